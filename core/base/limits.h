@@ -1,0 +1,51 @@
+/* limits.h - every queue, table, retry, body and buffer has its maximum here, with the reason and what "full" does. */
+#ifndef SDG_BASE_LIMITS_H
+#define SDG_BASE_LIMITS_H
+
+/* values and JSON */
+#define VALUE_STRING_MAX ((size_t)256 << 20) /* one string: far above any prompt, far below 4 GiB (str_t.len) */
+#define JSON_DEPTH_MAX 128                   /* nesting; json.org's own checker stops at 20, Python at 1000: deeper is refused */
+
+/* pipelines */
+#define YAML_FILE_BYTES_MAX ((size_t)16 << 20)  /* a pipeline file; larger is refused */
+#define YAML_NODES_MAX 200000                   /* after alias expansion: a "billion laughs" file is refused */
+#define YAML_DEPTH_MAX 200
+#define DIAG_MAX 200                            /* problems shown of one file; the rest is counted */
+#define TEMPLATE_DEPTH_MAX 16                   /* templates inside templates */
+
+/* MEX */
+#define MEX_DEPTH_MAX 200               /* nesting of one expression: bounds the C stack of the evaluator */
+#define MEX_LIST_MAX 1000000            /* elements a single operator may produce */
+#define MEX_TEXT_BYTES_MAX ((size_t)16 << 20) /* bytes a single operator may produce */
+#define MEX_OPS_MAX 50000000            /* operations of one expression: about a second; then the block fails */
+#define REGEX_MATCH_LIMIT 1000000       /* PCRE2 match limit: a catastrophic pattern fails in about 10 ms */
+#define REGEX_HEAP_KIB_MAX 20000        /* PCRE2 heap limit */
+
+/* rows */
+#define ROW_FUEL 4096                   /* logic steps a row runs before it yields to the event loop: well below 1 ms */
+#define ROW_ERROR_BYTES_MAX 4096        /* an `_error` text; longer ones are cut */
+#define FRAME_BYTES_MAX ((size_t)512 << 20) /* heap of one row's call frames: 100,000 deep recursion fits */
+
+/* LLM */
+#define LLM_ANSWER_BYTES_MAX ((size_t)16 << 20) /* body of a response; longer is an error of that call */
+#define LLM_ERROR_TEXT_MAX 400          /* of a server's reason that is shown */
+#define LLM_RETRY_AFTER_MAX_S 120       /* a longer Retry-After means: do not retry now (official SDK) */
+#define LLM_EMPTY_RETRIES 2             /* an empty answer is asked again twice: 3 requests in all */
+#define HTTP_CONNS_PER_MULTI 192        /* transfers per curl multi handle: 128-256 measured best */
+
+/* data */
+#define DATA_LINE_BYTES_MAX ((size_t)64 << 20)  /* one input line or CSV record; longer fails that row */
+#define DATA_READ_BYTES ((size_t)256 << 10)     /* read(2) size */
+
+/* sched and proto */
+#define CHUNK_ROWS_DEFAULT 100
+#define CHUNK_BYTES_MAX ((size_t)4 << 20)       /* a chunk closes early when its rows are large */
+#define PENDING_ROWS_DEFAULT 1000               /* queued or leased rows per job, as documented */
+#define PENDING_BYTES_DEFAULT ((size_t)64 << 20)
+#define MESSAGE_BYTES_MAX ((size_t)128 << 20)   /* one frame: a row of DATA_LINE_BYTES_MAX with room */
+#define MESSAGE_DEPTH_MAX 8
+#define MESSAGE_ELEMENTS_MAX 65536
+#define LEASE_ATTEMPTS_MAX 3                    /* workers a row may take down with it before it fails */
+#define SOCKET_HWM 4096                         /* messages; credits keep queues far below, this is the safety net */
+
+#endif

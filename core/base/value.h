@@ -1,0 +1,102 @@
+/* value.h - the values of MABEL: null, boolean, integer (64 bit), real, string, list, object (insertion order kept).
+ *
+ * A `value_t` is 16 bytes and is passed by value. Strings, lists and objects are shared by reference count; the count
+ * is not atomic: a value never leaves its thread (messages carry bytes).
+ *
+ * Ownership, the one rule: what a function RETURNS is owned by the caller (release with value_free) unless its name
+ * ends in `_peek`, which borrows from its container; what a function TAKES as a parameter is borrowed, unless the
+ * parameter is called `take`, which is consumed. Copying a value is value_ref (cheap, shared).
+ *
+ * Containers are copy-on-write: the functions that change a list or object take `value_t *` and first make that value
+ * the only owner of its contents, so no other holder sees the change. Nothing here is cyclic.
+ */
+#ifndef SDG_BASE_VALUE_H
+#define SDG_BASE_VALUE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum value_kind {
+    VALUE_NULL,
+    VALUE_BOOL,
+    VALUE_INT,
+    VALUE_REAL,
+    VALUE_STRING,
+    VALUE_LIST,
+    VALUE_OBJECT,
+} value_kind_t;
+
+/* A shared, immutable string: UTF-8 by convention, may hold NUL bytes, always NUL-terminated behind `len`. */
+typedef struct str {
+    uint32_t refs;
+    uint32_t len;  /* bytes */
+    uint32_t hash; /* of the bytes; 0 while not yet computed */
+    char data[];
+} str_t;
+
+typedef struct list list_t;
+typedef struct object object_t;
+
+typedef struct value {
+    value_kind_t kind;
+    union {
+        bool boolean;
+        int64_t integer;
+        double real;
+        str_t *string;
+        list_t *list;
+        object_t *object;
+    };
+} value_t;
+
+/* strings */
+str_t *str_new(const char *bytes, size_t len); /* len <= VALUE_STRING_MAX (limits.h), asserted */
+str_t *str_ref(str_t *s);
+void str_free(str_t *s); /* drops one reference; NULL is fine */
+uint32_t str_hash(str_t *s);
+bool str_equal(str_t *a, str_t *b);
+
+/* scalars and empty containers */
+static inline value_t value_null(void) { return (value_t){.kind = VALUE_NULL, .integer = 0}; }
+static inline value_t value_bool(bool b) { return (value_t){.kind = VALUE_BOOL, .boolean = b}; }
+static inline value_t value_int(int64_t i) { return (value_t){.kind = VALUE_INT, .integer = i}; }
+static inline value_t value_real(double r) { return (value_t){.kind = VALUE_REAL, .real = r}; }
+value_t value_string(const char *bytes, size_t len);
+value_t value_text(const char *nul_terminated);
+value_t value_from_str(str_t *take);
+value_t value_list(size_t capacity_hint);
+value_t value_object(size_t capacity_hint);
+
+value_t value_ref(value_t v);    /* another owner of the same contents */
+void value_free(value_t v);      /* drops one reference; deep structures are released without recursion on the C stack */
+void value_clear(value_t *v);    /* value_free, then null */
+void value_replace(value_t *slot, value_t take); /* frees what was in slot */
+
+/* lists */
+size_t list_count(value_t list);
+value_t list_peek(value_t list, size_t i); /* i < count, asserted */
+void list_push(value_t *list, value_t take);
+void list_set(value_t *list, size_t i, value_t take);
+
+/* objects: keys are strings, order is insertion order, setting an existing key keeps its place */
+size_t object_count(value_t object);
+str_t *object_key_peek(value_t object, size_t i);
+value_t object_value_peek(value_t object, size_t i);
+/* Finds a key; *found may be NULL. Absent: null and *found = false. The str_t form uses the cached hash: use it on hot paths. */
+value_t object_get_peek(value_t object, const char *key, size_t len, bool *found);
+value_t object_get_str_peek(value_t object, str_t *key, bool *found);
+void object_set(value_t *object, str_t *key, value_t take); /* key is borrowed (a reference is taken) */
+void object_set_text(value_t *object, const char *key, value_t take);
+bool object_remove(value_t *object, const char *key, size_t len); /* true if it was there; O(n) */
+/* Pointer to the value under key for in-place change, the object made unique first; NULL if absent. Valid until the next change. */
+value_t *object_slot(value_t *object, str_t *key);
+
+/* whole values */
+bool value_truthy(value_t v);           /* MABEL falsy: null, false, 0, 0.0, "", [], {} */
+bool value_equal(value_t a, value_t b); /* deep; 1 == 1.0; key order does not matter; bool is not a number */
+uint64_t value_hash(value_t v);         /* agrees with value_equal */
+const char *value_kind_name(value_kind_t kind); /* "null" "boolean" "integer" "real" "string" "list" "object" */
+size_t value_bytes(value_t v);          /* estimate of the heap it holds, shared parts counted in full */
+
+#endif
