@@ -1,0 +1,46 @@
+/* scope.h - where names come from while a row runs: step and loop locals, the block's connections, row context (input columns and
+ * outputs of earlier blocks), globals.vars, globals.const; for placeholders also templates and files, in that order. */
+#ifndef SDG_MABEL_SCOPE_H
+#define SDG_MABEL_SCOPE_H
+
+#include "core/base/error.h"
+#include "core/base/rng.h"
+#include "core/base/value.h"
+
+struct pipeline;
+
+/* A set of local names; few, searched linearly by pointer-then-hash. Frames of logic functions and lambdas of MEX chain through
+ * `outer`; a function call starts a chain of its own (outer = NULL): a callee does not see its caller's locals. */
+typedef struct local { str_t *name; value_t value; } local_t;
+typedef struct locals {
+    struct locals *outer;
+    local_t *slots;   /* owned by whoever owns the frame */
+    uint32_t count, cap;
+} locals_t;
+value_t *locals_find(locals_t *l, str_t *name);            /* this frame and outer ones; NULL */
+void locals_set(locals_t *l, str_t *name, value_t take);   /* in this very frame (replaces or adds) */
+void locals_free(locals_t *l);                             /* values and slots of this frame */
+
+typedef struct scope {
+    locals_t *locals;         /* innermost; NULL outside steps */
+    value_t overlay;          /* object or null: connections of the running block; borrowed */
+    value_t *context;         /* object */
+    value_t *vars;            /* object: this row's copy */
+    value_t consts;           /* object; borrowed */
+    const struct pipeline *pipeline; /* templates and files; may be NULL in tests */
+    rng_t *rng;               /* for rand, randint, choose */
+    uint64_t ops;             /* MEX operations spent so far in the running expression (MEX_OPS_MAX) */
+} scope_t;
+
+/* locals, overlay, context, vars, const. Borrowed; *found tells absent from null. */
+value_t scope_get_peek(scope_t *s, str_t *name, bool *found);
+value_t scope_context_peek(scope_t *s, str_t *name, bool *found); /* overlay and context only (MEX `ref`) */
+/* `set`: const names are refused (SDG_EINVAL names it); writes the innermost frame (if any) and globals.vars. */
+int scope_set(scope_t *s, str_t *name, value_t take, err_t *err);
+
+/* A path "b[0].c" inside a value; negative indexes count from the end. Borrowed; *found. Text after the first name. */
+value_t value_path_peek(value_t root, const char *path, size_t len, bool *found);
+/* A copy of root with the value at path replaced; missing objects on the way are created. */
+int value_path_set(value_t root, const char *path, size_t len, value_t take, value_t *out, err_t *err);
+
+#endif
