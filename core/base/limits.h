@@ -46,6 +46,25 @@
 #define MESSAGE_DEPTH_MAX 8
 #define MESSAGE_ELEMENTS_MAX 65536
 #define LEASE_ATTEMPTS_MAX 3                    /* workers a row may take down with it before it fails */
+#define LEASE_ROWS_MAX 1024                     /* rows in one lease: a message stays small */
+#define LEASE_AHEAD_NS (50 * UINT64_C(1000000)) /* work a worker holds beyond its share: 50 ms of it hides the round trip */
+#define RESULT_BATCH_ROWS_MAX 1024              /* rows in one RESULTS or ROW_RESULTS message */
+#define RESULT_BATCH_BYTES_MAX ((size_t)8 << 20)
+#define RESEND_NS (2 * UINT64_C(1000000000))    /* unacknowledged results are sent again after this, doubling to 30 s */
+#define BEAT_NS UINT64_C(1000000000)            /* one beat a second */
+#define BEATS_MISSED_MAX 5                      /* then a worker is taken for dead */
+#define JOBS_MAX 256                            /* jobs open in one scheduler */
+#define WORKERS_MAX 4096
 #define SOCKET_HWM 4096                         /* messages; credits keep queues far below, this is the safety net */
+
+/* simulated LLM server */
+#define MOCK_BODY_BYTES_MAX ((size_t)64 << 20)  /* one request (images included); larger is answered with 413 */
+#define MOCK_FILE_BYTES_MAX ((size_t)16 << 20)  /* a rules or answer file; larger is refused at start */
+#define MOCK_RULES_MAX 10000                    /* rules are tried one after the other; more is refused at start */
+#define MOCK_FAULTS_MAX 32                      /* kinds in one --fail; more is refused */
+#define MOCK_CONNS_DEFAULT 16384                /* open connections: above the 10,000 a large run may hold; further ones wait in accept */
+#define MOCK_CONN_BYTES ((size_t)16 << 10)      /* memory of one connection: request headers above it are answered with 431 */
+#define MOCK_DELAY_NS_MAX (UINT64_C(3600) * 1000000000) /* one simulated delay: an hour, the longest default client timeout */
+#define MOCK_TOKENS_MAX 1000000                 /* --answer-tokens: an answer of 4 MB */
 
 #endif

@@ -1,0 +1,124 @@
+/* dispatch.h - the pure scheduler: events in, actions out. No socket, no clock, no thread; the simulation runs it with virtual time.
+ *
+ *   dataset -> chunks (as the client sends them) -> leases (rows given to one worker) -> rows
+ *
+ * Every call below is an event that happened at `now`. After one or more events take actions with dispatch_next until it returns false and
+ * send them. A row is in exactly one state:
+ *
+ *   QUEUED -> LEASED -> ANSWERED (result kept until the client has it on disk) -> gone
+ *        \<- worker lost, returned -/
+ *
+ * Promises, checked by tests/sim: each row is delivered to the client as exactly one result, whatever is lost, repeated or reordered;
+ * pending rows (queued + leased + answered) never exceed the job's window; a worker never holds more than its credit; with a live worker
+ * and a live client every job ends.
+ *
+ * Who decides how many rows a worker gets: `concurrency` of the job is split evenly over the workers that can run it (its share: rows
+ * running at once, and calls in flight). A worker is given its share plus what it finishes in about LEASE_AHEAD_NS, so it never waits for
+ * the scheduler, and a slow worker does not sit on rows others could run. Short queues are split so that all workers get some.
+ *
+ * A row that was leased by a worker that died is a suspect: it is queued first, leased alone, one suspect per worker at a time, so that
+ * the row that kills workers is told from its neighbours; after LEASE_ATTEMPTS_MAX deaths it fails with that reason.
+ *
+ * Several jobs take turns (one lease each). Memory: all bytes of rows and results are owned here and bounded by the windows.
+ */
+#ifndef SDG_SCHED_DISPATCH_H
+#define SDG_SCHED_DISPATCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/error.h"
+
+typedef struct dispatch dispatch_t;
+
+/* Bytes borrowed for the length of a call (events) or until the next dispatch_* call (actions). */
+typedef struct dispatch_row { uint64_t index, line; const char *raw; size_t len; } dispatch_row_t;
+typedef struct dispatch_done {
+    uint64_t index;
+    uint32_t status;           /* 0 fine, 1 failed: passed on */
+    const char *json; size_t json_len;
+    const char *meta; size_t meta_len;
+} dispatch_done_t;
+
+typedef struct dispatch_job {  /* what a client asks for */
+    uint64_t job;              /* its random id */
+    uint64_t window_rows;      /* most rows pending; >= 1 */
+    uint64_t window_bytes;     /* most raw + result bytes pending (one oversized row passes alone) */
+    uint64_t concurrency;      /* rows running at once over all workers; >= 1 */
+} dispatch_job_t;
+
+/* ---- events: clients ---- */
+dispatch_t *dispatch_new(void);
+void dispatch_destroy(dispatch_t **d);
+/* Idempotent by job id; the client may have a new peer number. SDG_ELIMIT when there are too many jobs. */
+int dispatch_job_open(dispatch_t *d, uint64_t peer, const dispatch_job_t *job, uint64_t now, err_t *err);
+/* Chunk numbers count from 0 in order; a repeated or early one is ignored (credit says what is expected). Unknown job: SDG_ENOTFOUND. */
+int dispatch_rows(dispatch_t *d, uint64_t job, uint64_t chunk, const dispatch_row_t *rows, size_t count, uint64_t now);
+int dispatch_rows_end(dispatch_t *d, uint64_t job, uint64_t chunks, uint64_t now);
+int dispatch_result_credit(dispatch_t *d, uint64_t job, uint64_t rows_limit, uint64_t bytes_limit, uint64_t now);
+int dispatch_results_ack(dispatch_t *d, uint64_t job, uint64_t batch, uint64_t now); /* cumulative */
+int dispatch_job_stop(dispatch_t *d, uint64_t job, uint32_t mode /* 1 drain, 2 now */, uint64_t now);
+/* The connection is gone for good (BYE, or silent too long): its jobs are dropped. */
+void dispatch_client_gone(dispatch_t *d, uint64_t peer, uint64_t now);
+
+/* ---- events: workers (numbered by their instance id; peer: where to send) ---- */
+/* A new worker, or a known one on a new connection (its leases stay). */
+int dispatch_worker_hello(dispatch_t *d, uint64_t worker, uint64_t peer, uint64_t now, err_t *err);
+void dispatch_worker_credit(dispatch_t *d, uint64_t worker, uint64_t rows, uint64_t bytes, uint64_t now);
+void dispatch_worker_beat(dispatch_t *d, uint64_t worker, uint64_t now); /* any sign of life */
+/* Results of a worker (known or not any more): rows still open are taken, others dropped. */
+void dispatch_row_results(dispatch_t *d, uint64_t worker, uint64_t job, const dispatch_done_t *rows, size_t count, uint64_t now);
+void dispatch_lease_return(dispatch_t *d, uint64_t worker, uint64_t job, const uint64_t *indexes, size_t count, uint64_t now);
+/* It cannot run this job: its leases of it are requeued (no attempt counted). When no worker can, the job ends with the reason. */
+void dispatch_worker_refuses(dispatch_t *d, uint64_t worker, uint64_t job, const char *reason, uint64_t now);
+void dispatch_worker_drain(dispatch_t *d, uint64_t worker, uint64_t now); /* no new leases */
+/* crashed: false after BYE (its rows are requeued without counting an attempt). */
+void dispatch_worker_gone(dispatch_t *d, uint64_t worker, bool crashed, uint64_t now);
+
+/* ---- time ---- */
+/* Expires silent workers, resends what was not acknowledged, repeats credits of idle jobs. */
+void dispatch_tick(dispatch_t *d, uint64_t now);
+
+/* ---- actions ---- */
+typedef enum dispatch_kind {
+    DISPATCH_LEASE,         /* -> worker: rows, lease, attempt */
+    DISPATCH_PERMITS,       /* -> worker: rows and calls allowed for job */
+    DISPATCH_JOB_DROP,      /* -> worker: job, mode */
+    DISPATCH_INGEST_CREDIT, /* -> client: next_chunk, rows_limit, bytes_limit */
+    DISPATCH_RESULTS,       /* -> client: batch, done rows */
+    DISPATCH_JOB_DONE,      /* -> client: rows_ok, rows_failed, reason */
+    DISPATCH_WORKER_LOST,   /* for the log: worker, rows requeued (count) */
+    DISPATCH_ROW_FAILED,    /* for the log: index, its attempts ran out */
+} dispatch_kind_t;
+
+typedef struct dispatch_action {
+    dispatch_kind_t kind;
+    uint64_t peer;            /* where to */
+    uint64_t worker, job;
+    uint64_t lease, attempt;
+    const dispatch_row_t *rows; size_t row_count;      /* LEASE */
+    const dispatch_done_t *done; size_t done_count;    /* RESULTS */
+    uint64_t batch;
+    uint64_t next_chunk, rows_limit, bytes_limit;      /* INGEST_CREDIT */
+    uint64_t permit_rows, permit_calls;                /* PERMITS */
+    uint64_t rows_ok, rows_failed;                     /* JOB_DONE */
+    uint32_t mode;                                     /* JOB_DROP */
+    uint64_t index;                                    /* ROW_FAILED */
+    const char *reason;
+} dispatch_action_t;
+
+/* The next action, valid until the next call of any dispatch function. False: nothing to do now. Sending may fail silently: everything that
+ * matters is repeated by dispatch_tick until it is acknowledged. */
+bool dispatch_next(dispatch_t *d, uint64_t now, dispatch_action_t *action);
+
+/* ---- numbers ---- */
+typedef struct dispatch_stats {
+    uint64_t jobs, workers;
+    uint64_t rows_queued, rows_leased, rows_answered, bytes_pending;
+    uint64_t leases_sent, leases_lost, rows_requeued, duplicates_dropped;
+    uint64_t workers_lost;
+} dispatch_stats_t;
+void dispatch_stats(const dispatch_t *d, dispatch_stats_t *stats);
+
+#endif
