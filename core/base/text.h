@@ -11,6 +11,7 @@
 void text_write(buf_t *out, value_t v);      /* str(): True False None 1 1.0 1e+16, strings as they are, containers as repr */
 void text_write_repr(buf_t *out, value_t v); /* repr(): strings quoted by Python's rules, non-printables escaped */
 void text_write_real(buf_t *out, double r);  /* shortest round trip, '.0' when integral, exponent from 1e16 and below 1e-4; inf, nan */
+void text_write_int(buf_t *out, int64_t i);  /* decimal */
 str_t *text_of(value_t v);                   /* str() as a fresh (or shared) string, owned by the caller */
 
 /* The number a text stands for, by Python's int()/float() rules on trimmed text (no underscores, no "inf"/"nan").
@@ -23,7 +24,7 @@ size_t utf8_offset(const char *bytes, size_t len, size_t code_points);   /* byte
 int utf8_decode(const char *bytes, size_t len, uint32_t *code_point);    /* bytes used (1..4); 0 when invalid or empty */
 void utf8_write(buf_t *out, uint32_t code_point);
 bool utf8_valid(const char *bytes, size_t len);
-/* Unicode upper/lower case by the C.UTF-8 locale's simple mapping (towupper/towlower); white space as Python's str.strip(). */
+/* Upper and lower case as Python's str.upper()/lower() (full mapping: "ß" -> "SS"); white space as str.strip(). */
 void text_upper(buf_t *out, const char *bytes, size_t len);
 void text_lower(buf_t *out, const char *bytes, size_t len);
 void text_trim(const char **bytes, size_t *len);

@@ -47,14 +47,26 @@ typedef struct value {
         str_t *string;
         list_t *list;
         object_t *object;
+        uint32_t *refs; /* of a string, list or object: each begins with its count */
     };
 } value_t;
 
 /* strings */
-str_t *str_new(const char *bytes, size_t len); /* len <= VALUE_STRING_MAX (limits.h), asserted */
-str_t *str_ref(str_t *s);
-void str_free(str_t *s); /* drops one reference; NULL is fine */
-uint32_t str_hash(str_t *s);
+str_t *str_new(const char *bytes, size_t len); /* len <= VALUE_STRING_MAX (limits.h), asserted; bytes NULL: to be filled */
+void str_release(str_t *s); /* only for str_free: the last reference is gone */
+uint32_t str_hash_bytes(const char *bytes, size_t len); /* what str_hash gives for these bytes; never 0 */
+static inline str_t *str_ref(str_t *s) {
+    s->refs++;
+    return s;
+}
+/* Drops one reference; NULL is fine. */
+static inline void str_free(str_t *s) {
+    if (s && --s->refs == 0) str_release(s);
+}
+static inline uint32_t str_hash(str_t *s) {
+    if (s->hash == 0) s->hash = str_hash_bytes(s->data, s->len);
+    return s->hash;
+}
 bool str_equal(str_t *a, str_t *b);
 
 /* scalars and empty containers */
@@ -68,8 +80,16 @@ value_t value_from_str(str_t *take);
 value_t value_list(size_t capacity_hint);
 value_t value_object(size_t capacity_hint);
 
-value_t value_ref(value_t v);    /* another owner of the same contents */
-void value_free(value_t v);      /* drops one reference; deep structures are released without recursion on the C stack */
+void value_release(value_t v);   /* only for value_free: the last reference is gone */
+/* Another owner of the same contents. */
+static inline value_t value_ref(value_t v) {
+    if (v.kind >= VALUE_STRING) ++*v.refs;
+    return v;
+}
+/* Drops one reference; deep structures are released without recursion on the C stack. */
+static inline void value_free(value_t v) {
+    if (v.kind >= VALUE_STRING && --*v.refs == 0) value_release(v);
+}
 void value_clear(value_t *v);    /* value_free, then null */
 void value_replace(value_t *slot, value_t take); /* frees what was in slot */
 

@@ -1,0 +1,435 @@
+/* json_parse.cc - JSON text to values, behind the C interface of json.h.
+ *
+ * simdjson does the part that needs SIMD: its first stage checks the UTF-8 and lists where every token begins, and its
+ * string reader resolves escapes. The grammar over that list of tokens is walked here, strictly, straight into values:
+ * no tree in between, no second reader for what simdjson refuses (integers beyond 64 bits, lone surrogates), and an error
+ * always knows its byte. Object keys repeat from row to row, so each parser keeps a small cache of key strings.
+ *
+ * Safety: tokens come from the list only, and the copy of the input is followed by padding of NUL bytes, which end every
+ * scan. No exception leaves this file: what allocates is
+ * noexcept, so running out of memory ends the process, as everywhere.
+ */
+extern "C" {
+#include "core/base/json.h"
+#include "core/base/limits.h"
+#include "core/base/text.h"
+}
+#include "core/base/real_text.h"
+
+#include <simdjson.h>
+
+#include <cstring>
+#include <memory>
+
+namespace {
+
+constexpr size_t CAPACITY_FIRST = 4096;
+constexpr size_t CAPACITY_KEPT = size_t(1) << 20; /* scratch for a larger text is given back after it */
+constexpr size_t KEY_SLOTS = 256;                 /* cached keys, direct-mapped by hash */
+constexpr size_t KEY_BYTES_MAX = 40;              /* longer keys are unlikely to repeat */
+
+using stage_t = simdjson::internal::dom_parser_implementation;
+
+} // namespace
+
+struct json_parser {
+    std::unique_ptr<stage_t> stage; /* owns the list of tokens */
+    std::unique_ptr<char[]> text;   /* padded copy of the input */
+    std::unique_ptr<char[]> string; /* the string being unescaped, never longer than the text */
+    size_t capacity = 0;            /* bytes of input that the above fit */
+    str_t *keys[KEY_SLOTS] = {};    /* owned or NULL */
+
+    /* of the text being parsed */
+    size_t len = 0;
+    uint32_t next = 0;  /* token to read next */
+    uint32_t count = 0; /* tokens */
+    err_t *err = nullptr;
+
+    json_parser() = default;
+    json_parser(const json_parser &) = delete;
+    json_parser &operator=(const json_parser &) = delete;
+    ~json_parser() {
+        for (str_t *key : keys)
+            str_free(key);
+    }
+};
+
+namespace {
+
+using parser_t = json_parser_t;
+
+bool parse_value(parser_t &p, value_t *out, int depth);
+
+/* ---- errors */
+
+bool fail_at(parser_t &p, size_t byte, const char *what) {
+    err_set(p.err, SDG_EPARSE, "JSON: %s at byte %zu", what, byte);
+    return false;
+}
+
+/* Byte of the next token, or the end of the text. */
+size_t here(const parser_t &p) { return p.next < p.count ? p.stage->structural_indexes[p.next] : p.len; }
+
+bool fail_here(parser_t &p, const char *what) {
+    return fail_at(p, here(p), p.next < p.count ? what : "the text ends too early");
+}
+
+size_t first_invalid_utf8(const char *bytes, size_t len) {
+    size_t at = 0;
+    uint32_t cp;
+    while (at < len) {
+        int n = utf8_decode(bytes + at, len - at, &cp);
+        if (n == 0) break;
+        at += size_t(n);
+    }
+    return at;
+}
+
+/* The first control character inside a string; white space between tokens does not count. */
+size_t first_control(const char *bytes, size_t len) {
+    bool quoted = false;
+    for (size_t at = 0; at < len; at++) {
+        if (quoted && static_cast<unsigned char>(bytes[at]) < 0x20) return at;
+        if (quoted && bytes[at] == '\\')
+            at++;
+        else if (bytes[at] == '"')
+            quoted = !quoted;
+    }
+    return len;
+}
+
+bool fail_stage(parser_t &p, simdjson::error_code code) {
+    switch (code) {
+    case simdjson::EMPTY: return fail_at(p, 0, "no value");
+    case simdjson::UTF8_ERROR: return fail_at(p, first_invalid_utf8(p.text.get(), p.len), "invalid UTF-8");
+    case simdjson::UNCLOSED_STRING: return fail_at(p, p.len, "unclosed string");
+    case simdjson::UNESCAPED_CHARS:
+        return fail_at(p, first_control(p.text.get(), p.len), "unescaped control character in a string");
+    default: return fail_at(p, 0, simdjson::error_message(code));
+    }
+}
+
+/* ---- tokens */
+
+/* First byte of the next token, 0 at the end. */
+char peek(const parser_t &p) { return p.next < p.count ? p.text[p.stage->structural_indexes[p.next]] : '\0'; }
+
+/* True when no more of a number or word follows; a NUL byte counts only as the padding behind the text. */
+bool ends_scalar(const parser_t &p, const char *at) {
+    switch (*at) {
+    case '\0': return size_t(at - p.text.get()) == p.len;
+    case ' ': case '\t': case '\n': case '\r': case ',': case ':': case ']': case '}': case '[': case '{':
+        return true;
+    default: return false;
+    }
+}
+
+bool parse_word(parser_t &p, const char *word, value_t value, value_t *out) {
+    size_t n = std::strlen(word);
+    const char *at = p.text.get() + here(p);
+    if (std::memcmp(at, word, n) != 0 || !ends_scalar(p, at + n)) return fail_here(p, "not a JSON value");
+    p.next++;
+    *out = value;
+    return true;
+}
+
+/* ---- numbers */
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+const char *skip_digits(const char *at) {
+    while (is_digit(*at))
+        at++;
+    return at;
+}
+
+/* The integer of digits [at, end); false when it does not fit 64 bits. */
+bool integer_of(const char *at, const char *end, bool negative, int64_t *out) {
+    if (end - at > 19) return false;
+    uint64_t magnitude = 0;
+    for (; at < end; at++)
+        magnitude = magnitude * 10 + uint64_t(*at - '0'); /* 19 digits fit 64 bits unsigned */
+    if (magnitude > uint64_t(INT64_MAX) + (negative ? 1 : 0)) return false;
+    *out = static_cast<int64_t>(negative ? 0 - magnitude : magnitude);
+    return true;
+}
+
+/* Behind the integer part: the end of fraction and exponent, NULL when they are malformed. */
+const char *skip_fraction(const char *at) {
+    if (*at == '.') {
+        if (!is_digit(at[1])) return nullptr;
+        at = skip_digits(at + 1);
+    }
+    if (*at == 'e' || *at == 'E') {
+        at++;
+        if (*at == '+' || *at == '-') at++;
+        if (!is_digit(*at)) return nullptr;
+        at = skip_digits(at);
+    }
+    return at;
+}
+
+bool parse_number(parser_t &p, value_t *out) {
+    const char *start = p.text.get() + here(p);
+    bool negative = *start == '-';
+    const char *digits = start + (negative ? 1 : 0);
+    const char *whole = skip_digits(digits);
+    if (whole == digits || (*digits == '0' && whole - digits > 1)) return fail_here(p, "malformed number");
+    const char *end = skip_fraction(whole);
+    if (!end || !ends_scalar(p, end)) return fail_here(p, "malformed number");
+    int64_t integer;
+    if (end == whole && integer_of(digits, whole, negative, &integer))
+        *out = value_int(integer);
+    else
+        *out = value_real(real_parse(start, size_t(end - start)));
+    p.next++;
+    return true;
+}
+
+/* ---- strings */
+
+int hex_digit(char c) {
+    if (is_digit(c)) return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return -1;
+}
+
+/* The code unit of "\uXXXX" at `at` (the backslash); -1 when it is something else. */
+int code_unit(const char *at) {
+    if (at[0] != '\\' || at[1] != 'u') return -1;
+    int unit = 0;
+    for (int i = 2; i < 6; i++) {
+        int digit = hex_digit(at[i]);
+        if (digit < 0) return -1;
+        unit = unit * 16 + digit;
+    }
+    return unit;
+}
+
+char *put_utf8(char *to, uint32_t cp) {
+    if (cp < 0x80) {
+        *to++ = char(cp);
+    } else if (cp < 0x800) {
+        *to++ = char(0xC0 | (cp >> 6));
+        *to++ = char(0x80 | (cp & 0x3F));
+    } else if (cp < 0x10000) {
+        *to++ = char(0xE0 | (cp >> 12));
+        *to++ = char(0x80 | ((cp >> 6) & 0x3F));
+        *to++ = char(0x80 | (cp & 0x3F));
+    } else {
+        *to++ = char(0xF0 | (cp >> 18));
+        *to++ = char(0x80 | ((cp >> 12) & 0x3F));
+        *to++ = char(0x80 | ((cp >> 6) & 0x3F));
+        *to++ = char(0x80 | (cp & 0x3F));
+    }
+    return to;
+}
+
+/* Resolves the \u escape at *from (two of them for a surrogate pair); a lone surrogate becomes U+FFFD. */
+char *unescape_unicode(const char **from, char *to) {
+    int unit = code_unit(*from);
+    if (unit < 0) return nullptr;
+    *from += 6;
+    if (unit < 0xD800 || unit > 0xDFFF) return put_utf8(to, uint32_t(unit));
+    int low = unit < 0xDC00 ? code_unit(*from) : -1;
+    if (low < 0xDC00 || low > 0xDFFF) return put_utf8(to, 0xFFFD);
+    *from += 6;
+    return put_utf8(to, 0x10000 + (uint32_t(unit - 0xD800) << 10) + uint32_t(low - 0xDC00));
+}
+
+/* The slow reader for strings that simdjson refuses. Returns the end of the output, NULL at a bad escape. */
+char *unescape_slowly(const char *from, char *to) {
+    static const char NAMES[] = "\"\\/bfnrt", MEANS[] = "\"\\/\b\f\n\r\t";
+    while (*from != '"') {
+        if (*from != '\\') {
+            *to++ = *from++;
+            continue;
+        }
+        if (from[1] == 'u') {
+            to = unescape_unicode(&from, to);
+            if (!to) return nullptr;
+            continue;
+        }
+        const char *name = from[1] ? std::strchr(NAMES, from[1]) : nullptr;
+        if (!name) return nullptr;
+        *to++ = MEANS[name - NAMES];
+        from += 2;
+    }
+    return to;
+}
+
+/* Reads the string token that comes next into p.string; false after fail. */
+bool read_string(parser_t &p, size_t *len) {
+    const char *from = p.text.get() + here(p) + 1;
+    char *to = p.string.get();
+    auto *end = reinterpret_cast<char *>(p.stage->parse_string(reinterpret_cast<const uint8_t *>(from),
+                                                               reinterpret_cast<uint8_t *>(to)));
+    if (!end) end = unescape_slowly(from, to);
+    if (!end) return fail_here(p, "bad escape in the string");
+    *len = size_t(end - to);
+    if (*len > VALUE_STRING_MAX) return fail_here(p, "string too long");
+    p.next++;
+    return true;
+}
+
+bool parse_string(parser_t &p, value_t *out) {
+    size_t len;
+    if (!read_string(p, &len)) return false;
+    *out = value_string(p.string.get(), len);
+    return true;
+}
+
+/* The key as a string of the caller's, from the cache when it is there. */
+str_t *key_of(parser_t &p, const char *bytes, size_t len) {
+    uint32_t hash = str_hash_bytes(bytes, len);
+    str_t **slot = &p.keys[hash % KEY_SLOTS];
+    str_t *cached = *slot;
+    if (cached && cached->hash == hash && cached->len == len && std::memcmp(cached->data, bytes, len) == 0)
+        return str_ref(cached);
+    str_t *key = str_new(bytes, len);
+    key->hash = hash;
+    if (len <= KEY_BYTES_MAX) {
+        str_free(cached);
+        *slot = str_ref(key);
+    }
+    return key;
+}
+
+/* ---- containers */
+
+bool parse_list_rest(parser_t &p, value_t *list, int depth) {
+    if (peek(p) == ']') {
+        p.next++;
+        return true;
+    }
+    for (;;) {
+        value_t item;
+        if (!parse_value(p, &item, depth)) return false;
+        list_push(list, item);
+        char c = peek(p);
+        if (c != ',' && c != ']') return fail_here(p, "expected ',' or ']'");
+        p.next++;
+        if (c == ']') return true;
+    }
+}
+
+bool parse_member(parser_t &p, value_t *object, int depth) {
+    if (peek(p) != '"') return fail_here(p, "expected a key in quotes");
+    size_t len;
+    if (!read_string(p, &len)) return false;
+    if (peek(p) != ':') return fail_here(p, "expected ':'");
+    str_t *key = key_of(p, p.string.get(), len);
+    p.next++;
+    value_t value;
+    bool ok = parse_value(p, &value, depth);
+    if (ok) object_set(object, key, value);
+    str_free(key);
+    return ok;
+}
+
+bool parse_object_rest(parser_t &p, value_t *object, int depth) {
+    if (peek(p) == '}') {
+        p.next++;
+        return true;
+    }
+    for (;;) {
+        if (!parse_member(p, object, depth)) return false;
+        char c = peek(p);
+        if (c != ',' && c != '}') return fail_here(p, "expected ',' or '}'");
+        p.next++;
+        if (c == '}') return true;
+    }
+}
+
+bool parse_container(parser_t &p, value_t *out, int depth) {
+    if (depth >= JSON_DEPTH_MAX) return fail_here(p, "nested too deeply");
+    bool is_list = peek(p) == '[';
+    p.next++;
+    *out = is_list ? value_list(0) : value_object(0);
+    bool ok = is_list ? parse_list_rest(p, out, depth + 1) : parse_object_rest(p, out, depth + 1);
+    if (!ok) value_clear(out);
+    return ok;
+}
+
+bool parse_value(parser_t &p, value_t *out, int depth) {
+    switch (peek(p)) {
+    case '"': return parse_string(p, out);
+    case '{': case '[': return parse_container(p, out, depth);
+    case 't': return parse_word(p, "true", value_bool(true), out);
+    case 'f': return parse_word(p, "false", value_bool(false), out);
+    case 'n': return parse_word(p, "null", value_null(), out);
+    case '-': case '0': case '1': case '2': case '3': case '4': case '5': case '6': case '7': case '8': case '9':
+        return parse_number(p, out);
+    default: return fail_here(p, "not a JSON value");
+    }
+}
+
+/* ---- scratch memory */
+
+bool set_capacity(parser_t &p, size_t len) {
+    if (p.capacity && len <= p.capacity) return true;
+    size_t capacity = CAPACITY_FIRST;
+    while (capacity < len)
+        capacity *= 2;
+    if (capacity > simdjson::SIMDJSON_MAXSIZE_BYTES) capacity = simdjson::SIMDJSON_MAXSIZE_BYTES;
+    p.stage.reset();
+    if (simdjson::get_active_implementation()->create_dom_parser_implementation(capacity, 1, p.stage)) return false;
+    p.text.reset(new char[capacity + simdjson::SIMDJSON_PADDING]);
+    p.string.reset(new char[capacity + simdjson::SIMDJSON_PADDING]);
+    p.capacity = capacity;
+    return true;
+}
+
+void trim_capacity(parser_t &p) {
+    if (p.capacity <= CAPACITY_KEPT) return;
+    p.stage.reset();
+    p.text.reset();
+    p.string.reset();
+    p.capacity = 0;
+}
+
+bool parse_document(parser_t &p, const char *bytes, size_t len, value_t *out) noexcept {
+    if (len > simdjson::SIMDJSON_MAXSIZE_BYTES || !set_capacity(p, len)) return fail_at(p, 0, "text too long");
+    p.len = len;
+    p.next = p.count = 0;
+    if (len) std::memcpy(p.text.get(), bytes, len);
+    std::memset(p.text.get() + len, 0, simdjson::SIMDJSON_PADDING);
+    auto *text = reinterpret_cast<const uint8_t *>(p.text.get());
+    if (auto code = p.stage->stage1(text, len, simdjson::stage1_mode::regular)) return fail_stage(p, code);
+    p.count = p.stage->n_structural_indexes;
+    if (!parse_value(p, out, 0)) return false;
+    if (p.next == p.count) return true;
+    value_clear(out);
+    return fail_here(p, "text behind the value");
+}
+
+} // namespace
+
+extern "C" {
+
+json_parser_t *json_parser_new(void) {
+    auto *parser = new (std::nothrow) json_parser;
+    return parser ? parser : static_cast<json_parser_t *>(xmalloc(SIZE_MAX)); /* ends the process */
+}
+
+void json_parser_destroy(json_parser_t **parser) {
+    delete *parser;
+    *parser = nullptr;
+}
+
+int json_parse(json_parser_t *parser, const char *bytes, size_t len, value_t *out, err_t *err) {
+    *out = value_null();
+    parser->err = err;
+    bool ok = parse_document(*parser, bytes, len, out);
+    if (!ok) *out = value_null();
+    parser->err = nullptr;
+    trim_capacity(*parser);
+    return ok ? SDG_OK : SDG_EPARSE;
+}
+
+int json_parse_text(const char *bytes, size_t len, value_t *out, err_t *err) {
+    static thread_local json_parser parser;
+    return json_parse(&parser, bytes, len, out, err);
+}
+}

@@ -1,0 +1,26 @@
+/* real_text.h - reals to shortest decimal digits and back (real_text.cc: the C++17 library does both exactly).
+ * For text.c and the JSON modules; neither depends on the locale. */
+#ifndef SDG_BASE_REAL_TEXT_H
+#define SDG_BASE_REAL_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { REAL_DIGITS_MAX = 17 };
+
+/* The fewest digits that read back as r (finite, not negative), without point; r = d.ddd * 10^*exponent.
+ * Returns how many (1..REAL_DIGITS_MAX). */
+size_t real_digits(double r, char digits[REAL_DIGITS_MAX], int *exponent);
+
+/* Reads decimal text that is known to be a well-formed number without '+' in front; overflow gives infinity, underflow 0. */
+double real_parse(const char *bytes, size_t len);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

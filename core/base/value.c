@@ -1,0 +1,526 @@
+/* value.c - values shared by reference count, copied on write.
+ *
+ * Strings, lists and objects all begin with their count, so value_ref and value_free need not know which it is. An object
+ * is an array of entries in insertion order; up to OBJECT_LINEAR_MAX keys it is searched from the front (compare
+ * pointer, then hash, then bytes), above that an open-addressing index of entry numbers is kept beside it.
+ *
+ * Nothing here recurses on the C stack: dead containers are chained through `next_dead`, the other deep walks keep a
+ * worklist. value_hash simply stops looking below HASH_DEPTH_MAX, which keeps it in agreement with value_equal.
+ */
+#include "core/base/value.h"
+
+#include "core/base/error.h"
+#include "core/base/limits.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+enum {
+    OBJECT_LINEAR_MAX = 8, /* keys searched without an index: two cache lines of hashes beat a probe */
+    CONTAINER_FIRST = 4,   /* capacity of the first growth */
+    HASH_DEPTH_MAX = 32,   /* value_hash looks no deeper */
+};
+
+/* What lists and objects have in common; must be their first member. */
+typedef struct shared {
+    uint32_t refs;
+    value_kind_t kind;
+    struct shared *next_dead; /* chain of containers waiting to be released */
+} shared_t;
+
+struct list {
+    shared_t head;
+    uint32_t count;
+    uint32_t cap;
+    value_t *items;
+};
+
+typedef struct entry {
+    str_t *key;
+    uint32_t hash; /* of key, so that a search does not touch it */
+    value_t value;
+} entry_t;
+
+struct object {
+    shared_t head;
+    uint32_t count;
+    uint32_t cap;
+    entry_t *entries;
+    uint32_t *index;     /* entry number + 1, 0 is empty; NULL up to OBJECT_LINEAR_MAX keys */
+    uint32_t index_mask; /* slots - 1, a power of two */
+};
+
+/* ---- strings */
+
+uint32_t str_hash_bytes(const char *bytes, size_t len) {
+    uint32_t h = (uint32_t)XXH3_64bits(bytes, len);
+    return h ? h : 1;
+}
+
+str_t *str_new(const char *bytes, size_t len) {
+    assert(len <= VALUE_STRING_MAX);
+    str_t *s = xmalloc(sizeof *s + len + 1);
+    s->refs = 1;
+    s->len = (uint32_t)len;
+    s->hash = 0;
+    if (bytes) memcpy(s->data, bytes, len);
+    s->data[len] = '\0';
+    return s;
+}
+
+void str_release(str_t *s) { free(s); }
+
+bool str_equal(str_t *a, str_t *b) {
+    return a == b || (a->len == b->len && memcmp(a->data, b->data, a->len) == 0);
+}
+
+value_t value_from_str(str_t *take) { return (value_t){.kind = VALUE_STRING, .string = take}; }
+
+value_t value_string(const char *bytes, size_t len) {
+    assert(bytes || len == 0);
+    return value_from_str(str_new(bytes, len));
+}
+
+value_t value_text(const char *nul_terminated) { return value_string(nul_terminated, strlen(nul_terminated)); }
+
+/* ---- life of containers */
+
+value_t value_list(size_t capacity_hint) {
+    assert(capacity_hint <= UINT32_MAX);
+    list_t *l = xmalloc(sizeof *l);
+    *l = (list_t){.head = {.refs = 1, .kind = VALUE_LIST}, .cap = (uint32_t)capacity_hint};
+    if (capacity_hint) l->items = xmalloc(capacity_hint * sizeof *l->items);
+    return (value_t){.kind = VALUE_LIST, .list = l};
+}
+
+value_t value_object(size_t capacity_hint) {
+    assert(capacity_hint <= UINT32_MAX / 4);
+    object_t *o = xmalloc(sizeof *o);
+    *o = (object_t){.head = {.refs = 1, .kind = VALUE_OBJECT}, .cap = (uint32_t)capacity_hint};
+    if (capacity_hint) o->entries = xmalloc(capacity_hint * sizeof *o->entries);
+    return (value_t){.kind = VALUE_OBJECT, .object = o};
+}
+
+/* Drops one reference of v; a container that dies is put before *dead instead of being walked here. */
+static void drop(value_t v, shared_t **dead) {
+    if (v.kind < VALUE_STRING || --*v.refs > 0) return;
+    if (v.kind == VALUE_STRING) {
+        str_release(v.string);
+        return;
+    }
+    shared_t *container = v.kind == VALUE_LIST ? &v.list->head : &v.object->head;
+    container->next_dead = *dead;
+    *dead = container;
+}
+
+static void release_list(list_t *l, shared_t **dead) {
+    for (uint32_t i = 0; i < l->count; i++)
+        drop(l->items[i], dead);
+    free(l->items);
+    free(l);
+}
+
+static void release_object(object_t *o, shared_t **dead) {
+    for (uint32_t i = 0; i < o->count; i++) {
+        str_free(o->entries[i].key);
+        drop(o->entries[i].value, dead);
+    }
+    free(o->entries);
+    free(o->index);
+    free(o);
+}
+
+void value_release(value_t v) {
+    if (v.kind == VALUE_STRING) {
+        str_release(v.string);
+        return;
+    }
+    shared_t *dead = v.kind == VALUE_LIST ? &v.list->head : &v.object->head;
+    dead->next_dead = NULL;
+    while (dead) {
+        shared_t *container = dead;
+        dead = container->next_dead;
+        if (container->kind == VALUE_LIST)
+            release_list((list_t *)container, &dead);
+        else
+            release_object((object_t *)container, &dead);
+    }
+}
+
+void value_clear(value_t *v) { value_replace(v, value_null()); }
+
+void value_replace(value_t *slot, value_t take) {
+    value_t old = *slot;
+    *slot = take;
+    value_free(old);
+}
+
+/* ---- lists */
+
+static list_t *list_of(value_t v) {
+    assert(v.kind == VALUE_LIST);
+    return v.list;
+}
+
+/* The list in *v with this value as its only owner. */
+static list_t *list_unique(value_t *v) {
+    list_t *old = list_of(*v);
+    if (old->head.refs == 1) return old;
+    value_t copy = value_list(old->count);
+    for (uint32_t i = 0; i < old->count; i++)
+        copy.list->items[i] = value_ref(old->items[i]);
+    copy.list->count = old->count;
+    value_replace(v, copy);
+    return copy.list;
+}
+
+size_t list_count(value_t list) { return list_of(list)->count; }
+
+value_t list_peek(value_t list, size_t i) {
+    list_t *l = list_of(list);
+    assert(i < l->count);
+    return l->items[i];
+}
+
+void list_push(value_t *list, value_t take) {
+    list_t *l = list_unique(list);
+    if (l->count == l->cap) {
+        assert(l->cap < UINT32_MAX / 2);
+        l->cap = l->cap ? l->cap * 2 : CONTAINER_FIRST;
+        l->items = xrealloc(l->items, l->cap * sizeof *l->items);
+    }
+    l->items[l->count++] = take;
+}
+
+void list_set(value_t *list, size_t i, value_t take) {
+    list_t *l = list_unique(list);
+    assert(i < l->count);
+    value_replace(&l->items[i], take);
+}
+
+/* ---- objects */
+
+enum { ABSENT = UINT32_MAX };
+
+static object_t *object_of(value_t v) {
+    assert(v.kind == VALUE_OBJECT);
+    return v.object;
+}
+
+static void index_put(object_t *o, uint32_t entry) {
+    uint32_t slot = o->entries[entry].hash & o->index_mask;
+    while (o->index[slot])
+        slot = (slot + 1) & o->index_mask;
+    o->index[slot] = entry + 1;
+}
+
+/* Makes the index fit the capacity: at most half of the slots are ever used. */
+static void index_rebuild(object_t *o) {
+    free(o->index);
+    o->index = NULL;
+    if (o->count <= OBJECT_LINEAR_MAX) return;
+    uint32_t slots = 4 * OBJECT_LINEAR_MAX;
+    while (slots < 2 * o->cap)
+        slots *= 2;
+    o->index = xcalloc(slots, sizeof *o->index);
+    o->index_mask = slots - 1;
+    for (uint32_t i = 0; i < o->count; i++)
+        index_put(o, i);
+}
+
+static inline bool entry_is(const entry_t *e, const char *key, size_t len, uint32_t hash) {
+    return e->hash == hash && e->key->len == len && memcmp(e->key->data, key, len) == 0;
+}
+
+static uint32_t find_indexed(const object_t *o, const char *key, size_t len, uint32_t hash) {
+    for (uint32_t slot = hash & o->index_mask; o->index[slot]; slot = (slot + 1) & o->index_mask) {
+        uint32_t entry = o->index[slot] - 1;
+        if (entry_is(&o->entries[entry], key, len, hash)) return entry;
+    }
+    return ABSENT;
+}
+
+static uint32_t find(const object_t *o, const char *key, size_t len, uint32_t hash) {
+    if (o->index) return find_indexed(o, key, len, hash);
+    for (uint32_t i = 0; i < o->count; i++)
+        if (entry_is(&o->entries[i], key, len, hash)) return i;
+    return ABSENT;
+}
+
+static uint32_t find_str(const object_t *o, str_t *key) {
+    uint32_t hash = str_hash(key);
+    if (o->index) return find_indexed(o, key->data, key->len, hash);
+    for (uint32_t i = 0; i < o->count; i++) {
+        const entry_t *e = &o->entries[i];
+        if (e->key == key || entry_is(e, key->data, key->len, hash)) return i;
+    }
+    return ABSENT;
+}
+
+static object_t *object_unique(value_t *v) {
+    object_t *old = object_of(*v);
+    if (old->head.refs == 1) return old;
+    value_t copy = value_object(old->count);
+    object_t *o = copy.object;
+    for (uint32_t i = 0; i < old->count; i++) {
+        const entry_t *e = &old->entries[i];
+        o->entries[i] = (entry_t){str_ref(e->key), e->hash, value_ref(e->value)};
+    }
+    o->count = old->count;
+    index_rebuild(o);
+    value_replace(v, copy);
+    return o;
+}
+
+size_t object_count(value_t object) { return object_of(object)->count; }
+
+str_t *object_key_peek(value_t object, size_t i) {
+    object_t *o = object_of(object);
+    assert(i < o->count);
+    return o->entries[i].key;
+}
+
+value_t object_value_peek(value_t object, size_t i) {
+    object_t *o = object_of(object);
+    assert(i < o->count);
+    return o->entries[i].value;
+}
+
+static value_t peek_at(const object_t *o, uint32_t entry, bool *found) {
+    if (found) *found = entry != ABSENT;
+    return entry == ABSENT ? value_null() : o->entries[entry].value;
+}
+
+value_t object_get_peek(value_t object, const char *key, size_t len, bool *found) {
+    object_t *o = object_of(object);
+    return peek_at(o, find(o, key, len, str_hash_bytes(key, len)), found);
+}
+
+value_t object_get_str_peek(value_t object, str_t *key, bool *found) {
+    object_t *o = object_of(object);
+    return peek_at(o, find_str(o, key), found);
+}
+
+static void append_entry(object_t *o, str_t *key, value_t take) {
+    bool grow = o->count == o->cap;
+    if (grow) {
+        assert(o->cap < UINT32_MAX / 8);
+        o->cap = o->cap ? o->cap * 2 : CONTAINER_FIRST;
+        o->entries = xrealloc(o->entries, o->cap * sizeof *o->entries);
+    }
+    o->entries[o->count++] = (entry_t){str_ref(key), str_hash(key), take};
+    if (o->index && !grow)
+        index_put(o, o->count - 1);
+    else if (o->count > OBJECT_LINEAR_MAX)
+        index_rebuild(o);
+}
+
+void object_set(value_t *object, str_t *key, value_t take) {
+    object_t *o = object_unique(object);
+    uint32_t entry = find_str(o, key);
+    if (entry != ABSENT)
+        value_replace(&o->entries[entry].value, take);
+    else
+        append_entry(o, key, take);
+}
+
+void object_set_text(value_t *object, const char *key, value_t take) {
+    str_t *s = str_new(key, strlen(key));
+    object_set(object, s, take);
+    str_free(s);
+}
+
+bool object_remove(value_t *object, const char *key, size_t len) {
+    uint32_t entry = find(object_of(*object), key, len, str_hash_bytes(key, len));
+    if (entry == ABSENT) return false;
+    object_t *o = object_unique(object);
+    entry_t gone = o->entries[entry];
+    o->count--;
+    memmove(&o->entries[entry], &o->entries[entry + 1], (o->count - entry) * sizeof gone);
+    if (o->index) index_rebuild(o);
+    str_free(gone.key);
+    value_free(gone.value);
+    return true;
+}
+
+value_t *object_slot(value_t *object, str_t *key) {
+    uint32_t entry = find_str(object_of(*object), key);
+    return entry == ABSENT ? NULL : &object_unique(object)->entries[entry].value;
+}
+
+/* ---- whole values */
+
+/* Values still to be looked at; grows on the heap only for nested containers. */
+typedef struct worklist {
+    value_t *items;
+    size_t count;
+    size_t cap;
+} worklist_t;
+
+static void work_push(worklist_t *w, value_t borrowed) {
+    if (w->count == w->cap) {
+        w->cap = w->cap ? w->cap * 2 : 32;
+        w->items = xrealloc(w->items, w->cap * sizeof *w->items);
+    }
+    w->items[w->count++] = borrowed;
+}
+
+bool value_truthy(value_t v) {
+    switch (v.kind) {
+    case VALUE_NULL: return false;
+    case VALUE_BOOL: return v.boolean;
+    case VALUE_INT: return v.integer != 0;
+    case VALUE_REAL: return v.real != 0.0;
+    case VALUE_STRING: return v.string->len > 0;
+    case VALUE_LIST: return v.list->count > 0;
+    case VALUE_OBJECT: return v.object->count > 0;
+    }
+    return false;
+}
+
+/* True, and *i, when r is exactly a 64-bit integer. */
+static bool real_as_int(double r, int64_t *i) {
+    if (!(r >= -0x1p63 && r < 0x1p63)) return false;
+    *i = (int64_t)r;
+    return (double)*i == r;
+}
+
+static bool int_equals_real(int64_t i, double r) {
+    int64_t as_int;
+    return real_as_int(r, &as_int) && as_int == i;
+}
+
+/* Equal as far as this level shows; containers of one size are left in `rest` as a pair to compare. */
+static bool shallow_equal(value_t a, value_t b, worklist_t *rest) {
+    if (a.kind == VALUE_INT && b.kind == VALUE_REAL) return int_equals_real(a.integer, b.real);
+    if (a.kind == VALUE_REAL && b.kind == VALUE_INT) return int_equals_real(b.integer, a.real);
+    if (a.kind != b.kind) return false;
+    switch (a.kind) {
+    case VALUE_NULL: return true;
+    case VALUE_BOOL: return a.boolean == b.boolean;
+    case VALUE_INT: return a.integer == b.integer;
+    case VALUE_REAL: return a.real == b.real;
+    case VALUE_STRING: return str_equal(a.string, b.string);
+    case VALUE_LIST:
+        if (a.list->count != b.list->count) return false;
+        break;
+    case VALUE_OBJECT:
+        if (a.object->count != b.object->count) return false;
+        break;
+    }
+    work_push(rest, a);
+    work_push(rest, b);
+    return true;
+}
+
+static bool lists_equal(const list_t *a, const list_t *b, worklist_t *rest) {
+    for (uint32_t i = 0; i < a->count; i++)
+        if (!shallow_equal(a->items[i], b->items[i], rest)) return false;
+    return true;
+}
+
+static bool objects_equal(const object_t *a, const object_t *b, worklist_t *rest) {
+    for (uint32_t i = 0; i < a->count; i++) {
+        uint32_t other = find_str(b, a->entries[i].key);
+        if (other == ABSENT) return false;
+        if (!shallow_equal(a->entries[i].value, b->entries[other].value, rest)) return false;
+    }
+    return true;
+}
+
+bool value_equal(value_t a, value_t b) {
+    worklist_t rest = {0};
+    bool equal = shallow_equal(a, b, &rest);
+    while (equal && rest.count) {
+        value_t y = rest.items[--rest.count];
+        value_t x = rest.items[--rest.count];
+        equal = x.kind == VALUE_LIST ? lists_equal(x.list, y.list, &rest) : objects_equal(x.object, y.object, &rest);
+    }
+    free(rest.items);
+    return equal;
+}
+
+static uint64_t mix(uint64_t a, uint64_t b) {
+    uint64_t h = (a ^ (b + UINT64_C(0x9E3779B97F4A7C15))) * UINT64_C(0xFF51AFD7ED558CCD);
+    return h ^ (h >> 32);
+}
+
+static uint64_t hash_real(double r) {
+    int64_t i;
+    if (real_as_int(r, &i)) return mix(VALUE_INT, (uint64_t)i);
+    uint64_t bits;
+    memcpy(&bits, &r, sizeof bits);
+    return mix(VALUE_REAL, bits);
+}
+
+static uint64_t hash_at(value_t v, int depth);
+
+static uint64_t hash_list(const list_t *l, int depth) {
+    uint64_t h = mix(VALUE_LIST, l->count);
+    for (uint32_t i = 0; i < l->count; i++)
+        h = mix(h, hash_at(l->items[i], depth + 1));
+    return h;
+}
+
+/* Adding makes the order of the keys irrelevant. */
+static uint64_t hash_object(const object_t *o, int depth) {
+    uint64_t h = mix(VALUE_OBJECT, o->count);
+    for (uint32_t i = 0; i < o->count; i++)
+        h += mix(o->entries[i].hash, hash_at(o->entries[i].value, depth + 1));
+    return h;
+}
+
+static uint64_t hash_at(value_t v, int depth) {
+    switch (v.kind) {
+    case VALUE_NULL: break;
+    case VALUE_BOOL: return mix(VALUE_BOOL, v.boolean);
+    case VALUE_INT: return mix(VALUE_INT, (uint64_t)v.integer);
+    case VALUE_REAL: return hash_real(v.real);
+    case VALUE_STRING: return mix(VALUE_STRING, XXH3_64bits(v.string->data, v.string->len));
+    case VALUE_LIST: return depth > HASH_DEPTH_MAX ? VALUE_LIST : hash_list(v.list, depth);
+    case VALUE_OBJECT: return depth > HASH_DEPTH_MAX ? VALUE_OBJECT : hash_object(v.object, depth);
+    }
+    return mix(VALUE_NULL, 0);
+}
+
+uint64_t value_hash(value_t v) { return hash_at(v, 0); }
+
+const char *value_kind_name(value_kind_t kind) {
+    static const char *const names[] = {"null", "boolean", "integer", "real", "string", "list", "object"};
+    assert((size_t)kind < sizeof names / sizeof names[0]);
+    return names[kind];
+}
+
+static size_t str_bytes(const str_t *s) { return sizeof *s + s->len + 1; }
+
+/* The heap of one value without what its children hold; those go to `rest`. */
+static size_t own_bytes(value_t v, worklist_t *rest) {
+    if (v.kind == VALUE_STRING) return str_bytes(v.string);
+    if (v.kind == VALUE_LIST) {
+        for (uint32_t i = 0; i < v.list->count; i++)
+            if (v.list->items[i].kind >= VALUE_STRING) work_push(rest, v.list->items[i]);
+        return sizeof *v.list + v.list->cap * sizeof *v.list->items;
+    }
+    object_t *o = v.object;
+    size_t bytes = sizeof *o + o->cap * sizeof *o->entries;
+    if (o->index) bytes += (o->index_mask + (size_t)1) * sizeof *o->index;
+    for (uint32_t i = 0; i < o->count; i++) {
+        bytes += str_bytes(o->entries[i].key);
+        if (o->entries[i].value.kind >= VALUE_STRING) work_push(rest, o->entries[i].value);
+    }
+    return bytes;
+}
+
+size_t value_bytes(value_t v) {
+    if (v.kind < VALUE_STRING) return 0;
+    worklist_t rest = {0};
+    size_t bytes = own_bytes(v, &rest);
+    while (rest.count)
+        bytes += own_bytes(rest.items[--rest.count], &rest);
+    free(rest.items);
+    return bytes;
+}
