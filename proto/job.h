@@ -1,0 +1,20 @@
+/* job.h - the options of a job that change what its rows do: one JSON object in JOB_OPEN and JOB_SPEC. Unknown keys are ignored. */
+#ifndef SDG_PROTO_JOB_H
+#define SDG_PROTO_JOB_H
+
+#include "core/base/buf.h"
+#include "core/base/error.h"
+#include "core/mabel/row.h"
+
+typedef struct job_options {
+    row_options_t row;       /* owns its mapping */
+    bool http2;              /* ask LLM servers for HTTP/2 */
+} job_options_t;
+
+void job_options_init(job_options_t *o);  /* the defaults of `sdg run` */
+void job_options_free(job_options_t *o);
+void job_options_map(job_options_t *o, const char *from, const char *to); /* adds one --mapping */
+void job_options_encode(const job_options_t *o, buf_t *out);
+int job_options_decode(const char *json, size_t len, job_options_t *o, err_t *err); /* o is initialised here; free it in any case */
+
+#endif
