@@ -1,6 +1,7 @@
 /* job.c - see job.h. One key per option, written only by job_options_encode and read only by job_options_decode. */
 #include "proto/job.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
