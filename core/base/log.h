@@ -2,7 +2,7 @@
  *
  * A line names actor, id, what and why; never a key, never a prompt (those only under --verbose trace of a test run).
  * Thread-safe; one write(2) per line so that lines of several processes do not mix. A progress line on a terminal is
- * cleared and redrawn around log lines (log_set_redraw).
+ * cleared and redrawn around log lines (log_set_status_line).
  */
 #ifndef SDG_BASE_LOG_H
 #define SDG_BASE_LOG_H

@@ -1,0 +1,50 @@
+/* Histogram: percentiles with bounded error, merging. */
+#include "core/base/hist.h"
+
+#include <criterion/criterion.h>
+
+Test(hist, percentiles_of_known_values) {
+    hist_t h = {0};
+    for (uint64_t us = 1; us <= 1000; us++)
+        hist_add(&h, us);
+    cr_assert_eq(h.count, 1000);
+    cr_assert_eq(h.sum_us, 500500);
+    cr_assert_eq(hist_percentile(&h, 100), 1000);
+    uint64_t median = hist_percentile(&h, 50), tail = hist_percentile(&h, 99);
+    cr_assert(median >= 500 && median < 535, "%lu", (unsigned long)median);
+    cr_assert(tail >= 990 && tail <= 1000, "%lu", (unsigned long)tail);
+    cr_assert_eq(hist_percentile(&h, 0), 1);
+}
+
+Test(hist, empty_is_zero) {
+    hist_t h = {0};
+    cr_assert_eq(hist_percentile(&h, 50), 0);
+}
+
+Test(hist, one_value_is_reported_within_seven_percent_at_any_size) {
+    for (uint64_t us = 1; us < (uint64_t)1 << 32; us += us / 5 + 1) {
+        hist_t h = {0};
+        hist_add(&h, us);
+        hist_add(&h, us * 2); /* so that max_us does not hide the edge */
+        uint64_t p = hist_percentile(&h, 50);
+        cr_assert(p >= us && (double)p <= (double)us * 1.07, "%lu gives %lu", (unsigned long)us, (unsigned long)p);
+    }
+}
+
+Test(hist, huge_values_clamp_to_the_last_bucket_but_keep_the_maximum) {
+    hist_t h = {0};
+    hist_add(&h, UINT64_MAX / 4);
+    hist_add(&h, UINT32_MAX);
+    cr_assert_eq(h.bucket[HIST_BUCKETS - 1], 2);
+    cr_assert_eq(hist_percentile(&h, 100), UINT64_MAX / 4);
+}
+
+Test(hist, merging_is_adding) {
+    hist_t a = {0}, b = {0}, both = {0};
+    for (uint64_t us = 0; us < 5000; us += 7) {
+        hist_add(us % 2 ? &a : &b, us);
+        hist_add(&both, us);
+    }
+    hist_merge(&a, &b);
+    cr_assert_arr_eq(&a, &both, sizeof a);
+}
