@@ -32,10 +32,18 @@
 #define LLM_RETRY_AFTER_MAX_S 120       /* a longer Retry-After means: do not retry now (official SDK) */
 #define LLM_EMPTY_RETRIES 2             /* an empty answer is asked again twice: 3 requests in all */
 #define HTTP_CONNS_PER_MULTI 192        /* transfers per curl multi handle: 128-256 measured best */
+#define LLM_ENDPOINTS_MAX 1024          /* per client: models of the jobs of one worker; more is refused */
+#define LLM_REPLICAS_MAX 256            /* URLs of one endpoint: all are compared for each request; more is refused */
+#define LLM_PERMITS_MAX 65536           /* requests in flight per endpoint: about the ports of one address; more is cut */
 
 /* data */
 #define DATA_LINE_BYTES_MAX ((size_t)64 << 20)  /* one input line or CSV record; longer fails that row */
 #define DATA_READ_BYTES ((size_t)256 << 10)     /* read(2) size */
+#define CSV_COLUMNS_MAX 16384                   /* as spreadsheets have; a header with more is refused */
+#define RESULT_LINE_BYTES_MAX ((size_t)128 << 20) /* one output line: as much as a message can carry */
+#define WRITE_FLUSH_BYTES ((size_t)256 << 10)   /* buffered output that is written by itself */
+#define WRITE_FLUSH_BYTES_MAX ((size_t)64 << 20) /* a larger wish is cut to this */
+#define WRITE_MEMBER_BYTES_MIN ((size_t)64 << 10) /* text worth a gzip member or zstd frame of its own: below it compresses badly */
 
 /* sched and proto */
 #define CHUNK_ROWS_DEFAULT 100

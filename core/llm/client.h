@@ -5,9 +5,11 @@
  *
  * A call goes: submitted -> queued until its endpoint has a permit -> one HTTP request -> (waiting for a retry -> again)
  * -> finished. A retry wait holds no permit. Calls are answered exactly once each, cancelled ones too.
- * Replicas: an endpoint may have several URLs; each request takes the one with the fewest requests in flight.
+ * Replicas: an endpoint may have several URLs; each request takes the one with the fewest requests in flight. A replica that
+ * fails (connection, timeout, 5xx) is passed over for a while, longer each time, as long as another one works.
  *
- * Limits: queued calls are bounded by the caller (it submits what its rows want); bodies by LLM_ANSWER_BYTES_MAX.
+ * Limits: queued calls are bounded by the caller (it submits what its rows want); bodies by LLM_ANSWER_BYTES_MAX; endpoints,
+ * replicas and permits in core/base/limits.h. One descriptor per request in flight: the program raises its limit.
  */
 #ifndef SDG_LLM_CLIENT_H
 #define SDG_LLM_CLIENT_H
@@ -51,7 +53,7 @@ typedef struct llm_request {
     const retry_policy_t *retry;  /* NULL: the endpoint's */
 } llm_request_t;
 
-enum { LLM_LATENCIES_MAX = 16 };  /* request latencies kept per call */
+enum { LLM_LATENCIES_MAX = 16 };  /* request latencies kept per call: of requests that got a response */
 
 typedef struct llm_answer {
     uint64_t tag;                 /* the caller's, from submit */
@@ -61,7 +63,7 @@ typedef struct llm_answer {
     uint32_t prompt_tokens, completion_tokens; /* summed over the requests of this call */
     uint32_t requests;            /* HTTP requests made */
     uint32_t retries[LLM_CAUSES]; /* by cause of the failure that was retried */
-    uint32_t latency_us[LLM_LATENCIES_MAX]; /* of the successful request first; latency_count of them */
+    uint32_t latency_us[LLM_LATENCIES_MAX]; /* sent to full body, the successful request first; latency_count of them */
     uint32_t latency_count;
     long http_status;             /* of the last response; 0 if none */
     err_t error;                  /* the reason when failed */
@@ -75,9 +77,10 @@ int llm_client_add_endpoint(llm_client_t *client, const llm_endpoint_t *endpoint
 /* How many requests this endpoint may have in flight from now on (absolute; initially 8). */
 void llm_client_set_permits(llm_client_t *client, uint32_t endpoint, uint32_t permits);
 
-/* Takes a call; the answer comes with `tag` out of llm_client_next. Never fails for reasons of the network. */
+/* Takes a call; the answer comes with `tag` out of llm_client_next. Never fails for reasons of the network: SDG_EINVAL for an
+ * unknown endpoint, a bad header, or a tag that is still in use. Nothing is sent before the next llm_client_drive. */
 int llm_client_submit(llm_client_t *client, const llm_request_t *request, uint64_t tag, err_t *err);
-void llm_client_cancel(llm_client_t *client, uint64_t tag); /* it still finishes, with LLM_CAUSE_CANCELLED, soon */
+void llm_client_cancel(llm_client_t *client, uint64_t tag); /* it still finishes, with LLM_CAUSE_CANCELLED, soon; unknown tags are ignored */
 
 int llm_client_fd(const llm_client_t *client);              /* becomes readable when there is something to drive */
 int llm_client_timeout_ms(const llm_client_t *client, uint64_t now_ns); /* -1: none; else the longest sleep allowed */
@@ -86,7 +89,8 @@ bool llm_client_next(llm_client_t *client, llm_answer_t *answer); /* the next fi
 
 typedef struct llm_load {         /* gauges and counters of one endpoint since the start */
     uint32_t permits, in_flight, queued, backing_off;
-    uint64_t requests, succeeded, failed;
+    uint64_t requests;            /* HTTP requests sent */
+    uint64_t succeeded, failed;   /* calls; cancelled ones are neither */
     uint64_t prompt_tokens, completion_tokens;
     uint64_t retries[LLM_CAUSES];
 } llm_load_t;

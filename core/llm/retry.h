@@ -45,6 +45,12 @@ typedef struct retry_hint {
     int8_t should;         /* x-should-retry: 1, 0, or -1 = absent */
 } retry_hint_t;
 
+retry_hint_t retry_hint_none(void);
+/* Folds one response header (no CR LF) into the hint; other headers are ignored. Retry-After-Ms wins over Retry-After in either
+ * order. The date form of Retry-After is read against now_unix_ms. */
+void retry_hint_header(retry_hint_t *hint, const char *name, size_t name_len, const char *value, size_t value_len,
+                       int64_t now_unix_ms);
+
 /* Decides after failed request number `attempt` (1-based). Returns true and *wait_ms, or false: the call has failed. */
 bool retry_decide(const retry_policy_t *policy, uint32_t attempt, llm_cause_t cause, retry_hint_t hint, rng_t *rng,
                   uint32_t *wait_ms);
