@@ -1,0 +1,113 @@
+/* link.c - see link.h. A ROUTER's generated routing ids are 5 bytes (a zero and a counter), so they fit the 64-bit peer number as they are:
+ * byte i of the id is byte i of the number, its length is in the top byte. Ids chosen by the other side are refused by length. */
+#include "actors/link.h"
+
+#include <string.h>
+
+#include "core/base/limits.h"
+
+#if defined(__SANITIZE_THREAD__)
+/* TSan does not see through libzmq: tell it that what was written before a send is visible after the receive. */
+#include <sanitizer/tsan_interface.h>
+#define HANDOVER_RELEASE(p) __tsan_release(p)
+#define HANDOVER_ACQUIRE(p) __tsan_acquire(p)
+#else
+#define HANDOVER_RELEASE(p) (void)(p)
+#define HANDOVER_ACQUIRE(p) (void)(p)
+#endif
+
+enum { ROUTING_ID_LEN = 5 };
+
+zsock_t *link_socket(int type, int linger_ms) {
+    zsock_t *s = zsock_new(type);
+    assert(s);
+    zsock_set_sndhwm(s, SOCKET_HWM);
+    zsock_set_rcvhwm(s, SOCKET_HWM);
+    zsock_set_linger(s, linger_ms);
+    zsock_set_maxmsgsize(s, (int)MESSAGE_BYTES_MAX);
+    zsock_set_handshake_ivl(s, 5000);
+    zsock_set_reconnect_ivl(s, 100);
+    zsock_set_reconnect_ivl_max(s, 5000);
+    zsock_set_tcp_keepalive(s, 1);
+    zsock_set_backlog(s, 1024);
+    if (type == ZMQ_ROUTER) zsock_set_router_mandatory(s, 1);
+    return s;
+}
+
+static uint64_t peer_of(zmq_msg_t *id) {
+    uint64_t peer = 0;
+    if (zmq_msg_size(id) != ROUTING_ID_LEN) return 0;
+    memcpy(&peer, zmq_msg_data(id), ROUTING_ID_LEN);
+    return peer | (uint64_t)ROUTING_ID_LEN << 56;
+}
+
+/* Drops what is left of a message that has more frames than ours ever do. */
+static void drop_rest(void *socket, zmq_msg_t *frame) {
+    while (zmq_msg_more(frame)) {
+        if (zmq_msg_recv(frame, socket, ZMQ_DONTWAIT) < 0) return;
+    }
+}
+
+/* in->frame holds the only frame a message of ours has: decode it, or say why not. */
+static link_status_t take_payload(void *socket, link_frame_t *in, err_t *err) {
+    if (zmq_msg_more(&in->frame)) {
+        drop_rest(socket, &in->frame);
+        err_set(err, SDG_EPARSE, "a message of several frames");
+    } else {
+        HANDOVER_ACQUIRE(zmq_msg_data(&in->frame));
+        const char *bytes = zmq_msg_data(&in->frame);
+        if (message_decode(bytes, zmq_msg_size(&in->frame), &in->message, err) == SDG_OK) return LINK_MESSAGE;
+    }
+    zmq_msg_close(&in->frame);
+    return LINK_MALFORMED;
+}
+
+link_status_t link_recv(zsock_t *sock, link_frame_t *in, err_t *err) {
+    void *socket = zsock_resolve(sock);
+    in->peer = 0;
+    zmq_msg_init(&in->frame);
+    if (zmq_msg_recv(&in->frame, socket, ZMQ_DONTWAIT) >= 0) return take_payload(socket, in, err);
+    zmq_msg_close(&in->frame);
+    return LINK_EMPTY;
+}
+
+link_status_t link_recv_routed(zsock_t *router, link_frame_t *in, err_t *err) {
+    void *socket = zsock_resolve(router);
+    in->peer = 0;
+    zmq_msg_init(&in->frame);
+    if (zmq_msg_recv(&in->frame, socket, ZMQ_DONTWAIT) < 0) {
+        zmq_msg_close(&in->frame);
+        return LINK_EMPTY;
+    }
+    in->peer = peer_of(&in->frame);
+    if (in->peer && zmq_msg_more(&in->frame) && zmq_msg_recv(&in->frame, socket, ZMQ_DONTWAIT) >= 0)
+        return take_payload(socket, in, err);
+    drop_rest(socket, &in->frame);
+    zmq_msg_close(&in->frame);
+    err_set(err, SDG_EPARSE, "no payload, or a routing id chosen by the sender");
+    return LINK_MALFORMED;
+}
+
+void link_frame_free(link_frame_t *in) {
+    message_free(&in->message);
+    zmq_msg_close(&in->frame);
+}
+
+bool link_send_bytes(zsock_t *sock, uint64_t peer, const char *bytes, size_t len) {
+    void *socket = zsock_resolve(sock);
+    zmq_msg_t frame;
+    if (peer && zmq_send(socket, &peer, ROUTING_ID_LEN, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0) return false;
+    zmq_msg_init_size(&frame, len);
+    memcpy(zmq_msg_data(&frame), bytes, len);
+    HANDOVER_RELEASE(zmq_msg_data(&frame));
+    if (zmq_msg_send(&frame, socket, ZMQ_DONTWAIT) >= 0) return true;
+    zmq_msg_close(&frame);
+    return false;
+}
+
+bool link_send(zsock_t *sock, uint64_t peer, const message_t *m, buf_t *scratch) {
+    buf_reset(scratch);
+    message_encode(m, scratch);
+    assert(!scratch->full); /* senders batch far below MESSAGE_BYTES_MAX */
+    return link_send_bytes(sock, peer, scratch->data, scratch->len);
+}
