@@ -10,15 +10,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-typedef enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR } log_level_t;
+typedef enum log_level { LEVEL_DEBUG, LEVEL_INFO, LEVEL_WARN, LEVEL_ERROR } log_level_t;
 
-void log_set_level(log_level_t least); /* default LOG_INFO */
+void log_set_level(log_level_t least); /* default LEVEL_INFO */
 bool log_enabled(log_level_t level);
 void log_write(log_level_t level, const char *who, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-#define log_debug(who, ...) do { if (log_enabled(LOG_DEBUG)) log_write(LOG_DEBUG, who, __VA_ARGS__); } while (0)
-#define log_info(who, ...) log_write(LOG_INFO, who, __VA_ARGS__)
-#define log_warn(who, ...) log_write(LOG_WARN, who, __VA_ARGS__)
-#define log_error(who, ...) log_write(LOG_ERROR, who, __VA_ARGS__)
+#define log_debug(who, ...) do { if (log_enabled(LEVEL_DEBUG)) log_write(LEVEL_DEBUG, who, __VA_ARGS__); } while (0)
+#define log_info(who, ...) log_write(LEVEL_INFO, who, __VA_ARGS__)
+#define log_warn(who, ...) log_write(LEVEL_WARN, who, __VA_ARGS__)
+#define log_error(who, ...) log_write(LEVEL_ERROR, who, __VA_ARGS__)
 
 /* A text drawn at the bottom of the terminal (no newline), rewritten after each log line; NULL or "" removes it. */
 void log_set_status_line(const char *text);
