@@ -545,17 +545,21 @@ static int signals_take(err_t *err) {
     return fd >= 0 ? fd : err_set(err, SDG_EIO, "signalfd: %s", strerror(errno));
 }
 
-static int port_announce(const server_t *s, err_t *err) {
-    bool v6 = strchr(s->options.host, ':') != NULL;
-    printf("listening on http://%s%s%s:%u\n", v6 ? "[" : "", s->options.host, v6 ? "]" : "", s->port);
-    fflush(stdout);
-    if (!host_is_loopback(s->options.host))
-        fprintf(stderr, "sdg mock-llm: %s can be reached from other machines, without any key\n", s->options.host);
+static int port_file_write(const server_t *s, err_t *err) {
     if (!s->options.port_file) return SDG_OK;
     FILE *f = fopen(s->options.port_file, "w");
     bool written = f && fprintf(f, "%u\n", s->port) > 0;
     if (f && fclose(f)) written = false;
     return written ? SDG_OK : err_set(err, SDG_EIO, "--port-file %s: %s", s->options.port_file, strerror(errno));
+}
+
+/* The line comes last: who reads it may rely on everything else. */
+static void port_announce(const server_t *s) {
+    if (!host_is_loopback(s->options.host))
+        fprintf(stderr, "sdg mock-llm: %s can be reached from other machines, without any key\n", s->options.host);
+    bool v6 = strchr(s->options.host, ':') != NULL;
+    printf("listening on http://%s%s%s:%u\n", v6 ? "[" : "", s->options.host, v6 ? "]" : "", s->port);
+    fflush(stdout);
 }
 
 static int files_open(server_t *s, err_t *err) {
@@ -642,7 +646,8 @@ static int server_run(server_t *s, err_t *err) {
     pages_make(s);
     s->started_ns = clock_now_ns();
     if (daemon_start(s, err)) return EXIT_LISTEN;
-    if (port_announce(s, err)) return EXIT_FLAGS;
+    if (port_file_write(s, err)) return EXIT_FLAGS;
+    port_announce(s);
     server_loop(s);
     if (!s->options.quiet) summary_print(s);
     return EXIT_SIGNAL;
