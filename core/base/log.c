@@ -24,7 +24,7 @@ enum {
 static const char CLEAR_LINE[] = "\r\033[K";
 
 /* A process has one stderr; this is the state that belongs to it. */
-static _Atomic int least_level = LOG_INFO;
+static _Atomic int least_level = LEVEL_INFO;
 static pthread_mutex_t terminal = PTHREAD_MUTEX_INITIALIZER;
 static char status[STATUS_MAX_BYTES]; /* under `terminal`; "" when there is none */
 

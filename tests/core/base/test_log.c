@@ -36,16 +36,16 @@ Test(log, a_line_names_time_level_actor_and_what) {
 
 static void quiet_levels(void) {
     log_debug("x", "hidden");
-    log_set_level(LOG_ERROR);
+    log_set_level(LEVEL_ERROR);
     log_warn("x", "hidden too");
-    log_set_level(LOG_INFO);
+    log_set_level(LEVEL_INFO);
 }
 
 Test(log, lower_levels_are_silent) {
     char *text = captured(quiet_levels);
     cr_assert_str_empty(text);
     free(text);
-    cr_assert_not(log_enabled(LOG_DEBUG));
+    cr_assert_not(log_enabled(LEVEL_DEBUG));
 }
 
 static void foreign_text(void) { log_info("llm", "server said: %s", "a\nfake line\x1b[31m"); }
