@@ -36,6 +36,25 @@
 #define LLM_REPLICAS_MAX 256            /* URLs of one endpoint: all are compared for each request; more is refused */
 #define LLM_PERMITS_MAX 65536           /* requests in flight per endpoint: about the ports of one address; more is cut */
 
+/* python */
+#define PY_HOSTS_DEFAULT 2
+#define PY_HOSTS_MAX 256                        /* processes per pool; more is refused when the pool is made */
+#define PY_AI_HOSTS_MAX 32                      /* further processes while others only wait for ctx.call_ai; then calls wait */
+#define PY_ENVS_MAX 64                          /* environments per pool: each in use keeps one process; more are refused */
+#define PY_FUNCTIONS_MAX 4096                   /* functions per pool; more are refused */
+#define PY_TASKS_MAX 65536                      /* calls in a pool, waiting or running: above any worker's row window; refused */
+#define PY_FRAME_BYTES_MAX ((size_t)64 << 20)   /* one call or result as JSON; larger fails that call */
+#define PY_BUFFER_KEPT ((size_t)1 << 20)        /* an empty buffer larger than this is given back */
+#define PY_OUT_BYTES ((size_t)1 << 20)          /* unsent bytes of a host above which it gets no further call */
+#define PY_WINDOW_TASKS 64                      /* calls sent to one host at a time: hides the wake-up of both sides */
+#define PY_WINDOW_US 2000                       /* ... and their expected time: what a call may wait behind others */
+#define PY_LOG_LINE_MAX 4096                    /* bytes of a printed line; longer ones are cut into several */
+#define PY_LOG_EVENTS_MAX 1024                  /* log events not yet taken; further ones are dropped and counted */
+#define PY_START_MS_MAX 60000                   /* until a host says hello (a cold disk, a slow shim); then it is killed */
+#define PY_INSTALL_MS_MAX 1800000               /* creating a virtual environment with requirements: large wheels, slow index */
+#define PY_START_FAILURES_MAX 3                 /* starts failed in a row after which waiting calls of that environment fail */
+#define PY_CANCEL_MS 1000                       /* a cancelled call may still finish so long, then its host is killed */
+
 /* data */
 #define DATA_LINE_BYTES_MAX ((size_t)64 << 20)  /* one input line or CSV record; longer fails that row */
 #define DATA_READ_BYTES ((size_t)256 << 10)     /* read(2) size */
@@ -46,6 +65,7 @@
 #define WRITE_MEMBER_BYTES_MIN ((size_t)64 << 10) /* text worth a gzip member or zstd frame of its own: below it compresses badly */
 
 /* sched and proto */
+#define USAGE_BYTES_MAX 1024                    /* meta of a finished row: reason, counters, ROW_LATENCIES_MAX latencies */
 #define CHUNK_ROWS_DEFAULT 100
 #define CHUNK_BYTES_MAX ((size_t)4 << 20)       /* a chunk closes early when its rows are large */
 #define PENDING_ROWS_DEFAULT 1000               /* queued or leased rows per job, as documented */
@@ -61,6 +81,8 @@
 #define RESEND_NS (2 * UINT64_C(1000000000))    /* unacknowledged results are sent again after this, doubling to 30 s */
 #define BEAT_NS UINT64_C(1000000000)            /* one beat a second */
 #define BEATS_MISSED_MAX 5                      /* then a worker is taken for dead */
+#define WORKER_ROWS_MAX 16384                   /* rows one worker holds: 4,096 calls in flight with plenty ready behind them */
+#define WORKER_BYTES_MAX ((size_t)256 << 20)    /* raw bytes of rows one worker holds */
 #define JOBS_MAX 256                            /* jobs open in one scheduler */
 #define WORKERS_MAX 4096
 #define SOCKET_HWM 4096                         /* messages; credits keep queues far below, this is the safety net */

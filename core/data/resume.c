@@ -1,0 +1,289 @@
+/* resume.c - see resume.h.
+ *
+ * Our own lines begin with {"_row_index": 12 and need no parsing; only a line that looks different, or that
+ * holds "_error" somewhere, is parsed. A line counts as ours without parsing when it begins so, ends in } and
+ * has no NUL byte: pages that a power loss left empty are full of NULs.
+ *
+ * gzip and zstd: a torn member of ours was never acknowledged, so it is cut off. Only when it is the first
+ * member of the file (somebody compressed the output as a whole and it is not all there) are its whole lines
+ * kept, by a rewrite.
+ */
+#include "core/data/resume.h"
+
+#include "core/base/buf.h"
+#include "core/base/json.h"
+#include "core/base/limits.h"
+#include "core/base/log.h"
+#include "core/data/files.h"
+#include "core/data/lines.h"
+#include "core/data/sink.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char ROW_PREFIX[] = "{\"_row_index\": ";
+static const char ERROR_KEY[] = "\"_error\"";
+enum { ROW_PREFIX_LEN = sizeof ROW_PREFIX - 1, ROW_DIGITS_MAX = 18 };
+
+/* ---- one line */
+
+/* The row of a line in our own format without `_error`; false: it has to be parsed. */
+static bool read_quickly(const char *json, size_t len, uint64_t *row) {
+    if (len < ROW_PREFIX_LEN + 2 || memcmp(json, ROW_PREFIX, ROW_PREFIX_LEN) != 0 || json[len - 1] != '}')
+        return false;
+    size_t at = ROW_PREFIX_LEN;
+    uint64_t n = 0;
+    for (; at < len && json[at] >= '0' && json[at] <= '9' && at - ROW_PREFIX_LEN < ROW_DIGITS_MAX; at++)
+        n = n * 10 + (uint64_t)(json[at] - '0');
+    bool leading_zero = json[ROW_PREFIX_LEN] == '0' && at > ROW_PREFIX_LEN + 1;
+    if (at == ROW_PREFIX_LEN || leading_zero || (json[at] != ',' && at != len - 1)) return false;
+    *row = n;
+    return !memchr(json, '\0', len) && !memmem(json, len, ERROR_KEY, sizeof ERROR_KEY - 1);
+}
+
+static int read_parsed(value_t v, result_line_t *out, err_t *err) {
+    if (v.kind != VALUE_OBJECT) return err_set(err, SDG_EINVAL, "not a JSON object");
+    value_t row = object_get_peek(v, "_row_index", 10, NULL);
+    if (row.kind != VALUE_INT || row.integer < 0)
+        return err_set(err, SDG_EINVAL, "no row number under \"_row_index\"");
+    out->row = (uint64_t)row.integer;
+    object_get_peek(v, "_error", 6, &out->failed);
+    return 0;
+}
+
+int result_line_read(const char *json, size_t len, result_line_t *out, err_t *err) {
+    *out = (result_line_t){0};
+    if (read_quickly(json, len, &out->row)) return 0;
+    value_t v;
+    int rc = json_parse_text(json, len, &v, err);
+    if (rc < 0) return err_set(err, SDG_EINVAL, "not JSON");
+    rc = read_parsed(v, out, err);
+    value_free(v);
+    return rc;
+}
+
+/* Could this be the beginning of one of our lines, or what a power loss left of it? */
+static bool looks_torn(const char *bytes, size_t len) {
+    static const char BEGIN[] = "{\"_row_index\"";
+    size_t n = len < sizeof BEGIN - 1 ? len : sizeof BEGIN - 1;
+    return memcmp(bytes, BEGIN, n) == 0 || bytes[0] == '\0';
+}
+
+/* ---- the scan */
+
+typedef struct scan {
+    const char *path;
+    bool retry_failed;
+    resume_t *found;
+    bool any_row;       /* the file is ours */
+    bool lacks_newline; /* the last row is whole, its newline is missing */
+} scan_t;
+
+static int not_ours(const scan_t *scan, uint64_t number, const char *why, err_t *err) {
+    return err_set(err, SDG_EINVAL,
+                   "%s, line %llu: %s: this is not an output of sdg, nothing was changed; choose another "
+                   "output or give --overwrite",
+                   scan->path, (unsigned long long)number, why);
+}
+
+static void count_row(scan_t *scan, const result_line_t *row) {
+    resume_t *found = scan->found;
+    scan->any_row = true;
+    if (row->failed && scan->retry_failed) {
+        found->rows_retried++;
+        return;
+    }
+    if (!rangeset_add(found->finished, row->row)) return;
+    if (row->failed)
+        found->rows_failed++;
+    else
+        found->rows_ok++;
+}
+
+static int scan_line(scan_t *scan, const line_t *line, err_t *err) {
+    if (line->too_long) return not_ours(scan, line->number, "far too long", err);
+    bool blank = line_blank(line->bytes, line->len);
+    result_line_t row;
+    err_t why = {0};
+    bool is_row = !blank && result_line_read(line->bytes, line->len, &row, &why) == 0;
+    if (!line->whole && !is_row) {
+        bool ours = scan->any_row || blank || looks_torn(line->bytes, line->len);
+        return ours ? 0 : not_ours(scan, line->number, why.text, err);
+    }
+    if (!is_row && !blank) return not_ours(scan, line->number, why.text, err);
+    if (is_row) count_row(scan, &row);
+    scan->lacks_newline = !line->whole;
+    scan->found->keep_text = line->end;
+    return 0;
+}
+
+static int scan_lines(scan_t *scan, stream_t *stream, err_t *err) {
+    lines_t *lines = lines_new(stream, RESULT_LINE_BYTES_MAX);
+    line_t line;
+    int rc = 0;
+    while (rc == 0) {
+        rc = lines_next(lines, &line, err);
+        if (rc <= 0) break;
+        rc = scan_line(scan, &line, err);
+    }
+    lines_destroy(&lines);
+    return rc;
+}
+
+/* Only members of ours are cut unseen, and only behind a whole one. */
+static bool tail_is_ours(const stream_t *stream) {
+    return stream_torn(stream) && stream_member_end(stream) > 0;
+}
+
+static resume_repair_t choose_repair(const scan_t *scan, const stream_t *stream, bool plain, uint64_t size) {
+    const resume_t *found = scan->found;
+    bool between_members = found->keep_text == stream_member_text_end(stream);
+    if (found->scan_again) return REPAIR_CUT;
+    if (found->rows_retried > 0 || (!plain && (scan->lacks_newline || !between_members)))
+        return REPAIR_REWRITE;
+    if (scan->lacks_newline) return REPAIR_ADD_NEWLINE;
+    return found->keep_bytes < size ? REPAIR_CUT : REPAIR_NONE;
+}
+
+static void decide(const scan_t *scan, const stream_t *stream, bool plain, uint64_t size) {
+    resume_t *found = scan->found;
+    found->keep_bytes = plain ? found->keep_text : stream_member_end(stream);
+    found->torn_bytes = size - found->keep_bytes;
+    found->scan_again = tail_is_ours(stream) && found->keep_text != stream_member_text_end(stream);
+    found->repair = choose_repair(scan, stream, plain, size);
+}
+
+static int damaged(const stream_t *stream, const char *path, err_t *err) {
+    char why[ERR_TEXT_MAX];
+    snprintf(why, sizeof why, "%s", err->text);
+    return err_set(
+        err, err->code,
+        "%.300s; nothing was changed: `truncate -s %llu %s` keeps what is whole, --overwrite starts anew",
+        why, (unsigned long long)stream_member_end(stream), path);
+}
+
+int resume_scan(int fd, const char *path, stream_coding_t coding, bool retry_failed, resume_t *found,
+                err_t *err) {
+    struct stat st;
+    err_t why = {0};
+    if (lseek(fd, 0, SEEK_SET) < 0 || fstat(fd, &st) != 0)
+        return err_set(err, SDG_EIO, "%s: cannot be read: %s", path, strerror(errno));
+    *found = (resume_t){.finished = rangeset_new()};
+    scan_t scan = {.path = path, .retry_failed = retry_failed, .found = found};
+    stream_t *stream = stream_from_fd(fd, path, coding);
+    int rc = scan_lines(&scan, stream, &why);
+    if (rc < 0 && stream_torn(stream)) rc = 0;
+    if (rc == SDG_EPARSE) rc = damaged(stream, path, &why);
+    if (rc == 0) decide(&scan, stream, coding == STREAM_PLAIN, (uint64_t)st.st_size);
+    stream_close(&stream);
+    if (rc < 0) rangeset_destroy(&found->finished);
+    if (rc < 0 && err) *err = why;
+    return rc;
+}
+
+/* ---- repair */
+
+int output_lock(int fd, const char *path, err_t *err) {
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) return 0;
+    if (errno == EWOULDBLOCK)
+        return err_set(err, SDG_EINVAL,
+                       "%s is being written by another run: wait for it, or choose another output", path);
+    if (errno != ENOLCK && errno != ENOSYS && errno != EOPNOTSUPP && errno != EINVAL)
+        return err_set(err, SDG_EIO, "%s: cannot be locked: %s", path, strerror(errno));
+    log_warn("writer", "%s: this file system has no locks: do not start a second run with this output", path);
+    return 0;
+}
+
+static int no_repair(const char *path, err_t *err) {
+    return err_set(err, file_no_space(errno) ? SDG_ENOSPACE : SDG_EIO,
+                   "%s: cannot be brought in order for resuming: %s", path, strerror(errno));
+}
+
+/* Copies the lines that stay, up to the last whole one. */
+static int copy_lines(stream_t *from, sink_t *to, bool retry_failed, uint64_t keep_text, err_t *err) {
+    lines_t *lines = lines_new(from, RESULT_LINE_BYTES_MAX);
+    buf_t batch;
+    buf_init(&batch, RESULT_LINE_BYTES_MAX + WRITE_FLUSH_BYTES + 1);
+    line_t line = {0};
+    result_line_t row;
+    int rc = 0;
+    while (rc == 0 && line.end < keep_text && (rc = lines_next(lines, &line, err)) > 0) {
+        rc = 0;
+        bool is_row = result_line_read(line.bytes, line.len, &row, NULL) == 0;
+        if (!is_row || (row.failed && retry_failed)) continue;
+        buf_add(&batch, line.bytes, line.len);
+        buf_addc(&batch, '\n');
+        if (batch.len < WRITE_FLUSH_BYTES) continue;
+        rc = sink_write(to, batch.data, batch.len, err);
+        buf_reset(&batch);
+    }
+    if (rc == 0) rc = sink_write(to, batch.data, batch.len, err);
+    buf_free(&batch);
+    lines_destroy(&lines);
+    return rc;
+}
+
+/* Fills the new file and puts it in the old one's place, locked before anybody can find it there. */
+static int fill_and_rename(int old, int fresh, const char *path, const char *fresh_path,
+                           stream_coding_t coding, bool retry_failed, uint64_t keep_text, err_t *err) {
+    struct stat st;
+    if (lseek(old, 0, SEEK_SET) < 0 || fstat(old, &st) != 0 || fchmod(fresh, st.st_mode & 0777) != 0)
+        return no_repair(path, err);
+    int rc = output_lock(fresh, path, err);
+    if (rc < 0) return rc;
+    int copy = fcntl(fresh, F_DUPFD_CLOEXEC, 0);
+    if (copy < 0) return no_repair(path, err);
+    sink_t *sink = sink_new(copy, fresh_path, coding);
+    stream_t *stream = stream_from_fd(old, path, coding);
+    rc = copy_lines(stream, sink, retry_failed, keep_text, err);
+    if (rc == 0) rc = sink_sync(sink, err);
+    stream_close(&stream);
+    sink_close(&sink);
+    if (rc == 0 && rename(fresh_path, path) != 0) rc = no_repair(path, err);
+    if (rc == 0) file_sync_parent(path);
+    return rc;
+}
+
+static int rewrite(int *fd, const char *given_path, stream_coding_t coding, bool retry_failed,
+                   uint64_t keep_text, err_t *err) {
+    char *path = realpath(given_path, NULL); /* a symbolic link stays one */
+    if (!path) return no_repair(given_path, err);
+    char *fresh_path = xasprintf("%s.rewrite", path);
+    int fresh = open(fresh_path, O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+    int rc = fresh < 0 ? no_repair(path, err)
+                       : fill_and_rename(*fd, fresh, path, fresh_path, coding, retry_failed, keep_text, err);
+    if (rc == 0) {
+        close(*fd);
+        *fd = fresh;
+    } else if (fresh >= 0) {
+        unlink(fresh_path);
+        close(fresh);
+    }
+    free(fresh_path);
+    free(path);
+    return rc;
+}
+
+int resume_repair(int *fd, const char *path, stream_coding_t coding, bool retry_failed, const resume_t *found,
+                  err_t *err) {
+    size_t written;
+    switch (found->repair) {
+    case REPAIR_NONE:
+        return 0;
+    case REPAIR_CUT:
+        return ftruncate(*fd, (off_t)found->keep_bytes) == 0 ? 0 : no_repair(path, err);
+    case REPAIR_ADD_NEWLINE:
+        return file_write_all(*fd, "\n", 1, &written) == 0 ? 0 : no_repair(path, err);
+    case REPAIR_REWRITE:
+        return rewrite(fd, path, coding, retry_failed, found->keep_text, err);
+    }
+    assert(!"repair");
+    return SDG_EINVAL;
+}

@@ -1,0 +1,270 @@
+/* stream.c - reading and decompressing.
+ *
+ * Both decoders are driven by one loop (read_decoded): feed input, take output, remember where members end. A
+ * decoder step may both produce bytes and find an error behind them; the bytes are delivered first and the
+ * error is kept for the next call. "Inside a member" changes only when a step made progress, so that a
+ * decoder asked in vain does not look busy.
+ */
+#include "core/data/stream.h"
+
+#include "core/base/limits.h"
+#include "core/data/files.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+#include <zstd.h>
+
+enum { MAGIC_BYTES = 4, GZIP_WINDOW = 15 + 16 };
+
+struct stream {
+    int fd;
+    bool owns_fd;
+    char *name; /* for sentences; owned */
+    bool sniff; /* the magic bytes are still to decide the coding */
+    stream_coding_t coding;
+    unsigned char *in; /* DATA_READ_BYTES read from fd; plain: only the sniffed bytes */
+    size_t in_at, in_len;
+    bool may_hold; /* the decoder filled all its room last time: it may hold more without new input */
+    bool in_member;
+    z_stream *z;         /* gzip; owned */
+    ZSTD_DStream *zstd;  /* owned */
+    uint64_t bytes_read; /* from fd */
+    uint64_t bytes_made; /* of text */
+    uint64_t member_end, member_text_end;
+    uint64_t size; /* of the file; 0 unknown */
+    err_t failure; /* code != 0: what every further read answers */
+    bool torn;
+};
+
+static bool has_suffix(const char *path, const char *suffix) {
+    size_t n = strlen(path), m = strlen(suffix);
+    return n >= m && strcasecmp(path + n - m, suffix) == 0;
+}
+
+stream_coding_t stream_coding_of(const char *path) {
+    if (has_suffix(path, ".gz")) return STREAM_GZIP;
+    if (has_suffix(path, ".zst") || has_suffix(path, ".zstd")) return STREAM_ZSTD;
+    return STREAM_PLAIN;
+}
+
+const char *stream_name(const stream_t *s) {
+    return s->name;
+}
+uint64_t stream_member_end(const stream_t *s) {
+    return s->coding == STREAM_PLAIN ? s->bytes_read : s->member_end;
+}
+uint64_t stream_member_text_end(const stream_t *s) {
+    return s->coding == STREAM_PLAIN ? s->bytes_made : s->member_text_end;
+}
+bool stream_torn(const stream_t *s) {
+    return s->torn;
+}
+
+void stream_progress(const stream_t *s, uint64_t *bytes_done, uint64_t *bytes_total) {
+    *bytes_done = s->bytes_read;
+    *bytes_total = s->size;
+}
+
+static stream_t *stream_new(int fd, bool owns_fd, const char *name, stream_coding_t coding) {
+    stream_t *s = xcalloc(1, sizeof *s);
+    s->fd = fd;
+    s->owns_fd = owns_fd;
+    s->name = xstrdup(name);
+    s->coding = coding;
+    struct stat st;
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) s->size = (uint64_t)st.st_size;
+    return s;
+}
+
+stream_t *stream_from_fd(int fd, const char *name, stream_coding_t coding) {
+    return stream_new(fd, false, name, coding);
+}
+
+static int open_for_reading(const char *path, err_t *err) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) {
+        err_set(err, SDG_ENOTFOUND, "%s: no such file", path);
+    } else if (fd < 0) {
+        err_set(err, SDG_EIO, "%s: cannot be opened for reading: %s", path, strerror(errno));
+    }
+    return fd;
+}
+
+stream_t *stream_open(const char *path, err_t *err) {
+    bool is_stdin = strcmp(path, "-") == 0;
+    int fd = is_stdin ? STDIN_FILENO : open_for_reading(path, err);
+    if (fd < 0) return NULL;
+    struct stat st;
+    if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
+        if (!is_stdin) close(fd);
+        err_set(err, SDG_EINVAL, "%s is a folder: name the file in it", is_stdin ? "stdin" : path);
+        return NULL;
+    }
+    stream_t *s = stream_new(fd, !is_stdin, is_stdin ? "stdin" : path, stream_coding_of(path));
+    s->sniff = s->coding == STREAM_PLAIN;
+    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+    return s;
+}
+
+void stream_close(stream_t **stream) {
+    stream_t *s = *stream;
+    if (!s) return;
+    if (s->z) inflateEnd(s->z);
+    free(s->z);
+    ZSTD_freeDStream(s->zstd);
+    if (s->owns_fd) close(s->fd);
+    free(s->in);
+    free(s->name);
+    free(s);
+    *stream = NULL;
+}
+
+static int fail(stream_t *s, const char *what) {
+    return err_set(&s->failure, SDG_EIO, "%s: %s", s->name, what);
+}
+
+static int fail_damaged(stream_t *s, const char *coding, const char *why) {
+    return err_set(&s->failure, SDG_EPARSE,
+                   "%s: damaged %s data near byte %llu (%s); the text before it was read", s->name, coding,
+                   (unsigned long long)(s->bytes_read - (s->in_len - s->in_at)), why);
+}
+
+static int fail_torn(stream_t *s, const char *coding) {
+    s->torn = true;
+    return err_set(&s->failure, SDG_EPARSE,
+                   "%s: the %s data stops in the middle, at byte %llu: was the file copied completely?",
+                   s->name, coding, (unsigned long long)s->bytes_read);
+}
+
+/* Bytes read from the file, 0 at its end, negative on failure. */
+static ssize_t read_file(stream_t *s, void *to, size_t room) {
+    ssize_t n = file_read(s->fd, to, room);
+    if (n < 0) return fail(s, strerror(errno));
+    s->bytes_read += (uint64_t)n;
+    return n;
+}
+
+static ssize_t fill(stream_t *s) {
+    if (!s->in) s->in = xmalloc(DATA_READ_BYTES);
+    if (s->in_at == s->in_len) s->in_at = s->in_len = 0;
+    ssize_t n = read_file(s, s->in + s->in_len, DATA_READ_BYTES - s->in_len);
+    if (n > 0) s->in_len += (size_t)n;
+    return n;
+}
+
+/* What the first bytes say; false: a few more are needed to know. */
+static bool magic_decides(const unsigned char *b, size_t n, stream_coding_t *coding) {
+    static const unsigned char GZIP[] = {0x1f, 0x8b}, ZSTD[] = {0x28, 0xb5, 0x2f, 0xfd};
+    bool gzip = memcmp(b, GZIP, n < sizeof GZIP ? n : sizeof GZIP) == 0;
+    bool zstd = memcmp(b, ZSTD, n < sizeof ZSTD ? n : sizeof ZSTD) == 0;
+    *coding = STREAM_PLAIN;
+    if (gzip && n >= sizeof GZIP) *coding = STREAM_GZIP;
+    if (zstd && n >= sizeof ZSTD) *coding = STREAM_ZSTD;
+    return *coding != STREAM_PLAIN || (!gzip && !zstd);
+}
+
+static int sniff(stream_t *s) {
+    ssize_t n = 1;
+    while (n > 0 && s->in_len < MAGIC_BYTES) {
+        n = fill(s);
+        if (n > 0 && magic_decides(s->in, s->in_len, &s->coding)) break;
+    }
+    s->sniff = false;
+    return n < 0 ? (int)n : 0;
+}
+
+static ssize_t read_plain(stream_t *s, char *to, size_t room) {
+    size_t sniffed = s->in_len - s->in_at;
+    if (sniffed == 0) return read_file(s, to, room);
+    size_t n = sniffed < room ? sniffed : room;
+    memcpy(to, s->in + s->in_at, n);
+    s->in_at += n;
+    return (ssize_t)n;
+}
+
+static void end_member(stream_t *s, size_t made) {
+    s->in_member = false;
+    s->member_end = s->bytes_read - (s->in_len - s->in_at);
+    s->member_text_end = s->bytes_made + made;
+}
+
+/* Padding of zero bytes behind a member is allowed, as gzip itself does. False: nothing but padding here. */
+static bool begin_gzip_member(stream_t *s) {
+    while (s->member_end > 0 && s->in_at < s->in_len && s->in[s->in_at] == 0)
+        s->in_at++;
+    if (s->in_at == s->in_len) return false;
+    s->in_member = true;
+    inflateReset(s->z);
+    return true;
+}
+
+static int step_gzip(stream_t *s, char *to, size_t room, size_t *made) {
+    if (!s->z) {
+        s->z = xcalloc(1, sizeof *s->z);
+        if (inflateInit2(s->z, GZIP_WINDOW) != Z_OK) return fail(s, "zlib cannot be started");
+    }
+    if (!s->in_member && !begin_gzip_member(s)) return 0;
+    s->z->next_in = s->in + s->in_at;
+    s->z->avail_in = (uInt)(s->in_len - s->in_at);
+    s->z->next_out = (unsigned char *)to;
+    s->z->avail_out = (uInt)room;
+    int rc = inflate(s->z, Z_NO_FLUSH);
+    s->in_at = s->in_len - s->z->avail_in;
+    *made = room - s->z->avail_out;
+    if (rc == Z_STREAM_END) end_member(s, *made);
+    if (rc == Z_OK || rc == Z_STREAM_END || rc == Z_BUF_ERROR) return 0;
+    return fail_damaged(s, "gzip", s->z->msg ? s->z->msg : "unknown compression");
+}
+
+static int step_zstd(stream_t *s, char *to, size_t room, size_t *made) {
+    if (!s->zstd && !(s->zstd = ZSTD_createDStream())) return fail(s, "zstd cannot be started");
+    ZSTD_inBuffer in = {s->in, s->in_len, s->in_at};
+    ZSTD_outBuffer out = {to, room, 0};
+    size_t rc = ZSTD_decompressStream(s->zstd, &out, &in);
+    bool progress = in.pos > s->in_at || out.pos > 0;
+    s->in_at = in.pos;
+    *made = out.pos;
+    if (ZSTD_isError(rc)) return fail_damaged(s, "zstd", ZSTD_getErrorName(rc));
+    if (progress && rc == 0) end_member(s, *made);
+    if (progress && rc != 0) s->in_member = true;
+    return 0;
+}
+
+static ssize_t read_decoded(stream_t *s, char *to, size_t room) {
+    bool gzip = s->coding == STREAM_GZIP;
+    for (;;) {
+        if (s->in_at == s->in_len && !s->may_hold) {
+            ssize_t n = fill(s);
+            if (n < 0) return n;
+            if (n == 0) return s->in_member ? fail_torn(s, gzip ? "gzip" : "zstd") : 0;
+        }
+        size_t made = 0;
+        int rc = gzip ? step_gzip(s, to, room, &made) : step_zstd(s, to, room, &made);
+        s->may_hold = made == room;
+        s->bytes_made += made;
+        if (made > 0) return (ssize_t)made;
+        if (rc < 0) return rc;
+    }
+}
+
+ssize_t stream_read(stream_t *s, char *to, size_t room, err_t *err) {
+    assert(room > 0);
+    ssize_t n = s->failure.code;
+    if (room > INT32_MAX) room = INT32_MAX;
+    if (n == 0 && s->sniff) n = sniff(s);
+    if (n == 0 && s->coding == STREAM_PLAIN) {
+        n = read_plain(s, to, room);
+        if (n > 0) s->bytes_made += (uint64_t)n;
+    } else if (n == 0) {
+        n = read_decoded(s, to, room);
+    }
+    if (n < 0 && err) *err = s->failure;
+    return n;
+}
