@@ -10,14 +10,6 @@
 
 #include <math.h>
 
-/* Bytes from `at` that may be copied as they are: up to the next control, quote, backslash or non-ASCII byte. */
-static size_t plain_run(const unsigned char *at, const unsigned char *end) {
-    const unsigned char *start = at;
-    while (at < end && *at >= 0x20 && *at < 0x80 && *at != '"' && *at != '\\')
-        at++;
-    return (size_t)(at - start);
-}
-
 static void write_escape(buf_t *out, unsigned char c) {
     switch (c) {
     case '"': buf_add(out, "\\\"", 2); return;
@@ -33,11 +25,11 @@ static void write_escape(buf_t *out, unsigned char c) {
     buf_add(out, text, sizeof text);
 }
 
-/* Length of the run of valid non-ASCII characters at `at`. */
+/* Length of the run of valid non-ASCII characters at `at` (and DEL, which JSON leaves alone). */
 static size_t wide_run(const char *at, size_t len) {
     size_t run = 0;
     uint32_t cp;
-    while (run < len && (unsigned char)at[run] >= 0x80) {
+    while (run < len && (unsigned char)at[run] >= 0x7F) {
         int n = utf8_decode(at + run, len - run, &cp);
         if (n == 0) break;
         run += (size_t)n;
@@ -50,7 +42,7 @@ void json_write_string(buf_t *out, const char *bytes, size_t len) {
     size_t done = 0; /* written so far */
     size_t at = 0;   /* looked at so far; done..at is to be copied */
     while (at < len) {
-        size_t run = plain_run((const unsigned char *)bytes + at, (const unsigned char *)bytes + len);
+        size_t run = ascii_plain_run(bytes + at, len - at, '"');
         run += wide_run(bytes + at + run, len - at - run);
         at += run;
         if (run) continue;

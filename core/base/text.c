@@ -84,6 +84,31 @@ void utf8_write(buf_t *out, uint32_t cp) {
     buf_add(out, b, (size_t)n);
 }
 
+/* In each byte of x that is zero the high bit is set; bytes above the lowest such one may be set wrongly. */
+static uint64_t zero_bytes(uint64_t x) { return (x - UINT64_C(0x0101010101010101)) & ~x & UINT64_C(0x8080808080808080); }
+
+/* Not zero when one of eight bytes needs a closer look. */
+static uint64_t special_bytes(uint64_t x, uint64_t quotes) {
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t control = (x - ones * 0x20) & ~x;
+    uint64_t delete_ = zero_bytes(x ^ ones * 0x7F);
+    uint64_t escaped = zero_bytes(x ^ quotes) | zero_bytes(x ^ ones * '\\');
+    return (control | delete_ | escaped | x) & UINT64_C(0x8080808080808080);
+}
+
+size_t ascii_plain_run(const char *bytes, size_t len, char quote) {
+    const uint64_t quotes = UINT64_C(0x0101010101010101) * (unsigned char)quote;
+    size_t at = 0;
+    uint64_t eight;
+    for (; at + sizeof eight <= len; at += sizeof eight) {
+        memcpy(&eight, bytes + at, sizeof eight);
+        if (special_bytes(eight, quotes)) break;
+    }
+    while (at < len && bytes[at] >= 0x20 && bytes[at] < 0x7F && bytes[at] != quote && bytes[at] != '\\')
+        at++;
+    return at;
+}
+
 /* ---- tables */
 
 /* The range that holds cp, NULL if none does. */
@@ -202,22 +227,30 @@ static char choose_quote(const str_t *s) {
     return memchr(s->data, '\'', s->len) && !memchr(s->data, '"', s->len) ? '"' : '\'';
 }
 
+/* Writes the character at the front, which is not plain ASCII; gives its bytes. */
+static size_t write_char_repr(buf_t *out, const char *bytes, size_t len) {
+    uint32_t cp;
+    int n = utf8_decode(bytes, len, &cp);
+    if (n == 0) {
+        write_escape(out, (unsigned char)bytes[0]);
+        return 1;
+    }
+    if (cp == '\\' || cp == '\'' || cp == '"') buf_addc(out, '\\');
+    if (is_printable(cp))
+        buf_add(out, bytes, (size_t)n);
+    else
+        write_escape(out, cp);
+    return (size_t)n;
+}
+
 static void write_str_repr(buf_t *out, const str_t *s) {
     char quote = choose_quote(s);
     buf_addc(out, quote);
     for (size_t at = 0; at < s->len;) {
-        uint32_t cp;
-        int n = utf8_decode(s->data + at, s->len - at, &cp);
-        if (n == 0) {
-            write_escape(out, (unsigned char)s->data[at++]);
-            continue;
-        }
-        if (cp == '\\' || cp == (unsigned char)quote) buf_addc(out, '\\');
-        if (is_printable(cp))
-            buf_add(out, s->data + at, (size_t)n);
-        else
-            write_escape(out, cp);
-        at += (size_t)n;
+        size_t run = ascii_plain_run(s->data + at, s->len - at, quote);
+        buf_add(out, s->data + at, run);
+        at += run;
+        if (at < s->len) at += write_char_repr(out, s->data + at, s->len - at);
     }
     buf_addc(out, quote);
 }

@@ -24,6 +24,8 @@ size_t utf8_offset(const char *bytes, size_t len, size_t code_points);   /* byte
 int utf8_decode(const char *bytes, size_t len, uint32_t *code_point);    /* bytes used (1..4); 0 when invalid or empty */
 void utf8_write(buf_t *out, uint32_t code_point);
 bool utf8_valid(const char *bytes, size_t len);
+/* Bytes at the front that are printable ASCII and neither `quote` nor a backslash: what needs no escape anywhere. */
+size_t ascii_plain_run(const char *bytes, size_t len, char quote);
 /* Upper and lower case as Python's str.upper()/lower() (full mapping: "ß" -> "SS"); white space as str.strip(). */
 void text_upper(buf_t *out, const char *bytes, size_t len);
 void text_lower(buf_t *out, const char *bytes, size_t len);

@@ -4,6 +4,7 @@
 
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -187,6 +188,21 @@ Test(json, writing_escapes_only_what_json_demands) {
     check_write(value_real(NAN), JSON_COMPACT, "null");
     check_write(value_real(-INFINITY), JSON_COMPACT, "null");
     check_write(value_text(""), JSON_COMPACT, "\"\"");
+}
+
+Test(json, an_escape_is_seen_at_every_place_of_a_string) {
+    static const struct { char byte; const char *written; } cases[] = {
+        {'"', "\\\""}, {'\\', "\\\\"}, {'\x1f', "\\u001f"}, {'\x7f', "\x7f"}, {'\xff', "\xef\xbf\xbd"}, {'\0', "\\u0000"},
+    };
+    for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++)
+        for (int place = 0; place < 20; place++) {
+            char text[20], expected[64];
+            memset(text, '~', sizeof text);
+            text[place] = cases[c].byte;
+            snprintf(expected, sizeof expected, "\"%.*s%s%.*s\"", place, "~~~~~~~~~~~~~~~~~~~~", cases[c].written, 19 - place,
+                     "~~~~~~~~~~~~~~~~~~~~");
+            check_write(value_string(text, sizeof text), JSON_COMPACT, expected);
+        }
 }
 
 Test(json, deep_values_are_written_without_recursion) {
