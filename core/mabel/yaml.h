@@ -2,7 +2,8 @@
  *
  * yes/no/on/off are booleans, 0x1F / 017 / 0b1 / 1_000 / 1:30 integers, 1.5e+3 / .5 / .inf reals ("1e3" is text, as in PyYAML);
  * merge keys, anchors, aliases; a timestamp stays text; a duplicate key: the last wins, with a warning. Alias expansion is
- * bounded (YAML_NODES_MAX). `${ENV.NAME}` inside string values is replaced on the way in.
+ * bounded (YAML_NODES_MAX). `${ENV.NAME}` inside string values is replaced on the way in (after resolution: what was text
+ * stays text); a variable that is not set is replaced by nothing and noted in the node.
  */
 #ifndef SDG_MABEL_YAML_H
 #define SDG_MABEL_YAML_H
@@ -21,7 +22,8 @@ struct ynode {
     value_t scalar;           /* SCALAR: resolved value, owned by the document */
     size_t count;             /* LIST, MAP: entries */
     const ynode_t **items;    /* LIST: items; MAP: values */
-    const ynode_t **keys;     /* MAP: key nodes (scalars) */
+    const ynode_t **keys;     /* MAP: key nodes (scalars; always text, in text form) */
+    const char *missing_env;  /* SCALAR: name of the first ${ENV.X} in it that was not set, NULL when fine; owned by the document */
 };
 
 typedef struct ydoc ydoc_t;   /* owns all nodes; nodes live as long as it */
@@ -34,8 +36,10 @@ typedef struct yaml_options {
 
 /* NULL only when nothing useful could be read (errors are in diags then). An empty file is an empty map. */
 ydoc_t *yaml_parse(const char *bytes, size_t len, const yaml_options_t *options, diags_t *diags);
-void yaml_free(ydoc_t **doc);
+void yaml_doc_free(ydoc_t **doc); /* not yaml_free: libyaml exports that name */
 const ynode_t *yaml_root(const ydoc_t *doc);
+/* The scalars with a variable that was not set; who reads the document decides how bad that is. */
+size_t yaml_missing_env(const ydoc_t *doc, const ynode_t *const **nodes);
 
 /* Parses JSON text (of a `run_if: "{...}"` string) into nodes that carry the position of `at`; NULL if it is not JSON. */
 const ynode_t *yaml_from_json(ydoc_t *doc, const char *json, size_t len, const ynode_t *at, err_t *err);
