@@ -12,6 +12,7 @@
 #define YAML_DEPTH_MAX 200
 #define DIAG_MAX 200                            /* problems shown of one file; the rest is counted */
 #define TEMPLATE_DEPTH_MAX 16                   /* templates inside templates */
+#define TEMPLATE_RENDERS_MAX 10000              /* templates rendered for one text: they may multiply without writing a byte */
 
 /* MEX */
 #define MEX_DEPTH_MAX 200               /* nesting of one expression: bounds the C stack of the evaluator */
@@ -20,6 +21,13 @@
 #define MEX_OPS_MAX 50000000            /* operations of one expression: about a second; then the block fails */
 #define REGEX_MATCH_LIMIT 1000000       /* PCRE2 match limit: a catastrophic pattern fails in about 10 ms */
 #define REGEX_HEAP_KIB_MAX 20000        /* PCRE2 heap limit */
+#define REGEX_PATTERN_BYTES_MAX 65536   /* a pattern; a longer one is refused */
+#define REGEX_JIT_STACK_MAX ((size_t)1 << 20) /* per thread; beyond it the interpreter goes on with its heap limit */
+#define REGEX_HITS_BYTES_MAX ((size_t)64 << 20) /* text of all hits of one findall: look-ahead groups can overlap */
+#define JSONPATH_SEGMENTS_MAX 64        /* of one query; with the next two it bounds the C stack */
+#define JSONPATH_NESTING_MAX 16         /* filters inside filters, parentheses inside parentheses */
+#define JSONPATH_DEPTH_MAX 256          /* nesting of the value that `..` descends into; JSON_DEPTH_MAX is below */
+#define JSONPATH_STEPS_MAX 5000000      /* nodes looked at by one query: well below a second */
 
 /* rows */
 #define ROW_FUEL 4096                   /* logic steps a row runs before it yields to the event loop: well below 1 ms */

@@ -1,0 +1,113 @@
+/* worker_internal.h - the worker's own state, shared by worker.c (messages), worker_rows.c (rows) and worker_outbox.c (results). */
+#ifndef SDG_ACTORS_WORKER_INTERNAL_H
+#define SDG_ACTORS_WORKER_INTERNAL_H
+
+#include "actors/actor.h"
+#include "actors/worker.h"
+#include "core/llm/client.h"
+#include "core/mabel/row.h"
+#include "core/python/pypool.h"
+#include "proto/job.h"
+#include "proto/usage.h"
+
+/* A leased row that has not started. */
+typedef struct waiting_row {
+    struct waiting_row *next;
+    uint64_t index, line;
+    size_t len;
+    char raw[];
+} waiting_row_t;
+
+/* A batch of results or returned rows on its way to the scheduler, kept until acknowledged. */
+typedef struct parcel {
+    struct parcel *next;
+    uint64_t batch;
+    uint64_t resend_ns;     /* when to send again */
+    uint64_t wait_ns;       /* doubles with each resend */
+    uint64_t rows;
+    uint64_t epoch;         /* it was encoded for */
+    size_t len;
+    char *bytes;            /* encoded frame */
+} parcel_t;
+
+typedef enum job_state { JOB_ASKED, JOB_READY, JOB_BROKEN } job_state_t;
+
+typedef struct worker_job {
+    struct worker_job *next;
+    uint64_t id;
+    job_state_t state;
+    pipeline_t *pipeline;
+    job_options_t options;
+    llm_client_t *llm;         /* NULL when the pipeline has no models; endpoint number = model index */
+    pypool_t *python;          /* NULL when it has no python blocks */
+    uint32_t *functions;       /* block index -> pool function */
+    uint64_t permit_rows, permit_calls;
+    uint64_t running;          /* rows started and not finished */
+    uint64_t asked_ns;         /* last JOB_GET */
+    waiting_row_t *waiting, **waiting_tail;
+    uint64_t waiting_count;
+    /* results being gathered for the next ROW_RESULTS */
+    row_done_t *done;
+    size_t done_count, done_cap, done_bytes;
+    u64_list_t returned;       /* rows given back, gathered for LEASE_RETURN */
+    size_t returned_cap;
+} worker_job_t;
+
+typedef struct slot {          /* a running row */
+    row_t *row;                /* NULL: free */
+    worker_job_t *job;
+    uint32_t generation;       /* tags of earlier users of this slot do not match */
+    uint32_t next_free;
+} slot_t;
+
+typedef struct wake { uint64_t due; uint64_t tag; } wake_t; /* ROW_WANT_TIME */
+
+typedef struct worker {
+    actor_t actor;
+    zsock_t *scheduler;        /* DEALER */
+    char *name;
+    uint64_t instance, epoch;
+    bool welcome;              /* WELCOME seen on this epoch */
+    bool draining;
+    uint64_t drain_deadline_ns;
+    uint64_t hello_ns, heard_ns, beat_ns; /* last sent, last received, last beat */
+    uint64_t hello_wait_ns;
+    worker_args_t args;
+    worker_job_t *jobs;
+    slot_t *slots;
+    uint32_t slot_count, slot_cap, free_slot;
+    uint64_t *ready;           /* tags of rows that yielded, a ring */
+    uint32_t ready_head, ready_count, ready_cap;
+    wake_t *wakes;             /* binary heap by due */
+    uint32_t wake_count, wake_cap;
+    parcel_t *parcels, **parcels_tail;
+    uint64_t next_batch;
+    buf_t scratch;             /* encoding */
+} worker_t;
+
+enum { NO_SLOT = UINT32_MAX };
+
+/* worker_jobs.c */
+worker_job_t *worker_find_job(worker_t *w, uint64_t id);
+worker_job_t *worker_add_job(worker_t *w, uint64_t id);
+void worker_forget_job(worker_t *w, worker_job_t *job);
+int worker_load_job(worker_t *w, worker_job_t *job, const MSG_JOB_SPEC *spec, err_t *err);
+
+/* worker_rows.c */
+void worker_accept_rows(worker_t *w, worker_job_t *job, const row_in_list_t *rows);
+void worker_start_rows(worker_t *w, worker_job_t *job, uint64_t now); /* as many as permits allow */
+void worker_return_waiting(worker_t *w, worker_job_t *job);
+void worker_drop_rows(worker_t *w, worker_job_t *job);
+void worker_drive(worker_t *w, uint64_t now);        /* finished calls, python events, timers, yielded rows */
+uint64_t worker_next_wake(const worker_t *w, uint64_t now); /* ns until something is due, UINT64_MAX none */
+uint64_t worker_rows_open(const worker_t *w);
+
+/* worker_outbox.c */
+void worker_add_result(worker_t *w, worker_job_t *job, const row_result_t *result, uint64_t index, uint64_t now);
+void worker_flush(worker_t *w, uint64_t now);        /* sends gathered results and returns */
+void worker_acknowledged(worker_t *w, uint64_t batch);
+void worker_resend(worker_t *w, uint64_t now);
+void worker_outbox_free(worker_t *w);
+bool worker_outbox_empty(const worker_t *w);
+
+#endif

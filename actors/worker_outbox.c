@@ -1,0 +1,132 @@
+/* worker_outbox.c - results on their way to the scheduler.
+ *
+ * Finished rows are gathered per job and leave as one ROW_RESULTS per wake-up (or earlier when the batch is large). ZeroMQ may lose a
+ * message on reconnect, so each frame is kept until acknowledged and sent again after RESEND_NS, doubling to 30 s; the scheduler drops
+ * rows it already has.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "actors/worker_internal.h"
+#include "core/base/limits.h"
+
+static char *copy_bytes(const char *data, size_t len) {
+    char *copy = xmalloc(len + 1);
+    memcpy(copy, data, len);
+    copy[len] = '\0';
+    return copy;
+}
+
+static void keep_and_send(worker_t *w, const message_t *m, uint64_t batch, uint64_t rows, uint64_t now) {
+    buf_reset(&w->scratch);
+    message_encode(m, &w->scratch);
+    parcel_t *p = xcalloc(1, sizeof *p);
+    p->batch = batch;
+    p->rows = rows;
+    p->epoch = w->epoch;
+    p->bytes = copy_bytes(w->scratch.data, w->scratch.len);
+    p->len = w->scratch.len;
+    p->wait_ns = RESEND_NS;
+    p->resend_ns = now + RESEND_NS;
+    *w->parcels_tail = p;
+    w->parcels_tail = &p->next;
+    link_send_bytes(w->scheduler, 0, p->bytes, p->len);
+}
+
+static void flush_results(worker_t *w, worker_job_t *job, uint64_t now) {
+    if (job->done_count == 0) return;
+    uint64_t batch = ++w->next_batch;
+    message_t m = {.type = MESSAGE_ROW_RESULTS, .epoch = w->epoch,
+                   .ROW_RESULTS = {.batch = batch, .job = job->id, .rows = {job->done, job->done_count}}};
+    keep_and_send(w, &m, batch, job->done_count, now);
+    for (size_t i = 0; i < job->done_count; i++) {
+        free((char *)job->done[i].json.data); /* json and meta share one allocation */
+    }
+    job->done_count = job->done_bytes = 0;
+}
+
+static void flush_returned(worker_t *w, worker_job_t *job, uint64_t now) {
+    if (job->returned.count == 0) return;
+    uint64_t batch = ++w->next_batch;
+    message_t m = {.type = MESSAGE_LEASE_RETURN, .epoch = w->epoch,
+                   .LEASE_RETURN = {.batch = batch, .job = job->id, .rows = job->returned}};
+    keep_and_send(w, &m, batch, job->returned.count, now);
+    job->returned.count = 0;
+}
+
+void worker_add_result(worker_t *w, worker_job_t *job, const row_result_t *result, uint64_t index, uint64_t now) {
+    buf_t meta;
+    buf_init(&meta, USAGE_BYTES_MAX);
+    usage_encode(result, &meta);
+    if (job->done_count == job->done_cap) {
+        job->done_cap = job->done_cap ? job->done_cap * 2 : 64;
+        job->done = xrealloc(job->done, job->done_cap * sizeof *job->done);
+    }
+    char *bytes = xmalloc(result->len + meta.len + 1);
+    memcpy(bytes, result->json, result->len);
+    if (meta.len) memcpy(bytes + result->len, meta.data, meta.len);
+    job->done[job->done_count++] = (row_done_t){.index = index,
+                                                .status = result->failed ? ROW_STATUS_FAILED : ROW_STATUS_OK,
+                                                .json = {bytes, result->len},
+                                                .meta = {bytes + result->len, meta.len}};
+    job->done_bytes += result->len;
+    buf_free(&meta);
+    if (job->done_count >= RESULT_BATCH_ROWS_MAX || job->done_bytes >= RESULT_BATCH_BYTES_MAX) flush_results(w, job, now);
+}
+
+void worker_flush(worker_t *w, uint64_t now) {
+    for (worker_job_t *job = w->jobs; job; job = job->next) {
+        flush_results(w, job, now);
+        flush_returned(w, job, now);
+    }
+}
+
+static void parcel_free(parcel_t *p) {
+    free(p->bytes);
+    free(p);
+}
+
+void worker_acknowledged(worker_t *w, uint64_t batch) {
+    for (parcel_t **at = &w->parcels; *at; at = &(*at)->next) {
+        if ((*at)->batch != batch) continue;
+        parcel_t *p = *at;
+        *at = p->next;
+        if (!*at) w->parcels_tail = at;
+        parcel_free(p);
+        return;
+    }
+}
+
+/* A parcel made under an older epoch carries it in its frame: decode, stamp, encode again. Rare: only after a scheduler restart. */
+static void restamp(worker_t *w, parcel_t *p) {
+    message_t m;
+    if (p->epoch == w->epoch || message_decode(p->bytes, p->len, &m, NULL) != SDG_OK) return;
+    m.epoch = p->epoch = w->epoch;
+    buf_reset(&w->scratch);
+    message_encode(&m, &w->scratch);
+    message_free(&m);
+    free(p->bytes);
+    p->bytes = copy_bytes(w->scratch.data, w->scratch.len);
+    p->len = w->scratch.len;
+}
+
+void worker_resend(worker_t *w, uint64_t now) {
+    for (parcel_t *p = w->parcels; p; p = p->next) {
+        if (p->resend_ns > now) continue;
+        restamp(w, p);
+        link_send_bytes(w->scheduler, 0, p->bytes, p->len);
+        p->wait_ns = p->wait_ns * 2 < 30 * UINT64_C(1000000000) ? p->wait_ns * 2 : 30 * UINT64_C(1000000000);
+        p->resend_ns = now + p->wait_ns;
+    }
+}
+
+bool worker_outbox_empty(const worker_t *w) { return w->parcels == NULL; }
+
+void worker_outbox_free(worker_t *w) {
+    while (w->parcels) {
+        parcel_t *p = w->parcels;
+        w->parcels = p->next;
+        parcel_free(p);
+    }
+    w->parcels_tail = &w->parcels;
+}

@@ -1,0 +1,320 @@
+/* worker_rows.c - rows from lease to result.
+ *
+ * A leased row waits as raw bytes until the job's permits let it start; then it lives in a slot. Its tag (slot and generation) is what the
+ * HTTP engine, the Python pool and the timers know of it, so an answer that comes after the row is gone finds a newer generation and is
+ * dropped. A row that yields goes to the back of the `ready` ring: a long loop in one row never holds up the others.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "actors/worker_internal.h"
+#include "core/base/clock.h"
+#include "core/base/limits.h"
+#include "core/base/log.h"
+
+/* ---- slots ------------------------------------------------------------------------------------------------------ */
+
+static uint64_t tag_of(const worker_t *w, uint32_t slot) { return (uint64_t)w->slots[slot].generation << 32 | slot; }
+
+static slot_t *slot_of(worker_t *w, uint64_t tag) {
+    uint32_t n = (uint32_t)tag;
+    if (n >= w->slot_count || !w->slots[n].row || w->slots[n].generation != (uint32_t)(tag >> 32)) return NULL;
+    return &w->slots[n];
+}
+
+static uint32_t take_slot(worker_t *w) {
+    uint32_t n = w->free_slot;
+    if (n != NO_SLOT) {
+        w->free_slot = w->slots[n].next_free;
+        return n;
+    }
+    if (w->slot_count == w->slot_cap) {
+        w->slot_cap = w->slot_cap ? w->slot_cap * 2 : 64;
+        w->slots = xrealloc(w->slots, w->slot_cap * sizeof *w->slots);
+    }
+    n = w->slot_count++;
+    w->slots[n] = (slot_t){0};
+    return n;
+}
+
+static void release_slot(worker_t *w, slot_t *slot) {
+    row_destroy(&slot->row);
+    slot->job->running--;
+    slot->job = NULL;
+    slot->generation++;
+    slot->next_free = w->free_slot;
+    w->free_slot = (uint32_t)(slot - w->slots);
+}
+
+/* ---- rows that come back by themselves: yielded, or asleep -------------------------------------------------------- */
+
+static void push_ready(worker_t *w, uint64_t tag) {
+    if (w->ready_count == w->ready_cap) {
+        uint32_t cap = w->ready_cap ? w->ready_cap * 2 : 64;
+        uint64_t *ring = xcalloc(cap, sizeof *ring);
+        for (uint32_t i = 0; i < w->ready_count; i++) {
+            ring[i] = w->ready[(w->ready_head + i) % w->ready_cap];
+        }
+        free(w->ready);
+        w->ready = ring;
+        w->ready_cap = cap;
+        w->ready_head = 0;
+    }
+    w->ready[(w->ready_head + w->ready_count++) % w->ready_cap] = tag;
+}
+
+static uint64_t pop_ready(worker_t *w) {
+    uint64_t tag = w->ready[w->ready_head];
+    w->ready_head = (w->ready_head + 1) % w->ready_cap;
+    w->ready_count--;
+    return tag;
+}
+
+static void swap_wakes(worker_t *w, uint32_t a, uint32_t b) {
+    wake_t t = w->wakes[a];
+    w->wakes[a] = w->wakes[b];
+    w->wakes[b] = t;
+}
+
+static void push_wake(worker_t *w, uint64_t due, uint64_t tag) {
+    if (w->wake_count == w->wake_cap) {
+        w->wake_cap = w->wake_cap ? w->wake_cap * 2 : 64;
+        w->wakes = xrealloc(w->wakes, w->wake_cap * sizeof *w->wakes);
+    }
+    uint32_t i = w->wake_count++;
+    w->wakes[i] = (wake_t){due, tag};
+    for (; i > 0 && w->wakes[(i - 1) / 2].due > w->wakes[i].due; i = (i - 1) / 2) {
+        swap_wakes(w, i, (i - 1) / 2);
+    }
+}
+
+static uint64_t pop_wake(worker_t *w) {
+    uint64_t tag = w->wakes[0].tag;
+    w->wakes[0] = w->wakes[--w->wake_count];
+    for (uint32_t i = 0, child; (child = 2 * i + 1) < w->wake_count; i = child) {
+        if (child + 1 < w->wake_count && w->wakes[child + 1].due < w->wakes[child].due) child++;
+        if (w->wakes[i].due <= w->wakes[child].due) break;
+        swap_wakes(w, i, child);
+    }
+    return tag;
+}
+
+/* ---- one row ---------------------------------------------------------------------------------------------------- */
+
+static void call_llm(worker_t *w, slot_t *slot, uint64_t tag) {
+    err_t err;
+    if (llm_client_submit(slot->job->llm, row_llm_request(slot->row), tag, &err) == SDG_OK) return;
+    llm_answer_t answer = {.cause = LLM_CAUSE_REFUSED, .error = err, .text = value_null()};
+    row_llm_answer(slot->row, &answer);
+    push_ready(w, tag);
+}
+
+static void call_python(worker_t *w, slot_t *slot, uint64_t tag) {
+    err_t err;
+    py_call_t call = *row_python_call(slot->row);
+    call.function = slot->job->functions[call.function];
+    if (pypool_submit(slot->job->python, &call, tag, &err) == SDG_OK) return;
+    py_event_t event = {.kind = PY_FAILED, .tag = tag, .error = err};
+    row_python_event(slot->row, &event);
+    push_ready(w, tag);
+}
+
+static void reply_to_python(slot_t *slot, uint64_t tag) {
+    int64_t id;
+    value_t text;
+    const char *error;
+    row_python_reply(slot->row, &id, &text, &error);
+    pypool_ai_answer(slot->job->python, tag, id, text, error);
+}
+
+static void finish_row(worker_t *w, slot_t *slot, uint64_t now) {
+    row_result_t result;
+    row_result(slot->row, &result);
+    worker_add_result(w, slot->job, &result, row_index(slot->row), now);
+    release_slot(w, slot);
+}
+
+/* Runs a row until it has to wait for something; the slot may be free afterwards. */
+static void run_row(worker_t *w, slot_t *slot, uint64_t now) {
+    uint64_t tag = tag_of(w, (uint32_t)(slot - w->slots));
+    switch (row_run(slot->row, now)) {
+    case ROW_YIELD:
+        push_ready(w, tag);
+        break;
+    case ROW_WANT_LLM:
+        call_llm(w, slot, tag);
+        break;
+    case ROW_WANT_PYTHON:
+        call_python(w, slot, tag);
+        break;
+    case ROW_WANT_REPLY:
+        reply_to_python(slot, tag);
+        break;
+    case ROW_WANT_TIME:
+        push_wake(w, row_wake_ns(slot->row), tag);
+        break;
+    case ROW_FINISHED:
+        finish_row(w, slot, now);
+        break;
+    }
+}
+
+/* ---- starting --------------------------------------------------------------------------------------------------- */
+
+void worker_accept_rows(worker_t *w, worker_job_t *job, const row_in_list_t *rows) {
+    (void)w;
+    for (size_t i = 0; i < rows->count; i++) {
+        const row_in_t *in = &rows->items[i];
+        waiting_row_t *row = xmalloc(sizeof *row + in->raw.len);
+        *row = (waiting_row_t){.index = in->index, .line = in->line, .len = in->raw.len};
+        memcpy(row->raw, in->raw.data, in->raw.len);
+        *job->waiting_tail = row;
+        job->waiting_tail = &row->next;
+        job->waiting_count++;
+    }
+}
+
+static waiting_row_t *take_waiting(worker_job_t *job) {
+    waiting_row_t *row = job->waiting;
+    job->waiting = row->next;
+    if (!job->waiting) job->waiting_tail = &job->waiting;
+    job->waiting_count--;
+    return row;
+}
+
+static void start_row(worker_t *w, worker_job_t *job, const waiting_row_t *in, uint64_t now) {
+    uint32_t n = take_slot(w);
+    row_input_t input = {.index = in->index, .line = in->line, .json = in->raw, .len = in->len};
+    w->slots[n].job = job;
+    w->slots[n].row = row_new(job->pipeline, &job->options.row, &input, now);
+    job->running++;
+    run_row(w, &w->slots[n], now);
+}
+
+void worker_start_rows(worker_t *w, worker_job_t *job, uint64_t now) {
+    /* Rows that finish at once (no call in them) free their permit inside the loop: bounded so that messages are heard in between. */
+    for (int i = 0; i < LEASE_ROWS_MAX && job->state == JOB_READY && job->waiting && job->running < job->permit_rows; i++) {
+        waiting_row_t *in = take_waiting(job);
+        start_row(w, job, in, now);
+        free(in);
+    }
+}
+
+static void give_back(worker_job_t *job, uint64_t index) {
+    if (job->returned.count == job->returned_cap) {
+        job->returned_cap = job->returned_cap ? job->returned_cap * 2 : 64;
+        job->returned.items = xrealloc(job->returned.items, job->returned_cap * sizeof *job->returned.items);
+    }
+    job->returned.items[job->returned.count++] = index;
+}
+
+void worker_return_waiting(worker_t *w, worker_job_t *job) {
+    (void)w;
+    while (job->waiting) {
+        waiting_row_t *row = take_waiting(job);
+        give_back(job, row->index);
+        free(row);
+    }
+}
+
+void worker_drop_rows(worker_t *w, worker_job_t *job) {
+    while (job->waiting) {
+        free(take_waiting(job));
+    }
+    for (uint32_t i = 0; i < w->slot_count; i++) {
+        if (w->slots[i].row && w->slots[i].job == job) release_slot(w, &w->slots[i]);
+    }
+}
+
+/* ---- driving ---------------------------------------------------------------------------------------------------- */
+
+static void drive_llm(worker_t *w, worker_job_t *job, uint64_t now) {
+    llm_answer_t answer;
+    llm_client_drive(job->llm, now);
+    while (llm_client_next(job->llm, &answer)) {
+        slot_t *slot = slot_of(w, answer.tag);
+        if (!slot) {
+            value_free(answer.text);
+            continue;
+        }
+        row_llm_answer(slot->row, &answer);
+        run_row(w, slot, now);
+    }
+}
+
+static void free_event(py_event_t *e) {
+    value_free(e->outputs);
+    value_free(e->vars);
+    value_free(e->ai);
+    value_free(e->log);
+}
+
+static void drive_python(worker_t *w, worker_job_t *job, uint64_t now) {
+    py_event_t event;
+    pypool_drive(job->python, now);
+    while (pypool_next(job->python, &event)) {
+        slot_t *slot = slot_of(w, event.tag);
+        if (!slot) {
+            free_event(&event);
+            continue;
+        }
+        if (event.kind == PY_LOG) {
+            value_t level = object_get_peek(event.log, "level", 5, NULL), text = object_get_peek(event.log, "message", 7, NULL);
+            log_info("python", "row %" PRIu64 ": %s: %s", row_index(slot->row), level.kind == VALUE_STRING ? level.string->data : "info",
+                     text.kind == VALUE_STRING ? text.string->data : "");
+        }
+        row_python_event(slot->row, &event);
+        if (event.kind != PY_LOG) run_row(w, slot, now);
+    }
+}
+
+static void drive_wakes(worker_t *w, uint64_t now) {
+    while (w->wake_count && w->wakes[0].due <= now) {
+        slot_t *slot = slot_of(w, pop_wake(w));
+        if (slot) run_row(w, slot, now);
+    }
+}
+
+static void drive_ready(worker_t *w, uint64_t now) {
+    for (uint32_t turn = w->ready_count; turn > 0; turn--) {
+        slot_t *slot = slot_of(w, pop_ready(w));
+        if (slot) run_row(w, slot, now);
+    }
+}
+
+void worker_drive(worker_t *w, uint64_t now) {
+    drive_wakes(w, now);
+    drive_ready(w, now);
+    for (worker_job_t *job = w->jobs; job; job = job->next) {
+        if (job->llm) drive_llm(w, job, now);
+        if (job->python) drive_python(w, job, now);
+        worker_start_rows(w, job, now);
+    }
+}
+
+static uint64_t sooner(uint64_t a, uint64_t b) { return a < b ? a : b; }
+
+static uint64_t from_ms(int ms) { return ms < 0 ? UINT64_MAX : (uint64_t)ms * MILLISECOND; }
+
+uint64_t worker_next_wake(const worker_t *w, uint64_t now) {
+    uint64_t wait = w->ready_count ? 0 : UINT64_MAX;
+    if (w->wake_count) wait = sooner(wait, w->wakes[0].due > now ? w->wakes[0].due - now : 0);
+    for (const worker_job_t *job = w->jobs; job; job = job->next) {
+        if (job->llm) wait = sooner(wait, from_ms(llm_client_timeout_ms(job->llm, now)));
+        if (job->python) wait = sooner(wait, from_ms(pypool_timeout_ms(job->python, now)));
+        if (job->state == JOB_READY && job->waiting && job->running < job->permit_rows) wait = 0;
+    }
+    return wait;
+}
+
+uint64_t worker_rows_open(const worker_t *w) {
+    uint64_t n = 0;
+    for (const worker_job_t *job = w->jobs; job; job = job->next) {
+        n += job->running + job->waiting_count + job->done_count + job->returned.count;
+    }
+    for (const parcel_t *p = w->parcels; p; p = p->next) {
+        n += p->rows;
+    }
+    return n;
+}
