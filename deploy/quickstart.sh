@@ -42,7 +42,7 @@ trap 'exit 143' TERM
 build() {
     mkdir -p build out
     : >"$LOG"
-    logged cmake --preset release -DSDG_TESTS=OFF
+    logged cmake --preset release
     logged cmake --build build --target sdg -j "$(nproc)"
 }
 
