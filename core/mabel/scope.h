@@ -16,6 +16,7 @@ typedef struct locals {
     struct locals *outer;
     local_t *slots;   /* owned by whoever owns the frame */
     uint32_t count, cap;
+    bool expression;  /* a frame of a MEX lambda or let: `set` assigns names bound here and then the step frame outside */
 } locals_t;
 value_t *locals_find(locals_t *l, str_t *name);            /* this frame and outer ones; NULL */
 void locals_set(locals_t *l, str_t *name, value_t take);   /* in this very frame (replaces or adds) */
@@ -42,5 +43,17 @@ int scope_set(scope_t *s, str_t *name, value_t take, err_t *err);
 value_t value_path_peek(value_t root, const char *path, size_t len, bool *found);
 /* A copy of root with the value at path replaced; missing objects on the way are created. */
 int value_path_set(value_t root, const char *path, size_t len, value_t take, value_t *out, err_t *err);
+
+/* A name as placeholders and MEX `var` write it, "a.b[0].c", cut once. Tried as one key first, then "a.b" as the key and the rest as a
+ * path, then "a" and the rest. */
+typedef struct dotted {
+    str_t *whole;
+    str_t *listed; /* what stands before the first '[', when that has dots; NULL otherwise */
+    str_t *root;   /* the first name; NULL when the name has no path */
+} dotted_t;
+typedef value_t dotted_lookup_fn(scope_t *s, str_t *name, bool *found); /* scope_get_peek or scope_context_peek */
+void dotted_init(dotted_t *d, const char *name, size_t len);
+void dotted_free(dotted_t *d);
+value_t dotted_peek(const dotted_t *d, scope_t *s, dotted_lookup_fn *lookup, bool *found); /* borrowed */
 
 #endif
