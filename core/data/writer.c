@@ -194,7 +194,7 @@ writer_t *writer_open(const char *path, const writer_options_t *options, writer_
                       err_t *err) {
     writer_resumed_t found = {0};
     rangeset_t *finished = NULL;
-    bool regular;
+    bool regular = false;
     if (look_at(path, &regular, err) < 0) return NULL;
     int fd = regular ? open_locked(path, err) : open_pipe(path, err);
     if (fd < 0) return NULL;

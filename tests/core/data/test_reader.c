@@ -1,0 +1,249 @@
+/* The reader: rows of JSONL, CSV and TSV, plain and compressed; what cannot be a row; identities. */
+#include "tests/core/data/scratch.h"
+
+#include "core/base/limits.h"
+#include "core/data/reader.h"
+
+TestSuite(reader, .init = scratch_begin, .fini = scratch_end);
+
+/* Shows all rows: "index@line json" or "index@line !reason", one per line; then "end" or the failure. */
+static void show_rows(reader_t *r, buf_t *out) {
+    row_record_t row;
+    err_t err = {0};
+    int rc;
+    while ((rc = reader_next(r, &row, &err)) > 0) {
+        buf_addf(out, "%llu@%llu ", (unsigned long long)row.index, (unsigned long long)row.line);
+        if (row.bad) buf_addf(out, "!%s", row.bad);
+        else buf_add(out, row.json, row.json_len);
+        buf_addc(out, '\n');
+    }
+    buf_adds(out, rc == 0 ? "end" : err.text);
+}
+
+static void expect_rows(const char *path, data_format_t format, const char *want) {
+    err_t err = {0};
+    reader_t *r = reader_open(path, format, &err);
+    cr_assert(r, "%s", err.text);
+    buf_t got;
+    buf_init(&got, (size_t)1 << 28);
+    show_rows(r, &got);
+    cr_assert_str_eq(got.data, want);
+    buf_free(&got);
+    reader_close(&r);
+    cr_assert_null(r);
+}
+
+static void expect_refused(const char *path, int code, const char *part) {
+    err_t err = {0};
+    cr_assert_null(reader_open(path, DATA_AUTO, &err));
+    cr_assert_eq(err.code, code, "%s", err.text);
+    cr_assert(strstr(err.text, part), "%s", err.text);
+}
+
+Test(reader, rows_of_jsonl) {
+    expect_rows(scratch_text("a.jsonl", "{\"x\": 1}\n{\"x\": 2}\n"), DATA_AUTO, "0@1 {\"x\": 1}\n1@2 {\"x\": 2}\nend");
+}
+
+Test(reader, blank_lines_count_as_lines_only) {
+    expect_rows(scratch_text("a.jsonl", "\n{1}\r\n \t \r\n\n{2}"), DATA_AUTO, "0@2 {1}\n1@5 {2}\nend");
+    expect_rows(scratch_text("b.jsonl", ""), DATA_AUTO, "end");
+    expect_rows(scratch_text("c.jsonl", "\n \n"), DATA_AUTO, "end");
+}
+
+Test(reader, a_byte_order_mark_is_skipped) {
+    expect_rows(scratch_text("a.jsonl", "\xEF\xBB\xBF{1}\n\xEF\xBB\xBF{2}\n"), DATA_AUTO,
+                "0@1 {1}\n1@2 \xEF\xBB\xBF{2}\nend");
+    expect_rows(scratch_text("b.jsonl", "\xEF\xBB\xBF\n{1}\n"), DATA_AUTO, "0@2 {1}\nend");
+    expect_rows(scratch_text("a.csv", "\xEF\xBB\xBFid\n1\n"), DATA_AUTO, "0@2 {\"id\": \"1\"}\nend");
+}
+
+Test(reader, formats_by_name_and_by_wish) {
+    const char *rows = "0@2 {\"a\": \"1\", \"b\": \"2\"}\nend";
+    expect_rows(scratch_text("a.CSV", "a,b\n1,2\n"), DATA_AUTO, rows);
+    expect_rows(scratch_text("a.tsv", "a\tb\n1\t2\n"), DATA_AUTO, rows);
+    expect_rows(scratch_text("a.txt", "a,b\n1,2\n"), DATA_CSV, rows);
+    expect_rows(scratch_text("a.ndjson", "{}"), DATA_AUTO, "0@1 {}\nend");
+    expect_rows(scratch_text("a.json", "{}"), DATA_AUTO, "0@1 {}\nend");
+    expect_refused(scratch_text("b.txt", ""), SDG_EINVAL, "unknown format");
+    expect_refused(scratch_path("nothing.jsonl"), SDG_ENOTFOUND, "no such file");
+    expect_refused(scratch_folder, SDG_EINVAL, "is a folder");
+}
+
+Test(reader, compressed_input) {
+    buf_t packed;
+    buf_init(&packed, 1 << 20);
+    add_gzip(&packed, "a,b\n1,", 6);
+    add_gzip(&packed, "2\n", 2);
+    expect_rows(scratch_write("a.csv.gz", packed.data, packed.len), DATA_AUTO, "0@2 {\"a\": \"1\", \"b\": \"2\"}\nend");
+    expect_rows(scratch_write("a.csv", packed.data, packed.len), DATA_AUTO, "0@2 {\"a\": \"1\", \"b\": \"2\"}\nend");
+    buf_reset(&packed);
+    add_zstd(&packed, "{1}\n{", 5);
+    add_zstd(&packed, "2}", 2);
+    expect_rows(scratch_write("a.jsonl.zst", packed.data, packed.len), DATA_AUTO, "0@1 {1}\n1@2 {2}\nend");
+    buf_free(&packed);
+}
+
+Test(reader, a_torn_compressed_input_gives_its_whole_rows_first) {
+    buf_t packed;
+    buf_init(&packed, 1 << 20);
+    add_gzip(&packed, "{1}\n{2}\n", 8);
+    add_gzip(&packed, "{3}\n{4}\n", 8);
+    err_t err = {0};
+    row_record_t row;
+    reader_t *r = reader_open(scratch_write("a.jsonl.gz", packed.data, packed.len - 2), DATA_AUTO, &err);
+    for (int i = 0; i < 4; i++)
+        cr_assert_eq(reader_next(r, &row, &err), 1);
+    cr_assert_eq(reader_next(r, &row, &err), SDG_EPARSE);
+    cr_assert(strstr(err.text, "a.jsonl.gz") && strstr(err.text, "stops in the middle"), "%s", err.text);
+    reader_close(&r);
+    buf_free(&packed);
+}
+
+Test(reader, csv_values_are_text) {
+    expect_rows(scratch_text("a.csv", "\xEF\xBB\xBFid,text,n\r\n1,\"a, b\",10\r\n2,\"say \"\"hi\"\"\",\r\n\r\n3,\"two\nlines\",0.50\r\n"
+                                      "4,\xE3\x81\x82,x\r\n"),
+                DATA_AUTO,
+                "0@2 {\"id\": \"1\", \"text\": \"a, b\", \"n\": \"10\"}\n"
+                "1@3 {\"id\": \"2\", \"text\": \"say \\\"hi\\\"\", \"n\": \"\"}\n"
+                "2@5 {\"id\": \"3\", \"text\": \"two\\nlines\", \"n\": \"0.50\"}\n"
+                "3@7 {\"id\": \"4\", \"text\": \"\xE3\x81\x82\", \"n\": \"x\"}\nend");
+}
+
+Test(reader, csv_with_missing_and_surplus_fields) {
+    expect_rows(scratch_text("a.csv", "a,\"b \"\"q\"\"\",c,d\n1\n1,2,3,4,5\n1,2,3,4\n"), DATA_AUTO,
+                "0@2 {\"a\": \"1\", \"b \\\"q\\\"\": \"\", \"c\": \"\", \"d\": \"\"}\n"
+                "1@3 !input line 3: 5 fields, the header has 4\n"
+                "2@4 {\"a\": \"1\", \"b \\\"q\\\"\": \"2\", \"c\": \"3\", \"d\": \"4\"}\nend");
+}
+
+Test(reader, csv_headers_that_cannot_be) {
+    expect_refused(scratch_text("a.csv", ""), SDG_EINVAL, "is empty");
+    expect_refused(scratch_text("a.csv", "\xEF\xBB\xBF\n\n"), SDG_EINVAL, "is empty");
+    expect_refused(scratch_text("a.csv", "a,b,a\n"), SDG_EINVAL, "columns 1 and 3 of the header have the same name \"a\"");
+    expect_refused(scratch_text("a.csv", "a,,b\n"), SDG_EINVAL, "column 2 of the header has no name");
+    expect_refused(scratch_text("a.csv", "\"a"), SDG_EINVAL, "never closes it");
+    expect_refused(scratch_text("a.csv", "\x82\xa0,b\n"), SDG_EINVAL, "not valid UTF-8");
+    char *commas = xcalloc(1, CSV_COLUMNS_MAX + 1);
+    memset(commas, ',', CSV_COLUMNS_MAX);
+    expect_refused(scratch_text("a.csv", commas), SDG_ELIMIT, "more than");
+    free(commas);
+}
+
+Test(reader, bad_records_are_rows_and_reading_goes_on) {
+    expect_rows(scratch_text("a.jsonl", "{1}\n{\"\xff\"}\n{3}\n"), DATA_AUTO,
+                "0@1 {1}\n1@2 !input line 2: not valid UTF-8 (is the file in another encoding?)\n2@3 {3}\nend");
+    expect_rows(scratch_text("a.csv", "a,b\n\xC3,\xA9\n1,\"open\n"), DATA_AUTO,
+                "0@2 !input line 2: not valid UTF-8 (is the file in another encoding?)\n"
+                "1@3 !input line 3: a quote is opened and never closed\nend");
+}
+
+Test(reader, records_over_the_maximum_are_bad_rows) {
+    const char *paths[2] = {scratch_path("a.jsonl"), scratch_path("a.csv")};
+    char *run = xmalloc(1 << 20);
+    memset(run, 'x', 1 << 20);
+    for (int i = 0; i < 2; i++) {
+        FILE *f = fopen(paths[i], "wb");
+        fputs("a\n", f);
+        for (size_t n = 0; n <= DATA_LINE_BYTES_MAX; n += 1 << 20)
+            fwrite(run, 1, 1 << 20, f);
+        fputs("\nb\n", f);
+        fclose(f);
+    }
+    expect_rows(paths[0], DATA_AUTO, "0@1 a\n1@2 !input line 2: longer than 64 MiB\n2@3 b\nend");
+    expect_rows(paths[1], DATA_AUTO, "0@2 !input line 2: longer than 64 MiB\n1@3 {\"a\": \"b\"}\nend");
+    free(run);
+}
+
+Test(reader, csv_fields_of_many_megabytes) {
+    size_t n = (size_t)10 << 20;
+    buf_t text;
+    buf_init(&text, 2 * n);
+    buf_adds(&text, "a\n\"");
+    memset(buf_reserve(&text, n), '\n', n);
+    text.len += n;
+    buf_adds(&text, "\"\nlast\n");
+    reader_t *r = reader_open(scratch_write("a.csv", text.data, text.len), DATA_AUTO, NULL);
+    row_record_t row;
+    cr_assert_eq(reader_next(r, &row, NULL), 1);
+    cr_assert_eq(row.json_len, 2 * n + strlen("{\"a\": \"\"}"));
+    cr_assert_eq(reader_next(r, &row, NULL), 1);
+    cr_assert_eq(row.line, n + 3);
+    cr_assert_eq(reader_next(r, &row, NULL), 0);
+    reader_close(&r);
+    buf_free(&text);
+}
+
+/* A row must come out of a pipe as soon as its line is in, with the writer still holding the pipe open. */
+static void check_pipe(data_format_t format, const char *head) {
+    const char *path = scratch_path("pipe");
+    cr_assert(mkfifo(path, 0600) == 0);
+    int in = open(path, O_RDWR); /* both ends, so that nobody waits */
+    cr_assert(write(in, head, strlen(head)) == (ssize_t)strlen(head));
+    row_record_t row;
+    reader_t *r = reader_open(path, format, NULL);
+    cr_assert(r);
+    cr_assert(write(in, "1\n2", 3) == 3);
+    cr_assert_eq(reader_next(r, &row, NULL), 1);
+    cr_assert_eq(row.index, 0);
+    cr_assert(write(in, "\n", 1) == 1);
+    cr_assert_eq(reader_next(r, &row, NULL), 1);
+    cr_assert_eq(row.index, 1);
+    close(in);
+    cr_assert_eq(reader_next(r, &row, NULL), 0);
+    uint64_t done, total;
+    reader_progress(r, &done, &total);
+    cr_assert_eq(total, 0);
+    cr_assert_eq(done, 4 + strlen(head));
+    reader_close(&r);
+    unlink(path);
+}
+
+Test(reader, a_slow_pipe_gives_its_first_row_at_once) {
+    check_pipe(DATA_JSONL, "");
+    check_pipe(DATA_CSV, "a\n");
+}
+
+Test(reader, stdin_is_jsonl_unless_said_otherwise) {
+    int fd = open(scratch_text("a", "a\n1\n"), O_RDONLY);
+    cr_assert(dup2(fd, STDIN_FILENO) == STDIN_FILENO);
+    expect_rows("-", DATA_AUTO, "0@1 a\n1@2 1\nend");
+    cr_assert(lseek(STDIN_FILENO, 0, SEEK_SET) == 0);
+    expect_rows("-", DATA_CSV, "0@2 {\"a\": \"1\"}\nend");
+    close(fd);
+}
+
+/* ---- identity */
+
+static void identity(const char *path, char *out, size_t size) {
+    err_t err = {0};
+    cr_assert_eq(data_identity(path, out, size, &err), 0, "%s", err.text);
+}
+
+Test(reader, an_identity_is_size_and_hash) {
+    char a[80], b[80], c[80];
+    identity(scratch_text("a", "some text"), a, sizeof a);
+    identity(scratch_text("b", "some text"), b, sizeof b);
+    identity(scratch_text("c", "some Text"), c, sizeof c);
+    cr_assert_str_eq(a, b);
+    cr_assert_str_neq(a, c);
+    cr_assert(strncmp(a, "9-", 2) == 0 && strlen(a) == 2 + 32, "%s", a);
+    identity("-", a, sizeof a);
+    cr_assert_str_eq(a, "stdin");
+    err_t err = {0};
+    cr_assert_eq(data_identity(scratch_path("nothing"), a, sizeof a, &err), SDG_ENOTFOUND);
+}
+
+Test(reader, a_large_file_is_known_by_its_ends_and_samples) {
+    const size_t size = (size_t)20 << 20, places[] = {0, (1 << 20) - 1, 1 << 20, size / 2, size - 1};
+    char before[80], after[80];
+    char *bytes = xcalloc(1, size);
+    identity(scratch_write("a", bytes, size), before, sizeof before);
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        if (places[i] == size / 2) memset(bytes + places[i], 1, (size_t)512 << 10); /* wider than a gap between samples */
+        else bytes[places[i]] = 1;
+        identity(scratch_write("a", bytes, size), after, sizeof after);
+        cr_assert_str_neq(before, after, "a change at %zu is seen", places[i]);
+        strcpy(before, after);
+    }
+    free(bytes);
+}

@@ -1,0 +1,584 @@
+/* The writer: appending, resuming, order, identity, full disks, compressed output. */
+#include "tests/core/data/scratch.h"
+
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+
+#include "core/base/limits.h"
+#include "core/data/resume.h"
+#include "core/data/writer.h"
+
+TestSuite(writer, .init = scratch_begin, .fini = scratch_end);
+
+static const writer_options_t PLAIN = {.pipeline_identity = "p", .input_identity = "i", .options_identity = "o"};
+
+static writer_t *open_ok(const char *path, const writer_options_t *options, writer_resumed_t *resumed) {
+    err_t err = {0};
+    writer_t *w = writer_open(path, options, resumed, &err);
+    cr_assert(w, "%s", err.text);
+    return w;
+}
+
+static void expect_refused(const char *path, const writer_options_t *options, int code, const char *part) {
+    err_t err = {0};
+    cr_assert_null(writer_open(path, options, NULL, &err));
+    cr_assert_eq(err.code, code, "%d %s", err.code, err.text);
+    cr_assert(strstr(err.text, part), "%s", err.text);
+}
+
+static void add(writer_t *w, uint64_t row) {
+    char line[64];
+    int n = snprintf(line, sizeof line, "{\"_row_index\": %llu}", (unsigned long long)row);
+    err_t err = {0};
+    cr_assert_eq(writer_add(w, row, line, (size_t)n, &err), 0, "%s", err.text);
+}
+
+static void expect_file(const char *path, const char *want) { cr_assert_str_eq(scratch_read(path, NULL), want); }
+
+/* Writes a file, opens and closes it as an output; what is then in it? */
+static void expect_resumed(const char *before, const char *after, uint64_t ok, uint64_t failed, uint64_t torn) {
+    writer_resumed_t found;
+    const char *path = scratch_text("o.jsonl", before);
+    writer_t *w = open_ok(path, &PLAIN, &found);
+    cr_assert_eq(found.rows_ok, ok);
+    cr_assert_eq(found.rows_failed, failed);
+    cr_assert_eq(found.torn_bytes, torn);
+    cr_assert_eq(rangeset_count(writer_finished(w)), ok + failed);
+    writer_close(&w);
+    cr_assert_null(w);
+    expect_file(path, after);
+}
+
+Test(writer, rows_become_lines) {
+    const char *path = scratch_path("o.jsonl");
+    writer_resumed_t found;
+    writer_t *w = open_ok(path, &PLAIN, &found);
+    cr_assert_eq(found.rows_ok + found.rows_failed + found.torn_bytes, 0);
+    add(w, 1);
+    add(w, 0);
+    cr_assert_eq(writer_flush(w, NULL), 0);
+    expect_file(path, "{\"_row_index\": 1}\n{\"_row_index\": 0}\n");
+    cr_assert_eq(writer_sync(w, NULL), 0);
+    writer_close(&w);
+}
+
+Test(writer, a_finished_row_is_dropped) {
+    const char *path = scratch_text("o.jsonl", "{\"_row_index\": 7}\n");
+    writer_t *w = open_ok(path, &PLAIN, NULL);
+    cr_assert_eq(writer_add(w, 7, "{}", 2, NULL), 1);
+    add(w, 8);
+    cr_assert_eq(writer_add(w, 8, "{}", 2, NULL), 1);
+    writer_close(&w);
+    expect_file(path, "{\"_row_index\": 7}\n{\"_row_index\": 8}\n");
+}
+
+Test(writer, the_folder_is_made) {
+    const char *path = scratch_path("new/folder/o.jsonl");
+    writer_t *w = open_ok(path, &PLAIN, NULL);
+    add(w, 0);
+    writer_close(&w);
+    expect_file(path, "{\"_row_index\": 0}\n");
+}
+
+Test(writer, a_batch_is_written_by_itself) {
+    writer_options_t options = PLAIN;
+    options.flush_bytes = 30;
+    const char *path = scratch_path("o.jsonl");
+    writer_t *w = open_ok(path, &options, NULL);
+    add(w, 0);
+    expect_file(path, "");
+    add(w, 1);
+    expect_file(path, "{\"_row_index\": 0}\n{\"_row_index\": 1}\n");
+    writer_close(&w);
+}
+
+/* ---- resuming */
+
+Test(writer, a_torn_line_is_cut) {
+    const char *whole = "{\"_row_index\": 2, \"t\": \"old c\"}\n{\"_row_index\": 0, \"t\": \"old a\"}\n";
+    char text[200];
+    snprintf(text, sizeof text, "%s%s", whole, "{\"_row_index\": 1, \"t\": \"old");
+    expect_resumed(text, whole, 2, 0, 27);
+    expect_resumed("", "", 0, 0, 0);
+    expect_resumed("{\"_row", "", 0, 0, 6);
+    expect_resumed("\n{\"_row_index\": 3}\n \n", "\n{\"_row_index\": 3}\n \n", 1, 0, 0);
+}
+
+/* Whatever was flushed when a process died, a cut at any byte keeps exactly the whole rows. */
+Test(writer, cut_at_every_byte) {
+    const char *all = "{\"_row_index\": 0, \"t\": 1}\n{\"_row_index\": 1, \"_error\": \"b: no\"}\n{\"_row_index\": 2}\n";
+    for (size_t cut = 0; cut <= strlen(all); cut++) {
+        char text[200] = {0}, want[200] = {0};
+        memcpy(text, all, cut);
+        const char *newline = strrchr(text, '\n');
+        size_t whole = newline ? (size_t)(newline - text) + 1 : 0;
+        bool lacks_newline = cut > whole && all[cut] == '\n';
+        memcpy(want, all, lacks_newline ? cut + 1 : whole);
+        uint64_t ok = 0, failed = 0;
+        for (const char *line = want; *line; line = strchr(line, '\n') + 1) {
+            bool bad = strncmp(line, "{\"_row_index\": 1", 16) == 0;
+            ok += !bad;
+            failed += bad;
+        }
+        expect_resumed(text, want, ok, failed, lacks_newline ? 0 : cut - whole);
+    }
+}
+
+Test(writer, pages_a_power_loss_left_empty_are_cut) {
+    char bytes[100] = "{\"_row_index\": 0}\n{\"_row_ind";
+    const char *path = scratch_write("o.jsonl", bytes, sizeof bytes);
+    writer_t *w = open_ok(path, &PLAIN, NULL);
+    writer_close(&w);
+    expect_file(path, "{\"_row_index\": 0}\n");
+}
+
+static void expect_not_ours(const char *text, const char *part) {
+    const char *path = scratch_text("o.jsonl", text);
+    expect_refused(path, &PLAIN, SDG_EINVAL, part);
+    expect_file(path, text);
+    cr_assert_neq(access(scratch_path("o.jsonl.sdg"), F_OK), 0, "nothing was changed");
+}
+
+Test(writer, a_file_that_is_not_ours_is_left_alone) {
+    expect_not_ours("{\"_row_index\": 0}\n{\"x\": 1}\n", "line 2: no row number");
+    expect_not_ours("hello\n", "line 1: not JSON");
+    expect_not_ours("hello", "line 1: not JSON");
+    expect_not_ours("{\"x\": 1}", "line 1: no row number");
+    expect_not_ours("[1]\n", "not a JSON object");
+    expect_not_ours("{\"_row_index\": 0}\n{\"_row_index\": 1, \"t\": \n{\"_row_index\": 2}\n", "line 2: not JSON");
+    expect_not_ours("{\"_row_index\": -1}\n", "no row number");
+    expect_not_ours("{\"_row_index\": 1.0}\n", "no row number");
+    expect_not_ours("{\"_row_index\": \"1\"}\n", "no row number");
+    expect_refused(scratch_folder, &PLAIN, SDG_EINVAL, "is a folder");
+}
+
+static void expect_line(const char *json, int64_t row, bool failed) {
+    result_line_t got;
+    int rc = result_line_read(json, strlen(json), &got, NULL);
+    cr_assert_eq(rc, row < 0 ? SDG_EINVAL : 0, "%s", json);
+    if (row >= 0) cr_assert(got.row == (uint64_t)row && got.failed == failed, "%s", json);
+}
+
+Test(writer, result_lines) {
+    expect_line("{\"_row_index\": 12, \"x\": 1}", 12, false);
+    expect_line("{\"_row_index\": 0}", 0, false);
+    expect_line("{\"_row_index\": 12 , \"x\": 1} ", 12, false);
+    expect_line("{\"x\": {\"_row_index\": 1}, \"_row_index\":3}", 3, false);
+    expect_line("{\"_row_index\": 12, \"_error\": \"b: no\"}", 12, true);
+    expect_line("{\"_row_index\": 12, \"_1_a\": 1, \"_error\": null}", 12, true);
+    expect_line("{\"_row_index\": 12, \"x\": {\"_error\": 1}}", 12, false);
+    expect_line("{\"_row_index\": 12, \"x\": [\"_error\"]}", 12, false);
+    expect_line("{\"_row_index\": 12, \"x\": \"\\\"_error\\\": 1\"}", 12, false);
+    expect_line("{\"_row_index\": 123456789012345678}", 123456789012345678, false);
+    expect_line("{\"_row_index\": 9223372036854775807}", INT64_MAX, false);
+    expect_line("{\"_row_index\": 9223372036854775808}", -1, false);
+    expect_line("{\"_row_index\": 1e3}", -1, false);
+    expect_line("{\"_row_index\": 01}", -1, false);
+    expect_line("{\"_row_index\": }", -1, false);
+    expect_line("{\"_row_index\": 1", -1, false);
+    expect_line("{\"_row_index\": 1]}", -1, false);
+}
+
+Test(writer, rows_found_twice_count_once) {
+    const char *text = "{\"_row_index\": 4}\n{\"_row_index\": 4}\n";
+    expect_resumed(text, text, 1, 0, 0);
+}
+
+Test(writer, failed_rows_are_kept_unless_they_are_to_be_done_again) {
+    const char *all = "{\"_row_index\": 0, \"_error\": \"x\"}\n{\"_row_index\": 1}\n{\"_row_index\": 2, \"_error\": \"y\"}\n"
+                      "{\"_row_index\": 3, \"t\": \"\\\"_error\\\"\"}\n{\"_row_in";
+    const char *path = scratch_text("o.jsonl", all);
+    cr_assert(chmod(path, 0640) == 0);
+    writer_resumed_t found;
+    writer_t *w = open_ok(path, &PLAIN, &found);
+    cr_assert(found.rows_ok == 2 && found.rows_failed == 2 && found.rows_retried == 0);
+    writer_close(&w);
+    writer_options_t retry = PLAIN;
+    retry.retry_failed = true;
+    w = open_ok(path, &retry, &found);
+    cr_assert(found.rows_ok == 2 && found.rows_failed == 0 && found.rows_retried == 2);
+    cr_assert_not(rangeset_has(writer_finished(w), 0));
+    add(w, 0);
+    writer_close(&w);
+    expect_file(path, "{\"_row_index\": 1}\n{\"_row_index\": 3, \"t\": \"\\\"_error\\\"\"}\n{\"_row_index\": 0}\n");
+    struct stat st;
+    cr_assert(stat(path, &st) == 0 && (st.st_mode & 0777) == 0640, "a rewrite keeps the mode");
+    cr_assert_neq(access(scratch_path("o.jsonl.rewrite"), F_OK), 0);
+}
+
+Test(writer, a_rewrite_keeps_lock_and_links) {
+    scratch_text("real.jsonl", "{\"_row_index\": 0, \"_error\": \"x\"}\n");
+    const char *path = scratch_path("o.jsonl");
+    cr_assert(symlink("real.jsonl", path) == 0);
+    writer_options_t retry = PLAIN;
+    retry.retry_failed = true;
+    writer_t *w = open_ok(path, &retry, NULL);
+    expect_refused(path, &retry, SDG_EINVAL, "another run");
+    struct stat st;
+    cr_assert(lstat(path, &st) == 0 && S_ISLNK(st.st_mode));
+    writer_close(&w);
+    expect_file(scratch_path("real.jsonl"), "");
+}
+
+Test(writer, one_writer_per_file) {
+    const char *path = scratch_path("o.jsonl");
+    writer_t *w = open_ok(path, &PLAIN, NULL);
+    expect_refused(path, &PLAIN, SDG_EINVAL, "another run");
+    writer_close(&w);
+    w = open_ok(path, &PLAIN, NULL);
+    writer_close(&w);
+}
+
+Test(writer, overwrite_starts_anew) {
+    const char *path = scratch_text("o.jsonl", "not ours\n");
+    writer_options_t options = PLAIN;
+    options.overwrite = true;
+    writer_t *w = open_ok(path, &options, NULL);
+    add(w, 0);
+    writer_close(&w);
+    expect_file(path, "{\"_row_index\": 0}\n");
+}
+
+/* ---- order */
+
+Test(writer, ordered_rows_wait_for_those_below) {
+    writer_options_t options = PLAIN;
+    options.ordered = true;
+    options.flush_bytes = 1;
+    const char *path = scratch_text("o.jsonl", "{\"_row_index\": 2}\n");
+    writer_t *w = open_ok(path, &options, NULL);
+    add(w, 4);
+    add(w, 1);
+    add(w, 3);
+    cr_assert_eq(writer_waiting_rows(w), 3);
+    cr_assert_eq(writer_add(w, 4, "{}", 2, NULL), 1, "a waiting row counts as finished");
+    expect_file(path, "{\"_row_index\": 2}\n");
+    add(w, 0);
+    cr_assert_eq(writer_waiting_rows(w), 0);
+    expect_file(path, "{\"_row_index\": 2}\n{\"_row_index\": 0}\n{\"_row_index\": 1}\n{\"_row_index\": 3}\n{\"_row_index\": 4}\n");
+    writer_close(&w);
+}
+
+Test(writer, ordered_whatever_the_order) {
+    writer_options_t options = PLAIN;
+    options.ordered = true;
+    const char *path = scratch_path("o.jsonl");
+    writer_t *w = open_ok(path, &options, NULL);
+    enum { ROWS = 997 };
+    for (uint64_t i = 0; i < ROWS; i++)
+        add(w, i * 37 % ROWS);
+    cr_assert_eq(writer_waiting_rows(w), 0);
+    writer_close(&w);
+    const char *text = scratch_read(path, NULL);
+    for (unsigned i = 0; i < ROWS; i++) {
+        unsigned row = 0;
+        cr_assert_eq(sscanf(text, "{\"_row_index\": %u}", &row), 1);
+        cr_assert_eq(row, i);
+        text = strchr(text, '\n') + 1;
+    }
+}
+
+Test(writer, finish_writes_what_waits_and_close_does_not) {
+    writer_options_t options = PLAIN;
+    options.ordered = true;
+    const char *path = scratch_path("o.jsonl");
+    writer_t *w = open_ok(path, &options, NULL);
+    add(w, 5);
+    add(w, 3);
+    writer_close(&w);
+    expect_file(path, "");
+    w = open_ok(path, &options, NULL);
+    add(w, 5);
+    add(w, 3);
+    cr_assert_eq(writer_finish(w, NULL), 0);
+    expect_file(path, "{\"_row_index\": 3}\n{\"_row_index\": 5}\n");
+    writer_close(&w);
+}
+
+/* ---- identity */
+
+Test(writer, the_run_file_says_who_wrote_it) {
+    const char *path = scratch_path("o.jsonl");
+    writer_t *w = open_ok(path, &PLAIN, NULL);
+    writer_close(&w);
+    expect_file(scratch_path("o.jsonl.sdg"),
+                "{\"format\": 1, \"pipeline\": \"p\", \"input\": \"i\", \"options\": \"o\", \"version\": \"" SDG_VERSION "\"}\n");
+}
+
+static void write_one_row(const char *path) {
+    writer_t *w = open_ok(path, &PLAIN, NULL);
+    add(w, 0);
+    writer_close(&w);
+}
+
+Test(writer, another_run_is_refused_with_what_differs) {
+    const char *path = scratch_path("o.jsonl");
+    write_one_row(path);
+    writer_options_t other = PLAIN;
+    other.pipeline_identity = "P";
+    expect_refused(path, &other, SDG_EMISMATCH, "with other pipeline (");
+    other.input_identity = NULL;
+    expect_refused(path, &other, SDG_EMISMATCH, "with other pipeline and input (");
+    other.options_identity = "";
+    expect_refused(path, &other, SDG_EMISMATCH, "with other pipeline, input and options (");
+    expect_refused(path, &other, SDG_EMISMATCH, "--force-resume");
+    expect_file(path, "{\"_row_index\": 0}\n");
+    writer_resumed_t found;
+    other.force_resume = true;
+    writer_t *w = open_ok(path, &other, &found);
+    cr_assert(found.identity_forced && !found.adopted && found.rows_ok == 1);
+    writer_close(&w);
+    other.force_resume = false;
+    w = open_ok(path, &other, &found);
+    cr_assert_not(found.identity_forced, "the run that was forced is the file's run from then on");
+    writer_close(&w);
+}
+
+Test(writer, an_empty_output_belongs_to_nobody) {
+    const char *path = scratch_path("o.jsonl");
+    writer_t *w = open_ok(path, &PLAIN, NULL);
+    writer_close(&w);
+    writer_options_t other = PLAIN;
+    other.pipeline_identity = "P";
+    w = open_ok(path, &other, NULL);
+    writer_close(&w);
+}
+
+Test(writer, rows_without_a_run_file_are_continued_on_trust) {
+    writer_resumed_t found;
+    const char *path = scratch_text("o.jsonl", "{\"_row_index\": 0}\n");
+    writer_t *w = open_ok(path, &PLAIN, &found);
+    cr_assert(found.adopted);
+    writer_close(&w);
+    w = open_ok(path, &PLAIN, &found);
+    cr_assert_not(found.adopted);
+    writer_close(&w);
+    scratch_text("o.jsonl.sdg", "");
+    w = open_ok(path, &PLAIN, &found);
+    cr_assert(found.adopted);
+    writer_close(&w);
+}
+
+Test(writer, a_run_file_that_cannot_be_understood) {
+    const char *path = scratch_path("o.jsonl");
+    write_one_row(path);
+    scratch_text("o.jsonl.sdg", "{\"format\": 2}");
+    expect_refused(path, &PLAIN, SDG_EINVAL, "newer sdg (format 2");
+    scratch_text("o.jsonl.sdg", "garbage");
+    expect_refused(path, &PLAIN, SDG_EINVAL, "does not say which run");
+    scratch_text("o.jsonl.sdg", "{\"format\": 1}");
+    expect_refused(path, &PLAIN, SDG_EMISMATCH, "pipeline, input and options");
+    expect_file(path, "{\"_row_index\": 0}\n");
+}
+
+/* ---- full disks */
+
+/* The file may grow to `bytes` and no further: the write that passes it is short, the next one fails. */
+static void limit_files_to(rlim_t bytes) {
+    struct rlimit limit = {bytes, RLIM_INFINITY};
+    signal(SIGXFSZ, SIG_IGN);
+    cr_assert(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+}
+
+Test(writer, a_full_disk_leaves_whole_lines) {
+    const char *path = scratch_path("o.jsonl");
+    writer_t *w = open_ok(path, &PLAIN, NULL);
+    err_t err = {0};
+    limit_files_to(18 * 3 + 5);
+    for (uint64_t row = 0; row < 5; row++)
+        add(w, row);
+    cr_assert_eq(writer_flush(w, &err), SDG_ENOSPACE);
+    cr_assert(strstr(err.text, "make room and run again"), "%s", err.text);
+    cr_assert_eq(writer_add(w, 9, "{}", 2, &err), SDG_ENOSPACE, "it stays broken");
+    cr_assert_eq(writer_sync(w, &err), SDG_ENOSPACE);
+    writer_close(&w);
+    limit_files_to(RLIM_INFINITY);
+    expect_file(path, "{\"_row_index\": 0}\n{\"_row_index\": 1}\n{\"_row_index\": 2}\n");
+    writer_resumed_t found;
+    w = open_ok(path, &PLAIN, &found);
+    cr_assert_eq(found.rows_ok, 3);
+    add(w, 3);
+    writer_close(&w);
+}
+
+Test(writer, a_full_device_is_said) {
+    writer_t *w = open_ok("/dev/full", &PLAIN, NULL);
+    err_t err = {0};
+    add(w, 0);
+    cr_assert_eq(writer_flush(w, &err), SDG_ENOSPACE);
+    writer_close(&w);
+    cr_assert_neq(access("/dev/full.sdg", F_OK), 0);
+}
+
+static void check_full_compressed(const char *name) {
+    const char *path = scratch_path(name);
+    writer_t *w = open_ok(path, &PLAIN, NULL);
+    struct stat st;
+    add(w, 0);
+    cr_assert_eq(writer_sync(w, NULL), 0);
+    cr_assert(stat(path, &st) == 0);
+    limit_files_to((rlim_t)st.st_size + 10);
+    add(w, 1);
+    err_t err = {0};
+    cr_assert_eq(writer_sync(w, &err), SDG_ENOSPACE);
+    writer_close(&w);
+    limit_files_to(RLIM_INFINITY);
+    writer_resumed_t found;
+    w = open_ok(path, &PLAIN, &found);
+    cr_assert(found.rows_ok == 1 && found.torn_bytes == 0);
+    writer_close(&w);
+}
+
+Test(writer, a_full_disk_leaves_whole_members) {
+    check_full_compressed("o.jsonl.gz");
+    check_full_compressed("o.jsonl.zst");
+}
+
+Test(writer, a_rewrite_that_finds_no_room_changes_nothing) {
+    const char *text = "{\"_row_index\": 0, \"_error\": \"x\"}\n{\"_row_index\": 1}\n";
+    const char *path = scratch_text("o.jsonl", text);
+    writer_options_t retry = PLAIN;
+    retry.retry_failed = true;
+    limit_files_to(10);
+    expect_refused(path, &retry, SDG_ENOSPACE, "o.jsonl");
+    limit_files_to(RLIM_INFINITY);
+    expect_file(path, text);
+    cr_assert_neq(access(scratch_path("o.jsonl.rewrite"), F_OK), 0);
+}
+
+/* ---- stdout and pipes */
+
+Test(writer, stdout_gets_lines_and_no_run_file) {
+    const char *path = scratch_path("out");
+    int out = open(path, O_RDWR | O_CREAT, 0600), kept = dup(STDOUT_FILENO);
+    cr_assert(dup2(out, STDOUT_FILENO) == STDOUT_FILENO);
+    writer_t *w = open_ok("-", &PLAIN, NULL);
+    add(w, 0);
+    cr_assert_eq(writer_sync(w, NULL), 0);
+    writer_close(&w);
+    cr_assert(dup2(kept, STDOUT_FILENO) == STDOUT_FILENO);
+    expect_file(path, "{\"_row_index\": 0}\n");
+    cr_assert_neq(access("-.sdg", F_OK), 0);
+}
+
+Test(writer, a_reader_that_left_is_an_error) {
+    int ends[2], kept = dup(STDOUT_FILENO);
+    signal(SIGPIPE, SIG_IGN);
+    cr_assert(pipe(ends) == 0 && dup2(ends[1], STDOUT_FILENO) == STDOUT_FILENO);
+    close(ends[0]);
+    close(ends[1]);
+    writer_t *w = open_ok("-", &PLAIN, NULL);
+    add(w, 0);
+    int rc = writer_flush(w, NULL);
+    writer_close(&w);
+    cr_assert(dup2(kept, STDOUT_FILENO) == STDOUT_FILENO);
+    cr_assert_eq(rc, SDG_EIO);
+}
+
+/* ---- compressed output */
+
+typedef void add_member_t(buf_t *, const char *, size_t);
+
+static void check_compressed(const char *name) {
+    const char *path = scratch_path(name);
+    for (uint64_t row = 0; row < 3; row++) {
+        writer_resumed_t found;
+        writer_t *w = open_ok(path, &PLAIN, &found);
+        cr_assert_eq(found.rows_ok, row);
+        add(w, row);
+        writer_close(&w);
+    }
+    size_t len;
+    const char *bytes = scratch_read(path, &len);
+    for (size_t cut = 1; cut < len; cut++) {
+        writer_resumed_t found;
+        scratch_write(name, bytes, cut);
+        writer_t *w = open_ok(path, &PLAIN, &found);
+        cr_assert(found.rows_ok <= 3);
+        cr_assert(rangeset_first_absent(writer_finished(w), 0) == found.rows_ok);
+        uint64_t rows = found.rows_ok;
+        add(w, rows);
+        writer_close(&w);
+        w = open_ok(path, &PLAIN, &found);
+        cr_assert(found.rows_ok == rows + 1 && found.torn_bytes == 0, "cut at %zu", cut);
+        writer_close(&w);
+    }
+}
+
+Test(writer, gzip_output_resumes_at_every_cut) { check_compressed("o.jsonl.gz"); }
+Test(writer, zstd_output_resumes_at_every_cut) { check_compressed("o.jsonl.zst"); }
+
+Test(writer, compressed_output_gathers_worthwhile_members) {
+    const char *path = scratch_path("o.jsonl.gz");
+    writer_t *w = open_ok(path, &PLAIN, NULL);
+    struct stat st;
+    add(w, 0);
+    cr_assert_eq(writer_flush(w, NULL), 0);
+    cr_assert(stat(path, &st) == 0 && st.st_size == 0, "below 64 KiB a flush waits");
+    for (uint64_t row = 1; row < WRITE_MEMBER_BYTES_MIN / 17; row++)
+        add(w, row);
+    cr_assert_eq(writer_flush(w, NULL), 0);
+    cr_assert(stat(path, &st) == 0 && st.st_size > 0);
+    writer_close(&w);
+}
+
+/* An output that somebody compressed as a whole, and of which a part is missing: its whole rows are kept. */
+static void check_foreign_torn(const char *name, add_member_t *add_one, const char *text, size_t cut, uint64_t rows) {
+    buf_t packed;
+    buf_init(&packed, 1 << 20);
+    add_one(&packed, text, strlen(text));
+    const char *path = scratch_write(name, packed.data, packed.len - cut);
+    writer_resumed_t found;
+    writer_t *w = open_ok(path, &PLAIN, &found);
+    cr_assert_eq(found.rows_ok, rows);
+    add(w, 10);
+    writer_close(&w);
+    w = open_ok(path, &PLAIN, &found);
+    cr_assert_eq(found.rows_ok, rows + 1);
+    writer_close(&w);
+    buf_free(&packed);
+}
+
+Test(writer, a_foreign_member_keeps_its_rows) {
+    const char *two = "{\"_row_index\": 0}\n{\"_row_index\": 1}\n";
+    const char *torn = "{\"_row_index\": 0}\n{\"_row_ind";
+    const char *no_newline = "{\"_row_index\": 0}\n{\"_row_index\": 1}";
+    check_foreign_torn("a.jsonl.gz", add_gzip, two, 2, 2);
+    check_foreign_torn("b.jsonl.gz", add_gzip, torn, 0, 1);
+    check_foreign_torn("c.jsonl.gz", add_gzip, no_newline, 0, 2);
+    check_foreign_torn("d.jsonl.zst", add_zstd, torn, 0, 1);
+    check_foreign_torn("e.jsonl.zst", add_zstd, no_newline, 0, 2);
+}
+
+Test(writer, damaged_compressed_output_is_left_alone) {
+    buf_t packed;
+    buf_init(&packed, 1 << 20);
+    add_gzip(&packed, "{\"_row_index\": 0}\n", 18);
+    buf_adds(&packed, "garbage");
+    const char *path = scratch_write("o.jsonl.gz", packed.data, packed.len);
+    expect_refused(path, &PLAIN, SDG_EPARSE, "truncate -s");
+    size_t len;
+    scratch_read(path, &len);
+    cr_assert_eq(len, packed.len);
+    buf_free(&packed);
+}
+
+Test(writer, failed_rows_of_compressed_output_are_removed_too) {
+    buf_t packed;
+    buf_init(&packed, 1 << 20);
+    const char *text = "{\"_row_index\": 0, \"_error\": \"x\"}\n{\"_row_index\": 1}\n";
+    add_zstd(&packed, text, strlen(text));
+    const char *path = scratch_write("o.jsonl.zst", packed.data, packed.len);
+    writer_options_t retry = PLAIN;
+    retry.retry_failed = true;
+    writer_resumed_t found;
+    writer_t *w = open_ok(path, &retry, &found);
+    cr_assert(found.rows_ok == 1 && found.rows_retried == 1);
+    add(w, 0);
+    writer_close(&w);
+    w = open_ok(path, &PLAIN, &found);
+    cr_assert(found.rows_ok == 2 && found.rows_failed == 0);
+    writer_close(&w);
+    buf_free(&packed);
+}
