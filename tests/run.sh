@@ -1,0 +1,256 @@
+#!/usr/bin/env bash
+# Installs what the tests need, builds, runs everything, and ends with one line `N passed, M failed`.
+#
+# Usage: tests/run.sh [--only SUITE]... [--no-install] [--list]
+#        tests/run.sh --fuzz-minutes N      campaign: every fuzz target for N minutes
+#        tests/run.sh --soak                campaign: tests/faults/soak_*
+#
+# Suites, in order (files are found by name; adding one needs no edit here):
+#   unit-asan      tests/**/test_*.c (Criterion) under ASan + UBSan
+#   unit           the same in the release build
+#   sim            tests/sim/sim_*.c: simulations with virtual time
+#   stress-tsan    tests/faults/stress_*.c under TSan (Criterion does not work there)
+#   integration    tests/actors/test_*.{py,sh}, tests/faults/test_*.{py,sh}, tests/proto/test_*.{py,sh} with the release program
+#   conformance    tests/conformance/run.sh
+#   fuzz           tests/fuzz/fuzz_*.c: the corpus, then 10 s of search each (needs clang)
+#
+# A program or script passes by its exit code. If it says how many tests it ran (Criterion's synthesis, or a last line
+# `N passed, M failed`), those are counted, otherwise it counts as one. Scripts get SDG (the program) and SDG_BUILD (its build
+# folder). The output of each is kept in build/test-logs; that of failures is shown.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+SUITES="unit-asan unit sim stress-tsan integration conformance fuzz"
+LOGS=build/test-logs
+JOBS=$(nproc)
+PROGRAM_S=600        # a single program or script may take this long; a soak 20 times that
+FUZZ_S=10
+SHOWN_LINES=60       # of the output of a failure
+passed=0 failed=0 skipped=""
+only="" install=yes soak=""
+
+usage() { sed -n '2,21s/^# \{0,1\}//p' "$0"; }
+
+die() {
+    echo "run.sh: $*" >&2
+    exit 2
+}
+
+# --- running and counting ---------------------------------------------------------------------------------------------
+
+# Adds up what a log says; `code` is the exit code of the program.
+count() {
+    local log=$1 code=$2 line tested=0 bad=0
+    line=$(grep -aE 'Synthesis: Tested: [0-9]+' "$log" | tail -n 1)
+    if [[ $line =~ Tested:\ ([0-9]+)\ .*Failing:\ ([0-9]+)\ .*Crashing:\ ([0-9]+) ]]; then
+        tested=${BASH_REMATCH[1]} bad=$((BASH_REMATCH[2] + BASH_REMATCH[3]))
+    else
+        line=$(tail -n 1 "$log" | tr -d '\0')
+        if [[ $line =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
+            bad=${BASH_REMATCH[2]} tested=$((BASH_REMATCH[1] + bad))
+        else
+            tested=1
+        fi
+    fi
+    if [ "$code" -ne 0 ] && [ "$bad" -eq 0 ]; then bad=1; fi
+    if [ "$tested" -lt "$bad" ]; then tested=$bad; fi
+    passed=$((passed + tested - bad)) failed=$((failed + bad))
+    result="$((tested - bad)) passed, $bad failed"
+    [ "$bad" -eq 0 ]
+}
+
+# check SUITE NAME COMMAND...: runs it with its output in a log, counts, and shows a failure.
+check() {
+    local suite=$1 name=$2 log code result began=$SECONDS limit=$PROGRAM_S
+    log=$LOGS/$suite/$name.log
+    shift 2
+    mkdir -p "$LOGS/$suite"
+    [ "$suite" != soak ] || limit=$((PROGRAM_S * 20))
+    timeout -k 10 "$limit" "$@" >"$log" 2>&1 </dev/null
+    code=$?
+    if count "$log" "$code"; then
+        printf '  ok    %-34s %s (%d s)\n' "$name" "$result" $((SECONDS - began))
+    else
+        [ "$code" -ne 124 ] || result+=", stopped after $limit s"
+        printf '  FAIL  %-34s %s, exit code %d, %s\n' "$name" "$result" "$code" "$log"
+        tail -n "$SHOWN_LINES" "$log" | sed 's/^/        | /'
+    fi
+}
+
+# build PRESET TARGET...: configures and builds; a failure counts as a failed test.
+build() {
+    local preset=$1 log=$LOGS/build-$1.log
+    shift
+    local began=$SECONDS flags=(--preset "$preset")
+    if command -v ccache >/dev/null; then
+        flags+=(-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+    fi
+    if cmake "${flags[@]}" >"$log" 2>&1 && cmake --build --preset "$preset" -j "$JOBS" --target "$@" >>"$log" 2>&1; then
+        printf '  built %s (%d s)\n' "$preset" $((SECONDS - began))
+        return 0
+    fi
+    failed=$((failed + 1))
+    printf '  FAIL  build %s, %s\n' "$preset" "$log"
+    grep -aE 'error|FAILED|CMake Error' "$log" | head -n "$SHOWN_LINES" | sed 's/^/        | /'
+    return 1
+}
+
+# Names (without folder and suffix) of the files that match the patterns.
+names() {
+    find "$@" 2>/dev/null | sed 's#.*/##; s/\.c$//' | sort
+}
+
+unit_names() { names tests/core tests/proto tests/actors -name 'test_*.c'; }
+sim_names() { names tests/sim -name 'sim_*.c'; }
+stress_names() { names tests/faults -name 'stress_*.c'; }
+fuzz_names() { names tests/fuzz -maxdepth 1 -name 'fuzz_*.c'; }
+
+skip() {
+    skipped+=" $1"
+    echo "  skipped: $2"
+}
+
+# --- suites -----------------------------------------------------------------------------------------------------------
+
+run_units() {
+    local suite=$1 folder=$2 list name
+    list=$(unit_names)
+    for name in $list; do
+        check "$suite" "$name" "$folder/$name"
+    done
+}
+
+suite_unit-asan() {
+    local list
+    list=$(unit_names)
+    # shellcheck disable=SC2086  # one word per name, here and below
+    build asan $list || return
+    run_units unit-asan build-asan
+}
+
+suite_unit() {
+    local list
+    list=$(unit_names)
+    # shellcheck disable=SC2086
+    build release $list || return
+    run_units unit build
+}
+
+suite_sim() {
+    local list name
+    list=$(sim_names)
+    [ -n "$list" ] || { skip sim "there are no tests/sim/sim_*.c"; return; }
+    # shellcheck disable=SC2086
+    build release $list || return
+    for name in $list; do
+        check sim "$name" "build/$name"
+    done
+}
+
+suite_stress-tsan() {
+    local list name
+    list=$(stress_names)
+    [ -n "$list" ] || { skip stress-tsan "there are no tests/faults/stress_*.c"; return; }
+    # shellcheck disable=SC2086
+    build tsan $list || return
+    for name in $list; do
+        check stress-tsan "$name" env TSAN_OPTIONS="halt_on_error=1 second_deadlock_stack=1" "build-tsan/$name"
+    done
+}
+
+run_scripts() {
+    local suite=$1 script
+    shift
+    for script in $(find "$@" 2>/dev/null | sort); do
+        case "$script" in
+            *.py) check "$suite" "$(basename "$script")" env SDG="$PWD/build/sdg" SDG_BUILD="$PWD/build" python3 "$script" ;;
+            *.sh) check "$suite" "$(basename "$script")" env SDG="$PWD/build/sdg" SDG_BUILD="$PWD/build" bash "$script" ;;
+        esac
+    done
+}
+
+suite_integration() {
+    build release all || return
+    run_scripts integration tests/actors tests/faults tests/proto -name 'test_*.py' -o -name 'test_*.sh'
+}
+
+suite_conformance() {
+    build release sdg || return
+    check conformance run.sh env SDG="$PWD/build/sdg" tests/conformance/run.sh
+}
+
+# One target: its corpus, then a search that starts from it. What it finds is kept beside the log.
+fuzz_one() {
+    local name=$1 seconds=$2 corpus found
+    corpus=tests/fuzz/corpus/${name#fuzz_}
+    found=$(mktemp -d)
+    mkdir -p "$LOGS/fuzz"
+    local flags=(-rss_limit_mb=2048 -timeout=20 "-artifact_prefix=$LOGS/fuzz/$name-")
+    if [ -d "$corpus" ]; then
+        check fuzz "$name-corpus" "build-fuzz/$name" "${flags[@]}" -runs=0 "$corpus"
+        check fuzz "$name" "build-fuzz/$name" "${flags[@]}" -max_total_time="$seconds" "$found" "$corpus"
+    else
+        check fuzz "$name" "build-fuzz/$name" "${flags[@]}" -max_total_time="$seconds" "$found"
+    fi
+    rm -rf "$found"
+}
+
+suite_fuzz() {
+    local list name
+    list=$(fuzz_names)
+    [ -n "$list" ] || { skip fuzz "there are no tests/fuzz/fuzz_*.c"; return; }
+    command -v clang >/dev/null || { skip fuzz "clang is not installed (deploy/install-deps.sh fuzz)"; return; }
+    # shellcheck disable=SC2086
+    build fuzz $list || return
+    for name in $list; do
+        fuzz_one "$name" "$FUZZ_S"
+    done
+}
+
+suite_soak() {
+    local list name
+    list=$(names tests/faults -name 'soak_*.c')
+    build release all || return
+    for name in $list; do
+        check soak "$name" "build/$name"
+    done
+    run_scripts soak tests/faults -name 'soak_*.py' -o -name 'soak_*.sh'
+}
+
+# --- the run ----------------------------------------------------------------------------------------------------------
+
+while [ $# -gt 0 ]; do
+    case "$1" in
+        --only)
+            [[ " $SUITES " == *" ${2:-} "* && -n ${2:-} ]] || die "--only wants one of: $SUITES"
+            only+=" $2"
+            shift
+            ;;
+        --fuzz-minutes)
+            [[ ${2:-} =~ ^[1-9][0-9]*$ ]] || die "--fuzz-minutes wants a number"
+            FUZZ_S=$(($2 * 60)) PROGRAM_S=$(($2 * 60 + 120)) only="fuzz"
+            shift
+            ;;
+        --soak) soak=yes ;;
+        --no-install) install="" ;;
+        --list) echo "$SUITES" | tr ' ' '\n'; exit 0 ;;
+        -h | --help) usage; exit 0 ;;
+        *) die "unknown flag $1, see --help" ;;
+    esac
+    shift
+done
+
+if [ -n "$soak" ]; then only="soak"; fi
+if [ -n "$install" ]; then
+    ./deploy/install-deps.sh build test fuzz || die "packages are missing, see above"
+fi
+rm -rf "$LOGS"
+mkdir -p "$LOGS"
+for suite in ${only:-$SUITES}; do
+    echo "== $suite"
+    "suite_$suite"
+done
+[ -z "$skipped" ] || echo "suites skipped:$skipped"
+echo "logs: $LOGS, time: $((SECONDS / 60)) min $((SECONDS % 60)) s"
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
