@@ -111,8 +111,15 @@ void actor_remove_fd(actor_t *a, int fd) {
     zloop_poller_end(a->loop, &item);
 }
 
-void actor_run(actor_t *a) {
+void actor_ready(actor_t *a) {
+    if (a->ready) return;
+    a->ready = true;
     zsock_signal(a->pipe, 0);
+    if (a->ended) zstr_sendf(a->pipe, "END %d", a->exit_code);
+}
+
+void actor_run(actor_t *a) {
+    actor_ready(a);
     settle(a, clock_now_ns());
     if (!a->ended) zloop_start(a->loop);
 }
@@ -120,7 +127,8 @@ void actor_run(actor_t *a) {
 void actor_finish(actor_t *a, int exit_code) {
     if (a->ended) return;
     a->ended = true;
-    zstr_sendf(a->pipe, "END %d", exit_code);
+    a->exit_code = exit_code;
+    if (a->ready) zstr_sendf(a->pipe, "END %d", exit_code);
 }
 
 void actor_free(actor_t *a) {

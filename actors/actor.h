@@ -39,13 +39,16 @@ struct actor {
     uint64_t malformed;   /* messages refused at the edge */
     uint64_t malformed_logged_ns;
     bool ended;           /* actor_finish was called */
+    bool ready;           /* the parent has been told that we live; before that nothing else may go up the pipe */
+    int exit_code;
 };
 
 void actor_init(actor_t *a, const char *name, const actor_ops_t *ops, void *self, zsock_t *pipe);
 void actor_add_socket(actor_t *a, zsock_t *socket); /* router or not is told by its type */
 void actor_add_fd(actor_t *a, int fd);
 void actor_remove_fd(actor_t *a, int fd);
-void actor_run(actor_t *a);                   /* signals ready, loops until $TERM or actor_finish */
+void actor_ready(actor_t *a);                 /* tells the parent that construction is over: zactor_new returns there */
+void actor_run(actor_t *a);                   /* actor_ready if not yet done, then loops until $TERM or actor_finish */
 void actor_finish(actor_t *a, int exit_code); /* ends the loop; the parent reads "END <code>" */
 void actor_free(actor_t *a);
 
