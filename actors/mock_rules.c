@@ -339,7 +339,7 @@ static int yaml_file_value(const char *path, const buf_t *text, value_t *out, er
     } else {
         *out = yaml_value(yaml_root(doc));
     }
-    yaml_free(&doc);
+    yaml_doc_free(&doc);
     diags_free(&diags);
     return rc;
 }
