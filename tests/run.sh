@@ -91,7 +91,7 @@ build() {
     fi
     failed=$((failed + 1))
     printf '  FAIL  build %s, %s\n' "$preset" "$log"
-    grep -aE 'error|FAILED|CMake Error' "$log" | head -n "$SHOWN_LINES" | sed 's/^/        | /'
+    grep -aE '(^| )error:|^FAILED|CMake Error|undefined reference' "$log" | head -n "$SHOWN_LINES" | sed 's/^/        | /'
     return 1
 }
 
