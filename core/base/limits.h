@@ -22,7 +22,7 @@
 #define REGEX_MATCH_LIMIT 1000000       /* PCRE2 match limit: a catastrophic pattern fails in about 10 ms */
 #define REGEX_HEAP_KIB_MAX 20000        /* PCRE2 heap limit */
 #define REGEX_PATTERN_BYTES_MAX 65536   /* a pattern; a longer one is refused */
-#define REGEX_JIT_STACK_MAX ((size_t)1 << 20) /* per thread; beyond it the interpreter goes on with its heap limit */
+#define REGEX_JIT_STACK_MAX ((size_t)8 << 20) /* per thread; beyond it the interpreter goes on with its heap limit */
 #define REGEX_HITS_BYTES_MAX ((size_t)64 << 20) /* text of all hits of one findall: look-ahead groups can overlap */
 #define JSONPATH_SEGMENTS_MAX 64        /* of one query; with the next two it bounds the C stack */
 #define JSONPATH_NESTING_MAX 16         /* filters inside filters, parentheses inside parentheses */

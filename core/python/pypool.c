@@ -1,0 +1,1175 @@
+/* pypool.c - see pypool.h.
+ *
+ * The life of a call: waiting (in its environment) -> sent (in a host's queue; the first there is running) -> finished. A host
+ * answers in order, so when it dies the first unanswered call is the one that did it and fails; the others had not
+ * started and wait again. A host ends in one place, `end_host`, and is finished in one place, `on_exit_of_host`, once the kernel
+ * says that it is gone: only then do we know its exit status.
+ *
+ * How many calls to send ahead: sending several hides the wake-ups of both sides, but a call behind a slow one waits for
+ * nothing. So a host gets as many as are expected to take PY_WINDOW_US together, by the slowest recent time of each function;
+ * an unknown function counts as slow. A call that starts to wait for ctx.call_ai gives back what was sent behind it.
+ *
+ * To add a frame kind: one row in FRAMES at the bottom, one `on_` function, the other side in host.py.
+ */
+#include "core/python/pypool.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "core/base/buf.h"
+#include "core/base/clock.h"
+#include "core/base/json.h"
+#include "core/base/limits.h"
+#include "core/base/log.h"
+#include "core/base/text.h"
+#include "core/python/pyhost.h"
+#include "core/python/pyinterp.h"
+
+enum { EPOLL_BATCH = 64, SOURCE_FRAME = 0, SOURCE_LOG = 1, SOURCE_PROCESS = 2, SOURCES = 4 };
+
+/* A call from submit to its event. */
+typedef struct py_task {
+    struct py_task *next;
+    uint64_t id;               /* ours, ascending: the order of submission */
+    uint64_t tag;              /* the caller's */
+    uint32_t function;
+    uint32_t timeout_ms;
+    uint32_t expected_us;      /* counted in its host's queued_us */
+    bool cancelled;            /* its event was already given */
+    value_t args, kwargs, context, vars, consts;
+} py_task_t;
+
+typedef enum env_state { ENV_NEW, ENV_INSTALLING, ENV_READY, ENV_FAILED } env_state_t;
+
+typedef struct env {
+    env_state_t state;
+    py_interp_t interp;
+    char *asked;               /* interpreter as written, for messages */
+    char *program;             /* absolute path, once resolved */
+    char *venv;                /* absolute, NULL: none */
+    bool in_venv;              /* program is the venv's */
+    value_t requirements, variables;
+    bool network;
+    char *work_dir;
+    py_tasks_t waiting;
+    uint32_t hosts;            /* starting or ready */
+    uint32_t starting;         /* of them */
+    uint32_t failures;         /* starts failed in a row */
+    char failure[ERR_TEXT_MAX]; /* why it failed for good */
+} env_t;
+
+typedef struct function {
+    uint32_t env;
+    char *definition;          /* the "def" frame */
+    size_t definition_len;
+    bool v1;
+    uint32_t usual_us;         /* slowest recent time of a call */
+} function_t;
+
+struct pypool {
+    pypool_options_t options;
+    int epoll_fd;
+    uint64_t now_ns;           /* of the last drive */
+    bool dirty;                /* something was handed in that only a drive moves on */
+    json_parser_t *parser;
+    env_t *envs;
+    uint32_t env_count;
+    function_t *functions;
+    uint32_t function_count;
+    py_host_t **hosts;         /* by slot, NULL: free */
+    uint32_t slots, slots_max;
+    uint64_t last_id;
+    uint32_t tasks;            /* open calls */
+    py_event_t *events;        /* ring of not yet taken events */
+    size_t event_first, event_count, event_cap;
+    uint32_t log_events;       /* of them */
+    uint64_t logs_dropped, warned_drop_ns;
+    bool warned_sandbox;
+};
+
+/* ---- small queues ---- */
+
+static void tasks_push(py_tasks_t *q, py_task_t *t)
+{
+    t->next = NULL;
+    if (q->last != NULL)
+        q->last->next = t;
+    else
+        q->first = t;
+    q->last = t;
+    q->count++;
+}
+
+/* Puts a call back among the waiting ones, in the order of submission. */
+static void tasks_insert(py_tasks_t *q, py_task_t *t)
+{
+    py_task_t **at = &q->first;
+    while (*at != NULL && (*at)->id < t->id)
+        at = &(*at)->next;
+    t->next = *at;
+    *at = t;
+    if (t->next == NULL)
+        q->last = t;
+    q->count++;
+}
+
+/* Takes out the call that stands at `at` (which is &q->first or &before->next). */
+static py_task_t *tasks_take(py_tasks_t *q, py_task_t **at, py_task_t *before)
+{
+    py_task_t *t = *at;
+    *at = t->next;
+    if (q->last == t)
+        q->last = before;
+    q->count--;
+    return t;
+}
+
+static py_task_t *tasks_pop(py_tasks_t *q)
+{
+    return q->first == NULL ? NULL : tasks_take(q, &q->first, NULL);
+}
+
+static py_task_t *tasks_take_id(py_tasks_t *q, uint64_t id)
+{
+    py_task_t *before = NULL;
+    for (py_task_t **at = &q->first; *at != NULL; before = *at, at = &(*at)->next)
+        if ((*at)->id == id)
+            return tasks_take(q, at, before);
+    return NULL;
+}
+
+static py_task_t *tasks_find_tag(const py_tasks_t *q, uint64_t tag)
+{
+    py_task_t *t = q->first;
+    while (t != NULL && (t->tag != tag || t->cancelled))
+        t = t->next;
+    return t;
+}
+
+/* ---- events ---- */
+
+static py_event_t *new_event(pypool_t *p, py_event_kind_t kind, uint64_t tag)
+{
+    if (p->event_count == p->event_cap) {
+        size_t cap = p->event_cap == 0 ? 64 : p->event_cap * 2;
+        py_event_t *events = xcalloc(cap, sizeof *events);
+        for (size_t i = 0; i < p->event_count; i++)
+            events[i] = p->events[(p->event_first + i) % p->event_cap];
+        free(p->events);
+        p->events = events;
+        p->event_first = 0;
+        p->event_cap = cap;
+    }
+    py_event_t *e = &p->events[(p->event_first + p->event_count++) % p->event_cap];
+    e->kind = kind;
+    e->tag = tag;
+    e->outputs = e->vars = e->ai = e->log = value_null();
+    e->error.code = 0;
+    e->error.text[0] = '\0';
+    return e;
+}
+
+static void free_event(py_event_t *e)
+{
+    value_free(e->outputs);
+    value_free(e->vars);
+    value_free(e->ai);
+    value_free(e->log);
+}
+
+bool pypool_next(pypool_t *p, py_event_t *event)
+{
+    if (p->event_count == 0)
+        return false;
+    *event = p->events[p->event_first];
+    p->event_first = (p->event_first + 1) % p->event_cap;
+    p->event_count--;
+    if (event->kind == PY_LOG)
+        p->log_events--;
+    return true;
+}
+
+static void free_task(pypool_t *p, py_task_t *t)
+{
+    value_free(t->args);
+    value_free(t->kwargs);
+    value_free(t->context);
+    value_free(t->vars);
+    value_free(t->consts);
+    free(t);
+    p->tasks--;
+}
+
+/* The call's one failure event; `take` is freed. */
+static void fail_task(pypool_t *p, py_task_t *take, int code, const char *reason)
+{
+    if (!take->cancelled)
+        err_set(&new_event(p, PY_FAILED, take->tag)->error, code, "%s", reason);
+    free_task(p, take);
+}
+
+static void add_log(pypool_t *p, uint64_t tag, value_t level, value_t message)
+{
+    if (p->log_events >= PY_LOG_EVENTS_MAX) {
+        p->logs_dropped++;
+        if (log_due(&p->warned_drop_ns, p->now_ns, 10 * SECOND))
+            log_warn("python", "user code logs faster than the log is read: %llu lines dropped so far", (unsigned long long)p->logs_dropped);
+        return;
+    }
+    p->log_events++;
+    py_event_t *e = new_event(p, PY_LOG, tag);
+    e->log = value_object(2);
+    object_set_text(&e->log, "level", value_ref(level));
+    object_set_text(&e->log, "message", value_ref(message));
+}
+
+/* ---- hosts: state, start, end ---- */
+
+static const char *host_state_name(py_host_state_t s)
+{
+    static const char *const names[] = {"starting", "ready", "ending", "gone"};
+    return names[s];
+}
+
+static bool is_alive(const py_host_t *h) { return h->state == HOST_STARTING || h->state == HOST_READY; }
+
+/* The one place where a host's state changes; keeps the environment's counts. */
+static void set_state(pypool_t *p, py_host_t *h, py_host_state_t state, const char *why)
+{
+    env_t *env = &p->envs[h->env];
+    log_debug("python", "host %u: %s -> %s (%s)", h->slot, host_state_name(h->state), host_state_name(state), why);
+    if (!h->installer) {
+        env->hosts -= is_alive(h);
+        env->starting -= h->state == HOST_STARTING;
+        h->state = state;
+        env->hosts += is_alive(h);
+        env->starting += h->state == HOST_STARTING;
+    }
+    h->state = state;
+}
+
+static void watch(pypool_t *p, int operation, int fd, uint32_t slot, int source, uint32_t events)
+{
+    struct epoll_event e = {.events = events, .data.u64 = (uint64_t)slot * SOURCES + (uint64_t)source};
+    if (epoll_ctl(p->epoll_fd, operation, fd, &e) != 0)
+        log_error("python", "epoll_ctl: %s", strerror(errno));
+}
+
+static bool free_slot(pypool_t *p, uint32_t *slot)
+{
+    for (*slot = 0; *slot < p->slots; (*slot)++)
+        if (p->hosts[*slot] == NULL)
+            return true;
+    if (p->slots == p->slots_max)
+        return false;
+    p->slots++;
+    return true;
+}
+
+/* A start did not work: after a few in a row the calls that wait for it fail (the next call tries once more). */
+static void start_failed(pypool_t *p, env_t *env, const char *reason)
+{
+    p->dirty = true;
+    if (++env->failures < PY_START_FAILURES_MAX)
+        return;
+    log_error("python", "%s", reason);
+    env->failures = PY_START_FAILURES_MAX - 1;
+    for (py_task_t *t; (t = tasks_pop(&env->waiting)) != NULL;)
+        fail_task(p, t, SDG_EIO, reason);
+}
+
+static void env_fails(pypool_t *p, env_t *env, const char *reason)
+{
+    if (env->state == ENV_FAILED)
+        return;
+    env->state = ENV_FAILED;
+    p->dirty = true;
+    snprintf(env->failure, sizeof env->failure, "%s", reason);
+    log_error("python", "%s", env->failure);
+}
+
+/* True: this process may run user code of that environment. */
+static bool sandbox_is_enough(pypool_t *p, env_t *env, py_jail_t jail)
+{
+    if (jail != PY_JAIL_NONE || env->network || p->options.sandbox == PY_SANDBOX_OFF)
+        return true;
+    if (p->options.sandbox == PY_SANDBOX_REQUIRED) {
+        env_fails(p, env, "Python blocks need a sandbox (it is required), but this system allows neither namespaces nor seccomp filters");
+        return false;
+    }
+    if (!p->warned_sandbox)
+        log_warn("python", "NO SANDBOX: this system allows neither namespaces nor seccomp filters; Python blocks can reach the network");
+    p->warned_sandbox = true;
+    return true;
+}
+
+static bool installs(const env_t *env) { return env->state == ENV_INSTALLING; }
+
+/* Says who it is to be: its process number, and what to install if that is its task. */
+static void write_init(py_host_t *h, const env_t *env)
+{
+    value_t init = value_object(2), frame = value_object(1), prepare = value_null();
+    if (h->installer) {
+        prepare = value_object(3);
+        object_set_text(&prepare, "venv", value_text(env->venv));
+        object_set_text(&prepare, "mark", value_text(PY_VENV_MARK));
+        object_set_text(&prepare, "requirements", value_ref(env->requirements));
+    }
+    object_set_text(&init, "pid", value_int(h->child.pid));
+    object_set_text(&init, "prepare", prepare);
+    object_set_text(&frame, "init", init);
+    size_t begin = pyhost_frame_begin(h);
+    json_write(&h->out, frame, JSON_COMPACT);
+    if (pyhost_frame_end(h, begin) != 0)
+        log_error("python", "the list of requirements is too large");
+    value_free(frame);
+}
+
+static bool start_host(pypool_t *p, uint32_t env_number)
+{
+    env_t *env = &p->envs[env_number];
+    uint32_t slot;
+    if (!free_slot(p, &slot))
+        return false;
+    err_t err;
+    bool installer = installs(env);
+    char **environment = py_environ(env->in_venv ? env->venv : NULL, env->variables, installer);
+    py_host_t *h = pyhost_start(env->program, environment, env->work_dir, p->options.sandbox != PY_SANDBOX_OFF && !installer,
+                                env->network || installer, installer ? 0 : p->options.memory_bytes_max, &err);
+    py_environ_free(environment);
+    if (h == NULL) {
+        start_failed(p, env, err.text);
+        return false;
+    }
+    if (!installer && !sandbox_is_enough(p, env, h->child.jail)) {
+        pyhost_destroy(&h);
+        return false;
+    }
+    h->env = env_number;
+    h->slot = slot;
+    h->installer = installer;
+    p->hosts[slot] = h;
+    h->state = HOST_GONE;
+    set_state(p, h, HOST_STARTING, py_jail_name(h->child.jail));
+    h->deadline_ns = p->now_ns + (installer ? PY_INSTALL_MS_MAX : PY_START_MS_MAX) * MILLISECOND;
+    write_init(h, env);
+    watch(p, EPOLL_CTL_ADD, h->child.frame_fd, slot, SOURCE_FRAME, EPOLLIN);
+    watch(p, EPOLL_CTL_ADD, h->child.log_fd, slot, SOURCE_LOG, EPOLLIN);
+    watch(p, EPOLL_CTL_ADD, h->child.pid_fd, slot, SOURCE_PROCESS, EPOLLIN);
+    return true;
+}
+
+static void forget_sent(py_host_t *h, py_task_t *t)
+{
+    h->queued_us -= t->expected_us;
+    t->expected_us = 0;
+}
+
+/* Calls that were sent but had not started wait again. */
+static void requeue_rest(pypool_t *p, py_host_t *h)
+{
+    while (h->tasks.first != NULL && h->tasks.first->next != NULL) {
+        py_task_t *t = tasks_take(&h->tasks, &h->tasks.first->next, h->tasks.first);
+        forget_sent(h, t);
+        if (t->cancelled)
+            free_task(p, t);
+        else
+            tasks_insert(&p->envs[h->env].waiting, t);
+    }
+    p->dirty = true;
+}
+
+static void fail_running(pypool_t *p, py_host_t *h, const char *reason)
+{
+    py_task_t *t = tasks_pop(&h->tasks);
+    if (t == NULL)
+        return;
+    forget_sent(h, t);
+    fail_task(p, t, SDG_EIO, reason);
+}
+
+/* Kills a host. `reason` fails its running call at once; "" leaves that to the exit status, which comes a moment later. */
+static void end_host(pypool_t *p, py_host_t *h, const char *reason)
+{
+    if (!is_alive(h))
+        return;
+    h->explained = reason[0] != '\0';
+    pyhost_kill(h);
+    requeue_rest(p, h);
+    set_state(p, h, HOST_ENDING, h->explained ? reason : "socket closed");
+    h->deadline_ns = UINT64_MAX;
+    h->ai_open = 0;
+    if (h->explained)
+        fail_running(p, h, reason);
+    if (h->explained && !h->greeted && !h->installer)
+        start_failed(p, &p->envs[h->env], reason);
+}
+
+/* ---- environments ---- */
+
+static void set_program(env_t *env, char *take, bool in_venv)
+{
+    free(env->program);
+    env->program = take;
+    env->in_venv = in_venv;
+}
+
+/* Decides which Python runs: the venv's if it exists, a new venv if there are requirements, else the plain interpreter. */
+static void resolve_env(pypool_t *p, env_t *env)
+{
+    char *python = env->venv != NULL ? py_venv_python(env->venv) : NULL;
+    bool wants_packages = list_count(env->requirements) > 0;
+    if (python != NULL) {
+        set_program(env, python, true);
+        env->state = ENV_READY;
+        return;
+    }
+    set_program(env, py_find_program(env->interp.program), false);
+    if (env->program == NULL) {
+        char reason[ERR_TEXT_MAX];
+        snprintf(reason, sizeof reason, "runtime.python.interpreter: there is no program '%s'", env->interp.program);
+        env_fails(p, env, reason);
+        return;
+    }
+    env->state = env->venv != NULL && wants_packages ? ENV_INSTALLING : ENV_READY;
+    if (env->state == ENV_INSTALLING)
+        log_info("python", "creating the virtual environment %s with %zu requirements", env->venv, list_count(env->requirements));
+    else if (env->venv != NULL)
+        log_warn("python", "there is no virtual environment %s and no requirements to create it from: using %s", env->venv, env->program);
+    else if (wants_packages)
+        log_warn("python", "runtime.python.requirements need runtime.python.venv to be installed into: using %s as it is", env->program);
+}
+
+static void fail_waiting(pypool_t *p, env_t *env)
+{
+    for (py_task_t *t; (t = tasks_pop(&env->waiting)) != NULL;)
+        fail_task(p, t, SDG_EINVAL, env->failure);
+}
+
+/* ---- sending calls ---- */
+
+static void write_member(buf_t *out, const char *name, value_t v)
+{
+    buf_adds(out, name);
+    json_write(out, v, JSON_COMPACT);
+}
+
+static bool same_object(value_t a, value_t b)
+{
+    return a.kind == VALUE_OBJECT && b.kind == VALUE_OBJECT && a.object == b.object;
+}
+
+static int write_definition(pypool_t *p, py_host_t *h, uint32_t number)
+{
+    if (number >= h->knows_count) {
+        h->knows = xrealloc(h->knows, p->function_count * sizeof *h->knows);
+        memset(h->knows + h->knows_count, 0, (p->function_count - h->knows_count) * sizeof *h->knows);
+        h->knows_count = p->function_count;
+    }
+    if (h->knows[number])
+        return 0;
+    size_t begin = pyhost_frame_begin(h);
+    buf_add(&h->out, p->functions[number].definition, p->functions[number].definition_len);
+    h->knows[number] = true;
+    return pyhost_frame_end(h, begin);
+}
+
+static int write_call(pypool_t *p, py_host_t *h, const py_task_t *t)
+{
+    int failed = write_definition(p, h, t->function);
+    if (failed != 0)
+        return failed;
+    bool new_consts = !p->functions[t->function].v1 && !same_object(h->consts, t->consts);
+    size_t begin = pyhost_frame_begin(h);
+    buf_addf(&h->out, "{\"call\":%llu,\"f\":%u", (unsigned long long)t->id, t->function);
+    write_member(&h->out, ",\"a\":", t->args);
+    write_member(&h->out, ",\"k\":", t->kwargs);
+    if (!p->functions[t->function].v1) {
+        write_member(&h->out, ",\"x\":", t->context);
+        write_member(&h->out, ",\"v\":", t->vars);
+    }
+    if (new_consts)
+        write_member(&h->out, ",\"c\":", t->consts);
+    buf_addc(&h->out, '}');
+    failed = pyhost_frame_end(h, begin);
+    if (failed == 0 && new_consts)
+        value_replace(&h->consts, value_ref(t->consts));
+    return failed;
+}
+
+/* The first call of the queue starts now. */
+static void note_start(pypool_t *p, py_host_t *h)
+{
+    const py_task_t *t = h->tasks.first;
+    h->deadline_ns = t == NULL || (t->timeout_ms == 0 && !t->cancelled) ? UINT64_MAX : p->now_ns + t->timeout_ms * MILLISECOND;
+    if (t != NULL && t->cancelled)
+        h->deadline_ns = p->now_ns + PY_CANCEL_MS * MILLISECOND;
+}
+
+static void send_call(pypool_t *p, py_host_t *h, py_task_t *t)
+{
+    t->expected_us = p->functions[t->function].usual_us;
+    if (write_call(p, h, t) != 0) {
+        t->expected_us = 0;
+        fail_task(p, t, SDG_ELIMIT, "the inputs of this Python call are larger than 64 MiB of JSON");
+        return;
+    }
+    h->queued_us += t->expected_us;
+    tasks_push(&h->tasks, t);
+    if (h->tasks.count == 1)
+        note_start(p, h);
+}
+
+/* Pure: may a host with this queue get one more call of this expected time? */
+static bool has_room(uint32_t count, uint64_t queued_us, uint32_t expected_us)
+{
+    return count == 0 || (count < PY_WINDOW_TASKS && queued_us + expected_us <= PY_WINDOW_US);
+}
+
+/* The host that would start the call soonest, NULL if none may take it now. */
+static py_host_t *pick_host(const pypool_t *p, uint32_t env, uint32_t expected_us)
+{
+    py_host_t *best = NULL;
+    for (uint32_t i = 0; i < p->slots; i++) {
+        py_host_t *h = p->hosts[i];
+        if (h == NULL || h->state != HOST_READY || h->env != env || h->ai_open > 0 || h->out.len > PY_OUT_BYTES)
+            continue;
+        if (!has_room(h->tasks.count, h->queued_us, expected_us))
+            continue;
+        if (best == NULL || h->tasks.count < best->tasks.count)
+            best = h;
+    }
+    return best;
+}
+
+/* An idle host of an environment that has others may go to make room. */
+static bool retire_one(pypool_t *p, uint32_t except_env)
+{
+    for (uint32_t i = 0; i < p->slots; i++) {
+        py_host_t *h = p->hosts[i];
+        if (h != NULL && h->state == HOST_READY && h->env != except_env && h->tasks.count == 0 && p->envs[h->env].hosts > 1 &&
+            p->envs[h->env].waiting.count == 0) {
+            end_host(p, h, "retired: another environment needs its place");
+            return true;
+        }
+    }
+    return false;
+}
+
+/* May one more host start? hosts_max counts hosts that compute; those that wait for an AI answer come on top, up to a limit. If
+ * it is reached, an idle host elsewhere gives its place. */
+static bool place_for_host(pypool_t *p, uint32_t env_number)
+{
+    const env_t *env = &p->envs[env_number];
+    if (env->starting >= env->waiting.count)
+        return false;
+    if (env->hosts == 0)
+        return true;
+    uint32_t computing = 0, waiting = 0;
+    for (uint32_t i = 0; i < p->slots; i++) {
+        const py_host_t *h = p->hosts[i];
+        if (h != NULL && is_alive(h) && !h->installer)
+            h->ai_open > 0 ? waiting++ : computing++;
+    }
+    if (waiting > PY_AI_HOSTS_MAX || computing + waiting >= p->options.hosts_max + PY_AI_HOSTS_MAX)
+        return false;
+    return computing < p->options.hosts_max || retire_one(p, env_number);
+}
+
+static void dispatch_env(pypool_t *p, uint32_t number)
+{
+    env_t *env = &p->envs[number];
+    while (env->waiting.count > 0 && env->state == ENV_READY) {
+        py_host_t *h = pick_host(p, number, p->functions[env->waiting.first->function].usual_us);
+        if (h == NULL || h->tasks.count > 0)
+            while (place_for_host(p, number) && start_host(p, number)) {}
+        if (h == NULL)
+            return;
+        if (env->waiting.count > 0)
+            send_call(p, h, tasks_pop(&env->waiting));
+    }
+}
+
+static bool has_installer(const pypool_t *p, uint32_t env)
+{
+    for (uint32_t i = 0; i < p->slots; i++)
+        if (p->hosts[i] != NULL && p->hosts[i]->installer && p->hosts[i]->env == env)
+            return true;
+    return false;
+}
+
+static void dispatch(pypool_t *p)
+{
+    p->dirty = false;
+    for (uint32_t i = 0; i < p->env_count; i++) {
+        env_t *env = &p->envs[i];
+        if (env->waiting.count == 0)
+            continue;
+        if (env->state == ENV_NEW)
+            resolve_env(p, env);
+        if (env->state == ENV_INSTALLING && !has_installer(p, i))
+            start_host(p, i);
+        if (env->state == ENV_READY)
+            dispatch_env(p, i);
+        if (env->state == ENV_FAILED)
+            fail_waiting(p, env);
+    }
+}
+
+/* ---- frames from a host ---- */
+
+static value_t member(value_t frame, const char *name)
+{
+    return object_get_peek(frame, name, strlen(name), NULL);
+}
+
+static const char *text_or(value_t v, const char *otherwise)
+{
+    return v.kind == VALUE_STRING ? v.string->data : otherwise;
+}
+
+/* Takes the running call out of the queue; NULL (and the host ends) if the host answers something else. */
+static py_task_t *answered(pypool_t *p, py_host_t *h, value_t id, value_t microseconds)
+{
+    py_task_t *t = h->tasks.first;
+    if (t == NULL || id.kind != VALUE_INT || (uint64_t)id.integer != t->id) {
+        end_host(p, h, "the Python process answered a call it was not given");
+        return NULL;
+    }
+    tasks_pop(&h->tasks);
+    forget_sent(h, t);
+    h->ai_open = 0;
+    note_start(p, h);
+    uint32_t took = microseconds.kind == VALUE_INT && microseconds.integer < UINT32_MAX / 2 ? (uint32_t)microseconds.integer : UINT32_MAX / 2;
+    function_t *f = &p->functions[t->function];
+    uint32_t faded = f->usual_us - f->usual_us / 8;
+    f->usual_us = took > faded ? took : faded;
+    return t;
+}
+
+static void on_ok(pypool_t *p, py_host_t *h, value_t frame)
+{
+    py_task_t *t = answered(p, h, member(frame, "ok"), member(frame, "us"));
+    if (t == NULL)
+        return;
+    if (!t->cancelled) {
+        py_event_t *e = new_event(p, PY_DONE, t->tag);
+        e->outputs = value_ref(member(frame, "o"));
+        e->vars = value_ref(member(frame, "v"));
+    }
+    free_task(p, t);
+}
+
+static void on_bad(pypool_t *p, py_host_t *h, value_t frame)
+{
+    py_task_t *t = answered(p, h, member(frame, "bad"), member(frame, "us"));
+    if (t != NULL)
+        fail_task(p, t, SDG_EINVAL, text_or(member(frame, "e"), "failed without a message"));
+}
+
+static void on_back(pypool_t *p, py_host_t *h, value_t frame)
+{
+    value_t id = member(frame, "back");
+    py_task_t *t = id.kind == VALUE_INT ? tasks_take_id(&h->tasks, (uint64_t)id.integer) : NULL;
+    if (t == NULL)
+        return;
+    forget_sent(h, t);
+    if (t->cancelled)
+        free_task(p, t);
+    else
+        tasks_insert(&p->envs[h->env].waiting, t);
+}
+
+static void on_ai(pypool_t *p, py_host_t *h, value_t frame)
+{
+    py_task_t *t = h->tasks.first;
+    if (t == NULL || t->cancelled)
+        return;
+    h->ai_open++;
+    py_event_t *e = new_event(p, PY_CALL_AI, t->tag);
+    e->ai = value_object(5);
+    object_set_text(&e->ai, "id", value_ref(member(frame, "ai")));
+    static const char *const names[] = {"model", "system", "prompts", "params"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        object_set_text(&e->ai, names[i], value_ref(member(frame, names[i])));
+}
+
+static void on_log(pypool_t *p, py_host_t *h, value_t frame)
+{
+    add_log(p, h->tasks.first != NULL ? h->tasks.first->tag : 0, member(frame, "log"), member(frame, "m"));
+}
+
+static void on_hello(pypool_t *p, py_host_t *h, value_t frame)
+{
+    env_t *env = &p->envs[h->env];
+    value_t v = member(frame, "hello");
+    int version[3] = {0};
+    for (size_t i = 0; v.kind == VALUE_LIST && i < 3 && i < list_count(v); i++)
+        version[i] = (int)list_peek(v, i).integer;
+    env->failures = 0;
+    h->greeted = true;
+    h->deadline_ns = UINT64_MAX;
+    if (py_interp_accepts(&env->interp, version)) {
+        set_state(p, h, HOST_READY, "said hello");
+        return;
+    }
+    char reason[ERR_TEXT_MAX];
+    snprintf(reason, sizeof reason, "runtime.python.interpreter asks for '%s', but %s is Python %d.%d.%d", env->asked, env->program, version[0],
+             version[1], version[2]);
+    env_fails(p, env, reason);
+    end_host(p, h, reason);
+}
+
+static void on_prepared(pypool_t *p, py_host_t *h, value_t frame)
+{
+    env_t *env = &p->envs[h->env];
+    const char *said = text_or(member(frame, "prepared"), "no reason given");
+    char *python = py_venv_python(env->venv);
+    h->greeted = true;
+    if (said[0] == '\0' && python != NULL) {
+        log_info("python", "created the virtual environment %s", env->venv);
+        set_program(env, python, true);
+        env->state = ENV_READY;
+    } else {
+        char reason[ERR_TEXT_MAX];
+        snprintf(reason, sizeof reason, "cannot create the virtual environment %s: %s", env->venv, said[0] != '\0' ? said : "it has no bin/python");
+        free(python);
+        env_fails(p, env, reason);
+    }
+    end_host(p, h, "its work is done");
+}
+
+typedef struct frame_kind {
+    const char *name;          /* first member of the frame */
+    void (*handle)(pypool_t *p, py_host_t *h, value_t frame);
+} frame_kind_t;
+static const frame_kind_t FRAMES[] = {{"ok", on_ok},   {"bad", on_bad},     {"back", on_back},         {"ai", on_ai},
+                                      {"log", on_log}, {"hello", on_hello}, {"prepared", on_prepared}};
+
+static void on_frame(pypool_t *p, py_host_t *h, value_t frame)
+{
+    const char *name = frame.kind == VALUE_OBJECT && object_count(frame) > 0 ? object_key_peek(frame, 0)->data : "";
+    for (size_t i = 0; i < sizeof FRAMES / sizeof FRAMES[0]; i++) {
+        if (strcmp(name, FRAMES[i].name) == 0) {
+            FRAMES[i].handle(p, h, frame);
+            return;
+        }
+    }
+    end_host(p, h, "the Python process sent a frame that is not known");
+}
+
+/* A result may be deeper or stranger JSON than we take: that is the call's fault, not the host's. */
+static void on_unreadable(pypool_t *p, py_host_t *h, const char *bytes, size_t len, const err_t *why)
+{
+    static const char result[] = "{\"ok\":";
+    char reason[ERR_TEXT_MAX];
+    snprintf(reason, sizeof reason, "the result cannot be read: %.400s", why->text);
+    if (len > sizeof result && memcmp(bytes, result, sizeof result - 1) == 0 && h->tasks.first != NULL) {
+        py_task_t *t = answered(p, h, value_int((int64_t)h->tasks.first->id), value_null());
+        fail_task(p, t, SDG_EPARSE, reason);
+    } else {
+        end_host(p, h, reason);
+    }
+}
+
+static void take_frames(pypool_t *p, py_host_t *h)
+{
+    const char *bytes;
+    size_t len;
+    int got;
+    while ((got = pyhost_frame(h, &bytes, &len)) > 0) {
+        value_t frame;
+        err_t err;
+        if (json_parse(p->parser, bytes, len, &frame, &err) != 0)
+            on_unreadable(p, h, bytes, len, &err);
+        else
+            on_frame(p, h, frame);
+        value_free(frame);
+        if (!is_alive(h))
+            return;
+    }
+    if (got < 0)
+        end_host(p, h, "the Python process sent more than 64 MiB at once");
+}
+
+/* False: the socket is closed or the host was ended. */
+static bool on_readable(pypool_t *p, py_host_t *h)
+{
+    if (!is_alive(h))
+        return false;
+    bool open = pyhost_read(h);
+    take_frames(p, h);
+    pyhost_read_done(h);
+    return open && is_alive(h);
+}
+
+static void take_log_lines(pypool_t *p, py_host_t *h, bool all)
+{
+    char line[PY_LOG_LINE_MAX];
+    pyhost_read_log(h);
+    while (pyhost_log_line(h, all, line, sizeof line)) {
+        if (line[0] == '\0')
+            continue;
+        snprintf(h->last_line, sizeof h->last_line, "%.190s", line);
+        if (h->tasks.first == NULL) {
+            log_info("python", "%s", line);
+            continue;
+        }
+        value_t level = value_text("info"), message = value_text(line);
+        add_log(p, h->tasks.first->tag, level, message);
+        value_free(level);
+        value_free(message);
+    }
+}
+
+static void finish_start(pypool_t *p, py_host_t *h, const char *how)
+{
+    env_t *env = &p->envs[h->env];
+    char reason[ERR_TEXT_MAX];
+    snprintf(reason, sizeof reason, "%s %s %s%s%s", env->program, how, h->installer ? "while creating a virtual environment" : "at its start",
+             h->last_line[0] != '\0' ? ": " : "", h->last_line);
+    if (h->installer)
+        env_fails(p, env, reason);
+    else
+        start_failed(p, env, reason);
+}
+
+/* The process is gone. What it still said counts first. */
+static void on_exit_of_host(pypool_t *p, py_host_t *h)
+{
+    char how[128], reason[ERR_TEXT_MAX];
+    if (!pyhost_reap(h, how, sizeof how))
+        return;
+    for (size_t before = SIZE_MAX; is_alive(h) && before != h->in.len + h->in_at;) {
+        before = h->in.len + h->in_at;
+        if (!pyhost_read(h))
+            before = h->in.len + h->in_at;
+    }
+    if (is_alive(h))
+        take_frames(p, h);
+    take_log_lines(p, h, true);
+    snprintf(reason, sizeof reason, "the Python process %s during this call", how);
+    requeue_rest(p, h);
+    fail_running(p, h, reason);
+    set_state(p, h, HOST_GONE, how);
+    if (!h->greeted && !h->explained)
+        finish_start(p, h, how);
+}
+
+/* ---- the round ---- */
+
+static void on_source(pypool_t *p, py_host_t *h, int source, uint32_t events)
+{
+    if (source == SOURCE_LOG) {
+        take_log_lines(p, h, false);
+    } else if (source == SOURCE_PROCESS) {
+        on_exit_of_host(p, h);
+    } else if (is_alive(h)) {
+        bool open = true;
+        if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+            open = on_readable(p, h);
+        if (!open)
+            end_host(p, h, "");
+    }
+}
+
+static void take_sources(pypool_t *p)
+{
+    struct epoll_event events[EPOLL_BATCH];
+    int n = epoll_wait(p->epoll_fd, events, EPOLL_BATCH, 0);
+    for (int i = 0; i < n; i++) {
+        py_host_t *h = p->hosts[events[i].data.u64 / SOURCES];
+        if (h != NULL && h->state != HOST_GONE)
+            on_source(p, h, (int)(events[i].data.u64 % SOURCES), events[i].events);
+    }
+}
+
+static void expire(pypool_t *p, py_host_t *h)
+{
+    char reason[ERR_TEXT_MAX];
+    const py_task_t *t = h->tasks.first;
+    if (h->state == HOST_STARTING)
+        snprintf(reason, sizeof reason, "%s did not start in time", p->envs[h->env].program);
+    else if (t != NULL && !t->cancelled)
+        snprintf(reason, sizeof reason, "TimeoutError: the call took longer than %u ms (timeout_ms)", t->timeout_ms);
+    else
+        snprintf(reason, sizeof reason, "cancelled");
+    if (h->installer)
+        env_fails(p, &p->envs[h->env], "creating the virtual environment took too long");
+    end_host(p, h, reason);
+}
+
+static void flush_host(pypool_t *p, py_host_t *h)
+{
+    if (h->out.len > 0 && !pyhost_write(h)) {
+        h->out.len = 0; /* closed: the end of the socket, or of the process, is reported next */
+        h->out_at = 0;
+    }
+    bool wants = h->out.len > 0;
+    if (wants != h->polls_out)
+        watch(p, EPOLL_CTL_MOD, h->child.frame_fd, h->slot, SOURCE_FRAME, wants ? EPOLLIN | EPOLLOUT : EPOLLIN);
+    h->polls_out = wants;
+}
+
+void pypool_drive(pypool_t *p, uint64_t now_ns)
+{
+    p->now_ns = now_ns;
+    take_sources(p);
+    for (uint32_t i = 0; i < p->slots; i++)
+        if (p->hosts[i] != NULL && p->hosts[i]->deadline_ns <= now_ns)
+            expire(p, p->hosts[i]);
+    dispatch(p);
+    for (uint32_t i = 0; i < p->slots; i++) {
+        py_host_t *h = p->hosts[i];
+        if (h != NULL && is_alive(h))
+            flush_host(p, h);
+        if (h != NULL && h->state == HOST_GONE)
+            pyhost_destroy(&p->hosts[i]);
+    }
+}
+
+int pypool_fd(const pypool_t *p) { return p->epoll_fd; }
+
+int pypool_timeout_ms(const pypool_t *p, uint64_t now_ns)
+{
+    if (p->dirty || p->event_count > 0)
+        return 0;
+    uint64_t first = UINT64_MAX;
+    for (uint32_t i = 0; i < p->slots; i++)
+        if (p->hosts[i] != NULL && p->hosts[i]->deadline_ns < first)
+            first = p->hosts[i]->deadline_ns;
+    if (first == UINT64_MAX)
+        return -1;
+    if (first <= now_ns)
+        return 0;
+    uint64_t ms = (first - now_ns + MILLISECOND - 1) / MILLISECOND;
+    return ms > 60000 ? 60000 : (int)ms;
+}
+
+/* ---- the caller's side ---- */
+
+pypool_t *pypool_new(const pypool_options_t *options, err_t *err)
+{
+    if (options != NULL && options->hosts_max > PY_HOSTS_MAX) {
+        err_set(err, SDG_ELIMIT, "at most %d Python processes per worker", PY_HOSTS_MAX);
+        return NULL;
+    }
+    int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (epoll_fd < 0) {
+        err_set(err, SDG_EIO, "epoll_create1: %s", strerror(errno));
+        return NULL;
+    }
+    pypool_t *p = xcalloc(1, sizeof *p);
+    if (options != NULL)
+        p->options = *options;
+    if (p->options.hosts_max == 0)
+        p->options.hosts_max = PY_HOSTS_DEFAULT;
+    p->epoll_fd = epoll_fd;
+    p->parser = json_parser_new();
+    /* Twice: a host that is ending still has its place while its successor starts. */
+    p->slots_max = 2 * (p->options.hosts_max + PY_AI_HOSTS_MAX + PY_ENVS_MAX);
+    p->hosts = xcalloc(p->slots_max, sizeof *p->hosts);
+    return p;
+}
+
+static void free_tasks(pypool_t *p, py_tasks_t *q)
+{
+    for (py_task_t *t; (t = tasks_pop(q)) != NULL;)
+        free_task(p, t);
+}
+
+static void free_env(pypool_t *p, env_t *env)
+{
+    free_tasks(p, &env->waiting);
+    free(env->asked);
+    free(env->program);
+    free(env->venv);
+    free(env->work_dir);
+    value_free(env->requirements);
+    value_free(env->variables);
+}
+
+void pypool_destroy(pypool_t **pool)
+{
+    pypool_t *p = *pool;
+    if (p == NULL)
+        return;
+    *pool = NULL;
+    for (uint32_t i = 0; i < p->slots; i++) {
+        if (p->hosts[i] != NULL)
+            free_tasks(p, &p->hosts[i]->tasks);
+        pyhost_destroy(&p->hosts[i]);
+    }
+    for (uint32_t i = 0; i < p->env_count; i++)
+        free_env(p, &p->envs[i]);
+    for (uint32_t i = 0; i < p->function_count; i++)
+        free(p->functions[i].definition);
+    for (py_event_t e; pypool_next(p, &e);)
+        free_event(&e);
+    json_parser_destroy(&p->parser);
+    close(p->epoll_fd);
+    free(p->hosts);
+    free(p->envs);
+    free(p->functions);
+    free(p->events);
+    free(p);
+}
+
+/* A list of texts, whatever was written: a single text is a list of one. */
+static value_t as_list(value_t v)
+{
+    if (v.kind == VALUE_LIST)
+        return value_ref(v);
+    value_t list = value_list(1);
+    if (v.kind != VALUE_NULL)
+        list_push(&list, value_ref(v));
+    return list;
+}
+
+int pypool_add_env(pypool_t *p, const py_env_t *given, err_t *err)
+{
+    py_interp_t interp;
+    if (p->env_count == PY_ENVS_MAX)
+        return err_set(err, SDG_ELIMIT, "at most %d Python environments per run", PY_ENVS_MAX);
+    if (py_interp_parse(given->interpreter, &interp, err) != 0)
+        return SDG_EINVAL;
+    p->envs = xrealloc(p->envs, (p->env_count + 1) * sizeof *p->envs);
+    p->envs[p->env_count] = (env_t){
+        .interp = interp,
+        .asked = xstrdup(given->interpreter != NULL ? given->interpreter : "python3"),
+        .venv = given->venv != NULL && given->venv[0] != '\0' ? py_absolute(given->venv) : NULL,
+        .requirements = as_list(given->requirements),
+        .variables = value_ref(given->env),
+        .network = given->allow_network,
+        .work_dir = given->work_dir != NULL ? xstrdup(given->work_dir) : NULL,
+    };
+    return (int)p->env_count++;
+}
+
+static value_t text_or_null(const char *text) { return text != NULL ? value_text(text) : value_null(); }
+
+int pypool_add_function(pypool_t *p, const py_function_t *given, err_t *err)
+{
+    if (p->function_count == PY_FUNCTIONS_MAX)
+        return err_set(err, SDG_ELIMIT, "at most %d Python functions per run", PY_FUNCTIONS_MAX);
+    if (given->env >= p->env_count || (given->code == NULL && given->code_path == NULL))
+        return err_set(err, SDG_EINVAL, "a Python function needs function_code or code_path");
+    value_t def = value_object(7);
+    object_set_text(&def, "def", value_int(p->function_count));
+    object_set_text(&def, "entry", value_text(given->entrypoint != NULL ? given->entrypoint : "main"));
+    object_set_text(&def, "code", text_or_null(given->code));
+    char *path = given->code == NULL ? py_absolute(given->code_path) : NULL;
+    object_set_text(&def, "path", text_or_null(path));
+    free(path);
+    object_set_text(&def, "v1", value_bool(given->v1));
+    object_set_text(&def, "outputs", as_list(given->outputs));
+    object_set_text(&def, "access", given->ctx_access.kind == VALUE_NULL ? value_null() : as_list(given->ctx_access));
+    buf_t text;
+    buf_init(&text, PY_FRAME_BYTES_MAX);
+    json_write(&text, def, JSON_COMPACT);
+    value_free(def);
+    p->functions = xrealloc(p->functions, (p->function_count + 1) * sizeof *p->functions);
+    function_t *f = &p->functions[p->function_count];
+    *f = (function_t){.env = given->env, .v1 = given->v1, .usual_us = PY_WINDOW_US};
+    f->definition = buf_take(&text, &f->definition_len);
+    return (int)p->function_count++;
+}
+
+/* An absent value of a call is an empty container of the kind that belongs there. */
+static value_t or_empty(value_t v, value_kind_t kind)
+{
+    if (v.kind == kind)
+        return value_ref(v);
+    return kind == VALUE_LIST ? value_list(0) : value_object(0);
+}
+
+int pypool_submit(pypool_t *p, const py_call_t *call, uint64_t tag, err_t *err)
+{
+    if (call->function >= p->function_count)
+        return err_set(err, SDG_EINVAL, "no such Python function: %u", call->function);
+    if (p->tasks >= PY_TASKS_MAX)
+        return err_set(err, SDG_ELIMIT, "more than %d Python calls are waiting", PY_TASKS_MAX);
+    py_task_t *t = xcalloc(1, sizeof *t);
+    t->id = ++p->last_id;
+    t->tag = tag;
+    t->function = call->function;
+    t->timeout_ms = call->timeout_ms;
+    t->args = or_empty(call->args, VALUE_LIST);
+    t->kwargs = or_empty(call->kwargs, VALUE_OBJECT);
+    t->context = or_empty(call->context, VALUE_OBJECT);
+    t->vars = or_empty(call->vars, VALUE_OBJECT);
+    t->consts = or_empty(call->consts, VALUE_OBJECT);
+    tasks_push(&p->envs[p->functions[call->function].env].waiting, t);
+    p->tasks++;
+    p->dirty = true;
+    return 0;
+}
+
+/* The host whose running call has this tag and waits for AI answers. */
+static py_host_t *find_asking(const pypool_t *p, uint64_t tag)
+{
+    for (uint32_t i = 0; i < p->slots; i++) {
+        py_host_t *h = p->hosts[i];
+        if (h != NULL && h->state == HOST_READY && h->ai_open > 0 && h->tasks.first != NULL && h->tasks.first->tag == tag)
+            return h;
+    }
+    return NULL;
+}
+
+static int write_answer(py_host_t *h, int64_t id, value_t text, const char *error)
+{
+    size_t begin = pyhost_frame_begin(h);
+    buf_addf(&h->out, "{\"ai\":%lld,", (long long)id);
+    if (error != NULL) {
+        buf_adds(&h->out, "\"error\":");
+        json_write_string(&h->out, error, strlen(error));
+    } else {
+        write_member(&h->out, "\"text\":", text);
+    }
+    buf_addc(&h->out, '}');
+    return pyhost_frame_end(h, begin);
+}
+
+void pypool_ai_answer(pypool_t *p, uint64_t tag, int64_t id, value_t text, const char *error)
+{
+    py_host_t *h = find_asking(p, tag);
+    if (h == NULL)
+        return; /* the call is over */
+    if (write_answer(h, id, text, error) != 0)
+        write_answer(h, id, value_null(), "the answer is larger than 64 MiB of JSON");
+    h->ai_open--;
+    p->dirty = true;
+}
+
+/* The event comes now; what already runs may finish unheard for a moment, then its host is killed. */
+static bool cancel_sent(pypool_t *p, py_host_t *h, uint64_t tag)
+{
+    py_task_t *t = tasks_find_tag(&h->tasks, tag);
+    if (t == NULL)
+        return false;
+    err_set(&new_event(p, PY_FAILED, tag)->error, SDG_ECANCELLED, "cancelled");
+    t->cancelled = true;
+    uint64_t latest = p->now_ns + PY_CANCEL_MS * MILLISECOND;
+    if (t == h->tasks.first && latest < h->deadline_ns)
+        h->deadline_ns = latest;
+    return true;
+}
+
+void pypool_cancel(pypool_t *p, uint64_t tag)
+{
+    for (uint32_t i = 0; i < p->env_count; i++) {
+        py_task_t *t = tasks_find_tag(&p->envs[i].waiting, tag);
+        if (t != NULL) {
+            fail_task(p, tasks_take_id(&p->envs[i].waiting, t->id), SDG_ECANCELLED, "cancelled");
+            return;
+        }
+    }
+    for (uint32_t i = 0; i < p->slots; i++)
+        if (p->hosts[i] != NULL && cancel_sent(p, p->hosts[i], tag))
+            return;
+}
