@@ -32,6 +32,8 @@
 /* rows */
 #define ROW_FUEL 4096                   /* logic steps a row runs before it yields to the event loop: well below 1 ms */
 #define ROW_ERROR_BYTES_MAX 4096        /* an `_error` text; longer ones are cut */
+#define ROW_BODY_BYTES_MAX ((size_t)64 << 20) /* one request body or rendered prompt; more fails the block */
+#define IMAGE_FILE_BYTES_MAX ((size_t)20 << 20) /* an image file: what the large vendors accept; larger fails the block */
 #define FRAME_BYTES_MAX ((size_t)512 << 20) /* heap of one row's call frames: 100,000 deep recursion fits */
 
 /* LLM */
