@@ -148,13 +148,14 @@ suite_sim() {
 }
 
 suite_stress-tsan() {
-    local list name
+    local list name options="halt_on_error=1 second_deadlock_stack=1"
+    [ ! -f tests/tsan.supp ] || options+=" suppressions=$PWD/tests/tsan.supp"
     list=$(stress_names)
     [ -n "$list" ] || { skip stress-tsan "there are no tests/faults/stress_*.c"; return; }
     # shellcheck disable=SC2086
     build tsan $list || return
     for name in $list; do
-        check stress-tsan "$name" env TSAN_OPTIONS="halt_on_error=1 second_deadlock_stack=1" "build-tsan/$name"
+        check stress-tsan "$name" env TSAN_OPTIONS="$options" "build-tsan/$name"
     done
 }
 
