@@ -123,6 +123,7 @@ static int get_BYTES(const msgpack_object *o, slice_t *out, const char *field, e
 
 /* The elements of a list, or NULL with the reason. */
 static const msgpack_object *elements(const msgpack_object *o, size_t *count, const char *field, err_t *err) {
+    *count = 0;
     if (o->type != MSGPACK_OBJECT_ARRAY) {
         wrong(err, field, "a list");
         return NULL;
