@@ -1,0 +1,88 @@
+/* client_internal.h - the client's state, shared by client.c (messages, life), client_rows.c (input) and client_totals.c (what happened). */
+#ifndef SDG_ACTORS_CLIENT_INTERNAL_H
+#define SDG_ACTORS_CLIENT_INTERNAL_H
+
+#include "actors/actor.h"
+#include "actors/client.h"
+#include "core/base/hist.h"
+#include "proto/stats.h"
+#include "proto/usage.h"
+
+typedef enum client_state {
+    CLIENT_JOINING,  /* HELLO sent */
+    CLIENT_OPENING,  /* JOB_OPEN sent */
+    CLIENT_RUNNING,
+    CLIENT_STOPPING, /* JOB_STOP sent: results still come */
+    CLIENT_OVER,     /* JOB_DONE seen, or given up */
+} client_state_t;
+
+/* Rows submitted together. Kept until all of them are finished. */
+typedef struct chunk {
+    struct chunk *next;
+    uint64_t number;       /* on this epoch; meaningful when sent */
+    bool sent;
+    uint64_t sent_ns;
+    size_t count, open;    /* rows, and those not finished yet */
+    uint64_t *index, *line;
+    size_t *start;         /* count + 1 offsets into bytes */
+    buf_t bytes;
+} chunk_t;
+
+/* Failure classes, counted; a bounded table: what does not fit is counted as "other". */
+enum { REASONS_MAX = 24 };
+typedef struct reasons {
+    struct { char text[ROW_REASON_MAX]; uint64_t count; } item[REASONS_MAX];
+    size_t count;
+} reasons_t;
+
+typedef struct client {
+    actor_t actor;
+    const client_args_t *args;
+    zsock_t *scheduler, *monitor;
+    reader_t *reader;
+    writer_t *writer;
+    client_state_t state;
+    uint64_t job, instance, epoch;
+    uint64_t hello_ns, hello_wait_ns, heard_ns, beat_ns, stats_ns, sync_ns;
+    bool silent_logged, no_worker_logged, stop_asked;
+    char ending[ERR_TEXT_MAX]; /* why the run ended early; "" normally */
+    int exit_code;
+    /* input */
+    chunk_t *chunks, **chunks_tail;
+    bool input_over;         /* end of the dataset, or stopping */
+    bool input_waits;        /* a pipe has nothing for now */
+    uint64_t rows_unfinished, bytes_unfinished;
+    uint64_t next_chunk, rows_sent, bytes_sent; /* on this epoch */
+    uint64_t arrived_chunks; /* the scheduler has all chunks below */
+    uint64_t rows_limit, bytes_limit;
+    bool end_sent;
+    uint64_t end_sent_ns;
+    /* results */
+    uint64_t next_batch, rows_received, bytes_received;
+    bool unsynced;
+    /* totals */
+    uint64_t totals[CLIENT_STATS];
+    hist_t latency;
+    reasons_t reasons;
+    buf_t scratch;
+} client_t;
+
+/* client_rows.c */
+void client_read_more(client_t *c, uint64_t now);   /* fills and sends chunks as credit allows */
+void client_arrived(client_t *c, uint64_t next_chunk, uint64_t now);
+void client_resubmit(client_t *c);                  /* a new epoch: all unfinished chunks go again */
+void client_row_finished(client_t *c, uint64_t index);
+void client_rows_free(client_t *c);
+bool client_can_read_on(const client_t *c);         /* there is something to do at once */
+
+/* client_totals.c */
+void client_count_result(client_t *c, const row_done_t *row);
+void client_count_failure(client_t *c, const char *reason);
+void client_tell_monitor(client_t *c);
+void client_tell_summary(client_t *c);
+
+/* client.c */
+void client_say(client_t *c, message_t *m);
+void client_give_up(client_t *c, int exit_code, const char *reason); /* ends the run now; what is on disk stays */
+
+#endif

@@ -1,0 +1,153 @@
+/* monitor.c - keeps the last numbers and draws them.
+ *
+ * Rates are taken over the last few seconds from a ring of (time, rows, tokens) samples: short enough to show a stall, long enough not to
+ * flicker. On a terminal the line is redrawn five times a second; elsewhere a plain line appears every PLAIN_EVERY seconds.
+ */
+#include "actors/monitor.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "actors/actor.h"
+#include "actors/report.h"
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "core/base/memory.h"
+
+enum { SAMPLES = 32, PLAIN_EVERY_S = 5 };
+static const uint64_t REDRAW_NS = 200 * MILLISECOND;
+
+typedef struct sample { uint64_t at_ns, rows, tokens; } sample_t;
+
+typedef struct monitor {
+    actor_t actor;
+    monitor_args_t args;
+    zsock_t *pull;
+    report_t report;
+    sample_t samples[SAMPLES];
+    size_t sample_count, sample_next;
+    uint64_t started_ns, drawn_ns, sampled_ns;
+    bool seen_client;
+} monitor_t;
+
+static uint64_t rows_now(const monitor_t *m) { return m->report.client[CLIENT_rows_ok] + m->report.client[CLIENT_rows_failed]; }
+
+/* One sample each 200 ms; the ring spans the last six seconds. */
+static void take_sample(monitor_t *m, uint64_t now) {
+    if (now - m->sampled_ns < 200 * MILLISECOND) return;
+    m->sampled_ns = now;
+    sample_t latest = {now, rows_now(m), m->report.client[CLIENT_completion_tokens] + m->report.client[CLIENT_prompt_tokens]};
+    const sample_t *oldest = m->sample_count < SAMPLES ? &m->samples[0] : &m->samples[m->sample_next];
+    if (m->sample_count > 0 && now > oldest->at_ns) {
+        double seconds = (double)(now - oldest->at_ns) / 1e9;
+        m->report.rows_per_s = (double)(latest.rows - oldest->rows) / seconds;
+        m->report.tokens_per_s = (double)(latest.tokens - oldest->tokens) / seconds;
+    }
+    m->samples[m->sample_next] = latest;
+    m->sample_next = (m->sample_next + 1) % SAMPLES;
+    if (m->sample_count < SAMPLES) m->sample_count++;
+}
+
+static void draw(monitor_t *m, uint64_t now) {
+    buf_t line;
+    uint64_t every = m->args.terminal ? REDRAW_NS : PLAIN_EVERY_S * SECOND;
+    if (!m->args.progress || !m->seen_client || now - m->drawn_ns < every) return;
+    m->drawn_ns = now;
+    buf_init(&line, 1024);
+    m->report.elapsed_ns = now - m->started_ns;
+    m->report.rss_bytes = memory_rss_bytes() + m->report.scheduler[SCHEDULER_worker_rss_bytes];
+    report_progress(&m->report, &line);
+    if (m->args.terminal)
+        log_set_status_line(line.data);
+    else
+        log_info("progress", "%s", line.data);
+    buf_free(&line);
+}
+
+static void copy_values(uint64_t *to, size_t max, const u64_list_t *from) {
+    memcpy(to, from->items, (from->count < max ? from->count : max) * sizeof *to);
+}
+
+static void on_stats(monitor_t *m, const MSG_STATS *stats, uint64_t now) {
+    if (stats->role == ROLE_CLIENT) {
+        if (!m->seen_client) m->drawn_ns = now; /* the first plain line after a full interval */
+        m->seen_client = true;
+        copy_values(m->report.client, CLIENT_STATS, &stats->values);
+        take_sample(m, now);
+    } else if (stats->role == ROLE_SCHEDULER) {
+        copy_values(m->report.scheduler, SCHEDULER_STATS, &stats->values);
+    }
+}
+
+static void read_latency(const u64_list_t *pairs, hist_t *h) {
+    memset(h, 0, sizeof *h);
+    if (pairs->count < 2) return;
+    h->sum_us = pairs->items[0];
+    h->max_us = pairs->items[1];
+    for (size_t i = 2; i + 1 < pairs->count; i += 2) {
+        if (pairs->items[i] >= HIST_BUCKETS) continue;
+        h->bucket[pairs->items[i]] = (uint32_t)pairs->items[i + 1];
+        h->count += pairs->items[i + 1];
+    }
+}
+
+static void on_summary(monitor_t *m, const MSG_SUMMARY *s, uint64_t now) {
+    hist_t latency;
+    buf_t text;
+    copy_values(m->report.client, CLIENT_STATS, &s->values);
+    read_latency(&s->latency, &latency);
+    m->report.elapsed_ns = now - m->started_ns;
+    m->report.rss_bytes = memory_peak_rss_bytes() + m->report.scheduler[SCHEDULER_worker_rss_bytes];
+    log_set_status_line(NULL);
+    m->args.progress = false;
+    if (!m->args.summary) return;
+    buf_init(&text, 64 << 10);
+    char *ending = xstrndup(s->ending.data, s->ending.len);
+    report_summary(&m->report, &latency, s->reasons.data, s->reasons.len, ending, &text);
+    if (write(STDERR_FILENO, text.data, text.len) < 0) {
+        /* nobody is looking */
+    }
+    free(ending);
+    buf_free(&text);
+}
+
+static void on_message(void *self, zsock_t *socket, link_frame_t *in, uint64_t now) {
+    monitor_t *m = self;
+    (void)socket;
+    if (in->message.type == MESSAGE_STATS) on_stats(m, &in->message.STATS, now);
+    if (in->message.type == MESSAGE_SUMMARY) on_summary(m, &in->message.SUMMARY, now);
+}
+
+static uint64_t after(void *self, uint64_t now) {
+    draw(self, now);
+    return REDRAW_NS;
+}
+
+static const actor_ops_t ops = {on_message, NULL, NULL, after};
+
+/* What arrived before $TERM is still shown: the summary is sent right before the end. */
+static void drain(monitor_t *m) {
+    link_frame_t in;
+    while (link_recv(m->pull, &in, NULL) == LINK_MESSAGE) {
+        on_message(m, m->pull, &in, clock_now_ns());
+        link_frame_free(&in);
+    }
+    log_set_status_line(NULL);
+}
+
+void monitor_actor(zsock_t *pipe, void *args) {
+    monitor_t *m = xcalloc(1, sizeof *m);
+    m->args = *(monitor_args_t *)args;
+    m->report.japanese = m->args.japanese;
+    m->started_ns = clock_now_ns();
+    m->pull = link_socket(ZMQ_PULL, 0);
+    actor_init(&m->actor, "monitor", &ops, m, pipe);
+    if (zsock_bind(m->pull, "%s", m->args.endpoint) < 0) log_error("monitor", "cannot bind %s", m->args.endpoint);
+    actor_add_socket(&m->actor, m->pull);
+    actor_run(&m->actor);
+    drain(m);
+    zsock_destroy(&m->pull);
+    actor_free(&m->actor);
+    free(m);
+}

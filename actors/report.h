@@ -1,0 +1,31 @@
+/* report.h - numbers as text for people: the progress line and the final summary. Pure. */
+#ifndef SDG_ACTORS_REPORT_H
+#define SDG_ACTORS_REPORT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/base/buf.h"
+#include "core/base/hist.h"
+#include "proto/message.h"
+#include "proto/stats.h"
+
+typedef struct report {
+    uint64_t client[CLIENT_STATS];
+    uint64_t scheduler[SCHEDULER_STATS];
+    uint64_t elapsed_ns;
+    double rows_per_s, tokens_per_s;   /* recent */
+    uint64_t rss_bytes;                /* this process and its workers */
+    bool japanese;
+} report_t;
+
+/* "1,234 rows (24.7 %)  56.1 rows/s  64 calls in flight  1.2k tok/s  2 failed  3 retries  ETA 1m07s  34 MiB" */
+void report_progress(const report_t *r, buf_t *out);
+/* Several lines: rows, rate, calls, tokens, latency percentiles, retries by cause, failures by reason, how it ended. */
+void report_summary(const report_t *r, const hist_t *latency, const char *reasons_json, size_t reasons_len, const char *ending, buf_t *out);
+
+void report_count(buf_t *out, uint64_t n);        /* 1,234,567 */
+void report_duration(buf_t *out, uint64_t ns);    /* 850 ms, 12.3 s, 1m07s, 3h05m */
+void report_bytes(buf_t *out, uint64_t bytes);    /* 34 MiB */
+
+#endif
