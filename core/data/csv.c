@@ -184,7 +184,7 @@ static size_t step(csv_t *c, const char *bytes, size_t n) {
         c->state = CSV_PLAIN;
         return 0;
     }
-    assert(!"csv state");
+    assert(false && "csv state");
     return n;
 }
 

@@ -99,3 +99,8 @@ int lines_next(lines_t *l, line_t *line, err_t *err) {
         if (rc == 0) return 0;
     }
 }
+
+const char *lines_rest_peek(const lines_t *l, size_t *len) {
+    *len = l->len - l->at;
+    return l->block + l->at;
+}

@@ -28,6 +28,8 @@ lines_t *lines_new(stream_t *stream, size_t line_bytes_max); /* the stream stays
 void lines_destroy(lines_t **lines);
 /* 1: a line. 0: end. Negative: the stream failed; an unfinished line before the failure is dropped. */
 int lines_next(lines_t *lines, line_t *line, err_t *err);
+/* After a failure: the unfinished line before it (not NUL-terminated). */
+const char *lines_rest_peek(const lines_t *lines, size_t *len);
 
 bool line_blank(const char *bytes, size_t len); /* nothing but white space (JSON's: space, tab, CR, LF) */
 

@@ -124,30 +124,29 @@ static int scan_line(scan_t *scan, const line_t *line, err_t *err) {
     return 0;
 }
 
+/* The text of a torn first member without one whole line: could it be ours? */
+static int check_rest(const scan_t *scan, const lines_t *lines, err_t *err) {
+    size_t len;
+    const char *rest = lines_rest_peek(lines, &len);
+    if (scan->any_row || len == 0 || looks_torn(rest, len)) return 0;
+    return not_ours(scan, 1, "not JSON", err);
+}
+
 static int scan_lines(scan_t *scan, stream_t *stream, err_t *err) {
     lines_t *lines = lines_new(stream, RESULT_LINE_BYTES_MAX);
     line_t line;
-    int rc = 0;
-    while (rc == 0) {
-        rc = lines_next(lines, &line, err);
-        if (rc <= 0) break;
-        rc = scan_line(scan, &line, err);
+    int rc;
+    while ((rc = lines_next(lines, &line, err)) > 0 && (rc = scan_line(scan, &line, err)) == 0) {
     }
+    if (rc < 0 && stream_torn(stream)) rc = check_rest(scan, lines, err);
     lines_destroy(&lines);
     return rc;
 }
 
-/* Only members of ours are cut unseen, and only behind a whole one. */
-static bool tail_is_ours(const stream_t *stream) {
-    return stream_torn(stream) && stream_member_end(stream) > 0;
-}
-
 static resume_repair_t choose_repair(const scan_t *scan, const stream_t *stream, bool plain, uint64_t size) {
     const resume_t *found = scan->found;
-    bool between_members = found->keep_text == stream_member_text_end(stream);
-    if (found->scan_again) return REPAIR_CUT;
-    if (found->rows_retried > 0 || (!plain && (scan->lacks_newline || !between_members)))
-        return REPAIR_REWRITE;
+    bool between_members = plain || found->keep_text == stream_member_text_end(stream);
+    if (found->rows_retried > 0 || !between_members || (!plain && scan->lacks_newline)) return REPAIR_REWRITE;
     if (scan->lacks_newline) return REPAIR_ADD_NEWLINE;
     return found->keep_bytes < size ? REPAIR_CUT : REPAIR_NONE;
 }
@@ -156,7 +155,6 @@ static void decide(const scan_t *scan, const stream_t *stream, bool plain, uint6
     resume_t *found = scan->found;
     found->keep_bytes = plain ? found->keep_text : stream_member_end(stream);
     found->torn_bytes = size - found->keep_bytes;
-    found->scan_again = tail_is_ours(stream) && found->keep_text != stream_member_text_end(stream);
     found->repair = choose_repair(scan, stream, plain, size);
 }
 
@@ -169,21 +167,36 @@ static int damaged(const stream_t *stream, const char *path, err_t *err) {
         why, (unsigned long long)stream_member_end(stream), path);
 }
 
-int resume_scan(int fd, const char *path, stream_coding_t coding, bool retry_failed, resume_t *found,
-                err_t *err) {
+/* Scans up to `limit` bytes. *torn_at: where a torn member begins behind whole ones and its text was counted;
+ * else 0. */
+static int scan_up_to(uint64_t limit, int fd, const char *path, stream_coding_t coding, bool retry_failed,
+                      resume_t *found, uint64_t *torn_at, err_t *err) {
     struct stat st;
-    err_t why = {0};
     if (lseek(fd, 0, SEEK_SET) < 0 || fstat(fd, &st) != 0)
         return err_set(err, SDG_EIO, "%s: cannot be read: %s", path, strerror(errno));
     *found = (resume_t){.finished = rangeset_new()};
     scan_t scan = {.path = path, .retry_failed = retry_failed, .found = found};
     stream_t *stream = stream_from_fd(fd, path, coding);
-    int rc = scan_lines(&scan, stream, &why);
-    if (rc < 0 && stream_torn(stream)) rc = 0;
-    if (rc == SDG_EPARSE) rc = damaged(stream, path, &why);
+    stream_limit(stream, limit);
+    int rc = scan_lines(&scan, stream, err);
+    if (rc == SDG_EPARSE) rc = damaged(stream, path, err);
     if (rc == 0) decide(&scan, stream, coding == STREAM_PLAIN, (uint64_t)st.st_size);
+    bool counted = stream_torn(stream) && found->keep_text != stream_member_text_end(stream);
+    *torn_at = counted ? stream_member_end(stream) : 0;
     stream_close(&stream);
     if (rc < 0) rangeset_destroy(&found->finished);
+    return rc;
+}
+
+int resume_scan(int fd, const char *path, stream_coding_t coding, bool retry_failed, resume_t *found,
+                err_t *err) {
+    uint64_t torn_at;
+    err_t why = {0};
+    int rc = scan_up_to(UINT64_MAX, fd, path, coding, retry_failed, found, &torn_at, &why);
+    if (rc == 0 && torn_at > 0) {
+        rangeset_destroy(&found->finished);
+        rc = scan_up_to(torn_at, fd, path, coding, retry_failed, found, &torn_at, &why);
+    }
     if (rc < 0 && err) *err = why;
     return rc;
 }
@@ -284,6 +297,6 @@ int resume_repair(int *fd, const char *path, stream_coding_t coding, bool retry_
     case REPAIR_REWRITE:
         return rewrite(fd, path, coding, retry_failed, found->keep_text, err);
     }
-    assert(!"repair");
+    assert(false && "repair");
     return SDG_EINVAL;
 }

@@ -36,7 +36,6 @@ typedef struct resume {
     uint64_t keep_bytes;       /* REPAIR_CUT: size the file is to have */
     uint64_t keep_text;        /* text up to the last whole line */
     resume_repair_t repair;
-    bool scan_again;           /* rows of a torn member were counted: repair, then scan anew */
 } resume_t;
 
 /* Reads the open file from its start. On failure nothing is to be freed. */

@@ -38,8 +38,9 @@ struct stream {
     uint64_t bytes_read; /* from fd */
     uint64_t bytes_made; /* of text */
     uint64_t member_end, member_text_end;
-    uint64_t size; /* of the file; 0 unknown */
-    err_t failure; /* code != 0: what every further read answers */
+    uint64_t size;  /* of the file; 0 unknown */
+    uint64_t limit; /* of bytes_read */
+    err_t failure;  /* code != 0: what every further read answers */
     bool torn;
 };
 
@@ -72,12 +73,17 @@ void stream_progress(const stream_t *s, uint64_t *bytes_done, uint64_t *bytes_to
     *bytes_total = s->size;
 }
 
+void stream_limit(stream_t *s, uint64_t bytes) {
+    s->limit = bytes;
+}
+
 static stream_t *stream_new(int fd, bool owns_fd, const char *name, stream_coding_t coding) {
     stream_t *s = xcalloc(1, sizeof *s);
     s->fd = fd;
     s->owns_fd = owns_fd;
     s->name = xstrdup(name);
     s->coding = coding;
+    s->limit = UINT64_MAX;
     struct stat st;
     if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) s->size = (uint64_t)st.st_size;
     return s;
@@ -145,6 +151,7 @@ static int fail_torn(stream_t *s, const char *coding) {
 
 /* Bytes read from the file, 0 at its end, negative on failure. */
 static ssize_t read_file(stream_t *s, void *to, size_t room) {
+    if (room > s->limit - s->bytes_read) room = s->limit - s->bytes_read;
     ssize_t n = file_read(s->fd, to, room);
     if (n < 0) return fail(s, strerror(errno));
     s->bytes_read += (uint64_t)n;

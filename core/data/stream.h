@@ -25,6 +25,8 @@ stream_coding_t stream_coding_of(const char *path);
 stream_t *stream_open(const char *path, err_t *err);
 /* Reads an open descriptor, which stays the caller's, from where it stands, in exactly this coding. */
 stream_t *stream_from_fd(int fd, const char *name, stream_coding_t coding);
+/* Reads no further than this many bytes of the file, as if it ended there. Before the first read. */
+void stream_limit(stream_t *stream, uint64_t bytes);
 void stream_close(stream_t **stream);
 
 /* Bytes put into `to` (1..room), 0 at the end, or a negative code; a failure repeats itself. */

@@ -138,24 +138,21 @@ static int check_identity(const char *path, const writer_options_t *options, con
 /* Scans and repairs an output with something in it. */
 static int continue_file(int *fd, const char *path, const writer_options_t *options,
                          writer_resumed_t *resumed, rangeset_t **finished, err_t *err) {
+    resume_t found;
     stream_coding_t coding = stream_coding_of(path);
-    uint64_t torn_bytes = 0;
-    for (;;) {
-        resume_t found;
-        int rc = resume_scan(*fd, path, coding, options->retry_failed, &found, err);
-        if (rc < 0) return rc;
-        rc = resume_repair(fd, path, coding, options->retry_failed, &found, err);
-        torn_bytes += found.torn_bytes;
-        if (rc < 0 || found.scan_again) rangeset_destroy(&found.finished);
-        if (rc < 0) return rc;
-        if (found.scan_again) continue;
-        *finished = found.finished;
-        resumed->rows_ok = found.rows_ok;
-        resumed->rows_failed = found.rows_failed;
-        resumed->rows_retried = found.rows_retried;
-        resumed->torn_bytes = torn_bytes;
-        return 0;
+    int rc = resume_scan(*fd, path, coding, options->retry_failed, &found, err);
+    if (rc < 0) return rc;
+    rc = resume_repair(fd, path, coding, options->retry_failed, &found, err);
+    if (rc < 0) {
+        rangeset_destroy(&found.finished);
+        return rc;
     }
+    *finished = found.finished;
+    resumed->rows_ok = found.rows_ok;
+    resumed->rows_failed = found.rows_failed;
+    resumed->rows_retried = found.rows_retried;
+    resumed->torn_bytes = found.torn_bytes;
+    return 0;
 }
 
 /* Makes an open, locked file ready to be appended to. */

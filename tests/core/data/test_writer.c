@@ -551,6 +551,26 @@ Test(writer, a_foreign_member_keeps_its_rows) {
     check_foreign_torn("e.jsonl.zst", add_zstd, no_newline, 0, 2);
 }
 
+static void expect_compressed_refused(const char *name, const buf_t *packed, size_t len, int code, const char *part) {
+    const char *path = scratch_write(name, packed->data, len);
+    expect_refused(path, &PLAIN, code, part);
+    size_t after;
+    cr_assert(memcmp(scratch_read(path, &after), packed->data, len) == 0 && after == len, "nothing was changed");
+}
+
+Test(writer, compressed_files_that_are_not_ours_are_left_alone) {
+    buf_t packed;
+    buf_init(&packed, 1 << 20);
+    add_gzip(&packed, "hello", 5);
+    size_t first = packed.len;
+    expect_compressed_refused("a.gz", &packed, first - 1, SDG_EINVAL, "line 1: not JSON");
+    add_gzip(&packed, " world\n", 7);
+    expect_compressed_refused("a.gz", &packed, packed.len, SDG_EINVAL, "line 1: not JSON");
+    expect_compressed_refused("a.gz", &packed, packed.len - 1, SDG_EINVAL, "line 1: not JSON");
+    expect_compressed_refused("a.gz", &packed, first + 3, SDG_EINVAL, "line 1: not JSON");
+    buf_free(&packed);
+}
+
 Test(writer, damaged_compressed_output_is_left_alone) {
     buf_t packed;
     buf_init(&packed, 1 << 20);
