@@ -7,9 +7,13 @@
  *
  * What is promised: a row handed to writer_add and then flushed (writer_flush returned 0) survives kill -9; after writer_sync
  * it survives power loss. A failed sync or a full disk ends the run: the file is cut back to its last whole line, and a rerun
- * continues. An output path that ends in .gz or .zst is written as a sequence of whole members/frames, one per flush batch.
+ * continues ("full" is ENOSPC, EDQUOT and EFBIG; the process must ignore SIGXFSZ and SIGPIPE). An output path that ends in .gz
+ * or .zst is written as a sequence of whole members/frames, one per batch: there writer_flush holds back less than 64 KiB, so
+ * only rows that a writer_sync or writer_finish followed are safe.
  *
- * "-" writes to stdout: no lock, no resume.
+ * A last line that is a whole row but for its newline is kept. Missing folders above the output are made.
+ *
+ * "-" writes to stdout, other pipes and devices may be named: no lock, no resume, no X.sdg.
  *
  * Beside the output `X` lies `X.sdg`: one JSON object that says which pipeline and input wrote it (identity strings given by the
  * caller). On open, if it differs: SDG_EMISMATCH and a sentence that names what differs and the two ways out (--overwrite,
@@ -58,6 +62,7 @@ int writer_sync(writer_t *writer, err_t *err);  /* flush + fdatasync; after a fa
 /* Ordered mode: rows not in the input, e.g. --max-inputs reached: writes what still waits, in order. */
 int writer_finish(writer_t *writer, err_t *err);
 uint64_t writer_waiting_rows(const writer_t *writer);  /* ordered mode: rows held back */
-void writer_close(writer_t **writer);           /* flushes what it can, unlocks */
+/* Flushes what it can, unlocks. Rows that still wait for their order are not written: a rerun does them again. */
+void writer_close(writer_t **writer);
 
 #endif
