@@ -249,21 +249,29 @@ static shard_t *shard_with_room(http_t *http)
 
 /* --- handles --- */
 
-static const char *certificates_file(void)
+static const char *environment(const char *name)
 {
-    const char *file = getenv("CURL_CA_BUNDLE");
-    return file != NULL && file[0] != '\0' ? file : getenv("SSL_CERT_FILE");
+    const char *value = getenv(name);
+    return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+/* Who vouches for servers, as users of curl expect. A folder of certificates is used only when no file is named: curl reads a file
+ * once per multi handle, but everything anew for each connection (20 ms) as soon as a folder is set, also its default. */
+static void easy_set_certificates(CURL *easy)
+{
+    const char *file = environment("CURL_CA_BUNDLE"), *folder = environment("SSL_CERT_DIR");
+    if (file == NULL)
+        file = environment("SSL_CERT_FILE");
+    if (file != NULL)
+        curl_easy_setopt(easy, CURLOPT_CAINFO, file);
+    curl_easy_setopt(easy, CURLOPT_CAPATH, file == NULL ? folder : NULL);
 }
 
 static void easy_set_tls(CURL *easy, const http_t *http)
 {
-    const char *file = certificates_file(), *folder = getenv("SSL_CERT_DIR");
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
-    if (file != NULL && file[0] != '\0')
-        curl_easy_setopt(easy, CURLOPT_CAINFO, file);
-    if (folder != NULL && folder[0] != '\0')
-        curl_easy_setopt(easy, CURLOPT_CAPATH, folder);
+    easy_set_certificates(easy);
     if (http->options.http2) {
         curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
         curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L); /* share a connection rather than open one */
@@ -273,6 +281,7 @@ static void easy_set_tls(CURL *easy, const http_t *http)
 static void easy_set_connection(CURL *easy, http_t *http)
 {
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* else giving up on a name lookup waits for it, and blocks the loop */
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
@@ -624,11 +633,9 @@ http_target_t *http_target_new(http_t *http, const char *url, err_t *err)
 static bool environment_names_proxy(void)
 {
     static const char *const names[] = {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        const char *value = getenv(names[i]);
-        if (value != NULL && value[0] != '\0')
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (environment(names[i]) != NULL)
             return true;
-    }
     return false;
 }
 

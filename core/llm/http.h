@@ -6,7 +6,7 @@
  *
  * Limits: bodies by LLM_ANSWER_BYTES_MAX (a longer one is HTTP_TOO_LARGE); requests in flight by the owner's permits.
  * Connections follow curl's rules: kept open and reused, proxies from http_proxy / https_proxy / no_proxy, certificates
- * checked against CURL_CA_BUNDLE or SSL_CERT_FILE if set. Redirects are not followed.
+ * checked against CURL_CA_BUNDLE, SSL_CERT_FILE or SSL_CERT_DIR if set. Redirects are not followed.
  */
 #ifndef SDG_LLM_HTTP_H
 #define SDG_LLM_HTTP_H

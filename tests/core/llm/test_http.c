@@ -245,6 +245,24 @@ Test(http, nobody_listens)
     end();
 }
 
+/* The name lookup has sockets of its own, which must not stay in epoll. */
+Test(http, a_name_that_does_not_exist)
+{
+    begin(say_ok);
+    http_target_t *good = target;
+    target = http_target_new(http, "http://no-such-host.invalid/", NULL);
+    for (int i = 0; i < 3; i++) {
+        post_with("{}", 2000, NULL);
+        http_reply_t reply = wait_reply();
+        cr_expect_neq(reply.outcome, HTTP_ANSWERED);
+        http_release(http, reply.transfer);
+    }
+    target = good;
+    post("{}");
+    expect_outcome(HTTP_ANSWERED);
+    end();
+}
+
 static char *huge; /* made by the test before the server starts */
 
 static act_t say_huge(server_t *s, int nth, const char *request)
