@@ -1,7 +1,7 @@
 /* mock_rules.h - what a scripted rules file says to one chat request. Pure: no sockets, no time.
  *
  * A rules file is a list, JSON (when it starts with '[' or '{') or YAML. Rules are tried from the top; the first one whose
- * `match` holds and whose `times` is not used up answers. The format is described in docs and in `sdg mock-llm --help`.
+ * `match` holds and whose `times` is not used up answers. The format is described in `sdg mock-llm --help`.
  */
 #ifndef SDG_ACTORS_MOCK_RULES_H
 #define SDG_ACTORS_MOCK_RULES_H
