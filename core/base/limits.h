@@ -59,6 +59,7 @@
 #define PY_WINDOW_TASKS 64                      /* calls sent to one host at a time: hides the wake-up of both sides */
 #define PY_WINDOW_US 2000                       /* ... and their expected time: what a call may wait behind others */
 #define PY_LOG_LINE_MAX 4096                    /* bytes of a printed line; longer ones are cut into several */
+#define PY_STRAY_LINES_MAX 100                  /* lines printed while no call runs (threads of user code); further ones are dropped */
 #define PY_LOG_EVENTS_MAX 1024                  /* log events not yet taken; further ones are dropped and counted */
 #define PY_START_MS_MAX 60000                   /* until a host says hello (a cold disk, a slow shim); then it is killed */
 #define PY_INSTALL_MS_MAX 1800000               /* creating a virtual environment with requirements: large wheels, slow index */

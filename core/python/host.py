@@ -388,7 +388,8 @@ class Function:
         self.failure = None
         if self.access is not None and not Function.guarded:
             Function.guarded = True
-            sys.addaudithook(audit)
+            if hasattr(sys, "addaudithook"):  # Python 3.8
+                sys.addaudithook(audit)
 
     def load(self):
         if self.failure:

@@ -14,6 +14,7 @@
 #include "core/base/error.h"
 #include "core/base/value.h"
 #include "core/python/pyspawn.h"
+#include "core/python/pytask.h"
 
 typedef enum py_host_state {
     HOST_STARTING, /* started, has not said hello */
@@ -21,13 +22,6 @@ typedef enum py_host_state {
     HOST_ENDING,   /* killed or its socket closed; waiting for the process to be gone */
     HOST_GONE,     /* reaped; freed at the end of the round */
 } py_host_state_t;
-
-struct py_task;
-
-typedef struct py_tasks { /* queue of calls, first in first out */
-    struct py_task *first, *last;
-    uint32_t count;
-} py_tasks_t;
 
 typedef struct py_host {
     py_child_t child;          /* descriptors are -1 once closed */
@@ -47,6 +41,7 @@ typedef struct py_host {
     uint64_t queued_us;        /* their expected time */
     uint32_t ai_open;          /* questions of the running call that are not answered */
     uint64_t deadline_ns;      /* of the start or of the running call; UINT64_MAX: none */
+    uint32_t stray_lines;      /* printed since the last answer while no call ran */
     bool *knows;               /* by function number: its definition was sent */
     uint32_t knows_count;
     value_t consts;            /* the constants sent last, kept so that an equal pointer means equal contents */

@@ -29,20 +29,9 @@
 #include "core/base/text.h"
 #include "core/python/pyhost.h"
 #include "core/python/pyinterp.h"
+#include "core/python/pytask.h"
 
 enum { EPOLL_BATCH = 64, SOURCE_FRAME = 0, SOURCE_LOG = 1, SOURCE_PROCESS = 2, SOURCES = 4 };
-
-/* A call from submit to its event. */
-typedef struct py_task {
-    struct py_task *next;
-    uint64_t id;               /* ours, ascending: the order of submission */
-    uint64_t tag;              /* the caller's */
-    uint32_t function;
-    uint32_t timeout_ms;
-    uint32_t expected_us;      /* counted in its host's queued_us */
-    bool cancelled;            /* its event was already given */
-    value_t args, kwargs, context, vars, consts;
-} py_task_t;
 
 typedef enum env_state { ENV_NEW, ENV_INSTALLING, ENV_READY, ENV_FAILED } env_state_t;
 
@@ -92,65 +81,6 @@ struct pypool {
     bool warned_sandbox;
 };
 
-/* ---- small queues ---- */
-
-static void tasks_push(py_tasks_t *q, py_task_t *t)
-{
-    t->next = NULL;
-    if (q->last != NULL)
-        q->last->next = t;
-    else
-        q->first = t;
-    q->last = t;
-    q->count++;
-}
-
-/* Puts a call back among the waiting ones, in the order of submission. */
-static void tasks_insert(py_tasks_t *q, py_task_t *t)
-{
-    py_task_t **at = &q->first;
-    while (*at != NULL && (*at)->id < t->id)
-        at = &(*at)->next;
-    t->next = *at;
-    *at = t;
-    if (t->next == NULL)
-        q->last = t;
-    q->count++;
-}
-
-/* Takes out the call that stands at `at` (which is &q->first or &before->next). */
-static py_task_t *tasks_take(py_tasks_t *q, py_task_t **at, py_task_t *before)
-{
-    py_task_t *t = *at;
-    *at = t->next;
-    if (q->last == t)
-        q->last = before;
-    q->count--;
-    return t;
-}
-
-static py_task_t *tasks_pop(py_tasks_t *q)
-{
-    return q->first == NULL ? NULL : tasks_take(q, &q->first, NULL);
-}
-
-static py_task_t *tasks_take_id(py_tasks_t *q, uint64_t id)
-{
-    py_task_t *before = NULL;
-    for (py_task_t **at = &q->first; *at != NULL; before = *at, at = &(*at)->next)
-        if ((*at)->id == id)
-            return tasks_take(q, at, before);
-    return NULL;
-}
-
-static py_task_t *tasks_find_tag(const py_tasks_t *q, uint64_t tag)
-{
-    py_task_t *t = q->first;
-    while (t != NULL && (t->tag != tag || t->cancelled))
-        t = t->next;
-    return t;
-}
-
 /* ---- events ---- */
 
 static py_event_t *new_event(pypool_t *p, py_event_kind_t kind, uint64_t tag)
@@ -194,14 +124,9 @@ bool pypool_next(pypool_t *p, py_event_t *event)
     return true;
 }
 
-static void free_task(pypool_t *p, py_task_t *t)
+static void free_task(pypool_t *p, py_task_t *take)
 {
-    value_free(t->args);
-    value_free(t->kwargs);
-    value_free(t->context);
-    value_free(t->vars);
-    value_free(t->consts);
-    free(t);
+    py_task_free(take);
     p->tasks--;
 }
 
@@ -279,7 +204,7 @@ static void start_failed(pypool_t *p, env_t *env, const char *reason)
         return;
     log_error("python", "%s", reason);
     env->failures = PY_START_FAILURES_MAX - 1;
-    for (py_task_t *t; (t = tasks_pop(&env->waiting)) != NULL;)
+    for (py_task_t *t; (t = py_tasks_pop(&env->waiting)) != NULL;)
         fail_task(p, t, SDG_EIO, reason);
 }
 
@@ -354,7 +279,7 @@ static bool start_host(pypool_t *p, uint32_t env_number)
     h->slot = slot;
     h->installer = installer;
     p->hosts[slot] = h;
-    h->state = HOST_GONE;
+    h->state = HOST_GONE; /* not counted yet */
     set_state(p, h, HOST_STARTING, py_jail_name(h->child.jail));
     h->deadline_ns = p->now_ns + (installer ? PY_INSTALL_MS_MAX : PY_START_MS_MAX) * MILLISECOND;
     write_init(h, env);
@@ -374,19 +299,19 @@ static void forget_sent(py_host_t *h, py_task_t *t)
 static void requeue_rest(pypool_t *p, py_host_t *h)
 {
     while (h->tasks.first != NULL && h->tasks.first->next != NULL) {
-        py_task_t *t = tasks_take(&h->tasks, &h->tasks.first->next, h->tasks.first);
+        py_task_t *t = py_tasks_take_id(&h->tasks, h->tasks.first->next->id);
         forget_sent(h, t);
         if (t->cancelled)
             free_task(p, t);
         else
-            tasks_insert(&p->envs[h->env].waiting, t);
+            py_tasks_insert(&p->envs[h->env].waiting, t);
     }
     p->dirty = true;
 }
 
 static void fail_running(pypool_t *p, py_host_t *h, const char *reason)
 {
-    py_task_t *t = tasks_pop(&h->tasks);
+    py_task_t *t = py_tasks_pop(&h->tasks);
     if (t == NULL)
         return;
     forget_sent(h, t);
@@ -447,7 +372,7 @@ static void resolve_env(pypool_t *p, env_t *env)
 
 static void fail_waiting(pypool_t *p, env_t *env)
 {
-    for (py_task_t *t; (t = tasks_pop(&env->waiting)) != NULL;)
+    for (py_task_t *t; (t = py_tasks_pop(&env->waiting)) != NULL;)
         fail_task(p, t, SDG_EINVAL, env->failure);
 }
 
@@ -520,15 +445,9 @@ static void send_call(pypool_t *p, py_host_t *h, py_task_t *t)
         return;
     }
     h->queued_us += t->expected_us;
-    tasks_push(&h->tasks, t);
+    py_tasks_push(&h->tasks, t);
     if (h->tasks.count == 1)
         note_start(p, h);
-}
-
-/* Pure: may a host with this queue get one more call of this expected time? */
-static bool has_room(uint32_t count, uint64_t queued_us, uint32_t expected_us)
-{
-    return count == 0 || (count < PY_WINDOW_TASKS && queued_us + expected_us <= PY_WINDOW_US);
 }
 
 /* The host that would start the call soonest, NULL if none may take it now. */
@@ -539,7 +458,7 @@ static py_host_t *pick_host(const pypool_t *p, uint32_t env, uint32_t expected_u
         py_host_t *h = p->hosts[i];
         if (h == NULL || h->state != HOST_READY || h->env != env || h->ai_open > 0 || h->out.len > PY_OUT_BYTES)
             continue;
-        if (!has_room(h->tasks.count, h->queued_us, expected_us))
+        if (!py_window_has_room(h->tasks.count, h->queued_us, expected_us))
             continue;
         if (best == NULL || h->tasks.count < best->tasks.count)
             best = h;
@@ -591,7 +510,7 @@ static void dispatch_env(pypool_t *p, uint32_t number)
         if (h == NULL)
             return;
         if (env->waiting.count > 0)
-            send_call(p, h, tasks_pop(&env->waiting));
+            send_call(p, h, py_tasks_pop(&env->waiting));
     }
 }
 
@@ -641,9 +560,10 @@ static py_task_t *answered(pypool_t *p, py_host_t *h, value_t id, value_t micros
         end_host(p, h, "the Python process answered a call it was not given");
         return NULL;
     }
-    tasks_pop(&h->tasks);
+    py_tasks_pop(&h->tasks);
     forget_sent(h, t);
     h->ai_open = 0;
+    h->stray_lines = 0;
     note_start(p, h);
     uint32_t took = microseconds.kind == VALUE_INT && microseconds.integer < UINT32_MAX / 2 ? (uint32_t)microseconds.integer : UINT32_MAX / 2;
     function_t *f = &p->functions[t->function];
@@ -675,14 +595,14 @@ static void on_bad(pypool_t *p, py_host_t *h, value_t frame)
 static void on_back(pypool_t *p, py_host_t *h, value_t frame)
 {
     value_t id = member(frame, "back");
-    py_task_t *t = id.kind == VALUE_INT ? tasks_take_id(&h->tasks, (uint64_t)id.integer) : NULL;
+    py_task_t *t = id.kind == VALUE_INT ? py_tasks_take_id(&h->tasks, (uint64_t)id.integer) : NULL;
     if (t == NULL)
         return;
     forget_sent(h, t);
     if (t->cancelled)
         free_task(p, t);
     else
-        tasks_insert(&p->envs[h->env].waiting, t);
+        py_tasks_insert(&p->envs[h->env].waiting, t);
 }
 
 static void on_ai(pypool_t *p, py_host_t *h, value_t frame)
@@ -770,7 +690,7 @@ static void on_unreadable(pypool_t *p, py_host_t *h, const char *bytes, size_t l
     char reason[ERR_TEXT_MAX];
     snprintf(reason, sizeof reason, "the result cannot be read: %.400s", why->text);
     if (len > sizeof result && memcmp(bytes, result, sizeof result - 1) == 0 && h->tasks.first != NULL) {
-        py_task_t *t = answered(p, h, value_int((int64_t)h->tasks.first->id), value_null());
+        py_task_t *t = answered(p, h, value_int((int64_t)h->tasks.first->id), value_int(0));
         fail_task(p, t, SDG_EPARSE, reason);
     } else {
         end_host(p, h, reason);
@@ -797,17 +717,6 @@ static void take_frames(pypool_t *p, py_host_t *h)
         end_host(p, h, "the Python process sent more than 64 MiB at once");
 }
 
-/* False: the socket is closed or the host was ended. */
-static bool on_readable(pypool_t *p, py_host_t *h)
-{
-    if (!is_alive(h))
-        return false;
-    bool open = pyhost_read(h);
-    take_frames(p, h);
-    pyhost_read_done(h);
-    return open && is_alive(h);
-}
-
 static void take_log_lines(pypool_t *p, py_host_t *h, bool all)
 {
     char line[PY_LOG_LINE_MAX];
@@ -817,7 +726,8 @@ static void take_log_lines(pypool_t *p, py_host_t *h, bool all)
             continue;
         snprintf(h->last_line, sizeof h->last_line, "%.190s", line);
         if (h->tasks.first == NULL) {
-            log_info("python", "%s", line);
+            if (h->stray_lines++ < PY_STRAY_LINES_MAX)
+                log_info("python", "%s", line);
             continue;
         }
         value_t level = value_text("info"), message = value_text(line);
@@ -825,6 +735,18 @@ static void take_log_lines(pypool_t *p, py_host_t *h, bool all)
         value_free(level);
         value_free(message);
     }
+}
+
+/* False: the socket is closed or the host was ended. */
+static bool on_readable(pypool_t *p, py_host_t *h)
+{
+    if (!is_alive(h))
+        return false;
+    bool open = pyhost_read(h);
+    take_log_lines(p, h, true); /* a call's prints come before its answer */
+    take_frames(p, h);
+    pyhost_read_done(h);
+    return open && is_alive(h);
 }
 
 static void finish_start(pypool_t *p, py_host_t *h, const char *how)
@@ -870,10 +792,7 @@ static void on_source(pypool_t *p, py_host_t *h, int source, uint32_t events)
     } else if (source == SOURCE_PROCESS) {
         on_exit_of_host(p, h);
     } else if (is_alive(h)) {
-        bool open = true;
-        if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
-            open = on_readable(p, h);
-        if (!open)
+        if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) && !on_readable(p, h))
             end_host(p, h, "");
     }
 }
@@ -979,7 +898,7 @@ pypool_t *pypool_new(const pypool_options_t *options, err_t *err)
 
 static void free_tasks(pypool_t *p, py_tasks_t *q)
 {
-    for (py_task_t *t; (t = tasks_pop(q)) != NULL;)
+    for (py_task_t *t; (t = py_tasks_pop(q)) != NULL;)
         free_task(p, t);
 }
 
@@ -1080,31 +999,13 @@ int pypool_add_function(pypool_t *p, const py_function_t *given, err_t *err)
     return (int)p->function_count++;
 }
 
-/* An absent value of a call is an empty container of the kind that belongs there. */
-static value_t or_empty(value_t v, value_kind_t kind)
-{
-    if (v.kind == kind)
-        return value_ref(v);
-    return kind == VALUE_LIST ? value_list(0) : value_object(0);
-}
-
 int pypool_submit(pypool_t *p, const py_call_t *call, uint64_t tag, err_t *err)
 {
     if (call->function >= p->function_count)
         return err_set(err, SDG_EINVAL, "no such Python function: %u", call->function);
     if (p->tasks >= PY_TASKS_MAX)
         return err_set(err, SDG_ELIMIT, "more than %d Python calls are waiting", PY_TASKS_MAX);
-    py_task_t *t = xcalloc(1, sizeof *t);
-    t->id = ++p->last_id;
-    t->tag = tag;
-    t->function = call->function;
-    t->timeout_ms = call->timeout_ms;
-    t->args = or_empty(call->args, VALUE_LIST);
-    t->kwargs = or_empty(call->kwargs, VALUE_OBJECT);
-    t->context = or_empty(call->context, VALUE_OBJECT);
-    t->vars = or_empty(call->vars, VALUE_OBJECT);
-    t->consts = or_empty(call->consts, VALUE_OBJECT);
-    tasks_push(&p->envs[p->functions[call->function].env].waiting, t);
+    py_tasks_push(&p->envs[p->functions[call->function].env].waiting, py_task_new(call, ++p->last_id, tag));
     p->tasks++;
     p->dirty = true;
     return 0;
@@ -1149,7 +1050,7 @@ void pypool_ai_answer(pypool_t *p, uint64_t tag, int64_t id, value_t text, const
 /* The event comes now; what already runs may finish unheard for a moment, then its host is killed. */
 static bool cancel_sent(pypool_t *p, py_host_t *h, uint64_t tag)
 {
-    py_task_t *t = tasks_find_tag(&h->tasks, tag);
+    py_task_t *t = py_tasks_find_tag(&h->tasks, tag);
     if (t == NULL)
         return false;
     err_set(&new_event(p, PY_FAILED, tag)->error, SDG_ECANCELLED, "cancelled");
@@ -1163,9 +1064,9 @@ static bool cancel_sent(pypool_t *p, py_host_t *h, uint64_t tag)
 void pypool_cancel(pypool_t *p, uint64_t tag)
 {
     for (uint32_t i = 0; i < p->env_count; i++) {
-        py_task_t *t = tasks_find_tag(&p->envs[i].waiting, tag);
+        py_task_t *t = py_tasks_find_tag(&p->envs[i].waiting, tag);
         if (t != NULL) {
-            fail_task(p, tasks_take_id(&p->envs[i].waiting, t->id), SDG_ECANCELLED, "cancelled");
+            fail_task(p, py_tasks_take_id(&p->envs[i].waiting, t->id), SDG_ECANCELLED, "cancelled");
             return;
         }
     }

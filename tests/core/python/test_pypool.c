@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -177,7 +178,7 @@ static void write_text(const char *path, const char *text)
 
 static char *new_folder(void)
 {
-    char *name = xstrdup("/tmp/sdg-test-XXXXXX");
+    char *name = xasprintf("%s/sdg-test-XXXXXX", P_tmpdir);
     cr_assert_not_null(mkdtemp(name));
     return name;
 }
@@ -344,7 +345,7 @@ Test(pypool, ctx_access_allows_what_it_lists_in_both_vocabularies)
     run_access("[\"get\"]", "ctx.call_ai('m', 's', [])", "ctx.call_ai is not allowed");
     run_access("[\"get\"]", "open('/etc/hostname').read()", "ctx_access does not list files.read");
     run_access("[\"files.read\"]", "open('/etc/passwd').read()", NULL);
-    run_access("[\"files.read\"]", "open('/tmp/sdg-not-written', 'w')", "does not list files.write");
+    run_access("[\"files.read\"]", "open('/dev/null', 'w')", "does not list files.write");
     run_access("[\"get\"]", "import colorsys, zipfile", NULL);
     run_access("[\"get\"]", "socket.socket(socket.AF_UNIX).connect('/nowhere')", "does not list net");
 }
@@ -609,10 +610,45 @@ Test(pypool, the_environment_is_clean)
     uint32_t f = add_function(&b, env, "import os\ndef main(ctx):\n    e = os.environ\n    return {'R': [e['FLAVOR'], e['N'], e['HOME'], e.get('OPENAI_API_KEY'), sorted(set(e) - {'PATH', 'HOME', 'LANG', 'TMPDIR', 'FLAVOR', 'N'})]}\n", "[\"R\"]");
     submit(&b, f, 1, (inputs_t){0});
     expect_done(&b, 1, "{\"R\":[\"sweet\",\"5\",\"/home/somebody\",null,[]]}", NULL);
-    uint32_t theft = add_function(&b, env, "import os\ndef main(ctx):\n    return open(f'/proc/{os.getppid()}/environ').read()\n", "[\"R\"]");
-    submit(&b, theft, 2, (inputs_t){0});
-    expect_failed(&b, 2, "PermissionError");
     pypool_destroy(&b.pool);
+}
+
+/* True if this system lets us make namespaces; without them the sandbox is a seccomp filter, which hides no files. */
+static bool has_namespaces(void)
+{
+    pid_t child = fork();
+    if (child == 0)
+        _exit(unshare(geteuid() == 0 ? CLONE_NEWNET : CLONE_NEWUSER) == 0 ? 0 : 1);
+    int status = 1;
+    waitpid(child, &status, 0);
+    return status == 0;
+}
+
+Test(pypool, the_environment_of_the_parent_cannot_be_read)
+{
+    if (!has_namespaces())
+        cr_skip_test("no namespaces here");
+    run_failed("import os\ndef main(ctx):\n    return open(f'/proc/{os.getppid()}/environ').read()\n", (inputs_t){0}, "PermissionError");
+}
+
+Test(pypool, memory_is_limited)
+{
+    const pypool_options_t options = {.hosts_max = 1, .memory_bytes_max = (uint64_t)1 << 30};
+    bench_t b = {.pool = pypool_new(&options, NULL)};
+    uint32_t f = add_function(&b, add_env(&b, (py_env_t){0}), "def main(ctx, n): return len(bytearray(n << 20))\n", "[\"R\"]");
+    submit(&b, f, 1, (inputs_t){.kwargs = "{\"n\":4096}"});
+    expect_failed(&b, 1, "MemoryError");
+    submit(&b, f, 2, (inputs_t){.kwargs = "{\"n\":1}"});
+    expect_done(&b, 2, "{\"R\":1048576}", NULL);
+    pypool_destroy(&b.pool);
+}
+
+Test(pypool, hosts_have_no_privileges_to_gain_and_die_with_their_parent)
+{
+    run_done("import ctypes, re\nlibc = ctypes.CDLL(None)\ndef main(ctx):\n    death = ctypes.c_int()\n    libc.prctl(2, ctypes.byref(death))\n"
+             "    status = open('/proc/self/status').read()\n    admin = int(re.search('CapEff:\\\\s*(\\\\w+)', status).group(1), 16) >> 21 & 1\n"
+             "    return {'R': [death.value, libc.prctl(39, 0, 0, 0, 0), admin]}\n",
+             "[\"R\"]", (inputs_t){0}, "{\"R\":[9,1,0]}", NULL);
 }
 
 Test(pypool, only_the_protocol_descriptors_are_open)
@@ -642,6 +678,11 @@ Test(pypool, the_network_is_refused_unless_allowed)
     expect_failed(&b, 1, "(line 3: s = socket.create_connection");
     submit(&b, open_net, 2, (inputs_t){.kwargs = kwargs});
     expect_done(&b, 2, "{\"R\":\"connected\"}", NULL);
+    pypool_destroy(&b.pool);
+    const pypool_options_t off = {.sandbox = PY_SANDBOX_OFF};
+    b.pool = pypool_new(&off, NULL);
+    submit(&b, add_function(&b, add_env(&b, (py_env_t){0}), CONNECT, "[\"R\"]"), 3, (inputs_t){.kwargs = kwargs});
+    expect_done(&b, 3, "{\"R\":\"connected\"}", NULL);
     pypool_destroy(&b.pool);
     close(server);
 }

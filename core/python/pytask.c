@@ -1,0 +1,105 @@
+/* pytask.c - see pytask.h.
+ *
+ * The idea: the window counts time, not calls. A host may have many calls of microseconds ahead of it, which hides the wake-ups
+ * of both sides, but a call is never put behind one that is known to be slow while it could start elsewhere.
+ */
+#include "core/python/pytask.h"
+
+#include <stdlib.h>
+
+#include "core/base/error.h"
+#include "core/base/limits.h"
+
+/* An absent value of a call is an empty container of the kind that belongs there. */
+static value_t or_empty(value_t v, value_kind_t kind)
+{
+    if (v.kind == kind)
+        return value_ref(v);
+    return kind == VALUE_LIST ? value_list(0) : value_object(0);
+}
+
+py_task_t *py_task_new(const py_call_t *call, uint64_t id, uint64_t tag)
+{
+    py_task_t *t = xcalloc(1, sizeof *t);
+    t->id = id;
+    t->tag = tag;
+    t->function = call->function;
+    t->timeout_ms = call->timeout_ms;
+    t->args = or_empty(call->args, VALUE_LIST);
+    t->kwargs = or_empty(call->kwargs, VALUE_OBJECT);
+    t->context = or_empty(call->context, VALUE_OBJECT);
+    t->vars = or_empty(call->vars, VALUE_OBJECT);
+    t->consts = or_empty(call->consts, VALUE_OBJECT);
+    return t;
+}
+
+void py_task_free(py_task_t *take)
+{
+    value_free(take->args);
+    value_free(take->kwargs);
+    value_free(take->context);
+    value_free(take->vars);
+    value_free(take->consts);
+    free(take);
+}
+
+void py_tasks_push(py_tasks_t *q, py_task_t *t)
+{
+    t->next = NULL;
+    if (q->last != NULL)
+        q->last->next = t;
+    else
+        q->first = t;
+    q->last = t;
+    q->count++;
+}
+
+void py_tasks_insert(py_tasks_t *q, py_task_t *t)
+{
+    py_task_t **at = &q->first;
+    while (*at != NULL && (*at)->id < t->id)
+        at = &(*at)->next;
+    t->next = *at;
+    *at = t;
+    if (t->next == NULL)
+        q->last = t;
+    q->count++;
+}
+
+/* Takes out the call that stands at `at` (which is &q->first or &before->next). */
+static py_task_t *tasks_take(py_tasks_t *q, py_task_t **at, py_task_t *before)
+{
+    py_task_t *t = *at;
+    *at = t->next;
+    if (q->last == t)
+        q->last = before;
+    q->count--;
+    return t;
+}
+
+py_task_t *py_tasks_pop(py_tasks_t *q)
+{
+    return q->first == NULL ? NULL : tasks_take(q, &q->first, NULL);
+}
+
+py_task_t *py_tasks_take_id(py_tasks_t *q, uint64_t id)
+{
+    py_task_t *before = NULL;
+    for (py_task_t **at = &q->first; *at != NULL; before = *at, at = &(*at)->next)
+        if ((*at)->id == id)
+            return tasks_take(q, at, before);
+    return NULL;
+}
+
+py_task_t *py_tasks_find_tag(const py_tasks_t *q, uint64_t tag)
+{
+    py_task_t *t = q->first;
+    while (t != NULL && (t->tag != tag || t->cancelled))
+        t = t->next;
+    return t;
+}
+
+bool py_window_has_room(uint32_t count, uint64_t queued_us, uint32_t expected_us)
+{
+    return count == 0 || (count < PY_WINDOW_TASKS && queued_us + expected_us <= PY_WINDOW_US);
+}
