@@ -64,6 +64,7 @@
 #define PY_START_MS_MAX 60000                   /* until a host says hello (a cold disk, a slow shim); then it is killed */
 #define PY_INSTALL_MS_MAX 1800000               /* creating a virtual environment with requirements: large wheels, slow index */
 #define PY_START_FAILURES_MAX 3                 /* starts failed in a row after which waiting calls of that environment fail */
+#define PY_IDLE_MS 10000                        /* an idle host above hosts_max is kept so long: it may be needed again at once */
 #define PY_CANCEL_MS 1000                       /* a cancelled call may still finish so long, then its host is killed */
 
 /* data */

@@ -427,13 +427,16 @@ static int write_call(pypool_t *p, py_host_t *h, const py_task_t *t)
     return failed;
 }
 
-/* The first call of the queue starts now. */
+/* The first call of the queue starts now, or the host becomes idle. */
 static void note_start(pypool_t *p, py_host_t *h)
 {
     const py_task_t *t = h->tasks.first;
-    h->deadline_ns = t == NULL || (t->timeout_ms == 0 && !t->cancelled) ? UINT64_MAX : p->now_ns + t->timeout_ms * MILLISECOND;
-    if (t != NULL && t->cancelled)
+    if (t == NULL)
+        h->deadline_ns = p->now_ns + PY_IDLE_MS * MILLISECOND;
+    else if (t->cancelled)
         h->deadline_ns = p->now_ns + PY_CANCEL_MS * MILLISECOND;
+    else
+        h->deadline_ns = t->timeout_ms == 0 ? UINT64_MAX : p->now_ns + t->timeout_ms * MILLISECOND;
 }
 
 static void send_call(pypool_t *p, py_host_t *h, py_task_t *t)
@@ -466,6 +469,17 @@ static py_host_t *pick_host(const pypool_t *p, uint32_t env, uint32_t expected_u
     return best;
 }
 
+/* Alive hosts that run user code: those that wait for AI answers, and the others. */
+static void count_hosts(const pypool_t *p, uint32_t *computing, uint32_t *asking)
+{
+    *computing = *asking = 0;
+    for (uint32_t i = 0; i < p->slots; i++) {
+        const py_host_t *h = p->hosts[i];
+        if (h != NULL && is_alive(h) && !h->installer)
+            *(h->ai_open > 0 ? asking : computing) += 1;
+    }
+}
+
 /* An idle host of an environment that has others may go to make room. */
 static bool retire_one(pypool_t *p, uint32_t except_env)
 {
@@ -489,13 +503,9 @@ static bool place_for_host(pypool_t *p, uint32_t env_number)
         return false;
     if (env->hosts == 0)
         return true;
-    uint32_t computing = 0, waiting = 0;
-    for (uint32_t i = 0; i < p->slots; i++) {
-        const py_host_t *h = p->hosts[i];
-        if (h != NULL && is_alive(h) && !h->installer)
-            h->ai_open > 0 ? waiting++ : computing++;
-    }
-    if (waiting > PY_AI_HOSTS_MAX || computing + waiting >= p->options.hosts_max + PY_AI_HOSTS_MAX)
+    uint32_t computing, asking;
+    count_hosts(p, &computing, &asking);
+    if (computing + asking >= p->options.hosts_max + PY_AI_HOSTS_MAX)
         return false;
     return computing < p->options.hosts_max || retire_one(p, env_number);
 }
@@ -808,10 +818,24 @@ static void take_sources(pypool_t *p)
     }
 }
 
+/* Hosts that came on top while others waited for AI answers go when they have nothing to do; the usual number stays. */
+static void on_idle(pypool_t *p, py_host_t *h)
+{
+    uint32_t computing, asking;
+    count_hosts(p, &computing, &asking);
+    h->deadline_ns = UINT64_MAX;
+    if (computing > p->options.hosts_max && p->envs[h->env].hosts > 1)
+        end_host(p, h, "idle and more than are needed");
+}
+
 static void expire(pypool_t *p, py_host_t *h)
 {
     char reason[ERR_TEXT_MAX];
     const py_task_t *t = h->tasks.first;
+    if (h->state == HOST_READY && t == NULL) {
+        on_idle(p, h);
+        return;
+    }
     if (h->state == HOST_STARTING)
         snprintf(reason, sizeof reason, "%s did not start in time", p->envs[h->env].program);
     else if (t != NULL && !t->cancelled)
@@ -849,6 +873,20 @@ void pypool_drive(pypool_t *p, uint64_t now_ns)
             flush_host(p, h);
         if (h != NULL && h->state == HOST_GONE)
             pyhost_destroy(&p->hosts[i]);
+    }
+}
+
+void pypool_load(const pypool_t *p, pypool_load_t *load)
+{
+    *load = (pypool_load_t){.calls = p->tasks};
+    for (uint32_t i = 0; i < p->slots; i++) {
+        const py_host_t *h = p->hosts[i];
+        if (h == NULL || !is_alive(h) || h->installer)
+            continue;
+        load->hosts++;
+        load->starting += h->state == HOST_STARTING;
+        load->asking += h->ai_open > 0;
+        load->busy += h->ai_open == 0 && h->tasks.count > 0;
     }
 }
 

@@ -1,6 +1,6 @@
 /* pypool.h - Python blocks: a pool of CPython host processes owned by one worker. Knows no YAML and no actors.
  *
- * Hosts start lazily, at most `hosts_max` that compute at a time, and are reached over a socketpair with length-prefixed JSON frames,
+ * Hosts start lazily, up to `hosts_max`, and are reached over a socketpair with length-prefixed JSON frames,
  * so user prints cannot break the protocol (a host's stdout and stderr come out as PY_LOG events). Several calls may be queued on
  * one host (it runs one at a time). As with the LLM engine, one descriptor stands for everything: poll pypool_fd with
  * pypool_timeout_ms, call pypool_drive, take events with pypool_next. Nothing blocks, no callbacks.
@@ -10,7 +10,7 @@
  * kills the host and the pool replaces it; calls queued behind it start elsewhere. A cancelled call fails with SDG_ECANCELLED in the next events.
  *
  * Hosts are per environment: each environment in use keeps at least one, even above hosts_max. A host that waits for AI answers
- * does not count; up to PY_AI_HOSTS_MAX further ones start meanwhile. Module state persists within one host.
+ * does not count; up to PY_AI_HOSTS_MAX further ones start meanwhile and go when they are idle. Module state persists within one host.
  *
  * Use a pool from one thread, and let that thread live as long as the pool: hosts are killed by the kernel when it ends.
  */
@@ -84,5 +84,12 @@ int pypool_fd(const pypool_t *pool);
 int pypool_timeout_ms(const pypool_t *pool, uint64_t now_ns);
 void pypool_drive(pypool_t *pool, uint64_t now_ns);
 bool pypool_next(pypool_t *pool, py_event_t *event);
+
+typedef struct pypool_load { /* gauges */
+    uint32_t calls;              /* submitted and not finished */
+    uint32_t hosts;              /* processes for user code; of them: */
+    uint32_t starting, busy, asking; /* not yet ready; running a call; waiting for AI answers */
+} pypool_load_t;
+void pypool_load(const pypool_t *pool, pypool_load_t *load);
 
 #endif

@@ -17,6 +17,7 @@
 #include "core/base/clock.h"
 #include "core/base/json.h"
 #include "core/base/limits.h"
+#include "core/base/rng.h"
 #include "core/python/pypool.h"
 
 enum { DEADLINE_S = 60 };
@@ -406,6 +407,16 @@ Test(pypool, a_waiting_call_gives_back_what_was_sent_behind_it)
     value_free(text);
     free_event(&e);
     expect_done(&b, 1000, "{\"R\":\"late\"}", NULL);
+    pypool_load_t load;
+    pypool_load(b.pool, &load);
+    cr_assert_eq(load.hosts, 2);
+    b.skipped_ns += 2 * PY_IDLE_MS * MILLISECOND; /* the further host goes when it has nothing to do */
+    pypool_drive(b.pool, bench_now(&b));
+    pypool_load(b.pool, &load);
+    cr_assert_eq(load.hosts, 1);
+    cr_assert_eq(load.calls, 0);
+    submit(&b, f, 1, (inputs_t){.kwargs = "{\"ask\":false}"});
+    expect_done(&b, 1, "{\"R\":\"quick\"}", NULL);
     pypool_destroy(&b.pool);
 }
 
@@ -534,6 +545,55 @@ Test(pypool, a_cancelled_call_answers_at_once)
     submit(&b, f, 3, (inputs_t){.kwargs = "{\"s\":0}"});
     b.skipped_ns = 2 * PY_CANCEL_MS * MILLISECOND;
     expect_done(&b, 3, "{\"R\":\"ok\"}", NULL);
+    pypool_destroy(&b.pool);
+}
+
+/* Everything at once, at random: each call must end in exactly one event, and nothing may be left. */
+Test(pypool, whatever_happens_each_call_ends_once)
+{
+    static const char code[] = "import os, time\ndef main(ctx, how):\n"
+                               "    if how == 1: raise ValueError('no')\n"
+                               "    if how == 2: os._exit(1)\n"
+                               "    if how == 3: time.sleep(1000)\n"
+                               "    if how == 4: return ctx.call_ai('answer', None, 'p')\n"
+                               "    if how == 5: ctx.call_ai('never', None, 'p')\n"
+                               "    if how == 6: print('x' * 5000)\n"
+                               "    return how\n";
+    enum { CALLS = 600, OPEN = 40 };
+    bench_t b = open_bench(2);
+    uint32_t f[2];
+    for (int i = 0; i < 2; i++)
+        f[i] = add_function(&b, add_env(&b, (py_env_t){.interpreter = "/usr/bin/python3"}), code, "[\"R\"]");
+    rng_t r;
+    rng_seed(&r, 7, 0);
+    uint8_t ends[CALLS] = {0};
+    uint64_t sent = 0, ended = 0, end = clock_now_ns() + DEADLINE_S * SECOND;
+    while (ended < CALLS) {
+        cr_assert_lt(clock_now_ns(), end, "%d ended", (int)ended);
+        for (; sent < CALLS && sent - ended < OPEN; sent++) {
+            char kwargs[32];
+            snprintf(kwargs, sizeof kwargs, "{\"how\":%d}", rng_between(&r, 0, 2) != 0 ? 0 : (int)rng_between(&r, 0, 6));
+            submit(&b, f[rng_next(&r) % 2], sent, (inputs_t){.kwargs = kwargs, .timeout_ms = 20000});
+        }
+        if (rng_between(&r, 0, 9) == 0)
+            pypool_cancel(b.pool, (uint64_t)rng_between(&r, 0, (int64_t)sent - 1));
+        if (rng_between(&r, 0, 9) == 0)
+            b.skipped_ns += 5 * SECOND;
+        struct pollfd p = {.fd = pypool_fd(b.pool), .events = POLLIN};
+        poll(&p, 1, 5);
+        pypool_drive(b.pool, bench_now(&b));
+        for (py_event_t e; pypool_next(b.pool, &e); free_event(&e)) {
+            if (e.kind == PY_CALL_AI && strcmp(object_get_peek(e.ai, "model", 5, NULL).string->data, "answer") == 0)
+                pypool_ai_answer(b.pool, e.tag, question_id(&e), value_null(), NULL);
+            if (e.kind != PY_DONE && e.kind != PY_FAILED)
+                continue;
+            cr_assert_eq(ends[e.tag]++, 0, "call %d ended twice", (int)e.tag);
+            ended++;
+        }
+    }
+    pypool_load_t load;
+    pypool_load(b.pool, &load);
+    cr_assert_leq(load.calls, 2); /* cancelled ones that still run */
     pypool_destroy(&b.pool);
 }
 
