@@ -87,10 +87,15 @@
 #define MESSAGE_ELEMENTS_MAX 65536
 #define LEASE_ATTEMPTS_MAX 3                    /* workers a row may take down with it before it fails */
 #define LEASE_ROWS_MAX 1024                     /* rows in one lease: a message stays small */
+#define LEASE_BYTES_MAX ((size_t)4 << 20)       /* ... and its bytes; a larger row goes alone */
 #define LEASE_AHEAD_NS (50 * UINT64_C(1000000)) /* work a worker holds beyond its share: 50 ms of it hides the round trip */
 #define RESULT_BATCH_ROWS_MAX 1024              /* rows in one RESULTS or ROW_RESULTS message */
 #define RESULT_BATCH_BYTES_MAX ((size_t)8 << 20)
-#define RESEND_NS (2 * UINT64_C(1000000000))    /* unacknowledged results are sent again after this, doubling to 30 s */
+#define RESEND_NS (2 * UINT64_C(1000000000))    /* unacknowledged results are sent again after this, doubling to ... */
+#define RESEND_NS_MAX (30 * UINT64_C(1000000000))
+#define PERMITS_REPEAT_NS (5 * UINT64_C(1000000000)) /* permits are absolute and not acknowledged: a lost one is healed by the next */
+#define REFUSED_GRACE_NS (10 * UINT64_C(1000000000)) /* a job all workers refuse waits so long for a better one to come back */
+#define JOB_DONE_NS_MAX (60 * UINT64_C(1000000000))  /* the end of a job is repeated so long, then the job is forgotten */
 #define BEAT_NS UINT64_C(1000000000)            /* one beat a second */
 #define BEATS_MISSED_MAX 5                      /* then a worker is taken for dead */
 #define WORKER_ROWS_MAX 16384                   /* rows one worker holds: 4,096 calls in flight with plenty ready behind them */
