@@ -1,0 +1,23 @@
+/* children.h - worker processes on this machine: started with posix_spawn, restarted when they die, gone when we are. */
+#ifndef SDG_ACTORS_CHILDREN_H
+#define SDG_ACTORS_CHILDREN_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+enum { CHILDREN_MAX = 256, CHILD_RESTARTS_MAX = 20 }; /* restarts of all children in one run; more means something is wrong with all of them */
+
+typedef struct children {
+    pid_t pid[CHILDREN_MAX];   /* 0: not running */
+    unsigned count, restarts;
+    const char *endpoint;
+    unsigned python_workers;
+    bool verbose;
+} children_t;
+
+int children_start(children_t *c);    /* 0, or -1 when none could be started */
+/* After SIGCHLD: reaps; those that died are started again (unless `ending`). Returns false when there were too many deaths. */
+bool children_reap(children_t *c, bool ending);
+void children_stop(children_t *c);    /* SIGTERM, a moment, SIGKILL; waits for all */
+
+#endif

@@ -1,0 +1,38 @@
+/* options.h - the flags of `sdg run`, `sdg submit` and `sdg test-run`: one table says how each is written, what it takes, and what --help says
+ * of it in English and Japanese; parsing, help and the "no effect yet" notes are made from it. */
+#ifndef SDG_ACTORS_OPTIONS_H
+#define SDG_ACTORS_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/error.h"
+#include "proto/job.h"
+
+typedef enum verb { VERB_RUN = 1, VERB_SUBMIT = 2, VERB_TEST_RUN = 4 } verb_t;
+
+typedef struct run_options {
+    const char *yaml, *input, *output;   /* borrowed from argv */
+    const char *connect;                 /* submit: the scheduler */
+    job_options_t job;                   /* owned: mapping */
+    uint64_t max_inputs;                 /* UINT64_MAX: all */
+    uint64_t max_concurrent;
+    uint64_t max_pending, chunk_size;    /* 0: automatic */
+    uint64_t processes, workers;         /* worker processes (0: none, threads instead); worker threads */
+    uint64_t python_workers;
+    uint64_t row;                        /* test-run */
+    bool scheduling, adaptive;
+    uint64_t min_batch, max_batch;
+    bool ordered, overwrite, force_resume, retry_failed;
+    bool no_progress, quiet, verbose, random_input, meta, japanese;
+    bool help;
+} run_options_t;
+
+/* 0, or SDG_EINVAL with a sentence (usage). Prints nothing except notes about flags without effect. */
+int options_parse(verb_t verb, int argc, char **argv, run_options_t *o, err_t *err);
+void options_free(run_options_t *o);
+void options_help(verb_t verb, bool japanese); /* to stdout */
+bool options_want_japanese(int argc, char **argv); /* --help.ja or --ui-locale ja / LANG=ja for help */
+
+#endif

@@ -1,0 +1,22 @@
+/* prepare.h - what happens before the first row: reading and checking the pipeline file, naming what a run is. No actors here. */
+#ifndef SDG_ACTORS_PREPARE_H
+#define SDG_ACTORS_PREPARE_H
+
+#include "core/base/buf.h"
+#include "core/base/error.h"
+#include "core/mabel/pipeline.h"
+#include "proto/job.h"
+
+/* The whole file; SDG_ENOTFOUND, SDG_EIO, SDG_ELIMIT with a sentence. */
+int prepare_read_file(const char *path, buf_t *out, err_t *err);
+
+/* Loads and shows all problems on stderr (hints too when asked). NULL when it is not valid. */
+pipeline_t *prepare_pipeline(const char *path, const buf_t *bytes, bool use_env, bool hints);
+
+/* Identities for the resume check: of the pipeline (its bytes and those of the local Python files it names), of the options that change results. */
+void prepare_pipeline_identity(const pipeline_t *p, const buf_t *bytes, char out[64]);
+void prepare_options_identity(const job_options_t *options, char out[64]);
+
+char *prepare_folder_of(const char *path); /* absolute folder of a file; the caller frees */
+
+#endif

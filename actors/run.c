@@ -1,0 +1,189 @@
+/* run.c - see run.h. Everything that can be wrong is found here, before a row starts, and costs nothing. */
+#include "actors/run.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "actors/options.h"
+#include "actors/prepare.h"
+#include "actors/runtime.h"
+#include "actors/trace.h"
+#include "core/base/limits.h"
+#include "core/base/log.h"
+#include "core/base/rng.h"
+#include "core/base/text.h"
+
+static int usage_error(verb_t verb, const err_t *err) {
+    const char *name = verb == VERB_RUN ? "run" : verb == VERB_SUBMIT ? "submit" : "test-run";
+    fprintf(stderr, "sdg %s: %s\ntry: sdg %s --help\n", name, err->text, name);
+    return EXIT_USAGE;
+}
+
+/* ---- how much may be pending --------------------------------------------------------------------------------------- */
+
+/* With --enable-scheduling the documented numbers, strictly. Without: four times what runs at once, so that workers never wait for the
+ * reader, but at least the documented 1000 rows. Bytes are bounded in both. */
+static void choose_windows(const run_options_t *o, client_args_t *c) {
+    uint64_t rows = o->max_pending;
+    c->concurrency = o->max_concurrent;
+    if (rows == 0) rows = o->scheduling ? PENDING_ROWS_DEFAULT : 4 * c->concurrency;
+    if (!o->scheduling && o->max_pending == 0 && rows < PENDING_ROWS_DEFAULT) rows = PENDING_ROWS_DEFAULT;
+    c->window_rows = rows;
+    c->window_bytes = PENDING_BYTES_DEFAULT;
+    c->chunk_rows = o->chunk_size ? o->chunk_size : CHUNK_ROWS_DEFAULT;
+    if (c->chunk_rows > rows) c->chunk_rows = rows;
+    if (c->chunk_rows > MESSAGE_ELEMENTS_MAX / 2) c->chunk_rows = MESSAGE_ELEMENTS_MAX / 2;
+    log_debug("run", "%" PRIu64 " rows in progress at once, %" PRIu64 " pending, chunks of %" PRIu64, c->concurrency, rows, c->chunk_rows);
+}
+
+/* ---- opening ------------------------------------------------------------------------------------------------------ */
+
+static void say_resumed(const writer_resumed_t *r, const char *output) {
+    if (r->torn_bytes) log_warn("run", "%s ended in the middle of a line: %" PRIu64 " bytes cut", output, r->torn_bytes);
+    if (r->adopted) log_warn("run", "%s has rows but no record of what wrote them: continuing on trust", output);
+    if (r->identity_forced) log_warn("run", "%s was written by another pipeline, input or options: continuing as asked", output);
+    if (r->rows_retried) log_info("run", "%" PRIu64 " failed rows are done again", r->rows_retried);
+    if (r->rows_ok + r->rows_failed)
+        log_info("run", "continuing: %" PRIu64 " rows are finished already (%" PRIu64 " of them failed)", r->rows_ok + r->rows_failed, r->rows_failed);
+}
+
+typedef struct identities { char pipeline[64], options[64], input[128]; } identities_t;
+
+static int open_output(const run_options_t *o, const identities_t *id, client_args_t *c, err_t *err) {
+    writer_options_t options = {.pipeline_identity = id->pipeline, .input_identity = id->input, .options_identity = id->options,
+                                .overwrite = o->overwrite, .force_resume = o->force_resume, .retry_failed = o->retry_failed,
+                                .ordered = o->ordered};
+    c->writer = writer_open(o->output, &options, &c->resumed, err);
+    if (!c->writer) return err->code;
+    say_resumed(&c->resumed, o->output);
+    return SDG_OK;
+}
+
+static int open_data(const run_options_t *o, const pipeline_t *p, const buf_t *yaml, client_args_t *c) {
+    identities_t id;
+    err_t err;
+    prepare_pipeline_identity(p, yaml, id.pipeline);
+    prepare_options_identity(&o->job, id.options);
+    c->reader = reader_open(o->input, DATA_AUTO, &err);
+    if (c->reader && data_identity(o->input, id.input, sizeof id.input, &err) == SDG_OK && open_output(o, &id, c, &err) == SDG_OK)
+        return SDG_OK;
+    fprintf(stderr, "sdg: %s\n", err.text);
+    reader_close(&c->reader);
+    return err.code;
+}
+
+/* ---- run and submit ------------------------------------------------------------------------------------------------ */
+
+static int execute(verb_t verb, run_options_t *o, client_args_t *c) {
+    local_run_t run = {.client = c, .own_scheduler = verb != VERB_SUBMIT, .progress = !o->no_progress && !o->quiet, .summary = !o->quiet,
+                       .japanese = o->japanese, .worker_threads = (unsigned)o->workers, .worker_processes = (unsigned)o->processes,
+                       .python_workers = (unsigned)o->python_workers, .verbose = o->verbose};
+    return runtime_run(&run);
+}
+
+static int run_options(verb_t verb, run_options_t *o) {
+    buf_t yaml;
+    err_t err;
+    int code = EXIT_PIPELINE;
+    buf_init(&yaml, YAML_FILE_BYTES_MAX);
+    if (prepare_read_file(o->yaml, &yaml, &err) != SDG_OK) {
+        fprintf(stderr, "sdg: %s\n", err.text);
+        buf_free(&yaml);
+        return EXIT_PIPELINE;
+    }
+    pipeline_t *p = prepare_pipeline(o->yaml, &yaml, verb != VERB_SUBMIT, false);
+    client_args_t c = {.endpoint = o->connect, .name = "client", .pipeline_path = o->yaml, .pipeline_bytes = yaml.data, .pipeline_len = yaml.len,
+                       .options = &o->job, .rows_max = o->max_inputs, .ordered = o->ordered, .fleet = verb == VERB_SUBMIT, .first_row = o->row};
+    if (p) {
+        char *folder = prepare_folder_of(o->yaml);
+        c.pipeline_folder = folder;
+        choose_windows(o, &c);
+        code = open_data(o, p, &yaml, &c) == SDG_OK ? execute(verb, o, &c) : EXIT_DATA;
+        free(folder);
+    }
+    pipeline_destroy(&p);
+    buf_free(&yaml);
+    return code;
+}
+
+static int verb_main(verb_t verb, int argc, char **argv) {
+    run_options_t o;
+    err_t err;
+    int code = EXIT_ALL_FINE;
+    if (options_parse(verb, argc, argv, &o, &err) != SDG_OK) {
+        code = usage_error(verb, &err);
+    } else if (o.help) {
+        options_help(verb, options_want_japanese(argc, argv));
+    } else {
+        log_set_level(o.verbose ? LEVEL_DEBUG : o.quiet ? LEVEL_WARN : LEVEL_INFO);
+        runtime_init();
+        code = run_options(verb, &o);
+    }
+    options_free(&o);
+    return code;
+}
+
+int run_main(int argc, char **argv) { return verb_main(VERB_RUN, argc, argv); }
+int submit_main(int argc, char **argv) { return verb_main(VERB_SUBMIT, argc, argv); }
+
+/* ---- test-run: one row, through the same actors, into a file that is shown and removed ------------------------------- */
+
+static void choose_row(run_options_t *o) {
+    if (o->random_input) o->row = rng_entropy() % 100;
+    o->max_inputs = o->row + 1;
+    o->max_concurrent = 1;
+    o->job.row.trace = true;
+    o->no_progress = o->quiet = true;
+}
+
+static int show(const char *path, const run_options_t *o, int code) {
+    buf_t line;
+    err_t err;
+    buf_init(&line, MESSAGE_BYTES_MAX);
+    if (prepare_read_file(path, &line, &err) != SDG_OK || line.len == 0) {
+        if (code == EXIT_ALL_FINE) fprintf(stderr, "sdg test-run: %s has no row %" PRIu64 "\n", o->input, o->row);
+        buf_free(&line);
+        return code == EXIT_ALL_FINE ? EXIT_DATA : code;
+    }
+    trace_show(line.data, line.len, o->meta, o->japanese);
+    buf_free(&line);
+    return code;
+}
+
+static int test_run(run_options_t *o) {
+    char folder[] = "/tmp/sdg-test-run-XXXXXX", path[64], identity[72];
+    choose_row(o);
+    if (!mkdtemp(folder)) {
+        perror("sdg test-run: cannot make a temporary folder");
+        return EXIT_DATA;
+    }
+    snprintf(path, sizeof path, "%s/row.jsonl", folder);
+    snprintf(identity, sizeof identity, "%s.sdg", path);
+    o->output = path;
+    int code = run_options(VERB_TEST_RUN, o);
+    code = code == EXIT_ALL_FINE || code == EXIT_ROWS_FAILED ? show(path, o, code) : code;
+    unlink(path);
+    unlink(identity);
+    rmdir(folder);
+    return code;
+}
+
+int test_run_main(int argc, char **argv) {
+    run_options_t o;
+    err_t err;
+    int code = EXIT_ALL_FINE;
+    if (options_parse(VERB_TEST_RUN, argc, argv, &o, &err) != SDG_OK) {
+        code = usage_error(VERB_TEST_RUN, &err);
+    } else if (o.help) {
+        options_help(VERB_TEST_RUN, options_want_japanese(argc, argv));
+    } else {
+        log_set_level(o.verbose ? LEVEL_DEBUG : LEVEL_WARN);
+        runtime_init();
+        code = test_run(&o);
+    }
+    options_free(&o);
+    return code;
+}

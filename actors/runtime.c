@@ -1,0 +1,261 @@
+/* runtime.c - see runtime.h.
+ *
+ * Order of starting: monitor, scheduler, workers, client. Order of stopping: client (its END starts it all), workers, scheduler, monitor (it
+ * shows what arrived before). Each is a zactor; destroying one sends $TERM and waits for its thread.
+ */
+#include "actors/runtime.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "actors/children.h"
+#include "core/base/clock.h"
+#include "core/base/log.h"
+
+enum { THREADS_MAX = 64 };
+
+typedef struct runtime {
+    zactor_t *monitor, *scheduler, *client;
+    zactor_t *worker[THREADS_MAX];
+    unsigned workers;
+    children_t children;
+    char folder[64];          /* of the ipc sockets, 0700; "" when none */
+    char ipc[96];             /* endpoint for children */
+    int signals;              /* signalfd */
+    unsigned interrupts;      /* SIGINT and SIGTERM so far */
+    int exit_code;
+} runtime_t;
+
+static sigset_t watched_signals(void) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGCHLD);
+    return set;
+}
+
+void runtime_init(void) {
+    struct rlimit files;
+    sigset_t set = watched_signals();
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+    zsys_handler_set(NULL);
+    zsys_init();
+    zsys_set_logstream(stderr);
+    zsys_set_max_sockets(0);
+}
+
+/* ---- signals ------------------------------------------------------------------------------------------------------ */
+
+static int open_signals(void) {
+    sigset_t set = watched_signals();
+    return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+/* Reads what came; returns how many interrupts, *child when a child may have died. */
+static unsigned take_signals(int fd, bool *child) {
+    struct signalfd_siginfo info;
+    unsigned interrupts = 0;
+    while (read(fd, &info, sizeof info) == (ssize_t)sizeof info) {
+        if (info.ssi_signo == SIGCHLD)
+            *child = true;
+        else
+            interrupts++;
+    }
+    return interrupts;
+}
+
+/* "END <code>" from an actor's pipe; -1 for anything else. */
+static int end_code(void *pipe) {
+    int code = -1;
+    char *text = zstr_recv(pipe);
+    if (text) sscanf(text, "END %d", &code);
+    zstr_free(&text);
+    return code;
+}
+
+/* ---- pieces ------------------------------------------------------------------------------------------------------- */
+
+static void start_monitor(runtime_t *rt, const local_run_t *run) {
+    monitor_args_t args = {.endpoint = "inproc://monitor", .progress = run->progress, .terminal = isatty(STDERR_FILENO) == 1,
+                           .summary = run->summary, .japanese = run->japanese};
+    rt->monitor = zactor_new(monitor_actor, &args);
+    run->client->monitor = "inproc://monitor";
+}
+
+static bool make_ipc_folder(runtime_t *rt) {
+    const char *base = getenv("XDG_RUNTIME_DIR");
+    if (!base || strlen(base) > 32 || access(base, W_OK) != 0) base = "/tmp";
+    snprintf(rt->folder, sizeof rt->folder, "%s/sdg-XXXXXX", base);
+    if (!mkdtemp(rt->folder)) { /* 0700: nobody else may connect */
+        log_error("run", "cannot make a folder for sockets in %s: %s", base, strerror(errno));
+        rt->folder[0] = '\0';
+        return false;
+    }
+    snprintf(rt->ipc, sizeof rt->ipc, "ipc://%s/scheduler", rt->folder);
+    return true;
+}
+
+static void remove_ipc_folder(runtime_t *rt) {
+    if (!rt->folder[0]) return;
+    unlink(rt->ipc + strlen("ipc://"));
+    rmdir(rt->folder);
+}
+
+/* Waits for the BOUND messages; false when the scheduler could not bind. */
+static bool scheduler_bound(zactor_t *scheduler, size_t endpoints, int *port) {
+    for (size_t i = 0; i < endpoints; i++) {
+        int got = -1;
+        char *text = zstr_recv(scheduler);
+        bool ok = text && sscanf(text, "BOUND %d", &got) == 1;
+        zstr_free(&text);
+        if (!ok) return false;
+        if (got > 0 && port) *port = got;
+    }
+    return true;
+}
+
+static bool start_scheduler(runtime_t *rt, const local_run_t *run) {
+    const char *endpoints[2] = {"inproc://scheduler", NULL};
+    size_t count = 1;
+    if (run->worker_processes) {
+        if (!make_ipc_folder(rt)) return false;
+        endpoints[count++] = rt->ipc;
+    }
+    scheduler_args_t args = {.endpoints = endpoints, .endpoint_count = count, .monitor = "inproc://monitor"};
+    rt->scheduler = zactor_new(scheduler_actor, &args);
+    run->client->endpoint = "inproc://scheduler";
+    return scheduler_bound(rt->scheduler, count, NULL);
+}
+
+static bool start_workers(runtime_t *rt, const local_run_t *run) {
+    if (run->worker_processes) {
+        rt->children = (children_t){.count = run->worker_processes, .endpoint = rt->ipc, .python_workers = run->python_workers,
+                                    .verbose = run->verbose};
+        return children_start(&rt->children) == 0;
+    }
+    for (unsigned i = 0; i < run->worker_threads && i < THREADS_MAX; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "thread-%u", i);
+        worker_args_t args = {.endpoint = "inproc://scheduler", .name = name, .accept_python = true, .python_hosts = run->python_workers};
+        rt->worker[rt->workers++] = zactor_new(worker_actor, &args);
+    }
+    return true;
+}
+
+static void stop_all(runtime_t *rt) {
+    zactor_destroy(&rt->client);
+    if (rt->children.count) children_stop(&rt->children);
+    for (unsigned i = 0; i < rt->workers; i++) {
+        zactor_destroy(&rt->worker[i]);
+    }
+    zactor_destroy(&rt->scheduler);
+    zactor_destroy(&rt->monitor);
+    remove_ipc_folder(rt);
+    if (rt->signals >= 0) close(rt->signals);
+}
+
+/* ---- run and submit ------------------------------------------------------------------------------------------------ */
+
+static void interrupt_client(runtime_t *rt, unsigned times) {
+    for (; times > 0; times--) {
+        rt->interrupts++;
+        if (rt->interrupts == 1) log_info("run", "stopping: rows in progress are finished (again: stop at once)");
+        zstr_send(rt->client, rt->interrupts == 1 ? "STOP" : "ABORT");
+    }
+}
+
+static void wait_for_client(runtime_t *rt) {
+    for (;;) {
+        zmq_pollitem_t items[2] = {{.socket = zsock_resolve(rt->client), .events = ZMQ_POLLIN}, {.fd = rt->signals, .events = ZMQ_POLLIN}};
+        bool child = false;
+        if (zmq_poll(items, 2, -1) < 0 && errno != EINTR) return;
+        if (items[0].revents && (rt->exit_code = end_code(rt->client)) >= 0) return;
+        if (items[1].revents) interrupt_client(rt, take_signals(rt->signals, &child));
+        if (child && !children_reap(&rt->children, false)) {
+            log_error("run", "worker processes die again and again: giving up (finished rows are kept)");
+            zstr_send(rt->client, "ABORT");
+        }
+    }
+}
+
+int runtime_run(local_run_t *run) {
+    runtime_t rt = {.signals = open_signals(), .exit_code = EXIT_RUNTIME};
+    bool ok = true;
+    start_monitor(&rt, run);
+    if (run->own_scheduler) ok = start_scheduler(&rt, run) && start_workers(&rt, run);
+    if (ok) {
+        rt.client = zactor_new(client_actor, run->client);
+        wait_for_client(&rt);
+    } else {
+        reader_close(&run->client->reader);
+        writer_close(&run->client->writer);
+    }
+    stop_all(&rt);
+    return rt.exit_code;
+}
+
+/* ---- serve and worker ---------------------------------------------------------------------------------------------- */
+
+static bool write_port_file(const char *path, int port) {
+    FILE *f = fopen(path, "w");
+    if (!f) {
+        log_error("serve", "cannot write %s: %s", path, strerror(errno));
+        return false;
+    }
+    fprintf(f, "%d\n", port);
+    return fclose(f) == 0;
+}
+
+int runtime_serve(const char *endpoint, const char *port_file) {
+    runtime_t rt = {.signals = open_signals()};
+    int port = 0;
+    scheduler_args_t args = {.endpoints = &endpoint, .endpoint_count = 1, .log_peers = true};
+    rt.scheduler = zactor_new(scheduler_actor, &args);
+    bool ok = scheduler_bound(rt.scheduler, 1, &port) && (!port_file || write_port_file(port_file, port));
+    if (ok) {
+        struct pollfd item = {.fd = rt.signals, .events = POLLIN};
+        bool child;
+        log_info("serve", "scheduler at %s%s%d: start workers with `sdg worker --connect`, jobs with `sdg submit --connect`", endpoint,
+                 port ? " port " : "", port);
+        while (poll(&item, 1, -1) < 0 || take_signals(rt.signals, &child) == 0) {
+        }
+        log_info("serve", "stopping");
+    }
+    stop_all(&rt);
+    return ok ? EXIT_ALL_FINE : EXIT_RUNTIME;
+}
+
+int runtime_worker(const worker_args_t *args, unsigned drain_ms) {
+    runtime_t rt = {.signals = open_signals(), .exit_code = -1};
+    zactor_t *worker = zactor_new(worker_actor, (void *)args);
+    while (rt.exit_code < 0) {
+        zmq_pollitem_t items[2] = {{.socket = zsock_resolve(worker), .events = ZMQ_POLLIN}, {.fd = rt.signals, .events = ZMQ_POLLIN}};
+        bool child = false;
+        if (zmq_poll(items, 2, -1) < 0 && errno != EINTR) break;
+        if (items[0].revents) rt.exit_code = end_code(worker);
+        for (unsigned n = items[1].revents ? take_signals(rt.signals, &child) : 0; n > 0; n--) {
+            if (rt.interrupts++ == 0)
+                zstr_sendf(worker, "DRAIN %u", drain_ms);
+            else
+                rt.exit_code = EXIT_STOPPED;
+        }
+    }
+    zactor_destroy(&worker);
+    stop_all(&rt);
+    return rt.exit_code < 0 ? EXIT_RUNTIME : rt.exit_code;
+}

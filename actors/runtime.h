@@ -1,0 +1,36 @@
+/* runtime.h - starts the actors of one process and stops them in order; owns signals and worker processes.
+ *
+ * Main's thread runs no actor: it waits for signals (signalfd), for the actors' pipes and for its children. The first SIGINT or SIGTERM
+ * asks the client (or the worker) to drain, the second ends at once.
+ */
+#ifndef SDG_ACTORS_RUNTIME_H
+#define SDG_ACTORS_RUNTIME_H
+
+#include <czmq.h>
+#include <stdbool.h>
+
+#include "actors/client.h"
+#include "actors/monitor.h"
+#include "actors/scheduler.h"
+#include "actors/worker.h"
+
+/* Once per process, before any thread: signals blocked, czmq told to leave them alone, descriptor limit raised. */
+void runtime_init(void);
+
+typedef struct local_run {
+    client_args_t *client;
+    bool own_scheduler;       /* false: submit, the scheduler is elsewhere */
+    bool progress, summary, japanese;
+    unsigned worker_threads;  /* own_scheduler only */
+    unsigned worker_processes;
+    unsigned python_workers;
+    bool verbose;
+} local_run_t;
+/* Runs to the end; returns the exit code. */
+int runtime_run(local_run_t *run);
+
+/* `sdg serve`: scheduler until a signal. `sdg worker`: one worker until a signal or until it gives up. */
+int runtime_serve(const char *endpoint, const char *port_file);
+int runtime_worker(const worker_args_t *args, unsigned drain_ms);
+
+#endif
