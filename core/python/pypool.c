@@ -771,20 +771,26 @@ static void finish_start(pypool_t *p, py_host_t *h, const char *how)
         start_failed(p, env, reason);
 }
 
+/* Reads until the end of the socket, or until nothing comes (a process it started may still hold the other end). */
+static void read_rest(py_host_t *h)
+{
+    size_t before;
+    do
+        before = h->in.len;
+    while (pyhost_read(h) && h->in.len != before);
+}
+
 /* The process is gone. What it still said counts first. */
 static void on_exit_of_host(pypool_t *p, py_host_t *h)
 {
     char how[128], reason[ERR_TEXT_MAX];
     if (!pyhost_reap(h, how, sizeof how))
         return;
-    for (size_t before = SIZE_MAX; is_alive(h) && before != h->in.len + h->in_at;) {
-        before = h->in.len + h->in_at;
-        if (!pyhost_read(h))
-            before = h->in.len + h->in_at;
-    }
-    if (is_alive(h))
-        take_frames(p, h);
     take_log_lines(p, h, true);
+    if (is_alive(h)) {
+        read_rest(h);
+        take_frames(p, h);
+    }
     snprintf(reason, sizeof reason, "the Python process %s during this call", how);
     requeue_rest(p, h);
     fail_running(p, h, reason);

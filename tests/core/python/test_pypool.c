@@ -184,6 +184,14 @@ static char *new_folder(void)
     return name;
 }
 
+static void remove_folder(char *take)
+{
+    char *command = xasprintf("rm -rf '%s'", take);
+    cr_assert_eq(system(command), 0);
+    free(command);
+    free(take);
+}
+
 Test(pypool, runs_a_function)
 {
     run_done("def main(ctx, x):\n    return {'R': x.upper()}\n", "[\"R\"]", (inputs_t){.kwargs = "{\"x\":\"tea\"}"}, "{\"R\":\"TEA\"}", "null");
@@ -222,12 +230,9 @@ Test(pypool, v1_takes_positional_arguments_and_code_from_a_file)
     submit(&b, kind, 3, (inputs_t){.args = "[null]"});
     expect_done(&b, 3, "{\"Only\":\"NoneType\"}", NULL);
     pypool_destroy(&b.pool);
-    unlink(path);
-    unlink(other);
-    rmdir(folder);
     free(path);
     free(other);
-    free(folder);
+    remove_folder(folder);
 }
 
 Test(pypool, v2_binds_by_position_by_name_from_the_context_and_by_default)
@@ -818,13 +823,10 @@ Test(pypool, a_virtual_environment_is_created_for_requirements_and_used_afterwar
         expect_done(&b, 1, "{\"R\":[5,true]}", NULL);
         pypool_destroy(&b.pool);
     }
-    char *clean = xasprintf("rm -rf %s", folder);
-    cr_assert_eq(system(clean), 0);
-    free(clean);
     free(wheel);
     free(command);
     free(venv);
-    free(folder);
+    remove_folder(folder);
 }
 
 /* ---- nobody is left behind ---- */
