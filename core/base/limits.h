@@ -11,6 +11,7 @@
 #define YAML_NODES_MAX 200000                   /* after alias expansion: a "billion laughs" file is refused */
 #define YAML_DEPTH_MAX 200
 #define DIAG_MAX 200                            /* problems shown of one file; the rest is counted */
+#define DIAG_MESSAGE_BYTES_MAX 2048             /* one problem's sentence; longer ones are cut */
 #define TEMPLATE_DEPTH_MAX 16                   /* templates inside templates */
 #define TEMPLATE_RENDERS_MAX 10000              /* templates rendered for one text: they may multiply without writing a byte */
 
@@ -39,6 +40,9 @@
 /* LLM */
 #define LLM_ANSWER_BYTES_MAX ((size_t)16 << 20) /* body of a response; longer is an error of that call */
 #define LLM_ERROR_TEXT_MAX 400          /* of a server's reason that is shown */
+#define LLM_TIMEOUT_S_MAX 4000000       /* timeout_sec in a file: 46 days, fits 32 bits in milliseconds */
+#define RETRY_ATTEMPTS_MAX 1000000      /* max_attempts in a file: beyond it is a typing error */
+#define RETRY_FACTOR_MAX 1000           /* backoff factor in a file, likewise */
 #define LLM_RETRY_AFTER_MAX_S 120       /* a longer Retry-After means: do not retry now (official SDK) */
 #define LLM_EMPTY_RETRIES 2             /* an empty answer is asked again twice: 3 requests in all */
 #define HTTP_CONNS_PER_MULTI 192        /* transfers per curl multi handle: 128-256 measured best */

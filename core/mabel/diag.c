@@ -1,9 +1,9 @@
 /* diag.c - collecting the problems of a file and showing them.
  *
- * Problems arrive in whatever order the loader meets them and are shown in file order, each with its source line and a
- * caret. Columns are counted in characters, as libyaml does; the caret is placed in terminal cells, where East Asian wide
- * characters take two. When the table is full an error takes the place of something less serious: what made a file fail
- * is never among what is left out.
+ * Problems arrive in whatever order the loader meets them and are shown in file order, each with its source
+ * line and a caret. Columns are counted in characters, as libyaml does; the caret is placed in terminal
+ * cells, where East Asian wide characters take two. When the table is full an error takes the place of
+ * something less serious: what made a file fail is never among what is left out.
  */
 #include "core/mabel/diag.h"
 
@@ -17,10 +17,9 @@
 #include <string.h>
 
 enum {
-    LINE_CELLS_MAX = 120, /* of a shown source line */
+    LINE_CELLS_MAX = 120,   /* of a shown source line */
     LINE_BEFORE_CARET = 80, /* cells kept before the caret of a longer line */
-    WORD_MAX = 63,        /* longer words have no "did you mean" */
-    MESSAGE_MAX = 2048,   /* bytes of one message */
+    WORD_MAX = 63,          /* longer words have no "did you mean" */
 };
 
 /* ---- paths */
@@ -75,17 +74,18 @@ static diag_t *item_slot(diags_t *d, diag_level_t level) {
 
 static char *path_text(const ypath_t *path) {
     buf_t b;
-    buf_init(&b, MESSAGE_MAX);
+    buf_init(&b, DIAG_MESSAGE_BYTES_MAX);
     ypath_write(&b, path);
     return buf_take(&b, NULL);
 }
 
-void diag_add(diags_t *d, diag_level_t level, uint32_t line, uint32_t col, const ypath_t *path, const char *fmt, ...) {
+void diag_add(diags_t *d, diag_level_t level, uint32_t line, uint32_t col, const ypath_t *path,
+              const char *fmt, ...) {
     if (level == DIAG_ERROR) d->errors++;
     if (level == DIAG_WARNING) d->warnings++;
     diag_t *item = item_slot(d, level);
     if (!item) return;
-    char message[MESSAGE_MAX];
+    char message[DIAG_MESSAGE_BYTES_MAX];
     va_list args;
     va_start(args, fmt);
     vsnprintf(message, sizeof message, fmt, args);
@@ -102,9 +102,10 @@ static const char *level_name(diag_level_t level) {
 
 /* Terminal cells of a character: 2 for the East Asian wide ranges, else 1. */
 static size_t cells_of(uint32_t c) {
-    bool wide = (c >= 0x1100 && c <= 0x115F) || (c >= 0x2E80 && c <= 0xA4CF) || (c >= 0xAC00 && c <= 0xD7A3) ||
-                (c >= 0xF900 && c <= 0xFAFF) || (c >= 0xFE30 && c <= 0xFE6F) || (c >= 0xFF00 && c <= 0xFF60) ||
-                (c >= 0xFFE0 && c <= 0xFFE6) || (c >= 0x1F300 && c <= 0x1FAFF) || (c >= 0x20000 && c <= 0x3FFFD);
+    bool wide =
+        (c >= 0x1100 && c <= 0x115F) || (c >= 0x2E80 && c <= 0xA4CF) || (c >= 0xAC00 && c <= 0xD7A3) ||
+        (c >= 0xF900 && c <= 0xFAFF) || (c >= 0xFE30 && c <= 0xFE6F) || (c >= 0xFF00 && c <= 0xFF60) ||
+        (c >= 0xFFE0 && c <= 0xFFE6) || (c >= 0x1F300 && c <= 0x1FAFF) || (c >= 0x20000 && c <= 0x3FFFD);
     return wide ? 2 : 1;
 }
 
@@ -183,7 +184,8 @@ static void write_caret(const diags_t *d, const diag_t *item, buf_t *out) {
     slice_t line;
     if (item->col == 0 || !source_line(d, item->line, &line)) return;
     size_t indent = 0;
-    while (indent < line.len && indent + 1 < item->col && (line.bytes[indent] == ' ' || line.bytes[indent] == '\t'))
+    while (indent < line.len && indent + 1 < item->col &&
+           (line.bytes[indent] == ' ' || line.bytes[indent] == '\t'))
         indent++;
     line.bytes += indent;
     line.len -= indent;
@@ -234,9 +236,12 @@ static size_t least_of(size_t a, size_t b, size_t c) {
     return least < c ? least : c;
 }
 
-static bool same_letter(char a, char b) { return tolower((unsigned char)a) == tolower((unsigned char)b); }
+static bool same_letter(char a, char b) {
+    return tolower((unsigned char)a) == tolower((unsigned char)b);
+}
 
-/* Edits (insert, drop, replace, swap of neighbours) between two words of at most WORD_MAX bytes; case does not count. */
+/* Edits (insert, drop, replace, swap of neighbours) between two words of at most WORD_MAX bytes; case does
+ * not count. */
 static size_t edit_distance(const char *a, size_t n, const char *b, size_t m) {
     size_t rows[3][WORD_MAX + 1];
     size_t *before = rows[0], *above = rows[1], *row = rows[2];
@@ -247,7 +252,8 @@ static size_t edit_distance(const char *a, size_t n, const char *b, size_t m) {
         for (size_t j = 1; j <= m; j++) {
             size_t replaced = above[j - 1] + (same_letter(a[i - 1], b[j - 1]) ? 0 : 1);
             row[j] = least_of(above[j] + 1, row[j - 1] + 1, replaced);
-            bool swapped = i > 1 && j > 1 && same_letter(a[i - 1], b[j - 2]) && same_letter(a[i - 2], b[j - 1]);
+            bool swapped =
+                i > 1 && j > 1 && same_letter(a[i - 1], b[j - 2]) && same_letter(a[i - 2], b[j - 1]);
             if (swapped && before[j - 2] + 1 < row[j]) row[j] = before[j - 2] + 1;
         }
         size_t *free_row = before;

@@ -1,7 +1,9 @@
-/* pipeline.c - loading a pipeline: the order of the sections, the file's head, and what is left when it is done.
+/* pipeline.c - loading a pipeline: the order of the sections, the file's head, and what is left when it is
+ * done.
  *
- * Every section is read even after errors in others, so that all problems of a file are reported together; whether there is a pipeline is
- * decided at the end. The YAML document does not outlive loading: what is compiled owns what it needs.
+ * Every section is read even after errors in others, so that all problems of a file are reported together;
+ * whether there is a pipeline is decided at the end. The YAML document does not outlive loading: what is
+ * compiled owns what it needs.
  */
 #include "core/mabel/pipeline_load.h"
 
@@ -13,15 +15,17 @@
 #include <unistd.h>
 
 static const key_rule_t TOP_RULES[] = {
-    {"mabel", WANT_MAP, false},     {"runtime", WANT_MAP, false},      {"budgets", WANT_MAP, false},   {"models", WANT_LIST, false},
-    {"globals", WANT_MAP, false},   {"functions", WANT_MAP, false},    {"templates", WANT_LIST, false}, {"files", WANT_LIST, false},
-    {"images", WANT_LIST, false},   {"blocks", WANT_LIST, false},      {"connections", WANT_LIST, false}, {"optimization", WANT_ANY, false},
+    {"mabel", WANT_MAP, false},       {"runtime", WANT_MAP, false},      {"budgets", WANT_MAP, false},
+    {"models", WANT_LIST, false},     {"globals", WANT_MAP, false},      {"functions", WANT_MAP, false},
+    {"templates", WANT_LIST, false},  {"files", WANT_LIST, false},       {"images", WANT_LIST, false},
+    {"blocks", WANT_LIST, false},     {"connections", WANT_LIST, false}, {"optimization", WANT_ANY, false},
     {"description", WANT_ANY, false}, {"comment", WANT_ANY, false},
 };
 static const keyset_t TOP_KEYS = KEYSET("a pipeline", TOP_RULES, NULL);
 
-static const key_rule_t MABEL_RULES[] = {{"version", WANT_TEXT, false}, {"dialect", WANT_TEXT, false}, {"id", WANT_TEXT, false},
-                                         {"name", WANT_TEXT, false},    {"description", WANT_ANY, false}, {"author", WANT_ANY, false}};
+static const key_rule_t MABEL_RULES[] = {{"version", WANT_TEXT, false},    {"dialect", WANT_TEXT, false},
+                                         {"id", WANT_TEXT, false},         {"name", WANT_TEXT, false},
+                                         {"description", WANT_ANY, false}, {"author", WANT_ANY, false}};
 static const keyset_t MABEL_KEYS = KEYSET("mabel", MABEL_RULES, NULL);
 
 static const key_rule_t GLOBALS_RULES[] = {{"const", WANT_MAP, false}, {"vars", WANT_MAP, false}};
@@ -35,10 +39,13 @@ static const keyset_t FUNCTIONS_KEYS = KEYSET("functions", FUNCTIONS_RULES, NULL
 static int major_of(load_t *l, const ynode_t *n, const ypath_t *path) {
     str_t *version = field_text(n, "version");
     int major = 1;
-    if (version && strcmp(version->data, "2") == 0) major = 2;
-    else if (version && strncmp(version->data, "2.", 2) == 0) major = 2;
+    if (version && strcmp(version->data, "2") == 0)
+        major = 2;
+    else if (version && strncmp(version->data, "2.", 2) == 0)
+        major = 2;
     else if (version && strcmp(version->data, "1") != 0 && strncmp(version->data, "1.", 2) != 0)
-        complain(l, DIAG_ERROR, field(n, "version"), YPATH_KEY(path, "version"), "unknown version '%s', expected 1.0, 2.0 or 2.1", version->data);
+        complain(l, DIAG_ERROR, field(n, "version"), YPATH_KEY(path, "version"),
+                 "unknown version '%s', expected 1.0, 2.0 or 2.1", version->data);
     str_free(version);
     return major;
 }
@@ -57,7 +64,9 @@ static void head_load(load_t *l) {
     if (!p->name) p->name = str_new("", 0);
 }
 
-static value_t object_of(const ynode_t *n) { return n && n->kind == YNODE_MAP ? yaml_value(n) : value_object(0); }
+static value_t object_of(const ynode_t *n) {
+    return n && n->kind == YNODE_MAP ? yaml_value(n) : value_object(0);
+}
 
 static void globals_load(load_t *l) {
     pipeline_t *p = l->p;
@@ -71,12 +80,16 @@ static void globals_load(load_t *l) {
         str_t *name = object_key_peek(p->consts, i);
         object_get_str_peek(p->vars, name, &found);
         if (found)
-            complain(l, DIAG_WARNING, field(n, "const"), YPATH_KEY(path, "const"), "'%s' is both in const and in vars", name->data);
+            complain(l, DIAG_WARNING, field(n, "const"), YPATH_KEY(path, "const"),
+                     "'%s' is both in const and in vars", name->data);
     }
 }
 
 static void budgets_load(load_t *l) {
-    budget_t base = {.loop_iters_max = 10000, .loop_exceed = EXCEED_ERROR, .recursion_depth_max = 256, .recursion_exceed = EXCEED_ERROR};
+    budget_t base = {.loop_iters_max = 10000,
+                     .loop_exceed = EXCEED_ERROR,
+                     .recursion_depth_max = 256,
+                     .recursion_exceed = EXCEED_ERROR};
     l->p->budget = budget_read(l, field(l->root, "budgets"), YPATH_KEY(NULL, "budgets"), base);
 }
 
@@ -86,7 +99,8 @@ static void blocks_section_load(load_t *l) {
     const ynode_t *blocks = field(l->root, "blocks");
     const ypath_t *path = YPATH_KEY(NULL, "blocks");
     if (!blocks) complain(l, DIAG_ERROR, l->root, NULL, "a pipeline needs 'blocks': a list");
-    if (blocks && blocks->kind == YNODE_LIST && blocks->count == 0) complain(l, DIAG_ERROR, blocks, path, "no blocks: nothing to run");
+    if (blocks && blocks->kind == YNODE_LIST && blocks->count == 0)
+        complain(l, DIAG_ERROR, blocks, path, "no blocks: nothing to run");
     blocks_load(l, blocks && blocks->kind == YNODE_LIST ? blocks : NULL);
 }
 
@@ -99,7 +113,8 @@ static void missing_env_warn(load_t *l) {
         for (size_t k = 0; k < l->judged_count && !judged; k++)
             judged = l->judged[k] == nodes[i];
         if (!judged)
-            complain(l, DIAG_WARNING, nodes[i], NULL, "the environment variable '%s' is not set: replaced by nothing", nodes[i]->missing_env);
+            complain(l, DIAG_WARNING, nodes[i], NULL,
+                     "the environment variable '%s' is not set: replaced by nothing", nodes[i]->missing_env);
     }
 }
 
@@ -110,7 +125,8 @@ static void sections_load(load_t *l) {
     budgets_load(l);
     models_load(l, field(l->root, "models"));
     globals_load(l);
-    if (functions && functions->kind == YNODE_MAP) keys_check(l, functions, YPATH_KEY(NULL, "functions"), &FUNCTIONS_KEYS);
+    if (functions && functions->kind == YNODE_MAP)
+        keys_check(l, functions, YPATH_KEY(NULL, "functions"), &FUNCTIONS_KEYS);
     python_runtime_load(l);
     assets_load(l);
     blocks_section_load(l);
@@ -186,5 +202,9 @@ static const named_text_t *find_text(const named_text_t *texts, size_t count, st
     return NULL;
 }
 
-const named_text_t *pipeline_template(const pipeline_t *p, str_t *name) { return find_text(p->templates, p->template_count, name); }
-const named_text_t *pipeline_file(const pipeline_t *p, str_t *name) { return find_text(p->files, p->file_count, name); }
+const named_text_t *pipeline_template(const pipeline_t *p, str_t *name) {
+    return find_text(p->templates, p->template_count, name);
+}
+const named_text_t *pipeline_file(const pipeline_t *p, str_t *name) {
+    return find_text(p->files, p->file_count, name);
+}

@@ -5,20 +5,23 @@
 #include <string.h>
 
 static const key_rule_t AI_RULES[] = {
-    {"model", WANT_TEXT, true},  {"system_prompt", WANT_TEXT, false}, {"prompts", WANT_TEXTS, false}, {"params", WANT_MAP, false},
-    {"attachments", WANT_LIST, false}, {"mode", WANT_TEXT, false},    {"outputs", WANT_LIST, false},  {"save_to", WANT_MAP, false},
+    {"model", WANT_TEXT, true},    {"system_prompt", WANT_TEXT, false}, {"prompts", WANT_TEXTS, false},
+    {"params", WANT_MAP, false},   {"attachments", WANT_LIST, false},   {"mode", WANT_TEXT, false},
+    {"outputs", WANT_LIST, false}, {"save_to", WANT_MAP, false},
 };
 static const keyset_t AI_KEYS = KEYSET("an ai block", AI_RULES, &BLOCK_KEYS);
 
 static const key_rule_t OUTPUT_RULES[] = {
-    {"name", WANT_TEXT, true},  {"select", WANT_TEXT, false},    {"tag", WANT_TEXT, false},       {"regex", WANT_TEXT, false},
-    {"path", WANT_TEXT, false}, {"join_with", WANT_TEXT, false}, {"type_hint", WANT_TEXT, false}, {"description", WANT_ANY, false},
-    {"comment", WANT_ANY, false},
+    {"name", WANT_TEXT, true},       {"select", WANT_TEXT, false},     {"tag", WANT_TEXT, false},
+    {"regex", WANT_TEXT, false},     {"path", WANT_TEXT, false},       {"join_with", WANT_TEXT, false},
+    {"type_hint", WANT_TEXT, false}, {"description", WANT_ANY, false}, {"comment", WANT_ANY, false},
 };
 static const keyset_t OUTPUT_KEYS = KEYSET("an output", OUTPUT_RULES, NULL);
 
-static const key_rule_t ATTACHMENT_RULES[] = {
-    {"name", WANT_TEXT, false}, {"mime", WANT_TEXT, false}, {"content", WANT_TEXT, true}, {"description", WANT_ANY, false}};
+static const key_rule_t ATTACHMENT_RULES[] = {{"name", WANT_TEXT, false},
+                                              {"mime", WANT_TEXT, false},
+                                              {"content", WANT_TEXT, true},
+                                              {"description", WANT_ANY, false}};
 static const keyset_t ATTACHMENT_KEYS = KEYSET("an attachment", ATTACHMENT_RULES, NULL);
 
 static const key_rule_t SAVE_RULES[] = {{"vars", WANT_MAP, false}};
@@ -38,8 +41,8 @@ static void model_find(load_t *l, const ynode_t *n, const ypath_t *path, ai_bloc
         const char **names = xcalloc(i + 1, sizeof *names);
         for (uint32_t k = 0; k < i; k++)
             names[k] = p->models[k].name->data;
-        complain(l, DIAG_ERROR, field(n, "model"), YPATH_KEY(path, "model"), "no model is called '%s'%s", name->data,
-                 meant(name->data, names, i).text);
+        complain(l, DIAG_ERROR, field(n, "model"), YPATH_KEY(path, "model"), "no model is called '%s'%s",
+                 name->data, meant(name->data, names, i).text);
         free(names);
     }
     str_free(name);
@@ -54,7 +57,8 @@ static void prompts_read(load_t *l, const ynode_t *n, const ypath_t *path, ai_bl
         ai->prompts[i] = template_compile(texts[i]->data, texts[i]->len);
     texts_free(texts, ai->prompt_count);
     if (field(n, "prompts")) return;
-    complain(l, ai->system ? DIAG_WARNING : DIAG_ERROR, n, path, "an ai block needs 'prompts': a list of text");
+    complain(l, ai->system ? DIAG_WARNING : DIAG_ERROR, n, path,
+             "an ai block needs 'prompts': a list of text");
 }
 
 static void attachments_read(load_t *l, const ynode_t *n, const ypath_t *path, ai_block_t *ai) {
@@ -62,7 +66,8 @@ static void attachments_read(load_t *l, const ynode_t *n, const ypath_t *path, a
     size_t count = list_length(list);
     ai->attachments = xcalloc(count + 1, sizeof *ai->attachments);
     for (size_t i = 0; i < count; i++) {
-        if (!keys_check(l, list->items[i], YPATH_AT(YPATH_KEY(path, "attachments"), i), &ATTACHMENT_KEYS)) continue;
+        if (!keys_check(l, list->items[i], YPATH_AT(YPATH_KEY(path, "attachments"), i), &ATTACHMENT_KEYS))
+            continue;
         attachment_t *a = &ai->attachments[ai->attachment_count++];
         a->name = field_template(list->items[i], "name");
         a->content = field_template(list->items[i], "content");
@@ -96,7 +101,8 @@ static void params_read(load_t *l, const ynode_t *n, const ypath_t *path, ai_blo
     static const char *const modes[] = {"text", "json"};
     call_options_t options;
     call_options_read(l, field(n, "params"), YPATH_KEY(path, "params"), &options);
-    value_t of_model = ai->model < l->p->model_count ? value_ref(l->p->models[ai->model].params) : value_object(0);
+    value_t of_model =
+        ai->model < l->p->model_count ? value_ref(l->p->models[ai->model].params) : value_object(0);
     ai->params = params_merged(of_model, options.params);
     value_free(of_model);
     if (field_choice(l, n, path, "mode", modes, 2, 0) == 1) json_mode_set(&ai->params, options.params);
@@ -164,8 +170,8 @@ static void outputs_check_names(load_t *l, const ynode_t *list, const ypath_t *p
         bool found;
         object_get_str_peek(seen, ai->outputs[i].name, &found);
         if (found)
-            complain(l, DIAG_WARNING, list->items[i], YPATH_AT(path, i), "a second output called '%s': the later one counts",
-                     ai->outputs[i].name->data);
+            complain(l, DIAG_WARNING, list->items[i], YPATH_AT(path, i),
+                     "a second output called '%s': the later one counts", ai->outputs[i].name->data);
         object_set(&seen, ai->outputs[i].name, value_null());
     }
     value_free(seen);
@@ -193,12 +199,14 @@ static bool has_output(const ai_block_t *ai, str_t *name) {
     return false;
 }
 
-static void save_check(load_t *l, const ynode_t *at, const ypath_t *path, const ai_block_t *ai, str_t *output) {
+static void save_check(load_t *l, const ynode_t *at, const ypath_t *path, const ai_block_t *ai,
+                       str_t *output) {
     if (has_output(ai, output)) return;
     const char **names = xcalloc(ai->output_count, sizeof *names);
     for (size_t i = 0; i < ai->output_count; i++)
         names[i] = ai->outputs[i].name->data;
-    complain(l, DIAG_ERROR, at, path, "this block has no output '%s'%s", output->data, meant(output->data, names, ai->output_count).text);
+    complain(l, DIAG_ERROR, at, path, "this block has no output '%s'%s", output->data,
+             meant(output->data, names, ai->output_count).text);
     free(names);
 }
 
@@ -213,7 +221,8 @@ static void save_read(load_t *l, const ynode_t *n, const ypath_t *path, ai_block
         const ypath_t *here = YPATH_KEY(YPATH_KEY(at, "vars"), yaml_key(vars, i));
         str_t *output = scalar_text(vars->items[i]);
         if (!output) {
-            complain(l, DIAG_ERROR, vars->items[i], here, "expected the name of an output, found %s", yaml_kind_name(vars->items[i]));
+            complain(l, DIAG_ERROR, vars->items[i], here, "expected the name of an output, found %s",
+                     yaml_kind_name(vars->items[i]));
             continue;
         }
         save_check(l, vars->items[i], here, ai, output);

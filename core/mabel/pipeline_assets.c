@@ -1,7 +1,8 @@
 /* pipeline_assets.c - templates, files and images: named things that placeholders may mention.
  *
- * Templates may mention templates. That is checked here for circles and for more than TEMPLATE_DEPTH_MAX levels, so that rendering a row
- * cannot fail because of it. A name that globals define is not a mention: placeholders look there first.
+ * Templates may mention templates. That is checked here for circles and for more than TEMPLATE_DEPTH_MAX
+ * levels, so that rendering a row cannot fail because of it. A name that globals define is not a mention:
+ * placeholders look there first.
  */
 #include "core/mabel/pipeline_load.h"
 
@@ -10,13 +11,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const key_rule_t TEMPLATE_RULES[] = {
-    {"name", WANT_TEXT, true}, {"text", WANT_TEXT, true}, {"description", WANT_ANY, false}, {"comment", WANT_ANY, false}};
+static const key_rule_t TEMPLATE_RULES[] = {{"name", WANT_TEXT, true},
+                                            {"text", WANT_TEXT, true},
+                                            {"description", WANT_ANY, false},
+                                            {"comment", WANT_ANY, false}};
 static const keyset_t TEMPLATE_KEYS = KEYSET("a template", TEMPLATE_RULES, NULL);
 
-static const key_rule_t FILE_RULES[] = {{"name", WANT_TEXT, true},         {"mime", WANT_TEXT, false},
-                                        {"content", WANT_TEXT, true},      {"encoding", WANT_TEXT, false},
-                                        {"description", WANT_ANY, false},  {"comment", WANT_ANY, false}};
+static const key_rule_t FILE_RULES[] = {{"name", WANT_TEXT, true},        {"mime", WANT_TEXT, false},
+                                        {"content", WANT_TEXT, true},     {"encoding", WANT_TEXT, false},
+                                        {"description", WANT_ANY, false}, {"comment", WANT_ANY, false}};
 static const keyset_t FILE_KEYS = KEYSET("a file", FILE_RULES, NULL);
 
 static const key_rule_t IMAGE_RULES[] = {{"name", WANT_TEXT, true},        {"path", WANT_TEXT, false},
@@ -26,19 +29,21 @@ static const key_rule_t IMAGE_RULES[] = {{"name", WANT_TEXT, true},        {"pat
 static const keyset_t IMAGE_KEYS = KEYSET("an image", IMAGE_RULES, NULL);
 
 /* Remembers a name; a second thing of that name is an error. */
-static void check_name(load_t *l, value_t *names, const ynode_t *n, const ypath_t *path, str_t *name, size_t index) {
+static void check_name(load_t *l, value_t *names, const ynode_t *n, const ypath_t *path, str_t *name,
+                       size_t index) {
     bool found;
     object_get_str_peek(*names, name, &found);
     if (found)
-        complain(l, DIAG_ERROR, field(n, "name"), YPATH_KEY(path, "name"), "'%s' is defined twice", name->data);
+        complain(l, DIAG_ERROR, field(n, "name"), YPATH_KEY(path, "name"), "'%s' is defined twice",
+                 name->data);
     else
         object_set(names, name, value_int((int64_t)index));
 }
 
 /* ---- templates and files */
 
-static size_t named_texts_load(load_t *l, const char *section, const keyset_t *keys, const char *text_key, named_text_t **out,
-                               value_t *names) {
+static size_t named_texts_load(load_t *l, const char *section, const keyset_t *keys, const char *text_key,
+                               named_text_t **out, value_t *names) {
     const ynode_t *list = field(l->root, section);
     const ypath_t *path = YPATH_KEY(NULL, section);
     size_t count = list_length(list), used = 0;
@@ -63,15 +68,15 @@ static size_t named_texts_load(load_t *l, const char *section, const keyset_t *k
 
 typedef struct nesting {
     load_t *l;
-    value_t names;    /* object: template name -> index */
-    uint8_t *height;  /* levels below and with it; 0: not known yet */
-    bool *open;       /* on the way from the first template to here */
+    value_t names;   /* object: template name -> index */
+    uint8_t *height; /* levels below and with it; 0: not known yet */
+    bool *open;      /* on the way from the first template to here */
     bool failed;
 } nesting_t;
 
 typedef struct mention {
     nesting_t *nesting;
-    size_t height;    /* of the highest template mentioned */
+    size_t height; /* of the highest template mentioned */
     size_t depth;
 } mention_t;
 
@@ -97,7 +102,8 @@ static size_t template_height(nesting_t *s, size_t index, size_t depth) {
     const ynode_t *at = field(s->l->root, "templates")->items[index];
     if (s->height[index]) return s->height[index];
     if (s->open[index]) {
-        complain(s->l, DIAG_ERROR, at, path, "the template '%s' mentions itself, directly or through others", t->name->data);
+        complain(s->l, DIAG_ERROR, at, path, "the template '%s' mentions itself, directly or through others",
+                 t->name->data);
         s->failed = true;
     } else if (depth > TEMPLATE_DEPTH_MAX) {
         complain(s->l, DIAG_ERROR, at, path, "templates nest more than %d levels deep", TEMPLATE_DEPTH_MAX);
@@ -121,12 +127,14 @@ static void templates_load(load_t *l) {
         p->templates[i].tpl = template_compile(p->templates[i].text->data, p->templates[i].text->len);
     s.height = xcalloc(p->template_count + 1, sizeof *s.height);
     s.open = xcalloc(p->template_count + 1, sizeof *s.open);
-    bool whole = l->diags->errors == before; /* indexes of nodes and templates agree only when none was left out */
+    bool whole =
+        l->diags->errors == before; /* indexes of nodes and templates agree only when none was left out */
     for (size_t i = 0; whole && i < p->template_count && !s.failed; i++) {
         size_t height = template_height(&s, i, 1);
         if (height > TEMPLATE_DEPTH_MAX && !s.failed) {
-            complain(l, DIAG_ERROR, field(l->root, "templates")->items[i], YPATH_AT(YPATH_KEY(NULL, "templates"), i),
-                     "templates nest more than %d levels deep", TEMPLATE_DEPTH_MAX);
+            complain(l, DIAG_ERROR, field(l->root, "templates")->items[i],
+                     YPATH_AT(YPATH_KEY(NULL, "templates"), i), "templates nest more than %d levels deep",
+                     TEMPLATE_DEPTH_MAX);
             s.failed = true;
         }
     }
@@ -141,7 +149,8 @@ static void image_check(load_t *l, const ynode_t *n, const ypath_t *path, image_
     int sources = (image->path != NULL) + (image->url != NULL) + (image->base64 != NULL);
     if (sources == 0) complain(l, DIAG_ERROR, n, path, "an image needs one of 'path', 'url' and 'base64'");
     if (sources > 1) {
-        complain(l, DIAG_WARNING, n, path, "an image has one of 'path', 'url' and 'base64': %s is used", image->base64 ? "base64" : "url");
+        complain(l, DIAG_WARNING, n, path, "an image has one of 'path', 'url' and 'base64': %s is used",
+                 image->base64 ? "base64" : "url");
         str_free(image->path);
         image->path = NULL;
         if (image->base64) str_free(image->url);
@@ -151,7 +160,8 @@ static void image_check(load_t *l, const ynode_t *n, const ypath_t *path, image_
     char *file = pipeline_resolve(l->p, image->path->data);
     if (!file)
         complain(l, DIAG_WARNING, field(n, "path"), YPATH_KEY(path, "path"),
-                 "no file '%s', neither from the working directory nor from the folder of this file", image->path->data);
+                 "no file '%s', neither from the working directory nor from the folder of this file",
+                 image->path->data);
     free(file);
 }
 
@@ -166,8 +176,11 @@ static void images_load(load_t *l) {
         const ynode_t *n = list->items[i];
         if (!keys_check(l, n, YPATH_AT(path, i), &IMAGE_KEYS) || !field(n, "name")) continue;
         image_source_t *image = &p->images[p->image_count++];
-        *image = (image_source_t){.name = field_text(n, "name"), .path = field_text(n, "path"), .url = field_text(n, "url"),
-                                  .base64 = field_text(n, "base64"), .media_type = field_text(n, "media_type")};
+        *image = (image_source_t){.name = field_text(n, "name"),
+                                  .path = field_text(n, "path"),
+                                  .url = field_text(n, "url"),
+                                  .base64 = field_text(n, "base64"),
+                                  .media_type = field_text(n, "media_type")};
         if (!image->name) image->name = str_new("", 0);
         check_name(l, &names, n, YPATH_AT(path, i), image->name, i);
         image_check(l, n, YPATH_AT(path, i), image);

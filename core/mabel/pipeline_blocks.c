@@ -1,7 +1,8 @@
 /* pipeline_blocks.c - what all blocks have, end blocks, and the running order.
  *
- * Blocks are read in file order, so that messages come in that order, and sorted afterwards: ascending `exec`, equal numbers as written.
- * A broken block stays in the list (its errors are reported) so that connections to it are not called unknown.
+ * Blocks are read in file order, so that messages come in that order, and sorted afterwards: ascending
+ * `exec`, equal numbers as written. A broken block stays in the list (its errors are reported) so that
+ * connections to it are not called unknown.
  */
 #include "core/mabel/pipeline_load.h"
 #include "core/mabel/logic.h"
@@ -13,32 +14,40 @@
 #include <string.h>
 
 static const key_rule_t BLOCK_RULES[] = {
-    {"type", WANT_TEXT, false},    {"exec", WANT_ANY, false},    {"id", WANT_TEXT, false},     {"name", WANT_TEXT, false},
-    {"run_if", WANT_ANY, false},   {"on_error", WANT_TEXT, false}, {"retry", WANT_MAP, false}, {"budget", WANT_MAP, false},
-    {"description", WANT_ANY, false}, {"comment", WANT_ANY, false},
+    {"type", WANT_TEXT, false},   {"exec", WANT_ANY, false},   {"id", WANT_TEXT, false},
+    {"name", WANT_TEXT, false},   {"run_if", WANT_ANY, false}, {"on_error", WANT_TEXT, false},
+    {"retry", WANT_MAP, false},   {"budget", WANT_MAP, false}, {"description", WANT_ANY, false},
+    {"comment", WANT_ANY, false},
 };
 const keyset_t BLOCK_KEYS = KEYSET("a block", BLOCK_RULES, NULL);
 /* Keys of logic blocks are known to the reader of logic blocks. */
 static const keyset_t LOGIC_KEYS = {.what = "a logic block", .base = &BLOCK_KEYS, .open = true};
 
 static const key_rule_t END_RULES[] = {
-    {"final", WANT_LIST, false},         {"final_mode", WANT_TEXT, false}, {"include_vars", WANT_TEXTS, false},
-    {"reason", WANT_TEXT, false},        {"exit_code", WANT_TEXT, false},  {"outputs", WANT_ANY, false},
+    {"final", WANT_LIST, false},  {"final_mode", WANT_TEXT, false}, {"include_vars", WANT_TEXTS, false},
+    {"reason", WANT_TEXT, false}, {"exit_code", WANT_TEXT, false},  {"outputs", WANT_ANY, false},
 };
 static const keyset_t END_KEYS = KEYSET("an end block", END_RULES, &BLOCK_KEYS);
 
-static const key_rule_t FINAL_RULES[] = {{"name", WANT_TEXT, true}, {"value", WANT_ANY, false}, {"type_hint", WANT_TEXT, false},
-                                         {"description", WANT_ANY, false}, {"comment", WANT_ANY, false}};
+static const key_rule_t FINAL_RULES[] = {{"name", WANT_TEXT, true},
+                                         {"value", WANT_ANY, false},
+                                         {"type_hint", WANT_TEXT, false},
+                                         {"description", WANT_ANY, false},
+                                         {"comment", WANT_ANY, false}};
 static const keyset_t FINAL_KEYS = KEYSET("a final value", FINAL_RULES, NULL);
 
 static const key_rule_t LOOPS_RULES[] = {{"max_iters", WANT_NUMBER, false}, {"on_exceed", WANT_TEXT, false}};
 static const keyset_t LOOPS_KEYS = KEYSET("loops", LOOPS_RULES, NULL);
-static const key_rule_t RECURSION_RULES[] = {{"max_depth", WANT_NUMBER, false}, {"on_exceed", WANT_TEXT, false}};
+static const key_rule_t RECURSION_RULES[] = {{"max_depth", WANT_NUMBER, false},
+                                             {"on_exceed", WANT_TEXT, false}};
 static const keyset_t RECURSION_KEYS = KEYSET("recursion", RECURSION_RULES, NULL);
-static const key_rule_t AI_BUDGET_RULES[] = {{"max_calls", WANT_NUMBER, false}, {"max_tokens", WANT_NUMBER, false}};
+static const key_rule_t AI_BUDGET_RULES[] = {{"max_calls", WANT_NUMBER, false},
+                                             {"max_tokens", WANT_NUMBER, false}};
 static const keyset_t AI_BUDGET_KEYS = KEYSET("ai", AI_BUDGET_RULES, NULL);
-static const key_rule_t BUDGET_RULES[] = {
-    {"loops", WANT_MAP, false}, {"recursion", WANT_MAP, false}, {"wall_time_ms", WANT_NUMBER, false}, {"ai", WANT_MAP, false}};
+static const key_rule_t BUDGET_RULES[] = {{"loops", WANT_MAP, false},
+                                          {"recursion", WANT_MAP, false},
+                                          {"wall_time_ms", WANT_NUMBER, false},
+                                          {"ai", WANT_MAP, false}};
 static const keyset_t BUDGET_KEYS = KEYSET("a budget", BUDGET_RULES, NULL);
 
 /* ---- budgets */
@@ -49,7 +58,8 @@ static on_exceed_t exceed_read(load_t *l, const ynode_t *n, const ypath_t *path,
 }
 
 /* The sub-map `key`, checked; NULL when absent or no map. */
-static const ynode_t *budget_part(load_t *l, const ynode_t *n, const ypath_t *path, const char *key, const keyset_t *keys) {
+static const ynode_t *budget_part(load_t *l, const ynode_t *n, const ypath_t *path, const char *key,
+                                  const keyset_t *keys) {
     const ynode_t *part = field(n, key);
     if (!part || part->kind != YNODE_MAP) return NULL;
     return keys_check(l, part, YPATH_KEY(path, key), keys) ? part : NULL;
@@ -63,7 +73,8 @@ budget_t budget_read(load_t *l, const ynode_t *n, const ypath_t *path, budget_t 
     b.loop_exceed = exceed_read(l, part, at, b.loop_exceed);
     at = YPATH_KEY(path, "recursion");
     part = budget_part(l, n, path, "recursion", &RECURSION_KEYS);
-    b.recursion_depth_max = (uint32_t)field_count(l, part, at, "max_depth", 0, UINT32_MAX, b.recursion_depth_max);
+    b.recursion_depth_max =
+        (uint32_t)field_count(l, part, at, "max_depth", 0, UINT32_MAX, b.recursion_depth_max);
     b.recursion_exceed = exceed_read(l, part, at, b.recursion_exceed);
     b.wall_time_ms = field_count(l, n, path, "wall_time_ms", 0, INT64_MAX / 1000000, b.wall_time_ms);
     at = YPATH_KEY(path, "ai");
@@ -98,7 +109,8 @@ static void end_block_load(load_t *l, const ynode_t *n, const ypath_t *path, blo
     end->finals = xcalloc(count + 1, sizeof *end->finals);
     for (size_t i = 0; i < count; i++) {
         const ypath_t *at = YPATH_AT(YPATH_KEY(path, "final"), i);
-        if (keys_check(l, finals->items[i], at, &FINAL_KEYS)) final_read(l, finals->items[i], at, &end->finals[end->final_count++]);
+        if (keys_check(l, finals->items[i], at, &FINAL_KEYS))
+            final_read(l, finals->items[i], at, &end->finals[end->final_count++]);
     }
     end->as_list = field_choice(l, n, path, "final_mode", modes, 2, 0) == 1;
     end->include_count = field_texts(l, n, path, "include_vars", &end->include_vars);
@@ -125,11 +137,14 @@ static const char *const TYPES[] = {"ai", "logic", "python", "end"}; /* in the o
 static int64_t exec_read(load_t *l, const ynode_t *n, const ypath_t *path) {
     const ynode_t *v = field(n, "exec");
     value_t number = v && v->kind == YNODE_SCALAR ? v->scalar : value_null();
-    if (number.kind == VALUE_STRING && !text_to_number(number.string->data, number.string->len, &number)) number = value_null();
+    if (number.kind == VALUE_STRING && !text_to_number(number.string->data, number.string->len, &number))
+        number = value_null();
     if (number.kind == VALUE_INT) return number.integer;
-    if (number.kind == VALUE_REAL && number.real == floor(number.real) && fabs(number.real) < 1e15) return (int64_t)number.real;
+    if (number.kind == VALUE_REAL && number.real == floor(number.real) && fabs(number.real) < 1e15)
+        return (int64_t)number.real;
     if (v)
-        complain(l, DIAG_ERROR, v, YPATH_KEY(path, "exec"), "expected an integer, found %s", yaml_kind_name(v));
+        complain(l, DIAG_ERROR, v, YPATH_KEY(path, "exec"), "expected an integer, found %s",
+                 yaml_kind_name(v));
     else
         complain(l, DIAG_ERROR, n, path, "a block needs 'exec': an integer, the place in the running order");
     return 0;
@@ -152,7 +167,8 @@ static void on_error_read(load_t *l, const ynode_t *n, const ypath_t *path, bloc
     b->on_error = (on_error_t)field_choice(l, n, path, "on_error", names, 3, ON_ERROR_FAIL);
     b->retry = retry_read(l, field(n, "retry"), YPATH_KEY(path, "retry"), base);
     if (field(n, "retry") && b->on_error != ON_ERROR_RETRY)
-        complain(l, DIAG_HINT, field(n, "retry"), YPATH_KEY(path, "retry"), "'retry' has no effect without 'on_error: retry'");
+        complain(l, DIAG_HINT, field(n, "retry"), YPATH_KEY(path, "retry"),
+                 "'retry' has no effect without 'on_error: retry'");
 }
 
 static bool is_blank(const ynode_t *n) {
@@ -168,7 +184,8 @@ static void common_read(load_t *l, const ynode_t *n, const ypath_t *path, block_
     b->id = field_text(n, "id");
     b->name = field_text(n, "name");
     b->label = label_new(b);
-    if (run_if && !is_blank(run_if)) b->run_if = mex_compile(l->doc, run_if, YPATH_KEY(path, "run_if"), MEX_CONDITION, l->diags);
+    if (run_if && !is_blank(run_if))
+        b->run_if = mex_compile(l->doc, run_if, YPATH_KEY(path, "run_if"), MEX_CONDITION, l->diags);
     on_error_read(l, n, path, b);
     b->budget = budget_read(l, field(n, "budget"), YPATH_KEY(path, "budget"), l->p->budget);
 }
@@ -222,7 +239,8 @@ static void ids_check(load_t *l, const ynode_t *blocks) {
         if (!b->id) continue;
         value_t first = object_get_str_peek(ids, b->id, &found);
         if (found)
-            complain(l, DIAG_ERROR, field(blocks->items[b->source_index], "id"), YPATH_KEY(YPATH_AT(YPATH_KEY(NULL, "blocks"), b->source_index), "id"),
+            complain(l, DIAG_ERROR, field(blocks->items[b->source_index], "id"),
+                     YPATH_KEY(YPATH_AT(YPATH_KEY(NULL, "blocks"), b->source_index), "id"),
                      "the id '%s' is taken by blocks[%d]", b->id->data, (int)first.integer);
         else
             object_set(&ids, b->id, value_int(b->source_index));

@@ -1,7 +1,9 @@
-/* pipeline_check.c - what can only be checked when all blocks are known: connections, blocks that never run, outputs nobody uses.
+/* pipeline_check.c - what can only be checked when all blocks are known: connections, blocks that never run,
+ * outputs nobody uses.
  *
- * Whether an output is used is guessed from words: any text of the file outside of output declarations that contains its name counts as
- * a use (placeholders, MEX references, Python code). So the hint is never given wrongly because of a form we did not think of.
+ * Whether an output is used is guessed from words: any text of the file outside of output declarations that
+ * contains its name counts as a use (placeholders, MEX references, Python code). So the hint is never given
+ * wrongly because of a form we did not think of.
  */
 #include "core/mabel/pipeline_load.h"
 
@@ -11,13 +13,13 @@
 
 /* ---- connections */
 
-static const key_rule_t CONNECTION_RULES[] = {{"from", WANT_TEXT, true},   {"output", WANT_TEXT, true},
-                                              {"to", WANT_TEXT, true},     {"input", WANT_TEXT, true},
+static const key_rule_t CONNECTION_RULES[] = {{"from", WANT_TEXT, true},        {"output", WANT_TEXT, true},
+                                              {"to", WANT_TEXT, true},          {"input", WANT_TEXT, true},
                                               {"description", WANT_ANY, false}, {"comment", WANT_ANY, false}};
 static const keyset_t CONNECTION_KEYS = KEYSET("a connection", CONNECTION_RULES, NULL);
 
-static void unknown_name(load_t *l, const ynode_t *at, const ypath_t *path, const char *what, const char *word, const char **names,
-                         size_t count) {
+static void unknown_name(load_t *l, const ynode_t *at, const ypath_t *path, const char *what,
+                         const char *word, const char **names, size_t count) {
     complain(l, DIAG_ERROR, at, path, "%s '%s'%s", what, word, meant(word, names, count).text);
 }
 
@@ -40,14 +42,16 @@ static block_t *end_of(load_t *l, const ynode_t *n, const ypath_t *path, const c
         const char **names = xcalloc(p->block_count + 1, sizeof *names);
         for (size_t i = 0; i < p->block_count; i++)
             names[i] = p->blocks[i].label->data;
-        unknown_name(l, field(n, key), YPATH_KEY(path, key), "no block has the id", name->data, names, p->block_count);
+        unknown_name(l, field(n, key), YPATH_KEY(path, key), "no block has the id", name->data, names,
+                     p->block_count);
         free(names);
     }
     str_free(name);
     return b;
 }
 
-static void output_check(load_t *l, const ynode_t *n, const ypath_t *path, const block_t *from, str_t *output) {
+static void output_check(load_t *l, const ynode_t *n, const ypath_t *path, const block_t *from,
+                         str_t *output) {
     bool broken = from->type == BLOCK_LOGIC && !from->logic;
     size_t count = block_output_count(from);
     const char **names = xcalloc(count + 1, sizeof *names);
@@ -75,7 +79,9 @@ static void connection_read(load_t *l, const ynode_t *n, const ypath_t *path) {
         str_free(c.input);
         return;
     }
-    if (from >= to) complain(l, DIAG_WARNING, n, path, "'%s' does not run before '%s': the input will be missing", from->label->data, to->label->data);
+    if (from >= to)
+        complain(l, DIAG_WARNING, n, path, "'%s' does not run before '%s': the input will be missing",
+                 from->label->data, to->label->data);
     c.from_block = (uint32_t)(from - p->blocks);
     from->feeds_connection = true;
     to->connections = xrealloc(to->connections, (to->connection_count + 1) * sizeof *to->connections);
@@ -90,7 +96,9 @@ void connections_load(load_t *l) {
 
 /* ---- words of the file */
 
-static bool is_word(char c) { return isalnum((unsigned char)c) || c == '_' || (unsigned char)c >= 0x80; }
+static bool is_word(char c) {
+    return isalnum((unsigned char)c) || c == '_' || (unsigned char)c >= 0x80;
+}
 
 /* The next word of a text, or false. */
 static bool next_word(const char **at, const char *end, const char **word, size_t *len) {
@@ -115,7 +123,8 @@ static void words_add(value_t *words, const str_t *text) {
     }
 }
 
-/* Every word of every text below n; `outputs` declare names and do not use them, except in what they compute. */
+/* Every word of every text below n; `outputs` declare names and do not use them, except in what they compute.
+ */
 static void words_collect(value_t *words, const ynode_t *n, bool declares) {
     if (n->kind == YNODE_SCALAR) {
         if (n->scalar.kind == VALUE_STRING) words_add(words, n->scalar.string);
@@ -123,7 +132,9 @@ static void words_collect(value_t *words, const ynode_t *n, bool declares) {
     }
     for (size_t i = 0; i < n->count; i++) {
         const char *key = n->kind == YNODE_MAP ? yaml_key(n, i) : "";
-        if (declares && (strcmp(key, "name") == 0 || (n->kind == YNODE_LIST && n->items[i]->kind == YNODE_SCALAR))) continue;
+        if (declares &&
+            (strcmp(key, "name") == 0 || (n->kind == YNODE_LIST && n->items[i]->kind == YNODE_SCALAR)))
+            continue;
         words_collect(words, n->items[i], strcmp(key, "outputs") == 0 || (declares && n->kind == YNODE_LIST));
     }
 }
@@ -158,7 +169,8 @@ static void unused_hints(load_t *l, const ynode_t *blocks) {
         const ypath_t *path = YPATH_AT(YPATH_KEY(NULL, "blocks"), b->source_index);
         for (size_t k = 0; k < block_output_count(b); k++)
             if (!all_words_in(words, block_output_name(b, k)))
-                complain(l, DIAG_HINT, blocks->items[b->source_index], path, "the output '%s' is not used anywhere", block_output_name(b, k)->data);
+                complain(l, DIAG_HINT, blocks->items[b->source_index], path,
+                         "the output '%s' is not used anywhere", block_output_name(b, k)->data);
     }
     value_free(words);
 }
@@ -168,7 +180,8 @@ static void unreached_hints(load_t *l, const ynode_t *blocks) {
     for (size_t i = 0; i < l->p->block_count; i++) {
         const block_t *b = &l->p->blocks[i];
         if (last)
-            complain(l, DIAG_HINT, blocks->items[b->source_index], YPATH_AT(YPATH_KEY(NULL, "blocks"), b->source_index),
+            complain(l, DIAG_HINT, blocks->items[b->source_index],
+                     YPATH_AT(YPATH_KEY(NULL, "blocks"), b->source_index),
                      "never runs: the end block '%s' comes before it", last->label->data);
         if (!last && b->type == BLOCK_END && !b->run_if) last = b;
     }

@@ -1,6 +1,7 @@
 /* pipeline_keys.c - objects against their key tables, and fields of objects. See pipeline_load.h. */
 #include "core/mabel/pipeline_load.h"
 
+#include "core/base/limits.h"
 #include "core/base/text.h"
 
 #include <assert.h>
@@ -14,7 +15,7 @@ enum { NAMES_MAX = 64 }; /* keys one object may have in its tables */
 /* ---- messages */
 
 void complain(load_t *l, diag_level_t level, const ynode_t *at, const ypath_t *path, const char *fmt, ...) {
-    char text[1024];
+    char text[DIAG_MESSAGE_BYTES_MAX];
     va_list args;
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
@@ -31,14 +32,19 @@ meant_t meant(const char *word, const char *const *names, size_t count) {
 
 /* ---- keys */
 
-static bool is_null(const ynode_t *n) { return n->kind == YNODE_SCALAR && n->scalar.kind == VALUE_NULL; }
-static bool is_scalar(const ynode_t *n) { return n->kind == YNODE_SCALAR && n->scalar.kind != VALUE_NULL; }
+static bool is_null(const ynode_t *n) {
+    return n->kind == YNODE_SCALAR && n->scalar.kind == VALUE_NULL;
+}
+static bool is_scalar(const ynode_t *n) {
+    return n->kind == YNODE_SCALAR && n->scalar.kind != VALUE_NULL;
+}
 
 static bool scalar_number(const ynode_t *n, value_t *out) {
     if (n->kind != YNODE_SCALAR) return false;
     *out = n->scalar;
     if (n->scalar.kind == VALUE_INT || n->scalar.kind == VALUE_REAL) return true;
-    return n->scalar.kind == VALUE_STRING && text_to_number(n->scalar.string->data, n->scalar.string->len, out);
+    return n->scalar.kind == VALUE_STRING &&
+           text_to_number(n->scalar.string->data, n->scalar.string->len, out);
 }
 
 static bool fits(const ynode_t *n, want_t want) {
@@ -72,7 +78,8 @@ static const char *want_name(want_t want) {
 
 /* Text was wanted and {name} was written without quotes, which YAML reads as a map. */
 static bool looks_like_placeholder(const ynode_t *n, want_t want) {
-    return (want == WANT_TEXT || want == WANT_TEXTS) && n->kind == YNODE_MAP && n->count == 1 && is_null(n->items[0]);
+    return (want == WANT_TEXT || want == WANT_TEXTS) && n->kind == YNODE_MAP && n->count == 1 &&
+           is_null(n->items[0]);
 }
 
 static const key_rule_t *find_rule(const keyset_t *set, const char *key) {
@@ -91,7 +98,8 @@ static void unknown_key(load_t *l, const ynode_t *key, const ypath_t *path, cons
             names[count++] = s->rules[i].key;
         }
     const char *word = key->scalar.string->data;
-    complain(l, DIAG_WARNING, key, path, "unknown key '%s' in %s%s", word, set->what, meant(word, names, count).text);
+    complain(l, DIAG_WARNING, key, path, "unknown key '%s' in %s%s", word, set->what,
+             meant(word, names, count).text);
 }
 
 static void check_entry(load_t *l, const ynode_t *n, size_t i, const ypath_t *path, const keyset_t *set) {
@@ -129,8 +137,12 @@ const ynode_t *field(const ynode_t *n, const char *key) {
     return v && !is_null(v) ? v : NULL;
 }
 
-str_t *scalar_text(const ynode_t *n) { return n && is_scalar(n) ? text_of(n->scalar) : NULL; }
-str_t *field_text(const ynode_t *n, const char *key) { return scalar_text(field(n, key)); }
+str_t *scalar_text(const ynode_t *n) {
+    return n && is_scalar(n) ? text_of(n->scalar) : NULL;
+}
+str_t *field_text(const ynode_t *n, const char *key) {
+    return scalar_text(field(n, key));
+}
 
 char *field_chars(const ynode_t *n, const char *key) {
     str_t *s = field_text(n, key);
@@ -151,21 +163,21 @@ double field_number(const ynode_t *n, const char *key, double fallback) {
     return number.kind == VALUE_INT ? (double)number.integer : number.real;
 }
 
-uint64_t field_count(load_t *l, const ynode_t *n, const ypath_t *path, const char *key, uint64_t least, uint64_t most,
-                     uint64_t fallback) {
+uint64_t field_count(load_t *l, const ynode_t *n, const ypath_t *path, const char *key, uint64_t least,
+                     uint64_t most, uint64_t fallback) {
     const ynode_t *v = field(n, key);
     value_t number;
     if (!v || !scalar_number(v, &number)) return fallback;
     double r = number.kind == VALUE_INT ? (double)number.integer : number.real;
     if (r == floor(r) && r >= (double)least && r <= (double)most)
         return number.kind == VALUE_INT ? (uint64_t)number.integer : (uint64_t)r;
-    complain(l, DIAG_ERROR, v, YPATH_KEY(path, key), "expected a whole number from %llu to %llu", (unsigned long long)least,
-             (unsigned long long)most);
+    complain(l, DIAG_ERROR, v, YPATH_KEY(path, key), "expected a whole number from %llu to %llu",
+             (unsigned long long)least, (unsigned long long)most);
     return fallback;
 }
 
-size_t field_choice(load_t *l, const ynode_t *n, const ypath_t *path, const char *key, const char *const *names,
-                    size_t count, size_t fallback) {
+size_t field_choice(load_t *l, const ynode_t *n, const ypath_t *path, const char *key,
+                    const char *const *names, size_t count, size_t fallback) {
     str_t *word = field_text(n, key);
     if (!word) return fallback;
     size_t found = fallback, i = 0;
@@ -176,9 +188,13 @@ size_t field_choice(load_t *l, const ynode_t *n, const ypath_t *path, const char
     } else {
         char all[200] = "";
         for (size_t k = 0, at = 0; k < count && at < sizeof all; k++)
-            at += (size_t)snprintf(all + at, sizeof all - at, "%s%s", k == 0 ? "" : k + 1 < count ? ", " : " or ", names[k]);
-        complain(l, DIAG_ERROR, field(n, key), YPATH_KEY(path, key), "unknown %s '%s', expected %s%s", key, word->data, all,
-                 meant(word->data, names, count).text);
+            at += (size_t)snprintf(all + at, sizeof all - at, "%s%s",
+                                   k == 0          ? ""
+                                   : k + 1 < count ? ", "
+                                                   : " or ",
+                                   names[k]);
+        complain(l, DIAG_ERROR, field(n, key), YPATH_KEY(path, key), "unknown %s '%s', expected %s%s", key,
+                 word->data, all, meant(word->data, names, count).text);
     }
     str_free(word);
     return found;
@@ -197,7 +213,8 @@ size_t field_texts(load_t *l, const ynode_t *n, const ypath_t *path, const char 
         if (texts[used])
             used++;
         else
-            complain(l, DIAG_ERROR, item, YPATH_AT(YPATH_KEY(path, key), i), "expected text, found %s%s", yaml_kind_name(item),
+            complain(l, DIAG_ERROR, item, YPATH_AT(YPATH_KEY(path, key), i), "expected text, found %s%s",
+                     yaml_kind_name(item),
                      looks_like_placeholder(item, WANT_TEXT) ? "; put a {placeholder} in quotes" : "");
     }
     *out = texts;
@@ -218,4 +235,6 @@ template_t *field_template(const ynode_t *n, const char *key) {
     return t;
 }
 
-size_t list_length(const ynode_t *list) { return list && list->kind == YNODE_LIST ? list->count : 0; }
+size_t list_length(const ynode_t *list) {
+    return list && list->kind == YNODE_LIST ? list->count : 0;
+}

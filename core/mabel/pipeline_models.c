@@ -1,7 +1,8 @@
 /* pipeline_models.c - the models section: endpoints, keys, headers, and what is sent with every request.
  *
- * Our own keys are taken out of request_defaults here (and out of a block's params, by the same code); all others pass through to
- * the server. A key whose variable is not set is fatal only for a remote server: local ones mostly need none.
+ * Our own keys are taken out of request_defaults here (and out of a block's params, by the same code); all
+ * others pass through to the server. A key whose variable is not set is fatal only for a remote server: local
+ * ones mostly need none.
  */
 #include "core/mabel/pipeline_load.h"
 
@@ -15,10 +16,9 @@
 #include <strings.h>
 
 enum { TIMEOUT_DEFAULT_MS = 3600 * 1000 };
-static const double TIMEOUT_MAX_S = 4000000; /* fits milliseconds in 32 bits: 46 days */
 
 static const key_rule_t BACKOFF_RULES[] = {
-    {"type", WANT_TEXT, false},   {"base_ms", WANT_NUMBER, false}, {"initial_ms", WANT_NUMBER, false},
+    {"type", WANT_TEXT, false},     {"base_ms", WANT_NUMBER, false}, {"initial_ms", WANT_NUMBER, false},
     {"factor", WANT_NUMBER, false}, {"cap_ms", WANT_NUMBER, false},
 };
 static const keyset_t BACKOFF_KEYS = KEYSET("backoff", BACKOFF_RULES, NULL);
@@ -28,17 +28,28 @@ static const keyset_t RETRY_KEYS = KEYSET("retry", RETRY_RULES, NULL);
 
 /* Of request_defaults and params: what is ours. Everything else belongs to the server. */
 static const key_rule_t CALL_RULES[] = {
-    {"retry", WANT_MAP, false},         {"timeout_sec", WANT_NUMBER, false}, {"extra_body", WANT_MAP, false},
-    {"extra_headers", WANT_MAP, false}, {"headers", WANT_MAP, false},        {"organization", WANT_TEXT, false},
-    {"http2", WANT_ANY, false},         {"use_shared_transport", WANT_ANY, false},
+    {"retry", WANT_MAP, false},      {"timeout_sec", WANT_NUMBER, false},
+    {"extra_body", WANT_MAP, false}, {"extra_headers", WANT_MAP, false},
+    {"headers", WANT_MAP, false},    {"organization", WANT_TEXT, false},
+    {"http2", WANT_ANY, false},      {"use_shared_transport", WANT_ANY, false},
 };
-static const keyset_t CALL_KEYS = {.what = "parameters", .rules = CALL_RULES, .count = sizeof CALL_RULES / sizeof CALL_RULES[0], .open = true};
+static const keyset_t CALL_KEYS = {.what = "parameters",
+                                   .rules = CALL_RULES,
+                                   .count = sizeof CALL_RULES / sizeof CALL_RULES[0],
+                                   .open = true};
 
 static const key_rule_t MODEL_RULES[] = {
-    {"name", WANT_TEXT, true},       {"api_model", WANT_TEXT, true},      {"api_key", WANT_TEXT, false},
-    {"base_url", WANT_TEXTS, false}, {"organization", WANT_TEXT, false},  {"headers", WANT_MAP, false},
-    {"request_defaults", WANT_MAP, false}, {"capabilities", WANT_ANY, false}, {"safety", WANT_ANY, false},
-    {"description", WANT_ANY, false}, {"comment", WANT_ANY, false},
+    {"name", WANT_TEXT, true},
+    {"api_model", WANT_TEXT, true},
+    {"api_key", WANT_TEXT, false},
+    {"base_url", WANT_TEXTS, false},
+    {"organization", WANT_TEXT, false},
+    {"headers", WANT_MAP, false},
+    {"request_defaults", WANT_MAP, false},
+    {"capabilities", WANT_ANY, false},
+    {"safety", WANT_ANY, false},
+    {"description", WANT_ANY, false},
+    {"comment", WANT_ANY, false},
 };
 static const keyset_t MODEL_KEYS = KEYSET("a model", MODEL_RULES, NULL);
 
@@ -51,16 +62,18 @@ static void backoff_read(load_t *l, const ynode_t *n, const ypath_t *path, retry
     retry->base_ms = (uint32_t)field_count(l, n, path, base, 0, UINT32_MAX, retry->base_ms);
     retry->cap_ms = (uint32_t)field_count(l, n, path, "cap_ms", 0, UINT32_MAX, retry->cap_ms);
     double factor = field_number(n, "factor", retry->factor);
-    if (factor >= 1 && factor <= 1000)
+    if (factor >= 1 && factor <= RETRY_FACTOR_MAX)
         retry->factor = factor;
     else
-        complain(l, DIAG_ERROR, field(n, "factor"), YPATH_KEY(path, "factor"), "expected a number from 1 to 1000");
+        complain(l, DIAG_ERROR, field(n, "factor"), YPATH_KEY(path, "factor"),
+                 "expected a number from 1 to %d", RETRY_FACTOR_MAX);
     if (field_choice(l, n, path, "type", types, 2, 0) == 1) retry->factor = 1;
 }
 
 retry_policy_t retry_read(load_t *l, const ynode_t *n, const ypath_t *path, retry_policy_t base) {
     if (!n || n->kind != YNODE_MAP || !keys_check(l, n, path, &RETRY_KEYS)) return base;
-    base.attempts_max = (uint32_t)field_count(l, n, path, "max_attempts", 0, 1000000, base.attempts_max);
+    base.attempts_max =
+        (uint32_t)field_count(l, n, path, "max_attempts", 0, RETRY_ATTEMPTS_MAX, base.attempts_max);
     if (base.attempts_max == 0) base.attempts_max = 1; /* "no retries" is one request */
     backoff_read(l, field(n, "backoff"), YPATH_KEY(path, "backoff"), &base);
     return base;
@@ -86,7 +99,8 @@ static bool is_header_value(const str_t *value) {
 
 static size_t header_place(char *const *headers, size_t count, const str_t *name) {
     size_t i = 0;
-    while (i < count && !(strncasecmp(headers[i], name->data, name->len) == 0 && headers[i][name->len] == ':'))
+    while (i < count &&
+           !(strncasecmp(headers[i], name->data, name->len) == 0 && headers[i][name->len] == ':'))
         i++;
     return i;
 }
@@ -102,7 +116,8 @@ static void header_put(char ***headers, size_t *count, const str_t *name, const 
     (*headers)[at] = xasprintf("%s: %s", name->data, value->data);
 }
 
-static void header_read(load_t *l, const ynode_t *at, const ypath_t *path, str_t *name, char ***headers, size_t *count) {
+static void header_read(load_t *l, const ynode_t *at, const ypath_t *path, str_t *name, char ***headers,
+                        size_t *count) {
     str_t *value = scalar_text(at);
     if (!value)
         complain(l, DIAG_ERROR, at, path, "expected text, found %s", yaml_kind_name(at));
@@ -115,13 +130,16 @@ static void header_read(load_t *l, const ynode_t *at, const ypath_t *path, str_t
     str_free(value);
 }
 
-static void header_map_read(load_t *l, const ynode_t *n, const ypath_t *path, char ***headers, size_t *count) {
+static void header_map_read(load_t *l, const ynode_t *n, const ypath_t *path, char ***headers,
+                            size_t *count) {
     if (!n || n->kind != YNODE_MAP) return;
     for (size_t i = 0; i < n->count; i++)
-        header_read(l, n->items[i], YPATH_KEY(path, yaml_key(n, i)), n->keys[i]->scalar.string, headers, count);
+        header_read(l, n->items[i], YPATH_KEY(path, yaml_key(n, i)), n->keys[i]->scalar.string, headers,
+                    count);
 }
 
-static void organization_read(load_t *l, const ynode_t *n, const ypath_t *path, char ***headers, size_t *count) {
+static void organization_read(load_t *l, const ynode_t *n, const ypath_t *path, char ***headers,
+                              size_t *count) {
     const ynode_t *at = field(n, "organization");
     if (!at || at->kind != YNODE_SCALAR) return;
     value_t name = value_text("OpenAI-Organization");
@@ -153,7 +171,8 @@ static void params_put(load_t *l, const ynode_t *n, const ypath_t *path, value_t
     for (size_t i = 0; n && n->kind == YNODE_MAP && i < n->count; i++) {
         const char *key = yaml_key(n, i);
         if (is_refused(key))
-            complain(l, DIAG_WARNING, n->keys[i], YPATH_KEY(path, key), "'%s' is decided by the runtime and is left out", key);
+            complain(l, DIAG_WARNING, n->keys[i], YPATH_KEY(path, key),
+                     "'%s' is decided by the runtime and is left out", key);
         else if (!is_ours(key))
             object_set(params, n->keys[i]->scalar.string, yaml_value(n->items[i]));
     }
@@ -161,8 +180,9 @@ static void params_put(load_t *l, const ynode_t *n, const ypath_t *path, value_t
 
 static uint32_t timeout_read(load_t *l, const ynode_t *n, const ypath_t *path) {
     double seconds = field_number(n, "timeout_sec", 0);
-    if (seconds >= 0 && seconds <= TIMEOUT_MAX_S) return (uint32_t)ceil(seconds * 1000);
-    complain(l, DIAG_ERROR, field(n, "timeout_sec"), YPATH_KEY(path, "timeout_sec"), "expected seconds from 0 to %.0f", TIMEOUT_MAX_S);
+    if (seconds >= 0 && seconds <= LLM_TIMEOUT_S_MAX) return (uint32_t)ceil(seconds * 1000);
+    complain(l, DIAG_ERROR, field(n, "timeout_sec"), YPATH_KEY(path, "timeout_sec"),
+             "expected seconds from 0 to %d", LLM_TIMEOUT_S_MAX);
     return 0;
 }
 
@@ -172,8 +192,10 @@ void call_options_read(load_t *l, const ynode_t *n, const ypath_t *path, call_op
     params_put(l, n, path, &options->params);
     params_put(l, field(n, "extra_body"), YPATH_KEY(path, "extra_body"), &options->params);
     organization_read(l, n, path, &options->headers, &options->header_count);
-    header_map_read(l, field(n, "headers"), YPATH_KEY(path, "headers"), &options->headers, &options->header_count);
-    header_map_read(l, field(n, "extra_headers"), YPATH_KEY(path, "extra_headers"), &options->headers, &options->header_count);
+    header_map_read(l, field(n, "headers"), YPATH_KEY(path, "headers"), &options->headers,
+                    &options->header_count);
+    header_map_read(l, field(n, "extra_headers"), YPATH_KEY(path, "extra_headers"), &options->headers,
+                    &options->header_count);
     options->timeout_ms = timeout_read(l, n, path);
     options->has_retry = field(n, "retry") != NULL;
     options->retry = retry_read(l, field(n, "retry"), YPATH_KEY(path, "retry"), options->retry);
@@ -189,7 +211,8 @@ static size_t variable_length(const char *text) {
     return i > 2 && text[i] == '}' ? i + 1 : 0;
 }
 
-/* The text with its variables replaced; *missing names the first one that is not set (owned by the caller). */
+/* The text with its variables replaced; *missing names the first one that is not set (owned by the caller).
+ */
 static char *variables_replaced(const char *text, char **missing) {
     buf_t out;
     buf_init(&out, VALUE_STRING_MAX);
@@ -258,7 +281,8 @@ static bool host_is_loopback(const char *host) {
     struct in_addr v4;
     struct in6_addr v6;
     size_t n = strlen(host);
-    if (strcasecmp(host, "localhost") == 0 || (n > 10 && strcasecmp(host + n - 10, ".localhost") == 0)) return true;
+    if (strcasecmp(host, "localhost") == 0 || (n > 10 && strcasecmp(host + n - 10, ".localhost") == 0))
+        return true;
     if (inet_pton(AF_INET, host, &v4) == 1) return (ntohl(v4.s_addr) >> 24) == 127;
     if (inet_pton(AF_INET6, host, &v6) != 1) return false;
     return IN6_IS_ADDR_LOOPBACK(&v6) || (IN6_IS_ADDR_V4MAPPED(&v6) && v6.s6_addr[12] == 127);
@@ -273,7 +297,8 @@ static void url_add(load_t *l, const ynode_t *n, const ypath_t *path, model_t *m
         free(url);
         return;
     } else if (!strchr(url, '$') && !url_host(url, host, sizeof host)) {
-        complain(l, DIAG_ERROR, n, path, "expected an address such as http://localhost:8000/v1, found '%s'", url);
+        complain(l, DIAG_ERROR, n, path, "expected an address such as http://localhost:8000/v1, found '%s'",
+                 url);
     }
     free(missing);
     m->base_urls = xrealloc(m->base_urls, (m->url_count + 1) * sizeof *m->base_urls);
@@ -289,7 +314,8 @@ static void urls_read(load_t *l, const ynode_t *n, const ypath_t *path, model_t 
         if (v->items[i]->kind == YNODE_SCALAR && v->items[i]->scalar.kind == VALUE_STRING)
             url_add(l, v->items[i], YPATH_AT(at, i), m);
         else
-            complain(l, DIAG_ERROR, v->items[i], YPATH_AT(at, i), "expected an address, found %s", yaml_kind_name(v->items[i]));
+            complain(l, DIAG_ERROR, v->items[i], YPATH_AT(at, i), "expected an address, found %s",
+                     yaml_kind_name(v->items[i]));
     }
 }
 
@@ -303,17 +329,20 @@ static bool urls_are_loopback(const model_t *m) {
 static bool url_is_openai(const model_t *m) {
     char host[256];
     if (m->url_count == 0) return true;
-    return m->url_count == 1 && url_host(m->base_urls[0], host, sizeof host) && strcasecmp(host, "api.openai.com") == 0;
+    return m->url_count == 1 && url_host(m->base_urls[0], host, sizeof host) &&
+           strcasecmp(host, "api.openai.com") == 0;
 }
 
 /* ---- keys */
 
 static void key_missing(load_t *l, const ynode_t *at, const ypath_t *path, model_t *m) {
     if (m->all_loopback)
-        complain(l, DIAG_WARNING, at, path, "the environment variable '%s' is not set: requests are sent without a key",
+        complain(l, DIAG_WARNING, at, path,
+                 "the environment variable '%s' is not set: requests are sent without a key",
                  m->missing_key_var);
     else
-        complain(l, DIAG_ERROR, at, path, "the environment variable '%s' is not set: set it, or write a key here", m->missing_key_var);
+        complain(l, DIAG_ERROR, at, path,
+                 "the environment variable '%s' is not set: set it, or write a key here", m->missing_key_var);
 }
 
 /* No key at all: the usual variable, but only for the server it belongs to. */
@@ -324,7 +353,8 @@ static void key_default(load_t *l, const ynode_t *n, const ypath_t *path, model_
         free(m->api_key);
         m->api_key = xstrdup(key);
     } else {
-        complain(l, DIAG_WARNING, n, path, "no api_key, and OPENAI_API_KEY is not set: requests are sent without a key");
+        complain(l, DIAG_WARNING, n, path,
+                 "no api_key, and OPENAI_API_KEY is not set: requests are sent without a key");
     }
 }
 
@@ -347,7 +377,8 @@ static void key_read(load_t *l, const ynode_t *n, const ypath_t *path, model_t *
 
 /* ---- models */
 
-static void model_headers_read(load_t *l, const ynode_t *n, const ypath_t *path, const call_options_t *options, model_t *m) {
+static void model_headers_read(load_t *l, const ynode_t *n, const ypath_t *path,
+                               const call_options_t *options, model_t *m) {
     organization_read(l, n, path, &m->headers, &m->header_count);
     header_map_read(l, field(n, "headers"), YPATH_KEY(path, "headers"), &m->headers, &m->header_count);
     for (size_t i = 0; i < options->header_count; i++) {
@@ -377,12 +408,13 @@ static void model_read(load_t *l, const ynode_t *n, const ypath_t *path, model_t
     key_read(l, n, path, m);
 }
 
-static void model_check_name(load_t *l, const ynode_t *n, const ypath_t *path, const model_t *m, value_t *names) {
+static void model_check_name(load_t *l, const ynode_t *n, const ypath_t *path, const model_t *m,
+                             value_t *names) {
     bool found;
     value_t line = object_get_str_peek(*names, m->name, &found);
     if (found)
-        complain(l, DIAG_ERROR, field(n, "name"), YPATH_KEY(path, "name"), "a second model called '%s' (the first is at line %d)",
-                 m->name->data, (int)line.integer);
+        complain(l, DIAG_ERROR, field(n, "name"), YPATH_KEY(path, "name"),
+                 "a second model called '%s' (the first is at line %d)", m->name->data, (int)line.integer);
     else if (m->name->len)
         object_set(names, m->name, value_int(n->line));
 }

@@ -1,8 +1,9 @@
 /* pipeline_python.c - runtime.python, functions.python and python blocks.
  *
- * Code comes from the block itself, or, when it has none, from the entry of functions.python that its `function` names. The environment
- * (interpreter, venv, network) is shared by all blocks except those that override it; py_envs[0] is the shared one. What an override
- * does not mention stays as in the shared one; a venv of its own has requirements of its own.
+ * Code comes from the block itself, or, when it has none, from the entry of functions.python that its
+ * `function` names. The environment (interpreter, venv, network) is shared by all blocks except those that
+ * override it; py_envs[0] is the shared one. What an override does not mention stays as in the shared one; a
+ * venv of its own has requirements of its own.
  */
 #include "core/mabel/pipeline_load.h"
 
@@ -12,24 +13,28 @@
 #include <string.h>
 
 static const key_rule_t PYTHON_RULES[] = {
-    {"function", WANT_TEXT, false},      {"entrypoint", WANT_TEXT, false}, {"function_code", WANT_TEXT, false},
-    {"code", WANT_TEXT, false},          {"code_path", WANT_TEXT, false},  {"inputs", WANT_ANY, false},
-    {"outputs", WANT_TEXTS, false},      {"timeout_ms", WANT_NUMBER, false}, {"use_env", WANT_TEXT, false},
-    {"override_env", WANT_MAP, false},   {"ctx_access", WANT_TEXTS, false}, {"venv_path", WANT_TEXT, false},
+    {"function", WANT_TEXT, false},      {"entrypoint", WANT_TEXT, false},
+    {"function_code", WANT_TEXT, false}, {"code", WANT_TEXT, false},
+    {"code_path", WANT_TEXT, false},     {"inputs", WANT_ANY, false},
+    {"outputs", WANT_TEXTS, false},      {"timeout_ms", WANT_NUMBER, false},
+    {"use_env", WANT_TEXT, false},       {"override_env", WANT_MAP, false},
+    {"ctx_access", WANT_TEXTS, false},   {"venv_path", WANT_TEXT, false},
 };
 static const keyset_t PYTHON_KEYS = KEYSET("a python block", PYTHON_RULES, &BLOCK_KEYS);
 
 static const key_rule_t ENTRY_RULES[] = {
-    {"name", WANT_TEXT, true},       {"function_code", WANT_TEXT, false}, {"code", WANT_TEXT, false}, {"body", WANT_TEXT, false},
-    {"code_path", WANT_TEXT, false}, {"entrypoint", WANT_TEXT, false},    {"function", WANT_TEXT, false},
-    {"args", WANT_TEXTS, false},     {"returns", WANT_TEXTS, false},      {"inputs", WANT_ANY, false},
-    {"outputs", WANT_TEXTS, false},  {"description", WANT_ANY, false},    {"comment", WANT_ANY, false},
+    {"name", WANT_TEXT, true},      {"function_code", WANT_TEXT, false}, {"code", WANT_TEXT, false},
+    {"body", WANT_TEXT, false},     {"code_path", WANT_TEXT, false},     {"entrypoint", WANT_TEXT, false},
+    {"function", WANT_TEXT, false}, {"args", WANT_TEXTS, false},         {"returns", WANT_TEXTS, false},
+    {"inputs", WANT_ANY, false},    {"outputs", WANT_TEXTS, false},      {"description", WANT_ANY, false},
+    {"comment", WANT_ANY, false},
 };
 static const keyset_t ENTRY_KEYS = KEYSET("a function", ENTRY_RULES, NULL);
 
 static const key_rule_t ENV_RULES[] = {
-    {"interpreter", WANT_TEXT, false},  {"venv", WANT_TEXT, false},         {"requirements", WANT_TEXTS, false},
-    {"requirements_file", WANT_TEXT, false}, {"allow_network", WANT_BOOL, false}, {"env", WANT_MAP, false},
+    {"interpreter", WANT_TEXT, false},   {"venv", WANT_TEXT, false},
+    {"requirements", WANT_TEXTS, false}, {"requirements_file", WANT_TEXT, false},
+    {"allow_network", WANT_BOOL, false}, {"env", WANT_MAP, false},
     {"setup", WANT_MAP, false},
 };
 static const keyset_t ENV_KEYS = KEYSET("a python environment", ENV_RULES, NULL);
@@ -76,7 +81,8 @@ static void requirements_read(load_t *l, const ynode_t *n, const ypath_t *path, 
         list_push(out, value_text(line));
         free(line);
     } else if (file) {
-        complain(l, DIAG_ERROR, field(n, "requirements_file"), YPATH_KEY(path, "requirements_file"), "no file '%s'", file);
+        complain(l, DIAG_ERROR, field(n, "requirements_file"), YPATH_KEY(path, "requirements_file"),
+                 "no file '%s'", file);
     }
     free(place);
     free(file);
@@ -89,8 +95,8 @@ static void env_vars_read(load_t *l, const ynode_t *n, const ypath_t *path, valu
     for (size_t i = 0; i < map->count; i++) {
         str_t *text = scalar_text(map->items[i]);
         if (!text && map->items[i]->kind != YNODE_SCALAR)
-            complain(l, DIAG_ERROR, map->items[i], YPATH_KEY(YPATH_KEY(path, "env"), yaml_key(map, i)), "expected text, found %s",
-                     yaml_kind_name(map->items[i]));
+            complain(l, DIAG_ERROR, map->items[i], YPATH_KEY(YPATH_KEY(path, "env"), yaml_key(map, i)),
+                     "expected text, found %s", yaml_kind_name(map->items[i]));
         object_set(env, map->keys[i]->scalar.string, text ? value_from_str(text) : value_text(""));
     }
 }
@@ -99,7 +105,8 @@ static void setup_warn(load_t *l, const ynode_t *n, const ypath_t *path) {
     const ynode_t *setup = field(n, "setup");
     for (size_t i = 0; setup && setup->kind == YNODE_MAP && i < setup->count; i++)
         if (list_length(setup->items[i]) > 0)
-            complain(l, DIAG_WARNING, setup, YPATH_KEY(path, "setup"), "setup commands are not run: prepare the venv beforehand");
+            complain(l, DIAG_WARNING, setup, YPATH_KEY(path, "setup"),
+                     "setup commands are not run: prepare the venv beforehand");
 }
 
 /* What `n` says, over what is in *env. */
@@ -128,7 +135,8 @@ void python_runtime_load(load_t *l) {
     if (runtime && runtime->kind == YNODE_MAP) {
         keys_check(l, runtime, YPATH_KEY(NULL, "runtime"), &RUNTIME_KEYS);
         const ynode_t *python = field(runtime, "python");
-        if (python && python->kind == YNODE_MAP) env_read(l, python, YPATH_KEY(YPATH_KEY(NULL, "runtime"), "python"), &l->python_env);
+        if (python && python->kind == YNODE_MAP)
+            env_read(l, python, YPATH_KEY(YPATH_KEY(NULL, "runtime"), "python"), &l->python_env);
     }
     l->python_functions = functions;
     for (size_t i = 0; i < list_length(functions); i++)
@@ -149,7 +157,8 @@ static uint32_t env_choose(load_t *l, const ynode_t *n, const ypath_t *path) {
     char *venv = field_chars(n, "venv_path");
     if (l->p->py_env_count == 0) env_add(l->p, env_copy(&l->python_env));
     if (own && !override)
-        complain(l, DIAG_WARNING, own, YPATH_KEY(path, "override_env"), "'override_env' has no effect without 'use_env: override'");
+        complain(l, DIAG_WARNING, own, YPATH_KEY(path, "override_env"),
+                 "'override_env' has no effect without 'use_env: override'");
     if (!override && !venv) return 0;
     py_env_spec_t env = env_copy(&l->p->py_envs[0]);
     if (venv) {
@@ -187,20 +196,23 @@ static bool defines(const char *code, const char *name) {
     return false;
 }
 
-static void code_path_read(load_t *l, const ynode_t *n, const ypath_t *path, const block_t *b, python_block_t *py) {
+static void code_path_read(load_t *l, const ynode_t *n, const ypath_t *path, const block_t *b,
+                           python_block_t *py) {
     char *written = field_chars(n, "code_path");
     if (!written) return;
     py->code_path = pipeline_resolve(l->p, written);
     if (!py->code_path) {
         bool optional = b->on_error == ON_ERROR_CONTINUE;
         complain(l, optional ? DIAG_WARNING : DIAG_ERROR, field(n, "code_path"), YPATH_KEY(path, "code_path"),
-                 "no file '%s', neither from the working directory nor from the folder of this file", written);
+                 "no file '%s', neither from the working directory nor from the folder of this file",
+                 written);
         py->code_path = xstrdup(written);
     }
     free(written);
 }
 
-static void code_read(load_t *l, const ynode_t *n, const ypath_t *path, const block_t *b, python_block_t *py) {
+static void code_read(load_t *l, const ynode_t *n, const ypath_t *path, const block_t *b,
+                      python_block_t *py) {
     static const char *const keys[] = {"function_code", "code", "body"};
     for (size_t i = 0; i < 3 && !py->code; i++)
         py->code = field_chars(n, keys[i]);
@@ -223,14 +235,16 @@ static void code_missing(load_t *l, const ynode_t *n, const ypath_t *path, const
     const char **names = xcalloc(count + 1, sizeof *names);
     for (size_t i = 0; i < count; i++)
         names[i] = yaml_text(field(l->python_functions->items[i], "name"), NULL);
-    complain(l, DIAG_ERROR, n, path, "a python block needs 'function_code', 'code_path', or a 'function' of functions.python%s%s%s%s",
+    complain(l, DIAG_ERROR, n, path,
+             "a python block needs 'function_code', 'code_path', or a 'function' of functions.python%s%s%s%s",
              function ? "; there is no '" : "", function ? function : "", function ? "'" : "",
              function ? meant(function, names, count).text : "");
     free(names);
 }
 
 /* Fills code and entrypoint; the entry of functions.python that supplied them, or NULL. */
-static const ynode_t *function_read(load_t *l, const ynode_t *n, const ypath_t *path, const block_t *b, python_block_t *py) {
+static const ynode_t *function_read(load_t *l, const ynode_t *n, const ypath_t *path, const block_t *b,
+                                    python_block_t *py) {
     const ypath_t *functions = YPATH_KEY(YPATH_KEY(NULL, "functions"), "python");
     str_t *named = field_text(n, "entrypoint");
     if (!named) named = field_text(n, "function");
@@ -296,7 +310,8 @@ static void outputs_read(load_t *l, const ynode_t *outputs, const ypath_t *path,
         if (name)
             py->outputs[py->output_count++] = name;
         else
-            complain(l, DIAG_ERROR, item, YPATH_AT(path, i), "expected the name of an output, found %s", yaml_kind_name(item));
+            complain(l, DIAG_ERROR, item, YPATH_AT(path, i), "expected the name of an output, found %s",
+                     yaml_kind_name(item));
     }
 }
 
@@ -312,15 +327,16 @@ static void ctx_access_read(load_t *l, const ynode_t *n, const ypath_t *path, py
         while (k < KNOWN && strcmp(known[k], words[i]->data) != 0)
             k++;
         if (k == KNOWN)
-            complain(l, DIAG_WARNING, field(n, "ctx_access"), YPATH_AT(YPATH_KEY(path, "ctx_access"), i), "unknown access '%s'%s",
-                     words[i]->data, meant(words[i]->data, known, KNOWN).text);
+            complain(l, DIAG_WARNING, field(n, "ctx_access"), YPATH_AT(YPATH_KEY(path, "ctx_access"), i),
+                     "unknown access '%s'%s", words[i]->data, meant(words[i]->data, known, KNOWN).text);
         list_push(&py->ctx_access, value_from_str(str_ref(words[i])));
     }
     texts_free(words, count);
 }
 
 /* The block's own field, else the first of two fields of the entry it runs. */
-static const ynode_t *own_or_entry(const ynode_t *n, const ynode_t *entry, const char *key, const char *entry_key) {
+static const ynode_t *own_or_entry(const ynode_t *n, const ynode_t *entry, const char *key,
+                                   const char *entry_key) {
     if (field(n, key)) return field(n, key);
     return field(entry, key) ? field(entry, key) : field(entry, entry_key);
 }

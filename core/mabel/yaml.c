@@ -1,7 +1,7 @@
 /* yaml.c - a YAML document once it is composed: memory, access, and JSON text turned into nodes.
  *
- * A node belongs to the document, never to its parent: aliases and merge keys make several parents share it. Keys are kept
- * as text whatever they were written as, because objects of the language have text keys.
+ * A node belongs to the document, never to its parent: aliases and merge keys make several parents share it.
+ * Keys are kept as text whatever they were written as, because objects of the language have text keys.
  */
 #include "core/mabel/yaml_doc.h"
 
@@ -88,14 +88,18 @@ void yaml_doc_free(ydoc_t **doc) {
 
 /* ---- access */
 
-const ynode_t *yaml_root(const ydoc_t *doc) { return doc->root; }
+const ynode_t *yaml_root(const ydoc_t *doc) {
+    return doc->root;
+}
 
 size_t yaml_missing_env(const ydoc_t *doc, const ynode_t *const **nodes) {
     *nodes = doc->missing;
     return doc->missing_count;
 }
 
-const char *yaml_key(const ynode_t *map, size_t i) { return map->keys[i]->scalar.string->data; }
+const char *yaml_key(const ynode_t *map, size_t i) {
+    return map->keys[i]->scalar.string->data;
+}
 
 const ynode_t *yaml_get(const ynode_t *map, const char *key) {
     if (!map || map->kind != YNODE_MAP) return NULL;

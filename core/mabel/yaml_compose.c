@@ -1,11 +1,12 @@
 /* yaml_compose.c - libyaml's events become a tree.
  *
- * What libyaml leaves to its user is here: anchors, merge keys, duplicate keys, types of scalars, and the bounds. Every
- * alias adds the whole size of its target to `doc->expanded` and its height to the depth, so a file is refused as soon as
- * what it stands for is too large, although the nodes themselves are shared. Recursion is bounded by YAML_DEPTH_MAX.
+ * What libyaml leaves to its user is here: anchors, merge keys, duplicate keys, types of scalars, and the
+ * bounds. Every alias adds the whole size of its target to `doc->expanded` and its height to the depth, so a
+ * file is refused as soon as what it stands for is too large, although the nodes themselves are shared.
+ * Recursion is bounded by YAML_DEPTH_MAX.
  *
- * Merging follows PyYAML: the merged entries come first (of a list of maps the last map first), then the map's own; a
- * later value replaces an earlier one and keeps its place.
+ * Merging follows PyYAML: the merged entries come first (of a list of maps the last map first), then the
+ * map's own; a later value replaces an earlier one and keeps its place.
  */
 #include "core/mabel/yaml_doc.h"
 #include "core/mabel/yaml_resolve.h"
@@ -19,32 +20,42 @@
 
 typedef struct composer {
     yaml_parser_t parser;
-    yaml_event_t event;       /* the current one; owned */
+    yaml_event_t event; /* the current one; owned */
     ydoc_t *doc;
     const yaml_options_t *options;
     diags_t *diags;
     value_t anchor_index;     /* object: name -> index into anchored */
     const ynode_t **anchored; /* NULL while the anchored node itself is being read */
     size_t anchored_count, anchored_cap;
-    bool in_key;              /* the scalar being read is a key: no variables */
-    bool stopped;             /* after an error that leaves nothing to go on with */
+    bool in_key;  /* the scalar being read is a key: no variables */
+    bool stopped; /* after an error that leaves nothing to go on with */
 } composer_t;
 
 static const ynode_t *compose(composer_t *c, const ypath_t *path, uint32_t depth);
 
 /* ---- errors */
 
-static uint32_t line_of(yaml_mark_t m) { return (uint32_t)m.line + 1; }
-static uint32_t col_of(yaml_mark_t m) { return (uint32_t)m.column + 1; }
+static uint32_t line_of(yaml_mark_t m) {
+    return (uint32_t)m.line + 1;
+}
+static uint32_t col_of(yaml_mark_t m) {
+    return (uint32_t)m.column + 1;
+}
 
 /* What usually is behind one of libyaml's complaints. */
 static const char *advice_for(const char *problem) {
-    static const struct { const char *part, *advice; } known[] = {
+    static const struct {
+        const char *part, *advice;
+    } known[] = {
         {"mapping values are not allowed", "; text with ': ' in it must be in quotes"},
-        {"cannot start any token", "; indent with spaces, not tabs, and put text that begins with @, ` or % in quotes"},
-        {"did not find expected key", "; check the indentation, and put text that begins with { or \" fully in quotes"},
-        {"did not find expected ',' or", "; a bracket is not closed, or text with { } [ ] , is not in quotes"},
-        {"could not find expected ':'", "; a key needs ': ' behind it, and a text of several lines '|' before it"},
+        {"cannot start any token",
+         "; indent with spaces, not tabs, and put text that begins with @, ` or % in quotes"},
+        {"did not find expected key",
+         "; check the indentation, and put text that begins with { or \" fully in quotes"},
+        {"did not find expected ',' or",
+         "; a bracket is not closed, or text with { } [ ] , is not in quotes"},
+        {"could not find expected ':'",
+         "; a key needs ': ' behind it, and a text of several lines '|' before it"},
         {"unexpected end of stream", "; a quote is not closed"},
         {"did not find expected '-' indicator", "; all items of a list must be indented alike"},
         {"did not find expected alphabetic", "; text that begins with * or & must be in quotes"},
@@ -77,8 +88,8 @@ static void report_syntax(composer_t *c) {
     }
     const char *advice = advice_for(problem);
     if (p->context)
-        diag_add(c->diags, DIAG_ERROR, line_of(at), col_of(at), NULL, "%s, %s that begins at line %u%s", problem,
-                 p->context, line_of(p->context_mark), advice);
+        diag_add(c->diags, DIAG_ERROR, line_of(at), col_of(at), NULL, "%s, %s that begins at line %u%s",
+                 problem, p->context, line_of(p->context_mark), advice);
     else
         diag_add(c->diags, DIAG_ERROR, line_of(at), col_of(at), NULL, "%s%s", problem, advice);
 }
@@ -154,7 +165,8 @@ static const ynode_t *compose_alias(composer_t *c, const ypath_t *path, uint32_t
 /* ---- scalars */
 
 static bool is_name_char(char ch, bool first) {
-    return (ch >= 'A' && ch <= 'Z') || (ch >= 'a' && ch <= 'z') || ch == '_' || (!first && ch >= '0' && ch <= '9');
+    return (ch >= 'A' && ch <= 'Z') || (ch >= 'a' && ch <= 'z') || ch == '_' ||
+           (!first && ch >= '0' && ch <= '9');
 }
 
 /* Length of "${ENV.NAME}" at the front of the text, 0 if it is not one; the name by *name, *name_len. */
@@ -224,11 +236,13 @@ static const ynode_t *compose_scalar(composer_t *c, const ypath_t *path) {
 
 /* ---- lists and maps */
 
-static void check_collection_tag(composer_t *c, const yaml_char_t *tag_, const char *fitting, const ypath_t *path) {
+static void check_collection_tag(composer_t *c, const yaml_char_t *tag_, const char *fitting,
+                                 const ypath_t *path) {
     const char *tag = (const char *)tag_;
     yaml_mark_t at = c->event.start_mark;
     if (tag && strcmp(tag, "!") != 0 && strcmp(tag, fitting) != 0)
-        diag_add(c->diags, DIAG_ERROR, line_of(at), col_of(at), path, "the tag %s is not supported here", tag);
+        diag_add(c->diags, DIAG_ERROR, line_of(at), col_of(at), path, "the tag %s is not supported here",
+                 tag);
 }
 
 static const ynode_t *compose_list(composer_t *c, const ypath_t *path, uint32_t depth) {
@@ -247,9 +261,9 @@ static const ynode_t *compose_list(composer_t *c, const ypath_t *path, uint32_t 
 
 /* A map being put together. */
 typedef struct mapping {
-    yentries_t merged;   /* from merge keys, in PyYAML's order */
+    yentries_t merged; /* from merge keys, in PyYAML's order */
     yentries_t own;
-    value_t seen;        /* object: own key -> line */
+    value_t seen; /* object: own key -> line */
 } mapping_t;
 
 static bool merge_map(composer_t *c, mapping_t *m, const ynode_t *from, const ypath_t *path, uint32_t depth) {
@@ -267,7 +281,8 @@ static void merge_problem(composer_t *c, const ynode_t *value, const ypath_t *pa
              "'<<' merges a map or a list of maps, this is %s", yaml_kind_name(value));
 }
 
-static bool merge_value(composer_t *c, mapping_t *m, const ynode_t *value, const ypath_t *path, uint32_t depth) {
+static bool merge_value(composer_t *c, mapping_t *m, const ynode_t *value, const ypath_t *path,
+                        uint32_t depth) {
     if (value->kind == YNODE_MAP) return merge_map(c, m, value, path, depth);
     if (value->kind != YNODE_LIST) {
         merge_problem(c, value, path);
@@ -321,11 +336,12 @@ static void mapping_finish(mapping_t *m, ynode_t *n) {
 }
 
 static bool event_is_merge_key(const yaml_event_t *e) {
-    return e->type == YAML_SCALAR_EVENT && e->data.scalar.style == YAML_PLAIN_SCALAR_STYLE && !e->data.scalar.tag &&
-           e->data.scalar.length == 2 && memcmp(e->data.scalar.value, "<<", 2) == 0;
+    return e->type == YAML_SCALAR_EVENT && e->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
+           !e->data.scalar.tag && e->data.scalar.length == 2 && memcmp(e->data.scalar.value, "<<", 2) == 0;
 }
 
-/* The key of an entry as a text scalar. A list or map as a key is reported and takes a name nobody asks for. */
+/* The key of an entry as a text scalar. A list or map as a key is reported and takes a name nobody asks for.
+ */
 static const ynode_t *compose_key(composer_t *c, const ypath_t *path, uint32_t depth) {
     uint32_t line = line_of(c->event.start_mark), col = col_of(c->event.start_mark);
     c->in_key = c->event.type == YAML_SCALAR_EVENT;
@@ -404,7 +420,9 @@ static const ynode_t *compose(composer_t *c, const ypath_t *path, uint32_t depth
     return n;
 }
 
-static const ynode_t *empty_map(ydoc_t *doc) { return ydoc_node(doc, YNODE_MAP, 1, 1); }
+static const ynode_t *empty_map(ydoc_t *doc) {
+    return ydoc_node(doc, YNODE_MAP, 1, 1);
+}
 
 static void compose_document(composer_t *c) {
     if (!advance(c) || !advance(c)) return; /* start of the stream, then of the document */
@@ -424,10 +442,14 @@ static void compose_document(composer_t *c) {
 
 ydoc_t *yaml_parse(const char *bytes, size_t len, const yaml_options_t *options, diags_t *diags) {
     if (len > YAML_FILE_BYTES_MAX) {
-        diag_add(diags, DIAG_ERROR, 0, 0, NULL, "the file has %zu bytes, at most %zu are read", len, YAML_FILE_BYTES_MAX);
+        diag_add(diags, DIAG_ERROR, 0, 0, NULL, "the file has %zu bytes, at most %zu are read", len,
+                 YAML_FILE_BYTES_MAX);
         return NULL;
     }
-    composer_t c = {.options = options, .diags = diags, .doc = xcalloc(1, sizeof *c.doc), .anchor_index = value_object(0)};
+    composer_t c = {.options = options,
+                    .diags = diags,
+                    .doc = xcalloc(1, sizeof *c.doc),
+                    .anchor_index = value_object(0)};
     if (!yaml_parser_initialize(&c.parser)) abort();
     yaml_parser_set_input_string(&c.parser, (const unsigned char *)bytes, len);
     compose_document(&c);

@@ -7,21 +7,23 @@
 /* A node with what only the document knows of it. `node` must be the first member. */
 typedef struct ybox {
     ynode_t node;
-    struct ybox *next;   /* all nodes of the document */
-    size_t expanded;     /* nodes of the subtree, aliases counted each time */
-    uint32_t height;     /* levels of the subtree, 1 for a scalar */
-    char *missing_env;   /* owner of node.missing_env */
+    struct ybox *next; /* all nodes of the document */
+    size_t expanded;   /* nodes of the subtree, aliases counted each time */
+    uint32_t height;   /* levels of the subtree, 1 for a scalar */
+    char *missing_env; /* owner of node.missing_env */
 } ybox_t;
 
 struct ydoc {
     ybox_t *nodes;
     const ynode_t *root;
-    size_t expanded;     /* of everything composed so far: at most YAML_NODES_MAX */
+    size_t expanded; /* of everything composed so far: at most YAML_NODES_MAX */
     const ynode_t **missing;
     size_t missing_count, missing_cap;
 };
 
-static inline ybox_t *ybox_of(const ynode_t *n) { return (ybox_t *)(uintptr_t)n; }
+static inline ybox_t *ybox_of(const ynode_t *n) {
+    return (ybox_t *)(uintptr_t)n;
+}
 
 ynode_t *ydoc_node(ydoc_t *doc, ynode_kind_t kind, uint32_t line, uint32_t col);
 ynode_t *ydoc_scalar(ydoc_t *doc, value_t take, uint32_t line, uint32_t col);

@@ -1,9 +1,10 @@
 /* yaml_resolve.c - the implicit types of YAML 1.1 as PyYAML has them.
  *
- * Each pattern of its resolver is a small scanner here: `scan_*` moves a cursor over what it accepts. A scalar is of a kind
- * when the scanner ends exactly at its end; then the underscores are dropped and the digits are read. Peculiarities that
- * are kept on purpose: a real needs a '.', an exponent needs a sign ("1e3" is text, "1.5e3" too), "-.5" is text, "08" is text,
- * "1:30" is ninety. Kept out: timestamps stay text; integers beyond 64 bits become reals.
+ * Each pattern of its resolver is a small scanner here: `scan_*` moves a cursor over what it accepts. A
+ * scalar is of a kind when the scanner ends exactly at its end; then the underscores are dropped and the
+ * digits are read. Peculiarities that are kept on purpose: a real needs a '.', an exponent needs a sign
+ * ("1e3" is text, "1.5e3" too), "-.5" is text, "08" is text, "1:30" is ninety. Kept out: timestamps stay
+ * text; integers beyond 64 bits become reals.
  */
 #include "core/mabel/yaml_resolve.h"
 
@@ -23,8 +24,9 @@ static bool is_one_of(const char *text, size_t len, const char *const *words, si
     return false;
 }
 
-#define IS_ONE_OF(text, len, ...)                                                                                      \
-    is_one_of(text, len, (const char *const[]){__VA_ARGS__}, sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))
+#define IS_ONE_OF(text, len, ...)                            \
+    is_one_of(text, len, (const char *const[]){__VA_ARGS__}, \
+              sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))
 
 static bool is_null(const char *text, size_t len) {
     return len == 0 || IS_ONE_OF(text, len, "~", "null", "Null", "NULL");
@@ -41,8 +43,12 @@ typedef struct cursor {
     const char *at, *end;
 } cursor_t;
 
-static bool more(const cursor_t *c) { return c->at < c->end; }
-static bool next_is(const cursor_t *c, char what) { return more(c) && *c->at == what; }
+static bool more(const cursor_t *c) {
+    return c->at < c->end;
+}
+static bool next_is(const cursor_t *c, char what) {
+    return more(c) && *c->at == what;
+}
 
 static bool take(cursor_t *c, char what) {
     if (!next_is(c, what)) return false;
@@ -101,7 +107,8 @@ static value_t read_digits(const char *text, size_t len, int base, bool negative
         if (text[i] == '_') continue;
         int d = text[i] <= '9' ? text[i] - '0' : (text[i] | 0x20) - 'a' + 10;
         uint64_t next;
-        fits = fits && !__builtin_mul_overflow(n, (uint64_t)base, &next) && !__builtin_add_overflow(next, (uint64_t)d, &n);
+        fits = fits && !__builtin_mul_overflow(n, (uint64_t)base, &next) &&
+               !__builtin_add_overflow(next, (uint64_t)d, &n);
         real = real * base + d;
     }
     uint64_t limit = negative ? (uint64_t)INT64_MAX + 1 : INT64_MAX;
@@ -278,7 +285,8 @@ int yaml_resolve_tagged(const char *tag, const char *text, size_t len, value_t *
     }
     if (strcmp(name, "float") == 0) return tagged_real(text, len, out, err);
     if (strcmp(name, "bool") == 0) {
-        if (!is_bool(text, len, &b)) return err_set(err, SDG_EINVAL, "!!bool: '%.*s' is neither yes nor no", shown, text);
+        if (!is_bool(text, len, &b))
+            return err_set(err, SDG_EINVAL, "!!bool: '%.*s' is neither yes nor no", shown, text);
         *out = value_bool(b);
         return SDG_OK;
     }

@@ -6,7 +6,11 @@
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     diags_t diags;
     diags_init(&diags, "fuzz.yaml", (const char *)bytes, size);
-    pipeline_source_t source = {.path = "fuzz/fuzz.yaml", .bytes = (const char *)bytes, .len = size, .use_env = true, .accept_python = true};
+    pipeline_source_t source = {.path = "fuzz/fuzz.yaml",
+                                .bytes = (const char *)bytes,
+                                .len = size,
+                                .use_env = true,
+                                .accept_python = true};
     pipeline_t *p = pipeline_load(&source, &diags);
     if ((p == NULL) != (diags.errors > 0)) abort();
     pipeline_destroy(&p);

@@ -41,7 +41,8 @@ Test(diag, file_order_and_levels) {
     diag_add(&d, DIAG_HINT, 1, 0, NULL, "a hint");
     diag_add(&d, DIAG_WARNING, 1, 0, NULL, "first");
     diag_add(&d, DIAG_ERROR, 0, 0, NULL, "whole file");
-    expect_written(&d, DIAG_WARNING, "p.yaml: error: whole file\np.yaml:1: warning: first\np.yaml:2: error: second\n");
+    expect_written(&d, DIAG_WARNING,
+                   "p.yaml: error: whole file\np.yaml:1: warning: first\np.yaml:2: error: second\n");
     expect_written(&d, DIAG_ERROR, "p.yaml: error: whole file\np.yaml:2: error: second\n");
     cr_assert_eq(d.warnings, 1);
     cr_assert_eq(d.errors, 2);

@@ -12,8 +12,8 @@
 typedef struct parsed {
     diags_t diags;
     ydoc_t *doc;
-    char *json;  /* the root as JSON, NULL without a document */
-    char *said;  /* all problems */
+    char *json; /* the root as JSON, NULL without a document */
+    char *said; /* all problems */
 } parsed_t;
 
 static const char *test_env(void *arg, const char *name) {
@@ -89,13 +89,15 @@ Test(yaml, booleans_and_nulls) {
 Test(yaml, integers) {
     expect("[0, 12, +12, -3, 1_000, 0x1F, -0xff, 017, 0b101, 0_7]", "[0,12,12,-3,1000,31,-255,15,5,7]");
     expect("[1:30, 1:30:00, 190:20:30, 0:30]", "[90,5400,685230,\"0:30\"]");
-    expect("[08, 0o17, 1 000, 0x, 0b2, 1:60, --1, _1]", "[\"08\",\"0o17\",\"1 000\",\"0x\",\"0b2\",\"1:60\",\"--1\",\"_1\"]");
+    expect("[08, 0o17, 1 000, 0x, 0b2, 1:60, --1, _1]",
+           "[\"08\",\"0o17\",\"1 000\",\"0x\",\"0b2\",\"1:60\",\"--1\",\"_1\"]");
     expect("[9223372036854775807, -9223372036854775808, 9223372036854775808, 0xFFFFFFFFFFFFFFFF]",
            "[9223372036854775807,-9223372036854775808,9.223372036854776e+18,1.8446744073709552e+19]");
 }
 
 Test(yaml, reals) {
-    expect("[1.5, 1.5e+3, .5, 3., 1_0.25, -0.5, +1.25, 1:30.5, 08.5]", "[1.5,1500.0,0.5,3.0,10.25,-0.5,1.25,90.5,8.5]");
+    expect("[1.5, 1.5e+3, .5, 3., 1_0.25, -0.5, +1.25, 1:30.5, 08.5]",
+           "[1.5,1500.0,0.5,3.0,10.25,-0.5,1.25,90.5,8.5]");
     expect("[1e3, 1.5e3, 1.2.3, ., -.5, ._5, 1.e, -., +]",
            "[\"1e3\",\"1.5e3\",\"1.2.3\",\".\",\"-.5\",\"._5\",\"1.e\",\"-.\",\"+\"]");
     parsed_t p = parse("[.inf, -.Inf, .nan, +.INF]");
@@ -129,7 +131,8 @@ Test(yaml, keys_are_text) {
 
 Test(yaml, anchors_aliases_and_merge_keys) {
     expect("a: &x [1, 2]\nb: *x\nc: [*x, *x]\n", "{\"a\":[1,2],\"b\":[1,2],\"c\":[[1,2],[1,2]]}");
-    expect("b: &b {k: 1, l: 2}\nm: {<<: *b, l: 3, n: 4}\n", "{\"b\":{\"k\":1,\"l\":2},\"m\":{\"k\":1,\"l\":3,\"n\":4}}");
+    expect("b: &b {k: 1, l: 2}\nm: {<<: *b, l: 3, n: 4}\n",
+           "{\"b\":{\"k\":1,\"l\":2},\"m\":{\"k\":1,\"l\":3,\"n\":4}}");
     expect("- &a {x: 1, y: 1}\n- &b {y: 2, z: 2}\n- {<<: [*a, *b], z: 9}\n",
            "[{\"x\":1,\"y\":1},{\"y\":2,\"z\":2},{\"y\":1,\"z\":9,\"x\":1}]");
     expect("{\"<<\": 5}", "{\"<<\":5}");
@@ -143,7 +146,9 @@ Test(yaml, duplicate_key_last_wins_in_the_place_of_the_first) {
     parsed_t p = parse(text);
     cr_assert_str_eq(p.json, "{\"color\":\"green\",\"size\":3}");
     done(&p);
-    expect_said(text, "p.yaml:3:1: warning: color: duplicate key 'color' (first at line 1): the last one counts", 0, 1);
+    expect_said(text,
+                "p.yaml:3:1: warning: color: duplicate key 'color' (first at line 1): the last one counts", 0,
+                1);
     expect("b: &b {k: 1}\nm: {k: 0, <<: *b}\n", "{\"b\":{\"k\":1},\"m\":{\"k\":0}}");
 }
 
@@ -151,7 +156,8 @@ Test(yaml, env_is_replaced_inside_text) {
     expect("a: ${ENV.CITY}\nb: \"in ${ENV.CITY}, ${ENV.CITY}!\"\nc: ${ENV.NUM}\n",
            "{\"a\":\"Kyoto\",\"b\":\"in Kyoto, Kyoto!\",\"c\":\"17\"}");
     expect("a: &t \"${ENV.TRICK}\"\nb: *t\n", "{\"a\":\"${ENV.CITY}\",\"b\":\"${ENV.CITY}\"}");
-    expect("a: \"${CITY} ${ENV.} ${ENV.1X} ${ENV.CITY\"\n", "{\"a\":\"${CITY} ${ENV.} ${ENV.1X} ${ENV.CITY\"}");
+    expect("a: \"${CITY} ${ENV.} ${ENV.1X} ${ENV.CITY\"\n",
+           "{\"a\":\"${CITY} ${ENV.} ${ENV.1X} ${ENV.CITY\"}");
     expect("${ENV.CITY}: 1\n", "{\"${ENV.CITY}\":1}");
 }
 
