@@ -16,8 +16,13 @@
  * running at once, and calls in flight). A worker is given its share plus what it finishes in about LEASE_AHEAD_NS, so it never waits for
  * the scheduler, and a slow worker does not sit on rows others could run. Short queues are split so that all workers get some.
  *
- * A row that was leased by a worker that died is a suspect: it is queued first, leased alone, one suspect per worker at a time, so that
- * the row that kills workers is told from its neighbours; after LEASE_ATTEMPTS_MAX deaths it fails with that reason.
+ * A row that was leased by a worker that died is a suspect: it is queued first, after one death a quarter of a share per worker at a time
+ * (a large worker may leave thousands), after two deaths alone, one per worker at a time, so that the row that kills workers is told from
+ * its neighbours; after LEASE_ATTEMPTS_MAX deaths it fails with that reason.
+ *
+ * A lease may be lost on the way. Leases are numbered per worker without gaps (above 2^32: which registration of the worker this is); the
+ * worker says in its beats up to which number all have arrived, and the others are sent again, on a new connection at once. A worker drops a
+ * lease number it has seen; a number with a larger upper half starts the count again, and voids the rows it holds but has not started.
  *
  * Several jobs take turns (one lease each). Memory: all bytes of rows and results are owned here and bounded by the windows.
  */
@@ -54,6 +59,7 @@ void dispatch_destroy(dispatch_t **d);
 /* Idempotent by job id; the client may have a new peer number. SDG_ELIMIT when there are too many jobs. */
 int dispatch_job_open(dispatch_t *d, uint64_t peer, const dispatch_job_t *job, uint64_t now, err_t *err);
 /* Chunk numbers count from 0 in order; a repeated or early one is ignored (credit says what is expected). Unknown job: SDG_ENOTFOUND. */
+/* SDG_ELIMIT: beyond the credit, dropped; the client is told its credit again. */
 int dispatch_rows(dispatch_t *d, uint64_t job, uint64_t chunk, const dispatch_row_t *rows, size_t count, uint64_t now);
 int dispatch_rows_end(dispatch_t *d, uint64_t job, uint64_t chunks, uint64_t now);
 int dispatch_result_credit(dispatch_t *d, uint64_t job, uint64_t rows_limit, uint64_t bytes_limit, uint64_t now);
@@ -67,6 +73,8 @@ void dispatch_client_gone(dispatch_t *d, uint64_t peer, uint64_t now);
 int dispatch_worker_hello(dispatch_t *d, uint64_t worker, uint64_t peer, uint64_t now, err_t *err);
 void dispatch_worker_credit(dispatch_t *d, uint64_t worker, uint64_t rows, uint64_t bytes, uint64_t now);
 void dispatch_worker_beat(dispatch_t *d, uint64_t worker, uint64_t now); /* any sign of life */
+/* From its beat: all leases below this number have arrived. A worker that never says so is sent no lease twice. */
+void dispatch_worker_leases(dispatch_t *d, uint64_t worker, uint64_t first_missing, uint64_t now);
 /* Results of a worker (known or not any more): rows still open are taken, others dropped. */
 void dispatch_row_results(dispatch_t *d, uint64_t worker, uint64_t job, const dispatch_done_t *rows, size_t count, uint64_t now);
 void dispatch_lease_return(dispatch_t *d, uint64_t worker, uint64_t job, const uint64_t *indexes, size_t count, uint64_t now);
@@ -82,14 +90,14 @@ void dispatch_tick(dispatch_t *d, uint64_t now);
 
 /* ---- actions ---- */
 typedef enum dispatch_kind {
-    DISPATCH_LEASE,         /* -> worker: rows, lease, attempt */
+    DISPATCH_LEASE,         /* -> worker: rows, lease, attempt; without rows: only the number is missing there, job is 0 */
     DISPATCH_PERMITS,       /* -> worker: rows and calls allowed for job */
     DISPATCH_JOB_DROP,      /* -> worker: job, mode */
     DISPATCH_INGEST_CREDIT, /* -> client: next_chunk, rows_limit, bytes_limit */
     DISPATCH_RESULTS,       /* -> client: batch, done rows */
     DISPATCH_JOB_DONE,      /* -> client: rows_ok, rows_failed, reason */
-    DISPATCH_WORKER_LOST,   /* for the log: worker, rows requeued (count) */
-    DISPATCH_ROW_FAILED,    /* for the log: index, its attempts ran out */
+    DISPATCH_WORKER_LOST,   /* for the log: worker, row_count it held, reason */
+    DISPATCH_ROW_FAILED,    /* for the log: job, index: its attempts ran out */
 } dispatch_kind_t;
 
 typedef struct dispatch_action {
@@ -116,9 +124,19 @@ bool dispatch_next(dispatch_t *d, uint64_t now, dispatch_action_t *action);
 typedef struct dispatch_stats {
     uint64_t jobs, workers;
     uint64_t rows_queued, rows_leased, rows_answered, bytes_pending;
-    uint64_t leases_sent, leases_lost, rows_requeued, duplicates_dropped;
+    uint64_t leases_sent, leases_resent, leases_lost, rows_requeued, duplicates_dropped;
     uint64_t workers_lost;
 } dispatch_stats_t;
 void dispatch_stats(const dispatch_t *d, dispatch_stats_t *stats);
+
+typedef struct dispatch_job_stats {
+    uint64_t rows_received, rows_queued, rows_leased, rows_answered; /* answered: not yet acknowledged */
+    uint64_t rows_ok, rows_failed;                                   /* acknowledged */
+    uint64_t bytes_pending, workers;                                 /* workers that share its concurrency */
+    bool stopping, over;
+} dispatch_job_stats_t;
+bool dispatch_job_stats(const dispatch_t *d, uint64_t job, dispatch_job_stats_t *stats); /* false: unknown job, all zero */
+
+void dispatch_check(const dispatch_t *d); /* asserts that counters and lists agree; for tests, visits every row */
 
 #endif

@@ -1,0 +1,166 @@
+/* dispatch.c - what comes next, and time.
+ *
+ * An event changes state and marks what it touched; nothing is sent from within an event. dispatch_next walks the marks in a fixed order:
+ * notices (a job to drop, a line for the log), permits, leases (again, then new), then what clients are told. Permits come before leases,
+ * so a worker knows a job's share when its first rows arrive.
+ */
+#include "core/sched/dispatch.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/sched/dispatch_internal.h"
+
+dispatch_t *dispatch_new(void) {
+    dispatch_t *d = xcalloc(1, sizeof *d);
+    ring_init(&d->due);
+    ring_init(&d->ready);
+    ring_init(&d->permits);
+    ring_init(&d->resend);
+    return d;
+}
+
+void dispatch_destroy(dispatch_t **dispatch) {
+    dispatch_t *d = *dispatch;
+    if (!d) return;
+    for (uint32_t i = 0; i < JOBS_MAX; i++) {
+        if (d->jobs[i]) sched_job_destroy(d, d->jobs[i]);
+    }
+    while (d->worker_count > 0) {
+        sched_worker_destroy(d, d->workers[d->worker_count - 1]);
+    }
+    idmap_free(&d->job_by_id);
+    idmap_free(&d->worker_by_id);
+    free(d->workers);
+    free(d->notices);
+    free(d);
+    *dispatch = NULL;
+}
+
+/* ---- marks -------------------------------------------------------------------------------------------------------- */
+
+void dispatch_touch(dispatch_t *d, job_t *job) {
+    ring_add_last(&d->due, &job->due);
+    ring_add_last(&d->ready, &job->ready);
+}
+
+void dispatch_notice(dispatch_t *d, const notice_t *notice) {
+    if (d->notice_count == d->notice_cap) {
+        d->notice_cap = d->notice_cap ? d->notice_cap * 2 : 16;
+        d->notices = xrealloc(d->notices, d->notice_cap * sizeof *d->notices);
+    }
+    d->notices[d->notice_count++] = *notice;
+}
+
+static bool notice_next(dispatch_t *d, dispatch_action_t *action) {
+    if (d->notice_at == d->notice_count) return false;
+    const notice_t *n = &d->notices[d->notice_at++];
+    *action = (dispatch_action_t){.kind = n->kind, .peer = n->peer, .worker = n->worker, .job = n->job, .index = n->index,
+                                  .row_count = n->count, .mode = n->mode, .reason = n->reason};
+    if (d->notice_at == d->notice_count) d->notice_at = d->notice_count = 0;
+    return true;
+}
+
+static bool client_next(dispatch_t *d, uint64_t now, dispatch_action_t *action) {
+    for (ring_node_t *node; (node = ring_first(&d->due)) != NULL;) {
+        if (sched_job_next(d, RING_OWNER(node, job_t, due), now, action)) return true;
+        ring_remove(node);
+    }
+    return false;
+}
+
+bool dispatch_next(dispatch_t *d, uint64_t now, dispatch_action_t *action) {
+    if (notice_next(d, action)) return true;
+    if (permits_next(d, now, action)) return true;
+    if (lease_again(d, now, action)) return true;
+    if (lease_next(d, now, action)) return true;
+    return client_next(d, now, action);
+}
+
+/* ---- time --------------------------------------------------------------------------------------------------------- */
+
+/* If this process itself stood still (a stopped machine, a swap storm), the silence was ours, not the workers'. */
+static void forgive_own_pause(dispatch_t *d, uint64_t now) {
+    uint64_t pause = d->tick_ns && now > d->tick_ns ? now - d->tick_ns : 0;
+    d->tick_ns = now;
+    if (pause < 2 * BEAT_NS) return;
+    for (size_t i = 0; i < d->worker_count; i++) {
+        worker_t *worker = d->workers[i];
+        worker->heard_ns = worker->heard_ns + pause < now ? worker->heard_ns + pause : now;
+    }
+}
+
+void dispatch_tick(dispatch_t *d, uint64_t now) {
+    forgive_own_pause(d, now);
+    for (size_t i = d->worker_count; i > 0; i--) {
+        sched_worker_tick(d, d->workers[i - 1], now);
+    }
+    for (uint32_t i = 0; i < JOBS_MAX; i++) {
+        if (d->jobs[i]) sched_job_tick(d, d->jobs[i], now);
+    }
+}
+
+/* ---- numbers ------------------------------------------------------------------------------------------------------ */
+
+void dispatch_stats(const dispatch_t *d, dispatch_stats_t *stats) { *stats = d->stats; }
+
+bool dispatch_job_stats(const dispatch_t *d, uint64_t id, dispatch_job_stats_t *stats) {
+    const job_t *job = sched_job_find(d, id);
+    *stats = (dispatch_job_stats_t){0};
+    if (!job) return false;
+    *stats = (dispatch_job_stats_t){.rows_received = job->received_rows, .rows_queued = job->queued, .rows_leased = job->leased,
+                                    .rows_answered = job->answered_rows, .rows_ok = job->rows_ok, .rows_failed = job->rows_failed,
+                                    .bytes_pending = job->pending_bytes, .workers = job->able, .over = job->state == JOB_OVER,
+                                    .stopping = job->state == JOB_STOPPING};
+    return true;
+}
+
+static uint64_t ring_length(const ring_t *ring) {
+    uint64_t n = 0;
+    for (const ring_node_t *node = ring->head.next; node != &ring->head; node = node->next) {
+        n++;
+    }
+    return n;
+}
+
+static void check_worker(const worker_t *w) {
+    uint64_t rows = 0, seats = 0;
+    for (const ring_node_t *node = w->leases.head.next; node != &w->leases.head; node = node->next) {
+        const lease_t *lease = RING_OWNER(node, lease_t, node);
+        assert(lease->open > 0 && lease->open == ring_length(&lease->rows));
+        rows += lease->open;
+    }
+    for (uint32_t i = 0; i < JOBS_MAX; i++) {
+        if (w->seat[i]) seats += w->seat[i]->leased;
+    }
+    assert(w->held_rows == rows && w->held_rows == seats);
+    assert(w->held_rows == w->held_class[0] + w->held_class[1] + w->held_class[2]);
+}
+
+static void check_job(const job_t *job) {
+    uint64_t queued = 0, batched = 0;
+    for (int class = 0; class < CLASSES; class++) {
+        queued += ring_length(&job->queue[class]);
+    }
+    for (const ring_node_t *node = job->batches.head.next; node != &job->batches.head; node = node->next) {
+        batched += ring_length(&RING_OWNER(node, batch_t, node)->rows);
+    }
+    assert(job->queued == queued && job->answered_rows == batched + ring_length(&job->answered));
+    assert(sched_job_pending(job) == job->queued + job->leased + job->answered_rows);
+    assert(sched_job_pending(job) == job->rows.count && sched_job_pending(job) <= job->asked.window_rows);
+}
+
+void dispatch_check(const dispatch_t *d) {
+    uint64_t held = 0, leased = 0;
+    for (size_t i = 0; i < d->worker_count; i++) {
+        check_worker(d->workers[i]);
+        held += d->workers[i]->held_rows;
+    }
+    for (uint32_t i = 0; i < JOBS_MAX; i++) {
+        if (!d->jobs[i]) continue;
+        check_job(d->jobs[i]);
+        leased += d->jobs[i]->leased;
+    }
+    assert(held == leased && held == d->stats.rows_leased);
+}

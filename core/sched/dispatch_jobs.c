@@ -1,0 +1,323 @@
+/* dispatch_jobs.c - what clients say: jobs, chunks of rows, the end of the rows, stop; and what they are told: how much more they may send,
+ * and that the job is over.
+ *
+ * Credit is cumulative: a client may have sent `limit` rows and bytes in all. rows: released + window. bytes: received + (window - pending);
+ * pending grows when a result is larger than its row, so that limit is kept from falling by never going below what was told before.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/sched/dispatch_internal.h"
+
+static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
+
+job_t *sched_job_find(const dispatch_t *d, uint64_t id) { return idmap_get(&d->job_by_id, id); }
+
+/* ---- life --------------------------------------------------------------------------------------------------------- */
+
+static void drop_at_worker(dispatch_t *d, const seat_t *seat, uint32_t mode) {
+    dispatch_notice(d, &(notice_t){.kind = DISPATCH_JOB_DROP, .peer = seat->worker->peer, .worker = seat->worker->id,
+                                   .job = seat->job->id, .mode = mode});
+}
+
+/* Workers forget the job; its rows and seats are gone. */
+static void release_workers(dispatch_t *d, job_t *job) {
+    sched_job_drop_rows(d, job);
+    for (size_t i = 0; i < d->worker_count; i++) {
+        seat_t *seat = d->workers[i]->seat[job->slot];
+        if (!seat) continue;
+        if (seat->told && !seat->refused) drop_at_worker(d, seat, 2);
+        sched_worker_wake(d, seat->worker);
+        seat_destroy(seat);
+    }
+}
+
+static void job_end(dispatch_t *d, job_t *job, uint64_t now) {
+    assert(job->state != JOB_OVER);
+    release_workers(d, job);
+    job->state = JOB_OVER;
+    job->over_ns = job->done_ns = now;
+    job->done_wait_ns = RESEND_NS;
+    job->tell_done = true;
+    dispatch_touch(d, job);
+}
+
+void sched_job_destroy(dispatch_t *d, job_t *job) {
+    release_workers(d, job);
+    while (job->blocks) {
+        row_block_t *block = job->blocks;
+        job->blocks = block->next;
+        free(block);
+    }
+    ring_remove(&job->due);
+    ring_remove(&job->ready);
+    idmap_remove(&d->job_by_id, job->id);
+    idmap_free(&job->rows);
+    d->jobs[job->slot] = NULL;
+    d->stats.jobs--;
+    free(job->refusal);
+    free(job->reason);
+    free(job);
+}
+
+static void drain_workers(dispatch_t *d, job_t *job, uint64_t now) {
+    job->drop_ns = now;
+    for (size_t i = 0; i < d->worker_count; i++) {
+        seat_t *seat = d->workers[i]->seat[job->slot];
+        if (seat && seat->leased > 0) drop_at_worker(d, seat, 1);
+    }
+}
+
+void sched_job_stop(dispatch_t *d, job_t *job, const char *reason, uint64_t now) {
+    if (job->state != JOB_RUNNING) return;
+    job->state = JOB_STOPPING;
+    job->reason = xstrdup(reason);
+    sched_job_drop_queued(d, job);
+    drain_workers(d, job, now);
+    dispatch_touch(d, job);
+}
+
+/* ---- opening ------------------------------------------------------------------------------------------------------ */
+
+/* A client that opens a job has heard the end of its earlier ones. */
+static void forget_ended(dispatch_t *d, uint64_t peer) {
+    for (uint32_t i = 0; i < JOBS_MAX; i++) {
+        job_t *job = d->jobs[i];
+        if (job && job->state == JOB_OVER && job->peer == peer) sched_job_destroy(d, job);
+    }
+}
+
+/* A free slot, or that of the job that has been over the longest. */
+static int take_slot(dispatch_t *d, uint32_t *slot) {
+    job_t *oldest = NULL;
+    for (*slot = 0; *slot < JOBS_MAX; ++*slot) {
+        job_t *job = d->jobs[*slot];
+        if (!job) return SDG_OK;
+        if (job->state == JOB_OVER && (!oldest || job->over_ns < oldest->over_ns)) oldest = job;
+    }
+    if (!oldest) return SDG_ELIMIT;
+    *slot = oldest->slot;
+    sched_job_destroy(d, oldest);
+    return SDG_OK;
+}
+
+static job_t *job_new(dispatch_t *d, uint32_t slot, uint64_t peer, const dispatch_job_t *asked, uint64_t now) {
+    job_t *job = xcalloc(1, sizeof *job);
+    job->id = asked->job;
+    job->peer = peer;
+    job->slot = slot;
+    job->asked = *asked;
+    job->able_ns = now;
+    ring_init(&job->hungry);
+    ring_init(&job->waiting);
+    ring_init(&job->answered);
+    ring_init(&job->batches);
+    for (int class = 0; class < CLASSES; class++) {
+        ring_init(&job->queue[class]);
+    }
+    d->jobs[slot] = job;
+    idmap_add(&d->job_by_id, job->id, job);
+    d->stats.jobs++;
+    d->shares_stale = true;
+    return job;
+}
+
+/* The client is back, perhaps on a new connection: what it may have missed is said again. */
+static void reopen(dispatch_t *d, job_t *job, uint64_t peer, uint64_t now) {
+    job->peer = peer;
+    job->tell_credit = true;
+    if (job->state == JOB_OVER) job->tell_done = true;
+    results_again(job, now);
+    dispatch_touch(d, job);
+}
+
+int dispatch_job_open(dispatch_t *d, uint64_t peer, const dispatch_job_t *asked, uint64_t now, err_t *err) {
+    uint32_t slot;
+    job_t *job = sched_job_find(d, asked->job);
+    if (job) {
+        reopen(d, job, peer, now);
+        return SDG_OK;
+    }
+    if (asked->window_rows == 0 || asked->concurrency == 0)
+        return err_set(err, SDG_EINVAL, "a job needs a window and a concurrency of at least 1 row");
+    forget_ended(d, peer);
+    if (take_slot(d, &slot) != SDG_OK)
+        return err_set(err, SDG_ELIMIT, "%d jobs are open already: wait until one of them is finished", JOBS_MAX);
+    dispatch_touch(d, job_new(d, slot, peer, asked, now));
+    return SDG_OK;
+}
+
+/* ---- rows --------------------------------------------------------------------------------------------------------- */
+
+/* The client seems to be out of step: say where we are, but not once per message of a burst. */
+static void correct_client(dispatch_t *d, job_t *job, uint64_t now) {
+    if (now - job->told_ns < 100 * MILLISECOND) return;
+    job->tell_credit = true;
+    dispatch_touch(d, job);
+}
+
+static bool within_credit(const job_t *job, uint64_t rows, uint64_t bytes) {
+    if (job->received_rows + rows > job->told_rows) return false;
+    if (job->received_bytes + bytes <= job->told_bytes) return true;
+    return rows == 1 && sched_job_pending(job) == 0;
+}
+
+static void take_chunk(dispatch_t *d, job_t *job, const dispatch_row_t *rows, size_t count, size_t bytes) {
+    shared_t *shared = shared_new(bytes);
+    char *at = shared->data;
+    shared->users = 1; /* ours, until all rows are in */
+    for (size_t i = 0; i < count; i++) {
+        row_t *row = sched_row_add(job, rows[i].index);
+        if (!row) { /* a second row of that index: there can be one result only */
+            job->released_rows++;
+            d->stats.duplicates_dropped++;
+            continue;
+        }
+        if (rows[i].len) memcpy(at, rows[i].raw, rows[i].len);
+        row->line = rows[i].line;
+        row->data = at;
+        row->len = rows[i].len;
+        row->bytes = shared;
+        shared->users++;
+        at += rows[i].len;
+        sched_row_enqueue(d, job, row, false);
+    }
+    if (--shared->users == 0) free(shared);
+}
+
+int dispatch_rows(dispatch_t *d, uint64_t id, uint64_t chunk, const dispatch_row_t *rows, size_t count, uint64_t now) {
+    job_t *job = sched_job_find(d, id);
+    size_t bytes = 0;
+    if (!job) return SDG_ENOTFOUND;
+    if (job->state != JOB_RUNNING) return SDG_OK;
+    for (size_t i = 0; i < count; i++) {
+        bytes += rows[i].len;
+    }
+    bool fits = within_credit(job, count, bytes);
+    if (chunk != job->next_chunk || !fits) {
+        correct_client(d, job, now);
+        return chunk == job->next_chunk ? SDG_ELIMIT : SDG_OK;
+    }
+    job->next_chunk++;
+    job->received_rows += count;
+    job->received_bytes += bytes;
+    take_chunk(d, job, rows, count, bytes);
+    dispatch_touch(d, job);
+    return SDG_OK;
+}
+
+int dispatch_rows_end(dispatch_t *d, uint64_t id, uint64_t chunks, uint64_t now) {
+    job_t *job = sched_job_find(d, id);
+    (void)now;
+    if (!job) return SDG_ENOTFOUND;
+    job->end_known = true;
+    job->chunks = chunks;
+    dispatch_touch(d, job);
+    return SDG_OK;
+}
+
+int dispatch_job_stop(dispatch_t *d, uint64_t id, uint32_t mode, uint64_t now) {
+    job_t *job = sched_job_find(d, id);
+    if (!job) return SDG_ENOTFOUND;
+    if (mode != 1 && mode != 2) return SDG_EINVAL;
+    if (job->state == JOB_OVER) {
+        job->tell_done = true;
+        dispatch_touch(d, job);
+        return SDG_OK;
+    }
+    sched_job_stop(d, job, "stopped by its client", now);
+    if (mode == 2) job_end(d, job, now);
+    return SDG_OK;
+}
+
+void dispatch_client_gone(dispatch_t *d, uint64_t peer, uint64_t now) {
+    (void)now;
+    for (uint32_t i = 0; i < JOBS_MAX; i++) {
+        if (d->jobs[i] && d->jobs[i]->peer == peer) sched_job_destroy(d, d->jobs[i]);
+    }
+}
+
+/* ---- what the client is told ---------------------------------------------------------------------------------------- */
+
+static bool expects_rows(const job_t *job) {
+    return job->state == JOB_RUNNING && !(job->end_known && job->next_chunk >= job->chunks);
+}
+
+static uint64_t bytes_limit(const job_t *job) {
+    uint64_t window = job->asked.window_bytes, pending = job->pending_bytes;
+    uint64_t room = window > pending ? window - pending : 0;
+    return larger(job->told_bytes, job->received_bytes + room);
+}
+
+/* Worth a message: a good part of the window is new, or the client has little left and some is new. */
+static bool worth_telling(uint64_t limit, uint64_t told, uint64_t used, uint64_t window) {
+    uint64_t grown = limit - told, left = told > used ? told - used : 0;
+    if (grown == 0) return false;
+    return grown >= window / 8 || (left < window / 4 && grown >= window / 32);
+}
+
+static bool credit_next(job_t *job, uint64_t now, dispatch_action_t *action) {
+    if (!expects_rows(job)) return false;
+    uint64_t rows = job->released_rows + job->asked.window_rows, bytes = bytes_limit(job);
+    if (!job->tell_credit && !worth_telling(rows, job->told_rows, job->received_rows, job->asked.window_rows) &&
+        !worth_telling(bytes, job->told_bytes, job->received_bytes, job->asked.window_bytes))
+        return false;
+    job->tell_credit = false;
+    job->told_rows = rows;
+    job->told_bytes = bytes;
+    job->told_ns = now;
+    *action = (dispatch_action_t){.kind = DISPATCH_INGEST_CREDIT, .peer = job->peer, .job = job->id, .next_chunk = job->next_chunk,
+                                  .rows_limit = rows, .bytes_limit = bytes};
+    return true;
+}
+
+static bool done_next(job_t *job, uint64_t now, dispatch_action_t *action) {
+    if (!job->tell_done) return false;
+    job->tell_done = false;
+    job->done_ns = now;
+    *action = (dispatch_action_t){.kind = DISPATCH_JOB_DONE, .peer = job->peer, .job = job->id, .rows_ok = job->rows_ok,
+                                  .rows_failed = job->rows_failed, .reason = job->reason ? job->reason : ""};
+    return true;
+}
+
+bool sched_job_next(dispatch_t *d, job_t *job, uint64_t now, dispatch_action_t *action) {
+    if (job->state != JOB_OVER && !expects_rows(job) && sched_job_pending(job) == 0) job_end(d, job, now);
+    return done_next(job, now, action) || credit_next(job, now, action) || results_next(d, job, now, action);
+}
+
+/* ---- time --------------------------------------------------------------------------------------------------------- */
+
+/* No worker can run it, and none that could has come for a while. */
+static void check_refusals(dispatch_t *d, job_t *job, uint64_t now) {
+    bool hope = d->worker_count == 0;
+    for (size_t i = 0; i < d->worker_count && !hope; i++) {
+        seat_t *seat = d->workers[i]->seat[job->slot];
+        hope = !seat || !seat->refused;
+    }
+    if (hope) job->able_ns = now;
+    if (now - job->able_ns > REFUSED_GRACE_NS) sched_job_stop(d, job, job->refusal ? job->refusal : "no worker can run it", now);
+}
+
+static void tick_over(dispatch_t *d, job_t *job, uint64_t now) {
+    if (now - job->over_ns > JOB_DONE_NS_MAX) {
+        sched_job_destroy(d, job);
+        return;
+    }
+    if (now - job->done_ns < job->done_wait_ns) return;
+    job->done_wait_ns *= 2;
+    job->tell_done = true;
+    dispatch_touch(d, job);
+}
+
+void sched_job_tick(dispatch_t *d, job_t *job, uint64_t now) {
+    if (job->state == JOB_OVER) {
+        tick_over(d, job, now);
+        return;
+    }
+    if (job->state == JOB_STOPPING && now - job->drop_ns >= RESEND_NS) drain_workers(d, job, now);
+    if (job->state == JOB_RUNNING) check_refusals(d, job, now);
+    if (now - job->told_ns >= SECOND) job->tell_credit = true;
+    if (results_due(job, now)) job->resend = true;
+    dispatch_touch(d, job);
+}

@@ -1,0 +1,244 @@
+/* dispatch_leases.c - who gets which rows, and what happens to rows that come back.
+ *
+ * A worker holds its share (rows running at once) and a little ahead of it, which grows with how fast it finishes. A lease is numbered per
+ * worker without gaps, the worker says up to which number all have arrived, and what has not is sent again: the worker drops what it has
+ * seen. Rows that held a dying worker are tried before fresh ones: with one death a few at a time, with two alone, one per worker, so at
+ * the third death it is known who was it.
+ */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "core/sched/dispatch_internal.h"
+
+enum { ERA_SHIFT = 32 }; /* a lease number: era of the registration above, count from 0 below */
+
+static uint64_t smaller(uint64_t a, uint64_t b) { return a < b ? a : b; }
+static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
+
+/* ---- how many ----------------------------------------------------------------------------------------------------- */
+
+/* Rows a worker should hold beyond its share, to have work while results and leases travel. */
+static uint64_t rows_ahead(const seat_t *seat) {
+    double wanted = seat->rate * (double)LEASE_AHEAD_NS / (double)SECOND;
+    uint64_t floor = larger(2, seat->share / 8);
+    return smaller(larger(wanted < LEASE_ROWS_MAX ? (uint64_t)wanted : LEASE_ROWS_MAX, floor), larger(LEASE_ROWS_MAX, floor));
+}
+
+/* Rows this worker should get now, by what it holds and its credit. */
+static uint64_t seat_room(const seat_t *seat) {
+    const worker_t *w = seat->worker;
+    uint64_t ahead = rows_ahead(seat), target = seat->share + ahead;
+    if (seat->share == 0 || w->held_rows >= w->credit_rows) return 0;
+    if (seat->leased > seat->share + ahead / 2) return 0;
+    return smaller(smaller(target - seat->leased, w->credit_rows - w->held_rows), LEASE_ROWS_MAX);
+}
+
+static uint64_t class_room(const seat_t *seat, int class) {
+    const job_t *job = seat->job;
+    uint64_t held = seat->worker->held_class[class], most = UINT64_MAX;
+    if (class == CLASS_CULPRIT) most = 1;
+    if (class == CLASS_SUSPECT) most = larger(1, seat->share / 4);
+    if (class != CLASS_FRESH) return most > held ? most - held : 0;
+    if (job->able < 2) return most;
+    return job->queued / (2 * job->able) + 1; /* a short queue is for everybody */
+}
+
+static bool bytes_fit(const worker_t *w, const lease_t *lease, uint64_t lease_bytes, const row_t *row) {
+    if (w->held_rows == 0) return true; /* a row larger than its credit goes to a worker that holds nothing else */
+    if (lease->open && lease_bytes + row->len > LEASE_BYTES_MAX) return false;
+    return w->held_bytes + row->len <= w->credit_bytes;
+}
+
+/* ---- leasing ------------------------------------------------------------------------------------------------------ */
+
+static lease_t *lease_new(seat_t *seat, uint64_t now) {
+    lease_t *lease = xcalloc(1, sizeof *lease);
+    lease->number = seat->worker->era << ERA_SHIFT | seat->worker->leases_sent;
+    lease->job = seat->job;
+    lease->worker = seat->worker;
+    lease->wait_ns = RESEND_NS;
+    lease->resend_ns = now + RESEND_NS;
+    ring_init(&lease->rows);
+    ring_add_last(&seat->worker->leases, &lease->node);
+    return lease;
+}
+
+void lease_close(lease_t *lease) {
+    assert(lease->open == 0 && ring_empty(&lease->rows));
+    ring_remove(&lease->node);
+    free(lease);
+}
+
+void lease_arrived(lease_t *lease) { lease->arrived = true; }
+
+static void describe(dispatch_t *d, const lease_t *lease, dispatch_action_t *action) {
+    size_t count = 0;
+    uint64_t attempt = 0;
+    for (const ring_node_t *node = lease->rows.head.next; node != &lease->rows.head; node = node->next) {
+        const row_t *row = RING_OWNER(node, row_t, node);
+        d->lease_rows[count++] = (dispatch_row_t){.index = row->index, .line = row->line, .raw = row->data, .len = row->len};
+        attempt = row->deaths;
+    }
+    *action = (dispatch_action_t){.kind = DISPATCH_LEASE, .peer = lease->worker->peer, .worker = lease->worker->id,
+                                  .job = lease->job->id, .lease = lease->number, .attempt = attempt, .rows = d->lease_rows,
+                                  .row_count = count};
+}
+
+static lease_t *lease_rows(dispatch_t *d, seat_t *seat, int class, uint64_t most, uint64_t now) {
+    ring_t *queue = &seat->job->queue[class];
+    lease_t *lease = lease_new(seat, now);
+    uint64_t bytes = 0;
+    while (lease->open < most && !ring_empty(queue)) {
+        row_t *row = RING_OWNER(ring_first(queue), row_t, node);
+        if (!bytes_fit(seat->worker, lease, bytes, row)) break;
+        bytes += row->len;
+        sched_row_lease(d, row, lease, seat);
+    }
+    if (lease->open > 0) return lease;
+    lease_close(lease);
+    return NULL;
+}
+
+/* One lease for this worker, of the most suspicious rows it may take. */
+static lease_t *lease_for(dispatch_t *d, seat_t *seat, uint64_t room, uint64_t now) {
+    for (int class = CLASS_CULPRIT; class >= CLASS_FRESH; class--) {
+        uint64_t most = smaller(room, class_room(seat, class));
+        if (most > 0 && !ring_empty(&seat->job->queue[class])) return lease_rows(d, seat, class, most, now);
+    }
+    return NULL;
+}
+
+/* The next lease of this job. Seats that are full leave the ring of the hungry until something changes for them; those that may not take
+ * any of the queued rows (too many suspects, too many bytes) wait for other rows. */
+static lease_t *lease_of_job(dispatch_t *d, job_t *job, uint64_t now) {
+    if (job->state != JOB_RUNNING || job->answered_bytes > job->asked.window_bytes) return NULL;
+    while (job->queued > 0 && !ring_empty(&job->hungry)) {
+        ring_node_t *node = ring_first(&job->hungry);
+        seat_t *seat = RING_OWNER(node, seat_t, hungry);
+        ring_remove(node);
+        uint64_t room = seat_room(seat);
+        lease_t *lease = room > 0 ? lease_for(d, seat, room, now) : NULL;
+        if (room > 0) ring_add_last(lease ? &job->hungry : &job->waiting, node); /* perhaps more, but after the others */
+        if (!lease) continue;
+        if (seat->rate_ns == 0) seat->rate_ns = now;
+        return lease;
+    }
+    return NULL;
+}
+
+bool lease_next(dispatch_t *d, uint64_t now, dispatch_action_t *action) {
+    for (ring_node_t *node; (node = ring_first(&d->ready)) != NULL;) {
+        lease_t *lease = lease_of_job(d, RING_OWNER(node, job_t, ready), now);
+        ring_remove(node);
+        if (!lease) continue;
+        ring_add_last(&d->ready, node);
+        lease->worker->leases_sent++;
+        d->stats.leases_sent++;
+        describe(d, lease, action);
+        return true;
+    }
+    return false;
+}
+
+/* ---- again -------------------------------------------------------------------------------------------------------- */
+
+static bool hole_next(worker_t *w, dispatch_action_t *action) {
+    if (w->hole == 0) return false;
+    *action = (dispatch_action_t){.kind = DISPATCH_LEASE, .peer = w->peer, .worker = w->id, .lease = w->hole};
+    w->hole = 0;
+    return true;
+}
+
+static lease_t *lease_due(worker_t *w, uint64_t now) {
+    RING_EACH(&w->leases, node) {
+        lease_t *lease = RING_OWNER(node, lease_t, node);
+        if (!lease->arrived && lease->resend_ns <= now) return lease;
+    }
+    return NULL;
+}
+
+bool lease_again(dispatch_t *d, uint64_t now, dispatch_action_t *action) {
+    for (ring_node_t *node; (node = ring_first(&d->resend)) != NULL;) {
+        worker_t *w = RING_OWNER(node, worker_t, resend);
+        if (hole_next(w, action)) return true;
+        lease_t *lease = lease_due(w, now);
+        if (lease) {
+            lease->wait_ns = smaller(lease->wait_ns * 2, RESEND_NS_MAX);
+            lease->resend_ns = now + lease->wait_ns;
+            d->stats.leases_resent++;
+            describe(d, lease, action);
+            return true;
+        }
+        ring_remove(node);
+    }
+    return false;
+}
+
+void dispatch_worker_leases(dispatch_t *d, uint64_t id, uint64_t first_missing, uint64_t now) {
+    worker_t *w = sched_worker_find(d, id);
+    if (!w) return;
+    dispatch_worker_beat(d, id, now);
+    w->tells_leases = true;
+    if (first_missing >> ERA_SHIFT != w->era) first_missing = w->era << ERA_SHIFT; /* it has not heard of this registration */
+    bool missing_open = false;
+    RING_EACH(&w->leases, node) {
+        lease_t *lease = RING_OWNER(node, lease_t, node);
+        if (lease->number < first_missing) lease_arrived(lease);
+        if (lease->number == first_missing) missing_open = true;
+    }
+    if (missing_open || first_missing >= (w->era << ERA_SHIFT | w->leases_sent)) return;
+    w->hole = first_missing; /* all its rows were answered by others meanwhile */
+    ring_add_last(&d->resend, &w->resend);
+}
+
+/* ---- back --------------------------------------------------------------------------------------------------------- */
+
+/* A row without an answer comes back from a worker. */
+static void row_back(dispatch_t *d, job_t *job, row_t *row, bool crashed) {
+    bool stopping = job->state != JOB_RUNNING;
+    if (stopping) {
+        sched_row_release(d, job, row);
+        return;
+    }
+    sched_row_enqueue(d, job, row, !crashed); /* out of the lease as what it was */
+    d->stats.rows_requeued++;
+    if (!crashed) return;
+    row->deaths++;
+    if (row->deaths >= LEASE_ATTEMPTS_MAX)
+        sched_row_fail(d, job, row);
+    else
+        sched_row_enqueue(d, job, row, true);
+}
+
+uint64_t leases_void(dispatch_t *d, worker_t *worker, const job_t *only, bool crashed) {
+    uint64_t rows = 0;
+    for (ring_node_t *node = worker->leases.head.prev, *before; node != &worker->leases.head; node = before) {
+        lease_t *lease = RING_OWNER(node, lease_t, node);
+        job_t *job = lease->job;
+        before = node->prev;
+        if (only && job != only) continue;
+        if (crashed) d->stats.leases_lost++;
+        /* From the last row on, so that rows put back in front keep their order. The last one takes the lease with it. */
+        for (size_t open = lease->open; open > 0; open--) {
+            row_back(d, job, RING_OWNER(ring_last(&lease->rows), row_t, node), crashed);
+            rows++;
+        }
+        dispatch_touch(d, job);
+    }
+    return rows;
+}
+
+void dispatch_lease_return(dispatch_t *d, uint64_t worker, uint64_t job_id, const uint64_t *indexes, size_t count, uint64_t now) {
+    worker_t *w = sched_worker_find(d, worker);
+    job_t *job = sched_job_find(d, job_id);
+    dispatch_worker_beat(d, worker, now);
+    if (!w || !job) return;
+    for (size_t i = count; i > 0; i--) {
+        row_t *row = idmap_get(&job->rows, indexes[i - 1]);
+        if (!row || row->state != ROW_LEASED || row->lease->worker != w) continue;
+        lease_arrived(row->lease);
+        row_back(d, job, row, false);
+    }
+    sched_worker_wake(d, w);
+    dispatch_touch(d, job);
+}

@@ -1,0 +1,203 @@
+/* dispatch_results.c - answers from workers, and their way to the client's disk.
+ *
+ * A row may be answered more than once (a worker taken for dead comes back): the first answer counts, from whomever, whatever state the
+ * row is in. Answers are sent in batches, in the order they came, as far as the client's credit goes, and again until acknowledged.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/sched/dispatch_internal.h"
+
+static uint64_t smaller(uint64_t a, uint64_t b) { return a < b ? a : b; }
+
+/* ---- from workers ------------------------------------------------------------------------------------------------- */
+
+/* Smooths the rate at which rows are finished: over about RATE_NS, in steps of at least RATE_STEP_NS. */
+static void count_finished(seat_t *seat, uint64_t rows, uint64_t now) {
+    const uint64_t RATE_NS = 200 * MILLISECOND, RATE_STEP_NS = 5 * MILLISECOND;
+    uint64_t passed = now > seat->rate_ns ? now - seat->rate_ns : 0;
+    seat->rate_rows += rows;
+    if (passed < RATE_STEP_NS) return;
+    double rate = (double)seat->rate_rows * (double)SECOND / (double)passed;
+    seat->rate += (rate - seat->rate) * (double)passed / (double)(passed + RATE_NS);
+    seat->rate_ns = now;
+    seat->rate_rows = 0;
+}
+
+static size_t bytes_of(const dispatch_done_t *rows, size_t count) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        bytes += rows[i].json_len + rows[i].meta_len;
+    }
+    return bytes;
+}
+
+static char *copy(char *at, const char *bytes, size_t len) {
+    if (len) memcpy(at, bytes, len);
+    return at + len;
+}
+
+/* Takes the answers of rows that are still open; how many of them this worker held. */
+static uint64_t take_answers(dispatch_t *d, job_t *job, const worker_t *worker, const dispatch_done_t *rows, size_t count) {
+    shared_t *shared = shared_new(bytes_of(rows, count));
+    char *at = shared->data;
+    uint64_t held = 0;
+    shared->users = 1; /* ours, until all are in */
+    for (size_t i = 0; i < count; i++) {
+        row_t *row = idmap_get(&job->rows, rows[i].index);
+        if (!row || row->state == ROW_ANSWERED) {
+            d->stats.duplicates_dropped++;
+            continue;
+        }
+        if (row->state == ROW_LEASED && row->lease->worker == worker) {
+            lease_arrived(row->lease);
+            held++;
+        }
+        char *data = at;
+        at = copy(copy(at, rows[i].json, rows[i].json_len), rows[i].meta, rows[i].meta_len);
+        worker_t *holder = row->state == ROW_LEASED ? row->lease->worker : NULL;
+        sched_row_answer(d, job, row, &rows[i], shared, data);
+        if (holder && holder != worker) sched_worker_wake(d, holder);
+    }
+    if (--shared->users == 0) free(shared);
+    return held;
+}
+
+void dispatch_row_results(dispatch_t *d, uint64_t worker_id, uint64_t job_id, const dispatch_done_t *rows, size_t count, uint64_t now) {
+    worker_t *worker = sched_worker_find(d, worker_id);
+    job_t *job = sched_job_find(d, job_id);
+    dispatch_worker_beat(d, worker_id, now);
+    if (!job || job->state == JOB_OVER) { /* it has not heard that the job is over */
+        d->stats.duplicates_dropped += count;
+        if (worker)
+            dispatch_notice(d, &(notice_t){.kind = DISPATCH_JOB_DROP, .peer = worker->peer, .worker = worker_id, .job = job_id, .mode = 2});
+        return;
+    }
+    uint64_t held = take_answers(d, job, worker, rows, count);
+    if (worker && held > 0) {
+        count_finished(worker->seat[job->slot], held, now);
+        sched_worker_wake(d, worker);
+    }
+    dispatch_touch(d, job);
+}
+
+/* ---- to the client ------------------------------------------------------------------------------------------------ */
+
+static void describe(dispatch_t *d, const job_t *job, const batch_t *batch, dispatch_action_t *action) {
+    size_t count = 0;
+    for (const ring_node_t *node = batch->rows.head.next; node != &batch->rows.head; node = node->next) {
+        const row_t *row = RING_OWNER(node, row_t, node);
+        d->batch_rows[count++] = (dispatch_done_t){.index = row->index, .status = row->status, .json = row->data, .json_len = row->len,
+                                                   .meta = row->data + row->len, .meta_len = row->meta_len};
+    }
+    *action = (dispatch_action_t){.kind = DISPATCH_RESULTS, .peer = job->peer, .job = job->id, .batch = batch->number,
+                                  .done = d->batch_rows, .done_count = count};
+}
+
+/* May this row be sent too, after `rows` and `bytes` of the same batch? */
+static bool credit_allows(const job_t *job, const row_t *row, uint64_t rows, uint64_t bytes) {
+    if (job->sent_rows >= job->result_rows_limit || rows == RESULT_BATCH_ROWS_MAX) return false;
+    if (rows > 0 && bytes + row->len > RESULT_BATCH_BYTES_MAX) return false;
+    if (job->sent_bytes + row->len <= job->result_bytes_limit) return true;
+    return rows == 0 && ring_empty(&job->batches); /* larger than the window: alone */
+}
+
+static batch_t *batch_new(job_t *job, uint64_t now) {
+    batch_t *batch = xcalloc(1, sizeof *batch);
+    ring_init(&batch->rows);
+    batch->number = ++job->batches_sent;
+    batch->wait_ns = RESEND_NS;
+    batch->resend_ns = now + RESEND_NS;
+    return batch;
+}
+
+static bool batch_next(dispatch_t *d, job_t *job, uint64_t now, dispatch_action_t *action) {
+    batch_t *batch = NULL;
+    uint64_t rows = 0, bytes = 0;
+    for (ring_node_t *node; (node = ring_first(&job->answered)) != NULL; rows++) {
+        row_t *row = RING_OWNER(node, row_t, node);
+        if (!credit_allows(job, row, rows, bytes)) break;
+        if (!batch) batch = batch_new(job, now);
+        ring_remove(node);
+        ring_add_last(&batch->rows, node);
+        bytes += row->len;
+        job->sent_rows++;
+        job->sent_bytes += row->len;
+    }
+    if (!batch) return false;
+    ring_add_last(&job->batches, &batch->node);
+    describe(d, job, batch, action);
+    return true;
+}
+
+static batch_t *batch_due(job_t *job, uint64_t now) {
+    RING_EACH(&job->batches, node) {
+        batch_t *batch = RING_OWNER(node, batch_t, node);
+        if (batch->resend_ns <= now) return batch;
+    }
+    return NULL;
+}
+
+bool results_due(job_t *job, uint64_t now) { return batch_due(job, now) != NULL; }
+
+static bool batch_again(dispatch_t *d, job_t *job, uint64_t now, dispatch_action_t *action) {
+    batch_t *batch = job->resend ? batch_due(job, now) : NULL;
+    job->resend = batch != NULL;
+    if (!batch) return false;
+    batch->wait_ns = smaller(batch->wait_ns * 2, RESEND_NS_MAX);
+    batch->resend_ns = now + batch->wait_ns;
+    describe(d, job, batch, action);
+    return true;
+}
+
+bool results_next(dispatch_t *d, job_t *job, uint64_t now, dispatch_action_t *action) {
+    return batch_again(d, job, now, action) || batch_next(d, job, now, action);
+}
+
+void results_again(job_t *job, uint64_t now) {
+    RING_EACH(&job->batches, node) {
+        batch_t *batch = RING_OWNER(node, batch_t, node);
+        batch->resend_ns = now;
+        batch->wait_ns = RESEND_NS;
+    }
+    job->resend = true;
+}
+
+/* ---- from the client ---------------------------------------------------------------------------------------------- */
+
+int dispatch_result_credit(dispatch_t *d, uint64_t id, uint64_t rows_limit, uint64_t bytes_limit, uint64_t now) {
+    job_t *job = sched_job_find(d, id);
+    (void)now;
+    if (!job) return SDG_ENOTFOUND;
+    /* Limits only grow: a smaller one is an older message. */
+    if (rows_limit > job->result_rows_limit) job->result_rows_limit = rows_limit;
+    if (bytes_limit > job->result_bytes_limit) job->result_bytes_limit = bytes_limit;
+    dispatch_touch(d, job);
+    return SDG_OK;
+}
+
+static void batch_done(dispatch_t *d, job_t *job, batch_t *batch) {
+    RING_EACH(&batch->rows, node) {
+        row_t *row = RING_OWNER(node, row_t, node);
+        if (row->status == 0)
+            job->rows_ok++;
+        else
+            job->rows_failed++;
+        sched_row_release(d, job, row);
+    }
+    ring_remove(&batch->node);
+    free(batch);
+}
+
+int dispatch_results_ack(dispatch_t *d, uint64_t id, uint64_t number, uint64_t now) {
+    job_t *job = sched_job_find(d, id);
+    (void)now;
+    if (!job) return SDG_ENOTFOUND;
+    for (ring_node_t *node; (node = ring_first(&job->batches)) != NULL;) {
+        batch_t *batch = RING_OWNER(node, batch_t, node);
+        if (batch->number > number) break;
+        batch_done(d, job, batch);
+    }
+    dispatch_touch(d, job);
+    return SDG_OK;
+}

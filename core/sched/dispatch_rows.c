@@ -1,0 +1,178 @@
+/* dispatch_rows.c - what happens to one row. Every change of state goes through row_detach, which undoes what the old state counted, and
+ * one of the functions below, which counts the new one: the counters cannot drift from the lists. */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/sched/dispatch_internal.h"
+
+enum { ROWS_PER_BLOCK = 256 };
+
+shared_t *shared_new(size_t bytes) {
+    shared_t *s = xmalloc(sizeof *s + bytes);
+    s->users = 0;
+    return s;
+}
+
+static void drop_bytes(row_t *row) {
+    if (row->bytes && --row->bytes->users == 0) free(row->bytes);
+    row->bytes = NULL;
+}
+
+/* ---- the pool ----------------------------------------------------------------------------------------------------- */
+
+static void add_block(job_t *job) {
+    row_block_t *block = xcalloc(1, sizeof *block + ROWS_PER_BLOCK * sizeof(row_t));
+    block->next = job->blocks;
+    job->blocks = block;
+    for (int i = 0; i < ROWS_PER_BLOCK; i++) {
+        block->rows[i].node.next = (ring_node_t *)job->free_rows;
+        job->free_rows = &block->rows[i];
+    }
+}
+
+row_t *sched_row_add(job_t *job, uint64_t index) {
+    if (!job->free_rows) add_block(job);
+    row_t *row = job->free_rows;
+    if (!idmap_add(&job->rows, index, row)) return NULL;
+    job->free_rows = (row_t *)row->node.next;
+    memset(row, 0, sizeof *row);
+    row->index = index;
+    return row;
+}
+
+static void give_back(job_t *job, row_t *row) {
+    row->node.next = (ring_node_t *)job->free_rows;
+    job->free_rows = row;
+}
+
+/* ---- states ------------------------------------------------------------------------------------------------------- */
+
+static int class_of(const row_t *row) { return row->deaths < CLASSES ? row->deaths : CLASS_CULPRIT; }
+
+static void leave_lease(dispatch_t *d, job_t *job, row_t *row) {
+    lease_t *lease = row->lease;
+    worker_t *worker = lease->worker;
+    worker->held_rows--;
+    worker->held_bytes -= row->len;
+    worker->held_class[class_of(row)]--;
+    worker->seat[job->slot]->leased--;
+    job->leased--;
+    d->stats.rows_leased--;
+    row->lease = NULL;
+    if (--lease->open == 0) lease_close(lease);
+}
+
+static void count_bytes(dispatch_t *d, job_t *job, int64_t bytes) {
+    job->pending_bytes += (uint64_t)bytes;
+    d->stats.bytes_pending += (uint64_t)bytes;
+}
+
+/* Out of its list, and out of the counters of its state. */
+static void row_detach(dispatch_t *d, job_t *job, row_t *row) {
+    bool in_queue = row->state == ROW_QUEUED && row->node.next;
+    ring_remove(&row->node);
+    if (row->state == ROW_LEASED) leave_lease(d, job, row);
+    if (in_queue) {
+        job->queued--;
+        d->stats.rows_queued--;
+    }
+    if (row->state == ROW_ANSWERED) {
+        job->answered_rows--;
+        job->answered_bytes -= row->len;
+        d->stats.rows_answered--;
+    }
+    if (in_queue || row->state != ROW_QUEUED) count_bytes(d, job, -(int64_t)row->len);
+    row->state = ROW_QUEUED;
+}
+
+void sched_row_enqueue(dispatch_t *d, job_t *job, row_t *row, bool first) {
+    row_detach(d, job, row);
+    ring_t *queue = &job->queue[class_of(row)];
+    if (first)
+        ring_add_first(queue, &row->node);
+    else
+        ring_add_last(queue, &row->node);
+    RING_EACH(&job->waiting, node) {
+        ring_remove(node);
+        ring_add_last(&job->hungry, node);
+    }
+    job->queued++;
+    d->stats.rows_queued++;
+    count_bytes(d, job, (int64_t)row->len);
+}
+
+void sched_row_lease(dispatch_t *d, row_t *row, lease_t *lease, seat_t *seat) {
+    row_detach(d, seat->job, row);
+    row->state = ROW_LEASED;
+    row->lease = lease;
+    ring_add_last(&lease->rows, &row->node);
+    lease->open++;
+    seat->leased++;
+    seat->worker->held_rows++;
+    seat->worker->held_bytes += row->len;
+    seat->worker->held_class[class_of(row)]++;
+    seat->job->leased++;
+    d->stats.rows_leased++;
+    count_bytes(d, seat->job, (int64_t)row->len);
+}
+
+void sched_row_answer(dispatch_t *d, job_t *job, row_t *row, const dispatch_done_t *done, shared_t *bytes, const char *data) {
+    row_detach(d, job, row);
+    drop_bytes(row);
+    row->state = ROW_ANSWERED;
+    row->status = done->status;
+    row->bytes = bytes;
+    bytes->users++;
+    row->data = data;
+    row->len = done->json_len;
+    row->meta_len = done->meta_len;
+    ring_add_last(&job->answered, &row->node);
+    job->answered_rows++;
+    job->answered_bytes += row->len;
+    d->stats.rows_answered++;
+    count_bytes(d, job, (int64_t)row->len);
+}
+
+void sched_row_fail(dispatch_t *d, job_t *job, row_t *row) {
+    enum { TEXT_MAX = 128 };
+    shared_t *bytes = shared_new(TEXT_MAX);
+    int len = snprintf(bytes->data, TEXT_MAX, "{\"_row_index\": %" PRIu64 ", \"_error\": \"this row was running on %d workers that died\"}",
+                       row->index, LEASE_ATTEMPTS_MAX);
+    assert(len > 0 && len < TEXT_MAX);
+    dispatch_done_t done = {.status = 1, .json_len = (size_t)len};
+    sched_row_answer(d, job, row, &done, bytes, bytes->data);
+    dispatch_notice(d, &(notice_t){.kind = DISPATCH_ROW_FAILED, .job = job->id, .index = row->index});
+}
+
+void sched_row_release(dispatch_t *d, job_t *job, row_t *row) {
+    row_detach(d, job, row);
+    drop_bytes(row);
+    idmap_remove(&job->rows, row->index);
+    give_back(job, row);
+    job->released_rows++;
+}
+
+/* ---- many --------------------------------------------------------------------------------------------------------- */
+
+void sched_job_drop_queued(dispatch_t *d, job_t *job) {
+    for (int class = 0; class < CLASSES; class++) {
+        RING_EACH(&job->queue[class], node) sched_row_release(d, job, RING_OWNER(node, row_t, node));
+    }
+}
+
+void sched_job_drop_rows(dispatch_t *d, job_t *job) {
+    for (size_t i = 0; job->rows.count > 0; i++) {
+        /* A removal moves rows back within the table: look at the same slot until it stays empty. */
+        while (job->rows.slots[i % job->rows.cap].value) {
+            sched_row_release(d, job, job->rows.slots[i % job->rows.cap].value);
+        }
+    }
+    while (!ring_empty(&job->batches)) {
+        batch_t *batch = RING_OWNER(ring_first(&job->batches), batch_t, node);
+        ring_remove(&batch->node);
+        free(batch);
+    }
+}
