@@ -26,7 +26,8 @@ typedef struct line {
 
 lines_t *lines_new(stream_t *stream, size_t line_bytes_max); /* the stream stays the caller's */
 void lines_destroy(lines_t **lines);
-/* 1: a line. 0: end. Negative: the stream failed; an unfinished line before the failure is dropped. */
+/* 1: a line. 0: end. STREAM_WAIT: the line is not whole yet; call again. Negative: the stream failed; an unfinished line before
+ * the failure is dropped. */
 int lines_next(lines_t *lines, line_t *line, err_t *err);
 /* After a failure: the unfinished line before it (not NUL-terminated). */
 const char *lines_rest_peek(const lines_t *lines, size_t *len);

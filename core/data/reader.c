@@ -129,7 +129,6 @@ static int next_json_line(reader_t *r, row_record_t *record, err_t *err) {
 /* Drops a BOM at the start of the input; it may come in pieces. Returns 0, or a negative code of the stream.
  */
 static int skip_csv_bom(reader_t *r, err_t *err) {
-    r->begun = true;
     while (r->len < sizeof UTF8_BOM && memcmp(r->block, UTF8_BOM, r->len) == 0) {
         ssize_t n = stream_read(r->stream, r->block + r->len, DATA_READ_BYTES - r->len, err);
         if (n < 0) return (int)n;
@@ -137,6 +136,7 @@ static int skip_csv_bom(reader_t *r, err_t *err) {
         r->len += (size_t)n;
     }
     r->at = bom_length(r->block, r->len);
+    r->begun = true;
     return 0;
 }
 
@@ -297,7 +297,16 @@ void reader_close(reader_t **reader) {
 }
 
 int reader_next(reader_t *r, row_record_t *record, err_t *err) {
-    return r->lines ? next_json_line(r, record, err) : next_csv_row(r, record, err);
+    int rc = r->lines ? next_json_line(r, record, err) : next_csv_row(r, record, err);
+    return rc == STREAM_WAIT ? READER_WAIT : rc;
+}
+
+void reader_set_waiting(reader_t *r) {
+    stream_set_waiting(r->stream);
+}
+
+int reader_fd(const reader_t *r) {
+    return stream_fd(r->stream);
 }
 
 void reader_progress(const reader_t *r, uint64_t *bytes_done, uint64_t *bytes_total) {

@@ -34,8 +34,19 @@ typedef struct row_record {
 reader_t *reader_open(const char *path, data_format_t format, err_t *err);
 void reader_close(reader_t **reader);
 
-/* 1: *record is the next one. 0: end of input. Negative: reading failed for good (I/O error, corrupt compression), err says where. */
+enum { READER_WAIT = 2 };
+
+/* 1: *record is the next one. 0: end of input. READER_WAIT: see reader_set_waiting; record and err are untouched. Negative: reading
+ * failed for good (I/O error, corrupt compression), err says where. */
 int reader_next(reader_t *reader, row_record_t *record, err_t *err);
+
+/* From now on reader_next answers READER_WAIT instead of blocking when the input is a pipe, terminal or socket and no whole record
+ * has come yet. What has come of it (half a line, of a CSV record, of a compressed block) is kept and continued by the next call.
+ * The descriptor's flags are not changed: it may be shared with a shell. Regular files never wait. */
+void reader_set_waiting(reader_t *reader);
+/* What to poll for reading after READER_WAIT; -1 for a regular file. Never 0: stdin is read through a duplicate. Only then: records
+ * that were read ahead do not make it readable. */
+int reader_fd(const reader_t *reader);
 
 /* For progress: bytes of the file consumed and its size (0 when unknown: stdin, pipes). Compressed sizes for compressed files. */
 void reader_progress(const reader_t *reader, uint64_t *bytes_done, uint64_t *bytes_total);

@@ -3,7 +3,8 @@
  * Both decoders are driven by one loop (read_decoded): feed input, take output, remember where members end. A
  * decoder step may both produce bytes and find an error behind them; the bytes are delivered first and the
  * error is kept for the next call. "Inside a member" changes only when a step made progress, so that a
- * decoder asked in vain does not look busy.
+ * decoder asked in vain does not look busy. Waiting for a pipe is decided in one place, before read(2); all
+ * above it keeps what it has and is simply called again.
  */
 #include "core/data/stream.h"
 
@@ -13,6 +14,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -26,6 +28,8 @@ enum { MAGIC_BYTES = 4, GZIP_WINDOW = 15 + 16 };
 struct stream {
     int fd;
     bool owns_fd;
+    bool regular; /* a file: a read never has to wait for another program */
+    bool waiting; /* answer STREAM_WAIT instead of blocking */
     char *name; /* for sentences; owned */
     bool sniff; /* the magic bytes are still to decide the coding */
     stream_coding_t coding;
@@ -73,6 +77,14 @@ void stream_progress(const stream_t *s, uint64_t *bytes_done, uint64_t *bytes_to
     *bytes_total = s->size;
 }
 
+void stream_set_waiting(stream_t *s) {
+    s->waiting = !s->regular;
+}
+
+int stream_fd(const stream_t *s) {
+    return s->regular ? -1 : s->fd;
+}
+
 void stream_limit(stream_t *s, uint64_t bytes) {
     s->limit = bytes;
 }
@@ -85,7 +97,8 @@ static stream_t *stream_new(int fd, bool owns_fd, const char *name, stream_codin
     s->coding = coding;
     s->limit = UINT64_MAX;
     struct stat st;
-    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) s->size = (uint64_t)st.st_size;
+    s->regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    if (s->regular) s->size = (uint64_t)st.st_size;
     return s;
 }
 
@@ -93,27 +106,29 @@ stream_t *stream_from_fd(int fd, const char *name, stream_coding_t coding) {
     return stream_new(fd, false, name, coding);
 }
 
+/* stdin is duplicated, so that the descriptor is never 0, which czmq's loop does not take. */
 static int open_for_reading(const char *path, err_t *err) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool is_stdin = strcmp(path, "-") == 0;
+    int fd = is_stdin ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT) {
         err_set(err, SDG_ENOTFOUND, "%s: no such file", path);
     } else if (fd < 0) {
-        err_set(err, SDG_EIO, "%s: cannot be opened for reading: %s", path, strerror(errno));
+        err_set(err, SDG_EIO, "%s: cannot be opened for reading: %s", is_stdin ? "stdin" : path, strerror(errno));
     }
     return fd;
 }
 
 stream_t *stream_open(const char *path, err_t *err) {
     bool is_stdin = strcmp(path, "-") == 0;
-    int fd = is_stdin ? STDIN_FILENO : open_for_reading(path, err);
+    int fd = open_for_reading(path, err);
     if (fd < 0) return NULL;
     struct stat st;
     if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
-        if (!is_stdin) close(fd);
+        close(fd);
         err_set(err, SDG_EINVAL, "%s is a folder: name the file in it", is_stdin ? "stdin" : path);
         return NULL;
     }
-    stream_t *s = stream_new(fd, !is_stdin, is_stdin ? "stdin" : path, stream_coding_of(path));
+    stream_t *s = stream_new(fd, true, is_stdin ? "stdin" : path, stream_coding_of(path));
     s->sniff = s->coding == STREAM_PLAIN;
     (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     return s;
@@ -149,8 +164,15 @@ static int fail_torn(stream_t *s, const char *coding) {
                    s->name, coding, (unsigned long long)s->bytes_read);
 }
 
-/* Bytes read from the file, 0 at its end, negative on failure. */
+/* Would read(2) block? At the end of a pipe it would not: that is told by POLLHUP. */
+static bool nothing_yet(const stream_t *s) {
+    struct pollfd p = {.fd = s->fd, .events = POLLIN};
+    return poll(&p, 1, 0) == 0;
+}
+
+/* Bytes read from the file, 0 at its end, STREAM_WAIT, negative on failure. */
 static ssize_t read_file(stream_t *s, void *to, size_t room) {
+    if (s->waiting && nothing_yet(s)) return STREAM_WAIT;
     if (room > s->limit - s->bytes_read) room = s->limit - s->bytes_read;
     ssize_t n = file_read(s->fd, to, room);
     if (n < 0) return fail(s, strerror(errno));
@@ -183,7 +205,7 @@ static int sniff(stream_t *s) {
         n = fill(s);
         if (n > 0 && magic_decides(s->in, s->in_len, &s->coding)) break;
     }
-    s->sniff = false;
+    s->sniff = n == STREAM_WAIT;
     return n < 0 ? (int)n : 0;
 }
 
@@ -272,6 +294,6 @@ ssize_t stream_read(stream_t *s, char *to, size_t room, err_t *err) {
     } else if (n == 0) {
         n = read_decoded(s, to, room);
     }
-    if (n < 0 && err) *err = s->failure;
+    if (n < 0 && n != STREAM_WAIT && err) *err = s->failure;
     return n;
 }

@@ -14,6 +14,10 @@
 
 #include "core/base/error.h"
 
+/* What stream_read answers instead of blocking, after stream_set_waiting. Negative, so that it is passed up like a failure;
+ * none of the codes of error.h. */
+enum { STREAM_WAIT = -1000 };
+
 typedef enum stream_coding { STREAM_PLAIN, STREAM_GZIP, STREAM_ZSTD } stream_coding_t;
 
 typedef struct stream stream_t;
@@ -29,7 +33,13 @@ stream_t *stream_from_fd(int fd, const char *name, stream_coding_t coding);
 void stream_limit(stream_t *stream, uint64_t bytes);
 void stream_close(stream_t **stream);
 
-/* Bytes put into `to` (1..room), 0 at the end, or a negative code; a failure repeats itself. */
+/* From now on a pipe, terminal or socket that has nothing to give is answered with STREAM_WAIT. The descriptor's flags stay as
+ * they are (a shell may share it). Regular files never wait. */
+void stream_set_waiting(stream_t *stream);
+/* The descriptor to poll while waiting; -1 for a regular file. */
+int stream_fd(const stream_t *stream);
+
+/* Bytes put into `to` (1..room), 0 at the end, STREAM_WAIT (err is untouched), or a negative code; a failure repeats itself. */
 ssize_t stream_read(stream_t *stream, char *to, size_t room, err_t *err);
 
 /* For progress: bytes of the file read so far and its size (0 when unknown). */

@@ -36,6 +36,7 @@ struct writer {
     bool ordered;
     early_row_t *early; /* min-heap by index; owned */
     size_t early_count, early_cap;
+    uint64_t early_bytes; /* of their lines */
     bool names_synced; /* the folder entry and X.sdg are durable */
 };
 
@@ -54,6 +55,7 @@ static void early_push(writer_t *w, uint64_t index, const char *json, size_t len
     }
     char *copy = xmalloc(len);
     memcpy(copy, json, len);
+    w->early_bytes += len;
     size_t at = w->early_count++;
     w->early[at] = (early_row_t){.index = index, .len = len, .json = copy};
     for (; at > 0 && w->early[at].index < w->early[(at - 1) / 2].index; at = (at - 1) / 2)
@@ -62,6 +64,7 @@ static void early_push(writer_t *w, uint64_t index, const char *json, size_t len
 
 static early_row_t early_pop(writer_t *w) {
     early_row_t least = w->early[0];
+    w->early_bytes -= least.len;
     w->early[0] = w->early[--w->early_count];
     for (size_t at = 0;;) {
         size_t child = 2 * at + 1;
@@ -210,6 +213,12 @@ const rangeset_t *writer_finished(const writer_t *w) {
 }
 uint64_t writer_waiting_rows(const writer_t *w) {
     return w->early_count;
+}
+uint64_t writer_waiting_bytes(const writer_t *w) {
+    return w->early_bytes;
+}
+bool writer_holds_back(const writer_t *w) {
+    return sink_compresses(w->sink);
 }
 
 static int hand_down(writer_t *w, err_t *err) {

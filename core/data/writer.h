@@ -59,9 +59,12 @@ const rangeset_t *writer_finished(const writer_t *writer);
 int writer_add(writer_t *writer, uint64_t index, const char *json, size_t len, err_t *err);
 int writer_flush(writer_t *writer, err_t *err); /* hands all complete rows to the kernel */
 int writer_sync(writer_t *writer, err_t *err);  /* flush + fdatasync; after a failure only writer_close is allowed */
+/* Compressed output: writer_flush may keep finished rows in memory, so acknowledge them only after a writer_sync. */
+bool writer_holds_back(const writer_t *writer);
 /* Ordered mode: rows not in the input, e.g. --max-inputs reached: writes what still waits, in order. */
 int writer_finish(writer_t *writer, err_t *err);
 uint64_t writer_waiting_rows(const writer_t *writer);  /* ordered mode: rows held back */
+uint64_t writer_waiting_bytes(const writer_t *writer); /* and the bytes of their lines */
 /* Flushes what it can, unlocks. Rows that still wait for their order are not written: a rerun does them again. */
 void writer_close(writer_t **writer);
 

@@ -203,6 +203,178 @@ Test(reader, a_slow_pipe_gives_its_first_row_at_once) {
     check_pipe(DATA_CSV, "a\n");
 }
 
+/* ---- waiting: a pipe written piece by piece, the reader asked after each piece */
+
+typedef struct piecewise {
+    int in; /* the writing end; -1 when closed */
+    reader_t *reader;
+    buf_t got; /* "json|", "!bad|", "wait|", "end|" */
+} piecewise_t;
+
+/* `head` is there before the reader is opened (a CSV header is read at open, which waits for it). */
+static void pipe_open(piecewise_t *p, const char *name, data_format_t format, const char *head) {
+    const char *path = scratch_path(name);
+    cr_assert(mkfifo(path, 0600) == 0);
+    int both = open(path, O_RDWR); /* so that no open waits */
+    p->in = open(path, O_WRONLY);
+    cr_assert(write(p->in, head, strlen(head)) == (ssize_t)strlen(head));
+    err_t err = {0};
+    p->reader = reader_open(path, format, &err);
+    cr_assert(p->reader, "%s", err.text);
+    close(both);
+    buf_init(&p->got, 1 << 20);
+    reader_set_waiting(p->reader);
+    cr_assert_gt(reader_fd(p->reader), 0);
+    cr_assert_not(fcntl(reader_fd(p->reader), F_GETFL) & O_NONBLOCK);
+}
+
+/* Reads until there is nothing for now. */
+static void pipe_read(piecewise_t *p) {
+    row_record_t row;
+    err_t err = {0};
+    int rc;
+    while ((rc = reader_next(p->reader, &row, &err)) == 1) {
+        if (row.bad) buf_addf(&p->got, "!%s", row.bad);
+        else buf_add(&p->got, row.json, row.json_len);
+        buf_addc(&p->got, '|');
+    }
+    buf_adds(&p->got, rc == READER_WAIT ? "wait|" : rc == 0 ? "end|" : err.text);
+}
+
+static void pipe_give(piecewise_t *p, const char *bytes, size_t n) {
+    cr_assert(write(p->in, bytes, n) == (ssize_t)n);
+    pipe_read(p);
+}
+
+static void pipe_expect(piecewise_t *p, const char *want) {
+    cr_assert_str_eq(p->got.data, want);
+    buf_reset(&p->got);
+}
+
+static void pipe_close(piecewise_t *p, const char *want) {
+    close(p->in);
+    pipe_read(p);
+    pipe_expect(p, want);
+    reader_close(&p->reader);
+    buf_free(&p->got);
+}
+
+Test(reader, a_pipe_with_half_a_line_is_waited_for) {
+    piecewise_t p;
+    pipe_open(&p, "p", DATA_JSONL, "");
+    pipe_read(&p);
+    pipe_expect(&p, "wait|");
+    pipe_give(&p, "{\"a\": ", 6);
+    pipe_read(&p);
+    pipe_expect(&p, "wait|wait|");
+    pipe_give(&p, "1}\n{2}\n{", 8);
+    pipe_expect(&p, "{\"a\": 1}|{2}|wait|");
+    pipe_give(&p, "3", 1);
+    pipe_expect(&p, "wait|");
+    pipe_close(&p, "{3|end|");
+}
+
+Test(reader, a_line_over_the_maximum_may_come_with_pauses) {
+    piecewise_t p;
+    pipe_open(&p, "p", DATA_JSONL, "");
+    static char block[32 << 10];
+    memset(block, 'x', sizeof block);
+    for (size_t given = 0; given <= DATA_LINE_BYTES_MAX; given += sizeof block) {
+        pipe_give(&p, block, sizeof block);
+        pipe_expect(&p, "wait|");
+    }
+    pipe_give(&p, "\n{2}\n", 5);
+    cr_assert(strncmp(p.got.data, "!input line 1: longer than", 26) == 0 && strstr(p.got.data, "|{2}|wait|"), "%s", p.got.data);
+    buf_reset(&p.got);
+    pipe_close(&p, "end|");
+}
+
+Test(reader, csv_may_pause_anywhere) {
+    piecewise_t p;
+    pipe_open(&p, "p", DATA_CSV, "a,b\r\n");
+    pipe_give(&p, "1,\"x", 4); /* inside quotes */
+    pipe_give(&p, "\n", 1);    /* a line end inside them */
+    pipe_give(&p, "y\"", 2);   /* behind a quote that may be half of a doubled one */
+    pipe_give(&p, "\"z\"", 3);
+    pipe_give(&p, "\r", 1); /* between CR and LF */
+    pipe_expect(&p, "wait|wait|wait|wait|wait|");
+    pipe_give(&p, "\n2", 2);
+    pipe_expect(&p, "{\"a\": \"1\", \"b\": \"x\\ny\\\"z\"}|wait|");
+    pipe_close(&p, "{\"a\": \"2\", \"b\": \"\"}|end|");
+}
+
+/* Each byte on its own: whatever place a pause falls on, the rows are the same. */
+static void check_bytewise(const char *name, data_format_t format, const char *head, const char *bytes, size_t n, const char *want) {
+    piecewise_t p;
+    pipe_open(&p, name, format, head);
+    buf_t rows;
+    buf_init(&rows, 1 << 20);
+    for (size_t i = 0; i < n; i++) {
+        pipe_give(&p, bytes + i, 1);
+        size_t len = p.got.len - strlen("wait|");
+        cr_assert_str_eq(p.got.data + len, "wait|");
+        buf_add(&rows, p.got.data, len);
+        buf_reset(&p.got);
+    }
+    close(p.in);
+    pipe_read(&p);
+    buf_adds(&rows, p.got.data);
+    cr_assert_str_eq(rows.data, want);
+    buf_free(&rows);
+    buf_free(&p.got);
+    reader_close(&p.reader);
+}
+
+Test(reader, compressed_pipes_may_pause_anywhere) {
+    const char *text = "{\"a\": 1}\n{\"b\": 2}\n{3";
+    const char *rows = "{\"a\": 1}|{\"b\": 2}|{3|end|";
+    buf_t packed;
+    buf_init(&packed, 1 << 20);
+    add_gzip(&packed, text, 12);
+    add_gzip(&packed, text + 12, strlen(text) - 12);
+    check_bytewise("p.jsonl.gz", DATA_AUTO, "", packed.data, packed.len, rows);
+    check_bytewise("sniffed-gzip", DATA_JSONL, "", packed.data, packed.len, rows);
+    buf_reset(&packed);
+    add_zstd(&packed, text, 12);
+    add_zstd(&packed, text + 12, strlen(text) - 12);
+    check_bytewise("sniffed-zstd", DATA_JSONL, "", packed.data, packed.len, rows);
+    buf_free(&packed);
+}
+
+Test(reader, plain_pipes_may_pause_anywhere) {
+    const char *text = "\xEF\xBB\xBF{1}\r\n\n {2}\n\x1f";
+    check_bytewise("jsonl", DATA_JSONL, "", text, strlen(text), "{1}| {2}|\x1f|end|");
+    text = "\"x,\"\"y\"\r\n\r\n2\n3";
+    check_bytewise("csv", DATA_CSV, "\xEF\xBB\xBF" "a\n", text, strlen(text), "{\"a\": \"x,\\\"y\"}|{\"a\": \"2\"}|{\"a\": \"3\"}|end|");
+}
+
+Test(reader, a_torn_compressed_pipe_waits_and_then_fails) {
+    buf_t packed;
+    buf_init(&packed, 1 << 20);
+    add_gzip(&packed, "{1}\n", 4);
+    piecewise_t p;
+    pipe_open(&p, "p.jsonl.gz", DATA_AUTO, "");
+    pipe_give(&p, packed.data, packed.len - 3);
+    pipe_expect(&p, "{1}|wait|");
+    close(p.in);
+    pipe_read(&p);
+    cr_assert(strstr(p.got.data, "stops in the middle"), "%s", p.got.data);
+    reader_close(&p.reader);
+    buf_free(&p.got);
+    buf_free(&packed);
+}
+
+Test(reader, a_regular_file_never_waits) {
+    row_record_t row;
+    reader_t *r = reader_open(scratch_text("a.jsonl", "{1}\n{2"), DATA_AUTO, NULL);
+    reader_set_waiting(r);
+    cr_assert_eq(reader_fd(r), -1);
+    cr_assert_eq(reader_next(r, &row, NULL), 1);
+    cr_assert_eq(reader_next(r, &row, NULL), 1);
+    cr_assert_eq(reader_next(r, &row, NULL), 0);
+    reader_close(&r);
+}
+
 Test(reader, stdin_is_jsonl_unless_said_otherwise) {
     int fd = open(scratch_text("a", "a\n1\n"), O_RDONLY);
     cr_assert(dup2(fd, STDIN_FILENO) == STDIN_FILENO);

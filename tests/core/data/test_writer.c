@@ -55,6 +55,7 @@ Test(writer, rows_become_lines) {
     writer_resumed_t found;
     writer_t *w = open_ok(path, &PLAIN, &found);
     cr_assert_eq(found.rows_ok + found.rows_failed + found.torn_bytes, 0);
+    cr_assert_not(writer_holds_back(w));
     add(w, 1);
     add(w, 0);
     cr_assert_eq(writer_flush(w, NULL), 0);
@@ -252,10 +253,12 @@ Test(writer, ordered_rows_wait_for_those_below) {
     add(w, 1);
     add(w, 3);
     cr_assert_eq(writer_waiting_rows(w), 3);
+    cr_assert_eq(writer_waiting_bytes(w), 3 * strlen("{\"_row_index\": 0}"));
     cr_assert_eq(writer_add(w, 4, "{}", 2, NULL), 1, "a waiting row counts as finished");
     expect_file(path, "{\"_row_index\": 2}\n");
     add(w, 0);
     cr_assert_eq(writer_waiting_rows(w), 0);
+    cr_assert_eq(writer_waiting_bytes(w), 0);
     expect_file(path, "{\"_row_index\": 2}\n{\"_row_index\": 0}\n{\"_row_index\": 1}\n{\"_row_index\": 3}\n{\"_row_index\": 4}\n");
     writer_close(&w);
 }
@@ -513,6 +516,7 @@ Test(writer, compressed_output_gathers_worthwhile_members) {
     const char *path = scratch_path("o.jsonl.gz");
     writer_t *w = open_ok(path, &PLAIN, NULL);
     struct stat st;
+    cr_assert(writer_holds_back(w));
     add(w, 0);
     cr_assert_eq(writer_flush(w, NULL), 0);
     cr_assert(stat(path, &st) == 0 && st.st_size == 0, "below 64 KiB a flush waits");
