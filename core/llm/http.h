@@ -52,7 +52,7 @@ void http_abort(http_t *http, http_transfer_t *transfer); /* no reply will come;
 
 int http_fd(const http_t *http);
 uint64_t http_due_ns(const http_t *http); /* when to drive even if nothing is readable: 0 = now, UINT64_MAX = never */
-void http_drive(http_t *http);            /* does what is readable or due, at most some hundred sockets per call */
+void http_drive(http_t *http);            /* does what is readable or due, some dozens of sockets per call */
 void http_flush(http_t *http);            /* only what is due: sends what was just started */
 
 typedef enum http_outcome {
