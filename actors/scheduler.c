@@ -349,7 +349,7 @@ static void perform(scheduler_t *s, const dispatch_action_t *a) {
                         .INGEST_CREDIT = {.job = a->job, .next_chunk = a->next_chunk, .rows_limit = a->rows_limit, .bytes_limit = a->bytes_limit}};
         break;
     case DISPATCH_WORKER_LOST:
-        log_warn("scheduler", "a worker is gone; %" PRIu64 " of its rows go back to the queue", (uint64_t)a->row_count);
+        if (a->row_count) log_warn("scheduler", "a worker is gone; %zu of its rows go back to the queue", a->row_count);
         return;
     case DISPATCH_ROW_FAILED:
         log_warn("scheduler", "row %" PRIu64 " failed: %d workers died while it was running", a->index, LEASE_ATTEMPTS_MAX);
