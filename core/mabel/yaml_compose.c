@@ -435,7 +435,10 @@ static void compose_document(composer_t *c) {
     if (!root) return;
     bool nothing = root->kind == YNODE_SCALAR && root->scalar.kind == VALUE_NULL;
     c->doc->root = nothing ? empty_map(c->doc) : root;
-    if (!advance(c) || !advance(c)) return; /* end of the document, then what follows */
+    if (!advance(c) || !advance(c)) { /* end of the document, then what follows */
+        c->doc->root = NULL;
+        return;
+    }
     if (c->event.type == YAML_DOCUMENT_START_EVENT)
         stop_at_event(c, NULL, "a second document begins here ('---'): a file holds one");
 }

@@ -192,6 +192,9 @@ Test(yaml, syntax_errors_say_where_and_what_to_do) {
     expect_said("a: 1\nb: c: d\n", "p.yaml:2:5: error: mapping values are not allowed", 1, 0);
     expect_said("a:\n\t- 1\n", "p.yaml:2:1: error: found character that cannot start any token", 1, 0);
     expect_said("value: {x} and more\n", "put text that begins with {", 1, 0);
+    parsed_t p = parse("text:>-\n{version: 2}\n");
+    cr_assert_null(p.doc, "what stands before a syntax error is not a file");
+    done(&p);
     expect_said("a: 'open\n", "a quote is not closed", 1, 0);
     expect_said("a: 1\n---\nb: 2\n", "p.yaml:2:1: error: a second document begins here", 1, 0);
     expect_said("a: 1\nb: \x01\n", "p.yaml:2:4: error: control characters are not allowed", 1, 0);
