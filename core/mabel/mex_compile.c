@@ -30,7 +30,7 @@ typedef enum strictness {
 struct mex_compiler {
     ydoc_t *doc;
     diags_t *diags;
-    bool failed;
+    size_t failures; /* problems noted so far */
     int depth;
     const char *op_names[128]; /* of the table, for "did you mean" */
 };
@@ -44,7 +44,7 @@ void mex_complain(mex_compiler_t *c, const ynode_t *at, const ypath_t *path, con
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
     diag_add(c->diags, DIAG_ERROR, at ? at->line : 0, at ? at->col : 0, path, "%s", text);
-    c->failed = true;
+    c->failures++;
 }
 
 /* ---- nodes */
@@ -94,7 +94,7 @@ static bool all_constant(const mex_t *m) {
 
 /* Evaluates what depends on nothing. What fails is left for the row: it may stand where no row comes by. */
 static void fold(mex_compiler_t *c, mex_t *m) {
-    if (c->failed || m->constant || m->text || (m->op && !m->op->pure) || !all_constant(m)) return;
+    if (c->failures || m->constant || m->text || (m->op && !m->op->pure) || !all_constant(m)) return;
     scope_t empty = {.ops = MEX_OPS_MAX - FOLD_OPS_MAX};
     value_t v;
     if (m->run(m, &empty, &v, NULL) != SDG_OK) return;
@@ -298,6 +298,7 @@ static bool maybe_wrapped(const mex_op_t *op, const ynode_t *n) {
 
 static void take_one(call_t *call, const ynode_t *n, const ypath_t *path) {
     param_t first = {.index = 0};
+    if (call->op->min == 0 && n->kind == YNODE_SCALAR && n->scalar.kind == VALUE_NULL) return; /* {rand: null} */
     if (call->op->shape == SHAPE_UNWRAP && n->kind == YNODE_LIST && n->count == 1) {
         take_arg(call, first, n->items[0], YPATH_AT(path, 0));
         return;
@@ -411,6 +412,7 @@ static strictness_t inner_of(const mex_op_t *op, strictness_t strict) {
 
 static mex_t *compile_call(mex_compiler_t *c, const mex_op_t *op, const ynode_t *n, const ypath_t *path, strictness_t strict) {
     bool params = op->shape == SHAPE_ONE || op->shape == SHAPE_UNWRAP || op->shape == SHAPE_ARGS;
+    size_t before = c->failures;
     call_t call = {.c = c, .op = op, .inner = inner_of(op, strict)};
     call.m = node_new(op->run, params ? op->max : 0);
     call.m->op = op;
@@ -424,7 +426,7 @@ static mex_t *compile_call(mex_compiler_t *c, const mex_op_t *op, const ynode_t 
     } else if (op->shape == SHAPE_CASE) {
         take_case(&call, n, path);
     }
-    if (op->prepare && !c->failed) op->prepare(c, call.m, call.nodes, path);
+    if (op->prepare && c->failures == before) op->prepare(c, call.m, call.nodes, path);
     return call.m;
 }
 
@@ -560,7 +562,7 @@ mex_t *mex_compile(ydoc_t *doc, const ynode_t *node, const ypath_t *path, mex_mo
     bool condition = mode == MEX_CONDITION;
     if (condition) node = condition_node(&c, node, path);
     mex_t *m = compile_node(&c, node, path, condition ? LITERAL_WRONG : LITERAL_FINE);
-    if (c.failed) mex_destroy(&m);
+    if (c.failures) mex_destroy(&m);
     return m;
 }
 
