@@ -28,7 +28,7 @@
 #include "core/base/limits.h"
 
 enum {
-    EVENTS_MAX = 64,              /* sockets served per http_drive: larger turns measured slower, what they touch leaves the cache */
+    EVENTS_MAX = 64,              /* sockets served per http_drive, so that what a turn touches stays in the cache */
     CONNECT_TIMEOUT_MS = 10000,   /* as long as people wait for a connection that will never be */
     KEPT_BODY_BYTES = 64 << 10,   /* a larger answer buffer is given back, not kept with the handle */
     HOSTS_PER_SHARD = 4,          /* connections kept per shard = this many times its transfers, so that a few replicas
