@@ -563,7 +563,8 @@ void llm_client_cancel(llm_client_t *client, uint64_t tag)
         http_abort(client->http, call->transfer);
         request_end(call);
         break;
-    default: assert(!"a call by tag is in one of these states");
+    case CALL_NEW:
+    case CALL_FINISHED: assert(false); /* neither is in the tag table */
     }
     err_set(&call->answer.error, SDG_ECANCELLED, "cancelled");
     call_finish(client, call, LLM_CAUSE_CANCELLED);
