@@ -1,6 +1,7 @@
 /* children.c - see children.h. posix_spawn and not fork: a fork would share live sockets of libzmq with the child. */
 #include "actors/children.h"
 
+#include <inttypes.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -10,18 +11,21 @@
 #include <unistd.h>
 
 #include "core/base/log.h"
+#include "core/base/rng.h"
 
 extern char **environ;
 
 static int spawn_one(children_t *c, unsigned i) {
-    char name[32], python[16], parent[16];
+    char name[32], python[16], parent[16], instance[24];
     posix_spawnattr_t attr;
     sigset_t none;
     snprintf(name, sizeof name, "worker-%u", i);
     snprintf(python, sizeof python, "%u", c->python_workers);
     snprintf(parent, sizeof parent, "%d", (int)getpid());
+    c->instance[i] = rng_entropy();
+    snprintf(instance, sizeof instance, "%" PRIu64, c->instance[i]);
     char *argv[] = {"sdg", "worker", "--connect", (char *)c->endpoint, "--name", name, "--python-workers", python,
-                    "--parent", parent, "--allow-python", c->verbose ? "--verbose" : "--quiet", NULL};
+                    "--parent", parent, "--instance", instance, "--allow-python", c->verbose ? "--verbose" : "--quiet", NULL};
     sigemptyset(&none);
     posix_spawnattr_init(&attr);
     posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP); /* Ctrl-C reaches only us; we drain, then end them */
@@ -49,19 +53,28 @@ static void describe_death(unsigned i, pid_t pid, int status) {
         log_warn("run", "worker-%u (pid %d) ended with code %d", i, (int)pid, WEXITSTATUS(status));
 }
 
-bool children_reap(children_t *c, bool ending) {
+static unsigned child_of(const children_t *c, pid_t pid) {
+    unsigned i = 0;
+    while (i < c->count && c->pid[i] != pid) {
+        i++;
+    }
+    return i;
+}
+
+int children_reap(children_t *c, bool ending, uint64_t *instance) {
     int status;
     for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
-        for (unsigned i = 0; i < c->count; i++) {
-            if (c->pid[i] != pid) continue;
-            c->pid[i] = 0;
-            if (ending) continue;
-            describe_death(i, pid, status);
-            if (++c->restarts > CHILD_RESTARTS_MAX) return false;
-            spawn_one(c, i);
-        }
+        unsigned i = child_of(c, pid);
+        if (i == c->count) continue;
+        c->pid[i] = 0;
+        *instance = c->instance[i];
+        if (ending) return 1;
+        describe_death(i, pid, status);
+        if (++c->restarts > CHILD_RESTARTS_MAX) return -1;
+        spawn_one(c, i);
+        return 1;
     }
-    return true;
+    return 0;
 }
 
 static unsigned alive(const children_t *c) {
@@ -82,7 +95,9 @@ void children_stop(children_t *c) {
     const struct timespec moment = {.tv_nsec = 10 * 1000 * 1000};
     signal_all(c, SIGTERM);
     for (int i = 0; i < 100 && alive(c); i++) {
-        children_reap(c, true);
+        uint64_t instance;
+        while (children_reap(c, true, &instance) == 1) {
+        }
         if (alive(c)) nanosleep(&moment, NULL);
     }
     signal_all(c, SIGKILL);

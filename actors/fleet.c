@@ -85,6 +85,7 @@ static const char WORKER_HELP[] =
     "  --allow-python         run python blocks (they execute code that comes with the job)\n"
     "  --python-workers N     Python hosts (default 2)\n"
     "  --parent PID           end when this process ends\n"
+    "  --instance N           number it calls itself (default random)\n"
     "  -v, --verbose  -q, --quiet\n"
     "  -h, --help             this help      --help.ja  in Japanese\n";
 static const char WORKER_HELP_JA[] =
@@ -97,6 +98,7 @@ static const char WORKER_HELP_JA[] =
     "  --allow-python         python ブロックを許可（ジョブのコードを実行します）\n"
     "  --python-workers N     Python プロセス数（既定 2）\n"
     "  --parent PID           このプロセスが終了したら終了\n"
+    "  --instance N           自分の番号（既定は乱数）\n"
     "  -v, --verbose  -q, --quiet\n"
     "  -h, --help             英語のヘルプ      --help.ja  このヘルプ\n";
 
@@ -117,7 +119,7 @@ typedef struct worker_flags { worker_args_t args; unsigned drain_s; long parent;
 static int parse_worker(int argc, char **argv, worker_flags_t *f) {
     static const struct option flags[] = {
         {"connect", 1, NULL, 'c'}, {"name", 1, NULL, 'n'}, {"drain-timeout", 1, NULL, 'd'}, {"allow-python", 0, NULL, 'a'},
-        {"python-workers", 1, NULL, 'y'}, {"parent", 1, NULL, 'p'}, {"verbose", 0, NULL, 'v'}, {"quiet", 0, NULL, 'q'},
+        {"python-workers", 1, NULL, 'y'}, {"parent", 1, NULL, 'p'}, {"instance", 1, NULL, 'i'}, {"verbose", 0, NULL, 'v'}, {"quiet", 0, NULL, 'q'},
         {"help", 0, NULL, 'h'}, {"help.ja", 0, NULL, 'j'}, {0}};
     opterr = 0;
     for (int got; (got = getopt_long(argc, argv, "+vqh", flags, NULL)) != -1;) {
@@ -128,6 +130,7 @@ static int parse_worker(int argc, char **argv, worker_flags_t *f) {
         case 'a': f->args.accept_python = true; break;
         case 'y': f->args.python_hosts = (uint32_t)strtoul(optarg, NULL, 10); break;
         case 'p': f->parent = strtol(optarg, NULL, 10); break;
+        case 'i': f->args.instance = strtoull(optarg, NULL, 10); break;
         case 'v': log_set_level(LEVEL_DEBUG); break;
         case 'q': log_set_level(LEVEL_WARN); break;
         case 'h': fputs(WORKER_HELP, stdout); f->done = 1; return 0;

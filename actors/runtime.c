@@ -6,6 +6,7 @@
 #include "actors/runtime.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -179,6 +180,18 @@ static void interrupt_client(runtime_t *rt, unsigned times) {
     }
 }
 
+/* A child's death is told to the scheduler at once, so that its rows need not wait for missed beats. */
+static void mind_children(runtime_t *rt) {
+    uint64_t instance;
+    int reaped;
+    while ((reaped = children_reap(&rt->children, false, &instance)) == 1) {
+        zstr_sendf(rt->scheduler, "GONE %" PRIu64, instance);
+    }
+    if (reaped == 0) return;
+    log_error("run", "worker processes die again and again: giving up (finished rows are kept)");
+    zstr_send(rt->client, "ABORT");
+}
+
 static void wait_for_client(runtime_t *rt) {
     for (;;) {
         zmq_pollitem_t items[2] = {{.socket = zsock_resolve(rt->client), .events = ZMQ_POLLIN}, {.fd = rt->signals, .events = ZMQ_POLLIN}};
@@ -186,10 +199,7 @@ static void wait_for_client(runtime_t *rt) {
         if (zmq_poll(items, 2, -1) < 0 && errno != EINTR) return;
         if (items[0].revents && (rt->exit_code = end_code(rt->client)) >= 0) return;
         if (items[1].revents) interrupt_client(rt, take_signals(rt->signals, &child));
-        if (child && !children_reap(&rt->children, false)) {
-            log_error("run", "worker processes die again and again: giving up (finished rows are kept)");
-            zstr_send(rt->client, "ABORT");
-        }
+        if (child) mind_children(rt);
     }
 }
 

@@ -474,7 +474,14 @@ static void on_message(void *self, zsock_t *socket, link_frame_t *in, uint64_t n
         handle(s, peer, in, now);
 }
 
-static const actor_ops_t ops = {on_message, NULL, NULL, after};
+/* "GONE <instance>": the parent saw this worker process die. */
+static void on_command(void *self, const char *command, uint64_t now) {
+    scheduler_t *s = self;
+    uint64_t instance;
+    if (sscanf(command, "GONE %" SCNu64, &instance) == 1) dispatch_worker_gone(s->dispatch, instance, true, now);
+}
+
+static const actor_ops_t ops = {on_message, NULL, on_command, after};
 
 static bool bind_all(scheduler_t *s, const scheduler_args_t *args) {
     assert(args->endpoint_count <= SCHEDULER_ENDPOINTS_MAX);

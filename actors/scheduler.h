@@ -27,7 +27,7 @@ typedef struct scheduler_args {
 } scheduler_args_t;
 
 /* zactor function; args is a scheduler_args_t* that lives until the BOUND messages. On the pipe: "BOUND <port>" per endpoint (0 when it has
- * none), then "END <code>" only when it cannot go on. */
+ * none), then "END <code>" only when it cannot go on. Commands: "GONE <instance>" (a worker process has died), "$TERM". */
 void scheduler_actor(zsock_t *pipe, void *args);
 
 #endif
