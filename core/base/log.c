@@ -99,8 +99,10 @@ void log_set_status_line(const char *text) {
     pthread_mutex_unlock(&terminal);
 }
 
+/* Of several threads that come together one wins; one that read the clock before the last winner did is not due. */
 bool log_due(uint64_t *last_ns, uint64_t now_ns, uint64_t every_ns) {
-    if (*last_ns && now_ns - *last_ns < every_ns) return false;
-    *last_ns = now_ns ? now_ns : 1; /* 0 means never */
-    return true;
+    uint64_t last = __atomic_load_n(last_ns, __ATOMIC_RELAXED);
+    if (last && (now_ns < last || now_ns - last < every_ns)) return false;
+    uint64_t next = now_ns ? now_ns : 1; /* 0 means never */
+    return __atomic_compare_exchange_n(last_ns, &last, next, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }

@@ -23,7 +23,8 @@ void log_write(log_level_t level, const char *who, const char *fmt, ...) __attri
 /* A text drawn at the bottom of the terminal (no newline), rewritten after each log line; NULL or "" removes it. */
 void log_set_status_line(const char *text);
 
-/* At most once per `every_ns` per call site: `static uint64_t last; if (log_due(&last, now, 10 * SECOND)) log_warn(...)`. */
+/* At most once per `every_ns` per call site: `static uint64_t last; if (log_due(&last, now, 10 * SECOND)) log_warn(...)`.
+ * Any number of threads may share `last`. */
 bool log_due(uint64_t *last_ns, uint64_t now_ns, uint64_t every_ns);
 
 #endif

@@ -102,4 +102,5 @@ Test(log, due_is_at_most_once_per_interval) {
     cr_assert(log_due(&last, 20, 10));
     cr_assert_not(log_due(&last, 29, 10));
     cr_assert(log_due(&last, 30, 10));
+    cr_assert_not(log_due(&last, 25, 10), "another thread was later");
 }
