@@ -1,8 +1,8 @@
 /* text.c - Python's str() and repr(), numbers out of text, UTF-8, upper and lower case.
  *
  * Containers are walked by tree.c, digits of reals come from real_text.cc, knowledge about characters from
- * text_tables.c. Text that is not valid UTF-8 is never refused here: a stray byte counts as one character, is copied by
- * str() and the case functions, and shown as \xNN by repr().
+ * text_tables.c; utf8_valid is in text_utf8.cc. Text that is not valid UTF-8 is never refused here: a stray byte counts as one
+ * character, is copied by str() and the case functions, and shown as \xNN by repr().
  */
 #include "core/base/text.h"
 
@@ -57,16 +57,6 @@ size_t utf8_offset(const char *bytes, size_t len, size_t code_points) {
     for (; code_points > 0 && at < len; code_points--)
         at += char_bytes(bytes + at, len - at);
     return at;
-}
-
-bool utf8_valid(const char *bytes, size_t len) {
-    uint32_t cp;
-    for (size_t at = 0; at < len;) {
-        int n = utf8_decode(bytes + at, len - at, &cp);
-        if (n == 0) return false;
-        at += (size_t)n;
-    }
-    return true;
 }
 
 void utf8_write(buf_t *out, uint32_t cp) {

@@ -69,24 +69,6 @@ static size_t bom_length(const char *bytes, size_t len) {
 
 /* ---- checks of a record's text */
 
-/* Most text is ASCII: look at eight bytes at a time before decoding any. */
-static bool all_ascii(const char *bytes, size_t len) {
-    uint64_t high = 0;
-    size_t at = 0;
-    for (; at + 8 <= len; at += 8) {
-        uint64_t eight;
-        memcpy(&eight, bytes + at, 8);
-        high |= eight;
-    }
-    for (; at < len; at++)
-        high |= (unsigned char)bytes[at] & UINT64_C(0x80);
-    return (high & UINT64_C(0x8080808080808080)) == 0;
-}
-
-static bool text_is_utf8(const char *bytes, size_t len) {
-    return all_ascii(bytes, len) || utf8_valid(bytes, len);
-}
-
 static int set_bad(reader_t *r, row_record_t *record, const char *why) {
     snprintf(r->bad, sizeof r->bad, "input line %llu: %.100s", (unsigned long long)record->line, why);
     record->bad = r->bad;
@@ -118,7 +100,7 @@ static int next_json_line(reader_t *r, row_record_t *record, err_t *err) {
     *record = (row_record_t){.index = r->next_index++, .line = line.number};
     if (line.too_long) return set_too_long(r, record);
     if (line.bytes[line.len - 1] == '\r') line.len--;
-    if (!text_is_utf8(line.bytes, line.len)) return set_bad(r, record, NOT_UTF8);
+    if (!utf8_valid(line.bytes, line.len)) return set_bad(r, record, NOT_UTF8);
     record->json = line.bytes;
     record->json_len = line.len;
     return 1;
@@ -184,7 +166,7 @@ static const char *csv_complaint(const reader_t *r, char *room, size_t size) {
     }
     size_t len;
     const char *text = csv_text_peek(r->csv, &len);
-    return text_is_utf8(text, len) ? NULL : NOT_UTF8;
+    return utf8_valid(text, len) ? NULL : NOT_UTF8;
 }
 
 static int next_csv_row(reader_t *r, row_record_t *record, err_t *err) {
@@ -234,7 +216,7 @@ static int add_columns(reader_t *r, err_t *err) {
         return err_set(err, SDG_ELIMIT, "%s: the header has more than %d columns or %zu MiB", file,
                        CSV_COLUMNS_MAX, DATA_LINE_BYTES_MAX >> 20);
     const char *text = csv_text_peek(r->csv, &len);
-    if (!text_is_utf8(text, len)) return err_set(err, SDG_EINVAL, "%s: the header is %s", file, NOT_UTF8);
+    if (!utf8_valid(text, len)) return err_set(err, SDG_EINVAL, "%s: the header is %s", file, NOT_UTF8);
     r->keys = xcalloc(count, sizeof *r->keys);
     value_t seen = value_object(count);
     int rc = 0;
