@@ -1,7 +1,8 @@
 /* client.c - the client's messages and life.
  *
  * The order that makes a run durable: a result is appended and handed to the kernel, then acknowledged, and only then forgotten by the
- * scheduler. Results come in numbered batches; one out of order is ignored (it comes again). Once a second the file is synced.
+ * scheduler. Results come in numbered batches; one out of order is ignored (it comes again). Once a second the file is synced. A
+ * compressed output is handed to the kernel only by a sync: there the acknowledgement waits for it.
  *
  * To add a message: a row in proto/messages.def, an on_<message> function here, a line in the table at the bottom, a test.
  */
@@ -55,14 +56,23 @@ static void say_job_open(client_t *c) {
 
 static void say_result_credit(client_t *c) {
     message_t m = {.type = MESSAGE_RESULT_CREDIT,
-                   .RESULT_CREDIT = {.job = c->job, .rows_limit = c->rows_received + c->args->window_rows,
-                                     .bytes_limit = c->bytes_received + c->args->window_bytes}};
+                   .RESULT_CREDIT = {.job = c->job, .rows_limit = c->safe_rows + c->args->window_rows,
+                                     .bytes_limit = c->safe_bytes + c->args->window_bytes}};
     client_say(c, &m);
 }
 
 static void say_ack(client_t *c) {
-    message_t m = {.type = MESSAGE_RESULTS_ACK, .RESULTS_ACK = {.job = c->job, .batch = c->next_batch - 1}};
+    message_t m = {.type = MESSAGE_RESULTS_ACK, .RESULTS_ACK = {.job = c->job, .batch = c->safe_batch}};
     client_say(c, &m);
+}
+
+/* What was received is in the output: the scheduler may forget it and send more. */
+static void acknowledge(client_t *c) {
+    c->safe_batch = c->next_batch - 1;
+    c->safe_rows = c->rows_received;
+    c->safe_bytes = c->bytes_received;
+    say_ack(c);
+    say_result_credit(c);
 }
 
 static void say_stop(client_t *c, uint32_t mode) {
@@ -84,6 +94,8 @@ static void close_output(client_t *c) {
         log_error("client", "%s", err.text);
         snprintf(c->ending, sizeof c->ending, "%s", err.text);
         c->exit_code = EXIT_DATA;
+    } else if (writer_holds_back(c->writer)) {
+        acknowledge(c);
     }
 }
 
@@ -166,8 +178,7 @@ static void on_results(client_t *c, const message_t *m, uint64_t now) {
     }
     if (r->batch == c->next_batch) c->next_batch++;
     c->unsynced = true;
-    say_ack(c);
-    say_result_credit(c);
+    if (!writer_holds_back(c->writer)) acknowledge(c);
 }
 
 static void on_job_done(client_t *c, const message_t *m, uint64_t now) {
@@ -215,12 +226,32 @@ static void check_scheduler(client_t *c, uint64_t now) {
     if (c->state != CLIENT_JOINING && now - c->hello_ns >= 5 * SECOND) say_hello(c, now);
 }
 
+/* Would the scheduler soon have to wait for an acknowledgement that a compressed output delays? At half of the window, and at the end. */
+static bool ack_is_wanted(const client_t *c) {
+    if (!writer_holds_back(c->writer)) return false;
+    return c->rows_received - c->safe_rows >= (c->args->window_rows + 1) / 2 ||
+           c->bytes_received - c->safe_bytes >= c->args->window_bytes / 2 || (c->input_over && c->rows_unfinished == 0);
+}
+
 static void sync_output(client_t *c, uint64_t now) {
     err_t err;
-    if (!c->unsynced || now - c->sync_ns < SECOND) return;
+    if (!c->unsynced || (now - c->sync_ns < SECOND && !ack_is_wanted(c))) return;
     c->sync_ns = now;
     c->unsynced = false;
-    if (writer_sync(c->writer, &err) != SDG_OK) client_give_up(c, EXIT_DATA, err.text);
+    if (writer_sync(c->writer, &err) != SDG_OK)
+        client_give_up(c, EXIT_DATA, err.text);
+    else if (writer_holds_back(c->writer))
+        acknowledge(c);
+}
+
+/* The descriptor of a pipe is in the loop only while the reader waits for it: one that is readable and not read would keep the loop busy. */
+static void watch_input(client_t *c) {
+    if (c->input_watched == c->input_waits) return;
+    c->input_watched = c->input_waits;
+    if (c->input_watched)
+        actor_add_fd(&c->actor, reader_fd(c->reader));
+    else
+        actor_remove_fd(&c->actor, reader_fd(c->reader));
 }
 
 static void every_beat(client_t *c, uint64_t now) {
@@ -230,12 +261,14 @@ static void every_beat(client_t *c, uint64_t now) {
     if (c->epoch) client_say(c, &beat);
     if (c->state == CLIENT_OPENING) say_job_open(c);
     if (c->state == CLIENT_STOPPING) say_stop(c, STOP_DRAIN);
+    if (c->state == CLIENT_RUNNING || c->state == CLIENT_STOPPING) say_result_credit(c); /* absolute: a lost one is healed by the next */
 }
 
 static uint64_t after(void *self, uint64_t now) {
     client_t *c = self;
     check_scheduler(c, now);
     client_read_more(c, now);
+    watch_input(c);
     sync_output(c, now);
     every_beat(c, now);
     if (now - c->stats_ns >= 200 * MILLISECOND) {
@@ -243,7 +276,7 @@ static uint64_t after(void *self, uint64_t now) {
         client_tell_monitor(c);
     }
     if (client_can_read_on(c)) return 0;
-    return c->input_waits ? 20 * MILLISECOND : c->state == CLIENT_JOINING ? 50 * MILLISECOND : 200 * MILLISECOND;
+    return c->state == CLIENT_JOINING ? 50 * MILLISECOND : 200 * MILLISECOND;
 }
 
 /* ---- life --------------------------------------------------------------------------------------------------------- */
@@ -279,6 +312,7 @@ static client_t *client_new(const client_args_t *args) {
     client_t *c = xcalloc(1, sizeof *c);
     c->args = args;
     c->reader = args->reader;
+    reader_set_waiting(c->reader);
     c->writer = args->writer;
     c->job = rng_entropy();
     c->instance = rng_entropy();
@@ -333,7 +367,10 @@ static void on_message(void *self, zsock_t *socket, link_frame_t *in, uint64_t n
     }
 }
 
-static const actor_ops_t ops = {on_message, NULL, on_command, after};
+/* The input has something again: `after` reads it. */
+static void on_input(void *self, int fd, uint64_t now) { (void)self, (void)fd, (void)now; }
+
+static const actor_ops_t ops = {on_message, on_input, on_command, after};
 
 void client_actor(zsock_t *pipe, void *args) {
     client_t *c = client_new(args);

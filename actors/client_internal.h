@@ -51,6 +51,7 @@ typedef struct client {
     chunk_t *chunks, **chunks_tail;
     bool input_over;         /* end of the dataset, or stopping */
     bool input_waits;        /* a pipe has nothing for now */
+    bool input_watched;      /* its descriptor is in the loop */
     uint64_t rows_unfinished, bytes_unfinished;
     uint64_t next_chunk, rows_sent, bytes_sent; /* on this epoch */
     uint64_t arrived_chunks; /* the scheduler has all chunks below */
@@ -59,6 +60,7 @@ typedef struct client {
     uint64_t end_sent_ns;
     /* results */
     uint64_t next_batch, rows_received, bytes_received;
+    uint64_t safe_batch, safe_rows, safe_bytes; /* of these, what the output has for good: acknowledged, and credit is counted from here */
     bool unsynced;
     /* totals */
     uint64_t totals[CLIENT_STATS];

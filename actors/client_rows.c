@@ -109,11 +109,11 @@ static uint64_t credit_left(const client_t *c) {
     return c->rows_limit - c->rows_sent;
 }
 
-/* Rows this client may still have open: in ordered mode those that wait for their turn count too. */
+/* Rows this client may still have open: in ordered mode those that wait for their turn count too, with their bytes. */
 static uint64_t window_left(const client_t *c) {
     uint64_t held = c->rows_unfinished + writer_waiting_rows(c->writer);
     if (held >= c->args->window_rows) return 0;
-    if (c->bytes_unfinished >= c->args->window_bytes && held > 0) return 0;
+    if (c->bytes_unfinished + writer_waiting_bytes(c->writer) >= c->args->window_bytes && held > 0) return 0;
     return c->args->window_rows - held;
 }
 
@@ -170,6 +170,7 @@ static record_use_t read_record(client_t *c, chunk_t *k) {
 
 static void fill_chunk(client_t *c, chunk_t *k, uint64_t rows, int *records) {
     while (k->count < rows && k->bytes.len < CHUNK_BYTES_MAX && *records < RECORDS_PER_TURN && c->state == CLIENT_RUNNING) {
+        if (k->count > 0 && c->bytes_sent + k->bytes.len >= c->bytes_limit) return; /* the last row may pass the limit */
         (*records)++;
         if (read_record(c, k) == RECORD_NONE) return;
     }
@@ -197,8 +198,8 @@ static bool send_old_chunks(client_t *c, uint64_t now) {
 
 void client_read_more(client_t *c, uint64_t now) {
     int records = 0;
-    if (c->state != CLIENT_RUNNING || !send_old_chunks(c, now)) return;
     c->input_waits = false;
+    if (c->state != CLIENT_RUNNING || !send_old_chunks(c, now)) return;
     while (!c->input_over && !c->input_waits && records < RECORDS_PER_TURN && c->state == CLIENT_RUNNING) {
         uint64_t rows = room(c);
         if (rows == 0) return;
@@ -234,6 +235,7 @@ void client_resubmit(client_t *c) {
     c->rows_limit = c->bytes_limit = 0;
     c->next_batch = 1;
     c->rows_received = c->bytes_received = 0;
+    c->safe_batch = c->safe_rows = c->safe_bytes = 0;
     c->end_sent = false;
     for (chunk_t *k = c->chunks; k; k = k->next) {
         k->sent = false;
