@@ -132,8 +132,8 @@ static void on_hello(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint6
 }
 
 static void on_beat(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
-    (void)s, (void)now;
     peer->beat = in->message.BEAT;
+    if (peer->role == ROLE_WORKER) dispatch_worker_leases(s->dispatch, peer->instance, in->message.BEAT.leases, now);
 }
 
 static void leave(scheduler_t *s, peer_t *peer, bool crashed, uint64_t now) {

@@ -53,8 +53,10 @@ static void say_beat(worker_t *w, uint64_t now) {
             m.BEAT.calls_waiting += load.queued + load.backing_off;
         }
     }
+    m.BEAT.leases = w->lease_era << LEASE_ERA_SHIFT | rangeset_first_absent(w->leases, 0);
     if (w->args.report_rss) m.BEAT.rss_bytes = memory_rss_bytes();
     say(w, &m);
+    say_credit(w); /* absolute, so a lost one is healed by the next */
     w->beat_ns = now;
 }
 
@@ -64,13 +66,19 @@ static void ask_for_job(worker_t *w, worker_job_t *job, uint64_t now) {
     job->asked_ns = now;
 }
 
-static void refuse_job(worker_t *w, worker_job_t *job, const char *reason) {
-    message_t m = {.type = MESSAGE_JOB_REFUSED, .JOB_REFUSED = {.job = job->id, .reason = slice_of(reason)}};
+static void refuse_job(worker_t *w, worker_job_t *job) {
+    message_t m = {.type = MESSAGE_JOB_REFUSED, .JOB_REFUSED = {.job = job->id, .reason = slice_of(job->refusal)}};
     say(w, &m);
     worker_drop_rows(w, job);
 }
 
 /* ---- messages ----------------------------------------------------------------------------------------------------- */
+
+static void forget_leases(worker_t *w, uint64_t era) {
+    rangeset_destroy(&w->leases);
+    w->leases = rangeset_new();
+    w->lease_era = era;
+}
 
 static void on_welcome(worker_t *w, const message_t *m, uint64_t now) {
     if (w->epoch && w->epoch != m->epoch) {
@@ -79,6 +87,7 @@ static void on_welcome(worker_t *w, const message_t *m, uint64_t now) {
             worker_forget_job(w, w->jobs);
         }
         worker_outbox_free(w);
+        forget_leases(w, 0);
     }
     bool again = w->welcome && w->epoch == m->epoch && !m->WELCOME.known;
     w->epoch = m->epoch;
@@ -93,7 +102,8 @@ static void on_job_spec(worker_t *w, const message_t *m, uint64_t now) {
     err_t err;
     if (!job || job->state != JOB_ASKED) return;
     if (worker_load_job(w, job, &m->JOB_SPEC, &err) != SDG_OK) {
-        refuse_job(w, job, err.text);
+        job->refusal = xstrdup(err.text);
+        refuse_job(w, job);
         return;
     }
     for (uint32_t i = 0; job->llm && i < job->pipeline->model_count; i++) {
@@ -110,15 +120,34 @@ static worker_job_t *job_or_ask(worker_t *w, uint64_t id, uint64_t now) {
     return job;
 }
 
+/* A lease may be sent twice. A new era: the scheduler took us for dead, rows not started have gone to others. */
+static bool lease_is_new(worker_t *w, uint64_t number) {
+    uint64_t era = number >> LEASE_ERA_SHIFT;
+    if (era < w->lease_era) return false;
+    if (era > w->lease_era) {
+        forget_leases(w, era);
+        for (worker_job_t *job = w->jobs; job; job = job->next) {
+            worker_drop_waiting(job);
+        }
+    }
+    return rangeset_add(w->leases, number & (((uint64_t)1 << LEASE_ERA_SHIFT) - 1));
+}
+
 static void on_lease(worker_t *w, const message_t *m, uint64_t now) {
+    if (!lease_is_new(w, m->LEASE.lease) || m->LEASE.rows.count == 0) return;
     worker_job_t *job = job_or_ask(w, m->LEASE.job, now);
+    if (job->state == JOB_BROKEN) {
+        refuse_job(w, job);
+        return;
+    }
     worker_accept_rows(w, job, &m->LEASE.rows);
-    if (w->draining || job->state == JOB_BROKEN) worker_return_waiting(w, job);
+    if (w->draining) worker_return_waiting(w, job);
     worker_start_rows(w, job, now);
 }
 
 static void on_permits(worker_t *w, const message_t *m, uint64_t now) {
     worker_job_t *job = job_or_ask(w, m->PERMITS.job, now);
+    if (job->state == JOB_BROKEN) refuse_job(w, job);
     job->permit_rows = m->PERMITS.rows;
     job->permit_calls = m->PERMITS.calls;
     for (uint32_t i = 0; job->llm && i < job->pipeline->model_count; i++) {
@@ -245,6 +274,7 @@ static worker_t *worker_new(const worker_args_t *args) {
     w->instance = args->instance ? args->instance : rng_entropy();
     w->free_slot = NO_SLOT;
     w->parcels_tail = &w->parcels;
+    w->leases = rangeset_new();
     buf_init(&w->scratch, MESSAGE_BYTES_MAX);
     w->heard_ns = clock_now_ns();
     w->scheduler = link_socket(ZMQ_DEALER, 500);
@@ -258,6 +288,7 @@ static void worker_destroy(worker_t **worker) {
         worker_forget_job(w, w->jobs);
     }
     worker_outbox_free(w);
+    rangeset_destroy(&w->leases);
     zsock_destroy(&w->scheduler);
     actor_free(&w->actor);
     buf_free(&w->scratch);

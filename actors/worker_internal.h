@@ -4,6 +4,7 @@
 
 #include "actors/actor.h"
 #include "actors/worker.h"
+#include "core/base/rangeset.h"
 #include "core/llm/client.h"
 #include "core/mabel/row.h"
 #include "core/python/pypool.h"
@@ -36,6 +37,7 @@ typedef struct worker_job {
     struct worker_job *next;
     uint64_t id;
     job_state_t state;
+    char *refusal;             /* JOB_BROKEN: why; said again when the scheduler has not heard it */
     pipeline_t *pipeline;
     job_options_t options;
     llm_client_t *llm;         /* NULL when the pipeline has no models; endpoint number = model index */
@@ -74,6 +76,8 @@ typedef struct worker {
     uint64_t hello_wait_ns;
     worker_args_t args;
     worker_job_t *jobs;
+    rangeset_t *leases;        /* lease numbers seen (their lower half) of the registration `lease_era` (their upper half) */
+    uint64_t lease_era;
     slot_t *slots;
     uint32_t slot_count, slot_cap, free_slot;
     uint64_t *ready;           /* tags of rows that yielded, a ring */
@@ -97,6 +101,7 @@ int worker_load_job(worker_t *w, worker_job_t *job, const MSG_JOB_SPEC *spec, er
 void worker_accept_rows(worker_t *w, worker_job_t *job, const row_in_list_t *rows);
 void worker_start_rows(worker_t *w, worker_job_t *job, uint64_t now); /* as many as permits allow */
 void worker_return_waiting(worker_t *w, worker_job_t *job);
+void worker_drop_waiting(worker_job_t *job);
 void worker_drop_rows(worker_t *w, worker_job_t *job);
 void worker_drive(worker_t *w, uint64_t now);        /* finished calls, python events, timers, yielded rows */
 uint64_t worker_next_wake(const worker_t *w, uint64_t now); /* ns until something is due, UINT64_MAX none */

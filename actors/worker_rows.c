@@ -218,10 +218,14 @@ void worker_return_waiting(worker_t *w, worker_job_t *job) {
     }
 }
 
-void worker_drop_rows(worker_t *w, worker_job_t *job) {
+void worker_drop_waiting(worker_job_t *job) {
     while (job->waiting) {
         free(take_waiting(job));
     }
+}
+
+void worker_drop_rows(worker_t *w, worker_job_t *job) {
+    worker_drop_waiting(job);
     for (uint32_t i = 0; i < w->slot_count; i++) {
         if (w->slots[i].row && w->slots[i].job == job) release_slot(w, &w->slots[i]);
     }

@@ -25,8 +25,9 @@
 #define REGEX_PATTERN_BYTES_MAX 65536   /* a pattern; a longer one is refused */
 #define REGEX_JIT_STACK_MAX ((size_t)8 << 20) /* per thread; beyond it the interpreter goes on with its heap limit */
 #define REGEX_HITS_BYTES_MAX ((size_t)64 << 20) /* text of all hits of one findall: look-ahead groups can overlap */
-#define JSONPATH_SEGMENTS_MAX 64        /* of one query; with the next two it bounds the C stack */
+#define JSONPATH_SEGMENTS_MAX 64        /* of one query; with the next three it bounds the C stack */
 #define JSONPATH_NESTING_MAX 16         /* filters inside filters, parentheses inside parentheses */
+#define JSONPATH_TERMS_MAX 256          /* joined by && or || in one place: the tree leans to the left */
 #define JSONPATH_DEPTH_MAX 256          /* nesting of the value that `..` descends into; JSON_DEPTH_MAX is below */
 #define JSONPATH_STEPS_MAX 5000000      /* nodes looked at by one query: well below a second */
 
@@ -90,6 +91,7 @@
 #define MESSAGE_DEPTH_MAX 8
 #define MESSAGE_ELEMENTS_MAX 65536
 #define LEASE_ATTEMPTS_MAX 3                    /* workers a row may take down with it before it fails */
+#define LEASE_ERA_SHIFT 32                      /* a lease number: which registration of the worker above, count below */
 #define LEASE_ROWS_MAX 1024                     /* rows in one lease: a message stays small */
 #define LEASE_BYTES_MAX ((size_t)4 << 20)       /* ... and its bytes; a larger row goes alone */
 #define LEASE_AHEAD_NS (50 * UINT64_C(1000000)) /* work a worker holds beyond its share: 50 ms of it hides the round trip */

@@ -49,7 +49,7 @@ typedef struct dispatch_done {
 typedef struct dispatch_job {  /* what a client asks for */
     uint64_t job;              /* its random id */
     uint64_t window_rows;      /* most rows pending; >= 1 */
-    uint64_t window_bytes;     /* most raw + result bytes pending (one oversized row passes alone) */
+    uint64_t window_bytes;     /* most raw + result bytes pending; the last row of a chunk may pass it */
     uint64_t concurrency;      /* rows running at once over all workers; >= 1 */
 } dispatch_job_t;
 

@@ -10,8 +10,6 @@
 
 #include "core/sched/dispatch_internal.h"
 
-enum { ERA_SHIFT = 32 }; /* a lease number: era of the registration above, count from 0 below */
-
 static uint64_t smaller(uint64_t a, uint64_t b) { return a < b ? a : b; }
 static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
 
@@ -53,7 +51,7 @@ static bool bytes_fit(const worker_t *w, const lease_t *lease, uint64_t lease_by
 
 static lease_t *lease_new(seat_t *seat, uint64_t now) {
     lease_t *lease = xcalloc(1, sizeof *lease);
-    lease->number = seat->worker->era << ERA_SHIFT | seat->worker->leases_sent;
+    lease->number = seat->worker->era << LEASE_ERA_SHIFT | seat->worker->leases_sent;
     lease->job = seat->job;
     lease->worker = seat->worker;
     lease->wait_ns = RESEND_NS;
@@ -179,14 +177,14 @@ void dispatch_worker_leases(dispatch_t *d, uint64_t id, uint64_t first_missing, 
     if (!w) return;
     dispatch_worker_beat(d, id, now);
     w->tells_leases = true;
-    if (first_missing >> ERA_SHIFT != w->era) first_missing = w->era << ERA_SHIFT; /* it has not heard of this registration */
+    if (first_missing >> LEASE_ERA_SHIFT != w->era) first_missing = w->era << LEASE_ERA_SHIFT; /* it has not heard of this registration */
     bool missing_open = false;
     RING_EACH(&w->leases, node) {
         lease_t *lease = RING_OWNER(node, lease_t, node);
         if (lease->number < first_missing) lease_arrived(lease);
         if (lease->number == first_missing) missing_open = true;
     }
-    if (missing_open || first_missing >= (w->era << ERA_SHIFT | w->leases_sent)) return;
+    if (missing_open || first_missing >= (w->era << LEASE_ERA_SHIFT | w->leases_sent)) return;
     w->hole = first_missing; /* all its rows were answered by others meanwhile */
     ring_add_last(&d->resend, &w->resend);
 }

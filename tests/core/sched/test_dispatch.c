@@ -173,10 +173,12 @@ Test(dispatch, a_chunk_beyond_the_credit_is_dropped) {
     finish(&w);
 }
 
-Test(dispatch, an_oversized_row_passes_alone) {
+Test(dispatch, the_last_row_of_a_chunk_may_pass_the_byte_limit) {
     world_t w = start();
-    open_job(&w, 10, 4, 4);
-    cr_assert_eq(rows(&w, 1), SDG_OK); /* 7 bytes, window 4 */
+    open_job(&w, 10, 10, 4);
+    cr_assert_eq(rows(&w, 3), SDG_ELIMIT); /* 7 bytes each: two before the last */
+    w.chunk = w.index = 0;
+    cr_assert_eq(rows(&w, 2), SDG_OK);
     cr_assert_eq(rows(&w, 1), SDG_ELIMIT);
     finish(&w);
 }
