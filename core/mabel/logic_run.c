@@ -116,9 +116,11 @@ static void restore(logic_run_t *r, uint32_t mark) {
 
 /* ---- bytes */
 
-/* What a value costs this row alone: shared contents count where they are shared from. */
+enum { OWN_REFS_MAX = 4 }; /* a local, globals.vars, the last step's value, a binding: more holders are other calls */
+
+/* What a value costs this call alone: contents handed down from call to call count in the first ones only. */
 static size_t own_bytes(value_t v) {
-    if (v.kind < VALUE_STRING || *v.refs > 2) return 0;
+    if (v.kind < VALUE_STRING || *v.refs > OWN_REFS_MAX) return 0;
     if (v.kind == VALUE_STRING) return sizeof(str_t) + v.string->len;
     return v.kind == VALUE_LIST ? 32 + 16 * list_count(v) : 48 + 40 * object_count(v);
 }

@@ -18,6 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { ROW_LINE_FIRST = 256 }; /* bytes set aside for a result at once: most fit */
+
 bool row_wait(row_t *row, row_want_t want) {
     row->want = want;
     return false;
@@ -26,6 +28,7 @@ bool row_wait(row_t *row, row_want_t want) {
 /* ---- the result */
 
 static void write_result(row_t *row, value_t take_final) {
+    buf_reserve(&row->line_out, ROW_LINE_FIRST);
     value_t result = value_object(object_count(take_final) + 2);
     object_set_text(&result, "_row_index", value_int((int64_t)row->index));
     for (size_t i = 0; i < object_count(take_final); i++) {

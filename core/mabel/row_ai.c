@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { BODY_FIRST = 1024 }; /* bytes set aside for a request body at once */
+
 /* ---- budget and usage, shared with call_ai */
 
 int row_llm_begin(row_t *row) {
@@ -177,6 +179,7 @@ static int write_body(row_t *row, const ai_block_t *ai) {
     if (rc == SDG_OK) {
         value_t model = {.kind = VALUE_STRING, .string = row->pipeline->models[ai->model].api_model};
         buf_reset(&row->body);
+        buf_reserve(&row->body, BODY_FIRST);
         chat_request_write(&row->body, model, system, content, ai->params);
         if (row->body.full) rc = err_set(&row->err, SDG_ELIMIT, "the request is longer than %zu MiB", ROW_BODY_BYTES_MAX >> 20);
         if (system.kind != VALUE_NULL) row_trace_add(row, "system", value_ref(system));

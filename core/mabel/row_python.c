@@ -28,7 +28,7 @@ static void clear_event(row_t *row) {
     value_free(row->event.vars);
     value_free(row->event.ai);
     value_free(row->event.log);
-    row->event = (py_event_t){0};
+    row->event.outputs = row->event.vars = row->event.ai = row->event.log = value_null();
     row->has_event = false;
 }
 
