@@ -1,0 +1,608 @@
+#!/usr/bin/env python3
+"""bars.py - measures the bars of docs/performance.md; started by run.sh, which builds first and explains the flags.
+
+The machine, its kernel and its other load are part of every absolute figure, so each bar is a ratio of two things measured in this run, in
+turns (A B A B ...), and the median of the turns counts. Times and memory of a program are those that bench_child saw from outside: process
+start and end are inside. Each measure_* function below is one bar: it prints what it sees and returns rows for the table.
+"""
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ANSWER_BYTES = 600        # the whole response body of the zero-latency server
+FLIGHT = 64
+KEY = "key"
+
+
+def die(text):
+    print(f"bars.py: {text}", file=sys.stderr)
+    sys.exit(2)
+
+
+def median(values):
+    return statistics.median(values)
+
+
+# --- pipelines --------------------------------------------------------------------------------------------------------
+
+PIPELINE = """
+mabel: {version: "2.0", name: bench}
+models:
+  - {name: llm, api_model: bench, base_url: "BASE_URL", api_key: KEY, request_defaults: {temperature: 0.7, max_tokens: 256}}
+blocks:
+  - type: ai
+    id: ask
+    exec: 1
+    model: llm
+    system_prompt: You write one question about the subject you are given, in <question> tags.
+    prompts: ["Subject: {topic}"]
+    outputs:
+      - {name: Answer, select: full}
+      - {name: Question, select: tag, tag: question}
+  - type: end
+    exec: 2
+    final:
+      - {name: topic, value: "{topic}"}
+      - {name: answer, value: "{Answer}"}
+      - {name: question, value: "{Question}"}
+"""
+
+LOGIC_PIPELINE = """
+mabel: {version: "2.0", name: interpreter}
+globals: {const: {limit: 3}, vars: {seen: 0}}
+blocks:
+  - {type: logic, exec: 1, op: set, var: seen, value: {add: [{len: "{topic}"}, 1]}, outputs: [{name: Seen}]}
+  - type: logic
+    exec: 2
+    op: for
+    list: words
+    var: word
+    where: {ne: ["{word}", beta]}
+    map: {upper: "{word}"}
+    outputs:
+      - {name: Words, from: join, join_with: ", "}
+      - {name: Count, from: count}
+  - type: logic
+    exec: 3
+    op: if
+    cond: {and: [{ge: ["{Count}", "{limit}"]}, {contains: ["{Words}", ALPHA]}]}
+    then: "many words of {topic}: {Words}"
+    else: "few words of {topic}"
+    outputs: [{name: Text, from: value}]
+  - type: end
+    exec: 4
+    final:
+      - {name: id, value: "{id}"}
+      - {name: text, value: "{Text}"}
+      - {name: seen, value: "{Seen}", type_hint: number}
+"""
+
+
+def completion():
+    """A completion whose JSON is exactly ANSWER_BYTES long."""
+    def body(filler):
+        text = "<question>What is told to a visitor of that place?</question> " + "x" * filler
+        return json.dumps({"id": "chatcmpl-1", "object": "chat.completion", "created": 1700000000, "model": "bench",
+                           "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
+                           "usage": {"prompt_tokens": 40, "completion_tokens": 60, "total_tokens": 100}})
+    return body(ANSWER_BYTES - len(body(0)))
+
+
+# --- what is started and must be stopped ------------------------------------------------------------------------------
+
+class Bench:
+    """The temporary folder, the programs, and everything that was started."""
+
+    def __init__(self, options):
+        self.options = options
+        self.folder = tempfile.mkdtemp(prefix="sdg-bench-")
+        self.started = []
+        self.sdg = self.program("sdg")
+        self.rows_made = {}
+        self.server = None
+
+    def program(self, name):
+        path = os.path.abspath(os.path.join(self.options.build, name))
+        if not os.access(path, os.X_OK):
+            die(f"{path} is not there: build it, or leave SDG_BUILD out")
+        return path
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def write(self, name, text):
+        with open(self.path(name), "w", encoding="utf-8") as f:
+            f.write(text)
+        return self.path(name)
+
+    def start(self, command, **more):
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, **more)
+        self.started.append(process)
+        return process
+
+    def stop(self, process):
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self.started.remove(process)
+
+    def close(self):
+        for process in list(self.started):
+            self.stop(process)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def rows(self, count):
+        """An input file with so many rows; made once."""
+        if count not in self.rows_made:
+            path = self.path(f"rows-{count}.jsonl")
+            subprocess.run([sys.executable, os.path.join(HERE, "make_rows.py"), str(count), path], check=True)
+            self.rows_made[count] = path
+        return self.rows_made[count]
+
+    def drop_rows(self, count):
+        os.unlink(self.rows_made.pop(count))
+
+    def pipeline(self, port, name="pipeline.yaml"):
+        return self.write(name, PIPELINE.replace("BASE_URL", f"http://127.0.0.1:{port}/v1").replace("KEY", KEY))
+
+    def child(self, command):
+        """Runs a command under bench_child; its cost, or death."""
+        report = self.path("report.json")
+        log = self.path("child.log")
+        with open(log, "wb") as out:
+            process = self.start([self.program("bench_child"), report] + command, stdout=out, stderr=out)
+            process.wait()
+        self.started.remove(process)
+        if process.returncode != 0:
+            with open(log, encoding="utf-8", errors="replace") as f:
+                die(f"{' '.join(command)}: exit code {process.returncode}\n{f.read()[-2000:]}")
+        with open(report, encoding="utf-8") as f:
+            cost = json.load(f)
+        cost["s"] = cost["wall_ns"] / 1e9
+        cost["cpu_s"] = (cost["user_us"] + cost["system_us"]) / 1e6
+        return cost
+
+    def sdg_run(self, yaml, count, flight=FLIGHT, more=(), output="out.jsonl"):
+        """One run over `count` fresh rows; checks that the output has them all."""
+        path = self.path(output)
+        cost = self.child(run_command(self, yaml, self.rows(count), path, flight) + ["--overwrite"] + list(more))
+        with open(path, "rb") as f:
+            lines = sum(block.count(b"\n") for block in iter(lambda: f.read(1 << 20), b""))
+        if lines != count:
+            die(f"{lines} lines of output for {count} rows")
+        remove_output(path)
+        return cost
+
+
+def run_command(bench, yaml, rows, output, flight):
+    return [bench.sdg, "run", "--yaml", yaml, "--input", rows, "--output", output, "--max-concurrent", str(flight), "--no-progress", "-q"]
+
+
+def remove_output(path):
+    for name in (path, path + ".sdg"):
+        if os.path.exists(name):
+            os.unlink(name)
+
+
+# --- servers ----------------------------------------------------------------------------------------------------------
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_for_port(process, port):
+    for _ in range(500):
+        if process.poll() is not None:
+            die(f"the server on port {port} ended at its start")
+        with socket.socket() as s:
+            if s.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.01)
+    die(f"nothing listens on port {port}")
+
+
+NGINX = """
+daemon off; master_process on; worker_processes 1; pid PREFIX/nginx.pid; error_log PREFIX/error.log crit; USER
+events { worker_connections 16384; }
+http {
+  access_log off; default_type application/json; tcp_nodelay on;
+  keepalive_requests 1000000000; keepalive_timeout 3600s;
+  client_body_temp_path PREFIX/body; proxy_temp_path PREFIX/proxy; fastcgi_temp_path PREFIX/fastcgi;
+  uwsgi_temp_path PREFIX/uwsgi; scgi_temp_path PREFIX/scgi;
+  server { listen 127.0.0.1:PORT backlog=4096; location / { return 200 'ANSWER'; } }
+}
+"""
+
+
+def start_nginx(bench):
+    """The zero-latency server; one for the whole run."""
+    if bench.server is not None:
+        return bench.server
+    port = free_port()
+    prefix = bench.path("nginx")
+    os.mkdir(prefix)
+    text = NGINX.replace("PREFIX", prefix).replace("PORT", str(port)).replace("USER", "user root;" if os.geteuid() == 0 else "")
+    config = bench.write("nginx.conf", text.replace("ANSWER", completion()))
+    process = bench.start(["nginx", "-p", prefix, "-c", config], stderr=subprocess.DEVNULL)
+    wait_for_port(process, port)
+    bench.server = port
+    return port
+
+
+def start_mock(bench, *flags):
+    port_file = bench.path("mock.port")
+    if os.path.exists(port_file):
+        os.unlink(port_file)
+    process = bench.start([bench.sdg, "mock-llm", "--port", "0", "--port-file", port_file, "--quiet"] + list(flags),
+                          stdout=subprocess.DEVNULL)
+    for _ in range(500):
+        if os.path.exists(port_file) and os.path.getsize(port_file) > 0:
+            with open(port_file, encoding="ascii") as f:
+                port = int(f.read())
+            wait_for_port(process, port)
+            return process, port
+        time.sleep(0.01)
+    die("the simulated LLM server did not start")
+
+
+class Listener:
+    """Takes one connection, notes when its first byte came, keeps the request, and answers every request until the connection ends."""
+
+    def __init__(self):
+        self.socket = socket.socket()
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.listen(64)
+        self.socket.settimeout(20)
+        self.port = self.socket.getsockname()[1]
+        self.body = b""
+
+    def serve(self):
+        connection, _ = self.socket.accept()
+        with connection:
+            connection.settimeout(20)
+            self.read(connection)
+            first_ns = self.first_ns
+            answer = completion().encode()
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(answer) + answer)
+            connection.recv(1)
+        return first_ns
+
+    def read(self, connection):
+        data = connection.recv(65536)
+        self.first_ns = time.monotonic_ns()
+        while b"\r\n\r\n" not in data:
+            data += connection.recv(65536)
+        head, self.body = data.split(b"\r\n\r\n", 1)
+        length = next(int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))
+        while len(self.body) < length:
+            self.body += connection.recv(65536)
+
+    def close(self):
+        self.socket.close()
+
+
+# --- 1: zero latency --------------------------------------------------------------------------------------------------
+
+def request_body(bench):
+    """The body that sdg sends for a row, as a file: what the yardstick posts."""
+    listener = Listener()
+    yaml = bench.pipeline(listener.port, "capture.yaml")
+    output = bench.path("capture.jsonl")
+    process = bench.start(run_command(bench, yaml, bench.rows(1), output, 1) + ["--overwrite"])
+    listener.serve()
+    process.wait()
+    bench.stop(process)
+    listener.close()
+    with open(bench.path("body.json"), "wb") as f:
+        f.write(listener.body)
+    return bench.path("body.json")
+
+
+def bare_run(bench, port, body, count, flight):
+    return bench.child([bench.program("bench_curl_bare"), "--url", f"http://127.0.0.1:{port}/v1/chat/completions", "--requests", str(count),
+                        "--concurrency", str(flight), "--body", body])
+
+
+def wrk_rate(bench, port, body):
+    if shutil.which("wrk") is None:
+        return None
+    with open(body, encoding="utf-8") as f:
+        script = f"wrk.method = 'POST'\nwrk.body = [==[{f.read()}]==]\nwrk.headers['Content-Type'] = 'application/json'\n"
+    out = subprocess.run(["wrk", "-t", "1", "-c", str(FLIGHT), "-d", "3s", "-s", bench.write("post.lua", script),
+                          f"http://127.0.0.1:{port}/v1/chat/completions"], capture_output=True, text=True, check=True).stdout
+    return next(float(line.split()[1]) for line in out.splitlines() if line.startswith("Requests/sec"))
+
+
+def measure_zero_latency(bench):
+    count, turns = (5000, 2) if bench.options.quick else (60000, 7)
+    port = start_nginx(bench)
+    yaml, body = bench.pipeline(port), request_body(bench)
+    ratios, rates, cpu = [], [], []
+    for turn in range(turns):
+        bare = bare_run(bench, port, body, count, FLIGHT)
+        ours = bench.sdg_run(yaml, count)
+        ratios.append(bare["s"] / ours["s"])
+        rates.append((count / ours["s"], count / bare["s"]))
+        cpu.append((ours["cpu_s"] / count * 1e6, bare["cpu_s"] / count * 1e6))
+        print(f"  turn {turn + 1}: sdg {rates[-1][0]:,.0f} rows/s ({cpu[-1][0]:.1f} us CPU), "
+              f"bare {rates[-1][1]:,.0f} requests/s ({cpu[-1][1]:.1f} us CPU), ratio {ratios[-1]:.2f}", flush=True)
+    wrk = wrk_rate(bench, port, body)
+    note = (f"{median([r[0] for r in rates]):,.0f} rows/s against {median([r[1] for r in rates]):,.0f} requests/s of the bare curl loop; "
+            f"CPU {median([c[0] for c in cpu]):.1f} against {median([c[1] for c in cpu]):.1f} us each"
+            + (f"; wrk: {wrk:,.0f} requests/s" if wrk else ""))
+    return [("zero-latency server, rows/s against bare curl", f"{median(ratios):.2f}", ">= 0.75", median(ratios) >= 0.75, note)]
+
+
+# --- 2: latency -------------------------------------------------------------------------------------------------------
+
+def measure_latency(bench):
+    """Steady state without guessing where it begins: a long run minus a short one; both have the same beginning and end."""
+    flight, short, long, turns = (256, 2, 4, 1) if bench.options.quick else (4096, 4, 14, 3)
+    mock, port = start_mock(bench, "--latency-ms", "500")
+    yaml = bench.pipeline(port)
+    ideal = flight / 0.5
+    ratios, cores, whole = [], [], []
+    for turn in range(turns):
+        a, b = bench.sdg_run(yaml, flight * short, flight), bench.sdg_run(yaml, flight * long, flight)
+        rate = flight * (long - short) / (b["s"] - a["s"])
+        ratios.append(rate / ideal)
+        cores.append((b["cpu_s"] - a["cpu_s"]) / (b["s"] - a["s"]))
+        whole.append(flight * long / b["s"] / ideal)
+        print(f"  turn {turn + 1}: {rate:,.0f} rows/s of {ideal:,.0f}, ratio {ratios[-1]:.3f}, {cores[-1]:.2f} cores; "
+              f"with start and end: {whole[-1]:.3f}", flush=True)
+    body = request_body(bench)
+    a, b = bare_run(bench, port, body, flight * short, flight), bare_run(bench, port, body, flight * long, flight)
+    bare = flight * (long - short) / (b["s"] - a["s"]) / ideal
+    bench.stop(mock)
+    note = (f"{flight:,} in flight: {median(ratios) * ideal:,.0f} rows/s of {ideal:,.0f}; the bare curl loop gets {bare:.3f} from this server; "
+            f"with start and end, {flight * long:,} rows: {median(whole):.3f}")
+    return [("500 ms latency, rows/s against concurrency / latency", f"{median(ratios):.3f}", ">= 0.95", median(ratios) >= 0.95, note),
+            ("... CPU of sdg meanwhile, cores", f"{median(cores):.2f}", "< 1", median(cores) < 1, "")]
+
+
+# --- 3: memory --------------------------------------------------------------------------------------------------------
+
+def measure_memory(bench):
+    counts = (1000, 10000) if bench.options.quick else (10000, 100000, 1000000)
+    yaml = bench.pipeline(start_nginx(bench))
+    peaks = []
+    for count in counts:
+        cost = bench.sdg_run(yaml, count)
+        peaks.append(cost["rss_kib"] / 1024)
+        print(f"  {count:,} rows: peak {peaks[-1]:.1f} MiB, {count / cost['s']:,.0f} rows/s", flush=True)
+        bench.drop_rows(count)
+    note = ", ".join(f"{count:,} rows: {peak:.1f} MiB" for count, peak in zip(counts, peaks))
+    return [(f"peak memory, {counts[-1]:,} rows against {counts[0]:,}", f"{peaks[-1] / peaks[0]:.2f}", "<= 1.1", peaks[-1] <= 1.1 * peaks[0], note),
+            ("... and in MiB", f"{peaks[-1]:.1f}", "< 64", peaks[-1] < 64, "")]
+
+
+# --- 4: start-up ------------------------------------------------------------------------------------------------------
+
+def first_request_ms(bench):
+    listener = Listener()
+    yaml = bench.pipeline(listener.port, "startup.yaml")
+    report, output = bench.path("startup.json"), bench.path("startup.jsonl")
+    process = bench.start([bench.program("bench_child"), report] + run_command(bench, yaml, bench.rows(1), output, FLIGHT) + ["--overwrite"])
+    first_ns = listener.serve()
+    process.wait()
+    bench.stop(process)
+    listener.close()
+    with open(report, encoding="utf-8") as f:
+        return (first_ns - json.load(f)["start_ns"]) / 1e6
+
+
+def first_row_ms(bench, yaml, count):
+    """From the start of the process to the first complete line in the output file; the rest of the run is not waited for."""
+    rows, output = bench.rows(count), bench.path("first.jsonl")
+    remove_output(output)
+    start_ns = time.monotonic_ns()
+    process = bench.start(run_command(bench, yaml, rows, output, FLIGHT))
+    while not os.path.exists(output) or os.path.getsize(output) == 0:
+        if time.monotonic_ns() - start_ns > 20e9:
+            die("no output row within 20 s")
+        time.sleep(0.0003)
+    ms = (time.monotonic_ns() - start_ns) / 1e6
+    process.kill()
+    process.wait()
+    bench.stop(process)
+    remove_output(output)
+    return ms
+
+
+def measure_start_up(bench):
+    small, large, turns = (100, 10000, 3) if bench.options.quick else (100, 1000000, 21)
+    requests = [first_request_ms(bench) for _ in range(turns)]
+    print(f"  first byte of the first request: median {median(requests):.1f} ms, {min(requests):.1f} to {max(requests):.1f}", flush=True)
+    yaml = bench.pipeline(start_nginx(bench))
+    bench.rows(large)
+    pairs = [(first_row_ms(bench, yaml, small), first_row_ms(bench, yaml, large)) for _ in range(turns)]
+    few, many = median([p[0] for p in pairs]), median([p[1] for p in pairs])
+    bench.drop_rows(large)
+    noise = statistics.stdev([p[0] for p in pairs])
+    print(f"  first output row: {few:.1f} ms with {small:,} rows (standard deviation {noise:.1f}), {many:.1f} ms with {large:,}", flush=True)
+    note = f"median of {turns}, {min(requests):.1f} to {max(requests):.1f} ms"
+    first = f"{few:.1f} ms with {small:,} rows (standard deviation {noise:.1f} ms), {many:.1f} ms with {large:,}; medians of {turns}"
+    return [("process start to first byte of the first request, ms", f"{median(requests):.1f}", "<= 30", median(requests) <= 30, note),
+            (f"time to the first output row, {large:,} rows against {small:,}", f"{many / few:.2f}", "1 within noise",
+             abs(many - few) <= max(2 * noise, 0.1 * few), first)]
+
+
+# --- 5: interpreter ---------------------------------------------------------------------------------------------------
+
+def profile_top(bench, command, count):
+    """The functions that take most of the time: (per cent, where, name), or why there are none."""
+    if shutil.which("perf") is None:
+        return None, "perf is not installed"
+    data = bench.path("perf.data")
+    record = subprocess.run(["perf", "record", "-q", "-F", "1999", "-o", data, "--"] + command, capture_output=True, text=True)
+    if record.returncode != 0 or not os.path.exists(data):
+        return None, "perf is not permitted here: " + (record.stderr.strip().splitlines() or ["no reason given"])[-1]
+    out = subprocess.run(["perf", "report", "-i", data, "--stdio", "--no-children", "--sort", "dso,symbol", "-t", "\t"],
+                         capture_output=True, text=True).stdout
+    lines = [[part.strip() for part in line.split("\t")] for line in out.splitlines() if not line.startswith("#")]
+    return [(t[0], t[1], t[2].split("]", 1)[-1].strip()) for t in lines if len(t) >= 3][:count], None
+
+
+def measure_interpreter(bench):
+    count, turns = (5000, 2) if bench.options.quick else (300000, 5)
+    yaml = bench.write("interpreter.yaml", LOGIC_PIPELINE)
+    costs = [bench.sdg_run(yaml, count) for _ in range(turns)]
+    wall, core = median([count / c["s"] for c in costs]), median([count / c["cpu_s"] for c in costs])
+    print(f"  {wall:,.0f} rows/s with one worker, {core:,.0f} rows per second of CPU time", flush=True)
+    output = bench.path("profile.jsonl")
+    top, why = profile_top(bench, run_command(bench, yaml, bench.rows(count), output, FLIGHT) + ["--overwrite"], 5)
+    remove_output(output)
+    for line in top or []:
+        print(f"  {line[0]:>7}  {line[2]} ({line[1]})")
+    if top is None:
+        print(f"  no profile: {why}")
+    note = f"{wall:,.0f} rows/s by the clock with one worker; " + (
+        "most time: " + ", ".join(f"{name} {share}" for share, _, name in top) if top else f"no profile: {why}")
+    return [("set, for, if, end without calls, rows/s per core", f"{core:,.0f}", "printed", True, note)]
+
+
+# --- 6: kill ----------------------------------------------------------------------------------------------------------
+
+def check_output(path, count):
+    """(lost, twice, wrong) of an output that should have rows 0 to count - 1, each with its own topic."""
+    seen, twice, wrong = set(), 0, 0
+    with open(path, encoding="utf-8") as f:
+        for line in f:
+            row = json.loads(line)
+            index = row["_row_index"]
+            twice += index in seen
+            seen.add(index)
+            wrong += f"place {index:07d}," not in row.get("topic", "")
+    return count - len(seen & set(range(count))), twice, wrong
+
+
+def kill_round(bench, yaml, count, seconds):
+    """Kills a run after so many seconds and runs it to the end. Returns rows on disk after the kill, or None if the run was over by then."""
+    output = bench.path("kill.jsonl")
+    remove_output(output)
+    command = run_command(bench, yaml, bench.rows(count), output, FLIGHT)
+    process = bench.start(command)
+    time.sleep(seconds)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    bench.stop(process)
+    if process.returncode == 0:
+        return None, (0, 0, 0)
+    done = 0
+    if os.path.exists(output):
+        with open(output, "rb") as f:
+            done = f.read().count(b"\n")
+    bench.child(command)
+    return done, check_output(output, count)
+
+
+def measure_kill(bench):
+    count, rounds = (2000, 3) if bench.options.quick else (20000, 50)
+    rounds = bench.options.rounds or rounds
+    seed = bench.options.seed if bench.options.seed is not None else random.SystemRandom().randrange(1 << 32)
+    chance = random.Random(seed)
+    mock, port = start_mock(bench, "--latency", "lognormal:4:0.5", "--answer", "<question>{{last_user}}?</question>")
+    yaml = bench.pipeline(port)
+    whole = bench.sdg_run(yaml, count)["s"]
+    print(f"  seed {seed}; an undisturbed run takes {whole:.2f} s", flush=True)
+    lost = twice = wrong = killed = 0
+    done = []
+    while killed < rounds:
+        at, found = kill_round(bench, yaml, count, chance.uniform(0, whole))
+        if at is None:
+            continue
+        killed += 1
+        done.append(at)
+        lost, twice, wrong = lost + found[0], twice + found[1], wrong + found[2]
+        if any(found):
+            print(f"  round {killed}: killed with {at:,} rows on disk: {found[0]} lost, {found[1]} twice, {found[2]} wrong", flush=True)
+    bench.stop(mock)
+    print(f"  {killed} kills with {min(done):,} to {max(done):,} rows on disk (median {median(done):,.0f}): {lost} lost, {twice} twice, "
+          f"{wrong} wrong", flush=True)
+    note = f"{killed} kills of a {count:,}-row run, {min(done):,} to {max(done):,} rows on disk; {wrong} rows with another row's content; seed {seed}"
+    return [("kill -9 and rerun: rows lost, rows twice", f"{lost}, {twice}", "0, 0", lost == twice == wrong == 0, note)]
+
+
+# --- the run ----------------------------------------------------------------------------------------------------------
+
+BARS = {
+    "zero-latency": measure_zero_latency,
+    "latency": measure_latency,
+    "memory": measure_memory,
+    "start-up": measure_start_up,
+    "interpreter": measure_interpreter,
+    "kill": measure_kill,
+}
+
+
+def machine():
+    model = "?"
+    with open("/proc/cpuinfo", encoding="utf-8") as f:
+        for line in f:
+            if line.startswith("model name"):
+                model = line.split(":", 1)[1].strip()
+    return f"{os.cpu_count()} CPUs ({model}), Linux {os.uname().release.split('-')[0]}"
+
+
+def table(rows):
+    lines = ["| what | measured | wanted | holds | how |", "|---|---|---|---|---|"]
+    for what, measured, wanted, holds, note in rows:
+        lines.append(f"| {what} | {measured} | {wanted} | {'yes' if holds else 'NO'} | {note} |")
+    return "\n".join(lines) + "\n"
+
+
+def arguments():
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("bars", nargs="*", choices=list(BARS) + [[]], metavar="BAR")
+    parser.add_argument("--build", required=True)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--markdown")
+    return parser.parse_args()
+
+
+def interrupted(number, _frame):
+    raise SystemExit(128 + number)
+
+
+def main():
+    options = arguments()
+    signal.signal(signal.SIGTERM, interrupted)
+    signal.signal(signal.SIGINT, interrupted)
+    bench = Bench(options)
+    rows = []
+    try:
+        load = os.getloadavg()[0]
+        print(f"{machine()}, load before: {load:.1f}")
+        for name in options.bars or BARS:
+            print(f"== {name}", flush=True)
+            rows += BARS[name](bench)
+    finally:
+        bench.close()
+    print()
+    print(table(rows), end="")
+    if options.markdown:
+        with open(options.markdown, "w", encoding="utf-8") as f:
+            f.write(f"{machine()}\n\n{table(rows)}")
+    return 0 if all(row[3] for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
