@@ -18,9 +18,9 @@ typedef struct extract {
 } extract_t;
 
 void extract_free(extract_t *e);
-/* *out: text, or a typed value with a hint. `parsed` caches the answer parsed as JSON across outputs of one block (start with null and
- * *tried = false). No hit is "". A conversion that fails is SDG_EINVAL with a sentence. */
-typedef struct extract_cache { value_t json; bool tried; } extract_cache_t;
+/* *out: text, or a typed value with a hint. The cache keeps the answer parsed as JSON across outputs of one block (start with
+ * {0}). No hit is "". A conversion that fails is SDG_EINVAL with a sentence. */
+typedef struct extract_cache { value_t json; bool tried, is_json; } extract_cache_t;
 int extract_run(const extract_t *e, value_t answer, extract_cache_t *cache, value_t *out, err_t *err);
 void extract_cache_free(extract_cache_t *cache);
 
