@@ -525,8 +525,9 @@ void scheduler_actor(zsock_t *pipe, void *args) {
         zsock_connect(s->monitor, "%s", a->monitor);
     }
     if (!bind_all(s, a)) actor_finish(&s->actor, 2);
+    size_t endpoints = s->actor.ended ? 0 : a->endpoint_count; /* the parent lets go of `a` once it has heard of all */
     actor_ready(&s->actor);
-    for (size_t i = 0; i < a->endpoint_count && !s->actor.ended; i++) {
+    for (size_t i = 0; i < endpoints; i++) {
         zstr_sendf(pipe, "BOUND %d", s->ports[i]);
     }
     actor_add_socket(&s->actor, s->router);
