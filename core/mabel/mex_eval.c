@@ -295,6 +295,8 @@ int mex_run_get(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     rc = mex_value_of(m->args[1], s, &path, err);
     if (rc == SDG_OK) {
         bool found;
+        /* The keys of an object are texts: a number looks up its text form. */
+        if (root.kind == VALUE_OBJECT && path.kind != VALUE_STRING) value_replace(&path, value_from_str(text_of(path)));
         value_t v = get_peek(root, path, &found);
         if (found)
             *out = value_ref(v);
