@@ -36,7 +36,7 @@
 #define ROW_ERROR_BYTES_MAX 4096        /* an `_error` text; longer ones are cut */
 #define ROW_BODY_BYTES_MAX ((size_t)64 << 20) /* one request body or rendered prompt; more fails the block */
 #define IMAGE_FILE_BYTES_MAX ((size_t)20 << 20) /* an image file: what the large vendors accept; larger fails the block */
-#define FRAME_BYTES_MAX ((size_t)512 << 20) /* heap of one row's call frames: 100,000 deep recursion fits */
+#define FRAME_BYTES_MAX ((size_t)512 << 20) /* heap of one row's call frames, emitted and mapped values: 100,000 deep recursion fits */
 
 /* LLM */
 #define LLM_ANSWER_BYTES_MAX ((size_t)16 << 20) /* body of a response; longer is an error of that call */

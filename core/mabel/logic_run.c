@@ -24,6 +24,8 @@ typedef struct frame {
     uint32_t save_mark;      /* saves above this are this frame's */
     uint32_t phase;          /* the op's own */
     bool collects;           /* emits were put aside for this loop */
+    size_t made_bytes;       /* charged for `made` */
+    size_t emit_mark;        /* collects: emit_bytes to go back to */
     uint64_t turns;          /* iterations begun, or elements taken */
     value_t list;            /* for, reduce: elements */
     value_t kept;            /* for: those that passed `where` */
@@ -53,6 +55,8 @@ struct logic_run {
     save_t *saves;
     uint32_t save_count, save_cap;
     size_t call_bytes;       /* sum of calls[].bytes */
+    size_t made_bytes;       /* sum of frames[].made_bytes */
+    size_t emit_bytes;       /* charged for emitted values */
     value_t last;            /* value of the last step */
     value_t emits;           /* where emit puts its values */
     value_t outputs;         /* object: what the block gives */
@@ -133,12 +137,21 @@ static size_t locals_bytes(const locals_t *l) {
 }
 
 static size_t run_bytes(const logic_run_t *r) {
-    return r->call_bytes + r->frame_cap * sizeof(frame_t) + r->call_cap * sizeof(call_t) + r->save_cap * sizeof(save_t);
+    return r->call_bytes + r->made_bytes + r->emit_bytes + r->frame_cap * sizeof(frame_t) + r->call_cap * sizeof(call_t) + r->save_cap * sizeof(save_t);
 }
 
 static int check_bytes(machine_t *m) {
     if (run_bytes(m->run) <= FRAME_BYTES_MAX) return SDG_OK;
-    return err_set(m->err, SDG_ELIMIT, "its calls hold more than %zu MiB", FRAME_BYTES_MAX >> 20);
+    return err_set(m->err, SDG_ELIMIT, "its calls and lists hold more than %zu MiB", FRAME_BYTES_MAX >> 20);
+}
+
+/* Adds to what a `for` maps to. */
+static int push_made(machine_t *m, frame_t *f, value_t take) {
+    size_t bytes = own_bytes(take);
+    f->made_bytes += bytes;
+    m->run->made_bytes += bytes;
+    list_push(&f->made, take);
+    return check_bytes(m);
 }
 
 /* ---- frames */
@@ -159,7 +172,10 @@ static void frame_drop(logic_run_t *r, frame_t *f) {
     value_free(f->list);
     value_free(f->kept);
     value_free(f->made);
-    if (f->collects) value_replace(&r->emits, f->outer_emits);
+    r->made_bytes -= f->made_bytes;
+    if (!f->collects) return;
+    value_replace(&r->emits, f->outer_emits);
+    r->emit_bytes = f->emit_mark;
 }
 
 static void pop_frame(machine_t *m) {
@@ -175,6 +191,7 @@ static void collect_own(machine_t *m, frame_t *f) {
     if (m->run->frame_count <= 1 || f->op->output_count == 0) return;
     f->collects = true;
     f->outer_emits = m->run->emits;
+    f->emit_mark = m->run->emit_bytes;
     m->run->emits = value_list(0);
 }
 
@@ -277,7 +294,9 @@ static int start_emit(machine_t *m, const op_t *op) {
         return err_set(m->err, SDG_ELIMIT, "more than %d values were emitted", MEX_LIST_MAX);
     }
     list_push(&m->run->emits, value_ref(v));
-    return finish_plain(m, op, v, false);
+    m->run->emit_bytes += own_bytes(v);
+    rc = finish_plain(m, op, v, false);
+    return rc == SDG_OK ? check_bytes(m) : rc;
 }
 
 static int start_expr(machine_t *m, const op_t *op) {
@@ -445,15 +464,15 @@ static int for_turn(machine_t *m, frame_t *f, bool *in_steps) {
     }
     value_t v;
     rc = body_value(m, &op->body, &v);
-    if (rc == SDG_OK) list_push(&f->made, v);
-    return rc;
+    return rc == SDG_OK ? push_made(m, f, v) : rc;
 }
 
 static int resume_for(machine_t *m, frame_t *f) {
     if (f->phase == TURN_IN_STEPS) {
-        list_push(&f->made, value_ref(m->run->last));
         f->phase = TURN_NEXT;
         f->body = NULL;
+        int rc = push_made(m, f, value_ref(m->run->last));
+        if (rc < 0) return rc;
     }
     while (f->turns < list_count(f->list)) {
         bool go = true, in_steps = false;

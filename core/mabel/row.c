@@ -131,7 +131,6 @@ row_t *row_new(const pipeline_t *pipeline, const row_options_t *options, const r
     row->pipeline = pipeline;
     row->options = options;
     row->index = input->index;
-    row->line = input->line;
     row->start_ns = row->now_ns = now_ns;
     row->wake_ns = UINT64_MAX;
     row->vars = value_ref(pipeline->vars);

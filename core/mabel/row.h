@@ -64,6 +64,8 @@ const py_call_t *row_python_call(const row_t *row);      /* function = index int
 void row_python_event(row_t *row, py_event_t *event);    /* DONE, FAILED, CALL_AI; takes its values */
 /* ROW_WANT_REPLY: what to hand to pypool_ai_answer. error NULL: text is the answer. Borrowed until the next row_run. */
 void row_python_reply(const row_t *row, int64_t *id, value_t *text, const char **error);
+/* WANT_TIME: when. Also good while a row waits for an answer: the end of its wall time (UINT64_MAX: none); a row_run then fails it, and what it
+ * waited for must be cancelled. A row_run without news is harmless: it wants time again. */
 uint64_t row_wake_ns(const row_t *row);
 uint64_t row_index(const row_t *row);
 void row_cancel(row_t *row, const char *reason);         /* the next row_run finishes it as failed */

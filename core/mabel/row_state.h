@@ -25,7 +25,7 @@ typedef struct row_trace row_trace_t;
 struct row {
     const pipeline_t *pipeline;
     const row_options_t *options;
-    uint64_t index, line;
+    uint64_t index;
     uint64_t start_ns, now_ns, wake_ns;
     row_phase_t phase;
     row_want_t want;

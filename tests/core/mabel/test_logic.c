@@ -236,7 +236,14 @@ Test(logic, memory_of_calls_is_bounded) {
                  "        - {op: set, var: big, value: {concat: [\"{text}\", \"{n}\"]}}\n"
                  "        - {op: call, name: f, with: {n: {add: [{var: n}, 1]}}, returns: [r]}\n"
                  "    with: {n: 0}\n    outputs: [{name: R}]\n  - {type: end, exec: 2}\n",
-                 row, "fat: line 14 (call): its calls hold more than 512 MiB");
+                 row, "fat: line 14 (call): its calls and lists hold more than 512 MiB");
+    expect_error("", "  - {type: logic, exec: 1, id: fat, op: for, list: {range: [0, 9000]}, map: \"{item}{text}\", outputs: [{name: R}]}\n", row,
+                 "fat: its calls and lists hold more than 512 MiB");
+    expect_error("", "  - {type: logic, exec: 1, id: fat, op: while, init: {i: 0}, cond: true, step: [{op: set, var: i, value: {add: [{var: i}, 1]}}, {op: emit, value: \"{i}{text}\"}]}\n",
+                 row, "hold more than 512 MiB");
+    /* The same long text many times is held once. */
+    expect("  - {type: logic, exec: 1, op: for, list: {range: [0, 9000]}, map: {var: text}, outputs: [{name: N, from: count}]}\n  - {type: end, exec: 2, final: [{name: n, value: \"{N}\"}]}\n",
+           row, "{\"_row_index\": 0, \"n\": \"9000\"}");
 }
 
 Test(logic, memo_in_variables) {
