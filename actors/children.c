@@ -53,19 +53,12 @@ static void describe_death(unsigned i, pid_t pid, int status) {
         log_warn("run", "worker-%u (pid %d) ended with code %d", i, (int)pid, WEXITSTATUS(status));
 }
 
-static unsigned child_of(const children_t *c, pid_t pid) {
-    unsigned i = 0;
-    while (i < c->count && c->pid[i] != pid) {
-        i++;
-    }
-    return i;
-}
-
+/* Waits for our workers by number and never for "any child": Python hosts of worker threads are the pool's to reap. */
 int children_reap(children_t *c, bool ending, uint64_t *instance) {
-    int status;
-    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
-        unsigned i = child_of(c, pid);
-        if (i == c->count) continue;
+    for (unsigned i = 0; i < c->count; i++) {
+        int status;
+        pid_t pid = c->pid[i];
+        if (pid == 0 || waitpid(pid, &status, WNOHANG) != pid) continue;
         c->pid[i] = 0;
         *instance = c->instance[i];
         if (ending) return 1;
