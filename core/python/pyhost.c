@@ -221,7 +221,13 @@ void pyhost_kill(py_host_t *host)
 bool pyhost_reap(py_host_t *host, char *how, size_t size)
 {
     siginfo_t info = {0};
-    if (waitid(P_PID, (id_t)host->child.pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0)
+    int rc = waitid(P_PID, (id_t)host->child.pid, &info, WEXITED | WNOHANG | WNOWAIT);
+    if (rc != 0 && errno == ECHILD) { /* somebody in this process waited for it: gone all the same */
+        host->child.pid = -1;
+        snprintf(how, size, "has ended");
+        return true;
+    }
+    if (rc != 0 || info.si_pid == 0)
         return false;
     kill(-host->child.pid, SIGKILL); /* processes it started; its number is still ours until the wait below */
     while (waitpid(host->child.pid, NULL, 0) < 0 && errno == EINTR) {}
