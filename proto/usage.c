@@ -64,7 +64,7 @@ static bool take_fields(const msgpack_object *o, usage_t *out) {
     row_usage_t *u = &out->row;
     uint32_t causes;
     if (f[0].type != MSGPACK_OBJECT_STR || f[0].via.str.size >= ROW_REASON_MAX) return false;
-    memcpy(out->reason, f[0].via.str.ptr, f[0].via.str.size);
+    if (f[0].via.str.size) memcpy(out->reason, f[0].via.str.ptr, f[0].via.str.size);
     return take_u32(&f[1], &u->calls) && take_u32(&f[2], &u->requests) &&
            take_number(&f[3], UINT64_MAX, &u->prompt_tokens) && take_number(&f[4], UINT64_MAX, &u->completion_tokens) &&
            take_u32(&f[5], &u->cut_short) && take_list(&f[6], u->retries, LLM_CAUSES, &causes) &&
