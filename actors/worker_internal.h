@@ -55,8 +55,11 @@ typedef struct worker_job {
     size_t returned_cap;
 } worker_job_t;
 
+typedef enum calls { CALLS_NOTHING, CALLS_LLM, CALLS_PYTHON } calls_t;
+
 typedef struct slot {          /* a running row */
     row_t *row;                /* NULL: free */
+    calls_t calls;             /* what is out there in its name */
     worker_job_t *job;
     uint32_t generation;       /* tags of earlier users of this slot do not match */
     uint32_t next_free;

@@ -39,6 +39,11 @@ static uint32_t take_slot(worker_t *w) {
 }
 
 static void release_slot(worker_t *w, slot_t *slot) {
+    uint64_t tag = tag_of(w, (uint32_t)(slot - w->slots));
+    /* A row may end while its call is still out there (wall time, a dropped job): nobody waits for the answer any more. */
+    if (slot->calls == CALLS_LLM) llm_client_cancel(slot->job->llm, tag);
+    if (slot->calls == CALLS_PYTHON) pypool_cancel(slot->job->python, tag);
+    slot->calls = CALLS_NOTHING;
     row_destroy(&slot->row);
     slot->job->running--;
     slot->job = NULL;
@@ -104,6 +109,7 @@ static uint64_t pop_wake(worker_t *w) {
 
 static void call_llm(worker_t *w, slot_t *slot, uint64_t tag) {
     err_t err;
+    slot->calls = slot->calls == CALLS_PYTHON ? CALLS_PYTHON : CALLS_LLM; /* ctx.call_ai: the Python call stays open around it */
     if (llm_client_submit(slot->job->llm, row_llm_request(slot->row), tag, &err) == SDG_OK) return;
     llm_answer_t answer = {.cause = LLM_CAUSE_REFUSED, .error = err, .text = value_null()};
     row_llm_answer(slot->row, &answer);
@@ -114,6 +120,7 @@ static void call_python(worker_t *w, slot_t *slot, uint64_t tag) {
     err_t err;
     py_call_t call = *row_python_call(slot->row);
     call.function = slot->job->functions[call.function];
+    slot->calls = CALLS_PYTHON;
     if (pypool_submit(slot->job->python, &call, tag, &err) == SDG_OK) return;
     py_event_t event = {.kind = PY_FAILED, .tag = tag, .error = err};
     row_python_event(slot->row, &event);
@@ -135,6 +142,11 @@ static void finish_row(worker_t *w, slot_t *slot, uint64_t now) {
     release_slot(w, slot);
 }
 
+/* A waiting row is woken when its wall time is over. */
+static void mind_wall_time(worker_t *w, const slot_t *slot, uint64_t tag) {
+    if (row_wake_ns(slot->row) != UINT64_MAX) push_wake(w, row_wake_ns(slot->row), tag);
+}
+
 /* Runs a row until it has to wait for something; the slot may be free afterwards. */
 static void run_row(worker_t *w, slot_t *slot, uint64_t now) {
     uint64_t tag = tag_of(w, (uint32_t)(slot - w->slots));
@@ -144,15 +156,17 @@ static void run_row(worker_t *w, slot_t *slot, uint64_t now) {
         break;
     case ROW_WANT_LLM:
         call_llm(w, slot, tag);
+        mind_wall_time(w, slot, tag);
         break;
     case ROW_WANT_PYTHON:
         call_python(w, slot, tag);
+        mind_wall_time(w, slot, tag);
         break;
     case ROW_WANT_REPLY:
         reply_to_python(slot, tag);
         break;
     case ROW_WANT_TIME:
-        push_wake(w, row_wake_ns(slot->row), tag);
+        mind_wall_time(w, slot, tag);
         break;
     case ROW_FINISHED:
         finish_row(w, slot, now);
@@ -242,6 +256,7 @@ static void drive_llm(worker_t *w, worker_job_t *job, uint64_t now) {
             value_free(answer.text);
             continue;
         }
+        if (slot->calls == CALLS_LLM) slot->calls = CALLS_NOTHING;
         row_llm_answer(slot->row, &answer);
         run_row(w, slot, now);
     }
@@ -268,6 +283,7 @@ static void drive_python(worker_t *w, worker_job_t *job, uint64_t now) {
             log_info("python", "row %" PRIu64 ": %s: %s", row_index(slot->row), level.kind == VALUE_STRING ? level.string->data : "info",
                      text.kind == VALUE_STRING ? text.string->data : "");
         }
+        if (event.kind == PY_DONE || event.kind == PY_FAILED) slot->calls = CALLS_NOTHING;
         row_python_event(slot->row, &event);
         if (event.kind != PY_LOG) run_row(w, slot, now);
     }
