@@ -19,6 +19,7 @@ enum {
     FOLD_OPS_MAX = 20000,        /* work spent on one constant at load */
     FOLD_BYTES_MAX = 64 * 1024,  /* a larger result is made anew by each row instead of being kept */
     NAME_MAX_BYTES = 64,
+    SHOWN_PARAMS_MAX = 128,
 };
 
 typedef enum strictness {
@@ -246,10 +247,23 @@ static void take_name(call_t *call, param_t p, const ynode_t *n, const ypath_t *
     call->m->bound[slot] = str_new(text, len);
 }
 
+/* "list|text fn =var" for people: "list/text, fn, var" */
+static void show_params(const char *spec, char shown[SHOWN_PARAMS_MAX]) {
+    size_t len = 0;
+    for (; *spec && len + 3 < SHOWN_PARAMS_MAX; spec++) {
+        if (*spec == '=' || *spec == '?') continue;
+        if (*spec == ' ') shown[len++] = ',';
+        shown[len++] = *spec == '|' ? '/' : *spec;
+    }
+    shown[len] = '\0';
+}
+
 static void unknown_param(call_t *call, const ynode_t *map, size_t i, const ypath_t *path) {
     const ynode_t *key = map->keys[i];
+    char shown[SHOWN_PARAMS_MAX];
+    show_params(call->op->params, shown);
     diag_add(call->c->diags, DIAG_WARNING, key->line, key->col, YPATH_KEY(path, yaml_key(map, i)),
-             "%s does not know \"%s\"; it knows: %s", call->op->name, yaml_key(map, i), call->op->params);
+             "%s does not know \"%s\"; it knows: %s", call->op->name, yaml_key(map, i), shown);
 }
 
 static void take_named(call_t *call, const ynode_t *n, const ypath_t *path) {

@@ -1,4 +1,6 @@
-/* bench_mex.c - nanoseconds per MEX operation, lookups included. Usage: bench_mex [rounds] */
+/* bench_mex.c - nanoseconds per MEX operation, lookups included. Usage: bench_mex [rounds]
+ *
+ * Operations are those the evaluator counts: calls, lookups and templates; for sort, unique and the like also elements. */
 #include "core/base/clock.h"
 #include "core/base/json.h"
 #include "core/base/limits.h"

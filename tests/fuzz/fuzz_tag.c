@@ -24,5 +24,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     extract_free(&e);
     e.hint = HINT_JSON;
     run(&e, answer, size);
+    value_free(answer);
     return 0;
 }

@@ -405,7 +405,8 @@ Test(load, all_problems_of_an_expression_are_reported) {
 Test(load, an_unknown_parameter_is_a_warning) {
     world_t w;
     world_init(&w, "{map: {list: [1], fn: 1, vra: x}}", MEX_VALUE);
-    cr_expect(w.m && w.diags.warnings == 1);
+    cr_assert(w.m && w.diags.warnings == 1);
+    cr_expect_str_eq(w.diags.items[0].message, "map does not know \"vra\"; it knows: list, fn, var");
     world_free(&w);
 }
 

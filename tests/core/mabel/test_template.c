@@ -140,3 +140,94 @@ Test(template, tells_its_names) {
     cr_expect_not(template_is_whole(t));
     template_destroy(&t);
 }
+
+static const char PIPELINE[] = "templates:\n%s"
+                               "  - {name: head, text: 'H {n_1} [{missing}] {deep}'}\n"
+                               "  - {name: deep, text: 'D {pic.img}'}\n"
+                               "  - {name: n_1, text: never seen}\n"
+                               "files:\n"
+                               "  - {name: notes.txt, mime: text/plain, content: 'file {n_1}'}\n"
+                               "blocks:\n"
+                               "  - {type: end, exec: 1, final: [{name: t, value: x}]}\n";
+
+typedef struct loaded {
+    pipeline_t *pipeline;
+    value_t context;
+    scope_t s;
+} loaded_t;
+
+/* A chain of templates, each of which mentions the next, as deep as the loader allows. */
+static void write_chain(buf_t *out) {
+    for (int i = 1; i < TEMPLATE_DEPTH_MAX; i++)
+        buf_addf(out, "  - {name: d%d, text: '{d%d}'}\n", i, i + 1);
+    buf_addf(out, "  - {name: d%d, text: end}\n", TEMPLATE_DEPTH_MAX);
+}
+
+static void load(loaded_t *l) {
+    buf_t chain, text;
+    buf_init(&chain, 1 << 16);
+    buf_init(&text, 1 << 16);
+    write_chain(&chain);
+    buf_addf(&text, PIPELINE, chain.data);
+    diags_t diags;
+    diags_init(&diags, "test.yaml", NULL, 0);
+    l->pipeline = pipeline_load(&(pipeline_source_t){.path = "test.yaml", .bytes = text.data, .len = text.len}, &diags);
+    cr_assert(l->pipeline, "%s", diags.count ? diags.items[0].message : "?");
+    diags_free(&diags);
+    buf_free(&chain);
+    buf_free(&text);
+    l->context = json(ROW);
+    l->s = (scope_t){.context = &l->context, .pipeline = l->pipeline};
+}
+
+static void unload(loaded_t *l) {
+    value_free(l->context);
+    pipeline_destroy(&l->pipeline);
+}
+
+Test(named, templates_are_rendered_in_turn_and_files_are_not) {
+    loaded_t l;
+    load(&l);
+    bool resolved;
+    value_t v = value_of("{head}|{notes.txt}|{n_1}|{nope}", &l.s, &resolved);
+    cr_expect_str_eq(v.string->data, "H one [] D {pic.img}|file {n_1}|one|{nope}");
+    value_free(v);
+    v = value_of("{notes.txt}", &l.s, &resolved);
+    cr_expect(resolved);
+    cr_expect_str_eq(v.string->data, "file {n_1}");
+    value_free(v);
+    v = value_of("{head}", &l.s, &resolved);
+    cr_expect(resolved);
+    cr_expect_str_eq(v.string->data, "H one [] D {pic.img}");
+    value_free(v);
+    unload(&l);
+}
+
+Test(named, an_image_inside_a_template_is_an_image) {
+    loaded_t l;
+    load(&l);
+    template_t *t = template_compile("See {head}.", 11);
+    template_part_t *parts;
+    size_t count;
+    err_t err;
+    cr_assert_eq(template_parts(t, &l.s, &parts, &count, &err), 0);
+    cr_assert_eq(count, 3);
+    cr_expect_str_eq(parts[0].text.string->data, "See H one [] D ");
+    cr_expect_str_eq(parts[1].image->data, "pic");
+    cr_expect_str_eq(parts[2].text.string->data, ".");
+    value_free(parts[0].text);
+    value_free(parts[2].text);
+    free(parts);
+    template_destroy(&t);
+    unload(&l);
+}
+
+Test(named, a_chain_as_deep_as_the_loader_allows_is_rendered) {
+    loaded_t l;
+    load(&l);
+    bool resolved;
+    value_t v = value_of("{d1}", &l.s, &resolved);
+    cr_expect_str_eq(v.string->data, "end");
+    value_free(v);
+    unload(&l);
+}
