@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/base/clock.h"
+#include "core/base/handover.h"
 #include "core/base/log.h"
 
 static int on_timer(zloop_t *loop, int timer_id, void *arg);
@@ -86,8 +87,18 @@ static int on_pipe(zloop_t *loop, zsock_t *pipe, void *arg) {
     return term || a->ended ? -1 : 0;
 }
 
+static char handshake; /* an address for TSan, nothing else */
+
+zactor_t *actor_spawn(zactor_fn *function, void *args) {
+    HANDOVER_RELEASE(&handshake);
+    zactor_t *actor = zactor_new(function, args);
+    HANDOVER_ACQUIRE(&handshake);
+    return actor;
+}
+
 void actor_init(actor_t *a, const char *name, const actor_ops_t *ops, void *self, zsock_t *pipe) {
     memset(a, 0, sizeof *a);
+    HANDOVER_ACQUIRE(&handshake);
     a->name = name;
     a->ops = ops;
     a->self = self;
@@ -114,6 +125,7 @@ void actor_remove_fd(actor_t *a, int fd) {
 void actor_ready(actor_t *a) {
     if (a->ready) return;
     a->ready = true;
+    HANDOVER_RELEASE(&handshake);
     zsock_signal(a->pipe, 0);
     if (a->ended) zstr_sendf(a->pipe, "END %d", a->exit_code);
 }

@@ -4,17 +4,8 @@
 
 #include <string.h>
 
+#include "core/base/handover.h"
 #include "core/base/limits.h"
-
-#if defined(__SANITIZE_THREAD__)
-/* TSan does not see through libzmq: tell it that what was written before a send is visible after the receive. */
-#include <sanitizer/tsan_interface.h>
-#define HANDOVER_RELEASE(p) __tsan_release(p)
-#define HANDOVER_ACQUIRE(p) __tsan_acquire(p)
-#else
-#define HANDOVER_RELEASE(p) (void)(p)
-#define HANDOVER_ACQUIRE(p) (void)(p)
-#endif
 
 enum { ROUTING_ID_LEN = 5 };
 

@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "actors/actor.h"
 #include "actors/children.h"
 #include "core/base/clock.h"
 #include "core/base/log.h"
@@ -94,7 +95,7 @@ static int end_code(void *pipe) {
 static void start_monitor(runtime_t *rt, const local_run_t *run) {
     monitor_args_t args = {.endpoint = "inproc://monitor", .progress = run->progress, .terminal = isatty(STDERR_FILENO) == 1,
                            .summary = run->summary, .japanese = run->japanese};
-    rt->monitor = zactor_new(monitor_actor, &args);
+    rt->monitor = actor_spawn(monitor_actor, &args);
     run->client->monitor = "inproc://monitor";
 }
 
@@ -138,7 +139,7 @@ static bool start_scheduler(runtime_t *rt, const local_run_t *run) {
         endpoints[count++] = rt->ipc;
     }
     scheduler_args_t args = {.endpoints = endpoints, .endpoint_count = count, .monitor = "inproc://monitor"};
-    rt->scheduler = zactor_new(scheduler_actor, &args);
+    rt->scheduler = actor_spawn(scheduler_actor, &args);
     run->client->endpoint = "inproc://scheduler";
     return scheduler_bound(rt->scheduler, count, NULL);
 }
@@ -153,7 +154,7 @@ static bool start_workers(runtime_t *rt, const local_run_t *run) {
         char name[32];
         snprintf(name, sizeof name, "thread-%u", i);
         worker_args_t args = {.endpoint = "inproc://scheduler", .name = name, .accept_python = true, .python_hosts = run->python_workers};
-        rt->worker[rt->workers++] = zactor_new(worker_actor, &args);
+        rt->worker[rt->workers++] = actor_spawn(worker_actor, &args);
     }
     return true;
 }
@@ -209,7 +210,7 @@ int runtime_run(local_run_t *run) {
     start_monitor(&rt, run);
     if (run->own_scheduler) ok = start_scheduler(&rt, run) && start_workers(&rt, run);
     if (ok) {
-        rt.client = zactor_new(client_actor, run->client);
+        rt.client = actor_spawn(client_actor, run->client);
         wait_for_client(&rt);
     } else {
         reader_close(&run->client->reader);
@@ -235,7 +236,7 @@ int runtime_serve(const char *endpoint, const char *port_file) {
     runtime_t rt = {.signals = open_signals()};
     int port = 0;
     scheduler_args_t args = {.endpoints = &endpoint, .endpoint_count = 1, .log_peers = true};
-    rt.scheduler = zactor_new(scheduler_actor, &args);
+    rt.scheduler = actor_spawn(scheduler_actor, &args);
     bool ok = scheduler_bound(rt.scheduler, 1, &port) && (!port_file || write_port_file(port_file, port));
     if (ok) {
         struct pollfd item = {.fd = rt.signals, .events = POLLIN};
@@ -252,7 +253,7 @@ int runtime_serve(const char *endpoint, const char *port_file) {
 
 int runtime_worker(const worker_args_t *args, unsigned drain_ms) {
     runtime_t rt = {.signals = open_signals(), .exit_code = -1};
-    zactor_t *worker = zactor_new(worker_actor, (void *)args);
+    zactor_t *worker = actor_spawn(worker_actor, (void *)args);
     while (rt.exit_code < 0) {
         zmq_pollitem_t items[2] = {{.socket = zsock_resolve(worker), .events = ZMQ_POLLIN}, {.fd = rt.signals, .events = ZMQ_POLLIN}};
         bool child = false;
