@@ -96,6 +96,11 @@ zactor_t *actor_spawn(zactor_fn *function, void *args) {
     return actor;
 }
 
+void actor_join(zactor_t **actor) {
+    zactor_destroy(actor);
+    HANDOVER_ACQUIRE(&handshake);
+}
+
 void actor_init(actor_t *a, const char *name, const actor_ops_t *ops, void *self, zsock_t *pipe) {
     memset(a, 0, sizeof *a);
     HANDOVER_ACQUIRE(&handshake);
@@ -145,4 +150,5 @@ void actor_finish(actor_t *a, int exit_code) {
 
 void actor_free(actor_t *a) {
     zloop_destroy(&a->loop);
+    HANDOVER_RELEASE(&handshake);
 }

@@ -45,6 +45,7 @@ struct actor {
 
 /* zactor_new, which returns when the new actor has said that it is ready: what it read of `args` until then is the caller's again. */
 zactor_t *actor_spawn(zactor_fn *function, void *args);
+void actor_join(zactor_t **actor); /* zactor_destroy: $TERM, and waits for its thread; NULL is fine */
 
 void actor_init(actor_t *a, const char *name, const actor_ops_t *ops, void *self, zsock_t *pipe);
 void actor_add_socket(actor_t *a, zsock_t *socket); /* router or not is told by its type */

@@ -160,13 +160,13 @@ static bool start_workers(runtime_t *rt, const local_run_t *run) {
 }
 
 static void stop_all(runtime_t *rt) {
-    zactor_destroy(&rt->client);
+    actor_join(&rt->client);
     if (rt->children.count) children_stop(&rt->children);
     for (unsigned i = 0; i < rt->workers; i++) {
-        zactor_destroy(&rt->worker[i]);
+        actor_join(&rt->worker[i]);
     }
-    zactor_destroy(&rt->scheduler);
-    zactor_destroy(&rt->monitor);
+    actor_join(&rt->scheduler);
+    actor_join(&rt->monitor);
     remove_ipc_folder(rt);
     if (rt->signals >= 0) close(rt->signals);
 }
@@ -266,7 +266,7 @@ int runtime_worker(const worker_args_t *args, unsigned drain_ms) {
                 rt.exit_code = EXIT_STOPPED;
         }
     }
-    zactor_destroy(&worker);
+    actor_join(&worker);
     stop_all(&rt);
     return rt.exit_code < 0 ? EXIT_RUNTIME : rt.exit_code;
 }

@@ -9,7 +9,7 @@
 #   unit-asan      tests/**/test_*.c (Criterion) under ASan + UBSan
 #   unit           the same in the release build
 #   sim            tests/sim/sim_*.c: simulations with virtual time
-#   stress-tsan    tests/faults/stress_*.c under TSan (Criterion does not work there)
+#   stress-tsan    tests/faults/stress_*.c and the program itself (stress_*.sh) under TSan; Criterion does not work there
 #   integration    tests/actors/test_*.{py,sh}, tests/faults/test_*.{py,sh}, tests/proto/test_*.{py,sh} with the release program
 #   conformance    tests/conformance/run.sh
 #   fuzz           tests/fuzz/fuzz_*.c: the corpus, then 10 s of search each (needs clang)
@@ -19,6 +19,7 @@
 # folder). The output of each is kept in build/test-logs; that of failures is shown.
 set -uo pipefail
 cd "$(dirname "$0")/.."
+export LSAN_OPTIONS="suppressions=$PWD/tests/lsan.supp print_suppressions=0"
 
 SUITES="unit-asan unit sim stress-tsan integration conformance fuzz"
 LOGS=build/test-logs
@@ -153,9 +154,12 @@ suite_stress-tsan() {
     list=$(stress_names)
     [ -n "$list" ] || { skip stress-tsan "there are no tests/faults/stress_*.c"; return; }
     # shellcheck disable=SC2086
-    build tsan $list || return
+    build tsan $list sdg || return
     for name in $list; do
         check stress-tsan "$name" env TSAN_OPTIONS="$options" "build-tsan/$name"
+    done
+    for name in $(names tests/faults -name 'stress_*.sh'); do
+        check stress-tsan "$name" env TSAN_OPTIONS="$options" SDG="$PWD/build-tsan/sdg" bash "tests/faults/$name"
     done
 }
 
