@@ -77,6 +77,7 @@ void dispatch_worker_beat(dispatch_t *d, uint64_t worker, uint64_t now); /* any 
 void dispatch_worker_leases(dispatch_t *d, uint64_t worker, uint64_t first_missing, uint64_t now);
 /* Results of a worker (known or not any more): rows still open are taken, others dropped. */
 void dispatch_row_results(dispatch_t *d, uint64_t worker, uint64_t job, const dispatch_done_t *rows, size_t count, uint64_t now);
+/* Rows it gives back; it gets no more of this job until its next dispatch_worker_credit. */
 void dispatch_lease_return(dispatch_t *d, uint64_t worker, uint64_t job, const uint64_t *indexes, size_t count, uint64_t now);
 /* It cannot run this job: its leases of it are requeued (no attempt counted). When no worker can, the job ends with the reason. */
 void dispatch_worker_refuses(dispatch_t *d, uint64_t worker, uint64_t job, const char *reason, uint64_t now);

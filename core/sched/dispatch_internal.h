@@ -72,6 +72,7 @@ typedef struct seat {        /* what a worker is to a job */
     uint64_t share;          /* rows running at once */
     bool told;               /* it has been sent PERMITS */
     bool refused;            /* it cannot run this job */
+    bool rests;              /* it gave rows back: no more until it says its credit again */
     uint64_t leased;         /* rows it holds of this job */
     double rate;             /* rows/s it finishes, smoothed */
     uint64_t rate_ns, rate_rows; /* since when, how many not yet in `rate` */

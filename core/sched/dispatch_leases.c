@@ -26,7 +26,7 @@ static uint64_t rows_ahead(const seat_t *seat) {
 static uint64_t seat_room(const seat_t *seat) {
     const worker_t *w = seat->worker;
     uint64_t ahead = rows_ahead(seat), target = seat->share + ahead;
-    if (seat->share == 0 || w->held_rows >= w->credit_rows) return 0;
+    if (seat->share == 0 || seat->rests || w->held_rows >= w->credit_rows) return 0;
     if (seat->leased > seat->share + ahead / 2) return 0;
     return smaller(smaller(target - seat->leased, w->credit_rows - w->held_rows), LEASE_ROWS_MAX);
 }
@@ -237,6 +237,8 @@ void dispatch_lease_return(dispatch_t *d, uint64_t worker, uint64_t job_id, cons
         lease_arrived(row->lease);
         row_back(d, job, row, false);
     }
+    /* It may be draining while its word of that is still on the way: the same rows would go back and forth until it arrives. */
+    if (w->seat[job->slot]) w->seat[job->slot]->rests = true;
     sched_worker_wake(d, w);
     dispatch_touch(d, job);
 }

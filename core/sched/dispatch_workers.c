@@ -180,6 +180,7 @@ void dispatch_worker_credit(dispatch_t *d, uint64_t id, uint64_t rows, uint64_t 
     dispatch_worker_beat(d, id, now);
     worker->credit_rows = rows;
     worker->credit_bytes = bytes;
+    RING_EACH(&worker->seats, node) RING_OWNER(node, seat_t, of_worker)->rests = false;
     sched_worker_wake(d, worker);
 }
 
