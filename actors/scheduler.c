@@ -110,6 +110,17 @@ static void acknowledge(scheduler_t *s, uint64_t peer, uint64_t batch) {
 
 /* ---- from everybody ----------------------------------------------------------------------------------------------- */
 
+/* A client or worker has one connection, the one it said HELLO on last. Whoever speaks on another is asked to say HELLO again, so a HELLO
+ * that was overtaken on its way does harm for a moment only. */
+static void forget_old_connection(scheduler_t *s, const MSG_HELLO *hello, uint64_t number, uint64_t now) {
+    for (peer_t *p = zhashx_first(s->peers); p; p = zhashx_next(s->peers)) {
+        if (p->role != hello->role || p->instance != hello->instance || p->number == number) continue;
+        if (p->role == ROLE_CLIENT) dispatch_client_moved(s->dispatch, p->number, number, now);
+        zhashx_delete(s->peers, key_of(p->number));
+        return;
+    }
+}
+
 static void on_hello(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
     const MSG_HELLO *hello = &in->message.HELLO;
     err_t err;
@@ -122,6 +133,7 @@ static void on_hello(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint6
         refuse(s, in->peer, MESSAGE_HELLO, 0, err.text);
         return;
     }
+    forget_old_connection(s, hello, in->peer, now);
     peer_t *known = xcalloc(1, sizeof *known);
     *known = (peer_t){.number = in->peer, .role = hello->role, .instance = hello->instance,
                       .name = xstrndup(hello->name.data, hello->name.len), .heard_ns = now};
@@ -350,6 +362,7 @@ static void perform(scheduler_t *s, const dispatch_action_t *a) {
         break;
     case DISPATCH_WORKER_LOST:
         if (a->row_count) log_warn("scheduler", "a worker is gone; %zu of its rows go back to the queue", a->row_count);
+        zhashx_delete(s->peers, key_of(a->peer)); /* if it comes back, it has to say HELLO again */
         return;
     case DISPATCH_ROW_FAILED:
         log_warn("scheduler", "row %" PRIu64 " failed: %d workers died while it was running", a->index, LEASE_ATTEMPTS_MAX);

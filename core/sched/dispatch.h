@@ -65,6 +65,8 @@ int dispatch_rows_end(dispatch_t *d, uint64_t job, uint64_t chunks, uint64_t now
 int dispatch_result_credit(dispatch_t *d, uint64_t job, uint64_t rows_limit, uint64_t bytes_limit, uint64_t now);
 int dispatch_results_ack(dispatch_t *d, uint64_t job, uint64_t batch, uint64_t now); /* cumulative */
 int dispatch_job_stop(dispatch_t *d, uint64_t job, uint32_t mode /* 1 drain, 2 now */, uint64_t now);
+/* The client is known to have a new connection: its jobs follow, and hear again what may have been lost on the way. */
+void dispatch_client_moved(dispatch_t *d, uint64_t from, uint64_t to, uint64_t now);
 /* The connection is gone for good (BYE, or silent too long): its jobs are dropped. */
 void dispatch_client_gone(dispatch_t *d, uint64_t peer, uint64_t now);
 

@@ -232,6 +232,12 @@ int dispatch_job_stop(dispatch_t *d, uint64_t id, uint32_t mode, uint64_t now) {
     return SDG_OK;
 }
 
+void dispatch_client_moved(dispatch_t *d, uint64_t from, uint64_t to, uint64_t now) {
+    for (uint32_t i = 0; i < JOBS_MAX; i++) {
+        if (d->jobs[i] && d->jobs[i]->peer == from) reopen(d, d->jobs[i], to, now);
+    }
+}
+
 void dispatch_client_gone(dispatch_t *d, uint64_t peer, uint64_t now) {
     (void)now;
     for (uint32_t i = 0; i < JOBS_MAX; i++) {

@@ -275,7 +275,7 @@ static void post(sim_t *s, bool to_scheduler, mail_t *m) {
     if (m->users && !s->good && chance(s, s->repeat)) m->users = 2;
     if (m->users == 0) trace(s, "      lost %s %s %" PRIu64, mail_names[m->kind], to_scheduler ? "from" : "to", m->peer);
     for (uint32_t i = m->users; i > 0; i--) {
-        uint64_t delay = s->good ? between(s, 50000, 2 * MILLISECOND) : between(s, 50000, s->delay_max);
+        uint64_t delay = s->good ? MILLISECOND : between(s, 50000, s->delay_max);
         push(s, (event_t){.time = s->now + delay, .kind = WAKE_MAIL, .mail = m});
     }
     if (m->users == 0) free(m);
@@ -491,12 +491,13 @@ static void act(sim_t *s) {
 
 static void open_job(sim_t *s, const mail_t *m) {
     client_t *c = &s->clients[s->client_at[m->peer] - 1];
+    if (c->registered && c->registered != m->peer) dispatch_client_moved(s->d, c->registered, m->peer, s->now);
     c->registered = m->peer;
     dispatch_job_t job = {.job = m->job, .window_rows = c->window_rows, .window_bytes = c->window_bytes, .concurrency = c->concurrency};
     job_book_t *book = book_of(s, m->job);
     dispatch_job_stats_t stats;
     bool known = dispatch_job_stats(s->d, m->job, &stats);
-    if (c->job != m->job || !c->alive) return; /* of a dead client: really its connection would be gone */
+    if (c->job != m->job || !c->alive || c->done) return; /* of a client that is gone: really its connection would be too */
     if (!known && m->a) { /* it was open once and is forgotten: its numbers mean nothing any more */
         post_plain(s, false, M_REFUSED, m->peer, m->job, 0, 0, 0);
         return;

@@ -754,6 +754,16 @@ Test(dispatch, a_client_that_comes_back_hears_everything_again) {
     finish(&w);
 }
 
+Test(dispatch, jobs_follow_their_client_to_a_new_connection) {
+    world_t w = start();
+    open_job(&w, 100, 10000, 2);
+    dispatch_client_moved(w.d, CLIENT, CLIENT + 1, w.now);
+    dispatch_client_gone(w.d, CLIENT, w.now);
+    go(&w);
+    cr_assert_eq(find(&w, DISPATCH_INGEST_CREDIT, 0)->a.peer, CLIENT + 1);
+    finish(&w);
+}
+
 Test(dispatch, too_many_jobs_and_workers_are_refused_in_words) {
     world_t w = start();
     err_t err;
