@@ -240,6 +240,8 @@ class Call:
     def need(self, what, *rights):
         if not self.alive:
             raise RuntimeError(what + ": this call has already ended")
+        if rights == ("log",) and self.access and all("." in word or word == "net" for word in self.access):
+            return  # a list in the words of variables, files and network says nothing about the log
         if self.access is not None and not self.access.intersection(rights):
             raise PermissionError(what + " is not allowed here: ctx_access lists " + (", ".join(sorted(self.access)) or "nothing"))
 
