@@ -89,6 +89,7 @@ typedef struct worker {
     uint32_t wake_count, wake_cap;
     parcel_t *parcels, **parcels_tail;
     uint64_t next_batch;
+    uint64_t flushed_ns;       /* when gathered results last left */
     buf_t scratch;             /* encoding */
 } worker_t;
 
@@ -112,7 +113,8 @@ uint64_t worker_rows_open(const worker_t *w);
 
 /* worker_outbox.c */
 void worker_add_result(worker_t *w, worker_job_t *job, const row_result_t *result, uint64_t index, uint64_t now);
-void worker_flush(worker_t *w, uint64_t now);        /* sends gathered results and returns */
+void worker_flush(worker_t *w, uint64_t now);        /* sends gathered results and returns when they are due */
+uint64_t worker_flush_due(const worker_t *w);        /* when that is, ns; UINT64_MAX: nothing gathered */
 void worker_acknowledged(worker_t *w, uint64_t batch);
 void worker_resend(worker_t *w, uint64_t now);
 void worker_outbox_free(worker_t *w);

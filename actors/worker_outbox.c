@@ -1,8 +1,9 @@
 /* worker_outbox.c - results on their way to the scheduler.
  *
- * Finished rows are gathered per job and leave as one ROW_RESULTS per wake-up (or earlier when the batch is large). ZeroMQ may lose a
- * message on reconnect, so each frame is kept until acknowledged and sent again after RESEND_NS, doubling to 30 s; the scheduler drops
- * rows it already has.
+ * Finished rows are gathered per job and leave as one ROW_RESULTS: at once when the last batch is a while ago, when many are gathered, or
+ * when the worker has nothing else to do; otherwise they wait a few milliseconds for company, because each batch makes scheduler and client
+ * wake up and answer. ZeroMQ may lose a message on reconnect, so each frame is kept until acknowledged and sent again after RESEND_NS,
+ * doubling to 30 s; the scheduler drops rows it already has.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -74,7 +75,20 @@ void worker_add_result(worker_t *w, worker_job_t *job, const row_result_t *resul
     if (job->done_count >= RESULT_BATCH_ROWS_MAX || job->done_bytes >= RESULT_BATCH_BYTES_MAX) flush_results(w, job, now);
 }
 
+/* When gathered results have to leave: UINT64_MAX when there are none, 0 at once. */
+uint64_t worker_flush_due(const worker_t *w) {
+    uint64_t gathered = 0, others = 0;
+    for (const worker_job_t *job = w->jobs; job; job = job->next) {
+        gathered += job->done_count + job->returned.count;
+        others += job->running + job->waiting_count;
+    }
+    if (gathered == 0) return UINT64_MAX;
+    return gathered >= RESULT_GATHER_ROWS || others == 0 || w->draining ? 0 : w->flushed_ns + RESULT_GATHER_NS;
+}
+
 void worker_flush(worker_t *w, uint64_t now) {
+    if (now < worker_flush_due(w)) return;
+    w->flushed_ns = now;
     for (worker_job_t *job = w->jobs; job; job = job->next) {
         flush_results(w, job, now);
         flush_returned(w, job, now);

@@ -319,6 +319,8 @@ static uint64_t from_ms(int ms) { return ms < 0 ? UINT64_MAX : (uint64_t)ms * MI
 
 uint64_t worker_next_wake(const worker_t *w, uint64_t now) {
     uint64_t wait = w->ready_count ? 0 : UINT64_MAX;
+    uint64_t flush = worker_flush_due(w);
+    if (flush != UINT64_MAX) wait = sooner(wait, flush > now ? flush - now : 0);
     if (w->wake_count) wait = sooner(wait, w->wakes[0].due > now ? w->wakes[0].due - now : 0);
     for (const worker_job_t *job = w->jobs; job; job = job->next) {
         if (job->llm) wait = sooner(wait, from_ms(llm_client_timeout_ms(job->llm, now)));

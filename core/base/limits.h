@@ -97,6 +97,8 @@
 #define LEASE_AHEAD_NS (50 * UINT64_C(1000000)) /* work a worker holds beyond its share: 50 ms of it hides the round trip */
 #define RESULT_BATCH_ROWS_MAX 1024              /* rows in one RESULTS or ROW_RESULTS message */
 #define RESULT_BATCH_BYTES_MAX ((size_t)8 << 20)
+#define RESULT_GATHER_ROWS 128                  /* a worker sends at once when it has gathered so many finished rows, ... */
+#define RESULT_GATHER_NS (4 * UINT64_C(1000000)) /* ... or so long after its last batch: each batch wakes three actors */
 #define RESEND_NS (2 * UINT64_C(1000000000))    /* unacknowledged results are sent again after this, doubling to ... */
 #define RESEND_NS_MAX (30 * UINT64_C(1000000000))
 #define PERMITS_REPEAT_NS (5 * UINT64_C(1000000000)) /* permits are absolute and not acknowledged: a lost one is healed by the next */
