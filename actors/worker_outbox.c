@@ -5,6 +5,7 @@
  * wake up and answer. ZeroMQ may lose a message on reconnect, so each frame is kept until acknowledged and sent again after RESEND_NS,
  * doubling to 30 s; the scheduler drops rows it already has.
  */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,22 +57,22 @@ static void flush_returned(worker_t *w, worker_job_t *job, uint64_t now) {
 }
 
 void worker_add_result(worker_t *w, worker_job_t *job, const row_result_t *result, uint64_t index, uint64_t now) {
-    buf_t meta;
-    buf_init(&meta, USAGE_BYTES_MAX);
-    usage_encode(result, &meta);
+    buf_t *meta = &w->scratch;
+    buf_reset(meta);
+    usage_encode(result, meta);
+    assert(meta->len <= USAGE_BYTES_MAX);
     if (job->done_count == job->done_cap) {
         job->done_cap = job->done_cap ? job->done_cap * 2 : 64;
         job->done = xrealloc(job->done, job->done_cap * sizeof *job->done);
     }
-    char *bytes = xmalloc(result->len + meta.len + 1);
+    char *bytes = xmalloc(result->len + meta->len);
     memcpy(bytes, result->json, result->len);
-    if (meta.len) memcpy(bytes + result->len, meta.data, meta.len);
+    memcpy(bytes + result->len, meta->data, meta->len);
     job->done[job->done_count++] = (row_done_t){.index = index,
                                                 .status = result->failed ? ROW_STATUS_FAILED : ROW_STATUS_OK,
                                                 .json = {bytes, result->len},
-                                                .meta = {bytes + result->len, meta.len}};
+                                                .meta = {bytes + result->len, meta->len}};
     job->done_bytes += result->len;
-    buf_free(&meta);
     if (job->done_count >= RESULT_BATCH_ROWS_MAX || job->done_bytes >= RESULT_BATCH_BYTES_MAX) flush_results(w, job, now);
 }
 

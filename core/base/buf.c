@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BUF_FIRST = 64 }; /* bytes of the first allocation */
+enum { BUF_FIRST = 256 }; /* bytes of the first allocation: most texts of a row fit */
 
 void buf_init(buf_t *b, size_t max) {
     assert(max < SIZE_MAX / 2);
