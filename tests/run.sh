@@ -12,6 +12,7 @@
 #   stress-tsan    tests/faults/stress_*.c and the program itself (stress_*.sh) under TSan; Criterion does not work there
 #   integration    tests/actors/test_*.{py,sh}, tests/faults/test_*.{py,sh}, tests/proto/test_*.{py,sh} with the release program
 #   conformance    tests/conformance/run.sh
+#   docs           the examples and flags of the manuals (tests/conformance/run_docs.py)
 #   fuzz           tests/fuzz/fuzz_*.c: the corpus, then 10 s of search each (needs clang)
 #
 # A program or script passes by its exit code. If it says how many tests it ran (Criterion's synthesis, or a last line
@@ -21,7 +22,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 export LSAN_OPTIONS="suppressions=$PWD/tests/lsan.supp print_suppressions=0"
 
-SUITES="unit-asan unit sim stress-tsan integration conformance fuzz"
+SUITES="unit-asan unit sim stress-tsan integration conformance docs fuzz"
 LOGS=build/test-logs
 JOBS=$(nproc)
 PROGRAM_S=600        # a single program or script may take this long; a soak 20 times that
@@ -30,7 +31,7 @@ SHOWN_LINES=60       # of the output of a failure
 passed=0 failed=0 skipped=""
 only="" install=yes soak=""
 
-usage() { sed -n '2,21s/^# \{0,1\}//p' "$0"; }
+usage() { sed -n '2,22s/^# \{0,1\}//p' "$0"; }
 
 die() {
     echo "run.sh: $*" >&2
@@ -182,6 +183,11 @@ suite_integration() {
 suite_conformance() {
     build release sdg || return
     check conformance run.sh env SDG="$PWD/build/sdg" tests/conformance/run.sh
+}
+
+suite_docs() {
+    build release sdg || return
+    check docs run_docs.py env SDG="$PWD/build/sdg" python3 tests/conformance/run_docs.py
 }
 
 # One target: its corpus, then a search that starts from it. What it finds is kept beside the log.

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# `cmake --install` into an empty prefix gives a program and a library that work: a small C program, compiled with nothing but
-# `pkg-config sdg`, sends one call through the LLM engine to the installed `sdg mock-llm`.
+# `cmake --install` into an empty prefix gives a program and a library that work: the C program of docs/library.md, compiled with
+# nothing but `pkg-config sdg`, sends one call through the LLM engine to the installed `sdg mock-llm`.
 set -euo pipefail
-BUILD=${SDG_BUILD:?the build folder}
+BUILD=$(realpath "${SDG_BUILD:?the build folder}")
+cd "$(dirname "$0")/../.."
 work=$(mktemp -d)
 mock=""
 finish() {
@@ -17,41 +18,11 @@ for file in bin/sdg lib/libsdg.a lib/pkgconfig/sdg.pc include/sdg/core/llm/clien
     [ -s "$work/moved/$file" ] || { echo "$file is not installed"; exit 1; }
 done
 
-cat >"$work/call.c" <<'C'
-#include "core/base/clock.h"
-#include "core/base/json.h"
-#include "core/llm/chat.h"
-#include "core/llm/client.h"
-
-#include <poll.h>
-#include <stdio.h>
-#include <string.h>
-
-int main(int argc, char **argv) {
-    if (argc != 2) return 2;
-    err_t err = {0};
-    llm_client_t *client = llm_client_new(&(llm_client_options_t){0}, &err);
-    const char *urls[] = {argv[1]};
-    llm_endpoint_t endpoint = {.name = "m", .base_urls = urls, .url_count = 1};
-    int number = client ? llm_client_add_endpoint(client, &endpoint, &err) : -1;
-    const char *body = "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}";
-    llm_request_t request = {.endpoint = (unsigned)number, .body = body, .body_len = strlen(body)};
-    if (number < 0 || llm_client_submit(client, &request, 7, &err)) return fprintf(stderr, "%s\n", err.text), 1;
-    llm_answer_t answer;
-    for (llm_client_drive(client, clock_now_ns()); !llm_client_next(client, &answer);) {
-        struct pollfd fd = {.fd = llm_client_fd(client), .events = POLLIN};
-        poll(&fd, 1, llm_client_timeout_ms(client, clock_now_ns()));
-        llm_client_drive(client, clock_now_ns());
-    }
-    if (answer.text.kind == VALUE_STRING) puts(answer.text.string->data);
-    value_free(answer.text);
-    llm_client_destroy(&client);
-    return 0;
-}
-C
+sed -n '/^```c program=ask.c$/,/^```$/{//!p}' docs/library.md >"$work/ask.c"
+[ -s "$work/ask.c" ] || { echo "docs/library.md has no program ask.c"; exit 1; }
 export PKG_CONFIG_PATH=$work/moved/lib/pkgconfig
 # shellcheck disable=SC2046  # one word per flag
-cc -std=gnu17 -Wall -Werror "$work/call.c" -o "$work/call" $(pkg-config --cflags --libs sdg)
+cc -std=gnu17 -Wall -Wextra -Werror "$work/ask.c" -o "$work/ask" $(pkg-config --cflags --libs sdg)
 
 "$work/moved/bin/sdg" mock-llm --port 0 --quiet >"$work/line" &
 mock=$!
@@ -59,6 +30,6 @@ until [ -s "$work/line" ]; do
     kill -0 "$mock" || { echo "the installed mock-llm ended"; exit 1; }
     sleep 0.05
 done
-said=$("$work/call" "$(sed 's/.* on //' "$work/line")")
+said=$("$work/ask" "$(sed 's/.* on //' "$work/line")" hello)
 [ "$said" = "echo[m]: hello" ] || { echo "got: $said"; exit 1; }
 echo "ok"
