@@ -306,6 +306,7 @@ static void on_command(void *self, const char *command, uint64_t now) {
     (void)now;
     if (streq(command, "STOP")) stop(c);
     if (streq(command, "ABORT")) abort_run(c);
+    if (strncmp(command, "FAIL ", 5) == 0) client_give_up(c, EXIT_RUNTIME, command + 5);
 }
 
 static client_t *client_new(const client_args_t *args) {

@@ -51,7 +51,8 @@ typedef struct client_args {
     bool fleet;                    /* over a network: a missing scheduler or worker is waited for, not an error */
 } client_args_t;
 
-/* zactor function; args is a client_args_t* that lives as long as the actor. Commands: "STOP" (drain), "ABORT", "$TERM". "END <exit code>" at the end. */
+/* zactor function; args is a client_args_t* that lives as long as the actor. Commands: "STOP" (drain), "ABORT",
+ * "FAIL <reason>" (the runtime cannot go on), "$TERM". "END <exit code>" at the end. */
 void client_actor(zsock_t *pipe, void *args);
 
 #endif

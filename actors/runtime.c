@@ -189,8 +189,7 @@ static void mind_children(runtime_t *rt) {
         zstr_sendf(rt->scheduler, "GONE %" PRIu64, instance);
     }
     if (reaped == 0) return;
-    log_error("run", "worker processes die again and again: giving up (finished rows are kept)");
-    zstr_send(rt->client, "ABORT");
+    zstr_send(rt->client, "FAIL worker processes die again and again: giving up");
 }
 
 static void wait_for_client(runtime_t *rt) {
