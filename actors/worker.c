@@ -120,21 +120,28 @@ static worker_job_t *job_or_ask(worker_t *w, uint64_t id, uint64_t now) {
     return job;
 }
 
-/* A lease may be sent twice. A new era: the scheduler took us for dead, rows not started have gone to others. */
-static bool lease_is_new(worker_t *w, uint64_t number) {
-    uint64_t era = number >> LEASE_ERA_SHIFT;
-    if (era < w->lease_era) return false;
-    if (era > w->lease_era) {
-        forget_leases(w, era);
-        for (worker_job_t *job = w->jobs; job; job = job->next) {
-            worker_drop_waiting(job);
-        }
+/* A new era: the scheduler took us for dead, rows not started have gone to others. */
+static void enter_era(worker_t *w, uint64_t era) {
+    forget_leases(w, era);
+    for (worker_job_t *job = w->jobs; job; job = job->next) {
+        worker_drop_waiting(job);
     }
-    return rangeset_add(w->leases, number & (((uint64_t)1 << LEASE_ERA_SHIFT) - 1));
+}
+
+/* A lease may be sent twice, or only its number (and those behind it) when its rows are no longer open. True: these rows are new. */
+static bool lease_is_new(worker_t *w, const MSG_LEASE *m) {
+    uint64_t era = m->lease >> LEASE_ERA_SHIFT, number = m->lease & (((uint64_t)1 << LEASE_ERA_SHIFT) - 1);
+    if (era < w->lease_era) return false;
+    if (era > w->lease_era) enter_era(w, era);
+    if (m->rows.count > 0) return rangeset_add(w->leases, number);
+    for (uint64_t i = 0; i < m->attempt && i < LEASES_VOID_MAX; i++) {
+        rangeset_add(w->leases, number + i);
+    }
+    return false;
 }
 
 static void on_lease(worker_t *w, const message_t *m, uint64_t now) {
-    if (!lease_is_new(w, m->LEASE.lease) || m->LEASE.rows.count == 0) return;
+    if (!lease_is_new(w, &m->LEASE)) return;
     worker_job_t *job = job_or_ask(w, m->LEASE.job, now);
     if (job->state == JOB_BROKEN) {
         refuse_job(w, job);

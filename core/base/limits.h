@@ -92,6 +92,7 @@
 #define MESSAGE_ELEMENTS_MAX 65536
 #define LEASE_ATTEMPTS_MAX 3                    /* workers a row may take down with it before it fails */
 #define LEASE_ERA_SHIFT 32                      /* a lease number: which registration of the worker above, count below */
+#define LEASES_VOID_MAX 65536                   /* lease numbers taken as seen in one message; the rest follows with the next beat */
 #define LEASE_ROWS_MAX 1024                     /* rows in one lease: a message stays small */
 #define LEASE_BYTES_MAX ((size_t)4 << 20)       /* ... and its bytes; a larger row goes alone */
 #define LEASE_AHEAD_NS (50 * UINT64_C(1000000)) /* work a worker holds beyond its share: 50 ms of it hides the round trip */

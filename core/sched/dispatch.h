@@ -93,7 +93,8 @@ void dispatch_tick(dispatch_t *d, uint64_t now);
 
 /* ---- actions ---- */
 typedef enum dispatch_kind {
-    DISPATCH_LEASE,         /* -> worker: rows, lease, attempt; without rows: only the number is missing there, job is 0 */
+    DISPATCH_LEASE,         /* -> worker: rows, lease, attempt; without rows (job 0): `attempt` numbers from `lease` on are no
+                             * longer waited for */
     DISPATCH_PERMITS,       /* -> worker: rows and calls allowed for job */
     DISPATCH_JOB_DROP,      /* -> worker: job, mode */
     DISPATCH_INGEST_CREDIT, /* -> client: next_chunk, rows_limit, bytes_limit */

@@ -88,7 +88,7 @@ struct worker {
     uint64_t heard_ns, permits_ns;
     bool draining;
     bool tells_leases;       /* it reports which leases arrived */
-    uint64_t hole;           /* a closed lease it misses: sent empty, so that its count goes on; 0 none */
+    uint64_t hole, hole_count; /* leases it may miss that have no open rows: sent empty, so that its count goes on; count 0: none */
     ring_t seats, leases;
     ring_node_t resend;      /* d->resend: leases may be due again */
     seat_t *seat[JOBS_MAX];  /* by job slot */

@@ -141,9 +141,9 @@ bool lease_next(dispatch_t *d, uint64_t now, dispatch_action_t *action) {
 /* ---- again -------------------------------------------------------------------------------------------------------- */
 
 static bool hole_next(worker_t *w, dispatch_action_t *action) {
-    if (w->hole == 0) return false;
-    *action = (dispatch_action_t){.kind = DISPATCH_LEASE, .peer = w->peer, .worker = w->id, .lease = w->hole};
-    w->hole = 0;
+    if (w->hole_count == 0) return false;
+    *action = (dispatch_action_t){.kind = DISPATCH_LEASE, .peer = w->peer, .worker = w->id, .lease = w->hole, .attempt = w->hole_count};
+    w->hole_count = 0;
     return true;
 }
 
@@ -178,15 +178,19 @@ void dispatch_worker_leases(dispatch_t *d, uint64_t id, uint64_t first_missing, 
     dispatch_worker_beat(d, id, now);
     w->tells_leases = true;
     if (first_missing >> LEASE_ERA_SHIFT != w->era) first_missing = w->era << LEASE_ERA_SHIFT; /* it has not heard of this registration */
-    bool missing_open = false;
+    uint64_t next = w->era << LEASE_ERA_SHIFT | w->leases_sent; /* the first not yet arrived that has open rows */
     RING_EACH(&w->leases, node) {
         lease_t *lease = RING_OWNER(node, lease_t, node);
         if (lease->number < first_missing) lease_arrived(lease);
-        if (lease->number == first_missing) missing_open = true;
+        if (lease->arrived) continue;
+        if (lease->number < next) next = lease->number;
+        /* The worker hears us and misses this one: no need to wait longer each time. */
+        if (lease->number == first_missing && now >= lease->resend_ns - lease->wait_ns + RESEND_NS) lease->resend_ns = now;
     }
-    if (missing_open || first_missing >= (w->era << LEASE_ERA_SHIFT | w->leases_sent)) return;
-    w->hole = first_missing; /* all its rows were answered by others meanwhile */
     ring_add_last(&d->resend, &w->resend);
+    if (first_missing >= next) return;
+    w->hole = first_missing; /* the rows of those before it were answered by others meanwhile, or they have arrived */
+    w->hole_count = next - first_missing;
 }
 
 /* ---- back --------------------------------------------------------------------------------------------------------- */

@@ -119,7 +119,7 @@ typedef struct worker {
 /* What the judge knows of a row of a running job, from the dispatcher's own words. */
 typedef struct book {
     uint64_t holder;         /* worker instance, 0 none */
-    uint64_t lease;
+    uint64_t lease, lease_ns; /* and when it was sent first */
     uint8_t received, answered, acked, deaths, batches;
 } book_t;
 
@@ -289,35 +289,50 @@ static void post_plain(sim_t *s, bool to_scheduler, mail_kind_t kind, uint64_t p
 
 /* ---- the judge ------------------------------------------------------------------------------------------------------ */
 
+static void judge_leased_row(sim_t *s, job_book_t *book, const dispatch_action_t *a, const dispatch_row_t *leased) {
+    book_t *row = &book->rows[leased->index];
+    dispatch_row_t wanted = row_of(book->client->number, leased->index);
+    bool again = row->holder == a->worker && row->lease == a->lease;
+    if (leased->len != wanted.len || memcmp(leased->raw, wanted.raw, wanted.len) || leased->line != wanted.line)
+        fail(s, "row %" PRIu64 " is leased with other bytes", wanted.index);
+    if (!row->received || row->answered) fail(s, "row %" PRIu64 " is leased but not open", wanted.index);
+    if (row->holder && !again) fail(s, "row %" PRIu64 " is leased twice", wanted.index);
+    bool needless = s->good && row->lease_ns > s->faults_end + 30 * SECOND && worker_by_instance(s, a->worker)->alive;
+    if (again && needless) fail(s, "lease %" PRIu64 " is sent again, it arrived", a->lease);
+    if (row->deaths != a->attempt) fail(s, "row %" PRIu64 ": attempt %" PRIu64 " after %d deaths", wanted.index, a->attempt, row->deaths);
+    if (!again) row->lease_ns = s->now;
+    row->holder = a->worker;
+    row->lease = a->lease;
+}
+
+/* What a worker holds now, of all jobs. */
+static void judge_held(sim_t *s, const dispatch_action_t *a) {
+    const worker_t *w = worker_by_instance(s, a->worker);
+    uint64_t rows = 0, bytes = 0, culprits = 0;
+    for (size_t b = 0; b < s->book_count; b++) {
+        for (uint64_t i = 0; i < s->books[b]->client->rows_total; i++) {
+            if (s->books[b]->rows[i].holder != a->worker) continue;
+            rows++;
+            culprits += s->books[b]->rows[i].deaths > 1;
+            bytes += row_of(s->books[b]->client->number, i).len;
+        }
+    }
+    if (culprits > 1) fail(s, "worker %" PRIu64 " holds %" PRIu64 " rows that may be its death", a->worker, culprits);
+    if (rows > w->credit_rows) fail(s, "worker %" PRIu64 " holds %" PRIu64 " rows, its credit is %" PRIu64, a->worker, rows, w->credit_rows);
+    if (rows > 1 && bytes > w->credit_bytes) fail(s, "worker %" PRIu64 " holds %" PRIu64 " bytes", a->worker, bytes);
+}
+
 static void judge_lease(sim_t *s, const dispatch_action_t *a) {
     job_book_t *book = book_of(s, a->job);
-    worker_t *w = worker_by_instance(s, a->worker);
-    uint64_t rows = 0, bytes = 0;
     if (a->row_count == 0) return;
     if (!book || book->over) {
         fail(s, "rows of a job that is over are leased");
         return;
     }
     for (size_t i = 0; i < a->row_count; i++) {
-        book_t *row = &book->rows[a->rows[i].index];
-        dispatch_row_t wanted = row_of(book->client->number, a->rows[i].index);
-        if (a->rows[i].len != wanted.len || memcmp(a->rows[i].raw, wanted.raw, wanted.len) || a->rows[i].line != wanted.line)
-            fail(s, "row %" PRIu64 " is leased with other bytes", wanted.index);
-        if (!row->received || row->answered) fail(s, "row %" PRIu64 " is leased but not open", wanted.index);
-        if (row->holder && (row->holder != a->worker || row->lease != a->lease)) fail(s, "row %" PRIu64 " is leased twice", wanted.index);
-        if (row->deaths != a->attempt) fail(s, "row %" PRIu64 ": attempt %" PRIu64 " after %d deaths", wanted.index, a->attempt, row->deaths);
-        row->holder = a->worker;
-        row->lease = a->lease;
+        judge_leased_row(s, book, a, &a->rows[i]);
     }
-    for (size_t b = 0; b < s->book_count; b++) {
-        for (uint64_t i = 0; i < s->books[b]->client->rows_total; i++) {
-            if (s->books[b]->rows[i].holder != a->worker) continue;
-            rows++;
-            bytes += row_of(s->books[b]->client->number, i).len;
-        }
-    }
-    if (rows > w->credit_rows) fail(s, "worker %" PRIu64 " holds %" PRIu64 " rows, its credit is %" PRIu64, a->worker, rows, w->credit_rows);
-    if (rows > 1 && bytes > w->credit_bytes) fail(s, "worker %" PRIu64 " holds %" PRIu64 " bytes", a->worker, bytes);
+    judge_held(s, a);
 }
 
 static uint64_t sum_of(const dispatch_action_t *a) {
@@ -438,6 +453,7 @@ static void judge_step(sim_t *s) {
 static void send_rows(sim_t *s, mail_kind_t kind, const dispatch_action_t *a, size_t count) {
     mail_t *m = mail_new(kind, a->peer, a->job, count);
     m->a = kind == M_LEASE ? a->lease : a->batch;
+    m->b = kind == M_LEASE ? a->attempt : 0;
     for (size_t i = 0; i < count; i++) {
         m->rows[i] = kind == M_LEASE ? a->rows[i].index : a->done[i].index * 2 + a->done[i].status;
         if (kind == M_RESULTS) m->b += a->done[i].json_len;
@@ -773,8 +789,8 @@ static void refuse_job(sim_t *s, worker_t *w, uint64_t job) {
     say(s, w, M_JOB_REFUSED, job, 0, 0);
 }
 
-static bool lease_is_new(worker_t *w, uint64_t number) {
-    uint64_t era = number >> LEASE_ERA_SHIFT;
+static bool lease_is_new(worker_t *w, const mail_t *m) {
+    uint64_t era = m->a >> LEASE_ERA_SHIFT, number = m->a & UINT32_MAX;
     if (era < w->era) return false;
     if (era > w->era) {
         w->era = era;
@@ -784,11 +800,15 @@ static bool lease_is_new(worker_t *w, uint64_t number) {
             if (!w->held[i - 1].running) unhold(w, i - 1);
         }
     }
-    return rangeset_add(w->leases, number & UINT32_MAX);
+    if (m->count > 0) return rangeset_add(w->leases, number);
+    for (uint64_t i = 0; i < m->b; i++) {
+        rangeset_add(w->leases, number + i);
+    }
+    return false;
 }
 
 static void take_lease(sim_t *s, worker_t *w, const mail_t *m) {
-    if (!lease_is_new(w, m->a) || m->count == 0) return;
+    if (!lease_is_new(w, m)) return;
     const client_t *c = client_of(s, m->job);
     if (w->refuses >> c->number & 1) {
         refuse_job(s, w, m->job);

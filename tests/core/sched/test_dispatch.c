@@ -442,6 +442,7 @@ Test(dispatch, a_lost_lease_without_open_rows_is_sent_empty) {
     dispatch_worker_leases(w.d, 1, lease, w.now);
     go(&w);
     cr_assert_eq(find(&w, DISPATCH_LEASE, 1)->a.lease, lease);
+    cr_assert_eq(find(&w, DISPATCH_LEASE, 1)->a.attempt, 1);
     cr_assert_eq(leased_to(&w, 1), 0);
     finish(&w);
 }
@@ -625,6 +626,22 @@ Test(dispatch, the_result_of_a_row_that_kills_says_so) {
     go(&w);
     seen_t *results = find(&w, DISPATCH_RESULTS, 0);
     cr_assert_str_eq(results->text, "{\"_row_index\": 0, \"_error\": \"this row was running on 3 workers that died\"}");
+    finish(&w);
+}
+
+Test(dispatch, fresh_rows_flow_beside_a_suspect) {
+    world_t w = start();
+    open_job(&w, 100, 10000, 4);
+    rows(&w, 8);
+    worker(&w, 1);
+    go(&w);
+    dispatch_worker_gone(w.d, 1, true, w.now);
+    worker(&w, 2);
+    go(&w);
+    cr_assert_eq(leased_to(&w, 2), 1 + 2, "one suspect of six, and two rows that were not leased before");
+    rows(&w, 1);
+    go(&w);
+    cr_assert_eq(leased_to(&w, 2), 1, "it waits for rows it may have");
     finish(&w);
 }
 
