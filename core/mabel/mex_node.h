@@ -119,7 +119,7 @@ bool mex_equal(value_t a, value_t b);          /* `eq` */
 
 /* ---- text (mex_text.c) */
 
-/* An operand as text; null is "" (as in eq and is_empty). */
+/* An operand in text form, null as None; one that is not written at all is "". */
 int mex_text_of(const mex_t *m, size_t arg, scope_t *s, str_t **out, err_t *err);
 /* A stack of bytes of this thread: text is written behind `mark` and taken from there; nested operators nest their marks. */
 buf_t *mex_scratch(void);

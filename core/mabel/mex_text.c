@@ -63,7 +63,7 @@ static int text_form(const mex_t *m, value_t take, scope_t *s, str_t **out, err_
         return SDG_OK;
     }
     size_t mark = mex_scratch()->len;
-    if (take.kind != VALUE_NULL) text_write(mex_scratch(), take);
+    text_write(mex_scratch(), take);
     value_free(take);
     value_t v;
     int rc = mex_scratch_take(m, mark, s, &v, err);
@@ -73,6 +73,10 @@ static int text_form(const mex_t *m, value_t take, scope_t *s, str_t **out, err_
 
 int mex_text_of(const mex_t *m, size_t arg, scope_t *s, str_t **out, err_t *err) {
     value_t v;
+    if (!m->args[arg]) {
+        *out = str_new("", 0);
+        return SDG_OK;
+    }
     int rc = mex_value_of(m->args[arg], s, &v, err);
     return rc == SDG_OK ? text_form(m, v, s, out, err) : rc;
 }

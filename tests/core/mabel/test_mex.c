@@ -181,7 +181,7 @@ Test(mex, text) {
            {"{join: {list: '{xs}', sep: ', '}}", "\"5, 3, 5\""}, {"{join: [[], x]}", "\"\""}, {"{join: ['abc', x]}", NULL},
            {"{replace: [aXbXc, X, '--']}", "\"a--b--c\""}, {"{replace: [ab, '', '-']}", "\"-a-b-\""}, {"{replace: [aaa, aa, b]}", "\"ba\""},
            {"{replace: [a1, 1, 22]}", "\"a22\""}, {"{trim: ' x '}", "\"x\""}, {"{trim: [' x y']}", "\"x y\""}, {"{upper: 12}", "\"12\""},
-           {"{lower: ['AB']}", "\"ab\""}, {"{lower: '{nope}'}", "\"\""}, {"{upper: {trim: {concat: ['  n=', '{n}', '  ']}}}", "\"N=7\""},
+           {"{lower: ['AB']}", "\"ab\""}, {"{lower: '{nope}'}", "\"none\""}, {"{upper: {trim: {concat: ['  n=', '{n}', '  ']}}}", "\"N=7\""},
            {"{starts_with: [hello, he]}", "true"}, {"{starts_with: [hello, lo]}", "false"}, {"{ends_with: [hello, lo]}", "true"},
            {"{ends_with: [lo, hello]}", "false"});
     expect_one(&(expected_t){"{lower: \"\\u00C0BC \\u03A9\"}", "\"\xc3\xa0" "bc \xcf\x89\""});
@@ -206,7 +206,7 @@ Test(mex, regular_expressions) {
            {"{regex_replace: {text: John Smith, pattern: '(\\w+) (\\w+)', replacement: '\\2, \\1'}}", "\"Smith, John\""},
            {"{regex_match: {text: call 555-1234, pattern: '\\d{3}-\\d{4}'}}", "true"}, {"{regex_match: {text: a7b, pattern: 'a{n}b'}}", "true"},
            {"{regex_match: {text: x, pattern: '({e}'}}", NULL}, {"{regex_match: {text: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaab, pattern: '(a+)+$'}}", NULL},
-           {"{regex_replace: {text: a, pattern: a, replacement: '\\4'}}", NULL}, {"{regex_match: {text: '{nope}', pattern: '^$'}}", "true"},
+           {"{regex_replace: {text: a, pattern: a, replacement: '\\4'}}", NULL}, {"{regex_match: {text: '{nope}', pattern: '^None$'}}", "true"},
            {"{regex_match: {text: 5, pattern: 5}}", "true"}, {"{regex_extract: {text: a1, pattern: '\\d', index: x}}", NULL});
 }
 
