@@ -175,6 +175,7 @@ void row_request_set(row_t *row, uint32_t model, char **headers, size_t header_c
 static int write_body(row_t *row, const ai_block_t *ai) {
     value_t system = value_null(), content = value_null();
     int rc = ai->system ? row_render(row, ai->system, &system) : SDG_OK;
+    if (system.kind == VALUE_STRING && system.string->len == 0) value_clear(&system); /* some servers refuse an empty one */
     if (rc == SDG_OK) rc = has_parts(ai) ? message_parts(row, ai, &content) : prompt_text(row, ai, &content);
     if (rc == SDG_OK) {
         value_t model = {.kind = VALUE_STRING, .string = row->pipeline->models[ai->model].api_model};
