@@ -305,8 +305,10 @@ def summary(text):
 
 # ---- running the tests of a file -----------------------------------------------------------------------------------
 
-def main(tests, slow_s=30):
+def main(tests):
     """Runs every test_* of a module; the last line is `N passed, M failed`. Words on the command line select by name."""
+    if not os.access(SDG, os.X_OK):
+        sys.exit("no program at %s: build it, or name it with SDG=" % SDG)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
