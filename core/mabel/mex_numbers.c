@@ -264,40 +264,37 @@ int mex_run_not(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
 
 typedef int step_fn(const mex_t *m, value_t a, value_t b, value_t *out, err_t *err);
 
-static int step_add(const mex_t *m, value_t a, value_t b, value_t *out, err_t *err) {
-    (void)m, (void)err;
-    int64_t n;
-    if (a.kind == VALUE_INT && b.kind == VALUE_INT && !__builtin_add_overflow(a.integer, b.integer, &n))
-        *out = value_int(n);
-    else
-        *out = value_real(real_of(a) + real_of(b));
+/* The result of two integers: a real beyond 64 bits, rounded once. */
+static int give_exact(__int128 n, value_t *out) {
+    *out = n >= INT64_MIN && n <= INT64_MAX ? value_int((int64_t)n) : value_real((double)n);
     return SDG_OK;
+}
+
+/* There is no infinity in JSON: it would silently become null. */
+static int give_real(const mex_t *m, double r, value_t *out, err_t *err) {
+    if (isinf(r)) return mex_fail(m, SDG_EINVAL, err, "the result is too large");
+    *out = value_real(r);
+    return SDG_OK;
+}
+
+static int step_add(const mex_t *m, value_t a, value_t b, value_t *out, err_t *err) {
+    if (a.kind == VALUE_INT && b.kind == VALUE_INT) return give_exact((__int128)a.integer + b.integer, out);
+    return give_real(m, real_of(a) + real_of(b), out, err);
 }
 
 static int step_sub(const mex_t *m, value_t a, value_t b, value_t *out, err_t *err) {
-    (void)m, (void)err;
-    int64_t n;
-    if (a.kind == VALUE_INT && b.kind == VALUE_INT && !__builtin_sub_overflow(a.integer, b.integer, &n))
-        *out = value_int(n);
-    else
-        *out = value_real(real_of(a) - real_of(b));
-    return SDG_OK;
+    if (a.kind == VALUE_INT && b.kind == VALUE_INT) return give_exact((__int128)a.integer - b.integer, out);
+    return give_real(m, real_of(a) - real_of(b), out, err);
 }
 
 static int step_mul(const mex_t *m, value_t a, value_t b, value_t *out, err_t *err) {
-    (void)m, (void)err;
-    int64_t n;
-    if (a.kind == VALUE_INT && b.kind == VALUE_INT && !__builtin_mul_overflow(a.integer, b.integer, &n))
-        *out = value_int(n);
-    else
-        *out = value_real(real_of(a) * real_of(b));
-    return SDG_OK;
+    if (a.kind == VALUE_INT && b.kind == VALUE_INT) return give_exact((__int128)a.integer * b.integer, out);
+    return give_real(m, real_of(a) * real_of(b), out, err);
 }
 
 static int step_div(const mex_t *m, value_t a, value_t b, value_t *out, err_t *err) {
     if (real_of(b) == 0.0) return mex_fail(m, SDG_EINVAL, err, "division by zero");
-    *out = value_real(real_of(a) / real_of(b));
-    return SDG_OK;
+    return give_real(m, real_of(a) / real_of(b), out, err);
 }
 
 /* The remainder with the sign of b, as Python's %. */
@@ -344,12 +341,17 @@ static int step_pow(const mex_t *m, value_t a, value_t b, value_t *out, err_t *e
     double r = pow(x, y);
     if (isnan(r) && !isnan(x) && !isnan(y))
         return mex_fail(m, SDG_EINVAL, err, "a negative number to a fractional power");
-    if (isinf(r) && isfinite(x) && isfinite(y)) return mex_fail(m, SDG_EINVAL, err, "the result is too large");
-    *out = value_real(r);
-    return SDG_OK;
+    return give_real(m, r, out, err);
 }
 
 /* ---- arithmetic: over the operands */
+
+static value_t negated(value_t n) {
+    value_t v;
+    if (n.kind == VALUE_REAL) return value_real(-n.real);
+    give_exact(-(__int128)n.integer, &v);
+    return v;
+}
 
 static int number_operand(mex_operands_t *o, size_t i, value_t *number) {
     value_t v;
@@ -372,7 +374,7 @@ static int fold_numbers(const mex_t *m, scope_t *s, value_t empty, step_fn *step
         if (rc == SDG_OK) rc = step(m, sum, n, &sum, err);
     }
     mex_operands_close(&o);
-    if (rc == SDG_OK) *out = sum;
+    if (rc == SDG_OK) *out = step == step_sub && o.count == 1 ? negated(sum) : sum;
     return rc;
 }
 
@@ -397,7 +399,6 @@ int mex_run_pow(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
 }
 
 int mex_run_sub(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
-    if (!m->spread && m->argc == 1) return mex_run_neg(m, s, out, err);
     return fold_numbers(m, s, value_int(0), step_sub, out, err);
 }
 
@@ -406,18 +407,18 @@ int mex_run_sub(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
 int mex_run_neg(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     value_t n;
     int rc = mex_number_of(m, 0, s, &n, err);
-    if (rc != SDG_OK) return rc;
-    if (n.kind == VALUE_INT) return step_sub(m, value_int(0), n, out, err);
-    *out = value_real(-n.real);
-    return SDG_OK;
+    if (rc == SDG_OK) *out = negated(n);
+    return rc;
 }
 
 int mex_run_abs(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     value_t n;
     int rc = mex_number_of(m, 0, s, &n, err);
     if (rc != SDG_OK) return rc;
-    if (n.kind == VALUE_INT && n.integer < 0) return step_sub(m, value_int(0), n, out, err);
-    *out = n.kind == VALUE_INT ? n : value_real(fabs(n.real));
+    if (n.kind == VALUE_INT)
+        *out = n.integer < 0 ? negated(n) : n;
+    else
+        *out = value_real(fabs(n.real));
     return SDG_OK;
 }
 
@@ -462,6 +463,18 @@ int mex_run_to_number(const mex_t *m, scope_t *s, value_t *out, err_t *err) { re
 
 /* ---- the smallest and the largest */
 
+/* What the operands so far were, numeric text apart: it goes with both. */
+typedef struct kinds { bool number, text; } kinds_t;
+
+static int check_kinds(const mex_t *m, kinds_t *seen, value_t v, err_t *err) {
+    value_t x;
+    bool numeric = mex_number(v, &x);
+    if (v.kind != VALUE_STRING) seen->number = true;
+    else if (!numeric) seen->text = true;
+    if (seen->number && seen->text) return mex_fail(m, SDG_EINVAL, err, "a number was expected, not text");
+    return SDG_OK;
+}
+
 /* Is b better than a? Numbers among themselves, or texts among themselves. */
 static int better(const mex_t *m, value_t a, value_t b, int want, bool *yes, err_t *err) {
     value_t x, y;
@@ -481,12 +494,14 @@ static int run_best(const mex_t *m, scope_t *s, int want, value_t *out, err_t *e
     if (rc != SDG_OK) return rc;
     if (o.count == 0) rc = mex_fail(m, SDG_EINVAL, err, "the list is empty");
     value_t best = value_null();
+    kinds_t seen = {0};
     for (size_t i = 0; i < o.count && rc == SDG_OK; i++) {
         value_t v;
         bool yes = false;
         rc = mex_operand(&o, i, &v);
         if (rc != SDG_OK) break;
         rc = better(m, i ? best : v, v, want, &yes, err);
+        if (rc == SDG_OK) rc = check_kinds(m, &seen, v, err);
         if (rc == SDG_OK && (yes || i == 0))
             value_replace(&best, v);
         else
