@@ -330,7 +330,7 @@ def wrk_rate(bench, port, body):
 
 
 def measure_zero_latency(bench):
-    count, turns = (5000, 2) if bench.options.quick else (60000, 7)
+    count, turns = (5000, 2) if bench.options.quick else (150000, 5)
     port = start_nginx(bench)
     yaml, body = bench.pipeline(port), request_body(bench)
     ratios, rates, cpu = [], [], []
