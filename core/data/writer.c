@@ -82,7 +82,7 @@ static writer_t *writer_new(const char *path, const writer_options_t *options, i
                             rangeset_t *take_finished) {
     writer_t *w = xcalloc(1, sizeof *w);
     w->path = xstrdup(path);
-    w->sink = sink_new(take_fd, path, stream_coding_of(path));
+    w->sink = sink_new(take_fd, strcmp(path, "-") == 0 ? "standard output" : path, stream_coding_of(path));
     w->finished = take_finished;
     w->ordered = options->ordered;
     w->flush_bytes = options->flush_bytes ? options->flush_bytes : WRITE_FLUSH_BYTES;
