@@ -1,0 +1,250 @@
+#!/usr/bin/env python3
+"""The output file: order, resuming and refusing to, damaged and foreign files, full disks, compressed files, pipes.
+
+Usage: SDG=path/to/sdg test_output.py [words of test names]. Standard library only. The last line is `N passed, M failed`.
+"""
+import json
+import os
+import signal
+import subprocess
+import sys
+
+from harness import (ECHO, RUN_S, SDG, Bench, Mock, check_echo, check_indexes, equal, has, limit_file_size, main, read_rows, summary)
+
+
+def test_completion_order_and_row_index():
+    rules = [{"match": {"contains": "q 0"}, "delay_ms": 400}]
+    with Bench() as b:
+        with Mock("--rules", b.write("rules.json", json.dumps(rules))) as mock, Bench(mock, 30) as b2:
+            b2.run("--max-concurrent", 4)
+            order = b2.check_echo()
+            assert order[0] != 0, order
+        assert open(b.path("rules.json")).read()
+
+
+def test_ordered_with_random_latencies():
+    with Mock("--latency", "lognormal:10:1.5") as mock, Bench(mock, 300) as b:
+        for flags in ([], ["--processes", 2], ["--enable-scheduling", "--max-pending-tasks", 20, "--chunk-size", 3]):
+            b.run("--ordered", "--overwrite", "--max-concurrent", 32, *flags)
+            equal(b.check_echo(), list(range(300)))
+
+
+def test_ordered_waits_for_a_slow_first_row_within_its_window():
+    """The reorder window bounds what is read: rows far behind the slow one are not asked before it is done."""
+    rules = [{"match": {"regex": "^q 0$"}, "delay_ms": 1500}]
+    with Bench() as r, Mock("--rules", r.write("rules.json", json.dumps(rules))) as mock, Bench(mock, 400) as b:
+        with b.start("--ordered", "--max-concurrent", 8, "--enable-scheduling", "--max-pending-tasks", 50, "--chunk-size", 10) as p:
+            mock.wait_requests(50)
+            equal(b.lines(), 0)
+            assert mock.stats()["requests"] <= 51, mock.stats()
+            p.ends(0)
+        equal(b.check_echo(), list(range(400)))
+
+
+def failing(b, rows):
+    """A server that refuses the questions of `rows` for good."""
+    rules = [{"match": {"regex": "^q (%s)$" % "|".join(map(str, rows))}, "status": 400, "body": {"error": {"message": "not this one"}}}]
+    return Mock("--rules", b.write("rules.json", json.dumps(rules)))
+
+
+def test_failed_rows_are_kept_unless_retried():
+    with Bench() as r, failing(r, [3, 7]) as bad, Mock() as good, Bench(bad, 20) as b:
+        err = b.run(code=1)
+        equal((summary(err)["fine"], summary(err)["failed"]), (18, 2))
+        check_indexes(b.rows(), 20)
+        b.mock = good
+        before = open(b.output).read()
+        has(b.run("--force-resume", code=0), "20 rows are finished already (2 of them failed)")
+        equal(open(b.output).read(), before)
+        b.write_pipeline(ECHO)
+        has(b.run("--force-resume", "--retry-failed"), "2 failed rows are done again")
+        b.check_echo()
+        equal(good.stats()["requests"], 2)
+
+
+def test_finished_run_started_again_does_nothing():
+    with Mock() as mock, Bench(mock, 20) as b:
+        b.run()
+        before = open(b.output).read()
+        b.run()
+        equal(open(b.output).read(), before)
+        equal(mock.stats()["requests"], 20)
+
+
+def test_more_rows_with_a_larger_max_inputs():
+    with Mock() as mock, Bench(mock, 50) as b:
+        b.run("--max-inputs", 10)
+        check_echo(b.rows(), 10)
+        b.run("-n", 30)
+        check_echo(b.rows(), 30)
+        b.run()
+        b.check_echo()
+        equal(mock.stats()["requests"], 50)
+
+
+def test_overwrite_starts_anew():
+    with Mock() as mock, Bench(mock, 20) as b:
+        b.run()
+        b.run("--overwrite")
+        b.check_echo()
+        equal(mock.stats()["requests"], 40)
+
+
+def refused(b, what, *flags):
+    before = open(b.output).read()
+    err = b.run(*flags, code=4)
+    has(err, b.output, what, "--overwrite", "--force-resume")
+    equal(open(b.output).read(), before)
+
+
+def test_refused_when_something_differs():
+    with Mock() as mock, Bench(mock, 20) as b:
+        b.run("-n", 5)
+        refused(b, "options", "--seed", 7)
+        refused(b, "options", "--save-intermediate")
+        refused(b, "options", "--mapping", "n:m")
+        b.write_rows(20, ', "more": 1')
+        refused(b, "input")
+        b.write_rows(20)
+        b.write_pipeline(ECHO.replace("q {n}", "Q {n}"))
+        refused(b, "pipeline")
+        refused(b, "pipeline and options", "--seed", 7)
+        has(b.run("--force-resume"), "continuing as asked")
+        equal(sorted(r["a"][:9] for r in b.rows()), ["echo[m]: "] * 20)
+        equal(sum("Q" in r["a"] for r in b.rows()), 15)
+        b.run("--overwrite")
+        equal(sum("Q" in r["a"] for r in b.rows()), 20)
+
+
+def test_speed_flags_are_no_other_run():
+    with Mock() as mock, Bench(mock, 30) as b:
+        b.run("-n", 5)
+        b.run("-n", 10, "--max-concurrent", 3)
+        b.run("-n", 20, "--workers", 2, "--ordered", "--quiet")
+        b.run("--processes", 2, "--chunk-size", 5, "--no-progress")
+        b.check_echo()
+
+
+def test_output_without_its_record_is_adopted_with_a_warning():
+    with Mock() as mock, Bench(mock, 20) as b:
+        b.run("-n", 8)
+        os.unlink(b.output + ".sdg")
+        has(b.run(), "no record", "on trust")
+        b.check_echo()
+        equal(mock.stats()["requests"], 20)
+
+
+def test_foreign_file_is_not_touched():
+    with Mock() as mock, Bench(mock, 3) as b:
+        for text in ("my notes\n", '{"a": 1}\n{"a": 2}\n', "[1]\n"):
+            b.write("out.jsonl", text)
+            has(b.run(code=4), b.output, "line 1", "nothing was changed")
+            equal(open(b.output).read(), text)
+
+
+def test_locked_by_another_run():
+    with Mock("--latency-ms", 60000) as mock, Bench(mock, 5) as b:
+        with b.start() as first:
+            mock.wait_in_flight(5)
+            has(b.run(code=4), b.output, "another")
+            assert first.proc.poll() is None
+
+
+def test_unwritable_outputs():
+    with Mock() as mock, Bench(mock, 3) as b:
+        os.mkdir(b.path("folder"))
+        b.write("file", "x")
+        for output in (b.path("folder"), b.path("file/below.jsonl"), "/proc/nothing/out.jsonl"):
+            has(b.run(output=output, code=4), output.split("/below")[0])
+        equal(mock.stats()["requests"], 0)
+
+
+def test_missing_folders_are_made():
+    with Mock() as mock, Bench(mock, 3) as b:
+        b.run(output=b.path("a/b/out.jsonl"))
+        b.check_echo(b.path("a/b/out.jsonl"))
+
+
+def full_disk(name, *flags, rows=3000):
+    """The limit is met in the middle of a run: it ends cleanly, and goes on with more room."""
+    text = "x" * 200
+    with Mock("--answer", text) as mock, Bench(mock, rows) as b:
+        output = b.path(name)
+        b.write_pipeline(ECHO.replace('value: "{A}"', 'value: "{A} {n}"'))
+        with b.start("--max-concurrent", 64, *flags, output=output, preexec=limit_file_size(100000)) as p:
+            err = p.ends(4)
+        has(err, output, "the same command continues")
+        assert "full" in err or "large" in err or "space" in err, err
+        if name.endswith("jsonl"):
+            kept = read_rows(output)
+            assert 100 < len(kept) < rows, len(kept)
+        b.run("--max-concurrent", 64, *flags, output=output)
+        got = read_rows(output)
+        check_indexes(got, rows)
+        for row in got:
+            equal(row["a"], "%s %d" % (text, row["n"]))
+
+
+def test_disk_full():
+    full_disk("out.jsonl")
+
+
+def test_disk_full_ordered_and_with_processes():
+    full_disk("out.jsonl", "--ordered")
+    full_disk("out.jsonl", "--processes", 2)
+
+
+def test_disk_full_from_the_beginning():
+    with Mock() as mock, Bench(mock, 3) as b:
+        done = subprocess.run([SDG, *b.args()], stderr=subprocess.PIPE, timeout=RUN_S, preexec_fn=limit_file_size(10))
+        equal(done.returncode, 4)
+        has(done.stderr.decode(), "out.jsonl.sdg: cannot be written")
+        b.run()
+        b.check_echo()
+
+
+def test_compressed_outputs():
+    with Mock() as mock, Bench(mock, 300) as b:
+        for name in ("out.jsonl.gz", "out.jsonl.zst"):
+            b.run("-n", 100, output=b.path(name))
+            check_echo(b.rows(b.path(name)), 100)
+            b.run(output=b.path(name))
+            b.check_echo(b.path(name))
+
+
+def test_stdout():
+    with Mock() as mock, Bench(mock, 100) as b:
+        with open(b.path("piped"), "wb") as f, b.start(output="-", stdout=f) as p:
+            has(p.ends(0), "100 fine")
+        b.check_echo(b.path("piped"))
+        assert not os.path.exists("-.sdg")
+
+
+def test_stdout_closed_early():
+    """`sdg run --output - | head -1`: the run ends by itself, soon, in words."""
+    with Mock("--latency-ms", 10) as mock, Bench(mock, 2000) as b:
+        with b.start("--max-concurrent", 8, output="-", stdout=subprocess.PIPE) as p:
+            json.loads(p.proc.stdout.readline())
+            p.proc.stdout.close()
+            err = p.ends(4)
+        has(err, "standard output: cannot be written", "ended early")
+        assert mock.stats()["requests"] < 1000
+
+
+def test_rows_are_in_the_file_while_the_run_goes_on():
+    with Mock("--latency-ms", 100) as mock, Bench(mock, 100) as b, b.start("--max-concurrent", 4) as p:
+        b.wait_lines(4)
+        assert p.proc.poll() is None
+        p.signal(signal.SIGINT)
+        p.ends(5)
+
+
+def test_save_intermediate():
+    with Mock() as mock, Bench(mock, 3) as b:
+        b.run("--save-intermediate")
+        for row in b.rows():
+            equal(row["_1_A"], "echo[m]: q %d" % row["_row_index"])
+
+
+if __name__ == "__main__":
+    sys.exit(main(globals()))
