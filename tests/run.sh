@@ -13,6 +13,7 @@
 #   integration    tests/actors/test_*.{py,sh}, tests/faults/test_*.{py,sh}, tests/proto/test_*.{py,sh} with the release program
 #   conformance    tests/conformance/run.sh
 #   docs           the examples and flags of the manuals (tests/conformance/run_docs.py)
+#   property       tests/core/**/*_property.py: random cases against an independent evaluator; the seed is in the log
 #   fuzz           tests/fuzz/fuzz_*.c: the corpus, then 10 s of search each (needs clang)
 #
 # A program or script passes by its exit code. If it says how many tests it ran (Criterion's synthesis, or a last line
@@ -22,7 +23,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 export LSAN_OPTIONS="suppressions=$PWD/tests/lsan.supp print_suppressions=0"
 
-SUITES="unit-asan unit sim stress-tsan integration conformance docs fuzz"
+SUITES="unit-asan unit sim stress-tsan integration conformance docs property fuzz"
 LOGS=build/test-logs
 JOBS=$(nproc)
 PROGRAM_S=600        # a single program or script may take this long; a soak 20 times that
@@ -31,7 +32,7 @@ SHOWN_LINES=60       # of the output of a failure
 passed=0 failed=0 skipped=""
 only="" install=yes soak=""
 
-usage() { sed -n '2,22s/^# \{0,1\}//p' "$0"; }
+usage() { sed -n '2,23s/^# \{0,1\}//p' "$0"; }
 
 die() {
     echo "run.sh: $*" >&2
@@ -188,6 +189,11 @@ suite_conformance() {
 suite_docs() {
     build release sdg || return
     check docs run_docs.py env SDG="$PWD/build/sdg" python3 tests/conformance/run_docs.py
+}
+
+suite_property() {
+    build release mex_eval_lines || return
+    run_scripts property tests/core -name '*_property.py'
 }
 
 # One target: its corpus, then a search that starts from it. What it finds is kept beside the log.
