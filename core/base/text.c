@@ -354,6 +354,7 @@ static bool ascii_to_number(const char *bytes, size_t len, value_t *out) {
         return true;
     }
     double r = real_parse(at, (size_t)(end - at));
+    if (isinf(r)) return false;
     *out = value_real(negative ? -r : r);
     return true;
 }

@@ -15,7 +15,7 @@ void text_write_int(buf_t *out, int64_t i);  /* decimal */
 str_t *text_of(value_t v);                   /* str() as a fresh (or shared) string, owned by the caller */
 
 /* The number a text stands for, by Python's int()/float() rules on trimmed text (no underscores, no "inf"/"nan").
- * Returns false if it is not one. Integers beyond 64 bits become reals. */
+ * Returns false if it is not one. Integers beyond 64 bits become reals; beyond those (1e999) it is none. */
 bool text_to_number(const char *bytes, size_t len, value_t *out);
 
 /* UTF-8 helpers (pure, bounded). */

@@ -250,16 +250,19 @@ int mex_run_slice(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     int64_t start = 0, end = 0;
     bool has_start, has_end;
     value_t v;
-    int rc = mex_index_of(m, 1, s, &start, &has_start, err);
-    if (rc == SDG_OK) rc = mex_index_of(m, 2, s, &end, &has_end, err);
-    if (rc == SDG_OK) rc = mex_value_of(m->args[0], s, &v, err);
+    int rc = mex_value_of(m->args[0], s, &v, err);
     if (rc != SDG_OK) return rc;
+    rc = mex_index_of(m, 1, s, &start, &has_start, err);
+    if (rc == SDG_OK) rc = mex_index_of(m, 2, s, &end, &has_end, err);
+    if (rc != SDG_OK) {
+        value_free(v);
+        return rc;
+    }
     if (v.kind == VALUE_OBJECT) {
         rc = mex_wrong(m, v, "a list or text", err);
     } else if (v.kind == VALUE_LIST) {
         slice_bounds(&start, &end, has_start, has_end, list_count(v));
         *out = slice_list(v, start, end);
-        rc = SDG_OK;
     } else if (v.kind == VALUE_NULL) {
         *out = value_list(0);
     } else {

@@ -88,10 +88,9 @@ Test(text, numbers_are_read_by_pythons_rules) {
     check_number("-.5e-3", value_real(-0.0005));
     check_number("5.", value_real(5.0));
     check_number("1E+2", value_real(100));
-    check_number("1e999", value_real(INFINITY));
     check_number("\xe3\x80\x80\xef\xbc\x91\xef\xbc\x92", value_int(12)); /* full-width 12 behind a full-width space */
     check_number("\xd9\xa3.5", value_real(3.5));                         /* Arabic-Indic 3 */
-    static const char *const bad[] = {"", " ", "+", "-", ".", "e5", ".e5", "1e", "1e+", "1 2", "1_000", "inf", "nan",
+    static const char *const bad[] = {"", " ", "+", "-", ".", "e5", ".e5", "1e", "1e+", "1 2", "1_000", "inf", "nan", "1e999", "-1e999",
                                       "0x10", "--1", "+-1", "1.2.3", "12a", "\xff", "1\xff", "\xc2\xb2"};
     value_t v;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)

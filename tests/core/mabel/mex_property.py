@@ -68,10 +68,8 @@ def number_or_none(v):
     if is_number(v):
         return v
     if isinstance(v, str):
-        if INTEGER_TEXT.match(v):
-            return fit(int(v))
-        if REAL_TEXT.match(v):
-            return fit(float(v))
+        if REAL_TEXT.match(v) and math.isfinite(float(v)):
+            return fit(int(v) if INTEGER_TEXT.match(v) else float(v))
     return None
 
 
@@ -399,6 +397,7 @@ class Mex:
         return fit(abs(number(self.one(e))))
 
     def op_round(self, e):
+        shaped(not isinstance(e, list) or len(e) == 1)
         return fit(round(number(self.one(e))))
 
     def op_floor(self, e):
