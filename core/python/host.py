@@ -500,16 +500,14 @@ class Function:
         return result
 
     def named_outputs(self, result):
-        """A dict gives its outputs by name. Else one declared output takes the value (a tuple of one is opened), several are
-        filled in order from a list or tuple; another value goes to the first, and None to none of several."""
+        """A dict gives its outputs by name. A list or tuple fills them in order, also when there is only one; any other value
+        is the first. None is no value for several."""
         names = self.outputs
         if isinstance(result, dict):
             return {name: result[name] for name in names if name in result}
-        if len(names) == 1:
-            return {names[0]: result[0] if isinstance(result, tuple) and len(result) == 1 else result}
         if isinstance(result, (list, tuple)):
             return dict(zip(names, result))
-        return {names[0]: result} if names and result is not None else {}
+        return {names[0]: result} if names and (result is not None or len(names) == 1) else {}
 
 
 # ---- running -----------------------------------------------------------------------------------------------------

@@ -250,10 +250,12 @@ Test(pypool, v2_binds_by_position_by_name_from_the_context_and_by_default)
     run_failed("def main(ctx, missing): pass\n", (inputs_t){0}, "TypeError: main() missing 1 required positional argument: 'missing'");
 }
 
-Test(pypool, outputs_by_name_by_position_or_alone)
+Test(pypool, outputs_by_name_or_by_position)
 {
     run_done("def main(): return [1, 2, 3]", "[\"A\",\"B\"]", (inputs_t){0}, "{\"A\":1,\"B\":2}", NULL);
-    run_done("def main(): return [1, 2, 3]", "[\"A\"]", (inputs_t){0}, "{\"A\":[1,2,3]}", NULL);
+    run_done("def main(): return [1, 2, 3]", "[\"A\"]", (inputs_t){0}, "{\"A\":1}", NULL);
+    run_done("def main(): return {'A': [1, 2, 3]}", "[\"A\"]", (inputs_t){0}, "{\"A\":[1,2,3]}", NULL);
+    run_done("def main(): return []", "[\"A\"]", (inputs_t){0}, "{}", NULL);
     run_done("def main(): return 1,", "[\"A\"]", (inputs_t){0}, "{\"A\":1}", NULL);
     run_done("def main(): return 'x'", "[\"A\",\"B\"]", (inputs_t){0}, "{\"A\":\"x\"}", NULL);
     run_done("def main(): pass", "[\"A\"]", (inputs_t){0}, "{\"A\":null}", NULL);
@@ -319,8 +321,8 @@ Test(pypool, constants_cannot_be_changed)
     uint32_t f = add_function(&b, add_env(&b, (py_env_t){0}), "def main(ctx):\n    ctx.vars['C'].append(2)\n    return [ctx.vars['C']]\n", "[\"R\"]");
     submit(&b, f, 1, (inputs_t){.consts = "{\"C\":[1]}"});
     submit(&b, f, 2, (inputs_t){.consts = "{\"C\":[1]}"});
-    expect_done(&b, 1, "{\"R\":[[1,2]]}", "null");
-    expect_done(&b, 2, "{\"R\":[[1,2]]}", "null");
+    expect_done(&b, 1, "{\"R\":[1,2]}", "null");
+    expect_done(&b, 2, "{\"R\":[1,2]}", "null");
     pypool_destroy(&b.pool);
 }
 
