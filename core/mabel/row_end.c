@@ -56,13 +56,22 @@ static int render_inside(row_t *row, value_t v, value_t *out) {
 
 /* ---- finals */
 
+/* Under the hint json a value that is text, and no JSON, stays what it is: the hint keeps types. */
+static int convert(row_t *row, const final_value_t *f, value_t v, value_t *out) {
+    bool may_stay = f->hint == HINT_JSON && v.kind == VALUE_STRING && f->tpl && template_is_whole(f->tpl);
+    int rc = hint_convert(v, f->hint, out, may_stay ? NULL : &row->err);
+    if (rc == SDG_OK || !may_stay) return rc;
+    *out = value_ref(v);
+    return SDG_OK;
+}
+
 /* A hint works on the value a whole placeholder stands for, else on the text; nothing stays null. */
 static int hinted_value(row_t *row, const final_value_t *f, value_t *out) {
     bool resolved = false;
     value_t v = value_null();
     int rc = f->tpl ? template_value(f->tpl, &row->scope, TEMPLATE_EMPTY, &v, &resolved, &row->err) : render_inside(row, f->literal, &v);
     *out = value_null();
-    if (rc == SDG_OK && v.kind != VALUE_NULL) rc = hint_convert(v, f->hint, out, &row->err);
+    if (rc == SDG_OK && v.kind != VALUE_NULL) rc = convert(row, f, v, out);
     value_free(v);
     return rc;
 }

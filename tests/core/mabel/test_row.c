@@ -386,11 +386,12 @@ Test(row, finals_and_their_types) {
     expect("mabel: {version: \"2.0\"}\nglobals: {const: {C: [1, {k: null}]}, vars: {v: 2.0}}\nblocks:\n  - type: end\n    exec: 1\n    final:\n"
            "      - {name: text, value: \"{n}\"}\n      - {name: num, value: \"{n}\", type_hint: number}\n      - {name: numtext, value: \"{s}\", type_hint: number}\n"
            "      - {name: flag, value: \"{b}\", type_hint: boolean}\n      - {name: obj, value: \"{o}\", type_hint: json}\n      - {name: objtext, value: \"{o}\"}\n"
+           "      - {name: word, value: \"{w}\", type_hint: json}\n"
            "      - {name: lit, value: 12}\n      - {name: nul, value: null}\n      - {name: tree, value: {a: \"{n}\", b: [1, \"x{s}\"], c: 2.5}}\n"
            "      - {name: none, value: \"{missing}\"}\n    include_vars: [v, C]\n",
-           "{\"n\": 5, \"s\": \"17\", \"b\": false, \"o\": {\"k\": [1, \"two\"]}}",
+           "{\"n\": 5, \"s\": \"17\", \"b\": false, \"o\": {\"k\": [1, \"two\"]}, \"w\": \"no json\"}",
            "{\"_row_index\": 0, \"text\": \"5\", \"num\": 5, \"numtext\": 17, \"flag\": false, \"obj\": {\"k\": [1, \"two\"]},"
-           " \"objtext\": \"{'k': [1, 'two']}\", \"lit\": 12, \"nul\": null, \"tree\": {\"a\": \"5\", \"b\": [1, \"x17\"], \"c\": 2.5}, \"none\": \"\","
+           " \"objtext\": \"{'k': [1, 'two']}\", \"word\": \"no json\", \"lit\": 12, \"nul\": null, \"tree\": {\"a\": \"5\", \"b\": [1, \"x17\"], \"c\": 2.5}, \"none\": \"\","
            " \"v\": 2.0, \"C\": [1, {\"k\": null}]}");
 }
 
