@@ -1,0 +1,2 @@
+def double_it(ctx, n):
+    return {'T': n * 2}
