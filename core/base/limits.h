@@ -18,7 +18,11 @@
 /* MEX */
 #define MEX_DEPTH_MAX 200               /* nesting of one expression: bounds the C stack of the evaluator */
 #define MEX_LIST_MAX 1000000            /* elements a single operator may produce */
+#ifdef SDG_FUZZ
+#define MEX_TEXT_BYTES_MAX ((size_t)1 << 20)  /* sanitizers make text some 20 times slower: the fuzzer looks for other things */
+#else
 #define MEX_TEXT_BYTES_MAX ((size_t)16 << 20) /* bytes a single operator may produce */
+#endif
 #define MEX_OPS_MAX 50000000            /* operations of one expression: about a second; then the block fails */
 #define REGEX_MATCH_LIMIT 1000000       /* PCRE2 match limit: a catastrophic pattern fails in about 10 ms */
 #define REGEX_HEAP_KIB_MAX 20000        /* PCRE2 heap limit */
@@ -98,6 +102,7 @@
 #define LEASE_AHEAD_NS (50 * UINT64_C(1000000)) /* work a worker holds beyond its share: 50 ms of it hides the round trip */
 #define RESULT_BATCH_ROWS_MAX 1024              /* rows in one RESULTS or ROW_RESULTS message */
 #define RESULT_BATCH_BYTES_MAX ((size_t)8 << 20)
+#define RESULT_BYTES_KEPT ((size_t)1 << 20)      /* a gathering buffer larger than this is given back after its batch */
 #define RESULT_GATHER_ROWS 128                  /* a worker sends at once when it has gathered so many finished rows, ... */
 #define RESULT_GATHER_NS (4 * UINT64_C(1000000)) /* ... or so long after its last batch: each batch wakes three actors */
 #define RESEND_NS (2 * UINT64_C(1000000000))    /* unacknowledged results are sent again after this, doubling to ... */

@@ -22,7 +22,10 @@
 enum {
     OBJECT_LINEAR_MAX = 8, /* keys searched without an index: two cache lines of hashes beat a probe */
     CONTAINER_FIRST = 4,   /* capacity of the first growth */
-    HASH_DEPTH_MAX = 32,   /* value_hash looks no deeper */
+    HASH_DEPTH_MAX = 4,    /* value_hash looks no deeper */
+    HASH_INNER_MAX = 8,    /* and at so many elements of a container inside a container */
+    EQUAL_PLAIN_MAX = 4096, /* pairs value_equal compares before it remembers them */
+    BYTES_STEPS_MAX = 1 << 20, /* values value_bytes looks at */
 };
 
 /* What lists and objects have in common; must be their first member. */
@@ -432,15 +435,56 @@ static bool objects_equal(const object_t *a, const object_t *b, worklist_t *rest
     return true;
 }
 
+/* Pairs of containers that have been compared. A value made of itself twice, fifty times over, has 2^50 places but only fifty containers:
+ * comparing a pair once is enough, since one difference anywhere ends the comparison. Open addressing; made late, for few need it. */
+typedef struct pairs {
+    const void **slots; /* two pointers a slot; NULL is empty */
+    size_t count, mask;
+} pairs_t;
+
+static size_t pair_slot(const pairs_t *p, const void *x, const void *y) {
+    size_t slot = (size_t)(((uintptr_t)x * UINT64_C(0x9E3779B97F4A7C15)) ^ ((uintptr_t)y * UINT64_C(0xFF51AFD7ED558CCD)) >> 20) & p->mask;
+    while (p->slots[2 * slot] && (p->slots[2 * slot] != x || p->slots[2 * slot + 1] != y))
+        slot = (slot + 1) & p->mask;
+    return slot;
+}
+
+static void pairs_grow(pairs_t *p) {
+    pairs_t bigger = {.count = p->count, .mask = p->slots ? 2 * p->mask + 1 : 1023};
+    bigger.slots = xcalloc(2 * (bigger.mask + 1), sizeof *bigger.slots);
+    for (size_t i = 0; p->slots && i <= p->mask; i++) {
+        if (!p->slots[2 * i]) continue;
+        size_t slot = pair_slot(&bigger, p->slots[2 * i], p->slots[2 * i + 1]);
+        bigger.slots[2 * slot] = p->slots[2 * i];
+        bigger.slots[2 * slot + 1] = p->slots[2 * i + 1];
+    }
+    free(p->slots);
+    *p = bigger;
+}
+
+/* False if the pair was there already. */
+static bool pairs_add(pairs_t *p, const void *x, const void *y) {
+    if (2 * p->count >= p->mask) pairs_grow(p);
+    size_t slot = pair_slot(p, x, y);
+    if (p->slots[2 * slot]) return false;
+    p->slots[2 * slot] = x;
+    p->slots[2 * slot + 1] = y;
+    p->count++;
+    return true;
+}
+
 bool value_equal(value_t a, value_t b) {
     worklist_t rest = {0};
+    pairs_t seen = {0};
     bool equal = shallow_equal(a, b, &rest);
-    while (equal && rest.count) {
+    for (size_t steps = 0; equal && rest.count; steps++) {
         value_t y = rest.items[--rest.count];
         value_t x = rest.items[--rest.count];
+        if (x.list == y.list || (steps > EQUAL_PLAIN_MAX && !pairs_add(&seen, x.list, y.list))) continue;
         equal = x.kind == VALUE_LIST ? lists_equal(x.list, y.list, &rest) : objects_equal(x.object, y.object, &rest);
     }
     free(rest.items);
+    free(seen.slots);
     return equal;
 }
 
@@ -459,18 +503,22 @@ static uint64_t hash_real(double r) {
 
 static uint64_t hash_at(value_t v, int depth);
 
+/* Inside a container only the first elements count, so that a value that holds itself many times over is hashed in bounded time. */
 static uint64_t hash_list(const list_t *l, int depth) {
     uint64_t h = mix(VALUE_LIST, l->count);
-    for (uint32_t i = 0; i < l->count; i++)
+    uint32_t looked_at = depth > 0 && l->count > HASH_INNER_MAX ? HASH_INNER_MAX : l->count;
+    for (uint32_t i = 0; i < looked_at; i++)
         h = mix(h, hash_at(l->items[i], depth + 1));
     return h;
 }
 
-/* Adding makes the order of the keys irrelevant. */
+/* Adding makes the order of the keys irrelevant. Of a large object inside a container only the keys count: which are first depends on the
+ * order. */
 static uint64_t hash_object(const object_t *o, int depth) {
     uint64_t h = mix(VALUE_OBJECT, o->count);
+    bool keys_only = depth > 0 && o->count > HASH_INNER_MAX;
     for (uint32_t i = 0; i < o->count; i++)
-        h += mix(o->entries[i].hash, hash_at(o->entries[i].value, depth + 1));
+        h += mix(o->entries[i].hash, keys_only ? 0 : hash_at(o->entries[i].value, depth + 1));
     return h;
 }
 
@@ -519,8 +567,9 @@ size_t value_bytes(value_t v) {
     if (v.kind < VALUE_STRING) return 0;
     worklist_t rest = {0};
     size_t bytes = own_bytes(v, &rest);
-    while (rest.count)
+    for (size_t steps = 0; rest.count && steps < BYTES_STEPS_MAX; steps++)
         bytes += own_bytes(rest.items[--rest.count], &rest);
+    if (rest.count) bytes = SIZE_MAX;
     free(rest.items);
     return bytes;
 }

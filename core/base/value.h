@@ -117,6 +117,6 @@ bool value_truthy(value_t v);           /* MABEL falsy: null, false, 0, 0.0, "",
 bool value_equal(value_t a, value_t b); /* deep; 1 == 1.0; key order does not matter; bool is not a number */
 uint64_t value_hash(value_t v);         /* agrees with value_equal */
 const char *value_kind_name(value_kind_t kind); /* "null" "boolean" "integer" "real" "string" "list" "object" */
-size_t value_bytes(value_t v);          /* estimate of the heap it holds, shared parts counted in full */
+size_t value_bytes(value_t v);          /* estimate of the heap it holds, shared parts counted in full; SIZE_MAX: above a million values */
 
 #endif

@@ -47,7 +47,7 @@ void mex_scratch_drop(size_t mark) {
 int mex_scratch_take(const mex_t *m, size_t mark, scope_t *s, value_t *out, err_t *err) {
     buf_t *b = mex_scratch();
     size_t len = b->len - mark;
-    int rc = mex_spend(s, len / 16, err);
+    int rc = mex_spend(s, len / 4, err); /* a byte of text form costs about 5 ns */
     if (b->full || len > MEX_TEXT_BYTES_MAX)
         rc = mex_fail(m, SDG_ELIMIT, err, "a text of more than %zu bytes", MEX_TEXT_BYTES_MAX);
     if (rc == SDG_OK) *out = value_string(len ? b->data + mark : "", len);

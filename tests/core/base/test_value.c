@@ -191,3 +191,30 @@ Test(value, bytes_grow_with_the_contents) {
     cr_assert_eq(value_bytes(value_int(5)), 0);
     value_free(s), value_free(o);
 }
+
+/* Fifty containers, 2^50 places. */
+static value_t doubled(void) {
+    value_t v = value_list(1);
+    list_push(&v, value_int(7));
+    for (int i = 0; i < 50; i++) {
+        value_t twice = value_list(2);
+        list_push(&twice, value_ref(v));
+        list_push(&twice, v);
+        v = twice;
+    }
+    return v;
+}
+
+Test(value, a_value_that_holds_itself_many_times_over_is_compared_hashed_and_sized_in_no_time) {
+    value_t a = doubled(), b = doubled();
+    cr_assert(value_equal(a, a));
+    cr_assert(value_equal(a, b));
+    cr_assert_eq(value_hash(a), value_hash(b));
+    cr_assert_eq(value_bytes(a), SIZE_MAX);
+    value_t other = value_list(1);
+    list_push(&other, value_ref(a));
+    cr_assert(!value_equal(other, b));
+    value_free(other);
+    value_free(a);
+    value_free(b);
+}
