@@ -12,12 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "actors/link.h"
 #include "core/base/limits.h"
 #include "core/base/log.h"
 
 typedef enum takes { TAKES_NOTHING, TAKES_TEXT, TAKES_NUMBER } takes_t;
 typedef enum effect { EFFECT_FULL, EFFECT_NONE, EFFECT_ALWAYS } effect_t; /* ALWAYS: on anyway, so the flag changes nothing */
-typedef enum group { GROUP_MAIN, GROUP_ROWS, GROUP_RESUME, GROUP_SPEED, GROUP_SCHEDULING, GROUP_SCREEN, GROUP_HIDDEN } group_t;
+typedef enum option_group { GROUP_MAIN, GROUP_ROWS, GROUP_RESUME, GROUP_SPEED, GROUP_SCHEDULING, GROUP_SCREEN, GROUP_HIDDEN } option_group_t;
 
 enum { RUN = VERB_RUN, SUBMIT = VERB_SUBMIT, TEST = VERB_TEST_RUN, BOTH = VERB_RUN | VERB_SUBMIT, ALL = VERB_RUN | VERB_SUBMIT | VERB_TEST_RUN };
 
@@ -38,7 +39,7 @@ typedef struct option_row {
     const char *unit;        /* what it takes, in help */
     flag_t flag;
     int verbs;
-    group_t group;
+    option_group_t group;
     effect_t effect;
     const char *english, *japanese;
 } option_row_t;
@@ -242,6 +243,9 @@ static void defaults(run_options_t *o) {
 static int check(verb_t verb, const run_options_t *o, err_t *err) {
     const char *missing = !o->yaml ? "--yaml" : !o->input ? "--input" : !o->output && verb != VERB_TEST_RUN ? "--output" : NULL;
     if (missing) return err_set(err, SDG_EINVAL, "%s is required", missing);
+    if (verb == VERB_SUBMIT && link_check_endpoint(o->connect, err) != SDG_OK) return err->code;
+    if (o->random_input && strcmp(o->input, "-") == 0)
+        return err_set(err, SDG_EINVAL, "--random-input needs a file: rows of a pipe cannot be counted first");
     if (o->overwrite && (o->force_resume || o->retry_failed))
         return err_set(err, SDG_EINVAL, "--overwrite starts anew; it does not go together with --force-resume or --retry-failed");
     return SDG_OK;
