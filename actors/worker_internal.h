@@ -11,9 +11,13 @@
 #include "proto/job.h"
 #include "proto/usage.h"
 
+/* The memory of the rows of one lease; freed with the last of them. */
+typedef struct waiting_lease { size_t rows_left; } waiting_lease_t;
+
 /* A leased row that has not started. */
 typedef struct waiting_row {
     struct waiting_row *next;
+    waiting_lease_t *lease;
     uint64_t index, line;
     size_t len;
     char raw[];
@@ -49,8 +53,9 @@ typedef struct worker_job {
     waiting_row_t *waiting, **waiting_tail;
     uint64_t waiting_count;
     /* results being gathered for the next ROW_RESULTS */
-    row_done_t *done;
-    size_t done_count, done_cap, done_bytes;
+    row_done_t *done;          /* lengths only: their bytes follow each other in done_bytes */
+    size_t done_count, done_cap;
+    buf_t done_bytes;
     u64_list_t returned;       /* rows given back, gathered for LEASE_RETURN */
     size_t returned_cap;
 } worker_job_t;

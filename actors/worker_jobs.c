@@ -19,6 +19,7 @@ worker_job_t *worker_add_job(worker_t *w, uint64_t id) {
     worker_job_t *job = xcalloc(1, sizeof *job);
     job->id = id;
     job->waiting_tail = &job->waiting;
+    buf_init(&job->done_bytes, RESULT_BATCH_BYTES_MAX + DATA_LINE_BYTES_MAX + USAGE_BYTES_MAX);
     job->next = w->jobs;
     w->jobs = job;
     return job;
@@ -116,10 +117,8 @@ int worker_load_job(worker_t *w, worker_job_t *job, const MSG_JOB_SPEC *spec, er
 }
 
 static void free_gathered(worker_job_t *job) {
-    for (size_t i = 0; i < job->done_count; i++) {
-        free((char *)job->done[i].json.data);
-    }
     free(job->done);
+    buf_free(&job->done_bytes);
     free(job->returned.items);
 }
 

@@ -35,16 +35,27 @@ static void keep_and_send(worker_t *w, const message_t *m, uint64_t batch, uint6
     link_send_bytes(w->scheduler, 0, p->bytes, p->len);
 }
 
+/* Points each result at its bytes: done_bytes does not move any more. */
+static void point_results(worker_job_t *job) {
+    const char *at = job->done_bytes.data;
+    for (size_t i = 0; i < job->done_count; i++) {
+        row_done_t *row = &job->done[i];
+        row->json.data = at;
+        row->meta.data = at + row->json.len;
+        at += row->json.len + row->meta.len;
+    }
+}
+
 static void flush_results(worker_t *w, worker_job_t *job, uint64_t now) {
     if (job->done_count == 0) return;
     uint64_t batch = ++w->next_batch;
+    point_results(job);
     message_t m = {.type = MESSAGE_ROW_RESULTS, .epoch = w->epoch,
                    .ROW_RESULTS = {.batch = batch, .job = job->id, .rows = {job->done, job->done_count}}};
     keep_and_send(w, &m, batch, job->done_count, now);
-    for (size_t i = 0; i < job->done_count; i++) {
-        free((char *)job->done[i].json.data); /* json and meta share one allocation */
-    }
-    job->done_count = job->done_bytes = 0;
+    job->done_count = 0;
+    buf_reset(&job->done_bytes);
+    if (job->done_bytes.cap > RESULT_BYTES_KEPT) buf_free(&job->done_bytes);
 }
 
 static void flush_returned(worker_t *w, worker_job_t *job, uint64_t now) {
@@ -57,23 +68,19 @@ static void flush_returned(worker_t *w, worker_job_t *job, uint64_t now) {
 }
 
 void worker_add_result(worker_t *w, worker_job_t *job, const row_result_t *result, uint64_t index, uint64_t now) {
-    buf_t *meta = &w->scratch;
-    buf_reset(meta);
-    usage_encode(result, meta);
-    assert(meta->len <= USAGE_BYTES_MAX);
     if (job->done_count == job->done_cap) {
         job->done_cap = job->done_cap ? job->done_cap * 2 : 64;
         job->done = xrealloc(job->done, job->done_cap * sizeof *job->done);
     }
-    char *bytes = xmalloc(result->len + meta->len);
-    memcpy(bytes, result->json, result->len);
-    memcpy(bytes + result->len, meta->data, meta->len);
+    buf_add(&job->done_bytes, result->json, result->len);
+    size_t before = job->done_bytes.len;
+    usage_encode(result, &job->done_bytes);
+    assert(!job->done_bytes.full); /* a result is at most a line, and a batch above its limit has left */
     job->done[job->done_count++] = (row_done_t){.index = index,
                                                 .status = result->failed ? ROW_STATUS_FAILED : ROW_STATUS_OK,
-                                                .json = {bytes, result->len},
-                                                .meta = {bytes + result->len, meta->len}};
-    job->done_bytes += result->len;
-    if (job->done_count >= RESULT_BATCH_ROWS_MAX || job->done_bytes >= RESULT_BATCH_BYTES_MAX) flush_results(w, job, now);
+                                                .json.len = result->len,
+                                                .meta.len = job->done_bytes.len - before};
+    if (job->done_count >= RESULT_BATCH_ROWS_MAX || job->done_bytes.len >= RESULT_BATCH_BYTES_MAX) flush_results(w, job, now);
 }
 
 /* When gathered results have to leave: UINT64_MAX when there are none, 0 at once. */

@@ -176,17 +176,36 @@ static void run_row(worker_t *w, slot_t *slot, uint64_t now) {
 
 /* ---- starting --------------------------------------------------------------------------------------------------- */
 
+/* Bytes a waiting row takes in its lease's memory; a multiple of its alignment. */
+static size_t waiting_size(size_t len) {
+    size_t align = _Alignof(waiting_row_t);
+    return (sizeof(waiting_row_t) + len + align - 1) / align * align;
+}
+
 void worker_accept_rows(worker_t *w, worker_job_t *job, const row_in_list_t *rows) {
+    size_t size = sizeof(waiting_lease_t);
     (void)w;
     for (size_t i = 0; i < rows->count; i++) {
+        size += waiting_size(rows->items[i].raw.len);
+    }
+    if (rows->count == 0) return;
+    waiting_lease_t *lease = xmalloc(size);
+    char *at = (char *)(lease + 1);
+    lease->rows_left = rows->count;
+    for (size_t i = 0; i < rows->count; i++) {
         const row_in_t *in = &rows->items[i];
-        waiting_row_t *row = xmalloc(sizeof *row + in->raw.len);
-        *row = (waiting_row_t){.index = in->index, .line = in->line, .len = in->raw.len};
-        memcpy(row->raw, in->raw.data, in->raw.len);
+        waiting_row_t *row = (waiting_row_t *)at;
+        *row = (waiting_row_t){.lease = lease, .index = in->index, .line = in->line, .len = in->raw.len};
+        if (in->raw.len) memcpy(row->raw, in->raw.data, in->raw.len);
         *job->waiting_tail = row;
         job->waiting_tail = &row->next;
         job->waiting_count++;
+        at += waiting_size(in->raw.len);
     }
+}
+
+static void free_waiting(waiting_row_t *row) {
+    if (--row->lease->rows_left == 0) free(row->lease);
 }
 
 static waiting_row_t *take_waiting(worker_job_t *job) {
@@ -211,7 +230,7 @@ void worker_start_rows(worker_t *w, worker_job_t *job, uint64_t now) {
     for (int i = 0; i < LEASE_ROWS_MAX && job->state == JOB_READY && job->waiting && job->running < job->permit_rows; i++) {
         waiting_row_t *in = take_waiting(job);
         start_row(w, job, in, now);
-        free(in);
+        free_waiting(in);
     }
 }
 
@@ -228,13 +247,13 @@ void worker_return_waiting(worker_t *w, worker_job_t *job) {
     while (job->waiting) {
         waiting_row_t *row = take_waiting(job);
         give_back(job, row->index);
-        free(row);
+        free_waiting(row);
     }
 }
 
 void worker_drop_waiting(worker_job_t *job) {
     while (job->waiting) {
-        free(take_waiting(job));
+        free_waiting(take_waiting(job));
     }
 }
 
