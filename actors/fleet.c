@@ -16,17 +16,11 @@
 
 static const char DEFAULT_ENDPOINT[] = "tcp://127.0.0.1:5577";
 
-static bool is_loopback(const char *endpoint) {
-    static const char *const allowed[] = {"tcp://127.", "tcp://[::1]:", "tcp://localhost:", "ipc://"};
-    for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++) {
-        if (strncmp(endpoint, allowed[i], strlen(allowed[i])) == 0) return true;
-    }
-    return false;
-}
-
-static int refuse_endpoint(const char *verb, const char *endpoint) {
-    fprintf(stderr, "sdg %s: %s is not on this machine; only tcp://127.0.0.1:PORT and ipc:// are accepted, because connections are not encrypted\n",
-            verb, endpoint);
+/* EXIT_ALL_FINE, or says why not. */
+static int check_endpoint(const char *verb, const char *endpoint) {
+    err_t err;
+    if (link_check_endpoint(endpoint, &err) == SDG_OK) return EXIT_ALL_FINE;
+    fprintf(stderr, "sdg %s: %s\ntry: sdg %s --help\n", verb, err.text, verb);
     return EXIT_USAGE;
 }
 
@@ -68,7 +62,7 @@ int serve_main(int argc, char **argv) {
         }
     }
     if (optind < argc) return say_usage("serve", argv[optind]);
-    if (!is_loopback(endpoint)) return refuse_endpoint("serve", endpoint);
+    if (check_endpoint("serve", endpoint) != EXIT_ALL_FINE) return EXIT_USAGE;
     runtime_init();
     return runtime_serve(endpoint, port_file);
 }
@@ -147,7 +141,7 @@ int worker_main(int argc, char **argv) {
     worker_flags_t f = {.args = {.endpoint = DEFAULT_ENDPOINT, .name = name, .python_hosts = 2, .report_rss = true}, .drain_s = 30};
     int code = parse_worker(argc, argv, &f);
     if (code || f.done) return code;
-    if (!is_loopback(f.args.endpoint)) return refuse_endpoint("worker", f.args.endpoint);
+    if (check_endpoint("worker", f.args.endpoint) != EXIT_ALL_FINE) return EXIT_USAGE;
     if (f.args.python_hosts == 0) f.args.python_hosts = 1;
     if (f.parent && !follow_parent(f.parent)) return EXIT_STOPPED;
     runtime_init();
@@ -206,7 +200,7 @@ int status_main(int argc, char **argv) {
         default: return say_usage("status", argv[optind - 1]);
         }
     }
-    if (!is_loopback(endpoint)) return refuse_endpoint("status", endpoint);
+    if (check_endpoint("status", endpoint) != EXIT_ALL_FINE) return EXIT_USAGE;
     runtime_init();
     return ask_status(endpoint);
 }

@@ -2,6 +2,8 @@
  * byte i of the id is byte i of the number, its length is in the top byte. Ids chosen by the other side are refused by length. */
 #include "actors/link.h"
 
+#include <arpa/inet.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/handover.h"
@@ -23,6 +25,34 @@ zsock_t *link_socket(int type, int linger_ms) {
     zsock_set_backlog(s, 1024);
     if (type == ZMQ_ROUTER) zsock_set_router_mandatory(s, 1);
     return s;
+}
+
+/* A literal address: a name could be anywhere. */
+static bool host_is_local(const char *host, size_t len) {
+    char text[INET_ADDRSTRLEN] = "";
+    struct in_addr address;
+    if (len == 9 && memcmp(host, "localhost", len) == 0) return true;
+    if (len == 5 && memcmp(host, "[::1]", len) == 0) return true;
+    if (len >= sizeof text) return false;
+    memcpy(text, host, len);
+    return inet_pton(AF_INET, text, &address) == 1 && ntohl(address.s_addr) >> 24 == 127;
+}
+
+static bool is_port(const char *text) {
+    char *end;
+    unsigned long port = strtoul(text, &end, 10);
+    return strcmp(text, "*") == 0 || (text[0] >= '0' && text[0] <= '9' && *end == '\0' && port <= UINT16_MAX);
+}
+
+int link_check_endpoint(const char *endpoint, err_t *err) {
+    if (strncmp(endpoint, "ipc://", 6) == 0 && endpoint[6]) return SDG_OK;
+    const char *host = endpoint + 6, *colon = strrchr(endpoint, ':');
+    bool tcp = strncmp(endpoint, "tcp://", 6) == 0;
+    if (!tcp || colon < host || !host_is_local(host, (size_t)(colon - host)))
+        return err_set(err, SDG_EINVAL, "%s is not on this machine; only tcp://127.0.0.1:PORT and ipc://PATH are accepted, because connections "
+                       "are not encrypted", endpoint);
+    if (!is_port(colon + 1)) return err_set(err, SDG_EINVAL, "%s: the port is a number up to 65535, not '%s'", endpoint, colon + 1);
+    return SDG_OK;
 }
 
 static uint64_t peer_of(zmq_msg_t *id) {

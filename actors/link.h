@@ -20,6 +20,9 @@ enum { LINK_DRAIN_MAX = 256 }; /* messages handled per wake-up of one socket: me
 /* type: ZMQ_ROUTER, ZMQ_DEALER, ZMQ_PUSH, ZMQ_PULL. linger_ms: how long close may wait to deliver what was sent. */
 zsock_t *link_socket(int type, int linger_ms);
 
+/* SDG_OK, or SDG_EINVAL and a sentence: connections are not encrypted, so only ipc:// and addresses of this machine are accepted. */
+int link_check_endpoint(const char *endpoint, err_t *err);
+
 /* One received frame; `message` points into it. */
 typedef struct link_frame {
     zmq_msg_t frame;

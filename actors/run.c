@@ -131,8 +131,22 @@ int submit_main(int argc, char **argv) { return verb_main(VERB_SUBMIT, argc, arg
 
 /* ---- test-run: one row, through the same actors, into a file that is shown and removed ------------------------------- */
 
+/* Rows of the input, at most `max`; 0 when it cannot be read: the run will say why. */
+static uint64_t count_rows(const char *path, uint64_t max) {
+    row_record_t record;
+    err_t err;
+    uint64_t n = 0;
+    reader_t *reader = reader_open(path, DATA_AUTO, &err);
+    while (reader && n < max && reader_next(reader, &record, &err) == 1) {
+        n++;
+    }
+    reader_close(&reader);
+    return n;
+}
+
 static void choose_row(run_options_t *o) {
-    if (o->random_input) o->row = rng_entropy() % 100;
+    uint64_t rows = o->random_input ? count_rows(o->input, 100) : 0;
+    if (rows > 0) o->row = rng_entropy() % rows;
     o->max_inputs = o->row + 1;
     o->max_concurrent = 1;
     o->job.row.trace = true;

@@ -194,9 +194,9 @@ static void on_drain(worker_t *w, const message_t *m, uint64_t now) { start_drai
 static void on_refused(worker_t *w, const message_t *m, uint64_t now) {
     worker_job_t *job = worker_find_job(w, m->REFUSED.id);
     (void)now;
-    if (m->REFUSED.about == MESSAGE_JOB_GET && job) {
-        worker_forget_job(w, job);
-        return;
+    if (m->REFUSED.about == MESSAGE_JOB_GET) {
+        if (job) worker_forget_job(w, job);
+        return; /* a job that ended meanwhile is not news */
     }
     if (m->REFUSED.about == MESSAGE_HELLO) {
         log_error("worker", "the scheduler refused this worker: %.*s", (int)m->REFUSED.reason.len, m->REFUSED.reason.data);
