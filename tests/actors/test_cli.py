@@ -1,0 +1,231 @@
+#!/usr/bin/env python3
+"""Verbs, flags, exit codes and messages: every error says where, what and what to do.
+
+Usage: SDG=path/to/sdg test_cli.py [words of test names]. Standard library only. The last line is `N passed, M failed`.
+"""
+import os
+import re
+import subprocess
+import sys
+
+from harness import ECHO, PLAIN, RUN_S, SDG, Bench, Mock, Serve, equal, has, lacks, main
+
+VERBS = ["run", "test-run", "validate", "serve", "worker", "submit", "status", "mock-llm"]
+
+
+def sdg(*args, code=0, env=None):
+    """Runs to the end; (stdout, stderr)."""
+    done = subprocess.run([SDG, *map(str, args)], capture_output=True, text=True, timeout=RUN_S, stdin=subprocess.DEVNULL,
+                          env={**os.environ, **(env or {})})
+    equal(done.returncode, code, " ".join(map(str, args)) + "\n" + done.stderr)
+    return done.stdout, done.stderr
+
+
+# ---- help ----------------------------------------------------------------------------------------------------------
+
+def flags_in(text):
+    return set(re.findall(r"(?<![\w-])--[a-z][a-z0-9.-]*[a-z0-9]", text))
+
+
+def test_help_of_every_verb_in_both_languages():
+    for verb in VERBS:
+        english, errors = sdg(verb, "--help")
+        japanese, _ = sdg(verb, "--help.ja")
+        equal(errors, "")
+        equal(flags_in(english) - flags_in(japanese), set(), verb)
+        assert re.search("[ぁ-んァ-ン一-龠]", japanese), verb
+        assert not re.search("[ぁ-んァ-ン一-龠]", english), verb
+        has(english.lower(), "usage")
+
+
+def test_help_of_the_program_names_every_verb():
+    for flag in ("--help", "-h", "help", "--help.ja"):
+        out, _ = sdg(flag)
+        has(out, *VERBS)
+    has(sdg("--version")[0], "sdg 0.")
+    has(sdg(code=2)[1], *VERBS)
+    has(sdg("frobnicate", code=2)[1], "unknown command 'frobnicate'", *VERBS)
+
+
+# The flags of the Python original's `sdg run`. Those that have no effect here must be accepted and say so.
+ORIGINAL = {"--max-concurrent": 4, "--no-progress": None, "--adaptive": None, "--min-batch": 1, "--max-batch": 8, "--target-latency-ms": 100,
+            "--target-queue-depth": 3, "--use-vllm-metrics": None, "--use-sglang-metrics": None, "--enable-request-batching": None,
+            "--max-batch-size": 4, "--max-wait-ms": 5, "--enable-scheduling": None, "--max-pending-tasks": 50, "--chunk-size": 10,
+            "--enable-memory-optimization": None, "--max-cache-size": 5, "--enable-memory-monitoring": None, "--memory-threshold-mb": 100,
+            "--gc-interval": 10, "--no-retry-on-empty": None, "--save-intermediate": None, "--mapping": "x:y", "--max-inputs": 3, "--verbose": None,
+            "--use-shared-transport": None, "--no-http2": None, "--disable-output-cleaning": None, "--ui-locale": "en"}
+NO_EFFECT = ["--min-batch", "--target-latency-ms", "--target-queue-depth", "--use-vllm-metrics", "--use-sglang-metrics",
+             "--enable-request-batching", "--max-batch-size", "--max-wait-ms", "--enable-memory-optimization", "--max-cache-size",
+             "--enable-memory-monitoring", "--memory-threshold-mb", "--gc-interval"]
+
+
+def test_flags_of_the_original_are_accepted():
+    with Bench(None, 5, PLAIN) as b:
+        words = [str(w) for flag, value in ORIGINAL.items() for w in (flag, value) if w is not None]
+        err = b.run(*words)
+        equal(len(b.rows()), 3)
+        for flag in NO_EFFECT:
+            assert re.search(re.escape(flag) + r"\b.*no effect", err), "%s does not say that it has no effect:\n%s" % (flag, err)
+        for flag in ("--max-concurrent", "--chunk-size", "--save-intermediate"):
+            assert not re.search(re.escape(flag) + r"\b.*no effect", err), flag
+
+
+def test_datasets_by_name_say_what_to_do():
+    with Bench(None, 1, PLAIN) as b:
+        for flag in ("--dataset", "--subset", "--split"):
+            has(b.run(flag, "x", code=2), flag, "--input")
+
+
+# ---- usage errors --------------------------------------------------------------------------------------------------
+
+def test_usage_errors():
+    with Bench(None, 1, PLAIN) as b:
+        good = b.args()[1:]
+        for words, said in ((["--nope"], "--nope"), (["--max-concurrent"], "--max-concurrent"), (["--max-concurrent", "x"], "'x'"),
+                            (["--max-concurrent", "0"], "at least 1"), (["--max-concurrent", "-3"], "'-3'"), (["-n", "1.5"], "'1.5'"),
+                            (["--mapping", "a"], "ORIGINAL:NEW"), (["--mapping", ":b"], "ORIGINAL:NEW"), (["extra"], "'extra'"),
+                            (["--overwrite", "--force-resume"], "--overwrite"), (["--ui-locale", "fr"], "'fr'"),
+                            (["--seed", "99999999999999999999999"], "--seed"), (["--row", "1"], "--row")):
+            _, err = sdg("run", *good, *words, code=2)
+            has(err, said, "sdg run --help")
+        for i, flag in ((0, "--yaml"), (2, "--input"), (4, "--output")):
+            _, err = sdg("run", *(good[:i] + good[i + 2:]), code=2)
+            has(err, flag + " is required")
+        for verb in ("serve", "worker", "status", "mock-llm", "validate", "submit", "test-run"):
+            _, err = sdg(verb, "--nope", code=2)
+            has(err, "--nope", "--help")
+
+
+def test_endpoints_that_are_not_on_this_machine_are_refused():
+    for verb, flag in (("serve", "--listen"), ("worker", "--connect"), ("status", "--connect")):
+        for endpoint in ("tcp://0.0.0.0:5577", "tcp://10.0.0.1:5577", "http://127.0.0.1:1", "tcp://127.0.0.1.example.com:1", "tcp://127.0.0.1", "ipc://"):
+            has(sdg(verb, flag, endpoint, code=2)[1], endpoint, "127.0.0.1")
+    with Bench(None, 1, PLAIN) as b:
+        has(b.run("--connect", "tcp://10.0.0.1:5577", verb="submit", code=2), "tcp://10.0.0.1:5577", "127.0.0.1")
+
+
+def test_serve_on_a_taken_port_and_a_bad_endpoint():
+    with Bench() as b, Serve(b.folder) as s:
+        has(sdg("serve", "--listen", s.endpoint, code=6)[1], s.endpoint, "in use")
+        has(sdg("serve", "--listen", "tcp://127.0.0.1:99999", code=2)[1], "99999", "65535")
+        sdg("serve", "--listen", "ipc:///nowhere/at/all", code=6)
+        has(sdg("serve", "--listen", "tcp://127.0.0.1:*", "--port-file", "/nowhere/port", code=6)[1], "/nowhere/port")
+
+
+def test_status_without_a_scheduler():
+    with Bench() as b:
+        has(sdg("status", "--connect", "ipc://%s/nobody" % b.folder, code=6)[1], "sdg serve")
+
+
+# ---- exit codes ----------------------------------------------------------------------------------------------------
+
+def test_exit_codes_of_run():
+    """0 to 4 here; 5 is test_stop.py's, 6 test_kill.py's."""
+    with Mock() as mock, Bench(mock, 3) as b:
+        b.run(code=0)
+        b.write_pipeline(ECHO.replace("prompts", "on_error: fail, prompts").replace("select: full", "select: full, type_hint: number"))
+        b.run("--overwrite", code=1)
+        b.run("--frob", code=2)
+        b.write("p.yaml", "blocks: [{type: ai, exec: 1}]")
+        b.run(code=3)
+        b.run(yaml=b.path("missing.yaml"), code=3)
+        b.write_pipeline(ECHO)
+        b.run(input=b.path("missing.jsonl"), code=4)
+
+
+def test_pipeline_errors_say_where_and_what():
+    with Mock() as mock, Bench(mock, 3) as b:
+        for text, words in (("blocks: [\n", ["p.yaml:"]), ("", ["blocks"]), ("blocks: 3\n", ["p.yaml:1:", "blocks"]),
+                            (ECHO.replace("model: m,", "model: mm,"), ["p.yaml:7:", "blocks[0].model", "mm"]),
+                            (ECHO.replace("type: ai", "type: aii"), ["p.yaml:7:", "aii"]),
+                            (ECHO.replace("select: full", "select: regex, regex: '('"), ["p.yaml:7:", "blocks[0].outputs[0].regex"]),
+                            (PLAIN.replace("add:", "addd:"), ["p.yaml"])):
+            b.write_pipeline(text)
+            if "addd" in text:
+                continue  # a one-key object that is no operator is a literal
+            err = b.run(code=3)
+            has(err, *words)
+            assert not os.path.exists(b.output)
+        b.write_pipeline(ECHO.replace("model: m,", "model: mm,").replace("type: end", "type: endd"))
+        err = b.run(code=3)
+        has(err, "mm", "endd")
+        b.run(yaml=b.folder, code=3)
+        has(b.run(yaml=b.path("missing.yaml"), code=3), "missing.yaml")
+
+
+def test_unknown_keys_are_warnings_with_a_suggestion():
+    with Mock() as mock, Bench(mock, 3) as b:
+        b.write_pipeline(ECHO.replace("prompts:", "promts: [x], prompts:"))
+        has(b.run(), "warning", "promts", "prompts")
+        b.check_echo()
+
+
+# ---- verbs ---------------------------------------------------------------------------------------------------------
+
+def test_no_verb_is_run():
+    with Mock() as mock, Bench(mock, 5) as b:
+        sdg(*b.args()[1:])
+        b.check_echo()
+
+
+def test_validate():
+    with Mock() as mock, Bench(mock, 3) as b:
+        out, err = sdg("validate", b.yaml)
+        has(out + err, "p.yaml")
+        b.write_pipeline(ECHO.replace("model: m,", "model: mm,").replace("type: end", "type: endd"))
+        out, err = sdg("validate", b.yaml, code=3)
+        has(out + err, "mm", "endd", "p.yaml:7:", "p.yaml:8:")
+        sdg("validate", b.path("missing.yaml"), code=3)
+        sdg("validate", code=2)
+        equal(mock.stats()["requests"], 0)
+
+
+def test_validate_all_given_examples():
+    folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../deploy/examples")
+    for name in os.listdir(folder):
+        if name.endswith(".yaml") and "rules" not in name:
+            sdg("validate", os.path.join(folder, name), env={"SDG_MODEL": "m", "SDG_BASE_URL": "http://127.0.0.1:1", "SDG_API_KEY": "x"})
+
+
+def test_test_run_shows_prompt_answer_and_outputs():
+    with Mock() as mock, Bench(mock, 5) as b:
+        out, _ = sdg("test-run", "--yaml", b.yaml, "--input", b.input)
+        has(out, "q 0", "echo[m]: q 0", "ask", "A")
+        lacks(out, "_row_index")
+        out, _ = sdg("test-run", "--yaml", b.yaml, "--input", b.input, "--row", 3, "--meta")
+        has(out, "q 3", "_row_index")
+        equal(mock.stats()["requests"], 2)
+        has(sdg("test-run", "--yaml", b.yaml, "--input", b.input, "--row", 9, code=4)[1], "row 9")
+        has(sdg("test-run", "--yaml", b.yaml, "--input", b.input, "--ui-locale", "ja")[0], "q 0")
+        sdg("test-run", "--yaml", b.yaml, "--input", b.path("missing.jsonl"), code=4)
+    equal([n for n in os.listdir("/tmp") if n.startswith("sdg-test-run-")], [])
+
+
+def test_test_run_random_input_is_a_row_of_the_input():
+    with Mock() as mock, Bench(mock, 3) as b:
+        for _ in range(3):
+            out, _ = sdg("test-run", "--yaml", b.yaml, "--input", b.input, "--random-input")
+            assert re.search(r"echo\[m\]: q [012]\b", out), out
+
+
+def test_test_run_of_a_failing_row():
+    with Mock("--fail", "400=1") as mock, Bench(mock, 1) as b:
+        out, err = sdg("test-run", "--yaml", b.yaml, "--input", b.input, code=1)
+        has(out, "q 0", "400")
+
+
+def test_seed_repeats_whatever_the_concurrency():
+    with Bench(None, 50) as b:
+        b.write_pipeline(PLAIN.replace('{add: ["{n}", 1]}', "{randint: {min: 0, max: 1000000}}"))
+        seen = []
+        for flags in (["--workers", 1], ["--processes", 2, "--max-concurrent", 50], ["--workers", 2, "--chunk-size", 1]):
+            b.run("--overwrite", "--ordered", "--seed", 7, *flags)
+            seen.append([r["m"] for r in b.rows()])
+        equal(seen[0], seen[1])
+        equal(seen[0], seen[2])
+        b.run("--overwrite", "--ordered", "--seed", 8)
+        assert seen[0] != [r["m"] for r in b.rows()]
+
+
+if __name__ == "__main__":
+    sys.exit(main(globals()))
