@@ -49,7 +49,8 @@ static void say_job_open(client_t *c) {
     message_t m = {.type = MESSAGE_JOB_OPEN,
                    .JOB_OPEN = {.job = c->job, .path = slice_of(a->pipeline_path), .folder = slice_of(a->pipeline_folder),
                                 .bundle = {a->pipeline_bytes, a->pipeline_len}, .options = {options.data, options.len},
-                                .window_rows = a->window_rows, .window_bytes = a->window_bytes, .concurrency = a->concurrency}};
+                                .window_rows = a->window_rows, .window_bytes = a->window_bytes, .concurrency = a->concurrency,
+                                .reopened = c->accepted}};
     client_say(c, &m);
     buf_free(&options);
 }
@@ -104,7 +105,8 @@ static void finish(client_t *c, bool output_ok) {
     if (output_ok) close_output(c);
     set_state(c, CLIENT_OVER, c->ending[0] ? c->ending : "done");
     say_bye(c);
-    if (c->exit_code == EXIT_ALL_FINE && c->totals[CLIENT_rows_failed] > 0) c->exit_code = EXIT_ROWS_FAILED;
+    if (c->exit_code == EXIT_ALL_FINE && c->totals[CLIENT_rows_failed] + c->args->resumed.rows_failed > 0) c->exit_code = EXIT_ROWS_FAILED;
+    c->totals[CLIENT_can_continue] = c->exit_code == EXIT_STOPPED || c->exit_code == EXIT_DATA || c->exit_code == EXIT_RUNTIME;
     client_tell_summary(c);
     actor_finish(&c->actor, c->exit_code);
 }
@@ -114,6 +116,8 @@ void client_give_up(client_t *c, int exit_code, const char *reason) {
     log_error("client", "%s", reason);
     snprintf(c->ending, sizeof c->ending, "%s", reason);
     c->exit_code = exit_code;
+    c->totals[CLIENT_rows_ok] = c->kept_ok;
+    c->totals[CLIENT_rows_failed] = c->kept_failed;
     say_stop(c, STOP_NOW);
     finish(c, false);
 }
@@ -136,6 +140,7 @@ static void on_welcome(client_t *c, const message_t *m, uint64_t now) {
 
 static void on_job_accepted(client_t *c, const message_t *m, uint64_t now) {
     if (m->JOB_ACCEPTED.job != c->job) return;
+    c->accepted = true;
     if (c->state == CLIENT_OPENING) set_state(c, CLIENT_RUNNING, "accepted");
     if (c->state == CLIENT_STOPPING) say_stop(c, STOP_DRAIN);
     say_result_credit(c);
@@ -177,6 +182,8 @@ static void on_results(client_t *c, const message_t *m, uint64_t now) {
         return;
     }
     if (r->batch == c->next_batch) c->next_batch++;
+    c->kept_ok = c->totals[CLIENT_rows_ok];
+    c->kept_failed = c->totals[CLIENT_rows_failed];
     c->unsynced = true;
     if (!writer_holds_back(c->writer)) acknowledge(c);
 }
@@ -193,9 +200,22 @@ static void on_job_done(client_t *c, const message_t *m, uint64_t now) {
     finish(c, true);
 }
 
+/* The scheduler dropped the job while this client was silent (a long wait for the output): the rows that are left are a new job. */
+static void submit_anew(client_t *c) {
+    log_warn("client", "the scheduler has dropped the job while this client was silent: submitting what is left again");
+    c->job = rng_entropy();
+    client_resubmit(c);
+    if (c->state == CLIENT_RUNNING) set_state(c, CLIENT_OPENING, "dropped by the scheduler");
+    say_job_open(c);
+}
+
 static void on_refused(client_t *c, const message_t *m, uint64_t now) {
     char reason[256];
     (void)now;
+    if (m->REFUSED.about == MESSAGE_JOB_OPEN && c->accepted) {
+        if (m->REFUSED.id == c->job && c->state != CLIENT_OVER) submit_anew(c);
+        return;
+    }
     snprintf(reason, sizeof reason, "the scheduler refused %s: %.*s", message_name((message_type_t)m->REFUSED.about),
              (int)m->REFUSED.reason.len, m->REFUSED.reason.data);
     if (m->REFUSED.about == MESSAGE_JOB_OPEN || m->REFUSED.about == MESSAGE_HELLO)

@@ -43,6 +43,7 @@ typedef struct client {
     writer_t *writer;
     client_state_t state;
     uint64_t job, instance, epoch;
+    bool accepted;           /* the job, on this epoch */
     uint64_t hello_ns, hello_wait_ns, heard_ns, beat_ns, stats_ns, sync_ns;
     bool silent_logged, no_worker_logged, stop_asked;
     char ending[ERR_TEXT_MAX]; /* why the run ended early; "" normally */
@@ -61,11 +62,13 @@ typedef struct client {
     /* results */
     uint64_t next_batch, rows_received, bytes_received;
     uint64_t safe_batch, safe_rows, safe_bytes; /* of these, what the output has for good: acknowledged, and credit is counted from here */
+    uint64_t kept_ok, kept_failed; /* rows the kernel has: what the summary says when the output fails */
     bool unsynced;
     /* totals */
     uint64_t totals[CLIENT_STATS];
     hist_t latency;
-    reasons_t reasons;
+    reasons_t reasons;       /* of failed rows */
+    reasons_t endings;       /* exit_code of the end blocks of fine rows */
     buf_t scratch;
 } client_t;
 

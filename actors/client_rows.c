@@ -231,6 +231,7 @@ void client_arrived(client_t *c, uint64_t next_chunk, uint64_t now) {
 }
 
 void client_resubmit(client_t *c) {
+    c->accepted = false;
     c->next_chunk = c->rows_sent = c->bytes_sent = c->arrived_chunks = 0;
     c->rows_limit = c->bytes_limit = 0;
     c->next_batch = 1;

@@ -27,10 +27,8 @@ static void count_usage(client_t *c, const row_usage_t *u) {
     }
 }
 
-void client_count_failure(client_t *c, const char *reason) {
-    reasons_t *r = &c->reasons;
+static void count_in(reasons_t *r, const char *reason) {
     size_t i = 0;
-    c->totals[CLIENT_rows_failed]++;
     while (i < r->count && strcmp(r->item[i].text, reason) != 0) {
         i++;
     }
@@ -44,14 +42,21 @@ void client_count_failure(client_t *c, const char *reason) {
     r->item[i].count++;
 }
 
+void client_count_failure(client_t *c, const char *reason) {
+    c->totals[CLIENT_rows_failed]++;
+    count_in(&c->reasons, reason);
+}
+
 void client_count_result(client_t *c, const row_done_t *row) {
     usage_t usage = {0};
     if (row->meta.len) usage_decode(row->meta.data, row->meta.len, &usage, NULL);
     count_usage(c, &usage.row);
-    if (row->status == ROW_STATUS_OK)
-        c->totals[CLIENT_rows_ok]++;
-    else
+    if (row->status != ROW_STATUS_OK) {
         client_count_failure(c, usage.reason[0] ? usage.reason : "other");
+        return;
+    }
+    c->totals[CLIENT_rows_ok]++;
+    if (usage.reason[0]) count_in(&c->endings, usage.reason);
 }
 
 static void gather(client_t *c) {
@@ -67,11 +72,18 @@ void client_tell_monitor(client_t *c) {
 }
 
 /* {"reason": count, ...} in the order they first appeared. */
-static void write_reasons(const client_t *c, buf_t *out) {
-    value_t v = value_object(c->reasons.count);
-    for (size_t i = 0; i < c->reasons.count; i++) {
-        object_set_text(&v, c->reasons.item[i].text, value_int((int64_t)c->reasons.item[i].count));
+static value_t counts_of(const reasons_t *r) {
+    value_t v = value_object(r->count);
+    for (size_t i = 0; i < r->count; i++) {
+        object_set_text(&v, r->item[i].text, value_int((int64_t)r->item[i].count));
     }
+    return v;
+}
+
+static void write_reasons(const client_t *c, buf_t *out) {
+    value_t v = value_object(2);
+    object_set_text(&v, "failed", counts_of(&c->reasons));
+    object_set_text(&v, "ended", counts_of(&c->endings));
     json_write(out, v, JSON_COMPACT);
     value_free(v);
 }

@@ -157,6 +157,7 @@ static void call_lines(const report_t *r, const hist_t *latency, buf_t *out) {
         buf_addf(out, r->japanese ? ", 途中で切れた応答 %" PRIu64 : ", %" PRIu64 " answers cut short (length or content filter)",
                  c[CLIENT_cut_short]);
     buf_adds(out, "\n");
+    if (latency->count == 0) return; /* no request was ever answered */
     label(out, r, "latency", "遅延");
     static const double points[] = {50, 90, 99};
     for (size_t i = 0; i < 3; i++) {
@@ -189,21 +190,30 @@ static void retry_line(const report_t *r, buf_t *out) {
     buf_adds(out, "\n");
 }
 
+static void count_lines(const report_t *r, value_t counts, const char *english, const char *japanese, buf_t *out) {
+    for (size_t i = 0; counts.kind == VALUE_OBJECT && i < object_count(counts); i++) {
+        value_t n = object_value_peek(counts, i);
+        label(out, r, i == 0 ? english : "", i == 0 ? japanese : "");
+        report_count(out, n.kind == VALUE_INT ? (uint64_t)n.integer : 0);
+        buf_addf(out, " %s\n", object_key_peek(counts, i)->data);
+    }
+}
+
 static void reason_lines(const report_t *r, const char *json, size_t len, buf_t *out) {
     value_t reasons;
     if (len == 0 || json_parse_text(json, len, &reasons, NULL) != SDG_OK) return;
-    for (size_t i = 0; reasons.kind == VALUE_OBJECT && i < object_count(reasons); i++) {
-        value_t n = object_value_peek(reasons, i);
-        label(out, r, i == 0 ? "failed" : "", i == 0 ? "失敗" : "");
-        report_count(out, n.kind == VALUE_INT ? (uint64_t)n.integer : 0);
-        buf_addf(out, " %s\n", object_key_peek(reasons, i)->data);
+    if (reasons.kind == VALUE_OBJECT) {
+        count_lines(r, object_get_peek(reasons, "ended", 5, NULL), "ended", "終了コード", out);
+        count_lines(r, object_get_peek(reasons, "failed", 6, NULL), "failed", "失敗", out);
     }
     value_free(reasons);
 }
 
 void report_summary(const report_t *r, const hist_t *latency, const char *reasons_json, size_t reasons_len, const char *ending, buf_t *out) {
-    if (ending[0])
+    if (ending[0] && r->client[CLIENT_can_continue])
         buf_addf(out, r->japanese ? "中断: %s（同じコマンドで続きから再開できます）\n" : "ended early: %s (the same command continues)\n", ending);
+    else if (ending[0])
+        buf_addf(out, r->japanese ? "失敗: %s\n" : "failed: %s\n", ending);
     else
         buf_adds(out, r->japanese ? "完了\n" : "done\n");
     rows_lines(r, out);

@@ -183,8 +183,13 @@ static void on_job_open(scheduler_t *s, peer_t *peer, const link_frame_t *in, ui
     const MSG_JOB_OPEN *open = &in->message.JOB_OPEN;
     dispatch_job_t job = {.job = open->job, .window_rows = open->window_rows, .window_bytes = open->window_bytes,
                           .concurrency = open->concurrency};
+    dispatch_job_stats_t known;
     err_t err;
     (void)peer;
+    if (open->reopened && !dispatch_job_stats(s->dispatch, open->job, &known)) {
+        refuse(s, in->peer, MESSAGE_JOB_OPEN, open->job, "the job is not known any more");
+        return;
+    }
     if (dispatch_job_open(s->dispatch, in->peer, &job, now, &err) != SDG_OK) {
         refuse(s, in->peer, MESSAGE_JOB_OPEN, open->job, err.text);
         return;

@@ -138,6 +138,9 @@ static void reply_to_python(slot_t *slot, uint64_t tag) {
 static void finish_row(worker_t *w, slot_t *slot, uint64_t now) {
     row_result_t result;
     row_result(slot->row, &result);
+    if (result.end_reason || (!result.failed && result.reason[0]))
+        log_debug("worker", "row %" PRIu64 " ended: %s (%s)", row_index(slot->row), result.end_reason ? result.end_reason : "no reason given",
+                  result.reason[0] ? result.reason : "no exit_code");
     worker_add_result(w, slot->job, &result, row_index(slot->row), now);
     release_slot(w, slot);
 }
@@ -288,6 +291,17 @@ static void free_event(py_event_t *e) {
     value_free(e->log);
 }
 
+/* What the user's code says with ctx.log or prints, at the level it asked for. */
+static void show_log(const slot_t *slot, value_t log) {
+    value_t level = object_get_peek(log, "level", 5, NULL), text = object_get_peek(log, "message", 7, NULL);
+    const char *word = level.kind == VALUE_STRING ? level.string->data : "info";
+    log_level_t at = strncmp(word, "warn", 4) == 0 ? LEVEL_WARN
+                     : strncmp(word, "err", 3) == 0 ? LEVEL_ERROR
+                     : strcmp(word, "debug") == 0 ? LEVEL_DEBUG
+                                                  : LEVEL_INFO;
+    if (log_enabled(at)) log_write(at, "python", "row %" PRIu64 ": %s", row_index(slot->row), text.kind == VALUE_STRING ? text.string->data : "");
+}
+
 static void drive_python(worker_t *w, worker_job_t *job, uint64_t now) {
     py_event_t event;
     pypool_drive(job->python, now);
@@ -297,11 +311,7 @@ static void drive_python(worker_t *w, worker_job_t *job, uint64_t now) {
             free_event(&event);
             continue;
         }
-        if (event.kind == PY_LOG) {
-            value_t level = object_get_peek(event.log, "level", 5, NULL), text = object_get_peek(event.log, "message", 7, NULL);
-            log_info("python", "row %" PRIu64 ": %s: %s", row_index(slot->row), level.kind == VALUE_STRING ? level.string->data : "info",
-                     text.kind == VALUE_STRING ? text.string->data : "");
-        }
+        if (event.kind == PY_LOG) show_log(slot, event.log);
         if (event.kind == PY_DONE || event.kind == PY_FAILED) slot->calls = CALLS_NOTHING;
         row_python_event(slot->row, &event);
         if (event.kind != PY_LOG) run_row(w, slot, now);

@@ -246,8 +246,7 @@ reader_t *reader_open(const char *path, data_format_t format, err_t *err) {
     if (format == DATA_AUTO) format = format_of(path);
     if (format == DATA_AUTO) {
         err_set(err, SDG_EINVAL,
-                "%s: unknown format: use a name in .jsonl, .csv or .tsv (also with .gz or .zst), or say "
-                "which format it is",
+                "%s: unknown format: use a name in .jsonl, .csv or .tsv (also with .gz or .zst)",
                 path);
         stream_close(&stream);
         return NULL;

@@ -158,6 +158,7 @@ void row_destroy(row_t **row_p) {
     value_free(row->vars);
     value_free(row->outputs);
     value_free(row->saved);
+    value_free(row->end_reason);
     value_free(row->overlay);
     for (size_t i = 0; row->kept && i < row->pipeline->block_count; i++)
         value_free(row->kept[i]);
@@ -404,4 +405,5 @@ void row_result(const row_t *row, row_result_t *result) {
     assert(row->phase == PHASE_FINISHED);
     *result = (row_result_t){.failed = row->failed, .json = row->line_out.data, .len = row->line_out.len, .usage = &row->usage};
     memcpy(result->reason, row->reason, sizeof result->reason);
+    result->end_reason = row->end_reason.kind == VALUE_STRING ? row->end_reason.string->data : NULL;
 }

@@ -49,7 +49,9 @@ typedef struct row_usage {
 typedef struct row_result {
     bool failed;
     const char *json; size_t len;     /* the output line, without newline; lives as long as the row */
-    char reason[ROW_REASON_MAX];      /* failed: short class for counting, "<block>: HTTP 400", "input", "budget", ... */
+    char reason[ROW_REASON_MAX];      /* failed: short class for counting, "<block>: HTTP 400", "input", "budget", ...; else the
+                                       * exit_code of the end block that ran, "" when it has none */
+    const char *end_reason;           /* its `reason`, rendered; NULL when it has none. Lives as long as the row */
     const row_usage_t *usage;
 } row_result_t;
 

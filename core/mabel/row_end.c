@@ -5,6 +5,7 @@
  */
 #include "core/mabel/row_state.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* ---- values that are not strings: a copy with the strings inside rendered; shared where there is nothing to render */
@@ -114,6 +115,12 @@ static value_t global_peek(row_t *row, str_t *name) {
     return found ? v : scope_get_peek(&row->scope, name, &found);
 }
 
+/* For the log and the run's report: neither is part of the result, so a reason that cannot be rendered is left out. */
+static void note_ending(row_t *row, const end_block_t *e) {
+    if (e->exit_code) snprintf(row->reason, sizeof row->reason, "%s", e->exit_code->data);
+    if (e->reason && row_render(row, e->reason, &row->end_reason) != SDG_OK) row->end_reason = value_null();
+}
+
 bool row_end_start(row_t *row) {
     const end_block_t *e = &row_block(row)->end;
     value_t result = value_object(e->final_count + e->include_count);
@@ -124,5 +131,6 @@ bool row_end_start(row_t *row) {
     }
     for (size_t i = 0; i < e->include_count; i++)
         object_set(&result, e->include_vars[i], value_ref(global_peek(row, e->include_vars[i])));
+    note_ending(row, e);
     return row_finish(row, result);
 }

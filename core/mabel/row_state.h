@@ -64,7 +64,8 @@ struct row {
     const char *cancelled;   /* reason, owned; NULL: not cancelled */
     err_t err;               /* of the block that is failing */
     bool failed;
-    char reason[ROW_REASON_MAX];
+    char reason[ROW_REASON_MAX]; /* row_result_t */
+    value_t end_reason;      /* of the end block, rendered; null */
     buf_t line_out;          /* the result */
     row_trace_t *trace;      /* NULL unless options->trace */
 };
