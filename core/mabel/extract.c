@@ -175,11 +175,18 @@ static bool name_at(const char *at, const char *end, span_t name) {
     return at + name.len == end || !is_name_byte(at[name.len]);
 }
 
-/* The next <name ...> from *at on: sets *at behind it. Self-closing ones are none. */
+static const char *skip_blanks(const char *p, const char *end) {
+    while (p < end && (*p == ' ' || *p == '\t' || *p == '\r' || *p == '\n'))
+        p++;
+    return p;
+}
+
+/* The next <name ...> from *at on: sets *at behind it. Blanks may stand before the name. Self-closing ones are none. */
 static bool next_open(const char **at, const char *end, span_t name) {
     const char *p = *at;
     while ((p = memchr(p, '<', (size_t)(end - p)))) {
-        if (!name_at(++p, end, name)) continue;
+        p = skip_blanks(p + 1, end);
+        if (!name_at(p, end, name)) continue;
         const char *close = memchr(p, '>', (size_t)(end - p));
         if (!close) return false;
         p = close + 1;
@@ -193,13 +200,13 @@ static bool next_open(const char **at, const char *end, span_t name) {
 /* The next </name> from `from` on: where it begins, and *behind it; NULL. */
 static const char *next_close(const char *from, const char *end, span_t name, const char **behind) {
     const char *p = from;
-    while ((p = memmem(p, (size_t)(end - p), "</", 2))) {
+    while ((p = memchr(p, '<', (size_t)(end - p)))) {
         const char *start = p;
-        p += 2;
+        p = skip_blanks(p + 1, end);
+        if (p == end || *p != '/') continue;
+        p = skip_blanks(p + 1, end);
         if (!name_at(p, end, name)) continue;
-        p += name.len;
-        while (p < end && (*p == ' ' || *p == '\t' || *p == '\r' || *p == '\n'))
-            p++;
+        p = skip_blanks(p + name.len, end);
         if (p == end || *p != '>') continue;
         *behind = p + 1;
         return start;
@@ -214,8 +221,7 @@ static bool closing_tag(const char *at, const char *end, span_t *name) {
     while (p < end && is_name_byte(*p))
         p++;
     *name = (span_t){at + 2, (size_t)(p - at) - 2};
-    while (p < end && (*p == ' ' || *p == '\t' || *p == '\r' || *p == '\n'))
-        p++;
+    p = skip_blanks(p, end);
     return name->len > 0 && p + 1 == end && *p == '>';
 }
 

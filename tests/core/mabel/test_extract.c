@@ -77,6 +77,7 @@ Test(extract, tags) {
     EXPECT({TAG, "item", NULL, HINT_NONE, ANSWER, "\"one\""}, {TAG, "Item", " + ", HINT_NONE, ANSWER, "\"one + two + three\""},
            {TAG, "ghost", NULL, HINT_NONE, ANSWER, "\"\""}, {TAG, "ghost", ",", HINT_NONE, ANSWER, "\"\""},
            {TAG, "body", NULL, HINT_NONE, ANSWER, "\"line 1\\n  line <b>2</b>!\""}, {TAG, "answer", NULL, HINT_NONE, ANSWER, "\"42\""},
+           {TAG, "b", "+", HINT_NONE, "< b >one< / b ><b\n>two</ B\n>< c >x", "\"one+two\""},
            {TAG, "answer", NULL, HINT_NUMBER, ANSWER, "42"});
 }
 
