@@ -222,11 +222,20 @@ int mex_run_contains(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     return rc;
 }
 
+/* Blank text counts as empty: conditions written for the original rely on it, after models that answer a line end. */
+static bool is_empty(value_t v) {
+    if (v.kind != VALUE_STRING) return !is_numeric(v.kind) && !value_truthy(v);
+    const char *bytes = v.string->data;
+    size_t len = v.string->len;
+    text_trim(&bytes, &len);
+    return len == 0;
+}
+
 int mex_run_is_empty(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     value_t v;
     int rc = mex_value_of(m->args[0], s, &v, err);
     if (rc != SDG_OK) return rc;
-    *out = value_bool(!is_numeric(v.kind) && !value_truthy(v));
+    *out = value_bool(is_empty(v));
     value_free(v);
     return SDG_OK;
 }

@@ -163,7 +163,7 @@ Test(mex, contains_and_is_empty) {
     EXPECT({"{contains: ['{s}', x]}", "true"}, {"{contains: ['{s}', q]}", "false"}, {"{contains: ['{xs}', 3]}", "true"},
            {"{contains: ['{xs}', '3']}", "true"}, {"{contains: ['{xs}', 4]}", "false"}, {"{contains: ['{o}', key]}", "true"},
            {"{contains: ['{o}', zz]}", "false"}, {"{contains: [1520, 52]}", "true"}, {"{contains: ['{nope}', o]}", "false"},
-           {"{is_empty: '{e}'}", "true"}, {"{is_empty: ['{s}']}", "false"}, {"{is_empty: '{nope}'}", "true"}, {"{is_empty: []}", "true"},
+           {"{is_empty: '{e}'}", "true"}, {"{is_empty: ['{s}']}", "false"}, {"{is_empty: '{nope}'}", "true"}, {"{is_empty: []}", "true"}, {"{is_empty: \" \\n\"}", "true"},
            {"{is_empty: {}}", "true"}, {"{is_empty: 0}", "false"}, {"{is_empty: '{f}'}", "false"});
 }
 
