@@ -22,6 +22,10 @@ SDG = os.path.abspath(os.environ.get("SDG", os.path.join(os.path.dirname(__file_
 WAIT_S = 60   # no condition may take longer; all of them normally take well below a second
 RUN_S = 90    # no run may take longer
 
+# What the machine says of proxies, certificates and languages is not part of the tests.
+ENVIRONMENT = {k: v for k, v in os.environ.items() if k.lower() not in (
+    "http_proxy", "https_proxy", "all_proxy", "no_proxy", "curl_ca_bundle", "ssl_cert_file", "ssl_cert_dir", "lang", "lc_all")}
+
 ECHO = """
 mabel: {version: "2.0"}
 models:
@@ -109,7 +113,7 @@ class Proc:
     def __init__(self, args, env=None, stdin=subprocess.DEVNULL, stdout=None, preexec=None, cwd=None):
         self.args = [str(a) for a in args]
         self.log = tempfile.TemporaryFile()
-        self.proc = subprocess.Popen([SDG, *self.args], env={**os.environ, **(env or {})}, stdin=stdin,
+        self.proc = subprocess.Popen([SDG, *self.args], env={**ENVIRONMENT, **(env or {})}, stdin=stdin,
                                      stdout=stdout if stdout is not None else self.log, stderr=self.log, preexec_fn=preexec, cwd=cwd)
         self.pid = self.proc.pid
 

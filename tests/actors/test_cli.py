@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 
-from harness import ECHO, PLAIN, RUN_S, SDG, Bench, Mock, Serve, equal, has, lacks, main
+from harness import ECHO, ENVIRONMENT, PLAIN, RUN_S, SDG, Bench, Mock, Serve, equal, has, lacks, main
 
 VERBS = ["run", "test-run", "validate", "serve", "worker", "submit", "status", "mock-llm"]
 
@@ -16,7 +16,7 @@ VERBS = ["run", "test-run", "validate", "serve", "worker", "submit", "status", "
 def sdg(*args, code=0, env=None):
     """Runs to the end; (stdout, stderr)."""
     done = subprocess.run([SDG, *map(str, args)], capture_output=True, text=True, timeout=RUN_S, stdin=subprocess.DEVNULL,
-                          env={**os.environ, **(env or {})})
+                          env={**ENVIRONMENT, **(env or {})})
     equal(done.returncode, code, " ".join(map(str, args)) + "\n" + done.stderr)
     return done.stdout, done.stderr
 
