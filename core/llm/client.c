@@ -22,6 +22,7 @@
 #include "core/llm/http.h"
 
 enum {
+    KEY_LEN_MIN = 8,              /* a shorter one ("none") may be a word of the reason */
     PERMITS_FIRST = 8,            /* until the limiter says otherwise */
     TIMEOUT_DEFAULT_MS = 3600000, /* documented */
     AVOID_FIRST_MS = 250,         /* a replica that failed is passed over this long, doubling ... */
@@ -67,6 +68,7 @@ struct endpoint {
     size_t replica_count;
     size_t replica_turn;     /* where the search for a replica begins: equals take turns */
     http_headers_t *headers; /* owned, borrowed by requests */
+    char *key;               /* owned; NULL: none, or too short to be told from a word. Only to keep it out of what servers say */
     retry_policy_t retry;
     uint32_t timeout_ms;
     call_list_t queue;
@@ -260,6 +262,16 @@ static void call_back_off(llm_client_t *client, call_t *call, llm_cause_t cause,
     heap_add(client, call);
 }
 
+/* Some servers repeat the key they refuse; reasons end in output files. */
+static void key_hide(char *text, const char *key)
+{
+    size_t len = key != NULL ? strlen(key) : 0;
+    for (char *at = text; len > 0 && (at = strstr(at, key)) != NULL; at += 3) {
+        memcpy(at, "***", 3);
+        memmove(at + 3, at + len, strlen(at + len) + 1);
+    }
+}
+
 /* The last reason, and what was done about it. */
 static void failure_describe(llm_answer_t *answer, const err_t *reason, retry_hint_t hint)
 {
@@ -391,6 +403,7 @@ static void call_failed(llm_client_t *client, call_t *call, llm_cause_t cause, c
         return;
     }
     failure_describe(&call->answer, reason, hint);
+    key_hide(call->answer.error.text, call->endpoint->key);
     call_finish(client, call, cause);
 }
 
@@ -575,6 +588,7 @@ void llm_client_cancel(llm_client_t *client, uint64_t tag)
 static void endpoint_free(endpoint_t *endpoint)
 {
     free(endpoint->name);
+    free(endpoint->key);
     free(endpoint->replicas);
     http_headers_free(endpoint->headers);
     free(endpoint);
@@ -617,6 +631,8 @@ static endpoint_t *endpoint_new(const llm_endpoint_t *from)
 {
     endpoint_t *endpoint = xcalloc(1, sizeof *endpoint);
     endpoint->name = xstrdup(from->name != NULL ? from->name : "");
+    if (from->api_key != NULL && strlen(from->api_key) >= KEY_LEN_MIN)
+        endpoint->key = xstrdup(from->api_key);
     endpoint->retry = from->retry;
     endpoint->timeout_ms = from->timeout_ms > 0 ? from->timeout_ms : TIMEOUT_DEFAULT_MS;
     endpoint->load.permits = PERMITS_FIRST;
