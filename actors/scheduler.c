@@ -186,6 +186,10 @@ static void on_job_open(scheduler_t *s, peer_t *peer, const link_frame_t *in, ui
     dispatch_job_stats_t known;
     err_t err;
     (void)peer;
+    if (open->job == 0) { /* means "no job" in LEASE, and is no key of a table */
+        refuse(s, in->peer, MESSAGE_JOB_OPEN, 0, "a job needs an id other than 0");
+        return;
+    }
     if (open->reopened && !dispatch_job_stats(s->dispatch, open->job, &known)) {
         refuse(s, in->peer, MESSAGE_JOB_OPEN, open->job, "the job is not known any more");
         return;
@@ -263,10 +267,11 @@ static void on_row_credit(scheduler_t *s, peer_t *peer, const link_frame_t *in, 
 }
 
 static void on_job_get(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
-    const job_spec_t *spec = zhashx_lookup(s->jobs, key_of(in->message.JOB_GET.job));
+    uint64_t job = in->message.JOB_GET.job;
+    const job_spec_t *spec = job ? zhashx_lookup(s->jobs, key_of(job)) : NULL;
     (void)peer, (void)now;
     if (!spec) {
-        refuse(s, in->peer, MESSAGE_JOB_GET, in->message.JOB_GET.job, "the job is over");
+        refuse(s, in->peer, MESSAGE_JOB_GET, job, "the job is over");
         return;
     }
     message_t m = {.type = MESSAGE_JOB_SPEC,
