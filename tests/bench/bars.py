@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -17,6 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+import bench_interpreter
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ANSWER_BYTES = 600        # the whole response body of the zero-latency server
@@ -477,7 +480,48 @@ def measure_interpreter(bench):
     return [("set, for, if, end without calls, rows/s per core", f"{core:,.0f}", "printed", True, note)]
 
 
-# --- 6: kill ----------------------------------------------------------------------------------------------------------
+# --- 6: the language against plain Python -----------------------------------------------------------------------------
+
+def measure_language(bench):
+    row_count, ms, turns = (100, 100, 1) if bench.options.quick else (1000, 1000, 5)
+    program = bench.program("bench_interpreter")
+    ours, python, operations = bench_interpreter.measure(os.path.dirname(program), row_count, ms, turns)
+    print(f"  20 logic blocks, {operations:.0f} operations per row: {ours:,.0f} rows/s per core, plain Python {python:,.0f}, "
+          f"ratio {ours / python:.1f}", flush=True)
+    note = (f"20 logic blocks with {operations:.0f} operators called per row, one core, CPU time: {1e6 / ours:.1f} us per row, "
+            f"{1e9 / ours / operations:.0f} ns per operation; plain Python {1e6 / python:,.0f} us per row; results compared byte by byte")
+    return [("logic blocks and MEX, rows/s per core", f"{ours:,.0f}", ">= 30,000", ours >= bench_interpreter.ROWS_WANTED, note),
+            ("the same against a plain Python interpreter", f"{ours / python:.1f}", ">= 50", ours / python >= bench_interpreter.RATIO_WANTED,
+             f"{python:,.0f} rows/s of the evaluator of the property test")]
+
+
+# --- 7: python blocks -------------------------------------------------------------------------------------------------
+
+PYTHON_PIPELINE = """
+mabel: {version: "2.0", name: python}
+blocks:
+  - {type: python, exec: 1, entrypoint: main, function_code: "def main(ctx, x):\\n    return {'R': x}\\n", inputs: {x: "{topic}"}, outputs: [R]}
+  - {type: end, exec: 2, final: [{name: r, value: "{R}"}]}
+"""
+
+
+def python_calls(bench, hosts, calls):
+    out = subprocess.run([bench.program("bench_python"), str(hosts), str(calls)], check=True, capture_output=True, text=True).stdout
+    return float(re.search(r": ([0-9.]+) calls/s", out).group(1))
+
+
+def measure_python(bench):
+    calls, turns = (5000, 1) if bench.options.quick else (200000, 5)
+    yaml = bench.write("python.yaml", PYTHON_PIPELINE)
+    rates = [(python_calls(bench, 2, calls), python_calls(bench, 1, calls), calls / bench.sdg_run(yaml, calls)["s"]) for _ in range(turns)]
+    two, one, whole = map(median, zip(*rates))
+    print(f"  two hosts {two:,.0f} calls/s, one host {one:,.0f}; sdg run with one python block {whole:,.0f} rows/s", flush=True)
+    note = (f"a function that does nothing: {1e6 / two:.1f} us per call, with one host {one:,.0f} calls/s ({1e6 / one:.1f} us); "
+            f"`sdg run` with one such block, process start and files included: {whole:,.0f} rows/s ({1e6 / whole:.1f} us per row)")
+    return [("calls/s of a python block's function, two hosts", f"{two:,.0f}", ">= 20,000", two >= 20000, note)]
+
+
+# --- 8: kill ----------------------------------------------------------------------------------------------------------
 
 def check_output(path, count):
     """(lost, twice, wrong) of an output that should have rows 0 to count - 1, each with its own topic."""
@@ -547,6 +591,8 @@ BARS = {
     "memory": measure_memory,
     "start-up": measure_start_up,
     "interpreter": measure_interpreter,
+    "language": measure_language,
+    "python": measure_python,
     "kill": measure_kill,
 }
 

@@ -231,6 +231,8 @@ class Mex:
         return self.locals[::-1] + [self.context, self.vars, self.consts]
 
     def text(self, s):
+        if "{" not in s:
+            return s
         whole = PLACEHOLDER.fullmatch(s)
         if whole:
             v = self.named(whole.group(1), self.everywhere())
