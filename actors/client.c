@@ -34,7 +34,8 @@ static void set_state(client_t *c, client_state_t state, const char *why) {
 
 static void say_hello(client_t *c, uint64_t now) {
     message_t m = {.type = MESSAGE_HELLO,
-                   .HELLO = {.role = ROLE_CLIENT, .instance = c->instance, .name = slice_of(c->args->name)}};
+                   .HELLO = {.role = ROLE_CLIENT, .instance = c->instance, .name = slice_of(c->args->name),
+                             .patience_ms = c->args->fleet ? CLIENT_PATIENCE_MS : 0}};
     client_say(c, &m);
     c->hello_ns = now;
     c->hello_wait_ns = c->hello_wait_ns ? c->hello_wait_ns * 2 : 200 * MILLISECOND;

@@ -11,6 +11,8 @@
 
 #include "actors/link.h"
 #include "actors/runtime.h"
+#include "core/base/clock.h"
+#include "core/base/limits.h"
 #include "core/base/log.h"
 #include "core/base/rng.h"
 
@@ -123,7 +125,10 @@ static int parse_worker(int argc, char **argv, worker_flags_t *f) {
         case 'd': f->drain_s = (unsigned)strtoul(optarg, NULL, 10); break;
         case 'a': f->args.accept_python = true; break;
         case 'y': f->args.python_hosts = (uint32_t)strtoul(optarg, NULL, 10); break;
-        case 'p': f->parent = strtol(optarg, NULL, 10); break;
+        case 'p':
+            f->parent = strtol(optarg, NULL, 10);
+            f->args.patience_ms = 60000; /* its parent sees it die; only one that hangs is found by its silence */
+            break;
         case 'i': f->args.instance = strtoull(optarg, NULL, 10); break;
         case 'v': log_set_level(LEVEL_DEBUG); break;
         case 'q': log_set_level(LEVEL_WARN); break;
@@ -138,7 +143,9 @@ static int parse_worker(int argc, char **argv, worker_flags_t *f) {
 int worker_main(int argc, char **argv) {
     char name[96];
     default_name(name, sizeof name);
-    worker_flags_t f = {.args = {.endpoint = DEFAULT_ENDPOINT, .name = name, .python_hosts = 2, .report_rss = true}, .drain_s = 30};
+    worker_flags_t f = {.args = {.endpoint = DEFAULT_ENDPOINT, .name = name, .python_hosts = 2, .report_rss = true,
+                               .patience_ms = BEATS_MISSED_MAX * BEAT_NS / MILLISECOND},
+                      .drain_s = 30};
     int code = parse_worker(argc, argv, &f);
     if (code || f.done) return code;
     if (check_endpoint("worker", f.args.endpoint) != EXIT_ALL_FINE) return EXIT_USAGE;
@@ -164,7 +171,8 @@ static int ask_status(const char *endpoint) {
     int code = EXIT_RUNTIME;
     buf_init(&scratch, 4096);
     zsock_connect(s, "%s", endpoint);
-    message_t hello = {.type = MESSAGE_HELLO, .HELLO = {.role = ROLE_CLIENT, .instance = rng_entropy(), .name = slice_of("status")}};
+    message_t hello = {.type = MESSAGE_HELLO, .HELLO = {.role = ROLE_CLIENT, .instance = rng_entropy(), .name = slice_of("status"),
+                                                           .patience_ms = CLIENT_PATIENCE_MS}};
     link_send(s, 0, &hello, &scratch);
     zmq_pollitem_t item = {.socket = zsock_resolve(s), .events = ZMQ_POLLIN};
     while (code == EXIT_RUNTIME && zmq_poll(&item, 1, 5000) > 0) {

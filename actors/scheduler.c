@@ -23,7 +23,7 @@ typedef struct peer {
     uint64_t number;        /* of its connection */
     uint64_t role, instance;
     char *name;
-    uint64_t heard_ns;
+    uint64_t heard_ns, patience_ns; /* a silent client is dropped after that long; 0: never */
     MSG_BEAT beat;          /* last gauges of a worker */
 } peer_t;
 
@@ -133,10 +133,12 @@ static void on_hello(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint6
         refuse(s, in->peer, MESSAGE_HELLO, 0, err.text);
         return;
     }
+    if (hello->role == ROLE_WORKER) dispatch_worker_patience(s->dispatch, hello->instance, hello->patience_ms * MILLISECOND);
     forget_old_connection(s, hello, in->peer, now);
     peer_t *known = xcalloc(1, sizeof *known);
     *known = (peer_t){.number = in->peer, .role = hello->role, .instance = hello->instance,
-                      .name = xstrndup(hello->name.data, hello->name.len), .heard_ns = now};
+                      .name = xstrndup(hello->name.data, hello->name.len), .heard_ns = now,
+                      .patience_ns = hello->role == ROLE_CLIENT ? hello->patience_ms * MILLISECOND : 0};
     if (s->log_peers)
         log_info("scheduler", "%s %s joined", hello->role == ROLE_WORKER ? "worker" : "client", known->name);
     zhashx_update(s->peers, key_of(in->peer), known);
@@ -391,11 +393,10 @@ static void perform_all(scheduler_t *s, uint64_t now) {
 /* ---- time --------------------------------------------------------------------------------------------------------- */
 
 static void beat_peers(scheduler_t *s, uint64_t now) {
-    uint64_t silent = 60 * SECOND; /* clients may be busy with a slow disk; workers are the dispatcher's business */
     zlistx_t *gone = zlistx_new();
     for (peer_t *p = zhashx_first(s->peers); p; p = zhashx_next(s->peers)) {
         message_t m = {.type = MESSAGE_BEAT};
-        if (now - p->heard_ns > silent)
+        if (p->patience_ns && now - p->heard_ns > p->patience_ns)
             zlistx_add_end(gone, p);
         else
             say(s, p->number, &m);

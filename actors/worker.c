@@ -30,7 +30,7 @@ static void say(worker_t *w, message_t *m) {
 static void say_hello(worker_t *w, uint64_t now) {
     message_t m = {.type = MESSAGE_HELLO,
                    .HELLO = {.role = ROLE_WORKER, .instance = w->instance, .name = slice_of(w->name),
-                             .cores = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN), .python = w->args.accept_python}};
+                             .cores = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN), .python = w->args.accept_python, .patience_ms = w->args.patience_ms}};
     say(w, &m);
     w->hello_ns = now;
     w->hello_wait_ns = w->hello_wait_ns ? w->hello_wait_ns * 2 : 200 * MILLISECOND;

@@ -29,6 +29,7 @@ typedef struct worker_args {
     bool accept_python;
     uint32_t python_hosts;    /* --python-workers */
     uint32_t give_up_ms;      /* silence of the scheduler after which the worker ends; 0: never */
+    uint32_t patience_ms;     /* silence after which the scheduler takes it for dead; 0: never, its parent watches it */
     bool report_rss;          /* this worker is a process of its own: tell its memory in BEAT */
 } worker_args_t;
 

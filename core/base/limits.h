@@ -111,6 +111,7 @@
 #define REFUSED_GRACE_NS (10 * UINT64_C(1000000000)) /* a job all workers refuse waits so long for a better one to come back */
 #define JOB_DONE_NS_MAX (60 * UINT64_C(1000000000))  /* the end of a job is repeated so long, then the job is forgotten */
 #define BEAT_NS UINT64_C(1000000000)            /* one beat a second */
+#define CLIENT_PATIENCE_MS 60000                /* silence of a remote client (a slow disk) before its job is dropped */
 #define BEATS_MISSED_MAX 5                      /* then a worker is taken for dead */
 #define WORKER_ROWS_MAX 16384                   /* rows one worker holds: 4,096 calls in flight with plenty ready behind them */
 #define WORKER_BYTES_MAX ((size_t)256 << 20)    /* raw bytes of rows one worker holds */

@@ -73,6 +73,8 @@ void dispatch_client_gone(dispatch_t *d, uint64_t peer, uint64_t now);
 /* ---- events: workers (numbered by their instance id; peer: where to send) ---- */
 /* A new worker, or a known one on a new connection (its leases stay). */
 int dispatch_worker_hello(dispatch_t *d, uint64_t worker, uint64_t peer, uint64_t now, err_t *err);
+/* How long it may be silent before it is taken for dead; 0: for ever. Unless said otherwise BEATS_MISSED_MAX beats. */
+void dispatch_worker_patience(dispatch_t *d, uint64_t worker, uint64_t ns);
 void dispatch_worker_credit(dispatch_t *d, uint64_t worker, uint64_t rows, uint64_t bytes, uint64_t now);
 void dispatch_worker_beat(dispatch_t *d, uint64_t worker, uint64_t now); /* any sign of life */
 /* From its beat: all leases below this number have arrived. A worker that never says so is sent no lease twice. */

@@ -86,6 +86,7 @@ struct worker {
     uint64_t held_rows, held_bytes; /* leased to it */
     uint64_t held_class[CLASSES];
     uint64_t heard_ns, permits_ns;
+    uint64_t patience_ns; /* of silence; 0: any */
     bool draining;
     bool tells_leases;       /* it reports which leases arrived */
     uint64_t hole, hole_count; /* leases it may miss that have no open rows: sent empty, so that its count goes on; count 0: none */

@@ -100,6 +100,7 @@ static void worker_add(dispatch_t *d, uint64_t id, uint64_t peer, uint64_t now) 
     worker->peer = peer;
     worker->era = ++d->eras;
     worker->heard_ns = worker->permits_ns = now;
+    worker->patience_ns = BEATS_MISSED_MAX * BEAT_NS;
     ring_init(&worker->seats);
     ring_init(&worker->leases);
     if (d->worker_count == d->worker_cap) {
@@ -174,6 +175,11 @@ void dispatch_worker_beat(dispatch_t *d, uint64_t id, uint64_t now) {
     if (worker && now > worker->heard_ns) worker->heard_ns = now;
 }
 
+void dispatch_worker_patience(dispatch_t *d, uint64_t id, uint64_t ns) {
+    worker_t *worker = sched_worker_find(d, id);
+    if (worker) worker->patience_ns = ns;
+}
+
 void dispatch_worker_credit(dispatch_t *d, uint64_t id, uint64_t rows, uint64_t bytes, uint64_t now) {
     worker_t *worker = sched_worker_find(d, id);
     if (!worker) return;
@@ -222,7 +228,7 @@ void dispatch_worker_refuses(dispatch_t *d, uint64_t id, uint64_t job_id, const 
 }
 
 void sched_worker_tick(dispatch_t *d, worker_t *worker, uint64_t now) {
-    if (now > worker->heard_ns + BEATS_MISSED_MAX * BEAT_NS) {
+    if (worker->patience_ns && now > worker->heard_ns + worker->patience_ns) {
         worker_leave(d, worker, true, "it fell silent");
         return;
     }
