@@ -6,7 +6,7 @@
 set -euo pipefail
 
 BUILD="build-essential cmake ninja-build pkg-config libzmq3-dev libczmq-dev libcurl4-openssl-dev libmsgpack-dev
- libcyaml-dev libyaml-dev libsimdjson-dev libpcre2-dev libxxhash-dev zlib1g-dev libzstd-dev libmicrohttpd-dev
+ libcyaml-dev libyaml-dev libsimdjson-dev libpcre2-dev libxxhash-dev libjemalloc-dev zlib1g-dev libzstd-dev libmicrohttpd-dev
  liblmdb-dev python3"
 TEST="libcriterion-dev python3-venv curl wrk nginx-light procps"
 FUZZ="clang libclang-rt-14-dev"
