@@ -340,7 +340,8 @@ class Mex:
         return str(what) in str(where)
 
     def op_is_empty(self, e):
-        return self.one(e) in (None, "", [], {})
+        v = self.one(e)
+        return (v.strip() if isinstance(v, str) else v) in (None, "", [], {})      # blank text, too: what existing files rely on
 
     # -- arithmetic
 
