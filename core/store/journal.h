@@ -24,6 +24,13 @@
 
 typedef struct journal journal_t;
 
+/* When whoever owns a journal syncs it: what power loss may cost. (kill -9 costs nothing that was flushed.) */
+typedef enum journal_fsync {
+    JOURNAL_FSYNC_BATCH,  /* at most every JOURNAL_SYNC_NS or JOURNAL_SYNC_BYTES, off the hot path */
+    JOURNAL_FSYNC_NEVER,  /* when the kernel likes */
+    JOURNAL_FSYNC_ALWAYS, /* before an answer is used */
+} journal_fsync_t;
+
 typedef struct journal_key {
     uint64_t row;
     uint64_t hash_high, hash_low; /* of what was asked: journal_hash */
