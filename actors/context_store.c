@@ -1,7 +1,7 @@
 /* context_store.c - see context_store.h.
  *
  * The order that makes a call durable: append, hand to the kernel, answer CALL_RECORDED; only then does the worker let the row see its
- * answer. One message carries what a worker finished in one wake-up, so all of it costs one write. The syncer is a thread with one job: it
+ * answer. What came in one wake-up is one write (and with `always` one sync): the longer the disk takes, the more go together. The syncer is a thread with one job: it
  * is given a duplicate of the descriptor, syncs, closes it, and says how that went; there is at most one sync under way.
  *
  * To add a message: a row in proto/messages.def, an on_<message> function here, a line in the table at the bottom, a test.
@@ -20,6 +20,11 @@
 #include "core/base/limits.h"
 #include "core/base/log.h"
 
+typedef struct receipt {
+    uint64_t peer;
+    size_t count;            /* of its tags */
+} receipt_t;
+
 typedef struct context_store {
     actor_t actor;
     zsock_t *router;
@@ -31,7 +36,9 @@ typedef struct context_store {
     uint64_t synced_ns;      /* when the last sync began */
     bool elimit_logged;
     buf_t answers, scratch;  /* answers of one CALL_FOUND; encoding */
-    uint64_t tags[MESSAGE_ELEMENTS_MAX]; /* of one answer */
+    receipt_t receipts[LINK_DRAIN_MAX];  /* CALL_RECORDED to be sent when all of this wake-up is written */
+    size_t receipt_count, tag_count;
+    uint64_t tags[MESSAGE_ELEMENTS_MAX]; /* of the receipts, one after the other */
 } context_store_t;
 
 /* ---- the syncer ---------------------------------------------------------------------------------------------------- */
@@ -93,15 +100,14 @@ static uint64_t sync_due(const context_store_t *s, uint64_t now) {
 
 /* ---- answers ------------------------------------------------------------------------------------------------------- */
 
-static void say_tags(context_store_t *s, uint64_t peer, message_type_t type, size_t count) {
-    message_t m = {.type = type};
-    u64_list_t tags = {s->tags, count};
-    if (count == 0) return;
-    if (type == MESSAGE_CALL_MISSING)
-        m.CALL_MISSING = (MSG_CALL_MISSING){.job = s->job, .tags = tags};
-    else
-        m.CALL_RECORDED = (MSG_CALL_RECORDED){.job = s->job, .tags = tags};
-    link_send(s->router, peer, &m, &s->scratch);
+static void say_missing(context_store_t *s, uint64_t peer, uint64_t *tags, size_t count) {
+    message_t m = {.type = MESSAGE_CALL_MISSING, .CALL_MISSING = {.job = s->job, .tags = {tags, count}}};
+    if (count) link_send(s->router, peer, &m, &s->scratch);
+}
+
+static void say_recorded(context_store_t *s, uint64_t peer, uint64_t *tags, size_t count) {
+    message_t m = {.type = MESSAGE_CALL_RECORDED, .CALL_RECORDED = {.job = s->job, .tags = {tags, count}}};
+    if (count) link_send(s->router, peer, &m, &s->scratch);
 }
 
 static void say_found(context_store_t *s, uint64_t peer, call_item_t *calls, size_t count) {
@@ -111,6 +117,20 @@ static void say_found(context_store_t *s, uint64_t peer, call_item_t *calls, siz
         calls[i].answer.data = s->answers.data + (uintptr_t)calls[i].answer.data; /* offsets until now: the buffer has stopped moving */
     }
     link_send(s->router, peer, &m, &s->scratch);
+}
+
+/* Writes what was added in this wake-up, then says so. */
+static void settle_records(context_store_t *s) {
+    err_t err;
+    size_t at = 0;
+    if (s->receipt_count == 0 || !s->journal) return;
+    int rc = s->fsync == JOURNAL_FSYNC_ALWAYS ? journal_sync(s->journal, &err) : journal_flush(s->journal, &err);
+    for (size_t i = 0; rc == SDG_OK && i < s->receipt_count; i++) {
+        say_recorded(s, s->receipts[i].peer, s->tags + at, s->receipts[i].count);
+        at += s->receipts[i].count;
+    }
+    s->receipt_count = s->tag_count = 0;
+    if (rc != SDG_OK) give_up(s, err.text);
 }
 
 /* ---- messages ------------------------------------------------------------------------------------------------------ */
@@ -124,21 +144,26 @@ static void on_job_opened(context_store_t *s, const link_frame_t *in, uint64_t n
     s->job = in->message.JOB_OPENED.job;
 }
 
-/* Found calls gather in `found` (with their answers' offsets), the others in s->tags. Looks at calls[from...]; returns where it stopped
- * because a message was full. */
-static size_t look_up(context_store_t *s, const call_list_t *calls, size_t from, call_item_t *found, size_t *found_count, size_t *missing) {
+typedef struct looked_up {
+    call_item_t found[JOURNAL_BATCH_CALLS_MAX]; /* their answers: offsets into s->answers */
+    uint64_t missing[JOURNAL_BATCH_CALLS_MAX];
+    size_t found_count, missing_count;
+} looked_up_t;
+
+/* Looks at calls[from...]; returns where it stopped because a message was full. */
+static size_t look_up(context_store_t *s, const call_list_t *calls, size_t from, looked_up_t *out) {
     size_t i = from;
     err_t err;
-    for (; i < calls->count && *found_count < JOURNAL_BATCH_CALLS_MAX && s->answers.len < RESULT_BATCH_BYTES_MAX; i++) {
+    for (; i < calls->count && i - from < JOURNAL_BATCH_CALLS_MAX && s->answers.len < RESULT_BATCH_BYTES_MAX; i++) {
         journal_key_t key = key_of(&calls->items[i]);
         size_t start = s->answers.len;
         int rc = journal_find(s->journal, &key, &s->answers, &err);
         if (rc == SDG_OK) {
-            found[*found_count] = calls->items[i];
-            found[(*found_count)++].answer = (slice_t){(const char *)(uintptr_t)start, s->answers.len - start};
+            out->found[out->found_count] = calls->items[i];
+            out->found[out->found_count++].answer = (slice_t){(const char *)(uintptr_t)start, s->answers.len - start};
         } else {
             if (rc != SDG_ENOTFOUND) log_warn("journal", "%s: the call is made again", err.text);
-            s->tags[(*missing)++] = calls->items[i].tag;
+            out->missing[out->missing_count++] = calls->items[i].tag;
         }
     }
     return i;
@@ -146,14 +171,14 @@ static size_t look_up(context_store_t *s, const call_list_t *calls, size_t from,
 
 static void on_call_lookup(context_store_t *s, const link_frame_t *in, uint64_t now) {
     const call_list_t *calls = &in->message.CALL_LOOKUP.calls;
-    call_item_t found[JOURNAL_BATCH_CALLS_MAX];
+    looked_up_t out;
     (void)now;
     for (size_t at = 0; at < calls->count;) {
-        size_t found_count = 0, missing = 0;
+        out.found_count = out.missing_count = 0;
         buf_reset(&s->answers);
-        at = look_up(s, calls, at, found, &found_count, &missing);
-        say_found(s, in->peer, found, found_count);
-        say_tags(s, in->peer, MESSAGE_CALL_MISSING, missing);
+        at = look_up(s, calls, at, &out);
+        say_found(s, in->peer, out.found, out.found_count);
+        say_missing(s, in->peer, out.missing, out.missing_count);
     }
 }
 
@@ -172,15 +197,13 @@ static void on_call_record(context_store_t *s, const link_frame_t *in, uint64_t 
     int rc = SDG_OK;
     err_t err;
     (void)now;
-    for (size_t i = 0; i < calls->count && rc == SDG_OK; i++) {
+    if (s->receipt_count == LINK_DRAIN_MAX || s->tag_count + calls->count > MESSAGE_ELEMENTS_MAX) settle_records(s);
+    for (size_t i = 0; s->journal && i < calls->count && rc == SDG_OK; i++) {
         rc = add_call(s, &calls->items[i], &err);
-        s->tags[i] = calls->items[i].tag;
+        s->tags[s->tag_count++] = calls->items[i].tag;
     }
-    if (rc == SDG_OK) rc = s->fsync == JOURNAL_FSYNC_ALWAYS ? journal_sync(s->journal, &err) : journal_flush(s->journal, &err);
-    if (rc == SDG_OK)
-        say_tags(s, in->peer, MESSAGE_CALL_RECORDED, calls->count);
-    else
-        give_up(s, err.text);
+    s->receipts[s->receipt_count++] = (receipt_t){in->peer, calls->count};
+    if (rc != SDG_OK) give_up(s, err.text);
 }
 
 static void on_rows_finished(context_store_t *s, const link_frame_t *in, uint64_t now) {
@@ -202,6 +225,8 @@ static void log_totals(const context_store_t *s, const char *what) {
 
 static void on_job_closed(context_store_t *s, const link_frame_t *in, uint64_t now) {
     (void)now;
+    settle_records(s);
+    if (!s->journal) return;
     log_totals(s, in->message.JOB_CLOSED.complete ? "removed" : "kept for a rerun");
     if (in->message.JOB_CLOSED.complete)
         journal_remove(&s->journal);
@@ -221,6 +246,7 @@ static void on_fd(void *self, int fd, uint64_t now) { (void)self, (void)fd, (voi
 
 static uint64_t after(void *self, uint64_t now) {
     context_store_t *s = self;
+    settle_records(s);
     uint64_t due = sync_due(s, now);
     if (due == 0) start_sync(s, now);
     return due == 0 ? UINT64_MAX : due;
@@ -284,6 +310,7 @@ static void take_last_words(context_store_t *s) {
         on_message(s, s->router, &in, clock_now_ns());
         link_frame_free(&in);
     }
+    settle_records(s);
 }
 
 static const actor_ops_t ops = {on_message, on_fd, NULL, after};
