@@ -216,7 +216,8 @@ int journal_flush(journal_t *j, err_t *err) {
     uint64_t start = j->size - j->pending.len;
     if (file_write_all(j->fd, j->pending.data, j->pending.len, &written) != 0) {
         int error = errno;
-        if (ftruncate(j->fd, (off_t)start) != 0) error = errno; /* a torn record is cut off when the file is opened, at the latest */
+        if (ftruncate(j->fd, (off_t)start) != 0) { /* then the torn record is cut off when the file is next opened */
+        }
         return fail(j, "cannot be written", error, err);
     }
     j->unsynced += j->pending.len;
