@@ -223,7 +223,15 @@ void worker_journal_flush(worker_t *w, uint64_t now) {
     }
 }
 
+static bool any_journal(const worker_t *w) {
+    for (const worker_job_t *job = w->jobs; job; job = job->next) {
+        if (job->journal) return true;
+    }
+    return false;
+}
+
 void worker_journal_resend(worker_t *w, uint64_t now) {
+    if (!any_journal(w)) return;
     for (uint32_t i = 0; i < w->slot_count; i++) {
         slot_t *slot = &w->slots[i];
         struct row_journal *j = slot->row ? slot->journal : NULL;
