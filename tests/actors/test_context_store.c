@@ -12,17 +12,22 @@
 enum { JOB = 42, WAIT_MS = 10000 };
 
 static char folder[64], path[80];
+static char endpoint[32]; /* another one each time: a closed inproc name becomes free a moment later */
 static zactor_t *store;
 static zsock_t *worker;
 static buf_t scratch;
 
-static void start(journal_fsync_t fsync) {
-    context_store_args_t args = {.endpoints = {"inproc://store"}, .endpoint_count = 1, .journal = journal_open(path, NULL, NULL, NULL, NULL), .fsync = fsync};
-    cr_assert(args.journal);
+static void start_with(journal_t *journal, journal_fsync_t fsync) {
+    static int starts;
+    snprintf(endpoint, sizeof endpoint, "inproc://store-%d", starts++);
+    context_store_args_t args = {.endpoints = {endpoint}, .endpoint_count = 1, .journal = journal, .fsync = fsync};
+    cr_assert(journal);
     store = actor_spawn(context_store_actor, &args);
     worker = link_socket(ZMQ_DEALER, 0);
-    cr_assert_eq(zsock_connect(worker, "inproc://store"), 0);
+    cr_assert_eq(zsock_connect(worker, "%s", endpoint), 0);
 }
+
+static void start(journal_fsync_t fsync) { start_with(journal_open(path, NULL, NULL, NULL, NULL), fsync); }
 
 static void stop(void) {
     actor_join(&store);
@@ -201,10 +206,7 @@ Test(context_store, a_journal_that_cannot_be_written_ends_it) {
     journal_t *full = journal_open(path, NULL, NULL, NULL, NULL);
     int null = open("/dev/full", O_WRONLY);
     cr_assert(null >= 0 && dup2(null, journal_fd(full)) >= 0);
-    context_store_args_t args = {.endpoints = {"inproc://store"}, .endpoint_count = 1, .journal = full};
-    store = actor_spawn(context_store_actor, &args);
-    worker = link_socket(ZMQ_DEALER, 0);
-    zsock_connect(worker, "inproc://store");
+    start_with(full, JOURNAL_FSYNC_BATCH);
     say((message_t){.type = MESSAGE_CALL_RECORD, .CALL_RECORD = {.job = JOB, .calls = {&item, 1}}});
     char *end_text = zstr_recv(store);
     cr_assert_str_eq(end_text, "END 4");
