@@ -208,6 +208,7 @@ static void on_job_done(client_t *c, const message_t *m, uint64_t now) {
 static void submit_anew(client_t *c) {
     log_warn("client", "the scheduler has dropped the job while this client was silent: submitting what is left again");
     c->job = rng_entropy();
+    client_journal_job(c);
     client_resubmit(c);
     if (c->state == CLIENT_RUNNING) set_state(c, CLIENT_OPENING, "dropped by the scheduler");
     say_job_open(c);

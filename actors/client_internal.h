@@ -90,6 +90,7 @@ void client_tell_summary(client_t *c);
 
 /* client_journal.c: all of them do nothing without a call journal */
 void client_journal_open(client_t *c);
+void client_journal_job(client_t *c);                     /* c->job is the one whose calls are kept */
 void client_journal_row(client_t *c, uint64_t index);     /* its result is written */
 void client_journal_synced(client_t *c);                  /* and now safe */
 void client_journal_close(client_t *c, bool complete);

@@ -10,6 +10,11 @@ void client_journal_open(client_t *c) {
     if (!c->args->store) return;
     c->store = link_socket(ZMQ_DEALER, 500);
     zsock_connect(c->store, "%s", c->args->store);
+    client_journal_job(c);
+}
+
+void client_journal_job(client_t *c) {
+    if (!c->store) return;
     message_t m = {.type = MESSAGE_JOB_OPENED, .JOB_OPENED = {.job = c->job}};
     link_send(c->store, 0, &m, &c->scratch);
 }
