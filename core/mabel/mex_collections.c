@@ -384,7 +384,12 @@ static int rank_of(value_t v) {
     }
 }
 
-static int sort_order(value_t a, value_t b, int depth) {
+typedef struct sorting {
+    bool reverse;
+    uint64_t steps; /* elements compared: lists that hold themselves many times over are given up on */
+} sorting_t;
+
+static int sort_order(value_t a, value_t b, int depth, uint64_t *steps) {
     int ra = rank_of(a), rb = rank_of(b);
     if (ra != rb) return ra < rb ? -1 : 1;
     value_t x, y;
@@ -394,18 +399,19 @@ static int sort_order(value_t a, value_t b, int depth) {
         int c = memcmp(a.string->data, b.string->data, len);
         return c ? c : (a.string->len > b.string->len) - (a.string->len < b.string->len);
     }
-    if (ra < 0 || depth >= SORT_DEPTH_MAX) return 0;
-    for (size_t i = 0; i < list_count(a) && i < list_count(b); i++) {
-        int c = sort_order(list_peek(a, i), list_peek(b, i), depth + 1);
+    if (ra < 0 || depth >= SORT_DEPTH_MAX || a.list == b.list) return 0;
+    for (size_t i = 0; i < list_count(a) && i < list_count(b) && ++*steps <= MEX_OPS_MAX; i++) {
+        int c = sort_order(list_peek(a, i), list_peek(b, i), depth + 1, steps);
         if (c) return c;
     }
     return (list_count(a) > list_count(b)) - (list_count(a) < list_count(b));
 }
 
-static int by_key(const void *a, const void *b, void *reverse) {
+static int by_key(const void *a, const void *b, void *arg) {
     const sort_item_t *x = a, *y = b;
-    int c = sort_order(x->key, y->key, 0);
-    if (c) return *(bool *)reverse ? -c : c;
+    sorting_t *sorting = arg;
+    int c = sort_order(x->key, y->key, 0, &sorting->steps);
+    if (c) return sorting->reverse ? -c : c;
     return (x->at > y->at) - (x->at < y->at);
 }
 
@@ -423,12 +429,12 @@ static int check_sortable(const mex_t *m, value_t keys, err_t *err) {
     return SDG_OK;
 }
 
-static value_t sorted(value_t list, value_t keys, bool reverse) {
+static value_t sorted(value_t list, value_t keys, sorting_t *sorting) {
     size_t count = list_count(list);
     sort_item_t *items = xmalloc(count * sizeof *items);
     for (size_t i = 0; i < count; i++)
         items[i] = (sort_item_t){list_peek(keys, i), i};
-    qsort_r(items, count, sizeof *items, by_key, &reverse);
+    qsort_r(items, count, sizeof *items, by_key, sorting);
     value_t out = value_list(count);
     for (size_t i = 0; i < count; i++)
         list_push(&out, value_ref(list_peek(list, items[i].at)));
@@ -446,7 +452,11 @@ int mex_run_sort(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     if (rc == SDG_OK) {
         rc = check_sortable(m, keys, err);
         if (rc == SDG_OK) rc = mex_spend(s, 8 * list_count(list), err);
-        if (rc == SDG_OK) *out = sorted(list, keys, reverse);
+        sorting_t sorting = {.reverse = reverse};
+        value_t v = rc == SDG_OK ? sorted(list, keys, &sorting) : value_null();
+        if (rc == SDG_OK) rc = mex_spend(s, sorting.steps, err);
+        if (rc == SDG_OK) *out = v;
+        else value_free(v);
         value_free(keys);
     }
     value_free(list);

@@ -226,10 +226,12 @@ typedef struct call {
     const mex_op_t *op;
     strictness_t inner;                   /* how operands are read */
     const ynode_t *nodes[MEX_ARGS_MAX];
+    bool over_data;                       /* any, all with fn: the list holds data, only fn is a condition */
 } call_t;
 
 static void take_arg(call_t *call, param_t p, const ynode_t *n, const ypath_t *path) {
     strictness_t strict = p.is_condition ? LITERAL_WRONG : call->inner;
+    if (call->over_data && p.index == 0 && strict == LITERAL_WRONG) strict = LITERAL_OR_TYPO;
     mex_destroy(&call->m->args[p.index]);
     call->nodes[p.index] = n;
     call->m->args[p.index] = compile_node(call->c, n, path, strict);
@@ -267,6 +269,7 @@ static void unknown_param(call_t *call, const ynode_t *map, size_t i, const ypat
 }
 
 static void take_named(call_t *call, const ynode_t *n, const ypath_t *path) {
+    call->over_data = call->op->logical && yaml_get(n, "fn");
     for (size_t i = 0; i < n->count; i++) {
         param_t p;
         const char *key = yaml_key(n, i);

@@ -91,12 +91,14 @@ static int order_text(str_t *a, str_t *b) {
     return (c > 0) - (c < 0);
 }
 
-static int order(value_t a, value_t b, int depth);
+static int order(value_t a, value_t b, int depth, uint64_t *steps);
 
-static int order_lists(value_t a, value_t b, int depth) {
+/* Given up on after MEX_OPS_MAX steps: lists may hold themselves many times over. */
+static int order_lists(value_t a, value_t b, int depth, uint64_t *steps) {
     size_t na = list_count(a), nb = list_count(b);
-    for (size_t i = 0; i < na && i < nb; i++) {
-        int c = order(list_peek(a, i), list_peek(b, i), depth + 1);
+    if (a.list == b.list) return 0;
+    for (size_t i = 0; i < na && i < nb && ++*steps <= MEX_OPS_MAX; i++) {
+        int c = order(list_peek(a, i), list_peek(b, i), depth + 1, steps);
         if (c != 0) return c;
     }
     return (na > nb) - (na < nb);
@@ -113,7 +115,7 @@ static int order_texts(value_t a, value_t b) {
 }
 
 /* -1 0 1, or 2 when there is no order (nan) */
-static int order(value_t a, value_t b, int depth) {
+static int order(value_t a, value_t b, int depth, uint64_t *steps) {
     value_t x = value_int(0), y = value_int(0);
     if (is_numeric(a.kind) || is_numeric(b.kind)) {
         mex_number(a, &x); /* what is no number counts as 0 */
@@ -124,7 +126,7 @@ static int order(value_t a, value_t b, int depth) {
         if (mex_number(a, &x) && mex_number(b, &y)) return mex_compare_numbers(x, y);
         return order_text(a.string, b.string);
     }
-    if (a.kind == VALUE_LIST && b.kind == VALUE_LIST && depth < COMPARE_DEPTH_MAX) return order_lists(a, b, depth);
+    if (a.kind == VALUE_LIST && b.kind == VALUE_LIST && depth < COMPARE_DEPTH_MAX) return order_lists(a, b, depth, steps);
     return order_texts(a, b);
 }
 
@@ -160,10 +162,11 @@ static int run_order(const mex_t *m, scope_t *s, int *c, err_t *err) {
     value_t a, b;
     int rc = pair(m, s, &a, &b, err);
     if (rc != SDG_OK) return rc;
-    *c = order(a, b, 0);
+    uint64_t steps = 0;
+    *c = order(a, b, 0, &steps);
     value_free(a);
     value_free(b);
-    return SDG_OK;
+    return mex_spend(s, steps, err);
 }
 
 int mex_run_lt(const mex_t *m, scope_t *s, value_t *out, err_t *err) {

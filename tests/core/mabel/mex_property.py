@@ -483,7 +483,11 @@ class Mex:
 
     def op_regex_replace(self, e):
         pattern, text = self.pattern(e)
-        return pattern.sub(str(self.eval(e["replacement"])), text)
+        replacement = str(self.eval(e["replacement"]))
+        try:
+            return pattern.sub(replacement, text)
+        except re.error:
+            raise Malformed from None      # silent: "\\" at its end, escapes of no meaning
 
     # -- collections
 
@@ -997,6 +1001,8 @@ def doubtful(e):
         return False
     if call(e):
         op, arguments = call(e)
+        if op == "round" and isinstance(arguments, list) and len(arguments) != 1:
+            return True
         if op not in WITH_PARAMETERS and is_plain(arguments) or op in ("any", "all") and is_plain(arguments) and is_plain(arguments.get("list")):
             return True
     return any(map(doubtful, e.values()))

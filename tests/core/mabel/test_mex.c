@@ -338,7 +338,8 @@ Test(conditions, forms) {
     static const struct { const char *expr; bool want; } cases[] = {
         {"{gt: [{var: n}, 5]}", true}, {"'{\"equals\": [\"{s}\", \"me@x.org\"]}'", true}, {"'{\"and\": [{\"eq\": [{\"var\": \"K\"}, \"konst\"]}, {\"ge\": [{\"var\": \"n\"}, 8]}]}'", false},
         {"true", true}, {"'false'", false}, {"'{t}'", true}, {"'{f}'", false}, {"'{e}'", false}, {"text", true}, {"0", false}, {"null", false}, {"{}", false},
-        {"{eq: ['{o}', {k: 1}]}", false}, {"{not: {equals: ['{s}', 'on']}}", true}, {"{get: [{var: o}, zz], default: 1}", true}, {"' [] '", false}};
+        {"{eq: ['{o}', {k: 1}]}", false}, {"{not: {equals: ['{s}', 'on']}}", true}, {"{get: [{var: o}, zz], default: 1}", true}, {"' [] '", false},
+        {"{any: {list: [{a: 1, b: 2}, {a: 3}], fn: {gt: ['{item.b}', 1]}}}", true}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         world_t w;
         bool yes;
@@ -368,6 +369,8 @@ Test(conditions, unknown_operators_are_load_errors) {
     expect_refused("{equalz: [1, 1]}", MEX_CONDITION, "e.equalz", "did you mean \"equals\"");
     expect_refused("{foo: 1}", MEX_CONDITION, "e.foo", "unknown operator");
     expect_refused("{and: [{equls: [1, 1]}]}", MEX_CONDITION, "e.and[0].equls", "equals");
+    expect_refused("{all: {list: [{a: 1}], fn: {bogus: 1}}}", MEX_CONDITION, "e.all.fn.bogus", "unknown operator");
+    expect_refused("{any: {list: [{bogus: 1}]}}", MEX_CONDITION, "e.any.list[0].bogus", "unknown operator");
     expect_refused("{not: {frobnicate: 1}}", MEX_CONDITION, "e.not.frobnicate", "unknown operator");
     expect_refused("{eq: [{conct: [a]}, b]}", MEX_CONDITION, "e.eq[0].conct", "concat");
     expect_refused("{gt: [1, 2], lt: [1, 2]}", MEX_CONDITION, "e", "2 keys");
@@ -465,6 +468,15 @@ Test(bounds, lists_texts_and_work) {
     expect_limit("{reduce: {list: {range: 30}, init: xx, fn: '{accumulator}{accumulator}'}}", "bytes");
     expect_limit("{map: {list: {range: 10000}, fn: {map: {list: {range: 100000}, fn: {var: index}}}}}", "operations");
     expect_limit("{map: {list: {range: 100000}, fn: {replace: [{join: [{range: 50000}, '']}, '0', '']}}}", "operations");
+}
+
+/* Written out it would have 2^50 leaves. */
+#define DOUBLED "{reduce: {list: {range: 50}, init: 0, fn: ['{accumulator}', '{accumulator}']}}"
+
+Test(bounds, comparing_what_holds_itself_many_times_over) {
+    expect_limit("{lt: [" DOUBLED ", " DOUBLED "]}", "operations");
+    expect_limit("{sort: [" DOUBLED ", " DOUBLED "]}", "operations");
+    EXPECT({"{eq: [" DOUBLED ", " DOUBLED "]}", "true"});
 }
 
 Test(bounds, work_is_counted_anew_for_each_evaluation) {
