@@ -80,23 +80,11 @@ static void on_stats(monitor_t *m, const MSG_STATS *stats, uint64_t now) {
     }
 }
 
-static void read_latency(const u64_list_t *pairs, hist_t *h) {
-    memset(h, 0, sizeof *h);
-    if (pairs->count < 2) return;
-    h->sum_us = pairs->items[0];
-    h->max_us = pairs->items[1];
-    for (size_t i = 2; i + 1 < pairs->count; i += 2) {
-        if (pairs->items[i] >= HIST_BUCKETS) continue;
-        h->bucket[pairs->items[i]] = (uint32_t)pairs->items[i + 1];
-        h->count += pairs->items[i + 1];
-    }
-}
-
 static void on_summary(monitor_t *m, const MSG_SUMMARY *s, uint64_t now) {
     hist_t latency;
     buf_t text;
     copy_values(m->report.client, CLIENT_STATS, &s->values);
-    read_latency(&s->latency, &latency);
+    hist_from_numbers(&latency, s->latency.items, s->latency.count);
     m->report.elapsed_ns = now - m->started_ns;
     m->report.rss_bytes = memory_peak_rss_bytes() + m->report.scheduler[SCHEDULER_worker_rss_bytes];
     log_set_status_line(NULL);
