@@ -15,6 +15,11 @@ void client_count_result(client_t *c, const row_done_t *row) {
 
 static void gather(client_t *c) {
     reader_progress(c->reader, &c->tally.totals[CLIENT_bytes_done], &c->tally.totals[CLIENT_bytes_total]);
+    c->tally.totals[CLIENT_rows_pending] = c->rows_unfinished;
+    c->tally.totals[CLIENT_bytes_pending] = c->bytes_unfinished;
+    c->tally.totals[CLIENT_window_rows] = c->args->window_rows;
+    c->tally.totals[CLIENT_window_bytes] = c->args->window_bytes;
+    c->tally.totals[CLIENT_concurrency] = c->args->concurrency;
     c->tally.totals[CLIENT_stopping] = c->state == CLIENT_STOPPING;
 }
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "actors/link.h"
+#include "actors/monitor_http.h"
 #include "actors/runtime.h"
 #include "core/base/clock.h"
 #include "core/base/limits.h"
@@ -29,17 +30,21 @@ static int check_endpoint(const char *verb, const char *endpoint) {
 /* ---- serve -------------------------------------------------------------------------------------------------------- */
 
 static const char SERVE_HELP[] =
-    "usage: sdg serve [--listen ENDPOINT] [--port-file FILE] [--verbose]\n\n"
+    "usage: sdg serve [--listen ENDPOINT] [--port-file FILE] [--metrics-listen HOST:PORT] [--verbose]\n\n"
     "Runs a scheduler: workers join it with `sdg worker`, jobs come from `sdg submit`. Ctrl-C ends it.\n\n"
     "  --listen ENDPOINT   tcp://127.0.0.1:PORT (default port 5577; * for any) or ipc://PATH\n"
     "  --port-file FILE    write the port to FILE once it listens\n"
+    "  --metrics-listen HOST:PORT  dashboard, /metrics and /stats.json, e.g. 127.0.0.1:9464\n"
+    "  --insecure          let --metrics-listen take other than loopback addresses\n"
     "  -v, --verbose       say what the runtime does\n"
     "  -h, --help          this help      --help.ja  in Japanese\n";
 static const char SERVE_HELP_JA[] =
-    "使い方: sdg serve [--listen ENDPOINT] [--port-file FILE] [--verbose]\n\n"
+    "使い方: sdg serve [--listen ENDPOINT] [--port-file FILE] [--metrics-listen HOST:PORT] [--verbose]\n\n"
     "スケジューラーを起動します。`sdg worker` が参加し、`sdg submit` がジョブを送ります。Ctrl-C で終了します。\n\n"
     "  --listen ENDPOINT   tcp://127.0.0.1:PORT（既定ポート 5577、* は任意）または ipc://PATH\n"
     "  --port-file FILE    待ち受け開始後にポート番号を FILE に書く\n"
+    "  --metrics-listen HOST:PORT  ダッシュボード・/metrics・/stats.json。例 127.0.0.1:9464\n"
+    "  --insecure          --metrics-listen にループバック以外も許可\n"
     "  -v, --verbose       動作の詳細を表示\n"
     "  -h, --help          英語のヘルプ      --help.ja  このヘルプ\n";
 
@@ -50,13 +55,19 @@ static int say_usage(const char *verb, const char *word) {
 
 int serve_main(int argc, char **argv) {
     static const struct option flags[] = {{"listen", 1, NULL, 'l'}, {"port-file", 1, NULL, 'p'}, {"verbose", 0, NULL, 'v'},
+                                          {"metrics-listen", 1, NULL, 'm'}, {"insecure", 0, NULL, 'i'},
                                           {"help", 0, NULL, 'h'},   {"help.ja", 0, NULL, 'j'},   {0}};
-    const char *endpoint = DEFAULT_ENDPOINT, *port_file = NULL;
+    const char *endpoint = DEFAULT_ENDPOINT, *port_file = NULL, *metrics = NULL;
+    bool insecure = false;
+    int metrics_fd = -1;
+    err_t err;
     opterr = 0;
     for (int got; (got = getopt_long(argc, argv, "+vh", flags, NULL)) != -1;) {
         switch (got) {
         case 'l': endpoint = optarg; break;
         case 'p': port_file = optarg; break;
+        case 'm': metrics = optarg; break;
+        case 'i': insecure = true; break;
         case 'v': log_set_level(LEVEL_DEBUG); break;
         case 'h': fputs(SERVE_HELP, stdout); return 0;
         case 'j': fputs(SERVE_HELP_JA, stdout); return 0;
@@ -65,8 +76,12 @@ int serve_main(int argc, char **argv) {
     }
     if (optind < argc) return say_usage("serve", argv[optind]);
     if (check_endpoint("serve", endpoint) != EXIT_ALL_FINE) return EXIT_USAGE;
+    if (metrics && (metrics_fd = monitor_http_listen("serve", metrics, insecure, &err)) < 0) {
+        fprintf(stderr, "sdg serve: %s\n", err.text);
+        return EXIT_USAGE;
+    }
     runtime_init();
-    return runtime_serve(endpoint, port_file);
+    return runtime_serve(endpoint, port_file, metrics_fd);
 }
 
 /* ---- worker ------------------------------------------------------------------------------------------------------- */

@@ -25,6 +25,10 @@ typedef struct run_options {
     bool scheduling, adaptive;
     uint64_t min_batch, max_batch;
     bool ordered, overwrite, force_resume, retry_failed;
+    const char *metrics_listen;          /* NULL: none */
+    bool insecure;                       /* ... not only on loopback */
+    bool memory_monitoring;
+    uint64_t memory_threshold_mb;
     bool no_progress, quiet, verbose, random_input, meta, japanese;
     bool help;
 } run_options_t;

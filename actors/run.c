@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "actors/monitor_http.h"
 #include "actors/options.h"
 #include "actors/prepare.h"
 #include "actors/runtime.h"
@@ -77,14 +78,16 @@ static int open_data(const run_options_t *o, const pipeline_t *p, const buf_t *y
 
 /* ---- run and submit ------------------------------------------------------------------------------------------------ */
 
-static int execute(verb_t verb, run_options_t *o, client_args_t *c) {
+static int execute(verb_t verb, run_options_t *o, client_args_t *c, int metrics_fd) {
     local_run_t run = {.client = c, .own_scheduler = verb != VERB_SUBMIT, .progress = !o->no_progress && !o->quiet, .summary = !o->quiet,
                        .japanese = o->japanese, .worker_threads = (unsigned)o->workers, .worker_processes = (unsigned)o->processes,
-                       .python_workers = (unsigned)o->python_workers, .verbose = o->verbose};
+                       .python_workers = (unsigned)o->python_workers, .verbose = o->verbose,
+                       .metrics_fd = metrics_fd, .memory_threshold_bytes = o->memory_monitoring ? o->memory_threshold_mb << 20 : 0};
     return runtime_run(&run);
 }
 
-static int run_options(verb_t verb, run_options_t *o) {
+/* *metrics_fd is taken over by the run, if it comes to one. */
+static int run_pipeline(verb_t verb, run_options_t *o, int *metrics_fd) {
     buf_t yaml;
     err_t err;
     int code = EXIT_PIPELINE;
@@ -101,11 +104,28 @@ static int run_options(verb_t verb, run_options_t *o) {
         char *folder = prepare_folder_of(o->yaml);
         c.pipeline_folder = folder;
         choose_windows(o, &c);
-        code = open_data(o, p, &yaml, &c) == SDG_OK ? execute(verb, o, &c) : EXIT_DATA;
+        code = EXIT_DATA;
+        if (open_data(o, p, &yaml, &c) == SDG_OK) {
+            code = execute(verb, o, &c, *metrics_fd);
+            *metrics_fd = -1;
+        }
         free(folder);
     }
     pipeline_destroy(&p);
     buf_free(&yaml);
+    return code;
+}
+
+/* Listens before anything is opened: a port that is taken stops the run at once. */
+static int run_options(verb_t verb, run_options_t *o) {
+    err_t err;
+    int fd = -1;
+    if (o->metrics_listen && (fd = monitor_http_listen("run", o->metrics_listen, o->insecure, &err)) < 0) {
+        fprintf(stderr, "sdg: %s\n", err.text);
+        return EXIT_USAGE;
+    }
+    int code = run_pipeline(verb, o, &fd);
+    if (fd >= 0) close(fd);
     return code;
 }
 

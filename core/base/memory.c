@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/base/error.h"
+
 /* Reads a small file of /proc; the length, 0 when there is nothing. */
 static size_t read_small(const char *path, char *text, size_t size) {
     text[0] = '\0';
@@ -51,8 +53,23 @@ static void name_process(memory_process_t *p, const char *folder) {
     snprintf(p->name, sizeof p->name, "%s", shown[0] ? shown : "?");
 }
 
-static void add_process(memory_tree_t *tree, pid_t pid, bool with_pss) {
+/* The PSS of the last sample; it is asked for less often. */
+static uint64_t pss_before(const memory_process_t *before, size_t count, pid_t pid) {
+    for (size_t i = 0; i < count; i++) {
+        if (before[i].pid == pid) return before[i].pss_bytes;
+    }
+    return 0;
+}
+
+typedef struct sampling {
+    memory_tree_t *tree;
+    const memory_process_t *before; /* NULL: PSS is asked for */
+    size_t before_count;
+} sampling_t;
+
+static void add_process(sampling_t *s, pid_t pid) {
     char folder[32], path[64];
+    memory_tree_t *tree = s->tree;
     if (tree->count == MEMORY_PROCESSES_MAX) return;
     memory_process_t *p = &tree->process[tree->count];
     *p = (memory_process_t){.pid = pid};
@@ -61,7 +78,7 @@ static void add_process(memory_tree_t *tree, pid_t pid, bool with_pss) {
     p->rss_bytes = kib_in(path, "VmRSS:");
     if (p->rss_bytes == 0) return; /* gone, or a zombie */
     snprintf(path, sizeof path, "%s/smaps_rollup", folder);
-    if (with_pss) p->pss_bytes = kib_in(path, "Pss:");
+    p->pss_bytes = s->before ? pss_before(s->before, s->before_count, pid) : kib_in(path, "Pss:");
     name_process(p, folder);
     tree->rss_bytes += p->rss_bytes;
     tree->pss_bytes += p->pss_bytes;
@@ -69,7 +86,7 @@ static void add_process(memory_tree_t *tree, pid_t pid, bool with_pss) {
 }
 
 /* Children belong to the thread that made them: ask each. */
-static void add_children(memory_tree_t *tree, pid_t pid, bool with_pss) {
+static void add_children(sampling_t *s, pid_t pid) {
     char path[64], list[8192], *at = list, *end;
     snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
     DIR *tasks = opendir(path);
@@ -80,17 +97,25 @@ static void add_children(memory_tree_t *tree, pid_t pid, bool with_pss) {
         snprintf(path, sizeof path, "/proc/%d/task/%ld/children", (int)pid, thread);
         read_small(path, list, sizeof list);
         for (at = list; (thread = strtol(at, &end, 10)) > 0; at = end) {
-            add_process(tree, (pid_t)thread, with_pss);
+            add_process(s, (pid_t)thread);
         }
     }
     closedir(tasks);
 }
 
 void memory_tree_sample(memory_tree_t *tree, bool with_pss) {
+    sampling_t s = {.tree = tree, .before_count = tree->count};
+    memory_process_t *before = NULL;
+    if (!with_pss) {
+        before = xmalloc((tree->count + 1) * sizeof *before);
+        memcpy(before, tree->process, tree->count * sizeof *before);
+    }
+    s.before = before;
     tree->count = 0;
     tree->rss_bytes = tree->pss_bytes = 0;
-    add_process(tree, getpid(), with_pss);
+    add_process(&s, getpid());
     for (size_t i = 0; i < tree->count; i++) {
-        add_children(tree, tree->process[i].pid, with_pss);
+        add_children(&s, tree->process[i].pid);
     }
+    free(before);
 }

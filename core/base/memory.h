@@ -25,6 +25,7 @@ typedef struct memory_tree {
     size_t count;
     memory_process_t process[MEMORY_PROCESSES_MAX]; /* [0] is this one */
 } memory_tree_t;
+/* Without PSS the processes that were in *tree before keep the one they had. */
 void memory_tree_sample(memory_tree_t *tree, bool with_pss);
 
 #endif

@@ -16,7 +16,7 @@ Test(memory, this_process_uses_some) {
 Test(memory, a_tree_has_all_descendants_and_their_sum) {
     int up[2];
     pid_t grandchild = 0;
-    memory_tree_t *tree = malloc(sizeof *tree);
+    memory_tree_t *tree = calloc(1, sizeof *tree);
     cr_assert_eq(pipe(up), 0);
     pid_t child = fork();
     if (child == 0) {
@@ -35,7 +35,10 @@ Test(memory, a_tree_has_all_descendants_and_their_sum) {
     cr_assert_gt(tree->pss_bytes, 0);
     cr_assert_leq(tree->pss_bytes, tree->rss_bytes);
     memory_tree_sample(tree, false);
-    cr_assert_eq(tree->pss_bytes, 0, "not asked for");
+    cr_assert_gt(tree->pss_bytes, 0, "kept from the sample before");
+    tree->count = 0;
+    memory_tree_sample(tree, false);
+    cr_assert_eq(tree->pss_bytes, 0, "never asked for");
     kill(grandchild, SIGKILL);
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
