@@ -12,6 +12,7 @@
 #include "actors/link.h"
 #include "actors/monitor_http.h"
 #include "actors/runtime.h"
+#include "actors/top.h"
 #include "core/base/clock.h"
 #include "core/base/limits.h"
 #include "core/base/log.h"
@@ -173,11 +174,15 @@ int worker_main(int argc, char **argv) {
 /* ---- status ------------------------------------------------------------------------------------------------------- */
 
 static const char STATUS_HELP[] =
-    "usage: sdg status [--connect ENDPOINT]\n\nPrints the state of a scheduler (`sdg serve`) as one line of JSON.\n\n"
-    "  --connect ENDPOINT  (default tcp://127.0.0.1:5577)\n  -h, --help          this help      --help.ja  in Japanese\n";
+    "usage: sdg status [--connect ENDPOINT] [--json]\n\nPrints the state of a scheduler (`sdg serve`) as one line of JSON, or the numbers of a\n"
+    "run or server with --metrics-listen, when ENDPOINT is its http:// address.\n\n"
+    "  --connect ENDPOINT  (default tcp://127.0.0.1:5577), or http://127.0.0.1:9464 as in --metrics-listen\n"
+    "  --json              with http://: all numbers as JSON, docs/monitoring.md\n  -h, --help          this help      --help.ja  in Japanese\n";
 static const char STATUS_HELP_JA[] =
-    "使い方: sdg status [--connect ENDPOINT]\n\nスケジューラー（`sdg serve`）の状態を1行のJSONで表示します。\n\n"
-    "  --connect ENDPOINT  （既定 tcp://127.0.0.1:5577）\n  -h, --help          英語のヘルプ      --help.ja  このヘルプ\n";
+    "使い方: sdg status [--connect ENDPOINT] [--json]\n\nスケジューラー（`sdg serve`）の状態を1行のJSONで表示します。ENDPOINT が http:// のときは\n"
+    "--metrics-listen を付けた実行やサーバーの数値を表示します。\n\n"
+    "  --connect ENDPOINT  （既定 tcp://127.0.0.1:5577）、または http://127.0.0.1:9464\n"
+    "  --json              http:// のとき、すべての数値をJSONで表示\n  -h, --help          英語のヘルプ      --help.ja  このヘルプ\n";
 
 /* Says HELLO, then STATUS_GET, waits for STATUS; 5 s in all. */
 static int ask_status(const char *endpoint) {
@@ -212,17 +217,20 @@ static int ask_status(const char *endpoint) {
 }
 
 int status_main(int argc, char **argv) {
-    static const struct option flags[] = {{"connect", 1, NULL, 'c'}, {"help", 0, NULL, 'h'}, {"help.ja", 0, NULL, 'j'}, {0}};
+    static const struct option flags[] = {{"connect", 1, NULL, 'c'}, {"json", 0, NULL, 'J'}, {"help", 0, NULL, 'h'}, {"help.ja", 0, NULL, 'j'}, {0}};
     const char *endpoint = DEFAULT_ENDPOINT;
+    bool json = false;
     opterr = 0;
     for (int got; (got = getopt_long(argc, argv, "+h", flags, NULL)) != -1;) {
         switch (got) {
         case 'c': endpoint = optarg; break;
+        case 'J': json = true; break;
         case 'h': fputs(STATUS_HELP, stdout); return 0;
         case 'j': fputs(STATUS_HELP_JA, stdout); return 0;
         default: return say_usage("status", argv[optind - 1]);
         }
     }
+    if (strncmp(endpoint, "http", 4) == 0) return top_status(endpoint, json);
     if (check_endpoint("status", endpoint) != EXIT_ALL_FINE) return EXIT_USAGE;
     runtime_init();
     return ask_status(endpoint);
