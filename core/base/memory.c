@@ -45,12 +45,12 @@ static void name_process(memory_process_t *p, const char *folder) {
     const char *slash = strrchr(args, '/'), *shown = slash ? slash + 1 : args, *option = NULL;
     for (size_t at = 0; at < len; at += strlen(args + at) + 1) {
         if (option) {
-            snprintf(p->name, sizeof p->name, "sdg %s", args + at);
+            snprintf(p->name, sizeof p->name, "sdg %.27s", args + at);
             return;
         }
         if (strcmp(args + at, "--name") == 0) option = args + at;
     }
-    snprintf(p->name, sizeof p->name, "%s", shown[0] ? shown : "?");
+    snprintf(p->name, sizeof p->name, "%.31s", shown[0] ? shown : "?");
 }
 
 /* The PSS of the last sample; it is asked for less often. */
