@@ -34,7 +34,7 @@ typedef struct monitor {
     zsock_t *pull;
     metrics_t *metrics;
     monitor_http_t *http;    /* NULL: nobody asked */
-    uint64_t memory_samples, sampled_memory_ns, memory_warned_ns, memory_peak;
+    uint64_t memory_samples, sampled_memory_ns, memory_warned_ns;
     sample_t samples[SAMPLES];
     size_t sample_count, sample_next;
     uint64_t started_ns, drawn_ns, sampled_ns;
@@ -97,7 +97,6 @@ static void on_summary(monitor_t *m, const MSG_SUMMARY *s, uint64_t now) {
     hist_from_numbers(&latency, s->latency.items, s->latency.count);
     m->metrics->now.elapsed_ns = now - m->started_ns;
     m->metrics->now.rss_bytes = memory_peak_rss_bytes() + m->metrics->now.scheduler[SCHEDULER_worker_rss_bytes];
-    if (m->memory_peak) m->metrics->now.rss_bytes = m->memory_peak; /* measured over all our processes */
     log_set_status_line(NULL);
     m->args.progress = false;
     if (!m->args.summary) return;
@@ -139,7 +138,6 @@ static void sample_memory(monitor_t *m, uint64_t now) {
     size_t processes = tree->count;
     memory_tree_sample(tree, m->memory_samples++ % MEMORY_PSS_EVERY == 0);
     if (tree->count != processes) memory_tree_sample(tree, true); /* new ones have none yet */
-    if (metrics_memory_bytes(m->metrics) > m->memory_peak) m->memory_peak = metrics_memory_bytes(m->metrics);
     warn_of_memory(m, now);
 }
 
