@@ -149,7 +149,7 @@ def test_only_get_only_known_pages_only_this_machine():
 
 
 def test_readers_that_do_not_read_stop_nobody():
-    with Mock("--latency-ms", 5) as mock, Bench(mock, rows=800) as b, b.start(*LISTEN) as p:
+    with Mock("--latency-ms", 20) as mock, Bench(mock, rows=2000) as b, b.start(*LISTEN) as p:
         port = metrics_port(p)
         held = []
         for i in range(100):
