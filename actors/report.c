@@ -79,7 +79,7 @@ static void problems(const report_t *r, buf_t *out) {
     if (r->client[CLIENT_rows_failed])
         buf_addf(out, r->japanese ? "  失敗 %" PRIu64 : "  %" PRIu64 " failed", r->client[CLIENT_rows_failed]);
     if (retries(r)) buf_addf(out, r->japanese ? "  再試行 %" PRIu64 : "  %" PRIu64 " retries", retries(r));
-    if (r->scheduler[SCHEDULER_workers] == 0 && !r->elsewhere)
+    if (r->scheduler[SCHEDULER_workers] == 0 && (!r->elsewhere || rows_done(r) == 0))
         buf_adds(out, r->japanese ? "  ワーカー待ち" : "  waiting for workers");
     if (r->client[CLIENT_stopping])
         buf_adds(out, r->japanese ? "  停止中（もう一度 Ctrl-C で即時停止）" : "  stopping (Ctrl-C again: at once)");
