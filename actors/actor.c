@@ -117,6 +117,8 @@ void actor_init(actor_t *a, const char *name, const actor_ops_t *ops, void *self
 
 void actor_add_socket(actor_t *a, zsock_t *socket) { zloop_reader(a->loop, socket, on_socket, a); }
 
+void actor_remove_socket(actor_t *a, zsock_t *socket) { zloop_reader_end(a->loop, socket); }
+
 void actor_add_fd(actor_t *a, int fd) {
     zmq_pollitem_t item = {.fd = fd, .events = ZMQ_POLLIN};
     zloop_poller(a->loop, &item, on_descriptor, a);

@@ -49,6 +49,7 @@ void actor_join(zactor_t **actor); /* zactor_destroy: $TERM, and waits for its t
 
 void actor_init(actor_t *a, const char *name, const actor_ops_t *ops, void *self, zsock_t *pipe);
 void actor_add_socket(actor_t *a, zsock_t *socket); /* router or not is told by its type */
+void actor_remove_socket(actor_t *a, zsock_t *socket);
 void actor_add_fd(actor_t *a, int fd);
 void actor_remove_fd(actor_t *a, int fd);
 void actor_ready(actor_t *a);                 /* tells the parent that construction is over: zactor_new returns there */

@@ -99,6 +99,7 @@ static void close_output(client_t *c) {
     } else if (writer_holds_back(c->writer)) {
         acknowledge(c);
     }
+    if (c->exit_code != EXIT_DATA) client_journal_synced(c);
 }
 
 static void finish(client_t *c, bool output_ok) {
@@ -106,6 +107,7 @@ static void finish(client_t *c, bool output_ok) {
     if (output_ok) close_output(c);
     set_state(c, CLIENT_OVER, c->ending[0] ? c->ending : "done");
     say_bye(c);
+    client_journal_close(c, c->exit_code == EXIT_ALL_FINE);
     if (c->exit_code == EXIT_ALL_FINE && c->tally.totals[CLIENT_rows_failed] + c->args->resumed.rows_failed > 0) c->exit_code = EXIT_ROWS_FAILED;
     c->tally.totals[CLIENT_can_continue] = c->exit_code == EXIT_STOPPED || c->exit_code == EXIT_DATA || c->exit_code == EXIT_RUNTIME;
     client_tell_summary(c);
@@ -160,6 +162,7 @@ static int write_row(client_t *c, const row_done_t *row, err_t *err) {
     int rc = writer_add(c->writer, row->index, row->json.data, row->json.len, err);
     if (rc == SDG_OK) {
         client_count_result(c, row);
+        client_journal_row(c, row->index);
         client_row_finished(c, row->index);
     }
     return rc;
@@ -205,6 +208,7 @@ static void on_job_done(client_t *c, const message_t *m, uint64_t now) {
 static void submit_anew(client_t *c) {
     log_warn("client", "the scheduler has dropped the job while this client was silent: submitting what is left again");
     c->job = rng_entropy();
+    client_journal_job(c);
     client_resubmit(c);
     if (c->state == CLIENT_RUNNING) set_state(c, CLIENT_OPENING, "dropped by the scheduler");
     say_job_open(c);
@@ -259,10 +263,12 @@ static void sync_output(client_t *c, uint64_t now) {
     if (!c->unsynced || (now - c->sync_ns < SECOND && !ack_is_wanted(c))) return;
     c->sync_ns = now;
     c->unsynced = false;
-    if (writer_sync(c->writer, &err) != SDG_OK)
+    if (writer_sync(c->writer, &err) != SDG_OK) {
         client_give_up(c, EXIT_DATA, err.text);
-    else if (writer_holds_back(c->writer))
-        acknowledge(c);
+        return;
+    }
+    client_journal_synced(c);
+    if (writer_holds_back(c->writer)) acknowledge(c);
 }
 
 /* The descriptor of a pipe is in the loop only while the reader waits for it: one that is readable and not read would keep the loop busy. */
@@ -322,9 +328,19 @@ static void abort_run(client_t *c) {
     finish(c, true);
 }
 
+/* Without one of its actors the run is over; what came is kept. */
+static void fail_run(client_t *c, int exit_code) {
+    c->exit_code = exit_code;
+    snprintf(c->ending, sizeof c->ending, "ended early: see above");
+    say_stop(c, STOP_NOW);
+    finish(c, true);
+}
+
 static void on_command(void *self, const char *command, uint64_t now) {
     client_t *c = self;
+    int exit_code;
     (void)now;
+    if (sscanf(command, "LOST %d", &exit_code) == 1 && c->state != CLIENT_OVER) fail_run(c, exit_code);
     if (streq(command, "STOP")) stop(c);
     if (streq(command, "ABORT")) abort_run(c);
     if (strncmp(command, "FAIL ", 5) == 0) client_give_up(c, EXIT_RUNTIME, command + 5);
@@ -348,6 +364,7 @@ static client_t *client_new(const client_args_t *args) {
         c->monitor = link_socket(ZMQ_PUSH, 500);
         zsock_connect(c->monitor, "%s", args->monitor);
     }
+    client_journal_open(c);
     return c;
 }
 
@@ -358,6 +375,7 @@ static void client_destroy(client_t **client) {
     writer_close(&c->writer);
     zsock_destroy(&c->scheduler);
     zsock_destroy(&c->monitor);
+    client_journal_free(c);
     actor_free(&c->actor);
     buf_free(&c->scratch);
     free(c);

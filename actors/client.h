@@ -2,11 +2,12 @@
  *
  * Alone owns: the input reader, the output file, the set of finished rows, the raw rows that are not finished yet (to submit them again
  * should the scheduler restart), the exact totals of the run.
- * Sockets: one DEALER to the scheduler, one PUSH to the monitor (optional).
+ * Sockets: one DEALER to the scheduler, one PUSH to the monitor (optional), one DEALER to the store of the call journal (optional).
  *
  * Takes   WELCOME (answers JOB_OPEN), JOB_ACCEPTED, INGEST_CREDIT (answers ROWS, ROWS_END), RESULTS (answers RESULTS_ACK and RESULT_CREDIT),
  *         JOB_DONE (answers BYE), REFUSED, BEAT, SYNC
- * Sends   HELLO, JOB_OPEN, ROWS, ROWS_END, RESULT_CREDIT, RESULTS_ACK, JOB_STOP, BEAT, BYE; STATS and SUMMARY to the monitor
+ * Sends   HELLO, JOB_OPEN, ROWS, ROWS_END, RESULT_CREDIT, RESULTS_ACK, JOB_STOP, BEAT, BYE; STATS and SUMMARY to the monitor; JOB_OPENED, ROWS_FINISHED and JOB_CLOSED to
+ *         the store
  *
  * Limits: unfinished rows <= window_rows and about window_bytes (a slow output or, with `ordered`, a slow row stops the reading).
  * Dies: after JOB_DONE, or when the output cannot be written (everything on disk stays; a rerun continues), or on "ABORT". What is lost:
@@ -36,6 +37,7 @@ enum {
 typedef struct client_args {
     const char *endpoint;          /* scheduler */
     const char *monitor;           /* NULL: none */
+    const char *store;             /* the call journal; NULL: none */
     const char *name;
     const char *pipeline_path;     /* shown in messages */
     const char *pipeline_folder;   /* where relative files of the pipeline are looked up */
@@ -52,7 +54,8 @@ typedef struct client_args {
 } client_args_t;
 
 /* zactor function; args is a client_args_t* that lives as long as the actor. Commands: "STOP" (drain), "ABORT",
- * "FAIL <reason>" (the runtime cannot go on), "$TERM". "END <exit code>" at the end. */
+ * "FAIL <reason>" (the runtime cannot go on), "LOST <exit code>" (an actor this run needs has ended and has said why), "$TERM".
+ * "END <exit code>" at the end. */
 void client_actor(zsock_t *pipe, void *args);
 
 #endif

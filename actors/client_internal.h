@@ -31,7 +31,7 @@ typedef struct chunk {
 typedef struct client {
     actor_t actor;
     const client_args_t *args;
-    zsock_t *scheduler, *monitor;
+    zsock_t *scheduler, *monitor, *store; /* store: NULL without a call journal */
     reader_t *reader;
     writer_t *writer;
     client_state_t state;
@@ -57,6 +57,8 @@ typedef struct client {
     uint64_t safe_batch, safe_rows, safe_bytes; /* of these, what the output has for good: acknowledged, and credit is counted from here */
     uint64_t kept_ok, kept_failed; /* rows the kernel has: what the summary says when the output fails */
     bool unsynced;
+    uint64_t *synced_rows;   /* rows whose results the next sync makes safe: told to the store */
+    size_t synced_count, synced_cap;
     /* totals */
     tally_t tally;
     buf_t scratch;
@@ -75,6 +77,14 @@ void client_count_result(client_t *c, const row_done_t *row);
 void client_count_failure(client_t *c, const char *reason);
 void client_tell_monitor(client_t *c);
 void client_tell_summary(client_t *c);
+
+/* client_journal.c: all of them do nothing without a call journal */
+void client_journal_open(client_t *c);
+void client_journal_job(client_t *c);                     /* c->job is the one whose calls are kept */
+void client_journal_row(client_t *c, uint64_t index);     /* its result is written */
+void client_journal_synced(client_t *c);                  /* and now safe */
+void client_journal_close(client_t *c, bool complete);
+void client_journal_free(client_t *c);
 
 /* client.c */
 void client_say(client_t *c, message_t *m);

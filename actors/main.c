@@ -7,6 +7,7 @@
 
 #include "actors/client.h"
 #include "actors/fleet.h"
+#include "actors/journal_verb.h"
 #include "actors/mock_llm.h"
 #include "actors/run.h"
 #include "actors/top.h"
@@ -27,6 +28,7 @@ static const verb_row_t verbs[] = {
     {"submit", submit_main, "run a pipeline on the workers of a scheduler", "スケジューラーのワーカーでパイプラインを実行"},
     {"status", status_main, "print the state of a scheduler", "スケジューラーの状態を表示"},
     {"top", top_main, "show a run or server with --metrics-listen, live", "--metrics-listen の実行やサーバーを毎秒表示"},
+    {"journal", journal_main, "look into the call journal of an unfinished run", "未完了の実行の呼び出しジャーナルを調べる"},
     {"mock-llm", mock_llm_main, "a simulated LLM server", "模擬LLMサーバー"},
 };
 enum { VERBS = sizeof verbs / sizeof *verbs };

@@ -29,7 +29,7 @@ typedef enum flag {
     FLAG_TARGET_QUEUE, FLAG_VLLM_METRICS, FLAG_SGLANG_METRICS, FLAG_REQUEST_BATCHING, FLAG_MAX_BATCH_SIZE, FLAG_MAX_WAIT, FLAG_SCHEDULING,
     FLAG_MAX_PENDING, FLAG_CHUNK_SIZE, FLAG_MEMORY_OPTIMIZATION, FLAG_MAX_CACHE, FLAG_MEMORY_MONITORING, FLAG_MEMORY_THRESHOLD, FLAG_GC_INTERVAL,
     FLAG_BATCH_MODE, FLAG_STREAMING, FLAG_OUTPUT_CLEANING, FLAG_DATASET, FLAG_NO_PROGRESS, FLAG_QUIET, FLAG_VERBOSE, FLAG_LOCALE, FLAG_ROW,
-    FLAG_RANDOM_INPUT, FLAG_META, FLAG_HELP, FLAG_HELP_JA, FLAG_METRICS_LISTEN, FLAG_INSECURE,
+    FLAG_RANDOM_INPUT, FLAG_META, FLAG_JOURNAL, FLAG_NO_JOURNAL, FLAG_FSYNC, FLAG_METRICS_LISTEN, FLAG_INSECURE, FLAG_HELP, FLAG_HELP_JA,
 } flag_t;
 
 typedef struct option_row {
@@ -75,6 +75,13 @@ static const option_row_t table[] = {
      "continue although pipeline, input or options have changed", "パイプライン・入力・オプションが変わっていても続行"},
     {"retry-failed", 0, TAKES_NOTHING, NULL, FLAG_RETRY_FAILED, BOTH, GROUP_RESUME, EFFECT_FULL,
      "do rows with _error again", "_error の行をやり直す"},
+
+    {"journal", 0, TAKES_NOTHING, NULL, FLAG_JOURNAL, RUN, GROUP_RESUME, EFFECT_FULL,
+     "keep finished LLM calls in OUTPUT.journal (default: if a row can make several)", "完了したLLM呼び出しを OUTPUT.journal に記録（既定は1行で複数回呼び出しうる場合）"},
+    {"no-journal", 0, TAKES_NOTHING, NULL, FLAG_NO_JOURNAL, RUN, GROUP_RESUME, EFFECT_FULL,
+     "do not: a row that is done again makes all its calls again", "記録しない: やり直す行はすべての呼び出しを再実行"},
+    {"fsync", 0, TAKES_TEXT, "WHEN", FLAG_FSYNC, RUN, GROUP_RESUME, EFFECT_FULL,
+     "never, batch (default) or always: when the journal is synced", "ジャーナルのディスク同期: never, batch（既定）, always"},
 
     {"max-concurrent", 0, TAKES_NUMBER, "N", FLAG_MAX_CONCURRENT, BOTH, GROUP_SPEED, EFFECT_FULL,
      "rows in progress at once, over all workers (default 8)", "同時に処理する行数（全ワーカー合計、既定 8）"},
@@ -168,6 +175,14 @@ static int set_locale_flag(run_options_t *o, const char *text, err_t *err) {
     return SDG_OK;
 }
 
+static int set_fsync(run_options_t *o, const char *text, err_t *err) {
+    if (strcmp(text, "never") == 0) o->fsync = JOURNAL_FSYNC_NEVER;
+    else if (strcmp(text, "batch") == 0) o->fsync = JOURNAL_FSYNC_BATCH;
+    else if (strcmp(text, "always") == 0) o->fsync = JOURNAL_FSYNC_ALWAYS;
+    else return err_set(err, SDG_EINVAL, "--fsync takes never, batch or always, not '%s'", text);
+    return SDG_OK;
+}
+
 static int apply_number(const option_row_t *row, const char *text, run_options_t *o, err_t *err) {
     uint64_t ignored;
     switch (row->flag) {
@@ -195,6 +210,7 @@ static int apply_text(const option_row_t *row, const char *text, run_options_t *
     case FLAG_CONNECT: o->connect = text; return SDG_OK;
     case FLAG_METRICS_LISTEN: o->metrics_listen = text; return SDG_OK;
     case FLAG_MAPPING: return add_mapping(o, text, err);
+    case FLAG_FSYNC:   return set_fsync(o, text, err);
     case FLAG_LOCALE:  return set_locale_flag(o, text, err);
     default:
         return err_set(err, SDG_EINVAL, "--%s: datasets are not downloaded here; save it as .jsonl or .csv and pass it with --input", row->name);
@@ -209,6 +225,8 @@ static void apply_switch(const option_row_t *row, run_options_t *o) {
     case FLAG_OVERWRITE:         o->overwrite = true; break;
     case FLAG_FORCE_RESUME:      o->force_resume = true; break;
     case FLAG_RETRY_FAILED:      o->retry_failed = true; break;
+    case FLAG_JOURNAL:           o->journal = true; break;
+    case FLAG_NO_JOURNAL:        o->no_journal = true; break;
     case FLAG_HTTP2:             o->job.http2 = true; break;
     case FLAG_NO_HTTP2:          o->job.http2 = false; break;
     case FLAG_ADAPTIVE:          o->adaptive = true; break;
@@ -258,6 +276,7 @@ static int check(verb_t verb, const run_options_t *o, err_t *err) {
         return err_set(err, SDG_EINVAL, "--random-input needs a file: rows of a pipe cannot be counted first");
     if (o->overwrite && (o->force_resume || o->retry_failed))
         return err_set(err, SDG_EINVAL, "--overwrite starts anew; it does not go together with --force-resume or --retry-failed");
+    if (o->journal && o->no_journal) return err_set(err, SDG_EINVAL, "--journal and --no-journal: which one?");
     return SDG_OK;
 }
 

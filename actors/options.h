@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "core/base/error.h"
+#include "core/store/journal.h"
 #include "proto/job.h"
 
 typedef enum verb { VERB_RUN = 1, VERB_SUBMIT = 2, VERB_TEST_RUN = 4 } verb_t;
@@ -24,6 +25,8 @@ typedef struct run_options {
     uint64_t row;                        /* test-run */
     bool scheduling, adaptive;
     uint64_t min_batch, max_batch;
+    journal_fsync_t fsync;                /* of the call journal */
+    bool journal, no_journal;            /* neither: where a row can make more than one LLM call */
     bool ordered, overwrite, force_resume, retry_failed;
     const char *metrics_listen;          /* NULL: none */
     bool insecure;                       /* ... not only on loopback */

@@ -1,7 +1,7 @@
 /* runtime.c - see runtime.h.
  *
- * Order of starting: monitor, scheduler, workers, client. Order of stopping: client (its END starts it all), workers, scheduler, monitor (it
- * shows what arrived before). Each is a zactor; destroying one sends $TERM and waits for its thread.
+ * Order of starting: monitor, scheduler, store (with a call journal), workers, client. Order of stopping: client (its END starts it all),
+ * workers, store, scheduler, monitor (it shows what arrived before). Each is a zactor; destroying one sends $TERM and waits for its thread.
  */
 #include "actors/runtime.h"
 
@@ -25,12 +25,14 @@
 enum { THREADS_MAX = 64 };
 
 typedef struct runtime {
-    zactor_t *monitor, *scheduler, *client;
+    zactor_t *monitor, *scheduler, *store, *client;
+    bool store_ended;         /* it has said END */
     zactor_t *worker[THREADS_MAX];
     unsigned workers;
     children_t children;
     char folder[64];          /* of the ipc sockets, 0700; "" when none */
-    char ipc[96];             /* endpoint for children */
+    char ipc[96];             /* endpoints for children: the scheduler's, */
+    char ipc_store[96];       /* and the store's */
     int signals;              /* signalfd */
     unsigned interrupts;      /* SIGINT and SIGTERM so far */
     int exit_code;
@@ -110,12 +112,14 @@ static bool make_ipc_folder(runtime_t *rt) {
         return false;
     }
     snprintf(rt->ipc, sizeof rt->ipc, "ipc://%s/scheduler", rt->folder);
+    snprintf(rt->ipc_store, sizeof rt->ipc_store, "ipc://%s/store", rt->folder);
     return true;
 }
 
 static void remove_ipc_folder(runtime_t *rt) {
     if (!rt->folder[0]) return;
     unlink(rt->ipc + strlen("ipc://"));
+    unlink(rt->ipc_store + strlen("ipc://"));
     rmdir(rt->folder);
 }
 
@@ -145,6 +149,17 @@ static bool start_scheduler(runtime_t *rt, const local_run_t *run) {
     return scheduler_bound(rt->scheduler, count, NULL);
 }
 
+/* Workers learn from the options of their job where the store is. */
+static void start_store(runtime_t *rt, local_run_t *run) {
+    context_store_args_t args = {.endpoints = {"inproc://store", rt->ipc_store}, .endpoint_count = run->worker_processes ? 2 : 1,
+                                 .journal = run->journal, .fsync = run->fsync};
+    if (!run->journal) return;
+    run->journal = NULL;
+    rt->store = actor_spawn(context_store_actor, &args);
+    run->client->store = "inproc://store";
+    run->options->journal.store = xstrdup(run->worker_processes ? rt->ipc_store : "inproc://store");
+}
+
 static bool start_workers(runtime_t *rt, const local_run_t *run) {
     if (run->worker_processes) {
         rt->children = (children_t){.count = run->worker_processes, .endpoint = rt->ipc, .python_workers = run->python_workers,
@@ -166,6 +181,7 @@ static void stop_all(runtime_t *rt) {
     for (unsigned i = 0; i < rt->workers; i++) {
         actor_join(&rt->worker[i]);
     }
+    actor_join(&rt->store);
     actor_join(&rt->scheduler);
     actor_join(&rt->monitor);
     remove_ipc_folder(rt);
@@ -193,14 +209,24 @@ static void mind_children(runtime_t *rt) {
     zstr_send(rt->client, "FAIL worker processes die again and again: giving up");
 }
 
+/* The store ends only when it cannot go on; then neither can the run. */
+static void mind_store(runtime_t *rt) {
+    int code = end_code(rt->store);
+    if (code < 0) return;
+    rt->store_ended = true;
+    zstr_sendf(rt->client, "LOST %d", code);
+}
+
 static void wait_for_client(runtime_t *rt) {
     for (;;) {
-        zmq_pollitem_t items[2] = {{.socket = zsock_resolve(rt->client), .events = ZMQ_POLLIN}, {.fd = rt->signals, .events = ZMQ_POLLIN}};
-        bool child = false;
-        if (zmq_poll(items, 2, -1) < 0 && errno != EINTR) return;
+        zmq_pollitem_t items[3] = {{.socket = zsock_resolve(rt->client), .events = ZMQ_POLLIN}, {.fd = rt->signals, .events = ZMQ_POLLIN}};
+        bool child = false, store = rt->store && !rt->store_ended;
+        if (store) items[2] = (zmq_pollitem_t){.socket = zsock_resolve(rt->store), .events = ZMQ_POLLIN};
+        if (zmq_poll(items, store ? 3 : 2, -1) < 0 && errno != EINTR) return;
         if (items[0].revents && (rt->exit_code = end_code(rt->client)) >= 0) return;
         if (items[1].revents) interrupt_client(rt, take_signals(rt->signals, &child));
         if (child) mind_children(rt);
+        if (store && items[2].revents) mind_store(rt);
     }
 }
 
@@ -208,13 +234,16 @@ int runtime_run(local_run_t *run) {
     runtime_t rt = {.signals = open_signals(), .exit_code = EXIT_RUNTIME};
     bool ok = true;
     start_monitor(&rt, run);
-    if (run->own_scheduler) ok = start_scheduler(&rt, run) && start_workers(&rt, run);
+    if (run->own_scheduler) ok = start_scheduler(&rt, run);
+    if (ok) start_store(&rt, run);
+    if (ok && run->own_scheduler) ok = start_workers(&rt, run);
     if (ok) {
         rt.client = actor_spawn(client_actor, run->client);
         wait_for_client(&rt);
     } else {
         reader_close(&run->client->reader);
         writer_close(&run->client->writer);
+        journal_close(&run->journal);
     }
     stop_all(&rt);
     return rt.exit_code;

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 #include "actors/client.h"
+#include "actors/context_store.h"
 #include "actors/monitor.h"
 #include "actors/scheduler.h"
 #include "actors/worker.h"
@@ -27,6 +28,9 @@ typedef struct local_run {
     unsigned worker_processes;
     unsigned python_workers;
     bool verbose;
+    job_options_t *options;   /* of the job; told where the store is */
+    journal_t *journal;       /* taken over; NULL: none */
+    journal_fsync_t fsync;
 } local_run_t;
 /* Runs to the end; returns the exit code. */
 int runtime_run(local_run_t *run);

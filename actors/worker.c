@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "actors/worker_internal.h"
+#include "actors/worker_journal.h"
 #include "core/base/clock.h"
 #include "core/base/limits.h"
 #include "core/base/log.h"
@@ -161,7 +162,7 @@ static void on_lease(worker_t *w, const message_t *m, uint64_t now) {
         refuse_job(w, job);
         return;
     }
-    worker_accept_rows(w, job, &m->LEASE.rows);
+    worker_accept_rows(w, job, &m->LEASE.rows, m->LEASE.attempt > 0);
     if (w->draining) worker_return_waiting(w, job);
     worker_start_rows(w, job, now);
 }
@@ -263,6 +264,7 @@ static void every_beat(worker_t *w, uint64_t now) {
     if (!w->welcome) return;
     say_beat(w, now);
     worker_resend(w, now);
+    worker_journal_resend(w, now);
     for (worker_job_t *job = w->jobs; job; job = job->next) {
         if (job->state == JOB_ASKED && now - job->asked_ns > SECOND) ask_for_job(w, job, now);
     }
@@ -271,6 +273,7 @@ static void every_beat(worker_t *w, uint64_t now) {
 static uint64_t after(void *self, uint64_t now) {
     worker_t *w = self;
     worker_drive(w, now);
+    worker_journal_flush(w, now);
     worker_flush(w, now);
     every_beat(w, now);
     if (!w->welcome && now - w->hello_ns >= w->hello_wait_ns) say_hello(w, now);
@@ -341,7 +344,10 @@ static const struct {
 
 static void on_message(void *self, zsock_t *socket, link_frame_t *in, uint64_t now) {
     worker_t *w = self;
-    (void)socket;
+    if (socket != w->scheduler) {
+        worker_journal_message(w, &in->message, now);
+        return;
+    }
     w->heard_ns = now;
     if (in->message.type != MESSAGE_WELCOME && in->message.type != MESSAGE_REFUSED && in->message.epoch != w->epoch) return;
     for (size_t i = 0; i < sizeof handlers / sizeof *handlers; i++) {

@@ -1,7 +1,7 @@
 /* worker.h - runs rows: holds thousands of row machines in one thread, with one HTTP engine and one Python pool.
  *
  * Alone owns: its row machines, its copies of the pipelines, the connections to the LLM servers, the Python hosts.
- * Socket: one DEALER to the scheduler (inproc, ipc or tcp).
+ * Sockets: one DEALER to the scheduler (inproc, ipc or tcp); per job with a call journal one DEALER to its store.
  *
  * Takes   WELCOME       use this epoch from now on; answers ROW_CREDIT
  *         LEASE         rows to run; answered by ROW_RESULTS or LEASE_RETURN for each of them
@@ -9,7 +9,8 @@
  *         PERMITS       rows running at once and calls in flight for a job
  *         JOB_DROP      1: return the rows that have not started; 2: forget the job
  *         ROW_RESULTS_ACK, BEAT, DRAIN, SYNC, REFUSED
- * Sends   HELLO, ROW_CREDIT, JOB_GET, ROW_RESULTS, LEASE_RETURN, JOB_REFUSED, BEAT, STATS, DRAINED, BYE, SYNCED
+ *         from a store: CALL_FOUND, CALL_MISSING, CALL_RECORDED
+ * Sends   HELLO, ROW_CREDIT, JOB_GET, ROW_RESULTS, LEASE_RETURN, JOB_REFUSED, BEAT, STATS, DRAINED, BYE, SYNCED; to a store CALL_LOOKUP, CALL_RECORD
  *
  * Limits: rows held <= the credit it gave (WORKER_ROWS_MAX, WORKER_BYTES_MAX); unacknowledged results are kept until acknowledged and are
  * part of those rows. Full: the scheduler leases nothing more.

@@ -21,6 +21,7 @@ typedef struct waiting_row {
     waiting_lease_t *lease;
     uint64_t index, line;
     size_t len;
+    bool again;             /* leased before, to a worker that was lost */
     char raw[];
 } waiting_row_t;
 
@@ -47,6 +48,7 @@ typedef struct worker_job {
     job_options_t options;
     llm_client_t *llm;         /* NULL when the pipeline has no models; endpoint number = model index */
     pypool_t *python;          /* NULL when it has no python blocks */
+    struct job_journal_link *journal; /* worker_journal.c; NULL: the job has no call journal */
     uint32_t *functions;       /* block index -> pool function */
     uint64_t permit_rows, permit_calls;
     uint64_t running;          /* rows started and not finished */
@@ -67,6 +69,7 @@ typedef struct slot {          /* a running row */
     row_t *row;                /* NULL: free */
     calls_t calls;             /* what is out there in its name */
     worker_job_t *job;
+    struct row_journal *journal; /* worker_journal.c; NULL: the job has no call journal */
     uint32_t generation;       /* tags of earlier users of this slot do not match */
     uint32_t next_free;
 } slot_t;
@@ -97,6 +100,7 @@ typedef struct worker {
     uint64_t next_batch;
     tally_t tally;             /* of the rows it has finished */
     uint64_t flushed_ns;       /* when gathered results last left */
+    uint32_t calls_tagged;     /* calls that went to the store; wraps around */
     buf_t scratch;             /* encoding */
 } worker_t;
 
@@ -109,7 +113,7 @@ void worker_forget_job(worker_t *w, worker_job_t *job);
 int worker_load_job(worker_t *w, worker_job_t *job, const MSG_JOB_SPEC *spec, err_t *err);
 
 /* worker_rows.c */
-void worker_accept_rows(worker_t *w, worker_job_t *job, const row_in_list_t *rows);
+void worker_accept_rows(worker_t *w, worker_job_t *job, const row_in_list_t *rows, bool again);
 void worker_start_rows(worker_t *w, worker_job_t *job, uint64_t now); /* as many as permits allow */
 void worker_return_waiting(worker_t *w, worker_job_t *job);
 void worker_drop_waiting(worker_job_t *job);
@@ -117,6 +121,8 @@ void worker_drop_rows(worker_t *w, worker_job_t *job);
 void worker_drive(worker_t *w, uint64_t now);        /* finished calls, python events, timers, yielded rows */
 uint64_t worker_next_wake(const worker_t *w, uint64_t now); /* ns until something is due, UINT64_MAX none */
 uint64_t worker_rows_open(const worker_t *w);
+void worker_call_llm(worker_t *w, slot_t *slot);     /* makes the call the row wants */
+void worker_feed_llm(worker_t *w, slot_t *slot, llm_answer_t *answer, uint64_t now); /* and gives it the answer; takes its text */
 
 /* worker_outbox.c */
 void worker_add_result(worker_t *w, worker_job_t *job, const row_result_t *result, uint64_t index, uint64_t now);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "actors/worker_internal.h"
+#include "actors/worker_journal.h"
 #include "core/base/limits.h"
 #include "core/base/log.h"
 
@@ -108,7 +109,7 @@ static int start_python(worker_t *w, worker_job_t *job, err_t *err) {
 int worker_load_job(worker_t *w, worker_job_t *job, const MSG_JOB_SPEC *spec, err_t *err) {
     if (job_options_decode(spec->options.data, spec->options.len, &job->options, err) != SDG_OK ||
         load_pipeline(w, job, spec, err) != SDG_OK || connect_models(w, job, err) != SDG_OK ||
-        start_python(w, job, err) != SDG_OK) {
+        start_python(w, job, err) != SDG_OK || worker_journal_open(w, job, err) != SDG_OK) {
         job->state = JOB_BROKEN;
         return err->code;
     }
@@ -131,6 +132,7 @@ void worker_forget_job(worker_t *w, worker_job_t *job) {
     }
     if (job->llm) actor_remove_fd(&w->actor, llm_client_fd(job->llm));
     if (job->python) actor_remove_fd(&w->actor, pypool_fd(job->python));
+    worker_journal_close(w, job);
     llm_client_destroy(&job->llm);
     pypool_destroy(&job->python);
     pipeline_destroy(&job->pipeline);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "actors/worker_internal.h"
+#include "actors/worker_journal.h"
 #include "core/base/clock.h"
 #include "core/base/limits.h"
 #include "core/base/log.h"
@@ -44,6 +45,7 @@ static void release_slot(worker_t *w, slot_t *slot) {
     if (slot->calls == CALLS_LLM) llm_client_cancel(slot->job->llm, tag);
     if (slot->calls == CALLS_PYTHON) pypool_cancel(slot->job->python, tag);
     slot->calls = CALLS_NOTHING;
+    worker_journal_row_gone(slot);
     row_destroy(&slot->row);
     slot->job->running--;
     slot->job = NULL;
@@ -107,7 +109,8 @@ static uint64_t pop_wake(worker_t *w) {
 
 /* ---- one row ---------------------------------------------------------------------------------------------------- */
 
-static void call_llm(worker_t *w, slot_t *slot, uint64_t tag) {
+void worker_call_llm(worker_t *w, slot_t *slot) {
+    uint64_t tag = tag_of(w, (uint32_t)(slot - w->slots));
     err_t err;
     slot->calls = slot->calls == CALLS_PYTHON ? CALLS_PYTHON : CALLS_LLM; /* ctx.call_ai: the Python call stays open around it */
     if (llm_client_submit(slot->job->llm, row_llm_request(slot->row), tag, &err) == SDG_OK) return;
@@ -158,7 +161,7 @@ static void run_row(worker_t *w, slot_t *slot, uint64_t now) {
         push_ready(w, tag);
         break;
     case ROW_WANT_LLM:
-        call_llm(w, slot, tag);
+        if (!slot->journal || !worker_journal_ask(w, slot)) worker_call_llm(w, slot);
         mind_wall_time(w, slot, tag);
         break;
     case ROW_WANT_PYTHON:
@@ -177,6 +180,11 @@ static void run_row(worker_t *w, slot_t *slot, uint64_t now) {
     }
 }
 
+void worker_feed_llm(worker_t *w, slot_t *slot, llm_answer_t *answer, uint64_t now) {
+    row_llm_answer(slot->row, answer);
+    run_row(w, slot, now);
+}
+
 /* ---- starting --------------------------------------------------------------------------------------------------- */
 
 /* Bytes a waiting row takes in its lease's memory; a multiple of its alignment. */
@@ -185,7 +193,7 @@ static size_t waiting_size(size_t len) {
     return (sizeof(waiting_row_t) + len + align - 1) / align * align;
 }
 
-void worker_accept_rows(worker_t *w, worker_job_t *job, const row_in_list_t *rows) {
+void worker_accept_rows(worker_t *w, worker_job_t *job, const row_in_list_t *rows, bool again) {
     size_t size = sizeof(waiting_lease_t);
     (void)w;
     for (size_t i = 0; i < rows->count; i++) {
@@ -198,7 +206,7 @@ void worker_accept_rows(worker_t *w, worker_job_t *job, const row_in_list_t *row
     for (size_t i = 0; i < rows->count; i++) {
         const row_in_t *in = &rows->items[i];
         waiting_row_t *row = (waiting_row_t *)at;
-        *row = (waiting_row_t){.lease = lease, .index = in->index, .line = in->line, .len = in->raw.len};
+        *row = (waiting_row_t){.lease = lease, .index = in->index, .line = in->line, .len = in->raw.len, .again = again};
         if (in->raw.len) memcpy(row->raw, in->raw.data, in->raw.len);
         *job->waiting_tail = row;
         job->waiting_tail = &row->next;
@@ -224,6 +232,8 @@ static void start_row(worker_t *w, worker_job_t *job, const waiting_row_t *in, u
     row_input_t input = {.index = in->index, .line = in->line, .json = in->raw, .len = in->len};
     w->slots[n].job = job;
     w->slots[n].row = row_new(job->pipeline, &job->options.row, &input, now);
+    w->slots[n].journal = NULL;
+    if (job->journal) worker_journal_row(&w->slots[n], in->again);
     job->running++;
     run_row(w, &w->slots[n], now);
 }
@@ -279,8 +289,7 @@ static void drive_llm(worker_t *w, worker_job_t *job, uint64_t now) {
             continue;
         }
         if (slot->calls == CALLS_LLM) slot->calls = CALLS_NOTHING;
-        row_llm_answer(slot->row, &answer);
-        run_row(w, slot, now);
+        if (!slot->journal || !worker_journal_hold(w, slot, &answer)) worker_feed_llm(w, slot, &answer, now);
     }
 }
 

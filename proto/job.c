@@ -18,6 +18,7 @@ void job_options_free(job_options_t *o) {
         free(o->row.mapping[i].to);
     }
     free(o->row.mapping);
+    free(o->journal.store);
     memset(o, 0, sizeof *o);
 }
 
@@ -27,6 +28,15 @@ void job_options_map(job_options_t *o, const char *from, const char *to) {
     o->row.mapping[n].from = xstrdup(from);
     o->row.mapping[n].to = xstrdup(to);
     o->row.mapping_count = n + 1;
+}
+
+static void encode_journal(const job_journal_t *journal, value_t *v) {
+    if (!journal->store) return;
+    value_t j = value_object(3);
+    object_set_text(&j, "store", value_text(journal->store));
+    object_set_text(&j, "first_row", value_int((int64_t)journal->first_row));
+    object_set_text(&j, "end_row", value_int((int64_t)journal->end_row));
+    object_set_text(v, "journal", j);
 }
 
 void job_options_encode(const job_options_t *o, buf_t *out) {
@@ -49,6 +59,7 @@ void job_options_encode(const job_options_t *o, buf_t *out) {
         snprintf(seed, sizeof seed, "%llu", (unsigned long long)o->row.seed);
         object_set_text(&v, "seed", value_text(seed));
     }
+    encode_journal(&o->journal, &v);
     json_write(out, v, JSON_COMPACT);
     value_free(v);
 }
@@ -63,6 +74,15 @@ static void decode_mapping(value_t pairs, job_options_t *o) {
         value_t from = list_peek(pair, 0), to = list_peek(pair, 1);
         if (from.kind == VALUE_STRING && to.kind == VALUE_STRING) job_options_map(o, from.string->data, to.string->data);
     }
+}
+
+static uint64_t row_number(value_t v) { return v.kind == VALUE_INT && v.integer > 0 ? (uint64_t)v.integer : 0; }
+
+static void decode_journal(value_t v, job_journal_t *journal) {
+    if (v.kind != VALUE_OBJECT || option(v, "store").kind != VALUE_STRING) return;
+    journal->store = xstrdup(option(v, "store").string->data);
+    journal->first_row = row_number(option(v, "first_row"));
+    journal->end_row = row_number(option(v, "end_row"));
 }
 
 int job_options_decode(const char *json, size_t len, job_options_t *o, err_t *err) {
@@ -83,6 +103,7 @@ int job_options_decode(const char *json, size_t len, job_options_t *o, err_t *er
         o->row.seed = strtoull(seed.string->data, NULL, 10);
     }
     decode_mapping(option(v, "mapping"), o);
+    decode_journal(option(v, "journal"), &o->journal);
     value_free(v);
     return SDG_OK;
 }

@@ -6,9 +6,15 @@
 #include "core/base/error.h"
 #include "core/mabel/row.h"
 
+typedef struct job_journal {
+    char *store;             /* endpoint of the call journal (actors/context_store.h); owned; NULL: the job has none */
+    uint64_t first_row, end_row; /* rows that may have calls in it from an earlier run: [first_row, end_row) */
+} job_journal_t;
+
 typedef struct job_options {
     row_options_t row;       /* owns its mapping */
     bool http2;              /* ask LLM servers for HTTP/2 */
+    job_journal_t journal;   /* changes no result */
 } job_options_t;
 
 void job_options_init(job_options_t *o);  /* the defaults of `sdg run` */

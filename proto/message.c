@@ -54,6 +54,20 @@ static void put_DONE(msgpack_packer *p, const row_done_list_t *v) {
     }
 }
 
+static void put_CALLS(msgpack_packer *p, const call_list_t *v) {
+    msgpack_pack_array(p, v->count);
+    for (size_t i = 0; i < v->count; i++) {
+        const call_item_t *call = &v->items[i];
+        msgpack_pack_array(p, 6);
+        msgpack_pack_uint64(p, call->tag);
+        msgpack_pack_uint64(p, call->row);
+        msgpack_pack_uint64(p, call->hash_high);
+        msgpack_pack_uint64(p, call->hash_low);
+        msgpack_pack_uint64(p, call->occurrence);
+        put_bytes(p, call->answer);
+    }
+}
+
 enum { HEAD_FIELDS = 3 }; /* version, type, epoch */
 
 #define F(kind, name) +1
@@ -182,6 +196,28 @@ static int get_DONE(const msgpack_object *o, row_done_list_t *out, const char *f
     return SDG_OK;
 }
 
+static bool take_call(const msgpack_object *o, call_item_t *call) {
+    uint64_t occurrence;
+    const msgpack_object *t = tuple(o, 6);
+    if (!t || !as_u64(&t[0], &call->tag) || !as_u64(&t[1], &call->row) || !as_u64(&t[2], &call->hash_high) ||
+        !as_u64(&t[3], &call->hash_low) || !as_u64(&t[4], &occurrence) || occurrence > UINT32_MAX || !as_bytes(&t[5], &call->answer))
+        return false;
+    call->occurrence = (uint32_t)occurrence;
+    return true;
+}
+
+static int get_CALLS(const msgpack_object *o, call_list_t *out, const char *field, err_t *err) {
+    size_t count;
+    const msgpack_object *e = elements(o, &count, field, err);
+    if (o->type != MSGPACK_OBJECT_ARRAY) return SDG_EPARSE;
+    out->items = xcalloc(count + 1, sizeof *out->items);
+    out->count = count;
+    for (size_t i = 0; i < count; i++) {
+        if (!take_call(&e[i], &out->items[i])) return wrong(err, field, "a list of calls (tag, row, hash, hash, occurrence, bytes)");
+    }
+    return SDG_OK;
+}
+
 static int decode_fields(const msgpack_object *field, size_t count, message_t *m, err_t *err) {
     switch (m->type) {
 #define F(kind, name)                                                                                                  \
@@ -237,6 +273,7 @@ int message_decode(const char *frame, size_t len, message_t *m, err_t *err) {
 #define free_U64S(v) free((v)->items)
 #define free_ROWS(v) free((v)->items)
 #define free_DONE(v) free((v)->items)
+#define free_CALLS(v) free((v)->items)
 
 void message_free(message_t *m) {
     switch (m->type) {

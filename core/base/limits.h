@@ -85,6 +85,16 @@
 #define WRITE_FLUSH_BYTES_MAX ((size_t)64 << 20) /* a larger wish is cut to this */
 #define WRITE_MEMBER_BYTES_MIN ((size_t)64 << 10) /* text worth a gzip member or zstd frame of its own: below it compresses badly */
 
+/* store */
+#define JOURNAL_ANSWER_BYTES_MAX (LLM_ANSWER_BYTES_MAX + 1024) /* one answer in the journal: whatever a server may say, and its counts */
+#define JOURNAL_CALLS_MAX (4u << 20)            /* calls in the index: 128 MiB; later ones are written but not found before a rerun */
+#define JOURNAL_BATCH_CALLS_MAX 256             /* calls in one message to or from the store: an array of 16 KiB on the stack */
+#define JOURNAL_BATCH_ROWS_MAX 16384            /* finished rows in one message to the store */
+#define JOURNAL_READ_BYTES ((size_t)256 << 10)  /* read(2) and write(2) size */
+#define JOURNAL_COMPACT_BYTES ((uint64_t)64 << 20) /* a smaller file is not worth rewriting */
+#define JOURNAL_SYNC_NS (200 * UINT64_C(1000000)) /* --fsync batch: what power loss may cost; disks take 1-30 ms for a sync */
+#define JOURNAL_SYNC_BYTES ((uint64_t)8 << 20)  /* ... or so many bytes, so that a sync stays short */
+
 /* sched and proto */
 #define USAGE_BYTES_MAX 1024                    /* meta of a finished row: reason, counters, ROW_LATENCIES_MAX latencies */
 #define CHUNK_ROWS_DEFAULT 100

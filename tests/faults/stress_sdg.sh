@@ -45,5 +45,19 @@ verdict "the run that continues it" 0 $?
 cmp -s <(sort "$work/a.jsonl") <(sort "$work/c.jsonl")
 verdict "same rows" 0 $?
 
+# Two calls per row: the call journal, its store and its syncer; a drain and the run that finds what was kept.
+sed 's/exec: 3, final/exec: 4, final/; s/^  - {type: end/  - {type: ai, exec: 3, model: m, prompts: ["again {A}"], outputs: [{name: B, select: full}]}\n&/' "$work/p.yaml" >"$work/two.yaml"
+head -n 600 "$work/in.jsonl" >"$work/few.jsonl"
+"$SDG" run --yaml "$work/two.yaml" --input "$work/few.jsonl" --output "$work/d.jsonl" --max-concurrent 16 --workers 2 >"$work/log" 2>&1 &
+run=$!
+for _ in $(seq 200); do [ "$(wc -l <"$work/d.jsonl" 2>/dev/null || echo 0)" -gt 50 ] && break; sleep 0.05; done
+kill -INT "$run" && kill -INT "$run"
+wait "$run"
+verdict "two calls, ended at once" 5 $?
+"$SDG" run --yaml "$work/two.yaml" --input "$work/few.jsonl" --output "$work/d.jsonl" --max-concurrent 64 --workers 2 --fsync always >"$work/log" 2>&1
+verdict "the run that finds them" 0 $?
+[ ! -e "$work/d.jsonl.journal" ]
+verdict "no journal is left" 0 $?
+
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

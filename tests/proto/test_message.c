@@ -46,6 +46,13 @@ static void put_DONE(row_done_list_t *v, fill_t fill, int n) {
         v->items[i] = (row_done_t){some_u64(fill, n), i % 2, some_bytes(fill), some_bytes(i % 3 ? PLAIN : EMPTY)};
 }
 
+static void put_CALLS(call_list_t *v, fill_t fill, int n) {
+    v->count = fill == EMPTY ? 0 : 20;
+    v->items = xcalloc(v->count + 1, sizeof *v->items);
+    for (size_t i = 0; i < v->count; i++)
+        v->items[i] = (call_item_t){some_u64(fill, n), i, some_u64(fill, n + 1), some_u64(fill, n + 2), (uint32_t)some_u64(fill, n + 3), some_bytes(fill)};
+}
+
 static message_t one_of(message_type_t type, fill_t fill) {
     message_t m = {.type = type, .epoch = some_u64(fill, 1)};
     int n = 0;
@@ -95,6 +102,16 @@ static bool same_DONE(const row_done_list_t *a, const row_done_list_t *b) {
     for (size_t i = 0; same && i < a->count; i++)
         same = a->items[i].index == b->items[i].index && a->items[i].status == b->items[i].status &&
                same_bytes(a->items[i].json, b->items[i].json) && same_bytes(a->items[i].meta, b->items[i].meta);
+    return same;
+}
+
+static bool same_CALLS(const call_list_t *a, const call_list_t *b) {
+    bool same = a->count == b->count;
+    for (size_t i = 0; same && i < a->count; i++) {
+        const call_item_t *x = &a->items[i], *y = &b->items[i];
+        same = x->tag == y->tag && x->row == y->row && x->hash_high == y->hash_high && x->hash_low == y->hash_low && x->occurrence == y->occurrence &&
+               same_bytes(x->answer, y->answer);
+    }
     return same;
 }
 

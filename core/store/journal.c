@@ -1,0 +1,394 @@
+/* journal.c - see journal.h.
+ *
+ * The index is a map from row to its calls; a call is a place in the file. Records go through `pending`, which holds what is not yet in the
+ * kernel: so a place is known when a record is added, and a look-up that needs pending bytes flushes first. A row that finishes takes its
+ * calls out of the index; its number is kept (as runs) so that a late record of it does not come back to life.
+ */
+#include "core/store/journal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "core/base/limits.h"
+#include "core/base/rangeset.h"
+#include "core/base/rng.h"
+#include "core/data/files.h"
+#include "core/sched/idmap.h"
+#include "core/store/journal_file.h"
+
+typedef struct call {
+    uint64_t hash_high, hash_low;
+    uint64_t at;            /* place of the record in the file */
+    uint32_t occurrence;
+    uint32_t size;          /* of the record with its frame, bytes */
+} call_t;
+
+typedef struct row_calls {
+    uint32_t count, cap;
+    call_t *call;           /* owned */
+} row_calls_t;
+
+struct journal {
+    int fd;
+    char *path, *path_new;  /* the file, and the one it is rewritten into */
+    uint64_t salt;
+    uint64_t size;          /* of the file with `pending` */
+    uint64_t unsynced;      /* bytes in the kernel since the last sync began */
+    uint64_t live;          /* bytes of records in the index */
+    uint64_t calls;         /* in the index */
+    uint64_t compact_from;  /* a rewrite failed: not again before the file has this size */
+    idmap_t rows;           /* row -> row_calls_t */
+    rangeset_t *finished;   /* rows finished since open */
+    buf_t pending;          /* not yet written */
+    journal_stats_t stats;  /* counters only */
+    err_t failure;
+};
+
+void journal_hash(const char *model, const char *body, size_t len, journal_key_t *key) {
+    XXH128_hash_t h = XXH3_128bits_withSeed(body, len, XXH3_64bits(model, strlen(model)));
+    key->hash_high = h.high64;
+    key->hash_low = h.low64;
+}
+
+static int fail(journal_t *j, const char *what, int error, err_t *err) {
+    if (file_no_space(error))
+        err_set(&j->failure, SDG_ENOSPACE, "%s: %s: %s; make room and run again: it continues from here", j->path, what, strerror(error));
+    else
+        err_set(&j->failure, SDG_EIO, "%s: %s: %s", j->path, what, strerror(error));
+    if (err) *err = j->failure;
+    return j->failure.code;
+}
+
+static int broken(const journal_t *j, err_t *err) {
+    if (j->failure.code && err) *err = j->failure;
+    return j->failure.code;
+}
+
+/* ---- the index ---------------------------------------------------------------------------------------------------- */
+
+static call_t *find_call(const journal_t *j, const journal_key_t *key) {
+    const row_calls_t *r = idmap_get(&j->rows, key->row);
+    for (uint32_t i = r ? r->count : 0; i > 0; i--) { /* the latest first: that is the one sent twice */
+        call_t *c = &r->call[i - 1];
+        if (c->hash_low == key->hash_low && c->hash_high == key->hash_high && c->occurrence == key->occurrence) return c;
+    }
+    return NULL;
+}
+
+static void index_call(journal_t *j, const journal_key_t *key, uint64_t at, size_t size) {
+    if (j->calls == JOURNAL_CALLS_MAX) {
+        j->stats.unindexed++;
+        return;
+    }
+    row_calls_t *r = idmap_get(&j->rows, key->row);
+    if (!r) {
+        r = xcalloc(1, sizeof *r);
+        idmap_add(&j->rows, key->row, r);
+    }
+    if (r->count == r->cap) {
+        r->cap = r->cap ? r->cap * 2 : 4;
+        r->call = xrealloc(r->call, r->cap * sizeof *r->call);
+    }
+    r->call[r->count++] = (call_t){.hash_high = key->hash_high, .hash_low = key->hash_low, .at = at, .occurrence = key->occurrence, .size = (uint32_t)size};
+    j->calls++;
+    j->live += size;
+}
+
+static void drop_row(journal_t *j, row_calls_t *r) {
+    for (uint32_t i = 0; i < r->count; i++) {
+        j->live -= r->call[i].size;
+    }
+    j->calls -= r->count;
+    free(r->call);
+    free(r);
+}
+
+void journal_row_finished(journal_t *j, uint64_t row) {
+    row_calls_t *r = idmap_remove(&j->rows, row);
+    if (r) drop_row(j, r);
+    rangeset_add(j->finished, row);
+}
+
+/* ---- opening and closing ------------------------------------------------------------------------------------------ */
+
+typedef struct opening {
+    journal_t *journal;
+    bool (*finished)(void *context, uint64_t row);
+    void *context;
+    journal_found_t found;
+} opening_t;
+
+static bool take_record(void *context, const journal_key_t *key, const char *answer, size_t len, uint64_t at) {
+    opening_t *o = context;
+    (void)answer;
+    o->found.records++;
+    if ((o->finished && o->finished(o->context, key->row)) || find_call(o->journal, key)) return true;
+    index_call(o->journal, key, at, JOURNAL_RECORD_HEAD_BYTES + len);
+    if (o->found.end_row == 0 || key->row < o->found.first_row) o->found.first_row = key->row;
+    if (key->row >= o->found.end_row) o->found.end_row = key->row == UINT64_MAX ? key->row : key->row + 1;
+    return true;
+}
+
+static int start_file(journal_t *j, err_t *err) {
+    if (ftruncate(j->fd, 0) != 0) return fail(j, "cannot be emptied", errno, err);
+    j->salt = rng_entropy();
+    journal_head_write(&j->pending, j->salt);
+    j->size = j->pending.len;
+    return journal_flush(j, err);
+}
+
+/* Reads what is there and cuts off what is no record. */
+static int take_file(journal_t *j, opening_t *o, err_t *err) {
+    struct stat st;
+    uint64_t end;
+    if (fstat(j->fd, &st) != 0) return fail(j, "cannot be read", errno, err);
+    if (journal_file_scan(j->fd, j->path, j->salt, take_record, o, &end, err) != SDG_OK) return err->code;
+    o->found.torn_bytes = (uint64_t)st.st_size - end;
+    if (o->found.torn_bytes && ftruncate(j->fd, (off_t)end) != 0) return fail(j, "cannot be cut back to its last whole record", errno, err);
+    j->size = end;
+    o->found.calls = j->calls;
+    o->found.rows = j->rows.count;
+    return SDG_OK;
+}
+
+static int open_file(journal_t *j, opening_t *o, err_t *err) {
+    char head[JOURNAL_HEAD_BYTES];
+    j->fd = open(j->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (j->fd < 0) return fail(j, "cannot be opened", errno, err);
+    unlink(j->path_new);
+    ssize_t n = pread(j->fd, head, sizeof head, 0);
+    if (n < 0) return fail(j, "cannot be read", errno, err);
+    switch (journal_head_read(head, (size_t)n, &j->salt)) {
+    case SDG_OK:        return take_file(j, o, err);
+    case SDG_ENOTFOUND: return start_file(j, err);
+    default:            return err_set(err, SDG_EINVAL, "%s: is not a call journal; move it away, or run with --no-journal", j->path);
+    }
+}
+
+journal_t *journal_open(const char *path, bool (*finished)(void *context, uint64_t row), void *context, journal_found_t *found, err_t *err) {
+    journal_t *j = xcalloc(1, sizeof *j);
+    err_t ignored;
+    j->path = xstrdup(path);
+    j->path_new = xasprintf("%s.new", path);
+    j->finished = rangeset_new();
+    buf_init(&j->pending, 2 * (JOURNAL_RECORD_HEAD_BYTES + JOURNAL_ANSWER_BYTES_MAX));
+    opening_t o = {.journal = j, .finished = finished, .context = context};
+    if (open_file(j, &o, err ? err : &ignored) != SDG_OK) journal_close(&j);
+    if (found) *found = o.found;
+    return j;
+}
+
+void journal_close(journal_t **journal) {
+    journal_t *j = *journal;
+    if (!j) return;
+    for (size_t i = 0; i < j->rows.cap; i++) {
+        if (j->rows.slots[i].value) drop_row(j, j->rows.slots[i].value);
+    }
+    idmap_free(&j->rows);
+    rangeset_destroy(&j->finished);
+    buf_free(&j->pending);
+    if (j->fd >= 0) close(j->fd);
+    free(j->path);
+    free(j->path_new);
+    free(j);
+    *journal = NULL;
+}
+
+void journal_remove(journal_t **journal) {
+    if (!*journal) return;
+    unlink((*journal)->path);
+    journal_close(journal);
+}
+
+/* ---- adding and finding ------------------------------------------------------------------------------------------- */
+
+int journal_flush(journal_t *j, err_t *err) {
+    size_t written;
+    if (broken(j, err)) return j->failure.code;
+    if (j->pending.len == 0) return SDG_OK;
+    uint64_t start = j->size - j->pending.len;
+    if (file_write_all(j->fd, j->pending.data, j->pending.len, &written) != 0) {
+        int error = errno;
+        if (ftruncate(j->fd, (off_t)start) != 0) { /* then the torn record is cut off when the file is next opened */
+        }
+        return fail(j, "cannot be written", error, err);
+    }
+    j->unsynced += j->pending.len;
+    buf_reset(&j->pending);
+    if (j->pending.cap > 4 * JOURNAL_READ_BYTES) buf_free(&j->pending); /* after a giant answer */
+    return SDG_OK;
+}
+
+int journal_add(journal_t *j, const journal_key_t *key, const char *answer, size_t len, err_t *err) {
+    if (broken(j, err)) return j->failure.code;
+    if (len > JOURNAL_ANSWER_BYTES_MAX)
+        return err_set(err, SDG_ELIMIT, "an answer of %zu bytes is not kept in the journal (at most %zu)", len, JOURNAL_ANSWER_BYTES_MAX);
+    if (rangeset_has(j->finished, key->row) || find_call(j, key)) return SDG_OK;
+    size_t size = JOURNAL_RECORD_HEAD_BYTES + len;
+    if (j->pending.len + size > JOURNAL_READ_BYTES && journal_flush(j, err) != SDG_OK) return j->failure.code;
+    journal_record_write(&j->pending, j->salt, key, answer, len);
+    assert(!j->pending.full);
+    index_call(j, key, j->size, size);
+    j->size += size;
+    j->stats.added++;
+    return SDG_OK;
+}
+
+int journal_sync(journal_t *j, err_t *err) {
+    if (journal_flush(j, err) != SDG_OK) return j->failure.code;
+    if (fdatasync(j->fd) != 0) return fail(j, "cannot be synced to disk", errno, err);
+    j->unsynced = 0;
+    return SDG_OK;
+}
+
+/* Reads the record of `c` behind what `bytes` holds. */
+static int read_record(const journal_t *j, const call_t *c, buf_t *bytes, err_t *err) {
+    char *room = buf_reserve(bytes, c->size);
+    size_t got = 0;
+    if (!room) return err_set(err, SDG_ELIMIT, "%s: a record larger than its reader", j->path);
+    while (got < c->size) {
+        ssize_t n = pread(j->fd, room + got, c->size - got, (off_t)(c->at + got));
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return err_set(err, SDG_EIO, "%s: cannot be read: %s", j->path, n < 0 ? strerror(errno) : "it has become shorter");
+        got += (size_t)n;
+    }
+    bytes->len += c->size;
+    return SDG_OK;
+}
+
+int journal_find(journal_t *j, const journal_key_t *key, buf_t *answer, err_t *err) {
+    const call_t *c = find_call(j, key);
+    journal_key_t read_key;
+    const char *found = NULL;
+    size_t len, more;
+    if (!c) return err_set(err, SDG_ENOTFOUND, "no such call");
+    if (journal_flush(j, err) != SDG_OK) return j->failure.code;
+    buf_t record;
+    buf_init(&record, JOURNAL_RECORD_HEAD_BYTES + JOURNAL_ANSWER_BYTES_MAX);
+    int rc = read_record(j, c, &record, err);
+    if (rc == SDG_OK && journal_record_read(record.data, record.len, j->salt, &read_key, &found, &len, &more) == 0)
+        rc = err_set(err, SDG_EIO, "%s: a record at byte %llu has changed on disk", j->path, (unsigned long long)c->at);
+    if (rc == SDG_OK) buf_add(answer, found, len);
+    buf_free(&record);
+    return rc;
+}
+
+/* ---- rewriting ---------------------------------------------------------------------------------------------------- */
+
+static int write_out(int fd, buf_t *out) {
+    size_t written;
+    int rc = file_write_all(fd, out->data, out->len, &written);
+    buf_reset(out);
+    return rc;
+}
+
+/* Copies head and live records in the order of the index; -1 when the new file cannot be written or the old one read. */
+static int copy_live(journal_t *j, int fd) {
+    buf_t out;
+    int rc = 0;
+    buf_init(&out, 2 * (JOURNAL_RECORD_HEAD_BYTES + JOURNAL_ANSWER_BYTES_MAX));
+    journal_head_write(&out, j->salt);
+    for (size_t i = 0; i < j->rows.cap && rc == 0; i++) {
+        const row_calls_t *r = j->rows.slots[i].value;
+        for (uint32_t k = 0; r && k < r->count && rc == 0; k++) {
+            rc = read_record(j, &r->call[k], &out, NULL) == SDG_OK ? 0 : -1;
+            if (rc == 0 && out.len >= JOURNAL_READ_BYTES) rc = write_out(fd, &out);
+        }
+    }
+    if (rc == 0 && out.len) rc = write_out(fd, &out);
+    buf_free(&out);
+    return rc;
+}
+
+/* The same walk again, now that the records have moved. */
+static void move_places(journal_t *j) {
+    uint64_t at = JOURNAL_HEAD_BYTES;
+    for (size_t i = 0; i < j->rows.cap; i++) {
+        row_calls_t *r = j->rows.slots[i].value;
+        for (uint32_t k = 0; r && k < r->count; k++) {
+            r->call[k].at = at;
+            at += r->call[k].size;
+        }
+    }
+    j->size = at;
+}
+
+static bool rewrite(journal_t *j) {
+    int fd = open(j->path_new, O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666);
+    if (fd < 0) return false;
+    if (copy_live(j, fd) != 0 || fdatasync(fd) != 0 || rename(j->path_new, j->path) != 0) {
+        close(fd);
+        unlink(j->path_new);
+        return false;
+    }
+    file_sync_parent(j->path);
+    close(j->fd);
+    j->fd = fd;
+    j->unsynced = 0;
+    move_places(j);
+    return true;
+}
+
+int journal_compact(journal_t *j, uint64_t least, err_t *err) {
+    if (j->size <= least || j->size <= j->compact_from || j->size - JOURNAL_HEAD_BYTES <= 2 * j->live) return SDG_OK;
+    if (journal_flush(j, err) != SDG_OK) return j->failure.code;
+    bool done = rewrite(j);
+    j->compact_from = done ? 0 : 2 * j->size;
+    j->stats.rewrites += done;
+    return SDG_OK;
+}
+
+/* ---- for others --------------------------------------------------------------------------------------------------- */
+
+int journal_fd(const journal_t *j) { return j->fd; }
+uint64_t journal_unsynced(const journal_t *j) { return j->unsynced; }
+void journal_syncing(journal_t *j) { j->unsynced = 0; }
+
+void journal_stats(const journal_t *j, journal_stats_t *stats) {
+    *stats = j->stats;
+    stats->bytes = j->size;
+    stats->live_bytes = j->live;
+    stats->rows = j->rows.count;
+    stats->calls = j->calls;
+}
+
+typedef struct reading { journal_visit_fn *visit; void *context; } reading_t;
+
+static bool pass_on(void *context, const journal_key_t *key, const char *answer, size_t len, uint64_t at) {
+    const reading_t *r = context;
+    (void)at;
+    return r->visit(r->context, key, answer, len);
+}
+
+static int read_open(int fd, const char *path, reading_t *r, uint64_t *torn_bytes, err_t *err) {
+    char head[JOURNAL_HEAD_BYTES];
+    uint64_t salt, end;
+    ssize_t n = pread(fd, head, sizeof head, 0);
+    if (n < 0) return err_set(err, SDG_EIO, "%s: cannot be read: %s", path, strerror(errno));
+    *torn_bytes = (uint64_t)n;
+    switch (journal_head_read(head, (size_t)n, &salt)) {
+    case SDG_OK:        break;
+    case SDG_ENOTFOUND: return SDG_OK; /* empty, or torn before its first record */
+    default:            return err_set(err, SDG_EINVAL, "%s: is not a call journal", path);
+    }
+    int rc = journal_file_scan(fd, path, salt, pass_on, r, &end, err);
+    off_t size = lseek(fd, 0, SEEK_END);
+    *torn_bytes = size > (off_t)end ? (uint64_t)size - end : 0;
+    return rc;
+}
+
+int journal_read(const char *path, journal_visit_fn *visit, void *context, uint64_t *torn_bytes, err_t *err) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return err_set(err, SDG_EIO, "%s: cannot be opened: %s", path, strerror(errno));
+    reading_t r = {visit, context};
+    int rc = read_open(fd, path, &r, torn_bytes, err);
+    close(fd);
+    return rc;
+}

@@ -1,0 +1,343 @@
+/* The call journal: adding and finding, torn tails, finished rows, rewriting, full disks. */
+#include "tests/core/data/scratch.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+
+#include "core/base/limits.h"
+#include "core/base/rangeset.h"
+#include "core/store/journal.h"
+
+TestSuite(journal, .init = scratch_begin, .fini = scratch_end);
+
+static journal_t *open_ok(const char *path, journal_found_t *found) {
+    err_t err = {0};
+    journal_t *j = journal_open(path, NULL, NULL, found, &err);
+    cr_assert(j, "%s", err.text);
+    return j;
+}
+
+static journal_key_t key_of(uint64_t row, const char *question, uint32_t occurrence) {
+    journal_key_t key = {.row = row, .occurrence = occurrence};
+    journal_hash("model", question, strlen(question), &key);
+    return key;
+}
+
+static void add(journal_t *j, uint64_t row, const char *question, const char *answer) {
+    journal_key_t key = key_of(row, question, 0);
+    err_t err = {0};
+    cr_assert_eq(journal_add(j, &key, answer, strlen(answer), &err), SDG_OK, "%s", err.text);
+}
+
+static void flush(journal_t *j) {
+    err_t err = {0};
+    cr_assert_eq(journal_flush(j, &err), SDG_OK, "%s", err.text);
+}
+
+/* `want` NULL: it must not be there. */
+static void expect(journal_t *j, uint64_t row, const char *question, uint32_t occurrence, const char *want) {
+    journal_key_t key = key_of(row, question, occurrence);
+    buf_t got;
+    err_t err = {0};
+    buf_init(&got, JOURNAL_ANSWER_BYTES_MAX);
+    int rc = journal_find(j, &key, &got, &err);
+    cr_assert_eq(rc, want ? SDG_OK : SDG_ENOTFOUND, "row %d %s: %d %s", (int)row, question, rc, err.text);
+    if (want) cr_assert_str_eq(got.len ? got.data : "", want);
+    buf_free(&got);
+}
+
+static bool row_is_even(void *context, uint64_t row) {
+    (void)context;
+    return row % 2 == 0;
+}
+
+Test(journal, keeps_an_answer_over_a_restart) {
+    const char *path = scratch_path("o.journal");
+    journal_found_t found;
+    journal_t *j = open_ok(path, &found);
+    cr_assert_eq(found.records, 0);
+    add(j, 7, "why?", "because");
+    flush(j);
+    journal_close(&j);
+    j = open_ok(path, &found);
+    cr_assert_eq(found.records, 1);
+    cr_assert_eq(found.first_row, 7);
+    cr_assert_eq(found.end_row, 8);
+    expect(j, 7, "why?", 0, "because");
+    journal_close(&j);
+}
+
+Test(journal, another_question_row_or_occurrence_misses) {
+    journal_t *j = open_ok(scratch_path("o.journal"), NULL);
+    add(j, 1, "a", "A");
+    expect(j, 1, "a", 0, "A");
+    expect(j, 1, "b", 0, NULL);
+    expect(j, 2, "a", 0, NULL);
+    expect(j, 1, "a", 1, NULL);
+    journal_close(&j);
+}
+
+Test(journal, the_model_is_part_of_the_question) {
+    journal_key_t a = {0}, b = {0};
+    journal_hash("one", "body", 4, &a);
+    journal_hash("two", "body", 4, &b);
+    cr_assert(a.hash_low != b.hash_low && a.hash_high != b.hash_high);
+}
+
+Test(journal, a_record_sent_twice_counts_once) {
+    journal_t *j = open_ok(scratch_path("o.journal"), NULL);
+    journal_stats_t stats;
+    add(j, 1, "a", "first");
+    add(j, 1, "a", "second");
+    journal_stats(j, &stats);
+    cr_assert_eq(stats.added, 1);
+    expect(j, 1, "a", 0, "first");
+    journal_close(&j);
+}
+
+Test(journal, empty_and_binary_answers) {
+    const char *path = scratch_path("o.journal");
+    journal_t *j = open_ok(path, NULL);
+    journal_key_t key = key_of(3, "q", 0);
+    add(j, 2, "e", "");
+    cr_assert_eq(journal_add(j, &key, "a\0b", 3, NULL), SDG_OK);
+    flush(j);
+    journal_close(&j);
+    j = open_ok(path, NULL);
+    expect(j, 2, "e", 0, "");
+    buf_t got;
+    buf_init(&got, 100);
+    cr_assert_eq(journal_find(j, &key, &got, NULL), SDG_OK);
+    cr_assert(got.len == 3 && memcmp(got.data, "a\0b", 3) == 0);
+    buf_free(&got);
+    journal_close(&j);
+}
+
+Test(journal, cut_at_every_byte_keeps_all_whole_records) {
+    const char *path = scratch_path("o.journal");
+    journal_t *j = open_ok(path, NULL);
+    size_t ends[4], len;
+    for (int i = 0; i < 3; i++) {
+        add(j, (uint64_t)i, "question", "an answer");
+        flush(j);
+        scratch_read(path, &len);
+        ends[i] = len;
+    }
+    journal_close(&j);
+    char *whole = malloc(len);
+    memcpy(whole, scratch_read(path, NULL), len);
+    for (size_t cut = 0; cut <= len; cut++) {
+        journal_found_t found;
+        uint64_t want = (cut >= ends[0]) + (cut >= ends[1]) + (cut >= ends[2]);
+        j = open_ok(scratch_write("cut.journal", whole, cut), &found);
+        cr_assert_eq(found.records, want, "cut at %zu: %d records", cut, (int)found.records);
+        add(j, 9, "after", "the cut"); /* it goes on from there */
+        flush(j);
+        journal_close(&j);
+        j = open_ok(scratch_path("cut.journal"), &found);
+        cr_assert_eq(found.records, want + 1);
+        cr_assert_eq(found.torn_bytes, 0);
+        expect(j, 9, "after", 0, "the cut");
+        journal_close(&j);
+    }
+    free(whole);
+}
+
+Test(journal, a_changed_byte_ends_the_file_there) {
+    const char *path = scratch_path("o.journal");
+    journal_t *j = open_ok(path, NULL);
+    size_t len;
+    for (uint64_t row = 0; row < 3; row++) {
+        add(j, row, "question", "an answer");
+    }
+    flush(j);
+    journal_close(&j);
+    char *bytes = malloc(1 << 16);
+    const char *text = scratch_read(path, &len);
+    memcpy(bytes, text, len);
+    for (size_t at = 16; at < len; at++) {
+        journal_found_t found;
+        bytes[at] ^= 1;
+        j = open_ok(scratch_write("bad.journal", bytes, len), &found);
+        bytes[at] ^= 1;
+        cr_assert_eq(found.records, (at - 16) / ((len - 16) / 3), "byte %zu", at);
+        cr_assert_neq(found.torn_bytes, 0);
+        journal_close(&j);
+    }
+    free(bytes);
+}
+
+Test(journal, another_file_is_left_alone) {
+    err_t err = {0};
+    const char *path = scratch_text("notes.txt", "not a journal, but somebody's notes");
+    cr_assert_null(journal_open(path, NULL, NULL, NULL, &err));
+    cr_assert_eq(err.code, SDG_EINVAL, "%s", err.text);
+    cr_assert_str_eq(scratch_read(path, NULL), "not a journal, but somebody's notes");
+}
+
+Test(journal, finished_rows_are_not_indexed) {
+    const char *path = scratch_path("o.journal");
+    journal_found_t found;
+    journal_t *j = open_ok(path, NULL);
+    for (uint64_t row = 0; row < 10; row++) {
+        add(j, row, "q", "a");
+    }
+    flush(j);
+    journal_close(&j);
+    j = journal_open(path, row_is_even, NULL, &found, NULL);
+    cr_assert_eq(found.records, 10);
+    cr_assert_eq(found.calls, 5);
+    cr_assert_eq(found.first_row, 1);
+    cr_assert_eq(found.end_row, 10);
+    expect(j, 2, "q", 0, NULL);
+    expect(j, 3, "q", 0, "a");
+    journal_close(&j);
+}
+
+Test(journal, a_row_that_finishes_leaves_no_memory_and_does_not_come_back) {
+    journal_t *j = open_ok(scratch_path("o.journal"), NULL);
+    journal_stats_t stats;
+    add(j, 5, "q", "a");
+    journal_row_finished(j, 5);
+    add(j, 5, "r", "late");
+    journal_stats(j, &stats);
+    cr_assert_eq(stats.rows, 0);
+    cr_assert_eq(stats.calls, 0);
+    cr_assert_eq(stats.live_bytes, 0);
+    expect(j, 5, "r", 0, NULL);
+    journal_close(&j);
+}
+
+static void add_rows(journal_t *j, uint64_t rows) {
+    char answer[64];
+    for (uint64_t row = 0; row < rows; row++) {
+        snprintf(answer, sizeof answer, "answer %llu", (unsigned long long)row);
+        add(j, row, "one", answer);
+        add(j, row, "two", "again");
+    }
+    flush(j);
+}
+
+Test(journal, rewriting_keeps_what_lives) {
+    const char *path = scratch_path("o.journal");
+    journal_found_t found;
+    journal_stats_t stats;
+    journal_t *j = open_ok(path, NULL);
+    add_rows(j, 100);
+    for (uint64_t row = 0; row < 90; row++) {
+        journal_row_finished(j, row);
+    }
+    cr_assert_eq(journal_compact(j, 1 << 20, NULL), SDG_OK); /* too small to bother */
+    journal_stats(j, &stats);
+    cr_assert_eq(stats.rewrites, 0);
+    cr_assert_eq(journal_compact(j, 0, NULL), SDG_OK);
+    journal_stats(j, &stats);
+    cr_assert_eq(stats.rewrites, 1);
+    cr_assert_eq(stats.bytes, stats.live_bytes + 16);
+    expect(j, 95, "one", 0, "answer 95");
+    add(j, 99, "three", "after");
+    expect(j, 99, "three", 0, "after");
+    flush(j);
+    journal_close(&j);
+    j = open_ok(path, &found);
+    cr_assert_eq(found.records, 21);
+    expect(j, 95, "one", 0, "answer 95");
+    expect(j, 99, "two", 0, "again");
+    expect(j, 99, "three", 0, "after");
+    journal_close(&j);
+}
+
+Test(journal, half_alive_is_not_rewritten) {
+    journal_t *j = open_ok(scratch_path("o.journal"), NULL);
+    journal_stats_t stats;
+    add_rows(j, 10);
+    for (uint64_t row = 0; row < 5; row++) {
+        journal_row_finished(j, row);
+    }
+    cr_assert_eq(journal_compact(j, 0, NULL), SDG_OK);
+    journal_stats(j, &stats);
+    cr_assert_eq(stats.rewrites, 0);
+    journal_close(&j);
+}
+
+Test(journal, a_rewrite_that_cannot_be_made_is_given_up) {
+    const char *path = scratch_path("o.journal");
+    journal_t *j = open_ok(path, NULL);
+    journal_stats_t stats;
+    cr_assert_eq(mkdir(scratch_path("o.journal.new"), 0700), 0); /* in the way */
+    add_rows(j, 10);
+    for (uint64_t row = 0; row < 9; row++) {
+        journal_row_finished(j, row);
+    }
+    cr_assert_eq(journal_compact(j, 0, NULL), SDG_OK);
+    journal_stats(j, &stats);
+    cr_assert_eq(stats.rewrites, 0);
+    expect(j, 9, "one", 0, "answer 9");
+    journal_close(&j);
+}
+
+Test(journal, is_removed_with_its_job) {
+    const char *path = scratch_path("o.journal");
+    journal_t *j = open_ok(path, NULL);
+    add_rows(j, 3);
+    journal_remove(&j);
+    cr_assert_null(j);
+    cr_assert_neq(access(path, F_OK), 0);
+}
+
+Test(journal, a_full_disk_leaves_whole_records) {
+    const char *path = scratch_path("o.journal");
+    struct rlimit limit = {4000, 4000};
+    err_t err = {0};
+    journal_found_t found;
+    journal_t *j = open_ok(path, NULL);
+    uint64_t written = 0;
+    signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &limit);
+    for (int rc = SDG_OK; rc == SDG_OK; written += rc == SDG_OK) {
+        journal_key_t key = key_of(written, "q", 0);
+        cr_assert_eq(journal_add(j, &key, "0123456789", 10, &err), SDG_OK);
+        rc = journal_flush(j, &err);
+    }
+    cr_assert_eq(err.code, SDG_ENOSPACE, "%s", err.text);
+    cr_assert_eq(journal_flush(j, &err), SDG_ENOSPACE);
+    journal_close(&j);
+    j = open_ok(path, &found);
+    cr_assert_eq(found.records, written);
+    cr_assert_eq(found.torn_bytes, 0);
+    journal_close(&j);
+}
+
+Test(journal, an_answer_over_the_limit_is_refused_and_the_journal_goes_on) {
+    journal_t *j = open_ok(scratch_path("o.journal"), NULL);
+    journal_key_t key = key_of(1, "q", 0);
+    err_t err = {0};
+    char *huge = calloc(1, JOURNAL_ANSWER_BYTES_MAX + 1);
+    cr_assert_eq(journal_add(j, &key, huge, JOURNAL_ANSWER_BYTES_MAX + 1, &err), SDG_ELIMIT);
+    cr_assert_eq(journal_add(j, &key, huge, JOURNAL_ANSWER_BYTES_MAX, &err), SDG_OK, "%s", err.text);
+    flush(j);
+    free(huge);
+    journal_close(&j);
+    journal_found_t found;
+    j = open_ok(scratch_path("o.journal"), &found);
+    cr_assert_eq(found.records, 1);
+    journal_close(&j);
+}
+
+static bool count_records(void *context, const journal_key_t *key, const char *answer, size_t len) {
+    (void)key, (void)answer, (void)len;
+    ++*(int *)context;
+    return true;
+}
+
+Test(journal, is_read_while_it_is_written) {
+    const char *path = scratch_path("o.journal");
+    journal_t *j = open_ok(path, NULL);
+    int records = 0;
+    uint64_t torn;
+    add_rows(j, 5);
+    cr_assert_eq(journal_read(path, count_records, &records, &torn, NULL), SDG_OK);
+    cr_assert_eq(records, 10);
+    cr_assert_eq(torn, 0);
+    journal_close(&j);
+}
