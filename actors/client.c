@@ -108,8 +108,8 @@ static void finish(client_t *c, bool output_ok) {
     set_state(c, CLIENT_OVER, c->ending[0] ? c->ending : "done");
     say_bye(c);
     client_journal_close(c, c->exit_code == EXIT_ALL_FINE);
-    if (c->exit_code == EXIT_ALL_FINE && c->totals[CLIENT_rows_failed] + c->args->resumed.rows_failed > 0) c->exit_code = EXIT_ROWS_FAILED;
-    c->totals[CLIENT_can_continue] = c->exit_code == EXIT_STOPPED || c->exit_code == EXIT_DATA || c->exit_code == EXIT_RUNTIME;
+    if (c->exit_code == EXIT_ALL_FINE && c->tally.totals[CLIENT_rows_failed] + c->args->resumed.rows_failed > 0) c->exit_code = EXIT_ROWS_FAILED;
+    c->tally.totals[CLIENT_can_continue] = c->exit_code == EXIT_STOPPED || c->exit_code == EXIT_DATA || c->exit_code == EXIT_RUNTIME;
     client_tell_summary(c);
     actor_finish(&c->actor, c->exit_code);
 }
@@ -119,8 +119,8 @@ void client_give_up(client_t *c, int exit_code, const char *reason) {
     log_error("client", "%s", reason);
     snprintf(c->ending, sizeof c->ending, "%s", reason);
     c->exit_code = exit_code;
-    c->totals[CLIENT_rows_ok] = c->kept_ok;
-    c->totals[CLIENT_rows_failed] = c->kept_failed;
+    c->tally.totals[CLIENT_rows_ok] = c->kept_ok;
+    c->tally.totals[CLIENT_rows_failed] = c->kept_failed;
     say_stop(c, STOP_NOW);
     finish(c, false);
 }
@@ -186,8 +186,8 @@ static void on_results(client_t *c, const message_t *m, uint64_t now) {
         return;
     }
     if (r->batch == c->next_batch) c->next_batch++;
-    c->kept_ok = c->totals[CLIENT_rows_ok];
-    c->kept_failed = c->totals[CLIENT_rows_failed];
+    c->kept_ok = c->tally.totals[CLIENT_rows_ok];
+    c->kept_failed = c->tally.totals[CLIENT_rows_failed];
     c->unsynced = true;
     if (!writer_holds_back(c->writer)) acknowledge(c);
 }
@@ -357,7 +357,7 @@ static client_t *client_new(const client_args_t *args) {
     c->chunks_tail = &c->chunks;
     c->next_batch = 1;
     c->heard_ns = clock_now_ns();
-    c->totals[CLIENT_rows_resumed] = args->resumed.rows_ok + args->resumed.rows_failed;
+    c->tally.totals[CLIENT_rows_resumed] = args->resumed.rows_ok + args->resumed.rows_failed;
     buf_init(&c->scratch, MESSAGE_BYTES_MAX);
     c->scheduler = link_socket(ZMQ_DEALER, 500);
     if (args->monitor) {

@@ -4,8 +4,8 @@
 
 #include "actors/actor.h"
 #include "actors/client.h"
-#include "core/base/hist.h"
 #include "proto/stats.h"
+#include "proto/tally.h"
 #include "proto/usage.h"
 
 typedef enum client_state {
@@ -27,13 +27,6 @@ typedef struct chunk {
     size_t *start;         /* count + 1 offsets into bytes */
     buf_t bytes;
 } chunk_t;
-
-/* Failure classes, counted; a bounded table: what does not fit is counted as "other". */
-enum { REASONS_MAX = 24 };
-typedef struct reasons {
-    struct { char text[ROW_REASON_MAX]; uint64_t count; } item[REASONS_MAX];
-    size_t count;
-} reasons_t;
 
 typedef struct client {
     actor_t actor;
@@ -67,10 +60,7 @@ typedef struct client {
     uint64_t *synced_rows;   /* rows whose results the next sync makes safe: told to the store */
     size_t synced_count, synced_cap;
     /* totals */
-    uint64_t totals[CLIENT_STATS];
-    hist_t latency;
-    reasons_t reasons;       /* of failed rows */
-    reasons_t endings;       /* exit_code of the end blocks of fine rows */
+    tally_t tally;
     buf_t scratch;
 } client_t;
 

@@ -158,7 +158,7 @@ static record_use_t read_record(client_t *c, chunk_t *k) {
         c->input_over = true;
         return RECORD_NONE;
     }
-    c->totals[CLIENT_rows_read]++;
+    c->tally.totals[CLIENT_rows_read]++;
     if (r.index < c->args->first_row || rangeset_has(writer_finished(c->writer), r.index)) return RECORD_SKIPPED;
     if (r.bad) {
         fail_record(c, &r);

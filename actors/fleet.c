@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 #include "actors/link.h"
+#include "actors/monitor_http.h"
 #include "actors/runtime.h"
+#include "actors/top.h"
 #include "core/base/clock.h"
 #include "core/base/limits.h"
 #include "core/base/log.h"
@@ -29,17 +31,21 @@ static int check_endpoint(const char *verb, const char *endpoint) {
 /* ---- serve -------------------------------------------------------------------------------------------------------- */
 
 static const char SERVE_HELP[] =
-    "usage: sdg serve [--listen ENDPOINT] [--port-file FILE] [--verbose]\n\n"
+    "usage: sdg serve [--listen ENDPOINT] [--port-file FILE] [--metrics-listen HOST:PORT] [--verbose]\n\n"
     "Runs a scheduler: workers join it with `sdg worker`, jobs come from `sdg submit`. Ctrl-C ends it.\n\n"
     "  --listen ENDPOINT   tcp://127.0.0.1:PORT (default port 5577; * for any) or ipc://PATH\n"
     "  --port-file FILE    write the port to FILE once it listens\n"
+    "  --metrics-listen HOST:PORT  dashboard, /metrics and /stats.json, e.g. 127.0.0.1:9464\n"
+    "  --insecure          let --metrics-listen take other than loopback addresses\n"
     "  -v, --verbose       say what the runtime does\n"
     "  -h, --help          this help      --help.ja  in Japanese\n";
 static const char SERVE_HELP_JA[] =
-    "使い方: sdg serve [--listen ENDPOINT] [--port-file FILE] [--verbose]\n\n"
+    "使い方: sdg serve [--listen ENDPOINT] [--port-file FILE] [--metrics-listen HOST:PORT] [--verbose]\n\n"
     "スケジューラーを起動します。`sdg worker` が参加し、`sdg submit` がジョブを送ります。Ctrl-C で終了します。\n\n"
     "  --listen ENDPOINT   tcp://127.0.0.1:PORT（既定ポート 5577、* は任意）または ipc://PATH\n"
     "  --port-file FILE    待ち受け開始後にポート番号を FILE に書く\n"
+    "  --metrics-listen HOST:PORT  ダッシュボード・/metrics・/stats.json。例 127.0.0.1:9464\n"
+    "  --insecure          --metrics-listen にループバック以外も許可\n"
     "  -v, --verbose       動作の詳細を表示\n"
     "  -h, --help          英語のヘルプ      --help.ja  このヘルプ\n";
 
@@ -50,13 +56,19 @@ static int say_usage(const char *verb, const char *word) {
 
 int serve_main(int argc, char **argv) {
     static const struct option flags[] = {{"listen", 1, NULL, 'l'}, {"port-file", 1, NULL, 'p'}, {"verbose", 0, NULL, 'v'},
+                                          {"metrics-listen", 1, NULL, 'm'}, {"insecure", 0, NULL, 'i'},
                                           {"help", 0, NULL, 'h'},   {"help.ja", 0, NULL, 'j'},   {0}};
-    const char *endpoint = DEFAULT_ENDPOINT, *port_file = NULL;
+    const char *endpoint = DEFAULT_ENDPOINT, *port_file = NULL, *metrics = NULL;
+    bool insecure = false;
+    int metrics_fd = -1;
+    err_t err;
     opterr = 0;
     for (int got; (got = getopt_long(argc, argv, "+vh", flags, NULL)) != -1;) {
         switch (got) {
         case 'l': endpoint = optarg; break;
         case 'p': port_file = optarg; break;
+        case 'm': metrics = optarg; break;
+        case 'i': insecure = true; break;
         case 'v': log_set_level(LEVEL_DEBUG); break;
         case 'h': fputs(SERVE_HELP, stdout); return 0;
         case 'j': fputs(SERVE_HELP_JA, stdout); return 0;
@@ -65,8 +77,12 @@ int serve_main(int argc, char **argv) {
     }
     if (optind < argc) return say_usage("serve", argv[optind]);
     if (check_endpoint("serve", endpoint) != EXIT_ALL_FINE) return EXIT_USAGE;
+    if (metrics && (metrics_fd = monitor_http_listen("serve", metrics, insecure, &err)) < 0) {
+        fprintf(stderr, "sdg serve: %s\n", err.text);
+        return EXIT_USAGE;
+    }
     runtime_init();
-    return runtime_serve(endpoint, port_file);
+    return runtime_serve(endpoint, port_file, metrics_fd);
 }
 
 /* ---- worker ------------------------------------------------------------------------------------------------------- */
@@ -158,11 +174,15 @@ int worker_main(int argc, char **argv) {
 /* ---- status ------------------------------------------------------------------------------------------------------- */
 
 static const char STATUS_HELP[] =
-    "usage: sdg status [--connect ENDPOINT]\n\nPrints the state of a scheduler (`sdg serve`) as one line of JSON.\n\n"
-    "  --connect ENDPOINT  (default tcp://127.0.0.1:5577)\n  -h, --help          this help      --help.ja  in Japanese\n";
+    "usage: sdg status [--connect ENDPOINT] [--json]\n\nPrints the state of a scheduler (`sdg serve`) as one line of JSON, or the numbers of a\n"
+    "run or server with --metrics-listen, when ENDPOINT is its http:// address.\n\n"
+    "  --connect ENDPOINT  (default tcp://127.0.0.1:5577), or http://127.0.0.1:9464 as in --metrics-listen\n"
+    "  --json              with http://: all numbers as JSON, docs/monitoring.md\n  -h, --help          this help      --help.ja  in Japanese\n";
 static const char STATUS_HELP_JA[] =
-    "使い方: sdg status [--connect ENDPOINT]\n\nスケジューラー（`sdg serve`）の状態を1行のJSONで表示します。\n\n"
-    "  --connect ENDPOINT  （既定 tcp://127.0.0.1:5577）\n  -h, --help          英語のヘルプ      --help.ja  このヘルプ\n";
+    "使い方: sdg status [--connect ENDPOINT] [--json]\n\nスケジューラー（`sdg serve`）の状態を1行のJSONで表示します。ENDPOINT が http:// のときは\n"
+    "--metrics-listen を付けた実行やサーバーの数値を表示します。\n\n"
+    "  --connect ENDPOINT  （既定 tcp://127.0.0.1:5577）、または http://127.0.0.1:9464\n"
+    "  --json              http:// のとき、すべての数値をJSONで表示\n  -h, --help          英語のヘルプ      --help.ja  このヘルプ\n";
 
 /* Says HELLO, then STATUS_GET, waits for STATUS; 5 s in all. */
 static int ask_status(const char *endpoint) {
@@ -197,17 +217,20 @@ static int ask_status(const char *endpoint) {
 }
 
 int status_main(int argc, char **argv) {
-    static const struct option flags[] = {{"connect", 1, NULL, 'c'}, {"help", 0, NULL, 'h'}, {"help.ja", 0, NULL, 'j'}, {0}};
+    static const struct option flags[] = {{"connect", 1, NULL, 'c'}, {"json", 0, NULL, 'J'}, {"help", 0, NULL, 'h'}, {"help.ja", 0, NULL, 'j'}, {0}};
     const char *endpoint = DEFAULT_ENDPOINT;
+    bool json = false;
     opterr = 0;
     for (int got; (got = getopt_long(argc, argv, "+h", flags, NULL)) != -1;) {
         switch (got) {
         case 'c': endpoint = optarg; break;
+        case 'J': json = true; break;
         case 'h': fputs(STATUS_HELP, stdout); return 0;
         case 'j': fputs(STATUS_HELP_JA, stdout); return 0;
         default: return say_usage("status", argv[optind - 1]);
         }
     }
+    if (strncmp(endpoint, "http", 4) == 0) return top_status(endpoint, json);
     if (check_endpoint("status", endpoint) != EXIT_ALL_FINE) return EXIT_USAGE;
     runtime_init();
     return ask_status(endpoint);

@@ -10,6 +10,7 @@
 #include "actors/journal_verb.h"
 #include "actors/mock_llm.h"
 #include "actors/run.h"
+#include "actors/top.h"
 #include "actors/validate.h"
 
 typedef struct verb_row {
@@ -26,6 +27,7 @@ static const verb_row_t verbs[] = {
     {"worker", worker_main, "run rows for a scheduler", "スケジューラーの行を処理"},
     {"submit", submit_main, "run a pipeline on the workers of a scheduler", "スケジューラーのワーカーでパイプラインを実行"},
     {"status", status_main, "print the state of a scheduler", "スケジューラーの状態を表示"},
+    {"top", top_main, "show a run or server with --metrics-listen, live", "--metrics-listen の実行やサーバーを毎秒表示"},
     {"journal", journal_main, "look into the call journal of an unfinished run", "未完了の実行の呼び出しジャーナルを調べる"},
     {"mock-llm", mock_llm_main, "a simulated LLM server", "模擬LLMサーバー"},
 };

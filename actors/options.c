@@ -29,7 +29,7 @@ typedef enum flag {
     FLAG_TARGET_QUEUE, FLAG_VLLM_METRICS, FLAG_SGLANG_METRICS, FLAG_REQUEST_BATCHING, FLAG_MAX_BATCH_SIZE, FLAG_MAX_WAIT, FLAG_SCHEDULING,
     FLAG_MAX_PENDING, FLAG_CHUNK_SIZE, FLAG_MEMORY_OPTIMIZATION, FLAG_MAX_CACHE, FLAG_MEMORY_MONITORING, FLAG_MEMORY_THRESHOLD, FLAG_GC_INTERVAL,
     FLAG_BATCH_MODE, FLAG_STREAMING, FLAG_OUTPUT_CLEANING, FLAG_DATASET, FLAG_NO_PROGRESS, FLAG_QUIET, FLAG_VERBOSE, FLAG_LOCALE, FLAG_ROW,
-    FLAG_RANDOM_INPUT, FLAG_META, FLAG_JOURNAL, FLAG_NO_JOURNAL, FLAG_FSYNC, FLAG_HELP, FLAG_HELP_JA,
+    FLAG_RANDOM_INPUT, FLAG_META, FLAG_JOURNAL, FLAG_NO_JOURNAL, FLAG_FSYNC, FLAG_METRICS_LISTEN, FLAG_INSECURE, FLAG_HELP, FLAG_HELP_JA,
 } flag_t;
 
 typedef struct option_row {
@@ -118,8 +118,9 @@ static const option_row_t table[] = {
     {"enable-memory-optimization", 0, TAKES_NOTHING, NULL, FLAG_MEMORY_OPTIMIZATION, BOTH, GROUP_SCHEDULING, EFFECT_NONE,
      "contexts in the LRU store (memory is bounded without it, too)", "コンテキストをLRUストアに置く（指定しなくてもメモリは有界）"},
     {"max-cache-size", 0, TAKES_NUMBER, "N", FLAG_MAX_CACHE, BOTH, GROUP_SCHEDULING, EFFECT_NONE, "contexts in that store (500)", "ストアのコンテキスト数 (500)"},
-    {"enable-memory-monitoring", 0, TAKES_NOTHING, NULL, FLAG_MEMORY_MONITORING, BOTH, GROUP_SCHEDULING, EFFECT_NONE, "warn about memory", "メモリを監視"},
-    {"memory-threshold-mb", 0, TAKES_NUMBER, "MB", FLAG_MEMORY_THRESHOLD, BOTH, GROUP_SCHEDULING, EFFECT_NONE, "when to warn (1024)", "警告の閾値 (1024)"},
+    {"enable-memory-monitoring", 0, TAKES_NOTHING, NULL, FLAG_MEMORY_MONITORING, BOTH, GROUP_SCHEDULING, EFFECT_FULL,
+     "measure all processes, warn above the threshold", "全プロセスのメモリを測り、閾値を超えたら警告"},
+    {"memory-threshold-mb", 0, TAKES_NUMBER, "MB", FLAG_MEMORY_THRESHOLD, BOTH, GROUP_SCHEDULING, EFFECT_FULL, "when to warn (1024)", "警告の閾値 (1024)"},
     {"gc-interval", 0, TAKES_NUMBER, "ROWS", FLAG_GC_INTERVAL, BOTH, GROUP_SCHEDULING, EFFECT_NONE, "housekeeping interval (100)", "後始末の間隔 (100)"},
     {"batch-mode", 0, TAKES_NOTHING, NULL, FLAG_BATCH_MODE, BOTH, GROUP_SCHEDULING, EFFECT_NONE, "all rows through block 1, then block 2, ...", "全行をブロック1、次にブロック2…の順に処理"},
     {"streaming", 0, TAKES_NOTHING, NULL, FLAG_STREAMING, BOTH, GROUP_HIDDEN, EFFECT_ALWAYS, "", ""},
@@ -127,6 +128,10 @@ static const option_row_t table[] = {
     {"row", 0, TAKES_NUMBER, "N", FLAG_ROW, TEST, GROUP_ROWS, EFFECT_FULL, "which row, from 0 (default 0)", "何行目か、0 から（既定 0）"},
     {"random-input", 0, TAKES_NOTHING, NULL, FLAG_RANDOM_INPUT, TEST, GROUP_ROWS, EFFECT_FULL, "a random one of the first 100 rows", "先頭100行から無作為に1行"},
     {"meta", 0, TAKES_NOTHING, NULL, FLAG_META, TEST, GROUP_SCREEN, EFFECT_FULL, "show _row_index and other _ keys of the result", "結果の _row_index など _ で始まるキーも表示"},
+    {"metrics-listen", 0, TAKES_TEXT, "HOST:PORT", FLAG_METRICS_LISTEN, BOTH, GROUP_SCREEN, EFFECT_FULL,
+     "dashboard, /metrics and /stats.json, e.g. 127.0.0.1:9464", "ダッシュボード・/metrics・/stats.json。例 127.0.0.1:9464"},
+    {"insecure", 0, TAKES_NOTHING, NULL, FLAG_INSECURE, BOTH, GROUP_SCREEN, EFFECT_FULL,
+     "let --metrics-listen take other than loopback addresses", "--metrics-listen にループバック以外も許可"},
     {"no-progress", 0, TAKES_NOTHING, NULL, FLAG_NO_PROGRESS, ALL, GROUP_SCREEN, EFFECT_FULL, "no progress display", "進捗を表示しない"},
     {"quiet", 'q', TAKES_NOTHING, NULL, FLAG_QUIET, ALL, GROUP_SCREEN, EFFECT_FULL, "warnings and errors only", "警告とエラーのみ"},
     {"verbose", 'v', TAKES_NOTHING, NULL, FLAG_VERBOSE, ALL, GROUP_SCREEN, EFFECT_FULL, "say what the runtime does", "動作の詳細を表示"},
@@ -191,6 +196,7 @@ static int apply_number(const option_row_t *row, const char *text, run_options_t
     case FLAG_MAX_PENDING:    return at_least_one(row, text, &o->max_pending, err);
     case FLAG_CHUNK_SIZE:     return at_least_one(row, text, &o->chunk_size, err);
     case FLAG_MAX_BATCH:      return at_least_one(row, text, &o->max_batch, err);
+    case FLAG_MEMORY_THRESHOLD: return at_least_one(row, text, &o->memory_threshold_mb, err);
     case FLAG_MIN_BATCH:      return at_least_one(row, text, &o->min_batch, err);
     default:                  return number(row, text, &ignored, err);
     }
@@ -202,6 +208,7 @@ static int apply_text(const option_row_t *row, const char *text, run_options_t *
     case FLAG_INPUT:   o->input = text; return SDG_OK;
     case FLAG_OUTPUT:  o->output = text; return SDG_OK;
     case FLAG_CONNECT: o->connect = text; return SDG_OK;
+    case FLAG_METRICS_LISTEN: o->metrics_listen = text; return SDG_OK;
     case FLAG_MAPPING: return add_mapping(o, text, err);
     case FLAG_FSYNC:   return set_fsync(o, text, err);
     case FLAG_LOCALE:  return set_locale_flag(o, text, err);
@@ -224,6 +231,8 @@ static void apply_switch(const option_row_t *row, run_options_t *o) {
     case FLAG_NO_HTTP2:          o->job.http2 = false; break;
     case FLAG_ADAPTIVE:          o->adaptive = true; break;
     case FLAG_SCHEDULING:        o->scheduling = true; break;
+    case FLAG_MEMORY_MONITORING: o->memory_monitoring = true; break;
+    case FLAG_INSECURE:          o->insecure = true; break;
     case FLAG_RANDOM_INPUT:      o->random_input = true; break;
     case FLAG_META:              o->meta = true; break;
     case FLAG_NO_PROGRESS:       o->no_progress = true; break;
@@ -254,6 +263,7 @@ static void defaults(run_options_t *o) {
     o->max_batch = 64;
     o->workers = 1;
     o->python_workers = 2;
+    o->memory_threshold_mb = 1024;
     const char *lang = getenv("LANG");
     o->japanese = lang && strncmp(lang, "ja", 2) == 0;
 }

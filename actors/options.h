@@ -28,6 +28,10 @@ typedef struct run_options {
     journal_fsync_t fsync;                /* of the call journal */
     bool journal, no_journal;            /* neither: where a row can make more than one LLM call */
     bool ordered, overwrite, force_resume, retry_failed;
+    const char *metrics_listen;          /* NULL: none */
+    bool insecure;                       /* ... not only on loopback */
+    bool memory_monitoring;
+    uint64_t memory_threshold_mb;
     bool no_progress, quiet, verbose, random_input, meta, japanese;
     bool help;
 } run_options_t;

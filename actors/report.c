@@ -58,7 +58,7 @@ static uint64_t retries(const report_t *r) {
 }
 
 /* Rows of the whole input: known, or estimated from how far the file has been read; 0 when there is no telling. */
-static uint64_t rows_expected(const report_t *r) {
+uint64_t report_rows_expected(const report_t *r) {
     const uint64_t *c = r->client;
     if (c[CLIENT_rows_total]) return c[CLIENT_rows_total];
     if (c[CLIENT_bytes_total] == 0 || c[CLIENT_bytes_done] == 0) return 0;
@@ -66,7 +66,7 @@ static uint64_t rows_expected(const report_t *r) {
 }
 
 static void share_and_eta(const report_t *r, buf_t *out, buf_t *eta) {
-    uint64_t expected = rows_expected(r), done = rows_done(r) + r->client[CLIENT_rows_resumed];
+    uint64_t expected = report_rows_expected(r), done = rows_done(r) + r->client[CLIENT_rows_resumed];
     if (expected == 0) return;
     if (done > expected) done = expected;
     buf_addf(out, " (%.1f %%)", 100.0 * (double)done / (double)expected);
@@ -79,7 +79,7 @@ static void problems(const report_t *r, buf_t *out) {
     if (r->client[CLIENT_rows_failed])
         buf_addf(out, r->japanese ? "  失敗 %" PRIu64 : "  %" PRIu64 " failed", r->client[CLIENT_rows_failed]);
     if (retries(r)) buf_addf(out, r->japanese ? "  再試行 %" PRIu64 : "  %" PRIu64 " retries", retries(r));
-    if (r->scheduler[SCHEDULER_workers] == 0)
+    if (r->scheduler[SCHEDULER_workers] == 0 && (!r->elsewhere || rows_done(r) == 0))
         buf_adds(out, r->japanese ? "  ワーカー待ち" : "  waiting for workers");
     if (r->client[CLIENT_stopping])
         buf_adds(out, r->japanese ? "  停止中（もう一度 Ctrl-C で即時停止）" : "  stopping (Ctrl-C again: at once)");
@@ -95,7 +95,7 @@ void report_progress(const report_t *r, buf_t *out) {
     buf_adds(out, "  ");
     rate(out, r->rows_per_s);
     buf_adds(out, ja ? " 行/秒" : " rows/s");
-    buf_addf(out, ja ? "  呼び出し中 %" PRIu64 : "  %" PRIu64 " calls in flight", r->scheduler[SCHEDULER_calls_in_flight]);
+    if (!r->elsewhere) buf_addf(out, ja ? "  呼び出し中 %" PRIu64 : "  %" PRIu64 " calls in flight", r->scheduler[SCHEDULER_calls_in_flight]);
     if (r->tokens_per_s > 0) {
         buf_adds(out, "  ");
         rate(out, r->tokens_per_s);

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "actors/monitor_http.h"
 #include "actors/options.h"
 #include "actors/prepare.h"
 #include "actors/runtime.h"
@@ -133,21 +134,24 @@ static int open_journal(const run_options_t *o, const client_args_t *c, local_ru
 
 /* ---- run and submit ------------------------------------------------------------------------------------------------ */
 
-static int execute(verb_t verb, run_options_t *o, const pipeline_t *p, client_args_t *c) {
+static int execute(verb_t verb, run_options_t *o, const pipeline_t *p, client_args_t *c, int metrics_fd) {
     err_t err;
     local_run_t run = {.client = c, .own_scheduler = verb != VERB_SUBMIT, .progress = !o->no_progress && !o->quiet, .summary = !o->quiet,
                        .japanese = o->japanese, .worker_threads = (unsigned)o->workers, .worker_processes = (unsigned)o->processes,
-                       .python_workers = (unsigned)o->python_workers, .verbose = o->verbose, .options = &o->job, .fsync = o->fsync};
+                       .python_workers = (unsigned)o->python_workers, .verbose = o->verbose, .options = &o->job, .fsync = o->fsync,
+                       .metrics_fd = metrics_fd, .memory_threshold_bytes = o->memory_monitoring ? o->memory_threshold_mb << 20 : 0};
     if (wants_journal(verb, o, p) && open_journal(o, c, &run, &err) != SDG_OK) {
         fprintf(stderr, "sdg: %s\n", err.text);
         reader_close(&c->reader);
         writer_close(&c->writer);
+        if (metrics_fd >= 0) close(metrics_fd);
         return EXIT_DATA;
     }
     return runtime_run(&run);
 }
 
-static int run_options(verb_t verb, run_options_t *o) {
+/* *metrics_fd is taken over by the run, if it comes to one. */
+static int run_pipeline(verb_t verb, run_options_t *o, int *metrics_fd) {
     buf_t yaml;
     err_t err;
     int code = EXIT_PIPELINE;
@@ -164,11 +168,28 @@ static int run_options(verb_t verb, run_options_t *o) {
         char *folder = prepare_folder_of(o->yaml);
         c.pipeline_folder = folder;
         choose_windows(o, &c);
-        code = open_data(o, p, &yaml, &c) == SDG_OK ? execute(verb, o, p, &c) : EXIT_DATA;
+        code = EXIT_DATA;
+        if (open_data(o, p, &yaml, &c) == SDG_OK) {
+            code = execute(verb, o, p, &c, *metrics_fd);
+            *metrics_fd = -1;
+        }
         free(folder);
     }
     pipeline_destroy(&p);
     buf_free(&yaml);
+    return code;
+}
+
+/* Listens before anything is opened: a port that is taken stops the run at once. */
+static int run_options(verb_t verb, run_options_t *o) {
+    err_t err;
+    int fd = -1;
+    if (o->metrics_listen && (fd = monitor_http_listen("run", o->metrics_listen, o->insecure, &err)) < 0) {
+        fprintf(stderr, "sdg: %s\n", err.text);
+        return EXIT_USAGE;
+    }
+    int code = run_pipeline(verb, o, &fd);
+    if (fd >= 0) close(fd);
     return code;
 }
 

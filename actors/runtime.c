@@ -96,7 +96,8 @@ static int end_code(void *pipe) {
 
 static void start_monitor(runtime_t *rt, const local_run_t *run) {
     monitor_args_t args = {.endpoint = "inproc://monitor", .progress = run->progress, .terminal = isatty(STDERR_FILENO) == 1,
-                           .summary = run->summary, .japanese = run->japanese};
+                           .summary = run->summary, .japanese = run->japanese, .mode = run->own_scheduler ? "run" : "submit",
+                           .listen_fd = run->metrics_fd, .memory_threshold_bytes = run->memory_threshold_bytes};
     rt->monitor = actor_spawn(monitor_actor, &args);
     run->client->monitor = "inproc://monitor";
 }
@@ -260,10 +261,17 @@ static bool write_port_file(const char *path, int port) {
     return fclose(f) == 0;
 }
 
-int runtime_serve(const char *endpoint, const char *port_file) {
+static void start_serve_monitor(runtime_t *rt, int metrics_fd) {
+    monitor_args_t args = {.endpoint = "inproc://monitor", .mode = "serve", .listen_fd = metrics_fd};
+    if (metrics_fd >= 0) rt->monitor = actor_spawn(monitor_actor, &args);
+}
+
+int runtime_serve(const char *endpoint, const char *port_file, int metrics_fd) {
     runtime_t rt = {.signals = open_signals()};
     int port = 0;
-    scheduler_args_t args = {.endpoints = &endpoint, .endpoint_count = 1, .log_peers = true};
+    scheduler_args_t args = {.endpoints = &endpoint, .endpoint_count = 1, .log_peers = true, .tell_totals = true,
+                             .monitor = metrics_fd >= 0 ? "inproc://monitor" : NULL};
+    start_serve_monitor(&rt, metrics_fd);
     rt.scheduler = actor_spawn(scheduler_actor, &args);
     bool ok = scheduler_bound(rt.scheduler, 1, &port) && (!port_file || write_port_file(port_file, port));
     if (ok) {

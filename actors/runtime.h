@@ -22,6 +22,8 @@ typedef struct local_run {
     client_args_t *client;
     bool own_scheduler;       /* false: submit, the scheduler is elsewhere */
     bool progress, summary, japanese;
+    int metrics_fd;           /* of monitor_http_listen, taken over; -1: none */
+    uint64_t memory_threshold_bytes; /* 0: not watched */
     unsigned worker_threads;  /* own_scheduler only */
     unsigned worker_processes;
     unsigned python_workers;
@@ -34,7 +36,7 @@ typedef struct local_run {
 int runtime_run(local_run_t *run);
 
 /* `sdg serve`: scheduler until a signal. `sdg worker`: one worker until a signal or until it gives up. */
-int runtime_serve(const char *endpoint, const char *port_file);
+int runtime_serve(const char *endpoint, const char *port_file, int metrics_fd /* like above */);
 int runtime_worker(const worker_args_t *args, unsigned drain_ms);
 
 #endif

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "actors/actor.h"
+#include "actors/fleet_totals.h"
 #include "core/base/clock.h"
 #include "core/base/limits.h"
 #include "core/base/log.h"
@@ -25,12 +26,15 @@ typedef struct peer {
     char *name;
     uint64_t heard_ns, patience_ns; /* a silent client is dropped after that long; 0: never */
     MSG_BEAT beat;          /* last gauges of a worker */
+    uint64_t row_credit;    /* rows a worker can hold */
 } peer_t;
 
 typedef struct job_spec {   /* what JOB_GET is answered with; bytes copied from JOB_OPEN */
     uint64_t id;
     char *path, *folder, *bundle, *options;
     size_t bundle_len, options_len;
+    uint64_t window_rows, window_bytes, concurrency; /* for the monitor, like the limits last granted below */
+    uint64_t ingest_limit, result_limit;
 } job_spec_t;
 
 typedef struct scheduler {
@@ -41,6 +45,7 @@ typedef struct scheduler {
     zhashx_t *peers;        /* peer number -> peer_t */
     zhashx_t *jobs;         /* job id -> job_spec_t */
     bool log_peers;
+    fleet_totals_t *totals; /* NULL: nobody asks */
     uint64_t ticked_ns, beat_ns, stats_ns;
     row_done_t *done;       /* scratch: actions to messages */
     row_in_t *rows;
@@ -202,7 +207,8 @@ static void on_job_open(scheduler_t *s, peer_t *peer, const link_frame_t *in, ui
     }
     job_spec_t *spec = xcalloc(1, sizeof *spec);
     *spec = (job_spec_t){.id = open->job, .path = copy(open->path), .folder = copy(open->folder), .bundle = copy(open->bundle),
-                         .options = copy(open->options), .bundle_len = open->bundle.len, .options_len = open->options.len};
+                         .options = copy(open->options), .bundle_len = open->bundle.len, .options_len = open->options.len,
+                         .window_rows = open->window_rows, .window_bytes = open->window_bytes, .concurrency = open->concurrency};
     zhashx_update(s->jobs, key_of(open->job), spec);
     message_t m = {.type = MESSAGE_JOB_ACCEPTED, .JOB_ACCEPTED = {.job = open->job}};
     say(s, in->peer, &m);
@@ -230,7 +236,9 @@ static void on_rows_end(scheduler_t *s, peer_t *peer, const link_frame_t *in, ui
 
 static void on_result_credit(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
     const MSG_RESULT_CREDIT *m = &in->message.RESULT_CREDIT;
+    job_spec_t *spec = zhashx_lookup(s->jobs, key_of(m->job));
     (void)peer;
+    if (spec) spec->result_limit = m->rows_limit;
     dispatch_result_credit(s->dispatch, m->job, m->rows_limit, m->bytes_limit, now);
 }
 
@@ -264,6 +272,7 @@ static void on_status_get(scheduler_t *s, peer_t *peer, const link_frame_t *in, 
 
 static void on_row_credit(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
     const MSG_ROW_CREDIT *m = &in->message.ROW_CREDIT;
+    peer->row_credit = m->rows;
     if (m->rows == 0) dispatch_worker_drain(s->dispatch, peer->instance, now);
     dispatch_worker_credit(s->dispatch, peer->instance, m->rows, m->bytes, now);
 }
@@ -310,6 +319,11 @@ static void on_job_refused(scheduler_t *s, peer_t *peer, const link_frame_t *in,
     free(reason);
 }
 
+/* What this worker has done so far. */
+static void on_stats(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
+    if (s->totals && in->message.STATS.role == ROLE_WORKER) fleet_totals_take(s->totals, peer->instance, &in->message.STATS, now);
+}
+
 static void on_drained(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
     (void)now;
     if (s->log_peers) log_info("scheduler", "worker %s has drained, %" PRIu64 " rows open", peer->name, in->message.DRAINED.rows_open);
@@ -350,6 +364,14 @@ static void send_done(scheduler_t *s, const dispatch_action_t *a) {
     zhashx_delete(s->jobs, key_of(a->job));
 }
 
+static void send_ingest_credit(scheduler_t *s, const dispatch_action_t *a) {
+    job_spec_t *spec = zhashx_lookup(s->jobs, key_of(a->job));
+    message_t m = {.type = MESSAGE_INGEST_CREDIT,
+                   .INGEST_CREDIT = {.job = a->job, .next_chunk = a->next_chunk, .rows_limit = a->rows_limit, .bytes_limit = a->bytes_limit}};
+    if (spec) spec->ingest_limit = a->rows_limit;
+    say(s, a->peer, &m);
+}
+
 static void perform(scheduler_t *s, const dispatch_action_t *a) {
     message_t m = {0};
     switch (a->kind) {
@@ -369,9 +391,8 @@ static void perform(scheduler_t *s, const dispatch_action_t *a) {
         m = (message_t){.type = MESSAGE_JOB_DROP, .JOB_DROP = {.job = a->job, .mode = a->mode}};
         break;
     case DISPATCH_INGEST_CREDIT:
-        m = (message_t){.type = MESSAGE_INGEST_CREDIT,
-                        .INGEST_CREDIT = {.job = a->job, .next_chunk = a->next_chunk, .rows_limit = a->rows_limit, .bytes_limit = a->bytes_limit}};
-        break;
+        send_ingest_credit(s, a);
+        return;
     case DISPATCH_WORKER_LOST:
         if (a->row_count) log_warn("scheduler", "a worker is gone; %zu of its rows go back to the queue", a->row_count);
         zhashx_delete(s->peers, key_of(a->peer)); /* if it comes back, it has to say HELLO again */
@@ -407,6 +428,47 @@ static void beat_peers(scheduler_t *s, uint64_t now) {
     zlistx_destroy(&gone);
 }
 
+static uint64_t left(uint64_t granted, uint64_t used) { return granted > used ? granted - used : 0; }
+
+/* Windows and credits of all jobs. */
+static void gather_jobs(scheduler_t *s, uint64_t *values) {
+    for (const job_spec_t *spec = zhashx_first(s->jobs); spec; spec = zhashx_next(s->jobs)) {
+        dispatch_job_stats_t job;
+        if (!dispatch_job_stats(s->dispatch, spec->id, &job)) continue;
+        values[SCHEDULER_window_rows] += spec->window_rows;
+        values[SCHEDULER_window_bytes] += spec->window_bytes;
+        if (job.workers) values[SCHEDULER_calls_limit] += spec->concurrency;
+        values[SCHEDULER_ingest_granted] += spec->ingest_limit;
+        values[SCHEDULER_ingest_outstanding] += left(spec->ingest_limit, job.rows_received);
+        values[SCHEDULER_result_granted] += spec->result_limit;
+        values[SCHEDULER_result_outstanding] += left(spec->result_limit, job.rows_ok + job.rows_failed + job.rows_answered);
+    }
+}
+
+static void gather_peers(scheduler_t *s, uint64_t *values) {
+    for (const peer_t *p = zhashx_first(s->peers); p; p = zhashx_next(s->peers)) {
+        values[SCHEDULER_calls_in_flight] += p->beat.calls_in_flight;
+        values[SCHEDULER_calls_waiting] += p->beat.calls_waiting;
+        values[SCHEDULER_worker_rss_bytes] += p->beat.rss_bytes;
+        values[SCHEDULER_row_granted] += p->row_credit;
+    }
+    values[SCHEDULER_row_outstanding] = left(values[SCHEDULER_row_granted], values[SCHEDULER_rows_leased]);
+}
+
+static void tell_totals(scheduler_t *s) {
+    const tally_t *sum = fleet_totals_sum_peek(s->totals);
+    uint64_t values[CLIENT_STATS], latency[HIST_NUMBERS_MAX];
+    buf_t reasons;
+    memcpy(values, sum->totals, sizeof values);
+    buf_init(&reasons, REASONS_JSON_BYTES);
+    tally_write_reasons(sum, &reasons);
+    message_t m = {.type = MESSAGE_STATS, .epoch = s->epoch,
+                   .STATS = {.role = ROLE_WORKER, .values = {values, CLIENT_STATS},
+                             .latency = {latency, hist_to_numbers(&sum->latency, latency)}, .reasons = {reasons.data, reasons.len}}};
+    link_send(s->monitor, 0, &m, &s->scratch);
+    buf_free(&reasons);
+}
+
 static void tell_monitor(scheduler_t *s) {
     dispatch_stats_t d;
     uint64_t values[SCHEDULER_STATS] = {0};
@@ -418,13 +480,14 @@ static void tell_monitor(scheduler_t *s) {
     values[SCHEDULER_bytes_pending] = d.bytes_pending;
     values[SCHEDULER_workers_lost] = d.workers_lost;
     values[SCHEDULER_rows_requeued] = d.rows_requeued;
-    for (peer_t *p = zhashx_first(s->peers); p; p = zhashx_next(s->peers)) {
-        values[SCHEDULER_calls_in_flight] += p->beat.calls_in_flight;
-        values[SCHEDULER_calls_waiting] += p->beat.calls_waiting;
-        values[SCHEDULER_worker_rss_bytes] += p->beat.rss_bytes;
-    }
+    values[SCHEDULER_jobs] = d.jobs;
+    values[SCHEDULER_duplicates_dropped] = d.duplicates_dropped;
+    values[SCHEDULER_leases_resent] = d.leases_resent;
+    gather_peers(s, values);
+    gather_jobs(s, values);
     message_t m = {.type = MESSAGE_STATS, .epoch = s->epoch, .STATS = {.role = ROLE_SCHEDULER, .values = {values, SCHEDULER_STATS}}};
     link_send(s->monitor, 0, &m, &s->scratch);
+    if (s->totals) tell_totals(s);
 }
 
 static uint64_t after(void *self, uint64_t now) {
@@ -470,6 +533,7 @@ static const struct {
     {MESSAGE_LEASE_RETURN, ROLE_WORKER, on_lease_return},
     {MESSAGE_JOB_REFUSED, ROLE_WORKER, on_job_refused},
     {MESSAGE_DRAINED, ROLE_WORKER, on_drained},
+    {MESSAGE_STATS, ROLE_WORKER, on_stats},
 };
 
 static void handle(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
@@ -523,6 +587,7 @@ static void scheduler_destroy(scheduler_t *s) {
     zsock_destroy(&s->monitor);
     zhashx_destroy(&s->peers);
     zhashx_destroy(&s->jobs);
+    fleet_totals_destroy(&s->totals);
     dispatch_destroy(&s->dispatch);
     actor_free(&s->actor);
     buf_free(&s->scratch);
@@ -538,6 +603,7 @@ void scheduler_actor(zsock_t *pipe, void *args) {
     scheduler_t *s = xcalloc(1, sizeof *s);
     s->epoch = rng_entropy() | 1;
     s->log_peers = a->log_peers;
+    if (a->monitor && a->tell_totals) s->totals = fleet_totals_new();
     s->dispatch = dispatch_new();
     s->peers = number_table(destroy_peer);
     s->jobs = number_table(destroy_spec);

@@ -5,7 +5,7 @@
  *
  * Takes   from all      HELLO (answers WELCOME), BEAT, BYE, SYNC (answers SYNCED)
  *         from clients  JOB_OPEN (answers JOB_ACCEPTED or REFUSED), ROWS, ROWS_END, RESULT_CREDIT, RESULTS_ACK, JOB_STOP, STATUS_GET (answers STATUS)
- *         from workers  ROW_CREDIT, JOB_GET (answers JOB_SPEC or REFUSED), ROW_RESULTS and LEASE_RETURN (answer ROW_RESULTS_ACK), JOB_REFUSED, DRAINED
+ *         from workers  ROW_CREDIT, JOB_GET (answers JOB_SPEC or REFUSED), ROW_RESULTS and LEASE_RETURN (answer ROW_RESULTS_ACK), JOB_REFUSED, DRAINED, STATS (added up for the monitor of `sdg serve`)
  * Sends   besides those answers INGEST_CREDIT, RESULTS, JOB_DONE, LEASE, PERMITS, JOB_DROP, BEAT; STATS to the monitor
  *
  * A peer that speaks before HELLO, or with another epoch, is answered with WELCOME(known 0): it says HELLO again.
@@ -24,6 +24,7 @@ typedef struct scheduler_args {
     size_t endpoint_count;
     const char *monitor;           /* endpoint of the monitor, or NULL */
     bool log_peers;                /* log who comes and goes (sdg serve) */
+    bool tell_totals;              /* tell the monitor what the workers have done: no client of this process does */
 } scheduler_args_t;
 
 /* zactor function; args is a scheduler_args_t* that lives until the BOUND messages. On the pipe: "BOUND <port>" per endpoint (0 when it has

@@ -44,6 +44,19 @@ static void say_credit(worker_t *w) {
     say(w, &m);
 }
 
+/* For the monitor of the scheduler. Threads do not say it: there the client of the same process counts. */
+static void say_totals(worker_t *w) {
+    uint64_t latency[HIST_NUMBERS_MAX];
+    buf_t reasons;
+    buf_init(&reasons, REASONS_JSON_BYTES);
+    tally_write_reasons(&w->tally, &reasons);
+    message_t m = {.type = MESSAGE_STATS,
+                   .STATS = {.role = ROLE_WORKER, .values = {w->tally.totals, CLIENT_STATS},
+                             .latency = {latency, hist_to_numbers(&w->tally.latency, latency)}, .reasons = {reasons.data, reasons.len}}};
+    say(w, &m);
+    buf_free(&reasons);
+}
+
 static void say_beat(worker_t *w, uint64_t now) {
     message_t m = {.type = MESSAGE_BEAT, .BEAT = {.rows_open = worker_rows_open(w)}};
     for (const worker_job_t *job = w->jobs; job; job = job->next) {
@@ -57,6 +70,7 @@ static void say_beat(worker_t *w, uint64_t now) {
     m.BEAT.leases = w->lease_era << LEASE_ERA_SHIFT | rangeset_first_absent(w->leases, 0);
     if (w->args.report_rss) m.BEAT.rss_bytes = memory_rss_bytes();
     say(w, &m);
+    if (w->args.report_rss) say_totals(w);
     say_credit(w); /* absolute, so a lost one is healed by the next */
     w->beat_ns = now;
 }
@@ -222,6 +236,7 @@ static void check_drained(worker_t *w, uint64_t now) {
     if (!w->draining || w->actor.ended) return;
     bool empty = worker_rows_open(w) == 0;
     if (!empty && now < w->drain_deadline_ns) return;
+    if (w->args.report_rss) say_totals(w);
     message_t drained = {.type = MESSAGE_DRAINED, .DRAINED = {.rows_open = worker_rows_open(w)}};
     message_t bye = {.type = MESSAGE_BYE, .BYE = {.reason = slice_of("drained")}};
     say(w, &drained);

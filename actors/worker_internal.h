@@ -9,6 +9,7 @@
 #include "core/mabel/row.h"
 #include "core/python/pypool.h"
 #include "proto/job.h"
+#include "proto/tally.h"
 #include "proto/usage.h"
 
 /* The memory of the rows of one lease; freed with the last of them. */
@@ -97,6 +98,7 @@ typedef struct worker {
     uint32_t wake_count, wake_cap;
     parcel_t *parcels, **parcels_tail;
     uint64_t next_batch;
+    tally_t tally;             /* of the rows it has finished */
     uint64_t flushed_ns;       /* when gathered results last left */
     uint32_t calls_tagged;     /* calls that went to the store; wraps around */
     buf_t scratch;             /* encoding */

@@ -68,6 +68,7 @@ static void flush_returned(worker_t *w, worker_job_t *job, uint64_t now) {
 }
 
 void worker_add_result(worker_t *w, worker_job_t *job, const row_result_t *result, uint64_t index, uint64_t now) {
+    if (w->args.report_rss) tally_row(&w->tally, result->failed, result->reason, result->usage);
     if (job->done_count == job->done_cap) {
         job->done_cap = job->done_cap ? job->done_cap * 2 : 64;
         job->done = xrealloc(job->done, job->done_cap * sizeof *job->done);

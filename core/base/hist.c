@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <math.h>
+#include <string.h>
 
 enum { SUB_BITS = 4, SUBS = 1 << SUB_BITS };
 
@@ -51,4 +52,48 @@ uint64_t hist_percentile(const hist_t *h, double p) {
         if (seen >= rank) return upper_edge(i) < h->max_us ? upper_edge(i) : h->max_us;
     }
     return h->max_us;
+}
+
+void hist_between(const hist_t *before, const hist_t *after, hist_t *out) {
+    memset(out, 0, sizeof *out);
+    for (uint32_t i = 0; i < HIST_BUCKETS; i++) {
+        out->bucket[i] = after->bucket[i] - before->bucket[i];
+        out->count += out->bucket[i];
+        if (out->bucket[i]) out->max_us = upper_edge(i);
+    }
+    out->sum_us = after->sum_us - before->sum_us;
+    if (out->max_us > after->max_us) out->max_us = after->max_us;
+}
+
+uint64_t hist_count_below(const hist_t *h, uint32_t power) {
+    uint64_t n = 0;
+    assert(power >= SUB_BITS && power <= 32);
+    for (uint32_t i = 0; i < (power - SUB_BITS + 1) * SUBS; i++) {
+        n += h->bucket[i];
+    }
+    return n;
+}
+
+size_t hist_to_numbers(const hist_t *h, uint64_t numbers[HIST_NUMBERS_MAX]) {
+    size_t n = 0;
+    numbers[n++] = h->sum_us;
+    numbers[n++] = h->max_us;
+    for (uint32_t i = 0; i < HIST_BUCKETS; i++) {
+        if (!h->bucket[i]) continue;
+        numbers[n++] = i;
+        numbers[n++] = h->bucket[i];
+    }
+    return n;
+}
+
+void hist_from_numbers(hist_t *h, const uint64_t *numbers, size_t count) {
+    memset(h, 0, sizeof *h);
+    if (count < 2) return;
+    h->sum_us = numbers[0];
+    h->max_us = numbers[1];
+    for (size_t i = 2; i + 1 < count; i += 2) {
+        if (numbers[i] >= HIST_BUCKETS) continue;
+        h->bucket[numbers[i]] = (uint32_t)numbers[i + 1];
+        h->count += h->bucket[numbers[i]];
+    }
 }

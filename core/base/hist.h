@@ -3,6 +3,7 @@
 #ifndef SDG_BASE_HIST_H
 #define SDG_BASE_HIST_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 enum { HIST_BUCKETS = 16 * 29 };
@@ -17,5 +18,13 @@ typedef struct hist {
 void hist_add(hist_t *h, uint64_t us);
 void hist_merge(hist_t *into, const hist_t *from);
 uint64_t hist_percentile(const hist_t *h, double p); /* p in [0,100]; upper edge of the bucket, at most max_us; 0 when empty */
+/* What was added between two states of one histogram; max_us is the upper edge of the highest bucket. */
+void hist_between(const hist_t *before, const hist_t *after, hist_t *out);
+uint64_t hist_count_below(const hist_t *h, uint32_t power); /* values below 2^power us, exact; power in [4,32] */
+
+/* As a list of numbers (messages): sum, max, then (bucket, count) for each bucket in use. */
+enum { HIST_NUMBERS_MAX = 2 + 2 * HIST_BUCKETS };
+size_t hist_to_numbers(const hist_t *h, uint64_t numbers[HIST_NUMBERS_MAX]); /* how many */
+void hist_from_numbers(hist_t *h, const uint64_t *numbers, size_t count);    /* unknown buckets are dropped */
 
 #endif

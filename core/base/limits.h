@@ -129,6 +129,15 @@
 #define WORKERS_MAX 4096
 #define SOCKET_HWM 4096                         /* messages; credits keep queues far below, this is the safety net */
 
+/* monitor */
+#define METRICS_CONNECTIONS_MAX 64              /* of --metrics-listen: browsers and scrapers; further ones wait in accept */
+#define METRICS_IDLE_S 30                       /* a silent or unreading connection is closed after this */
+#define METRICS_CONNECTION_BYTES ((size_t)16 << 10) /* request headers above it are answered with 431 */
+#define METRICS_PAGE_BYTES_MAX ((size_t)1 << 20) /* series.json: 720 points of 24 numbers are about 150 KB */
+#define MEMORY_SAMPLE_NS UINT64_C(1000000000)   /* RSS of all our processes, when asked for */
+#define MEMORY_PSS_EVERY 5                      /* every fifth sample: PSS costs about 1 ms per GiB */
+#define MEMORY_WARN_NS (10 * UINT64_C(1000000000)) /* warnings of --enable-memory-monitoring, as documented */
+
 /* simulated LLM server */
 #define MOCK_BODY_BYTES_MAX ((size_t)64 << 20)  /* one request (images included); larger is answered with 413 */
 #define MOCK_FILE_BYTES_MAX ((size_t)16 << 20)  /* a rules or answer file; larger is refused at start */

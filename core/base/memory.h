@@ -1,10 +1,31 @@
-/* memory.h - how much memory processes use, from /proc. */
+/* memory.h - how much memory processes use, from /proc.
+ *
+ * RSS counts a shared page in each process that has it, PSS divides it among them: the sum of PSS is what a machine gives. PSS is dearer (the
+ * kernel walks the page tables: about 0.1 ms and 1 ms per GiB), so it is asked for rarely. */
 #ifndef SDG_BASE_MEMORY_H
 #define SDG_BASE_MEMORY_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 uint64_t memory_rss_bytes(void);      /* this process now; 0 if unknown */
 uint64_t memory_peak_rss_bytes(void); /* this process's high-water mark (VmHWM); 0 if unknown */
+
+/* This process and its descendants. */
+typedef struct memory_process {
+    pid_t pid;
+    char name[32];              /* "sdg worker-0", "python3": for people */
+    uint64_t rss_bytes, pss_bytes;
+} memory_process_t;
+enum { MEMORY_PROCESSES_MAX = 512 }; /* 64 workers with a few Python hosts each; further ones are not counted */
+typedef struct memory_tree {
+    uint64_t rss_bytes, pss_bytes; /* sums; pss 0 if not asked for or unknown */
+    size_t count;
+    memory_process_t process[MEMORY_PROCESSES_MAX]; /* [0] is this one */
+} memory_tree_t;
+/* Without PSS the processes that were in *tree before keep the one they had. */
+void memory_tree_sample(memory_tree_t *tree, bool with_pss);
 
 #endif

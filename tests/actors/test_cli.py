@@ -56,7 +56,7 @@ ORIGINAL = {"--max-concurrent": 4, "--no-progress": None, "--adaptive": None, "-
             "--use-shared-transport": None, "--no-http2": None, "--disable-output-cleaning": None, "--ui-locale": "en"}
 NO_EFFECT = ["--min-batch", "--target-latency-ms", "--target-queue-depth", "--use-vllm-metrics", "--use-sglang-metrics",
              "--enable-request-batching", "--max-batch-size", "--max-wait-ms", "--enable-memory-optimization", "--max-cache-size",
-             "--enable-memory-monitoring", "--memory-threshold-mb", "--gc-interval"]
+             "--gc-interval"]
 
 
 def test_flags_of_the_original_are_accepted():
@@ -98,7 +98,7 @@ def test_usage_errors():
 
 def test_endpoints_that_are_not_on_this_machine_are_refused():
     for verb, flag in (("serve", "--listen"), ("worker", "--connect"), ("status", "--connect")):
-        for endpoint in ("tcp://0.0.0.0:5577", "tcp://10.0.0.1:5577", "http://127.0.0.1:1", "tcp://127.0.0.1.example.com:1", "tcp://127.0.0.1", "ipc://"):
+        for endpoint in ("tcp://0.0.0.0:5577", "tcp://10.0.0.1:5577", "udp://127.0.0.1:1", "tcp://127.0.0.1.example.com:1", "tcp://127.0.0.1", "ipc://"):
             has(sdg(verb, flag, endpoint, code=2)[1], endpoint, "127.0.0.1")
     with Bench(None, 1, PLAIN) as b:
         has(b.run("--connect", "tcp://10.0.0.1:5577", verb="submit", code=2), "tcp://10.0.0.1:5577", "127.0.0.1")

@@ -234,7 +234,7 @@ Test(message, fields_of_another_kind_are_refused_by_name) {
     refused("\x94\x01\x06\x00\xa1x", 6, "'token' is not an unsigned integer");
     refused("\x94\x01\x06\x00\xff", 5, "'token' is not an unsigned integer"); /* -1 */
     refused("\x94\x01\x04\x00\x07", 5, "'reason' is not text");
-    refused("\x95\x01\x32\x00\x01\x92\x01\xa1x", 9, "'values' is not a list of unsigned integers");
+    refused("\x97\x01\x32\x00\x01\x92\x01\xa1x\x90\xa0", 11, "'values' is not a list of unsigned integers");
     refused("\x96\x01\x0d\x00\x01\x02\x03", 7, "'rows' is not a list");
     refused("\x96\x01\x0d\x00\x01\x02\x91\x92\x01\x02", 10, "'rows' is not a list of rows");
     refused("\x96\x01\x10\x00\x01\x02\x91\x94\x01\x02\xa0\xa0", 12, "'rows' is not a list of finished rows"); /* status 2 */

@@ -48,3 +48,42 @@ Test(hist, merging_is_adding) {
     hist_merge(&a, &b);
     cr_assert_arr_eq(&a, &both, sizeof a);
 }
+
+Test(hist, between_two_states_are_the_values_added) {
+    hist_t before = {0}, after, got;
+    hist_add(&before, 5);
+    hist_add(&before, 90000);
+    after = before;
+    hist_add(&after, 700);
+    hist_add(&after, 800);
+    hist_between(&before, &after, &got);
+    cr_assert_eq(got.count, 2);
+    cr_assert_eq(got.sum_us, 1500);
+    cr_assert(got.max_us >= 800 && got.max_us < 860, "%lu", (unsigned long)got.max_us);
+    uint64_t median = hist_percentile(&got, 50);
+    cr_assert(median >= 700 && median < 750, "%lu", (unsigned long)median);
+}
+
+Test(hist, counts_below_a_power_of_two_are_exact) {
+    hist_t h = {0};
+    for (uint64_t us = 1000; us < 3000; us++)
+        hist_add(&h, us);
+    cr_assert_eq(hist_count_below(&h, 10), 24);
+    cr_assert_eq(hist_count_below(&h, 11), 1048);
+    cr_assert_eq(hist_count_below(&h, 32), 2000);
+    cr_assert_eq(hist_count_below(&h, 4), 0);
+}
+
+Test(hist, goes_through_numbers_and_back) {
+    uint64_t numbers[HIST_NUMBERS_MAX];
+    hist_t h = {0}, back;
+    for (uint64_t us = 1; us < (uint64_t)1 << 33; us *= 3)
+        hist_add(&h, us);
+    size_t n = hist_to_numbers(&h, numbers);
+    hist_from_numbers(&back, numbers, n);
+    cr_assert_arr_eq(&back, &h, sizeof h);
+    hist_from_numbers(&back, (uint64_t[]){1, 2, 1u << 20, 7, 3, 4}, 6);
+    cr_assert_eq(back.count, 4, "a bucket that does not exist is dropped");
+    hist_from_numbers(&back, numbers, 1);
+    cr_assert_eq(back.count, 0);
+}

@@ -1,0 +1,67 @@
+/* metrics.h - what the monitor knows, and how it is told to machines: Prometheus text and JSON. Pure: the monitor feeds it and gives it the time.
+ *
+ * Rates and percentiles are made here from absolute totals, once a second: rates over the last second, percentiles over the requests of the
+ * last ten. Two series hold them for charts: the last ten minutes second by second, and the whole run in at most METRICS_WHOLE_POINTS points.
+ *
+ * To add a number: a row in a table of metrics_text.c (Prometheus), a line in its JSON, a line in docs/monitoring.md. To add a chart: a column
+ * below, its value in metrics.c, a chart in dashboard.html.
+ */
+#ifndef SDG_ACTORS_METRICS_H
+#define SDG_ACTORS_METRICS_H
+
+#include "actors/report.h"
+#include "core/base/memory.h"
+#include "core/base/series.h"
+#include "proto/tally.h"
+
+/* Columns of the series: name, and how values of one step become one. Units stand in the name. */
+#define METRICS_COLUMNS(COLUMN)                                                                                        \
+    COLUMN(rows_per_s, SERIES_MEAN) COLUMN(tokens_per_s, SERIES_MEAN) COLUMN(requests_per_s, SERIES_MEAN)              \
+    COLUMN(calls_in_flight, SERIES_MEAN) COLUMN(calls_waiting, SERIES_MEAN) COLUMN(calls_limit, SERIES_MAX)            \
+    COLUMN(p50_ms, SERIES_MEAN) COLUMN(p90_ms, SERIES_MEAN) COLUMN(p99_ms, SERIES_MAX)                                 \
+    COLUMN(failed_per_s, SERIES_MEAN) COLUMN(rate_limit_per_s, SERIES_MEAN) COLUMN(overload_per_s, SERIES_MEAN)        \
+    COLUMN(server_per_s, SERIES_MEAN) COLUMN(timeout_per_s, SERIES_MEAN) COLUMN(connection_per_s, SERIES_MEAN)         \
+    COLUMN(malformed_per_s, SERIES_MEAN) COLUMN(empty_per_s, SERIES_MEAN)                                              \
+    COLUMN(rss_bytes, SERIES_MAX) COLUMN(pss_bytes, SERIES_MAX) COLUMN(pending_bytes, SERIES_MAX)                      \
+    COLUMN(window_bytes, SERIES_MAX) COLUMN(rows_pending, SERIES_MAX) COLUMN(workers, SERIES_MAX)
+enum {
+#define COLUMN(name, merge) COLUMN_##name,
+    METRICS_COLUMNS(COLUMN)
+#undef COLUMN
+    METRICS_COLUMN_COUNT
+};
+enum { METRICS_RECENT_POINTS = 600, METRICS_WHOLE_POINTS = 720, METRICS_LATENCY_WINDOW_S = 10 };
+
+typedef struct metrics {
+    const char *mode;                /* "run", "submit", "serve"; borrowed constant */
+    report_t now;                    /* the last numbers; rates for people */
+    tally_t tally;                   /* the last totals */
+    bool totals_seen;
+    int64_t started_unix_ms;
+    uint64_t started_ns, ticked_ns;
+    memory_tree_t memory;            /* of this process and its descendants, last sample */
+    /* made by metrics_tick */
+    tally_t ticked;                  /* totals at the last tick */
+    hist_t past[METRICS_LATENCY_WINDOW_S], recent; /* latency at the last ticks, a ring; its difference to now */
+    size_t past_count, past_next;
+    double columns[METRICS_COLUMN_COUNT];
+    series_t *recent_series, *whole_series;
+} metrics_t;
+
+/* charts: keep series, for metrics_tick and metrics_series_json. */
+metrics_t *metrics_new(const char *mode, bool charts, uint64_t now, int64_t unix_ms);
+void metrics_destroy(metrics_t **metrics);
+
+void metrics_take_totals(metrics_t *m, const MSG_STATS *stats); /* of the client, or of all workers */
+void metrics_tick(metrics_t *m, uint64_t now);                  /* once a second */
+
+/* What is missing is 0 in Prometheus text and null in JSON. */
+void metrics_prometheus(const metrics_t *m, buf_t *out);
+void metrics_json(const metrics_t *m, uint64_t now, buf_t *out);        /* /stats.json */
+void metrics_series_json(const metrics_t *m, bool whole, buf_t *out);   /* /series.json */
+
+/* "1,234 MiB in 3 processes: sdg 200 MiB, 2 workers 1,034 MiB; 512 pending rows hold 33 MiB of 64 MiB" */
+void metrics_memory_words(const metrics_t *m, buf_t *out);
+uint64_t metrics_memory_bytes(const metrics_t *m); /* PSS if sampled, else RSS */
+
+#endif
