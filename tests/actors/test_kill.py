@@ -106,7 +106,7 @@ def test_stopped_worker_is_taken_for_dead_and_comes_back():
         with b.submit(s, "--max-concurrent", 4) as p:
             b.wait_lines(20)
             w.signal(signal.SIGSTOP)
-            s.wait_says("gone")
+            wait_for(lambda: s.status()["workers_lost"] == 1, "the silent worker is given up")
             w.signal(signal.SIGCONT)
             p.ends(0)
         b.check_echo()
