@@ -16,10 +16,8 @@
 
 /* --- requests --- */
 
-char *chat_url(const char *base_url)
-{
-    if (base_url == NULL || base_url[0] == '\0')
-        base_url = "https://api.openai.com/v1";
+char *chat_url(const char *base_url) {
+    if (base_url == NULL || base_url[0] == '\0') base_url = "https://api.openai.com/v1";
     size_t len = strlen(base_url);
     while (len > 0 && base_url[len - 1] == '/')
         len--;
@@ -27,8 +25,7 @@ char *chat_url(const char *base_url)
     return xasprintf("%.*s%s/chat/completions", (int)len, base_url, versioned ? "" : "/v1");
 }
 
-static void message_write(buf_t *out, const char *role, value_t content)
-{
+static void message_write(buf_t *out, const char *role, value_t content) {
     buf_adds(out, "{\"role\":\"");
     buf_adds(out, role);
     buf_adds(out, "\",\"content\":");
@@ -36,13 +33,11 @@ static void message_write(buf_t *out, const char *role, value_t content)
     buf_addc(out, '}');
 }
 
-static bool key_is(str_t *key, const char *name)
-{
+static bool key_is(str_t *key, const char *name) {
     return key->len == strlen(name) && memcmp(key->data, name, key->len) == 0;
 }
 
-void chat_request_write(buf_t *out, value_t model, value_t system, value_t content, value_t params)
-{
+void chat_request_write(buf_t *out, value_t model, value_t system, value_t content, value_t params) {
     buf_adds(out, "{\"model\":");
     json_write(out, model, JSON_COMPACT);
     buf_adds(out, ",\"messages\":[");
@@ -67,18 +62,15 @@ void chat_request_write(buf_t *out, value_t model, value_t system, value_t conte
 
 /* --- reading: small helpers --- */
 
-static value_t field(value_t v, const char *key)
-{
+static value_t field(value_t v, const char *key) {
     return v.kind == VALUE_OBJECT ? object_get_peek(v, key, strlen(key), NULL) : value_null();
 }
 
-static value_t first(value_t list)
-{
+static value_t first(value_t list) {
     return list.kind == VALUE_LIST && list_count(list) > 0 ? list_peek(list, 0) : value_null();
 }
 
-static bool is_text(value_t v, const char *text)
-{
+static bool is_text(value_t v, const char *text) {
     return v.kind == VALUE_STRING && key_is(v.string, text);
 }
 
@@ -89,10 +81,8 @@ typedef struct fault {
     value_t message, type, code;
 } fault_t;
 
-static bool fault_find(value_t body, fault_t *fault)
-{
-    if (body.kind == VALUE_LIST)
-        body = first(body); /* one vendor wraps the object in a list */
+static bool fault_find(value_t body, fault_t *fault) {
+    if (body.kind == VALUE_LIST) body = first(body); /* one vendor wraps the object in a list */
     value_t error = field(body, "error");
     if (error.kind == VALUE_STRING) {
         *fault = (fault_t){error, field(body, "type"), field(body, "code")};
@@ -100,77 +90,61 @@ static bool fault_find(value_t body, fault_t *fault)
     }
     value_t home = error.kind == VALUE_OBJECT ? error : body;
     *fault = (fault_t){field(home, "message"), field(home, "type"), field(home, "code")};
-    if (fault->message.kind == VALUE_NULL)
-        fault->message = field(body, "detail");
+    if (fault->message.kind == VALUE_NULL) fault->message = field(body, "detail");
     if (fault->message.kind == VALUE_NULL && error.kind != VALUE_NULL)
         fault->message = error; /* an error object without a message: show it whole */
     return fault->message.kind != VALUE_NULL;
 }
 
-static bool fault_says(const fault_t *fault, const char *word)
-{
+static bool fault_says(const fault_t *fault, const char *word) {
     return is_text(fault->code, word) || is_text(fault->type, word);
 }
 
 /* The code as an HTTP status, or 0. */
-static long fault_status(const fault_t *fault)
-{
+static long fault_status(const fault_t *fault) {
     value_t number = fault->code;
-    if (number.kind == VALUE_STRING && !text_to_number(number.string->data, number.string->len, &number))
-        return 0;
+    if (number.kind == VALUE_STRING && !text_to_number(number.string->data, number.string->len, &number)) return 0;
     return number.kind == VALUE_INT && number.integer >= 100 && number.integer <= 599 ? (long)number.integer : 0;
 }
 
-static llm_cause_t cause_of_status(long status)
-{
-    if (status == 429)
-        return LLM_CAUSE_RATE_LIMIT;
-    if (status == 503)
-        return LLM_CAUSE_OVERLOAD;
-    if (status == 408)
-        return LLM_CAUSE_TIMEOUT;
-    if (status == 409 || status >= 500)
-        return LLM_CAUSE_SERVER;
+static llm_cause_t cause_of_status(long status) {
+    if (status == 429) return LLM_CAUSE_RATE_LIMIT;
+    if (status == 503) return LLM_CAUSE_OVERLOAD;
+    if (status == 408) return LLM_CAUSE_TIMEOUT;
+    if (status == 409 || status >= 500) return LLM_CAUSE_SERVER;
     return LLM_CAUSE_REFUSED;
 }
 
 /* Takes back the last character if the cut went through it. */
-static void half_character_drop(buf_t *out, size_t start)
-{
+static void half_character_drop(buf_t *out, size_t start) {
     size_t lead = out->len;
     while (lead > start && ((unsigned char)out->data[lead - 1] & 0xc0) == 0x80)
         lead--;
     uint32_t code_point;
-    if (lead > start && utf8_decode(out->data + lead - 1, out->len - lead + 1, &code_point) == 0)
-        out->len = lead - 1;
-    if (out->len > 0)
-        out->data[out->len] = '\0';
+    if (lead > start && utf8_decode(out->data + lead - 1, out->len - lead + 1, &code_point) == 0) out->len = lead - 1;
+    if (out->len > 0) out->data[out->len] = '\0';
 }
 
 /* Adds at most LLM_ERROR_TEXT_MAX bytes on one line: white space and control characters become one blank. */
-static void words_add(buf_t *out, const char *bytes, size_t len)
-{
+static void words_add(buf_t *out, const char *bytes, size_t len) {
     size_t start = out->len;
     bool html = len > 0 && bytes[0] == '<', inside = false, gap = false;
     for (size_t i = 0; i < len && out->len - start < LLM_ERROR_TEXT_MAX; i++) {
         unsigned char c = (unsigned char)bytes[i];
-        if (html && c == '<')
-            inside = true;
+        if (html && c == '<') inside = true;
         if (inside || c <= ' ' || c == 0x7f) {
             inside = inside && c != '>';
             gap = true;
             continue;
         }
-        if (gap && out->len > start)
-            buf_addc(out, ' ');
+        if (gap && out->len > start) buf_addc(out, ' ');
         gap = false;
         buf_addc(out, (char)c);
     }
     half_character_drop(out, start);
 }
 
-static void value_words_add(buf_t *out, value_t v)
-{
+static void value_words_add(buf_t *out, value_t v) {
     if (v.kind == VALUE_STRING) {
         words_add(out, v.string->data, v.string->len);
         return;
@@ -182,8 +156,7 @@ static void value_words_add(buf_t *out, value_t v)
     buf_free(&text);
 }
 
-llm_cause_t chat_error_read(long status, const char *body, size_t len, err_t *reason)
-{
+llm_cause_t chat_error_read(long status, const char *body, size_t len, err_t *reason) {
     llm_cause_t cause = cause_of_status(status);
     buf_t words;
     buf_init(&words, LLM_ERROR_TEXT_MAX + 8);
@@ -191,8 +164,7 @@ llm_cause_t chat_error_read(long status, const char *body, size_t len, err_t *re
     fault_t fault;
     if (json_parse_text(body, len, &parsed, NULL) == SDG_OK && fault_find(parsed, &fault)) {
         value_words_add(&words, fault.message);
-        if (fault_says(&fault, "insufficient_quota"))
-            cause = LLM_CAUSE_QUOTA;
+        if (fault_says(&fault, "insufficient_quota")) cause = LLM_CAUSE_QUOTA;
     } else {
         text_trim(&body, &len);
         words_add(&words, body, len);
@@ -206,14 +178,12 @@ llm_cause_t chat_error_read(long status, const char *body, size_t len, err_t *re
 /* --- answers --- */
 
 /* The class of an `error` object inside a 200: by its code, else it is just not a completion. */
-static llm_cause_t fault_in_answer(value_t body, err_t *err)
-{
+static llm_cause_t fault_in_answer(value_t body, err_t *err) {
     fault_t fault;
     llm_cause_t cause = LLM_CAUSE_MALFORMED;
     buf_t words;
     buf_init(&words, LLM_ERROR_TEXT_MAX + 8);
-    if (fault_find(body, &fault))
-        value_words_add(&words, fault.message);
+    if (fault_find(body, &fault)) value_words_add(&words, fault.message);
     if (fault_says(&fault, "insufficient_quota"))
         cause = LLM_CAUSE_QUOTA;
     else if (fault_says(&fault, "rate_limit_exceeded") || fault_says(&fault, "slow_down"))
@@ -226,39 +196,32 @@ static llm_cause_t fault_in_answer(value_t body, err_t *err)
 }
 
 /* Content as a list of parts: their texts, one after the other. */
-static value_t parts_text(value_t parts)
-{
+static value_t parts_text(value_t parts) {
     buf_t text;
     buf_init(&text, LLM_ANSWER_BYTES_MAX);
     for (size_t i = 0; i < list_count(parts); i++) {
         value_t part = field(list_peek(parts, i), "text");
-        if (part.kind == VALUE_STRING)
-            buf_add(&text, part.string->data, part.string->len);
+        if (part.kind == VALUE_STRING) buf_add(&text, part.string->data, part.string->len);
     }
     value_t v = value_string(text.len > 0 ? text.data : "", text.len);
     buf_free(&text);
     return v;
 }
 
-static uint32_t token_count(value_t usage, const char *key)
-{
+static uint32_t token_count(value_t usage, const char *key) {
     value_t n = field(usage, key);
     return n.kind == VALUE_INT && n.integer > 0 && n.integer <= UINT32_MAX ? (uint32_t)n.integer : 0;
 }
 
-static void finish_reason_copy(char out[24], value_t reason)
-{
+static void finish_reason_copy(char out[24], value_t reason) {
     size_t n = reason.kind == VALUE_STRING ? reason.string->len : 0;
     n = n < 23 ? n : 23;
-    if (n > 0)
-        memcpy(out, reason.string->data, n);
+    if (n > 0) memcpy(out, reason.string->data, n);
     out[n] = '\0';
 }
 
-static llm_cause_t completion_read(value_t body, chat_answer_t *answer, err_t *err)
-{
-    if (field(body, "error").kind != VALUE_NULL || is_text(field(body, "object"), "error"))
-        return fault_in_answer(body, err);
+static llm_cause_t completion_read(value_t body, chat_answer_t *answer, err_t *err) {
+    if (field(body, "error").kind != VALUE_NULL || is_text(field(body, "object"), "error")) return fault_in_answer(body, err);
     value_t choice = first(field(body, "choices"));
     value_t message = field(choice, "message");
     if (message.kind != VALUE_OBJECT) {
@@ -279,8 +242,7 @@ static llm_cause_t completion_read(value_t body, chat_answer_t *answer, err_t *e
     return LLM_CAUSE_NONE;
 }
 
-llm_cause_t chat_answer_read(const char *body, size_t len, chat_answer_t *answer, err_t *err)
-{
+llm_cause_t chat_answer_read(const char *body, size_t len, chat_answer_t *answer, err_t *err) {
     *answer = (chat_answer_t){.text = value_null()};
     value_t parsed = value_null();
     err_t why;

@@ -36,31 +36,33 @@ typedef struct call call_t;
 typedef struct endpoint endpoint_t;
 
 typedef struct replica {
-    http_target_t *target;   /* the engine's */
+    http_target_t *target; /* the engine's */
     uint32_t in_flight;
     uint32_t failures;       /* in a row */
     uint64_t avoid_until_ns; /* passed over until then if another replica will do */
 } replica_t;
 
 struct call {
-    call_t *next, *prev;           /* in the queue or the finished list */
-    call_t *tag_next;              /* in its bucket of the tag table */
-    uint64_t tag;                  /* the caller's */
+    call_t *next, *prev; /* in the queue or the finished list */
+    call_t *tag_next;    /* in its bucket of the tag table */
+    uint64_t tag;        /* the caller's */
     call_state_t state;
     endpoint_t *endpoint;
-    replica_t *replica;            /* while in flight */
-    http_transfer_t *transfer;     /* while in flight */
-    uint64_t due_ns;               /* while backing off */
-    size_t heap_index;             /* while backing off */
-    http_headers_t *headers;       /* owned; NULL: the endpoint's */
+    replica_t *replica;        /* while in flight */
+    http_transfer_t *transfer; /* while in flight */
+    uint64_t due_ns;           /* while backing off */
+    size_t heap_index;         /* while backing off */
+    http_headers_t *headers;   /* owned; NULL: the endpoint's */
     retry_policy_t retry;
     uint32_t timeout_ms;
-    llm_answer_t answer;           /* what is known so far */
+    llm_answer_t answer; /* what is known so far */
     size_t body_len;
     char body[];
 };
 
-typedef struct call_list { call_t *first, *last; } call_list_t;
+typedef struct call_list {
+    call_t *first, *last;
+} call_list_t;
 
 struct endpoint {
     char *name;
@@ -72,41 +74,38 @@ struct endpoint {
     retry_policy_t retry;
     uint32_t timeout_ms;
     call_list_t queue;
-    llm_load_t load;         /* permits, gauges and counters */
+    llm_load_t load; /* permits, gauges and counters */
 };
 
 struct llm_client {
     http_t *http;
-    rng_t rng;               /* jitter */
-    endpoint_t **endpoints;  /* addresses stay */
+    rng_t rng;              /* jitter */
+    endpoint_t **endpoints; /* addresses stay */
     size_t endpoint_count;
-    call_t **heap;           /* calls backing off, earliest first */
+    call_t **heap; /* calls backing off, earliest first */
     size_t heap_count, heap_cap;
-    call_list_t finished;    /* until llm_client_next */
-    call_t **buckets;        /* unfinished calls by tag; a power of two of them */
+    call_list_t finished; /* until llm_client_next */
+    call_t **buckets;     /* unfinished calls by tag; a power of two of them */
     size_t bucket_count, call_count;
 };
 
 /* --- places a call can be in: lists --- */
 
-static void list_push_back(call_list_t *list, call_t *call)
-{
+static void list_push_back(call_list_t *list, call_t *call) {
     call->next = NULL;
     call->prev = list->last;
     *(list->last != NULL ? &list->last->next : &list->first) = call;
     list->last = call;
 }
 
-static void list_push_front(call_list_t *list, call_t *call)
-{
+static void list_push_front(call_list_t *list, call_t *call) {
     call->prev = NULL;
     call->next = list->first;
     *(list->first != NULL ? &list->first->prev : &list->last) = call;
     list->first = call;
 }
 
-static void list_unlink(call_list_t *list, call_t *call)
-{
+static void list_unlink(call_list_t *list, call_t *call) {
     *(call->prev != NULL ? &call->prev->next : &list->first) = call->next;
     *(call->next != NULL ? &call->next->prev : &list->last) = call->prev;
     call->next = call->prev = NULL;
@@ -114,35 +113,29 @@ static void list_unlink(call_list_t *list, call_t *call)
 
 /* --- the heap of retry times --- */
 
-static void heap_put(llm_client_t *client, size_t i, call_t *call)
-{
+static void heap_put(llm_client_t *client, size_t i, call_t *call) {
     client->heap[i] = call;
     call->heap_index = i;
 }
 
-static void heap_rise(llm_client_t *client, call_t *call)
-{
+static void heap_rise(llm_client_t *client, call_t *call) {
     size_t i = call->heap_index;
     for (; i > 0 && client->heap[(i - 1) / 2]->due_ns > call->due_ns; i = (i - 1) / 2)
         heap_put(client, i, client->heap[(i - 1) / 2]);
     heap_put(client, i, call);
 }
 
-static void heap_sink(llm_client_t *client, call_t *call)
-{
+static void heap_sink(llm_client_t *client, call_t *call) {
     size_t i = call->heap_index;
     for (size_t child; (child = 2 * i + 1) < client->heap_count; i = child) {
-        if (child + 1 < client->heap_count && client->heap[child + 1]->due_ns < client->heap[child]->due_ns)
-            child++;
-        if (client->heap[child]->due_ns >= call->due_ns)
-            break;
+        if (child + 1 < client->heap_count && client->heap[child + 1]->due_ns < client->heap[child]->due_ns) child++;
+        if (client->heap[child]->due_ns >= call->due_ns) break;
         heap_put(client, i, client->heap[child]);
     }
     heap_put(client, i, call);
 }
 
-static void heap_add(llm_client_t *client, call_t *call)
-{
+static void heap_add(llm_client_t *client, call_t *call) {
     if (client->heap_count == client->heap_cap) {
         client->heap_cap = client->heap_cap > 0 ? client->heap_cap * 2 : 64;
         client->heap = xrealloc(client->heap, client->heap_cap * sizeof *client->heap);
@@ -151,11 +144,9 @@ static void heap_add(llm_client_t *client, call_t *call)
     heap_rise(client, call);
 }
 
-static void heap_remove(llm_client_t *client, call_t *call)
-{
+static void heap_remove(llm_client_t *client, call_t *call) {
     call_t *last = client->heap[--client->heap_count];
-    if (last == call)
-        return;
+    if (last == call) return;
     heap_put(client, call->heap_index, last);
     heap_rise(client, last);
     heap_sink(client, last);
@@ -163,21 +154,18 @@ static void heap_remove(llm_client_t *client, call_t *call)
 
 /* --- calls by tag --- */
 
-static call_t **bucket_of(const llm_client_t *client, uint64_t tag)
-{
+static call_t **bucket_of(const llm_client_t *client, uint64_t tag) {
     return &client->buckets[(tag * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (client->bucket_count - 1)];
 }
 
-static call_t *tag_find(const llm_client_t *client, uint64_t tag)
-{
+static call_t *tag_find(const llm_client_t *client, uint64_t tag) {
     call_t *call = client->call_count > 0 ? *bucket_of(client, tag) : NULL;
     while (call != NULL && call->tag != tag)
         call = call->tag_next;
     return call;
 }
 
-static void buckets_grow(llm_client_t *client)
-{
+static void buckets_grow(llm_client_t *client) {
     call_t **old = client->buckets;
     size_t old_count = client->bucket_count;
     client->bucket_count = old_count > 0 ? old_count * 2 : 256;
@@ -192,18 +180,15 @@ static void buckets_grow(llm_client_t *client)
     free(old);
 }
 
-static void tag_add(llm_client_t *client, call_t *call)
-{
-    if (client->call_count >= client->bucket_count)
-        buckets_grow(client);
+static void tag_add(llm_client_t *client, call_t *call) {
+    if (client->call_count >= client->bucket_count) buckets_grow(client);
     call_t **bucket = bucket_of(client, call->tag);
     call->tag_next = *bucket;
     *bucket = call;
     client->call_count++;
 }
 
-static void tag_remove(llm_client_t *client, call_t *call)
-{
+static void tag_remove(llm_client_t *client, call_t *call) {
     call_t **at = bucket_of(client, call->tag);
     while (*at != call)
         at = &(*at)->tag_next;
@@ -213,8 +198,7 @@ static void tag_remove(llm_client_t *client, call_t *call)
 
 /* --- the life of a call --- */
 
-static uint32_t *gauge_of(call_t *call, call_state_t state)
-{
+static uint32_t *gauge_of(call_t *call, call_state_t state) {
     llm_load_t *load = &call->endpoint->load;
     switch (state) {
     case CALL_QUEUED: return &load->queued;
@@ -224,25 +208,20 @@ static uint32_t *gauge_of(call_t *call, call_state_t state)
     }
 }
 
-static void call_set_state(call_t *call, call_state_t state)
-{
+static void call_set_state(call_t *call, call_state_t state) {
     uint32_t *left = gauge_of(call, call->state), *entered = gauge_of(call, state);
-    if (left != NULL)
-        --*left;
-    if (entered != NULL)
-        ++*entered;
+    if (left != NULL) --*left;
+    if (entered != NULL) ++*entered;
     call->state = state;
 }
 
-static void call_free(call_t *call)
-{
+static void call_free(call_t *call) {
     http_headers_free(call->headers);
     value_free(call->answer.text);
     free(call);
 }
 
-static void call_finish(llm_client_t *client, call_t *call, llm_cause_t cause)
-{
+static void call_finish(llm_client_t *client, call_t *call, llm_cause_t cause) {
     call->answer.cause = cause;
     if (cause == LLM_CAUSE_NONE)
         call->endpoint->load.succeeded++;
@@ -253,8 +232,7 @@ static void call_finish(llm_client_t *client, call_t *call, llm_cause_t cause)
     list_push_back(&client->finished, call);
 }
 
-static void call_back_off(llm_client_t *client, call_t *call, llm_cause_t cause, uint64_t now_ns, uint32_t wait_ms)
-{
+static void call_back_off(llm_client_t *client, call_t *call, llm_cause_t cause, uint64_t now_ns, uint32_t wait_ms) {
     call->answer.retries[cause]++;
     call->endpoint->load.retries[cause]++;
     call->due_ns = now_ns + wait_ms * MILLISECOND;
@@ -263,8 +241,7 @@ static void call_back_off(llm_client_t *client, call_t *call, llm_cause_t cause,
 }
 
 /* Some servers repeat the key they refuse; reasons end in output files. */
-static void key_hide(char *text, const char *key)
-{
+static void key_hide(char *text, const char *key) {
     size_t len = key != NULL ? strlen(key) : 0;
     for (char *at = text; len > 0 && (at = strstr(at, key)) != NULL; at += 3) {
         memcpy(at, "***", 3);
@@ -273,49 +250,42 @@ static void key_hide(char *text, const char *key)
 }
 
 /* The last reason, and what was done about it. */
-static void failure_describe(llm_answer_t *answer, const err_t *reason, retry_hint_t hint)
-{
+static void failure_describe(llm_answer_t *answer, const err_t *reason, retry_hint_t hint) {
     char wait[64] = "", tries[48] = "";
     if (hint.after_ms > LLM_RETRY_AFTER_MAX_S * INT64_C(1000))
         snprintf(wait, sizeof wait, " (the server asks to wait %lld s)", (long long)(hint.after_ms / 1000));
-    if (answer->requests > 1)
-        snprintf(tries, sizeof tries, " (after %u attempts)", answer->requests);
+    if (answer->requests > 1) snprintf(tries, sizeof tries, " (after %u attempts)", answer->requests);
     err_set(&answer->error, reason->code, "%s%s%s", reason->text, wait, tries);
 }
 
 /* --- replicas --- */
 
-static bool replica_is_better(const replica_t *a, const replica_t *b, uint64_t now_ns)
-{
+static bool replica_is_better(const replica_t *a, const replica_t *b, uint64_t now_ns) {
     bool a_avoided = a->avoid_until_ns > now_ns, b_avoided = b->avoid_until_ns > now_ns;
     return a_avoided != b_avoided ? b_avoided : a->in_flight < b->in_flight;
 }
 
-static replica_t *replica_choose(endpoint_t *endpoint, uint64_t now_ns)
-{
+static replica_t *replica_choose(endpoint_t *endpoint, uint64_t now_ns) {
     size_t count = endpoint->replica_count, turn = endpoint->replica_turn;
     replica_t *best = &endpoint->replicas[turn];
     for (size_t i = 1; i < count; i++) {
         replica_t *other = &endpoint->replicas[(turn + i) % count];
-        if (replica_is_better(other, best, now_ns))
-            best = other;
+        if (replica_is_better(other, best, now_ns)) best = other;
     }
     endpoint->replica_turn = (size_t)(best - endpoint->replicas + 1) % count;
     return best;
 }
 
 /* Without this a dead replica would draw every request: it has the fewest in flight because it fails at once. */
-static void replica_learn(replica_t *replica, llm_cause_t cause, uint64_t now_ns)
-{
-    bool ill = cause == LLM_CAUSE_CONNECTION || cause == LLM_CAUSE_TIMEOUT || cause == LLM_CAUSE_SERVER ||
-               cause == LLM_CAUSE_OVERLOAD;
+static void replica_learn(replica_t *replica, llm_cause_t cause, uint64_t now_ns) {
+    bool ill =
+        cause == LLM_CAUSE_CONNECTION || cause == LLM_CAUSE_TIMEOUT || cause == LLM_CAUSE_SERVER || cause == LLM_CAUSE_OVERLOAD;
     if (!ill) {
         replica->failures = 0;
         replica->avoid_until_ns = 0;
         return;
     }
-    if (replica->avoid_until_ns > now_ns)
-        return; /* requests sent before we knew say nothing new */
+    if (replica->avoid_until_ns > now_ns) return; /* requests sent before we knew say nothing new */
     uint32_t doublings = replica->failures < AVOID_DOUBLINGS ? replica->failures : AVOID_DOUBLINGS;
     replica->failures++;
     replica->avoid_until_ns = now_ns + ((uint64_t)AVOID_FIRST_MS << doublings) * MILLISECOND;
@@ -323,16 +293,14 @@ static void replica_learn(replica_t *replica, llm_cause_t cause, uint64_t now_ns
 
 /* --- a request ends --- */
 
-static void request_end(call_t *call)
-{
+static void request_end(call_t *call) {
     call->replica->in_flight--;
     call->replica = NULL;
     call->transfer = NULL;
 }
 
 /* Latencies are kept in order, but the successful one stands first. */
-static void latency_note(llm_answer_t *answer, uint64_t latency_ns, bool success)
-{
+static void latency_note(llm_answer_t *answer, uint64_t latency_ns, bool success) {
     uint64_t us = latency_ns / 1000;
     uint32_t kept = us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
     if (answer->latency_count < LLM_LATENCIES_MAX)
@@ -340,14 +308,12 @@ static void latency_note(llm_answer_t *answer, uint64_t latency_ns, bool success
     else if (!success)
         return;
     uint32_t last = answer->latency_count - 1;
-    if (success && last > 0)
-        memmove(answer->latency_us + 1, answer->latency_us, last * sizeof answer->latency_us[0]);
+    if (success && last > 0) memmove(answer->latency_us + 1, answer->latency_us, last * sizeof answer->latency_us[0]);
     answer->latency_us[success ? 0 : last] = kept;
 }
 
 /* What the reply means, before any decision: a cause, and the text or the reason. */
-static llm_cause_t reply_read(const http_reply_t *reply, chat_answer_t *chat, err_t *reason)
-{
+static llm_cause_t reply_read(const http_reply_t *reply, chat_answer_t *chat, err_t *reason) {
     *chat = (chat_answer_t){.text = value_null()};
     switch (reply->outcome) {
     case HTTP_TIMEOUT: err_set(reason, SDG_EIO, "request timed out: %s", reply->reason); return LLM_CAUSE_TIMEOUT;
@@ -357,21 +323,18 @@ static llm_cause_t reply_read(const http_reply_t *reply, chat_answer_t *chat, er
         return LLM_CAUSE_MALFORMED;
     case HTTP_ANSWERED: break;
     }
-    if (reply->status < 200 || reply->status > 299)
-        return chat_error_read(reply->status, reply->body, reply->body_len, reason);
+    if (reply->status < 200 || reply->status > 299) return chat_error_read(reply->status, reply->body, reply->body_len, reason);
     return chat_answer_read(reply->body, reply->body_len, chat, reason);
 }
 
-static bool is_blank(value_t text)
-{
+static bool is_blank(value_t text) {
     const char *bytes = text.string->data;
     size_t len = text.string->len;
     text_trim(&bytes, &len);
     return len == 0;
 }
 
-static void tokens_note(call_t *call, const chat_answer_t *chat)
-{
+static void tokens_note(call_t *call, const chat_answer_t *chat) {
     call->answer.prompt_tokens += chat->prompt_tokens;
     call->answer.completion_tokens += chat->completion_tokens;
     call->endpoint->load.prompt_tokens += chat->prompt_tokens;
@@ -379,8 +342,7 @@ static void tokens_note(call_t *call, const chat_answer_t *chat)
 }
 
 /* A completion, perhaps blank. */
-static void call_answered(llm_client_t *client, call_t *call, chat_answer_t *chat, retry_hint_t hint, uint64_t now_ns)
-{
+static void call_answered(llm_client_t *client, call_t *call, chat_answer_t *chat, retry_hint_t hint, uint64_t now_ns) {
     uint32_t wait_ms;
     tokens_note(call, chat);
     if (is_blank(chat->text) && call->answer.retries[LLM_CAUSE_EMPTY] < LLM_EMPTY_RETRIES &&
@@ -395,8 +357,7 @@ static void call_answered(llm_client_t *client, call_t *call, chat_answer_t *cha
 }
 
 static void call_failed(llm_client_t *client, call_t *call, llm_cause_t cause, const err_t *reason, retry_hint_t hint,
-                        uint64_t now_ns)
-{
+                        uint64_t now_ns) {
     uint32_t wait_ms;
     if (retry_decide(&call->retry, call->answer.requests, cause, hint, &client->rng, &wait_ms)) {
         call_back_off(client, call, cause, now_ns, wait_ms);
@@ -407,8 +368,7 @@ static void call_failed(llm_client_t *client, call_t *call, llm_cause_t cause, c
     call_finish(client, call, cause);
 }
 
-static void reply_settle(llm_client_t *client, const http_reply_t *reply, uint64_t now_ns)
-{
+static void reply_settle(llm_client_t *client, const http_reply_t *reply, uint64_t now_ns) {
     call_t *call = reply->owner;
     chat_answer_t chat;
     err_t reason;
@@ -416,8 +376,7 @@ static void reply_settle(llm_client_t *client, const http_reply_t *reply, uint64
     replica_learn(call->replica, cause, now_ns);
     request_end(call);
     call->answer.http_status = reply->status;
-    if (reply->outcome == HTTP_ANSWERED)
-        latency_note(&call->answer, reply->latency_ns, cause == LLM_CAUSE_NONE);
+    if (reply->outcome == HTTP_ANSWERED) latency_note(&call->answer, reply->latency_ns, cause == LLM_CAUSE_NONE);
     if (cause == LLM_CAUSE_NONE)
         call_answered(client, call, &chat, reply->hint, now_ns);
     else
@@ -426,8 +385,7 @@ static void reply_settle(llm_client_t *client, const http_reply_t *reply, uint64
 
 /* --- a request begins --- */
 
-static void call_start(llm_client_t *client, call_t *call, uint64_t now_ns)
-{
+static void call_start(llm_client_t *client, call_t *call, uint64_t now_ns) {
     endpoint_t *endpoint = call->endpoint;
     call->replica = replica_choose(endpoint, now_ns);
     call->replica->in_flight++;
@@ -445,13 +403,11 @@ static void call_start(llm_client_t *client, call_t *call, uint64_t now_ns)
     call_set_state(call, CALL_IN_FLIGHT);
 }
 
-static bool endpoint_can_start(const endpoint_t *endpoint)
-{
+static bool endpoint_can_start(const endpoint_t *endpoint) {
     return endpoint->queue.first != NULL && endpoint->load.in_flight < endpoint->load.permits;
 }
 
-static void endpoint_pump(llm_client_t *client, endpoint_t *endpoint, uint64_t now_ns)
-{
+static void endpoint_pump(llm_client_t *client, endpoint_t *endpoint, uint64_t now_ns) {
     while (endpoint_can_start(endpoint)) {
         call_t *call = endpoint->queue.first;
         list_unlink(&endpoint->queue, call);
@@ -459,8 +415,7 @@ static void endpoint_pump(llm_client_t *client, endpoint_t *endpoint, uint64_t n
     }
 }
 
-static void retries_wake(llm_client_t *client, uint64_t now_ns)
-{
+static void retries_wake(llm_client_t *client, uint64_t now_ns) {
     while (client->heap_count > 0 && client->heap[0]->due_ns <= now_ns) {
         call_t *call = client->heap[0];
         heap_remove(client, call);
@@ -469,8 +424,7 @@ static void retries_wake(llm_client_t *client, uint64_t now_ns)
     }
 }
 
-void llm_client_drive(llm_client_t *client, uint64_t now_ns)
-{
+void llm_client_drive(llm_client_t *client, uint64_t now_ns) {
     http_drive(client->http);
     for (http_reply_t reply; http_next(client->http, &reply);) {
         reply_settle(client, &reply, now_ns);
@@ -482,39 +436,29 @@ void llm_client_drive(llm_client_t *client, uint64_t now_ns)
     http_flush(client->http);
 }
 
-int llm_client_fd(const llm_client_t *client)
-{
+int llm_client_fd(const llm_client_t *client) {
     return http_fd(client->http);
 }
 
-static bool something_can_start(const llm_client_t *client)
-{
+static bool something_can_start(const llm_client_t *client) {
     for (size_t i = 0; i < client->endpoint_count; i++)
-        if (endpoint_can_start(client->endpoints[i]))
-            return true;
+        if (endpoint_can_start(client->endpoints[i])) return true;
     return false;
 }
 
-int llm_client_timeout_ms(const llm_client_t *client, uint64_t now_ns)
-{
-    if (client->finished.first != NULL || something_can_start(client))
-        return 0;
+int llm_client_timeout_ms(const llm_client_t *client, uint64_t now_ns) {
+    if (client->finished.first != NULL || something_can_start(client)) return 0;
     uint64_t due_ns = http_due_ns(client->http);
-    if (client->heap_count > 0 && client->heap[0]->due_ns < due_ns)
-        due_ns = client->heap[0]->due_ns;
-    if (due_ns == NEVER)
-        return -1;
-    if (due_ns <= now_ns)
-        return 0;
+    if (client->heap_count > 0 && client->heap[0]->due_ns < due_ns) due_ns = client->heap[0]->due_ns;
+    if (due_ns == NEVER) return -1;
+    if (due_ns <= now_ns) return 0;
     uint64_t ms = (due_ns - now_ns + MILLISECOND - 1) / MILLISECOND;
     return ms < INT_MAX ? (int)ms : INT_MAX;
 }
 
-bool llm_client_next(llm_client_t *client, llm_answer_t *answer)
-{
+bool llm_client_next(llm_client_t *client, llm_answer_t *answer) {
     call_t *call = client->finished.first;
-    if (call == NULL)
-        return false;
+    if (call == NULL) return false;
     list_unlink(&client->finished, call);
     *answer = call->answer;
     call->answer.text = value_null();
@@ -524,17 +468,14 @@ bool llm_client_next(llm_client_t *client, llm_answer_t *answer)
 
 /* --- submit, cancel --- */
 
-static int request_check(const llm_client_t *client, const llm_request_t *request, uint64_t tag, err_t *err)
-{
+static int request_check(const llm_client_t *client, const llm_request_t *request, uint64_t tag, err_t *err) {
     if (request->endpoint >= client->endpoint_count)
         return err_set(err, SDG_EINVAL, "there is no endpoint %u", request->endpoint);
-    if (tag_find(client, tag) != NULL)
-        return err_set(err, SDG_EINVAL, "call %llu is still open", (unsigned long long)tag);
+    if (tag_find(client, tag) != NULL) return err_set(err, SDG_EINVAL, "call %llu is still open", (unsigned long long)tag);
     return SDG_OK;
 }
 
-static call_t *call_new(endpoint_t *endpoint, const llm_request_t *request, uint64_t tag)
-{
+static call_t *call_new(endpoint_t *endpoint, const llm_request_t *request, uint64_t tag) {
     call_t *call = xmalloc(sizeof *call + request->body_len + 1);
     memset(call, 0, sizeof *call);
     call->tag = call->answer.tag = tag;
@@ -547,10 +488,8 @@ static call_t *call_new(endpoint_t *endpoint, const llm_request_t *request, uint
     return call;
 }
 
-int llm_client_submit(llm_client_t *client, const llm_request_t *request, uint64_t tag, err_t *err)
-{
-    if (request_check(client, request, tag, err) != SDG_OK)
-        return SDG_EINVAL;
+int llm_client_submit(llm_client_t *client, const llm_request_t *request, uint64_t tag, err_t *err) {
+    if (request_check(client, request, tag, err) != SDG_OK) return SDG_EINVAL;
     endpoint_t *endpoint = client->endpoints[request->endpoint];
     http_headers_t *headers = NULL;
     if (request->header_count > 0 &&
@@ -564,11 +503,9 @@ int llm_client_submit(llm_client_t *client, const llm_request_t *request, uint64
     return SDG_OK;
 }
 
-void llm_client_cancel(llm_client_t *client, uint64_t tag)
-{
+void llm_client_cancel(llm_client_t *client, uint64_t tag) {
     call_t *call = tag_find(client, tag);
-    if (call == NULL)
-        return;
+    if (call == NULL) return;
     switch (call->state) {
     case CALL_QUEUED: list_unlink(&call->endpoint->queue, call); break;
     case CALL_BACKING_OFF: heap_remove(client, call); break;
@@ -585,8 +522,7 @@ void llm_client_cancel(llm_client_t *client, uint64_t tag)
 
 /* --- endpoints --- */
 
-static void endpoint_free(endpoint_t *endpoint)
-{
+static void endpoint_free(endpoint_t *endpoint) {
     free(endpoint->name);
     free(endpoint->key);
     free(endpoint->replicas);
@@ -595,24 +531,20 @@ static void endpoint_free(endpoint_t *endpoint)
 }
 
 /* Ours first, so that the user's lines can replace them. */
-static int endpoint_headers_make(endpoint_t *endpoint, const llm_endpoint_t *from, err_t *err)
-{
+static int endpoint_headers_make(endpoint_t *endpoint, const llm_endpoint_t *from, err_t *err) {
     bool keyed = from->api_key != NULL && from->api_key[0] != '\0';
-    if (keyed && strpbrk(from->api_key, "\r\n") != NULL)
-        return err_set(err, SDG_EINVAL, "the API key has a line break in it");
+    if (keyed && strpbrk(from->api_key, "\r\n") != NULL) return err_set(err, SDG_EINVAL, "the API key has a line break in it");
     char *key = keyed ? xasprintf("Authorization: Bearer %s", from->api_key) : NULL;
     const char *lines[] = {"Content-Type: application/json", key};
     http_headers_t *ours = NULL;
     int rc = http_headers_new(NULL, lines, keyed ? 2 : 1, &ours, err);
-    if (rc == SDG_OK)
-        rc = http_headers_new(ours, from->headers, from->header_count, &endpoint->headers, err);
+    if (rc == SDG_OK) rc = http_headers_new(ours, from->headers, from->header_count, &endpoint->headers, err);
     http_headers_free(ours);
     free(key);
     return rc;
 }
 
-static int endpoint_replicas_make(llm_client_t *client, endpoint_t *endpoint, const llm_endpoint_t *from, err_t *err)
-{
+static int endpoint_replicas_make(llm_client_t *client, endpoint_t *endpoint, const llm_endpoint_t *from, err_t *err) {
     static const char *const default_url = NULL;
     const char *const *bases = from->url_count > 0 ? from->base_urls : &default_url;
     endpoint->replica_count = from->url_count > 0 ? from->url_count : 1;
@@ -621,32 +553,27 @@ static int endpoint_replicas_make(llm_client_t *client, endpoint_t *endpoint, co
         char *url = chat_url(bases[i]);
         endpoint->replicas[i].target = http_target_new(client->http, url, err);
         free(url);
-        if (endpoint->replicas[i].target == NULL)
-            return SDG_EINVAL;
+        if (endpoint->replicas[i].target == NULL) return SDG_EINVAL;
     }
     return SDG_OK;
 }
 
-static endpoint_t *endpoint_new(const llm_endpoint_t *from)
-{
+static endpoint_t *endpoint_new(const llm_endpoint_t *from) {
     endpoint_t *endpoint = xcalloc(1, sizeof *endpoint);
     endpoint->name = xstrdup(from->name != NULL ? from->name : "");
-    if (from->api_key != NULL && strlen(from->api_key) >= KEY_LEN_MIN)
-        endpoint->key = xstrdup(from->api_key);
+    if (from->api_key != NULL && strlen(from->api_key) >= KEY_LEN_MIN) endpoint->key = xstrdup(from->api_key);
     endpoint->retry = from->retry;
     endpoint->timeout_ms = from->timeout_ms > 0 ? from->timeout_ms : TIMEOUT_DEFAULT_MS;
     endpoint->load.permits = PERMITS_FIRST;
     return endpoint;
 }
 
-int llm_client_add_endpoint(llm_client_t *client, const llm_endpoint_t *from, err_t *err)
-{
+int llm_client_add_endpoint(llm_client_t *client, const llm_endpoint_t *from, err_t *err) {
     if (client->endpoint_count >= LLM_ENDPOINTS_MAX || from->url_count > LLM_REPLICAS_MAX)
         return err_set(err, SDG_ELIMIT, "more than %d endpoints, or %d URLs of one", LLM_ENDPOINTS_MAX, LLM_REPLICAS_MAX);
     endpoint_t *endpoint = endpoint_new(from);
     int rc = endpoint_headers_make(endpoint, from, err);
-    if (rc == SDG_OK)
-        rc = endpoint_replicas_make(client, endpoint, from, err);
+    if (rc == SDG_OK) rc = endpoint_replicas_make(client, endpoint, from, err);
     if (rc != SDG_OK) {
         err_prefix(err, "model %s", endpoint->name);
         endpoint_free(endpoint);
@@ -657,37 +584,31 @@ int llm_client_add_endpoint(llm_client_t *client, const llm_endpoint_t *from, er
     return (int)client->endpoint_count++;
 }
 
-void llm_client_set_permits(llm_client_t *client, uint32_t endpoint, uint32_t permits)
-{
+void llm_client_set_permits(llm_client_t *client, uint32_t endpoint, uint32_t permits) {
     assert(endpoint < client->endpoint_count);
     client->endpoints[endpoint]->load.permits = permits < LLM_PERMITS_MAX ? permits : LLM_PERMITS_MAX;
 }
 
-void llm_client_load(const llm_client_t *client, uint32_t endpoint, llm_load_t *load)
-{
+void llm_client_load(const llm_client_t *client, uint32_t endpoint, llm_load_t *load) {
     assert(endpoint < client->endpoint_count);
     *load = client->endpoints[endpoint]->load;
 }
 
 /* --- the client --- */
 
-llm_client_t *llm_client_new(const llm_client_options_t *options, err_t *err)
-{
+llm_client_t *llm_client_new(const llm_client_options_t *options, err_t *err) {
     http_options_t http_options = {.http2 = options->http2, .connections_max = options->connections_max};
     http_t *http = http_new(&http_options, err);
-    if (http == NULL)
-        return NULL;
+    if (http == NULL) return NULL;
     llm_client_t *client = xcalloc(1, sizeof *client);
     client->http = http;
     rng_seed(&client->rng, options->seed, 0);
     return client;
 }
 
-void llm_client_destroy(llm_client_t **slot)
-{
+void llm_client_destroy(llm_client_t **slot) {
     llm_client_t *client = *slot;
-    if (client == NULL)
-        return;
+    if (client == NULL) return;
     *slot = NULL;
     http_destroy(&client->http); /* before the bodies and headers it borrows */
     for (size_t i = 0; i < client->bucket_count; i++)

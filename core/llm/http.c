@@ -28,10 +28,10 @@
 #include "core/base/limits.h"
 
 enum {
-    EVENTS_MAX = 64,              /* sockets served per http_drive, so that what a turn touches stays in the cache */
-    CONNECT_TIMEOUT_MS = 10000,   /* as long as people wait for a connection that will never be */
-    KEPT_BODY_BYTES = 64 << 10,   /* a larger answer buffer is given back, not kept with the handle */
-    HOSTS_PER_SHARD = 4,          /* connections kept per shard = this many times its transfers, so that a few replicas
+    EVENTS_MAX = 64,            /* sockets served per http_drive, so that what a turn touches stays in the cache */
+    CONNECT_TIMEOUT_MS = 10000, /* as long as people wait for a connection that will never be */
+    KEPT_BODY_BYTES = 64 << 10, /* a larger answer buffer is given back, not kept with the handle */
+    HOSTS_PER_SHARD = 4,        /* connections kept per shard = this many times its transfers, so that a few replicas
                                      sharing a shard do not push out each other's connections */
 };
 static const uint64_t NEVER = UINT64_MAX;
@@ -40,9 +40,9 @@ static const uint64_t NEVER = UINT64_MAX;
 typedef struct shard {
     http_t *http;
     CURLM *multi;
-    uint32_t running;  /* transfers added and not yet removed */
-    bool touched;      /* curl ran: there may be finished transfers to read */
-    uint64_t due_ns;   /* of curl's timer; NEVER if unset */
+    uint32_t running; /* transfers added and not yet removed */
+    bool touched;     /* curl ran: there may be finished transfers to read */
+    uint64_t due_ns;  /* of curl's timer; NEVER if unset */
 } shard_t;
 
 /* What epoll and curl think of one socket; the table is indexed by its number. */
@@ -56,13 +56,13 @@ typedef struct watch {
 typedef enum transfer_state { TRANSFER_IDLE, TRANSFER_RUNNING, TRANSFER_DONE } transfer_state_t;
 
 struct http_transfer {
-    http_transfer_t *next, *prev;  /* in the target's idle list (next only) or one of the engine's lists */
+    http_transfer_t *next, *prev; /* in the target's idle list (next only) or one of the engine's lists */
     CURL *easy;
     http_target_t *target;
-    shard_t *shard;                /* while running */
-    void *owner;                   /* of the request */
+    shard_t *shard; /* while running */
+    void *owner;    /* of the request */
     transfer_state_t state;
-    buf_t body;                    /* of the response */
+    buf_t body; /* of the response */
     retry_hint_t hint;
     uint64_t started_ns, latency_ns;
     CURLcode result;
@@ -73,21 +73,23 @@ struct http_transfer {
 };
 
 struct http_target {
-    http_target_t *next;   /* in the engine's list */
-    CURLU *url;            /* parsed once */
+    http_target_t *next; /* in the engine's list */
+    CURLU *url;          /* parsed once */
     bool tls;
     http_transfer_t *idle; /* handles with all options set */
 };
 
-typedef struct transfer_list { http_transfer_t *first, *last; } transfer_list_t;
+typedef struct transfer_list {
+    http_transfer_t *first, *last;
+} transfer_list_t;
 
 struct http {
     http_options_t options;
     int epoll_fd;
-    bool proxies;            /* the environment names a proxy: curl has to look for each request */
-    shard_t **shards;        /* grown on demand, addresses stay */
+    bool proxies;     /* the environment names a proxy: curl has to look for each request */
+    shard_t **shards; /* grown on demand, addresses stay */
     size_t shard_count;
-    watch_t *watches;        /* by socket number */
+    watch_t *watches; /* by socket number */
     size_t watch_count;
     transfer_list_t running; /* for destroy */
     transfer_list_t done;    /* in order of completion, until http_next */
@@ -96,16 +98,14 @@ struct http {
 
 /* --- lists --- */
 
-static void list_append(transfer_list_t *list, http_transfer_t *t)
-{
+static void list_append(transfer_list_t *list, http_transfer_t *t) {
     t->next = NULL;
     t->prev = list->last;
     *(list->last != NULL ? &list->last->next : &list->first) = t;
     list->last = t;
 }
 
-static void list_unlink(transfer_list_t *list, http_transfer_t *t)
-{
+static void list_unlink(transfer_list_t *list, http_transfer_t *t) {
     *(t->prev != NULL ? &t->prev->next : &list->first) = t->next;
     *(t->next != NULL ? &t->next->prev : &list->last) = t->prev;
     t->next = t->prev = NULL;
@@ -113,8 +113,7 @@ static void list_unlink(transfer_list_t *list, http_transfer_t *t)
 
 /* --- sockets in epoll --- */
 
-static watch_t *watch_of(http_t *http, curl_socket_t fd)
-{
+static watch_t *watch_of(http_t *http, curl_socket_t fd) {
     assert(fd >= 0);
     size_t need = (size_t)fd + 1;
     if (need > http->watch_count) {
@@ -126,32 +125,26 @@ static watch_t *watch_of(http_t *http, curl_socket_t fd)
     return &http->watches[fd];
 }
 
-static void watch_drop(http_t *http, watch_t *w, curl_socket_t fd)
-{
-    if (w->registered != 0)
-        epoll_ctl(http->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+static void watch_drop(http_t *http, watch_t *w, curl_socket_t fd) {
+    if (w->registered != 0) epoll_ctl(http->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
     w->registered = 0;
 }
 
-static void watch_apply(http_t *http, watch_t *w, curl_socket_t fd)
-{
-    if (w->registered == w->wanted)
-        return;
+static void watch_apply(http_t *http, watch_t *w, curl_socket_t fd) {
+    if (w->registered == w->wanted) return;
     struct epoll_event event = {.events = w->wanted, .data.fd = fd};
     int rc = epoll_ctl(http->epoll_fd, w->registered != 0 ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event);
     assert(rc == 0); /* only the kernel's memory or a wrong table can fail it */
     w->registered = w->wanted;
 }
 
-static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *unused)
-{
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *unused) {
     (void)easy, (void)unused;
     shard_t *shard = user;
     watch_t *w = watch_of(shard->http, fd);
     w->shard = shard;
     w->wanted = (uint8_t)(((what & CURL_POLL_IN) ? EPOLLIN : 0) | ((what & CURL_POLL_OUT) ? EPOLLOUT : 0));
-    if (what == CURL_POLL_REMOVE)
-        w->wanted = 0;
+    if (what == CURL_POLL_REMOVE) w->wanted = 0;
     if (w->wanted != 0)
         watch_apply(shard->http, w, fd);
     else if (!w->connection)
@@ -159,8 +152,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *u
     return 0;
 }
 
-static int on_timer(CURLM *multi, long timeout_ms, void *user)
-{
+static int on_timer(CURLM *multi, long timeout_ms, void *user) {
     (void)multi;
     shard_t *shard = user;
     if (timeout_ms < 0)
@@ -170,18 +162,15 @@ static int on_timer(CURLM *multi, long timeout_ms, void *user)
     return 0;
 }
 
-static curl_socket_t socket_open(void *user, curlsocktype purpose, struct curl_sockaddr *address)
-{
+static curl_socket_t socket_open(void *user, curlsocktype purpose, struct curl_sockaddr *address) {
     (void)purpose;
     int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-    if (fd < 0)
-        return CURL_SOCKET_BAD;
+    if (fd < 0) return CURL_SOCKET_BAD;
     *watch_of(user, fd) = (watch_t){.connection = true};
     return fd;
 }
 
-static int socket_close(void *user, curl_socket_t fd)
-{
+static int socket_close(void *user, curl_socket_t fd) {
     http_t *http = user;
     watch_t *w = watch_of(http, fd);
     watch_drop(http, w, fd);
@@ -193,13 +182,11 @@ static int socket_close(void *user, curl_socket_t fd)
 
 /* One header line. Most are not for us: the first letter decides before anything is compared. To read another header
  * (x-ratelimit-*, endpoint-load-metrics), add its first letter here and its meaning behind. */
-static size_t on_header(char *line, size_t size, size_t count, void *user)
-{
+static size_t on_header(char *line, size_t size, size_t count, void *user) {
     http_transfer_t *t = user;
     size_t total = size * count, len = total;
     char letter = (char)(line[0] | 0x20);
-    if (len < 10 || (letter != 'r' && letter != 'x'))
-        return total;
+    if (len < 10 || (letter != 'r' && letter != 'x')) return total;
     while (len > 0 && (line[len - 1] == '\r' || line[len - 1] == '\n'))
         len--;
     const char *colon = memchr(line, ':', len);
@@ -208,8 +195,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *user)
     return total;
 }
 
-static size_t on_body(char *bytes, size_t size, size_t count, void *user)
-{
+static size_t on_body(char *bytes, size_t size, size_t count, void *user) {
     http_transfer_t *t = user;
     buf_add(&t->body, bytes, size * count);
     return t->body.full ? 0 : size * count;
@@ -217,15 +203,13 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *user)
 
 /* --- shards --- */
 
-static void shard_set_connections(shard_t *shard)
-{
+static void shard_set_connections(shard_t *shard) {
     uint32_t kept = HTTP_CONNS_PER_MULTI * HOSTS_PER_SHARD;
     uint32_t limit = shard->http->options.connections_max;
     curl_multi_setopt(shard->multi, CURLMOPT_MAXCONNECTS, (long)(limit > 0 && limit < kept ? limit : kept));
 }
 
-static shard_t *shard_new(http_t *http)
-{
+static shard_t *shard_new(http_t *http) {
     shard_t *shard = xcalloc(1, sizeof *shard);
     *shard = (shard_t){.http = http, .multi = curl_multi_init(), .due_ns = NEVER};
     assert(shard->multi != NULL); /* only out of memory */
@@ -239,36 +223,29 @@ static shard_t *shard_new(http_t *http)
     return shard;
 }
 
-static shard_t *shard_with_room(http_t *http)
-{
+static shard_t *shard_with_room(http_t *http) {
     for (size_t i = 0; i < http->shard_count; i++)
-        if (http->shards[i]->running < HTTP_CONNS_PER_MULTI)
-            return http->shards[i];
+        if (http->shards[i]->running < HTTP_CONNS_PER_MULTI) return http->shards[i];
     return shard_new(http);
 }
 
 /* --- handles --- */
 
-static const char *environment(const char *name)
-{
+static const char *environment(const char *name) {
     const char *value = getenv(name);
     return value != NULL && value[0] != '\0' ? value : NULL;
 }
 
 /* Who vouches for servers, as users of curl expect. A folder of certificates is used only when no file is named: curl reads a file
  * once per multi handle, but everything anew for each connection (20 ms) as soon as a folder is set, also its default. */
-static void easy_set_certificates(CURL *easy)
-{
+static void easy_set_certificates(CURL *easy) {
     const char *file = environment("CURL_CA_BUNDLE"), *folder = environment("SSL_CERT_DIR");
-    if (file == NULL)
-        file = environment("SSL_CERT_FILE");
-    if (file != NULL)
-        curl_easy_setopt(easy, CURLOPT_CAINFO, file);
+    if (file == NULL) file = environment("SSL_CERT_FILE");
+    if (file != NULL) curl_easy_setopt(easy, CURLOPT_CAINFO, file);
     curl_easy_setopt(easy, CURLOPT_CAPATH, file == NULL ? folder : NULL);
 }
 
-static void easy_set_tls(CURL *easy, const http_t *http)
-{
+static void easy_set_tls(CURL *easy, const http_t *http) {
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
     easy_set_certificates(easy);
@@ -278,8 +255,7 @@ static void easy_set_tls(CURL *easy, const http_t *http)
     }
 }
 
-static void easy_set_connection(CURL *easy, http_t *http)
-{
+static void easy_set_connection(CURL *easy, http_t *http) {
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* else giving up on a name lookup waits for it, and blocks the loop */
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -293,12 +269,10 @@ static void easy_set_connection(CURL *easy, http_t *http)
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, socket_close);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, http);
     curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-    if (!http->proxies)
-        curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* saves curl a walk through the environment per request */
+    if (!http->proxies) curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* saves curl a walk through the environment per request */
 }
 
-static void easy_set_response(CURL *easy, http_transfer_t *t)
-{
+static void easy_set_response(CURL *easy, http_transfer_t *t) {
     curl_easy_setopt(easy, CURLOPT_PRIVATE, t);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, t->reason);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
@@ -308,47 +282,39 @@ static void easy_set_response(CURL *easy, http_transfer_t *t)
     curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)LLM_ANSWER_BYTES_MAX);
 }
 
-static http_transfer_t *transfer_new(http_t *http, http_target_t *target)
-{
+static http_transfer_t *transfer_new(http_t *http, http_target_t *target) {
     http_transfer_t *t = xcalloc(1, sizeof *t);
     t->target = target;
     t->easy = curl_easy_init();
     assert(t->easy != NULL); /* only out of memory */
     buf_init(&t->body, LLM_ANSWER_BYTES_MAX);
     easy_set_connection(t->easy, http);
-    if (target->tls || http->proxies)
-        easy_set_tls(t->easy, http);
+    if (target->tls || http->proxies) easy_set_tls(t->easy, http);
     easy_set_response(t->easy, t);
     curl_easy_setopt(t->easy, CURLOPT_CURLU, target->url);
     curl_easy_setopt(t->easy, CURLOPT_POST, 1L);
     return t;
 }
 
-static void transfer_free(http_transfer_t *t)
-{
+static void transfer_free(http_transfer_t *t) {
     curl_easy_cleanup(t->easy);
     buf_free(&t->body);
     free(t);
 }
 
-static http_transfer_t *transfer_take(http_t *http, http_target_t *target)
-{
+static http_transfer_t *transfer_take(http_t *http, http_target_t *target) {
     http_transfer_t *t = target->idle;
-    if (t == NULL)
-        return transfer_new(http, target);
+    if (t == NULL) return transfer_new(http, target);
     target->idle = t->next;
     t->next = NULL;
     return t;
 }
 
-static void transfer_set(http_transfer_t *t, const http_post_t *post)
-{
+static void transfer_set(http_transfer_t *t, const http_post_t *post) {
     curl_easy_setopt(t->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)post->body_len);
     curl_easy_setopt(t->easy, CURLOPT_POSTFIELDS, post->body);
-    if (t->headers != post->headers)
-        curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, post->headers);
-    if (t->timeout_ms != post->timeout_ms)
-        curl_easy_setopt(t->easy, CURLOPT_TIMEOUT_MS, (long)post->timeout_ms);
+    if (t->headers != post->headers) curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, post->headers);
+    if (t->timeout_ms != post->timeout_ms) curl_easy_setopt(t->easy, CURLOPT_TIMEOUT_MS, (long)post->timeout_ms);
     t->headers = post->headers;
     t->timeout_ms = post->timeout_ms;
     t->owner = post->owner;
@@ -356,8 +322,7 @@ static void transfer_set(http_transfer_t *t, const http_post_t *post)
     t->reason[0] = '\0';
 }
 
-http_transfer_t *http_start(http_t *http, const http_post_t *post)
-{
+http_transfer_t *http_start(http_t *http, const http_post_t *post) {
     assert(post->timeout_ms > 0);
     http_transfer_t *t = transfer_take(http, post->target);
     transfer_set(t, post);
@@ -371,8 +336,7 @@ http_transfer_t *http_start(http_t *http, const http_post_t *post)
     return t;
 }
 
-static void transfer_stop(http_t *http, http_transfer_t *t)
-{
+static void transfer_stop(http_t *http, http_transfer_t *t) {
     assert(t->state == TRANSFER_RUNNING);
     curl_multi_remove_handle(t->shard->multi, t->easy);
     t->shard->running--;
@@ -380,10 +344,8 @@ static void transfer_stop(http_t *http, http_transfer_t *t)
     list_unlink(&http->running, t);
 }
 
-static void transfer_recycle(http_transfer_t *t)
-{
-    if (t->body.cap > KEPT_BODY_BYTES)
-        buf_free(&t->body);
+static void transfer_recycle(http_transfer_t *t) {
+    if (t->body.cap > KEPT_BODY_BYTES) buf_free(&t->body);
     buf_reset(&t->body);
     t->state = TRANSFER_IDLE;
     t->owner = NULL;
@@ -391,8 +353,7 @@ static void transfer_recycle(http_transfer_t *t)
     t->target->idle = t;
 }
 
-void http_abort(http_t *http, http_transfer_t *t)
-{
+void http_abort(http_t *http, http_transfer_t *t) {
     if (t->state == TRANSFER_RUNNING)
         transfer_stop(http, t);
     else
@@ -400,8 +361,7 @@ void http_abort(http_t *http, http_transfer_t *t)
     transfer_recycle(t);
 }
 
-void http_release(http_t *http, http_transfer_t *t)
-{
+void http_release(http_t *http, http_transfer_t *t) {
     (void)http;
     assert(t->state == TRANSFER_DONE);
     transfer_recycle(t);
@@ -409,8 +369,7 @@ void http_release(http_t *http, http_transfer_t *t)
 
 /* --- driving --- */
 
-static void transfer_finish(http_t *http, http_transfer_t *t, CURLcode result)
-{
+static void transfer_finish(http_t *http, http_transfer_t *t, CURLcode result) {
     t->latency_ns = clock_now_ns() - t->started_ns;
     t->result = result;
     t->status = 0;
@@ -420,29 +379,25 @@ static void transfer_finish(http_t *http, http_transfer_t *t, CURLcode result)
     list_append(&http->done, t);
 }
 
-static void shard_collect(shard_t *shard)
-{
+static void shard_collect(shard_t *shard) {
     shard->touched = false;
     int left;
     for (CURLMsg *msg; (msg = curl_multi_info_read(shard->multi, &left)) != NULL;) {
-        if (msg->msg != CURLMSG_DONE)
-            continue;
+        if (msg->msg != CURLMSG_DONE) continue;
         http_transfer_t *t = NULL;
         curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **)&t);
         transfer_finish(shard->http, t, msg->data.result); /* invalidates msg */
     }
 }
 
-static void shard_act(shard_t *shard, curl_socket_t fd, int what)
-{
+static void shard_act(shard_t *shard, curl_socket_t fd, int what) {
     int running;
     curl_multi_socket_action(shard->multi, fd, what, &running);
     shard->touched = true;
 }
 
 /* One event of one socket. Events may be late: the socket may be closed, or belong to another shard by now. */
-static void socket_serve(http_t *http, const struct epoll_event *event)
-{
+static void socket_serve(http_t *http, const struct epoll_event *event) {
     curl_socket_t fd = event->data.fd;
     watch_t *w = watch_of(http, fd);
     if (w->wanted == 0) {
@@ -454,32 +409,25 @@ static void socket_serve(http_t *http, const struct epoll_event *event)
     shard_act(w->shard, fd, what);
 }
 
-static void timers_run(http_t *http)
-{
+static void timers_run(http_t *http) {
     uint64_t now_ns = 0;
     for (size_t i = 0; i < http->shard_count; i++) {
         shard_t *shard = http->shards[i];
-        if (shard->due_ns == NEVER)
-            continue;
-        if (shard->due_ns > 0 && now_ns == 0)
-            now_ns = clock_now_ns();
-        if (shard->due_ns > now_ns)
-            continue;
+        if (shard->due_ns == NEVER) continue;
+        if (shard->due_ns > 0 && now_ns == 0) now_ns = clock_now_ns();
+        if (shard->due_ns > now_ns) continue;
         shard->due_ns = NEVER; /* curl sets it again if there is a next one */
         shard_act(shard, CURL_SOCKET_TIMEOUT, 0);
     }
 }
 
-void http_flush(http_t *http)
-{
+void http_flush(http_t *http) {
     timers_run(http);
     for (size_t i = 0; i < http->shard_count; i++)
-        if (http->shards[i]->touched)
-            shard_collect(http->shards[i]);
+        if (http->shards[i]->touched) shard_collect(http->shards[i]);
 }
 
-void http_drive(http_t *http)
-{
+void http_drive(http_t *http) {
     struct epoll_event events[EVENTS_MAX];
     int count = epoll_wait(http->epoll_fd, events, EVENTS_MAX, 0);
     for (int i = 0; i < count; i++)
@@ -487,36 +435,28 @@ void http_drive(http_t *http)
     http_flush(http);
 }
 
-int http_fd(const http_t *http)
-{
+int http_fd(const http_t *http) {
     return http->epoll_fd;
 }
 
-uint64_t http_due_ns(const http_t *http)
-{
+uint64_t http_due_ns(const http_t *http) {
     uint64_t due_ns = http->done.first != NULL ? 0 : NEVER;
     for (size_t i = 0; i < http->shard_count; i++)
-        if (http->shards[i]->due_ns < due_ns)
-            due_ns = http->shards[i]->due_ns;
+        if (http->shards[i]->due_ns < due_ns) due_ns = http->shards[i]->due_ns;
     return due_ns;
 }
 
 /* --- replies --- */
 
-static http_outcome_t outcome_of(const http_transfer_t *t)
-{
-    if (t->result == CURLE_OK)
-        return HTTP_ANSWERED;
-    if (t->result == CURLE_FILESIZE_EXCEEDED || t->body.full)
-        return HTTP_TOO_LARGE;
+static http_outcome_t outcome_of(const http_transfer_t *t) {
+    if (t->result == CURLE_OK) return HTTP_ANSWERED;
+    if (t->result == CURLE_FILESIZE_EXCEEDED || t->body.full) return HTTP_TOO_LARGE;
     return t->result == CURLE_OPERATION_TIMEDOUT ? HTTP_TIMEOUT : HTTP_BROKEN;
 }
 
-bool http_next(http_t *http, http_reply_t *reply)
-{
+bool http_next(http_t *http, http_reply_t *reply) {
     http_transfer_t *t = http->done.first;
-    if (t == NULL)
-        return false;
+    if (t == NULL) return false;
     list_unlink(&http->done, t);
     *reply = (http_reply_t){
         .transfer = t,
@@ -534,30 +474,25 @@ bool http_next(http_t *http, http_reply_t *reply)
 
 /* --- headers --- */
 
-static size_t header_name_len(const char *line)
-{
+static size_t header_name_len(const char *line) {
     return strcspn(line, ":;");
 }
 
-static bool header_same_name(const char *a, const char *b)
-{
+static bool header_same_name(const char *a, const char *b) {
     size_t len = header_name_len(a);
     return len == header_name_len(b) && strncasecmp(a, b, len) == 0;
 }
 
-static int header_check(const char *line, err_t *err)
-{
+static int header_check(const char *line, err_t *err) {
     size_t name = strcspn(line, ":");
     if (line[name] != ':' || name == 0 || strcspn(line, " \t;") < name)
         return err_set(err, SDG_EINVAL, "a header must look like \"Name: value\"");
-    if (strpbrk(line, "\r\n") != NULL)
-        return err_set(err, SDG_EINVAL, "header \"%.*s\" has a line break in it", (int)name, line);
+    if (strpbrk(line, "\r\n") != NULL) return err_set(err, SDG_EINVAL, "header \"%.*s\" has a line break in it", (int)name, line);
     return SDG_OK;
 }
 
 /* curl drops "Name:" without a value, and sends it when it is written "Name;". */
-static struct curl_slist *header_append(struct curl_slist *list, const char *line)
-{
+static struct curl_slist *header_append(struct curl_slist *list, const char *line) {
     size_t name = header_name_len(line);
     bool empty = line[name] == ':' && strspn(line + name + 1, " \t") == strlen(line + name + 1);
     char *bare = empty ? xasprintf("%.*s;", (int)name, line) : NULL;
@@ -567,23 +502,18 @@ static struct curl_slist *header_append(struct curl_slist *list, const char *lin
     return longer;
 }
 
-static bool header_is_renamed(const char *line, const char *const *lines, size_t count)
-{
+static bool header_is_renamed(const char *line, const char *const *lines, size_t count) {
     for (size_t i = 0; i < count; i++)
-        if (header_same_name(line, lines[i]))
-            return true;
+        if (header_same_name(line, lines[i])) return true;
     return false;
 }
 
-int http_headers_new(const http_headers_t *base, const char *const *lines, size_t count, http_headers_t **out, err_t *err)
-{
+int http_headers_new(const http_headers_t *base, const char *const *lines, size_t count, http_headers_t **out, err_t *err) {
     *out = NULL;
     for (size_t i = 0; i < count; i++)
-        if (header_check(lines[i], err) != SDG_OK)
-            return SDG_EINVAL;
+        if (header_check(lines[i], err) != SDG_OK) return SDG_EINVAL;
     struct curl_slist *list = NULL;
-    if (base == NULL)
-        list = curl_slist_append(NULL, "Expect:"); /* else curl waits for "100 Continue" before larger bodies */
+    if (base == NULL) list = curl_slist_append(NULL, "Expect:"); /* else curl waits for "100 Continue" before larger bodies */
     for (const struct curl_slist *h = base; h != NULL; h = h->next)
         if (!header_is_renamed(h->data, lines, count)) {
             list = curl_slist_append(list, h->data);
@@ -595,23 +525,20 @@ int http_headers_new(const http_headers_t *base, const char *const *lines, size_
     return SDG_OK;
 }
 
-void http_headers_free(http_headers_t *headers)
-{
+void http_headers_free(http_headers_t *headers) {
     curl_slist_free_all(headers);
 }
 
 /* --- engine --- */
 
-static bool url_part_is(CURLU *url, CURLUPart part, const char *wanted)
-{
+static bool url_part_is(CURLU *url, CURLUPart part, const char *wanted) {
     char *text = NULL;
     bool same = curl_url_get(url, part, &text, 0) == CURLUE_OK && (wanted == NULL || strcasecmp(text, wanted) == 0);
     curl_free(text);
     return same;
 }
 
-http_target_t *http_target_new(http_t *http, const char *url, err_t *err)
-{
+http_target_t *http_target_new(http_t *http, const char *url, err_t *err) {
     CURLU *parsed = curl_url();
     assert(parsed != NULL); /* only out of memory */
     CURLUcode rc = curl_url_set(parsed, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME);
@@ -630,17 +557,14 @@ http_target_t *http_target_new(http_t *http, const char *url, err_t *err)
 }
 
 /* curl's own names; http_proxy only in small letters, as curl reads it. */
-static bool environment_names_proxy(void)
-{
+static bool environment_names_proxy(void) {
     static const char *const names[] = {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (environment(names[i]) != NULL)
-            return true;
+        if (environment(names[i]) != NULL) return true;
     return false;
 }
 
-http_t *http_new(const http_options_t *options, err_t *err)
-{
+http_t *http_new(const http_options_t *options, err_t *err) {
     CURLcode rc = curl_global_init(CURL_GLOBAL_ALL); /* thread-safe, counted, below 1 ms; kept until the process ends */
     if (rc != CURLE_OK) {
         err_set(err, SDG_EIO, "libcurl does not start: %s", curl_easy_strerror(rc));
@@ -656,8 +580,7 @@ http_t *http_new(const http_options_t *options, err_t *err)
     return http;
 }
 
-static void target_free(http_target_t *target)
-{
+static void target_free(http_target_t *target) {
     while (target->idle != NULL) {
         http_transfer_t *t = target->idle;
         target->idle = t->next;
@@ -667,17 +590,14 @@ static void target_free(http_target_t *target)
     free(target);
 }
 
-static void shard_free(shard_t *shard)
-{
+static void shard_free(shard_t *shard) {
     curl_multi_cleanup(shard->multi); /* closes connections: socket_close still needs the engine */
     free(shard);
 }
 
-void http_destroy(http_t **slot)
-{
+void http_destroy(http_t **slot) {
     http_t *http = *slot;
-    if (http == NULL)
-        return;
+    if (http == NULL) return;
     *slot = NULL;
     while (http->running.first != NULL)
         http_abort(http, http->running.first);

@@ -41,7 +41,7 @@ void http_headers_free(http_headers_t *headers);
 
 typedef struct http_post {
     http_target_t *target;
-    const char *body;              /* borrowed until the reply is released */
+    const char *body; /* borrowed until the reply is released */
     size_t body_len;
     const http_headers_t *headers; /* borrowed likewise */
     uint32_t timeout_ms;           /* of the whole request, > 0 */
@@ -66,12 +66,12 @@ typedef struct http_reply {
     http_transfer_t *transfer; /* give back with http_release; the pointers below live until then */
     void *owner;
     http_outcome_t outcome;
-    long status;               /* 0 if there was none */
-    const char *body;          /* never NULL; complete only when ANSWERED */
+    long status;      /* 0 if there was none */
+    const char *body; /* never NULL; complete only when ANSWERED */
     size_t body_len;
     retry_hint_t hint;
-    uint64_t latency_ns;       /* from http_start to the last byte of the body */
-    const char *reason;        /* curl's words when not ANSWERED */
+    uint64_t latency_ns; /* from http_start to the last byte of the body */
+    const char *reason;  /* curl's words when not ANSWERED */
 } http_reply_t;
 bool http_next(http_t *http, http_reply_t *reply);
 void http_release(http_t *http, http_transfer_t *transfer);

@@ -17,8 +17,7 @@
 
 enum { HTTP_DATE_BYTES_MAX = 64 }; /* "Sunday, 06-Nov-94 08:49:37 GMT" is the longest form in use */
 
-const char *llm_cause_name(llm_cause_t cause)
-{
+const char *llm_cause_name(llm_cause_t cause) {
     static const char *const names[LLM_CAUSES] = {
         [LLM_CAUSE_NONE] = "none",           [LLM_CAUSE_RATE_LIMIT] = "rate limit", [LLM_CAUSE_OVERLOAD] = "overload",
         [LLM_CAUSE_SERVER] = "server error", [LLM_CAUSE_TIMEOUT] = "timeout",       [LLM_CAUSE_CONNECTION] = "connection",
@@ -29,18 +28,15 @@ const char *llm_cause_name(llm_cause_t cause)
     return names[cause];
 }
 
-retry_policy_t retry_policy_default(void)
-{
+retry_policy_t retry_policy_default(void) {
     return (retry_policy_t){.attempts_max = 10, .base_ms = 1000, .factor = 2, .cap_ms = 30000, .on_empty = true};
 }
 
-retry_hint_t retry_hint_none(void)
-{
+retry_hint_t retry_hint_none(void) {
     return (retry_hint_t){.after_ms = -1, .should = -1};
 }
 
-static bool cause_is_retryable(const retry_policy_t *policy, llm_cause_t cause)
-{
+static bool cause_is_retryable(const retry_policy_t *policy, llm_cause_t cause) {
     switch (cause) {
     case LLM_CAUSE_RATE_LIMIT:
     case LLM_CAUSE_OVERLOAD:
@@ -53,19 +49,15 @@ static bool cause_is_retryable(const retry_policy_t *policy, llm_cause_t cause)
     }
 }
 
-static bool may_retry(const retry_policy_t *policy, llm_cause_t cause, retry_hint_t hint)
-{
+static bool may_retry(const retry_policy_t *policy, llm_cause_t cause, retry_hint_t hint) {
     if (cause == LLM_CAUSE_QUOTA || cause == LLM_CAUSE_CANCELLED || cause == LLM_CAUSE_NONE)
         return false; /* whatever the server says: money or the user decides */
-    if (hint.after_ms > LLM_RETRY_AFTER_MAX_S * INT64_C(1000))
-        return false;
-    if (hint.should >= 0 && cause != LLM_CAUSE_EMPTY)
-        return hint.should == 1;
+    if (hint.after_ms > LLM_RETRY_AFTER_MAX_S * INT64_C(1000)) return false;
+    if (hint.should >= 0 && cause != LLM_CAUSE_EMPTY) return hint.should == 1;
     return cause_is_retryable(policy, cause);
 }
 
-static uint32_t backoff_ms(const retry_policy_t *policy, uint32_t attempt, rng_t *rng)
-{
+static uint32_t backoff_ms(const retry_policy_t *policy, uint32_t attempt, rng_t *rng) {
     double step = (double)policy->base_ms * pow(policy->factor, (double)(attempt - 1));
     if (!(step < (double)policy->cap_ms)) /* also infinity and NaN */
         step = (double)policy->cap_ms;
@@ -73,11 +65,9 @@ static uint32_t backoff_ms(const retry_policy_t *policy, uint32_t attempt, rng_t
 }
 
 bool retry_decide(const retry_policy_t *policy, uint32_t attempt, llm_cause_t cause, retry_hint_t hint, rng_t *rng,
-                  uint32_t *wait_ms)
-{
+                  uint32_t *wait_ms) {
     assert(attempt >= 1);
-    if (attempt >= policy->attempts_max || !may_retry(policy, cause, hint))
-        return false;
+    if (attempt >= policy->attempts_max || !may_retry(policy, cause, hint)) return false;
     if (hint.after_ms > 0)
         *wait_ms = (uint32_t)(hint.after_ms + rng_between(rng, 0, hint.after_ms / 10));
     else
@@ -86,8 +76,7 @@ bool retry_decide(const retry_policy_t *policy, uint32_t attempt, llm_cause_t ca
 }
 
 /* A plain decimal number ("2", "0.5") times `unit`, or -1. No sign, no exponent: nothing else is meant by these headers. */
-static int64_t number_times(const char *value, size_t len, double unit)
-{
+static int64_t number_times(const char *value, size_t len, double unit) {
     double number = 0, scale = 1;
     size_t digits = 0, dots = 0;
     for (size_t i = 0; i < len; i++) {
@@ -103,56 +92,47 @@ static int64_t number_times(const char *value, size_t len, double unit)
             return -1;
         }
     }
-    if (digits == 0)
-        return -1;
+    if (digits == 0) return -1;
     double ms = ceil(number * unit - 1e-6);
     return ms < 1e15 ? (int64_t)ms : INT64_C(1000000000000000);
 }
 
-static void trim_blanks(const char **value, size_t *len)
-{
+static void trim_blanks(const char **value, size_t *len) {
     while (*len > 0 && ((*value)[0] == ' ' || (*value)[0] == '\t'))
         (*value)++, (*len)--;
     while (*len > 0 && ((*value)[*len - 1] == ' ' || (*value)[*len - 1] == '\t'))
         (*len)--;
 }
 
-static bool has_letter(const char *text)
-{
+static bool has_letter(const char *text) {
     return strpbrk(text, "abcdefghijklmnopqrstuvwxyz") != NULL;
 }
 
-int64_t retry_after_ms(const char *value, size_t len, int64_t now_unix_ms)
-{
+int64_t retry_after_ms(const char *value, size_t len, int64_t now_unix_ms) {
     trim_blanks(&value, &len);
     int64_t ms = number_times(value, len, 1000);
-    if (ms >= 0 || len >= HTTP_DATE_BYTES_MAX)
-        return ms;
+    if (ms >= 0 || len >= HTTP_DATE_BYTES_MAX) return ms;
     char text[HTTP_DATE_BYTES_MAX];
     memcpy(text, value, len);
     text[len] = '\0';
     time_t date = has_letter(text) ? curl_getdate(text, NULL) : -1; /* every date form names a day or a month */
-    if (date < 0)
-        return -1;
+    if (date < 0) return -1;
     int64_t ahead = (int64_t)date * 1000 - now_unix_ms;
     return ahead > 0 ? ahead : 0;
 }
 
-static bool name_is(const char *name, size_t len, const char *wanted)
-{
+static bool name_is(const char *name, size_t len, const char *wanted) {
     return len == strlen(wanted) && strncasecmp(name, wanted, len) == 0;
 }
 
 void retry_hint_header(retry_hint_t *hint, const char *name, size_t name_len, const char *value, size_t value_len,
-                       int64_t now_unix_ms)
-{
+                       int64_t now_unix_ms) {
     trim_blanks(&value, &value_len);
     if (name_is(name, name_len, "retry-after-ms")) {
         int64_t ms = number_times(value, value_len, 1);
         hint->after_ms = ms >= 0 ? ms : hint->after_ms;
     } else if (name_is(name, name_len, "retry-after")) {
-        if (hint->after_ms < 0)
-            hint->after_ms = retry_after_ms(value, value_len, now_unix_ms);
+        if (hint->after_ms < 0) hint->after_ms = retry_after_ms(value, value_len, now_unix_ms);
     } else if (name_is(name, name_len, "x-should-retry")) {
         if (name_is(value, value_len, "true"))
             hint->should = 1;

@@ -31,11 +31,15 @@ static const char BOOT[] =
     "source = s.recv(n, socket.MSG_WAITALL)\n"
     "exec(compile(source, '<host.py>', 'exec'), {'__name__': 'sdg_host', 'sdg_socket': s, 'sdg_here': here})\n";
 
-py_host_t *pyhost_start(const char *program, char **environment, const char *work_dir, bool jail, bool network, uint64_t memory_bytes_max,
-                        err_t *err)
-{
+py_host_t *pyhost_start(const char *program, char **environment, const char *work_dir, bool jail, bool network,
+                        uint64_t memory_bytes_max, err_t *err) {
     char *argv[] = {(char *)program, "-X", "utf8", "-c", (char *)BOOT, "sdg-python-host", NULL};
-    const py_spawn_t spawn = {.program = program, .argv = argv, .envp = environment, .work_dir = work_dir, .jail = jail, .network = network,
+    const py_spawn_t spawn = {.program = program,
+                              .argv = argv,
+                              .envp = environment,
+                              .work_dir = work_dir,
+                              .jail = jail,
+                              .network = network,
                               .memory_bytes_max = memory_bytes_max};
     py_host_t *host = xcalloc(1, sizeof *host);
     if (py_spawn(&spawn, &host->child, err) != 0) {
@@ -52,22 +56,19 @@ py_host_t *pyhost_start(const char *program, char **environment, const char *wor
     return host;
 }
 
-static void close_fd(int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
+static void close_fd(int *fd) {
+    if (*fd >= 0) close(*fd);
     *fd = -1;
 }
 
-void pyhost_destroy(py_host_t **host)
-{
+void pyhost_destroy(py_host_t **host) {
     py_host_t *h = *host;
-    if (h == NULL)
-        return;
+    if (h == NULL) return;
     *host = NULL;
     if (h->child.pid > 0) {
         pyhost_kill(h);
-        while (waitpid(h->child.pid, NULL, 0) < 0 && errno == EINTR) {}
+        while (waitpid(h->child.pid, NULL, 0) < 0 && errno == EINTR) {
+        }
     }
     close_fd(&h->child.frame_fd);
     close_fd(&h->child.log_fd);
@@ -82,15 +83,13 @@ void pyhost_destroy(py_host_t **host)
 
 /* ---- frames out ---- */
 
-size_t pyhost_frame_begin(py_host_t *host)
-{
+size_t pyhost_frame_begin(py_host_t *host) {
     size_t begin = host->out.len;
     buf_add(&host->out, "\0\0\0\0", LENGTH_BYTES);
     return begin;
 }
 
-int pyhost_frame_end(py_host_t *host, size_t begin)
-{
+int pyhost_frame_end(py_host_t *host, size_t begin) {
     size_t len = host->out.len - begin - LENGTH_BYTES;
     if (host->out.full || len > PY_FRAME_BYTES_MAX) {
         host->out.len = begin;
@@ -102,79 +101,62 @@ int pyhost_frame_end(py_host_t *host, size_t begin)
     return 0;
 }
 
-bool pyhost_write(py_host_t *host)
-{
+bool pyhost_write(py_host_t *host) {
     while (host->out_at < host->out.len) {
-        ssize_t n = send(host->child.frame_fd, host->out.data + host->out_at, host->out.len - host->out_at, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-            break;
-        if (n < 0)
-            return false;
+        ssize_t n =
+            send(host->child.frame_fd, host->out.data + host->out_at, host->out.len - host->out_at, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
+        if (n < 0) return false;
         host->out_at += (size_t)n;
     }
     buf_cut_front(&host->out, host->out_at);
     host->out_at = 0;
-    if (host->out.len == 0 && host->out.cap > PY_BUFFER_KEPT)
-        buf_free(&host->out);
+    if (host->out.len == 0 && host->out.cap > PY_BUFFER_KEPT) buf_free(&host->out);
     return true;
 }
 
 /* ---- frames in ---- */
 
-bool pyhost_read(py_host_t *host)
-{
+bool pyhost_read(py_host_t *host) {
     for (int i = 0; i < READS_PER_ROUND; i++) {
         char *room = buf_reserve(&host->in, READ_BYTES);
         if (room == NULL)
             return true; /* full of unused bytes: the frame at its head is too large, and pyhost_frame will say so */
         ssize_t n = recv(host->child.frame_fd, room, READ_BYTES, MSG_DONTWAIT);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return errno == EAGAIN || errno == EWOULDBLOCK;
-        if (n == 0)
-            return false;
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return errno == EAGAIN || errno == EWOULDBLOCK;
+        if (n == 0) return false;
         host->in.len += (size_t)n;
-        if (n < READ_BYTES)
-            break; /* all that was there */
+        if (n < READ_BYTES) break; /* all that was there */
     }
     return true;
 }
 
-int pyhost_frame(py_host_t *host, const char **bytes, size_t *len)
-{
+int pyhost_frame(py_host_t *host, const char **bytes, size_t *len) {
     size_t left = host->in.len - host->in_at;
-    if (left < LENGTH_BYTES)
-        return 0;
+    if (left < LENGTH_BYTES) return 0;
     const unsigned char *at = (const unsigned char *)host->in.data + host->in_at;
     size_t n = (size_t)at[0] | (size_t)at[1] << 8 | (size_t)at[2] << 16 | (size_t)at[3] << 24;
-    if (n > PY_FRAME_BYTES_MAX)
-        return SDG_ELIMIT;
-    if (left - LENGTH_BYTES < n)
-        return 0;
+    if (n > PY_FRAME_BYTES_MAX) return SDG_ELIMIT;
+    if (left - LENGTH_BYTES < n) return 0;
     *bytes = (const char *)at + LENGTH_BYTES;
     *len = n;
     host->in_at += LENGTH_BYTES + n;
     return 1;
 }
 
-void pyhost_read_done(py_host_t *host)
-{
+void pyhost_read_done(py_host_t *host) {
     buf_cut_front(&host->in, host->in_at);
     host->in_at = 0;
-    if (host->in.len == 0 && host->in.cap > PY_BUFFER_KEPT)
-        buf_free(&host->in);
+    if (host->in.len == 0 && host->in.cap > PY_BUFFER_KEPT) buf_free(&host->in);
 }
 
 /* ---- log ---- */
 
-void pyhost_read_log(py_host_t *host)
-{
+void pyhost_read_log(py_host_t *host) {
     char *room = buf_reserve(&host->log, LOG_READ_BYTES);
-    if (room == NULL || host->child.log_fd < 0)
-        return;
+    if (room == NULL || host->child.log_fd < 0) return;
     ssize_t n = read(host->child.log_fd, room, LOG_READ_BYTES);
     if (n > 0)
         host->log.len += (size_t)n;
@@ -182,26 +164,21 @@ void pyhost_read_log(py_host_t *host)
         close_fd(&host->child.log_fd);
 }
 
-static bool no_more_lines(py_host_t *host)
-{
+static bool no_more_lines(py_host_t *host) {
     buf_cut_front(&host->log, host->log_at);
     host->log_at = 0;
     return false;
 }
 
-bool pyhost_log_line(py_host_t *host, bool all, char *line, size_t size)
-{
+bool pyhost_log_line(py_host_t *host, bool all, char *line, size_t size) {
     const char *at = host->log.data + host->log_at;
     size_t left = host->log.len - host->log_at;
-    if (left == 0)
-        return no_more_lines(host);
+    if (left == 0) return no_more_lines(host);
     const char *end = memchr(at, '\n', left);
     size_t len = end != NULL ? (size_t)(end - at) : left;
-    if (end == NULL && !all && len < PY_LOG_LINE_MAX)
-        return no_more_lines(host);
+    if (end == NULL && !all && len < PY_LOG_LINE_MAX) return no_more_lines(host);
     bool whole = len < size; /* a very long line is cut into several */
-    if (!whole)
-        len = size - 1;
+    if (!whole) len = size - 1;
     memcpy(line, at, len);
     line[len] = '\0';
     host->log_at += len + (whole && end != NULL ? 1 : 0);
@@ -210,16 +187,14 @@ bool pyhost_log_line(py_host_t *host, bool all, char *line, size_t size)
 
 /* ---- the end ---- */
 
-void pyhost_kill(py_host_t *host)
-{
+void pyhost_kill(py_host_t *host) {
     assert(host->child.pid > 0);
     kill(-host->child.pid, SIGKILL);
     kill(host->child.pid, SIGKILL); /* should user code have left its group */
     close_fd(&host->child.frame_fd);
 }
 
-bool pyhost_reap(py_host_t *host, char *how, size_t size)
-{
+bool pyhost_reap(py_host_t *host, char *how, size_t size) {
     siginfo_t info = {0};
     int rc = waitid(P_PID, (id_t)host->child.pid, &info, WEXITED | WNOHANG | WNOWAIT);
     if (rc != 0 && errno == ECHILD) { /* somebody in this process waited for it: gone all the same */
@@ -227,10 +202,10 @@ bool pyhost_reap(py_host_t *host, char *how, size_t size)
         snprintf(how, size, "has ended");
         return true;
     }
-    if (rc != 0 || info.si_pid == 0)
-        return false;
+    if (rc != 0 || info.si_pid == 0) return false;
     kill(-host->child.pid, SIGKILL); /* processes it started; its number is still ours until the wait below */
-    while (waitpid(host->child.pid, NULL, 0) < 0 && errno == EINTR) {}
+    while (waitpid(host->child.pid, NULL, 0) < 0 && errno == EINTR) {
+    }
     host->child.pid = -1;
     if (info.si_code == CLD_EXITED)
         snprintf(how, size, "exited with status %d", info.si_status);

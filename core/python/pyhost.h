@@ -24,51 +24,52 @@ typedef enum py_host_state {
 } py_host_state_t;
 
 typedef struct py_host {
-    py_child_t child;          /* descriptors are -1 once closed */
-    buf_t in;                  /* bytes received; in_at of them are used */
+    py_child_t child; /* descriptors are -1 once closed */
+    buf_t in;         /* bytes received; in_at of them are used */
     size_t in_at;
-    buf_t out;                 /* bytes to send; out_at of them are sent */
+    buf_t out; /* bytes to send; out_at of them are sent */
     size_t out_at;
-    buf_t log;                 /* what it printed; log_at bytes of it are used */
+    buf_t log; /* what it printed; log_at bytes of it are used */
     size_t log_at;
-    bool polls_out;            /* registered for writability */
+    bool polls_out; /* registered for writability */
     /* the pool's */
-    py_host_state_t state;     /* changed only by set_state in pypool.c */
+    py_host_state_t state; /* changed only by set_state in pypool.c */
     uint32_t env;
-    uint32_t slot;             /* place in the pool's table */
-    bool installer;            /* creates a virtual environment instead of running calls */
-    py_tasks_t tasks;          /* sent and unanswered; the first is running */
-    uint64_t queued_us;        /* their expected time */
-    uint32_t ai_open;          /* questions of the running call that are not answered */
-    uint64_t deadline_ns;      /* of the start or of the running call; UINT64_MAX: none */
-    uint32_t stray_lines;      /* printed since the last answer while no call ran */
-    bool *knows;               /* by function number: its definition was sent */
+    uint32_t slot;        /* place in the pool's table */
+    bool installer;       /* creates a virtual environment instead of running calls */
+    py_tasks_t tasks;     /* sent and unanswered; the first is running */
+    uint64_t queued_us;   /* their expected time */
+    uint32_t ai_open;     /* questions of the running call that are not answered */
+    uint64_t deadline_ns; /* of the start or of the running call; UINT64_MAX: none */
+    uint32_t stray_lines; /* printed since the last answer while no call ran */
+    bool *knows;          /* by function number: its definition was sent */
     uint32_t knows_count;
-    value_t consts;            /* the constants sent last, kept so that an equal pointer means equal contents */
-    bool greeted;              /* it said hello (or what it installed) */
-    bool explained;            /* why it was ended is known and was told; else its exit status will say */
-    char last_line[200];       /* of its log: says why it did not start */
+    value_t consts;      /* the constants sent last, kept so that an equal pointer means equal contents */
+    bool greeted;        /* it said hello (or what it installed) */
+    bool explained;      /* why it was ended is known and was told; else its exit status will say */
+    char last_line[200]; /* of its log: says why it did not start */
 } py_host_t;
 
 /* Starts a process that will run host.py; its source is queued as the first frame. NULL on failure. */
-py_host_t *pyhost_start(const char *program, char **environment, const char *work_dir, bool jail, bool network, uint64_t memory_bytes_max,
-                        err_t *err);
+py_host_t *pyhost_start(const char *program, char **environment, const char *work_dir, bool jail, bool network,
+                        uint64_t memory_bytes_max, err_t *err);
 void pyhost_destroy(py_host_t **host); /* kills and reaps what still lives (a short wait) */
 
 /* A frame is written into host->out between begin and end. SDG_ELIMIT: it was too large and nothing was added. */
 size_t pyhost_frame_begin(py_host_t *host);
 int pyhost_frame_end(py_host_t *host, size_t begin);
-bool pyhost_write(py_host_t *host);   /* sends what the socket takes; false: it is closed */
+bool pyhost_write(py_host_t *host); /* sends what the socket takes; false: it is closed */
 
-bool pyhost_read(py_host_t *host);    /* takes what is there (bounded per call); false: end of the socket */
+bool pyhost_read(py_host_t *host); /* takes what is there (bounded per call); false: end of the socket */
 /* The next complete frame, valid until the next pyhost_read: 1, 0 (none yet) or SDG_ELIMIT (announced too large). */
 int pyhost_frame(py_host_t *host, const char **bytes, size_t *len);
 void pyhost_read_done(py_host_t *host); /* after the last pyhost_frame: drops used bytes */
 
 void pyhost_read_log(py_host_t *host);
-bool pyhost_log_line(py_host_t *host, bool all, char *line, size_t size); /* all: an unended line too. False: no more; used bytes are dropped */
+bool pyhost_log_line(py_host_t *host, bool all, char *line,
+                     size_t size); /* all: an unended line too. False: no more; used bytes are dropped */
 
-void pyhost_kill(py_host_t *host);    /* the whole process group, and closes the socket */
+void pyhost_kill(py_host_t *host);                         /* the whole process group, and closes the socket */
 bool pyhost_reap(py_host_t *host, char *how, size_t size); /* true: it is gone, `how` says "exited with status 9" */
 
 #endif

@@ -19,12 +19,16 @@ const char PY_VENV_MARK[] = ".sdg-unfinished";
 
 /* ---- interpreter and constraint ---- */
 
-static bool is_operator(char c) { return c == '<' || c == '>' || c == '=' || c == '!' || c == '~'; }
+static bool is_operator(char c) {
+    return c == '<' || c == '>' || c == '=' || c == '!' || c == '~';
+}
 
-static int parse_operator(const char **at, py_constraint_t *c)
-{
-    static const struct { const char *text; int op; } operators[] = {{">=", PY_GE}, {"<=", PY_LE}, {"==", PY_EQ}, {"!=", PY_NE},
-                                                                    {"~=", PY_COMPATIBLE}, {">", PY_GT}, {"<", PY_LT}, {"=", PY_EQ}};
+static int parse_operator(const char **at, py_constraint_t *c) {
+    static const struct {
+        const char *text;
+        int op;
+    } operators[] = {{">=", PY_GE},         {"<=", PY_LE}, {"==", PY_EQ}, {"!=", PY_NE},
+                     {"~=", PY_COMPATIBLE}, {">", PY_GT},  {"<", PY_LT},  {"=", PY_EQ}};
     for (size_t i = 0; i < sizeof operators / sizeof operators[0]; i++) {
         size_t n = strlen(operators[i].text);
         if (strncmp(*at, operators[i].text, n) == 0) {
@@ -36,44 +40,36 @@ static int parse_operator(const char **at, py_constraint_t *c)
     return SDG_EINVAL;
 }
 
-static void skip_spaces(const char **at)
-{
+static void skip_spaces(const char **at) {
     while (**at == ' ' || **at == '\t')
         (*at)++;
 }
 
 /* "3", "3.8" or "3.8.2", with ".*" allowed at the end. */
-static int parse_version(const char **at, py_constraint_t *c)
-{
+static int parse_version(const char **at, py_constraint_t *c) {
     skip_spaces(at);
     int n = 0;
     c->version[0] = c->version[1] = c->version[2] = -1;
     while (n < 3 && isdigit((unsigned char)**at)) {
         char *end;
         long part = strtol(*at, &end, 10);
-        if (part > 9999)
-            return SDG_EINVAL;
+        if (part > 9999) return SDG_EINVAL;
         c->version[n++] = (int)part;
         *at = end;
-        if (**at != '.')
-            break;
+        if (**at != '.') break;
         (*at)++;
     }
-    if (**at == '*')
-        (*at)++;
+    if (**at == '*') (*at)++;
     skip_spaces(at);
     return n > 0 ? 0 : SDG_EINVAL;
 }
 
-static int parse_constraints(const char *at, py_interp_t *interp)
-{
+static int parse_constraints(const char *at, py_interp_t *interp) {
     while (*at != '\0') {
-        if (interp->constraints == PY_CONSTRAINTS_MAX)
-            return SDG_ELIMIT;
+        if (interp->constraints == PY_CONSTRAINTS_MAX) return SDG_ELIMIT;
         py_constraint_t *c = &interp->constraint[interp->constraints++];
         skip_spaces(&at);
-        if (parse_operator(&at, c) != 0 || parse_version(&at, c) != 0)
-            return SDG_EINVAL;
+        if (parse_operator(&at, c) != 0 || parse_version(&at, c) != 0) return SDG_EINVAL;
         if (*at == ',')
             at++;
         else if (*at != '\0')
@@ -82,13 +78,11 @@ static int parse_constraints(const char *at, py_interp_t *interp)
     return 0;
 }
 
-static bool is_bare_version(const char *text)
-{
+static bool is_bare_version(const char *text) {
     return text[0] != '\0' && strspn(text, "0123456789.") == strlen(text);
 }
 
-int py_interp_parse(const char *text, py_interp_t *interp, err_t *err)
-{
+int py_interp_parse(const char *text, py_interp_t *interp, err_t *err) {
     memset(interp, 0, sizeof *interp);
     const char *rest = text == NULL ? "" : text;
     char at_least[32];
@@ -103,35 +97,29 @@ int py_interp_parse(const char *text, py_interp_t *interp, err_t *err)
     const char *constraints = rest + n;
     while (n > 0 && rest[n - 1] == ' ')
         n--;
-    if (n >= sizeof interp->program)
-        return err_set(err, SDG_EINVAL, "runtime.python.interpreter: the name is too long");
+    if (n >= sizeof interp->program) return err_set(err, SDG_EINVAL, "runtime.python.interpreter: the name is too long");
     memcpy(interp->program, rest, n);
-    if (n == 0 || strcmp(interp->program, "python") == 0)
-        strcpy(interp->program, "python3");
+    if (n == 0 || strcmp(interp->program, "python") == 0) strcpy(interp->program, "python3");
     if (parse_constraints(constraints, interp) != 0)
-        return err_set(err, SDG_EINVAL, "runtime.python.interpreter: '%s' is not a program with a version like \"python>=3.8\"", text);
+        return err_set(err, SDG_EINVAL, "runtime.python.interpreter: '%s' is not a program with a version like \"python>=3.8\"",
+                       text);
     return 0;
 }
 
 /* Compares as far as the constraint says: 3.11.2 against "3.11" is equal. */
-static int compare(const int version[3], const int wanted[3])
-{
+static int compare(const int version[3], const int wanted[3]) {
     for (int i = 0; i < 3 && wanted[i] >= 0; i++)
-        if (version[i] != wanted[i])
-            return version[i] < wanted[i] ? -1 : 1;
+        if (version[i] != wanted[i]) return version[i] < wanted[i] ? -1 : 1;
     return 0;
 }
 
 /* ~=3.8 is >=3.8 within 3; ~=3.8.2 is >=3.8.2 within 3.8. */
-static bool compatible(const int version[3], const int wanted[3])
-{
-    if (version[0] != wanted[0] || (wanted[2] >= 0 && version[1] != wanted[1]))
-        return false;
+static bool compatible(const int version[3], const int wanted[3]) {
+    if (version[0] != wanted[0] || (wanted[2] >= 0 && version[1] != wanted[1])) return false;
     return compare(version, wanted) >= 0;
 }
 
-static bool accepts(const py_constraint_t *c, const int version[3])
-{
+static bool accepts(const py_constraint_t *c, const int version[3]) {
     int order = compare(version, c->version);
     switch (c->op) {
     case PY_GE: return order >= 0;
@@ -145,64 +133,51 @@ static bool accepts(const py_constraint_t *c, const int version[3])
     return false;
 }
 
-bool py_interp_accepts(const py_interp_t *interp, const int version[3])
-{
+bool py_interp_accepts(const py_interp_t *interp, const int version[3]) {
     for (int i = 0; i < interp->constraints; i++)
-        if (!accepts(&interp->constraint[i], version))
-            return false;
+        if (!accepts(&interp->constraint[i], version)) return false;
     return true;
 }
 
 /* ---- files ---- */
 
-static bool is_program(const char *path)
-{
+static bool is_program(const char *path) {
     struct stat st;
     return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0;
 }
 
-char *py_absolute(const char *path)
-{
+char *py_absolute(const char *path) {
     char here[4096];
-    if (path[0] == '/' || getcwd(here, sizeof here) == NULL)
-        return xstrdup(path);
+    if (path[0] == '/' || getcwd(here, sizeof here) == NULL) return xstrdup(path);
     return xasprintf("%s/%s", here, path);
 }
 
 /* The file if it can be executed, as an absolute path; consumes `file`. */
-static char *usable_program(char *file)
-{
+static char *usable_program(char *file) {
     char *found = is_program(file) ? py_absolute(file) : NULL;
     free(file);
     return found;
 }
 
-char *py_find_program(const char *program)
-{
-    if (strchr(program, '/') != NULL)
-        return usable_program(xstrdup(program));
+char *py_find_program(const char *program) {
+    if (strchr(program, '/') != NULL) return usable_program(xstrdup(program));
     const char *path = getenv("PATH");
-    if (path == NULL || path[0] == '\0')
-        path = "/usr/local/bin:/usr/bin:/bin";
+    if (path == NULL || path[0] == '\0') path = "/usr/local/bin:/usr/bin:/bin";
     while (true) {
         size_t n = strcspn(path, ":");
         char *found = usable_program(xasprintf("%.*s/%s", n == 0 ? 1 : (int)n, n == 0 ? "." : path, program));
-        if (found != NULL)
-            return found;
-        if (path[n] == '\0')
-            return NULL;
+        if (found != NULL) return found;
+        if (path[n] == '\0') return NULL;
         path += n + 1;
     }
 }
 
-char *py_venv_python(const char *venv)
-{
+char *py_venv_python(const char *venv) {
     char *mark = xasprintf("%s/%s", venv, PY_VENV_MARK);
     char *python = xasprintf("%s/bin/python", venv);
     bool usable = is_program(python) && access(mark, F_OK) != 0;
     free(mark);
-    if (usable)
-        return python;
+    if (usable) return python;
     free(python);
     return NULL;
 }
@@ -210,13 +185,12 @@ char *py_venv_python(const char *venv)
 /* ---- environment variables ---- */
 
 typedef struct env_list {
-    char **items;              /* "NAME=value", owned */
+    char **items; /* "NAME=value", owned */
     size_t count;
 } env_list_t;
 
 /* Sets or replaces a variable. A NUL inside cuts the value, as it would for everybody. */
-static void put(env_list_t *list, const char *name, const char *value)
-{
+static void put(env_list_t *list, const char *name, const char *value) {
     size_t n = strlen(name);
     char *item = xasprintf("%s=%s", name, value);
     for (size_t i = 0; i < list->count; i++) {
@@ -231,8 +205,7 @@ static void put(env_list_t *list, const char *name, const char *value)
     list->items[list->count] = NULL;
 }
 
-static void put_ours(env_list_t *list, const char *name, const char *otherwise)
-{
+static void put_ours(env_list_t *list, const char *name, const char *otherwise) {
     const char *value = getenv(name);
     if (value != NULL && value[0] != '\0')
         put(list, name, value);
@@ -240,8 +213,7 @@ static void put_ours(env_list_t *list, const char *name, const char *otherwise)
         put(list, name, otherwise);
 }
 
-static void put_venv(env_list_t *list, const char *venv)
-{
+static void put_venv(env_list_t *list, const char *venv) {
     const char *path = getenv("PATH");
     char *joined = xasprintf("%s/bin:%s", venv, path != NULL ? path : "/usr/bin:/bin");
     put(list, "PATH", joined);
@@ -249,39 +221,33 @@ static void put_venv(env_list_t *list, const char *venv)
     free(joined);
 }
 
-static bool pip_needs(const char *item)
-{
-    static const char *const names[] = {"PIP_", "http_proxy=", "https_proxy=", "no_proxy=", "all_proxy=", "HTTP_PROXY=", "HTTPS_PROXY=",
-                                        "NO_PROXY=", "ALL_PROXY=", "SSL_CERT_FILE=", "SSL_CERT_DIR=", "REQUESTS_CA_BUNDLE="};
+static bool pip_needs(const char *item) {
+    static const char *const names[] = {
+        "PIP_",         "http_proxy=", "https_proxy=", "no_proxy=",      "all_proxy=",    "HTTP_PROXY=",
+        "HTTPS_PROXY=", "NO_PROXY=",   "ALL_PROXY=",   "SSL_CERT_FILE=", "SSL_CERT_DIR=", "REQUESTS_CA_BUNDLE="};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (strncmp(item, names[i], strlen(names[i])) == 0)
-            return true;
+        if (strncmp(item, names[i], strlen(names[i])) == 0) return true;
     return false;
 }
 
-static void put_pip(env_list_t *list)
-{
+static void put_pip(env_list_t *list) {
     for (char **item = environ; *item != NULL; item++) {
         const char *equals = strchr(*item, '=');
-        if (equals == NULL || !pip_needs(*item))
-            continue;
+        if (equals == NULL || !pip_needs(*item)) continue;
         char *name = xstrndup(*item, (size_t)(equals - *item));
         put(list, name, equals + 1);
         free(name);
     }
 }
 
-char **py_environ(const char *venv, value_t declared, bool installing)
-{
+char **py_environ(const char *venv, value_t declared, bool installing) {
     env_list_t list = {0};
     put_ours(&list, "PATH", "/usr/local/bin:/usr/bin:/bin");
     put_ours(&list, "HOME", NULL);
     put_ours(&list, "LANG", "C.UTF-8");
     put_ours(&list, "TMPDIR", NULL);
-    if (venv != NULL)
-        put_venv(&list, venv);
-    if (installing)
-        put_pip(&list);
+    if (venv != NULL) put_venv(&list, venv);
+    if (installing) put_pip(&list);
     size_t n = declared.kind == VALUE_OBJECT ? object_count(declared) : 0;
     for (size_t i = 0; i < n; i++) {
         str_t *text = text_of(object_value_peek(declared, i));
@@ -291,8 +257,7 @@ char **py_environ(const char *venv, value_t declared, bool installing)
     return list.items;
 }
 
-void py_environ_free(char **list)
-{
+void py_environ_free(char **list) {
     for (char **item = list; item != NULL && *item != NULL; item++)
         free(*item);
     free(list);

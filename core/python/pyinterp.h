@@ -16,11 +16,11 @@ enum { PY_CONSTRAINTS_MAX = 4 };
 
 typedef struct py_constraint {
     enum { PY_GE, PY_GT, PY_LE, PY_LT, PY_EQ, PY_NE, PY_COMPATIBLE } op;
-    int version[3];            /* -1: not given */
+    int version[3]; /* -1: not given */
 } py_constraint_t;
 
 typedef struct py_interp {
-    char program[256];         /* as written, without the constraint; "python3" when it says nothing or only "python" */
+    char program[256]; /* as written, without the constraint; "python3" when it says nothing or only "python" */
     py_constraint_t constraint[PY_CONSTRAINTS_MAX];
     int constraints;
 } py_interp_t;
@@ -28,7 +28,7 @@ typedef struct py_interp {
 int py_interp_parse(const char *text, py_interp_t *interp, err_t *err); /* text may be NULL */
 bool py_interp_accepts(const py_interp_t *interp, const int version[3]);
 
-char *py_absolute(const char *path);    /* against the working folder; symbolic links stay (a venv's python is one). Caller frees */
+char *py_absolute(const char *path); /* against the working folder; symbolic links stay (a venv's python is one). Caller frees */
 /* Absolute path of an executable: the file itself when the name has a slash, else from PATH. The caller frees; NULL if none. */
 char *py_find_program(const char *program);
 char *py_venv_python(const char *venv); /* <venv>/bin/python if it can be executed and the creation was finished; else NULL */

@@ -38,53 +38,52 @@ typedef enum env_state { ENV_NEW, ENV_INSTALLING, ENV_READY, ENV_FAILED } env_st
 typedef struct env {
     env_state_t state;
     py_interp_t interp;
-    char *asked;               /* interpreter as written, for messages */
-    char *program;             /* absolute path, once resolved */
-    char *venv;                /* absolute, NULL: none */
-    bool in_venv;              /* program is the venv's */
+    char *asked;   /* interpreter as written, for messages */
+    char *program; /* absolute path, once resolved */
+    char *venv;    /* absolute, NULL: none */
+    bool in_venv;  /* program is the venv's */
     value_t requirements, variables;
     bool network;
     char *work_dir;
     py_tasks_t waiting;
-    uint32_t hosts;            /* starting or ready */
-    uint32_t starting;         /* of them */
-    uint32_t failures;         /* starts failed in a row */
+    uint32_t hosts;             /* starting or ready */
+    uint32_t starting;          /* of them */
+    uint32_t failures;          /* starts failed in a row */
     char failure[ERR_TEXT_MAX]; /* why it failed for good */
 } env_t;
 
 typedef struct function {
     uint32_t env;
-    char *definition;          /* the "def" frame */
+    char *definition; /* the "def" frame */
     size_t definition_len;
     bool v1;
-    uint32_t usual_us;         /* slowest recent time of a call */
+    uint32_t usual_us; /* slowest recent time of a call */
 } function_t;
 
 struct pypool {
     pypool_options_t options;
     int epoll_fd;
-    uint64_t now_ns;           /* of the last drive */
-    bool dirty;                /* something was handed in that only a drive moves on */
+    uint64_t now_ns; /* of the last drive */
+    bool dirty;      /* something was handed in that only a drive moves on */
     json_parser_t *parser;
     env_t *envs;
     uint32_t env_count;
     function_t *functions;
     uint32_t function_count;
-    py_host_t **hosts;         /* by slot, NULL: free */
+    py_host_t **hosts; /* by slot, NULL: free */
     uint32_t slots, slots_max;
     uint64_t last_id;
-    uint32_t tasks;            /* open calls */
-    py_event_t *events;        /* ring of not yet taken events */
+    uint32_t tasks;     /* open calls */
+    py_event_t *events; /* ring of not yet taken events */
     size_t event_first, event_count, event_cap;
-    uint32_t log_events;       /* of them */
+    uint32_t log_events; /* of them */
     uint64_t logs_dropped, warned_drop_ns;
     bool warned_sandbox;
 };
 
 /* ---- events ---- */
 
-static py_event_t *new_event(pypool_t *p, py_event_kind_t kind, uint64_t tag)
-{
+static py_event_t *new_event(pypool_t *p, py_event_kind_t kind, uint64_t tag) {
     if (p->event_count == p->event_cap) {
         size_t cap = p->event_cap == 0 ? 64 : p->event_cap * 2;
         py_event_t *events = xcalloc(cap, sizeof *events);
@@ -104,46 +103,39 @@ static py_event_t *new_event(pypool_t *p, py_event_kind_t kind, uint64_t tag)
     return e;
 }
 
-static void free_event(py_event_t *e)
-{
+static void free_event(py_event_t *e) {
     value_free(e->outputs);
     value_free(e->vars);
     value_free(e->ai);
     value_free(e->log);
 }
 
-bool pypool_next(pypool_t *p, py_event_t *event)
-{
-    if (p->event_count == 0)
-        return false;
+bool pypool_next(pypool_t *p, py_event_t *event) {
+    if (p->event_count == 0) return false;
     *event = p->events[p->event_first];
     p->event_first = (p->event_first + 1) % p->event_cap;
     p->event_count--;
-    if (event->kind == PY_LOG)
-        p->log_events--;
+    if (event->kind == PY_LOG) p->log_events--;
     return true;
 }
 
-static void free_task(pypool_t *p, py_task_t *take)
-{
+static void free_task(pypool_t *p, py_task_t *take) {
     py_task_free(take);
     p->tasks--;
 }
 
 /* The call's one failure event; `take` is freed. */
-static void fail_task(pypool_t *p, py_task_t *take, int code, const char *reason)
-{
-    if (!take->cancelled)
-        err_set(&new_event(p, PY_FAILED, take->tag)->error, code, "%s", reason);
+static void fail_task(pypool_t *p, py_task_t *take, int code, const char *reason) {
+    if (!take->cancelled) err_set(&new_event(p, PY_FAILED, take->tag)->error, code, "%s", reason);
     free_task(p, take);
 }
 
-static void add_log(pypool_t *p, uint64_t tag, value_t level, value_t message)
-{
+static void add_log(pypool_t *p, uint64_t tag, value_t level, value_t message) {
     if (p->log_events >= PY_LOG_EVENTS_MAX) {
         p->logs_dropped++;
         if (log_due(&p->warned_drop_ns, p->now_ns, 10 * SECOND))
-            log_warn("python", "user code logs faster than the log is read: %llu lines dropped so far", (unsigned long long)p->logs_dropped);
+            log_warn("python", "user code logs faster than the log is read: %llu lines dropped so far",
+                     (unsigned long long)p->logs_dropped);
         return;
     }
     p->log_events++;
@@ -155,17 +147,17 @@ static void add_log(pypool_t *p, uint64_t tag, value_t level, value_t message)
 
 /* ---- hosts: state, start, end ---- */
 
-static const char *host_state_name(py_host_state_t s)
-{
+static const char *host_state_name(py_host_state_t s) {
     static const char *const names[] = {"starting", "ready", "ending", "gone"};
     return names[s];
 }
 
-static bool is_alive(const py_host_t *h) { return h->state == HOST_STARTING || h->state == HOST_READY; }
+static bool is_alive(const py_host_t *h) {
+    return h->state == HOST_STARTING || h->state == HOST_READY;
+}
 
 /* The one place where a host's state changes; keeps the environment's counts. */
-static void set_state(pypool_t *p, py_host_t *h, py_host_state_t state, const char *why)
-{
+static void set_state(pypool_t *p, py_host_t *h, py_host_state_t state, const char *why) {
     env_t *env = &p->envs[h->env];
     log_debug("python", "host %u: %s -> %s (%s)", h->slot, host_state_name(h->state), host_state_name(state), why);
     if (!h->installer) {
@@ -178,40 +170,31 @@ static void set_state(pypool_t *p, py_host_t *h, py_host_state_t state, const ch
     h->state = state;
 }
 
-static void watch(pypool_t *p, int operation, int fd, uint32_t slot, int source, uint32_t events)
-{
+static void watch(pypool_t *p, int operation, int fd, uint32_t slot, int source, uint32_t events) {
     struct epoll_event e = {.events = events, .data.u64 = (uint64_t)slot * SOURCES + (uint64_t)source};
-    if (epoll_ctl(p->epoll_fd, operation, fd, &e) != 0)
-        log_error("python", "epoll_ctl: %s", strerror(errno));
+    if (epoll_ctl(p->epoll_fd, operation, fd, &e) != 0) log_error("python", "epoll_ctl: %s", strerror(errno));
 }
 
-static bool free_slot(pypool_t *p, uint32_t *slot)
-{
+static bool free_slot(pypool_t *p, uint32_t *slot) {
     for (*slot = 0; *slot < p->slots; (*slot)++)
-        if (p->hosts[*slot] == NULL)
-            return true;
-    if (p->slots == p->slots_max)
-        return false;
+        if (p->hosts[*slot] == NULL) return true;
+    if (p->slots == p->slots_max) return false;
     p->slots++;
     return true;
 }
 
 /* A start did not work: after a few in a row the calls that wait for it fail (the next call tries once more). */
-static void start_failed(pypool_t *p, env_t *env, const char *reason)
-{
+static void start_failed(pypool_t *p, env_t *env, const char *reason) {
     p->dirty = true;
-    if (++env->failures < PY_START_FAILURES_MAX)
-        return;
+    if (++env->failures < PY_START_FAILURES_MAX) return;
     log_error("python", "%s", reason);
     env->failures = PY_START_FAILURES_MAX - 1;
     for (py_task_t *t; (t = py_tasks_pop(&env->waiting)) != NULL;)
         fail_task(p, t, SDG_EIO, reason);
 }
 
-static void env_fails(pypool_t *p, env_t *env, const char *reason)
-{
-    if (env->state == ENV_FAILED)
-        return;
+static void env_fails(pypool_t *p, env_t *env, const char *reason) {
+    if (env->state == ENV_FAILED) return;
     env->state = ENV_FAILED;
     p->dirty = true;
     snprintf(env->failure, sizeof env->failure, "%s", reason);
@@ -219,25 +202,26 @@ static void env_fails(pypool_t *p, env_t *env, const char *reason)
 }
 
 /* True: this process may run user code of that environment. */
-static bool sandbox_is_enough(pypool_t *p, env_t *env, py_jail_t jail)
-{
-    if (jail != PY_JAIL_NONE || env->network || p->options.sandbox == PY_SANDBOX_OFF)
-        return true;
+static bool sandbox_is_enough(pypool_t *p, env_t *env, py_jail_t jail) {
+    if (jail != PY_JAIL_NONE || env->network || p->options.sandbox == PY_SANDBOX_OFF) return true;
     if (p->options.sandbox == PY_SANDBOX_REQUIRED) {
-        env_fails(p, env, "Python blocks need a sandbox (it is required), but this system allows neither namespaces nor seccomp filters");
+        env_fails(p, env,
+                  "Python blocks need a sandbox (it is required), but this system allows neither namespaces nor seccomp filters");
         return false;
     }
     if (!p->warned_sandbox)
-        log_warn("python", "NO SANDBOX: this system allows neither namespaces nor seccomp filters; Python blocks can reach the network");
+        log_warn("python",
+                 "NO SANDBOX: this system allows neither namespaces nor seccomp filters; Python blocks can reach the network");
     p->warned_sandbox = true;
     return true;
 }
 
-static bool installs(const env_t *env) { return env->state == ENV_INSTALLING; }
+static bool installs(const env_t *env) {
+    return env->state == ENV_INSTALLING;
+}
 
 /* Says who it is to be: its process number, and what to install if that is its task. */
-static void write_init(py_host_t *h, const env_t *env)
-{
+static void write_init(py_host_t *h, const env_t *env) {
     value_t init = value_object(2), frame = value_object(1), prepare = value_null();
     if (h->installer) {
         prepare = value_object(3);
@@ -250,17 +234,14 @@ static void write_init(py_host_t *h, const env_t *env)
     object_set_text(&frame, "init", init);
     size_t begin = pyhost_frame_begin(h);
     json_write(&h->out, frame, JSON_COMPACT);
-    if (pyhost_frame_end(h, begin) != 0)
-        log_error("python", "the list of requirements is too large");
+    if (pyhost_frame_end(h, begin) != 0) log_error("python", "the list of requirements is too large");
     value_free(frame);
 }
 
-static bool start_host(pypool_t *p, uint32_t env_number)
-{
+static bool start_host(pypool_t *p, uint32_t env_number) {
     env_t *env = &p->envs[env_number];
     uint32_t slot;
-    if (!free_slot(p, &slot))
-        return false;
+    if (!free_slot(p, &slot)) return false;
     err_t err;
     bool installer = installs(env);
     char **environment = py_environ(env->in_venv ? env->venv : NULL, env->variables, installer);
@@ -289,15 +270,13 @@ static bool start_host(pypool_t *p, uint32_t env_number)
     return true;
 }
 
-static void forget_sent(py_host_t *h, py_task_t *t)
-{
+static void forget_sent(py_host_t *h, py_task_t *t) {
     h->queued_us -= t->expected_us;
     t->expected_us = 0;
 }
 
 /* Calls that were sent but had not started wait again. */
-static void requeue_rest(pypool_t *p, py_host_t *h)
-{
+static void requeue_rest(pypool_t *p, py_host_t *h) {
     while (h->tasks.first != NULL && h->tasks.first->next != NULL) {
         py_task_t *t = py_tasks_take_id(&h->tasks, h->tasks.first->next->id);
         forget_sent(h, t);
@@ -309,44 +288,36 @@ static void requeue_rest(pypool_t *p, py_host_t *h)
     p->dirty = true;
 }
 
-static void fail_running(pypool_t *p, py_host_t *h, const char *reason)
-{
+static void fail_running(pypool_t *p, py_host_t *h, const char *reason) {
     py_task_t *t = py_tasks_pop(&h->tasks);
-    if (t == NULL)
-        return;
+    if (t == NULL) return;
     forget_sent(h, t);
     fail_task(p, t, SDG_EIO, reason);
 }
 
 /* Kills a host. `reason` fails its running call at once; "" leaves that to the exit status, which comes a moment later. */
-static void end_host(pypool_t *p, py_host_t *h, const char *reason)
-{
-    if (!is_alive(h))
-        return;
+static void end_host(pypool_t *p, py_host_t *h, const char *reason) {
+    if (!is_alive(h)) return;
     h->explained = reason[0] != '\0';
     pyhost_kill(h);
     requeue_rest(p, h);
     set_state(p, h, HOST_ENDING, h->explained ? reason : "socket closed");
     h->deadline_ns = UINT64_MAX;
     h->ai_open = 0;
-    if (h->explained)
-        fail_running(p, h, reason);
-    if (h->explained && !h->greeted && !h->installer)
-        start_failed(p, &p->envs[h->env], reason);
+    if (h->explained) fail_running(p, h, reason);
+    if (h->explained && !h->greeted && !h->installer) start_failed(p, &p->envs[h->env], reason);
 }
 
 /* ---- environments ---- */
 
-static void set_program(env_t *env, char *take, bool in_venv)
-{
+static void set_program(env_t *env, char *take, bool in_venv) {
     free(env->program);
     env->program = take;
     env->in_venv = in_venv;
 }
 
 /* Decides which Python runs: the venv's if it exists, a new venv if there are requirements, else the plain interpreter. */
-static void resolve_env(pypool_t *p, env_t *env)
-{
+static void resolve_env(pypool_t *p, env_t *env) {
     char *python = env->venv != NULL ? py_venv_python(env->venv) : NULL;
     bool wants_packages = list_count(env->requirements) > 0;
     if (python != NULL) {
@@ -365,50 +336,45 @@ static void resolve_env(pypool_t *p, env_t *env)
     if (env->state == ENV_INSTALLING)
         log_info("python", "creating the virtual environment %s with %zu requirements", env->venv, list_count(env->requirements));
     else if (env->venv != NULL)
-        log_warn("python", "there is no virtual environment %s and no requirements to create it from: using %s", env->venv, env->program);
+        log_warn("python", "there is no virtual environment %s and no requirements to create it from: using %s", env->venv,
+                 env->program);
     else if (wants_packages)
-        log_warn("python", "runtime.python.requirements need runtime.python.venv to be installed into: using %s as it is", env->program);
+        log_warn("python", "runtime.python.requirements need runtime.python.venv to be installed into: using %s as it is",
+                 env->program);
 }
 
-static void fail_waiting(pypool_t *p, env_t *env)
-{
+static void fail_waiting(pypool_t *p, env_t *env) {
     for (py_task_t *t; (t = py_tasks_pop(&env->waiting)) != NULL;)
         fail_task(p, t, SDG_EINVAL, env->failure);
 }
 
 /* ---- sending calls ---- */
 
-static void write_member(buf_t *out, const char *name, value_t v)
-{
+static void write_member(buf_t *out, const char *name, value_t v) {
     buf_adds(out, name);
     json_write(out, v, JSON_COMPACT);
 }
 
-static bool same_object(value_t a, value_t b)
-{
+static bool same_object(value_t a, value_t b) {
     return a.kind == VALUE_OBJECT && b.kind == VALUE_OBJECT && a.object == b.object;
 }
 
-static int write_definition(pypool_t *p, py_host_t *h, uint32_t number)
-{
+static int write_definition(pypool_t *p, py_host_t *h, uint32_t number) {
     if (number >= h->knows_count) {
         h->knows = xrealloc(h->knows, p->function_count * sizeof *h->knows);
         memset(h->knows + h->knows_count, 0, (p->function_count - h->knows_count) * sizeof *h->knows);
         h->knows_count = p->function_count;
     }
-    if (h->knows[number])
-        return 0;
+    if (h->knows[number]) return 0;
     size_t begin = pyhost_frame_begin(h);
     buf_add(&h->out, p->functions[number].definition, p->functions[number].definition_len);
     h->knows[number] = true;
     return pyhost_frame_end(h, begin);
 }
 
-static int write_call(pypool_t *p, py_host_t *h, const py_task_t *t)
-{
+static int write_call(pypool_t *p, py_host_t *h, const py_task_t *t) {
     int failed = write_definition(p, h, t->function);
-    if (failed != 0)
-        return failed;
+    if (failed != 0) return failed;
     bool new_consts = !p->functions[t->function].v1 && !same_object(h->consts, t->consts);
     size_t begin = pyhost_frame_begin(h);
     buf_addf(&h->out, "{\"call\":%llu,\"f\":%u", (unsigned long long)t->id, t->function);
@@ -418,18 +384,15 @@ static int write_call(pypool_t *p, py_host_t *h, const py_task_t *t)
         write_member(&h->out, ",\"x\":", t->context);
         write_member(&h->out, ",\"v\":", t->vars);
     }
-    if (new_consts)
-        write_member(&h->out, ",\"c\":", t->consts);
+    if (new_consts) write_member(&h->out, ",\"c\":", t->consts);
     buf_addc(&h->out, '}');
     failed = pyhost_frame_end(h, begin);
-    if (failed == 0 && new_consts)
-        value_replace(&h->consts, value_ref(t->consts));
+    if (failed == 0 && new_consts) value_replace(&h->consts, value_ref(t->consts));
     return failed;
 }
 
 /* The first call of the queue starts now, or the host becomes idle. */
-static void note_start(pypool_t *p, py_host_t *h)
-{
+static void note_start(pypool_t *p, py_host_t *h) {
     const py_task_t *t = h->tasks.first;
     if (t == NULL)
         h->deadline_ns = p->now_ns + PY_IDLE_MS * MILLISECOND;
@@ -439,8 +402,7 @@ static void note_start(pypool_t *p, py_host_t *h)
         h->deadline_ns = t->timeout_ms == 0 ? UINT64_MAX : p->now_ns + t->timeout_ms * MILLISECOND;
 }
 
-static void send_call(pypool_t *p, py_host_t *h, py_task_t *t)
-{
+static void send_call(pypool_t *p, py_host_t *h, py_task_t *t) {
     t->expected_us = p->functions[t->function].usual_us;
     if (write_call(p, h, t) != 0) {
         t->expected_us = 0;
@@ -449,40 +411,32 @@ static void send_call(pypool_t *p, py_host_t *h, py_task_t *t)
     }
     h->queued_us += t->expected_us;
     py_tasks_push(&h->tasks, t);
-    if (h->tasks.count == 1)
-        note_start(p, h);
+    if (h->tasks.count == 1) note_start(p, h);
 }
 
 /* The host that would start the call soonest, NULL if none may take it now. */
-static py_host_t *pick_host(const pypool_t *p, uint32_t env, uint32_t expected_us)
-{
+static py_host_t *pick_host(const pypool_t *p, uint32_t env, uint32_t expected_us) {
     py_host_t *best = NULL;
     for (uint32_t i = 0; i < p->slots; i++) {
         py_host_t *h = p->hosts[i];
-        if (h == NULL || h->state != HOST_READY || h->env != env || h->ai_open > 0 || h->out.len > PY_OUT_BYTES)
-            continue;
-        if (!py_window_has_room(h->tasks.count, h->queued_us, expected_us))
-            continue;
-        if (best == NULL || h->tasks.count < best->tasks.count)
-            best = h;
+        if (h == NULL || h->state != HOST_READY || h->env != env || h->ai_open > 0 || h->out.len > PY_OUT_BYTES) continue;
+        if (!py_window_has_room(h->tasks.count, h->queued_us, expected_us)) continue;
+        if (best == NULL || h->tasks.count < best->tasks.count) best = h;
     }
     return best;
 }
 
 /* Alive hosts that run user code: those that wait for AI answers, and the others. */
-static void count_hosts(const pypool_t *p, uint32_t *computing, uint32_t *asking)
-{
+static void count_hosts(const pypool_t *p, uint32_t *computing, uint32_t *asking) {
     *computing = *asking = 0;
     for (uint32_t i = 0; i < p->slots; i++) {
         const py_host_t *h = p->hosts[i];
-        if (h != NULL && is_alive(h) && !h->installer)
-            *(h->ai_open > 0 ? asking : computing) += 1;
+        if (h != NULL && is_alive(h) && !h->installer) *(h->ai_open > 0 ? asking : computing) += 1;
     }
 }
 
 /* An idle host of an environment that has others may go to make room. */
-static bool retire_one(pypool_t *p, uint32_t except_env)
-{
+static bool retire_one(pypool_t *p, uint32_t except_env) {
     for (uint32_t i = 0; i < p->slots; i++) {
         py_host_t *h = p->hosts[i];
         if (h != NULL && h->state == HOST_READY && h->env != except_env && h->tasks.count == 0 && p->envs[h->env].hosts > 1 &&
@@ -496,75 +450,58 @@ static bool retire_one(pypool_t *p, uint32_t except_env)
 
 /* May one more host start? hosts_max counts hosts that compute; those that wait for an AI answer come on top, up to a limit. If
  * it is reached, an idle host elsewhere gives its place. */
-static bool place_for_host(pypool_t *p, uint32_t env_number)
-{
+static bool place_for_host(pypool_t *p, uint32_t env_number) {
     const env_t *env = &p->envs[env_number];
-    if (env->starting >= env->waiting.count)
-        return false;
-    if (env->hosts == 0)
-        return true;
+    if (env->starting >= env->waiting.count) return false;
+    if (env->hosts == 0) return true;
     uint32_t computing, asking;
     count_hosts(p, &computing, &asking);
-    if (computing + asking >= p->options.hosts_max + PY_AI_HOSTS_MAX)
-        return false;
+    if (computing + asking >= p->options.hosts_max + PY_AI_HOSTS_MAX) return false;
     return computing < p->options.hosts_max || retire_one(p, env_number);
 }
 
-static void dispatch_env(pypool_t *p, uint32_t number)
-{
+static void dispatch_env(pypool_t *p, uint32_t number) {
     env_t *env = &p->envs[number];
     while (env->waiting.count > 0 && env->state == ENV_READY) {
         py_host_t *h = pick_host(p, number, p->functions[env->waiting.first->function].usual_us);
         if (h == NULL || h->tasks.count > 0)
-            while (place_for_host(p, number) && start_host(p, number)) {}
-        if (h == NULL)
-            return;
-        if (env->waiting.count > 0)
-            send_call(p, h, py_tasks_pop(&env->waiting));
+            while (place_for_host(p, number) && start_host(p, number)) {
+            }
+        if (h == NULL) return;
+        if (env->waiting.count > 0) send_call(p, h, py_tasks_pop(&env->waiting));
     }
 }
 
-static bool has_installer(const pypool_t *p, uint32_t env)
-{
+static bool has_installer(const pypool_t *p, uint32_t env) {
     for (uint32_t i = 0; i < p->slots; i++)
-        if (p->hosts[i] != NULL && p->hosts[i]->installer && p->hosts[i]->env == env)
-            return true;
+        if (p->hosts[i] != NULL && p->hosts[i]->installer && p->hosts[i]->env == env) return true;
     return false;
 }
 
-static void dispatch(pypool_t *p)
-{
+static void dispatch(pypool_t *p) {
     p->dirty = false;
     for (uint32_t i = 0; i < p->env_count; i++) {
         env_t *env = &p->envs[i];
-        if (env->waiting.count == 0)
-            continue;
-        if (env->state == ENV_NEW)
-            resolve_env(p, env);
-        if (env->state == ENV_INSTALLING && !has_installer(p, i))
-            start_host(p, i);
-        if (env->state == ENV_READY)
-            dispatch_env(p, i);
-        if (env->state == ENV_FAILED)
-            fail_waiting(p, env);
+        if (env->waiting.count == 0) continue;
+        if (env->state == ENV_NEW) resolve_env(p, env);
+        if (env->state == ENV_INSTALLING && !has_installer(p, i)) start_host(p, i);
+        if (env->state == ENV_READY) dispatch_env(p, i);
+        if (env->state == ENV_FAILED) fail_waiting(p, env);
     }
 }
 
 /* ---- frames from a host ---- */
 
-static value_t member(value_t frame, const char *name)
-{
+static value_t member(value_t frame, const char *name) {
     return object_get_peek(frame, name, strlen(name), NULL);
 }
 
-static const char *text_or(value_t v, const char *otherwise)
-{
+static const char *text_or(value_t v, const char *otherwise) {
     return v.kind == VALUE_STRING ? v.string->data : otherwise;
 }
 
 /* Takes the running call out of the queue; NULL (and the host ends) if the host answers something else. */
-static py_task_t *answered(pypool_t *p, py_host_t *h, value_t id, value_t microseconds)
-{
+static py_task_t *answered(pypool_t *p, py_host_t *h, value_t id, value_t microseconds) {
     py_task_t *t = h->tasks.first;
     if (t == NULL || id.kind != VALUE_INT || (uint64_t)id.integer != t->id) {
         end_host(p, h, "the Python process answered a call it was not given");
@@ -575,18 +512,17 @@ static py_task_t *answered(pypool_t *p, py_host_t *h, value_t id, value_t micros
     h->ai_open = 0;
     h->stray_lines = 0;
     note_start(p, h);
-    uint32_t took = microseconds.kind == VALUE_INT && microseconds.integer < UINT32_MAX / 2 ? (uint32_t)microseconds.integer : UINT32_MAX / 2;
+    uint32_t took =
+        microseconds.kind == VALUE_INT && microseconds.integer < UINT32_MAX / 2 ? (uint32_t)microseconds.integer : UINT32_MAX / 2;
     function_t *f = &p->functions[t->function];
     uint32_t faded = f->usual_us - f->usual_us / 8;
     f->usual_us = took > faded ? took : faded;
     return t;
 }
 
-static void on_ok(pypool_t *p, py_host_t *h, value_t frame)
-{
+static void on_ok(pypool_t *p, py_host_t *h, value_t frame) {
     py_task_t *t = answered(p, h, member(frame, "ok"), member(frame, "us"));
-    if (t == NULL)
-        return;
+    if (t == NULL) return;
     if (!t->cancelled) {
         py_event_t *e = new_event(p, PY_DONE, t->tag);
         e->outputs = value_ref(member(frame, "o"));
@@ -595,19 +531,15 @@ static void on_ok(pypool_t *p, py_host_t *h, value_t frame)
     free_task(p, t);
 }
 
-static void on_bad(pypool_t *p, py_host_t *h, value_t frame)
-{
+static void on_bad(pypool_t *p, py_host_t *h, value_t frame) {
     py_task_t *t = answered(p, h, member(frame, "bad"), member(frame, "us"));
-    if (t != NULL)
-        fail_task(p, t, SDG_EINVAL, text_or(member(frame, "e"), "failed without a message"));
+    if (t != NULL) fail_task(p, t, SDG_EINVAL, text_or(member(frame, "e"), "failed without a message"));
 }
 
-static void on_back(pypool_t *p, py_host_t *h, value_t frame)
-{
+static void on_back(pypool_t *p, py_host_t *h, value_t frame) {
     value_t id = member(frame, "back");
     py_task_t *t = id.kind == VALUE_INT ? py_tasks_take_id(&h->tasks, (uint64_t)id.integer) : NULL;
-    if (t == NULL)
-        return;
+    if (t == NULL) return;
     forget_sent(h, t);
     if (t->cancelled)
         free_task(p, t);
@@ -615,11 +547,9 @@ static void on_back(pypool_t *p, py_host_t *h, value_t frame)
         py_tasks_insert(&p->envs[h->env].waiting, t);
 }
 
-static void on_ai(pypool_t *p, py_host_t *h, value_t frame)
-{
+static void on_ai(pypool_t *p, py_host_t *h, value_t frame) {
     py_task_t *t = h->tasks.first;
-    if (t == NULL || t->cancelled)
-        return;
+    if (t == NULL || t->cancelled) return;
     h->ai_open++;
     py_event_t *e = new_event(p, PY_CALL_AI, t->tag);
     e->ai = value_object(5);
@@ -629,13 +559,11 @@ static void on_ai(pypool_t *p, py_host_t *h, value_t frame)
         object_set_text(&e->ai, names[i], value_ref(member(frame, names[i])));
 }
 
-static void on_log(pypool_t *p, py_host_t *h, value_t frame)
-{
+static void on_log(pypool_t *p, py_host_t *h, value_t frame) {
     add_log(p, h->tasks.first != NULL ? h->tasks.first->tag : 0, member(frame, "log"), member(frame, "m"));
 }
 
-static void on_hello(pypool_t *p, py_host_t *h, value_t frame)
-{
+static void on_hello(pypool_t *p, py_host_t *h, value_t frame) {
     env_t *env = &p->envs[h->env];
     value_t v = member(frame, "hello");
     int version[3] = {0};
@@ -649,14 +577,13 @@ static void on_hello(pypool_t *p, py_host_t *h, value_t frame)
         return;
     }
     char reason[ERR_TEXT_MAX];
-    snprintf(reason, sizeof reason, "runtime.python.interpreter asks for '%s', but %s is Python %d.%d.%d", env->asked, env->program, version[0],
-             version[1], version[2]);
+    snprintf(reason, sizeof reason, "runtime.python.interpreter asks for '%s', but %s is Python %d.%d.%d", env->asked,
+             env->program, version[0], version[1], version[2]);
     env_fails(p, env, reason);
     end_host(p, h, reason);
 }
 
-static void on_prepared(pypool_t *p, py_host_t *h, value_t frame)
-{
+static void on_prepared(pypool_t *p, py_host_t *h, value_t frame) {
     env_t *env = &p->envs[h->env];
     const char *said = text_or(member(frame, "prepared"), "no reason given");
     char *python = py_venv_python(env->venv);
@@ -667,7 +594,8 @@ static void on_prepared(pypool_t *p, py_host_t *h, value_t frame)
         env->state = ENV_READY;
     } else {
         char reason[ERR_TEXT_MAX];
-        snprintf(reason, sizeof reason, "cannot create the virtual environment %s: %s", env->venv, said[0] != '\0' ? said : "it has no bin/python");
+        snprintf(reason, sizeof reason, "cannot create the virtual environment %s: %s", env->venv,
+                 said[0] != '\0' ? said : "it has no bin/python");
         free(python);
         env_fails(p, env, reason);
     }
@@ -675,14 +603,13 @@ static void on_prepared(pypool_t *p, py_host_t *h, value_t frame)
 }
 
 typedef struct frame_kind {
-    const char *name;          /* first member of the frame */
+    const char *name; /* first member of the frame */
     void (*handle)(pypool_t *p, py_host_t *h, value_t frame);
 } frame_kind_t;
-static const frame_kind_t FRAMES[] = {{"ok", on_ok},   {"bad", on_bad},     {"back", on_back},         {"ai", on_ai},
+static const frame_kind_t FRAMES[] = {{"ok", on_ok},   {"bad", on_bad},     {"back", on_back},        {"ai", on_ai},
                                       {"log", on_log}, {"hello", on_hello}, {"prepared", on_prepared}};
 
-static void on_frame(pypool_t *p, py_host_t *h, value_t frame)
-{
+static void on_frame(pypool_t *p, py_host_t *h, value_t frame) {
     const char *name = frame.kind == VALUE_OBJECT && object_count(frame) > 0 ? object_key_peek(frame, 0)->data : "";
     for (size_t i = 0; i < sizeof FRAMES / sizeof FRAMES[0]; i++) {
         if (strcmp(name, FRAMES[i].name) == 0) {
@@ -694,8 +621,7 @@ static void on_frame(pypool_t *p, py_host_t *h, value_t frame)
 }
 
 /* A result may be deeper or stranger JSON than we take: that is the call's fault, not the host's. */
-static void on_unreadable(pypool_t *p, py_host_t *h, const char *bytes, size_t len, const err_t *why)
-{
+static void on_unreadable(pypool_t *p, py_host_t *h, const char *bytes, size_t len, const err_t *why) {
     static const char result[] = "{\"ok\":";
     char reason[ERR_TEXT_MAX];
     snprintf(reason, sizeof reason, "the result cannot be read: %.400s", why->text);
@@ -707,8 +633,7 @@ static void on_unreadable(pypool_t *p, py_host_t *h, const char *bytes, size_t l
     }
 }
 
-static void take_frames(pypool_t *p, py_host_t *h)
-{
+static void take_frames(pypool_t *p, py_host_t *h) {
     const char *bytes;
     size_t len;
     int got;
@@ -720,24 +645,19 @@ static void take_frames(pypool_t *p, py_host_t *h)
         else
             on_frame(p, h, frame);
         value_free(frame);
-        if (!is_alive(h))
-            return;
+        if (!is_alive(h)) return;
     }
-    if (got < 0)
-        end_host(p, h, "the Python process sent more than 64 MiB at once");
+    if (got < 0) end_host(p, h, "the Python process sent more than 64 MiB at once");
 }
 
-static void take_log_lines(pypool_t *p, py_host_t *h, bool all)
-{
+static void take_log_lines(pypool_t *p, py_host_t *h, bool all) {
     char line[PY_LOG_LINE_MAX];
     pyhost_read_log(h);
     while (pyhost_log_line(h, all, line, sizeof line)) {
-        if (line[0] == '\0')
-            continue;
+        if (line[0] == '\0') continue;
         snprintf(h->last_line, sizeof h->last_line, "%.190s", line);
         if (h->tasks.first == NULL) {
-            if (h->stray_lines++ < PY_STRAY_LINES_MAX)
-                log_info("python", "%s", line);
+            if (h->stray_lines++ < PY_STRAY_LINES_MAX) log_info("python", "%s", line);
             continue;
         }
         value_t level = value_text("info"), message = value_text(line);
@@ -748,10 +668,8 @@ static void take_log_lines(pypool_t *p, py_host_t *h, bool all)
 }
 
 /* False: the socket is closed or the host was ended. */
-static bool on_readable(pypool_t *p, py_host_t *h)
-{
-    if (!is_alive(h))
-        return false;
+static bool on_readable(pypool_t *p, py_host_t *h) {
+    if (!is_alive(h)) return false;
     bool open = pyhost_read(h);
     take_log_lines(p, h, true); /* a call's prints come before its answer */
     take_frames(p, h);
@@ -759,12 +677,12 @@ static bool on_readable(pypool_t *p, py_host_t *h)
     return open && is_alive(h);
 }
 
-static void finish_start(pypool_t *p, py_host_t *h, const char *how)
-{
+static void finish_start(pypool_t *p, py_host_t *h, const char *how) {
     env_t *env = &p->envs[h->env];
     char reason[ERR_TEXT_MAX];
-    snprintf(reason, sizeof reason, "%s %s %s%s%s", env->program, how, h->installer ? "while creating a virtual environment" : "at its start",
-             h->last_line[0] != '\0' ? ": " : "", h->last_line);
+    snprintf(reason, sizeof reason, "%s %s %s%s%s", env->program, how,
+             h->installer ? "while creating a virtual environment" : "at its start", h->last_line[0] != '\0' ? ": " : "",
+             h->last_line);
     if (h->installer)
         env_fails(p, env, reason);
     else
@@ -772,8 +690,7 @@ static void finish_start(pypool_t *p, py_host_t *h, const char *how)
 }
 
 /* Reads until the end of the socket, or until nothing comes (a process it started may still hold the other end). */
-static void read_rest(py_host_t *h)
-{
+static void read_rest(py_host_t *h) {
     size_t before;
     do
         before = h->in.len;
@@ -781,11 +698,9 @@ static void read_rest(py_host_t *h)
 }
 
 /* The process is gone. What it still said counts first. */
-static void on_exit_of_host(pypool_t *p, py_host_t *h)
-{
+static void on_exit_of_host(pypool_t *p, py_host_t *h) {
     char how[128], reason[ERR_TEXT_MAX];
-    if (!pyhost_reap(h, how, sizeof how))
-        return;
+    if (!pyhost_reap(h, how, sizeof how)) return;
     take_log_lines(p, h, true);
     if (is_alive(h)) {
         read_rest(h);
@@ -795,47 +710,39 @@ static void on_exit_of_host(pypool_t *p, py_host_t *h)
     requeue_rest(p, h);
     fail_running(p, h, reason);
     set_state(p, h, HOST_GONE, how);
-    if (!h->greeted && !h->explained)
-        finish_start(p, h, how);
+    if (!h->greeted && !h->explained) finish_start(p, h, how);
 }
 
 /* ---- the round ---- */
 
-static void on_source(pypool_t *p, py_host_t *h, int source, uint32_t events)
-{
+static void on_source(pypool_t *p, py_host_t *h, int source, uint32_t events) {
     if (source == SOURCE_LOG) {
         take_log_lines(p, h, false);
     } else if (source == SOURCE_PROCESS) {
         on_exit_of_host(p, h);
     } else if (is_alive(h)) {
-        if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) && !on_readable(p, h))
-            end_host(p, h, "");
+        if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) && !on_readable(p, h)) end_host(p, h, "");
     }
 }
 
-static void take_sources(pypool_t *p)
-{
+static void take_sources(pypool_t *p) {
     struct epoll_event events[EPOLL_BATCH];
     int n = epoll_wait(p->epoll_fd, events, EPOLL_BATCH, 0);
     for (int i = 0; i < n; i++) {
         py_host_t *h = p->hosts[events[i].data.u64 / SOURCES];
-        if (h != NULL && h->state != HOST_GONE)
-            on_source(p, h, (int)(events[i].data.u64 % SOURCES), events[i].events);
+        if (h != NULL && h->state != HOST_GONE) on_source(p, h, (int)(events[i].data.u64 % SOURCES), events[i].events);
     }
 }
 
 /* Hosts that came on top while others waited for AI answers go when they have nothing to do; the usual number stays. */
-static void on_idle(pypool_t *p, py_host_t *h)
-{
+static void on_idle(pypool_t *p, py_host_t *h) {
     uint32_t computing, asking;
     count_hosts(p, &computing, &asking);
     h->deadline_ns = UINT64_MAX;
-    if (computing > p->options.hosts_max && p->envs[h->env].hosts > 1)
-        end_host(p, h, "idle and more than are needed");
+    if (computing > p->options.hosts_max && p->envs[h->env].hosts > 1) end_host(p, h, "idle and more than are needed");
 }
 
-static void expire(pypool_t *p, py_host_t *h)
-{
+static void expire(pypool_t *p, py_host_t *h) {
     char reason[ERR_TEXT_MAX];
     const py_task_t *t = h->tasks.first;
     if (h->state == HOST_READY && t == NULL) {
@@ -848,13 +755,11 @@ static void expire(pypool_t *p, py_host_t *h)
         snprintf(reason, sizeof reason, "TimeoutError: the call took longer than %u ms (timeout_ms)", t->timeout_ms);
     else
         snprintf(reason, sizeof reason, "cancelled");
-    if (h->installer)
-        env_fails(p, &p->envs[h->env], "creating the virtual environment took too long");
+    if (h->installer) env_fails(p, &p->envs[h->env], "creating the virtual environment took too long");
     end_host(p, h, reason);
 }
 
-static void flush_host(pypool_t *p, py_host_t *h)
-{
+static void flush_host(pypool_t *p, py_host_t *h) {
     if (h->out.len > 0 && !pyhost_write(h)) {
         h->out.len = 0; /* closed: the end of the socket, or of the process, is reported next */
         h->out_at = 0;
@@ -865,30 +770,24 @@ static void flush_host(pypool_t *p, py_host_t *h)
     h->polls_out = wants;
 }
 
-void pypool_drive(pypool_t *p, uint64_t now_ns)
-{
+void pypool_drive(pypool_t *p, uint64_t now_ns) {
     p->now_ns = now_ns;
     take_sources(p);
     for (uint32_t i = 0; i < p->slots; i++)
-        if (p->hosts[i] != NULL && p->hosts[i]->deadline_ns <= now_ns)
-            expire(p, p->hosts[i]);
+        if (p->hosts[i] != NULL && p->hosts[i]->deadline_ns <= now_ns) expire(p, p->hosts[i]);
     dispatch(p);
     for (uint32_t i = 0; i < p->slots; i++) {
         py_host_t *h = p->hosts[i];
-        if (h != NULL && is_alive(h))
-            flush_host(p, h);
-        if (h != NULL && h->state == HOST_GONE)
-            pyhost_destroy(&p->hosts[i]);
+        if (h != NULL && is_alive(h)) flush_host(p, h);
+        if (h != NULL && h->state == HOST_GONE) pyhost_destroy(&p->hosts[i]);
     }
 }
 
-void pypool_load(const pypool_t *p, pypool_load_t *load)
-{
+void pypool_load(const pypool_t *p, pypool_load_t *load) {
     *load = (pypool_load_t){.calls = p->tasks};
     for (uint32_t i = 0; i < p->slots; i++) {
         const py_host_t *h = p->hosts[i];
-        if (h == NULL || !is_alive(h) || h->installer)
-            continue;
+        if (h == NULL || !is_alive(h) || h->installer) continue;
         load->hosts++;
         load->starting += h->state == HOST_STARTING;
         load->asking += h->ai_open > 0;
@@ -896,28 +795,24 @@ void pypool_load(const pypool_t *p, pypool_load_t *load)
     }
 }
 
-int pypool_fd(const pypool_t *p) { return p->epoll_fd; }
+int pypool_fd(const pypool_t *p) {
+    return p->epoll_fd;
+}
 
-int pypool_timeout_ms(const pypool_t *p, uint64_t now_ns)
-{
-    if (p->dirty || p->event_count > 0)
-        return 0;
+int pypool_timeout_ms(const pypool_t *p, uint64_t now_ns) {
+    if (p->dirty || p->event_count > 0) return 0;
     uint64_t first = UINT64_MAX;
     for (uint32_t i = 0; i < p->slots; i++)
-        if (p->hosts[i] != NULL && p->hosts[i]->deadline_ns < first)
-            first = p->hosts[i]->deadline_ns;
-    if (first == UINT64_MAX)
-        return -1;
-    if (first <= now_ns)
-        return 0;
+        if (p->hosts[i] != NULL && p->hosts[i]->deadline_ns < first) first = p->hosts[i]->deadline_ns;
+    if (first == UINT64_MAX) return -1;
+    if (first <= now_ns) return 0;
     uint64_t ms = (first - now_ns + MILLISECOND - 1) / MILLISECOND;
     return ms > 60000 ? 60000 : (int)ms;
 }
 
 /* ---- the caller's side ---- */
 
-pypool_t *pypool_new(const pypool_options_t *options, err_t *err)
-{
+pypool_t *pypool_new(const pypool_options_t *options, err_t *err) {
     if (options != NULL && options->hosts_max > PY_HOSTS_MAX) {
         err_set(err, SDG_ELIMIT, "at most %d Python processes per worker", PY_HOSTS_MAX);
         return NULL;
@@ -928,10 +823,8 @@ pypool_t *pypool_new(const pypool_options_t *options, err_t *err)
         return NULL;
     }
     pypool_t *p = xcalloc(1, sizeof *p);
-    if (options != NULL)
-        p->options = *options;
-    if (p->options.hosts_max == 0)
-        p->options.hosts_max = PY_HOSTS_DEFAULT;
+    if (options != NULL) p->options = *options;
+    if (p->options.hosts_max == 0) p->options.hosts_max = PY_HOSTS_DEFAULT;
     p->epoll_fd = epoll_fd;
     p->parser = json_parser_new();
     /* Twice: a host that is ending still has its place while its successor starts. */
@@ -940,14 +833,12 @@ pypool_t *pypool_new(const pypool_options_t *options, err_t *err)
     return p;
 }
 
-static void free_tasks(pypool_t *p, py_tasks_t *q)
-{
+static void free_tasks(pypool_t *p, py_tasks_t *q) {
     for (py_task_t *t; (t = py_tasks_pop(q)) != NULL;)
         free_task(p, t);
 }
 
-static void free_env(pypool_t *p, env_t *env)
-{
+static void free_env(pypool_t *p, env_t *env) {
     free_tasks(p, &env->waiting);
     free(env->asked);
     free(env->program);
@@ -957,15 +848,12 @@ static void free_env(pypool_t *p, env_t *env)
     value_free(env->variables);
 }
 
-void pypool_destroy(pypool_t **pool)
-{
+void pypool_destroy(pypool_t **pool) {
     pypool_t *p = *pool;
-    if (p == NULL)
-        return;
+    if (p == NULL) return;
     *pool = NULL;
     for (uint32_t i = 0; i < p->slots; i++) {
-        if (p->hosts[i] != NULL)
-            free_tasks(p, &p->hosts[i]->tasks);
+        if (p->hosts[i] != NULL) free_tasks(p, &p->hosts[i]->tasks);
         pyhost_destroy(&p->hosts[i]);
     }
     for (uint32_t i = 0; i < p->env_count; i++)
@@ -984,23 +872,17 @@ void pypool_destroy(pypool_t **pool)
 }
 
 /* A list of texts, whatever was written: a single text is a list of one. */
-static value_t as_list(value_t v)
-{
-    if (v.kind == VALUE_LIST)
-        return value_ref(v);
+static value_t as_list(value_t v) {
+    if (v.kind == VALUE_LIST) return value_ref(v);
     value_t list = value_list(1);
-    if (v.kind != VALUE_NULL)
-        list_push(&list, value_ref(v));
+    if (v.kind != VALUE_NULL) list_push(&list, value_ref(v));
     return list;
 }
 
-int pypool_add_env(pypool_t *p, const py_env_t *given, err_t *err)
-{
+int pypool_add_env(pypool_t *p, const py_env_t *given, err_t *err) {
     py_interp_t interp;
-    if (p->env_count == PY_ENVS_MAX)
-        return err_set(err, SDG_ELIMIT, "at most %d Python environments per run", PY_ENVS_MAX);
-    if (py_interp_parse(given->interpreter, &interp, err) != 0)
-        return SDG_EINVAL;
+    if (p->env_count == PY_ENVS_MAX) return err_set(err, SDG_ELIMIT, "at most %d Python environments per run", PY_ENVS_MAX);
+    if (py_interp_parse(given->interpreter, &interp, err) != 0) return SDG_EINVAL;
     p->envs = xrealloc(p->envs, (p->env_count + 1) * sizeof *p->envs);
     p->envs[p->env_count] = (env_t){
         .interp = interp,
@@ -1014,10 +896,11 @@ int pypool_add_env(pypool_t *p, const py_env_t *given, err_t *err)
     return (int)p->env_count++;
 }
 
-static value_t text_or_null(const char *text) { return text != NULL ? value_text(text) : value_null(); }
+static value_t text_or_null(const char *text) {
+    return text != NULL ? value_text(text) : value_null();
+}
 
-int pypool_add_function(pypool_t *p, const py_function_t *given, err_t *err)
-{
+int pypool_add_function(pypool_t *p, const py_function_t *given, err_t *err) {
     if (p->function_count == PY_FUNCTIONS_MAX)
         return err_set(err, SDG_ELIMIT, "at most %d Python functions per run", PY_FUNCTIONS_MAX);
     if (given->env >= p->env_count || (given->code == NULL && given->code_path == NULL))
@@ -1043,12 +926,9 @@ int pypool_add_function(pypool_t *p, const py_function_t *given, err_t *err)
     return (int)p->function_count++;
 }
 
-int pypool_submit(pypool_t *p, const py_call_t *call, uint64_t tag, err_t *err)
-{
-    if (call->function >= p->function_count)
-        return err_set(err, SDG_EINVAL, "no such Python function: %u", call->function);
-    if (p->tasks >= PY_TASKS_MAX)
-        return err_set(err, SDG_ELIMIT, "more than %d Python calls are waiting", PY_TASKS_MAX);
+int pypool_submit(pypool_t *p, const py_call_t *call, uint64_t tag, err_t *err) {
+    if (call->function >= p->function_count) return err_set(err, SDG_EINVAL, "no such Python function: %u", call->function);
+    if (p->tasks >= PY_TASKS_MAX) return err_set(err, SDG_ELIMIT, "more than %d Python calls are waiting", PY_TASKS_MAX);
     py_tasks_push(&p->envs[p->functions[call->function].env].waiting, py_task_new(call, ++p->last_id, tag));
     p->tasks++;
     p->dirty = true;
@@ -1056,8 +936,7 @@ int pypool_submit(pypool_t *p, const py_call_t *call, uint64_t tag, err_t *err)
 }
 
 /* The host whose running call has this tag and waits for AI answers. */
-static py_host_t *find_asking(const pypool_t *p, uint64_t tag)
-{
+static py_host_t *find_asking(const pypool_t *p, uint64_t tag) {
     for (uint32_t i = 0; i < p->slots; i++) {
         py_host_t *h = p->hosts[i];
         if (h != NULL && h->state == HOST_READY && h->ai_open > 0 && h->tasks.first != NULL && h->tasks.first->tag == tag)
@@ -1066,8 +945,7 @@ static py_host_t *find_asking(const pypool_t *p, uint64_t tag)
     return NULL;
 }
 
-static int write_answer(py_host_t *h, int64_t id, value_t text, const char *error)
-{
+static int write_answer(py_host_t *h, int64_t id, value_t text, const char *error) {
     size_t begin = pyhost_frame_begin(h);
     buf_addf(&h->out, "{\"ai\":%lld,", (long long)id);
     if (error != NULL) {
@@ -1080,33 +958,26 @@ static int write_answer(py_host_t *h, int64_t id, value_t text, const char *erro
     return pyhost_frame_end(h, begin);
 }
 
-void pypool_ai_answer(pypool_t *p, uint64_t tag, int64_t id, value_t text, const char *error)
-{
+void pypool_ai_answer(pypool_t *p, uint64_t tag, int64_t id, value_t text, const char *error) {
     py_host_t *h = find_asking(p, tag);
-    if (h == NULL)
-        return; /* the call is over */
-    if (write_answer(h, id, text, error) != 0)
-        write_answer(h, id, value_null(), "the answer is larger than 64 MiB of JSON");
+    if (h == NULL) return; /* the call is over */
+    if (write_answer(h, id, text, error) != 0) write_answer(h, id, value_null(), "the answer is larger than 64 MiB of JSON");
     h->ai_open--;
     p->dirty = true;
 }
 
 /* The event comes now; what already runs may finish unheard for a moment, then its host is killed. */
-static bool cancel_sent(pypool_t *p, py_host_t *h, uint64_t tag)
-{
+static bool cancel_sent(pypool_t *p, py_host_t *h, uint64_t tag) {
     py_task_t *t = py_tasks_find_tag(&h->tasks, tag);
-    if (t == NULL)
-        return false;
+    if (t == NULL) return false;
     err_set(&new_event(p, PY_FAILED, tag)->error, SDG_ECANCELLED, "cancelled");
     t->cancelled = true;
     uint64_t latest = p->now_ns + PY_CANCEL_MS * MILLISECOND;
-    if (t == h->tasks.first && latest < h->deadline_ns)
-        h->deadline_ns = latest;
+    if (t == h->tasks.first && latest < h->deadline_ns) h->deadline_ns = latest;
     return true;
 }
 
-void pypool_cancel(pypool_t *p, uint64_t tag)
-{
+void pypool_cancel(pypool_t *p, uint64_t tag) {
     for (uint32_t i = 0; i < p->env_count; i++) {
         py_task_t *t = py_tasks_find_tag(&p->envs[i].waiting, tag);
         if (t != NULL) {
@@ -1115,6 +986,5 @@ void pypool_cancel(pypool_t *p, uint64_t tag)
         }
     }
     for (uint32_t i = 0; i < p->slots; i++)
-        if (p->hosts[i] != NULL && cancel_sent(p, p->hosts[i], tag))
-            return;
+        if (p->hosts[i] != NULL && cancel_sent(p, p->hosts[i], tag)) return;
 }

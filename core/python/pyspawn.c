@@ -48,7 +48,7 @@ enum { CHILD_STACK_BYTES = 64 << 10, FIRST_FREE_FD = 10, CHILD_FRAME_FD = 3 };
 /* What the child needs, prepared by the parent, and what it answers. */
 typedef struct launch {
     const py_spawn_t *spawn;
-    py_jail_t jail;            /* what to set up */
+    py_jail_t jail; /* what to set up */
     pid_t parent;
     int null_fd, log_fd, frame_fd; /* all >= FIRST_FREE_FD, so that dup2 never meets itself */
     char uid_map[48], gid_map[48];
@@ -56,8 +56,7 @@ typedef struct launch {
     volatile int failed_errno;
 } launch_t;
 
-const char *py_jail_name(py_jail_t jail)
-{
+const char *py_jail_name(py_jail_t jail) {
     switch (jail) {
     case PY_JAIL_USER_NAMESPACE: return "user and network namespaces";
     case PY_JAIL_ROOT: return "network namespace without administrative capabilities";
@@ -69,26 +68,22 @@ const char *py_jail_name(py_jail_t jail)
 
 /* ---- in the child ---- */
 
-CHILD_CODE static void child_fails(launch_t *l, const char *where)
-{
+CHILD_CODE static void child_fails(launch_t *l, const char *where) {
     l->failed_errno = errno;
     l->failed_at = where;
     _exit(127);
 }
 
-CHILD_CODE static void write_file(const char *path, const char *text, size_t len)
-{
+CHILD_CODE static void write_file(const char *path, const char *text, size_t len) {
     int fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0)
-        return;
+    if (fd < 0) return;
     /* Without a map the child sees itself as "nobody", which is harmless: file access goes by the real user. */
     ssize_t done = write(fd, text, len);
     (void)done;
     close(fd);
 }
 
-CHILD_CODE static void map_own_user(const launch_t *l)
-{
+CHILD_CODE static void map_own_user(const launch_t *l) {
     write_file("/proc/self/setgroups", "deny", 4);
     write_file("/proc/self/uid_map", l->uid_map, strlen(l->uid_map));
     write_file("/proc/self/gid_map", l->gid_map, strlen(l->gid_map));
@@ -96,13 +91,12 @@ CHILD_CODE static void map_own_user(const launch_t *l)
 
 /* Root keeps what file access needs and loses the rest, over exec too: it can neither enter another namespace nor read our
  * environment (that asks for at least our capabilities). */
-CHILD_CODE static void drop_capabilities(void)
-{
+CHILD_CODE static void drop_capabilities(void) {
     for (unsigned cap = 0; cap < 64; cap++) {
-        if (cap == CAP_CHOWN || cap == CAP_DAC_OVERRIDE || cap == CAP_FOWNER || cap == CAP_FSETID || cap == CAP_SETUID || cap == CAP_SETGID)
+        if (cap == CAP_CHOWN || cap == CAP_DAC_OVERRIDE || cap == CAP_FOWNER || cap == CAP_FSETID || cap == CAP_SETUID ||
+            cap == CAP_SETGID)
             continue;
-        if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) != 0)
-            return; /* past the last one this kernel knows */
+        if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) != 0) return; /* past the last one this kernel knows */
     }
 }
 
@@ -130,10 +124,10 @@ static const struct sock_filter NO_NETWORK[] = {
 };
 #endif
 
-CHILD_CODE static int refuse_sockets(void)
-{
+CHILD_CODE static int refuse_sockets(void) {
 #ifdef NATIVE_ARCH
-    const struct sock_fprog program = {.len = sizeof NO_NETWORK / sizeof NO_NETWORK[0], .filter = (struct sock_filter *)NO_NETWORK};
+    const struct sock_fprog program = {.len = sizeof NO_NETWORK / sizeof NO_NETWORK[0],
+                                       .filter = (struct sock_filter *)NO_NETWORK};
     return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0);
 #else
     errno = ENOSYS;
@@ -141,8 +135,7 @@ CHILD_CODE static int refuse_sockets(void)
 #endif
 }
 
-CHILD_CODE static void child_limits(const py_spawn_t *s)
-{
+CHILD_CODE static void child_limits(const py_spawn_t *s) {
     const struct rlimit no_core = {0, 0};
     setrlimit(RLIMIT_CORE, &no_core);
     if (s->memory_bytes_max > 0) {
@@ -151,8 +144,7 @@ CHILD_CODE static void child_limits(const py_spawn_t *s)
     }
 }
 
-CHILD_CODE static void child_signals(void)
-{
+CHILD_CODE static void child_signals(void) {
     struct sigaction normal;
     memset(&normal, 0, sizeof normal);
     normal.sa_handler = SIG_DFL;
@@ -163,36 +155,27 @@ CHILD_CODE static void child_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-CHILD_CODE static void child_descriptors(launch_t *l)
-{
+CHILD_CODE static void child_descriptors(launch_t *l) {
     if (dup2(l->null_fd, 0) < 0 || dup2(l->log_fd, 1) < 0 || dup2(l->log_fd, 2) < 0 || dup2(l->frame_fd, CHILD_FRAME_FD) < 0)
         child_fails(l, "dup2");
-    if (close_range(CHILD_FRAME_FD + 1, ~0U, 0) != 0)
-        child_fails(l, "close_range");
+    if (close_range(CHILD_FRAME_FD + 1, ~0U, 0) != 0) child_fails(l, "close_range");
 }
 
-CHILD_CODE static int child_main(void *argument)
-{
+CHILD_CODE static int child_main(void *argument) {
     launch_t *l = argument;
     const py_spawn_t *s = l->spawn;
     child_signals();
     setsid();
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
-        child_fails(l, "PR_SET_PDEATHSIG");
-    if (l->jail == PY_JAIL_USER_NAMESPACE)
-        map_own_user(l);
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) child_fails(l, "PR_SET_PDEATHSIG");
+    if (l->jail == PY_JAIL_USER_NAMESPACE) map_own_user(l);
     if (getppid() != l->parent) /* it died before prctl */
         _exit(127);
     child_descriptors(l);
-    if (s->work_dir != NULL && chdir(s->work_dir) != 0)
-        child_fails(l, "working folder");
+    if (s->work_dir != NULL && chdir(s->work_dir) != 0) child_fails(l, "working folder");
     child_limits(s);
-    if (l->jail == PY_JAIL_ROOT)
-        drop_capabilities();
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
-        child_fails(l, "PR_SET_NO_NEW_PRIVS");
-    if (l->jail == PY_JAIL_SECCOMP && refuse_sockets() != 0)
-        child_fails(l, "seccomp");
+    if (l->jail == PY_JAIL_ROOT) drop_capabilities();
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) child_fails(l, "PR_SET_NO_NEW_PRIVS");
+    if (l->jail == PY_JAIL_SECCOMP && refuse_sockets() != 0) child_fails(l, "seccomp");
     execve(s->program, s->argv, s->envp);
     child_fails(l, "exec");
     return 127;
@@ -201,33 +184,27 @@ CHILD_CODE static int child_main(void *argument)
 /* ---- in the parent ---- */
 
 /* Clones with all signals blocked: a handler of ours must not run in the child. Gives the pid or a negative errno. */
-static pid_t clone_child(launch_t *l, int namespaces)
-{
+static pid_t clone_child(launch_t *l, int namespaces) {
     char *stack = mmap(NULL, CHILD_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
-    if (stack == MAP_FAILED)
-        return -errno;
+    if (stack == MAP_FAILED) return -errno;
     sigset_t all, old;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &old);
     pid_t pid = clone(child_main, stack + CHILD_STACK_BYTES, CLONE_VM | CLONE_VFORK | SIGCHLD | namespaces, l);
-    if (pid < 0)
-        pid = -errno;
+    if (pid < 0) pid = -errno;
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     munmap(stack, CHILD_STACK_BYTES);
     return pid;
 }
 
-static int jail_namespaces(py_jail_t jail, bool network)
-{
+static int jail_namespaces(py_jail_t jail, bool network) {
     int net = network ? 0 : CLONE_NEWNET;
-    if (jail == PY_JAIL_USER_NAMESPACE)
-        return CLONE_NEWUSER | net;
+    if (jail == PY_JAIL_USER_NAMESPACE) return CLONE_NEWUSER | net;
     return jail == PY_JAIL_ROOT ? net : 0;
 }
 
 /* One attempt with one kind of jail. True: the child executes, or failed for a reason that another jail would not cure. */
-static bool attempt(launch_t *l, py_jail_t jail, pid_t *pid)
-{
+static bool attempt(launch_t *l, py_jail_t jail, pid_t *pid) {
     l->jail = jail;
     l->failed_at = NULL;
     *pid = clone_child(l, jail_namespaces(jail, l->spawn->network));
@@ -236,70 +213,58 @@ static bool attempt(launch_t *l, py_jail_t jail, pid_t *pid)
         l->failed_errno = -*pid;
         return jail_namespaces(jail, l->spawn->network) == 0;
     }
-    if (l->failed_at == NULL)
-        return true;
-    while (waitpid(*pid, NULL, 0) < 0 && errno == EINTR) {}
+    if (l->failed_at == NULL) return true;
+    while (waitpid(*pid, NULL, 0) < 0 && errno == EINTR) {
+    }
     *pid = -1;
     return strcmp(l->failed_at, "seccomp") != 0;
 }
 
 /* Tries the jails, best first. With the network allowed there is nothing left to enforce by a filter. */
-static pid_t launch(launch_t *l)
-{
+static pid_t launch(launch_t *l) {
     const bool root = geteuid() == 0;
-    const py_jail_t order[] = {root ? PY_JAIL_ROOT : PY_JAIL_USER_NAMESPACE, root ? PY_JAIL_USER_NAMESPACE : PY_JAIL_SECCOMP, PY_JAIL_SECCOMP,
-                               PY_JAIL_NONE};
+    const py_jail_t order[] = {root ? PY_JAIL_ROOT : PY_JAIL_USER_NAMESPACE, root ? PY_JAIL_USER_NAMESPACE : PY_JAIL_SECCOMP,
+                               PY_JAIL_SECCOMP, PY_JAIL_NONE};
     pid_t pid = -1;
     for (size_t i = l->spawn->jail ? 0 : 3; i < 4; i++) {
-        if (order[i] == PY_JAIL_SECCOMP && l->spawn->network)
-            continue;
-        if (attempt(l, order[i], &pid))
-            return pid;
+        if (order[i] == PY_JAIL_SECCOMP && l->spawn->network) continue;
+        if (attempt(l, order[i], &pid)) return pid;
     }
     return pid;
 }
 
-static int high_fd(int fd)
-{
+static int high_fd(int fd) {
     int high = fcntl(fd, F_DUPFD_CLOEXEC, FIRST_FREE_FD);
     close(fd);
     return high;
 }
 
 /* Opens the socket pair and the pipe: ours go into `child`, theirs into `l`. */
-static int open_channels(launch_t *l, py_child_t *child)
-{
+static int open_channels(launch_t *l, py_child_t *child) {
     int socket_fd[2], pipe_fd[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, socket_fd) != 0)
-        return -1;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, socket_fd) != 0) return -1;
     child->frame_fd = socket_fd[0];
     l->frame_fd = high_fd(socket_fd[1]);
-    if (pipe2(pipe_fd, O_CLOEXEC) != 0)
-        return -1;
+    if (pipe2(pipe_fd, O_CLOEXEC) != 0) return -1;
     child->log_fd = pipe_fd[0];
     l->log_fd = high_fd(pipe_fd[1]);
     l->null_fd = high_fd(open("/dev/null", O_RDWR | O_CLOEXEC));
-    if (l->frame_fd < 0 || l->log_fd < 0 || l->null_fd < 0)
-        return -1;
-    if (fcntl(child->frame_fd, F_SETFL, O_NONBLOCK) != 0 || fcntl(child->log_fd, F_SETFL, O_NONBLOCK) != 0)
-        return -1;
+    if (l->frame_fd < 0 || l->log_fd < 0 || l->null_fd < 0) return -1;
+    if (fcntl(child->frame_fd, F_SETFL, O_NONBLOCK) != 0 || fcntl(child->log_fd, F_SETFL, O_NONBLOCK) != 0) return -1;
     return 0;
 }
 
-static void close_if_open(int fd)
-{
-    if (fd >= 0)
-        close(fd);
+static void close_if_open(int fd) {
+    if (fd >= 0) close(fd);
 }
 
-static void kill_started(pid_t pid)
-{
+static void kill_started(pid_t pid) {
     kill(pid, SIGKILL);
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {}
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
+    }
 }
 
-int py_spawn(const py_spawn_t *spawn, py_child_t *child, err_t *err)
-{
+int py_spawn(const py_spawn_t *spawn, py_child_t *child, err_t *err) {
     launch_t l = {.spawn = spawn, .parent = getpid(), .null_fd = -1, .log_fd = -1, .frame_fd = -1};
     snprintf(l.uid_map, sizeof l.uid_map, "%u %u 1", (unsigned)geteuid(), (unsigned)geteuid());
     snprintf(l.gid_map, sizeof l.gid_map, "%u %u 1", (unsigned)getegid(), (unsigned)getegid());

@@ -22,7 +22,7 @@ typedef enum py_jail {
 } py_jail_t;
 
 typedef struct py_spawn {
-    const char *program;       /* path of the file to execute */
+    const char *program; /* path of the file to execute */
     char *const *argv;
     char *const *envp;
     const char *work_dir;      /* NULL: ours */
@@ -32,10 +32,10 @@ typedef struct py_spawn {
 } py_spawn_t;
 
 typedef struct py_child {
-    pid_t pid;                 /* also its process group and session */
-    int pid_fd;                /* readable when it has ended; non-blocking like the others */
-    int frame_fd;              /* our end of the socket */
-    int log_fd;                /* our end of the pipe */
+    pid_t pid;    /* also its process group and session */
+    int pid_fd;   /* readable when it has ended; non-blocking like the others */
+    int frame_fd; /* our end of the socket */
+    int log_fd;   /* our end of the pipe */
     py_jail_t jail;
 } py_child_t;
 

@@ -11,15 +11,12 @@
 #include "core/base/limits.h"
 
 /* An absent value of a call is an empty container of the kind that belongs there. */
-static value_t or_empty(value_t v, value_kind_t kind)
-{
-    if (v.kind == kind)
-        return value_ref(v);
+static value_t or_empty(value_t v, value_kind_t kind) {
+    if (v.kind == kind) return value_ref(v);
     return kind == VALUE_LIST ? value_list(0) : value_object(0);
 }
 
-py_task_t *py_task_new(const py_call_t *call, uint64_t id, uint64_t tag)
-{
+py_task_t *py_task_new(const py_call_t *call, uint64_t id, uint64_t tag) {
     py_task_t *t = xcalloc(1, sizeof *t);
     t->id = id;
     t->tag = tag;
@@ -33,8 +30,7 @@ py_task_t *py_task_new(const py_call_t *call, uint64_t id, uint64_t tag)
     return t;
 }
 
-void py_task_free(py_task_t *take)
-{
+void py_task_free(py_task_t *take) {
     value_free(take->args);
     value_free(take->kwargs);
     value_free(take->context);
@@ -43,8 +39,7 @@ void py_task_free(py_task_t *take)
     free(take);
 }
 
-void py_tasks_push(py_tasks_t *q, py_task_t *t)
-{
+void py_tasks_push(py_tasks_t *q, py_task_t *t) {
     t->next = NULL;
     if (q->last != NULL)
         q->last->next = t;
@@ -54,52 +49,43 @@ void py_tasks_push(py_tasks_t *q, py_task_t *t)
     q->count++;
 }
 
-void py_tasks_insert(py_tasks_t *q, py_task_t *t)
-{
+void py_tasks_insert(py_tasks_t *q, py_task_t *t) {
     py_task_t **at = &q->first;
     while (*at != NULL && (*at)->id < t->id)
         at = &(*at)->next;
     t->next = *at;
     *at = t;
-    if (t->next == NULL)
-        q->last = t;
+    if (t->next == NULL) q->last = t;
     q->count++;
 }
 
 /* Takes out the call that stands at `at` (which is &q->first or &before->next). */
-static py_task_t *tasks_take(py_tasks_t *q, py_task_t **at, py_task_t *before)
-{
+static py_task_t *tasks_take(py_tasks_t *q, py_task_t **at, py_task_t *before) {
     py_task_t *t = *at;
     *at = t->next;
-    if (q->last == t)
-        q->last = before;
+    if (q->last == t) q->last = before;
     q->count--;
     return t;
 }
 
-py_task_t *py_tasks_pop(py_tasks_t *q)
-{
+py_task_t *py_tasks_pop(py_tasks_t *q) {
     return q->first == NULL ? NULL : tasks_take(q, &q->first, NULL);
 }
 
-py_task_t *py_tasks_take_id(py_tasks_t *q, uint64_t id)
-{
+py_task_t *py_tasks_take_id(py_tasks_t *q, uint64_t id) {
     py_task_t *before = NULL;
     for (py_task_t **at = &q->first; *at != NULL; before = *at, at = &(*at)->next)
-        if ((*at)->id == id)
-            return tasks_take(q, at, before);
+        if ((*at)->id == id) return tasks_take(q, at, before);
     return NULL;
 }
 
-py_task_t *py_tasks_find_tag(const py_tasks_t *q, uint64_t tag)
-{
+py_task_t *py_tasks_find_tag(const py_tasks_t *q, uint64_t tag) {
     py_task_t *t = q->first;
     while (t != NULL && (t->tag != tag || t->cancelled))
         t = t->next;
     return t;
 }
 
-bool py_window_has_room(uint32_t count, uint64_t queued_us, uint32_t expected_us)
-{
+bool py_window_has_room(uint32_t count, uint64_t queued_us, uint32_t expected_us) {
     return count == 0 || (count < PY_WINDOW_TASKS && queued_us + expected_us <= PY_WINDOW_US);
 }
