@@ -5,6 +5,7 @@ Usage: SDG=path/to/sdg test_output.py [words of test names]. Standard library on
 """
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -192,6 +193,21 @@ def test_disk_full():
 def test_disk_full_ordered_and_with_processes():
     full_disk("out.jsonl", "--ordered")
     full_disk("out.jsonl", "--processes", 2)
+
+
+def test_disk_full_with_compressed_outputs():
+    """What is in the file is whole; rows held back for a better compression are done again."""
+    for name in ("out.jsonl.gz", "out.jsonl.zst"):
+        with Mock() as mock, Bench(mock, 2000) as b:
+            with open(b.input, "w") as f:
+                for i in range(2000):
+                    f.write(json.dumps({"n": i, "t": random.randbytes(150).hex()}) + "\n")
+            b.write_pipeline(ECHO.replace('value: "{A}"', 'value: "{t}"'))
+            with b.start("--max-concurrent", 64, output=b.path(name), preexec=limit_file_size(200000)) as p:
+                has(p.ends(4), name)
+            assert 100 < len(read_rows(b.path(name))) < 2000
+            b.run("--max-concurrent", 64, output=b.path(name))
+            check_indexes(read_rows(b.path(name)), 2000)
 
 
 def test_disk_full_from_the_beginning():
