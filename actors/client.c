@@ -73,6 +73,8 @@ static void acknowledge(client_t *c) {
     c->safe_batch = c->next_batch - 1;
     c->safe_rows = c->rows_received;
     c->safe_bytes = c->bytes_received;
+    c->kept_ok = c->tally.totals[CLIENT_rows_ok];
+    c->kept_failed = c->tally.totals[CLIENT_rows_failed];
     say_ack(c);
     say_result_credit(c);
 }
@@ -186,8 +188,6 @@ static void on_results(client_t *c, const message_t *m, uint64_t now) {
         return;
     }
     if (r->batch == c->next_batch) c->next_batch++;
-    c->kept_ok = c->tally.totals[CLIENT_rows_ok];
-    c->kept_failed = c->tally.totals[CLIENT_rows_failed];
     c->unsynced = true;
     if (!writer_holds_back(c->writer)) acknowledge(c);
 }

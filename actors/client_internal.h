@@ -55,7 +55,7 @@ typedef struct client {
     /* results */
     uint64_t next_batch, rows_received, bytes_received;
     uint64_t safe_batch, safe_rows, safe_bytes; /* of these, what the output has for good: acknowledged, and credit is counted from here */
-    uint64_t kept_ok, kept_failed; /* rows the kernel has: what the summary says when the output fails */
+    uint64_t kept_ok, kept_failed; /* rows that are safe in the file: what the summary says when the output fails */
     bool unsynced;
     uint64_t *synced_rows;   /* rows whose results the next sync makes safe: told to the store */
     size_t synced_count, synced_cap;

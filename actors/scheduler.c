@@ -138,6 +138,7 @@ static void on_hello(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint6
         refuse(s, in->peer, MESSAGE_HELLO, 0, err.text);
         return;
     }
+    if (hello->role == ROLE_WORKER) dispatch_worker_answers(s->dispatch, hello->instance);
     if (hello->role == ROLE_WORKER) dispatch_worker_patience(s->dispatch, hello->instance, hello->patience_ms * MILLISECOND);
     forget_old_connection(s, hello, in->peer, now);
     peer_t *known = xcalloc(1, sizeof *known);
@@ -322,6 +323,11 @@ static void on_job_refused(scheduler_t *s, peer_t *peer, const link_frame_t *in,
 /* What this worker has done so far. */
 static void on_stats(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
     if (s->totals && in->message.STATS.role == ROLE_WORKER) fleet_totals_take(s->totals, peer->instance, &in->message.STATS, now);
+}
+
+static void on_permits_held(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
+    const MSG_PERMITS_HELD *m = &in->message.PERMITS_HELD;
+    dispatch_worker_running(s->dispatch, peer->instance, m->job, m->permit, m->running, now);
 }
 
 static void on_drained(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
@@ -532,6 +538,7 @@ static const struct {
     {MESSAGE_ROW_RESULTS, ROLE_WORKER, on_row_results},
     {MESSAGE_LEASE_RETURN, ROLE_WORKER, on_lease_return},
     {MESSAGE_JOB_REFUSED, ROLE_WORKER, on_job_refused},
+    {MESSAGE_PERMITS_HELD, ROLE_WORKER, on_permits_held},
     {MESSAGE_DRAINED, ROLE_WORKER, on_drained},
     {MESSAGE_STATS, ROLE_WORKER, on_stats},
 };

@@ -5,7 +5,7 @@
  *
  * Takes   from all      HELLO (answers WELCOME), BEAT, BYE, SYNC (answers SYNCED)
  *         from clients  JOB_OPEN (answers JOB_ACCEPTED or REFUSED), ROWS, ROWS_END, RESULT_CREDIT, RESULTS_ACK, JOB_STOP, STATUS_GET (answers STATUS)
- *         from workers  ROW_CREDIT, JOB_GET (answers JOB_SPEC or REFUSED), ROW_RESULTS and LEASE_RETURN (answer ROW_RESULTS_ACK), JOB_REFUSED, DRAINED, STATS (added up for the monitor of `sdg serve`)
+ *         from workers  ROW_CREDIT, PERMITS_HELD, JOB_GET (answers JOB_SPEC or REFUSED), ROW_RESULTS and LEASE_RETURN (answer ROW_RESULTS_ACK), JOB_REFUSED, DRAINED, STATS (added up for the monitor of `sdg serve`)
  * Sends   besides those answers INGEST_CREDIT, RESULTS, JOB_DONE, LEASE, PERMITS, JOB_DROP, BEAT; STATS to the monitor
  *
  * A peer that speaks before HELLO, or with another epoch, is answered with WELCOME(known 0): it says HELLO again.

@@ -167,6 +167,20 @@ static void on_lease(worker_t *w, const message_t *m, uint64_t now) {
     worker_start_rows(w, job, now);
 }
 
+static void say_held(worker_t *w, worker_job_t *job) {
+    message_t m = {.type = MESSAGE_PERMITS_HELD,
+                   .PERMITS_HELD = {.job = job->id, .permit = job->permit_rows, .running = job->running}};
+    say(w, &m);
+    job->told_running = job->running;
+}
+
+/* While more rows run than are permitted, each that ends may be another worker's gain. */
+static void tell_what_was_given_up(worker_t *w) {
+    for (worker_job_t *job = w->jobs; job; job = job->next) {
+        if (job->told_running > job->permit_rows && job->running < job->told_running) say_held(w, job);
+    }
+}
+
 static void on_permits(worker_t *w, const message_t *m, uint64_t now) {
     worker_job_t *job = job_or_ask(w, m->PERMITS.job, now);
     if (job->state == JOB_BROKEN) refuse_job(w, job);
@@ -176,6 +190,7 @@ static void on_permits(worker_t *w, const message_t *m, uint64_t now) {
         llm_client_set_permits(job->llm, i, (uint32_t)job->permit_calls);
     }
     worker_start_rows(w, job, now);
+    say_held(w, job);
 }
 
 static void on_job_drop(worker_t *w, const message_t *m, uint64_t now) {
@@ -275,6 +290,7 @@ static uint64_t after(void *self, uint64_t now) {
     worker_drive(w, now);
     worker_journal_flush(w, now);
     worker_flush(w, now);
+    tell_what_was_given_up(w);
     every_beat(w, now);
     if (!w->welcome && now - w->hello_ns >= w->hello_wait_ns) say_hello(w, now);
     check_drained(w, now);

@@ -10,7 +10,7 @@
  *         JOB_DROP      1: return the rows that have not started; 2: forget the job
  *         ROW_RESULTS_ACK, BEAT, DRAIN, SYNC, REFUSED
  *         from a store: CALL_FOUND, CALL_MISSING, CALL_RECORDED
- * Sends   HELLO, ROW_CREDIT, JOB_GET, ROW_RESULTS, LEASE_RETURN, JOB_REFUSED, BEAT, STATS, DRAINED, BYE, SYNCED; to a store CALL_LOOKUP, CALL_RECORD
+ * Sends   HELLO, ROW_CREDIT, JOB_GET, ROW_RESULTS, LEASE_RETURN, PERMITS_HELD, JOB_REFUSED, BEAT, STATS, DRAINED, BYE, SYNCED; to a store CALL_LOOKUP, CALL_RECORD
  *
  * Limits: rows held <= the credit it gave (WORKER_ROWS_MAX, WORKER_BYTES_MAX); unacknowledged results are kept until acknowledged and are
  * part of those rows. Full: the scheduler leases nothing more.

@@ -52,6 +52,7 @@ typedef struct worker_job {
     uint32_t *functions;       /* block index -> pool function */
     uint64_t permit_rows, permit_calls;
     uint64_t running;          /* rows started and not finished */
+    uint64_t told_running;     /* what the scheduler was told of it last */
     uint64_t asked_ns;         /* last JOB_GET */
     waiting_row_t *waiting, **waiting_tail;
     uint64_t waiting_count;

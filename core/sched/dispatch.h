@@ -75,6 +75,9 @@ void dispatch_client_gone(dispatch_t *d, uint64_t peer, uint64_t now);
 int dispatch_worker_hello(dispatch_t *d, uint64_t worker, uint64_t peer, uint64_t now, err_t *err);
 /* How long it may be silent before it is taken for dead; 0: for ever. Unless said otherwise BEATS_MISSED_MAX beats. */
 void dispatch_worker_patience(dispatch_t *d, uint64_t worker, uint64_t ns);
+/* This worker answers PERMITS with what it runs (dispatch_worker_running): what it gives up is not given to others before it says so. */
+void dispatch_worker_answers(dispatch_t *d, uint64_t worker);
+void dispatch_worker_running(dispatch_t *d, uint64_t worker, uint64_t job, uint64_t permit, uint64_t running, uint64_t now);
 void dispatch_worker_credit(dispatch_t *d, uint64_t worker, uint64_t rows, uint64_t bytes, uint64_t now);
 void dispatch_worker_beat(dispatch_t *d, uint64_t worker, uint64_t now); /* any sign of life */
 /* From its beat: all leases below this number have arrived. A worker that never says so is sent no lease twice. */

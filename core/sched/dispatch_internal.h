@@ -70,6 +70,8 @@ typedef struct seat {        /* what a worker is to a job */
     worker_t *worker;
     job_t *job;
     uint64_t share;          /* rows running at once */
+    uint64_t wanted;         /* the share it is to have once others have let go of theirs */
+    uint64_t ceiling;        /* rows it may still be running: the share, or more until it says that it heard of less */
     bool told;               /* it has been sent PERMITS */
     bool refused;            /* it cannot run this job */
     bool rests;              /* it gave rows back: no more until it says its credit again */
@@ -87,6 +89,7 @@ struct worker {
     uint64_t held_class[CLASSES];
     uint64_t heard_ns, permits_ns;
     uint64_t patience_ns; /* of silence; 0: any */
+    bool answers;         /* it says what it runs when its permits change */
     bool draining;
     bool tells_leases;       /* it reports which leases arrived */
     uint64_t hole, hole_count; /* leases it may miss that have no open rows: sent empty, so that its count goes on; count 0: none */

@@ -46,9 +46,12 @@ static bool shares_in(worker_t *worker, job_t *job) { return !worker->draining &
 static void set_share(dispatch_t *d, seat_t *seat, uint64_t share) {
     if (seat->share == share && (seat->told || share == 0)) return;
     seat->share = share;
+    if (seat->ceiling < share || !seat->worker->answers) seat->ceiling = share;
     ring_add_last(&d->permits, &seat->permits);
     seat_wake(d, seat);
 }
+
+static void grant(dispatch_t *d, job_t *job);
 
 static void share_out(dispatch_t *d, job_t *job) {
     uint64_t turn = 0;
@@ -58,9 +61,30 @@ static void share_out(dispatch_t *d, job_t *job) {
     }
     for (size_t i = 0; i < d->worker_count; i++) {
         if (!shares_in(d->workers[i], job)) continue;
-        uint64_t share = job->asked.concurrency / job->able + (turn < job->asked.concurrency % job->able);
-        set_share(d, d->workers[i]->seat[job->slot], share);
+        seat_t *seat = d->workers[i]->seat[job->slot];
+        seat->wanted = job->asked.concurrency / job->able + (turn < job->asked.concurrency % job->able);
+        if (seat->wanted <= seat->share) set_share(d, seat, seat->wanted); /* first those who give up */
         turn++;
+    }
+    grant(d, job);
+}
+
+/* Gives those who are to have more what the others have let go of. */
+static void grant(dispatch_t *d, job_t *job) {
+    uint64_t held = 0;
+    for (size_t i = 0; i < d->worker_count; i++) {
+        const seat_t *seat = d->workers[i]->seat[job->slot];
+        if (seat) held += seat->ceiling;
+    }
+    for (size_t i = 0; i < d->worker_count; i++) {
+        seat_t *seat = d->workers[i]->seat[job->slot];
+        if (!seat || !shares_in(d->workers[i], job) || seat->wanted <= seat->share) continue;
+        uint64_t room = job->asked.concurrency > held ? job->asked.concurrency - held : 0;
+        uint64_t more = seat->wanted - seat->share, covered = seat->ceiling - seat->share; /* it may run those anyway */
+        if (more > room + covered) more = room + covered;
+        if (more == 0) continue;
+        if (more > covered) held += more - covered;
+        set_share(d, seat, seat->share + more);
     }
 }
 
@@ -175,6 +199,21 @@ void dispatch_worker_beat(dispatch_t *d, uint64_t id, uint64_t now) {
     if (worker && now > worker->heard_ns) worker->heard_ns = now;
 }
 
+void dispatch_worker_answers(dispatch_t *d, uint64_t id) {
+    worker_t *worker = sched_worker_find(d, id);
+    if (worker) worker->answers = true;
+}
+
+void dispatch_worker_running(dispatch_t *d, uint64_t id, uint64_t job_id, uint64_t permit, uint64_t running, uint64_t now) {
+    worker_t *worker = sched_worker_find(d, id);
+    job_t *job = sched_job_find(d, job_id);
+    seat_t *seat = worker && job ? worker->seat[job->slot] : NULL;
+    (void)now;
+    if (!seat || permit != seat->share) return; /* it has not heard of its present share yet */
+    seat->ceiling = running > permit ? running : permit;
+    d->shares_stale = true;
+}
+
 void dispatch_worker_patience(dispatch_t *d, uint64_t id, uint64_t ns) {
     worker_t *worker = sched_worker_find(d, id);
     if (worker) worker->patience_ns = ns;
@@ -199,6 +238,7 @@ void dispatch_worker_drain(dispatch_t *d, uint64_t id, uint64_t now) {
         seat_t *seat = RING_OWNER(node, seat_t, of_worker);
         ring_remove(&seat->permits); /* what it may do stays as it was: rows that run need their calls */
         seat->share = 0;
+        if (!worker->answers) seat->ceiling = 0;
     }
     d->shares_stale = true;
 }
@@ -219,7 +259,7 @@ void dispatch_worker_refuses(dispatch_t *d, uint64_t id, uint64_t job_id, const 
     seat_t *seat = seat_of(worker, job);
     leases_void(d, worker, job, false);
     seat->refused = true;
-    seat->share = 0;
+    seat->share = seat->ceiling = 0;
     ring_remove(&seat->permits);
     sched_worker_wake(d, worker);
     if (!job->refusal) job->refusal = xstrdup(reason);

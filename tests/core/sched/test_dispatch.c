@@ -820,3 +820,44 @@ Test(dispatch, unknown_names_are_harmless) {
     cr_assert_eq(w.count, 0);
     finish(&w);
 }
+
+Test(dispatch, what_a_worker_gives_up_is_given_to_others_when_it_says_so) {
+    world_t w = start();
+    open_job(&w, 100, 10000, 8);
+    worker(&w, 1);
+    dispatch_worker_answers(w.d, 1);
+    rows(&w, 50);
+    go(&w);
+    cr_assert_eq(find(&w, DISPATCH_PERMITS, 1)->a.permit_rows, 8);
+    dispatch_worker_running(w.d, 1, JOB, 8, 8, w.now);
+    worker(&w, 2);
+    dispatch_worker_answers(w.d, 2);
+    go(&w);
+    cr_assert_eq(find(&w, DISPATCH_PERMITS, 1)->a.permit_rows, 4);
+    cr_assert_null(find(&w, DISPATCH_LEASE, 2), "the first worker may still be running 8 rows");
+    dispatch_worker_running(w.d, 1, JOB, 8, 6, w.now); /* said before it heard of 4 */
+    go(&w);
+    cr_assert_null(find(&w, DISPATCH_LEASE, 2));
+    dispatch_worker_running(w.d, 1, JOB, 4, 7, w.now);
+    go(&w);
+    cr_assert_eq(find(&w, DISPATCH_PERMITS, 2)->a.permit_rows, 1);
+    dispatch_worker_running(w.d, 1, JOB, 4, 3, w.now);
+    go(&w);
+    cr_assert_eq(find(&w, DISPATCH_PERMITS, 2)->a.permit_rows, 4);
+    finish(&w);
+}
+
+Test(dispatch, the_share_of_a_dead_worker_is_free_at_once) {
+    world_t w = start();
+    open_job(&w, 100, 10000, 8);
+    worker(&w, 1);
+    worker(&w, 2);
+    dispatch_worker_answers(w.d, 1);
+    dispatch_worker_answers(w.d, 2);
+    rows(&w, 50);
+    go(&w);
+    dispatch_worker_gone(w.d, 1, true, w.now);
+    go(&w);
+    cr_assert_eq(find(&w, DISPATCH_PERMITS, 2)->a.permit_rows, 8);
+    finish(&w);
+}
