@@ -63,6 +63,9 @@ static size_t hash_number(const void *key) { return (size_t)((uint64_t)(uintptr_
 static int compare_numbers(const void *a, const void *b) { return a == b ? 0 : (uintptr_t)a < (uintptr_t)b ? -1 : 1; }
 static void *key_of(uint64_t n) { return (void *)(uintptr_t)n; }
 
+/* Number 0 names nothing: a peer may send it, zhashx ends the process at it. */
+static void *look_up(zhashx_t *table, uint64_t n) { return n ? zhashx_lookup(table, key_of(n)) : NULL; }
+
 static zhashx_t *number_table(zhashx_destructor_fn destroy) {
     zhashx_t *t = zhashx_new();
     zhashx_set_key_hasher(t, hash_number);
@@ -237,7 +240,7 @@ static void on_rows_end(scheduler_t *s, peer_t *peer, const link_frame_t *in, ui
 
 static void on_result_credit(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
     const MSG_RESULT_CREDIT *m = &in->message.RESULT_CREDIT;
-    job_spec_t *spec = zhashx_lookup(s->jobs, key_of(m->job));
+    job_spec_t *spec = look_up(s->jobs, m->job);
     (void)peer;
     if (spec) spec->result_limit = m->rows_limit;
     dispatch_result_credit(s->dispatch, m->job, m->rows_limit, m->bytes_limit, now);
@@ -280,7 +283,7 @@ static void on_row_credit(scheduler_t *s, peer_t *peer, const link_frame_t *in, 
 
 static void on_job_get(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
     uint64_t job = in->message.JOB_GET.job;
-    const job_spec_t *spec = job ? zhashx_lookup(s->jobs, key_of(job)) : NULL;
+    const job_spec_t *spec = look_up(s->jobs, job);
     (void)peer, (void)now;
     if (!spec) {
         refuse(s, in->peer, MESSAGE_JOB_GET, job, "the job is over");
@@ -371,7 +374,7 @@ static void send_done(scheduler_t *s, const dispatch_action_t *a) {
 }
 
 static void send_ingest_credit(scheduler_t *s, const dispatch_action_t *a) {
-    job_spec_t *spec = zhashx_lookup(s->jobs, key_of(a->job));
+    job_spec_t *spec = look_up(s->jobs, a->job);
     message_t m = {.type = MESSAGE_INGEST_CREDIT,
                    .INGEST_CREDIT = {.job = a->job, .next_chunk = a->next_chunk, .rows_limit = a->rows_limit, .bytes_limit = a->bytes_limit}};
     if (spec) spec->ingest_limit = a->rows_limit;
@@ -562,7 +565,7 @@ static void on_message(void *self, zsock_t *socket, link_frame_t *in, uint64_t n
         on_hello(s, NULL, in, now);
         return;
     }
-    peer_t *peer = zhashx_lookup(s->peers, key_of(in->peer));
+    peer_t *peer = look_up(s->peers, in->peer);
     if (!peer || in->message.epoch != s->epoch)
         welcome(s, in->peer, false);
     else
