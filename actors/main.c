@@ -10,6 +10,7 @@
 #include "actors/journal_verb.h"
 #include "actors/mock_llm.h"
 #include "actors/run.h"
+#include "actors/runtime.h"
 #include "actors/top.h"
 #include "actors/validate.h"
 
@@ -64,6 +65,7 @@ static int run_verb(int argc, char **argv) {
  * apart. So the process ends without exit handlers, except where the leak checker is one. */
 int main(int argc, char **argv) {
     int code = run_verb(argc, argv);
+    runtime_end();
     if (fflush(NULL) != 0 && code == 0) code = EXIT_DATA; /* what was asked for on stdout did not get there */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     return code;

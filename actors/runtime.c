@@ -63,6 +63,8 @@ void runtime_init(void) {
     zsys_set_max_sockets(0);
 }
 
+void runtime_end(void) { zsys_shutdown(); }
+
 /* ---- signals ------------------------------------------------------------------------------------------------------ */
 
 static int open_signals(void) {

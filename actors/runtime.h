@@ -17,6 +17,8 @@
 
 /* Once per process, before any thread: signals blocked, czmq told to leave them alone, descriptor limit raised. */
 void runtime_init(void);
+/* Before the process ends: what was sent last (a BYE) gets its moment to leave. Fine without runtime_init. */
+void runtime_end(void);
 
 typedef struct local_run {
     client_args_t *client;

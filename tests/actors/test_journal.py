@@ -141,7 +141,7 @@ def test_failed_calls_are_made_again_and_the_others_are_found():
 def test_worker_processes_killed():
     """--processes: rows of a killed worker go on with the calls it has finished."""
     with Mock(*LATENCY) as mock, Bench(mock, ROWS, THREE) as b, b.start("--max-concurrent", AT_ONCE, "--processes", 2) as p:
-        kills = 3
+        kills = 2  # at the third death in a row a row is given up
         for goal in sorted(random.sample(range(20, ROWS - 60), kills)):
             b.wait_lines(goal)
             victims = wait_for(lambda: children_of(p.pid), "worker processes")
