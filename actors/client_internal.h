@@ -38,7 +38,7 @@ typedef struct client {
     uint64_t job, instance, epoch;
     bool accepted;           /* the job, on this epoch */
     uint64_t hello_ns, hello_wait_ns, heard_ns, beat_ns, stats_ns, sync_ns;
-    bool silent_logged, no_worker_logged, stop_asked;
+    bool silent_logged, stop_asked;
     char ending[ERR_TEXT_MAX]; /* why the run ended early; "" normally */
     int exit_code;
     /* input */
@@ -48,7 +48,6 @@ typedef struct client {
     bool input_watched;      /* its descriptor is in the loop */
     uint64_t rows_unfinished, bytes_unfinished;
     uint64_t next_chunk, rows_sent, bytes_sent; /* on this epoch */
-    uint64_t arrived_chunks; /* the scheduler has all chunks below */
     uint64_t rows_limit, bytes_limit;
     bool end_sent;
     uint64_t end_sent_ns;

@@ -222,7 +222,6 @@ bool client_can_read_on(const client_t *c) {
 /* ---- what the scheduler has ----------------------------------------------------------------------------------------- */
 
 void client_arrived(client_t *c, uint64_t next_chunk, uint64_t now) {
-    if (next_chunk > c->arrived_chunks) c->arrived_chunks = next_chunk;
     /* A chunk that should have arrived a second ago was lost: go on from there. */
     for (chunk_t *k = c->chunks; k; k = k->next) {
         if (k->sent && k->number >= next_chunk && now - k->sent_ns > SECOND) chunk_send(c, k, now);
@@ -232,7 +231,7 @@ void client_arrived(client_t *c, uint64_t next_chunk, uint64_t now) {
 
 void client_resubmit(client_t *c) {
     c->accepted = false;
-    c->next_chunk = c->rows_sent = c->bytes_sent = c->arrived_chunks = 0;
+    c->next_chunk = c->rows_sent = c->bytes_sent = 0;
     c->rows_limit = c->bytes_limit = 0;
     c->next_batch = 1;
     c->rows_received = c->bytes_received = 0;
