@@ -64,7 +64,7 @@ def test_torn_last_line_is_cut_and_said():
 def test_worker_processes_killed():
     """--processes: a killed worker is replaced, its rows are done again."""
     with Mock("--latency", "lognormal:20:0.8") as mock, Bench(mock, ROWS) as b, b.start("--max-concurrent", 16, "--processes", 3) as p:
-        for goal in sorted(random.sample(range(20, ROWS - 60), 4)):
+        for goal in sorted(random.sample(range(20, ROWS - 60), 2)):  # a row that is there at three deaths is given up
             b.wait_lines(goal)
             victims = wait_for(lambda: children_of(p.pid), "worker processes")
             os.kill(random.choice(victims), signal.SIGKILL)
