@@ -24,49 +24,53 @@ static void put_U64(msgpack_packer *p, const uint64_t *v) { msgpack_pack_uint64(
 static void put_TEXT(msgpack_packer *p, const slice_t *v) { msgpack_pack_str_with_body(p, v->data ? v->data : "", v->len); }
 static void put_BYTES(msgpack_packer *p, const slice_t *v) { put_bytes(p, *v); }
 
-static void put_U64S(msgpack_packer *p, const u64_list_t *v) {
-    msgpack_pack_array(p, v->count);
-    for (size_t i = 0; i < v->count; i++) {
-        msgpack_pack_uint64(p, v->items[i]);
+/* A list: `put_<item>` writes one element. */
+#define PUT_LIST(KIND, list_t, item)                                                                                   \
+    static void put_##KIND(msgpack_packer *p, const list_t *v) {                                                       \
+        msgpack_pack_array(p, v->count);                                                                               \
+        for (size_t i = 0; i < v->count; i++) {                                                                        \
+            put_##item(p, &v->items[i]);                                                                               \
+        }                                                                                                              \
     }
+
+static void put_row_in(msgpack_packer *p, const row_in_t *row) {
+    msgpack_pack_array(p, 3);
+    msgpack_pack_uint64(p, row->index);
+    msgpack_pack_uint64(p, row->line);
+    put_bytes(p, row->raw);
 }
 
-static void put_ROWS(msgpack_packer *p, const row_in_list_t *v) {
-    msgpack_pack_array(p, v->count);
-    for (size_t i = 0; i < v->count; i++) {
-        const row_in_t *row = &v->items[i];
-        msgpack_pack_array(p, 3);
-        msgpack_pack_uint64(p, row->index);
-        msgpack_pack_uint64(p, row->line);
-        put_bytes(p, row->raw);
-    }
+static void put_row_done(msgpack_packer *p, const row_done_t *row) {
+    msgpack_pack_array(p, 4);
+    msgpack_pack_uint64(p, row->index);
+    msgpack_pack_uint64(p, row->status);
+    put_bytes(p, row->json);
+    put_bytes(p, row->meta);
 }
 
-static void put_DONE(msgpack_packer *p, const row_done_list_t *v) {
-    msgpack_pack_array(p, v->count);
-    for (size_t i = 0; i < v->count; i++) {
-        const row_done_t *row = &v->items[i];
-        msgpack_pack_array(p, 4);
-        msgpack_pack_uint64(p, row->index);
-        msgpack_pack_uint64(p, row->status);
-        put_bytes(p, row->json);
-        put_bytes(p, row->meta);
-    }
+static void put_call(msgpack_packer *p, const call_item_t *call) {
+    msgpack_pack_array(p, 6);
+    msgpack_pack_uint64(p, call->tag);
+    msgpack_pack_uint64(p, call->row);
+    msgpack_pack_uint64(p, call->hash_high);
+    msgpack_pack_uint64(p, call->hash_low);
+    msgpack_pack_uint64(p, call->occurrence);
+    put_bytes(p, call->answer);
 }
 
-static void put_CALLS(msgpack_packer *p, const call_list_t *v) {
-    msgpack_pack_array(p, v->count);
-    for (size_t i = 0; i < v->count; i++) {
-        const call_item_t *call = &v->items[i];
-        msgpack_pack_array(p, 6);
-        msgpack_pack_uint64(p, call->tag);
-        msgpack_pack_uint64(p, call->row);
-        msgpack_pack_uint64(p, call->hash_high);
-        msgpack_pack_uint64(p, call->hash_low);
-        msgpack_pack_uint64(p, call->occurrence);
-        put_bytes(p, call->answer);
-    }
+static void put_context(msgpack_packer *p, const context_item_t *context) {
+    msgpack_pack_array(p, 4);
+    msgpack_pack_uint64(p, context->tag);
+    msgpack_pack_uint64(p, context->row);
+    msgpack_pack_uint64(p, context->part);
+    put_bytes(p, context->bytes);
 }
+
+PUT_LIST(U64S, u64_list_t, U64)
+PUT_LIST(ROWS, row_in_list_t, row_in)
+PUT_LIST(DONE, row_done_list_t, row_done)
+PUT_LIST(CALLS, call_list_t, call)
+PUT_LIST(CONTEXTS, context_list_t, context)
 
 enum { HEAD_FIELDS = 3 }; /* version, type, epoch */
 
@@ -135,88 +139,56 @@ static int get_BYTES(const msgpack_object *o, slice_t *out, const char *field, e
     return as_bytes(o, out) ? SDG_OK : wrong(err, field, "bytes");
 }
 
-/* The elements of a list, or NULL with the reason. */
-static const msgpack_object *elements(const msgpack_object *o, size_t *count, const char *field, err_t *err) {
-    *count = 0;
-    if (o->type != MSGPACK_OBJECT_ARRAY) {
-        wrong(err, field, "a list");
-        return NULL;
-    }
-    *count = o->via.array.size;
-    return o->via.array.ptr;
-}
-
-static int get_U64S(const msgpack_object *o, u64_list_t *out, const char *field, err_t *err) {
-    size_t count;
-    const msgpack_object *e = elements(o, &count, field, err);
-    if (o->type != MSGPACK_OBJECT_ARRAY) return SDG_EPARSE;
-    out->items = xcalloc(count + 1, sizeof *out->items);
-    out->count = count;
-    for (size_t i = 0; i < count; i++) {
-        if (!as_u64(&e[i], &out->items[i])) return wrong(err, field, "a list of unsigned integers");
-    }
-    return SDG_OK;
-}
-
 /* A tuple of exactly-or-more `n` elements. */
 static const msgpack_object *tuple(const msgpack_object *o, size_t n) {
     return o->type == MSGPACK_OBJECT_ARRAY && o->via.array.size >= n ? o->via.array.ptr : NULL;
 }
 
-static int get_ROWS(const msgpack_object *o, row_in_list_t *out, const char *field, err_t *err) {
-    size_t count;
-    const msgpack_object *e = elements(o, &count, field, err);
-    if (o->type != MSGPACK_OBJECT_ARRAY) return SDG_EPARSE;
-    out->items = xcalloc(count + 1, sizeof *out->items);
-    out->count = count;
-    for (size_t i = 0; i < count; i++) {
-        const msgpack_object *t = tuple(&e[i], 3);
-        row_in_t *row = &out->items[i];
-        if (!t || !as_u64(&t[0], &row->index) || !as_u64(&t[1], &row->line) || !as_bytes(&t[2], &row->raw))
-            return wrong(err, field, "a list of rows (index, line, bytes)");
-    }
-    return SDG_OK;
-}
-
-static int get_DONE(const msgpack_object *o, row_done_list_t *out, const char *field, err_t *err) {
-    size_t count;
-    const msgpack_object *e = elements(o, &count, field, err);
-    if (o->type != MSGPACK_OBJECT_ARRAY) return SDG_EPARSE;
-    out->items = xcalloc(count + 1, sizeof *out->items);
-    out->count = count;
-    for (size_t i = 0; i < count; i++) {
-        const msgpack_object *t = tuple(&e[i], 4);
-        row_done_t *row = &out->items[i];
-        uint64_t status;
-        if (!t || !as_u64(&t[0], &row->index) || !as_u64(&t[1], &status) || status > ROW_STATUS_FAILED ||
-            !as_bytes(&t[2], &row->json) || !as_bytes(&t[3], &row->meta))
-            return wrong(err, field, "a list of finished rows (index, status, bytes, bytes)");
-        row->status = (uint32_t)status;
-    }
-    return SDG_OK;
-}
-
-static bool take_call(const msgpack_object *o, call_item_t *call) {
-    uint64_t occurrence;
-    const msgpack_object *t = tuple(o, 6);
-    if (!t || !as_u64(&t[0], &call->tag) || !as_u64(&t[1], &call->row) || !as_u64(&t[2], &call->hash_high) ||
-        !as_u64(&t[3], &call->hash_low) || !as_u64(&t[4], &occurrence) || occurrence > UINT32_MAX || !as_bytes(&t[5], &call->answer))
-        return false;
-    call->occurrence = (uint32_t)occurrence;
+static bool as_u32(const msgpack_object *o, uint32_t *out) {
+    if (o->type != MSGPACK_OBJECT_POSITIVE_INTEGER || o->via.u64 > UINT32_MAX) return false;
+    *out = (uint32_t)o->via.u64;
     return true;
 }
 
-static int get_CALLS(const msgpack_object *o, call_list_t *out, const char *field, err_t *err) {
-    size_t count;
-    const msgpack_object *e = elements(o, &count, field, err);
-    if (o->type != MSGPACK_OBJECT_ARRAY) return SDG_EPARSE;
-    out->items = xcalloc(count + 1, sizeof *out->items);
-    out->count = count;
-    for (size_t i = 0; i < count; i++) {
-        if (!take_call(&e[i], &out->items[i])) return wrong(err, field, "a list of calls (tag, row, hash, hash, occurrence, bytes)");
-    }
-    return SDG_OK;
+static bool as_row_in(const msgpack_object *o, row_in_t *row) {
+    const msgpack_object *t = tuple(o, 3);
+    return t && as_u64(&t[0], &row->index) && as_u64(&t[1], &row->line) && as_bytes(&t[2], &row->raw);
 }
+
+static bool as_row_done(const msgpack_object *o, row_done_t *row) {
+    const msgpack_object *t = tuple(o, 4);
+    return t && as_u64(&t[0], &row->index) && as_u32(&t[1], &row->status) && row->status <= ROW_STATUS_PARKED && as_bytes(&t[2], &row->json) &&
+           as_bytes(&t[3], &row->meta);
+}
+
+static bool as_call(const msgpack_object *o, call_item_t *call) {
+    const msgpack_object *t = tuple(o, 6);
+    return t && as_u64(&t[0], &call->tag) && as_u64(&t[1], &call->row) && as_u64(&t[2], &call->hash_high) && as_u64(&t[3], &call->hash_low) &&
+           as_u32(&t[4], &call->occurrence) && as_bytes(&t[5], &call->answer);
+}
+
+static bool as_context(const msgpack_object *o, context_item_t *context) {
+    const msgpack_object *t = tuple(o, 4);
+    return t && as_u64(&t[0], &context->tag) && as_u64(&t[1], &context->row) && as_u32(&t[2], &context->part) && as_bytes(&t[3], &context->bytes);
+}
+
+/* A list: `as_<item>` reads one element, `wanted` says what it should be. */
+#define GET_LIST(KIND, list_t, item, wanted)                                                                           \
+    static int get_##KIND(const msgpack_object *o, list_t *out, const char *field, err_t *err) {                       \
+        if (o->type != MSGPACK_OBJECT_ARRAY) return wrong(err, field, "a list");                                       \
+        out->count = o->via.array.size;                                                                                \
+        out->items = xcalloc(out->count + 1, sizeof *out->items);                                                      \
+        for (size_t i = 0; i < out->count; i++) {                                                                      \
+            if (!as_##item(&o->via.array.ptr[i], &out->items[i])) return wrong(err, field, "a list of " wanted);       \
+        }                                                                                                              \
+        return SDG_OK;                                                                                                 \
+    }
+
+GET_LIST(U64S, u64_list_t, u64, "unsigned integers")
+GET_LIST(ROWS, row_in_list_t, row_in, "rows (index, line, bytes)")
+GET_LIST(DONE, row_done_list_t, row_done, "finished rows (index, status, bytes, bytes)")
+GET_LIST(CALLS, call_list_t, call, "calls (tag, row, hash, hash, occurrence, bytes)")
+GET_LIST(CONTEXTS, context_list_t, context, "contexts (tag, row, part, bytes)")
 
 static int decode_fields(const msgpack_object *field, size_t count, message_t *m, err_t *err) {
     switch (m->type) {
@@ -274,6 +246,7 @@ int message_decode(const char *frame, size_t len, message_t *m, err_t *err) {
 #define free_ROWS(v) free((v)->items)
 #define free_DONE(v) free((v)->items)
 #define free_CALLS(v) free((v)->items)
+#define free_CONTEXTS(v) free((v)->items)
 
 void message_free(message_t *m) {
     switch (m->type) {

@@ -19,15 +19,17 @@ static inline slice_t slice_of(const char *text) { return (slice_t){text, text ?
 
 typedef struct row_in { uint64_t index, line; slice_t raw; } row_in_t;
 typedef struct row_done { uint64_t index; uint32_t status; slice_t json; slice_t meta; } row_done_t;
-enum { ROW_STATUS_OK = 0, ROW_STATUS_FAILED = 1 };
+enum { ROW_STATUS_OK = 0, ROW_STATUS_FAILED = 1, ROW_STATUS_PARKED = 2 /* batch mode: stopped before a block, in the store */ };
 typedef struct call_item { uint64_t tag, row, hash_high, hash_low; uint32_t occurrence; slice_t answer; } call_item_t;
+typedef struct context_item { uint64_t tag, row; uint32_t part; slice_t bytes; } context_item_t;
 
 typedef struct u64_list { uint64_t *items; size_t count; } u64_list_t;
 typedef struct row_in_list { row_in_t *items; size_t count; } row_in_list_t;
 typedef struct row_done_list { row_done_t *items; size_t count; } row_done_list_t;
 typedef struct call_list { call_item_t *items; size_t count; } call_list_t;
+typedef struct context_list { context_item_t *items; size_t count; } context_list_t;
 
-enum { ROLE_CLIENT = 1, ROLE_WORKER = 2, ROLE_SCHEDULER = 3 };
+enum { ROLE_CLIENT = 1, ROLE_WORKER = 2, ROLE_SCHEDULER = 3, ROLE_STORE = 4 };
 enum { STOP_DRAIN = 1, STOP_NOW = 2 };  /* JOB_STOP and JOB_DROP modes */
 
 #define FIELD_TYPE_U64 uint64_t
@@ -37,6 +39,7 @@ enum { STOP_DRAIN = 1, STOP_NOW = 2 };  /* JOB_STOP and JOB_DROP modes */
 #define FIELD_TYPE_ROWS row_in_list_t
 #define FIELD_TYPE_DONE row_done_list_t
 #define FIELD_TYPE_CALLS call_list_t
+#define FIELD_TYPE_CONTEXTS context_list_t
 
 /* struct msg_hello { uint64_t role; ... }; and so on, named by the catalogue's name in capitals: struct MSG_HELLO. */
 #define F(kind, name) FIELD_TYPE_##kind name;

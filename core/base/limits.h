@@ -127,6 +127,8 @@
 #define WORKER_BYTES_MAX ((size_t)256 << 20)    /* raw bytes of rows one worker holds */
 #define JOBS_MAX 256                            /* jobs open in one scheduler */
 #define WORKERS_MAX 4096
+#define JOB_PRIORITY_DEFAULT 10                 /* --priority: weight of a job when several take turns */
+#define JOB_PRIORITY_MAX 100                    /* above it others would starve; refused */
 #define SOCKET_HWM 4096                         /* messages; credits keep queues far below, this is the safety net */
 
 /* monitor */

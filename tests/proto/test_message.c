@@ -43,7 +43,7 @@ static void put_DONE(row_done_list_t *v, fill_t fill, int n) {
     v->count = fill == EMPTY ? 0 : 20;
     v->items = xcalloc(v->count + 1, sizeof *v->items);
     for (size_t i = 0; i < v->count; i++)
-        v->items[i] = (row_done_t){some_u64(fill, n), i % 2, some_bytes(fill), some_bytes(i % 3 ? PLAIN : EMPTY)};
+        v->items[i] = (row_done_t){some_u64(fill, n), (uint32_t)(i % 3), some_bytes(fill), some_bytes(i % 3 ? PLAIN : EMPTY)};
 }
 
 static void put_CALLS(call_list_t *v, fill_t fill, int n) {
@@ -51,6 +51,13 @@ static void put_CALLS(call_list_t *v, fill_t fill, int n) {
     v->items = xcalloc(v->count + 1, sizeof *v->items);
     for (size_t i = 0; i < v->count; i++)
         v->items[i] = (call_item_t){some_u64(fill, n), i, some_u64(fill, n + 1), some_u64(fill, n + 2), (uint32_t)some_u64(fill, n + 3), some_bytes(fill)};
+}
+
+static void put_CONTEXTS(context_list_t *v, fill_t fill, int n) {
+    v->count = fill == EMPTY ? 0 : 20;
+    v->items = xcalloc(v->count + 1, sizeof *v->items);
+    for (size_t i = 0; i < v->count; i++)
+        v->items[i] = (context_item_t){some_u64(fill, n), i, (uint32_t)some_u64(fill, n + 1), some_bytes(fill)};
 }
 
 static message_t one_of(message_type_t type, fill_t fill) {
@@ -111,6 +118,15 @@ static bool same_CALLS(const call_list_t *a, const call_list_t *b) {
         const call_item_t *x = &a->items[i], *y = &b->items[i];
         same = x->tag == y->tag && x->row == y->row && x->hash_high == y->hash_high && x->hash_low == y->hash_low && x->occurrence == y->occurrence &&
                same_bytes(x->answer, y->answer);
+    }
+    return same;
+}
+
+static bool same_CONTEXTS(const context_list_t *a, const context_list_t *b) {
+    bool same = a->count == b->count;
+    for (size_t i = 0; same && i < a->count; i++) {
+        const context_item_t *x = &a->items[i], *y = &b->items[i];
+        same = x->tag == y->tag && x->row == y->row && x->part == y->part && same_bytes(x->bytes, y->bytes);
     }
     return same;
 }
@@ -237,7 +253,7 @@ Test(message, fields_of_another_kind_are_refused_by_name) {
     refused("\x97\x01\x32\x00\x01\x92\x01\xa1x\x90\xa0", 11, "'values' is not a list of unsigned integers");
     refused("\x96\x01\x0d\x00\x01\x02\x03", 7, "'rows' is not a list");
     refused("\x96\x01\x0d\x00\x01\x02\x91\x92\x01\x02", 10, "'rows' is not a list of rows");
-    refused("\x96\x01\x10\x00\x01\x02\x91\x94\x01\x02\xa0\xa0", 12, "'rows' is not a list of finished rows"); /* status 2 */
+    refused("\x96\x01\x10\x00\x01\x02\x91\x94\x01\x03\xa0\xa0", 12, "'rows' is not a list of finished rows"); /* status 3 */
 }
 
 Test(message, a_header_that_asks_for_gigabytes_is_refused) {
