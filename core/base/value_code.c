@@ -142,10 +142,7 @@ void value_encoder_free(value_encoder_t *e) {
 }
 
 /* A value that is nothing to share, or known twice, uses up a number all the same: the decoder counts without looking. */
-void value_encoder_know(value_encoder_t *e, value_t v) {
-    uint32_t number = e->numbers++;
-    if (v.kind >= VALUE_STRING && value_seen_find(&e->seen, v) == VALUE_UNSEEN) value_seen_add(&e->seen, v, number);
-}
+void value_encoder_know(value_encoder_t *e, value_t v) { value_seen_know(&e->seen, v, e->numbers++); }
 
 void value_encoder_value(value_encoder_t *e, value_t v) {
     put(e, v);

@@ -45,6 +45,10 @@ void value_seen_add(value_seen_t *seen, value_t v, uint32_t number) {
     *slot_of(seen, v.refs) = (value_place_t){v.refs, number};
 }
 
+void value_seen_know(value_seen_t *seen, value_t v, uint32_t number) {
+    if (v.kind >= VALUE_STRING && value_seen_find(seen, v) == VALUE_UNSEEN) value_seen_add(seen, v, number);
+}
+
 /* ---- the heap of a value */
 
 enum { LIST_BYTES = 40, OBJECT_BYTES = 56, ENTRY_BYTES = 32 }; /* of the structs behind a value, see value.c */

@@ -30,6 +30,7 @@ void value_seen_free(value_seen_t *seen);
 /* The number v was added with, or VALUE_UNSEEN. v is a string, list or object. */
 uint32_t value_seen_find(const value_seen_t *seen, value_t v);
 void value_seen_add(value_seen_t *seen, value_t v, uint32_t number); /* v was not there; number is not VALUE_UNSEEN */
+void value_seen_know(value_seen_t *seen, value_t v, uint32_t number); /* any value; nothing happens to a scalar and to one that is there */
 
 /* About the heap that v holds beyond what this walk has met; walked without recursion. 10 ns for each value that is not a plain number. */
 size_t value_seen_bytes(value_seen_t *seen, value_t v);
