@@ -4,6 +4,7 @@
  * HTTP engine, the Python pool and the timers know of it, so an answer that comes after the row is gone finds a newer generation and is
  * dropped. A row that yields goes to the back of the `ready` ring: a long loop in one row never holds up the others.
  */
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -173,6 +174,9 @@ static void run_row(worker_t *w, slot_t *slot, uint64_t now) {
         break;
     case ROW_WANT_TIME:
         mind_wall_time(w, slot, tag);
+        break;
+    case ROW_STOPPED:
+        assert(!"only batch mode stops rows");
         break;
     case ROW_FINISHED:
         finish_row(w, slot, now);

@@ -4,6 +4,7 @@
 
 /* values and JSON */
 #define VALUE_STRING_MAX ((size_t)256 << 20) /* one string: far above any prompt, far below 4 GiB (str_t.len) */
+#define VALUE_COUNT_MAX ((size_t)1 << 28)    /* elements of one list or object read back: eight times what an input line can hold; refused */
 #define JSON_DEPTH_MAX 128                   /* nesting; json.org's own checker stops at 20, Python at 1000: deeper is refused */
 
 /* pipelines */

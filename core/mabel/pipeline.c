@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 static const key_rule_t TOP_RULES[] = {
     {"mabel", WANT_MAP, false},       {"runtime", WANT_MAP, false},      {"budgets", WANT_MAP, false},
@@ -157,6 +158,7 @@ pipeline_t *pipeline_load(const pipeline_source_t *source, diags_t *diags) {
     l.p = xcalloc(1, sizeof *l.p);
     l.p->path = xstrdup(source->path);
     l.p->base_dir = folder_of(source->path);
+    l.p->digest = XXH3_64bits(source->bytes, source->len);
     sections_load(&l);
     if (diags->errors == errors_before) usage_check(&l);
     if (diags->errors != errors_before) pipeline_destroy(&l.p);
@@ -194,6 +196,16 @@ char *pipeline_resolve(const pipeline_t *p, const char *relative) {
     if (access(beside, F_OK) == 0) return beside;
     free(beside);
     return NULL;
+}
+
+size_t pipeline_stops(const pipeline_t *p, uint32_t *stops, size_t max) {
+    size_t slow = 0; /* blocks that wait for somebody else */
+    for (size_t i = 0; i < p->block_count; i++) {
+        if (p->blocks[i].type != BLOCK_AI && p->blocks[i].type != BLOCK_PYTHON) continue;
+        if (slow > 0 && slow <= max) stops[slow - 1] = (uint32_t)i;
+        slow++;
+    }
+    return slow ? slow - 1 : 0;
 }
 
 static const named_text_t *find_text(const named_text_t *texts, size_t count, str_t *name) {

@@ -132,6 +132,7 @@ typedef struct pipeline {
     block_t *blocks; size_t block_count;   /* in running order */
     bool has_end;
     uint32_t ai_block_count, python_block_count;
+    uint64_t digest;            /* of the file's text: tells whether bytes of a row belong to it */
 } pipeline_t;
 
 typedef struct pipeline_source {
@@ -147,6 +148,10 @@ void pipeline_destroy(pipeline_t **p);
 
 /* Finds a file by the rule above (working directory, then the YAML's folder); the caller frees; NULL when in neither. */
 char *pipeline_resolve(const pipeline_t *p, const char *relative);
+/* Where batch mode stops: the numbers of the blocks before which all rows wait for each other, ascending. These are the ai and python blocks but
+ * the first; logic and end blocks run along with what stands before them. Returns how many there are; the first `max` are written. */
+size_t pipeline_stops(const pipeline_t *p, uint32_t *stops, size_t max);
+
 /* templates[] / files[] by name for placeholders; NULL. */
 const named_text_t *pipeline_template(const pipeline_t *p, str_t *name);
 const named_text_t *pipeline_file(const pipeline_t *p, str_t *name);

@@ -42,7 +42,7 @@ static void write_result(row_t *row, value_t take_final) {
     value_free(take_final);
 }
 
-static void fail_text(row_t *row, const char *label, const char *text, const char *class) {
+void row_fail(row_t *row, const char *label, const char *text, const char *class) {
     buf_t line;
     buf_init(&line, ROW_ERROR_BYTES_MAX);
     if (label) buf_addf(&line, "%.1000s: ", label);
@@ -78,7 +78,7 @@ bool row_finish(row_t *row, value_t take_final) {
     write_result(row, take_final);
     row->phase = PHASE_FINISHED;
     if (!row->line_out.full) return row_wait(row, ROW_FINISHED);
-    fail_text(row, "result", "the result is too large for one line of output", "too large");
+    row_fail(row, "result", "the result is too large for one line of output", "too large");
     return false;
 }
 
@@ -110,7 +110,7 @@ static void read_input(row_t *row, const row_input_t *input) {
     char text[ERR_TEXT_MAX + 64];
     value_replace(&row->context, value_object(0));
     snprintf(text, sizeof text, "input line %llu: %s", (unsigned long long)(input->line ? input->line : input->index + 1), err.text);
-    fail_text(row, NULL, text, "input");
+    row_fail(row, NULL, text, "input");
 }
 
 /* Without --seed rows still get a generator each, from one draw of entropy per thread. */
@@ -126,22 +126,27 @@ static bool any_feeds(const pipeline_t *p) {
     return false;
 }
 
-row_t *row_new(const pipeline_t *pipeline, const row_options_t *options, const row_input_t *input, uint64_t now_ns) {
+row_t *row_blank(const pipeline_t *pipeline, const row_options_t *options, uint64_t index, uint64_t now_ns) {
     row_t *row = xcalloc(1, sizeof *row);
     row->pipeline = pipeline;
     row->options = options;
-    row->index = input->index;
+    row->index = index;
     row->start_ns = row->now_ns = now_ns;
     row->wake_ns = UINT64_MAX;
-    row->vars = value_ref(pipeline->vars);
-    row->outputs = value_object(4);
-    if (options->save_intermediate) row->saved = value_object(4);
     if (any_feeds(pipeline)) row->kept = xcalloc(pipeline->block_count, sizeof *row->kept);
-    rng_seed(&row->rng, options->seeded ? options->seed : thread_seed(), options->seeded ? input->index : 0);
     row->scope = (scope_t){.context = &row->context, .vars = &row->vars, .consts = pipeline->consts, .pipeline = pipeline,
                            .rng = &row->rng};
     buf_init(&row->body, ROW_BODY_BYTES_MAX);
     buf_init(&row->line_out, DATA_LINE_BYTES_MAX);
+    return row;
+}
+
+row_t *row_new(const pipeline_t *pipeline, const row_options_t *options, const row_input_t *input, uint64_t now_ns) {
+    row_t *row = row_blank(pipeline, options, input->index, now_ns);
+    row->vars = value_ref(pipeline->vars);
+    row->outputs = value_object(4);
+    if (options->save_intermediate) row->saved = value_object(4);
+    rng_seed(&row->rng, options->seeded ? options->seed : thread_seed(), options->seeded ? input->index : 0);
     if (options->trace) row_trace_init(row);
     read_input(row, input);
     return row;
@@ -222,7 +227,7 @@ bool row_block_done(row_t *row) {
 
 static void row_failed(row_t *row, const char *class) {
     row_trace_end(row, row->err.text);
-    fail_text(row, row_block(row)->label->data, row->err.text, class);
+    row_fail(row, row_block(row)->label->data, row->err.text, class);
 }
 
 static bool go_on_after_error(row_t *row) {
@@ -257,11 +262,13 @@ bool row_block_failed(row_t *row, const char *class) {
 uint64_t row_deadline(const row_t *row) {
     if (row->at >= row->pipeline->block_count) return UINT64_MAX;
     uint64_t ms = row_block(row)->budget.wall_time_ms;
-    return ms && ms < UINT64_MAX / (2 * MILLISECOND) ? row->start_ns + ms * MILLISECOND : UINT64_MAX;
+    if (ms == 0 || ms >= UINT64_MAX / (2 * MILLISECOND)) return UINT64_MAX;
+    return row->start_ns + (ms * MILLISECOND > row->spent_ns ? ms * MILLISECOND - row->spent_ns : 0);
 }
 
 /* What the connections into this block make it see: outputs of blocks that ran, even if overwritten since. */
-static void connect_inputs(row_t *row, const block_t *b) {
+void row_connect(row_t *row) {
+    const block_t *b = row_block(row);
     for (size_t i = 0; i < b->connection_count; i++) {
         const connection_t *c = &b->connections[i];
         bool found = false;
@@ -296,11 +303,12 @@ static bool start_block(row_t *row) {
 
 static bool on_block(row_t *row) {
     if (row->at >= row->pipeline->block_count) return row_finish(row, value_ref(row->outputs));
+    if (row->options->stop_before && row->at >= row->options->stop_before) return row_wait(row, ROW_STOPPED);
     if (row->fuel == 0) return row_wait(row, ROW_YIELD);
     row->fuel--;
     const block_t *b = row_block(row);
     bool runs = true;
-    connect_inputs(row, b);
+    row_connect(row);
     row->scope.ops = 0;
     row_trace_begin(row);
     if (b->run_if && mex_eval_bool(b->run_if, &row->scope, &runs, &row->err) < 0) {
@@ -367,7 +375,7 @@ static void check_stop(row_t *row) {
     }
     if (!class) return;
     if (row->at < row->pipeline->block_count) row_failed(row, class);
-    else fail_text(row, NULL, row->err.text, class);
+    else row_fail(row, NULL, row->err.text, class);
 }
 
 row_want_t row_run(row_t *row, uint64_t now_ns) {

@@ -8,6 +8,7 @@
  *     case ROW_WANT_REPLY:   the running Python call asked for an LLM answer and here it is: row_python_reply(row); then await its next event
  *     case ROW_WANT_TIME:    call row_run again at row_wake_ns(row);
  *     case ROW_YIELD:        it used up its fuel: let others run, then call row_run again;
+ *     case ROW_STOPPED:      it is before block options.stop_before: row_save(row, &bytes); row_destroy(&row); later row_load and on;
  *     case ROW_FINISHED:     row_result(row, &result); row_destroy(&row);
  *   }
  */
@@ -20,13 +21,15 @@
 
 typedef struct row row_t;
 
-typedef enum row_want { ROW_YIELD, ROW_WANT_LLM, ROW_WANT_PYTHON, ROW_WANT_REPLY, ROW_WANT_TIME, ROW_FINISHED } row_want_t;
+typedef enum row_want { ROW_YIELD, ROW_WANT_LLM, ROW_WANT_PYTHON, ROW_WANT_REPLY, ROW_WANT_TIME, ROW_STOPPED, ROW_FINISHED } row_want_t;
 
 typedef struct row_options {          /* of a job; must outlive its rows */
     bool save_intermediate;
     bool retry_on_empty;              /* false: --no-retry-on-empty */
     bool seeded; uint64_t seed;       /* --seed; otherwise each row gets entropy */
     bool trace;                       /* keep what each block did, as `_trace` in the result (test-run) */
+    uint32_t stop_before;             /* batch mode: a row begins neither this block nor a later one, its run_if included, it wants ROW_STOPPED;
+                                       * an index into pipeline->blocks (see pipeline_stops). 0: never, for before block 0 nothing was done */
     struct { char *from, *to; } *mapping; size_t mapping_count; /* --mapping from:to, renames input columns */
 } row_options_t;
 
@@ -72,5 +75,29 @@ uint64_t row_wake_ns(const row_t *row);
 uint64_t row_index(const row_t *row);
 void row_cancel(row_t *row, const char *reason);         /* the next row_run finishes it as failed */
 void row_result(const row_t *row, row_result_t *result); /* only when FINISHED */
+
+/* --- rows put away as bytes (row_save.c), so that what waits or is done need not live in a worker ---
+ *
+ * The bytes are everything the row is; texts it holds several times are in there once. They are good for the same pipeline file and the same
+ * options (but for stop_before: a row that stopped goes on under a later one), on any machine if it stopped or is finished. A row that waits
+ * for an answer belongs to the machine that asked: the time it waits counts for its wall time, by that machine's clock, wherever its bytes
+ * were meanwhile. A row that stopped or is finished does not run while it is put away.
+ */
+
+/* True when the row waits for the answer to an ai block (ROW_WANT_LLM, and row_llm_answer not yet called), has stopped, or is finished. False
+ * in the middle of logic, Python and a backoff, and always with a trace. */
+bool row_can_save(const row_t *row);
+/* Only when row_can_save. The request of a row that waits is not part of it: hand row_llm_request out before. `out` is full when the row did
+ * not fit: its bytes are of no use then, and the row is as it was. */
+void row_save(const row_t *row, buf_t *out);
+/* The row again; everything above works as if nothing had happened, but that there is no request any more. NULL and the reason in err for bytes
+ * that are no row of this pipeline: any bytes are safe, and cost at most some 60 bytes of memory for each. The caller keeps `bytes`. */
+row_t *row_load(const pipeline_t *pipeline, const row_options_t *options, const char *bytes, size_t len, uint64_t now_ns, err_t *err);
+/* The bytes of a row that is finished and failed with `error_text`; reason as in row_result_t. For records that cannot become rows. */
+void row_save_failed(buf_t *out, const pipeline_t *pipeline, const row_options_t *options, uint64_t index, const char *error_text,
+                     const char *reason);
+/* About the heap a row holds now, what is shared inside it counted once; frames of running logic not included. It walks what the row holds:
+ * some 10 ns for each text, list and object. */
+size_t row_bytes(const row_t *row);
 
 #endif

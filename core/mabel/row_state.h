@@ -1,7 +1,9 @@
-/* row_state.h - what a running row holds; shared by row.c, row_ai.c, row_images.c, row_python.c, row_end.c and row_trace.c only.
+/* row_state.h - what a running row holds; shared by row.c, row_ai.c, row_images.c, row_python.c, row_end.c, row_trace.c and row_save.c only.
  *
  * A row is in one phase; row_run calls the phase's handler until one says that it has to wait (or that it is finished). A handler returns
  * true to go on and false when row->want is what the row wants.
+ *
+ * To add a field that outlives a block or a wait for an LLM: row_save.c has to write and read it.
  */
 #ifndef SDG_MABEL_ROW_STATE_H
 #define SDG_MABEL_ROW_STATE_H
@@ -27,6 +29,7 @@ struct row {
     const row_options_t *options;
     uint64_t index;
     uint64_t start_ns, now_ns, wake_ns;
+    uint64_t spent_ns;       /* of its wall time, before start_ns: by then it was put away */
     row_phase_t phase;
     row_want_t want;
     uint32_t fuel;
@@ -74,6 +77,12 @@ static inline const block_t *row_block(const row_t *row) { return &row->pipeline
 bool row_wait(row_t *row, row_want_t want);                  /* sets want; always false */
 
 /* --- row.c --- */
+/* A row with nothing in it: what all rows of a pipeline have. Its context, vars and outputs are still null. */
+row_t *row_blank(const pipeline_t *pipeline, const row_options_t *options, uint64_t index, uint64_t now_ns);
+/* Makes the running block see the outputs its connections name. */
+void row_connect(row_t *row);
+/* Ends the row as failed: "<label>: <text>", label NULL: the text alone. `class` is one word for counting. */
+void row_fail(row_t *row, const char *label, const char *text, const char *class);
 /* Puts one output of the running block into the context (and wherever else it is needed). */
 void row_give(row_t *row, str_t *name, value_t take);
 bool row_block_done(row_t *row);

@@ -19,11 +19,17 @@ typedef void harness_llm_fn(void *arg, value_t body, const llm_request_t *reques
 /* Gives the next event of a python call. `reply` is call_ai's answer or NULL; `reply_error` likewise. */
 typedef void harness_python_fn(void *arg, const py_call_t *call, const value_t *reply, const char *reply_error, py_event_t *event);
 
+struct harness;
+/* What may happen to a row between row_run and what it wants: it may be put away and come back as another one. */
+typedef void harness_pause_fn(struct harness *h, row_t **row, row_want_t want);
+
 typedef struct harness {
     row_options_t options;
     harness_llm_fn *llm;
     harness_python_fn *python;
+    harness_pause_fn *pause; /* or NULL; must take a row that stopped further */
     void *arg;
+    void *pause_arg;
     uint64_t now_ns;
     uint64_t yields, waits, llm_calls;
     char reason[ROW_REASON_MAX];
@@ -70,19 +76,26 @@ static inline void harness_echo(value_t body, llm_answer_t *answer) {
     buf_free(&text);
 }
 
-static inline void harness_answer(harness_t *h, row_t *row) {
+static inline void harness_ask(harness_t *h, const row_t *row, llm_answer_t *answer) {
     const llm_request_t *request = row_llm_request(row);
     value_t body;
     err_t err;
-    llm_answer_t answer = {.text = value_null(), .requests = 1, .prompt_tokens = 10, .completion_tokens = 5, .latency_us = {7},
-                           .latency_count = 1, .finish_reason = "stop"};
+    *answer = (llm_answer_t){.text = value_null(), .requests = 1, .prompt_tokens = 10, .completion_tokens = 5, .latency_us = {7},
+                             .latency_count = 1, .finish_reason = "stop"};
     int rc = json_parse_text(request->body, request->body_len, &body, &err);
     assert(rc == 0);
     h->llm_calls++;
-    if (h->llm) h->llm(h->arg, body, request, &answer);
-    else harness_echo(body, &answer);
+    if (h->llm) h->llm(h->arg, body, request, answer);
+    else harness_echo(body, answer);
     value_free(body);
-    row_llm_answer(row, &answer);
+}
+
+/* The request goes out before the pause, the answer comes in after it. */
+static inline void harness_answer(harness_t *h, row_t **row) {
+    llm_answer_t answer;
+    harness_ask(h, *row, &answer);
+    if (h->pause) h->pause(h, row, ROW_WANT_LLM);
+    row_llm_answer(*row, &answer);
 }
 
 static inline void harness_event(harness_t *h, row_t *row, const value_t *reply, const char *error) {
@@ -106,7 +119,7 @@ static inline char *harness_run_at(harness_t *h, const pipeline_t *p, uint64_t i
     row_t *row = row_new(p, &h->options, &input, h->now_ns);
     for (row_want_t want; (want = row_run(row, h->now_ns)) != ROW_FINISHED;) {
         switch (want) {
-        case ROW_WANT_LLM: harness_answer(h, row); break;
+        case ROW_WANT_LLM: harness_answer(h, &row); break;
         case ROW_WANT_PYTHON: harness_event(h, row, NULL, NULL); break;
         case ROW_WANT_REPLY: harness_reply(h, row); break;
         case ROW_WANT_TIME:
@@ -118,9 +131,14 @@ static inline char *harness_run_at(harness_t *h, const pipeline_t *p, uint64_t i
             h->yields++;
             h->now_ns += MILLISECOND;
             break;
+        case ROW_STOPPED:
+            assert(h->pause);
+            h->pause(h, &row, want);
+            break;
         case ROW_FINISHED: break;
         }
     }
+    if (h->pause) h->pause(h, &row, ROW_FINISHED);
     row_result_t result;
     row_result(row, &result);
     char *line = xstrndup(result.json, result.len);

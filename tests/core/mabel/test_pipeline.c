@@ -719,3 +719,22 @@ Test(pipeline, every_cut_of_a_file_loads_or_says_why) {
         diags_free(&d);
     }
 }
+
+/* ---- batch mode */
+
+Test(pipeline, batch_mode_stops_before_every_slow_block_but_the_first) {
+    loaded_t l = load("mabel: {version: \"2.0\"}\nmodels:\n  - {name: m, api_model: m, api_key: k, base_url: \"http://127.0.0.1:1\"}\nblocks:\n"
+                      "  - {type: ai, exec: 50, model: m, prompts: [\"last\"]}\n  - {type: logic, exec: 1, op: set, var: a, value: 1}\n"
+                      "  - {type: ai, exec: 2, model: m, prompts: [\"first\"]}\n  - {type: logic, exec: 3, op: set, var: a, value: 1}\n"
+                      "  - {type: python, exec: 4, entrypoint: main, function_code: \"def main(ctx): pass\"}\n  - {type: end, exec: 60, final: []}\n");
+    uint32_t stops[4] = {9, 9, 9, 9};
+    cr_assert_not_null(l.p, "%s", l.said);
+    cr_expect_eq(pipeline_stops(l.p, stops, 4), 2);
+    cr_expect(stops[0] == 3 && stops[1] == 4 && stops[2] == 9);
+    cr_expect_eq(pipeline_stops(l.p, stops + 2, 1), 2, "how many there are, whatever fits");
+    cr_expect(stops[2] == 3 && stops[3] == 9);
+    done(&l);
+    l = load("mabel: {version: \"2.0\"}\nblocks:\n  - {type: end, exec: 1, final: []}\n");
+    cr_expect_eq(pipeline_stops(l.p, stops, 4), 0);
+    done(&l);
+}
