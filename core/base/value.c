@@ -11,6 +11,7 @@
 
 #include "core/base/error.h"
 #include "core/base/limits.h"
+#include "core/base/small.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -66,7 +67,7 @@ uint32_t str_hash_bytes(const char *bytes, size_t len) {
 
 str_t *str_new(const char *bytes, size_t len) {
     assert(len <= VALUE_STRING_MAX);
-    str_t *s = xmalloc(sizeof *s + len + 1);
+    str_t *s = small_alloc(sizeof *s + len + 1);
     s->refs = 1;
     s->len = (uint32_t)len;
     s->hash = 0;
@@ -75,7 +76,7 @@ str_t *str_new(const char *bytes, size_t len) {
     return s;
 }
 
-void str_release(str_t *s) { free(s); }
+void str_release(str_t *s) { small_free(s, sizeof *s + s->len + 1); }
 
 bool str_equal(str_t *a, str_t *b) {
     return a == b || (a->len == b->len && memcmp(a->data, b->data, a->len) == 0);
@@ -94,17 +95,17 @@ value_t value_text(const char *nul_terminated) { return value_string(nul_termina
 
 value_t value_list(size_t capacity_hint) {
     assert(capacity_hint <= UINT32_MAX);
-    list_t *l = xmalloc(sizeof *l);
+    list_t *l = small_alloc(sizeof *l);
     *l = (list_t){.head = {.refs = 1, .kind = VALUE_LIST}, .cap = (uint32_t)capacity_hint};
-    if (capacity_hint) l->items = xmalloc(capacity_hint * sizeof *l->items);
+    l->items = small_alloc(capacity_hint * sizeof *l->items);
     return (value_t){.kind = VALUE_LIST, .list = l};
 }
 
 value_t value_object(size_t capacity_hint) {
     assert(capacity_hint <= UINT32_MAX / 4);
-    object_t *o = xmalloc(sizeof *o);
+    object_t *o = small_alloc(sizeof *o);
     *o = (object_t){.head = {.refs = 1, .kind = VALUE_OBJECT}, .cap = (uint32_t)capacity_hint};
-    if (capacity_hint) o->entries = xmalloc(capacity_hint * sizeof *o->entries);
+    o->entries = small_alloc(capacity_hint * sizeof *o->entries);
     return (value_t){.kind = VALUE_OBJECT, .object = o};
 }
 
@@ -123,8 +124,13 @@ static void drop(value_t v, shared_t **dead) {
 static void release_list(list_t *l, shared_t **dead) {
     for (uint32_t i = 0; i < l->count; i++)
         drop(l->items[i], dead);
-    free(l->items);
-    free(l);
+    small_free(l->items, l->cap * sizeof *l->items);
+    small_free(l, sizeof *l);
+}
+
+static void index_free(object_t *o) {
+    if (o->index) small_free(o->index, (o->index_mask + (size_t)1) * sizeof *o->index);
+    o->index = NULL;
 }
 
 static void release_object(object_t *o, shared_t **dead) {
@@ -132,9 +138,9 @@ static void release_object(object_t *o, shared_t **dead) {
         str_free(o->entries[i].key);
         drop(o->entries[i].value, dead);
     }
-    free(o->entries);
-    free(o->index);
-    free(o);
+    small_free(o->entries, o->cap * sizeof *o->entries);
+    index_free(o);
+    small_free(o, sizeof *o);
 }
 
 void value_release(value_t v) {
@@ -189,13 +195,16 @@ value_t list_peek(value_t list, size_t i) {
     return l->items[i];
 }
 
+static void list_grow(list_t *l) {
+    assert(l->cap < UINT32_MAX / 2);
+    uint32_t cap = l->cap ? l->cap * 2 : CONTAINER_FIRST;
+    l->items = small_resize(l->items, l->cap * sizeof *l->items, cap * sizeof *l->items);
+    l->cap = cap;
+}
+
 void list_push(value_t *list, value_t take) {
     list_t *l = list_unique(list);
-    if (l->count == l->cap) {
-        assert(l->cap < UINT32_MAX / 2);
-        l->cap = l->cap ? l->cap * 2 : CONTAINER_FIRST;
-        l->items = xrealloc(l->items, l->cap * sizeof *l->items);
-    }
+    if (l->count == l->cap) list_grow(l);
     l->items[l->count++] = take;
 }
 
@@ -223,13 +232,13 @@ static void index_put(object_t *o, uint32_t entry) {
 
 /* Makes the index fit the capacity: at most half of the slots are ever used. */
 static void index_rebuild(object_t *o) {
-    free(o->index);
-    o->index = NULL;
+    index_free(o);
     if (o->count <= OBJECT_LINEAR_MAX) return;
     uint32_t slots = 4 * OBJECT_LINEAR_MAX;
     while (slots < 2 * o->cap)
         slots *= 2;
-    o->index = xcalloc(slots, sizeof *o->index);
+    o->index = small_alloc(slots * sizeof *o->index);
+    memset(o->index, 0, slots * sizeof *o->index);
     o->index_mask = slots - 1;
     for (uint32_t i = 0; i < o->count; i++)
         index_put(o, i);
@@ -312,8 +321,9 @@ static void append_entry(object_t *o, str_t *key, value_t take) {
     bool grow = o->count == o->cap;
     if (grow) {
         assert(o->cap < UINT32_MAX / 8);
-        o->cap = o->cap ? o->cap * 2 : CONTAINER_FIRST;
-        o->entries = xrealloc(o->entries, o->cap * sizeof *o->entries);
+        uint32_t cap = o->cap ? o->cap * 2 : CONTAINER_FIRST;
+        o->entries = small_resize(o->entries, o->cap * sizeof *o->entries, cap * sizeof *o->entries);
+        o->cap = cap;
     }
     o->entries[o->count++] = (entry_t){str_ref(key), str_hash(key), take};
     if (o->index && !grow)

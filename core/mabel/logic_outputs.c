@@ -126,7 +126,8 @@ int output_value(const output_t *o, const op_t *op, const op_result_t *r, scope_
         return SDG_OK;
     }
     if (from == FROM_TEXT) {
-        *out = value_from_str(text_of(by_sequence ? (op->kind == OP_FOR ? r->mapped : r->emitted) : r->value));
+        value_t whole = op->kind == OP_FOR ? r->mapped : op->kind == OP_WHILE ? r->emitted : r->value;
+        *out = by_sequence && whole.kind == VALUE_NULL ? value_text("[]") : value_from_str(text_of(whole));
         return SDG_OK;
     }
     if (by_sequence || (from >= FROM_LIST && from <= FROM_LAST)) return from_sequence(o, from, op, r, out, err);

@@ -11,6 +11,7 @@
 #include "core/mabel/logic_ops.h"
 
 #include "core/base/limits.h"
+#include "core/base/small.h"
 #include "core/base/text.h"
 
 #include <assert.h>
@@ -30,7 +31,7 @@ typedef struct frame {
     value_t list;            /* for, reduce: elements */
     value_t kept;            /* for: those that passed `where` */
     value_t made;            /* for: mapped; call: returned values */
-    value_t outer_emits;     /* collects: the list to go back to */
+    value_t outer_emits;     /* collects: what to go back to, list or null */
 } frame_t;
 
 typedef struct call {
@@ -43,6 +44,8 @@ typedef struct save {
     value_t value;
     bool had;
 } save_t;
+
+enum { CALLS_FIRST = 2 }; /* room for calls at once: the block's and one of a function */
 
 struct logic_run {
     const logic_program_t *program;
@@ -58,7 +61,7 @@ struct logic_run {
     size_t made_bytes;       /* sum of frames[].made_bytes */
     size_t emit_bytes;       /* charged for emitted values */
     value_t last;            /* value of the last step */
-    value_t emits;           /* where emit puts its values */
+    value_t emits;           /* where emit puts its values: a list, null before the first */
     value_t outputs;         /* object: what the block gives */
     bool started, finished;
 };
@@ -101,8 +104,9 @@ static value_t *own_local(locals_t *l, str_t *name) { return locals_find(l, name
 /* Binds a name until the frame that is pushed next, or is on top, ends. */
 static void bind(logic_run_t *r, str_t *name, value_t take) {
     if (r->save_count == r->save_cap) {
-        r->save_cap = r->save_cap ? r->save_cap * 2 : 8;
-        r->saves = xrealloc(r->saves, r->save_cap * sizeof *r->saves);
+        uint32_t cap = r->save_cap ? r->save_cap * 2 : 8;
+        r->saves = small_resize(r->saves, r->save_cap * sizeof *r->saves, cap * sizeof *r->saves);
+        r->save_cap = cap;
     }
     value_t *old = own_local(here(r), name);
     r->saves[r->save_count++] = (save_t){.name = str_ref(name), .value = old ? value_ref(*old) : value_null(), .had = old != NULL};
@@ -160,8 +164,9 @@ static int push_made(machine_t *m, frame_t *f, value_t take) {
 static frame_t *push_frame(machine_t *m, const op_t *op) {
     logic_run_t *r = m->run;
     if (r->frame_count == r->frame_cap) {
-        r->frame_cap = r->frame_cap ? r->frame_cap * 2 : 4;
-        r->frames = xrealloc(r->frames, r->frame_cap * sizeof *r->frames);
+        uint32_t cap = r->frame_cap ? r->frame_cap * 2 : 4;
+        r->frames = small_resize(r->frames, r->frame_cap * sizeof *r->frames, cap * sizeof *r->frames);
+        r->frame_cap = cap;
     }
     frame_t *f = &r->frames[r->frame_count++];
     *f = (frame_t){.op = op, .save_mark = r->save_count};
@@ -192,7 +197,7 @@ static void collect_own(machine_t *m, frame_t *f) {
     f->collects = true;
     f->outer_emits = m->run->emits;
     f->emit_mark = m->run->emit_bytes;
-    m->run->emits = value_list(0);
+    m->run->emits = value_null();
 }
 
 static void run_body(frame_t *f, const body_t *body) {
@@ -289,6 +294,7 @@ static int start_emit(machine_t *m, const op_t *op) {
     value_t v;
     int rc = logic_eval(op->value, m->scope, m->fuel, &v, m->err);
     if (rc < 0) return rc;
+    if (m->run->emits.kind == VALUE_NULL) m->run->emits = value_list(0);
     if (list_count(m->run->emits) >= MEX_LIST_MAX) {
         value_free(v);
         return err_set(m->err, SDG_ELIMIT, "more than %d values were emitted", MEX_LIST_MAX);
@@ -550,8 +556,9 @@ static int push_call(machine_t *m, locals_t take) {
     caller->bytes = locals_bytes(&caller->locals);
     r->call_bytes += caller->bytes;
     if (r->call_count == r->call_cap) {
-        r->call_cap *= 2;
-        r->calls = xrealloc(r->calls, r->call_cap * sizeof *r->calls);
+        uint32_t cap = r->call_cap * 2;
+        r->calls = small_resize(r->calls, r->call_cap * sizeof *r->calls, cap * sizeof *r->calls);
+        r->call_cap = cap;
     }
     r->calls[r->call_count++] = (call_t){.locals = take};
     use_call(m);
@@ -709,15 +716,11 @@ static int advance(machine_t *m) {
 }
 
 logic_run_t *logic_start(const logic_program_t *program, const logic_block_t *block, const budget_t *budget) {
-    logic_run_t *r = xcalloc(1, sizeof *r);
-    r->program = program;
-    r->block = block;
-    r->budget = *budget;
-    r->call_cap = 2;
-    r->calls = xcalloc(r->call_cap, sizeof *r->calls);
-    r->call_count = 1;
-    r->emits = value_list(0);
-    r->outputs = value_object(0);
+    logic_run_t *r = small_alloc(sizeof *r);
+    *r = (logic_run_t){.program = program, .block = block, .budget = *budget, .call_count = 1, .call_cap = CALLS_FIRST};
+    r->calls = small_alloc(r->call_cap * sizeof *r->calls);
+    r->calls[0] = (call_t){0};
+    r->outputs = value_object(block->name_count);
     return r;
 }
 
@@ -747,13 +750,13 @@ void logic_abort(logic_run_t **run) {
     }
     for (uint32_t i = 0; i < r->call_count; i++)
         locals_free(&r->calls[i].locals);
-    free(r->frames);
-    free(r->calls);
-    free(r->saves);
+    small_free(r->frames, r->frame_cap * sizeof *r->frames);
+    small_free(r->calls, r->call_cap * sizeof *r->calls);
+    small_free(r->saves, r->save_cap * sizeof *r->saves);
     value_free(r->last);
     value_free(r->emits);
     value_free(r->outputs);
-    free(r);
+    small_free(r, sizeof *r);
 }
 
 /* ---- what each op does */

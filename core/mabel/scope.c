@@ -7,6 +7,7 @@
 #include "core/mabel/scope.h"
 
 #include "core/base/limits.h"
+#include "core/base/small.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -38,8 +39,9 @@ void locals_set(locals_t *l, str_t *name, value_t take) {
         return;
     }
     if (l->count == l->cap) {
-        l->cap = l->cap ? l->cap * 2 : 4;
-        l->slots = xrealloc(l->slots, l->cap * sizeof *l->slots);
+        uint32_t cap = l->cap ? l->cap * 2 : 4;
+        l->slots = small_resize(l->slots, l->cap * sizeof *l->slots, cap * sizeof *l->slots);
+        l->cap = cap;
     }
     l->slots[l->count++] = (local_t){str_ref(name), take};
 }
@@ -49,7 +51,7 @@ void locals_free(locals_t *l) {
         str_free(l->slots[i].name);
         value_free(l->slots[i].value);
     }
-    free(l->slots);
+    small_free(l->slots, l->cap * sizeof *l->slots);
     *l = (locals_t){.outer = l->outer};
 }
 
