@@ -29,20 +29,6 @@ enum {
     BYTES_STEPS_MAX = 1 << 20, /* values value_bytes looks at */
 };
 
-/* What lists and objects have in common; must be their first member. */
-typedef struct shared {
-    uint32_t refs;
-    value_kind_t kind;
-    struct shared *next_dead; /* chain of containers waiting to be released */
-} shared_t;
-
-struct list {
-    shared_t head;
-    uint32_t count;
-    uint32_t cap;
-    value_t *items;
-};
-
 typedef struct entry {
     str_t *key;
     uint32_t hash; /* of key, so that a search does not touch it */
@@ -50,7 +36,7 @@ typedef struct entry {
 } entry_t;
 
 struct object {
-    shared_t head;
+    container_t head;
     uint32_t count;
     uint32_t cap;
     entry_t *entries;
@@ -110,18 +96,18 @@ value_t value_object(size_t capacity_hint) {
 }
 
 /* Drops one reference of v; a container that dies is put before *dead instead of being walked here. */
-static void drop(value_t v, shared_t **dead) {
+static void drop(value_t v, container_t **dead) {
     if (v.kind < VALUE_STRING || --*v.refs > 0) return;
     if (v.kind == VALUE_STRING) {
         str_release(v.string);
         return;
     }
-    shared_t *container = v.kind == VALUE_LIST ? &v.list->head : &v.object->head;
+    container_t *container = v.kind == VALUE_LIST ? &v.list->head : &v.object->head;
     container->next_dead = *dead;
     *dead = container;
 }
 
-static void release_list(list_t *l, shared_t **dead) {
+static void release_list(list_t *l, container_t **dead) {
     for (uint32_t i = 0; i < l->count; i++)
         drop(l->items[i], dead);
     small_free(l->items, l->cap * sizeof *l->items);
@@ -133,7 +119,7 @@ static void index_free(object_t *o) {
     o->index = NULL;
 }
 
-static void release_object(object_t *o, shared_t **dead) {
+static void release_object(object_t *o, container_t **dead) {
     for (uint32_t i = 0; i < o->count; i++) {
         str_free(o->entries[i].key);
         drop(o->entries[i].value, dead);
@@ -148,10 +134,10 @@ void value_release(value_t v) {
         str_release(v.string);
         return;
     }
-    shared_t *dead = v.kind == VALUE_LIST ? &v.list->head : &v.object->head;
+    container_t *dead = v.kind == VALUE_LIST ? &v.list->head : &v.object->head;
     dead->next_dead = NULL;
     while (dead) {
-        shared_t *container = dead;
+        container_t *container = dead;
         dead = container->next_dead;
         if (container->kind == VALUE_LIST)
             release_list((list_t *)container, &dead);
@@ -185,14 +171,6 @@ static list_t *list_unique(value_t *v) {
     copy.list->count = old->count;
     value_replace(v, copy);
     return copy.list;
-}
-
-size_t list_count(value_t list) { return list_of(list)->count; }
-
-value_t list_peek(value_t list, size_t i) {
-    list_t *l = list_of(list);
-    assert(i < l->count);
-    return l->items[i];
 }
 
 static void list_grow(list_t *l) {
@@ -244,11 +222,12 @@ static void index_rebuild(object_t *o) {
         index_put(o, i);
 }
 
+/* Names of a pipeline and the columns of its rows are mostly the same strings (str_of_thread): then the bytes are not looked at. */
 static inline bool entry_is(const entry_t *e, const char *key, size_t len, uint32_t hash) {
-    return e->hash == hash && e->key->len == len && memcmp(e->key->data, key, len) == 0;
+    return e->hash == hash && e->key->len == len && (e->key->data == key || memcmp(e->key->data, key, len) == 0);
 }
 
-static uint32_t find_indexed(const object_t *o, const char *key, size_t len, uint32_t hash) {
+static inline uint32_t find_indexed(const object_t *o, const char *key, size_t len, uint32_t hash) {
     for (uint32_t slot = hash & o->index_mask; o->index[slot]; slot = (slot + 1) & o->index_mask) {
         uint32_t entry = o->index[slot] - 1;
         if (entry_is(&o->entries[entry], key, len, hash)) return entry;
@@ -256,22 +235,14 @@ static uint32_t find_indexed(const object_t *o, const char *key, size_t len, uin
     return ABSENT;
 }
 
-static uint32_t find(const object_t *o, const char *key, size_t len, uint32_t hash) {
+static inline uint32_t find(const object_t *o, const char *key, size_t len, uint32_t hash) {
     if (o->index) return find_indexed(o, key, len, hash);
     for (uint32_t i = 0; i < o->count; i++)
         if (entry_is(&o->entries[i], key, len, hash)) return i;
     return ABSENT;
 }
 
-static uint32_t find_str(const object_t *o, str_t *key) {
-    uint32_t hash = str_hash(key);
-    if (o->index) return find_indexed(o, key->data, key->len, hash);
-    for (uint32_t i = 0; i < o->count; i++) {
-        const entry_t *e = &o->entries[i];
-        if (e->key == key || entry_is(e, key->data, key->len, hash)) return i;
-    }
-    return ABSENT;
-}
+static inline uint32_t find_str(const object_t *o, str_t *key) { return find(o, key->data, key->len, str_hash(key)); }
 
 static object_t *object_unique(value_t *v) {
     object_t *old = object_of(*v);
@@ -310,6 +281,12 @@ static value_t peek_at(const object_t *o, uint32_t entry, bool *found) {
 value_t object_get_peek(value_t object, const char *key, size_t len, bool *found) {
     object_t *o = object_of(object);
     return peek_at(o, find(o, key, len, str_hash_bytes(key, len)), found);
+}
+
+const value_t *object_find_peek(value_t object, str_t *key) {
+    object_t *o = object_of(object);
+    uint32_t entry = find_str(o, key);
+    return entry == ABSENT ? NULL : &o->entries[entry].value;
 }
 
 value_t object_get_str_peek(value_t object, str_t *key, bool *found) {

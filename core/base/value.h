@@ -13,6 +13,7 @@
 #ifndef SDG_BASE_VALUE_H
 #define SDG_BASE_VALUE_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -50,6 +51,20 @@ typedef struct value {
         uint32_t *refs; /* of a string, list or object: each begins with its count */
     };
 } value_t;
+
+/* What lists and objects have in common. The fields are for value.c and the functions below. */
+typedef struct container {
+    uint32_t refs;
+    value_kind_t kind;
+    struct container *next_dead; /* chain of containers waiting to be released */
+} container_t;
+
+struct list {
+    container_t head;
+    uint32_t count;
+    uint32_t cap;
+    value_t *items;
+};
 
 /* strings */
 str_t *str_new(const char *bytes, size_t len); /* len <= VALUE_STRING_MAX (limits.h), asserted; bytes NULL: to be filled */
@@ -94,8 +109,14 @@ void value_clear(value_t *v);    /* value_free, then null */
 void value_replace(value_t *slot, value_t take); /* frees what was in slot */
 
 /* lists */
-size_t list_count(value_t list);
-value_t list_peek(value_t list, size_t i); /* i < count, asserted */
+static inline size_t list_count(value_t list) {
+    assert(list.kind == VALUE_LIST);
+    return list.list->count;
+}
+static inline value_t list_peek(value_t list, size_t i) { /* i < count, asserted */
+    assert(list.kind == VALUE_LIST && i < list.list->count);
+    return list.list->items[i];
+}
 void list_push(value_t *list, value_t take);
 void list_set(value_t *list, size_t i, value_t take);
 
@@ -103,7 +124,9 @@ void list_set(value_t *list, size_t i, value_t take);
 size_t object_count(value_t object);
 str_t *object_key_peek(value_t object, size_t i);
 value_t object_value_peek(value_t object, size_t i);
-/* Finds a key; *found may be NULL. Absent: null and *found = false. The str_t form uses the cached hash: use it on hot paths. */
+/* The value under key, NULL when there is none; borrowed, until the object changes. Uses the key's cached hash: for hot paths. */
+const value_t *object_find_peek(value_t object, str_t *key);
+/* The same by value; *found may be NULL. Absent: null and *found = false. */
 value_t object_get_peek(value_t object, const char *key, size_t len, bool *found);
 value_t object_get_str_peek(value_t object, str_t *key, bool *found);
 void object_set(value_t *object, str_t *key, value_t take); /* key is borrowed (a reference is taken) */

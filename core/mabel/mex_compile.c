@@ -116,7 +116,9 @@ static mex_t *compile_string(const char *text, size_t len) {
         template_destroy(&t);
         return m;
     }
-    mex_t *m = node_new(template_is_whole(t) ? mex_run_whole : mex_run_text, 0);
+    const dotted_t *whole = template_whole(t);
+    mex_t *m = node_new(whole ? mex_run_whole : mex_run_text, 0);
+    if (whole) dotted_init(&m->name, whole->whole->data, whole->whole->len);
     m->text = t;
     return m;
 }

@@ -171,6 +171,8 @@ int mex_run_constant(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
 
 int mex_run_whole(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     bool resolved;
+    *out = value_ref(dotted_peek(&m->name, s, scope_get_peek, &resolved));
+    if (resolved) return SDG_OK;
     return template_value(m->text, s, TEMPLATE_VERBATIM, out, &resolved, err);
 }
 
@@ -248,12 +250,9 @@ int mex_run_let(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
 
 /* ---- references */
 
-static int run_name(const mex_t *m, scope_t *s, dotted_lookup_fn *lookup, value_t *out, err_t *err) {
+/* A name that is an expression of its own. */
+static int run_computed_name(const mex_t *m, scope_t *s, dotted_lookup_fn *lookup, value_t *out, err_t *err) {
     bool found;
-    if (m->argc == 0) {
-        *out = value_ref(dotted_peek(&m->name, s, lookup, &found));
-        return SDG_OK;
-    }
     str_t *text;
     int rc = mex_text_of(m, 0, s, &text, err);
     if (rc != SDG_OK) return rc;
@@ -262,6 +261,13 @@ static int run_name(const mex_t *m, scope_t *s, dotted_lookup_fn *lookup, value_
     *out = value_ref(dotted_peek(&name, s, lookup, &found));
     dotted_free(&name);
     str_free(text);
+    return SDG_OK;
+}
+
+static inline int run_name(const mex_t *m, scope_t *s, dotted_lookup_fn *lookup, value_t *out, err_t *err) {
+    bool found;
+    if (m->argc) return run_computed_name(m, s, lookup, out, err);
+    *out = value_ref(dotted_peek(&m->name, s, lookup, &found));
     return SDG_OK;
 }
 

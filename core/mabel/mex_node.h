@@ -50,7 +50,7 @@ struct mex {
     mex_t **args;               /* owned */
     value_t value;              /* of a constant */
     template_t *text;           /* of a string with placeholders */
-    dotted_t name;              /* var, ref */
+    dotted_t name;              /* var, ref; a text that is one placeholder */
     str_t **keys;               /* of an object literal, argc of them */
     str_t *bound[MEX_BOUND_MAX]; /* names that a lambda or let binds, or set assigns */
     regex_t_ *regex;            /* constant pattern */

@@ -15,12 +15,10 @@
 
 /* ---- locals */
 
-static value_t *frame_find(locals_t *l, str_t *name) {
+static inline value_t *frame_find(const locals_t *l, str_t *name) {
     uint32_t hash = str_hash(name);
-    for (uint32_t i = 0; i < l->count; i++) {
-        str_t *other = l->slots[i].name;
-        if (other == name || (str_hash(other) == hash && str_equal(other, name))) return &l->slots[i].value;
-    }
+    for (local_t *at = l->slots, *end = at + l->count; at < end; at++)
+        if (at->name == name || (str_hash(at->name) == hash && str_equal(at->name, name))) return &at->value;
     return NULL;
 }
 
@@ -57,29 +55,32 @@ void locals_free(locals_t *l) {
 
 /* ---- lookup */
 
-static bool object_has(value_t object, str_t *name, value_t *v) {
-    if (object.kind != VALUE_OBJECT) return false;
-    bool found;
-    *v = object_get_str_peek(object, name, &found);
-    return found;
+static inline const value_t *find_in(value_t object, str_t *name) {
+    return object.kind == VALUE_OBJECT ? object_find_peek(object, name) : NULL;
+}
+
+static inline const value_t *find_in_context(const scope_t *s, str_t *name) {
+    const value_t *v = find_in(s->overlay, name);
+    return v || !s->context ? v : find_in(*s->context, name);
+}
+
+static inline const value_t *find_anywhere(const scope_t *s, str_t *name) {
+    const value_t *v = s->locals ? locals_find(s->locals, name) : NULL;
+    if (!v) v = find_in_context(s, name);
+    if (!v && s->vars) v = find_in(*s->vars, name);
+    return v ? v : find_in(s->consts, name);
 }
 
 value_t scope_context_peek(scope_t *s, str_t *name, bool *found) {
-    value_t v = value_null();
-    *found = object_has(s->overlay, name, &v) || (s->context && object_has(*s->context, name, &v));
-    return v;
+    const value_t *v = find_in_context(s, name);
+    *found = v != NULL;
+    return v ? *v : value_null();
 }
 
 value_t scope_get_peek(scope_t *s, str_t *name, bool *found) {
-    value_t *local = s->locals ? locals_find(s->locals, name) : NULL;
-    if (local) {
-        *found = true;
-        return *local;
-    }
-    value_t v = scope_context_peek(s, name, found);
-    if (*found) return v;
-    *found = (s->vars && object_has(*s->vars, name, &v)) || object_has(s->consts, name, &v);
-    return v;
+    const value_t *v = find_anywhere(s, name);
+    *found = v != NULL;
+    return v ? *v : value_null();
 }
 
 /* Frames of expressions are passed through: `set` inside a map or let means the step around it. */
@@ -92,8 +93,7 @@ static locals_t *assign_in_expressions(locals_t *l, str_t *name, value_t v) {
 }
 
 int scope_set(scope_t *s, str_t *name, value_t take, err_t *err) {
-    value_t ignored;
-    if (object_has(s->consts, name, &ignored)) {
+    if (find_in(s->consts, name)) {
         value_free(take);
         return err_set(err, SDG_EINVAL, "\"%s\" is a constant (globals.const) and cannot be set", name->data);
     }
@@ -260,9 +260,7 @@ static value_t peek_under(const dotted_t *d, str_t *root, scope_t *s, dotted_loo
     return *found ? value_path_peek(v, d->whole->data + root->len, d->whole->len - root->len, found) : v;
 }
 
-value_t dotted_peek(const dotted_t *d, scope_t *s, dotted_lookup_fn *lookup, bool *found) {
-    value_t v = lookup(s, d->whole, found);
-    if (*found || !d->root) return v;
-    v = peek_under(d, d->listed, s, lookup, found);
+value_t dotted_path_peek(const dotted_t *d, scope_t *s, dotted_lookup_fn *lookup, bool *found) {
+    value_t v = peek_under(d, d->listed, s, lookup, found);
     return *found ? v : peek_under(d, d->root, s, lookup, found);
 }

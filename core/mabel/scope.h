@@ -54,6 +54,11 @@ typedef struct dotted {
 typedef value_t dotted_lookup_fn(scope_t *s, str_t *name, bool *found); /* scope_get_peek or scope_context_peek */
 void dotted_init(dotted_t *d, const char *name, size_t len);
 void dotted_free(dotted_t *d);
-value_t dotted_peek(const dotted_t *d, scope_t *s, dotted_lookup_fn *lookup, bool *found); /* borrowed */
+value_t dotted_path_peek(const dotted_t *d, scope_t *s, dotted_lookup_fn *lookup, bool *found); /* only for dotted_peek */
+/* Borrowed. */
+static inline value_t dotted_peek(const dotted_t *d, scope_t *s, dotted_lookup_fn *lookup, bool *found) {
+    value_t v = lookup(s, d->whole, found);
+    return *found || !d->root ? v : dotted_path_peek(d, s, lookup, found);
+}
 
 #endif

@@ -135,7 +135,11 @@ str_t *template_text(const template_t *t) { return t->source; }
 
 bool template_has_images(const template_t *t) { return has_kind(t, SEGMENT_IMAGE); }
 
-bool template_is_whole(const template_t *t) { return t->count == 1 && t->segments[0].kind == SEGMENT_NAME; }
+const dotted_t *template_whole(const template_t *t) {
+    return t->count == 1 && t->segments[0].kind == SEGMENT_NAME ? &t->segments[0].name : NULL;
+}
+
+bool template_is_whole(const template_t *t) { return template_whole(t) != NULL; }
 
 void template_each_name(const template_t *t, void (*each)(void *arg, const char *name, size_t len), void *arg) {
     for (size_t i = 0; i < t->count; i++)
