@@ -37,8 +37,6 @@ typedef struct entry {
 
 struct object {
     container_t head;
-    uint32_t count;
-    uint32_t cap;
     entry_t *entries;
     uint32_t *index;     /* entry number + 1, 0 is empty; NULL up to OBJECT_LINEAR_MAX keys */
     uint32_t index_mask; /* slots - 1, a power of two */
@@ -82,7 +80,7 @@ value_t value_text(const char *nul_terminated) { return value_string(nul_termina
 value_t value_list(size_t capacity_hint) {
     assert(capacity_hint <= UINT32_MAX);
     list_t *l = small_alloc(sizeof *l);
-    *l = (list_t){.head = {.refs = 1, .kind = VALUE_LIST}, .cap = (uint32_t)capacity_hint};
+    *l = (list_t){.head = {.refs = 1, .kind = VALUE_LIST, .cap = (uint32_t)capacity_hint}};
     l->items = small_alloc(capacity_hint * sizeof *l->items);
     return (value_t){.kind = VALUE_LIST, .list = l};
 }
@@ -90,7 +88,7 @@ value_t value_list(size_t capacity_hint) {
 value_t value_object(size_t capacity_hint) {
     assert(capacity_hint <= UINT32_MAX / 4);
     object_t *o = small_alloc(sizeof *o);
-    *o = (object_t){.head = {.refs = 1, .kind = VALUE_OBJECT}, .cap = (uint32_t)capacity_hint};
+    *o = (object_t){.head = {.refs = 1, .kind = VALUE_OBJECT, .cap = (uint32_t)capacity_hint}};
     o->entries = small_alloc(capacity_hint * sizeof *o->entries);
     return (value_t){.kind = VALUE_OBJECT, .object = o};
 }
@@ -108,9 +106,9 @@ static void drop(value_t v, container_t **dead) {
 }
 
 static void release_list(list_t *l, container_t **dead) {
-    for (uint32_t i = 0; i < l->count; i++)
+    for (uint32_t i = 0; i < l->head.count; i++)
         drop(l->items[i], dead);
-    small_free(l->items, l->cap * sizeof *l->items);
+    small_free(l->items, l->head.cap * sizeof *l->items);
     small_free(l, sizeof *l);
 }
 
@@ -120,11 +118,11 @@ static void index_free(object_t *o) {
 }
 
 static void release_object(object_t *o, container_t **dead) {
-    for (uint32_t i = 0; i < o->count; i++) {
+    for (uint32_t i = 0; i < o->head.count; i++) {
         str_free(o->entries[i].key);
         drop(o->entries[i].value, dead);
     }
-    small_free(o->entries, o->cap * sizeof *o->entries);
+    small_free(o->entries, o->head.cap * sizeof *o->entries);
     index_free(o);
     small_free(o, sizeof *o);
 }
@@ -165,30 +163,30 @@ static list_t *list_of(value_t v) {
 static list_t *list_unique(value_t *v) {
     list_t *old = list_of(*v);
     if (old->head.refs == 1) return old;
-    value_t copy = value_list(old->count);
-    for (uint32_t i = 0; i < old->count; i++)
+    value_t copy = value_list(old->head.count);
+    for (uint32_t i = 0; i < old->head.count; i++)
         copy.list->items[i] = value_ref(old->items[i]);
-    copy.list->count = old->count;
+    copy.list->head.count = old->head.count;
     value_replace(v, copy);
     return copy.list;
 }
 
 static void list_grow(list_t *l) {
-    assert(l->cap < UINT32_MAX / 2);
-    uint32_t cap = l->cap ? l->cap * 2 : CONTAINER_FIRST;
-    l->items = small_resize(l->items, l->cap * sizeof *l->items, cap * sizeof *l->items);
-    l->cap = cap;
+    assert(l->head.cap < UINT32_MAX / 2);
+    uint32_t cap = l->head.cap ? l->head.cap * 2 : CONTAINER_FIRST;
+    l->items = small_resize(l->items, l->head.cap * sizeof *l->items, cap * sizeof *l->items);
+    l->head.cap = cap;
 }
 
 void list_push(value_t *list, value_t take) {
     list_t *l = list_unique(list);
-    if (l->count == l->cap) list_grow(l);
-    l->items[l->count++] = take;
+    if (l->head.count == l->head.cap) list_grow(l);
+    l->items[l->head.count++] = take;
 }
 
 void list_set(value_t *list, size_t i, value_t take) {
     list_t *l = list_unique(list);
-    assert(i < l->count);
+    assert(i < l->head.count);
     value_replace(&l->items[i], take);
 }
 
@@ -211,14 +209,14 @@ static void index_put(object_t *o, uint32_t entry) {
 /* Makes the index fit the capacity: at most half of the slots are ever used. */
 static void index_rebuild(object_t *o) {
     index_free(o);
-    if (o->count <= OBJECT_LINEAR_MAX) return;
+    if (o->head.count <= OBJECT_LINEAR_MAX) return;
     uint32_t slots = 4 * OBJECT_LINEAR_MAX;
-    while (slots < 2 * o->cap)
+    while (slots < 2 * o->head.cap)
         slots *= 2;
     o->index = small_alloc(slots * sizeof *o->index);
     memset(o->index, 0, slots * sizeof *o->index);
     o->index_mask = slots - 1;
-    for (uint32_t i = 0; i < o->count; i++)
+    for (uint32_t i = 0; i < o->head.count; i++)
         index_put(o, i);
 }
 
@@ -237,7 +235,7 @@ static inline uint32_t find_indexed(const object_t *o, const char *key, size_t l
 
 static inline uint32_t find(const object_t *o, const char *key, size_t len, uint32_t hash) {
     if (o->index) return find_indexed(o, key, len, hash);
-    for (uint32_t i = 0; i < o->count; i++)
+    for (uint32_t i = 0; i < o->head.count; i++)
         if (entry_is(&o->entries[i], key, len, hash)) return i;
     return ABSENT;
 }
@@ -247,29 +245,27 @@ static inline uint32_t find_str(const object_t *o, str_t *key) { return find(o, 
 static object_t *object_unique(value_t *v) {
     object_t *old = object_of(*v);
     if (old->head.refs == 1) return old;
-    value_t copy = value_object(old->count);
+    value_t copy = value_object(old->head.count);
     object_t *o = copy.object;
-    for (uint32_t i = 0; i < old->count; i++) {
+    for (uint32_t i = 0; i < old->head.count; i++) {
         const entry_t *e = &old->entries[i];
         o->entries[i] = (entry_t){str_ref(e->key), e->hash, value_ref(e->value)};
     }
-    o->count = old->count;
+    o->head.count = old->head.count;
     index_rebuild(o);
     value_replace(v, copy);
     return o;
 }
 
-size_t object_count(value_t object) { return object_of(object)->count; }
-
 str_t *object_key_peek(value_t object, size_t i) {
     object_t *o = object_of(object);
-    assert(i < o->count);
+    assert(i < o->head.count);
     return o->entries[i].key;
 }
 
 value_t object_value_peek(value_t object, size_t i) {
     object_t *o = object_of(object);
-    assert(i < o->count);
+    assert(i < o->head.count);
     return o->entries[i].value;
 }
 
@@ -295,17 +291,17 @@ value_t object_get_str_peek(value_t object, str_t *key, bool *found) {
 }
 
 static void append_entry(object_t *o, str_t *key, value_t take) {
-    bool grow = o->count == o->cap;
+    bool grow = o->head.count == o->head.cap;
     if (grow) {
-        assert(o->cap < UINT32_MAX / 8);
-        uint32_t cap = o->cap ? o->cap * 2 : CONTAINER_FIRST;
-        o->entries = small_resize(o->entries, o->cap * sizeof *o->entries, cap * sizeof *o->entries);
-        o->cap = cap;
+        assert(o->head.cap < UINT32_MAX / 8);
+        uint32_t cap = o->head.cap ? o->head.cap * 2 : CONTAINER_FIRST;
+        o->entries = small_resize(o->entries, o->head.cap * sizeof *o->entries, cap * sizeof *o->entries);
+        o->head.cap = cap;
     }
-    o->entries[o->count++] = (entry_t){str_ref(key), str_hash(key), take};
+    o->entries[o->head.count++] = (entry_t){str_ref(key), str_hash(key), take};
     if (o->index && !grow)
-        index_put(o, o->count - 1);
-    else if (o->count > OBJECT_LINEAR_MAX)
+        index_put(o, o->head.count - 1);
+    else if (o->head.count > OBJECT_LINEAR_MAX)
         index_rebuild(o);
 }
 
@@ -329,8 +325,8 @@ bool object_remove(value_t *object, const char *key, size_t len) {
     if (entry == ABSENT) return false;
     object_t *o = object_unique(object);
     entry_t gone = o->entries[entry];
-    o->count--;
-    memmove(&o->entries[entry], &o->entries[entry + 1], (o->count - entry) * sizeof gone);
+    o->head.count--;
+    memmove(&o->entries[entry], &o->entries[entry + 1], (o->head.count - entry) * sizeof gone);
     if (o->index) index_rebuild(o);
     str_free(gone.key);
     value_free(gone.value);
@@ -359,19 +355,6 @@ static void work_push(worklist_t *w, value_t borrowed) {
     w->items[w->count++] = borrowed;
 }
 
-bool value_truthy(value_t v) {
-    switch (v.kind) {
-    case VALUE_NULL: return false;
-    case VALUE_BOOL: return v.boolean;
-    case VALUE_INT: return v.integer != 0;
-    case VALUE_REAL: return v.real != 0.0;
-    case VALUE_STRING: return v.string->len > 0;
-    case VALUE_LIST: return v.list->count > 0;
-    case VALUE_OBJECT: return v.object->count > 0;
-    }
-    return false;
-}
-
 /* True, and *i, when r is exactly a 64-bit integer. */
 static bool real_as_int(double r, int64_t *i) {
     if (!(r >= -0x1p63 && r < 0x1p63)) return false;
@@ -396,10 +379,10 @@ static bool shallow_equal(value_t a, value_t b, worklist_t *rest) {
     case VALUE_REAL: return a.real == b.real;
     case VALUE_STRING: return str_equal(a.string, b.string);
     case VALUE_LIST:
-        if (a.list->count != b.list->count) return false;
+        if (a.list->head.count != b.list->head.count) return false;
         break;
     case VALUE_OBJECT:
-        if (a.object->count != b.object->count) return false;
+        if (a.object->head.count != b.object->head.count) return false;
         break;
     }
     work_push(rest, a);
@@ -408,13 +391,13 @@ static bool shallow_equal(value_t a, value_t b, worklist_t *rest) {
 }
 
 static bool lists_equal(const list_t *a, const list_t *b, worklist_t *rest) {
-    for (uint32_t i = 0; i < a->count; i++)
+    for (uint32_t i = 0; i < a->head.count; i++)
         if (!shallow_equal(a->items[i], b->items[i], rest)) return false;
     return true;
 }
 
 static bool objects_equal(const object_t *a, const object_t *b, worklist_t *rest) {
-    for (uint32_t i = 0; i < a->count; i++) {
+    for (uint32_t i = 0; i < a->head.count; i++) {
         uint32_t other = find_str(b, a->entries[i].key);
         if (other == ABSENT) return false;
         if (!shallow_equal(a->entries[i].value, b->entries[other].value, rest)) return false;
@@ -492,8 +475,8 @@ static uint64_t hash_at(value_t v, int depth);
 
 /* Inside a container only the first elements count, so that a value that holds itself many times over is hashed in bounded time. */
 static uint64_t hash_list(const list_t *l, int depth) {
-    uint64_t h = mix(VALUE_LIST, l->count);
-    uint32_t looked_at = depth > 0 && l->count > HASH_INNER_MAX ? HASH_INNER_MAX : l->count;
+    uint64_t h = mix(VALUE_LIST, l->head.count);
+    uint32_t looked_at = depth > 0 && l->head.count > HASH_INNER_MAX ? HASH_INNER_MAX : l->head.count;
     for (uint32_t i = 0; i < looked_at; i++)
         h = mix(h, hash_at(l->items[i], depth + 1));
     return h;
@@ -502,9 +485,9 @@ static uint64_t hash_list(const list_t *l, int depth) {
 /* Adding makes the order of the keys irrelevant. Of a large object inside a container only the keys count: which are first depends on the
  * order. */
 static uint64_t hash_object(const object_t *o, int depth) {
-    uint64_t h = mix(VALUE_OBJECT, o->count);
-    bool keys_only = depth > 0 && o->count > HASH_INNER_MAX;
-    for (uint32_t i = 0; i < o->count; i++)
+    uint64_t h = mix(VALUE_OBJECT, o->head.count);
+    bool keys_only = depth > 0 && o->head.count > HASH_INNER_MAX;
+    for (uint32_t i = 0; i < o->head.count; i++)
         h += mix(o->entries[i].hash, keys_only ? 0 : hash_at(o->entries[i].value, depth + 1));
     return h;
 }
@@ -536,14 +519,14 @@ static size_t str_bytes(const str_t *s) { return sizeof *s + s->len + 1; }
 static size_t own_bytes(value_t v, worklist_t *rest) {
     if (v.kind == VALUE_STRING) return str_bytes(v.string);
     if (v.kind == VALUE_LIST) {
-        for (uint32_t i = 0; i < v.list->count; i++)
+        for (uint32_t i = 0; i < v.list->head.count; i++)
             if (v.list->items[i].kind >= VALUE_STRING) work_push(rest, v.list->items[i]);
-        return sizeof *v.list + v.list->cap * sizeof *v.list->items;
+        return sizeof *v.list + v.list->head.cap * sizeof *v.list->items;
     }
     object_t *o = v.object;
-    size_t bytes = sizeof *o + o->cap * sizeof *o->entries;
+    size_t bytes = sizeof *o + o->head.cap * sizeof *o->entries;
     if (o->index) bytes += (o->index_mask + (size_t)1) * sizeof *o->index;
-    for (uint32_t i = 0; i < o->count; i++) {
+    for (uint32_t i = 0; i < o->head.count; i++) {
         bytes += str_bytes(o->entries[i].key);
         if (o->entries[i].value.kind >= VALUE_STRING) work_push(rest, o->entries[i].value);
     }

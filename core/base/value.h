@@ -36,6 +36,14 @@ typedef struct str {
     char data[];
 } str_t;
 
+/* What lists and objects begin with. The fields are for value.c and the functions below. */
+typedef struct container {
+    uint32_t refs;
+    uint32_t kind;  /* value_kind_t */
+    uint32_t count; /* elements or keys */
+    uint32_t cap;
+    struct container *next_dead; /* chain of containers waiting to be released */
+} container_t;
 typedef struct list list_t;
 typedef struct object object_t;
 
@@ -48,21 +56,13 @@ typedef struct value {
         str_t *string;
         list_t *list;
         object_t *object;
+        container_t *container; /* a list or an object */
         uint32_t *refs; /* of a string, list or object: each begins with its count */
     };
 } value_t;
 
-/* What lists and objects have in common. The fields are for value.c and the functions below. */
-typedef struct container {
-    uint32_t refs;
-    value_kind_t kind;
-    struct container *next_dead; /* chain of containers waiting to be released */
-} container_t;
-
 struct list {
     container_t head;
-    uint32_t count;
-    uint32_t cap;
     value_t *items;
 };
 
@@ -111,17 +111,20 @@ void value_replace(value_t *slot, value_t take); /* frees what was in slot */
 /* lists */
 static inline size_t list_count(value_t list) {
     assert(list.kind == VALUE_LIST);
-    return list.list->count;
+    return list.container->count;
 }
 static inline value_t list_peek(value_t list, size_t i) { /* i < count, asserted */
-    assert(list.kind == VALUE_LIST && i < list.list->count);
+    assert(list.kind == VALUE_LIST && i < list.container->count);
     return list.list->items[i];
 }
 void list_push(value_t *list, value_t take);
 void list_set(value_t *list, size_t i, value_t take);
 
 /* objects: keys are strings, order is insertion order, setting an existing key keeps its place */
-size_t object_count(value_t object);
+static inline size_t object_count(value_t object) {
+    assert(object.kind == VALUE_OBJECT);
+    return object.container->count;
+}
 str_t *object_key_peek(value_t object, size_t i);
 value_t object_value_peek(value_t object, size_t i);
 /* The value under key, NULL when there is none; borrowed, until the object changes. Uses the key's cached hash: for hot paths. */
@@ -136,7 +139,19 @@ bool object_remove(value_t *object, const char *key, size_t len); /* true if it 
 value_t *object_slot(value_t *object, str_t *key);
 
 /* whole values */
-bool value_truthy(value_t v);           /* MABEL falsy: null, false, 0, 0.0, "", [], {} */
+/* MABEL falsy: null, false, 0, 0.0, "", [], {} */
+static inline bool value_truthy(value_t v) {
+    switch (v.kind) {
+    case VALUE_NULL: return false;
+    case VALUE_BOOL: return v.boolean;
+    case VALUE_INT: return v.integer != 0;
+    case VALUE_REAL: return v.real != 0.0;
+    case VALUE_STRING: return v.string->len > 0;
+    case VALUE_LIST:
+    case VALUE_OBJECT: return v.container->count > 0;
+    }
+    return false;
+}
 bool value_equal(value_t a, value_t b); /* deep; 1 == 1.0; key order does not matter; bool is not a number */
 uint64_t value_hash(value_t v);         /* agrees with value_equal */
 const char *value_kind_name(value_kind_t kind); /* "null" "boolean" "integer" "real" "string" "list" "object" */

@@ -59,16 +59,6 @@ int mex_eval_bool(const mex_t *m, scope_t *scope, bool *out, err_t *err) {
     return mex_truth_of(m, scope, out, err);
 }
 
-int mex_truth_of(const mex_t *m, scope_t *s, bool *out, err_t *err) {
-    value_t v;
-    *out = false;
-    int rc = mex_value_of(m, s, &v, err);
-    if (rc != SDG_OK) return rc;
-    *out = value_truthy(v);
-    value_free(v);
-    return SDG_OK;
-}
-
 /* ---- operands */
 
 static int check_spread(const mex_t *m, size_t count, err_t *err) {
@@ -88,14 +78,12 @@ static void use_list(mex_operands_t *o, value_t take) {
     o->count = list_count(o->list);
 }
 
-int mex_operands_open(mex_operands_t *o, const mex_t *m, scope_t *s, err_t *err) {
-    *o = (mex_operands_t){.m = m, .s = s, .err = err, .count = m->argc};
-    if (!m->spread) return SDG_OK;
+int mex_operands_spread(mex_operands_t *o) {
     value_t v;
-    int rc = mex_value_of(m->args[0], s, &v, err);
+    int rc = mex_value_of(o->m->args[0], o->s, &v, o->err);
     if (rc != SDG_OK) return rc;
     use_list(o, v);
-    rc = check_spread(m, o->count, err);
+    rc = check_spread(o->m, o->count, o->err);
     if (rc != SDG_OK) mex_operands_close(o);
     return rc;
 }
@@ -110,12 +98,9 @@ int mex_operands_open_flat(mex_operands_t *o, const mex_t *m, scope_t *s, err_t 
     return mex_spend(s, o->count, err);
 }
 
-int mex_number_of(const mex_t *m, size_t arg, scope_t *s, value_t *number, err_t *err) {
-    value_t v;
-    int rc = mex_value_of(m->args[arg], s, &v, err);
-    if (rc != SDG_OK) return rc;
-    if (!mex_number(v, number)) rc = mex_wrong(m, v, "a number", err);
-    value_free(v);
+int mex_number_from(const mex_t *m, value_t take, value_t *number, err_t *err) {
+    int rc = mex_number(take, number) ? SDG_OK : mex_wrong(m, take, "a number", err);
+    value_free(take);
     return rc;
 }
 

@@ -18,10 +18,8 @@ enum { COMPARE_DEPTH_MAX = 64, ROUND_DIGITS_MAX = 300 };
 
 /* ---- numbers */
 
-bool mex_number(value_t v, value_t *number) {
+bool mex_number_other(value_t v, value_t *number) {
     switch (v.kind) {
-    case VALUE_INT:
-    case VALUE_REAL: *number = v; return true;
     case VALUE_BOOL: *number = value_int(v.boolean); return true;
     case VALUE_STRING: return text_to_number(v.string->data, v.string->len, number);
     default: return false;
@@ -132,16 +130,23 @@ static int order(value_t a, value_t b, int depth, uint64_t *steps) {
 
 /* ---- comparison operators */
 
-static int pair(const mex_t *m, scope_t *s, value_t *a, value_t *b, err_t *err) {
+/* Two operands from a list that was made at run time. */
+static int pair_of_list(const mex_t *m, scope_t *s, value_t *a, value_t *b, err_t *err) {
     mex_operands_t o;
     int rc = mex_operands_open(&o, m, s, err);
     if (rc != SDG_OK) return rc;
-    rc = mex_operand(&o, 0, a);
-    if (rc == SDG_OK) {
-        rc = mex_operand(&o, 1, b);
-        if (rc != SDG_OK) value_free(*a);
-    }
+    *a = value_ref(list_peek(o.list, 0));
+    *b = value_ref(list_peek(o.list, 1));
     mex_operands_close(&o);
+    return SDG_OK;
+}
+
+static int pair(const mex_t *m, scope_t *s, value_t *a, value_t *b, err_t *err) {
+    if (m->spread) return pair_of_list(m, s, a, b, err);
+    int rc = mex_value_of(m->args[0], s, a, err);
+    if (rc != SDG_OK) return rc;
+    rc = mex_value_of(m->args[1], s, b, err);
+    if (rc != SDG_OK) value_free(*a);
     return rc;
 }
 
@@ -163,7 +168,7 @@ static int run_order(const mex_t *m, scope_t *s, int *c, err_t *err) {
     int rc = pair(m, s, &a, &b, err);
     if (rc != SDG_OK) return rc;
     uint64_t steps = 0;
-    *c = order(a, b, 0, &steps);
+    *c = mex_is_number(a) && mex_is_number(b) ? mex_compare_numbers(a, b) : order(a, b, 0, &steps);
     value_free(a);
     value_free(b);
     return mex_spend(s, steps, err);
@@ -277,8 +282,8 @@ int mex_run_not(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
 typedef int step_fn(const mex_t *m, value_t a, value_t b, value_t *out, err_t *err);
 
 /* The result of two integers: a real beyond 64 bits, rounded once. */
-static int give_exact(__int128 n, value_t *out) {
-    *out = n >= INT64_MIN && n <= INT64_MAX ? value_int((int64_t)n) : value_real((double)n);
+static inline int give_exact(__int128 n, value_t *out) {
+    *out = n == (int64_t)n ? value_int((int64_t)n) : value_real((double)n);
     return SDG_OK;
 }
 
@@ -365,28 +370,32 @@ static value_t negated(value_t n) {
     return v;
 }
 
-static int number_operand(mex_operands_t *o, size_t i, value_t *number) {
-    value_t v;
-    int rc = mex_operand(o, i, &v);
-    if (rc != SDG_OK) return rc;
-    if (!mex_number(v, number)) rc = mex_wrong(o->m, v, "a number", o->err);
-    value_free(v);
-    return rc;
-}
-
-static int fold_numbers(const mex_t *m, scope_t *s, value_t empty, step_fn *step, value_t *out, err_t *err) {
+/* The operands are the elements of a list, or the only one is no list. */
+static int fold_list(const mex_t *m, scope_t *s, value_t empty, step_fn *step, value_t *out, err_t *err) {
     mex_operands_t o;
     int rc = mex_operands_open_flat(&o, m, s, err);
     if (rc != SDG_OK) return rc;
     value_t sum = empty;
-    if (o.count > 0) rc = number_operand(&o, 0, &sum);
-    for (size_t i = 1; i < o.count && rc == SDG_OK; i++) {
+    for (size_t i = 0; i < o.count && rc == SDG_OK; i++) {
         value_t n;
-        rc = number_operand(&o, i, &n);
-        if (rc == SDG_OK) rc = step(m, sum, n, &sum, err);
+        rc = mex_number_from(m, value_ref(list_peek(o.list, i)), &n, err);
+        if (rc == SDG_OK && i == 0) sum = n;
+        else if (rc == SDG_OK) rc = step(m, sum, n, &sum, err);
     }
     mex_operands_close(&o);
     if (rc == SDG_OK) *out = step == step_sub && o.count == 1 ? negated(sum) : sum;
+    return rc;
+}
+
+static inline int fold_numbers(const mex_t *m, scope_t *s, value_t empty, step_fn *step, value_t *out, err_t *err) {
+    if (m->spread || m->argc < 2) return fold_list(m, s, empty, step, out, err);
+    value_t sum, n;
+    int rc = mex_number_of(m, 0, s, &sum, err);
+    for (uint32_t i = 1; i < m->argc && rc == SDG_OK; i++) {
+        rc = mex_number_of(m, i, s, &n, err);
+        if (rc == SDG_OK) rc = step(m, sum, n, &sum, err);
+    }
+    if (rc == SDG_OK) *out = sum;
     return rc;
 }
 
