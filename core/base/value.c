@@ -269,26 +269,28 @@ value_t object_value_peek(value_t object, size_t i) {
     return o->entries[i].value;
 }
 
-static value_t peek_at(const object_t *o, uint32_t entry, bool *found) {
-    if (found) *found = entry != ABSENT;
-    return entry == ABSENT ? value_null() : o->entries[entry].value;
-}
-
-value_t object_get_peek(value_t object, const char *key, size_t len, bool *found) {
-    object_t *o = object_of(object);
-    return peek_at(o, find(o, key, len, str_hash_bytes(key, len)), found);
-}
+static const value_t *value_at(const object_t *o, uint32_t entry) { return entry == ABSENT ? NULL : &o->entries[entry].value; }
 
 const value_t *object_find_peek(value_t object, str_t *key) {
     object_t *o = object_of(object);
-    uint32_t entry = find_str(o, key);
-    return entry == ABSENT ? NULL : &o->entries[entry].value;
+    return value_at(o, find_str(o, key));
 }
 
-value_t object_get_str_peek(value_t object, str_t *key, bool *found) {
+const value_t *object_find_bytes_peek(value_t object, const char *key, size_t len) {
     object_t *o = object_of(object);
-    return peek_at(o, find_str(o, key), found);
+    return value_at(o, find(o, key, len, str_hash_bytes(key, len)));
 }
+
+static value_t peek_found(const value_t *v, bool *found) {
+    if (found) *found = v != NULL;
+    return v ? *v : value_null();
+}
+
+value_t object_get_peek(value_t object, const char *key, size_t len, bool *found) {
+    return peek_found(object_find_bytes_peek(object, key, len), found);
+}
+
+value_t object_get_str_peek(value_t object, str_t *key, bool *found) { return peek_found(object_find_peek(object, key), found); }
 
 static void append_entry(object_t *o, str_t *key, value_t take) {
     bool grow = o->head.count == o->head.cap;

@@ -113,10 +113,11 @@ static inline size_t list_count(value_t list) {
     assert(list.kind == VALUE_LIST);
     return list.container->count;
 }
-static inline value_t list_peek(value_t list, size_t i) { /* i < count, asserted */
+static inline const value_t *list_at_peek(value_t list, size_t i) { /* i < count, asserted */
     assert(list.kind == VALUE_LIST && i < list.container->count);
-    return list.list->items[i];
+    return &list.list->items[i];
 }
+static inline value_t list_peek(value_t list, size_t i) { return *list_at_peek(list, i); }
 void list_push(value_t *list, value_t take);
 void list_set(value_t *list, size_t i, value_t take);
 
@@ -127,8 +128,9 @@ static inline size_t object_count(value_t object) {
 }
 str_t *object_key_peek(value_t object, size_t i);
 value_t object_value_peek(value_t object, size_t i);
-/* The value under key, NULL when there is none; borrowed, until the object changes. Uses the key's cached hash: for hot paths. */
+/* The value under key, NULL when there is none; borrowed, until the object changes. The str_t form uses the cached hash: for hot paths. */
 const value_t *object_find_peek(value_t object, str_t *key);
+const value_t *object_find_bytes_peek(value_t object, const char *key, size_t len);
 /* The same by value; *found may be NULL. Absent: null and *found = false. */
 value_t object_get_peek(value_t object, const char *key, size_t len, bool *found);
 value_t object_get_str_peek(value_t object, str_t *key, bool *found);

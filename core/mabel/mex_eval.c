@@ -155,9 +155,12 @@ int mex_run_constant(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
 }
 
 int mex_run_whole(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
+    const value_t *v = dotted_find(&m->name, s, scope_find);
+    if (v) {
+        *out = value_ref(*v);
+        return SDG_OK;
+    }
     bool resolved;
-    *out = value_ref(dotted_peek(&m->name, s, scope_get_peek, &resolved));
-    if (resolved) return SDG_OK;
     return template_value(m->text, s, TEMPLATE_VERBATIM, out, &resolved, err);
 }
 
@@ -237,46 +240,43 @@ int mex_run_let(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
 
 /* A name that is an expression of its own. */
 static int run_computed_name(const mex_t *m, scope_t *s, dotted_lookup_fn *lookup, value_t *out, err_t *err) {
-    bool found;
     str_t *text;
     int rc = mex_text_of(m, 0, s, &text, err);
     if (rc != SDG_OK) return rc;
     dotted_t name;
     dotted_init(&name, text->data, text->len);
-    *out = value_ref(dotted_peek(&name, s, lookup, &found));
+    const value_t *v = dotted_find(&name, s, lookup);
+    *out = v ? value_ref(*v) : value_null();
     dotted_free(&name);
     str_free(text);
     return SDG_OK;
 }
 
 static inline int run_name(const mex_t *m, scope_t *s, dotted_lookup_fn *lookup, value_t *out, err_t *err) {
-    bool found;
     if (m->argc) return run_computed_name(m, s, lookup, out, err);
-    *out = value_ref(dotted_peek(&m->name, s, lookup, &found));
+    const value_t *v = dotted_find(&m->name, s, lookup);
+    *out = v ? value_ref(*v) : value_null();
     return SDG_OK;
 }
 
-int mex_run_var(const mex_t *m, scope_t *s, value_t *out, err_t *err) { return run_name(m, s, scope_get_peek, out, err); }
+int mex_run_var(const mex_t *m, scope_t *s, value_t *out, err_t *err) { return run_name(m, s, scope_find, out, err); }
 
 int mex_run_ref(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
-    return run_name(m, s, scope_context_peek, out, err);
+    return run_name(m, s, scope_find_in_context, out, err);
 }
 
 /* The value at a path; an integer is an index, and a text that is itself a key comes before its reading as a path. */
-static value_t get_peek(value_t root, value_t path, bool *found) {
-    *found = false;
-    if (root.kind == VALUE_OBJECT && path.kind == VALUE_STRING) {
-        value_t v = object_get_str_peek(root, path.string, found);
-        if (*found) return v;
+static const value_t *get_peek(const value_t *root, value_t path) {
+    if (path.kind == VALUE_STRING) {
+        const value_t *v = root->kind == VALUE_OBJECT ? object_find_peek(*root, path.string) : NULL;
+        return v ? v : value_path_find(root, path.string->data, path.string->len);
     }
-    if (path.kind == VALUE_STRING) return value_path_peek(root, path.string->data, path.string->len, found);
     int64_t i;
     value_t number;
-    if (root.kind != VALUE_LIST || !mex_number(path, &number) || !integral(number, &i)) return value_null();
-    int64_t count = (int64_t)list_count(root);
+    if (root->kind != VALUE_LIST || !mex_number(path, &number) || !integral(number, &i)) return NULL;
+    int64_t count = (int64_t)list_count(*root);
     if (i < 0) i += count;
-    *found = i >= 0 && i < count;
-    return *found ? list_peek(root, (size_t)i) : value_null();
+    return i >= 0 && i < count ? list_at_peek(*root, (size_t)i) : NULL;
 }
 
 int mex_run_get(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
@@ -285,12 +285,11 @@ int mex_run_get(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     if (rc != SDG_OK) return rc;
     rc = mex_value_of(m->args[1], s, &path, err);
     if (rc == SDG_OK) {
-        bool found;
         /* The keys of an object are texts: a number looks up its text form. */
         if (root.kind == VALUE_OBJECT && path.kind != VALUE_STRING) value_replace(&path, value_from_str(text_of(path)));
-        value_t v = get_peek(root, path, &found);
-        if (found)
-            *out = value_ref(v);
+        const value_t *v = get_peek(&root, path);
+        if (v)
+            *out = value_ref(*v);
         else
             rc = mex_value_of(m->args[2], s, out, err);
         value_free(path);

@@ -59,28 +59,16 @@ static inline const value_t *find_in(value_t object, str_t *name) {
     return object.kind == VALUE_OBJECT ? object_find_peek(object, name) : NULL;
 }
 
-static inline const value_t *find_in_context(const scope_t *s, str_t *name) {
+const value_t *scope_find_in_context(const scope_t *s, str_t *name) {
     const value_t *v = find_in(s->overlay, name);
     return v || !s->context ? v : find_in(*s->context, name);
 }
 
-static inline const value_t *find_anywhere(const scope_t *s, str_t *name) {
+const value_t *scope_find(const scope_t *s, str_t *name) {
     const value_t *v = s->locals ? locals_find(s->locals, name) : NULL;
-    if (!v) v = find_in_context(s, name);
+    if (!v) v = scope_find_in_context(s, name);
     if (!v && s->vars) v = find_in(*s->vars, name);
     return v ? v : find_in(s->consts, name);
-}
-
-value_t scope_context_peek(scope_t *s, str_t *name, bool *found) {
-    const value_t *v = find_in_context(s, name);
-    *found = v != NULL;
-    return v ? *v : value_null();
-}
-
-value_t scope_get_peek(scope_t *s, str_t *name, bool *found) {
-    const value_t *v = find_anywhere(s, name);
-    *found = v != NULL;
-    return v ? *v : value_null();
 }
 
 /* Frames of expressions are passed through: `set` inside a map or let means the step around it. */
@@ -160,27 +148,22 @@ static bool fit_index(int64_t *index, size_t count) {
     return *index >= 0 && *index < (int64_t)count;
 }
 
-static value_t follow(value_t v, step_t step, bool *found) {
-    *found = false;
-    if (v.kind == VALUE_LIST) {
-        if (!step.is_index && !read_index(step.name, step.name + step.len, &step.index)) return value_null();
-        *found = fit_index(&step.index, list_count(v));
-        return *found ? list_peek(v, (size_t)step.index) : value_null();
+static const value_t *follow(const value_t *v, step_t step) {
+    if (v->kind == VALUE_LIST) {
+        bool is_index = step.is_index || read_index(step.name, step.name + step.len, &step.index);
+        return is_index && fit_index(&step.index, list_count(*v)) ? list_at_peek(*v, (size_t)step.index) : NULL;
     }
-    if (v.kind != VALUE_OBJECT || step.is_index) return value_null();
-    return object_get_peek(v, step.name, step.len, found);
+    return v->kind == VALUE_OBJECT && !step.is_index ? object_find_bytes_peek(*v, step.name, step.len) : NULL;
 }
 
-value_t value_path_peek(value_t root, const char *path, size_t len, bool *found) {
+const value_t *value_path_find(const value_t *root, const char *path, size_t len) {
     const char *at = path, *end = path + len;
-    value_t v = root;
-    *found = true;
-    while (at < end && *found) {
+    const value_t *v = root;
+    while (at < end && v) {
         step_t step;
-        *found = next_step(&at, end, &step);
-        if (*found) v = follow(v, step, found);
+        v = next_step(&at, end, &step) ? follow(v, step) : NULL;
     }
-    return *found ? v : value_null();
+    return v;
 }
 
 static int set_at(value_t *slot, const char *at, const char *end, int depth, value_t v, err_t *err);
@@ -253,14 +236,12 @@ void dotted_free(dotted_t *d) {
     *d = (dotted_t){0};
 }
 
-static value_t peek_under(const dotted_t *d, str_t *root, scope_t *s, dotted_lookup_fn *lookup, bool *found) {
-    *found = false;
-    if (!root) return value_null();
-    value_t v = lookup(s, root, found);
-    return *found ? value_path_peek(v, d->whole->data + root->len, d->whole->len - root->len, found) : v;
+static const value_t *find_under(const dotted_t *d, str_t *root, const scope_t *s, dotted_lookup_fn *lookup) {
+    const value_t *v = root ? lookup(s, root) : NULL;
+    return v ? value_path_find(v, d->whole->data + root->len, d->whole->len - root->len) : NULL;
 }
 
-value_t dotted_path_peek(const dotted_t *d, scope_t *s, dotted_lookup_fn *lookup, bool *found) {
-    value_t v = peek_under(d, d->listed, s, lookup, found);
-    return *found ? v : peek_under(d, d->root, s, lookup, found);
+const value_t *dotted_find_path(const dotted_t *d, const scope_t *s, dotted_lookup_fn *lookup) {
+    const value_t *v = find_under(d, d->listed, s, lookup);
+    return v ? v : find_under(d, d->root, s, lookup);
 }
