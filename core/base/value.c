@@ -11,6 +11,7 @@
 
 #include "core/base/error.h"
 #include "core/base/limits.h"
+#include "core/base/names.h"
 #include "core/base/small.h"
 
 #include <assert.h>
@@ -220,7 +221,7 @@ static void index_rebuild(object_t *o) {
         index_put(o, i);
 }
 
-/* Names of a pipeline and the columns of its rows are mostly the same strings (str_of_thread): then the bytes are not looked at. */
+/* Names of a pipeline and the columns of its rows are mostly the same strings (names.h): then the bytes are not looked at. */
 static inline bool entry_is(const entry_t *e, const char *key, size_t len, uint32_t hash) {
     return e->hash == hash && e->key->len == len && (e->key->data == key || memcmp(e->key->data, key, len) == 0);
 }
@@ -317,9 +318,9 @@ void object_set(value_t *object, str_t *key, value_t take) {
 }
 
 void object_set_text(value_t *object, const char *key, value_t take) {
-    str_t *s = str_new(key, strlen(key));
-    object_set(object, s, take);
-    str_free(s);
+    str_t *name = name_new(key, strlen(key));
+    object_set(object, name, take);
+    str_free(name);
 }
 
 bool object_remove(value_t *object, const char *key, size_t len) {

@@ -7,6 +7,7 @@
 #include "core/mabel/scope.h"
 
 #include "core/base/limits.h"
+#include "core/base/names.h"
 #include "core/base/small.h"
 
 #include <assert.h>
@@ -183,7 +184,7 @@ static int set_in_list(value_t *slot, step_t step, const char *at, const char *e
 }
 
 static int set_in_object(value_t *slot, step_t step, const char *at, const char *end, int depth, value_t v, err_t *err) {
-    str_t *key = str_new(step.name, step.len);
+    str_t *key = name_new(step.name, step.len);
     value_t *child = object_slot(slot, key);
     if (!child) {
         object_set(slot, key, value_null());
@@ -219,14 +220,14 @@ int value_path_set(value_t root, const char *path, size_t len, value_t take, val
 /* ---- dotted names */
 
 void dotted_init(dotted_t *d, const char *name, size_t len) {
-    *d = (dotted_t){.whole = str_new(name, len)};
+    *d = (dotted_t){.whole = name_new(name, len)};
     size_t bracket = 0, first = 0;
     while (bracket < len && name[bracket] != '[')
         bracket++;
     while (first < bracket && name[first] != '.')
         first++;
-    if (bracket < len && bracket > first) d->listed = str_new(name, bracket);
-    if (first < len && first > 0) d->root = str_new(name, first);
+    if (bracket < len && bracket > first) d->listed = name_new(name, bracket);
+    if (first < len && first > 0) d->root = name_new(name, first);
 }
 
 void dotted_free(dotted_t *d) {
