@@ -145,14 +145,6 @@ void value_release(value_t v) {
     }
 }
 
-void value_clear(value_t *v) { value_replace(v, value_null()); }
-
-void value_replace(value_t *slot, value_t take) {
-    value_t old = *slot;
-    *slot = take;
-    value_free(old);
-}
-
 /* ---- lists */
 
 static list_t *list_of(value_t v) {
@@ -160,10 +152,8 @@ static list_t *list_of(value_t v) {
     return v.list;
 }
 
-/* The list in *v with this value as its only owner. */
-static list_t *list_unique(value_t *v) {
-    list_t *old = list_of(*v);
-    if (old->head.refs == 1) return old;
+static list_t *list_copy(value_t *v) {
+    list_t *old = v->list;
     value_t copy = value_list(old->head.count);
     for (uint32_t i = 0; i < old->head.count; i++)
         copy.list->items[i] = value_ref(old->items[i]);
@@ -172,16 +162,12 @@ static list_t *list_unique(value_t *v) {
     return copy.list;
 }
 
-static void list_grow(list_t *l) {
-    assert(l->head.cap < UINT32_MAX / 2);
-    uint32_t cap = l->head.cap ? l->head.cap * 2 : CONTAINER_FIRST;
-    l->items = small_resize(l->items, l->head.cap * sizeof *l->items, cap * sizeof *l->items);
-    l->head.cap = cap;
-}
+/* The list in *v with this value as its only owner. */
+static inline list_t *list_unique(value_t *v) { return list_of(*v)->head.refs == 1 ? v->list : list_copy(v); }
 
 void list_push(value_t *list, value_t take) {
     list_t *l = list_unique(list);
-    if (l->head.count == l->head.cap) list_grow(l);
+    if (l->head.count == l->head.cap) l->items = small_grow(l->items, &l->head.cap, CONTAINER_FIRST, sizeof *l->items);
     l->items[l->head.count++] = take;
 }
 
@@ -221,31 +207,43 @@ static void index_rebuild(object_t *o) {
         index_put(o, i);
 }
 
-/* Names of a pipeline and the columns of its rows are mostly the same strings (names.h): then the bytes are not looked at. */
-static inline bool entry_is(const entry_t *e, const char *key, size_t len, uint32_t hash) {
-    return e->hash == hash && e->key->len == len && (e->key->data == key || memcmp(e->key->data, key, len) == 0);
+/* A key that is looked for. Names of a pipeline and columns of its rows are mostly the same strings (names.h): then the bytes are not
+ * looked at. */
+typedef struct wanted {
+    const str_t *str; /* NULL: only its bytes are there */
+    const char *bytes;
+    size_t len;
+    uint32_t hash;
+} wanted_t;
+
+static inline bool entry_is(const entry_t *e, const wanted_t *w) {
+    if (e->key == w->str) return true;
+    return e->hash == w->hash && e->key->len == w->len && memcmp(e->key->data, w->bytes, w->len) == 0;
 }
 
-static inline uint32_t find_indexed(const object_t *o, const char *key, size_t len, uint32_t hash) {
-    for (uint32_t slot = hash & o->index_mask; o->index[slot]; slot = (slot + 1) & o->index_mask) {
+static inline uint32_t find(const object_t *o, const wanted_t *w) {
+    if (!o->index) {
+        for (uint32_t i = 0; i < o->head.count; i++)
+            if (entry_is(&o->entries[i], w)) return i;
+        return ABSENT;
+    }
+    for (uint32_t slot = w->hash & o->index_mask; o->index[slot]; slot = (slot + 1) & o->index_mask) {
         uint32_t entry = o->index[slot] - 1;
-        if (entry_is(&o->entries[entry], key, len, hash)) return entry;
+        if (entry_is(&o->entries[entry], w)) return entry;
     }
     return ABSENT;
 }
 
-static inline uint32_t find(const object_t *o, const char *key, size_t len, uint32_t hash) {
-    if (o->index) return find_indexed(o, key, len, hash);
-    for (uint32_t i = 0; i < o->head.count; i++)
-        if (entry_is(&o->entries[i], key, len, hash)) return i;
-    return ABSENT;
+static inline uint32_t find_str(const object_t *o, str_t *key) {
+    return find(o, &(wanted_t){.str = key, .bytes = key->data, .len = key->len, .hash = str_hash(key)});
 }
 
-static inline uint32_t find_str(const object_t *o, str_t *key) { return find(o, key->data, key->len, str_hash(key)); }
+static inline uint32_t find_bytes(const object_t *o, const char *key, size_t len) {
+    return find(o, &(wanted_t){.bytes = key, .len = len, .hash = str_hash_bytes(key, len)});
+}
 
-static object_t *object_unique(value_t *v) {
-    object_t *old = object_of(*v);
-    if (old->head.refs == 1) return old;
+static object_t *object_copy(value_t *v) {
+    object_t *old = v->object;
     value_t copy = value_object(old->head.count);
     object_t *o = copy.object;
     for (uint32_t i = 0; i < old->head.count; i++) {
@@ -257,6 +255,9 @@ static object_t *object_unique(value_t *v) {
     value_replace(v, copy);
     return o;
 }
+
+/* The object in *v with this value as its only owner. */
+static inline object_t *object_unique(value_t *v) { return object_of(*v)->head.refs == 1 ? v->object : object_copy(v); }
 
 str_t *object_key_peek(value_t object, size_t i) {
     object_t *o = object_of(object);
@@ -279,7 +280,7 @@ const value_t *object_find_peek(value_t object, str_t *key) {
 
 const value_t *object_find_bytes_peek(value_t object, const char *key, size_t len) {
     object_t *o = object_of(object);
-    return value_at(o, find(o, key, len, str_hash_bytes(key, len)));
+    return value_at(o, find_bytes(o, key, len));
 }
 
 static value_t peek_found(const value_t *v, bool *found) {
@@ -297,9 +298,7 @@ static void append_entry(object_t *o, str_t *key, value_t take) {
     bool grow = o->head.count == o->head.cap;
     if (grow) {
         assert(o->head.cap < UINT32_MAX / 8);
-        uint32_t cap = o->head.cap ? o->head.cap * 2 : CONTAINER_FIRST;
-        o->entries = small_resize(o->entries, o->head.cap * sizeof *o->entries, cap * sizeof *o->entries);
-        o->head.cap = cap;
+        o->entries = small_grow(o->entries, &o->head.cap, CONTAINER_FIRST, sizeof *o->entries);
     }
     o->entries[o->head.count++] = (entry_t){str_ref(key), str_hash(key), take};
     if (o->index && !grow)
@@ -324,7 +323,7 @@ void object_set_text(value_t *object, const char *key, value_t take) {
 }
 
 bool object_remove(value_t *object, const char *key, size_t len) {
-    uint32_t entry = find(object_of(*object), key, len, str_hash_bytes(key, len));
+    uint32_t entry = find_bytes(object_of(*object), key, len);
     if (entry == ABSENT) return false;
     object_t *o = object_unique(object);
     entry_t gone = o->entries[entry];

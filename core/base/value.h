@@ -105,8 +105,13 @@ static inline value_t value_ref(value_t v) {
 static inline void value_free(value_t v) {
     if (v.kind >= VALUE_STRING && --*v.refs == 0) value_release(v);
 }
-void value_clear(value_t *v);    /* value_free, then null */
-void value_replace(value_t *slot, value_t take); /* frees what was in slot */
+/* Frees what was in slot. */
+static inline void value_replace(value_t *slot, value_t take) {
+    value_t old = *slot;
+    *slot = take;
+    value_free(old);
+}
+static inline void value_clear(value_t *v) { value_replace(v, value_null()); }
 
 /* lists */
 static inline size_t list_count(value_t list) {

@@ -103,11 +103,7 @@ static value_t *own_local(locals_t *l, str_t *name) { return locals_find(l, name
 
 /* Binds a name until the frame that is pushed next, or is on top, ends. */
 static void bind(logic_run_t *r, str_t *name, value_t take) {
-    if (r->save_count == r->save_cap) {
-        uint32_t cap = r->save_cap ? r->save_cap * 2 : 8;
-        r->saves = small_resize(r->saves, r->save_cap * sizeof *r->saves, cap * sizeof *r->saves);
-        r->save_cap = cap;
-    }
+    if (r->save_count == r->save_cap) r->saves = small_grow(r->saves, &r->save_cap, 8, sizeof *r->saves);
     value_t *old = own_local(here(r), name);
     r->saves[r->save_count++] = (save_t){.name = str_ref(name), .value = old ? value_ref(*old) : value_null(), .had = old != NULL};
     locals_set(here(r), name, take);
@@ -163,11 +159,7 @@ static int push_made(machine_t *m, frame_t *f, value_t take) {
 /* Pointers to frames are good until the next push. */
 static frame_t *push_frame(machine_t *m, const op_t *op) {
     logic_run_t *r = m->run;
-    if (r->frame_count == r->frame_cap) {
-        uint32_t cap = r->frame_cap ? r->frame_cap * 2 : 4;
-        r->frames = small_resize(r->frames, r->frame_cap * sizeof *r->frames, cap * sizeof *r->frames);
-        r->frame_cap = cap;
-    }
+    if (r->frame_count == r->frame_cap) r->frames = small_grow(r->frames, &r->frame_cap, 4, sizeof *r->frames);
     frame_t *f = &r->frames[r->frame_count++];
     *f = (frame_t){.op = op, .save_mark = r->save_count};
     return f;
@@ -258,10 +250,13 @@ static int hand_over_all(machine_t *m, int rc, const op_t *op, value_t *take_val
 
 /* An op that never had a frame has come to its value. */
 static int finish_plain(machine_t *m, const op_t *op, value_t take, bool truth) {
-    op_result_t result = {.value = take, .truth = truth, .emitted = m->run->emits};
-    value_t *values;
-    int rc = work_out(m, op, &result, &values);
-    rc = hand_over_all(m, rc, op, values);
+    int rc = SDG_OK;
+    if (op->output_count) {
+        op_result_t result = {.value = take, .truth = truth, .emitted = m->run->emits};
+        value_t *values;
+        rc = work_out(m, op, &result, &values);
+        rc = hand_over_all(m, rc, op, values);
+    }
     set_last(m->run, take);
     return rc;
 }
@@ -571,11 +566,7 @@ static int push_call(machine_t *m, locals_t take) {
     call_t *caller = &r->calls[r->call_count - 1];
     caller->bytes = locals_bytes(&caller->locals);
     r->call_bytes += caller->bytes;
-    if (r->call_count == r->call_cap) {
-        uint32_t cap = r->call_cap * 2;
-        r->calls = small_resize(r->calls, r->call_cap * sizeof *r->calls, cap * sizeof *r->calls);
-        r->call_cap = cap;
-    }
+    if (r->call_count == r->call_cap) r->calls = small_grow(r->calls, &r->call_cap, CALLS_FIRST, sizeof *r->calls);
     r->calls[r->call_count++] = (call_t){.locals = take};
     use_call(m);
     return check_bytes(m);
@@ -732,8 +723,8 @@ static int advance(machine_t *m) {
 
 logic_run_t *logic_start(const logic_program_t *program, const logic_block_t *block, const budget_t *budget) {
     logic_run_t *r = small_alloc(sizeof *r);
-    *r = (logic_run_t){.program = program, .block = block, .budget = *budget, .call_count = 1, .call_cap = CALLS_FIRST};
-    r->calls = small_alloc(r->call_cap * sizeof *r->calls);
+    *r = (logic_run_t){.program = program, .block = block, .budget = *budget, .call_count = 1};
+    r->calls = small_grow(NULL, &r->call_cap, CALLS_FIRST, sizeof *r->calls);
     r->calls[0] = (call_t){0};
     r->outputs = values_new(block->name_count);
     return r;

@@ -279,7 +279,8 @@ int mex_run_not(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
 
 /* ---- arithmetic: one step each */
 
-typedef int step_fn(const mex_t *m, value_t a, value_t b, value_t *out, err_t *err);
+/* *sum becomes what it and b give. */
+typedef int step_fn(const mex_t *m, value_t *sum, value_t b, err_t *err);
 
 /* The result of two integers: a real beyond 64 bits, rounded once. */
 static inline int give_exact(__int128 n, value_t *out) {
@@ -294,24 +295,28 @@ static int give_real(const mex_t *m, double r, value_t *out, err_t *err) {
     return SDG_OK;
 }
 
-static int step_add(const mex_t *m, value_t a, value_t b, value_t *out, err_t *err) {
-    if (a.kind == VALUE_INT && b.kind == VALUE_INT) return give_exact((__int128)a.integer + b.integer, out);
-    return give_real(m, real_of(a) + real_of(b), out, err);
+static inline int step_add(const mex_t *m, value_t *sum, value_t b, err_t *err) {
+    value_t a = *sum;
+    if (a.kind == VALUE_INT && b.kind == VALUE_INT) return give_exact((__int128)a.integer + b.integer, sum);
+    return give_real(m, real_of(a) + real_of(b), sum, err);
 }
 
-static int step_sub(const mex_t *m, value_t a, value_t b, value_t *out, err_t *err) {
-    if (a.kind == VALUE_INT && b.kind == VALUE_INT) return give_exact((__int128)a.integer - b.integer, out);
-    return give_real(m, real_of(a) - real_of(b), out, err);
+static inline int step_sub(const mex_t *m, value_t *sum, value_t b, err_t *err) {
+    value_t a = *sum;
+    if (a.kind == VALUE_INT && b.kind == VALUE_INT) return give_exact((__int128)a.integer - b.integer, sum);
+    return give_real(m, real_of(a) - real_of(b), sum, err);
 }
 
-static int step_mul(const mex_t *m, value_t a, value_t b, value_t *out, err_t *err) {
-    if (a.kind == VALUE_INT && b.kind == VALUE_INT) return give_exact((__int128)a.integer * b.integer, out);
-    return give_real(m, real_of(a) * real_of(b), out, err);
+static inline int step_mul(const mex_t *m, value_t *sum, value_t b, err_t *err) {
+    value_t a = *sum;
+    if (a.kind == VALUE_INT && b.kind == VALUE_INT) return give_exact((__int128)a.integer * b.integer, sum);
+    return give_real(m, real_of(a) * real_of(b), sum, err);
 }
 
-static int step_div(const mex_t *m, value_t a, value_t b, value_t *out, err_t *err) {
+static inline int step_div(const mex_t *m, value_t *sum, value_t b, err_t *err) {
+    value_t a = *sum;
     if (real_of(b) == 0.0) return mex_fail(m, SDG_EINVAL, err, "division by zero");
-    return give_real(m, real_of(a) / real_of(b), out, err);
+    return give_real(m, real_of(a) / real_of(b), sum, err);
 }
 
 /* The remainder with the sign of b, as Python's %. */
@@ -327,12 +332,13 @@ static double mod_real(double a, double b) {
     return (r < 0) != (b < 0) ? r + b : r;
 }
 
-static int step_mod(const mex_t *m, value_t a, value_t b, value_t *out, err_t *err) {
+static inline int step_mod(const mex_t *m, value_t *sum, value_t b, err_t *err) {
+    value_t a = *sum;
     if (real_of(b) == 0.0) return mex_fail(m, SDG_EINVAL, err, "division by zero");
     if (a.kind == VALUE_INT && b.kind == VALUE_INT)
-        *out = value_int(mod_int(a.integer, b.integer));
+        *sum = value_int(mod_int(a.integer, b.integer));
     else
-        *out = value_real(mod_real(real_of(a), real_of(b)));
+        *sum = value_real(mod_real(real_of(a), real_of(b)));
     return SDG_OK;
 }
 
@@ -347,10 +353,11 @@ static bool pow_int(int64_t base, int64_t exponent, int64_t *out) {
     return true;
 }
 
-static int step_pow(const mex_t *m, value_t a, value_t b, value_t *out, err_t *err) {
+static inline int step_pow(const mex_t *m, value_t *sum, value_t b, err_t *err) {
+    value_t a = *sum;
     int64_t n;
     if (a.kind == VALUE_INT && b.kind == VALUE_INT && b.integer >= 0 && pow_int(a.integer, b.integer, &n)) {
-        *out = value_int(n);
+        *sum = value_int(n);
         return SDG_OK;
     }
     double x = real_of(a), y = real_of(b);
@@ -358,7 +365,7 @@ static int step_pow(const mex_t *m, value_t a, value_t b, value_t *out, err_t *e
     double r = pow(x, y);
     if (isnan(r) && !isnan(x) && !isnan(y))
         return mex_fail(m, SDG_EINVAL, err, "a negative number to a fractional power");
-    return give_real(m, r, out, err);
+    return give_real(m, r, sum, err);
 }
 
 /* ---- arithmetic: over the operands */
@@ -380,7 +387,7 @@ static int fold_list(const mex_t *m, scope_t *s, value_t empty, step_fn *step, v
         value_t n;
         rc = mex_number_from(m, value_ref(list_peek(o.list, i)), &n, err);
         if (rc == SDG_OK && i == 0) sum = n;
-        else if (rc == SDG_OK) rc = step(m, sum, n, &sum, err);
+        else if (rc == SDG_OK) rc = step(m, &sum, n, err);
     }
     mex_operands_close(&o);
     if (rc == SDG_OK) *out = step == step_sub && o.count == 1 ? negated(sum) : sum;
@@ -393,7 +400,7 @@ static inline int fold_numbers(const mex_t *m, scope_t *s, value_t empty, step_f
     int rc = mex_number_of(m, 0, s, &sum, err);
     for (uint32_t i = 1; i < m->argc && rc == SDG_OK; i++) {
         rc = mex_number_of(m, i, s, &n, err);
-        if (rc == SDG_OK) rc = step(m, sum, n, &sum, err);
+        if (rc == SDG_OK) rc = step(m, &sum, n, err);
     }
     if (rc == SDG_OK) *out = sum;
     return rc;

@@ -37,11 +37,7 @@ void locals_set(locals_t *l, str_t *name, value_t take) {
         value_replace(slot, take);
         return;
     }
-    if (l->count == l->cap) {
-        uint32_t cap = l->cap ? l->cap * 2 : 4;
-        l->slots = small_resize(l->slots, l->cap * sizeof *l->slots, cap * sizeof *l->slots);
-        l->cap = cap;
-    }
+    if (l->count == l->cap) l->slots = small_grow(l->slots, &l->cap, 4, sizeof *l->slots);
     l->slots[l->count++] = (local_t){str_ref(name), take};
 }
 
