@@ -48,7 +48,7 @@ char *buf_reserve(buf_t *b, size_t n) {
     return b->data + b->len;
 }
 
-void buf_add(buf_t *b, const void *bytes, size_t n) {
+void buf_add_slowly(buf_t *b, const void *bytes, size_t n) {
     char *room = b->full ? NULL : buf_reserve(b, n);
     if (!room) {
         b->full = true;
@@ -57,15 +57,6 @@ void buf_add(buf_t *b, const void *bytes, size_t n) {
     if (n) memcpy(room, bytes, n);
     b->len += n;
     b->data[b->len] = '\0';
-}
-
-void buf_addc(buf_t *b, char c) {
-    if (!b->full && b->len + 1 < b->cap) {
-        b->data[b->len++] = c;
-        b->data[b->len] = '\0';
-        return;
-    }
-    buf_add(b, &c, 1);
 }
 
 void buf_adds(buf_t *b, const char *text) { buf_add(b, text, strlen(text)); }

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 typedef struct buf {
     char *data;   /* owned; NULL while empty */
@@ -20,8 +21,17 @@ typedef struct buf {
 void buf_init(buf_t *b, size_t max);
 void buf_free(buf_t *b);              /* releases memory; the buffer may be used again (same max) */
 void buf_reset(buf_t *b);             /* len = 0, full = false, memory kept */
-void buf_add(buf_t *b, const void *bytes, size_t n);
-void buf_addc(buf_t *b, char c);
+void buf_add_slowly(buf_t *b, const void *bytes, size_t n); /* only for buf_add: it has to grow, or is full */
+static inline void buf_add(buf_t *b, const void *bytes, size_t n) {
+    if (b->full || n >= b->cap - b->len) {
+        buf_add_slowly(b, bytes, n);
+        return;
+    }
+    if (n) memcpy(b->data + b->len, bytes, n);
+    b->len += n;
+    b->data[b->len] = '\0';
+}
+static inline void buf_addc(buf_t *b, char c) { buf_add(b, &c, 1); }
 void buf_adds(buf_t *b, const char *text);
 void buf_addf(buf_t *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Room for n more bytes behind data+len (NULL if that would pass max); the caller writes and then adds to len. */

@@ -3,15 +3,15 @@
  * simdjson does the part that needs SIMD: its first stage checks the UTF-8 and lists where every token begins, and its
  * string reader resolves escapes. The grammar over that list of tokens is walked here, strictly, straight into values:
  * no tree in between, no second reader for what simdjson refuses (integers beyond 64 bits, lone surrogates), and an error
- * always knows its byte. Object keys repeat from row to row, so each parser keeps a small cache of key strings.
+ * always knows its byte.
  *
  * Safety: tokens come from the list only, and the copy of the input is followed by padding of NUL bytes, which end every
- * scan. No exception leaves this file: what allocates is
- * noexcept, so running out of memory ends the process, as everywhere.
+ * scan. No exception leaves this file: what allocates is noexcept, so running out of memory ends the process, as everywhere.
  */
 extern "C" {
 #include "core/base/json.h"
 #include "core/base/limits.h"
+#include "core/base/names.h"
 #include "core/base/text.h"
 }
 #include "core/base/real_text.h"
@@ -25,8 +25,6 @@ namespace {
 
 constexpr size_t CAPACITY_FIRST = 4096;
 constexpr size_t CAPACITY_KEPT = size_t(1) << 20; /* scratch for a larger text is given back after it */
-constexpr size_t KEY_SLOTS = 256;                 /* cached keys, direct-mapped by hash */
-constexpr size_t KEY_BYTES_MAX = 40;              /* longer keys are unlikely to repeat */
 
 using stage_t = simdjson::internal::dom_parser_implementation;
 
@@ -37,7 +35,6 @@ struct json_parser {
     std::unique_ptr<char[]> text;   /* padded copy of the input */
     std::unique_ptr<char[]> string; /* the string being unescaped, never longer than the text */
     size_t capacity = 0;            /* bytes of input that the above fit */
-    str_t *keys[KEY_SLOTS] = {};    /* owned or NULL */
 
     /* of the text being parsed */
     size_t len = 0;
@@ -48,10 +45,6 @@ struct json_parser {
     json_parser() = default;
     json_parser(const json_parser &) = delete;
     json_parser &operator=(const json_parser &) = delete;
-    ~json_parser() {
-        for (str_t *key : keys)
-            str_free(key);
-    }
 };
 
 namespace {
@@ -280,22 +273,6 @@ bool parse_string(parser_t &p, value_t *out) {
     return true;
 }
 
-/* The key as a string of the caller's, from the cache when it is there. */
-str_t *key_of(parser_t &p, const char *bytes, size_t len) {
-    uint32_t hash = str_hash_bytes(bytes, len);
-    str_t **slot = &p.keys[hash % KEY_SLOTS];
-    str_t *cached = *slot;
-    if (cached && cached->hash == hash && cached->len == len && std::memcmp(cached->data, bytes, len) == 0)
-        return str_ref(cached);
-    str_t *key = str_new(bytes, len);
-    key->hash = hash;
-    if (len <= KEY_BYTES_MAX) {
-        str_free(cached);
-        *slot = str_ref(key);
-    }
-    return key;
-}
-
 /* ---- containers */
 
 bool parse_list_rest(parser_t &p, value_t *list, int depth) {
@@ -319,7 +296,7 @@ bool parse_member(parser_t &p, value_t *object, int depth) {
     size_t len;
     if (!read_string(p, &len)) return false;
     if (peek(p) != ':') return fail_here(p, "expected ':'");
-    str_t *key = key_of(p, p.string.get(), len);
+    str_t *key = name_new(p.string.get(), len);
     p.next++;
     value_t value;
     bool ok = parse_value(p, &value, depth);

@@ -7,6 +7,10 @@
 #define VALUE_COUNT_MAX ((size_t)1 << 28)    /* elements of one list or object read back: eight times what an input line can hold; refused */
 #define JSON_DEPTH_MAX 128                   /* nesting; json.org's own checker stops at 20, Python at 1000: deeper is refused */
 
+/* memory */
+#define SMALL_BLOCK_MAX 1024                 /* bytes of a block that is kept for the next user: frames, and objects of a row's columns */
+#define SMALL_KEPT_BYTES_MAX ((size_t)4 << 10) /* kept per thread and size (64 sizes, 256 KiB in all); what is more is given back */
+
 /* pipelines */
 #define YAML_FILE_BYTES_MAX ((size_t)16 << 20)  /* a pipeline file; larger is refused */
 #define YAML_NODES_MAX 200000                   /* after alias expansion: a "billion laughs" file is refused */

@@ -48,14 +48,14 @@ static size_t char_bytes(const char *bytes, size_t len) {
 size_t utf8_length(const char *bytes, size_t len) {
     size_t count = 0;
     for (size_t at = 0; at < len; count++)
-        at += char_bytes(bytes + at, len - at);
+        at += (unsigned char)bytes[at] < 0x80 ? 1 : char_bytes(bytes + at, len - at);
     return count;
 }
 
 size_t utf8_offset(const char *bytes, size_t len, size_t code_points) {
     size_t at = 0;
     for (; code_points > 0 && at < len; code_points--)
-        at += char_bytes(bytes + at, len - at);
+        at += (unsigned char)bytes[at] < 0x80 ? 1 : char_bytes(bytes + at, len - at);
     return at;
 }
 
@@ -452,8 +452,19 @@ static char ascii_case(char c, bool upper) {
     return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
 }
 
+/* The ASCII characters at the front; gives their bytes. */
+static size_t write_ascii_case(buf_t *out, const char *bytes, size_t len, bool upper) {
+    char *to = out->full ? NULL : buf_reserve(out, len);
+    size_t n = 0;
+    for (; to && n < len && (unsigned char)bytes[n] < 0x80; n++)
+        to[n] = ascii_case(bytes[n], upper);
+    out->len += n;
+    if (n) out->data[out->len] = '\0';
+    return n;
+}
+
 static void write_case(buf_t *out, const char *bytes, size_t len, bool upper) {
-    for (size_t at = 0; at < len;) {
+    for (size_t at = write_ascii_case(out, bytes, len, upper); at < len;) {
         uint32_t cp;
         int n = utf8_decode(bytes + at, len - at, &cp);
         if (n <= 1)

@@ -11,6 +11,8 @@
 
 #include "core/base/error.h"
 #include "core/base/limits.h"
+#include "core/base/names.h"
+#include "core/base/small.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -28,20 +30,6 @@ enum {
     BYTES_STEPS_MAX = 1 << 20, /* values value_bytes looks at */
 };
 
-/* What lists and objects have in common; must be their first member. */
-typedef struct shared {
-    uint32_t refs;
-    value_kind_t kind;
-    struct shared *next_dead; /* chain of containers waiting to be released */
-} shared_t;
-
-struct list {
-    shared_t head;
-    uint32_t count;
-    uint32_t cap;
-    value_t *items;
-};
-
 typedef struct entry {
     str_t *key;
     uint32_t hash; /* of key, so that a search does not touch it */
@@ -49,9 +37,7 @@ typedef struct entry {
 } entry_t;
 
 struct object {
-    shared_t head;
-    uint32_t count;
-    uint32_t cap;
+    container_t head;
     entry_t *entries;
     uint32_t *index;     /* entry number + 1, 0 is empty; NULL up to OBJECT_LINEAR_MAX keys */
     uint32_t index_mask; /* slots - 1, a power of two */
@@ -66,7 +52,7 @@ uint32_t str_hash_bytes(const char *bytes, size_t len) {
 
 str_t *str_new(const char *bytes, size_t len) {
     assert(len <= VALUE_STRING_MAX);
-    str_t *s = xmalloc(sizeof *s + len + 1);
+    str_t *s = small_alloc(sizeof *s + len + 1);
     s->refs = 1;
     s->len = (uint32_t)len;
     s->hash = 0;
@@ -75,7 +61,7 @@ str_t *str_new(const char *bytes, size_t len) {
     return s;
 }
 
-void str_release(str_t *s) { free(s); }
+void str_release(str_t *s) { small_free(s, sizeof *s + s->len + 1); }
 
 bool str_equal(str_t *a, str_t *b) {
     return a == b || (a->len == b->len && memcmp(a->data, b->data, a->len) == 0);
@@ -94,47 +80,52 @@ value_t value_text(const char *nul_terminated) { return value_string(nul_termina
 
 value_t value_list(size_t capacity_hint) {
     assert(capacity_hint <= UINT32_MAX);
-    list_t *l = xmalloc(sizeof *l);
-    *l = (list_t){.head = {.refs = 1, .kind = VALUE_LIST}, .cap = (uint32_t)capacity_hint};
-    if (capacity_hint) l->items = xmalloc(capacity_hint * sizeof *l->items);
+    list_t *l = small_alloc(sizeof *l);
+    *l = (list_t){.head = {.refs = 1, .kind = VALUE_LIST, .cap = (uint32_t)capacity_hint}};
+    l->items = small_alloc(capacity_hint * sizeof *l->items);
     return (value_t){.kind = VALUE_LIST, .list = l};
 }
 
 value_t value_object(size_t capacity_hint) {
     assert(capacity_hint <= UINT32_MAX / 4);
-    object_t *o = xmalloc(sizeof *o);
-    *o = (object_t){.head = {.refs = 1, .kind = VALUE_OBJECT}, .cap = (uint32_t)capacity_hint};
-    if (capacity_hint) o->entries = xmalloc(capacity_hint * sizeof *o->entries);
+    object_t *o = small_alloc(sizeof *o);
+    *o = (object_t){.head = {.refs = 1, .kind = VALUE_OBJECT, .cap = (uint32_t)capacity_hint}};
+    o->entries = small_alloc(capacity_hint * sizeof *o->entries);
     return (value_t){.kind = VALUE_OBJECT, .object = o};
 }
 
 /* Drops one reference of v; a container that dies is put before *dead instead of being walked here. */
-static void drop(value_t v, shared_t **dead) {
+static void drop(value_t v, container_t **dead) {
     if (v.kind < VALUE_STRING || --*v.refs > 0) return;
     if (v.kind == VALUE_STRING) {
         str_release(v.string);
         return;
     }
-    shared_t *container = v.kind == VALUE_LIST ? &v.list->head : &v.object->head;
+    container_t *container = v.kind == VALUE_LIST ? &v.list->head : &v.object->head;
     container->next_dead = *dead;
     *dead = container;
 }
 
-static void release_list(list_t *l, shared_t **dead) {
-    for (uint32_t i = 0; i < l->count; i++)
+static void release_list(list_t *l, container_t **dead) {
+    for (uint32_t i = 0; i < l->head.count; i++)
         drop(l->items[i], dead);
-    free(l->items);
-    free(l);
+    small_free(l->items, l->head.cap * sizeof *l->items);
+    small_free(l, sizeof *l);
 }
 
-static void release_object(object_t *o, shared_t **dead) {
-    for (uint32_t i = 0; i < o->count; i++) {
+static void index_free(object_t *o) {
+    if (o->index) small_free(o->index, (o->index_mask + (size_t)1) * sizeof *o->index);
+    o->index = NULL;
+}
+
+static void release_object(object_t *o, container_t **dead) {
+    for (uint32_t i = 0; i < o->head.count; i++) {
         str_free(o->entries[i].key);
         drop(o->entries[i].value, dead);
     }
-    free(o->entries);
-    free(o->index);
-    free(o);
+    small_free(o->entries, o->head.cap * sizeof *o->entries);
+    index_free(o);
+    small_free(o, sizeof *o);
 }
 
 void value_release(value_t v) {
@@ -142,24 +133,16 @@ void value_release(value_t v) {
         str_release(v.string);
         return;
     }
-    shared_t *dead = v.kind == VALUE_LIST ? &v.list->head : &v.object->head;
+    container_t *dead = v.kind == VALUE_LIST ? &v.list->head : &v.object->head;
     dead->next_dead = NULL;
     while (dead) {
-        shared_t *container = dead;
+        container_t *container = dead;
         dead = container->next_dead;
         if (container->kind == VALUE_LIST)
             release_list((list_t *)container, &dead);
         else
             release_object((object_t *)container, &dead);
     }
-}
-
-void value_clear(value_t *v) { value_replace(v, value_null()); }
-
-void value_replace(value_t *slot, value_t take) {
-    value_t old = *slot;
-    *slot = take;
-    value_free(old);
 }
 
 /* ---- lists */
@@ -169,39 +152,28 @@ static list_t *list_of(value_t v) {
     return v.list;
 }
 
-/* The list in *v with this value as its only owner. */
-static list_t *list_unique(value_t *v) {
-    list_t *old = list_of(*v);
-    if (old->head.refs == 1) return old;
-    value_t copy = value_list(old->count);
-    for (uint32_t i = 0; i < old->count; i++)
+static list_t *list_copy(value_t *v) {
+    list_t *old = v->list;
+    value_t copy = value_list(old->head.count);
+    for (uint32_t i = 0; i < old->head.count; i++)
         copy.list->items[i] = value_ref(old->items[i]);
-    copy.list->count = old->count;
+    copy.list->head.count = old->head.count;
     value_replace(v, copy);
     return copy.list;
 }
 
-size_t list_count(value_t list) { return list_of(list)->count; }
-
-value_t list_peek(value_t list, size_t i) {
-    list_t *l = list_of(list);
-    assert(i < l->count);
-    return l->items[i];
-}
+/* The list in *v with this value as its only owner. */
+static inline list_t *list_unique(value_t *v) { return list_of(*v)->head.refs == 1 ? v->list : list_copy(v); }
 
 void list_push(value_t *list, value_t take) {
     list_t *l = list_unique(list);
-    if (l->count == l->cap) {
-        assert(l->cap < UINT32_MAX / 2);
-        l->cap = l->cap ? l->cap * 2 : CONTAINER_FIRST;
-        l->items = xrealloc(l->items, l->cap * sizeof *l->items);
-    }
-    l->items[l->count++] = take;
+    if (l->head.count == l->head.cap) l->items = small_grow(l->items, &l->head.cap, CONTAINER_FIRST, sizeof *l->items);
+    l->items[l->head.count++] = take;
 }
 
 void list_set(value_t *list, size_t i, value_t take) {
     list_t *l = list_unique(list);
-    assert(i < l->count);
+    assert(i < l->head.count);
     value_replace(&l->items[i], take);
 }
 
@@ -223,102 +195,115 @@ static void index_put(object_t *o, uint32_t entry) {
 
 /* Makes the index fit the capacity: at most half of the slots are ever used. */
 static void index_rebuild(object_t *o) {
-    free(o->index);
-    o->index = NULL;
-    if (o->count <= OBJECT_LINEAR_MAX) return;
+    index_free(o);
+    if (o->head.count <= OBJECT_LINEAR_MAX) return;
     uint32_t slots = 4 * OBJECT_LINEAR_MAX;
-    while (slots < 2 * o->cap)
+    while (slots < 2 * o->head.cap)
         slots *= 2;
-    o->index = xcalloc(slots, sizeof *o->index);
+    o->index = small_alloc(slots * sizeof *o->index);
+    memset(o->index, 0, slots * sizeof *o->index);
     o->index_mask = slots - 1;
-    for (uint32_t i = 0; i < o->count; i++)
+    for (uint32_t i = 0; i < o->head.count; i++)
         index_put(o, i);
 }
 
-static inline bool entry_is(const entry_t *e, const char *key, size_t len, uint32_t hash) {
-    return e->hash == hash && e->key->len == len && memcmp(e->key->data, key, len) == 0;
+/* A key that is looked for. Names of a pipeline and columns of its rows are mostly the same strings (names.h): then the bytes are not
+ * looked at. */
+typedef struct wanted {
+    const str_t *str; /* NULL: only its bytes are there */
+    const char *bytes;
+    size_t len;
+    uint32_t hash;
+} wanted_t;
+
+static inline bool entry_is(const entry_t *e, const wanted_t *w) {
+    if (e->key == w->str) return true;
+    return e->hash == w->hash && e->key->len == w->len && memcmp(e->key->data, w->bytes, w->len) == 0;
 }
 
-static uint32_t find_indexed(const object_t *o, const char *key, size_t len, uint32_t hash) {
-    for (uint32_t slot = hash & o->index_mask; o->index[slot]; slot = (slot + 1) & o->index_mask) {
+static inline uint32_t find(const object_t *o, const wanted_t *w) {
+    if (!o->index) {
+        for (uint32_t i = 0; i < o->head.count; i++)
+            if (entry_is(&o->entries[i], w)) return i;
+        return ABSENT;
+    }
+    for (uint32_t slot = w->hash & o->index_mask; o->index[slot]; slot = (slot + 1) & o->index_mask) {
         uint32_t entry = o->index[slot] - 1;
-        if (entry_is(&o->entries[entry], key, len, hash)) return entry;
+        if (entry_is(&o->entries[entry], w)) return entry;
     }
     return ABSENT;
 }
 
-static uint32_t find(const object_t *o, const char *key, size_t len, uint32_t hash) {
-    if (o->index) return find_indexed(o, key, len, hash);
-    for (uint32_t i = 0; i < o->count; i++)
-        if (entry_is(&o->entries[i], key, len, hash)) return i;
-    return ABSENT;
+static inline uint32_t find_str(const object_t *o, str_t *key) {
+    return find(o, &(wanted_t){.str = key, .bytes = key->data, .len = key->len, .hash = str_hash(key)});
 }
 
-static uint32_t find_str(const object_t *o, str_t *key) {
-    uint32_t hash = str_hash(key);
-    if (o->index) return find_indexed(o, key->data, key->len, hash);
-    for (uint32_t i = 0; i < o->count; i++) {
-        const entry_t *e = &o->entries[i];
-        if (e->key == key || entry_is(e, key->data, key->len, hash)) return i;
-    }
-    return ABSENT;
+static inline uint32_t find_bytes(const object_t *o, const char *key, size_t len) {
+    return find(o, &(wanted_t){.bytes = key, .len = len, .hash = str_hash_bytes(key, len)});
 }
 
-static object_t *object_unique(value_t *v) {
-    object_t *old = object_of(*v);
-    if (old->head.refs == 1) return old;
-    value_t copy = value_object(old->count);
+static object_t *object_copy(value_t *v) {
+    object_t *old = v->object;
+    value_t copy = value_object(old->head.count);
     object_t *o = copy.object;
-    for (uint32_t i = 0; i < old->count; i++) {
+    for (uint32_t i = 0; i < old->head.count; i++) {
         const entry_t *e = &old->entries[i];
         o->entries[i] = (entry_t){str_ref(e->key), e->hash, value_ref(e->value)};
     }
-    o->count = old->count;
+    o->head.count = old->head.count;
     index_rebuild(o);
     value_replace(v, copy);
     return o;
 }
 
-size_t object_count(value_t object) { return object_of(object)->count; }
+/* The object in *v with this value as its only owner. */
+static inline object_t *object_unique(value_t *v) { return object_of(*v)->head.refs == 1 ? v->object : object_copy(v); }
 
 str_t *object_key_peek(value_t object, size_t i) {
     object_t *o = object_of(object);
-    assert(i < o->count);
+    assert(i < o->head.count);
     return o->entries[i].key;
 }
 
 value_t object_value_peek(value_t object, size_t i) {
     object_t *o = object_of(object);
-    assert(i < o->count);
+    assert(i < o->head.count);
     return o->entries[i].value;
 }
 
-static value_t peek_at(const object_t *o, uint32_t entry, bool *found) {
-    if (found) *found = entry != ABSENT;
-    return entry == ABSENT ? value_null() : o->entries[entry].value;
+static const value_t *value_at(const object_t *o, uint32_t entry) { return entry == ABSENT ? NULL : &o->entries[entry].value; }
+
+const value_t *object_find_peek(value_t object, str_t *key) {
+    object_t *o = object_of(object);
+    return value_at(o, find_str(o, key));
+}
+
+const value_t *object_find_bytes_peek(value_t object, const char *key, size_t len) {
+    object_t *o = object_of(object);
+    return value_at(o, find_bytes(o, key, len));
+}
+
+static value_t peek_found(const value_t *v, bool *found) {
+    if (found) *found = v != NULL;
+    return v ? *v : value_null();
 }
 
 value_t object_get_peek(value_t object, const char *key, size_t len, bool *found) {
-    object_t *o = object_of(object);
-    return peek_at(o, find(o, key, len, str_hash_bytes(key, len)), found);
+    return peek_found(object_find_bytes_peek(object, key, len), found);
 }
 
-value_t object_get_str_peek(value_t object, str_t *key, bool *found) {
-    object_t *o = object_of(object);
-    return peek_at(o, find_str(o, key), found);
-}
+value_t object_get_str_peek(value_t object, str_t *key, bool *found) { return peek_found(object_find_peek(object, key), found); }
 
 static void append_entry(object_t *o, str_t *key, value_t take) {
-    bool grow = o->count == o->cap;
+    bool grow = o->head.count == o->head.cap;
     if (grow) {
-        assert(o->cap < UINT32_MAX / 8);
-        o->cap = o->cap ? o->cap * 2 : CONTAINER_FIRST;
-        o->entries = xrealloc(o->entries, o->cap * sizeof *o->entries);
+        assert(o->head.cap < UINT32_MAX / 8);
+        o->entries = small_grow(o->entries, &o->head.cap, CONTAINER_FIRST, sizeof *o->entries);
     }
-    o->entries[o->count++] = (entry_t){str_ref(key), str_hash(key), take};
+    o->entries[o->head.count++] = (entry_t){str_ref(key), str_hash(key), take};
     if (o->index && !grow)
-        index_put(o, o->count - 1);
-    else if (o->count > OBJECT_LINEAR_MAX)
+        index_put(o, o->head.count - 1);
+    else if (o->head.count > OBJECT_LINEAR_MAX)
         index_rebuild(o);
 }
 
@@ -332,18 +317,18 @@ void object_set(value_t *object, str_t *key, value_t take) {
 }
 
 void object_set_text(value_t *object, const char *key, value_t take) {
-    str_t *s = str_new(key, strlen(key));
-    object_set(object, s, take);
-    str_free(s);
+    str_t *name = name_new(key, strlen(key));
+    object_set(object, name, take);
+    str_free(name);
 }
 
 bool object_remove(value_t *object, const char *key, size_t len) {
-    uint32_t entry = find(object_of(*object), key, len, str_hash_bytes(key, len));
+    uint32_t entry = find_bytes(object_of(*object), key, len);
     if (entry == ABSENT) return false;
     object_t *o = object_unique(object);
     entry_t gone = o->entries[entry];
-    o->count--;
-    memmove(&o->entries[entry], &o->entries[entry + 1], (o->count - entry) * sizeof gone);
+    o->head.count--;
+    memmove(&o->entries[entry], &o->entries[entry + 1], (o->head.count - entry) * sizeof gone);
     if (o->index) index_rebuild(o);
     str_free(gone.key);
     value_free(gone.value);
@@ -372,19 +357,6 @@ static void work_push(worklist_t *w, value_t borrowed) {
     w->items[w->count++] = borrowed;
 }
 
-bool value_truthy(value_t v) {
-    switch (v.kind) {
-    case VALUE_NULL: return false;
-    case VALUE_BOOL: return v.boolean;
-    case VALUE_INT: return v.integer != 0;
-    case VALUE_REAL: return v.real != 0.0;
-    case VALUE_STRING: return v.string->len > 0;
-    case VALUE_LIST: return v.list->count > 0;
-    case VALUE_OBJECT: return v.object->count > 0;
-    }
-    return false;
-}
-
 /* True, and *i, when r is exactly a 64-bit integer. */
 static bool real_as_int(double r, int64_t *i) {
     if (!(r >= -0x1p63 && r < 0x1p63)) return false;
@@ -409,10 +381,10 @@ static bool shallow_equal(value_t a, value_t b, worklist_t *rest) {
     case VALUE_REAL: return a.real == b.real;
     case VALUE_STRING: return str_equal(a.string, b.string);
     case VALUE_LIST:
-        if (a.list->count != b.list->count) return false;
+        if (a.list->head.count != b.list->head.count) return false;
         break;
     case VALUE_OBJECT:
-        if (a.object->count != b.object->count) return false;
+        if (a.object->head.count != b.object->head.count) return false;
         break;
     }
     work_push(rest, a);
@@ -421,13 +393,13 @@ static bool shallow_equal(value_t a, value_t b, worklist_t *rest) {
 }
 
 static bool lists_equal(const list_t *a, const list_t *b, worklist_t *rest) {
-    for (uint32_t i = 0; i < a->count; i++)
+    for (uint32_t i = 0; i < a->head.count; i++)
         if (!shallow_equal(a->items[i], b->items[i], rest)) return false;
     return true;
 }
 
 static bool objects_equal(const object_t *a, const object_t *b, worklist_t *rest) {
-    for (uint32_t i = 0; i < a->count; i++) {
+    for (uint32_t i = 0; i < a->head.count; i++) {
         uint32_t other = find_str(b, a->entries[i].key);
         if (other == ABSENT) return false;
         if (!shallow_equal(a->entries[i].value, b->entries[other].value, rest)) return false;
@@ -505,8 +477,8 @@ static uint64_t hash_at(value_t v, int depth);
 
 /* Inside a container only the first elements count, so that a value that holds itself many times over is hashed in bounded time. */
 static uint64_t hash_list(const list_t *l, int depth) {
-    uint64_t h = mix(VALUE_LIST, l->count);
-    uint32_t looked_at = depth > 0 && l->count > HASH_INNER_MAX ? HASH_INNER_MAX : l->count;
+    uint64_t h = mix(VALUE_LIST, l->head.count);
+    uint32_t looked_at = depth > 0 && l->head.count > HASH_INNER_MAX ? HASH_INNER_MAX : l->head.count;
     for (uint32_t i = 0; i < looked_at; i++)
         h = mix(h, hash_at(l->items[i], depth + 1));
     return h;
@@ -515,9 +487,9 @@ static uint64_t hash_list(const list_t *l, int depth) {
 /* Adding makes the order of the keys irrelevant. Of a large object inside a container only the keys count: which are first depends on the
  * order. */
 static uint64_t hash_object(const object_t *o, int depth) {
-    uint64_t h = mix(VALUE_OBJECT, o->count);
-    bool keys_only = depth > 0 && o->count > HASH_INNER_MAX;
-    for (uint32_t i = 0; i < o->count; i++)
+    uint64_t h = mix(VALUE_OBJECT, o->head.count);
+    bool keys_only = depth > 0 && o->head.count > HASH_INNER_MAX;
+    for (uint32_t i = 0; i < o->head.count; i++)
         h += mix(o->entries[i].hash, keys_only ? 0 : hash_at(o->entries[i].value, depth + 1));
     return h;
 }
@@ -549,14 +521,14 @@ static size_t str_bytes(const str_t *s) { return sizeof *s + s->len + 1; }
 static size_t own_bytes(value_t v, worklist_t *rest) {
     if (v.kind == VALUE_STRING) return str_bytes(v.string);
     if (v.kind == VALUE_LIST) {
-        for (uint32_t i = 0; i < v.list->count; i++)
+        for (uint32_t i = 0; i < v.list->head.count; i++)
             if (v.list->items[i].kind >= VALUE_STRING) work_push(rest, v.list->items[i]);
-        return sizeof *v.list + v.list->cap * sizeof *v.list->items;
+        return sizeof *v.list + v.list->head.cap * sizeof *v.list->items;
     }
     object_t *o = v.object;
-    size_t bytes = sizeof *o + o->cap * sizeof *o->entries;
+    size_t bytes = sizeof *o + o->head.cap * sizeof *o->entries;
     if (o->index) bytes += (o->index_mask + (size_t)1) * sizeof *o->index;
-    for (uint32_t i = 0; i < o->count; i++) {
+    for (uint32_t i = 0; i < o->head.count; i++) {
         bytes += str_bytes(o->entries[i].key);
         if (o->entries[i].value.kind >= VALUE_STRING) work_push(rest, o->entries[i].value);
     }

@@ -13,6 +13,7 @@
 #ifndef SDG_BASE_VALUE_H
 #define SDG_BASE_VALUE_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -35,6 +36,14 @@ typedef struct str {
     char data[];
 } str_t;
 
+/* What lists and objects begin with. The fields are for value.c and the functions below. */
+typedef struct container {
+    uint32_t refs;
+    uint32_t kind;  /* value_kind_t */
+    uint32_t count; /* elements or keys */
+    uint32_t cap;
+    struct container *next_dead; /* chain of containers waiting to be released */
+} container_t;
 typedef struct list list_t;
 typedef struct object object_t;
 
@@ -47,9 +56,15 @@ typedef struct value {
         str_t *string;
         list_t *list;
         object_t *object;
+        container_t *container; /* a list or an object */
         uint32_t *refs; /* of a string, list or object: each begins with its count */
     };
 } value_t;
+
+struct list {
+    container_t head;
+    value_t *items;
+};
 
 /* strings */
 str_t *str_new(const char *bytes, size_t len); /* len <= VALUE_STRING_MAX (limits.h), asserted; bytes NULL: to be filled */
@@ -90,20 +105,38 @@ static inline value_t value_ref(value_t v) {
 static inline void value_free(value_t v) {
     if (v.kind >= VALUE_STRING && --*v.refs == 0) value_release(v);
 }
-void value_clear(value_t *v);    /* value_free, then null */
-void value_replace(value_t *slot, value_t take); /* frees what was in slot */
+/* Frees what was in slot. */
+static inline void value_replace(value_t *slot, value_t take) {
+    value_t old = *slot;
+    *slot = take;
+    value_free(old);
+}
+static inline void value_clear(value_t *v) { value_replace(v, value_null()); }
 
 /* lists */
-size_t list_count(value_t list);
-value_t list_peek(value_t list, size_t i); /* i < count, asserted */
+static inline size_t list_count(value_t list) {
+    assert(list.kind == VALUE_LIST);
+    return list.container->count;
+}
+static inline const value_t *list_at_peek(value_t list, size_t i) { /* i < count, asserted */
+    assert(list.kind == VALUE_LIST && i < list.container->count);
+    return &list.list->items[i];
+}
+static inline value_t list_peek(value_t list, size_t i) { return *list_at_peek(list, i); }
 void list_push(value_t *list, value_t take);
 void list_set(value_t *list, size_t i, value_t take);
 
 /* objects: keys are strings, order is insertion order, setting an existing key keeps its place */
-size_t object_count(value_t object);
+static inline size_t object_count(value_t object) {
+    assert(object.kind == VALUE_OBJECT);
+    return object.container->count;
+}
 str_t *object_key_peek(value_t object, size_t i);
 value_t object_value_peek(value_t object, size_t i);
-/* Finds a key; *found may be NULL. Absent: null and *found = false. The str_t form uses the cached hash: use it on hot paths. */
+/* The value under key, NULL when there is none; borrowed, until the object changes. The str_t form uses the cached hash: for hot paths. */
+const value_t *object_find_peek(value_t object, str_t *key);
+const value_t *object_find_bytes_peek(value_t object, const char *key, size_t len);
+/* The same by value; *found may be NULL. Absent: null and *found = false. */
 value_t object_get_peek(value_t object, const char *key, size_t len, bool *found);
 value_t object_get_str_peek(value_t object, str_t *key, bool *found);
 void object_set(value_t *object, str_t *key, value_t take); /* key is borrowed (a reference is taken) */
@@ -113,7 +146,19 @@ bool object_remove(value_t *object, const char *key, size_t len); /* true if it 
 value_t *object_slot(value_t *object, str_t *key);
 
 /* whole values */
-bool value_truthy(value_t v);           /* MABEL falsy: null, false, 0, 0.0, "", [], {} */
+/* MABEL falsy: null, false, 0, 0.0, "", [], {} */
+static inline bool value_truthy(value_t v) {
+    switch (v.kind) {
+    case VALUE_NULL: return false;
+    case VALUE_BOOL: return v.boolean;
+    case VALUE_INT: return v.integer != 0;
+    case VALUE_REAL: return v.real != 0.0;
+    case VALUE_STRING: return v.string->len > 0;
+    case VALUE_LIST:
+    case VALUE_OBJECT: return v.container->count > 0;
+    }
+    return false;
+}
 bool value_equal(value_t a, value_t b); /* deep; 1 == 1.0; key order does not matter; bool is not a number */
 uint64_t value_hash(value_t v);         /* agrees with value_equal */
 const char *value_kind_name(value_kind_t kind); /* "null" "boolean" "integer" "real" "string" "list" "object" */

@@ -26,8 +26,9 @@ typedef struct logic_run logic_run_t;
 typedef enum logic_status { LOGIC_DONE, LOGIC_FAILED, LOGIC_YIELD } logic_status_t;
 
 logic_run_t *logic_start(const logic_program_t *program, const logic_block_t *block, const budget_t *budget);
-/* Runs at most about `fuel` steps. DONE: *outputs is an object name -> value (owned by the caller). FAILED: err. */
-logic_status_t logic_step(logic_run_t *run, scope_t *scope, uint32_t *fuel, value_t *outputs, err_t *err);
+/* Runs at most about `fuel` steps. FAILED: err. */
+logic_status_t logic_step(logic_run_t *run, scope_t *scope, uint32_t *fuel, err_t *err);
+value_t logic_output_peek(const logic_run_t *run, size_t i); /* after DONE: the value of the block's name i (logic_block_outputs) */
 void logic_abort(logic_run_t **run); /* also after DONE and FAILED */
 
 #endif

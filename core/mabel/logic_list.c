@@ -145,8 +145,8 @@ static int source_value(const list_source_t *s, scope_t *scope, uint32_t *fuel, 
     if (s->expr) return logic_eval(s->expr, scope, fuel, out, err);
     *out = value_null();
     if (s->ref.whole) {
-        value_t named = dotted_peek(&s->ref, scope, scope_get_peek, &found);
-        *out = found ? value_ref(named) : value_from_str(str_ref(s->ref.whole));
+        const value_t *named = dotted_find(&s->ref, scope, scope_find);
+        *out = named ? value_ref(*named) : value_from_str(str_ref(s->ref.whole));
         return SDG_OK;
     }
     if (!s->text) return SDG_OK;

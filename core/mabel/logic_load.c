@@ -9,6 +9,7 @@
 #include "core/mabel/logic_ops.h"
 
 #include "core/base/limits.h"
+#include "core/base/names.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -45,7 +46,7 @@ static str_t *text_field(loader_t *l, const ynode_t *n, const ypath_t *path, con
     if (!v) return NULL;
     size_t len = 0;
     const char *text = yaml_text(v, &len);
-    if (text) return str_new(text, len);
+    if (text) return name_new(text, len);
     diag_add(l->diags, DIAG_ERROR, v->line, v->col, YPATH_KEY(path, key), "expected text, found %s", yaml_kind_name(v));
     return NULL;
 }
@@ -54,7 +55,7 @@ static str_t *name_field(loader_t *l, const ynode_t *n, const ypath_t *path, con
     str_t *name = text_field(l, n, path, key);
     if (name && name->len) return name;
     str_free(name);
-    if (fallback) return str_new(fallback, strlen(fallback));
+    if (fallback) return name_new(fallback, strlen(fallback));
     if (!yaml_get(n, key)) {
         diag_add(l->diags, DIAG_ERROR, n->line, n->col, path, "needs `%s`: a name", key);
     } else if (name) {
@@ -96,7 +97,7 @@ static uint32_t names_field(loader_t *l, const ynode_t *n, const ypath_t *path, 
         const ynode_t *item = v->kind == YNODE_LIST ? v->items[i] : v;
         size_t len = 0;
         const char *text = yaml_text(item, &len);
-        if (text && len) names[used++] = str_new(text, len);
+        if (text && len) names[used++] = name_new(text, len);
         else diag_add(l->diags, DIAG_ERROR, item->line, item->col, YPATH_KEY(path, key), "expected a name, found %s", yaml_kind_name(item));
     }
     *out = names;
@@ -213,7 +214,7 @@ static void push_binding(op_t *op, str_t *take_name, mex_t *take_value) {
 static void read_binding_map(loader_t *l, const ynode_t *n, const ypath_t *path, op_t *op) {
     for (size_t i = 0; i < n->count; i++) {
         const char *key = yaml_key(n, i);
-        push_binding(op, str_new(key, strlen(key)), mex_compile(l->doc, n->items[i], YPATH_KEY(path, key), MEX_VALUE, l->diags));
+        push_binding(op, name_new(key, strlen(key)), mex_compile(l->doc, n->items[i], YPATH_KEY(path, key), MEX_VALUE, l->diags));
     }
 }
 
@@ -330,7 +331,7 @@ static void read_output(loader_t *l, const ynode_t *n, const ypath_t *path, cons
     o->limit = UINT64_MAX;
     const char *bare = yaml_text(n, &len);
     if (bare && len) {
-        o->name = str_new(bare, len);
+        o->name = name_new(bare, len);
         return;
     }
     if (n->kind != YNODE_MAP) {
@@ -459,7 +460,7 @@ static void read_reduce(loader_t *l, const ynode_t *n, const ypath_t *path, op_t
     op->value = mex_field(l, n, path, yaml_get(n, "init") && !yaml_get(n, "value") ? "init" : "value", MEX_VALUE);
     if (by_step) {
         op->accumulator = name_field(l, n, path, yaml_get(n, "var") ? "var" : "accumulator", "accumulator");
-        op->var = str_new("item", 4);
+        op->var = name_new("item", 4);
     } else {
         op->accumulator = name_field(l, n, path, "accumulator", "accumulator");
         op->var = name_field(l, n, path, "var", "item");

@@ -117,7 +117,7 @@ void list_source_free(list_source_t *source);
 typedef struct op_result {
     value_t value;           /* of the op: last value, accumulator, first return, ... */
     value_t raw, filtered, mapped; /* for; else null */
-    value_t emitted;         /* list */
+    value_t emitted;         /* list; null when nothing was */
     uint64_t turns;          /* while: iterations */
     bool truth;              /* if, and, or, not */
     locals_t *callee;        /* call: locals of the function when it returned; else NULL */

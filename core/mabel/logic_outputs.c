@@ -95,9 +95,9 @@ static int from_expression(const output_t *o, const op_t *op, const op_result_t 
 
 /* A function's own locals come first, then what the block sees. */
 static value_t from_var(const output_t *o, const op_result_t *r, scope_t *scope) {
-    bool found = false;
-    value_t *slot = r->callee ? locals_find(r->callee, o->ref.whole) : NULL;
-    return value_ref(slot ? *slot : dotted_peek(&o->ref, scope, scope_get_peek, &found));
+    const value_t *v = r->callee ? locals_find(r->callee, o->ref.whole) : NULL;
+    if (!v) v = dotted_find(&o->ref, scope, scope_find);
+    return v ? value_ref(*v) : value_null();
 }
 
 static bool is_test(const op_t *op) { return op->kind == OP_AND || op->kind == OP_OR || op->kind == OP_NOT; }
@@ -126,7 +126,8 @@ int output_value(const output_t *o, const op_t *op, const op_result_t *r, scope_
         return SDG_OK;
     }
     if (from == FROM_TEXT) {
-        *out = value_from_str(text_of(by_sequence ? (op->kind == OP_FOR ? r->mapped : r->emitted) : r->value));
+        value_t whole = op->kind == OP_FOR ? r->mapped : op->kind == OP_WHILE ? r->emitted : r->value;
+        *out = by_sequence && whole.kind == VALUE_NULL ? value_text("[]") : value_from_str(text_of(whole));
         return SDG_OK;
     }
     if (by_sequence || (from >= FROM_LIST && from <= FROM_LAST)) return from_sequence(o, from, op, r, out, err);

@@ -11,6 +11,7 @@
 #include "core/mabel/logic_ops.h"
 
 #include "core/base/limits.h"
+#include "core/base/small.h"
 #include "core/base/text.h"
 
 #include <assert.h>
@@ -30,7 +31,7 @@ typedef struct frame {
     value_t list;            /* for, reduce: elements */
     value_t kept;            /* for: those that passed `where` */
     value_t made;            /* for: mapped; call: returned values */
-    value_t outer_emits;     /* collects: the list to go back to */
+    value_t outer_emits;     /* collects: what to go back to, list or null */
 } frame_t;
 
 typedef struct call {
@@ -43,6 +44,8 @@ typedef struct save {
     value_t value;
     bool had;
 } save_t;
+
+enum { CALLS_FIRST = 2 }; /* room for calls at once: the block's and one of a function */
 
 struct logic_run {
     const logic_program_t *program;
@@ -58,8 +61,8 @@ struct logic_run {
     size_t made_bytes;       /* sum of frames[].made_bytes */
     size_t emit_bytes;       /* charged for emitted values */
     value_t last;            /* value of the last step */
-    value_t emits;           /* where emit puts its values */
-    value_t outputs;         /* object: what the block gives */
+    value_t emits;           /* where emit puts its values: a list, null before the first */
+    value_t *outputs;        /* what the block gives, as logic_block_outputs names it */
     bool started, finished;
 };
 
@@ -100,10 +103,7 @@ static value_t *own_local(locals_t *l, str_t *name) { return locals_find(l, name
 
 /* Binds a name until the frame that is pushed next, or is on top, ends. */
 static void bind(logic_run_t *r, str_t *name, value_t take) {
-    if (r->save_count == r->save_cap) {
-        r->save_cap = r->save_cap ? r->save_cap * 2 : 8;
-        r->saves = xrealloc(r->saves, r->save_cap * sizeof *r->saves);
-    }
+    if (r->save_count == r->save_cap) r->saves = small_grow(r->saves, &r->save_cap, 8, sizeof *r->saves);
     value_t *old = own_local(here(r), name);
     r->saves[r->save_count++] = (save_t){.name = str_ref(name), .value = old ? value_ref(*old) : value_null(), .had = old != NULL};
     locals_set(here(r), name, take);
@@ -159,10 +159,7 @@ static int push_made(machine_t *m, frame_t *f, value_t take) {
 /* Pointers to frames are good until the next push. */
 static frame_t *push_frame(machine_t *m, const op_t *op) {
     logic_run_t *r = m->run;
-    if (r->frame_count == r->frame_cap) {
-        r->frame_cap = r->frame_cap ? r->frame_cap * 2 : 4;
-        r->frames = xrealloc(r->frames, r->frame_cap * sizeof *r->frames);
-    }
+    if (r->frame_count == r->frame_cap) r->frames = small_grow(r->frames, &r->frame_cap, 4, sizeof *r->frames);
     frame_t *f = &r->frames[r->frame_count++];
     *f = (frame_t){.op = op, .save_mark = r->save_count};
     return f;
@@ -192,7 +189,7 @@ static void collect_own(machine_t *m, frame_t *f) {
     f->collects = true;
     f->outer_emits = m->run->emits;
     f->emit_mark = m->run->emit_bytes;
-    m->run->emits = value_list(0);
+    m->run->emits = value_null();
 }
 
 static void run_body(frame_t *f, const body_t *body) {
@@ -206,40 +203,60 @@ static void set_last(logic_run_t *r, value_t take) { value_replace(&r->last, tak
 
 static int assign(machine_t *m, str_t *name, value_t take) { return scope_set(m->scope, name, take, m->err); }
 
+static value_t *values_new(size_t count) {
+    value_t *values = small_alloc(count * sizeof *values);
+    for (size_t i = 0; i < count; i++)
+        values[i] = value_null();
+    return values;
+}
+
+static void values_free(value_t *values, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        value_free(values[i]);
+    small_free(values, count * sizeof *values);
+}
+
 /* Values of an op's outputs, in order, worked out while its names are still bound. */
-static int work_out(machine_t *m, const op_t *op, const op_result_t *result, value_t *values) {
-    *values = value_list(op->output_count);
+static int work_out(machine_t *m, const op_t *op, const op_result_t *result, value_t **values) {
+    *values = values_new(op->output_count);
     for (uint32_t i = 0; i < op->output_count; i++) {
-        value_t v;
-        int rc = output_value(&op->outputs[i], op, result, m->scope, m->fuel, &v, m->err);
-        list_push(values, v);
+        int rc = output_value(&op->outputs[i], op, result, m->scope, m->fuel, &(*values)[i], m->err);
         if (rc < 0) return err_prefix(m->err, "output %s", op->outputs[i].name->data);
     }
     return SDG_OK;
 }
 
+static void give_output(logic_run_t *r, str_t *name, value_t take) {
+    size_t i = 0;
+    while (r->block->names[i] != name && !str_equal(r->block->names[i], name))
+        i++;
+    value_replace(&r->outputs[i], take);
+}
+
 /* A name that leaves an op: the block's go out, a step's are set like variables. */
 static int hand_over(machine_t *m, str_t *name, value_t take) {
     if (m->run->frame_count) return assign(m, name, take);
-    object_set(&m->run->outputs, name, take);
+    give_output(m->run, name, take);
     return SDG_OK;
 }
 
-static int hand_over_all(machine_t *m, const op_t *op, value_t values) {
-    for (uint32_t i = 0; i < op->output_count; i++) {
-        int rc = hand_over(m, op->outputs[i].name, value_ref(list_peek(values, i)));
-        if (rc < 0) return rc;
-    }
-    return SDG_OK;
+/* The values of the op's outputs, which end here. */
+static int hand_over_all(machine_t *m, int rc, const op_t *op, value_t *take_values) {
+    for (uint32_t i = 0; i < op->output_count && rc == SDG_OK; i++)
+        rc = hand_over(m, op->outputs[i].name, value_ref(take_values[i]));
+    values_free(take_values, op->output_count);
+    return rc;
 }
 
 /* An op that never had a frame has come to its value. */
 static int finish_plain(machine_t *m, const op_t *op, value_t take, bool truth) {
-    op_result_t result = {.value = take, .truth = truth, .emitted = m->run->emits};
-    value_t values = value_null();
-    int rc = op->output_count ? work_out(m, op, &result, &values) : SDG_OK;
-    if (rc == SDG_OK) rc = hand_over_all(m, op, values);
-    value_free(values);
+    int rc = SDG_OK;
+    if (op->output_count) {
+        op_result_t result = {.value = take, .truth = truth, .emitted = m->run->emits};
+        value_t *values;
+        rc = work_out(m, op, &result, &values);
+        rc = hand_over_all(m, rc, op, values);
+    }
     set_last(m->run, take);
     return rc;
 }
@@ -248,13 +265,12 @@ static int finish_plain(machine_t *m, const op_t *op, value_t take, bool truth) 
 static int finish_frame(machine_t *m, value_t take, op_result_t result) {
     logic_run_t *r = m->run;
     const op_t *op = r->frames[r->frame_count - 1].op;
-    value_t values = value_null();
+    value_t *values;
     result.value = take;
     result.emitted = r->emits;
-    int rc = op->output_count ? work_out(m, op, &result, &values) : SDG_OK;
+    int rc = work_out(m, op, &result, &values);
     pop_frame(m);
-    if (rc == SDG_OK) rc = hand_over_all(m, op, values);
-    value_free(values);
+    rc = hand_over_all(m, rc, op, values);
     set_last(r, take);
     return rc;
 }
@@ -289,6 +305,7 @@ static int start_emit(machine_t *m, const op_t *op) {
     value_t v;
     int rc = logic_eval(op->value, m->scope, m->fuel, &v, m->err);
     if (rc < 0) return rc;
+    if (m->run->emits.kind == VALUE_NULL) m->run->emits = value_list(0);
     if (list_count(m->run->emits) >= MEX_LIST_MAX) {
         value_free(v);
         return err_set(m->err, SDG_ELIMIT, "more than %d values were emitted", MEX_LIST_MAX);
@@ -549,10 +566,7 @@ static int push_call(machine_t *m, locals_t take) {
     call_t *caller = &r->calls[r->call_count - 1];
     caller->bytes = locals_bytes(&caller->locals);
     r->call_bytes += caller->bytes;
-    if (r->call_count == r->call_cap) {
-        r->call_cap *= 2;
-        r->calls = xrealloc(r->calls, r->call_cap * sizeof *r->calls);
-    }
+    if (r->call_count == r->call_cap) r->calls = small_grow(r->calls, &r->call_cap, CALLS_FIRST, sizeof *r->calls);
     r->calls[r->call_count++] = (call_t){.locals = take};
     use_call(m);
     return check_bytes(m);
@@ -591,13 +605,12 @@ static int finish_call(machine_t *m, value_t take_rets) {
     size_t count = list_count(take_rets);
     value_t first = count ? value_ref(list_peek(take_rets, 0)) : value_ref(r->last);
     op_result_t result = {.value = first, .callee = &callee, .emitted = r->emits};
-    value_t values = value_null();
-    int rc = op->output_count ? work_out(m, op, &result, &values) : SDG_OK;
+    value_t *values;
+    int rc = work_out(m, op, &result, &values);
     pop_frame(m);
     for (uint32_t i = 0; rc == SDG_OK && i < op->return_count; i++)
         rc = hand_over(m, op->returns[i], i < count ? value_ref(list_peek(take_rets, i)) : i == 0 ? value_ref(first) : value_null());
-    if (rc == SDG_OK) rc = hand_over_all(m, op, values);
-    value_free(values);
+    rc = hand_over_all(m, rc, op, values);
     value_free(take_rets);
     locals_free(&callee);
     set_last(r, first);
@@ -608,9 +621,9 @@ static int finish_call(machine_t *m, value_t take_rets) {
 static value_t returned_locals(machine_t *m, const function_t *fn) {
     value_t rets = value_list(fn->return_count);
     for (uint32_t i = 0; i < fn->return_count; i++) {
-        bool found = false;
-        value_t *slot = own_local(here(m->run), fn->returns[i]);
-        list_push(&rets, value_ref(slot ? *slot : scope_get_peek(m->scope, fn->returns[i], &found)));
+        const value_t *v = own_local(here(m->run), fn->returns[i]);
+        if (!v) v = scope_find(m->scope, fn->returns[i]);
+        list_push(&rets, v ? value_ref(*v) : value_null());
     }
     return rets;
 }
@@ -709,19 +722,15 @@ static int advance(machine_t *m) {
 }
 
 logic_run_t *logic_start(const logic_program_t *program, const logic_block_t *block, const budget_t *budget) {
-    logic_run_t *r = xcalloc(1, sizeof *r);
-    r->program = program;
-    r->block = block;
-    r->budget = *budget;
-    r->call_cap = 2;
-    r->calls = xcalloc(r->call_cap, sizeof *r->calls);
-    r->call_count = 1;
-    r->emits = value_list(0);
-    r->outputs = value_object(0);
+    logic_run_t *r = small_alloc(sizeof *r);
+    *r = (logic_run_t){.program = program, .block = block, .budget = *budget, .call_count = 1};
+    r->calls = small_grow(NULL, &r->call_cap, CALLS_FIRST, sizeof *r->calls);
+    r->calls[0] = (call_t){0};
+    r->outputs = values_new(block->name_count);
     return r;
 }
 
-logic_status_t logic_step(logic_run_t *run, scope_t *scope, uint32_t *fuel, value_t *outputs, err_t *err) {
+logic_status_t logic_step(logic_run_t *run, scope_t *scope, uint32_t *fuel, err_t *err) {
     machine_t m = {.run = run, .scope = scope, .fuel = fuel, .err = err};
     locals_t *outside = scope->locals;
     assert(!run->finished);
@@ -729,10 +738,12 @@ logic_status_t logic_step(logic_run_t *run, scope_t *scope, uint32_t *fuel, valu
     int rc = advance(&m);
     scope->locals = outside;
     if (rc < 0) return LOGIC_FAILED;
-    if (!run->finished) return LOGIC_YIELD;
-    *outputs = run->outputs;
-    run->outputs = value_null();
-    return LOGIC_DONE;
+    return run->finished ? LOGIC_DONE : LOGIC_YIELD;
+}
+
+value_t logic_output_peek(const logic_run_t *run, size_t i) {
+    assert(run->finished && i < run->block->name_count);
+    return run->outputs[i];
 }
 
 void logic_abort(logic_run_t **run) {
@@ -747,13 +758,13 @@ void logic_abort(logic_run_t **run) {
     }
     for (uint32_t i = 0; i < r->call_count; i++)
         locals_free(&r->calls[i].locals);
-    free(r->frames);
-    free(r->calls);
-    free(r->saves);
+    small_free(r->frames, r->frame_cap * sizeof *r->frames);
+    small_free(r->calls, r->call_cap * sizeof *r->calls);
+    small_free(r->saves, r->save_cap * sizeof *r->saves);
     value_free(r->last);
     value_free(r->emits);
-    value_free(r->outputs);
-    free(r);
+    values_free(r->outputs, r->block->name_count);
+    small_free(r, sizeof *r);
 }
 
 /* ---- what each op does */

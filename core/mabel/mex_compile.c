@@ -7,6 +7,7 @@
  */
 #include "core/mabel/mex_node.h"
 
+#include "core/base/names.h"
 #include "core/base/text.h"
 
 #include <assert.h>
@@ -116,7 +117,9 @@ static mex_t *compile_string(const char *text, size_t len) {
         template_destroy(&t);
         return m;
     }
-    mex_t *m = node_new(template_is_whole(t) ? mex_run_whole : mex_run_text, 0);
+    const dotted_t *whole = template_whole(t);
+    mex_t *m = node_new(whole ? mex_run_whole : mex_run_text, 0);
+    if (whole) dotted_init(&m->name, whole->whole->data, whole->whole->len);
     m->text = t;
     return m;
 }
@@ -141,7 +144,7 @@ static mex_t *compile_object(mex_compiler_t *c, const ynode_t *n, const ypath_t 
     m->keys = xcalloc(n->count ? n->count : 1, sizeof *m->keys);
     for (size_t i = 0; i < n->count; i++) {
         const char *key = yaml_key(n, i);
-        m->keys[i] = str_new(key, strlen(key));
+        m->keys[i] = name_new(key, strlen(key));
         m->args[i] = compile_node(c, n->items[i], YPATH_KEY(path, key), strict);
     }
     return m;
@@ -246,7 +249,7 @@ static void take_name(call_t *call, param_t p, const ynode_t *n, const ypath_t *
         return;
     }
     str_free(call->m->bound[slot]);
-    call->m->bound[slot] = str_new(text, len);
+    call->m->bound[slot] = name_new(text, len);
 }
 
 /* "list|text fn =var" for people: "list/text, fn, var" */
@@ -458,7 +461,7 @@ static mex_t *compile_get_default(mex_compiler_t *c, const ynode_t *n, const ypa
 /* ---- checks of single operators */
 
 static void default_name(mex_t *m, int slot, const char *name) {
-    if (!m->bound[slot]) m->bound[slot] = str_new(name, strlen(name));
+    if (!m->bound[slot]) m->bound[slot] = name_new(name, strlen(name));
 }
 
 void mex_prepare_lambda(mex_compiler_t *c, mex_t *m, const ynode_t *const *nodes, const ypath_t *path) {

@@ -59,16 +59,6 @@ int mex_eval_bool(const mex_t *m, scope_t *scope, bool *out, err_t *err) {
     return mex_truth_of(m, scope, out, err);
 }
 
-int mex_truth_of(const mex_t *m, scope_t *s, bool *out, err_t *err) {
-    value_t v;
-    *out = false;
-    int rc = mex_value_of(m, s, &v, err);
-    if (rc != SDG_OK) return rc;
-    *out = value_truthy(v);
-    value_free(v);
-    return SDG_OK;
-}
-
 /* ---- operands */
 
 static int check_spread(const mex_t *m, size_t count, err_t *err) {
@@ -88,14 +78,12 @@ static void use_list(mex_operands_t *o, value_t take) {
     o->count = list_count(o->list);
 }
 
-int mex_operands_open(mex_operands_t *o, const mex_t *m, scope_t *s, err_t *err) {
-    *o = (mex_operands_t){.m = m, .s = s, .err = err, .count = m->argc};
-    if (!m->spread) return SDG_OK;
+int mex_operands_spread(mex_operands_t *o) {
     value_t v;
-    int rc = mex_value_of(m->args[0], s, &v, err);
+    int rc = mex_value_of(o->m->args[0], o->s, &v, o->err);
     if (rc != SDG_OK) return rc;
     use_list(o, v);
-    rc = check_spread(m, o->count, err);
+    rc = check_spread(o->m, o->count, o->err);
     if (rc != SDG_OK) mex_operands_close(o);
     return rc;
 }
@@ -110,12 +98,9 @@ int mex_operands_open_flat(mex_operands_t *o, const mex_t *m, scope_t *s, err_t 
     return mex_spend(s, o->count, err);
 }
 
-int mex_number_of(const mex_t *m, size_t arg, scope_t *s, value_t *number, err_t *err) {
-    value_t v;
-    int rc = mex_value_of(m->args[arg], s, &v, err);
-    if (rc != SDG_OK) return rc;
-    if (!mex_number(v, number)) rc = mex_wrong(m, v, "a number", err);
-    value_free(v);
+int mex_number_from(const mex_t *m, value_t take, value_t *number, err_t *err) {
+    int rc = mex_number(take, number) ? SDG_OK : mex_wrong(m, take, "a number", err);
+    value_free(take);
     return rc;
 }
 
@@ -170,6 +155,11 @@ int mex_run_constant(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
 }
 
 int mex_run_whole(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
+    const value_t *v = dotted_find(&m->name, s, scope_find);
+    if (v) {
+        *out = value_ref(*v);
+        return SDG_OK;
+    }
     bool resolved;
     return template_value(m->text, s, TEMPLATE_VERBATIM, out, &resolved, err);
 }
@@ -248,44 +238,45 @@ int mex_run_let(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
 
 /* ---- references */
 
-static int run_name(const mex_t *m, scope_t *s, dotted_lookup_fn *lookup, value_t *out, err_t *err) {
-    bool found;
-    if (m->argc == 0) {
-        *out = value_ref(dotted_peek(&m->name, s, lookup, &found));
-        return SDG_OK;
-    }
+/* A name that is an expression of its own. */
+static int run_computed_name(const mex_t *m, scope_t *s, dotted_lookup_fn *lookup, value_t *out, err_t *err) {
     str_t *text;
     int rc = mex_text_of(m, 0, s, &text, err);
     if (rc != SDG_OK) return rc;
     dotted_t name;
     dotted_init(&name, text->data, text->len);
-    *out = value_ref(dotted_peek(&name, s, lookup, &found));
+    const value_t *v = dotted_find(&name, s, lookup);
+    *out = v ? value_ref(*v) : value_null();
     dotted_free(&name);
     str_free(text);
     return SDG_OK;
 }
 
-int mex_run_var(const mex_t *m, scope_t *s, value_t *out, err_t *err) { return run_name(m, s, scope_get_peek, out, err); }
+static inline int run_name(const mex_t *m, scope_t *s, dotted_lookup_fn *lookup, value_t *out, err_t *err) {
+    if (m->argc) return run_computed_name(m, s, lookup, out, err);
+    const value_t *v = dotted_find(&m->name, s, lookup);
+    *out = v ? value_ref(*v) : value_null();
+    return SDG_OK;
+}
+
+int mex_run_var(const mex_t *m, scope_t *s, value_t *out, err_t *err) { return run_name(m, s, scope_find, out, err); }
 
 int mex_run_ref(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
-    return run_name(m, s, scope_context_peek, out, err);
+    return run_name(m, s, scope_find_in_context, out, err);
 }
 
 /* The value at a path; an integer is an index, and a text that is itself a key comes before its reading as a path. */
-static value_t get_peek(value_t root, value_t path, bool *found) {
-    *found = false;
-    if (root.kind == VALUE_OBJECT && path.kind == VALUE_STRING) {
-        value_t v = object_get_str_peek(root, path.string, found);
-        if (*found) return v;
+static const value_t *get_peek(const value_t *root, value_t path) {
+    if (path.kind == VALUE_STRING) {
+        const value_t *v = root->kind == VALUE_OBJECT ? object_find_peek(*root, path.string) : NULL;
+        return v ? v : value_path_find(root, path.string->data, path.string->len);
     }
-    if (path.kind == VALUE_STRING) return value_path_peek(root, path.string->data, path.string->len, found);
     int64_t i;
     value_t number;
-    if (root.kind != VALUE_LIST || !mex_number(path, &number) || !integral(number, &i)) return value_null();
-    int64_t count = (int64_t)list_count(root);
+    if (root->kind != VALUE_LIST || !mex_number(path, &number) || !integral(number, &i)) return NULL;
+    int64_t count = (int64_t)list_count(*root);
     if (i < 0) i += count;
-    *found = i >= 0 && i < count;
-    return *found ? list_peek(root, (size_t)i) : value_null();
+    return i >= 0 && i < count ? list_at_peek(*root, (size_t)i) : NULL;
 }
 
 int mex_run_get(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
@@ -294,12 +285,11 @@ int mex_run_get(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     if (rc != SDG_OK) return rc;
     rc = mex_value_of(m->args[1], s, &path, err);
     if (rc == SDG_OK) {
-        bool found;
         /* The keys of an object are texts: a number looks up its text form. */
         if (root.kind == VALUE_OBJECT && path.kind != VALUE_STRING) value_replace(&path, value_from_str(text_of(path)));
-        value_t v = get_peek(root, path, &found);
-        if (found)
-            *out = value_ref(v);
+        const value_t *v = get_peek(&root, path);
+        if (v)
+            *out = value_ref(*v);
         else
             rc = mex_value_of(m->args[2], s, out, err);
         value_free(path);

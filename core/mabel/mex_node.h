@@ -50,7 +50,7 @@ struct mex {
     mex_t **args;               /* owned */
     value_t value;              /* of a constant */
     template_t *text;           /* of a string with placeholders */
-    dotted_t name;              /* var, ref */
+    dotted_t name;              /* var, ref; a text that is one placeholder */
     str_t **keys;               /* of an object literal, argc of them */
     str_t *bound[MEX_BOUND_MAX]; /* names that a lambda or let binds, or set assigns */
     regex_t_ *regex;            /* constant pattern */
@@ -83,7 +83,13 @@ static inline int mex_value_of(const mex_t *m, scope_t *s, value_t *out, err_t *
     }
     return ++s->ops > MEX_OPS_MAX ? mex_spend_failed(err) : m->run(m, s, out, err);
 }
-int mex_truth_of(const mex_t *m, scope_t *s, bool *out, err_t *err);
+static inline int mex_truth_of(const mex_t *m, scope_t *s, bool *out, err_t *err) {
+    value_t v;
+    int rc = mex_value_of(m, s, &v, err);
+    *out = rc == SDG_OK && value_truthy(v);
+    if (rc == SDG_OK) value_free(v);
+    return rc;
+}
 
 /* The operands of SHAPE_OPERANDS, written out or from a list made at run time. */
 typedef struct mex_operands {
@@ -93,7 +99,11 @@ typedef struct mex_operands {
     value_t list; /* null unless the operands are its elements. Owned */
     size_t count;
 } mex_operands_t;
-int mex_operands_open(mex_operands_t *o, const mex_t *m, scope_t *s, err_t *err);
+int mex_operands_spread(mex_operands_t *o); /* only for mex_operands_open */
+static inline int mex_operands_open(mex_operands_t *o, const mex_t *m, scope_t *s, err_t *err) {
+    *o = (mex_operands_t){.m = m, .s = s, .err = err, .count = m->argc};
+    return m->spread ? mex_operands_spread(o) : SDG_OK;
+}
 int mex_operands_open_flat(mex_operands_t *o, const mex_t *m, scope_t *s, err_t *err); /* one operand that is a list: its elements */
 static inline int mex_operand(mex_operands_t *o, size_t i, value_t *out) {
     if (o->list.kind == VALUE_NULL) return mex_value_of(o->m->args[i], o->s, out, o->err);
@@ -106,9 +116,19 @@ static inline void mex_operands_close(mex_operands_t *o) { value_free(o->list); 
 int mex_wrong(const mex_t *m, value_t v, const char *wanted, err_t *err);
 int mex_fail(const mex_t *m, int code, err_t *err, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
+static inline bool mex_is_number(value_t v) { return v.kind == VALUE_INT || v.kind == VALUE_REAL; }
 /* v as a number: integers, reals, booleans (0 and 1) and numeric text. */
-bool mex_number(value_t v, value_t *number);
-int mex_number_of(const mex_t *m, size_t arg, scope_t *s, value_t *number, err_t *err);
+bool mex_number_other(value_t v, value_t *number); /* only for mex_number */
+static inline bool mex_number(value_t v, value_t *number) {
+    if (!mex_is_number(v)) return mex_number_other(v, number);
+    *number = v;
+    return true;
+}
+int mex_number_from(const mex_t *m, value_t take, value_t *number, err_t *err); /* an error when it is none */
+static inline int mex_number_of(const mex_t *m, size_t arg, scope_t *s, value_t *number, err_t *err) {
+    int rc = mex_value_of(m->args[arg], s, number, err);
+    return rc != SDG_OK || mex_is_number(*number) ? rc : mex_number_from(m, *number, number, err);
+}
 /* An integral operand; *given false (and n untouched) when it is missing or null. */
 int mex_index_of(const mex_t *m, size_t arg, scope_t *s, int64_t *n, bool *given, err_t *err);
 /* The list under args[arg]; null is the empty list; anything else is an error. */

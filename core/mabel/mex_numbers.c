@@ -18,10 +18,8 @@ enum { COMPARE_DEPTH_MAX = 64, ROUND_DIGITS_MAX = 300 };
 
 /* ---- numbers */
 
-bool mex_number(value_t v, value_t *number) {
+bool mex_number_other(value_t v, value_t *number) {
     switch (v.kind) {
-    case VALUE_INT:
-    case VALUE_REAL: *number = v; return true;
     case VALUE_BOOL: *number = value_int(v.boolean); return true;
     case VALUE_STRING: return text_to_number(v.string->data, v.string->len, number);
     default: return false;
@@ -132,16 +130,23 @@ static int order(value_t a, value_t b, int depth, uint64_t *steps) {
 
 /* ---- comparison operators */
 
-static int pair(const mex_t *m, scope_t *s, value_t *a, value_t *b, err_t *err) {
+/* Two operands from a list that was made at run time. */
+static int pair_of_list(const mex_t *m, scope_t *s, value_t *a, value_t *b, err_t *err) {
     mex_operands_t o;
     int rc = mex_operands_open(&o, m, s, err);
     if (rc != SDG_OK) return rc;
-    rc = mex_operand(&o, 0, a);
-    if (rc == SDG_OK) {
-        rc = mex_operand(&o, 1, b);
-        if (rc != SDG_OK) value_free(*a);
-    }
+    *a = value_ref(list_peek(o.list, 0));
+    *b = value_ref(list_peek(o.list, 1));
     mex_operands_close(&o);
+    return SDG_OK;
+}
+
+static int pair(const mex_t *m, scope_t *s, value_t *a, value_t *b, err_t *err) {
+    if (m->spread) return pair_of_list(m, s, a, b, err);
+    int rc = mex_value_of(m->args[0], s, a, err);
+    if (rc != SDG_OK) return rc;
+    rc = mex_value_of(m->args[1], s, b, err);
+    if (rc != SDG_OK) value_free(*a);
     return rc;
 }
 
@@ -163,7 +168,7 @@ static int run_order(const mex_t *m, scope_t *s, int *c, err_t *err) {
     int rc = pair(m, s, &a, &b, err);
     if (rc != SDG_OK) return rc;
     uint64_t steps = 0;
-    *c = order(a, b, 0, &steps);
+    *c = mex_is_number(a) && mex_is_number(b) ? mex_compare_numbers(a, b) : order(a, b, 0, &steps);
     value_free(a);
     value_free(b);
     return mex_spend(s, steps, err);
@@ -274,11 +279,12 @@ int mex_run_not(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
 
 /* ---- arithmetic: one step each */
 
-typedef int step_fn(const mex_t *m, value_t a, value_t b, value_t *out, err_t *err);
+/* *sum becomes what it and b give. */
+typedef int step_fn(const mex_t *m, value_t *sum, value_t b, err_t *err);
 
 /* The result of two integers: a real beyond 64 bits, rounded once. */
-static int give_exact(__int128 n, value_t *out) {
-    *out = n >= INT64_MIN && n <= INT64_MAX ? value_int((int64_t)n) : value_real((double)n);
+static inline int give_exact(__int128 n, value_t *out) {
+    *out = n == (int64_t)n ? value_int((int64_t)n) : value_real((double)n);
     return SDG_OK;
 }
 
@@ -289,24 +295,28 @@ static int give_real(const mex_t *m, double r, value_t *out, err_t *err) {
     return SDG_OK;
 }
 
-static int step_add(const mex_t *m, value_t a, value_t b, value_t *out, err_t *err) {
-    if (a.kind == VALUE_INT && b.kind == VALUE_INT) return give_exact((__int128)a.integer + b.integer, out);
-    return give_real(m, real_of(a) + real_of(b), out, err);
+static inline int step_add(const mex_t *m, value_t *sum, value_t b, err_t *err) {
+    value_t a = *sum;
+    if (a.kind == VALUE_INT && b.kind == VALUE_INT) return give_exact((__int128)a.integer + b.integer, sum);
+    return give_real(m, real_of(a) + real_of(b), sum, err);
 }
 
-static int step_sub(const mex_t *m, value_t a, value_t b, value_t *out, err_t *err) {
-    if (a.kind == VALUE_INT && b.kind == VALUE_INT) return give_exact((__int128)a.integer - b.integer, out);
-    return give_real(m, real_of(a) - real_of(b), out, err);
+static inline int step_sub(const mex_t *m, value_t *sum, value_t b, err_t *err) {
+    value_t a = *sum;
+    if (a.kind == VALUE_INT && b.kind == VALUE_INT) return give_exact((__int128)a.integer - b.integer, sum);
+    return give_real(m, real_of(a) - real_of(b), sum, err);
 }
 
-static int step_mul(const mex_t *m, value_t a, value_t b, value_t *out, err_t *err) {
-    if (a.kind == VALUE_INT && b.kind == VALUE_INT) return give_exact((__int128)a.integer * b.integer, out);
-    return give_real(m, real_of(a) * real_of(b), out, err);
+static inline int step_mul(const mex_t *m, value_t *sum, value_t b, err_t *err) {
+    value_t a = *sum;
+    if (a.kind == VALUE_INT && b.kind == VALUE_INT) return give_exact((__int128)a.integer * b.integer, sum);
+    return give_real(m, real_of(a) * real_of(b), sum, err);
 }
 
-static int step_div(const mex_t *m, value_t a, value_t b, value_t *out, err_t *err) {
+static inline int step_div(const mex_t *m, value_t *sum, value_t b, err_t *err) {
+    value_t a = *sum;
     if (real_of(b) == 0.0) return mex_fail(m, SDG_EINVAL, err, "division by zero");
-    return give_real(m, real_of(a) / real_of(b), out, err);
+    return give_real(m, real_of(a) / real_of(b), sum, err);
 }
 
 /* The remainder with the sign of b, as Python's %. */
@@ -322,12 +332,13 @@ static double mod_real(double a, double b) {
     return (r < 0) != (b < 0) ? r + b : r;
 }
 
-static int step_mod(const mex_t *m, value_t a, value_t b, value_t *out, err_t *err) {
+static inline int step_mod(const mex_t *m, value_t *sum, value_t b, err_t *err) {
+    value_t a = *sum;
     if (real_of(b) == 0.0) return mex_fail(m, SDG_EINVAL, err, "division by zero");
     if (a.kind == VALUE_INT && b.kind == VALUE_INT)
-        *out = value_int(mod_int(a.integer, b.integer));
+        *sum = value_int(mod_int(a.integer, b.integer));
     else
-        *out = value_real(mod_real(real_of(a), real_of(b)));
+        *sum = value_real(mod_real(real_of(a), real_of(b)));
     return SDG_OK;
 }
 
@@ -342,10 +353,11 @@ static bool pow_int(int64_t base, int64_t exponent, int64_t *out) {
     return true;
 }
 
-static int step_pow(const mex_t *m, value_t a, value_t b, value_t *out, err_t *err) {
+static inline int step_pow(const mex_t *m, value_t *sum, value_t b, err_t *err) {
+    value_t a = *sum;
     int64_t n;
     if (a.kind == VALUE_INT && b.kind == VALUE_INT && b.integer >= 0 && pow_int(a.integer, b.integer, &n)) {
-        *out = value_int(n);
+        *sum = value_int(n);
         return SDG_OK;
     }
     double x = real_of(a), y = real_of(b);
@@ -353,7 +365,7 @@ static int step_pow(const mex_t *m, value_t a, value_t b, value_t *out, err_t *e
     double r = pow(x, y);
     if (isnan(r) && !isnan(x) && !isnan(y))
         return mex_fail(m, SDG_EINVAL, err, "a negative number to a fractional power");
-    return give_real(m, r, out, err);
+    return give_real(m, r, sum, err);
 }
 
 /* ---- arithmetic: over the operands */
@@ -365,28 +377,32 @@ static value_t negated(value_t n) {
     return v;
 }
 
-static int number_operand(mex_operands_t *o, size_t i, value_t *number) {
-    value_t v;
-    int rc = mex_operand(o, i, &v);
-    if (rc != SDG_OK) return rc;
-    if (!mex_number(v, number)) rc = mex_wrong(o->m, v, "a number", o->err);
-    value_free(v);
-    return rc;
-}
-
-static int fold_numbers(const mex_t *m, scope_t *s, value_t empty, step_fn *step, value_t *out, err_t *err) {
+/* The operands are the elements of a list, or the only one is no list. */
+static int fold_list(const mex_t *m, scope_t *s, value_t empty, step_fn *step, value_t *out, err_t *err) {
     mex_operands_t o;
     int rc = mex_operands_open_flat(&o, m, s, err);
     if (rc != SDG_OK) return rc;
     value_t sum = empty;
-    if (o.count > 0) rc = number_operand(&o, 0, &sum);
-    for (size_t i = 1; i < o.count && rc == SDG_OK; i++) {
+    for (size_t i = 0; i < o.count && rc == SDG_OK; i++) {
         value_t n;
-        rc = number_operand(&o, i, &n);
-        if (rc == SDG_OK) rc = step(m, sum, n, &sum, err);
+        rc = mex_number_from(m, value_ref(list_peek(o.list, i)), &n, err);
+        if (rc == SDG_OK && i == 0) sum = n;
+        else if (rc == SDG_OK) rc = step(m, &sum, n, err);
     }
     mex_operands_close(&o);
     if (rc == SDG_OK) *out = step == step_sub && o.count == 1 ? negated(sum) : sum;
+    return rc;
+}
+
+static inline int fold_numbers(const mex_t *m, scope_t *s, value_t empty, step_fn *step, value_t *out, err_t *err) {
+    if (m->spread || m->argc < 2) return fold_list(m, s, empty, step, out, err);
+    value_t sum, n;
+    int rc = mex_number_of(m, 0, s, &sum, err);
+    for (uint32_t i = 1; i < m->argc && rc == SDG_OK; i++) {
+        rc = mex_number_of(m, i, s, &n, err);
+        if (rc == SDG_OK) rc = step(m, &sum, n, err);
+    }
+    if (rc == SDG_OK) *out = sum;
     return rc;
 }
 

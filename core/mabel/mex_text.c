@@ -57,11 +57,8 @@ int mex_scratch_take(const mex_t *m, size_t mark, scope_t *s, value_t *out, err_
 
 /* ---- operands as text */
 
+/* Of what is no text itself. */
 static int text_form(const mex_t *m, value_t take, scope_t *s, str_t **out, err_t *err) {
-    if (take.kind == VALUE_STRING) {
-        *out = take.string;
-        return SDG_OK;
-    }
     size_t mark = mex_scratch()->len;
     text_write(mex_scratch(), take);
     value_free(take);
@@ -78,7 +75,9 @@ int mex_text_of(const mex_t *m, size_t arg, scope_t *s, str_t **out, err_t *err)
         return SDG_OK;
     }
     int rc = mex_value_of(m->args[arg], s, &v, err);
-    return rc == SDG_OK ? text_form(m, v, s, out, err) : rc;
+    if (rc != SDG_OK || v.kind != VALUE_STRING) return rc == SDG_OK ? text_form(m, v, s, out, err) : rc;
+    *out = v.string;
+    return SDG_OK;
 }
 
 /* Two text operands; both owned. */
@@ -410,8 +409,8 @@ int mex_run_parse_json(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
         *out = v;
         return SDG_OK;
     }
-    str_t *text;
-    rc = text_form(m, v, s, &text, err);
+    str_t *text = v.string;
+    if (v.kind != VALUE_STRING) rc = text_form(m, v, s, &text, err);
     if (rc != SDG_OK) return rc;
     value_t parsed;
     rc = json_parse_text(text->data, text->len, &parsed, err);

@@ -322,17 +322,17 @@ static bool on_block(row_t *row) {
 }
 
 static bool on_logic(row_t *row) {
-    value_t outputs = value_null();
+    str_t *const *names;
     if (row->fuel == 0) return row_wait(row, ROW_YIELD);
-    switch (logic_step(row->logic, &row->scope, &row->fuel, &outputs, &row->err)) {
+    switch (logic_step(row->logic, &row->scope, &row->fuel, &row->err)) {
     case LOGIC_YIELD: return row_wait(row, ROW_YIELD);
     case LOGIC_FAILED: return row_block_failed(row, row->err.code == SDG_ELIMIT ? "limit" : "logic");
     case LOGIC_DONE: break;
     }
+    size_t count = logic_block_outputs(row_block(row)->logic, &names);
+    for (size_t i = 0; i < count; i++)
+        row_give(row, names[i], value_ref(logic_output_peek(row->logic, i)));
     logic_abort(&row->logic);
-    for (size_t i = 0; i < object_count(outputs); i++)
-        row_give(row, object_key_peek(outputs, i), value_ref(object_value_peek(outputs, i)));
-    value_free(outputs);
     return row_block_done(row);
 }
 

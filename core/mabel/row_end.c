@@ -109,10 +109,10 @@ static int add_finals(row_t *row, const end_block_t *e, value_t *result) {
 
 /* Variables and constants keep their types; a name that is neither may be one of the context; a name that is nothing is null. */
 static value_t global_peek(row_t *row, str_t *name) {
-    bool found = false;
-    value_t v = object_get_str_peek(row->vars, name, &found);
-    if (!found && row->pipeline->consts.kind == VALUE_OBJECT) v = object_get_str_peek(row->pipeline->consts, name, &found);
-    return found ? v : scope_get_peek(&row->scope, name, &found);
+    const value_t *v = object_find_peek(row->vars, name);
+    if (!v && row->pipeline->consts.kind == VALUE_OBJECT) v = object_find_peek(row->pipeline->consts, name);
+    if (!v) v = scope_find(&row->scope, name);
+    return v ? *v : value_null();
 }
 
 /* For the log and the run's report: neither is part of the result, so a reason that cannot be rendered is left out. */

@@ -148,14 +148,13 @@ static const char *text_of_key(value_t object, const char *key) {
 }
 
 static bool from_row(row_t *row, str_t *name, picture_t *p) {
-    bool found = false;
     dotted_t dotted;
     dotted_init(&dotted, name->data, name->len);
-    value_t v = dotted_peek(&dotted, &row->scope, scope_get_peek, &found);
+    const value_t *v = dotted_find(&dotted, &row->scope, scope_find);
     dotted_free(&dotted);
-    const char *type = found && v.kind == VALUE_OBJECT ? text_of_key(v, "_type") : NULL;
+    const char *type = v && v->kind == VALUE_OBJECT ? text_of_key(*v, "_type") : NULL;
     if (!type || strcmp(type, "image") != 0) return false;
-    *p = (picture_t){text_of_key(v, "path"), text_of_key(v, "url"), text_of_key(v, "base64"), text_of_key(v, "media_type")};
+    *p = (picture_t){text_of_key(*v, "path"), text_of_key(*v, "url"), text_of_key(*v, "base64"), text_of_key(*v, "media_type")};
     return true;
 }
 

@@ -50,14 +50,11 @@ void row_python_clear(row_t *row) {
 /* ---- the call */
 
 static value_t named_input(row_t *row, str_t *name) {
-    bool found = false;
-    value_t v = scope_get_peek(&row->scope, name, &found);
-    if (found) return value_ref(v);
     dotted_t dotted;
     dotted_init(&dotted, name->data, name->len);
-    v = value_ref(dotted_peek(&dotted, &row->scope, scope_get_peek, &found));
+    const value_t *v = dotted_find(&dotted, &row->scope, scope_find);
     dotted_free(&dotted);
-    return v;
+    return v ? value_ref(*v) : value_null();
 }
 
 /* A placeholder that is nothing is empty text here, not null. */

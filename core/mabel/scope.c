@@ -7,6 +7,8 @@
 #include "core/mabel/scope.h"
 
 #include "core/base/limits.h"
+#include "core/base/names.h"
+#include "core/base/small.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -14,12 +16,10 @@
 
 /* ---- locals */
 
-static value_t *frame_find(locals_t *l, str_t *name) {
+static inline value_t *frame_find(const locals_t *l, str_t *name) {
     uint32_t hash = str_hash(name);
-    for (uint32_t i = 0; i < l->count; i++) {
-        str_t *other = l->slots[i].name;
-        if (other == name || (str_hash(other) == hash && str_equal(other, name))) return &l->slots[i].value;
-    }
+    for (local_t *at = l->slots, *end = at + l->count; at < end; at++)
+        if (at->name == name || (str_hash(at->name) == hash && str_equal(at->name, name))) return &at->value;
     return NULL;
 }
 
@@ -37,10 +37,7 @@ void locals_set(locals_t *l, str_t *name, value_t take) {
         value_replace(slot, take);
         return;
     }
-    if (l->count == l->cap) {
-        l->cap = l->cap ? l->cap * 2 : 4;
-        l->slots = xrealloc(l->slots, l->cap * sizeof *l->slots);
-    }
+    if (l->count == l->cap) l->slots = small_grow(l->slots, &l->cap, 4, sizeof *l->slots);
     l->slots[l->count++] = (local_t){str_ref(name), take};
 }
 
@@ -49,35 +46,26 @@ void locals_free(locals_t *l) {
         str_free(l->slots[i].name);
         value_free(l->slots[i].value);
     }
-    free(l->slots);
+    small_free(l->slots, l->cap * sizeof *l->slots);
     *l = (locals_t){.outer = l->outer};
 }
 
 /* ---- lookup */
 
-static bool object_has(value_t object, str_t *name, value_t *v) {
-    if (object.kind != VALUE_OBJECT) return false;
-    bool found;
-    *v = object_get_str_peek(object, name, &found);
-    return found;
+static inline const value_t *find_in(value_t object, str_t *name) {
+    return object.kind == VALUE_OBJECT ? object_find_peek(object, name) : NULL;
 }
 
-value_t scope_context_peek(scope_t *s, str_t *name, bool *found) {
-    value_t v = value_null();
-    *found = object_has(s->overlay, name, &v) || (s->context && object_has(*s->context, name, &v));
-    return v;
+const value_t *scope_find_in_context(const scope_t *s, str_t *name) {
+    const value_t *v = find_in(s->overlay, name);
+    return v || !s->context ? v : find_in(*s->context, name);
 }
 
-value_t scope_get_peek(scope_t *s, str_t *name, bool *found) {
-    value_t *local = s->locals ? locals_find(s->locals, name) : NULL;
-    if (local) {
-        *found = true;
-        return *local;
-    }
-    value_t v = scope_context_peek(s, name, found);
-    if (*found) return v;
-    *found = (s->vars && object_has(*s->vars, name, &v)) || object_has(s->consts, name, &v);
-    return v;
+const value_t *scope_find(const scope_t *s, str_t *name) {
+    const value_t *v = s->locals ? locals_find(s->locals, name) : NULL;
+    if (!v) v = scope_find_in_context(s, name);
+    if (!v && s->vars) v = find_in(*s->vars, name);
+    return v ? v : find_in(s->consts, name);
 }
 
 /* Frames of expressions are passed through: `set` inside a map or let means the step around it. */
@@ -90,8 +78,7 @@ static locals_t *assign_in_expressions(locals_t *l, str_t *name, value_t v) {
 }
 
 int scope_set(scope_t *s, str_t *name, value_t take, err_t *err) {
-    value_t ignored;
-    if (object_has(s->consts, name, &ignored)) {
+    if (find_in(s->consts, name)) {
         value_free(take);
         return err_set(err, SDG_EINVAL, "\"%s\" is a constant (globals.const) and cannot be set", name->data);
     }
@@ -158,27 +145,22 @@ static bool fit_index(int64_t *index, size_t count) {
     return *index >= 0 && *index < (int64_t)count;
 }
 
-static value_t follow(value_t v, step_t step, bool *found) {
-    *found = false;
-    if (v.kind == VALUE_LIST) {
-        if (!step.is_index && !read_index(step.name, step.name + step.len, &step.index)) return value_null();
-        *found = fit_index(&step.index, list_count(v));
-        return *found ? list_peek(v, (size_t)step.index) : value_null();
+static const value_t *follow(const value_t *v, step_t step) {
+    if (v->kind == VALUE_LIST) {
+        bool is_index = step.is_index || read_index(step.name, step.name + step.len, &step.index);
+        return is_index && fit_index(&step.index, list_count(*v)) ? list_at_peek(*v, (size_t)step.index) : NULL;
     }
-    if (v.kind != VALUE_OBJECT || step.is_index) return value_null();
-    return object_get_peek(v, step.name, step.len, found);
+    return v->kind == VALUE_OBJECT && !step.is_index ? object_find_bytes_peek(*v, step.name, step.len) : NULL;
 }
 
-value_t value_path_peek(value_t root, const char *path, size_t len, bool *found) {
+const value_t *value_path_find(const value_t *root, const char *path, size_t len) {
     const char *at = path, *end = path + len;
-    value_t v = root;
-    *found = true;
-    while (at < end && *found) {
+    const value_t *v = root;
+    while (at < end && v) {
         step_t step;
-        *found = next_step(&at, end, &step);
-        if (*found) v = follow(v, step, found);
+        v = next_step(&at, end, &step) ? follow(v, step) : NULL;
     }
-    return *found ? v : value_null();
+    return v;
 }
 
 static int set_at(value_t *slot, const char *at, const char *end, int depth, value_t v, err_t *err);
@@ -198,7 +180,7 @@ static int set_in_list(value_t *slot, step_t step, const char *at, const char *e
 }
 
 static int set_in_object(value_t *slot, step_t step, const char *at, const char *end, int depth, value_t v, err_t *err) {
-    str_t *key = str_new(step.name, step.len);
+    str_t *key = name_new(step.name, step.len);
     value_t *child = object_slot(slot, key);
     if (!child) {
         object_set(slot, key, value_null());
@@ -234,14 +216,14 @@ int value_path_set(value_t root, const char *path, size_t len, value_t take, val
 /* ---- dotted names */
 
 void dotted_init(dotted_t *d, const char *name, size_t len) {
-    *d = (dotted_t){.whole = str_new(name, len)};
+    *d = (dotted_t){.whole = name_new(name, len)};
     size_t bracket = 0, first = 0;
     while (bracket < len && name[bracket] != '[')
         bracket++;
     while (first < bracket && name[first] != '.')
         first++;
-    if (bracket < len && bracket > first) d->listed = str_new(name, bracket);
-    if (first < len && first > 0) d->root = str_new(name, first);
+    if (bracket < len && bracket > first) d->listed = name_new(name, bracket);
+    if (first < len && first > 0) d->root = name_new(name, first);
 }
 
 void dotted_free(dotted_t *d) {
@@ -251,16 +233,12 @@ void dotted_free(dotted_t *d) {
     *d = (dotted_t){0};
 }
 
-static value_t peek_under(const dotted_t *d, str_t *root, scope_t *s, dotted_lookup_fn *lookup, bool *found) {
-    *found = false;
-    if (!root) return value_null();
-    value_t v = lookup(s, root, found);
-    return *found ? value_path_peek(v, d->whole->data + root->len, d->whole->len - root->len, found) : v;
+static const value_t *find_under(const dotted_t *d, str_t *root, const scope_t *s, dotted_lookup_fn *lookup) {
+    const value_t *v = root ? lookup(s, root) : NULL;
+    return v ? value_path_find(v, d->whole->data + root->len, d->whole->len - root->len) : NULL;
 }
 
-value_t dotted_peek(const dotted_t *d, scope_t *s, dotted_lookup_fn *lookup, bool *found) {
-    value_t v = lookup(s, d->whole, found);
-    if (*found || !d->root) return v;
-    v = peek_under(d, d->listed, s, lookup, found);
-    return *found ? v : peek_under(d, d->root, s, lookup, found);
+const value_t *dotted_find_path(const dotted_t *d, const scope_t *s, dotted_lookup_fn *lookup) {
+    const value_t *v = find_under(d, d->listed, s, lookup);
+    return v ? v : find_under(d, d->root, s, lookup);
 }

@@ -33,14 +33,14 @@ typedef struct scope {
     uint64_t ops;             /* MEX operations spent so far in the running expression (MEX_OPS_MAX) */
 } scope_t;
 
-/* locals, overlay, context, vars, const. Borrowed; *found tells absent from null. */
-value_t scope_get_peek(scope_t *s, str_t *name, bool *found);
-value_t scope_context_peek(scope_t *s, str_t *name, bool *found); /* overlay and context only (MEX `ref`) */
+/* What a name stands for: locals, overlay, context, vars, const. NULL: nothing has that name. Borrowed, until something is set. */
+const value_t *scope_find(const scope_t *s, str_t *name);
+const value_t *scope_find_in_context(const scope_t *s, str_t *name); /* overlay and context only (MEX `ref`) */
 /* `set`: const names are refused (SDG_EINVAL names it); writes the innermost frame (if any) and globals.vars. */
 int scope_set(scope_t *s, str_t *name, value_t take, err_t *err);
 
-/* A path "b[0].c" inside a value; negative indexes count from the end. Borrowed; *found. Text after the first name. */
-value_t value_path_peek(value_t root, const char *path, size_t len, bool *found);
+/* A path "b[0].c" inside a value, what stands behind the first name; negative indexes count from the end. Borrowed; NULL: nothing is there. */
+const value_t *value_path_find(const value_t *root, const char *path, size_t len);
 /* A copy of root with the value at path replaced; missing objects on the way are created. */
 int value_path_set(value_t root, const char *path, size_t len, value_t take, value_t *out, err_t *err);
 
@@ -51,9 +51,14 @@ typedef struct dotted {
     str_t *listed; /* what stands before the first '[', when that has dots; NULL otherwise */
     str_t *root;   /* the first name; NULL when the name has no path */
 } dotted_t;
-typedef value_t dotted_lookup_fn(scope_t *s, str_t *name, bool *found); /* scope_get_peek or scope_context_peek */
+typedef const value_t *dotted_lookup_fn(const scope_t *s, str_t *name); /* scope_find or scope_find_in_context */
 void dotted_init(dotted_t *d, const char *name, size_t len);
 void dotted_free(dotted_t *d);
-value_t dotted_peek(const dotted_t *d, scope_t *s, dotted_lookup_fn *lookup, bool *found); /* borrowed */
+const value_t *dotted_find_path(const dotted_t *d, const scope_t *s, dotted_lookup_fn *lookup); /* only for dotted_find */
+/* Borrowed; NULL: it is nothing. */
+static inline const value_t *dotted_find(const dotted_t *d, const scope_t *s, dotted_lookup_fn *lookup) {
+    const value_t *v = lookup(s, d->whole);
+    return v || !d->root ? v : dotted_find_path(d, s, lookup);
+}
 
 #endif

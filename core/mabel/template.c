@@ -135,7 +135,11 @@ str_t *template_text(const template_t *t) { return t->source; }
 
 bool template_has_images(const template_t *t) { return has_kind(t, SEGMENT_IMAGE); }
 
-bool template_is_whole(const template_t *t) { return t->count == 1 && t->segments[0].kind == SEGMENT_NAME; }
+const dotted_t *template_whole(const template_t *t) {
+    return t->count == 1 && t->segments[0].kind == SEGMENT_NAME ? &t->segments[0].name : NULL;
+}
+
+bool template_is_whole(const template_t *t) { return template_whole(t) != NULL; }
 
 void template_each_name(const template_t *t, void (*each)(void *arg, const char *name, size_t len), void *arg) {
     for (size_t i = 0; i < t->count; i++)
@@ -209,10 +213,9 @@ static const named_text_t *find_file(const scope_t *s, const segment_t *segment)
 }
 
 static int write_name(walk_t *w, const segment_t *s) {
-    bool found;
-    value_t v = dotted_peek(&s->name, w->scope, scope_get_peek, &found);
-    if (found) {
-        text_write(w->out, v);
+    const value_t *v = dotted_find(&s->name, w->scope, scope_find);
+    if (v) {
+        text_write(w->out, *v);
         return SDG_OK;
     }
     const named_text_t *named = find_template(w->scope, s);
@@ -271,10 +274,9 @@ static int named_value(const template_t *t, scope_t *scope, value_t *out, bool *
 int template_value(const template_t *t, scope_t *scope, template_missing_t missing, value_t *out, bool *resolved, err_t *err) {
     *resolved = true;
     if (template_is_whole(t)) {
-        bool found;
-        value_t v = dotted_peek(&t->segments[0].name, scope, scope_get_peek, &found);
-        if (!found) return named_value(t, scope, out, resolved, err);
-        *out = value_ref(v);
+        const value_t *v = dotted_find(&t->segments[0].name, scope, scope_find);
+        if (!v) return named_value(t, scope, out, resolved, err);
+        *out = value_ref(*v);
         return SDG_OK;
     }
     if (template_is_plain(t)) {

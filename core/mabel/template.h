@@ -30,6 +30,7 @@ int template_render(const template_t *t, scope_t *scope, template_missing_t miss
 /* Value position: exactly one placeholder gives the value itself (*resolved false and null when absent); any other string renders
  * to text (TEMPLATE_VERBATIM when verbatim). */
 bool template_is_whole(const template_t *t);
+const dotted_t *template_whole(const template_t *t); /* the placeholder's name, borrowed; NULL when it is not whole */
 int template_value(const template_t *t, scope_t *scope, template_missing_t missing, value_t *out, bool *resolved, err_t *err);
 
 /* Prompts with images: the segments in order. text: rendered run of text (owned by caller); image: name and detail. */

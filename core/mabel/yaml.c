@@ -7,6 +7,7 @@
 
 #include "core/base/json.h"
 #include "core/base/limits.h"
+#include "core/base/names.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -125,10 +126,14 @@ value_t yaml_value(const ynode_t *n) {
     bool map = n->kind == YNODE_MAP;
     value_t v = map ? value_object(n->count) : value_list(n->count);
     for (size_t i = 0; i < n->count; i++) {
-        if (map)
-            object_set(&v, n->keys[i]->scalar.string, yaml_value(n->items[i]));
-        else
+        if (!map) {
             list_push(&v, yaml_value(n->items[i]));
+            continue;
+        }
+        const str_t *key = n->keys[i]->scalar.string;
+        str_t *name = name_new(key->data, key->len);
+        object_set(&v, name, yaml_value(n->items[i]));
+        str_free(name);
     }
     return v;
 }

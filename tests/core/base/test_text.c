@@ -150,6 +150,16 @@ Test(text, case_follows_python) {
     check_case("\xef\xac\x83\xff", "FFI\xff", "\xef\xac\x83\xff");
 }
 
+Test(text, case_fills_a_buffer_to_its_end) {
+    buf_t out;
+    buf_init(&out, 5);
+    text_upper(&out, "ab", 2);
+    text_upper(&out, "cdefg", 5);
+    cr_assert(out.full);
+    cr_assert_str_eq(out.data, "ABCDE");
+    buf_free(&out);
+}
+
 Test(text, trim_takes_pythons_white_space) {
     const char *text = "\xe3\x80\x80\t\x1c x y\xc2\xa0\n\xe2\x80\x83";
     size_t len = strlen(text);

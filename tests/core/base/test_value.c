@@ -95,6 +95,25 @@ Test(value, changing_a_shared_container_leaves_the_other_holder_alone) {
     value_free(a), value_free(b), value_free(o), value_free(p);
 }
 
+Test(value, a_key_is_found_by_itself_and_by_its_bytes) {
+    value_t o = value_object(0);
+    str_t *key = str_new("k7", 2), *twin = str_new("k7", 2), *other = str_new("k77", 3);
+    for (int i = 0; i < 20; i++) { /* searched from the front first, with an index later */
+        char name[8];
+        snprintf(name, sizeof name, "k%d", i);
+        if (i == 7) object_set(&o, key, value_int(i));
+        else object_set_text(&o, name, value_int(i));
+        if (i < 7) continue;
+        cr_assert_eq(object_find_peek(o, key)->integer, 7);
+        cr_assert_eq(object_find_peek(o, twin)->integer, 7);
+        cr_assert_eq(object_find_bytes_peek(o, "k7", 2)->integer, 7);
+        cr_assert_null(object_find_peek(o, other));
+        cr_assert_null(object_find_bytes_peek(o, "k", 1));
+    }
+    str_free(key), str_free(twin), str_free(other);
+    value_free(o);
+}
+
 Test(value, a_slot_changes_only_its_own_holder) {
     str_t *key = str_new("k", 1);
     value_t a = value_object(1);

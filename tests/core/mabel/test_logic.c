@@ -115,6 +115,17 @@ Test(logic, for_outputs) {
            " \"limited\": [30, 20], \"skipped\": [20, 30], \"window\": \"20\", \"sorted\": [0, 1, 2, 3], \"total\": 3}");
 }
 
+Test(logic, a_while_that_never_emits_has_an_empty_list) {
+    expect("  - type: logic\n    exec: 1\n    op: while\n    init: {i: 0}\n    cond: {lt: [{var: i}, 3]}\n    step: [{op: set, var: i, value: {add: [{var: i}, 1]}}]\n"
+           "    outputs: [{name: L}, {name: T, from: text}, {name: J, from: join, join_with: x}, {name: C, from: count}, {name: F, from: first}, {name: A, from: all}]\n",
+           "{}", "{\"_row_index\": 0, \"L\": [], \"T\": \"[]\", \"J\": \"\", \"C\": 3, \"F\": null, \"A\": true}");
+}
+
+Test(logic, two_outputs_of_one_name_are_one) {
+    expect("  - {type: logic, exec: 1, op: set, var: v, value: 1, outputs: [{name: A}, {name: B}, {name: A, value: {add: [{var: v}, 1]}}]}\n",
+           "{}", "{\"_row_index\": 0, \"A\": 2, \"B\": 1}");
+}
+
 Test(logic, while_counts_emits_and_ends) {
     expect_with("globals: {vars: {hi: 1989, lo: 867}}",
            "  - type: logic\n    exec: 1\n    op: while\n    cond: {gt: [{var: lo}, 0]}\n    step:\n"

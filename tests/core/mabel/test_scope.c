@@ -25,9 +25,10 @@ static void expect_json(value_t v, const char *want) {
 
 static value_t get(scope_t *s, const char *name, bool *found) {
     str_t *n = str_new(name, strlen(name));
-    value_t v = scope_get_peek(s, n, found);
+    const value_t *v = scope_find(s, n);
     str_free(n);
-    return v;
+    *found = v != NULL;
+    return v ? *v : value_null();
 }
 
 typedef struct world {
@@ -71,7 +72,7 @@ Test(scope, locals_win_then_connections) {
     w.s.locals = &w.frame;
     cr_expect_str_eq(get(&w.s, "a", &found).string->data, "local");
     cr_expect_str_eq(get(&w.s, "b", &found).string->data, "wire");
-    cr_expect_str_eq(scope_context_peek(&w.s, a, &found).string->data, "wire");
+    cr_expect_str_eq(scope_find_in_context(&w.s, a)->string->data, "wire");
     str_free(a);
     value_free(w.s.overlay);
     world_free(&w);
@@ -122,10 +123,9 @@ Test(paths, walk_objects_and_lists) {
     };
     value_t root = json("{\"a\":{\"b\":[{\"c\":9},[1]]},\"x y\":2}");
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        bool found;
-        value_t v = value_path_peek(root, cases[i].path, strlen(cases[i].path), &found);
-        cr_expect_eq(found, cases[i].want != NULL, "%s", cases[i].path);
-        if (found && cases[i].want) expect_json(v, cases[i].want);
+        const value_t *v = value_path_find(&root, cases[i].path, strlen(cases[i].path));
+        cr_expect_eq(v != NULL, cases[i].want != NULL, "%s", cases[i].path);
+        if (v && cases[i].want) expect_json(*v, cases[i].want);
     }
     value_free(root);
 }
@@ -172,11 +172,10 @@ Test(dotted, whole_key_first_then_the_longest_root) {
         {"p.q", "[\"key\"]"}, {"p.q[0]", "\"key\""}, {"p.r[0]", "\"r\""}, {"x[0]", "\"flat\""}, {"x", "[1]"}, {"p.zz", NULL}, {".p", NULL}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         dotted_t d;
-        bool found;
         dotted_init(&d, cases[i].name, strlen(cases[i].name));
-        value_t v = dotted_peek(&d, &s, scope_get_peek, &found);
-        cr_expect_eq(found, cases[i].want != NULL, "%s", cases[i].name);
-        if (found && cases[i].want) expect_json(v, cases[i].want);
+        const value_t *v = dotted_find(&d, &s, scope_find);
+        cr_expect_eq(v != NULL, cases[i].want != NULL, "%s", cases[i].name);
+        if (v && cases[i].want) expect_json(*v, cases[i].want);
         dotted_free(&d);
     }
     value_free(context);

@@ -1,0 +1,120 @@
+/* small.c - one pool per thread: for each size a chain of free blocks and how many more may join it.
+ *
+ * Each block is one of malloc's own, of its class's full size, so any of them can be given back at any time and by any thread. The
+ * pool is made with the first block a thread asks for, and ends with the thread.
+ */
+#include "core/base/small.h"
+
+#include "core/base/error.h"
+#include "core/base/limits.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef SDG_PLAIN_MALLOC
+
+void *small_alloc(size_t size) { return size ? xmalloc(size) : NULL; }
+
+void small_free_block(void *block, size_t size) {
+    (void)size;
+    free(block);
+}
+
+void *small_resize(void *block, size_t old_size, size_t size) {
+    (void)old_size;
+    return xrealloc(block, size);
+}
+
+#else
+
+enum { STEP = 16, CLASSES = SMALL_BLOCK_MAX / STEP + 1 };
+
+typedef struct block {
+    struct block *next;
+} block_t;
+
+typedef struct pool {
+    struct {
+        block_t *first;
+        uint32_t room; /* blocks that may still be kept */
+    } of[CLASSES];     /* by size in steps; of[0] keeps nothing */
+} pool_t;
+
+static pool_t none; /* no block and no room for any: before a thread's first block and after its end. Never written to */
+static _Thread_local pool_t *pool_of_thread __attribute__((tls_model("initial-exec"))) = &none; /* two instructions to reach */
+static pthread_key_t pool_key;
+static pthread_once_t pool_once = PTHREAD_ONCE_INIT;
+
+static void pool_destroy(void *arg) {
+    pool_t *pool = arg;
+    pool_of_thread = &none;
+    for (size_t i = 0; i < CLASSES; i++)
+        for (block_t *b = pool->of[i].first, *next; b; b = next) {
+            next = b->next;
+            free(b);
+        }
+    free(pool);
+}
+
+static void make_key(void) { pthread_key_create(&pool_key, pool_destroy); }
+
+static void pool_new(void) {
+    pthread_once(&pool_once, make_key);
+    pool_t *pool = xcalloc(1, sizeof *pool);
+    for (size_t i = 1; i < CLASSES; i++)
+        pool->of[i].room = (uint32_t)(SMALL_KEPT_BYTES_MAX / (i * STEP));
+    pthread_setspecific(pool_key, pool);
+    pool_of_thread = pool;
+}
+
+static size_t class_of(size_t size) { return (size + STEP - 1) / STEP; }
+
+/* Apart from small_alloc, so that the usual way through that one saves no registers. */
+static __attribute__((noinline)) void *alloc_new(size_t size) {
+    if (size == 0) return NULL;
+    if (size > SMALL_BLOCK_MAX) return xmalloc(size);
+    if (pool_of_thread == &none) pool_new();
+    return xmalloc(class_of(size) * STEP);
+}
+
+void *small_alloc(size_t size) {
+    size_t class = class_of(size);
+    if (class >= CLASSES || !pool_of_thread->of[class].first) return alloc_new(size);
+    block_t *b = pool_of_thread->of[class].first;
+    pool_of_thread->of[class].first = b->next;
+    pool_of_thread->of[class].room++;
+    return b;
+}
+
+void small_free_block(void *block, size_t size) {
+    size_t class = class_of(size);
+    if (class >= CLASSES || !pool_of_thread->of[class].room) {
+        free(block);
+        return;
+    }
+    block_t *b = block;
+    b->next = pool_of_thread->of[class].first;
+    pool_of_thread->of[class].first = b;
+    pool_of_thread->of[class].room--;
+}
+
+void *small_resize(void *block, size_t old_size, size_t size) {
+    if (old_size > SMALL_BLOCK_MAX && size > SMALL_BLOCK_MAX) return xrealloc(block, size);
+    void *bigger = small_alloc(size);
+    size_t both = old_size < size ? old_size : size;
+    if (both) memcpy(bigger, block, both);
+    small_free(block, old_size);
+    return bigger;
+}
+
+#endif
+
+void *small_grow(void *array, uint32_t *cap, uint32_t first, size_t size) {
+    uint32_t old = *cap;
+    assert(old < UINT32_MAX / 2);
+    *cap = old ? 2 * old : first;
+    return small_resize(array, old * size, *cap * size);
+}
