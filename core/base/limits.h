@@ -94,6 +94,7 @@
 #define JOURNAL_COMPACT_BYTES ((uint64_t)64 << 20) /* a smaller file is not worth rewriting */
 #define JOURNAL_SYNC_NS (200 * UINT64_C(1000000)) /* --fsync batch: what power loss may cost; disks take 1-30 ms for a sync */
 #define JOURNAL_SYNC_BYTES ((uint64_t)8 << 20)  /* ... or so many bytes, so that a sync stays short */
+#define LRU_SIZE_MAX ((size_t)1 << 30)          /* entries of one LRU cache: numbers of nodes fit 31 bits; more is a bug of the caller */
 
 /* sched and proto */
 #define USAGE_BYTES_MAX 1024                    /* meta of a finished row: reason, counters, ROW_LATENCIES_MAX latencies */
