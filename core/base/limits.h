@@ -99,6 +99,15 @@
 #define JOURNAL_COMPACT_BYTES ((uint64_t)64 << 20) /* a smaller file is not worth rewriting */
 #define JOURNAL_SYNC_NS (200 * UINT64_C(1000000)) /* --fsync batch: what power loss may cost; disks take 1-30 ms for a sync */
 #define JOURNAL_SYNC_BYTES ((uint64_t)8 << 20)  /* ... or so many bytes, so that a sync stays short */
+#define CONTEXT_BYTES_MAX MESSAGE_BYTES_MAX      /* one context of a row: as much as a message can carry; a larger one is refused */
+#define CONTEXTS_ROW_MAX (UINT64_MAX >> 1)      /* the last row number: the other half numbers private contexts on disk; refused */
+#define CONTEXTS_GONE_MAX 16384                 /* dead owners whose late messages are refused: four times WORKERS_MAX; the oldest is forgotten */
+#define SPILL_BATCH_BYTES ((size_t)4 << 20)     /* contexts gathered for one transaction, and about what LMDB copies for it; then it is written */
+#define SPILL_RESIDENT_BYTES ((size_t)8 << 20)  /* pages of the spill file that this process may have read before it gives them back */
+#define SPILL_FAULT_BYTES ((size_t)128 << 10)   /* ... counted per look-up: the kernel maps 64 KiB around each page that is touched */
+#define SPILL_MAP_BYTES (UINT64_C(1) << 30)     /* address space for the spill file at first: it only has to be asked for rarely */
+#define SPILL_MAP_BYTES_MAX (UINT64_C(1) << 40) /* the spill file at most; then nothing more is evicted and the store says so */
+#define LRU_SIZE_MAX ((size_t)1 << 30)          /* entries of one LRU cache: numbers of nodes fit 31 bits; more is a bug of the caller */
 
 /* sched and proto */
 #define USAGE_BYTES_MAX 1024                    /* meta of a finished row: reason, counters, ROW_LATENCIES_MAX latencies */

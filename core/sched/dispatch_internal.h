@@ -9,10 +9,10 @@
 #define SDG_SCHED_DISPATCH_INTERNAL_H
 
 #include "core/base/clock.h"
+#include "core/base/idmap.h"
 #include "core/base/limits.h"
+#include "core/base/ring.h"
 #include "core/sched/dispatch.h"
-#include "core/sched/idmap.h"
-#include "core/sched/ring.h"
 
 typedef struct job job_t;
 typedef struct worker worker_t;

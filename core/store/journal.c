@@ -16,11 +16,11 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "core/base/idmap.h"
 #include "core/base/limits.h"
 #include "core/base/rangeset.h"
 #include "core/base/rng.h"
 #include "core/data/files.h"
-#include "core/sched/idmap.h"
 #include "core/store/journal_file.h"
 
 typedef struct call {

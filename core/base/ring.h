@@ -1,7 +1,7 @@
 /* ring.h - lists whose links live inside their members: no allocation, removal without a search. A node is in at most one ring; adding one
  * that is in a ring already, or removing one that is in none, does nothing. */
-#ifndef SDG_SCHED_RING_H
-#define SDG_SCHED_RING_H
+#ifndef SDG_BASE_RING_H
+#define SDG_BASE_RING_H
 
 #include <stdbool.h>
 #include <stddef.h>

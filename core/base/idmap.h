@@ -1,7 +1,7 @@
 /* idmap.h - a map from 64-bit ids to pointers: open addressing, linear probing, no tombstones (a removal moves its followers back), so a
  * lookup stays short however many ids have come and gone. Owns nothing it points to. */
-#ifndef SDG_SCHED_IDMAP_H
-#define SDG_SCHED_IDMAP_H
+#ifndef SDG_BASE_IDMAP_H
+#define SDG_BASE_IDMAP_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* idmap.c - see idmap.h. The hash is a multiplication (Fibonacci hashing): ids are random or count upwards, both spread well. */
-#include "core/sched/idmap.h"
+#include "core/base/idmap.h"
 
 #include <assert.h>
 #include <stdlib.h>
