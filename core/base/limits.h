@@ -110,6 +110,8 @@
 #define LEASE_ROWS_MAX 1024                     /* rows in one lease: a message stays small */
 #define LEASE_BYTES_MAX ((size_t)4 << 20)       /* ... and its bytes; a larger row goes alone */
 #define LEASE_AHEAD_NS (50 * UINT64_C(1000000)) /* work a worker holds beyond its share: 50 ms of it hides the round trip */
+#define LEASE_TURN_ROWS 4                       /* rows of a job's turn at a worker, for each unit of its priority: 40 by default are worth a message,
+                                                 * and the next job waits for a moment only */
 #define RESULT_BATCH_ROWS_MAX 1024              /* rows in one RESULTS or ROW_RESULTS message */
 #define RESULT_BATCH_BYTES_MAX ((size_t)8 << 20)
 #define RESULT_BYTES_KEPT ((size_t)1 << 20)      /* a gathering buffer larger than this is given back after its batch */

@@ -179,10 +179,10 @@ int dispatch_result_credit(dispatch_t *d, uint64_t id, uint64_t rows_limit, uint
 static void batch_done(dispatch_t *d, job_t *job, batch_t *batch) {
     RING_EACH(&batch->rows, node) {
         row_t *row = RING_OWNER(node, row_t, node);
-        if (row->status == 0)
-            job->rows_ok++;
-        else
+        if (row->status == DISPATCH_FAILED)
             job->rows_failed++;
+        else
+            job->rows_ok++;
         sched_row_release(d, job, row);
     }
     ring_remove(&batch->node);

@@ -70,6 +70,8 @@ static void count_bytes(dispatch_t *d, job_t *job, int64_t bytes) {
     d->stats.bytes_pending += (uint64_t)bytes;
 }
 
+static size_t bytes_of(const row_t *row) { return row->len + row->meta_len; }
+
 /* Out of its list, and out of the counters of its state. */
 static void row_detach(dispatch_t *d, job_t *job, row_t *row) {
     bool in_queue = row->state == ROW_QUEUED && row->node.next;
@@ -81,10 +83,10 @@ static void row_detach(dispatch_t *d, job_t *job, row_t *row) {
     }
     if (row->state == ROW_ANSWERED) {
         job->answered_rows--;
-        job->answered_bytes -= row->len;
+        job->answered_bytes -= bytes_of(row);
         d->stats.rows_answered--;
     }
-    if (in_queue || row->state != ROW_QUEUED) count_bytes(d, job, -(int64_t)row->len);
+    if (in_queue || row->state != ROW_QUEUED) count_bytes(d, job, -(int64_t)bytes_of(row));
     row->state = ROW_QUEUED;
 }
 
@@ -95,10 +97,7 @@ void sched_row_enqueue(dispatch_t *d, job_t *job, row_t *row, bool first) {
         ring_add_first(queue, &row->node);
     else
         ring_add_last(queue, &row->node);
-    RING_EACH(&job->waiting, node) {
-        ring_remove(node);
-        ring_add_last(&job->hungry, node);
-    }
+    RING_EACH(&job->waiting, node) seat_hungry(RING_OWNER(node, seat_t, hungry));
     job->queued++;
     d->stats.rows_queued++;
     count_bytes(d, job, (int64_t)row->len);
@@ -131,9 +130,9 @@ void sched_row_answer(dispatch_t *d, job_t *job, row_t *row, const dispatch_done
     row->meta_len = done->meta_len;
     ring_add_last(&job->answered, &row->node);
     job->answered_rows++;
-    job->answered_bytes += row->len;
+    job->answered_bytes += bytes_of(row);
     d->stats.rows_answered++;
-    count_bytes(d, job, (int64_t)row->len);
+    count_bytes(d, job, (int64_t)bytes_of(row));
 }
 
 void sched_row_fail(dispatch_t *d, job_t *job, row_t *row) {
@@ -142,7 +141,7 @@ void sched_row_fail(dispatch_t *d, job_t *job, row_t *row) {
     int len = snprintf(bytes->data, TEXT_MAX, "{\"_row_index\": %" PRIu64 ", \"_error\": \"this row was running on %d workers that died\"}",
                        row->index, LEASE_ATTEMPTS_MAX);
     assert(len > 0 && len < TEXT_MAX);
-    dispatch_done_t done = {.status = 1, .json_len = (size_t)len};
+    dispatch_done_t done = {.status = DISPATCH_FAILED, .json_len = (size_t)len};
     sched_row_answer(d, job, row, &done, bytes, bytes->data);
     dispatch_notice(d, &(notice_t){.kind = DISPATCH_ROW_FAILED, .job = job->id, .index = row->index});
 }
