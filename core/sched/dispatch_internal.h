@@ -139,7 +139,7 @@ struct job {
 
     uint64_t rows_ok, rows_failed;
     char *reason;            /* why it stopped; NULL: it did not; owned */
-    uint64_t drop_ns;        /* last JOB_DROP 1 */
+    uint64_t drop_ns;        /* last time rows were asked back (JOB_DROP 1) */
     uint64_t over_ns, done_ns, done_wait_ns; /* when it ended; when and how far apart JOB_DONE is repeated */
     bool tell_done;
 };

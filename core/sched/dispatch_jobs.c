@@ -61,11 +61,12 @@ void sched_job_destroy(dispatch_t *d, job_t *job) {
     free(job);
 }
 
-static void drain_workers(dispatch_t *d, job_t *job, uint64_t now) {
+/* Asks for rows that have not started: all of them, or those of workers that may not start any. */
+static void recall_rows(dispatch_t *d, job_t *job, bool all, uint64_t now) {
     job->drop_ns = now;
     for (size_t i = 0; i < d->worker_count; i++) {
         seat_t *seat = d->workers[i]->seat[job->slot];
-        if (seat && seat->leased > 0) drop_at_worker(d, seat, 1);
+        if (seat && seat->leased > 0 && (all || seat->share == 0)) drop_at_worker(d, seat, 1);
     }
 }
 
@@ -74,7 +75,7 @@ void sched_job_stop(dispatch_t *d, job_t *job, const char *reason, uint64_t now)
     job->state = JOB_STOPPING;
     job->reason = xstrdup(reason);
     sched_job_drop_queued(d, job);
-    drain_workers(d, job, now);
+    recall_rows(d, job, true, now);
     dispatch_touch(d, job);
 }
 
@@ -343,7 +344,9 @@ void sched_job_tick(dispatch_t *d, job_t *job, uint64_t now) {
         tick_over(d, job, now);
         return;
     }
-    if (job->state == JOB_STOPPING && now - job->drop_ns >= RESEND_NS) drain_workers(d, job, now);
+    bool idle_shares = job->asked.concurrency < job->able; /* there are workers that may run none of its rows */
+    if ((job->state == JOB_STOPPING || idle_shares) && now - job->drop_ns >= RESEND_NS)
+        recall_rows(d, job, job->state == JOB_STOPPING, now);
     if (job->state == JOB_RUNNING) check_refusals(d, job, now);
     if (now - job->told_ns >= SECOND) job->tell_credit = true;
     if (results_due(job, now)) job->resend = true;

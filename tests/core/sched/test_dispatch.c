@@ -627,6 +627,29 @@ Test(dispatch, a_raised_limit_is_granted_at_once_and_a_lowered_one_when_workers_
     finish(&w);
 }
 
+Test(dispatch, rows_at_a_worker_that_may_run_none_are_asked_back) {
+    world_t w = start();
+    open_job(&w, 100, 10000, 2);
+    worker(&w, 1), worker(&w, 2);
+    rows(&w, 6);
+    go(&w);
+    cr_assert_eq(leased_to(&w, 2), 3);
+    dispatch_job_limit(w.d, JOB, 1, w.now);
+    go(&w);
+    pass(&w, RESEND_NS, 1, 2);
+    go(&w);
+    cr_assert_null(find(&w, DISPATCH_JOB_DROP, 1));
+    cr_assert_eq(find(&w, DISPATCH_JOB_DROP, 2)->a.mode, 1);
+    dispatch_lease_return(w.d, 2, JOB, (uint64_t[]){0, 1, 2, 3, 4, 5}, 6, w.now); /* those that it holds */
+    go(&w);
+    cr_assert_eq(leased_to(&w, 2), 0);
+    dispatch_worker_gone(w.d, 1, false, w.now);
+    dispatch_worker_credit(w.d, 2, 100, 10000, w.now);
+    go(&w);
+    cr_assert_eq(leased_to(&w, 2), 3, "now it is the only one");
+    finish(&w);
+}
+
 Test(dispatch, a_repeated_limit_changes_nothing_and_none_is_refused) {
     world_t w = start();
     open_job(&w, 100, 10000, 8);
