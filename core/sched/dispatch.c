@@ -111,8 +111,8 @@ bool dispatch_job_stats(const dispatch_t *d, uint64_t id, dispatch_job_stats_t *
     if (!job) return false;
     *stats = (dispatch_job_stats_t){.rows_received = job->received_rows, .rows_queued = job->queued, .rows_leased = job->leased,
                                     .rows_answered = job->answered_rows, .rows_ok = job->rows_ok, .rows_failed = job->rows_failed,
-                                    .bytes_pending = job->pending_bytes, .workers = job->able, .over = job->state == JOB_OVER,
-                                    .stopping = job->state == JOB_STOPPING};
+                                    .bytes_pending = job->pending_bytes, .workers = job->able, .concurrency = job->asked.concurrency,
+                                    .over = job->state == JOB_OVER, .stopping = job->state == JOB_STOPPING};
     return true;
 }
 

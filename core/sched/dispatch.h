@@ -159,7 +159,7 @@ void dispatch_stats(const dispatch_t *d, dispatch_stats_t *stats);
 typedef struct dispatch_job_stats {
     uint64_t rows_received, rows_queued, rows_leased, rows_answered; /* answered: not yet acknowledged */
     uint64_t rows_ok, rows_failed;                                   /* acknowledged */
-    uint64_t bytes_pending, workers;                                 /* workers that share its concurrency */
+    uint64_t bytes_pending, workers, concurrency;                    /* workers: that share its concurrency */
     bool stopping, over;
 } dispatch_job_stats_t;
 bool dispatch_job_stats(const dispatch_t *d, uint64_t job, dispatch_job_stats_t *stats); /* false: unknown job, all zero */
