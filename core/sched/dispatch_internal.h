@@ -18,20 +18,14 @@ typedef struct job job_t;
 typedef struct worker worker_t;
 typedef struct lease lease_t;
 
-/* Bytes of all rows of a chunk, or of all results of one call: one allocation, freed with its last user. */
-typedef struct shared {
-    size_t users;
-    char data[];
-} shared_t;
-
 typedef enum row_state { ROW_QUEUED, ROW_LEASED, ROW_ANSWERED } row_state_t;
 enum { CLASS_FRESH, CLASS_SUSPECT, CLASS_CULPRIT, CLASSES }; /* of rows, by workers that died holding them: none, one, more */
 
 typedef struct row {
     ring_node_t node;        /* queue, lease, answered or batch, as `state` says; free rows: the pool's next */
     uint64_t index, line;
-    shared_t *bytes;         /* where `data` points into: raw bytes until answered, then the result */
-    const char *data;        /* raw JSON, or result line followed by meta */
+    char *data;              /* raw JSON until answered, then result line and meta; owned: rows of a chunk share nothing, or one slow row
+                              * would keep the bytes of all */
     size_t len;              /* of the raw JSON or the result line */
     size_t meta_len;         /* of an answer; 0 before */
     lease_t *lease;          /* LEASED only */
@@ -173,10 +167,9 @@ void dispatch_notice(dispatch_t *d, const notice_t *notice);
 void dispatch_touch(dispatch_t *d, job_t *job); /* something changed: look at it in dispatch_next */
 
 /* dispatch_rows.c: what happens to one row */
-shared_t *shared_new(size_t bytes);
 row_t *sched_row_add(job_t *job, uint64_t index);     /* QUEUED in no queue yet; NULL if this index is pending already */
 void sched_row_enqueue(dispatch_t *d, job_t *job, row_t *row, bool first);
-void sched_row_answer(dispatch_t *d, job_t *job, row_t *row, const dispatch_done_t *done, shared_t *bytes, const char *data);
+void sched_row_answer(dispatch_t *d, job_t *job, row_t *row, const dispatch_done_t *done); /* copies the answer */
 void sched_row_fail(dispatch_t *d, job_t *job, row_t *row);
 void sched_row_release(dispatch_t *d, job_t *job, row_t *row); /* delivered or dropped */
 void sched_row_lease(dispatch_t *d, row_t *row, lease_t *lease, seat_t *seat);

@@ -187,10 +187,7 @@ static bool within_credit(const job_t *job, uint64_t rows, uint64_t bytes_before
     return rows == 1 && sched_job_pending(job) == 0;
 }
 
-static void take_chunk(dispatch_t *d, job_t *job, const dispatch_row_t *rows, size_t count, size_t bytes) {
-    shared_t *shared = shared_new(bytes);
-    char *at = shared->data;
-    shared->users = 1; /* ours, until all rows are in */
+static void take_chunk(dispatch_t *d, job_t *job, const dispatch_row_t *rows, size_t count) {
     for (size_t i = 0; i < count; i++) {
         row_t *row = sched_row_add(job, rows[i].index);
         if (!row) { /* a second row of that index: there can be one result only */
@@ -198,16 +195,12 @@ static void take_chunk(dispatch_t *d, job_t *job, const dispatch_row_t *rows, si
             d->stats.duplicates_dropped++;
             continue;
         }
-        if (rows[i].len) memcpy(at, rows[i].raw, rows[i].len);
         row->line = rows[i].line;
-        row->data = at;
+        row->data = xmalloc(rows[i].len);
         row->len = rows[i].len;
-        row->bytes = shared;
-        shared->users++;
-        at += rows[i].len;
+        if (row->len) memcpy(row->data, rows[i].raw, row->len);
         sched_row_enqueue(d, job, row, false);
     }
-    if (--shared->users == 0) free(shared);
 }
 
 int dispatch_rows(dispatch_t *d, uint64_t id, uint64_t chunk, const dispatch_row_t *rows, size_t count, uint64_t now) {
@@ -226,7 +219,7 @@ int dispatch_rows(dispatch_t *d, uint64_t id, uint64_t chunk, const dispatch_row
     job->next_chunk++;
     job->received_rows += count;
     job->received_bytes += bytes;
-    take_chunk(d, job, rows, count, bytes);
+    take_chunk(d, job, rows, count);
     dispatch_touch(d, job);
     return SDG_OK;
 }

@@ -10,17 +10,6 @@
 
 enum { ROWS_PER_BLOCK = 256 };
 
-shared_t *shared_new(size_t bytes) {
-    shared_t *s = xmalloc(sizeof *s + bytes);
-    s->users = 0;
-    return s;
-}
-
-static void drop_bytes(row_t *row) {
-    if (row->bytes && --row->bytes->users == 0) free(row->bytes);
-    row->bytes = NULL;
-}
-
 /* ---- the pool ----------------------------------------------------------------------------------------------------- */
 
 static void add_block(job_t *job) {
@@ -118,14 +107,14 @@ void sched_row_lease(dispatch_t *d, row_t *row, lease_t *lease, seat_t *seat) {
     count_bytes(d, seat->job, (int64_t)row->len);
 }
 
-void sched_row_answer(dispatch_t *d, job_t *job, row_t *row, const dispatch_done_t *done, shared_t *bytes, const char *data) {
+void sched_row_answer(dispatch_t *d, job_t *job, row_t *row, const dispatch_done_t *done) {
     row_detach(d, job, row);
-    drop_bytes(row);
+    free(row->data);
     row->state = ROW_ANSWERED;
     row->status = done->status;
-    row->bytes = bytes;
-    bytes->users++;
-    row->data = data;
+    row->data = xmalloc(done->json_len + done->meta_len);
+    if (done->json_len) memcpy(row->data, done->json, done->json_len);
+    if (done->meta_len) memcpy(row->data + done->json_len, done->meta, done->meta_len);
     row->len = done->json_len;
     row->meta_len = done->meta_len;
     ring_add_last(&job->answered, &row->node);
@@ -137,18 +126,18 @@ void sched_row_answer(dispatch_t *d, job_t *job, row_t *row, const dispatch_done
 
 void sched_row_fail(dispatch_t *d, job_t *job, row_t *row) {
     enum { TEXT_MAX = 128 };
-    shared_t *bytes = shared_new(TEXT_MAX);
-    int len = snprintf(bytes->data, TEXT_MAX, "{\"_row_index\": %" PRIu64 ", \"_error\": \"this row was running on %d workers that died\"}",
+    char text[TEXT_MAX];
+    int len = snprintf(text, TEXT_MAX, "{\"_row_index\": %" PRIu64 ", \"_error\": \"this row was running on %d workers that died\"}",
                        row->index, LEASE_ATTEMPTS_MAX);
     assert(len > 0 && len < TEXT_MAX);
-    dispatch_done_t done = {.status = DISPATCH_FAILED, .json_len = (size_t)len};
-    sched_row_answer(d, job, row, &done, bytes, bytes->data);
+    dispatch_done_t done = {.status = DISPATCH_FAILED, .json = text, .json_len = (size_t)len};
+    sched_row_answer(d, job, row, &done);
     dispatch_notice(d, &(notice_t){.kind = DISPATCH_ROW_FAILED, .job = job->id, .index = row->index});
 }
 
 void sched_row_release(dispatch_t *d, job_t *job, row_t *row) {
     row_detach(d, job, row);
-    drop_bytes(row);
+    free(row->data);
     idmap_remove(&job->rows, row->index);
     give_back(job, row);
     job->released_rows++;
