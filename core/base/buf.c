@@ -49,7 +49,8 @@ char *buf_reserve(buf_t *b, size_t n) {
 }
 
 void buf_add(buf_t *b, const void *bytes, size_t n) {
-    char *room = b->full ? NULL : buf_reserve(b, n);
+    bool fits = !b->full && n < b->cap - b->len; /* the usual case without a call: a message is written in pieces of a few bytes */
+    char *room = fits ? b->data + b->len : b->full ? NULL : buf_reserve(b, n);
     if (!room) {
         b->full = true;
         return;
