@@ -51,7 +51,7 @@ static void say_job_open(client_t *c) {
                    .JOB_OPEN = {.job = c->job, .path = slice_of(a->pipeline_path), .folder = slice_of(a->pipeline_folder),
                                 .bundle = {a->pipeline_bytes, a->pipeline_len}, .options = {options.data, options.len},
                                 .window_rows = a->window_rows, .window_bytes = a->window_bytes, .concurrency = a->concurrency,
-                                .reopened = c->accepted}};
+                                .reopened = c->accepted, .priority = a->priority}};
     client_say(c, &m);
     buf_free(&options);
 }

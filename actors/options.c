@@ -27,7 +27,7 @@ typedef enum flag {
     FLAG_NO_RETRY_ON_EMPTY, FLAG_OVERWRITE, FLAG_FORCE_RESUME, FLAG_RETRY_FAILED, FLAG_MAX_CONCURRENT, FLAG_PROCESSES, FLAG_WORKERS,
     FLAG_PYTHON_WORKERS, FLAG_HTTP2, FLAG_NO_HTTP2, FLAG_SHARED_TRANSPORT, FLAG_ADAPTIVE, FLAG_MIN_BATCH, FLAG_MAX_BATCH, FLAG_TARGET_LATENCY,
     FLAG_TARGET_QUEUE, FLAG_VLLM_METRICS, FLAG_SGLANG_METRICS, FLAG_REQUEST_BATCHING, FLAG_MAX_BATCH_SIZE, FLAG_MAX_WAIT, FLAG_SCHEDULING,
-    FLAG_MAX_PENDING, FLAG_CHUNK_SIZE, FLAG_MEMORY_OPTIMIZATION, FLAG_MAX_CACHE, FLAG_MEMORY_MONITORING, FLAG_MEMORY_THRESHOLD, FLAG_GC_INTERVAL,
+    FLAG_MAX_PENDING, FLAG_CHUNK_SIZE, FLAG_PRIORITY, FLAG_MEMORY_OPTIMIZATION, FLAG_MAX_CACHE, FLAG_MEMORY_MONITORING, FLAG_MEMORY_THRESHOLD, FLAG_GC_INTERVAL,
     FLAG_BATCH_MODE, FLAG_STREAMING, FLAG_OUTPUT_CLEANING, FLAG_DATASET, FLAG_NO_PROGRESS, FLAG_QUIET, FLAG_VERBOSE, FLAG_LOCALE, FLAG_ROW,
     FLAG_RANDOM_INPUT, FLAG_META, FLAG_JOURNAL, FLAG_NO_JOURNAL, FLAG_FSYNC, FLAG_METRICS_LISTEN, FLAG_INSECURE, FLAG_HELP, FLAG_HELP_JA,
 } flag_t;
@@ -115,6 +115,8 @@ static const option_row_t table[] = {
     {"max-pending-tasks", 0, TAKES_NUMBER, "N", FLAG_MAX_PENDING, BOTH, GROUP_SCHEDULING, EFFECT_FULL,
      "rows read but not finished (1000)", "読み込み済みで未完了の行数の上限 (1000)"},
     {"chunk-size", 0, TAKES_NUMBER, "N", FLAG_CHUNK_SIZE, BOTH, GROUP_SCHEDULING, EFFECT_FULL, "rows per chunk (100)", "チャンクあたりの行数 (100)"},
+    {"priority", 0, TAKES_NUMBER, "N", FLAG_PRIORITY, BOTH, GROUP_SCHEDULING, EFFECT_FULL,
+     "share of the workers when several jobs compete, 1 to 100 (10)", "複数のジョブが競合するときのワーカーの配分比 1〜100 (10)"},
     {"enable-memory-optimization", 0, TAKES_NOTHING, NULL, FLAG_MEMORY_OPTIMIZATION, BOTH, GROUP_SCHEDULING, EFFECT_NONE,
      "contexts in the LRU store (memory is bounded without it, too)", "コンテキストをLRUストアに置く（指定しなくてもメモリは有界）"},
     {"max-cache-size", 0, TAKES_NUMBER, "N", FLAG_MAX_CACHE, BOTH, GROUP_SCHEDULING, EFFECT_NONE, "contexts in that store (500)", "ストアのコンテキスト数 (500)"},
@@ -158,6 +160,11 @@ static int at_least_one(const option_row_t *row, const char *text, uint64_t *out
     return *out >= 1 ? SDG_OK : err_set(err, SDG_EINVAL, "--%s must be at least 1", row->name);
 }
 
+static int set_priority(const option_row_t *row, const char *text, uint64_t *out, err_t *err) {
+    if (at_least_one(row, text, out, err) != SDG_OK) return SDG_EINVAL;
+    return *out <= JOB_PRIORITY_MAX ? SDG_OK : err_set(err, SDG_EINVAL, "--priority is at most %d, not %s", JOB_PRIORITY_MAX, text);
+}
+
 static int add_mapping(run_options_t *o, const char *text, err_t *err) {
     const char *colon = strchr(text, ':');
     if (!colon || colon == text || colon[1] == '\0')
@@ -195,6 +202,7 @@ static int apply_number(const option_row_t *row, const char *text, run_options_t
     case FLAG_PYTHON_WORKERS: return at_least_one(row, text, &o->python_workers, err);
     case FLAG_MAX_PENDING:    return at_least_one(row, text, &o->max_pending, err);
     case FLAG_CHUNK_SIZE:     return at_least_one(row, text, &o->chunk_size, err);
+    case FLAG_PRIORITY:       return set_priority(row, text, &o->priority, err);
     case FLAG_MAX_BATCH:      return at_least_one(row, text, &o->max_batch, err);
     case FLAG_MEMORY_THRESHOLD: return at_least_one(row, text, &o->memory_threshold_mb, err);
     case FLAG_MIN_BATCH:      return at_least_one(row, text, &o->min_batch, err);

@@ -20,6 +20,7 @@ typedef struct run_options {
     uint64_t max_inputs;                 /* UINT64_MAX: all */
     uint64_t max_concurrent;
     uint64_t max_pending, chunk_size;    /* 0: automatic */
+    uint64_t priority;                   /* 0: the default */
     uint64_t processes, workers;         /* worker processes (0: none, threads instead); worker threads */
     uint64_t python_workers;
     uint64_t row;                        /* test-run */

@@ -13,6 +13,7 @@
 #include <xxhash.h>
 
 #include "core/base/limits.h"
+#include "core/data/reader.h"
 
 static int read_all(int fd, const char *path, buf_t *out, err_t *err) {
     for (;;) {
@@ -88,4 +89,19 @@ char *prepare_folder_of(const char *path) {
     char absolute[PATH_MAX];
     if (!realpath(path, absolute)) return xstrdup(".");
     return xstrdup(dirname(absolute));
+}
+
+uint64_t prepare_row_bytes(const char *path) {
+    struct stat st;
+    row_record_t record;
+    err_t err;
+    uint64_t rows = 0, bytes = 0;
+    if (stat(path, &st) != 0 || !S_ISREG(st.st_mode)) return 0;
+    reader_t *reader = reader_open(path, DATA_AUTO, &err);
+    while (reader && rows < WINDOW_SAMPLE_ROWS && bytes < WINDOW_SAMPLE_BYTES && reader_next(reader, &record, &err) == 1) {
+        rows++;
+        bytes += record.bad ? 0 : record.json_len;
+    }
+    reader_close(&reader);
+    return rows ? bytes / rows : 0;
 }

@@ -11,12 +11,14 @@
 #include "actors/monitor_http.h"
 #include "actors/options.h"
 #include "actors/prepare.h"
+#include "actors/report.h"
 #include "actors/runtime.h"
 #include "actors/trace.h"
 #include "core/base/limits.h"
 #include "core/base/log.h"
 #include "core/base/rng.h"
 #include "core/base/text.h"
+#include "core/sched/window.h"
 
 static int usage_error(verb_t verb, const err_t *err) {
     const char *name = verb == VERB_RUN ? "run" : verb == VERB_SUBMIT ? "submit" : "test-run";
@@ -26,19 +28,32 @@ static int usage_error(verb_t verb, const err_t *err) {
 
 /* ---- how much may be pending --------------------------------------------------------------------------------------- */
 
-/* With --enable-scheduling the documented numbers, strictly. Without: four times what runs at once, so that workers never wait for the
- * reader, but at least the documented 1000 rows. Bytes are bounded in both. */
-static void choose_windows(const run_options_t *o, client_args_t *c) {
-    uint64_t rows = o->max_pending;
+static void choose_windows(const run_options_t *o, client_args_t *c, uint64_t row_bytes) {
+    window_wish_t wish = {.concurrency = o->max_concurrent, .row_bytes = row_bytes, .max_pending = o->max_pending, .chunk_size = o->chunk_size,
+                          .scheduling = o->scheduling};
+    window_t window;
+    window_choose(&wish, &window);
     c->concurrency = o->max_concurrent;
-    if (rows == 0) rows = o->scheduling ? PENDING_ROWS_DEFAULT : 4 * c->concurrency;
-    if (!o->scheduling && o->max_pending == 0 && rows < PENDING_ROWS_DEFAULT) rows = PENDING_ROWS_DEFAULT;
-    c->window_rows = rows;
-    c->window_bytes = PENDING_BYTES_DEFAULT;
-    c->chunk_rows = o->chunk_size ? o->chunk_size : CHUNK_ROWS_DEFAULT;
-    if (c->chunk_rows > rows) c->chunk_rows = rows;
-    if (c->chunk_rows > MESSAGE_ELEMENTS_MAX / 2) c->chunk_rows = MESSAGE_ELEMENTS_MAX / 2;
-    log_debug("run", "%" PRIu64 " rows in progress at once, %" PRIu64 " pending, chunks of %" PRIu64, c->concurrency, rows, c->chunk_rows);
+    c->window_rows = window.rows;
+    c->window_bytes = window.bytes;
+    c->chunk_rows = window.chunk_rows;
+}
+
+static void say_windows(const client_args_t *c, uint64_t row_bytes) {
+    buf_t line;
+    buf_init(&line, 256);
+    buf_adds(&line, "window: ");
+    report_count(&line, c->window_rows);
+    buf_adds(&line, " rows (concurrency ");
+    report_count(&line, c->concurrency);
+    if (row_bytes) buf_adds(&line, ", rows of about ");
+    if (row_bytes) report_bytes(&line, row_bytes);
+    buf_adds(&line, "), ");
+    report_bytes(&line, c->window_bytes);
+    buf_adds(&line, ", chunks of ");
+    report_count(&line, c->chunk_rows);
+    log_info("run", "%s", line.data);
+    buf_free(&line);
 }
 
 /* ---- opening ------------------------------------------------------------------------------------------------------ */
@@ -163,13 +178,16 @@ static int run_pipeline(verb_t verb, run_options_t *o, int *metrics_fd) {
     }
     pipeline_t *p = prepare_pipeline(o->yaml, &yaml, verb != VERB_SUBMIT, false);
     client_args_t c = {.endpoint = o->connect, .name = "client", .pipeline_path = o->yaml, .pipeline_bytes = yaml.data, .pipeline_len = yaml.len,
-                       .options = &o->job, .rows_max = o->max_inputs, .ordered = o->ordered, .fleet = verb == VERB_SUBMIT, .first_row = o->row};
+                       .options = &o->job, .rows_max = o->max_inputs, .ordered = o->ordered, .fleet = verb == VERB_SUBMIT, .first_row = o->row,
+                       .priority = o->priority};
     if (p) {
         char *folder = prepare_folder_of(o->yaml);
         c.pipeline_folder = folder;
-        choose_windows(o, &c);
+        uint64_t row_bytes = prepare_row_bytes(o->input);
+        choose_windows(o, &c, row_bytes);
         code = EXIT_DATA;
         if (open_data(o, p, &yaml, &c) == SDG_OK) {
+            say_windows(&c, row_bytes);
             code = execute(verb, o, p, &c, *metrics_fd);
             *metrics_fd = -1;
         }

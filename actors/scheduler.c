@@ -33,13 +33,13 @@ typedef struct job_spec {   /* what JOB_GET is answered with; bytes copied from 
     uint64_t id;
     char *path, *folder, *bundle, *options;
     size_t bundle_len, options_len;
-    uint64_t window_rows, window_bytes, concurrency; /* for the monitor, like the limits last granted below */
+    uint64_t window_rows, window_bytes; /* for the monitor, like the limits last granted below */
     uint64_t ingest_limit, result_limit;
 } job_spec_t;
 
 typedef struct scheduler {
     actor_t actor;
-    zsock_t *router, *monitor;
+    zsock_t *router, *monitor, *store; /* the last two may be NULL */
     uint64_t epoch;
     dispatch_t *dispatch;
     zhashx_t *peers;        /* peer number -> peer_t */
@@ -193,7 +193,7 @@ static char *copy(slice_t bytes) {
 static void on_job_open(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
     const MSG_JOB_OPEN *open = &in->message.JOB_OPEN;
     dispatch_job_t job = {.job = open->job, .window_rows = open->window_rows, .window_bytes = open->window_bytes,
-                          .concurrency = open->concurrency};
+                          .concurrency = open->concurrency, .priority = open->priority};
     dispatch_job_stats_t known;
     err_t err;
     (void)peer;
@@ -212,7 +212,7 @@ static void on_job_open(scheduler_t *s, peer_t *peer, const link_frame_t *in, ui
     job_spec_t *spec = xcalloc(1, sizeof *spec);
     *spec = (job_spec_t){.id = open->job, .path = copy(open->path), .folder = copy(open->folder), .bundle = copy(open->bundle),
                          .options = copy(open->options), .bundle_len = open->bundle.len, .options_len = open->options.len,
-                         .window_rows = open->window_rows, .window_bytes = open->window_bytes, .concurrency = open->concurrency};
+                         .window_rows = open->window_rows, .window_bytes = open->window_bytes};
     zhashx_update(s->jobs, key_of(open->job), spec);
     message_t m = {.type = MESSAGE_JOB_ACCEPTED, .JOB_ACCEPTED = {.job = open->job}};
     say(s, in->peer, &m);
@@ -249,6 +249,13 @@ static void on_result_credit(scheduler_t *s, peer_t *peer, const link_frame_t *i
 static void on_results_ack(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
     (void)peer;
     dispatch_results_ack(s->dispatch, in->message.RESULTS_ACK.job, in->message.RESULTS_ACK.batch, now);
+}
+
+static void on_job_limit(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
+    const MSG_JOB_LIMIT *m = &in->message.JOB_LIMIT;
+    (void)peer;
+    if (dispatch_job_limit(s->dispatch, m->job, m->concurrency, now) == SDG_EINVAL)
+        refuse(s, in->peer, MESSAGE_JOB_LIMIT, m->job, "a job needs a concurrency of at least 1 row");
 }
 
 static void on_job_stop(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
@@ -381,6 +388,12 @@ static void send_ingest_credit(scheduler_t *s, const dispatch_action_t *a) {
     say(s, a->peer, &m);
 }
 
+/* Before its rows are leased again: see scheduler.h. */
+static void tell_store(scheduler_t *s, uint64_t worker) {
+    message_t m = {.type = MESSAGE_OWNER_GONE, .epoch = s->epoch, .OWNER_GONE = {.owner = worker}};
+    if (s->store) link_send(s->store, 0, &m, &s->scratch);
+}
+
 static void perform(scheduler_t *s, const dispatch_action_t *a) {
     message_t m = {0};
     switch (a->kind) {
@@ -404,6 +417,7 @@ static void perform(scheduler_t *s, const dispatch_action_t *a) {
         return;
     case DISPATCH_WORKER_LOST:
         if (a->row_count) log_warn("scheduler", "a worker is gone; %zu of its rows go back to the queue", a->row_count);
+        tell_store(s, a->worker);
         zhashx_delete(s->peers, key_of(a->peer)); /* if it comes back, it has to say HELLO again */
         return;
     case DISPATCH_ROW_FAILED:
@@ -446,7 +460,7 @@ static void gather_jobs(scheduler_t *s, uint64_t *values) {
         if (!dispatch_job_stats(s->dispatch, spec->id, &job)) continue;
         values[SCHEDULER_window_rows] += spec->window_rows;
         values[SCHEDULER_window_bytes] += spec->window_bytes;
-        if (job.workers) values[SCHEDULER_calls_limit] += spec->concurrency;
+        if (job.workers) values[SCHEDULER_calls_limit] += job.concurrency;
         values[SCHEDULER_ingest_granted] += spec->ingest_limit;
         values[SCHEDULER_ingest_outstanding] += left(spec->ingest_limit, job.rows_received);
         values[SCHEDULER_result_granted] += spec->result_limit;
@@ -459,6 +473,7 @@ static void gather_peers(scheduler_t *s, uint64_t *values) {
         values[SCHEDULER_calls_in_flight] += p->beat.calls_in_flight;
         values[SCHEDULER_calls_waiting] += p->beat.calls_waiting;
         values[SCHEDULER_worker_rss_bytes] += p->beat.rss_bytes;
+        values[SCHEDULER_worker_bytes_held] += p->beat.bytes_held;
         values[SCHEDULER_row_granted] += p->row_credit;
     }
     values[SCHEDULER_row_outstanding] = left(values[SCHEDULER_row_granted], values[SCHEDULER_rows_leased]);
@@ -535,6 +550,7 @@ static const struct {
     {MESSAGE_ROWS_END, ROLE_CLIENT, on_rows_end},
     {MESSAGE_RESULT_CREDIT, ROLE_CLIENT, on_result_credit},
     {MESSAGE_RESULTS_ACK, ROLE_CLIENT, on_results_ack},
+    {MESSAGE_JOB_LIMIT, ROLE_CLIENT, on_job_limit},
     {MESSAGE_JOB_STOP, ROLE_CLIENT, on_job_stop},
     {MESSAGE_ROW_CREDIT, ROLE_WORKER, on_row_credit},
     {MESSAGE_JOB_GET, ROLE_WORKER, on_job_get},
@@ -595,6 +611,7 @@ static bool bind_all(scheduler_t *s, const scheduler_args_t *args) {
 static void scheduler_destroy(scheduler_t *s) {
     zsock_destroy(&s->router);
     zsock_destroy(&s->monitor);
+    zsock_destroy(&s->store);
     zhashx_destroy(&s->peers);
     zhashx_destroy(&s->jobs);
     fleet_totals_destroy(&s->totals);
@@ -623,6 +640,10 @@ void scheduler_actor(zsock_t *pipe, void *args) {
     if (a->monitor) {
         s->monitor = link_socket(ZMQ_PUSH, 0);
         zsock_connect(s->monitor, "%s", a->monitor);
+    }
+    if (a->store) {
+        s->store = link_socket(ZMQ_DEALER, 0);
+        zsock_connect(s->store, "%s", a->store);
     }
     if (!bind_all(s, a)) actor_finish(&s->actor, 2);
     size_t endpoints = s->actor.ended ? 0 : a->endpoint_count; /* the parent lets go of `a` once it has heard of all */

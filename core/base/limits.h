@@ -111,10 +111,14 @@
 
 /* sched and proto */
 #define USAGE_BYTES_MAX 1024                    /* meta of a finished row: reason, counters, ROW_LATENCIES_MAX latencies */
-#define CHUNK_ROWS_DEFAULT 100
+#define CHUNK_ROWS_DEFAULT 100                  /* as documented */
+#define CHUNK_ROWS_MAX 32768                    /* half of what a message may have elements; a larger wish is cut */
 #define CHUNK_BYTES_MAX ((size_t)4 << 20)       /* a chunk closes early when its rows are large */
 #define PENDING_ROWS_DEFAULT 1000               /* queued or leased rows per job, as documented */
-#define PENDING_BYTES_DEFAULT ((size_t)64 << 20)
+#define PENDING_BYTES_DEFAULT ((size_t)64 << 20) /* their raw bytes and results: 32 KiB for each of them and of its result */
+#define PENDING_BYTES_MAX ((size_t)1 << 30)     /* an automatic window for large rows ends here: 512 rows of 1 MiB and results like them */
+#define WINDOW_SAMPLE_ROWS 100                  /* records of the input that are measured to choose the window, ... */
+#define WINDOW_SAMPLE_BYTES ((size_t)4 << 20)   /* ... or so many bytes of them: milliseconds at the start */
 #define MESSAGE_BYTES_MAX ((size_t)128 << 20)   /* one frame: a row of DATA_LINE_BYTES_MAX with room */
 #define MESSAGE_DEPTH_MAX 8
 #define MESSAGE_ELEMENTS_MAX 65536
@@ -124,6 +128,8 @@
 #define LEASE_ROWS_MAX 1024                     /* rows in one lease: a message stays small */
 #define LEASE_BYTES_MAX ((size_t)4 << 20)       /* ... and its bytes; a larger row goes alone */
 #define LEASE_AHEAD_NS (50 * UINT64_C(1000000)) /* work a worker holds beyond its share: 50 ms of it hides the round trip */
+#define LEASE_TURN_ROWS 4                       /* rows of a job's turn at a worker, for each unit of its priority: 40 by default are worth a message,
+                                                 * and the next job waits for a moment only */
 #define RESULT_BATCH_ROWS_MAX 1024              /* rows in one RESULTS or ROW_RESULTS message */
 #define RESULT_BATCH_BYTES_MAX ((size_t)8 << 20)
 #define RESULT_BYTES_KEPT ((size_t)1 << 20)      /* a gathering buffer larger than this is given back after its batch */

@@ -72,7 +72,7 @@ static bool client_next(dispatch_t *d, uint64_t now, dispatch_action_t *action) 
 
 bool dispatch_next(dispatch_t *d, uint64_t now, dispatch_action_t *action) {
     if (notice_next(d, action)) return true;
-    if (permits_next(d, now, action)) return true;
+    if (permits_next(d, action)) return true;
     if (lease_again(d, now, action)) return true;
     if (lease_next(d, now, action)) return true;
     return client_next(d, now, action);
@@ -111,8 +111,8 @@ bool dispatch_job_stats(const dispatch_t *d, uint64_t id, dispatch_job_stats_t *
     if (!job) return false;
     *stats = (dispatch_job_stats_t){.rows_received = job->received_rows, .rows_queued = job->queued, .rows_leased = job->leased,
                                     .rows_answered = job->answered_rows, .rows_ok = job->rows_ok, .rows_failed = job->rows_failed,
-                                    .bytes_pending = job->pending_bytes, .workers = job->able, .over = job->state == JOB_OVER,
-                                    .stopping = job->state == JOB_STOPPING};
+                                    .bytes_pending = job->pending_bytes, .workers = job->able, .concurrency = job->asked.concurrency,
+                                    .over = job->state == JOB_OVER, .stopping = job->state == JOB_STOPPING};
     return true;
 }
 
@@ -148,6 +148,7 @@ static void check_job(const job_t *job) {
     }
     assert(job->queued == queued && job->answered_rows == batched + ring_length(&job->answered));
     assert(sched_job_pending(job) == job->queued + job->leased + job->answered_rows);
+    assert(job->answered_bytes <= job->pending_bytes);
     assert(sched_job_pending(job) == job->rows.count && sched_job_pending(job) <= job->asked.window_rows);
 }
 

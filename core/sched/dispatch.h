@@ -9,8 +9,15 @@
  *        \<- worker lost, returned -/
  *
  * Promises, checked by tests/sim: each row is delivered to the client as exactly one result, whatever is lost, repeated or reordered;
- * pending rows (queued + leased + answered) never exceed the job's window; a worker never holds more than its credit; with a live worker
- * and a live client every job ends.
+ * pending rows (queued + leased + answered) never exceed the job's window; pending bytes are bounded as written below; a worker never holds more
+ * than its credit; no more rows run than the job's concurrency; with a live worker and a live client every job ends.
+ *
+ * Pending bytes of a job are raw bytes of rows queued or leased, and results (with meta) not yet acknowledged. The first never exceed half of
+ * window_bytes by more than the row that passed it. When the second have passed the other half, no row is leased before some are on disk. So
+ *
+ *   pending bytes <= window_bytes + one row + results of the rows that were with workers when results passed their half
+ *
+ * It cannot jam: results leave whatever is pending, and without results a row is leased whatever its size; a client without pending rows may send one.
  *
  * Who decides how many rows a worker gets: `concurrency` of the job is split evenly over the workers that can run it (its share: rows
  * running at once, and calls in flight). A worker is given its share plus what it finishes in about LEASE_AHEAD_NS, so it never waits for
@@ -24,7 +31,11 @@
  * worker says in its beats up to which number all have arrived, and the others are sent again, on a new connection at once. A worker drops a
  * lease number it has seen; a number with a larger upper half starts the count again, and voids the rows it holds but has not started.
  *
- * Several jobs take turns (one lease each). Memory: all bytes of rows and results are owned here and bounded by the windows.
+ * Several jobs share what they all want of a worker (its row credit) by their priorities: they take turns there, a turn is priority *
+ * LEASE_TURN_ROWS rows, and a job that is alone takes what it wants. So rows flow as the priorities of those who compete, and whoever comes waits
+ * for one turn of each of the others, however long their queues are.
+ *
+ * Memory: all bytes of rows and results are owned here and bounded by the windows.
  */
 #ifndef SDG_SCHED_DISPATCH_H
 #define SDG_SCHED_DISPATCH_H
@@ -39,9 +50,10 @@ typedef struct dispatch dispatch_t;
 
 /* Bytes borrowed for the length of a call (events) or until the next dispatch_* call (actions). */
 typedef struct dispatch_row { uint64_t index, line; const char *raw; size_t len; } dispatch_row_t;
+enum { DISPATCH_FAILED = 1 };
 typedef struct dispatch_done {
     uint64_t index;
-    uint32_t status;           /* 0 fine, 1 failed: passed on */
+    uint32_t status;           /* passed on; DISPATCH_FAILED counts as failed, all others do not */
     const char *json; size_t json_len;
     const char *meta; size_t meta_len;
 } dispatch_done_t;
@@ -49,20 +61,25 @@ typedef struct dispatch_done {
 typedef struct dispatch_job {  /* what a client asks for */
     uint64_t job;              /* its random id */
     uint64_t window_rows;      /* most rows pending; >= 1 */
-    uint64_t window_bytes;     /* most raw + result bytes pending; the last row of a chunk may pass it */
+    uint64_t window_bytes;     /* most bytes pending, see above */
     uint64_t concurrency;      /* rows running at once over all workers; >= 1 */
+    uint64_t priority;         /* weight among jobs, up to JOB_PRIORITY_MAX; 0: JOB_PRIORITY_DEFAULT */
 } dispatch_job_t;
 
 /* ---- events: clients ---- */
 dispatch_t *dispatch_new(void);
 void dispatch_destroy(dispatch_t **d);
-/* Idempotent by job id; the client may have a new peer number. SDG_ELIMIT when there are too many jobs. */
+/* Idempotent by job id; the client may have a new peer number, and the priority is taken anew. SDG_ELIMIT when there are too many jobs,
+ * SDG_EINVAL for a window, concurrency or priority that cannot be. */
 int dispatch_job_open(dispatch_t *d, uint64_t peer, const dispatch_job_t *job, uint64_t now, err_t *err);
 /* Chunk numbers count from 0 in order; a repeated or early one is ignored (credit says what is expected). Unknown job: SDG_ENOTFOUND. */
 /* SDG_ELIMIT: beyond the credit, dropped; the client is told its credit again. */
 int dispatch_rows(dispatch_t *d, uint64_t job, uint64_t chunk, const dispatch_row_t *rows, size_t count, uint64_t now);
 int dispatch_rows_end(dispatch_t *d, uint64_t job, uint64_t chunks, uint64_t now);
 int dispatch_result_credit(dispatch_t *d, uint64_t job, uint64_t rows_limit, uint64_t bytes_limit, uint64_t now);
+/* From now on so many rows of this job may run at once (absolute, repeated harmlessly). More is granted at once; less takes effect as workers
+ * say that they run less, and until then nobody gets more; a worker left without a share is asked for rows it has not started. SDG_ENOTFOUND, or SDG_EINVAL for 0. */
+int dispatch_job_limit(dispatch_t *d, uint64_t job, uint64_t concurrency, uint64_t now);
 int dispatch_results_ack(dispatch_t *d, uint64_t job, uint64_t batch, uint64_t now); /* cumulative */
 int dispatch_job_stop(dispatch_t *d, uint64_t job, uint32_t mode /* 1 drain, 2 now */, uint64_t now);
 /* The client is known to have a new connection: its jobs follow, and hear again what may have been lost on the way. */
@@ -75,7 +92,8 @@ void dispatch_client_gone(dispatch_t *d, uint64_t peer, uint64_t now);
 int dispatch_worker_hello(dispatch_t *d, uint64_t worker, uint64_t peer, uint64_t now, err_t *err);
 /* How long it may be silent before it is taken for dead; 0: for ever. Unless said otherwise BEATS_MISSED_MAX beats. */
 void dispatch_worker_patience(dispatch_t *d, uint64_t worker, uint64_t ns);
-/* This worker answers PERMITS with what it runs (dispatch_worker_running): what it gives up is not given to others before it says so. */
+/* This worker answers PERMITS with what it runs (dispatch_worker_running): what it gives up is not given to others before it says so, and it is
+ * given no other share before it has answered the last one. Its answers come in the order it gave them, as on one connection. */
 void dispatch_worker_answers(dispatch_t *d, uint64_t worker);
 void dispatch_worker_running(dispatch_t *d, uint64_t worker, uint64_t job, uint64_t permit, uint64_t running, uint64_t now);
 void dispatch_worker_credit(dispatch_t *d, uint64_t worker, uint64_t rows, uint64_t bytes, uint64_t now);
@@ -141,7 +159,7 @@ void dispatch_stats(const dispatch_t *d, dispatch_stats_t *stats);
 typedef struct dispatch_job_stats {
     uint64_t rows_received, rows_queued, rows_leased, rows_answered; /* answered: not yet acknowledged */
     uint64_t rows_ok, rows_failed;                                   /* acknowledged */
-    uint64_t bytes_pending, workers;                                 /* workers that share its concurrency */
+    uint64_t bytes_pending, workers, concurrency;                    /* workers: that share its concurrency */
     bool stopping, over;
 } dispatch_job_stats_t;
 bool dispatch_job_stats(const dispatch_t *d, uint64_t job, dispatch_job_stats_t *stats); /* false: unknown job, all zero */

@@ -18,24 +18,18 @@ typedef struct job job_t;
 typedef struct worker worker_t;
 typedef struct lease lease_t;
 
-/* Bytes of all rows of a chunk, or of all results of one call: one allocation, freed with its last user. */
-typedef struct shared {
-    size_t users;
-    char data[];
-} shared_t;
-
 typedef enum row_state { ROW_QUEUED, ROW_LEASED, ROW_ANSWERED } row_state_t;
 enum { CLASS_FRESH, CLASS_SUSPECT, CLASS_CULPRIT, CLASSES }; /* of rows, by workers that died holding them: none, one, more */
 
 typedef struct row {
     ring_node_t node;        /* queue, lease, answered or batch, as `state` says; free rows: the pool's next */
     uint64_t index, line;
-    shared_t *bytes;         /* where `data` points into: raw bytes until answered, then the result */
-    const char *data;        /* raw JSON, or result line followed by meta */
+    char *data;              /* raw JSON until answered, then result line and meta; owned: rows of a chunk share nothing, or one slow row
+                              * would keep the bytes of all */
     size_t len;              /* of the raw JSON or the result line */
-    size_t meta_len;
+    size_t meta_len;         /* of an answer; 0 before */
     lease_t *lease;          /* LEASED only */
-    uint32_t status;         /* ANSWERED only: 0 fine, 1 failed */
+    uint32_t status;         /* ANSWERED only: as the worker said */
     uint8_t state;           /* row_state_t */
     uint8_t deaths;          /* workers that died holding it */
 } row_t;
@@ -64,7 +58,7 @@ struct lease {               /* rows sent in one LEASE; exists while a row of it
 };
 
 typedef struct seat {        /* what a worker is to a job */
-    ring_node_t of_worker;   /* worker->seats */
+    ring_node_t of_worker;   /* worker->seats: the first one's turn it is */
     ring_node_t hungry;      /* job->hungry or job->waiting */
     ring_node_t permits;     /* d->permits: it is to be told its share */
     worker_t *worker;
@@ -72,9 +66,13 @@ typedef struct seat {        /* what a worker is to a job */
     uint64_t share;          /* rows running at once */
     uint64_t wanted;         /* the share it is to have once others have let go of theirs */
     uint64_t ceiling;        /* rows it may still be running: the share, or more until it says that it heard of less */
+    bool unsettled;          /* it has not said yet that it heard of its share: until then it is given no other, or an old answer (it had 4, 8, 4)
+                              * could be taken for the new one */
     bool told;               /* it has been sent PERMITS */
     bool refused;            /* it cannot run this job */
     bool rests;              /* it gave rows back: no more until it says its credit again */
+    bool parked;             /* in job->waiting: no queued row is for it */
+    uint64_t turn_rows;      /* what is left of its turn at this worker */
     uint64_t leased;         /* rows it holds of this job */
     double rate;             /* rows/s it finishes, smoothed */
     uint64_t rate_ns, rate_rows; /* since when, how many not yet in `rate` */
@@ -108,7 +106,7 @@ struct job {
     ring_node_t due;         /* d->due: something may have to be said to its client */
     ring_node_t ready;       /* d->ready: rows may have to be leased */
     ring_t hungry;           /* seats that may want rows */
-    ring_t waiting;          /* seats with room that found no row for them: hungry again when rows are queued */
+    ring_t waiting;          /* parked seats, with room but no row for them: hungry again when rows are queued */
     size_t able;             /* workers that share its concurrency */
     char *refusal;           /* first reason of a worker that cannot run it; owned */
     uint64_t able_ns;        /* when a worker that can run it was last known */
@@ -120,8 +118,8 @@ struct job {
     ring_t answered;         /* not yet in a batch */
     ring_t batches;          /* sent, not acknowledged */
     uint64_t queued, leased, answered_rows;
-    uint64_t answered_bytes; /* results held */
-    uint64_t pending_bytes;  /* raw bytes queued or leased + results held */
+    uint64_t answered_bytes; /* results held, with their meta */
+    uint64_t pending_bytes;  /* raw bytes queued or leased + results held, with their meta */
 
     uint64_t next_chunk, chunks;
     bool end_known;          /* `chunks` is how many there are */
@@ -135,7 +133,7 @@ struct job {
 
     uint64_t rows_ok, rows_failed;
     char *reason;            /* why it stopped; NULL: it did not; owned */
-    uint64_t drop_ns;        /* last JOB_DROP 1 */
+    uint64_t drop_ns;        /* last time rows were asked back (JOB_DROP 1) */
     uint64_t over_ns, done_ns, done_wait_ns; /* when it ended; when and how far apart JOB_DONE is repeated */
     bool tell_done;
 };
@@ -169,10 +167,9 @@ void dispatch_notice(dispatch_t *d, const notice_t *notice);
 void dispatch_touch(dispatch_t *d, job_t *job); /* something changed: look at it in dispatch_next */
 
 /* dispatch_rows.c: what happens to one row */
-shared_t *shared_new(size_t bytes);
 row_t *sched_row_add(job_t *job, uint64_t index);     /* QUEUED in no queue yet; NULL if this index is pending already */
 void sched_row_enqueue(dispatch_t *d, job_t *job, row_t *row, bool first);
-void sched_row_answer(dispatch_t *d, job_t *job, row_t *row, const dispatch_done_t *done, shared_t *bytes, const char *data);
+void sched_row_answer(dispatch_t *d, job_t *job, row_t *row, const dispatch_done_t *done); /* copies the answer */
 void sched_row_fail(dispatch_t *d, job_t *job, row_t *row);
 void sched_row_release(dispatch_t *d, job_t *job, row_t *row); /* delivered or dropped */
 void sched_row_lease(dispatch_t *d, row_t *row, lease_t *lease, seat_t *seat);
@@ -180,6 +177,9 @@ void sched_job_drop_queued(dispatch_t *d, job_t *job);
 void sched_job_drop_rows(dispatch_t *d, job_t *job);  /* all of them */
 
 /* dispatch_jobs.c */
+/* Halves of the window: raw bytes queued or leased, and results above which nothing is leased. */
+static inline uint64_t sched_job_results_bytes(const job_t *job) { return job->asked.window_bytes / 2; }
+static inline uint64_t sched_job_rows_bytes(const job_t *job) { return job->asked.window_bytes - job->asked.window_bytes / 2; }
 static inline uint64_t sched_job_pending(const job_t *job) { return job->received_rows - job->released_rows; }
 job_t *sched_job_find(const dispatch_t *d, uint64_t id);
 void sched_job_stop(dispatch_t *d, job_t *job, const char *reason, uint64_t now); /* what runs may finish */
@@ -193,7 +193,9 @@ void sched_worker_wake(dispatch_t *d, worker_t *worker);      /* it may want row
 void sched_worker_tick(dispatch_t *d, worker_t *worker, uint64_t now); /* may destroy it */
 void sched_worker_destroy(dispatch_t *d, worker_t *worker);   /* it holds nothing */
 void seat_destroy(seat_t *seat);
-bool permits_next(dispatch_t *d, uint64_t now, dispatch_action_t *action);
+void seat_hungry(seat_t *seat);                               /* look at it again: it may want rows */
+void seat_pass_turn(seat_t *seat);                            /* behind the other jobs of its worker, with a full turn */
+bool permits_next(dispatch_t *d, dispatch_action_t *action);
 void shares_refresh(dispatch_t *d);
 
 /* dispatch_leases.c */

@@ -1,16 +1,16 @@
 /* dispatch_jobs.c - what clients say: jobs, chunks of rows, the end of the rows, stop; and what they are told: how much more they may send,
  * and that the job is over.
  *
- * Credit is cumulative: a client may have sent `limit` rows and bytes in all. rows: released + window. bytes: received + (window - pending);
- * pending grows when a result is larger than its row, so that limit is kept from falling by never going below what was told before.
+ * Credit is cumulative: a client may have sent `limit` rows and bytes in all: what has been let go of plus the window. Of the window's bytes one
+ * half is for rows, the other for results (dispatch_leases.c stops leasing when those are more): a limit that was told cannot be taken back
+ * when results turn out to be larger than their rows, so the two must not share.
  */
 #include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/sched/dispatch_internal.h"
-
-static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
 
 job_t *sched_job_find(const dispatch_t *d, uint64_t id) { return idmap_get(&d->job_by_id, id); }
 
@@ -61,11 +61,12 @@ void sched_job_destroy(dispatch_t *d, job_t *job) {
     free(job);
 }
 
-static void drain_workers(dispatch_t *d, job_t *job, uint64_t now) {
+/* Asks for rows that have not started: all of them, or those of workers that may not start any. */
+static void recall_rows(dispatch_t *d, job_t *job, bool all, uint64_t now) {
     job->drop_ns = now;
     for (size_t i = 0; i < d->worker_count; i++) {
         seat_t *seat = d->workers[i]->seat[job->slot];
-        if (seat && seat->leased > 0) drop_at_worker(d, seat, 1);
+        if (seat && seat->leased > 0 && (all || seat->share == 0)) drop_at_worker(d, seat, 1);
     }
 }
 
@@ -74,7 +75,7 @@ void sched_job_stop(dispatch_t *d, job_t *job, const char *reason, uint64_t now)
     job->state = JOB_STOPPING;
     job->reason = xstrdup(reason);
     sched_job_drop_queued(d, job);
-    drain_workers(d, job, now);
+    recall_rows(d, job, true, now);
     dispatch_touch(d, job);
 }
 
@@ -124,7 +125,7 @@ static job_t *job_new(dispatch_t *d, uint32_t slot, uint64_t peer, const dispatc
 }
 
 /* The client is back, perhaps on a new connection: what it may have missed is said again. */
-static void reopen(dispatch_t *d, job_t *job, uint64_t peer, uint64_t now) {
+static void client_back(dispatch_t *d, job_t *job, uint64_t peer, uint64_t now) {
     job->peer = peer;
     job->tell_credit = true;
     if (job->state == JOB_OVER) job->tell_done = true;
@@ -132,19 +133,41 @@ static void reopen(dispatch_t *d, job_t *job, uint64_t peer, uint64_t now) {
     dispatch_touch(d, job);
 }
 
+static uint64_t priority_of(const dispatch_job_t *asked) { return asked->priority ? asked->priority : JOB_PRIORITY_DEFAULT; }
+
+static int check_asked(const dispatch_job_t *asked, err_t *err) {
+    if (asked->window_rows == 0 || asked->concurrency == 0)
+        return err_set(err, SDG_EINVAL, "a job needs a window and a concurrency of at least 1 row");
+    if (asked->priority > JOB_PRIORITY_MAX)
+        return err_set(err, SDG_EINVAL, "priority %" PRIu64 ": it may be %d at most", asked->priority, JOB_PRIORITY_MAX);
+    return SDG_OK;
+}
+
 int dispatch_job_open(dispatch_t *d, uint64_t peer, const dispatch_job_t *asked, uint64_t now, err_t *err) {
     uint32_t slot;
     job_t *job = sched_job_find(d, asked->job);
+    if (check_asked(asked, err) != SDG_OK) return SDG_EINVAL;
     if (job) {
-        reopen(d, job, peer, now);
+        job->asked.priority = priority_of(asked);
+        client_back(d, job, peer, now);
         return SDG_OK;
     }
-    if (asked->window_rows == 0 || asked->concurrency == 0)
-        return err_set(err, SDG_EINVAL, "a job needs a window and a concurrency of at least 1 row");
     forget_ended(d, peer);
     if (take_slot(d, &slot) != SDG_OK)
         return err_set(err, SDG_ELIMIT, "%d jobs are open already: wait until one of them is finished", JOBS_MAX);
-    dispatch_touch(d, job_new(d, slot, peer, asked, now));
+    job = job_new(d, slot, peer, asked, now);
+    job->asked.priority = priority_of(asked);
+    dispatch_touch(d, job);
+    return SDG_OK;
+}
+
+int dispatch_job_limit(dispatch_t *d, uint64_t id, uint64_t concurrency, uint64_t now) {
+    job_t *job = sched_job_find(d, id);
+    (void)now;
+    if (!job) return SDG_ENOTFOUND;
+    if (concurrency == 0) return SDG_EINVAL;
+    if (job->asked.concurrency != concurrency) d->shares_stale = true;
+    job->asked.concurrency = concurrency;
     return SDG_OK;
 }
 
@@ -164,10 +187,7 @@ static bool within_credit(const job_t *job, uint64_t rows, uint64_t bytes_before
     return rows == 1 && sched_job_pending(job) == 0;
 }
 
-static void take_chunk(dispatch_t *d, job_t *job, const dispatch_row_t *rows, size_t count, size_t bytes) {
-    shared_t *shared = shared_new(bytes);
-    char *at = shared->data;
-    shared->users = 1; /* ours, until all rows are in */
+static void take_chunk(dispatch_t *d, job_t *job, const dispatch_row_t *rows, size_t count) {
     for (size_t i = 0; i < count; i++) {
         row_t *row = sched_row_add(job, rows[i].index);
         if (!row) { /* a second row of that index: there can be one result only */
@@ -175,16 +195,12 @@ static void take_chunk(dispatch_t *d, job_t *job, const dispatch_row_t *rows, si
             d->stats.duplicates_dropped++;
             continue;
         }
-        if (rows[i].len) memcpy(at, rows[i].raw, rows[i].len);
         row->line = rows[i].line;
-        row->data = at;
+        row->data = xmalloc(rows[i].len);
         row->len = rows[i].len;
-        row->bytes = shared;
-        shared->users++;
-        at += rows[i].len;
+        if (row->len) memcpy(row->data, rows[i].raw, row->len);
         sched_row_enqueue(d, job, row, false);
     }
-    if (--shared->users == 0) free(shared);
 }
 
 int dispatch_rows(dispatch_t *d, uint64_t id, uint64_t chunk, const dispatch_row_t *rows, size_t count, uint64_t now) {
@@ -203,7 +219,7 @@ int dispatch_rows(dispatch_t *d, uint64_t id, uint64_t chunk, const dispatch_row
     job->next_chunk++;
     job->received_rows += count;
     job->received_bytes += bytes;
-    take_chunk(d, job, rows, count, bytes);
+    take_chunk(d, job, rows, count);
     dispatch_touch(d, job);
     return SDG_OK;
 }
@@ -234,7 +250,7 @@ int dispatch_job_stop(dispatch_t *d, uint64_t id, uint32_t mode, uint64_t now) {
 
 void dispatch_client_moved(dispatch_t *d, uint64_t from, uint64_t to, uint64_t now) {
     for (uint32_t i = 0; i < JOBS_MAX; i++) {
-        if (d->jobs[i] && d->jobs[i]->peer == from) reopen(d, d->jobs[i], to, now);
+        if (d->jobs[i] && d->jobs[i]->peer == from) client_back(d, d->jobs[i], to, now);
     }
 }
 
@@ -251,10 +267,9 @@ static bool expects_rows(const job_t *job) {
     return job->state == JOB_RUNNING && !(job->end_known && job->next_chunk >= job->chunks);
 }
 
+/* Raw bytes answered or dropped, and half of the window. */
 static uint64_t bytes_limit(const job_t *job) {
-    uint64_t window = job->asked.window_bytes, pending = job->pending_bytes;
-    uint64_t room = window > pending ? window - pending : 0;
-    return larger(job->told_bytes, job->received_bytes + room);
+    return job->received_bytes - (job->pending_bytes - job->answered_bytes) + sched_job_rows_bytes(job);
 }
 
 /* Worth a message: a good part of the window is new, or the client has little left and some is new. */
@@ -268,7 +283,7 @@ static bool credit_next(job_t *job, uint64_t now, dispatch_action_t *action) {
     if (!expects_rows(job)) return false;
     uint64_t rows = job->released_rows + job->asked.window_rows, bytes = bytes_limit(job);
     if (!job->tell_credit && !worth_telling(rows, job->told_rows, job->received_rows, job->asked.window_rows) &&
-        !worth_telling(bytes, job->told_bytes, job->received_bytes, job->asked.window_bytes))
+        !worth_telling(bytes, job->told_bytes, job->received_bytes, sched_job_rows_bytes(job)))
         return false;
     job->tell_credit = false;
     job->told_rows = rows;
@@ -322,7 +337,9 @@ void sched_job_tick(dispatch_t *d, job_t *job, uint64_t now) {
         tick_over(d, job, now);
         return;
     }
-    if (job->state == JOB_STOPPING && now - job->drop_ns >= RESEND_NS) drain_workers(d, job, now);
+    bool idle_shares = job->asked.concurrency < job->able; /* there are workers that may run none of its rows */
+    if ((job->state == JOB_STOPPING || idle_shares) && now - job->drop_ns >= RESEND_NS)
+        recall_rows(d, job, job->state == JOB_STOPPING, now);
     if (job->state == JOB_RUNNING) check_refusals(d, job, now);
     if (now - job->told_ns >= SECOND) job->tell_credit = true;
     if (results_due(job, now)) job->resend = true;

@@ -4,6 +4,10 @@
  * worker without gaps, the worker says up to which number all have arrived, and what has not is sent again: the worker drops what it has
  * seen. Rows that held a dying worker are tried before fresh ones: with one death a few at a time, with two alone, one per worker, so at
  * the third death it is known who was it.
+ *
+ * Jobs compete for the credit of a worker, so turns are taken there: the ring of a worker's seats is walked round and round, a turn is so many
+ * rows (deficit round robin with rows for bytes), and who is at its turn keeps it while credit comes in small pieces. Who wants nothing when its
+ * turn comes saves nothing up.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -22,14 +26,14 @@ static uint64_t rows_ahead(const seat_t *seat) {
     return smaller(larger(wanted < LEASE_ROWS_MAX ? (uint64_t)wanted : LEASE_ROWS_MAX, floor), larger(LEASE_ROWS_MAX, floor));
 }
 
-/* Rows this worker should get now, by what it holds and its credit. */
-static uint64_t seat_room(const seat_t *seat) {
-    const worker_t *w = seat->worker;
-    uint64_t ahead = rows_ahead(seat), target = seat->share + ahead;
-    if (seat->share == 0 || seat->rests || w->held_rows >= w->credit_rows) return 0;
-    if (seat->leased > seat->share + ahead / 2) return 0;
-    return smaller(smaller(target - seat->leased, w->credit_rows - w->held_rows), LEASE_ROWS_MAX);
+/* Rows of this job the worker should get now, were its credit without end. */
+static uint64_t seat_wish(const seat_t *seat) {
+    uint64_t ahead = rows_ahead(seat);
+    if (seat->share == 0 || seat->rests || seat->leased > seat->share + ahead / 2) return 0;
+    return seat->share + ahead - seat->leased;
 }
+
+static uint64_t credit_left(const worker_t *w) { return w->credit_rows > w->held_rows ? w->credit_rows - w->held_rows : 0; }
 
 static uint64_t class_room(const seat_t *seat, int class) {
     const job_t *job = seat->job;
@@ -82,6 +86,7 @@ static void describe(dispatch_t *d, const lease_t *lease, dispatch_action_t *act
                                   .row_count = count};
 }
 
+/* NULL: the first of them has too many bytes for what the worker holds. */
 static lease_t *lease_rows(dispatch_t *d, seat_t *seat, int class, uint64_t most, uint64_t now) {
     ring_t *queue = &seat->job->queue[class];
     lease_t *lease = lease_new(seat, now);
@@ -97,29 +102,85 @@ static lease_t *lease_rows(dispatch_t *d, seat_t *seat, int class, uint64_t most
     return NULL;
 }
 
-/* One lease for this worker, of the most suspicious rows it may take. */
-static lease_t *lease_for(dispatch_t *d, seat_t *seat, uint64_t room, uint64_t now) {
-    for (int class = CLASS_CULPRIT; class >= CLASS_FRESH; class--) {
-        uint64_t most = smaller(room, class_room(seat, class));
-        if (most > 0 && !ring_empty(&seat->job->queue[class])) return lease_rows(d, seat, class, most, now);
+/* The most suspicious rows this seat may take; CLASSES: none of those queued. */
+static int class_for(const seat_t *seat) {
+    int class = CLASS_CULPRIT;
+    while (class >= CLASS_FRESH && (ring_empty(&seat->job->queue[class]) || class_room(seat, class) == 0)) {
+        class--;
+    }
+    return class < CLASS_FRESH ? CLASSES : class;
+}
+
+/* ---- whose turn ----------------------------------------------------------------------------------------------------- */
+
+static bool may_lease(const job_t *job) {
+    return job->state == JOB_RUNNING && job->queued > 0 && job->answered_bytes <= sched_job_results_bytes(job);
+}
+
+static bool wants_rows(const seat_t *seat) { return !seat->parked && may_lease(seat->job) && seat_wish(seat) > 0; }
+
+static seat_t *first_seat(worker_t *w) { return RING_OWNER(ring_first(&w->seats), seat_t, of_worker); }
+
+/* The first seat that wants rows, after those that have had their turn or want none. NULL: nobody does. */
+static seat_t *whose_turn(worker_t *w) {
+    if (first_seat(w)->turn_rows == 0) seat_pass_turn(first_seat(w));
+    for (const ring_node_t *last = ring_last(&w->seats), *node = NULL; node != last;) {
+        seat_t *seat = first_seat(w);
+        if (wants_rows(seat)) return seat;
+        node = &seat->of_worker;
+        seat_pass_turn(seat);
     }
     return NULL;
 }
 
-/* The next lease of this job. Seats that are full leave the ring of the hungry until something changes for them; those that may not take
- * any of the queued rows (too many suspects, too many bytes) wait for other rows. */
+/* Does another job want rows of this worker? */
+static bool has_rival(const seat_t *seat) {
+    const ring_t *seats = &seat->worker->seats;
+    for (const ring_node_t *node = seats->head.next; node != &seats->head; node = node->next) {
+        const seat_t *other = RING_OWNER(node, seat_t, of_worker);
+        if (other != seat && wants_rows(other)) return true;
+    }
+    return false;
+}
+
+static void park(seat_t *seat) {
+    seat->parked = true;
+    ring_remove(&seat->hungry);
+    ring_add_last(&seat->job->waiting, &seat->hungry);
+}
+
+/* One lease for the seat whose turn it is. A seat alone takes what it wants; with rivals no more than its turn. NULL: see lease_at. */
+static lease_t *lease_for(dispatch_t *d, seat_t *seat, int class, uint64_t now) {
+    uint64_t most = smaller(smaller(seat_wish(seat), credit_left(seat->worker)), smaller(class_room(seat, class), LEASE_ROWS_MAX));
+    if (has_rival(seat)) most = smaller(most, seat->turn_rows);
+    lease_t *lease = lease_rows(d, seat, class, most, now);
+    if (!lease) return NULL;
+    seat->turn_rows -= smaller(seat->turn_rows, lease->open);
+    seat_hungry(seat); /* perhaps more, but after the others */
+    ring_add_last(&d->ready, &seat->job->ready);
+    if (seat->rate_ns == 0) seat->rate_ns = now;
+    return lease;
+}
+
+/* One lease for this worker, of the job whose turn it is. NULL: no queued row is for anybody here, or the row whose turn it is waits until the
+ * worker holds fewer bytes: then nobody passes it, or small rows would keep a large one out for ever. */
+static lease_t *lease_at(dispatch_t *d, worker_t *w, uint64_t now) {
+    for (seat_t *seat; (seat = whose_turn(w)) != NULL; park(seat)) {
+        int class = class_for(seat);
+        if (class != CLASSES) return lease_for(d, seat, class, now);
+    }
+    return NULL;
+}
+
+/* The next lease at a worker that may want rows of this job. Seats that can have none now leave the ring of the hungry until something
+ * changes for them. */
 static lease_t *lease_of_job(dispatch_t *d, job_t *job, uint64_t now) {
-    if (job->state != JOB_RUNNING || job->answered_bytes > job->asked.window_bytes) return NULL;
-    while (job->queued > 0 && !ring_empty(&job->hungry)) {
-        ring_node_t *node = ring_first(&job->hungry);
-        seat_t *seat = RING_OWNER(node, seat_t, hungry);
-        ring_remove(node);
-        uint64_t room = seat_room(seat);
-        lease_t *lease = room > 0 ? lease_for(d, seat, room, now) : NULL;
-        if (room > 0) ring_add_last(lease ? &job->hungry : &job->waiting, node); /* perhaps more, but after the others */
-        if (!lease) continue;
-        if (seat->rate_ns == 0) seat->rate_ns = now;
-        return lease;
+    while (may_lease(job) && !ring_empty(&job->hungry)) {
+        seat_t *seat = RING_OWNER(ring_first(&job->hungry), seat_t, hungry);
+        bool room = seat_wish(seat) > 0 && credit_left(seat->worker) > 0;
+        lease_t *lease = room ? lease_at(d, seat->worker, now) : NULL;
+        if (lease) return lease;
+        if (!seat->parked) ring_remove(&seat->hungry);
     }
     return NULL;
 }

@@ -4,7 +4,6 @@
  * row is in. Answers are sent in batches, in the order they came, as far as the client's credit goes, and again until acknowledged.
  */
 #include <stdlib.h>
-#include <string.h>
 
 #include "core/sched/dispatch_internal.h"
 
@@ -24,25 +23,9 @@ static void count_finished(seat_t *seat, uint64_t rows, uint64_t now) {
     seat->rate_rows = 0;
 }
 
-static size_t bytes_of(const dispatch_done_t *rows, size_t count) {
-    size_t bytes = 0;
-    for (size_t i = 0; i < count; i++) {
-        bytes += rows[i].json_len + rows[i].meta_len;
-    }
-    return bytes;
-}
-
-static char *copy(char *at, const char *bytes, size_t len) {
-    if (len) memcpy(at, bytes, len);
-    return at + len;
-}
-
 /* Takes the answers of rows that are still open; how many of them this worker held. */
 static uint64_t take_answers(dispatch_t *d, job_t *job, const worker_t *worker, const dispatch_done_t *rows, size_t count) {
-    shared_t *shared = shared_new(bytes_of(rows, count));
-    char *at = shared->data;
     uint64_t held = 0;
-    shared->users = 1; /* ours, until all are in */
     for (size_t i = 0; i < count; i++) {
         row_t *row = idmap_get(&job->rows, rows[i].index);
         if (!row || row->state == ROW_ANSWERED) {
@@ -53,13 +36,10 @@ static uint64_t take_answers(dispatch_t *d, job_t *job, const worker_t *worker, 
             lease_arrived(row->lease);
             held++;
         }
-        char *data = at;
-        at = copy(copy(at, rows[i].json, rows[i].json_len), rows[i].meta, rows[i].meta_len);
         worker_t *holder = row->state == ROW_LEASED ? row->lease->worker : NULL;
-        sched_row_answer(d, job, row, &rows[i], shared, data);
+        sched_row_answer(d, job, row, &rows[i]);
         if (holder && holder != worker) sched_worker_wake(d, holder);
     }
-    if (--shared->users == 0) free(shared);
     return held;
 }
 
@@ -179,10 +159,10 @@ int dispatch_result_credit(dispatch_t *d, uint64_t id, uint64_t rows_limit, uint
 static void batch_done(dispatch_t *d, job_t *job, batch_t *batch) {
     RING_EACH(&batch->rows, node) {
         row_t *row = RING_OWNER(node, row_t, node);
-        if (row->status == 0)
-            job->rows_ok++;
-        else
+        if (row->status == DISPATCH_FAILED)
             job->rows_failed++;
+        else
+            job->rows_ok++;
         sched_row_release(d, job, row);
     }
     ring_remove(&batch->node);

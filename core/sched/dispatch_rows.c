@@ -10,17 +10,6 @@
 
 enum { ROWS_PER_BLOCK = 256 };
 
-shared_t *shared_new(size_t bytes) {
-    shared_t *s = xmalloc(sizeof *s + bytes);
-    s->users = 0;
-    return s;
-}
-
-static void drop_bytes(row_t *row) {
-    if (row->bytes && --row->bytes->users == 0) free(row->bytes);
-    row->bytes = NULL;
-}
-
 /* ---- the pool ----------------------------------------------------------------------------------------------------- */
 
 static void add_block(job_t *job) {
@@ -70,6 +59,8 @@ static void count_bytes(dispatch_t *d, job_t *job, int64_t bytes) {
     d->stats.bytes_pending += (uint64_t)bytes;
 }
 
+static size_t bytes_of(const row_t *row) { return row->len + row->meta_len; }
+
 /* Out of its list, and out of the counters of its state. */
 static void row_detach(dispatch_t *d, job_t *job, row_t *row) {
     bool in_queue = row->state == ROW_QUEUED && row->node.next;
@@ -81,10 +72,10 @@ static void row_detach(dispatch_t *d, job_t *job, row_t *row) {
     }
     if (row->state == ROW_ANSWERED) {
         job->answered_rows--;
-        job->answered_bytes -= row->len;
+        job->answered_bytes -= bytes_of(row);
         d->stats.rows_answered--;
     }
-    if (in_queue || row->state != ROW_QUEUED) count_bytes(d, job, -(int64_t)row->len);
+    if (in_queue || row->state != ROW_QUEUED) count_bytes(d, job, -(int64_t)bytes_of(row));
     row->state = ROW_QUEUED;
 }
 
@@ -95,10 +86,7 @@ void sched_row_enqueue(dispatch_t *d, job_t *job, row_t *row, bool first) {
         ring_add_first(queue, &row->node);
     else
         ring_add_last(queue, &row->node);
-    RING_EACH(&job->waiting, node) {
-        ring_remove(node);
-        ring_add_last(&job->hungry, node);
-    }
+    RING_EACH(&job->waiting, node) seat_hungry(RING_OWNER(node, seat_t, hungry));
     job->queued++;
     d->stats.rows_queued++;
     count_bytes(d, job, (int64_t)row->len);
@@ -119,37 +107,37 @@ void sched_row_lease(dispatch_t *d, row_t *row, lease_t *lease, seat_t *seat) {
     count_bytes(d, seat->job, (int64_t)row->len);
 }
 
-void sched_row_answer(dispatch_t *d, job_t *job, row_t *row, const dispatch_done_t *done, shared_t *bytes, const char *data) {
+void sched_row_answer(dispatch_t *d, job_t *job, row_t *row, const dispatch_done_t *done) {
     row_detach(d, job, row);
-    drop_bytes(row);
+    free(row->data);
     row->state = ROW_ANSWERED;
     row->status = done->status;
-    row->bytes = bytes;
-    bytes->users++;
-    row->data = data;
+    row->data = xmalloc(done->json_len + done->meta_len);
+    if (done->json_len) memcpy(row->data, done->json, done->json_len);
+    if (done->meta_len) memcpy(row->data + done->json_len, done->meta, done->meta_len);
     row->len = done->json_len;
     row->meta_len = done->meta_len;
     ring_add_last(&job->answered, &row->node);
     job->answered_rows++;
-    job->answered_bytes += row->len;
+    job->answered_bytes += bytes_of(row);
     d->stats.rows_answered++;
-    count_bytes(d, job, (int64_t)row->len);
+    count_bytes(d, job, (int64_t)bytes_of(row));
 }
 
 void sched_row_fail(dispatch_t *d, job_t *job, row_t *row) {
     enum { TEXT_MAX = 128 };
-    shared_t *bytes = shared_new(TEXT_MAX);
-    int len = snprintf(bytes->data, TEXT_MAX, "{\"_row_index\": %" PRIu64 ", \"_error\": \"this row was running on %d workers that died\"}",
+    char text[TEXT_MAX];
+    int len = snprintf(text, TEXT_MAX, "{\"_row_index\": %" PRIu64 ", \"_error\": \"this row was running on %d workers that died\"}",
                        row->index, LEASE_ATTEMPTS_MAX);
     assert(len > 0 && len < TEXT_MAX);
-    dispatch_done_t done = {.status = 1, .json_len = (size_t)len};
-    sched_row_answer(d, job, row, &done, bytes, bytes->data);
+    dispatch_done_t done = {.status = DISPATCH_FAILED, .json = text, .json_len = (size_t)len};
+    sched_row_answer(d, job, row, &done);
     dispatch_notice(d, &(notice_t){.kind = DISPATCH_ROW_FAILED, .job = job->id, .index = row->index});
 }
 
 void sched_row_release(dispatch_t *d, job_t *job, row_t *row) {
     row_detach(d, job, row);
-    drop_bytes(row);
+    free(row->data);
     idmap_remove(&job->rows, row->index);
     give_back(job, row);
     job->released_rows++;

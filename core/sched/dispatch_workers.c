@@ -2,6 +2,9 @@
  *
  * Shares follow the order of arrival: with concurrency c and n workers each gets c / n, the first c % n one more. So a newcomer may get
  * nothing when there are more workers than rows to run, but never takes the last row from one that has some.
+ *
+ * What one gives up, another gets when the first has said so: the ceilings of a job's seats (what they may still be running) never add up to more
+ * than its concurrency, except while that was lowered and not all have answered; then nobody gets more.
  */
 #include <stdlib.h>
 
@@ -17,7 +20,7 @@ static seat_t *seat_of(worker_t *worker, job_t *job) {
     seat = worker->seat[job->slot] = xcalloc(1, sizeof *seat);
     seat->worker = worker;
     seat->job = job;
-    ring_add_last(&worker->seats, &seat->of_worker);
+    seat_pass_turn(seat);
     return seat;
 }
 
@@ -29,9 +32,20 @@ void seat_destroy(seat_t *seat) {
     free(seat);
 }
 
-static void seat_wake(dispatch_t *d, seat_t *seat) {
+void seat_hungry(seat_t *seat) {
+    seat->parked = false;
     ring_remove(&seat->hungry);
     ring_add_last(&seat->job->hungry, &seat->hungry);
+}
+
+void seat_pass_turn(seat_t *seat) {
+    seat->turn_rows = LEASE_TURN_ROWS * seat->job->asked.priority;
+    ring_remove(&seat->of_worker);
+    ring_add_last(&seat->worker->seats, &seat->of_worker);
+}
+
+static void seat_wake(dispatch_t *d, seat_t *seat) {
+    seat_hungry(seat);
     ring_add_last(&d->ready, &seat->job->ready);
 }
 
@@ -47,6 +61,7 @@ static void set_share(dispatch_t *d, seat_t *seat, uint64_t share) {
     if (seat->share == share && (seat->told || share == 0)) return;
     seat->share = share;
     if (seat->ceiling < share || !seat->worker->answers) seat->ceiling = share;
+    seat->unsettled = seat->worker->answers;
     ring_add_last(&d->permits, &seat->permits);
     seat_wake(d, seat);
 }
@@ -63,7 +78,7 @@ static void share_out(dispatch_t *d, job_t *job) {
         if (!shares_in(d->workers[i], job)) continue;
         seat_t *seat = d->workers[i]->seat[job->slot];
         seat->wanted = job->asked.concurrency / job->able + (turn < job->asked.concurrency % job->able);
-        if (seat->wanted <= seat->share) set_share(d, seat, seat->wanted); /* first those who give up */
+        if (seat->wanted <= seat->share && !seat->unsettled) set_share(d, seat, seat->wanted); /* first those who give up */
         turn++;
     }
     grant(d, job);
@@ -78,7 +93,7 @@ static void grant(dispatch_t *d, job_t *job) {
     }
     for (size_t i = 0; i < d->worker_count; i++) {
         seat_t *seat = d->workers[i]->seat[job->slot];
-        if (!seat || !shares_in(d->workers[i], job) || seat->wanted <= seat->share) continue;
+        if (!seat || !shares_in(d->workers[i], job) || seat->wanted <= seat->share || seat->unsettled) continue;
         uint64_t room = job->asked.concurrency > held ? job->asked.concurrency - held : 0;
         uint64_t more = seat->wanted - seat->share, covered = seat->ceiling - seat->share; /* it may run those anyway */
         if (more > room + covered) more = room + covered;
@@ -96,14 +111,13 @@ void shares_refresh(dispatch_t *d) {
     }
 }
 
-bool permits_next(dispatch_t *d, uint64_t now, dispatch_action_t *action) {
+bool permits_next(dispatch_t *d, dispatch_action_t *action) {
     shares_refresh(d);
     ring_node_t *node = ring_first(&d->permits);
     if (!node) return false;
     seat_t *seat = RING_OWNER(node, seat_t, permits);
     ring_remove(node);
     seat->told = true;
-    seat->worker->permits_ns = now;
     *action = (dispatch_action_t){.kind = DISPATCH_PERMITS, .peer = seat->worker->peer, .worker = seat->worker->id,
                                   .job = seat->job->id, .permit_rows = seat->share, .permit_calls = seat->share};
     return true;
@@ -210,6 +224,7 @@ void dispatch_worker_running(dispatch_t *d, uint64_t id, uint64_t job_id, uint64
     seat_t *seat = worker && job ? worker->seat[job->slot] : NULL;
     (void)now;
     if (!seat || permit != seat->share) return; /* it has not heard of its present share yet */
+    seat->unsettled = false;
     seat->ceiling = running > permit ? running : permit;
     d->shares_stale = true;
 }

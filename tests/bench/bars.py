@@ -521,7 +521,27 @@ def measure_python(bench):
     return [("calls/s of a python block's function, two hosts", f"{two:,.0f}", ">= 20,000", two >= 20000, note)]
 
 
-# --- 8: kill ----------------------------------------------------------------------------------------------------------
+# --- 8: dispatch ------------------------------------------------------------------------------------------------------
+
+def rows_per_s(bench, program, rows, what="rows/s"):
+    out = subprocess.run([bench.program(program), str(rows)], check=True, capture_output=True, text=True).stdout
+    return float(re.search(r"([0-9.]+) " + re.escape(what) + "[, ]", out).group(1))
+
+
+def measure_dispatch(bench):
+    rows, turns = (200000, 1) if bench.options.quick else (2000000, 7)
+    pure = [rows_per_s(bench, "bench_dispatch", rows, "rows/s of CPU time") for _ in range(turns)]
+    actor = [rows_per_s(bench, "bench_scheduler", rows) for _ in range(turns)]
+    print(f"  dispatcher alone {median(pure):,.0f} rows per second of CPU time, {min(pure):,.0f} to {max(pure):,.0f}", flush=True)
+    print(f"  scheduler actor with a client and two workers {median(actor):,.0f} rows/s, {min(actor):,.0f} to {max(actor):,.0f}", flush=True)
+    note = "chunks of 100 rows of 200 bytes, two workers that answer at once; median of %d, %%s to %%s" % turns
+    return [("the pure dispatcher, rows/s per core", f"{median(pure):,.0f}", ">= 2,000,000", median(pure) >= 2e6,
+             note % (f"{min(pure):,.0f}", f"{max(pure):,.0f}")),
+            ("the scheduler actor, no-op rows/s", f"{median(actor):,.0f}", ">= 500,000", median(actor) >= 5e5,
+             note % (f"{min(actor):,.0f}", f"{max(actor):,.0f}") + "; client and workers are threads of the same process and have the same CPUs")]
+
+
+# --- 9: kill ----------------------------------------------------------------------------------------------------------
 
 def check_output(path, count):
     """(lost, twice, wrong) of an output that should have rows 0 to count - 1, each with its own topic."""
@@ -593,6 +613,7 @@ BARS = {
     "interpreter": measure_interpreter,
     "language": measure_language,
     "python": measure_python,
+    "dispatch": measure_dispatch,
     "kill": measure_kill,
 }
 

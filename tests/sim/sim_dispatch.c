@@ -1,13 +1,22 @@
 /* sim_dispatch.c - the dispatcher in a world that loses, repeats, delays and reorders every message, with virtual time and a seed.
  *
- *   sim_dispatch [--seeds N] [--seed S] [-v]
+ *   sim_dispatch [--seeds N] [--seed S] [--jobs J] [-v]
  *
  * Around the real dispatcher stand simulated clients and workers that keep the rules of proto/messages.def: what is not acknowledged is said
  * again, absolute numbers are repeated, what was seen is dropped. In the first phase everything goes wrong that can: links, crashes, silence,
- * new connections, drains, refusals, slow disks, stops. Then the world becomes good, and every job has to end in bounded time. The judge
- * (`judge_*`) keeps its own books of what the dispatcher said and never looks inside it.
+ * new connections, drains, refusals, slow disks, changed limits, stops. Then the world becomes good, and every job has to end in bounded time.
+ * The judge (`judge_*`) keeps its own books of what the dispatcher said and never looks inside it. What it wants:
  *
- * Rows carry no bytes here: what row 17 of client 2 contains, and what its result is, follows from the numbers, on both ends.
+ *   each row delivered as one result, with its bytes; batches, leases and acknowledgements in order; credits never fall
+ *   rows pending <= window; bytes pending <= the bound of dispatch.h; rows and bytes at a worker <= its credit
+ *   rows running <= the job's limit, or the one before until workers have answered
+ *   a job that wants rows of a worker waits for one turn of each other job there
+ *   a lost worker is announced before a row of it is in other hands; every job ends
+ *
+ * Rows carry no bytes here: what row 17 of client 2 contains, and what its result is, follows from the numbers, on both ends. PERMITS and their
+ * answers keep their order on a connection, as the dispatcher asks; everything else comes in any order.
+ *
+ * Seeds are shared out to J processes (one per CPU); the one that fails is printed, and --seed runs it alone.
  */
 #include <assert.h>
 #include <inttypes.h>
@@ -16,6 +25,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/base/clock.h"
@@ -31,8 +41,9 @@ enum {
     ROWS_MAX = 120,          /* of a client's dataset */
     PEERS_MAX = 4096,        /* connections over a whole run */
     BATCHES_MAX = 4096,
-    ROW_BYTES_MAX = 64,
-    PATTERN_BYTES = 512,
+    ROW_BYTES_MAX = 256,
+    RESULT_BYTES_MAX = 512,  /* with meta */
+    PATTERN_BYTES = 1024,
 };
 #define GOOD_PHASE_MAX (1500 * SECOND) /* after the faults end, everything is over by then */
 #define RULE_WAIT SECOND               /* how often absolute things are repeated */
@@ -41,14 +52,15 @@ enum {
 
 typedef enum mail_kind {
     M_JOB_OPEN, M_JOB_ACCEPTED, M_INGEST_CREDIT, M_ROWS, M_ROWS_END, M_RESULT_CREDIT, M_RESULTS, M_RESULTS_ACK, M_JOB_DONE, M_JOB_STOP,
-    M_CLIENT_BYE, M_REFUSED,
+    M_JOB_LIMIT, M_CLIENT_BYE, M_REFUSED,
     M_HELLO, M_WELCOME, M_ROW_CREDIT, M_LEASE, M_ROW_RESULTS, M_ACK, M_PERMITS, M_RETURN, M_JOB_DROP, M_JOB_REFUSED, M_BEAT, M_BYE,
+    M_PERMITS_HELD,
 } mail_kind_t;
 static const char *const mail_names[] = {
     "JOB_OPEN", "JOB_ACCEPTED", "INGEST_CREDIT", "ROWS", "ROWS_END", "RESULT_CREDIT", "RESULTS", "RESULTS_ACK", "JOB_DONE", "JOB_STOP",
-    "CLIENT_BYE", "REFUSED",
+    "JOB_LIMIT", "CLIENT_BYE", "REFUSED",
     "HELLO", "WELCOME", "ROW_CREDIT", "LEASE", "ROW_RESULTS", "ROW_RESULTS_ACK", "PERMITS", "LEASE_RETURN", "JOB_DROP", "JOB_REFUSED",
-    "BEAT", "BYE",
+    "BEAT", "BYE", "PERMITS_HELD",
 };
 
 typedef struct mail {
@@ -76,7 +88,8 @@ typedef struct client {
     uint64_t job, peer, registered;                /* where it speaks, where the scheduler thinks it does */
     bool alive, accepted, opened, done, stopped, finished; /* finished: heard JOB_DONE of a whole run, or stopped */
     uint64_t rows_total, killers[2];
-    uint64_t window_rows, window_bytes, concurrency, chunk_rows;
+    uint64_t window_rows, window_bytes, concurrency, chunk_rows, priority;
+    uint64_t limit;                                /* what it wants the concurrency to be now; 0: as at first */
     uint64_t result_rows, result_bytes;            /* result window */
     uint64_t todo[ROWS_MAX], todo_count;           /* rows of this incarnation's job */
     uint64_t chunk_start[ROWS_MAX + 1], chunk_sent_ns[ROWS_MAX], chunks; /* sent chunks; chunk k has todo[start k .. start k+1) */
@@ -91,7 +104,11 @@ typedef struct client {
     uint64_t ok, failed;                           /* written by this incarnation */
 } client_t;
 
-typedef struct held { uint64_t job, index, done_ns; bool running; } held_t;
+typedef struct held {
+    uint64_t job, index, done_ns;
+    uint64_t life;           /* in which life of the worker (as the dispatcher sees it) the row was leased */
+    bool running;
+} held_t;
 
 typedef struct parcel {
     struct parcel *next;
@@ -99,7 +116,7 @@ typedef struct parcel {
     uint64_t resend_ns, wait_ns;
 } parcel_t;
 
-typedef struct permit { uint64_t job, rows; bool refused; } permit_t;
+typedef struct permit { uint64_t job, rows, told_running, life; bool refused; } permit_t;
 
 typedef struct worker {
     uint64_t instance, peer;
@@ -114,20 +131,33 @@ typedef struct worker {
     rangeset_t *leases;
     uint64_t era;
     parcel_t *parcels;
+    uint64_t life;           /* the judge's: how often the dispatcher has lost it */
 } worker_t;
 
 /* What the judge knows of a row of a running job, from the dispatcher's own words. */
 typedef struct book {
     uint64_t holder;         /* worker instance, 0 none */
     uint64_t lease, lease_ns; /* and when it was sent first */
-    uint8_t received, answered, acked, deaths, batches;
+    uint8_t received, answered, deaths;
+    bool out;                /* it was with a worker at some time */
+    size_t bytes;            /* of its result as it is kept */
 } book_t;
+
+/* What the judge knows of a worker for one job. */
+typedef struct chair {
+    uint64_t permit, ceiling; /* told last; it may run so many */
+    bool rests;               /* it gave rows back and has not said its credit since */
+    uint64_t passed;          /* rows given to others here while this job wanted some */
+} chair_t;
 
 typedef struct job_book {
     uint64_t job;
     client_t *client;
     bool over, stopped, refused;
     uint64_t rows_total, rows_limit, bytes_limit, raw_open, acked_rows, last_batch, acked_batch;
+    uint64_t results_open, results_max; /* bytes of results not acknowledged, and what they may be until the next lease */
+    uint64_t concurrency, running_max;  /* running_max: a larger one from before, until the workers have answered */
+    chair_t chairs[WORKER_SLOTS];
     uint64_t batch_sum[BATCHES_MAX];
     book_t rows[ROWS_MAX];
     uint64_t batch_of[ROWS_MAX];
@@ -149,6 +179,7 @@ typedef struct sim {
     worker_t workers[WORKER_SLOTS];
     size_t worker_count;
     uint64_t peers, instances, jobs;
+    uint64_t permits_ns[PEERS_MAX], held_ns[PEERS_MAX]; /* the last message of PERMITS, and of HELLO and PERMITS_HELD there, arrives then */
     uint64_t instance_at[PEERS_MAX]; /* scheduler: which worker speaks there; 0 unknown */
     uint64_t client_at[PEERS_MAX];   /* client number + 1 */
     job_book_t *books[JOB_BOOKS];
@@ -191,14 +222,22 @@ static uint64_t mix(uint64_t a, uint64_t b) {
     return (x ^ x >> 29) * UINT64_C(0xBF58476D1CE4E5B9) >> 17;
 }
 
+/* Most are small, one in eight is anything. */
+static size_t size_of(uint64_t random, size_t max) { return 1 + random / 8 % (random % 8 ? max / 8 : max); }
+
 /* What a row contains and what it gives. */
 static dispatch_row_t row_of(uint64_t client, uint64_t index) {
-    return (dispatch_row_t){.index = index, .line = index + 1, .raw = pattern + index % 100, .len = 1 + mix(client, index) % ROW_BYTES_MAX};
+    return (dispatch_row_t){.index = index, .line = index + 1, .raw = pattern + index % 100, .len = size_of(mix(client, index), ROW_BYTES_MAX)};
 }
 static dispatch_done_t done_of(uint64_t client, uint64_t index) {
-    return (dispatch_done_t){.index = index, .status = mix(index, client) % 7 == 0, .json = pattern + index % 97,
-                             .json_len = 1 + mix(client + 1, index) % (2 * ROW_BYTES_MAX), .meta = pattern + index % 89,
+    static const uint32_t statuses[] = {0, 0, 0, 1, 0, 2, 0}; /* fine, failed, parked */
+    return (dispatch_done_t){.index = index, .status = statuses[mix(index, client) % 7], .json = pattern + index % 97,
+                             .json_len = size_of(mix(client + 1, index), RESULT_BYTES_MAX - 5), .meta = pattern + index % 89,
                              .meta_len = index % 5};
+}
+static size_t result_bytes_of(uint64_t client, uint64_t index) {
+    dispatch_done_t done = done_of(client, index);
+    return done.json_len + done.meta_len;
 }
 
 static job_book_t *book_of(sim_t *s, uint64_t job) {
@@ -268,6 +307,14 @@ static void mail_done(mail_t *m) {
     if (m->users == 0) free(m);
 }
 
+/* Not before those of its kind that were sent before it on this connection. */
+static uint64_t in_order(sim_t *s, const mail_t *m, uint64_t time) {
+    uint64_t *last = m->kind == M_PERMITS ? &s->permits_ns[m->peer] : m->kind == M_HELLO || m->kind == M_PERMITS_HELD ? &s->held_ns[m->peer] : NULL;
+    if (!last) return time;
+    if (time < *last) time = *last;
+    return *last = time;
+}
+
 /* Takes the mail: it arrives never, once or twice, sooner or later. */
 static void post(sim_t *s, bool to_scheduler, mail_t *m) {
     m->to_scheduler = to_scheduler;
@@ -276,7 +323,7 @@ static void post(sim_t *s, bool to_scheduler, mail_t *m) {
     if (m->users == 0) trace(s, "      lost %s %s %" PRIu64, mail_names[m->kind], to_scheduler ? "from" : "to", m->peer);
     for (uint32_t i = m->users; i > 0; i--) {
         uint64_t delay = s->good ? MILLISECOND : between(s, 50000, s->delay_max);
-        push(s, (event_t){.time = s->now + delay, .kind = WAKE_MAIL, .mail = m});
+        push(s, (event_t){.time = in_order(s, m, s->now + delay), .kind = WAKE_MAIL, .mail = m});
     }
     if (m->users == 0) free(m);
 }
@@ -287,7 +334,143 @@ static void post_plain(sim_t *s, bool to_scheduler, mail_kind_t kind, uint64_t p
     post(s, to_scheduler, m);
 }
 
-/* ---- the judge ------------------------------------------------------------------------------------------------------ */
+/* ---- the judge: how many rows run ------------------------------------------------------------------------------------- */
+
+static chair_t *chair_of(job_book_t *book, const sim_t *s, const worker_t *w) { return &book->chairs[w - s->workers]; }
+
+static uint64_t ceilings_of(const job_book_t *book) {
+    uint64_t sum = 0;
+    for (size_t i = 0; i < WORKER_SLOTS; i++) {
+        sum += book->chairs[i].ceiling;
+    }
+    return sum;
+}
+
+/* When all have answered, a limit from before counts no more. */
+static void judge_settled(job_book_t *book) {
+    if (ceilings_of(book) <= book->concurrency || book->running_max < book->concurrency) book->running_max = book->concurrency;
+}
+
+static void judge_permits(sim_t *s, const dispatch_action_t *a) {
+    job_book_t *book = book_of(s, a->job);
+    if (!book || book->over) return;
+    chair_t *chair = chair_of(book, s, worker_by_instance(s, a->worker));
+    chair->permit = a->permit_rows;
+    if (a->permit_rows <= chair->ceiling) return;
+    chair->ceiling = a->permit_rows;
+    if (ceilings_of(book) > book->concurrency)
+        fail(s, "job %" PRIu64 ": %" PRIu64 " rows may run, its limit is %" PRIu64, book->job, ceilings_of(book), book->concurrency);
+}
+
+static void judge_answer_of_permits(sim_t *s, const worker_t *w, const mail_t *m) {
+    job_book_t *book = book_of(s, m->job);
+    if (!book) return;
+    chair_t *chair = chair_of(book, s, w);
+    if (m->a == chair->permit) chair->ceiling = m->a > m->b ? m->a : m->b;
+    judge_settled(book);
+}
+
+static void judge_limit(job_book_t *book, uint64_t concurrency) {
+    book->concurrency = concurrency;
+    judge_settled(book);
+}
+
+/* A row starts. Rows of a worker that was taken for dead do not count until it has heard that it lives. */
+static void judge_running(sim_t *s, const held_t *started) {
+    job_book_t *book = book_of(s, started->job);
+    uint64_t running = 0;
+    if (!book || book->over) return;
+    for (size_t i = 0; i < s->worker_count; i++) {
+        const worker_t *w = &s->workers[i];
+        for (size_t k = 0; w->alive && k < w->held_count; k++) {
+            running += w->held[k].job == started->job && w->held[k].running && w->held[k].life == w->life;
+        }
+    }
+    if (running > book->running_max)
+        fail(s, "job %" PRIu64 ": %" PRIu64 " rows run, its limit is %" PRIu64 " (%" PRIu64 ")", book->job, running, book->concurrency,
+             book->running_max);
+}
+
+/* ---- the judge: turns -------------------------------------------------------------------------------------------------- */
+
+static uint64_t held_of(const job_book_t *book, uint64_t instance) {
+    uint64_t rows = 0;
+    for (uint64_t i = 0; i < book->client->rows_total; i++) {
+        rows += book->rows[i].holder == instance;
+    }
+    return rows;
+}
+
+static bool has_fresh_row(const job_book_t *book) {
+    for (uint64_t i = 0; i < book->client->rows_total; i++) {
+        const book_t *row = &book->rows[i];
+        if (row->received && !row->answered && !row->holder && !row->deaths) return true;
+    }
+    return false;
+}
+
+static bool is_hungry(const job_book_t *book, const chair_t *chair, const worker_t *w) {
+    if (!book->job || book->over || book->stopped || chair->rests || chair->permit == 0) return false;
+    return book->results_open <= book->client->window_bytes / 2 && has_fresh_row(book) && held_of(book, w->instance) < chair->permit;
+}
+
+/* Rows of one turn of each other job, those that have ended included: they may have had one meanwhile. */
+static uint64_t turns_of_others(const sim_t *s, const job_book_t *but) {
+    uint64_t rows = 0;
+    for (size_t i = 0; i < s->book_count; i++) {
+        if (s->books[i] != but) rows += LEASE_TURN_ROWS * s->books[i]->client->priority;
+    }
+    return rows;
+}
+
+/* Others wait while this job gets a lease, but not longer than their turn takes (two: a turn may pass while it wants nothing for a moment). */
+static void judge_turns(sim_t *s, job_book_t *served, const dispatch_action_t *a) {
+    const worker_t *w = worker_by_instance(s, a->worker);
+    chair_of(served, s, w)->passed = 0;
+    for (size_t i = 0; i < s->book_count; i++) {
+        job_book_t *book = s->books[i];
+        chair_t *chair = chair_of(book, s, w);
+        if (book == served) continue;
+        chair->passed = is_hungry(book, chair, w) ? chair->passed + a->row_count : 0;
+        if (chair->passed > 2 * turns_of_others(s, book))
+            fail(s, "job %" PRIu64 " waits at worker %" PRIu64 " while others get %" PRIu64 " rows", book->job, a->worker, chair->passed);
+    }
+}
+
+/* ---- the judge: bytes --------------------------------------------------------------------------------------------------- */
+
+static size_t died_bytes(uint64_t index) {
+    return (size_t)snprintf(NULL, 0, "{\"_row_index\": %" PRIu64 ", \"_error\": \"this row was running on 3 workers that died\"}", index);
+}
+
+static void judge_result_kept(job_book_t *book, uint64_t index, size_t bytes) {
+    book->rows[index].answered = true;
+    book->rows[index].bytes = bytes;
+    book->results_open += bytes;
+    book->raw_open -= row_of(book->client->number, index).len;
+}
+
+/* A lease is given: what results may grow to before the next one. */
+static void judge_results_max(sim_t *s, job_book_t *book) {
+    if (book->results_open > book->client->window_bytes / 2) fail(s, "a lease although %" PRIu64 " bytes of results wait", book->results_open);
+    book->results_max = book->client->window_bytes / 2;
+    for (uint64_t i = 0; i < book->client->rows_total; i++) {
+        size_t bytes = result_bytes_of(book->client->number, i);
+        if (book->rows[i].out && !book->rows[i].answered) book->results_max += bytes > died_bytes(i) ? bytes : died_bytes(i);
+    }
+}
+
+static void judge_bytes(sim_t *s, const job_book_t *book, const dispatch_job_stats_t *stats) {
+    uint64_t half = book->client->window_bytes / 2;
+    if (book->stopped || stats->stopping) return; /* queued rows were dropped */
+    if (book->raw_open > book->client->window_bytes - half + ROW_BYTES_MAX)
+        fail(s, "job %" PRIu64 ": %" PRIu64 " raw bytes pending", book->job, book->raw_open);
+    if (book->results_open > book->results_max) fail(s, "job %" PRIu64 ": %" PRIu64 " bytes of results", book->job, book->results_open);
+    if (stats->bytes_pending != book->raw_open + book->results_open)
+        fail(s, "job %" PRIu64 ": %" PRIu64 " bytes pending, they are %" PRIu64, book->job, stats->bytes_pending, book->raw_open + book->results_open);
+}
+
+/* ---- the judge: rows ---------------------------------------------------------------------------------------------------- */
 
 static void judge_leased_row(sim_t *s, job_book_t *book, const dispatch_action_t *a, const dispatch_row_t *leased) {
     book_t *row = &book->rows[leased->index];
@@ -301,6 +484,7 @@ static void judge_leased_row(sim_t *s, job_book_t *book, const dispatch_action_t
     if (again && needless) fail(s, "lease %" PRIu64 " is sent again, it arrived", a->lease);
     if (row->deaths != a->attempt) fail(s, "row %" PRIu64 ": attempt %" PRIu64 " after %d deaths", wanted.index, a->attempt, row->deaths);
     if (!again) row->lease_ns = s->now;
+    row->out = true;
     row->holder = a->worker;
     row->lease = a->lease;
 }
@@ -329,9 +513,13 @@ static void judge_lease(sim_t *s, const dispatch_action_t *a) {
         fail(s, "rows of a job that is over are leased");
         return;
     }
+    const book_t *first = &book->rows[a->rows[0].index];
+    bool again = first->holder == a->worker && first->lease == a->lease;
+    if (!again) judge_turns(s, book, a);
     for (size_t i = 0; i < a->row_count; i++) {
         judge_leased_row(s, book, a, &a->rows[i]);
     }
+    if (!again) judge_results_max(s, book);
     judge_held(s, a);
 }
 
@@ -385,17 +573,18 @@ static void judge_credit(sim_t *s, const dispatch_action_t *a) {
 
 static void judge_lost(sim_t *s, const dispatch_action_t *a, bool crashed) {
     uint64_t rows = 0;
+    worker_t *w = worker_by_instance(s, a->worker);
+    w->life++;
     for (size_t b = 0; b < s->book_count; b++) {
+        *chair_of(s->books[b], s, w) = (chair_t){0};
+        judge_settled(s->books[b]);
         for (uint64_t i = 0; i < s->books[b]->client->rows_total; i++) {
             book_t *row = &s->books[b]->rows[i];
             if (row->holder != a->worker) continue;
             row->holder = 0;
             row->deaths = (uint8_t)(row->deaths + crashed);
             rows++;
-            if (row->deaths >= LEASE_ATTEMPTS_MAX && !s->books[b]->stopped) {
-                row->answered = true;
-                s->books[b]->raw_open -= row_of(s->books[b]->client->number, i).len;
-            }
+            if (row->deaths >= LEASE_ATTEMPTS_MAX && !s->books[b]->stopped) judge_result_kept(s->books[b], i, died_bytes(i));
         }
     }
     if (rows != a->row_count) fail(s, "worker %" PRIu64 " lost %zu rows, it held %" PRIu64, a->worker, a->row_count, rows);
@@ -406,9 +595,8 @@ static void judge_answers(job_book_t *book, const uint64_t *rows, size_t count) 
         book_t *row = &book->rows[rows[i]];
         if (!row->received || row->answered) continue;
         if (book->stopped && row->holder == 0) continue; /* dropped when the job was stopped */
-        row->answered = true;
         row->holder = 0;
-        book->raw_open -= row_of(book->client->number, rows[i]).len;
+        judge_result_kept(book, rows[i], result_bytes_of(book->client->number, rows[i]));
     }
 }
 
@@ -442,8 +630,7 @@ static void judge_step(sim_t *s) {
         if (book->over || !dispatch_job_stats(s->d, book->job, &stats)) continue;
         uint64_t pending = stats.rows_queued + stats.rows_leased + stats.rows_answered;
         if (pending > book->client->window_rows) fail(s, "job %" PRIu64 ": %" PRIu64 " rows pending", book->job, pending);
-        if (!book->stopped && book->raw_open > book->client->window_bytes + ROW_BYTES_MAX)
-            fail(s, "job %" PRIu64 ": %" PRIu64 " raw bytes pending", book->job, book->raw_open);
+        judge_bytes(s, book, &stats);
     }
     if (++s->steps % 16 == 0) dispatch_check(s->d);
 }
@@ -454,8 +641,9 @@ static void send_rows(sim_t *s, mail_kind_t kind, const dispatch_action_t *a, si
     mail_t *m = mail_new(kind, a->peer, a->job, count);
     m->a = kind == M_LEASE ? a->lease : a->batch;
     m->b = kind == M_LEASE ? a->attempt : 0;
+    m->c = kind == M_LEASE ? worker_by_instance(s, a->worker)->life : 0;
     for (size_t i = 0; i < count; i++) {
-        m->rows[i] = kind == M_LEASE ? a->rows[i].index : a->done[i].index * 2 + a->done[i].status;
+        m->rows[i] = kind == M_LEASE ? a->rows[i].index : a->done[i].index * 4 + a->done[i].status;
         if (kind == M_RESULTS) m->b += a->done[i].json_len;
     }
     post(s, false, m);
@@ -480,7 +668,8 @@ static void perform(sim_t *s, const dispatch_action_t *a) {
         post_plain(s, false, M_JOB_DONE, a->peer, a->job, a->rows_ok, a->rows_failed, a->reason[0] != '\0');
         break;
     case DISPATCH_PERMITS:
-        post_plain(s, false, M_PERMITS, a->peer, a->job, a->permit_rows, a->permit_calls, 0);
+        judge_permits(s, a);
+        post_plain(s, false, M_PERMITS, a->peer, a->job, a->permit_rows, a->permit_calls, worker_by_instance(s, a->worker)->life);
         break;
     case DISPATCH_JOB_DROP:
         post_plain(s, false, M_JOB_DROP, a->peer, a->job, a->mode, 0, 0);
@@ -509,7 +698,8 @@ static void open_job(sim_t *s, const mail_t *m) {
     client_t *c = &s->clients[s->client_at[m->peer] - 1];
     if (c->registered && c->registered != m->peer) dispatch_client_moved(s->d, c->registered, m->peer, s->now);
     c->registered = m->peer;
-    dispatch_job_t job = {.job = m->job, .window_rows = c->window_rows, .window_bytes = c->window_bytes, .concurrency = c->concurrency};
+    dispatch_job_t job = {.job = m->job, .window_rows = c->window_rows, .window_bytes = c->window_bytes, .concurrency = c->concurrency,
+                          .priority = c->priority};
     job_book_t *book = book_of(s, m->job);
     dispatch_job_stats_t stats;
     bool known = dispatch_job_stats(s->d, m->job, &stats);
@@ -527,6 +717,8 @@ static void open_job(sim_t *s, const mail_t *m) {
     book->job = m->job;
     book->client = c;
     book->rows_total = c->todo_count;
+    book->concurrency = book->running_max = c->concurrency;
+    book->results_max = c->window_bytes / 2;
 }
 
 static void take_rows(sim_t *s, const mail_t *m) {
@@ -555,7 +747,10 @@ static void take_ack(sim_t *s, const mail_t *m) {
     book->acked_batch = m->a;
     book->acked_rows = 0;
     for (uint64_t i = 0; i < ROWS_MAX; i++) {
-        book->acked_rows += book->batch_of[i] && book->batch_of[i] <= m->a;
+        if (!book->batch_of[i] || book->batch_of[i] > m->a) continue;
+        book->acked_rows++;
+        book->results_open -= book->rows[i].bytes;
+        book->rows[i].bytes = 0;
     }
 }
 
@@ -577,6 +772,12 @@ static void stop_job(sim_t *s, const mail_t *m) {
     if (dispatch_job_stop(s->d, m->job, (uint32_t)m->a, s->now) != SDG_OK) return;
     book->stopped = true;
     if (m->a == 2) judge_close(book);
+}
+
+static int limit_job(sim_t *s, const mail_t *m) {
+    int rc = dispatch_job_limit(s->d, m->job, m->a, s->now);
+    if (rc == SDG_OK) judge_limit(book_of(s, m->job), m->a);
+    return rc;
 }
 
 /* It said goodbye, or its silence was noticed. */
@@ -603,6 +804,7 @@ static void from_client(sim_t *s, const mail_t *m) {
     case M_RESULT_CREDIT: rc = dispatch_result_credit(s->d, m->job, m->a, m->b, s->now); break;
     case M_RESULTS_ACK: take_ack(s, m); break;
     case M_JOB_STOP: stop_job(s, m); break;
+    case M_JOB_LIMIT: rc = limit_job(s, m); break;
     case M_CLIENT_BYE: client_gone(s, m->peer); break;
     default: break;
     }
@@ -616,6 +818,7 @@ static void hello(sim_t *s, const mail_t *m) {
     }
     s->instance_at[m->peer] = m->a;
     dispatch_worker_hello(s->d, m->a, m->peer, s->now, NULL);
+    dispatch_worker_answers(s->d, m->a);
     post_plain(s, false, M_WELCOME, m->peer, 0, 1, 0, 0);
 }
 
@@ -623,8 +826,37 @@ static void refused(sim_t *s, const mail_t *m, uint64_t worker) {
     job_book_t *book = book_of(s, m->job);
     if (!book) return;
     book->refused = true;
+    *chair_of(book, s, worker_by_instance(s, worker)) = (chair_t){0};
+    judge_settled(book);
     dispatch_worker_refuses(s->d, worker, m->job, "refused", s->now);
     judge_release_holder(s, m->job, worker, NULL, 0);
+}
+
+/* What was said on a connection that is gone does not arrive any more. */
+static void permits_held(sim_t *s, const mail_t *m, uint64_t worker) {
+    const worker_t *w = worker_by_instance(s, worker);
+    if (w->peer != m->peer) return;
+    judge_answer_of_permits(s, w, m);
+    dispatch_worker_running(s->d, worker, m->job, m->a, m->b, s->now);
+}
+
+/* It rests no more; or it drains: it gets nothing more, and its answers are not asked for. */
+static void row_credit(sim_t *s, const mail_t *m, uint64_t worker) {
+    for (size_t i = 0; i < s->book_count; i++) {
+        chair_t *chair = chair_of(s->books[i], s, worker_by_instance(s, worker));
+        chair->rests = false;
+        if (m->a == 0) chair->permit = 0;
+    }
+    if (m->a == 0) dispatch_worker_drain(s->d, worker, s->now);
+    dispatch_worker_credit(s->d, worker, m->a, m->b, s->now);
+}
+
+static void rows_returned(sim_t *s, const mail_t *m, uint64_t worker) {
+    job_book_t *book = book_of(s, m->job);
+    if (book) chair_of(book, s, worker_by_instance(s, worker))->rests = true;
+    judge_release_holder(s, m->job, worker, m->rows, m->count);
+    dispatch_lease_return(s->d, worker, m->job, m->rows, m->count, s->now);
+    post_plain(s, false, M_ACK, m->peer, 0, m->a, 0, 0);
 }
 
 static void from_worker(sim_t *s, const mail_t *m) {
@@ -640,16 +872,10 @@ static void from_worker(sim_t *s, const mail_t *m) {
     }
     dispatch_worker_beat(s->d, worker, s->now);
     switch (m->kind) {
-    case M_ROW_CREDIT:
-        if (m->a == 0) dispatch_worker_drain(s->d, worker, s->now);
-        dispatch_worker_credit(s->d, worker, m->a, m->b, s->now);
-        break;
+    case M_ROW_CREDIT: row_credit(s, m, worker); break;
+    case M_PERMITS_HELD: permits_held(s, m, worker); break;
     case M_BEAT: dispatch_worker_leases(s->d, worker, m->a, s->now); break;
-    case M_RETURN:
-        judge_release_holder(s, m->job, worker, m->rows, m->count);
-        dispatch_lease_return(s->d, worker, m->job, m->rows, m->count, s->now);
-        post_plain(s, false, M_ACK, m->peer, 0, m->a, 0, 0);
-        break;
+    case M_RETURN: rows_returned(s, m, worker); break;
     case M_JOB_REFUSED: refused(s, m, worker); break;
     case M_BYE: dispatch_worker_gone(s->d, worker, false, s->now); break;
     default: break;
@@ -762,18 +988,24 @@ static bool kills(sim_t *s, const held_t *h) {
     return c->killers[0] == h->index + 1 || c->killers[1] == h->index + 1;
 }
 
+static uint64_t running_of(const worker_t *w, uint64_t job) {
+    uint64_t running = 0;
+    for (size_t i = 0; i < w->held_count; i++) {
+        running += w->held[i].running && w->held[i].job == job;
+    }
+    return running;
+}
+
 /* False: one of the rows killed it. */
 static bool start_rows(sim_t *s, worker_t *w) {
     for (size_t i = 0; i < w->held_count; i++) {
         held_t *h = &w->held[i];
         const permit_t *permit = permit_of(w, h->job);
-        uint64_t running = 0;
-        for (size_t k = 0; k < w->held_count; k++) {
-            running += w->held[k].running && w->held[k].job == h->job;
-        }
-        if (h->running || running >= permit->rows) continue;
+        if (h->running || running_of(w, h->job) >= permit->rows) continue;
         h->running = true;
         h->done_ns = s->now + between(s, 1, w->row_ns);
+        if (permit->life != w->life) h->life = UINT64_MAX; /* by an allowance from before it was taken for dead */
+        judge_running(s, h);
         if (!kills(s, h)) continue;
         worker_crash(s, w);
         return false;
@@ -819,7 +1051,7 @@ static void take_lease(sim_t *s, worker_t *w, const mail_t *m) {
         w->held = xrealloc(w->held, w->held_cap * sizeof *w->held);
     }
     for (size_t i = 0; i < m->count; i++) {
-        w->held[w->held_count++] = (held_t){.job = m->job, .index = m->rows[i]};
+        w->held[w->held_count++] = (held_t){.job = m->job, .index = m->rows[i], .life = m->c};
     }
     if (w->draining) give_up_rows(s, w, m->job, true);
 }
@@ -841,10 +1073,18 @@ static void take_ack_of_parcel(worker_t *w, uint64_t batch) {
     }
 }
 
+static void say_held(sim_t *s, worker_t *w, permit_t *permit) {
+    permit->told_running = running_of(w, permit->job);
+    say(s, w, M_PERMITS_HELD, permit->job, permit->rows, permit->told_running);
+}
+
 static void take_permits(sim_t *s, worker_t *w, const mail_t *m) {
     const client_t *c = client_of(s, m->job);
-    permit_of(w, m->job)->rows = m->a;
+    permit_t *permit = permit_of(w, m->job);
+    permit->rows = m->a;
+    permit->life = m->c;
     if (c && w->refuses >> c->number & 1) refuse_job(s, w, m->job);
+    if (start_rows(s, w)) say_held(s, w, permit);
 }
 
 static void say_what_holds(sim_t *s, worker_t *w) {
@@ -909,6 +1149,8 @@ static void wake_worker(sim_t *s, size_t who) {
     for (size_t i = 0; i < w->permit_count; i++) {
         give_up_rows(s, w, w->permits[i].job, false);
         if (w->draining) give_up_rows(s, w, w->permits[i].job, true);
+        bool fewer = running_of(w, w->permits[i].job) < w->permits[i].told_running;
+        if (fewer && w->permits[i].told_running > w->permits[i].rows) say_held(s, w, &w->permits[i]);
     }
     beat(s, w);
     if (!start_rows(s, w)) return;
@@ -1007,7 +1249,7 @@ static void write_row(sim_t *s, client_t *c, uint64_t index, bool failed) {
 static void take_results(sim_t *s, client_t *c, const mail_t *m) {
     if (m->a > c->next_batch) return; /* comes again */
     for (size_t i = 0; m->a == c->next_batch && i < m->count; i++) {
-        write_row(s, c, m->rows[i] / 2, m->rows[i] % 2);
+        write_row(s, c, m->rows[i] / 4, m->rows[i] % 4 == DISPATCH_FAILED);
     }
     if (m->a == c->next_batch) {
         if (c->rows_received + m->count > c->rows_received + c->result_rows) fail(s, "more result rows than the window");
@@ -1072,6 +1314,7 @@ static void wake_client(sim_t *s, size_t who) {
     if (c->stall_until > s->now) return;
     if (!c->accepted) say_open(s, c);
     say_result_credit(s, c);
+    if (c->limit) post_plain(s, true, M_JOB_LIMIT, c->peer, c->job, c->limit, 0, 0);
     if (c->stop_mode) post_plain(s, true, M_JOB_STOP, c->peer, c->job, c->stop_mode, 0, 0);
 }
 
@@ -1123,7 +1366,7 @@ static void disturb_worker(sim_t *s, worker_t *w) {
 
 static void disturb_client(sim_t *s, client_t *c) {
     if (!c->alive || c->finished) return;
-    switch (between(s, 0, 7)) {
+    switch (between(s, 0, 10)) {
     case 0: client_die(s, c); break;
     case 1:
     case 2:
@@ -1133,6 +1376,12 @@ static void disturb_client(sim_t *s, client_t *c) {
     case 3:
         c->stop_mode = c->stop_mode || chance(s, 0.6) ? c->stop_mode : (uint32_t)between(s, 1, 2);
         if (c->stop_mode) trace(s, "client %zu stops its job, mode %u", c->number, c->stop_mode);
+        break;
+    case 4:
+    case 5:
+    case 6:
+        c->limit = between(s, 1, 24);
+        trace(s, "client %zu wants %" PRIu64 " rows at once", c->number, c->limit);
         break;
     default:
         c->stall_until = s->now + between(s, 0, 10 * SECOND);
@@ -1209,8 +1458,9 @@ static void deliver(sim_t *s, mail_t *m) {
 static void setup_client(sim_t *s, client_t *c, size_t number) {
     *c = (client_t){.number = number, .rows_total = between(s, 0, ROWS_MAX), .window_rows = between(s, 1, 60), .window_bytes = 100000,
                     .concurrency = between(s, 1, 24), .chunk_rows = between(s, 1, 20), .result_rows = between(s, 1, 40), .result_bytes = 100000};
-    if (chance(s, 0.3)) c->window_bytes = between(s, 1, 500);
-    if (chance(s, 0.3)) c->result_bytes = between(s, 1, 500);
+    c->priority = between(s, 1, 5);
+    if (chance(s, 0.4)) c->window_bytes = between(s, 1, 2000);
+    if (chance(s, 0.3)) c->result_bytes = between(s, 1, 1000);
     for (int i = 0; i < 2; i++) {
         if (chance(s, 0.1)) c->killers[i] = between(s, 0, ROWS_MAX); /* index + 1 */
     }
@@ -1334,24 +1584,68 @@ static void on_abort(int sig) {
     raise(sig);
 }
 
-int main(int argc, char **argv) {
-    uint64_t seeds = 2000, first = 1;
-    bool verbose = false;
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "-v") == 0) verbose = true;
-        else if (i + 1 < argc && strcmp(argv[i], "--seeds") == 0) seeds = strtoull(argv[++i], NULL, 10);
-        else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0) first = strtoull(argv[++i], NULL, 10), seeds = 1;
-        else return fprintf(stderr, "usage: sim_dispatch [--seeds N] [--seed S] [-v]\n"), 2;
+typedef struct plan { uint64_t first, seeds, jobs; bool verbose; } plan_t;
+
+/* Every `jobs`th seed from `first` on. */
+static totals_t run_seeds(const plan_t *plan, uint64_t first) {
+    totals_t t = {0};
+    for (uint64_t seed = first; seed < plan->first + plan->seeds; seed += plan->jobs) {
+        run_seed(seed, plan->verbose, &t);
     }
+    return t;
+}
+
+static void add_totals(totals_t *sum, const totals_t *t) {
+    for (size_t i = 0; i < sizeof *t / sizeof(uint64_t); i++) {
+        ((uint64_t *)sum)[i] += ((const uint64_t *)t)[i];
+    }
+}
+
+/* A process for each share of the seeds; what it found comes through a pipe. One that ends without a word has failed. */
+static totals_t run_parallel(const plan_t *plan) {
+    enum { JOBS_LIMIT = 64 };
+    int pipes[JOBS_LIMIT][2];
+    totals_t sum = {0};
+    for (uint64_t i = 0; i < plan->jobs; i++) {
+        if (pipe(pipes[i]) != 0) abort();
+        if (fork() != 0) continue;
+        totals_t t = run_seeds(plan, plan->first + i);
+        _exit(write(pipes[i][1], &t, sizeof t) == (ssize_t)sizeof t ? 0 : 2);
+    }
+    for (uint64_t i = 0; i < plan->jobs; i++) {
+        totals_t t = {.failed = 1};
+        close(pipes[i][1]);
+        if (read(pipes[i][0], &t, sizeof t) < 0) t.failed = 1;
+        add_totals(&sum, &t);
+        close(pipes[i][0]);
+    }
+    while (wait(NULL) > 0) {
+    }
+    return sum;
+}
+
+static int read_plan(int argc, char **argv, plan_t *plan) {
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    *plan = (plan_t){.first = 1, .seeds = 10000, .jobs = cpus > 0 && cpus < 64 ? (uint64_t)cpus : 1};
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "-v") == 0) plan->verbose = true;
+        else if (i + 1 < argc && strcmp(argv[i], "--seeds") == 0) plan->seeds = strtoull(argv[++i], NULL, 10);
+        else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0) plan->first = strtoull(argv[++i], NULL, 10), plan->seeds = plan->jobs = 1;
+        else if (i + 1 < argc && strcmp(argv[i], "--jobs") == 0) plan->jobs = strtoull(argv[++i], NULL, 10);
+        else return -1;
+    }
+    return plan->jobs >= 1 && plan->jobs <= 64 ? 0 : -1;
+}
+
+int main(int argc, char **argv) {
+    plan_t plan;
+    if (read_plan(argc, argv, &plan) != 0) return fprintf(stderr, "usage: sim_dispatch [--seeds N] [--seed S] [--jobs J] [-v]\n"), 2;
     for (size_t i = 0; i < PATTERN_BYTES; i++) {
         pattern[i] = (char)('a' + mix(i, 7) % 26);
     }
     signal(SIGABRT, on_abort);
     setvbuf(stdout, NULL, _IOLBF, 0);
-    totals_t t = {0};
-    for (uint64_t seed = first; seed < first + seeds; seed++) {
-        run_seed(seed, verbose, &t);
-    }
+    totals_t t = plan.jobs == 1 ? run_seeds(&plan, plan.first) : run_parallel(&plan);
     printf("%" PRIu64 " jobs ended in %" PRIu64 " virtual seconds; %" PRIu64 " workers lost, %" PRIu64 " rows requeued, %" PRIu64
            " leases resent, %" PRIu64 " second answers dropped, %" PRIu64 " rows failed\n", t.jobs, t.virtual_s, t.lost, t.requeued, t.resent,
            t.duplicates, t.row_failures);

@@ -175,8 +175,8 @@ Test(dispatch, a_chunk_beyond_the_credit_is_dropped) {
 
 Test(dispatch, the_last_row_of_a_chunk_may_pass_the_byte_limit) {
     world_t w = start();
-    open_job(&w, 10, 10, 4);
-    cr_assert_eq(rows(&w, 3), SDG_ELIMIT); /* 7 bytes each: two before the last */
+    open_job(&w, 10, 20, 4);
+    cr_assert_eq(rows(&w, 3), SDG_ELIMIT); /* 7 bytes each, half of the window is for rows: two before the last */
     w.chunk = w.index = 0;
     cr_assert_eq(rows(&w, 2), SDG_OK);
     cr_assert_eq(rows(&w, 1), SDG_ELIMIT);
@@ -231,26 +231,92 @@ Test(dispatch, ingest_credit_grows_with_acknowledged_rows_only) {
     finish(&w);
 }
 
-Test(dispatch, large_results_hold_back_ingest_and_leases) {
-    static char big[600];
+Test(dispatch, large_results_hold_back_leases_until_they_are_on_disk) {
+    static char big[400];
     memset(big, 'x', sizeof big - 1);
     world_t w = start();
-    open_job(&w, 100, 1000, 2); /* share 2 + 2 ahead */
+    open_job(&w, 100, 1000, 2); /* share 2 + 2 ahead; 500 bytes for results */
     worker(&w, 1);
     rows(&w, 10);
     go(&w);
-    uint64_t limit = 1000;
     cr_assert_eq(leased_to(&w, 1), 4);
-    answer(&w, 1, 0, big), answer(&w, 1, 1, big);
+    answer(&w, 1, 0, big);
     go(&w);
-    cr_assert_eq(leased_to(&w, 1), 0, "1198 bytes of results wait for the client");
-    w.now += SECOND;
-    dispatch_tick(w.d, w.now);
+    cr_assert_eq(leased_to(&w, 1), 1, "400 bytes of results wait for the client");
+    answer(&w, 1, 1, big), answer(&w, 1, 2, big);
     go(&w);
-    cr_assert_eq(find(&w, DISPATCH_INGEST_CREDIT, 0)->a.bytes_limit, limit, "it never falls");
-    dispatch_results_ack(w.d, JOB, 99, w.now);
+    cr_assert_eq(leased_to(&w, 1), 0, "1200 bytes of results wait");
+    dispatch_results_ack(w.d, JOB, 1, w.now);
     go(&w);
-    cr_assert_gt(leased_to(&w, 1), 0);
+    cr_assert_eq(leased_to(&w, 1), 0, "800 bytes");
+    dispatch_results_ack(w.d, JOB, 2, w.now);
+    go(&w);
+    cr_assert_eq(leased_to(&w, 1), 2);
+    finish(&w);
+}
+
+/* Window of 1000 bytes, rows as large as they may be, results larger; the client takes its time. */
+Test(dispatch, pending_bytes_have_a_bound) {
+    enum { WINDOW = 1000, RESULT = 300, OUT = 3 }; /* OUT: share 1 + 2 ahead */
+    static char big[RESULT];
+    memset(big, 'x', sizeof big - 1);
+    world_t w = start();
+    open_job(&w, 1000, WINDOW, 1);
+    worker(&w, 1);
+    uint64_t most = 0, answered = 0, acknowledged = 0;
+    for (int turn = 0; turn < 300; turn++, w.now += SECOND) {
+        while (rows(&w, 1) == SDG_OK) {
+        }
+        w.chunk--, w.index--; /* beyond the credit */
+        go(&w);
+        dispatch_job_stats_t stats;
+        dispatch_job_stats(w.d, JOB, &stats);
+        most = stats.bytes_pending > most ? stats.bytes_pending : most;
+        if (stats.rows_leased > 0) answer(&w, 1, answered++, big);
+        if (turn % 3 == 2) dispatch_results_ack(w.d, JOB, ++acknowledged, w.now);
+        dispatch_tick(w.d, w.now);
+        dispatch_worker_beat(w.d, 1, w.now);
+    }
+    cr_assert_gt(answered, 90, "it goes on");
+    cr_assert_gt(most, WINDOW, "%" PRIu64, most);
+    cr_assert_leq(most, WINDOW + 10 + OUT * RESULT, "%" PRIu64, most);
+    finish(&w);
+}
+
+Test(dispatch, rows_and_results_larger_than_the_window_go_one_by_one) {
+    world_t w = start();
+    open_job(&w, 100, 1, 4);
+    worker(&w, 1);
+    for (uint64_t i = 0; i < 5; i++) {
+        cr_assert_eq(rows(&w, 1), SDG_OK);
+        cr_assert_eq(rows(&w, 1), SDG_ELIMIT);
+        w.chunk--, w.index--;
+        go(&w);
+        cr_assert_eq(leased_to(&w, 1), 1);
+        answer(&w, 1, i, "{\"large\":1}");
+        go(&w);
+        dispatch_results_ack(w.d, JOB, find(&w, DISPATCH_RESULTS, 0)->a.batch, w.now);
+        go(&w);
+    }
+    finish(&w);
+}
+
+Test(dispatch, a_parked_row_counts_as_not_failed) {
+    world_t w = start();
+    open_job(&w, 100, 10000, 4);
+    worker(&w, 1);
+    rows(&w, 3);
+    dispatch_rows_end(w.d, JOB, 1, w.now);
+    go(&w);
+    for (uint32_t status = 0; status < 3; status++) {
+        dispatch_done_t done = {.index = status, .status = status, .json = "{}", .json_len = 2};
+        dispatch_row_results(w.d, 1, JOB, &done, 1, w.now);
+    }
+    go(&w);
+    dispatch_results_ack(w.d, JOB, 1, w.now);
+    go(&w);
+    cr_assert_eq(find(&w, DISPATCH_JOB_DONE, 0)->a.rows_ok, 2);
+    cr_assert_eq(find(&w, DISPATCH_JOB_DONE, 0)->a.rows_failed, 1);
     finish(&w);
 }
 
@@ -358,20 +424,287 @@ Test(dispatch, a_row_larger_than_the_credit_goes_to_an_idle_worker) {
     finish(&w);
 }
 
+/* ---- several jobs ------------------------------------------------------------------------------------------------- */
+
+enum { JOB_2 = 8, CREDIT = 100 };
+
+/* Jobs of tests on sharing: 2000 rows each if not said otherwise, more than the worker's credit at once. */
+static void open_as(world_t *w, uint64_t job, uint64_t priority) {
+    dispatch_job_t asked = {.job = job, .window_rows = 2000, .window_bytes = 1000000, .concurrency = 1000, .priority = priority};
+    cr_assert_eq(dispatch_job_open(w->d, CLIENT + job, &asked, w->now, NULL), SDG_OK);
+    dispatch_result_credit(w->d, job, 1000000000, 1000000000000, w->now);
+    go(w);
+}
+
+static void fill(world_t *w, uint64_t job, uint64_t chunk, uint64_t first, size_t count) {
+    dispatch_row_t *row = xcalloc(count, sizeof *row);
+    for (size_t i = 0; i < count; i++) {
+        row[i] = (dispatch_row_t){.index = first + i, .raw = "{}", .len = 2};
+    }
+    cr_assert_eq(dispatch_rows(w->d, job, chunk, row, count, w->now), SDG_OK);
+    free(row);
+}
+
+typedef struct shared_worker {
+    world_t *w;
+    uint64_t job[CREDIT], index[CREDIT], head, held; /* rows it holds, oldest first */
+    uint64_t got[16], leases;                         /* rows leased, by job */
+} shared_worker_t;
+
+static void take_leases(shared_worker_t *s) {
+    for (size_t i = 0; i < s->w->count; i++) {
+        const seen_t *seen = &s->w->seen[i];
+        if (seen->a.kind == DISPATCH_RESULTS) dispatch_results_ack(s->w->d, seen->a.job, seen->a.batch, s->w->now);
+        if (seen->a.kind != DISPATCH_LEASE) continue;
+        s->leases++;
+        s->got[seen->a.job] += seen->count;
+        for (size_t k = 0; k < seen->count; k++, s->held++) {
+            cr_assert_lt(s->held, CREDIT);
+            s->job[(s->head + s->held) % CREDIT] = seen->a.job;
+            s->index[(s->head + s->held) % CREDIT] = seen->indexes[k];
+        }
+    }
+}
+
+/* The worker answers its oldest rows, `at_once` of them, and takes what it gets for them. */
+static void work(shared_worker_t *s, uint64_t at_once) {
+    for (uint64_t i = 0; i < at_once && s->held > 0; i++, s->held--) {
+        dispatch_done_t done = {.index = s->index[s->head], .json = "{}", .json_len = 2};
+        dispatch_row_results(s->w->d, 1, s->job[s->head], &done, 1, s->w->now);
+        s->head = (s->head + 1) % CREDIT;
+    }
+    s->w->now += MILLISECOND;
+    go(s->w);
+    take_leases(s);
+    go(s->w); /* what the acknowledgements changed */
+    take_leases(s);
+}
+
+static void shared_worker(world_t *w) {
+    worker(w, 1);
+    dispatch_worker_credit(w->d, 1, CREDIT, 1000000, w->now);
+}
+
 Test(dispatch, jobs_take_turns) {
     world_t w = start();
-    open_job(&w, 1000, 100000, 10);
-    dispatch_job_t other = {.job = 8, .window_rows = 100, .window_bytes = 10000, .concurrency = 10};
-    cr_assert_eq(dispatch_job_open(w.d, CLIENT + 1, &other, w.now, NULL), SDG_OK);
+    open_as(&w, JOB, 0), open_as(&w, JOB_2, 0);
+    fill(&w, JOB, 0, 0, 100), fill(&w, JOB_2, 0, 0, 1);
+    shared_worker(&w);
+    dispatch_worker_credit(w.d, 1, LEASE_TURN_ROWS * JOB_PRIORITY_DEFAULT + 5, 10000, w.now);
     go(&w);
-    rows(&w, 100);
-    dispatch_row_t row = {.index = 0, .raw = "{}", .len = 2};
-    dispatch_rows(w.d, 8, 0, &row, 1, w.now);
+    cr_assert_eq(how_many(&w, DISPATCH_LEASE), 3, "a turn, the row of the other job, and what is left");
+    cr_assert_eq(w.seen[w.count - 3].count, LEASE_TURN_ROWS * JOB_PRIORITY_DEFAULT);
+    cr_assert_eq(w.seen[w.count - 2].a.job, JOB_2);
+    cr_assert_eq(w.seen[w.count - 1].count, 4);
+    finish(&w);
+}
+
+/* Rows as the weights say, to within a turn of each, however many rows are free at a time. */
+static void expect_ratio(uint64_t weight, uint64_t other, uint64_t at_once) {
+    world_t w = start();
+    shared_worker_t s = {.w = &w};
+    open_as(&w, JOB, weight), open_as(&w, JOB_2, other);
+    fill(&w, JOB, 0, 0, 2000), fill(&w, JOB_2, 0, 0, 2000);
+    shared_worker(&w);
+    for (go(&w), take_leases(&s); s.got[JOB] < 1800 && s.got[JOB_2] < 1800;) {
+        work(&s, at_once);
+        double ahead = (double)s.got[JOB_2] * (double)weight - (double)s.got[JOB] * (double)other;
+        double turn = (double)(LEASE_TURN_ROWS * weight * other);
+        cr_assert(ahead <= turn && -ahead <= turn, "%" PRIu64 " and %" PRIu64 " rows, %" PRIu64 " at once", s.got[JOB], s.got[JOB_2], at_once);
+    }
+    finish(&w);
+}
+
+Test(dispatch, rows_follow_the_priorities_of_jobs_that_compete) {
+    for (uint64_t at_once = 1; at_once <= CREDIT; at_once += 11)
+        expect_ratio(10, 30, at_once);
+    expect_ratio(1, 1, 7);
+    expect_ratio(100, 1, 7);
+}
+
+Test(dispatch, a_small_job_is_not_stuck_behind_a_huge_one) {
+    enum { HUGE_ROWS = 100000, SMALL_ROWS = 10 };
+    world_t w = start();
+    shared_worker_t s = {.w = &w};
+    open_as(&w, JOB, 0);
+    shared_worker(&w);
+    uint64_t sent = 0, chunk = 0, small = 0, since = 0; /* small: leases meanwhile */
+    while (s.got[JOB] < HUGE_ROWS) {
+        dispatch_job_stats_t stats;
+        dispatch_job_stats(w.d, JOB, &stats);
+        if (sent < HUGE_ROWS && stats.rows_queued <= 1000 && s.got[JOB] + 1000 >= sent) fill(&w, JOB, chunk++, sent, 500), sent += 500;
+        if (s.got[JOB] > HUGE_ROWS / 2 && since == 0) {
+            open_as(&w, JOB_2, 0);
+            fill(&w, JOB_2, 0, 0, SMALL_ROWS);
+            since = s.leases;
+        }
+        work(&s, 3);
+        if (s.got[JOB_2] == SMALL_ROWS && small == 0) small = s.leases - since;
+        if (since) cr_assert(small || s.leases - since < 50, "still waiting after %" PRIu64 " leases", s.leases - since);
+    }
+    cr_assert_gt(small, 0);
+    finish(&w);
+}
+
+Test(dispatch, a_job_alone_is_not_cut_into_turns) {
+    world_t w = start();
+    open_as(&w, JOB, 1), open_as(&w, JOB_2, 100);
+    fill(&w, JOB, 0, 0, 2000);
     worker(&w, 1);
-    dispatch_worker_credit(w.d, 1, 13, 10000, w.now);
     go(&w);
-    cr_assert_eq(how_many(&w, DISPATCH_LEASE), 2);
-    cr_assert_neq(w.seen[w.count - 1].a.job, w.seen[w.count - 2].a.job);
+    cr_assert_eq(how_many(&w, DISPATCH_LEASE), 2, "its share and what is ahead: 1125 rows");
+    cr_assert_eq(leased_to(&w, 1), 1125);
+    finish(&w);
+}
+
+Test(dispatch, a_change_of_priority_starves_nobody) {
+    world_t w = start();
+    shared_worker_t s = {.w = &w};
+    open_as(&w, JOB, 1), open_as(&w, JOB_2, 100);
+    fill(&w, JOB, 0, 0, 2000), fill(&w, JOB_2, 0, 0, 2000);
+    shared_worker(&w);
+    go(&w), take_leases(&s);
+    uint64_t before[2] = {s.got[JOB], s.got[JOB_2]}, quiet[2] = {0, 0};
+    for (int turn = 0; s.got[JOB] < 1900 && s.got[JOB_2] < 1900; turn++) {
+        if (turn % 7 == 0) open_as(&w, JOB, turn % 2 ? 1 : 100), open_as(&w, JOB_2, turn % 2 ? 100 : 1);
+        work(&s, 20);
+        quiet[0] = s.got[JOB] > before[0] ? 0 : quiet[0] + 1;
+        quiet[1] = s.got[JOB_2] > before[1] ? 0 : quiet[1] + 1;
+        before[0] = s.got[JOB], before[1] = s.got[JOB_2];
+        cr_assert(quiet[0] <= 21 && quiet[1] <= 21, "one turn of the other is 400 rows at most");
+    }
+    finish(&w);
+}
+
+Test(dispatch, small_rows_do_not_keep_a_large_one_out) {
+    static char large[900];
+    memset(large, ' ', sizeof large);
+    world_t w = start();
+    shared_worker_t s = {.w = &w};
+    open_as(&w, JOB, 0), open_as(&w, JOB_2, 0);
+    worker(&w, 1);
+    dispatch_worker_credit(w.d, 1, 50, 1000, w.now); /* 50 small rows leave no room for the large one */
+    fill(&w, JOB, 0, 0, 2000);
+    go(&w), take_leases(&s);
+    dispatch_row_t row = {.index = 0, .raw = large, .len = sizeof large};
+    cr_assert_eq(dispatch_rows(w.d, JOB_2, 0, &row, 1, w.now), SDG_OK);
+    dispatch_worker_credit(w.d, 1, 100, 990, w.now);
+    for (go(&w), take_leases(&s); s.got[JOB] < 1900 && s.got[JOB_2] == 0;)
+        work(&s, 1);
+    cr_assert_eq(s.got[JOB_2], 1);
+    cr_assert_lt(s.got[JOB], 300);
+    finish(&w);
+}
+
+/* ---- the limit of a job ------------------------------------------------------------------------------------------- */
+
+Test(dispatch, a_raised_limit_is_granted_at_once_and_a_lowered_one_when_workers_have_answered) {
+    world_t w = start();
+    open_job(&w, 100, 10000, 8);
+    for (uint64_t id = 1; id <= 2; id++)
+        worker(&w, id), dispatch_worker_answers(w.d, id);
+    rows(&w, 50);
+    go(&w);
+    dispatch_worker_running(w.d, 1, JOB, 4, 4, w.now), dispatch_worker_running(w.d, 2, JOB, 4, 4, w.now);
+    go(&w);
+    cr_assert_eq(dispatch_job_limit(w.d, JOB, 20, w.now), SDG_OK);
+    go(&w);
+    cr_assert_eq(find(&w, DISPATCH_PERMITS, 1)->a.permit_rows, 10);
+    cr_assert_eq(find(&w, DISPATCH_PERMITS, 2)->a.permit_calls, 10);
+    cr_assert_eq(leased_to(&w, 1) + leased_to(&w, 2), 12, "they hold 6 each, and are to hold 12");
+    dispatch_worker_running(w.d, 1, JOB, 10, 10, w.now), dispatch_worker_running(w.d, 2, JOB, 10, 10, w.now);
+    dispatch_job_limit(w.d, JOB, 6, w.now);
+    go(&w);
+    cr_assert_eq(find(&w, DISPATCH_PERMITS, 1)->a.permit_rows, 3);
+    dispatch_worker_running(w.d, 1, JOB, 3, 3, w.now); /* the other still runs 10 */
+    dispatch_job_limit(w.d, JOB, 12, w.now);
+    go(&w);
+    cr_assert_null(find(&w, DISPATCH_PERMITS, 1), "3 + 10 may be running, that is more than 12");
+    dispatch_worker_running(w.d, 2, JOB, 3, 5, w.now);
+    go(&w);
+    cr_assert_eq(find(&w, DISPATCH_PERMITS, 1)->a.permit_rows, 6);
+    cr_assert_eq(find(&w, DISPATCH_PERMITS, 2)->a.permit_rows, 6);
+    finish(&w);
+}
+
+Test(dispatch, rows_at_a_worker_that_may_run_none_are_asked_back) {
+    world_t w = start();
+    open_job(&w, 100, 10000, 2);
+    worker(&w, 1), worker(&w, 2);
+    rows(&w, 6);
+    go(&w);
+    cr_assert_eq(leased_to(&w, 2), 3);
+    dispatch_job_limit(w.d, JOB, 1, w.now);
+    go(&w);
+    pass(&w, RESEND_NS, 1, 2);
+    go(&w);
+    cr_assert_null(find(&w, DISPATCH_JOB_DROP, 1));
+    cr_assert_eq(find(&w, DISPATCH_JOB_DROP, 2)->a.mode, 1);
+    dispatch_lease_return(w.d, 2, JOB, (uint64_t[]){0, 1, 2, 3, 4, 5}, 6, w.now); /* those that it holds */
+    go(&w);
+    cr_assert_eq(leased_to(&w, 2), 0);
+    dispatch_worker_gone(w.d, 1, false, w.now);
+    dispatch_worker_credit(w.d, 2, 100, 10000, w.now);
+    go(&w);
+    cr_assert_eq(leased_to(&w, 2), 3, "now it is the only one");
+    finish(&w);
+}
+
+Test(dispatch, a_repeated_limit_changes_nothing_and_none_is_refused) {
+    world_t w = start();
+    open_job(&w, 100, 10000, 8);
+    worker(&w, 1);
+    go(&w);
+    cr_assert_eq(dispatch_job_limit(w.d, JOB, 8, w.now), SDG_OK);
+    cr_assert_eq(dispatch_job_limit(w.d, JOB, 0, w.now), SDG_EINVAL);
+    go(&w);
+    cr_assert_eq(w.count, 0);
+    finish(&w);
+}
+
+/* It was told 4, 8 and 4 again: what it says of the first 4 must not count for the second. */
+Test(dispatch, an_old_answer_is_not_taken_for_a_new_one) {
+    world_t w = start();
+    open_job(&w, 100, 10000, 4);
+    worker(&w, 1), dispatch_worker_answers(w.d, 1);
+    go(&w);
+    dispatch_job_limit(w.d, JOB, 8, w.now);
+    go(&w);
+    cr_assert_null(find(&w, DISPATCH_PERMITS, 1), "4 is not answered");
+    dispatch_worker_running(w.d, 1, JOB, 4, 2, w.now);
+    go(&w);
+    cr_assert_eq(find(&w, DISPATCH_PERMITS, 1)->a.permit_rows, 8);
+    dispatch_job_limit(w.d, JOB, 4, w.now);
+    dispatch_worker_running(w.d, 1, JOB, 4, 4, w.now); /* said before it heard of 8 */
+    worker(&w, 2), dispatch_worker_answers(w.d, 2);
+    go(&w);
+    cr_assert_null(find(&w, DISPATCH_PERMITS, 1));
+    cr_assert_null(find(&w, DISPATCH_PERMITS, 2), "8 may be running");
+    dispatch_worker_running(w.d, 1, JOB, 8, 8, w.now);
+    go(&w);
+    cr_assert_eq(find(&w, DISPATCH_PERMITS, 1)->a.permit_rows, 2);
+    dispatch_worker_running(w.d, 1, JOB, 2, 1, w.now);
+    go(&w);
+    cr_assert_eq(find(&w, DISPATCH_PERMITS, 2)->a.permit_rows, 2);
+    finish(&w);
+}
+
+Test(dispatch, lost_permits_are_repeated_although_others_are_sent) {
+    world_t w = start();
+    open_job(&w, 100, 10000, 4);
+    open_as(&w, JOB_2, 0);
+    worker(&w, 1), dispatch_worker_answers(w.d, 1);
+    go(&w);
+    size_t repeated = 0;
+    for (int i = 0; i < 8; i++) {
+        dispatch_worker_running(w.d, 1, JOB_2, 1000 + (uint64_t)i, 1, w.now);
+        dispatch_job_limit(w.d, JOB_2, 1001 + (uint64_t)i, w.now);
+        pass(&w, SECOND, 1, 0);
+        go(&w);
+        for (size_t k = 0; k < w.count; k++)
+            repeated += w.seen[k].a.kind == DISPATCH_PERMITS && w.seen[k].a.job == JOB;
+    }
+    cr_assert_geq(repeated, 1);
     finish(&w);
 }
 
@@ -793,6 +1126,9 @@ Test(dispatch, too_many_jobs_and_workers_are_refused_in_words) {
     cr_assert(strstr(err.text, "jobs are open"));
     more.window_rows = 0;
     cr_assert_eq(dispatch_job_open(w.d, 1, &more, w.now, &err), SDG_EINVAL);
+    more.window_rows = 1, more.priority = JOB_PRIORITY_MAX + 1;
+    cr_assert_eq(dispatch_job_open(w.d, 1, &more, w.now, &err), SDG_EINVAL);
+    cr_assert(strstr(err.text, "priority 101"), "%s", err.text);
     for (uint64_t i = 0; i < WORKERS_MAX; i++)
         cr_assert_eq(dispatch_worker_hello(w.d, i, i, w.now, &err), SDG_OK);
     cr_assert_eq(dispatch_worker_hello(w.d, WORKERS_MAX, 1, w.now, &err), SDG_ELIMIT);
@@ -806,6 +1142,7 @@ Test(dispatch, unknown_names_are_harmless) {
     cr_assert_eq(dispatch_result_credit(w.d, 5, 1, 1, w.now), SDG_ENOTFOUND);
     cr_assert_eq(dispatch_results_ack(w.d, 5, 1, w.now), SDG_ENOTFOUND);
     cr_assert_eq(dispatch_job_stop(w.d, 5, 1, w.now), SDG_ENOTFOUND);
+    cr_assert_eq(dispatch_job_limit(w.d, 5, 1, w.now), SDG_ENOTFOUND);
     dispatch_worker_credit(w.d, 5, 1, 1, w.now);
     dispatch_worker_beat(w.d, 5, w.now);
     dispatch_worker_leases(w.d, 5, 1, w.now);
@@ -843,6 +1180,9 @@ Test(dispatch, what_a_worker_gives_up_is_given_to_others_when_it_says_so) {
     cr_assert_eq(find(&w, DISPATCH_PERMITS, 2)->a.permit_rows, 1);
     dispatch_worker_running(w.d, 1, JOB, 4, 3, w.now);
     go(&w);
+    cr_assert_null(find(&w, DISPATCH_PERMITS, 2), "it has not answered yet");
+    dispatch_worker_running(w.d, 2, JOB, 1, 1, w.now);
+    go(&w);
     cr_assert_eq(find(&w, DISPATCH_PERMITS, 2)->a.permit_rows, 4);
     finish(&w);
 }
@@ -856,6 +1196,7 @@ Test(dispatch, the_share_of_a_dead_worker_is_free_at_once) {
     dispatch_worker_answers(w.d, 2);
     rows(&w, 50);
     go(&w);
+    dispatch_worker_running(w.d, 2, JOB, 4, 4, w.now);
     dispatch_worker_gone(w.d, 1, true, w.now);
     go(&w);
     cr_assert_eq(find(&w, DISPATCH_PERMITS, 2)->a.permit_rows, 8);
