@@ -84,6 +84,10 @@
 #define WRITE_FLUSH_BYTES ((size_t)256 << 10)   /* buffered output that is written by itself */
 #define WRITE_FLUSH_BYTES_MAX ((size_t)64 << 20) /* a larger wish is cut to this */
 #define WRITE_MEMBER_BYTES_MIN ((size_t)64 << 10) /* text worth a gzip member or zstd frame of its own: below it compresses badly */
+#define SURVEY_SAMPLE_ROWS 1000                 /* records looked at before a run (sdg doctor, --auto-tune): some milliseconds */
+#define SURVEY_SAMPLE_BYTES ((size_t)16 << 20)  /* ... and their bytes: rows may be large */
+#define SURVEY_COUNT_BYTES_MAX ((uint64_t)1 << 30) /* a larger JSONL file is estimated: newlines of a GiB take well below a second from memory */
+#define SURVEY_READ_BYTES_MAX ((uint64_t)32 << 20) /* a CSV or compressed file is parsed so far, then estimated: likewise */
 
 /* store */
 #define JOURNAL_ANSWER_BYTES_MAX (LLM_ANSWER_BYTES_MAX + 1024) /* one answer in the journal: whatever a server may say, and its counts */
@@ -129,6 +133,12 @@
 #define WORKERS_MAX 4096
 #define JOB_PRIORITY_DEFAULT 10                 /* --priority: weight of a job when several take turns */
 #define JOB_PRIORITY_MAX 100                    /* above it others would starve; refused */
+#define TUNE_MEDIUM_ROWS 1000                   /* --auto-tune: datasets from here on are medium, ... */
+#define TUNE_LARGE_ROWS 10000                   /* ... above this large, as documented */
+#define TUNE_PENDING_PER_RUNNING 10             /* pending rows for each that runs: documented are 5 to 10; more ahead costs only bounded memory */
+#define TUNE_PENDING_PER_RUNNING_MIN 5          /* ... when rows are large */
+#define TUNE_CACHE_ROWS_MAX 10000               /* contexts in memory that are chosen by themselves */
+#define TUNE_CACHE_BYTES_MAX ((uint64_t)64 << 20) /* ... and their bytes, as input rows: as much as pending rows may hold */
 #define SOCKET_HWM 4096                         /* messages; credits keep queues far below, this is the safety net */
 
 /* monitor */
