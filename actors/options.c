@@ -29,7 +29,7 @@ typedef enum flag {
     FLAG_TARGET_QUEUE, FLAG_VLLM_METRICS, FLAG_SGLANG_METRICS, FLAG_REQUEST_BATCHING, FLAG_MAX_BATCH_SIZE, FLAG_MAX_WAIT, FLAG_SCHEDULING,
     FLAG_MAX_PENDING, FLAG_CHUNK_SIZE, FLAG_MEMORY_OPTIMIZATION, FLAG_MAX_CACHE, FLAG_MEMORY_MONITORING, FLAG_MEMORY_THRESHOLD, FLAG_GC_INTERVAL,
     FLAG_BATCH_MODE, FLAG_STREAMING, FLAG_OUTPUT_CLEANING, FLAG_DATASET, FLAG_NO_PROGRESS, FLAG_QUIET, FLAG_VERBOSE, FLAG_LOCALE, FLAG_ROW,
-    FLAG_RANDOM_INPUT, FLAG_META, FLAG_JOURNAL, FLAG_NO_JOURNAL, FLAG_FSYNC, FLAG_METRICS_LISTEN, FLAG_INSECURE, FLAG_HELP, FLAG_HELP_JA,
+    FLAG_RANDOM_INPUT, FLAG_META, FLAG_JOURNAL, FLAG_NO_JOURNAL, FLAG_FSYNC, FLAG_METRICS_LISTEN, FLAG_INSECURE, FLAG_AUTO_TUNE, FLAG_HELP, FLAG_HELP_JA,
 } flag_t;
 
 typedef struct option_row {
@@ -110,6 +110,8 @@ static const option_row_t table[] = {
     {"max-batch-size", 0, TAKES_NUMBER, "N", FLAG_MAX_BATCH_SIZE, BOTH, GROUP_SPEED, EFFECT_NONE, "requests per group (32)", "まとめるリクエスト数 (32)"},
     {"max-wait-ms", 0, TAKES_NUMBER, "MS", FLAG_MAX_WAIT, BOTH, GROUP_SPEED, EFFECT_NONE, "longest wait for a group (50)", "まとめる最大待ち時間 (50)"},
 
+    {"auto-tune", 0, TAKES_NOTHING, NULL, FLAG_AUTO_TUNE, BOTH, GROUP_SCHEDULING, EFFECT_FULL,
+     "choose the settings below by the size of the input, and say why", "下記の設定を入力の規模から選び、理由を表示"},
     {"enable-scheduling", 0, TAKES_NOTHING, NULL, FLAG_SCHEDULING, BOTH, GROUP_SCHEDULING, EFFECT_FULL,
      "strict window and chunk size as given below", "下記のウィンドウとチャンクサイズを厳密に適用"},
     {"max-pending-tasks", 0, TAKES_NUMBER, "N", FLAG_MAX_PENDING, BOTH, GROUP_SCHEDULING, EFFECT_FULL,
@@ -195,6 +197,8 @@ static int apply_number(const option_row_t *row, const char *text, run_options_t
     case FLAG_PYTHON_WORKERS: return at_least_one(row, text, &o->python_workers, err);
     case FLAG_MAX_PENDING:    return at_least_one(row, text, &o->max_pending, err);
     case FLAG_CHUNK_SIZE:     return at_least_one(row, text, &o->chunk_size, err);
+    case FLAG_MAX_CACHE:      return at_least_one(row, text, &o->max_cache, err);
+    case FLAG_GC_INTERVAL:    return at_least_one(row, text, &o->gc_interval, err);
     case FLAG_MAX_BATCH:      return at_least_one(row, text, &o->max_batch, err);
     case FLAG_MEMORY_THRESHOLD: return at_least_one(row, text, &o->memory_threshold_mb, err);
     case FLAG_MIN_BATCH:      return at_least_one(row, text, &o->min_batch, err);
@@ -231,6 +235,8 @@ static void apply_switch(const option_row_t *row, run_options_t *o) {
     case FLAG_NO_HTTP2:          o->job.http2 = false; break;
     case FLAG_ADAPTIVE:          o->adaptive = true; break;
     case FLAG_SCHEDULING:        o->scheduling = true; break;
+    case FLAG_AUTO_TUNE:         o->auto_tune = true; break;
+    case FLAG_MEMORY_OPTIMIZATION: o->memory_optimization = true; break;
     case FLAG_MEMORY_MONITORING: o->memory_monitoring = true; break;
     case FLAG_INSECURE:          o->insecure = true; break;
     case FLAG_RANDOM_INPUT:      o->random_input = true; break;

@@ -24,6 +24,9 @@ typedef struct run_options {
     uint64_t python_workers;
     uint64_t row;                        /* test-run */
     bool scheduling, adaptive;
+    bool auto_tune;                      /* fills in what is not given: auto_tune.h */
+    bool memory_optimization;
+    uint64_t max_cache, gc_interval;     /* contexts; rows. 0: not given */
     uint64_t min_batch, max_batch;
     journal_fsync_t fsync;                /* of the call journal */
     bool journal, no_journal;            /* neither: where a row can make more than one LLM call */

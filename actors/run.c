@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "actors/auto_tune.h"
 #include "actors/monitor_http.h"
 #include "actors/options.h"
 #include "actors/prepare.h"
@@ -167,6 +168,7 @@ static int run_pipeline(verb_t verb, run_options_t *o, int *metrics_fd) {
     if (p) {
         char *folder = prepare_folder_of(o->yaml);
         c.pipeline_folder = folder;
+        if (o->auto_tune) auto_tune(o);
         choose_windows(o, &c);
         code = EXIT_DATA;
         if (open_data(o, p, &yaml, &c) == SDG_OK) {
