@@ -1,4 +1,4 @@
-/* options.h - the flags of `sdg run`, `sdg submit` and `sdg test-run`: one table says how each is written, what it takes, and what --help says
+/* options.h - the flags of `sdg run`, `sdg submit`, `sdg test-run` and `sdg doctor`: one table says how each is written, what it takes, and what --help says
  * of it in English and Japanese; parsing, help and the "no effect yet" notes are made from it. */
 #ifndef SDG_ACTORS_OPTIONS_H
 #define SDG_ACTORS_OPTIONS_H
@@ -11,7 +11,7 @@
 #include "core/store/journal.h"
 #include "proto/job.h"
 
-typedef enum verb { VERB_RUN = 1, VERB_SUBMIT = 2, VERB_TEST_RUN = 4 } verb_t;
+typedef enum verb { VERB_RUN = 1, VERB_SUBMIT = 2, VERB_TEST_RUN = 4, VERB_DOCTOR = 8 } verb_t; /* doctor takes the flags of run, too */
 
 typedef struct run_options {
     const char *yaml, *input, *output;   /* borrowed from argv */
@@ -35,6 +35,7 @@ typedef struct run_options {
     bool insecure;                       /* ... not only on loopback */
     bool memory_monitoring;
     uint64_t memory_threshold_mb;
+    bool no_network, json;               /* doctor */
     bool no_progress, quiet, verbose, random_input, meta, japanese;
     bool help;
 } run_options_t;

@@ -150,6 +150,20 @@
 #define MEMORY_PSS_EVERY 5                      /* every fifth sample: PSS costs about 1 ms per GiB */
 #define MEMORY_WARN_NS (10 * UINT64_C(1000000000)) /* warnings of --enable-memory-monitoring, as documented */
 
+/* sdg doctor: what it waits for, and rough sizes its estimates are made of */
+#define DOCTOR_ANSWER_MS 5000                   /* of a server to the question for its models: a healthy one needs milliseconds */
+#define DOCTOR_PLACES_MAX 64                    /* addresses asked; of more replicas the rest is left out */
+#define DOCTOR_PROGRAM_NS (5 * UINT64_C(1000000000)) /* for a Python to say its version */
+#define DOCTOR_ROW_NS (5 * UINT64_C(1000000000)) /* for the first row to come to its first LLM call */
+#define DOCTOR_KEY_BYTES_MIN 6                  /* a shorter "key" (none, x) is no secret and would blot out words */
+#define DOCTOR_ANSWER_BYTES 2000                /* one answer in the output: about 500 tokens */
+#define DOCTOR_ROOM_BYTES_MIN ((uint64_t)64 << 20) /* a disk with less is full */
+#define DOCTOR_DESCRIPTORS_SPARE 128            /* beside one per request: files, sockets between actors, Python */
+#define DOCTOR_CONCURRENCY_MAX 10000000         /* larger wishes count as this: no machine has it, and estimates stay numbers */
+#define DOCTOR_PROGRAM_BYTES ((uint64_t)32 << 20) /* a process of ours without rows */
+#define DOCTOR_CALL_BYTES ((uint64_t)64 << 10)  /* a request in flight: curl's handle and buffers, the row, the answer */
+#define DOCTOR_PYTHON_BYTES ((uint64_t)32 << 20) /* a Python process with a few modules */
+
 /* simulated LLM server */
 #define MOCK_BODY_BYTES_MAX ((size_t)64 << 20)  /* one request (images included); larger is answered with 413 */
 #define MOCK_FILE_BYTES_MAX ((size_t)16 << 20)  /* a rules or answer file; larger is refused at start */
