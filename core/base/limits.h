@@ -145,7 +145,7 @@
 #define METRICS_CONNECTIONS_MAX 64              /* of --metrics-listen: browsers and scrapers; further ones wait in accept */
 #define METRICS_IDLE_S 30                       /* a silent or unreading connection is closed after this */
 #define METRICS_CONNECTION_BYTES ((size_t)16 << 10) /* request headers above it are answered with 431 */
-#define METRICS_PAGE_BYTES_MAX ((size_t)1 << 20) /* series.json: 720 points of 24 numbers are about 150 KB */
+#define METRICS_PAGE_BYTES_MAX ((size_t)1 << 20) /* series.json: 720 points of 38 numbers are about 300 KB */
 #define MEMORY_SAMPLE_NS UINT64_C(1000000000)   /* RSS of all our processes, when asked for */
 #define MEMORY_PSS_EVERY 5                      /* every fifth sample: PSS costs about 1 ms per GiB */
 #define MEMORY_WARN_NS (10 * UINT64_C(1000000000)) /* warnings of --enable-memory-monitoring, as documented */
