@@ -94,6 +94,32 @@ def test_promtool_finds_nothing():
         equal((done.returncode, done.stdout, done.stderr), (0, b"", b""))
 
 
+MANUAL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/monitoring.md")
+
+
+def test_the_manual_names_every_metric_and_no_other():
+    with open(MANUAL, encoding="utf-8") as f:
+        page = set(re.findall(r"\bsdg_[a-z_]+", f.read()))
+    with Mock("--latency-ms", 50) as mock, Bench(mock, rows=400) as b, b.start(*LISTEN) as p:
+        told = set(re.findall(r"^# HELP (\S+)", get(metrics_port(p), "/metrics")[2], re.M))
+    equal(told - page, set(), "not in the manual")
+    equal({re.sub("_bucket$", "", name) for name in page} - told - {"sdg_"}, set(), "only in the manual")
+
+
+def test_the_queries_of_the_manual_are_promql():
+    if not shutil.which("promtool"):
+        raise Skip("no promtool: deploy/install-deps.sh monitor")
+    with open(MANUAL, encoding="utf-8") as f:
+        queries = re.findall(r"^\| [^|`]+ \| `(.*sdg_.*)` \|$", f.read(), re.M)
+    assert len(queries) >= 10, queries
+    with Bench() as b:
+        rules = "".join("  - {record: 'q:%d', expr: '%s'}\n" % (i, q) for i, q in enumerate(queries))
+        path = b.write("rules.yaml", "groups:\n- name: manual\n  rules:\n" + rules)
+        done = subprocess.run(["promtool", "check", "rules", path], capture_output=True, text=True)
+        equal(done.returncode, 0, done.stdout + done.stderr)
+        has(done.stdout, "%d rules found" % len(queries))
+
+
 def test_a_run_tells_its_numbers_and_is_not_changed_by_it():
     with Mock("--latency-ms", 10, "--fail", "429=0.1") as mock, Bench(mock, rows=6000) as b:
         with b.start(*LISTEN, "--max-concurrent", 16) as p:
