@@ -31,9 +31,17 @@ static void blot_keys(char *text, const pipeline_t *p) {
     }
 }
 
+/* Words of files and servers come along: one line stays one line, and no escape reaches the terminal. */
+static void make_printable(char *text, bool lines) {
+    for (char *c = text; *c; c++) {
+        if ((unsigned char)*c < ' ' || *c == 127) *c = lines && *c == '\n' ? '\n' : ' ';
+    }
+}
+
 /* No text of ours names a key, but words of a server or of a library may. Takes the text and gives it back. */
-static char *without_keys(const doctor_t *d, char *text) {
+static char *cleaned(const doctor_t *d, char *text, bool lines) {
     blot_keys(text, doctor_structure(d));
+    make_printable(text, lines);
     return text;
 }
 
@@ -50,7 +58,7 @@ void doctor_say(doctor_t *d, doctor_level_t level, const char *what, const char 
         d->findings = xrealloc(d->findings, d->cap * sizeof *d->findings);
     }
     va_start(args, fmt);
-    d->findings[d->count++] = (doctor_finding_t){.level = level, .what = xstrdup(what), .text = without_keys(d, format(fmt, args))};
+    d->findings[d->count++] = (doctor_finding_t){.level = level, .what = cleaned(d, xstrdup(what), false), .text = cleaned(d, format(fmt, args), false)};
     va_end(args);
     if (level == DOCTOR_FAIL && d->exit_code == EXIT_ALL_FINE) d->exit_code = d->failure_code;
 }
@@ -59,13 +67,13 @@ void doctor_advise(doctor_t *d, const char *fmt, ...) {
     va_list args;
     va_start(args, fmt);
     free(d->findings[d->count - 1].advice);
-    d->findings[d->count - 1].advice = without_keys(d, format(fmt, args));
+    d->findings[d->count - 1].advice = cleaned(d, format(fmt, args), false);
     va_end(args);
 }
 
 void doctor_details(doctor_t *d, const char *text) {
     free(d->findings[d->count - 1].details);
-    d->findings[d->count - 1].details = without_keys(d, xstrdup(text));
+    d->findings[d->count - 1].details = cleaned(d, xstrdup(text), true);
 }
 
 static size_t count_of(const doctor_t *d, doctor_level_t level) {
@@ -114,7 +122,7 @@ static void choose(const doctor_t *d, tune_t *chosen) {
 static void print_json(const doctor_t *d) {
     tune_t chosen;
     buf_t out, flags;
-    buf_init(&out, METRICS_PAGE_BYTES_MAX);
+    buf_init(&out, DOCTOR_JSON_BYTES_MAX);
     buf_init(&flags, 4096);
     choose(d, &chosen);
     auto_tune_flags(d->options, &chosen, &flags);

@@ -153,6 +153,7 @@
 /* sdg doctor: what it waits for, and rough sizes its estimates are made of */
 #define DOCTOR_ANSWER_MS 5000                   /* of a server to the question for its models: a healthy one needs milliseconds */
 #define DOCTOR_PLACES_MAX 64                    /* addresses asked; of more replicas the rest is left out */
+#define DOCTOR_JSON_BYTES_MAX ((size_t)16 << 20) /* all findings: DIAG_MAX problems of a pipeline and some lines for each place */
 #define DOCTOR_PROGRAM_NS (5 * UINT64_C(1000000000)) /* for a Python to say its version */
 #define DOCTOR_ROW_NS (5 * UINT64_C(1000000000)) /* for the first row to come to its first LLM call */
 #define DOCTOR_KEY_BYTES_MIN 6                  /* a shorter "key" (none, x) is no secret and would blot out words */

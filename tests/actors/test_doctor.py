@@ -259,6 +259,16 @@ def test_a_model_that_looks_like_a_listed_one_is_a_typing_error():
         one(findings(b, code=6), "fail", "model m", "did you mean llama-3.1-8b?")
 
 
+def test_words_of_others_stay_on_one_line_and_bring_no_escapes():
+    evil = {"/v1/models": (200, "application/json", json.dumps({"data": [{"id": "\x1b[2Jmodel\nFAIL  x: y"}]}))}
+    with Fake(evil) as server, Bench() as b:
+        b.write_pipeline(ECHO, base=server.url)
+        b.write("in.jsonl", '{"n": 1, "\\u001b[31mred\\nline": 1}\n')
+        said = doctor(b)
+        lacks(said, "\x1b", "\nFAIL")
+        has(said, "listed are  [2Jmodel FAIL  x: y")
+
+
 def test_load_of_vllm_and_sglang():
     vllm = {**MODELS, "/metrics": (200, "text/plain", 'vllm:num_requests_running{engine="0"} 3\nvllm:num_requests_waiting{engine="0"} 1\n')}
     sglang = {**MODELS, "/v1/loads": (200, "application/json", '{"loads": [{"num_running_reqs": 5, "num_waiting_reqs": 0}]}')}
