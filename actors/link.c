@@ -11,11 +11,16 @@
 
 enum { ROUTING_ID_LEN = 5 };
 
+static int push_hwm = SOCKET_HWM;
+
+void link_set_push_hwm(int messages) { push_hwm = messages; }
+
 zsock_t *link_socket(int type, int linger_ms) {
     zsock_t *s = zsock_new(type);
+    int hwm = type == ZMQ_PUSH || type == ZMQ_PULL ? push_hwm : SOCKET_HWM;
     assert(s);
-    zsock_set_sndhwm(s, SOCKET_HWM);
-    zsock_set_rcvhwm(s, SOCKET_HWM);
+    zsock_set_sndhwm(s, hwm);
+    zsock_set_rcvhwm(s, hwm);
     zsock_set_linger(s, linger_ms);
     zsock_set_maxmsgsize(s, (int)MESSAGE_BYTES_MAX);
     zsock_set_handshake_ivl(s, 5000);

@@ -19,6 +19,8 @@ enum { LINK_DRAIN_MAX = 256 }; /* messages handled per wake-up of one socket: me
 
 /* type: ZMQ_ROUTER, ZMQ_DEALER, ZMQ_PUSH, ZMQ_PULL. linger_ms: how long close may wait to deliver what was sent. */
 zsock_t *link_socket(int type, int linger_ms);
+/* For tests: PUSH and PULL sockets made from now on hold so many messages, so that a full queue to the monitor takes few. Before any actor. */
+void link_set_push_hwm(int messages);
 
 /* SDG_OK, or SDG_EINVAL and a sentence: connections are not encrypted, so only ipc:// and addresses of this machine are accepted. */
 int link_check_endpoint(const char *endpoint, err_t *err);

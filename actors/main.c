@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "actors/client.h"
+#include "actors/doctor.h"
 #include "actors/fleet.h"
 #include "actors/journal_verb.h"
 #include "actors/mock_llm.h"
@@ -24,6 +25,7 @@ static const verb_row_t verbs[] = {
     {"run", run_main, "run a pipeline over a dataset", "データセットに対してパイプラインを実行"},
     {"test-run", test_run_main, "run one row and show each block", "1行だけ実行し、各ブロックを表示"},
     {"validate", validate_main, "check a pipeline without running it", "実行せずにパイプラインを検査"},
+    {"doctor", doctor_main, "check pipeline, data, LLM servers and machine before a run", "実行前にパイプライン・データ・LLMサーバー・マシンを検査"},
     {"serve", serve_main, "run a scheduler for workers and jobs", "ワーカーとジョブのためのスケジューラーを起動"},
     {"worker", worker_main, "run rows for a scheduler", "スケジューラーの行を処理"},
     {"submit", submit_main, "run a pipeline on the workers of a scheduler", "スケジューラーのワーカーでパイプラインを実行"},

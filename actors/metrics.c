@@ -56,6 +56,34 @@ void metrics_take_totals(metrics_t *m, const MSG_STATS *stats) {
     if (m->now.elsewhere) take_what_the_client_knows(m);
 }
 
+static void copy_numbers(uint64_t *to, size_t max, const u64_list_t *from) {
+    memcpy(to, from->items, (from->count < max ? from->count : max) * sizeof *to);
+}
+
+void metrics_take_store(metrics_t *m, const u64_list_t *values) {
+    if (values->count) copy_numbers(m->store, STORE_STATS, values);
+    m->store_seen = true;
+}
+
+void metrics_take_evicted(metrics_t *m, const MSG_EVICTED *e) {
+    evicted_t *to = &m->evicted[e->to_disk ? EVICTED_TO_DISK : EVICTED_DROPPED];
+    to->rows += e->rows.count;
+    for (size_t i = 0; i < e->bytes.count; i++) {
+        to->bytes += e->bytes.items[i];
+    }
+}
+
+uint64_t metrics_accounted_bytes(const metrics_t *m) {
+    return m->now.client[CLIENT_bytes_held] + m->now.scheduler[SCHEDULER_worker_bytes_held] + m->store[STORE_contexts_cached_bytes];
+}
+
+double metrics_pass_percent(const metrics_t *m) {
+    double rows = (double)report_rows_expected(&m->now);
+    if (m->now.client[CLIENT_passes] == 0 || rows <= 0) return NAN;
+    double percent = 100.0 * (double)m->now.client[CLIENT_rows_parked] / rows;
+    return percent < 100 ? percent : 100;
+}
+
 /* ---- once a second -------------------------------------------------------------------------------------------------- */
 
 static double per_second(const metrics_t *m, int total, double seconds) {
@@ -92,6 +120,38 @@ static void fill_gauges(metrics_t *m) {
     c[COLUMN_pss_bytes] = m->memory.pss_bytes ? (double)m->memory.pss_bytes : NAN;
 }
 
+static double store_per_second(const metrics_t *m, int total, double seconds) {
+    uint64_t now = m->store[total], before = m->ticked_store[total];
+    return now > before ? (double)(now - before) / seconds : 0;
+}
+
+/* Unknown without a store; the share of hits also while nobody asks. */
+static void fill_store(metrics_t *m, double seconds) {
+    const uint64_t *s = m->store;
+    double *c = m->columns;
+    if (!m->store_seen) return;
+    double hits = store_per_second(m, STORE_context_hits, seconds), misses = store_per_second(m, STORE_context_misses, seconds);
+    c[COLUMN_store_bytes] = (double)s[STORE_contexts_cached_bytes];
+    c[COLUMN_contexts_cached] = (double)s[STORE_contexts_cached];
+    c[COLUMN_contexts_cached_max] = s[STORE_contexts_cached_max] ? (double)s[STORE_contexts_cached_max] : NAN;
+    c[COLUMN_contexts_spilled] = (double)s[STORE_contexts_spilled];
+    c[COLUMN_cache_hit_percent] = hits + misses > 0 ? 100 * hits / (hits + misses) : NAN;
+    c[COLUMN_evictions_per_s] = store_per_second(m, STORE_context_evictions, seconds);
+    c[COLUMN_loads_per_s] = store_per_second(m, STORE_context_loads, seconds);
+    memcpy(m->ticked_store, m->store, sizeof m->store);
+}
+
+static void fill_held(metrics_t *m) {
+    const uint64_t *t = m->now.client;
+    double *c = m->columns;
+    c[COLUMN_client_bytes] = (double)t[CLIENT_bytes_held];
+    c[COLUMN_worker_bytes] = (double)m->now.scheduler[SCHEDULER_worker_bytes_held];
+    c[COLUMN_limit_bytes] = t[CLIENT_memory_limit] ? (double)t[CLIENT_memory_limit] : NAN;
+    c[COLUMN_pass] = t[CLIENT_passes] ? (double)t[CLIENT_pass] : NAN;
+    c[COLUMN_passes] = t[CLIENT_passes] ? (double)t[CLIENT_passes] : NAN;
+    c[COLUMN_pass_percent] = metrics_pass_percent(m);
+}
+
 /* The requests of the last ten ticks; percentiles are unknown while there are none. */
 static void fill_latency(metrics_t *m) {
     static const hist_t nothing;
@@ -109,8 +169,11 @@ static void fill_latency(metrics_t *m) {
 
 void metrics_tick(metrics_t *m, uint64_t now) {
     if (now <= m->ticked_ns || !m->recent_series) return;
-    fill_rates(m, (double)(now - m->ticked_ns) / 1e9);
+    double seconds = (double)(now - m->ticked_ns) / 1e9;
+    fill_rates(m, seconds);
     fill_gauges(m);
+    fill_store(m, seconds);
+    fill_held(m);
     fill_latency(m);
     m->ticked = m->tally;
     m->ticked_ns = now;

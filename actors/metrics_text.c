@@ -6,10 +6,11 @@
 #include "actors/metrics.h"
 #include "core/base/json.h"
 
-typedef enum source { FROM_CLIENT, FROM_SCHEDULER } source_t;
+typedef enum source { FROM_CLIENT, FROM_SCHEDULER, FROM_STORE } source_t;
 typedef struct labelled { source_t source; int stat; const char *label; } labelled_t; /* label: text between the braces, NULL: none */
 
 static uint64_t value_of(const metrics_t *m, const labelled_t *l) {
+    if (l->source == FROM_STORE) return m->store[l->stat];
     return l->source == FROM_CLIENT ? m->tally.totals[l->stat] : m->now.scheduler[l->stat];
 }
 
@@ -44,6 +45,21 @@ static void memory_parts(const memory_tree_t *tree, memory_part_t *part) {
 
 uint64_t metrics_memory_bytes(const metrics_t *m) { return m->memory.pss_bytes ? m->memory.pss_bytes : m->memory.rss_bytes; }
 
+static void accounted_words(const metrics_t *m, buf_t *out) {
+    const struct { const char *name; uint64_t bytes; } held[] = {{"client", m->now.client[CLIENT_bytes_held]},
+                                                                 {"workers", m->now.scheduler[SCHEDULER_worker_bytes_held]},
+                                                                 {"context store", m->store[STORE_contexts_cached_bytes]}};
+    if (metrics_accounted_bytes(m) == 0) return;
+    buf_adds(out, "; accounted for: ");
+    for (int i = 0; i < 3; i++) {
+        buf_addf(out, "%s%s ", i ? ", " : "", held[i].name);
+        report_bytes(out, held[i].bytes);
+    }
+    if (m->now.client[CLIENT_memory_limit] == 0) return;
+    buf_adds(out, ", together at most ");
+    report_bytes(out, m->now.client[CLIENT_memory_limit]);
+}
+
 void metrics_memory_words(const metrics_t *m, buf_t *out) {
     const uint64_t *s = m->now.scheduler;
     memory_part_t part[MEMORY_PARTS];
@@ -60,9 +76,11 @@ void metrics_memory_words(const metrics_t *m, buf_t *out) {
     buf_addf(out, "; %" PRIu64 " pending rows (%" PRIu64 " queued, %" PRIu64 " at workers, %" PRIu64 " to be written) hold ", rows_pending(m),
              s[SCHEDULER_rows_queued], s[SCHEDULER_rows_leased], s[SCHEDULER_rows_answered]);
     report_bytes(out, s[SCHEDULER_bytes_pending]);
-    if (s[SCHEDULER_window_bytes] == 0) return;
-    buf_adds(out, " of at most ");
-    report_bytes(out, s[SCHEDULER_window_bytes]);
+    if (s[SCHEDULER_window_bytes]) {
+        buf_adds(out, " of at most ");
+        report_bytes(out, s[SCHEDULER_window_bytes]);
+    }
+    accounted_words(m, out);
 }
 
 /* ---- Prometheus ------------------------------------------------------------------------------------------------------- */
@@ -76,6 +94,7 @@ typedef struct family {
 
 #define CLIENT(stat, label) {FROM_CLIENT, CLIENT_##stat, label}
 #define SCHEDULER(stat, label) {FROM_SCHEDULER, SCHEDULER_##stat, label}
+#define STORE(stat, label) {FROM_STORE, STORE_##stat, label}
 static const family_t families[] = {
     {"sdg_rows_completed_total", "counter", "Rows finished since the start, by result.",
      {CLIENT(rows_ok, "result=\"ok\""), CLIENT(rows_failed, "result=\"failed\"")}, 2},
@@ -109,10 +128,33 @@ static const family_t families[] = {
     {"sdg_workers", "gauge", "Workers connected.", {SCHEDULER(workers, NULL)}, 1},
     {"sdg_workers_lost_total", "counter", "Workers that fell silent or died.", {SCHEDULER(workers_lost, NULL)}, 1},
     {"sdg_jobs", "gauge", "Jobs open.", {SCHEDULER(jobs, NULL)}, 1},
+    {"sdg_batch_pass", "gauge", "Batch mode: the pass that runs, from 1; 0 without batch mode.", {CLIENT(pass, NULL)}, 1},
+    {"sdg_batch_passes", "gauge", "Batch mode: passes in all.", {CLIENT(passes, NULL)}, 1},
+    {"sdg_batch_rows_parked", "gauge", "Batch mode: rows that are through the pass.", {CLIENT(rows_parked, NULL)}, 1},
+    {"sdg_accounted_bytes", "gauge", "Bytes of rows, requests, answers, results and contexts, by who holds them.",
+     {CLIENT(bytes_held, "part=\"client\""), SCHEDULER(worker_bytes_held, "part=\"workers\""), STORE(contexts_cached_bytes, "part=\"store\"")}, 3},
+    {"sdg_accounted_limit_bytes", "gauge", "What may be accounted for (--memory-limit); 0 without a limit.", {CLIENT(memory_limit, NULL)}, 1},
+    {"sdg_context_cache_contexts", "gauge", "Contexts of rows in the memory of the context store.", {STORE(contexts_cached, NULL)}, 1},
+    {"sdg_context_cache_contexts_limit", "gauge", "Contexts it may hold in memory (--max-cache-size).", {STORE(contexts_cached_max, NULL)}, 1},
+    {"sdg_context_cache_bytes", "gauge", "Bytes of those contexts.", {STORE(contexts_cached_bytes, NULL)}, 1},
+    {"sdg_context_cache_limit_bytes", "gauge", "Bytes they may have; 0 without a limit.", {STORE(contexts_bytes_max, NULL)}, 1},
+    {"sdg_contexts_pinned", "gauge", "Contexts in memory that must not be evicted.", {STORE(contexts_pinned, NULL)}, 1},
+    {"sdg_contexts_spilled", "gauge", "Contexts on disk.", {STORE(contexts_spilled, NULL)}, 1},
+    {"sdg_contexts_spilled_bytes", "gauge", "Bytes of the contexts on disk.", {STORE(contexts_spilled_bytes, NULL)}, 1},
+    {"sdg_context_requests_total", "counter", "Contexts asked for: found in memory or not.",
+     {STORE(context_hits, "result=\"hit\""), STORE(context_misses, "result=\"miss\"")}, 2},
+    {"sdg_contexts_created_total", "counter", "Contexts made anew.", {STORE(context_created, NULL)}, 1},
+    {"sdg_contexts_evicted_total", "counter", "Contexts that left memory to make room.", {STORE(context_evictions, NULL)}, 1},
+    {"sdg_contexts_loaded_total", "counter", "Contexts that came back from disk.", {STORE(context_loads, NULL)}, 1},
+    {"sdg_contexts_completed_total", "counter", "Contexts freed because their row was finished.", {STORE(context_completed, NULL)}, 1},
+    {"sdg_journal_calls", "gauge", "Finished LLM calls of unfinished rows in the call journal.", {STORE(journal_calls, NULL)}, 1},
+    {"sdg_journal_file_bytes", "gauge", "Size of the call journal.", {STORE(journal_bytes, NULL)}, 1},
+    {"sdg_journal_calls_added_total", "counter", "LLM calls written to the call journal.", {STORE(journal_added, NULL)}, 1},
     {"sdg_remote_workers_resident_bytes", "gauge", "Resident memory of worker processes, as they say.", {SCHEDULER(worker_rss_bytes, NULL)}, 1},
 };
 #undef CLIENT
 #undef SCHEDULER
+#undef STORE
 
 static void head(buf_t *out, const char *name, const char *type, const char *help) {
     buf_addf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
@@ -191,6 +233,13 @@ static void write_outstanding(const metrics_t *m, buf_t *out) {
     sample(out, name, "kind=\"result\"", s[SCHEDULER_result_outstanding]);
 }
 
+static void write_evicted(const metrics_t *m, buf_t *out) {
+    static const char name[] = "sdg_contexts_evicted_bytes_total";
+    head(out, name, "counter", "Bytes of contexts that left memory, by where to; at least so many, for these messages may be lost.");
+    sample(out, name, "to=\"disk\"", m->evicted[EVICTED_TO_DISK].bytes);
+    sample(out, name, "to=\"nowhere\"", m->evicted[EVICTED_DROPPED].bytes);
+}
+
 void metrics_prometheus(const metrics_t *m, buf_t *out) {
     head(out, "sdg_build_info", "gauge", "Version and way of running, as labels.");
     buf_addf(out, "sdg_build_info{version=\"%s\",mode=\"%s\"} 1\n", SDG_VERSION, m->mode);
@@ -203,6 +252,7 @@ void metrics_prometheus(const metrics_t *m, buf_t *out) {
     }
     write_failures(m, out);
     write_outstanding(m, out);
+    write_evicted(m, out);
     write_latency(m, out);
     write_memory(m, out);
 }
@@ -289,11 +339,64 @@ static void json_credits(const metrics_t *m, buf_t *out) {
     buf_adds(out, "}");
 }
 
+/* A limit; 0 means that there is none. */
+static void put_limit(buf_t *out, const char *key, uint64_t n) { put_real(out, key, n ? (double)n : NAN); }
+
+static void json_accounted(const metrics_t *m, buf_t *out) {
+    buf_addf(out, "\"accounted\": {\"client\": %" PRIu64 ", \"workers\": %" PRIu64 ", \"store\": %" PRIu64 ", \"total\": %" PRIu64 "}, ",
+             m->now.client[CLIENT_bytes_held], m->now.scheduler[SCHEDULER_worker_bytes_held], m->store[STORE_contexts_cached_bytes],
+             metrics_accounted_bytes(m));
+    put_limit(out, "limit_bytes", m->now.client[CLIENT_memory_limit]);
+    buf_adds(out, ", ");
+}
+
+static void json_limiter(const metrics_t *m, buf_t *out) {
+    const uint64_t *s = m->now.scheduler;
+    buf_addf(out, "\"limiter\": {\"allowed\": %" PRIu64 ", \"in_flight\": %" PRIu64 ", \"waiting\": %" PRIu64 "}", s[SCHEDULER_calls_limit],
+             s[SCHEDULER_calls_in_flight], s[SCHEDULER_calls_waiting]);
+}
+
+static void json_batch(const metrics_t *m, buf_t *out) {
+    const uint64_t *c = m->now.client;
+    buf_adds(out, "\"batch\": {");
+    put_limit(out, "pass", c[CLIENT_pass]);
+    buf_adds(out, ", ");
+    put_limit(out, "passes", c[CLIENT_passes]);
+    buf_addf(out, ", \"rows_parked\": %" PRIu64 ", ", c[CLIENT_rows_parked]);
+    put_real(out, "progress_percent", metrics_pass_percent(m));
+    buf_addc(out, '}');
+}
+
+static void json_evicted(const char *key, const evicted_t *e, buf_t *out) {
+    buf_addf(out, ", \"%s\": {\"rows\": %" PRIu64 ", \"bytes\": %" PRIu64 "}", key, e->rows, e->bytes);
+}
+
+static void json_cache(const metrics_t *m, buf_t *out) {
+    const uint64_t *s = m->store;
+    uint64_t asked = s[STORE_context_hits] + s[STORE_context_misses];
+    buf_addf(out, "\"cache\": {\"size\": %" PRIu64 ", ", s[STORE_contexts_cached]);
+    put_limit(out, "max_size", s[STORE_contexts_cached_max]);
+    buf_addf(out, ", \"bytes\": %" PRIu64 ", ", s[STORE_contexts_cached_bytes]);
+    put_limit(out, "max_bytes", s[STORE_contexts_bytes_max]);
+    buf_addf(out, ", \"hits\": %" PRIu64 ", \"misses\": %" PRIu64 ", ", s[STORE_context_hits], s[STORE_context_misses]);
+    put_real(out, "hit_rate", asked ? (double)s[STORE_context_hits] / (double)asked : NAN);
+    buf_addf(out, ", \"pins\": %" PRIu64 ", \"created\": %" PRIu64 ", \"completed\": %" PRIu64 ", \"evictions\": %" PRIu64 ", \"loads\": %" PRIu64
+             ", \"spilled\": %" PRIu64 ", \"spilled_bytes\": %" PRIu64,
+             s[STORE_contexts_pinned], s[STORE_context_created], s[STORE_context_completed], s[STORE_context_evictions], s[STORE_context_loads],
+             s[STORE_contexts_spilled], s[STORE_contexts_spilled_bytes]);
+    json_evicted("evicted_to_disk", &m->evicted[EVICTED_TO_DISK], out);
+    json_evicted("dropped", &m->evicted[EVICTED_DROPPED], out);
+    buf_addf(out, "}, \"journal\": {\"calls\": %" PRIu64 ", \"bytes\": %" PRIu64 ", \"added\": %" PRIu64 "}", s[STORE_journal_calls],
+             s[STORE_journal_bytes], s[STORE_journal_added]);
+}
+
 static void json_memory(const metrics_t *m, buf_t *out) {
     const uint64_t *s = m->now.scheduler;
     buf_addf(out, "\"memory\": {\"rss_bytes\": %" PRIu64 ", \"pss_bytes\": %" PRIu64 ", \"remote_workers_rss_bytes\": %" PRIu64
-             ", \"pending_bytes\": %" PRIu64 ", \"window_bytes\": %" PRIu64 ", \"processes\": [",
+             ", \"pending_bytes\": %" PRIu64 ", \"window_bytes\": %" PRIu64 ", ",
              m->memory.rss_bytes, m->memory.pss_bytes, s[SCHEDULER_worker_rss_bytes], s[SCHEDULER_bytes_pending], s[SCHEDULER_window_bytes]);
+    json_accounted(m, out);
+    buf_adds(out, "\"processes\": [");
     for (size_t i = 0; i < m->memory.count; i++) {
         const memory_process_t *p = &m->memory.process[i];
         buf_addf(out, "%s{\"pid\": %d, \"name\": ", i ? ", " : "", (int)p->pid);
@@ -337,6 +440,12 @@ void metrics_json(const metrics_t *m, uint64_t now, buf_t *out) {
     buf_addf(out, ", \"workers\": {\"connected\": %" PRIu64 ", \"lost\": %" PRIu64 "}, \"jobs\": %" PRIu64 ", ", s[SCHEDULER_workers],
              s[SCHEDULER_workers_lost], s[SCHEDULER_jobs]);
     json_credits(m, out);
+    buf_adds(out, ", ");
+    json_limiter(m, out);
+    buf_adds(out, ", ");
+    json_batch(m, out);
+    buf_adds(out, ", ");
+    json_cache(m, out);
     buf_adds(out, ", ");
     json_memory(m, out);
     buf_adds(out, ", ");

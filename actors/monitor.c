@@ -87,6 +87,8 @@ static void on_stats(monitor_t *m, const MSG_STATS *stats, uint64_t now) {
         take_sample(m, now);
     } else if (stats->role == ROLE_SCHEDULER) {
         copy_values(m->metrics->now.scheduler, SCHEDULER_STATS, &stats->values);
+    } else if (stats->role == ROLE_STORE) {
+        metrics_take_store(m->metrics, &stats->values);
     }
 }
 
@@ -115,6 +117,7 @@ static void on_message(void *self, zsock_t *socket, link_frame_t *in, uint64_t n
     (void)socket;
     if (in->message.type == MESSAGE_STATS) on_stats(m, &in->message.STATS, now);
     if (in->message.type == MESSAGE_SUMMARY) on_summary(m, &in->message.SUMMARY, now);
+    if (in->message.type == MESSAGE_EVICTED) metrics_take_evicted(m->metrics, &in->message.EVICTED);
 }
 
 /* ---- memory ----------------------------------------------------------------------------------------------------------- */

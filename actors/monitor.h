@@ -4,7 +4,8 @@
  * Alone owns: the last numbers everybody pushed, the rates and series made from them (metrics.h), the samples of memory.
  * Sockets: one PULL, bound; with listen_fd also HTTP connections. Nobody waits for it: pushes are lossy, a slow or absent monitor slows nothing.
  *
- * Takes   STATS (client, or scheduler for all workers: absolute totals; scheduler: gauges), SUMMARY (client, once at the end, exact)
+ * Takes   STATS (client, or scheduler for all workers: absolute totals; scheduler: gauges; store: both), EVICTED (store), SUMMARY (client, once at
+ *         the end, exact)
  * Sends   nothing.
  *
  * Limits: a fixed number of samples for the rates and series; METRICS_CONNECTIONS_MAX. Dies on "$TERM", after handling what has already arrived (the SUMMARY).

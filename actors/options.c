@@ -20,7 +20,8 @@ typedef enum takes { TAKES_NOTHING, TAKES_TEXT, TAKES_NUMBER } takes_t;
 typedef enum effect { EFFECT_FULL, EFFECT_NONE, EFFECT_ALWAYS } effect_t; /* ALWAYS: on anyway, so the flag changes nothing */
 typedef enum option_group { GROUP_MAIN, GROUP_ROWS, GROUP_RESUME, GROUP_SPEED, GROUP_SCHEDULING, GROUP_SCREEN, GROUP_HIDDEN } option_group_t;
 
-enum { RUN = VERB_RUN, SUBMIT = VERB_SUBMIT, TEST = VERB_TEST_RUN, BOTH = VERB_RUN | VERB_SUBMIT, ALL = VERB_RUN | VERB_SUBMIT | VERB_TEST_RUN };
+enum { RUN = VERB_RUN, SUBMIT = VERB_SUBMIT, TEST = VERB_TEST_RUN, DOCTOR = VERB_DOCTOR, BOTH = VERB_RUN | VERB_SUBMIT,
+       ALL = VERB_RUN | VERB_SUBMIT | VERB_TEST_RUN };
 
 typedef enum flag {
     FLAG_YAML = 256, FLAG_INPUT, FLAG_OUTPUT, FLAG_CONNECT, FLAG_MAPPING, FLAG_MAX_INPUTS, FLAG_SAVE_INTERMEDIATE, FLAG_SEED, FLAG_ORDERED,
@@ -29,7 +30,8 @@ typedef enum flag {
     FLAG_TARGET_QUEUE, FLAG_VLLM_METRICS, FLAG_SGLANG_METRICS, FLAG_REQUEST_BATCHING, FLAG_MAX_BATCH_SIZE, FLAG_MAX_WAIT, FLAG_SCHEDULING,
     FLAG_MAX_PENDING, FLAG_CHUNK_SIZE, FLAG_PRIORITY, FLAG_MEMORY_OPTIMIZATION, FLAG_MAX_CACHE, FLAG_MEMORY_MONITORING, FLAG_MEMORY_THRESHOLD, FLAG_GC_INTERVAL,
     FLAG_BATCH_MODE, FLAG_STREAMING, FLAG_OUTPUT_CLEANING, FLAG_DATASET, FLAG_NO_PROGRESS, FLAG_QUIET, FLAG_VERBOSE, FLAG_LOCALE, FLAG_ROW,
-    FLAG_RANDOM_INPUT, FLAG_META, FLAG_JOURNAL, FLAG_NO_JOURNAL, FLAG_FSYNC, FLAG_METRICS_LISTEN, FLAG_INSECURE, FLAG_HELP, FLAG_HELP_JA,
+    FLAG_RANDOM_INPUT, FLAG_META, FLAG_JOURNAL, FLAG_NO_JOURNAL, FLAG_FSYNC, FLAG_METRICS_LISTEN, FLAG_INSECURE, FLAG_AUTO_TUNE, FLAG_NO_NETWORK,
+    FLAG_JSON, FLAG_HELP, FLAG_HELP_JA,
 } flag_t;
 
 typedef struct option_row {
@@ -49,7 +51,7 @@ static const option_row_t table[] = {
     {"input", 0, TAKES_TEXT, "FILE", FLAG_INPUT, ALL, GROUP_MAIN, EFFECT_FULL,
      "dataset: .jsonl .csv .tsv, also .gz .zst; - is stdin (required)", "データセット: .jsonl .csv .tsv、.gz .zst も可。- は標準入力（必須）"},
     {"output", 0, TAKES_TEXT, "FILE", FLAG_OUTPUT, BOTH, GROUP_MAIN, EFFECT_FULL,
-     "result rows, JSON Lines; - is stdout (required)", "結果 (JSON Lines)。- は標準出力（必須）"},
+     "result rows, JSON Lines; - is stdout", "結果 (JSON Lines)。- は標準出力"},
     {"connect", 0, TAKES_TEXT, "ENDPOINT", FLAG_CONNECT, SUBMIT, GROUP_MAIN, EFFECT_FULL,
      "scheduler of `sdg serve`, e.g. tcp://127.0.0.1:5577 (default)", "`sdg serve` のスケジューラー。既定 tcp://127.0.0.1:5577"},
 
@@ -110,6 +112,8 @@ static const option_row_t table[] = {
     {"max-batch-size", 0, TAKES_NUMBER, "N", FLAG_MAX_BATCH_SIZE, BOTH, GROUP_SPEED, EFFECT_NONE, "requests per group (32)", "まとめるリクエスト数 (32)"},
     {"max-wait-ms", 0, TAKES_NUMBER, "MS", FLAG_MAX_WAIT, BOTH, GROUP_SPEED, EFFECT_NONE, "longest wait for a group (50)", "まとめる最大待ち時間 (50)"},
 
+    {"auto-tune", 0, TAKES_NOTHING, NULL, FLAG_AUTO_TUNE, BOTH, GROUP_SCHEDULING, EFFECT_FULL,
+     "choose the settings below by the size of the input, and say why", "下記の設定を入力の規模から選び、理由を表示"},
     {"enable-scheduling", 0, TAKES_NOTHING, NULL, FLAG_SCHEDULING, BOTH, GROUP_SCHEDULING, EFFECT_FULL,
      "strict window and chunk size as given below", "下記のウィンドウとチャンクサイズを厳密に適用"},
     {"max-pending-tasks", 0, TAKES_NUMBER, "N", FLAG_MAX_PENDING, BOTH, GROUP_SCHEDULING, EFFECT_FULL,
@@ -130,6 +134,9 @@ static const option_row_t table[] = {
     {"row", 0, TAKES_NUMBER, "N", FLAG_ROW, TEST, GROUP_ROWS, EFFECT_FULL, "which row, from 0 (default 0)", "何行目か、0 から（既定 0）"},
     {"random-input", 0, TAKES_NOTHING, NULL, FLAG_RANDOM_INPUT, TEST, GROUP_ROWS, EFFECT_FULL, "a random one of the first 100 rows", "先頭100行から無作為に1行"},
     {"meta", 0, TAKES_NOTHING, NULL, FLAG_META, TEST, GROUP_SCREEN, EFFECT_FULL, "show _row_index and other _ keys of the result", "結果の _row_index など _ で始まるキーも表示"},
+    {"no-network", 0, TAKES_NOTHING, NULL, FLAG_NO_NETWORK, DOCTOR, GROUP_SCREEN, EFFECT_FULL,
+     "do not ask the LLM servers", "LLMサーバーに接続しない"},
+    {"json", 0, TAKES_NOTHING, NULL, FLAG_JSON, DOCTOR, GROUP_SCREEN, EFFECT_FULL, "the findings as JSON", "結果を JSON で出力"},
     {"metrics-listen", 0, TAKES_TEXT, "HOST:PORT", FLAG_METRICS_LISTEN, BOTH, GROUP_SCREEN, EFFECT_FULL,
      "dashboard, /metrics and /stats.json, e.g. 127.0.0.1:9464", "ダッシュボード・/metrics・/stats.json。例 127.0.0.1:9464"},
     {"insecure", 0, TAKES_NOTHING, NULL, FLAG_INSECURE, BOTH, GROUP_SCREEN, EFFECT_FULL,
@@ -203,6 +210,8 @@ static int apply_number(const option_row_t *row, const char *text, run_options_t
     case FLAG_MAX_PENDING:    return at_least_one(row, text, &o->max_pending, err);
     case FLAG_CHUNK_SIZE:     return at_least_one(row, text, &o->chunk_size, err);
     case FLAG_PRIORITY:       return set_priority(row, text, &o->priority, err);
+    case FLAG_MAX_CACHE:      return at_least_one(row, text, &o->max_cache, err);
+    case FLAG_GC_INTERVAL:    return at_least_one(row, text, &o->gc_interval, err);
     case FLAG_MAX_BATCH:      return at_least_one(row, text, &o->max_batch, err);
     case FLAG_MEMORY_THRESHOLD: return at_least_one(row, text, &o->memory_threshold_mb, err);
     case FLAG_MIN_BATCH:      return at_least_one(row, text, &o->min_batch, err);
@@ -239,6 +248,10 @@ static void apply_switch(const option_row_t *row, run_options_t *o) {
     case FLAG_NO_HTTP2:          o->job.http2 = false; break;
     case FLAG_ADAPTIVE:          o->adaptive = true; break;
     case FLAG_SCHEDULING:        o->scheduling = true; break;
+    case FLAG_AUTO_TUNE:         o->auto_tune = true; break;
+    case FLAG_NO_NETWORK:        o->no_network = true; break;
+    case FLAG_JSON:              o->json = true; break;
+    case FLAG_MEMORY_OPTIMIZATION: o->memory_optimization = true; break;
     case FLAG_MEMORY_MONITORING: o->memory_monitoring = true; break;
     case FLAG_INSECURE:          o->insecure = true; break;
     case FLAG_RANDOM_INPUT:      o->random_input = true; break;
@@ -277,7 +290,7 @@ static void defaults(run_options_t *o) {
 }
 
 static int check(verb_t verb, const run_options_t *o, err_t *err) {
-    const char *missing = !o->yaml ? "--yaml" : !o->input ? "--input" : !o->output && verb != VERB_TEST_RUN ? "--output" : NULL;
+    const char *missing = !o->yaml ? "--yaml" : !o->input ? "--input" : !o->output && (verb & (VERB_RUN | VERB_SUBMIT)) ? "--output" : NULL;
     if (missing) return err_set(err, SDG_EINVAL, "%s is required", missing);
     if (verb == VERB_SUBMIT && link_check_endpoint(o->connect, err) != SDG_OK) return err->code;
     if (o->random_input && strcmp(o->input, "-") == 0)
@@ -286,6 +299,23 @@ static int check(verb_t verb, const run_options_t *o, err_t *err) {
         return err_set(err, SDG_EINVAL, "--overwrite starts anew; it does not go together with --force-resume or --retry-failed");
     if (o->journal && o->no_journal) return err_set(err, SDG_EINVAL, "--journal and --no-journal: which one?");
     return SDG_OK;
+}
+
+/* doctor takes every flag of run, so that a command can be checked by changing its verb. */
+static bool is_taken(const option_row_t *row, verb_t verb) {
+    return (row->verbs & (int)verb) != 0 || (verb == VERB_DOCTOR && (row->verbs & RUN));
+}
+
+/* Its help shows those that change what is checked. */
+static bool is_shown(const option_row_t *row, verb_t verb) {
+    static const char *const checked[] = {"yaml", "input", "output", "mapping", "max-inputs", "save-intermediate", "seed", "no-retry-on-empty",
+                                          "overwrite", "force-resume", "max-concurrent", "processes", "python-workers", "max-pending-tasks",
+                                          "ui-locale", "help", "help.ja"};
+    if (verb != VERB_DOCTOR || (row->verbs & VERB_DOCTOR)) return (row->verbs & (int)verb) != 0;
+    for (size_t i = 0; i < sizeof checked / sizeof *checked; i++) {
+        if (strcmp(checked[i], row->name) == 0) return true;
+    }
+    return false;
 }
 
 /* The row of a value getopt_long returned: long options return their place in the table. */
@@ -301,7 +331,7 @@ int options_parse(verb_t verb, int argc, char **argv, run_options_t *o, err_t *e
     size_t n = 0;
     defaults(o);
     for (int i = 0; i < TABLE_ROWS; i++) {
-        if (!(table[i].verbs & (int)verb)) continue;
+        if (!is_taken(&table[i], verb)) continue;
         long_options[n++] = (struct option){table[i].name, table[i].takes == TAKES_NOTHING ? no_argument : required_argument, NULL, 1000 + i};
     }
     optind = 1;
@@ -310,7 +340,7 @@ int options_parse(verb_t verb, int argc, char **argv, run_options_t *o, err_t *e
         const char *word = argv[optind - 1];
         if (got == ':') return err_set(err, SDG_EINVAL, "%s takes a value", word);
         const option_row_t *row = got == '?' ? NULL : row_of(got);
-        if (!row || !(row->verbs & (int)verb)) return err_set(err, SDG_EINVAL, "unknown option %s", word);
+        if (!row || !is_taken(row, verb)) return err_set(err, SDG_EINVAL, "unknown option %s", word);
         if (apply(row, optarg, o, err) != SDG_OK) return err->code;
     }
     if (o->help) return SDG_OK;
@@ -348,17 +378,28 @@ void options_help(verb_t verb, bool japanese) {
          "sdg submit --yaml FILE --input FILE --output FILE [--connect ENDPOINT] [オプション]\n\n`sdg serve` のワーカーでパイプラインを実行します。"},
         {"sdg test-run --yaml FILE --input FILE [options]\n\nRuns one row and shows each block's prompts, answer and outputs.",
          "sdg test-run --yaml FILE --input FILE [オプション]\n\n1行だけ実行し、各ブロックのプロンプト・応答・出力を表示します。"},
+        {"sdg doctor --yaml FILE --input FILE [--output FILE] [options]\n\nChecks pipeline, input, output, LLM servers and machine before a long run, and suggests settings. No LLM call is\n"
+         "made. Every flag of `sdg run` is taken, so a command can be checked by writing doctor in place of run.",
+         "sdg doctor --yaml FILE --input FILE [--output FILE] [オプション]\n\n長い実行の前に、パイプライン・入力・出力・LLMサーバー・マシンを検査し、設定を提案します。LLM の呼び出しは行いません。\n"
+         "`sdg run` のフラグはすべて受け付けるので、run を doctor に書き換えるだけで検査できます。"},
     };
-    int use = verb == VERB_RUN ? 0 : verb == VERB_SUBMIT ? 1 : 2;
+    int use = verb == VERB_RUN ? 0 : verb == VERB_SUBMIT ? 1 : verb == VERB_TEST_RUN ? 2 : 3;
     printf(japanese ? "使い方: %s\n" : "usage: %s\n", uses[use][japanese]);
     for (int g = GROUP_MAIN; g < GROUP_HIDDEN; g++) {
         bool headed = false;
         for (size_t i = 0; i < TABLE_ROWS; i++) {
-            if ((int)table[i].group != g || !(table[i].verbs & (int)verb)) continue;
+            if ((int)table[i].group != g || !is_shown(&table[i], verb)) continue;
             if (!headed) printf("\n%s:\n", groups[g][japanese]);
             headed = true;
             help_row(&table[i], japanese);
         }
+    }
+    if (verb == VERB_DOCTOR) {
+        puts(japanese ? "\n終了コード: 0 問題なし（警告は数えない） · 2 使い方の誤り · 3 パイプラインか Python · 4 入出力 · 6 LLMサーバーかマシン\n"
+                        "            （失敗が複数あれば、最初に表示されたもの）"
+                      : "\nExit codes: 0 nothing failed (warnings do not count) · 2 usage · 3 the pipeline or its Python · 4 input or output\n"
+                        "            6 LLM servers or machine (of several, the first that is shown)");
+        return;
     }
     puts(japanese ? "\n終了コード: 0 全行成功 · 1 一部の行が失敗 · 2 使い方の誤り · 3 パイプラインが不正 · 4 入出力の問題（容量不足など）\n"
                     "            5 途中で停止（再実行で続行） · 6 実行環境の失敗"

@@ -1,4 +1,4 @@
-/* options.h - the flags of `sdg run`, `sdg submit` and `sdg test-run`: one table says how each is written, what it takes, and what --help says
+/* options.h - the flags of `sdg run`, `sdg submit`, `sdg test-run` and `sdg doctor`: one table says how each is written, what it takes, and what --help says
  * of it in English and Japanese; parsing, help and the "no effect yet" notes are made from it. */
 #ifndef SDG_ACTORS_OPTIONS_H
 #define SDG_ACTORS_OPTIONS_H
@@ -11,7 +11,7 @@
 #include "core/store/journal.h"
 #include "proto/job.h"
 
-typedef enum verb { VERB_RUN = 1, VERB_SUBMIT = 2, VERB_TEST_RUN = 4 } verb_t;
+typedef enum verb { VERB_RUN = 1, VERB_SUBMIT = 2, VERB_TEST_RUN = 4, VERB_DOCTOR = 8 } verb_t; /* doctor takes the flags of run, too */
 
 typedef struct run_options {
     const char *yaml, *input, *output;   /* borrowed from argv */
@@ -25,6 +25,9 @@ typedef struct run_options {
     uint64_t python_workers;
     uint64_t row;                        /* test-run */
     bool scheduling, adaptive;
+    bool auto_tune;                      /* fills in what is not given: auto_tune.h */
+    bool memory_optimization;
+    uint64_t max_cache, gc_interval;     /* contexts; rows. 0: not given */
     uint64_t min_batch, max_batch;
     journal_fsync_t fsync;                /* of the call journal */
     bool journal, no_journal;            /* neither: where a row can make more than one LLM call */
@@ -33,6 +36,7 @@ typedef struct run_options {
     bool insecure;                       /* ... not only on loopback */
     bool memory_monitoring;
     uint64_t memory_threshold_mb;
+    bool no_network, json;               /* doctor */
     bool no_progress, quiet, verbose, random_input, meta, japanese;
     bool help;
 } run_options_t;

@@ -16,6 +16,9 @@ int prepare_read_file(const char *path, buf_t *out, err_t *err);
 /* Loads and shows all problems on stderr (hints too when asked). NULL when it is not valid. */
 pipeline_t *prepare_pipeline(const char *path, const buf_t *bytes, bool use_env, bool hints);
 
+/* The same without showing: the problems go to `text`, *errors says how many are errors (may be NULL). */
+pipeline_t *prepare_pipeline_quietly(const char *path, const buf_t *bytes, bool use_env, bool hints, buf_t *text, size_t *errors);
+
 /* Identities for the resume check: of the pipeline (its bytes and those of the local Python files it names), of the options that change results. */
 void prepare_pipeline_identity(const pipeline_t *p, const buf_t *bytes, char out[64]);
 void prepare_options_identity(const job_options_t *options, char out[64]);

@@ -75,6 +75,17 @@ static void share_and_eta(const report_t *r, buf_t *out, buf_t *eta) {
     report_duration(eta, (uint64_t)((double)(expected - done) / r->rows_per_s * 1e9));
 }
 
+/* --batch-mode: all rows go through one part of the pipeline, then through the next. Before the last no row is finished. */
+static void pass(const report_t *r, buf_t *out) {
+    const uint64_t *c = r->client;
+    if (c[CLIENT_passes] == 0) return;
+    buf_addf(out, r->japanese ? "  パス %" PRIu64 "/%" PRIu64 : "  pass %" PRIu64 "/%" PRIu64, c[CLIENT_pass], c[CLIENT_passes]);
+    if (c[CLIENT_rows_parked] == 0) return;
+    buf_adds(out, r->japanese ? "（通過 " : " (");
+    report_count(out, c[CLIENT_rows_parked]);
+    buf_adds(out, r->japanese ? " 行）" : " rows through it)");
+}
+
 static void problems(const report_t *r, buf_t *out) {
     if (r->client[CLIENT_rows_failed])
         buf_addf(out, r->japanese ? "  失敗 %" PRIu64 : "  %" PRIu64 " failed", r->client[CLIENT_rows_failed]);
@@ -92,6 +103,7 @@ void report_progress(const report_t *r, buf_t *out) {
     report_count(out, rows_done(r) + r->client[CLIENT_rows_resumed]);
     buf_adds(out, ja ? " 行" : " rows");
     share_and_eta(r, out, &eta);
+    pass(r, out);
     buf_adds(out, "  ");
     rate(out, r->rows_per_s);
     buf_adds(out, ja ? " 行/秒" : " rows/s");

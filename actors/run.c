@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "actors/auto_tune.h"
 #include "actors/monitor_http.h"
 #include "actors/options.h"
 #include "actors/prepare.h"
@@ -183,6 +184,7 @@ static int run_pipeline(verb_t verb, run_options_t *o, int *metrics_fd) {
     if (p) {
         char *folder = prepare_folder_of(o->yaml);
         c.pipeline_folder = folder;
+        if (o->auto_tune) auto_tune(o);
         uint64_t row_bytes = prepare_row_bytes(o->input);
         choose_windows(o, &c, row_bytes);
         code = EXIT_DATA;

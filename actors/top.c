@@ -137,6 +137,60 @@ static void counts_line(const char *name, value_t counts, buf_t *out) {
     if (some) buf_addc(out, '\n');
 }
 
+/* Only where somebody accounts for something. */
+static void accounted_line(value_t memory, buf_t *out) {
+    static const char *const parts[][2] = {{"client", "client "}, {"workers", ", workers "}, {"store", ", context store "}};
+    value_t accounted = child(memory, "accounted"), limit = child(memory, "limit_bytes");
+    if (count_of(child(accounted, "total")) == 0) return;
+    label(out, "held");
+    report_bytes(out, count_of(child(accounted, "total")));
+    if (is_number(limit)) {
+        buf_adds(out, " of at most ");
+        report_bytes(out, count_of(limit));
+    }
+    buf_adds(out, ": ");
+    for (int i = 0; i < 3; i++) {
+        buf_adds(out, parts[i][1]);
+        report_bytes(out, count_of(child(accounted, parts[i][0])));
+    }
+    buf_addc(out, '\n');
+}
+
+static void batch_line(value_t s, buf_t *out) {
+    value_t batch = child(s, "batch"), percent = child(batch, "progress_percent");
+    if (!is_number(child(batch, "pass"))) return;
+    label(out, "batch");
+    buf_adds(out, "pass ");
+    add_count(out, child(batch, "pass"));
+    buf_adds(out, " of ");
+    add_count(out, child(batch, "passes"));
+    buf_adds(out, ", ");
+    add_count(out, child(batch, "rows_parked"));
+    buf_adds(out, " rows through it");
+    if (is_number(percent)) buf_addf(out, " (%.1f %%)", real_of(percent));
+    buf_addc(out, '\n');
+}
+
+static void cache_line(value_t s, buf_t *out) {
+    value_t cache = child(s, "cache"), rate = child(cache, "hit_rate");
+    if (!is_number(child(cache, "max_size")) && count_of(child(cache, "size")) == 0) return;
+    label(out, "contexts");
+    add_count(out, child(cache, "size"));
+    buf_adds(out, " in memory of ");
+    add_count(out, child(cache, "max_size"));
+    buf_adds(out, ", ");
+    add_count(out, child(cache, "spilled"));
+    buf_adds(out, " on disk; ");
+    if (is_number(rate))
+        buf_addf(out, "%.1f %% hits, ", 100 * real_of(rate));
+    else
+        buf_adds(out, "hits -, ");
+    add_count(out, child(cache, "evictions"));
+    buf_adds(out, " evicted, ");
+    add_count(out, child(cache, "pins"));
+    buf_adds(out, " pinned\n");
+}
+
 static void memory_line(value_t s, buf_t *out) {
     value_t memory = child(s, "memory"), processes = child(memory, "processes"), workers = child(s, "workers");
     uint64_t pss = count_of(child(memory, "pss_bytes")), rss = count_of(child(memory, "rss_bytes"));
@@ -149,6 +203,7 @@ static void memory_line(value_t s, buf_t *out) {
     buf_adds(out, " of ");
     report_bytes(out, count_of(child(memory, "window_bytes")));
     buf_addc(out, '\n');
+    accounted_line(memory, out);
     label(out, "workers");
     add_count(out, child(workers, "connected"));
     buf_adds(out, " connected, ");
@@ -161,9 +216,11 @@ static void memory_line(value_t s, buf_t *out) {
 void top_render(value_t s, buf_t *out) {
     head_line(s, out);
     progress_lines(s, out);
+    batch_line(s, out);
     call_lines(s, out);
     counts_line("retries", child(s, "retries"), out);
     counts_line("failed", child(s, "failures"), out);
+    cache_line(s, out);
     memory_line(s, out);
 }
 

@@ -18,7 +18,8 @@
 #
 # A program or script passes by its exit code. If it says how many tests it ran (Criterion's synthesis, or a last line
 # `N passed, M failed`), those are counted, otherwise it counts as one. Scripts get SDG (the program) and SDG_BUILD (its build
-# folder). The output of each is kept in build/test-logs; that of failures is shown.
+# folder). The output of each is kept in build/test-logs; that of failures is shown. A test that cannot run here says "SKIP name: why"; all of
+# them are listed at the end.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 export LSAN_OPTIONS="suppressions=$PWD/tests/lsan.supp print_suppressions=0"
@@ -29,10 +30,10 @@ JOBS=$(nproc)
 PROGRAM_S=600        # a single program or script may take this long; a soak 20 times that
 FUZZ_S=10
 SHOWN_LINES=60       # of the output of a failure
-passed=0 failed=0 skipped=""
+passed=0 failed=0 skipped="" left_out=""
 only="" install=yes soak=""
 
-usage() { sed -n '2,23s/^# \{0,1\}//p' "$0"; }
+usage() { sed -n '2,24s/^# \{0,1\}//p' "$0"; }
 
 die() {
     echo "run.sh: $*" >&2
@@ -78,6 +79,16 @@ check() {
         printf '  FAIL  %-34s %s, exit code %d, %s\n' "$name" "$result" "$code" "$log"
         tail -n "$SHOWN_LINES" "$log" | sed 's/^/        | /'
     fi
+    note_left_out "$log"
+}
+
+# Tests that said SKIP and why: shown at once and again at the end.
+note_left_out() {
+    local line
+    while IFS= read -r line; do
+        echo "        $line"
+        left_out+="  $line"$'\n'
+    done < <(grep -a '^SKIP ' "$1")
 }
 
 # build PRESET TARGET...: configures and builds; a failure counts as a failed test.
@@ -259,7 +270,7 @@ done
 
 if [ -n "$soak" ]; then only="soak"; fi
 if [ -n "$install" ]; then
-    ./deploy/install-deps.sh build test fuzz || die "packages are missing, see above"
+    ./deploy/install-deps.sh build test fuzz monitor || die "packages are missing, see above"
 fi
 rm -rf "$LOGS"
 mkdir -p "$LOGS"
@@ -268,6 +279,7 @@ for suite in ${only:-$SUITES}; do
     "suite_$suite"
 done
 [ -z "$skipped" ] || echo "suites skipped:$skipped"
+[ -z "$left_out" ] || printf 'tests skipped:\n%s' "$left_out"
 echo "logs: $LOGS, time: $((SECONDS / 60)) min $((SECONDS % 60)) s"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

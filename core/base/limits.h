@@ -89,6 +89,10 @@
 #define WRITE_FLUSH_BYTES ((size_t)256 << 10)   /* buffered output that is written by itself */
 #define WRITE_FLUSH_BYTES_MAX ((size_t)64 << 20) /* a larger wish is cut to this */
 #define WRITE_MEMBER_BYTES_MIN ((size_t)64 << 10) /* text worth a gzip member or zstd frame of its own: below it compresses badly */
+#define SURVEY_SAMPLE_ROWS 1000                 /* records looked at before a run (sdg doctor, --auto-tune): some milliseconds */
+#define SURVEY_SAMPLE_BYTES ((size_t)16 << 20)  /* ... and their bytes: rows may be large */
+#define SURVEY_COUNT_BYTES_MAX ((uint64_t)1 << 30) /* a larger JSONL file is estimated: newlines of a GiB take well below a second from memory */
+#define SURVEY_READ_BYTES_MAX ((uint64_t)32 << 20) /* a CSV or compressed file is parsed so far, then estimated: likewise */
 
 /* store */
 #define JOURNAL_ANSWER_BYTES_MAX (LLM_ANSWER_BYTES_MAX + 1024) /* one answer in the journal: whatever a server may say, and its counts */
@@ -149,16 +153,37 @@
 #define WORKERS_MAX 4096
 #define JOB_PRIORITY_DEFAULT 10                 /* --priority: weight of a job when several take turns */
 #define JOB_PRIORITY_MAX 100                    /* above it others would starve; refused */
+#define TUNE_MEDIUM_ROWS 1000                   /* --auto-tune: datasets from here on are medium, ... */
+#define TUNE_LARGE_ROWS 10000                   /* ... above this large, as documented */
+#define TUNE_PENDING_PER_RUNNING 10             /* pending rows for each that runs: documented are 5 to 10; more ahead costs only bounded memory */
+#define TUNE_PENDING_PER_RUNNING_MIN 5          /* ... when rows are large */
+#define TUNE_CACHE_ROWS_MAX 10000               /* contexts in memory that are chosen by themselves */
+#define TUNE_CACHE_BYTES_MAX ((uint64_t)64 << 20) /* ... and their bytes, as input rows: as much as pending rows may hold */
 #define SOCKET_HWM 4096                         /* messages; credits keep queues far below, this is the safety net */
 
 /* monitor */
 #define METRICS_CONNECTIONS_MAX 64              /* of --metrics-listen: browsers and scrapers; further ones wait in accept */
 #define METRICS_IDLE_S 30                       /* a silent or unreading connection is closed after this */
 #define METRICS_CONNECTION_BYTES ((size_t)16 << 10) /* request headers above it are answered with 431 */
-#define METRICS_PAGE_BYTES_MAX ((size_t)1 << 20) /* series.json: 720 points of 24 numbers are about 150 KB */
+#define METRICS_PAGE_BYTES_MAX ((size_t)1 << 20) /* series.json: 720 points of 38 numbers are about 300 KB */
 #define MEMORY_SAMPLE_NS UINT64_C(1000000000)   /* RSS of all our processes, when asked for */
 #define MEMORY_PSS_EVERY 5                      /* every fifth sample: PSS costs about 1 ms per GiB */
 #define MEMORY_WARN_NS (10 * UINT64_C(1000000000)) /* warnings of --enable-memory-monitoring, as documented */
+
+/* sdg doctor: what it waits for, and rough sizes its estimates are made of */
+#define DOCTOR_ANSWER_MS 5000                   /* of a server to the question for its models: a healthy one needs milliseconds */
+#define DOCTOR_PLACES_MAX 64                    /* addresses asked; of more replicas the rest is left out */
+#define DOCTOR_JSON_BYTES_MAX ((size_t)16 << 20) /* all findings: DIAG_MAX problems of a pipeline and some lines for each place */
+#define DOCTOR_PROGRAM_NS (5 * UINT64_C(1000000000)) /* for a Python to say its version */
+#define DOCTOR_ROW_NS (5 * UINT64_C(1000000000)) /* for the first row to come to its first LLM call */
+#define DOCTOR_KEY_BYTES_MIN 6                  /* a shorter "key" (none, x) is no secret and would blot out words */
+#define DOCTOR_ANSWER_BYTES 2000                /* one answer in the output: about 500 tokens */
+#define DOCTOR_ROOM_BYTES_MIN ((uint64_t)64 << 20) /* a disk with less is full */
+#define DOCTOR_DESCRIPTORS_SPARE 128            /* beside one per request: files, sockets between actors, Python */
+#define DOCTOR_CONCURRENCY_MAX 10000000         /* larger wishes count as this: no machine has it, and estimates stay numbers */
+#define DOCTOR_PROGRAM_BYTES ((uint64_t)32 << 20) /* a process of ours without rows */
+#define DOCTOR_CALL_BYTES ((uint64_t)64 << 10)  /* a request in flight: curl's handle and buffers, the row, the answer */
+#define DOCTOR_PYTHON_BYTES ((uint64_t)32 << 20) /* a Python process with a few modules */
 
 /* simulated LLM server */
 #define MOCK_BODY_BYTES_MAX ((size_t)64 << 20)  /* one request (images included); larger is answered with 413 */

@@ -67,6 +67,8 @@ struct http_transfer {
     uint64_t started_ns, latency_ns;
     CURLcode result;
     long status;
+    long os_error;                 /* of the last connection that failed */
+    bool get;                      /* method set on the handle now */
     const http_headers_t *headers; /* set on the handle now */
     uint32_t timeout_ms;           /* set on the handle now */
     char reason[CURL_ERROR_SIZE];  /* curl's words about the last failure */
@@ -310,9 +312,17 @@ static http_transfer_t *transfer_take(http_t *http, http_target_t *target) {
     return t;
 }
 
-static void transfer_set(http_transfer_t *t, const http_post_t *post) {
+static void transfer_set_body(http_transfer_t *t, const http_post_t *post) {
+    bool get = post->body == NULL;
+    if (get != t->get) curl_easy_setopt(t->easy, get ? CURLOPT_HTTPGET : CURLOPT_POST, 1L);
+    t->get = get;
+    if (get) return;
     curl_easy_setopt(t->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)post->body_len);
     curl_easy_setopt(t->easy, CURLOPT_POSTFIELDS, post->body);
+}
+
+static void transfer_set(http_transfer_t *t, const http_post_t *post) {
+    transfer_set_body(t, post);
     if (t->headers != post->headers) curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, post->headers);
     if (t->timeout_ms != post->timeout_ms) curl_easy_setopt(t->easy, CURLOPT_TIMEOUT_MS, (long)post->timeout_ms);
     t->headers = post->headers;
@@ -373,7 +383,9 @@ static void transfer_finish(http_t *http, http_transfer_t *t, CURLcode result) {
     t->latency_ns = clock_now_ns() - t->started_ns;
     t->result = result;
     t->status = 0;
+    t->os_error = 0;
     curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &t->status);
+    if (result == CURLE_COULDNT_CONNECT) curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &t->os_error);
     transfer_stop(http, t);
     t->state = TRANSFER_DONE;
     list_append(&http->done, t);
@@ -454,6 +466,22 @@ static http_outcome_t outcome_of(const http_transfer_t *t) {
     return t->result == CURLE_OPERATION_TIMEDOUT ? HTTP_TIMEOUT : HTTP_BROKEN;
 }
 
+static http_fault_t fault_of(CURLcode result) {
+    switch (result) {
+    case CURLE_OK: return HTTP_FAULT_NONE;
+    case CURLE_COULDNT_RESOLVE_PROXY:
+    case CURLE_COULDNT_RESOLVE_HOST: return HTTP_FAULT_NAME;
+    case CURLE_COULDNT_CONNECT: return HTTP_FAULT_CONNECT;
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION: return HTTP_FAULT_TLS;
+    default: return HTTP_FAULT_OTHER;
+    }
+}
+
 bool http_next(http_t *http, http_reply_t *reply) {
     http_transfer_t *t = http->done.first;
     if (t == NULL) return false;
@@ -468,6 +496,8 @@ bool http_next(http_t *http, http_reply_t *reply) {
         .hint = t->hint,
         .latency_ns = t->latency_ns,
         .reason = t->reason[0] != '\0' ? t->reason : curl_easy_strerror(t->result),
+        .fault = fault_of(t->result),
+        .os_error = (int)t->os_error,
     };
     return true;
 }

@@ -1,4 +1,4 @@
-/* http.h - raw HTTP POSTs on curl multi: requests in, replies out. Knows nothing of chat, permits or retries.
+/* http.h - raw HTTP requests on curl multi: POSTs and GETs in, replies out. Knows nothing of chat, permits or retries.
  *
  * One epoll descriptor (http_fd) stands for all connections. The owner polls it for reading, sleeps no longer than
  * http_due_ns allows, and calls http_drive, then http_next until it returns false; after starting new requests it calls
@@ -41,7 +41,7 @@ void http_headers_free(http_headers_t *headers);
 
 typedef struct http_post {
     http_target_t *target;
-    const char *body; /* borrowed until the reply is released */
+    const char *body; /* borrowed until the reply is released; NULL: a GET */
     size_t body_len;
     const http_headers_t *headers; /* borrowed likewise */
     uint32_t timeout_ms;           /* of the whole request, > 0 */
@@ -62,6 +62,9 @@ typedef enum http_outcome {
     HTTP_TOO_LARGE, /* the body passes LLM_ANSWER_BYTES_MAX */
 } http_outcome_t;
 
+/* What kind of BROKEN, for people. */
+typedef enum http_fault { HTTP_FAULT_NONE, HTTP_FAULT_NAME, HTTP_FAULT_CONNECT, HTTP_FAULT_TLS, HTTP_FAULT_OTHER } http_fault_t;
+
 typedef struct http_reply {
     http_transfer_t *transfer; /* give back with http_release; the pointers below live until then */
     void *owner;
@@ -72,6 +75,8 @@ typedef struct http_reply {
     retry_hint_t hint;
     uint64_t latency_ns; /* from http_start to the last byte of the body */
     const char *reason;  /* curl's words when not ANSWERED */
+    http_fault_t fault;  /* BROKEN: unknown name, no connection, no agreement on TLS, another */
+    int os_error;        /* errno of a connection that failed, e.g. ECONNREFUSED; 0: none */
 } http_reply_t;
 bool http_next(http_t *http, http_reply_t *reply);
 void http_release(http_t *http, http_transfer_t *transfer);

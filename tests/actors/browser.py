@@ -9,7 +9,8 @@ import tempfile
 import time
 
 FLAGS = ("--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update "
-         "--disable-sync --hide-scrollbars --remote-debugging-pipe").split()
+         "--disable-sync --disable-extensions --disable-default-apps --no-default-browser-check --metrics-recording-only --no-pings "
+         "--hide-scrollbars --remote-debugging-pipe").split()
 
 
 def find():

@@ -10,7 +10,7 @@ import sys
 
 from harness import ECHO, ENVIRONMENT, PLAIN, RUN_S, SDG, Bench, Mock, Serve, equal, has, lacks, main
 
-VERBS = ["run", "test-run", "validate", "serve", "worker", "submit", "status", "mock-llm"]
+VERBS = ["run", "test-run", "validate", "doctor", "serve", "worker", "submit", "status", "top", "journal", "mock-llm"]
 
 
 def sdg(*args, code=0, env=None):

@@ -1,4 +1,4 @@
-/* What the monitor tells: rates, percentiles, Prometheus text, JSON, the terminal view. And: nobody waits for a monitor that does not read. */
+/* What the monitor tells: rates, percentiles, Prometheus text, JSON, the terminal view. The actor itself: test_monitor.c. */
 #include "actors/metrics.h"
 
 #include <criterion/criterion.h>
@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "actors/fleet_totals.h"
-#include "actors/link.h"
 #include "actors/top.h"
 #include "core/base/clock.h"
 #include "core/base/json.h"
@@ -198,6 +197,141 @@ Test(metrics, memory_words_say_who_holds_it) {
     metrics_destroy(&m);
 }
 
+/* ---- the context store and batch mode ------------------------------------------------------------------------------------- */
+
+static void fill_store(uint64_t *store, uint64_t hits, uint64_t misses, uint64_t evictions) {
+    store[STORE_contexts_cached] = 480;
+    store[STORE_contexts_cached_bytes] = 150 << 20;
+    store[STORE_contexts_cached_max] = 500;
+    store[STORE_contexts_pinned] = 16;
+    store[STORE_contexts_spilled] = 300;
+    store[STORE_context_hits] = hits;
+    store[STORE_context_misses] = misses;
+    store[STORE_context_evictions] = evictions;
+}
+
+/* A run in batch mode under a memory limit, its store at work for two seconds. */
+static metrics_t *busy_store(void) {
+    uint64_t store[STORE_STATS] = {0}, rows[] = {1, 2, 3}, bytes[] = {100, 200, 300};
+    u64_list_t values = {store, STORE_STATS};
+    MSG_EVICTED spilled = {.rows = {rows, 3}, .bytes = {bytes, 3}, .to_disk = 1}, dropped = {.rows = {rows, 1}, .bytes = {bytes, 1}};
+    metrics_t *m = metrics_new("run", true, 0, 0);
+    tally_t t = {0};
+    t.totals[CLIENT_rows_total] = 1000;
+    t.totals[CLIENT_pass] = 2;
+    t.totals[CLIENT_passes] = 3;
+    t.totals[CLIENT_rows_parked] = 250;
+    t.totals[CLIENT_bytes_held] = 10 << 20;
+    t.totals[CLIENT_memory_limit] = 512 << 20;
+    take(m, &t);
+    m->now.scheduler[SCHEDULER_worker_bytes_held] = 40 << 20;
+    fill_store(store, 0, 10, 0);
+    metrics_take_store(m, &values);
+    metrics_tick(m, SECOND);
+    fill_store(store, 90, 20, 30);
+    metrics_take_store(m, &values);
+    metrics_take_evicted(m, &spilled);
+    metrics_take_evicted(m, &dropped);
+    metrics_tick(m, 3 * SECOND);
+    return m;
+}
+
+Test(store, rates_of_the_last_second) {
+    metrics_t *m = busy_store();
+    cr_assert_float_eq(m->columns[COLUMN_cache_hit_percent], 90, 1e-9);
+    cr_assert_float_eq(m->columns[COLUMN_evictions_per_s], 15, 1e-9);
+    cr_assert_float_eq(m->columns[COLUMN_pass_percent], 25, 1e-9);
+    cr_assert_float_eq(m->columns[COLUMN_store_bytes], 150 << 20, 1);
+    metrics_tick(m, 4 * SECOND);
+    cr_assert(isnan(m->columns[COLUMN_cache_hit_percent]), "nobody asked: unknown");
+    cr_assert_eq(m->columns[COLUMN_evictions_per_s], 0);
+    metrics_destroy(&m);
+}
+
+Test(store, json_has_the_documented_statistics) {
+    metrics_t *m = busy_store();
+    value_t v = stats_of(m, 4 * SECOND), memory = object_get_peek(v, "memory", 6, NULL);
+    cr_assert_eq(at(v, "cache", "size"), 480);
+    cr_assert_eq(at(v, "cache", "max_size"), 500);
+    cr_assert_eq(at(v, "cache", "hits"), 90);
+    cr_assert_eq(at(v, "cache", "misses"), 20);
+    cr_assert_float_eq(at(v, "cache", "hit_rate"), 90.0 / 110, 1e-6);
+    cr_assert_eq(at(v, "cache", "evictions"), 30);
+    cr_assert_eq(at(v, "cache", "pins"), 16);
+    cr_assert_eq(at(v, "cache", "spilled"), 300);
+    cr_assert_eq(at(object_get_peek(v, "cache", 5, NULL), "evicted_to_disk", "bytes"), 600);
+    cr_assert_eq(at(object_get_peek(v, "cache", 5, NULL), "dropped", "rows"), 1);
+    cr_assert_eq(at(v, "batch", "pass"), 2);
+    cr_assert_eq(at(v, "batch", "progress_percent"), 25);
+    cr_assert_eq(at(v, "limiter", "allowed"), 0);
+    cr_assert_eq(at(memory, "limit_bytes", NULL), 512 << 20);
+    cr_assert_eq(at(memory, "accounted", "total"), 200 << 20);
+    value_free(v);
+    metrics_destroy(&m);
+}
+
+Test(store, without_one_the_json_is_whole) {
+    metrics_t *m = metrics_new("run", true, 0, 0);
+    value_t v = stats_of(m, 1);
+    cr_assert(isnan(at(v, "cache", "hit_rate")) && isnan(at(v, "cache", "max_size")) && isnan(at(v, "batch", "pass")));
+    cr_assert(isnan(at(v, "sample", "cache_hit_percent")) && isnan(at(v, "sample", "store_bytes")));
+    value_free(v);
+    metrics_destroy(&m);
+}
+
+Test(store, prometheus_and_words) {
+    metrics_t *m = busy_store();
+    buf_t text;
+    buf_init(&text, METRICS_PAGE_BYTES_MAX);
+    metrics_prometheus(m, &text);
+    cr_assert_not_null(strstr(text.data, "\nsdg_context_requests_total{result=\"hit\"} 90\n"));
+    cr_assert_not_null(strstr(text.data, "\nsdg_contexts_evicted_bytes_total{to=\"disk\"} 600\n"));
+    cr_assert_not_null(strstr(text.data, "\nsdg_accounted_bytes{part=\"workers\"} 41943040\n"));
+    cr_assert_not_null(strstr(text.data, "\nsdg_batch_pass 2\n"));
+    buf_reset(&text);
+    metrics_memory_words(m, &text);
+    cr_assert_not_null(strstr(text.data, "; accounted for: client 10 MiB, workers 40 MiB, context store 150 MiB, together at most 512 MiB"), "%s", text.data);
+    buf_reset(&text);
+    report_progress(&m->now, &text);
+    cr_assert_not_null(strstr(text.data, "  pass 2/3 (250 rows through it)  "), "%s", text.data);
+    m->now.japanese = true;
+    buf_reset(&text);
+    report_progress(&m->now, &text);
+    cr_assert_not_null(strstr(text.data, "パス 2/3（通過 250 行）"), "%s", text.data);
+    buf_free(&text);
+    metrics_destroy(&m);
+}
+
+Test(store, terminal_view) {
+    metrics_t *m = busy_store();
+    buf_t text;
+    value_t v = stats_of(m, 4 * SECOND);
+    buf_init(&text, 65536);
+    top_render(v, &text);
+    cr_assert_not_null(strstr(text.data, "pass 2 of 3, 250 rows through it (25.0 %)"), "%s", text.data);
+    cr_assert_not_null(strstr(text.data, "480 in memory of 500, 300 on disk; 81.8 % hits, 30 evicted, 16 pinned"), "%s", text.data);
+    cr_assert_not_null(strstr(text.data, "200 MiB of at most 512 MiB: client 10 MiB, workers 40 MiB, context store 150 MiB"), "%s", text.data);
+    buf_free(&text);
+    value_free(v);
+    metrics_destroy(&m);
+}
+
+Test(store, takes_any_message_without_harm) {
+    uint64_t many[STORE_STATS + 50], few[] = {7};
+    metrics_t *m = metrics_new("run", false, 0, 0);
+    for (size_t i = 0; i < STORE_STATS + 50; i++)
+        many[i] = UINT64_MAX;
+    u64_list_t lists[] = {{many, STORE_STATS + 50}, {few, 1}, {NULL, 0}};
+    for (size_t i = 0; i < 3; i++)
+        metrics_take_store(m, &lists[i]);
+    cr_assert_eq(m->store[STORE_contexts_cached], 7);
+    MSG_EVICTED uneven = {.rows = {few, 1}, .bytes = {many, 20}, .to_disk = UINT64_MAX};
+    metrics_take_evicted(m, &uneven);
+    value_t v = stats_of(m, 1);
+    value_free(v);
+    metrics_destroy(&m);
+}
+
 /* ---- the terminal view --------------------------------------------------------------------------------------------------- */
 
 Test(top, shows_the_numbers_of_stats_json) {
@@ -277,37 +411,4 @@ Test(fleet_totals, remembers_a_bounded_number_of_workers) {
         say(f, i + 1, &t, i);
     cr_assert_eq(fleet_totals_sum_peek(f)->totals[CLIENT_rows_ok], WORKERS_MAX + 100);
     fleet_totals_destroy(&f);
-}
-
-/* ---- nobody waits for the monitor ------------------------------------------------------------------------------------------ */
-
-/* A monitor that is there and never reads: as many words as fit are queued, the others are dropped, and sending returns at once. Were it to
- * block, this test would never end. */
-Test(monitor, one_that_never_reads_stops_nobody, .timeout = 60) {
-    zsock_t *pull = link_socket(ZMQ_PULL, 0), *push = link_socket(ZMQ_PUSH, 0);
-    buf_t scratch;
-    uint64_t values[CLIENT_STATS] = {0}, dropped = 0;
-    cr_assert_eq(zsock_bind(pull, "inproc://stalled-monitor"), 0);
-    cr_assert_eq(zsock_connect(push, "inproc://stalled-monitor"), 0);
-    buf_init(&scratch, 65536);
-    message_t m = {.type = MESSAGE_STATS, .STATS = {.role = ROLE_CLIENT, .values = {values, CLIENT_STATS}}};
-    for (int i = 0; i < 3 * SOCKET_HWM; i++)
-        dropped += !link_send(push, 0, &m, &scratch);
-    cr_assert_gt(dropped, 0);
-    zsock_destroy(&push);
-    zsock_destroy(&pull);
-    buf_free(&scratch);
-}
-
-Test(monitor, one_that_is_absent_stops_nobody, .timeout = 60) {
-    zsock_t *push = link_socket(ZMQ_PUSH, 0);
-    buf_t scratch;
-    uint64_t values[CLIENT_STATS] = {0};
-    cr_assert_eq(zsock_connect(push, "inproc://absent-monitor"), 0);
-    buf_init(&scratch, 65536);
-    message_t m = {.type = MESSAGE_STATS, .STATS = {.role = ROLE_CLIENT, .values = {values, CLIENT_STATS}}};
-    for (int i = 0; i < 3 * SOCKET_HWM; i++)
-        link_send(push, 0, &m, &scratch);
-    zsock_destroy(&push);
-    buf_free(&scratch);
 }

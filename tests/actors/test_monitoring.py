@@ -1,16 +1,20 @@
 #!/usr/bin/env python3
 """--metrics-listen, the dashboard, sdg top, sdg status and --enable-memory-monitoring, with the real program."""
 import http.client
+import http.server
 import json
+import math
 import os
 import re
 import shutil
 import socket
 import subprocess
 import sys
+import threading
+import time
 
 import browser
-from harness import SDG, Bench, Mock, Proc, Serve, equal, has, lacks, main, wait_for
+from harness import SDG, Bench, Mock, Proc, Serve, Skip, equal, has, lacks, main, wait_for
 
 LISTEN = ("--metrics-listen", "127.0.0.1:0")
 
@@ -49,7 +53,7 @@ def stats(port):
 
 def check_prometheus(text):
     """The text format, strictly: HELP and TYPE before the samples of each family, unique samples, counters end in _total, histograms add up.
-    Returns {"name{labels}": value}. Debian's promtool has its say, too, when it is installed."""
+    Returns {"name{labels}": value}. What promtool says: test_promtool_finds_nothing."""
     values, kinds, family = {}, {}, None
     assert text.endswith("\n")
     for line in text.splitlines():
@@ -75,12 +79,45 @@ def check_prometheus(text):
         counts = [v for k, v in values.items() if k.startswith(name + "_bucket")]
         equal(counts, sorted(counts))
         equal(counts[-1], values[name + "_count"])
-    if shutil.which("promtool"):
-        done = subprocess.run(["promtool", "check", "metrics"], input=text.encode(), capture_output=True)
-        equal((done.returncode, done.stderr), (0, b""))
-    else:
-        print("     promtool is not installed (apt-get install prometheus): checked by our own parser only")
     return values
+
+
+def test_promtool_finds_nothing():
+    if not shutil.which("promtool"):
+        raise Skip("no promtool: deploy/install-deps.sh monitor")
+    with Mock("--latency-ms", 20, "--fail", "429=0.1,500=0.1") as mock, Bench(mock, rows=2000, attempts=2) as b, b.start(*LISTEN) as p:
+        port = metrics_port(p)
+        wait_for(lambda: stats(port)["failed"] > 0, "failures with their reasons")
+        text = get(port, "/metrics")[2]
+        check_prometheus(text)
+        done = subprocess.run(["promtool", "check", "metrics"], input=text.encode(), capture_output=True)
+        equal((done.returncode, done.stdout, done.stderr), (0, b"", b""))
+
+
+MANUAL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/monitoring.md")
+
+
+def test_the_manual_names_every_metric_and_no_other():
+    with open(MANUAL, encoding="utf-8") as f:
+        page = set(re.findall(r"\bsdg_[a-z_]+", f.read()))
+    with Mock("--latency-ms", 50) as mock, Bench(mock, rows=400) as b, b.start(*LISTEN) as p:
+        told = set(re.findall(r"^# HELP (\S+)", get(metrics_port(p), "/metrics")[2], re.M))
+    equal(told - page, set(), "not in the manual")
+    equal({re.sub("_bucket$", "", name) for name in page} - told - {"sdg_"}, set(), "only in the manual")
+
+
+def test_the_queries_of_the_manual_are_promql():
+    if not shutil.which("promtool"):
+        raise Skip("no promtool: deploy/install-deps.sh monitor")
+    with open(MANUAL, encoding="utf-8") as f:
+        queries = re.findall(r"^\| [^|`]+ \| `(.*sdg_.*)` \|$", f.read(), re.M)
+    assert len(queries) >= 10, queries
+    with Bench() as b:
+        rules = "".join("  - {record: 'q:%d', expr: '%s'}\n" % (i, q) for i, q in enumerate(queries))
+        path = b.write("rules.yaml", "groups:\n- name: manual\n  rules:\n" + rules)
+        done = subprocess.run(["promtool", "check", "rules", path], capture_output=True, text=True)
+        equal(done.returncode, 0, done.stdout + done.stderr)
+        has(done.stdout, "%d rules found" % len(queries))
 
 
 def test_a_run_tells_its_numbers_and_is_not_changed_by_it():
@@ -218,45 +255,164 @@ def test_memory_monitoring_warns_with_what_holds_it():
             lacks(line, "no effect")
 
 
-def test_the_dashboard_in_a_browser():
+# ---- the dashboard -------------------------------------------------------------------------------------------------
+
+def need_browser():
     if not browser.find():
-        print("     skipped: no browser (apt-get install chromium)")
-        return
-    with Mock("--latency-ms", 20, "--fail", "429=0.1") as mock, Bench(mock, rows=100000) as b, browser.Browser() as page:
+        raise Skip("no browser: deploy/install-deps.sh monitor")
+
+
+# Of each visible chart: title, values drawn, and pixels in the colour of each line that has values.
+DRAWN = """CHARTS.filter(c => c.card.style.display === '').map(c => {
+  const d = c.canvas.getContext('2d').getImageData(0, 0, c.canvas.width, c.canvas.height).data, css = getComputedStyle(document.documentElement);
+  const ink = c.lines.filter(l => points.some(p => valueOf(p, l[0]) != null && (!c.stacked || valueOf(p, l[0]) > 0))).map(l => {
+    const [r, g, b] = css.getPropertyValue('--' + l[2]).match(/[0-9a-f]{2}/gi).map(h => parseInt(h, 16));
+    let n = 0;
+    for (let i = 0; i < d.length; i += 4)
+      if (d[i + 3] > 90 && Math.abs(d[i] - r) + Math.abs(d[i + 1] - g) + Math.abs(d[i + 2] - b) < 40) n++;
+    return [l[1], n];
+  });
+  return {title: c.title, drawn: c.drawn, ink};
+})"""
+
+
+def check_page(page, name):
+    """Every chart draws its data, in light and in dark. Returns the titles."""
+    backgrounds = set()
+    for scheme in ("light", "dark"):
+        page.scheme(scheme)
+        wait_for(lambda: page.js("matchMedia('(prefers-color-scheme: dark)').matches") == (scheme == "dark"), scheme)
+        page.js("drawAll()")
+        charts = page.js(DRAWN)
+        for c in charts:
+            assert c["drawn"] > 0 and c["ink"] and all(n >= 4 for _, n in c["ink"]), "%s, %s: an empty chart: %r" % (name, scheme, c)
+        backgrounds.add(page.js("getComputedStyle(document.body).backgroundColor"))
+        if os.environ.get("SCREENSHOTS"):
+            page.screenshot(os.path.join(os.environ["SCREENSHOTS"], "%s-%s.png" % (name, scheme)))
+    equal(len(backgrounds), 2, "light and dark differ")
+    return [c["title"] for c in charts]
+
+
+def check_quiet(page, port):
+    """No errors on the console, no request to anywhere else."""
+    page.ask("Runtime.evaluate", expression="0")
+    equal(page.complaints(), [])
+    equal([u for u in page.requested() if not u.startswith(("http://127.0.0.1:%d/" % port, "data:"))], [])
+
+
+def text_of(page, selector):
+    return page.js("(document.querySelector(%s) || {}).textContent" % json.dumps(selector))
+
+
+def test_the_dashboard_in_a_browser():
+    need_browser()
+    with Mock("--latency-ms", 20, "--fail", "429=0.1") as mock, Bench(mock, rows=100000) as b, browser.Browser(1440, 1500) as page:
         with b.start(*LISTEN, "--max-concurrent", 32, "--no-progress") as p:
             port = metrics_port(p)
             page.open("http://127.0.0.1:%d/" % port)
-            text = lambda selector: page.js("(document.querySelector(%s) || {}).textContent" % json.dumps(selector))
-            wait_for(lambda: text("#state") == "running", "the page says running")
-            wait_for(lambda: page.js("points.length") >= 3 and "rate limit" in text("#charts"), "charts with points")
-            has(text("#progress"), "rows finished of about ", "pending")
-            has(text("#tile-flight"), "calls in flight of 32")
-            has(text("#charts"), "Throughput", "p99", "PSS", "limit")
-            images = {}
-            for scheme in ("light", "dark"):
-                page.scheme(scheme)
-                wait_for(lambda: page.js("matchMedia('(prefers-color-scheme: dark)').matches") == (scheme == "dark"), scheme)
-                images[scheme] = page.js("getComputedStyle(document.body).backgroundColor")
-                drawn = page.js("CHARTS.map(c => { const d = c.canvas.getContext('2d').getImageData(0, 0, c.canvas.width, c.canvas.height).data;"
-                                " let n = 0; for (let i = 3; i < d.length; i += 4) if (d[i]) n++; return n; })")
-                assert all(n > 500 for n in drawn), "empty charts: %r" % drawn
-                if os.environ.get("SCREENSHOTS"):
-                    page.screenshot(os.path.join(os.environ["SCREENSHOTS"], scheme + ".png"))
-            assert images["light"] != images["dark"], images
+            wait_for(lambda: text_of(page, "#state") == "running", "the page says running")
+            wait_for(lambda: page.js("points.length") >= 4 and "rate limit" in text_of(page, "#charts"), "charts with points")
+            has(text_of(page, "#progress"), "rows finished of about ", "pending")
+            has(text_of(page, "#tile-flight"), "calls in flight of 32")
+            has(text_of(page, "#charts"), "Throughput", "p99", "PSS", "limit")
+            titles = check_page(page, "run")
+            assert len(titles) >= 9 and "Workers" in titles, titles
             page.js("document.getElementById('whole').click()")
             wait_for(lambda: page.js("points.length && document.getElementById('whole').getAttribute('aria-pressed')") == "true", "the whole run")
             page.js("document.getElementById('recent').click()")
             p.kill()
-        wait_for(lambda: "no answer" in text("#state"), "the page notices the end")
+        wait_for(lambda: "no answer" in text_of(page, "#state"), "the page notices the end")
         with b.start("--metrics-listen", "127.0.0.1:%d" % port, "--max-concurrent", 32, "--no-progress") as p:
             metrics_port(p)
-            wait_for(lambda: text("#state") == "running", "the page goes on with the new server")
+            wait_for(lambda: text_of(page, "#state") == "running", "the page goes on with the new server")
             wait_for(lambda: page.js("points.length") >= 2, "its points")
             p.kill()
-        page.ask("Runtime.evaluate", expression="0")
-        equal(page.complaints(), [])
-        foreign = [u for u in page.requested() if not u.startswith(("http://127.0.0.1:%d/" % port, "data:"))]
-        equal(foreign, [])
+        check_quiet(page, port)
+
+
+class Stub:
+    """Serves the dashboard with numbers as they may be when everything is in use: batch mode, a memory limit, a busy context store."""
+
+    def __init__(self, html, stats_now, columns):
+        self.html, self.columns, self.count = html, columns, 400
+        self.began = int(time.time() * 1000) - self.count * 1000
+        self.stats = {**stats_now, "state": "running", "started_unix_ms": self.began, "uptime_s": self.count, "progress_percent": 41.2, "eta_s": 570,
+                      "total": 120000, "completed": 49440, "pending": 3200, "rows_per_s": 120.3, "workers": {"connected": 6, "lost": 1},
+                      "batch": {"pass": 2, "passes": 3, "rows_parked": 81200, "progress_percent": 67.7}}
+        self.stats["cache"] = {**stats_now["cache"], "size": 480, "max_size": 500, "hits": 9000, "misses": 1000, "hit_rate": 0.9, "evictions": 800}
+        self.stats["memory"] = {**stats_now["memory"], "limit_bytes": 512 << 20,
+                                "accounted": {"client": 60 << 20, "workers": 200 << 20, "store": 150 << 20, "total": 410 << 20}}
+        self.stats["failures"] = {"ask: HTTP 400": 12, "score: budget": 3}
+        stub = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                body, kind = stub.page(self.path)
+                self.send_response(200 if body else 404)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def point(self, i):
+        wave = lambda low, high, period: low + (high - low) * (0.5 + 0.5 * math.sin(i * 6.28 / period) * math.cos(i * 6.28 / (period * 3.7)))
+        mib = 1 << 20
+        values = {"rows_per_s": wave(95, 140, 60), "tokens_per_s": wave(30000, 52000, 60), "requests_per_s": wave(100, 150, 60),
+                  "calls_in_flight": wave(180, 256, 80), "calls_waiting": wave(0, 40, 50), "calls_limit": 256 if i < 200 else 300,
+                  "p50_ms": wave(800, 1100, 90), "p90_ms": wave(1500, 1900, 70), "p99_ms": wave(2400, 3600, 40), "failed_per_s": wave(0, 2, 30),
+                  "rate_limit_per_s": wave(0, 9, 100), "overload_per_s": wave(0, 4, 45), "server_per_s": wave(0, 1, 25), "timeout_per_s": 0,
+                  "connection_per_s": 0, "malformed_per_s": 0, "empty_per_s": 0, "rss_bytes": wave(700, 760, 200) * mib,
+                  "pss_bytes": wave(480, 510, 200) * mib, "pending_bytes": 30 * mib, "window_bytes": 64 * mib, "rows_pending": wave(2800, 3200, 100),
+                  "workers": 6 if i > 120 else 4, "client_bytes": wave(40, 60, 120) * mib, "worker_bytes": wave(150, 210, 90) * mib,
+                  "store_bytes": min(150, i) * mib, "limit_bytes": 512 * mib, "contexts_cached": min(480, 4 * i), "contexts_cached_max": 500,
+                  "contexts_spilled": max(0, 6 * i - 600), "cache_hit_percent": wave(82, 99, 75), "evictions_per_s": wave(0, 30, 65) if i > 100 else 0,
+                  "loads_per_s": wave(0, 18, 55) if i > 110 else 0, "pass": 2, "passes": 3, "pass_percent": 67.7 * i / 400}
+        return [self.began + i * 1000] + [values[c] for c in self.columns]
+
+    def page(self, path):
+        if path == "/":
+            return self.html.encode(), "text/html; charset=utf-8"
+        if path.startswith("/series"):
+            points = [self.point(i) for i in range(self.count)]
+            return json.dumps({"started_unix_ms": self.began, "step_s": 1, "columns": ["t"] + self.columns, "points": points}).encode(), "application/json"
+        if path == "/stats.json":
+            self.count += 1
+            p = self.point(self.count)
+            return json.dumps({**self.stats, "sample": dict(zip(["t"] + self.columns, p))}).encode(), "application/json"
+        return b"", "text/plain"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def test_the_dashboard_with_everything_in_use():
+    need_browser()
+    with Mock("--latency-ms", 50) as mock, Bench(mock, rows=2000) as b, b.start(*LISTEN) as p:
+        port = metrics_port(p)
+        html, now = get(port, "/")[2], stats(port)
+        columns = json.loads(get(port, "/series.json")[2])["columns"][1:]
+        p.kill()
+    with Stub(html, now, columns) as stub, browser.Browser(1440, 1640) as page:
+        page.open("http://127.0.0.1:%d/" % stub.port)
+        wait_for(lambda: text_of(page, "#state") == "running" and page.js("points.length") > 400, "the page")
+        titles = check_page(page, "full")
+        for word in ("What is held", "found in memory", "evicted", "Contexts", "Batch mode", "Workers", "Memory of all", "Rows pending"):
+            assert any(word in t for t in titles), (word, titles)
+        has(text_of(page, "#progress"), "pass 2 of 3, 81,200 rows through it")
+        has(text_of(page, "#tile-memory"), "410 MiB held of 512 MiB")
+        has(text_of(page, "#charts"), "hit rate", "context store", "on disk", "ask: HTTP 400")
+        check_quiet(page, stub.port)
 
 
 if __name__ == "__main__":

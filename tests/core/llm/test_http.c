@@ -1,6 +1,7 @@
 /* test_http.c - the raw HTTP engine (core/llm/http) against a server in a thread. */
 #include <criterion/criterion.h>
 
+#include <errno.h>
 #include <poll.h>
 #include <string.h>
 
@@ -101,6 +102,29 @@ Test(http, a_connection_serves_many_requests)
         expect_outcome(HTTP_ANSWERED);
     }
     cr_expect_eq(server->requests, 50);
+    cr_expect_eq(server->connections, 1);
+    end();
+}
+
+static act_t say_method(server_t *s, int nth, const char *request)
+{
+    (void)s, (void)nth;
+    bool get = strncmp(request, "GET ", 4) == 0, bodyless = strcasestr(request, "content-length") == NULL;
+    return (act_t){.body = get ? bodyless ? "get" : "get with a body" : "post"};
+}
+
+Test(http, a_get_is_a_request_without_a_body)
+{
+    static const char *const wanted[] = {"post", "get", "get", "post"};
+    begin(say_method);
+    for (size_t i = 0; i < 4; i++) {
+        bool get = wanted[i][0] == 'g';
+        http_post_t request = {.target = target, .body = get ? NULL : "{}", .body_len = get ? 0 : 2, .headers = headers, .timeout_ms = 60000};
+        http_start(http, &request);
+        http_reply_t reply = wait_reply();
+        cr_expect_str_eq(reply.body, wanted[i]);
+        http_release(http, reply.transfer);
+    }
     cr_expect_eq(server->connections, 1);
     end();
 }
@@ -239,6 +263,8 @@ Test(http, nobody_listens)
     cr_expect_eq(reply.outcome, HTTP_BROKEN);
     cr_expect_eq(reply.status, 0);
     cr_expect_neq(reply.reason[0], '\0');
+    cr_expect_eq(reply.fault, HTTP_FAULT_CONNECT);
+    cr_expect_eq(reply.os_error, ECONNREFUSED);
     cr_expect_str_eq(reply.body, "");
     http_release(http, reply.transfer);
     close(fd);

@@ -1,0 +1,105 @@
+/* survey.c - see survey.h. Plain JSON Lines are counted by their newlines (memchr, some GB/s); CSV has newlines in quotes and compressed files
+ * have none, so those are read on by the reader itself. */
+#include "core/data/survey.h"
+
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+#include "core/base/limits.h"
+#include "core/data/lines.h"
+#include "core/data/stream.h"
+
+/* Not a pipe, terminal or device. Of what is not there or is a folder reader_open tells. */
+static bool can_be_looked_at(const char *path, uint64_t *size) {
+    struct stat st;
+    if (strcmp(path, "-") == 0) return false;
+    if (stat(path, &st) != 0) return true;
+    *size = (uint64_t)st.st_size;
+    return S_ISREG(st.st_mode) || S_ISDIR(st.st_mode);
+}
+
+/* Reads on until `limit` records or `bytes` of JSON. 1: there is more, 0: the end, negative: failed. */
+static int take_sample(reader_t *reader, survey_each_fn *each, void *arg, survey_t *out, err_t *err) {
+    row_record_t record;
+    int got = 1;
+    while (out->sampled < SURVEY_SAMPLE_ROWS && out->sampled_bytes < SURVEY_SAMPLE_BYTES && (got = reader_next(reader, &record, err)) == 1) {
+        out->sampled++;
+        out->sampled_bytes += record.json_len;
+        if (record.json_len > out->largest_bytes) {
+            out->largest_bytes = record.json_len;
+            out->largest_line = record.line;
+        }
+        if (each) each(arg, &record);
+    }
+    return got;
+}
+
+/* Plain text, one record a line. */
+static bool counts_by_lines(const char *path) {
+    const char *dot = strrchr(path, '.');
+    return dot && (strcasecmp(dot, ".jsonl") == 0 || strcasecmp(dot, ".ndjson") == 0 || strcasecmp(dot, ".json") == 0);
+}
+
+static int count_lines(const char *path, survey_t *out, err_t *err) {
+    stream_t *stream = stream_open(path, err);
+    if (!stream) return err->code;
+    lines_t *lines = lines_new(stream, DATA_LINE_BYTES_MAX);
+    line_t line;
+    uint64_t rows = 0;
+    int got;
+    while ((got = lines_next(lines, &line, err)) == 1) {
+        rows += line.too_long || !line_blank(line.bytes, line.len);
+    }
+    lines_destroy(&lines);
+    stream_close(&stream);
+    if (got < 0) return got;
+    out->rows = rows;
+    out->exact = true;
+    return SDG_OK;
+}
+
+/* Up to SURVEY_READ_BYTES_MAX of the file, then by proportion. */
+static int read_on(reader_t *reader, survey_t *out, err_t *err) {
+    row_record_t record;
+    uint64_t done = 0, total = 0;
+    int got = 1;
+    out->rows = out->sampled;
+    while (done < SURVEY_READ_BYTES_MAX && (got = reader_next(reader, &record, err)) == 1) {
+        out->rows++;
+        if (out->rows % 256 == 0) reader_progress(reader, &done, &total);
+    }
+    if (got < 0) return got;
+    out->exact = got == 0;
+    if (!out->exact && done) out->rows = (uint64_t)((double)out->rows * (double)total / (double)done + 0.5);
+    return SDG_OK;
+}
+
+/* From the sample alone: a line is its JSON and a newline. */
+static int estimate(survey_t *out) {
+    out->rows = (uint64_t)((double)out->file_bytes * (double)out->sampled / (double)(out->sampled_bytes + out->sampled) + 0.5);
+    return SDG_OK;
+}
+
+static int count_rows(const char *path, reader_t *reader, survey_t *out, err_t *err) {
+    if (!counts_by_lines(path)) return read_on(reader, out, err);
+    return out->file_bytes > SURVEY_COUNT_BYTES_MAX ? estimate(out) : count_lines(path, out, err);
+}
+
+int survey_input(const char *path, survey_each_fn *each, void *arg, survey_t *out, err_t *err) {
+    *out = (survey_t){0};
+    if (!can_be_looked_at(path, &out->file_bytes)) return SDG_OK;
+    reader_t *reader = reader_open(path, DATA_AUTO, err);
+    if (!reader) return err->code;
+    int got = take_sample(reader, each, arg, out, err);
+    if (got == 0) {
+        out->rows = out->sampled;
+        out->exact = true;
+    } else if (got == 1) {
+        got = count_rows(path, reader, out, err);
+    }
+    reader_close(&reader);
+    return got < 0 ? got : SDG_OK;
+}
+
+uint64_t survey_average_bytes(const survey_t *s) { return s->sampled ? (s->sampled_bytes + s->sampled / 2) / s->sampled : 0; }
