@@ -44,8 +44,8 @@ static size_t safe_rows(client_t *c) {
 
 void client_journal_synced(client_t *c) {
     size_t safe = safe_rows(c);
-    for (size_t at = 0; at < safe; at += JOURNAL_BATCH_ROWS_MAX) {
-        size_t count = safe - at < JOURNAL_BATCH_ROWS_MAX ? safe - at : JOURNAL_BATCH_ROWS_MAX;
+    for (size_t at = 0; at < safe; at += STORE_BATCH_ROWS_MAX) {
+        size_t count = safe - at < STORE_BATCH_ROWS_MAX ? safe - at : STORE_BATCH_ROWS_MAX;
         message_t m = {.type = MESSAGE_ROWS_FINISHED, .ROWS_FINISHED = {.job = c->job, .rows = {c->synced_rows + at, count}}};
         link_send(c->store, 0, &m, &c->scratch);
     }

@@ -98,7 +98,7 @@
 #define JOURNAL_ANSWER_BYTES_MAX (LLM_ANSWER_BYTES_MAX + 1024) /* one answer in the journal: whatever a server may say, and its counts */
 #define JOURNAL_CALLS_MAX (4u << 20)            /* calls in the index: 128 MiB; later ones are written but not found before a rerun */
 #define JOURNAL_BATCH_CALLS_MAX 256             /* calls in one message to or from the store: an array of 16 KiB on the stack */
-#define JOURNAL_BATCH_ROWS_MAX 16384            /* finished rows in one message to the store */
+#define STORE_BATCH_ROWS_MAX 16384            /* finished rows in one message to the store */
 #define JOURNAL_READ_BYTES ((size_t)256 << 10)  /* read(2) and write(2) size */
 #define JOURNAL_COMPACT_BYTES ((uint64_t)64 << 20) /* a smaller file is not worth rewriting */
 #define JOURNAL_SYNC_NS (200 * UINT64_C(1000000)) /* --fsync batch: what power loss may cost; disks take 1-30 ms for a sync */
@@ -160,6 +160,19 @@
 #define TUNE_CACHE_ROWS_MAX 10000               /* contexts in memory that are chosen by themselves */
 #define TUNE_CACHE_BYTES_MAX ((uint64_t)64 << 20) /* ... and their bytes, as input rows: as much as pending rows may hold */
 #define SOCKET_HWM 4096                         /* messages; credits keep queues far below, this is the safety net */
+
+/* context store */
+#define CONTEXTS_CACHED_DEFAULT 500             /* --max-cache-size, as documented */
+#define GC_INTERVAL_DEFAULT 100                 /* --gc-interval, as documented */
+#define STORE_STATS_NS (200 * UINT64_C(1000000)) /* how often it tells the monitor */
+#define STORE_EVICTED_MAX 4096                  /* rows in one notice of evictions; more are counted in the totals only */
+
+/* --memory-limit: an eighth for rows at the client, an eighth at the scheduler, a half for the workers, a quarter for the store */
+#define MEMORY_LIMIT_MIN ((uint64_t)16 << 20)   /* below it not even one batch of results fits everywhere; refused */
+#define HOUSEKEEPING_NS UINT64_C(1000000000)    /* --gc-interval: at most so often, however fast rows are */
+#define MEMORY_ROW_FACTOR 4                     /* a row that starts may take so many times its raw bytes: values, request, result */
+#define CONTEXT_BATCH_BYTES ((size_t)1 << 20)   /* contexts in one message to the store, beyond the last one */
+#define CONTEXT_BATCH_MAX 256                   /* ... and how many */
 
 /* monitor */
 #define METRICS_CONNECTIONS_MAX 64              /* of --metrics-listen: browsers and scrapers; further ones wait in accept */

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,38 @@ static uint64_t status_kib(const char *key) { return kib_in("/proc/self/status",
 
 uint64_t memory_rss_bytes(void) { return status_kib("VmRSS:"); }
 uint64_t memory_peak_rss_bytes(void) { return status_kib("VmHWM:"); }
+
+/* ---- giving back ------------------------------------------------------------------------------------------------------ */
+
+/* jemalloc's, when the program is linked with it. */
+extern int mallctl(const char *name, void *old, size_t *old_len, void *new, size_t new_len) __attribute__((weak));
+enum { ALL_ARENAS = 4096 }; /* MALLCTL_ARENAS_ALL */
+
+void memory_release(void) {
+    char name[32];
+    snprintf(name, sizeof name, "arena.%d.purge", ALL_ARENAS);
+    if (mallctl) mallctl(name, NULL, NULL, NULL, 0);
+    else malloc_trim(0);
+}
+
+void memory_release_eagerly(void) {
+    char name[48];
+    unsigned arenas = 0;
+    size_t len = sizeof arenas;
+    ssize_t now = 0;
+    if (!mallctl) {
+        mallopt(M_TRIM_THRESHOLD, 128 << 10);
+        mallopt(M_MMAP_THRESHOLD, 128 << 10);
+        return;
+    }
+    mallctl("arenas.dirty_decay_ms", NULL, NULL, &now, sizeof now); /* of arenas to come */
+    mallctl("arenas.muzzy_decay_ms", NULL, NULL, &now, sizeof now);
+    if (mallctl("arenas.narenas", &arenas, &len, NULL, 0) != 0) return;
+    for (unsigned i = 0; i < arenas; i++) {
+        snprintf(name, sizeof name, "arena.%u.dirty_decay_ms", i);
+        mallctl(name, NULL, NULL, &now, sizeof now);
+    }
+}
 
 /* ---- a tree of processes --------------------------------------------------------------------------------------------- */
 

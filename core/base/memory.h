@@ -13,6 +13,11 @@
 uint64_t memory_rss_bytes(void);      /* this process now; 0 if unknown */
 uint64_t memory_peak_rss_bytes(void); /* this process's high-water mark (VmHWM); 0 if unknown */
 
+/* Gives memory that was freed back to the system: allocators keep it for a while, which is what makes them fast. */
+void memory_release(void);
+/* From now on it goes back at once: for runs that keep a limit. */
+void memory_release_eagerly(void);
+
 /* This process and its descendants. */
 typedef struct memory_process {
     pid_t pid;

@@ -109,3 +109,10 @@ uint64_t rangeset_first_absent(const rangeset_t *set, uint64_t from) {
     size_t at = find(set, from);
     return holds(set, at, from) ? set->runs[at].last + 1 : from;
 }
+
+bool rangeset_next(const rangeset_t *set, uint64_t from, uint64_t *n) {
+    size_t at = find(set, from);
+    if (at == set->count) return false;
+    *n = set->runs[at].first > from ? set->runs[at].first : from;
+    return true;
+}

@@ -18,4 +18,6 @@ uint64_t rangeset_count(const rangeset_t *set);         /* numbers in the set */
 size_t rangeset_runs(const rangeset_t *set);
 uint64_t rangeset_first_absent(const rangeset_t *set, uint64_t from); /* least n >= from that is not in the set */
 
+bool rangeset_next(const rangeset_t *set, uint64_t from, uint64_t *n); /* least *n >= from that is in the set; false: none */
+
 #endif

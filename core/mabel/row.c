@@ -415,3 +415,8 @@ void row_result(const row_t *row, row_result_t *result) {
     memcpy(result->reason, row->reason, sizeof result->reason);
     result->end_reason = row->end_reason.kind == VALUE_STRING ? row->end_reason.string->data : NULL;
 }
+
+void row_take_usage(row_t *row, row_usage_t *usage) {
+    *usage = row->usage;
+    row->usage = (row_usage_t){0};
+}

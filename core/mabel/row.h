@@ -76,6 +76,9 @@ uint64_t row_index(const row_t *row);
 void row_cancel(row_t *row, const char *reason);         /* the next row_run finishes it as failed */
 void row_result(const row_t *row, row_result_t *result); /* only when FINISHED */
 
+/* What the row has cost so far, counted from 0 again from here on: for a row that is put away and reported before its end. */
+void row_take_usage(row_t *row, row_usage_t *usage);
+
 /* --- rows put away as bytes (row_save.c), so that what waits or is done need not live in a worker ---
  *
  * The bytes are everything the row is; texts it holds several times are in there once. They are good for the same pipeline file and the same

@@ -21,7 +21,7 @@ int row_llm_begin(row_t *row) {
     const budget_t *b = &row_block(row)->budget;
     if (b->ai_calls_max && row->calls_begun >= b->ai_calls_max)
         return err_set(&row->err, SDG_ELIMIT, "the row has made its %u LLM calls (budget ai.max_calls)", b->ai_calls_max);
-    if (b->ai_tokens_max && row->usage.prompt_tokens + row->usage.completion_tokens >= b->ai_tokens_max)
+    if (b->ai_tokens_max && row->tokens_used >= b->ai_tokens_max)
         return err_set(&row->err, SDG_ELIMIT, "the row has used its %llu tokens (budget ai.max_tokens)", (unsigned long long)b->ai_tokens_max);
     row->calls_begun++;
     row->answered = false;
@@ -43,13 +43,14 @@ int row_llm_end(row_t *row) {
     u->requests += a->requests;
     u->prompt_tokens += a->prompt_tokens;
     u->completion_tokens += a->completion_tokens;
+    row->tokens_used += (uint64_t)a->prompt_tokens + a->completion_tokens;
     for (int i = 0; i < LLM_CAUSES; i++)
         u->retries[i] += a->retries[i];
     if (strcmp(a->finish_reason, "length") == 0 || strcmp(a->finish_reason, "content_filter") == 0) u->cut_short++;
     count_latencies(u, a);
     if (a->cause != LLM_CAUSE_NONE)
         return err_set(&row->err, SDG_EIO, "%s", a->error.text[0] ? a->error.text : llm_cause_name(a->cause));
-    if (b->ai_tokens_max && u->prompt_tokens + u->completion_tokens > b->ai_tokens_max)
+    if (b->ai_tokens_max && row->tokens_used > b->ai_tokens_max)
         return err_set(&row->err, SDG_ELIMIT, "the row has used more than %llu tokens (budget ai.max_tokens)",
                        (unsigned long long)b->ai_tokens_max);
     return SDG_OK;

@@ -5,7 +5,7 @@
  * is not written: the connections of the running block, the scope. What the pipeline holds is not written either, see known_peek.
  *
  *   row   := magic, digest of the pipeline, state, index, at, attempt, time, cancelled, usage, (result | life)
- *   life  := calls begun, MEX operations, generator, context, vars, outputs, saved, what blocks keep for connections
+ *   life  := calls begun, tokens used, MEX operations, generator, context, vars, outputs, saved, what blocks keep for connections
  *
  * To add a field: write it and read it in the same place of a pair of functions here, and change FORM.
  */
@@ -127,6 +127,7 @@ static void write_life(value_encoder_t *e, const row_t *row) {
     for (size_t i = 0; i < known_count(row->pipeline); i++)
         value_encoder_know(e, known_peek(row->pipeline, i));
     value_encoder_uint(e, row->calls_begun);
+    value_encoder_uint(e, row->tokens_used);
     value_encoder_uint(e, row->scope.ops);
     for (size_t i = 0; i < sizeof row->rng.s / sizeof *row->rng.s; i++)
         value_encoder_uint(e, row->rng.s[i]);
@@ -164,6 +165,7 @@ static void read_life(value_decoder_t *d, row_t *row) {
     for (size_t i = 0; i < known_count(row->pipeline); i++)
         value_decoder_know(d, known_peek(row->pipeline, i));
     row->calls_begun = read_u32(d);
+    row->tokens_used = value_decoder_uint(d, UINT64_MAX);
     row->scope.ops = value_decoder_uint(d, UINT64_MAX);
     read_generator(d, &row->rng);
     row->context = read_object(d, "the context");

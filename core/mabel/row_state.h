@@ -53,6 +53,7 @@ struct row {
     char **request_headers;  /* of call_ai, owned; NULL: the block's */
     size_t request_header_count;
     uint32_t calls_begun;    /* for budget ai.max_calls */
+    uint64_t tokens_used;    /* for budget ai.max_tokens; not usage, which may be taken in between */
     bool answered;
     llm_answer_t answer;
 

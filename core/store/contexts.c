@@ -435,6 +435,24 @@ int contexts_complete(contexts_t *c, uint64_t number, err_t *err) {
     return rc != SDG_OK ? rc : on_disk;
 }
 
+int contexts_release(contexts_t *c, uint64_t number, uint64_t owner_id, err_t *err) {
+    row_t *row = find_row(c, number);
+    part_t *p = find_part(row, CONTEXT_PRIVATE, owner_id);
+    int rc = SDG_OK;
+    if (!row) return SDG_OK;
+    if (p) {
+        owner_t *owner = p->owner;
+        rc = forget_on_disk(c, p, err);
+        free_part(c, p);
+        tidy_owner(c, owner);
+        c->stats.completed++;
+    }
+    release_pin(c, row, owner_id);
+    tidy_row(c, row);
+    int room = make_room(c, err);
+    return rc != SDG_OK ? rc : room;
+}
+
 static void release_pins(contexts_t *c, const owner_t *owner) {
     RING_EACH(&owner->pins, node) {
         pin_t *pin = RING_OWNER(node, pin_t, of_owner);

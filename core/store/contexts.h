@@ -58,6 +58,8 @@ int contexts_pin(contexts_t *contexts, uint64_t row, uint64_t owner, err_t *err)
 int contexts_unpin(contexts_t *contexts, uint64_t row, uint64_t owner, err_t *err); /* SDG_ENOTFOUND: this owner did not pin it */
 /* The row is complete: all its contexts go, pinned or not, wherever they are. Of a row that is in memory the disk is not asked. */
 int contexts_complete(contexts_t *contexts, uint64_t row, err_t *err);
+/* This owner has finished or given up the row: its private context and its pin go; what others have of the row stays. */
+int contexts_release(contexts_t *contexts, uint64_t row, uint64_t owner, err_t *err);
 /* The worker is dead: its pins and its private contexts go. The last CONTEXTS_GONE_MAX such owners are remembered. */
 int contexts_owner_gone(contexts_t *contexts, uint64_t owner, err_t *err);
 void contexts_owner_back(contexts_t *contexts, uint64_t owner); /* it was only silent and has registered again, with nothing */

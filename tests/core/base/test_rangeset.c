@@ -76,3 +76,18 @@ Test(rangeset, random_changes_agree_with_a_plain_model) {
     }
     rangeset_destroy(&set);
 }
+
+Test(rangeset, next_walks_over_gaps) {
+    rangeset_t *set = rangeset_new();
+    uint64_t n = 99;
+    cr_assert_not(rangeset_next(set, 0, &n));
+    rangeset_add(set, 3);
+    rangeset_add(set, 4);
+    rangeset_add(set, UINT64_MAX);
+    cr_assert(rangeset_next(set, 0, &n) && n == 3);
+    cr_assert(rangeset_next(set, 4, &n) && n == 4);
+    cr_assert(rangeset_next(set, 5, &n) && n == UINT64_MAX);
+    rangeset_remove(set, UINT64_MAX);
+    cr_assert_not(rangeset_next(set, 5, &n));
+    rangeset_destroy(&set);
+}
