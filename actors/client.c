@@ -44,13 +44,16 @@ static void say_hello(client_t *c, uint64_t now) {
 
 static void say_job_open(client_t *c) {
     const client_args_t *a = c->args;
+    job_options_t told = *a->options; /* shares what it points to */
     buf_t options;
+    if (client_batch_waits(c)) return;
+    told.row.stop_before = client_batch_stop(c);
     buf_init(&options, 1 << 20);
-    job_options_encode(a->options, &options);
+    job_options_encode(&told, &options);
     message_t m = {.type = MESSAGE_JOB_OPEN,
                    .JOB_OPEN = {.job = c->job, .path = slice_of(a->pipeline_path), .folder = slice_of(a->pipeline_folder),
                                 .bundle = {a->pipeline_bytes, a->pipeline_len}, .options = {options.data, options.len},
-                                .window_rows = a->window_rows, .window_bytes = a->window_bytes, .concurrency = a->concurrency,
+                                .window_rows = a->window_rows, .window_bytes = a->window_bytes, .concurrency = client_concurrency(c),
                                 .reopened = c->accepted, .priority = a->priority}};
     client_say(c, &m);
     buf_free(&options);
@@ -161,10 +164,15 @@ static void on_ingest_credit(client_t *c, const message_t *m, uint64_t now) {
 
 /* Appends one result; a row that is in the file already is dropped. Negative: the output failed. */
 static int write_row(client_t *c, const row_done_t *row, err_t *err) {
+    if (row->status == ROW_STATUS_PARKED) {
+        client_batch_parked(c, row);
+        return SDG_OK;
+    }
     int rc = writer_add(c->writer, row->index, row->json.data, row->json.len, err);
     if (rc == SDG_OK) {
         client_count_result(c, row);
         client_journal_row(c, row->index);
+        client_batch_written(c, row->index);
         client_row_finished(c, row->index);
     }
     return rc;
@@ -187,6 +195,7 @@ static void on_results(client_t *c, const message_t *m, uint64_t now) {
         client_give_up(c, EXIT_DATA, err.text);
         return;
     }
+    client_batch_flush(c);
     if (r->batch == c->next_batch) c->next_batch++;
     c->unsynced = true;
     if (!writer_holds_back(c->writer)) acknowledge(c);
@@ -200,6 +209,10 @@ static void on_job_done(client_t *c, const message_t *m, uint64_t now) {
         snprintf(c->ending, sizeof c->ending, "%.*s", (int)reason.len, reason.data);
         log_error("client", "the job could not be run: %.*s", (int)reason.len, reason.data);
         c->exit_code = EXIT_PIPELINE;
+    }
+    if (c->state == CLIENT_RUNNING && c->exit_code == EXIT_ALL_FINE && client_batch_next_pass(c)) {
+        set_state(c, CLIENT_OPENING, "next pass");
+        return;
     }
     finish(c, true);
 }
@@ -288,7 +301,10 @@ static void every_beat(client_t *c, uint64_t now) {
     if (c->epoch) client_say(c, &beat);
     if (c->state == CLIENT_OPENING) say_job_open(c);
     if (c->state == CLIENT_STOPPING) say_stop(c, STOP_DRAIN);
-    if (c->state == CLIENT_RUNNING || c->state == CLIENT_STOPPING) say_result_credit(c); /* absolute: a lost one is healed by the next */
+    client_batch_sync(c);
+    if (c->state != CLIENT_RUNNING && c->state != CLIENT_STOPPING) return;
+    say_result_credit(c); /* absolute: a lost one is healed by the next */
+    client_say_limit(c);
 }
 
 static uint64_t after(void *self, uint64_t now) {
@@ -364,7 +380,7 @@ static client_t *client_new(const client_args_t *args) {
         c->monitor = link_socket(ZMQ_PUSH, 500);
         zsock_connect(c->monitor, "%s", args->monitor);
     }
-    client_journal_open(c);
+    client_batch_open(c);
     return c;
 }
 
@@ -376,6 +392,7 @@ static void client_destroy(client_t **client) {
     zsock_destroy(&c->scheduler);
     zsock_destroy(&c->monitor);
     client_journal_free(c);
+    client_batch_free(c);
     actor_free(&c->actor);
     buf_free(&c->scratch);
     free(c);
@@ -399,7 +416,10 @@ static const struct {
 
 static void on_message(void *self, zsock_t *socket, link_frame_t *in, uint64_t now) {
     client_t *c = self;
-    (void)socket;
+    if (socket == c->store) {
+        if (in->message.type == MESSAGE_SYNCED && client_batch_synced(c, in->message.SYNCED.token)) say_job_open(c);
+        return;
+    }
     c->heard_ns = now;
     if (in->message.type != MESSAGE_WELCOME && in->message.type != MESSAGE_REFUSED && in->message.epoch != c->epoch) return;
     for (size_t i = 0; i < sizeof handlers / sizeof *handlers; i++) {
@@ -420,6 +440,7 @@ void client_actor(zsock_t *pipe, void *args) {
         actor_finish(&c->actor, EXIT_RUNTIME);
     }
     actor_add_socket(&c->actor, c->scheduler);
+    client_journal_open(c);
     actor_run(&c->actor);
     client_destroy(&c);
 }

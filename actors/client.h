@@ -2,12 +2,12 @@
  *
  * Alone owns: the input reader, the output file, the set of finished rows, the raw rows that are not finished yet (to submit them again
  * should the scheduler restart), the exact totals of the run.
- * Sockets: one DEALER to the scheduler, one PUSH to the monitor (optional), one DEALER to the store of the call journal (optional).
+ * Sockets: one DEALER to the scheduler, one PUSH to the monitor (optional), one DEALER to the context store (optional).
  *
  * Takes   WELCOME (answers JOB_OPEN), JOB_ACCEPTED, INGEST_CREDIT (answers ROWS, ROWS_END), RESULTS (answers RESULTS_ACK and RESULT_CREDIT),
- *         JOB_DONE (answers BYE), REFUSED, BEAT, SYNC
- * Sends   HELLO, JOB_OPEN, ROWS, ROWS_END, RESULT_CREDIT, RESULTS_ACK, JOB_STOP, BEAT, BYE; STATS and SUMMARY to the monitor; JOB_OPENED, ROWS_FINISHED and JOB_CLOSED to
- *         the store
+ *         JOB_DONE (answers BYE, or JOB_OPEN of the next pass), REFUSED, BEAT, SYNC; SYNCED from the store
+ * Sends   HELLO, JOB_OPEN, ROWS, ROWS_END, RESULT_CREDIT, RESULTS_ACK, JOB_STOP, BEAT, BYE; JOB_LIMIT; STATS and SUMMARY to the monitor; JOB_OPENED, ROWS_FINISHED, CTX_PUT, SYNC and
+ *         JOB_CLOSED to the store
  *
  * Limits: unfinished rows <= window_rows and about window_bytes (a slow output or, with `ordered`, a slow row stops the reading).
  * Dies: after JOB_DONE, or when the output cannot be written (everything on disk stays; a rerun continues), or on "ABORT". What is lost:
@@ -37,7 +37,7 @@ enum {
 typedef struct client_args {
     const char *endpoint;          /* scheduler */
     const char *monitor;           /* NULL: none */
-    const char *store;             /* the call journal; NULL: none */
+    const char *store;             /* the context store (call journal, contexts); NULL: none */
     const char *name;
     const char *pipeline_path;     /* shown in messages */
     const char *pipeline_folder;   /* where relative files of the pipeline are looked up */
@@ -50,6 +50,12 @@ typedef struct client_args {
     uint64_t priority;             /* 0: the default */
     uint64_t first_row;            /* rows below it are skipped (test-run --row) */
     uint64_t rows_max;             /* --max-inputs: rows of the input to look at from row 0; UINT64_MAX: all */
+    uint64_t memory_limit;         /* of the run, for the monitor; 0: none */
+    uint64_t row_bytes_max;        /* a larger row fails: it alone is too much for the memory limit; 0: none */
+    const pipeline_t *pipeline;    /* borrowed */
+    const uint32_t *stops;         /* --batch-mode: numbers of blocks before which all rows stop, ascending */
+    size_t stop_count;             /* 0: no batch mode */
+    uint64_t batch_min, target_latency_ms; /* --batch-mode; `concurrency` is the most */
     bool ordered;
     bool fleet;                    /* over a network: a missing scheduler or worker is waited for, not an error */
 } client_args_t;

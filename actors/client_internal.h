@@ -1,9 +1,11 @@
-/* client_internal.h - the client's state, shared by client.c (messages, life), client_rows.c (input) and client_totals.c (what happened). */
+/* client_internal.h - the client's state, shared by client.c (messages, life), client_rows.c (input), client_totals.c (what happened), client_batch.c
+ * (batch mode) and client_journal.c. */
 #ifndef SDG_ACTORS_CLIENT_INTERNAL_H
 #define SDG_ACTORS_CLIENT_INTERNAL_H
 
 #include "actors/actor.h"
 #include "actors/client.h"
+#include "core/base/numbers.h"
 #include "proto/stats.h"
 #include "proto/tally.h"
 #include "proto/usage.h"
@@ -56,8 +58,8 @@ typedef struct client {
     uint64_t safe_batch, safe_rows, safe_bytes; /* of these, what the output has for good: acknowledged, and credit is counted from here */
     uint64_t kept_ok, kept_failed; /* rows that are safe in the file: what the summary says when the output fails */
     bool unsynced;
-    uint64_t *synced_rows;   /* rows whose results the next sync makes safe: told to the store */
-    size_t synced_count, synced_cap;
+    numbers_t synced;        /* rows whose results the next sync makes safe: told to the store */
+    struct client_batch *batch; /* client_batch.c; NULL without --batch-mode */
     /* totals */
     tally_t tally;
     buf_t scratch;
@@ -76,6 +78,25 @@ void client_count_result(client_t *c, const row_done_t *row);
 void client_count_failure(client_t *c, const char *reason);
 void client_tell_monitor(client_t *c);
 void client_tell_summary(client_t *c);
+
+/* client_batch.c: without --batch-mode they do nothing and say false, or what holds for every run */
+void client_batch_open(client_t *c);
+void client_batch_free(client_t *c);
+uint32_t client_batch_stop(const client_t *c);             /* the block before which rows of this pass stop; 0: nowhere */
+uint64_t client_concurrency(const client_t *c);            /* rows that may run at once now */
+bool client_batch_has(const client_t *c, uint64_t row);    /* it has finished this pass */
+bool client_batch_reads_store(const client_t *c);          /* the rows of this pass are in the store, not in the input */
+bool client_batch_next(client_t *c, uint64_t *row);        /* ... the next of them */
+bool client_batch_failed(client_t *c, uint64_t row, const char *error); /* true: an input line that is no row is put away for later */
+void client_batch_parked(client_t *c, const row_done_t *row);
+void client_batch_written(client_t *c, uint64_t row);      /* its result is in the output */
+void client_batch_flush(client_t *c);                      /* ... the store is told */
+void client_batch_used(client_t *c, const row_usage_t *usage); /* what rows have cost: may change how many run at once */
+void client_say_limit(client_t *c);
+bool client_batch_next_pass(client_t *c);                  /* true: another pass follows; its job is opened when the store has synced */
+bool client_batch_waits(const client_t *c);                /* ... not yet */
+void client_batch_sync(client_t *c);
+bool client_batch_synced(client_t *c, uint64_t token);
 
 /* client_journal.c: all of them do nothing without a call journal */
 void client_journal_open(client_t *c);

@@ -10,6 +10,7 @@ void client_journal_open(client_t *c) {
     if (!c->args->store) return;
     c->store = link_socket(ZMQ_DEALER, 500);
     zsock_connect(c->store, "%s", c->args->store);
+    actor_add_socket(&c->actor, c->store);
     client_journal_job(c);
 }
 
@@ -20,37 +21,35 @@ void client_journal_job(client_t *c) {
 }
 
 void client_journal_row(client_t *c, uint64_t index) {
-    if (!c->store) return;
-    if (c->synced_count == c->synced_cap) {
-        c->synced_cap = c->synced_cap ? c->synced_cap * 2 : 256;
-        c->synced_rows = xrealloc(c->synced_rows, c->synced_cap * sizeof *c->synced_rows);
-    }
-    c->synced_rows[c->synced_count++] = index;
+    if (!c->args->options->store.calls) return;
+    numbers_add(&c->synced, index);
 }
 
 /* With `ordered`, rows behind an unfinished one wait in memory: not theirs is the sync. Puts them last and returns how many are safe. */
 static size_t safe_rows(client_t *c) {
-    if (!c->args->ordered) return c->synced_count;
+    if (!c->args->ordered) return c->synced.count;
     uint64_t end = rangeset_first_absent(writer_finished(c->writer), 0);
     size_t safe = 0;
-    for (size_t i = 0; i < c->synced_count; i++) {
-        uint64_t row = c->synced_rows[i];
+    for (size_t i = 0; i < c->synced.count; i++) {
+        uint64_t row = c->synced.items[i];
         if (row >= end) continue;
-        c->synced_rows[i] = c->synced_rows[safe];
-        c->synced_rows[safe++] = row;
+        c->synced.items[i] = c->synced.items[safe];
+        c->synced.items[safe++] = row;
     }
     return safe;
 }
 
+/* Told in portions of --gc-interval rows: each is a look at whether the journal is worth rewriting. */
 void client_journal_synced(client_t *c) {
+    if (c->synced.count < c->args->options->gc_rows && c->state != CLIENT_OVER && !c->input_over) return;
     size_t safe = safe_rows(c);
     for (size_t at = 0; at < safe; at += STORE_BATCH_ROWS_MAX) {
         size_t count = safe - at < STORE_BATCH_ROWS_MAX ? safe - at : STORE_BATCH_ROWS_MAX;
-        message_t m = {.type = MESSAGE_ROWS_FINISHED, .ROWS_FINISHED = {.job = c->job, .rows = {c->synced_rows + at, count}}};
+        message_t m = {.type = MESSAGE_ROWS_FINISHED, .ROWS_FINISHED = {.job = c->job, .rows = {c->synced.items + at, count}}};
         link_send(c->store, 0, &m, &c->scratch);
     }
-    c->synced_count -= safe;
-    if (safe) memmove(c->synced_rows, c->synced_rows + safe, c->synced_count * sizeof *c->synced_rows);
+    c->synced.count -= safe;
+    if (safe) memmove(c->synced.items, c->synced.items + safe, c->synced.count * sizeof *c->synced.items);
 }
 
 void client_journal_close(client_t *c, bool complete) {
@@ -61,5 +60,5 @@ void client_journal_close(client_t *c, bool complete) {
 
 void client_journal_free(client_t *c) {
     zsock_destroy(&c->store);
-    free(c->synced_rows);
+    numbers_free(&c->synced);
 }

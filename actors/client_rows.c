@@ -48,12 +48,14 @@ static void chunk_add(chunk_t *k, const row_record_t *r) {
 
 static size_t chunk_row_len(const chunk_t *k, size_t i) { return k->start[i + 1] - k->start[i]; }
 
+static bool is_done(const client_t *c, uint64_t row) { return rangeset_has(writer_finished(c->writer), row) || client_batch_has(c, row); }
+
 /* Sends the rows of a chunk that are not finished (all of them, the first time). */
 static void chunk_send(client_t *c, chunk_t *k, uint64_t now) {
     row_in_t *rows = xcalloc(k->count, sizeof *rows);
     size_t n = 0;
     for (size_t i = 0; i < k->count; i++) {
-        if (rangeset_has(writer_finished(c->writer), k->index[i])) continue;
+        if (is_done(c, k->index[i])) continue;
         rows[n++] = (row_in_t){.index = k->index[i], .line = k->line[i], .raw = {k->bytes.data + k->start[i], chunk_row_len(k, i)}};
     }
     message_t m = {.type = MESSAGE_ROWS, .ROWS = {.job = c->job, .chunk = k->number, .rows = {rows, n}}};
@@ -67,7 +69,7 @@ static void chunk_send(client_t *c, chunk_t *k, uint64_t now) {
 static void chunk_submit(client_t *c, chunk_t *k, uint64_t now) {
     k->number = c->next_chunk++;
     for (size_t i = 0; i < k->count; i++) {
-        if (rangeset_has(writer_finished(c->writer), k->index[i])) continue;
+        if (is_done(c, k->index[i])) continue;
         c->rows_sent++;
         c->bytes_sent += chunk_row_len(k, i);
     }
@@ -128,6 +130,7 @@ static uint64_t room(const client_t *c) {
 static void fail_record(client_t *c, const row_record_t *r) {
     buf_t line;
     err_t err;
+    if (client_batch_failed(c, r->index, r->bad)) return;
     buf_init(&line, 4 * ERR_TEXT_MAX);
     buf_addf(&line, "{\"_row_index\": %" PRIu64 ", \"_error\": ", r->index);
     json_write_string(&line, r->bad, strlen(r->bad));
@@ -140,10 +143,33 @@ static void fail_record(client_t *c, const row_record_t *r) {
 
 typedef enum record_use { RECORD_TAKEN, RECORD_SKIPPED, RECORD_NONE } record_use_t;
 
+/* A pass of batch mode whose rows are in the store. */
+static record_use_t read_stored(client_t *c, chunk_t *k) {
+    row_record_t r = {.json = ""};
+    if (!client_batch_next(c, &r.index)) {
+        c->input_over = true;
+        return RECORD_NONE;
+    }
+    if (rangeset_has(writer_finished(c->writer), r.index)) return RECORD_SKIPPED;
+    chunk_add(k, &r);
+    return RECORD_TAKEN;
+}
+
+/* A row that alone is too much for --memory-limit is as bad as one that cannot be read. */
+static void check_size(const client_t *c, row_record_t *r, char *reason, size_t size) {
+    uint64_t max = c->args->row_bytes_max;
+    if (r->bad || max == 0 || r->json_len <= max) return;
+    snprintf(reason, size, "input line %" PRIu64 ": this row alone has %zu MiB; --memory-limit allows %" PRIu64 " MiB for one: raise it", r->line,
+             r->json_len >> 20, (uint64_t)(max >> 20));
+    r->bad = reason;
+}
+
 /* Reads one record into the chunk. NONE: end of input, nothing for now, or the reader failed (input_over or input_waits is set). */
 static record_use_t read_record(client_t *c, chunk_t *k) {
     row_record_t r;
     err_t err;
+    char too_large[160];
+    if (client_batch_reads_store(c)) return read_stored(c, k);
     int rc = reader_next(c->reader, &r, &err);
     if (rc == READER_WAIT) {
         c->input_waits = true;
@@ -160,6 +186,7 @@ static record_use_t read_record(client_t *c, chunk_t *k) {
     }
     c->tally.totals[CLIENT_rows_read]++;
     if (r.index < c->args->first_row || rangeset_has(writer_finished(c->writer), r.index)) return RECORD_SKIPPED;
+    check_size(c, &r, too_large, sizeof too_large);
     if (r.bad) {
         fail_record(c, &r);
         return RECORD_SKIPPED;

@@ -11,6 +11,7 @@ void client_count_result(client_t *c, const row_done_t *row) {
     usage_t usage = {0};
     if (row->meta.len) usage_decode(row->meta.data, row->meta.len, &usage, NULL);
     tally_row(&c->tally, row->status != ROW_STATUS_OK, usage.reason, &usage.row);
+    client_batch_used(c, &usage.row);
 }
 
 static void gather(client_t *c) {
@@ -19,7 +20,9 @@ static void gather(client_t *c) {
     c->tally.totals[CLIENT_bytes_pending] = c->bytes_unfinished;
     c->tally.totals[CLIENT_window_rows] = c->args->window_rows;
     c->tally.totals[CLIENT_window_bytes] = c->args->window_bytes;
-    c->tally.totals[CLIENT_concurrency] = c->args->concurrency;
+    c->tally.totals[CLIENT_concurrency] = client_concurrency(c);
+    c->tally.totals[CLIENT_bytes_held] = c->bytes_unfinished + writer_waiting_bytes(c->writer);
+    c->tally.totals[CLIENT_memory_limit] = c->args->memory_limit;
     c->tally.totals[CLIENT_stopping] = c->state == CLIENT_STOPPING;
 }
 

@@ -29,7 +29,7 @@ typedef enum flag {
     FLAG_PYTHON_WORKERS, FLAG_HTTP2, FLAG_NO_HTTP2, FLAG_SHARED_TRANSPORT, FLAG_ADAPTIVE, FLAG_MIN_BATCH, FLAG_MAX_BATCH, FLAG_TARGET_LATENCY,
     FLAG_TARGET_QUEUE, FLAG_VLLM_METRICS, FLAG_SGLANG_METRICS, FLAG_REQUEST_BATCHING, FLAG_MAX_BATCH_SIZE, FLAG_MAX_WAIT, FLAG_SCHEDULING,
     FLAG_MAX_PENDING, FLAG_CHUNK_SIZE, FLAG_PRIORITY, FLAG_MEMORY_OPTIMIZATION, FLAG_MAX_CACHE, FLAG_MEMORY_MONITORING, FLAG_MEMORY_THRESHOLD, FLAG_GC_INTERVAL,
-    FLAG_BATCH_MODE, FLAG_STREAMING, FLAG_OUTPUT_CLEANING, FLAG_DATASET, FLAG_NO_PROGRESS, FLAG_QUIET, FLAG_VERBOSE, FLAG_LOCALE, FLAG_ROW,
+    FLAG_BATCH_MODE, FLAG_MEMORY_LIMIT, FLAG_SPILL_DIR, FLAG_STREAMING, FLAG_OUTPUT_CLEANING, FLAG_DATASET, FLAG_NO_PROGRESS, FLAG_QUIET, FLAG_VERBOSE, FLAG_LOCALE, FLAG_ROW,
     FLAG_RANDOM_INPUT, FLAG_META, FLAG_JOURNAL, FLAG_NO_JOURNAL, FLAG_FSYNC, FLAG_METRICS_LISTEN, FLAG_INSECURE, FLAG_AUTO_TUNE, FLAG_NO_NETWORK,
     FLAG_JSON, FLAG_HELP, FLAG_HELP_JA,
 } flag_t;
@@ -78,11 +78,11 @@ static const option_row_t table[] = {
     {"retry-failed", 0, TAKES_NOTHING, NULL, FLAG_RETRY_FAILED, BOTH, GROUP_RESUME, EFFECT_FULL,
      "do rows with _error again", "_error の行をやり直す"},
 
-    {"journal", 0, TAKES_NOTHING, NULL, FLAG_JOURNAL, RUN, GROUP_RESUME, EFFECT_FULL,
+    {"journal", 0, TAKES_NOTHING, NULL, FLAG_JOURNAL, BOTH, GROUP_RESUME, EFFECT_FULL,
      "keep finished LLM calls in OUTPUT.journal (default: if a row can make several)", "完了したLLM呼び出しを OUTPUT.journal に記録（既定は1行で複数回呼び出しうる場合）"},
-    {"no-journal", 0, TAKES_NOTHING, NULL, FLAG_NO_JOURNAL, RUN, GROUP_RESUME, EFFECT_FULL,
+    {"no-journal", 0, TAKES_NOTHING, NULL, FLAG_NO_JOURNAL, BOTH, GROUP_RESUME, EFFECT_FULL,
      "do not: a row that is done again makes all its calls again", "記録しない: やり直す行はすべての呼び出しを再実行"},
-    {"fsync", 0, TAKES_TEXT, "WHEN", FLAG_FSYNC, RUN, GROUP_RESUME, EFFECT_FULL,
+    {"fsync", 0, TAKES_TEXT, "WHEN", FLAG_FSYNC, BOTH, GROUP_RESUME, EFFECT_FULL,
      "never, batch (default) or always: when the journal is synced", "ジャーナルのディスク同期: never, batch（既定）, always"},
 
     {"max-concurrent", 0, TAKES_NUMBER, "N", FLAG_MAX_CONCURRENT, BOTH, GROUP_SPEED, EFFECT_FULL,
@@ -100,11 +100,13 @@ static const option_row_t table[] = {
     {"adaptive", 0, TAKES_NOTHING, NULL, FLAG_ADAPTIVE, BOTH, GROUP_SPEED, EFFECT_NONE,
      "adapt concurrency to the server", "サーバーに合わせて並行数を調整"},
     {"adaptive-concurrency", 0, TAKES_NOTHING, NULL, FLAG_ADAPTIVE, BOTH, GROUP_HIDDEN, EFFECT_NONE, "", ""},
-    {"min-batch", 0, TAKES_NUMBER, "N", FLAG_MIN_BATCH, BOTH, GROUP_SPEED, EFFECT_NONE, "least concurrency with --adaptive (1)", "--adaptive の最小並行数 (1)"},
-    {"min-concurrent", 0, TAKES_NUMBER, "N", FLAG_MIN_BATCH, BOTH, GROUP_HIDDEN, EFFECT_NONE, "", ""},
+    {"min-batch", 0, TAKES_NUMBER, "N", FLAG_MIN_BATCH, BOTH, GROUP_SPEED, EFFECT_FULL,
+     "least rows in progress with --batch-mode (1)", "--batch-mode の最小並行数 (1)"},
+    {"min-concurrent", 0, TAKES_NUMBER, "N", FLAG_MIN_BATCH, BOTH, GROUP_HIDDEN, EFFECT_FULL, "", ""},
     {"max-batch", 0, TAKES_NUMBER, "N", FLAG_MAX_BATCH, BOTH, GROUP_SPEED, EFFECT_FULL,
-     "most rows in progress with --adaptive (64)", "--adaptive の最大並行数 (64)"},
-    {"target-latency-ms", 0, TAKES_NUMBER, "MS", FLAG_TARGET_LATENCY, BOTH, GROUP_SPEED, EFFECT_NONE, "ceiling for --adaptive (3000)", "--adaptive の目標P95レイテンシ (3000)"},
+     "most rows in progress with --adaptive or --batch-mode (64)", "--adaptive・--batch-mode の最大並行数 (64)"},
+    {"target-latency-ms", 0, TAKES_NUMBER, "MS", FLAG_TARGET_LATENCY, BOTH, GROUP_SPEED, EFFECT_FULL,
+     "--batch-mode runs fewer rows at once when requests take longer (3000)", "--batch-mode: リクエストがこれより遅いと並行数を減らす (3000)"},
     {"target-queue-depth", 0, TAKES_NUMBER, "N", FLAG_TARGET_QUEUE, BOTH, GROUP_SPEED, EFFECT_NONE, "ceiling for --adaptive (32)", "--adaptive の目標キュー深度 (32)"},
     {"use-vllm-metrics", 0, TAKES_NOTHING, NULL, FLAG_VLLM_METRICS, BOTH, GROUP_SPEED, EFFECT_NONE, "read vLLM's metrics for --adaptive", "--adaptive で vLLM のメトリクスを使う"},
     {"use-sglang-metrics", 0, TAKES_NOTHING, NULL, FLAG_SGLANG_METRICS, BOTH, GROUP_SPEED, EFFECT_NONE, "read SGLang's metrics for --adaptive", "--adaptive で SGLang のメトリクスを使う"},
@@ -121,14 +123,21 @@ static const option_row_t table[] = {
     {"chunk-size", 0, TAKES_NUMBER, "N", FLAG_CHUNK_SIZE, BOTH, GROUP_SCHEDULING, EFFECT_FULL, "rows per chunk (100)", "チャンクあたりの行数 (100)"},
     {"priority", 0, TAKES_NUMBER, "N", FLAG_PRIORITY, BOTH, GROUP_SCHEDULING, EFFECT_FULL,
      "share of the workers when several jobs compete, 1 to 100 (10)", "複数のジョブが競合するときのワーカーの配分比 1〜100 (10)"},
-    {"enable-memory-optimization", 0, TAKES_NOTHING, NULL, FLAG_MEMORY_OPTIMIZATION, BOTH, GROUP_SCHEDULING, EFFECT_NONE,
-     "contexts in the LRU store (memory is bounded without it, too)", "コンテキストをLRUストアに置く（指定しなくてもメモリは有界）"},
-    {"max-cache-size", 0, TAKES_NUMBER, "N", FLAG_MAX_CACHE, BOTH, GROUP_SCHEDULING, EFFECT_NONE, "contexts in that store (500)", "ストアのコンテキスト数 (500)"},
+    {"enable-memory-optimization", 0, TAKES_NOTHING, NULL, FLAG_MEMORY_OPTIMIZATION, BOTH, GROUP_SCHEDULING, EFFECT_FULL,
+     "rows that wait for an LLM do so in the LRU context store", "LLM待ちの行をLRUコンテキストストアに置く"},
+    {"max-cache-size", 0, TAKES_NUMBER, "N", FLAG_MAX_CACHE, BOTH, GROUP_SCHEDULING, EFFECT_FULL,
+     "contexts it keeps in memory; others are on disk (500)", "メモリに置くコンテキスト数、残りはディスクへ (500)"},
     {"enable-memory-monitoring", 0, TAKES_NOTHING, NULL, FLAG_MEMORY_MONITORING, BOTH, GROUP_SCHEDULING, EFFECT_FULL,
      "measure all processes, warn above the threshold", "全プロセスのメモリを測り、閾値を超えたら警告"},
     {"memory-threshold-mb", 0, TAKES_NUMBER, "MB", FLAG_MEMORY_THRESHOLD, BOTH, GROUP_SCHEDULING, EFFECT_FULL, "when to warn (1024)", "警告の閾値 (1024)"},
-    {"gc-interval", 0, TAKES_NUMBER, "ROWS", FLAG_GC_INTERVAL, BOTH, GROUP_SCHEDULING, EFFECT_NONE, "housekeeping interval (100)", "後始末の間隔 (100)"},
-    {"batch-mode", 0, TAKES_NOTHING, NULL, FLAG_BATCH_MODE, BOTH, GROUP_SCHEDULING, EFFECT_NONE, "all rows through block 1, then block 2, ...", "全行をブロック1、次にブロック2…の順に処理"},
+    {"gc-interval", 0, TAKES_NUMBER, "ROWS", FLAG_GC_INTERVAL, BOTH, GROUP_SCHEDULING, EFFECT_FULL,
+     "housekeeping (give freed memory back, checkpoint) after so many rows (100)", "この行数ごとに後始末（解放メモリの返却など）(100)"},
+    {"batch-mode", 0, TAKES_NOTHING, NULL, FLAG_BATCH_MODE, BOTH, GROUP_SCHEDULING, EFFECT_FULL,
+     "all rows through block 1, then block 2, ...; output in input order", "全行をブロック1、次にブロック2…の順に処理（出力は入力順）"},
+    {"memory-limit", 0, TAKES_TEXT, "SIZE", FLAG_MEMORY_LIMIT, BOTH, GROUP_SCHEDULING, EFFECT_FULL,
+     "bytes of rows, contexts, answers and queues in memory, e.g. 256M or 2G", "行・コンテキスト・応答・キューのメモリ上限。例 256M, 2G"},
+    {"spill-dir", 0, TAKES_TEXT, "DIR", FLAG_SPILL_DIR, BOTH, GROUP_SCHEDULING, EFFECT_FULL,
+     "where contexts go on disk (default: beside the output)", "コンテキストを退避するディスクの場所（既定は出力と同じフォルダー）"},
     {"streaming", 0, TAKES_NOTHING, NULL, FLAG_STREAMING, BOTH, GROUP_HIDDEN, EFFECT_ALWAYS, "", ""},
 
     {"row", 0, TAKES_NUMBER, "N", FLAG_ROW, TEST, GROUP_ROWS, EFFECT_FULL, "which row, from 0 (default 0)", "何行目か、0 から（既定 0）"},
@@ -197,6 +206,25 @@ static int set_fsync(run_options_t *o, const char *text, err_t *err) {
     return SDG_OK;
 }
 
+/* "256M", "2 GiB", "1000000": bytes; K, M, G and T are powers of 1024. */
+static int set_memory_limit(run_options_t *o, const char *text, err_t *err) {
+    static const char units[] = "KMGT";
+    char *end;
+    errno = 0;
+    double n = strtod(text, &end);
+    while (*end == ' ') end++;
+    const char *unit = *end ? strchr(units, *end & ~0x20) : NULL;
+    if (unit) n *= (double)(UINT64_C(1024) << 10 * (unit - units));
+    if (unit && (end[1] == 'i' || end[1] == 'I') && (end[2] == 'B' || end[2] == 'b')) end += 2;
+    else if (unit && (end[1] == 'B' || end[1] == 'b')) end++;
+    if (errno || end == text || !(n >= 0) || n > 1e18 || (unit ? end[1] : *end))
+        return err_set(err, SDG_EINVAL, "--memory-limit takes a size such as 256M or 2G, not '%s'", text);
+    o->memory_limit = (uint64_t)n;
+    if (o->memory_limit < MEMORY_LIMIT_MIN)
+        return err_set(err, SDG_EINVAL, "--memory-limit must be at least %" PRIu64 "M", (uint64_t)(MEMORY_LIMIT_MIN >> 20));
+    return SDG_OK;
+}
+
 static int apply_number(const option_row_t *row, const char *text, run_options_t *o, err_t *err) {
     uint64_t ignored;
     switch (row->flag) {
@@ -215,6 +243,7 @@ static int apply_number(const option_row_t *row, const char *text, run_options_t
     case FLAG_MAX_BATCH:      return at_least_one(row, text, &o->max_batch, err);
     case FLAG_MEMORY_THRESHOLD: return at_least_one(row, text, &o->memory_threshold_mb, err);
     case FLAG_MIN_BATCH:      return at_least_one(row, text, &o->min_batch, err);
+    case FLAG_TARGET_LATENCY: return at_least_one(row, text, &o->target_latency_ms, err);
     default:                  return number(row, text, &ignored, err);
     }
 }
@@ -228,6 +257,8 @@ static int apply_text(const option_row_t *row, const char *text, run_options_t *
     case FLAG_METRICS_LISTEN: o->metrics_listen = text; return SDG_OK;
     case FLAG_MAPPING: return add_mapping(o, text, err);
     case FLAG_FSYNC:   return set_fsync(o, text, err);
+    case FLAG_MEMORY_LIMIT: return set_memory_limit(o, text, err);
+    case FLAG_SPILL_DIR: o->spill_dir = text; return SDG_OK;
     case FLAG_LOCALE:  return set_locale_flag(o, text, err);
     default:
         return err_set(err, SDG_EINVAL, "--%s: datasets are not downloaded here; save it as .jsonl or .csv and pass it with --input", row->name);
@@ -253,6 +284,7 @@ static void apply_switch(const option_row_t *row, run_options_t *o) {
     case FLAG_JSON:              o->json = true; break;
     case FLAG_MEMORY_OPTIMIZATION: o->memory_optimization = true; break;
     case FLAG_MEMORY_MONITORING: o->memory_monitoring = true; break;
+    case FLAG_BATCH_MODE:        o->batch_mode = true; break;
     case FLAG_INSECURE:          o->insecure = true; break;
     case FLAG_RANDOM_INPUT:      o->random_input = true; break;
     case FLAG_META:              o->meta = true; break;
@@ -297,6 +329,8 @@ static int check(verb_t verb, const run_options_t *o, err_t *err) {
         return err_set(err, SDG_EINVAL, "--random-input needs a file: rows of a pipe cannot be counted first");
     if (o->overwrite && (o->force_resume || o->retry_failed))
         return err_set(err, SDG_EINVAL, "--overwrite starts anew; it does not go together with --force-resume or --retry-failed");
+    if (o->batch_mode && o->min_batch > o->max_batch)
+        return err_set(err, SDG_EINVAL, "--min-batch %" PRIu64 " is more than --max-batch %" PRIu64, o->min_batch, o->max_batch);
     if (o->journal && o->no_journal) return err_set(err, SDG_EINVAL, "--journal and --no-journal: which one?");
     return SDG_OK;
 }
@@ -316,6 +350,16 @@ static bool is_shown(const option_row_t *row, verb_t verb) {
         if (strcmp(checked[i], row->name) == 0) return true;
     }
     return false;
+}
+
+/* Flags that mean something to --batch-mode only, here; then what was not given gets its documented value. */
+static void settle_batch(run_options_t *o) {
+    if (o->min_batch && !o->batch_mode) log_warn("options", "--min-batch has no effect without --batch-mode");
+    if (o->target_latency_ms && !o->batch_mode) log_warn("options", "--target-latency-ms has no effect without --batch-mode");
+    if (!o->min_batch) o->min_batch = 1;
+    if (!o->target_latency_ms) o->target_latency_ms = 3000;
+    if (o->adaptive || o->batch_mode) o->max_concurrent = o->max_batch;
+    if (o->batch_mode) o->ordered = true;
 }
 
 /* The row of a value getopt_long returned: long options return their place in the table. */
@@ -345,7 +389,7 @@ int options_parse(verb_t verb, int argc, char **argv, run_options_t *o, err_t *e
     }
     if (o->help) return SDG_OK;
     if (optind < argc) return err_set(err, SDG_EINVAL, "unexpected word '%s'", argv[optind]);
-    if (o->adaptive) o->max_concurrent = o->max_batch;
+    settle_batch(o);
     return check(verb, o, err);
 }
 

@@ -24,11 +24,13 @@ typedef struct run_options {
     uint64_t processes, workers;         /* worker processes (0: none, threads instead); worker threads */
     uint64_t python_workers;
     uint64_t row;                        /* test-run */
-    bool scheduling, adaptive;
+    bool scheduling, adaptive, batch_mode;
     bool auto_tune;                      /* fills in what is not given: auto_tune.h */
-    bool memory_optimization;
-    uint64_t max_cache, gc_interval;     /* contexts; rows. 0: not given */
-    uint64_t min_batch, max_batch;
+    uint64_t min_batch, max_batch, target_latency_ms;
+    bool memory_optimization;            /* rows that wait do so in the context store */
+    uint64_t max_cache, gc_interval;     /* contexts in memory there; rows. 0: not given */
+    uint64_t memory_limit;               /* bytes; 0: none */
+    const char *spill_dir;               /* NULL: beside the output */
     journal_fsync_t fsync;                /* of the call journal */
     bool journal, no_journal;            /* neither: where a row can make more than one LLM call */
     bool ordered, overwrite, force_resume, retry_failed;

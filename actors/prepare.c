@@ -84,7 +84,8 @@ void prepare_options_identity(const job_options_t *options, char out[64]) {
     job_options_t relevant = *options; /* shares the mapping: not freed */
     buf_t json;
     relevant.http2 = false;
-    relevant.journal = (job_journal_t){0};
+    relevant.store = (job_store_t){0};
+    relevant.memory_bytes = relevant.gc_rows = 0;
     buf_init(&json, 1 << 20);
     job_options_encode(&relevant, &json);
     write_hash(XXH3_128bits(json.data, json.len), out);

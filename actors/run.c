@@ -13,12 +13,15 @@
 #include "actors/options.h"
 #include "actors/prepare.h"
 #include "actors/report.h"
+#include "actors/run_store.h"
 #include "actors/runtime.h"
 #include "actors/trace.h"
 #include "core/base/limits.h"
 #include "core/base/log.h"
+#include "core/base/memory.h"
 #include "core/base/rng.h"
 #include "core/base/text.h"
+#include "core/sched/memory_split.h"
 #include "core/sched/window.h"
 
 static int usage_error(verb_t verb, const err_t *err) {
@@ -29,9 +32,9 @@ static int usage_error(verb_t verb, const err_t *err) {
 
 /* ---- how much may be pending --------------------------------------------------------------------------------------- */
 
-static void choose_windows(const run_options_t *o, client_args_t *c, uint64_t row_bytes) {
+static void choose_windows(const run_options_t *o, client_args_t *c, uint64_t row_bytes, const memory_split_t *share) {
     window_wish_t wish = {.concurrency = o->max_concurrent, .row_bytes = row_bytes, .max_pending = o->max_pending, .chunk_size = o->chunk_size,
-                          .scheduling = o->scheduling};
+                          .memory_bytes = share->window_bytes, .scheduling = o->scheduling};
     window_t window;
     window_choose(&wish, &window);
     c->concurrency = o->max_concurrent;
@@ -93,77 +96,36 @@ static int open_data(const run_options_t *o, const pipeline_t *p, const buf_t *y
     return err.code;
 }
 
-/* ---- call journal ------------------------------------------------------------------------------------------------- */
-
-/* User code may use ctx.call_ai as often as it likes, unless ctx_access leaves it out. */
-static bool may_call_ai(const block_t *b) {
-    if (b->type != BLOCK_PYTHON) return false;
-    if (b->python.ctx_access.kind != VALUE_LIST) return true;
-    for (size_t i = 0; i < list_count(b->python.ctx_access); i++) {
-        if (strcmp(list_peek(b->python.ctx_access, i).string->data, "call_ai") == 0) return true;
-    }
-    return false;
-}
-
-/* Can a row make more than one LLM call? */
-static bool calls_several(const pipeline_t *p) {
-    if (p->ai_block_count > 1) return true;
-    for (size_t i = 0; p->model_count > 0 && i < p->block_count; i++) {
-        if (may_call_ai(&p->blocks[i])) return true;
-    }
-    return false;
-}
-
-/* A journal lies beside a file and continues it; beside a pipe or a device there is nothing to continue. */
-static bool is_a_file(const char *output) {
-    struct stat st;
-    return strcmp(output, "-") != 0 && (stat(output, &st) != 0 || S_ISREG(st.st_mode));
-}
-
-static bool wants_journal(verb_t verb, const run_options_t *o, const pipeline_t *p) {
-    if (verb != VERB_RUN || o->no_journal || !(o->journal || calls_several(p))) return false;
-    if (is_a_file(o->output)) return true;
-    if (o->journal) log_warn("run", "no call journal: %s is not a file it could lie beside", o->output);
-    return false;
-}
-
-static bool row_is_finished(void *finished, uint64_t row) { return rangeset_has(finished, row); }
-
-static void say_found(const journal_found_t *found, const char *path) {
-    if (found->torn_bytes) log_warn("run", "%s ended in the middle of a record: %" PRIu64 " bytes cut", path, found->torn_bytes);
-    if (found->calls)
-        log_info("run", "%" PRIu64 " LLM calls of %" PRIu64 " unfinished rows are in the journal and are not made again", found->calls, found->rows);
-}
-
-/* After the output: its lock makes us the only owner, and it says which rows are finished. --overwrite starts anew, so without old answers. */
-static int open_journal(const run_options_t *o, const client_args_t *c, local_run_t *run, err_t *err) {
-    journal_found_t found;
-    char *path = xasprintf("%s.journal", o->output);
-    if (o->overwrite) unlink(path);
-    run->journal = journal_open(path, row_is_finished, (void *)writer_finished(c->writer), &found, err);
-    if (run->journal) say_found(&found, path);
-    run->options->journal.first_row = found.first_row;
-    run->options->journal.end_row = found.end_row;
-    free(path);
-    return run->journal ? SDG_OK : err->code;
-}
-
 /* ---- run and submit ------------------------------------------------------------------------------------------------ */
 
 static int execute(verb_t verb, run_options_t *o, const pipeline_t *p, client_args_t *c, int metrics_fd) {
     err_t err;
+    run_store_t store;
     local_run_t run = {.client = c, .own_scheduler = verb != VERB_SUBMIT, .progress = !o->no_progress && !o->quiet, .summary = !o->quiet,
                        .japanese = o->japanese, .worker_threads = (unsigned)o->workers, .worker_processes = (unsigned)o->processes,
                        .python_workers = (unsigned)o->python_workers, .verbose = o->verbose, .options = &o->job, .fsync = o->fsync,
                        .metrics_fd = metrics_fd, .memory_threshold_bytes = o->memory_monitoring ? o->memory_threshold_mb << 20 : 0};
-    if (wants_journal(verb, o, p) && open_journal(o, c, &run, &err) != SDG_OK) {
+    if (run_store_open(&store, o, p, c, &run, &err) != SDG_OK) {
         fprintf(stderr, "sdg: %s\n", err.text);
         reader_close(&c->reader);
         writer_close(&c->writer);
         if (metrics_fd >= 0) close(metrics_fd);
         return EXIT_DATA;
     }
-    return runtime_run(&run);
+    int code = runtime_run(&run);
+    run_store_free(&store);
+    return code;
+}
+
+/* The shares of --memory-limit. Without it the windows alone bound what is pending. */
+static memory_split_t share_memory(verb_t verb, run_options_t *o, client_args_t *c) {
+    uint64_t workers = verb == VERB_SUBMIT ? 1 : o->processes ? o->processes : o->workers; /* of a fleet: each has the whole share */
+    memory_split_t share = memory_split(o->memory_limit, workers);
+    c->memory_limit = o->memory_limit;
+    c->row_bytes_max = share.row_bytes_max;
+    o->job.memory_bytes = share.worker_bytes;
+    if (o->memory_limit) memory_release_eagerly();
+    return share;
 }
 
 /* *metrics_fd is taken over by the run, if it comes to one. */
@@ -180,13 +142,17 @@ static int run_pipeline(verb_t verb, run_options_t *o, int *metrics_fd) {
     pipeline_t *p = prepare_pipeline(o->yaml, &yaml, verb != VERB_SUBMIT, false);
     client_args_t c = {.endpoint = o->connect, .name = "client", .pipeline_path = o->yaml, .pipeline_bytes = yaml.data, .pipeline_len = yaml.len,
                        .options = &o->job, .rows_max = o->max_inputs, .ordered = o->ordered, .fleet = verb == VERB_SUBMIT, .first_row = o->row,
+                       .batch_min = o->min_batch, .target_latency_ms = o->target_latency_ms,
                        .priority = o->priority};
     if (p) {
         char *folder = prepare_folder_of(o->yaml);
+        c.pipeline = p;
         c.pipeline_folder = folder;
         if (o->auto_tune) auto_tune(o);
+        o->job.gc_rows = o->gc_interval ? o->gc_interval : GC_INTERVAL_DEFAULT;
         uint64_t row_bytes = prepare_row_bytes(o->input);
-        choose_windows(o, &c, row_bytes);
+        memory_split_t share = share_memory(verb, o, &c);
+        choose_windows(o, &c, row_bytes, &share);
         code = EXIT_DATA;
         if (open_data(o, p, &yaml, &c) == SDG_OK) {
             say_windows(&c, row_bytes);

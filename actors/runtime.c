@@ -1,7 +1,7 @@
 /* runtime.c - see runtime.h.
  *
- * Order of starting: monitor, scheduler, store (with a call journal), workers, client. Order of stopping: client (its END starts it all),
- * workers, store, scheduler, monitor (it shows what arrived before). Each is a zactor; destroying one sends $TERM and waits for its thread.
+ * Order of starting: monitor, store (if something is kept), scheduler, workers, client. Order of stopping: client (its END starts it all),
+ * workers, scheduler, store, monitor (it shows what arrived before). Each is a zactor; destroying one sends $TERM and waits for its thread.
  */
 #include "actors/runtime.h"
 
@@ -141,25 +141,30 @@ static bool scheduler_bound(zactor_t *scheduler, size_t endpoints, int *port) {
 static bool start_scheduler(runtime_t *rt, const local_run_t *run) {
     const char *endpoints[2] = {"inproc://scheduler", NULL};
     size_t count = 1;
-    if (run->worker_processes) {
-        if (!make_ipc_folder(rt)) return false;
-        endpoints[count++] = rt->ipc;
-    }
-    scheduler_args_t args = {.endpoints = endpoints, .endpoint_count = count, .monitor = "inproc://monitor"};
+    if (run->worker_processes) endpoints[count++] = rt->ipc;
+    scheduler_args_t args = {.endpoints = endpoints, .endpoint_count = count, .monitor = "inproc://monitor",
+                             .store = rt->store && run->contexts ? "inproc://store" : NULL};
     rt->scheduler = actor_spawn(scheduler_actor, &args);
     run->client->endpoint = "inproc://scheduler";
     return scheduler_bound(rt->scheduler, count, NULL);
 }
 
-/* Workers learn from the options of their job where the store is. */
+/* Where workers reach the store: in this process, in its children, or those of an `sdg serve` on this machine. */
+static void store_endpoints(const runtime_t *rt, const local_run_t *run, context_store_args_t *args) {
+    args->endpoints[args->endpoint_count++] = "inproc://store";
+    if (run->worker_processes) args->endpoints[args->endpoint_count++] = rt->ipc_store;
+    else if (!run->own_scheduler) args->endpoints[args->endpoint_count++] = "tcp://127.0.0.1:*";
+}
+
+/* Workers learn from the options of their job where it is. */
 static void start_store(runtime_t *rt, local_run_t *run) {
-    context_store_args_t args = {.endpoints = {"inproc://store", rt->ipc_store}, .endpoint_count = run->worker_processes ? 2 : 1,
-                                 .journal = run->journal, .fsync = run->fsync};
-    if (!run->journal) return;
+    context_store_args_t args = {.monitor = "inproc://monitor", .journal = run->journal, .fsync = run->fsync, .contexts = run->contexts};
+    if (!run->journal && !run->contexts) return;
+    store_endpoints(rt, run, &args);
     run->journal = NULL;
     rt->store = actor_spawn(context_store_actor, &args);
     run->client->store = "inproc://store";
-    run->options->journal.store = xstrdup(run->worker_processes ? rt->ipc_store : "inproc://store");
+    run->options->store.endpoint = args.port ? xasprintf("tcp://127.0.0.1:%d", args.port) : xstrdup(args.endpoints[args.endpoint_count - 1]);
 }
 
 static bool start_workers(runtime_t *rt, const local_run_t *run) {
@@ -183,8 +188,8 @@ static void stop_all(runtime_t *rt) {
     for (unsigned i = 0; i < rt->workers; i++) {
         actor_join(&rt->worker[i]);
     }
-    actor_join(&rt->store);
     actor_join(&rt->scheduler);
+    actor_join(&rt->store);
     actor_join(&rt->monitor);
     remove_ipc_folder(rt);
     if (rt->signals >= 0) close(rt->signals);
@@ -236,8 +241,9 @@ int runtime_run(local_run_t *run) {
     runtime_t rt = {.signals = open_signals(), .exit_code = EXIT_RUNTIME};
     bool ok = true;
     start_monitor(&rt, run);
-    if (run->own_scheduler) ok = start_scheduler(&rt, run);
+    if (run->worker_processes) ok = make_ipc_folder(&rt);
     if (ok) start_store(&rt, run);
+    if (ok && run->own_scheduler) ok = start_scheduler(&rt, run);
     if (ok && run->own_scheduler) ok = start_workers(&rt, run);
     if (ok) {
         rt.client = actor_spawn(client_actor, run->client);

@@ -33,6 +33,7 @@ typedef struct local_run {
     job_options_t *options;   /* of the job; told where the store is */
     journal_t *journal;       /* taken over; NULL: none */
     journal_fsync_t fsync;
+    const contexts_options_t *contexts; /* NULL: none are kept */
 } local_run_t;
 /* Runs to the end; returns the exit code. */
 int runtime_run(local_run_t *run);

@@ -116,6 +116,14 @@ static void acknowledge(scheduler_t *s, uint64_t peer, uint64_t batch) {
     say(s, peer, &m);
 }
 
+/* Before its rows are leased again, and before it is leased any: see scheduler.h. */
+static void tell_store(scheduler_t *s, message_type_t type, uint64_t worker) {
+    message_t m = {.type = type, .epoch = s->epoch};
+    if (type == MESSAGE_OWNER_GONE) m.OWNER_GONE.owner = worker;
+    else m.OWNER_BACK.owner = worker;
+    if (s->store) link_send(s->store, 0, &m, &s->scratch);
+}
+
 /* ---- from everybody ----------------------------------------------------------------------------------------------- */
 
 /* A client or worker has one connection, the one it said HELLO on last. Whoever speaks on another is asked to say HELLO again, so a HELLO
@@ -141,6 +149,7 @@ static void on_hello(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint6
         refuse(s, in->peer, MESSAGE_HELLO, 0, err.text);
         return;
     }
+    if (hello->role == ROLE_WORKER) tell_store(s, MESSAGE_OWNER_BACK, hello->instance);
     if (hello->role == ROLE_WORKER) dispatch_worker_answers(s->dispatch, hello->instance);
     if (hello->role == ROLE_WORKER) dispatch_worker_patience(s->dispatch, hello->instance, hello->patience_ms * MILLISECOND);
     forget_old_connection(s, hello, in->peer, now);
@@ -388,12 +397,6 @@ static void send_ingest_credit(scheduler_t *s, const dispatch_action_t *a) {
     say(s, a->peer, &m);
 }
 
-/* Before its rows are leased again: see scheduler.h. */
-static void tell_store(scheduler_t *s, uint64_t worker) {
-    message_t m = {.type = MESSAGE_OWNER_GONE, .epoch = s->epoch, .OWNER_GONE = {.owner = worker}};
-    if (s->store) link_send(s->store, 0, &m, &s->scratch);
-}
-
 static void perform(scheduler_t *s, const dispatch_action_t *a) {
     message_t m = {0};
     switch (a->kind) {
@@ -417,7 +420,7 @@ static void perform(scheduler_t *s, const dispatch_action_t *a) {
         return;
     case DISPATCH_WORKER_LOST:
         if (a->row_count) log_warn("scheduler", "a worker is gone; %zu of its rows go back to the queue", a->row_count);
-        tell_store(s, a->worker);
+        tell_store(s, MESSAGE_OWNER_GONE, a->worker);
         zhashx_delete(s->peers, key_of(a->peer)); /* if it comes back, it has to say HELLO again */
         return;
     case DISPATCH_ROW_FAILED:

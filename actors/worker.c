@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "actors/worker_internal.h"
+#include "actors/worker_contexts.h"
 #include "actors/worker_journal.h"
 #include "core/base/clock.h"
 #include "core/base/limits.h"
@@ -68,6 +68,7 @@ static void say_beat(worker_t *w, uint64_t now) {
         }
     }
     m.BEAT.leases = w->lease_era << LEASE_ERA_SHIFT | rangeset_first_absent(w->leases, 0);
+    m.BEAT.bytes_held = worker_bytes_held(w);
     if (w->args.report_rss) m.BEAT.rss_bytes = memory_rss_bytes();
     say(w, &m);
     if (w->args.report_rss) say_totals(w);
@@ -280,18 +281,30 @@ static void every_beat(worker_t *w, uint64_t now) {
     say_beat(w, now);
     worker_resend(w, now);
     worker_journal_resend(w, now);
+    worker_contexts_resend(w, now);
     for (worker_job_t *job = w->jobs; job; job = job->next) {
         if (job->state == JOB_ASKED && now - job->asked_ns > SECOND) ask_for_job(w, job, now);
     }
+}
+
+/* --gc-interval: memory that rows have freed goes back to the system, of the whole process. */
+static void housekeep(worker_t *w, uint64_t now) {
+    uint64_t interval = w->jobs ? w->jobs->options.gc_rows : 0;
+    if (interval == 0 || w->rows_since < interval || now - w->housekept_ns < HOUSEKEEPING_NS) return;
+    w->rows_since = 0;
+    w->housekept_ns = now;
+    memory_release();
 }
 
 static uint64_t after(void *self, uint64_t now) {
     worker_t *w = self;
     worker_drive(w, now);
     worker_journal_flush(w, now);
+    worker_contexts_flush(w, now);
     worker_flush(w, now);
     tell_what_was_given_up(w);
     every_beat(w, now);
+    housekeep(w, now);
     if (!w->welcome && now - w->hello_ns >= w->hello_wait_ns) say_hello(w, now);
     check_drained(w, now);
     uint64_t wait = worker_next_wake(w, now), beat = w->welcome ? BEAT_NS : 50 * MILLISECOND;
@@ -362,6 +375,7 @@ static void on_message(void *self, zsock_t *socket, link_frame_t *in, uint64_t n
     worker_t *w = self;
     if (socket != w->scheduler) {
         worker_journal_message(w, &in->message, now);
+        worker_contexts_message(w, &in->message, now);
         return;
     }
     w->heard_ns = now;

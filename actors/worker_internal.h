@@ -4,6 +4,7 @@
 
 #include "actors/actor.h"
 #include "actors/worker.h"
+#include "core/base/numbers.h"
 #include "core/base/rangeset.h"
 #include "core/llm/client.h"
 #include "core/mabel/row.h"
@@ -48,29 +49,35 @@ typedef struct worker_job {
     job_options_t options;
     llm_client_t *llm;         /* NULL when the pipeline has no models; endpoint number = model index */
     pypool_t *python;          /* NULL when it has no python blocks */
-    struct job_journal_link *journal; /* worker_journal.c; NULL: the job has no call journal */
+    zsock_t *store;            /* DEALER to the context store; NULL: it keeps nothing for this job */
+    struct journal_out *journal;   /* worker_journal.c; NULL: the job has no call journal */
+    struct contexts_out *contexts; /* worker_contexts.c; NULL: rows wait here */
     uint32_t *functions;       /* block index -> pool function */
     uint64_t permit_rows, permit_calls;
     uint64_t running;          /* rows started and not finished */
     uint64_t told_running;     /* what the scheduler was told of it last */
     uint64_t asked_ns;         /* last JOB_GET */
     waiting_row_t *waiting, **waiting_tail;
-    uint64_t waiting_count;
+    uint64_t waiting_count, waiting_bytes;
+    uint64_t row_bytes;        /* what a row of it takes here, by the rows seen so far: worker_memory.c */
     /* results being gathered for the next ROW_RESULTS */
     row_done_t *done;          /* lengths only: their bytes follow each other in done_bytes */
     size_t done_count, done_cap;
     buf_t done_bytes;
-    u64_list_t returned;       /* rows given back, gathered for LEASE_RETURN */
-    size_t returned_cap;
+    numbers_t returned;        /* rows given back, gathered for LEASE_RETURN */
 } worker_job_t;
 
 typedef enum calls { CALLS_NOTHING, CALLS_LLM, CALLS_PYTHON } calls_t;
 
-typedef struct slot {          /* a running row */
-    row_t *row;                /* NULL: free */
+typedef struct slot {          /* a row that has started */
+    worker_job_t *job;         /* NULL: free */
+    row_t *row;                /* NULL while its context is in the store */
+    uint64_t index;            /* of the row */
     calls_t calls;             /* what is out there in its name */
-    worker_job_t *job;
     struct row_journal *journal; /* worker_journal.c; NULL: the job has no call journal */
+    struct row_context *context; /* worker_contexts.c; NULL: the row waits here */
+    size_t bytes, body_bytes;  /* it accounts for; of these, the request that is out there */
+    size_t bytes_most;         /* so far */
     uint32_t generation;       /* tags of earlier users of this slot do not match */
     uint32_t next_free;
 } slot_t;
@@ -99,9 +106,12 @@ typedef struct worker {
     uint32_t wake_count, wake_cap;
     parcel_t *parcels, **parcels_tail;
     uint64_t next_batch;
+    uint64_t rows_since, housekept_ns; /* finished since the last housekeeping, and when that was */
     tally_t tally;             /* of the rows it has finished */
     uint64_t flushed_ns;       /* when gathered results last left */
-    uint32_t calls_tagged;     /* calls that went to the store; wraps around */
+    uint64_t slot_bytes, parcel_bytes; /* accounted for: by slots, by parcels */
+    uint32_t rows_here;        /* slots with a row in memory */
+    uint32_t turns;            /* tags given out for questions to the store; wraps around */
     buf_t scratch;             /* encoding */
 } worker_t;
 
@@ -124,8 +134,24 @@ uint64_t worker_next_wake(const worker_t *w, uint64_t now); /* ns until somethin
 uint64_t worker_rows_open(const worker_t *w);
 void worker_call_llm(worker_t *w, slot_t *slot);     /* makes the call the row wants */
 void worker_feed_llm(worker_t *w, slot_t *slot, llm_answer_t *answer, uint64_t now); /* and gives it the answer; takes its text */
+void worker_run_row(worker_t *w, slot_t *slot, uint64_t now); /* until it has to wait; the slot may be free afterwards */
+void worker_return_row(worker_t *w, slot_t *slot);   /* back to the scheduler, to start again somewhere */
+void worker_park_row(worker_t *w, slot_t *slot); /* batch mode: it has stopped and is safe in the store */
+/* Questions to the store have tags of their own, one for each time a row asks: what comes late or twice finds another one. */
+uint64_t worker_new_turn(worker_t *w, const slot_t *slot);
+slot_t *worker_slot_of_turn(worker_t *w, uint64_t tag); /* NULL: free; whether it is still this turn is for the caller to check */
+
+/* worker_memory.c: what the worker accounts for, and whether there is room for more */
+uint64_t worker_bytes_held(const worker_t *w);
+void worker_account(worker_t *w, slot_t *slot);      /* after the slot has changed */
+void worker_account_gone(worker_t *w, slot_t *slot);
+/* True also when nothing else is in memory: a row that is too large alone must get its chance to say so. */
+bool worker_has_room(const worker_t *w, const worker_job_t *job, uint64_t bytes);
+uint64_t worker_room_for_new(const worker_job_t *job, size_t raw_bytes); /* what a row that starts is expected to take */
+bool worker_is_crowded(const worker_t *w, const worker_job_t *job);  /* more than half of what is allowed: rows that wait do so in the store */
 
 /* worker_outbox.c */
+void worker_add_parked(worker_t *w, worker_job_t *job, const row_usage_t *usage, uint64_t index, uint64_t now);
 void worker_add_result(worker_t *w, worker_job_t *job, const row_result_t *result, uint64_t index, uint64_t now);
 void worker_flush(worker_t *w, uint64_t now);        /* sends gathered results and returns when they are due */
 uint64_t worker_flush_due(const worker_t *w);        /* when that is, ns; UINT64_MAX: nothing gathered */

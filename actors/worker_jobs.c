@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "actors/worker_internal.h"
+#include "actors/worker_contexts.h"
 #include "actors/worker_journal.h"
 #include "core/base/limits.h"
 #include "core/base/log.h"
@@ -106,10 +107,32 @@ static int start_python(worker_t *w, worker_job_t *job, err_t *err) {
     return SDG_OK;
 }
 
+/* A job names the endpoint, so it must not be able to name one elsewhere. */
+static int connect_store(worker_t *w, worker_job_t *job, err_t *err) {
+    const char *endpoint = job->options.store.endpoint;
+    if (!endpoint) return SDG_OK;
+    if (strncmp(endpoint, "inproc://", 9) != 0 && link_check_endpoint(endpoint, err) != SDG_OK) return err_prefix(err, "the job's context store");
+    job->store = link_socket(ZMQ_DEALER, 500);
+    if (zsock_connect(job->store, "%s", endpoint) != 0)
+        return err_set(err, SDG_EIO, "cannot connect to the job's context store at %s: %s", endpoint, zmq_strerror(zmq_errno()));
+    actor_add_socket(&w->actor, job->store);
+    worker_journal_open(job);
+    worker_contexts_open(job);
+    return SDG_OK;
+}
+
+static void leave_store(worker_t *w, worker_job_t *job) {
+    if (!job->store) return;
+    worker_journal_close(job);
+    worker_contexts_close(w, job);
+    actor_remove_socket(&w->actor, job->store);
+    zsock_destroy(&job->store);
+}
+
 int worker_load_job(worker_t *w, worker_job_t *job, const MSG_JOB_SPEC *spec, err_t *err) {
     if (job_options_decode(spec->options.data, spec->options.len, &job->options, err) != SDG_OK ||
         load_pipeline(w, job, spec, err) != SDG_OK || connect_models(w, job, err) != SDG_OK ||
-        start_python(w, job, err) != SDG_OK || worker_journal_open(w, job, err) != SDG_OK) {
+        start_python(w, job, err) != SDG_OK || connect_store(w, job, err) != SDG_OK) {
         job->state = JOB_BROKEN;
         return err->code;
     }
@@ -120,11 +143,12 @@ int worker_load_job(worker_t *w, worker_job_t *job, const MSG_JOB_SPEC *spec, er
 static void free_gathered(worker_job_t *job) {
     free(job->done);
     buf_free(&job->done_bytes);
-    free(job->returned.items);
+    numbers_free(&job->returned);
 }
 
 void worker_forget_job(worker_t *w, worker_job_t *job) {
     worker_drop_rows(w, job);
+    leave_store(w, job);
     for (worker_job_t **at = &w->jobs; *at; at = &(*at)->next) {
         if (*at != job) continue;
         *at = job->next;
@@ -132,7 +156,6 @@ void worker_forget_job(worker_t *w, worker_job_t *job) {
     }
     if (job->llm) actor_remove_fd(&w->actor, llm_client_fd(job->llm));
     if (job->python) actor_remove_fd(&w->actor, pypool_fd(job->python));
-    worker_journal_close(w, job);
     llm_client_destroy(&job->llm);
     pypool_destroy(&job->python);
     pipeline_destroy(&job->pipeline);

@@ -9,6 +9,7 @@
  *
  * The occurrence of a question counts answers, not attempts: a call that failed and was made again must be found under the same number.
  */
+#include "actors/worker_contexts.h"
 #include "actors/worker_journal.h"
 
 #include <inttypes.h>
@@ -19,10 +20,9 @@
 #include "core/base/log.h"
 #include "core/store/journal.h"
 #include "proto/call.h"
+#include "proto/parked.h"
 
 typedef enum call_state { CALL_NOTHING, CALL_ASKED, CALL_CALLED, CALL_HELD } call_state_t;
-
-typedef struct question { uint64_t hash_high, hash_low; uint32_t answers; } question_t;
 
 struct row_journal {
     call_state_t state;
@@ -31,59 +31,60 @@ struct row_journal {
     journal_key_t key;         /* of the call */
     uint64_t sent_ns;          /* ASKED, HELD: when the store was told; 0: not yet */
     llm_answer_t answer;       /* HELD */
-    question_t *questions;     /* asked by this row and answered */
+    parked_question_t *questions; /* asked by this row and answered */
     uint32_t question_count, question_cap;
 };
 
-typedef struct tag_list { uint64_t *items; size_t count, cap; } tag_list_t;
-
-struct job_journal_link {
-    zsock_t *store;            /* DEALER */
-    tag_list_t asked, held;    /* gathered for the next CALL_LOOKUP and CALL_RECORD */
+struct journal_out {
+    numbers_t asked, held;     /* gathered for the next CALL_LOOKUP and CALL_RECORD */
     buf_t answers;             /* scratch: encoded answers of one message */
 };
 
-/* ---- a job's connection ------------------------------------------------------------------------------------------- */
+/* ---- a job's ------------------------------------------------------------------------------------------------------ */
 
-/* A job names the endpoint, so it must not be able to name one elsewhere. */
-static bool is_local(const char *endpoint) { return strncmp(endpoint, "inproc://", 9) == 0 || strncmp(endpoint, "ipc://", 6) == 0; }
-
-int worker_journal_open(worker_t *w, worker_job_t *job, err_t *err) {
-    const char *endpoint = job->options.journal.store;
-    if (!endpoint) return SDG_OK;
-    if (!is_local(endpoint)) return err_set(err, SDG_EINVAL, "the job's journal at %s is not on this machine", endpoint);
-    zsock_t *store = link_socket(ZMQ_DEALER, 0);
-    if (zsock_connect(store, "%s", endpoint) != 0) {
-        zsock_destroy(&store);
-        return err_set(err, SDG_EIO, "cannot connect to the job's journal at %s: %s", endpoint, zmq_strerror(zmq_errno()));
-    }
+void worker_journal_open(worker_job_t *job) {
+    if (!job->store || !job->options.store.calls) return;
     job->journal = xcalloc(1, sizeof *job->journal);
-    job->journal->store = store;
     buf_init(&job->journal->answers, MESSAGE_BYTES_MAX);
-    actor_add_socket(&w->actor, store);
-    return SDG_OK;
 }
 
-void worker_journal_close(worker_t *w, worker_job_t *job) {
-    struct job_journal_link *link = job->journal;
-    if (!link) return;
-    actor_remove_socket(&w->actor, link->store);
-    zsock_destroy(&link->store);
-    free(link->asked.items);
-    free(link->held.items);
-    buf_free(&link->answers);
-    free(link);
+void worker_journal_close(worker_job_t *job) {
+    struct journal_out *out = job->journal;
+    if (!out) return;
+    numbers_free(&out->asked);
+    numbers_free(&out->held);
+    buf_free(&out->answers);
+    free(out);
     job->journal = NULL;
 }
 
 /* ---- a row's state ------------------------------------------------------------------------------------------------ */
 
 void worker_journal_row(slot_t *slot, bool again) {
-    const job_journal_t *range = &slot->job->options.journal;
-    uint64_t row = row_index(slot->row);
+    const job_store_t *range = &slot->job->options.store;
     slot->journal = xcalloc(1, sizeof *slot->journal);
-    slot->journal->key.row = row;
-    slot->journal->asks = again || (row >= range->first_row && row < range->end_row);
+    slot->journal->key.row = slot->index;
+    slot->journal->asks = again || (slot->index >= range->first_row && slot->index < range->end_row);
+}
+
+void worker_journal_save(const slot_t *slot, buf_t *out) {
+    const struct row_journal *j = slot->journal;
+    parked_write(out, j ? j->questions : NULL, j ? j->question_count : 0);
+}
+
+int worker_journal_load(slot_t *slot, const char *bytes, size_t len, size_t *used, err_t *err) {
+    struct row_journal *j = slot->journal;
+    parked_question_t *questions;
+    uint32_t count;
+    if (parked_read(bytes, len, &questions, &count, used, err) != SDG_OK) return err->code;
+    if (j) {
+        free(j->questions);
+        j->questions = questions;
+        j->question_count = j->question_cap = count;
+    } else {
+        free(questions);
+    }
+    return SDG_OK;
 }
 
 void worker_journal_row_gone(slot_t *slot) {
@@ -95,23 +96,23 @@ void worker_journal_row_gone(slot_t *slot) {
     slot->journal = NULL;
 }
 
-static question_t *find_question(const struct row_journal *j) {
+static parked_question_t *find_question(const struct row_journal *j) {
     for (uint32_t i = j->question_count; i > 0; i--) {
-        question_t *q = &j->questions[i - 1];
+        parked_question_t *q = &j->questions[i - 1];
         if (q->hash_low == j->key.hash_low && q->hash_high == j->key.hash_high) return q;
     }
     return NULL;
 }
 
 static void count_answer(struct row_journal *j) {
-    question_t *q = find_question(j);
+    parked_question_t *q = find_question(j);
     if (!q && j->question_count == j->question_cap) {
         j->question_cap = j->question_cap ? j->question_cap * 2 : 4;
         j->questions = xrealloc(j->questions, j->question_cap * sizeof *j->questions);
     }
     if (!q) {
         q = &j->questions[j->question_count++];
-        *q = (question_t){.hash_high = j->key.hash_high, .hash_low = j->key.hash_low};
+        *q = (parked_question_t){.hash_high = j->key.hash_high, .hash_low = j->key.hash_low};
     }
     q->answers++;
 }
@@ -119,33 +120,23 @@ static void count_answer(struct row_journal *j) {
 static void take_key(struct row_journal *j, const slot_t *slot) {
     const llm_request_t *request = row_llm_request(slot->row);
     journal_hash(slot->job->pipeline->models[request->endpoint].name->data, request->body, request->body_len, &j->key);
-    const question_t *q = find_question(j);
+    const parked_question_t *q = find_question(j);
     j->key.occurrence = q ? q->answers : 0;
 }
 
 /* The slot of a tag; NULL when that call is over. */
 static slot_t *slot_of_call(worker_t *w, uint64_t tag, call_state_t state) {
-    uint32_t n = (uint32_t)tag;
-    if (n >= w->slot_count) return NULL;
-    slot_t *slot = &w->slots[n];
-    return slot->row && slot->journal && slot->journal->tag == tag && slot->journal->state == state ? slot : NULL;
-}
-
-static void gather(tag_list_t *list, uint64_t tag) {
-    if (list->count == list->cap) {
-        list->cap = list->cap ? list->cap * 2 : 64;
-        list->items = xrealloc(list->items, list->cap * sizeof *list->items);
-    }
-    list->items[list->count++] = tag;
+    slot_t *slot = worker_slot_of_turn(w, tag);
+    return slot && slot->journal && slot->journal->tag == tag && slot->journal->state == state ? slot : NULL;
 }
 
 bool worker_journal_ask(worker_t *w, slot_t *slot) {
     struct row_journal *j = slot->journal;
     take_key(j, slot);
-    j->tag = (uint64_t)++w->calls_tagged << 32 | (uint64_t)(slot - w->slots);
+    j->tag = worker_new_turn(w, slot);
     j->state = j->asks ? CALL_ASKED : CALL_CALLED;
     j->sent_ns = 0;
-    if (j->asks) gather(&slot->job->journal->asked, j->tag);
+    if (j->asks) numbers_add(&slot->job->journal->asked, j->tag);
     return j->asks;
 }
 
@@ -158,7 +149,8 @@ bool worker_journal_hold(worker_t *w, slot_t *slot, llm_answer_t *answer) {
     j->state = CALL_HELD;
     j->answer = *answer;
     j->sent_ns = 0;
-    gather(&slot->job->journal->held, j->tag);
+    numbers_add(&slot->job->journal->held, j->tag);
+    worker_context_soon(slot);
     return true;
 }
 
@@ -171,7 +163,7 @@ static void send_calls(worker_job_t *job, worker_t *w, message_type_t type, call
         m.CALL_LOOKUP = (MSG_CALL_LOOKUP){.job = job->id, .calls = calls};
     else
         m.CALL_RECORD = (MSG_CALL_RECORD){.job = job->id, .calls = calls};
-    link_send(job->journal->store, 0, &m, &w->scratch);
+    link_send(job->store, 0, &m, &w->scratch);
 }
 
 /* Encodes the answer behind the others; the slice holds its offset until all are encoded, because the buffer moves while it grows. */
@@ -188,7 +180,7 @@ static void point_answers(call_list_t calls, const buf_t *answers) {
 }
 
 /* One message of the calls from `from` on; returns how many it has looked at. */
-static size_t flush_some(worker_t *w, worker_job_t *job, const tag_list_t *tags, size_t from, call_state_t state, uint64_t now) {
+static size_t flush_some(worker_t *w, worker_job_t *job, const numbers_t *tags, size_t from, call_state_t state, uint64_t now) {
     call_item_t items[JOURNAL_BATCH_CALLS_MAX];
     call_list_t calls = {items, 0};
     buf_t *answers = &job->journal->answers;
@@ -208,7 +200,7 @@ static size_t flush_some(worker_t *w, worker_job_t *job, const tag_list_t *tags,
     return i;
 }
 
-static void flush_list(worker_t *w, worker_job_t *job, tag_list_t *tags, call_state_t state, uint64_t now) {
+static void flush_list(worker_t *w, worker_job_t *job, numbers_t *tags, call_state_t state, uint64_t now) {
     for (size_t at = 0; at < tags->count;) {
         at = flush_some(w, job, tags, at, state, now);
     }
@@ -223,21 +215,13 @@ void worker_journal_flush(worker_t *w, uint64_t now) {
     }
 }
 
-static bool any_journal(const worker_t *w) {
-    for (const worker_job_t *job = w->jobs; job; job = job->next) {
-        if (job->journal) return true;
-    }
-    return false;
-}
-
 void worker_journal_resend(worker_t *w, uint64_t now) {
-    if (!any_journal(w)) return;
     for (uint32_t i = 0; i < w->slot_count; i++) {
         slot_t *slot = &w->slots[i];
-        struct row_journal *j = slot->row ? slot->journal : NULL;
+        struct row_journal *j = slot->job ? slot->journal : NULL;
         if (!j || j->sent_ns == 0 || now - j->sent_ns < RESEND_NS) continue;
-        if (j->state == CALL_ASKED) gather(&slot->job->journal->asked, j->tag);
-        if (j->state == CALL_HELD) gather(&slot->job->journal->held, j->tag);
+        if (j->state == CALL_ASKED) numbers_add(&slot->job->journal->asked, j->tag);
+        if (j->state == CALL_HELD) numbers_add(&slot->job->journal->held, j->tag);
     }
 }
 
@@ -283,7 +267,6 @@ static void on_call_recorded(worker_t *w, const message_t *m, uint64_t now) {
     }
 }
 
-/* The messages of the store. */
 void worker_journal_message(worker_t *w, const message_t *m, uint64_t now) {
     switch (m->type) {
     case MESSAGE_CALL_FOUND:    on_call_found(w, m, now); break;

@@ -7,13 +7,15 @@
 
 #include "actors/worker_internal.h"
 
-/* Of a job: connects to the store its options name; NULL in job->journal when they name none. */
-int worker_journal_open(worker_t *w, worker_job_t *job, err_t *err);
-void worker_journal_close(worker_t *w, worker_job_t *job);
+void worker_journal_open(worker_job_t *job); /* when its options say so; the job is connected to its store */
+void worker_journal_close(worker_job_t *job);
 
 /* Of a row, from start to release. `again`: it was leased before, so calls of it may have been recorded. */
 void worker_journal_row(slot_t *slot, bool again);
 void worker_journal_row_gone(slot_t *slot);
+/* Between passes of batch mode: what it has asked so far (proto/parked.h; also without a journal). *used: where the rest begins. */
+void worker_journal_save(const slot_t *slot, buf_t *out);
+int worker_journal_load(slot_t *slot, const char *bytes, size_t len, size_t *used, err_t *err);
 
 /* The row wants an LLM call. True: the store is asked first; worker_call_llm or worker_feed_llm follows. */
 bool worker_journal_ask(worker_t *w, slot_t *slot);

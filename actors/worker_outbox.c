@@ -28,6 +28,7 @@ static void keep_and_send(worker_t *w, const message_t *m, uint64_t batch, uint6
     p->epoch = w->epoch;
     p->bytes = copy_bytes(w->scratch.data, w->scratch.len);
     p->len = w->scratch.len;
+    w->parcel_bytes += p->len;
     p->wait_ns = RESEND_NS;
     p->resend_ns = now + RESEND_NS;
     *w->parcels_tail = p;
@@ -62,26 +63,34 @@ static void flush_returned(worker_t *w, worker_job_t *job, uint64_t now) {
     if (job->returned.count == 0) return;
     uint64_t batch = ++w->next_batch;
     message_t m = {.type = MESSAGE_LEASE_RETURN, .epoch = w->epoch,
-                   .LEASE_RETURN = {.batch = batch, .job = job->id, .rows = job->returned}};
+                   .LEASE_RETURN = {.batch = batch, .job = job->id, .rows = {job->returned.items, job->returned.count}}};
     keep_and_send(w, &m, batch, job->returned.count, now);
     job->returned.count = 0;
 }
 
-void worker_add_result(worker_t *w, worker_job_t *job, const row_result_t *result, uint64_t index, uint64_t now) {
-    if (w->args.report_rss) tally_row(&w->tally, result->failed, result->reason, result->usage);
+static void add_done(worker_t *w, worker_job_t *job, uint32_t status, const row_result_t *result, uint64_t index, uint64_t now) {
     if (job->done_count == job->done_cap) {
         job->done_cap = job->done_cap ? job->done_cap * 2 : 64;
         job->done = xrealloc(job->done, job->done_cap * sizeof *job->done);
     }
+    w->rows_since++;
     buf_add(&job->done_bytes, result->json, result->len);
     size_t before = job->done_bytes.len;
     usage_encode(result, &job->done_bytes);
     assert(!job->done_bytes.full); /* a result is at most a line, and a batch above its limit has left */
-    job->done[job->done_count++] = (row_done_t){.index = index,
-                                                .status = result->failed ? ROW_STATUS_FAILED : ROW_STATUS_OK,
-                                                .json.len = result->len,
-                                                .meta.len = job->done_bytes.len - before};
+    job->done[job->done_count++] = (row_done_t){.index = index, .status = status, .json.len = result->len, .meta.len = job->done_bytes.len - before};
     if (job->done_count >= RESULT_BATCH_ROWS_MAX || job->done_bytes.len >= RESULT_BATCH_BYTES_MAX) flush_results(w, job, now);
+}
+
+void worker_add_result(worker_t *w, worker_job_t *job, const row_result_t *result, uint64_t index, uint64_t now) {
+    if (w->args.report_rss) tally_row(&w->tally, result->failed, result->reason, result->usage);
+    add_done(w, job, result->failed ? ROW_STATUS_FAILED : ROW_STATUS_OK, result, index, now);
+}
+
+void worker_add_parked(worker_t *w, worker_job_t *job, const row_usage_t *usage, uint64_t index, uint64_t now) {
+    row_result_t nothing = {.json = "", .usage = usage};
+    if (w->args.report_rss) tally_usage(&w->tally, usage);
+    add_done(w, job, ROW_STATUS_PARKED, &nothing, index, now);
 }
 
 /* When gathered results have to leave: UINT64_MAX when there are none, 0 at once. */
@@ -104,7 +113,8 @@ void worker_flush(worker_t *w, uint64_t now) {
     }
 }
 
-static void parcel_free(parcel_t *p) {
+static void parcel_free(worker_t *w, parcel_t *p) {
+    w->parcel_bytes -= p->len;
     free(p->bytes);
     free(p);
 }
@@ -115,7 +125,7 @@ void worker_acknowledged(worker_t *w, uint64_t batch) {
         parcel_t *p = *at;
         *at = p->next;
         if (!*at) w->parcels_tail = at;
-        parcel_free(p);
+        parcel_free(w, p);
         return;
     }
 }
@@ -129,6 +139,7 @@ static void restamp(worker_t *w, parcel_t *p) {
     message_encode(&m, &w->scratch);
     message_free(&m);
     free(p->bytes);
+    w->parcel_bytes += w->scratch.len - p->len;
     p->bytes = copy_bytes(w->scratch.data, w->scratch.len);
     p->len = w->scratch.len;
 }
@@ -149,7 +160,7 @@ void worker_outbox_free(worker_t *w) {
     while (w->parcels) {
         parcel_t *p = w->parcels;
         w->parcels = p->next;
-        parcel_free(p);
+        parcel_free(w, p);
     }
     w->parcels_tail = &w->parcels;
 }

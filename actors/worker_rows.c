@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "actors/worker_internal.h"
+#include "actors/worker_contexts.h"
 #include "actors/worker_journal.h"
 #include "core/base/clock.h"
 #include "core/base/limits.h"
@@ -21,8 +21,15 @@ static uint64_t tag_of(const worker_t *w, uint32_t slot) { return (uint64_t)w->s
 
 static slot_t *slot_of(worker_t *w, uint64_t tag) {
     uint32_t n = (uint32_t)tag;
-    if (n >= w->slot_count || !w->slots[n].row || w->slots[n].generation != (uint32_t)(tag >> 32)) return NULL;
+    if (n >= w->slot_count || !w->slots[n].job || w->slots[n].generation != (uint32_t)(tag >> 32)) return NULL;
     return &w->slots[n];
+}
+
+uint64_t worker_new_turn(worker_t *w, const slot_t *slot) { return (uint64_t)++w->turns << 32 | (uint64_t)(slot - w->slots); }
+
+slot_t *worker_slot_of_turn(worker_t *w, uint64_t tag) {
+    uint32_t n = (uint32_t)tag;
+    return n < w->slot_count && w->slots[n].job ? &w->slots[n] : NULL;
 }
 
 static uint32_t take_slot(worker_t *w) {
@@ -46,6 +53,9 @@ static void release_slot(worker_t *w, slot_t *slot) {
     if (slot->calls == CALLS_LLM) llm_client_cancel(slot->job->llm, tag);
     if (slot->calls == CALLS_PYTHON) pypool_cancel(slot->job->python, tag);
     slot->calls = CALLS_NOTHING;
+    if (slot->row || worker_context_is_coming(slot)) w->rows_here--;
+    worker_account_gone(w, slot);
+    worker_context_row_gone(slot);
     worker_journal_row_gone(slot);
     row_destroy(&slot->row);
     slot->job->running--;
@@ -54,6 +64,13 @@ static void release_slot(worker_t *w, slot_t *slot) {
     slot->next_free = w->free_slot;
     w->free_slot = (uint32_t)(slot - w->slots);
 }
+
+void worker_return_row(worker_t *w, slot_t *slot) {
+    numbers_add(&slot->job->returned, slot->index);
+    release_slot(w, slot);
+}
+
+void worker_park_row(worker_t *w, slot_t *slot) { release_slot(w, slot); }
 
 /* ---- rows that come back by themselves: yielded, or asleep -------------------------------------------------------- */
 
@@ -112,9 +129,15 @@ static uint64_t pop_wake(worker_t *w) {
 
 void worker_call_llm(worker_t *w, slot_t *slot) {
     uint64_t tag = tag_of(w, (uint32_t)(slot - w->slots));
+    const llm_request_t *request = row_llm_request(slot->row);
     err_t err;
     slot->calls = slot->calls == CALLS_PYTHON ? CALLS_PYTHON : CALLS_LLM; /* ctx.call_ai: the Python call stays open around it */
-    if (llm_client_submit(slot->job->llm, row_llm_request(slot->row), tag, &err) == SDG_OK) return;
+    if (llm_client_submit(slot->job->llm, request, tag, &err) == SDG_OK) {
+        slot->body_bytes = request->body_len; /* the engine has a copy */
+        worker_account(w, slot);
+        worker_context_park(w, slot);
+        return;
+    }
     llm_answer_t answer = {.cause = LLM_CAUSE_REFUSED, .error = err, .text = value_null()};
     row_llm_answer(slot->row, &answer);
     push_ready(w, tag);
@@ -141,42 +164,62 @@ static void reply_to_python(slot_t *slot, uint64_t tag) {
 
 static void finish_row(worker_t *w, slot_t *slot, uint64_t now) {
     row_result_t result;
+    if (worker_context_stop(w, slot)) return; /* batch mode: the last pass tells of it, in its turn */
     row_result(slot->row, &result);
     if (result.end_reason || (!result.failed && result.reason[0]))
-        log_debug("worker", "row %" PRIu64 " ended: %s (%s)", row_index(slot->row), result.end_reason ? result.end_reason : "no reason given",
+        log_debug("worker", "row %" PRIu64 " ended: %s (%s)", slot->index, result.end_reason ? result.end_reason : "no reason given",
                   result.reason[0] ? result.reason : "no exit_code");
-    worker_add_result(w, slot->job, &result, row_index(slot->row), now);
+    worker_add_result(w, slot->job, &result, slot->index, now);
     release_slot(w, slot);
 }
 
-/* A waiting row is woken when its wall time is over. */
-static void mind_wall_time(worker_t *w, const slot_t *slot, uint64_t tag) {
-    if (row_wake_ns(slot->row) != UINT64_MAX) push_wake(w, row_wake_ns(slot->row), tag);
+/* A waiting row is woken when its wall time is over. Asked before the row may be put away. */
+static void mind_wall_time(worker_t *w, uint64_t wake_ns, uint64_t tag) {
+    if (wake_ns != UINT64_MAX) push_wake(w, wake_ns, tag);
 }
 
-/* Runs a row until it has to wait for something; the slot may be free afterwards. */
-static void run_row(worker_t *w, slot_t *slot, uint64_t now) {
-    uint64_t tag = tag_of(w, (uint32_t)(slot - w->slots));
-    switch (row_run(slot->row, now)) {
+/* One that alone takes more than the worker may hold can only fail; the others are not to suffer for it. */
+static bool is_too_large(worker_t *w, slot_t *slot) {
+    const worker_job_t *job = slot->job;
+    uint64_t limit = job->options.memory_bytes;
+    char reason[160];
+    worker_account(w, slot);
+    if (!limit || slot->bytes <= limit) return false;
+    snprintf(reason, sizeof reason, "the row alone takes %" PRIu64 " MiB, --memory-limit leaves %" PRIu64 " MiB for the rows of a worker: raise it",
+             (uint64_t)(slot->bytes >> 20), (uint64_t)(limit >> 20));
+    row_cancel(slot->row, reason);
+    return true;
+}
+
+void worker_run_row(worker_t *w, slot_t *slot, uint64_t now) {
+    uint64_t tag = tag_of(w, (uint32_t)(slot - w->slots)), wake_ns;
+    if (!slot->row) {
+        worker_context_want(w, slot);
+        return;
+    }
+    row_want_t want = row_run(slot->row, now);
+    if (want != ROW_FINISHED && is_too_large(w, slot)) want = row_run(slot->row, now);
+    wake_ns = want == ROW_FINISHED ? UINT64_MAX : row_wake_ns(slot->row);
+    switch (want) {
     case ROW_YIELD:
         push_ready(w, tag);
         break;
     case ROW_WANT_LLM:
         if (!slot->journal || !worker_journal_ask(w, slot)) worker_call_llm(w, slot);
-        mind_wall_time(w, slot, tag);
+        mind_wall_time(w, wake_ns, tag);
         break;
     case ROW_WANT_PYTHON:
         call_python(w, slot, tag);
-        mind_wall_time(w, slot, tag);
+        mind_wall_time(w, wake_ns, tag);
         break;
     case ROW_WANT_REPLY:
         reply_to_python(slot, tag);
         break;
     case ROW_WANT_TIME:
-        mind_wall_time(w, slot, tag);
+        mind_wall_time(w, wake_ns, tag);
         break;
     case ROW_STOPPED:
-        assert(!"only batch mode stops rows");
+        if (!worker_context_stop(w, slot)) assert(!"only batch mode stops rows");
         break;
     case ROW_FINISHED:
         finish_row(w, slot, now);
@@ -185,8 +228,13 @@ static void run_row(worker_t *w, slot_t *slot, uint64_t now) {
 }
 
 void worker_feed_llm(worker_t *w, slot_t *slot, llm_answer_t *answer, uint64_t now) {
+    slot->body_bytes = 0;
+    if (!slot->row) {
+        worker_context_answer(w, slot, answer);
+        return;
+    }
     row_llm_answer(slot->row, answer);
-    run_row(w, slot, now);
+    worker_run_row(w, slot, now);
 }
 
 /* ---- starting --------------------------------------------------------------------------------------------------- */
@@ -215,6 +263,7 @@ void worker_accept_rows(worker_t *w, worker_job_t *job, const row_in_list_t *row
         *job->waiting_tail = row;
         job->waiting_tail = &row->next;
         job->waiting_count++;
+        job->waiting_bytes += in->raw.len;
         at += waiting_size(in->raw.len);
     }
 }
@@ -228,42 +277,44 @@ static waiting_row_t *take_waiting(worker_job_t *job) {
     job->waiting = row->next;
     if (!job->waiting) job->waiting_tail = &job->waiting;
     job->waiting_count--;
+    job->waiting_bytes -= row->len;
     return row;
 }
 
 static void start_row(worker_t *w, worker_job_t *job, const waiting_row_t *in, uint64_t now) {
     uint32_t n = take_slot(w);
+    slot_t *slot = &w->slots[n];
     row_input_t input = {.index = in->index, .line = in->line, .json = in->raw, .len = in->len};
-    w->slots[n].job = job;
-    w->slots[n].row = row_new(job->pipeline, &job->options.row, &input, now);
-    w->slots[n].journal = NULL;
-    if (job->journal) worker_journal_row(&w->slots[n], in->again);
+    bool stored = job->options.store.batch && in->len == 0;
+    *slot = (slot_t){.job = job, .index = in->index, .generation = slot->generation};
     job->running++;
-    run_row(w, &w->slots[n], now);
+    if (job->journal) worker_journal_row(slot, in->again);
+    if (!stored) slot->row = row_new(job->pipeline, &job->options.row, &input, now);
+    if (!stored) w->rows_here++;
+    if (job->contexts) worker_context_row(w, slot, stored);
+    if (!stored) worker_run_row(w, slot, now);
+}
+
+/* Rows whose answers are there go first: they free what they hold. */
+static bool may_start(const worker_t *w, const worker_job_t *job) {
+    if (job->state != JOB_READY || !job->waiting || job->running >= job->permit_rows) return false;
+    return !worker_contexts_queue(job) && worker_has_room(w, job, worker_room_for_new(job, job->waiting->len));
 }
 
 void worker_start_rows(worker_t *w, worker_job_t *job, uint64_t now) {
     /* Rows that finish at once (no call in them) free their permit inside the loop: bounded so that messages are heard in between. */
-    for (int i = 0; i < LEASE_ROWS_MAX && job->state == JOB_READY && job->waiting && job->running < job->permit_rows; i++) {
+    for (int i = 0; i < LEASE_ROWS_MAX && may_start(w, job); i++) {
         waiting_row_t *in = take_waiting(job);
         start_row(w, job, in, now);
         free_waiting(in);
     }
 }
 
-static void give_back(worker_job_t *job, uint64_t index) {
-    if (job->returned.count == job->returned_cap) {
-        job->returned_cap = job->returned_cap ? job->returned_cap * 2 : 64;
-        job->returned.items = xrealloc(job->returned.items, job->returned_cap * sizeof *job->returned.items);
-    }
-    job->returned.items[job->returned.count++] = index;
-}
-
 void worker_return_waiting(worker_t *w, worker_job_t *job) {
     (void)w;
     while (job->waiting) {
         waiting_row_t *row = take_waiting(job);
-        give_back(job, row->index);
+        numbers_add(&job->returned, row->index);
         free_waiting(row);
     }
 }
@@ -277,7 +328,7 @@ void worker_drop_waiting(worker_job_t *job) {
 void worker_drop_rows(worker_t *w, worker_job_t *job) {
     worker_drop_waiting(job);
     for (uint32_t i = 0; i < w->slot_count; i++) {
-        if (w->slots[i].row && w->slots[i].job == job) release_slot(w, &w->slots[i]);
+        if (w->slots[i].job == job) release_slot(w, &w->slots[i]);
     }
 }
 
@@ -312,7 +363,7 @@ static void show_log(const slot_t *slot, value_t log) {
                      : strncmp(word, "err", 3) == 0 ? LEVEL_ERROR
                      : strcmp(word, "debug") == 0 ? LEVEL_DEBUG
                                                   : LEVEL_INFO;
-    if (log_enabled(at)) log_write(at, "python", "row %" PRIu64 ": %s", row_index(slot->row), text.kind == VALUE_STRING ? text.string->data : "");
+    if (log_enabled(at)) log_write(at, "python", "row %" PRIu64 ": %s", slot->index, text.kind == VALUE_STRING ? text.string->data : "");
 }
 
 static void drive_python(worker_t *w, worker_job_t *job, uint64_t now) {
@@ -327,21 +378,21 @@ static void drive_python(worker_t *w, worker_job_t *job, uint64_t now) {
         if (event.kind == PY_LOG) show_log(slot, event.log);
         if (event.kind == PY_DONE || event.kind == PY_FAILED) slot->calls = CALLS_NOTHING;
         row_python_event(slot->row, &event);
-        if (event.kind != PY_LOG) run_row(w, slot, now);
+        if (event.kind != PY_LOG) worker_run_row(w, slot, now);
     }
 }
 
 static void drive_wakes(worker_t *w, uint64_t now) {
     while (w->wake_count && w->wakes[0].due <= now) {
         slot_t *slot = slot_of(w, pop_wake(w));
-        if (slot) run_row(w, slot, now);
+        if (slot) worker_run_row(w, slot, now);
     }
 }
 
 static void drive_ready(worker_t *w, uint64_t now) {
     for (uint32_t turn = w->ready_count; turn > 0; turn--) {
         slot_t *slot = slot_of(w, pop_ready(w));
-        if (slot) run_row(w, slot, now);
+        if (slot) worker_run_row(w, slot, now);
     }
 }
 
@@ -367,7 +418,7 @@ uint64_t worker_next_wake(const worker_t *w, uint64_t now) {
     for (const worker_job_t *job = w->jobs; job; job = job->next) {
         if (job->llm) wait = sooner(wait, from_ms(llm_client_timeout_ms(job->llm, now)));
         if (job->python) wait = sooner(wait, from_ms(pypool_timeout_ms(job->python, now)));
-        if (job->state == JOB_READY && job->waiting && job->running < job->permit_rows) wait = 0;
+        if (may_start(w, job)) wait = 0;
     }
     return wait;
 }

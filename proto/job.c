@@ -18,7 +18,7 @@ void job_options_free(job_options_t *o) {
         free(o->row.mapping[i].to);
     }
     free(o->row.mapping);
-    free(o->journal.store);
+    free(o->store.endpoint);
     memset(o, 0, sizeof *o);
 }
 
@@ -30,13 +30,16 @@ void job_options_map(job_options_t *o, const char *from, const char *to) {
     o->row.mapping_count = n + 1;
 }
 
-static void encode_journal(const job_journal_t *journal, value_t *v) {
-    if (!journal->store) return;
-    value_t j = value_object(3);
-    object_set_text(&j, "store", value_text(journal->store));
-    object_set_text(&j, "first_row", value_int((int64_t)journal->first_row));
-    object_set_text(&j, "end_row", value_int((int64_t)journal->end_row));
-    object_set_text(v, "journal", j);
+static void encode_store(const job_store_t *store, value_t *v) {
+    if (!store->endpoint) return;
+    value_t s = value_object(6);
+    object_set_text(&s, "endpoint", value_text(store->endpoint));
+    object_set_text(&s, "calls", value_bool(store->calls));
+    object_set_text(&s, "first_row", value_int((int64_t)store->first_row));
+    object_set_text(&s, "end_row", value_int((int64_t)store->end_row));
+    object_set_text(&s, "contexts", value_bool(store->contexts));
+    object_set_text(&s, "batch", value_bool(store->batch));
+    object_set_text(v, "store", s);
 }
 
 void job_options_encode(const job_options_t *o, buf_t *out) {
@@ -59,7 +62,10 @@ void job_options_encode(const job_options_t *o, buf_t *out) {
         snprintf(seed, sizeof seed, "%llu", (unsigned long long)o->row.seed);
         object_set_text(&v, "seed", value_text(seed));
     }
-    encode_journal(&o->journal, &v);
+    encode_store(&o->store, &v);
+    if (o->row.stop_before) object_set_text(&v, "stop_before", value_int(o->row.stop_before));
+    if (o->gc_rows) object_set_text(&v, "gc_rows", value_int((int64_t)o->gc_rows));
+    if (o->memory_bytes) object_set_text(&v, "memory_bytes", value_int((int64_t)o->memory_bytes));
     json_write(out, v, JSON_COMPACT);
     value_free(v);
 }
@@ -76,13 +82,16 @@ static void decode_mapping(value_t pairs, job_options_t *o) {
     }
 }
 
-static uint64_t row_number(value_t v) { return v.kind == VALUE_INT && v.integer > 0 ? (uint64_t)v.integer : 0; }
+static uint64_t natural(value_t v) { return v.kind == VALUE_INT && v.integer > 0 ? (uint64_t)v.integer : 0; }
 
-static void decode_journal(value_t v, job_journal_t *journal) {
-    if (v.kind != VALUE_OBJECT || option(v, "store").kind != VALUE_STRING) return;
-    journal->store = xstrdup(option(v, "store").string->data);
-    journal->first_row = row_number(option(v, "first_row"));
-    journal->end_row = row_number(option(v, "end_row"));
+static void decode_store(value_t v, job_store_t *store) {
+    if (v.kind != VALUE_OBJECT || option(v, "endpoint").kind != VALUE_STRING) return;
+    store->endpoint = xstrdup(option(v, "endpoint").string->data);
+    store->calls = value_truthy(option(v, "calls"));
+    store->first_row = natural(option(v, "first_row"));
+    store->end_row = natural(option(v, "end_row"));
+    store->contexts = value_truthy(option(v, "contexts"));
+    store->batch = value_truthy(option(v, "batch"));
 }
 
 int job_options_decode(const char *json, size_t len, job_options_t *o, err_t *err) {
@@ -103,7 +112,10 @@ int job_options_decode(const char *json, size_t len, job_options_t *o, err_t *er
         o->row.seed = strtoull(seed.string->data, NULL, 10);
     }
     decode_mapping(option(v, "mapping"), o);
-    decode_journal(option(v, "journal"), &o->journal);
+    decode_store(option(v, "store"), &o->store);
+    o->row.stop_before = (uint32_t)natural(option(v, "stop_before"));
+    o->gc_rows = natural(option(v, "gc_rows"));
+    o->memory_bytes = natural(option(v, "memory_bytes"));
     value_free(v);
     return SDG_OK;
 }

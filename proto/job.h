@@ -6,15 +6,21 @@
 #include "core/base/error.h"
 #include "core/mabel/row.h"
 
-typedef struct job_journal {
-    char *store;             /* endpoint of the call journal (actors/context_store.h); owned; NULL: the job has none */
+/* What the context store (actors/context_store.h) keeps for the job. Changes no result. */
+typedef struct job_store {
+    char *endpoint;              /* owned; NULL: nothing is kept */
+    bool calls;                  /* finished LLM calls: the call journal */
     uint64_t first_row, end_row; /* rows that may have calls in it from an earlier run: [first_row, end_row) */
-} job_journal_t;
+    bool contexts;               /* a row that waits for an LLM waits there */
+    bool batch;                  /* rows stop before a block (row.stop_before) and wait there; rows without bytes come from there */
+} job_store_t;
 
 typedef struct job_options {
     row_options_t row;       /* owns its mapping */
     bool http2;              /* ask LLM servers for HTTP/2 */
-    job_journal_t journal;   /* changes no result */
+    job_store_t store;
+    uint64_t gc_rows;        /* --gc-interval: a worker does its housekeeping after so many finished rows; 0: never. Changes no result */
+    uint64_t memory_bytes;   /* what one worker may account for (--memory-limit); 0: no limit. Changes no result */
 } job_options_t;
 
 void job_options_init(job_options_t *o);  /* the defaults of `sdg run` */

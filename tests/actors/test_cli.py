@@ -55,8 +55,7 @@ ORIGINAL = {"--max-concurrent": 4, "--no-progress": None, "--adaptive": None, "-
             "--gc-interval": 10, "--no-retry-on-empty": None, "--save-intermediate": None, "--mapping": "x:y", "--max-inputs": 3, "--verbose": None,
             "--use-shared-transport": None, "--no-http2": None, "--disable-output-cleaning": None, "--ui-locale": "en"}
 NO_EFFECT = ["--min-batch", "--target-latency-ms", "--target-queue-depth", "--use-vllm-metrics", "--use-sglang-metrics",
-             "--enable-request-batching", "--max-batch-size", "--max-wait-ms", "--enable-memory-optimization", "--max-cache-size",
-             "--gc-interval"]
+             "--enable-request-batching", "--max-batch-size", "--max-wait-ms"]
 
 
 def test_flags_of_the_original_are_accepted():

@@ -9,18 +9,21 @@
 #include "actors/link.h"
 #include "core/base/limits.h"
 
-enum { JOB = 42, WAIT_MS = 10000 };
+enum { JOB = 42, OWNER = 7, OTHER = 8, WAIT_MS = 10000 };
 
 static char folder[64], path[80];
 static char endpoint[32]; /* another one each time: a closed inproc name becomes free a moment later */
 static zactor_t *store;
 static zsock_t *worker;
 static buf_t scratch;
+static char spill_path[96];
 
 static void start_with(journal_t *journal, journal_fsync_t fsync) {
     static int starts;
+    contexts_options_t contexts = {.max_cached = 2, .spill_path = spill_path};
     snprintf(endpoint, sizeof endpoint, "inproc://store-%d", starts++);
-    context_store_args_t args = {.endpoints = {endpoint}, .endpoint_count = 1, .journal = journal, .fsync = fsync};
+    snprintf(spill_path, sizeof spill_path, "%s/contexts", folder);
+    context_store_args_t args = {.endpoints = {endpoint}, .endpoint_count = 1, .journal = journal, .fsync = fsync, .contexts = &contexts};
     cr_assert(journal);
     store = actor_spawn(context_store_actor, &args);
     worker = link_socket(ZMQ_DEALER, 0);
@@ -212,4 +215,118 @@ Test(context_store, a_journal_that_cannot_be_written_ends_it) {
     cr_assert_str_eq(end_text, "END 4");
     zstr_free(&end_text);
     close(null);
+}
+
+/* ---- contexts ------------------------------------------------------------------------------------------------------ */
+
+static void put(uint64_t tag, uint64_t row, uint32_t part, uint64_t owner, const char *bytes) {
+    context_item_t item = {.tag = tag, .row = row, .part = part, .bytes = slice_of(bytes)};
+    say((message_t){.type = MESSAGE_CTX_PUT, .CTX_PUT = {.job = JOB, .owner = owner, .contexts = {&item, 1}}});
+}
+
+static void ask(uint64_t tag, uint64_t row, uint32_t part, uint64_t owner, const char *initial) {
+    context_item_t item = {.tag = tag, .row = row, .part = part, .bytes = slice_of(initial)};
+    say((message_t){.type = MESSAGE_CTX_GET_OR_CREATE, .CTX_GET_OR_CREATE = {.job = JOB, .owner = owner, .contexts = {&item, 1}}});
+}
+
+static void expect_context(uint64_t tag, const char *bytes) {
+    link_frame_t in;
+    hear(MESSAGE_CTX, &in);
+    const context_item_t *c = &in.message.CTX.contexts.items[0];
+    cr_assert(in.message.CTX.contexts.count == 1 && c->tag == tag);
+    cr_assert(c->bytes.len == strlen(bytes) && memcmp(c->bytes.data, bytes, c->bytes.len) == 0, "%.*s", (int)c->bytes.len, c->bytes.data);
+    link_frame_free(&in);
+}
+
+static void expect_no_context(uint64_t tag) {
+    link_frame_t in;
+    hear(MESSAGE_CTX_MISSING, &in);
+    cr_assert(in.message.CTX_MISSING.tags.count == 1 && in.message.CTX_MISSING.tags.items[0] == tag);
+    link_frame_free(&in);
+}
+
+Test(context_store, a_context_is_kept_until_its_row_is_complete) {
+    uint64_t rows[] = {5};
+    ask(1, 5, CONTEXT_PRIVATE, OWNER, "");
+    expect_no_context(1);
+    put(0, 5, CONTEXT_PRIVATE, OWNER, "state");
+    ask(2, 5, CONTEXT_PRIVATE, OWNER, "");
+    expect_context(2, "state");
+    say((message_t){.type = MESSAGE_CTX_COMPLETE, .CTX_COMPLETE = {.job = JOB, .rows = {rows, 1}}});
+    ask(3, 5, CONTEXT_PRIVATE, OWNER, "");
+    expect_no_context(3);
+}
+
+Test(context_store, an_unknown_context_is_made_of_what_comes_along) {
+    ask(1, 5, CONTEXT_SHARED, OWNER, "first");
+    expect_context(1, "first");
+    ask(2, 5, CONTEXT_SHARED, OTHER, "second");
+    expect_context(2, "first");
+}
+
+Test(context_store, what_has_a_tag_is_acknowledged) {
+    put(9, 5, CONTEXT_SHARED, OWNER, "state");
+    link_frame_t in;
+    hear(MESSAGE_CTX_SAVED, &in);
+    cr_assert(in.message.CTX_SAVED.tags.count == 1 && in.message.CTX_SAVED.tags.items[0] == 9);
+    link_frame_free(&in);
+}
+
+Test(context_store, more_contexts_than_the_cache_holds) {
+    enum { ROWS = 50 };
+    char text[16];
+    for (uint64_t row = 0; row < ROWS; row++) {
+        snprintf(text, sizeof text, "row %d", (int)row);
+        put(0, row, CONTEXT_SHARED, OWNER, text);
+    }
+    for (uint64_t row = 0; row < ROWS; row++) {
+        uint64_t rows[] = {row};
+        snprintf(text, sizeof text, "row %d", (int)row);
+        ask(row + 1, row, CONTEXT_SHARED, OWNER, "");
+        expect_context(row + 1, text);
+        say((message_t){.type = MESSAGE_CTX_UNPIN, .CTX_UNPIN = {.job = JOB, .owner = OWNER, .rows = {rows, 1}}});
+    }
+}
+
+Test(context_store, an_owner_that_is_gone_takes_what_is_private) {
+    put(0, 5, CONTEXT_PRIVATE, OWNER, "mine");
+    put(0, 5, CONTEXT_SHARED, OWNER, "ours");
+    put(0, 6, CONTEXT_PRIVATE, OTHER, "another's");
+    say((message_t){.type = MESSAGE_OWNER_GONE, .OWNER_GONE = {.owner = OWNER}});
+    ask(1, 5, CONTEXT_PRIVATE, OTHER, "");
+    expect_no_context(1);
+    ask(2, 5, CONTEXT_SHARED, OTHER, "");
+    expect_context(2, "ours");
+    ask(3, 6, CONTEXT_PRIVATE, OTHER, "");
+    expect_context(3, "another's");
+}
+
+Test(context_store, an_owner_may_drop_its_own) {
+    uint64_t rows[] = {5};
+    put(0, 5, CONTEXT_PRIVATE, OWNER, "mine");
+    put(0, 5, CONTEXT_SHARED, OWNER, "ours");
+    say((message_t){.type = MESSAGE_CTX_COMPLETE, .CTX_COMPLETE = {.job = JOB, .owner = OWNER, .rows = {rows, 1}}});
+    ask(1, 5, CONTEXT_PRIVATE, OWNER, "");
+    expect_no_context(1);
+    ask(2, 5, CONTEXT_SHARED, OWNER, "");
+    expect_context(2, "ours");
+}
+
+Test(context_store, contexts_go_from_one_pass_to_the_next) {
+    put(0, 5, CONTEXT_SHARED, OWNER, "state");
+    say((message_t){.type = MESSAGE_JOB_OPENED, .JOB_OPENED = {.job = JOB + 1}});
+    sync_store();
+    ask(1, 5, CONTEXT_SHARED, OWNER, ""); /* of the pass before: late */
+    link_frame_t in;
+    hear(MESSAGE_REFUSED, &in);
+    link_frame_free(&in);
+    context_item_t item = {.tag = 2, .row = 5, .part = CONTEXT_SHARED, .bytes = {"", 0}};
+    say((message_t){.type = MESSAGE_CTX_GET_OR_CREATE, .CTX_GET_OR_CREATE = {.job = JOB + 1, .owner = OWNER, .contexts = {&item, 1}}});
+    expect_context(2, "state");
+}
+
+Test(context_store, parts_that_do_not_exist_are_ignored) {
+    put(1, 5, 17, OWNER, "x");
+    ask(2, 5, UINT32_MAX, OWNER, "x");
+    sync_store();
 }

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 
-from harness import ECHO, RUN_S, SDG, Bench, Mock, check_indexes, children_of, alive, equal, has, lacks, limit_file_size, main, summary, wait_for
+from harness import ECHO, RUN_S, SDG, Bench, Mock, Serve, check_indexes, children_of, alive, equal, has, lacks, limit_file_size, main, summary, wait_for
 
 ROWS = 300
 AT_ONCE = 16
@@ -97,6 +97,19 @@ def kill_and_rerun(times, *flags, pipeline=THREE, answer=chained):
 
 def test_run_killed_at_random_points():
     kill_and_rerun(8)
+
+
+def test_a_submitted_job_whose_client_is_killed():
+    """The journal lies with the client; the workers of the fleet reach it there, and stop at it when it is gone."""
+    with Mock(*LATENCY) as mock, Bench(mock, ROWS, THREE) as b, Serve(b.folder) as serve, serve.worker("--name", "a"), serve.worker("--name", "b"):
+        with b.submit(serve, "--max-concurrent", AT_ONCE) as p:
+            mock.wait_requests(400)
+            p.kill()
+        with b.submit(serve, "--max-concurrent", AT_ONCE) as p:
+            p.ends(0)
+        check(b)
+        assert mock.stats()["requests"] <= ROWS * 3 * 1.01 + 3 * AT_ONCE, mock.stats()["requests"]
+        assert not os.path.exists(journal(b)), "the journal of a complete job is still there"
 
 
 def test_one_row_after_the_other_the_bound_is_one_percent():

@@ -59,5 +59,15 @@ verdict "the run that finds them" 0 $?
 [ ! -e "$work/d.jsonl.journal" ]
 verdict "no journal is left" 0 $?
 
+# Rows that wait in the context store, also on disk; batch mode; the scheduler and the store speak, too.
+for flags in "--enable-memory-optimization --max-cache-size 4" "--batch-mode --max-batch 32" "--memory-limit 16M --batch-mode"; do
+    # shellcheck disable=SC2086  # several words
+    "$SDG" run --yaml "$work/two.yaml" --input "$work/few.jsonl" --output "$work/e.jsonl" --overwrite --max-concurrent 64 --workers 3 \
+        --metrics-listen 127.0.0.1:0 $flags >"$work/log" 2>&1
+    verdict "$flags" 0 $?
+    cmp -s <(sort "$work/d.jsonl") <(sort "$work/e.jsonl")
+    verdict "the same rows with $flags" 0 $?
+done
+
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
