@@ -2,10 +2,11 @@
 # Builds the release preset and measures the bars of docs/performance.md: ratios, each from one run on this machine.
 #
 # Usage: tests/bench/run.sh [BAR]... [--quick] [--rounds N] [--seed N] [--markdown FILE]
-#   BAR            zero-latency latency memory start-up interpreter language python dispatch kill (default: all, in this order)
+#   BAR            zero-latency latency memory start-up interpreter language python dispatch kill store-memory memory-limit store store-core
+#                  journal (default: all, in this order)
 #   --quick        small sizes, to see that everything works: the figures mean little
-#   --rounds N     kill: how many times (50)
-#   --seed N       kill: seed of the random points (default: a new one, printed)
+#   --rounds N     kill, journal: how many times (50, 20)
+#   --seed N       kill, journal: seed of the random points (default: a new one, printed)
 #   --markdown F   write the table to F as well
 # SDG_BUILD=DIR uses the programs in that build folder as they are instead of building.
 #
@@ -15,7 +16,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 case " $* " in *" -h "* | *" --help "*)
-    sed -n '2,13s/^# \{0,1\}//p' "$0"
+    sed -n '2,14s/^# \{0,1\}//p' "$0"
     exit 0
     ;;
 esac
@@ -24,7 +25,7 @@ command -v nginx >/dev/null || { echo "run.sh: nginx is missing (apt-get install
 if [ -z "${SDG_BUILD:-}" ]; then
     SDG_BUILD=build
     log=$(mktemp)
-    if ! { cmake --preset release && cmake --build --preset release -j "$(nproc)" --target sdg bench_curl_bare bench_child bench_interpreter bench_python bench_dispatch bench_scheduler; } >"$log" 2>&1; then
+    if ! { cmake --preset release && cmake --build --preset release -j "$(nproc)" --target sdg bench_curl_bare bench_child bench_interpreter bench_python bench_dispatch bench_scheduler bench_lru bench_store; } >"$log" 2>&1; then
         tail -n 30 "$log" >&2
         rm -f "$log"
         exit 2
