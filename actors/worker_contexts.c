@@ -207,6 +207,16 @@ static slot_t *slot_of_question(worker_t *w, uint64_t tag, place_t place) {
     return slot && slot->context && slot->context->tag == tag && slot->context->place == place ? slot : NULL;
 }
 
+/* Drops what is done from the front, in large steps: there may always be somebody waiting. */
+static void tidy_wanted(struct contexts_out *out) {
+    numbers_t *wanted = &out->wanted;
+    size_t left = wanted->count - out->first_wanted;
+    if (out->first_wanted < CONTEXT_BATCH_MAX || left > out->first_wanted) return;
+    memmove(wanted->items, wanted->items + out->first_wanted, left * sizeof *wanted->items);
+    wanted->count = left;
+    out->first_wanted = 0;
+}
+
 /* Asks for wanted contexts as far as there is room; what is asked for counts as taken. */
 static void send_asks(worker_t *w, worker_job_t *job, uint64_t now) {
     struct contexts_out *out = job->contexts;
@@ -225,7 +235,7 @@ static void send_asks(worker_t *w, worker_job_t *job, uint64_t now) {
         worker_account(w, slot);
         items[count++] = (context_item_t){.tag = c->tag, .row = slot->index, .part = c->part};
     }
-    if (out->first_wanted == out->wanted.count) out->first_wanted = out->wanted.count = 0;
+    tidy_wanted(out);
     if (count == 0) return;
     message_t m = {.type = MESSAGE_CTX_GET_OR_CREATE,
                    .CTX_GET_OR_CREATE = {.job = job->id, .owner = w->instance, .contexts = {items, count}}};
