@@ -8,6 +8,7 @@
 #include "actors/worker_journal.h"
 #include "core/base/limits.h"
 #include "core/base/log.h"
+#include "core/base/memory.h"
 
 worker_job_t *worker_find_job(worker_t *w, uint64_t id) {
     worker_job_t *job = w->jobs;
@@ -136,6 +137,7 @@ int worker_load_job(worker_t *w, worker_job_t *job, const MSG_JOB_SPEC *spec, er
         job->state = JOB_BROKEN;
         return err->code;
     }
+    if (job->options.memory_bytes) memory_release_eagerly();
     job->state = JOB_READY;
     return SDG_OK;
 }
