@@ -28,7 +28,8 @@ enum {
     PLACES = 16,             /* of a row: the shared context, and one for each worker */
     MAIL_MAX = 40,
     BYTES_MAX = PLACES * 20,
-    FULL_AT = 20000,         /* bytes of a file on the full disk */
+    FULL_AT = 20000,         /* bytes a file may have on the full disk: batches fail, ... */
+    FULL_AT_ONCE = 4096,     /* ... or already the first eviction does */
 };
 
 typedef enum mail_kind { M_GET, M_FETCH, M_PUT, M_PIN, M_UNPIN, M_COMPLETE, M_GONE, M_BACK } mail_kind_t;
@@ -56,7 +57,7 @@ typedef struct sim {
     double drop, repeat;
     contexts_t *c;
     size_t max_cached;
-    uint64_t max_bytes;
+    uint64_t max_bytes, full_at;
     entry_t entry[ROWS][PLACES];
     uint32_t pins[ROWS];     /* bit per owner */
     bool complete[ROWS], gone[PLACES], alive[PLACES];
@@ -269,7 +270,7 @@ static bool judge_code(sim_t *s, int got, int want, const err_t *err) {
 /* ---- one message -------------------------------------------------------------------------------------------------- */
 
 static void set_disk(const sim_t *s, bool full) {
-    struct rlimit limit = {full ? FULL_AT : RLIM_INFINITY, RLIM_INFINITY};
+    struct rlimit limit = {full ? s->full_at : RLIM_INFINITY, RLIM_INFINITY};
     if (s->full) setrlimit(RLIMIT_FSIZE, &limit);
 }
 
@@ -430,7 +431,8 @@ static void step(sim_t *s) {
 static void setup(sim_t *s) {
     rng_seed(&s->rng, s->seed, 1);
     s->spills = !chance(s, 0.2);
-    s->full = s->spills && chance(s, 0.1);
+    s->full = s->spills && chance(s, 0.2);
+    s->full_at = chance(s, 0.5) ? FULL_AT_ONCE : FULL_AT;
     s->drop = chance(s, 0.7) ? rng_real(&s->rng) * 0.3 : 0;
     s->repeat = chance(s, 0.7) ? rng_real(&s->rng) * 0.3 : 0;
     s->max_cached = chance(s, 0.8) ? between(s, 1, 12) : 0;
