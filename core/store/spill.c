@@ -383,7 +383,7 @@ int spill_get(spill_t *s, uint64_t key, buf_t *out, err_t *err) {
     found_t found;
     int rc = find(s, key, &found, err);
     if (rc != SDG_OK) return rc;
-    if (!found.there) return err_set(err, SDG_ENOTFOUND, "nothing is spilled under this key");
+    if (!found.there) return SDG_ENOTFOUND;
     buf_add(out, found.bytes, found.len);
     count_read(s, &found);
     return out->full ? err_set(err, SDG_ELIMIT, "a spilled context of %zu bytes is larger than its reader", found.len) : SDG_OK;

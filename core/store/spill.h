@@ -33,7 +33,7 @@ void spill_destroy(spill_t **spill);                /* and everything in it */
 /* Puts a copy of the bytes under the key, instead of what was there. SDG_ENOSPACE: the disk is full; SDG_ELIMIT: map_bytes_max; SDG_EIO:
  * the system said no. Then nothing has changed. */
 int spill_put(spill_t *spill, uint64_t key, const void *bytes, size_t len, err_t *err);
-/* Appends the bytes to `out`. SDG_ENOTFOUND; SDG_ELIMIT: more than out->max; SDG_EIO. */
+/* Appends the bytes to `out`. SDG_ENOTFOUND (here and below without a sentence: it is no failure); SDG_ELIMIT: more than out->max; SDG_EIO. */
 int spill_get(spill_t *spill, uint64_t key, buf_t *out, err_t *err);
 /* SDG_ENOTFOUND; SDG_EIO when the file cannot be read. A full disk does not stand in its way: then the removal waits, in 100 bytes. */
 int spill_remove(spill_t *spill, uint64_t key, err_t *err);

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# `cmake --install` into an empty prefix gives a program and a library that work: the C program of docs/library.md, compiled with
-# nothing but `pkg-config sdg`, sends one call through the LLM engine to the installed `sdg mock-llm`.
+# `cmake --install` into an empty prefix gives a program and a library that work: the C programs of docs/library.md, compiled with
+# nothing but `pkg-config sdg`. One sends a call through the LLM engine to the installed `sdg mock-llm`, one uses the cache and the contexts.
 set -euo pipefail
 BUILD=$(realpath "${SDG_BUILD:?the build folder}")
 cd "$(dirname "$0")/../.."
@@ -18,11 +18,15 @@ for file in bin/sdg lib/libsdg.a lib/pkgconfig/sdg.pc include/sdg/core/llm/clien
     [ -s "$work/moved/$file" ] || { echo "$file is not installed"; exit 1; }
 done
 
-sed -n '/^```c program=ask.c$/,/^```$/{//!p}' docs/library.md >"$work/ask.c"
-[ -s "$work/ask.c" ] || { echo "docs/library.md has no program ask.c"; exit 1; }
 export PKG_CONFIG_PATH=$work/moved/lib/pkgconfig
-# shellcheck disable=SC2046  # one word per flag
-cc -std=gnu17 -Wall -Wextra -Werror "$work/ask.c" -o "$work/ask" $(pkg-config --cflags --libs sdg)
+compile() {
+    sed -n '/^```c program='"$1"'.c$/,/^```$/{//!p}' docs/library.md >"$work/$1.c"
+    [ -s "$work/$1.c" ] || { echo "docs/library.md has no program $1.c"; exit 1; }
+    # shellcheck disable=SC2046  # one word per flag
+    cc -std=gnu17 -Wall -Wextra -Werror "$work/$1.c" -o "$work/$1" $(pkg-config --cflags --libs sdg)
+}
+compile ask
+compile contexts
 
 "$work/moved/bin/sdg" mock-llm --port 0 --quiet >"$work/line" &
 mock=$!
@@ -32,4 +36,13 @@ until [ -s "$work/line" ]; do
 done
 said=$("$work/ask" "$(sed 's/.* on //' "$work/line")" hello)
 [ "$said" = "echo[m]: hello" ] || { echo "got: $said"; exit 1; }
+
+mkdir "$work/spill"
+said=$("$work/contexts" "$work/spill/file")
+wanted='evicted 2: two
+cached 2 of 2, hit rate 1.0
+row 0: {"step":1}
+1000 created, 901 evicted, 901 loaded, 0 left'
+[ "$said" = "$wanted" ] || { echo "got: $said"; exit 1; }
+rmdir "$work/spill" # nothing is left in it
 echo "ok"
