@@ -14,7 +14,7 @@
 #   conformance    tests/conformance/run.sh
 #   docs           the examples and flags of the manuals (tests/conformance/run_docs.py)
 #   property       tests/core/**/*_property.py: random cases against an independent evaluator; the seed is in the log
-#   fuzz           tests/fuzz/fuzz_*.c: the corpus, then 10 s of search each (needs clang)
+#   fuzz           tests/fuzz/fuzz_*.c: the corpus, then 5 s of search each (needs clang)
 #
 # A program or script passes by its exit code. If it says how many tests it ran (Criterion's synthesis, or a last line
 # `N passed, M failed`), those are counted, otherwise it counts as one. Scripts get SDG (the program) and SDG_BUILD (its build
@@ -28,7 +28,7 @@ SUITES="unit-asan unit sim stress-tsan integration conformance docs property fuz
 LOGS=build/test-logs
 JOBS=$(nproc)
 PROGRAM_S=600        # a single program or script may take this long; a soak 20 times that
-FUZZ_S=10
+FUZZ_S=5
 SHOWN_LINES=60       # of the output of a failure
 passed=0 failed=0 skipped="" left_out=""
 only="" install=yes soak=""
