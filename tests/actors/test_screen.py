@@ -47,7 +47,9 @@ def on_a_terminal(b, *flags, env=None):
 def test_terminal_line_is_redrawn_and_removed():
     with Mock("--latency-ms", 200) as mock, Bench(mock, 60) as b:
         seen = on_a_terminal(b, "--max-concurrent", 8)
-        before, _, after = seen.partition("done")
+        said, _, drawn = seen.partition("\r\x1b[K")
+        has(said, "window: ")
+        before, _, after = drawn.partition("done")
         assert before.count("rows/s") >= 4, seen
         has(before, "\r", "calls in flight")
         assert "\n" not in before.strip("\r\n"), "the line is redrawn in place: %r" % before
