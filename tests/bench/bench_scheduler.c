@@ -102,10 +102,12 @@ static void worker_thread(zsock_t *pipe, void *args) {
     worker_t *w = xcalloc(1, sizeof *w);
     join(&w->end, ROLE_WORKER, (uint64_t)(uintptr_t)args);
     zsock_signal(pipe, 0);
-    for (char *command = NULL; !command; command = zstr_recv_nowait(pipe)) {
+    char *command;
+    while ((command = zstr_recv_nowait(pipe)) == NULL) {
         serve(&w->end, worker_takes, w);
         beat(w, clock_now_ns());
     }
+    zstr_free(&command);
     leave(&w->end);
     free(w);
 }

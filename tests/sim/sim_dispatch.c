@@ -9,7 +9,7 @@
  *
  *   each row delivered as one result, with its bytes; batches, leases and acknowledgements in order; credits never fall
  *   rows pending <= window; bytes pending <= the bound of dispatch.h; rows and bytes at a worker <= its credit
- *   rows running <= the job's limit, or the one before until workers have answered
+ *   rows running <= the job's limit, or the one before until workers have answered; in a good world its workers share all of it
  *   a job that wants rows of a worker waits for one turn of each other job there
  *   a lost worker is announced before a row of it is in other hands; every job ends
  *
@@ -157,6 +157,7 @@ typedef struct job_book {
     uint64_t rows_total, rows_limit, bytes_limit, raw_open, acked_rows, last_batch, acked_batch;
     uint64_t results_open, results_max; /* bytes of results not acknowledged, and what they may be until the next lease */
     uint64_t concurrency, running_max;  /* running_max: a larger one from before, until the workers have answered */
+    uint64_t unshared_ns;               /* since when its workers together may run another number than the limit; 0: they do not */
     chair_t chairs[WORKER_SLOTS];
     uint64_t batch_sum[BATCHES_MAX];
     book_t rows[ROWS_MAX];
@@ -373,6 +374,29 @@ static void judge_answer_of_permits(sim_t *s, const worker_t *w, const mail_t *m
 static void judge_limit(job_book_t *book, uint64_t concurrency) {
     book->concurrency = concurrency;
     judge_settled(book);
+}
+
+static bool is_able(const sim_t *s, const job_book_t *book, const worker_t *w) {
+    return w->alive && !w->draining && s->instance_at[w->peer] == w->instance && !(w->refuses >> book->client->number & 1);
+}
+
+/* In a good world all of the limit is with workers, but for the moment it takes to tell them. */
+static void judge_shares(sim_t *s, job_book_t *book) {
+    const client_t *c = book->client;
+    uint64_t permits = 0, able = 0, wanted = c->limit ? c->limit : c->concurrency;
+    for (size_t i = 0; i < s->worker_count; i++) {
+        bool counts = is_able(s, book, &s->workers[i]);
+        able += counts;
+        permits += counts ? book->chairs[i].permit : 0;
+    }
+    dispatch_job_stats_t stats;
+    bool runs = book->job == c->job && !book->over && dispatch_job_stats(s->d, book->job, &stats) && !stats.stopping;
+    if (!runs || able == 0 || permits == wanted)
+        book->unshared_ns = 0;
+    else if (book->unshared_ns == 0)
+        book->unshared_ns = s->now;
+    else if (s->now > book->unshared_ns + 30 * SECOND)
+        fail(s, "job %" PRIu64 ": its workers may run %" PRIu64 " rows, the limit is %" PRIu64, book->job, permits, wanted);
 }
 
 /* A row starts. Rows of a worker that was taken for dead do not count until it has heard that it lives. */
@@ -1413,6 +1437,9 @@ static void wake_chaos(sim_t *s) {
     if (!s->good && s->now >= s->faults_end) become_good(s);
     wake(s, WAKE_CHAOS, 0, s->now + (s->good ? SECOND : between(s, 50 * MILLISECOND, 3 * SECOND)));
     if (s->good) {
+        for (size_t i = 0; i < s->book_count; i++) {
+            judge_shares(s, s->books[i]);
+        }
         if (!has_able_worker(s) && !worker_start(s)) fail(s, "too many workers were needed");
         return;
     }
