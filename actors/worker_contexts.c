@@ -29,7 +29,9 @@ struct row_context {
     bool queued;               /* AWAY: it is wanted, there was no room yet */
     bool answered;             /* `answer` waits for the row */
     llm_answer_t answer;
-    size_t saved_bytes;        /* AWAY, ASKED: what it took when it was put away; 0: unknown */
+    size_t saved_bytes;        /* AWAY, ASKED: what it took when it was put away, or is expected to take; 0: unknown */
+    uint64_t put_tag;          /* of the CTX_PUT that put it away; 0: it asked for no answer */
+    size_t on_its_way;         /* bytes of that, until the store says that it has them */
     uint64_t tag, sent_ns;     /* ASKED, SAVING: the question, and when it was sent (0: not yet) */
     char *saved; size_t saved_len; /* SAVING: owned */
     row_usage_t usage;         /* SAVING: to be reported with it */
@@ -42,7 +44,7 @@ struct contexts_out {
     put_list_t puts;
     numbers_t wanted;          /* turns of rows that are to be fetched, in order; `first_wanted` is the first that is left */
     size_t first_wanted;
-    numbers_t soon, over;      /* rows: for CTX_PIN and CTX_COMPLETE */
+    numbers_t soon, loose, over; /* rows: for CTX_PIN, CTX_UNPIN and CTX_COMPLETE */
 };
 
 /* ---- a job's and a row's ------------------------------------------------------------------------------------------- */
@@ -77,7 +79,7 @@ bool worker_context_is_coming(const slot_t *slot) { return slot->context && slot
 size_t worker_context_bytes(const slot_t *slot) {
     const struct row_context *c = slot->context;
     if (!c) return 0;
-    size_t bytes = c->saved_len + (c->answered ? value_bytes(c->answer.text) : 0);
+    size_t bytes = c->saved_len + c->on_its_way + (c->answered ? value_bytes(c->answer.text) : 0);
     return c->place == PLACE_ASKED ? bytes + c->saved_bytes : bytes; /* its room is taken when it is asked for */
 }
 
@@ -131,7 +133,10 @@ void worker_context_park(worker_t *w, slot_t *slot) {
         return;
     }
     c->saved_bytes = row_bytes(slot->row);
-    add_put(puts, &(context_item_t){.row = slot->index, .part = CONTEXT_PRIVATE, .bytes.len = puts->bytes.len - before});
+    /* Under a limit what the store has not taken yet still counts as ours: it may be slower than we are. */
+    c->put_tag = job->options.memory_bytes ? worker_new_turn(w, slot) : 0;
+    c->on_its_way = c->put_tag ? puts->bytes.len - before : 0;
+    add_put(puts, &(context_item_t){.tag = c->put_tag, .row = slot->index, .part = CONTEXT_PRIVATE, .bytes.len = puts->bytes.len - before});
     c->place = PLACE_AWAY;
     c->part = CONTEXT_PRIVATE;
     c->stored = true;
@@ -140,8 +145,10 @@ void worker_context_park(worker_t *w, slot_t *slot) {
     send_if_full(w, job);
 }
 
+/* Under a limit nobody may fill the store's memory ahead of his turn. */
 void worker_context_soon(slot_t *slot) {
-    if (slot->context && slot->context->place == PLACE_AWAY) numbers_add(&slot->job->contexts->soon, slot->index);
+    bool may = slot->context && slot->context->place == PLACE_AWAY && !slot->job->options.memory_bytes;
+    if (may) numbers_add(&slot->job->contexts->soon, slot->index);
 }
 
 void worker_context_want(worker_t *w, slot_t *slot) {
@@ -225,9 +232,11 @@ static void send_asks(worker_t *w, worker_job_t *job, uint64_t now) {
     while (out->first_wanted < out->wanted.count && count < CONTEXT_BATCH_MAX) {
         slot_t *slot = slot_of_question(w, out->wanted.items[out->first_wanted], PLACE_AWAY);
         struct row_context *c = slot ? slot->context : NULL;
-        if (c && !worker_has_room(w, job, c->saved_bytes ? c->saved_bytes : job->row_bytes)) break;
+        uint64_t room = c ? worker_room_to_fetch(job, c->saved_bytes) : 0;
+        if (c && !worker_has_room(w, job, room)) break;
         out->first_wanted++;
         if (!c) continue;
+        c->saved_bytes = room;
         c->queued = false;
         c->place = PLACE_ASKED;
         c->sent_ns = now;
@@ -247,6 +256,7 @@ static void send_rows(worker_t *w, worker_job_t *job, message_type_t type, numbe
         u64_list_t list = {rows->items + at, rows->count - at < STORE_BATCH_ROWS_MAX ? rows->count - at : STORE_BATCH_ROWS_MAX};
         message_t m = {.type = type};
         if (type == MESSAGE_CTX_PIN) m.CTX_PIN = (MSG_CTX_PIN){.job = job->id, .owner = w->instance, .rows = list};
+        else if (type == MESSAGE_CTX_UNPIN) m.CTX_UNPIN = (MSG_CTX_UNPIN){.job = job->id, .owner = w->instance, .rows = list};
         else m.CTX_COMPLETE = (MSG_CTX_COMPLETE){.job = job->id, .owner = w->instance, .rows = list};
         link_send(job->store, 0, &m, &w->scratch);
     }
@@ -260,6 +270,7 @@ void worker_contexts_flush(worker_t *w, uint64_t now) {
         send_puts(w, job); /* before the questions: a row may be put away and wanted in the same moment */
         send_rows(w, job, MESSAGE_CTX_PIN, &out->soon);
         send_asks(w, job, now);
+        send_rows(w, job, MESSAGE_CTX_UNPIN, &out->loose);
         send_rows(w, job, MESSAGE_CTX_COMPLETE, &out->over);
     }
 }
@@ -272,6 +283,7 @@ void worker_contexts_close(worker_t *w, worker_job_t *job) {
     buf_free(&out->puts.bytes);
     numbers_free(&out->wanted);
     numbers_free(&out->soon);
+    numbers_free(&out->loose);
     numbers_free(&out->over);
     free(out);
     job->contexts = NULL;
@@ -333,7 +345,9 @@ static void go_on(worker_t *w, slot_t *slot, row_t *row, uint64_t now) {
     bool answered = c->answered;
     slot->row = row;
     c->place = PLACE_HERE;
+    c->on_its_way = 0;
     c->answered = false;
+    if (slot->job->options.memory_bytes) numbers_add(&slot->job->contexts->loose, slot->index); /* its copy there may go to disk */
     worker_account(w, slot);
     if (answered) worker_feed_llm(w, slot, &answer, now);
     else worker_run_row(w, slot, now);
@@ -367,10 +381,21 @@ static void on_ctx_missing(worker_t *w, const message_t *m, uint64_t now) {
     }
 }
 
+/* What was put away for the time of an LLM call is with the store now. */
+static void put_arrived(worker_t *w, uint64_t tag) {
+    slot_t *slot = worker_slot_of_turn(w, tag);
+    if (!slot || !slot->context || slot->context->put_tag != tag) return;
+    slot->context->on_its_way = 0;
+    worker_account(w, slot);
+}
+
 static void on_ctx_saved(worker_t *w, const message_t *m, uint64_t now) {
     for (size_t i = 0; i < m->CTX_SAVED.tags.count; i++) {
         slot_t *slot = slot_of_question(w, m->CTX_SAVED.tags.items[i], PLACE_SAVING);
-        if (!slot) continue;
+        if (!slot) {
+            put_arrived(w, m->CTX_SAVED.tags.items[i]);
+            continue;
+        }
         worker_add_parked(w, slot->job, &slot->context->usage, slot->index, now);
         worker_park_row(w, slot);
     }

@@ -148,6 +148,7 @@ void worker_account_gone(worker_t *w, slot_t *slot);
 /* True also when nothing else is in memory: a row that is too large alone must get its chance to say so. */
 bool worker_has_room(const worker_t *w, const worker_job_t *job, uint64_t bytes);
 uint64_t worker_room_for_new(const worker_job_t *job, size_t raw_bytes); /* what a row that starts is expected to take */
+uint64_t worker_room_to_fetch(const worker_job_t *job, size_t saved_bytes); /* ... one that comes back; 0: its size is not known */
 bool worker_is_crowded(const worker_t *w, const worker_job_t *job);  /* more than half of what is allowed: rows that wait do so in the store */
 
 /* worker_outbox.c */

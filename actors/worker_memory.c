@@ -44,6 +44,12 @@ uint64_t worker_room_for_new(const worker_job_t *job, size_t raw_bytes) {
     return by_size > job->row_bytes ? by_size : job->row_bytes;
 }
 
+/* A row between passes is of unknown size until some of its kind were seen: a few at a time then. */
+uint64_t worker_room_to_fetch(const worker_job_t *job, size_t saved_bytes) {
+    if (saved_bytes) return saved_bytes;
+    return job->row_bytes ? job->row_bytes : job->options.memory_bytes / MEMORY_UNKNOWN_PARTS;
+}
+
 bool worker_has_room(const worker_t *w, const worker_job_t *job, uint64_t bytes) {
     uint64_t limit = job->options.memory_bytes;
     return limit == 0 || w->rows_here == 0 || worker_bytes_held(w) + bytes <= limit;

@@ -171,6 +171,7 @@
 #define MEMORY_LIMIT_MIN ((uint64_t)16 << 20)   /* below it not even one batch of results fits everywhere; refused */
 #define HOUSEKEEPING_NS UINT64_C(1000000000)    /* --gc-interval: at most so often, however fast rows are */
 #define MEMORY_ROW_FACTOR 4                     /* a row that starts may take so many times its raw bytes: values, request, result */
+#define MEMORY_UNKNOWN_PARTS 8                  /* a row of unknown size is taken for this part of the worker's share */
 #define CONTEXT_BATCH_BYTES ((size_t)1 << 20)   /* contexts in one message to the store, beyond the last one */
 #define CONTEXT_BATCH_MAX 256                   /* ... and how many */
 

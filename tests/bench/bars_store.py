@@ -67,10 +67,11 @@ def measure_store_memory(bench):
 
 # --- memory under a limit ---------------------------------------------------------------------------------------------
 
-def rss_of(pid):
+def peak_of(pid):
+    """The most this process has had resident so far, as the kernel noted it."""
     try:
         with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as f:
-            return next((int(line.split()[1]) * 1024 for line in f if line.startswith("VmRSS:")), 0)
+            return next((int(line.split()[1]) * 1024 for line in f if line.startswith("VmHWM:")), 0)
     except OSError:
         return 0
 
@@ -87,19 +88,19 @@ def children_of(pid):
 
 
 def peak_of_all(bench, command):
-    """Runs a command; the largest sum of resident memory of it and its children, looked at 50 times a second."""
-    log = bench.path("limit.log")
+    """Runs a command; the sum of the peaks of it and its children, which is at least the peak of the sum."""
+    log, peaks = bench.path("limit.log"), {}
     with open(log, "wb") as out:
         process = bench.start(command, stdout=out, stderr=out)
-        peak = 0
         while process.poll() is None:
-            peak = max(peak, rss_of(process.pid) + sum(map(rss_of, children_of(process.pid))))
+            for pid in [process.pid] + children_of(process.pid):
+                peaks[pid] = max(peaks.get(pid, 0), peak_of(pid))
             time.sleep(0.02)
     bench.stop(process)
     if process.returncode != 0:
         with open(log, encoding="utf-8", errors="replace") as f:
             die(f"{' '.join(command)}: exit code {process.returncode}\n{f.read()[-2000:]}")
-    return peak
+    return sum(peaks.values())
 
 
 def large_text(n, size):
