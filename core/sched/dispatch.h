@@ -78,7 +78,8 @@ int dispatch_rows(dispatch_t *d, uint64_t job, uint64_t chunk, const dispatch_ro
 int dispatch_rows_end(dispatch_t *d, uint64_t job, uint64_t chunks, uint64_t now);
 int dispatch_result_credit(dispatch_t *d, uint64_t job, uint64_t rows_limit, uint64_t bytes_limit, uint64_t now);
 /* From now on so many rows of this job may run at once (absolute, repeated harmlessly). More is granted at once; less takes effect as workers
- * say that they run less, and until then nobody gets more; a worker left without a share is asked for rows it has not started. SDG_ENOTFOUND, or SDG_EINVAL for 0. */
+ * say that they run less, and until then nobody gets more; a worker left without a share is asked for rows it has not started.
+ * SDG_ENOTFOUND, or SDG_EINVAL for 0. */
 int dispatch_job_limit(dispatch_t *d, uint64_t job, uint64_t concurrency, uint64_t now);
 int dispatch_results_ack(dispatch_t *d, uint64_t job, uint64_t batch, uint64_t now); /* cumulative */
 int dispatch_job_stop(dispatch_t *d, uint64_t job, uint32_t mode /* 1 drain, 2 now */, uint64_t now);

@@ -3,6 +3,7 @@
 
 Usage: SDG=path/to/sdg test_screen.py [words of test names]. Standard library only. The last line is `N passed, M failed`.
 """
+import gzip
 import json
 import os
 import pty
@@ -10,7 +11,7 @@ import re
 import subprocess
 import sys
 
-from harness import ECHO, ENVIRONMENT, RUN_S, SDG, Bench, Mock, Serve, equal, has, lacks, main
+from harness import ECHO, ENVIRONMENT, PLAIN, RUN_S, SDG, Bench, Mock, Serve, equal, has, lacks, main
 
 SECRET = "sk-very-secret-0123456789"
 
@@ -47,9 +48,9 @@ def on_a_terminal(b, *flags, env=None):
 def test_terminal_line_is_redrawn_and_removed():
     with Mock("--latency-ms", 200) as mock, Bench(mock, 60) as b:
         seen = on_a_terminal(b, "--max-concurrent", 8)
-        said, _, drawn = seen.partition("\r\x1b[K")
-        has(said, "window: ")
-        before, _, after = drawn.partition("done")
+        window, _, rest = seen.partition("\n")
+        has(window, "window: 1,000 rows (concurrency 8, rows of about 8 B), 64 MiB, chunks of 100")
+        before, _, after = rest.partition("done")
         assert before.count("rows/s") >= 4, seen
         has(before, "\r", "calls in flight")
         assert "\n" not in before.strip("\r\n"), "the line is redrawn in place: %r" % before
@@ -63,6 +64,19 @@ def test_no_progress_and_quiet():
         lacks(seen, "calls in flight")
         has(seen, "40 fine")
         equal(on_a_terminal(b, "--overwrite", "--quiet"), "")
+
+
+def test_the_window_knows_compressed_rows_and_not_those_of_a_pipe():
+    with Bench(None, 300, PLAIN, extra=', "x": "%s"' % ("y" * 2000)) as b:
+        zipped = b.write("in.jsonl.gz", gzip.compress(open(b.input, "rb").read()))
+        has(b.run(input=zipped), "rows of about 2.0 KiB")
+        with open(b.input, "rb") as rows:
+            piped = subprocess.Popen(["cat"], stdin=rows, stdout=subprocess.PIPE)
+            with b.start("--overwrite", input="-", stdin=piped.stdout) as p:
+                has(p.ends(0), "window: 1,000 rows (concurrency 8), 64 MiB")
+            piped.wait()
+            piped.stdout.close()
+        has(b.run("--overwrite", "--enable-scheduling", "--max-concurrent", 900), "window: 1,000 rows (concurrency 900", "chunks of 100")
 
 
 def test_japanese():
