@@ -24,7 +24,7 @@ blocks:
   - {type: logic, exec: 2, op: for, list: [1, 2, 3], map: "{item}{A}", outputs: [{name: L, from: list}]}
   - {type: end, exec: 3, final: [{name: a, value: "{L}"}]}
 YAML
-"$SDG" mock-llm --port 0 --port-file "$work/port" --quiet --latency-ms 20 --fail 500=0.05,empty=0.02 --seed 7 >/dev/null 2>"$work/mock.log" &
+"$SDG" mock-llm --port 0 --port-file "$work/port" --quiet --latency-ms 20 --fail 500=0.05,empty=0.002 --seed 7 >/dev/null 2>"$work/mock.log" &
 mock=$!
 for _ in $(seq 100); do [ -s "$work/port" ] && break; sleep 0.05; done
 export BASE="http://127.0.0.1:$(cat "$work/port")"
