@@ -6,7 +6,7 @@
  *
  * Takes   WELCOME (answers JOB_OPEN), JOB_ACCEPTED, INGEST_CREDIT (answers ROWS, ROWS_END), RESULTS (answers RESULTS_ACK and RESULT_CREDIT),
  *         JOB_DONE (answers BYE, or JOB_OPEN of the next pass), REFUSED, BEAT, SYNC; SYNCED from the store
- * Sends   HELLO, JOB_OPEN, ROWS, ROWS_END, RESULT_CREDIT, RESULTS_ACK, JOB_STOP, BEAT, BYE; JOB_LIMIT; STATS and SUMMARY to the monitor; JOB_OPENED, ROWS_FINISHED, CTX_PUT, SYNC and
+ * Sends   HELLO, JOB_OPEN, ROWS, ROWS_END, RESULT_CREDIT, RESULTS_ACK, JOB_STOP, BEAT, BYE; JOB_LIMIT; STATS and SUMMARY to the monitor; JOB_OPENED, ROWS_FINISHED, CTX_PUT, CTX_COMPLETE, SYNC and
  *         JOB_CLOSED to the store
  *
  * Limits: unfinished rows <= window_rows and about window_bytes (a slow output or, with `ordered`, a slow row stops the reading).

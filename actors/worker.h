@@ -1,7 +1,7 @@
 /* worker.h - runs rows: holds thousands of row machines in one thread, with one HTTP engine and one Python pool.
  *
  * Alone owns: its row machines, its copies of the pipelines, the connections to the LLM servers, the Python hosts.
- * Sockets: one DEALER to the scheduler (inproc, ipc or tcp); per job with a call journal one DEALER to its store.
+ * Sockets: one DEALER to the scheduler (inproc, ipc or tcp); per job that keeps something one DEALER to its context store.
  *
  * Takes   WELCOME       use this epoch from now on; answers ROW_CREDIT
  *         LEASE         rows to run; answered by ROW_RESULTS or LEASE_RETURN for each of them
@@ -9,11 +9,12 @@
  *         PERMITS       rows running at once and calls in flight for a job
  *         JOB_DROP      1: return the rows that have not started; 2: forget the job
  *         ROW_RESULTS_ACK, BEAT, DRAIN, SYNC, REFUSED
- *         from a store: CALL_FOUND, CALL_MISSING, CALL_RECORDED
- * Sends   HELLO, ROW_CREDIT, JOB_GET, ROW_RESULTS, LEASE_RETURN, PERMITS_HELD, JOB_REFUSED, BEAT, STATS, DRAINED, BYE, SYNCED; to a store CALL_LOOKUP, CALL_RECORD
+ *         from a store: CALL_FOUND, CALL_MISSING, CALL_RECORDED, CTX, CTX_MISSING, CTX_SAVED
+ * Sends   HELLO, ROW_CREDIT, JOB_GET, ROW_RESULTS, LEASE_RETURN, PERMITS_HELD, JOB_REFUSED, BEAT, STATS, DRAINED, BYE, SYNCED; to a store CALL_LOOKUP, CALL_RECORD,
+ *         CTX_GET_OR_CREATE, CTX_PUT, CTX_PIN, CTX_UNPIN, CTX_COMPLETE
  *
  * Limits: rows held <= the credit it gave (WORKER_ROWS_MAX, WORKER_BYTES_MAX); unacknowledged results are kept until acknowledged and are
- * part of those rows. Full: the scheduler leases nothing more.
+ * part of those rows. Full: the scheduler leases nothing more. Under --memory-limit it begins nothing that has no room (worker_memory.c).
  * Dies: by $TERM (drops everything; the scheduler leases the rows elsewhere), after DRAIN, or when the scheduler stays silent too long
  * (only with give_up_ms). What is lost: nothing that was acknowledged; calls in flight are made again elsewhere.
  */
