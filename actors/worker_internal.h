@@ -1,4 +1,5 @@
-/* worker_internal.h - the worker's own state, shared by worker.c (messages), worker_rows.c (rows) and worker_outbox.c (results). */
+/* worker_internal.h - the worker's own state, shared by worker.c (messages), worker_jobs.c, worker_rows.c (rows), worker_outbox.c (results),
+ * worker_memory.c (what is accounted for), worker_journal.c and worker_contexts.c (the context store). */
 #ifndef SDG_ACTORS_WORKER_INTERNAL_H
 #define SDG_ACTORS_WORKER_INTERNAL_H
 

@@ -67,13 +67,21 @@ def measure_store_memory(bench):
 
 # --- memory under a limit ---------------------------------------------------------------------------------------------
 
-def peak_of(pid):
-    """The most this process has had resident so far, as the kernel noted it."""
+def status_of(pid, key):
     try:
         with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as f:
-            return next((int(line.split()[1]) * 1024 for line in f if line.startswith("VmHWM:")), 0)
+            return next((int(line.split()[1]) * 1024 for line in f if line.startswith(key)), 0)
     except OSError:
         return 0
+
+
+def rss_of(pid):
+    return status_of(pid, "VmRSS:")
+
+
+def peak_of(pid):
+    """The most this process has had resident so far, as the kernel noted it."""
+    return status_of(pid, "VmHWM:")
 
 
 def children_of(pid):
@@ -157,6 +165,33 @@ def measure_memory_limit(bench):
     worst = max(peak for _, peak in runs)
     return [(f"--memory-limit {limit}M: peak memory of all processes, MiB", f"{worst:.0f}", f"<= {limit + slack}", worst <= limit + slack,
              f"{count:,} rows of 1 MB, 1,000 in flight wanted, all rows complete and compared; " + ", ".join(text for text, _ in runs))]
+
+
+# --- housekeeping -----------------------------------------------------------------------------------------------------
+
+def mean_rss(bench, command):
+    """Mean resident MiB of a run, looked at five times a second."""
+    seen, process = [], bench.start(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None:
+        seen.append(rss_of(process.pid) / MIB)
+        time.sleep(0.2)
+    bench.stop(process)
+    return sum(seen) / len(seen)
+
+
+def measure_housekeeping(bench):
+    large, small = (20, 5000) if bench.options.quick else (150, 60000)
+    mock, port = start_mock(bench)
+    yaml, rows, output = pipeline(bench, LARGE, port, "large.yaml"), bench.path("first-large.jsonl"), bench.path("first-large-out.jsonl")
+    write_large(rows, large + small, lambda n: MIB if n < large else 1)
+    means = []
+    for interval in (100, 10**9):
+        means.append(mean_rss(bench, run_command(bench, yaml, rows, output, 256) + ["--overwrite", "--no-journal", "--gc-interval", str(interval)]))
+        remove_output(output)
+    bench.stop(mock)
+    print(f"  --gc-interval 100: {means[0]:.0f} MiB on average, without: {means[1]:.0f} MiB", flush=True)
+    return [("--gc-interval 100: mean resident memory against none, large rows first, MiB", f"{means[0]:.0f}, {means[1]:.0f}", "printed", True,
+             f"{large:,} rows of 1 MB, then {small:,} small ones")]
 
 
 # --- what the store costs ---------------------------------------------------------------------------------------------
@@ -270,6 +305,7 @@ def measure_store_core(bench):
 BARS = {
     "store-memory": measure_store_memory,
     "memory-limit": measure_memory_limit,
+    "housekeeping": measure_housekeeping,
     "store": measure_store,
     "store-core": measure_store_core,
     "journal": measure_journal,
