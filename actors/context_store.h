@@ -5,8 +5,10 @@
  * Sockets: one ROUTER, bound to one or more endpoints (inproc, ipc, tcp on loopback); one PUSH to the monitor (optional, lossy).
  *
  * Takes   from the client    JOB_OPENED, ROWS_FINISHED, JOB_CLOSED, CTX_PUT, CTX_COMPLETE
- *         from workers       CALL_LOOKUP (answers CALL_FOUND and CALL_MISSING), CALL_RECORD (answers CALL_RECORDED),
- *                            CTX_GET_OR_CREATE (answers CTX and CTX_MISSING), CTX_PUT (answers CTX_SAVED where asked), CTX_PIN, CTX_UNPIN, CTX_COMPLETE
+ *         from workers       CALL_LOOKUP (answers CALL_FOUND and CALL_MISSING),
+ *                            CALL_RECORD (answers CALL_RECORDED),
+ *                            CTX_GET_OR_CREATE (answers CTX and CTX_MISSING),
+ *                            CTX_PUT (answers CTX_SAVED where asked), CTX_PIN, CTX_UNPIN, CTX_COMPLETE
  *         from the scheduler OWNER_GONE, OWNER_BACK
  *         from all           SYNC (answers SYNCED)
  * Sends   those answers; REFUSED for a job it does not have; STATS and EVICTED to the monitor

@@ -2,7 +2,8 @@
  * what is shared. For a store that keeps bytes for us; people and other programs get JSON.
  *
  *   value  := 0 null | 1 false | 2 true | 3 integer (zigzag varint) | 4 real (8 bytes, low first)
- *           | 5 string (varint length, bytes) | 6 list (varint count, values) | 7 object (varint count, then string and value in turn)
+ *           | 5 string (varint length, bytes) | 6 list (varint count, values)
+ *           | 7 object (varint count, then string and value in turn)
  *           | 8 again (varint number: a value that came before)
  *
  * A string, list or object that has several owners is marked with 64 and gets the next number when it is complete, so a text of 1 MB in two

@@ -5,10 +5,12 @@
  *   for (;;) switch (row_run(row, now)) {
  *     case ROW_WANT_LLM:     send row_llm_request(row); later row_llm_answer(row, &answer); continue;
  *     case ROW_WANT_PYTHON:  call row_python_call(row); later row_python_event(row, &event); continue;
- *     case ROW_WANT_REPLY:   the running Python call asked for an LLM answer and here it is: row_python_reply(row); then await its next event
+ *     case ROW_WANT_REPLY:   the running Python call asked for an LLM answer and here it is:
+ *                            row_python_reply(row); then await its next event
  *     case ROW_WANT_TIME:    call row_run again at row_wake_ns(row);
  *     case ROW_YIELD:        it used up its fuel: let others run, then call row_run again;
- *     case ROW_STOPPED:      it is before block options.stop_before: row_save(row, &bytes); row_destroy(&row); later row_load and on;
+ *     case ROW_STOPPED:      it is before block options.stop_before: row_save(row, &bytes);
+ *                            row_destroy(&row); later row_load and on;
  *     case ROW_FINISHED:     row_result(row, &result); row_destroy(&row);
  *   }
  */

@@ -4,8 +4,10 @@
  * then, and the answer is all that row_ai_answer looks at), and at its end, where only the result is left of it. What can be worked out again
  * is not written: the connections of the running block, the scope. What the pipeline holds is not written either, see known_peek.
  *
- *   row   := magic, digest of the pipeline, state, index, at, attempt, time, cancelled, usage, (result | life)
- *   life  := calls begun, tokens used, MEX operations, generator, context, vars, outputs, saved, what blocks keep for connections
+ *   row   := magic, digest of the pipeline, state, index, at, attempt, time, cancelled, usage,
+ *            (result | life)
+ *   life  := calls begun, tokens used, MEX operations, generator, context, vars, outputs, saved,
+ *            what blocks keep for connections
  *
  * To add a field: write it and read it in the same place of a pair of functions here, and change FORM.
  */

@@ -15,7 +15,8 @@
  * Pending bytes of a job are raw bytes of rows queued or leased, and results (with meta) not yet acknowledged. The first never exceed half of
  * window_bytes by more than the row that passed it. When the second have passed the other half, no row is leased before some are on disk. So
  *
- *   pending bytes <= window_bytes + one row + results of the rows that were with workers when results passed their half
+ *   pending bytes <= window_bytes + one row + results of the rows that were with workers
+ *                    when results passed their half
  *
  * It cannot jam: results leave whatever is pending, and without results a row is leased whatever its size; a client without pending rows may send one.
  *

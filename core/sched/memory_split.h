@@ -5,7 +5,8 @@
  *
  *   client     1/8  rows submitted and not finished (and results that wait for their turn with --ordered)
  *   scheduler  1/8  rows and results pending
- *   workers    1/2  rows that wait and run, requests, answers, results until acknowledged; divided by the number of workers
+ *   workers    1/2  rows that wait and run, requests, answers, results until acknowledged;
+ *                   divided by the number of workers
  *   store      1/4  contexts in memory; more than that goes to disk
  */
 #ifndef SDG_SCHED_MEMORY_SPLIT_H

@@ -7,9 +7,11 @@
  * new connections, drains, refusals, slow disks, changed limits, stops. Then the world becomes good, and every job has to end in bounded time.
  * The judge (`judge_*`) keeps its own books of what the dispatcher said and never looks inside it. What it wants:
  *
- *   each row delivered as one result, with its bytes; batches, leases and acknowledgements in order; credits never fall
+ *   each row delivered as one result, with its bytes; batches, leases and acknowledgements in order;
+ *   credits never fall
  *   rows pending <= window; bytes pending <= the bound of dispatch.h; rows and bytes at a worker <= its credit
- *   rows running <= the job's limit, or the one before until workers have answered; in a good world its workers share all of it
+ *   rows running <= the job's limit, or the one before until workers have answered; in a good world
+ *   its workers share all of it
  *   a job that wants rows of a worker waits for one turn of each other job there
  *   a lost worker is announced before a row of it is in other hands; every job ends
  *
