@@ -10,7 +10,8 @@
 
 static int on_timer(zloop_t *loop, int timer_id, void *arg);
 
-/* Arms the one timer for `wait` ns from now unless it already fires early enough (an early wake-up is harmless, a late one is not). */
+/* Arms the one timer for `wait` ns from now unless it already fires early enough (an early wake-up is
+ * harmless, a late one is not). */
 static void arm(actor_t *a, uint64_t now, uint64_t wait) {
     if (wait == UINT64_MAX) return;
     uint64_t due = now + wait;
@@ -35,7 +36,8 @@ static int on_timer(zloop_t *loop, int timer_id, void *arg) {
 static void refuse_malformed(actor_t *a, zsock_t *socket, uint64_t peer, const err_t *why, uint64_t now) {
     a->malformed++;
     if (log_due(&a->malformed_logged_ns, now, 10 * SECOND))
-        log_warn(a->name, "a malformed message was dropped (%" PRIu64 " so far): %s", a->malformed, why->text);
+        log_warn(a->name, "a malformed message was dropped (%" PRIu64 " so far): %s", a->malformed,
+                 why->text);
     if (!peer) return;
     buf_t scratch;
     buf_init(&scratch, 4096);

@@ -1,11 +1,14 @@
-/* actor.h - the loop every actor runs in: a czmq zactor with a zloop, one pipe to its parent, sockets, descriptors and one timer.
+/* actor.h - the loop every actor runs in: a czmq zactor with a zloop, one pipe to its parent, sockets,
+ * descriptors and one timer.
  *
- * An actor is a thread that shares nothing and speaks messages. Its life: actor_start (handshake: the constructor waits until the actor
- * says ready or failed) -> handlers -> "$TERM" on the pipe, or actor_finish from a handler -> its function returns. The parent learns
- * of the end by the pipe: one string, "END <exit code>".
+ * An actor is a thread that shares nothing and speaks messages. Its life: actor_start (handshake: the
+ * constructor waits until the actor says ready or failed) -> handlers -> "$TERM" on the pipe, or actor_finish
+ * from a handler -> its function returns. The parent learns of the end by the pipe: one string, "END <exit
+ * code>".
  *
- * A socket handler drains its socket (LINK_DRAIN_MAX messages at most per wake-up), then `after` runs once: the place to flush batches.
- * The one timer is re-armed from now after each wake-up with what `after` returns, so ticks missed in a stall are not replayed in a burst.
+ * A socket handler drains its socket (LINK_DRAIN_MAX messages at most per wake-up), then `after` runs once:
+ * the place to flush batches. The one timer is re-armed from now after each wake-up with what `after`
+ * returns, so ticks missed in a stall are not replayed in a burst.
  */
 #ifndef SDG_ACTORS_ACTOR_H
 #define SDG_ACTORS_ACTOR_H
@@ -29,21 +32,22 @@ typedef struct actor_ops {
 } actor_ops_t;
 
 struct actor {
-    const char *name;     /* for the log */
+    const char *name; /* for the log */
     const actor_ops_t *ops;
-    void *self;           /* the actor's own state */
-    zsock_t *pipe;        /* to the parent; borrowed */
+    void *self;    /* the actor's own state */
+    zsock_t *pipe; /* to the parent; borrowed */
     zloop_t *loop;
-    int timer;            /* armed zloop timer, -1 none */
-    uint64_t timer_due;   /* when it fires, ns */
-    uint64_t malformed;   /* messages refused at the edge */
+    int timer;          /* armed zloop timer, -1 none */
+    uint64_t timer_due; /* when it fires, ns */
+    uint64_t malformed; /* messages refused at the edge */
     uint64_t malformed_logged_ns;
-    bool ended;           /* actor_finish was called */
-    bool ready;           /* the parent has been told that we live; before that nothing else may go up the pipe */
+    bool ended; /* actor_finish was called */
+    bool ready; /* the parent has been told that we live; before that nothing else may go up the pipe */
     int exit_code;
 };
 
-/* zactor_new, which returns when the new actor has said that it is ready: what it read of `args` until then is the caller's again. */
+/* zactor_new, which returns when the new actor has said that it is ready: what it read of `args` until then
+ * is the caller's again. */
 zactor_t *actor_spawn(zactor_fn *function, void *args);
 void actor_join(zactor_t **actor); /* zactor_destroy: $TERM, and waits for its thread; NULL is fine */
 
@@ -52,8 +56,8 @@ void actor_add_socket(actor_t *a, zsock_t *socket); /* router or not is told by 
 void actor_remove_socket(actor_t *a, zsock_t *socket);
 void actor_add_fd(actor_t *a, int fd);
 void actor_remove_fd(actor_t *a, int fd);
-void actor_ready(actor_t *a);                 /* tells the parent that construction is over: zactor_new returns there */
-void actor_run(actor_t *a);                   /* actor_ready if not yet done, then loops until $TERM or actor_finish */
+void actor_ready(actor_t *a); /* tells the parent that construction is over: zactor_new returns there */
+void actor_run(actor_t *a);   /* actor_ready if not yet done, then loops until $TERM or actor_finish */
 void actor_finish(actor_t *a, int exit_code); /* ends the loop; the parent reads "END <code>" */
 void actor_free(actor_t *a);
 

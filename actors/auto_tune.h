@@ -1,4 +1,5 @@
-/* auto_tune.h - --auto-tune: looks at the input, chooses settings by its size (core/sched/tune.h), and says what it chose and why. */
+/* auto_tune.h - --auto-tune: looks at the input, chooses settings by its size (core/sched/tune.h), and says
+ * what it chose and why. */
 #ifndef SDG_ACTORS_AUTO_TUNE_H
 #define SDG_ACTORS_AUTO_TUNE_H
 
@@ -7,7 +8,8 @@
 #include "core/data/survey.h"
 #include "core/sched/tune.h"
 
-/* Fills in what the user has not given, and tells it on stderr unless --quiet. An input that cannot be read changes nothing: the run says why. */
+/* Fills in what the user has not given, and tells it on stderr unless --quiet. An input that cannot be read
+ * changes nothing: the run says why. */
 void auto_tune(run_options_t *o);
 
 /* The same in parts, for `sdg doctor`: choosing for an input that was looked at already; and the words. */

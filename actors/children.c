@@ -1,4 +1,5 @@
-/* children.c - see children.h. posix_spawn and not fork: a fork would share live sockets of libzmq with the child. */
+/* children.c - see children.h. posix_spawn and not fork: a fork would share live sockets of libzmq with the
+ * child. */
 #include "actors/children.h"
 
 #include <inttypes.h>
@@ -24,11 +25,26 @@ static int spawn_one(children_t *c, unsigned i) {
     snprintf(parent, sizeof parent, "%d", (int)getpid());
     c->instance[i] = rng_entropy();
     snprintf(instance, sizeof instance, "%" PRIu64, c->instance[i]);
-    char *argv[] = {"sdg", "worker", "--connect", (char *)c->endpoint, "--name", name, "--python-workers", python,
-                    "--parent", parent, "--instance", instance, "--allow-python", c->verbose ? "--verbose" : "--quiet", NULL};
+    char *argv[] = {"sdg",
+                    "worker",
+                    "--connect",
+                    (char *)c->endpoint,
+                    "--name",
+                    name,
+                    "--python-workers",
+                    python,
+                    "--parent",
+                    parent,
+                    "--instance",
+                    instance,
+                    "--allow-python",
+                    c->verbose ? "--verbose" : "--quiet",
+                    NULL};
     sigemptyset(&none);
     posix_spawnattr_init(&attr);
-    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP); /* Ctrl-C reaches only us; we drain, then end them */
+    posix_spawnattr_setflags(&attr,
+                             POSIX_SPAWN_SETSIGMASK |
+                                 POSIX_SPAWN_SETPGROUP); /* Ctrl-C reaches only us; we drain, then end them */
     posix_spawnattr_setsigmask(&attr, &none);
     posix_spawnattr_setpgroup(&attr, 0);
     int rc = posix_spawn(&c->pid[i], "/proc/self/exe", NULL, &attr, argv, environ);
@@ -48,12 +64,14 @@ int children_start(children_t *c) {
 
 static void describe_death(unsigned i, pid_t pid, int status) {
     if (WIFSIGNALED(status))
-        log_warn("run", "worker-%u (pid %d) was killed by signal %d; its rows are done again by others", i, (int)pid, WTERMSIG(status));
+        log_warn("run", "worker-%u (pid %d) was killed by signal %d; its rows are done again by others", i,
+                 (int)pid, WTERMSIG(status));
     else
         log_warn("run", "worker-%u (pid %d) ended with code %d", i, (int)pid, WEXITSTATUS(status));
 }
 
-/* Waits for our workers by number and never for "any child": Python hosts of worker threads are the pool's to reap. */
+/* Waits for our workers by number and never for "any child": Python hosts of worker threads are the pool's to
+ * reap. */
 int children_reap(children_t *c, bool ending, uint64_t *instance) {
     for (unsigned i = 0; i < c->count; i++) {
         int status;

@@ -1,10 +1,12 @@
 /* client.c - the client's messages and life.
  *
- * The order that makes a run durable: a result is appended and handed to the kernel, then acknowledged, and only then forgotten by the
- * scheduler. Results come in numbered batches; one out of order is ignored (it comes again). Once a second the file is synced. A
- * compressed output is handed to the kernel only by a sync: there the acknowledgement waits for it.
+ * The order that makes a run durable: a result is appended and handed to the kernel, then acknowledged, and
+ * only then forgotten by the scheduler. Results come in numbered batches; one out of order is ignored (it
+ * comes again). Once a second the file is synced. A compressed output is handed to the kernel only by a sync:
+ * there the acknowledgement waits for it.
  *
- * To add a message: a row in proto/messages.def, an on_<message> function here, a line in the table at the bottom, a test.
+ * To add a message: a row in proto/messages.def, an on_<message> function here, a line in the table at the
+ * bottom, a test.
  */
 #include "actors/client.h"
 
@@ -30,11 +32,14 @@ static void set_state(client_t *c, client_state_t state, const char *why) {
     c->state = state;
 }
 
-/* ---- what the client says ----------------------------------------------------------------------------------------- */
+/* ---- what the client says
+ * ----------------------------------------------------------------------------------------- */
 
 static void say_hello(client_t *c, uint64_t now) {
     message_t m = {.type = MESSAGE_HELLO,
-                   .HELLO = {.role = ROLE_CLIENT, .instance = c->instance, .name = slice_of(c->args->name),
+                   .HELLO = {.role = ROLE_CLIENT,
+                             .instance = c->instance,
+                             .name = slice_of(c->args->name),
                              .patience_ms = c->args->fleet ? CLIENT_PATIENCE_MS : 0}};
     client_say(c, &m);
     c->hello_ns = now;
@@ -51,17 +56,24 @@ static void say_job_open(client_t *c) {
     buf_init(&options, 1 << 20);
     job_options_encode(&told, &options);
     message_t m = {.type = MESSAGE_JOB_OPEN,
-                   .JOB_OPEN = {.job = c->job, .path = slice_of(a->pipeline_path), .folder = slice_of(a->pipeline_folder),
-                                .bundle = {a->pipeline_bytes, a->pipeline_len}, .options = {options.data, options.len},
-                                .window_rows = a->window_rows, .window_bytes = a->window_bytes, .concurrency = client_concurrency(c),
-                                .reopened = c->accepted, .priority = a->priority}};
+                   .JOB_OPEN = {.job = c->job,
+                                .path = slice_of(a->pipeline_path),
+                                .folder = slice_of(a->pipeline_folder),
+                                .bundle = {a->pipeline_bytes, a->pipeline_len},
+                                .options = {options.data, options.len},
+                                .window_rows = a->window_rows,
+                                .window_bytes = a->window_bytes,
+                                .concurrency = client_concurrency(c),
+                                .reopened = c->accepted,
+                                .priority = a->priority}};
     client_say(c, &m);
     buf_free(&options);
 }
 
 static void say_result_credit(client_t *c) {
     message_t m = {.type = MESSAGE_RESULT_CREDIT,
-                   .RESULT_CREDIT = {.job = c->job, .rows_limit = c->safe_rows + c->args->window_rows,
+                   .RESULT_CREDIT = {.job = c->job,
+                                     .rows_limit = c->safe_rows + c->args->window_rows,
                                      .bytes_limit = c->safe_bytes + c->args->window_bytes}};
     client_say(c, &m);
 }
@@ -92,7 +104,8 @@ static void say_bye(client_t *c) {
     client_say(c, &m);
 }
 
-/* ---- the end ------------------------------------------------------------------------------------------------------ */
+/* ---- the end
+ * ------------------------------------------------------------------------------------------------------ */
 
 /* Puts what came onto the disk; a failure here outranks every other ending. */
 static void close_output(client_t *c) {
@@ -113,8 +126,11 @@ static void finish(client_t *c, bool output_ok) {
     set_state(c, CLIENT_OVER, c->ending[0] ? c->ending : "done");
     say_bye(c);
     client_journal_close(c, c->exit_code == EXIT_ALL_FINE);
-    if (c->exit_code == EXIT_ALL_FINE && c->tally.totals[CLIENT_rows_failed] + c->args->resumed.rows_failed > 0) c->exit_code = EXIT_ROWS_FAILED;
-    c->tally.totals[CLIENT_can_continue] = c->exit_code == EXIT_STOPPED || c->exit_code == EXIT_DATA || c->exit_code == EXIT_RUNTIME;
+    if (c->exit_code == EXIT_ALL_FINE &&
+        c->tally.totals[CLIENT_rows_failed] + c->args->resumed.rows_failed > 0)
+        c->exit_code = EXIT_ROWS_FAILED;
+    c->tally.totals[CLIENT_can_continue] =
+        c->exit_code == EXIT_STOPPED || c->exit_code == EXIT_DATA || c->exit_code == EXIT_RUNTIME;
     client_tell_summary(c);
     actor_finish(&c->actor, c->exit_code);
 }
@@ -130,7 +146,8 @@ void client_give_up(client_t *c, int exit_code, const char *reason) {
     finish(c, false);
 }
 
-/* ---- messages ----------------------------------------------------------------------------------------------------- */
+/* ---- messages
+ * ----------------------------------------------------------------------------------------------------- */
 
 static void on_welcome(client_t *c, const message_t *m, uint64_t now) {
     bool restarted = c->epoch != 0 && c->epoch != m->epoch;
@@ -142,7 +159,8 @@ static void on_welcome(client_t *c, const message_t *m, uint64_t now) {
         say_hello(c, now);
         return;
     }
-    if (c->state == CLIENT_JOINING || restarted) set_state(c, c->stop_asked ? CLIENT_STOPPING : CLIENT_OPENING, "welcome");
+    if (c->state == CLIENT_JOINING || restarted)
+        set_state(c, c->stop_asked ? CLIENT_STOPPING : CLIENT_OPENING, "welcome");
     say_job_open(c);
 }
 
@@ -217,9 +235,11 @@ static void on_job_done(client_t *c, const message_t *m, uint64_t now) {
     finish(c, true);
 }
 
-/* The scheduler dropped the job while this client was silent (a long wait for the output): the rows that are left are a new job. */
+/* The scheduler dropped the job while this client was silent (a long wait for the output): the rows that are
+ * left are a new job. */
 static void submit_anew(client_t *c) {
-    log_warn("client", "the scheduler has dropped the job while this client was silent: submitting what is left again");
+    log_warn("client",
+             "the scheduler has dropped the job while this client was silent: submitting what is left again");
     c->job = rng_entropy();
     client_journal_job(c);
     client_resubmit(c);
@@ -234,8 +254,9 @@ static void on_refused(client_t *c, const message_t *m, uint64_t now) {
         if (m->REFUSED.id == c->job && c->state != CLIENT_OVER) submit_anew(c);
         return;
     }
-    snprintf(reason, sizeof reason, "the scheduler refused %s: %.*s", message_name((message_type_t)m->REFUSED.about),
-             (int)m->REFUSED.reason.len, m->REFUSED.reason.data);
+    snprintf(reason, sizeof reason, "the scheduler refused %s: %.*s",
+             message_name((message_type_t)m->REFUSED.about), (int)m->REFUSED.reason.len,
+             m->REFUSED.reason.data);
     if (m->REFUSED.about == MESSAGE_JOB_OPEN || m->REFUSED.about == MESSAGE_HELLO)
         client_give_up(c, EXIT_RUNTIME, reason);
     else
@@ -250,7 +271,9 @@ static void on_sync(client_t *c, const message_t *m, uint64_t now) {
     client_say(c, &answer);
 }
 
-/* ---- time --------------------------------------------------------------------------------------------------------- */
+/* ---- time
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 static void check_scheduler(client_t *c, uint64_t now) {
     uint64_t silent = now - c->heard_ns;
@@ -259,16 +282,19 @@ static void check_scheduler(client_t *c, uint64_t now) {
         c->silent_logged = false;
         return;
     }
-    if (!c->silent_logged) log_warn("client", "no word from the scheduler at %s; trying on", c->args->endpoint);
+    if (!c->silent_logged)
+        log_warn("client", "no word from the scheduler at %s; trying on", c->args->endpoint);
     c->silent_logged = true;
     if (c->state != CLIENT_JOINING && now - c->hello_ns >= 5 * SECOND) say_hello(c, now);
 }
 
-/* Would the scheduler soon have to wait for an acknowledgement that a compressed output delays? At half of the window, and at the end. */
+/* Would the scheduler soon have to wait for an acknowledgement that a compressed output delays? At half of
+ * the window, and at the end. */
 static bool ack_is_wanted(const client_t *c) {
     if (!writer_holds_back(c->writer)) return false;
     return c->rows_received - c->safe_rows >= (c->args->window_rows + 1) / 2 ||
-           c->bytes_received - c->safe_bytes >= c->args->window_bytes / 2 || (c->input_over && c->rows_unfinished == 0);
+           c->bytes_received - c->safe_bytes >= c->args->window_bytes / 2 ||
+           (c->input_over && c->rows_unfinished == 0);
 }
 
 static void sync_output(client_t *c, uint64_t now) {
@@ -284,7 +310,8 @@ static void sync_output(client_t *c, uint64_t now) {
     if (writer_holds_back(c->writer)) acknowledge(c);
 }
 
-/* The descriptor of a pipe is in the loop only while the reader waits for it: one that is readable and not read would keep the loop busy. */
+/* The descriptor of a pipe is in the loop only while the reader waits for it: one that is readable and not
+ * read would keep the loop busy. */
 static void watch_input(client_t *c) {
     if (c->input_watched == c->input_waits) return;
     c->input_watched = c->input_waits;
@@ -322,7 +349,9 @@ static uint64_t after(void *self, uint64_t now) {
     return c->state == CLIENT_JOINING ? 50 * MILLISECOND : 200 * MILLISECOND;
 }
 
-/* ---- life --------------------------------------------------------------------------------------------------------- */
+/* ---- life
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 static void stop(client_t *c) {
     c->stop_asked = true;
@@ -417,11 +446,14 @@ static const struct {
 static void on_message(void *self, zsock_t *socket, link_frame_t *in, uint64_t now) {
     client_t *c = self;
     if (socket == c->store) {
-        if (in->message.type == MESSAGE_SYNCED && client_batch_synced(c, in->message.SYNCED.token)) say_job_open(c);
+        if (in->message.type == MESSAGE_SYNCED && client_batch_synced(c, in->message.SYNCED.token))
+            say_job_open(c);
         return;
     }
     c->heard_ns = now;
-    if (in->message.type != MESSAGE_WELCOME && in->message.type != MESSAGE_REFUSED && in->message.epoch != c->epoch) return;
+    if (in->message.type != MESSAGE_WELCOME && in->message.type != MESSAGE_REFUSED &&
+        in->message.epoch != c->epoch)
+        return;
     for (size_t i = 0; i < sizeof handlers / sizeof *handlers; i++) {
         if (handlers[i].type == in->message.type) handlers[i].handle(c, &in->message, now);
     }

@@ -1,14 +1,18 @@
-/* client_batch.c - batch mode: all rows through the first block that calls somebody, then all through the next, ...
+/* client_batch.c - batch mode: all rows through the first block that calls somebody, then all through the
+ * next, ...
  *
- * Each pass is an ordinary job of its own: the same pipeline, told before which block rows stop (row_options_t.stop_before). A row that has
- * stopped is put into the context store by its worker and reported as parked; when the pass is over its rows are submitted again, without
- * bytes, and go on from there. The last pass stops nowhere: its results are written, in input order. Rows that are finished early (an end
- * block, a failure, an input line that is no row) wait in the store like the others, so nothing here grows with the dataset.
+ * Each pass is an ordinary job of its own: the same pipeline, told before which block rows stop
+ * (row_options_t.stop_before). A row that has stopped is put into the context store by its worker and
+ * reported as parked; when the pass is over its rows are submitted again, without bytes, and go on from
+ * there. The last pass stops nowhere: its results are written, in input order. Rows that are finished early
+ * (an end block, a failure, an input line that is no row) wait in the store like the others, so nothing here
+ * grows with the dataset.
  *
- * A job id per pass also keeps the passes apart: whatever a worker says late of the one before is of an unknown job. Before a pass is
- * opened the store has answered SYNC, so all that was put there is there.
+ * A job id per pass also keeps the passes apart: whatever a worker says late of the one before is of an
+ * unknown job. Before a pass is opened the store has answered SYNC, so all that was put there is there.
  *
- * Stopped in the middle, a run writes nothing that it had not written before; the calls it has paid for are in the call journal.
+ * Stopped in the middle, a run writes nothing that it had not written before; the calls it has paid for are
+ * in the call journal.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -23,13 +27,13 @@
 #include "proto/parked.h"
 
 struct client_batch {
-    size_t pass;               /* that runs, from 0 */
-    rangeset_t *source;        /* its rows; NULL in the first pass: they come from the input */
-    uint64_t next_row;         /* of source */
-    rangeset_t *parked;        /* rows that have finished it */
-    uint64_t token;            /* of the SYNC that is to be answered before the pass is opened; 0: none */
+    size_t pass;        /* that runs, from 0 */
+    rangeset_t *source; /* its rows; NULL in the first pass: they come from the input */
+    uint64_t next_row;  /* of source */
+    rangeset_t *parked; /* rows that have finished it */
+    uint64_t token;     /* of the SYNC that is to be answered before the pass is opened; 0: none */
     batch_size_t size;
-    numbers_t written;         /* rows of the last pass that are in the output: their contexts may go */
+    numbers_t written; /* rows of the last pass that are in the output: their contexts may go */
 };
 
 void client_batch_open(client_t *c) {
@@ -53,13 +57,21 @@ void client_batch_free(client_t *c) {
 
 static bool is_last(const client_t *c) { return c->batch->pass == c->args->stop_count; }
 
-uint32_t client_batch_stop(const client_t *c) { return c->batch && !is_last(c) ? c->args->stops[c->batch->pass] : 0; }
-uint64_t client_concurrency(const client_t *c) { return c->batch ? c->batch->size.current : c->args->concurrency; }
+uint32_t client_batch_stop(const client_t *c) {
+    return c->batch && !is_last(c) ? c->args->stops[c->batch->pass] : 0;
+}
+uint64_t client_concurrency(const client_t *c) {
+    return c->batch ? c->batch->size.current : c->args->concurrency;
+}
 bool client_batch_waits(const client_t *c) { return c->batch && c->batch->token; }
-bool client_batch_has(const client_t *c, uint64_t row) { return c->batch && rangeset_has(c->batch->parked, row); }
+bool client_batch_has(const client_t *c, uint64_t row) {
+    return c->batch && rangeset_has(c->batch->parked, row);
+}
 bool client_batch_reads_store(const client_t *c) { return c->batch && c->batch->source; }
 
-/* ---- rows ---------------------------------------------------------------------------------------------------------- */
+/* ---- rows
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 bool client_batch_next(client_t *c, uint64_t *row) {
     struct client_batch *b = c->batch;
@@ -105,30 +117,37 @@ void client_batch_written(client_t *c, uint64_t row) {
 void client_batch_flush(client_t *c) {
     numbers_t *rows = c->batch ? &c->batch->written : NULL;
     if (!rows || rows->count == 0) return;
-    message_t m = {.type = MESSAGE_CTX_COMPLETE, .CTX_COMPLETE = {.job = c->job, .rows = {rows->items, rows->count}}};
+    message_t m = {.type = MESSAGE_CTX_COMPLETE,
+                   .CTX_COMPLETE = {.job = c->job, .rows = {rows->items, rows->count}}};
     link_send(c->store, 0, &m, &c->scratch);
     rows->count = 0;
 }
 
-/* ---- how many at once ---------------------------------------------------------------------------------------------- */
+/* ---- how many at once
+ * ---------------------------------------------------------------------------------------------- */
 
 void client_say_limit(client_t *c) {
-    message_t m = {.type = MESSAGE_JOB_LIMIT, .JOB_LIMIT = {.job = c->job, .concurrency = client_concurrency(c)}};
+    message_t m = {.type = MESSAGE_JOB_LIMIT,
+                   .JOB_LIMIT = {.job = c->job, .concurrency = client_concurrency(c)}};
     if (c->batch) client_say(c, &m);
 }
 
 void client_batch_used(client_t *c, const row_usage_t *usage) {
     if (!c->batch || usage->requests == 0) return;
     uint64_t before = c->batch->size.current, failures = 0, latency_us = 0;
-    for (int i = 0; i < LLM_CAUSES; i++) failures += usage->retries[i];
-    for (uint32_t i = 0; i < usage->latency_count; i++) latency_us += usage->latency_us[i];
+    for (int i = 0; i < LLM_CAUSES; i++)
+        failures += usage->retries[i];
+    for (uint32_t i = 0; i < usage->latency_count; i++)
+        latency_us += usage->latency_us[i];
     batch_size_add(&c->batch->size, usage->requests, failures, latency_us);
     if (c->batch->size.current == before) return;
-    log_debug("client", "batch mode: %" PRIu64 " rows at once instead of %" PRIu64, c->batch->size.current, before);
+    log_debug("client", "batch mode: %" PRIu64 " rows at once instead of %" PRIu64, c->batch->size.current,
+              before);
     client_say_limit(c);
 }
 
-/* ---- passes -------------------------------------------------------------------------------------------------------- */
+/* ---- passes
+ * -------------------------------------------------------------------------------------------------------- */
 
 void client_batch_sync(client_t *c) {
     if (!client_batch_waits(c)) return;
@@ -145,7 +164,8 @@ bool client_batch_synced(client_t *c, uint64_t token) {
 bool client_batch_next_pass(client_t *c) {
     struct client_batch *b = c->batch;
     if (!b || is_last(c)) return false;
-    log_debug("client", "batch mode: pass %zu of %zu is over, %" PRIu64 " rows", b->pass + 1, c->args->stop_count + 1, rangeset_count(b->parked));
+    log_debug("client", "batch mode: pass %zu of %zu is over, %" PRIu64 " rows", b->pass + 1,
+              c->args->stop_count + 1, rangeset_count(b->parked));
     rangeset_destroy(&b->source);
     b->source = b->parked;
     b->parked = rangeset_new();

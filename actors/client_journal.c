@@ -1,5 +1,6 @@
-/* client_journal.c - what the client tells the call journal (actors/context_store.h): whose calls they are, which rows need theirs no more,
- * and whether the job is complete. Only rows whose results are synced are told: until then their calls may be needed again. */
+/* client_journal.c - what the client tells the call journal (actors/context_store.h): whose calls they are,
+ * which rows need theirs no more, and whether the job is complete. Only rows whose results are synced are
+ * told: until then their calls may be needed again. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,7 +26,8 @@ void client_journal_row(client_t *c, uint64_t index) {
     numbers_add(&c->synced, index);
 }
 
-/* With `ordered`, rows behind an unfinished one wait in memory: not theirs is the sync. Puts them last and returns how many are safe. */
+/* With `ordered`, rows behind an unfinished one wait in memory: not theirs is the sync. Puts them last and
+ * returns how many are safe. */
 static size_t safe_rows(client_t *c) {
     if (!c->args->ordered) return c->synced.count;
     uint64_t end = rangeset_first_absent(writer_finished(c->writer), 0);
@@ -45,7 +47,8 @@ void client_journal_synced(client_t *c) {
     size_t safe = safe_rows(c);
     for (size_t at = 0; at < safe; at += STORE_BATCH_ROWS_MAX) {
         size_t count = safe - at < STORE_BATCH_ROWS_MAX ? safe - at : STORE_BATCH_ROWS_MAX;
-        message_t m = {.type = MESSAGE_ROWS_FINISHED, .ROWS_FINISHED = {.job = c->job, .rows = {c->synced.items + at, count}}};
+        message_t m = {.type = MESSAGE_ROWS_FINISHED,
+                       .ROWS_FINISHED = {.job = c->job, .rows = {c->synced.items + at, count}}};
         link_send(c->store, 0, &m, &c->scratch);
     }
     c->synced.count -= safe;

@@ -1,9 +1,9 @@
-/* client_rows.c - from the input file to the scheduler: records become chunks, chunks are sent as credit allows and kept until their rows are
- * finished.
+/* client_rows.c - from the input file to the scheduler: records become chunks, chunks are sent as credit
+ * allows and kept until their rows are finished.
  *
- * Three things hold the reader back: the scheduler's credit (rows and bytes it can take), the client's own window (in `ordered` mode a
- * slow row makes finished ones wait here), and end of input. A chunk closes when it has chunk_rows rows, CHUNK_BYTES_MAX bytes, when credit
- * ends, or when a pipe has nothing more for now.
+ * Three things hold the reader back: the scheduler's credit (rows and bytes it can take), the client's own
+ * window (in `ordered` mode a slow row makes finished ones wait here), and end of input. A chunk closes when
+ * it has chunk_rows rows, CHUNK_BYTES_MAX bytes, when credit ends, or when a pipe has nothing more for now.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -18,7 +18,8 @@
 /* Records looked at per wake-up while skipping finished rows, so that messages are heard in between. */
 enum { RECORDS_PER_TURN = 20000 };
 
-/* ---- chunks ------------------------------------------------------------------------------------------------------- */
+/* ---- chunks
+ * ------------------------------------------------------------------------------------------------------- */
 
 static chunk_t *chunk_new(size_t rows) {
     chunk_t *k = xcalloc(1, sizeof *k);
@@ -48,7 +49,9 @@ static void chunk_add(chunk_t *k, const row_record_t *r) {
 
 static size_t chunk_row_len(const chunk_t *k, size_t i) { return k->start[i + 1] - k->start[i]; }
 
-static bool is_done(const client_t *c, uint64_t row) { return rangeset_has(writer_finished(c->writer), row) || client_batch_has(c, row); }
+static bool is_done(const client_t *c, uint64_t row) {
+    return rangeset_has(writer_finished(c->writer), row) || client_batch_has(c, row);
+}
 
 /* Sends the rows of a chunk that are not finished (all of them, the first time). */
 static void chunk_send(client_t *c, chunk_t *k, uint64_t now) {
@@ -56,7 +59,9 @@ static void chunk_send(client_t *c, chunk_t *k, uint64_t now) {
     size_t n = 0;
     for (size_t i = 0; i < k->count; i++) {
         if (is_done(c, k->index[i])) continue;
-        rows[n++] = (row_in_t){.index = k->index[i], .line = k->line[i], .raw = {k->bytes.data + k->start[i], chunk_row_len(k, i)}};
+        rows[n++] = (row_in_t){.index = k->index[i],
+                               .line = k->line[i],
+                               .raw = {k->bytes.data + k->start[i], chunk_row_len(k, i)}};
     }
     message_t m = {.type = MESSAGE_ROWS, .ROWS = {.job = c->job, .chunk = k->number, .rows = {rows, n}}};
     client_say(c, &m);
@@ -103,7 +108,8 @@ void client_row_finished(client_t *c, uint64_t index) {
     release_finished_chunks(c);
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------ */
+/* ---- reading
+ * ------------------------------------------------------------------------------------------------------ */
 
 static uint64_t credit_left(const client_t *c) {
     if (c->rows_sent >= c->rows_limit) return 0;
@@ -111,7 +117,8 @@ static uint64_t credit_left(const client_t *c) {
     return c->rows_limit - c->rows_sent;
 }
 
-/* Rows this client may still have open: in ordered mode those that wait for their turn count too, with their bytes. */
+/* Rows this client may still have open: in ordered mode those that wait for their turn count too, with their
+ * bytes. */
 static uint64_t window_left(const client_t *c) {
     uint64_t held = c->rows_unfinished + writer_waiting_rows(c->writer);
     if (held >= c->args->window_rows) return 0;
@@ -119,7 +126,8 @@ static uint64_t window_left(const client_t *c) {
     return c->args->window_rows - held;
 }
 
-/* How many rows the next chunk may have; 0: not now. Small leftovers of credit wait for more unless nothing else is under way. */
+/* How many rows the next chunk may have; 0: not now. Small leftovers of credit wait for more unless nothing
+ * else is under way. */
 static uint64_t room(const client_t *c) {
     uint64_t rows = credit_left(c), window = window_left(c), most = c->args->chunk_rows;
     if (window < rows) rows = window;
@@ -159,12 +167,15 @@ static record_use_t read_stored(client_t *c, chunk_t *k) {
 static void check_size(const client_t *c, row_record_t *r, char *reason, size_t size) {
     uint64_t max = c->args->row_bytes_max;
     if (r->bad || max == 0 || r->json_len <= max) return;
-    snprintf(reason, size, "input line %" PRIu64 ": this row alone has %zu MiB; --memory-limit allows %" PRIu64 " MiB for one: raise it", r->line,
-             r->json_len >> 20, (uint64_t)(max >> 20));
+    snprintf(reason, size,
+             "input line %" PRIu64 ": this row alone has %zu MiB; --memory-limit allows %" PRIu64
+             " MiB for one: raise it",
+             r->line, r->json_len >> 20, (uint64_t)(max >> 20));
     r->bad = reason;
 }
 
-/* Reads one record into the chunk. NONE: end of input, nothing for now, or the reader failed (input_over or input_waits is set). */
+/* Reads one record into the chunk. NONE: end of input, nothing for now, or the reader failed (input_over or
+ * input_waits is set). */
 static record_use_t read_record(client_t *c, chunk_t *k) {
     row_record_t r;
     err_t err;
@@ -185,7 +196,8 @@ static record_use_t read_record(client_t *c, chunk_t *k) {
         return RECORD_NONE;
     }
     c->tally.totals[CLIENT_rows_read]++;
-    if (r.index < c->args->first_row || rangeset_has(writer_finished(c->writer), r.index)) return RECORD_SKIPPED;
+    if (r.index < c->args->first_row || rangeset_has(writer_finished(c->writer), r.index))
+        return RECORD_SKIPPED;
     check_size(c, &r, too_large, sizeof too_large);
     if (r.bad) {
         fail_record(c, &r);
@@ -196,8 +208,10 @@ static record_use_t read_record(client_t *c, chunk_t *k) {
 }
 
 static void fill_chunk(client_t *c, chunk_t *k, uint64_t rows, int *records) {
-    while (k->count < rows && k->bytes.len < CHUNK_BYTES_MAX && *records < RECORDS_PER_TURN && c->state == CLIENT_RUNNING) {
-        if (k->count > 0 && c->bytes_sent + k->bytes.len >= c->bytes_limit) return; /* the last row may pass the limit */
+    while (k->count < rows && k->bytes.len < CHUNK_BYTES_MAX && *records < RECORDS_PER_TURN &&
+           c->state == CLIENT_RUNNING) {
+        if (k->count > 0 && c->bytes_sent + k->bytes.len >= c->bytes_limit)
+            return; /* the last row may pass the limit */
         (*records)++;
         if (read_record(c, k) == RECORD_NONE) return;
     }
@@ -207,7 +221,8 @@ static void send_end(client_t *c, uint64_t now) {
     for (const chunk_t *k = c->chunks; k; k = k->next) {
         if (!k->sent) return; /* waits for credit after a new epoch */
     }
-    message_t m = {.type = MESSAGE_ROWS_END, .ROWS_END = {.job = c->job, .chunks = c->next_chunk, .rows = c->rows_sent}};
+    message_t m = {.type = MESSAGE_ROWS_END,
+                   .ROWS_END = {.job = c->job, .chunks = c->next_chunk, .rows = c->rows_sent}};
     client_say(c, &m);
     c->end_sent = true;
     c->end_sent_ns = now;
@@ -246,7 +261,8 @@ bool client_can_read_on(const client_t *c) {
     return c->state == CLIENT_RUNNING && !c->input_over && !c->input_waits && room(c) > 0;
 }
 
-/* ---- what the scheduler has ----------------------------------------------------------------------------------------- */
+/* ---- what the scheduler has
+ * ----------------------------------------------------------------------------------------- */
 
 void client_arrived(client_t *c, uint64_t next_chunk, uint64_t now) {
     /* A chunk that should have arrived a second ago was lost: go on from there. */

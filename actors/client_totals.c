@@ -1,5 +1,6 @@
-/* client_totals.c - what the run has done, counted from the records that travel with the results: exact, whatever was lost or repeated on
- * the way, because each row is counted when it is written and never before. */
+/* client_totals.c - what the run has done, counted from the records that travel with the results: exact,
+ * whatever was lost or repeated on the way, because each row is counted when it is written and never before.
+ */
 #include "actors/client_internal.h"
 
 void client_count_failure(client_t *c, const char *reason) {
@@ -34,8 +35,10 @@ void client_tell_monitor(client_t *c) {
     buf_init(&reasons, REASONS_JSON_BYTES);
     tally_write_reasons(&c->tally, &reasons);
     message_t m = {.type = MESSAGE_STATS,
-                   .STATS = {.role = ROLE_CLIENT, .values = {c->tally.totals, CLIENT_STATS},
-                             .latency = {latency, hist_to_numbers(&c->tally.latency, latency)}, .reasons = {reasons.data, reasons.len}}};
+                   .STATS = {.role = ROLE_CLIENT,
+                             .values = {c->tally.totals, CLIENT_STATS},
+                             .latency = {latency, hist_to_numbers(&c->tally.latency, latency)},
+                             .reasons = {reasons.data, reasons.len}}};
     link_send(c->monitor, 0, &m, &c->scratch);
     buf_free(&reasons);
 }
@@ -48,8 +51,10 @@ void client_tell_summary(client_t *c) {
     buf_init(&reasons, 2 * REASONS_JSON_BYTES);
     tally_write_outcomes(&c->tally, &reasons);
     message_t m = {.type = MESSAGE_SUMMARY,
-                   .SUMMARY = {.values = {c->tally.totals, CLIENT_STATS}, .latency = {latency, hist_to_numbers(&c->tally.latency, latency)},
-                               .reasons = {reasons.data, reasons.len}, .ending = slice_of(c->ending)}};
+                   .SUMMARY = {.values = {c->tally.totals, CLIENT_STATS},
+                               .latency = {latency, hist_to_numbers(&c->tally.latency, latency)},
+                               .reasons = {reasons.data, reasons.len},
+                               .ending = slice_of(c->ending)}};
     link_send(c->monitor, 0, &m, &c->scratch);
     buf_free(&reasons);
 }

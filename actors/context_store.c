@@ -1,8 +1,11 @@
-/* context_store.c - see context_store.h: the messages and the life of the store; what it keeps is in store_journal.c and store_contexts.c.
+/* context_store.c - see context_store.h: the messages and the life of the store; what it keeps is in
+ * store_journal.c and store_contexts.c.
  *
- * Both gather what comes in one wake-up and settle it at its end: one write for the calls, one transaction for the contexts that go to disk.
+ * Both gather what comes in one wake-up and settle it at its end: one write for the calls, one transaction
+ * for the contexts that go to disk.
  *
- * To add a message: a row in proto/messages.def, an on_<message> function here, a line in the table at the bottom, a test.
+ * To add a message: a row in proto/messages.def, an on_<message> function here, a line in the table at the
+ * bottom, a test.
  */
 #include "actors/context_store.h"
 
@@ -20,7 +23,8 @@ void store_give_up(context_store_t *s, const char *reason) {
     actor_finish(&s->actor, EXIT_DATA);
 }
 
-/* ---- messages ------------------------------------------------------------------------------------------------------ */
+/* ---- messages
+ * ------------------------------------------------------------------------------------------------------ */
 
 /* In batch mode each pass is a job; the contexts go from one to the next. */
 static void on_job_opened(context_store_t *s, const link_frame_t *in, uint64_t now) {
@@ -39,7 +43,9 @@ static void on_sync(context_store_t *s, const link_frame_t *in, uint64_t now) {
     link_send(s->router, in->peer, &m, &s->scratch);
 }
 
-/* ---- life ---------------------------------------------------------------------------------------------------------- */
+/* ---- life
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 static void on_fd(void *self, int fd, uint64_t now) { (void)self, (void)fd, (void)now; }
 
@@ -63,7 +69,9 @@ static int bind_all(context_store_t *s, context_store_args_t *args) {
 }
 
 static void refuse(context_store_t *s, const link_frame_t *in) {
-    message_t m = {.type = MESSAGE_REFUSED, .REFUSED = {.about = (uint64_t)in->message.type, .reason = slice_of("this store has no such job")}};
+    message_t m = {
+        .type = MESSAGE_REFUSED,
+        .REFUSED = {.about = (uint64_t)in->message.type, .reason = slice_of("this store has no such job")}};
     link_send(s->router, in->peer, &m, &s->scratch);
 }
 
@@ -92,21 +100,23 @@ static const struct {
 /* 0: of no job. JOB_OPENED says which one it is from now on. */
 static uint64_t job_of(const message_t *m) {
     switch (m->type) {
-    case MESSAGE_CTX_PUT:           return m->CTX_PUT.job;
+    case MESSAGE_CTX_PUT: return m->CTX_PUT.job;
     case MESSAGE_CTX_GET_OR_CREATE: return m->CTX_GET_OR_CREATE.job;
-    case MESSAGE_CTX_PIN:           return m->CTX_PIN.job;
-    case MESSAGE_CTX_UNPIN:         return m->CTX_UNPIN.job;
-    case MESSAGE_CTX_COMPLETE:      return m->CTX_COMPLETE.job;
-    case MESSAGE_CALL_RECORD:       return m->CALL_RECORD.job;
-    case MESSAGE_CALL_LOOKUP:       return m->CALL_LOOKUP.job;
-    case MESSAGE_ROWS_FINISHED:     return m->ROWS_FINISHED.job;
-    case MESSAGE_JOB_CLOSED:        return m->JOB_CLOSED.job;
-    default:                        return 0;
+    case MESSAGE_CTX_PIN: return m->CTX_PIN.job;
+    case MESSAGE_CTX_UNPIN: return m->CTX_UNPIN.job;
+    case MESSAGE_CTX_COMPLETE: return m->CTX_COMPLETE.job;
+    case MESSAGE_CALL_RECORD: return m->CALL_RECORD.job;
+    case MESSAGE_CALL_LOOKUP: return m->CALL_LOOKUP.job;
+    case MESSAGE_ROWS_FINISHED: return m->ROWS_FINISHED.job;
+    case MESSAGE_JOB_CLOSED: return m->JOB_CLOSED.job;
+    default: return 0;
     }
 }
 
 static bool is_there(const context_store_t *s, needs_t needs) {
-    return needs == NEEDS_JOURNAL ? s->journal.file != NULL : needs == NEEDS_CONTEXTS ? s->contexts != NULL : true;
+    return needs == NEEDS_JOURNAL    ? s->journal.file != NULL
+           : needs == NEEDS_CONTEXTS ? s->contexts != NULL
+                                     : true;
 }
 
 static void on_message(void *self, zsock_t *socket, link_frame_t *in, uint64_t now) {
@@ -119,7 +129,8 @@ static void on_message(void *self, zsock_t *socket, link_frame_t *in, uint64_t n
     }
     for (size_t i = 0; i < sizeof handlers / sizeof *handlers; i++) {
         if (handlers[i].type != in->message.type) continue;
-        if (is_there(s, handlers[i].needs)) handlers[i].handle(s, in, now); /* else it is over: nobody waits for an answer any more */
+        if (is_there(s, handlers[i].needs))
+            handlers[i].handle(s, in, now); /* else it is over: nobody waits for an answer any more */
         return;
     }
 }

@@ -1,4 +1,5 @@
-/* doctor.c - see doctor.h. The table of checks is at the bottom: to add one, a function in one of the doctor_*.c and a row there. */
+/* doctor.c - see doctor.h. The table of checks is at the bottom: to add one, a function in one of the
+ * doctor_*.c and a row there. */
 #include "actors/doctor.h"
 
 #include <inttypes.h>
@@ -15,7 +16,8 @@
 #include "core/base/limits.h"
 #include "core/base/log.h"
 
-/* ---- findings ------------------------------------------------------------------------------------------------------- */
+/* ---- findings
+ * ------------------------------------------------------------------------------------------------------- */
 
 static void blot(char *text, const char *key) {
     size_t len = key ? strlen(key) : 0;
@@ -38,7 +40,8 @@ static void make_printable(char *text, bool lines) {
     }
 }
 
-/* No text of ours names a key, but words of a server or of a library may. Takes the text and gives it back. */
+/* No text of ours names a key, but words of a server or of a library may. Takes the text and gives it back.
+ */
 static char *cleaned(const doctor_t *d, char *text, bool lines) {
     blot_keys(text, doctor_structure(d));
     make_printable(text, lines);
@@ -58,7 +61,9 @@ void doctor_say(doctor_t *d, doctor_level_t level, const char *what, const char 
         d->findings = xrealloc(d->findings, d->cap * sizeof *d->findings);
     }
     va_start(args, fmt);
-    d->findings[d->count++] = (doctor_finding_t){.level = level, .what = cleaned(d, xstrdup(what), false), .text = cleaned(d, format(fmt, args), false)};
+    d->findings[d->count++] = (doctor_finding_t){.level = level,
+                                                 .what = cleaned(d, xstrdup(what), false),
+                                                 .text = cleaned(d, format(fmt, args), false)};
     va_end(args);
     if (level == DOCTOR_FAIL && d->exit_code == EXIT_ALL_FINE) d->exit_code = d->failure_code;
 }
@@ -84,12 +89,15 @@ static size_t count_of(const doctor_t *d, doctor_level_t level) {
     return n;
 }
 
-/* ---- showing them --------------------------------------------------------------------------------------------------- */
+/* ---- showing them
+ * --------------------------------------------------------------------------------------------------- */
 
 static void print_finding(const doctor_finding_t *f) {
     static const char *const names[] = {"ok", "warn", "FAIL"};
-    printf("%-4s  %s: %s%s%s\n", names[f->level], f->what, f->text, f->advice ? "  -> " : "", f->advice ? f->advice : "");
-    if (f->details) printf("%s%s", f->details, f->details[0] && f->details[strlen(f->details) - 1] == '\n' ? "" : "\n");
+    printf("%-4s  %s: %s%s%s\n", names[f->level], f->what, f->text, f->advice ? "  -> " : "",
+           f->advice ? f->advice : "");
+    if (f->details)
+        printf("%s%s", f->details, f->details[0] && f->details[strlen(f->details) - 1] == '\n' ? "" : "\n");
     fflush(stdout); /* the next check may take a moment */
 }
 
@@ -131,9 +139,11 @@ static void print_json(const doctor_t *d) {
         buf_adds(&out, i ? ",\n  " : "\n  ");
         json_finding(&d->findings[i], &out);
     }
-    buf_addf(&out, "\n], \"failed\": %zu, \"warnings\": %zu, ", count_of(d, DOCTOR_FAIL), count_of(d, DOCTOR_WARN));
+    buf_addf(&out, "\n], \"failed\": %zu, \"warnings\": %zu, ", count_of(d, DOCTOR_FAIL),
+             count_of(d, DOCTOR_WARN));
     if (doctor_rows(d))
-        buf_addf(&out, "\"rows\": %" PRIu64 ", \"rows_are_estimated\": %s, ", doctor_rows(d), d->survey.exact ? "false" : "true");
+        buf_addf(&out, "\"rows\": %" PRIu64 ", \"rows_are_estimated\": %s, ", doctor_rows(d),
+                 d->survey.exact ? "false" : "true");
     else
         buf_adds(&out, "\"rows\": null, \"rows_are_estimated\": false, ");
     put_text(&out, "suggested", flags.len ? flags.data : "");
@@ -157,12 +167,15 @@ static void print_end(const doctor_t *d) {
     buf_free(&words);
 }
 
-/* ---- the verb --------------------------------------------------------------------------------------------------------- */
+/* ---- the verb
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 const pipeline_t *doctor_structure(const doctor_t *d) { return d->pipeline ? d->pipeline : d->as_written; }
 
 uint64_t doctor_concurrency(const doctor_t *d) {
-    return d->options->max_concurrent < DOCTOR_CONCURRENCY_MAX ? d->options->max_concurrent : DOCTOR_CONCURRENCY_MAX;
+    return d->options->max_concurrent < DOCTOR_CONCURRENCY_MAX ? d->options->max_concurrent
+                                                               : DOCTOR_CONCURRENCY_MAX;
 }
 
 uint64_t doctor_rows(const doctor_t *d) {
@@ -174,16 +187,11 @@ static const struct {
     void (*check)(doctor_t *d);
     int failure_code; /* what a failure here means as an exit code: docs/usage.md */
 } checks[] = {
-    {doctor_check_pipeline, EXIT_PIPELINE},
-    {doctor_check_files, EXIT_PIPELINE},
-    {doctor_check_keys, EXIT_PIPELINE},
-    {doctor_check_python, EXIT_PIPELINE},
-    {doctor_check_input, EXIT_DATA},
-    {doctor_check_columns, EXIT_DATA},
-    {doctor_check_first_row, EXIT_DATA},
-    {doctor_check_output, EXIT_DATA},
-    {doctor_check_endpoints, EXIT_RUNTIME},
-    {doctor_check_descriptors, EXIT_RUNTIME},
+    {doctor_check_pipeline, EXIT_PIPELINE}, {doctor_check_files, EXIT_PIPELINE},
+    {doctor_check_keys, EXIT_PIPELINE},     {doctor_check_python, EXIT_PIPELINE},
+    {doctor_check_input, EXIT_DATA},        {doctor_check_columns, EXIT_DATA},
+    {doctor_check_first_row, EXIT_DATA},    {doctor_check_output, EXIT_DATA},
+    {doctor_check_endpoints, EXIT_RUNTIME}, {doctor_check_descriptors, EXIT_RUNTIME},
     {doctor_check_memory, EXIT_RUNTIME},
 };
 

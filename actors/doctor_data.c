@@ -1,6 +1,7 @@
 /* doctor_data.c - checks of the data: the input, the columns the prompts use, the first row, the output.
  *
- * The first records (the sample of core/data/survey.h) are parsed once; what is kept of them is which columns they have and the first row. */
+ * The first records (the sample of core/data/survey.h) are parsed once; what is kept of them is which columns
+ * they have and the first row. */
 #include "actors/doctor_internal.h"
 
 #include <errno.h>
@@ -24,10 +25,16 @@
 #include "core/data/run_file.h"
 #include "core/mabel/row.h"
 
-/* ---- input -------------------------------------------------------------------------------------------------------------- */
+/* ---- input
+ * --------------------------------------------------------------------------------------------------------------
+ */
 
 enum { BAD_LINES_SHOWN = 5 };
-typedef struct sample { doctor_t *d; uint64_t bad, lines[BAD_LINES_SHOWN]; char reason[160]; } sample_t;
+typedef struct sample {
+    doctor_t *d;
+    uint64_t bad, lines[BAD_LINES_SHOWN];
+    char reason[160];
+} sample_t;
 
 static void note_bad(sample_t *s, uint64_t line, const char *reason) {
     if (s->bad == 0) snprintf(s->reason, sizeof s->reason, "%.150s", reason);
@@ -40,7 +47,8 @@ static void note_columns(doctor_t *d, value_t row) {
         str_t *column = object_key_peek(row, i);
         bool found;
         value_t n = object_get_str_peek(d->columns, column, &found);
-        if (found || object_count(d->columns) < CSV_COLUMNS_MAX) object_set(&d->columns, column, value_int(found ? n.integer + 1 : 1));
+        if (found || object_count(d->columns) < CSV_COLUMNS_MAX)
+            object_set(&d->columns, column, value_int(found ? n.integer + 1 : 1));
     }
 }
 
@@ -110,9 +118,12 @@ static void say_bad_lines(doctor_t *d, const sample_t *s) {
     for (uint64_t i = 0; i < s->bad && i < BAD_LINES_SHOWN; i++) {
         len += (size_t)snprintf(lines + len, sizeof lines - len, "%s%" PRIu64, i ? ", " : "", s->lines[i]);
     }
-    doctor_say(d, all ? DOCTOR_FAIL : DOCTOR_WARN, "input", "%" PRIu64 " of the first %" PRIu64 " records are no rows (line%s %s%s): %s", s->bad,
-               d->survey.sampled, s->bad == 1 ? "" : "s", lines, s->bad > BAD_LINES_SHOWN ? ", ..." : "", s->reason);
-    doctor_advise(d, all ? "is this the right file, and does its name say its format?" : "correct them; as they are these rows fail, the others do not");
+    doctor_say(d, all ? DOCTOR_FAIL : DOCTOR_WARN, "input",
+               "%" PRIu64 " of the first %" PRIu64 " records are no rows (line%s %s%s): %s", s->bad,
+               d->survey.sampled, s->bad == 1 ? "" : "s", lines, s->bad > BAD_LINES_SHOWN ? ", ..." : "",
+               s->reason);
+    doctor_advise(d, all ? "is this the right file, and does its name say its format?"
+                         : "correct them; as they are these rows fail, the others do not");
 }
 
 void doctor_check_input(doctor_t *d) {
@@ -125,7 +136,8 @@ void doctor_check_input(doctor_t *d) {
     }
     d->surveyed = true;
     if (d->survey.rows == 0 && !d->survey.exact) {
-        doctor_say(d, DOCTOR_OK, "input", "%s is a pipe: its rows are not looked at, because that would take them away",
+        doctor_say(d, DOCTOR_OK, "input",
+                   "%s is a pipe: its rows are not looked at, because that would take them away",
                    strcmp(d->options->input, "-") == 0 ? "stdin" : d->options->input);
         return;
     }
@@ -134,7 +146,9 @@ void doctor_check_input(doctor_t *d) {
     if (s.bad) say_bad_lines(d, &s);
 }
 
-/* ---- columns -------------------------------------------------------------------------------------------------------------- */
+/* ---- columns
+ * --------------------------------------------------------------------------------------------------------------
+ */
 
 static const char *nearest(const doctor_t *d, value_t supplied, const char *name) {
     size_t columns = object_count(d->columns), others = object_count(supplied);
@@ -162,13 +176,16 @@ static uint64_t rows_with(const doctor_t *d, const char *name) {
 static void say_column(doctor_t *d, value_t supplied, const char *name, const char *block, bool prompt) {
     uint64_t rows = rows_with(d, name);
     if (rows) {
-        doctor_say(d, DOCTOR_WARN, "columns", "{%s} of '%s': %" PRIu64 " of the first %" PRIu64 " rows have no such column", name, block,
+        doctor_say(d, DOCTOR_WARN, "columns",
+                   "{%s} of '%s': %" PRIu64 " of the first %" PRIu64 " rows have no such column", name, block,
                    d->rows_parsed - rows, d->rows_parsed);
         doctor_advise(d, "it is empty there");
         return;
     }
     const char *near = nearest(d, supplied, name);
-    doctor_say(d, prompt ? DOCTOR_FAIL : DOCTOR_WARN, "columns", "{%s} of '%s' is no column of the first %" PRIu64 " rows, and nothing in the pipeline supplies it",
+    doctor_say(d, prompt ? DOCTOR_FAIL : DOCTOR_WARN, "columns",
+               "{%s} of '%s' is no column of the first %" PRIu64
+               " rows, and nothing in the pipeline supplies it",
                name, block, d->rows_parsed);
     if (near)
         doctor_advise(d, "did you mean {%s}? Or rename a column with --mapping COLUMN:%s", near, name);
@@ -183,7 +200,8 @@ static size_t check_names(doctor_t *d, value_t wanted, value_t supplied, bool pr
         const char *name = object_key_peek(wanted, i)->data;
         bool column = rows_with(d, name) == d->rows_parsed;
         fine += column;
-        if (!column && !doctor_names_have(supplied, name)) say_column(d, supplied, name, object_value_peek(wanted, i).string->data, prompt);
+        if (!column && !doctor_names_have(supplied, name))
+            say_column(d, supplied, name, object_value_peek(wanted, i).string->data, prompt);
     }
     return fine;
 }
@@ -196,13 +214,16 @@ void doctor_check_columns(doctor_t *d) {
     value_t supplied = doctor_names_supplied(p, d->yaml.data, d->yaml.len);
     size_t fine = check_names(d, prompts, supplied, true);
     check_names(d, results, supplied, false);
-    if (d->count == before) doctor_say(d, DOCTOR_OK, "columns", "the prompts use %zu of %zu; all they name is there", fine, object_count(d->columns));
+    if (d->count == before)
+        doctor_say(d, DOCTOR_OK, "columns", "the prompts use %zu of %zu; all they name is there", fine,
+                   object_count(d->columns));
     value_free(prompts);
     value_free(results);
     value_free(supplied);
 }
 
-/* ---- the first row -------------------------------------------------------------------------------------------------------- */
+/* ---- the first row
+ * -------------------------------------------------------------------------------------------------------- */
 
 static void say_request(doctor_t *d, const pipeline_t *p, const llm_request_t *request) {
     value_t body = value_null();
@@ -212,8 +233,10 @@ static void say_request(doctor_t *d, const pipeline_t *p, const llm_request_t *r
     value_t messages = body.kind == VALUE_OBJECT ? object_get_peek(body, "messages", 8, NULL) : value_null();
     size_t count = messages.kind == VALUE_LIST ? list_count(messages) : 0;
     report_bytes(&size, request->body_len);
-    doctor_say(d, DOCTOR_OK, "first row", "line %" PRIu64 " renders: model %s, %zu message%s, %s of request", d->first_line,
-               request->endpoint < p->model_count ? p->models[request->endpoint].api_model->data : "?", count, count == 1 ? "" : "s", size.data);
+    doctor_say(d, DOCTOR_OK, "first row", "line %" PRIu64 " renders: model %s, %zu message%s, %s of request",
+               d->first_line,
+               request->endpoint < p->model_count ? p->models[request->endpoint].api_model->data : "?", count,
+               count == 1 ? "" : "s", size.data);
     buf_free(&size);
     value_free(body);
 }
@@ -225,9 +248,11 @@ static void say_finished(doctor_t *d, const row_t *row) {
     json_parse_text(result.json, result.len, &line, NULL);
     value_t error = line.kind == VALUE_OBJECT ? object_get_peek(line, "_error", 6, NULL) : value_null();
     if (!result.failed) {
-        doctor_say(d, DOCTOR_OK, "first row", "line %" PRIu64 " runs to its end without an LLM call", d->first_line);
+        doctor_say(d, DOCTOR_OK, "first row", "line %" PRIu64 " runs to its end without an LLM call",
+                   d->first_line);
     } else {
-        doctor_say(d, DOCTOR_FAIL, "first row", "line %" PRIu64 " fails: %s", d->first_line, error.kind == VALUE_STRING ? error.string->data : result.reason);
+        doctor_say(d, DOCTOR_FAIL, "first row", "line %" PRIu64 " fails: %s", d->first_line,
+                   error.kind == VALUE_STRING ? error.string->data : result.reason);
         doctor_advise(d, "`sdg test-run` shows each block");
     }
     value_free(line);
@@ -243,16 +268,19 @@ static void run_first_row(doctor_t *d, const pipeline_t *p, row_t *row) {
     case ROW_WANT_LLM: say_request(d, p, row_llm_request(row)); break;
     case ROW_FINISHED: say_finished(d, row); break;
     case ROW_WANT_PYTHON:
-        doctor_say(d, DOCTOR_OK, "first row", "line %" PRIu64 " comes to a python block, which is not run here", d->first_line);
+        doctor_say(d, DOCTOR_OK, "first row",
+                   "line %" PRIu64 " comes to a python block, which is not run here", d->first_line);
         doctor_advise(d, "`sdg test-run` runs it");
         break;
     case ROW_YIELD:
-        doctor_say(d, DOCTOR_WARN, "first row", "line %" PRIu64 " computes for more than %d s before its first LLM call", d->first_line,
+        doctor_say(d, DOCTOR_WARN, "first row",
+                   "line %" PRIu64 " computes for more than %d s before its first LLM call", d->first_line,
                    (int)(DOCTOR_ROW_NS / SECOND));
         doctor_advise(d, "look for a loop that is longer than meant");
         break;
     default:
-        doctor_say(d, DOCTOR_WARN, "first row", "line %" PRIu64 ": a block failed and would be tried again", d->first_line);
+        doctor_say(d, DOCTOR_WARN, "first row", "line %" PRIu64 ": a block failed and would be tried again",
+                   d->first_line);
         doctor_advise(d, "`sdg test-run` shows why");
         break;
     }
@@ -261,13 +289,16 @@ static void run_first_row(doctor_t *d, const pipeline_t *p, row_t *row) {
 void doctor_check_first_row(doctor_t *d) {
     const pipeline_t *p = doctor_structure(d);
     if (!p || !d->first_row) return;
-    row_input_t input = {.index = d->first_index, .line = d->first_line, .json = d->first_row, .len = strlen(d->first_row)};
+    row_input_t input = {
+        .index = d->first_index, .line = d->first_line, .json = d->first_row, .len = strlen(d->first_row)};
     row_t *row = row_new(p, &d->options->job.row, &input, clock_now_ns());
     run_first_row(d, p, row);
     row_destroy(&row);
 }
 
-/* ---- output --------------------------------------------------------------------------------------------------------------- */
+/* ---- output
+ * ---------------------------------------------------------------------------------------------------------------
+ */
 
 uint64_t doctor_result_bytes(const doctor_t *d) {
     const pipeline_t *p = doctor_structure(d);
@@ -292,7 +323,8 @@ static bool check_folder(doctor_t *d, const char *folder) {
     if (stat(folder, &st) == 0 && !S_ISDIR(st.st_mode)) {
         doctor_say(d, DOCTOR_FAIL, "output", "%s is not a folder", folder);
     } else if (access(folder, W_OK | X_OK) != 0) {
-        doctor_say(d, DOCTOR_FAIL, "output", "nothing can be written to the folder %s: %s", folder, strerror(errno));
+        doctor_say(d, DOCTOR_FAIL, "output", "nothing can be written to the folder %s: %s", folder,
+                   strerror(errno));
     } else {
         return true;
     }
@@ -312,15 +344,22 @@ static void check_room(doctor_t *d, const char *folder) {
     report_bytes(&need, bytes);
     bool none = available < DOCTOR_ROOM_BYTES_MIN, tight = rows && available < bytes;
     if (rows)
-        doctor_say(d, none ? DOCTOR_FAIL : tight ? DOCTOR_WARN : DOCTOR_OK, "disk", "%s free in %s, about %s will be written", room.data, folder, need.data);
+        doctor_say(d,
+                   none    ? DOCTOR_FAIL
+                   : tight ? DOCTOR_WARN
+                           : DOCTOR_OK,
+                   "disk", "%s free in %s, about %s will be written", room.data, folder, need.data);
     else
         doctor_say(d, none ? DOCTOR_FAIL : DOCTOR_OK, "disk", "%s free in %s", room.data, folder);
-    if (none || tight) doctor_advise(d, "make room: a run that finds the disk full stops, and the same command continues it");
+    if (none || tight)
+        doctor_advise(d,
+                      "make room: a run that finds the disk full stops, and the same command continues it");
     buf_free(&room);
     buf_free(&need);
 }
 
-/* Is a run writing it? The lock is held for a moment, so a run that starts in this very moment would be refused. */
+/* Is a run writing it? The lock is held for a moment, so a run that starts in this very moment would be
+ * refused. */
 static bool is_locked(int fd) {
     bool locked = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
     if (!locked) flock(fd, LOCK_UN);
@@ -332,7 +371,8 @@ static void check_identity(doctor_t *d, const struct stat *st) {
     char pipeline[64] = "", options[64], input[128];
     run_match_t match = RUN_ABSENT;
     err_t err;
-    if (!d->pipeline || data_identity(o->input, input, sizeof input, &err) != SDG_OK) return; /* said already */
+    if (!d->pipeline || data_identity(o->input, input, sizeof input, &err) != SDG_OK)
+        return; /* said already */
     prepare_pipeline_identity(d->pipeline, &d->yaml, pipeline);
     prepare_options_identity(&o->job, options);
     run_identity_t now = {.pipeline = pipeline, .input = input, .options = options};
@@ -341,10 +381,12 @@ static void check_identity(doctor_t *d, const struct stat *st) {
         doctor_say(d, DOCTOR_FAIL, "output", "%s", err.text);
         doctor_advise(d, "choose another --output, or one of these flags");
     } else if (match == RUN_ABSENT && st->st_size > 0) {
-        doctor_say(d, DOCTOR_WARN, "output", "%s exists and nothing says what wrote it: a run continues it on trust", o->output);
+        doctor_say(d, DOCTOR_WARN, "output",
+                   "%s exists and nothing says what wrote it: a run continues it on trust", o->output);
         doctor_advise(d, "choose another --output if that is not meant");
     } else {
-        doctor_say(d, DOCTOR_OK, "output", "%s exists, from the same pipeline, input and options: a run continues it", o->output);
+        doctor_say(d, DOCTOR_OK, "output",
+                   "%s exists, from the same pipeline, input and options: a run continues it", o->output);
     }
 }
 
@@ -358,7 +400,8 @@ static void check_existing(doctor_t *d, const struct stat *st) {
         doctor_say(d, DOCTOR_FAIL, "output", "%s is being written by another run", o->output);
         doctor_advise(d, "wait for it, or choose another --output");
     } else if (o->overwrite) {
-        doctor_say(d, DOCTOR_WARN, "output", "%s exists and --overwrite throws its %" PRIu64 " bytes away", o->output, (uint64_t)st->st_size);
+        doctor_say(d, DOCTOR_WARN, "output", "%s exists and --overwrite throws its %" PRIu64 " bytes away",
+                   o->output, (uint64_t)st->st_size);
         doctor_advise(d, "leave the flag out to continue it");
     } else {
         check_identity(d, st);
@@ -370,7 +413,9 @@ void doctor_check_output(doctor_t *d) {
     const char *path = d->options->output;
     struct stat st;
     if (!path || strcmp(path, "-") == 0) {
-        doctor_say(d, DOCTOR_OK, "output", path ? "stdout: a run that ends early cannot be continued" : "not named, so not looked at");
+        doctor_say(d, DOCTOR_OK, "output",
+                   path ? "stdout: a run that ends early cannot be continued"
+                        : "not named, so not looked at");
         if (!path) doctor_advise(d, "name it with --output");
         return;
     }

@@ -11,9 +11,14 @@
 #include "core/mabel/logic.h"
 #include "core/mabel/yaml.h"
 
-/* ---- mentioned ------------------------------------------------------------------------------------------------------ */
+/* ---- mentioned
+ * ------------------------------------------------------------------------------------------------------ */
 
-typedef struct mentions { const pipeline_t *p; value_t names, seen; str_t *label; } mentions_t;
+typedef struct mentions {
+    const pipeline_t *p;
+    value_t names, seen;
+    str_t *label;
+} mentions_t;
 
 static void from_template(mentions_t *m, const template_t *t);
 
@@ -63,7 +68,8 @@ static value_t mentioned(const pipeline_t *p, block_type_t type) {
 value_t doctor_names_of_prompts(const pipeline_t *p) { return mentioned(p, BLOCK_AI); }
 value_t doctor_names_of_results(const pipeline_t *p) { return mentioned(p, BLOCK_END); }
 
-/* ---- supplied ------------------------------------------------------------------------------------------------------- */
+/* ---- supplied
+ * ------------------------------------------------------------------------------------------------------- */
 
 static void add(value_t *names, const char *name, size_t len) {
     str_t *key = str_new(name, len);
@@ -77,8 +83,10 @@ static bool is_word(char c) { return isalnum((unsigned char)c) || c == '_' || (u
 static void add_of_code(value_t *names, const char *code, size_t len) {
     for (size_t at = 0; at < len;) {
         size_t from = at;
-        while (at < len && is_word(code[at])) at++;
-        bool quoted = at > from && from > 0 && at < len && (code[from - 1] == '"' || code[from - 1] == '\'') && code[at] == code[from - 1];
+        while (at < len && is_word(code[at]))
+            at++;
+        bool quoted = at > from && from > 0 && at < len &&
+                      (code[from - 1] == '"' || code[from - 1] == '\'') && code[at] == code[from - 1];
         bool variable = at > from && from >= 5 && memcmp(code + from - 5, "vars.", 5) == 0;
         if (quoted || variable) add(names, code + from, at - from);
         if (at == from) at++;
@@ -104,7 +112,8 @@ static void add_texts(value_t *names, const ynode_t *n) {
 
 /* Everything that gives a name, wherever it stands. The depth of the tree is YAML_DEPTH_MAX. */
 static void walk(value_t *names, const ynode_t *n) {
-    static const char *const givers[] = {"var", "accumulator", "bindings", "init", "with", "vars", "returns", "args", "params", NULL};
+    static const char *const givers[] = {"var",  "accumulator", "bindings", "init",   "with",
+                                         "vars", "returns",     "args",     "params", NULL};
     static const char *const codes[] = {"function_code", "code", "body", NULL};
     for (size_t i = 0; n->kind != YNODE_SCALAR && i < n->count; i++) {
         const char *key = n->kind == YNODE_MAP ? yaml_key(n, i) : "";

@@ -1,8 +1,10 @@
-/* doctor_names.h - which names the prompts of a pipeline mention, and which of them the pipeline itself supplies: the rest must be columns. Pure.
+/* doctor_names.h - which names the prompts of a pipeline mention, and which of them the pipeline itself
+ * supplies: the rest must be columns. Pure.
  *
- * What is supplied is found by form, generously: outputs of blocks, globals, templates, files, inputs of connections, and every name that
- * stands in the file where names are given (var, bindings, init, with, returns, args, save_to, quoted names in Python code). So a name is
- * never called missing because of a form of the language that this does not know; at worst a missing column goes unnoticed. */
+ * What is supplied is found by form, generously: outputs of blocks, globals, templates, files, inputs of
+ * connections, and every name that stands in the file where names are given (var, bindings, init, with,
+ * returns, args, save_to, quoted names in Python code). So a name is never called missing because of a form
+ * of the language that this does not know; at worst a missing column goes unnoticed. */
 #ifndef SDG_ACTORS_DOCTOR_NAMES_H
 #define SDG_ACTORS_DOCTOR_NAMES_H
 

@@ -1,5 +1,6 @@
-/* doctor_net.c - checks of the LLM servers: each address of each model is asked for its models, and for numbers of its load. All requests are
- * under way at once through the engine that a run uses (same proxies, same certificates), so all of them take DOCTOR_ANSWER_MS at most. */
+/* doctor_net.c - checks of the LLM servers: each address of each model is asked for its models, and for
+ * numbers of its load. All requests are under way at once through the engine that a run uses (same proxies,
+ * same certificates), so all of them take DOCTOR_ANSWER_MS at most. */
 #include "actors/doctor_net.h"
 
 #include <errno.h>
@@ -19,13 +20,13 @@ typedef enum question { ASK_MODELS, ASK_METRICS, ASK_LOADS, QUESTIONS } question
 
 /* One request and what came of it. */
 typedef struct probe {
-    bool asked, answered;    /* answered: done below is valid */
+    bool asked, answered; /* answered: done below is valid */
     http_outcome_t outcome;
     http_fault_t fault;
     int os_error;
     long status;
     uint64_t latency_ns;
-    buf_t body;              /* of a 200 */
+    buf_t body; /* of a 200 */
     char reason[200];
 } probe_t;
 
@@ -38,9 +39,12 @@ typedef struct place {
     probe_t probe[QUESTIONS];
 } place_t;
 
-/* ---- asking ---------------------------------------------------------------------------------------------------------------- */
+/* ---- asking
+ * ----------------------------------------------------------------------------------------------------------------
+ */
 
-/* "http://h/v1/models", "http://h/metrics", "http://h/v1/loads" of a base as users write it. The caller frees. */
+/* "http://h/v1/models", "http://h/metrics", "http://h/v1/loads" of a base as users write it. The caller
+ * frees. */
 static char *url_of(const char *base_url, question_t q) {
     static const char *const tails[] = {"/v1/models", "/metrics", "/v1/loads"};
     char *chat = chat_url(base_url);
@@ -70,10 +74,14 @@ static bool ask(doctor_t *d, http_t *http, place_t *place, question_t q, size_t 
     http_target_t *target = http_target_new(http, url, &err);
     free(url);
     if (!target) {
-        if (q == ASK_MODELS) doctor_say(d, DOCTOR_FAIL, "endpoint", "%s: %s", place->model->name->data, err.text);
+        if (q == ASK_MODELS)
+            doctor_say(d, DOCTOR_FAIL, "endpoint", "%s: %s", place->model->name->data, err.text);
         return false;
     }
-    http_post_t get = {.target = target, .headers = place->headers, .timeout_ms = DOCTOR_ANSWER_MS, .owner = &place->probe[q]};
+    http_post_t get = {.target = target,
+                       .headers = place->headers,
+                       .timeout_ms = DOCTOR_ANSWER_MS,
+                       .owner = &place->probe[q]};
     place->probe[q].asked = true;
     http_start(http, &get);
     ++*open;
@@ -108,18 +116,25 @@ static void wait_all(http_t *http, size_t open) {
     }
 }
 
-/* ---- what they said ---------------------------------------------------------------------------------------------------------- */
+/* ---- what they said
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 static void say_broken(doctor_t *d, const char *what, const place_t *place, const probe_t *p) {
     bool refused = p->os_error == ECONNREFUSED;
-    const char *words = p->outcome == HTTP_TIMEOUT ? "no answer in time" : refused ? "connection refused" : p->reason;
-    doctor_say(d, DOCTOR_FAIL, what, "%s: %s%s", place->shown, p->fault == HTTP_FAULT_TLS ? "TLS: " : "", words);
+    const char *words = p->outcome == HTTP_TIMEOUT ? "no answer in time"
+                        : refused                  ? "connection refused"
+                                                   : p->reason;
+    doctor_say(d, DOCTOR_FAIL, what, "%s: %s%s", place->shown, p->fault == HTTP_FAULT_TLS ? "TLS: " : "",
+               words);
     if (p->outcome == HTTP_TIMEOUT)
-        doctor_advise(d, "is it overloaded or still loading its model? %d s were given", DOCTOR_ANSWER_MS / 1000);
+        doctor_advise(d, "is it overloaded or still loading its model? %d s were given",
+                      DOCTOR_ANSWER_MS / 1000);
     else if (refused)
         doctor_advise(d, "nothing listens there: start the server, or correct base_url");
     else if (p->fault == HTTP_FAULT_TLS)
-        doctor_advise(d, "name the certificate that vouches for it in CURL_CA_BUNDLE, or does it speak http:// only?");
+        doctor_advise(
+            d, "name the certificate that vouches for it in CURL_CA_BUNDLE, or does it speak http:// only?");
     else if (p->fault == HTTP_FAULT_NAME)
         doctor_advise(d, "correct base_url; behind a proxy, set https_proxy");
     else
@@ -129,12 +144,17 @@ static void say_broken(doctor_t *d, const char *what, const place_t *place, cons
 static void say_status(doctor_t *d, const char *what, const place_t *place, const probe_t *p) {
     bool keyed = place->model->api_key && place->model->api_key[0];
     bool denied = p->status == 401 || p->status == 403;
-    doctor_say(d, denied ? DOCTOR_FAIL : DOCTOR_WARN, what, "%s: HTTP %ld for the list of models%s", place->shown, p->status,
-               !denied ? "" : keyed ? ": the key is refused" : ": it wants a key");
+    doctor_say(d, denied ? DOCTOR_FAIL : DOCTOR_WARN, what, "%s: HTTP %ld for the list of models%s",
+               place->shown, p->status,
+               !denied ? ""
+               : keyed ? ": the key is refused"
+                       : ": it wants a key");
     if (denied)
-        doctor_advise(d, keyed ? "is it this server's key, and is it still good?" : "give the model an api_key: \"${ENV.NAME}\"");
+        doctor_advise(d, keyed ? "is it this server's key, and is it still good?"
+                               : "give the model an api_key: \"${ENV.NAME}\"");
     else if (p->status == 404)
-        doctor_advise(d, "reachable; if calls get 404, too, correct base_url (it should end before /chat/completions)");
+        doctor_advise(
+            d, "reachable; if calls get 404, too, correct base_url (it should end before /chat/completions)");
     else if (p->status >= 300 && p->status < 400)
         doctor_advise(d, "redirects are not followed: write the address it redirects to");
     else
@@ -168,11 +188,13 @@ static void say_model(doctor_t *d, const place_t *place, value_t ids) {
         return;
     }
     const char *near = nearest(ids, name);
-    doctor_say(d, near ? DOCTOR_FAIL : DOCTOR_WARN, what, "%s is not among the %zu models of %s", name, list_count(ids), place->shown);
+    doctor_say(d, near ? DOCTOR_FAIL : DOCTOR_WARN, what, "%s is not among the %zu models of %s", name,
+               list_count(ids), place->shown);
     if (near)
         doctor_advise(d, "did you mean %s?", near);
     else if (list_count(ids))
-        doctor_advise(d, "listed are %s%s; some servers take other names, too", list_peek(ids, 0).string->data, list_count(ids) > 1 ? ", ..." : "");
+        doctor_advise(d, "listed are %s%s; some servers take other names, too",
+                      list_peek(ids, 0).string->data, list_count(ids) > 1 ? ", ..." : "");
 }
 
 static void say_load(doctor_t *d, const place_t *place) {
@@ -181,12 +203,15 @@ static void say_load(doctor_t *d, const place_t *place) {
     buf_t words;
     buf_init(&words, 512);
     snprintf(what, sizeof what, "load of %s", place->model->name->data);
-    if (metrics->status == 200 && metrics->body.len && doctor_metrics_read(metrics->body.data, metrics->body.len, &words))
+    if (metrics->status == 200 && metrics->body.len &&
+        doctor_metrics_read(metrics->body.data, metrics->body.len, &words))
         doctor_say(d, DOCTOR_OK, what, "/metrics of %s", words.data);
-    else if (loads->status == 200 && loads->body.len && doctor_loads_read(loads->body.data, loads->body.len, &words))
+    else if (loads->status == 200 && loads->body.len &&
+             doctor_loads_read(loads->body.data, loads->body.len, &words))
         doctor_say(d, DOCTOR_OK, what, "/v1/loads of %s", words.data);
     else
-        doctor_say(d, DOCTOR_OK, what, "%s tells no numbers of its load (neither /metrics nor /v1/loads)", place->shown);
+        doctor_say(d, DOCTOR_OK, what, "%s tells no numbers of its load (neither /metrics nor /v1/loads)",
+                   place->shown);
     buf_free(&words);
 }
 
@@ -207,8 +232,8 @@ static void say_place(doctor_t *d, const place_t *place) {
     value_t ids = p->body.len ? doctor_models_read(p->body.data, p->body.len) : value_null();
     buf_init(&took, 64);
     report_duration(&took, p->latency_ns);
-    doctor_say(d, ids.kind == VALUE_LIST ? DOCTOR_OK : DOCTOR_WARN, what, "%s answers in %s%s", place->shown, took.data,
-               ids.kind == VALUE_LIST ? "" : ", but not with a list of models");
+    doctor_say(d, ids.kind == VALUE_LIST ? DOCTOR_OK : DOCTOR_WARN, what, "%s answers in %s%s", place->shown,
+               took.data, ids.kind == VALUE_LIST ? "" : ", but not with a list of models");
     if (ids.kind != VALUE_LIST) doctor_advise(d, "is this an OpenAI-compatible server? Correct base_url");
     if (ids.kind == VALUE_LIST) say_model(d, place, ids);
     say_load(d, place);
@@ -216,9 +241,12 @@ static void say_place(doctor_t *d, const place_t *place) {
     value_free(ids);
 }
 
-/* ---- all ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- all
+ * ----------------------------------------------------------------------------------------------------------------------
+ */
 
-/* Addresses with a variable in them that is not set cannot be asked; that they miss it is said with the pipeline. */
+/* Addresses with a variable in them that is not set cannot be asked; that they miss it is said with the
+ * pipeline. */
 static size_t gather(const pipeline_t *p, place_t *places) {
     size_t n = 0;
     for (size_t i = 0; i < p->model_count; i++) {

@@ -5,10 +5,12 @@
 #include "core/base/buf.h"
 #include "core/base/value.h"
 
-/* Ids of a GET /v1/models answer, as a list of strings; null when it is no such answer. Owned by the caller. */
+/* Ids of a GET /v1/models answer, as a list of strings; null when it is no such answer. Owned by the caller.
+ */
 value_t doctor_models_read(const char *body, size_t len);
 
-/* "vLLM: 3 running, 1 waiting, KV cache 12 %" of a /metrics text, "SGLang: ..." likewise; false when it is neither. */
+/* "vLLM: 3 running, 1 waiting, KV cache 12 %" of a /metrics text, "SGLang: ..." likewise; false when it is
+ * neither. */
 bool doctor_metrics_read(const char *text, size_t len, buf_t *out);
 /* The same of a GET /v1/loads answer (SGLang). */
 bool doctor_loads_read(const char *body, size_t len, buf_t *out);

@@ -16,16 +16,19 @@ value_t doctor_models_read(const char *body, size_t len) {
     value_t data = object_get_peek(answer, "data", 4, NULL);
     if (data.kind == VALUE_LIST) ids = value_list(list_count(data));
     for (size_t i = 0; data.kind == VALUE_LIST && i < list_count(data); i++) {
-        value_t model = list_peek(data, i), id = model.kind == VALUE_OBJECT ? object_get_peek(model, "id", 2, NULL) : value_null();
+        value_t model = list_peek(data, i),
+                id = model.kind == VALUE_OBJECT ? object_get_peek(model, "id", 2, NULL) : value_null();
         if (id.kind == VALUE_STRING) list_push(&ids, value_ref(id));
     }
     value_free(answer);
     return ids;
 }
 
-/* ---- Prometheus text -------------------------------------------------------------------------------------------------------- */
+/* ---- Prometheus text
+ * -------------------------------------------------------------------------------------------------------- */
 
-/* SGLang has a series with priority="" that is the total of those with a priority: the latter are left out. */
+/* SGLang has a series with priority="" that is the total of those with a priority: the latter are left out.
+ */
 static bool counts(const char *labels, size_t len) {
     const char *priority = memmem(labels, len, "priority=\"", 10);
     return !priority || priority + 10 >= labels + len || priority[10] == '"';
@@ -41,7 +44,8 @@ static void add_line(const char *line, size_t len, const char *name, double *sum
         if (!end || !counts(line + n, (size_t)(end - line) - n)) return;
         at = (size_t)(end - line) + 1;
     }
-    while (at < len && line[at] == ' ') at++;
+    while (at < len && line[at] == ' ')
+        at++;
     memcpy(number, line + at, len - at < sizeof number - 1 ? len - at : sizeof number - 1);
     double value = strtod(number, NULL);
     if (isfinite(value)) *sum = isnan(*sum) ? value : *sum + value;
@@ -60,7 +64,8 @@ static double sum_of(const char *text, size_t len, const char *name) {
 }
 
 static void add_number(buf_t *out, double n, const char *word) {
-    if (!isnan(n)) buf_addf(out, "%s%.0f %s", out->len && out->data[out->len - 1] == ' ' ? "" : ", ", n, word);
+    if (!isnan(n))
+        buf_addf(out, "%s%.0f %s", out->len && out->data[out->len - 1] == ' ' ? "" : ", ", n, word);
 }
 
 static bool describe(const char *who, double running, double waiting, double cache, buf_t *out) {
@@ -75,12 +80,16 @@ static bool describe(const char *who, double running, double waiting, double cac
 bool doctor_metrics_read(const char *text, size_t len, buf_t *out) {
     double cache = sum_of(text, len, "vllm:kv_cache_usage_perc");
     if (isnan(cache)) cache = sum_of(text, len, "vllm:gpu_cache_usage_perc");
-    if (describe("vLLM", sum_of(text, len, "vllm:num_requests_running"), sum_of(text, len, "vllm:num_requests_waiting"), cache, out)) return true;
-    return describe("SGLang", sum_of(text, len, "sglang:num_running_reqs"), sum_of(text, len, "sglang:num_queue_reqs"),
-                    sum_of(text, len, "sglang:token_usage"), out);
+    if (describe("vLLM", sum_of(text, len, "vllm:num_requests_running"),
+                 sum_of(text, len, "vllm:num_requests_waiting"), cache, out))
+        return true;
+    return describe("SGLang", sum_of(text, len, "sglang:num_running_reqs"),
+                    sum_of(text, len, "sglang:num_queue_reqs"), sum_of(text, len, "sglang:token_usage"), out);
 }
 
-/* ---- /v1/loads ---------------------------------------------------------------------------------------------------------------- */
+/* ---- /v1/loads
+ * ----------------------------------------------------------------------------------------------------------------
+ */
 
 static void add_field(value_t rank, const char *key, double *sum) {
     value_t v = rank.kind == VALUE_OBJECT ? object_get_peek(rank, key, strlen(key), NULL) : value_null();
@@ -102,7 +111,9 @@ bool doctor_loads_read(const char *body, size_t len, buf_t *out) {
     return describe("SGLang", running, waiting, NAN, out);
 }
 
-/* ---- addresses ---------------------------------------------------------------------------------------------------------------- */
+/* ---- addresses
+ * ----------------------------------------------------------------------------------------------------------------
+ */
 
 void doctor_url_shown(const char *url, buf_t *out) {
     const char *at = strstr(url, "://");

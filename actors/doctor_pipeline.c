@@ -1,7 +1,9 @@
-/* doctor_pipeline.c - checks of the pipeline: does it load, are its files there, its keys set, its Python to be had?
+/* doctor_pipeline.c - checks of the pipeline: does it load, are its files there, its keys set, its Python to
+ * be had?
  *
- * The file is loaded twice: with its variables replaced, as a worker would, and as written. The second tells keys that come from the
- * environment from those that stand in the file, and lets the other checks go on when only a variable is missing. */
+ * The file is loaded twice: with its variables replaced, as a worker would, and as written. The second tells
+ * keys that come from the environment from those that stand in the file, and lets the other checks go on when
+ * only a variable is missing. */
 #include "actors/doctor_internal.h"
 
 #include <poll.h>
@@ -18,12 +20,13 @@
 #include "core/base/limits.h"
 #include "core/python/pyinterp.h"
 
-/* ---- does it load ----------------------------------------------------------------------------------------------------- */
+/* ---- does it load
+ * ----------------------------------------------------------------------------------------------------- */
 
 static void say_loaded(doctor_t *d, const buf_t *problems) {
     const pipeline_t *p = d->pipeline;
-    doctor_say(d, problems->len ? DOCTOR_WARN : DOCTOR_OK, "pipeline", "%s: %zu blocks, %zu models%s", d->options->yaml, p->block_count, p->model_count,
-               problems->len ? ", with remarks" : "");
+    doctor_say(d, problems->len ? DOCTOR_WARN : DOCTOR_OK, "pipeline", "%s: %zu blocks, %zu models%s",
+               d->options->yaml, p->block_count, p->model_count, problems->len ? ", with remarks" : "");
     if (problems->len) {
         doctor_advise(d, "read them below");
         doctor_details(d, problems->data);
@@ -32,9 +35,10 @@ static void say_loaded(doctor_t *d, const buf_t *problems) {
 
 static void say_not_loaded(doctor_t *d, const buf_t *problems, size_t errors) {
     bool variables = d->as_written != NULL;
-    doctor_say(d, DOCTOR_FAIL, "pipeline", "%s: %zu error%s%s", d->options->yaml, errors, errors == 1 ? "" : "s",
-               variables ? ": environment variables are not set" : "");
-    doctor_advise(d, variables ? "set them where the workers run" : "correct what is shown below; `sdg validate` shows it, too");
+    doctor_say(d, DOCTOR_FAIL, "pipeline", "%s: %zu error%s%s", d->options->yaml, errors,
+               errors == 1 ? "" : "s", variables ? ": environment variables are not set" : "");
+    doctor_advise(d, variables ? "set them where the workers run"
+                               : "correct what is shown below; `sdg validate` shows it, too");
     doctor_details(d, problems->len ? problems->data : "");
 }
 
@@ -59,7 +63,9 @@ void doctor_check_pipeline(doctor_t *d) {
     buf_free(&ignored);
 }
 
-/* ---- files -------------------------------------------------------------------------------------------------------------- */
+/* ---- files
+ * --------------------------------------------------------------------------------------------------------------
+ */
 
 static void say_missing(doctor_t *d, const char *what, const char *path) {
     doctor_say(d, DOCTOR_FAIL, "files", "%s '%s' is not there", what, path);
@@ -80,11 +86,14 @@ void doctor_check_files(doctor_t *d) {
         named += path != NULL;
         if (path && access(path, R_OK) != 0) missing++, say_missing(d, "the code", path);
     }
-    if (p && missing == 0 && named) doctor_say(d, DOCTOR_OK, "files", "%zu named in the pipeline, all there", named);
+    if (p && missing == 0 && named)
+        doctor_say(d, DOCTOR_OK, "files", "%zu named in the pipeline, all there", named);
     if (p && named == 0) doctor_say(d, DOCTOR_OK, "files", "the pipeline names none");
 }
 
-/* ---- keys --------------------------------------------------------------------------------------------------------------- */
+/* ---- keys
+ * ---------------------------------------------------------------------------------------------------------------
+ */
 
 /* The first variable of a text, "${ENV.NAME}" or "${NAME}"; false when it has none. */
 static bool variable_of(const char *text, char *name, size_t size) {
@@ -100,7 +109,8 @@ static void say_variable(doctor_t *d, const model_t *written, const char *what, 
     if (value && value[0])
         doctor_say(d, DOCTOR_OK, what, "from the environment variable %s, which is set", name);
     else
-        doctor_say(d, written->all_loopback ? DOCTOR_WARN : DOCTOR_FAIL, what, "the environment variable %s is not set%s", name,
+        doctor_say(d, written->all_loopback ? DOCTOR_WARN : DOCTOR_FAIL, what,
+                   "the environment variable %s is not set%s", name,
                    written->all_loopback ? "; a server on this machine may do without" : "");
     if (!value || !value[0]) doctor_advise(d, "export %s=...", name);
 }
@@ -113,24 +123,31 @@ static void check_key(doctor_t *d, const model_t *written, const model_t *resolv
     } else if (written->api_key[0]) {
         bool exposed = !written->all_loopback;
         doctor_say(d, exposed ? DOCTOR_WARN : DOCTOR_OK, what, "it stands in the pipeline file");
-        if (exposed) doctor_advise(d, "write \"${ENV.NAME}\" and set the variable: the file is copied to workers and repositories");
+        if (exposed)
+            doctor_advise(
+                d,
+                "write \"${ENV.NAME}\" and set the variable: the file is copied to workers and repositories");
     } else if (resolved && resolved->api_key[0]) {
         doctor_say(d, DOCTOR_OK, what, "from the environment variable OPENAI_API_KEY, which is set");
     } else {
         bool official = written->url_count == 0;
-        doctor_say(d, official ? DOCTOR_FAIL : DOCTOR_OK, what, official ? "none, and OPENAI_API_KEY is not set" : "none: requests are sent without one");
+        doctor_say(d, official ? DOCTOR_FAIL : DOCTOR_OK, what,
+                   official ? "none, and OPENAI_API_KEY is not set" : "none: requests are sent without one");
         if (official) doctor_advise(d, "export OPENAI_API_KEY=..., or name your server with base_url");
     }
 }
 
 void doctor_check_keys(doctor_t *d) {
     for (size_t i = 0; d->as_written && i < d->as_written->model_count; i++) {
-        const model_t *resolved = d->pipeline && i < d->pipeline->model_count ? &d->pipeline->models[i] : NULL;
+        const model_t *resolved =
+            d->pipeline && i < d->pipeline->model_count ? &d->pipeline->models[i] : NULL;
         check_key(d, &d->as_written->models[i], resolved);
     }
 }
 
-/* ---- Python --------------------------------------------------------------------------------------------------------------- */
+/* ---- Python
+ * ---------------------------------------------------------------------------------------------------------------
+ */
 
 /* Reads up to the end of the pipe, at most `size` - 1 bytes, until the deadline. */
 static void read_version(int fd, char *out, size_t size) {
@@ -148,7 +165,8 @@ static void read_version(int fd, char *out, size_t size) {
 
 /* Asks a Python for its version; false when it does not say one. */
 static bool python_version(const char *program, int version[3]) {
-    char *argv[] = {(char *)program, "-I", "-c", "import sys; print('%d.%d.%d' % sys.version_info[:3])", NULL};
+    char *argv[] = {(char *)program, "-I", "-c", "import sys; print('%d.%d.%d' % sys.version_info[:3])",
+                    NULL};
     char text[64];
     int ends[2], status;
     pid_t pid;
@@ -175,10 +193,12 @@ static void say_program(doctor_t *d, const py_interp_t *interp, const char *aske
         doctor_say(d, DOCTOR_FAIL, "python", "%s does not run as Python", program);
         doctor_advise(d, "correct runtime.python.interpreter");
     } else if (!py_interp_accepts(interp, version)) {
-        doctor_say(d, DOCTOR_FAIL, "python", "'%s' is asked for, %s is Python %d.%d.%d", asked, program, version[0], version[1], version[2]);
+        doctor_say(d, DOCTOR_FAIL, "python", "'%s' is asked for, %s is Python %d.%d.%d", asked, program,
+                   version[0], version[1], version[2]);
         doctor_advise(d, "install that version, or change runtime.python.interpreter");
     } else {
-        doctor_say(d, DOCTOR_OK, "python", "%s, Python %d.%d.%d", program, version[0], version[1], version[2]);
+        doctor_say(d, DOCTOR_OK, "python", "%s, Python %d.%d.%d", program, version[0], version[1],
+                   version[2]);
     }
 }
 
@@ -191,13 +211,16 @@ static void check_env(doctor_t *d, const py_env_spec_t *env) {
         doctor_say(d, DOCTOR_FAIL, "python", "%s", err.text);
         return;
     }
-    char *venv = env->venv && env->venv[0] ? py_absolute(env->venv) : NULL, *program = venv ? py_venv_python(venv) : NULL;
+    char *venv = env->venv && env->venv[0] ? py_absolute(env->venv) : NULL,
+         *program = venv ? py_venv_python(venv) : NULL;
     if (!program && venv && wants_packages) {
-        doctor_say(d, DOCTOR_WARN, "python", "the virtual environment %s is not there yet: the run makes it with %zu requirements", venv,
-                   list_count(env->requirements));
+        doctor_say(d, DOCTOR_WARN, "python",
+                   "the virtual environment %s is not there yet: the run makes it with %zu requirements",
+                   venv, list_count(env->requirements));
         doctor_advise(d, "that takes its time and needs a package index; make it beforehand");
     } else if (!program && venv) {
-        doctor_say(d, DOCTOR_WARN, "python", "there is no virtual environment %s: the plain interpreter is used", venv);
+        doctor_say(d, DOCTOR_WARN, "python",
+                   "there is no virtual environment %s: the plain interpreter is used", venv);
         doctor_advise(d, "make it, or correct runtime.python.venv");
     }
     if (!program) program = py_find_program(interp.program);

@@ -1,4 +1,5 @@
-/* fleet.c - see fleet.h. Only loopback and ipc endpoints are accepted: others need keys and an allow-list, which do not exist yet. */
+/* fleet.c - see fleet.h. Only loopback and ipc endpoints are accepted: others need keys and an allow-list,
+ * which do not exist yet. */
 #include "actors/fleet.h"
 
 #include <getopt.h>
@@ -28,7 +29,8 @@ static int check_endpoint(const char *verb, const char *endpoint) {
     return EXIT_USAGE;
 }
 
-/* ---- serve -------------------------------------------------------------------------------------------------------- */
+/* ---- serve
+ * -------------------------------------------------------------------------------------------------------- */
 
 static const char SERVE_HELP[] =
     "usage: sdg serve [--listen ENDPOINT] [--port-file FILE] [--metrics-listen HOST:PORT] [--verbose]\n\n"
@@ -41,7 +43,8 @@ static const char SERVE_HELP[] =
     "  -h, --help          this help      --help.ja  in Japanese\n";
 static const char SERVE_HELP_JA[] =
     "使い方: sdg serve [--listen ENDPOINT] [--port-file FILE] [--metrics-listen HOST:PORT] [--verbose]\n\n"
-    "スケジューラーを起動します。`sdg worker` が参加し、`sdg submit` がジョブを送ります。Ctrl-C で終了します。\n\n"
+    "スケジューラーを起動します。`sdg worker` が参加し、`sdg submit` がジョブを送ります。Ctrl-C "
+    "で終了します。\n\n"
     "  --listen ENDPOINT   tcp://127.0.0.1:PORT（既定ポート 5577、* は任意）または ipc://PATH\n"
     "  --port-file FILE    待ち受け開始後にポート番号を FILE に書く\n"
     "  --metrics-listen HOST:PORT  ダッシュボード・/metrics・/stats.json。例 127.0.0.1:9464\n"
@@ -55,9 +58,10 @@ static int say_usage(const char *verb, const char *word) {
 }
 
 int serve_main(int argc, char **argv) {
-    static const struct option flags[] = {{"listen", 1, NULL, 'l'}, {"port-file", 1, NULL, 'p'}, {"verbose", 0, NULL, 'v'},
-                                          {"metrics-listen", 1, NULL, 'm'}, {"insecure", 0, NULL, 'i'},
-                                          {"help", 0, NULL, 'h'},   {"help.ja", 0, NULL, 'j'},   {0}};
+    static const struct option flags[] = {{"listen", 1, NULL, 'l'},   {"port-file", 1, NULL, 'p'},
+                                          {"verbose", 0, NULL, 'v'},  {"metrics-listen", 1, NULL, 'm'},
+                                          {"insecure", 0, NULL, 'i'}, {"help", 0, NULL, 'h'},
+                                          {"help.ja", 0, NULL, 'j'},  {0}};
     const char *endpoint = DEFAULT_ENDPOINT, *port_file = NULL, *metrics = NULL;
     bool insecure = false;
     int metrics_fd = -1;
@@ -85,11 +89,13 @@ int serve_main(int argc, char **argv) {
     return runtime_serve(endpoint, port_file, metrics_fd);
 }
 
-/* ---- worker ------------------------------------------------------------------------------------------------------- */
+/* ---- worker
+ * ------------------------------------------------------------------------------------------------------- */
 
 static const char WORKER_HELP[] =
     "usage: sdg worker [--connect ENDPOINT] [options]\n\n"
-    "Runs rows for a scheduler (`sdg serve`). Any number may join at any time. Ctrl-C drains: rows in progress are finished\n"
+    "Runs rows for a scheduler (`sdg serve`). Any number may join at any time. Ctrl-C drains: rows in "
+    "progress are finished\n"
     "within the drain timeout, the others go back; again: at once.\n\n"
     "  --connect ENDPOINT     of the scheduler (default tcp://127.0.0.1:5577)\n"
     "  --name NAME            for logs (default: host and process number)\n"
@@ -102,7 +108,8 @@ static const char WORKER_HELP[] =
     "  -h, --help             this help      --help.ja  in Japanese\n";
 static const char WORKER_HELP_JA[] =
     "使い方: sdg worker [--connect ENDPOINT] [オプション]\n\n"
-    "スケジューラー（`sdg serve`）の行を処理します。いつでも何台でも参加できます。Ctrl-C で処理中の行を終えて終了し、\n"
+    "スケジューラー（`sdg serve`）の行を処理します。いつでも何台でも参加できます。Ctrl-C "
+    "で処理中の行を終えて終了し、\n"
     "残りは返します。もう一度押すと即時終了します。\n\n"
     "  --connect ENDPOINT     スケジューラー（既定 tcp://127.0.0.1:5577）\n"
     "  --name NAME            ログでの名前（既定: ホスト名とプロセス番号）\n"
@@ -114,7 +121,8 @@ static const char WORKER_HELP_JA[] =
     "  -v, --verbose  -q, --quiet\n"
     "  -h, --help             英語のヘルプ      --help.ja  このヘルプ\n";
 
-/* The kernel ends us with our parent, also when it is killed; if it is gone already, there is nothing to do. */
+/* The kernel ends us with our parent, also when it is killed; if it is gone already, there is nothing to do.
+ */
 static bool follow_parent(long pid) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     return getppid() == (pid_t)pid;
@@ -126,13 +134,19 @@ static void default_name(char *out, size_t size) {
     snprintf(out, size, "%s-%d", host, (int)getpid());
 }
 
-typedef struct worker_flags { worker_args_t args; unsigned drain_s; long parent; int done; } worker_flags_t;
+typedef struct worker_flags {
+    worker_args_t args;
+    unsigned drain_s;
+    long parent;
+    int done;
+} worker_flags_t;
 
 static int parse_worker(int argc, char **argv, worker_flags_t *f) {
     static const struct option flags[] = {
-        {"connect", 1, NULL, 'c'}, {"name", 1, NULL, 'n'}, {"drain-timeout", 1, NULL, 'd'}, {"allow-python", 0, NULL, 'a'},
-        {"python-workers", 1, NULL, 'y'}, {"parent", 1, NULL, 'p'}, {"instance", 1, NULL, 'i'}, {"verbose", 0, NULL, 'v'}, {"quiet", 0, NULL, 'q'},
-        {"help", 0, NULL, 'h'}, {"help.ja", 0, NULL, 'j'}, {0}};
+        {"connect", 1, NULL, 'c'},      {"name", 1, NULL, 'n'},           {"drain-timeout", 1, NULL, 'd'},
+        {"allow-python", 0, NULL, 'a'}, {"python-workers", 1, NULL, 'y'}, {"parent", 1, NULL, 'p'},
+        {"instance", 1, NULL, 'i'},     {"verbose", 0, NULL, 'v'},        {"quiet", 0, NULL, 'q'},
+        {"help", 0, NULL, 'h'},         {"help.ja", 0, NULL, 'j'},        {0}};
     opterr = 0;
     for (int got; (got = getopt_long(argc, argv, "+vqh", flags, NULL)) != -1;) {
         switch (got) {
@@ -143,13 +157,20 @@ static int parse_worker(int argc, char **argv, worker_flags_t *f) {
         case 'y': f->args.python_hosts = (uint32_t)strtoul(optarg, NULL, 10); break;
         case 'p':
             f->parent = strtol(optarg, NULL, 10);
-            f->args.patience_ms = 60000; /* its parent sees it die; only one that hangs is found by its silence */
+            f->args.patience_ms =
+                60000; /* its parent sees it die; only one that hangs is found by its silence */
             break;
         case 'i': f->args.instance = strtoull(optarg, NULL, 10); break;
         case 'v': log_set_level(LEVEL_DEBUG); break;
         case 'q': log_set_level(LEVEL_WARN); break;
-        case 'h': fputs(WORKER_HELP, stdout); f->done = 1; return 0;
-        case 'j': fputs(WORKER_HELP_JA, stdout); f->done = 1; return 0;
+        case 'h':
+            fputs(WORKER_HELP, stdout);
+            f->done = 1;
+            return 0;
+        case 'j':
+            fputs(WORKER_HELP_JA, stdout);
+            f->done = 1;
+            return 0;
         default: return say_usage("worker", argv[optind - 1]);
         }
     }
@@ -159,9 +180,12 @@ static int parse_worker(int argc, char **argv, worker_flags_t *f) {
 int worker_main(int argc, char **argv) {
     char name[96];
     default_name(name, sizeof name);
-    worker_flags_t f = {.args = {.endpoint = DEFAULT_ENDPOINT, .name = name, .python_hosts = 2, .report_rss = true,
-                               .patience_ms = BEATS_MISSED_MAX * BEAT_NS / MILLISECOND},
-                      .drain_s = 30};
+    worker_flags_t f = {.args = {.endpoint = DEFAULT_ENDPOINT,
+                                 .name = name,
+                                 .python_hosts = 2,
+                                 .report_rss = true,
+                                 .patience_ms = BEATS_MISSED_MAX * BEAT_NS / MILLISECOND},
+                        .drain_s = 30};
     int code = parse_worker(argc, argv, &f);
     if (code || f.done) return code;
     if (check_endpoint("worker", f.args.endpoint) != EXIT_ALL_FINE) return EXIT_USAGE;
@@ -171,18 +195,23 @@ int worker_main(int argc, char **argv) {
     return runtime_worker(&f.args, f.drain_s * 1000);
 }
 
-/* ---- status ------------------------------------------------------------------------------------------------------- */
+/* ---- status
+ * ------------------------------------------------------------------------------------------------------- */
 
 static const char STATUS_HELP[] =
-    "usage: sdg status [--connect ENDPOINT] [--json]\n\nPrints the state of a scheduler (`sdg serve`) as one line of JSON, or the numbers of a\n"
+    "usage: sdg status [--connect ENDPOINT] [--json]\n\nPrints the state of a scheduler (`sdg serve`) as one "
+    "line of JSON, or the numbers of a\n"
     "run or server with --metrics-listen, when ENDPOINT is its http:// address.\n\n"
     "  --connect ENDPOINT  (default tcp://127.0.0.1:5577), or http://127.0.0.1:9464 as in --metrics-listen\n"
-    "  --json              with http://: all numbers as JSON, docs/monitoring.md\n  -h, --help          this help      --help.ja  in Japanese\n";
+    "  --json              with http://: all numbers as JSON, docs/monitoring.md\n  -h, --help          this "
+    "help      --help.ja  in Japanese\n";
 static const char STATUS_HELP_JA[] =
-    "使い方: sdg status [--connect ENDPOINT] [--json]\n\nスケジューラー（`sdg serve`）の状態を1行のJSONで表示します。ENDPOINT が http:// のときは\n"
+    "使い方: sdg status [--connect ENDPOINT] [--json]\n\nスケジューラー（`sdg "
+    "serve`）の状態を1行のJSONで表示します。ENDPOINT が http:// のときは\n"
     "--metrics-listen を付けた実行やサーバーの数値を表示します。\n\n"
     "  --connect ENDPOINT  （既定 tcp://127.0.0.1:5577）、または http://127.0.0.1:9464\n"
-    "  --json              http:// のとき、すべての数値をJSONで表示\n  -h, --help          英語のヘルプ      --help.ja  このヘルプ\n";
+    "  --json              http:// のとき、すべての数値をJSONで表示\n  -h, --help          英語のヘルプ      "
+    "--help.ja  このヘルプ\n";
 
 /* Says HELLO, then STATUS_GET, waits for STATUS; 5 s in all. */
 static int ask_status(const char *endpoint) {
@@ -191,8 +220,11 @@ static int ask_status(const char *endpoint) {
     int code = EXIT_RUNTIME;
     buf_init(&scratch, 4096);
     zsock_connect(s, "%s", endpoint);
-    message_t hello = {.type = MESSAGE_HELLO, .HELLO = {.role = ROLE_CLIENT, .instance = rng_entropy(), .name = slice_of("status"),
-                                                           .patience_ms = CLIENT_PATIENCE_MS}};
+    message_t hello = {.type = MESSAGE_HELLO,
+                       .HELLO = {.role = ROLE_CLIENT,
+                                 .instance = rng_entropy(),
+                                 .name = slice_of("status"),
+                                 .patience_ms = CLIENT_PATIENCE_MS}};
     link_send(s, 0, &hello, &scratch);
     zmq_pollitem_t item = {.socket = zsock_resolve(s), .events = ZMQ_POLLIN};
     while (code == EXIT_RUNTIME && zmq_poll(&item, 1, 5000) > 0) {
@@ -209,7 +241,9 @@ static int ask_status(const char *endpoint) {
         }
         link_frame_free(&in);
     }
-    if (code != EXIT_ALL_FINE) fprintf(stderr, "sdg status: no answer from %s within 5 s: is `sdg serve` running there?\n", endpoint);
+    if (code != EXIT_ALL_FINE)
+        fprintf(stderr, "sdg status: no answer from %s within 5 s: is `sdg serve` running there?\n",
+                endpoint);
     zsock_set_linger(s, 200);
     zsock_destroy(&s);
     buf_free(&scratch);
@@ -217,7 +251,11 @@ static int ask_status(const char *endpoint) {
 }
 
 int status_main(int argc, char **argv) {
-    static const struct option flags[] = {{"connect", 1, NULL, 'c'}, {"json", 0, NULL, 'J'}, {"help", 0, NULL, 'h'}, {"help.ja", 0, NULL, 'j'}, {0}};
+    static const struct option flags[] = {{"connect", 1, NULL, 'c'},
+                                          {"json", 0, NULL, 'J'},
+                                          {"help", 0, NULL, 'h'},
+                                          {"help.ja", 0, NULL, 'j'},
+                                          {0}};
     const char *endpoint = DEFAULT_ENDPOINT;
     bool json = false;
     opterr = 0;

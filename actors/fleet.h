@@ -1,4 +1,5 @@
-/* fleet.h - the verbs serve, worker and status: the same actors as `sdg run`, each in a process of its own. */
+/* fleet.h - the verbs serve, worker and status: the same actors as `sdg run`, each in a process of its own.
+ */
 #ifndef SDG_ACTORS_FLEET_H
 #define SDG_ACTORS_FLEET_H
 

@@ -1,4 +1,5 @@
-/* fleet_totals.c - see fleet_totals.h. The last word of each worker is kept; what is new in the next one is added to the sum. */
+/* fleet_totals.c - see fleet_totals.h. The last word of each worker is kept; what is new in the next one is
+ * added to the sum. */
 #include "actors/fleet_totals.h"
 
 #include <stdlib.h>
@@ -6,11 +7,14 @@
 #include "core/base/error.h"
 #include "core/base/limits.h"
 
-typedef struct member { uint64_t instance, heard_ns; tally_t last; } member_t;
+typedef struct member {
+    uint64_t instance, heard_ns;
+    tally_t last;
+} member_t;
 
 struct fleet_totals {
-    tally_t sum, incoming;   /* incoming: scratch */
-    member_t **member;       /* up to WORKERS_MAX */
+    tally_t sum, incoming; /* incoming: scratch */
+    member_t **member;     /* up to WORKERS_MAX */
     size_t count, cap;
 };
 
@@ -55,8 +59,11 @@ void fleet_totals_take(fleet_totals_t *f, uint64_t instance, const MSG_STATS *st
     member_t *m = find(f, instance);
     tally_read(&f->incoming, &stats->values, &stats->latency, stats->reasons);
     m->heard_ns = now;
-    /* Messages of one connection come in order; an older word that comes by another way would count backwards. */
-    if (f->incoming.totals[CLIENT_requests] < m->last.totals[CLIENT_requests] || f->incoming.latency.count < m->last.latency.count) return;
+    /* Messages of one connection come in order; an older word that comes by another way would count
+     * backwards. */
+    if (f->incoming.totals[CLIENT_requests] < m->last.totals[CLIENT_requests] ||
+        f->incoming.latency.count < m->last.latency.count)
+        return;
     tally_add_difference(&f->sum, &m->last, &f->incoming);
     m->last = f->incoming;
 }

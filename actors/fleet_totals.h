@@ -1,7 +1,9 @@
-/* fleet_totals.h - what all workers of a scheduler have done since it started: their absolute totals added up, also of workers that have left.
+/* fleet_totals.h - what all workers of a scheduler have done since it started: their absolute totals added
+ * up, also of workers that have left.
  *
- * A worker says its totals since its own start, so a lost message is healed by the next and a reconnect counts nothing twice. At most
- * WORKERS_MAX workers are remembered; beyond that the one silent for longest is forgotten (should it come back, it counts from its start). */
+ * A worker says its totals since its own start, so a lost message is healed by the next and a reconnect
+ * counts nothing twice. At most WORKERS_MAX workers are remembered; beyond that the one silent for longest is
+ * forgotten (should it come back, it counts from its start). */
 #ifndef SDG_ACTORS_FLEET_TOTALS_H
 #define SDG_ACTORS_FLEET_TOTALS_H
 

@@ -15,12 +15,14 @@
 
 static const char HELP[] =
     "usage: sdg journal stats FILE\n       sdg journal export FILE\n\n"
-    "While rows make several LLM calls, `sdg run --output X` keeps finished calls in X.journal; it is removed when all rows are\n"
+    "While rows make several LLM calls, `sdg run --output X` keeps finished calls in X.journal; it is "
+    "removed when all rows are\n"
     "finished. stats prints what is in it as one line of JSON; export prints each call as a line of JSON.\n\n"
     "  -h, --help          this help      --help.ja  in Japanese\n";
 static const char HELP_JA[] =
     "使い方: sdg journal stats FILE\n        sdg journal export FILE\n\n"
-    "1行で複数のLLM呼び出しを行う場合、`sdg run --output X` は完了した呼び出しを X.journal に記録し、全行の完了時に削除します。\n"
+    "1行で複数のLLM呼び出しを行う場合、`sdg run --output X` は完了した呼び出しを X.journal "
+    "に記録し、全行の完了時に削除します。\n"
     "stats は内容の要約を1行のJSONで、export は各呼び出しを1行ずつのJSONで表示します。\n\n"
     "  -h, --help          英語のヘルプ      --help.ja  このヘルプ\n";
 
@@ -57,18 +59,23 @@ static int stats(const char *path) {
     err_t err;
     int rc = journal_read(path, add_to_totals, &t, &torn, &err);
     if (rc == SDG_OK && stat(path, &st) == 0)
-        printf("{\"calls\": %" PRIu64 ", \"rows\": %" PRIu64 ", \"bytes\": %" PRIu64 ", \"torn_bytes\": %" PRIu64 ", \"answer_bytes\": %" PRIu64
-               ", \"prompt_tokens\": %" PRIu64 ", \"completion_tokens\": %" PRIu64 ", \"unreadable\": %" PRIu64 "}\n",
-               t.calls, rangeset_count(t.rows), (uint64_t)st.st_size, torn, t.answer_bytes, t.prompt_tokens, t.completion_tokens, t.unreadable);
+        printf("{\"calls\": %" PRIu64 ", \"rows\": %" PRIu64 ", \"bytes\": %" PRIu64
+               ", \"torn_bytes\": %" PRIu64 ", \"answer_bytes\": %" PRIu64 ", \"prompt_tokens\": %" PRIu64
+               ", \"completion_tokens\": %" PRIu64 ", \"unreadable\": %" PRIu64 "}\n",
+               t.calls, rangeset_count(t.rows), (uint64_t)st.st_size, torn, t.answer_bytes, t.prompt_tokens,
+               t.completion_tokens, t.unreadable);
     rangeset_destroy(&t.rows);
     return rc == SDG_OK ? EXIT_ALL_FINE : fail(&err);
 }
 
 static void write_call(buf_t *line, const journal_key_t *key, const llm_answer_t *answer) {
-    buf_addf(line, "{\"row\": %" PRIu64 ", \"question\": \"%016" PRIx64 "%016" PRIx64 "\", \"occurrence\": %" PRIu32, key->row, key->hash_high,
-             key->hash_low, key->occurrence);
-    buf_addf(line, ", \"prompt_tokens\": %" PRIu32 ", \"completion_tokens\": %" PRIu32 ", \"finish_reason\": ", answer->prompt_tokens,
-             answer->completion_tokens);
+    buf_addf(line,
+             "{\"row\": %" PRIu64 ", \"question\": \"%016" PRIx64 "%016" PRIx64
+             "\", \"occurrence\": %" PRIu32,
+             key->row, key->hash_high, key->hash_low, key->occurrence);
+    buf_addf(line,
+             ", \"prompt_tokens\": %" PRIu32 ", \"completion_tokens\": %" PRIu32 ", \"finish_reason\": ",
+             answer->prompt_tokens, answer->completion_tokens);
     json_write_string(line, answer->finish_reason, strlen(answer->finish_reason));
     buf_adds(line, ", \"answer\": ");
     json_write_string(line, answer->text.string->data, answer->text.string->len);

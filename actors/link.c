@@ -1,5 +1,6 @@
-/* link.c - see link.h. A ROUTER's generated routing ids are 5 bytes (a zero and a counter), so they fit the 64-bit peer number as they are:
- * byte i of the id is byte i of the number, its length is in the top byte. Ids chosen by the other side are refused by length. */
+/* link.c - see link.h. A ROUTER's generated routing ids are 5 bytes (a zero and a counter), so they fit the
+ * 64-bit peer number as they are: byte i of the id is byte i of the number, its length is in the top byte.
+ * Ids chosen by the other side are refused by length. */
 #include "actors/link.h"
 
 #include <arpa/inet.h>
@@ -54,9 +55,14 @@ int link_check_endpoint(const char *endpoint, err_t *err) {
     const char *host = endpoint + 6, *colon = strrchr(endpoint, ':');
     bool tcp = strncmp(endpoint, "tcp://", 6) == 0;
     if (!tcp || colon < host || !host_is_local(host, (size_t)(colon - host)))
-        return err_set(err, SDG_EINVAL, "%s is not on this machine; only tcp://127.0.0.1:PORT and ipc://PATH are accepted, because connections "
-                       "are not encrypted", endpoint);
-    if (!is_port(colon + 1)) return err_set(err, SDG_EINVAL, "%s: the port is a number up to 65535, not '%s'", endpoint, colon + 1);
+        return err_set(err, SDG_EINVAL,
+                       "%s is not on this machine; only tcp://127.0.0.1:PORT and ipc://PATH are accepted, "
+                       "because connections "
+                       "are not encrypted",
+                       endpoint);
+    if (!is_port(colon + 1))
+        return err_set(err, SDG_EINVAL, "%s: the port is a number up to 65535, not '%s'", endpoint,
+                       colon + 1);
     return SDG_OK;
 }
 

@@ -1,4 +1,5 @@
-/* metrics.c - see metrics.h: totals in, rates and percentiles out. How they are written is in metrics_text.c. */
+/* metrics.c - see metrics.h: totals in, rates and percentiles out. How they are written is in metrics_text.c.
+ */
 #include "actors/metrics.h"
 
 #include <math.h>
@@ -23,7 +24,8 @@ metrics_t *metrics_new(const char *mode, bool charts, uint64_t now, int64_t unix
         m->columns[c] = NAN;
     }
     if (!charts) return m;
-    m->recent_series = series_new(MERGES, METRICS_COLUMN_COUNT, METRICS_RECENT_POINTS, SECOND / 2, SERIES_SLIDES);
+    m->recent_series =
+        series_new(MERGES, METRICS_COLUMN_COUNT, METRICS_RECENT_POINTS, SECOND / 2, SERIES_SLIDES);
     m->whole_series = series_new(MERGES, METRICS_COLUMN_COUNT, METRICS_WHOLE_POINTS, SECOND, SERIES_GROWS);
     return m;
 }
@@ -74,7 +76,8 @@ void metrics_take_evicted(metrics_t *m, const MSG_EVICTED *e) {
 }
 
 uint64_t metrics_accounted_bytes(const metrics_t *m) {
-    return m->now.client[CLIENT_bytes_held] + m->now.scheduler[SCHEDULER_worker_bytes_held] + m->store[STORE_contexts_cached_bytes];
+    return m->now.client[CLIENT_bytes_held] + m->now.scheduler[SCHEDULER_worker_bytes_held] +
+           m->store[STORE_contexts_cached_bytes];
 }
 
 double metrics_pass_percent(const metrics_t *m) {
@@ -84,7 +87,8 @@ double metrics_pass_percent(const metrics_t *m) {
     return percent < 100 ? percent : 100;
 }
 
-/* ---- once a second -------------------------------------------------------------------------------------------------- */
+/* ---- once a second
+ * -------------------------------------------------------------------------------------------------- */
 
 static double per_second(const metrics_t *m, int total, double seconds) {
     uint64_t now = m->tally.totals[total], before = m->ticked.totals[total];
@@ -93,8 +97,10 @@ static double per_second(const metrics_t *m, int total, double seconds) {
 
 static void fill_rates(metrics_t *m, double seconds) {
     double *c = m->columns;
-    c[COLUMN_rows_per_s] = per_second(m, CLIENT_rows_ok, seconds) + per_second(m, CLIENT_rows_failed, seconds);
-    c[COLUMN_tokens_per_s] = per_second(m, CLIENT_prompt_tokens, seconds) + per_second(m, CLIENT_completion_tokens, seconds);
+    c[COLUMN_rows_per_s] =
+        per_second(m, CLIENT_rows_ok, seconds) + per_second(m, CLIENT_rows_failed, seconds);
+    c[COLUMN_tokens_per_s] =
+        per_second(m, CLIENT_prompt_tokens, seconds) + per_second(m, CLIENT_completion_tokens, seconds);
     c[COLUMN_requests_per_s] = per_second(m, CLIENT_requests, seconds);
     c[COLUMN_failed_per_s] = per_second(m, CLIENT_rows_failed, seconds);
     c[COLUMN_rate_limit_per_s] = per_second(m, CLIENT_retry_rate_limit, seconds);
@@ -114,7 +120,8 @@ static void fill_gauges(metrics_t *m) {
     c[COLUMN_calls_limit] = (double)s[SCHEDULER_calls_limit];
     c[COLUMN_pending_bytes] = (double)s[SCHEDULER_bytes_pending];
     c[COLUMN_window_bytes] = (double)s[SCHEDULER_window_bytes];
-    c[COLUMN_rows_pending] = (double)(s[SCHEDULER_rows_queued] + s[SCHEDULER_rows_leased] + s[SCHEDULER_rows_answered]);
+    c[COLUMN_rows_pending] =
+        (double)(s[SCHEDULER_rows_queued] + s[SCHEDULER_rows_leased] + s[SCHEDULER_rows_answered]);
     c[COLUMN_workers] = (double)s[SCHEDULER_workers];
     c[COLUMN_rss_bytes] = m->memory.rss_bytes ? (double)m->memory.rss_bytes : NAN;
     c[COLUMN_pss_bytes] = m->memory.pss_bytes ? (double)m->memory.pss_bytes : NAN;
@@ -130,7 +137,8 @@ static void fill_store(metrics_t *m, double seconds) {
     const uint64_t *s = m->store;
     double *c = m->columns;
     if (!m->store_seen) return;
-    double hits = store_per_second(m, STORE_context_hits, seconds), misses = store_per_second(m, STORE_context_misses, seconds);
+    double hits = store_per_second(m, STORE_context_hits, seconds),
+           misses = store_per_second(m, STORE_context_misses, seconds);
     c[COLUMN_store_bytes] = (double)s[STORE_contexts_cached_bytes];
     c[COLUMN_contexts_cached] = (double)s[STORE_contexts_cached];
     c[COLUMN_contexts_cached_max] = s[STORE_contexts_cached_max] ? (double)s[STORE_contexts_cached_max] : NAN;

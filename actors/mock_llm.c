@@ -1,10 +1,10 @@
 /* mock_llm.c - the simulated LLM server: libmicrohttpd driven by our own loop, in one thread.
  *
- * The loop waits for libmicrohttpd's epoll descriptor, a signal descriptor and the nearest timer. A request that must
- * wait (latency, a full server, a hanging answer) is suspended in libmicrohttpd and stands in a heap of due times or in
- * the queue; nothing waits in a thread, and no state is shared, so there are no locks. What a request is answered with
- * is decided in mock_plan.c; here it is only carried out.
- * To add a path: a row in PAGES.
+ * The loop waits for libmicrohttpd's epoll descriptor, a signal descriptor and the nearest timer. A request
+ * that must wait (latency, a full server, a hanging answer) is suspended in libmicrohttpd and stands in a
+ * heap of due times or in the queue; nothing waits in a thread, and no state is shared, so there are no
+ * locks. What a request is answered with is decided in mock_plan.c; here it is only carried out. To add a
+ * path: a row in PAGES.
  */
 #include "actors/mock_llm.h"
 
@@ -46,17 +46,17 @@ typedef enum stage {
 typedef struct request {
     struct server *server;
     struct MHD_Connection *connection;
-    struct request *next;  /* in the queue */
+    struct request *next; /* in the queue */
     stage_t stage;
-    bool counted;          /* is part of in_flight */
-    bool running;          /* holds a running slot */
-    bool too_large;        /* the body passed MOCK_BODY_BYTES_MAX */
-    bool gone;             /* the client left or the server ends: close without an answer */
-    buf_t body;            /* as received */
-    char *path;            /* with the query, only when requests are logged; owned */
+    bool counted;   /* is part of in_flight */
+    bool running;   /* holds a running slot */
+    bool too_large; /* the body passed MOCK_BODY_BYTES_MAX */
+    bool gone;      /* the client left or the server ends: close without an answer */
+    buf_t body;     /* as received */
+    char *path;     /* with the query, only when requests are logged; owned */
     mock_plan_t plan;
-    uint64_t due_ns;       /* in the heap */
-    uint64_t drip_ns;      /* time between two pieces of a slow body */
+    uint64_t due_ns;  /* in the heap */
+    uint64_t drip_ns; /* time between two pieces of a slow body */
 } request_t;
 
 typedef struct server {
@@ -66,7 +66,7 @@ typedef struct server {
     struct MHD_Response *models, *health; /* made once */
     int listen_fd, signal_fd, log_fd;
     unsigned port;
-    request_t **heap;                     /* suspended requests by due time */
+    request_t **heap; /* suspended requests by due time */
     size_t heap_count, heap_cap;
     request_t *queue_head, *queue_tail;
     unsigned running, queued;
@@ -75,7 +75,8 @@ typedef struct server {
     bool ending;
 } server_t;
 
-/* --- timers ------------------------------------------------------------------------------------------------------ */
+/* --- timers
+ * ------------------------------------------------------------------------------------------------------ */
 
 static void heap_swap(request_t **heap, size_t a, size_t b) {
     request_t *kept = heap[a];
@@ -109,7 +110,8 @@ static request_t *heap_pop(server_t *s) {
     return first;
 }
 
-/* --- the life of a request --------------------------------------------------------------------------------------- */
+/* --- the life of a request
+ * --------------------------------------------------------------------------------------- */
 
 static int client_fd(request_t *req) {
     const union MHD_ConnectionInfo *info =
@@ -158,8 +160,10 @@ static void queue_advance(server_t *s) {
 
 static void queue_push(server_t *s, request_t *req) {
     req->stage = STAGE_QUEUED;
-    if (s->queue_tail) s->queue_tail->next = req;
-    else s->queue_head = req;
+    if (s->queue_tail)
+        s->queue_tail->next = req;
+    else
+        s->queue_head = req;
     s->queue_tail = req;
     s->queued++;
 }
@@ -180,7 +184,8 @@ static void timers_run(server_t *s) {
         timer_fire(s, heap_pop(s), now_ns);
 }
 
-/* --- answers ----------------------------------------------------------------------------------------------------- */
+/* --- answers
+ * ----------------------------------------------------------------------------------------------------- */
 
 static enum MHD_Result respond_reset(server_t *s, request_t *req) {
     struct linger at_once = {.l_onoff = 1, .l_linger = 0};
@@ -262,10 +267,12 @@ static enum MHD_Result refuse(server_t *s, request_t *req, unsigned status, cons
     return plan_carry_out(s, req);
 }
 
-/* --- the log of requests ----------------------------------------------------------------------------------------- */
+/* --- the log of requests
+ * ----------------------------------------------------------------------------------------- */
 
 static enum MHD_Result header_keep(void *arg, enum MHD_ValueKind kind, const char *name, const char *text) {
-    static const char *const SKIPPED[] = {"host", "accept", "accept-encoding", "connection", "content-length"};
+    static const char *const SKIPPED[] = {"host", "accept", "accept-encoding", "connection",
+                                          "content-length"};
     (void)kind;
     for (size_t i = 0; i < sizeof SKIPPED / sizeof *SKIPPED; i++)
         if (strcasecmp(name, SKIPPED[i]) == 0) return MHD_YES;
@@ -293,7 +300,8 @@ static void request_log(server_t *s, request_t *req, value_t body) {
     json_write(&line, entry, JSON_PYTHON);
     buf_addc(&line, '\n');
     if (write(s->log_fd, line.data, line.len) < 0) {
-        fprintf(stderr, "sdg mock-llm: the request log cannot be written: %s; it ends here\n", strerror(errno));
+        fprintf(stderr, "sdg mock-llm: the request log cannot be written: %s; it ends here\n",
+                strerror(errno));
         close(s->log_fd);
         s->log_fd = -1;
     }
@@ -301,14 +309,17 @@ static void request_log(server_t *s, request_t *req, value_t body) {
     value_free(entry);
 }
 
-/* --- pages ------------------------------------------------------------------------------------------------------- */
+/* --- pages
+ * ------------------------------------------------------------------------------------------------------- */
 
 static void stats_write(const server_t *s, buf_t *out) {
-    buf_addf(out, "{\"requests\": %llu, \"in_flight\": %llu, \"in_flight_max\": %llu, \"running\": %u, \"queued\": %u",
-             (unsigned long long)s->chats, (unsigned long long)s->in_flight, (unsigned long long)s->in_flight_max,
-             s->running, s->queued);
-    buf_addf(out, ", \"resets\": %llu, \"clients_gone\": %llu, \"by_status\": {", (unsigned long long)s->resets,
-             (unsigned long long)s->gone);
+    buf_addf(
+        out,
+        "{\"requests\": %llu, \"in_flight\": %llu, \"in_flight_max\": %llu, \"running\": %u, \"queued\": %u",
+        (unsigned long long)s->chats, (unsigned long long)s->in_flight, (unsigned long long)s->in_flight_max,
+        s->running, s->queued);
+    buf_addf(out, ", \"resets\": %llu, \"clients_gone\": %llu, \"by_status\": {",
+             (unsigned long long)s->resets, (unsigned long long)s->gone);
     const char *comma = "";
     for (unsigned i = 0; i < STATUS_MAX; i++) {
         if (!s->by_status[i]) continue;
@@ -317,7 +328,8 @@ static void stats_write(const server_t *s, buf_t *out) {
     }
     buf_adds(out, "}, \"injected\": {");
     for (size_t i = 0; i < s->options.fault_count; i++)
-        buf_addf(out, "%s\"%s\": %llu", i ? ", " : "", s->options.faults[i].name, (unsigned long long)s->by_fault[i]);
+        buf_addf(out, "%s\"%s\": %llu", i ? ", " : "", s->options.faults[i].name,
+                 (unsigned long long)s->by_fault[i]);
     buf_addf(out, "}, \"prompt_tokens\": %llu, \"completion_tokens\": %llu, \"uptime_s\": %.3f}\n",
              (unsigned long long)s->prompt_tokens, (unsigned long long)s->completion_tokens,
              (double)(clock_now_ns() - s->started_ns) / 1e9);
@@ -339,10 +351,14 @@ static void chat_plan(server_t *s, request_t *req, value_t body, const err_t *er
     bool stream_found = false;
     value_t stream = value_null();
     if (body.kind == VALUE_OBJECT) stream = object_get_peek(body, "stream", 6, &stream_found);
-    if (err->code) mock_plan_refuse(&req->plan, 400, err->text);
-    else if (body.kind != VALUE_OBJECT) mock_plan_refuse(&req->plan, 400, "request body is not a JSON object");
-    else if (value_truthy(stream)) mock_plan_refuse(&req->plan, 400, "\"stream\": true is not simulated by this server");
-    else mock_plan_make(&req->plan, &s->options, s->rules, body, s->chats);
+    if (err->code)
+        mock_plan_refuse(&req->plan, 400, err->text);
+    else if (body.kind != VALUE_OBJECT)
+        mock_plan_refuse(&req->plan, 400, "request body is not a JSON object");
+    else if (value_truthy(stream))
+        mock_plan_refuse(&req->plan, 400, "\"stream\": true is not simulated by this server");
+    else
+        mock_plan_make(&req->plan, &s->options, s->rules, body, s->chats);
     if (req->plan.fault >= 0) s->by_fault[req->plan.fault]++;
 }
 
@@ -394,10 +410,12 @@ static enum MHD_Result dispatch(server_t *s, request_t *req, const char *method,
     if (req->too_large) return refuse(s, req, 413, "the request body is larger than this server takes");
     for (size_t i = 0; i < sizeof PAGES / sizeof *PAGES; i++)
         if (!strcmp(url, PAGES[i].path) && !strcmp(method, PAGES[i].method)) return PAGES[i].run(s, req);
-    return refuse(s, req, 404, "no such path, only POST /v1/chat/completions, GET /v1/models, /health and /stats");
+    return refuse(s, req, 404,
+                  "no such path, only POST /v1/chat/completions, GET /v1/models, /health and /stats");
 }
 
-/* --- called by libmicrohttpd ------------------------------------------------------------------------------------- */
+/* --- called by libmicrohttpd
+ * ------------------------------------------------------------------------------------- */
 
 static void *on_uri(void *arg, const char *uri, struct MHD_Connection *connection) {
     server_t *s = arg;
@@ -411,8 +429,9 @@ static void *on_uri(void *arg, const char *uri, struct MHD_Connection *connectio
 }
 
 /* Called at the headers, for every piece of the body, once behind it, and again after each resume. */
-static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *url, const char *method,
-                                  const char *version, const char *upload, size_t *upload_len, void **context) {
+static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *url,
+                                  const char *method, const char *version, const char *upload,
+                                  size_t *upload_len, void **context) {
     server_t *s = arg;
     request_t *req = *context;
     (void)connection, (void)version;
@@ -446,7 +465,8 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **co
     if (!s->ending) queue_advance(s);
 }
 
-/* --- start, loop, end -------------------------------------------------------------------------------------------- */
+/* --- start, loop, end
+ * -------------------------------------------------------------------------------------------- */
 
 static bool host_is_loopback(const char *host) {
     return !strncmp(host, "127.", 4) || !strcmp(host, "::1") || !strcmp(host, "localhost");
@@ -524,13 +544,13 @@ static void pages_make(server_t *s) {
 }
 
 static int daemon_start(server_t *s, err_t *err) {
-    unsigned flags = MHD_USE_EPOLL | MHD_USE_TURBO | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_SUPPRESS_DATE_NO_CLOCK;
-    s->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, s,
-                                 MHD_OPTION_LISTEN_SOCKET, s->listen_fd,
-                                 MHD_OPTION_CONNECTION_LIMIT, s->options.conns_max,
-                                 MHD_OPTION_CONNECTION_MEMORY_LIMIT, MOCK_CONN_BYTES,
-                                 MHD_OPTION_URI_LOG_CALLBACK, on_uri, s,
-                                 MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_END);
+    unsigned flags =
+        MHD_USE_EPOLL | MHD_USE_TURBO | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_SUPPRESS_DATE_NO_CLOCK;
+    s->daemon =
+        MHD_start_daemon(flags, 0, NULL, NULL, on_request, s, MHD_OPTION_LISTEN_SOCKET, s->listen_fd,
+                         MHD_OPTION_CONNECTION_LIMIT, s->options.conns_max,
+                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, MOCK_CONN_BYTES, MHD_OPTION_URI_LOG_CALLBACK,
+                         on_uri, s, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_END);
     return s->daemon ? SDG_OK : err_set(err, SDG_EIO, "the HTTP server cannot be started");
 }
 
@@ -550,13 +570,15 @@ static int port_file_write(const server_t *s, err_t *err) {
     FILE *f = fopen(s->options.port_file, "w");
     bool written = f && fprintf(f, "%u\n", s->port) > 0;
     if (f && fclose(f)) written = false;
-    return written ? SDG_OK : err_set(err, SDG_EIO, "--port-file %s: %s", s->options.port_file, strerror(errno));
+    return written ? SDG_OK
+                   : err_set(err, SDG_EIO, "--port-file %s: %s", s->options.port_file, strerror(errno));
 }
 
 /* The line comes last: who reads it may rely on everything else. */
 static void port_announce(const server_t *s) {
     if (!host_is_loopback(s->options.host))
-        fprintf(stderr, "sdg mock-llm: %s can be reached from other machines, without any key\n", s->options.host);
+        fprintf(stderr, "sdg mock-llm: %s can be reached from other machines, without any key\n",
+                s->options.host);
     bool v6 = strchr(s->options.host, ':') != NULL;
     printf("listening on http://%s%s%s:%u\n", v6 ? "[" : "", s->options.host, v6 ? "]" : "", s->port);
     fflush(stdout);
@@ -570,7 +592,8 @@ static int files_open(server_t *s, err_t *err) {
     }
     if (!s->options.log_file) return SDG_OK;
     s->log_fd = open(s->options.log_file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-    return s->log_fd >= 0 ? SDG_OK : err_set(err, SDG_EIO, "--log %s: %s", s->options.log_file, strerror(errno));
+    return s->log_fd >= 0 ? SDG_OK
+                          : err_set(err, SDG_EIO, "--log %s: %s", s->options.log_file, strerror(errno));
 }
 
 /* Nanoseconds until something is due; UINT64_MAX when only a socket can wake us. */
@@ -660,8 +683,10 @@ int mock_llm_main(int argc, char **argv) {
     mock_action_t action;
     int code = EXIT_FLAGS;
     if (mock_options_read(&s->options, argc, argv, &action, &err) == SDG_OK) {
-        if (action == MOCK_SERVE) code = server_run(s, &err);
-        else code = fputs(mock_help_text(action == MOCK_HELP_JA), stdout) < 0 ? EXIT_FLAGS : EXIT_SIGNAL;
+        if (action == MOCK_SERVE)
+            code = server_run(s, &err);
+        else
+            code = fputs(mock_help_text(action == MOCK_HELP_JA), stdout) < 0 ? EXIT_FLAGS : EXIT_SIGNAL;
     }
     if (err.code) fprintf(stderr, "sdg mock-llm: %s (see sdg mock-llm --help)\n", err.text);
     server_destroy(&s);

@@ -32,23 +32,23 @@ typedef struct mock_fault {
 
 typedef struct mock_options {
     const char *host;
-    unsigned port;             /* 0: any free one */
-    const char *port_file;     /* NULL: none */
-    const char *models;        /* comma-separated ids for /v1/models */
-    char *answer;              /* owned; template of the default answer */
+    unsigned port;         /* 0: any free one */
+    const char *port_file; /* NULL: none */
+    const char *models;    /* comma-separated ids for /v1/models */
+    char *answer;          /* owned; template of the default answer */
     size_t answer_len;
-    const char *rules_file;    /* NULL: no rules */
-    const char *log_file;      /* NULL: no log */
+    const char *rules_file; /* NULL: no rules */
+    const char *log_file;   /* NULL: no log */
     mock_spread_t latency_ms;
     double ms_per_token;
-    mock_spread_t tokens;      /* least completion tokens; median 0: as long as the answer is */
+    mock_spread_t tokens; /* least completion tokens; median 0: as long as the answer is */
     mock_fault_t faults[MOCK_FAULTS_MAX];
     size_t fault_count;
-    const char *retry_after;   /* text of the header sent with injected 429 and 503; NULL: none */
+    const char *retry_after; /* text of the header sent with injected 429 and 503; NULL: none */
     double slow_ms;
     uint64_t seed;
-    unsigned running_max;      /* 0: no limit */
-    unsigned queue_max;        /* beyond running_max; UINT32_MAX: no limit */
+    unsigned running_max; /* 0: no limit */
+    unsigned queue_max;   /* beyond running_max; UINT32_MAX: no limit */
     unsigned conns_max;
     bool quiet;
 } mock_options_t;

@@ -1,7 +1,7 @@
 /* mock_plan.c - see mock_plan.h.
  *
- * Request n has its own random sequence (seed, n), drawn in a fixed order: failure, latency, length. So changing a rate
- * does not move the latencies of the requests that still succeed.
+ * Request n has its own random sequence (seed, n), drawn in a fixed order: failure, latency, length. So
+ * changing a rate does not move the latencies of the requests that still succeed.
  */
 #include "actors/mock_plan.h"
 
@@ -78,13 +78,18 @@ static bool value_at(value_t object, const char *key, value_t *out) {
     return found;
 }
 
-static void completion_write(mock_plan_t *plan, value_t model, const buf_t *content, const mock_rule_t *rule) {
+static void completion_write(mock_plan_t *plan, value_t model, const buf_t *content,
+                             const mock_rule_t *rule) {
     buf_t *out = &plan->body;
-    buf_adds(out, "{\"id\": \"chatcmpl-mock\", \"object\": \"chat.completion\", \"created\": 1700000000, \"model\": ");
+    buf_adds(
+        out,
+        "{\"id\": \"chatcmpl-mock\", \"object\": \"chat.completion\", \"created\": 1700000000, \"model\": ");
     json_write(out, model, JSON_PYTHON);
     buf_adds(out, ", \"choices\": [{\"index\": 0, \"message\": {\"role\": \"assistant\", \"content\": ");
-    if (content) json_write_string(out, content->data ? content->data : "", content->len);
-    else buf_adds(out, "null");
+    if (content)
+        json_write_string(out, content->data ? content->data : "", content->len);
+    else
+        buf_adds(out, "null");
     const char *finish = rule ? rule->finish_reason : "stop";
     buf_adds(out, "}, \"finish_reason\": ");
     json_write_string(out, finish, strlen(finish));
@@ -119,7 +124,8 @@ static void plan_completion(mock_plan_t *plan, const mock_options_t *o, const mo
     buf_free(&content);
 }
 
-static void plan_rule(mock_plan_t *plan, const mock_options_t *o, const mock_rule_t *rule, const mock_view_t *view) {
+static void plan_rule(mock_plan_t *plan, const mock_options_t *o, const mock_rule_t *rule,
+                      const mock_view_t *view) {
     plan->status = rule->status;
     plan->headers = value_ref(rule->headers);
     switch (rule->kind) {
@@ -148,21 +154,23 @@ static bool fault_is(const mock_options_t *o, int fault, mock_fault_kind_t kind)
 }
 
 /* A completion or what a rule says. A rule's hit is only counted when its answer reaches the client whole. */
-static const mock_rule_t *plan_chat(mock_plan_t *plan, const mock_options_t *o, mock_rules_t *rules, value_t body,
-                                    int fault, uint64_t tokens_min) {
+static const mock_rule_t *plan_chat(mock_plan_t *plan, const mock_options_t *o, mock_rules_t *rules,
+                                    value_t body, int fault, uint64_t tokens_min) {
     mock_view_t view;
     mock_view_init(&view, body);
     bool whole = fault < 0 || fault_is(o, fault, MOCK_FAULT_SLOW);
     const mock_rule_t *rule = whole ? mock_rules_choose(rules, &view) : NULL;
-    if (rule) plan_rule(plan, o, rule, &view);
-    else plan_completion(plan, o, NULL, &view, tokens_min, fault_is(o, fault, MOCK_FAULT_EMPTY));
+    if (rule)
+        plan_rule(plan, o, rule, &view);
+    else
+        plan_completion(plan, o, NULL, &view, tokens_min, fault_is(o, fault, MOCK_FAULT_EMPTY));
     mock_view_free(&view);
     return rule;
 }
 
 /* The answer without its timing; the rule that gave it, or NULL. */
-static const mock_rule_t *plan_answer(mock_plan_t *plan, const mock_options_t *o, mock_rules_t *rules, value_t body,
-                                      int fault, uint64_t tokens_min) {
+static const mock_rule_t *plan_answer(mock_plan_t *plan, const mock_options_t *o, mock_rules_t *rules,
+                                      value_t body, int fault, uint64_t tokens_min) {
     if (fault_is(o, fault, MOCK_FAULT_STATUS)) {
         plan_status_fault(plan, o, fault);
         return NULL;
@@ -175,7 +183,8 @@ static const mock_rule_t *plan_answer(mock_plan_t *plan, const mock_options_t *o
     return rule;
 }
 
-void mock_plan_make(mock_plan_t *plan, const mock_options_t *o, mock_rules_t *rules, value_t body, uint64_t n) {
+void mock_plan_make(mock_plan_t *plan, const mock_options_t *o, mock_rules_t *rules, value_t body,
+                    uint64_t n) {
     rng_t r;
     rng_seed(&r, o->seed, n);
     int fault = fault_draw(o, &r);

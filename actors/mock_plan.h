@@ -1,4 +1,5 @@
-/* mock_plan.h - what the simulated server will do with the n-th chat request. Pure: same options, n and body, same plan. */
+/* mock_plan.h - what the simulated server will do with the n-th chat request. Pure: same options, n and body,
+ * same plan. */
 #ifndef SDG_ACTORS_MOCK_PLAN_H
 #define SDG_ACTORS_MOCK_PLAN_H
 
@@ -28,7 +29,8 @@ typedef struct mock_plan {
 } mock_plan_t;
 
 /* n counts chat requests from 1; `body` is the parsed request (an object). Rules may count a hit. */
-void mock_plan_make(mock_plan_t *plan, const mock_options_t *o, mock_rules_t *rules, value_t body, uint64_t n);
+void mock_plan_make(mock_plan_t *plan, const mock_options_t *o, mock_rules_t *rules, value_t body,
+                    uint64_t n);
 /* A refusal with an OpenAI-style error body. */
 void mock_plan_refuse(mock_plan_t *plan, unsigned status, const char *message);
 void mock_plan_free(mock_plan_t *plan);

@@ -1,7 +1,7 @@
 /* mock_rules.c - see mock_rules.h.
  *
- * A rule is compiled once: its match becomes parts that are compared without looking anything up, its reply becomes text.
- * Unknown keys are refused, because a misspelt `contain:` would otherwise match every request.
+ * A rule is compiled once: its match becomes parts that are compared without looking anything up, its reply
+ * becomes text. Unknown keys are refused, because a misspelt `contain:` would otherwise match every request.
  * To add a key: a row in RULE_KEYS or MATCH_KEYS, a field, and a line in rule_read or match_read.
  */
 #include "actors/mock_rules.h"
@@ -31,12 +31,14 @@ struct mock_rules {
     size_t count;
 };
 
-static const char *const RULE_KEYS[] = {"match",    "reply", "status",       "headers", "delay_ms",     "times",
-                                        "body",     "raw_body", "reset",     "usage",   "content_null", "finish_reason"};
+static const char *const RULE_KEYS[] = {"match",    "reply", "status",       "headers",
+                                        "delay_ms", "times", "body",         "raw_body",
+                                        "reset",    "usage", "content_null", "finish_reason"};
 static const char *const MATCH_KEYS[] = {"model", "contains", "regex", "system_contains"};
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
-/* --- views ------------------------------------------------------------------------------------------------------- */
+/* --- views
+ * ------------------------------------------------------------------------------------------------------- */
 
 static value_t get(value_t object, const char *key) {
     bool found;
@@ -44,7 +46,8 @@ static value_t get(value_t object, const char *key) {
 }
 
 static bool is_text(value_t v, const char *text) {
-    return v.kind == VALUE_STRING && v.string->len == strlen(text) && !memcmp(v.string->data, text, v.string->len);
+    return v.kind == VALUE_STRING && v.string->len == strlen(text) &&
+           !memcmp(v.string->data, text, v.string->len);
 }
 
 /* The text parts of a list content, joined by newlines. */
@@ -89,7 +92,8 @@ void mock_view_free(mock_view_t *view) {
     *view = (mock_view_t){0};
 }
 
-/* --- templates --------------------------------------------------------------------------------------------------- */
+/* --- templates
+ * --------------------------------------------------------------------------------------------------- */
 
 /* One step of a {{json:...}} path; null when there is no such place. */
 static value_t dig_step(value_t at, const char *part, size_t len) {
@@ -134,8 +138,10 @@ static bool expand_key(buf_t *out, const char *key, size_t len, const mock_view_
         buf_addf(out, "%llu", (unsigned long long)nth);
     } else if (len > 5 && !memcmp(key, "json:", 5)) {
         value_t v = dig(view->body, key + 5, len - 5);
-        if (v.kind == VALUE_STRING) buf_add(out, v.string->data, v.string->len);
-        else json_write(out, v, JSON_PYTHON);
+        if (v.kind == VALUE_STRING)
+            buf_add(out, v.string->data, v.string->len);
+        else
+            json_write(out, v, JSON_PYTHON);
     } else {
         return false;
     }
@@ -154,13 +160,16 @@ void mock_expand(buf_t *out, const char *text, size_t len, const mock_view_t *vi
         bool closed = key_len > 0 && (size_t)(end - key) >= key_len + 2 && !memcmp(key + key_len, "}}", 2);
         buf_add(out, at, (size_t)(open - at));
         at = open;
-        if (closed && expand_key(out, key, key_len, view, nth)) at = key + key_len + 2;
-        else buf_addc(out, *at++);
+        if (closed && expand_key(out, key, key_len, view, nth))
+            at = key + key_len + 2;
+        else
+            buf_addc(out, *at++);
     }
     buf_add(out, at, (size_t)(end - at));
 }
 
-/* --- matching ---------------------------------------------------------------------------------------------------- */
+/* --- matching
+ * ---------------------------------------------------------------------------------------------------- */
 
 static bool holds_text(const str_t *text, value_t wanted) {
     return memmem(text->data, text->len, wanted.string->data, wanted.string->len) != NULL;
@@ -186,7 +195,8 @@ const mock_rule_t *mock_rules_choose(mock_rules_t *rules, const mock_view_t *vie
     return NULL;
 }
 
-/* --- reading ----------------------------------------------------------------------------------------------------- */
+/* --- reading
+ * ----------------------------------------------------------------------------------------------------- */
 
 static int keys_check(value_t object, const char *const *names, size_t count, err_t *err) {
     for (size_t i = 0; i < object_count(object); i++) {
@@ -208,7 +218,8 @@ static int contains_read(value_t v, value_t *out, err_t *err) {
         list_push(out, value_ref(v));
         return SDG_OK;
     }
-    if (v.kind != VALUE_LIST) return err_set(err, SDG_EINVAL, "match.contains must be a text or a list of texts");
+    if (v.kind != VALUE_LIST)
+        return err_set(err, SDG_EINVAL, "match.contains must be a text or a list of texts");
     for (size_t i = 0; i < list_count(v); i++) {
         if (list_peek(v, i).kind != VALUE_STRING)
             return err_set(err, SDG_EINVAL, "match.contains[%zu] must be a text", i);
@@ -239,21 +250,30 @@ static void rule_set_text(mock_rule_t *rule, mock_reply_kind_t kind, value_t v) 
     rule->kind = kind;
     buf_t out;
     buf_init(&out, MOCK_FILE_BYTES_MAX * 2);
-    if (v.kind == VALUE_STRING && kind != MOCK_REPLY_BODY) buf_add(&out, v.string->data, v.string->len);
-    else json_write(&out, v, JSON_PYTHON);
+    if (v.kind == VALUE_STRING && kind != MOCK_REPLY_BODY)
+        buf_add(&out, v.string->data, v.string->len);
+    else
+        json_write(&out, v, JSON_PYTHON);
     rule->text = buf_take(&out, &rule->text_len);
 }
 
 static int rule_read_reply(mock_rule_t *rule, value_t v, err_t *err) {
     bool has_body, has_reply;
-    value_t body = object_get_peek(v, "body", 4, &has_body), reply = object_get_peek(v, "reply", 5, &has_reply);
+    value_t body = object_get_peek(v, "body", 4, &has_body),
+            reply = object_get_peek(v, "reply", 5, &has_reply);
     value_t raw = get(v, "raw_body");
-    if (raw.kind != VALUE_NULL && raw.kind != VALUE_STRING) return err_set(err, SDG_EINVAL, "raw_body must be a text");
-    if (value_truthy(get(v, "reset"))) rule->kind = MOCK_REPLY_RESET;
-    else if (raw.kind == VALUE_STRING) rule_set_text(rule, MOCK_REPLY_RAW_BODY, raw);
-    else if (has_body) rule_set_text(rule, MOCK_REPLY_BODY, body);
-    else if (value_truthy(get(v, "content_null"))) rule->kind = MOCK_REPLY_NULL;
-    else if (has_reply) rule_set_text(rule, MOCK_REPLY_TEXT, reply);
+    if (raw.kind != VALUE_NULL && raw.kind != VALUE_STRING)
+        return err_set(err, SDG_EINVAL, "raw_body must be a text");
+    if (value_truthy(get(v, "reset")))
+        rule->kind = MOCK_REPLY_RESET;
+    else if (raw.kind == VALUE_STRING)
+        rule_set_text(rule, MOCK_REPLY_RAW_BODY, raw);
+    else if (has_body)
+        rule_set_text(rule, MOCK_REPLY_BODY, body);
+    else if (value_truthy(get(v, "content_null")))
+        rule->kind = MOCK_REPLY_NULL;
+    else if (has_reply)
+        rule_set_text(rule, MOCK_REPLY_TEXT, reply);
     return SDG_OK;
 }
 

@@ -1,7 +1,8 @@
 /* mock_rules.h - what a scripted rules file says to one chat request. Pure: no sockets, no time.
  *
- * A rules file is a list, JSON (when it starts with '[' or '{') or YAML. Rules are tried from the top; the first one whose
- * `match` holds and whose `times` is not used up answers. The format is described in `sdg mock-llm --help`.
+ * A rules file is a list, JSON (when it starts with '[' or '{') or YAML. Rules are tried from the top; the
+ * first one whose `match` holds and whose `times` is not used up answers. The format is described in `sdg
+ * mock-llm --help`.
  */
 #ifndef SDG_ACTORS_MOCK_RULES_H
 #define SDG_ACTORS_MOCK_RULES_H
@@ -29,16 +30,16 @@ typedef enum mock_reply_kind {
 
 typedef struct mock_rule {
     mock_reply_kind_t kind;
-    char *text;                /* owned; NULL means the server's default answer */
+    char *text; /* owned; NULL means the server's default answer */
     size_t text_len;
-    unsigned status;           /* HTTP status, 200..599 */
-    value_t headers;           /* object name -> text, or null; owned */
-    uint64_t delay_ns;         /* added to the server's latency */
-    value_t usage;             /* replaces the usage object; null: counted */
-    char *finish_reason;       /* owned */
-    struct mock_match *match;  /* owned */
-    uint64_t times;            /* most hits; UINT64_MAX without `times` */
-    uint64_t hits;             /* so far */
+    unsigned status;          /* HTTP status, 200..599 */
+    value_t headers;          /* object name -> text, or null; owned */
+    uint64_t delay_ns;        /* added to the server's latency */
+    value_t usage;            /* replaces the usage object; null: counted */
+    char *finish_reason;      /* owned */
+    struct mock_match *match; /* owned */
+    uint64_t times;           /* most hits; UINT64_MAX without `times` */
+    uint64_t hits;            /* so far */
 } mock_rule_t;
 
 typedef struct mock_rules mock_rules_t;
@@ -49,7 +50,8 @@ void mock_rules_destroy(mock_rules_t **rules);
 /* The rule that answers (its hit is counted), or NULL when none does. `rules` may be NULL. */
 const mock_rule_t *mock_rules_choose(mock_rules_t *rules, const mock_view_t *view);
 
-/* Appends `text` with {{last_user}} {{system}} {{model}} {{nth}} {{json:a.0.b}} replaced; an unknown one stays as written. */
+/* Appends `text` with {{last_user}} {{system}} {{model}} {{nth}} {{json:a.0.b}} replaced; an unknown one
+ * stays as written. */
 void mock_expand(buf_t *out, const char *text, size_t len, const mock_view_t *view, uint64_t nth);
 
 /* Reads a file of at most MOCK_FILE_BYTES_MAX bytes into `out`. */

@@ -1,10 +1,11 @@
 /* monitor.c - keeps the last numbers and draws them.
  *
- * Rates are taken over the last few seconds from a ring of (time, rows, tokens) samples: short enough to show a stall, long enough not to
- * flicker. On a terminal the line is redrawn five times a second; elsewhere a plain line appears every PLAIN_EVERY seconds.
+ * Rates are taken over the last few seconds from a ring of (time, rows, tokens) samples: short enough to show
+ * a stall, long enough not to flicker. On a terminal the line is redrawn five times a second; elsewhere a
+ * plain line appears every PLAIN_EVERY seconds.
  *
- * Series, percentiles and samples of memory are made only for those who asked (--metrics-listen, --enable-memory-monitoring), all in this
- * thread: nobody waits for it, so what it costs slows no row.
+ * Series, percentiles and samples of memory are made only for those who asked (--metrics-listen,
+ * --enable-memory-monitoring), all in this thread: nobody waits for it, so what it costs slows no row.
  *
  * To add a message: a row in proto/messages.def, a line in on_message, a test.
  */
@@ -26,14 +27,16 @@
 enum { SAMPLES = 32, PLAIN_EVERY_S = 5 };
 static const uint64_t REDRAW_NS = 200 * MILLISECOND;
 
-typedef struct sample { uint64_t at_ns, rows, tokens; } sample_t;
+typedef struct sample {
+    uint64_t at_ns, rows, tokens;
+} sample_t;
 
 typedef struct monitor {
     actor_t actor;
     monitor_args_t args;
     zsock_t *pull;
     metrics_t *metrics;
-    monitor_http_t *http;    /* NULL: nobody asked */
+    monitor_http_t *http; /* NULL: nobody asked */
     uint64_t memory_samples, sampled_memory_ns, memory_warned_ns;
     sample_t samples[SAMPLES];
     size_t sample_count, sample_next;
@@ -41,13 +44,17 @@ typedef struct monitor {
     bool seen_client;
 } monitor_t;
 
-static uint64_t rows_now(const monitor_t *m) { return m->metrics->now.client[CLIENT_rows_ok] + m->metrics->now.client[CLIENT_rows_failed]; }
+static uint64_t rows_now(const monitor_t *m) {
+    return m->metrics->now.client[CLIENT_rows_ok] + m->metrics->now.client[CLIENT_rows_failed];
+}
 
 /* One sample each 200 ms; the ring spans the last six seconds. */
 static void take_sample(monitor_t *m, uint64_t now) {
     if (now - m->sampled_ns < 200 * MILLISECOND) return;
     m->sampled_ns = now;
-    sample_t latest = {now, rows_now(m), m->metrics->now.client[CLIENT_completion_tokens] + m->metrics->now.client[CLIENT_prompt_tokens]};
+    sample_t latest = {now, rows_now(m),
+                       m->metrics->now.client[CLIENT_completion_tokens] +
+                           m->metrics->now.client[CLIENT_prompt_tokens]};
     const sample_t *oldest = m->sample_count < SAMPLES ? &m->samples[0] : &m->samples[m->sample_next];
     if (m->sample_count > 0 && now > oldest->at_ns) {
         double seconds = (double)(now - oldest->at_ns) / 1e9;
@@ -98,7 +105,8 @@ static void on_summary(monitor_t *m, const MSG_SUMMARY *s, uint64_t now) {
     copy_values(m->metrics->now.client, CLIENT_STATS, &s->values);
     hist_from_numbers(&latency, s->latency.items, s->latency.count);
     m->metrics->now.elapsed_ns = now - m->started_ns;
-    m->metrics->now.rss_bytes = memory_peak_rss_bytes() + m->metrics->now.scheduler[SCHEDULER_worker_rss_bytes];
+    m->metrics->now.rss_bytes =
+        memory_peak_rss_bytes() + m->metrics->now.scheduler[SCHEDULER_worker_rss_bytes];
     log_set_status_line(NULL);
     m->args.progress = false;
     if (!m->args.summary) return;
@@ -120,12 +128,16 @@ static void on_message(void *self, zsock_t *socket, link_frame_t *in, uint64_t n
     if (in->message.type == MESSAGE_EVICTED) metrics_take_evicted(m->metrics, &in->message.EVICTED);
 }
 
-/* ---- memory ----------------------------------------------------------------------------------------------------------- */
+/* ---- memory
+ * -----------------------------------------------------------------------------------------------------------
+ */
 
 static void warn_of_memory(monitor_t *m, uint64_t now) {
     buf_t words;
     uint64_t threshold = m->args.memory_threshold_bytes;
-    if (threshold == 0 || metrics_memory_bytes(m->metrics) <= threshold || !log_due(&m->memory_warned_ns, now, MEMORY_WARN_NS)) return;
+    if (threshold == 0 || metrics_memory_bytes(m->metrics) <= threshold ||
+        !log_due(&m->memory_warned_ns, now, MEMORY_WARN_NS))
+        return;
     buf_init(&words, 4096);
     metrics_memory_words(m->metrics, &words);
     buf_adds(&words, "; the threshold is ");
@@ -144,7 +156,9 @@ static void sample_memory(monitor_t *m, uint64_t now) {
     warn_of_memory(m, now);
 }
 
-/* ---- life ------------------------------------------------------------------------------------------------------------- */
+/* ---- life
+ * -------------------------------------------------------------------------------------------------------------
+ */
 
 static bool is_detailed(const monitor_t *m) { return m->http || m->args.memory_threshold_bytes; }
 
@@ -157,7 +171,9 @@ static uint64_t after(void *self, uint64_t now) {
     return REDRAW_NS;
 }
 
-static void on_fd(void *self, int fd, uint64_t now) { (void)self, (void)fd, (void)now; /* `after` runs the server */ }
+static void on_fd(void *self, int fd, uint64_t now) {
+    (void)self, (void)fd, (void)now; /* `after` runs the server */
+}
 
 static const actor_ops_t ops = {on_message, on_fd, NULL, after};
 
@@ -189,7 +205,8 @@ void monitor_actor(zsock_t *pipe, void *args) {
     m->metrics->now.elsewhere = m->args.mode && strcmp(m->args.mode, "submit") == 0;
     m->pull = link_socket(ZMQ_PULL, 0);
     actor_init(&m->actor, "monitor", &ops, m, pipe);
-    if (zsock_bind(m->pull, "%s", m->args.endpoint) < 0) log_error("monitor", "cannot bind %s", m->args.endpoint);
+    if (zsock_bind(m->pull, "%s", m->args.endpoint) < 0)
+        log_error("monitor", "cannot bind %s", m->args.endpoint);
     actor_add_socket(&m->actor, m->pull);
     start_http(m);
     actor_run(&m->actor);

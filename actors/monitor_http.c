@@ -1,4 +1,5 @@
-/* monitor_http.c - see monitor_http.h. To add a page: a function that fills a buffer, a row in the table at the bottom. */
+/* monitor_http.c - see monitor_http.h. To add a page: a function that fills a buffer, a row in the table at
+ * the bottom. */
 #include "actors/monitor_http.h"
 
 #include <errno.h>
@@ -19,10 +20,12 @@
 struct monitor_http {
     struct MHD_Daemon *daemon;
     const metrics_t *metrics;
-    bool loopback;        /* bound there: Host must be, too */
+    bool loopback; /* bound there: Host must be, too */
 };
 
-/* ---- listening ---------------------------------------------------------------------------------------------------------- */
+/* ---- listening
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 static bool is_loopback(const struct sockaddr *a) {
     if (a->sa_family == AF_INET) return ntohl(((const struct sockaddr_in *)a)->sin_addr.s_addr) >> 24 == 127;
@@ -33,7 +36,8 @@ static int port_of(int fd) {
     struct sockaddr_storage a;
     socklen_t len = sizeof a;
     if (getsockname(fd, (struct sockaddr *)&a, &len) != 0) return 0;
-    return ntohs(a.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&a)->sin6_port : ((struct sockaddr_in *)&a)->sin_port);
+    return ntohs(a.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&a)->sin6_port
+                                         : ((struct sockaddr_in *)&a)->sin_port);
 }
 
 static int listen_on(const struct addrinfo *a, const char *address, err_t *err) {
@@ -49,7 +53,8 @@ static int listen_on(const struct addrinfo *a, const char *address, err_t *err) 
 static bool split_address(const char *address, char *host, size_t size, const char **port) {
     const char *colon = strrchr(address, ':');
     size_t len = colon ? (size_t)(colon - address) : 0;
-    if (len == 0 || len >= size || colon[1] == '\0' || strspn(colon + 1, "0123456789") != strlen(colon + 1)) return false;
+    if (len == 0 || len >= size || colon[1] == '\0' || strspn(colon + 1, "0123456789") != strlen(colon + 1))
+        return false;
     bool brackets = address[0] == '[' && address[len - 1] == ']';
     memcpy(host, address + brackets, len);
     host[len - 2 * brackets] = '\0';
@@ -58,25 +63,33 @@ static bool split_address(const char *address, char *host, size_t size, const ch
 }
 
 int monitor_http_listen(const char *who, const char *address, bool insecure, err_t *err) {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *list = NULL;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV},
+                    *list = NULL;
     char host[256];
     const char *service;
     if (!split_address(address, host, sizeof host, &service))
-        return err_set(err, SDG_EINVAL, "--metrics-listen takes HOST:PORT, for example 127.0.0.1:9464, not '%s'", address);
+        return err_set(err, SDG_EINVAL,
+                       "--metrics-listen takes HOST:PORT, for example 127.0.0.1:9464, not '%s'", address);
     int rc = getaddrinfo(host, service, &hints, &list);
     if (rc != 0) return err_set(err, SDG_EINVAL, "--metrics-listen: %s: %s", address, gai_strerror(rc));
     int fd = SDG_EINVAL;
     if (!insecure && !is_loopback(list->ai_addr))
-        err_set(err, SDG_EINVAL, "--metrics-listen: %s is not a loopback address; anybody who reaches it can read the numbers: add --insecure to allow it",
+        err_set(err, SDG_EINVAL,
+                "--metrics-listen: %s is not a loopback address; anybody who reaches it can read the "
+                "numbers: add --insecure to allow it",
                 address);
     else
         fd = listen_on(list, address, err);
     freeaddrinfo(list);
-    if (fd >= 0) log_info(who, "dashboard at http://%.*s:%d/ (also /metrics and /stats.json)", (int)(service - address - 1), address, port_of(fd));
+    if (fd >= 0)
+        log_info(who, "dashboard at http://%.*s:%d/ (also /metrics and /stats.json)",
+                 (int)(service - address - 1), address, port_of(fd));
     return fd;
 }
 
-/* ---- pages -------------------------------------------------------------------------------------------------------------- */
+/* ---- pages
+ * --------------------------------------------------------------------------------------------------------------
+ */
 
 static void page_metrics(const metrics_t *m, uint64_t now, buf_t *out) {
     (void)now;
@@ -118,7 +131,9 @@ static const page_t pages[] = {
     {"/healthz", "text/plain; charset=utf-8", page_health},
 };
 
-/* ---- requests ----------------------------------------------------------------------------------------------------------- */
+/* ---- requests
+ * -----------------------------------------------------------------------------------------------------------
+ */
 
 static enum MHD_Result respond(struct MHD_Connection *c, unsigned status, const char *type, buf_t *body) {
     size_t len;
@@ -128,7 +143,8 @@ static enum MHD_Result respond(struct MHD_Connection *c, unsigned status, const 
     MHD_add_response_header(r, "Cache-Control", "no-store");
     MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
     MHD_add_response_header(r, "Content-Security-Policy",
-                            "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:");
+                            "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+                            "connect-src 'self'; img-src data:");
     if (status == MHD_HTTP_METHOD_NOT_ALLOWED) MHD_add_response_header(r, "Allow", "GET, HEAD");
     enum MHD_Result rc = MHD_queue_response(c, status, r);
     MHD_destroy_response(r);
@@ -152,8 +168,8 @@ static bool host_is_local(const char *host) {
     return strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == len;
 }
 
-static enum MHD_Result on_request(void *self, struct MHD_Connection *c, const char *url, const char *method, const char *version, const char *upload,
-                                  size_t *upload_len, void **seen) {
+static enum MHD_Result on_request(void *self, struct MHD_Connection *c, const char *url, const char *method,
+                                  const char *version, const char *upload, size_t *upload_len, void **seen) {
     static char first;
     const monitor_http_t *h = self;
     buf_t body;
@@ -168,28 +184,34 @@ static enum MHD_Result on_request(void *self, struct MHD_Connection *c, const ch
     }
     if (h->loopback && !host_is_local(MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST)))
         return refuse(c, MHD_HTTP_FORBIDDEN, "this server answers for this machine only");
-    if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0) return refuse(c, MHD_HTTP_METHOD_NOT_ALLOWED, "GET only");
+    if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
+        return refuse(c, MHD_HTTP_METHOD_NOT_ALLOWED, "GET only");
     for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
         if (strcmp(url, pages[i].path) != 0) continue;
         buf_init(&body, METRICS_PAGE_BYTES_MAX);
         pages[i].write(h->metrics, clock_now_ns(), &body);
         return respond(c, MHD_HTTP_OK, pages[i].type, &body);
     }
-    return refuse(c, MHD_HTTP_NOT_FOUND, "there are /, /metrics, /stats.json, /series.json, /series-whole.json and /healthz");
+    return refuse(c, MHD_HTTP_NOT_FOUND,
+                  "there are /, /metrics, /stats.json, /series.json, /series-whole.json and /healthz");
 }
 
-/* ---- life --------------------------------------------------------------------------------------------------------------- */
+/* ---- life
+ * ---------------------------------------------------------------------------------------------------------------
+ */
 
 monitor_http_t *monitor_http_new(int listen_fd, const metrics_t *metrics) {
     struct sockaddr_storage bound;
     socklen_t len = sizeof bound;
     monitor_http_t *h = xcalloc(1, sizeof *h);
     h->metrics = metrics;
-    h->loopback = getsockname(listen_fd, (struct sockaddr *)&bound, &len) == 0 && is_loopback((struct sockaddr *)&bound);
+    h->loopback = getsockname(listen_fd, (struct sockaddr *)&bound, &len) == 0 &&
+                  is_loopback((struct sockaddr *)&bound);
     h->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_SUPPRESS_DATE_NO_CLOCK, 0, NULL, NULL, on_request, h,
-                                 MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)METRICS_CONNECTIONS_MAX,
-                                 MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)METRICS_IDLE_S,
-                                 MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)METRICS_CONNECTION_BYTES, MHD_OPTION_END);
+                                 MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_CONNECTION_LIMIT,
+                                 (unsigned)METRICS_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+                                 (unsigned)METRICS_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                                 (size_t)METRICS_CONNECTION_BYTES, MHD_OPTION_END);
     if (h->daemon) return h;
     close(listen_fd);
     free(h);
@@ -204,5 +226,7 @@ void monitor_http_destroy(monitor_http_t **http) {
     *http = NULL;
 }
 
-int monitor_http_fd(const monitor_http_t *h) { return MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd; }
+int monitor_http_fd(const monitor_http_t *h) {
+    return MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+}
 void monitor_http_run(monitor_http_t *h) { MHD_run(h->daemon); }

@@ -30,15 +30,19 @@ static int read_all(int fd, const char *path, buf_t *out, err_t *err) {
 
 int prepare_read_file(const char *path, buf_t *out, err_t *err) {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return err_set(err, errno == ENOENT ? SDG_ENOTFOUND : SDG_EIO, "cannot open %s: %s", path, strerror(errno));
+    if (fd < 0)
+        return err_set(err, errno == ENOENT ? SDG_ENOTFOUND : SDG_EIO, "cannot open %s: %s", path,
+                       strerror(errno));
     buf_add(out, "", 0);
     int rc = read_all(fd, path, out, err);
     close(fd);
     return rc;
 }
 
-pipeline_t *prepare_pipeline_quietly(const char *path, const buf_t *bytes, bool use_env, bool hints, buf_t *text, size_t *errors) {
-    pipeline_source_t source = {.path = path, .bytes = bytes->data, .len = bytes->len, .use_env = use_env, .accept_python = true};
+pipeline_t *prepare_pipeline_quietly(const char *path, const buf_t *bytes, bool use_env, bool hints,
+                                     buf_t *text, size_t *errors) {
+    pipeline_source_t source = {
+        .path = path, .bytes = bytes->data, .len = bytes->len, .use_env = use_env, .accept_python = true};
     diags_t diags;
     diags_init(&diags, path, bytes->data, bytes->len);
     pipeline_t *p = pipeline_load(&source, &diags);
@@ -60,7 +64,8 @@ pipeline_t *prepare_pipeline(const char *path, const buf_t *bytes, bool use_env,
 static void add_file(XXH3_state_t *state, const char *path) {
     buf_t bytes;
     buf_init(&bytes, YAML_FILE_BYTES_MAX);
-    if (prepare_read_file(path, &bytes, NULL) == SDG_OK && bytes.len) XXH3_128bits_update(state, bytes.data, bytes.len);
+    if (prepare_read_file(path, &bytes, NULL) == SDG_OK && bytes.len)
+        XXH3_128bits_update(state, bytes.data, bytes.len);
     buf_free(&bytes);
 }
 
@@ -105,7 +110,8 @@ uint64_t prepare_row_bytes(const char *path) {
     uint64_t rows = 0, bytes = 0;
     if (stat(path, &st) != 0 || !S_ISREG(st.st_mode)) return 0;
     reader_t *reader = reader_open(path, DATA_AUTO, &err);
-    while (reader && rows < WINDOW_SAMPLE_ROWS && bytes < WINDOW_SAMPLE_BYTES && reader_next(reader, &record, &err) == 1) {
+    while (reader && rows < WINDOW_SAMPLE_ROWS && bytes < WINDOW_SAMPLE_BYTES &&
+           reader_next(reader, &record, &err) == 1) {
         rows++;
         bytes += record.bad ? 0 : record.json_len;
     }

@@ -1,4 +1,5 @@
-/* report.c - see report.h. Every text exists in English and Japanese, side by side, so that one cannot be changed without the other. */
+/* report.c - see report.h. Every text exists in English and Japanese, side by side, so that one cannot be
+ * changed without the other. */
 #include "actors/report.h"
 
 #include <inttypes.h>
@@ -47,7 +48,9 @@ static void rate(buf_t *out, double per_s) {
         buf_addf(out, per_s < 100 ? "%.1f" : "%.0f", per_s);
 }
 
-static uint64_t rows_done(const report_t *r) { return r->client[CLIENT_rows_ok] + r->client[CLIENT_rows_failed]; }
+static uint64_t rows_done(const report_t *r) {
+    return r->client[CLIENT_rows_ok] + r->client[CLIENT_rows_failed];
+}
 
 static uint64_t retries(const report_t *r) {
     uint64_t n = 0;
@@ -57,12 +60,15 @@ static uint64_t retries(const report_t *r) {
     return n;
 }
 
-/* Rows of the whole input: known, or estimated from how far the file has been read; 0 when there is no telling. */
+/* Rows of the whole input: known, or estimated from how far the file has been read; 0 when there is no
+ * telling. */
 uint64_t report_rows_expected(const report_t *r) {
     const uint64_t *c = r->client;
     if (c[CLIENT_rows_total]) return c[CLIENT_rows_total];
     if (c[CLIENT_bytes_total] == 0 || c[CLIENT_bytes_done] == 0) return 0;
-    return (uint64_t)((double)c[CLIENT_rows_read] * (double)c[CLIENT_bytes_total] / (double)c[CLIENT_bytes_done] + 0.5);
+    return (uint64_t)((double)c[CLIENT_rows_read] * (double)c[CLIENT_bytes_total] /
+                          (double)c[CLIENT_bytes_done] +
+                      0.5);
 }
 
 static void share_and_eta(const report_t *r, buf_t *out, buf_t *eta) {
@@ -75,11 +81,13 @@ static void share_and_eta(const report_t *r, buf_t *out, buf_t *eta) {
     report_duration(eta, (uint64_t)((double)(expected - done) / r->rows_per_s * 1e9));
 }
 
-/* --batch-mode: all rows go through one part of the pipeline, then through the next. Before the last no row is finished. */
+/* --batch-mode: all rows go through one part of the pipeline, then through the next. Before the last no row
+ * is finished. */
 static void pass(const report_t *r, buf_t *out) {
     const uint64_t *c = r->client;
     if (c[CLIENT_passes] == 0) return;
-    buf_addf(out, r->japanese ? "  パス %" PRIu64 "/%" PRIu64 : "  pass %" PRIu64 "/%" PRIu64, c[CLIENT_pass], c[CLIENT_passes]);
+    buf_addf(out, r->japanese ? "  パス %" PRIu64 "/%" PRIu64 : "  pass %" PRIu64 "/%" PRIu64, c[CLIENT_pass],
+             c[CLIENT_passes]);
     if (c[CLIENT_rows_parked] == 0) return;
     buf_adds(out, r->japanese ? "（通過 " : " (");
     report_count(out, c[CLIENT_rows_parked]);
@@ -88,12 +96,14 @@ static void pass(const report_t *r, buf_t *out) {
 
 static void problems(const report_t *r, buf_t *out) {
     if (r->client[CLIENT_rows_failed])
-        buf_addf(out, r->japanese ? "  失敗 %" PRIu64 : "  %" PRIu64 " failed", r->client[CLIENT_rows_failed]);
+        buf_addf(out, r->japanese ? "  失敗 %" PRIu64 : "  %" PRIu64 " failed",
+                 r->client[CLIENT_rows_failed]);
     if (retries(r)) buf_addf(out, r->japanese ? "  再試行 %" PRIu64 : "  %" PRIu64 " retries", retries(r));
     if (r->scheduler[SCHEDULER_workers] == 0 && (!r->elsewhere || rows_done(r) == 0))
         buf_adds(out, r->japanese ? "  ワーカー待ち" : "  waiting for workers");
     if (r->client[CLIENT_stopping])
-        buf_adds(out, r->japanese ? "  停止中（もう一度 Ctrl-C で即時停止）" : "  stopping (Ctrl-C again: at once)");
+        buf_adds(out, r->japanese ? "  停止中（もう一度 Ctrl-C で即時停止）"
+                                  : "  stopping (Ctrl-C again: at once)");
 }
 
 void report_progress(const report_t *r, buf_t *out) {
@@ -107,7 +117,9 @@ void report_progress(const report_t *r, buf_t *out) {
     buf_adds(out, "  ");
     rate(out, r->rows_per_s);
     buf_adds(out, ja ? " 行/秒" : " rows/s");
-    if (!r->elsewhere) buf_addf(out, ja ? "  呼び出し中 %" PRIu64 : "  %" PRIu64 " calls in flight", r->scheduler[SCHEDULER_calls_in_flight]);
+    if (!r->elsewhere)
+        buf_addf(out, ja ? "  呼び出し中 %" PRIu64 : "  %" PRIu64 " calls in flight",
+                 r->scheduler[SCHEDULER_calls_in_flight]);
     if (r->tokens_per_s > 0) {
         buf_adds(out, "  ");
         rate(out, r->tokens_per_s);
@@ -120,7 +132,8 @@ void report_progress(const report_t *r, buf_t *out) {
     buf_free(&eta);
 }
 
-/* ---- summary ------------------------------------------------------------------------------------------------------ */
+/* ---- summary
+ * ------------------------------------------------------------------------------------------------------ */
 
 static void label(buf_t *out, const report_t *r, const char *english, const char *japanese) {
     buf_addf(out, "  %s", r->japanese ? japanese : english);
@@ -166,7 +179,9 @@ static void call_lines(const report_t *r, const hist_t *latency, buf_t *out) {
     report_count(out, c[CLIENT_completion_tokens]);
     buf_adds(out, r->japanese ? " 出力" : " out");
     if (c[CLIENT_cut_short])
-        buf_addf(out, r->japanese ? ", 途中で切れた応答 %" PRIu64 : ", %" PRIu64 " answers cut short (length or content filter)",
+        buf_addf(out,
+                 r->japanese ? ", 途中で切れた応答 %" PRIu64
+                             : ", %" PRIu64 " answers cut short (length or content filter)",
                  c[CLIENT_cut_short]);
     buf_adds(out, "\n");
     if (latency->count == 0) return; /* no request was ever answered */
@@ -183,10 +198,16 @@ static void call_lines(const report_t *r, const hist_t *latency, buf_t *out) {
 }
 
 static void retry_line(const report_t *r, buf_t *out) {
-    static const struct { int stat; const char *english, *japanese; } causes[] = {
-        {CLIENT_retry_rate_limit, "rate limit", "レート制限"}, {CLIENT_retry_overload, "overload", "過負荷"},
-        {CLIENT_retry_server, "server error", "サーバーエラー"}, {CLIENT_retry_timeout, "timeout", "タイムアウト"},
-        {CLIENT_retry_connection, "connection", "接続"},       {CLIENT_retry_malformed, "malformed answer", "不正な応答"},
+    static const struct {
+        int stat;
+        const char *english, *japanese;
+    } causes[] = {
+        {CLIENT_retry_rate_limit, "rate limit", "レート制限"},
+        {CLIENT_retry_overload, "overload", "過負荷"},
+        {CLIENT_retry_server, "server error", "サーバーエラー"},
+        {CLIENT_retry_timeout, "timeout", "タイムアウト"},
+        {CLIENT_retry_connection, "connection", "接続"},
+        {CLIENT_retry_malformed, "malformed answer", "不正な応答"},
         {CLIENT_retry_empty, "empty answer", "空の応答"},
     };
     const char *comma = "";
@@ -202,7 +223,8 @@ static void retry_line(const report_t *r, buf_t *out) {
     buf_adds(out, "\n");
 }
 
-static void count_lines(const report_t *r, value_t counts, const char *english, const char *japanese, buf_t *out) {
+static void count_lines(const report_t *r, value_t counts, const char *english, const char *japanese,
+                        buf_t *out) {
     for (size_t i = 0; counts.kind == VALUE_OBJECT && i < object_count(counts); i++) {
         value_t n = object_value_peek(counts, i);
         label(out, r, i == 0 ? english : "", i == 0 ? japanese : "");
@@ -221,9 +243,13 @@ static void reason_lines(const report_t *r, const char *json, size_t len, buf_t 
     value_free(reasons);
 }
 
-void report_summary(const report_t *r, const hist_t *latency, const char *reasons_json, size_t reasons_len, const char *ending, buf_t *out) {
+void report_summary(const report_t *r, const hist_t *latency, const char *reasons_json, size_t reasons_len,
+                    const char *ending, buf_t *out) {
     if (ending[0] && r->client[CLIENT_can_continue])
-        buf_addf(out, r->japanese ? "中断: %s（同じコマンドで続きから再開できます）\n" : "ended early: %s (the same command continues)\n", ending);
+        buf_addf(out,
+                 r->japanese ? "中断: %s（同じコマンドで続きから再開できます）\n"
+                             : "ended early: %s (the same command continues)\n",
+                 ending);
     else if (ending[0])
         buf_addf(out, r->japanese ? "失敗: %s\n" : "failed: %s\n", ending);
     else

@@ -30,11 +30,17 @@ static int usage_error(verb_t verb, const err_t *err) {
     return EXIT_USAGE;
 }
 
-/* ---- how much may be pending --------------------------------------------------------------------------------------- */
+/* ---- how much may be pending
+ * --------------------------------------------------------------------------------------- */
 
-static void choose_windows(const run_options_t *o, client_args_t *c, uint64_t row_bytes, const memory_split_t *share) {
-    window_wish_t wish = {.concurrency = o->max_concurrent, .row_bytes = row_bytes, .max_pending = o->max_pending, .chunk_size = o->chunk_size,
-                          .memory_bytes = share->window_bytes, .scheduling = o->scheduling};
+static void choose_windows(const run_options_t *o, client_args_t *c, uint64_t row_bytes,
+                           const memory_split_t *share) {
+    window_wish_t wish = {.concurrency = o->max_concurrent,
+                          .row_bytes = row_bytes,
+                          .max_pending = o->max_pending,
+                          .chunk_size = o->chunk_size,
+                          .memory_bytes = share->window_bytes,
+                          .scheduling = o->scheduling};
     window_t window;
     window_choose(&wish, &window);
     c->concurrency = o->max_concurrent;
@@ -60,22 +66,33 @@ static void say_windows(const client_args_t *c, uint64_t row_bytes) {
     buf_free(&line);
 }
 
-/* ---- opening ------------------------------------------------------------------------------------------------------ */
+/* ---- opening
+ * ------------------------------------------------------------------------------------------------------ */
 
 static void say_resumed(const writer_resumed_t *r, const char *output) {
-    if (r->torn_bytes) log_warn("run", "%s ended in the middle of a line: %" PRIu64 " bytes cut", output, r->torn_bytes);
-    if (r->adopted) log_warn("run", "%s has rows but no record of what wrote them: continuing on trust", output);
-    if (r->identity_forced) log_warn("run", "%s was written by another pipeline, input or options: continuing as asked", output);
+    if (r->torn_bytes)
+        log_warn("run", "%s ended in the middle of a line: %" PRIu64 " bytes cut", output, r->torn_bytes);
+    if (r->adopted)
+        log_warn("run", "%s has rows but no record of what wrote them: continuing on trust", output);
+    if (r->identity_forced)
+        log_warn("run", "%s was written by another pipeline, input or options: continuing as asked", output);
     if (r->rows_retried) log_info("run", "%" PRIu64 " failed rows are done again", r->rows_retried);
     if (r->rows_ok + r->rows_failed)
-        log_info("run", "continuing: %" PRIu64 " rows are finished already (%" PRIu64 " of them failed)", r->rows_ok + r->rows_failed, r->rows_failed);
+        log_info("run", "continuing: %" PRIu64 " rows are finished already (%" PRIu64 " of them failed)",
+                 r->rows_ok + r->rows_failed, r->rows_failed);
 }
 
-typedef struct identities { char pipeline[64], options[64], input[128]; } identities_t;
+typedef struct identities {
+    char pipeline[64], options[64], input[128];
+} identities_t;
 
 static int open_output(const run_options_t *o, const identities_t *id, client_args_t *c, err_t *err) {
-    writer_options_t options = {.pipeline_identity = id->pipeline, .input_identity = id->input, .options_identity = id->options,
-                                .overwrite = o->overwrite, .force_resume = o->force_resume, .retry_failed = o->retry_failed,
+    writer_options_t options = {.pipeline_identity = id->pipeline,
+                                .input_identity = id->input,
+                                .options_identity = id->options,
+                                .overwrite = o->overwrite,
+                                .force_resume = o->force_resume,
+                                .retry_failed = o->retry_failed,
                                 .ordered = o->ordered};
     c->writer = writer_open(o->output, &options, &c->resumed, err);
     if (!c->writer) return err->code;
@@ -89,22 +106,33 @@ static int open_data(const run_options_t *o, const pipeline_t *p, const buf_t *y
     prepare_pipeline_identity(p, yaml, id.pipeline);
     prepare_options_identity(&o->job, id.options);
     c->reader = reader_open(o->input, DATA_AUTO, &err);
-    if (c->reader && data_identity(o->input, id.input, sizeof id.input, &err) == SDG_OK && open_output(o, &id, c, &err) == SDG_OK)
+    if (c->reader && data_identity(o->input, id.input, sizeof id.input, &err) == SDG_OK &&
+        open_output(o, &id, c, &err) == SDG_OK)
         return SDG_OK;
     fprintf(stderr, "sdg: %s\n", err.text);
     reader_close(&c->reader);
     return err.code;
 }
 
-/* ---- run and submit ------------------------------------------------------------------------------------------------ */
+/* ---- run and submit
+ * ------------------------------------------------------------------------------------------------ */
 
 static int execute(verb_t verb, run_options_t *o, const pipeline_t *p, client_args_t *c, int metrics_fd) {
     err_t err;
     run_store_t store;
-    local_run_t run = {.client = c, .own_scheduler = verb != VERB_SUBMIT, .progress = !o->no_progress && !o->quiet, .summary = !o->quiet,
-                       .japanese = o->japanese, .worker_threads = (unsigned)o->workers, .worker_processes = (unsigned)o->processes,
-                       .python_workers = (unsigned)o->python_workers, .verbose = o->verbose, .options = &o->job, .fsync = o->fsync,
-                       .metrics_fd = metrics_fd, .memory_threshold_bytes = o->memory_monitoring ? o->memory_threshold_mb << 20 : 0};
+    local_run_t run = {.client = c,
+                       .own_scheduler = verb != VERB_SUBMIT,
+                       .progress = !o->no_progress && !o->quiet,
+                       .summary = !o->quiet,
+                       .japanese = o->japanese,
+                       .worker_threads = (unsigned)o->workers,
+                       .worker_processes = (unsigned)o->processes,
+                       .python_workers = (unsigned)o->python_workers,
+                       .verbose = o->verbose,
+                       .options = &o->job,
+                       .fsync = o->fsync,
+                       .metrics_fd = metrics_fd,
+                       .memory_threshold_bytes = o->memory_monitoring ? o->memory_threshold_mb << 20 : 0};
     if (run_store_open(&store, o, p, c, &run, &err) != SDG_OK) {
         fprintf(stderr, "sdg: %s\n", err.text);
         reader_close(&c->reader);
@@ -119,7 +147,9 @@ static int execute(verb_t verb, run_options_t *o, const pipeline_t *p, client_ar
 
 /* The shares of --memory-limit. Without it the windows alone bound what is pending. */
 static memory_split_t share_memory(verb_t verb, run_options_t *o, client_args_t *c) {
-    uint64_t workers = verb == VERB_SUBMIT ? 1 : o->processes ? o->processes : o->workers; /* of a fleet: each has the whole share */
+    uint64_t workers = verb == VERB_SUBMIT ? 1
+                       : o->processes      ? o->processes
+                                           : o->workers; /* of a fleet: each has the whole share */
     memory_split_t share = memory_split(o->memory_limit, workers);
     c->memory_limit = o->memory_limit;
     c->row_bytes_max = share.row_bytes_max;
@@ -140,9 +170,18 @@ static int run_pipeline(verb_t verb, run_options_t *o, int *metrics_fd) {
         return EXIT_PIPELINE;
     }
     pipeline_t *p = prepare_pipeline(o->yaml, &yaml, verb != VERB_SUBMIT, false);
-    client_args_t c = {.endpoint = o->connect, .name = "client", .pipeline_path = o->yaml, .pipeline_bytes = yaml.data, .pipeline_len = yaml.len,
-                       .options = &o->job, .rows_max = o->max_inputs, .ordered = o->ordered, .fleet = verb == VERB_SUBMIT, .first_row = o->row,
-                       .batch_min = o->min_batch, .target_latency_ms = o->target_latency_ms,
+    client_args_t c = {.endpoint = o->connect,
+                       .name = "client",
+                       .pipeline_path = o->yaml,
+                       .pipeline_bytes = yaml.data,
+                       .pipeline_len = yaml.len,
+                       .options = &o->job,
+                       .rows_max = o->max_inputs,
+                       .ordered = o->ordered,
+                       .fleet = verb == VERB_SUBMIT,
+                       .first_row = o->row,
+                       .batch_min = o->min_batch,
+                       .target_latency_ms = o->target_latency_ms,
                        .priority = o->priority};
     if (p) {
         char *folder = prepare_folder_of(o->yaml);
@@ -199,7 +238,8 @@ static int verb_main(verb_t verb, int argc, char **argv) {
 int run_main(int argc, char **argv) { return verb_main(VERB_RUN, argc, argv); }
 int submit_main(int argc, char **argv) { return verb_main(VERB_SUBMIT, argc, argv); }
 
-/* ---- test-run: one row, through the same actors, into a file that is shown and removed ------------------------------- */
+/* ---- test-run: one row, through the same actors, into a file that is shown and removed
+ * ------------------------------- */
 
 /* Rows of the input, at most `max`; 0 when it cannot be read: the run will say why. */
 static uint64_t count_rows(const char *path, uint64_t max) {
@@ -228,7 +268,8 @@ static int show(const char *path, const run_options_t *o, int code) {
     err_t err;
     buf_init(&line, MESSAGE_BYTES_MAX);
     if (prepare_read_file(path, &line, &err) != SDG_OK || line.len == 0) {
-        if (code == EXIT_ALL_FINE) fprintf(stderr, "sdg test-run: %s has no row %" PRIu64 "\n", o->input, o->row);
+        if (code == EXIT_ALL_FINE)
+            fprintf(stderr, "sdg test-run: %s has no row %" PRIu64 "\n", o->input, o->row);
         buf_free(&line);
         return code == EXIT_ALL_FINE ? EXIT_DATA : code;
     }

@@ -2,7 +2,7 @@
 #ifndef SDG_ACTORS_RUN_H
 #define SDG_ACTORS_RUN_H
 
-int run_main(int argc, char **argv);      /* argv[0] is the verb */
+int run_main(int argc, char **argv); /* argv[0] is the verb */
 int submit_main(int argc, char **argv);
 int test_run_main(int argc, char **argv);
 

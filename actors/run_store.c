@@ -13,7 +13,8 @@
 #include "core/base/rng.h"
 #include "core/sched/memory_split.h"
 
-/* ---- call journal ------------------------------------------------------------------------------------------------- */
+/* ---- call journal
+ * ------------------------------------------------------------------------------------------------- */
 
 /* User code may use ctx.call_ai as often as it likes, unless ctx_access leaves it out. */
 static bool may_call_ai(const block_t *b) {
@@ -50,12 +51,17 @@ static bool wants_journal(const run_options_t *o, const pipeline_t *p) {
 static bool row_is_finished(void *finished, uint64_t row) { return rangeset_has(finished, row); }
 
 static void say_found(const journal_found_t *found, const char *path) {
-    if (found->torn_bytes) log_warn("run", "%s ended in the middle of a record: %" PRIu64 " bytes cut", path, found->torn_bytes);
+    if (found->torn_bytes)
+        log_warn("run", "%s ended in the middle of a record: %" PRIu64 " bytes cut", path, found->torn_bytes);
     if (found->calls)
-        log_info("run", "%" PRIu64 " LLM calls of %" PRIu64 " unfinished rows are in the journal and are not made again", found->calls, found->rows);
+        log_info("run",
+                 "%" PRIu64 " LLM calls of %" PRIu64
+                 " unfinished rows are in the journal and are not made again",
+                 found->calls, found->rows);
 }
 
-/* After the output: its lock makes us the only owner, and it says which rows are finished. --overwrite starts anew, so without old answers. */
+/* After the output: its lock makes us the only owner, and it says which rows are finished. --overwrite starts
+ * anew, so without old answers. */
 static int open_journal(const run_options_t *o, const client_args_t *c, local_run_t *run, err_t *err) {
     journal_found_t found;
     char *path = xasprintf("%s.journal", o->output);
@@ -69,9 +75,11 @@ static int open_journal(const run_options_t *o, const client_args_t *c, local_ru
     return run->journal ? SDG_OK : err->code;
 }
 
-/* ---- contexts ----------------------------------------------------------------------------------------------------- */
+/* ---- contexts
+ * ----------------------------------------------------------------------------------------------------- */
 
-/* A folder for contexts on disk: the user's choice, that of the output, else the system's for temporary files. */
+/* A folder for contexts on disk: the user's choice, that of the output, else the system's for temporary
+ * files. */
 static char *spill_folder(const run_options_t *o) {
     if (o->spill_dir) return xstrdup(o->spill_dir);
     if (is_a_file(o->output)) {
@@ -96,14 +104,16 @@ static void choose_stops(run_store_t *store, const run_options_t *o, const pipel
     c->stop_count = pipeline_stops(p, store->stops, p->block_count);
 }
 
-static int open_contexts(run_store_t *store, run_options_t *o, const client_args_t *c, local_run_t *run, err_t *err) {
+static int open_contexts(run_store_t *store, run_options_t *o, const client_args_t *c, local_run_t *run,
+                         err_t *err) {
     if (!o->memory_optimization && !o->memory_limit && c->stop_count == 0) return SDG_OK;
     char *folder = spill_folder(o);
     if (check_spill_folder(o, folder, err) == SDG_OK) {
         store->spill_path = xasprintf("%s/.sdg-contexts-%016" PRIx64, folder, rng_entropy());
-        store->contexts = (contexts_options_t){.max_cached = o->max_cache ? o->max_cache : CONTEXTS_CACHED_DEFAULT,
-                                               .max_bytes = memory_split(o->memory_limit, 1).store_bytes,
-                                               .spill_path = store->spill_path};
+        store->contexts =
+            (contexts_options_t){.max_cached = o->max_cache ? o->max_cache : CONTEXTS_CACHED_DEFAULT,
+                                 .max_bytes = memory_split(o->memory_limit, 1).store_bytes,
+                                 .spill_path = store->spill_path};
         run->contexts = &store->contexts;
         o->job.store.contexts = o->memory_optimization;
         o->job.store.batch = c->stop_count > 0;
@@ -112,9 +122,12 @@ static int open_contexts(run_store_t *store, run_options_t *o, const client_args
     return store->spill_path ? SDG_OK : err->code;
 }
 
-/* ---- both ---------------------------------------------------------------------------------------------------------- */
+/* ---- both
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
-int run_store_open(run_store_t *store, run_options_t *o, const pipeline_t *p, client_args_t *c, local_run_t *run, err_t *err) {
+int run_store_open(run_store_t *store, run_options_t *o, const pipeline_t *p, client_args_t *c,
+                   local_run_t *run, err_t *err) {
     *store = (run_store_t){0};
     choose_stops(store, o, p, c);
     int rc = open_contexts(store, o, c, run, err);

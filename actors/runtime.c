@@ -1,7 +1,8 @@
 /* runtime.c - see runtime.h.
  *
- * Order of starting: monitor, store (if something is kept), scheduler, workers, client. Order of stopping: client (its END starts it all),
- * workers, scheduler, store, monitor (it shows what arrived before). Each is a zactor; destroying one sends $TERM and waits for its thread.
+ * Order of starting: monitor, store (if something is kept), scheduler, workers, client. Order of stopping:
+ * client (its END starts it all), workers, scheduler, store, monitor (it shows what arrived before). Each is
+ * a zactor; destroying one sends $TERM and waits for its thread.
  */
 #include "actors/runtime.h"
 
@@ -26,15 +27,15 @@ enum { THREADS_MAX = 64 };
 
 typedef struct runtime {
     zactor_t *monitor, *scheduler, *store, *client;
-    bool store_ended;         /* it has said END */
+    bool store_ended; /* it has said END */
     zactor_t *worker[THREADS_MAX];
     unsigned workers;
     children_t children;
-    char folder[64];          /* of the ipc sockets, 0700; "" when none */
-    char ipc[96];             /* endpoints for children: the scheduler's, */
-    char ipc_store[96];       /* and the store's */
-    int signals;              /* signalfd */
-    unsigned interrupts;      /* SIGINT and SIGTERM so far */
+    char folder[64];     /* of the ipc sockets, 0700; "" when none */
+    char ipc[96];        /* endpoints for children: the scheduler's, */
+    char ipc_store[96];  /* and the store's */
+    int signals;         /* signalfd */
+    unsigned interrupts; /* SIGINT and SIGTERM so far */
     int exit_code;
 } runtime_t;
 
@@ -65,7 +66,8 @@ void runtime_init(void) {
 
 void runtime_end(void) { zsys_shutdown(); }
 
-/* ---- signals ------------------------------------------------------------------------------------------------------ */
+/* ---- signals
+ * ------------------------------------------------------------------------------------------------------ */
 
 static int open_signals(void) {
     sigset_t set = watched_signals();
@@ -94,12 +96,18 @@ static int end_code(void *pipe) {
     return code;
 }
 
-/* ---- pieces ------------------------------------------------------------------------------------------------------- */
+/* ---- pieces
+ * ------------------------------------------------------------------------------------------------------- */
 
 static void start_monitor(runtime_t *rt, const local_run_t *run) {
-    monitor_args_t args = {.endpoint = "inproc://monitor", .progress = run->progress, .terminal = isatty(STDERR_FILENO) == 1,
-                           .summary = run->summary, .japanese = run->japanese, .mode = run->own_scheduler ? "run" : "submit",
-                           .listen_fd = run->metrics_fd, .memory_threshold_bytes = run->memory_threshold_bytes};
+    monitor_args_t args = {.endpoint = "inproc://monitor",
+                           .progress = run->progress,
+                           .terminal = isatty(STDERR_FILENO) == 1,
+                           .summary = run->summary,
+                           .japanese = run->japanese,
+                           .mode = run->own_scheduler ? "run" : "submit",
+                           .listen_fd = run->metrics_fd,
+                           .memory_threshold_bytes = run->memory_threshold_bytes};
     rt->monitor = actor_spawn(monitor_actor, &args);
     run->client->monitor = "inproc://monitor";
 }
@@ -142,41 +150,55 @@ static bool start_scheduler(runtime_t *rt, const local_run_t *run) {
     const char *endpoints[2] = {"inproc://scheduler", NULL};
     size_t count = 1;
     if (run->worker_processes) endpoints[count++] = rt->ipc;
-    scheduler_args_t args = {.endpoints = endpoints, .endpoint_count = count, .monitor = "inproc://monitor",
+    scheduler_args_t args = {.endpoints = endpoints,
+                             .endpoint_count = count,
+                             .monitor = "inproc://monitor",
                              .store = rt->store && run->contexts ? "inproc://store" : NULL};
     rt->scheduler = actor_spawn(scheduler_actor, &args);
     run->client->endpoint = "inproc://scheduler";
     return scheduler_bound(rt->scheduler, count, NULL);
 }
 
-/* Where workers reach the store: in this process, in its children, or those of an `sdg serve` on this machine. */
+/* Where workers reach the store: in this process, in its children, or those of an `sdg serve` on this
+ * machine. */
 static void store_endpoints(const runtime_t *rt, const local_run_t *run, context_store_args_t *args) {
     args->endpoints[args->endpoint_count++] = "inproc://store";
-    if (run->worker_processes) args->endpoints[args->endpoint_count++] = rt->ipc_store;
-    else if (!run->own_scheduler) args->endpoints[args->endpoint_count++] = "tcp://127.0.0.1:*";
+    if (run->worker_processes)
+        args->endpoints[args->endpoint_count++] = rt->ipc_store;
+    else if (!run->own_scheduler)
+        args->endpoints[args->endpoint_count++] = "tcp://127.0.0.1:*";
 }
 
 /* Workers learn from the options of their job where it is. */
 static void start_store(runtime_t *rt, local_run_t *run) {
-    context_store_args_t args = {.monitor = "inproc://monitor", .journal = run->journal, .fsync = run->fsync, .contexts = run->contexts};
+    context_store_args_t args = {.monitor = "inproc://monitor",
+                                 .journal = run->journal,
+                                 .fsync = run->fsync,
+                                 .contexts = run->contexts};
     if (!run->journal && !run->contexts) return;
     store_endpoints(rt, run, &args);
     run->journal = NULL;
     rt->store = actor_spawn(context_store_actor, &args);
     run->client->store = "inproc://store";
-    run->options->store.endpoint = args.port ? xasprintf("tcp://127.0.0.1:%d", args.port) : xstrdup(args.endpoints[args.endpoint_count - 1]);
+    run->options->store.endpoint = args.port ? xasprintf("tcp://127.0.0.1:%d", args.port)
+                                             : xstrdup(args.endpoints[args.endpoint_count - 1]);
 }
 
 static bool start_workers(runtime_t *rt, const local_run_t *run) {
     if (run->worker_processes) {
-        rt->children = (children_t){.count = run->worker_processes, .endpoint = rt->ipc, .python_workers = run->python_workers,
+        rt->children = (children_t){.count = run->worker_processes,
+                                    .endpoint = rt->ipc,
+                                    .python_workers = run->python_workers,
                                     .verbose = run->verbose};
         return children_start(&rt->children) == 0;
     }
     for (unsigned i = 0; i < run->worker_threads && i < THREADS_MAX; i++) {
         char name[32];
         snprintf(name, sizeof name, "thread-%u", i);
-        worker_args_t args = {.endpoint = "inproc://scheduler", .name = name, .accept_python = true, .python_hosts = run->python_workers};
+        worker_args_t args = {.endpoint = "inproc://scheduler",
+                              .name = name,
+                              .accept_python = true,
+                              .python_hosts = run->python_workers};
         rt->worker[rt->workers++] = actor_spawn(worker_actor, &args);
     }
     return true;
@@ -195,12 +217,14 @@ static void stop_all(runtime_t *rt) {
     if (rt->signals >= 0) close(rt->signals);
 }
 
-/* ---- run and submit ------------------------------------------------------------------------------------------------ */
+/* ---- run and submit
+ * ------------------------------------------------------------------------------------------------ */
 
 static void interrupt_client(runtime_t *rt, unsigned times) {
     for (; times > 0; times--) {
         rt->interrupts++;
-        if (rt->interrupts == 1) log_info("run", "stopping: rows in progress are finished (again: stop at once)");
+        if (rt->interrupts == 1)
+            log_info("run", "stopping: rows in progress are finished (again: stop at once)");
         zstr_send(rt->client, rt->interrupts == 1 ? "STOP" : "ABORT");
     }
 }
@@ -226,7 +250,8 @@ static void mind_store(runtime_t *rt) {
 
 static void wait_for_client(runtime_t *rt) {
     for (;;) {
-        zmq_pollitem_t items[3] = {{.socket = zsock_resolve(rt->client), .events = ZMQ_POLLIN}, {.fd = rt->signals, .events = ZMQ_POLLIN}};
+        zmq_pollitem_t items[3] = {{.socket = zsock_resolve(rt->client), .events = ZMQ_POLLIN},
+                                   {.fd = rt->signals, .events = ZMQ_POLLIN}};
         bool child = false, store = rt->store && !rt->store_ended;
         if (store) items[2] = (zmq_pollitem_t){.socket = zsock_resolve(rt->store), .events = ZMQ_POLLIN};
         if (zmq_poll(items, store ? 3 : 2, -1) < 0 && errno != EINTR) return;
@@ -257,7 +282,8 @@ int runtime_run(local_run_t *run) {
     return rt.exit_code;
 }
 
-/* ---- serve and worker ---------------------------------------------------------------------------------------------- */
+/* ---- serve and worker
+ * ---------------------------------------------------------------------------------------------- */
 
 static bool write_port_file(const char *path, int port) {
     FILE *f = fopen(path, "w");
@@ -277,7 +303,10 @@ static void start_serve_monitor(runtime_t *rt, int metrics_fd) {
 int runtime_serve(const char *endpoint, const char *port_file, int metrics_fd) {
     runtime_t rt = {.signals = open_signals()};
     int port = 0;
-    scheduler_args_t args = {.endpoints = &endpoint, .endpoint_count = 1, .log_peers = true, .tell_totals = true,
+    scheduler_args_t args = {.endpoints = &endpoint,
+                             .endpoint_count = 1,
+                             .log_peers = true,
+                             .tell_totals = true,
                              .monitor = metrics_fd >= 0 ? "inproc://monitor" : NULL};
     start_serve_monitor(&rt, metrics_fd);
     rt.scheduler = actor_spawn(scheduler_actor, &args);
@@ -285,8 +314,10 @@ int runtime_serve(const char *endpoint, const char *port_file, int metrics_fd) {
     if (ok) {
         struct pollfd item = {.fd = rt.signals, .events = POLLIN};
         bool child;
-        log_info("serve", "scheduler at %s%s%d: start workers with `sdg worker --connect`, jobs with `sdg submit --connect`", endpoint,
-                 port ? " port " : "", port);
+        log_info("serve",
+                 "scheduler at %s%s%d: start workers with `sdg worker --connect`, jobs with `sdg submit "
+                 "--connect`",
+                 endpoint, port ? " port " : "", port);
         while (poll(&item, 1, -1) < 0 || take_signals(rt.signals, &child) == 0) {
         }
         log_info("serve", "stopping");
@@ -299,7 +330,8 @@ int runtime_worker(const worker_args_t *args, unsigned drain_ms) {
     runtime_t rt = {.signals = open_signals(), .exit_code = -1};
     zactor_t *worker = actor_spawn(worker_actor, (void *)args);
     while (rt.exit_code < 0) {
-        zmq_pollitem_t items[2] = {{.socket = zsock_resolve(worker), .events = ZMQ_POLLIN}, {.fd = rt.signals, .events = ZMQ_POLLIN}};
+        zmq_pollitem_t items[2] = {{.socket = zsock_resolve(worker), .events = ZMQ_POLLIN},
+                                   {.fd = rt.signals, .events = ZMQ_POLLIN}};
         bool child = false;
         if (zmq_poll(items, 2, -1) < 0 && errno != EINTR) break;
         if (items[0].revents) rt.exit_code = end_code(worker);

@@ -1,7 +1,7 @@
 /* runtime.h - starts the actors of one process and stops them in order; owns signals and worker processes.
  *
- * Main's thread runs no actor: it waits for signals (signalfd), for the actors' pipes and for its children. The first SIGINT or SIGTERM
- * asks the client (or the worker) to drain, the second ends at once.
+ * Main's thread runs no actor: it waits for signals (signalfd), for the actors' pipes and for its children.
+ * The first SIGINT or SIGTERM asks the client (or the worker) to drain, the second ends at once.
  */
 #ifndef SDG_ACTORS_RUNTIME_H
 #define SDG_ACTORS_RUNTIME_H
@@ -15,23 +15,24 @@
 #include "actors/scheduler.h"
 #include "actors/worker.h"
 
-/* Once per process, before any thread: signals blocked, czmq told to leave them alone, descriptor limit raised. */
+/* Once per process, before any thread: signals blocked, czmq told to leave them alone, descriptor limit
+ * raised. */
 void runtime_init(void);
 /* Before the process ends: what was sent last (a BYE) gets its moment to leave. Fine without runtime_init. */
 void runtime_end(void);
 
 typedef struct local_run {
     client_args_t *client;
-    bool own_scheduler;       /* false: submit, the scheduler is elsewhere */
+    bool own_scheduler; /* false: submit, the scheduler is elsewhere */
     bool progress, summary, japanese;
-    int metrics_fd;           /* of monitor_http_listen, taken over; -1: none */
+    int metrics_fd;                  /* of monitor_http_listen, taken over; -1: none */
     uint64_t memory_threshold_bytes; /* 0: not watched */
-    unsigned worker_threads;  /* own_scheduler only */
+    unsigned worker_threads;         /* own_scheduler only */
     unsigned worker_processes;
     unsigned python_workers;
     bool verbose;
-    job_options_t *options;   /* of the job; told where the store is */
-    journal_t *journal;       /* taken over; NULL: none */
+    job_options_t *options; /* of the job; told where the store is */
+    journal_t *journal;     /* taken over; NULL: none */
     journal_fsync_t fsync;
     const contexts_options_t *contexts; /* NULL: none are kept */
 } local_run_t;

@@ -1,9 +1,11 @@
 /* scheduler.c - decode, tell the dispatcher what happened, send what it decides.
  *
- * Who is who: a connection has a peer number (link.h); HELLO ties it to a role and to an instance, which survives reconnects. A worker is
- * known to the dispatcher by its instance, so a reconnect changes only where its messages go.
+ * Who is who: a connection has a peer number (link.h); HELLO ties it to a role and to an instance, which
+ * survives reconnects. A worker is known to the dispatcher by its instance, so a reconnect changes only where
+ * its messages go.
  *
- * To add a message: a row in proto/messages.def, an on_<message> function here, a line in the table at the bottom, a test.
+ * To add a message: a row in proto/messages.def, an on_<message> function here, a line in the table at the
+ * bottom, a test.
  */
 #include "actors/scheduler.h"
 
@@ -21,15 +23,15 @@
 #include "proto/stats.h"
 
 typedef struct peer {
-    uint64_t number;        /* of its connection */
+    uint64_t number; /* of its connection */
     uint64_t role, instance;
     char *name;
     uint64_t heard_ns, patience_ns; /* a silent client is dropped after that long; 0: never */
-    MSG_BEAT beat;          /* last gauges of a worker */
-    uint64_t row_credit;    /* rows a worker can hold */
+    MSG_BEAT beat;                  /* last gauges of a worker */
+    uint64_t row_credit;            /* rows a worker can hold */
 } peer_t;
 
-typedef struct job_spec {   /* what JOB_GET is answered with; bytes copied from JOB_OPEN */
+typedef struct job_spec { /* what JOB_GET is answered with; bytes copied from JOB_OPEN */
     uint64_t id;
     char *path, *folder, *bundle, *options;
     size_t bundle_len, options_len;
@@ -42,12 +44,12 @@ typedef struct scheduler {
     zsock_t *router, *monitor, *store; /* the last two may be NULL */
     uint64_t epoch;
     dispatch_t *dispatch;
-    zhashx_t *peers;        /* peer number -> peer_t */
-    zhashx_t *jobs;         /* job id -> job_spec_t */
+    zhashx_t *peers; /* peer number -> peer_t */
+    zhashx_t *jobs;  /* job id -> job_spec_t */
     bool log_peers;
     fleet_totals_t *totals; /* NULL: nobody asks */
     uint64_t ticked_ns, beat_ns, stats_ns;
-    row_done_t *done;       /* scratch: actions to messages */
+    row_done_t *done; /* scratch: actions to messages */
     row_in_t *rows;
     size_t done_cap, rows_cap;
     dispatch_done_t *taken; /* scratch: messages to events */
@@ -57,10 +59,15 @@ typedef struct scheduler {
     buf_t scratch;
 } scheduler_t;
 
-/* ---- tables keyed by numbers ---------------------------------------------------------------------------------------- */
+/* ---- tables keyed by numbers
+ * ---------------------------------------------------------------------------------------- */
 
-static size_t hash_number(const void *key) { return (size_t)((uint64_t)(uintptr_t)key * UINT64_C(0x9e3779b97f4a7c15) >> 17); }
-static int compare_numbers(const void *a, const void *b) { return a == b ? 0 : (uintptr_t)a < (uintptr_t)b ? -1 : 1; }
+static size_t hash_number(const void *key) {
+    return (size_t)((uint64_t)(uintptr_t)key * UINT64_C(0x9e3779b97f4a7c15) >> 17);
+}
+static int compare_numbers(const void *a, const void *b) {
+    return a == b ? 0 : (uintptr_t)a < (uintptr_t)b ? -1 : 1;
+}
 static void *key_of(uint64_t n) { return (void *)(uintptr_t)n; }
 
 /* Number 0 names nothing: a peer may send it, zhashx ends the process at it. */
@@ -93,7 +100,8 @@ static void destroy_spec(void **item) {
     *item = NULL;
 }
 
-/* ---- answers ------------------------------------------------------------------------------------------------------ */
+/* ---- answers
+ * ------------------------------------------------------------------------------------------------------ */
 
 static void say(scheduler_t *s, uint64_t peer, message_t *m) {
     m->epoch = s->epoch;
@@ -101,13 +109,15 @@ static void say(scheduler_t *s, uint64_t peer, message_t *m) {
 }
 
 static void refuse(scheduler_t *s, uint64_t peer, message_type_t about, uint64_t id, const char *reason) {
-    message_t m = {.type = MESSAGE_REFUSED, .REFUSED = {.about = (uint64_t)about, .id = id, .reason = slice_of(reason)}};
+    message_t m = {.type = MESSAGE_REFUSED,
+                   .REFUSED = {.about = (uint64_t)about, .id = id, .reason = slice_of(reason)}};
     say(s, peer, &m);
 }
 
 static void welcome(scheduler_t *s, uint64_t peer, bool known) {
-    message_t m = {.type = MESSAGE_WELCOME,
-                   .WELCOME = {.version = slice_of(SDG_VERSION), .beat_ms = BEAT_NS / MILLISECOND, .known = known}};
+    message_t m = {
+        .type = MESSAGE_WELCOME,
+        .WELCOME = {.version = slice_of(SDG_VERSION), .beat_ms = BEAT_NS / MILLISECOND, .known = known}};
     say(s, peer, &m);
 }
 
@@ -119,15 +129,18 @@ static void acknowledge(scheduler_t *s, uint64_t peer, uint64_t batch) {
 /* Before its rows are leased again, and before it is leased any: see scheduler.h. */
 static void tell_store(scheduler_t *s, message_type_t type, uint64_t worker) {
     message_t m = {.type = type, .epoch = s->epoch};
-    if (type == MESSAGE_OWNER_GONE) m.OWNER_GONE.owner = worker;
-    else m.OWNER_BACK.owner = worker;
+    if (type == MESSAGE_OWNER_GONE)
+        m.OWNER_GONE.owner = worker;
+    else
+        m.OWNER_BACK.owner = worker;
     if (s->store) link_send(s->store, 0, &m, &s->scratch);
 }
 
-/* ---- from everybody ----------------------------------------------------------------------------------------------- */
+/* ---- from everybody
+ * ----------------------------------------------------------------------------------------------- */
 
-/* A client or worker has one connection, the one it said HELLO on last. Whoever speaks on another is asked to say HELLO again, so a HELLO
- * that was overtaken on its way does harm for a moment only. */
+/* A client or worker has one connection, the one it said HELLO on last. Whoever speaks on another is asked to
+ * say HELLO again, so a HELLO that was overtaken on its way does harm for a moment only. */
 static void forget_old_connection(scheduler_t *s, const MSG_HELLO *hello, uint64_t number, uint64_t now) {
     for (peer_t *p = zhashx_first(s->peers); p; p = zhashx_next(s->peers)) {
         if (p->role != hello->role || p->instance != hello->instance || p->number == number) continue;
@@ -145,17 +158,22 @@ static void on_hello(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint6
         refuse(s, in->peer, MESSAGE_HELLO, 0, "unknown role");
         return;
     }
-    if (hello->role == ROLE_WORKER && dispatch_worker_hello(s->dispatch, hello->instance, in->peer, now, &err) != SDG_OK) {
+    if (hello->role == ROLE_WORKER &&
+        dispatch_worker_hello(s->dispatch, hello->instance, in->peer, now, &err) != SDG_OK) {
         refuse(s, in->peer, MESSAGE_HELLO, 0, err.text);
         return;
     }
     if (hello->role == ROLE_WORKER) tell_store(s, MESSAGE_OWNER_BACK, hello->instance);
     if (hello->role == ROLE_WORKER) dispatch_worker_answers(s->dispatch, hello->instance);
-    if (hello->role == ROLE_WORKER) dispatch_worker_patience(s->dispatch, hello->instance, hello->patience_ms * MILLISECOND);
+    if (hello->role == ROLE_WORKER)
+        dispatch_worker_patience(s->dispatch, hello->instance, hello->patience_ms * MILLISECOND);
     forget_old_connection(s, hello, in->peer, now);
     peer_t *known = xcalloc(1, sizeof *known);
-    *known = (peer_t){.number = in->peer, .role = hello->role, .instance = hello->instance,
-                      .name = xstrndup(hello->name.data, hello->name.len), .heard_ns = now,
+    *known = (peer_t){.number = in->peer,
+                      .role = hello->role,
+                      .instance = hello->instance,
+                      .name = xstrndup(hello->name.data, hello->name.len),
+                      .heard_ns = now,
                       .patience_ns = hello->role == ROLE_CLIENT ? hello->patience_ms * MILLISECOND : 0};
     if (s->log_peers)
         log_info("scheduler", "%s %s joined", hello->role == ROLE_WORKER ? "worker" : "client", known->name);
@@ -165,12 +183,14 @@ static void on_hello(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint6
 
 static void on_beat(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
     peer->beat = in->message.BEAT;
-    if (peer->role == ROLE_WORKER) dispatch_worker_leases(s->dispatch, peer->instance, in->message.BEAT.leases, now);
+    if (peer->role == ROLE_WORKER)
+        dispatch_worker_leases(s->dispatch, peer->instance, in->message.BEAT.leases, now);
 }
 
 static void leave(scheduler_t *s, peer_t *peer, bool crashed, uint64_t now) {
     if (s->log_peers)
-        log_info("scheduler", "%s %s %s", peer->role == ROLE_WORKER ? "worker" : "client", peer->name, crashed ? "is silent: dropped" : "left");
+        log_info("scheduler", "%s %s %s", peer->role == ROLE_WORKER ? "worker" : "client", peer->name,
+                 crashed ? "is silent: dropped" : "left");
     if (peer->role == ROLE_WORKER)
         dispatch_worker_gone(s->dispatch, peer->instance, crashed, now);
     else
@@ -189,7 +209,8 @@ static void on_sync(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64
     say(s, in->peer, &m);
 }
 
-/* ---- from clients ------------------------------------------------------------------------------------------------- */
+/* ---- from clients
+ * ------------------------------------------------------------------------------------------------- */
 
 /* NUL-terminated, owned by the caller. */
 static char *copy(slice_t bytes) {
@@ -201,8 +222,11 @@ static char *copy(slice_t bytes) {
 
 static void on_job_open(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
     const MSG_JOB_OPEN *open = &in->message.JOB_OPEN;
-    dispatch_job_t job = {.job = open->job, .window_rows = open->window_rows, .window_bytes = open->window_bytes,
-                          .concurrency = open->concurrency, .priority = open->priority};
+    dispatch_job_t job = {.job = open->job,
+                          .window_rows = open->window_rows,
+                          .window_bytes = open->window_bytes,
+                          .concurrency = open->concurrency,
+                          .priority = open->priority};
     dispatch_job_stats_t known;
     err_t err;
     (void)peer;
@@ -219,9 +243,15 @@ static void on_job_open(scheduler_t *s, peer_t *peer, const link_frame_t *in, ui
         return;
     }
     job_spec_t *spec = xcalloc(1, sizeof *spec);
-    *spec = (job_spec_t){.id = open->job, .path = copy(open->path), .folder = copy(open->folder), .bundle = copy(open->bundle),
-                         .options = copy(open->options), .bundle_len = open->bundle.len, .options_len = open->options.len,
-                         .window_rows = open->window_rows, .window_bytes = open->window_bytes};
+    *spec = (job_spec_t){.id = open->job,
+                         .path = copy(open->path),
+                         .folder = copy(open->folder),
+                         .bundle = copy(open->bundle),
+                         .options = copy(open->options),
+                         .bundle_len = open->bundle.len,
+                         .options_len = open->options.len,
+                         .window_rows = open->window_rows,
+                         .window_bytes = open->window_bytes};
     zhashx_update(s->jobs, key_of(open->job), spec);
     message_t m = {.type = MESSAGE_JOB_ACCEPTED, .JOB_ACCEPTED = {.job = open->job}};
     say(s, in->peer, &m);
@@ -236,7 +266,8 @@ static void on_rows(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64
     }
     for (size_t i = 0; i < m->rows.count; i++) {
         const row_in_t *row = &m->rows.items[i];
-        s->arrived[i] = (dispatch_row_t){.index = row->index, .line = row->line, .raw = row->raw.data, .len = row->raw.len};
+        s->arrived[i] = (dispatch_row_t){
+            .index = row->index, .line = row->line, .raw = row->raw.data, .len = row->raw.len};
     }
     if (dispatch_rows(s->dispatch, m->job, m->chunk, s->arrived, m->rows.count, now) == SDG_ENOTFOUND)
         refuse(s, in->peer, MESSAGE_ROWS, m->job, "unknown job");
@@ -278,17 +309,21 @@ static void on_status_get(scheduler_t *s, peer_t *peer, const link_frame_t *in, 
     (void)peer, (void)now;
     dispatch_stats(s->dispatch, &d);
     buf_init(&json, 4096);
-    buf_addf(&json, "{\"version\": \"%s\", \"jobs\": %" PRIu64 ", \"workers\": %" PRIu64 ", \"rows_queued\": %" PRIu64
-             ", \"rows_leased\": %" PRIu64 ", \"rows_answered\": %" PRIu64 ", \"bytes_pending\": %" PRIu64
-             ", \"rows_requeued\": %" PRIu64 ", \"duplicates_dropped\": %" PRIu64 ", \"workers_lost\": %" PRIu64 "}",
-             SDG_VERSION, d.jobs, d.workers, d.rows_queued, d.rows_leased, d.rows_answered, d.bytes_pending, d.rows_requeued,
-             d.duplicates_dropped, d.workers_lost);
-    message_t m = {.type = MESSAGE_STATUS, .STATUS = {.token = in->message.STATUS_GET.token, .json = {json.data, json.len}}};
+    buf_addf(&json,
+             "{\"version\": \"%s\", \"jobs\": %" PRIu64 ", \"workers\": %" PRIu64
+             ", \"rows_queued\": %" PRIu64 ", \"rows_leased\": %" PRIu64 ", \"rows_answered\": %" PRIu64
+             ", \"bytes_pending\": %" PRIu64 ", \"rows_requeued\": %" PRIu64
+             ", \"duplicates_dropped\": %" PRIu64 ", \"workers_lost\": %" PRIu64 "}",
+             SDG_VERSION, d.jobs, d.workers, d.rows_queued, d.rows_leased, d.rows_answered, d.bytes_pending,
+             d.rows_requeued, d.duplicates_dropped, d.workers_lost);
+    message_t m = {.type = MESSAGE_STATUS,
+                   .STATUS = {.token = in->message.STATUS_GET.token, .json = {json.data, json.len}}};
     say(s, in->peer, &m);
     buf_free(&json);
 }
 
-/* ---- from workers ------------------------------------------------------------------------------------------------- */
+/* ---- from workers
+ * ------------------------------------------------------------------------------------------------- */
 
 static void on_row_credit(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
     const MSG_ROW_CREDIT *m = &in->message.ROW_CREDIT;
@@ -306,8 +341,11 @@ static void on_job_get(scheduler_t *s, peer_t *peer, const link_frame_t *in, uin
         return;
     }
     message_t m = {.type = MESSAGE_JOB_SPEC,
-                   .JOB_SPEC = {.job = spec->id, .path = slice_of(spec->path), .folder = slice_of(spec->folder),
-                                .bundle = {spec->bundle, spec->bundle_len}, .options = {spec->options, spec->options_len}}};
+                   .JOB_SPEC = {.job = spec->id,
+                                .path = slice_of(spec->path),
+                                .folder = slice_of(spec->folder),
+                                .bundle = {spec->bundle, spec->bundle_len},
+                                .options = {spec->options, spec->options_len}}};
     say(s, in->peer, &m);
 }
 
@@ -319,8 +357,12 @@ static void on_row_results(scheduler_t *s, peer_t *peer, const link_frame_t *in,
     }
     for (size_t i = 0; i < m->rows.count; i++) {
         const row_done_t *row = &m->rows.items[i];
-        s->taken[i] = (dispatch_done_t){.index = row->index, .status = row->status, .json = row->json.data, .json_len = row->json.len,
-                                        .meta = row->meta.data, .meta_len = row->meta.len};
+        s->taken[i] = (dispatch_done_t){.index = row->index,
+                                        .status = row->status,
+                                        .json = row->json.data,
+                                        .json_len = row->json.len,
+                                        .meta = row->meta.data,
+                                        .meta_len = row->meta.len};
     }
     dispatch_row_results(s->dispatch, peer->instance, m->job, s->taken, m->rows.count, now);
     acknowledge(s, in->peer, m->batch);
@@ -334,14 +376,16 @@ static void on_lease_return(scheduler_t *s, peer_t *peer, const link_frame_t *in
 
 static void on_job_refused(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
     char *reason = copy(in->message.JOB_REFUSED.reason);
-    log_debug("scheduler", "worker %s cannot run job %" PRIx64 ": %s", peer->name, in->message.JOB_REFUSED.job, reason);
+    log_debug("scheduler", "worker %s cannot run job %" PRIx64 ": %s", peer->name,
+              in->message.JOB_REFUSED.job, reason);
     dispatch_worker_refuses(s->dispatch, peer->instance, in->message.JOB_REFUSED.job, reason, now);
     free(reason);
 }
 
 /* What this worker has done so far. */
 static void on_stats(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
-    if (s->totals && in->message.STATS.role == ROLE_WORKER) fleet_totals_take(s->totals, peer->instance, &in->message.STATS, now);
+    if (s->totals && in->message.STATS.role == ROLE_WORKER)
+        fleet_totals_take(s->totals, peer->instance, &in->message.STATS, now);
 }
 
 static void on_permits_held(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
@@ -351,10 +395,13 @@ static void on_permits_held(scheduler_t *s, peer_t *peer, const link_frame_t *in
 
 static void on_drained(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
     (void)now;
-    if (s->log_peers) log_info("scheduler", "worker %s has drained, %" PRIu64 " rows open", peer->name, in->message.DRAINED.rows_open);
+    if (s->log_peers)
+        log_info("scheduler", "worker %s has drained, %" PRIu64 " rows open", peer->name,
+                 in->message.DRAINED.rows_open);
 }
 
-/* ---- actions ------------------------------------------------------------------------------------------------------ */
+/* ---- actions
+ * ------------------------------------------------------------------------------------------------------ */
 
 static void send_lease(scheduler_t *s, const dispatch_action_t *a) {
     if (a->row_count > s->rows_cap) {
@@ -362,10 +409,12 @@ static void send_lease(scheduler_t *s, const dispatch_action_t *a) {
         s->rows = xrealloc(s->rows, s->rows_cap * sizeof *s->rows);
     }
     for (size_t i = 0; i < a->row_count; i++) {
-        s->rows[i] = (row_in_t){.index = a->rows[i].index, .line = a->rows[i].line, .raw = {a->rows[i].raw, a->rows[i].len}};
+        s->rows[i] = (row_in_t){
+            .index = a->rows[i].index, .line = a->rows[i].line, .raw = {a->rows[i].raw, a->rows[i].len}};
     }
-    message_t m = {.type = MESSAGE_LEASE,
-                   .LEASE = {.lease = a->lease, .job = a->job, .attempt = a->attempt, .rows = {s->rows, a->row_count}}};
+    message_t m = {
+        .type = MESSAGE_LEASE,
+        .LEASE = {.lease = a->lease, .job = a->job, .attempt = a->attempt, .rows = {s->rows, a->row_count}}};
     say(s, a->peer, &m);
 }
 
@@ -376,15 +425,22 @@ static void send_results(scheduler_t *s, const dispatch_action_t *a) {
     }
     for (size_t i = 0; i < a->done_count; i++) {
         const dispatch_done_t *d = &a->done[i];
-        s->done[i] = (row_done_t){.index = d->index, .status = d->status, .json = {d->json, d->json_len}, .meta = {d->meta, d->meta_len}};
+        s->done[i] = (row_done_t){.index = d->index,
+                                  .status = d->status,
+                                  .json = {d->json, d->json_len},
+                                  .meta = {d->meta, d->meta_len}};
     }
-    message_t m = {.type = MESSAGE_RESULTS, .RESULTS = {.job = a->job, .batch = a->batch, .rows = {s->done, a->done_count}}};
+    message_t m = {.type = MESSAGE_RESULTS,
+                   .RESULTS = {.job = a->job, .batch = a->batch, .rows = {s->done, a->done_count}}};
     say(s, a->peer, &m);
 }
 
 static void send_done(scheduler_t *s, const dispatch_action_t *a) {
     message_t m = {.type = MESSAGE_JOB_DONE,
-                   .JOB_DONE = {.job = a->job, .rows_ok = a->rows_ok, .rows_failed = a->rows_failed, .reason = slice_of(a->reason)}};
+                   .JOB_DONE = {.job = a->job,
+                                .rows_ok = a->rows_ok,
+                                .rows_failed = a->rows_failed,
+                                .reason = slice_of(a->reason)}};
     say(s, a->peer, &m);
     zhashx_delete(s->jobs, key_of(a->job));
 }
@@ -392,7 +448,10 @@ static void send_done(scheduler_t *s, const dispatch_action_t *a) {
 static void send_ingest_credit(scheduler_t *s, const dispatch_action_t *a) {
     job_spec_t *spec = look_up(s->jobs, a->job);
     message_t m = {.type = MESSAGE_INGEST_CREDIT,
-                   .INGEST_CREDIT = {.job = a->job, .next_chunk = a->next_chunk, .rows_limit = a->rows_limit, .bytes_limit = a->bytes_limit}};
+                   .INGEST_CREDIT = {.job = a->job,
+                                     .next_chunk = a->next_chunk,
+                                     .rows_limit = a->rows_limit,
+                                     .bytes_limit = a->bytes_limit}};
     if (spec) spec->ingest_limit = a->rows_limit;
     say(s, a->peer, &m);
 }
@@ -400,31 +459,26 @@ static void send_ingest_credit(scheduler_t *s, const dispatch_action_t *a) {
 static void perform(scheduler_t *s, const dispatch_action_t *a) {
     message_t m = {0};
     switch (a->kind) {
-    case DISPATCH_LEASE:
-        send_lease(s, a);
-        return;
-    case DISPATCH_RESULTS:
-        send_results(s, a);
-        return;
-    case DISPATCH_JOB_DONE:
-        send_done(s, a);
-        return;
+    case DISPATCH_LEASE: send_lease(s, a); return;
+    case DISPATCH_RESULTS: send_results(s, a); return;
+    case DISPATCH_JOB_DONE: send_done(s, a); return;
     case DISPATCH_PERMITS:
-        m = (message_t){.type = MESSAGE_PERMITS, .PERMITS = {.job = a->job, .rows = a->permit_rows, .calls = a->permit_calls}};
+        m = (message_t){.type = MESSAGE_PERMITS,
+                        .PERMITS = {.job = a->job, .rows = a->permit_rows, .calls = a->permit_calls}};
         break;
     case DISPATCH_JOB_DROP:
         m = (message_t){.type = MESSAGE_JOB_DROP, .JOB_DROP = {.job = a->job, .mode = a->mode}};
         break;
-    case DISPATCH_INGEST_CREDIT:
-        send_ingest_credit(s, a);
-        return;
+    case DISPATCH_INGEST_CREDIT: send_ingest_credit(s, a); return;
     case DISPATCH_WORKER_LOST:
-        if (a->row_count) log_warn("scheduler", "a worker is gone; %zu of its rows go back to the queue", a->row_count);
+        if (a->row_count)
+            log_warn("scheduler", "a worker is gone; %zu of its rows go back to the queue", a->row_count);
         tell_store(s, MESSAGE_OWNER_GONE, a->worker);
         zhashx_delete(s->peers, key_of(a->peer)); /* if it comes back, it has to say HELLO again */
         return;
     case DISPATCH_ROW_FAILED:
-        log_warn("scheduler", "row %" PRIu64 " failed: %d workers died while it was running", a->index, LEASE_ATTEMPTS_MAX);
+        log_warn("scheduler", "row %" PRIu64 " failed: %d workers died while it was running", a->index,
+                 LEASE_ATTEMPTS_MAX);
         return;
     }
     say(s, a->peer, &m);
@@ -437,7 +491,9 @@ static void perform_all(scheduler_t *s, uint64_t now) {
     }
 }
 
-/* ---- time --------------------------------------------------------------------------------------------------------- */
+/* ---- time
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 static void beat_peers(scheduler_t *s, uint64_t now) {
     zlistx_t *gone = zlistx_new();
@@ -467,7 +523,8 @@ static void gather_jobs(scheduler_t *s, uint64_t *values) {
         values[SCHEDULER_ingest_granted] += spec->ingest_limit;
         values[SCHEDULER_ingest_outstanding] += left(spec->ingest_limit, job.rows_received);
         values[SCHEDULER_result_granted] += spec->result_limit;
-        values[SCHEDULER_result_outstanding] += left(spec->result_limit, job.rows_ok + job.rows_failed + job.rows_answered);
+        values[SCHEDULER_result_outstanding] +=
+            left(spec->result_limit, job.rows_ok + job.rows_failed + job.rows_answered);
     }
 }
 
@@ -489,9 +546,12 @@ static void tell_totals(scheduler_t *s) {
     memcpy(values, sum->totals, sizeof values);
     buf_init(&reasons, REASONS_JSON_BYTES);
     tally_write_reasons(sum, &reasons);
-    message_t m = {.type = MESSAGE_STATS, .epoch = s->epoch,
-                   .STATS = {.role = ROLE_WORKER, .values = {values, CLIENT_STATS},
-                             .latency = {latency, hist_to_numbers(&sum->latency, latency)}, .reasons = {reasons.data, reasons.len}}};
+    message_t m = {.type = MESSAGE_STATS,
+                   .epoch = s->epoch,
+                   .STATS = {.role = ROLE_WORKER,
+                             .values = {values, CLIENT_STATS},
+                             .latency = {latency, hist_to_numbers(&sum->latency, latency)},
+                             .reasons = {reasons.data, reasons.len}}};
     link_send(s->monitor, 0, &m, &s->scratch);
     buf_free(&reasons);
 }
@@ -512,7 +572,9 @@ static void tell_monitor(scheduler_t *s) {
     values[SCHEDULER_leases_resent] = d.leases_resent;
     gather_peers(s, values);
     gather_jobs(s, values);
-    message_t m = {.type = MESSAGE_STATS, .epoch = s->epoch, .STATS = {.role = ROLE_SCHEDULER, .values = {values, SCHEDULER_STATS}}};
+    message_t m = {.type = MESSAGE_STATS,
+                   .epoch = s->epoch,
+                   .STATS = {.role = ROLE_SCHEDULER, .values = {values, SCHEDULER_STATS}}};
     link_send(s->monitor, 0, &m, &s->scratch);
     if (s->totals) tell_totals(s);
 }
@@ -536,7 +598,9 @@ static uint64_t after(void *self, uint64_t now) {
     return 100 * MILLISECOND;
 }
 
-/* ---- life --------------------------------------------------------------------------------------------------------- */
+/* ---- life
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 /* The messages a scheduler takes, and from whom (0: anybody who said HELLO). */
 static const struct {
@@ -595,7 +659,8 @@ static void on_message(void *self, zsock_t *socket, link_frame_t *in, uint64_t n
 static void on_command(void *self, const char *command, uint64_t now) {
     scheduler_t *s = self;
     uint64_t instance;
-    if (sscanf(command, "GONE %" SCNu64, &instance) == 1) dispatch_worker_gone(s->dispatch, instance, true, now);
+    if (sscanf(command, "GONE %" SCNu64, &instance) == 1)
+        dispatch_worker_gone(s->dispatch, instance, true, now);
 }
 
 static const actor_ops_t ops = {on_message, NULL, on_command, after};
@@ -649,7 +714,8 @@ void scheduler_actor(zsock_t *pipe, void *args) {
         zsock_connect(s->store, "%s", a->store);
     }
     if (!bind_all(s, a)) actor_finish(&s->actor, 2);
-    size_t endpoints = s->actor.ended ? 0 : a->endpoint_count; /* the parent lets go of `a` once it has heard of all */
+    size_t endpoints =
+        s->actor.ended ? 0 : a->endpoint_count; /* the parent lets go of `a` once it has heard of all */
     actor_ready(&s->actor);
     for (size_t i = 0; i < endpoints; i++) {
         zstr_sendf(pipe, "BOUND %d", s->ports[i]);

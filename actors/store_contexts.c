@@ -16,10 +16,12 @@ static void note_evicted(void *self, uint64_t row, size_t bytes, bool to_disk) {
     numbers_add(&evicted->bytes, bytes);
 }
 
-/* ---- answers ------------------------------------------------------------------------------------------------------- */
+/* ---- answers
+ * ------------------------------------------------------------------------------------------------------- */
 
 typedef struct found {
-    context_item_t items[CONTEXT_BATCH_MAX]; /* their bytes: offsets into s->answers while those are gathered */
+    context_item_t
+        items[CONTEXT_BATCH_MAX]; /* their bytes: offsets into s->answers while those are gathered */
     uint64_t missing[CONTEXT_BATCH_MAX];
     size_t count, missing_count;
 } found_t;
@@ -30,25 +32,31 @@ static void say_found(context_store_t *s, uint64_t peer, uint64_t job, found_t *
         found->items[i].bytes.data = s->answers.data + (uintptr_t)found->items[i].bytes.data;
     }
     if (found->count) link_send(s->router, peer, &m, &s->scratch);
-    m = (message_t){.type = MESSAGE_CTX_MISSING, .CTX_MISSING = {.job = job, .tags = {found->missing, found->missing_count}}};
+    m = (message_t){.type = MESSAGE_CTX_MISSING,
+                    .CTX_MISSING = {.job = job, .tags = {found->missing, found->missing_count}}};
     if (found->missing_count) link_send(s->router, peer, &m, &s->scratch);
     found->count = found->missing_count = 0;
     buf_reset(&s->answers);
     if (s->answers.cap > RESULT_BYTES_KEPT) buf_free(&s->answers);
 }
 
-/* ---- messages ------------------------------------------------------------------------------------------------------ */
+/* ---- messages
+ * ------------------------------------------------------------------------------------------------------ */
 
-/* There is none, it came too late, or it is too large: the asker's business. Anything else means that the store cannot go on. */
+/* There is none, it came too late, or it is too large: the asker's business. Anything else means that the
+ * store cannot go on. */
 static bool is_refusal(int rc) { return rc == SDG_ENOTFOUND || rc == SDG_ECANCELLED || rc == SDG_ELIMIT; }
 
 static int find(context_store_t *s, const context_item_t *asked, uint64_t owner, found_t *found, err_t *err) {
     context_view_t view;
-    int rc = contexts_get_or_create(s->contexts, asked->row, (context_part_t)asked->part, owner, asked->bytes.data, asked->bytes.len, &view, NULL, err);
+    int rc = contexts_get_or_create(s->contexts, asked->row, (context_part_t)asked->part, owner,
+                                    asked->bytes.data, asked->bytes.len, &view, NULL, err);
     if (is_refusal(rc)) found->missing[found->missing_count++] = asked->tag;
     if (rc != SDG_OK) return is_refusal(rc) ? SDG_OK : rc;
     context_item_t *item = &found->items[found->count++];
-    *item = (context_item_t){.tag = asked->tag, .row = asked->row, .part = asked->part,
+    *item = (context_item_t){.tag = asked->tag,
+                             .row = asked->row,
+                             .part = asked->part,
                              .bytes = {(const char *)(uintptr_t)s->answers.len, view.len}};
     buf_add(&s->answers, view.bytes, view.len);
     return SDG_OK;
@@ -68,7 +76,8 @@ void store_contexts_on_get(context_store_t *s, const link_frame_t *in, uint64_t 
             store_give_up(s, err.text);
             return;
         }
-        if (found.count + found.missing_count == CONTEXT_BATCH_MAX || s->answers.len >= CONTEXT_BATCH_BYTES) say_found(s, in->peer, m->job, &found);
+        if (found.count + found.missing_count == CONTEXT_BATCH_MAX || s->answers.len >= CONTEXT_BATCH_BYTES)
+            say_found(s, in->peer, m->job, &found);
     }
     say_found(s, in->peer, m->job, &found);
 }
@@ -81,7 +90,8 @@ void store_contexts_on_put(context_store_t *s, const link_frame_t *in, uint64_t 
     for (size_t i = 0; i < m->contexts.count; i++) {
         const context_item_t *item = &m->contexts.items[i];
         if (!is_part(item->part)) continue;
-        int rc = contexts_put(s->contexts, item->row, (context_part_t)item->part, m->owner, item->bytes.data, item->bytes.len, &err);
+        int rc = contexts_put(s->contexts, item->row, (context_part_t)item->part, m->owner, item->bytes.data,
+                              item->bytes.len, &err);
         if (is_refusal(rc)) continue; /* not acknowledged */
         if (rc != SDG_OK) {
             store_give_up(s, err.text);
@@ -89,7 +99,8 @@ void store_contexts_on_put(context_store_t *s, const link_frame_t *in, uint64_t 
         }
         if (item->tag) numbers_add(&saved, item->tag);
     }
-    message_t answer = {.type = MESSAGE_CTX_SAVED, .CTX_SAVED = {.job = m->job, .tags = {saved.items, saved.count}}};
+    message_t answer = {.type = MESSAGE_CTX_SAVED,
+                        .CTX_SAVED = {.job = m->job, .tags = {saved.items, saved.count}}};
     if (saved.count && !s->actor.ended) link_send(s->router, in->peer, &answer, &s->scratch);
     numbers_free(&saved);
 }
@@ -123,7 +134,10 @@ void store_contexts_on_complete(context_store_t *s, const link_frame_t *in, uint
     (void)now;
     for (size_t i = 0; i < m->rows.count; i++) {
         uint64_t row = m->rows.items[i];
-        settle_rc(s, m->owner ? contexts_release(s->contexts, row, m->owner, &err) : contexts_complete(s->contexts, row, &err), &err);
+        settle_rc(s,
+                  m->owner ? contexts_release(s->contexts, row, m->owner, &err)
+                           : contexts_complete(s->contexts, row, &err),
+                  &err);
     }
 }
 
@@ -138,13 +152,16 @@ void store_contexts_on_owner_back(context_store_t *s, const link_frame_t *in, ui
     contexts_owner_back(s->contexts, in->message.OWNER_BACK.owner);
 }
 
-/* ---- the monitor --------------------------------------------------------------------------------------------------- */
+/* ---- the monitor
+ * --------------------------------------------------------------------------------------------------- */
 
 static void tell_evicted(context_store_t *s, bool to_disk) {
     store_evicted_t *evicted = &s->evicted[to_disk];
     if (evicted->rows.count == 0) return;
     message_t m = {.type = MESSAGE_EVICTED,
-                   .EVICTED = {.rows = {evicted->rows.items, evicted->rows.count}, .bytes = {evicted->bytes.items, evicted->bytes.count}, .to_disk = to_disk}};
+                   .EVICTED = {.rows = {evicted->rows.items, evicted->rows.count},
+                               .bytes = {evicted->bytes.items, evicted->bytes.count},
+                               .to_disk = to_disk}};
     link_send(s->monitor, 0, &m, &s->scratch);
     evicted->rows.count = evicted->bytes.count = 0;
 }
@@ -189,11 +206,14 @@ void store_contexts_tell(context_store_t *s, uint64_t now) {
     link_send(s->monitor, 0, &m, &s->scratch);
 }
 
-/* ---- life ---------------------------------------------------------------------------------------------------------- */
+/* ---- life
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 void store_contexts_settle(context_store_t *s) {
     err_t err;
-    if (s->contexts && contexts_flush(s->contexts, &err) != SDG_OK && !s->actor.ended) store_give_up(s, err.text);
+    if (s->contexts && contexts_flush(s->contexts, &err) != SDG_OK && !s->actor.ended)
+        store_give_up(s, err.text);
 }
 
 void store_contexts_start(context_store_t *s, const context_store_args_t *args) {
@@ -208,9 +228,12 @@ void store_contexts_log(const context_store_t *s) {
     contexts_stats_t stats;
     if (!s->contexts) return;
     contexts_stats(s->contexts, &stats);
-    log_debug("store", "contexts: %" PRIu64 " created, %" PRIu64 " hits, %" PRIu64 " misses, %" PRIu64 " evictions, %" PRIu64 " loads, %" PRIu64
-              " completed; %" PRIu64 " cached, %" PRIu64 " pinned, %" PRIu64 " spilled", stats.created, stats.hits, stats.misses, stats.evictions,
-              stats.loads, stats.completed, stats.cached, stats.pinned, stats.spilled);
+    log_debug("store",
+              "contexts: %" PRIu64 " created, %" PRIu64 " hits, %" PRIu64 " misses, %" PRIu64
+              " evictions, %" PRIu64 " loads, %" PRIu64 " completed; %" PRIu64 " cached, %" PRIu64
+              " pinned, %" PRIu64 " spilled",
+              stats.created, stats.hits, stats.misses, stats.evictions, stats.loads, stats.completed,
+              stats.cached, stats.pinned, stats.spilled);
 }
 
 void store_contexts_free(context_store_t *s) {

@@ -1,9 +1,9 @@
 /* store_journal.c - the call journal in the context store.
  *
- * The order that makes a call durable: append, hand to the kernel, answer CALL_RECORDED; only then does the worker let the row see its
- * answer. What came in one wake-up is one write (and with `always` one sync): the longer the disk takes, the more go together. The syncer is
- * a thread with one job: it is given a duplicate of the descriptor, syncs, closes it, and says how that went; there is at most one sync
- * under way.
+ * The order that makes a call durable: append, hand to the kernel, answer CALL_RECORDED; only then does the
+ * worker let the row see its answer. What came in one wake-up is one write (and with `always` one sync): the
+ * longer the disk takes, the more go together. The syncer is a thread with one job: it is given a duplicate
+ * of the descriptor, syncs, closes it, and says how that went; there is at most one sync under way.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +16,8 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 
-/* ---- the syncer ---------------------------------------------------------------------------------------------------- */
+/* ---- the syncer
+ * ---------------------------------------------------------------------------------------------------- */
 
 /* Commands: "<descriptor>": sync and close it; the answer is the errno, 0 when fine. */
 static void syncer_actor(zsock_t *pipe, void *args) {
@@ -44,7 +45,9 @@ static int on_synced(zloop_t *loop, zsock_t *pipe, void *arg) {
     s->journal.syncing = false;
     if (error && s->journal.file) {
         char reason[128];
-        snprintf(reason, sizeof reason, "the call journal cannot be synced to disk: %s (without syncs: --fsync never)", strerror(error));
+        snprintf(reason, sizeof reason,
+                 "the call journal cannot be synced to disk: %s (without syncs: --fsync never)",
+                 strerror(error));
         store_give_up(s, reason);
     }
     return s->actor.ended ? -1 : 0;
@@ -61,12 +64,15 @@ static void start_sync(context_store_t *s, uint64_t now) {
 
 /* ns until a sync is due; UINT64_MAX: none is needed. */
 static uint64_t sync_due(const context_store_t *s, uint64_t now) {
-    if (s->journal.fsync != JOURNAL_FSYNC_BATCH || !s->journal.file || s->journal.syncing || journal_unsynced(s->journal.file) == 0) return UINT64_MAX;
+    if (s->journal.fsync != JOURNAL_FSYNC_BATCH || !s->journal.file || s->journal.syncing ||
+        journal_unsynced(s->journal.file) == 0)
+        return UINT64_MAX;
     uint64_t due = s->journal.synced_ns + JOURNAL_SYNC_NS;
     return journal_unsynced(s->journal.file) >= JOURNAL_SYNC_BYTES || due <= now ? 0 : due - now;
 }
 
-/* ---- answers ------------------------------------------------------------------------------------------------------- */
+/* ---- answers
+ * ------------------------------------------------------------------------------------------------------- */
 
 static void say_missing(context_store_t *s, uint64_t peer, uint64_t *tags, size_t count) {
     message_t m = {.type = MESSAGE_CALL_MISSING, .CALL_MISSING = {.job = s->job, .tags = {tags, count}}};
@@ -82,7 +88,9 @@ static void say_found(context_store_t *s, uint64_t peer, call_item_t *calls, siz
     message_t m = {.type = MESSAGE_CALL_FOUND, .CALL_FOUND = {.job = s->job, .calls = {calls, count}}};
     if (count == 0) return;
     for (size_t i = 0; i < count; i++) {
-        calls[i].answer.data = s->answers.data + (uintptr_t)calls[i].answer.data; /* offsets until now: the buffer has stopped moving */
+        calls[i].answer.data =
+            s->answers.data +
+            (uintptr_t)calls[i].answer.data; /* offsets until now: the buffer has stopped moving */
     }
     link_send(s->router, peer, &m, &s->scratch);
 }
@@ -92,7 +100,8 @@ void store_journal_settle(context_store_t *s) {
     err_t err;
     size_t at = 0;
     if (s->journal.receipt_count == 0 || !s->journal.file) return;
-    int rc = s->journal.fsync == JOURNAL_FSYNC_ALWAYS ? journal_sync(s->journal.file, &err) : journal_flush(s->journal.file, &err);
+    int rc = s->journal.fsync == JOURNAL_FSYNC_ALWAYS ? journal_sync(s->journal.file, &err)
+                                                      : journal_flush(s->journal.file, &err);
     for (size_t i = 0; rc == SDG_OK && i < s->journal.receipt_count; i++) {
         say_recorded(s, s->journal.receipts[i].peer, s->journal.tags + at, s->journal.receipts[i].count);
         at += s->journal.receipts[i].count;
@@ -101,10 +110,14 @@ void store_journal_settle(context_store_t *s) {
     if (rc != SDG_OK) store_give_up(s, err.text);
 }
 
-/* ---- messages ------------------------------------------------------------------------------------------------------ */
+/* ---- messages
+ * ------------------------------------------------------------------------------------------------------ */
 
 static journal_key_t key_of(const call_item_t *call) {
-    return (journal_key_t){.row = call->row, .hash_high = call->hash_high, .hash_low = call->hash_low, .occurrence = call->occurrence};
+    return (journal_key_t){.row = call->row,
+                           .hash_high = call->hash_high,
+                           .hash_low = call->hash_low,
+                           .occurrence = call->occurrence};
 }
 
 typedef struct looked_up {
@@ -117,13 +130,15 @@ typedef struct looked_up {
 static size_t look_up(context_store_t *s, const call_list_t *calls, size_t from, looked_up_t *out) {
     size_t i = from;
     err_t err;
-    for (; i < calls->count && i - from < JOURNAL_BATCH_CALLS_MAX && s->answers.len < RESULT_BATCH_BYTES_MAX; i++) {
+    for (; i < calls->count && i - from < JOURNAL_BATCH_CALLS_MAX && s->answers.len < RESULT_BATCH_BYTES_MAX;
+         i++) {
         journal_key_t key = key_of(&calls->items[i]);
         size_t start = s->answers.len;
         int rc = journal_find(s->journal.file, &key, &s->answers, &err);
         if (rc == SDG_OK) {
             out->found[out->found_count] = calls->items[i];
-            out->found[out->found_count++].answer = (slice_t){(const char *)(uintptr_t)start, s->answers.len - start};
+            out->found[out->found_count++].answer =
+                (slice_t){(const char *)(uintptr_t)start, s->answers.len - start};
         } else {
             if (rc != SDG_ENOTFOUND) log_warn("journal", "%s: the call is made again", err.text);
             out->missing[out->missing_count++] = calls->items[i].tag;
@@ -160,7 +175,9 @@ void store_journal_on_record(context_store_t *s, const link_frame_t *in, uint64_
     int rc = SDG_OK;
     err_t err;
     (void)now;
-    if (s->journal.receipt_count == LINK_DRAIN_MAX || s->journal.tag_count + calls->count > MESSAGE_ELEMENTS_MAX) store_journal_settle(s);
+    if (s->journal.receipt_count == LINK_DRAIN_MAX ||
+        s->journal.tag_count + calls->count > MESSAGE_ELEMENTS_MAX)
+        store_journal_settle(s);
     for (size_t i = 0; s->journal.file && i < calls->count && rc == SDG_OK; i++) {
         rc = add_call(s, &calls->items[i], &err);
         s->journal.tags[s->journal.tag_count++] = calls->items[i].tag;
@@ -182,8 +199,10 @@ void store_journal_on_rows_finished(context_store_t *s, const link_frame_t *in, 
 static void log_totals(const context_store_t *s, const char *what) {
     journal_stats_t stats;
     journal_stats(s->journal.file, &stats);
-    log_debug("journal", "%" PRIu64 " calls written, %" PRIu64 " of %" PRIu64 " rows kept, %" PRIu64 " bytes, rewritten %" PRIu64 " times: %s", stats.added,
-              stats.calls, stats.rows, stats.bytes, stats.rewrites, what);
+    log_debug("journal",
+              "%" PRIu64 " calls written, %" PRIu64 " of %" PRIu64 " rows kept, %" PRIu64
+              " bytes, rewritten %" PRIu64 " times: %s",
+              stats.added, stats.calls, stats.rows, stats.bytes, stats.rewrites, what);
 }
 
 void store_journal_close(context_store_t *s, bool complete) {
@@ -196,7 +215,9 @@ void store_journal_close(context_store_t *s, bool complete) {
         journal_close(&s->journal.file);
 }
 
-/* ---- life ---------------------------------------------------------------------------------------------------------- */
+/* ---- life
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 uint64_t store_journal_due(context_store_t *s, uint64_t now) {
     store_journal_settle(s);

@@ -1,4 +1,5 @@
-/* top.c - see top.h. It asks the server that --metrics-listen started, by HTTP, so it looks at a local run and at a server in the same way. */
+/* top.c - see top.h. It asks the server that --metrics-listen started, by HTTP, so it looks at a local run
+ * and at a server in the same way. */
 #include "actors/top.h"
 
 #include <curl/curl.h>
@@ -17,14 +18,17 @@
 static const char DEFAULT_URL[] = "http://127.0.0.1:9464";
 enum { FETCH_TIMEOUT_MS = 5000 };
 
-/* ---- the numbers as text ------------------------------------------------------------------------------------------------ */
+/* ---- the numbers as text
+ * ------------------------------------------------------------------------------------------------ */
 
 static value_t child(value_t object, const char *key) {
     return object.kind == VALUE_OBJECT ? object_get_peek(object, key, strlen(key), NULL) : value_null();
 }
 
 static bool is_number(value_t v) { return v.kind == VALUE_INT || v.kind == VALUE_REAL; }
-static double real_of(value_t v) { return v.kind == VALUE_INT ? (double)v.integer : v.kind == VALUE_REAL ? v.real : 0; }
+static double real_of(value_t v) {
+    return v.kind == VALUE_INT ? (double)v.integer : v.kind == VALUE_REAL ? v.real : 0;
+}
 static uint64_t count_of(value_t v) { return real_of(v) > 0 ? (uint64_t)real_of(v) : 0; }
 
 static void add_count(buf_t *out, value_t v) {
@@ -139,7 +143,8 @@ static void counts_line(const char *name, value_t counts, buf_t *out) {
 
 /* Only where somebody accounts for something. */
 static void accounted_line(value_t memory, buf_t *out) {
-    static const char *const parts[][2] = {{"client", "client "}, {"workers", ", workers "}, {"store", ", context store "}};
+    static const char *const parts[][2] = {
+        {"client", "client "}, {"workers", ", workers "}, {"store", ", context store "}};
     value_t accounted = child(memory, "accounted"), limit = child(memory, "limit_bytes");
     if (count_of(child(accounted, "total")) == 0) return;
     label(out, "held");
@@ -192,13 +197,15 @@ static void cache_line(value_t s, buf_t *out) {
 }
 
 static void memory_line(value_t s, buf_t *out) {
-    value_t memory = child(s, "memory"), processes = child(memory, "processes"), workers = child(s, "workers");
+    value_t memory = child(s, "memory"), processes = child(memory, "processes"),
+            workers = child(s, "workers");
     uint64_t pss = count_of(child(memory, "pss_bytes")), rss = count_of(child(memory, "rss_bytes"));
     label(out, "memory");
     report_bytes(out, rss);
     buf_adds(out, " RSS, ");
     report_bytes(out, pss);
-    buf_addf(out, " PSS in %zu processes; pending rows ", processes.kind == VALUE_LIST ? list_count(processes) : 0);
+    buf_addf(out, " PSS in %zu processes; pending rows ",
+             processes.kind == VALUE_LIST ? list_count(processes) : 0);
     report_bytes(out, count_of(child(memory, "pending_bytes")));
     buf_adds(out, " of ");
     report_bytes(out, count_of(child(memory, "window_bytes")));
@@ -224,7 +231,9 @@ void top_render(value_t s, buf_t *out) {
     memory_line(s, out);
 }
 
-/* ---- fetching ------------------------------------------------------------------------------------------------------------ */
+/* ---- fetching
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 static size_t take_bytes(char *bytes, size_t size, size_t count, void *arg) {
     buf_t *body = arg;
@@ -250,7 +259,10 @@ static int fetch(CURL *curl, const char *url, buf_t *body, err_t *err) {
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     buf_free(&address);
     if (rc != CURLE_OK) return err_set(err, SDG_EIO, "no answer from %s: %s", url, curl_easy_strerror(rc));
-    return status == 200 ? SDG_OK : err_set(err, SDG_EIO, "%s answered with HTTP %ld: is it the address of --metrics-listen?", url, status);
+    return status == 200
+               ? SDG_OK
+               : err_set(err, SDG_EIO, "%s answered with HTTP %ld: is it the address of --metrics-listen?",
+                         url, status);
 }
 
 /* The text of one view, or why there is none. json: as it came. */
@@ -282,14 +294,16 @@ int top_status(const char *url, bool json) {
     return rc == SDG_OK ? EXIT_ALL_FINE : EXIT_RUNTIME;
 }
 
-/* ---- the verb ------------------------------------------------------------------------------------------------------------ */
+/* ---- the verb
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
-static const char HELP[] =
-    "usage: sdg top [--connect URL] [--count N]\n\n"
-    "Shows the numbers of a run or server that was started with --metrics-listen, once a second, until Ctrl-C.\n\n"
-    "  --connect URL   default http://127.0.0.1:9464\n"
-    "  --count N       end after N views\n"
-    "  -h, --help      this help      --help.ja  in Japanese\n";
+static const char HELP[] = "usage: sdg top [--connect URL] [--count N]\n\n"
+                           "Shows the numbers of a run or server that was started with --metrics-listen, "
+                           "once a second, until Ctrl-C.\n\n"
+                           "  --connect URL   default http://127.0.0.1:9464\n"
+                           "  --count N       end after N views\n"
+                           "  -h, --help      this help      --help.ja  in Japanese\n";
 static const char HELP_JA[] =
     "使い方: sdg top [--connect URL] [--count N]\n\n"
     "--metrics-listen を付けて起動した実行やサーバーの数値を、Ctrl-C まで毎秒表示します。\n\n"
@@ -312,7 +326,11 @@ static bool show_once(CURL *curl, const char *url) {
 }
 
 int top_main(int argc, char **argv) {
-    static const struct option flags[] = {{"connect", 1, NULL, 'c'}, {"count", 1, NULL, 'n'}, {"help", 0, NULL, 'h'}, {"help.ja", 0, NULL, 'j'}, {0}};
+    static const struct option flags[] = {{"connect", 1, NULL, 'c'},
+                                          {"count", 1, NULL, 'n'},
+                                          {"help", 0, NULL, 'h'},
+                                          {"help.ja", 0, NULL, 'j'},
+                                          {0}};
     const char *url = DEFAULT_URL;
     uint64_t count = UINT64_MAX;
     bool ok = true;
@@ -324,12 +342,14 @@ int top_main(int argc, char **argv) {
         case 'h': fputs(HELP, stdout); return EXIT_ALL_FINE;
         case 'j': fputs(HELP_JA, stdout); return EXIT_ALL_FINE;
         default:
-            fprintf(stderr, "sdg top: unknown option or missing value: %s\ntry: sdg top --help\n", argv[optind - 1]);
+            fprintf(stderr, "sdg top: unknown option or missing value: %s\ntry: sdg top --help\n",
+                    argv[optind - 1]);
             return EXIT_USAGE;
         }
     }
     if (optind < argc || strncmp(url, "http", 4) != 0) {
-        fprintf(stderr, "sdg top: --connect takes the URL of --metrics-listen, for example %s\n", DEFAULT_URL);
+        fprintf(stderr, "sdg top: --connect takes the URL of --metrics-listen, for example %s\n",
+                DEFAULT_URL);
         return EXIT_USAGE;
     }
     CURL *curl = curl_easy_init();

@@ -1,4 +1,5 @@
-/* top.h - `sdg top` (redrawn once a second) and the text of `sdg status`: the numbers of /stats.json (metrics.h) in a terminal. */
+/* top.h - `sdg top` (redrawn once a second) and the text of `sdg status`: the numbers of /stats.json
+ * (metrics.h) in a terminal. */
 #ifndef SDG_ACTORS_TOP_H
 #define SDG_ACTORS_TOP_H
 
@@ -10,7 +11,8 @@
 int top_main(int argc, char **argv);
 int top_status(const char *url, bool json); /* prints the numbers once; an exit code */
 
-/* Pure: the object of /stats.json as some lines of text. What is missing or of another kind is shown as "-". */
+/* Pure: the object of /stats.json as some lines of text. What is missing or of another kind is shown as "-".
+ */
 void top_render(value_t stats, buf_t *out);
 
 #endif

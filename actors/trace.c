@@ -1,5 +1,5 @@
-/* trace.c - the trace is a list of objects made by core/mabel/row_trace: this file only lays them out. Keys it does not know are shown as they are, so a
- * newer row machine needs no change here. */
+/* trace.c - the trace is a list of objects made by core/mabel/row_trace: this file only lays them out. Keys
+ * it does not know are shown as they are, so a newer row machine needs no change here. */
 #include "actors/trace.h"
 
 #include <stdio.h>
@@ -8,7 +8,9 @@
 #include "core/base/json.h"
 #include "core/base/text.h"
 
-static value_t field(value_t object, const char *key) { return object_get_peek(object, key, strlen(key), NULL); }
+static value_t field(value_t object, const char *key) {
+    return object_get_peek(object, key, strlen(key), NULL);
+}
 
 /* Text with each line indented; other values as JSON. */
 static void print_value(value_t v) {
@@ -29,14 +31,16 @@ static void print_value(value_t v) {
 
 static void print_head(size_t number, value_t step) {
     value_t block = field(step, "block"), type = field(step, "type"), ms = field(step, "ms");
-    printf("\n[%zu] %s (%s)", number, block.kind == VALUE_STRING ? block.string->data : "?", type.kind == VALUE_STRING ? type.string->data : "?");
+    printf("\n[%zu] %s (%s)", number, block.kind == VALUE_STRING ? block.string->data : "?",
+           type.kind == VALUE_STRING ? type.string->data : "?");
     if (ms.kind == VALUE_REAL) printf("  %.1f ms", ms.real);
     if (ms.kind == VALUE_INT) printf("  %lld ms", (long long)ms.integer);
     putchar('\n');
 }
 
 static bool in_head(const char *key) {
-    return strcmp(key, "block") == 0 || strcmp(key, "type") == 0 || strcmp(key, "ms") == 0 || strcmp(key, "exec") == 0;
+    return strcmp(key, "block") == 0 || strcmp(key, "type") == 0 || strcmp(key, "ms") == 0 ||
+           strcmp(key, "exec") == 0;
 }
 
 static void print_step(size_t number, value_t step) {

@@ -8,15 +8,16 @@
 #include "actors/prepare.h"
 #include "core/base/limits.h"
 
-static const char HELP[] =
-    "usage: sdg validate [--no-env] FILE...\n\n"
-    "Checks MABEL pipelines and shows every problem with its place, what was expected and the nearest valid name. Nothing is run.\n\n"
-    "  --no-env     do not look at ${ENV.NAME}: missing variables are no problem\n"
-    "  -h, --help   this help      --help.ja  in Japanese\n\n"
-    "Exit codes: 0 all valid (warnings and hints do not count) · 2 usage · 3 errors\n";
+static const char HELP[] = "usage: sdg validate [--no-env] FILE...\n\n"
+                           "Checks MABEL pipelines and shows every problem with its place, what was expected "
+                           "and the nearest valid name. Nothing is run.\n\n"
+                           "  --no-env     do not look at ${ENV.NAME}: missing variables are no problem\n"
+                           "  -h, --help   this help      --help.ja  in Japanese\n\n"
+                           "Exit codes: 0 all valid (warnings and hints do not count) · 2 usage · 3 errors\n";
 static const char HELP_JA[] =
     "使い方: sdg validate [--no-env] FILE...\n\n"
-    "MABELパイプラインを検査し、すべての問題を位置・期待される内容・近い名前とともに表示します。実行はしません。\n\n"
+    "MABELパイプラインを検査し、すべての問題を位置・期待される内容・近い名前とともに表示します。実行はしませ"
+    "ん。\n\n"
     "  --no-env     ${ENV.NAME} を調べない\n"
     "  -h, --help   英語のヘルプ      --help.ja  このヘルプ\n\n"
     "終了コード: 0 有効（警告とヒントは数えない） · 2 使い方の誤り · 3 エラーあり\n";
@@ -41,7 +42,11 @@ static int check(const char *path, bool use_env) {
 }
 
 int validate_main(int argc, char **argv) {
-    static const struct option flags[] = {{"no-env", 0, NULL, 'n'}, {"yaml", 1, NULL, 'y'}, {"help", 0, NULL, 'h'}, {"help.ja", 0, NULL, 'j'}, {0}};
+    static const struct option flags[] = {{"no-env", 0, NULL, 'n'},
+                                          {"yaml", 1, NULL, 'y'},
+                                          {"help", 0, NULL, 'h'},
+                                          {"help.ja", 0, NULL, 'j'},
+                                          {0}};
     bool use_env = true;
     const char *named = NULL;
     int code = EXIT_ALL_FINE;

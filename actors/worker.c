@@ -1,10 +1,12 @@
 /* worker.c - the worker's messages.
  *
- * Everything the worker knows of the scheduler may vanish: the connection, the epoch, single messages. So it keeps three clocks: HELLO is
- * repeated with back-off until WELCOME; results are repeated until acknowledged (worker_outbox.c); a BEAT a second says what is open.
- * A new epoch (the scheduler restarted) voids waiting rows and running ones alike: their clients will submit them again.
+ * Everything the worker knows of the scheduler may vanish: the connection, the epoch, single messages. So it
+ * keeps three clocks: HELLO is repeated with back-off until WELCOME; results are repeated until acknowledged
+ * (worker_outbox.c); a BEAT a second says what is open. A new epoch (the scheduler restarted) voids waiting
+ * rows and running ones alike: their clients will submit them again.
  *
- * To add a message: a row in proto/messages.def, an on_<message> function here, a line in the table at the bottom, a test.
+ * To add a message: a row in proto/messages.def, an on_<message> function here, a line in the table at the
+ * bottom, a test.
  */
 #include "actors/worker.h"
 
@@ -26,12 +28,17 @@ static void say(worker_t *w, message_t *m) {
     link_send(w->scheduler, 0, m, &w->scratch);
 }
 
-/* ---- what the worker says of itself ------------------------------------------------------------------------------- */
+/* ---- what the worker says of itself
+ * ------------------------------------------------------------------------------- */
 
 static void say_hello(worker_t *w, uint64_t now) {
     message_t m = {.type = MESSAGE_HELLO,
-                   .HELLO = {.role = ROLE_WORKER, .instance = w->instance, .name = slice_of(w->name),
-                             .cores = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN), .python = w->args.accept_python, .patience_ms = w->args.patience_ms}};
+                   .HELLO = {.role = ROLE_WORKER,
+                             .instance = w->instance,
+                             .name = slice_of(w->name),
+                             .cores = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN),
+                             .python = w->args.accept_python,
+                             .patience_ms = w->args.patience_ms}};
     say(w, &m);
     w->hello_ns = now;
     w->hello_wait_ns = w->hello_wait_ns ? w->hello_wait_ns * 2 : 200 * MILLISECOND;
@@ -51,8 +58,10 @@ static void say_totals(worker_t *w) {
     buf_init(&reasons, REASONS_JSON_BYTES);
     tally_write_reasons(&w->tally, &reasons);
     message_t m = {.type = MESSAGE_STATS,
-                   .STATS = {.role = ROLE_WORKER, .values = {w->tally.totals, CLIENT_STATS},
-                             .latency = {latency, hist_to_numbers(&w->tally.latency, latency)}, .reasons = {reasons.data, reasons.len}}};
+                   .STATS = {.role = ROLE_WORKER,
+                             .values = {w->tally.totals, CLIENT_STATS},
+                             .latency = {latency, hist_to_numbers(&w->tally.latency, latency)},
+                             .reasons = {reasons.data, reasons.len}}};
     say(w, &m);
     buf_free(&reasons);
 }
@@ -83,12 +92,14 @@ static void ask_for_job(worker_t *w, worker_job_t *job, uint64_t now) {
 }
 
 static void refuse_job(worker_t *w, worker_job_t *job) {
-    message_t m = {.type = MESSAGE_JOB_REFUSED, .JOB_REFUSED = {.job = job->id, .reason = slice_of(job->refusal)}};
+    message_t m = {.type = MESSAGE_JOB_REFUSED,
+                   .JOB_REFUSED = {.job = job->id, .reason = slice_of(job->refusal)}};
     say(w, &m);
     worker_drop_rows(w, job);
 }
 
-/* ---- messages ----------------------------------------------------------------------------------------------------- */
+/* ---- messages
+ * ----------------------------------------------------------------------------------------------------- */
 
 static void forget_leases(worker_t *w, uint64_t era) {
     rangeset_destroy(&w->leases);
@@ -98,7 +109,9 @@ static void forget_leases(worker_t *w, uint64_t era) {
 
 static void on_welcome(worker_t *w, const message_t *m, uint64_t now) {
     if (w->epoch && w->epoch != m->epoch) {
-        log_info("worker", "the scheduler has restarted: rows in progress are dropped, their clients submit them again");
+        log_info(
+            "worker",
+            "the scheduler has restarted: rows in progress are dropped, their clients submit them again");
         while (w->jobs) {
             worker_forget_job(w, w->jobs);
         }
@@ -144,7 +157,8 @@ static void enter_era(worker_t *w, uint64_t era) {
     }
 }
 
-/* A lease may be sent twice, or only its number (and those behind it) when its rows are no longer open. True: these rows are new. */
+/* A lease may be sent twice, or only its number (and those behind it) when its rows are no longer open. True:
+ * these rows are new. */
 static bool lease_is_new(worker_t *w, const MSG_LEASE *m) {
     uint64_t era = m->lease >> LEASE_ERA_SHIFT, number = m->lease & (((uint64_t)1 << LEASE_ERA_SHIFT) - 1);
     if (era < w->lease_era) return false;
@@ -220,7 +234,9 @@ static void start_drain(worker_t *w, uint64_t deadline_ms, uint64_t now) {
     }
 }
 
-static void on_drain(worker_t *w, const message_t *m, uint64_t now) { start_drain(w, m->DRAIN.deadline_ms, now); }
+static void on_drain(worker_t *w, const message_t *m, uint64_t now) {
+    start_drain(w, m->DRAIN.deadline_ms, now);
+}
 
 static void on_refused(worker_t *w, const message_t *m, uint64_t now) {
     worker_job_t *job = worker_find_job(w, m->REFUSED.id);
@@ -230,7 +246,8 @@ static void on_refused(worker_t *w, const message_t *m, uint64_t now) {
         return; /* a job that ended meanwhile is not news */
     }
     if (m->REFUSED.about == MESSAGE_HELLO) {
-        log_error("worker", "the scheduler refused this worker: %.*s", (int)m->REFUSED.reason.len, m->REFUSED.reason.data);
+        log_error("worker", "the scheduler refused this worker: %.*s", (int)m->REFUSED.reason.len,
+                  m->REFUSED.reason.data);
         actor_finish(&w->actor, 1);
         return;
     }
@@ -246,7 +263,9 @@ static void on_sync(worker_t *w, const message_t *m, uint64_t now) {
     say(w, &answer);
 }
 
-/* ---- time --------------------------------------------------------------------------------------------------------- */
+/* ---- time
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 static void check_drained(worker_t *w, uint64_t now) {
     if (!w->draining || w->actor.ended) return;
@@ -269,7 +288,8 @@ static void check_scheduler(worker_t *w, uint64_t now) {
         w->hello_ns = 0;
     }
     if (w->args.give_up_ms && silent > w->args.give_up_ms * MILLISECOND) {
-        log_error("worker", "%s: no word from the scheduler for %" PRIu64 " s: giving up", w->name, (uint64_t)(silent / SECOND));
+        log_error("worker", "%s: no word from the scheduler for %" PRIu64 " s: giving up", w->name,
+                  (uint64_t)(silent / SECOND));
         actor_finish(&w->actor, 1);
     }
 }
@@ -311,7 +331,9 @@ static uint64_t after(void *self, uint64_t now) {
     return wait < beat ? wait : beat;
 }
 
-/* ---- life --------------------------------------------------------------------------------------------------------- */
+/* ---- life
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 static void on_command(void *self, const char *command, uint64_t now) {
     worker_t *w = self;
@@ -319,7 +341,9 @@ static void on_command(void *self, const char *command, uint64_t now) {
     if (sscanf(command, "DRAIN %llu", &ms) == 1) start_drain(w, ms, now);
 }
 
-static void on_fd(void *self, int fd, uint64_t now) { (void)self, (void)fd, (void)now; /* `after` drives everything */ }
+static void on_fd(void *self, int fd, uint64_t now) {
+    (void)self, (void)fd, (void)now; /* `after` drives everything */
+}
 
 static worker_t *worker_new(const worker_args_t *args) {
     worker_t *w = xcalloc(1, sizeof *w);
@@ -359,16 +383,11 @@ static const struct {
     message_type_t type;
     void (*handle)(worker_t *w, const message_t *m, uint64_t now);
 } handlers[] = {
-    {MESSAGE_WELCOME, on_welcome},
-    {MESSAGE_LEASE, on_lease},
-    {MESSAGE_JOB_SPEC, on_job_spec},
-    {MESSAGE_PERMITS, on_permits},
-    {MESSAGE_JOB_DROP, on_job_drop},
-    {MESSAGE_ROW_RESULTS_ACK, on_row_results_ack},
-    {MESSAGE_DRAIN, on_drain},
-    {MESSAGE_BEAT, on_beat},
-    {MESSAGE_REFUSED, on_refused},
-    {MESSAGE_SYNC, on_sync},
+    {MESSAGE_WELCOME, on_welcome},   {MESSAGE_LEASE, on_lease},
+    {MESSAGE_JOB_SPEC, on_job_spec}, {MESSAGE_PERMITS, on_permits},
+    {MESSAGE_JOB_DROP, on_job_drop}, {MESSAGE_ROW_RESULTS_ACK, on_row_results_ack},
+    {MESSAGE_DRAIN, on_drain},       {MESSAGE_BEAT, on_beat},
+    {MESSAGE_REFUSED, on_refused},   {MESSAGE_SYNC, on_sync},
 };
 
 static void on_message(void *self, zsock_t *socket, link_frame_t *in, uint64_t now) {
@@ -379,7 +398,9 @@ static void on_message(void *self, zsock_t *socket, link_frame_t *in, uint64_t n
         return;
     }
     w->heard_ns = now;
-    if (in->message.type != MESSAGE_WELCOME && in->message.type != MESSAGE_REFUSED && in->message.epoch != w->epoch) return;
+    if (in->message.type != MESSAGE_WELCOME && in->message.type != MESSAGE_REFUSED &&
+        in->message.epoch != w->epoch)
+        return;
     for (size_t i = 0; i < sizeof handlers / sizeof *handlers; i++) {
         if (handlers[i].type == in->message.type) handlers[i].handle(w, &in->message, now);
     }
@@ -391,7 +412,8 @@ void worker_actor(zsock_t *pipe, void *args) {
     worker_t *w = worker_new(args);
     actor_init(&w->actor, "worker", &ops, w, pipe);
     if (zsock_connect(w->scheduler, "%s", ((worker_args_t *)args)->endpoint) != 0) {
-        log_error("worker", "cannot connect to %s: %s", ((worker_args_t *)args)->endpoint, zmq_strerror(zmq_errno()));
+        log_error("worker", "cannot connect to %s: %s", ((worker_args_t *)args)->endpoint,
+                  zmq_strerror(zmq_errno()));
         actor_finish(&w->actor, 2);
     }
     actor_add_socket(&w->actor, w->scheduler);

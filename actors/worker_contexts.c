@@ -1,13 +1,16 @@
 /* worker_contexts.c - see worker_contexts.h.
  *
- * A row is HERE (a row machine in memory), AWAY (bytes in the store), ASKED for (it comes back as soon as the store answers), or being SAVED
- * (batch mode: its bytes are kept until the store has them, then the row is reported and forgotten). Between AWAY and ASKED it may have to
- * queue: rows are fetched in the order in which their answers came, as far as there is room for them.
+ * A row is HERE (a row machine in memory), AWAY (bytes in the store), ASKED for (it comes back as soon as the
+ * store answers), or being SAVED (batch mode: its bytes are kept until the store has them, then the row is
+ * reported and forgotten). Between AWAY and ASKED it may have to queue: rows are fetched in the order in
+ * which their answers came, as far as there is room for them.
  *
- * What waits for an LLM is private to this worker: should the store lose it, the row starts again, and its finished calls are found in the
- * call journal. What stops between passes is shared, and acknowledged, because nobody else has it any more.
+ * What waits for an LLM is private to this worker: should the store lose it, the row starts again, and its
+ * finished calls are found in the call journal. What stops between passes is shared, and acknowledged,
+ * because nobody else has it any more.
  *
- * Each question has a tag of its own (worker_new_turn), so whatever comes late or twice finds another tag and is dropped.
+ * Each question has a tag of its own (worker_new_turn), so whatever comes late or twice finds another tag and
+ * is dropped.
  */
 #include "actors/worker_contexts.h"
 
@@ -24,30 +27,38 @@ typedef enum place { PLACE_HERE, PLACE_AWAY, PLACE_ASKED, PLACE_SAVING } place_t
 
 struct row_context {
     place_t place;
-    context_part_t part;      /* AWAY, ASKED, SAVING: which one */
-    bool stored;               /* the store has something private of it */
-    bool queued;               /* AWAY: it is wanted, there was no room yet */
-    bool answered;             /* `answer` waits for the row */
+    context_part_t part; /* AWAY, ASKED, SAVING: which one */
+    bool stored;         /* the store has something private of it */
+    bool queued;         /* AWAY: it is wanted, there was no room yet */
+    bool answered;       /* `answer` waits for the row */
     llm_answer_t answer;
-    size_t saved_bytes;        /* AWAY, ASKED: what it took when it was put away, or is expected to take; 0: unknown */
-    uint64_t put_tag;          /* of the CTX_PUT that put it away; 0: it asked for no answer */
-    size_t on_its_way;         /* bytes of that, until the store says that it has them */
-    uint64_t tag, sent_ns;     /* ASKED, SAVING: the question, and when it was sent (0: not yet) */
-    char *saved; size_t saved_len; /* SAVING: owned */
-    row_usage_t usage;         /* SAVING: to be reported with it */
+    size_t
+        saved_bytes;  /* AWAY, ASKED: what it took when it was put away, or is expected to take; 0: unknown */
+    uint64_t put_tag; /* of the CTX_PUT that put it away; 0: it asked for no answer */
+    size_t on_its_way;     /* bytes of that, until the store says that it has them */
+    uint64_t tag, sent_ns; /* ASKED, SAVING: the question, and when it was sent (0: not yet) */
+    char *saved;
+    size_t saved_len;  /* SAVING: owned */
+    row_usage_t usage; /* SAVING: to be reported with it */
 };
 
 /* Contexts gathered for the next CTX_PUT: their bytes follow each other in `bytes`. */
-typedef struct put_list { context_item_t *items; size_t count, cap; buf_t bytes; } put_list_t;
+typedef struct put_list {
+    context_item_t *items;
+    size_t count, cap;
+    buf_t bytes;
+} put_list_t;
 
 struct contexts_out {
     put_list_t puts;
-    numbers_t wanted;          /* turns of rows that are to be fetched, in order; `first_wanted` is the first that is left */
+    numbers_t
+        wanted; /* turns of rows that are to be fetched, in order; `first_wanted` is the first that is left */
     size_t first_wanted;
     numbers_t soon, loose, over; /* rows: for CTX_PIN, CTX_UNPIN and CTX_COMPLETE */
 };
 
-/* ---- a job's and a row's ------------------------------------------------------------------------------------------- */
+/* ---- a job's and a row's
+ * ------------------------------------------------------------------------------------------- */
 
 void worker_contexts_open(worker_job_t *job) {
     const job_store_t *store = &job->options.store;
@@ -74,16 +85,20 @@ void worker_context_row_gone(slot_t *slot) {
     slot->context = NULL;
 }
 
-bool worker_context_is_coming(const slot_t *slot) { return slot->context && slot->context->place == PLACE_ASKED; }
+bool worker_context_is_coming(const slot_t *slot) {
+    return slot->context && slot->context->place == PLACE_ASKED;
+}
 
 size_t worker_context_bytes(const slot_t *slot) {
     const struct row_context *c = slot->context;
     if (!c) return 0;
     size_t bytes = c->saved_len + c->on_its_way + (c->answered ? value_bytes(c->answer.text) : 0);
-    return c->place == PLACE_ASKED ? bytes + c->saved_bytes : bytes; /* its room is taken when it is asked for */
+    return c->place == PLACE_ASKED ? bytes + c->saved_bytes
+                                   : bytes; /* its room is taken when it is asked for */
 }
 
-/* ---- to the store -------------------------------------------------------------------------------------------------- */
+/* ---- to the store
+ * -------------------------------------------------------------------------------------------------- */
 
 static void send_puts(worker_t *w, worker_job_t *job) {
     put_list_t *puts = &job->contexts->puts;
@@ -93,7 +108,8 @@ static void send_puts(worker_t *w, worker_job_t *job) {
         puts->items[i].bytes.data = at;
         at += puts->items[i].bytes.len;
     }
-    message_t m = {.type = MESSAGE_CTX_PUT, .CTX_PUT = {.job = job->id, .owner = w->instance, .contexts = {puts->items, puts->count}}};
+    message_t m = {.type = MESSAGE_CTX_PUT,
+                   .CTX_PUT = {.job = job->id, .owner = w->instance, .contexts = {puts->items, puts->count}}};
     link_send(job->store, 0, &m, &w->scratch);
     puts->count = 0;
     buf_reset(&puts->bytes);
@@ -136,7 +152,10 @@ void worker_context_park(worker_t *w, slot_t *slot) {
     /* Under a limit what the store has not taken yet still counts as ours: it may be slower than we are. */
     c->put_tag = job->options.memory_bytes ? worker_new_turn(w, slot) : 0;
     c->on_its_way = c->put_tag ? puts->bytes.len - before : 0;
-    add_put(puts, &(context_item_t){.tag = c->put_tag, .row = slot->index, .part = CONTEXT_PRIVATE, .bytes.len = puts->bytes.len - before});
+    add_put(puts, &(context_item_t){.tag = c->put_tag,
+                                    .row = slot->index,
+                                    .part = CONTEXT_PRIVATE,
+                                    .bytes.len = puts->bytes.len - before});
     c->place = PLACE_AWAY;
     c->part = CONTEXT_PRIVATE;
     c->stored = true;
@@ -172,14 +191,16 @@ void worker_context_answer(worker_t *w, slot_t *slot, llm_answer_t *answer) {
 static void add_saving(worker_job_t *job, struct row_context *c, uint64_t row) {
     put_list_t *puts = &job->contexts->puts;
     buf_add(&puts->bytes, c->saved, c->saved_len);
-    add_put(puts, &(context_item_t){.tag = c->tag, .row = row, .part = CONTEXT_SHARED, .bytes.len = c->saved_len});
+    add_put(puts,
+            &(context_item_t){.tag = c->tag, .row = row, .part = CONTEXT_SHARED, .bytes.len = c->saved_len});
 }
 
 static void save_as_failed(slot_t *slot, buf_t *bytes) {
     buf_reset(bytes);
     worker_journal_save(slot, bytes);
     row_save_failed(bytes, slot->job->pipeline, &slot->job->options.row, slot->index,
-                    "the row has become too large to be put away between the blocks of batch mode", "too large");
+                    "the row has become too large to be put away between the blocks of batch mode",
+                    "too large");
 }
 
 /* With the questions it has asked: their answers are counted on in the next pass. */
@@ -206,7 +227,9 @@ bool worker_context_stop(worker_t *w, slot_t *slot) {
     return true;
 }
 
-bool worker_contexts_queue(const worker_job_t *job) { return job->contexts && job->contexts->first_wanted < job->contexts->wanted.count; }
+bool worker_contexts_queue(const worker_job_t *job) {
+    return job->contexts && job->contexts->first_wanted < job->contexts->wanted.count;
+}
 
 /* The slot of a question that is still open in this place; NULL: it is over. */
 static slot_t *slot_of_question(worker_t *w, uint64_t tag, place_t place) {
@@ -253,11 +276,15 @@ static void send_asks(worker_t *w, worker_job_t *job, uint64_t now) {
 
 static void send_rows(worker_t *w, worker_job_t *job, message_type_t type, numbers_t *rows) {
     for (size_t at = 0; at < rows->count; at += STORE_BATCH_ROWS_MAX) {
-        u64_list_t list = {rows->items + at, rows->count - at < STORE_BATCH_ROWS_MAX ? rows->count - at : STORE_BATCH_ROWS_MAX};
+        u64_list_t list = {rows->items + at,
+                           rows->count - at < STORE_BATCH_ROWS_MAX ? rows->count - at : STORE_BATCH_ROWS_MAX};
         message_t m = {.type = type};
-        if (type == MESSAGE_CTX_PIN) m.CTX_PIN = (MSG_CTX_PIN){.job = job->id, .owner = w->instance, .rows = list};
-        else if (type == MESSAGE_CTX_UNPIN) m.CTX_UNPIN = (MSG_CTX_UNPIN){.job = job->id, .owner = w->instance, .rows = list};
-        else m.CTX_COMPLETE = (MSG_CTX_COMPLETE){.job = job->id, .owner = w->instance, .rows = list};
+        if (type == MESSAGE_CTX_PIN)
+            m.CTX_PIN = (MSG_CTX_PIN){.job = job->id, .owner = w->instance, .rows = list};
+        else if (type == MESSAGE_CTX_UNPIN)
+            m.CTX_UNPIN = (MSG_CTX_UNPIN){.job = job->id, .owner = w->instance, .rows = list};
+        else
+            m.CTX_COMPLETE = (MSG_CTX_COMPLETE){.job = job->id, .owner = w->instance, .rows = list};
         link_send(job->store, 0, &m, &w->scratch);
     }
     rows->count = 0;
@@ -308,12 +335,15 @@ void worker_contexts_resend(worker_t *w, uint64_t now) {
         slot_t *slot = &w->slots[i];
         struct row_context *c = slot->job ? slot->context : NULL;
         if (!c || (c->place != PLACE_ASKED && c->place != PLACE_SAVING)) continue;
-        if (c->sent_ns == 0) c->sent_ns = now; /* just gathered: it gets its time */
-        else if (now - c->sent_ns >= RESEND_NS) say_again(w, slot, now);
+        if (c->sent_ns == 0)
+            c->sent_ns = now; /* just gathered: it gets its time */
+        else if (now - c->sent_ns >= RESEND_NS)
+            say_again(w, slot, now);
     }
 }
 
-/* ---- from the store ------------------------------------------------------------------------------------------------ */
+/* ---- from the store
+ * ------------------------------------------------------------------------------------------------ */
 
 /* The row as it was, or as one that has failed because its bytes are of no use. */
 static row_t *revive(slot_t *slot, slice_t bytes, uint64_t now) {
@@ -321,8 +351,10 @@ static row_t *revive(slot_t *slot, slice_t bytes, uint64_t now) {
     err_t err;
     size_t journal = 0;
     row_t *row = NULL;
-    if (slot->context->part == CONTEXT_PRIVATE || worker_journal_load(slot, bytes.data, bytes.len, &journal, &err) == SDG_OK)
-        row = row_load(job->pipeline, &job->options.row, bytes.data + journal, bytes.len - journal, now, &err);
+    if (slot->context->part == CONTEXT_PRIVATE ||
+        worker_journal_load(slot, bytes.data, bytes.len, &journal, &err) == SDG_OK)
+        row =
+            row_load(job->pipeline, &job->options.row, bytes.data + journal, bytes.len - journal, now, &err);
     if (!row) log_warn("worker", "row %" PRIu64 ": its context cannot be read: %s", slot->index, err.text);
     return row;
 }
@@ -331,7 +363,8 @@ static row_t *row_lost(const slot_t *slot, uint64_t now) {
     const worker_job_t *job = slot->job;
     buf_t bytes;
     buf_init(&bytes, ROW_ERROR_BYTES_MAX + USAGE_BYTES_MAX);
-    row_save_failed(&bytes, job->pipeline, &job->options.row, slot->index, "the context store has lost this row: run again with --retry-failed", "context");
+    row_save_failed(&bytes, job->pipeline, &job->options.row, slot->index,
+                    "the context store has lost this row: run again with --retry-failed", "context");
     row_t *row = row_load(job->pipeline, &job->options.row, bytes.data, bytes.len, now, NULL);
     buf_free(&bytes);
     assert(row);
@@ -347,10 +380,13 @@ static void go_on(worker_t *w, slot_t *slot, row_t *row, uint64_t now) {
     c->place = PLACE_HERE;
     c->on_its_way = 0;
     c->answered = false;
-    if (slot->job->options.memory_bytes) numbers_add(&slot->job->contexts->loose, slot->index); /* its copy there may go to disk */
+    if (slot->job->options.memory_bytes)
+        numbers_add(&slot->job->contexts->loose, slot->index); /* its copy there may go to disk */
     worker_account(w, slot);
-    if (answered) worker_feed_llm(w, slot, &answer, now);
-    else worker_run_row(w, slot, now);
+    if (answered)
+        worker_feed_llm(w, slot, &answer, now);
+    else
+        worker_run_row(w, slot, now);
 }
 
 /* A row that waited for an LLM starts again; one between passes has nowhere to start from. */
@@ -359,7 +395,8 @@ static void without_context(worker_t *w, slot_t *slot, uint64_t now) {
         go_on(w, slot, row_lost(slot, now), now);
         return;
     }
-    log_debug("worker", "row %" PRIu64 ": its context is not in the store any more, it starts again", slot->index);
+    log_debug("worker", "row %" PRIu64 ": its context is not in the store any more, it starts again",
+              slot->index);
     worker_return_row(w, slot);
 }
 
@@ -369,8 +406,10 @@ static void on_ctx(worker_t *w, const message_t *m, uint64_t now) {
         slot_t *slot = slot_of_question(w, context->tag, PLACE_ASKED);
         if (!slot) continue;
         row_t *row = revive(slot, context->bytes, now);
-        if (row) go_on(w, slot, row, now);
-        else without_context(w, slot, now);
+        if (row)
+            go_on(w, slot, row, now);
+        else
+            without_context(w, slot, now);
     }
 }
 
@@ -403,9 +442,9 @@ static void on_ctx_saved(worker_t *w, const message_t *m, uint64_t now) {
 
 void worker_contexts_message(worker_t *w, const message_t *m, uint64_t now) {
     switch (m->type) {
-    case MESSAGE_CTX:         on_ctx(w, m, now); break;
+    case MESSAGE_CTX: on_ctx(w, m, now); break;
     case MESSAGE_CTX_MISSING: on_ctx_missing(w, m, now); break;
-    case MESSAGE_CTX_SAVED:   on_ctx_saved(w, m, now); break;
-    default:                  break; /* REFUSED: the job is over */
+    case MESSAGE_CTX_SAVED: on_ctx_saved(w, m, now); break;
+    default: break; /* REFUSED: the job is over */
     }
 }

@@ -1,5 +1,5 @@
-/* worker_jobs.c - the jobs a worker knows: each owns its pipeline, its connections to LLM servers and its Python hosts, so that forgetting
- * a job releases all of it. */
+/* worker_jobs.c - the jobs a worker knows: each owns its pipeline, its connections to LLM servers and its
+ * Python hosts, so that forgetting a job releases all of it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,7 +32,10 @@ static char *slice_text(slice_t s) { return xstrndup(s.data ? s.data : "", s.len
 
 static int load_pipeline(worker_t *w, worker_job_t *job, const MSG_JOB_SPEC *spec, err_t *err) {
     char *path = slice_text(spec->path);
-    pipeline_source_t source = {.path = path, .bytes = spec->bundle.data, .len = spec->bundle.len, .use_env = true,
+    pipeline_source_t source = {.path = path,
+                                .bytes = spec->bundle.data,
+                                .len = spec->bundle.len,
+                                .use_env = true,
                                 .accept_python = w->args.accept_python};
     diags_t diags;
     diags_init(&diags, path, spec->bundle.data, spec->bundle.len);
@@ -50,10 +53,14 @@ static int load_pipeline(worker_t *w, worker_job_t *job, const MSG_JOB_SPEC *spe
 }
 
 static int add_model(worker_job_t *job, const model_t *model, err_t *err) {
-    llm_endpoint_t endpoint = {.name = model->name->data, .base_urls = (const char *const *)model->base_urls,
-                               .url_count = model->url_count, .api_key = model->api_key,
-                               .headers = (const char *const *)model->headers, .header_count = model->header_count,
-                               .timeout_ms = model->timeout_ms, .retry = model->retry};
+    llm_endpoint_t endpoint = {.name = model->name->data,
+                               .base_urls = (const char *const *)model->base_urls,
+                               .url_count = model->url_count,
+                               .api_key = model->api_key,
+                               .headers = (const char *const *)model->headers,
+                               .header_count = model->header_count,
+                               .timeout_ms = model->timeout_ms,
+                               .retry = model->retry};
     int n = llm_client_add_endpoint(job->llm, &endpoint, err);
     return n < 0 ? n : SDG_OK;
 }
@@ -79,8 +86,13 @@ static int add_function(worker_job_t *job, size_t index, err_t *err) {
     for (size_t i = 0; i < b->output_count; i++) {
         list_push(&outputs, value_from_str(str_ref(b->outputs[i])));
     }
-    py_function_t function = {.env = b->env, .entrypoint = b->entrypoint->data, .code = b->code, .code_path = b->code_path,
-                              .v1 = b->v1, .ctx_access = b->ctx_access, .outputs = outputs};
+    py_function_t function = {.env = b->env,
+                              .entrypoint = b->entrypoint->data,
+                              .code = b->code,
+                              .code_path = b->code_path,
+                              .v1 = b->v1,
+                              .ctx_access = b->ctx_access,
+                              .outputs = outputs};
     int n = pypool_add_function(job->python, &function, err);
     value_free(outputs);
     if (n < 0) return n;
@@ -96,7 +108,10 @@ static int start_python(worker_t *w, worker_job_t *job, err_t *err) {
     if (!job->python) return err->code;
     for (size_t i = 0; i < p->py_env_count; i++) {
         const py_env_spec_t *e = &p->py_envs[i];
-        py_env_t env = {.interpreter = e->interpreter, .venv = e->venv, .requirements = e->requirements, .env = e->env,
+        py_env_t env = {.interpreter = e->interpreter,
+                        .venv = e->venv,
+                        .requirements = e->requirements,
+                        .env = e->env,
                         .allow_network = e->allow_network};
         if (pypool_add_env(job->python, &env, err) < 0) return err->code;
     }
@@ -112,10 +127,12 @@ static int start_python(worker_t *w, worker_job_t *job, err_t *err) {
 static int connect_store(worker_t *w, worker_job_t *job, err_t *err) {
     const char *endpoint = job->options.store.endpoint;
     if (!endpoint) return SDG_OK;
-    if (strncmp(endpoint, "inproc://", 9) != 0 && link_check_endpoint(endpoint, err) != SDG_OK) return err_prefix(err, "the job's context store");
+    if (strncmp(endpoint, "inproc://", 9) != 0 && link_check_endpoint(endpoint, err) != SDG_OK)
+        return err_prefix(err, "the job's context store");
     job->store = link_socket(ZMQ_DEALER, 500);
     if (zsock_connect(job->store, "%s", endpoint) != 0)
-        return err_set(err, SDG_EIO, "cannot connect to the job's context store at %s: %s", endpoint, zmq_strerror(zmq_errno()));
+        return err_set(err, SDG_EIO, "cannot connect to the job's context store at %s: %s", endpoint,
+                       zmq_strerror(zmq_errno()));
     actor_add_socket(&w->actor, job->store);
     worker_journal_open(job);
     worker_contexts_open(job);

@@ -1,13 +1,15 @@
 /* worker_journal.c - see worker_journal.h.
  *
- * A row makes one call at a time, so its place in the journal is one small state: ASKED (the store is looking) -> CALLED (the server is
- * working) -> HELD (the answer is here, the store is writing it) -> NOTHING, and the row goes on. Each turn of it has a tag of its own
- * (slot and count), so whatever comes late or twice finds another tag and is dropped.
+ * A row makes one call at a time, so its place in the journal is one small state: ASKED (the store is
+ * looking) -> CALLED (the server is working) -> HELD (the answer is here, the store is writing it) ->
+ * NOTHING, and the row goes on. Each turn of it has a tag of its own (slot and count), so whatever comes late
+ * or twice finds another tag and is dropped.
  *
- * Only rows that may have been worked on before ask: rows within the journal's range at the start of the run, and rows leased again. What
- * is asked and held in one wake-up leaves as one message each.
+ * Only rows that may have been worked on before ask: rows within the journal's range at the start of the run,
+ * and rows leased again. What is asked and held in one wake-up leaves as one message each.
  *
- * The occurrence of a question counts answers, not attempts: a call that failed and was made again must be found under the same number.
+ * The occurrence of a question counts answers, not attempts: a call that failed and was made again must be
+ * found under the same number.
  */
 #include "actors/worker_contexts.h"
 #include "actors/worker_journal.h"
@@ -26,21 +28,22 @@ typedef enum call_state { CALL_NOTHING, CALL_ASKED, CALL_CALLED, CALL_HELD } cal
 
 struct row_journal {
     call_state_t state;
-    bool asks;                 /* this row asks before it calls */
+    bool asks; /* this row asks before it calls */
     uint64_t tag;
-    journal_key_t key;         /* of the call */
-    uint64_t sent_ns;          /* ASKED, HELD: when the store was told; 0: not yet */
-    llm_answer_t answer;       /* HELD */
+    journal_key_t key;            /* of the call */
+    uint64_t sent_ns;             /* ASKED, HELD: when the store was told; 0: not yet */
+    llm_answer_t answer;          /* HELD */
     parked_question_t *questions; /* asked by this row and answered */
     uint32_t question_count, question_cap;
 };
 
 struct journal_out {
-    numbers_t asked, held;     /* gathered for the next CALL_LOOKUP and CALL_RECORD */
-    buf_t answers;             /* scratch: encoded answers of one message */
+    numbers_t asked, held; /* gathered for the next CALL_LOOKUP and CALL_RECORD */
+    buf_t answers;         /* scratch: encoded answers of one message */
 };
 
-/* ---- a job's ------------------------------------------------------------------------------------------------------ */
+/* ---- a job's
+ * ------------------------------------------------------------------------------------------------------ */
 
 void worker_journal_open(worker_job_t *job) {
     if (!job->store || !job->options.store.calls) return;
@@ -58,7 +61,8 @@ void worker_journal_close(worker_job_t *job) {
     job->journal = NULL;
 }
 
-/* ---- a row's state ------------------------------------------------------------------------------------------------ */
+/* ---- a row's state
+ * ------------------------------------------------------------------------------------------------ */
 
 void worker_journal_row(slot_t *slot, bool again) {
     const job_store_t *range = &slot->job->options.store;
@@ -119,7 +123,8 @@ static void count_answer(struct row_journal *j) {
 
 static void take_key(struct row_journal *j, const slot_t *slot) {
     const llm_request_t *request = row_llm_request(slot->row);
-    journal_hash(slot->job->pipeline->models[request->endpoint].name->data, request->body, request->body_len, &j->key);
+    journal_hash(slot->job->pipeline->models[request->endpoint].name->data, request->body, request->body_len,
+                 &j->key);
     const parked_question_t *q = find_question(j);
     j->key.occurrence = q ? q->answers : 0;
 }
@@ -154,7 +159,8 @@ bool worker_journal_hold(worker_t *w, slot_t *slot, llm_answer_t *answer) {
     return true;
 }
 
-/* ---- to the store ------------------------------------------------------------------------------------------------- */
+/* ---- to the store
+ * ------------------------------------------------------------------------------------------------- */
 
 static void send_calls(worker_job_t *job, worker_t *w, message_type_t type, call_list_t calls) {
     message_t m = {.type = type};
@@ -166,7 +172,8 @@ static void send_calls(worker_job_t *job, worker_t *w, message_type_t type, call
     link_send(job->store, 0, &m, &w->scratch);
 }
 
-/* Encodes the answer behind the others; the slice holds its offset until all are encoded, because the buffer moves while it grows. */
+/* Encodes the answer behind the others; the slice holds its offset until all are encoded, because the buffer
+ * moves while it grows. */
 static slice_t add_answer(buf_t *answers, const struct row_journal *j) {
     size_t start = answers->len;
     call_encode(&j->answer, answers);
@@ -180,19 +187,25 @@ static void point_answers(call_list_t calls, const buf_t *answers) {
 }
 
 /* One message of the calls from `from` on; returns how many it has looked at. */
-static size_t flush_some(worker_t *w, worker_job_t *job, const numbers_t *tags, size_t from, call_state_t state, uint64_t now) {
+static size_t flush_some(worker_t *w, worker_job_t *job, const numbers_t *tags, size_t from,
+                         call_state_t state, uint64_t now) {
     call_item_t items[JOURNAL_BATCH_CALLS_MAX];
     call_list_t calls = {items, 0};
     buf_t *answers = &job->journal->answers;
     size_t i = from;
     buf_reset(answers);
-    for (; i < tags->count && calls.count < JOURNAL_BATCH_CALLS_MAX && answers->len < RESULT_BATCH_BYTES_MAX; i++) {
+    for (; i < tags->count && calls.count < JOURNAL_BATCH_CALLS_MAX && answers->len < RESULT_BATCH_BYTES_MAX;
+         i++) {
         slot_t *slot = slot_of_call(w, tags->items[i], state);
         if (!slot) continue;
         struct row_journal *j = slot->journal;
-        items[calls.count++] = (call_item_t){.tag = j->tag, .row = j->key.row, .hash_high = j->key.hash_high, .hash_low = j->key.hash_low,
-                                             .occurrence = j->key.occurrence,
-                                             .answer = state == CALL_HELD ? add_answer(answers, j) : (slice_t){"", 0}};
+        items[calls.count++] =
+            (call_item_t){.tag = j->tag,
+                          .row = j->key.row,
+                          .hash_high = j->key.hash_high,
+                          .hash_low = j->key.hash_low,
+                          .occurrence = j->key.occurrence,
+                          .answer = state == CALL_HELD ? add_answer(answers, j) : (slice_t){"", 0}};
         j->sent_ns = now;
     }
     if (state == CALL_HELD) point_answers(calls, answers);
@@ -225,7 +238,8 @@ void worker_journal_resend(worker_t *w, uint64_t now) {
     }
 }
 
-/* ---- from the store ----------------------------------------------------------------------------------------------- */
+/* ---- from the store
+ * ----------------------------------------------------------------------------------------------- */
 
 static void on_call_found(worker_t *w, const message_t *m, uint64_t now) {
     for (size_t i = 0; i < m->CALL_FOUND.calls.count; i++) {
@@ -235,7 +249,9 @@ static void on_call_found(worker_t *w, const message_t *m, uint64_t now) {
         err_t err;
         if (!slot) continue;
         if (call_decode(call->answer.data, call->answer.len, &answer, &err) != SDG_OK) {
-            log_warn("worker", "row %" PRIu64 ": the journal's answer cannot be read, the call is made again: %s", call->row, err.text);
+            log_warn("worker",
+                     "row %" PRIu64 ": the journal's answer cannot be read, the call is made again: %s",
+                     call->row, err.text);
             slot->journal->state = CALL_CALLED;
             worker_call_llm(w, slot);
             continue;
@@ -269,9 +285,9 @@ static void on_call_recorded(worker_t *w, const message_t *m, uint64_t now) {
 
 void worker_journal_message(worker_t *w, const message_t *m, uint64_t now) {
     switch (m->type) {
-    case MESSAGE_CALL_FOUND:    on_call_found(w, m, now); break;
-    case MESSAGE_CALL_MISSING:  on_call_missing(w, m, now); break;
+    case MESSAGE_CALL_FOUND: on_call_found(w, m, now); break;
+    case MESSAGE_CALL_MISSING: on_call_missing(w, m, now); break;
     case MESSAGE_CALL_RECORDED: on_call_recorded(w, m, now); break;
-    default:                    break; /* REFUSED: the job is over */
+    default: break; /* REFUSED: the job is over */
     }
 }

@@ -1,9 +1,11 @@
 /* worker_memory.c - what a worker accounts for, and whether there is room for more.
  *
- * Counted are the bytes that grow with the data: raw rows that wait, row machines and requests of rows that have started, answers that wait
- * for their context, contexts on their way to the store, results until they are acknowledged. A limit is kept by not beginning: a row is
- * started, and a context fetched back, only when what it is expected to take has room. What is expected is learned from the rows before
- * (the largest of late). What has begun may grow: that is the slack, and why the worker's share is only half of --memory-limit.
+ * Counted are the bytes that grow with the data: raw rows that wait, row machines and requests of rows that
+ * have started, answers that wait for their context, contexts on their way to the store, results until they
+ * are acknowledged. A limit is kept by not beginning: a row is started, and a context fetched back, only when
+ * what it is expected to take has room. What is expected is learned from the rows before (the largest of
+ * late). What has begun may grow: that is the slack, and why the worker's share is only half of
+ * --memory-limit.
  */
 #include "actors/worker_contexts.h"
 #include "core/base/limits.h"
@@ -33,8 +35,10 @@ void worker_account(worker_t *w, slot_t *slot) {
 /* The expectation follows the largest rows at once and forgets them slowly. */
 void worker_account_gone(worker_t *w, slot_t *slot) {
     worker_job_t *job = slot->job;
-    if (slot->bytes_most > job->row_bytes) job->row_bytes = slot->bytes_most;
-    else job->row_bytes -= (job->row_bytes - slot->bytes_most) / 16;
+    if (slot->bytes_most > job->row_bytes)
+        job->row_bytes = slot->bytes_most;
+    else
+        job->row_bytes -= (job->row_bytes - slot->bytes_most) / 16;
     w->slot_bytes -= slot->bytes;
     slot->bytes = slot->bytes_most = 0;
 }

@@ -1,9 +1,10 @@
 /* worker_outbox.c - results on their way to the scheduler.
  *
- * Finished rows are gathered per job and leave as one ROW_RESULTS: at once when the last batch is a while ago, when many are gathered, or
- * when the worker has nothing else to do; otherwise they wait a few milliseconds for company, because each batch makes scheduler and client
- * wake up and answer. ZeroMQ may lose a message on reconnect, so each frame is kept until acknowledged and sent again after RESEND_NS,
- * doubling to 30 s; the scheduler drops rows it already has.
+ * Finished rows are gathered per job and leave as one ROW_RESULTS: at once when the last batch is a while
+ * ago, when many are gathered, or when the worker has nothing else to do; otherwise they wait a few
+ * milliseconds for company, because each batch makes scheduler and client wake up and answer. ZeroMQ may lose
+ * a message on reconnect, so each frame is kept until acknowledged and sent again after RESEND_NS, doubling
+ * to 30 s; the scheduler drops rows it already has.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -51,7 +52,8 @@ static void flush_results(worker_t *w, worker_job_t *job, uint64_t now) {
     if (job->done_count == 0) return;
     uint64_t batch = ++w->next_batch;
     point_results(job);
-    message_t m = {.type = MESSAGE_ROW_RESULTS, .epoch = w->epoch,
+    message_t m = {.type = MESSAGE_ROW_RESULTS,
+                   .epoch = w->epoch,
                    .ROW_RESULTS = {.batch = batch, .job = job->id, .rows = {job->done, job->done_count}}};
     keep_and_send(w, &m, batch, job->done_count, now);
     job->done_count = 0;
@@ -62,13 +64,16 @@ static void flush_results(worker_t *w, worker_job_t *job, uint64_t now) {
 static void flush_returned(worker_t *w, worker_job_t *job, uint64_t now) {
     if (job->returned.count == 0) return;
     uint64_t batch = ++w->next_batch;
-    message_t m = {.type = MESSAGE_LEASE_RETURN, .epoch = w->epoch,
-                   .LEASE_RETURN = {.batch = batch, .job = job->id, .rows = {job->returned.items, job->returned.count}}};
+    message_t m = {
+        .type = MESSAGE_LEASE_RETURN,
+        .epoch = w->epoch,
+        .LEASE_RETURN = {.batch = batch, .job = job->id, .rows = {job->returned.items, job->returned.count}}};
     keep_and_send(w, &m, batch, job->returned.count, now);
     job->returned.count = 0;
 }
 
-static void add_done(worker_t *w, worker_job_t *job, uint32_t status, const row_result_t *result, uint64_t index, uint64_t now) {
+static void add_done(worker_t *w, worker_job_t *job, uint32_t status, const row_result_t *result,
+                     uint64_t index, uint64_t now) {
     if (job->done_count == job->done_cap) {
         job->done_cap = job->done_cap ? job->done_cap * 2 : 64;
         job->done = xrealloc(job->done, job->done_cap * sizeof *job->done);
@@ -78,16 +83,20 @@ static void add_done(worker_t *w, worker_job_t *job, uint32_t status, const row_
     size_t before = job->done_bytes.len;
     usage_encode(result, &job->done_bytes);
     assert(!job->done_bytes.full); /* a result is at most a line, and a batch above its limit has left */
-    job->done[job->done_count++] = (row_done_t){.index = index, .status = status, .json.len = result->len, .meta.len = job->done_bytes.len - before};
-    if (job->done_count >= RESULT_BATCH_ROWS_MAX || job->done_bytes.len >= RESULT_BATCH_BYTES_MAX) flush_results(w, job, now);
+    job->done[job->done_count++] = (row_done_t){
+        .index = index, .status = status, .json.len = result->len, .meta.len = job->done_bytes.len - before};
+    if (job->done_count >= RESULT_BATCH_ROWS_MAX || job->done_bytes.len >= RESULT_BATCH_BYTES_MAX)
+        flush_results(w, job, now);
 }
 
-void worker_add_result(worker_t *w, worker_job_t *job, const row_result_t *result, uint64_t index, uint64_t now) {
+void worker_add_result(worker_t *w, worker_job_t *job, const row_result_t *result, uint64_t index,
+                       uint64_t now) {
     if (w->args.report_rss) tally_row(&w->tally, result->failed, result->reason, result->usage);
     add_done(w, job, result->failed ? ROW_STATUS_FAILED : ROW_STATUS_OK, result, index, now);
 }
 
-void worker_add_parked(worker_t *w, worker_job_t *job, const row_usage_t *usage, uint64_t index, uint64_t now) {
+void worker_add_parked(worker_t *w, worker_job_t *job, const row_usage_t *usage, uint64_t index,
+                       uint64_t now) {
     row_result_t nothing = {.json = "", .usage = usage};
     if (w->args.report_rss) tally_usage(&w->tally, usage);
     add_done(w, job, ROW_STATUS_PARKED, &nothing, index, now);
@@ -101,7 +110,8 @@ uint64_t worker_flush_due(const worker_t *w) {
         others += job->running + job->waiting_count;
     }
     if (gathered == 0) return UINT64_MAX;
-    return gathered >= RESULT_GATHER_ROWS || others == 0 || w->draining ? 0 : w->flushed_ns + RESULT_GATHER_NS;
+    return gathered >= RESULT_GATHER_ROWS || others == 0 || w->draining ? 0
+                                                                        : w->flushed_ns + RESULT_GATHER_NS;
 }
 
 void worker_flush(worker_t *w, uint64_t now) {
@@ -130,7 +140,8 @@ void worker_acknowledged(worker_t *w, uint64_t batch) {
     }
 }
 
-/* A parcel made under an older epoch carries it in its frame: decode, stamp, encode again. Rare: only after a scheduler restart. */
+/* A parcel made under an older epoch carries it in its frame: decode, stamp, encode again. Rare: only after a
+ * scheduler restart. */
 static void restamp(worker_t *w, parcel_t *p) {
     message_t m;
     if (p->epoch == w->epoch || message_decode(p->bytes, p->len, &m, NULL) != SDG_OK) return;

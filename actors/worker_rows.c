@@ -1,8 +1,9 @@
 /* worker_rows.c - rows from lease to result.
  *
- * A leased row waits as raw bytes until the job's permits let it start; then it lives in a slot. Its tag (slot and generation) is what the
- * HTTP engine, the Python pool and the timers know of it, so an answer that comes after the row is gone finds a newer generation and is
- * dropped. A row that yields goes to the back of the `ready` ring: a long loop in one row never holds up the others.
+ * A leased row waits as raw bytes until the job's permits let it start; then it lives in a slot. Its tag
+ * (slot and generation) is what the HTTP engine, the Python pool and the timers know of it, so an answer that
+ * comes after the row is gone finds a newer generation and is dropped. A row that yields goes to the back of
+ * the `ready` ring: a long loop in one row never holds up the others.
  */
 #include <assert.h>
 #include <inttypes.h>
@@ -15,17 +16,23 @@
 #include "core/base/limits.h"
 #include "core/base/log.h"
 
-/* ---- slots ------------------------------------------------------------------------------------------------------ */
+/* ---- slots
+ * ------------------------------------------------------------------------------------------------------ */
 
-static uint64_t tag_of(const worker_t *w, uint32_t slot) { return (uint64_t)w->slots[slot].generation << 32 | slot; }
+static uint64_t tag_of(const worker_t *w, uint32_t slot) {
+    return (uint64_t)w->slots[slot].generation << 32 | slot;
+}
 
 static slot_t *slot_of(worker_t *w, uint64_t tag) {
     uint32_t n = (uint32_t)tag;
-    if (n >= w->slot_count || !w->slots[n].job || w->slots[n].generation != (uint32_t)(tag >> 32)) return NULL;
+    if (n >= w->slot_count || !w->slots[n].job || w->slots[n].generation != (uint32_t)(tag >> 32))
+        return NULL;
     return &w->slots[n];
 }
 
-uint64_t worker_new_turn(worker_t *w, const slot_t *slot) { return (uint64_t)++w->turns << 32 | (uint64_t)(slot - w->slots); }
+uint64_t worker_new_turn(worker_t *w, const slot_t *slot) {
+    return (uint64_t)++w->turns << 32 | (uint64_t)(slot - w->slots);
+}
 
 slot_t *worker_slot_of_turn(worker_t *w, uint64_t tag) {
     uint32_t n = (uint32_t)tag;
@@ -49,7 +56,8 @@ static uint32_t take_slot(worker_t *w) {
 
 static void release_slot(worker_t *w, slot_t *slot) {
     uint64_t tag = tag_of(w, (uint32_t)(slot - w->slots));
-    /* A row may end while its call is still out there (wall time, a dropped job): nobody waits for the answer any more. */
+    /* A row may end while its call is still out there (wall time, a dropped job): nobody waits for the answer
+     * any more. */
     if (slot->calls == CALLS_LLM) llm_client_cancel(slot->job->llm, tag);
     if (slot->calls == CALLS_PYTHON) pypool_cancel(slot->job->python, tag);
     slot->calls = CALLS_NOTHING;
@@ -72,7 +80,8 @@ void worker_return_row(worker_t *w, slot_t *slot) {
 
 void worker_park_row(worker_t *w, slot_t *slot) { release_slot(w, slot); }
 
-/* ---- rows that come back by themselves: yielded, or asleep -------------------------------------------------------- */
+/* ---- rows that come back by themselves: yielded, or asleep
+ * -------------------------------------------------------- */
 
 static void push_ready(worker_t *w, uint64_t tag) {
     if (w->ready_count == w->ready_cap) {
@@ -125,13 +134,16 @@ static uint64_t pop_wake(worker_t *w) {
     return tag;
 }
 
-/* ---- one row ---------------------------------------------------------------------------------------------------- */
+/* ---- one row
+ * ---------------------------------------------------------------------------------------------------- */
 
 void worker_call_llm(worker_t *w, slot_t *slot) {
     uint64_t tag = tag_of(w, (uint32_t)(slot - w->slots));
     const llm_request_t *request = row_llm_request(slot->row);
     err_t err;
-    slot->calls = slot->calls == CALLS_PYTHON ? CALLS_PYTHON : CALLS_LLM; /* ctx.call_ai: the Python call stays open around it */
+    slot->calls = slot->calls == CALLS_PYTHON
+                      ? CALLS_PYTHON
+                      : CALLS_LLM; /* ctx.call_ai: the Python call stays open around it */
     if (llm_client_submit(slot->job->llm, request, tag, &err) == SDG_OK) {
         slot->body_bytes = request->body_len; /* the engine has a copy */
         worker_account(w, slot);
@@ -167,7 +179,8 @@ static void finish_row(worker_t *w, slot_t *slot, uint64_t now) {
     if (worker_context_stop(w, slot)) return; /* batch mode: the last pass tells of it, in its turn */
     row_result(slot->row, &result);
     if (result.end_reason || (!result.failed && result.reason[0]))
-        log_debug("worker", "row %" PRIu64 " ended: %s (%s)", slot->index, result.end_reason ? result.end_reason : "no reason given",
+        log_debug("worker", "row %" PRIu64 " ended: %s (%s)", slot->index,
+                  result.end_reason ? result.end_reason : "no reason given",
                   result.reason[0] ? result.reason : "no exit_code");
     worker_add_result(w, slot->job, &result, slot->index, now);
     release_slot(w, slot);
@@ -185,7 +198,9 @@ static bool is_too_large(worker_t *w, slot_t *slot) {
     char reason[160];
     worker_account(w, slot);
     if (!limit || slot->bytes <= limit) return false;
-    snprintf(reason, sizeof reason, "the row alone takes %" PRIu64 " MiB, --memory-limit leaves %" PRIu64 " MiB for the rows of a worker: raise it",
+    snprintf(reason, sizeof reason,
+             "the row alone takes %" PRIu64 " MiB, --memory-limit leaves %" PRIu64
+             " MiB for the rows of a worker: raise it",
              (uint64_t)(slot->bytes >> 20), (uint64_t)(limit >> 20));
     row_cancel(slot->row, reason);
     return true;
@@ -201,9 +216,7 @@ void worker_run_row(worker_t *w, slot_t *slot, uint64_t now) {
     if (want != ROW_FINISHED && is_too_large(w, slot)) want = row_run(slot->row, now);
     wake_ns = want == ROW_FINISHED ? UINT64_MAX : row_wake_ns(slot->row);
     switch (want) {
-    case ROW_YIELD:
-        push_ready(w, tag);
-        break;
+    case ROW_YIELD: push_ready(w, tag); break;
     case ROW_WANT_LLM:
         if (!slot->journal || !worker_journal_ask(w, slot)) worker_call_llm(w, slot);
         mind_wall_time(w, wake_ns, tag);
@@ -212,18 +225,12 @@ void worker_run_row(worker_t *w, slot_t *slot, uint64_t now) {
         call_python(w, slot, tag);
         mind_wall_time(w, wake_ns, tag);
         break;
-    case ROW_WANT_REPLY:
-        reply_to_python(slot, tag);
-        break;
-    case ROW_WANT_TIME:
-        mind_wall_time(w, wake_ns, tag);
-        break;
+    case ROW_WANT_REPLY: reply_to_python(slot, tag); break;
+    case ROW_WANT_TIME: mind_wall_time(w, wake_ns, tag); break;
     case ROW_STOPPED:
         if (!worker_context_stop(w, slot)) assert(!"only batch mode stops rows");
         break;
-    case ROW_FINISHED:
-        finish_row(w, slot, now);
-        break;
+    case ROW_FINISHED: finish_row(w, slot, now); break;
     }
 }
 
@@ -237,7 +244,8 @@ void worker_feed_llm(worker_t *w, slot_t *slot, llm_answer_t *answer, uint64_t n
     worker_run_row(w, slot, now);
 }
 
-/* ---- starting --------------------------------------------------------------------------------------------------- */
+/* ---- starting
+ * --------------------------------------------------------------------------------------------------- */
 
 /* Bytes a waiting row takes in its lease's memory; a multiple of its alignment. */
 static size_t waiting_size(size_t len) {
@@ -258,7 +266,8 @@ void worker_accept_rows(worker_t *w, worker_job_t *job, const row_in_list_t *row
     for (size_t i = 0; i < rows->count; i++) {
         const row_in_t *in = &rows->items[i];
         waiting_row_t *row = (waiting_row_t *)at;
-        *row = (waiting_row_t){.lease = lease, .index = in->index, .line = in->line, .len = in->raw.len, .again = again};
+        *row = (waiting_row_t){
+            .lease = lease, .index = in->index, .line = in->line, .len = in->raw.len, .again = again};
         if (in->raw.len) memcpy(row->raw, in->raw.data, in->raw.len);
         *job->waiting_tail = row;
         job->waiting_tail = &row->next;
@@ -298,11 +307,13 @@ static void start_row(worker_t *w, worker_job_t *job, const waiting_row_t *in, u
 /* Rows whose answers are there go first: they free what they hold. */
 static bool may_start(const worker_t *w, const worker_job_t *job) {
     if (job->state != JOB_READY || !job->waiting || job->running >= job->permit_rows) return false;
-    return !worker_contexts_queue(job) && worker_has_room(w, job, worker_room_for_new(job, job->waiting->len));
+    return !worker_contexts_queue(job) &&
+           worker_has_room(w, job, worker_room_for_new(job, job->waiting->len));
 }
 
 void worker_start_rows(worker_t *w, worker_job_t *job, uint64_t now) {
-    /* Rows that finish at once (no call in them) free their permit inside the loop: bounded so that messages are heard in between. */
+    /* Rows that finish at once (no call in them) free their permit inside the loop: bounded so that messages
+     * are heard in between. */
     for (int i = 0; i < LEASE_ROWS_MAX && may_start(w, job); i++) {
         waiting_row_t *in = take_waiting(job);
         start_row(w, job, in, now);
@@ -332,7 +343,8 @@ void worker_drop_rows(worker_t *w, worker_job_t *job) {
     }
 }
 
-/* ---- driving ---------------------------------------------------------------------------------------------------- */
+/* ---- driving
+ * ---------------------------------------------------------------------------------------------------- */
 
 static void drive_llm(worker_t *w, worker_job_t *job, uint64_t now) {
     llm_answer_t answer;
@@ -359,11 +371,13 @@ static void free_event(py_event_t *e) {
 static void show_log(const slot_t *slot, value_t log) {
     value_t level = object_get_peek(log, "level", 5, NULL), text = object_get_peek(log, "message", 7, NULL);
     const char *word = level.kind == VALUE_STRING ? level.string->data : "info";
-    log_level_t at = strncmp(word, "warn", 4) == 0 ? LEVEL_WARN
+    log_level_t at = strncmp(word, "warn", 4) == 0  ? LEVEL_WARN
                      : strncmp(word, "err", 3) == 0 ? LEVEL_ERROR
-                     : strcmp(word, "debug") == 0 ? LEVEL_DEBUG
-                                                  : LEVEL_INFO;
-    if (log_enabled(at)) log_write(at, "python", "row %" PRIu64 ": %s", slot->index, text.kind == VALUE_STRING ? text.string->data : "");
+                     : strcmp(word, "debug") == 0   ? LEVEL_DEBUG
+                                                    : LEVEL_INFO;
+    if (log_enabled(at))
+        log_write(at, "python", "row %" PRIu64 ": %s", slot->index,
+                  text.kind == VALUE_STRING ? text.string->data : "");
 }
 
 static void drive_python(worker_t *w, worker_job_t *job, uint64_t now) {

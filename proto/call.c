@@ -16,7 +16,9 @@ static int write_to_buf(void *data, const char *bytes, size_t len) {
     return 0;
 }
 
-static void pack_text(msgpack_packer *p, const char *text, size_t len) { msgpack_pack_str_with_body(p, text, len); }
+static void pack_text(msgpack_packer *p, const char *text, size_t len) {
+    msgpack_pack_str_with_body(p, text, len);
+}
 
 void call_encode(const llm_answer_t *answer, buf_t *out) {
     msgpack_packer packer, *p = &packer;
@@ -38,14 +40,18 @@ static bool take_u32(const msgpack_object *o, uint32_t *out) {
     return true;
 }
 
-static bool is_text(const msgpack_object *o) { return o->type == MSGPACK_OBJECT_STR && o->via.str.size <= VALUE_STRING_MAX; }
+static bool is_text(const msgpack_object *o) {
+    return o->type == MSGPACK_OBJECT_STR && o->via.str.size <= VALUE_STRING_MAX;
+}
 
 static bool take_answer(const msgpack_object *o, llm_answer_t *answer) {
     if (o->type != MSGPACK_OBJECT_ARRAY || o->via.array.size < CALL_FIELDS) return false;
     const msgpack_object *field = o->via.array.ptr;
-    if (!is_text(&field[0]) || !take_u32(&field[1], &answer->prompt_tokens) || !take_u32(&field[2], &answer->completion_tokens) || !is_text(&field[3]))
+    if (!is_text(&field[0]) || !take_u32(&field[1], &answer->prompt_tokens) ||
+        !take_u32(&field[2], &answer->completion_tokens) || !is_text(&field[3]))
         return false;
-    snprintf(answer->finish_reason, sizeof answer->finish_reason, "%.*s", (int)(field[0].via.str.size < 64 ? field[0].via.str.size : 64), field[0].via.str.ptr);
+    snprintf(answer->finish_reason, sizeof answer->finish_reason, "%.*s",
+             (int)(field[0].via.str.size < 64 ? field[0].via.str.size : 64), field[0].via.str.ptr);
     answer->text = value_string(field[3].via.str.ptr, field[3].via.str.size);
     return true;
 }
@@ -56,7 +62,8 @@ int call_decode(const char *bytes, size_t len, llm_answer_t *answer, err_t *err)
     memset(answer, 0, sizeof *answer);
     if (prescan(bytes, len, err) != SDG_OK) return SDG_EPARSE;
     msgpack_unpacked_init(&unpacked);
-    bool ok = msgpack_unpack_next(&unpacked, bytes, len, &used) == MSGPACK_UNPACK_SUCCESS && take_answer(&unpacked.data, answer);
+    bool ok = msgpack_unpack_next(&unpacked, bytes, len, &used) == MSGPACK_UNPACK_SUCCESS &&
+              take_answer(&unpacked.data, answer);
     msgpack_unpacked_destroy(&unpacked);
     return ok ? SDG_OK : err_set(err, SDG_EPARSE, "not a finished call");
 }

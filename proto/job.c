@@ -1,4 +1,5 @@
-/* job.c - see job.h. One key per option, written only by job_options_encode and read only by job_options_decode. */
+/* job.c - see job.h. One key per option, written only by job_options_encode and read only by
+ * job_options_decode. */
 #include "proto/job.h"
 
 #include <stdio.h>
@@ -78,7 +79,8 @@ static void decode_mapping(value_t pairs, job_options_t *o) {
         value_t pair = list_peek(pairs, i);
         if (pair.kind != VALUE_LIST || list_count(pair) != 2) continue;
         value_t from = list_peek(pair, 0), to = list_peek(pair, 1);
-        if (from.kind == VALUE_STRING && to.kind == VALUE_STRING) job_options_map(o, from.string->data, to.string->data);
+        if (from.kind == VALUE_STRING && to.kind == VALUE_STRING)
+            job_options_map(o, from.string->data, to.string->data);
     }
 }
 

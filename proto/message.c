@@ -1,7 +1,8 @@
-/* message.c - the codec, made from messages.def by one function per field kind and one expansion of the catalogue per direction.
+/* message.c - the codec, made from messages.def by one function per field kind and one expansion of the
+ * catalogue per direction.
  *
- * Decoding is in two steps: prescan bounds everything, then msgpack-c unpacks into its zone; slices point into the frame, lists are
- * copied out, and the zone goes away before message_decode returns.
+ * Decoding is in two steps: prescan bounds everything, then msgpack-c unpacks into its zone; slices point
+ * into the frame, lists are copied out, and the zone goes away before message_decode returns.
  */
 #include "proto/message.h"
 
@@ -12,25 +13,30 @@
 #include "core/base/limits.h"
 #include "proto/prescan.h"
 
-/* ---- encode ----------------------------------------------------------------------------------------------------- */
+/* ---- encode
+ * ----------------------------------------------------------------------------------------------------- */
 
 static int write_to_buf(void *data, const char *bytes, size_t len) {
     buf_add(data, bytes, len);
     return 0;
 }
 
-static void put_bytes(msgpack_packer *p, slice_t s) { msgpack_pack_bin_with_body(p, s.data ? s.data : "", s.len); }
+static void put_bytes(msgpack_packer *p, slice_t s) {
+    msgpack_pack_bin_with_body(p, s.data ? s.data : "", s.len);
+}
 static void put_U64(msgpack_packer *p, const uint64_t *v) { msgpack_pack_uint64(p, *v); }
-static void put_TEXT(msgpack_packer *p, const slice_t *v) { msgpack_pack_str_with_body(p, v->data ? v->data : "", v->len); }
+static void put_TEXT(msgpack_packer *p, const slice_t *v) {
+    msgpack_pack_str_with_body(p, v->data ? v->data : "", v->len);
+}
 static void put_BYTES(msgpack_packer *p, const slice_t *v) { put_bytes(p, *v); }
 
 /* A list: `put_<item>` writes one element. */
-#define PUT_LIST(KIND, list_t, item)                                                                                   \
-    static void put_##KIND(msgpack_packer *p, const list_t *v) {                                                       \
-        msgpack_pack_array(p, v->count);                                                                               \
-        for (size_t i = 0; i < v->count; i++) {                                                                        \
-            put_##item(p, &v->items[i]);                                                                               \
-        }                                                                                                              \
+#define PUT_LIST(KIND, list_t, item)                             \
+    static void put_##KIND(msgpack_packer *p, const list_t *v) { \
+        msgpack_pack_array(p, v->count);                         \
+        for (size_t i = 0; i < v->count; i++) {                  \
+            put_##item(p, &v->items[i]);                         \
+        }                                                        \
     }
 
 static void put_row_in(msgpack_packer *p, const row_in_t *row) {
@@ -88,24 +94,24 @@ void message_encode(const message_t *m, buf_t *out) {
     msgpack_packer_init(p, out, write_to_buf);
     switch (m->type) {
 #define F(kind, name) put_##kind(p, &body->name);
-#define MESSAGE(NAME, number, FIELDS)                                                                                  \
-    case MESSAGE_##NAME: {                                                                                             \
-        const MSG_##NAME *body = &m->NAME;                                                                             \
-        msgpack_pack_array(p, HEAD_FIELDS + FIELDS_OF_##NAME);                                                         \
-        msgpack_pack_uint64(p, PROTO_VERSION);                                                                         \
-        msgpack_pack_uint64(p, number);                                                                                \
-        msgpack_pack_uint64(p, m->epoch);                                                                              \
-        FIELDS break;                                                                                                  \
+#define MESSAGE(NAME, number, FIELDS)                          \
+    case MESSAGE_##NAME: {                                     \
+        const MSG_##NAME *body = &m->NAME;                     \
+        msgpack_pack_array(p, HEAD_FIELDS + FIELDS_OF_##NAME); \
+        msgpack_pack_uint64(p, PROTO_VERSION);                 \
+        msgpack_pack_uint64(p, number);                        \
+        msgpack_pack_uint64(p, m->epoch);                      \
+        FIELDS break;                                          \
     }
 #include "proto/messages.def"
 #undef MESSAGE
 #undef F
-    case MESSAGE_NONE:
-        break;
+    case MESSAGE_NONE: break;
     }
 }
 
-/* ---- decode ----------------------------------------------------------------------------------------------------- */
+/* ---- decode
+ * ----------------------------------------------------------------------------------------------------- */
 
 static int wrong(err_t *err, const char *field, const char *wanted) {
     return err_set(err, SDG_EPARSE, "field '%s' is not %s", field, wanted);
@@ -157,31 +163,34 @@ static bool as_row_in(const msgpack_object *o, row_in_t *row) {
 
 static bool as_row_done(const msgpack_object *o, row_done_t *row) {
     const msgpack_object *t = tuple(o, 4);
-    return t && as_u64(&t[0], &row->index) && as_u32(&t[1], &row->status) && row->status <= ROW_STATUS_PARKED && as_bytes(&t[2], &row->json) &&
-           as_bytes(&t[3], &row->meta);
+    return t && as_u64(&t[0], &row->index) && as_u32(&t[1], &row->status) &&
+           row->status <= ROW_STATUS_PARKED && as_bytes(&t[2], &row->json) && as_bytes(&t[3], &row->meta);
 }
 
 static bool as_call(const msgpack_object *o, call_item_t *call) {
     const msgpack_object *t = tuple(o, 6);
-    return t && as_u64(&t[0], &call->tag) && as_u64(&t[1], &call->row) && as_u64(&t[2], &call->hash_high) && as_u64(&t[3], &call->hash_low) &&
-           as_u32(&t[4], &call->occurrence) && as_bytes(&t[5], &call->answer);
+    return t && as_u64(&t[0], &call->tag) && as_u64(&t[1], &call->row) && as_u64(&t[2], &call->hash_high) &&
+           as_u64(&t[3], &call->hash_low) && as_u32(&t[4], &call->occurrence) &&
+           as_bytes(&t[5], &call->answer);
 }
 
 static bool as_context(const msgpack_object *o, context_item_t *context) {
     const msgpack_object *t = tuple(o, 4);
-    return t && as_u64(&t[0], &context->tag) && as_u64(&t[1], &context->row) && as_u32(&t[2], &context->part) && as_bytes(&t[3], &context->bytes);
+    return t && as_u64(&t[0], &context->tag) && as_u64(&t[1], &context->row) &&
+           as_u32(&t[2], &context->part) && as_bytes(&t[3], &context->bytes);
 }
 
 /* A list: `as_<item>` reads one element, `wanted` says what it should be. */
-#define GET_LIST(KIND, list_t, item, wanted)                                                                           \
-    static int get_##KIND(const msgpack_object *o, list_t *out, const char *field, err_t *err) {                       \
-        if (o->type != MSGPACK_OBJECT_ARRAY) return wrong(err, field, "a list");                                       \
-        out->count = o->via.array.size;                                                                                \
-        out->items = xcalloc(out->count + 1, sizeof *out->items);                                                      \
-        for (size_t i = 0; i < out->count; i++) {                                                                      \
-            if (!as_##item(&o->via.array.ptr[i], &out->items[i])) return wrong(err, field, "a list of " wanted);       \
-        }                                                                                                              \
-        return SDG_OK;                                                                                                 \
+#define GET_LIST(KIND, list_t, item, wanted)                                                     \
+    static int get_##KIND(const msgpack_object *o, list_t *out, const char *field, err_t *err) { \
+        if (o->type != MSGPACK_OBJECT_ARRAY) return wrong(err, field, "a list");                 \
+        out->count = o->via.array.size;                                                          \
+        out->items = xcalloc(out->count + 1, sizeof *out->items);                                \
+        for (size_t i = 0; i < out->count; i++) {                                                \
+            if (!as_##item(&o->via.array.ptr[i], &out->items[i]))                                \
+                return wrong(err, field, "a list of " wanted);                                   \
+        }                                                                                        \
+        return SDG_OK;                                                                           \
     }
 
 GET_LIST(U64S, u64_list_t, u64, "unsigned integers")
@@ -192,20 +201,21 @@ GET_LIST(CONTEXTS, context_list_t, context, "contexts (tag, row, part, bytes)")
 
 static int decode_fields(const msgpack_object *field, size_t count, message_t *m, err_t *err) {
     switch (m->type) {
-#define F(kind, name)                                                                                                  \
-    if (get_##kind(field++, &body->name, #name, err) != SDG_OK) return err_prefix(err, "%s", message_name(m->type));
-#define MESSAGE(NAME, number, FIELDS)                                                                                  \
-    case MESSAGE_##NAME: {                                                                                             \
-        MSG_##NAME *body = &m->NAME;                                                                                   \
-        if (count < FIELDS_OF_##NAME)                                                                                  \
-            return err_set(err, SDG_EPARSE, "%s has %zu fields, %d are needed", #NAME, count, FIELDS_OF_##NAME);        \
-        FIELDS return SDG_OK;                                                                                          \
+#define F(kind, name)                                           \
+    if (get_##kind(field++, &body->name, #name, err) != SDG_OK) \
+        return err_prefix(err, "%s", message_name(m->type));
+#define MESSAGE(NAME, number, FIELDS)                                                         \
+    case MESSAGE_##NAME: {                                                                    \
+        MSG_##NAME *body = &m->NAME;                                                          \
+        if (count < FIELDS_OF_##NAME)                                                         \
+            return err_set(err, SDG_EPARSE, "%s has %zu fields, %d are needed", #NAME, count, \
+                           FIELDS_OF_##NAME);                                                 \
+        FIELDS return SDG_OK;                                                                 \
     }
 #include "proto/messages.def"
 #undef MESSAGE
 #undef F
-    case MESSAGE_NONE:
-        break;
+    case MESSAGE_NONE: break;
     }
     return err_set(err, SDG_EPARSE, "unknown message type %d", (int)m->type);
 }
@@ -216,9 +226,11 @@ static int decode_envelope(const msgpack_object *o, message_t *m, err_t *err) {
     if (!head || !as_u64(&head[0], &version) || !as_u64(&head[1], &type) || !as_u64(&head[2], &m->epoch))
         return err_set(err, SDG_EPARSE, "not a message of this program (no version, type and epoch)");
     if (version != PROTO_VERSION)
-        return err_set(err, SDG_EPARSE, "protocol version %llu, this program speaks %d: use the same release on both sides",
+        return err_set(err, SDG_EPARSE,
+                       "protocol version %llu, this program speaks %d: use the same release on both sides",
                        (unsigned long long)version, PROTO_VERSION);
-    if (type > UINT16_MAX) return err_set(err, SDG_EPARSE, "unknown message type %llu", (unsigned long long)type);
+    if (type > UINT16_MAX)
+        return err_set(err, SDG_EPARSE, "unknown message type %llu", (unsigned long long)type);
     m->type = (message_type_t)type;
     return decode_fields(head + HEAD_FIELDS, o->via.array.size - HEAD_FIELDS, m, err);
 }
@@ -250,31 +262,29 @@ int message_decode(const char *frame, size_t len, message_t *m, err_t *err) {
 
 void message_free(message_t *m) {
     switch (m->type) {
-#define MESSAGE(NAME, number, FIELDS)                                                                                  \
-    case MESSAGE_##NAME: {                                                                                             \
-        MSG_##NAME *body = &m->NAME;                                                                                   \
-        (void)body;                                                                                                    \
-        FIELDS break;                                                                                                  \
+#define MESSAGE(NAME, number, FIELDS) \
+    case MESSAGE_##NAME: {            \
+        MSG_##NAME *body = &m->NAME;  \
+        (void)body;                   \
+        FIELDS break;                 \
     }
 #define F(kind, name) free_##kind(&body->name);
 #include "proto/messages.def"
 #undef MESSAGE
 #undef F
-    case MESSAGE_NONE:
-        break;
+    case MESSAGE_NONE: break;
     }
     memset(m, 0, sizeof *m);
 }
 
 const char *message_name(message_type_t type) {
     switch (type) {
-#define MESSAGE(NAME, number, FIELDS)                                                                                  \
-    case MESSAGE_##NAME:                                                                                               \
+#define MESSAGE(NAME, number, FIELDS) \
+    case MESSAGE_##NAME:              \
         return #NAME;
 #include "proto/messages.def"
 #undef MESSAGE
-    case MESSAGE_NONE:
-        break;
+    case MESSAGE_NONE: break;
     }
     return "?";
 }

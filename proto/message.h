@@ -1,8 +1,9 @@
-/* message.h - messages as structs, made from messages.def; encode to one frame, decode and validate a frame once at the edge.
+/* message.h - messages as structs, made from messages.def; encode to one frame, decode and validate a frame
+ * once at the edge.
  *
- * Decoded texts, bytes and rows are slices into the frame: they live as long as the frame's bytes. Lists are arrays owned by the
- * message (message_free). Three outcomes of receiving: a message (0), malformed (SDG_EPARSE and a reason in words). The third,
- * interrupted, is the socket's.
+ * Decoded texts, bytes and rows are slices into the frame: they live as long as the frame's bytes. Lists are
+ * arrays owned by the message (message_free). Three outcomes of receiving: a message (0), malformed
+ * (SDG_EPARSE and a reason in words). The third, interrupted, is the socket's.
  */
 #ifndef SDG_PROTO_MESSAGE_H
 #define SDG_PROTO_MESSAGE_H
@@ -14,23 +15,63 @@
 
 enum { PROTO_VERSION = 1 }; /* major: raised when a message changes its meaning */
 
-typedef struct slice { const char *data; size_t len; } slice_t;
-static inline slice_t slice_of(const char *text) { return (slice_t){text, text ? __builtin_strlen(text) : 0}; }
+typedef struct slice {
+    const char *data;
+    size_t len;
+} slice_t;
+static inline slice_t slice_of(const char *text) {
+    return (slice_t){text, text ? __builtin_strlen(text) : 0};
+}
 
-typedef struct row_in { uint64_t index, line; slice_t raw; } row_in_t;
-typedef struct row_done { uint64_t index; uint32_t status; slice_t json; slice_t meta; } row_done_t;
-enum { ROW_STATUS_OK = 0, ROW_STATUS_FAILED = 1, ROW_STATUS_PARKED = 2 /* batch mode: stopped before a block, in the store */ };
-typedef struct call_item { uint64_t tag, row, hash_high, hash_low; uint32_t occurrence; slice_t answer; } call_item_t;
-typedef struct context_item { uint64_t tag, row; uint32_t part; slice_t bytes; } context_item_t;
+typedef struct row_in {
+    uint64_t index, line;
+    slice_t raw;
+} row_in_t;
+typedef struct row_done {
+    uint64_t index;
+    uint32_t status;
+    slice_t json;
+    slice_t meta;
+} row_done_t;
+enum {
+    ROW_STATUS_OK = 0,
+    ROW_STATUS_FAILED = 1,
+    ROW_STATUS_PARKED = 2 /* batch mode: stopped before a block, in the store */
+};
+typedef struct call_item {
+    uint64_t tag, row, hash_high, hash_low;
+    uint32_t occurrence;
+    slice_t answer;
+} call_item_t;
+typedef struct context_item {
+    uint64_t tag, row;
+    uint32_t part;
+    slice_t bytes;
+} context_item_t;
 
-typedef struct u64_list { uint64_t *items; size_t count; } u64_list_t;
-typedef struct row_in_list { row_in_t *items; size_t count; } row_in_list_t;
-typedef struct row_done_list { row_done_t *items; size_t count; } row_done_list_t;
-typedef struct call_list { call_item_t *items; size_t count; } call_list_t;
-typedef struct context_list { context_item_t *items; size_t count; } context_list_t;
+typedef struct u64_list {
+    uint64_t *items;
+    size_t count;
+} u64_list_t;
+typedef struct row_in_list {
+    row_in_t *items;
+    size_t count;
+} row_in_list_t;
+typedef struct row_done_list {
+    row_done_t *items;
+    size_t count;
+} row_done_list_t;
+typedef struct call_list {
+    call_item_t *items;
+    size_t count;
+} call_list_t;
+typedef struct context_list {
+    context_item_t *items;
+    size_t count;
+} context_list_t;
 
 enum { ROLE_CLIENT = 1, ROLE_WORKER = 2, ROLE_SCHEDULER = 3, ROLE_STORE = 4 };
-enum { STOP_DRAIN = 1, STOP_NOW = 2 };  /* JOB_STOP and JOB_DROP modes */
+enum { STOP_DRAIN = 1, STOP_NOW = 2 }; /* JOB_STOP and JOB_DROP modes */
 
 #define FIELD_TYPE_U64 uint64_t
 #define FIELD_TYPE_TEXT slice_t
@@ -41,9 +82,13 @@ enum { STOP_DRAIN = 1, STOP_NOW = 2 };  /* JOB_STOP and JOB_DROP modes */
 #define FIELD_TYPE_CALLS call_list_t
 #define FIELD_TYPE_CONTEXTS context_list_t
 
-/* struct msg_hello { uint64_t role; ... }; and so on, named by the catalogue's name in capitals: struct MSG_HELLO. */
+/* struct msg_hello { uint64_t role; ... }; and so on, named by the catalogue's name in capitals: struct
+ * MSG_HELLO. */
 #define F(kind, name) FIELD_TYPE_##kind name;
-#define MESSAGE(NAME, type, FIELDS) typedef struct MSG_##NAME { FIELDS } MSG_##NAME;
+#define MESSAGE(NAME, type, FIELDS) \
+    typedef struct MSG_##NAME {     \
+        FIELDS                      \
+    } MSG_##NAME;
 #include "proto/messages.def"
 #undef MESSAGE
 #undef F
@@ -67,9 +112,11 @@ typedef struct message {
 
 const char *message_name(message_type_t type); /* "HELLO", or "?" */
 
-/* Appends the frame of `m` to `out` (which should be empty). Never fails except by out's maximum (out->full). */
+/* Appends the frame of `m` to `out` (which should be empty). Never fails except by out's maximum (out->full).
+ */
 void message_encode(const message_t *m, buf_t *out);
-/* Reads a frame. On failure returns SDG_EPARSE, err is the reason in words, *m is empty; *m needs message_free only on success. */
+/* Reads a frame. On failure returns SDG_EPARSE, err is the reason in words, *m is empty; *m needs
+ * message_free only on success. */
 int message_decode(const char *frame, size_t len, message_t *m, err_t *err);
 void message_free(message_t *m);
 

@@ -1,4 +1,5 @@
-/* parked.c - a count, then 20 bytes a question, in the byte order of this machine: what was put away never leaves it. */
+/* parked.c - a count, then 20 bytes a question, in the byte order of this machine: what was put away never
+ * leaves it. */
 #include "proto/parked.h"
 
 #include <stdlib.h>
@@ -15,7 +16,8 @@ void parked_write(buf_t *out, const parked_question_t *questions, uint32_t count
     }
 }
 
-int parked_read(const char *bytes, size_t len, parked_question_t **questions, uint32_t *count, size_t *used, err_t *err) {
+int parked_read(const char *bytes, size_t len, parked_question_t **questions, uint32_t *count, size_t *used,
+                err_t *err) {
     *questions = NULL;
     *count = 0;
     if (len < sizeof *count) return err_set(err, SDG_EPARSE, "a row between passes has no head");

@@ -1,8 +1,8 @@
 /* prescan.c - a walk over msgpack type bytes that touches no payload.
  *
- * The walk keeps, per open array, how many elements are still to come; a value that is complete closes all arrays it completes. Every
- * element takes at least one byte, so "count <= bytes left" bounds what an unpacker may allocate by the size of the frame.
- * Source: the msgpack specification (format byte table).
+ * The walk keeps, per open array, how many elements are still to come; a value that is complete closes all
+ * arrays it completes. Every element takes at least one byte, so "count <= bytes left" bounds what an
+ * unpacker may allocate by the size of the frame. Source: the msgpack specification (format byte table).
  */
 #include "proto/prescan.h"
 
@@ -45,8 +45,10 @@ static int sized(scan_t *s, int width, err_t *err) {
 
 static int open_array(scan_t *s, uint32_t count, err_t *err) {
     if (count > MESSAGE_ELEMENTS_MAX || count > left(s))
-        return err_set(err, SDG_EPARSE, "a list of %u elements in a message with %zu bytes left", count, left(s));
-    if (s->depth == MESSAGE_DEPTH_MAX) return err_set(err, SDG_EPARSE, "lists nested deeper than %d", MESSAGE_DEPTH_MAX);
+        return err_set(err, SDG_EPARSE, "a list of %u elements in a message with %zu bytes left", count,
+                       left(s));
+    if (s->depth == MESSAGE_DEPTH_MAX)
+        return err_set(err, SDG_EPARSE, "lists nested deeper than %d", MESSAGE_DEPTH_MAX);
     s->open[s->depth++] = count;
     return SDG_OK;
 }

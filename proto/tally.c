@@ -80,7 +80,9 @@ void tally_write_outcomes(const tally_t *t, buf_t *out) {
 
 static void read_reasons(tally_t *t, slice_t json) {
     value_t v;
-    if (json.len == 0 || json.len > REASONS_JSON_BYTES || json_parse_text(json.data, json.len, &v, NULL) != SDG_OK) return;
+    if (json.len == 0 || json.len > REASONS_JSON_BYTES ||
+        json_parse_text(json.data, json.len, &v, NULL) != SDG_OK)
+        return;
     for (size_t i = 0; v.kind == VALUE_OBJECT && i < object_count(v); i++) {
         value_t n = object_value_peek(v, i);
         char text[ROW_REASON_MAX];
@@ -92,7 +94,9 @@ static void read_reasons(tally_t *t, slice_t json) {
 
 void tally_read(tally_t *t, const u64_list_t *values, const u64_list_t *latency, slice_t reasons) {
     memset(t, 0, sizeof *t);
-    if (values->count) memcpy(t->totals, values->items, (values->count < CLIENT_STATS ? values->count : CLIENT_STATS) * sizeof *t->totals);
+    if (values->count)
+        memcpy(t->totals, values->items,
+               (values->count < CLIENT_STATS ? values->count : CLIENT_STATS) * sizeof *t->totals);
     hist_from_numbers(&t->latency, latency->items, latency->count);
     read_reasons(t, reasons);
 }
@@ -107,6 +111,7 @@ void tally_add_difference(tally_t *sum, const tally_t *before, const tally_t *af
     for (size_t i = 0; i < after->reasons.count; i++) {
         size_t was = find_reason(&before->reasons, after->reasons.item[i].text);
         uint64_t old = was < before->reasons.count ? before->reasons.item[was].count : 0;
-        if (after->reasons.item[i].count > old) tally_failure(sum, after->reasons.item[i].text, after->reasons.item[i].count - old);
+        if (after->reasons.item[i].count > old)
+            tally_failure(sum, after->reasons.item[i].text, after->reasons.item[i].count - old);
     }
 }

@@ -1,4 +1,5 @@
-/* usage.c - [reason, calls, requests, prompt_tokens, completion_tokens, cut_short, [retries by cause], [latencies in us]]. */
+/* usage.c - [reason, calls, requests, prompt_tokens, completion_tokens, cut_short, [retries by cause],
+ * [latencies in us]]. */
 #include "proto/usage.h"
 
 #include <msgpack.h>
@@ -66,8 +67,9 @@ static bool take_fields(const msgpack_object *o, usage_t *out) {
     if (f[0].type != MSGPACK_OBJECT_STR || f[0].via.str.size >= ROW_REASON_MAX) return false;
     if (f[0].via.str.size) memcpy(out->reason, f[0].via.str.ptr, f[0].via.str.size);
     return take_u32(&f[1], &u->calls) && take_u32(&f[2], &u->requests) &&
-           take_number(&f[3], UINT64_MAX, &u->prompt_tokens) && take_number(&f[4], UINT64_MAX, &u->completion_tokens) &&
-           take_u32(&f[5], &u->cut_short) && take_list(&f[6], u->retries, LLM_CAUSES, &causes) &&
+           take_number(&f[3], UINT64_MAX, &u->prompt_tokens) &&
+           take_number(&f[4], UINT64_MAX, &u->completion_tokens) && take_u32(&f[5], &u->cut_short) &&
+           take_list(&f[6], u->retries, LLM_CAUSES, &causes) &&
            take_list(&f[7], u->latency_us, ROW_LATENCIES_MAX, &u->latency_count);
 }
 
@@ -77,7 +79,8 @@ int usage_decode(const char *bytes, size_t len, usage_t *out, err_t *err) {
     msgpack_unpacked unpacked;
     msgpack_unpacked_init(&unpacked);
     size_t used = 0;
-    bool ok = msgpack_unpack_next(&unpacked, bytes, len, &used) == MSGPACK_UNPACK_SUCCESS && take_fields(&unpacked.data, out);
+    bool ok = msgpack_unpack_next(&unpacked, bytes, len, &used) == MSGPACK_UNPACK_SUCCESS &&
+              take_fields(&unpacked.data, out);
     msgpack_unpacked_destroy(&unpacked);
     if (ok) return SDG_OK;
     memset(out, 0, sizeof *out);

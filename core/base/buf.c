@@ -1,7 +1,8 @@
 /* buf.c - the growing byte buffer.
  *
- * Once `full`, everything more is dropped until buf_reset: what the buffer holds is then always a prefix of what was
- * meant to be in it. Memory doubles, so that n appends cost O(n); the allocation is never above max + 1.
+ * Once `full`, everything more is dropped until buf_reset: what the buffer holds is then always a prefix of
+ * what was meant to be in it. Memory doubles, so that n appends cost O(n); the allocation is never above max
+ * + 1.
  */
 #include "core/base/buf.h"
 

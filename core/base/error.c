@@ -1,6 +1,7 @@
 /* error.c - error sentences and allocation that does not fail.
  *
- * A sentence is formatted aside first, so that an err_t may be quoted in its own new text. What does not fit ends in
+ * A sentence is formatted aside first, so that an err_t may be quoted in its own new text. What does not fit
+ * ends in
  * "..." and is never cut inside a UTF-8 character.
  */
 #include "core/base/error.h"
@@ -49,8 +50,10 @@ int err_prefix(err_t *err, const char *fmt, ...) {
 }
 
 static void out_of_memory(size_t size) {
-    fprintf(stderr, "sdg: out of memory (asked for %zu bytes): lower the concurrency or give the process more memory\n",
-            size);
+    fprintf(
+        stderr,
+        "sdg: out of memory (asked for %zu bytes): lower the concurrency or give the process more memory\n",
+        size);
     abort();
 }
 

@@ -1,6 +1,7 @@
 /* handover.h - tells ThreadSanitizer that memory goes from one thread to another by a message.
  *
- * libzmq is not instrumented, so TSan does not see that what was written before a send is visible after the receive. Nothing in other builds. */
+ * libzmq is not instrumented, so TSan does not see that what was written before a send is visible after the
+ * receive. Nothing in other builds. */
 #ifndef SDG_BASE_HANDOVER_H
 #define SDG_BASE_HANDOVER_H
 

@@ -1,4 +1,5 @@
-/* idmap.c - see idmap.h. The hash is a multiplication (Fibonacci hashing): ids are random or count upwards, both spread well. */
+/* idmap.c - see idmap.h. The hash is a multiplication (Fibonacci hashing): ids are random or count upwards,
+ * both spread well. */
 #include "core/base/idmap.h"
 
 #include <assert.h>
@@ -37,7 +38,9 @@ void idmap_free(idmap_t *map) {
     *map = (idmap_t){0};
 }
 
-void *idmap_get(const idmap_t *map, uint64_t id) { return map->cap ? map->slots[place(map, id)].value : NULL; }
+void *idmap_get(const idmap_t *map, uint64_t id) {
+    return map->cap ? map->slots[place(map, id)].value : NULL;
+}
 
 bool idmap_add(idmap_t *map, uint64_t id, void *value) {
     assert(value);

@@ -1,5 +1,6 @@
-/* idmap.h - a map from 64-bit ids to pointers: open addressing, linear probing, no tombstones (a removal moves its followers back), so a
- * lookup stays short however many ids have come and gone. Owns nothing it points to. */
+/* idmap.h - a map from 64-bit ids to pointers: open addressing, linear probing, no tombstones (a removal
+ * moves its followers back), so a lookup stays short however many ids have come and gone. Owns nothing it
+ * points to. */
 #ifndef SDG_BASE_IDMAP_H
 #define SDG_BASE_IDMAP_H
 
@@ -17,9 +18,10 @@ typedef struct idmap {
     size_t cap, count;
 } idmap_t;
 
-void idmap_free(idmap_t *map);                              /* an all-zero idmap_t is an empty map */
-void *idmap_get(const idmap_t *map, uint64_t id);           /* NULL if absent */
-bool idmap_add(idmap_t *map, uint64_t id, void *value);     /* false if the id was there already (nothing changes); value != NULL */
-void *idmap_remove(idmap_t *map, uint64_t id);              /* what was there, or NULL */
+void idmap_free(idmap_t *map);                    /* an all-zero idmap_t is an empty map */
+void *idmap_get(const idmap_t *map, uint64_t id); /* NULL if absent */
+bool idmap_add(idmap_t *map, uint64_t id,
+               void *value); /* false if the id was there already (nothing changes); value != NULL */
+void *idmap_remove(idmap_t *map, uint64_t id); /* what was there, or NULL */
 
 #endif

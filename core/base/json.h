@@ -1,7 +1,8 @@
-/* json.h - JSON text to values and back. Parsing is simdjson behind a C interface (json_parse.cc); see docs/design.md.
+/* json.h - JSON text to values and back. Parsing is simdjson behind a C interface (json_parse.cc); see
+ * docs/design.md.
  *
- * Integers that fit 64 bits stay integers, larger ones become reals; a number with '.', 'e' or 'E' is a real. A
- * duplicate key: the last wins. Lone surrogate escapes become U+FFFD. NUL bytes inside strings are kept.
+ * Integers that fit 64 bits stay integers, larger ones become reals; a number with '.', 'e' or 'E' is a real.
+ * A duplicate key: the last wins. Lone surrogate escapes become U+FFFD. NUL bytes inside strings are kept.
  */
 #ifndef SDG_BASE_JSON_H
 #define SDG_BASE_JSON_H
@@ -15,14 +16,16 @@ typedef struct json_parser json_parser_t;
 json_parser_t *json_parser_new(void);
 void json_parser_destroy(json_parser_t **parser);
 
-/* Parses exactly one JSON value (surrounding white space allowed) of `len` bytes; depth is bounded by JSON_DEPTH_MAX.
- * The bytes need no padding and no NUL. On failure returns SDG_EPARSE, *out is null, err says what and at which byte. */
+/* Parses exactly one JSON value (surrounding white space allowed) of `len` bytes; depth is bounded by
+ * JSON_DEPTH_MAX. The bytes need no padding and no NUL. On failure returns SDG_EPARSE, *out is null, err says
+ * what and at which byte. */
 int json_parse(json_parser_t *parser, const char *bytes, size_t len, value_t *out, err_t *err);
 /* The same with a parser of the calling thread (made on first use, kept until the thread ends). */
 int json_parse_text(const char *bytes, size_t len, value_t *out, err_t *err);
 
 /* Writes a value. Reals as Python's repr
- * (1.0, 1e+16); non-finite reals as null; strings as UTF-8 with only the escapes JSON demands; invalid UTF-8 -> U+FFFD. */
+ * (1.0, 1e+16); non-finite reals as null; strings as UTF-8 with only the escapes JSON demands; invalid UTF-8
+ * -> U+FFFD. */
 typedef enum json_style {
     JSON_COMPACT, /* {"a":1,"b":[1,2]}    requests, messages */
     JSON_PYTHON,  /* {"a": 1, "b": [1, 2]} like json.dumps(ensure_ascii=False): result rows, MEX stringify */

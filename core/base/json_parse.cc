@@ -1,12 +1,13 @@
 /* json_parse.cc - JSON text to values, behind the C interface of json.h.
  *
- * simdjson does the part that needs SIMD: its first stage checks the UTF-8 and lists where every token begins, and its
- * string reader resolves escapes. The grammar over that list of tokens is walked here, strictly, straight into values:
- * no tree in between, no second reader for what simdjson refuses (integers beyond 64 bits, lone surrogates), and an error
- * always knows its byte.
+ * simdjson does the part that needs SIMD: its first stage checks the UTF-8 and lists where every token
+ * begins, and its string reader resolves escapes. The grammar over that list of tokens is walked here,
+ * strictly, straight into values: no tree in between, no second reader for what simdjson refuses (integers
+ * beyond 64 bits, lone surrogates), and an error always knows its byte.
  *
- * Safety: tokens come from the list only, and the copy of the input is followed by padding of NUL bytes, which end every
- * scan. No exception leaves this file: what allocates is noexcept, so running out of memory ends the process, as everywhere.
+ * Safety: tokens come from the list only, and the copy of the input is followed by padding of NUL bytes,
+ * which end every scan. No exception leaves this file: what allocates is noexcept, so running out of memory
+ * ends the process, as everywhere.
  */
 extern "C" {
 #include "core/base/json.h"
@@ -111,8 +112,16 @@ char peek(const parser_t &p) { return p.next < p.count ? p.text[p.stage->structu
 bool ends_scalar(const parser_t &p, const char *at) {
     switch (*at) {
     case '\0': return size_t(at - p.text.get()) == p.len;
-    case ' ': case '\t': case '\n': case '\r': case ',': case ':': case ']': case '}': case '[': case '{':
-        return true;
+    case ' ':
+    case '\t':
+    case '\n':
+    case '\r':
+    case ',':
+    case ':':
+    case ']':
+    case '}':
+    case '[':
+    case '{': return true;
     default: return false;
     }
 }
@@ -256,8 +265,8 @@ char *unescape_slowly(const char *from, char *to) {
 bool read_string(parser_t &p, size_t *len) {
     const char *from = p.text.get() + here(p) + 1;
     char *to = p.string.get();
-    auto *end = reinterpret_cast<char *>(p.stage->parse_string(reinterpret_cast<const uint8_t *>(from),
-                                                               reinterpret_cast<uint8_t *>(to)));
+    auto *end = reinterpret_cast<char *>(
+        p.stage->parse_string(reinterpret_cast<const uint8_t *>(from), reinterpret_cast<uint8_t *>(to)));
     if (!end) end = unescape_slowly(from, to);
     if (!end) return fail_here(p, "bad escape in the string");
     *len = size_t(end - to);
@@ -332,12 +341,22 @@ bool parse_container(parser_t &p, value_t *out, int depth) {
 bool parse_value(parser_t &p, value_t *out, int depth) {
     switch (peek(p)) {
     case '"': return parse_string(p, out);
-    case '{': case '[': return parse_container(p, out, depth);
+    case '{':
+    case '[': return parse_container(p, out, depth);
     case 't': return parse_word(p, "true", value_bool(true), out);
     case 'f': return parse_word(p, "false", value_bool(false), out);
     case 'n': return parse_word(p, "null", value_null(), out);
-    case '-': case '0': case '1': case '2': case '3': case '4': case '5': case '6': case '7': case '8': case '9':
-        return parse_number(p, out);
+    case '-':
+    case '0':
+    case '1':
+    case '2':
+    case '3':
+    case '4':
+    case '5':
+    case '6':
+    case '7':
+    case '8':
+    case '9': return parse_number(p, out);
     default: return fail_here(p, "not a JSON value");
     }
 }
@@ -351,7 +370,8 @@ bool set_capacity(parser_t &p, size_t len) {
         capacity *= 2;
     if (capacity > simdjson::SIMDJSON_MAXSIZE_BYTES) capacity = simdjson::SIMDJSON_MAXSIZE_BYTES;
     p.stage.reset();
-    if (simdjson::get_active_implementation()->create_dom_parser_implementation(capacity, 1, p.stage)) return false;
+    if (simdjson::get_active_implementation()->create_dom_parser_implementation(capacity, 1, p.stage))
+        return false;
     p.text.reset(new char[capacity + simdjson::SIMDJSON_PADDING]);
     p.string.reset(new char[capacity + simdjson::SIMDJSON_PADDING]);
     p.capacity = capacity;
@@ -367,7 +387,8 @@ void trim_capacity(parser_t &p) {
 }
 
 bool parse_document(parser_t &p, const char *bytes, size_t len, value_t *out) noexcept {
-    if (len > simdjson::SIMDJSON_MAXSIZE_BYTES || !set_capacity(p, len)) return fail_at(p, 0, "text too long");
+    if (len > simdjson::SIMDJSON_MAXSIZE_BYTES || !set_capacity(p, len))
+        return fail_at(p, 0, "text too long");
     p.len = len;
     p.next = p.count = 0;
     if (len) std::memcpy(p.text.get(), bytes, len);

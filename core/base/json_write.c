@@ -1,7 +1,7 @@
 /* json_write.c - values to JSON text.
  *
- * Strings are copied in runs: bytes are looked at only to find the next one that needs an escape or is not UTF-8. The
- * walk over lists and objects is tree.c.
+ * Strings are copied in runs: bytes are looked at only to find the next one that needs an escape or is not
+ * UTF-8. The walk over lists and objects is tree.c.
  */
 #include "core/base/json.h"
 

@@ -1,4 +1,5 @@
-/* limits.h - every queue, table, retry, body and buffer has its maximum here, with the reason and what "full" does. */
+/* limits.h - every queue, table, retry, body and buffer has its maximum here, with the reason and what "full"
+ * does. */
 #ifndef SDG_BASE_LIMITS_H
 #define SDG_BASE_LIMITS_H
 
@@ -424,7 +425,8 @@
 /* rows in one notice of evictions; more are counted in the totals only */
 #define STORE_EVICTED_MAX 4096
 
-/* --memory-limit: an eighth for rows at the client, an eighth at the scheduler, a half for the workers, a quarter for the store */
+/* --memory-limit: an eighth for rows at the client, an eighth at the scheduler, a half for the workers, a
+ * quarter for the store */
 /* below it not even one batch of results fits everywhere; refused */
 #define MEMORY_LIMIT_MIN ((uint64_t)16 << 20)
 

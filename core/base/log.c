@@ -1,8 +1,9 @@
 /* log.c - one line, one write(2).
  *
- * The level is an atomic and read without a lock. The status line is the only thing that needs the mutex: clearing it,
- * writing the line and drawing it again go out in a single write, so that other processes on the terminal fit between
- * such writes but never inside one. Control characters in a line (a server's error text may hold any) become spaces.
+ * The level is an atomic and read without a lock. The status line is the only thing that needs the mutex:
+ * clearing it, writing the line and drawing it again go out in a single write, so that other processes on the
+ * terminal fit between such writes but never inside one. Control characters in a line (a server's error text
+ * may hold any) become spaces.
  */
 #include "core/base/log.h"
 
@@ -28,7 +29,9 @@ static _Atomic int least_level = LEVEL_INFO;
 static pthread_mutex_t terminal = PTHREAD_MUTEX_INITIALIZER;
 static char status[STATUS_MAX_BYTES]; /* under `terminal`; "" when there is none */
 
-void log_set_level(log_level_t least) { atomic_store_explicit(&least_level, (int)least, memory_order_relaxed); }
+void log_set_level(log_level_t least) {
+    atomic_store_explicit(&least_level, (int)least, memory_order_relaxed);
+}
 
 bool log_enabled(log_level_t level) {
     return (int)level >= atomic_load_explicit(&least_level, memory_order_relaxed);
@@ -99,7 +102,8 @@ void log_set_status_line(const char *text) {
     pthread_mutex_unlock(&terminal);
 }
 
-/* Of several threads that come together one wins; one that read the clock before the last winner did is not due. */
+/* Of several threads that come together one wins; one that read the clock before the last winner did is not
+ * due. */
 bool log_due(uint64_t *last_ns, uint64_t now_ns, uint64_t every_ns) {
     uint64_t last = __atomic_load_n(last_ns, __ATOMIC_RELAXED);
     if (last && (now_ns < last || now_ns - last < every_ns)) return false;

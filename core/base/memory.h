@@ -1,7 +1,8 @@
 /* memory.h - how much memory processes use, from /proc.
  *
- * RSS counts a shared page in each process that has it, PSS divides it among them: the sum of PSS is what a machine gives. PSS is dearer (the
- * kernel walks the page tables: about 0.1 ms and 1 ms per GiB), so it is asked for rarely. */
+ * RSS counts a shared page in each process that has it, PSS divides it among them: the sum of PSS is what a
+ * machine gives. PSS is dearer (the kernel walks the page tables: about 0.1 ms and 1 ms per GiB), so it is
+ * asked for rarely. */
 #ifndef SDG_BASE_MEMORY_H
 #define SDG_BASE_MEMORY_H
 
@@ -13,7 +14,8 @@
 uint64_t memory_rss_bytes(void);      /* this process now; 0 if unknown */
 uint64_t memory_peak_rss_bytes(void); /* this process's high-water mark (VmHWM); 0 if unknown */
 
-/* Gives memory that was freed back to the system: allocators keep it for a while, which is what makes them fast. */
+/* Gives memory that was freed back to the system: allocators keep it for a while, which is what makes them
+ * fast. */
 void memory_release(void);
 /* From now on it goes back at once: for runs that keep a limit. */
 void memory_release_eagerly(void);
@@ -21,10 +23,12 @@ void memory_release_eagerly(void);
 /* This process and its descendants. */
 typedef struct memory_process {
     pid_t pid;
-    char name[32];              /* "sdg worker-0", "python3": for people */
+    char name[32]; /* "sdg worker-0", "python3": for people */
     uint64_t rss_bytes, pss_bytes;
 } memory_process_t;
-enum { MEMORY_PROCESSES_MAX = 512 }; /* 64 workers with a few Python hosts each; further ones are not counted */
+enum {
+    MEMORY_PROCESSES_MAX = 512
+}; /* 64 workers with a few Python hosts each; further ones are not counted */
 typedef struct memory_tree {
     uint64_t rss_bytes, pss_bytes; /* sums; pss 0 if not asked for or unknown */
     size_t count;

@@ -1,4 +1,5 @@
-/* names.c - a direct-mapped table of strings per thread: a newer name takes the place of an older one. It ends with the thread. */
+/* names.c - a direct-mapped table of strings per thread: a newer name takes the place of an older one. It
+ * ends with the thread. */
 #include "core/base/names.h"
 
 #include "core/base/error.h"
@@ -38,7 +39,8 @@ str_t *name_new(const char *bytes, size_t len) {
     uint32_t hash = str_hash_bytes(bytes, len);
     str_t **slot = &table()[hash % SLOTS];
     str_t *known = *slot;
-    if (known && known->hash == hash && known->len == len && memcmp(known->data, bytes, len) == 0) return str_ref(known);
+    if (known && known->hash == hash && known->len == len && memcmp(known->data, bytes, len) == 0)
+        return str_ref(known);
     str_t *name = str_new(bytes, len);
     name->hash = hash;
     if (len > NAME_BYTES_MAX) return name;

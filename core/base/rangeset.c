@@ -1,7 +1,7 @@
 /* rangeset.c - sorted, disjoint runs that never touch (a touching run is merged at once).
  *
- * Rows finish nearly in order, so an addition almost always meets the last runs; the search begins there and the moves
- * are short. A binary search serves everything else.
+ * Rows finish nearly in order, so an addition almost always meets the last runs; the search begins there and
+ * the moves are short. A binary search serves everything else.
  */
 #include "core/base/rangeset.h"
 
@@ -45,7 +45,9 @@ static size_t find(const rangeset_t *set, uint64_t n) {
     return lo;
 }
 
-static bool holds(const rangeset_t *set, size_t at, uint64_t n) { return at < set->count && set->runs[at].first <= n; }
+static bool holds(const rangeset_t *set, size_t at, uint64_t n) {
+    return at < set->count && set->runs[at].first <= n;
+}
 
 static void insert_run(rangeset_t *set, size_t at, uint64_t first, uint64_t last) {
     if (set->count == set->cap) {

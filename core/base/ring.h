@@ -1,19 +1,23 @@
-/* ring.h - lists whose links live inside their members: no allocation, removal without a search. A node is in at most one ring; adding one
- * that is in a ring already, or removing one that is in none, does nothing. */
+/* ring.h - lists whose links live inside their members: no allocation, removal without a search. A node is in
+ * at most one ring; adding one that is in a ring already, or removing one that is in none, does nothing. */
 #ifndef SDG_BASE_RING_H
 #define SDG_BASE_RING_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-typedef struct ring_node { struct ring_node *prev, *next; } ring_node_t; /* all zero: in no ring */
-typedef struct ring { ring_node_t head; } ring_t;                        /* ring_init before use; does not move afterwards */
+typedef struct ring_node {
+    struct ring_node *prev, *next;
+} ring_node_t; /* all zero: in no ring */
+typedef struct ring {
+    ring_node_t head;
+} ring_t; /* ring_init before use; does not move afterwards */
 
 /* The struct that holds this node as `member`. */
 #define RING_OWNER(node, type, member) ((type *)((char *)(node)-offsetof(type, member)))
 /* Walks all nodes; the current one may be removed on the way. */
-#define RING_EACH(ring, node)                                                                                          \
-    for (ring_node_t *node = (ring)->head.next, *node##_next = node->next; node != &(ring)->head;                      \
+#define RING_EACH(ring, node)                                                                     \
+    for (ring_node_t *node = (ring)->head.next, *node##_next = node->next; node != &(ring)->head; \
          node = node##_next, node##_next = node->next)
 
 static inline void ring_init(ring_t *ring) { ring->head.prev = ring->head.next = &ring->head; }

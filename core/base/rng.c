@@ -1,7 +1,8 @@
 /* rng.c - xoshiro256** (Blackman and Vigna), seeded by splitmix64.
  *
- * Seed and stream are mixed one after the other, so that neighbouring rows of one seed, and one row under neighbouring
- * seeds, start in unrelated states. The sequences are part of what users see (`--seed`): do not change them.
+ * Seed and stream are mixed one after the other, so that neighbouring rows of one seed, and one row under
+ * neighbouring seeds, start in unrelated states. The sequences are part of what users see (`--seed`): do not
+ * change them.
  */
 #include "core/base/rng.h"
 

@@ -1,5 +1,5 @@
-/* series.c - a ring of points. The newest point is open: values that fall into its step are merged into it, with a count per column of how
- * many have been, so that a mean stays a mean. */
+/* series.c - a ring of points. The newest point is open: values that fall into its step are merged into it,
+ * with a count per column of how many have been, so that a mean stays a mean. */
 #include "core/base/series.h"
 
 #include <assert.h>
@@ -11,16 +11,17 @@
 
 struct series {
     size_t columns, points_max;
-    size_t first, count;      /* of the ring */
+    size_t first, count; /* of the ring */
     uint64_t step_ns;
     series_full_t full;
-    series_merge_t *merge;    /* columns */
-    uint64_t *at_ns;          /* points_max: when each began */
-    double *values;           /* points_max x columns */
-    uint32_t *merged;         /* columns: values in the open point */
+    series_merge_t *merge; /* columns */
+    uint64_t *at_ns;       /* points_max: when each began */
+    double *values;        /* points_max x columns */
+    uint32_t *merged;      /* columns: values in the open point */
 };
 
-series_t *series_new(const series_merge_t *merge, size_t columns, size_t points_max, uint64_t step_ns, series_full_t full) {
+series_t *series_new(const series_merge_t *merge, size_t columns, size_t points_max, uint64_t step_ns,
+                     series_full_t full) {
     series_t *s = xcalloc(1, sizeof *s);
     assert(columns > 0 && points_max >= 2 && points_max % 2 == 0 && step_ns > 0);
     *s = (series_t){.columns = columns, .points_max = points_max, .step_ns = step_ns, .full = full};

@@ -1,9 +1,12 @@
-/* series.h - time series of bounded size: rows of numbers with a time, for charts. Pure; one allocation, whatever the length of the run.
+/* series.h - time series of bounded size: rows of numbers with a time, for charts. Pure; one allocation,
+ * whatever the length of the run.
  *
- * Two ways to stay bounded. A sliding series forgets its oldest point. A growing one always spans the whole run: when it is full, neighbours
- * are merged two by two and the step doubles, so that it holds between points_max / 2 and points_max points of equal step.
+ * Two ways to stay bounded. A sliding series forgets its oldest point. A growing one always spans the whole
+ * run: when it is full, neighbours are merged two by two and the step doubles, so that it holds between
+ * points_max / 2 and points_max points of equal step.
  *
- * Values added within one step make one point: their mean or their maximum, as the column says. NAN: not known, and skipped by both.
+ * Values added within one step make one point: their mean or their maximum, as the column says. NAN: not
+ * known, and skipped by both.
  */
 #ifndef SDG_BASE_SERIES_H
 #define SDG_BASE_SERIES_H
@@ -17,7 +20,8 @@ typedef enum series_merge { SERIES_MEAN, SERIES_MAX } series_merge_t;
 typedef enum series_full { SERIES_SLIDES, SERIES_GROWS } series_full_t;
 
 /* merge: one per column, copied. points_max: even, at least 2. */
-series_t *series_new(const series_merge_t *merge, size_t columns, size_t points_max, uint64_t step_ns, series_full_t full);
+series_t *series_new(const series_merge_t *merge, size_t columns, size_t points_max, uint64_t step_ns,
+                     series_full_t full);
 void series_destroy(series_t **series);
 
 /* Times never go back. */

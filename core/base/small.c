@@ -1,7 +1,7 @@
 /* small.c - one pool per thread: for each size a chain of free blocks and how many more may join it.
  *
- * Each block is one of malloc's own, of its class's full size, so any of them can be given back at any time and by any thread. The
- * pool is made with the first block a thread asks for, and ends with the thread.
+ * Each block is one of malloc's own, of its class's full size, so any of them can be given back at any time
+ * and by any thread. The pool is made with the first block a thread asks for, and ends with the thread.
  */
 #include "core/base/small.h"
 
@@ -43,8 +43,10 @@ typedef struct pool {
     } of[CLASSES];     /* by size in steps; of[0] keeps nothing */
 } pool_t;
 
-static pool_t none; /* no block and no room for any: before a thread's first block and after its end. Never written to */
-static _Thread_local pool_t *pool_of_thread __attribute__((tls_model("initial-exec"))) = &none; /* two instructions to reach */
+static pool_t none; /* no block and no room for any: before a thread's first block and after its end. Never
+                       written to */
+static _Thread_local pool_t *pool_of_thread __attribute__((tls_model("initial-exec"))) =
+    &none; /* two instructions to reach */
 static pthread_key_t pool_key;
 static pthread_once_t pool_once = PTHREAD_ONCE_INIT;
 

@@ -1,11 +1,12 @@
 /* small.h - small blocks of memory, kept for the next user by the thread that frees them.
  *
- * A row makes and frees hundreds of short texts, lists and frames. A freed block waits in a list of its size (in steps of 16 bytes) and is
- * the next one handed out; malloc and free see only what is larger than SMALL_BLOCK_MAX or beyond SMALL_KEPT_BYTES_MAX (limits.h).
+ * A row makes and frees hundreds of short texts, lists and frames. A freed block waits in a list of its size
+ * (in steps of 16 bytes) and is the next one handed out; malloc and free see only what is larger than
+ * SMALL_BLOCK_MAX or beyond SMALL_KEPT_BYTES_MAX (limits.h).
  *
- * Whoever frees names the size that was asked for; a block may die in another thread than it came from. Size 0 is NULL, and no block.
- * Running out of memory ends the process, as with xmalloc. Under sanitizers every block goes to malloc and back, so that they
- * see each use after free.
+ * Whoever frees names the size that was asked for; a block may die in another thread than it came from. Size
+ * 0 is NULL, and no block. Running out of memory ends the process, as with xmalloc. Under sanitizers every
+ * block goes to malloc and back, so that they see each use after free.
  */
 #ifndef SDG_BASE_SMALL_H
 #define SDG_BASE_SMALL_H
@@ -13,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-void *small_alloc(size_t size); /* not cleared */
+void *small_alloc(size_t size);                  /* not cleared */
 void small_free_block(void *block, size_t size); /* only for small_free */
 static inline void small_free(void *block, size_t size) {
     if (block) small_free_block(block, size);

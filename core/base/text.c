@@ -1,8 +1,8 @@
 /* text.c - Python's str() and repr(), numbers out of text, UTF-8, upper and lower case.
  *
  * Containers are walked by tree.c, digits of reals come from real_text.cc, knowledge about characters from
- * text_tables.c; utf8_valid is in text_utf8.cc. Text that is not valid UTF-8 is never refused here: a stray byte counts as one
- * character, is copied by str() and the case functions, and shown as \xNN by repr().
+ * text_tables.c; utf8_valid is in text_utf8.cc. Text that is not valid UTF-8 is never refused here: a stray
+ * byte counts as one character, is copied by str() and the case functions, and shown as \xNN by repr().
  */
 #include "core/base/text.h"
 
@@ -75,7 +75,9 @@ void utf8_write(buf_t *out, uint32_t cp) {
 }
 
 /* In each byte of x that is zero the high bit is set; bytes above the lowest such one may be set wrongly. */
-static uint64_t zero_bytes(uint64_t x) { return (x - UINT64_C(0x0101010101010101)) & ~x & UINT64_C(0x8080808080808080); }
+static uint64_t zero_bytes(uint64_t x) {
+    return (x - UINT64_C(0x0101010101010101)) & ~x & UINT64_C(0x8080808080808080);
+}
 
 /* Not zero when one of eight bytes needs a closer look. */
 static uint64_t special_bytes(uint64_t x, uint64_t quotes) {
@@ -270,8 +272,8 @@ str_t *text_of(value_t v) {
 
 static bool is_space(uint32_t cp) {
     if (cp < 0x80) return cp == ' ' || (cp >= '\t' && cp <= '\r') || (cp >= 0x1C && cp <= 0x1F);
-    return cp == 0x85 || cp == 0xA0 || cp == 0x1680 || (cp >= 0x2000 && cp <= 0x200A) || cp == 0x2028 || cp == 0x2029 ||
-           cp == 0x202F || cp == 0x205F || cp == 0x3000;
+    return cp == 0x85 || cp == 0xA0 || cp == 0x1680 || (cp >= 0x2000 && cp <= 0x200A) || cp == 0x2028 ||
+           cp == 0x2029 || cp == 0x202F || cp == 0x205F || cp == 0x3000;
 }
 
 /* The last character of a non-empty text: its bytes, 0 when they are not valid. */
@@ -292,7 +294,8 @@ void text_trim(const char **bytes, size_t *len) {
         *len -= (size_t)n;
 }
 
-/* Decimal digits of any script as ASCII, everything else as it is (what Python does before it reads a number). */
+/* Decimal digits of any script as ASCII, everything else as it is (what Python does before it reads a
+ * number). */
 static void write_ascii_digits(buf_t *out, const char *bytes, size_t len) {
     for (size_t at = 0; at < len;) {
         uint32_t cp;
@@ -315,7 +318,8 @@ static const char *skip_digits(const char *at, const char *end) {
     return at;
 }
 
-/* True when [at, end) is digits with an optional fraction and exponent; *whole tells that it is digits only. */
+/* True when [at, end) is digits with an optional fraction and exponent; *whole tells that it is digits only.
+ */
 static bool is_number(const char *at, const char *end, bool *whole) {
     const char *point = skip_digits(at, end);
     size_t digits = (size_t)(point - at);
@@ -337,7 +341,8 @@ static bool integer_of(const char *at, const char *end, bool negative, int64_t *
     int64_t i = 0;
     for (; at < end; at++) {
         int digit = *at - '0';
-        if (__builtin_mul_overflow(i, 10, &i) || __builtin_add_overflow(i, negative ? -digit : digit, &i)) return false;
+        if (__builtin_mul_overflow(i, 10, &i) || __builtin_add_overflow(i, negative ? -digit : digit, &i))
+            return false;
     }
     *out = i;
     return true;
@@ -382,8 +387,10 @@ typedef struct case_tables {
     const size_t *special_count;
 } case_tables_t;
 
-static const case_tables_t UPPER = {TEXT_UPPER, &TEXT_UPPER_COUNT, TEXT_UPPER_SPECIAL, &TEXT_UPPER_SPECIAL_COUNT};
-static const case_tables_t LOWER = {TEXT_LOWER, &TEXT_LOWER_COUNT, TEXT_LOWER_SPECIAL, &TEXT_LOWER_SPECIAL_COUNT};
+static const case_tables_t UPPER = {TEXT_UPPER, &TEXT_UPPER_COUNT, TEXT_UPPER_SPECIAL,
+                                    &TEXT_UPPER_SPECIAL_COUNT};
+static const case_tables_t LOWER = {TEXT_LOWER, &TEXT_LOWER_COUNT, TEXT_LOWER_SPECIAL,
+                                    &TEXT_LOWER_SPECIAL_COUNT};
 
 static uint32_t map_one(const case_tables_t *t, uint32_t cp) {
     size_t lo = 0, count = *t->mapping_count;
@@ -425,7 +432,9 @@ static void write_mapped(buf_t *out, const case_tables_t *t, uint32_t cp) {
 enum { CAPITAL_SIGMA = 0x3A3, SMALL_SIGMA = 0x3C3, FINAL_SIGMA = 0x3C2 };
 
 static bool is_cased(uint32_t cp) { return find_range(TEXT_CASED, TEXT_CASED_COUNT, cp); }
-static bool is_ignorable(uint32_t cp) { return find_range(TEXT_CASE_IGNORABLE, TEXT_CASE_IGNORABLE_COUNT, cp); }
+static bool is_ignorable(uint32_t cp) {
+    return find_range(TEXT_CASE_IGNORABLE, TEXT_CASE_IGNORABLE_COUNT, cp);
+}
 
 static bool cased_before(const char *bytes, size_t len) {
     uint32_t cp;

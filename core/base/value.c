@@ -1,11 +1,13 @@
 /* value.c - values shared by reference count, copied on write.
  *
- * Strings, lists and objects all begin with their count, so value_ref and value_free need not know which it is. An object
- * is an array of entries in insertion order; up to OBJECT_LINEAR_MAX keys it is searched from the front (compare
- * pointer, then hash, then bytes), above that an open-addressing index of entry numbers is kept beside it.
+ * Strings, lists and objects all begin with their count, so value_ref and value_free need not know which it
+ * is. An object is an array of entries in insertion order; up to OBJECT_LINEAR_MAX keys it is searched from
+ * the front (compare pointer, then hash, then bytes), above that an open-addressing index of entry numbers is
+ * kept beside it.
  *
- * Nothing here recurses on the C stack: dead containers are chained through `next_dead`, the other deep walks keep a
- * worklist. value_hash simply stops looking below HASH_DEPTH_MAX, which keeps it in agreement with value_equal.
+ * Nothing here recurses on the C stack: dead containers are chained through `next_dead`, the other deep walks
+ * keep a worklist. value_hash simply stops looking below HASH_DEPTH_MAX, which keeps it in agreement with
+ * value_equal.
  */
 #include "core/base/value.h"
 
@@ -22,11 +24,11 @@
 #include <xxhash.h>
 
 enum {
-    OBJECT_LINEAR_MAX = 8, /* keys searched without an index: two cache lines of hashes beat a probe */
-    CONTAINER_FIRST = 4,   /* capacity of the first growth */
-    HASH_DEPTH_MAX = 4,    /* value_hash looks no deeper */
-    HASH_INNER_MAX = 8,    /* and at so many elements of a container inside a container */
-    EQUAL_PLAIN_MAX = 4096, /* pairs value_equal compares before it remembers them */
+    OBJECT_LINEAR_MAX = 8,     /* keys searched without an index: two cache lines of hashes beat a probe */
+    CONTAINER_FIRST = 4,       /* capacity of the first growth */
+    HASH_DEPTH_MAX = 4,        /* value_hash looks no deeper */
+    HASH_INNER_MAX = 8,        /* and at so many elements of a container inside a container */
+    EQUAL_PLAIN_MAX = 4096,    /* pairs value_equal compares before it remembers them */
     BYTES_STEPS_MAX = 1 << 20, /* values value_bytes looks at */
 };
 
@@ -74,7 +76,9 @@ value_t value_string(const char *bytes, size_t len) {
     return value_from_str(str_new(bytes, len));
 }
 
-value_t value_text(const char *nul_terminated) { return value_string(nul_terminated, strlen(nul_terminated)); }
+value_t value_text(const char *nul_terminated) {
+    return value_string(nul_terminated, strlen(nul_terminated));
+}
 
 /* ---- life of containers */
 
@@ -167,7 +171,8 @@ static inline list_t *list_unique(value_t *v) { return list_of(*v)->head.refs ==
 
 void list_push(value_t *list, value_t take) {
     list_t *l = list_unique(list);
-    if (l->head.count == l->head.cap) l->items = small_grow(l->items, &l->head.cap, CONTAINER_FIRST, sizeof *l->items);
+    if (l->head.count == l->head.cap)
+        l->items = small_grow(l->items, &l->head.cap, CONTAINER_FIRST, sizeof *l->items);
     l->items[l->head.count++] = take;
 }
 
@@ -207,8 +212,8 @@ static void index_rebuild(object_t *o) {
         index_put(o, i);
 }
 
-/* A key that is looked for. Names of a pipeline and columns of its rows are mostly the same strings (names.h): then the bytes are not
- * looked at. */
+/* A key that is looked for. Names of a pipeline and columns of its rows are mostly the same strings
+ * (names.h): then the bytes are not looked at. */
 typedef struct wanted {
     const str_t *str; /* NULL: only its bytes are there */
     const char *bytes;
@@ -257,7 +262,9 @@ static object_t *object_copy(value_t *v) {
 }
 
 /* The object in *v with this value as its only owner. */
-static inline object_t *object_unique(value_t *v) { return object_of(*v)->head.refs == 1 ? v->object : object_copy(v); }
+static inline object_t *object_unique(value_t *v) {
+    return object_of(*v)->head.refs == 1 ? v->object : object_copy(v);
+}
 
 str_t *object_key_peek(value_t object, size_t i) {
     object_t *o = object_of(object);
@@ -271,7 +278,9 @@ value_t object_value_peek(value_t object, size_t i) {
     return o->entries[i].value;
 }
 
-static const value_t *value_at(const object_t *o, uint32_t entry) { return entry == ABSENT ? NULL : &o->entries[entry].value; }
+static const value_t *value_at(const object_t *o, uint32_t entry) {
+    return entry == ABSENT ? NULL : &o->entries[entry].value;
+}
 
 const value_t *object_find_peek(value_t object, str_t *key) {
     object_t *o = object_of(object);
@@ -292,7 +301,9 @@ value_t object_get_peek(value_t object, const char *key, size_t len, bool *found
     return peek_found(object_find_bytes_peek(object, key, len), found);
 }
 
-value_t object_get_str_peek(value_t object, str_t *key, bool *found) { return peek_found(object_find_peek(object, key), found); }
+value_t object_get_str_peek(value_t object, str_t *key, bool *found) {
+    return peek_found(object_find_peek(object, key), found);
+}
 
 static void append_entry(object_t *o, str_t *key, value_t take) {
     bool grow = o->head.count == o->head.cap;
@@ -407,15 +418,18 @@ static bool objects_equal(const object_t *a, const object_t *b, worklist_t *rest
     return true;
 }
 
-/* Pairs of containers that have been compared. A value made of itself twice, fifty times over, has 2^50 places but only fifty containers:
- * comparing a pair once is enough, since one difference anywhere ends the comparison. Open addressing; made late, for few need it. */
+/* Pairs of containers that have been compared. A value made of itself twice, fifty times over, has 2^50
+ * places but only fifty containers: comparing a pair once is enough, since one difference anywhere ends the
+ * comparison. Open addressing; made late, for few need it. */
 typedef struct pairs {
     const void **slots; /* two pointers a slot; NULL is empty */
     size_t count, mask;
 } pairs_t;
 
 static size_t pair_slot(const pairs_t *p, const void *x, const void *y) {
-    size_t slot = (size_t)(((uintptr_t)x * UINT64_C(0x9E3779B97F4A7C15)) ^ ((uintptr_t)y * UINT64_C(0xFF51AFD7ED558CCD)) >> 20) & p->mask;
+    size_t slot = (size_t)(((uintptr_t)x * UINT64_C(0x9E3779B97F4A7C15)) ^
+                           ((uintptr_t)y * UINT64_C(0xFF51AFD7ED558CCD)) >> 20) &
+                  p->mask;
     while (p->slots[2 * slot] && (p->slots[2 * slot] != x || p->slots[2 * slot + 1] != y))
         slot = (slot + 1) & p->mask;
     return slot;
@@ -453,7 +467,8 @@ bool value_equal(value_t a, value_t b) {
         value_t y = rest.items[--rest.count];
         value_t x = rest.items[--rest.count];
         if (x.list == y.list || (steps > EQUAL_PLAIN_MAX && !pairs_add(&seen, x.list, y.list))) continue;
-        equal = x.kind == VALUE_LIST ? lists_equal(x.list, y.list, &rest) : objects_equal(x.object, y.object, &rest);
+        equal = x.kind == VALUE_LIST ? lists_equal(x.list, y.list, &rest)
+                                     : objects_equal(x.object, y.object, &rest);
     }
     free(rest.items);
     free(seen.slots);
@@ -475,7 +490,8 @@ static uint64_t hash_real(double r) {
 
 static uint64_t hash_at(value_t v, int depth);
 
-/* Inside a container only the first elements count, so that a value that holds itself many times over is hashed in bounded time. */
+/* Inside a container only the first elements count, so that a value that holds itself many times over is
+ * hashed in bounded time. */
 static uint64_t hash_list(const list_t *l, int depth) {
     uint64_t h = mix(VALUE_LIST, l->head.count);
     uint32_t looked_at = depth > 0 && l->head.count > HASH_INNER_MAX ? HASH_INNER_MAX : l->head.count;
@@ -484,8 +500,8 @@ static uint64_t hash_list(const list_t *l, int depth) {
     return h;
 }
 
-/* Adding makes the order of the keys irrelevant. Of a large object inside a container only the keys count: which are first depends on the
- * order. */
+/* Adding makes the order of the keys irrelevant. Of a large object inside a container only the keys count:
+ * which are first depends on the order. */
 static uint64_t hash_object(const object_t *o, int depth) {
     uint64_t h = mix(VALUE_OBJECT, o->head.count);
     bool keys_only = depth > 0 && o->head.count > HASH_INNER_MAX;

@@ -1,14 +1,16 @@
-/* value.h - the values of MABEL: null, boolean, integer (64 bit), real, string, list, object (insertion order kept).
+/* value.h - the values of MABEL: null, boolean, integer (64 bit), real, string, list, object (insertion order
+ * kept).
  *
- * A `value_t` is 16 bytes and is passed by value. Strings, lists and objects are shared by reference count; the count
- * is not atomic: a value never leaves its thread (messages carry bytes).
+ * A `value_t` is 16 bytes and is passed by value. Strings, lists and objects are shared by reference count;
+ * the count is not atomic: a value never leaves its thread (messages carry bytes).
  *
- * Ownership, the one rule: what a function RETURNS is owned by the caller (release with value_free) unless its name
- * ends in `_peek`, which borrows from its container; what a function TAKES as a parameter is borrowed, unless the
- * parameter is called `take`, which is consumed. Copying a value is value_ref (cheap, shared).
+ * Ownership, the one rule: what a function RETURNS is owned by the caller (release with value_free) unless
+ * its name ends in `_peek`, which borrows from its container; what a function TAKES as a parameter is
+ * borrowed, unless the parameter is called `take`, which is consumed. Copying a value is value_ref (cheap,
+ * shared).
  *
- * Containers are copy-on-write: the functions that change a list or object take `value_t *` and first make that value
- * the only owner of its contents, so no other holder sees the change. Nothing here is cyclic.
+ * Containers are copy-on-write: the functions that change a list or object take `value_t *` and first make
+ * that value the only owner of its contents, so no other holder sees the change. Nothing here is cyclic.
  */
 #ifndef SDG_BASE_VALUE_H
 #define SDG_BASE_VALUE_H
@@ -57,7 +59,7 @@ typedef struct value {
         list_t *list;
         object_t *object;
         container_t *container; /* a list or an object */
-        uint32_t *refs; /* of a string, list or object: each begins with its count */
+        uint32_t *refs;         /* of a string, list or object: each begins with its count */
     };
 } value_t;
 
@@ -67,7 +69,8 @@ struct list {
 };
 
 /* strings */
-str_t *str_new(const char *bytes, size_t len); /* len <= VALUE_STRING_MAX (limits.h), asserted; bytes NULL: to be filled */
+str_t *str_new(const char *bytes,
+               size_t len); /* len <= VALUE_STRING_MAX (limits.h), asserted; bytes NULL: to be filled */
 void str_release(str_t *s); /* only for str_free: the last reference is gone */
 uint32_t str_hash_bytes(const char *bytes, size_t len); /* what str_hash gives for these bytes; never 0 */
 static inline str_t *str_ref(str_t *s) {
@@ -95,7 +98,7 @@ value_t value_from_str(str_t *take);
 value_t value_list(size_t capacity_hint);
 value_t value_object(size_t capacity_hint);
 
-void value_release(value_t v);   /* only for value_free: the last reference is gone */
+void value_release(value_t v); /* only for value_free: the last reference is gone */
 /* Another owner of the same contents. */
 static inline value_t value_ref(value_t v) {
     if (v.kind >= VALUE_STRING) ++*v.refs;
@@ -133,7 +136,8 @@ static inline size_t object_count(value_t object) {
 }
 str_t *object_key_peek(value_t object, size_t i);
 value_t object_value_peek(value_t object, size_t i);
-/* The value under key, NULL when there is none; borrowed, until the object changes. The str_t form uses the cached hash: for hot paths. */
+/* The value under key, NULL when there is none; borrowed, until the object changes. The str_t form uses the
+ * cached hash: for hot paths. */
 const value_t *object_find_peek(value_t object, str_t *key);
 const value_t *object_find_bytes_peek(value_t object, const char *key, size_t len);
 /* The same by value; *found may be NULL. Absent: null and *found = false. */
@@ -142,7 +146,8 @@ value_t object_get_str_peek(value_t object, str_t *key, bool *found);
 void object_set(value_t *object, str_t *key, value_t take); /* key is borrowed (a reference is taken) */
 void object_set_text(value_t *object, const char *key, value_t take);
 bool object_remove(value_t *object, const char *key, size_t len); /* true if it was there; O(n) */
-/* Pointer to the value under key for in-place change, the object made unique first; NULL if absent. Valid until the next change. */
+/* Pointer to the value under key for in-place change, the object made unique first; NULL if absent. Valid
+ * until the next change. */
 value_t *object_slot(value_t *object, str_t *key);
 
 /* whole values */
@@ -161,7 +166,9 @@ static inline bool value_truthy(value_t v) {
 }
 bool value_equal(value_t a, value_t b); /* deep; 1 == 1.0; key order does not matter; bool is not a number */
 uint64_t value_hash(value_t v);         /* agrees with value_equal */
-const char *value_kind_name(value_kind_t kind); /* "null" "boolean" "integer" "real" "string" "list" "object" */
-size_t value_bytes(value_t v);          /* estimate of the heap it holds, shared parts counted in full; SIZE_MAX: above a million values */
+const char *
+value_kind_name(value_kind_t kind); /* "null" "boolean" "integer" "real" "string" "list" "object" */
+size_t value_bytes(value_t v); /* estimate of the heap it holds, shared parts counted in full; SIZE_MAX: above
+                                  a million values */
 
 #endif

@@ -1,10 +1,11 @@
 /* value_code.c - see value_code.h.
  *
- * Numbers are given when a value is complete, not when it begins: so a number that comes too early cannot name the container it stands in, and
- * whatever bytes a decoder gets, values never become cyclic.
+ * Numbers are given when a value is complete, not when it begins: so a number that comes too early cannot
+ * name the container it stands in, and whatever bytes a decoder gets, values never become cyclic.
  *
- * The decoder's promise about memory is `owed`: each container that is open has elements still to come, and these take bytes. A new container
- * may only announce as many as fit into what is left besides, so all capacities together are bounded by the bytes.
+ * The decoder's promise about memory is `owed`: each container that is open has elements still to come, and
+ * these take bytes. A new container may only announce as many as fit into what is left besides, so all
+ * capacities together are bounded by the bytes.
  */
 #include "core/base/value_code.h"
 
@@ -27,7 +28,7 @@ enum {
     TAG_LIST,
     TAG_OBJECT,
     TAG_AGAIN,
-    TAG_SHARED = 64,     /* a mark on the three before TAG_AGAIN */
+    TAG_SHARED = 64, /* a mark on the three before TAG_AGAIN */
     VARINT_BYTES_MAX = 10,
     ITEM_BYTES_MIN = 1,  /* a list's element: its tag */
     ENTRY_BYTES_MIN = 3, /* an object's: the key's tag and length, the value's tag */
@@ -91,8 +92,10 @@ static void put_string(value_encoder_t *e, str_t *s) {
 
 static void open_container(value_encoder_t *e, value_t v) {
     if (put_again(e, v)) return;
-    if (v.kind == VALUE_LIST) put_head(e->out, marked(TAG_LIST, v), list_count(v));
-    else put_head(e->out, marked(TAG_OBJECT, v), object_count(v));
+    if (v.kind == VALUE_LIST)
+        put_head(e->out, marked(TAG_LIST, v), list_count(v));
+    else
+        put_head(e->out, marked(TAG_OBJECT, v), object_count(v));
     if (e->depth == e->cap) {
         e->cap = e->cap ? e->cap * 2 : FRAMES_FIRST;
         e->frames = xrealloc(e->frames, e->cap * sizeof *e->frames);
@@ -104,7 +107,9 @@ static void put(value_encoder_t *e, value_t v) {
     switch (v.kind) {
     case VALUE_NULL: buf_addc(e->out, TAG_NULL); break;
     case VALUE_BOOL: buf_addc(e->out, v.boolean ? TAG_TRUE : TAG_FALSE); break;
-    case VALUE_INT: put_head(e->out, TAG_INT, (uint64_t)v.integer << 1 ^ (v.integer < 0 ? UINT64_MAX : 0)); break;
+    case VALUE_INT:
+        put_head(e->out, TAG_INT, (uint64_t)v.integer << 1 ^ (v.integer < 0 ? UINT64_MAX : 0));
+        break;
     case VALUE_REAL: put_real(e->out, v.real); break;
     case VALUE_STRING: put_string(e, v.string); break;
     case VALUE_LIST:
@@ -141,7 +146,8 @@ void value_encoder_free(value_encoder_t *e) {
     free(e->frames);
 }
 
-/* A value that is nothing to share, or known twice, uses up a number all the same: the decoder counts without looking. */
+/* A value that is nothing to share, or known twice, uses up a number all the same: the decoder counts without
+ * looking. */
 void value_encoder_know(value_encoder_t *e, value_t v) { value_seen_know(&e->seen, v, e->numbers++); }
 
 void value_encoder_value(value_encoder_t *e, value_t v) {
@@ -218,8 +224,11 @@ uint64_t value_decoder_uint(value_decoder_t *d, uint64_t max) {
 static const char *read_bytes(value_decoder_t *d, size_t max, size_t *len) {
     uint64_t n = read_varint(d);
     *len = 0;
-    if (n > bytes_left(d)) value_decoder_fail(d, "a text of %llu bytes where %zu are left", (unsigned long long)n, bytes_left(d));
-    else if (n > max) value_decoder_fail(d, "a text of %llu bytes where at most %zu can be", (unsigned long long)n, max);
+    if (n > bytes_left(d))
+        value_decoder_fail(d, "a text of %llu bytes where %zu are left", (unsigned long long)n,
+                           bytes_left(d));
+    else if (n > max)
+        value_decoder_fail(d, "a text of %llu bytes where at most %zu can be", (unsigned long long)n, max);
     if (d->rc < 0) return NULL;
     const char *bytes = d->at;
     d->at += n;
@@ -300,8 +309,10 @@ static void read_container(value_decoder_t *d, bool is_list, bool shared) {
 static void read_key(value_decoder_t *d, decoder_frame_t *f) {
     int tag = read_tag(d);
     value_t v = value_null();
-    if (tag == TAG_AGAIN) v = read_again(d);
-    else if ((tag & ~TAG_SHARED) == TAG_STRING) v = read_string(d, tag & TAG_SHARED);
+    if (tag == TAG_AGAIN)
+        v = read_again(d);
+    else if ((tag & ~TAG_SHARED) == TAG_STRING)
+        v = read_string(d, tag & TAG_SHARED);
     if (v.kind == VALUE_STRING) {
         f->key = v.string;
     } else {
@@ -314,12 +325,18 @@ static void read_key(value_decoder_t *d, decoder_frame_t *f) {
 static value_t read_value(value_decoder_t *d) {
     int tag = read_tag(d), kind = tag & ~TAG_SHARED;
     if (kind == TAG_STRING) return read_string(d, tag & TAG_SHARED);
-    if (kind == TAG_LIST || kind == TAG_OBJECT) read_container(d, kind == TAG_LIST, tag & TAG_SHARED);
-    else if (tag == TAG_FALSE || tag == TAG_TRUE) return value_bool(tag == TAG_TRUE);
-    else if (tag == TAG_INT) return read_int(d);
-    else if (tag == TAG_REAL) return read_real(d);
-    else if (tag == TAG_AGAIN) return read_again(d);
-    else if (tag != TAG_NULL) value_decoder_fail(d, "no value begins with %d", tag);
+    if (kind == TAG_LIST || kind == TAG_OBJECT)
+        read_container(d, kind == TAG_LIST, tag & TAG_SHARED);
+    else if (tag == TAG_FALSE || tag == TAG_TRUE)
+        return value_bool(tag == TAG_TRUE);
+    else if (tag == TAG_INT)
+        return read_int(d);
+    else if (tag == TAG_REAL)
+        return read_real(d);
+    else if (tag == TAG_AGAIN)
+        return read_again(d);
+    else if (tag != TAG_NULL)
+        value_decoder_fail(d, "no value begins with %d", tag);
     return value_null();
 }
 
@@ -350,7 +367,8 @@ static value_t end_container(value_decoder_t *d) {
     return f->container;
 }
 
-/* Reads an element, and ends the containers that this makes complete. True when the outermost one is: *out. */
+/* Reads an element, and ends the containers that this makes complete. True when the outermost one is: *out.
+ */
 static bool read_step(value_decoder_t *d, value_t *out) {
     if (d->depth) begin_element(d, &d->frames[d->depth - 1]);
     size_t depth = d->depth;
@@ -414,8 +432,10 @@ int value_decode(const char *bytes, size_t len, size_t *used, value_t *out, err_
     value_decoder_t d;
     value_decoder_init(&d, bytes, len, err);
     *out = value_decoder_value(&d);
-    if (used) *used = (size_t)(d.at - d.start);
-    else if (value_decoder_end(&d) < 0) value_clear(out);
+    if (used)
+        *used = (size_t)(d.at - d.start);
+    else if (value_decoder_end(&d) < 0)
+        value_clear(out);
     value_decoder_free(&d);
     return d.rc;
 }

@@ -1,20 +1,24 @@
-/* value_code.h - values as bytes and back, exactly: kinds, all 64 bits of integers and reals, strings with any bytes, the order of keys, and
- * what is shared. For a store that keeps bytes for us; people and other programs get JSON.
+/* value_code.h - values as bytes and back, exactly: kinds, all 64 bits of integers and reals, strings with
+ * any bytes, the order of keys, and what is shared. For a store that keeps bytes for us; people and other
+ * programs get JSON.
  *
  *   value  := 0 null | 1 false | 2 true | 3 integer (zigzag varint) | 4 real (8 bytes, low first)
  *           | 5 string (varint length, bytes) | 6 list (varint count, values)
  *           | 7 object (varint count, then string and value in turn)
  *           | 8 again (varint number: a value that came before)
  *
- * A string, list or object that has several owners is marked with 64 and gets the next number when it is complete, so a text of 1 MB in two
- * columns is written once, and a list that holds the same list twice, fifty levels deep, stays small. Reading gives the same sharing back.
- * Nothing recurses on the C stack: the depth of a value costs heap.
+ * A string, list or object that has several owners is marked with 64 and gets the next number when it is
+ * complete, so a text of 1 MB in two columns is written once, and a list that holds the same list twice,
+ * fifty levels deep, stays small. Reading gives the same sharing back. Nothing recurses on the C stack: the
+ * depth of a value costs heap.
  *
- * An encoder and a decoder may be used for several values in a row, with numbers and bytes between them: what the values share is shared
- * across all of them. Both may be told values that the two sides have anyway (know): these are not written at all.
+ * An encoder and a decoder may be used for several values in a row, with numbers and bytes between them: what
+ * the values share is shared across all of them. Both may be told values that the two sides have anyway
+ * (know): these are not written at all.
  *
- * A decoder takes any bytes. Each length and count is compared with the bytes that are left before anything is allocated; what is read takes at
- * most some 60 bytes of heap for each byte. After the first error it gives nulls and zeros, so a reader may check once, at the end.
+ * A decoder takes any bytes. Each length and count is compared with the bytes that are left before anything
+ * is allocated; what is read takes at most some 60 bytes of heap for each byte. After the first error it
+ * gives nulls and zeros, so a reader may check once, at the end.
  */
 #ifndef SDG_BASE_VALUE_CODE_H
 #define SDG_BASE_VALUE_CODE_H
@@ -26,42 +30,48 @@
 
 /* One value by itself. When the buffer reaches its maximum it is `full`, and what it holds is of no use. */
 void value_encode(buf_t *out, value_t v);
-/* SDG_OK and *out (owned), *used (may be NULL: then all of `len` must be used); SDG_EPARSE: err says what is wrong, *out is null. */
+/* SDG_OK and *out (owned), *used (may be NULL: then all of `len` must be used); SDG_EPARSE: err says what is
+ * wrong, *out is null. */
 int value_decode(const char *bytes, size_t len, size_t *used, value_t *out, err_t *err);
 
 typedef struct value_encoder {
-    buf_t *out;                       /* borrowed */
-    value_seen_t seen;                /* numbers of the shared values so far */
+    buf_t *out;        /* borrowed */
+    value_seen_t seen; /* numbers of the shared values so far */
     uint32_t numbers;
-    struct encoder_frame *frames;     /* containers being written, outermost first */
+    struct encoder_frame *frames; /* containers being written, outermost first */
     size_t depth, cap;
 } value_encoder_t;
 
-void value_encoder_init(value_encoder_t *e, buf_t *out); /* e is not to be copied; the values stay as they are until value_encoder_free */
+void value_encoder_init(
+    value_encoder_t *e,
+    buf_t *out); /* e is not to be copied; the values stay as they are until value_encoder_free */
 void value_encoder_free(value_encoder_t *e);
-void value_encoder_know(value_encoder_t *e, value_t v);  /* before the first value; the decoder is told as many, in the same order */
+void value_encoder_know(
+    value_encoder_t *e,
+    value_t v); /* before the first value; the decoder is told as many, in the same order */
 void value_encoder_value(value_encoder_t *e, value_t v);
 void value_encoder_uint(value_encoder_t *e, uint64_t n);
 void value_encoder_bytes(value_encoder_t *e, const void *bytes, size_t len);
 
 typedef struct value_decoder {
-    const char *start, *at, *end;     /* borrowed */
-    err_t *err;                       /* borrowed, may be NULL */
-    int rc;                           /* SDG_OK until something was wrong */
-    value_t *shared;                  /* by number */
+    const char *start, *at, *end; /* borrowed */
+    err_t *err;                   /* borrowed, may be NULL */
+    int rc;                       /* SDG_OK until something was wrong */
+    value_t *shared;              /* by number */
     size_t shared_count, shared_cap;
-    struct decoder_frame *frames;     /* containers being read, outermost first */
+    struct decoder_frame *frames; /* containers being read, outermost first */
     size_t depth, cap;
-    size_t owed;                      /* bytes that the elements still missing in them take at least */
+    size_t owed; /* bytes that the elements still missing in them take at least */
 } value_decoder_t;
 
 void value_decoder_init(value_decoder_t *d, const char *bytes, size_t len, err_t *err);
 void value_decoder_free(value_decoder_t *d);
 void value_decoder_know(value_decoder_t *d, value_t v);
-value_t value_decoder_value(value_decoder_t *d);                          /* owned */
-uint64_t value_decoder_uint(value_decoder_t *d, uint64_t max);            /* a larger one is an error */
-const char *value_decoder_bytes(value_decoder_t *d, size_t max, size_t *len); /* inside the bytes given to init; never NULL */
-int value_decoder_end(value_decoder_t *d);                                /* nothing may be left; then rc */
+value_t value_decoder_value(value_decoder_t *d);               /* owned */
+uint64_t value_decoder_uint(value_decoder_t *d, uint64_t max); /* a larger one is an error */
+const char *value_decoder_bytes(value_decoder_t *d, size_t max,
+                                size_t *len); /* inside the bytes given to init; never NULL */
+int value_decoder_end(value_decoder_t *d);    /* nothing may be left; then rc */
 /* The reader's own refusal; only the first of all errors is kept. */
 void value_decoder_fail(value_decoder_t *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

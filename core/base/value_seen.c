@@ -51,7 +51,11 @@ void value_seen_know(value_seen_t *seen, value_t v, uint32_t number) {
 
 /* ---- the heap of a value */
 
-enum { LIST_BYTES = 40, OBJECT_BYTES = 56, ENTRY_BYTES = 32 }; /* of the structs behind a value, see value.c */
+enum {
+    LIST_BYTES = 40,
+    OBJECT_BYTES = 56,
+    ENTRY_BYTES = 32
+}; /* of the structs behind a value, see value.c */
 
 /* What malloc takes for n bytes: a word of its own, and whole multiples of 16. */
 static size_t block_bytes(size_t n) { return (n + 8 + 15) / 16 * 16; }
@@ -64,10 +68,14 @@ static bool is_new(value_seen_t *seen, value_t v) {
 }
 
 static size_t string_bytes(value_seen_t *seen, str_t *s) {
-    return is_new(seen, (value_t){.kind = VALUE_STRING, .string = s}) ? block_bytes(sizeof *s + s->len + 1) : 0;
+    return is_new(seen, (value_t){.kind = VALUE_STRING, .string = s}) ? block_bytes(sizeof *s + s->len + 1)
+                                                                      : 0;
 }
 
-typedef struct pending { value_t *containers; size_t count, cap; } pending_t;
+typedef struct pending {
+    value_t *containers;
+    size_t count, cap;
+} pending_t;
 
 /* A string is counted here, a container later. */
 static size_t inner_bytes(value_seen_t *seen, value_t v, pending_t *later) {
@@ -89,9 +97,11 @@ static size_t list_bytes(value_seen_t *seen, value_t list, pending_t *later) {
 }
 
 static size_t object_bytes(value_seen_t *seen, value_t object, pending_t *later) {
-    size_t n = object_count(object), bytes = block_bytes(OBJECT_BYTES) + (n ? block_bytes(n * ENTRY_BYTES) : 0);
+    size_t n = object_count(object),
+           bytes = block_bytes(OBJECT_BYTES) + (n ? block_bytes(n * ENTRY_BYTES) : 0);
     for (size_t i = 0; i < n; i++)
-        bytes += string_bytes(seen, object_key_peek(object, i)) + inner_bytes(seen, object_value_peek(object, i), later);
+        bytes += string_bytes(seen, object_key_peek(object, i)) +
+                 inner_bytes(seen, object_value_peek(object, i), later);
     return bytes;
 }
 

@@ -54,18 +54,10 @@ void csv_destroy(csv_t **csv) {
     *csv = NULL;
 }
 
-uint64_t csv_line(const csv_t *c) {
-    return c->record_line;
-}
-size_t csv_fields(const csv_t *c) {
-    return c->fields;
-}
-bool csv_too_long(const csv_t *c) {
-    return c->text.full;
-}
-bool csv_open_quote(const csv_t *c) {
-    return c->open_quote;
-}
+uint64_t csv_line(const csv_t *c) { return c->record_line; }
+size_t csv_fields(const csv_t *c) { return c->fields; }
+bool csv_too_long(const csv_t *c) { return c->text.full; }
+bool csv_open_quote(const csv_t *c) { return c->open_quote; }
 
 const char *csv_field_peek(const csv_t *c, size_t i, size_t *len) {
     assert(i < c->fields && i < CSV_COLUMNS_MAX && !c->text.full);
@@ -165,8 +157,7 @@ static size_t step(csv_t *c, const char *bytes, size_t n) {
         take_special(c, bytes[run]);
         return run + 1;
     }
-    case CSV_QUOTED:
-        return take_quoted(c, bytes, n);
+    case CSV_QUOTED: return take_quoted(c, bytes, n);
     case CSV_QUOTE:
         if (*bytes == '"') {
             buf_addc(&c->text, '"');

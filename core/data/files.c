@@ -62,6 +62,4 @@ void file_sync_parent(const char *path) {
     free(copy);
 }
 
-bool file_no_space(int error) {
-    return error == ENOSPC || error == EDQUOT || error == EFBIG;
-}
+bool file_no_space(int error) { return error == ENOSPC || error == EDQUOT || error == EFBIG; }

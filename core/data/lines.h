@@ -1,7 +1,8 @@
-/* lines.h - a stream cut into lines at '\n', with numbers and places. A line is given as soon as its newline has come.
+/* lines.h - a stream cut into lines at '\n', with numbers and places. A line is given as soon as its newline
+ * has come.
  *
- * Lines are given in place, from the read block; only a line longer than the block makes it grow, up to the maximum, and
- * it shrinks again after. A line over the maximum is passed over and reported without its bytes.
+ * Lines are given in place, from the read block; only a line longer than the block makes it grow, up to the
+ * maximum, and it shrinks again after. A line over the maximum is passed over and reported without its bytes.
  */
 #ifndef SDG_DATA_LINES_H
 #define SDG_DATA_LINES_H
@@ -18,16 +19,16 @@ typedef struct lines lines_t;
 typedef struct line {
     const char *bytes; /* without the '\n'; valid until the next call; NULL when too_long */
     size_t len;
-    uint64_t number;   /* from 1 */
-    uint64_t end;      /* place in the text behind the line and its newline */
-    bool whole;        /* ended by a newline; false only for the last line */
+    uint64_t number; /* from 1 */
+    uint64_t end;    /* place in the text behind the line and its newline */
+    bool whole;      /* ended by a newline; false only for the last line */
     bool too_long;
 } line_t;
 
 lines_t *lines_new(stream_t *stream, size_t line_bytes_max); /* the stream stays the caller's */
 void lines_destroy(lines_t **lines);
-/* 1: a line. 0: end. STREAM_WAIT: the line is not whole yet; call again. Negative: the stream failed; an unfinished line before
- * the failure is dropped. */
+/* 1: a line. 0: end. STREAM_WAIT: the line is not whole yet; call again. Negative: the stream failed; an
+ * unfinished line before the failure is dropped. */
 int lines_next(lines_t *lines, line_t *line, err_t *err);
 /* After a failure: the unfinished line before it (not NUL-terminated). */
 const char *lines_rest_peek(const lines_t *lines, size_t *len);

@@ -246,8 +246,7 @@ reader_t *reader_open(const char *path, data_format_t format, err_t *err) {
     if (format == DATA_AUTO) format = format_of(path);
     if (format == DATA_AUTO) {
         err_set(err, SDG_EINVAL,
-                "%s: unknown format: use a name in .jsonl, .csv or .tsv (also with .gz or .zst)",
-                path);
+                "%s: unknown format: use a name in .jsonl, .csv or .tsv (also with .gz or .zst)", path);
         stream_close(&stream);
         return NULL;
     }
@@ -282,13 +281,9 @@ int reader_next(reader_t *r, row_record_t *record, err_t *err) {
     return rc == STREAM_WAIT ? READER_WAIT : rc;
 }
 
-void reader_set_waiting(reader_t *r) {
-    stream_set_waiting(r->stream);
-}
+void reader_set_waiting(reader_t *r) { stream_set_waiting(r->stream); }
 
-int reader_fd(const reader_t *r) {
-    return stream_fd(r->stream);
-}
+int reader_fd(const reader_t *r) { return stream_fd(r->stream); }
 
 void reader_progress(const reader_t *r, uint64_t *bytes_done, uint64_t *bytes_total) {
     stream_progress(r->stream, bytes_done, bytes_total);

@@ -1,12 +1,15 @@
 /* reader.h - rows from a dataset, in a stream: JSONL or CSV, plain, gzip or zstd, a file or stdin.
  *
- * Each record becomes one `row_record_t`: its index (ordinal of the non-blank record, from 0) and its raw JSON object bytes.
- * JSONL lines are passed on as they are, unparsed (the worker parses them); CSV records become {"column": "text", ...}. A
- * record that cannot be a row at all (CSV with an open quote at the end, a line over DATA_LINE_BYTES_MAX, invalid UTF-8)
- * has `bad` set: it fails as its own row and names its line; reading goes on. Memory: one read block and one record.
+ * Each record becomes one `row_record_t`: its index (ordinal of the non-blank record, from 0) and its raw
+ * JSON object bytes. JSONL lines are passed on as they are, unparsed (the worker parses them); CSV records
+ * become {"column": "text", ...}. A record that cannot be a row at all (CSV with an open quote at the end, a
+ * line over DATA_LINE_BYTES_MAX, invalid UTF-8) has `bad` set: it fails as its own row and names its line;
+ * reading goes on. Memory: one read block and one record.
  *
- * Format by extension, before an optional .gz / .zst: .jsonl .ndjson .json(l) -> JSONL, .csv -> CSV, .tsv -> tab separated;
- * "-" is stdin (JSONL unless format says otherwise; compressed input is recognised by its magic bytes). A BOM is skipped.
+ * Format by extension, before an optional .gz / .zst: .jsonl .ndjson .json(l) -> JSONL, .csv -> CSV, .tsv ->
+ * tab separated;
+ * "-" is stdin (JSONL unless format says otherwise; compressed input is recognised by its magic bytes). A BOM
+ * is skipped.
  */
 #ifndef SDG_DATA_READER_H
 #define SDG_DATA_READER_H
@@ -22,37 +25,40 @@ typedef enum data_format { DATA_AUTO, DATA_JSONL, DATA_CSV, DATA_TSV } data_form
 typedef struct reader reader_t;
 
 typedef struct row_record {
-    uint64_t index;    /* row index, from 0 */
-    uint64_t line;     /* 1-based line of the input where the record starts (of the uncompressed text) */
-    const char *json;  /* bytes of the record, valid until the next call; NULL when bad */
+    uint64_t index;   /* row index, from 0 */
+    uint64_t line;    /* 1-based line of the input where the record starts (of the uncompressed text) */
+    const char *json; /* bytes of the record, valid until the next call; NULL when bad */
     size_t json_len;
-    const char *bad;   /* NULL, or the reason: "input line 12: ..." */
+    const char *bad; /* NULL, or the reason: "input line 12: ..." */
 } row_record_t;
 
-/* Opens; NULL and a sentence that says what to do (not found, a folder, unknown extension, no permission). For CSV the header
- * is read here (duplicate or empty column names are an error that names them). */
+/* Opens; NULL and a sentence that says what to do (not found, a folder, unknown extension, no permission).
+ * For CSV the header is read here (duplicate or empty column names are an error that names them). */
 reader_t *reader_open(const char *path, data_format_t format, err_t *err);
 void reader_close(reader_t **reader);
 
 enum { READER_WAIT = 2 };
 
-/* 1: *record is the next one. 0: end of input. READER_WAIT: see reader_set_waiting; record and err are untouched. Negative: reading
- * failed for good (I/O error, corrupt compression), err says where. */
+/* 1: *record is the next one. 0: end of input. READER_WAIT: see reader_set_waiting; record and err are
+ * untouched. Negative: reading failed for good (I/O error, corrupt compression), err says where. */
 int reader_next(reader_t *reader, row_record_t *record, err_t *err);
 
-/* From now on reader_next answers READER_WAIT instead of blocking when the input is a pipe, terminal or socket and no whole record
- * has come yet. What has come of it (half a line, of a CSV record, of a compressed block) is kept and continued by the next call.
- * The descriptor's flags are not changed: it may be shared with a shell. Regular files never wait. */
+/* From now on reader_next answers READER_WAIT instead of blocking when the input is a pipe, terminal or
+ * socket and no whole record has come yet. What has come of it (half a line, of a CSV record, of a compressed
+ * block) is kept and continued by the next call. The descriptor's flags are not changed: it may be shared
+ * with a shell. Regular files never wait. */
 void reader_set_waiting(reader_t *reader);
-/* What to poll for reading after READER_WAIT; -1 for a regular file. Never 0: stdin is read through a duplicate. Only then: records
- * that were read ahead do not make it readable. */
+/* What to poll for reading after READER_WAIT; -1 for a regular file. Never 0: stdin is read through a
+ * duplicate. Only then: records that were read ahead do not make it readable. */
 int reader_fd(const reader_t *reader);
 
-/* For progress: bytes of the file consumed and its size (0 when unknown: stdin, pipes). Compressed sizes for compressed files. */
+/* For progress: bytes of the file consumed and its size (0 when unknown: stdin, pipes). Compressed sizes for
+ * compressed files. */
 void reader_progress(const reader_t *reader, uint64_t *bytes_done, uint64_t *bytes_total);
 
-/* What identifies this input for a later resume: "<size>-<hash>"; hash is XXH3-128 over the whole file up to 8 MiB, else over
- * the first and last MiB and 64 samples of 64 KiB between, so its cost does not grow with the file. "stdin" for "-". */
+/* What identifies this input for a later resume: "<size>-<hash>"; hash is XXH3-128 over the whole file up to
+ * 8 MiB, else over the first and last MiB and 64 samples of 64 KiB between, so its cost does not grow with
+ * the file. "stdin" for "-". */
 int data_identity(const char *path, char *out, size_t out_size, err_t *err);
 
 #endif

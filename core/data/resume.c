@@ -288,14 +288,10 @@ int resume_repair(int *fd, const char *path, stream_coding_t coding, bool retry_
                   err_t *err) {
     size_t written;
     switch (found->repair) {
-    case REPAIR_NONE:
-        return 0;
-    case REPAIR_CUT:
-        return ftruncate(*fd, (off_t)found->keep_bytes) == 0 ? 0 : no_repair(path, err);
-    case REPAIR_ADD_NEWLINE:
-        return file_write_all(*fd, "\n", 1, &written) == 0 ? 0 : no_repair(path, err);
-    case REPAIR_REWRITE:
-        return rewrite(fd, path, coding, retry_failed, found->keep_text, err);
+    case REPAIR_NONE: return 0;
+    case REPAIR_CUT: return ftruncate(*fd, (off_t)found->keep_bytes) == 0 ? 0 : no_repair(path, err);
+    case REPAIR_ADD_NEWLINE: return file_write_all(*fd, "\n", 1, &written) == 0 ? 0 : no_repair(path, err);
+    case REPAIR_REWRITE: return rewrite(fd, path, coding, retry_failed, found->keep_text, err);
     }
     assert(false && "repair");
     return SDG_EINVAL;

@@ -1,8 +1,8 @@
 /* resume.h - what an existing output holds, and bringing it into a state that can be appended to.
  *
- * resume_scan only reads. It decides one of: nothing to do, cut the file at `keep_bytes`, add the newline the last row lacks,
- * or rewrite it without some lines. resume_repair does what was decided. A file that is not ours is an error before anything is
- * changed.
+ * resume_scan only reads. It decides one of: nothing to do, cut the file at `keep_bytes`, add the newline the
+ * last row lacks, or rewrite it without some lines. resume_repair does what was decided. A file that is not
+ * ours is an error before anything is changed.
  */
 #ifndef SDG_DATA_RESUME_H
 #define SDG_DATA_RESUME_H
@@ -16,7 +16,7 @@
 
 typedef struct result_line {
     uint64_t row;
-    bool failed;   /* it has `_error` */
+    bool failed; /* it has `_error` */
 } result_line_t;
 
 /* Reads one line of an output. 0, or SDG_EINVAL with what is wrong with it. */
@@ -30,20 +30,23 @@ typedef enum resume_repair {
 } resume_repair_t;
 
 typedef struct resume {
-    rangeset_t *finished;      /* rows that are done; owned by the caller */
+    rangeset_t *finished; /* rows that are done; owned by the caller */
     uint64_t rows_ok, rows_failed, rows_retried;
-    uint64_t torn_bytes;       /* bytes of the file that are no whole line */
-    uint64_t keep_bytes;       /* REPAIR_CUT: size the file is to have */
-    uint64_t keep_text;        /* text up to the last whole line */
+    uint64_t torn_bytes; /* bytes of the file that are no whole line */
+    uint64_t keep_bytes; /* REPAIR_CUT: size the file is to have */
+    uint64_t keep_text;  /* text up to the last whole line */
     resume_repair_t repair;
 } resume_t;
 
 /* Reads the open file from its start. On failure nothing is to be freed. */
-int resume_scan(int fd, const char *path, stream_coding_t coding, bool retry_failed, resume_t *found, err_t *err);
+int resume_scan(int fd, const char *path, stream_coding_t coding, bool retry_failed, resume_t *found,
+                err_t *err);
 /* Repairs. After a rewrite *fd is another file (locked, in the place of the old one, which is closed). */
-int resume_repair(int *fd, const char *path, stream_coding_t coding, bool retry_failed, const resume_t *found, err_t *err);
+int resume_repair(int *fd, const char *path, stream_coding_t coding, bool retry_failed, const resume_t *found,
+                  err_t *err);
 
-/* Locks an open file for one writer; SDG_EINVAL if another has it. File systems without locks are accepted. */
+/* Locks an open file for one writer; SDG_EINVAL if another has it. File systems without locks are accepted.
+ */
 int output_lock(int fd, const char *path, err_t *err);
 
 #endif

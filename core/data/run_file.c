@@ -14,9 +14,7 @@
 
 enum { RUN_FILE_FORMAT = 1, RUN_FILE_BYTES_MAX = 1 << 20 };
 
-static char *run_file_path(const char *output) {
-    return xasprintf("%s.sdg", output);
-}
+static char *run_file_path(const char *output) { return xasprintf("%s.sdg", output); }
 
 /* Reads the whole file. 1: read, 0: there is none (or it is empty), negative: failed. */
 static int slurp(const char *path, buf_t *out, err_t *err) {

@@ -1,6 +1,7 @@
 /* run_file.h - the file X.sdg beside an output X: one JSON object that says which run wrote it.
  *   {"format": 1, "pipeline": "...", "input": "...", "options": "...", "version": "0.1.0"}
- * The three texts are compared as they are; the version is for people. An empty file counts as none (a power loss can leave one).
+ * The three texts are compared as they are; the version is for people. An empty file counts as none (a power
+ * loss can leave one).
  */
 #ifndef SDG_DATA_RUN_FILE_H
 #define SDG_DATA_RUN_FILE_H
@@ -15,8 +16,8 @@ typedef struct run_identity {
 
 typedef enum run_match { RUN_ABSENT, RUN_SAME, RUN_DIFFERS } run_match_t;
 
-/* Compares. 0 with *match set; RUN_DIFFERS: err already holds the sentence for SDG_EMISMATCH. Negative: the file cannot be read
- * or understood. */
+/* Compares. 0 with *match set; RUN_DIFFERS: err already holds the sentence for SDG_EMISMATCH. Negative: the
+ * file cannot be read or understood. */
 int run_file_check(const char *output, const run_identity_t *now, run_match_t *match, err_t *err);
 /* Writes it anew, by a temporary file and a rename. */
 int run_file_write(const char *output, const run_identity_t *now, err_t *err);

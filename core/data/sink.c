@@ -71,15 +71,9 @@ void sink_close(sink_t **sink) {
     *sink = NULL;
 }
 
-int sink_fd(const sink_t *s) {
-    return s->fd;
-}
-bool sink_regular(const sink_t *s) {
-    return s->regular;
-}
-bool sink_compresses(const sink_t *s) {
-    return s->coding != STREAM_PLAIN;
-}
+int sink_fd(const sink_t *s) { return s->fd; }
+bool sink_regular(const sink_t *s) { return s->regular; }
+bool sink_compresses(const sink_t *s) { return s->coding != STREAM_PLAIN; }
 
 int sink_broken(const sink_t *s, err_t *err) {
     if (s->failure.code && err) *err = s->failure;

@@ -1,6 +1,7 @@
-/* sink.h - the written side of an output: takes batches of whole lines and puts each down with one write(2); gzip and zstd
- * batches are one whole member or frame. If a write fails, the file is cut back to the last whole line (or member) that
- * got in, and the sink is broken: every later call repeats the first failure. Pipes and devices are never cut.
+/* sink.h - the written side of an output: takes batches of whole lines and puts each down with one write(2);
+ * gzip and zstd batches are one whole member or frame. If a write fails, the file is cut back to the last
+ * whole line (or member) that got in, and the sink is broken: every later call repeats the first failure.
+ * Pipes and devices are never cut.
  */
 #ifndef SDG_DATA_SINK_H
 #define SDG_DATA_SINK_H
@@ -17,11 +18,11 @@ typedef struct sink sink_t;
 sink_t *sink_new(int take_fd, const char *name, stream_coding_t coding);
 void sink_close(sink_t **sink);
 int sink_fd(const sink_t *sink);
-bool sink_regular(const sink_t *sink);    /* a file that can be read again, cut and synced */
+bool sink_regular(const sink_t *sink); /* a file that can be read again, cut and synced */
 bool sink_compresses(const sink_t *sink);
 
 int sink_write(sink_t *sink, const char *lines, size_t n, err_t *err);
-int sink_sync(sink_t *sink, err_t *err);  /* fdatasync; nothing to do for pipes */
+int sink_sync(sink_t *sink, err_t *err);         /* fdatasync; nothing to do for pipes */
 int sink_broken(const sink_t *sink, err_t *err); /* 0, or the code of the first failure */
 
 #endif

@@ -30,8 +30,8 @@ struct stream {
     bool owns_fd;
     bool regular; /* a file: a read never has to wait for another program */
     bool waiting; /* answer STREAM_WAIT instead of blocking */
-    char *name; /* for sentences; owned */
-    bool sniff; /* the magic bytes are still to decide the coding */
+    char *name;   /* for sentences; owned */
+    bool sniff;   /* the magic bytes are still to decide the coding */
     stream_coding_t coding;
     unsigned char *in; /* DATA_READ_BYTES read from fd; plain: only the sniffed bytes */
     size_t in_at, in_len;
@@ -59,35 +59,25 @@ stream_coding_t stream_coding_of(const char *path) {
     return STREAM_PLAIN;
 }
 
-const char *stream_name(const stream_t *s) {
-    return s->name;
-}
+const char *stream_name(const stream_t *s) { return s->name; }
 uint64_t stream_member_end(const stream_t *s) {
     return s->coding == STREAM_PLAIN ? s->bytes_read : s->member_end;
 }
 uint64_t stream_member_text_end(const stream_t *s) {
     return s->coding == STREAM_PLAIN ? s->bytes_made : s->member_text_end;
 }
-bool stream_torn(const stream_t *s) {
-    return s->torn;
-}
+bool stream_torn(const stream_t *s) { return s->torn; }
 
 void stream_progress(const stream_t *s, uint64_t *bytes_done, uint64_t *bytes_total) {
     *bytes_done = s->bytes_read;
     *bytes_total = s->size;
 }
 
-void stream_set_waiting(stream_t *s) {
-    s->waiting = !s->regular;
-}
+void stream_set_waiting(stream_t *s) { s->waiting = !s->regular; }
 
-int stream_fd(const stream_t *s) {
-    return s->regular ? -1 : s->fd;
-}
+int stream_fd(const stream_t *s) { return s->regular ? -1 : s->fd; }
 
-void stream_limit(stream_t *s, uint64_t bytes) {
-    s->limit = bytes;
-}
+void stream_limit(stream_t *s, uint64_t bytes) { s->limit = bytes; }
 
 static stream_t *stream_new(int fd, bool owns_fd, const char *name, stream_coding_t coding) {
     stream_t *s = xcalloc(1, sizeof *s);
@@ -113,7 +103,8 @@ static int open_for_reading(const char *path, err_t *err) {
     if (fd < 0 && errno == ENOENT) {
         err_set(err, SDG_ENOTFOUND, "%s: no such file", path);
     } else if (fd < 0) {
-        err_set(err, SDG_EIO, "%s: cannot be opened for reading: %s", is_stdin ? "stdin" : path, strerror(errno));
+        err_set(err, SDG_EIO, "%s: cannot be opened for reading: %s", is_stdin ? "stdin" : path,
+                strerror(errno));
     }
     return fd;
 }

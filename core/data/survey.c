@@ -1,5 +1,5 @@
-/* survey.c - see survey.h. Plain JSON Lines are counted by their newlines (memchr, some GB/s); CSV has newlines in quotes and compressed files
- * have none, so those are read on by the reader itself. */
+/* survey.c - see survey.h. Plain JSON Lines are counted by their newlines (memchr, some GB/s); CSV has
+ * newlines in quotes and compressed files have none, so those are read on by the reader itself. */
 #include "core/data/survey.h"
 
 #include <string.h>
@@ -23,7 +23,8 @@ static bool can_be_looked_at(const char *path, uint64_t *size) {
 static int take_sample(reader_t *reader, survey_each_fn *each, void *arg, survey_t *out, err_t *err) {
     row_record_t record;
     int got = 1;
-    while (out->sampled < SURVEY_SAMPLE_ROWS && out->sampled_bytes < SURVEY_SAMPLE_BYTES && (got = reader_next(reader, &record, err)) == 1) {
+    while (out->sampled < SURVEY_SAMPLE_ROWS && out->sampled_bytes < SURVEY_SAMPLE_BYTES &&
+           (got = reader_next(reader, &record, err)) == 1) {
         out->sampled++;
         out->sampled_bytes += record.json_len;
         if (record.json_len > out->largest_bytes) {
@@ -38,7 +39,8 @@ static int take_sample(reader_t *reader, survey_each_fn *each, void *arg, survey
 /* Plain text, one record a line. */
 static bool counts_by_lines(const char *path) {
     const char *dot = strrchr(path, '.');
-    return dot && (strcasecmp(dot, ".jsonl") == 0 || strcasecmp(dot, ".ndjson") == 0 || strcasecmp(dot, ".json") == 0);
+    return dot && (strcasecmp(dot, ".jsonl") == 0 || strcasecmp(dot, ".ndjson") == 0 ||
+                   strcasecmp(dot, ".json") == 0);
 }
 
 static int count_lines(const char *path, survey_t *out, err_t *err) {
@@ -77,7 +79,9 @@ static int read_on(reader_t *reader, survey_t *out, err_t *err) {
 
 /* From the sample alone: a line is its JSON and a newline. */
 static int estimate(survey_t *out) {
-    out->rows = (uint64_t)((double)out->file_bytes * (double)out->sampled / (double)(out->sampled_bytes + out->sampled) + 0.5);
+    out->rows = (uint64_t)((double)out->file_bytes * (double)out->sampled /
+                               (double)(out->sampled_bytes + out->sampled) +
+                           0.5);
     return SDG_OK;
 }
 
@@ -102,4 +106,6 @@ int survey_input(const char *path, survey_each_fn *each, void *arg, survey_t *ou
     return got < 0 ? got : SDG_OK;
 }
 
-uint64_t survey_average_bytes(const survey_t *s) { return s->sampled ? (s->sampled_bytes + s->sampled / 2) / s->sampled : 0; }
+uint64_t survey_average_bytes(const survey_t *s) {
+    return s->sampled ? (s->sampled_bytes + s->sampled / 2) / s->sampled : 0;
+}

@@ -1,7 +1,8 @@
 /* survey.h - what a dataset is like, found out cheaply before a run: how many rows, how large they are.
  *
- * The first records are read as a run would read them (the sample). Then a small file is counted to its end; a larger one is estimated from
- * what was read and the size of the file, so that the cost does not grow with it. A pipe is left alone: looking at it would take rows away.
+ * The first records are read as a run would read them (the sample). Then a small file is counted to its end;
+ * a larger one is estimated from what was read and the size of the file, so that the cost does not grow with
+ * it. A pipe is left alone: looking at it would take rows away.
  */
 #ifndef SDG_DATA_SURVEY_H
 #define SDG_DATA_SURVEY_H
@@ -24,8 +25,8 @@ typedef struct survey {
 /* Called for each record of the sample, in order; the record is valid during the call. */
 typedef void survey_each_fn(void *arg, const row_record_t *record);
 
-/* 0; `each` may be NULL. Negative: the input cannot be opened or read, err says why as reader_open and reader_next do. Limits: SURVEY_* in
- * core/base/limits.h. */
+/* 0; `each` may be NULL. Negative: the input cannot be opened or read, err says why as reader_open and
+ * reader_next do. Limits: SURVEY_* in core/base/limits.h. */
 int survey_input(const char *path, survey_each_fn *each, void *arg, survey_t *out, err_t *err);
 uint64_t survey_average_bytes(const survey_t *survey); /* of a row; 0: unknown */
 

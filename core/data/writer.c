@@ -37,7 +37,7 @@ struct writer {
     early_row_t *early; /* min-heap by index; owned */
     size_t early_count, early_cap;
     uint64_t early_bytes; /* of their lines */
-    bool names_synced; /* the folder entry and X.sdg are durable */
+    bool names_synced;    /* the folder entry and X.sdg are durable */
 };
 
 /* ---- the heap of early rows */
@@ -208,18 +208,10 @@ writer_t *writer_open(const char *path, const writer_options_t *options, writer_
 
 /* ---- writing */
 
-const rangeset_t *writer_finished(const writer_t *w) {
-    return w->finished;
-}
-uint64_t writer_waiting_rows(const writer_t *w) {
-    return w->early_count;
-}
-uint64_t writer_waiting_bytes(const writer_t *w) {
-    return w->early_bytes;
-}
-bool writer_holds_back(const writer_t *w) {
-    return sink_compresses(w->sink);
-}
+const rangeset_t *writer_finished(const writer_t *w) { return w->finished; }
+uint64_t writer_waiting_rows(const writer_t *w) { return w->early_count; }
+uint64_t writer_waiting_bytes(const writer_t *w) { return w->early_bytes; }
+bool writer_holds_back(const writer_t *w) { return sink_compresses(w->sink); }
 
 static int hand_down(writer_t *w, err_t *err) {
     int rc = sink_write(w->sink, w->pending.data, w->pending.len, err);

@@ -1,23 +1,28 @@
-/* writer.h - the output file: the durable end of a run. JSON Lines, appended, exactly one line per finished row.
+/* writer.h - the output file: the durable end of a run. JSON Lines, appended, exactly one line per finished
+ * row.
  *
- * Opening locks the file (flock: one writer), cuts a torn last line, and reads which rows are finished. A line that is not a
- * JSON object with an integer `_row_index` is an error that names the line (the file is not ours; nothing is changed), except
- * the torn last one. Rows with `_error` count as finished unless `retry_failed`; then they are removed: the file is rewritten
- * without them into a temporary file beside it, synced and renamed, before the run starts.
+ * Opening locks the file (flock: one writer), cuts a torn last line, and reads which rows are finished. A
+ * line that is not a JSON object with an integer `_row_index` is an error that names the line (the file is
+ * not ours; nothing is changed), except the torn last one. Rows with `_error` count as finished unless
+ * `retry_failed`; then they are removed: the file is rewritten without them into a temporary file beside it,
+ * synced and renamed, before the run starts.
  *
- * What is promised: a row handed to writer_add and then flushed (writer_flush returned 0) survives kill -9; after writer_sync
- * it survives power loss. A failed sync or a full disk ends the run: the file is cut back to its last whole line, and a rerun
- * continues ("full" is ENOSPC, EDQUOT and EFBIG; the process must ignore SIGXFSZ and SIGPIPE). An output path that ends in .gz
- * or .zst is written as a sequence of whole members/frames, one per batch: there writer_flush holds back less than 64 KiB, so
- * only rows that a writer_sync or writer_finish followed are safe.
+ * What is promised: a row handed to writer_add and then flushed (writer_flush returned 0) survives kill -9;
+ * after writer_sync it survives power loss. A failed sync or a full disk ends the run: the file is cut back
+ * to its last whole line, and a rerun continues ("full" is ENOSPC, EDQUOT and EFBIG; the process must ignore
+ * SIGXFSZ and SIGPIPE). An output path that ends in .gz or .zst is written as a sequence of whole
+ * members/frames, one per batch: there writer_flush holds back less than 64 KiB, so only rows that a
+ * writer_sync or writer_finish followed are safe.
  *
  * A last line that is a whole row but for its newline is kept. Missing folders above the output are made.
  *
  * "-" writes to stdout, other pipes and devices may be named: no lock, no resume, no X.sdg.
  *
- * Beside the output `X` lies `X.sdg`: one JSON object that says which pipeline and input wrote it (identity strings given by the
- * caller). On open, if it differs: SDG_EMISMATCH and a sentence that names what differs and the two ways out (--overwrite,
- * --force-resume). An output with rows but without that file is continued with a warning flag. It stays after the run.
+ * Beside the output `X` lies `X.sdg`: one JSON object that says which pipeline and input wrote it (identity
+ * strings given by the caller). On open, if it differs: SDG_EMISMATCH and a sentence that names what differs
+ * and the two ways out (--overwrite,
+ * --force-resume). An output with rows but without that file is continued with a warning flag. It stays after
+ * the run.
  */
 #ifndef SDG_DATA_WRITER_H
 #define SDG_DATA_WRITER_H
@@ -34,11 +39,13 @@ typedef struct writer writer_t;
 typedef struct writer_options {
     const char *pipeline_identity; /* short texts, compared as they are */
     const char *input_identity;
-    const char *options_identity;  /* flags that change results: mapping, seed, save-intermediate, max-inputs not included */
-    bool overwrite;     /* start anew: truncate what is there */
-    bool force_resume;  /* continue although the identity differs */
-    bool retry_failed;  /* rows with _error are done again */
-    bool ordered;       /* write in row order; rows that come early wait in memory (bounded by the caller's window) */
+    const char *options_identity; /* flags that change results: mapping, seed, save-intermediate, max-inputs
+                                     not included */
+    bool overwrite;               /* start anew: truncate what is there */
+    bool force_resume;            /* continue although the identity differs */
+    bool retry_failed;            /* rows with _error are done again */
+    bool ordered; /* write in row order; rows that come early wait in memory (bounded by the caller's window)
+                   */
     uint64_t flush_bytes; /* buffered bytes that trigger a write by themselves; 0 = 256 KiB */
 } writer_options_t;
 
@@ -50,22 +57,26 @@ typedef struct writer_resumed {    /* what was found at open */
     bool identity_forced;          /* identity differed, force_resume was given */
 } writer_resumed_t;
 
-writer_t *writer_open(const char *path, const writer_options_t *options, writer_resumed_t *resumed, err_t *err);
+writer_t *writer_open(const char *path, const writer_options_t *options, writer_resumed_t *resumed,
+                      err_t *err);
 /* Rows finished in the file at open plus those added since. Borrowed. */
 const rangeset_t *writer_finished(const writer_t *writer);
 
-/* Adds one result line (without newline) of row `index`. A row already finished is dropped (returns 1). Ordered: kept until
- * every row below it is finished. */
+/* Adds one result line (without newline) of row `index`. A row already finished is dropped (returns 1).
+ * Ordered: kept until every row below it is finished. */
 int writer_add(writer_t *writer, uint64_t index, const char *json, size_t len, err_t *err);
 int writer_flush(writer_t *writer, err_t *err); /* hands all complete rows to the kernel */
-int writer_sync(writer_t *writer, err_t *err);  /* flush + fdatasync; after a failure only writer_close is allowed */
-/* Compressed output: writer_flush may keep finished rows in memory, so acknowledge them only after a writer_sync. */
+int writer_sync(writer_t *writer,
+                err_t *err); /* flush + fdatasync; after a failure only writer_close is allowed */
+/* Compressed output: writer_flush may keep finished rows in memory, so acknowledge them only after a
+ * writer_sync. */
 bool writer_holds_back(const writer_t *writer);
 /* Ordered mode: rows not in the input, e.g. --max-inputs reached: writes what still waits, in order. */
 int writer_finish(writer_t *writer, err_t *err);
 uint64_t writer_waiting_rows(const writer_t *writer);  /* ordered mode: rows held back */
 uint64_t writer_waiting_bytes(const writer_t *writer); /* and the bytes of their lines */
-/* Flushes what it can, unlocks. Rows that still wait for their order are not written: a rerun does them again. */
+/* Flushes what it can, unlocks. Rows that still wait for their order are not written: a rerun does them
+ * again. */
 void writer_close(writer_t **writer);
 
 #endif

@@ -1,9 +1,10 @@
 /* chat.c - see chat.h.
  *
- * The one idea: servers agree on the answer and on nothing else. An error body is looked up, in this order, as
- * {"error": {...}}, {"error": "text"}, the flat {"message": ...}, {"detail": ...}, and failing all that as text with the
- * tags taken out; `code` may be a string, an integer, or the integer as a string. The class comes from the code where the
- * code is clear, else from the HTTP status.
+ * The one idea: servers agree on the answer and on nothing else. An error body is looked up, in this order,
+ * as
+ * {"error": {...}}, {"error": "text"}, the flat {"message": ...}, {"detail": ...}, and failing all that as
+ * text with the tags taken out; `code` may be a string, an integer, or the integer as a string. The class
+ * comes from the code where the code is clear, else from the HTTP status.
  */
 #include "core/llm/chat.h"
 
@@ -70,9 +71,7 @@ static value_t first(value_t list) {
     return list.kind == VALUE_LIST && list_count(list) > 0 ? list_peek(list, 0) : value_null();
 }
 
-static bool is_text(value_t v, const char *text) {
-    return v.kind == VALUE_STRING && key_is(v.string, text);
-}
+static bool is_text(value_t v, const char *text) { return v.kind == VALUE_STRING && key_is(v.string, text); }
 
 /* --- error bodies --- */
 
@@ -103,8 +102,10 @@ static bool fault_says(const fault_t *fault, const char *word) {
 /* The code as an HTTP status, or 0. */
 static long fault_status(const fault_t *fault) {
     value_t number = fault->code;
-    if (number.kind == VALUE_STRING && !text_to_number(number.string->data, number.string->len, &number)) return 0;
-    return number.kind == VALUE_INT && number.integer >= 100 && number.integer <= 599 ? (long)number.integer : 0;
+    if (number.kind == VALUE_STRING && !text_to_number(number.string->data, number.string->len, &number))
+        return 0;
+    return number.kind == VALUE_INT && number.integer >= 100 && number.integer <= 599 ? (long)number.integer
+                                                                                      : 0;
 }
 
 static llm_cause_t cause_of_status(long status) {
@@ -121,7 +122,8 @@ static void half_character_drop(buf_t *out, size_t start) {
     while (lead > start && ((unsigned char)out->data[lead - 1] & 0xc0) == 0x80)
         lead--;
     uint32_t code_point;
-    if (lead > start && utf8_decode(out->data + lead - 1, out->len - lead + 1, &code_point) == 0) out->len = lead - 1;
+    if (lead > start && utf8_decode(out->data + lead - 1, out->len - lead + 1, &code_point) == 0)
+        out->len = lead - 1;
     if (out->len > 0) out->data[out->len] = '\0';
 }
 
@@ -169,7 +171,8 @@ llm_cause_t chat_error_read(long status, const char *body, size_t len, err_t *re
         text_trim(&body, &len);
         words_add(&words, body, len);
     }
-    err_set(reason, SDG_EIO, "HTTP %ld%s%s", status, words.len > 0 ? ": " : "", words.len > 0 ? words.data : "");
+    err_set(reason, SDG_EIO, "HTTP %ld%s%s", status, words.len > 0 ? ": " : "",
+            words.len > 0 ? words.data : "");
     value_free(parsed);
     buf_free(&words);
     return cause;
@@ -221,7 +224,8 @@ static void finish_reason_copy(char out[24], value_t reason) {
 }
 
 static llm_cause_t completion_read(value_t body, chat_answer_t *answer, err_t *err) {
-    if (field(body, "error").kind != VALUE_NULL || is_text(field(body, "object"), "error")) return fault_in_answer(body, err);
+    if (field(body, "error").kind != VALUE_NULL || is_text(field(body, "object"), "error"))
+        return fault_in_answer(body, err);
     value_t choice = first(field(body, "choices"));
     value_t message = field(choice, "message");
     if (message.kind != VALUE_OBJECT) {

@@ -1,4 +1,5 @@
-/* chat.h - OpenAI-compatible chat completions as bytes: request bodies out, answers and error bodies in. Pure. */
+/* chat.h - OpenAI-compatible chat completions as bytes: request bodies out, answers and error bodies in.
+ * Pure. */
 #ifndef SDG_LLM_CHAT_H
 #define SDG_LLM_CHAT_H
 
@@ -11,22 +12,23 @@
  * "/chat/completions". NULL or "" means https://api.openai.com/v1. The caller frees. */
 char *chat_url(const char *base_url);
 
-/* Writes {"model": .., "messages": [system?, user], <params>}. `system` may be null. `content` is a string, or a list of
- * parts ({"type":"text",..} / {"type":"image_url",..}). `params` is an object that has already been merged and cleaned. */
+/* Writes {"model": .., "messages": [system?, user], <params>}. `system` may be null. `content` is a string,
+ * or a list of parts ({"type":"text",..} / {"type":"image_url",..}). `params` is an object that has already
+ * been merged and cleaned. */
 void chat_request_write(buf_t *out, value_t model, value_t system, value_t content, value_t params);
 
 typedef struct chat_answer {
-    value_t text;             /* string; "" when the content was null or absent. Owned */
-    char finish_reason[24];   /* "stop", "length", "content_filter", ... or "" */
-    uint32_t prompt_tokens;   /* 0 when not reported */
+    value_t text;           /* string; "" when the content was null or absent. Owned */
+    char finish_reason[24]; /* "stop", "length", "content_filter", ... or "" */
+    uint32_t prompt_tokens; /* 0 when not reported */
     uint32_t completion_tokens;
 } chat_answer_t;
-/* Reads a 2xx body. Returns LLM_CAUSE_NONE and *answer, or the cause (MALFORMED, or the class of an `error` object in a
- * 200) and the reason in err. */
+/* Reads a 2xx body. Returns LLM_CAUSE_NONE and *answer, or the cause (MALFORMED, or the class of an `error`
+ * object in a 200) and the reason in err. */
 llm_cause_t chat_answer_read(const char *body, size_t len, chat_answer_t *answer, err_t *err);
 
-/* Reads a non-2xx body (nested, flat, `detail`, plain text, HTML): fills `reason` ("HTTP 429: <server's words>", at most
- * LLM_ERROR_TEXT_MAX of them) and returns the cause by status and code. */
+/* Reads a non-2xx body (nested, flat, `detail`, plain text, HTML): fills `reason` ("HTTP 429: <server's
+ * words>", at most LLM_ERROR_TEXT_MAX of them) and returns the cause by status and code. */
 llm_cause_t chat_error_read(long status, const char *body, size_t len, err_t *reason);
 
 #endif

@@ -1,8 +1,9 @@
 /* client.c - see client.h.
  *
- * The one idea: a call is always in exactly one place, and its state names it: in its endpoint's queue, in the HTTP engine,
- * in the heap of retry times, or in the list of finished calls. Moving on means leaving one place and entering the next;
- * call_set_state keeps the endpoint's gauges. So there is exactly one answer per call, however it ends.
+ * The one idea: a call is always in exactly one place, and its state names it: in its endpoint's queue, in
+ * the HTTP engine, in the heap of retry times, or in the list of finished calls. Moving on means leaving one
+ * place and entering the next; call_set_state keeps the endpoint's gauges. So there is exactly one answer per
+ * call, however it ends.
  *
  * A retried call enters its queue at the front: rows that have begun finish before new ones start.
  * Permits, queue and counters belong to the endpoint, health to the replica.
@@ -30,7 +31,13 @@ enum {
 };
 static const uint64_t NEVER = UINT64_MAX;
 
-typedef enum call_state { CALL_NEW, CALL_QUEUED, CALL_IN_FLIGHT, CALL_BACKING_OFF, CALL_FINISHED } call_state_t;
+typedef enum call_state {
+    CALL_NEW,
+    CALL_QUEUED,
+    CALL_IN_FLIGHT,
+    CALL_BACKING_OFF,
+    CALL_FINISHED
+} call_state_t;
 
 typedef struct call call_t;
 typedef struct endpoint endpoint_t;
@@ -70,7 +77,8 @@ struct endpoint {
     size_t replica_count;
     size_t replica_turn;     /* where the search for a replica begins: equals take turns */
     http_headers_t *headers; /* owned, borrowed by requests */
-    char *key;               /* owned; NULL: none, or too short to be told from a word. Only to keep it out of what servers say */
+    char *key; /* owned; NULL: none, or too short to be told from a word. Only to keep it out of what servers
+                  say */
     retry_policy_t retry;
     uint32_t timeout_ms;
     call_list_t queue;
@@ -128,7 +136,8 @@ static void heap_rise(llm_client_t *client, call_t *call) {
 static void heap_sink(llm_client_t *client, call_t *call) {
     size_t i = call->heap_index;
     for (size_t child; (child = 2 * i + 1) < client->heap_count; i = child) {
-        if (child + 1 < client->heap_count && client->heap[child + 1]->due_ns < client->heap[child]->due_ns) child++;
+        if (child + 1 < client->heap_count && client->heap[child + 1]->due_ns < client->heap[child]->due_ns)
+            child++;
         if (client->heap[child]->due_ns >= call->due_ns) break;
         heap_put(client, i, client->heap[child]);
     }
@@ -232,7 +241,8 @@ static void call_finish(llm_client_t *client, call_t *call, llm_cause_t cause) {
     list_push_back(&client->finished, call);
 }
 
-static void call_back_off(llm_client_t *client, call_t *call, llm_cause_t cause, uint64_t now_ns, uint32_t wait_ms) {
+static void call_back_off(llm_client_t *client, call_t *call, llm_cause_t cause, uint64_t now_ns,
+                          uint32_t wait_ms) {
     call->answer.retries[cause]++;
     call->endpoint->load.retries[cause]++;
     call->due_ns = now_ns + wait_ms * MILLISECOND;
@@ -276,10 +286,11 @@ static replica_t *replica_choose(endpoint_t *endpoint, uint64_t now_ns) {
     return best;
 }
 
-/* Without this a dead replica would draw every request: it has the fewest in flight because it fails at once. */
+/* Without this a dead replica would draw every request: it has the fewest in flight because it fails at once.
+ */
 static void replica_learn(replica_t *replica, llm_cause_t cause, uint64_t now_ns) {
-    bool ill =
-        cause == LLM_CAUSE_CONNECTION || cause == LLM_CAUSE_TIMEOUT || cause == LLM_CAUSE_SERVER || cause == LLM_CAUSE_OVERLOAD;
+    bool ill = cause == LLM_CAUSE_CONNECTION || cause == LLM_CAUSE_TIMEOUT || cause == LLM_CAUSE_SERVER ||
+               cause == LLM_CAUSE_OVERLOAD;
     if (!ill) {
         replica->failures = 0;
         replica->avoid_until_ns = 0;
@@ -308,7 +319,8 @@ static void latency_note(llm_answer_t *answer, uint64_t latency_ns, bool success
     else if (!success)
         return;
     uint32_t last = answer->latency_count - 1;
-    if (success && last > 0) memmove(answer->latency_us + 1, answer->latency_us, last * sizeof answer->latency_us[0]);
+    if (success && last > 0)
+        memmove(answer->latency_us + 1, answer->latency_us, last * sizeof answer->latency_us[0]);
     answer->latency_us[success ? 0 : last] = kept;
 }
 
@@ -316,14 +328,19 @@ static void latency_note(llm_answer_t *answer, uint64_t latency_ns, bool success
 static llm_cause_t reply_read(const http_reply_t *reply, chat_answer_t *chat, err_t *reason) {
     *chat = (chat_answer_t){.text = value_null()};
     switch (reply->outcome) {
-    case HTTP_TIMEOUT: err_set(reason, SDG_EIO, "request timed out: %s", reply->reason); return LLM_CAUSE_TIMEOUT;
-    case HTTP_BROKEN: err_set(reason, SDG_EIO, "connection failed: %s", reply->reason); return LLM_CAUSE_CONNECTION;
+    case HTTP_TIMEOUT:
+        err_set(reason, SDG_EIO, "request timed out: %s", reply->reason);
+        return LLM_CAUSE_TIMEOUT;
+    case HTTP_BROKEN:
+        err_set(reason, SDG_EIO, "connection failed: %s", reply->reason);
+        return LLM_CAUSE_CONNECTION;
     case HTTP_TOO_LARGE:
         err_set(reason, SDG_ELIMIT, "the answer is larger than %zu MiB", LLM_ANSWER_BYTES_MAX >> 20);
         return LLM_CAUSE_MALFORMED;
     case HTTP_ANSWERED: break;
     }
-    if (reply->status < 200 || reply->status > 299) return chat_error_read(reply->status, reply->body, reply->body_len, reason);
+    if (reply->status < 200 || reply->status > 299)
+        return chat_error_read(reply->status, reply->body, reply->body_len, reason);
     return chat_answer_read(reply->body, reply->body_len, chat, reason);
 }
 
@@ -342,7 +359,8 @@ static void tokens_note(call_t *call, const chat_answer_t *chat) {
 }
 
 /* A completion, perhaps blank. */
-static void call_answered(llm_client_t *client, call_t *call, chat_answer_t *chat, retry_hint_t hint, uint64_t now_ns) {
+static void call_answered(llm_client_t *client, call_t *call, chat_answer_t *chat, retry_hint_t hint,
+                          uint64_t now_ns) {
     uint32_t wait_ms;
     tokens_note(call, chat);
     if (is_blank(chat->text) && call->answer.retries[LLM_CAUSE_EMPTY] < LLM_EMPTY_RETRIES &&
@@ -356,8 +374,8 @@ static void call_answered(llm_client_t *client, call_t *call, chat_answer_t *cha
     call_finish(client, call, LLM_CAUSE_NONE);
 }
 
-static void call_failed(llm_client_t *client, call_t *call, llm_cause_t cause, const err_t *reason, retry_hint_t hint,
-                        uint64_t now_ns) {
+static void call_failed(llm_client_t *client, call_t *call, llm_cause_t cause, const err_t *reason,
+                        retry_hint_t hint, uint64_t now_ns) {
     uint32_t wait_ms;
     if (retry_decide(&call->retry, call->answer.requests, cause, hint, &client->rng, &wait_ms)) {
         call_back_off(client, call, cause, now_ns, wait_ms);
@@ -376,7 +394,8 @@ static void reply_settle(llm_client_t *client, const http_reply_t *reply, uint64
     replica_learn(call->replica, cause, now_ns);
     request_end(call);
     call->answer.http_status = reply->status;
-    if (reply->outcome == HTTP_ANSWERED) latency_note(&call->answer, reply->latency_ns, cause == LLM_CAUSE_NONE);
+    if (reply->outcome == HTTP_ANSWERED)
+        latency_note(&call->answer, reply->latency_ns, cause == LLM_CAUSE_NONE);
     if (cause == LLM_CAUSE_NONE)
         call_answered(client, call, &chat, reply->hint, now_ns);
     else
@@ -436,9 +455,7 @@ void llm_client_drive(llm_client_t *client, uint64_t now_ns) {
     http_flush(client->http);
 }
 
-int llm_client_fd(const llm_client_t *client) {
-    return http_fd(client->http);
-}
+int llm_client_fd(const llm_client_t *client) { return http_fd(client->http); }
 
 static bool something_can_start(const llm_client_t *client) {
     for (size_t i = 0; i < client->endpoint_count; i++)
@@ -471,7 +488,8 @@ bool llm_client_next(llm_client_t *client, llm_answer_t *answer) {
 static int request_check(const llm_client_t *client, const llm_request_t *request, uint64_t tag, err_t *err) {
     if (request->endpoint >= client->endpoint_count)
         return err_set(err, SDG_EINVAL, "there is no endpoint %u", request->endpoint);
-    if (tag_find(client, tag) != NULL) return err_set(err, SDG_EINVAL, "call %llu is still open", (unsigned long long)tag);
+    if (tag_find(client, tag) != NULL)
+        return err_set(err, SDG_EINVAL, "call %llu is still open", (unsigned long long)tag);
     return SDG_OK;
 }
 
@@ -533,7 +551,8 @@ static void endpoint_free(endpoint_t *endpoint) {
 /* Ours first, so that the user's lines can replace them. */
 static int endpoint_headers_make(endpoint_t *endpoint, const llm_endpoint_t *from, err_t *err) {
     bool keyed = from->api_key != NULL && from->api_key[0] != '\0';
-    if (keyed && strpbrk(from->api_key, "\r\n") != NULL) return err_set(err, SDG_EINVAL, "the API key has a line break in it");
+    if (keyed && strpbrk(from->api_key, "\r\n") != NULL)
+        return err_set(err, SDG_EINVAL, "the API key has a line break in it");
     char *key = keyed ? xasprintf("Authorization: Bearer %s", from->api_key) : NULL;
     const char *lines[] = {"Content-Type: application/json", key};
     http_headers_t *ours = NULL;
@@ -544,7 +563,8 @@ static int endpoint_headers_make(endpoint_t *endpoint, const llm_endpoint_t *fro
     return rc;
 }
 
-static int endpoint_replicas_make(llm_client_t *client, endpoint_t *endpoint, const llm_endpoint_t *from, err_t *err) {
+static int endpoint_replicas_make(llm_client_t *client, endpoint_t *endpoint, const llm_endpoint_t *from,
+                                  err_t *err) {
     static const char *const default_url = NULL;
     const char *const *bases = from->url_count > 0 ? from->base_urls : &default_url;
     endpoint->replica_count = from->url_count > 0 ? from->url_count : 1;
@@ -570,7 +590,8 @@ static endpoint_t *endpoint_new(const llm_endpoint_t *from) {
 
 int llm_client_add_endpoint(llm_client_t *client, const llm_endpoint_t *from, err_t *err) {
     if (client->endpoint_count >= LLM_ENDPOINTS_MAX || from->url_count > LLM_REPLICAS_MAX)
-        return err_set(err, SDG_ELIMIT, "more than %d endpoints, or %d URLs of one", LLM_ENDPOINTS_MAX, LLM_REPLICAS_MAX);
+        return err_set(err, SDG_ELIMIT, "more than %d endpoints, or %d URLs of one", LLM_ENDPOINTS_MAX,
+                       LLM_REPLICAS_MAX);
     endpoint_t *endpoint = endpoint_new(from);
     int rc = endpoint_headers_make(endpoint, from, err);
     if (rc == SDG_OK) rc = endpoint_replicas_make(client, endpoint, from, err);

@@ -1,14 +1,16 @@
 /* http.c - see http.h.
  *
- * The one idea: between two requests on a kept connection nothing of ours happens. curl announces "do not watch this socket"
- * after each answer and "watch it" with the next request; doing as told would cost two system calls per request. So a removed
- * socket stays in epoll ("lazy") and is taken out only when it is closed, or when it reports something nobody waits for
- * (the server closed an idle connection). This is safe only for sockets that tell us when they are closed, i.e. those
- * made by socket_open; others (curl's resolver) are taken out at once, because their number may come back as another socket.
+ * The one idea: between two requests on a kept connection nothing of ours happens. curl announces "do not
+ * watch this socket" after each answer and "watch it" with the next request; doing as told would cost two
+ * system calls per request. So a removed socket stays in epoll ("lazy") and is taken out only when it is
+ * closed, or when it reports something nobody waits for (the server closed an idle connection). This is safe
+ * only for sockets that tell us when they are closed, i.e. those made by socket_open; others (curl's
+ * resolver) are taken out at once, because their number may come back as another socket.
  *
- * curl's time grows with the transfers per multi handle, so there are several ("shards"), all in one epoll descriptor. A request
- * goes to the first shard with room: few requests use few shards, and find their connections open there.
- * Easy handles keep their options between requests; per request only body, headers and timeout change.
+ * curl's time grows with the transfers per multi handle, so there are several ("shards"), all in one epoll
+ * descriptor. A request goes to the first shard with room: few requests use few shards, and find their
+ * connections open there. Easy handles keep their options between requests; per request only body, headers
+ * and timeout change.
  */
 #include "core/llm/http.h"
 
@@ -28,11 +30,11 @@
 #include "core/base/limits.h"
 
 enum {
-    EVENTS_MAX = 64,            /* sockets served per http_drive, so that what a turn touches stays in the cache */
+    EVENTS_MAX = 64, /* sockets served per http_drive, so that what a turn touches stays in the cache */
     CONNECT_TIMEOUT_MS = 10000, /* as long as people wait for a connection that will never be */
     KEPT_BODY_BYTES = 64 << 10, /* a larger answer buffer is given back, not kept with the handle */
-    HOSTS_PER_SHARD = 4,        /* connections kept per shard = this many times its transfers, so that a few replicas
-                                     sharing a shard do not push out each other's connections */
+    HOSTS_PER_SHARD = 4, /* connections kept per shard = this many times its transfers, so that a few replicas
+                              sharing a shard do not push out each other's connections */
 };
 static const uint64_t NEVER = UINT64_MAX;
 
@@ -182,8 +184,8 @@ static int socket_close(void *user, curl_socket_t fd) {
 
 /* --- response callbacks --- */
 
-/* One header line. Most are not for us: the first letter decides before anything is compared. To read another header
- * (x-ratelimit-*, endpoint-load-metrics), add its first letter here and its meaning behind. */
+/* One header line. Most are not for us: the first letter decides before anything is compared. To read another
+ * header (x-ratelimit-*, endpoint-load-metrics), add its first letter here and its meaning behind. */
 static size_t on_header(char *line, size_t size, size_t count, void *user) {
     http_transfer_t *t = user;
     size_t total = size * count, len = total;
@@ -193,7 +195,8 @@ static size_t on_header(char *line, size_t size, size_t count, void *user) {
         len--;
     const char *colon = memchr(line, ':', len);
     if (colon != NULL)
-        retry_hint_header(&t->hint, line, (size_t)(colon - line), colon + 1, len - (size_t)(colon - line) - 1, clock_unix_ms());
+        retry_hint_header(&t->hint, line, (size_t)(colon - line), colon + 1, len - (size_t)(colon - line) - 1,
+                          clock_unix_ms());
     return total;
 }
 
@@ -238,8 +241,9 @@ static const char *environment(const char *name) {
     return value != NULL && value[0] != '\0' ? value : NULL;
 }
 
-/* Who vouches for servers, as users of curl expect. A folder of certificates is used only when no file is named: curl reads a file
- * once per multi handle, but everything anew for each connection (20 ms) as soon as a folder is set, also its default. */
+/* Who vouches for servers, as users of curl expect. A folder of certificates is used only when no file is
+ * named: curl reads a file once per multi handle, but everything anew for each connection (20 ms) as soon as
+ * a folder is set, also its default. */
 static void easy_set_certificates(CURL *easy) {
     const char *file = environment("CURL_CA_BUNDLE"), *folder = environment("SSL_CERT_DIR");
     if (file == NULL) file = environment("SSL_CERT_FILE");
@@ -259,7 +263,8 @@ static void easy_set_tls(CURL *easy, const http_t *http) {
 
 static void easy_set_connection(CURL *easy, http_t *http) {
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* else giving up on a name lookup waits for it, and blocks the loop */
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT,
+                     1L); /* else giving up on a name lookup waits for it, and blocks the loop */
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
@@ -271,7 +276,8 @@ static void easy_set_connection(CURL *easy, http_t *http) {
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, socket_close);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, http);
     curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-    if (!http->proxies) curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* saves curl a walk through the environment per request */
+    if (!http->proxies)
+        curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* saves curl a walk through the environment per request */
 }
 
 static void easy_set_response(CURL *easy, http_transfer_t *t) {
@@ -324,7 +330,8 @@ static void transfer_set_body(http_transfer_t *t, const http_post_t *post) {
 static void transfer_set(http_transfer_t *t, const http_post_t *post) {
     transfer_set_body(t, post);
     if (t->headers != post->headers) curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, post->headers);
-    if (t->timeout_ms != post->timeout_ms) curl_easy_setopt(t->easy, CURLOPT_TIMEOUT_MS, (long)post->timeout_ms);
+    if (t->timeout_ms != post->timeout_ms)
+        curl_easy_setopt(t->easy, CURLOPT_TIMEOUT_MS, (long)post->timeout_ms);
     t->headers = post->headers;
     t->timeout_ms = post->timeout_ms;
     t->owner = post->owner;
@@ -408,16 +415,20 @@ static void shard_act(shard_t *shard, curl_socket_t fd, int what) {
     shard->touched = true;
 }
 
-/* One event of one socket. Events may be late: the socket may be closed, or belong to another shard by now. */
+/* One event of one socket. Events may be late: the socket may be closed, or belong to another shard by now.
+ */
 static void socket_serve(http_t *http, const struct epoll_event *event) {
     curl_socket_t fd = event->data.fd;
     watch_t *w = watch_of(http, fd);
     if (w->wanted == 0) {
-        watch_drop(http, w, fd); /* an idle connection was closed by the server; curl finds out when it wants to use it */
+        watch_drop(
+            http, w,
+            fd); /* an idle connection was closed by the server; curl finds out when it wants to use it */
         return;
     }
     int what = ((event->events & (EPOLLIN | EPOLLHUP)) ? CURL_CSELECT_IN : 0) |
-               ((event->events & EPOLLOUT) ? CURL_CSELECT_OUT : 0) | ((event->events & EPOLLERR) ? CURL_CSELECT_ERR : 0);
+               ((event->events & EPOLLOUT) ? CURL_CSELECT_OUT : 0) |
+               ((event->events & EPOLLERR) ? CURL_CSELECT_ERR : 0);
     shard_act(w->shard, fd, what);
 }
 
@@ -447,9 +458,7 @@ void http_drive(http_t *http) {
     http_flush(http);
 }
 
-int http_fd(const http_t *http) {
-    return http->epoll_fd;
-}
+int http_fd(const http_t *http) { return http->epoll_fd; }
 
 uint64_t http_due_ns(const http_t *http) {
     uint64_t due_ns = http->done.first != NULL ? 0 : NEVER;
@@ -504,9 +513,7 @@ bool http_next(http_t *http, http_reply_t *reply) {
 
 /* --- headers --- */
 
-static size_t header_name_len(const char *line) {
-    return strcspn(line, ":;");
-}
+static size_t header_name_len(const char *line) { return strcspn(line, ":;"); }
 
 static bool header_same_name(const char *a, const char *b) {
     size_t len = header_name_len(a);
@@ -517,7 +524,8 @@ static int header_check(const char *line, err_t *err) {
     size_t name = strcspn(line, ":");
     if (line[name] != ':' || name == 0 || strcspn(line, " \t;") < name)
         return err_set(err, SDG_EINVAL, "a header must look like \"Name: value\"");
-    if (strpbrk(line, "\r\n") != NULL) return err_set(err, SDG_EINVAL, "header \"%.*s\" has a line break in it", (int)name, line);
+    if (strpbrk(line, "\r\n") != NULL)
+        return err_set(err, SDG_EINVAL, "header \"%.*s\" has a line break in it", (int)name, line);
     return SDG_OK;
 }
 
@@ -538,12 +546,15 @@ static bool header_is_renamed(const char *line, const char *const *lines, size_t
     return false;
 }
 
-int http_headers_new(const http_headers_t *base, const char *const *lines, size_t count, http_headers_t **out, err_t *err) {
+int http_headers_new(const http_headers_t *base, const char *const *lines, size_t count, http_headers_t **out,
+                     err_t *err) {
     *out = NULL;
     for (size_t i = 0; i < count; i++)
         if (header_check(lines[i], err) != SDG_OK) return SDG_EINVAL;
     struct curl_slist *list = NULL;
-    if (base == NULL) list = curl_slist_append(NULL, "Expect:"); /* else curl waits for "100 Continue" before larger bodies */
+    if (base == NULL)
+        list =
+            curl_slist_append(NULL, "Expect:"); /* else curl waits for "100 Continue" before larger bodies */
     for (const struct curl_slist *h = base; h != NULL; h = h->next)
         if (!header_is_renamed(h->data, lines, count)) {
             list = curl_slist_append(list, h->data);
@@ -555,15 +566,14 @@ int http_headers_new(const http_headers_t *base, const char *const *lines, size_
     return SDG_OK;
 }
 
-void http_headers_free(http_headers_t *headers) {
-    curl_slist_free_all(headers);
-}
+void http_headers_free(http_headers_t *headers) { curl_slist_free_all(headers); }
 
 /* --- engine --- */
 
 static bool url_part_is(CURLU *url, CURLUPart part, const char *wanted) {
     char *text = NULL;
-    bool same = curl_url_get(url, part, &text, 0) == CURLUE_OK && (wanted == NULL || strcasecmp(text, wanted) == 0);
+    bool same =
+        curl_url_get(url, part, &text, 0) == CURLUE_OK && (wanted == NULL || strcasecmp(text, wanted) == 0);
     curl_free(text);
     return same;
 }
@@ -575,8 +585,8 @@ http_target_t *http_target_new(http_t *http, const char *url, err_t *err) {
     bool tls = rc == CURLUE_OK && url_part_is(parsed, CURLUPART_SCHEME, "https");
     if (rc != CURLUE_OK || !url_part_is(parsed, CURLUPART_HOST, NULL) ||
         (!tls && !url_part_is(parsed, CURLUPART_SCHEME, "http"))) {
-        err_set(err, SDG_EINVAL, "\"%.200s\" is not a complete http:// or https:// URL%s%s", url, rc ? ": " : "",
-                rc ? curl_url_strerror(rc) : "");
+        err_set(err, SDG_EINVAL, "\"%.200s\" is not a complete http:// or https:// URL%s%s", url,
+                rc ? ": " : "", rc ? curl_url_strerror(rc) : "");
         curl_url_cleanup(parsed);
         return NULL;
     }
@@ -595,7 +605,8 @@ static bool environment_names_proxy(void) {
 }
 
 http_t *http_new(const http_options_t *options, err_t *err) {
-    CURLcode rc = curl_global_init(CURL_GLOBAL_ALL); /* thread-safe, counted, below 1 ms; kept until the process ends */
+    CURLcode rc =
+        curl_global_init(CURL_GLOBAL_ALL); /* thread-safe, counted, below 1 ms; kept until the process ends */
     if (rc != CURLE_OK) {
         err_set(err, SDG_EIO, "libcurl does not start: %s", curl_easy_strerror(rc));
         return NULL;

@@ -1,8 +1,8 @@
 /* retry.c - see retry.h.
  *
- * The one idea: a wait is never exactly what everybody else was told. The backoff is drawn from the upper half of its
- * exponential step, and a server's Retry-After is stretched by up to a tenth (never shortened), so that a thousand calls
- * that failed together do not come back together.
+ * The one idea: a wait is never exactly what everybody else was told. The backoff is drawn from the upper
+ * half of its exponential step, and a server's Retry-After is stretched by up to a tenth (never shortened),
+ * so that a thousand calls that failed together do not come back together.
  */
 #include "core/llm/retry.h"
 
@@ -19,22 +19,23 @@ enum { HTTP_DATE_BYTES_MAX = 64 }; /* "Sunday, 06-Nov-94 08:49:37 GMT" is the lo
 
 const char *llm_cause_name(llm_cause_t cause) {
     static const char *const names[LLM_CAUSES] = {
-        [LLM_CAUSE_NONE] = "none",           [LLM_CAUSE_RATE_LIMIT] = "rate limit", [LLM_CAUSE_OVERLOAD] = "overload",
-        [LLM_CAUSE_SERVER] = "server error", [LLM_CAUSE_TIMEOUT] = "timeout",       [LLM_CAUSE_CONNECTION] = "connection",
-        [LLM_CAUSE_MALFORMED] = "malformed", [LLM_CAUSE_EMPTY] = "empty answer",    [LLM_CAUSE_REFUSED] = "refused",
-        [LLM_CAUSE_QUOTA] = "quota",         [LLM_CAUSE_CANCELLED] = "cancelled",
+        [LLM_CAUSE_NONE] = "none",           [LLM_CAUSE_RATE_LIMIT] = "rate limit",
+        [LLM_CAUSE_OVERLOAD] = "overload",   [LLM_CAUSE_SERVER] = "server error",
+        [LLM_CAUSE_TIMEOUT] = "timeout",     [LLM_CAUSE_CONNECTION] = "connection",
+        [LLM_CAUSE_MALFORMED] = "malformed", [LLM_CAUSE_EMPTY] = "empty answer",
+        [LLM_CAUSE_REFUSED] = "refused",     [LLM_CAUSE_QUOTA] = "quota",
+        [LLM_CAUSE_CANCELLED] = "cancelled",
     };
     assert(cause < LLM_CAUSES);
     return names[cause];
 }
 
 retry_policy_t retry_policy_default(void) {
-    return (retry_policy_t){.attempts_max = 10, .base_ms = 1000, .factor = 2, .cap_ms = 30000, .on_empty = true};
+    return (retry_policy_t){
+        .attempts_max = 10, .base_ms = 1000, .factor = 2, .cap_ms = 30000, .on_empty = true};
 }
 
-retry_hint_t retry_hint_none(void) {
-    return (retry_hint_t){.after_ms = -1, .should = -1};
-}
+retry_hint_t retry_hint_none(void) { return (retry_hint_t){.after_ms = -1, .should = -1}; }
 
 static bool cause_is_retryable(const retry_policy_t *policy, llm_cause_t cause) {
     switch (cause) {
@@ -64,8 +65,8 @@ static uint32_t backoff_ms(const retry_policy_t *policy, uint32_t attempt, rng_t
     return (uint32_t)(step * (0.5 + 0.5 * rng_real(rng)));
 }
 
-bool retry_decide(const retry_policy_t *policy, uint32_t attempt, llm_cause_t cause, retry_hint_t hint, rng_t *rng,
-                  uint32_t *wait_ms) {
+bool retry_decide(const retry_policy_t *policy, uint32_t attempt, llm_cause_t cause, retry_hint_t hint,
+                  rng_t *rng, uint32_t *wait_ms) {
     assert(attempt >= 1);
     if (attempt >= policy->attempts_max || !may_retry(policy, cause, hint)) return false;
     if (hint.after_ms > 0)
@@ -75,7 +76,8 @@ bool retry_decide(const retry_policy_t *policy, uint32_t attempt, llm_cause_t ca
     return true;
 }
 
-/* A plain decimal number ("2", "0.5") times `unit`, or -1. No sign, no exponent: nothing else is meant by these headers. */
+/* A plain decimal number ("2", "0.5") times `unit`, or -1. No sign, no exponent: nothing else is meant by
+ * these headers. */
 static int64_t number_times(const char *value, size_t len, double unit) {
     double number = 0, scale = 1;
     size_t digits = 0, dots = 0;
@@ -104,9 +106,7 @@ static void trim_blanks(const char **value, size_t *len) {
         (*len)--;
 }
 
-static bool has_letter(const char *text) {
-    return strpbrk(text, "abcdefghijklmnopqrstuvwxyz") != NULL;
-}
+static bool has_letter(const char *text) { return strpbrk(text, "abcdefghijklmnopqrstuvwxyz") != NULL; }
 
 int64_t retry_after_ms(const char *value, size_t len, int64_t now_unix_ms) {
     trim_blanks(&value, &len);
@@ -115,7 +115,8 @@ int64_t retry_after_ms(const char *value, size_t len, int64_t now_unix_ms) {
     char text[HTTP_DATE_BYTES_MAX];
     memcpy(text, value, len);
     text[len] = '\0';
-    time_t date = has_letter(text) ? curl_getdate(text, NULL) : -1; /* every date form names a day or a month */
+    time_t date =
+        has_letter(text) ? curl_getdate(text, NULL) : -1; /* every date form names a day or a month */
     if (date < 0) return -1;
     int64_t ahead = (int64_t)date * 1000 - now_unix_ms;
     return ahead > 0 ? ahead : 0;
@@ -125,8 +126,8 @@ static bool name_is(const char *name, size_t len, const char *wanted) {
     return len == strlen(wanted) && strncasecmp(name, wanted, len) == 0;
 }
 
-void retry_hint_header(retry_hint_t *hint, const char *name, size_t name_len, const char *value, size_t value_len,
-                       int64_t now_unix_ms) {
+void retry_hint_header(retry_hint_t *hint, const char *name, size_t name_len, const char *value,
+                       size_t value_len, int64_t now_unix_ms) {
     trim_blanks(&value, &value_len);
     if (name_is(name, name_len, "retry-after-ms")) {
         int64_t ms = number_times(value, value_len, 1);

@@ -1,8 +1,10 @@
-/* retry.h - when to ask an LLM server again: pure decisions, no clock and no socket (facts: docs/design.md, "LLM endpoints").
+/* retry.h - when to ask an LLM server again: pure decisions, no clock and no socket (facts: docs/design.md,
+ * "LLM endpoints").
  *
- * Retryable: 408, 409, 429, 5xx, connection errors and timeouts; `x-should-retry` overrides; `insufficient_quota` never.
- * `Retry-After-Ms`, then `Retry-After` (seconds, fractions allowed, or an HTTP date) is honoured for 0 < t <= 120 s; longer
- * means: do not retry now (the call fails). Otherwise exponential backoff with jitter, capped.
+ * Retryable: 408, 409, 429, 5xx, connection errors and timeouts; `x-should-retry` overrides;
+ * `insufficient_quota` never. `Retry-After-Ms`, then `Retry-After` (seconds, fractions allowed, or an HTTP
+ * date) is honoured for 0 < t <= 120 s; longer means: do not retry now (the call fails). Otherwise
+ * exponential backoff with jitter, capped.
  */
 #ifndef SDG_LLM_RETRY_H
 #define SDG_LLM_RETRY_H
@@ -21,14 +23,15 @@ typedef enum llm_cause {
     LLM_CAUSE_SERVER,     /* other 5xx, 409 */
     LLM_CAUSE_TIMEOUT,    /* our timeout, or 408 */
     LLM_CAUSE_CONNECTION, /* refused, reset, DNS, TLS, truncated body */
-    LLM_CAUSE_MALFORMED,  /* 200 with a body that is no completion (broken JSON, an error object, too large) */
-    LLM_CAUSE_EMPTY,      /* blank answer */
-    LLM_CAUSE_REFUSED,    /* 4xx that is final: the request itself is wrong */
-    LLM_CAUSE_QUOTA,      /* insufficient_quota */
+    LLM_CAUSE_MALFORMED, /* 200 with a body that is no completion (broken JSON, an error object, too large) */
+    LLM_CAUSE_EMPTY,     /* blank answer */
+    LLM_CAUSE_REFUSED,   /* 4xx that is final: the request itself is wrong */
+    LLM_CAUSE_QUOTA,     /* insufficient_quota */
     LLM_CAUSE_CANCELLED,
     LLM_CAUSES
 } llm_cause_t;
-const char *llm_cause_name(llm_cause_t cause); /* "rate limit", "overload", ...: short, for people and for metrics */
+const char *
+llm_cause_name(llm_cause_t cause); /* "rate limit", "overload", ...: short, for people and for metrics */
 
 typedef struct retry_policy {
     uint32_t attempts_max; /* requests in all, >= 1; default 10 */
@@ -41,20 +44,22 @@ retry_policy_t retry_policy_default(void);
 
 /* What the server said about retrying. */
 typedef struct retry_hint {
-    int64_t after_ms;      /* from Retry-After-Ms / Retry-After; -1 = absent */
-    int8_t should;         /* x-should-retry: 1, 0, or -1 = absent */
+    int64_t after_ms; /* from Retry-After-Ms / Retry-After; -1 = absent */
+    int8_t should;    /* x-should-retry: 1, 0, or -1 = absent */
 } retry_hint_t;
 
 retry_hint_t retry_hint_none(void);
-/* Folds one response header (no CR LF) into the hint; other headers are ignored. Retry-After-Ms wins over Retry-After in either
- * order. The date form of Retry-After is read against now_unix_ms. */
-void retry_hint_header(retry_hint_t *hint, const char *name, size_t name_len, const char *value, size_t value_len,
-                       int64_t now_unix_ms);
+/* Folds one response header (no CR LF) into the hint; other headers are ignored. Retry-After-Ms wins over
+ * Retry-After in either order. The date form of Retry-After is read against now_unix_ms. */
+void retry_hint_header(retry_hint_t *hint, const char *name, size_t name_len, const char *value,
+                       size_t value_len, int64_t now_unix_ms);
 
-/* Decides after failed request number `attempt` (1-based). Returns true and *wait_ms, or false: the call has failed. */
-bool retry_decide(const retry_policy_t *policy, uint32_t attempt, llm_cause_t cause, retry_hint_t hint, rng_t *rng,
-                  uint32_t *wait_ms);
-/* Value of a Retry-After header (seconds with fraction, or an HTTP date against now_unix_ms) in ms; -1 if unusable. */
+/* Decides after failed request number `attempt` (1-based). Returns true and *wait_ms, or false: the call has
+ * failed. */
+bool retry_decide(const retry_policy_t *policy, uint32_t attempt, llm_cause_t cause, retry_hint_t hint,
+                  rng_t *rng, uint32_t *wait_ms);
+/* Value of a Retry-After header (seconds with fraction, or an HTTP date against now_unix_ms) in ms; -1 if
+ * unusable. */
 int64_t retry_after_ms(const char *value, size_t len, int64_t now_unix_ms);
 
 #endif

@@ -236,9 +236,7 @@ static size_t least_of(size_t a, size_t b, size_t c) {
     return least < c ? least : c;
 }
 
-static bool same_letter(char a, char b) {
-    return tolower((unsigned char)a) == tolower((unsigned char)b);
-}
+static bool same_letter(char a, char b) { return tolower((unsigned char)a) == tolower((unsigned char)b); }
 
 /* Edits (insert, drop, replace, swap of neighbours) between two words of at most WORD_MAX bytes; case does
  * not count. */

@@ -1,4 +1,5 @@
-/* diag.h - problems of a pipeline file, all of them, for people: file:line:col, path, text with a caret, what to do. */
+/* diag.h - problems of a pipeline file, all of them, for people: file:line:col, path, text with a caret, what
+ * to do. */
 #ifndef SDG_MABEL_DIAG_H
 #define SDG_MABEL_DIAG_H
 
@@ -22,14 +23,14 @@ void ypath_write(buf_t *out, const ypath_t *path);
 
 typedef struct diag {
     diag_level_t level;
-    uint32_t line, col;  /* 1-based; 0 = the file as a whole */
-    char *path;          /* owned, "" at the root */
-    char *message;       /* owned: what is wrong, what was expected, "did you mean ..." */
+    uint32_t line, col; /* 1-based; 0 = the file as a whole */
+    char *path;         /* owned, "" at the root */
+    char *message;      /* owned: what is wrong, what was expected, "did you mean ..." */
 } diag_t;
 
 typedef struct diags {
-    char *file;          /* owned: name shown */
-    const char *source;  /* the file's bytes, borrowed, for the caret line; may be NULL */
+    char *file;         /* owned: name shown */
+    const char *source; /* the file's bytes, borrowed, for the caret line; may be NULL */
     size_t source_len;
     diag_t *items;
     size_t count, cap;
@@ -38,9 +39,10 @@ typedef struct diags {
 
 void diags_init(diags_t *d, const char *file, const char *source, size_t len);
 void diags_free(diags_t *d);
-void diag_add(diags_t *d, diag_level_t level, uint32_t line, uint32_t col, const ypath_t *path, const char *fmt, ...)
-    __attribute__((format(printf, 6, 7)));
-/* All problems in file order: "p.yaml:12:7: error: blocks[3].regex: ...\n    regex: (unclosed\n           ^". */
+void diag_add(diags_t *d, diag_level_t level, uint32_t line, uint32_t col, const ypath_t *path,
+              const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+/* All problems in file order: "p.yaml:12:7: error: blocks[3].regex: ...\n    regex: (unclosed\n           ^".
+ */
 void diags_write(const diags_t *d, diag_level_t least, buf_t *out);
 
 /* The nearest of `names` to `word` (edit distance <= 1/3 of its length), or NULL. */

@@ -1,8 +1,8 @@
 /* extract.c - from an answer to a value.
  *
- * Tags are searched by hand, in one pass: an answer may be megabytes of text with angle brackets that are no tags, and a regular
- * expression over it would run into its step limit. Models like to leave the closing tag of something else in a hit;
- * a closing tag at an end of the hit goes when nothing in the hit opens it.
+ * Tags are searched by hand, in one pass: an answer may be megabytes of text with angle brackets that are no
+ * tags, and a regular expression over it would run into its step limit. Models like to leave the closing tag
+ * of something else in a hit; a closing tag at an end of the hit goes when nothing in the hit opens it.
  */
 #include "core/mabel/extract.h"
 
@@ -76,7 +76,8 @@ static int refuse(value_t v, const char *hint, const char *is_not, err_t *err) {
     buf_t shown;
     buf_init(&shown, SHOWN_BYTES_MAX);
     text_write_repr(&shown, v);
-    int rc = err_set(err, SDG_EINVAL, "type_hint %s: %s is not %s", hint, shown.full ? "a long text" : shown.data, is_not);
+    int rc = err_set(err, SDG_EINVAL, "type_hint %s: %s is not %s", hint,
+                     shown.full ? "a long text" : shown.data, is_not);
     buf_free(&shown);
     return rc;
 }
@@ -165,8 +166,8 @@ static int finish_hits(hits_t *h, int rc, value_t *out, err_t *err) {
 /* ---- tags */
 
 static bool is_name_byte(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.' ||
-           c == ':' || (unsigned char)c >= 0x80;
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-' || c == '.' || c == ':' || (unsigned char)c >= 0x80;
 }
 
 /* Is there `name` at `at`, in any case, and no longer name? */
@@ -181,7 +182,8 @@ static const char *skip_blanks(const char *p, const char *end) {
     return p;
 }
 
-/* The next <name ...> from *at on: sets *at behind it. Blanks may stand before the name. Self-closing ones are none. */
+/* The next <name ...> from *at on: sets *at behind it. Blanks may stand before the name. Self-closing ones
+ * are none. */
 static bool next_open(const char **at, const char *end, span_t name) {
     const char *p = *at;
     while ((p = memchr(p, '<', (size_t)(end - p)))) {
@@ -306,9 +308,11 @@ static int extract_text(const extract_t *e, span_t text, value_t *out, err_t *er
 
 /* ---- JSONPath */
 
-/* A JSON hit under its hint. With the hint json a JSON string stays text, unless it holds a list or object as JSON. */
+/* A JSON hit under its hint. With the hint json a JSON string stays text, unless it holds a list or object as
+ * JSON. */
 static int convert_node(value_t v, type_hint_t hint, value_t *out, err_t *err) {
-    if (hint != HINT_JSON || v.kind != VALUE_STRING) return hint_convert(v, hint == HINT_NONE ? HINT_STRING : hint, out, err);
+    if (hint != HINT_JSON || v.kind != VALUE_STRING)
+        return hint_convert(v, hint == HINT_NONE ? HINT_STRING : hint, out, err);
     value_t parsed;
     bool nested = hint_convert(v, hint, &parsed, NULL) == SDG_OK && parsed.kind >= VALUE_LIST;
     *out = nested ? parsed : value_ref(v);
@@ -360,10 +364,12 @@ static int extract_path(const extract_t *e, span_t text, extract_cache_t *cache,
 
 int extract_run(const extract_t *e, value_t answer, extract_cache_t *cache, value_t *out, err_t *err) {
     *out = value_null();
-    if (e->select == SELECT_FULL) return hint_convert(answer, e->hint == HINT_NONE ? HINT_STRING : e->hint, out, err);
+    if (e->select == SELECT_FULL)
+        return hint_convert(answer, e->hint == HINT_NONE ? HINT_STRING : e->hint, out, err);
     str_t *text = text_of(answer);
     span_t span = {text->data, text->len};
-    int rc = e->select == SELECT_JSONPATH ? extract_path(e, span, cache, out, err) : extract_text(e, span, out, err);
+    int rc = e->select == SELECT_JSONPATH ? extract_path(e, span, cache, out, err)
+                                          : extract_text(e, span, out, err);
     if (rc != SDG_OK) value_clear(out);
     str_free(text);
     return rc;

@@ -1,8 +1,9 @@
 /* jsonpath.c - RFC 9535 text to a compiled query.
  *
- * A recursive descent over the grammar of the RFC, which also says where white space may stand and which expressions are
- * well typed: comparisons take single values, tests take queries or truth functions. The first error ends the parse; what was
- * built so far is released from the top. Beyond the RFC: a query may miss its "$" ("score" is "$.score").
+ * A recursive descent over the grammar of the RFC, which also says where white space may stand and which
+ * expressions are well typed: comparisons take single values, tests take queries or truth functions. The
+ * first error ends the parse; what was built so far is released from the top. Beyond the RFC: a query may
+ * miss its "$" ("score" is "$.score").
  */
 #include "core/mabel/jsonpath_node.h"
 
@@ -309,20 +310,22 @@ static int parse_number(parser_t *p, jp_expr_t *e) {
         while (is_digit(peek(p)))
             p->at++;
     }
-    return text_to_number(from, (size_t)(p->at - from), &e->literal) ? SDG_OK : fail(p, "a number was expected");
+    return text_to_number(from, (size_t)(p->at - from), &e->literal) ? SDG_OK
+                                                                     : fail(p, "a number was expected");
 }
 
 typedef struct function_row {
     const char *name;
     jp_function_t function;
-    bool nodes;    /* its argument is a list of nodes, else values */
-    bool truth;    /* gives true or false, else a value */
+    bool nodes; /* its argument is a list of nodes, else values */
+    bool truth; /* gives true or false, else a value */
     int arguments;
 } function_row_t;
 
 static const function_row_t FUNCTIONS[] = {
-    {"length", JP_LENGTH, false, false, 1}, {"count", JP_COUNT, true, false, 1},  {"match", JP_MATCH, false, true, 2},
-    {"search", JP_SEARCH, false, true, 2},  {"value", JP_VALUE, true, false, 1},
+    {"length", JP_LENGTH, false, false, 1}, {"count", JP_COUNT, true, false, 1},
+    {"match", JP_MATCH, false, true, 2},    {"search", JP_SEARCH, false, true, 2},
+    {"value", JP_VALUE, true, false, 1},
 };
 
 static const function_row_t *row_of(jp_function_t function) {
@@ -356,7 +359,8 @@ static int parse_arguments(parser_t *p, const function_row_t *row, jp_expr_t *ca
         jp_expr_t **slot = i == 0 ? &call->left : &call->right;
         int rc = parse_operand(p, slot);
         if (rc != SDG_OK) return rc;
-        if (row->nodes ? (*slot)->kind != JP_QUERY : !gives_value(*slot)) return fail(p, "this argument has the wrong type");
+        if (row->nodes ? (*slot)->kind != JP_QUERY : !gives_value(*slot))
+            return fail(p, "this argument has the wrong type");
     }
     skip_space(p);
     return take(p, ")") ? SDG_OK : fail(p, "\")\" was expected");
@@ -376,7 +380,8 @@ static int compile_pattern(parser_t *p, jp_expr_t *call) {
     const jp_expr_t *e = call->right;
     if (!e || e->kind != JP_LITERAL || e->literal.kind != VALUE_STRING) return SDG_OK;
     size_t len;
-    char *pattern = jp_pattern(e->literal.string->data, e->literal.string->len, call->function == JP_MATCH, &len);
+    char *pattern =
+        jp_pattern(e->literal.string->data, e->literal.string->len, call->function == JP_MATCH, &len);
     call->regex = regex_compile(pattern, len, 0, p->err);
     free(pattern);
     return call->regex ? SDG_OK : SDG_EINVAL;
@@ -499,8 +504,8 @@ static int parse_basic(parser_t *p, jp_expr_t **out) {
     return rc;
 }
 
-static int parse_chain(parser_t *p, const char *sign, jp_expr_kind_t kind, int (*part)(parser_t *, jp_expr_t **),
-                       jp_expr_t **out) {
+static int parse_chain(parser_t *p, const char *sign, jp_expr_kind_t kind,
+                       int (*part)(parser_t *, jp_expr_t **), jp_expr_t **out) {
     int rc = part(p, out);
     for (int terms = 1; rc == SDG_OK; terms++) {
         if (terms == JSONPATH_TERMS_MAX) return fail(p, "too many terms");

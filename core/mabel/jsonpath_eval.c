@@ -1,7 +1,8 @@
 /* jsonpath_eval.c - a compiled query over a value.
  *
- * Depth first: each node that a segment selects goes through all later segments before the next one is looked at. That gives
- * the RFC's order without lists in between. A sink says what to do with a hit: keep it, count it, or stop at the first.
+ * Depth first: each node that a segment selects goes through all later segments before the next one is looked
+ * at. That gives the RFC's order without lists in between. A sink says what to do with a hit: keep it, count
+ * it, or stop at the first.
  */
 #include "core/mabel/jsonpath_node.h"
 
@@ -32,7 +33,8 @@ static int spend(run_t *r) {
 }
 
 static int add_hit(run_t *r, sink_t *sink, value_t v) {
-    if (sink->count == MEX_LIST_MAX) return err_set(r->err, SDG_ELIMIT, "a JSONPath query with more than %d hits", MEX_LIST_MAX);
+    if (sink->count == MEX_LIST_MAX)
+        return err_set(r->err, SDG_ELIMIT, "a JSONPath query with more than %d hits", MEX_LIST_MAX);
     if (sink->count++ == 0) sink->first = v;
     if (sink->list) list_push(sink->list, value_ref(v));
     return sink->count == sink->enough ? STOP : SDG_OK;
@@ -52,9 +54,12 @@ static size_t children(value_t v) {
     return v.kind == VALUE_LIST ? list_count(v) : v.kind == VALUE_OBJECT ? object_count(v) : 0;
 }
 
-static value_t child(value_t v, size_t i) { return v.kind == VALUE_LIST ? list_peek(v, i) : object_value_peek(v, i); }
+static value_t child(value_t v, size_t i) {
+    return v.kind == VALUE_LIST ? list_peek(v, i) : object_value_peek(v, i);
+}
 
-static int select_children(run_t *r, const jp_query_t *q, size_t next, const jp_expr_t *filter, value_t v, sink_t *sink) {
+static int select_children(run_t *r, const jp_query_t *q, size_t next, const jp_expr_t *filter, value_t v,
+                           sink_t *sink) {
     int rc = SDG_OK;
     for (size_t i = 0; i < children(v) && rc == SDG_OK; i++) {
         bool yes = true;
@@ -67,7 +72,8 @@ static int select_children(run_t *r, const jp_query_t *q, size_t next, const jp_
 static int64_t clamp(int64_t n, int64_t low, int64_t high) { return n < low ? low : n > high ? high : n; }
 
 /* Bounds as in the RFC (and Python): negative counts from the end, then both are cut to the list. */
-static int select_slice(run_t *r, const jp_query_t *q, size_t next, const jp_selector_t *s, value_t v, sink_t *sink) {
+static int select_slice(run_t *r, const jp_query_t *q, size_t next, const jp_selector_t *s, value_t v,
+                        sink_t *sink) {
     if (v.kind != VALUE_LIST || s->step == 0) return SDG_OK;
     int64_t count = (int64_t)list_count(v);
     int64_t start = s->has_start ? s->start : s->step > 0 ? 0 : count - 1;
@@ -83,7 +89,8 @@ static int select_slice(run_t *r, const jp_query_t *q, size_t next, const jp_sel
     return rc;
 }
 
-static int select_one(run_t *r, const jp_query_t *q, size_t next, const jp_selector_t *s, value_t v, sink_t *sink) {
+static int select_one(run_t *r, const jp_query_t *q, size_t next, const jp_selector_t *s, value_t v,
+                      sink_t *sink) {
     if (s->kind == JP_NAME) {
         bool found = false;
         value_t hit = v.kind == VALUE_OBJECT ? object_get_str_peek(v, s->name, &found) : value_null();
@@ -190,7 +197,9 @@ static bool less(maybe_t a, maybe_t b) {
     return c < 0 || (c == 0 && x->len < y->len);
 }
 
-static bool same(maybe_t a, maybe_t b) { return a.present == b.present && (!a.present || value_equal(a.v, b.v)); }
+static bool same(maybe_t a, maybe_t b) {
+    return a.present == b.present && (!a.present || value_equal(a.v, b.v));
+}
 
 static bool compare(jp_compare_t how, maybe_t a, maybe_t b) {
     switch (how) {

@@ -1,7 +1,8 @@
 /* logic_list.c - where `for` and `reduce` get their elements from.
  *
- * A list is taken as it is; null is no elements; an object or any other scalar is one element; text is split by `parse`, or at commas and
- * trimmed when there is no `parse`. A text without placeholders is a name first and a text only when nothing has that name.
+ * A list is taken as it is; null is no elements; an object or any other scalar is one element; text is split
+ * by `parse`, or at commas and trimmed when there is no `parse`. A text without placeholders is a name first
+ * and a text only when nothing has that name.
  */
 #include "core/mabel/logic_ops.h"
 
@@ -65,9 +66,12 @@ static size_t csv_quoted(const char *text, size_t len, size_t at, value_t *out) 
     buf_init(&field, len);
     size_t i = at + 1;
     for (; i < len; i++) {
-        if (text[i] != '"') buf_addc(&field, text[i]);
-        else if (i + 1 < len && text[i + 1] == '"') buf_addc(&field, text[i++]);
-        else break;
+        if (text[i] != '"')
+            buf_addc(&field, text[i]);
+        else if (i + 1 < len && text[i + 1] == '"')
+            buf_addc(&field, text[i++]);
+        else
+            break;
     }
     while (i < len && text[i] != ',' && text[i] != '\n')
         i++;
@@ -111,8 +115,10 @@ static int split_json(const char *text, size_t len, value_t *out, err_t *err) {
     value_t v;
     strip_fence(&text, &len);
     if (json_parse_text(text, len, &v, err) < 0) return err_prefix(err, "list is not JSON");
-    if (v.kind == VALUE_LIST) value_replace(out, v);
-    else list_push(out, v);
+    if (v.kind == VALUE_LIST)
+        value_replace(out, v);
+    else
+        list_push(out, v);
     return SDG_OK;
 }
 
@@ -129,11 +135,11 @@ static int split_text(const list_source_t *s, value_t text, value_t *out, err_t 
         return SDG_OK;
     }
     case PARSE_LINES: split_lines(bytes, len, out); return SDG_OK;
-    case PARSE_CSV: if (len) split_csv(bytes, len, out); return SDG_OK;
+    case PARSE_CSV:
+        if (len) split_csv(bytes, len, out);
+        return SDG_OK;
     case PARSE_JSON: return split_json(bytes, len, out, err);
-    case PARSE_REGEX:
-        value_clear(out);
-        return regex_findall(s->regex, bytes, len, MEX_LIST_MAX, out, err);
+    case PARSE_REGEX: value_clear(out); return regex_findall(s->regex, bytes, len, MEX_LIST_MAX, out, err);
     }
     return SDG_OK;
 }

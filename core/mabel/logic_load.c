@@ -1,10 +1,12 @@
 /* logic_load.c - from the YAML of logic blocks and functions to ops.
  *
- * A block and a step are read by the same code: only what surrounds them differs. Functions are declared first (their names and
- * arguments), then bodies are compiled, so that functions may call each other in any order. A call names its function: inside the
- * function of a recurse block its own name comes first, then functions.logic, then the functions of other recurse blocks.
+ * A block and a step are read by the same code: only what surrounds them differs. Functions are declared
+ * first (their names and arguments), then bodies are compiled, so that functions may call each other in any
+ * order. A call names its function: inside the function of a recurse block its own name comes first, then
+ * functions.logic, then the functions of other recurse blocks.
  *
- * To add an op: a kind in logic_ops.h, a row in OPS below with its reader and keys, a row in logic_run.c's table.
+ * To add an op: a kind in logic_ops.h, a row in OPS below with its reader and keys, a row in logic_run.c's
+ * table.
  */
 #include "core/mabel/logic_ops.h"
 
@@ -21,8 +23,8 @@ typedef struct loader {
     ydoc_t *doc;
     logic_program_t *program;
     diags_t *diags;
-    uint32_t self;        /* function whose body is being read, or NO_FUNCTION */
-    uint32_t depth;       /* of bodies in bodies */
+    uint32_t self;  /* function whose body is being read, or NO_FUNCTION */
+    uint32_t depth; /* of bodies in bodies */
 } loader_t;
 
 typedef void (*op_reader_t)(loader_t *l, const ynode_t *n, const ypath_t *path, op_t *op);
@@ -31,7 +33,7 @@ typedef struct op_row {
     op_kind_t kind;
     bool block_only;
     op_reader_t read;
-    const char *keys;     /* its own keys, blank-separated */
+    const char *keys; /* its own keys, blank-separated */
 } op_row_t;
 static const op_row_t *op_rows(size_t *count); /* the table at the end of this file */
 
@@ -47,11 +49,13 @@ static str_t *text_field(loader_t *l, const ynode_t *n, const ypath_t *path, con
     size_t len = 0;
     const char *text = yaml_text(v, &len);
     if (text) return name_new(text, len);
-    diag_add(l->diags, DIAG_ERROR, v->line, v->col, YPATH_KEY(path, key), "expected text, found %s", yaml_kind_name(v));
+    diag_add(l->diags, DIAG_ERROR, v->line, v->col, YPATH_KEY(path, key), "expected text, found %s",
+             yaml_kind_name(v));
     return NULL;
 }
 
-static str_t *name_field(loader_t *l, const ynode_t *n, const ypath_t *path, const char *key, const char *fallback) {
+static str_t *name_field(loader_t *l, const ynode_t *n, const ypath_t *path, const char *key,
+                         const char *fallback) {
     str_t *name = text_field(l, n, path, key);
     if (name && name->len) return name;
     str_free(name);
@@ -59,16 +63,20 @@ static str_t *name_field(loader_t *l, const ynode_t *n, const ypath_t *path, con
     if (!yaml_get(n, key)) {
         diag_add(l->diags, DIAG_ERROR, n->line, n->col, path, "needs `%s`: a name", key);
     } else if (name) {
-        diag_add(l->diags, DIAG_ERROR, n->line, n->col, YPATH_KEY(path, key), "expected a name, found empty text");
+        diag_add(l->diags, DIAG_ERROR, n->line, n->col, YPATH_KEY(path, key),
+                 "expected a name, found empty text");
     }
     return NULL;
 }
 
-static uint64_t count_field(loader_t *l, const ynode_t *n, const ypath_t *path, const char *key, uint64_t fallback) {
+static uint64_t count_field(loader_t *l, const ynode_t *n, const ypath_t *path, const char *key,
+                            uint64_t fallback) {
     const ynode_t *v = yaml_get(n, key);
     if (!v || (v->kind == YNODE_SCALAR && v->scalar.kind == VALUE_NULL)) return fallback;
-    if (v->kind == YNODE_SCALAR && v->scalar.kind == VALUE_INT && v->scalar.integer >= 0) return (uint64_t)v->scalar.integer;
-    diag_add(l->diags, DIAG_ERROR, v->line, v->col, YPATH_KEY(path, key), "expected an integer of 0 or more, found %s", yaml_kind_name(v));
+    if (v->kind == YNODE_SCALAR && v->scalar.kind == VALUE_INT && v->scalar.integer >= 0)
+        return (uint64_t)v->scalar.integer;
+    diag_add(l->diags, DIAG_ERROR, v->line, v->col, YPATH_KEY(path, key),
+             "expected an integer of 0 or more, found %s", yaml_kind_name(v));
     return fallback;
 }
 
@@ -76,17 +84,20 @@ static bool flag_field(loader_t *l, const ynode_t *n, const ypath_t *path, const
     const ynode_t *v = yaml_get(n, key);
     if (!v) return false;
     if (v->kind == YNODE_SCALAR && v->scalar.kind == VALUE_BOOL) return v->scalar.boolean;
-    diag_add(l->diags, DIAG_ERROR, v->line, v->col, YPATH_KEY(path, key), "expected true or false, found %s", yaml_kind_name(v));
+    diag_add(l->diags, DIAG_ERROR, v->line, v->col, YPATH_KEY(path, key), "expected true or false, found %s",
+             yaml_kind_name(v));
     return false;
 }
 
-static mex_t *mex_field(loader_t *l, const ynode_t *n, const ypath_t *path, const char *key, mex_mode_t mode) {
+static mex_t *mex_field(loader_t *l, const ynode_t *n, const ypath_t *path, const char *key,
+                        mex_mode_t mode) {
     const ynode_t *v = yaml_get(n, key);
     return v ? mex_compile(l->doc, v, YPATH_KEY(path, key), mode, l->diags) : NULL;
 }
 
 /* A list of names, or one name. */
-static uint32_t names_field(loader_t *l, const ynode_t *n, const ypath_t *path, const char *key, str_t ***out) {
+static uint32_t names_field(loader_t *l, const ynode_t *n, const ypath_t *path, const char *key,
+                            str_t ***out) {
     const ynode_t *v = yaml_get(n, key);
     *out = NULL;
     if (!v || (v->kind == YNODE_SCALAR && v->scalar.kind == VALUE_NULL)) return 0;
@@ -97,8 +108,11 @@ static uint32_t names_field(loader_t *l, const ynode_t *n, const ypath_t *path, 
         const ynode_t *item = v->kind == YNODE_LIST ? v->items[i] : v;
         size_t len = 0;
         const char *text = yaml_text(item, &len);
-        if (text && len) names[used++] = name_new(text, len);
-        else diag_add(l->diags, DIAG_ERROR, item->line, item->col, YPATH_KEY(path, key), "expected a name, found %s", yaml_kind_name(item));
+        if (text && len)
+            names[used++] = name_new(text, len);
+        else
+            diag_add(l->diags, DIAG_ERROR, item->line, item->col, YPATH_KEY(path, key),
+                     "expected a name, found %s", yaml_kind_name(item));
     }
     *out = names;
     return used;
@@ -106,7 +120,8 @@ static uint32_t names_field(loader_t *l, const ynode_t *n, const ypath_t *path, 
 
 /* ---- keys */
 
-static const char BLOCK_KEYS[] = "op type exec id name run_if on_error retry budget outputs description comment";
+static const char BLOCK_KEYS[] =
+    "op type exec id name run_if on_error retry budget outputs description comment";
 
 static size_t split_keys(const char *keys, char *copy, const char **names, size_t max) {
     size_t count = 0;
@@ -117,7 +132,8 @@ static size_t split_keys(const char *keys, char *copy, const char **names, size_
     return count;
 }
 
-static void check_keys(loader_t *l, const ynode_t *n, const ypath_t *path, const char *own, const char *common) {
+static void check_keys(loader_t *l, const ynode_t *n, const ypath_t *path, const char *own,
+                       const char *common) {
     char all[512], copy[512];
     const char *names[48];
     assert(strlen(own) + strlen(common) + 2 < sizeof all);
@@ -132,8 +148,8 @@ static void check_keys(loader_t *l, const ynode_t *n, const ypath_t *path, const
             known = strcmp(names[k], key) == 0;
         if (known) continue;
         const char *near = diag_nearest(key, names, count);
-        diag_add(l->diags, DIAG_WARNING, n->keys[i]->line, n->keys[i]->col, YPATH_KEY(path, key), "unknown key%s%s%s",
-                 near ? "; did you mean `" : "", near ? near : "", near ? "`?" : "");
+        diag_add(l->diags, DIAG_WARNING, n->keys[i]->line, n->keys[i]->col, YPATH_KEY(path, key),
+                 "unknown key%s%s%s", near ? "; did you mean `" : "", near ? near : "", near ? "`?" : "");
     }
 }
 
@@ -161,8 +177,10 @@ static void read_step(loader_t *l, const ynode_t *n, const ypath_t *path, op_t *
         return;
     }
     op->kind = OP_EXPR;
-    if (is_operator_call(n)) op->value = mex_compile(l->doc, n, path, MEX_VALUE, l->diags);
-    else complain(l, n, path, "a step is an object with `op`: set, emit, let, if, while, for, reduce or call");
+    if (is_operator_call(n))
+        op->value = mex_compile(l->doc, n, path, MEX_VALUE, l->diags);
+    else
+        complain(l, n, path, "a step is an object with `op`: set, emit, let, if, while, for, reduce or call");
 }
 
 static bool body_emits(const body_t *b) {
@@ -197,14 +215,16 @@ static void read_body(loader_t *l, const ynode_t *n, const ypath_t *path, bool t
     l->depth--;
 }
 
-static void body_field(loader_t *l, const ynode_t *n, const ypath_t *path, const char *key, bool text, body_t *body) {
+static void body_field(loader_t *l, const ynode_t *n, const ypath_t *path, const char *key, bool text,
+                       body_t *body) {
     const ynode_t *v = yaml_get(n, key);
     if (v && v->kind == YNODE_LIST && v->count == 0 && !text) return; /* no steps */
     if (v && v->kind == YNODE_SCALAR && v->scalar.kind == VALUE_NULL && !text) return;
     read_body(l, v, YPATH_KEY(path, key), text, body);
 }
 
-/* ---- bindings: a map of name -> value, or a list of such maps; `with` may also be a plain list, by position */
+/* ---- bindings: a map of name -> value, or a list of such maps; `with` may also be a plain list, by position
+ */
 
 static void push_binding(op_t *op, str_t *take_name, mex_t *take_value) {
     op->bindings = xrealloc(op->bindings, (op->binding_count + 1) * sizeof *op->bindings);
@@ -214,11 +234,13 @@ static void push_binding(op_t *op, str_t *take_name, mex_t *take_value) {
 static void read_binding_map(loader_t *l, const ynode_t *n, const ypath_t *path, op_t *op) {
     for (size_t i = 0; i < n->count; i++) {
         const char *key = yaml_key(n, i);
-        push_binding(op, name_new(key, strlen(key)), mex_compile(l->doc, n->items[i], YPATH_KEY(path, key), MEX_VALUE, l->diags));
+        push_binding(op, name_new(key, strlen(key)),
+                     mex_compile(l->doc, n->items[i], YPATH_KEY(path, key), MEX_VALUE, l->diags));
     }
 }
 
-static void bindings_field(loader_t *l, const ynode_t *n, const ypath_t *path, const char *key, bool positional, op_t *op) {
+static void bindings_field(loader_t *l, const ynode_t *n, const ypath_t *path, const char *key,
+                           bool positional, op_t *op) {
     const ynode_t *v = yaml_get(n, key);
     if (!v || (v->kind == YNODE_SCALAR && v->scalar.kind == VALUE_NULL)) return;
     const ypath_t *at = YPATH_KEY(path, key);
@@ -226,12 +248,17 @@ static void bindings_field(loader_t *l, const ynode_t *n, const ypath_t *path, c
         read_binding_map(l, v, at, op);
     } else if (v->kind == YNODE_LIST) {
         for (size_t i = 0; i < v->count; i++) {
-            if (positional) push_binding(op, NULL, mex_compile(l->doc, v->items[i], YPATH_AT(at, i), MEX_VALUE, l->diags));
-            else if (v->items[i]->kind == YNODE_MAP) read_binding_map(l, v->items[i], YPATH_AT(at, i), op);
-            else complain(l, v->items[i], YPATH_AT(at, i), "expected an object name: value");
+            if (positional)
+                push_binding(op, NULL,
+                             mex_compile(l->doc, v->items[i], YPATH_AT(at, i), MEX_VALUE, l->diags));
+            else if (v->items[i]->kind == YNODE_MAP)
+                read_binding_map(l, v->items[i], YPATH_AT(at, i), op);
+            else
+                complain(l, v->items[i], YPATH_AT(at, i), "expected an object name: value");
         }
     } else {
-        diag_add(l->diags, DIAG_ERROR, v->line, v->col, at, "expected an object name: value, found %s", yaml_kind_name(v));
+        diag_add(l->diags, DIAG_ERROR, v->line, v->col, at, "expected an object name: value, found %s",
+                 yaml_kind_name(v));
     }
 }
 
@@ -261,7 +288,8 @@ static void read_pattern(loader_t *l, const ynode_t *n, const ypath_t *path, lis
         return;
     }
     list->regex = regex_compile(text, len, 0, &err);
-    if (!list->regex) diag_add(l->diags, DIAG_ERROR, v->line, v->col, YPATH_KEY(path, "regex_pattern"), "%s", err.text);
+    if (!list->regex)
+        diag_add(l->diags, DIAG_ERROR, v->line, v->col, YPATH_KEY(path, "regex_pattern"), "%s", err.text);
 }
 
 static void list_field(loader_t *l, const ynode_t *n, const ypath_t *path, list_source_t *list) {
@@ -285,8 +313,9 @@ static void list_field(loader_t *l, const ynode_t *n, const ypath_t *path, list_
 
 /* ---- outputs */
 
-static const char *const FROM_NAMES[FROM_KINDS] = {"", "list", "join", "count", "any", "all", "first", "last", "boolean", "value",
-                                                   "text", "source", "var", "accumulator"};
+static const char *const FROM_NAMES[FROM_KINDS] = {"",     "list",   "join", "count",      "any",
+                                                   "all",  "first",  "last", "boolean",    "value",
+                                                   "text", "source", "var",  "accumulator"};
 static const char *const SOURCE_NAMES[] = {"mapped", "filtered", "raw"};
 
 static void read_from(loader_t *l, const ynode_t *n, const ypath_t *path, output_t *o) {
@@ -298,7 +327,8 @@ static void read_from(loader_t *l, const ynode_t *n, const ypath_t *path, output
     if (o->from != FROM_DEFAULT) return;
     const char *near = word ? diag_nearest(word, FROM_NAMES + 1, FROM_KINDS - 1) : NULL;
     diag_add(l->diags, DIAG_ERROR, v->line, v->col, YPATH_KEY(path, "from"),
-             "expected list, join, count, any, all, first, last, boolean, value, text, source, var or accumulator%s%s%s",
+             "expected list, join, count, any, all, first, last, boolean, value, text, source, var or "
+             "accumulator%s%s%s",
              near ? "; did you mean `" : "", near ? near : "", near ? "`?" : "");
 }
 
@@ -344,7 +374,8 @@ static void read_output(loader_t *l, const ynode_t *n, const ypath_t *path, cons
     read_source(l, n, path, op, o);
     if (yaml_get(n, "var")) ref_field(l, n, path, "var", o);
     if (o->from == FROM_VAR && !yaml_get(n, "var")) complain(l, n, path, "from: var needs `var`: a name");
-    if (o->from == FROM_SOURCE && !yaml_get(n, "source")) complain(l, n, path, "from: source needs `source`: a name");
+    if (o->from == FROM_SOURCE && !yaml_get(n, "source"))
+        complain(l, n, path, "from: source needs `source`: a name");
     o->value = mex_field(l, n, path, "value", MEX_VALUE);
     o->join_with = text_field(l, n, path, "join_with");
     o->offset = count_field(l, n, path, "offset", 0);
@@ -356,7 +387,8 @@ static void read_outputs(loader_t *l, const ynode_t *n, const ypath_t *path, op_
     if (!v || (v->kind == YNODE_SCALAR && v->scalar.kind == VALUE_NULL)) return;
     const ypath_t *at = YPATH_KEY(path, "outputs");
     if (v->kind != YNODE_LIST) {
-        diag_add(l->diags, DIAG_ERROR, v->line, v->col, at, "expected a list of outputs, found %s", yaml_kind_name(v));
+        diag_add(l->diags, DIAG_ERROR, v->line, v->col, at, "expected a list of outputs, found %s",
+                 yaml_kind_name(v));
         return;
     }
     op->outputs = xcalloc(v->count ? v->count : 1, sizeof *op->outputs);
@@ -367,13 +399,17 @@ static void read_outputs(loader_t *l, const ynode_t *n, const ypath_t *path, op_
 
 /* ---- functions */
 
-static bool is_name(const str_t *s, const char *name) { return s && s->len == strlen(name) && memcmp(s->data, name, s->len) == 0; }
+static bool is_name(const str_t *s, const char *name) {
+    return s && s->len == strlen(name) && memcmp(s->data, name, s->len) == 0;
+}
 
 static uint32_t find_function(const loader_t *l, const char *name) {
     if (l->self != NO_FUNCTION && is_name(l->program->functions[l->self].name, name)) return l->self;
     for (int of_block = 0; of_block < 2; of_block++)
         for (uint32_t i = 0; i < l->program->count; i++)
-            if (l->program->functions[i].of_block == (of_block == 1) && is_name(l->program->functions[i].name, name)) return i;
+            if (l->program->functions[i].of_block == (of_block == 1) &&
+                is_name(l->program->functions[i].name, name))
+                return i;
     return NO_FUNCTION;
 }
 
@@ -396,13 +432,14 @@ static void check_arguments(loader_t *l, const ynode_t *n, const ypath_t *path, 
         for (uint32_t a = 0; name && a < f->arg_count && !known; a++)
             known = is_name(name, f->args[a]->data);
         if (!known) {
-            diag_add(l->diags, DIAG_WARNING, n->line, n->col, YPATH_KEY(path, "with"), "`%s` has no argument %s%s", f->name->data,
-                     name ? "called " : "at that position", name ? name->data : "");
+            diag_add(l->diags, DIAG_WARNING, n->line, n->col, YPATH_KEY(path, "with"),
+                     "`%s` has no argument %s%s", f->name->data, name ? "called " : "at that position",
+                     name ? name->data : "");
         }
     }
     if (op->return_count > f->return_count && op->return_count > 1)
-        diag_add(l->diags, DIAG_WARNING, n->line, n->col, YPATH_KEY(path, "returns"), "`%s` returns %u value(s); the other names become null",
-                 f->name->data, f->return_count);
+        diag_add(l->diags, DIAG_WARNING, n->line, n->col, YPATH_KEY(path, "returns"),
+                 "`%s` returns %u value(s); the other names become null", f->name->data, f->return_count);
 }
 
 /* ---- the ops */
@@ -439,8 +476,10 @@ static void read_if(loader_t *l, const ynode_t *n, const ypath_t *path, op_t *op
 static void read_while(loader_t *l, const ynode_t *n, const ypath_t *path, op_t *op) {
     const ynode_t *init = yaml_get(n, "init");
     read_cond(l, n, path, op);
-    if (init && init->kind == YNODE_MAP && !is_step(init) && !is_operator_call(init)) read_binding_map(l, init, YPATH_KEY(path, "init"), op);
-    else body_field(l, n, path, "init", false, &op->other);
+    if (init && init->kind == YNODE_MAP && !is_step(init) && !is_operator_call(init))
+        read_binding_map(l, init, YPATH_KEY(path, "init"), op);
+    else
+        body_field(l, n, path, "init", false, &op->other);
     body_field(l, n, path, yaml_get(n, "step") ? "step" : "body", false, &op->body);
 }
 
@@ -448,16 +487,19 @@ static void read_for(loader_t *l, const ynode_t *n, const ypath_t *path, op_t *o
     list_field(l, n, path, &op->list);
     op->var = name_field(l, n, path, "var", "item");
     op->cond = mex_field(l, n, path, "where", MEX_CONDITION);
-    if (yaml_get(n, "map")) body_field(l, n, path, "map", true, &op->body);
-    else body_field(l, n, path, yaml_get(n, "step") ? "step" : "body", false, &op->body);
+    if (yaml_get(n, "map"))
+        body_field(l, n, path, "map", true, &op->body);
+    else
+        body_field(l, n, path, yaml_get(n, "step") ? "step" : "body", false, &op->body);
 }
 
-/* With `body` the element is called `var` and the accumulator `accumulator`; with `step` the accumulator is called `var`, the
- * element `item`. */
+/* With `body` the element is called `var` and the accumulator `accumulator`; with `step` the accumulator is
+ * called `var`, the element `item`. */
 static void read_reduce(loader_t *l, const ynode_t *n, const ypath_t *path, op_t *op) {
     bool by_step = yaml_get(n, "step") && !yaml_get(n, "body");
     list_field(l, n, path, &op->list);
-    op->value = mex_field(l, n, path, yaml_get(n, "init") && !yaml_get(n, "value") ? "init" : "value", MEX_VALUE);
+    op->value =
+        mex_field(l, n, path, yaml_get(n, "init") && !yaml_get(n, "value") ? "init" : "value", MEX_VALUE);
     if (by_step) {
         op->accumulator = name_field(l, n, path, yaml_get(n, "var") ? "var" : "accumulator", "accumulator");
         op->var = name_new("item", 4);
@@ -465,7 +507,8 @@ static void read_reduce(loader_t *l, const ynode_t *n, const ypath_t *path, op_t
         op->accumulator = name_field(l, n, path, "accumulator", "accumulator");
         op->var = name_field(l, n, path, "var", "item");
     }
-    if (!by_step && !yaml_get(n, "body")) complain(l, n, path, "reduce needs `body` (steps) or `step` (an expression)");
+    if (!by_step && !yaml_get(n, "body"))
+        complain(l, n, path, "reduce needs `body` (steps) or `step` (an expression)");
     body_field(l, n, path, by_step ? "step" : "body", false, &op->body);
 }
 
@@ -474,7 +517,8 @@ static void read_call_target(loader_t *l, const ynode_t *n, const ypath_t *path,
     str_t *name = name_field(l, n, path, key, NULL);
     op->function = NO_FUNCTION;
     if (name) op->function = find_function(l, name->data);
-    if (name && op->function == NO_FUNCTION) unknown_function(l, yaml_get(n, key), YPATH_KEY(path, key), name->data);
+    if (name && op->function == NO_FUNCTION)
+        unknown_function(l, yaml_get(n, key), YPATH_KEY(path, key), name->data);
     str_free(name);
 }
 
@@ -492,8 +536,10 @@ static void read_recurse(loader_t *l, const ynode_t *n, const ypath_t *path, op_
         if (l->program->functions[i].node == node) op->function = i;
     bindings_field(l, n, path, "with", true, op);
     op->return_count = names_field(l, n, path, "returns", &op->returns);
-    if (op->function != NO_FUNCTION) check_arguments(l, n, path, op);
-    else if (!node || node->kind != YNODE_MAP) complain(l, n, path, "recurse needs `function`: {args, returns, base_case, body}");
+    if (op->function != NO_FUNCTION)
+        check_arguments(l, n, path, op);
+    else if (!node || node->kind != YNODE_MAP)
+        complain(l, n, path, "recurse needs `function`: {args, returns, base_case, body}");
 }
 
 static void read_operands(loader_t *l, const ynode_t *n, const ypath_t *path, op_t *op) {
@@ -507,7 +553,8 @@ static void read_operands(loader_t *l, const ynode_t *n, const ypath_t *path, op
     op->operands = xcalloc(count ? count : 1, sizeof *op->operands);
     for (size_t i = 0; i < count; i++) {
         const ynode_t *item = v->kind == YNODE_LIST ? v->items[i] : v;
-        op->operands[op->operand_count++] = mex_compile(l->doc, item, YPATH_AT(at, i), MEX_CONDITION, l->diags);
+        op->operands[op->operand_count++] =
+            mex_compile(l->doc, item, YPATH_AT(at, i), MEX_CONDITION, l->diags);
     }
 }
 
@@ -530,10 +577,13 @@ static void unknown_op(loader_t *l, const ynode_t *n, const ypath_t *path) {
         names[i] = rows[i].name;
     const char *word = v ? yaml_text(v, NULL) : NULL;
     const char *near = word ? diag_nearest(word, names, count) : NULL;
-    if (!v) complain(l, n, path, "a logic block needs `op`: if, and, or, not, for, while, set, let, emit, reduce, call or recurse");
+    if (!v)
+        complain(l, n, path,
+                 "a logic block needs `op`: if, and, or, not, for, while, set, let, emit, reduce, call or "
+                 "recurse");
     else
-        diag_add(l->diags, DIAG_ERROR, v->line, v->col, YPATH_KEY(path, "op"), "no op is called `%s`%s%s%s", word ? word : "?",
-                 near ? "; did you mean `" : "", near ? near : "", near ? "`?" : "");
+        diag_add(l->diags, DIAG_ERROR, v->line, v->col, YPATH_KEY(path, "op"), "no op is called `%s`%s%s%s",
+                 word ? word : "?", near ? "; did you mean `" : "", near ? near : "", near ? "`?" : "");
 }
 
 static void read_op(loader_t *l, const ynode_t *n, const ypath_t *path, bool block, op_t *op) {
@@ -543,7 +593,8 @@ static void read_op(loader_t *l, const ynode_t *n, const ypath_t *path, bool blo
         return;
     }
     if (row->block_only && !block) {
-        diag_add(l->diags, DIAG_ERROR, n->line, n->col, path, "`%s` is a block of its own; it cannot be a step", row->name);
+        diag_add(l->diags, DIAG_ERROR, n->line, n->col, path,
+                 "`%s` is a block of its own; it cannot be a step", row->name);
         return;
     }
     op->kind = row->kind;
@@ -570,14 +621,16 @@ static void declare(loader_t *l, const ynode_t *named, const ynode_t *n, const y
     if (!f->name) f->name = str_new("", 0);
     for (uint32_t i = 0; !of_block && i + 1 < l->program->count; i++)
         if (f->name->len && str_equal(l->program->functions[i].name, f->name))
-            diag_add(l->diags, DIAG_WARNING, n->line, n->col, path, "a second function called `%s`; the first one is used", f->name->data);
+            diag_add(l->diags, DIAG_WARNING, n->line, n->col, path,
+                     "a second function called `%s`; the first one is used", f->name->data);
 }
 
 static void declare_functions(loader_t *l, const ynode_t *functions) {
     const ypath_t *path = YPATH_KEY(YPATH_KEY(NULL, "functions"), "logic");
     if (!functions || (functions->kind == YNODE_SCALAR && functions->scalar.kind == VALUE_NULL)) return;
     if (functions->kind != YNODE_LIST) {
-        diag_add(l->diags, DIAG_ERROR, functions->line, functions->col, path, "expected a list of functions, found %s", yaml_kind_name(functions));
+        diag_add(l->diags, DIAG_ERROR, functions->line, functions->col, path,
+                 "expected a list of functions, found %s", yaml_kind_name(functions));
         return;
     }
     for (size_t i = 0; i < functions->count; i++) {
@@ -598,7 +651,8 @@ static void declare_recursions(loader_t *l, const ynode_t *blocks) {
         const ynode_t *n = yaml_get(block, "function");
         if (!op || strcmp(op, "recurse") != 0 || !n || n->kind != YNODE_MAP) continue;
         const ypath_t *path = YPATH_AT(YPATH_KEY(NULL, "blocks"), i);
-        check_keys(l, n, YPATH_KEY(path, "function"), "name args params returns body base_case description", "");
+        check_keys(l, n, YPATH_KEY(path, "function"), "name args params returns body base_case description",
+                   "");
         declare(l, block, n, path, true);
     }
 }
@@ -618,27 +672,32 @@ static void read_base_case(loader_t *l, const ynode_t *n, const ypath_t *path, f
     f->base_values = xcalloc(count ? count : 1, sizeof *f->base_values);
     for (size_t i = 0; i < count; i++) {
         const ynode_t *item = value->kind == YNODE_LIST ? value->items[i] : value;
-        f->base_values[f->base_count++] = mex_compile(l->doc, item, YPATH_AT(YPATH_KEY(at, "value"), i), MEX_VALUE, l->diags);
+        f->base_values[f->base_count++] =
+            mex_compile(l->doc, item, YPATH_AT(YPATH_KEY(at, "value"), i), MEX_VALUE, l->diags);
     }
 }
 
 /* Path of a function for messages; its place was found by pointer, so walk to it again. */
 static void read_function(loader_t *l, const ynode_t *list, uint32_t index) {
     function_t *f = &l->program->functions[index];
-    const ypath_t *root = f->of_block ? YPATH_KEY(NULL, "blocks") : YPATH_KEY(YPATH_KEY(NULL, "functions"), "logic");
+    const ypath_t *root =
+        f->of_block ? YPATH_KEY(NULL, "blocks") : YPATH_KEY(YPATH_KEY(NULL, "functions"), "logic");
     size_t place = 0;
-    while (place < list->count && (f->of_block ? yaml_get(list->items[place], "function") : list->items[place]) != f->node)
+    while (place < list->count &&
+           (f->of_block ? yaml_get(list->items[place], "function") : list->items[place]) != f->node)
         place++;
     const ypath_t *item = YPATH_AT(root, place);
     const ypath_t *path = f->of_block ? YPATH_KEY(item, "function") : item;
     l->self = index;
     read_base_case(l, f->node, path, f);
     body_field(l, f->node, path, "body", false, &f->body);
-    if (!yaml_get(f->node, "body")) complain(l, f->node, path, "a function needs `body`: steps or an expression");
+    if (!yaml_get(f->node, "body"))
+        complain(l, f->node, path, "a function needs `body`: steps or an expression");
     l->self = NO_FUNCTION;
 }
 
-logic_program_t *logic_program_load(ydoc_t *doc, const ynode_t *functions, const ynode_t *blocks, diags_t *diags) {
+logic_program_t *logic_program_load(ydoc_t *doc, const ynode_t *functions, const ynode_t *blocks,
+                                    diags_t *diags) {
     logic_program_t *p = xcalloc(1, sizeof *p);
     loader_t l = {.doc = doc, .program = p, .diags = diags, .self = NO_FUNCTION};
     declare_functions(&l, functions);
@@ -654,7 +713,8 @@ static void add_name(logic_block_t *b, str_t *name) {
     b->names[b->name_count++] = name;
 }
 
-logic_block_t *logic_block_load(ydoc_t *doc, logic_program_t *program, const ynode_t *block, const ypath_t *path, diags_t *diags) {
+logic_block_t *logic_block_load(ydoc_t *doc, logic_program_t *program, const ynode_t *block,
+                                const ypath_t *path, diags_t *diags) {
     size_t before = diags->errors;
     logic_block_t *b = xcalloc(1, sizeof *b);
     loader_t l = {.doc = doc, .program = program, .diags = diags, .self = NO_FUNCTION};
@@ -760,7 +820,8 @@ static const op_row_t OPS[] = {
     {"if", OP_IF, false, read_if, "cond then else"},
     {"while", OP_WHILE, false, read_while, "init cond step body"},
     {"for", OP_FOR, false, read_for, "list parse regex_pattern var drop_empty where map step body"},
-    {"reduce", OP_REDUCE, false, read_reduce, "list parse regex_pattern drop_empty value init var accumulator body step"},
+    {"reduce", OP_REDUCE, false, read_reduce,
+     "list parse regex_pattern drop_empty value init var accumulator body step"},
     {"call", OP_CALL, false, read_call, "function with returns"},
     {"recurse", OP_CALL, true, read_recurse, "function with returns"},
     {"and", OP_AND, true, read_operands, "operands"},

@@ -1,7 +1,8 @@
 /* logic_outputs.c - from what an op gave to the values of its outputs (mabel.md section 5).
  *
- * Every `from` works on one of two things: the op's value (set, let, reduce, call, if, ...) or its sequence (for: raw, filtered or mapped;
- * while and everything else: what was emitted). `value: MEX` and `var: name` work everywhere.
+ * Every `from` works on one of two things: the op's value (set, let, reduce, call, if, ...) or its sequence
+ * (for: raw, filtered or mapped; while and everything else: what was emitted). `value: MEX` and `var: name`
+ * work everywhere.
  */
 #include "core/mabel/logic_ops.h"
 
@@ -69,7 +70,8 @@ static value_t count_of(const op_t *op, const op_result_t *r, value_t list) {
     return value_int((int64_t)count);
 }
 
-static int from_sequence(const output_t *o, out_from_t from, const op_t *op, const op_result_t *r, value_t *out, err_t *err) {
+static int from_sequence(const output_t *o, out_from_t from, const op_t *op, const op_result_t *r,
+                         value_t *out, err_t *err) {
     int rc = SDG_OK;
     value_t list = sequence_of(o, op, r);
     switch (from) {
@@ -87,8 +89,8 @@ static int from_sequence(const output_t *o, out_from_t from, const op_t *op, con
 }
 
 /* `value: MEX` of a for: the element's name stands for the whole sequence. */
-static int from_expression(const output_t *o, const op_t *op, const op_result_t *r, scope_t *scope, uint32_t *fuel, value_t *out,
-                           err_t *err) {
+static int from_expression(const output_t *o, const op_t *op, const op_result_t *r, scope_t *scope,
+                           uint32_t *fuel, value_t *out, err_t *err) {
     if (op->kind == OP_FOR && scope->locals) locals_set(scope->locals, op->var, sequence_of(o, op, r));
     return logic_eval(o->value, scope, fuel, out, err);
 }
@@ -108,7 +110,8 @@ static out_from_t default_from(const output_t *o, const op_t *op) {
     return o->join_with ? FROM_JOIN : FROM_VALUE;
 }
 
-int output_value(const output_t *o, const op_t *op, const op_result_t *r, scope_t *scope, uint32_t *fuel, value_t *out, err_t *err) {
+int output_value(const output_t *o, const op_t *op, const op_result_t *r, scope_t *scope, uint32_t *fuel,
+                 value_t *out, err_t *err) {
     out_from_t from = o->from == FROM_DEFAULT ? default_from(o, op) : o->from;
     bool by_sequence = op->kind == OP_FOR || op->kind == OP_WHILE;
     *out = value_null();
@@ -130,7 +133,8 @@ int output_value(const output_t *o, const op_t *op, const op_result_t *r, scope_
         *out = by_sequence && whole.kind == VALUE_NULL ? value_text("[]") : value_from_str(text_of(whole));
         return SDG_OK;
     }
-    if (by_sequence || (from >= FROM_LIST && from <= FROM_LAST)) return from_sequence(o, from, op, r, out, err);
+    if (by_sequence || (from >= FROM_LIST && from <= FROM_LAST))
+        return from_sequence(o, from, op, r, out, err);
     *out = value_ref(r->value);
     return SDG_OK;
 }

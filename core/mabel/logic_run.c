@@ -1,12 +1,14 @@
 /* logic_run.c - runs a logic block on heap frames.
  *
- * Two stacks. `frames`: one per op that is not finished (let, if, while, for, reduce, call), each with the steps it is running. `calls`:
- * one per function call, with that function's locals; calls[0] belongs to the block. An op's names (`let` bindings, the loop's element,
- * the accumulator) are put into the locals of the running call and what they hid is kept in `saves` until the op ends. So `set` always
- * writes one place, the current call, however deep the loops around it are.
+ * Two stacks. `frames`: one per op that is not finished (let, if, while, for, reduce, call), each with the
+ * steps it is running. `calls`: one per function call, with that function's locals; calls[0] belongs to the
+ * block. An op's names (`let` bindings, the loop's element, the accumulator) are put into the locals of the
+ * running call and what they hid is kept in `saves` until the op ends. So `set` always writes one place, the
+ * current call, however deep the loops around it are.
  *
- * logic_step is a loop: start the next step of the top frame or, when its steps are used up, ask the op what comes next (resume). Nothing
- * here recurses, so recursion in a pipeline costs heap, counted against FRAME_BYTES_MAX, and can stop at any step when fuel is out.
+ * logic_step is a loop: start the next step of the top frame or, when its steps are used up, ask the op what
+ * comes next (resume). Nothing here recurses, so recursion in a pipeline costs heap, counted against
+ * FRAME_BYTES_MAX, and can stop at any step when fuel is out.
  */
 #include "core/mabel/logic_ops.h"
 
@@ -20,23 +22,23 @@
 
 typedef struct frame {
     const op_t *op;
-    const body_t *body;      /* steps being run; NULL: none */
-    uint32_t next;           /* next step of body */
-    uint32_t save_mark;      /* saves above this are this frame's */
-    uint32_t phase;          /* the op's own */
-    bool collects;           /* emits were put aside for this loop */
-    size_t made_bytes;       /* charged for `made` */
-    size_t emit_mark;        /* collects: emit_bytes to go back to */
-    uint64_t turns;          /* iterations begun, or elements taken */
-    value_t list;            /* for, reduce: elements */
-    value_t kept;            /* for: those that passed `where` */
-    value_t made;            /* for: mapped; call: returned values */
-    value_t outer_emits;     /* collects: what to go back to, list or null */
+    const body_t *body;  /* steps being run; NULL: none */
+    uint32_t next;       /* next step of body */
+    uint32_t save_mark;  /* saves above this are this frame's */
+    uint32_t phase;      /* the op's own */
+    bool collects;       /* emits were put aside for this loop */
+    size_t made_bytes;   /* charged for `made` */
+    size_t emit_mark;    /* collects: emit_bytes to go back to */
+    uint64_t turns;      /* iterations begun, or elements taken */
+    value_t list;        /* for, reduce: elements */
+    value_t kept;        /* for: those that passed `where` */
+    value_t made;        /* for: mapped; call: returned values */
+    value_t outer_emits; /* collects: what to go back to, list or null */
 } frame_t;
 
 typedef struct call {
     locals_t locals;
-    size_t bytes;            /* charged for its locals while a deeper call runs */
+    size_t bytes; /* charged for its locals while a deeper call runs */
 } call_t;
 
 typedef struct save {
@@ -57,12 +59,12 @@ struct logic_run {
     uint32_t call_count, call_cap;
     save_t *saves;
     uint32_t save_count, save_cap;
-    size_t call_bytes;       /* sum of calls[].bytes */
-    size_t made_bytes;       /* sum of frames[].made_bytes */
-    size_t emit_bytes;       /* charged for emitted values */
-    value_t last;            /* value of the last step */
-    value_t emits;           /* where emit puts its values: a list, null before the first */
-    value_t *outputs;        /* what the block gives, as logic_block_outputs names it */
+    size_t call_bytes; /* sum of calls[].bytes */
+    size_t made_bytes; /* sum of frames[].made_bytes */
+    size_t emit_bytes; /* charged for emitted values */
+    value_t last;      /* value of the last step */
+    value_t emits;     /* where emit puts its values: a list, null before the first */
+    value_t *outputs;  /* what the block gives, as logic_block_outputs names it */
     bool started, finished;
 };
 
@@ -77,7 +79,7 @@ typedef struct machine {
 typedef struct op_class {
     const char *name;
     int (*start)(machine_t *m, const op_t *op);
-    int (*resume)(machine_t *m, frame_t *f);  /* its steps are used up; NULL: never has a frame */
+    int (*resume)(machine_t *m, frame_t *f); /* its steps are used up; NULL: never has a frame */
 } op_class_t;
 static const op_class_t *class_of(const op_t *op); /* the table at the end of this file */
 
@@ -105,22 +107,27 @@ static value_t *own_local(locals_t *l, str_t *name) { return locals_find(l, name
 static void bind(logic_run_t *r, str_t *name, value_t take) {
     if (r->save_count == r->save_cap) r->saves = small_grow(r->saves, &r->save_cap, 8, sizeof *r->saves);
     value_t *old = own_local(here(r), name);
-    r->saves[r->save_count++] = (save_t){.name = str_ref(name), .value = old ? value_ref(*old) : value_null(), .had = old != NULL};
+    r->saves[r->save_count++] =
+        (save_t){.name = str_ref(name), .value = old ? value_ref(*old) : value_null(), .had = old != NULL};
     locals_set(here(r), name, take);
 }
 
 static void restore(logic_run_t *r, uint32_t mark) {
     while (r->save_count > mark) {
         save_t s = r->saves[--r->save_count];
-        if (s.had) locals_set(here(r), s.name, s.value);
-        else locals_remove(here(r), s.name);
+        if (s.had)
+            locals_set(here(r), s.name, s.value);
+        else
+            locals_remove(here(r), s.name);
         str_free(s.name);
     }
 }
 
 /* ---- bytes */
 
-enum { OWN_REFS_MAX = 4 }; /* a local, globals.vars, the last step's value, a binding: more holders are other calls */
+enum {
+    OWN_REFS_MAX = 4
+}; /* a local, globals.vars, the last step's value, a binding: more holders are other calls */
 
 /* What a value costs this call alone: contents handed down from call to call count in the first ones only. */
 static size_t own_bytes(value_t v) {
@@ -137,7 +144,8 @@ static size_t locals_bytes(const locals_t *l) {
 }
 
 static size_t run_bytes(const logic_run_t *r) {
-    return r->call_bytes + r->made_bytes + r->emit_bytes + r->frame_cap * sizeof(frame_t) + r->call_cap * sizeof(call_t) + r->save_cap * sizeof(save_t);
+    return r->call_bytes + r->made_bytes + r->emit_bytes + r->frame_cap * sizeof(frame_t) +
+           r->call_cap * sizeof(call_t) + r->save_cap * sizeof(save_t);
 }
 
 static int check_bytes(machine_t *m) {
@@ -159,7 +167,8 @@ static int push_made(machine_t *m, frame_t *f, value_t take) {
 /* Pointers to frames are good until the next push. */
 static frame_t *push_frame(machine_t *m, const op_t *op) {
     logic_run_t *r = m->run;
-    if (r->frame_count == r->frame_cap) r->frames = small_grow(r->frames, &r->frame_cap, 4, sizeof *r->frames);
+    if (r->frame_count == r->frame_cap)
+        r->frames = small_grow(r->frames, &r->frame_cap, 4, sizeof *r->frames);
     frame_t *f = &r->frames[r->frame_count++];
     *f = (frame_t){.op = op, .save_mark = r->save_count};
     return f;
@@ -392,7 +401,8 @@ static int may_turn(machine_t *m, const frame_t *f, bool *go) {
     const budget_t *b = &m->run->budget;
     *go = f->turns < b->loop_iters_max;
     if (*go || b->loop_exceed != EXCEED_ERROR) return SDG_OK;
-    return err_set(m->err, SDG_ELIMIT, "more than %llu iterations (budget loops.max_iters)", (unsigned long long)b->loop_iters_max);
+    return err_set(m->err, SDG_ELIMIT, "more than %llu iterations (budget loops.max_iters)",
+                   (unsigned long long)b->loop_iters_max);
 }
 
 static int start_while(machine_t *m, const op_t *op) {
@@ -446,7 +456,8 @@ static bool for_copies(const machine_t *m, const frame_t *f) {
 static int finish_for(machine_t *m, const frame_t *f) {
     value_t filtered = for_copies(m, f) ? f->kept : f->list;
     value_t mapped = is_absent(&f->op->body) ? filtered : f->made;
-    return finish_frame(m, value_ref(mapped), (op_result_t){.raw = f->list, .filtered = filtered, .mapped = mapped});
+    return finish_frame(m, value_ref(mapped),
+                        (op_result_t){.raw = f->list, .filtered = filtered, .mapped = mapped});
 }
 
 static int start_for(machine_t *m, const op_t *op) {
@@ -566,7 +577,8 @@ static int push_call(machine_t *m, locals_t take) {
     call_t *caller = &r->calls[r->call_count - 1];
     caller->bytes = locals_bytes(&caller->locals);
     r->call_bytes += caller->bytes;
-    if (r->call_count == r->call_cap) r->calls = small_grow(r->calls, &r->call_cap, CALLS_FIRST, sizeof *r->calls);
+    if (r->call_count == r->call_cap)
+        r->calls = small_grow(r->calls, &r->call_cap, CALLS_FIRST, sizeof *r->calls);
     r->calls[r->call_count++] = (call_t){.locals = take};
     use_call(m);
     return check_bytes(m);
@@ -590,9 +602,12 @@ static int call_arguments(machine_t *m, const op_t *op, const function_t *fn, lo
         value_t v;
         int rc = logic_eval(b->value, m->scope, m->fuel, &v, m->err);
         if (rc < 0) return rc;
-        if (b->name) locals_set(args, b->name, v);
-        else if (i < fn->arg_count) locals_set(args, fn->args[i], v);
-        else value_free(v);
+        if (b->name)
+            locals_set(args, b->name, v);
+        else if (i < fn->arg_count)
+            locals_set(args, fn->args[i], v);
+        else
+            value_free(v);
     }
     return SDG_OK;
 }
@@ -609,7 +624,10 @@ static int finish_call(machine_t *m, value_t take_rets) {
     int rc = work_out(m, op, &result, &values);
     pop_frame(m);
     for (uint32_t i = 0; rc == SDG_OK && i < op->return_count; i++)
-        rc = hand_over(m, op->returns[i], i < count ? value_ref(list_peek(take_rets, i)) : i == 0 ? value_ref(first) : value_null());
+        rc = hand_over(m, op->returns[i],
+                       i < count ? value_ref(list_peek(take_rets, i))
+                       : i == 0  ? value_ref(first)
+                                 : value_null());
     rc = hand_over_all(m, rc, op, values);
     value_free(take_rets);
     locals_free(&callee);
@@ -658,12 +676,14 @@ static int return_expression(machine_t *m, const function_t *fn) {
     return finish_call(m, rets);
 }
 
-/* The block's own call is depth 0. Deeper than the budget: an error, or (*cut) the base case's value is used. */
+/* The block's own call is depth 0. Deeper than the budget: an error, or (*cut) the base case's value is used.
+ */
 static int check_depth(machine_t *m, const function_t *fn, bool *cut) {
     const budget_t *b = &m->run->budget;
     *cut = m->run->call_count - 1 > b->recursion_depth_max;
     if (!*cut || b->recursion_exceed != EXCEED_ERROR) return SDG_OK;
-    return err_set(m->err, SDG_ELIMIT, "%s: calls are deeper than %u (budget recursion.max_depth)", fn->name->data, b->recursion_depth_max);
+    return err_set(m->err, SDG_ELIMIT, "%s: calls are deeper than %u (budget recursion.max_depth)",
+                   fn->name->data, b->recursion_depth_max);
 }
 
 static int start_call(machine_t *m, const op_t *op) {
@@ -678,7 +698,8 @@ static int start_call(machine_t *m, const op_t *op) {
     }
     frame_t *f = push_frame(m, op);
     rc = push_call(m, args);
-    if (rc == SDG_OK && !base && fn->base_cond) rc = logic_eval_bool(fn->base_cond, m->scope, m->fuel, &base, m->err);
+    if (rc == SDG_OK && !base && fn->base_cond)
+        rc = logic_eval_bool(fn->base_cond, m->scope, m->fuel, &base, m->err);
     if (rc < 0) return rc;
     if (base) return return_base(m, fn);
     if (fn->body.expr || fn->body.text) return return_expression(m, fn);

@@ -1,7 +1,8 @@
 /* mex.h - MEX expressions: compiled once at load, evaluated without re-parsing (mabel.md section 5).
  *
- * An expression is a literal, a list, or an object; an object with one key that is an operator is a call. Evaluation is recursive but its
- * depth is checked at compile time (MEX_DEPTH_MAX), produced sizes and operation counts at run time. Integers stay integers.
+ * An expression is a literal, a list, or an object; an object with one key that is an operator is a call.
+ * Evaluation is recursive but its depth is checked at compile time (MEX_DEPTH_MAX), produced sizes and
+ * operation counts at run time. Integers stay integers.
  */
 #ifndef SDG_MABEL_MEX_H
 #define SDG_MABEL_MEX_H
@@ -14,7 +15,8 @@ typedef struct mex mex_t;
 
 typedef enum mex_mode {
     MEX_VALUE,     /* a one-key object whose key is no operator is a literal */
-    MEX_CONDITION, /* run_if, cond, where, operands: an unknown one-key name is an error; a string may be JSON text of a condition */
+    MEX_CONDITION, /* run_if, cond, where, operands: an unknown one-key name is an error; a string may be JSON
+                      text of a condition */
 } mex_mode_t;
 
 /* NULL after an error (reported in diags, all of them). `doc` takes the nodes of JSON-text conditions. */

@@ -1,7 +1,7 @@
 /* mex_collections.c - operators on lists, and those that bind an element to a name.
  *
- * A lambda's frame has three slots: element, index and, in reduce, the accumulator. It is made once per operator call; per
- * element only the values in it change.
+ * A lambda's frame has three slots: element, index and, in reduce, the accumulator. It is made once per
+ * operator call; per element only the values in it change.
  */
 #include "core/mabel/mex_node.h"
 
@@ -27,7 +27,8 @@ static void lambda_open(lambda_t *l, const mex_t *m, scope_t *s, bool with_accum
     for (int i = 0; i < MEX_BOUND_MAX; i++)
         l->slots[i] = (local_t){m->bound[i], value_null()};
     uint32_t count = with_accumulator ? MEX_BOUND_MAX : MEX_ACCUMULATOR;
-    l->frame = (locals_t){.outer = s->locals, .slots = l->slots, .count = count, .cap = count, .expression = true};
+    l->frame =
+        (locals_t){.outer = s->locals, .slots = l->slots, .count = count, .cap = count, .expression = true};
     s->locals = &l->frame;
 }
 
@@ -148,8 +149,12 @@ static int run_search(const mex_t *m, scope_t *s, bool stop_at, value_t *out, er
     return rc;
 }
 
-int mex_run_any(const mex_t *m, scope_t *s, value_t *out, err_t *err) { return run_search(m, s, true, out, err); }
-int mex_run_all(const mex_t *m, scope_t *s, value_t *out, err_t *err) { return run_search(m, s, false, out, err); }
+int mex_run_any(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
+    return run_search(m, s, true, out, err);
+}
+int mex_run_all(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
+    return run_search(m, s, false, out, err);
+}
 
 /* ---- first, last, len, slice */
 
@@ -194,8 +199,12 @@ static int run_end(const mex_t *m, scope_t *s, bool from_end, value_t *out, err_
     return rc;
 }
 
-int mex_run_first(const mex_t *m, scope_t *s, value_t *out, err_t *err) { return run_end(m, s, false, out, err); }
-int mex_run_last(const mex_t *m, scope_t *s, value_t *out, err_t *err) { return run_end(m, s, true, out, err); }
+int mex_run_first(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
+    return run_end(m, s, false, out, err);
+}
+int mex_run_last(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
+    return run_end(m, s, true, out, err);
+}
 
 static size_t text_form_length(value_t v) {
     str_t *text = text_of(v);
@@ -297,7 +306,8 @@ int mex_run_range(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     __int128 span = step > 0 ? (__int128)end - start : (__int128)start - end;
     __int128 stride = step > 0 ? step : -(__int128)step;
     __int128 count = span <= 0 ? 0 : (span + stride - 1) / stride;
-    if (count > MEX_LIST_MAX) return mex_fail(m, SDG_ELIMIT, err, "a list of more than %d elements", MEX_LIST_MAX);
+    if (count > MEX_LIST_MAX)
+        return mex_fail(m, SDG_ELIMIT, err, "a list of more than %d elements", MEX_LIST_MAX);
     rc = mex_spend(s, (uint64_t)count, err);
     if (rc != SDG_OK) return rc;
     value_t list = value_list((size_t)count);
@@ -423,7 +433,8 @@ static int check_sortable(const mex_t *m, value_t keys, err_t *err) {
         lists |= rank == 2;
         others |= rank == 0 || rank == 1;
         if (rank < 0 || (lists && others))
-            return mex_fail(m, SDG_EINVAL, err, "numbers and text can be sorted, or lists; a value of kind %s is among them",
+            return mex_fail(m, SDG_EINVAL, err,
+                            "numbers and text can be sorted, or lists; a value of kind %s is among them",
                             value_kind_name(list_peek(keys, i).kind));
     }
     return SDG_OK;
@@ -455,8 +466,10 @@ int mex_run_sort(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
         sorting_t sorting = {.reverse = reverse};
         value_t v = rc == SDG_OK ? sorted(list, keys, &sorting) : value_null();
         if (rc == SDG_OK) rc = mex_spend(s, sorting.steps, err);
-        if (rc == SDG_OK) *out = v;
-        else value_free(v);
+        if (rc == SDG_OK)
+            *out = v;
+        else
+            value_free(v);
         value_free(keys);
     }
     value_free(list);

@@ -1,9 +1,10 @@
 /* mex_compile.c - from YAML nodes to MEX nodes.
  *
- * Compiling never stops at the first problem: a broken part becomes the constant null, the problem is noted, and the
- * whole expression is thrown away at the end. What depends on nothing is evaluated here, once. A condition is read more
- * strictly than data: where only a call makes sense an unknown operator is an error; among the operands of a comparison a
- * one-key object may well be data, so there only a near miss of an operator's name is one.
+ * Compiling never stops at the first problem: a broken part becomes the constant null, the problem is noted,
+ * and the whole expression is thrown away at the end. What depends on nothing is evaluated here, once. A
+ * condition is read more strictly than data: where only a call makes sense an unknown operator is an error;
+ * among the operands of a comparison a one-key object may well be data, so there only a near miss of an
+ * operator's name is one.
  */
 #include "core/mabel/mex_node.h"
 
@@ -17,16 +18,16 @@
 #include <string.h>
 
 enum {
-    FOLD_OPS_MAX = 20000,        /* work spent on one constant at load */
-    FOLD_BYTES_MAX = 64 * 1024,  /* a larger result is made anew by each row instead of being kept */
+    FOLD_OPS_MAX = 20000,       /* work spent on one constant at load */
+    FOLD_BYTES_MAX = 64 * 1024, /* a larger result is made anew by each row instead of being kept */
     NAME_MAX_BYTES = 64,
     SHOWN_PARAMS_MAX = 128,
 };
 
 typedef enum strictness {
-    LITERAL_FINE,   /* {unknown: x} is data */
+    LITERAL_FINE,    /* {unknown: x} is data */
     LITERAL_OR_TYPO, /* it is data unless it looks like an operator */
-    LITERAL_WRONG,  /* it is an error */
+    LITERAL_WRONG,   /* it is an error */
 } strictness_t;
 
 struct mex_compiler {
@@ -153,7 +154,7 @@ static mex_t *compile_object(mex_compiler_t *c, const ynode_t *n, const ypath_t 
 /* ---- parameters by name */
 
 typedef struct param {
-    size_t index;      /* in args, or in bound for a plain name */
+    size_t index; /* in args, or in bound for a plain name */
     bool is_name;
     bool is_condition;
 } param_t;
@@ -198,7 +199,8 @@ static void param_name(const char *spec, size_t index, char name[NAME_MAX_BYTES]
     param_t p;
     snprintf(name, NAME_MAX_BYTES, "operand %zu", index + 1);
     while (spec && next_param(&spec, &p, &names, &len, counts))
-        if (!p.is_name && p.index == index) snprintf(name, NAME_MAX_BYTES, "`%.*s`", (int)strcspn(names, "| "), names);
+        if (!p.is_name && p.index == index)
+            snprintf(name, NAME_MAX_BYTES, "`%.*s`", (int)strcspn(names, "| "), names);
 }
 
 static bool is_call(const ynode_t *n) {
@@ -227,9 +229,9 @@ typedef struct call {
     mex_compiler_t *c;
     mex_t *m;
     const mex_op_t *op;
-    strictness_t inner;                   /* how operands are read */
+    strictness_t inner; /* how operands are read */
     const ynode_t *nodes[MEX_ARGS_MAX];
-    bool over_data;                       /* any, all with fn: the list holds data, only fn is a condition */
+    bool over_data; /* any, all with fn: the list holds data, only fn is a condition */
 } call_t;
 
 static void take_arg(call_t *call, param_t p, const ynode_t *n, const ypath_t *path) {
@@ -287,7 +289,8 @@ static void take_named(call_t *call, const ynode_t *n, const ypath_t *path) {
 
 static void take_positional(call_t *call, const ynode_t *n, const ypath_t *path) {
     if (n->count > call->op->max) {
-        mex_complain(call->c, n, path, "%s takes at most %d operands, not %zu", call->op->name, call->op->max, n->count);
+        mex_complain(call->c, n, path, "%s takes at most %d operands, not %zu", call->op->name, call->op->max,
+                     n->count);
         return;
     }
     for (size_t i = 0; i < n->count; i++) {
@@ -312,13 +315,14 @@ static void check_given(call_t *call, const ynode_t *n, const ypath_t *path) {
 /* [x] where x is computed: unless x turns out to be a list it stands for the list of one. */
 static bool maybe_wrapped(const mex_op_t *op, const ynode_t *n) {
     if (op->shape != SHAPE_ONE || n->kind != YNODE_LIST || n->count != 1) return false;
-    return op->run == mex_run_len || op->run == mex_run_unique || op->run == mex_run_sort || op->run == mex_run_first ||
-           op->run == mex_run_last || op->run == mex_run_choose;
+    return op->run == mex_run_len || op->run == mex_run_unique || op->run == mex_run_sort ||
+           op->run == mex_run_first || op->run == mex_run_last || op->run == mex_run_choose;
 }
 
 static void take_one(call_t *call, const ynode_t *n, const ypath_t *path) {
     param_t first = {.index = 0};
-    if (call->op->min == 0 && n->kind == YNODE_SCALAR && n->scalar.kind == VALUE_NULL) return; /* {rand: null} */
+    if (call->op->min == 0 && n->kind == YNODE_SCALAR && n->scalar.kind == VALUE_NULL)
+        return; /* {rand: null} */
     if (call->op->shape == SHAPE_UNWRAP && n->kind == YNODE_LIST && n->count == 1) {
         take_arg(call, first, n->items[0], YPATH_AT(path, 0));
         return;
@@ -369,8 +373,8 @@ static void take_operands(call_t *call, const ynode_t *n, const ypath_t *path) {
     for (size_t i = 0; i < n->count; i++)
         m->args[i] = compile_node(call->c, n->items[i], YPATH_AT(path, i), call->inner);
     if (n->count < op->min || (op->max != 255 && n->count > op->max))
-        mex_complain(call->c, n, path, "%s takes %s%d operands, not %zu", op->name, op->min == op->max ? "" : "at least ",
-                     op->min, n->count);
+        mex_complain(call->c, n, path, "%s takes %s%d operands, not %zu", op->name,
+                     op->min == op->max ? "" : "at least ", op->min, n->count);
 }
 
 static void take_var(call_t *call, const ynode_t *n, const ypath_t *path) {
@@ -380,7 +384,8 @@ static void take_var(call_t *call, const ynode_t *n, const ypath_t *path) {
         call->m->args = xcalloc(1, sizeof(mex_t *));
         call->m->args[0] = compile_node(call->c, n, path, call->inner);
         if (n->kind != YNODE_MAP)
-            mex_complain(call->c, n, path, "%s: a name was expected, not %s", call->op->name, yaml_kind_name(n));
+            mex_complain(call->c, n, path, "%s: a name was expected, not %s", call->op->name,
+                         yaml_kind_name(n));
         return;
     }
     str_t *name = text_of(n->scalar);
@@ -422,7 +427,8 @@ static void take_case(call_t *call, const ynode_t *n, const ypath_t *path) {
     call->m->args = xcalloc(2 * arms + 1, sizeof(mex_t *));
     for (size_t i = 0; i < arms; i++)
         take_when(call, single ? when : when->items[i], i, single ? at : YPATH_AT(at, i));
-    call->m->args[2 * arms] = compile_node(call->c, first_of(n, "else", "default"), YPATH_KEY(path, "else"), call->inner);
+    call->m->args[2 * arms] =
+        compile_node(call->c, first_of(n, "else", "default"), YPATH_KEY(path, "else"), call->inner);
 }
 
 static strictness_t inner_of(const mex_op_t *op, strictness_t strict) {
@@ -430,7 +436,8 @@ static strictness_t inner_of(const mex_op_t *op, strictness_t strict) {
     return LITERAL_OR_TYPO;
 }
 
-static mex_t *compile_call(mex_compiler_t *c, const mex_op_t *op, const ynode_t *n, const ypath_t *path, strictness_t strict) {
+static mex_t *compile_call(mex_compiler_t *c, const mex_op_t *op, const ynode_t *n, const ypath_t *path,
+                           strictness_t strict) {
     bool params = op->shape == SHAPE_ONE || op->shape == SHAPE_UNWRAP || op->shape == SHAPE_ARGS;
     size_t before = c->failures;
     call_t call = {.c = c, .op = op, .inner = inner_of(op, strict)};
@@ -451,10 +458,12 @@ static mex_t *compile_call(mex_compiler_t *c, const mex_op_t *op, const ynode_t 
 }
 
 /* {get: ..., default: ...} */
-static mex_t *compile_get_default(mex_compiler_t *c, const ynode_t *n, const ypath_t *path, strictness_t strict) {
+static mex_t *compile_get_default(mex_compiler_t *c, const ynode_t *n, const ypath_t *path,
+                                  strictness_t strict) {
     mex_t *m = compile_call(c, mex_find_op("get"), yaml_get(n, "get"), YPATH_KEY(path, "get"), strict);
     mex_destroy(&m->args[2]);
-    m->args[2] = compile_node(c, yaml_get(n, "default"), YPATH_KEY(path, "default"), strict ? LITERAL_OR_TYPO : LITERAL_FINE);
+    m->args[2] = compile_node(c, yaml_get(n, "default"), YPATH_KEY(path, "default"),
+                              strict ? LITERAL_OR_TYPO : LITERAL_FINE);
     return m;
 }
 
@@ -477,8 +486,10 @@ void mex_prepare_let(mex_compiler_t *c, mex_t *m, const ynode_t *const *nodes, c
 
 void mex_prepare_set(mex_compiler_t *c, mex_t *m, const ynode_t *const *nodes, const ypath_t *path) {
     bool copy = m->args[1] || m->args[2];
-    if (copy && !(m->args[1] && m->args[2])) mex_complain(c, nodes[0], path, "set with `in` or `path` needs both");
-    if (!copy && !m->bound[MEX_ELEMENT]) mex_complain(c, nodes[0], path, "set needs `var`, or `in` and `path`");
+    if (copy && !(m->args[1] && m->args[2]))
+        mex_complain(c, nodes[0], path, "set with `in` or `path` needs both");
+    if (!copy && !m->bound[MEX_ELEMENT])
+        mex_complain(c, nodes[0], path, "set needs `var`, or `in` and `path`");
     if (copy) m->run = mex_run_set_in;
 }
 
@@ -489,10 +500,13 @@ static void note_name(void *arg, const char *name, size_t len) {
 
 /* The pattern when it is known at load: "\d{3}" has no placeholder, only a count. */
 static str_t *constant_pattern(const mex_t *pattern) {
-    if (pattern->constant) return pattern->value.kind == VALUE_STRING ? str_ref(pattern->value.string) : text_of(pattern->value);
+    if (pattern->constant)
+        return pattern->value.kind == VALUE_STRING ? str_ref(pattern->value.string) : text_of(pattern->value);
     bool computed = false;
     if (pattern->text) template_each_name(pattern->text, note_name, &computed);
-    return pattern->text && !computed && !template_is_whole(pattern->text) ? str_ref(template_text(pattern->text)) : NULL;
+    return pattern->text && !computed && !template_is_whole(pattern->text)
+               ? str_ref(template_text(pattern->text))
+               : NULL;
 }
 
 void mex_prepare_regex(mex_compiler_t *c, mex_t *m, const ynode_t *const *nodes, const ypath_t *path) {
@@ -515,12 +529,14 @@ static void check_literal(mex_compiler_t *c, const ynode_t *n, const ypath_t *pa
     if (strict == LITERAL_FINE || n->count == 0) return;
     if (n->count > 1) {
         if (strict == LITERAL_WRONG)
-            mex_complain(c, n, path, "a condition is one operator, {name: operands}; this has %zu keys", n->count);
+            mex_complain(c, n, path, "a condition is one operator, {name: operands}; this has %zu keys",
+                         n->count);
         return;
     }
     const char *name = yaml_key(n, 0), *near = nearest_operator(c, name);
     if (near)
-        mex_complain(c, n->keys[0], YPATH_KEY(path, name), "unknown operator \"%s\"; did you mean \"%s\"?", name, near);
+        mex_complain(c, n->keys[0], YPATH_KEY(path, name), "unknown operator \"%s\"; did you mean \"%s\"?",
+                     name, near);
     else if (strict == LITERAL_WRONG)
         mex_complain(c, n->keys[0], YPATH_KEY(path, name), "unknown operator \"%s\"", name);
 }

@@ -1,7 +1,8 @@
 /* mex_eval.c - evaluation: literals, control, references, random values, and what all operators share.
  *
- * Nothing is looked up by operator name at run time and numbers never touch the heap. A lambda's names live in a frame on
- * the C stack in front of the scope's locals for the time of the call; `set` inside it reaches the step around it (scope.h).
+ * Nothing is looked up by operator name at run time and numbers never touch the heap. A lambda's names live
+ * in a frame on the C stack in front of the scope's locals for the time of the call; `set` inside it reaches
+ * the step around it (scope.h).
  */
 #include "core/mabel/mex_node.h"
 
@@ -63,8 +64,8 @@ int mex_eval_bool(const mex_t *m, scope_t *scope, bool *out, err_t *err) {
 
 static int check_spread(const mex_t *m, size_t count, err_t *err) {
     if (count >= m->op->min && (m->op->max == 255 || count <= m->op->max)) return SDG_OK;
-    return mex_fail(m, SDG_EINVAL, err, "%s%d operands were expected, not %zu", m->op->min == m->op->max ? "" : "at least ",
-                    m->op->min, count);
+    return mex_fail(m, SDG_EINVAL, err, "%s%d operands were expected, not %zu",
+                    m->op->min == m->op->max ? "" : "at least ", m->op->min, count);
 }
 
 /* v becomes the list of operands; what is no list is the only operand. */
@@ -259,13 +260,16 @@ static inline int run_name(const mex_t *m, scope_t *s, dotted_lookup_fn *lookup,
     return SDG_OK;
 }
 
-int mex_run_var(const mex_t *m, scope_t *s, value_t *out, err_t *err) { return run_name(m, s, scope_find, out, err); }
+int mex_run_var(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
+    return run_name(m, s, scope_find, out, err);
+}
 
 int mex_run_ref(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     return run_name(m, s, scope_find_in_context, out, err);
 }
 
-/* The value at a path; an integer is an index, and a text that is itself a key comes before its reading as a path. */
+/* The value at a path; an integer is an index, and a text that is itself a key comes before its reading as a
+ * path. */
 static const value_t *get_peek(const value_t *root, value_t path) {
     if (path.kind == VALUE_STRING) {
         const value_t *v = root->kind == VALUE_OBJECT ? object_find_peek(*root, path.string) : NULL;
@@ -286,7 +290,8 @@ int mex_run_get(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     rc = mex_value_of(m->args[1], s, &path, err);
     if (rc == SDG_OK) {
         /* The keys of an object are texts: a number looks up its text form. */
-        if (root.kind == VALUE_OBJECT && path.kind != VALUE_STRING) value_replace(&path, value_from_str(text_of(path)));
+        if (root.kind == VALUE_OBJECT && path.kind != VALUE_STRING)
+            value_replace(&path, value_from_str(text_of(path)));
         const value_t *v = get_peek(&root, path);
         if (v)
             *out = value_ref(*v);
@@ -348,7 +353,9 @@ static int need_rng(const mex_t *m, const scope_t *s, err_t *err) {
     return s->rng ? SDG_OK : mex_fail(m, SDG_EINVAL, err, "there are no random numbers here");
 }
 
-static double real_of(value_t number) { return number.kind == VALUE_INT ? (double)number.integer : number.real; }
+static double real_of(value_t number) {
+    return number.kind == VALUE_INT ? (double)number.integer : number.real;
+}
 
 int mex_run_rand(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     value_t lo = value_int(0), hi = value_int(1);
@@ -368,7 +375,8 @@ int mex_run_randint(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     if (rc == SDG_OK) rc = need_rng(m, s, err);
     if (rc != SDG_OK) return rc;
     if (!has_lo || !has_hi) return mex_fail(m, SDG_EINVAL, err, "min and max must be integers");
-    if (lo > hi) return mex_fail(m, SDG_EINVAL, err, "min %lld is above max %lld", (long long)lo, (long long)hi);
+    if (lo > hi)
+        return mex_fail(m, SDG_EINVAL, err, "min %lld is above max %lld", (long long)lo, (long long)hi);
     *out = value_int(rng_between(s->rng, lo, hi));
     return SDG_OK;
 }

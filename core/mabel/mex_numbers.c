@@ -1,8 +1,9 @@
 /* mex_numbers.c - logic, comparison and arithmetic.
  *
- * Integers stay integers until they would overflow; then, and in division, reals take over. Numeric text counts as a number
- * everywhere. Comparison has one rule for `eq` (text against a number is never equal) and one for the orderings (what is no
- * number counts as 0 against a number); an int64 and a double are compared exactly.
+ * Integers stay integers until they would overflow; then, and in division, reals take over. Numeric text
+ * counts as a number everywhere. Comparison has one rule for `eq` (text against a number is never equal) and
+ * one for the orderings (what is no number counts as 0 against a number); an int64 and a double are compared
+ * exactly.
  */
 #include "core/mabel/mex_node.h"
 
@@ -38,11 +39,15 @@ int mex_compare_numbers(value_t a, value_t b) {
 }
 
 /* An integral real within 64 bits as an integer; others as they are. */
-static value_t to_integer(double r) { return r >= -0x1p63 && r < 0x1p63 ? value_int((int64_t)r) : value_real(r); }
+static value_t to_integer(double r) {
+    return r >= -0x1p63 && r < 0x1p63 ? value_int((int64_t)r) : value_real(r);
+}
 
 /* ---- equality */
 
-static bool is_numeric(value_kind_t kind) { return kind == VALUE_BOOL || kind == VALUE_INT || kind == VALUE_REAL; }
+static bool is_numeric(value_kind_t kind) {
+    return kind == VALUE_BOOL || kind == VALUE_INT || kind == VALUE_REAL;
+}
 
 static bool text_equals_bool(const str_t *s, bool b) {
     const char *want = b ? "true" : "false";
@@ -66,8 +71,8 @@ static bool text_equal(str_t *s, value_t other) {
     case VALUE_REAL: return text_to_number(s->data, s->len, &a) && mex_compare_numbers(a, other) == 0;
     case VALUE_STRING:
         if (str_equal(s, other.string)) return true;
-        return text_to_number(s->data, s->len, &a) && text_to_number(other.string->data, other.string->len, &b) &&
-               mex_compare_numbers(a, b) == 0;
+        return text_to_number(s->data, s->len, &a) &&
+               text_to_number(other.string->data, other.string->len, &b) && mex_compare_numbers(a, b) == 0;
     default: return s->len > 1 && (*s->data == '[' || *s->data == '{') && text_equals_form(s, other);
     }
 }
@@ -76,7 +81,8 @@ bool mex_equal(value_t a, value_t b) {
     if (a.kind == VALUE_STRING) return text_equal(a.string, b);
     if (b.kind == VALUE_STRING) return text_equal(b.string, a);
     value_t x, y;
-    if (is_numeric(a.kind) && is_numeric(b.kind)) return mex_number(a, &x) && mex_number(b, &y) && mex_compare_numbers(x, y) == 0;
+    if (is_numeric(a.kind) && is_numeric(b.kind))
+        return mex_number(a, &x) && mex_number(b, &y) && mex_compare_numbers(x, y) == 0;
     return value_equal(a, b);
 }
 
@@ -124,7 +130,8 @@ static int order(value_t a, value_t b, int depth, uint64_t *steps) {
         if (mex_number(a, &x) && mex_number(b, &y)) return mex_compare_numbers(x, y);
         return order_text(a.string, b.string);
     }
-    if (a.kind == VALUE_LIST && b.kind == VALUE_LIST && depth < COMPARE_DEPTH_MAX) return order_lists(a, b, depth, steps);
+    if (a.kind == VALUE_LIST && b.kind == VALUE_LIST && depth < COMPARE_DEPTH_MAX)
+        return order_lists(a, b, depth, steps);
     return order_texts(a, b);
 }
 
@@ -160,8 +167,12 @@ static int run_equal(const mex_t *m, scope_t *s, bool want, value_t *out, err_t 
     return SDG_OK;
 }
 
-int mex_run_eq(const mex_t *m, scope_t *s, value_t *out, err_t *err) { return run_equal(m, s, true, out, err); }
-int mex_run_ne(const mex_t *m, scope_t *s, value_t *out, err_t *err) { return run_equal(m, s, false, out, err); }
+int mex_run_eq(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
+    return run_equal(m, s, true, out, err);
+}
+int mex_run_ne(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
+    return run_equal(m, s, false, out, err);
+}
 
 static int run_order(const mex_t *m, scope_t *s, int *c, err_t *err) {
     value_t a, b;
@@ -230,7 +241,8 @@ int mex_run_contains(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     return rc;
 }
 
-/* Blank text counts as empty: conditions written for the original rely on it, after models that answer a line end. */
+/* Blank text counts as empty: conditions written for the original rely on it, after models that answer a line
+ * end. */
 static bool is_empty(value_t v) {
     if (v.kind != VALUE_STRING) return !is_numeric(v.kind) && !value_truthy(v);
     const char *bytes = v.string->data;
@@ -267,8 +279,12 @@ static int run_until(const mex_t *m, scope_t *s, bool stop_at, value_t *out, err
     return rc;
 }
 
-int mex_run_and(const mex_t *m, scope_t *s, value_t *out, err_t *err) { return run_until(m, s, false, out, err); }
-int mex_run_or(const mex_t *m, scope_t *s, value_t *out, err_t *err) { return run_until(m, s, true, out, err); }
+int mex_run_and(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
+    return run_until(m, s, false, out, err);
+}
+int mex_run_or(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
+    return run_until(m, s, true, out, err);
+}
 
 int mex_run_not(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     bool yes;
@@ -386,15 +402,18 @@ static int fold_list(const mex_t *m, scope_t *s, value_t empty, step_fn *step, v
     for (size_t i = 0; i < o.count && rc == SDG_OK; i++) {
         value_t n;
         rc = mex_number_from(m, value_ref(list_peek(o.list, i)), &n, err);
-        if (rc == SDG_OK && i == 0) sum = n;
-        else if (rc == SDG_OK) rc = step(m, &sum, n, err);
+        if (rc == SDG_OK && i == 0)
+            sum = n;
+        else if (rc == SDG_OK)
+            rc = step(m, &sum, n, err);
     }
     mex_operands_close(&o);
     if (rc == SDG_OK) *out = step == step_sub && o.count == 1 ? negated(sum) : sum;
     return rc;
 }
 
-static inline int fold_numbers(const mex_t *m, scope_t *s, value_t empty, step_fn *step, value_t *out, err_t *err) {
+static inline int fold_numbers(const mex_t *m, scope_t *s, value_t empty, step_fn *step, value_t *out,
+                               err_t *err) {
     if (m->spread || m->argc < 2) return fold_list(m, s, empty, step, out, err);
     value_t sum, n;
     int rc = mex_number_of(m, 0, s, &sum, err);
@@ -457,10 +476,15 @@ static int run_rounding(const mex_t *m, scope_t *s, double (*rounding)(double), 
     return rc;
 }
 
-int mex_run_floor(const mex_t *m, scope_t *s, value_t *out, err_t *err) { return run_rounding(m, s, floor, out, err); }
-int mex_run_ceil(const mex_t *m, scope_t *s, value_t *out, err_t *err) { return run_rounding(m, s, ceil, out, err); }
+int mex_run_floor(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
+    return run_rounding(m, s, floor, out, err);
+}
+int mex_run_ceil(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
+    return run_rounding(m, s, ceil, out, err);
+}
 
-/* Correctly rounded decimal digits, as Python's round(x, n): printf rounds the exact binary value half to even. */
+/* Correctly rounded decimal digits, as Python's round(x, n): printf rounds the exact binary value half to
+ * even. */
 static value_t round_digits(value_t n, int64_t digits) {
     char text[700];
     if (n.kind == VALUE_INT && digits >= 0) return n;
@@ -472,7 +496,8 @@ static value_t round_digits(value_t n, int64_t digits) {
     }
     int len = snprintf(text, sizeof text, "%.*f", (int)digits, n.real);
     value_t r;
-    return len > 0 && len < (int)sizeof text && text_to_number(text, (size_t)len, &r) ? value_real(real_of(r)) : n;
+    return len > 0 && len < (int)sizeof text && text_to_number(text, (size_t)len, &r) ? value_real(real_of(r))
+                                                                                      : n;
 }
 
 int mex_run_round(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
@@ -487,18 +512,24 @@ int mex_run_round(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     return rc;
 }
 
-int mex_run_to_number(const mex_t *m, scope_t *s, value_t *out, err_t *err) { return mex_number_of(m, 0, s, out, err); }
+int mex_run_to_number(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
+    return mex_number_of(m, 0, s, out, err);
+}
 
 /* ---- the smallest and the largest */
 
 /* What the operands so far were, numeric text apart: it goes with both. */
-typedef struct kinds { bool number, text; } kinds_t;
+typedef struct kinds {
+    bool number, text;
+} kinds_t;
 
 static int check_kinds(const mex_t *m, kinds_t *seen, value_t v, err_t *err) {
     value_t x;
     bool numeric = mex_number(v, &x);
-    if (v.kind != VALUE_STRING) seen->number = true;
-    else if (!numeric) seen->text = true;
+    if (v.kind != VALUE_STRING)
+        seen->number = true;
+    else if (!numeric)
+        seen->text = true;
     if (seen->number && seen->text) return mex_fail(m, SDG_EINVAL, err, "a number was expected, not text");
     return SDG_OK;
 }

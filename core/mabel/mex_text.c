@@ -1,7 +1,7 @@
 /* mex_text.c - operators on text, regular expressions, conversions.
  *
- * Results are written into one byte stack per thread (the scratch) and copied out once: an operator remembers where its
- * text begins, nested operators write behind it and are gone before it goes on.
+ * Results are written into one byte stack per thread (the scratch) and copied out once: an operator remembers
+ * where its text begins, nested operators write behind it and are gone before it goes on.
  */
 #include "core/mabel/mex_node.h"
 
@@ -164,7 +164,8 @@ int mex_run_replace(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     return rc;
 }
 
-static int run_case_change(const mex_t *m, scope_t *s, void (*change)(buf_t *, const char *, size_t), value_t *out, err_t *err) {
+static int run_case_change(const mex_t *m, scope_t *s, void (*change)(buf_t *, const char *, size_t),
+                           value_t *out, err_t *err) {
     str_t *text;
     int rc = mex_text_of(m, 0, s, &text, err);
     if (rc != SDG_OK) return rc;
@@ -174,8 +175,12 @@ static int run_case_change(const mex_t *m, scope_t *s, void (*change)(buf_t *, c
     return mex_scratch_take(m, mark, s, out, err);
 }
 
-int mex_run_lower(const mex_t *m, scope_t *s, value_t *out, err_t *err) { return run_case_change(m, s, text_lower, out, err); }
-int mex_run_upper(const mex_t *m, scope_t *s, value_t *out, err_t *err) { return run_case_change(m, s, text_upper, out, err); }
+int mex_run_lower(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
+    return run_case_change(m, s, text_lower, out, err);
+}
+int mex_run_upper(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
+    return run_case_change(m, s, text_upper, out, err);
+}
 
 int mex_run_trim(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     str_t *text;
@@ -192,7 +197,8 @@ int mex_run_trim(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
 /* ---- taking apart */
 
 static int push_part(const mex_t *m, value_t *list, const char *bytes, size_t len, err_t *err) {
-    if (list_count(*list) == MEX_LIST_MAX) return mex_fail(m, SDG_ELIMIT, err, "a list of more than %d elements", MEX_LIST_MAX);
+    if (list_count(*list) == MEX_LIST_MAX)
+        return mex_fail(m, SDG_ELIMIT, err, "a list of more than %d elements", MEX_LIST_MAX);
     list_push(list, value_string(bytes, len));
     return SDG_OK;
 }
@@ -272,7 +278,8 @@ int mex_run_ends_with(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     str_t *text, *part;
     int rc = texts_of(m, s, &text, &part, err);
     if (rc != SDG_OK) return rc;
-    *out = value_bool(part->len <= text->len && memcmp(text->data + text->len - part->len, part->data, part->len) == 0);
+    *out = value_bool(part->len <= text->len &&
+                      memcmp(text->data + text->len - part->len, part->data, part->len) == 0);
     str_free(text);
     str_free(part);
     return SDG_OK;
@@ -281,8 +288,8 @@ int mex_run_ends_with(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
 /* ---- regular expressions */
 
 typedef struct search {
-    str_t *text;   /* owned */
-    regex_t_ *re;  /* borrowed: of the node or of the thread's cache */
+    str_t *text;  /* owned */
+    regex_t_ *re; /* borrowed: of the node or of the thread's cache */
 } search_t;
 
 /* Text and pattern; nothing may be evaluated between this and the search (the cache holds the pattern). */

@@ -96,9 +96,7 @@ void connections_load(load_t *l) {
 
 /* ---- words of the file */
 
-static bool is_word(char c) {
-    return isalnum((unsigned char)c) || c == '_' || (unsigned char)c >= 0x80;
-}
+static bool is_word(char c) { return isalnum((unsigned char)c) || c == '_' || (unsigned char)c >= 0x80; }
 
 /* The next word of a text, or false. */
 static bool next_word(const char **at, const char *end, const char **word, size_t *len) {

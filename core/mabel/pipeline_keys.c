@@ -32,12 +32,8 @@ meant_t meant(const char *word, const char *const *names, size_t count) {
 
 /* ---- keys */
 
-static bool is_null(const ynode_t *n) {
-    return n->kind == YNODE_SCALAR && n->scalar.kind == VALUE_NULL;
-}
-static bool is_scalar(const ynode_t *n) {
-    return n->kind == YNODE_SCALAR && n->scalar.kind != VALUE_NULL;
-}
+static bool is_null(const ynode_t *n) { return n->kind == YNODE_SCALAR && n->scalar.kind == VALUE_NULL; }
+static bool is_scalar(const ynode_t *n) { return n->kind == YNODE_SCALAR && n->scalar.kind != VALUE_NULL; }
 
 static bool scalar_number(const ynode_t *n, value_t *out) {
     if (n->kind != YNODE_SCALAR) return false;
@@ -50,22 +46,14 @@ static bool scalar_number(const ynode_t *n, value_t *out) {
 static bool fits(const ynode_t *n, want_t want) {
     value_t number;
     switch (want) {
-    case WANT_ANY:
-        return true;
-    case WANT_TEXT:
-        return is_scalar(n);
-    case WANT_NUMBER:
-        return scalar_number(n, &number);
-    case WANT_BOOL:
-        return is_scalar(n) && n->scalar.kind == VALUE_BOOL;
-    case WANT_LIST:
-        return n->kind == YNODE_LIST;
-    case WANT_MAP:
-        return n->kind == YNODE_MAP;
-    case WANT_TEXTS:
-        return n->kind == YNODE_LIST || is_scalar(n);
-    case WANT_LIST_OR_MAP:
-        return n->kind != YNODE_SCALAR;
+    case WANT_ANY: return true;
+    case WANT_TEXT: return is_scalar(n);
+    case WANT_NUMBER: return scalar_number(n, &number);
+    case WANT_BOOL: return is_scalar(n) && n->scalar.kind == VALUE_BOOL;
+    case WANT_LIST: return n->kind == YNODE_LIST;
+    case WANT_MAP: return n->kind == YNODE_MAP;
+    case WANT_TEXTS: return n->kind == YNODE_LIST || is_scalar(n);
+    case WANT_LIST_OR_MAP: return n->kind != YNODE_SCALAR;
     }
     return false;
 }
@@ -137,12 +125,8 @@ const ynode_t *field(const ynode_t *n, const char *key) {
     return v && !is_null(v) ? v : NULL;
 }
 
-str_t *scalar_text(const ynode_t *n) {
-    return n && is_scalar(n) ? text_of(n->scalar) : NULL;
-}
-str_t *field_text(const ynode_t *n, const char *key) {
-    return scalar_text(field(n, key));
-}
+str_t *scalar_text(const ynode_t *n) { return n && is_scalar(n) ? text_of(n->scalar) : NULL; }
+str_t *field_text(const ynode_t *n, const char *key) { return scalar_text(field(n, key)); }
 
 char *field_chars(const ynode_t *n, const char *key) {
     str_t *s = field_text(n, key);
@@ -235,6 +219,4 @@ template_t *field_template(const ynode_t *n, const char *key) {
     return t;
 }
 
-size_t list_length(const ynode_t *list) {
-    return list && list->kind == YNODE_LIST ? list->count : 0;
-}
+size_t list_length(const ynode_t *list) { return list && list->kind == YNODE_LIST ? list->count : 0; }

@@ -1,8 +1,9 @@
 /* regex.c - PCRE2 behind Python's manners.
  *
- * Every match runs with a step limit and a heap limit, so that a catastrophic pattern costs milliseconds and gives a
- * sentence. The JIT is used when it can be; where its stack does not suffice the interpreter takes over, whose memory is
- * bounded by the heap limit. Texts that are not UTF-8 are searched too: nothing matches across a broken byte.
+ * Every match runs with a step limit and a heap limit, so that a catastrophic pattern costs milliseconds and
+ * gives a sentence. The JIT is used when it can be; where its stack does not suffice the interpreter takes
+ * over, whose memory is bounded by the heap limit. Texts that are not UTF-8 are searched too: nothing matches
+ * across a broken byte.
  */
 #include "core/mabel/regex.h"
 
@@ -21,7 +22,7 @@
 
 enum {
     JIT_STACK_FIRST = 32 * 1024,
-    CACHE_SLOTS = 64,  /* computed patterns of a thread, direct-mapped: a collision compiles again */
+    CACHE_SLOTS = 64, /* computed patterns of a thread, direct-mapped: a collision compiles again */
     GROUP_NAME_MAX = 64,
     SPAN_GROUPS_MAX = 100, /* groups that findall and replacements can see */
 };
@@ -110,7 +111,8 @@ static int compile_error(const char *pattern, size_t len, int code, size_t offse
     PCRE2_UCHAR why[160];
     if (pcre2_get_error_message(code, why, sizeof why) < 0) why[0] = '\0';
     size_t character = utf8_length(pattern, offset < len ? offset : len) + 1;
-    return err_set(err, SDG_EINVAL, "not a regular expression: %s (at character %zu)", (const char *)why, character);
+    return err_set(err, SDG_EINVAL, "not a regular expression: %s (at character %zu)", (const char *)why,
+                   character);
 }
 
 regex_t_ *regex_compile(const char *pattern, size_t len, int flags, err_t *err) {
@@ -169,14 +171,15 @@ regex_t_ *regex_cached(const char *pattern, size_t len, int flags, err_t *err) {
 
 static int match_error(int rc, err_t *err) {
     if (rc == PCRE2_ERROR_MATCHLIMIT || rc == PCRE2_ERROR_DEPTHLIMIT || rc == PCRE2_ERROR_HEAPLIMIT)
-        return err_set(err, SDG_ELIMIT, "the regular expression takes too many steps on this text (nested repetition?)");
+        return err_set(err, SDG_ELIMIT,
+                       "the regular expression takes too many steps on this text (nested repetition?)");
     PCRE2_UCHAR why[160];
     if (pcre2_get_error_message(rc, why, sizeof why) < 0) why[0] = '\0';
     return err_set(err, SDG_EINVAL, "the regular expression failed: %s", (const char *)why);
 }
 
-static int run(regex_t_ *re, const char *text, size_t len, size_t from, uint32_t options, size_t *span, size_t span_max,
-               err_t *err) {
+static int run(regex_t_ *re, const char *text, size_t len, size_t from, uint32_t options, size_t *span,
+               size_t span_max, err_t *err) {
     assert(span_max >= 2 && from <= len);
     pcre2_match_context *context = thread_state()->context;
     PCRE2_SPTR subject = (PCRE2_SPTR)(text ? text : "");
@@ -191,11 +194,13 @@ static int run(regex_t_ *re, const char *text, size_t len, size_t from, uint32_t
         span[i] = set ? at[i] : SIZE_MAX;
         span[i + 1] = set ? at[i + 1] : SIZE_MAX;
     }
-    if (span[0] > span[1] || span[1] < from) return err_set(err, SDG_EINVAL, "\\K moved the start of a match behind its end");
+    if (span[0] > span[1] || span[1] < from)
+        return err_set(err, SDG_EINVAL, "\\K moved the start of a match behind its end");
     return 1;
 }
 
-int regex_match(regex_t_ *re, const char *text, size_t len, size_t from, size_t *span, size_t span_max, err_t *err) {
+int regex_match(regex_t_ *re, const char *text, size_t len, size_t from, size_t *span, size_t span_max,
+                err_t *err) {
     return run(re, text, len, from, 0, span, span_max, err);
 }
 
@@ -240,7 +245,8 @@ int regex_findall(regex_t_ *re, const char *text, size_t len, size_t count_max, 
     while (list_count(*out) < count_max && (rc = regex_next(&walk, span, 2 * SPAN_GROUPS_MAX, err)) > 0) {
         list_push(out, hit(text, span, groups, &bytes));
         if (bytes > REGEX_HITS_BYTES_MAX) {
-            rc = err_set(err, SDG_ELIMIT, "the hits of the regular expression are longer than %zu bytes", REGEX_HITS_BYTES_MAX);
+            rc = err_set(err, SDG_ELIMIT, "the hits of the regular expression are longer than %zu bytes",
+                         REGEX_HITS_BYTES_MAX);
             break;
         }
     }
@@ -260,7 +266,8 @@ typedef struct replacing {
 
 static int add_group(replacing_t *r, size_t group) {
     if (group > r->re->groups || group >= SPAN_GROUPS_MAX)
-        return err_set(r->err, SDG_EINVAL, "the replacement names group %zu, but the pattern has %u", group, r->re->groups);
+        return err_set(r->err, SDG_EINVAL, "the replacement names group %zu, but the pattern has %u", group,
+                       r->re->groups);
     if (r->span[2 * group] != SIZE_MAX)
         buf_add(&r->out, r->text + r->span[2 * group], r->span[2 * group + 1] - r->span[2 * group]);
     return SDG_OK;
@@ -270,14 +277,17 @@ static int add_group(replacing_t *r, size_t group) {
 static int add_named(replacing_t *r, const char **at, const char *end) {
     const char *close = memchr(*at, '>', (size_t)(end - *at));
     size_t len = close ? (size_t)(close - *at) : 0;
-    if (len == 0 || len >= GROUP_NAME_MAX) return err_set(r->err, SDG_EINVAL, "the replacement has a broken \\g<...>");
+    if (len == 0 || len >= GROUP_NAME_MAX)
+        return err_set(r->err, SDG_EINVAL, "the replacement has a broken \\g<...>");
     char name[GROUP_NAME_MAX];
     memcpy(name, *at, len);
     name[len] = '\0';
     *at = close + 1;
     if (strspn(name, "0123456789") == len) return add_group(r, (size_t)strtoul(name, NULL, 10));
     int group = pcre2_substring_number_from_name(r->re->code, (PCRE2_SPTR)name);
-    if (group < 0) return err_set(r->err, SDG_EINVAL, "the replacement names group \"%s\", which the pattern has not", name);
+    if (group < 0)
+        return err_set(r->err, SDG_EINVAL, "the replacement names group \"%s\", which the pattern has not",
+                       name);
     return add_group(r, (size_t)group);
 }
 
@@ -318,7 +328,8 @@ static int add_replacement(replacing_t *r, const char *with, size_t with_len) {
     return rc;
 }
 
-int regex_replace(regex_t_ *re, const char *text, size_t len, const char *with, size_t with_len, value_t *out, err_t *err) {
+int regex_replace(regex_t_ *re, const char *text, size_t len, const char *with, size_t with_len, value_t *out,
+                  err_t *err) {
     size_t span[2 * SPAN_GROUPS_MAX];
     replacing_t r = {.re = re, .text = text, .span = span, .err = err};
     buf_init(&r.out, MEX_TEXT_BYTES_MAX);
@@ -334,7 +345,8 @@ int regex_replace(regex_t_ *re, const char *text, size_t len, const char *with, 
     }
     if (rc >= 0 && len > copied) buf_add(&r.out, text + copied, len - copied);
     if (rc >= 0 && r.out.full)
-        rc = err_set(err, SDG_ELIMIT, "the text is longer than %zu bytes after the replacement", MEX_TEXT_BYTES_MAX);
+        rc = err_set(err, SDG_ELIMIT, "the text is longer than %zu bytes after the replacement",
+                     MEX_TEXT_BYTES_MAX);
     if (rc >= 0) *out = value_string(r.out.data ? r.out.data : "", r.out.len);
     buf_free(&r.out);
     return rc < 0 ? rc : SDG_OK;

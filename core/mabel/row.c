@@ -1,8 +1,8 @@
 /* row.c - the row machine: a loop over phases.
  *
- * Nothing in here waits: a handler that needs an answer records what it wants and returns; the answer is stored by row_llm_answer or
- * row_python_event and looked at in the next row_run. Everything a row needs of its pipeline is shared by reference, so a row of a
- * thousand costs what it changes.
+ * Nothing in here waits: a handler that needs an answer records what it wants and returns; the answer is
+ * stored by row_llm_answer or row_python_event and looked at in the next row_run. Everything a row needs of
+ * its pipeline is shared by reference, so a row of a thousand costs what it changes.
  *
  * To add a block type: a case in start_block, and a phase with its handler if it has to wait.
  */
@@ -33,7 +33,8 @@ static void write_result(row_t *row, value_t take_final) {
     object_set_text(&result, "_row_index", value_int((int64_t)row->index));
     for (size_t i = 0; i < object_count(take_final); i++) {
         str_t *key = object_key_peek(take_final, i);
-        if (strcmp(key->data, "_row_index") != 0) object_set(&result, key, value_ref(object_value_peek(take_final, i)));
+        if (strcmp(key->data, "_row_index") != 0)
+            object_set(&result, key, value_ref(object_value_peek(take_final, i)));
     }
     value_t trace = row_trace_take(row);
     if (trace.kind != VALUE_NULL) object_set_text(&result, "_trace", trace);
@@ -51,8 +52,10 @@ void row_fail(row_t *row, const char *label, const char *text, const char *class
     object_set_text(&final, "_error", value_string(line.data ? line.data : "", line.len));
     buf_free(&line);
     row->failed = true;
-    if (label) snprintf(row->reason, sizeof row->reason, "%.28s: %s", label, class);
-    else snprintf(row->reason, sizeof row->reason, "%s", class);
+    if (label)
+        snprintf(row->reason, sizeof row->reason, "%.28s: %s", label, class);
+    else
+        snprintf(row->reason, sizeof row->reason, "%s", class);
     value_t error = value_ref(object_get_peek(final, "_error", 6, NULL));
     buf_reset(&row->line_out);
     write_result(row, final);
@@ -102,14 +105,16 @@ static void read_input(row_t *row, const row_input_t *input) {
     err_t err = {0};
     int rc = json_parse_text(input->json, input->len, &row->context, &err);
     if (rc == SDG_OK && row->context.kind != VALUE_OBJECT)
-        rc = err_set(&err, SDG_EPARSE, "expected a JSON object, found %s", value_kind_name(row->context.kind));
+        rc =
+            err_set(&err, SDG_EPARSE, "expected a JSON object, found %s", value_kind_name(row->context.kind));
     if (rc == SDG_OK) {
         rename_columns(row);
         return;
     }
     char text[ERR_TEXT_MAX + 64];
     value_replace(&row->context, value_object(0));
-    snprintf(text, sizeof text, "input line %llu: %s", (unsigned long long)(input->line ? input->line : input->index + 1), err.text);
+    snprintf(text, sizeof text, "input line %llu: %s",
+             (unsigned long long)(input->line ? input->line : input->index + 1), err.text);
     row_fail(row, NULL, text, "input");
 }
 
@@ -134,14 +139,18 @@ row_t *row_blank(const pipeline_t *pipeline, const row_options_t *options, uint6
     row->start_ns = row->now_ns = now_ns;
     row->wake_ns = UINT64_MAX;
     if (any_feeds(pipeline)) row->kept = xcalloc(pipeline->block_count, sizeof *row->kept);
-    row->scope = (scope_t){.context = &row->context, .vars = &row->vars, .consts = pipeline->consts, .pipeline = pipeline,
+    row->scope = (scope_t){.context = &row->context,
+                           .vars = &row->vars,
+                           .consts = pipeline->consts,
+                           .pipeline = pipeline,
                            .rng = &row->rng};
     buf_init(&row->body, ROW_BODY_BYTES_MAX);
     buf_init(&row->line_out, DATA_LINE_BYTES_MAX);
     return row;
 }
 
-row_t *row_new(const pipeline_t *pipeline, const row_options_t *options, const row_input_t *input, uint64_t now_ns) {
+row_t *row_new(const pipeline_t *pipeline, const row_options_t *options, const row_input_t *input,
+               uint64_t now_ns) {
     row_t *row = row_blank(pipeline, options, input->index, now_ns);
     row->vars = value_ref(pipeline->vars);
     row->outputs = value_object(4);
@@ -356,12 +365,13 @@ static bool on_backoff(row_t *row) {
 static bool on_finished(row_t *row) { return row_wait(row, ROW_FINISHED); }
 
 static bool (*const HANDLERS[PHASES])(row_t *row) = {
-    [PHASE_BLOCK] = on_block,     [PHASE_LOGIC] = on_logic,           [PHASE_LLM] = on_llm,
-    [PHASE_PYTHON] = on_python,   [PHASE_PYTHON_LLM] = on_python_llm, [PHASE_BACKOFF] = on_backoff,
+    [PHASE_BLOCK] = on_block,       [PHASE_LOGIC] = on_logic,           [PHASE_LLM] = on_llm,
+    [PHASE_PYTHON] = on_python,     [PHASE_PYTHON_LLM] = on_python_llm, [PHASE_BACKOFF] = on_backoff,
     [PHASE_FINISHED] = on_finished,
 };
 
-/* Ends a row that may not go on: cancelled, or out of wall time. Not an error of a block: on_error does not apply. */
+/* Ends a row that may not go on: cancelled, or out of wall time. Not an error of a block: on_error does not
+ * apply. */
 static void check_stop(row_t *row) {
     const char *class = NULL;
     if (row->phase == PHASE_FINISHED) return;
@@ -374,8 +384,10 @@ static void check_stop(row_t *row) {
         class = "wall time";
     }
     if (!class) return;
-    if (row->at < row->pipeline->block_count) row_failed(row, class);
-    else row_fail(row, NULL, row->err.text, class);
+    if (row->at < row->pipeline->block_count)
+        row_failed(row, class);
+    else
+        row_fail(row, NULL, row->err.text, class);
 }
 
 row_want_t row_run(row_t *row, uint64_t now_ns) {
@@ -411,7 +423,8 @@ void row_cancel(row_t *row, const char *reason) {
 
 void row_result(const row_t *row, row_result_t *result) {
     assert(row->phase == PHASE_FINISHED);
-    *result = (row_result_t){.failed = row->failed, .json = row->line_out.data, .len = row->line_out.len, .usage = &row->usage};
+    *result = (row_result_t){
+        .failed = row->failed, .json = row->line_out.data, .len = row->line_out.len, .usage = &row->usage};
     memcpy(result->reason, row->reason, sizeof result->reason);
     result->end_reason = row->end_reason.kind == VALUE_STRING ? row->end_reason.string->data : NULL;
 }

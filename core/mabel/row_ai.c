@@ -1,7 +1,8 @@
 /* row_ai.c - ai blocks: from prompts to a request body, from an answer to outputs.
  *
- * A message without images and attachments is one text; otherwise it is a list of parts in the order written. Outputs are all worked
- * out before the first one is given, so that a conversion that fails leaves nothing behind.
+ * A message without images and attachments is one text; otherwise it is a list of parts in the order written.
+ * Outputs are all worked out before the first one is given, so that a conversion that fails leaves nothing
+ * behind.
  */
 #include "core/mabel/row_state.h"
 
@@ -20,16 +21,19 @@ enum { BODY_FIRST = 1024 }; /* bytes set aside for a request body at once */
 int row_llm_begin(row_t *row) {
     const budget_t *b = &row_block(row)->budget;
     if (b->ai_calls_max && row->calls_begun >= b->ai_calls_max)
-        return err_set(&row->err, SDG_ELIMIT, "the row has made its %u LLM calls (budget ai.max_calls)", b->ai_calls_max);
+        return err_set(&row->err, SDG_ELIMIT, "the row has made its %u LLM calls (budget ai.max_calls)",
+                       b->ai_calls_max);
     if (b->ai_tokens_max && row->tokens_used >= b->ai_tokens_max)
-        return err_set(&row->err, SDG_ELIMIT, "the row has used its %llu tokens (budget ai.max_tokens)", (unsigned long long)b->ai_tokens_max);
+        return err_set(&row->err, SDG_ELIMIT, "the row has used its %llu tokens (budget ai.max_tokens)",
+                       (unsigned long long)b->ai_tokens_max);
     row->calls_begun++;
     row->answered = false;
     return SDG_OK;
 }
 
 static void count_latencies(row_usage_t *u, const llm_answer_t *a) {
-    for (uint32_t i = 0; i < a->latency_count && i < LLM_LATENCIES_MAX && u->latency_count < ROW_LATENCIES_MAX; i++)
+    for (uint32_t i = 0;
+         i < a->latency_count && i < LLM_LATENCIES_MAX && u->latency_count < ROW_LATENCIES_MAX; i++)
         u->latency_us[u->latency_count++] = a->latency_us[i];
 }
 
@@ -46,7 +50,8 @@ int row_llm_end(row_t *row) {
     row->tokens_used += (uint64_t)a->prompt_tokens + a->completion_tokens;
     for (int i = 0; i < LLM_CAUSES; i++)
         u->retries[i] += a->retries[i];
-    if (strcmp(a->finish_reason, "length") == 0 || strcmp(a->finish_reason, "content_filter") == 0) u->cut_short++;
+    if (strcmp(a->finish_reason, "length") == 0 || strcmp(a->finish_reason, "content_filter") == 0)
+        u->cut_short++;
     count_latencies(u, a);
     if (a->cause != LLM_CAUSE_NONE)
         return err_set(&row->err, SDG_EIO, "%s", a->error.text[0] ? a->error.text : llm_cause_name(a->cause));
@@ -60,9 +65,12 @@ int row_llm_end(row_t *row) {
 void row_llm_class(const row_t *row, char *class, size_t size) {
     const char *text = row->err.text;
     size_t len = strcspn(text, ":");
-    if (row->err.code == SDG_ELIMIT) snprintf(class, size, "budget");
-    else if (strncmp(text, "HTTP ", 5) == 0 && len < 16) snprintf(class, size, "%.*s", (int)len, text);
-    else snprintf(class, size, "%s", llm_cause_name(row->answer.cause));
+    if (row->err.code == SDG_ELIMIT)
+        snprintf(class, size, "budget");
+    else if (strncmp(text, "HTTP ", 5) == 0 && len < 16)
+        snprintf(class, size, "%.*s", (int)len, text);
+    else
+        snprintf(class, size, "%s", llm_cause_name(row->answer.cause));
 }
 
 static bool call_failed(row_t *row) {
@@ -92,8 +100,10 @@ static int add_prompt(row_t *row, parts_t *parts, const template_t *prompt) {
     size_t count = 0;
     int rc = template_parts(prompt, &row->scope, &list, &count, &row->err);
     for (size_t i = 0; rc == SDG_OK && i < count; i++) {
-        if (list[i].is_image) rc = row_add_image(row, parts, list[i].image, list[i].detail);
-        else buf_add(&parts->text, list[i].text.string->data, list[i].text.string->len);
+        if (list[i].is_image)
+            rc = row_add_image(row, parts, list[i].image, list[i].detail);
+        else
+            buf_add(&parts->text, list[i].text.string->data, list[i].text.string->len);
     }
     for (size_t i = 0; i < count; i++)
         value_free(list[i].text);
@@ -101,7 +111,10 @@ static int add_prompt(row_t *row, parts_t *parts, const template_t *prompt) {
     return rc;
 }
 
-static bool is_url(const char *text) { return strncmp(text, "data:", 5) == 0 || strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0; }
+static bool is_url(const char *text) {
+    return strncmp(text, "data:", 5) == 0 || strncmp(text, "http://", 7) == 0 ||
+           strncmp(text, "https://", 8) == 0;
+}
 
 static void add_image_attachment(parts_t *parts, const str_t *mime, const str_t *content) {
     buf_t url;
@@ -141,7 +154,8 @@ static int message_parts(row_t *row, const ai_block_t *ai, value_t *out) {
     parts_flush_text(&parts);
     for (size_t i = 0; i < ai->attachment_count && rc == SDG_OK; i++)
         rc = add_attachment(row, &parts, &ai->attachments[i]);
-    if (rc == SDG_OK && parts.text.full) rc = err_set(&row->err, SDG_ELIMIT, "the message is longer than %zu MiB", ROW_BODY_BYTES_MAX >> 20);
+    if (rc == SDG_OK && parts.text.full)
+        rc = err_set(&row->err, SDG_ELIMIT, "the message is longer than %zu MiB", ROW_BODY_BYTES_MAX >> 20);
     buf_free(&parts.text);
     *out = parts.list;
     return rc;
@@ -163,12 +177,16 @@ static uint32_t bounded_timeout(const row_t *row, uint32_t model, uint32_t timeo
     return usual && usual < left ? timeout_ms : (uint32_t)(left < UINT32_MAX ? left : UINT32_MAX);
 }
 
-void row_request_set(row_t *row, uint32_t model, char **headers, size_t header_count, uint32_t timeout_ms, const retry_policy_t *retry) {
+void row_request_set(row_t *row, uint32_t model, char **headers, size_t header_count, uint32_t timeout_ms,
+                     const retry_policy_t *retry) {
     bool keep_empty = !row->options->retry_on_empty;
     row->retry = retry ? *retry : row->pipeline->models[model].retry;
     if (keep_empty) row->retry.on_empty = false;
-    row->request = (llm_request_t){.endpoint = model, .body = row->body.data, .body_len = row->body.len,
-                                   .headers = (const char *const *)headers, .header_count = header_count,
+    row->request = (llm_request_t){.endpoint = model,
+                                   .body = row->body.data,
+                                   .body_len = row->body.len,
+                                   .headers = (const char *const *)headers,
+                                   .header_count = header_count,
                                    .timeout_ms = bounded_timeout(row, model, timeout_ms),
                                    .retry = retry || keep_empty ? &row->retry : NULL};
 }
@@ -176,14 +194,17 @@ void row_request_set(row_t *row, uint32_t model, char **headers, size_t header_c
 static int write_body(row_t *row, const ai_block_t *ai) {
     value_t system = value_null(), content = value_null();
     int rc = ai->system ? row_render(row, ai->system, &system) : SDG_OK;
-    if (system.kind == VALUE_STRING && system.string->len == 0) value_clear(&system); /* some servers refuse an empty one */
+    if (system.kind == VALUE_STRING && system.string->len == 0)
+        value_clear(&system); /* some servers refuse an empty one */
     if (rc == SDG_OK) rc = has_parts(ai) ? message_parts(row, ai, &content) : prompt_text(row, ai, &content);
     if (rc == SDG_OK) {
         value_t model = {.kind = VALUE_STRING, .string = row->pipeline->models[ai->model].api_model};
         buf_reset(&row->body);
         buf_reserve(&row->body, BODY_FIRST);
         chat_request_write(&row->body, model, system, content, ai->params);
-        if (row->body.full) rc = err_set(&row->err, SDG_ELIMIT, "the request is longer than %zu MiB", ROW_BODY_BYTES_MAX >> 20);
+        if (row->body.full)
+            rc = err_set(&row->err, SDG_ELIMIT, "the request is longer than %zu MiB",
+                         ROW_BODY_BYTES_MAX >> 20);
         if (system.kind != VALUE_NULL) row_trace_add(row, "system", value_ref(system));
         row_trace_add(row, "prompt", value_ref(content));
     }
@@ -195,8 +216,11 @@ static int write_body(row_t *row, const ai_block_t *ai) {
 bool row_ai_start(row_t *row) {
     const ai_block_t *ai = &row_block(row)->ai;
     if (row_llm_begin(row) < 0) return row_block_failed(row, "budget");
-    if (write_body(row, ai) < 0) return row_block_failed(row, row->err.code == SDG_EIO || row->err.code == SDG_ENOTFOUND ? "image" : "prompt");
-    row_request_set(row, ai->model, ai->headers, ai->header_count, ai->timeout_ms, ai->has_retry ? &ai->retry : NULL);
+    if (write_body(row, ai) < 0)
+        return row_block_failed(row, row->err.code == SDG_EIO || row->err.code == SDG_ENOTFOUND ? "image"
+                                                                                                : "prompt");
+    row_request_set(row, ai->model, ai->headers, ai->header_count, ai->timeout_ms,
+                    ai->has_retry ? &ai->retry : NULL);
     row->phase = PHASE_LLM;
     return row_wait(row, ROW_WANT_LLM);
 }

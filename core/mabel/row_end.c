@@ -1,14 +1,16 @@
 /* row_end.c - end blocks: the result of a row.
  *
- * A string is rendered to text, so that a column has one type in all rows; a type_hint keeps the value's type; any other value keeps its
- * own, with the strings inside it rendered. Finals are worked out in order; the first that cannot be converted fails the block.
+ * A string is rendered to text, so that a column has one type in all rows; a type_hint keeps the value's
+ * type; any other value keeps its own, with the strings inside it rendered. Finals are worked out in order;
+ * the first that cannot be converted fails the block.
  */
 #include "core/mabel/row_state.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* ---- values that are not strings: a copy with the strings inside rendered; shared where there is nothing to render */
+/* ---- values that are not strings: a copy with the strings inside rendered; shared where there is nothing to
+ * render */
 
 static int render_inside(row_t *row, value_t v, value_t *out);
 
@@ -70,7 +72,8 @@ static int convert(row_t *row, const final_value_t *f, value_t v, value_t *out) 
 static int hinted_value(row_t *row, const final_value_t *f, value_t *out) {
     bool resolved = false;
     value_t v = value_null();
-    int rc = f->tpl ? template_value(f->tpl, &row->scope, TEMPLATE_EMPTY, &v, &resolved, &row->err) : render_inside(row, f->literal, &v);
+    int rc = f->tpl ? template_value(f->tpl, &row->scope, TEMPLATE_EMPTY, &v, &resolved, &row->err)
+                    : render_inside(row, f->literal, &v);
     *out = value_null();
     if (rc == SDG_OK && v.kind != VALUE_NULL) rc = convert(row, f, v, out);
     value_free(v);
@@ -107,7 +110,8 @@ static int add_finals(row_t *row, const end_block_t *e, value_t *result) {
     return rc;
 }
 
-/* Variables and constants keep their types; a name that is neither may be one of the context; a name that is nothing is null. */
+/* Variables and constants keep their types; a name that is neither may be one of the context; a name that is
+ * nothing is null. */
 static value_t global_peek(row_t *row, str_t *name) {
     const value_t *v = object_find_peek(row->vars, name);
     if (!v && row->pipeline->consts.kind == VALUE_OBJECT) v = object_find_peek(row->pipeline->consts, name);
@@ -115,7 +119,8 @@ static value_t global_peek(row_t *row, str_t *name) {
     return v ? *v : value_null();
 }
 
-/* For the log and the run's report: neither is part of the result, so a reason that cannot be rendered is left out. */
+/* For the log and the run's report: neither is part of the result, so a reason that cannot be rendered is
+ * left out. */
 static void note_ending(row_t *row, const end_block_t *e) {
     if (e->exit_code) snprintf(row->reason, sizeof row->reason, "%s", e->exit_code->data);
     if (e->reason && row_render(row, e->reason, &row->end_reason) != SDG_OK) row->end_reason = value_null();

@@ -1,7 +1,8 @@
 /* row_images.c - images of a message: which picture a name means, and its URL.
  *
- * A column {"_type": "image", ...} of the row wins over the `images` section. Files are read when the message is built and become data: URIs
- * by their extension; they are tried from the working directory, then from the YAML's folder.
+ * A column {"_type": "image", ...} of the row wins over the `images` section. Files are read when the message
+ * is built and become data: URIs by their extension; they are tried from the working directory, then from the
+ * YAML's folder.
  */
 #include "core/mabel/row_state.h"
 
@@ -26,7 +27,8 @@ void base64_write(buf_t *out, const void *bytes, size_t len) {
     }
     for (size_t i = 0; i < len; i += 3, to += 4) {
         size_t left = len - i;
-        uint32_t three = (uint32_t)in[i] << 16 | (left > 1 ? (uint32_t)in[i + 1] << 8 : 0) | (left > 2 ? in[i + 2] : 0);
+        uint32_t three =
+            (uint32_t)in[i] << 16 | (left > 1 ? (uint32_t)in[i + 1] << 8 : 0) | (left > 2 ? in[i + 2] : 0);
         to[0] = ALPHABET[three >> 18];
         to[1] = ALPHABET[three >> 12 & 63];
         to[2] = left > 1 ? ALPHABET[three >> 6 & 63] : '=';
@@ -66,8 +68,10 @@ void parts_add_url(parts_t *parts, const char *url, size_t len, const char *deta
 
 /* ---- files */
 
-static const struct { const char *extension, *media_type; } MEDIA_TYPES[] = {
-    {"png", "image/png"}, {"jpg", "image/jpeg"}, {"jpeg", "image/jpeg"},
+static const struct {
+    const char *extension, *media_type;
+} MEDIA_TYPES[] = {
+    {"png", "image/png"}, {"jpg", "image/jpeg"},  {"jpeg", "image/jpeg"},
     {"gif", "image/gif"}, {"webp", "image/webp"}, {"bmp", "image/bmp"},
 };
 
@@ -80,7 +84,8 @@ static const char *media_type_of(const char *path) {
 
 static int read_file(FILE *f, const char *path, char **bytes, size_t *len, err_t *err) {
     struct stat st;
-    if (fstat(fileno(f), &st) != 0 || !S_ISREG(st.st_mode)) return err_set(err, SDG_EIO, "image %s is not a file", path);
+    if (fstat(fileno(f), &st) != 0 || !S_ISREG(st.st_mode))
+        return err_set(err, SDG_EIO, "image %s is not a file", path);
     if ((uint64_t)st.st_size > IMAGE_FILE_BYTES_MAX)
         return err_set(err, SDG_EIO, "image %s is larger than %zu MiB", path, IMAGE_FILE_BYTES_MAX >> 20);
     *bytes = xmalloc((size_t)st.st_size + 1);
@@ -100,11 +105,14 @@ static int load_file(const pipeline_t *p, const char *path, char **bytes, size_t
     return rc;
 }
 
-static int add_file(row_t *row, parts_t *parts, const char *path, const char *media_type, const char *detail) {
+static int add_file(row_t *row, parts_t *parts, const char *path, const char *media_type,
+                    const char *detail) {
     char *bytes = NULL;
     size_t len = 0;
     const char *type = media_type ? media_type : media_type_of(path);
-    if (!type) return err_set(&row->err, SDG_EIO, "image %s: its name must end in png, jpg, jpeg, gif, webp or bmp", path);
+    if (!type)
+        return err_set(&row->err, SDG_EIO, "image %s: its name must end in png, jpg, jpeg, gif, webp or bmp",
+                       path);
     int rc = load_file(row->pipeline, path, &bytes, &len, &row->err);
     if (rc == SDG_OK) {
         buf_t url;
@@ -128,17 +136,22 @@ typedef struct picture {
 static void add_base64(parts_t *parts, const picture_t *p, const char *detail) {
     buf_t url;
     buf_init(&url, ROW_BODY_BYTES_MAX);
-    if (strncmp(p->base64, "data:", 5) != 0) buf_addf(&url, "data:%s;base64,", p->media_type ? p->media_type : "image/png");
+    if (strncmp(p->base64, "data:", 5) != 0)
+        buf_addf(&url, "data:%s;base64,", p->media_type ? p->media_type : "image/png");
     buf_adds(&url, p->base64);
     parts_add_url(parts, url.data, url.len, detail);
     buf_free(&url);
 }
 
-static int add_picture(row_t *row, parts_t *parts, const picture_t *p, const str_t *name, const char *detail) {
+static int add_picture(row_t *row, parts_t *parts, const picture_t *p, const str_t *name,
+                       const char *detail) {
     if (p->path) return add_file(row, parts, p->path, p->media_type, detail);
-    if (p->url) parts_add_url(parts, p->url, strlen(p->url), detail);
-    else if (p->base64) add_base64(parts, p, detail);
-    else return err_set(&row->err, SDG_EIO, "image %s has no path, url or base64", name->data);
+    if (p->url)
+        parts_add_url(parts, p->url, strlen(p->url), detail);
+    else if (p->base64)
+        add_base64(parts, p, detail);
+    else
+        return err_set(&row->err, SDG_EIO, "image %s has no path, url or base64", name->data);
     return SDG_OK;
 }
 
@@ -154,7 +167,8 @@ static bool from_row(row_t *row, str_t *name, picture_t *p) {
     dotted_free(&dotted);
     const char *type = v && v->kind == VALUE_OBJECT ? text_of_key(*v, "_type") : NULL;
     if (!type || strcmp(type, "image") != 0) return false;
-    *p = (picture_t){text_of_key(*v, "path"), text_of_key(*v, "url"), text_of_key(*v, "base64"), text_of_key(*v, "media_type")};
+    *p = (picture_t){text_of_key(*v, "path"), text_of_key(*v, "url"), text_of_key(*v, "base64"),
+                     text_of_key(*v, "media_type")};
     return true;
 }
 
@@ -173,6 +187,8 @@ static bool from_section(const row_t *row, str_t *name, picture_t *p) {
 int row_add_image(row_t *row, parts_t *parts, str_t *name, const char *detail) {
     picture_t p = {0};
     if (!from_row(row, name, &p) && !from_section(row, name, &p))
-        return err_set(&row->err, SDG_ENOTFOUND, "no image is called %s (neither a column of the row nor an entry of `images`)", name->data);
+        return err_set(&row->err, SDG_ENOTFOUND,
+                       "no image is called %s (neither a column of the row nor an entry of `images`)",
+                       name->data);
     return add_picture(row, parts, &p, name, detail);
 }

@@ -1,8 +1,10 @@
-/* row_python.c - python blocks: from inputs to a call, from events to outputs and variables, and ctx.call_ai in between.
+/* row_python.c - python blocks: from inputs to a call, from events to outputs and variables, and ctx.call_ai
+ * in between.
  *
- * A call lives from row_python_start to its DONE or FAILED event. While its user code waits in call_ai, the row wants an LLM like any ai
- * block; the answer goes back as ROW_WANT_REPLY and the row waits for the next event. A call_ai that cannot be made (budget, no such
- * model) is answered with an error at once: it raises in the user's code.
+ * A call lives from row_python_start to its DONE or FAILED event. While its user code waits in call_ai, the
+ * row wants an LLM like any ai block; the answer goes back as ROW_WANT_REPLY and the row waits for the next
+ * event. A call_ai that cannot be made (budget, no such model) is answered with an error at once: it raises
+ * in the user's code.
  */
 #include "core/mabel/row_state.h"
 
@@ -81,9 +83,15 @@ static int bind_inputs(row_t *row, const python_block_t *py) {
         const py_input_t *in = &py->inputs[i];
         value_t v;
         int rc = input_value(row, in, &v);
-        if (rc < 0) return err_prefix(&row->err, "input %s", in->param ? in->param->data : in->context_name ? in->context_name->data : "?");
-        if (py->positional || !in->param) list_push(&row->call.args, v);
-        else object_set(&row->call.kwargs, in->param, v);
+        if (rc < 0)
+            return err_prefix(&row->err, "input %s",
+                              in->param          ? in->param->data
+                              : in->context_name ? in->context_name->data
+                                                 : "?");
+        if (py->positional || !in->param)
+            list_push(&row->call.args, v);
+        else
+            object_set(&row->call.kwargs, in->param, v);
     }
     return SDG_OK;
 }
@@ -115,7 +123,8 @@ static bool take_done(row_t *row) {
     value_t outputs = value_ref(row->event.outputs), vars = value_ref(row->event.vars);
     int rc = SDG_OK;
     for (size_t i = 0; rc == SDG_OK && vars.kind == VALUE_OBJECT && i < object_count(vars); i++)
-        rc = scope_set(&row->scope, object_key_peek(vars, i), value_ref(object_value_peek(vars, i)), &row->err);
+        rc = scope_set(&row->scope, object_key_peek(vars, i), value_ref(object_value_peek(vars, i)),
+                       &row->err);
     for (size_t i = 0; rc == SDG_OK && outputs.kind == VALUE_OBJECT && i < object_count(outputs); i++)
         row_give(row, object_key_peek(outputs, i), value_ref(object_value_peek(outputs, i)));
     value_free(outputs);
@@ -159,7 +168,8 @@ static int find_model(row_t *row, value_t name, uint32_t *model) {
         *model = (uint32_t)i;
         return SDG_OK;
     }
-    return err_set(&row->err, SDG_EINVAL, "call_ai: no model is called %s", name.kind == VALUE_STRING ? name.string->data : "that");
+    return err_set(&row->err, SDG_EINVAL, "call_ai: no model is called %s",
+                   name.kind == VALUE_STRING ? name.string->data : "that");
 }
 
 static value_t joined_prompts(value_t prompts) {
@@ -182,7 +192,8 @@ static void set_headers(row_t *row, value_t headers) {
     for (size_t i = 0; i < object_count(headers); i++) {
         str_t *text = text_of(object_value_peek(headers, i));
         if (!strpbrk(text->data, "\r\n") && !strpbrk(object_key_peek(headers, i)->data, "\r\n:"))
-            row->request_headers[row->request_header_count++] = xasprintf("%s: %s", object_key_peek(headers, i)->data, text->data);
+            row->request_headers[row->request_header_count++] =
+                xasprintf("%s: %s", object_key_peek(headers, i)->data, text->data);
         str_free(text);
     }
 }
@@ -196,7 +207,8 @@ static value_t merged_params(value_t base, value_t params) {
         value_t v = object_value_peek(params, i);
         if (strcmp(key->data, "extra_body") == 0) {
             value_replace(&out, merged_params(out, v));
-        } else if (strcmp(key->data, "extra_headers") != 0 && strcmp(key->data, "retry") != 0 && strcmp(key->data, "timeout_sec") != 0) {
+        } else if (strcmp(key->data, "extra_headers") != 0 && strcmp(key->data, "retry") != 0 &&
+                   strcmp(key->data, "timeout_sec") != 0) {
             object_set(&out, key, value_ref(v));
         }
     }
@@ -225,7 +237,9 @@ static int ask(row_t *row) {
     value_free(system_text);
     value_free(content);
     value_free(merged);
-    if (row->body.full) return err_set(&row->err, SDG_ELIMIT, "call_ai: the request is longer than %zu MiB", ROW_BODY_BYTES_MAX >> 20);
+    if (row->body.full)
+        return err_set(&row->err, SDG_ELIMIT, "call_ai: the request is longer than %zu MiB",
+                       ROW_BODY_BYTES_MAX >> 20);
     set_headers(row, field(params, "extra_headers"));
     row_request_set(row, model, row->request_headers, row->request_header_count, timeout_of(params), NULL);
     return SDG_OK;

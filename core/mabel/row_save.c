@@ -1,8 +1,9 @@
 /* row_save.c - rows as bytes and back.
  *
- * A row can be put away where it holds nothing but its own data: between blocks, while an ai block waits (its request is with the HTTP engine by
- * then, and the answer is all that row_ai_answer looks at), and at its end, where only the result is left of it. What can be worked out again
- * is not written: the connections of the running block, the scope. What the pipeline holds is not written either, see known_peek.
+ * A row can be put away where it holds nothing but its own data: between blocks, while an ai block waits (its
+ * request is with the HTTP engine by then, and the answer is all that row_ai_answer looks at), and at its
+ * end, where only the result is left of it. What can be worked out again is not written: the connections of
+ * the running block, the scope. What the pipeline holds is not written either, see known_peek.
  *
  *   row   := magic, digest of the pipeline, state, index, at, attempt, time, cancelled, usage,
  *            (result | life)
@@ -25,7 +26,9 @@ enum { MAGIC = 0xD5, FORM = 1 }; /* MAGIC begins neither JSON nor UTF-8 */
 typedef enum saved_state { SAVED_STOPPED = 1, SAVED_WAITING, SAVED_FINISHED } saved_state_t;
 
 static saved_state_t state_of(const row_t *row) {
-    return row->phase == PHASE_FINISHED ? SAVED_FINISHED : row->phase == PHASE_LLM ? SAVED_WAITING : SAVED_STOPPED;
+    return row->phase == PHASE_FINISHED ? SAVED_FINISHED
+           : row->phase == PHASE_LLM    ? SAVED_WAITING
+                                        : SAVED_STOPPED;
 }
 
 bool row_can_save(const row_t *row) {
@@ -34,8 +37,8 @@ bool row_can_save(const row_t *row) {
     return row->phase == PHASE_FINISHED || (row->phase == PHASE_LLM && !row->answered);
 }
 
-/* What the pipeline holds and rows refer to, by number: its variables as a whole (most rows change none), each of them, each constant. The count
- * is the same in every process that has this file. */
+/* What the pipeline holds and rows refer to, by number: its variables as a whole (most rows change none),
+ * each of them, each constant. The count is the same in every process that has this file. */
 static size_t known_count(const pipeline_t *p) { return 1 + object_count(p->vars) + object_count(p->consts); }
 
 static value_t known_peek(const pipeline_t *p, size_t i) {
@@ -46,7 +49,8 @@ static value_t known_peek(const pipeline_t *p, size_t i) {
 
 /* ---- time
  *
- * A row that waits keeps its start: the clock goes on for it. For any other it stands still, so what counts is how long it ran. */
+ * A row that waits keeps its start: the clock goes on for it. For any other it stands still, so what counts
+ * is how long it ran. */
 
 static void write_time(value_encoder_t *e, const row_t *row) {
     bool waits = state_of(row) == SAVED_WAITING;
@@ -218,8 +222,10 @@ void row_save(const row_t *row, buf_t *out) {
     write_time(&e, row);
     write_cancelled(&e, row);
     write_usage(&e, &row->usage);
-    if (row->phase == PHASE_FINISHED) write_result(&e, row);
-    else write_life(&e, row);
+    if (row->phase == PHASE_FINISHED)
+        write_result(&e, row);
+    else
+        write_life(&e, row);
     value_encoder_free(&e);
 }
 
@@ -227,13 +233,17 @@ enum { HEAD_BYTES = 2 + sizeof(uint64_t) };
 
 static int check_head(const pipeline_t *p, const char *bytes, size_t len, err_t *err) {
     uint64_t digest = htole64(p->digest);
-    if (len < HEAD_BYTES || (uint8_t)bytes[0] != MAGIC) return err_set(err, SDG_EPARSE, "these %zu bytes are no row", len);
-    if (bytes[1] != FORM) return err_set(err, SDG_EPARSE, "the row has form %d, this program writes form %d", bytes[1], FORM);
-    if (memcmp(bytes + 2, &digest, sizeof digest) != 0) return err_set(err, SDG_EMISMATCH, "the row is one of another pipeline");
+    if (len < HEAD_BYTES || (uint8_t)bytes[0] != MAGIC)
+        return err_set(err, SDG_EPARSE, "these %zu bytes are no row", len);
+    if (bytes[1] != FORM)
+        return err_set(err, SDG_EPARSE, "the row has form %d, this program writes form %d", bytes[1], FORM);
+    if (memcmp(bytes + 2, &digest, sizeof digest) != 0)
+        return err_set(err, SDG_EMISMATCH, "the row is one of another pipeline");
     return SDG_OK;
 }
 
-row_t *row_load(const pipeline_t *pipeline, const row_options_t *options, const char *bytes, size_t len, uint64_t now_ns, err_t *err) {
+row_t *row_load(const pipeline_t *pipeline, const row_options_t *options, const char *bytes, size_t len,
+                uint64_t now_ns, err_t *err) {
     value_decoder_t d;
     if (check_head(pipeline, bytes, len, err) < 0) return NULL;
     value_decoder_init(&d, bytes + HEAD_BYTES, len - HEAD_BYTES, err);
@@ -245,9 +255,12 @@ row_t *row_load(const pipeline_t *pipeline, const row_options_t *options, const 
     read_time(&d, row, state == SAVED_WAITING);
     read_cancelled(&d, row);
     read_usage(&d, &row->usage);
-    if (state == SAVED_FINISHED) read_result(&d, row);
-    else if (state == SAVED_WAITING || state == SAVED_STOPPED) read_life(&d, row);
-    else value_decoder_fail(&d, "a row in no state");
+    if (state == SAVED_FINISHED)
+        read_result(&d, row);
+    else if (state == SAVED_WAITING || state == SAVED_STOPPED)
+        read_life(&d, row);
+    else
+        value_decoder_fail(&d, "a row in no state");
     if (value_decoder_end(&d) == SDG_OK && state != SAVED_FINISHED) read_on(&d, row, state);
     if (d.rc < 0) {
         err_prefix(err, "the saved row");
@@ -257,8 +270,8 @@ row_t *row_load(const pipeline_t *pipeline, const row_options_t *options, const 
     return row;
 }
 
-void row_save_failed(buf_t *out, const pipeline_t *pipeline, const row_options_t *options, uint64_t index, const char *error_text,
-                     const char *reason) {
+void row_save_failed(buf_t *out, const pipeline_t *pipeline, const row_options_t *options, uint64_t index,
+                     const char *error_text, const char *reason) {
     row_t *row = row_blank(pipeline, options, index, 0);
     row_fail(row, NULL, error_text, reason);
     row_save(row, out);
@@ -277,7 +290,8 @@ static size_t call_bytes(value_seen_t *seen, const row_t *row) {
 }
 
 static size_t data_bytes(value_seen_t *seen, const row_t *row) {
-    const value_t held[] = {row->context, row->vars, row->outputs, row->saved, row->overlay, row->answer.text, row->end_reason};
+    const value_t held[] = {row->context, row->vars,        row->outputs,   row->saved,
+                            row->overlay, row->answer.text, row->end_reason};
     size_t bytes = 0, kept = row->kept ? row->pipeline->block_count : 0;
     for (size_t i = 0; i < sizeof held / sizeof *held; i++)
         bytes += value_seen_bytes(seen, held[i]);
@@ -291,7 +305,8 @@ size_t row_bytes(const row_t *row) {
     value_seen_init(&seen);
     for (size_t i = 0; i < known_count(row->pipeline); i++)
         value_seen_know(&seen, known_peek(row->pipeline, i), 0); /* not the row's */
-    size_t bytes = sizeof *row + row->body.cap + row->line_out.cap + data_bytes(&seen, row) + call_bytes(&seen, row);
+    size_t bytes =
+        sizeof *row + row->body.cap + row->line_out.cap + data_bytes(&seen, row) + call_bytes(&seen, row);
     value_seen_free(&seen);
     return bytes;
 }

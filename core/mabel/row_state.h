@@ -1,7 +1,8 @@
-/* row_state.h - what a running row holds; shared by row.c, row_ai.c, row_images.c, row_python.c, row_end.c, row_trace.c and row_save.c only.
+/* row_state.h - what a running row holds; shared by row.c, row_ai.c, row_images.c, row_python.c, row_end.c,
+ * row_trace.c and row_save.c only.
  *
- * A row is in one phase; row_run calls the phase's handler until one says that it has to wait (or that it is finished). A handler returns
- * true to go on and false when row->want is what the row wants.
+ * A row is in one phase; row_run calls the phase's handler until one says that it has to wait (or that it is
+ * finished). A handler returns true to go on and false when row->want is what the row wants.
  *
  * To add a field that outlives a block or a wait for an LLM: row_save.c has to write and read it.
  */
@@ -12,12 +13,12 @@
 #include "core/mabel/row.h"
 
 typedef enum row_phase {
-    PHASE_BLOCK,        /* block number `at` is next */
-    PHASE_LOGIC,        /* its logic is running */
-    PHASE_LLM,          /* an ai block waits for its answer */
-    PHASE_PYTHON,       /* a python block waits for an event */
-    PHASE_PYTHON_LLM,   /* its call_ai waits for its answer */
-    PHASE_BACKOFF,      /* a block waits before its next attempt */
+    PHASE_BLOCK,      /* block number `at` is next */
+    PHASE_LOGIC,      /* its logic is running */
+    PHASE_LLM,        /* an ai block waits for its answer */
+    PHASE_PYTHON,     /* a python block waits for an event */
+    PHASE_PYTHON_LLM, /* its call_ai waits for its answer */
+    PHASE_BACKOFF,    /* a block waits before its next attempt */
     PHASE_FINISHED,
     PHASES
 } row_phase_t;
@@ -29,31 +30,31 @@ struct row {
     const row_options_t *options;
     uint64_t index;
     uint64_t start_ns, now_ns, wake_ns;
-    uint64_t spent_ns;       /* of its wall time, before start_ns: by then it was put away */
+    uint64_t spent_ns; /* of its wall time, before start_ns: by then it was put away */
     row_phase_t phase;
     row_want_t want;
     uint32_t fuel;
-    uint32_t at;             /* number of the running block */
-    uint32_t attempt;        /* of the running block, from 1; 0: not begun */
+    uint32_t at;      /* number of the running block */
+    uint32_t attempt; /* of the running block, from 1; 0: not begun */
 
-    value_t context;         /* input columns, outputs of blocks, error_block_<exec> */
+    value_t context; /* input columns, outputs of blocks, error_block_<exec> */
     value_t vars;
-    value_t outputs;         /* object: outputs of blocks, in the order they first came */
-    value_t saved;           /* object: _<exec>_<name>; null unless save_intermediate */
-    value_t overlay;         /* object or null: connections of the running block */
-    value_t *kept;           /* per block: its outputs for connections, object or null; NULL when no block feeds any */
+    value_t outputs; /* object: outputs of blocks, in the order they first came */
+    value_t saved;   /* object: _<exec>_<name>; null unless save_intermediate */
+    value_t overlay; /* object or null: connections of the running block */
+    value_t *kept; /* per block: its outputs for connections, object or null; NULL when no block feeds any */
     rng_t rng;
     scope_t scope;
 
     logic_run_t *logic;
 
     llm_request_t request;
-    retry_policy_t retry;    /* of request, when it is not the model's */
+    retry_policy_t retry; /* of request, when it is not the model's */
     buf_t body;
-    char **request_headers;  /* of call_ai, owned; NULL: the block's */
+    char **request_headers; /* of call_ai, owned; NULL: the block's */
     size_t request_header_count;
-    uint32_t calls_begun;    /* for budget ai.max_calls */
-    uint64_t tokens_used;    /* for budget ai.max_tokens; not usage, which may be taken in between */
+    uint32_t calls_begun; /* for budget ai.max_calls */
+    uint64_t tokens_used; /* for budget ai.max_tokens; not usage, which may be taken in between */
     bool answered;
     llm_answer_t answer;
 
@@ -62,23 +63,24 @@ struct row {
     bool has_event;
     int64_t reply_id;
     value_t reply_text;
-    err_t reply_error;       /* code 0: none */
+    err_t reply_error; /* code 0: none */
 
     row_usage_t usage;
-    const char *cancelled;   /* reason, owned; NULL: not cancelled */
-    err_t err;               /* of the block that is failing */
+    const char *cancelled; /* reason, owned; NULL: not cancelled */
+    err_t err;             /* of the block that is failing */
     bool failed;
     char reason[ROW_REASON_MAX]; /* row_result_t */
-    value_t end_reason;      /* of the end block, rendered; null */
-    buf_t line_out;          /* the result */
-    row_trace_t *trace;      /* NULL unless options->trace */
+    value_t end_reason;          /* of the end block, rendered; null */
+    buf_t line_out;              /* the result */
+    row_trace_t *trace;          /* NULL unless options->trace */
 };
 
 static inline const block_t *row_block(const row_t *row) { return &row->pipeline->blocks[row->at]; }
-bool row_wait(row_t *row, row_want_t want);                  /* sets want; always false */
+bool row_wait(row_t *row, row_want_t want); /* sets want; always false */
 
 /* --- row.c --- */
-/* A row with nothing in it: what all rows of a pipeline have. Its context, vars and outputs are still null. */
+/* A row with nothing in it: what all rows of a pipeline have. Its context, vars and outputs are still null.
+ */
 row_t *row_blank(const pipeline_t *pipeline, const row_options_t *options, uint64_t index, uint64_t now_ns);
 /* Makes the running block see the outputs its connections name. */
 void row_connect(row_t *row);
@@ -102,13 +104,14 @@ bool row_ai_answer(row_t *row);
 /* Budget, usage: shared with call_ai. `content` is text or a list of parts. */
 int row_llm_begin(row_t *row);
 int row_llm_end(row_t *row);
-void row_request_set(row_t *row, uint32_t model, char **headers, size_t header_count, uint32_t timeout_ms, const retry_policy_t *retry);
+void row_request_set(row_t *row, uint32_t model, char **headers, size_t header_count, uint32_t timeout_ms,
+                     const retry_policy_t *retry);
 void row_llm_class(const row_t *row, char *class, size_t size);
 
 /* --- row_images.c --- */
 typedef struct parts {
-    value_t list;            /* finished parts of the message */
-    buf_t text;              /* the run of text being gathered */
+    value_t list; /* finished parts of the message */
+    buf_t text;   /* the run of text being gathered */
 } parts_t;
 int row_add_image(row_t *row, parts_t *parts, str_t *name, const char *detail);
 void parts_flush_text(parts_t *parts);

@@ -1,6 +1,8 @@
-/* row_trace.c - what each block of a row did, for test runs: a list of objects that ends up as `_trace` in the result.
+/* row_trace.c - what each block of a row did, for test runs: a list of objects that ends up as `_trace` in
+ * the result.
  *
- * {"block", "type", "exec", "skipped"?, "system"?, "prompt"?, "args"?, "answer"?, "outputs", "vars"?, "log"?, "ms", "error"?}
+ * {"block", "type", "exec", "skipped"?, "system"?, "prompt"?, "args"?, "answer"?, "outputs", "vars"?, "log"?,
+ * "ms", "error"?}
  */
 #include "core/mabel/row_state.h"
 
@@ -9,14 +11,15 @@
 #include <stdlib.h>
 
 struct row_trace {
-    value_t blocks;          /* finished entries */
-    value_t entry;           /* of the running block; null between blocks */
-    value_t outputs, log;    /* of the running block */
+    value_t blocks;       /* finished entries */
+    value_t entry;        /* of the running block; null between blocks */
+    value_t outputs, log; /* of the running block */
     value_t vars_before;
     uint64_t begun_ns;
 };
 
-static const char *const TYPE_NAMES[] = {[BLOCK_AI] = "ai", [BLOCK_LOGIC] = "logic", [BLOCK_PYTHON] = "python", [BLOCK_END] = "end"};
+static const char *const TYPE_NAMES[] = {
+    [BLOCK_AI] = "ai", [BLOCK_LOGIC] = "logic", [BLOCK_PYTHON] = "python", [BLOCK_END] = "end"};
 
 void row_trace_init(row_t *row) {
     row->trace = xcalloc(1, sizeof *row->trace);
@@ -61,17 +64,22 @@ void row_trace_skip(row_t *row) {
 }
 
 void row_trace_add(row_t *row, const char *key, value_t take) {
-    if (row->trace && row->trace->entry.kind == VALUE_OBJECT) object_set_text(&row->trace->entry, key, take);
-    else value_free(take);
+    if (row->trace && row->trace->entry.kind == VALUE_OBJECT)
+        object_set_text(&row->trace->entry, key, take);
+    else
+        value_free(take);
 }
 
 void row_trace_log(row_t *row, value_t take) {
-    if (row->trace && row->trace->entry.kind == VALUE_OBJECT) list_push(&row->trace->log, take);
-    else value_free(take);
+    if (row->trace && row->trace->entry.kind == VALUE_OBJECT)
+        list_push(&row->trace->log, take);
+    else
+        value_free(take);
 }
 
 void row_trace_output(row_t *row, str_t *name, value_t v) {
-    if (row->trace && row->trace->entry.kind == VALUE_OBJECT) object_set(&row->trace->outputs, name, value_ref(v));
+    if (row->trace && row->trace->entry.kind == VALUE_OBJECT)
+        object_set(&row->trace->outputs, name, value_ref(v));
 }
 
 static value_t changed_vars(value_t before, value_t after) {
@@ -80,7 +88,8 @@ static value_t changed_vars(value_t before, value_t after) {
         bool found = false;
         str_t *name = object_key_peek(after, i);
         value_t old = before.kind == VALUE_OBJECT ? object_get_str_peek(before, name, &found) : value_null();
-        if (!found || !value_equal(old, object_value_peek(after, i))) object_set(&changed, name, value_ref(object_value_peek(after, i)));
+        if (!found || !value_equal(old, object_value_peek(after, i)))
+            object_set(&changed, name, value_ref(object_value_peek(after, i)));
     }
     return changed;
 }
@@ -100,6 +109,4 @@ void row_trace_end(row_t *row, const char *error) {
     forget_entry(t);
 }
 
-value_t row_trace_take(row_t *row) {
-    return row->trace ? value_ref(row->trace->blocks) : value_null();
-}
+value_t row_trace_take(row_t *row) { return row->trace ? value_ref(row->trace->blocks) : value_null(); }

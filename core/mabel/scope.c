@@ -1,8 +1,8 @@
 /* scope.c - names while a row runs.
  *
- * A lookup costs a few hash comparisons: frames hold a handful of locals, objects find a str_t by its cached hash. A dotted
- * name ("a.b[0]") is cut into its possible roots once, when it is compiled, so that at run time it is at most three lookups
- * and one walk.
+ * A lookup costs a few hash comparisons: frames hold a handful of locals, objects find a str_t by its cached
+ * hash. A dotted name ("a.b[0]") is cut into its possible roots once, when it is compiled, so that at run
+ * time it is at most three lookups and one walk.
  */
 #include "core/mabel/scope.h"
 
@@ -148,7 +148,8 @@ static bool fit_index(int64_t *index, size_t count) {
 static const value_t *follow(const value_t *v, step_t step) {
     if (v->kind == VALUE_LIST) {
         bool is_index = step.is_index || read_index(step.name, step.name + step.len, &step.index);
-        return is_index && fit_index(&step.index, list_count(*v)) ? list_at_peek(*v, (size_t)step.index) : NULL;
+        return is_index && fit_index(&step.index, list_count(*v)) ? list_at_peek(*v, (size_t)step.index)
+                                                                  : NULL;
     }
     return v->kind == VALUE_OBJECT && !step.is_index ? object_find_bytes_peek(*v, step.name, step.len) : NULL;
 }
@@ -165,7 +166,8 @@ const value_t *value_path_find(const value_t *root, const char *path, size_t len
 
 static int set_at(value_t *slot, const char *at, const char *end, int depth, value_t v, err_t *err);
 
-static int set_in_list(value_t *slot, step_t step, const char *at, const char *end, int depth, value_t v, err_t *err) {
+static int set_in_list(value_t *slot, step_t step, const char *at, const char *end, int depth, value_t v,
+                       err_t *err) {
     if (!step.is_index && !read_index(step.name, step.name + step.len, &step.index))
         return err_set(err, SDG_EINVAL, "\"%.*s\" is no index of a list", (int)step.len, step.name);
     int64_t count = (int64_t)list_count(*slot);
@@ -179,7 +181,8 @@ static int set_in_list(value_t *slot, step_t step, const char *at, const char *e
     return rc;
 }
 
-static int set_in_object(value_t *slot, step_t step, const char *at, const char *end, int depth, value_t v, err_t *err) {
+static int set_in_object(value_t *slot, step_t step, const char *at, const char *end, int depth, value_t v,
+                         err_t *err) {
     str_t *key = name_new(step.name, step.len);
     value_t *child = object_slot(slot, key);
     if (!child) {
@@ -197,11 +200,13 @@ static int set_at(value_t *slot, const char *at, const char *end, int depth, val
         return SDG_OK;
     }
     step_t step;
-    if (depth > JSON_DEPTH_MAX) return err_set(err, SDG_ELIMIT, "a path of more than %d steps", JSON_DEPTH_MAX);
+    if (depth > JSON_DEPTH_MAX)
+        return err_set(err, SDG_ELIMIT, "a path of more than %d steps", JSON_DEPTH_MAX);
     if (!next_step(&at, end, &step)) return err_set(err, SDG_EINVAL, "not a path");
     if (slot->kind == VALUE_LIST) return set_in_list(slot, step, at, end, depth, v, err);
     if (slot->kind == VALUE_NULL && !step.is_index) value_replace(slot, value_object(1));
-    if (slot->kind == VALUE_OBJECT && !step.is_index) return set_in_object(slot, step, at, end, depth, v, err);
+    if (slot->kind == VALUE_OBJECT && !step.is_index)
+        return set_in_object(slot, step, at, end, depth, v, err);
     return err_set(err, SDG_EINVAL, "the path goes through a value of kind %s", value_kind_name(slot->kind));
 }
 

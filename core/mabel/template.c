@@ -1,8 +1,9 @@
 /* template.c - text with placeholders, cut into segments once.
  *
- * One walk serves text, values and prompts with images: it writes runs of text into a buffer, and where the caller collects
- * parts, an image ends the run. A placeholder that names an entry of templates[] is walked in its place, so its images
- * are images too; the depth and the number of such visits are bounded, because templates may mention each other.
+ * One walk serves text, values and prompts with images: it writes runs of text into a buffer, and where the
+ * caller collects parts, an image ends the run. A placeholder that names an entry of templates[] is walked in
+ * its place, so its images are images too; the depth and the number of such visits are bounded, because
+ * templates may mention each other.
  */
 #include "core/mabel/template.h"
 
@@ -54,7 +55,9 @@ static bool is_ascii(const char *bytes, size_t len) {
     return true;
 }
 
-static bool ends_with_img(const char *name, size_t len) { return len > 4 && memcmp(name + len - 4, ".img", 4) == 0; }
+static bool ends_with_img(const char *name, size_t len) {
+    return len > 4 && memcmp(name + len - 4, ".img", 4) == 0;
+}
 
 static const char *image_detail(const char *options, size_t len) {
     static const char *const details[] = {"low", "high"};
@@ -129,7 +132,9 @@ static bool has_kind(const template_t *t, segment_kind_t kind) {
     return false;
 }
 
-bool template_is_plain(const template_t *t) { return !has_kind(t, SEGMENT_NAME) && !has_kind(t, SEGMENT_IMAGE); }
+bool template_is_plain(const template_t *t) {
+    return !has_kind(t, SEGMENT_NAME) && !has_kind(t, SEGMENT_IMAGE);
+}
 
 str_t *template_text(const template_t *t) { return t->source; }
 
@@ -141,7 +146,8 @@ const dotted_t *template_whole(const template_t *t) {
 
 bool template_is_whole(const template_t *t) { return template_whole(t) != NULL; }
 
-void template_each_name(const template_t *t, void (*each)(void *arg, const char *name, size_t len), void *arg) {
+void template_each_name(const template_t *t, void (*each)(void *arg, const char *name, size_t len),
+                        void *arg) {
     for (size_t i = 0; i < t->count; i++)
         if (t->segments[i].kind == SEGMENT_NAME)
             each(arg, t->segments[i].name.whole->data, t->segments[i].name.whole->len);
@@ -192,9 +198,11 @@ static int walk_template(walk_t *w, const template_t *t);
 
 static int write_named(walk_t *w, const named_text_t *named) {
     if (w->depth == TEMPLATE_DEPTH_MAX)
-        return err_set(w->err, SDG_ELIMIT, "template \"%s\" nests deeper than %d", named->name->data, TEMPLATE_DEPTH_MAX);
+        return err_set(w->err, SDG_ELIMIT, "template \"%s\" nests deeper than %d", named->name->data,
+                       TEMPLATE_DEPTH_MAX);
     if (++w->renders > TEMPLATE_RENDERS_MAX)
-        return err_set(w->err, SDG_ELIMIT, "templates mention each other more than %d times", TEMPLATE_RENDERS_MAX);
+        return err_set(w->err, SDG_ELIMIT, "templates mention each other more than %d times",
+                       TEMPLATE_RENDERS_MAX);
     template_missing_t outer = w->missing;
     w->missing = TEMPLATE_EMPTY; /* the rule of MEX strings is for the string itself */
     w->depth++;
@@ -251,7 +259,8 @@ int template_render(const template_t *t, scope_t *scope, template_missing_t miss
 
 /* ---- values */
 
-static int render_value(const template_t *t, scope_t *scope, template_missing_t missing, value_t *out, err_t *err) {
+static int render_value(const template_t *t, scope_t *scope, template_missing_t missing, value_t *out,
+                        err_t *err) {
     buf_t text;
     buf_init(&text, DATA_LINE_BYTES_MAX);
     int rc = template_render(t, scope, missing, &text, err);
@@ -271,7 +280,8 @@ static int named_value(const template_t *t, scope_t *scope, value_t *out, bool *
     return SDG_OK;
 }
 
-int template_value(const template_t *t, scope_t *scope, template_missing_t missing, value_t *out, bool *resolved, err_t *err) {
+int template_value(const template_t *t, scope_t *scope, template_missing_t missing, value_t *out,
+                   bool *resolved, err_t *err) {
     *resolved = true;
     if (template_is_whole(t)) {
         const value_t *v = dotted_find(&t->segments[0].name, scope, scope_find);

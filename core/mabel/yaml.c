@@ -89,18 +89,14 @@ void yaml_doc_free(ydoc_t **doc) {
 
 /* ---- access */
 
-const ynode_t *yaml_root(const ydoc_t *doc) {
-    return doc->root;
-}
+const ynode_t *yaml_root(const ydoc_t *doc) { return doc->root; }
 
 size_t yaml_missing_env(const ydoc_t *doc, const ynode_t *const **nodes) {
     *nodes = doc->missing;
     return doc->missing_count;
 }
 
-const char *yaml_key(const ynode_t *map, size_t i) {
-    return map->keys[i]->scalar.string->data;
-}
+const char *yaml_key(const ynode_t *map, size_t i) { return map->keys[i]->scalar.string->data; }
 
 const ynode_t *yaml_get(const ynode_t *map, const char *key) {
     if (!map || map->kind != YNODE_MAP) return NULL;
@@ -143,16 +139,11 @@ const char *yaml_kind_name(const ynode_t *n) {
     if (n->kind == YNODE_LIST) return "a list";
     if (n->kind == YNODE_MAP) return "a map";
     switch (n->scalar.kind) {
-    case VALUE_NULL:
-        return "null";
-    case VALUE_BOOL:
-        return "a boolean";
-    case VALUE_INT:
-        return "an integer";
-    case VALUE_REAL:
-        return "a number";
-    default:
-        return "text";
+    case VALUE_NULL: return "null";
+    case VALUE_BOOL: return "a boolean";
+    case VALUE_INT: return "an integer";
+    case VALUE_REAL: return "a number";
+    default: return "text";
     }
 }
 

@@ -35,12 +35,8 @@ static const ynode_t *compose(composer_t *c, const ypath_t *path, uint32_t depth
 
 /* ---- errors */
 
-static uint32_t line_of(yaml_mark_t m) {
-    return (uint32_t)m.line + 1;
-}
-static uint32_t col_of(yaml_mark_t m) {
-    return (uint32_t)m.column + 1;
-}
+static uint32_t line_of(yaml_mark_t m) { return (uint32_t)m.line + 1; }
+static uint32_t col_of(yaml_mark_t m) { return (uint32_t)m.column + 1; }
 
 /* What usually is behind one of libyaml's complaints. */
 static const char *advice_for(const char *problem) {
@@ -384,27 +380,19 @@ static const ynode_t *compose_map(composer_t *c, const ypath_t *path, uint32_t d
 
 static const yaml_char_t *anchor_of(const yaml_event_t *e) {
     switch (e->type) {
-    case YAML_SCALAR_EVENT:
-        return e->data.scalar.anchor;
-    case YAML_SEQUENCE_START_EVENT:
-        return e->data.sequence_start.anchor;
-    case YAML_MAPPING_START_EVENT:
-        return e->data.mapping_start.anchor;
-    default:
-        return NULL;
+    case YAML_SCALAR_EVENT: return e->data.scalar.anchor;
+    case YAML_SEQUENCE_START_EVENT: return e->data.sequence_start.anchor;
+    case YAML_MAPPING_START_EVENT: return e->data.mapping_start.anchor;
+    default: return NULL;
     }
 }
 
 static const ynode_t *compose_plain_node(composer_t *c, const ypath_t *path, uint32_t depth) {
     switch (c->event.type) {
-    case YAML_SCALAR_EVENT:
-        return compose_scalar(c, path);
-    case YAML_SEQUENCE_START_EVENT:
-        return compose_list(c, path, depth);
-    case YAML_MAPPING_START_EVENT:
-        return compose_map(c, path, depth);
-    default:
-        return stop_at_event(c, path, "not a value");
+    case YAML_SCALAR_EVENT: return compose_scalar(c, path);
+    case YAML_SEQUENCE_START_EVENT: return compose_list(c, path, depth);
+    case YAML_MAPPING_START_EVENT: return compose_map(c, path, depth);
+    default: return stop_at_event(c, path, "not a value");
     }
 }
 
@@ -420,9 +408,7 @@ static const ynode_t *compose(composer_t *c, const ypath_t *path, uint32_t depth
     return n;
 }
 
-static const ynode_t *empty_map(ydoc_t *doc) {
-    return ydoc_node(doc, YNODE_MAP, 1, 1);
-}
+static const ynode_t *empty_map(ydoc_t *doc) { return ydoc_node(doc, YNODE_MAP, 1, 1); }
 
 static void compose_document(composer_t *c) {
     if (!advance(c) || !advance(c)) return; /* start of the stream, then of the document */

@@ -21,9 +21,7 @@ struct ydoc {
     size_t missing_count, missing_cap;
 };
 
-static inline ybox_t *ybox_of(const ynode_t *n) {
-    return (ybox_t *)(uintptr_t)n;
-}
+static inline ybox_t *ybox_of(const ynode_t *n) { return (ybox_t *)(uintptr_t)n; }
 
 ynode_t *ydoc_node(ydoc_t *doc, ynode_kind_t kind, uint32_t line, uint32_t col);
 ynode_t *ydoc_scalar(ydoc_t *doc, value_t take, uint32_t line, uint32_t col);

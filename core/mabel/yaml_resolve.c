@@ -43,12 +43,8 @@ typedef struct cursor {
     const char *at, *end;
 } cursor_t;
 
-static bool more(const cursor_t *c) {
-    return c->at < c->end;
-}
-static bool next_is(const cursor_t *c, char what) {
-    return more(c) && *c->at == what;
-}
+static bool more(const cursor_t *c) { return c->at < c->end; }
+static bool next_is(const cursor_t *c, char what) { return more(c) && *c->at == what; }
 
 static bool take(cursor_t *c, char what) {
     if (!next_is(c, what)) return false;

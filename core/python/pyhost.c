@@ -1,8 +1,8 @@
 /* pyhost.c - see pyhost.h.
  *
- * The idea: everything a host sends is cut by length only, so nothing it says can confuse the pool about where the next frame
- * begins, and its prints travel on another descriptor altogether. Buffers are born with a maximum; a host that announces
- * more than that is killed by the pool.
+ * The idea: everything a host sends is cut by length only, so nothing it says can confuse the pool about
+ * where the next frame begins, and its prints travel on another descriptor altogether. Buffers are born with
+ * a maximum; a host that announces more than that is killed by the pool.
  */
 #include "core/python/pyhost.h"
 
@@ -21,18 +21,19 @@
 
 enum { READ_BYTES = 256 << 10, READS_PER_ROUND = 8, LOG_READ_BYTES = 64 << 10, LENGTH_BYTES = 4 };
 
-/* The boot line keeps `ps` readable; the source follows over the socket. The working folder is off sys.path while host.py imports. */
-static const char BOOT[] =
-    "import sys\n"
-    "here = sys.path[:1] == [''] and sys.path.pop(0) == ''\n"
-    "import socket\n"
-    "s = socket.socket(fileno=3)\n"
-    "n = int.from_bytes(s.recv(4, socket.MSG_WAITALL), 'little')\n"
-    "source = s.recv(n, socket.MSG_WAITALL)\n"
-    "exec(compile(source, '<host.py>', 'exec'), {'__name__': 'sdg_host', 'sdg_socket': s, 'sdg_here': here})\n";
+/* The boot line keeps `ps` readable; the source follows over the socket. The working folder is off sys.path
+ * while host.py imports. */
+static const char BOOT[] = "import sys\n"
+                           "here = sys.path[:1] == [''] and sys.path.pop(0) == ''\n"
+                           "import socket\n"
+                           "s = socket.socket(fileno=3)\n"
+                           "n = int.from_bytes(s.recv(4, socket.MSG_WAITALL), 'little')\n"
+                           "source = s.recv(n, socket.MSG_WAITALL)\n"
+                           "exec(compile(source, '<host.py>', 'exec'), {'__name__': 'sdg_host', "
+                           "'sdg_socket': s, 'sdg_here': here})\n";
 
-py_host_t *pyhost_start(const char *program, char **environment, const char *work_dir, bool jail, bool network,
-                        uint64_t memory_bytes_max, err_t *err) {
+py_host_t *pyhost_start(const char *program, char **environment, const char *work_dir, bool jail,
+                        bool network, uint64_t memory_bytes_max, err_t *err) {
     char *argv[] = {(char *)program, "-X", "utf8", "-c", (char *)BOOT, "sdg-python-host", NULL};
     const py_spawn_t spawn = {.program = program,
                               .argv = argv,
@@ -103,8 +104,8 @@ int pyhost_frame_end(py_host_t *host, size_t begin) {
 
 bool pyhost_write(py_host_t *host) {
     while (host->out_at < host->out.len) {
-        ssize_t n =
-            send(host->child.frame_fd, host->out.data + host->out_at, host->out.len - host->out_at, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t n = send(host->child.frame_fd, host->out.data + host->out_at, host->out.len - host->out_at,
+                         MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n < 0 && errno == EINTR) continue;
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
         if (n < 0) return false;
@@ -122,7 +123,8 @@ bool pyhost_read(py_host_t *host) {
     for (int i = 0; i < READS_PER_ROUND; i++) {
         char *room = buf_reserve(&host->in, READ_BYTES);
         if (room == NULL)
-            return true; /* full of unused bytes: the frame at its head is too large, and pyhost_frame will say so */
+            return true; /* full of unused bytes: the frame at its head is too large, and pyhost_frame will
+                            say so */
         ssize_t n = recv(host->child.frame_fd, room, READ_BYTES, MSG_DONTWAIT);
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return errno == EAGAIN || errno == EWOULDBLOCK;

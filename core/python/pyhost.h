@@ -1,7 +1,8 @@
-/* pyhost.h - one Python process as the pool sees it: bytes in and out cut into frames, its log lines, its end.
+/* pyhost.h - one Python process as the pool sees it: bytes in and out cut into frames, its log lines, its
+ * end.
  *
- * Never blocks. Knows frames but not what they say; what a host is doing is written in the second half of the struct by the
- * pool alone.
+ * Never blocks. Knows frames but not what they say; what a host is doing is written in the second half of the
+ * struct by the pool alone.
  */
 #ifndef SDG_PYTHON_PYHOST_H
 #define SDG_PYTHON_PYHOST_H
@@ -51,17 +52,19 @@ typedef struct py_host {
 } py_host_t;
 
 /* Starts a process that will run host.py; its source is queued as the first frame. NULL on failure. */
-py_host_t *pyhost_start(const char *program, char **environment, const char *work_dir, bool jail, bool network,
-                        uint64_t memory_bytes_max, err_t *err);
+py_host_t *pyhost_start(const char *program, char **environment, const char *work_dir, bool jail,
+                        bool network, uint64_t memory_bytes_max, err_t *err);
 void pyhost_destroy(py_host_t **host); /* kills and reaps what still lives (a short wait) */
 
-/* A frame is written into host->out between begin and end. SDG_ELIMIT: it was too large and nothing was added. */
+/* A frame is written into host->out between begin and end. SDG_ELIMIT: it was too large and nothing was
+ * added. */
 size_t pyhost_frame_begin(py_host_t *host);
 int pyhost_frame_end(py_host_t *host, size_t begin);
 bool pyhost_write(py_host_t *host); /* sends what the socket takes; false: it is closed */
 
 bool pyhost_read(py_host_t *host); /* takes what is there (bounded per call); false: end of the socket */
-/* The next complete frame, valid until the next pyhost_read: 1, 0 (none yet) or SDG_ELIMIT (announced too large). */
+/* The next complete frame, valid until the next pyhost_read: 1, 0 (none yet) or SDG_ELIMIT (announced too
+ * large). */
 int pyhost_frame(py_host_t *host, const char **bytes, size_t *len);
 void pyhost_read_done(py_host_t *host); /* after the last pyhost_frame: drops used bytes */
 
@@ -69,7 +72,8 @@ void pyhost_read_log(py_host_t *host);
 bool pyhost_log_line(py_host_t *host, bool all, char *line,
                      size_t size); /* all: an unended line too. False: no more; used bytes are dropped */
 
-void pyhost_kill(py_host_t *host);                         /* the whole process group, and closes the socket */
-bool pyhost_reap(py_host_t *host, char *how, size_t size); /* true: it is gone, `how` says "exited with status 9" */
+void pyhost_kill(py_host_t *host); /* the whole process group, and closes the socket */
+bool pyhost_reap(py_host_t *host, char *how,
+                 size_t size); /* true: it is gone, `how` says "exited with status 9" */
 
 #endif

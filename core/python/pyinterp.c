@@ -1,7 +1,7 @@
 /* pyinterp.c - see pyinterp.h.
  *
- * The idea: a host never sees our environment. It is built from four names and what the pipeline declares, so no API key and
- * no setting of ours leaks into user code, however it came into this process.
+ * The idea: a host never sees our environment. It is built from four names and what the pipeline declares, so
+ * no API key and no setting of ours leaks into user code, however it came into this process.
  */
 #include "core/python/pyinterp.h"
 
@@ -19,9 +19,7 @@ const char PY_VENV_MARK[] = ".sdg-unfinished";
 
 /* ---- interpreter and constraint ---- */
 
-static bool is_operator(char c) {
-    return c == '<' || c == '>' || c == '=' || c == '!' || c == '~';
-}
+static bool is_operator(char c) { return c == '<' || c == '>' || c == '=' || c == '!' || c == '~'; }
 
 static int parse_operator(const char **at, py_constraint_t *c) {
     static const struct {
@@ -97,12 +95,14 @@ int py_interp_parse(const char *text, py_interp_t *interp, err_t *err) {
     const char *constraints = rest + n;
     while (n > 0 && rest[n - 1] == ' ')
         n--;
-    if (n >= sizeof interp->program) return err_set(err, SDG_EINVAL, "runtime.python.interpreter: the name is too long");
+    if (n >= sizeof interp->program)
+        return err_set(err, SDG_EINVAL, "runtime.python.interpreter: the name is too long");
     memcpy(interp->program, rest, n);
     if (n == 0 || strcmp(interp->program, "python") == 0) strcpy(interp->program, "python3");
     if (parse_constraints(constraints, interp) != 0)
-        return err_set(err, SDG_EINVAL, "runtime.python.interpreter: '%s' is not a program with a version like \"python>=3.8\"",
-                       text);
+        return err_set(
+            err, SDG_EINVAL,
+            "runtime.python.interpreter: '%s' is not a program with a version like \"python>=3.8\"", text);
     return 0;
 }
 
@@ -223,8 +223,9 @@ static void put_venv(env_list_t *list, const char *venv) {
 
 static bool pip_needs(const char *item) {
     static const char *const names[] = {
-        "PIP_",         "http_proxy=", "https_proxy=", "no_proxy=",      "all_proxy=",    "HTTP_PROXY=",
-        "HTTPS_PROXY=", "NO_PROXY=",   "ALL_PROXY=",   "SSL_CERT_FILE=", "SSL_CERT_DIR=", "REQUESTS_CA_BUNDLE="};
+        "PIP_",       "http_proxy=",    "https_proxy=",  "no_proxy=",
+        "all_proxy=", "HTTP_PROXY=",    "HTTPS_PROXY=",  "NO_PROXY=",
+        "ALL_PROXY=", "SSL_CERT_FILE=", "SSL_CERT_DIR=", "REQUESTS_CA_BUNDLE="};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strncmp(item, names[i], strlen(names[i])) == 0) return true;
     return false;

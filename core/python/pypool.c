@@ -1,13 +1,14 @@
 /* pypool.c - see pypool.h.
  *
- * The life of a call: waiting (in its environment) -> sent (in a host's queue; the first there is running) -> finished. A host
- * answers in order, so when it dies the first unanswered call is the one that did it and fails; the others had not
- * started and wait again. A host ends in one place, `end_host`, and is finished in one place, `on_exit_of_host`, once the kernel
- * says that it is gone: only then do we know its exit status.
+ * The life of a call: waiting (in its environment) -> sent (in a host's queue; the first there is running) ->
+ * finished. A host answers in order, so when it dies the first unanswered call is the one that did it and
+ * fails; the others had not started and wait again. A host ends in one place, `end_host`, and is finished in
+ * one place, `on_exit_of_host`, once the kernel says that it is gone: only then do we know its exit status.
  *
- * How many calls to send ahead: sending several hides the wake-ups of both sides, but a call behind a slow one waits for
- * nothing. So a host gets as many as are expected to take PY_WINDOW_US together, by the slowest recent time of each function;
- * an unknown function counts as slow. A call that starts to wait for ctx.call_ai gives back what was sent behind it.
+ * How many calls to send ahead: sending several hides the wake-ups of both sides, but a call behind a slow
+ * one waits for nothing. So a host gets as many as are expected to take PY_WINDOW_US together, by the slowest
+ * recent time of each function; an unknown function counts as slow. A call that starts to wait for
+ * ctx.call_ai gives back what was sent behind it.
  *
  * To add a frame kind: one row in FRAMES at the bottom, one `on_` function, the other side in host.py.
  */
@@ -152,14 +153,13 @@ static const char *host_state_name(py_host_state_t s) {
     return names[s];
 }
 
-static bool is_alive(const py_host_t *h) {
-    return h->state == HOST_STARTING || h->state == HOST_READY;
-}
+static bool is_alive(const py_host_t *h) { return h->state == HOST_STARTING || h->state == HOST_READY; }
 
 /* The one place where a host's state changes; keeps the environment's counts. */
 static void set_state(pypool_t *p, py_host_t *h, py_host_state_t state, const char *why) {
     env_t *env = &p->envs[h->env];
-    log_debug("python", "host %u: %s -> %s (%s)", h->slot, host_state_name(h->state), host_state_name(state), why);
+    log_debug("python", "host %u: %s -> %s (%s)", h->slot, host_state_name(h->state), host_state_name(state),
+              why);
     if (!h->installer) {
         env->hosts -= is_alive(h);
         env->starting -= h->state == HOST_STARTING;
@@ -183,7 +183,8 @@ static bool free_slot(pypool_t *p, uint32_t *slot) {
     return true;
 }
 
-/* A start did not work: after a few in a row the calls that wait for it fail (the next call tries once more). */
+/* A start did not work: after a few in a row the calls that wait for it fail (the next call tries once more).
+ */
 static void start_failed(pypool_t *p, env_t *env, const char *reason) {
     p->dirty = true;
     if (++env->failures < PY_START_FAILURES_MAX) return;
@@ -206,19 +207,18 @@ static bool sandbox_is_enough(pypool_t *p, env_t *env, py_jail_t jail) {
     if (jail != PY_JAIL_NONE || env->network || p->options.sandbox == PY_SANDBOX_OFF) return true;
     if (p->options.sandbox == PY_SANDBOX_REQUIRED) {
         env_fails(p, env,
-                  "Python blocks need a sandbox (it is required), but this system allows neither namespaces nor seccomp filters");
+                  "Python blocks need a sandbox (it is required), but this system allows neither namespaces "
+                  "nor seccomp filters");
         return false;
     }
     if (!p->warned_sandbox)
-        log_warn("python",
-                 "NO SANDBOX: this system allows neither namespaces nor seccomp filters; Python blocks can reach the network");
+        log_warn("python", "NO SANDBOX: this system allows neither namespaces nor seccomp filters; Python "
+                           "blocks can reach the network");
     p->warned_sandbox = true;
     return true;
 }
 
-static bool installs(const env_t *env) {
-    return env->state == ENV_INSTALLING;
-}
+static bool installs(const env_t *env) { return env->state == ENV_INSTALLING; }
 
 /* Says who it is to be: its process number, and what to install if that is its task. */
 static void write_init(py_host_t *h, const env_t *env) {
@@ -245,8 +245,9 @@ static bool start_host(pypool_t *p, uint32_t env_number) {
     err_t err;
     bool installer = installs(env);
     char **environment = py_environ(env->in_venv ? env->venv : NULL, env->variables, installer);
-    py_host_t *h = pyhost_start(env->program, environment, env->work_dir, p->options.sandbox != PY_SANDBOX_OFF && !installer,
-                                env->network || installer, installer ? 0 : p->options.memory_bytes_max, &err);
+    py_host_t *h = pyhost_start(env->program, environment, env->work_dir,
+                                p->options.sandbox != PY_SANDBOX_OFF && !installer, env->network || installer,
+                                installer ? 0 : p->options.memory_bytes_max, &err);
     py_environ_free(environment);
     if (h == NULL) {
         start_failed(p, env, err.text);
@@ -295,7 +296,8 @@ static void fail_running(pypool_t *p, py_host_t *h, const char *reason) {
     fail_task(p, t, SDG_EIO, reason);
 }
 
-/* Kills a host. `reason` fails its running call at once; "" leaves that to the exit status, which comes a moment later. */
+/* Kills a host. `reason` fails its running call at once; "" leaves that to the exit status, which comes a
+ * moment later. */
 static void end_host(pypool_t *p, py_host_t *h, const char *reason) {
     if (!is_alive(h)) return;
     h->explained = reason[0] != '\0';
@@ -316,7 +318,8 @@ static void set_program(env_t *env, char *take, bool in_venv) {
     env->in_venv = in_venv;
 }
 
-/* Decides which Python runs: the venv's if it exists, a new venv if there are requirements, else the plain interpreter. */
+/* Decides which Python runs: the venv's if it exists, a new venv if there are requirements, else the plain
+ * interpreter. */
 static void resolve_env(pypool_t *p, env_t *env) {
     char *python = env->venv != NULL ? py_venv_python(env->venv) : NULL;
     bool wants_packages = list_count(env->requirements) > 0;
@@ -328,19 +331,24 @@ static void resolve_env(pypool_t *p, env_t *env) {
     set_program(env, py_find_program(env->interp.program), false);
     if (env->program == NULL) {
         char reason[ERR_TEXT_MAX];
-        snprintf(reason, sizeof reason, "runtime.python.interpreter: there is no program '%s'", env->interp.program);
+        snprintf(reason, sizeof reason, "runtime.python.interpreter: there is no program '%s'",
+                 env->interp.program);
         env_fails(p, env, reason);
         return;
     }
     env->state = env->venv != NULL && wants_packages ? ENV_INSTALLING : ENV_READY;
     if (env->state == ENV_INSTALLING)
-        log_info("python", "creating the virtual environment %s with %zu requirements", env->venv, list_count(env->requirements));
+        log_info("python", "creating the virtual environment %s with %zu requirements", env->venv,
+                 list_count(env->requirements));
     else if (env->venv != NULL)
-        log_warn("python", "there is no virtual environment %s and no requirements to create it from: using %s", env->venv,
-                 env->program);
+        log_warn("python",
+                 "there is no virtual environment %s and no requirements to create it from: using %s",
+                 env->venv, env->program);
     else if (wants_packages)
-        log_warn("python", "runtime.python.requirements need runtime.python.venv to be installed into: using %s as it is",
-                 env->program);
+        log_warn(
+            "python",
+            "runtime.python.requirements need runtime.python.venv to be installed into: using %s as it is",
+            env->program);
 }
 
 static void fail_waiting(pypool_t *p, env_t *env) {
@@ -419,7 +427,9 @@ static py_host_t *pick_host(const pypool_t *p, uint32_t env, uint32_t expected_u
     py_host_t *best = NULL;
     for (uint32_t i = 0; i < p->slots; i++) {
         py_host_t *h = p->hosts[i];
-        if (h == NULL || h->state != HOST_READY || h->env != env || h->ai_open > 0 || h->out.len > PY_OUT_BYTES) continue;
+        if (h == NULL || h->state != HOST_READY || h->env != env || h->ai_open > 0 ||
+            h->out.len > PY_OUT_BYTES)
+            continue;
         if (!py_window_has_room(h->tasks.count, h->queued_us, expected_us)) continue;
         if (best == NULL || h->tasks.count < best->tasks.count) best = h;
     }
@@ -439,8 +449,8 @@ static void count_hosts(const pypool_t *p, uint32_t *computing, uint32_t *asking
 static bool retire_one(pypool_t *p, uint32_t except_env) {
     for (uint32_t i = 0; i < p->slots; i++) {
         py_host_t *h = p->hosts[i];
-        if (h != NULL && h->state == HOST_READY && h->env != except_env && h->tasks.count == 0 && p->envs[h->env].hosts > 1 &&
-            p->envs[h->env].waiting.count == 0) {
+        if (h != NULL && h->state == HOST_READY && h->env != except_env && h->tasks.count == 0 &&
+            p->envs[h->env].hosts > 1 && p->envs[h->env].waiting.count == 0) {
             end_host(p, h, "retired: another environment needs its place");
             return true;
         }
@@ -448,8 +458,8 @@ static bool retire_one(pypool_t *p, uint32_t except_env) {
     return false;
 }
 
-/* May one more host start? hosts_max counts hosts that compute; those that wait for an AI answer come on top, up to a limit. If
- * it is reached, an idle host elsewhere gives its place. */
+/* May one more host start? hosts_max counts hosts that compute; those that wait for an AI answer come on top,
+ * up to a limit. If it is reached, an idle host elsewhere gives its place. */
 static bool place_for_host(pypool_t *p, uint32_t env_number) {
     const env_t *env = &p->envs[env_number];
     if (env->starting >= env->waiting.count) return false;
@@ -512,8 +522,9 @@ static py_task_t *answered(pypool_t *p, py_host_t *h, value_t id, value_t micros
     h->ai_open = 0;
     h->stray_lines = 0;
     note_start(p, h);
-    uint32_t took =
-        microseconds.kind == VALUE_INT && microseconds.integer < UINT32_MAX / 2 ? (uint32_t)microseconds.integer : UINT32_MAX / 2;
+    uint32_t took = microseconds.kind == VALUE_INT && microseconds.integer < UINT32_MAX / 2
+                        ? (uint32_t)microseconds.integer
+                        : UINT32_MAX / 2;
     function_t *f = &p->functions[t->function];
     uint32_t faded = f->usual_us - f->usual_us / 8;
     f->usual_us = took > faded ? took : faded;
@@ -577,8 +588,8 @@ static void on_hello(pypool_t *p, py_host_t *h, value_t frame) {
         return;
     }
     char reason[ERR_TEXT_MAX];
-    snprintf(reason, sizeof reason, "runtime.python.interpreter asks for '%s', but %s is Python %d.%d.%d", env->asked,
-             env->program, version[0], version[1], version[2]);
+    snprintf(reason, sizeof reason, "runtime.python.interpreter asks for '%s', but %s is Python %d.%d.%d",
+             env->asked, env->program, version[0], version[1], version[2]);
     env_fails(p, env, reason);
     end_host(p, h, reason);
 }
@@ -606,11 +617,13 @@ typedef struct frame_kind {
     const char *name; /* first member of the frame */
     void (*handle)(pypool_t *p, py_host_t *h, value_t frame);
 } frame_kind_t;
-static const frame_kind_t FRAMES[] = {{"ok", on_ok},   {"bad", on_bad},     {"back", on_back},        {"ai", on_ai},
-                                      {"log", on_log}, {"hello", on_hello}, {"prepared", on_prepared}};
+static const frame_kind_t FRAMES[] = {
+    {"ok", on_ok},   {"bad", on_bad},     {"back", on_back},        {"ai", on_ai},
+    {"log", on_log}, {"hello", on_hello}, {"prepared", on_prepared}};
 
 static void on_frame(pypool_t *p, py_host_t *h, value_t frame) {
-    const char *name = frame.kind == VALUE_OBJECT && object_count(frame) > 0 ? object_key_peek(frame, 0)->data : "";
+    const char *name =
+        frame.kind == VALUE_OBJECT && object_count(frame) > 0 ? object_key_peek(frame, 0)->data : "";
     for (size_t i = 0; i < sizeof FRAMES / sizeof FRAMES[0]; i++) {
         if (strcmp(name, FRAMES[i].name) == 0) {
             FRAMES[i].handle(p, h, frame);
@@ -681,15 +694,16 @@ static void finish_start(pypool_t *p, py_host_t *h, const char *how) {
     env_t *env = &p->envs[h->env];
     char reason[ERR_TEXT_MAX];
     snprintf(reason, sizeof reason, "%s %s %s%s%s", env->program, how,
-             h->installer ? "while creating a virtual environment" : "at its start", h->last_line[0] != '\0' ? ": " : "",
-             h->last_line);
+             h->installer ? "while creating a virtual environment" : "at its start",
+             h->last_line[0] != '\0' ? ": " : "", h->last_line);
     if (h->installer)
         env_fails(p, env, reason);
     else
         start_failed(p, env, reason);
 }
 
-/* Reads until the end of the socket, or until nothing comes (a process it started may still hold the other end). */
+/* Reads until the end of the socket, or until nothing comes (a process it started may still hold the other
+ * end). */
 static void read_rest(py_host_t *h) {
     size_t before;
     do
@@ -730,16 +744,19 @@ static void take_sources(pypool_t *p) {
     int n = epoll_wait(p->epoll_fd, events, EPOLL_BATCH, 0);
     for (int i = 0; i < n; i++) {
         py_host_t *h = p->hosts[events[i].data.u64 / SOURCES];
-        if (h != NULL && h->state != HOST_GONE) on_source(p, h, (int)(events[i].data.u64 % SOURCES), events[i].events);
+        if (h != NULL && h->state != HOST_GONE)
+            on_source(p, h, (int)(events[i].data.u64 % SOURCES), events[i].events);
     }
 }
 
-/* Hosts that came on top while others waited for AI answers go when they have nothing to do; the usual number stays. */
+/* Hosts that came on top while others waited for AI answers go when they have nothing to do; the usual number
+ * stays. */
 static void on_idle(pypool_t *p, py_host_t *h) {
     uint32_t computing, asking;
     count_hosts(p, &computing, &asking);
     h->deadline_ns = UINT64_MAX;
-    if (computing > p->options.hosts_max && p->envs[h->env].hosts > 1) end_host(p, h, "idle and more than are needed");
+    if (computing > p->options.hosts_max && p->envs[h->env].hosts > 1)
+        end_host(p, h, "idle and more than are needed");
 }
 
 static void expire(pypool_t *p, py_host_t *h) {
@@ -752,7 +769,8 @@ static void expire(pypool_t *p, py_host_t *h) {
     if (h->state == HOST_STARTING)
         snprintf(reason, sizeof reason, "%s did not start in time", p->envs[h->env].program);
     else if (t != NULL && !t->cancelled)
-        snprintf(reason, sizeof reason, "TimeoutError: the call took longer than %u ms (timeout_ms)", t->timeout_ms);
+        snprintf(reason, sizeof reason, "TimeoutError: the call took longer than %u ms (timeout_ms)",
+                 t->timeout_ms);
     else
         snprintf(reason, sizeof reason, "cancelled");
     if (h->installer) env_fails(p, &p->envs[h->env], "creating the virtual environment took too long");
@@ -766,7 +784,8 @@ static void flush_host(pypool_t *p, py_host_t *h) {
     }
     bool wants = h->out.len > 0;
     if (wants != h->polls_out)
-        watch(p, EPOLL_CTL_MOD, h->child.frame_fd, h->slot, SOURCE_FRAME, wants ? EPOLLIN | EPOLLOUT : EPOLLIN);
+        watch(p, EPOLL_CTL_MOD, h->child.frame_fd, h->slot, SOURCE_FRAME,
+              wants ? EPOLLIN | EPOLLOUT : EPOLLIN);
     h->polls_out = wants;
 }
 
@@ -795,9 +814,7 @@ void pypool_load(const pypool_t *p, pypool_load_t *load) {
     }
 }
 
-int pypool_fd(const pypool_t *p) {
-    return p->epoll_fd;
-}
+int pypool_fd(const pypool_t *p) { return p->epoll_fd; }
 
 int pypool_timeout_ms(const pypool_t *p, uint64_t now_ns) {
     if (p->dirty || p->event_count > 0) return 0;
@@ -881,7 +898,8 @@ static value_t as_list(value_t v) {
 
 int pypool_add_env(pypool_t *p, const py_env_t *given, err_t *err) {
     py_interp_t interp;
-    if (p->env_count == PY_ENVS_MAX) return err_set(err, SDG_ELIMIT, "at most %d Python environments per run", PY_ENVS_MAX);
+    if (p->env_count == PY_ENVS_MAX)
+        return err_set(err, SDG_ELIMIT, "at most %d Python environments per run", PY_ENVS_MAX);
     if (py_interp_parse(given->interpreter, &interp, err) != 0) return SDG_EINVAL;
     p->envs = xrealloc(p->envs, (p->env_count + 1) * sizeof *p->envs);
     p->envs[p->env_count] = (env_t){
@@ -896,9 +914,7 @@ int pypool_add_env(pypool_t *p, const py_env_t *given, err_t *err) {
     return (int)p->env_count++;
 }
 
-static value_t text_or_null(const char *text) {
-    return text != NULL ? value_text(text) : value_null();
-}
+static value_t text_or_null(const char *text) { return text != NULL ? value_text(text) : value_null(); }
 
 int pypool_add_function(pypool_t *p, const py_function_t *given, err_t *err) {
     if (p->function_count == PY_FUNCTIONS_MAX)
@@ -914,7 +930,8 @@ int pypool_add_function(pypool_t *p, const py_function_t *given, err_t *err) {
     free(path);
     object_set_text(&def, "v1", value_bool(given->v1));
     object_set_text(&def, "outputs", as_list(given->outputs));
-    object_set_text(&def, "access", given->ctx_access.kind == VALUE_NULL ? value_null() : as_list(given->ctx_access));
+    object_set_text(&def, "access",
+                    given->ctx_access.kind == VALUE_NULL ? value_null() : as_list(given->ctx_access));
     buf_t text;
     buf_init(&text, PY_FRAME_BYTES_MAX);
     json_write(&text, def, JSON_COMPACT);
@@ -927,8 +944,10 @@ int pypool_add_function(pypool_t *p, const py_function_t *given, err_t *err) {
 }
 
 int pypool_submit(pypool_t *p, const py_call_t *call, uint64_t tag, err_t *err) {
-    if (call->function >= p->function_count) return err_set(err, SDG_EINVAL, "no such Python function: %u", call->function);
-    if (p->tasks >= PY_TASKS_MAX) return err_set(err, SDG_ELIMIT, "more than %d Python calls are waiting", PY_TASKS_MAX);
+    if (call->function >= p->function_count)
+        return err_set(err, SDG_EINVAL, "no such Python function: %u", call->function);
+    if (p->tasks >= PY_TASKS_MAX)
+        return err_set(err, SDG_ELIMIT, "more than %d Python calls are waiting", PY_TASKS_MAX);
     py_tasks_push(&p->envs[p->functions[call->function].env].waiting, py_task_new(call, ++p->last_id, tag));
     p->tasks++;
     p->dirty = true;
@@ -939,7 +958,8 @@ int pypool_submit(pypool_t *p, const py_call_t *call, uint64_t tag, err_t *err) 
 static py_host_t *find_asking(const pypool_t *p, uint64_t tag) {
     for (uint32_t i = 0; i < p->slots; i++) {
         py_host_t *h = p->hosts[i];
-        if (h != NULL && h->state == HOST_READY && h->ai_open > 0 && h->tasks.first != NULL && h->tasks.first->tag == tag)
+        if (h != NULL && h->state == HOST_READY && h->ai_open > 0 && h->tasks.first != NULL &&
+            h->tasks.first->tag == tag)
             return h;
     }
     return NULL;
@@ -961,7 +981,8 @@ static int write_answer(py_host_t *h, int64_t id, value_t text, const char *erro
 void pypool_ai_answer(pypool_t *p, uint64_t tag, int64_t id, value_t text, const char *error) {
     py_host_t *h = find_asking(p, tag);
     if (h == NULL) return; /* the call is over */
-    if (write_answer(h, id, text, error) != 0) write_answer(h, id, value_null(), "the answer is larger than 64 MiB of JSON");
+    if (write_answer(h, id, text, error) != 0)
+        write_answer(h, id, value_null(), "the answer is larger than 64 MiB of JSON");
     h->ai_open--;
     p->dirty = true;
 }

@@ -1,18 +1,23 @@
-/* pypool.h - Python blocks: a pool of CPython host processes owned by one worker. Knows no YAML and no actors.
+/* pypool.h - Python blocks: a pool of CPython host processes owned by one worker. Knows no YAML and no
+ * actors.
  *
  * Hosts start lazily, up to `hosts_max`, and are reached over a socketpair with length-prefixed JSON frames,
- * so user prints cannot break the protocol (a host's stdout and stderr come out as PY_LOG events). Several calls may be queued on
- * one host (it runs one at a time). As with the LLM engine, one descriptor stands for everything: poll pypool_fd with
- * pypool_timeout_ms, call pypool_drive, take events with pypool_next. Nothing blocks, no callbacks.
+ * so user prints cannot break the protocol (a host's stdout and stderr come out as PY_LOG events). Several
+ * calls may be queued on one host (it runs one at a time). As with the LLM engine, one descriptor stands for
+ * everything: poll pypool_fd with pypool_timeout_ms, call pypool_drive, take events with pypool_next. Nothing
+ * blocks, no callbacks.
  *
- * A call ends in exactly one PY_DONE or PY_FAILED event, whatever happens to its host. In between it may raise PY_CALL_AI events (the user
- * called ctx.call_ai; several at once if the user's code has threads): answer each with pypool_ai_answer. A timeout
- * kills the host and the pool replaces it; calls queued behind it start elsewhere. A cancelled call fails with SDG_ECANCELLED in the next events.
+ * A call ends in exactly one PY_DONE or PY_FAILED event, whatever happens to its host. In between it may
+ * raise PY_CALL_AI events (the user called ctx.call_ai; several at once if the user's code has threads):
+ * answer each with pypool_ai_answer. A timeout kills the host and the pool replaces it; calls queued behind
+ * it start elsewhere. A cancelled call fails with SDG_ECANCELLED in the next events.
  *
- * Hosts are per environment: each environment in use keeps at least one, even above hosts_max. A host that waits for AI answers
- * does not count; up to PY_AI_HOSTS_MAX further ones start meanwhile and go when they are idle. Module state persists within one host.
+ * Hosts are per environment: each environment in use keeps at least one, even above hosts_max. A host that
+ * waits for AI answers does not count; up to PY_AI_HOSTS_MAX further ones start meanwhile and go when they
+ * are idle. Module state persists within one host.
  *
- * Use a pool from one thread, and let that thread live as long as the pool: hosts are killed by the kernel when it ends.
+ * Use a pool from one thread, and let that thread live as long as the pool: hosts are killed by the kernel
+ * when it ends.
  */
 #ifndef SDG_PYTHON_PYPOOL_H
 #define SDG_PYTHON_PYPOOL_H
@@ -27,10 +32,12 @@ typedef struct pypool pypool_t;
 
 /* An environment a function runs in; hosts are per environment. Everything is copied. */
 typedef struct py_env {
-    const char *interpreter; /* program to run, NULL: python3 from PATH; a constraint such as "python>=3.8" is checked at start */
-    const char *venv;        /* folder; used if it exists (or can be created because requirements are given) */
-    value_t requirements;    /* list of texts or null: what pip takes; a name that ends in .txt and exists is a file of them */
-    value_t env;             /* object of texts or null: added to the clean environment */
+    const char *interpreter; /* program to run, NULL: python3 from PATH; a constraint such as "python>=3.8" is
+                                checked at start */
+    const char *venv;     /* folder; used if it exists (or can be created because requirements are given) */
+    value_t requirements; /* list of texts or null: what pip takes; a name that ends in .txt and exists is a
+                             file of them */
+    value_t env;          /* object of texts or null: added to the clean environment */
     bool allow_network;
     const char *work_dir; /* NULL: ours */
 } py_env_t;
@@ -60,11 +67,14 @@ typedef enum py_event_kind { PY_DONE, PY_FAILED, PY_CALL_AI, PY_LOG } py_event_k
 typedef struct py_event {
     py_event_kind_t kind;
     uint64_t tag;
-    value_t outputs; /* DONE: object output name -> value (declared outputs; ctx.emit lists included). Owned */
-    value_t vars;    /* DONE: object of changed vars (ctx.vars / ctx.set, changed in place too), null when none. Owned */
-    value_t ai;      /* CALL_AI: {"id": n, "model": .., "system": .., "prompts": [..], "params": {..}}. Owned */
-    value_t log; /* LOG: {"level": .., "message": ..}; prints have the level "info". Comes before the call's last event. Owned */
-    err_t error; /* FAILED: Python's message, its last traceback line and the user's line number */
+    value_t
+        outputs;  /* DONE: object output name -> value (declared outputs; ctx.emit lists included). Owned */
+    value_t vars; /* DONE: object of changed vars (ctx.vars / ctx.set, changed in place too), null when none.
+                     Owned */
+    value_t ai;   /* CALL_AI: {"id": n, "model": .., "system": .., "prompts": [..], "params": {..}}. Owned */
+    value_t log;  /* LOG: {"level": .., "message": ..}; prints have the level "info". Comes before the call's
+                     last event. Owned */
+    err_t error;  /* FAILED: Python's message, its last traceback line and the user's line number */
 } py_event_t;
 
 typedef struct pypool_options {

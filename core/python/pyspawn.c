@@ -1,15 +1,17 @@
 /* pyspawn.c - see pyspawn.h.
  *
- * The idea: the sandbox is closed before the first byte of Python runs, because a virtual environment may run code of its own
- * at start-up (.pth files, sitecustomize) and ctypes may be missing from it. So it is done here, between clone and exec.
+ * The idea: the sandbox is closed before the first byte of Python runs, because a virtual environment may run
+ * code of its own at start-up (.pth files, sitecustomize) and ctypes may be missing from it. So it is done
+ * here, between clone and exec.
  *
- * The child shares our memory until it executes (CLONE_VM | CLONE_VFORK, as posix_spawn does): nothing is copied however large
- * this process is, and it can tell us why it failed by writing into `launch_t`. In exchange it may only make
- * system calls: no allocation, no locks, no stdio. Other threads may hold any lock at that moment, so `child_main` and
- * everything it calls work on what the parent prepared. Namespaces are asked for in the clone flags: unshare(2) refuses
- * a user namespace to a process that shares its memory.
+ * The child shares our memory until it executes (CLONE_VM | CLONE_VFORK, as posix_spawn does): nothing is
+ * copied however large this process is, and it can tell us why it failed by writing into `launch_t`. In
+ * exchange it may only make system calls: no allocation, no locks, no stdio. Other threads may hold any lock
+ * at that moment, so `child_main` and everything it calls work on what the parent prepared. Namespaces are
+ * asked for in the clone flags: unshare(2) refuses a user namespace to a process that shares its memory.
  *
- * PR_SET_PDEATHSIG fires when the *thread* that cloned ends, so a pool lives in one thread for its whole life.
+ * PR_SET_PDEATHSIG fires when the *thread* that cloned ends, so a pool lives in one thread for its whole
+ * life.
  */
 #include "core/python/pyspawn.h"
 
@@ -77,7 +79,8 @@ CHILD_CODE static void child_fails(launch_t *l, const char *where) {
 CHILD_CODE static void write_file(const char *path, const char *text, size_t len) {
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd < 0) return;
-    /* Without a map the child sees itself as "nobody", which is harmless: file access goes by the real user. */
+    /* Without a map the child sees itself as "nobody", which is harmless: file access goes by the real user.
+     */
     ssize_t done = write(fd, text, len);
     (void)done;
     close(fd);
@@ -89,12 +92,12 @@ CHILD_CODE static void map_own_user(const launch_t *l) {
     write_file("/proc/self/gid_map", l->gid_map, strlen(l->gid_map));
 }
 
-/* Root keeps what file access needs and loses the rest, over exec too: it can neither enter another namespace nor read our
- * environment (that asks for at least our capabilities). */
+/* Root keeps what file access needs and loses the rest, over exec too: it can neither enter another namespace
+ * nor read our environment (that asks for at least our capabilities). */
 CHILD_CODE static void drop_capabilities(void) {
     for (unsigned cap = 0; cap < 64; cap++) {
-        if (cap == CAP_CHOWN || cap == CAP_DAC_OVERRIDE || cap == CAP_FOWNER || cap == CAP_FSETID || cap == CAP_SETUID ||
-            cap == CAP_SETGID)
+        if (cap == CAP_CHOWN || cap == CAP_DAC_OVERRIDE || cap == CAP_FOWNER || cap == CAP_FSETID ||
+            cap == CAP_SETUID || cap == CAP_SETGID)
             continue;
         if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) != 0) return; /* past the last one this kernel knows */
     }
@@ -106,7 +109,8 @@ CHILD_CODE static void drop_capabilities(void) {
 #define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
 #define UNLESS_EQUAL_SKIP(value, n) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (value), 0, (n))
 
-/* Sockets other than AF_UNIX are refused; so is io_uring (it opens sockets too) and any foreign system call table. */
+/* Sockets other than AF_UNIX are refused; so is io_uring (it opens sockets too) and any foreign system call
+ * table. */
 static const struct sock_filter NO_NETWORK[] = {
     LOAD(arch),
     UNLESS_EQUAL_SKIP(NATIVE_ARCH, 7), /* -> EACCES */
@@ -156,7 +160,8 @@ CHILD_CODE static void child_signals(void) {
 }
 
 CHILD_CODE static void child_descriptors(launch_t *l) {
-    if (dup2(l->null_fd, 0) < 0 || dup2(l->log_fd, 1) < 0 || dup2(l->log_fd, 2) < 0 || dup2(l->frame_fd, CHILD_FRAME_FD) < 0)
+    if (dup2(l->null_fd, 0) < 0 || dup2(l->log_fd, 1) < 0 || dup2(l->log_fd, 2) < 0 ||
+        dup2(l->frame_fd, CHILD_FRAME_FD) < 0)
         child_fails(l, "dup2");
     if (close_range(CHILD_FRAME_FD + 1, ~0U, 0) != 0) child_fails(l, "close_range");
 }
@@ -183,14 +188,17 @@ CHILD_CODE static int child_main(void *argument) {
 
 /* ---- in the parent ---- */
 
-/* Clones with all signals blocked: a handler of ours must not run in the child. Gives the pid or a negative errno. */
+/* Clones with all signals blocked: a handler of ours must not run in the child. Gives the pid or a negative
+ * errno. */
 static pid_t clone_child(launch_t *l, int namespaces) {
-    char *stack = mmap(NULL, CHILD_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    char *stack =
+        mmap(NULL, CHILD_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
     if (stack == MAP_FAILED) return -errno;
     sigset_t all, old;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &old);
-    pid_t pid = clone(child_main, stack + CHILD_STACK_BYTES, CLONE_VM | CLONE_VFORK | SIGCHLD | namespaces, l);
+    pid_t pid =
+        clone(child_main, stack + CHILD_STACK_BYTES, CLONE_VM | CLONE_VFORK | SIGCHLD | namespaces, l);
     if (pid < 0) pid = -errno;
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     munmap(stack, CHILD_STACK_BYTES);
@@ -203,7 +211,8 @@ static int jail_namespaces(py_jail_t jail, bool network) {
     return jail == PY_JAIL_ROOT ? net : 0;
 }
 
-/* One attempt with one kind of jail. True: the child executes, or failed for a reason that another jail would not cure. */
+/* One attempt with one kind of jail. True: the child executes, or failed for a reason that another jail would
+ * not cure. */
 static bool attempt(launch_t *l, py_jail_t jail, pid_t *pid) {
     l->jail = jail;
     l->failed_at = NULL;
@@ -223,8 +232,9 @@ static bool attempt(launch_t *l, py_jail_t jail, pid_t *pid) {
 /* Tries the jails, best first. With the network allowed there is nothing left to enforce by a filter. */
 static pid_t launch(launch_t *l) {
     const bool root = geteuid() == 0;
-    const py_jail_t order[] = {root ? PY_JAIL_ROOT : PY_JAIL_USER_NAMESPACE, root ? PY_JAIL_USER_NAMESPACE : PY_JAIL_SECCOMP,
-                               PY_JAIL_SECCOMP, PY_JAIL_NONE};
+    const py_jail_t order[] = {root ? PY_JAIL_ROOT : PY_JAIL_USER_NAMESPACE,
+                               root ? PY_JAIL_USER_NAMESPACE : PY_JAIL_SECCOMP, PY_JAIL_SECCOMP,
+                               PY_JAIL_NONE};
     pid_t pid = -1;
     for (size_t i = l->spawn->jail ? 0 : 3; i < 4; i++) {
         if (order[i] == PY_JAIL_SECCOMP && l->spawn->network) continue;
@@ -250,7 +260,8 @@ static int open_channels(launch_t *l, py_child_t *child) {
     l->log_fd = high_fd(pipe_fd[1]);
     l->null_fd = high_fd(open("/dev/null", O_RDWR | O_CLOEXEC));
     if (l->frame_fd < 0 || l->log_fd < 0 || l->null_fd < 0) return -1;
-    if (fcntl(child->frame_fd, F_SETFL, O_NONBLOCK) != 0 || fcntl(child->log_fd, F_SETFL, O_NONBLOCK) != 0) return -1;
+    if (fcntl(child->frame_fd, F_SETFL, O_NONBLOCK) != 0 || fcntl(child->log_fd, F_SETFL, O_NONBLOCK) != 0)
+        return -1;
     return 0;
 }
 
@@ -273,7 +284,8 @@ int py_spawn(const py_spawn_t *spawn, py_child_t *child, err_t *err) {
     if (open_channels(&l, child) != 0) {
         result = err_set(err, SDG_EIO, "cannot open a channel to a Python process: %s", strerror(errno));
     } else if ((child->pid = launch(&l)) < 0) {
-        result = err_set(err, SDG_EIO, "cannot run '%s' (%s): %s", spawn->program, l.failed_at, strerror(l.failed_errno));
+        result = err_set(err, SDG_EIO, "cannot run '%s' (%s): %s", spawn->program, l.failed_at,
+                         strerror(l.failed_errno));
     } else if ((child->pid_fd = pidfd_open(child->pid, 0)) < 0) {
         result = err_set(err, SDG_EIO, "cannot watch a Python process: %s", strerror(errno));
         kill_started(child->pid);

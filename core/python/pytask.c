@@ -1,7 +1,8 @@
 /* pytask.c - see pytask.h.
  *
- * The idea: the window counts time, not calls. A host may have many calls of microseconds ahead of it, which hides the wake-ups
- * of both sides, but a call is never put behind one that is known to be slow while it could start elsewhere.
+ * The idea: the window counts time, not calls. A host may have many calls of microseconds ahead of it, which
+ * hides the wake-ups of both sides, but a call is never put behind one that is known to be slow while it
+ * could start elsewhere.
  */
 #include "core/python/pytask.h"
 
@@ -68,9 +69,7 @@ static py_task_t *tasks_take(py_tasks_t *q, py_task_t **at, py_task_t *before) {
     return t;
 }
 
-py_task_t *py_tasks_pop(py_tasks_t *q) {
-    return q->first == NULL ? NULL : tasks_take(q, &q->first, NULL);
-}
+py_task_t *py_tasks_pop(py_tasks_t *q) { return q->first == NULL ? NULL : tasks_take(q, &q->first, NULL); }
 
 py_task_t *py_tasks_take_id(py_tasks_t *q, uint64_t id) {
     py_task_t *before = NULL;

@@ -25,14 +25,17 @@ typedef struct py_tasks {
     uint32_t count;
 } py_tasks_t;
 
-py_task_t *py_task_new(const py_call_t *call, uint64_t id, uint64_t tag); /* absent values become empty containers */
+py_task_t *py_task_new(const py_call_t *call, uint64_t id,
+                       uint64_t tag); /* absent values become empty containers */
 void py_task_free(py_task_t *take);
 
 void py_tasks_push(py_tasks_t *q, py_task_t *take);
-void py_tasks_insert(py_tasks_t *q, py_task_t *take);            /* back among the waiting ones, in the order of submission */
-py_task_t *py_tasks_pop(py_tasks_t *q);                          /* NULL when empty */
-py_task_t *py_tasks_take_id(py_tasks_t *q, uint64_t id);         /* NULL: not there */
-py_task_t *py_tasks_find_tag(const py_tasks_t *q, uint64_t tag); /* not cancelled; borrowed; NULL: not there */
+void py_tasks_insert(py_tasks_t *q,
+                     py_task_t *take);  /* back among the waiting ones, in the order of submission */
+py_task_t *py_tasks_pop(py_tasks_t *q); /* NULL when empty */
+py_task_t *py_tasks_take_id(py_tasks_t *q, uint64_t id); /* NULL: not there */
+py_task_t *py_tasks_find_tag(const py_tasks_t *q,
+                             uint64_t tag); /* not cancelled; borrowed; NULL: not there */
 
 /* May a host with this queue get one more call of this expected time? */
 bool py_window_has_room(uint32_t count, uint64_t queued_us, uint32_t expected_us);

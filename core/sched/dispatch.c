@@ -1,8 +1,9 @@
 /* dispatch.c - what comes next, and time.
  *
- * An event changes state and marks what it touched; nothing is sent from within an event. dispatch_next walks the marks in a fixed order:
- * notices (a job to drop, a line for the log), permits, leases (again, then new), then what clients are told. Permits come before leases,
- * so a worker knows a job's share when its first rows arrive.
+ * An event changes state and marks what it touched; nothing is sent from within an event. dispatch_next walks
+ * the marks in a fixed order: notices (a job to drop, a line for the log), permits, leases (again, then new),
+ * then what clients are told. Permits come before leases, so a worker knows a job's share when its first rows
+ * arrive.
  */
 #include "core/sched/dispatch.h"
 
@@ -38,7 +39,8 @@ void dispatch_destroy(dispatch_t **dispatch) {
     *dispatch = NULL;
 }
 
-/* ---- marks -------------------------------------------------------------------------------------------------------- */
+/* ---- marks
+ * -------------------------------------------------------------------------------------------------------- */
 
 void dispatch_touch(dispatch_t *d, job_t *job) {
     ring_add_last(&d->due, &job->due);
@@ -56,8 +58,14 @@ void dispatch_notice(dispatch_t *d, const notice_t *notice) {
 static bool notice_next(dispatch_t *d, dispatch_action_t *action) {
     if (d->notice_at == d->notice_count) return false;
     const notice_t *n = &d->notices[d->notice_at++];
-    *action = (dispatch_action_t){.kind = n->kind, .peer = n->peer, .worker = n->worker, .job = n->job, .index = n->index,
-                                  .row_count = n->count, .mode = n->mode, .reason = n->reason};
+    *action = (dispatch_action_t){.kind = n->kind,
+                                  .peer = n->peer,
+                                  .worker = n->worker,
+                                  .job = n->job,
+                                  .index = n->index,
+                                  .row_count = n->count,
+                                  .mode = n->mode,
+                                  .reason = n->reason};
     if (d->notice_at == d->notice_count) d->notice_at = d->notice_count = 0;
     return true;
 }
@@ -78,9 +86,12 @@ bool dispatch_next(dispatch_t *d, uint64_t now, dispatch_action_t *action) {
     return client_next(d, now, action);
 }
 
-/* ---- time --------------------------------------------------------------------------------------------------------- */
+/* ---- time
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
-/* If this process itself stood still (a stopped machine, a swap storm), the silence was ours, not the workers'. */
+/* If this process itself stood still (a stopped machine, a swap storm), the silence was ours, not the
+ * workers'. */
 static void forgive_own_pause(dispatch_t *d, uint64_t now) {
     uint64_t pause = d->tick_ns && now > d->tick_ns ? now - d->tick_ns : 0;
     d->tick_ns = now;
@@ -101,7 +112,8 @@ void dispatch_tick(dispatch_t *d, uint64_t now) {
     }
 }
 
-/* ---- numbers ------------------------------------------------------------------------------------------------------ */
+/* ---- numbers
+ * ------------------------------------------------------------------------------------------------------ */
 
 void dispatch_stats(const dispatch_t *d, dispatch_stats_t *stats) { *stats = d->stats; }
 
@@ -109,10 +121,17 @@ bool dispatch_job_stats(const dispatch_t *d, uint64_t id, dispatch_job_stats_t *
     const job_t *job = sched_job_find(d, id);
     *stats = (dispatch_job_stats_t){0};
     if (!job) return false;
-    *stats = (dispatch_job_stats_t){.rows_received = job->received_rows, .rows_queued = job->queued, .rows_leased = job->leased,
-                                    .rows_answered = job->answered_rows, .rows_ok = job->rows_ok, .rows_failed = job->rows_failed,
-                                    .bytes_pending = job->pending_bytes, .workers = job->able, .concurrency = job->asked.concurrency,
-                                    .over = job->state == JOB_OVER, .stopping = job->state == JOB_STOPPING};
+    *stats = (dispatch_job_stats_t){.rows_received = job->received_rows,
+                                    .rows_queued = job->queued,
+                                    .rows_leased = job->leased,
+                                    .rows_answered = job->answered_rows,
+                                    .rows_ok = job->rows_ok,
+                                    .rows_failed = job->rows_failed,
+                                    .bytes_pending = job->pending_bytes,
+                                    .workers = job->able,
+                                    .concurrency = job->asked.concurrency,
+                                    .over = job->state == JOB_OVER,
+                                    .stopping = job->state == JOB_STOPPING};
     return true;
 }
 
@@ -140,7 +159,7 @@ static void check_worker(const worker_t *w) {
 
 static void check_job(const job_t *job) {
     uint64_t queued = 0, batched = 0;
-    for (int class = 0; class < CLASSES; class++) {
+    for (int class = 0; class < CLASSES; class ++) {
         queued += ring_length(&job->queue[class]);
     }
     for (const ring_node_t *node = job->batches.head.next; node != &job->batches.head; node = node->next) {

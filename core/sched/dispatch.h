@@ -1,40 +1,48 @@
-/* dispatch.h - the pure scheduler: events in, actions out. No socket, no clock, no thread; the simulation runs it with virtual time.
+/* dispatch.h - the pure scheduler: events in, actions out. No socket, no clock, no thread; the simulation
+ * runs it with virtual time.
  *
  *   dataset -> chunks (as the client sends them) -> leases (rows given to one worker) -> rows
  *
- * Every call below is an event that happened at `now`. After one or more events take actions with dispatch_next until it returns false and
- * send them. A row is in exactly one state:
+ * Every call below is an event that happened at `now`. After one or more events take actions with
+ * dispatch_next until it returns false and send them. A row is in exactly one state:
  *
  *   QUEUED -> LEASED -> ANSWERED (result kept until the client has it on disk) -> gone
  *        \<- worker lost, returned -/
  *
- * Promises, checked by tests/sim: each row is delivered to the client as exactly one result, whatever is lost, repeated or reordered;
- * pending rows (queued + leased + answered) never exceed the job's window; pending bytes are bounded as written below; a worker never holds more
- * than its credit; no more rows run than the job's concurrency; with a live worker and a live client every job ends.
+ * Promises, checked by tests/sim: each row is delivered to the client as exactly one result, whatever is
+ * lost, repeated or reordered; pending rows (queued + leased + answered) never exceed the job's window;
+ * pending bytes are bounded as written below; a worker never holds more than its credit; no more rows run
+ * than the job's concurrency; with a live worker and a live client every job ends.
  *
- * Pending bytes of a job are raw bytes of rows queued or leased, and results (with meta) not yet acknowledged. The first never exceed half of
- * window_bytes by more than the row that passed it. When the second have passed the other half, no row is leased before some are on disk. So
+ * Pending bytes of a job are raw bytes of rows queued or leased, and results (with meta) not yet
+ * acknowledged. The first never exceed half of window_bytes by more than the row that passed it. When the
+ * second have passed the other half, no row is leased before some are on disk. So
  *
  *   pending bytes <= window_bytes + one row + results of the rows that were with workers
  *                    when results passed their half
  *
- * It cannot jam: results leave whatever is pending, and without results a row is leased whatever its size; a client without pending rows may send one.
+ * It cannot jam: results leave whatever is pending, and without results a row is leased whatever its size; a
+ * client without pending rows may send one.
  *
- * Who decides how many rows a worker gets: `concurrency` of the job is split evenly over the workers that can run it (its share: rows
- * running at once, and calls in flight). A worker is given its share plus what it finishes in about LEASE_AHEAD_NS, so it never waits for
- * the scheduler, and a slow worker does not sit on rows others could run. Short queues are split so that all workers get some.
+ * Who decides how many rows a worker gets: `concurrency` of the job is split evenly over the workers that can
+ * run it (its share: rows running at once, and calls in flight). A worker is given its share plus what it
+ * finishes in about LEASE_AHEAD_NS, so it never waits for the scheduler, and a slow worker does not sit on
+ * rows others could run. Short queues are split so that all workers get some.
  *
- * A row that was leased by a worker that died is a suspect: it is queued first, after one death a quarter of a share per worker at a time
- * (a large worker may leave thousands), after two deaths alone, one per worker at a time, so that the row that kills workers is told from
- * its neighbours; after LEASE_ATTEMPTS_MAX deaths it fails with that reason.
+ * A row that was leased by a worker that died is a suspect: it is queued first, after one death a quarter of
+ * a share per worker at a time (a large worker may leave thousands), after two deaths alone, one per worker
+ * at a time, so that the row that kills workers is told from its neighbours; after LEASE_ATTEMPTS_MAX deaths
+ * it fails with that reason.
  *
- * A lease may be lost on the way. Leases are numbered per worker without gaps (above 2^32: which registration of the worker this is); the
- * worker says in its beats up to which number all have arrived, and the others are sent again, on a new connection at once. A worker drops a
- * lease number it has seen; a number with a larger upper half starts the count again, and voids the rows it holds but has not started.
+ * A lease may be lost on the way. Leases are numbered per worker without gaps (above 2^32: which registration
+ * of the worker this is); the worker says in its beats up to which number all have arrived, and the others
+ * are sent again, on a new connection at once. A worker drops a lease number it has seen; a number with a
+ * larger upper half starts the count again, and voids the rows it holds but has not started.
  *
- * Several jobs share what they all want of a worker (its row credit) by their priorities: they take turns there, a turn is priority *
- * LEASE_TURN_ROWS rows, and a job that is alone takes what it wants. So rows flow as the priorities of those who compete, and whoever comes waits
- * for one turn of each of the others, however long their queues are.
+ * Several jobs share what they all want of a worker (its row credit) by their priorities: they take turns
+ * there, a turn is priority * LEASE_TURN_ROWS rows, and a job that is alone takes what it wants. So rows flow
+ * as the priorities of those who compete, and whoever comes waits for one turn of each of the others, however
+ * long their queues are.
  *
  * Memory: all bytes of rows and results are owned here and bounded by the windows.
  */
@@ -50,41 +58,51 @@
 typedef struct dispatch dispatch_t;
 
 /* Bytes borrowed for the length of a call (events) or until the next dispatch_* call (actions). */
-typedef struct dispatch_row { uint64_t index, line; const char *raw; size_t len; } dispatch_row_t;
+typedef struct dispatch_row {
+    uint64_t index, line;
+    const char *raw;
+    size_t len;
+} dispatch_row_t;
 enum { DISPATCH_FAILED = 1 };
 typedef struct dispatch_done {
     uint64_t index;
-    uint32_t status;           /* passed on; DISPATCH_FAILED counts as failed, all others do not */
-    const char *json; size_t json_len;
-    const char *meta; size_t meta_len;
+    uint32_t status; /* passed on; DISPATCH_FAILED counts as failed, all others do not */
+    const char *json;
+    size_t json_len;
+    const char *meta;
+    size_t meta_len;
 } dispatch_done_t;
 
-typedef struct dispatch_job {  /* what a client asks for */
-    uint64_t job;              /* its random id */
-    uint64_t window_rows;      /* most rows pending; >= 1 */
-    uint64_t window_bytes;     /* most bytes pending, see above */
-    uint64_t concurrency;      /* rows running at once over all workers; >= 1 */
-    uint64_t priority;         /* weight among jobs, up to JOB_PRIORITY_MAX; 0: JOB_PRIORITY_DEFAULT */
+typedef struct dispatch_job { /* what a client asks for */
+    uint64_t job;             /* its random id */
+    uint64_t window_rows;     /* most rows pending; >= 1 */
+    uint64_t window_bytes;    /* most bytes pending, see above */
+    uint64_t concurrency;     /* rows running at once over all workers; >= 1 */
+    uint64_t priority;        /* weight among jobs, up to JOB_PRIORITY_MAX; 0: JOB_PRIORITY_DEFAULT */
 } dispatch_job_t;
 
 /* ---- events: clients ---- */
 dispatch_t *dispatch_new(void);
 void dispatch_destroy(dispatch_t **d);
-/* Idempotent by job id; the client may have a new peer number, and the priority is taken anew. SDG_ELIMIT when there are too many jobs,
- * SDG_EINVAL for a window, concurrency or priority that cannot be. */
+/* Idempotent by job id; the client may have a new peer number, and the priority is taken anew. SDG_ELIMIT
+ * when there are too many jobs, SDG_EINVAL for a window, concurrency or priority that cannot be. */
 int dispatch_job_open(dispatch_t *d, uint64_t peer, const dispatch_job_t *job, uint64_t now, err_t *err);
-/* Chunk numbers count from 0 in order; a repeated or early one is ignored (credit says what is expected). Unknown job: SDG_ENOTFOUND. */
+/* Chunk numbers count from 0 in order; a repeated or early one is ignored (credit says what is expected).
+ * Unknown job: SDG_ENOTFOUND. */
 /* SDG_ELIMIT: beyond the credit, dropped; the client is told its credit again. */
-int dispatch_rows(dispatch_t *d, uint64_t job, uint64_t chunk, const dispatch_row_t *rows, size_t count, uint64_t now);
+int dispatch_rows(dispatch_t *d, uint64_t job, uint64_t chunk, const dispatch_row_t *rows, size_t count,
+                  uint64_t now);
 int dispatch_rows_end(dispatch_t *d, uint64_t job, uint64_t chunks, uint64_t now);
-int dispatch_result_credit(dispatch_t *d, uint64_t job, uint64_t rows_limit, uint64_t bytes_limit, uint64_t now);
-/* From now on so many rows of this job may run at once (absolute, repeated harmlessly). More is granted at once; less takes effect as workers
- * say that they run less, and until then nobody gets more; a worker left without a share is asked for rows it has not started.
- * SDG_ENOTFOUND, or SDG_EINVAL for 0. */
+int dispatch_result_credit(dispatch_t *d, uint64_t job, uint64_t rows_limit, uint64_t bytes_limit,
+                           uint64_t now);
+/* From now on so many rows of this job may run at once (absolute, repeated harmlessly). More is granted at
+ * once; less takes effect as workers say that they run less, and until then nobody gets more; a worker left
+ * without a share is asked for rows it has not started. SDG_ENOTFOUND, or SDG_EINVAL for 0. */
 int dispatch_job_limit(dispatch_t *d, uint64_t job, uint64_t concurrency, uint64_t now);
 int dispatch_results_ack(dispatch_t *d, uint64_t job, uint64_t batch, uint64_t now); /* cumulative */
 int dispatch_job_stop(dispatch_t *d, uint64_t job, uint32_t mode /* 1 drain, 2 now */, uint64_t now);
-/* The client is known to have a new connection: its jobs follow, and hear again what may have been lost on the way. */
+/* The client is known to have a new connection: its jobs follow, and hear again what may have been lost on
+ * the way. */
 void dispatch_client_moved(dispatch_t *d, uint64_t from, uint64_t to, uint64_t now);
 /* The connection is gone for good (BYE, or silent too long): its jobs are dropped. */
 void dispatch_client_gone(dispatch_t *d, uint64_t peer, uint64_t now);
@@ -92,21 +110,28 @@ void dispatch_client_gone(dispatch_t *d, uint64_t peer, uint64_t now);
 /* ---- events: workers (numbered by their instance id; peer: where to send) ---- */
 /* A new worker, or a known one on a new connection (its leases stay). */
 int dispatch_worker_hello(dispatch_t *d, uint64_t worker, uint64_t peer, uint64_t now, err_t *err);
-/* How long it may be silent before it is taken for dead; 0: for ever. Unless said otherwise BEATS_MISSED_MAX beats. */
+/* How long it may be silent before it is taken for dead; 0: for ever. Unless said otherwise BEATS_MISSED_MAX
+ * beats. */
 void dispatch_worker_patience(dispatch_t *d, uint64_t worker, uint64_t ns);
-/* This worker answers PERMITS with what it runs (dispatch_worker_running): what it gives up is not given to others before it says so, and it is
- * given no other share before it has answered the last one. Its answers come in the order it gave them, as on one connection. */
+/* This worker answers PERMITS with what it runs (dispatch_worker_running): what it gives up is not given to
+ * others before it says so, and it is given no other share before it has answered the last one. Its answers
+ * come in the order it gave them, as on one connection. */
 void dispatch_worker_answers(dispatch_t *d, uint64_t worker);
-void dispatch_worker_running(dispatch_t *d, uint64_t worker, uint64_t job, uint64_t permit, uint64_t running, uint64_t now);
+void dispatch_worker_running(dispatch_t *d, uint64_t worker, uint64_t job, uint64_t permit, uint64_t running,
+                             uint64_t now);
 void dispatch_worker_credit(dispatch_t *d, uint64_t worker, uint64_t rows, uint64_t bytes, uint64_t now);
 void dispatch_worker_beat(dispatch_t *d, uint64_t worker, uint64_t now); /* any sign of life */
-/* From its beat: all leases below this number have arrived. A worker that never says so is sent no lease twice. */
+/* From its beat: all leases below this number have arrived. A worker that never says so is sent no lease
+ * twice. */
 void dispatch_worker_leases(dispatch_t *d, uint64_t worker, uint64_t first_missing, uint64_t now);
 /* Results of a worker (known or not any more): rows still open are taken, others dropped. */
-void dispatch_row_results(dispatch_t *d, uint64_t worker, uint64_t job, const dispatch_done_t *rows, size_t count, uint64_t now);
+void dispatch_row_results(dispatch_t *d, uint64_t worker, uint64_t job, const dispatch_done_t *rows,
+                          size_t count, uint64_t now);
 /* Rows it gives back; it gets no more of this job until its next dispatch_worker_credit. */
-void dispatch_lease_return(dispatch_t *d, uint64_t worker, uint64_t job, const uint64_t *indexes, size_t count, uint64_t now);
-/* It cannot run this job: its leases of it are requeued (no attempt counted). When no worker can, the job ends with the reason. */
+void dispatch_lease_return(dispatch_t *d, uint64_t worker, uint64_t job, const uint64_t *indexes,
+                           size_t count, uint64_t now);
+/* It cannot run this job: its leases of it are requeued (no attempt counted). When no worker can, the job
+ * ends with the reason. */
 void dispatch_worker_refuses(dispatch_t *d, uint64_t worker, uint64_t job, const char *reason, uint64_t now);
 void dispatch_worker_drain(dispatch_t *d, uint64_t worker, uint64_t now); /* no new leases */
 /* crashed: false after BYE (its rows are requeued without counting an attempt). */
@@ -118,9 +143,9 @@ void dispatch_tick(dispatch_t *d, uint64_t now);
 
 /* ---- actions ---- */
 typedef enum dispatch_kind {
-    DISPATCH_LEASE,         /* -> worker: rows, lease, attempt; without rows (job 0): `attempt` numbers from `lease` on are no
-                             * longer waited for */
-    DISPATCH_PERMITS,       /* -> worker: rows and calls allowed for job */
+    DISPATCH_LEASE,   /* -> worker: rows, lease, attempt; without rows (job 0): `attempt` numbers from `lease`
+                       * on are no   longer waited for */
+    DISPATCH_PERMITS, /* -> worker: rows and calls allowed for job */
     DISPATCH_JOB_DROP,      /* -> worker: job, mode */
     DISPATCH_INGEST_CREDIT, /* -> client: next_chunk, rows_limit, bytes_limit */
     DISPATCH_RESULTS,       /* -> client: batch, done rows */
@@ -131,22 +156,24 @@ typedef enum dispatch_kind {
 
 typedef struct dispatch_action {
     dispatch_kind_t kind;
-    uint64_t peer;            /* where to */
+    uint64_t peer; /* where to */
     uint64_t worker, job;
     uint64_t lease, attempt;
-    const dispatch_row_t *rows; size_t row_count;      /* LEASE */
-    const dispatch_done_t *done; size_t done_count;    /* RESULTS */
+    const dispatch_row_t *rows;
+    size_t row_count; /* LEASE */
+    const dispatch_done_t *done;
+    size_t done_count; /* RESULTS */
     uint64_t batch;
-    uint64_t next_chunk, rows_limit, bytes_limit;      /* INGEST_CREDIT */
-    uint64_t permit_rows, permit_calls;                /* PERMITS */
-    uint64_t rows_ok, rows_failed;                     /* JOB_DONE */
-    uint32_t mode;                                     /* JOB_DROP */
-    uint64_t index;                                    /* ROW_FAILED */
+    uint64_t next_chunk, rows_limit, bytes_limit; /* INGEST_CREDIT */
+    uint64_t permit_rows, permit_calls;           /* PERMITS */
+    uint64_t rows_ok, rows_failed;                /* JOB_DONE */
+    uint32_t mode;                                /* JOB_DROP */
+    uint64_t index;                               /* ROW_FAILED */
     const char *reason;
 } dispatch_action_t;
 
-/* The next action, valid until the next call of any dispatch function. False: nothing to do now. Sending may fail silently: everything that
- * matters is repeated by dispatch_tick until it is acknowledged. */
+/* The next action, valid until the next call of any dispatch function. False: nothing to do now. Sending may
+ * fail silently: everything that matters is repeated by dispatch_tick until it is acknowledged. */
 bool dispatch_next(dispatch_t *d, uint64_t now, dispatch_action_t *action);
 
 /* ---- numbers ---- */
@@ -164,8 +191,10 @@ typedef struct dispatch_job_stats {
     uint64_t bytes_pending, workers, concurrency;                    /* workers: that share its concurrency */
     bool stopping, over;
 } dispatch_job_stats_t;
-bool dispatch_job_stats(const dispatch_t *d, uint64_t job, dispatch_job_stats_t *stats); /* false: unknown job, all zero */
+bool dispatch_job_stats(const dispatch_t *d, uint64_t job,
+                        dispatch_job_stats_t *stats); /* false: unknown job, all zero */
 
-void dispatch_check(const dispatch_t *d); /* asserts that counters and lists agree; for tests, visits every row */
+void dispatch_check(
+    const dispatch_t *d); /* asserts that counters and lists agree; for tests, visits every row */
 
 #endif

@@ -1,9 +1,10 @@
-/* dispatch_jobs.c - what clients say: jobs, chunks of rows, the end of the rows, stop; and what they are told: how much more they may send,
- * and that the job is over.
+/* dispatch_jobs.c - what clients say: jobs, chunks of rows, the end of the rows, stop; and what they are
+ * told: how much more they may send, and that the job is over.
  *
- * Credit is cumulative: a client may have sent `limit` rows and bytes in all: what has been let go of plus the window. Of the window's bytes one
- * half is for rows, the other for results (dispatch_leases.c stops leasing when those are more): a limit that was told cannot be taken back
- * when results turn out to be larger than their rows, so the two must not share.
+ * Credit is cumulative: a client may have sent `limit` rows and bytes in all: what has been let go of plus
+ * the window. Of the window's bytes one half is for rows, the other for results (dispatch_leases.c stops
+ * leasing when those are more): a limit that was told cannot be taken back when results turn out to be larger
+ * than their rows, so the two must not share.
  */
 #include <assert.h>
 #include <inttypes.h>
@@ -14,11 +15,16 @@
 
 job_t *sched_job_find(const dispatch_t *d, uint64_t id) { return idmap_get(&d->job_by_id, id); }
 
-/* ---- life --------------------------------------------------------------------------------------------------------- */
+/* ---- life
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 static void drop_at_worker(dispatch_t *d, const seat_t *seat, uint32_t mode) {
-    dispatch_notice(d, &(notice_t){.kind = DISPATCH_JOB_DROP, .peer = seat->worker->peer, .worker = seat->worker->id,
-                                   .job = seat->job->id, .mode = mode});
+    dispatch_notice(d, &(notice_t){.kind = DISPATCH_JOB_DROP,
+                                   .peer = seat->worker->peer,
+                                   .worker = seat->worker->id,
+                                   .job = seat->job->id,
+                                   .mode = mode});
 }
 
 /* Workers forget the job; its rows and seats are gone. */
@@ -79,7 +85,8 @@ void sched_job_stop(dispatch_t *d, job_t *job, const char *reason, uint64_t now)
     dispatch_touch(d, job);
 }
 
-/* ---- opening ------------------------------------------------------------------------------------------------------ */
+/* ---- opening
+ * ------------------------------------------------------------------------------------------------------ */
 
 /* A client that opens a job has heard the end of its earlier ones. */
 static void forget_ended(dispatch_t *d, uint64_t peer) {
@@ -103,7 +110,8 @@ static int take_slot(dispatch_t *d, uint32_t *slot) {
     return SDG_OK;
 }
 
-static job_t *job_new(dispatch_t *d, uint32_t slot, uint64_t peer, const dispatch_job_t *asked, uint64_t now) {
+static job_t *job_new(dispatch_t *d, uint32_t slot, uint64_t peer, const dispatch_job_t *asked,
+                      uint64_t now) {
     job_t *job = xcalloc(1, sizeof *job);
     job->id = asked->job;
     job->peer = peer;
@@ -114,7 +122,7 @@ static job_t *job_new(dispatch_t *d, uint32_t slot, uint64_t peer, const dispatc
     ring_init(&job->waiting);
     ring_init(&job->answered);
     ring_init(&job->batches);
-    for (int class = 0; class < CLASSES; class++) {
+    for (int class = 0; class < CLASSES; class ++) {
         ring_init(&job->queue[class]);
     }
     d->jobs[slot] = job;
@@ -133,13 +141,16 @@ static void client_back(dispatch_t *d, job_t *job, uint64_t peer, uint64_t now) 
     dispatch_touch(d, job);
 }
 
-static uint64_t priority_of(const dispatch_job_t *asked) { return asked->priority ? asked->priority : JOB_PRIORITY_DEFAULT; }
+static uint64_t priority_of(const dispatch_job_t *asked) {
+    return asked->priority ? asked->priority : JOB_PRIORITY_DEFAULT;
+}
 
 static int check_asked(const dispatch_job_t *asked, err_t *err) {
     if (asked->window_rows == 0 || asked->concurrency == 0)
         return err_set(err, SDG_EINVAL, "a job needs a window and a concurrency of at least 1 row");
     if (asked->priority > JOB_PRIORITY_MAX)
-        return err_set(err, SDG_EINVAL, "priority %" PRIu64 ": it may be %d at most", asked->priority, JOB_PRIORITY_MAX);
+        return err_set(err, SDG_EINVAL, "priority %" PRIu64 ": it may be %d at most", asked->priority,
+                       JOB_PRIORITY_MAX);
     return SDG_OK;
 }
 
@@ -154,7 +165,8 @@ int dispatch_job_open(dispatch_t *d, uint64_t peer, const dispatch_job_t *asked,
     }
     forget_ended(d, peer);
     if (take_slot(d, &slot) != SDG_OK)
-        return err_set(err, SDG_ELIMIT, "%d jobs are open already: wait until one of them is finished", JOBS_MAX);
+        return err_set(err, SDG_ELIMIT, "%d jobs are open already: wait until one of them is finished",
+                       JOBS_MAX);
     job = job_new(d, slot, peer, asked, now);
     job->asked.priority = priority_of(asked);
     dispatch_touch(d, job);
@@ -171,7 +183,9 @@ int dispatch_job_limit(dispatch_t *d, uint64_t id, uint64_t concurrency, uint64_
     return SDG_OK;
 }
 
-/* ---- rows --------------------------------------------------------------------------------------------------------- */
+/* ---- rows
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 /* The client seems to be out of step: say where we are, but not once per message of a burst. */
 static void correct_client(dispatch_t *d, job_t *job, uint64_t now) {
@@ -180,7 +194,8 @@ static void correct_client(dispatch_t *d, job_t *job, uint64_t now) {
     dispatch_touch(d, job);
 }
 
-/* `bytes` without the last row, which may pass the limit: the sender need not know its length before it reads it. */
+/* `bytes` without the last row, which may pass the limit: the sender need not know its length before it reads
+ * it. */
 static bool within_credit(const job_t *job, uint64_t rows, uint64_t bytes_before_last) {
     if (job->received_rows + rows > job->told_rows) return false;
     if (rows == 0 || job->received_bytes + bytes_before_last < job->told_bytes) return true;
@@ -203,7 +218,8 @@ static void take_chunk(dispatch_t *d, job_t *job, const dispatch_row_t *rows, si
     }
 }
 
-int dispatch_rows(dispatch_t *d, uint64_t id, uint64_t chunk, const dispatch_row_t *rows, size_t count, uint64_t now) {
+int dispatch_rows(dispatch_t *d, uint64_t id, uint64_t chunk, const dispatch_row_t *rows, size_t count,
+                  uint64_t now) {
     job_t *job = sched_job_find(d, id);
     size_t bytes = 0;
     if (!job) return SDG_ENOTFOUND;
@@ -261,7 +277,8 @@ void dispatch_client_gone(dispatch_t *d, uint64_t peer, uint64_t now) {
     }
 }
 
-/* ---- what the client is told ---------------------------------------------------------------------------------------- */
+/* ---- what the client is told
+ * ---------------------------------------------------------------------------------------- */
 
 static bool expects_rows(const job_t *job) {
     return job->state == JOB_RUNNING && !(job->end_known && job->next_chunk >= job->chunks);
@@ -282,15 +299,20 @@ static bool worth_telling(uint64_t limit, uint64_t told, uint64_t used, uint64_t
 static bool credit_next(job_t *job, uint64_t now, dispatch_action_t *action) {
     if (!expects_rows(job)) return false;
     uint64_t rows = job->released_rows + job->asked.window_rows, bytes = bytes_limit(job);
-    if (!job->tell_credit && !worth_telling(rows, job->told_rows, job->received_rows, job->asked.window_rows) &&
+    if (!job->tell_credit &&
+        !worth_telling(rows, job->told_rows, job->received_rows, job->asked.window_rows) &&
         !worth_telling(bytes, job->told_bytes, job->received_bytes, sched_job_rows_bytes(job)))
         return false;
     job->tell_credit = false;
     job->told_rows = rows;
     job->told_bytes = bytes;
     job->told_ns = now;
-    *action = (dispatch_action_t){.kind = DISPATCH_INGEST_CREDIT, .peer = job->peer, .job = job->id, .next_chunk = job->next_chunk,
-                                  .rows_limit = rows, .bytes_limit = bytes};
+    *action = (dispatch_action_t){.kind = DISPATCH_INGEST_CREDIT,
+                                  .peer = job->peer,
+                                  .job = job->id,
+                                  .next_chunk = job->next_chunk,
+                                  .rows_limit = rows,
+                                  .bytes_limit = bytes};
     return true;
 }
 
@@ -298,8 +320,12 @@ static bool done_next(job_t *job, uint64_t now, dispatch_action_t *action) {
     if (!job->tell_done) return false;
     job->tell_done = false;
     job->done_ns = now;
-    *action = (dispatch_action_t){.kind = DISPATCH_JOB_DONE, .peer = job->peer, .job = job->id, .rows_ok = job->rows_ok,
-                                  .rows_failed = job->rows_failed, .reason = job->reason ? job->reason : ""};
+    *action = (dispatch_action_t){.kind = DISPATCH_JOB_DONE,
+                                  .peer = job->peer,
+                                  .job = job->id,
+                                  .rows_ok = job->rows_ok,
+                                  .rows_failed = job->rows_failed,
+                                  .reason = job->reason ? job->reason : ""};
     return true;
 }
 
@@ -308,7 +334,9 @@ bool sched_job_next(dispatch_t *d, job_t *job, uint64_t now, dispatch_action_t *
     return done_next(job, now, action) || credit_next(job, now, action) || results_next(d, job, now, action);
 }
 
-/* ---- time --------------------------------------------------------------------------------------------------------- */
+/* ---- time
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 /* No worker can run it, and none that could has come for a while. */
 static void check_refusals(dispatch_t *d, job_t *job, uint64_t now) {
@@ -318,7 +346,8 @@ static void check_refusals(dispatch_t *d, job_t *job, uint64_t now) {
         hope = !seat || !seat->refused;
     }
     if (hope) job->able_ns = now;
-    if (now - job->able_ns > REFUSED_GRACE_NS) sched_job_stop(d, job, job->refusal ? job->refusal : "no worker can run it", now);
+    if (now - job->able_ns > REFUSED_GRACE_NS)
+        sched_job_stop(d, job, job->refusal ? job->refusal : "no worker can run it", now);
 }
 
 static void tick_over(dispatch_t *d, job_t *job, uint64_t now) {
@@ -337,7 +366,8 @@ void sched_job_tick(dispatch_t *d, job_t *job, uint64_t now) {
         tick_over(d, job, now);
         return;
     }
-    bool idle_shares = job->asked.concurrency < job->able; /* there are workers that may run none of its rows */
+    bool idle_shares =
+        job->asked.concurrency < job->able; /* there are workers that may run none of its rows */
     if ((job->state == JOB_STOPPING || idle_shares) && now - job->drop_ns >= RESEND_NS)
         recall_rows(d, job, job->state == JOB_STOPPING, now);
     if (job->state == JOB_RUNNING) check_refusals(d, job, now);

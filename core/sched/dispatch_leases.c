@@ -1,13 +1,14 @@
 /* dispatch_leases.c - who gets which rows, and what happens to rows that come back.
  *
- * A worker holds its share (rows running at once) and a little ahead of it, which grows with how fast it finishes. A lease is numbered per
- * worker without gaps, the worker says up to which number all have arrived, and what has not is sent again: the worker drops what it has
- * seen. Rows that held a dying worker are tried before fresh ones: with one death a few at a time, with two alone, one per worker, so at
- * the third death it is known who was it.
+ * A worker holds its share (rows running at once) and a little ahead of it, which grows with how fast it
+ * finishes. A lease is numbered per worker without gaps, the worker says up to which number all have arrived,
+ * and what has not is sent again: the worker drops what it has seen. Rows that held a dying worker are tried
+ * before fresh ones: with one death a few at a time, with two alone, one per worker, so at the third death it
+ * is known who was it.
  *
- * Jobs compete for the credit of a worker, so turns are taken there: the ring of a worker's seats is walked round and round, a turn is so many
- * rows (deficit round robin with rows for bytes), and who is at its turn keeps it while credit comes in small pieces. Who wants nothing when its
- * turn comes saves nothing up.
+ * Jobs compete for the credit of a worker, so turns are taken there: the ring of a worker's seats is walked
+ * round and round, a turn is so many rows (deficit round robin with rows for bytes), and who is at its turn
+ * keeps it while credit comes in small pieces. Who wants nothing when its turn comes saves nothing up.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -17,13 +18,15 @@
 static uint64_t smaller(uint64_t a, uint64_t b) { return a < b ? a : b; }
 static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
 
-/* ---- how many ----------------------------------------------------------------------------------------------------- */
+/* ---- how many
+ * ----------------------------------------------------------------------------------------------------- */
 
 /* Rows a worker should hold beyond its share, to have work while results and leases travel. */
 static uint64_t rows_ahead(const seat_t *seat) {
     double wanted = seat->rate * (double)LEASE_AHEAD_NS / (double)SECOND;
     uint64_t floor = larger(2, seat->share / 8);
-    return smaller(larger(wanted < LEASE_ROWS_MAX ? (uint64_t)wanted : LEASE_ROWS_MAX, floor), larger(LEASE_ROWS_MAX, floor));
+    return smaller(larger(wanted < LEASE_ROWS_MAX ? (uint64_t)wanted : LEASE_ROWS_MAX, floor),
+                   larger(LEASE_ROWS_MAX, floor));
 }
 
 /* Rows of this job the worker should get now, were its credit without end. */
@@ -33,7 +36,9 @@ static uint64_t seat_wish(const seat_t *seat) {
     return seat->share + ahead - seat->leased;
 }
 
-static uint64_t credit_left(const worker_t *w) { return w->credit_rows > w->held_rows ? w->credit_rows - w->held_rows : 0; }
+static uint64_t credit_left(const worker_t *w) {
+    return w->credit_rows > w->held_rows ? w->credit_rows - w->held_rows : 0;
+}
 
 static uint64_t class_room(const seat_t *seat, int class) {
     const job_t *job = seat->job;
@@ -46,12 +51,14 @@ static uint64_t class_room(const seat_t *seat, int class) {
 }
 
 static bool bytes_fit(const worker_t *w, const lease_t *lease, uint64_t lease_bytes, const row_t *row) {
-    if (w->held_rows == 0) return true; /* a row larger than its credit goes to a worker that holds nothing else */
+    if (w->held_rows == 0)
+        return true; /* a row larger than its credit goes to a worker that holds nothing else */
     if (lease->open && lease_bytes + row->len > LEASE_BYTES_MAX) return false;
     return w->held_bytes + row->len <= w->credit_bytes;
 }
 
-/* ---- leasing ------------------------------------------------------------------------------------------------------ */
+/* ---- leasing
+ * ------------------------------------------------------------------------------------------------------ */
 
 static lease_t *lease_new(seat_t *seat, uint64_t now) {
     lease_t *lease = xcalloc(1, sizeof *lease);
@@ -78,11 +85,17 @@ static void describe(dispatch_t *d, const lease_t *lease, dispatch_action_t *act
     uint64_t attempt = 0;
     for (const ring_node_t *node = lease->rows.head.next; node != &lease->rows.head; node = node->next) {
         const row_t *row = RING_OWNER(node, row_t, node);
-        d->lease_rows[count++] = (dispatch_row_t){.index = row->index, .line = row->line, .raw = row->data, .len = row->len};
+        d->lease_rows[count++] =
+            (dispatch_row_t){.index = row->index, .line = row->line, .raw = row->data, .len = row->len};
         attempt = row->deaths;
     }
-    *action = (dispatch_action_t){.kind = DISPATCH_LEASE, .peer = lease->worker->peer, .worker = lease->worker->id,
-                                  .job = lease->job->id, .lease = lease->number, .attempt = attempt, .rows = d->lease_rows,
+    *action = (dispatch_action_t){.kind = DISPATCH_LEASE,
+                                  .peer = lease->worker->peer,
+                                  .worker = lease->worker->id,
+                                  .job = lease->job->id,
+                                  .lease = lease->number,
+                                  .attempt = attempt,
+                                  .rows = d->lease_rows,
                                   .row_count = count};
 }
 
@@ -106,18 +119,22 @@ static lease_t *lease_rows(dispatch_t *d, seat_t *seat, int class, uint64_t most
 static int class_for(const seat_t *seat) {
     int class = CLASS_CULPRIT;
     while (class >= CLASS_FRESH && (ring_empty(&seat->job->queue[class]) || class_room(seat, class) == 0)) {
-        class--;
+        class --;
     }
     return class < CLASS_FRESH ? CLASSES : class;
 }
 
-/* ---- whose turn ----------------------------------------------------------------------------------------------------- */
+/* ---- whose turn
+ * ----------------------------------------------------------------------------------------------------- */
 
 static bool may_lease(const job_t *job) {
-    return job->state == JOB_RUNNING && job->queued > 0 && job->answered_bytes <= sched_job_results_bytes(job);
+    return job->state == JOB_RUNNING && job->queued > 0 &&
+           job->answered_bytes <= sched_job_results_bytes(job);
 }
 
-static bool wants_rows(const seat_t *seat) { return !seat->parked && may_lease(seat->job) && seat_wish(seat) > 0; }
+static bool wants_rows(const seat_t *seat) {
+    return !seat->parked && may_lease(seat->job) && seat_wish(seat) > 0;
+}
 
 static seat_t *first_seat(worker_t *w) { return RING_OWNER(ring_first(&w->seats), seat_t, of_worker); }
 
@@ -149,9 +166,11 @@ static void park(seat_t *seat) {
     ring_add_last(&seat->job->waiting, &seat->hungry);
 }
 
-/* One lease for the seat whose turn it is. A seat alone takes what it wants; with rivals no more than its turn. NULL: see lease_at. */
+/* One lease for the seat whose turn it is. A seat alone takes what it wants; with rivals no more than its
+ * turn. NULL: see lease_at. */
 static lease_t *lease_for(dispatch_t *d, seat_t *seat, int class, uint64_t now) {
-    uint64_t most = smaller(smaller(seat_wish(seat), credit_left(seat->worker)), smaller(class_room(seat, class), LEASE_ROWS_MAX));
+    uint64_t most = smaller(smaller(seat_wish(seat), credit_left(seat->worker)),
+                            smaller(class_room(seat, class), LEASE_ROWS_MAX));
     if (has_rival(seat)) most = smaller(most, seat->turn_rows);
     lease_t *lease = lease_rows(d, seat, class, most, now);
     if (!lease) return NULL;
@@ -162,8 +181,9 @@ static lease_t *lease_for(dispatch_t *d, seat_t *seat, int class, uint64_t now) 
     return lease;
 }
 
-/* One lease for this worker, of the job whose turn it is. NULL: no queued row is for anybody here, or the row whose turn it is waits until the
- * worker holds fewer bytes: then nobody passes it, or small rows would keep a large one out for ever. */
+/* One lease for this worker, of the job whose turn it is. NULL: no queued row is for anybody here, or the row
+ * whose turn it is waits until the worker holds fewer bytes: then nobody passes it, or small rows would keep
+ * a large one out for ever. */
 static lease_t *lease_at(dispatch_t *d, worker_t *w, uint64_t now) {
     for (seat_t *seat; (seat = whose_turn(w)) != NULL; park(seat)) {
         int class = class_for(seat);
@@ -172,8 +192,8 @@ static lease_t *lease_at(dispatch_t *d, worker_t *w, uint64_t now) {
     return NULL;
 }
 
-/* The next lease at a worker that may want rows of this job. Seats that can have none now leave the ring of the hungry until something
- * changes for them. */
+/* The next lease at a worker that may want rows of this job. Seats that can have none now leave the ring of
+ * the hungry until something changes for them. */
 static lease_t *lease_of_job(dispatch_t *d, job_t *job, uint64_t now) {
     while (may_lease(job) && !ring_empty(&job->hungry)) {
         seat_t *seat = RING_OWNER(ring_first(&job->hungry), seat_t, hungry);
@@ -199,11 +219,13 @@ bool lease_next(dispatch_t *d, uint64_t now, dispatch_action_t *action) {
     return false;
 }
 
-/* ---- again -------------------------------------------------------------------------------------------------------- */
+/* ---- again
+ * -------------------------------------------------------------------------------------------------------- */
 
 static bool hole_next(worker_t *w, dispatch_action_t *action) {
     if (w->hole_count == 0) return false;
-    *action = (dispatch_action_t){.kind = DISPATCH_LEASE, .peer = w->peer, .worker = w->id, .lease = w->hole, .attempt = w->hole_count};
+    *action = (dispatch_action_t){
+        .kind = DISPATCH_LEASE, .peer = w->peer, .worker = w->id, .lease = w->hole, .attempt = w->hole_count};
     w->hole_count = 0;
     return true;
 }
@@ -238,23 +260,29 @@ void dispatch_worker_leases(dispatch_t *d, uint64_t id, uint64_t first_missing, 
     if (!w) return;
     dispatch_worker_beat(d, id, now);
     w->tells_leases = true;
-    if (first_missing >> LEASE_ERA_SHIFT != w->era) first_missing = w->era << LEASE_ERA_SHIFT; /* it has not heard of this registration */
-    uint64_t next = w->era << LEASE_ERA_SHIFT | w->leases_sent; /* the first not yet arrived that has open rows */
+    if (first_missing >> LEASE_ERA_SHIFT != w->era)
+        first_missing = w->era << LEASE_ERA_SHIFT; /* it has not heard of this registration */
+    uint64_t next =
+        w->era << LEASE_ERA_SHIFT | w->leases_sent; /* the first not yet arrived that has open rows */
     RING_EACH(&w->leases, node) {
         lease_t *lease = RING_OWNER(node, lease_t, node);
         if (lease->number < first_missing) lease_arrived(lease);
         if (lease->arrived) continue;
         if (lease->number < next) next = lease->number;
         /* The worker hears us and misses this one: no need to wait longer each time. */
-        if (lease->number == first_missing && now >= lease->resend_ns - lease->wait_ns + RESEND_NS) lease->resend_ns = now;
+        if (lease->number == first_missing && now >= lease->resend_ns - lease->wait_ns + RESEND_NS)
+            lease->resend_ns = now;
     }
     ring_add_last(&d->resend, &w->resend);
     if (first_missing >= next) return;
-    w->hole = first_missing; /* the rows of those before it were answered by others meanwhile, or they have arrived */
+    w->hole = first_missing; /* the rows of those before it were answered by others meanwhile, or they have
+                                arrived */
     w->hole_count = next - first_missing;
 }
 
-/* ---- back --------------------------------------------------------------------------------------------------------- */
+/* ---- back
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 /* A row without an answer comes back from a worker. */
 static void row_back(dispatch_t *d, job_t *job, row_t *row, bool crashed) {
@@ -281,7 +309,8 @@ uint64_t leases_void(dispatch_t *d, worker_t *worker, const job_t *only, bool cr
         before = node->prev;
         if (only && job != only) continue;
         if (crashed) d->stats.leases_lost++;
-        /* From the last row on, so that rows put back in front keep their order. The last one takes the lease with it. */
+        /* From the last row on, so that rows put back in front keep their order. The last one takes the lease
+         * with it. */
         for (size_t open = lease->open; open > 0; open--) {
             row_back(d, job, RING_OWNER(ring_last(&lease->rows), row_t, node), crashed);
             rows++;
@@ -291,7 +320,8 @@ uint64_t leases_void(dispatch_t *d, worker_t *worker, const job_t *only, bool cr
     return rows;
 }
 
-void dispatch_lease_return(dispatch_t *d, uint64_t worker, uint64_t job_id, const uint64_t *indexes, size_t count, uint64_t now) {
+void dispatch_lease_return(dispatch_t *d, uint64_t worker, uint64_t job_id, const uint64_t *indexes,
+                           size_t count, uint64_t now) {
     worker_t *w = sched_worker_find(d, worker);
     job_t *job = sched_job_find(d, job_id);
     dispatch_worker_beat(d, worker, now);
@@ -302,7 +332,8 @@ void dispatch_lease_return(dispatch_t *d, uint64_t worker, uint64_t job_id, cons
         lease_arrived(row->lease);
         row_back(d, job, row, false);
     }
-    /* It may be draining while its word of that is still on the way: the same rows would go back and forth until it arrives. */
+    /* It may be draining while its word of that is still on the way: the same rows would go back and forth
+     * until it arrives. */
     if (w->seat[job->slot]) w->seat[job->slot]->rests = true;
     sched_worker_wake(d, w);
     dispatch_touch(d, job);

@@ -1,7 +1,8 @@
 /* dispatch_results.c - answers from workers, and their way to the client's disk.
  *
- * A row may be answered more than once (a worker taken for dead comes back): the first answer counts, from whomever, whatever state the
- * row is in. Answers are sent in batches, in the order they came, as far as the client's credit goes, and again until acknowledged.
+ * A row may be answered more than once (a worker taken for dead comes back): the first answer counts, from
+ * whomever, whatever state the row is in. Answers are sent in batches, in the order they came, as far as the
+ * client's credit goes, and again until acknowledged.
  */
 #include <stdlib.h>
 
@@ -9,7 +10,8 @@
 
 static uint64_t smaller(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
-/* ---- from workers ------------------------------------------------------------------------------------------------- */
+/* ---- from workers
+ * ------------------------------------------------------------------------------------------------- */
 
 /* Smooths the rate at which rows are finished: over about RATE_NS, in steps of at least RATE_STEP_NS. */
 static void count_finished(seat_t *seat, uint64_t rows, uint64_t now) {
@@ -24,7 +26,8 @@ static void count_finished(seat_t *seat, uint64_t rows, uint64_t now) {
 }
 
 /* Takes the answers of rows that are still open; how many of them this worker held. */
-static uint64_t take_answers(dispatch_t *d, job_t *job, const worker_t *worker, const dispatch_done_t *rows, size_t count) {
+static uint64_t take_answers(dispatch_t *d, job_t *job, const worker_t *worker, const dispatch_done_t *rows,
+                             size_t count) {
     uint64_t held = 0;
     for (size_t i = 0; i < count; i++) {
         row_t *row = idmap_get(&job->rows, rows[i].index);
@@ -43,14 +46,19 @@ static uint64_t take_answers(dispatch_t *d, job_t *job, const worker_t *worker, 
     return held;
 }
 
-void dispatch_row_results(dispatch_t *d, uint64_t worker_id, uint64_t job_id, const dispatch_done_t *rows, size_t count, uint64_t now) {
+void dispatch_row_results(dispatch_t *d, uint64_t worker_id, uint64_t job_id, const dispatch_done_t *rows,
+                          size_t count, uint64_t now) {
     worker_t *worker = sched_worker_find(d, worker_id);
     job_t *job = sched_job_find(d, job_id);
     dispatch_worker_beat(d, worker_id, now);
     if (!job || job->state == JOB_OVER) { /* it has not heard that the job is over */
         d->stats.duplicates_dropped += count;
         if (worker)
-            dispatch_notice(d, &(notice_t){.kind = DISPATCH_JOB_DROP, .peer = worker->peer, .worker = worker_id, .job = job_id, .mode = 2});
+            dispatch_notice(d, &(notice_t){.kind = DISPATCH_JOB_DROP,
+                                           .peer = worker->peer,
+                                           .worker = worker_id,
+                                           .job = job_id,
+                                           .mode = 2});
         return;
     }
     uint64_t held = take_answers(d, job, worker, rows, count);
@@ -61,17 +69,26 @@ void dispatch_row_results(dispatch_t *d, uint64_t worker_id, uint64_t job_id, co
     dispatch_touch(d, job);
 }
 
-/* ---- to the client ------------------------------------------------------------------------------------------------ */
+/* ---- to the client
+ * ------------------------------------------------------------------------------------------------ */
 
 static void describe(dispatch_t *d, const job_t *job, const batch_t *batch, dispatch_action_t *action) {
     size_t count = 0;
     for (const ring_node_t *node = batch->rows.head.next; node != &batch->rows.head; node = node->next) {
         const row_t *row = RING_OWNER(node, row_t, node);
-        d->batch_rows[count++] = (dispatch_done_t){.index = row->index, .status = row->status, .json = row->data, .json_len = row->len,
-                                                   .meta = row->data + row->len, .meta_len = row->meta_len};
+        d->batch_rows[count++] = (dispatch_done_t){.index = row->index,
+                                                   .status = row->status,
+                                                   .json = row->data,
+                                                   .json_len = row->len,
+                                                   .meta = row->data + row->len,
+                                                   .meta_len = row->meta_len};
     }
-    *action = (dispatch_action_t){.kind = DISPATCH_RESULTS, .peer = job->peer, .job = job->id, .batch = batch->number,
-                                  .done = d->batch_rows, .done_count = count};
+    *action = (dispatch_action_t){.kind = DISPATCH_RESULTS,
+                                  .peer = job->peer,
+                                  .job = job->id,
+                                  .batch = batch->number,
+                                  .done = d->batch_rows,
+                                  .done_count = count};
 }
 
 /* May this row be sent too, after `rows` and `bytes` of the same batch? */
@@ -143,9 +160,11 @@ void results_again(job_t *job, uint64_t now) {
     job->resend = true;
 }
 
-/* ---- from the client ---------------------------------------------------------------------------------------------- */
+/* ---- from the client
+ * ---------------------------------------------------------------------------------------------- */
 
-int dispatch_result_credit(dispatch_t *d, uint64_t id, uint64_t rows_limit, uint64_t bytes_limit, uint64_t now) {
+int dispatch_result_credit(dispatch_t *d, uint64_t id, uint64_t rows_limit, uint64_t bytes_limit,
+                           uint64_t now) {
     job_t *job = sched_job_find(d, id);
     (void)now;
     if (!job) return SDG_ENOTFOUND;

@@ -1,5 +1,6 @@
-/* dispatch_rows.c - what happens to one row. Every change of state goes through row_detach, which undoes what the old state counted, and
- * one of the functions below, which counts the new one: the counters cannot drift from the lists. */
+/* dispatch_rows.c - what happens to one row. Every change of state goes through row_detach, which undoes what
+ * the old state counted, and one of the functions below, which counts the new one: the counters cannot drift
+ * from the lists. */
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,7 +11,8 @@
 
 enum { ROWS_PER_BLOCK = 256 };
 
-/* ---- the pool ----------------------------------------------------------------------------------------------------- */
+/* ---- the pool
+ * ----------------------------------------------------------------------------------------------------- */
 
 static void add_block(job_t *job) {
     row_block_t *block = xcalloc(1, sizeof *block + ROWS_PER_BLOCK * sizeof(row_t));
@@ -37,7 +39,8 @@ static void give_back(job_t *job, row_t *row) {
     job->free_rows = row;
 }
 
-/* ---- states ------------------------------------------------------------------------------------------------------- */
+/* ---- states
+ * ------------------------------------------------------------------------------------------------------- */
 
 static int class_of(const row_t *row) { return row->deaths < CLASSES ? row->deaths : CLASS_CULPRIT; }
 
@@ -127,7 +130,9 @@ void sched_row_answer(dispatch_t *d, job_t *job, row_t *row, const dispatch_done
 void sched_row_fail(dispatch_t *d, job_t *job, row_t *row) {
     enum { TEXT_MAX = 128 };
     char text[TEXT_MAX];
-    int len = snprintf(text, TEXT_MAX, "{\"_row_index\": %" PRIu64 ", \"_error\": \"this row was running on %d workers that died\"}",
+    int len = snprintf(text, TEXT_MAX,
+                       "{\"_row_index\": %" PRIu64
+                       ", \"_error\": \"this row was running on %d workers that died\"}",
                        row->index, LEASE_ATTEMPTS_MAX);
     assert(len > 0 && len < TEXT_MAX);
     dispatch_done_t done = {.status = DISPATCH_FAILED, .json = text, .json_len = (size_t)len};
@@ -143,10 +148,12 @@ void sched_row_release(dispatch_t *d, job_t *job, row_t *row) {
     job->released_rows++;
 }
 
-/* ---- many --------------------------------------------------------------------------------------------------------- */
+/* ---- many
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 void sched_job_drop_queued(dispatch_t *d, job_t *job) {
-    for (int class = 0; class < CLASSES; class++) {
+    for (int class = 0; class < CLASSES; class ++) {
         RING_EACH(&job->queue[class], node) sched_row_release(d, job, RING_OWNER(node, row_t, node));
     }
 }

@@ -1,10 +1,12 @@
 /* dispatch_workers.c - who works, and how much of each job's concurrency is whose.
  *
- * Shares follow the order of arrival: with concurrency c and n workers each gets c / n, the first c % n one more. So a newcomer may get
- * nothing when there are more workers than rows to run, but never takes the last row from one that has some.
+ * Shares follow the order of arrival: with concurrency c and n workers each gets c / n, the first c % n one
+ * more. So a newcomer may get nothing when there are more workers than rows to run, but never takes the last
+ * row from one that has some.
  *
- * What one gives up, another gets when the first has said so: the ceilings of a job's seats (what they may still be running) never add up to more
- * than its concurrency, except while that was lowered and not all have answered; then nobody gets more.
+ * What one gives up, another gets when the first has said so: the ceilings of a job's seats (what they may
+ * still be running) never add up to more than its concurrency, except while that was lowered and not all have
+ * answered; then nobody gets more.
  */
 #include <stdlib.h>
 
@@ -12,7 +14,8 @@
 
 worker_t *sched_worker_find(const dispatch_t *d, uint64_t id) { return idmap_get(&d->worker_by_id, id); }
 
-/* ---- seats -------------------------------------------------------------------------------------------------------- */
+/* ---- seats
+ * -------------------------------------------------------------------------------------------------------- */
 
 static seat_t *seat_of(worker_t *worker, job_t *job) {
     seat_t *seat = worker->seat[job->slot];
@@ -53,9 +56,12 @@ void sched_worker_wake(dispatch_t *d, worker_t *worker) {
     RING_EACH(&worker->seats, node) seat_wake(d, RING_OWNER(node, seat_t, of_worker));
 }
 
-/* ---- shares ------------------------------------------------------------------------------------------------------- */
+/* ---- shares
+ * ------------------------------------------------------------------------------------------------------- */
 
-static bool shares_in(worker_t *worker, job_t *job) { return !worker->draining && !seat_of(worker, job)->refused; }
+static bool shares_in(worker_t *worker, job_t *job) {
+    return !worker->draining && !seat_of(worker, job)->refused;
+}
 
 static void set_share(dispatch_t *d, seat_t *seat, uint64_t share) {
     if (seat->share == share && (seat->told || share == 0)) return;
@@ -78,7 +84,8 @@ static void share_out(dispatch_t *d, job_t *job) {
         if (!shares_in(d->workers[i], job)) continue;
         seat_t *seat = d->workers[i]->seat[job->slot];
         seat->wanted = job->asked.concurrency / job->able + (turn < job->asked.concurrency % job->able);
-        if (seat->wanted <= seat->share && !seat->unsettled) set_share(d, seat, seat->wanted); /* first those who give up */
+        if (seat->wanted <= seat->share && !seat->unsettled)
+            set_share(d, seat, seat->wanted); /* first those who give up */
         turn++;
     }
     grant(d, job);
@@ -93,9 +100,11 @@ static void grant(dispatch_t *d, job_t *job) {
     }
     for (size_t i = 0; i < d->worker_count; i++) {
         seat_t *seat = d->workers[i]->seat[job->slot];
-        if (!seat || !shares_in(d->workers[i], job) || seat->wanted <= seat->share || seat->unsettled) continue;
+        if (!seat || !shares_in(d->workers[i], job) || seat->wanted <= seat->share || seat->unsettled)
+            continue;
         uint64_t room = job->asked.concurrency > held ? job->asked.concurrency - held : 0;
-        uint64_t more = seat->wanted - seat->share, covered = seat->ceiling - seat->share; /* it may run those anyway */
+        uint64_t more = seat->wanted - seat->share,
+                 covered = seat->ceiling - seat->share; /* it may run those anyway */
         if (more > room + covered) more = room + covered;
         if (more == 0) continue;
         if (more > covered) held += more - covered;
@@ -118,8 +127,12 @@ bool permits_next(dispatch_t *d, dispatch_action_t *action) {
     seat_t *seat = RING_OWNER(node, seat_t, permits);
     ring_remove(node);
     seat->told = true;
-    *action = (dispatch_action_t){.kind = DISPATCH_PERMITS, .peer = seat->worker->peer, .worker = seat->worker->id,
-                                  .job = seat->job->id, .permit_rows = seat->share, .permit_calls = seat->share};
+    *action = (dispatch_action_t){.kind = DISPATCH_PERMITS,
+                                  .peer = seat->worker->peer,
+                                  .worker = seat->worker->id,
+                                  .job = seat->job->id,
+                                  .permit_rows = seat->share,
+                                  .permit_calls = seat->share};
     return true;
 }
 
@@ -130,7 +143,8 @@ static void repeat_permits(dispatch_t *d, worker_t *worker) {
     }
 }
 
-/* ---- coming and going --------------------------------------------------------------------------------------------- */
+/* ---- coming and going
+ * --------------------------------------------------------------------------------------------- */
 
 static void worker_add(dispatch_t *d, uint64_t id, uint64_t peer, uint64_t now) {
     worker_t *worker = xcalloc(1, sizeof *worker);
@@ -195,7 +209,11 @@ void sched_worker_destroy(dispatch_t *d, worker_t *worker) {
 
 static void worker_leave(dispatch_t *d, worker_t *worker, bool crashed, const char *reason) {
     uint64_t rows = leases_void(d, worker, NULL, crashed);
-    dispatch_notice(d, &(notice_t){.kind = DISPATCH_WORKER_LOST, .peer = worker->peer, .worker = worker->id, .count = rows, .reason = reason});
+    dispatch_notice(d, &(notice_t){.kind = DISPATCH_WORKER_LOST,
+                                   .peer = worker->peer,
+                                   .worker = worker->id,
+                                   .count = rows,
+                                   .reason = reason});
     if (crashed) d->stats.workers_lost++;
     sched_worker_destroy(d, worker);
 }
@@ -206,7 +224,8 @@ void dispatch_worker_gone(dispatch_t *d, uint64_t id, bool crashed, uint64_t now
     if (worker) worker_leave(d, worker, crashed, crashed ? "it died" : "it said goodbye");
 }
 
-/* ---- what a worker says ------------------------------------------------------------------------------------------- */
+/* ---- what a worker says
+ * ------------------------------------------------------------------------------------------- */
 
 void dispatch_worker_beat(dispatch_t *d, uint64_t id, uint64_t now) {
     worker_t *worker = sched_worker_find(d, id);
@@ -218,7 +237,8 @@ void dispatch_worker_answers(dispatch_t *d, uint64_t id) {
     if (worker) worker->answers = true;
 }
 
-void dispatch_worker_running(dispatch_t *d, uint64_t id, uint64_t job_id, uint64_t permit, uint64_t running, uint64_t now) {
+void dispatch_worker_running(dispatch_t *d, uint64_t id, uint64_t job_id, uint64_t permit, uint64_t running,
+                             uint64_t now) {
     worker_t *worker = sched_worker_find(d, id);
     job_t *job = sched_job_find(d, job_id);
     seat_t *seat = worker && job ? worker->seat[job->slot] : NULL;

@@ -1,7 +1,8 @@
 /* memory_split.h - how --memory-limit is divided among those who hold bytes of rows. Pure.
  *
- * A row's bytes are in several places at once: read at the client, kept at the scheduler, running at a worker, put away in the store. Each has
- * a share and keeps to it by itself, so no bytes need be counted across processes:
+ * A row's bytes are in several places at once: read at the client, kept at the scheduler, running at a
+ * worker, put away in the store. Each has a share and keeps to it by itself, so no bytes need be counted
+ * across processes:
  *
  *   client     1/8  rows submitted and not finished (and results that wait for their turn with --ordered)
  *   scheduler  1/8  rows and results pending

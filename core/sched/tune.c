@@ -5,11 +5,28 @@
 
 static const tune_t TABLE[] = {
     [TUNE_SMALL] = {.size = TUNE_SMALL},
-    [TUNE_MEDIUM] = {.size = TUNE_MEDIUM, .scheduling = true, .max_pending = 100, .chunk = 50, .memory_optimization = true, .cache = 500},
-    [TUNE_LARGE] = {.size = TUNE_LARGE, .scheduling = true, .max_pending = 500, .chunk = 200, .memory_optimization = true, .cache = 1000,
-                    .memory_monitoring = true, .gc_interval = 100},
-    [TUNE_UNKNOWN] = {.size = TUNE_UNKNOWN, .scheduling = true, .max_pending = 500, .chunk = 200, .memory_optimization = true, .cache = 1000,
-                      .memory_monitoring = true, .gc_interval = 100},
+    [TUNE_MEDIUM] = {.size = TUNE_MEDIUM,
+                     .scheduling = true,
+                     .max_pending = 100,
+                     .chunk = 50,
+                     .memory_optimization = true,
+                     .cache = 500},
+    [TUNE_LARGE] = {.size = TUNE_LARGE,
+                    .scheduling = true,
+                    .max_pending = 500,
+                    .chunk = 200,
+                    .memory_optimization = true,
+                    .cache = 1000,
+                    .memory_monitoring = true,
+                    .gc_interval = 100},
+    [TUNE_UNKNOWN] = {.size = TUNE_UNKNOWN,
+                      .scheduling = true,
+                      .max_pending = 500,
+                      .chunk = 200,
+                      .memory_optimization = true,
+                      .cache = 1000,
+                      .memory_monitoring = true,
+                      .gc_interval = 100},
 };
 
 static tune_size_t size_of(uint64_t rows) {

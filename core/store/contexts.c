@@ -1,14 +1,17 @@
 /* contexts.c - see contexts.h.
  *
- * A context is in memory or on disk, never both: loading takes it off the disk, and the disk copy of a private one is known by its record
- * here, that of a shared one only to the spill. Therefore: a shared context that has no record is on disk or nowhere, and `shared_spilled`
- * says when the disk need not be asked.
+ * A context is in memory or on disk, never both: loading takes it off the disk, and the disk copy of a
+ * private one is known by its record here, that of a shared one only to the spill. Therefore: a shared
+ * context that has no record is on disk or nowhere, and `shared_spilled` says when the disk need not be
+ * asked.
  *
- * The order of eviction is a ring through the contexts in memory whose row is not pinned, and not lru.h: that one has a fixed room and pushes
- * out by itself, but here the order may be longer than max_cached (nothing can leave while the disk is full), and pinned contexts must be
- * found by the same look-up. `settle` puts a context into the ring or takes it out and is the only function that does.
+ * The order of eviction is a ring through the contexts in memory whose row is not pinned, and not lru.h: that
+ * one has a fixed room and pushes out by itself, but here the order may be longer than max_cached (nothing
+ * can leave while the disk is full), and pinned contexts must be found by the same look-up. `settle` puts a
+ * context into the ring or takes it out and is the only function that does.
  *
- * Keys of the spill: the row for a shared context; the upper half of all numbers, in order of eviction, for private ones.
+ * Keys of the spill: the row for a shared context; the upper half of all numbers, in order of eviction, for
+ * private ones.
  */
 #include "core/store/contexts.h"
 
@@ -30,15 +33,15 @@ typedef struct part part_t;
 /* A row with contexts in memory, private ones on disk, or pins: with nothing of these it has no record. */
 typedef struct row {
     uint64_t number;
-    part_t *parts;          /* owned list: the shared one if it is in memory, all private ones */
-    ring_t pins;            /* pin_t.of_row, owned */
+    part_t *parts; /* owned list: the shared one if it is in memory, all private ones */
+    ring_t pins;   /* pin_t.of_row, owned */
 } row_t;
 
 /* A worker with pins or private contexts; likewise. */
 typedef struct owner {
     uint64_t id;
-    ring_t pins;            /* pin_t.of_owner */
-    ring_t parts;           /* part_t.owned */
+    ring_t pins;  /* pin_t.of_owner */
+    ring_t parts; /* part_t.owned */
 } owner_t;
 
 typedef struct pin {
@@ -48,34 +51,35 @@ typedef struct pin {
 } pin_t;
 
 struct part {
-    ring_node_t recent;     /* in contexts.recent: in memory and its row is not pinned */
-    ring_node_t owned;      /* in owner.parts; of a shared one in no ring */
-    part_t *next;           /* of the row */
+    ring_node_t recent; /* in contexts.recent: in memory and its row is not pinned */
+    ring_node_t owned;  /* in owner.parts; of a shared one in no ring */
+    part_t *next;       /* of the row */
     row_t *row;
-    owner_t *owner;         /* NULL: shared */
-    char *bytes;            /* owned; NULL: on disk, which only a private one with a record can be */
+    owner_t *owner; /* NULL: shared */
+    char *bytes;    /* owned; NULL: on disk, which only a private one with a record can be */
     size_t len;
-    uint64_t spill_key;     /* on disk */
+    uint64_t spill_key; /* on disk */
 };
 
 struct contexts {
     contexts_options_t options;
-    spill_t *spill;         /* NULL: what is evicted is forgotten */
-    idmap_t rows, owners;   /* number -> row_t, id -> owner_t; owned */
-    ring_t recent;          /* part_t.recent, the least recently used first */
-    size_t evictable;       /* in that ring */
+    spill_t *spill;       /* NULL: what is evicted is forgotten */
+    idmap_t rows, owners; /* number -> row_t, id -> owner_t; owned */
+    ring_t recent;        /* part_t.recent, the least recently used first */
+    size_t evictable;     /* in that ring */
     rangeset_t *completed;
-    idmap_t gone;           /* id of an owner that is gone -> any pointer */
-    uint64_t *gone_order;   /* the last CONTEXTS_GONE_MAX of them; NULL before the first */
-    uint64_t gone_count;    /* ever */
-    uint64_t private_keys;  /* spill keys given to private contexts, ever */
+    idmap_t gone;          /* id of an owner that is gone -> any pointer */
+    uint64_t *gone_order;  /* the last CONTEXTS_GONE_MAX of them; NULL before the first */
+    uint64_t gone_count;   /* ever */
+    uint64_t private_keys; /* spill keys given to private contexts, ever */
     uint64_t shared_spilled;
     contexts_stats_t stats; /* counters, cached, cached_bytes */
 };
 
 static const char PRESENT[] = ""; /* value of a map that is only a set */
 
-/* ---- records ------------------------------------------------------------------------------------------------------- */
+/* ---- records
+ * ------------------------------------------------------------------------------------------------------- */
 
 static row_t *find_row(const contexts_t *c, uint64_t number) { return idmap_get(&c->rows, number); }
 
@@ -119,7 +123,8 @@ static part_t *find_part(const row_t *row, context_part_t kind, uint64_t owner) 
     return NULL;
 }
 
-/* ---- in memory ----------------------------------------------------------------------------------------------------- */
+/* ---- in memory
+ * ----------------------------------------------------------------------------------------------------- */
 
 static bool is_pinned(row_t *row) { return !ring_empty(&row->pins); }
 
@@ -146,7 +151,8 @@ static void make_most_recent(contexts_t *c, part_t *p) {
     ring_add_last(&c->recent, &p->recent);
 }
 
-/* Takes the bytes. The context is in memory afterwards; if it was on disk, the caller has removed it there. */
+/* Takes the bytes. The context is in memory afterwards; if it was on disk, the caller has removed it there.
+ */
 static void set_bytes(contexts_t *c, part_t *p, char *bytes, size_t len) {
     if (p->bytes) {
         c->stats.cached--;
@@ -168,7 +174,8 @@ static char *copy_bytes(const void *bytes, size_t len) {
     return copy;
 }
 
-static part_t *add_part(contexts_t *c, uint64_t row, context_part_t kind, uint64_t owner, char *bytes, size_t len) {
+static part_t *add_part(contexts_t *c, uint64_t row, context_part_t kind, uint64_t owner, char *bytes,
+                        size_t len) {
     part_t *p = xcalloc(1, sizeof *p);
     p->row = need_row(c, row);
     p->next = p->row->parts;
@@ -192,7 +199,9 @@ static void free_part(contexts_t *c, part_t *p) {
     free(p);
 }
 
-/* ---- pins ---------------------------------------------------------------------------------------------------------- */
+/* ---- pins
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 static pin_t *find_pin(row_t *row, uint64_t owner) {
     RING_EACH(&row->pins, node) {
@@ -229,7 +238,8 @@ static bool release_pin(contexts_t *c, row_t *row, uint64_t owner_id) {
     return true;
 }
 
-/* ---- to disk and back ---------------------------------------------------------------------------------------------- */
+/* ---- to disk and back
+ * ---------------------------------------------------------------------------------------------- */
 
 /* On failure it stays as it is. */
 static int spill_part(contexts_t *c, part_t *p, err_t *err) {
@@ -262,7 +272,8 @@ static int evict(contexts_t *c, part_t *p, err_t *err) {
 
 static bool is_over(const contexts_t *c) {
     const contexts_options_t *o = &c->options;
-    return (o->max_cached && c->stats.cached > o->max_cached) || (o->max_bytes && c->stats.cached_bytes > o->max_bytes);
+    return (o->max_cached && c->stats.cached > o->max_cached) ||
+           (o->max_bytes && c->stats.cached_bytes > o->max_bytes);
 }
 
 static int make_room(contexts_t *c, err_t *err) {
@@ -309,7 +320,8 @@ static int load_private(contexts_t *c, part_t *p, err_t *err) {
 }
 
 /* The context, in memory; *found is NULL if there is none. */
-static int load(contexts_t *c, uint64_t row, context_part_t kind, uint64_t owner, part_t **found, err_t *err) {
+static int load(contexts_t *c, uint64_t row, context_part_t kind, uint64_t owner, part_t **found,
+                err_t *err) {
     *found = find_part(find_row(c, row), kind, owner);
     if (*found) return (*found)->bytes ? SDG_OK : load_private(c, *found, err);
     return kind == CONTEXT_SHARED ? load_shared(c, row, found, err) : SDG_OK;
@@ -327,12 +339,15 @@ static int forget_on_disk(contexts_t *c, const part_t *p, err_t *err) {
     return p->bytes ? SDG_OK : spill_remove(c->spill, p->spill_key, err);
 }
 
-/* ---- who may ask ---------------------------------------------------------------------------------------------------- */
+/* ---- who may ask
+ * ---------------------------------------------------------------------------------------------------- */
 
 static int admit(contexts_t *c, uint64_t row, uint64_t owner, size_t len, err_t *err) {
-    if (row > CONTEXTS_ROW_MAX) return err_set(err, SDG_ELIMIT, "row %llu is above the last possible one", (unsigned long long)row);
+    if (row > CONTEXTS_ROW_MAX)
+        return err_set(err, SDG_ELIMIT, "row %llu is above the last possible one", (unsigned long long)row);
     if (len > CONTEXT_BYTES_MAX)
-        return err_set(err, SDG_ELIMIT, "the context of row %llu has %zu bytes (at most %zu)", (unsigned long long)row, len, CONTEXT_BYTES_MAX);
+        return err_set(err, SDG_ELIMIT, "the context of row %llu has %zu bytes (at most %zu)",
+                       (unsigned long long)row, len, CONTEXT_BYTES_MAX);
     bool complete = rangeset_has(c->completed, row), gone = idmap_get(&c->gone, owner) != NULL;
     c->stats.late += complete || gone;
     if (complete) return err_set(err, SDG_ECANCELLED, "row %llu is complete", (unsigned long long)row);
@@ -349,15 +364,17 @@ static void remember_gone(contexts_t *c, uint64_t id) {
     c->gone_count++;
 }
 
-/* ---- what is asked --------------------------------------------------------------------------------------------------- */
+/* ---- what is asked
+ * --------------------------------------------------------------------------------------------------- */
 
 static bool in_memory(const contexts_t *c, uint64_t row, context_part_t kind, uint64_t owner) {
     const part_t *p = find_part(find_row(c, row), kind, owner);
     return p && p->bytes;
 }
 
-int contexts_get_or_create(contexts_t *c, uint64_t row, context_part_t kind, uint64_t owner, const void *initial, size_t initial_len,
-                           context_view_t *view, bool *created, err_t *err) {
+int contexts_get_or_create(contexts_t *c, uint64_t row, context_part_t kind, uint64_t owner,
+                           const void *initial, size_t initial_len, context_view_t *view, bool *created,
+                           err_t *err) {
     part_t *p;
     int rc = admit(c, row, owner, initial_len, err);
     if (rc != SDG_OK) return rc;
@@ -366,7 +383,8 @@ int contexts_get_or_create(contexts_t *c, uint64_t row, context_part_t kind, uin
     c->stats.misses += !hit;
     rc = load(c, row, kind, owner, &p, err);
     if (rc != SDG_OK) return rc;
-    if (!p && initial_len == 0) return err_set(err, SDG_ENOTFOUND, "row %llu has no such context", (unsigned long long)row);
+    if (!p && initial_len == 0)
+        return err_set(err, SDG_ENOTFOUND, "row %llu has no such context", (unsigned long long)row);
     if (created) *created = !p;
     c->stats.created += !p;
     if (!p) p = add_part(c, row, kind, owner, copy_bytes(initial, initial_len), initial_len);
@@ -375,16 +393,21 @@ int contexts_get_or_create(contexts_t *c, uint64_t row, context_part_t kind, uin
     return make_room(c, err); /* it is pinned: it stays */
 }
 
-int contexts_put(contexts_t *c, uint64_t row, context_part_t kind, uint64_t owner, const void *bytes, size_t len, err_t *err) {
+int contexts_put(contexts_t *c, uint64_t row, context_part_t kind, uint64_t owner, const void *bytes,
+                 size_t len, err_t *err) {
     int rc = admit(c, row, owner, len, err);
     if (rc != SDG_OK) return rc;
     part_t *p = find_part(find_row(c, row), kind, owner);
-    if (p) rc = forget_on_disk(c, p, err);
-    else if (kind == CONTEXT_SHARED) rc = forget_shared_on_disk(c, row, err);
+    if (p)
+        rc = forget_on_disk(c, p, err);
+    else if (kind == CONTEXT_SHARED)
+        rc = forget_shared_on_disk(c, row, err);
     if (rc != SDG_OK) return rc;
     char *copy = copy_bytes(bytes, len); /* `bytes` may be a view of what is replaced */
-    if (p) set_bytes(c, p, copy, len);
-    else p = add_part(c, row, kind, owner, copy, len);
+    if (p)
+        set_bytes(c, p, copy, len);
+    else
+        p = add_part(c, row, kind, owner, copy, len);
     release_pin(c, p->row, owner);
     make_most_recent(c, p);
     return make_room(c, err);
@@ -396,7 +419,8 @@ int contexts_pin(contexts_t *c, uint64_t row, uint64_t owner, err_t *err) {
     if (rc == SDG_OK) rc = load(c, row, CONTEXT_SHARED, owner, &shared, err);
     if (rc == SDG_OK) rc = load(c, row, CONTEXT_PRIVATE, owner, &own, err);
     if (rc != SDG_OK) return rc;
-    if (!shared && !own) return err_set(err, SDG_ENOTFOUND, "row %llu has no context", (unsigned long long)row);
+    if (!shared && !own)
+        return err_set(err, SDG_ENOTFOUND, "row %llu has no context", (unsigned long long)row);
     add_pin(c, find_row(c, row), owner);
     return make_room(c, err);
 }
@@ -404,12 +428,14 @@ int contexts_pin(contexts_t *c, uint64_t row, uint64_t owner, err_t *err) {
 int contexts_unpin(contexts_t *c, uint64_t number, uint64_t owner, err_t *err) {
     row_t *row = find_row(c, number);
     if (!row || !release_pin(c, row, owner))
-        return err_set(err, SDG_ENOTFOUND, "row %llu is not pinned by this worker", (unsigned long long)number);
+        return err_set(err, SDG_ENOTFOUND, "row %llu is not pinned by this worker",
+                       (unsigned long long)number);
     tidy_row(c, row);
     return make_room(c, err);
 }
 
-/* Everything there is of a row, and its record. A disk that cannot be read leaves dead bytes there, nothing else. */
+/* Everything there is of a row, and its record. A disk that cannot be read leaves dead bytes there, nothing
+ * else. */
 static int drop_row(contexts_t *c, row_t *row, err_t *err) {
     int rc = SDG_OK;
     while (row->parts) {
@@ -493,7 +519,9 @@ int contexts_flush(contexts_t *c, err_t *err) {
     return rc == SDG_OK ? make_room(c, err) : rc;
 }
 
-/* ---- life ----------------------------------------------------------------------------------------------------------- */
+/* ---- life
+ * -----------------------------------------------------------------------------------------------------------
+ */
 
 contexts_t *contexts_new(const contexts_options_t *options) {
     contexts_t *c = xcalloc(1, sizeof *c);
@@ -546,7 +574,8 @@ void contexts_stats(const contexts_t *c, contexts_stats_t *stats) {
     stats->hit_rate = asked ? (double)c->stats.hits / (double)asked : 0;
 }
 
-/* ---- invariants ------------------------------------------------------------------------------------------------------ */
+/* ---- invariants
+ * ------------------------------------------------------------------------------------------------------ */
 
 typedef struct census {
     size_t cached, evictable, private_parts, private_spilled, pins;

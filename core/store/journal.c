@@ -1,8 +1,9 @@
 /* journal.c - see journal.h.
  *
- * The index is a map from row to its calls; a call is a place in the file. Records go through `pending`, which holds what is not yet in the
- * kernel: so a place is known when a record is added, and a look-up that needs pending bytes flushes first. A row that finishes takes its
- * calls out of the index; its number is kept (as runs) so that a late record of it does not come back to life.
+ * The index is a map from row to its calls; a call is a place in the file. Records go through `pending`,
+ * which holds what is not yet in the kernel: so a place is known when a record is added, and a look-up that
+ * needs pending bytes flushes first. A row that finishes takes its calls out of the index; its number is kept
+ * (as runs) so that a late record of it does not come back to life.
  */
 #include "core/store/journal.h"
 
@@ -25,29 +26,29 @@
 
 typedef struct call {
     uint64_t hash_high, hash_low;
-    uint64_t at;            /* place of the record in the file */
+    uint64_t at; /* place of the record in the file */
     uint32_t occurrence;
-    uint32_t size;          /* of the record with its frame, bytes */
+    uint32_t size; /* of the record with its frame, bytes */
 } call_t;
 
 typedef struct row_calls {
     uint32_t count, cap;
-    call_t *call;           /* owned */
+    call_t *call; /* owned */
 } row_calls_t;
 
 struct journal {
     int fd;
-    char *path, *path_new;  /* the file, and the one it is rewritten into */
+    char *path, *path_new; /* the file, and the one it is rewritten into */
     uint64_t salt;
-    uint64_t size;          /* of the file with `pending` */
-    uint64_t unsynced;      /* bytes in the kernel since the last sync began */
-    uint64_t live;          /* bytes of records in the index */
-    uint64_t calls;         /* in the index */
-    uint64_t compact_from;  /* a rewrite failed: not again before the file has this size */
-    idmap_t rows;           /* row -> row_calls_t */
-    rangeset_t *finished;   /* rows finished since open */
-    buf_t pending;          /* not yet written */
-    journal_stats_t stats;  /* counters only */
+    uint64_t size;         /* of the file with `pending` */
+    uint64_t unsynced;     /* bytes in the kernel since the last sync began */
+    uint64_t live;         /* bytes of records in the index */
+    uint64_t calls;        /* in the index */
+    uint64_t compact_from; /* a rewrite failed: not again before the file has this size */
+    idmap_t rows;          /* row -> row_calls_t */
+    rangeset_t *finished;  /* rows finished since open */
+    buf_t pending;         /* not yet written */
+    journal_stats_t stats; /* counters only */
     err_t failure;
 };
 
@@ -59,7 +60,8 @@ void journal_hash(const char *model, const char *body, size_t len, journal_key_t
 
 static int fail(journal_t *j, const char *what, int error, err_t *err) {
     if (file_no_space(error))
-        err_set(&j->failure, SDG_ENOSPACE, "%s: %s: %s; make room and run again: it continues from here", j->path, what, strerror(error));
+        err_set(&j->failure, SDG_ENOSPACE, "%s: %s: %s; make room and run again: it continues from here",
+                j->path, what, strerror(error));
     else
         err_set(&j->failure, SDG_EIO, "%s: %s: %s", j->path, what, strerror(error));
     if (err) *err = j->failure;
@@ -71,13 +73,16 @@ static int broken(const journal_t *j, err_t *err) {
     return j->failure.code;
 }
 
-/* ---- the index ---------------------------------------------------------------------------------------------------- */
+/* ---- the index
+ * ---------------------------------------------------------------------------------------------------- */
 
 static call_t *find_call(const journal_t *j, const journal_key_t *key) {
     const row_calls_t *r = idmap_get(&j->rows, key->row);
     for (uint32_t i = r ? r->count : 0; i > 0; i--) { /* the latest first: that is the one sent twice */
         call_t *c = &r->call[i - 1];
-        if (c->hash_low == key->hash_low && c->hash_high == key->hash_high && c->occurrence == key->occurrence) return c;
+        if (c->hash_low == key->hash_low && c->hash_high == key->hash_high &&
+            c->occurrence == key->occurrence)
+            return c;
     }
     return NULL;
 }
@@ -96,7 +101,11 @@ static void index_call(journal_t *j, const journal_key_t *key, uint64_t at, size
         r->cap = r->cap ? r->cap * 2 : 4;
         r->call = xrealloc(r->call, r->cap * sizeof *r->call);
     }
-    r->call[r->count++] = (call_t){.hash_high = key->hash_high, .hash_low = key->hash_low, .at = at, .occurrence = key->occurrence, .size = (uint32_t)size};
+    r->call[r->count++] = (call_t){.hash_high = key->hash_high,
+                                   .hash_low = key->hash_low,
+                                   .at = at,
+                                   .occurrence = key->occurrence,
+                                   .size = (uint32_t)size};
     j->calls++;
     j->live += size;
 }
@@ -116,7 +125,8 @@ void journal_row_finished(journal_t *j, uint64_t row) {
     rangeset_add(j->finished, row);
 }
 
-/* ---- opening and closing ------------------------------------------------------------------------------------------ */
+/* ---- opening and closing
+ * ------------------------------------------------------------------------------------------ */
 
 typedef struct opening {
     journal_t *journal;
@@ -125,7 +135,8 @@ typedef struct opening {
     journal_found_t found;
 } opening_t;
 
-static bool take_record(void *context, const journal_key_t *key, const char *answer, size_t len, uint64_t at) {
+static bool take_record(void *context, const journal_key_t *key, const char *answer, size_t len,
+                        uint64_t at) {
     opening_t *o = context;
     (void)answer;
     o->found.records++;
@@ -151,7 +162,8 @@ static int take_file(journal_t *j, opening_t *o, err_t *err) {
     if (fstat(j->fd, &st) != 0) return fail(j, "cannot be read", errno, err);
     if (journal_file_scan(j->fd, j->path, j->salt, take_record, o, &end, err) != SDG_OK) return err->code;
     o->found.torn_bytes = (uint64_t)st.st_size - end;
-    if (o->found.torn_bytes && ftruncate(j->fd, (off_t)end) != 0) return fail(j, "cannot be cut back to its last whole record", errno, err);
+    if (o->found.torn_bytes && ftruncate(j->fd, (off_t)end) != 0)
+        return fail(j, "cannot be cut back to its last whole record", errno, err);
     j->size = end;
     o->found.calls = j->calls;
     o->found.rows = j->rows.count;
@@ -166,13 +178,16 @@ static int open_file(journal_t *j, opening_t *o, err_t *err) {
     ssize_t n = pread(j->fd, head, sizeof head, 0);
     if (n < 0) return fail(j, "cannot be read", errno, err);
     switch (journal_head_read(head, (size_t)n, &j->salt)) {
-    case SDG_OK:        return take_file(j, o, err);
+    case SDG_OK: return take_file(j, o, err);
     case SDG_ENOTFOUND: return start_file(j, err);
-    default:            return err_set(err, SDG_EINVAL, "%s: is not a call journal; move it away, or run with --no-journal", j->path);
+    default:
+        return err_set(err, SDG_EINVAL, "%s: is not a call journal; move it away, or run with --no-journal",
+                       j->path);
     }
 }
 
-journal_t *journal_open(const char *path, bool (*finished)(void *context, uint64_t row), void *context, journal_found_t *found, err_t *err) {
+journal_t *journal_open(const char *path, bool (*finished)(void *context, uint64_t row), void *context,
+                        journal_found_t *found, err_t *err) {
     journal_t *j = xcalloc(1, sizeof *j);
     err_t ignored;
     j->path = xstrdup(path);
@@ -207,7 +222,8 @@ void journal_remove(journal_t **journal) {
     journal_close(journal);
 }
 
-/* ---- adding and finding ------------------------------------------------------------------------------------------- */
+/* ---- adding and finding
+ * ------------------------------------------------------------------------------------------- */
 
 int journal_flush(journal_t *j, err_t *err) {
     size_t written;
@@ -216,7 +232,8 @@ int journal_flush(journal_t *j, err_t *err) {
     uint64_t start = j->size - j->pending.len;
     if (file_write_all(j->fd, j->pending.data, j->pending.len, &written) != 0) {
         int error = errno;
-        if (ftruncate(j->fd, (off_t)start) != 0) { /* then the torn record is cut off when the file is next opened */
+        if (ftruncate(j->fd, (off_t)start) !=
+            0) { /* then the torn record is cut off when the file is next opened */
         }
         return fail(j, "cannot be written", error, err);
     }
@@ -229,7 +246,8 @@ int journal_flush(journal_t *j, err_t *err) {
 int journal_add(journal_t *j, const journal_key_t *key, const char *answer, size_t len, err_t *err) {
     if (broken(j, err)) return j->failure.code;
     if (len > JOURNAL_ANSWER_BYTES_MAX)
-        return err_set(err, SDG_ELIMIT, "an answer of %zu bytes is not kept in the journal (at most %zu)", len, JOURNAL_ANSWER_BYTES_MAX);
+        return err_set(err, SDG_ELIMIT, "an answer of %zu bytes is not kept in the journal (at most %zu)",
+                       len, JOURNAL_ANSWER_BYTES_MAX);
     if (rangeset_has(j->finished, key->row) || find_call(j, key)) return SDG_OK;
     size_t size = JOURNAL_RECORD_HEAD_BYTES + len;
     if (j->pending.len + size > JOURNAL_READ_BYTES && journal_flush(j, err) != SDG_OK) return j->failure.code;
@@ -256,7 +274,9 @@ static int read_record(const journal_t *j, const call_t *c, buf_t *bytes, err_t 
     while (got < c->size) {
         ssize_t n = pread(j->fd, room + got, c->size - got, (off_t)(c->at + got));
         if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) return err_set(err, SDG_EIO, "%s: cannot be read: %s", j->path, n < 0 ? strerror(errno) : "it has become shorter");
+        if (n <= 0)
+            return err_set(err, SDG_EIO, "%s: cannot be read: %s", j->path,
+                           n < 0 ? strerror(errno) : "it has become shorter");
         got += (size_t)n;
     }
     bytes->len += c->size;
@@ -273,14 +293,17 @@ int journal_find(journal_t *j, const journal_key_t *key, buf_t *answer, err_t *e
     buf_t record;
     buf_init(&record, JOURNAL_RECORD_HEAD_BYTES + JOURNAL_ANSWER_BYTES_MAX);
     int rc = read_record(j, c, &record, err);
-    if (rc == SDG_OK && journal_record_read(record.data, record.len, j->salt, &read_key, &found, &len, &more) == 0)
-        rc = err_set(err, SDG_EIO, "%s: a record at byte %llu has changed on disk", j->path, (unsigned long long)c->at);
+    if (rc == SDG_OK &&
+        journal_record_read(record.data, record.len, j->salt, &read_key, &found, &len, &more) == 0)
+        rc = err_set(err, SDG_EIO, "%s: a record at byte %llu has changed on disk", j->path,
+                     (unsigned long long)c->at);
     if (rc == SDG_OK) buf_add(answer, found, len);
     buf_free(&record);
     return rc;
 }
 
-/* ---- rewriting ---------------------------------------------------------------------------------------------------- */
+/* ---- rewriting
+ * ---------------------------------------------------------------------------------------------------- */
 
 static int write_out(int fd, buf_t *out) {
     size_t written;
@@ -289,7 +312,8 @@ static int write_out(int fd, buf_t *out) {
     return rc;
 }
 
-/* Copies head and live records in the order of the index; -1 when the new file cannot be written or the old one read. */
+/* Copies head and live records in the order of the index; -1 when the new file cannot be written or the old
+ * one read. */
 static int copy_live(journal_t *j, int fd) {
     buf_t out;
     int rc = 0;
@@ -337,7 +361,8 @@ static bool rewrite(journal_t *j) {
 }
 
 int journal_compact(journal_t *j, uint64_t least, err_t *err) {
-    if (j->size <= least || j->size <= j->compact_from || j->size - JOURNAL_HEAD_BYTES <= 2 * j->live) return SDG_OK;
+    if (j->size <= least || j->size <= j->compact_from || j->size - JOURNAL_HEAD_BYTES <= 2 * j->live)
+        return SDG_OK;
     if (journal_flush(j, err) != SDG_OK) return j->failure.code;
     bool done = rewrite(j);
     j->compact_from = done ? 0 : 2 * j->size;
@@ -345,7 +370,8 @@ int journal_compact(journal_t *j, uint64_t least, err_t *err) {
     return SDG_OK;
 }
 
-/* ---- for others --------------------------------------------------------------------------------------------------- */
+/* ---- for others
+ * --------------------------------------------------------------------------------------------------- */
 
 int journal_fd(const journal_t *j) { return j->fd; }
 uint64_t journal_unsynced(const journal_t *j) { return j->unsynced; }
@@ -359,7 +385,10 @@ void journal_stats(const journal_t *j, journal_stats_t *stats) {
     stats->calls = j->calls;
 }
 
-typedef struct reading { journal_visit_fn *visit; void *context; } reading_t;
+typedef struct reading {
+    journal_visit_fn *visit;
+    void *context;
+} reading_t;
 
 static bool pass_on(void *context, const journal_key_t *key, const char *answer, size_t len, uint64_t at) {
     const reading_t *r = context;
@@ -374,9 +403,9 @@ static int read_open(int fd, const char *path, reading_t *r, uint64_t *torn_byte
     if (n < 0) return err_set(err, SDG_EIO, "%s: cannot be read: %s", path, strerror(errno));
     *torn_bytes = (uint64_t)n;
     switch (journal_head_read(head, (size_t)n, &salt)) {
-    case SDG_OK:        break;
+    case SDG_OK: break;
     case SDG_ENOTFOUND: return SDG_OK; /* empty, or torn before its first record */
-    default:            return err_set(err, SDG_EINVAL, "%s: is not a call journal", path);
+    default: return err_set(err, SDG_EINVAL, "%s: is not a call journal", path);
     }
     int rc = journal_file_scan(fd, path, salt, pass_on, r, &end, err);
     off_t size = lseek(fd, 0, SEEK_END);

@@ -1,16 +1,21 @@
-/* journal.h - the call journal: an append-only file of finished LLM calls, so that a call that was paid for is not made again.
+/* journal.h - the call journal: an append-only file of finished LLM calls, so that a call that was paid for
+ * is not made again.
  *
- * A record is one answer under its key: the row, a hash of what was asked (model and request body), and how many answers to the same
- * question the row had before it. A changed prompt or parameter has another hash and simply misses; nothing has to be declared.
+ * A record is one answer under its key: the row, a hash of what was asked (model and request body), and how
+ * many answers to the same question the row had before it. A changed prompt or parameter has another hash and
+ * simply misses; nothing has to be declared.
  *
- * File: 16 bytes of head ("SDGJRNL1", a random salt), then records: size (4 bytes), checksum (4), body. The checksum (XXH3, salted) covers
- * size and body, so bytes of an older file in reused disk blocks are no records. All numbers are little-endian.
+ * File: 16 bytes of head ("SDGJRNL1", a random salt), then records: size (4 bytes), checksum (4), body. The
+ * checksum (XXH3, salted) covers size and body, so bytes of an older file in reused disk blocks are no
+ * records. All numbers are little-endian.
  *
- * What is promised: after journal_flush a record survives kill -9; after journal_sync it survives power loss. Opening keeps every whole
- * record before the first bad one and cuts the rest off. In memory is only an index: 32 bytes per call of rows that are not finished, none
- * of the answers. The file is rewritten with the live records when most of it is dead (journal_compact), and goes away with journal_remove.
+ * What is promised: after journal_flush a record survives kill -9; after journal_sync it survives power loss.
+ * Opening keeps every whole record before the first bad one and cuts the rest off. In memory is only an
+ * index: 32 bytes per call of rows that are not finished, none of the answers. The file is rewritten with the
+ * live records when most of it is dead (journal_compact), and goes away with journal_remove.
  *
- * One owner, one thread. After a failed write the file ends with a whole record and every further call returns that failure.
+ * One owner, one thread. After a failed write the file ends with a whole record and every further call
+ * returns that failure.
  */
 #ifndef SDG_STORE_JOURNAL_H
 #define SDG_STORE_JOURNAL_H
@@ -24,7 +29,8 @@
 
 typedef struct journal journal_t;
 
-/* When whoever owns a journal syncs it: what power loss may cost. (kill -9 costs nothing that was flushed.) */
+/* When whoever owns a journal syncs it: what power loss may cost. (kill -9 costs nothing that was flushed.)
+ */
 typedef enum journal_fsync {
     JOURNAL_FSYNC_BATCH,  /* at most every JOURNAL_SYNC_NS or JOURNAL_SYNC_BYTES, off the hot path */
     JOURNAL_FSYNC_NEVER,  /* when the kernel likes */
@@ -37,23 +43,26 @@ typedef struct journal_key {
     uint32_t occurrence;          /* answers to the same question this row had before, from 0 */
 } journal_key_t;
 
-/* Fills hash_high and hash_low: the endpoint's name in the pipeline, and the request body (API model, messages, parameters). */
+/* Fills hash_high and hash_low: the endpoint's name in the pipeline, and the request body (API model,
+ * messages, parameters). */
 void journal_hash(const char *model, const char *body, size_t len, journal_key_t *key);
 
 typedef struct journal_found {    /* what was in the file at open */
     uint64_t records, torn_bytes; /* whole records; bytes cut off behind them */
     uint64_t calls, rows;         /* of these, calls of unfinished rows, and those rows */
-    uint64_t first_row, end_row;  /* rows with calls are in [first_row, end_row); both 0 when there are none */
+    uint64_t first_row, end_row; /* rows with calls are in [first_row, end_row); both 0 when there are none */
 } journal_found_t;
 
-/* Opens or makes the file. `finished` says which rows need nothing any more; NULL: none. NULL on failure; a file that is not a journal is
- * left as it is. */
-journal_t *journal_open(const char *path, bool (*finished)(void *context, uint64_t row), void *context, journal_found_t *found, err_t *err);
+/* Opens or makes the file. `finished` says which rows need nothing any more; NULL: none. NULL on failure; a
+ * file that is not a journal is left as it is. */
+journal_t *journal_open(const char *path, bool (*finished)(void *context, uint64_t row), void *context,
+                        journal_found_t *found, err_t *err);
 void journal_close(journal_t **journal);  /* keeps the file; flush first */
 void journal_remove(journal_t **journal); /* deletes the file: the job is complete */
 
-/* Adds an answer. It is in the kernel after journal_flush. A key that is there already and a finished row are ignored. SDG_ELIMIT: the
- * answer is longer than JOURNAL_ANSWER_BYTES_MAX (nothing is changed, the journal goes on). */
+/* Adds an answer. It is in the kernel after journal_flush. A key that is there already and a finished row are
+ * ignored. SDG_ELIMIT: the answer is longer than JOURNAL_ANSWER_BYTES_MAX (nothing is changed, the journal
+ * goes on). */
 int journal_add(journal_t *journal, const journal_key_t *key, const char *answer, size_t len, err_t *err);
 int journal_flush(journal_t *journal, err_t *err);
 int journal_sync(journal_t *journal, err_t *err); /* flush and fdatasync */
@@ -61,24 +70,26 @@ int journal_sync(journal_t *journal, err_t *err); /* flush and fdatasync */
 int journal_find(journal_t *journal, const journal_key_t *key, buf_t *answer, err_t *err);
 
 void journal_row_finished(journal_t *journal, uint64_t row); /* its result is safe: its calls are dead */
-/* Rewrites the file if more than half of it is dead and it is larger than `least` bytes. A rewrite that fails (no room) is given up and
- * tried again when the file has doubled; only a journal that is lost is an error. */
+/* Rewrites the file if more than half of it is dead and it is larger than `least` bytes. A rewrite that fails
+ * (no room) is given up and tried again when the file has doubled; only a journal that is lost is an error.
+ */
 int journal_compact(journal_t *journal, uint64_t least, err_t *err);
 
 /* For whoever syncs by another thread. */
-int journal_fd(const journal_t *journal);                 /* changes when the file is rewritten */
-uint64_t journal_unsynced(const journal_t *journal);      /* bytes in the kernel since the last journal_syncing */
-void journal_syncing(journal_t *journal);                 /* a sync of journal_fd starts now */
+int journal_fd(const journal_t *journal);            /* changes when the file is rewritten */
+uint64_t journal_unsynced(const journal_t *journal); /* bytes in the kernel since the last journal_syncing */
+void journal_syncing(journal_t *journal);            /* a sync of journal_fd starts now */
 
 typedef struct journal_stats {
-    uint64_t bytes, live_bytes;   /* of the file; of those, records in the index */
-    uint64_t rows, calls;         /* in the index */
-    uint64_t added, rewrites;     /* since open */
-    uint64_t unindexed;           /* written but not indexed: JOURNAL_CALLS_MAX reached */
+    uint64_t bytes, live_bytes; /* of the file; of those, records in the index */
+    uint64_t rows, calls;       /* in the index */
+    uint64_t added, rewrites;   /* since open */
+    uint64_t unindexed;         /* written but not indexed: JOURNAL_CALLS_MAX reached */
 } journal_stats_t;
 void journal_stats(const journal_t *journal, journal_stats_t *stats);
 
-/* Reads a journal without touching it, also one that is being written: `visit` for each whole record, false ends it. */
+/* Reads a journal without touching it, also one that is being written: `visit` for each whole record, false
+ * ends it. */
 typedef bool journal_visit_fn(void *context, const journal_key_t *key, const char *answer, size_t len);
 int journal_read(const char *path, journal_visit_fn *visit, void *context, uint64_t *torn_bytes, err_t *err);
 

@@ -1,5 +1,5 @@
-/* journal_file.c - see journal_file.h. A record's size is believed only up to the largest record there can be, and only what its checksum
- * confirms is used: so arbitrary bytes are at worst a file without records. */
+/* journal_file.c - see journal_file.h. A record's size is believed only up to the largest record there can
+ * be, and only what its checksum confirms is used: so arbitrary bytes are at worst a file without records. */
 #include "core/store/journal_file.h"
 
 #include <endian.h>
@@ -35,7 +35,9 @@ static uint64_t u64_at(const char *bytes) {
     return le64toh(n);
 }
 
-static uint32_t checksum(const char *body, size_t size, uint64_t salt) { return (uint32_t)XXH3_64bits_withSeed(body, size, salt + size); }
+static uint32_t checksum(const char *body, size_t size, uint64_t salt) {
+    return (uint32_t)XXH3_64bits_withSeed(body, size, salt + size);
+}
 
 void journal_head_write(buf_t *out, uint64_t salt) {
     buf_add(out, MAGIC, sizeof MAGIC);
@@ -50,7 +52,8 @@ int journal_head_read(const char *bytes, size_t len, uint64_t *salt) {
     return SDG_OK;
 }
 
-void journal_record_write(buf_t *out, uint64_t salt, const journal_key_t *key, const char *answer, size_t len) {
+void journal_record_write(buf_t *out, uint64_t salt, const journal_key_t *key, const char *answer,
+                          size_t len) {
     size_t start = out->len;
     add_u32(out, (uint32_t)(JOURNAL_KEY_BYTES + len));
     add_u32(out, 0);
@@ -65,7 +68,8 @@ void journal_record_write(buf_t *out, uint64_t salt, const journal_key_t *key, c
     memcpy(frame + 4, &sum, sizeof sum);
 }
 
-size_t journal_record_read(const char *bytes, size_t len, uint64_t salt, journal_key_t *key, const char **answer, size_t *answer_len, size_t *more) {
+size_t journal_record_read(const char *bytes, size_t len, uint64_t salt, journal_key_t *key,
+                           const char **answer, size_t *answer_len, size_t *more) {
     *more = JOURNAL_RECORD_HEAD_BYTES;
     if (len < JOURNAL_RECORD_HEAD_BYTES) return 0;
     size_t size = u32_at(bytes);
@@ -77,7 +81,10 @@ size_t journal_record_read(const char *bytes, size_t len, uint64_t salt, journal
         return 0;
     }
     if (checksum(body, size, salt) != u32_at(bytes + 4)) return 0;
-    *key = (journal_key_t){.row = u64_at(body), .hash_high = u64_at(body + 8), .hash_low = u64_at(body + 16), .occurrence = u32_at(body + 24)};
+    *key = (journal_key_t){.row = u64_at(body),
+                           .hash_high = u64_at(body + 8),
+                           .hash_low = u64_at(body + 16),
+                           .occurrence = u32_at(body + 24)};
     *answer = body + JOURNAL_KEY_BYTES;
     *answer_len = size - JOURNAL_KEY_BYTES;
     return JOURNAL_FRAME_BYTES + size;
@@ -97,7 +104,8 @@ static int fill(int fd, const char *path, buf_t *window, size_t want, uint64_t a
     return SDG_OK;
 }
 
-int journal_file_scan(int fd, const char *path, uint64_t salt, journal_place_fn *visit, void *context, uint64_t *end, err_t *err) {
+int journal_file_scan(int fd, const char *path, uint64_t salt, journal_place_fn *visit, void *context,
+                      uint64_t *end, err_t *err) {
     buf_t window;
     size_t used = 0, want = JOURNAL_RECORD_HEAD_BYTES;
     uint64_t base = JOURNAL_HEAD_BYTES; /* place of window's first byte */
@@ -108,7 +116,8 @@ int journal_file_scan(int fd, const char *path, uint64_t salt, journal_place_fn 
         journal_key_t key;
         const char *answer;
         size_t answer_len, more, size;
-        while (going && (size = journal_record_read(window.data + used, window.len - used, salt, &key, &answer, &answer_len, &more)) > 0) {
+        while (going && (size = journal_record_read(window.data + used, window.len - used, salt, &key,
+                                                    &answer, &answer_len, &more)) > 0) {
             going = visit(context, &key, answer, answer_len, base + used);
             used += size;
         }

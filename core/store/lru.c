@@ -1,8 +1,9 @@
 /* lru.c - see lru.h.
  *
- * Speed is cache misses. Nodes lie in one array and point to each other by number. The index is a table of (hash, node) pairs with linear
- * probing: a look-up reads one line of it and then the right node, because another key with the same 32 bits of hash is rare; closing the
- * hole of a removed entry moves pairs by their hash and reads no node. The list is a circle through node 0, which holds no entry.
+ * Speed is cache misses. Nodes lie in one array and point to each other by number. The index is a table of
+ * (hash, node) pairs with linear probing: a look-up reads one line of it and then the right node, because
+ * another key with the same 32 bits of hash is rare; closing the hole of a removed entry moves pairs by their
+ * hash and reads no node. The list is a circle through node 0, which holds no entry.
  */
 #include "core/store/lru.h"
 
@@ -16,21 +17,21 @@
 typedef struct node {
     uint64_t key;
     void *value;
-    uint32_t newer, older;  /* node numbers; of a free node, `newer` is the next free one */
+    uint32_t newer, older; /* node numbers; of a free node, `newer` is the next free one */
 } node_t;
 
 typedef struct slot {
     uint32_t hash;
-    uint32_t node;          /* 0: free */
+    uint32_t node; /* 0: free */
 } slot_t;
 
 struct lru {
-    node_t *nodes;          /* max_size + 1; nodes[0].newer is the oldest entry, nodes[0].older the newest */
-    slot_t *slots;          /* a power of two, at most half full */
-    size_t mask;            /* slots - 1 */
-    unsigned shift;         /* hash >> shift is the home slot */
-    uint32_t used;          /* nodes [1, used] were in use once, so that memory is touched only as the cache fills */
-    uint32_t free;          /* first free node among them, 0 none */
+    node_t *nodes;  /* max_size + 1; nodes[0].newer is the oldest entry, nodes[0].older the newest */
+    slot_t *slots;  /* a power of two, at most half full */
+    size_t mask;    /* slots - 1 */
+    unsigned shift; /* hash >> shift is the home slot */
+    uint32_t used;  /* nodes [1, used] were in use once, so that memory is touched only as the cache fills */
+    uint32_t free;  /* first free node among them, 0 none */
     size_t size, max_size;
     uint64_t hits, misses;
 };
@@ -57,7 +58,8 @@ void lru_destroy(lru_t **lru) {
     *lru = NULL;
 }
 
-/* ---- index -------------------------------------------------------------------------------------------------------- */
+/* ---- index
+ * -------------------------------------------------------------------------------------------------------- */
 
 static uint32_t hash_of(uint64_t key) { return (uint32_t)(key * UINT64_C(0x9E3779B97F4A7C15) >> 32); }
 
@@ -82,7 +84,8 @@ static void vacate(lru_t *l, slot_t *slot) {
     l->slots[hole].node = 0;
 }
 
-/* ---- order -------------------------------------------------------------------------------------------------------- */
+/* ---- order
+ * -------------------------------------------------------------------------------------------------------- */
 
 static void unlink_node(lru_t *l, const node_t *node) {
     l->nodes[node->newer].older = node->older;
@@ -122,7 +125,8 @@ static void *drop(lru_t *l, slot_t *slot) {
     return node->value;
 }
 
-/* ---- for others --------------------------------------------------------------------------------------------------- */
+/* ---- for others
+ * --------------------------------------------------------------------------------------------------- */
 
 static bool replace(lru_t *l, uint32_t number, void *value, lru_entry_t *left) {
     node_t *node = &l->nodes[number];
@@ -141,7 +145,8 @@ static void add(lru_t *l, slot_t *slot, uint64_t key, void *value) {
     l->size++;
 }
 
-/* The next put will push out the entry that is the oldest now: its slot and its follower are fetched while the caller is busy. */
+/* The next put will push out the entry that is the oldest now: its slot and its follower are fetched while
+ * the caller is busy. */
 static void prefetch_oldest(const lru_t *l) {
     const node_t *oldest = &l->nodes[l->nodes[0].newer];
     __builtin_prefetch(&l->slots[hash_of(oldest->key) >> l->shift]);
@@ -200,6 +205,9 @@ void lru_clear(lru_t *l) {
 
 void lru_stats(const lru_t *l, lru_stats_t *stats) {
     uint64_t asked = l->hits + l->misses;
-    *stats = (lru_stats_t){.size = l->size, .max_size = l->max_size, .hits = l->hits, .misses = l->misses,
+    *stats = (lru_stats_t){.size = l->size,
+                           .max_size = l->max_size,
+                           .hits = l->hits,
+                           .misses = l->misses,
                            .hit_rate = asked ? (double)l->hits / (double)asked : 0};
 }

@@ -1,8 +1,9 @@
 /* lru.h - a cache of the most recently used values: 64-bit keys, pointers that stay the caller's.
  *
- * It holds at most max_size values; one more pushes out the least recently used, which is handed back so that its owner can free or store it.
- * lru_get makes a value the most recent and counts a hit or a miss; lru_peek only looks. All memory is taken at the start: 24 bytes per value
- * and 16 to 32 for the index, no allocation afterwards. One thread at a time.
+ * It holds at most max_size values; one more pushes out the least recently used, which is handed back so that
+ * its owner can free or store it. lru_get makes a value the most recent and counts a hit or a miss; lru_peek
+ * only looks. All memory is taken at the start: 24 bytes per value and 16 to 32 for the index, no allocation
+ * afterwards. One thread at a time.
  */
 #ifndef SDG_STORE_LRU_H
 #define SDG_STORE_LRU_H
@@ -25,16 +26,18 @@ typedef struct lru_stats {
 } lru_stats_t;
 
 lru_t *lru_new(size_t max_size); /* 1 to LRU_SIZE_MAX, asserted */
-void lru_destroy(lru_t **lru);   /* values that are still in it are not freed: take them out with lru_oldest and lru_remove */
+void lru_destroy(lru_t **lru); /* values that are still in it are not freed: take them out with lru_oldest and
+                                  lru_remove */
 
-/* Puts a value (not NULL) in as the most recent. True: *left is no longer in the cache; it is the least recently used entry, or the former
- * value of this same key if that was another pointer. */
+/* Puts a value (not NULL) in as the most recent. True: *left is no longer in the cache; it is the least
+ * recently used entry, or the former value of this same key if that was another pointer. */
 bool lru_put(lru_t *lru, uint64_t key, void *value, lru_entry_t *left);
-void *lru_get(lru_t *lru, uint64_t key);                /* NULL if absent */
-void *lru_peek(const lru_t *lru, uint64_t key);         /* likewise, without a trace: no new order, no count */
-void *lru_remove(lru_t *lru, uint64_t key);             /* the value, the caller's again; NULL if absent */
-bool lru_oldest(const lru_t *lru, lru_entry_t *oldest); /* the one that is pushed out next; false when empty */
-void lru_clear(lru_t *lru);                             /* forgets all entries; hits and misses stay */
+void *lru_get(lru_t *lru, uint64_t key);        /* NULL if absent */
+void *lru_peek(const lru_t *lru, uint64_t key); /* likewise, without a trace: no new order, no count */
+void *lru_remove(lru_t *lru, uint64_t key);     /* the value, the caller's again; NULL if absent */
+bool lru_oldest(const lru_t *lru,
+                lru_entry_t *oldest); /* the one that is pushed out next; false when empty */
+void lru_clear(lru_t *lru);           /* forgets all entries; hits and misses stay */
 void lru_stats(const lru_t *lru, lru_stats_t *stats);
 
 #endif

@@ -1,11 +1,12 @@
 /* spill.c - see spill.h.
  *
- * LMDB throws a transaction away when its commit fails, and a full disk is noticed only then. So LMDB is not given anything that could be
- * lost: puts and removals wait in `waiting`, one per key, and a commit writes them all and only then forgets them. That also makes growing
- * the map simple (abort, grow, write the batch again) and saves the disk whatever is taken back soon.
+ * LMDB throws a transaction away when its commit fails, and a full disk is noticed only then. So LMDB is not
+ * given anything that could be lost: puts and removals wait in `waiting`, one per key, and a commit writes
+ * them all and only then forgets them. That also makes growing the map simple (abort, grow, write the batch
+ * again) and saves the disk whatever is taken back soon.
  *
- * Every value is in exactly one state: waiting (a put), on disk, or both with the put being the newer one. A waiting removal stands for a
- * value on disk that is dead.
+ * Every value is in exactly one state: waiting (a put), on disk, or both with the put being the newer one. A
+ * waiting removal stands for a value on disk that is dead.
  */
 #include "core/store/spill.h"
 
@@ -25,8 +26,8 @@
 #include "core/data/files.h"
 
 enum {
-    WAITING_COST = 4096,    /* what a put or removal counts besides its bytes: LMDB copies about a page for it */
-    MAP_STEP = 1 << 20,     /* sizes of the map are multiples of this, so of any page size */
+    WAITING_COST = 4096, /* what a put or removal counts besides its bytes: LMDB copies about a page for it */
+    MAP_STEP = 1 << 20,  /* sizes of the map are multiples of this, so of any page size */
 };
 #define ENV_FLAGS (MDB_NOSUBDIR | MDB_NOLOCK | MDB_NOSYNC | MDB_NOTLS | MDB_NORDAHEAD)
 _Static_assert(sizeof(size_t) == sizeof(uint64_t), "MDB_INTEGERKEY wants keys of the size of a size_t");
@@ -34,29 +35,30 @@ _Static_assert(sizeof(size_t) == sizeof(uint64_t), "MDB_INTEGERKEY wants keys of
 typedef struct waiting {
     uint64_t key;
     size_t len;
-    bool removed;           /* a removal; len is 0 */
-    bool on_disk;           /* the file has an older value of this key */
+    bool removed; /* a removal; len is 0 */
+    bool on_disk; /* the file has an older value of this key */
     char bytes[];
 } waiting_t;
 
 struct spill {
     char *path;
     uint64_t map_bytes, map_bytes_first, map_bytes_max;
-    MDB_env *env;           /* NULL: no file yet */
+    MDB_env *env; /* NULL: no file yet */
     MDB_dbi dbi;
-    MDB_txn *reader;        /* reset between reads: it holds no snapshot */
-    void *map;              /* where LMDB has mapped the file, NULL: not looked up yet */
-    uint64_t resident;      /* bytes of the map that may have become resident since they were last given back */
-    idmap_t waiting;        /* key -> waiting_t, owned */
+    MDB_txn *reader;   /* reset between reads: it holds no snapshot */
+    void *map;         /* where LMDB has mapped the file, NULL: not looked up yet */
+    uint64_t resident; /* bytes of the map that may have become resident since they were last given back */
+    idmap_t waiting;   /* key -> waiting_t, owned */
     uint64_t waiting_bytes; /* their cost */
     uint64_t count, bytes;  /* live values */
     uint64_t commits;
-    err_t refused;          /* the last commit failed with this; code 0: it did not */
+    err_t refused; /* the last commit failed with this; code 0: it did not */
 };
 
 spill_t *spill_new(const spill_options_t *o) {
     spill_t *s = xcalloc(1, sizeof *s);
-    uint64_t first = o->map_bytes ? o->map_bytes : SPILL_MAP_BYTES, most = o->map_bytes_max ? o->map_bytes_max : SPILL_MAP_BYTES_MAX;
+    uint64_t first = o->map_bytes ? o->map_bytes : SPILL_MAP_BYTES,
+             most = o->map_bytes_max ? o->map_bytes_max : SPILL_MAP_BYTES_MAX;
     s->path = xstrdup(o->path);
     s->map_bytes_max = most < MAP_STEP ? MAP_STEP : most / MAP_STEP * MAP_STEP;
     s->map_bytes_first = first < MAP_STEP ? MAP_STEP : first / MAP_STEP * MAP_STEP;
@@ -96,7 +98,8 @@ void spill_destroy(spill_t **spill) {
     *spill = NULL;
 }
 
-/* ---- failures ----------------------------------------------------------------------------------------------------- */
+/* ---- failures
+ * ----------------------------------------------------------------------------------------------------- */
 
 /* A disk that fills up cuts a write short, and LMDB reports that as EIO. One byte more says what it was. */
 static int true_cause(const spill_t *s, int rc) {
@@ -110,15 +113,19 @@ static int true_cause(const spill_t *s, int rc) {
 static int fail(const spill_t *s, const char *what, int rc, err_t *err) {
     int cause = true_cause(s, rc);
     if (file_no_space(cause))
-        return err_set(err, SDG_ENOSPACE, "no room for spilled contexts at %s (%s): free space or choose another place with --spill-dir",
-                       s->path, strerror(cause));
+        return err_set(
+            err, SDG_ENOSPACE,
+            "no room for spilled contexts at %s (%s): free space or choose another place with --spill-dir",
+            s->path, strerror(cause));
     if (cause == MDB_MAP_FULL)
-        return err_set(err, SDG_ELIMIT, "spilled contexts at %s have reached %llu bytes, the most they may take", s->path,
+        return err_set(err, SDG_ELIMIT,
+                       "spilled contexts at %s have reached %llu bytes, the most they may take", s->path,
                        (unsigned long long)s->map_bytes_max);
     return err_set(err, SDG_EIO, "%s: spilled contexts %s: %s", s->path, what, mdb_strerror(cause));
 }
 
-/* ---- the file ----------------------------------------------------------------------------------------------------- */
+/* ---- the file
+ * ----------------------------------------------------------------------------------------------------- */
 
 /* Makes the file. O_EXCL: neither somebody's file nor a link that was laid out for us is written to. */
 static int make_file(const spill_t *s) {
@@ -169,7 +176,8 @@ static int need_file(spill_t *s, err_t *err) {
     return code;
 }
 
-/* Doubles the map. LMDB gives the old map up before it asks for the new one, so it is tried first whether there is one. */
+/* Doubles the map. LMDB gives the old map up before it asks for the new one, so it is tried first whether
+ * there is one. */
 static int grow_map(spill_t *s) {
     int fd;
     uint64_t larger = s->map_bytes * 2 < s->map_bytes_max ? s->map_bytes * 2 : s->map_bytes_max;
@@ -186,7 +194,8 @@ static int grow_map(spill_t *s) {
     return 0;
 }
 
-/* ---- resident pages ----------------------------------------------------------------------------------------------- */
+/* ---- resident pages
+ * ----------------------------------------------------------------------------------------------- */
 
 /* An address inside the map: where the first value lies. NULL when there is none. */
 static const void *address_in_map(spill_t *s) {
@@ -202,14 +211,17 @@ static const void *address_in_map(spill_t *s) {
     return found;
 }
 
-/* mdb_env_info says where the map is only if the address was fixed beforehand, so the kernel is asked: once, and after each growth. */
+/* mdb_env_info says where the map is only if the address was fixed beforehand, so the kernel is asked: once,
+ * and after each growth. */
 static void *find_map(spill_t *s) {
     char line[256];
     uintptr_t first, end, inside = (uintptr_t)address_in_map(s);
     void *map = NULL;
     FILE *maps = inside ? fopen("/proc/self/maps", "re") : NULL;
     while (maps && !map && fgets(line, sizeof line, maps)) {
-        if (sscanf(line, "%lx-%lx", &first, &end) == 2 && first <= inside && inside < end && end - first == s->map_bytes) map = (void *)first;
+        if (sscanf(line, "%lx-%lx", &first, &end) == 2 && first <= inside && inside < end &&
+            end - first == s->map_bytes)
+            map = (void *)first;
     }
     if (maps) fclose(maps);
     return map;
@@ -227,7 +239,8 @@ static void count_resident(spill_t *s, uint64_t bytes) {
     if (s->resident >= SPILL_RESIDENT_BYTES) give_pages_back(s);
 }
 
-/* ---- what waits --------------------------------------------------------------------------------------------------- */
+/* ---- what waits
+ * --------------------------------------------------------------------------------------------------- */
 
 static uint64_t cost_of(size_t len) { return WAITING_COST + len; }
 
@@ -298,7 +311,8 @@ static int write_batch(spill_t *s) {
     return rc;
 }
 
-/* When there is no room for a batch, its removals alone make some. Two transactions: LMDB uses freed pages from the next but one on. */
+/* When there is no room for a batch, its removals alone make some. Two transactions: LMDB uses freed pages
+ * from the next but one on. */
 static void write_removals(spill_t *s) {
     size_t count;
     waiting_t **all = sorted_waiting(s, true, &count);
@@ -322,7 +336,8 @@ static int commit(spill_t *s, err_t *err) {
     return rc != 0 ? s->refused.code : SDG_OK;
 }
 
-/* Room for one more to wait. After a failure the disk is asked again only by spill_flush, not by every put. */
+/* Room for one more to wait. After a failure the disk is asked again only by spill_flush, not by every put.
+ */
 static int need_room(spill_t *s, uint64_t cost, err_t *err) {
     if (s->waiting.count == 0 || s->waiting_bytes + cost <= SPILL_BATCH_BYTES) return SDG_OK;
     if (!s->refused.code) return commit(s, err);
@@ -330,12 +345,13 @@ static int need_room(spill_t *s, uint64_t cost, err_t *err) {
     return s->refused.code;
 }
 
-/* ---- finding ------------------------------------------------------------------------------------------------------ */
+/* ---- finding
+ * ------------------------------------------------------------------------------------------------------ */
 
 typedef struct found {
-    bool there;             /* the key has a value */
-    bool on_disk;           /* the file knows the key; its value may be dead */
-    const char *bytes;      /* borrowed until the next call that writes */
+    bool there;        /* the key has a value */
+    bool on_disk;      /* the file knows the key; its value may be dead */
+    const char *bytes; /* borrowed until the next call that writes */
     size_t len;
 } found_t;
 
@@ -348,7 +364,8 @@ static int find_on_disk(spill_t *s, uint64_t key, found_t *found, err_t *err) {
         rc = mdb_get(s->reader, s->dbi, &k, &value);
         mdb_txn_reset(s->reader);
     }
-    if (rc == 0) *found = (found_t){.there = true, .on_disk = true, .bytes = value.mv_data, .len = value.mv_size};
+    if (rc == 0)
+        *found = (found_t){.there = true, .on_disk = true, .bytes = value.mv_data, .len = value.mv_size};
     if (rc != 0 && rc != MDB_NOTFOUND) return fail(s, "cannot be read", rc, err);
     return SDG_OK;
 }
@@ -364,7 +381,8 @@ static void count_read(spill_t *s, const found_t *found) {
     if (found->on_disk) count_resident(s, found->len + SPILL_FAULT_BYTES);
 }
 
-/* ---- for others --------------------------------------------------------------------------------------------------- */
+/* ---- for others
+ * --------------------------------------------------------------------------------------------------- */
 
 int spill_put(spill_t *s, uint64_t key, const void *bytes, size_t len, err_t *err) {
     found_t old;
@@ -386,7 +404,9 @@ int spill_get(spill_t *s, uint64_t key, buf_t *out, err_t *err) {
     if (!found.there) return SDG_ENOTFOUND;
     buf_add(out, found.bytes, found.len);
     count_read(s, &found);
-    return out->full ? err_set(err, SDG_ELIMIT, "a spilled context of %zu bytes is larger than its reader", found.len) : SDG_OK;
+    return out->full ? err_set(err, SDG_ELIMIT, "a spilled context of %zu bytes is larger than its reader",
+                               found.len)
+                     : SDG_OK;
 }
 
 int spill_has(spill_t *s, uint64_t key, err_t *err) {
@@ -421,7 +441,12 @@ int spill_flush(spill_t *s, err_t *err) {
 void spill_stats(const spill_t *s, spill_stats_t *stats) {
     int fd;
     struct stat st;
-    *stats = (spill_stats_t){.count = s->count, .bytes = s->bytes, .waiting = s->waiting.count, .waiting_bytes = s->waiting_bytes,
-                             .map_bytes = s->env ? s->map_bytes : 0, .commits = s->commits};
-    if (s->env && mdb_env_get_fd(s->env, &fd) == 0 && fstat(fd, &st) == 0) stats->file_bytes = (uint64_t)st.st_size;
+    *stats = (spill_stats_t){.count = s->count,
+                             .bytes = s->bytes,
+                             .waiting = s->waiting.count,
+                             .waiting_bytes = s->waiting_bytes,
+                             .map_bytes = s->env ? s->map_bytes : 0,
+                             .commits = s->commits};
+    if (s->env && mdb_env_get_fd(s->env, &fd) == 0 && fstat(fd, &st) == 0)
+        stats->file_bytes = (uint64_t)st.st_size;
 }

@@ -23,7 +23,11 @@ static void start_with(journal_t *journal, journal_fsync_t fsync) {
     contexts_options_t contexts = {.max_cached = 2, .spill_path = spill_path};
     snprintf(endpoint, sizeof endpoint, "inproc://store-%d", starts++);
     snprintf(spill_path, sizeof spill_path, "%s/contexts", folder);
-    context_store_args_t args = {.endpoints = {endpoint}, .endpoint_count = 1, .journal = journal, .fsync = fsync, .contexts = &contexts};
+    context_store_args_t args = {.endpoints = {endpoint},
+                                 .endpoint_count = 1,
+                                 .journal = journal,
+                                 .fsync = fsync,
+                                 .contexts = &contexts};
     cr_assert(journal);
     store = actor_spawn(context_store_actor, &args);
     worker = link_socket(ZMQ_DEALER, 0);
@@ -62,7 +66,8 @@ static void hear(message_type_t type, link_frame_t *in) {
     zmq_pollitem_t item = {.socket = zsock_resolve(worker), .events = ZMQ_POLLIN};
     cr_assert(zmq_poll(&item, 1, WAIT_MS) > 0, "no %s", message_name(type));
     cr_assert_eq(link_recv(worker, in, NULL), LINK_MESSAGE);
-    cr_assert_eq(in->message.type, type, "%s instead of %s", message_name(in->message.type), message_name(type));
+    cr_assert_eq(in->message.type, type, "%s instead of %s", message_name(in->message.type),
+                 message_name(type));
 }
 
 static void sync_store(void) {
@@ -98,7 +103,8 @@ static void expect_found(uint64_t tag, uint64_t row, const char *answer) {
     hear(MESSAGE_CALL_FOUND, &in);
     const call_item_t *found = &in.message.CALL_FOUND.calls.items[0];
     cr_assert(in.message.CALL_FOUND.calls.count == 1 && found->tag == tag && found->row == row);
-    cr_assert(found->answer.len == strlen(answer) && memcmp(found->answer.data, answer, found->answer.len) == 0);
+    cr_assert(found->answer.len == strlen(answer) &&
+              memcmp(found->answer.data, answer, found->answer.len) == 0);
     link_frame_free(&in);
 }
 
@@ -217,16 +223,19 @@ Test(context_store, a_journal_that_cannot_be_written_ends_it) {
     close(null);
 }
 
-/* ---- contexts ------------------------------------------------------------------------------------------------------ */
+/* ---- contexts
+ * ------------------------------------------------------------------------------------------------------ */
 
 static void put(uint64_t tag, uint64_t row, uint32_t part, uint64_t owner, const char *bytes) {
     context_item_t item = {.tag = tag, .row = row, .part = part, .bytes = slice_of(bytes)};
-    say((message_t){.type = MESSAGE_CTX_PUT, .CTX_PUT = {.job = JOB, .owner = owner, .contexts = {&item, 1}}});
+    say((message_t){.type = MESSAGE_CTX_PUT,
+                    .CTX_PUT = {.job = JOB, .owner = owner, .contexts = {&item, 1}}});
 }
 
 static void ask(uint64_t tag, uint64_t row, uint32_t part, uint64_t owner, const char *initial) {
     context_item_t item = {.tag = tag, .row = row, .part = part, .bytes = slice_of(initial)};
-    say((message_t){.type = MESSAGE_CTX_GET_OR_CREATE, .CTX_GET_OR_CREATE = {.job = JOB, .owner = owner, .contexts = {&item, 1}}});
+    say((message_t){.type = MESSAGE_CTX_GET_OR_CREATE,
+                    .CTX_GET_OR_CREATE = {.job = JOB, .owner = owner, .contexts = {&item, 1}}});
 }
 
 static void expect_context(uint64_t tag, const char *bytes) {
@@ -234,7 +243,8 @@ static void expect_context(uint64_t tag, const char *bytes) {
     hear(MESSAGE_CTX, &in);
     const context_item_t *c = &in.message.CTX.contexts.items[0];
     cr_assert(in.message.CTX.contexts.count == 1 && c->tag == tag);
-    cr_assert(c->bytes.len == strlen(bytes) && memcmp(c->bytes.data, bytes, c->bytes.len) == 0, "%.*s", (int)c->bytes.len, c->bytes.data);
+    cr_assert(c->bytes.len == strlen(bytes) && memcmp(c->bytes.data, bytes, c->bytes.len) == 0, "%.*s",
+              (int)c->bytes.len, c->bytes.data);
     link_frame_free(&in);
 }
 
@@ -284,7 +294,8 @@ Test(context_store, more_contexts_than_the_cache_holds) {
         snprintf(text, sizeof text, "row %d", (int)row);
         ask(row + 1, row, CONTEXT_SHARED, OWNER, "");
         expect_context(row + 1, text);
-        say((message_t){.type = MESSAGE_CTX_UNPIN, .CTX_UNPIN = {.job = JOB, .owner = OWNER, .rows = {rows, 1}}});
+        say((message_t){.type = MESSAGE_CTX_UNPIN,
+                        .CTX_UNPIN = {.job = JOB, .owner = OWNER, .rows = {rows, 1}}});
     }
 }
 
@@ -305,7 +316,8 @@ Test(context_store, an_owner_may_drop_its_own) {
     uint64_t rows[] = {5};
     put(0, 5, CONTEXT_PRIVATE, OWNER, "mine");
     put(0, 5, CONTEXT_SHARED, OWNER, "ours");
-    say((message_t){.type = MESSAGE_CTX_COMPLETE, .CTX_COMPLETE = {.job = JOB, .owner = OWNER, .rows = {rows, 1}}});
+    say((message_t){.type = MESSAGE_CTX_COMPLETE,
+                    .CTX_COMPLETE = {.job = JOB, .owner = OWNER, .rows = {rows, 1}}});
     ask(1, 5, CONTEXT_PRIVATE, OWNER, "");
     expect_no_context(1);
     ask(2, 5, CONTEXT_SHARED, OWNER, "");
@@ -321,7 +333,8 @@ Test(context_store, contexts_go_from_one_pass_to_the_next) {
     hear(MESSAGE_REFUSED, &in);
     link_frame_free(&in);
     context_item_t item = {.tag = 2, .row = 5, .part = CONTEXT_SHARED, .bytes = {"", 0}};
-    say((message_t){.type = MESSAGE_CTX_GET_OR_CREATE, .CTX_GET_OR_CREATE = {.job = JOB + 1, .owner = OWNER, .contexts = {&item, 1}}});
+    say((message_t){.type = MESSAGE_CTX_GET_OR_CREATE,
+                    .CTX_GET_OR_CREATE = {.job = JOB + 1, .owner = OWNER, .contexts = {&item, 1}}});
     expect_context(2, "state");
 }
 

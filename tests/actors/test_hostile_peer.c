@@ -1,6 +1,7 @@
-/* What a scheduler does with peers that do not speak its language: bytes of any kind, frames cut at every byte, too large, of another version,
- * of several parts, ids chosen by the sender, messages of the wrong role or out of turn. It answers REFUSED in words where there is somebody to
- * answer, never ends, and still serves an honest peer afterwards. The scheduler runs as an actor in this process, bound to tcp. */
+/* What a scheduler does with peers that do not speak its language: bytes of any kind, frames cut at every
+ * byte, too large, of another version, of several parts, ids chosen by the sender, messages of the wrong role
+ * or out of turn. It answers REFUSED in words where there is somebody to answer, never ends, and still serves
+ * an honest peer afterwards. The scheduler runs as an actor in this process, bound to tcp. */
 #include <criterion/criterion.h>
 
 #include <arpa/inet.h>
@@ -68,7 +69,8 @@ static void send_message(zsock_t *s, const message_t *m) {
 static void still_serves(void) {
     link_frame_t in;
     zsock_t *s = join();
-    message_t hello = {.type = MESSAGE_HELLO, .HELLO = {.role = 1, .instance = rng_entropy(), .name = slice_of("honest")}};
+    message_t hello = {.type = MESSAGE_HELLO,
+                       .HELLO = {.role = 1, .instance = rng_entropy(), .name = slice_of("honest")}};
     send_message(s, &hello);
     cr_assert(await(s, MESSAGE_WELCOME, &in), "no WELCOME");
     message_t get = {.type = MESSAGE_STATUS_GET, .epoch = in.message.epoch, .STATUS_GET = {.token = 7}};
@@ -95,7 +97,15 @@ static void encode(const message_t *m, buf_t *out) {
 Test(hostile_peer, an_honest_peer_is_served) { still_serves(); }
 
 Test(hostile_peer, garbage_is_refused_in_words) {
-    static const char *const garbage[] = {"", "x", "GET / HTTP/1.1\r\n\r\n", "\xc1", "\x93", "\xdd\xff\xff\xff\xff", "\x94\x01\x01", "\xa5hello", "{\"a\": 1}"};
+    static const char *const garbage[] = {"",
+                                          "x",
+                                          "GET / HTTP/1.1\r\n\r\n",
+                                          "\xc1",
+                                          "\x93",
+                                          "\xdd\xff\xff\xff\xff",
+                                          "\x94\x01\x01",
+                                          "\xa5hello",
+                                          "{\"a\": 1}"};
     zsock_t *s = join();
     for (size_t i = 0; i < sizeof garbage / sizeof *garbage; i++) {
         cr_assert(link_send_bytes(s, 0, garbage[i], strlen(garbage[i])));
@@ -124,7 +134,9 @@ Test(hostile_peer, random_bytes_do_no_harm) {
 }
 
 Test(hostile_peer, a_message_cut_at_every_byte_is_refused) {
-    message_t hello = {.type = MESSAGE_HELLO, .HELLO = {.role = 2, .instance = 5, .name = slice_of("cut"), .cores = 300, .python = 1}};
+    message_t hello = {
+        .type = MESSAGE_HELLO,
+        .HELLO = {.role = 2, .instance = 5, .name = slice_of("cut"), .cores = 300, .python = 1}};
     buf_t whole;
     encode(&hello, &whole);
     for (size_t len = 0; len < whole.len; len++) {
@@ -177,7 +189,8 @@ Test(hostile_peer, an_id_chosen_by_the_sender_is_not_used) {
         zsock_t *s = link_socket(ZMQ_DEALER, 200);
         zsock_set_identity(s, ids[i]);
         cr_assert(zsock_connect(s, "%s", endpoint) == 0);
-        message_t hello = {.type = MESSAGE_HELLO, .HELLO = {.role = 1, .instance = 5, .name = slice_of("chosen")}};
+        message_t hello = {.type = MESSAGE_HELLO,
+                           .HELLO = {.role = 1, .instance = 5, .name = slice_of("chosen")}};
         send_message(s, &hello);
         zsock_destroy(&s);
     }
@@ -211,7 +224,9 @@ static void say_extremes(zsock_t *s, uint64_t epoch) {
     static row_done_t done[] = {{.index = UINT64_MAX, .status = 9}, {.index = 0}};
     const uint64_t job = 1;
     const message_t all[] = {
-        {.type = MESSAGE_JOB_OPEN, .JOB_OPEN = {.job = job, .window_rows = UINT64_MAX, .window_bytes = UINT64_MAX, .concurrency = UINT64_MAX}},
+        {.type = MESSAGE_JOB_OPEN,
+         .JOB_OPEN =
+             {.job = job, .window_rows = UINT64_MAX, .window_bytes = UINT64_MAX, .concurrency = UINT64_MAX}},
         {.type = MESSAGE_JOB_OPEN, .JOB_OPEN = {.job = 2}},
         {.type = MESSAGE_ROWS, .ROWS = {.job = job, .chunk = 0, .rows = {rows, 3}}},
         {.type = MESSAGE_ROWS, .ROWS = {.job = job, .chunk = 0, .rows = {rows, 3}}},
@@ -219,13 +234,19 @@ static void say_extremes(zsock_t *s, uint64_t epoch) {
         {.type = MESSAGE_ROWS_END, .ROWS_END = {.job = job, .chunks = UINT64_MAX, .rows = UINT64_MAX}},
         {.type = MESSAGE_ROWS_END, .ROWS_END = {.job = job}},
         {.type = MESSAGE_ROWS, .ROWS = {.job = job, .chunk = 1, .rows = {rows, 3}}},
-        {.type = MESSAGE_RESULT_CREDIT, .RESULT_CREDIT = {.job = job, .rows_limit = UINT64_MAX, .bytes_limit = UINT64_MAX}},
+        {.type = MESSAGE_RESULT_CREDIT,
+         .RESULT_CREDIT = {.job = job, .rows_limit = UINT64_MAX, .bytes_limit = UINT64_MAX}},
         {.type = MESSAGE_RESULTS_ACK, .RESULTS_ACK = {.job = job, .batch = UINT64_MAX}},
         {.type = MESSAGE_ROW_CREDIT, .ROW_CREDIT = {.rows = UINT64_MAX, .bytes = UINT64_MAX}},
         {.type = MESSAGE_ROW_RESULTS, .ROW_RESULTS = {.batch = UINT64_MAX, .job = job, .rows = {done, 2}}},
-        {.type = MESSAGE_LEASE_RETURN, .LEASE_RETURN = {.batch = 1, .job = job, .rows = {(uint64_t *)numbers, 3}}},
+        {.type = MESSAGE_LEASE_RETURN,
+         .LEASE_RETURN = {.batch = 1, .job = job, .rows = {(uint64_t *)numbers, 3}}},
         {.type = MESSAGE_JOB_REFUSED, .JOB_REFUSED = {.job = job, .reason = slice_of("no")}},
-        {.type = MESSAGE_BEAT, .BEAT = {.rows_open = UINT64_MAX, .calls_in_flight = UINT64_MAX, .rss_bytes = UINT64_MAX, .leases = UINT64_MAX}},
+        {.type = MESSAGE_BEAT,
+         .BEAT = {.rows_open = UINT64_MAX,
+                  .calls_in_flight = UINT64_MAX,
+                  .rss_bytes = UINT64_MAX,
+                  .leases = UINT64_MAX}},
         {.type = MESSAGE_JOB_STOP, .JOB_STOP = {.job = job, .mode = 77}},
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
@@ -242,7 +263,8 @@ Test(hostile_peer, messages_out_of_turn_do_no_harm) {
     say_everything(stranger, 12345);
     for (uint64_t role = 1; role <= 2; role++) {
         zsock_t *s = join();
-        message_t hello = {.type = MESSAGE_HELLO, .HELLO = {.role = role, .instance = rng_entropy(), .name = slice_of("odd")}};
+        message_t hello = {.type = MESSAGE_HELLO,
+                           .HELLO = {.role = role, .instance = rng_entropy(), .name = slice_of("odd")}};
         send_message(s, &hello);
         cr_assert(await(s, MESSAGE_WELCOME, &in));
         uint64_t epoch = in.message.epoch;
@@ -267,10 +289,13 @@ Test(hostile_peer, hello_with_an_unknown_role_is_refused) {
 
 /* Not ZeroMQ at all: a port scanner, a browser, half a greeting and silence. */
 Test(hostile_peer, other_protocols_do_no_harm) {
-    static const char *const greetings[] = {"", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "\x16\x03\x01\x02\x00\x01", "\xff\0\0\0\0\0\0\0\x01\x7f"};
+    static const char *const greetings[] = {"", "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+                                            "\x16\x03\x01\x02\x00\x01", "\xff\0\0\0\0\0\0\0\x01\x7f"};
     int fds[64];
     for (int i = 0; i < 64; i++) {
-        struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        struct sockaddr_in to = {.sin_family = AF_INET,
+                                 .sin_port = htons((uint16_t)port),
+                                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
         fds[i] = socket(AF_INET, SOCK_STREAM, 0);
         cr_assert(connect(fds[i], (struct sockaddr *)&to, sizeof to) == 0);
         const char *greeting = greetings[i % 4];

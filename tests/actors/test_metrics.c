@@ -1,4 +1,5 @@
-/* What the monitor tells: rates, percentiles, Prometheus text, JSON, the terminal view. The actor itself: test_monitor.c. */
+/* What the monitor tells: rates, percentiles, Prometheus text, JSON, the terminal view. The actor itself:
+ * test_monitor.c. */
 #include "actors/metrics.h"
 
 #include <criterion/criterion.h>
@@ -37,14 +38,21 @@ static void take(metrics_t *m, const tally_t *t) {
     buf_t reasons;
     buf_init(&reasons, REASONS_JSON_BYTES);
     tally_write_reasons(t, &reasons);
-    MSG_STATS stats = {.role = ROLE_CLIENT, .values = {(uint64_t *)t->totals, CLIENT_STATS},
-                       .latency = {latency, hist_to_numbers(&t->latency, latency)}, .reasons = {reasons.data, reasons.len}};
+    MSG_STATS stats = {.role = ROLE_CLIENT,
+                       .values = {(uint64_t *)t->totals, CLIENT_STATS},
+                       .latency = {latency, hist_to_numbers(&t->latency, latency)},
+                       .reasons = {reasons.data, reasons.len}};
     metrics_take_totals(m, &stats);
     buf_free(&reasons);
 }
 
 static void finish_rows(tally_t *t, int rows, uint32_t latency_us) {
-    row_usage_t u = {.calls = 1, .requests = 2, .prompt_tokens = 10, .completion_tokens = 5, .latency_count = 1, .latency_us = {latency_us}};
+    row_usage_t u = {.calls = 1,
+                     .requests = 2,
+                     .prompt_tokens = 10,
+                     .completion_tokens = 5,
+                     .latency_count = 1,
+                     .latency_us = {latency_us}};
     u.retries[LLM_CAUSE_RATE_LIMIT] = 1;
     for (int i = 0; i < rows; i++) {
         tally_row(t, i % 10 == 9, "ask: HTTP \"400\"", &u);
@@ -191,13 +199,15 @@ Test(metrics, memory_words_say_who_holds_it) {
     m->now.scheduler[SCHEDULER_window_bytes] = 64 << 20;
     buf_init(&text, 4096);
     metrics_memory_words(m, &text);
-    cr_assert_str_eq(text.data, "160 MiB in 3 processes: main 100 MiB, workers 40 MiB, python 20 MiB; 5 pending rows (5 queued, 0 at workers, 0 to be written) "
+    cr_assert_str_eq(text.data, "160 MiB in 3 processes: main 100 MiB, workers 40 MiB, python 20 MiB; 5 "
+                                "pending rows (5 queued, 0 at workers, 0 to be written) "
                                 "hold 2.0 MiB of at most 64 MiB");
     buf_free(&text);
     metrics_destroy(&m);
 }
 
-/* ---- the context store and batch mode ------------------------------------------------------------------------------------- */
+/* ---- the context store and batch mode
+ * ------------------------------------------------------------------------------------- */
 
 static void fill_store(uint64_t *store, uint64_t hits, uint64_t misses, uint64_t evictions) {
     store[STORE_contexts_cached] = 480;
@@ -214,7 +224,8 @@ static void fill_store(uint64_t *store, uint64_t hits, uint64_t misses, uint64_t
 static metrics_t *busy_store(void) {
     uint64_t store[STORE_STATS] = {0}, rows[] = {1, 2, 3}, bytes[] = {100, 200, 300};
     u64_list_t values = {store, STORE_STATS};
-    MSG_EVICTED spilled = {.rows = {rows, 3}, .bytes = {bytes, 3}, .to_disk = 1}, dropped = {.rows = {rows, 1}, .bytes = {bytes, 1}};
+    MSG_EVICTED spilled = {.rows = {rows, 3}, .bytes = {bytes, 3}, .to_disk = 1},
+                dropped = {.rows = {rows, 1}, .bytes = {bytes, 1}};
     metrics_t *m = metrics_new("run", true, 0, 0);
     tally_t t = {0};
     t.totals[CLIENT_rows_total] = 1000;
@@ -273,7 +284,8 @@ Test(store, json_has_the_documented_statistics) {
 Test(store, without_one_the_json_is_whole) {
     metrics_t *m = metrics_new("run", true, 0, 0);
     value_t v = stats_of(m, 1);
-    cr_assert(isnan(at(v, "cache", "hit_rate")) && isnan(at(v, "cache", "max_size")) && isnan(at(v, "batch", "pass")));
+    cr_assert(isnan(at(v, "cache", "hit_rate")) && isnan(at(v, "cache", "max_size")) &&
+              isnan(at(v, "batch", "pass")));
     cr_assert(isnan(at(v, "sample", "cache_hit_percent")) && isnan(at(v, "sample", "store_bytes")));
     value_free(v);
     metrics_destroy(&m);
@@ -290,7 +302,9 @@ Test(store, prometheus_and_words) {
     cr_assert_not_null(strstr(text.data, "\nsdg_batch_pass 2\n"));
     buf_reset(&text);
     metrics_memory_words(m, &text);
-    cr_assert_not_null(strstr(text.data, "; accounted for: client 10 MiB, workers 40 MiB, context store 150 MiB, together at most 512 MiB"), "%s", text.data);
+    cr_assert_not_null(strstr(text.data, "; accounted for: client 10 MiB, workers 40 MiB, context store 150 "
+                                         "MiB, together at most 512 MiB"),
+                       "%s", text.data);
     buf_reset(&text);
     report_progress(&m->now, &text);
     cr_assert_not_null(strstr(text.data, "  pass 2/3 (250 rows through it)  "), "%s", text.data);
@@ -309,8 +323,12 @@ Test(store, terminal_view) {
     buf_init(&text, 65536);
     top_render(v, &text);
     cr_assert_not_null(strstr(text.data, "pass 2 of 3, 250 rows through it (25.0 %)"), "%s", text.data);
-    cr_assert_not_null(strstr(text.data, "480 in memory of 500, 300 on disk; 81.8 % hits, 30 evicted, 16 pinned"), "%s", text.data);
-    cr_assert_not_null(strstr(text.data, "200 MiB of at most 512 MiB: client 10 MiB, workers 40 MiB, context store 150 MiB"), "%s", text.data);
+    cr_assert_not_null(
+        strstr(text.data, "480 in memory of 500, 300 on disk; 81.8 % hits, 30 evicted, 16 pinned"), "%s",
+        text.data);
+    cr_assert_not_null(
+        strstr(text.data, "200 MiB of at most 512 MiB: client 10 MiB, workers 40 MiB, context store 150 MiB"),
+        "%s", text.data);
     buf_free(&text);
     value_free(v);
     metrics_destroy(&m);
@@ -332,7 +350,8 @@ Test(store, takes_any_message_without_harm) {
     metrics_destroy(&m);
 }
 
-/* ---- the terminal view --------------------------------------------------------------------------------------------------- */
+/* ---- the terminal view
+ * --------------------------------------------------------------------------------------------------- */
 
 Test(top, shows_the_numbers_of_stats_json) {
     metrics_t *m = metrics_new("run", true, 0, 0);
@@ -357,7 +376,9 @@ Test(top, shows_the_numbers_of_stats_json) {
 }
 
 Test(top, takes_any_json_without_harm) {
-    static const char *const texts[] = {"null", "[]", "{}", "{\"calls\": 3, \"failures\": {\"\\u001b[2J\": 1}, \"memory\": []}", "{\"total\": \"x\", \"eta_s\": -1e300}"};
+    static const char *const texts[] = {"null", "[]", "{}",
+                                        "{\"calls\": 3, \"failures\": {\"\\u001b[2J\": 1}, \"memory\": []}",
+                                        "{\"total\": \"x\", \"eta_s\": -1e300}"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         value_t v;
         buf_t text;
@@ -370,15 +391,18 @@ Test(top, takes_any_json_without_harm) {
     }
 }
 
-/* ---- all workers of a scheduler -------------------------------------------------------------------------------------------- */
+/* ---- all workers of a scheduler
+ * -------------------------------------------------------------------------------------------- */
 
 static void say(fleet_totals_t *f, uint64_t instance, const tally_t *t, uint64_t now) {
     uint64_t latency[HIST_NUMBERS_MAX];
     buf_t reasons;
     buf_init(&reasons, REASONS_JSON_BYTES);
     tally_write_reasons(t, &reasons);
-    MSG_STATS stats = {.role = ROLE_WORKER, .values = {(uint64_t *)t->totals, CLIENT_STATS},
-                       .latency = {latency, hist_to_numbers(&t->latency, latency)}, .reasons = {reasons.data, reasons.len}};
+    MSG_STATS stats = {.role = ROLE_WORKER,
+                       .values = {(uint64_t *)t->totals, CLIENT_STATS},
+                       .latency = {latency, hist_to_numbers(&t->latency, latency)},
+                       .reasons = {reasons.data, reasons.len}};
     fleet_totals_take(f, instance, &stats, now);
     buf_free(&reasons);
 }

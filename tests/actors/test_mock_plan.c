@@ -47,7 +47,8 @@ Test(mock_plan, echo_at_once) {
 }
 
 Test(mock_plan, delay_counts_latency_and_tokens) {
-    mock_options_t o = options_of((const char *[]){"--latency-ms", "7", "--ms-per-token", "2", "--answer-tokens", "10", NULL});
+    mock_options_t o = options_of(
+        (const char *[]){"--latency-ms", "7", "--ms-per-token", "2", "--answer-tokens", "10", NULL});
     mock_plan_t plan = plan_of(&o, NULL, 1);
     cr_assert_eq(plan.completion_tokens, 10);
     cr_assert_eq(plan.delay_ns, UINT64_C(27000000));
@@ -72,7 +73,8 @@ Test(mock_plan, lognormal_latency_has_its_median) {
 }
 
 Test(mock_plan, failures_have_their_rates_and_repeat) {
-    mock_options_t o = options_of((const char *[]){"--fail", "429=0.25,hang=0.125,empty=0.125", "--seed", "9", NULL});
+    mock_options_t o =
+        options_of((const char *[]){"--fail", "429=0.25,hang=0.125,empty=0.125", "--seed", "9", NULL});
     int count[4] = {0};
     for (uint64_t n = 1; n <= 4000; n++) {
         mock_plan_t one = plan_of(&o, NULL, n), two = plan_of(&o, NULL, n);

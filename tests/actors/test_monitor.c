@@ -1,5 +1,5 @@
-/* The monitor as an actor: what it makes of the messages it takes, seen through its web server. And: nobody waits for it, whether it reads, does
- * not read, or is not there. */
+/* The monitor as an actor: what it makes of the messages it takes, seen through its web server. And: nobody
+ * waits for it, whether it reads, does not read, or is not there. */
 #include "actors/monitor.h"
 
 #include <arpa/inet.h>
@@ -21,13 +21,17 @@
 #include "core/base/limits.h"
 #include "core/base/log.h"
 
-/* All time-outs here are the same: Criterion 2.4 leaks a timer when they differ, and the leak checker counts that. */
+/* All time-outs here are the same: Criterion 2.4 leaks a timer when they differ, and the leak checker counts
+ * that. */
 
-/* ---- its messages ----------------------------------------------------------------------------------------------------------- */
+/* ---- its messages
+ * -----------------------------------------------------------------------------------------------------------
+ */
 
 /* GET over a connection of its own; the body, owned by the caller. */
 static char *get(int port, const char *path) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     buf_t all;
     char *request = xasprintf("GET %s HTTP/1.0\r\n\r\n", path);
@@ -82,10 +86,12 @@ Test(monitor, takes_the_numbers_of_a_store, .timeout = 120) {
     values[STORE_context_hits] = 3;
     values[STORE_context_misses] = 1;
     message_t stats = {.type = MESSAGE_STATS, .STATS = {.role = ROLE_STORE, .values = {values, STORE_STATS}}};
-    message_t evicted = {.type = MESSAGE_EVICTED, .EVICTED = {.rows = {rows, 2}, .bytes = {bytes, 2}, .to_disk = 1}};
+    message_t evicted = {.type = MESSAGE_EVICTED,
+                         .EVICTED = {.rows = {rows, 2}, .bytes = {bytes, 2}, .to_disk = 1}};
     cr_assert(link_send(push, 0, &stats, &scratch) && link_send(push, 0, &evicted, &scratch));
     char *page = get(port, "/stats.json");
-    while (number_at(page, "cache", "size") != 12 || !strstr(page, "\"evicted_to_disk\": {\"rows\": 2, \"bytes\": 1024}")) {
+    while (number_at(page, "cache", "size") != 12 ||
+           !strstr(page, "\"evicted_to_disk\": {\"rows\": 2, \"bytes\": 1024}")) {
         free(page);
         page = get(port, "/stats.json");
     }
@@ -99,10 +105,11 @@ Test(monitor, takes_the_numbers_of_a_store, .timeout = 120) {
     buf_free(&scratch);
 }
 
-/* ---- nobody waits for it ----------------------------------------------------------------------------------------------------- */
+/* ---- nobody waits for it
+ * ----------------------------------------------------------------------------------------------------- */
 
-/* A queue that is full: as many words as fit are kept, the others are dropped, and sending returns at once. Were it to block, this test would
- * never end. */
+/* A queue that is full: as many words as fit are kept, the others are dropped, and sending returns at once.
+ * Were it to block, this test would never end. */
 Test(monitor, sending_to_one_that_never_reads_or_is_absent_returns_at_once, .timeout = 120) {
     static const char *const endpoints[] = {"inproc://stalled-monitor", "inproc://absent-monitor"};
     zsock_t *pull = link_socket(ZMQ_PULL, 0);
@@ -125,9 +132,10 @@ Test(monitor, sending_to_one_that_never_reads_or_is_absent_returns_at_once, .tim
 }
 
 /* A whole run, scheduler, worker and client as in `sdg run`, with this monitor. */
-static const char YAML[] = "mabel: {version: \"2.0\"}\nblocks:\n"
-                           "  - {type: logic, exec: 1, op: set, var: x, value: {add: [\"{n}\", 1]}, outputs: [{name: M}]}\n"
-                           "  - {type: end, exec: 2, final: [{name: m, value: \"{M}\", type_hint: json}]}\n";
+static const char YAML[] =
+    "mabel: {version: \"2.0\"}\nblocks:\n"
+    "  - {type: logic, exec: 1, op: set, var: x, value: {add: [\"{n}\", 1]}, outputs: [{name: M}]}\n"
+    "  - {type: end, exec: 2, final: [{name: m, value: \"{M}\", type_hint: json}]}\n";
 #ifdef __SANITIZE_ADDRESS__
 enum { ROWS = 20000 };
 #else
@@ -146,11 +154,21 @@ static void write_input(const char *path) {
 }
 
 static client_args_t client_args(const char *input, const char *output, job_options_t *options, err_t *err) {
-    client_args_t c = {.name = "client", .pipeline_path = "p.yaml", .pipeline_folder = ".", .pipeline_bytes = YAML, .pipeline_len = sizeof YAML - 1,
-                       .options = options, .rows_max = UINT64_MAX, .window_rows = 1000, .window_bytes = PENDING_BYTES_DEFAULT,
-                       .chunk_rows = CHUNK_ROWS_DEFAULT, .concurrency = 8};
+    client_args_t c = {.name = "client",
+                       .pipeline_path = "p.yaml",
+                       .pipeline_folder = ".",
+                       .pipeline_bytes = YAML,
+                       .pipeline_len = sizeof YAML - 1,
+                       .options = options,
+                       .rows_max = UINT64_MAX,
+                       .window_rows = 1000,
+                       .window_bytes = PENDING_BYTES_DEFAULT,
+                       .chunk_rows = CHUNK_ROWS_DEFAULT,
+                       .concurrency = 8};
     c.reader = reader_open(input, DATA_AUTO, err);
-    c.writer = writer_open(output, &(writer_options_t){.pipeline_identity = "", .input_identity = "", .options_identity = ""}, &c.resumed, err);
+    c.writer = writer_open(
+        output, &(writer_options_t){.pipeline_identity = "", .input_identity = "", .options_identity = ""},
+        &c.resumed, err);
     cr_assert(c.reader && c.writer, "%s", err->text);
     return c;
 }
@@ -170,7 +188,8 @@ static double run_with(const char *monitor) {
     c.endpoint = endpoint;
     c.monitor = monitor;
     uint64_t began = clock_now_ns();
-    scheduler_args_t s = {.endpoints = (const char *const *)&endpoint, .endpoint_count = 1, .monitor = monitor};
+    scheduler_args_t s = {
+        .endpoints = (const char *const *)&endpoint, .endpoint_count = 1, .monitor = monitor};
     zactor_t *scheduler = actor_spawn(scheduler_actor, &s);
     char *bound = zstr_recv(scheduler);
     cr_assert_eq(sscanf(bound, "BOUND %d", &port), 1);
@@ -183,7 +202,9 @@ static double run_with(const char *monitor) {
     actor_join(&client);
     actor_join(&worker);
     actor_join(&scheduler);
-    c.writer = writer_open(output, &(writer_options_t){.pipeline_identity = "", .input_identity = "", .options_identity = ""}, &c.resumed, &err);
+    c.writer = writer_open(
+        output, &(writer_options_t){.pipeline_identity = "", .input_identity = "", .options_identity = ""},
+        &c.resumed, &err);
     cr_assert_eq(c.resumed.rows_ok, ROWS);
     writer_close(&c.writer);
     zstr_free(&bound);
@@ -203,7 +224,8 @@ static double with_a_monitor(void) {
     return rate;
 }
 
-/* It is there, and its queue is full after two words of each sender. How many it was told in all shows that the rest was dropped. */
+/* It is there, and its queue is full after two words of each sender. How many it was told in all shows that
+ * the rest was dropped. */
 static double with_one_that_never_reads(size_t *kept) {
     zsock_t *pull = link_socket(ZMQ_PULL, 0);
     link_frame_t in;
@@ -225,9 +247,12 @@ Test(monitor, a_run_is_as_fast_with_one_that_never_reads_or_is_absent, .timeout 
     char *input = path_in("in.jsonl"), *command = xasprintf("rm -rf '%s'", folder);
     write_input(input);
     run_with("inproc://monitor-warm-up"); /* caches and frequencies */
-    double fine = with_a_monitor(), stalled = with_one_that_never_reads(&kept), absent = run_with("inproc://monitor-absent");
-    fprintf(stderr, "rows/s with a monitor %.0f; one that never reads %.2f of that, an absent one %.2f; %zu messages were kept\n", fine, stalled / fine,
-            absent / fine, kept);
+    double fine = with_a_monitor(), stalled = with_one_that_never_reads(&kept),
+           absent = run_with("inproc://monitor-absent");
+    fprintf(stderr,
+            "rows/s with a monitor %.0f; one that never reads %.2f of that, an absent one %.2f; %zu messages "
+            "were kept\n",
+            fine, stalled / fine, absent / fine, kept);
     cr_assert(stalled > fine / 2 && absent > fine / 2, "a monitor must not slow a job");
     cr_assert_leq(kept, 6, "two for each of client and scheduler, and the summary: all others are dropped");
     cr_assert_eq(system(command), 0);

@@ -1,5 +1,6 @@
-/* What the scheduler says to whom, beyond what core/sched decides: the store hears of lost workers, a running job's limit, priorities. It runs as an
- * actor in this process; clients, workers and the store are sockets of the test. */
+/* What the scheduler says to whom, beyond what core/sched decides: the store hears of lost workers, a running
+ * job's limit, priorities. It runs as an actor in this process; clients, workers and the store are sockets of
+ * the test. */
 #include <criterion/criterion.h>
 
 #include <inttypes.h>
@@ -19,7 +20,8 @@ static uint64_t epoch;
 
 static void start(void) {
     static const char *const endpoints[] = {"inproc://scheduler"};
-    static const scheduler_args_t args = {.endpoints = endpoints, .endpoint_count = 1, .store = "inproc://store"};
+    static const scheduler_args_t args = {
+        .endpoints = endpoints, .endpoint_count = 1, .store = "inproc://store"};
     log_set_level(LEVEL_ERROR);
     zsys_init();
     buf_init(&scratch, MESSAGE_BYTES_MAX);
@@ -51,7 +53,8 @@ static link_frame_t await(zsock_t *s, message_type_t type) {
     link_frame_t in;
     err_t err;
     while (zmq_poll(&item, 1, ANSWER_MS) > 0) {
-        link_status_t got = zsock_type(s) == ZMQ_ROUTER ? link_recv_routed(s, &in, &err) : link_recv(s, &in, &err);
+        link_status_t got =
+            zsock_type(s) == ZMQ_ROUTER ? link_recv_routed(s, &in, &err) : link_recv(s, &in, &err);
         if (got == LINK_MESSAGE && in.message.type == type) return in;
         if (got == LINK_MESSAGE) link_frame_free(&in);
     }
@@ -69,16 +72,21 @@ static void sync_with(zsock_t *s) {
 static zsock_t *join(uint64_t role, uint64_t instance) {
     zsock_t *s = link_socket(ZMQ_DEALER, 0);
     cr_assert(zsock_connect(s, "inproc://scheduler") == 0);
-    say(s, (message_t){.type = MESSAGE_HELLO, .HELLO = {.role = role, .instance = instance, .name = slice_of("test")}});
+    say(s, (message_t){.type = MESSAGE_HELLO,
+                       .HELLO = {.role = role, .instance = instance, .name = slice_of("test")}});
     link_frame_t in = await(s, MESSAGE_WELCOME);
     epoch = in.message.epoch;
     link_frame_free(&in);
-    if (role == ROLE_WORKER) say(s, (message_t){.type = MESSAGE_ROW_CREDIT, .ROW_CREDIT = {.rows = 100, .bytes = 1000000}});
+    if (role == ROLE_WORKER)
+        say(s, (message_t){.type = MESSAGE_ROW_CREDIT, .ROW_CREDIT = {.rows = 100, .bytes = 1000000}});
     return s;
 }
 
 static message_t job_open(uint64_t priority) {
-    return (message_t){.type = MESSAGE_JOB_OPEN, .JOB_OPEN = {.job = JOB, .window_rows = 100, .window_bytes = 100000, .concurrency = 4, .priority = priority}};
+    return (message_t){
+        .type = MESSAGE_JOB_OPEN,
+        .JOB_OPEN = {
+            .job = JOB, .window_rows = 100, .window_bytes = 100000, .concurrency = 4, .priority = priority}};
 }
 
 static zsock_t *client_with_rows(uint64_t count) {
@@ -103,7 +111,8 @@ static uint64_t permitted(zsock_t *worker) {
 }
 
 static void answer_permits(zsock_t *worker, uint64_t permit, uint64_t running) {
-    say(worker, (message_t){.type = MESSAGE_PERMITS_HELD, .PERMITS_HELD = {.job = JOB, .permit = permit, .running = running}});
+    say(worker, (message_t){.type = MESSAGE_PERMITS_HELD,
+                            .PERMITS_HELD = {.job = JOB, .permit = permit, .running = running}});
 }
 
 static void expect_gone(uint64_t owner) {

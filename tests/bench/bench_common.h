@@ -20,26 +20,24 @@ typedef struct bench_args {
     size_t body_len;
 } bench_args_t;
 
-typedef struct bench_clock { uint64_t wall_ns, cpu_us; } bench_clock_t;
+typedef struct bench_clock {
+    uint64_t wall_ns, cpu_us;
+} bench_clock_t;
 
-static void bench_die(const char *what, const char *why)
-{
+static void bench_die(const char *what, const char *why) {
     fprintf(stderr, "bench: %s %s\n", what, why);
     exit(1);
 }
 
-static void bench_body_read(bench_args_t *args, const char *path)
-{
+static void bench_body_read(bench_args_t *args, const char *path) {
     FILE *file = fopen(path, "rb");
-    if (file == NULL)
-        bench_die("cannot open", path);
+    if (file == NULL) bench_die("cannot open", path);
     args->body = malloc(1 << 20);
     args->body_len = fread(args->body, 1, 1 << 20, file);
     fclose(file);
 }
 
-static bench_args_t bench_args_read(int argc, char **argv)
-{
+static bench_args_t bench_args_read(int argc, char **argv) {
     bench_args_t args = {.requests = 100000, .concurrency = 64};
     for (int i = 1; i + 1 < argc; i += 2) {
         if (strcmp(argv[i], "--url") == 0)
@@ -62,8 +60,7 @@ static bench_args_t bench_args_read(int argc, char **argv)
     return args;
 }
 
-static bench_clock_t bench_clock(void)
-{
+static bench_clock_t bench_clock(void) {
     struct rusage use;
     getrusage(RUSAGE_SELF, &use);
     uint64_t cpu_us = (uint64_t)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) * 1000000 +
@@ -71,8 +68,7 @@ static bench_clock_t bench_clock(void)
     return (bench_clock_t){clock_now_ns(), cpu_us};
 }
 
-static void bench_report(const char *name, const bench_args_t *args, bench_clock_t began)
-{
+static void bench_report(const char *name, const bench_args_t *args, bench_clock_t began) {
     bench_clock_t ended = bench_clock();
     struct rusage use;
     getrusage(RUSAGE_SELF, &use);

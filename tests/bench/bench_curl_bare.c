@@ -1,8 +1,10 @@
-/* bench_curl_bare.c - the yardstick: a bare curl multi loop that does N POSTs of one body at C in flight, with the same tricks as
- * core/llm/http (one epoll descriptor, sockets kept in it, handles reused, several multi handles) and nothing else: no
- * queue, no permits, no retries, no JSON. Compare with bench_llm on the same server.
+/* bench_curl_bare.c - the yardstick: a bare curl multi loop that does N POSTs of one body at C in flight,
+ * with the same tricks as core/llm/http (one epoll descriptor, sockets kept in it, handles reused, several
+ * multi handles) and nothing else: no queue, no permits, no retries, no JSON. Compare with bench_llm on the
+ * same server.
  *
- * bench_curl_bare --url http://127.0.0.1:8080/v1/chat/completions --requests 100000 --concurrency 64 --body body.json
+ * bench_curl_bare --url http://127.0.0.1:8080/v1/chat/completions --requests 100000 --concurrency 64 --body
+ * body.json
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -17,19 +19,33 @@
 
 enum { PER_MULTI = 192, FDS_MAX = 65536, BODY_MAX = 1 << 16 };
 
-typedef struct lane { CURLM *multi; uint64_t due_ns; bool touched; } lane_t;
-typedef struct watch { lane_t *lane; uint8_t registered, wanted; bool connection; } watch_t;
-typedef struct worker { CURL *easy; lane_t *lane; size_t len; char answer[BODY_MAX]; } worker_t;
+typedef struct lane {
+    CURLM *multi;
+    uint64_t due_ns;
+    bool touched;
+} lane_t;
+typedef struct watch {
+    lane_t *lane;
+    uint8_t registered, wanted;
+    bool connection;
+} watch_t;
+typedef struct worker {
+    CURL *easy;
+    lane_t *lane;
+    size_t len;
+    char answer[BODY_MAX];
+} worker_t;
 
 static int epoll_fd;
 static watch_t watches[FDS_MAX];
 
-static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *unused)
-{
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *unused) {
     (void)easy, (void)unused;
     watch_t *w = &watches[fd];
     w->lane = user;
-    w->wanted = what == CURL_POLL_REMOVE ? 0 : (uint8_t)((what & CURL_POLL_IN ? EPOLLIN : 0) | (what & CURL_POLL_OUT ? EPOLLOUT : 0));
+    w->wanted = what == CURL_POLL_REMOVE
+                    ? 0
+                    : (uint8_t)((what & CURL_POLL_IN ? EPOLLIN : 0) | (what & CURL_POLL_OUT ? EPOLLOUT : 0));
     if (w->wanted != 0 && w->wanted != w->registered) {
         struct epoll_event event = {.events = w->wanted, .data.fd = fd};
         epoll_ctl(epoll_fd, w->registered != 0 ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event);
@@ -41,16 +57,16 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *u
     return 0;
 }
 
-static int on_timer(CURLM *multi, long timeout_ms, void *user)
-{
+static int on_timer(CURLM *multi, long timeout_ms, void *user) {
     (void)multi;
     lane_t *lane = user;
-    lane->due_ns = timeout_ms < 0 ? UINT64_MAX : timeout_ms == 0 ? 0 : clock_now_ns() + (uint64_t)timeout_ms * MILLISECOND;
+    lane->due_ns = timeout_ms < 0    ? UINT64_MAX
+                   : timeout_ms == 0 ? 0
+                                     : clock_now_ns() + (uint64_t)timeout_ms * MILLISECOND;
     return 0;
 }
 
-static curl_socket_t socket_open(void *user, curlsocktype purpose, struct curl_sockaddr *a)
-{
+static curl_socket_t socket_open(void *user, curlsocktype purpose, struct curl_sockaddr *a) {
     (void)user, (void)purpose;
     int fd = socket(a->family, a->socktype, a->protocol);
     assert(fd >= 0 && fd < FDS_MAX);
@@ -58,15 +74,13 @@ static curl_socket_t socket_open(void *user, curlsocktype purpose, struct curl_s
     return fd;
 }
 
-static int socket_close(void *user, curl_socket_t fd)
-{
+static int socket_close(void *user, curl_socket_t fd) {
     (void)user;
     watches[fd] = (watch_t){0};
     return close(fd);
 }
 
-static size_t on_body(char *bytes, size_t size, size_t count, void *user)
-{
+static size_t on_body(char *bytes, size_t size, size_t count, void *user) {
     worker_t *w = user;
     size_t n = size * count;
     assert(w->len + n <= BODY_MAX);
@@ -75,8 +89,8 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *user)
     return n;
 }
 
-static worker_t *worker_new(const bench_args_t *args, CURLU *url, const struct curl_slist *headers, lane_t *lane)
-{
+static worker_t *worker_new(const bench_args_t *args, CURLU *url, const struct curl_slist *headers,
+                            lane_t *lane) {
     worker_t *w = calloc(1, sizeof *w);
     w->easy = curl_easy_init();
     w->lane = lane;
@@ -95,14 +109,12 @@ static worker_t *worker_new(const bench_args_t *args, CURLU *url, const struct c
     return w;
 }
 
-static void worker_start(worker_t *w)
-{
+static void worker_start(worker_t *w) {
     w->len = 0;
     curl_multi_add_handle(w->lane->multi, w->easy);
 }
 
-static lane_t *lanes_new(size_t count)
-{
+static lane_t *lanes_new(size_t count) {
     lane_t *lanes = calloc(count, sizeof *lanes);
     for (size_t i = 0; i < count; i++) {
         lanes[i].multi = curl_multi_init();
@@ -116,19 +128,17 @@ static lane_t *lanes_new(size_t count)
     return lanes;
 }
 
-static bench_count_t lane_collect(lane_t *lane, bench_count_t left, bench_count_t *started, bench_count_t requests)
-{
+static bench_count_t lane_collect(lane_t *lane, bench_count_t left, bench_count_t *started,
+                                  bench_count_t requests) {
     int more;
     lane->touched = false;
     for (CURLMsg *msg; (msg = curl_multi_info_read(lane->multi, &more)) != NULL;) {
         worker_t *w = NULL;
         long status = 0;
-        if (msg->data.result != CURLE_OK)
-            bench_die("request failed", curl_easy_strerror(msg->data.result));
+        if (msg->data.result != CURLE_OK) bench_die("request failed", curl_easy_strerror(msg->data.result));
         curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **)&w);
         curl_easy_getinfo(msg->easy_handle, CURLINFO_RESPONSE_CODE, &status);
-        if (status != 200)
-            bench_die("status is not 200", "");
+        if (status != 200) bench_die("status is not 200", "");
         curl_multi_remove_handle(lane->multi, w->easy);
         left--;
         if (*started < requests) {
@@ -139,8 +149,7 @@ static bench_count_t lane_collect(lane_t *lane, bench_count_t left, bench_count_
     return left;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     bench_args_t args = bench_args_read(argc, argv);
     curl_global_init(CURL_GLOBAL_ALL);
     epoll_fd = epoll_create1(0);
@@ -159,12 +168,15 @@ int main(int argc, char **argv)
         uint64_t due_ns = UINT64_MAX, now_ns = clock_now_ns();
         for (size_t i = 0; i < lane_count; i++)
             due_ns = lanes[i].due_ns < due_ns ? lanes[i].due_ns : due_ns;
-        int timeout = due_ns == UINT64_MAX ? -1 : due_ns <= now_ns ? 0 : (int)((due_ns - now_ns) / MILLISECOND) + 1;
+        int timeout = due_ns == UINT64_MAX ? -1
+                      : due_ns <= now_ns   ? 0
+                                           : (int)((due_ns - now_ns) / MILLISECOND) + 1;
         struct epoll_event events[256];
         int running, count = epoll_wait(epoll_fd, events, 256, timeout);
         for (int i = 0; i < count; i++) {
             watch_t *w = &watches[events[i].data.fd];
-            int what = (events[i].events & (EPOLLIN | EPOLLHUP) ? CURL_CSELECT_IN : 0) | (events[i].events & EPOLLOUT ? CURL_CSELECT_OUT : 0);
+            int what = (events[i].events & (EPOLLIN | EPOLLHUP) ? CURL_CSELECT_IN : 0) |
+                       (events[i].events & EPOLLOUT ? CURL_CSELECT_OUT : 0);
             if (w->wanted == 0) {
                 epoll_ctl(epoll_fd, EPOLL_CTL_DEL, events[i].data.fd, NULL);
                 w->registered = 0;
@@ -180,8 +192,7 @@ int main(int argc, char **argv)
                 curl_multi_socket_action(lanes[i].multi, CURL_SOCKET_TIMEOUT, 0, &running);
                 lanes[i].touched = true;
             }
-            if (lanes[i].touched)
-                left = lane_collect(&lanes[i], left, &started, args.requests);
+            if (lanes[i].touched) left = lane_collect(&lanes[i], left, &started, args.requests);
         }
     }
     bench_report("curl_bare", &args, began);

@@ -1,5 +1,5 @@
-/* bench_data - rates of reading input, resuming and appending output. Files lie in a temporary folder that is removed again.
- *   bench_data [rows]     default 1,000,000 rows of 100 bytes; figures are the best of three
+/* bench_data - rates of reading input, resuming and appending output. Files lie in a temporary folder that is
+ * removed again. bench_data [rows]     default 1,000,000 rows of 100 bytes; figures are the best of three
  */
 #include <assert.h>
 #include <stdio.h>
@@ -61,7 +61,8 @@ static double resume_once(const char *path, unsigned long rows) {
     return (double)(clock_now_ns() - start) / (double)SECOND;
 }
 
-static void report(const char *what, double (*once)(const char *, unsigned long), const char *path, unsigned long rows) {
+static void report(const char *what, double (*once)(const char *, unsigned long), const char *path,
+                   unsigned long rows) {
     double best = 1e9;
     for (int i = 0; i < 3; i++) {
         double s = once(path, rows);
@@ -85,8 +86,10 @@ int main(int argc, char **argv) {
     snprintf(packed, sizeof packed, "%s/o.jsonl.zst", folder);
     make_input(input, rows, "", "{\"id\": 1, \"text\": \"%079lu\"}\n");
     make_input(csv, rows, "id,a,b\n", "1,%048lu,\"quoted, text of a field, %020lu\"\n");
-    make_input(wide, rows, "", "{\"text\": \"\u6771\u4eac\u306f\u4eca\u65e5\u3082\u6674\u308c\u3067\u3059\u3002\u3053\u308c\u306f\u6587"
-                               "\u7ae0\u3067\u3059 %08lu\"}\n");
+    make_input(wide, rows, "",
+               "{\"text\": "
+               "\"\u6771\u4eac\u306f\u4eca\u65e5\u3082\u6674\u308c\u3067\u3059\u3002\u3053\u308c\u306f\u6587"
+               "\u7ae0\u3067\u3059 %08lu\"}\n");
     report("read JSONL", read_once, input, rows);
     report("read JSONL, not ASCII", read_once, wide, rows);
     report("read CSV", read_once, csv, rows);

@@ -1,9 +1,11 @@
-/* bench_interpreter.c - rows per second of the row machine on one core: a pipeline that needs no answers, without sockets and threads.
+/* bench_interpreter.c - rows per second of the row machine on one core: a pipeline that needs no answers,
+ * without sockets and threads.
  *
  *   bench_interpreter PIPELINE ROWS OUTPUT MIN_MS
  *
- * The rows of the file are run once into OUTPUT (for the comparison of results), then again and again for MIN_MS of CPU time.
- * Printed: {"rows": N, "wall_ns": W, "cpu_ns": C}. bench_interpreter.py writes the inputs and knows what the figures mean.
+ * The rows of the file are run once into OUTPUT (for the comparison of results), then again and again for
+ * MIN_MS of CPU time. Printed: {"rows": N, "wall_ns": W, "cpu_ns": C}. bench_interpreter.py writes the inputs
+ * and knows what the figures mean.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -77,7 +79,8 @@ static void run(const bench_t *b, FILE *out) {
         row_input_t input = {.index = i, .line = i + 1, .json = b->lines[i], .len = b->lens[i]};
         row_t *row = row_new(b->pipeline, &options, &input, 0);
         row_want_t want;
-        while ((want = row_run(row, 0)) == ROW_YIELD) {}
+        while ((want = row_run(row, 0)) == ROW_YIELD) {
+        }
         if (want != ROW_FINISHED) die("a row wants an answer", "pipeline");
         row_result_t result;
         row_result(row, &result);
@@ -98,12 +101,14 @@ int main(int argc, char **argv) {
     if (!out) die("cannot be written", argv[3]);
     run(&b, out);
     fclose(out);
-    uint64_t rows = 0, min_ns = strtoull(argv[4], NULL, 10) * 1000000, wall = clock_now_ns(), cpu = cpu_ns(), spent;
+    uint64_t rows = 0, min_ns = strtoull(argv[4], NULL, 10) * 1000000, wall = clock_now_ns(), cpu = cpu_ns(),
+             spent;
     do {
         run(&b, NULL);
         rows += b.count;
     } while ((spent = cpu_ns() - cpu) < min_ns);
-    printf("{\"rows\": %" PRIu64 ", \"wall_ns\": %" PRIu64 ", \"cpu_ns\": %" PRIu64 "}\n", rows, clock_now_ns() - wall, spent);
+    printf("{\"rows\": %" PRIu64 ", \"wall_ns\": %" PRIu64 ", \"cpu_ns\": %" PRIu64 "}\n", rows,
+           clock_now_ns() - wall, spent);
     pipeline_destroy(&pipeline);
     free(b.lines);
     free(b.lens);

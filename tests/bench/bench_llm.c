@@ -1,7 +1,8 @@
-/* bench_llm.c - the requests of bench_curl_bare through the LLM client: queue, permits, retries, answers parsed.
+/* bench_llm.c - the requests of bench_curl_bare through the LLM client: queue, permits, retries, answers
+ * parsed.
  *
- * bench_llm --url http://127.0.0.1:8080/v1/chat/completions --requests 100000 --concurrency 64 --body body.json
- * The bar is requests/s >= 0.9 of bench_curl_bare in the same minute.
+ * bench_llm --url http://127.0.0.1:8080/v1/chat/completions --requests 100000 --concurrency 64 --body
+ * body.json The bar is requests/s >= 0.9 of bench_curl_bare in the same minute.
  */
 #include <poll.h>
 
@@ -9,22 +10,22 @@
 #include "tests/bench/bench_common.h"
 
 /* The client builds the URL from a base; the benchmark is given the whole URL, to compare like with like. */
-static char *base_of(const char *url)
-{
+static char *base_of(const char *url) {
     const char *tail = strstr(url, "/chat/completions");
-    if (tail == NULL)
-        bench_die("the URL must end in /chat/completions:", url);
+    if (tail == NULL) bench_die("the URL must end in /chat/completions:", url);
     return xstrndup(url, (size_t)(tail - url));
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     bench_args_t args = bench_args_read(argc, argv);
     err_t err;
     llm_client_options_t options = {.seed = 1};
     llm_client_t *client = llm_client_new(&options, &err);
     char *base = base_of(args.url);
-    llm_endpoint_t endpoint = {.name = "bench", .base_urls = (const char *const[]){base}, .url_count = 1, .api_key = "key",
+    llm_endpoint_t endpoint = {.name = "bench",
+                               .base_urls = (const char *const[]){base},
+                               .url_count = 1,
+                               .api_key = "key",
                                .retry = retry_policy_default()};
     if (client == NULL || llm_client_add_endpoint(client, &endpoint, &err) < 0)
         bench_die("cannot start:", err.text);
@@ -37,15 +38,12 @@ int main(int argc, char **argv)
     while (done < args.requests) {
         struct pollfd fd = {.fd = llm_client_fd(client), .events = POLLIN};
         int timeout = llm_client_timeout_ms(client, clock_now_ns());
-        if (timeout != 0)
-            poll(&fd, 1, timeout);
+        if (timeout != 0) poll(&fd, 1, timeout);
         llm_client_drive(client, clock_now_ns());
         for (llm_answer_t answer; llm_client_next(client, &answer); done++) {
-            if (answer.cause != LLM_CAUSE_NONE)
-                bench_die("call failed:", answer.error.text);
+            if (answer.cause != LLM_CAUSE_NONE) bench_die("call failed:", answer.error.text);
             value_free(answer.text);
-            if (submitted < args.requests)
-                llm_client_submit(client, &request, submitted++, &err);
+            if (submitted < args.requests) llm_client_submit(client, &request, submitted++, &err);
         }
     }
     bench_report("llm_client", &args, began);

@@ -1,7 +1,7 @@
-/* bench_lru.c - operations per second of the LRU cache on one core: random keys out of twice as many as fit; each is asked for, and put when
- * it is not there, which pushes another out. Most of an operation is cache misses, so other work on the machine shows: rounds, and their
- * median and best.
- * Usage: bench_lru [entries] [operations] */
+/* bench_lru.c - operations per second of the LRU cache on one core: random keys out of twice as many as fit;
+ * each is asked for, and put when it is not there, which pushes another out. Most of an operation is cache
+ * misses, so other work on the machine shows: rounds, and their median and best. Usage: bench_lru [entries]
+ * [operations] */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,8 +49,9 @@ int main(int argc, char **argv) {
     lru_stats_t stats;
     lru_stats(lru, &stats);
     qsort(millions, ROUNDS, sizeof *millions, by_size);
-    printf("get and put on %" PRIu64 " entries: %.1f million operations/s (best of %d rounds %.1f), hit rate %.2f\n", entries,
-           millions[ROUNDS / 2], ROUNDS, millions[ROUNDS - 1], stats.hit_rate);
+    printf("get and put on %" PRIu64
+           " entries: %.1f million operations/s (best of %d rounds %.1f), hit rate %.2f\n",
+           entries, millions[ROUNDS / 2], ROUNDS, millions[ROUNDS - 1], stats.hit_rate);
     lru_destroy(&lru);
     return 0;
 }

@@ -1,6 +1,7 @@
 /* bench_mex.c - nanoseconds per MEX operation, lookups included. Usage: bench_mex [rounds]
  *
- * Operations are those the evaluator counts: calls, lookups and templates; for sort, unique and the like also elements. */
+ * Operations are those the evaluator counts: calls, lookups and templates; for sort, unique and the like also
+ * elements. */
 #include "core/base/clock.h"
 #include "core/base/json.h"
 #include "core/base/limits.h"
@@ -10,10 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char ROW[] = "{\"n\":7,\"s\":\"me@x.org\",\"num\":\"5\",\"xs\":[5,3,5,8,1,9,2,7,4,6],\"o\":{\"a\":{\"b\":[1,{\"c\":9}]}},"
+static const char ROW[] = "{\"n\":7,\"s\":\"me@x.org\",\"num\":\"5\",\"xs\":[5,3,5,8,1,9,2,7,4,6],\"o\":{"
+                          "\"a\":{\"b\":[1,{\"c\":9}]}},"
                           "\"c1\":1,\"c2\":2,\"c3\":3,\"c4\":4,\"c5\":5,\"text\":\"the quick brown fox\"}";
 
-static const struct { const char *name, *expr; } EXPRESSIONS[] = {
+static const struct {
+    const char *name, *expr;
+} EXPRESSIONS[] = {
     {"arithmetic", "{add: ['{n}', {mul: [{var: n}, 3]}, {sub: ['{n}', 1]}]}"},
     {"comparison", "{and: [{gt: ['{n}', 3]}, {eq: ['{s}', 'me@x.org']}, {le: ['{num}', 5]}]}"},
     {"vars and consts", "{add: [{var: v1}, {var: k1}, {var: v2}, {var: k2}]}"},
@@ -23,8 +27,10 @@ static const struct { const char *name, *expr; } EXPRESSIONS[] = {
     {"split and join", "{join: [{split: ['{text}', ' ']}, '-']}"},
     {"regex", "{regex_match: {text: '{s}', pattern: '\\w+@\\w+'}}"},
     {"map over 10", "{map: {list: '{xs}', fn: {add: [{var: item}, {var: index}]}}}"},
-    {"filter, reduce 10", "{reduce: {list: {filter: {list: '{xs}', fn: {gt: ['{item}', 3]}}}, init: 0, fn: {add: ['{accumulator}', '{item}']}}}"},
-    {"case", "{case: {when: [{cond: {lt: ['{n}', 3]}, then: low}, {cond: {lt: ['{n}', 10]}, then: mid}], else: high}}"},
+    {"filter, reduce 10", "{reduce: {list: {filter: {list: '{xs}', fn: {gt: ['{item}', 3]}}}, init: 0, fn: "
+                          "{add: ['{accumulator}', '{item}']}}}"},
+    {"case", "{case: {when: [{cond: {lt: ['{n}', 3]}, then: low}, {cond: {lt: ['{n}', 10]}, then: mid}], "
+             "else: high}}"},
     {"sort, unique 10", "{sort: {unique: '{xs}'}}"},
 };
 
@@ -47,7 +53,8 @@ static mex_t *compile(ydoc_t **doc, const char *expr) {
 }
 
 /* Nanoseconds per operation; *total collects time of one evaluation. */
-static void measure(const char *name, const char *expr, scope_t *s, int rounds, double *ns_all, double *ops_all) {
+static void measure(const char *name, const char *expr, scope_t *s, int rounds, double *ns_all,
+                    double *ops_all) {
     ydoc_t *doc;
     mex_t *m = compile(&doc, expr);
     if (!m) exit(1);

@@ -2,8 +2,9 @@
  *
  *   build/bench_row_save [--ms N]
  *
- * For rows of several sizes that stopped after one ai block: the bytes of the row as heap and as saved, and the time of row_save, row_load and
- * row_bytes. `text` rows are one string (half column, half answer), `cells` are many small values.
+ * For rows of several sizes that stopped after one ai block: the bytes of the row as heap and as saved, and
+ * the time of row_save, row_load and row_bytes. `text` rows are one string (half column, half answer),
+ * `cells` are many small values.
  */
 #include "core/base/clock.h"
 #include "core/mabel/row.h"
@@ -14,7 +15,8 @@
 #include <string.h>
 
 static const char YAML[] =
-    "mabel: {version: \"2.0\"}\nmodels:\n  - {name: m, api_model: m, api_key: k, base_url: \"http://127.0.0.1:1\"}\n"
+    "mabel: {version: \"2.0\"}\nmodels:\n  - {name: m, api_model: m, api_key: k, base_url: "
+    "\"http://127.0.0.1:1\"}\n"
     "blocks:\n  - {type: ai, exec: 1, model: m, prompts: [\"hello {id}\"], outputs: [{name: A}]}\n"
     "  - {type: ai, exec: 2, model: m, prompts: [\"again {id}\"], outputs: [{name: B}]}\n";
 
@@ -32,14 +34,16 @@ static void write_row(buf_t *json, size_t size, bool cells) {
     buf_addf(json, "{\"id\": 17, \"q\": ");
     if (cells) buf_addc(json, '[');
     for (size_t i = 0; cells && json->len < size; i++)
-        buf_addf(json, "%s{\"name\": \"n%zu\", \"score\": %zu.5, \"tags\": [\"a\", %zu]}", i ? ", " : "", i, i, i);
+        buf_addf(json, "%s{\"name\": \"n%zu\", \"score\": %zu.5, \"tags\": [\"a\", %zu]}", i ? ", " : "", i,
+                 i, i);
     if (!cells) buf_addc(json, '"');
     while (!cells && json->len < size / 2)
         buf_addc(json, 'q');
     buf_adds(json, cells ? "]}" : "\"}");
 }
 
-static row_t *stopped_row(const pipeline_t *p, const row_options_t *options, const buf_t *json, size_t answer_len) {
+static row_t *stopped_row(const pipeline_t *p, const row_options_t *options, const buf_t *json,
+                          size_t answer_len) {
     row_input_t input = {.json = json->data, .len = json->len};
     row_t *row = row_new(p, options, &input, 0);
     char *text = calloc(1, answer_len + 1);
@@ -76,8 +80,10 @@ static void bench(const pipeline_t *p, const char *name, size_t size, bool cells
         load_ns += loaded - saved;
         rounds++;
     } while (save_ns + load_ns < ns_max);
-    printf("%-14s %9zu json  %9zu heap  %9zu saved  %9.2f us save  %9.2f us destroy+load  %9.2f us row_bytes\n", name, json.len, heap, bytes.len,
-           (double)save_ns / 1e3 / (double)rounds, (double)load_ns / 1e3 / (double)rounds, (double)count_ns / 1e3 / (double)rounds);
+    printf(
+        "%-14s %9zu json  %9zu heap  %9zu saved  %9.2f us save  %9.2f us destroy+load  %9.2f us row_bytes\n",
+        name, json.len, heap, bytes.len, (double)save_ns / 1e3 / (double)rounds,
+        (double)load_ns / 1e3 / (double)rounds, (double)count_ns / 1e3 / (double)rounds);
     row_destroy(&row);
     buf_free(&json);
     buf_free(&bytes);

@@ -1,7 +1,8 @@
-/* bench_scheduler.c - rows per second through the real scheduler actor: a client and two workers in this process speak the real messages to it
- * over inproc sockets. The client sends chunks of 100 rows as its credit allows and acknowledges results; the workers answer rows at once with
- * their own bytes. So what is measured is the scheduler, the codec and the links, with nothing behind them.
- * Usage: bench_scheduler [rows] [row bytes] */
+/* bench_scheduler.c - rows per second through the real scheduler actor: a client and two workers in this
+ * process speak the real messages to it over inproc sockets. The client sends chunks of 100 rows as its
+ * credit allows and acknowledges results; the workers answer rows at once with their own bytes. So what is
+ * measured is the scheduler, the codec and the links, with nothing behind them. Usage: bench_scheduler [rows]
+ * [row bytes] */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +33,8 @@ static void say(end_t *e, message_t *m) {
 }
 
 static void join(end_t *e, uint64_t role, uint64_t instance) {
-    message_t hello = {.type = MESSAGE_HELLO, .HELLO = {.role = role, .instance = instance, .name = slice_of("bench")}};
+    message_t hello = {.type = MESSAGE_HELLO,
+                       .HELLO = {.role = role, .instance = instance, .name = slice_of("bench")}};
     *e = (end_t){.socket = link_socket(ZMQ_DEALER, 0)};
     buf_init(&e->scratch, MESSAGE_BYTES_MAX);
     if (zsock_connect(e->socket, "%s", ENDPOINT) != 0) abort();
@@ -57,7 +59,8 @@ static void serve(end_t *e, void (*handle)(void *self, const message_t *m), void
     }
 }
 
-/* ---- worker ------------------------------------------------------------------------------------------------------- */
+/* ---- worker
+ * ------------------------------------------------------------------------------------------------------- */
 
 typedef struct worker {
     end_t end;
@@ -66,7 +69,8 @@ typedef struct worker {
 } worker_t;
 
 static void say_credit(worker_t *w) {
-    message_t m = {.type = MESSAGE_ROW_CREDIT, .ROW_CREDIT = {.rows = WORKER_ROWS_MAX, .bytes = WORKER_BYTES_MAX}};
+    message_t m = {.type = MESSAGE_ROW_CREDIT,
+                   .ROW_CREDIT = {.rows = WORKER_ROWS_MAX, .bytes = WORKER_BYTES_MAX}};
     say(&w->end, &m);
 }
 
@@ -77,13 +81,16 @@ static void answer_lease(worker_t *w, const MSG_LEASE *lease) {
         const row_in_t *row = &lease->rows.items[i];
         w->done[i] = (row_done_t){.index = row->index, .json = row->raw, .meta = slice_of("meta")};
     }
-    message_t m = {.type = MESSAGE_ROW_RESULTS, .ROW_RESULTS = {.batch = ++w->batch, .job = lease->job, .rows = {w->done, lease->rows.count}}};
+    message_t m = {
+        .type = MESSAGE_ROW_RESULTS,
+        .ROW_RESULTS = {.batch = ++w->batch, .job = lease->job, .rows = {w->done, lease->rows.count}}};
     say(&w->end, &m);
 }
 
 static void worker_takes(void *self, const message_t *m) {
     worker_t *w = self;
-    message_t held = {.type = MESSAGE_PERMITS_HELD, .PERMITS_HELD = {.job = m->PERMITS.job, .permit = m->PERMITS.rows}};
+    message_t held = {.type = MESSAGE_PERMITS_HELD,
+                      .PERMITS_HELD = {.job = m->PERMITS.job, .permit = m->PERMITS.rows}};
     if (m->type == MESSAGE_WELCOME) say_credit(w);
     if (m->type == MESSAGE_PERMITS) say(&w->end, &held);
     if (m->type == MESSAGE_LEASE && m->LEASE.rows.count > 0) answer_lease(w, &m->LEASE);
@@ -112,7 +119,8 @@ static void worker_thread(zsock_t *pipe, void *args) {
     free(w);
 }
 
-/* ---- client ------------------------------------------------------------------------------------------------------- */
+/* ---- client
+ * ------------------------------------------------------------------------------------------------------- */
 
 typedef struct client {
     end_t end;
@@ -124,8 +132,13 @@ typedef struct client {
 
 static void open_job(client_t *c) {
     message_t m = {.type = MESSAGE_JOB_OPEN,
-                   .JOB_OPEN = {.job = JOB, .window_rows = WINDOW, .window_bytes = PENDING_BYTES_DEFAULT, .concurrency = CONCURRENCY}};
-    message_t credit = {.type = MESSAGE_RESULT_CREDIT, .RESULT_CREDIT = {.job = JOB, .rows_limit = UINT64_MAX / 2, .bytes_limit = UINT64_MAX / 2}};
+                   .JOB_OPEN = {.job = JOB,
+                                .window_rows = WINDOW,
+                                .window_bytes = PENDING_BYTES_DEFAULT,
+                                .concurrency = CONCURRENCY}};
+    message_t credit = {
+        .type = MESSAGE_RESULT_CREDIT,
+        .RESULT_CREDIT = {.job = JOB, .rows_limit = UINT64_MAX / 2, .bytes_limit = UINT64_MAX / 2}};
     say(&c->end, &m);
     say(&c->end, &credit);
 }
@@ -158,7 +171,8 @@ static void client_takes(void *self, const message_t *m) {
     }
 }
 
-/* ---- the run ------------------------------------------------------------------------------------------------------ */
+/* ---- the run
+ * ------------------------------------------------------------------------------------------------------ */
 
 static zactor_t *start_scheduler(void) {
     static const char *const endpoints[] = {ENDPOINT};
@@ -172,11 +186,13 @@ static zactor_t *start_scheduler(void) {
 static double cpu_s(void) {
     struct rusage use;
     getrusage(RUSAGE_SELF, &use);
-    return (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) + (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6;
+    return (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) +
+           (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6;
 }
 
 int main(int argc, char **argv) {
-    client_t c = {.rows = argc > 1 ? strtoull(argv[1], NULL, 10) : 2000000, .row_bytes = argc > 2 ? strtoull(argv[2], NULL, 10) : 200};
+    client_t c = {.rows = argc > 1 ? strtoull(argv[1], NULL, 10) : 2000000,
+                  .row_bytes = argc > 2 ? strtoull(argv[2], NULL, 10) : 200};
     zactor_t *workers[WORKERS];
     c.rows -= c.rows % CHUNK;
     c.raw = xcalloc(1, c.row_bytes + 1);
@@ -192,8 +208,9 @@ int main(int argc, char **argv) {
         serve(&c.end, client_takes, &c);
     }
     double seconds = (double)(clock_now_ns() - start) / (double)SECOND;
-    printf("%" PRIu64 " rows delivered in %.2f s: %.0f rows/s, %.2f us of CPU per row (client, scheduler and workers)\n", c.delivered, seconds,
-           (double)c.delivered / seconds, (cpu_s() - cpu) / (double)c.delivered * 1e6);
+    printf("%" PRIu64
+           " rows delivered in %.2f s: %.0f rows/s, %.2f us of CPU per row (client, scheduler and workers)\n",
+           c.delivered, seconds, (double)c.delivered / seconds, (cpu_s() - cpu) / (double)c.delivered * 1e6);
     for (size_t i = 0; i < WORKERS; i++) {
         zactor_destroy(&workers[i]);
     }

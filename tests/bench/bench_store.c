@@ -2,8 +2,9 @@
  *
  *   bench_store [ROUND_TRIPS] [BYTES] [BATCH] [WINDOW]     (2000000 1024 64 16)
  *
- * One asker keeps WINDOW messages of BATCH contexts under way: each CTX that comes back is put again (CTX_PUT) and asked for again
- * (CTX_GET_OR_CREATE). All contexts fit into memory; what is measured is messages, copies and the LRU, not the disk.
+ * One asker keeps WINDOW messages of BATCH contexts under way: each CTX that comes back is put again
+ * (CTX_PUT) and asked for again (CTX_GET_OR_CREATE). All contexts fit into memory; what is measured is
+ * messages, copies and the LRU, not the disk.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -28,15 +29,20 @@ typedef struct bench {
 static void ask(bench_t *b, uint64_t first, bool create) {
     context_item_t items[BATCH_MAX];
     for (size_t i = 0; i < b->batch; i++) {
-        items[i] = (context_item_t){.tag = i + 1, .row = first + i, .part = CONTEXT_PRIVATE, .bytes = {b->context, create ? b->bytes : 0}};
+        items[i] = (context_item_t){.tag = i + 1,
+                                    .row = first + i,
+                                    .part = CONTEXT_PRIVATE,
+                                    .bytes = {b->context, create ? b->bytes : 0}};
     }
-    message_t m = {.type = MESSAGE_CTX_GET_OR_CREATE, .CTX_GET_OR_CREATE = {.job = JOB, .owner = OWNER, .contexts = {items, b->batch}}};
+    message_t m = {.type = MESSAGE_CTX_GET_OR_CREATE,
+                   .CTX_GET_OR_CREATE = {.job = JOB, .owner = OWNER, .contexts = {items, b->batch}}};
     link_send(b->store, 0, &m, &b->scratch);
 }
 
 /* What came back is put away as it is, then wanted again. */
 static void turn(bench_t *b, const MSG_CTX *came) {
-    message_t m = {.type = MESSAGE_CTX_PUT, .CTX_PUT = {.job = JOB, .owner = OWNER, .contexts = came->contexts}};
+    message_t m = {.type = MESSAGE_CTX_PUT,
+                   .CTX_PUT = {.job = JOB, .owner = OWNER, .contexts = came->contexts}};
     for (size_t i = 0; i < came->contexts.count; i++) {
         came->contexts.items[i].tag = 0;
     }
@@ -45,10 +51,14 @@ static void turn(bench_t *b, const MSG_CTX *came) {
     if (b->made < b->wanted) ask(b, came->contexts.items[0].row, false);
 }
 
-static uint64_t number(int argc, char **argv, int at, uint64_t otherwise) { return argc > at ? strtoull(argv[at], NULL, 10) : otherwise; }
+static uint64_t number(int argc, char **argv, int at, uint64_t otherwise) {
+    return argc > at ? strtoull(argv[at], NULL, 10) : otherwise;
+}
 
 int main(int argc, char **argv) {
-    bench_t b = {.wanted = number(argc, argv, 1, 2000000), .bytes = number(argc, argv, 2, 1024), .batch = number(argc, argv, 3, 64),
+    bench_t b = {.wanted = number(argc, argv, 1, 2000000),
+                 .bytes = number(argc, argv, 2, 1024),
+                 .batch = number(argc, argv, 3, 64),
                  .window = number(argc, argv, 4, 16)};
     contexts_options_t contexts = {.max_cached = 100000, .spill_path = "/tmp/sdg-bench-store"};
     context_store_args_t args = {.endpoints = {"inproc://store"}, .endpoint_count = 1, .contexts = &contexts};
@@ -73,7 +83,8 @@ int main(int argc, char **argv) {
         }
     }
     double seconds = (double)(clock_now_ns() - start) / 1e9;
-    printf("%" PRIu64 " get+put round trips of %zu B in %.2f s: %.0f per second\n", b.made, b.bytes, seconds, (double)b.made / seconds);
+    printf("%" PRIu64 " get+put round trips of %zu B in %.2f s: %.0f per second\n", b.made, b.bytes, seconds,
+           (double)b.made / seconds);
     zsock_destroy(&b.store);
     actor_join(&store);
     free(b.context);

@@ -1,7 +1,7 @@
 /* stress_log - four threads log while a fifth redraws the status line and changes the level; run under TSan.
  *
- * stderr is a pipe that is read here: every line must arrive once and whole, whatever was drawn around it, and log_due must let one
- * thread through per period. */
+ * stderr is a pipe that is read here: every line must arrive once and whole, whatever was drawn around it,
+ * and log_due must let one thread through per period. */
 #include <assert.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -83,7 +83,8 @@ int main(void) {
     for (size_t i = 0; i < THREADS; i++)
         pthread_join(loggers[i], NULL);
     pthread_join(drawer, NULL);
-    dup2(own_stderr, STDERR_FILENO); /* closes the pipe: the reader comes to its end, complaints are seen again */
+    dup2(own_stderr,
+         STDERR_FILENO); /* closes the pipe: the reader comes to its end, complaints are seen again */
     pthread_join(reader, NULL);
     pthread_barrier_destroy(&start);
     assert(due_count > 0 && due_count <= LINES / PERIOD);

@@ -1,4 +1,5 @@
-/* Arbitrary bytes as a finished call of the journal: refused in words, or an answer that encodes to something that decodes to the same. */
+/* Arbitrary bytes as a finished call of the journal: refused in words, or an answer that encodes to something
+ * that decodes to the same. */
 #include <assert.h>
 #include <stdint.h>
 #include <string.h>
@@ -18,7 +19,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     call_encode(&answer, &bytes);
     assert(call_decode(bytes.data, bytes.len, &again, NULL) == SDG_OK);
     assert(value_equal(answer.text, again.text) && strcmp(answer.finish_reason, again.finish_reason) == 0);
-    assert(answer.prompt_tokens == again.prompt_tokens && answer.completion_tokens == again.completion_tokens);
+    assert(answer.prompt_tokens == again.prompt_tokens &&
+           answer.completion_tokens == again.completion_tokens);
     value_free(answer.text);
     value_free(again.text);
     buf_free(&bytes);

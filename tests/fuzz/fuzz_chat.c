@@ -1,4 +1,5 @@
-/* fuzz_chat.c - whatever a server sends: answers, error bodies and retry headers (core/llm/chat, core/llm/retry).
+/* fuzz_chat.c - whatever a server sends: answers, error bodies and retry headers (core/llm/chat,
+ * core/llm/retry).
  *
  * The first byte chooses the status; the rest is the body, and once more the value of each retry header. */
 #include <stdlib.h>
@@ -9,14 +10,11 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void check(bool holds)
-{
-    if (!holds)
-        abort();
+static void check(bool holds) {
+    if (!holds) abort();
 }
 
-static void answer_try(const char *body, size_t len)
-{
+static void answer_try(const char *body, size_t len) {
     chat_answer_t answer;
     err_t err = {.text = ""};
     llm_cause_t cause = chat_answer_read(body, len, &answer, &err);
@@ -26,8 +24,7 @@ static void answer_try(const char *body, size_t len)
     value_free(answer.text);
 }
 
-static void error_try(long status, const char *body, size_t len)
-{
+static void error_try(long status, const char *body, size_t len) {
     err_t reason;
     llm_cause_t cause = chat_error_read(status, body, len, &reason);
     check(cause != LLM_CAUSE_NONE && cause < LLM_CAUSES);
@@ -36,8 +33,7 @@ static void error_try(long status, const char *body, size_t len)
     check(strpbrk(reason.text, "\r\n\t") == NULL);
 }
 
-static void headers_try(const char *value, size_t len)
-{
+static void headers_try(const char *value, size_t len) {
     static const char *const names[] = {"retry-after", "retry-after-ms", "x-should-retry"};
     retry_hint_t hint = retry_hint_none();
     for (size_t i = 0; i < 3; i++)
@@ -45,14 +41,11 @@ static void headers_try(const char *value, size_t len)
     check(hint.after_ms >= -1 && hint.should >= -1 && hint.should <= 1);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
-{
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static const long statuses[] = {400, 408, 409, 429, 500, 503, 302, 404};
-    if (size == 0)
-        return 0;
+    if (size == 0) return 0;
     char *body = malloc(size); /* exact size: reading past it is seen */
-    if (body == NULL)
-        return 0;
+    if (body == NULL) return 0;
     memcpy(body, data + 1, size - 1);
     answer_try(body, size - 1);
     error_try(statuses[data[0] % 8], body, size - 1);

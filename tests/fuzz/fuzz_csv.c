@@ -1,5 +1,6 @@
-/* fuzz_csv - any bytes as a CSV file: the reader must come to an end, give only JSON objects with the columns of the header,
- * and count rows and lines upwards; the parser must find the same records however the bytes are cut into pieces. */
+/* fuzz_csv - any bytes as a CSV file: the reader must come to an end, give only JSON objects with the columns
+ * of the header, and count rows and lines upwards; the parser must find the same records however the bytes
+ * are cut into pieces. */
 #include <assert.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -17,7 +18,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 
 static void add_record(buf_t *out, const csv_t *c) {
     size_t len;
-    buf_addf(out, "%llu %zu %d %d ", (unsigned long long)csv_line(c), csv_fields(c), csv_too_long(c), csv_open_quote(c));
+    buf_addf(out, "%llu %zu %d %d ", (unsigned long long)csv_line(c), csv_fields(c), csv_too_long(c),
+             csv_open_quote(c));
     if (csv_too_long(c)) return;
     const char *text = csv_text_peek(c, &len);
     buf_add(out, text, len);

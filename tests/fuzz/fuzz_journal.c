@@ -1,5 +1,6 @@
-/* Arbitrary bytes as a journal file: opening never crashes, what it keeps can be found, and the file goes on. The first byte chooses: the
- * bytes as the whole file; behind a good head; or behind a good head and whole records, which must all be kept. */
+/* Arbitrary bytes as a journal file: opening never crashes, what it keeps can be found, and the file goes on.
+ * The first byte chooses: the bytes as the whole file; behind a good head; or behind a good head and whole
+ * records, which must all be kept. */
 #include <assert.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -13,7 +14,10 @@
 
 enum { SALT = 0x5d6 };
 
-typedef struct seen { uint64_t count; journal_key_t last; } seen_t;
+typedef struct seen {
+    uint64_t count;
+    journal_key_t last;
+} seen_t;
 
 static bool look(void *context, const journal_key_t *key, const char *answer, size_t len) {
     seen_t *seen = context;

@@ -1,5 +1,6 @@
-/* Any bytes: parsing never crashes; what parses is written so that it parses again to an equal value, in both styles.
- * A null may have been an infinite real (1e999), so the second and third writing are compared instead of the first. */
+/* Any bytes: parsing never crashes; what parses is written so that it parses again to an equal value, in both
+ * styles. A null may have been an infinite real (1e999), so the second and third writing are compared instead
+ * of the first. */
 #include "core/base/json.h"
 
 #include <stdint.h>

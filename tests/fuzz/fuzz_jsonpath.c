@@ -1,12 +1,13 @@
-/* fuzz_jsonpath.c - "query NUL document": what compiles selects nodes of the document or says why not. Without a document a
- * fixed one is asked. */
+/* fuzz_jsonpath.c - "query NUL document": what compiles selects nodes of the document or says why not.
+ * Without a document a fixed one is asked. */
 #include "core/base/json.h"
 #include "core/mabel/jsonpath.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static const char DOCUMENT[] = "{\"a\":[1,2.5,\"x\",null,true,{\"b\":[{\"c\":\"kilo\"},[]]}],\"o\":{\"k\":1,\"\":2},\"s\":\"text\"}";
+static const char DOCUMENT[] =
+    "{\"a\":[1,2.5,\"x\",null,true,{\"b\":[{\"c\":\"kilo\"},[]]}],\"o\":{\"k\":1,\"\":2},\"s\":\"text\"}";
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     const char *text = (const char *)bytes;

@@ -32,7 +32,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len) {
     check(message_name(m.type)[0] != '?', "a message without a name");
     check(message_decode(first.data, first.len, &back, &err) == SDG_OK, "what was encoded does not decode");
     buf_t second = encoded(&back);
-    check(first.len == second.len && memcmp(first.data, second.data, first.len) == 0, "the round trip changes the message");
+    check(first.len == second.len && memcmp(first.data, second.data, first.len) == 0,
+          "the round trip changes the message");
     message_free(&m);
     message_free(&back);
     buf_free(&first);

@@ -1,12 +1,13 @@
-/* fuzz_mex.c - any JSON as a MEX expression, compiled in both modes and evaluated on a small row: no crash, no leak, bounded, and
- * the frames of lambdas are always taken down. */
+/* fuzz_mex.c - any JSON as a MEX expression, compiled in both modes and evaluated on a small row: no crash,
+ * no leak, bounded, and the frames of lambdas are always taken down. */
 #include "core/base/json.h"
 #include "core/mabel/mex.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static const char ROW[] = "{\"n\":7,\"s\":\"a-b-c\",\"e\":\"\",\"xs\":[5,3,\"x\"],\"o\":{\"a\":{\"b\":[1,{\"c\":9}]}},\"nil\":null,\"r\":2.5}";
+static const char ROW[] = "{\"n\":7,\"s\":\"a-b-c\",\"e\":\"\",\"xs\":[5,3,\"x\"],\"o\":{\"a\":{\"b\":[1,{"
+                          "\"c\":9}]}},\"nil\":null,\"r\":2.5}";
 
 static value_t parse(const char *text) {
     value_t v;

@@ -1,6 +1,6 @@
-/* fuzz_output - any bytes as an existing output (plain, .gz or .zst by the first byte; the second gives the options): opening
- * must not crash, a refusal must leave the file as it was, and whole lines of a plain output are never cut. What was opened
- * once opens again with the same rows and one more. */
+/* fuzz_output - any bytes as an existing output (plain, .gz or .zst by the first byte; the second gives the
+ * options): opening must not crash, a refusal must leave the file as it was, and whole lines of a plain
+ * output are never cut. What was opened once opens again with the same rows and one more. */
 #include <assert.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -32,7 +32,8 @@ static void get_file(const char *path, buf_t *out) {
     close(fd);
 }
 
-/* Up to the last newline everything is as it was; behind it nothing, or all there was and its missing newline. */
+/* Up to the last newline everything is as it was; behind it nothing, or all there was and its missing
+ * newline. */
 static void check_plain(const uint8_t *bytes, size_t n, const buf_t *after) {
     const uint8_t *newline = n ? memrchr(bytes, '\n', n) : NULL;
     size_t whole = newline ? (size_t)(newline - bytes) + 1 : 0;

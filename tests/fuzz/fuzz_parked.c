@@ -1,4 +1,5 @@
-/* fuzz_parked.c - any bytes as the head of a row between passes: refused in words, or written back as they were. */
+/* fuzz_parked.c - any bytes as the head of a row between passes: refused in words, or written back as they
+ * were. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,10 +1,14 @@
-/* fuzz_regex_extract.c - "pattern NUL replacement NUL text": search, findall, replace and the output of an ai block. */
+/* fuzz_regex_extract.c - "pattern NUL replacement NUL text": search, findall, replace and the output of an ai
+ * block. */
 #include "core/mabel/extract.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct piece { const char *bytes; size_t len; } piece_t;
+typedef struct piece {
+    const char *bytes;
+    size_t len;
+} piece_t;
 
 /* Cuts up to the next NUL off the front. */
 static piece_t cut(const char **at, size_t *left) {

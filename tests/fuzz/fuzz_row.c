@@ -1,6 +1,8 @@
-/* fuzz_row.c - any row and any answers through a fixed set of pipelines: no crash, no leak, always an end, always one JSON object.
+/* fuzz_row.c - any row and any answers through a fixed set of pipelines: no crash, no leak, always an end,
+ * always one JSON object.
  *
- * Input: one byte chooses the pipeline, the rest is cut at NUL bytes: the row, then what the LLM (or Python) answers, in turn.
+ * Input: one byte chooses the pipeline, the rest is cut at NUL bytes: the row, then what the LLM (or Python)
+ * answers, in turn.
  */
 #include "core/base/json.h"
 #include "core/mabel/row.h"
@@ -8,28 +10,53 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HEAD "mabel: {version: \"2.1\"}\nbudgets: {loops: {max_iters: 50}, recursion: {max_depth: 30}, ai: {max_calls: 6}, wall_time_ms: 500}\n" \
-    "globals: {const: {C: 1}, vars: {v: 0, list: [1, 2]}}\ntemplates: [{name: tpl, text: \"<{x}{tpl2}>\"}, {name: tpl2, text: \"{y.a[0]}\"}]\n" \
-    "images: [{name: web, url: \"https://img.example/x.jpg\"}]\n" \
-    "models:\n  - {name: m, api_model: m, api_key: k, base_url: \"http://127.0.0.1:1\"}\n" \
-    "functions: {logic: [{name: f, args: [a], returns: [r], body: [{op: if, cond: {gt: [{var: a}, 0]}, then: [{op: call, name: f, with: {a: {sub: [{var: a}, 1]}}, returns: [r]}], else: [{op: set, var: r, value: \"{a}\"}]}]}]}\nblocks:\n"
+#define HEAD                                                                                                 \
+    "mabel: {version: \"2.1\"}\nbudgets: {loops: {max_iters: 50}, recursion: {max_depth: 30}, ai: "          \
+    "{max_calls: 6}, wall_time_ms: 500}\n"                                                                   \
+    "globals: {const: {C: 1}, vars: {v: 0, list: [1, 2]}}\ntemplates: [{name: tpl, text: \"<{x}{tpl2}>\"}, " \
+    "{name: tpl2, text: \"{y.a[0]}\"}]\n"                                                                    \
+    "images: [{name: web, url: \"https://img.example/x.jpg\"}]\n"                                            \
+    "models:\n  - {name: m, api_model: m, api_key: k, base_url: \"http://127.0.0.1:1\"}\n"                   \
+    "functions: {logic: [{name: f, args: [a], returns: [r], body: [{op: if, cond: {gt: [{var: a}, 0]}, "     \
+    "then: [{op: call, name: f, with: {a: {sub: [{var: a}, 1]}}, returns: [r]}], else: [{op: set, var: r, "  \
+    "value: \"{a}\"}]}]}]}\nblocks:\n"
 
 static const char *const PIPELINES[] = {
-    HEAD "  - {type: logic, exec: 1, op: for, list: x, parse: json, where: {ne: [\"{item}\", \"\"]}, map: \"{item}{tpl}\", outputs: [{name: A}, {name: B, join_with: \"+\"}, {name: N, from: value, value: {len: \"{item}\"}}], on_error: continue}\n"
-         "  - {type: logic, exec: 2, op: for, list: \"{y}\", parse: csv, drop_empty: true, map: {add: [\"{item}\", 1]}, outputs: [{name: D}], on_error: continue}\n"
-         "  - {type: logic, exec: 3, op: for, list: \"{x}\", parse: regex, regex_pattern: '(\\w+)(\\d)?', outputs: [{name: E}, {name: F, from: first}], on_error: continue}\n"
-         "  - {type: logic, exec: 4, op: for, list: \"{x}\", parse: lines, outputs: [{name: G, from: count}], on_error: continue}\n"
-         "  - {type: end, exec: 9, final: [{name: a, value: \"{A}{B}{N}{D}{E}{F}{G}\"}, {name: h, value: \"{x}\", type_hint: json}, {name: n, value: \"{y}\", type_hint: number}]}\n",
-    HEAD "  - {type: logic, exec: 1, op: while, cond: {lt: [{var: v}, \"{x}\"]}, step: [{op: set, var: v, value: {add: [{var: v}, 1]}}, {op: emit, value: \"{v}\"}], outputs: [{name: A}, {name: Z, from: last}], on_error: continue}\n"
-         "  - {type: logic, exec: 2, op: reduce, list: x, value: \"\", var: e, body: [{op: set, var: accumulator, value: [\"{accumulator}\", \"{e}\"]}], outputs: [{name: B}], on_error: continue}\n"
-         "  - {type: logic, exec: 3, op: call, name: f, with: {a: \"{x}\"}, returns: [R], on_error: continue}\n"
-         "  - {type: logic, exec: 4, op: let, bindings: {p: \"{x}\", q: {get: [{var: p}, \"a[0].b\"]}}, body: [{op: for, list: \"{p}\", var: p, body: [{op: set, var: q, value: [\"{p}\", \"{q}\"]}]}], outputs: [{name: Q, from: var, var: q}]}\n",
-    HEAD "  - {type: ai, exec: 1, model: m, system_prompt: \"{tpl}\", prompts: [\"{x}\", \"{y.a}{é}\"], outputs: [{name: A, select: tag, tag: t, join_with: \",\"}, {name: J, select: jsonpath, path: \"$..a[?@.b>1]\"}, {name: R, select: regex, regex: '(a+)+$'}], save_to: {vars: {v: A}}, on_error: retry, retry: {max_attempts: 2, backoff: {base_ms: 1}}}\n"
-         "  - {type: ai, exec: 2, model: m, prompts: [\"{x.img:detail=low}{web.img}{y}\"], outputs: [{name: K, select: full, type_hint: json}], on_error: continue}\n"
-         "  - {type: end, exec: 3, final: [{name: t, value: {a: [\"{A}\", {b: \"{K}\"}]}}], final_mode: list, include_vars: [v, C, x]}\n",
-    HEAD "  - {type: python, exec: 1, id: py, entrypoint: main, function_code: \"def main(ctx): pass\", inputs: {a: \"{x}\", b: \"{y.a}\", c: [\"{x}\"]}, outputs: [P], on_error: continue}\n"
-         "  - {type: python, exec: 2, entrypoint: main, function_code: \"def main(ctx): pass\", inputs: [P, y.a], outputs: [Q]}\n"
-         "  - {type: logic, exec: 3, id: last, op: set, var: w, value: \"{in}\", outputs: [{name: W}]}\nconnections: [{from: py, output: P, to: last, input: in}]\n",
+    HEAD "  - {type: logic, exec: 1, op: for, list: x, parse: json, where: {ne: [\"{item}\", \"\"]}, map: "
+         "\"{item}{tpl}\", outputs: [{name: A}, {name: B, join_with: \"+\"}, {name: N, from: value, value: "
+         "{len: \"{item}\"}}], on_error: continue}\n"
+         "  - {type: logic, exec: 2, op: for, list: \"{y}\", parse: csv, drop_empty: true, map: {add: "
+         "[\"{item}\", 1]}, outputs: [{name: D}], on_error: continue}\n"
+         "  - {type: logic, exec: 3, op: for, list: \"{x}\", parse: regex, regex_pattern: '(\\w+)(\\d)?', "
+         "outputs: [{name: E}, {name: F, from: first}], on_error: continue}\n"
+         "  - {type: logic, exec: 4, op: for, list: \"{x}\", parse: lines, outputs: [{name: G, from: "
+         "count}], on_error: continue}\n"
+         "  - {type: end, exec: 9, final: [{name: a, value: \"{A}{B}{N}{D}{E}{F}{G}\"}, {name: h, value: "
+         "\"{x}\", type_hint: json}, {name: n, value: \"{y}\", type_hint: number}]}\n",
+    HEAD
+    "  - {type: logic, exec: 1, op: while, cond: {lt: [{var: v}, \"{x}\"]}, step: [{op: set, var: v, value: "
+    "{add: [{var: v}, 1]}}, {op: emit, value: \"{v}\"}], outputs: [{name: A}, {name: Z, from: last}], "
+    "on_error: continue}\n"
+    "  - {type: logic, exec: 2, op: reduce, list: x, value: \"\", var: e, body: [{op: set, var: accumulator, "
+    "value: [\"{accumulator}\", \"{e}\"]}], outputs: [{name: B}], on_error: continue}\n"
+    "  - {type: logic, exec: 3, op: call, name: f, with: {a: \"{x}\"}, returns: [R], on_error: continue}\n"
+    "  - {type: logic, exec: 4, op: let, bindings: {p: \"{x}\", q: {get: [{var: p}, \"a[0].b\"]}}, body: "
+    "[{op: for, list: \"{p}\", var: p, body: [{op: set, var: q, value: [\"{p}\", \"{q}\"]}]}], outputs: "
+    "[{name: Q, from: var, var: q}]}\n",
+    HEAD "  - {type: ai, exec: 1, model: m, system_prompt: \"{tpl}\", prompts: [\"{x}\", \"{y.a}{é}\"], "
+         "outputs: [{name: A, select: tag, tag: t, join_with: \",\"}, {name: J, select: jsonpath, path: "
+         "\"$..a[?@.b>1]\"}, {name: R, select: regex, regex: '(a+)+$'}], save_to: {vars: {v: A}}, on_error: "
+         "retry, retry: {max_attempts: 2, backoff: {base_ms: 1}}}\n"
+         "  - {type: ai, exec: 2, model: m, prompts: [\"{x.img:detail=low}{web.img}{y}\"], outputs: [{name: "
+         "K, select: full, type_hint: json}], on_error: continue}\n"
+         "  - {type: end, exec: 3, final: [{name: t, value: {a: [\"{A}\", {b: \"{K}\"}]}}], final_mode: "
+         "list, include_vars: [v, C, x]}\n",
+    HEAD "  - {type: python, exec: 1, id: py, entrypoint: main, function_code: \"def main(ctx): pass\", "
+         "inputs: {a: \"{x}\", b: \"{y.a}\", c: [\"{x}\"]}, outputs: [P], on_error: continue}\n"
+         "  - {type: python, exec: 2, entrypoint: main, function_code: \"def main(ctx): pass\", inputs: [P, "
+         "y.a], outputs: [Q]}\n"
+         "  - {type: logic, exec: 3, id: last, op: set, var: w, value: \"{in}\", outputs: [{name: "
+         "W}]}\nconnections: [{from: py, output: P, to: last, input: in}]\n",
 };
 enum { PIPELINE_COUNT = sizeof PIPELINES / sizeof *PIPELINES };
 
@@ -38,14 +65,17 @@ static pipeline_t *pipeline_at(size_t i) {
     if (loaded[i]) return loaded[i];
     diags_t diags;
     diags_init(&diags, "fuzz.yaml", PIPELINES[i], strlen(PIPELINES[i]));
-    pipeline_source_t source = {.path = "fuzz.yaml", .bytes = PIPELINES[i], .len = strlen(PIPELINES[i]), .accept_python = true};
+    pipeline_source_t source = {
+        .path = "fuzz.yaml", .bytes = PIPELINES[i], .len = strlen(PIPELINES[i]), .accept_python = true};
     loaded[i] = pipeline_load(&source, &diags);
     if (!loaded[i]) abort();
     diags_free(&diags);
     return loaded[i];
 }
 
-typedef struct input { const char *at, *end; } input_t;
+typedef struct input {
+    const char *at, *end;
+} input_t;
 
 static const char *next_piece(input_t *in, size_t *len) {
     const char *piece = in->at;
@@ -79,11 +109,16 @@ static void event(row_t *row, input_t *in) {
     char kind = len ? text[0] : 0;
     py_event_t e = {.kind = kind == '?' ? PY_CALL_AI : kind == '!' ? PY_FAILED : PY_DONE};
     value_t v = value_null();
-    if (kind == '?' || kind == '=') json_parse_text(text + 1, len - 1, &v, NULL);
-    else json_parse_text(text, len, &v, NULL);
-    if (kind == '?') e.ai = v;
-    else if (kind == '=') e.vars = v;
-    else e.outputs = v;
+    if (kind == '?' || kind == '=')
+        json_parse_text(text + 1, len - 1, &v, NULL);
+    else
+        json_parse_text(text, len, &v, NULL);
+    if (kind == '?')
+        e.ai = v;
+    else if (kind == '=')
+        e.vars = v;
+    else
+        e.outputs = v;
     row_python_event(row, &e);
 }
 
@@ -101,7 +136,8 @@ static void check(row_t *row) {
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     if (size < 2) return 0;
     input_t in = {(const char *)bytes + 1, (const char *)bytes + size};
-    row_options_t options = {.retry_on_empty = true, .seeded = true, .save_intermediate = bytes[0] & 64, .trace = bytes[0] & 128};
+    row_options_t options = {
+        .retry_on_empty = true, .seeded = true, .save_intermediate = bytes[0] & 64, .trace = bytes[0] & 128};
     size_t len;
     const char *json = next_piece(&in, &len);
     row_input_t input = {.index = 1, .line = 1, .json = json, .len = len};

@@ -1,6 +1,8 @@
-/* fuzz_row_save.c - arbitrary bytes as a row that was put away: refused in words, or a row that is saved as itself again and runs to an end.
+/* fuzz_row_save.c - arbitrary bytes as a row that was put away: refused in words, or a row that is saved as
+ * itself again and runs to an end.
  *
- * Input: one byte chooses the pipeline, the options, and whether the right first bytes (form and digest) are put before the rest.
+ * Input: one byte chooses the pipeline, the options, and whether the right first bytes (form and digest) are
+ * put before the rest.
  */
 #include "core/mabel/row.h"
 
@@ -8,21 +10,32 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HEAD "mabel: {version: \"2.1\"}\nbudgets: {loops: {max_iters: 50}, recursion: {max_depth: 30}, ai: {max_calls: 6}, wall_time_ms: 500}\n" \
-    "globals: {const: {C: 1, D: [a text that is somewhat longer]}, vars: {v: 0, list: [1, 2]}}\n" \
-    "images: [{name: web, url: \"https://img.example/x.jpg\"}]\n" \
+#define HEAD                                                                                        \
+    "mabel: {version: \"2.1\"}\nbudgets: {loops: {max_iters: 50}, recursion: {max_depth: 30}, ai: " \
+    "{max_calls: 6}, wall_time_ms: 500}\n"                                                          \
+    "globals: {const: {C: 1, D: [a text that is somewhat longer]}, vars: {v: 0, list: [1, 2]}}\n"   \
+    "images: [{name: web, url: \"https://img.example/x.jpg\"}]\n"                                   \
     "models:\n  - {name: m, api_model: m, api_key: k, base_url: \"http://127.0.0.1:1\"}\nblocks:\n"
 
 static const char *const PIPELINES[] = {
-    HEAD "  - {type: ai, exec: 1, id: maker, model: m, prompts: [\"{x}\", \"{y.a}\"], outputs: [{name: A, select: tag, tag: t, join_with: \",\"}, {name: J, select: jsonpath, path: \"$..a[?@.b>1]\"}], save_to: {vars: {v: A}}, on_error: retry, retry: {max_attempts: 2, backoff: {base_ms: 1}}}\n"
-         "  - {type: logic, exec: 2, op: for, list: x, map: \"{item}{A}\", outputs: [{name: L}, {name: N, from: count}], on_error: continue}\n"
-         "  - {type: ai, exec: 3, id: user, model: m, prompts: [\"{pic.img:detail=low}{web.img}{In}\"], outputs: [{name: K, select: full, type_hint: json}], on_error: retry, retry: {max_attempts: 2, backoff: {base_ms: 1}}}\n"
-         "  - {type: end, exec: 4, reason: \"{v}\", final: [{name: t, value: {a: [\"{A}\", {b: \"{K}\"}]}}], include_vars: [v, C, x]}\n"
+    HEAD "  - {type: ai, exec: 1, id: maker, model: m, prompts: [\"{x}\", \"{y.a}\"], outputs: [{name: A, "
+         "select: tag, tag: t, join_with: \",\"}, {name: J, select: jsonpath, path: \"$..a[?@.b>1]\"}], "
+         "save_to: {vars: {v: A}}, on_error: retry, retry: {max_attempts: 2, backoff: {base_ms: 1}}}\n"
+         "  - {type: logic, exec: 2, op: for, list: x, map: \"{item}{A}\", outputs: [{name: L}, {name: N, "
+         "from: count}], on_error: continue}\n"
+         "  - {type: ai, exec: 3, id: user, model: m, prompts: [\"{pic.img:detail=low}{web.img}{In}\"], "
+         "outputs: [{name: K, select: full, type_hint: json}], on_error: retry, retry: {max_attempts: 2, "
+         "backoff: {base_ms: 1}}}\n"
+         "  - {type: end, exec: 4, reason: \"{v}\", final: [{name: t, value: {a: [\"{A}\", {b: \"{K}\"}]}}], "
+         "include_vars: [v, C, x]}\n"
          "connections: [{from: maker, output: A, to: user, input: In}]\n",
     HEAD "  - {type: ai, exec: 1, model: m, prompts: [\"{x}\"], outputs: [{name: A}], on_error: continue}\n"
-         "  - {type: logic, exec: 2, op: set, var: list, value: [\"{list}\", \"{A}\", {randint: {min: 1, max: 3}}], outputs: [{name: R}]}\n"
-         "  - {type: python, exec: 3, entrypoint: main, function_code: \"def main(ctx): pass\", inputs: {a: \"{x}\"}, outputs: [P], on_error: continue}\n"
-         "  - {type: ai, exec: 4, model: m, prompts: [\"{R}{P}\"], outputs: [{name: B, type_hint: number}], on_error: continue, run_if: {ne: [{var: R}, \"\"]}}\n",
+         "  - {type: logic, exec: 2, op: set, var: list, value: [\"{list}\", \"{A}\", {randint: {min: 1, "
+         "max: 3}}], outputs: [{name: R}]}\n"
+         "  - {type: python, exec: 3, entrypoint: main, function_code: \"def main(ctx): pass\", inputs: {a: "
+         "\"{x}\"}, outputs: [P], on_error: continue}\n"
+         "  - {type: ai, exec: 4, model: m, prompts: [\"{R}{P}\"], outputs: [{name: B, type_hint: number}], "
+         "on_error: continue, run_if: {ne: [{var: R}, \"\"]}}\n",
 };
 enum { PIPELINE_COUNT = sizeof PIPELINES / sizeof *PIPELINES, HEAD_BYTES = 10, BYTES_MAX = 1 << 24 };
 
@@ -31,7 +44,8 @@ static pipeline_t *pipeline_at(size_t i) {
     if (loaded[i]) return loaded[i];
     diags_t diags;
     diags_init(&diags, "fuzz.yaml", PIPELINES[i], strlen(PIPELINES[i]));
-    pipeline_source_t source = {.path = "fuzz.yaml", .bytes = PIPELINES[i], .len = strlen(PIPELINES[i]), .accept_python = true};
+    pipeline_source_t source = {
+        .path = "fuzz.yaml", .bytes = PIPELINES[i], .len = strlen(PIPELINES[i]), .accept_python = true};
     loaded[i] = pipeline_load(&source, &diags);
     if (!loaded[i]) abort();
     diags_free(&diags);
@@ -39,8 +53,13 @@ static pipeline_t *pipeline_at(size_t i) {
 }
 
 static void answer(row_t *row, int n) {
-    static const char *const TEXTS[] = {"<t>one</t> {\"a\": [{\"b\": 2}]}", "17", "", "{\"a\": [1, {\"b\": null}]}"};
-    llm_answer_t a = {.text = value_text(TEXTS[n % 4]), .requests = 1, .prompt_tokens = 3, .latency_us = {5}, .latency_count = 1};
+    static const char *const TEXTS[] = {"<t>one</t> {\"a\": [{\"b\": 2}]}", "17", "",
+                                        "{\"a\": [1, {\"b\": null}]}"};
+    llm_answer_t a = {.text = value_text(TEXTS[n % 4]),
+                      .requests = 1,
+                      .prompt_tokens = 3,
+                      .latency_us = {5},
+                      .latency_count = 1};
     if (n % 3 == 2) {
         a.cause = LLM_CAUSE_SERVER;
         err_set(&a.error, SDG_EIO, "HTTP 500: %d", n);
@@ -75,7 +94,8 @@ static row_t *away_and_back(row_t *row, const pipeline_t *p, const row_options_t
     back = row_load(p, options, first.data, first.len, now, NULL);
     assert(back);
     buf_t second = saved(back);
-    assert(first.len <= bytes.len && first.len == second.len && memcmp(first.data, second.data, first.len) == 0);
+    assert(first.len <= bytes.len && first.len == second.len &&
+           memcmp(first.data, second.data, first.len) == 0);
     row_destroy(&row);
     buf_free(&bytes);
     buf_free(&first);
@@ -92,8 +112,10 @@ static void run(row_t *row, const pipeline_t *p, const row_options_t *options) {
         if (want == ROW_WANT_PYTHON) event(row);
         if (want == ROW_STOPPED) break;
         if (want != ROW_WANT_TIME) continue;
-        if (row_wake_ns(row) > now + 500 * UINT64_C(1000000)) answer(row, answers++); /* its call was made before it was put away */
-        else now = row_wake_ns(row);
+        if (row_wake_ns(row) > now + 500 * UINT64_C(1000000))
+            answer(row, answers++); /* its call was made before it was put away */
+        else
+            now = row_wake_ns(row);
     }
     row_destroy(&row);
 }
@@ -101,7 +123,8 @@ static void run(row_t *row, const pipeline_t *p, const row_options_t *options) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size < 1) return 0;
     const pipeline_t *p = pipeline_at(data[0] % PIPELINE_COUNT);
-    row_options_t options = {.retry_on_empty = true, .save_intermediate = data[0] & 16, .stop_before = data[0] & 32 ? 2 : 0};
+    row_options_t options = {
+        .retry_on_empty = true, .save_intermediate = data[0] & 16, .stop_before = data[0] & 32 ? 2 : 0};
     err_t err = {0};
     buf_t bytes;
     buf_init(&bytes, BYTES_MAX);

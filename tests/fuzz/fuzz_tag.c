@@ -1,4 +1,5 @@
-/* fuzz_tag.c - any answer searched for a tag, with all hits joined, and as JSON in a fence: a hit is never longer than the answer. */
+/* fuzz_tag.c - any answer searched for a tag, with all hits joined, and as JSON in a fence: a hit is never
+ * longer than the answer. */
 #include "core/mabel/extract.h"
 
 #include <stdlib.h>
@@ -8,7 +9,8 @@ static void run(const extract_t *e, value_t answer, size_t max) {
     extract_cache_t cache = {0};
     err_t err;
     value_t v;
-    if (extract_run(e, answer, &cache, &v, &err) == SDG_OK && v.kind == VALUE_STRING && v.string->len > max) abort();
+    if (extract_run(e, answer, &cache, &v, &err) == SDG_OK && v.kind == VALUE_STRING && v.string->len > max)
+        abort();
     value_free(v);
     extract_cache_free(&cache);
 }

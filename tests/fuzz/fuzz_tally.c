@@ -9,7 +9,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static tally_t before, after, sum;
     if (size < 1) return 0;
-    size_t count = data[0] < (size - 1) / sizeof(uint64_t) ? data[0] : (size - 1) / sizeof(uint64_t), used = 1 + count * sizeof(uint64_t);
+    size_t count = data[0] < (size - 1) / sizeof(uint64_t) ? data[0] : (size - 1) / sizeof(uint64_t),
+           used = 1 + count * sizeof(uint64_t);
     uint64_t *numbers = malloc(count * sizeof *numbers + 1);
     if (count) memcpy(numbers, data + 1, count * sizeof *numbers);
     for (size_t i = 0; i < count; i++) {

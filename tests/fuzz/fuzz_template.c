@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char ROW[] = "{\"n\":7,\"s\":\"text\",\"xs\":[5,[3],\"x\"],\"o\":{\"a\":{\"b\":[1,{\"c\":9}]}},\"p.q\":[1],\"\xe5\x90\x8d\":\"x\"}";
+static const char ROW[] = "{\"n\":7,\"s\":\"text\",\"xs\":[5,[3],\"x\"],\"o\":{\"a\":{\"b\":[1,{\"c\":9}]}},"
+                          "\"p.q\":[1],\"\xe5\x90\x8d\":\"x\"}";
 
 static void free_parts(template_part_t *parts, size_t count) {
     for (size_t i = 0; i < count; i++)

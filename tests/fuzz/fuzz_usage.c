@@ -28,7 +28,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len) {
     usage_encode(&result, &out);
     check(!out.full, "a record larger than USAGE_BYTES_MAX");
     check(usage_decode(out.data, out.len, &back, &err) == SDG_OK, "what was encoded does not decode");
-    check(memcmp(&usage.row, &back.row, sizeof back.row) == 0 && strcmp(usage.reason, back.reason) == 0, "the round trip changes the record");
+    check(memcmp(&usage.row, &back.row, sizeof back.row) == 0 && strcmp(usage.reason, back.reason) == 0,
+          "the round trip changes the record");
     buf_free(&out);
     return 0;
 }

@@ -9,7 +9,8 @@
 #include <criterion/criterion.h>
 
 static buf_t encoded(const char *text, const char *reason) {
-    llm_answer_t answer = {.text = value_text(text), .prompt_tokens = 12, .completion_tokens = UINT32_MAX, .requests = 3};
+    llm_answer_t answer = {
+        .text = value_text(text), .prompt_tokens = 12, .completion_tokens = UINT32_MAX, .requests = 3};
     buf_t out;
     buf_init(&out, JOURNAL_ANSWER_BYTES_MAX);
     strncpy(answer.finish_reason, reason, sizeof answer.finish_reason - 1);
@@ -56,7 +57,8 @@ Test(call, cut_at_every_byte_is_refused) {
 }
 
 Test(call, other_bytes_are_refused) {
-    static const char *const others[] = {"\x93\xa0\x01\x02", "\x94\x01\x01\x01\xa0", "\x94\xa0\xa0\x01\xa0", "\x94\xa0\x01\x01\x01", "\x01"};
+    static const char *const others[] = {"\x93\xa0\x01\x02", "\x94\x01\x01\x01\xa0", "\x94\xa0\xa0\x01\xa0",
+                                         "\x94\xa0\x01\x01\x01", "\x01"};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         llm_answer_t back;
         cr_assert_eq(call_decode(others[i], strlen(others[i]), &back, NULL), SDG_EPARSE, "%zu", i);

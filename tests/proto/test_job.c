@@ -37,7 +37,12 @@ Test(job, all_options_come_back) {
     o.row.stop_before = 7;
     o.gc_rows = 100;
     o.memory_bytes = (uint64_t)5 << 32;
-    o.store = (job_store_t){.endpoint = xstrdup("ipc:///x"), .calls = true, .first_row = 3, .end_row = 9, .contexts = true, .batch = true};
+    o.store = (job_store_t){.endpoint = xstrdup("ipc:///x"),
+                            .calls = true,
+                            .first_row = 3,
+                            .end_row = 9,
+                            .contexts = true,
+                            .batch = true};
     job_options_map(&o, "question", "Frage \"1\"");
     job_options_map(&o, "\xe8\xb3\xaa", "");
     back = there_and_back(&o);
@@ -46,7 +51,8 @@ Test(job, all_options_come_back) {
     cr_assert_eq(back.row.seed, UINT64_MAX, "all 64 bits");
     cr_assert(back.row.stop_before == 7 && back.gc_rows == 100 && back.memory_bytes == (uint64_t)5 << 32);
     cr_assert_str_eq(back.store.endpoint, "ipc:///x");
-    cr_assert(back.store.calls && back.store.contexts && back.store.batch && back.store.first_row == 3 && back.store.end_row == 9);
+    cr_assert(back.store.calls && back.store.contexts && back.store.batch && back.store.first_row == 3 &&
+              back.store.end_row == 9);
     cr_assert_eq(back.row.mapping_count, 2);
     cr_assert_str_eq(back.row.mapping[0].to, "Frage \"1\"");
     cr_assert_str_eq(back.row.mapping[1].from, "\xe8\xb3\xaa");
@@ -73,7 +79,8 @@ Test(job, what_is_not_an_object_is_refused) {
 
 Test(job, unknown_keys_and_odd_values_are_ignored) {
     job_options_t o;
-    const char *json = "{\"later\": [1], \"seed\": 5, \"retry_on_empty\": null, \"mapping\": [[\"a\"], 3, [\"a\", 1], [\"a\", \"b\"]]}";
+    const char *json = "{\"later\": [1], \"seed\": 5, \"retry_on_empty\": null, \"mapping\": [[\"a\"], 3, "
+                       "[\"a\", 1], [\"a\", \"b\"]]}";
     cr_assert_eq(job_options_decode(json, strlen(json), &o, NULL), SDG_OK);
     cr_assert_not(o.row.seeded);
     cr_assert(o.row.retry_on_empty);

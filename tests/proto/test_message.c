@@ -1,4 +1,5 @@
-/* The messages on the wire. Everything about all messages is made from the catalogue: a new row in messages.def is tested without an edit here. */
+/* The messages on the wire. Everything about all messages is made from the catalogue: a new row in
+ * messages.def is tested without an edit here. */
 #include "proto/message.h"
 
 #include <stdlib.h>
@@ -9,16 +10,21 @@
 
 #include <criterion/criterion.h>
 
-/* ---- one of each ------------------------------------------------------------------------------------------------- */
+/* ---- one of each
+ * ------------------------------------------------------------------------------------------------- */
 
 typedef enum fill { EMPTY, PLAIN, EXTREME, FILLS } fill_t;
 
-static uint64_t some_u64(fill_t fill, int n) { return fill == EMPTY ? 0 : fill == EXTREME ? UINT64_MAX - (uint64_t)n : 300u + (uint64_t)n; }
+static uint64_t some_u64(fill_t fill, int n) {
+    return fill == EMPTY ? 0 : fill == EXTREME ? UINT64_MAX - (uint64_t)n : 300u + (uint64_t)n;
+}
 
 static slice_t some_bytes(fill_t fill) {
     static char large[70000]; /* above what a 16-bit length can say */
     memset(large, 0xff, sizeof large);
-    return fill == EMPTY ? (slice_t){"", 0} : fill == EXTREME ? (slice_t){large, sizeof large} : (slice_t){"a\0\xc3\xa9\n", 5};
+    return fill == EMPTY     ? (slice_t){"", 0}
+           : fill == EXTREME ? (slice_t){large, sizeof large}
+                             : (slice_t){"a\0\xc3\xa9\n", 5};
 }
 
 static void put_U64(uint64_t *v, fill_t fill, int n) { *v = some_u64(fill, n); }
@@ -43,21 +49,28 @@ static void put_DONE(row_done_list_t *v, fill_t fill, int n) {
     v->count = fill == EMPTY ? 0 : 20;
     v->items = xcalloc(v->count + 1, sizeof *v->items);
     for (size_t i = 0; i < v->count; i++)
-        v->items[i] = (row_done_t){some_u64(fill, n), (uint32_t)(i % 3), some_bytes(fill), some_bytes(i % 3 ? PLAIN : EMPTY)};
+        v->items[i] = (row_done_t){some_u64(fill, n), (uint32_t)(i % 3), some_bytes(fill),
+                                   some_bytes(i % 3 ? PLAIN : EMPTY)};
 }
 
 static void put_CALLS(call_list_t *v, fill_t fill, int n) {
     v->count = fill == EMPTY ? 0 : 20;
     v->items = xcalloc(v->count + 1, sizeof *v->items);
     for (size_t i = 0; i < v->count; i++)
-        v->items[i] = (call_item_t){some_u64(fill, n), i, some_u64(fill, n + 1), some_u64(fill, n + 2), (uint32_t)some_u64(fill, n + 3), some_bytes(fill)};
+        v->items[i] = (call_item_t){some_u64(fill, n),
+                                    i,
+                                    some_u64(fill, n + 1),
+                                    some_u64(fill, n + 2),
+                                    (uint32_t)some_u64(fill, n + 3),
+                                    some_bytes(fill)};
 }
 
 static void put_CONTEXTS(context_list_t *v, fill_t fill, int n) {
     v->count = fill == EMPTY ? 0 : 20;
     v->items = xcalloc(v->count + 1, sizeof *v->items);
     for (size_t i = 0; i < v->count; i++)
-        v->items[i] = (context_item_t){some_u64(fill, n), i, (uint32_t)some_u64(fill, n + 1), some_bytes(fill)};
+        v->items[i] =
+            (context_item_t){some_u64(fill, n), i, (uint32_t)some_u64(fill, n + 1), some_bytes(fill)};
 }
 
 static message_t one_of(message_type_t type, fill_t fill) {
@@ -65,16 +78,15 @@ static message_t one_of(message_type_t type, fill_t fill) {
     int n = 0;
     switch (type) {
 #define F(kind, name) put_##kind(&body->name, fill, n++);
-#define MESSAGE(NAME, number, FIELDS)                                                                                  \
-    case MESSAGE_##NAME: {                                                                                             \
-        MSG_##NAME *body = &m.NAME;                                                                                    \
-        FIELDS break;                                                                                                  \
+#define MESSAGE(NAME, number, FIELDS) \
+    case MESSAGE_##NAME: {            \
+        MSG_##NAME *body = &m.NAME;   \
+        FIELDS break;                 \
     }
 #include "proto/messages.def"
 #undef MESSAGE
 #undef F
-    case MESSAGE_NONE:
-        break;
+    case MESSAGE_NONE: break;
     }
     return m;
 }
@@ -86,9 +98,12 @@ static const message_type_t types[] = {
 };
 enum { TYPES = sizeof types / sizeof *types };
 
-/* ---- equal? ------------------------------------------------------------------------------------------------------ */
+/* ---- equal?
+ * ------------------------------------------------------------------------------------------------------ */
 
-static bool same_bytes(slice_t a, slice_t b) { return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0); }
+static bool same_bytes(slice_t a, slice_t b) {
+    return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+}
 static bool same_U64(const uint64_t *a, const uint64_t *b) { return *a == *b; }
 static bool same_TEXT(const slice_t *a, const slice_t *b) { return same_bytes(*a, *b); }
 static bool same_BYTES(const slice_t *a, const slice_t *b) { return same_bytes(*a, *b); }
@@ -100,7 +115,8 @@ static bool same_U64S(const u64_list_t *a, const u64_list_t *b) {
 static bool same_ROWS(const row_in_list_t *a, const row_in_list_t *b) {
     bool same = a->count == b->count;
     for (size_t i = 0; same && i < a->count; i++)
-        same = a->items[i].index == b->items[i].index && a->items[i].line == b->items[i].line && same_bytes(a->items[i].raw, b->items[i].raw);
+        same = a->items[i].index == b->items[i].index && a->items[i].line == b->items[i].line &&
+               same_bytes(a->items[i].raw, b->items[i].raw);
     return same;
 }
 
@@ -108,7 +124,8 @@ static bool same_DONE(const row_done_list_t *a, const row_done_list_t *b) {
     bool same = a->count == b->count;
     for (size_t i = 0; same && i < a->count; i++)
         same = a->items[i].index == b->items[i].index && a->items[i].status == b->items[i].status &&
-               same_bytes(a->items[i].json, b->items[i].json) && same_bytes(a->items[i].meta, b->items[i].meta);
+               same_bytes(a->items[i].json, b->items[i].json) &&
+               same_bytes(a->items[i].meta, b->items[i].meta);
     return same;
 }
 
@@ -116,7 +133,8 @@ static bool same_CALLS(const call_list_t *a, const call_list_t *b) {
     bool same = a->count == b->count;
     for (size_t i = 0; same && i < a->count; i++) {
         const call_item_t *x = &a->items[i], *y = &b->items[i];
-        same = x->tag == y->tag && x->row == y->row && x->hash_high == y->hash_high && x->hash_low == y->hash_low && x->occurrence == y->occurrence &&
+        same = x->tag == y->tag && x->row == y->row && x->hash_high == y->hash_high &&
+               x->hash_low == y->hash_low && x->occurrence == y->occurrence &&
                same_bytes(x->answer, y->answer);
     }
     return same;
@@ -135,16 +153,15 @@ static bool same(const message_t *a, const message_t *b) {
     bool ok = a->type == b->type && a->epoch == b->epoch;
     switch (a->type) {
 #define F(kind, name) ok = ok && same_##kind(&x->name, &y->name);
-#define MESSAGE(NAME, number, FIELDS)                                                                                  \
-    case MESSAGE_##NAME: {                                                                                             \
-        const MSG_##NAME *x = &a->NAME, *y = &b->NAME;                                                                 \
-        FIELDS break;                                                                                                  \
+#define MESSAGE(NAME, number, FIELDS)                  \
+    case MESSAGE_##NAME: {                             \
+        const MSG_##NAME *x = &a->NAME, *y = &b->NAME; \
+        FIELDS break;                                  \
     }
 #include "proto/messages.def"
 #undef MESSAGE
 #undef F
-    case MESSAGE_NONE:
-        break;
+    case MESSAGE_NONE: break;
     }
     return ok;
 }
@@ -158,7 +175,8 @@ static buf_t frame_of(message_type_t type, fill_t fill) {
     return frame;
 }
 
-/* ---- tests ------------------------------------------------------------------------------------------------------- */
+/* ---- tests
+ * ------------------------------------------------------------------------------------------------------- */
 
 Test(message, a_message_comes_back_as_it_was) {
     buf_t frame;
@@ -180,7 +198,8 @@ Test(message, every_message_comes_back_empty_plain_and_extreme) {
             message_t m = one_of(types[t], fill), back;
             buf_t frame = frame_of(types[t], fill);
             err_t err = {0};
-            cr_assert_eq(message_decode(frame.data, frame.len, &back, &err), SDG_OK, "%s: %s", message_name(types[t]), err.text);
+            cr_assert_eq(message_decode(frame.data, frame.len, &back, &err), SDG_OK, "%s: %s",
+                         message_name(types[t]), err.text);
             cr_assert(same(&m, &back), "%s differs", message_name(types[t]));
             message_free(&m);
             message_free(&back);
@@ -195,7 +214,8 @@ Test(message, cut_at_every_byte_is_refused_in_words) {
         for (size_t len = 0; len < frame.len; len++) {
             message_t m;
             err_t err = {0};
-            char *cut = xmalloc(len + 1); /* its own allocation: a read behind the end is seen by the sanitizer */
+            char *cut =
+                xmalloc(len + 1); /* its own allocation: a read behind the end is seen by the sanitizer */
             cut = xrealloc(cut, len ? len : 1);
             memcpy(cut, frame.data, len);
             cr_assert_eq(message_decode(cut, len, &m, &err), SDG_EPARSE);
@@ -215,7 +235,8 @@ Test(message, unknown_trailing_fields_are_ignored) {
         cr_assert_eq(*head & 0xf0, 0x90, "a small array");
         (*head)++;
         buf_add(&frame, "\x93\x01\xc0\xa1x", 5); /* [1, nil, "x"] */
-        cr_assert_eq(message_decode(frame.data, frame.len, &back, NULL), SDG_OK, "%s", message_name(types[t]));
+        cr_assert_eq(message_decode(frame.data, frame.len, &back, NULL), SDG_OK, "%s",
+                     message_name(types[t]));
         cr_assert(same(&m, &back));
         message_free(&m);
         message_free(&back);
@@ -253,7 +274,8 @@ Test(message, fields_of_another_kind_are_refused_by_name) {
     refused("\x97\x01\x32\x00\x01\x92\x01\xa1x\x90\xa0", 11, "'values' is not a list of unsigned integers");
     refused("\x96\x01\x0d\x00\x01\x02\x03", 7, "'rows' is not a list");
     refused("\x96\x01\x0d\x00\x01\x02\x91\x92\x01\x02", 10, "'rows' is not a list of rows");
-    refused("\x96\x01\x10\x00\x01\x02\x91\x94\x01\x03\xa0\xa0", 12, "'rows' is not a list of finished rows"); /* status 3 */
+    refused("\x96\x01\x10\x00\x01\x02\x91\x94\x01\x03\xa0\xa0", 12,
+            "'rows' is not a list of finished rows"); /* status 3 */
 }
 
 Test(message, a_header_that_asks_for_gigabytes_is_refused) {
@@ -265,7 +287,10 @@ Test(message, a_header_that_asks_for_gigabytes_is_refused) {
 Test(message, one_element_over_the_limit_is_refused) {
     buf_t frame;
     buf_init(&frame, MESSAGE_BYTES_MAX);
-    message_t m = {.type = MESSAGE_STATS, .STATS = {.values = {xcalloc(MESSAGE_ELEMENTS_MAX + 1, sizeof(uint64_t)), MESSAGE_ELEMENTS_MAX + 1}}}, back;
+    message_t m = {.type = MESSAGE_STATS,
+                   .STATS = {.values = {xcalloc(MESSAGE_ELEMENTS_MAX + 1, sizeof(uint64_t)),
+                                        MESSAGE_ELEMENTS_MAX + 1}}},
+              back;
     message_encode(&m, &frame);
     cr_assert_eq(message_decode(frame.data, frame.len, &back, NULL), SDG_EPARSE);
     message_free(&m);
@@ -296,7 +321,8 @@ Test(message, maps_and_extensions_have_no_place) {
 Test(message, a_full_buffer_is_seen_by_the_sender) {
     buf_t frame;
     buf_init(&frame, 16);
-    message_t m = {.type = MESSAGE_BYE, .BYE = {.reason = slice_of("a reason that does not fit into sixteen bytes")}};
+    message_t m = {.type = MESSAGE_BYE,
+                   .BYE = {.reason = slice_of("a reason that does not fit into sixteen bytes")}};
     message_encode(&m, &frame);
     cr_assert(frame.full);
     buf_free(&frame);

@@ -20,7 +20,8 @@ Test(parked, there_and_back) {
     cr_assert_eq(count, 2);
     cr_assert_str_eq(bytes.data + used, "row");
     for (int i = 0; i < 2; i++)
-        cr_assert(back[i].hash_high == SOME[i].hash_high && back[i].hash_low == SOME[i].hash_low && back[i].answers == SOME[i].answers);
+        cr_assert(back[i].hash_high == SOME[i].hash_high && back[i].hash_low == SOME[i].hash_low &&
+                  back[i].answers == SOME[i].answers);
     free(back);
     buf_free(&bytes);
 }

@@ -6,7 +6,12 @@
 #include <string.h>
 
 static row_usage_t usage(uint32_t latency_us) {
-    row_usage_t u = {.calls = 1, .requests = 3, .prompt_tokens = 7, .completion_tokens = 2, .cut_short = 1, .latency_count = 2,
+    row_usage_t u = {.calls = 1,
+                     .requests = 3,
+                     .prompt_tokens = 7,
+                     .completion_tokens = 2,
+                     .cut_short = 1,
+                     .latency_count = 2,
                      .latency_us = {latency_us, 5}};
     u.retries[LLM_CAUSE_TIMEOUT] = 2;
     u.retries[LLM_CAUSE_QUOTA] = 9; /* final: never retried, has no number */
@@ -19,7 +24,8 @@ static void through_message(const tally_t *t, tally_t *back) {
     buf_init(&json, REASONS_JSON_BYTES);
     tally_write_reasons(t, &json);
     cr_assert_not(json.full);
-    u64_list_t values = {(uint64_t *)t->totals, CLIENT_STATS}, numbers = {latency, hist_to_numbers(&t->latency, latency)};
+    u64_list_t values = {(uint64_t *)t->totals, CLIENT_STATS},
+               numbers = {latency, hist_to_numbers(&t->latency, latency)};
     tally_read(back, &values, &numbers, (slice_t){json.data, json.len});
     buf_free(&json);
 }
@@ -66,7 +72,9 @@ Test(tally, takes_any_message_without_harm) {
     uint64_t many[CLIENT_STATS + 5];
     memset(many, 1, sizeof many);
     u64_list_t values = {many, CLIENT_STATS + 5}, none = {0};
-    static const char *const texts[] = {"", "[1]", "{\"x\": -3, \"y\": \"z\", \"w\": 2}", "{", "{\"a long name, longer than any reason may be, so it is cut somewhere\": 1}"};
+    static const char *const texts[] = {
+        "", "[1]", "{\"x\": -3, \"y\": \"z\", \"w\": 2}", "{",
+        "{\"a long name, longer than any reason may be, so it is cut somewhere\": 1}"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         tally_read(&t, i % 2 ? &values : &none, &values, slice_of(texts[i]));
         cr_assert_leq(t.reasons.count, 1);

@@ -19,7 +19,12 @@ static buf_t encoded(const char *reason, const row_usage_t *usage) {
 }
 
 Test(usage, comes_back_as_it_was) {
-    row_usage_t usage = {.calls = 2, .requests = 3, .prompt_tokens = 100, .completion_tokens = 50, .cut_short = 1, .latency_count = 2,
+    row_usage_t usage = {.calls = 2,
+                         .requests = 3,
+                         .prompt_tokens = 100,
+                         .completion_tokens = 50,
+                         .cut_short = 1,
+                         .latency_count = 2,
                          .latency_us = {1500, 2500}};
     usage.retries[LLM_CAUSES - 1] = 7;
     buf_t bytes = encoded("ask: HTTP 400", &usage);
@@ -64,13 +69,17 @@ Test(usage, cut_at_every_byte_is_refused_and_leaves_nothing) {
     buf_free(&bytes);
 }
 
-static int decode(const char *bytes, size_t len, usage_t *back) { return usage_decode(bytes, len, back, NULL); }
+static int decode(const char *bytes, size_t len, usage_t *back) {
+    return usage_decode(bytes, len, back, NULL);
+}
 
 Test(usage, wrong_shapes_are_refused) {
     usage_t back;
     cr_assert_eq(decode("\x90", 1, &back), SDG_EPARSE);
-    cr_assert_eq(decode("\x98\xa0\x01\x01\x01\x01\x01\x90\x01", 9, &back), SDG_EPARSE, "latencies are a list");
-    cr_assert_eq(decode("\x98\xa0\x01\x01\x01\x01\xcf\x00\x00\x00\x01\x00\x00\x00\x00\x90\x90", 17, &back), SDG_EPARSE, "33 bits");
+    cr_assert_eq(decode("\x98\xa0\x01\x01\x01\x01\x01\x90\x01", 9, &back), SDG_EPARSE,
+                 "latencies are a list");
+    cr_assert_eq(decode("\x98\xa0\x01\x01\x01\x01\xcf\x00\x00\x00\x01\x00\x00\x00\x00\x90\x90", 17, &back),
+                 SDG_EPARSE, "33 bits");
     cr_assert_eq(decode("\x98\x01\x01\x01\x01\x01\x01\x90\x90", 9, &back), SDG_EPARSE, "the reason is text");
     cr_assert_eq(decode("\x98\xa0\x01\x01\x01\x01\x01\x90\x90", 9, &back), SDG_OK);
 }

@@ -1,14 +1,16 @@
-/* sim_contexts.c - the context store under workers that crash and messages that are lost, repeated and late, with a seed.
+/* sim_contexts.c - the context store under workers that crash and messages that are lost, repeated and late,
+ * with a seed.
  *
  *   sim_contexts [--seeds N] [--seed S] [-v]
  *
- * Workers send what comes to their mind about their rows; a mailbox delivers it in any order. The judge is a model that does to small arrays
- * what contexts.h promises, before the store does it: which contexts there are, where, what they contain, who pins, which one is evicted
- * next, all counters. After each call store and model must agree. Some seeds have no disk, in some it fills up for a while. In the end every
- * worker is dead and every row complete, and nothing may be left, whatever is still delivered after that.
+ * Workers send what comes to their mind about their rows; a mailbox delivers it in any order. The judge is a
+ * model that does to small arrays what contexts.h promises, before the store does it: which contexts there
+ * are, where, what they contain, who pins, which one is evicted next, all counters. After each call store and
+ * model must agree. Some seeds have no disk, in some it fills up for a while. In the end every worker is dead
+ * and every row complete, and nothing may be left, whatever is still delivered after that.
  *
- * What a context contains follows from its row, its place and a version; its length says which place it has (0 shared, else its owner), so
- * that an eviction tells which one it was.
+ * What a context contains follows from its row, its place and a version; its length says which place it has
+ * (0 shared, else its owner), so that an eviction tells which one it was.
  */
 #include <inttypes.h>
 #include <signal.h>
@@ -25,15 +27,16 @@
 
 enum {
     ROWS = 24,
-    PLACES = 16,             /* of a row: the shared context, and one for each worker */
+    PLACES = 16, /* of a row: the shared context, and one for each worker */
     MAIL_MAX = 40,
     BYTES_MAX = PLACES * 20,
-    FULL_AT = 20000,         /* bytes a file may have on the full disk: batches fail, ... */
-    FULL_AT_ONCE = 4096,     /* ... or already the first eviction does */
+    FULL_AT = 20000,     /* bytes a file may have on the full disk: batches fail, ... */
+    FULL_AT_ONCE = 4096, /* ... or already the first eviction does */
 };
 
 typedef enum mail_kind { M_GET, M_FETCH, M_PUT, M_PIN, M_UNPIN, M_COMPLETE, M_GONE, M_BACK } mail_kind_t;
-static const char *const mail_names[] = {"get or create", "get", "put", "pin", "unpin", "complete", "gone", "back"};
+static const char *const mail_names[] = {"get or create", "get",      "put",  "pin",
+                                         "unpin",         "complete", "gone", "back"};
 
 typedef struct mail {
     mail_kind_t kind;
@@ -45,7 +48,7 @@ typedef struct mail {
 /* What the model knows of a context. */
 typedef struct entry {
     bool there, in_memory;
-    uint64_t used;           /* when, for the order of eviction; equal: any first */
+    uint64_t used; /* when, for the order of eviction; equal: any first */
     uint64_t version;
     size_t len;
 } entry_t;
@@ -53,16 +56,17 @@ typedef struct entry {
 typedef struct sim {
     uint64_t seed, steps, clock, versions, row_base;
     rng_t rng;
-    bool verbose, failed, spills, full, behind; /* behind: contexts are still in memory because the disk was full */
+    bool verbose, failed, spills, full,
+        behind; /* behind: contexts are still in memory because the disk was full */
     double drop, repeat;
     contexts_t *c;
     size_t max_cached;
     uint64_t max_bytes, full_at;
     entry_t entry[ROWS][PLACES];
-    uint32_t pins[ROWS];     /* bit per owner */
+    uint32_t pins[ROWS]; /* bit per owner */
     bool complete[ROWS], gone[PLACES], alive[PLACES];
-    size_t at[ROWS];         /* which worker has the row; 0 none */
-    contexts_stats_t want;   /* counters */
+    size_t at[ROWS];       /* which worker has the row; 0 none */
+    contexts_stats_t want; /* counters */
     mail_t mail[MAIL_MAX];
     size_t mail_count;
 } sim_t;
@@ -70,7 +74,8 @@ typedef struct sim {
 static sim_t *current; /* for the handler of failed asserts only */
 static char folder[64], path[80];
 
-/* ---- small things ------------------------------------------------------------------------------------------------- */
+/* ---- small things
+ * ------------------------------------------------------------------------------------------------- */
 
 static void trace(const sim_t *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static void trace(const sim_t *s, const char *fmt, ...) {
@@ -95,7 +100,9 @@ static void fail(sim_t *s, const char *fmt, ...) {
     putchar('\n');
 }
 
-static size_t between(sim_t *s, size_t lo, size_t hi) { return (size_t)rng_between(&s->rng, (int64_t)lo, (int64_t)hi); }
+static size_t between(sim_t *s, size_t lo, size_t hi) {
+    return (size_t)rng_between(&s->rng, (int64_t)lo, (int64_t)hi);
+}
 static bool chance(sim_t *s, double p) { return rng_real(&s->rng) < p; }
 
 static uint64_t owner_id(const sim_t *s, size_t owner) { return s->seed * 100 + owner; }
@@ -110,9 +117,13 @@ static const char *content(size_t row, size_t place, uint64_t version, size_t le
     return bytes;
 }
 
-/* ---- the model ---------------------------------------------------------------------------------------------------- */
+/* ---- the model
+ * ---------------------------------------------------------------------------------------------------- */
 
-typedef struct totals_in_memory { size_t cached, pinned; uint64_t bytes; } totals_in_memory_t;
+typedef struct totals_in_memory {
+    size_t cached, pinned;
+    uint64_t bytes;
+} totals_in_memory_t;
 
 static totals_in_memory_t count_in_memory(const sim_t *s) {
     totals_in_memory_t t = {0};
@@ -173,7 +184,8 @@ static int model_get(sim_t *s, const mail_t *m, bool *created) {
 static int model_put(sim_t *s, const mail_t *m) {
     if (is_late(s, m)) return SDG_ECANCELLED;
     model_unpin(s, m->row, m->owner, ++s->clock);
-    s->entry[m->row][m->place] = (entry_t){.there = true, .in_memory = true, .version = m->version, .len = m->len, .used = ++s->clock};
+    s->entry[m->row][m->place] =
+        (entry_t){.there = true, .in_memory = true, .version = m->version, .len = m->len, .used = ++s->clock};
     return SDG_OK;
 }
 
@@ -204,7 +216,8 @@ static void model_gone(sim_t *s, size_t owner) {
     }
 }
 
-/* ---- the judge ---------------------------------------------------------------------------------------------------- */
+/* ---- the judge
+ * ---------------------------------------------------------------------------------------------------- */
 
 /* The store evicts one: it had to, and this was the one to go. */
 static void judge_eviction(void *context, uint64_t number, size_t len, bool to_disk) {
@@ -233,10 +246,14 @@ static void judge_eviction(void *context, uint64_t number, size_t len, bool to_d
 static void judge_counters(sim_t *s, const contexts_stats_t *got) {
     const contexts_stats_t *want = &s->want;
     if (got->hits != want->hits || got->misses != want->misses) fail(s, "hits or misses are miscounted");
-    if (got->created != want->created) fail(s, "%" PRIu64 " were created, counted %" PRIu64, want->created, got->created);
-    if (got->evictions != want->evictions) fail(s, "%" PRIu64 " were evicted, counted %" PRIu64, want->evictions, got->evictions);
-    if (got->loads != want->loads) fail(s, "%" PRIu64 " were loaded, counted %" PRIu64, want->loads, got->loads);
-    if (got->completed != want->completed) fail(s, "%" PRIu64 " are complete, counted %" PRIu64, want->completed, got->completed);
+    if (got->created != want->created)
+        fail(s, "%" PRIu64 " were created, counted %" PRIu64, want->created, got->created);
+    if (got->evictions != want->evictions)
+        fail(s, "%" PRIu64 " were evicted, counted %" PRIu64, want->evictions, got->evictions);
+    if (got->loads != want->loads)
+        fail(s, "%" PRIu64 " were loaded, counted %" PRIu64, want->loads, got->loads);
+    if (got->completed != want->completed)
+        fail(s, "%" PRIu64 " are complete, counted %" PRIu64, want->completed, got->completed);
     if (got->late != want->late) fail(s, "%" PRIu64 " were late, counted %" PRIu64, want->late, got->late);
 }
 
@@ -252,11 +269,16 @@ static void judge_state(sim_t *s) {
     }
     contexts_stats(s->c, &got);
     judge_counters(s, &got);
-    if (got.cached != t.cached || got.cached_bytes != t.bytes) fail(s, "%zu are in memory, the store says %zu", t.cached, got.cached);
+    if (got.cached != t.cached || got.cached_bytes != t.bytes)
+        fail(s, "%zu are in memory, the store says %zu", t.cached, got.cached);
     if (got.pinned != t.pinned) fail(s, "%zu are pinned, the store says %zu", t.pinned, got.pinned);
-    if (got.cached + got.spilled != all) fail(s, "there are %zu contexts, the store says %zu", all, got.cached + (size_t)got.spilled);
-    if (got.cached_bytes + got.spilled_bytes != bytes) fail(s, "there are %" PRIu64 " bytes, the store says %" PRIu64, bytes, got.cached_bytes + got.spilled_bytes);
-    if (!s->behind && is_over(s, &t) && t.cached > t.pinned) fail(s, "%zu are in memory, %zu of them pinned", t.cached, t.pinned);
+    if (got.cached + got.spilled != all)
+        fail(s, "there are %zu contexts, the store says %zu", all, got.cached + (size_t)got.spilled);
+    if (got.cached_bytes + got.spilled_bytes != bytes)
+        fail(s, "there are %" PRIu64 " bytes, the store says %" PRIu64, bytes,
+             got.cached_bytes + got.spilled_bytes);
+    if (!s->behind && is_over(s, &t) && t.cached > t.pinned)
+        fail(s, "%zu are in memory, %zu of them pinned", t.cached, t.pinned);
 }
 
 /* A full disk may be the answer to what is done nevertheless. */
@@ -267,7 +289,8 @@ static bool judge_code(sim_t *s, int got, int want, const err_t *err) {
     return !s->failed;
 }
 
-/* ---- one message -------------------------------------------------------------------------------------------------- */
+/* ---- one message
+ * -------------------------------------------------------------------------------------------------- */
 
 static void set_disk(const sim_t *s, bool full) {
     struct rlimit limit = {full ? s->full_at : RLIM_INFINITY, RLIM_INFINITY};
@@ -280,7 +303,8 @@ static void do_get(sim_t *s, const mail_t *m) {
     bool want_created = false, created = false;
     int want = model_get(s, m, &want_created);
     int got = contexts_get_or_create(s->c, s->row_base + m->row, part_of(m->place), owner_id(s, m->owner),
-                                     content(m->row, m->place, m->version, m->len), m->kind == M_GET ? m->len : 0, &view, &created, &err);
+                                     content(m->row, m->place, m->version, m->len),
+                                     m->kind == M_GET ? m->len : 0, &view, &created, &err);
     if (!judge_code(s, got, want, &err) || want != SDG_OK) return;
     const entry_t *e = &s->entry[m->row][m->place];
     if (created != want_created) fail(s, "row %zu place %zu: created is wrong", m->row, m->place);
@@ -294,20 +318,15 @@ static int do_plain(sim_t *s, const mail_t *m, int *want, err_t *err) {
     switch (m->kind) {
     case M_PUT:
         *want = model_put(s, m);
-        return contexts_put(s->c, row, part_of(m->place), owner, content(m->row, m->place, m->version, m->len), m->len, err);
-    case M_PIN:
-        *want = model_pin(s, m);
-        return contexts_pin(s->c, row, owner, err);
+        return contexts_put(s->c, row, part_of(m->place), owner,
+                            content(m->row, m->place, m->version, m->len), m->len, err);
+    case M_PIN: *want = model_pin(s, m); return contexts_pin(s->c, row, owner, err);
     case M_UNPIN:
         *want = s->pins[m->row] & 1u << m->owner ? SDG_OK : SDG_ENOTFOUND;
         model_unpin(s, m->row, m->owner, ++s->clock);
         return contexts_unpin(s->c, row, owner, err);
-    case M_COMPLETE:
-        model_complete(s, m->row);
-        return contexts_complete(s->c, row, err);
-    case M_GONE:
-        model_gone(s, m->owner);
-        return contexts_owner_gone(s->c, owner, err);
+    case M_COMPLETE: model_complete(s, m->row); return contexts_complete(s->c, row, err);
+    case M_GONE: model_gone(s, m->owner); return contexts_owner_gone(s->c, owner, err);
     default:
         s->gone[m->owner] = false;
         contexts_owner_back(s->c, owner);
@@ -318,7 +337,8 @@ static int do_plain(sim_t *s, const mail_t *m, int *want, err_t *err) {
 static void deliver(sim_t *s, const mail_t *m) {
     err_t err = {0};
     int want, got;
-    trace(s, "%s row %zu, worker %zu, place %zu, version %" PRIu64 ", %zu bytes", mail_names[m->kind], m->row, m->owner, m->place, m->version, m->len);
+    trace(s, "%s row %zu, worker %zu, place %zu, version %" PRIu64 ", %zu bytes", mail_names[m->kind], m->row,
+          m->owner, m->place, m->version, m->len);
     set_disk(s, true);
     if (m->kind <= M_FETCH) {
         do_get(s, m);
@@ -351,7 +371,8 @@ static void post(sim_t *s, mail_t m) {
     }
 }
 
-/* ---- workers and scheduler ---------------------------------------------------------------------------------------- */
+/* ---- workers and scheduler
+ * ---------------------------------------------------------------------------------------- */
 
 static void worker_speaks(sim_t *s, size_t owner) {
     size_t row = between(s, 0, ROWS - 1), k = between(s, 0, BYTES_MAX / PLACES - 1);
@@ -361,7 +382,12 @@ static void worker_speaks(sim_t *s, size_t owner) {
     mail_kind_t kind = (mail_kind_t)between(s, M_GET, M_UNPIN);
     size_t place = chance(s, 0.4) ? owner : 0;
     if (kind == M_GET && k == 0) k = 1; /* nothing to create from is another message */
-    post(s, (mail_t){.kind = kind, .row = row, .owner = owner, .place = place, .version = ++s->versions, .len = k * PLACES + place});
+    post(s, (mail_t){.kind = kind,
+                     .row = row,
+                     .owner = owner,
+                     .place = place,
+                     .version = ++s->versions,
+                     .len = k * PLACES + place});
     if (kind != M_PUT && chance(s, 0.6)) post(s, (mail_t){.kind = M_UNPIN, .row = row, .owner = owner});
 }
 
@@ -426,7 +452,8 @@ static void step(sim_t *s) {
     }
 }
 
-/* ---- running ------------------------------------------------------------------------------------------------------- */
+/* ---- running
+ * ------------------------------------------------------------------------------------------------------- */
 
 static void setup(sim_t *s) {
     rng_seed(&s->rng, s->seed, 1);
@@ -444,15 +471,19 @@ static void setup(sim_t *s) {
     for (size_t row = 0; row < ROWS; row++) {
         s->at[row] = between(s, 0, PLACES - 1);
     }
-    s->c = contexts_new(&(contexts_options_t){.max_cached = s->max_cached, .max_bytes = s->max_bytes, .spill_path = s->spills ? path : NULL,
-                                              .evicted = judge_eviction, .context = s});
+    s->c = contexts_new(&(contexts_options_t){.max_cached = s->max_cached,
+                                              .max_bytes = s->max_bytes,
+                                              .spill_path = s->spills ? path : NULL,
+                                              .evicted = judge_eviction,
+                                              .context = s});
 }
 
 static void expect_nothing(sim_t *s, const char *when) {
     contexts_stats_t got;
     contexts_check(s->c);
     contexts_stats(s->c, &got);
-    if (got.cached + got.cached_bytes + got.pinned + got.spilled + got.spilled_bytes > 0) fail(s, "something is left %s", when);
+    if (got.cached + got.cached_bytes + got.pinned + got.spilled + got.spilled_bytes > 0)
+        fail(s, "something is left %s", when);
 }
 
 /* Everybody dies, every row completes; what still comes does nothing. */
@@ -476,7 +507,9 @@ static void finish(sim_t *s) {
     expect_nothing(s, "after late messages");
 }
 
-typedef struct totals { uint64_t passed, failed, evictions, loads, late; } totals_t;
+typedef struct totals {
+    uint64_t passed, failed, evictions, loads, late;
+} totals_t;
 
 static void run_seed(uint64_t seed, bool verbose, totals_t *t) {
     sim_t *s = xcalloc(1, sizeof *s);
@@ -511,12 +544,17 @@ int main(int argc, char **argv) {
     uint64_t seeds = 10000, first = 1;
     bool verbose = false;
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "-v") == 0) verbose = true;
-        else if (i + 1 < argc && strcmp(argv[i], "--seeds") == 0) seeds = strtoull(argv[++i], NULL, 10);
-        else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0) first = strtoull(argv[++i], NULL, 10), seeds = 1;
-        else return fprintf(stderr, "usage: sim_contexts [--seeds N] [--seed S] [-v]\n"), 2;
+        if (strcmp(argv[i], "-v") == 0)
+            verbose = true;
+        else if (i + 1 < argc && strcmp(argv[i], "--seeds") == 0)
+            seeds = strtoull(argv[++i], NULL, 10);
+        else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0)
+            first = strtoull(argv[++i], NULL, 10), seeds = 1;
+        else
+            return fprintf(stderr, "usage: sim_contexts [--seeds N] [--seed S] [-v]\n"), 2;
     }
-    const char *place = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"; /* memory: seeds then wait for no disk */
+    const char *place =
+        access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"; /* memory: seeds then wait for no disk */
     snprintf(folder, sizeof folder, "%s/sdg-sim-contexts-XXXXXX", place);
     if (!mkdtemp(folder)) return perror(folder), 2;
     snprintf(path, sizeof path, "%s/spill", folder);
@@ -529,7 +567,8 @@ int main(int argc, char **argv) {
     }
     bool clean = rmdir(folder) == 0; /* no spill file is left */
     if (!clean) printf("%s is not empty\n", folder);
-    printf("%" PRIu64 " evictions, %" PRIu64 " loads, %" PRIu64 " late messages refused\n", t.evictions, t.loads, t.late);
+    printf("%" PRIu64 " evictions, %" PRIu64 " loads, %" PRIu64 " late messages refused\n", t.evictions,
+           t.loads, t.late);
     printf("%" PRIu64 " passed, %" PRIu64 " failed\n", t.passed, t.failed + !clean);
     return t.failed || !clean;
 }

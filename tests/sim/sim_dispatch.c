@@ -1,22 +1,25 @@
-/* sim_dispatch.c - the dispatcher in a world that loses, repeats, delays and reorders every message, with virtual time and a seed.
+/* sim_dispatch.c - the dispatcher in a world that loses, repeats, delays and reorders every message, with
+ * virtual time and a seed.
  *
  *   sim_dispatch [--seeds N] [--seed S] [--jobs J] [-v]
  *
- * Around the real dispatcher stand simulated clients and workers that keep the rules of proto/messages.def: what is not acknowledged is said
- * again, absolute numbers are repeated, what was seen is dropped. In the first phase everything goes wrong that can: links, crashes, silence,
- * new connections, drains, refusals, slow disks, changed limits, stops. Then the world becomes good, and every job has to end in bounded time.
- * The judge (`judge_*`) keeps its own books of what the dispatcher said and never looks inside it. What it wants:
+ * Around the real dispatcher stand simulated clients and workers that keep the rules of proto/messages.def:
+ * what is not acknowledged is said again, absolute numbers are repeated, what was seen is dropped. In the
+ * first phase everything goes wrong that can: links, crashes, silence, new connections, drains, refusals,
+ * slow disks, changed limits, stops. Then the world becomes good, and every job has to end in bounded time.
+ * The judge (`judge_*`) keeps its own books of what the dispatcher said and never looks inside it. What it
+ * wants:
  *
  *   each row delivered as one result, with its bytes; batches, leases and acknowledgements in order;
  *   credits never fall
- *   rows pending <= window; bytes pending <= the bound of dispatch.h; rows and bytes at a worker <= its credit
- *   rows running <= the job's limit, or the one before until workers have answered; in a good world
- *   its workers share all of it
- *   a job that wants rows of a worker waits for one turn of each other job there
- *   a lost worker is announced before a row of it is in other hands; every job ends
+ *   rows pending <= window; bytes pending <= the bound of dispatch.h; rows and bytes at a worker <= its
+ * credit rows running <= the job's limit, or the one before until workers have answered; in a good world its
+ * workers share all of it a job that wants rows of a worker waits for one turn of each other job there a lost
+ * worker is announced before a row of it is in other hands; every job ends
  *
- * Rows carry no bytes here: what row 17 of client 2 contains, and what its result is, follows from the numbers, on both ends. PERMITS and their
- * answers keep their order on a connection, as the dispatcher asks; everything else comes in any order.
+ * Rows carry no bytes here: what row 17 of client 2 contains, and what its result is, follows from the
+ * numbers, on both ends. PERMITS and their answers keep their order on a connection, as the dispatcher asks;
+ * everything else comes in any order.
  *
  * Seeds are shared out to J processes (one per CPU); the one that fails is printed, and --seed runs it alone.
  */
@@ -39,93 +42,125 @@
 enum {
     CLIENTS_MAX = 3,
     WORKERS_ALIVE_MAX = 6,
-    WORKER_SLOTS = 48,       /* workers over a whole run */
-    ROWS_MAX = 120,          /* of a client's dataset */
-    PEERS_MAX = 4096,        /* connections over a whole run */
+    WORKER_SLOTS = 48, /* workers over a whole run */
+    ROWS_MAX = 120,    /* of a client's dataset */
+    PEERS_MAX = 4096,  /* connections over a whole run */
     BATCHES_MAX = 4096,
     ROW_BYTES_MAX = 256,
-    RESULT_BYTES_MAX = 512,  /* with meta */
+    RESULT_BYTES_MAX = 512, /* with meta */
     PATTERN_BYTES = 1024,
 };
 #define GOOD_PHASE_MAX (1500 * SECOND) /* after the faults end, everything is over by then */
 #define RULE_WAIT SECOND               /* how often absolute things are repeated */
 
-/* ---- messages ----------------------------------------------------------------------------------------------------- */
+/* ---- messages
+ * ----------------------------------------------------------------------------------------------------- */
 
 typedef enum mail_kind {
-    M_JOB_OPEN, M_JOB_ACCEPTED, M_INGEST_CREDIT, M_ROWS, M_ROWS_END, M_RESULT_CREDIT, M_RESULTS, M_RESULTS_ACK, M_JOB_DONE, M_JOB_STOP,
-    M_JOB_LIMIT, M_CLIENT_BYE, M_REFUSED,
-    M_HELLO, M_WELCOME, M_ROW_CREDIT, M_LEASE, M_ROW_RESULTS, M_ACK, M_PERMITS, M_RETURN, M_JOB_DROP, M_JOB_REFUSED, M_BEAT, M_BYE,
+    M_JOB_OPEN,
+    M_JOB_ACCEPTED,
+    M_INGEST_CREDIT,
+    M_ROWS,
+    M_ROWS_END,
+    M_RESULT_CREDIT,
+    M_RESULTS,
+    M_RESULTS_ACK,
+    M_JOB_DONE,
+    M_JOB_STOP,
+    M_JOB_LIMIT,
+    M_CLIENT_BYE,
+    M_REFUSED,
+    M_HELLO,
+    M_WELCOME,
+    M_ROW_CREDIT,
+    M_LEASE,
+    M_ROW_RESULTS,
+    M_ACK,
+    M_PERMITS,
+    M_RETURN,
+    M_JOB_DROP,
+    M_JOB_REFUSED,
+    M_BEAT,
+    M_BYE,
     M_PERMITS_HELD,
 } mail_kind_t;
 static const char *const mail_names[] = {
-    "JOB_OPEN", "JOB_ACCEPTED", "INGEST_CREDIT", "ROWS", "ROWS_END", "RESULT_CREDIT", "RESULTS", "RESULTS_ACK", "JOB_DONE", "JOB_STOP",
-    "JOB_LIMIT", "CLIENT_BYE", "REFUSED",
-    "HELLO", "WELCOME", "ROW_CREDIT", "LEASE", "ROW_RESULTS", "ROW_RESULTS_ACK", "PERMITS", "LEASE_RETURN", "JOB_DROP", "JOB_REFUSED",
-    "BEAT", "BYE", "PERMITS_HELD",
+    "JOB_OPEN",     "JOB_ACCEPTED",  "INGEST_CREDIT",   "ROWS",
+    "ROWS_END",     "RESULT_CREDIT", "RESULTS",         "RESULTS_ACK",
+    "JOB_DONE",     "JOB_STOP",      "JOB_LIMIT",       "CLIENT_BYE",
+    "REFUSED",      "HELLO",         "WELCOME",         "ROW_CREDIT",
+    "LEASE",        "ROW_RESULTS",   "ROW_RESULTS_ACK", "PERMITS",
+    "LEASE_RETURN", "JOB_DROP",      "JOB_REFUSED",     "BEAT",
+    "BYE",          "PERMITS_HELD",
 };
 
 typedef struct mail {
     mail_kind_t kind;
     bool to_scheduler;
-    uint64_t peer;           /* the other end */
-    uint64_t job, a, b, c;   /* fields in the order of messages.def */
-    uint32_t users;          /* deliveries still to come (a repeated message is one mail) */
+    uint64_t peer;         /* the other end */
+    uint64_t job, a, b, c; /* fields in the order of messages.def */
+    uint32_t users;        /* deliveries still to come (a repeated message is one mail) */
     size_t count;
     uint64_t rows[];
 } mail_t;
 
 typedef enum wake_kind { WAKE_MAIL, WAKE_CLIENT, WAKE_WORKER, WAKE_SCHEDULER, WAKE_CHAOS } wake_kind_t;
 typedef struct event {
-    uint64_t time, order;    /* order: first come, first served */
+    uint64_t time, order; /* order: first come, first served */
     wake_kind_t kind;
     size_t who;
     mail_t *mail;
 } event_t;
 
-/* ---- actors ------------------------------------------------------------------------------------------------------- */
+/* ---- actors
+ * ------------------------------------------------------------------------------------------------------- */
 
 typedef struct client {
     size_t number;
-    uint64_t job, peer, registered;                /* where it speaks, where the scheduler thinks it does */
-    bool alive, accepted, opened, done, stopped, finished; /* finished: heard JOB_DONE of a whole run, or stopped */
+    uint64_t job, peer, registered; /* where it speaks, where the scheduler thinks it does */
+    bool alive, accepted, opened, done, stopped,
+        finished; /* finished: heard JOB_DONE of a whole run, or stopped */
     uint64_t rows_total, killers[2];
     uint64_t window_rows, window_bytes, concurrency, chunk_rows, priority;
-    uint64_t limit;                                /* what it wants the concurrency to be now; 0: as at first */
-    uint64_t result_rows, result_bytes;            /* result window */
-    uint64_t todo[ROWS_MAX], todo_count;           /* rows of this incarnation's job */
-    uint64_t chunk_start[ROWS_MAX + 1], chunk_sent_ns[ROWS_MAX], chunks; /* sent chunks; chunk k has todo[start k .. start k+1) */
+    uint64_t limit;                      /* what it wants the concurrency to be now; 0: as at first */
+    uint64_t result_rows, result_bytes;  /* result window */
+    uint64_t todo[ROWS_MAX], todo_count; /* rows of this incarnation's job */
+    uint64_t chunk_start[ROWS_MAX + 1], chunk_sent_ns[ROWS_MAX],
+        chunks; /* sent chunks; chunk k has todo[start k .. start k+1) */
     uint64_t rows_sent, bytes_sent, rows_limit, bytes_limit;
     bool end_sent;
     uint64_t end_sent_ns, stall_until, gone_ns, rise_ns;
-    bool gone_unseen;                              /* it died, and nobody noticed yet */
+    bool gone_unseen; /* it died, and nobody noticed yet */
     uint32_t stop_mode;
     uint64_t next_batch, rows_received, bytes_received;
-    uint8_t written[ROWS_MAX];                     /* how often; the file outlives the client */
+    uint8_t written[ROWS_MAX]; /* how often; the file outlives the client */
     uint64_t incarnation;
-    uint64_t ok, failed;                           /* written by this incarnation */
+    uint64_t ok, failed; /* written by this incarnation */
 } client_t;
 
 typedef struct held {
     uint64_t job, index, done_ns;
-    uint64_t life;           /* in which life of the worker (as the dispatcher sees it) the row was leased */
+    uint64_t life; /* in which life of the worker (as the dispatcher sees it) the row was leased */
     bool running;
 } held_t;
 
 typedef struct parcel {
     struct parcel *next;
-    mail_t *mail;            /* as it was sent; peer is set anew */
+    mail_t *mail; /* as it was sent; peer is set anew */
     uint64_t resend_ns, wait_ns;
 } parcel_t;
 
-typedef struct permit { uint64_t job, rows, told_running, life; bool refused; } permit_t;
+typedef struct permit {
+    uint64_t job, rows, told_running, life;
+    bool refused;
+} permit_t;
 
 typedef struct worker {
     uint64_t instance, peer;
     bool alive, welcome, draining;
     uint64_t credit_rows, credit_bytes, silent_until, beat_ns, hello_ns, batch;
-    uint64_t row_ns;         /* longest a row takes */
-    uint32_t refuses;        /* bit per client number */
+    uint64_t row_ns;  /* longest a row takes */
+    uint32_t refuses; /* bit per client number */
     held_t *held;
     size_t held_count, held_cap;
     permit_t permits[64];
@@ -133,16 +168,16 @@ typedef struct worker {
     rangeset_t *leases;
     uint64_t era;
     parcel_t *parcels;
-    uint64_t life;           /* the judge's: how often the dispatcher has lost it */
+    uint64_t life; /* the judge's: how often the dispatcher has lost it */
 } worker_t;
 
 /* What the judge knows of a row of a running job, from the dispatcher's own words. */
 typedef struct book {
-    uint64_t holder;         /* worker instance, 0 none */
+    uint64_t holder;          /* worker instance, 0 none */
     uint64_t lease, lease_ns; /* and when it was sent first */
     uint8_t received, answered, deaths;
-    bool out;                /* it was with a worker at some time */
-    size_t bytes;            /* of its result as it is kept */
+    bool out;     /* it was with a worker at some time */
+    size_t bytes; /* of its result as it is kept */
 } book_t;
 
 /* What the judge knows of a worker for one job. */
@@ -157,9 +192,12 @@ typedef struct job_book {
     client_t *client;
     bool over, stopped, refused;
     uint64_t rows_total, rows_limit, bytes_limit, raw_open, acked_rows, last_batch, acked_batch;
-    uint64_t results_open, results_max; /* bytes of results not acknowledged, and what they may be until the next lease */
-    uint64_t concurrency, running_max;  /* running_max: a larger one from before, until the workers have answered */
-    uint64_t unshared_ns;               /* since when its workers together may run another number than the limit; 0: they do not */
+    uint64_t results_open,
+        results_max; /* bytes of results not acknowledged, and what they may be until the next lease */
+    uint64_t concurrency,
+        running_max;      /* running_max: a larger one from before, until the workers have answered */
+    uint64_t unshared_ns; /* since when its workers together may run another number than the limit; 0: they do
+                             not */
     chair_t chairs[WORKER_SLOTS];
     uint64_t batch_sum[BATCHES_MAX];
     book_t rows[ROWS_MAX];
@@ -182,9 +220,10 @@ typedef struct sim {
     worker_t workers[WORKER_SLOTS];
     size_t worker_count;
     uint64_t peers, instances, jobs;
-    uint64_t permits_ns[PEERS_MAX], held_ns[PEERS_MAX]; /* the last message of PERMITS, and of HELLO and PERMITS_HELD there, arrives then */
-    uint64_t instance_at[PEERS_MAX]; /* scheduler: which worker speaks there; 0 unknown */
-    uint64_t client_at[PEERS_MAX];   /* client number + 1 */
+    uint64_t permits_ns[PEERS_MAX], held_ns[PEERS_MAX]; /* the last message of PERMITS, and of HELLO and
+                                                           PERMITS_HELD there, arrives then */
+    uint64_t instance_at[PEERS_MAX];                    /* scheduler: which worker speaks there; 0 unknown */
+    uint64_t client_at[PEERS_MAX];                      /* client number + 1 */
     job_book_t *books[JOB_BOOKS];
     size_t book_count;
     uint64_t duplicates, failures, finished_jobs;
@@ -193,7 +232,8 @@ typedef struct sim {
 static sim_t *current; /* for the handler of failed asserts only */
 static char pattern[PATTERN_BYTES];
 
-/* ---- small things ------------------------------------------------------------------------------------------------- */
+/* ---- small things
+ * ------------------------------------------------------------------------------------------------- */
 
 static void trace(const sim_t *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static void trace(const sim_t *s, const char *fmt, ...) {
@@ -218,7 +258,9 @@ static void fail(sim_t *s, const char *fmt, ...) {
     putchar('\n');
 }
 
-static uint64_t between(sim_t *s, uint64_t lo, uint64_t hi) { return (uint64_t)rng_between(&s->rng, (int64_t)lo, (int64_t)hi); }
+static uint64_t between(sim_t *s, uint64_t lo, uint64_t hi) {
+    return (uint64_t)rng_between(&s->rng, (int64_t)lo, (int64_t)hi);
+}
 static bool chance(sim_t *s, double p) { return rng_real(&s->rng) < p; }
 static uint64_t mix(uint64_t a, uint64_t b) {
     uint64_t x = a * UINT64_C(0x9E3779B97F4A7C15) + b * UINT64_C(0xC2B2AE3D27D4EB4F);
@@ -230,12 +272,18 @@ static size_t size_of(uint64_t random, size_t max) { return 1 + random / 8 % (ra
 
 /* What a row contains and what it gives. */
 static dispatch_row_t row_of(uint64_t client, uint64_t index) {
-    return (dispatch_row_t){.index = index, .line = index + 1, .raw = pattern + index % 100, .len = size_of(mix(client, index), ROW_BYTES_MAX)};
+    return (dispatch_row_t){.index = index,
+                            .line = index + 1,
+                            .raw = pattern + index % 100,
+                            .len = size_of(mix(client, index), ROW_BYTES_MAX)};
 }
 static dispatch_done_t done_of(uint64_t client, uint64_t index) {
     static const uint32_t statuses[] = {0, 0, 0, 1, 0, 2, 0}; /* fine, failed, parked */
-    return (dispatch_done_t){.index = index, .status = statuses[mix(index, client) % 7], .json = pattern + index % 97,
-                             .json_len = size_of(mix(client + 1, index), RESULT_BYTES_MAX - 5), .meta = pattern + index % 89,
+    return (dispatch_done_t){.index = index,
+                             .status = statuses[mix(index, client) % 7],
+                             .json = pattern + index % 97,
+                             .json_len = size_of(mix(client + 1, index), RESULT_BYTES_MAX - 5),
+                             .meta = pattern + index % 89,
                              .meta_len = index % 5};
 }
 static size_t result_bytes_of(uint64_t client, uint64_t index) {
@@ -257,9 +305,12 @@ static worker_t *worker_by_instance(sim_t *s, uint64_t instance) {
     return NULL;
 }
 
-/* ---- time and links ------------------------------------------------------------------------------------------------- */
+/* ---- time and links
+ * ------------------------------------------------------------------------------------------------- */
 
-static bool earlier(const event_t *a, const event_t *b) { return a->time != b->time ? a->time < b->time : a->order < b->order; }
+static bool earlier(const event_t *a, const event_t *b) {
+    return a->time != b->time ? a->time < b->time : a->order < b->order;
+}
 
 static void push(sim_t *s, event_t e) {
     if (s->heap_count == s->heap_cap) {
@@ -287,7 +338,9 @@ static event_t pop(sim_t *s) {
     return first;
 }
 
-static void wake(sim_t *s, wake_kind_t kind, size_t who, uint64_t time) { push(s, (event_t){.time = time, .kind = kind, .who = who}); }
+static void wake(sim_t *s, wake_kind_t kind, size_t who, uint64_t time) {
+    push(s, (event_t){.time = time, .kind = kind, .who = who});
+}
 
 static mail_t *mail_new(mail_kind_t kind, uint64_t peer, uint64_t job, size_t count) {
     mail_t *m = xcalloc(1, sizeof *m + count * sizeof *m->rows);
@@ -312,7 +365,9 @@ static void mail_done(mail_t *m) {
 
 /* Not before those of its kind that were sent before it on this connection. */
 static uint64_t in_order(sim_t *s, const mail_t *m, uint64_t time) {
-    uint64_t *last = m->kind == M_PERMITS ? &s->permits_ns[m->peer] : m->kind == M_HELLO || m->kind == M_PERMITS_HELD ? &s->held_ns[m->peer] : NULL;
+    uint64_t *last = m->kind == M_PERMITS                              ? &s->permits_ns[m->peer]
+                     : m->kind == M_HELLO || m->kind == M_PERMITS_HELD ? &s->held_ns[m->peer]
+                                                                       : NULL;
     if (!last) return time;
     if (time < *last) time = *last;
     return *last = time;
@@ -323,7 +378,8 @@ static void post(sim_t *s, bool to_scheduler, mail_t *m) {
     m->to_scheduler = to_scheduler;
     m->users = s->good || !chance(s, s->drop) ? 1 : 0;
     if (m->users && !s->good && chance(s, s->repeat)) m->users = 2;
-    if (m->users == 0) trace(s, "      lost %s %s %" PRIu64, mail_names[m->kind], to_scheduler ? "from" : "to", m->peer);
+    if (m->users == 0)
+        trace(s, "      lost %s %s %" PRIu64, mail_names[m->kind], to_scheduler ? "from" : "to", m->peer);
     for (uint32_t i = m->users; i > 0; i--) {
         uint64_t delay = s->good ? MILLISECOND : between(s, 50000, s->delay_max);
         push(s, (event_t){.time = in_order(s, m, s->now + delay), .kind = WAKE_MAIL, .mail = m});
@@ -331,15 +387,19 @@ static void post(sim_t *s, bool to_scheduler, mail_t *m) {
     if (m->users == 0) free(m);
 }
 
-static void post_plain(sim_t *s, bool to_scheduler, mail_kind_t kind, uint64_t peer, uint64_t job, uint64_t a, uint64_t b, uint64_t c) {
+static void post_plain(sim_t *s, bool to_scheduler, mail_kind_t kind, uint64_t peer, uint64_t job, uint64_t a,
+                       uint64_t b, uint64_t c) {
     mail_t *m = mail_new(kind, peer, job, 0);
     m->a = a, m->b = b, m->c = c;
     post(s, to_scheduler, m);
 }
 
-/* ---- the judge: how many rows run ------------------------------------------------------------------------------------- */
+/* ---- the judge: how many rows run
+ * ------------------------------------------------------------------------------------- */
 
-static chair_t *chair_of(job_book_t *book, const sim_t *s, const worker_t *w) { return &book->chairs[w - s->workers]; }
+static chair_t *chair_of(job_book_t *book, const sim_t *s, const worker_t *w) {
+    return &book->chairs[w - s->workers];
+}
 
 static uint64_t ceilings_of(const job_book_t *book) {
     uint64_t sum = 0;
@@ -351,7 +411,8 @@ static uint64_t ceilings_of(const job_book_t *book) {
 
 /* When all have answered, a limit from before counts no more. */
 static void judge_settled(job_book_t *book) {
-    if (ceilings_of(book) <= book->concurrency || book->running_max < book->concurrency) book->running_max = book->concurrency;
+    if (ceilings_of(book) <= book->concurrency || book->running_max < book->concurrency)
+        book->running_max = book->concurrency;
 }
 
 static void judge_permits(sim_t *s, const dispatch_action_t *a) {
@@ -362,7 +423,8 @@ static void judge_permits(sim_t *s, const dispatch_action_t *a) {
     if (a->permit_rows <= chair->ceiling) return;
     chair->ceiling = a->permit_rows;
     if (ceilings_of(book) > book->concurrency)
-        fail(s, "job %" PRIu64 ": %" PRIu64 " rows may run, its limit is %" PRIu64, book->job, ceilings_of(book), book->concurrency);
+        fail(s, "job %" PRIu64 ": %" PRIu64 " rows may run, its limit is %" PRIu64, book->job,
+             ceilings_of(book), book->concurrency);
 }
 
 static void judge_answer_of_permits(sim_t *s, const worker_t *w, const mail_t *m) {
@@ -379,7 +441,8 @@ static void judge_limit(job_book_t *book, uint64_t concurrency) {
 }
 
 static bool is_able(const sim_t *s, const job_book_t *book, const worker_t *w) {
-    return w->alive && !w->draining && s->instance_at[w->peer] == w->instance && !(w->refuses >> book->client->number & 1);
+    return w->alive && !w->draining && s->instance_at[w->peer] == w->instance &&
+           !(w->refuses >> book->client->number & 1);
 }
 
 /* In a good world all of the limit is with workers, but for the moment it takes to tell them. */
@@ -392,13 +455,15 @@ static void judge_shares(sim_t *s, job_book_t *book) {
         permits += counts ? book->chairs[i].permit : 0;
     }
     dispatch_job_stats_t stats;
-    bool runs = book->job == c->job && !book->over && dispatch_job_stats(s->d, book->job, &stats) && !stats.stopping;
+    bool runs =
+        book->job == c->job && !book->over && dispatch_job_stats(s->d, book->job, &stats) && !stats.stopping;
     if (!runs || able == 0 || permits == wanted)
         book->unshared_ns = 0;
     else if (book->unshared_ns == 0)
         book->unshared_ns = s->now;
     else if (s->now > book->unshared_ns + 30 * SECOND)
-        fail(s, "job %" PRIu64 ": its workers may run %" PRIu64 " rows, the limit is %" PRIu64, book->job, permits, wanted);
+        fail(s, "job %" PRIu64 ": its workers may run %" PRIu64 " rows, the limit is %" PRIu64, book->job,
+             permits, wanted);
 }
 
 /* A row starts. Rows of a worker that was taken for dead do not count until it has heard that it lives. */
@@ -413,11 +478,12 @@ static void judge_running(sim_t *s, const held_t *started) {
         }
     }
     if (running > book->running_max)
-        fail(s, "job %" PRIu64 ": %" PRIu64 " rows run, its limit is %" PRIu64 " (%" PRIu64 ")", book->job, running, book->concurrency,
-             book->running_max);
+        fail(s, "job %" PRIu64 ": %" PRIu64 " rows run, its limit is %" PRIu64 " (%" PRIu64 ")", book->job,
+             running, book->concurrency, book->running_max);
 }
 
-/* ---- the judge: turns -------------------------------------------------------------------------------------------------- */
+/* ---- the judge: turns
+ * -------------------------------------------------------------------------------------------------- */
 
 static uint64_t held_of(const job_book_t *book, uint64_t instance) {
     uint64_t rows = 0;
@@ -437,7 +503,8 @@ static bool has_fresh_row(const job_book_t *book) {
 
 static bool is_hungry(const job_book_t *book, const chair_t *chair, const worker_t *w) {
     if (!book->job || book->over || book->stopped || chair->rests || chair->permit == 0) return false;
-    return book->results_open <= book->client->window_bytes / 2 && has_fresh_row(book) && held_of(book, w->instance) < chair->permit;
+    return book->results_open <= book->client->window_bytes / 2 && has_fresh_row(book) &&
+           held_of(book, w->instance) < chair->permit;
 }
 
 /* Rows of one turn of each other job, those that have ended included: they may have had one meanwhile. */
@@ -449,7 +516,8 @@ static uint64_t turns_of_others(const sim_t *s, const job_book_t *but) {
     return rows;
 }
 
-/* Others wait while this job gets a lease, but not longer than their turn takes (two: a turn may pass while it wants nothing for a moment). */
+/* Others wait while this job gets a lease, but not longer than their turn takes (two: a turn may pass while
+ * it wants nothing for a moment). */
 static void judge_turns(sim_t *s, job_book_t *served, const dispatch_action_t *a) {
     const worker_t *w = worker_by_instance(s, a->worker);
     chair_of(served, s, w)->passed = 0;
@@ -459,14 +527,18 @@ static void judge_turns(sim_t *s, job_book_t *served, const dispatch_action_t *a
         if (book == served) continue;
         chair->passed = is_hungry(book, chair, w) ? chair->passed + a->row_count : 0;
         if (chair->passed > 2 * turns_of_others(s, book))
-            fail(s, "job %" PRIu64 " waits at worker %" PRIu64 " while others get %" PRIu64 " rows", book->job, a->worker, chair->passed);
+            fail(s, "job %" PRIu64 " waits at worker %" PRIu64 " while others get %" PRIu64 " rows",
+                 book->job, a->worker, chair->passed);
     }
 }
 
-/* ---- the judge: bytes --------------------------------------------------------------------------------------------------- */
+/* ---- the judge: bytes
+ * --------------------------------------------------------------------------------------------------- */
 
 static size_t died_bytes(uint64_t index) {
-    return (size_t)snprintf(NULL, 0, "{\"_row_index\": %" PRIu64 ", \"_error\": \"this row was running on 3 workers that died\"}", index);
+    return (size_t)snprintf(
+        NULL, 0, "{\"_row_index\": %" PRIu64 ", \"_error\": \"this row was running on 3 workers that died\"}",
+        index);
 }
 
 static void judge_result_kept(job_book_t *book, uint64_t index, size_t bytes) {
@@ -478,11 +550,13 @@ static void judge_result_kept(job_book_t *book, uint64_t index, size_t bytes) {
 
 /* A lease is given: what results may grow to before the next one. */
 static void judge_results_max(sim_t *s, job_book_t *book) {
-    if (book->results_open > book->client->window_bytes / 2) fail(s, "a lease although %" PRIu64 " bytes of results wait", book->results_open);
+    if (book->results_open > book->client->window_bytes / 2)
+        fail(s, "a lease although %" PRIu64 " bytes of results wait", book->results_open);
     book->results_max = book->client->window_bytes / 2;
     for (uint64_t i = 0; i < book->client->rows_total; i++) {
         size_t bytes = result_bytes_of(book->client->number, i);
-        if (book->rows[i].out && !book->rows[i].answered) book->results_max += bytes > died_bytes(i) ? bytes : died_bytes(i);
+        if (book->rows[i].out && !book->rows[i].answered)
+            book->results_max += bytes > died_bytes(i) ? bytes : died_bytes(i);
     }
 }
 
@@ -491,24 +565,32 @@ static void judge_bytes(sim_t *s, const job_book_t *book, const dispatch_job_sta
     if (book->stopped || stats->stopping) return; /* queued rows were dropped */
     if (book->raw_open > book->client->window_bytes - half + ROW_BYTES_MAX)
         fail(s, "job %" PRIu64 ": %" PRIu64 " raw bytes pending", book->job, book->raw_open);
-    if (book->results_open > book->results_max) fail(s, "job %" PRIu64 ": %" PRIu64 " bytes of results", book->job, book->results_open);
+    if (book->results_open > book->results_max)
+        fail(s, "job %" PRIu64 ": %" PRIu64 " bytes of results", book->job, book->results_open);
     if (stats->bytes_pending != book->raw_open + book->results_open)
-        fail(s, "job %" PRIu64 ": %" PRIu64 " bytes pending, they are %" PRIu64, book->job, stats->bytes_pending, book->raw_open + book->results_open);
+        fail(s, "job %" PRIu64 ": %" PRIu64 " bytes pending, they are %" PRIu64, book->job,
+             stats->bytes_pending, book->raw_open + book->results_open);
 }
 
-/* ---- the judge: rows ---------------------------------------------------------------------------------------------------- */
+/* ---- the judge: rows
+ * ---------------------------------------------------------------------------------------------------- */
 
-static void judge_leased_row(sim_t *s, job_book_t *book, const dispatch_action_t *a, const dispatch_row_t *leased) {
+static void judge_leased_row(sim_t *s, job_book_t *book, const dispatch_action_t *a,
+                             const dispatch_row_t *leased) {
     book_t *row = &book->rows[leased->index];
     dispatch_row_t wanted = row_of(book->client->number, leased->index);
     bool again = row->holder == a->worker && row->lease == a->lease;
-    if (leased->len != wanted.len || memcmp(leased->raw, wanted.raw, wanted.len) || leased->line != wanted.line)
+    if (leased->len != wanted.len || memcmp(leased->raw, wanted.raw, wanted.len) ||
+        leased->line != wanted.line)
         fail(s, "row %" PRIu64 " is leased with other bytes", wanted.index);
     if (!row->received || row->answered) fail(s, "row %" PRIu64 " is leased but not open", wanted.index);
     if (row->holder && !again) fail(s, "row %" PRIu64 " is leased twice", wanted.index);
-    bool needless = s->good && row->lease_ns > s->faults_end + 30 * SECOND && worker_by_instance(s, a->worker)->alive;
+    bool needless =
+        s->good && row->lease_ns > s->faults_end + 30 * SECOND && worker_by_instance(s, a->worker)->alive;
     if (again && needless) fail(s, "lease %" PRIu64 " is sent again, it arrived", a->lease);
-    if (row->deaths != a->attempt) fail(s, "row %" PRIu64 ": attempt %" PRIu64 " after %d deaths", wanted.index, a->attempt, row->deaths);
+    if (row->deaths != a->attempt)
+        fail(s, "row %" PRIu64 ": attempt %" PRIu64 " after %d deaths", wanted.index, a->attempt,
+             row->deaths);
     if (!again) row->lease_ns = s->now;
     row->out = true;
     row->holder = a->worker;
@@ -527,9 +609,13 @@ static void judge_held(sim_t *s, const dispatch_action_t *a) {
             bytes += row_of(s->books[b]->client->number, i).len;
         }
     }
-    if (culprits > 1) fail(s, "worker %" PRIu64 " holds %" PRIu64 " rows that may be its death", a->worker, culprits);
-    if (rows > w->credit_rows) fail(s, "worker %" PRIu64 " holds %" PRIu64 " rows, its credit is %" PRIu64, a->worker, rows, w->credit_rows);
-    if (rows > 1 && bytes > w->credit_bytes) fail(s, "worker %" PRIu64 " holds %" PRIu64 " bytes", a->worker, bytes);
+    if (culprits > 1)
+        fail(s, "worker %" PRIu64 " holds %" PRIu64 " rows that may be its death", a->worker, culprits);
+    if (rows > w->credit_rows)
+        fail(s, "worker %" PRIu64 " holds %" PRIu64 " rows, its credit is %" PRIu64, a->worker, rows,
+             w->credit_rows);
+    if (rows > 1 && bytes > w->credit_bytes)
+        fail(s, "worker %" PRIu64 " holds %" PRIu64 " bytes", a->worker, bytes);
 }
 
 static void judge_lease(sim_t *s, const dispatch_action_t *a) {
@@ -561,16 +647,19 @@ static void judge_result(sim_t *s, job_book_t *book, const dispatch_done_t *done
     book_t *row = &book->rows[done->index];
     dispatch_done_t wanted = done_of(book->client->number, done->index);
     bool died = done->json_len > 14 && memcmp(done->json, "{\"_row_index\":", 14) == 0;
-    if (book->batch_of[done->index] && book->batch_of[done->index] != batch) fail(s, "row %" PRIu64 " is in two batches", done->index);
+    if (book->batch_of[done->index] && book->batch_of[done->index] != batch)
+        fail(s, "row %" PRIu64 " is in two batches", done->index);
     book->batch_of[done->index] = batch;
     if (died) {
         s->failures++;
-        if (done->status != 1 || row->deaths < LEASE_ATTEMPTS_MAX) fail(s, "row %" PRIu64 " failed after %d deaths", done->index, row->deaths);
+        if (done->status != 1 || row->deaths < LEASE_ATTEMPTS_MAX)
+            fail(s, "row %" PRIu64 " failed after %d deaths", done->index, row->deaths);
         return;
     }
     if (!row->answered) fail(s, "row %" PRIu64 " is delivered but nobody answered it", done->index);
-    if (done->status != wanted.status || done->json_len != wanted.json_len || memcmp(done->json, wanted.json, wanted.json_len) ||
-        done->meta_len != wanted.meta_len || memcmp(done->meta, wanted.meta, wanted.meta_len))
+    if (done->status != wanted.status || done->json_len != wanted.json_len ||
+        memcmp(done->json, wanted.json, wanted.json_len) || done->meta_len != wanted.meta_len ||
+        memcmp(done->meta, wanted.meta, wanted.meta_len))
         fail(s, "row %" PRIu64 " is delivered with another result", done->index);
 }
 
@@ -578,8 +667,10 @@ static void judge_results(sim_t *s, const dispatch_action_t *a) {
     job_book_t *book = book_of(s, a->job);
     bool again = a->batch <= book->last_batch;
     if (book->over) fail(s, "results after the end");
-    if (!again && a->batch != book->last_batch + 1) fail(s, "batch %" PRIu64 " after batch %" PRIu64, a->batch, book->last_batch);
-    if (again && book->batch_sum[a->batch] != sum_of(a)) fail(s, "batch %" PRIu64 " is sent again with other rows", a->batch);
+    if (!again && a->batch != book->last_batch + 1)
+        fail(s, "batch %" PRIu64 " after batch %" PRIu64, a->batch, book->last_batch);
+    if (again && book->batch_sum[a->batch] != sum_of(a))
+        fail(s, "batch %" PRIu64 " is sent again with other rows", a->batch);
     if (a->batch <= book->acked_batch) fail(s, "batch %" PRIu64 " was acknowledged", a->batch);
     book->batch_sum[a->batch] = sum_of(a);
     if (!again) book->last_batch = a->batch;
@@ -590,7 +681,8 @@ static void judge_results(sim_t *s, const dispatch_action_t *a) {
 
 static void judge_credit(sim_t *s, const dispatch_action_t *a) {
     job_book_t *book = book_of(s, a->job);
-    if (a->rows_limit < book->rows_limit || a->bytes_limit < book->bytes_limit) fail(s, "ingest credit falls");
+    if (a->rows_limit < book->rows_limit || a->bytes_limit < book->bytes_limit)
+        fail(s, "ingest credit falls");
     book->rows_limit = a->rows_limit;
     book->bytes_limit = a->bytes_limit;
     if (a->rows_limit > book->acked_rows + book->client->window_rows)
@@ -610,10 +702,12 @@ static void judge_lost(sim_t *s, const dispatch_action_t *a, bool crashed) {
             row->holder = 0;
             row->deaths = (uint8_t)(row->deaths + crashed);
             rows++;
-            if (row->deaths >= LEASE_ATTEMPTS_MAX && !s->books[b]->stopped) judge_result_kept(s->books[b], i, died_bytes(i));
+            if (row->deaths >= LEASE_ATTEMPTS_MAX && !s->books[b]->stopped)
+                judge_result_kept(s->books[b], i, died_bytes(i));
         }
     }
-    if (rows != a->row_count) fail(s, "worker %" PRIu64 " lost %zu rows, it held %" PRIu64, a->worker, a->row_count, rows);
+    if (rows != a->row_count)
+        fail(s, "worker %" PRIu64 " lost %zu rows, it held %" PRIu64, a->worker, a->row_count, rows);
 }
 
 static void judge_answers(job_book_t *book, const uint64_t *rows, size_t count) {
@@ -626,7 +720,8 @@ static void judge_answers(job_book_t *book, const uint64_t *rows, size_t count) 
     }
 }
 
-static void judge_release_holder(sim_t *s, uint64_t job, uint64_t worker, const uint64_t *rows, size_t count) {
+static void judge_release_holder(sim_t *s, uint64_t job, uint64_t worker, const uint64_t *rows,
+                                 size_t count) {
     job_book_t *book = book_of(s, job);
     for (uint64_t i = 0; book && i < (rows ? count : book->client->rows_total); i++) {
         book_t *row = &book->rows[rows ? rows[i] : i];
@@ -644,9 +739,11 @@ static void judge_close(job_book_t *book) {
 static void judge_done(sim_t *s, const dispatch_action_t *a) {
     job_book_t *book = book_of(s, a->job);
     judge_close(book);
-    if (a->reason[0] && !book->stopped && !book->refused) fail(s, "job %" PRIu64 " ends: %s", a->job, a->reason);
+    if (a->reason[0] && !book->stopped && !book->refused)
+        fail(s, "job %" PRIu64 " ends: %s", a->job, a->reason);
     if (!a->reason[0] && a->rows_ok + a->rows_failed != book->rows_total)
-        fail(s, "job %" PRIu64 " ends with %" PRIu64 " of %" PRIu64 " rows", a->job, a->rows_ok + a->rows_failed, book->rows_total);
+        fail(s, "job %" PRIu64 " ends with %" PRIu64 " of %" PRIu64 " rows", a->job,
+             a->rows_ok + a->rows_failed, book->rows_total);
 }
 
 static void judge_step(sim_t *s) {
@@ -655,13 +752,15 @@ static void judge_step(sim_t *s) {
         dispatch_job_stats_t stats;
         if (book->over || !dispatch_job_stats(s->d, book->job, &stats)) continue;
         uint64_t pending = stats.rows_queued + stats.rows_leased + stats.rows_answered;
-        if (pending > book->client->window_rows) fail(s, "job %" PRIu64 ": %" PRIu64 " rows pending", book->job, pending);
+        if (pending > book->client->window_rows)
+            fail(s, "job %" PRIu64 ": %" PRIu64 " rows pending", book->job, pending);
         judge_bytes(s, book, &stats);
     }
     if (++s->steps % 16 == 0) dispatch_check(s->d);
 }
 
-/* ---- the scheduler's shell -------------------------------------------------------------------------------------------- */
+/* ---- the scheduler's shell
+ * -------------------------------------------------------------------------------------------- */
 
 static void send_rows(sim_t *s, mail_kind_t kind, const dispatch_action_t *a, size_t count) {
     mail_t *m = mail_new(kind, a->peer, a->job, count);
@@ -695,11 +794,10 @@ static void perform(sim_t *s, const dispatch_action_t *a) {
         break;
     case DISPATCH_PERMITS:
         judge_permits(s, a);
-        post_plain(s, false, M_PERMITS, a->peer, a->job, a->permit_rows, a->permit_calls, worker_by_instance(s, a->worker)->life);
+        post_plain(s, false, M_PERMITS, a->peer, a->job, a->permit_rows, a->permit_calls,
+                   worker_by_instance(s, a->worker)->life);
         break;
-    case DISPATCH_JOB_DROP:
-        post_plain(s, false, M_JOB_DROP, a->peer, a->job, a->mode, 0, 0);
-        break;
+    case DISPATCH_JOB_DROP: post_plain(s, false, M_JOB_DROP, a->peer, a->job, a->mode, 0, 0); break;
     case DISPATCH_WORKER_LOST:
         trace(s, "scheduler: worker %" PRIu64 " lost, %s", a->worker, a->reason);
         s->instance_at[a->peer] = 0;
@@ -722,14 +820,19 @@ static void act(sim_t *s) {
 
 static void open_job(sim_t *s, const mail_t *m) {
     client_t *c = &s->clients[s->client_at[m->peer] - 1];
-    if (c->registered && c->registered != m->peer) dispatch_client_moved(s->d, c->registered, m->peer, s->now);
+    if (c->registered && c->registered != m->peer)
+        dispatch_client_moved(s->d, c->registered, m->peer, s->now);
     c->registered = m->peer;
-    dispatch_job_t job = {.job = m->job, .window_rows = c->window_rows, .window_bytes = c->window_bytes, .concurrency = c->concurrency,
+    dispatch_job_t job = {.job = m->job,
+                          .window_rows = c->window_rows,
+                          .window_bytes = c->window_bytes,
+                          .concurrency = c->concurrency,
                           .priority = c->priority};
     job_book_t *book = book_of(s, m->job);
     dispatch_job_stats_t stats;
     bool known = dispatch_job_stats(s->d, m->job, &stats);
-    if (c->job != m->job || !c->alive || c->done) return; /* of a client that is gone: really its connection would be too */
+    if (c->job != m->job || !c->alive || c->done)
+        return;           /* of a client that is gone: really its connection would be too */
     if (!known && m->a) { /* it was open once and is forgotten: its numbers mean nothing any more */
         post_plain(s, false, M_REFUSED, m->peer, m->job, 0, 0, 0);
         return;
@@ -818,8 +921,10 @@ static void client_gone(sim_t *s, uint64_t peer) {
 static void from_client(sim_t *s, const mail_t *m) {
     int rc = SDG_OK;
     job_book_t *book = book_of(s, m->job);
-    if (m->kind != M_JOB_OPEN && m->kind != M_CLIENT_BYE && s->clients[s->client_at[m->peer] - 1].registered != m->peer) {
-        post_plain(s, false, M_WELCOME, m->peer, m->job, 0, 0, 0); /* one connection for each client: say who you are */
+    if (m->kind != M_JOB_OPEN && m->kind != M_CLIENT_BYE &&
+        s->clients[s->client_at[m->peer] - 1].registered != m->peer) {
+        post_plain(s, false, M_WELCOME, m->peer, m->job, 0, 0,
+                   0); /* one connection for each client: say who you are */
         return;
     }
     if (m->kind != M_JOB_OPEN && !book) return;
@@ -891,7 +996,8 @@ static void from_worker(sim_t *s, const mail_t *m) {
         hello(s, m);
         return;
     }
-    if (m->kind == M_ROW_RESULTS) take_answers(s, m, worker); /* of strangers too: a row still open is taken */
+    if (m->kind == M_ROW_RESULTS)
+        take_answers(s, m, worker); /* of strangers too: a row still open is taken */
     if (worker == 0) {
         post_plain(s, false, M_WELCOME, m->peer, 0, 0, 0, 0);
         return;
@@ -908,7 +1014,8 @@ static void from_worker(sim_t *s, const mail_t *m) {
     }
 }
 
-/* ---- workers ------------------------------------------------------------------------------------------------------- */
+/* ---- workers
+ * ------------------------------------------------------------------------------------------------------- */
 
 static void say(sim_t *s, const worker_t *w, mail_kind_t kind, uint64_t job, uint64_t a, uint64_t b) {
     post_plain(s, true, kind, w->peer, job, a, b, 0);
@@ -934,12 +1041,15 @@ static void worker_connect(sim_t *s, worker_t *w) {
 static worker_t *worker_start(sim_t *s) {
     if (s->worker_count == WORKER_SLOTS) return NULL;
     worker_t *w = &s->workers[s->worker_count++];
-    *w = (worker_t){.instance = ++s->instances, .alive = true, .credit_rows = between(s, 1, 40),
-                    .credit_bytes = chance(s, 0.3) ? between(s, 1, 200) : 100000, .row_ns = chance(s, 0.2) ? 3 * SECOND : 200 * MILLISECOND};
+    *w = (worker_t){.instance = ++s->instances,
+                    .alive = true,
+                    .credit_rows = between(s, 1, 40),
+                    .credit_bytes = chance(s, 0.3) ? between(s, 1, 200) : 100000,
+                    .row_ns = chance(s, 0.2) ? 3 * SECOND : 200 * MILLISECOND};
     w->leases = rangeset_new();
     if (!s->good && chance(s, 0.1)) w->refuses = (uint32_t)between(s, 1, 7);
-    trace(s, "worker %" PRIu64 " starts: credit %" PRIu64 " rows, %" PRIu64 " bytes, refuses %x", w->instance, w->credit_rows, w->credit_bytes,
-          w->refuses);
+    trace(s, "worker %" PRIu64 " starts: credit %" PRIu64 " rows, %" PRIu64 " bytes, refuses %x", w->instance,
+          w->credit_rows, w->credit_bytes, w->refuses);
     worker_connect(s, w);
     wake(s, WAKE_WORKER, s->worker_count - 1, s->now + 100 * MILLISECOND);
     return w;
@@ -987,7 +1097,8 @@ static void keep_parcel(sim_t *s, worker_t *w, mail_t *m) {
 
 static void unhold(worker_t *w, size_t i) { w->held[i] = w->held[--w->held_count]; }
 
-/* Sends one message with the rows of this job that have ended (or, waiting: that have not begun), and lets go of them. */
+/* Sends one message with the rows of this job that have ended (or, waiting: that have not begun), and lets go
+ * of them. */
 static void give_up_rows(sim_t *s, worker_t *w, uint64_t job, bool waiting) {
     mail_t *m = mail_new(waiting ? M_RETURN : M_ROW_RESULTS, w->peer, job, w->held_count + 1);
     m->count = 0;
@@ -1030,7 +1141,8 @@ static bool start_rows(sim_t *s, worker_t *w) {
         if (h->running || running_of(w, h->job) >= permit->rows) continue;
         h->running = true;
         h->done_ns = s->now + between(s, 1, w->row_ns);
-        if (permit->life != w->life) h->life = UINT64_MAX; /* by an allowance from before it was taken for dead */
+        if (permit->life != w->life)
+            h->life = UINT64_MAX; /* by an allowance from before it was taken for dead */
         judge_running(s, h);
         if (!kills(s, h)) continue;
         worker_crash(s, w);
@@ -1187,9 +1299,12 @@ static void wake_worker(sim_t *s, size_t who) {
     wake(s, WAKE_WORKER, who, worker_next(s, w));
 }
 
-/* ---- clients ------------------------------------------------------------------------------------------------------- */
+/* ---- clients
+ * ------------------------------------------------------------------------------------------------------- */
 
-static void say_open(sim_t *s, client_t *c) { post_plain(s, true, M_JOB_OPEN, c->peer, c->job, c->opened, 0, 0); }
+static void say_open(sim_t *s, client_t *c) {
+    post_plain(s, true, M_JOB_OPEN, c->peer, c->job, c->opened, 0, 0);
+}
 
 static void client_connect(sim_t *s, client_t *c) {
     c->peer = s->peers++;
@@ -1204,20 +1319,24 @@ static void client_begin(sim_t *s, client_t *c) {
     c->job = ++s->jobs;
     c->incarnation++;
     c->alive = true;
-    c->todo_count = c->chunks = c->rows_sent = c->bytes_sent = c->rows_limit = c->bytes_limit = c->rows_received = c->bytes_received = 0;
+    c->todo_count = c->chunks = c->rows_sent = c->bytes_sent = c->rows_limit = c->bytes_limit =
+        c->rows_received = c->bytes_received = 0;
     c->ok = c->failed = c->stall_until = 0;
     c->end_sent = c->done = c->opened = false;
     c->next_batch = 1;
     for (uint64_t i = 0; i < c->rows_total; i++) {
         if (!c->written[i]) c->todo[c->todo_count++] = i;
     }
-    trace(s, "client %zu begins job %" PRIu64 ": %" PRIu64 " rows, window %" PRIu64 "/%" PRIu64 ", concurrency %" PRIu64, c->number, c->job,
-          c->todo_count, c->window_rows, c->window_bytes, c->concurrency);
+    trace(s,
+          "client %zu begins job %" PRIu64 ": %" PRIu64 " rows, window %" PRIu64 "/%" PRIu64
+          ", concurrency %" PRIu64,
+          c->number, c->job, c->todo_count, c->window_rows, c->window_bytes, c->concurrency);
     client_connect(s, c);
 }
 
 static void say_result_credit(sim_t *s, client_t *c) {
-    post_plain(s, true, M_RESULT_CREDIT, c->peer, c->job, c->rows_received + c->result_rows, c->bytes_received + c->result_bytes, 0);
+    post_plain(s, true, M_RESULT_CREDIT, c->peer, c->job, c->rows_received + c->result_rows,
+               c->bytes_received + c->result_bytes, 0);
 }
 
 static void send_chunk(sim_t *s, client_t *c, uint64_t k) {
@@ -1237,9 +1356,11 @@ static void send_end(sim_t *s, client_t *c) {
 
 /* New chunks as far as credit goes: the last row may pass the byte limit. */
 static void send_more(sim_t *s, client_t *c) {
-    while (c->accepted && c->rows_sent < c->todo_count && c->rows_sent < c->rows_limit && c->bytes_sent < c->bytes_limit) {
+    while (c->accepted && c->rows_sent < c->todo_count && c->rows_sent < c->rows_limit &&
+           c->bytes_sent < c->bytes_limit) {
         uint64_t start = c->rows_sent;
-        while (c->rows_sent < c->todo_count && c->rows_sent < c->rows_limit && c->rows_sent - start < c->chunk_rows &&
+        while (c->rows_sent < c->todo_count && c->rows_sent < c->rows_limit &&
+               c->rows_sent - start < c->chunk_rows &&
                (c->rows_sent == start || c->bytes_sent < c->bytes_limit)) {
             c->bytes_sent += row_of(c->number, c->todo[c->rows_sent++]).len;
         }
@@ -1278,7 +1399,8 @@ static void take_results(sim_t *s, client_t *c, const mail_t *m) {
         write_row(s, c, m->rows[i] / 4, m->rows[i] % 4 == DISPATCH_FAILED);
     }
     if (m->a == c->next_batch) {
-        if (c->rows_received + m->count > c->rows_received + c->result_rows) fail(s, "more result rows than the window");
+        if (c->rows_received + m->count > c->rows_received + c->result_rows)
+            fail(s, "more result rows than the window");
         if (m->count > 1 && m->b > c->result_bytes) fail(s, "more result bytes than the window");
         c->rows_received += m->count;
         c->bytes_received += m->b;
@@ -1297,7 +1419,8 @@ static void take_done(sim_t *s, client_t *c, const mail_t *m) {
     s->finished_jobs++;
     if (m->c == 0) {
         for (uint64_t i = 0; i < c->rows_total; i++) {
-            if (c->written[i] != 1) fail(s, "the job of client %zu is done without row %" PRIu64, c->number, i);
+            if (c->written[i] != 1)
+                fail(s, "the job of client %zu is done without row %" PRIu64, c->number, i);
         }
         if (m->a != c->ok || m->b != c->failed) fail(s, "counts of the job differ from what was written");
     }
@@ -1352,7 +1475,9 @@ static void client_die(sim_t *s, client_t *c) {
     c->rise_ns = s->now + between(s, 0, 8 * SECOND);
 }
 
-/* ---- chaos --------------------------------------------------------------------------------------------------------- */
+/* ---- chaos
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 static worker_t *any_worker(sim_t *s) {
     size_t start = s->worker_count ? between(s, 0, s->worker_count - 1) : 0;
@@ -1385,7 +1510,9 @@ static void disturb_worker(sim_t *s, worker_t *w) {
         trace(s, "worker %" PRIu64 " drains", w->instance);
         break;
     default:
-        w->credit_rows = between(s, w->credit_rows, 60); /* a smaller credit takes effect as rows finish: the judge could not tell */
+        w->credit_rows =
+            between(s, w->credit_rows,
+                    60); /* a smaller credit takes effect as rows finish: the judge could not tell */
         break;
     }
 }
@@ -1445,13 +1572,15 @@ static void wake_chaos(sim_t *s) {
         if (!has_able_worker(s) && !worker_start(s)) fail(s, "too many workers were needed");
         return;
     }
-    if (chance(s, 0.4) && workers_alive(s) < WORKERS_ALIVE_MAX && s->worker_count < WORKER_SLOTS / 2) worker_start(s);
+    if (chance(s, 0.4) && workers_alive(s) < WORKERS_ALIVE_MAX && s->worker_count < WORKER_SLOTS / 2)
+        worker_start(s);
     worker_t *w = any_worker(s);
     if (w && chance(s, 0.5)) disturb_worker(s, w);
     if (chance(s, 0.2)) disturb_client(s, &s->clients[between(s, 0, s->client_count - 1)]);
 }
 
-/* ---- running ------------------------------------------------------------------------------------------------------- */
+/* ---- running
+ * ------------------------------------------------------------------------------------------------------- */
 
 static void deliver_to_peer(sim_t *s, mail_t *m) {
     for (size_t i = 0; i < s->client_count; i++) {
@@ -1472,8 +1601,9 @@ static void deliver_to_peer(sim_t *s, mail_t *m) {
 }
 
 static void deliver(sim_t *s, mail_t *m) {
-    trace(s, "%s %" PRIu64 " %s job %" PRIu64 " (%" PRIu64 ", %" PRIu64 ", %" PRIu64 ") %zu rows", m->to_scheduler ? "from" : "  to", m->peer,
-          mail_names[m->kind], m->job, m->a, m->b, m->c, m->count);
+    trace(s, "%s %" PRIu64 " %s job %" PRIu64 " (%" PRIu64 ", %" PRIu64 ", %" PRIu64 ") %zu rows",
+          m->to_scheduler ? "from" : "  to", m->peer, mail_names[m->kind], m->job, m->a, m->b, m->c,
+          m->count);
     if (!m->to_scheduler)
         deliver_to_peer(s, m);
     else if (m->kind < M_HELLO)
@@ -1485,8 +1615,14 @@ static void deliver(sim_t *s, mail_t *m) {
 }
 
 static void setup_client(sim_t *s, client_t *c, size_t number) {
-    *c = (client_t){.number = number, .rows_total = between(s, 0, ROWS_MAX), .window_rows = between(s, 1, 60), .window_bytes = 100000,
-                    .concurrency = between(s, 1, 24), .chunk_rows = between(s, 1, 20), .result_rows = between(s, 1, 40), .result_bytes = 100000};
+    *c = (client_t){.number = number,
+                    .rows_total = between(s, 0, ROWS_MAX),
+                    .window_rows = between(s, 1, 60),
+                    .window_bytes = 100000,
+                    .concurrency = between(s, 1, 24),
+                    .chunk_rows = between(s, 1, 20),
+                    .result_rows = between(s, 1, 40),
+                    .result_bytes = 100000};
     c->priority = between(s, 1, 5);
     if (chance(s, 0.4)) c->window_bytes = between(s, 1, 2000);
     if (chance(s, 0.3)) c->result_bytes = between(s, 1, 1000);
@@ -1561,9 +1697,11 @@ static void explain_hang(sim_t *s) {
         dispatch_job_stats_t st;
         dispatch_job_stats(s->d, c->job, &st);
         if (!c->finished)
-            fail(s, "job %" PRIu64 " of client %zu does not end: received %" PRIu64 " of %" PRIu64 ", queued %" PRIu64 ", leased %" PRIu64
-                 ", answered %" PRIu64 ", written %" PRIu64, c->job, i, st.rows_received, c->todo_count, st.rows_queued, st.rows_leased,
-                 st.rows_answered, c->ok + c->failed);
+            fail(s,
+                 "job %" PRIu64 " of client %zu does not end: received %" PRIu64 " of %" PRIu64
+                 ", queued %" PRIu64 ", leased %" PRIu64 ", answered %" PRIu64 ", written %" PRIu64,
+                 c->job, i, st.rows_received, c->todo_count, st.rows_queued, st.rows_leased, st.rows_answered,
+                 c->ok + c->failed);
     }
 }
 
@@ -1572,10 +1710,13 @@ static void check_empty(sim_t *s) {
     dispatch_stats_t stats;
     dispatch_check(s->d);
     dispatch_stats(s->d, &stats);
-    if (stats.rows_queued + stats.rows_leased + stats.rows_answered + stats.bytes_pending > 0) fail(s, "rows are left behind");
+    if (stats.rows_queued + stats.rows_leased + stats.rows_answered + stats.bytes_pending > 0)
+        fail(s, "rows are left behind");
 }
 
-typedef struct totals { uint64_t passed, failed, jobs, duplicates, row_failures, requeued, resent, lost, virtual_s; } totals_t;
+typedef struct totals {
+    uint64_t passed, failed, jobs, duplicates, row_failures, requeued, resent, lost, virtual_s;
+} totals_t;
 
 static bool run_seed(uint64_t seed, bool verbose, totals_t *t) {
     sim_t *s = xcalloc(1, sizeof *s);
@@ -1613,7 +1754,10 @@ static void on_abort(int sig) {
     raise(sig);
 }
 
-typedef struct plan { uint64_t first, seeds, jobs; bool verbose; } plan_t;
+typedef struct plan {
+    uint64_t first, seeds, jobs;
+    bool verbose;
+} plan_t;
 
 /* Every `jobs`th seed from `first` on. */
 static totals_t run_seeds(const plan_t *plan, uint64_t first) {
@@ -1630,7 +1774,8 @@ static void add_totals(totals_t *sum, const totals_t *t) {
     }
 }
 
-/* A process for each share of the seeds; what it found comes through a pipe. One that ends without a word has failed. */
+/* A process for each share of the seeds; what it found comes through a pipe. One that ends without a word has
+ * failed. */
 static totals_t run_parallel(const plan_t *plan) {
     enum { JOBS_LIMIT = 64 };
     int pipes[JOBS_LIMIT][2];
@@ -1657,27 +1802,34 @@ static int read_plan(int argc, char **argv, plan_t *plan) {
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     *plan = (plan_t){.first = 1, .seeds = 10000, .jobs = cpus > 0 && cpus < 64 ? (uint64_t)cpus : 1};
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "-v") == 0) plan->verbose = true;
-        else if (i + 1 < argc && strcmp(argv[i], "--seeds") == 0) plan->seeds = strtoull(argv[++i], NULL, 10);
-        else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0) plan->first = strtoull(argv[++i], NULL, 10), plan->seeds = plan->jobs = 1;
-        else if (i + 1 < argc && strcmp(argv[i], "--jobs") == 0) plan->jobs = strtoull(argv[++i], NULL, 10);
-        else return -1;
+        if (strcmp(argv[i], "-v") == 0)
+            plan->verbose = true;
+        else if (i + 1 < argc && strcmp(argv[i], "--seeds") == 0)
+            plan->seeds = strtoull(argv[++i], NULL, 10);
+        else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0)
+            plan->first = strtoull(argv[++i], NULL, 10), plan->seeds = plan->jobs = 1;
+        else if (i + 1 < argc && strcmp(argv[i], "--jobs") == 0)
+            plan->jobs = strtoull(argv[++i], NULL, 10);
+        else
+            return -1;
     }
     return plan->jobs >= 1 && plan->jobs <= 64 ? 0 : -1;
 }
 
 int main(int argc, char **argv) {
     plan_t plan;
-    if (read_plan(argc, argv, &plan) != 0) return fprintf(stderr, "usage: sim_dispatch [--seeds N] [--seed S] [--jobs J] [-v]\n"), 2;
+    if (read_plan(argc, argv, &plan) != 0)
+        return fprintf(stderr, "usage: sim_dispatch [--seeds N] [--seed S] [--jobs J] [-v]\n"), 2;
     for (size_t i = 0; i < PATTERN_BYTES; i++) {
         pattern[i] = (char)('a' + mix(i, 7) % 26);
     }
     signal(SIGABRT, on_abort);
     setvbuf(stdout, NULL, _IOLBF, 0);
     totals_t t = plan.jobs == 1 ? run_seeds(&plan, plan.first) : run_parallel(&plan);
-    printf("%" PRIu64 " jobs ended in %" PRIu64 " virtual seconds; %" PRIu64 " workers lost, %" PRIu64 " rows requeued, %" PRIu64
-           " leases resent, %" PRIu64 " second answers dropped, %" PRIu64 " rows failed\n", t.jobs, t.virtual_s, t.lost, t.requeued, t.resent,
-           t.duplicates, t.row_failures);
+    printf("%" PRIu64 " jobs ended in %" PRIu64 " virtual seconds; %" PRIu64 " workers lost, %" PRIu64
+           " rows requeued, %" PRIu64 " leases resent, %" PRIu64 " second answers dropped, %" PRIu64
+           " rows failed\n",
+           t.jobs, t.virtual_s, t.lost, t.requeued, t.resent, t.duplicates, t.row_failures);
     printf("%" PRIu64 " passed, %" PRIu64 " failed\n", t.passed, t.failed);
     return t.failed ? 1 : 0;
 }

@@ -27,7 +27,8 @@ Test(hist, one_value_is_reported_within_seven_percent_at_any_size) {
         hist_add(&h, us);
         hist_add(&h, us * 2); /* so that max_us does not hide the edge */
         uint64_t p = hist_percentile(&h, 50);
-        cr_assert(p >= us && (double)p <= (double)us * 1.07, "%lu gives %lu", (unsigned long)us, (unsigned long)p);
+        cr_assert(p >= us && (double)p <= (double)us * 1.07, "%lu gives %lu", (unsigned long)us,
+                  (unsigned long)p);
     }
 }
 

@@ -38,10 +38,13 @@ static void check_write(value_t take, json_style_t style, const char *expected) 
     value_free(take);
 }
 
-static void check_round(const char *text, const char *expected) { check_write(parse(text), JSON_COMPACT, expected); }
+static void check_round(const char *text, const char *expected) {
+    check_write(parse(text), JSON_COMPACT, expected);
+}
 
 Test(json, reads_and_writes_an_object) {
-    check_round(" {\"a\" : 1, \"b\": [true, false, null, 2.50, \"x\"]} ", "{\"a\":1,\"b\":[true,false,null,2.5,\"x\"]}");
+    check_round(" {\"a\" : 1, \"b\": [true, false, null, 2.50, \"x\"]} ",
+                "{\"a\":1,\"b\":[true,false,null,2.5,\"x\"]}");
     check_write(parse("{\"a\":1,\"b\":[1,2],\"c\":{},\"d\":[]}"), JSON_PYTHON,
                 "{\"a\": 1, \"b\": [1, 2], \"c\": {}, \"d\": []}");
 }
@@ -87,22 +90,91 @@ Test(json, escapes_are_resolved) {
 
 Test(json, lone_surrogates_become_replacement_characters) {
     check_round("\"\\ud800\"", "\"\xef\xbf\xbd\"");
-    check_round("\"a\\udc00b\\n\"", "\"a\xef\xbf\xbd" "b\\n\"");
-    check_round("\"\\ud800\\u0041\"", "\"\xef\xbf\xbd" "A\"");
+    check_round("\"a\\udc00b\\n\"", "\"a\xef\xbf\xbd"
+                                    "b\\n\"");
+    check_round("\"\\ud800\\u0041\"", "\"\xef\xbf\xbd"
+                                      "A\"");
     check_round("\"\\ud800\\ud83d\\ude00\"", "\"\xef\xbf\xbd\xf0\x9f\x98\x80\"");
-    check_round("{\"\\ud800\\\"\":\"\\ud800\\t\\u00e9\\/\"}", "{\"\xef\xbf\xbd\\\"\":\"\xef\xbf\xbd\\t\xc3\xa9/\"}");
+    check_round("{\"\\ud800\\\"\":\"\\ud800\\t\\u00e9\\/\"}",
+                "{\"\xef\xbf\xbd\\\"\":\"\xef\xbf\xbd\\t\xc3\xa9/\"}");
     refusal("\"\\ud800\\x\"");
     refusal("\"\\ud800\\u12\"");
 }
 
 Test(json, malformed_text_is_refused) {
     static const char *const bad[] = {
-        "", " ", "{", "}", "[", "]", "[1", "[1,", "[1,]", "[,1]", "[1 2]", "{\"a\"}", "{\"a\":}", "{\"a\":1,}",
-        "{\"a\" 1}", "{a:1}", "{1:2}", "{\"a\":1 \"b\":2}", "[1]]", "[1}", "{\"a\":1]", "1 2", "1,2", "nul", "nulll",
-        "True", "tru", "truefalse", "true\"a\"", "\"a\"b", "\"a\"\"b\"", "[\"a\"1]", "01", "-", "-a", "+1", "1.", ".5",
-        "1.e5", "1e", "1e+", "0x10", "1_000", "--1", "NaN", "Infinity", "-Infinity", "\"", "\"abc", "\"\\", "\"\\\"",
-        "\"\\x\"", "\"\\u12\"", "\"\\u12g4\"", "'a'", "\"\n\"", "\"a\tb\"", "\x80", "\"\xff\"", "\"\xed\xa0\x80\"",
-        "[1,2]x", "{}{}", "/**/1", "1//", ",", ":", "[:]", "{:}", "{,}", "[\"a\":1]", "\xef\xbb\xbf" "1",
+        "",
+        " ",
+        "{",
+        "}",
+        "[",
+        "]",
+        "[1",
+        "[1,",
+        "[1,]",
+        "[,1]",
+        "[1 2]",
+        "{\"a\"}",
+        "{\"a\":}",
+        "{\"a\":1,}",
+        "{\"a\" 1}",
+        "{a:1}",
+        "{1:2}",
+        "{\"a\":1 \"b\":2}",
+        "[1]]",
+        "[1}",
+        "{\"a\":1]",
+        "1 2",
+        "1,2",
+        "nul",
+        "nulll",
+        "True",
+        "tru",
+        "truefalse",
+        "true\"a\"",
+        "\"a\"b",
+        "\"a\"\"b\"",
+        "[\"a\"1]",
+        "01",
+        "-",
+        "-a",
+        "+1",
+        "1.",
+        ".5",
+        "1.e5",
+        "1e",
+        "1e+",
+        "0x10",
+        "1_000",
+        "--1",
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "\"",
+        "\"abc",
+        "\"\\",
+        "\"\\\"",
+        "\"\\x\"",
+        "\"\\u12\"",
+        "\"\\u12g4\"",
+        "'a'",
+        "\"\n\"",
+        "\"a\tb\"",
+        "\x80",
+        "\"\xff\"",
+        "\"\xed\xa0\x80\"",
+        "[1,2]x",
+        "{}{}",
+        "/**/1",
+        "1//",
+        ",",
+        ":",
+        "[:]",
+        "{:}",
+        "{,}",
+        "[\"a\":1]",
+        "\xef\xbb\xbf"
+        "1",
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         refusal(bad[i]);
@@ -131,7 +203,8 @@ static char *brackets(size_t n) {
 }
 
 Test(json, nesting_is_bounded) {
-    char *deepest = brackets(JSON_DEPTH_MAX), *deeper = brackets(JSON_DEPTH_MAX + 1), *absurd = brackets(1000000);
+    char *deepest = brackets(JSON_DEPTH_MAX), *deeper = brackets(JSON_DEPTH_MAX + 1),
+         *absurd = brackets(1000000);
     value_free(parse(deepest));
     cr_assert(strstr(refusal(deeper), "nested too deeply"));
     cr_assert(strstr(refusal(absurd), "nested too deeply"));
@@ -183,24 +256,33 @@ Test(json, repeated_keys_share_their_string_beyond_the_parser) {
 Test(json, writing_escapes_only_what_json_demands) {
     check_write(value_text("\"\\/\b\f\n\r\t\x01\x1f\x7f \xc3\xa9\xe3\x81\x82\xf0\x9f\x98\x80"), JSON_COMPACT,
                 "\"\\\"\\\\/\\b\\f\\n\\r\\t\\u0001\\u001f\x7f \xc3\xa9\xe3\x81\x82\xf0\x9f\x98\x80\"");
-    check_write(value_text("a\xff" "b\xe3\x81" "c\xed\xa0\x80"), JSON_COMPACT,
-                "\"a\xef\xbf\xbd" "b\xef\xbf\xbd\xef\xbf\xbd" "c\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"");
+    check_write(value_text("a\xff"
+                           "b\xe3\x81"
+                           "c\xed\xa0\x80"),
+                JSON_COMPACT,
+                "\"a\xef\xbf\xbd"
+                "b\xef\xbf\xbd\xef\xbf\xbd"
+                "c\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"");
     check_write(value_real(NAN), JSON_COMPACT, "null");
     check_write(value_real(-INFINITY), JSON_COMPACT, "null");
     check_write(value_text(""), JSON_COMPACT, "\"\"");
 }
 
 Test(json, an_escape_is_seen_at_every_place_of_a_string) {
-    static const struct { char byte; const char *written; } cases[] = {
-        {'"', "\\\""}, {'\\', "\\\\"}, {'\x1f', "\\u001f"}, {'\x7f', "\x7f"}, {'\xff', "\xef\xbf\xbd"}, {'\0', "\\u0000"},
+    static const struct {
+        char byte;
+        const char *written;
+    } cases[] = {
+        {'"', "\\\""},    {'\\', "\\\\"},           {'\x1f', "\\u001f"},
+        {'\x7f', "\x7f"}, {'\xff', "\xef\xbf\xbd"}, {'\0', "\\u0000"},
     };
     for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++)
         for (int place = 0; place < 20; place++) {
             char text[20], expected[64];
             memset(text, '~', sizeof text);
             text[place] = cases[c].byte;
-            snprintf(expected, sizeof expected, "\"%.*s%s%.*s\"", place, "~~~~~~~~~~~~~~~~~~~~", cases[c].written, 19 - place,
-                     "~~~~~~~~~~~~~~~~~~~~");
+            snprintf(expected, sizeof expected, "\"%.*s%s%.*s\"", place, "~~~~~~~~~~~~~~~~~~~~",
+                     cases[c].written, 19 - place, "~~~~~~~~~~~~~~~~~~~~");
             check_write(value_string(text, sizeof text), JSON_COMPACT, expected);
         }
 }

@@ -90,7 +90,8 @@ Test(log, lines_of_threads_do_not_mix) {
     char *text = captured(two_threads);
     int lines = 0;
     for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"), lines++)
-        cr_assert_eq(strlen(line), strlen("12:34:56.789 info  one: line of a thread, always the same length"), "%s", line);
+        cr_assert_eq(strlen(line), strlen("12:34:56.789 info  one: line of a thread, always the same length"),
+                     "%s", line);
     cr_assert_eq(lines, 400);
     free(text);
 }

@@ -31,7 +31,8 @@ Test(memory, a_tree_has_all_descendants_and_their_sum) {
     cr_assert_eq(tree->process[0].pid, getpid());
     cr_assert_eq(tree->process[1].pid, child);
     cr_assert_eq(tree->process[2].pid, grandchild);
-    cr_assert_eq(tree->rss_bytes, tree->process[0].rss_bytes + tree->process[1].rss_bytes + tree->process[2].rss_bytes);
+    cr_assert_eq(tree->rss_bytes,
+                 tree->process[0].rss_bytes + tree->process[1].rss_bytes + tree->process[2].rss_bytes);
     cr_assert_gt(tree->pss_bytes, 0);
     cr_assert_leq(tree->pss_bytes, tree->rss_bytes);
     memory_tree_sample(tree, false);

@@ -40,7 +40,8 @@ Test(names, bytes_decide_not_text) {
 Test(names, more_than_are_remembered) {
     char text[100];
     for (int i = 0; i < 5000; i++) {
-        int len = snprintf(text, sizeof text, "name %d%s", i, i % 7 ? "" : " of a column whose name is very long, longer than most");
+        int len = snprintf(text, sizeof text, "name %d%s", i,
+                           i % 7 ? "" : " of a column whose name is very long, longer than most");
         str_t *name = name_new(text, (size_t)len);
         cr_assert_str_eq(name->data, text);
         cr_assert_eq(name->hash, str_hash_bytes(text, (size_t)len));

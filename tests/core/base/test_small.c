@@ -1,4 +1,5 @@
-/* Tests of small.h. Under ASan (SDG_PLAIN_MALLOC) they show that no block is lost; there a freed block is not the next one. */
+/* Tests of small.h. Under ASan (SDG_PLAIN_MALLOC) they show that no block is lost; there a freed block is not
+ * the next one. */
 #include "core/base/small.h"
 
 #include "core/base/limits.h"

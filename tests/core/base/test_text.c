@@ -40,13 +40,36 @@ Test(text, scalars_print_as_in_python) {
 }
 
 Test(text, reals_are_shortest_and_switch_form_like_python) {
-    static const struct { double r; const char *text; } cases[] = {
-        {1.0, "1.0"}, {0.1, "0.1"}, {-0.0, "-0.0"}, {0.0, "0.0"}, {1.5, "1.5"}, {100.0, "100.0"}, {1e15, "1000000000000000.0"},
-        {1e16, "1e+16"}, {123456789012345680.0, "1.2345678901234568e+17"}, {9999999999999998.0, "9999999999999998.0"},
-        {1e22, "1e+22"}, {1e-4, "0.0001"}, {1e-5, "1e-05"}, {1.5e-7, "1.5e-07"}, {0.00012, "0.00012"}, {5e-324, "5e-324"},
-        {1.7976931348623157e308, "1.7976931348623157e+308"}, {1e100, "1e+100"}, {1.0 / 3, "0.3333333333333333"},
-        {2.5e-10, "2.5e-10"}, {123.456, "123.456"}, {1234567890123456.7, "1234567890123456.8"}, {INFINITY, "inf"},
-        {-INFINITY, "-inf"}, {NAN, "nan"}, {-3.25, "-3.25"},
+    static const struct {
+        double r;
+        const char *text;
+    } cases[] = {
+        {1.0, "1.0"},
+        {0.1, "0.1"},
+        {-0.0, "-0.0"},
+        {0.0, "0.0"},
+        {1.5, "1.5"},
+        {100.0, "100.0"},
+        {1e15, "1000000000000000.0"},
+        {1e16, "1e+16"},
+        {123456789012345680.0, "1.2345678901234568e+17"},
+        {9999999999999998.0, "9999999999999998.0"},
+        {1e22, "1e+22"},
+        {1e-4, "0.0001"},
+        {1e-5, "1e-05"},
+        {1.5e-7, "1.5e-07"},
+        {0.00012, "0.00012"},
+        {5e-324, "5e-324"},
+        {1.7976931348623157e308, "1.7976931348623157e+308"},
+        {1e100, "1e+100"},
+        {1.0 / 3, "0.3333333333333333"},
+        {2.5e-10, "2.5e-10"},
+        {123.456, "123.456"},
+        {1234567890123456.7, "1234567890123456.8"},
+        {INFINITY, "inf"},
+        {-INFINITY, "-inf"},
+        {NAN, "nan"},
+        {-3.25, "-3.25"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         check_text(value_real(cases[i].r), cases[i].text);
@@ -56,7 +79,8 @@ Test(text, containers_print_as_repr) {
     check_text(from_json("[]"), "[]");
     check_text(from_json("{}"), "{}");
     check_text(from_json("[true, 2.0, [{\"k\": \"v\"}], null]"), "[True, 2.0, [{'k': 'v'}], None]");
-    check_text(from_json("{\"n\": {\"m\": [1.5, {\"z\": false}]}, \"e\": \"\"}"), "{'n': {'m': [1.5, {'z': False}]}, 'e': ''}");
+    check_text(from_json("{\"n\": {\"m\": [1.5, {\"z\": false}]}, \"e\": \"\"}"),
+               "{'n': {'m': [1.5, {'z': False}]}, 'e': ''}");
     check_text(from_json("{\"it's\": 1}"), "{\"it's\": 1}");
 }
 
@@ -88,10 +112,12 @@ Test(text, numbers_are_read_by_pythons_rules) {
     check_number("-.5e-3", value_real(-0.0005));
     check_number("5.", value_real(5.0));
     check_number("1E+2", value_real(100));
-    check_number("\xe3\x80\x80\xef\xbc\x91\xef\xbc\x92", value_int(12)); /* full-width 12 behind a full-width space */
-    check_number("\xd9\xa3.5", value_real(3.5));                         /* Arabic-Indic 3 */
-    static const char *const bad[] = {"", " ", "+", "-", ".", "e5", ".e5", "1e", "1e+", "1 2", "1_000", "inf", "nan", "1e999", "-1e999",
-                                      "0x10", "--1", "+-1", "1.2.3", "12a", "\xff", "1\xff", "\xc2\xb2"};
+    check_number("\xe3\x80\x80\xef\xbc\x91\xef\xbc\x92",
+                 value_int(12));                 /* full-width 12 behind a full-width space */
+    check_number("\xd9\xa3.5", value_real(3.5)); /* Arabic-Indic 3 */
+    static const char *const bad[] = {"",    " ",   "+",     "-",   ".",    "e5",    ".e5",     "1e",
+                                      "1e+", "1 2", "1_000", "inf", "nan",  "1e999", "-1e999",  "0x10",
+                                      "--1", "+-1", "1.2.3", "12a", "\xff", "1\xff", "\xc2\xb2"};
     value_t v;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         cr_assert_not(text_to_number(bad[i], strlen(bad[i]), &v), "%s", bad[i]);
@@ -101,8 +127,18 @@ Test(text, utf8_is_decoded_strictly) {
     uint32_t cp;
     cr_assert_eq(utf8_decode("\xf0\x9f\x98\x80", 4, &cp), 4);
     cr_assert_eq(cp, 0x1F600);
-    static const char *const bad[] = {"\x80", "\xc0\x80", "\xc1\xbf", "\xe0\x80\x80", "\xed\xa0\x80", "\xf0\x80\x80\x80",
-                                      "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff", "\xe3\x81", "\xe3" "a"};
+    static const char *const bad[] = {"\x80",
+                                      "\xc0\x80",
+                                      "\xc1\xbf",
+                                      "\xe0\x80\x80",
+                                      "\xed\xa0\x80",
+                                      "\xf0\x80\x80\x80",
+                                      "\xf4\x90\x80\x80",
+                                      "\xf5\x80\x80\x80",
+                                      "\xff",
+                                      "\xe3\x81",
+                                      "\xe3"
+                                      "a"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         cr_assert_eq(utf8_decode(bad[i], strlen(bad[i]), &cp), 0, "case %zu", i);
         cr_assert_not(utf8_valid(bad[i], strlen(bad[i])));
@@ -142,8 +178,17 @@ static void check_case(const char *text, const char *upper, const char *lower) {
 
 Test(text, case_follows_python) {
     check_case("strasse \xc3\xa9", "STRASSE \xc3\x89", "strasse \xc3\xa9");
-    check_case("Stra\xc3\x9f" "e", "STRASSE", "stra\xc3\x9f" "e");
-    check_case("\xc3\x80" "BC \xce\xa9", "\xc3\x80" "BC \xce\xa9", "\xc3\xa0" "bc \xcf\x89");
+    check_case("Stra\xc3\x9f"
+               "e",
+               "STRASSE",
+               "stra\xc3\x9f"
+               "e");
+    check_case("\xc3\x80"
+               "BC \xce\xa9",
+               "\xc3\x80"
+               "BC \xce\xa9",
+               "\xc3\xa0"
+               "bc \xcf\x89");
     check_case("\xce\x9f\xce\x94\xce\x9f\xce\xa3 \xce\xa3", "\xce\x9f\xce\x94\xce\x9f\xce\xa3 \xce\xa3",
                "\xce\xbf\xce\xb4\xce\xbf\xcf\x82 \xcf\x83"); /* final sigma only at the end of a word */
     check_case("\xc4\xb0", "\xc4\xb0", "i\xcc\x87");

@@ -101,8 +101,10 @@ Test(value, a_key_is_found_by_itself_and_by_its_bytes) {
     for (int i = 0; i < 20; i++) { /* searched from the front first, with an index later */
         char name[8];
         snprintf(name, sizeof name, "k%d", i);
-        if (i == 7) object_set(&o, key, value_int(i));
-        else object_set_text(&o, name, value_int(i));
+        if (i == 7)
+            object_set(&o, key, value_int(i));
+        else
+            object_set_text(&o, name, value_int(i));
         if (i < 7) continue;
         cr_assert_eq(object_find_peek(o, key)->integer, 7);
         cr_assert_eq(object_find_peek(o, twin)->integer, 7);
@@ -189,8 +191,8 @@ Test(value, strings_may_hold_nul_and_share_their_bytes) {
 }
 
 Test(value, falsy_values_are_the_seven_empty_ones) {
-    value_t empty[] = {value_null(), value_bool(false), value_int(0), value_real(-0.0),
-                       value_text(""), value_list(0), value_object(0)};
+    value_t empty[] = {value_null(),   value_bool(false), value_int(0),   value_real(-0.0),
+                       value_text(""), value_list(0),     value_object(0)};
     for (size_t i = 0; i < sizeof empty / sizeof empty[0]; i++) {
         cr_assert_not(value_truthy(empty[i]), "%s", value_kind_name(empty[i].kind));
         value_free(empty[i]);

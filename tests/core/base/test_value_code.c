@@ -1,4 +1,5 @@
-/* Values as bytes: exact round trips, what is shared stays shared, and any other bytes are refused or harmless. */
+/* Values as bytes: exact round trips, what is shared stays shared, and any other bytes are refused or
+ * harmless. */
 #include "core/base/json.h"
 #include "core/base/limits.h"
 #include "core/base/rng.h"
@@ -69,7 +70,8 @@ Test(value_code, an_object_comes_back) {
 }
 
 Test(value_code, integers_and_reals_to_the_bit) {
-    int64_t integers[] = {0, 1, -1, 63, -64, 64, -65, 1 << 20, INT64_MAX, INT64_MIN, INT64_MAX - 1, INT64_MIN + 1};
+    int64_t integers[] = {0,   1,       -1,        63,        -64,           64,
+                          -65, 1 << 20, INT64_MAX, INT64_MIN, INT64_MAX - 1, INT64_MIN + 1};
     double reals[] = {0.0, -0.0, 1.0, 0.1, -1e300, INFINITY, -INFINITY, DBL_MIN, DBL_TRUE_MIN, NAN, -NAN};
     for (size_t i = 0; i < sizeof integers / sizeof *integers; i++)
         round_trip(value_int(integers[i]));
@@ -116,8 +118,10 @@ Test(value_code, as_deep_as_memory_goes) {
     value_t v = value_int(1);
     for (int i = 0; i < 200000; i++) {
         value_t outer = i % 2 ? value_list(1) : value_object(1);
-        if (i % 2) list_push(&outer, v);
-        else object_set_text(&outer, "k", v);
+        if (i % 2)
+            list_push(&outer, v);
+        else
+            object_set_text(&outer, "k", v);
         v = outer;
     }
     buf_t bytes = encoded(v);
@@ -185,7 +189,8 @@ Test(value_code, what_comes_back_may_be_changed_without_the_others_seeing_it) {
 }
 
 Test(value_code, several_values_with_other_fields_between_and_what_both_sides_know) {
-    value_t known = parsed("[\"the file says this\"]"), text = value_text("a text of both"), a = value_list(2);
+    value_t known = parsed("[\"the file says this\"]"), text = value_text("a text of both"),
+            a = value_list(2);
     value_encoder_t e;
     value_decoder_t d;
     buf_t out;
@@ -269,13 +274,19 @@ Test(value_code, bytes_that_are_no_value_are_refused_in_words) {
     REFUSED("\x03\x80\x80", "inside a number");
     REFUSED("\x03\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", "more than 64 bits");
     REFUSED("\x03\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01", "more than 64 bits");
-    REFUSED("\x04" "1234567", "inside a number");
-    REFUSED("\x05\x05" "1234", "5 bytes where 4 are left");
+    REFUSED("\x04"
+            "1234567",
+            "inside a number");
+    REFUSED("\x05\x05"
+            "1234",
+            "5 bytes where 4 are left");
     REFUSED("\x05\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", "are left");
     REFUSED("\x06\x03\x00\x00", "3 elements where the bytes hold at most 2");
     REFUSED("\x07\x01\x05\x00", "1 elements where the bytes hold at most 0");
     REFUSED("\x06\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", "elements");
-    REFUSED("\x07\xff\xff\xff\xff\x0f" "some bytes", "elements");
+    REFUSED("\x07\xff\xff\xff\xff\x0f"
+            "some bytes",
+            "elements");
     REFUSED("\x07\x01\x03\x00\x00\x00", "a key that is no text");
     REFUSED("\x07\x02\x05\x01k\x00\x05\x01k\x00", "a key that is there twice");
     REFUSED("\x08\x00", "value 0 again, of 0");
@@ -286,8 +297,8 @@ Test(value_code, bytes_that_are_no_value_are_refused_in_words) {
     REFUSED("\x00\x00", "1 bytes too many");
 }
 
-/* A list in a list in a list, each of which claims all bytes behind it: what they set aside together is bounded by the bytes, or this test
- * would need 100 GB. */
+/* A list in a list in a list, each of which claims all bytes behind it: what they set aside together is
+ * bounded by the bytes, or this test would need 100 GB. */
 Test(value_code, nested_claims_are_bounded_together) {
     buf_t bytes;
     buf_init(&bytes, 1 << 20);
@@ -367,8 +378,10 @@ static value_t random_value(rng_t *rng, int depth, value_t *pool, size_t pool_co
     for (int64_t i = rng_between(rng, 0, 12); i > 0; i--) {
         value_t item = random_value(rng, depth - 1, pool, pool_count);
         snprintf(text, sizeof text, "%d", (int)rng_between(rng, 0, 30));
-        if (kind == 6) list_push(&v, item);
-        else object_set_text(&v, text, item);
+        if (kind == 6)
+            list_push(&v, item);
+        else
+            object_set_text(&v, text, item);
     }
     return v;
 }

@@ -8,7 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Shows what the parser makes of a text: "line:field|field;" per record, ! for an open quote, # for too long. */
+/* Shows what the parser makes of a text: "line:field|field;" per record, ! for an open quote, # for too long.
+ */
 static void show(buf_t *out, csv_t *c) {
     buf_addf(out, "%llu:", (unsigned long long)csv_line(c));
     if (csv_too_long(c)) {
@@ -45,7 +46,8 @@ static void expect(const char *text, const char *want) {
     for (size_t i = 0; i < 4; i++) {
         buf_t got;
         parse(&got, ',', 1000, text, strlen(text), pieces[i]);
-        cr_assert_str_eq(got.data, want, "pieces of %zu of: %s\ngot:  %s\nwant: %s", pieces[i], text, got.data, want);
+        cr_assert_str_eq(got.data, want, "pieces of %zu of: %s\ngot:  %s\nwant: %s", pieces[i], text,
+                         got.data, want);
         buf_free(&got);
     }
 }

@@ -13,8 +13,10 @@ static void show_rows(reader_t *r, buf_t *out) {
     int rc;
     while ((rc = reader_next(r, &row, &err)) > 0) {
         buf_addf(out, "%llu@%llu ", (unsigned long long)row.index, (unsigned long long)row.line);
-        if (row.bad) buf_addf(out, "!%s", row.bad);
-        else buf_add(out, row.json, row.json_len);
+        if (row.bad)
+            buf_addf(out, "!%s", row.bad);
+        else
+            buf_add(out, row.json, row.json_len);
         buf_addc(out, '\n');
     }
     buf_adds(out, rc == 0 ? "end" : err.text);
@@ -41,7 +43,8 @@ static void expect_refused(const char *path, int code, const char *part) {
 }
 
 Test(reader, rows_of_jsonl) {
-    expect_rows(scratch_text("a.jsonl", "{\"x\": 1}\n{\"x\": 2}\n"), DATA_AUTO, "0@1 {\"x\": 1}\n1@2 {\"x\": 2}\nend");
+    expect_rows(scratch_text("a.jsonl", "{\"x\": 1}\n{\"x\": 2}\n"), DATA_AUTO,
+                "0@1 {\"x\": 1}\n1@2 {\"x\": 2}\nend");
 }
 
 Test(reader, blank_lines_count_as_lines_only) {
@@ -74,8 +77,10 @@ Test(reader, compressed_input) {
     buf_init(&packed, 1 << 20);
     add_gzip(&packed, "a,b\n1,", 6);
     add_gzip(&packed, "2\n", 2);
-    expect_rows(scratch_write("a.csv.gz", packed.data, packed.len), DATA_AUTO, "0@2 {\"a\": \"1\", \"b\": \"2\"}\nend");
-    expect_rows(scratch_write("a.csv", packed.data, packed.len), DATA_AUTO, "0@2 {\"a\": \"1\", \"b\": \"2\"}\nend");
+    expect_rows(scratch_write("a.csv.gz", packed.data, packed.len), DATA_AUTO,
+                "0@2 {\"a\": \"1\", \"b\": \"2\"}\nend");
+    expect_rows(scratch_write("a.csv", packed.data, packed.len), DATA_AUTO,
+                "0@2 {\"a\": \"1\", \"b\": \"2\"}\nend");
     buf_reset(&packed);
     add_zstd(&packed, "{1}\n{", 5);
     add_zstd(&packed, "2}", 2);
@@ -100,13 +105,16 @@ Test(reader, a_torn_compressed_input_gives_its_whole_rows_first) {
 }
 
 Test(reader, csv_values_are_text) {
-    expect_rows(scratch_text("a.csv", "\xEF\xBB\xBFid,text,n\r\n1,\"a, b\",10\r\n2,\"say \"\"hi\"\"\",\r\n\r\n3,\"two\nlines\",0.50\r\n"
-                                      "4,\xE3\x81\x82,x\r\n"),
-                DATA_AUTO,
-                "0@2 {\"id\": \"1\", \"text\": \"a, b\", \"n\": \"10\"}\n"
-                "1@3 {\"id\": \"2\", \"text\": \"say \\\"hi\\\"\", \"n\": \"\"}\n"
-                "2@5 {\"id\": \"3\", \"text\": \"two\\nlines\", \"n\": \"0.50\"}\n"
-                "3@7 {\"id\": \"4\", \"text\": \"\xE3\x81\x82\", \"n\": \"x\"}\nend");
+    expect_rows(
+        scratch_text(
+            "a.csv",
+            "\xEF\xBB\xBFid,text,n\r\n1,\"a, b\",10\r\n2,\"say \"\"hi\"\"\",\r\n\r\n3,\"two\nlines\",0.50\r\n"
+            "4,\xE3\x81\x82,x\r\n"),
+        DATA_AUTO,
+        "0@2 {\"id\": \"1\", \"text\": \"a, b\", \"n\": \"10\"}\n"
+        "1@3 {\"id\": \"2\", \"text\": \"say \\\"hi\\\"\", \"n\": \"\"}\n"
+        "2@5 {\"id\": \"3\", \"text\": \"two\\nlines\", \"n\": \"0.50\"}\n"
+        "3@7 {\"id\": \"4\", \"text\": \"\xE3\x81\x82\", \"n\": \"x\"}\nend");
 }
 
 Test(reader, csv_with_missing_and_surplus_fields) {
@@ -119,7 +127,8 @@ Test(reader, csv_with_missing_and_surplus_fields) {
 Test(reader, csv_headers_that_cannot_be) {
     expect_refused(scratch_text("a.csv", ""), SDG_EINVAL, "is empty");
     expect_refused(scratch_text("a.csv", "\xEF\xBB\xBF\n\n"), SDG_EINVAL, "is empty");
-    expect_refused(scratch_text("a.csv", "a,b,a\n"), SDG_EINVAL, "columns 1 and 3 of the header have the same name \"a\"");
+    expect_refused(scratch_text("a.csv", "a,b,a\n"), SDG_EINVAL,
+                   "columns 1 and 3 of the header have the same name \"a\"");
     expect_refused(scratch_text("a.csv", "a,,b\n"), SDG_EINVAL, "column 2 of the header has no name");
     expect_refused(scratch_text("a.csv", "\"a"), SDG_EINVAL, "never closes it");
     expect_refused(scratch_text("a.csv", "\x82\xa0,b\n"), SDG_EINVAL, "not valid UTF-8");
@@ -130,8 +139,9 @@ Test(reader, csv_headers_that_cannot_be) {
 }
 
 Test(reader, bad_records_are_rows_and_reading_goes_on) {
-    expect_rows(scratch_text("a.jsonl", "{1}\n{\"\xff\"}\n{3}\n"), DATA_AUTO,
-                "0@1 {1}\n1@2 !input line 2: not valid UTF-8 (is the file in another encoding?)\n2@3 {3}\nend");
+    expect_rows(
+        scratch_text("a.jsonl", "{1}\n{\"\xff\"}\n{3}\n"), DATA_AUTO,
+        "0@1 {1}\n1@2 !input line 2: not valid UTF-8 (is the file in another encoding?)\n2@3 {3}\nend");
     expect_rows(scratch_text("a.csv", "a,b\n\xC3,\xA9\n1,\"open\n"), DATA_AUTO,
                 "0@2 !input line 2: not valid UTF-8 (is the file in another encoding?)\n"
                 "1@3 !input line 3: a quote is opened and never closed\nend");
@@ -234,8 +244,10 @@ static void pipe_read(piecewise_t *p) {
     err_t err = {0};
     int rc;
     while ((rc = reader_next(p->reader, &row, &err)) == 1) {
-        if (row.bad) buf_addf(&p->got, "!%s", row.bad);
-        else buf_add(&p->got, row.json, row.json_len);
+        if (row.bad)
+            buf_addf(&p->got, "!%s", row.bad);
+        else
+            buf_add(&p->got, row.json, row.json_len);
         buf_addc(&p->got, '|');
     }
     buf_adds(&p->got, rc == READER_WAIT ? "wait|" : rc == 0 ? "end|" : err.text);
@@ -284,7 +296,8 @@ Test(reader, a_line_over_the_maximum_may_come_with_pauses) {
         pipe_expect(&p, "wait|");
     }
     pipe_give(&p, "\n{2}\n", 5);
-    cr_assert(strncmp(p.got.data, "!input line 1: longer than", 26) == 0 && strstr(p.got.data, "|{2}|wait|"), "%s", p.got.data);
+    cr_assert(strncmp(p.got.data, "!input line 1: longer than", 26) == 0 && strstr(p.got.data, "|{2}|wait|"),
+              "%s", p.got.data);
     buf_reset(&p.got);
     pipe_close(&p, "end|");
 }
@@ -304,7 +317,8 @@ Test(reader, csv_may_pause_anywhere) {
 }
 
 /* Each byte on its own: whatever place a pause falls on, the rows are the same. */
-static void check_bytewise(const char *name, data_format_t format, const char *head, const char *bytes, size_t n, const char *want) {
+static void check_bytewise(const char *name, data_format_t format, const char *head, const char *bytes,
+                           size_t n, const char *want) {
     piecewise_t p;
     pipe_open(&p, name, format, head);
     buf_t rows;
@@ -345,7 +359,10 @@ Test(reader, plain_pipes_may_pause_anywhere) {
     const char *text = "\xEF\xBB\xBF{1}\r\n\n {2}\n\x1f";
     check_bytewise("jsonl", DATA_JSONL, "", text, strlen(text), "{1}| {2}|\x1f|end|");
     text = "\"x,\"\"y\"\r\n\r\n2\n3";
-    check_bytewise("csv", DATA_CSV, "\xEF\xBB\xBF" "a\n", text, strlen(text), "{\"a\": \"x,\\\"y\"}|{\"a\": \"2\"}|{\"a\": \"3\"}|end|");
+    check_bytewise("csv", DATA_CSV,
+                   "\xEF\xBB\xBF"
+                   "a\n",
+                   text, strlen(text), "{\"a\": \"x,\\\"y\"}|{\"a\": \"2\"}|{\"a\": \"3\"}|end|");
 }
 
 Test(reader, a_torn_compressed_pipe_waits_and_then_fails) {
@@ -411,8 +428,10 @@ Test(reader, a_large_file_is_known_by_its_ends_and_samples) {
     char *bytes = xcalloc(1, size);
     identity(scratch_write("a", bytes, size), before, sizeof before);
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        if (places[i] == size / 2) memset(bytes + places[i], 1, (size_t)512 << 10); /* wider than a gap between samples */
-        else bytes[places[i]] = 1;
+        if (places[i] == size / 2)
+            memset(bytes + places[i], 1, (size_t)512 << 10); /* wider than a gap between samples */
+        else
+            bytes[places[i]] = 1;
         identity(scratch_write("a", bytes, size), after, sizeof after);
         cr_assert_str_neq(before, after, "a change at %zu is seen", places[i]);
         strcpy(before, after);

@@ -85,7 +85,8 @@ Test(stream, gzip_padding_is_allowed) {
     buf_free(&packed);
 }
 
-/* A cut at every byte: what comes out is a prefix, whole members are all there, and the end is said to be torn. */
+/* A cut at every byte: what comes out is a prefix, whole members are all there, and the end is said to be
+ * torn. */
 static void check_torn(const char *name, add_member_t *add) {
     buf_t packed;
     buf_init(&packed, 1 << 20);
@@ -139,7 +140,8 @@ Test(stream, damage_is_named_after_what_was_read) {
     check_damaged("a.zst", add_zstd);
 }
 
-/* More text than any block: output that the decoder holds back when its room is full must come without new input. */
+/* More text than any block: output that the decoder holds back when its room is full must come without new
+ * input. */
 static void check_large(const char *name, add_member_t *add) {
     size_t len = 3 * DATA_READ_BYTES + 12345;
     char *text = xmalloc(len);
@@ -207,7 +209,8 @@ Test(stream, lines_have_numbers_and_places) {
 /* Lines of every length around the block and the maximum, each followed by a short one. */
 Test(stream, long_lines) {
     const size_t max = 3 * DATA_READ_BYTES;
-    const size_t lengths[] = {DATA_READ_BYTES - 1, DATA_READ_BYTES, DATA_READ_BYTES + 1, max - 1, max, max + 1, 2 * max};
+    const size_t lengths[] = {
+        DATA_READ_BYTES - 1, DATA_READ_BYTES, DATA_READ_BYTES + 1, max - 1, max, max + 1, 2 * max};
     const size_t count = sizeof lengths / sizeof *lengths;
     FILE *f = fopen(scratch_path("a"), "wb");
     for (size_t i = 0; i < count; i++) {
@@ -224,7 +227,8 @@ Test(stream, long_lines) {
         cr_assert_eq(line.too_long, lengths[i] > max);
         cr_assert_eq(line.len, lengths[i] > max ? 0 : lengths[i]);
         cr_assert_eq(line.number, 2 * i + 1);
-        if (!line.too_long) cr_assert(line.bytes[0] == 'a' + (int)i && line.bytes[line.len - 1] == 'a' + (int)i);
+        if (!line.too_long)
+            cr_assert(line.bytes[0] == 'a' + (int)i && line.bytes[line.len - 1] == 'a' + (int)i);
         cr_assert_eq(lines_next(l, &line, NULL), 1);
         cr_assert(line.len == 5 && memcmp(line.bytes, "short", 5) == 0);
     }

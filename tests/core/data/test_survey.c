@@ -1,4 +1,5 @@
-/* What a dataset is like before a run: counted when it is small, estimated when it is large, left alone when it is a pipe. */
+/* What a dataset is like before a run: counted when it is small, estimated when it is large, left alone when
+ * it is a pipe. */
 #include "tests/core/data/scratch.h"
 
 #include <sys/stat.h>
@@ -52,9 +53,11 @@ Test(survey, counts_beyond_the_sample) {
 }
 
 Test(survey, a_large_csv_is_estimated) {
-    survey_t s = survey_of(write_lines("a.csv", "x\n", "0123456789012345678901234567890\n", (SURVEY_READ_BYTES_MAX * 2) / 32));
+    survey_t s = survey_of(
+        write_lines("a.csv", "x\n", "0123456789012345678901234567890\n", (SURVEY_READ_BYTES_MAX * 2) / 32));
     cr_assert_not(s.exact);
-    cr_assert(s.rows > SURVEY_READ_BYTES_MAX / 17 && s.rows < SURVEY_READ_BYTES_MAX / 15, "%llu", (unsigned long long)s.rows);
+    cr_assert(s.rows > SURVEY_READ_BYTES_MAX / 17 && s.rows < SURVEY_READ_BYTES_MAX / 15, "%llu",
+              (unsigned long long)s.rows);
 }
 
 static void count_bad(void *arg, const row_record_t *record) { *(int *)arg += record->bad != NULL; }

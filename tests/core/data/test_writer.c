@@ -11,7 +11,8 @@
 
 TestSuite(writer, .init = scratch_begin, .fini = scratch_end);
 
-static const writer_options_t PLAIN = {.pipeline_identity = "p", .input_identity = "i", .options_identity = "o"};
+static const writer_options_t PLAIN = {
+    .pipeline_identity = "p", .input_identity = "i", .options_identity = "o"};
 
 static writer_t *open_ok(const char *path, const writer_options_t *options, writer_resumed_t *resumed) {
     err_t err = {0};
@@ -34,10 +35,13 @@ static void add(writer_t *w, uint64_t row) {
     cr_assert_eq(writer_add(w, row, line, (size_t)n, &err), 0, "%s", err.text);
 }
 
-static void expect_file(const char *path, const char *want) { cr_assert_str_eq(scratch_read(path, NULL), want); }
+static void expect_file(const char *path, const char *want) {
+    cr_assert_str_eq(scratch_read(path, NULL), want);
+}
 
 /* Writes a file, opens and closes it as an output; what is then in it? */
-static void expect_resumed(const char *before, const char *after, uint64_t ok, uint64_t failed, uint64_t torn) {
+static void expect_resumed(const char *before, const char *after, uint64_t ok, uint64_t failed,
+                           uint64_t torn) {
     writer_resumed_t found;
     const char *path = scratch_text("o.jsonl", before);
     writer_t *w = open_ok(path, &PLAIN, &found);
@@ -108,7 +112,8 @@ Test(writer, a_torn_line_is_cut) {
 
 /* Whatever was flushed when a process died, a cut at any byte keeps exactly the whole rows. */
 Test(writer, cut_at_every_byte) {
-    const char *all = "{\"_row_index\": 0, \"t\": 1}\n{\"_row_index\": 1, \"_error\": \"b: no\"}\n{\"_row_index\": 2}\n";
+    const char *all =
+        "{\"_row_index\": 0, \"t\": 1}\n{\"_row_index\": 1, \"_error\": \"b: no\"}\n{\"_row_index\": 2}\n";
     for (size_t cut = 0; cut <= strlen(all); cut++) {
         char text[200] = {0}, want[200] = {0};
         memcpy(text, all, cut);
@@ -147,7 +152,8 @@ Test(writer, a_file_that_is_not_ours_is_left_alone) {
     expect_not_ours("hello", "line 1: not JSON");
     expect_not_ours("{\"x\": 1}", "line 1: no row number");
     expect_not_ours("[1]\n", "not a JSON object");
-    expect_not_ours("{\"_row_index\": 0}\n{\"_row_index\": 1, \"t\": \n{\"_row_index\": 2}\n", "line 2: not JSON");
+    expect_not_ours("{\"_row_index\": 0}\n{\"_row_index\": 1, \"t\": \n{\"_row_index\": 2}\n",
+                    "line 2: not JSON");
     expect_not_ours("{\"_row_index\": -1}\n", "no row number");
     expect_not_ours("{\"_row_index\": 1.0}\n", "no row number");
     expect_not_ours("{\"_row_index\": \"1\"}\n", "no row number");
@@ -187,7 +193,8 @@ Test(writer, rows_found_twice_count_once) {
 }
 
 Test(writer, failed_rows_are_kept_unless_they_are_to_be_done_again) {
-    const char *all = "{\"_row_index\": 0, \"_error\": \"x\"}\n{\"_row_index\": 1}\n{\"_row_index\": 2, \"_error\": \"y\"}\n"
+    const char *all = "{\"_row_index\": 0, \"_error\": \"x\"}\n{\"_row_index\": 1}\n{\"_row_index\": 2, "
+                      "\"_error\": \"y\"}\n"
                       "{\"_row_index\": 3, \"t\": \"\\\"_error\\\"\"}\n{\"_row_in";
     const char *path = scratch_text("o.jsonl", all);
     cr_assert(chmod(path, 0640) == 0);
@@ -202,7 +209,8 @@ Test(writer, failed_rows_are_kept_unless_they_are_to_be_done_again) {
     cr_assert_not(rangeset_has(writer_finished(w), 0));
     add(w, 0);
     writer_close(&w);
-    expect_file(path, "{\"_row_index\": 1}\n{\"_row_index\": 3, \"t\": \"\\\"_error\\\"\"}\n{\"_row_index\": 0}\n");
+    expect_file(path,
+                "{\"_row_index\": 1}\n{\"_row_index\": 3, \"t\": \"\\\"_error\\\"\"}\n{\"_row_index\": 0}\n");
     struct stat st;
     cr_assert(stat(path, &st) == 0 && (st.st_mode & 0777) == 0640, "a rewrite keeps the mode");
     cr_assert_neq(access(scratch_path("o.jsonl.rewrite"), F_OK), 0);
@@ -259,7 +267,8 @@ Test(writer, ordered_rows_wait_for_those_below) {
     add(w, 0);
     cr_assert_eq(writer_waiting_rows(w), 0);
     cr_assert_eq(writer_waiting_bytes(w), 0);
-    expect_file(path, "{\"_row_index\": 2}\n{\"_row_index\": 0}\n{\"_row_index\": 1}\n{\"_row_index\": 3}\n{\"_row_index\": 4}\n");
+    expect_file(path, "{\"_row_index\": 2}\n{\"_row_index\": 0}\n{\"_row_index\": 1}\n{\"_row_index\": "
+                      "3}\n{\"_row_index\": 4}\n");
     writer_close(&w);
 }
 
@@ -305,8 +314,8 @@ Test(writer, the_run_file_says_who_wrote_it) {
     const char *path = scratch_path("o.jsonl");
     writer_t *w = open_ok(path, &PLAIN, NULL);
     writer_close(&w);
-    expect_file(scratch_path("o.jsonl.sdg"),
-                "{\"format\": 1, \"pipeline\": \"p\", \"input\": \"i\", \"options\": \"o\", \"version\": \"" SDG_VERSION "\"}\n");
+    expect_file(scratch_path("o.jsonl.sdg"), "{\"format\": 1, \"pipeline\": \"p\", \"input\": \"i\", "
+                                             "\"options\": \"o\", \"version\": \"" SDG_VERSION "\"}\n");
 }
 
 static void write_one_row(const char *path) {
@@ -528,7 +537,8 @@ Test(writer, compressed_output_gathers_worthwhile_members) {
 }
 
 /* An output that somebody compressed as a whole, and of which a part is missing: its whole rows are kept. */
-static void check_foreign_torn(const char *name, add_member_t *add_one, const char *text, size_t cut, uint64_t rows) {
+static void check_foreign_torn(const char *name, add_member_t *add_one, const char *text, size_t cut,
+                               uint64_t rows) {
     buf_t packed;
     buf_init(&packed, 1 << 20);
     add_one(&packed, text, strlen(text));
@@ -555,11 +565,13 @@ Test(writer, a_foreign_member_keeps_its_rows) {
     check_foreign_torn("e.jsonl.zst", add_zstd, no_newline, 0, 2);
 }
 
-static void expect_compressed_refused(const char *name, const buf_t *packed, size_t len, int code, const char *part) {
+static void expect_compressed_refused(const char *name, const buf_t *packed, size_t len, int code,
+                                      const char *part) {
     const char *path = scratch_write(name, packed->data, len);
     expect_refused(path, &PLAIN, code, part);
     size_t after;
-    cr_assert(memcmp(scratch_read(path, &after), packed->data, len) == 0 && after == len, "nothing was changed");
+    cr_assert(memcmp(scratch_read(path, &after), packed->data, len) == 0 && after == len,
+              "nothing was changed");
 }
 
 Test(writer, compressed_files_that_are_not_ours_are_left_alone) {

@@ -9,15 +9,14 @@
 #include "core/base/limits.h"
 #include "core/llm/chat.h"
 
-static value_t json(const char *text)
-{
+static value_t json(const char *text) {
     value_t v;
     cr_assert_eq(json_parse_text(text, strlen(text), &v, NULL), SDG_OK, "%s", text);
     return v;
 }
 
-static void expect_request(const char *model, const char *system, const char *content, const char *params, const char *wanted)
-{
+static void expect_request(const char *model, const char *system, const char *content, const char *params,
+                           const char *wanted) {
     value_t m = json(model), s = json(system), c = json(content), p = json(params);
     buf_t out;
     buf_init(&out, 1 << 20);
@@ -27,34 +26,31 @@ static void expect_request(const char *model, const char *system, const char *co
     value_free(m), value_free(s), value_free(c), value_free(p);
 }
 
-Test(chat, a_request_is_model_messages_and_params)
-{
-    expect_request("\"m\"", "\"be brief\"", "\"hi\\n\\\"you\\\"\"", "{\"temperature\":0.5,\"stop\":[\"END\"]}",
-                   "{\"model\":\"m\",\"messages\":[{\"role\":\"system\",\"content\":\"be brief\"},"
-                   "{\"role\":\"user\",\"content\":\"hi\\n\\\"you\\\"\"}],\"temperature\":0.5,\"stop\":[\"END\"]}");
+Test(chat, a_request_is_model_messages_and_params) {
+    expect_request(
+        "\"m\"", "\"be brief\"", "\"hi\\n\\\"you\\\"\"", "{\"temperature\":0.5,\"stop\":[\"END\"]}",
+        "{\"model\":\"m\",\"messages\":[{\"role\":\"system\",\"content\":\"be brief\"},"
+        "{\"role\":\"user\",\"content\":\"hi\\n\\\"you\\\"\"}],\"temperature\":0.5,\"stop\":[\"END\"]}");
 }
 
-Test(chat, no_system_parts_and_no_params)
-{
+Test(chat, no_system_parts_and_no_params) {
     expect_request("\"m\"", "null", "[{\"type\":\"text\",\"text\":\"a\"}]", "null",
-                   "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"}]}]}");
+                   "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\","
+                   "\"text\":\"a\"}]}]}");
 }
 
-Test(chat, a_key_never_stands_twice)
-{
+Test(chat, a_key_never_stands_twice) {
     expect_request("\"m\"", "null", "\"q\"", "{\"model\":\"other\",\"seed\":7,\"messages\":[]}",
                    "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"q\"}],\"seed\":7}");
 }
 
-static void expect_url(const char *base, const char *wanted)
-{
+static void expect_url(const char *base, const char *wanted) {
     char *url = chat_url(base);
     cr_expect_str_eq(url, wanted);
     free(url);
 }
 
-Test(chat, urls)
-{
+Test(chat, urls) {
     expect_url(NULL, "https://api.openai.com/v1/chat/completions");
     expect_url("", "https://api.openai.com/v1/chat/completions");
     expect_url("http://h:1", "http://h:1/v1/chat/completions");
@@ -68,49 +64,58 @@ Test(chat, urls)
 static chat_answer_t answer;
 static err_t reason;
 
-static llm_cause_t read_answer(const char *body)
-{
+static llm_cause_t read_answer(const char *body) {
     return chat_answer_read(body, strlen(body), &answer, &reason);
 }
 
-static void expect_text(const char *body, const char *wanted)
-{
+static void expect_text(const char *body, const char *wanted) {
     cr_assert_eq(read_answer(body), LLM_CAUSE_NONE, "%s: %s", body, reason.text);
     cr_assert_eq(answer.text.kind, VALUE_STRING);
     cr_expect_str_eq(answer.text.string->data, wanted);
     value_free(answer.text);
 }
 
-Test(chat, an_answer_has_text_reason_and_tokens)
-{
+Test(chat, an_answer_has_text_reason_and_tokens) {
     expect_text("{\"choices\":[{\"message\":{\"content\":\"h\\u00e9\"},\"finish_reason\":\"length\"}],"
-                "\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":5}}", "hé");
+                "\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":5}}",
+                "hé");
     cr_expect_str_eq(answer.finish_reason, "length");
     cr_expect_eq(answer.prompt_tokens, 7);
     cr_expect_eq(answer.completion_tokens, 5);
 }
 
-Test(chat, null_absent_and_listed_content)
-{
+Test(chat, null_absent_and_listed_content) {
     expect_text("{\"choices\":[{\"message\":{\"content\":null}}],\"error\":null}", "");
     cr_expect_str_eq(answer.finish_reason, "");
-    expect_text("{\"choices\":[{\"message\":{\"role\":\"assistant\"},\"finish_reason\":null}],\"usage\":null}", "");
-    expect_text("{\"choices\":[{\"message\":{\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"x\"},{\"text\":\"b\"}]}}]}", "ab");
+    expect_text(
+        "{\"choices\":[{\"message\":{\"role\":\"assistant\"},\"finish_reason\":null}],\"usage\":null}", "");
+    expect_text("{\"choices\":[{\"message\":{\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"x\"}"
+                ",{\"text\":\"b\"}]}}]}",
+                "ab");
 }
 
-Test(chat, odd_numbers_and_long_reasons_are_cut)
-{
-    expect_text("{\"choices\":[{\"message\":{\"content\":\"x\"},\"finish_reason\":\"a_reason_longer_than_anybody_ever_sent\"}],"
-                "\"usage\":{\"prompt_tokens\":-3,\"completion_tokens\":99999999999}}", "x");
+Test(chat, odd_numbers_and_long_reasons_are_cut) {
+    expect_text("{\"choices\":[{\"message\":{\"content\":\"x\"},\"finish_reason\":\"a_reason_longer_than_"
+                "anybody_ever_sent\"}],"
+                "\"usage\":{\"prompt_tokens\":-3,\"completion_tokens\":99999999999}}",
+                "x");
     cr_expect_str_eq(answer.finish_reason, "a_reason_longer_than_an");
     cr_expect_eq(answer.prompt_tokens, 0);
     cr_expect_eq(answer.completion_tokens, 0);
 }
 
-Test(chat, bodies_that_are_no_completion)
-{
-    static const char *const bodies[] = {"", "{", "nonsense", "[]", "null", "{}", "{\"choices\":[]}", "{\"choices\":[1]}",
-                                         "{\"choices\":{\"message\":{}}}", "{\"choices\":[{\"message\":\"x\"}]}", "{\"choices\":[{}]} x"};
+Test(chat, bodies_that_are_no_completion) {
+    static const char *const bodies[] = {"",
+                                         "{",
+                                         "nonsense",
+                                         "[]",
+                                         "null",
+                                         "{}",
+                                         "{\"choices\":[]}",
+                                         "{\"choices\":[1]}",
+                                         "{\"choices\":{\"message\":{}}}",
+                                         "{\"choices\":[{\"message\":\"x\"}]}",
+                                         "{\"choices\":[{}]} x"};
     for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
         cr_expect_eq(read_answer(bodies[i]), LLM_CAUSE_MALFORMED, "%s", bodies[i]);
         cr_expect_eq(answer.text.kind, VALUE_NULL);
@@ -118,20 +123,19 @@ Test(chat, bodies_that_are_no_completion)
     }
 }
 
-Test(chat, every_prefix_of_a_completion_is_malformed)
-{
+Test(chat, every_prefix_of_a_completion_is_malformed) {
     const char *whole = "{\"choices\":[{\"message\":{\"content\":\"hello\"},\"finish_reason\":\"stop\"}]}";
     for (size_t n = 0; n < strlen(whole); n++)
         cr_assert_eq(chat_answer_read(whole, n, &answer, &reason), LLM_CAUSE_MALFORMED, "%zu", n);
 }
 
-Test(chat, an_error_object_in_a_200_is_classed_by_its_code)
-{
+Test(chat, an_error_object_in_a_200_is_classed_by_its_code) {
     cr_expect_eq(read_answer("{\"error\":{\"message\":\"m1\"}}"), LLM_CAUSE_MALFORMED);
     cr_expect(strstr(reason.text, "m1"));
     cr_expect_eq(read_answer("{\"error\":{\"code\":\"rate_limit_exceeded\"}}"), LLM_CAUSE_RATE_LIMIT);
     cr_expect_eq(read_answer("{\"error\":{\"type\":\"slow_down\"}}"), LLM_CAUSE_RATE_LIMIT);
-    cr_expect_eq(read_answer("{\"error\":{\"message\":\"m\",\"code\":\"insufficient_quota\"}}"), LLM_CAUSE_QUOTA);
+    cr_expect_eq(read_answer("{\"error\":{\"message\":\"m\",\"code\":\"insufficient_quota\"}}"),
+                 LLM_CAUSE_QUOTA);
     cr_expect_eq(read_answer("{\"error\":{\"message\":\"m\",\"code\":503}}"), LLM_CAUSE_OVERLOAD);
     cr_expect_eq(read_answer("{\"error\":{\"message\":\"m\",\"code\":\"429\"}}"), LLM_CAUSE_RATE_LIMIT);
     cr_expect_eq(read_answer("{\"object\":\"error\",\"message\":\"flat\",\"code\":400}"), LLM_CAUSE_REFUSED);
@@ -140,40 +144,47 @@ Test(chat, an_error_object_in_a_200_is_classed_by_its_code)
     cr_expect(strstr(reason.text, "words"));
 }
 
-static void expect_error(long status, const char *body, llm_cause_t cause, const char *wanted)
-{
+static void expect_error(long status, const char *body, llm_cause_t cause, const char *wanted) {
     cr_expect_eq(chat_error_read(status, body, strlen(body), &reason), cause, "%s", body);
     cr_expect_str_eq(reason.text, wanted);
 }
 
-Test(chat, error_bodies_of_every_shape)
-{
-    expect_error(400, "{\"error\":{\"message\":\"nested\",\"type\":\"t\",\"code\":null}}", LLM_CAUSE_REFUSED, "HTTP 400: nested");
-    expect_error(400, "{\"object\":\"error\",\"message\":\"flat\",\"code\":40001}", LLM_CAUSE_REFUSED, "HTTP 400: flat");
+Test(chat, error_bodies_of_every_shape) {
+    expect_error(400, "{\"error\":{\"message\":\"nested\",\"type\":\"t\",\"code\":null}}", LLM_CAUSE_REFUSED,
+                 "HTTP 400: nested");
+    expect_error(400, "{\"object\":\"error\",\"message\":\"flat\",\"code\":40001}", LLM_CAUSE_REFUSED,
+                 "HTTP 400: flat");
     expect_error(422, "{\"detail\":\"why\"}", LLM_CAUSE_REFUSED, "HTTP 422: why");
-    expect_error(422, "{\"detail\":[{\"loc\":[\"body\"],\"msg\":\"m\"}]}", LLM_CAUSE_REFUSED, "HTTP 422: [{\"loc\":[\"body\"],\"msg\":\"m\"}]");
+    expect_error(422, "{\"detail\":[{\"loc\":[\"body\"],\"msg\":\"m\"}]}", LLM_CAUSE_REFUSED,
+                 "HTTP 422: [{\"loc\":[\"body\"],\"msg\":\"m\"}]");
     expect_error(401, "{\"error\":\"string\"}", LLM_CAUSE_REFUSED, "HTTP 401: string");
     expect_error(404, "plain a < b\r\n", LLM_CAUSE_REFUSED, "HTTP 404: plain a < b");
-    expect_error(502, "<html>\n<h1>Bad  Gateway</h1><hr>nginx</html>", LLM_CAUSE_SERVER, "HTTP 502: Bad Gateway nginx");
+    expect_error(502, "<html>\n<h1>Bad  Gateway</h1><hr>nginx</html>", LLM_CAUSE_SERVER,
+                 "HTTP 502: Bad Gateway nginx");
     expect_error(500, "", LLM_CAUSE_SERVER, "HTTP 500");
     expect_error(500, "{\"error\":{\"code\":7}}", LLM_CAUSE_SERVER, "HTTP 500: {\"code\":7}");
     expect_error(400, "[{\"error\":{\"message\":\"in a list\"}}]", LLM_CAUSE_REFUSED, "HTTP 400: in a list");
-    expect_error(500, "{\"error\":{\"message\":\"two\\nlines\\u0007\"}}", LLM_CAUSE_SERVER, "HTTP 500: two lines");
+    expect_error(500, "{\"error\":{\"message\":\"two\\nlines\\u0007\"}}", LLM_CAUSE_SERVER,
+                 "HTTP 500: two lines");
 }
 
-Test(chat, causes_by_status)
-{
-    static const struct { long status; llm_cause_t cause; } table[] = {
-        {429, LLM_CAUSE_RATE_LIMIT}, {503, LLM_CAUSE_OVERLOAD}, {500, LLM_CAUSE_SERVER}, {504, LLM_CAUSE_SERVER},
-        {409, LLM_CAUSE_SERVER}, {408, LLM_CAUSE_TIMEOUT}, {400, LLM_CAUSE_REFUSED}, {403, LLM_CAUSE_REFUSED}, {301, LLM_CAUSE_REFUSED},
+Test(chat, causes_by_status) {
+    static const struct {
+        long status;
+        llm_cause_t cause;
+    } table[] = {
+        {429, LLM_CAUSE_RATE_LIMIT}, {503, LLM_CAUSE_OVERLOAD}, {500, LLM_CAUSE_SERVER},
+        {504, LLM_CAUSE_SERVER},     {409, LLM_CAUSE_SERVER},   {408, LLM_CAUSE_TIMEOUT},
+        {400, LLM_CAUSE_REFUSED},    {403, LLM_CAUSE_REFUSED},  {301, LLM_CAUSE_REFUSED},
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
-        cr_expect_eq(chat_error_read(table[i].status, "x", 1, &reason), table[i].cause, "%ld", table[i].status);
-    expect_error(429, "{\"error\":{\"message\":\"m\",\"type\":\"insufficient_quota\"}}", LLM_CAUSE_QUOTA, "HTTP 429: m");
+        cr_expect_eq(chat_error_read(table[i].status, "x", 1, &reason), table[i].cause, "%ld",
+                     table[i].status);
+    expect_error(429, "{\"error\":{\"message\":\"m\",\"type\":\"insufficient_quota\"}}", LLM_CAUSE_QUOTA,
+                 "HTTP 429: m");
 }
 
-Test(chat, long_reasons_are_cut_between_characters)
-{
+Test(chat, long_reasons_are_cut_between_characters) {
     for (size_t shift = 0; shift < 4; shift++) {
         char body[2000];
         size_t n = shift;

@@ -1,4 +1,5 @@
-/* test_client.c - the LLM client (core/llm/client) against a server in a thread: retries, permits, replicas, cancellation. */
+/* test_client.c - the LLM client (core/llm/client) against a server in a thread: retries, permits, replicas,
+ * cancellation. */
 #include <criterion/criterion.h>
 
 #include <poll.h>
@@ -11,21 +12,26 @@
 
 static server_t *server;
 static llm_client_t *client;
-static const retry_policy_t quick = {.attempts_max = 4, .base_ms = 2, .factor = 1, .cap_ms = 2, .on_empty = true};
+static const retry_policy_t quick = {
+    .attempts_max = 4, .base_ms = 2, .factor = 1, .cap_ms = 2, .on_empty = true};
 
-static uint32_t add_endpoint(const char *const *urls, size_t count, uint32_t timeout_ms)
-{
+static uint32_t add_endpoint(const char *const *urls, size_t count, uint32_t timeout_ms) {
     err_t err;
     static const char *const headers[] = {"X-Two: 2"};
-    llm_endpoint_t endpoint = {.name = "m", .base_urls = urls, .url_count = count, .api_key = "k3y", .headers = headers,
-                               .header_count = 1, .timeout_ms = timeout_ms, .retry = quick};
+    llm_endpoint_t endpoint = {.name = "m",
+                               .base_urls = urls,
+                               .url_count = count,
+                               .api_key = "k3y",
+                               .headers = headers,
+                               .header_count = 1,
+                               .timeout_ms = timeout_ms,
+                               .retry = quick};
     int number = llm_client_add_endpoint(client, &endpoint, &err);
     cr_assert_geq(number, 0, "%s", err.text);
     return (uint32_t)number;
 }
 
-static void begin(server_script_t script)
-{
+static void begin(server_script_t script) {
     llm_client_options_t options = {.seed = 1};
     server = server_start(script);
     client = llm_client_new(&options, NULL);
@@ -34,45 +40,39 @@ static void begin(server_script_t script)
     cr_assert_eq(add_endpoint(urls, 1, 60000), 0);
 }
 
-static void end(void)
-{
+static void end(void) {
     llm_client_destroy(&client);
     cr_assert_null(client);
     server_stop(&server);
 }
 
-static void submit(uint64_t tag, const char *body)
-{
+static void submit(uint64_t tag, const char *body) {
     err_t err;
     llm_request_t request = {.body = body, .body_len = strlen(body)};
     cr_assert_eq(llm_client_submit(client, &request, tag, &err), SDG_OK, "%s", err.text);
 }
 
 /* One turn of an event loop. */
-static void turn(void)
-{
+static void turn(void) {
     struct pollfd fd = {.fd = llm_client_fd(client), .events = POLLIN};
     poll(&fd, 1, llm_client_timeout_ms(client, clock_now_ns()));
     llm_client_drive(client, clock_now_ns());
 }
 
-static llm_answer_t wait_answer(void)
-{
+static llm_answer_t wait_answer(void) {
     llm_answer_t answer;
     while (!llm_client_next(client, &answer))
         turn();
     return answer;
 }
 
-static llm_load_t load(void)
-{
+static llm_load_t load(void) {
     llm_load_t l;
     llm_client_load(client, 0, &l);
     return l;
 }
 
-static void expect_idle(void)
-{
+static void expect_idle(void) {
     llm_answer_t answer;
     cr_expect_not(llm_client_next(client, &answer));
     cr_expect_eq(load().in_flight, 0);
@@ -80,8 +80,7 @@ static void expect_idle(void)
     cr_expect_eq(load().backing_off, 0);
 }
 
-static void expect_answer(const char *text)
-{
+static void expect_answer(const char *text) {
     llm_answer_t answer = wait_answer();
     cr_assert_eq(answer.cause, LLM_CAUSE_NONE, "%s", answer.error.text);
     cr_assert_eq(answer.text.kind, VALUE_STRING);
@@ -89,8 +88,7 @@ static void expect_answer(const char *text)
     value_free(answer.text);
 }
 
-static void expect_failure(llm_cause_t cause, const char *words)
-{
+static void expect_failure(llm_cause_t cause, const char *words) {
     llm_answer_t answer = wait_answer();
     cr_expect_eq(answer.cause, cause, "%s: %s", llm_cause_name(answer.cause), answer.error.text);
     cr_expect_eq(answer.text.kind, VALUE_NULL);
@@ -99,8 +97,7 @@ static void expect_failure(llm_cause_t cause, const char *words)
 
 /* --- answers --- */
 
-static act_t say_ok(server_t *s, int nth, const char *request)
-{
+static act_t say_ok(server_t *s, int nth, const char *request) {
     (void)s, (void)nth;
     cr_expect(strstr(request, "POST /v1/chat/completions HTTP/1.1\r\n"));
     cr_expect(strstr(request, "Authorization: Bearer k3y\r\n"));
@@ -109,8 +106,7 @@ static act_t say_ok(server_t *s, int nth, const char *request)
     return (act_t){0};
 }
 
-Test(client, a_call_is_answered)
-{
+Test(client, a_call_is_answered) {
     begin(say_ok);
     submit(42, "{\"q\":1}");
     llm_answer_t answer = wait_answer();
@@ -133,8 +129,7 @@ Test(client, a_call_is_answered)
     end();
 }
 
-Test(client, connections_are_reused)
-{
+Test(client, connections_are_reused) {
     begin(say_ok);
     for (uint64_t i = 0; i < 30; i++) {
         submit(i, "{}");
@@ -144,31 +139,30 @@ Test(client, connections_are_reused)
     end();
 }
 
-static act_t by_prompt(server_t *s, int nth, const char *request)
-{
+static act_t by_prompt(server_t *s, int nth, const char *request) {
     (void)s;
     const char *body = strstr(request, "\r\n\r\n") + 4;
     if (strstr(body, "slow down") && nth < 3)
-        return (act_t){.status = 429, .headers = "Retry-After: 0\r\n", .body = "{\"error\":{\"code\":\"rate_limit_exceeded\"}}"};
+        return (act_t){.status = 429,
+                       .headers = "Retry-After: 0\r\n",
+                       .body = "{\"error\":{\"code\":\"rate_limit_exceeded\"}}"};
     if (strstr(body, "wait a little") && nth == 1)
         return (act_t){.status = 503, .headers = "Retry-After-Ms: 20\r\n", .body = "<html>busy</html>"};
     if (strstr(body, "wait for ever"))
         return (act_t){.status = 429, .headers = "Retry-After: 3000\r\n", .body = "full"};
-    if (strstr(body, "reset") && nth < 3)
-        return (act_t){.kind = ACT_RESET};
-    if (strstr(body, "cut") && nth == 1)
-        return (act_t){.kind = ACT_HALF};
-    if (strstr(body, "slowly"))
-        return (act_t){.kind = ACT_DRIP};
-    if (strstr(body, "hang") && nth == 1)
-        return (act_t){.kind = ACT_HANG};
+    if (strstr(body, "reset") && nth < 3) return (act_t){.kind = ACT_RESET};
+    if (strstr(body, "cut") && nth == 1) return (act_t){.kind = ACT_HALF};
+    if (strstr(body, "slowly")) return (act_t){.kind = ACT_DRIP};
+    if (strstr(body, "hang") && nth == 1) return (act_t){.kind = ACT_HANG};
     if (strstr(body, "hopeless"))
         return (act_t){.status = 500, .body = "{\"error\":{\"message\":\"down for good\"}}"};
     if (strstr(body, "broke"))
-        return (act_t){.status = 429, .headers = "Retry-After-Ms: 5\r\n",
+        return (act_t){.status = 429,
+                       .headers = "Retry-After-Ms: 5\r\n",
                        .body = "{\"error\":{\"message\":\"you ran out\",\"code\":\"insufficient_quota\"}}"};
     if (strstr(body, "told not"))
-        return (act_t){.status = 500, .headers = "x-should-retry: false\r\n", .body = "{\"error\":\"stay away\"}"};
+        return (act_t){
+            .status = 500, .headers = "x-should-retry: false\r\n", .body = "{\"error\":\"stay away\"}"};
     if (strstr(body, "told to") && nth == 1)
         return (act_t){.status = 400, .headers = "x-should-retry: true\r\n", .body = "{\"error\":\"hm\"}"};
     if (strstr(body, "bad"))
@@ -178,8 +172,7 @@ static act_t by_prompt(server_t *s, int nth, const char *request)
     return (act_t){0};
 }
 
-static void expect_retried(const char *prompt, llm_cause_t cause, uint32_t times)
-{
+static void expect_retried(const char *prompt, llm_cause_t cause, uint32_t times) {
     begin(by_prompt);
     submit(1, prompt);
     llm_answer_t answer = wait_answer();
@@ -193,8 +186,7 @@ static void expect_retried(const char *prompt, llm_cause_t cause, uint32_t times
     end();
 }
 
-Test(client, failures_that_pass_are_retried)
-{
+Test(client, failures_that_pass_are_retried) {
     expect_retried("slow down", LLM_CAUSE_RATE_LIMIT, 2);
     expect_retried("reset", LLM_CAUSE_CONNECTION, 2);
     expect_retried("cut", LLM_CAUSE_CONNECTION, 1);
@@ -203,8 +195,7 @@ Test(client, failures_that_pass_are_retried)
     expect_retried("slowly", LLM_CAUSE_NONE, 0);
 }
 
-Test(client, retry_after_is_waited_for)
-{
+Test(client, retry_after_is_waited_for) {
     begin(by_prompt);
     uint64_t began_ns = clock_now_ns();
     submit(1, "wait a little");
@@ -216,8 +207,7 @@ Test(client, retry_after_is_waited_for)
     end();
 }
 
-static void expect_final(const char *prompt, llm_cause_t cause, const char *words, int requests)
-{
+static void expect_final(const char *prompt, llm_cause_t cause, const char *words, int requests) {
     begin(by_prompt);
     submit(1, prompt);
     expect_failure(cause, words);
@@ -227,8 +217,7 @@ static void expect_final(const char *prompt, llm_cause_t cause, const char *word
     end();
 }
 
-Test(client, failures_that_do_not_pass_are_answers)
-{
+Test(client, failures_that_do_not_pass_are_answers) {
     expect_final("hopeless", LLM_CAUSE_SERVER, "HTTP 500: down for good (after 4 attempts)", 4);
     expect_final("bad", LLM_CAUSE_REFUSED, "HTTP 400: malformed prompt", 1);
     expect_final("broke", LLM_CAUSE_QUOTA, "you ran out", 1);
@@ -236,8 +225,7 @@ Test(client, failures_that_do_not_pass_are_answers)
     expect_final("wait for ever", LLM_CAUSE_RATE_LIMIT, "the server asks to wait 3000 s", 1);
 }
 
-Test(client, a_hanging_request_times_out_and_is_retried)
-{
+Test(client, a_hanging_request_times_out_and_is_retried) {
     begin(by_prompt);
     llm_request_t request = {.body = "hang", .body_len = 4, .timeout_ms = 30};
     cr_assert_eq(llm_client_submit(client, &request, 1, NULL), SDG_OK);
@@ -251,14 +239,12 @@ Test(client, a_hanging_request_times_out_and_is_retried)
 
 static char *huge;
 
-static act_t say_huge(server_t *s, int nth, const char *request)
-{
+static act_t say_huge(server_t *s, int nth, const char *request) {
     (void)s, (void)nth, (void)request;
     return (act_t){.body = huge, .body_len = LLM_ANSWER_BYTES_MAX + 1};
 }
 
-Test(client, an_oversized_answer_fails_the_call)
-{
+Test(client, an_oversized_answer_fails_the_call) {
     huge = xcalloc(1, LLM_ANSWER_BYTES_MAX + 1);
     begin(say_huge);
     submit(1, "{}");
@@ -271,14 +257,12 @@ Test(client, an_oversized_answer_fails_the_call)
 
 static const char *empties[4]; /* by request number, set by the test */
 
-static act_t say_empties(server_t *s, int nth, const char *request)
-{
+static act_t say_empties(server_t *s, int nth, const char *request) {
     (void)s, (void)request;
     return (act_t){.body = empties[nth - 1]};
 }
 
-Test(client, blank_answers_are_asked_again)
-{
+Test(client, blank_answers_are_asked_again) {
     empties[0] = COMPLETION("\"\"");
     empties[1] = COMPLETION("\" \\n\\t\"");
     empties[2] = COMPLETION("\"here\"");
@@ -293,8 +277,7 @@ Test(client, blank_answers_are_asked_again)
     end();
 }
 
-Test(client, an_answer_that_stays_empty_is_empty)
-{
+Test(client, an_answer_that_stays_empty_is_empty) {
     empties[0] = empties[1] = empties[2] = COMPLETION("null");
     begin(say_empties);
     submit(1, "{}");
@@ -303,8 +286,7 @@ Test(client, an_answer_that_stays_empty_is_empty)
     end();
 }
 
-Test(client, empty_answers_may_be_taken)
-{
+Test(client, empty_answers_may_be_taken) {
     empties[0] = COMPLETION("\"\"");
     begin(say_empties);
     retry_policy_t policy = quick;
@@ -318,21 +300,18 @@ Test(client, empty_answers_may_be_taken)
 
 /* --- permits --- */
 
-static act_t hold(server_t *s, int nth, const char *request)
-{
+static act_t hold(server_t *s, int nth, const char *request) {
     (void)s, (void)nth, (void)request;
     return (act_t){.kind = ACT_HOLD};
 }
 
-static void submit_many(uint64_t count)
-{
+static void submit_many(uint64_t count) {
     for (uint64_t i = 0; i < count; i++)
         submit(i, "{}");
 }
 
 /* Every tag comes back exactly once. */
-static void expect_each_once(uint64_t count)
-{
+static void expect_each_once(uint64_t count) {
     bool *seen = xcalloc(count, sizeof *seen);
     for (uint64_t i = 0; i < count; i++) {
         llm_answer_t answer = wait_answer();
@@ -346,8 +325,7 @@ static void expect_each_once(uint64_t count)
     expect_idle();
 }
 
-Test(client, never_more_in_flight_than_permitted)
-{
+Test(client, never_more_in_flight_than_permitted) {
     begin(hold);
     server->release_at = 5;
     llm_client_set_permits(client, 0, 5);
@@ -358,8 +336,7 @@ Test(client, never_more_in_flight_than_permitted)
     end();
 }
 
-Test(client, permits_start_at_eight_and_may_grow)
-{
+Test(client, permits_start_at_eight_and_may_grow) {
     begin(hold);
     server->release_at = 20;
     submit_many(20);
@@ -375,8 +352,7 @@ Test(client, permits_start_at_eight_and_may_grow)
     end();
 }
 
-Test(client, without_permits_nothing_is_sent)
-{
+Test(client, without_permits_nothing_is_sent) {
     begin(hold);
     server->release_at = 1;
     llm_client_set_permits(client, 0, 0);
@@ -390,8 +366,7 @@ Test(client, without_permits_nothing_is_sent)
     end();
 }
 
-Test(client, two_thousand_in_flight)
-{
+Test(client, two_thousand_in_flight) {
     begin(hold);
     server->release_at = 2000;
     llm_client_set_permits(client, 0, 2000);
@@ -405,15 +380,13 @@ Test(client, two_thousand_in_flight)
     end();
 }
 
-static act_t first_fails(server_t *s, int nth, const char *request)
-{
+static act_t first_fails(server_t *s, int nth, const char *request) {
     (void)s, (void)request;
     return (act_t){.status = nth == 1 ? 500 : 200};
 }
 
 /* With one permit: the first call fails and waits, others pass it meanwhile, so a wait holds no permit. */
-Test(client, a_retry_wait_holds_no_permit)
-{
+Test(client, a_retry_wait_holds_no_permit) {
     begin(first_fails);
     llm_client_set_permits(client, 0, 1);
     retry_policy_t patient = {.attempts_max = 2, .base_ms = 60000, .factor = 1, .cap_ms = 60000};
@@ -434,14 +407,12 @@ Test(client, a_retry_wait_holds_no_permit)
 
 /* --- cancel --- */
 
-static act_t hang(server_t *s, int nth, const char *request)
-{
+static act_t hang(server_t *s, int nth, const char *request) {
     (void)s, (void)nth, (void)request;
     return (act_t){.kind = ACT_HANG};
 }
 
-Test(client, cancelled_calls_are_answered_once)
-{
+Test(client, cancelled_calls_are_answered_once) {
     begin(hang);
     llm_client_set_permits(client, 0, 2);
     submit_many(5);
@@ -465,8 +436,7 @@ Test(client, cancelled_calls_are_answered_once)
     end(); /* three calls still open */
 }
 
-Test(client, a_tag_may_be_used_again_only_after_its_end)
-{
+Test(client, a_tag_may_be_used_again_only_after_its_end) {
     begin(say_ok);
     err_t err;
     llm_request_t request = {.body = "{}", .body_len = 2};
@@ -478,8 +448,7 @@ Test(client, a_tag_may_be_used_again_only_after_its_end)
     end();
 }
 
-Test(client, requests_are_checked)
-{
+Test(client, requests_are_checked) {
     begin(say_ok);
     err_t err;
     const char *bad[] = {"no colon"};
@@ -487,7 +456,8 @@ Test(client, requests_are_checked)
     cr_expect_eq(llm_client_submit(client, &request, 1, &err), SDG_EINVAL);
     request = (llm_request_t){.endpoint = 1, .body = "{}", .body_len = 2};
     cr_expect_eq(llm_client_submit(client, &request, 1, &err), SDG_EINVAL);
-    llm_endpoint_t endpoint = {.name = "far", .base_urls = (const char *const[]){"nowhere:8000"}, .url_count = 1};
+    llm_endpoint_t endpoint = {
+        .name = "far", .base_urls = (const char *const[]){"nowhere:8000"}, .url_count = 1};
     cr_expect_lt(llm_client_add_endpoint(client, &endpoint, &err), 0);
     cr_expect(strstr(err.text, "far") && strstr(err.text, "nowhere"), "%s", err.text);
     endpoint = (llm_endpoint_t){.name = "secret", .api_key = "a\nb"};
@@ -497,8 +467,7 @@ Test(client, requests_are_checked)
     end();
 }
 
-static act_t want_header(server_t *s, int nth, const char *request)
-{
+static act_t want_header(server_t *s, int nth, const char *request) {
     (void)s;
     bool has = strstr(request, "X-Job: 77\r\n") != NULL, replaced = strstr(request, "X-Two: two\r\n") != NULL;
     cr_expect_eq(has, nth == 1);
@@ -506,8 +475,7 @@ static act_t want_header(server_t *s, int nth, const char *request)
     return (act_t){0};
 }
 
-Test(client, headers_of_one_request)
-{
+Test(client, headers_of_one_request) {
     begin(want_header);
     const char *lines[] = {"X-Job: 77", "X-Two: two"};
     llm_request_t request = {.body = "{}", .body_len = 2, .headers = lines, .header_count = 2};
@@ -520,8 +488,7 @@ Test(client, headers_of_one_request)
 
 /* --- replicas --- */
 
-Test(client, replicas_share_the_load)
-{
+Test(client, replicas_share_the_load) {
     begin(hold);
     server_t *second = server_start(hold);
     server->release_at = second->release_at = 10;
@@ -539,14 +506,12 @@ Test(client, replicas_share_the_load)
     server_stop(&second);
 }
 
-static act_t dead(server_t *s, int nth, const char *request)
-{
+static act_t dead(server_t *s, int nth, const char *request) {
     (void)s, (void)nth, (void)request;
     return (act_t){.kind = ACT_RESET};
 }
 
-Test(client, a_dead_replica_does_not_draw_the_calls)
-{
+Test(client, a_dead_replica_does_not_draw_the_calls) {
     begin(say_ok);
     server_t *second = server_start(dead);
     const char *urls[] = {second->url, server->url};
@@ -563,18 +528,25 @@ Test(client, a_dead_replica_does_not_draw_the_calls)
 
 /* --- chaos --- */
 
-static act_t chaos(server_t *s, int nth, const char *request)
-{
+static act_t chaos(server_t *s, int nth, const char *request) {
     (void)s, (void)request;
     static const act_t acts[] = {
-        {0}, {.kind = ACT_RESET}, {0}, {.status = 500}, {.kind = ACT_DRIP}, {.kind = ACT_CLOSE}, {.status = 429}, {0},
-        {.kind = ACT_HALF}, {.body = "{"}, {0},
+        {0},
+        {.kind = ACT_RESET},
+        {0},
+        {.status = 500},
+        {.kind = ACT_DRIP},
+        {.kind = ACT_CLOSE},
+        {.status = 429},
+        {0},
+        {.kind = ACT_HALF},
+        {.body = "{"},
+        {0},
     };
     return acts[(size_t)nth * 7 % (sizeof acts / sizeof acts[0])];
 }
 
-Test(client, every_call_is_answered_once_whatever_happens)
-{
+Test(client, every_call_is_answered_once_whatever_happens) {
     enum { CALLS = 1000 };
     begin(chaos);
     llm_client_set_permits(client, 0, 64);

@@ -1,9 +1,12 @@
-/* mex_eval_lines.c - evaluates MEX expressions, one per line, so that a test in another language can ask for many of them.
+/* mex_eval_lines.c - evaluates MEX expressions, one per line, so that a test in another language can ask for
+ * many of them.
  *
  *   mex_eval_lines < requests > answers
  *
- * A request is a JSON object {"expr", "context", "vars", "consts"}, an answer {"value", "vars"} (vars as the expression left them) or
- * {"error"} with "load": true when the expression was refused before it ran. A line that is not a request ends the program.
+ * A request is a JSON object {"expr", "context", "vars", "consts"}, an answer {"value", "vars"} (vars as the
+ * expression left them) or
+ * {"error"} with "load": true when the expression was refused before it ran. A line that is not a request
+ * ends the program.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,7 +37,8 @@ static value_t part(value_t request, const char *name) {
 }
 
 static value_t evaluate(const mex_t *m, value_t request) {
-    value_t context = part(request, "context"), vars = part(request, "vars"), consts = part(request, "consts"), v;
+    value_t context = part(request, "context"), vars = part(request, "vars"),
+            consts = part(request, "consts"), v;
     rng_t rng;
     rng_seed(&rng, 1, 2);
     scope_t scope = {.context = &context, .vars = &vars, .consts = consts, .rng = &rng};
@@ -57,7 +61,8 @@ static value_t evaluate(const mex_t *m, value_t request) {
 static value_t answer_line(ydoc_t *doc, const ynode_t *anchor, const char *line, size_t len) {
     value_t request;
     err_t err;
-    if (json_parse_text(line, len, &request, &err) != SDG_OK || request.kind != VALUE_OBJECT) die("a line is not a JSON object");
+    if (json_parse_text(line, len, &request, &err) != SDG_OK || request.kind != VALUE_OBJECT)
+        die("a line is not a JSON object");
     const ynode_t *node = yaml_get(yaml_from_json(doc, line, len, anchor, &err), "expr");
     if (!node) die("a request has no expr");
     diags_t diags;

@@ -1,4 +1,5 @@
-/* row_harness.h - runs rows of a pipeline written in a test, with an LLM and Python that are functions of the test.
+/* row_harness.h - runs rows of a pipeline written in a test, with an LLM and Python that are functions of the
+ * test.
  *
  * No I/O: the harness does what a worker does with wants, and its clock jumps to the time a row waits for.
  */
@@ -17,10 +18,12 @@
 /* Answers one call; NULL in `harness`: echo. May fail: set cause and error. */
 typedef void harness_llm_fn(void *arg, value_t body, const llm_request_t *request, llm_answer_t *answer);
 /* Gives the next event of a python call. `reply` is call_ai's answer or NULL; `reply_error` likewise. */
-typedef void harness_python_fn(void *arg, const py_call_t *call, const value_t *reply, const char *reply_error, py_event_t *event);
+typedef void harness_python_fn(void *arg, const py_call_t *call, const value_t *reply,
+                               const char *reply_error, py_event_t *event);
 
 struct harness;
-/* What may happen to a row between row_run and what it wants: it may be put away and come back as another one. */
+/* What may happen to a row between row_run and what it wants: it may be put away and come back as another
+ * one. */
 typedef void harness_pause_fn(struct harness *h, row_t **row, row_want_t want);
 
 typedef struct harness {
@@ -40,13 +43,16 @@ typedef struct harness {
 static inline pipeline_t *harness_load_all(const char *yaml, char **problems) {
     diags_t diags;
     diags_init(&diags, "test.yaml", yaml, strlen(yaml));
-    pipeline_source_t source = {.path = "test.yaml", .bytes = yaml, .len = strlen(yaml), .accept_python = true};
+    pipeline_source_t source = {
+        .path = "test.yaml", .bytes = yaml, .len = strlen(yaml), .accept_python = true};
     pipeline_t *p = pipeline_load(&source, &diags);
     buf_t text;
     buf_init(&text, 1 << 20);
     diags_write(&diags, DIAG_WARNING, &text);
-    if (problems) *problems = buf_take(&text, NULL);
-    else if (!p) fprintf(stderr, "%s\n", text.data ? text.data : "");
+    if (problems)
+        *problems = buf_take(&text, NULL);
+    else if (!p)
+        fprintf(stderr, "%s\n", text.data ? text.data : "");
     buf_free(&text);
     diags_free(&diags);
     return p;
@@ -70,8 +76,10 @@ static inline void harness_echo(value_t body, llm_answer_t *answer) {
     buf_t text;
     buf_init(&text, 64 << 20);
     buf_addf(&text, "echo[%s]: ", model.string->data);
-    if (content.kind == VALUE_STRING) buf_add(&text, content.string->data, content.string->len);
-    else json_write(&text, content, JSON_COMPACT);
+    if (content.kind == VALUE_STRING)
+        buf_add(&text, content.string->data, content.string->len);
+    else
+        json_write(&text, content, JSON_COMPACT);
     answer->text = value_string(text.data, text.len);
     buf_free(&text);
 }
@@ -80,13 +88,20 @@ static inline void harness_ask(harness_t *h, const row_t *row, llm_answer_t *ans
     const llm_request_t *request = row_llm_request(row);
     value_t body;
     err_t err;
-    *answer = (llm_answer_t){.text = value_null(), .requests = 1, .prompt_tokens = 10, .completion_tokens = 5, .latency_us = {7},
-                             .latency_count = 1, .finish_reason = "stop"};
+    *answer = (llm_answer_t){.text = value_null(),
+                             .requests = 1,
+                             .prompt_tokens = 10,
+                             .completion_tokens = 5,
+                             .latency_us = {7},
+                             .latency_count = 1,
+                             .finish_reason = "stop"};
     int rc = json_parse_text(request->body, request->body_len, &body, &err);
     assert(rc == 0);
     h->llm_calls++;
-    if (h->llm) h->llm(h->arg, body, request, answer);
-    else harness_echo(body, answer);
+    if (h->llm)
+        h->llm(h->arg, body, request, answer);
+    else
+        harness_echo(body, answer);
     value_free(body);
 }
 
@@ -149,6 +164,8 @@ static inline char *harness_run_at(harness_t *h, const pipeline_t *p, uint64_t i
     return line;
 }
 
-static inline char *harness_run(harness_t *h, const pipeline_t *p, const char *json) { return harness_run_at(h, p, 0, json); }
+static inline char *harness_run(harness_t *h, const pipeline_t *p, const char *json) {
+    return harness_run_at(h, p, 0, json);
+}
 
 #endif

@@ -70,63 +70,100 @@ Test(extract, the_whole_answer) {
     EXPECT({SELECT_FULL, NULL, NULL, HINT_NONE, " as it is\n", "\" as it is\\n\""});
 }
 
-static const char ANSWER[] = "<item> one </item><ITEM>two</ITEM> <body>\n line 1\n  line <b>2</b>!\n</body><Item>three</item> "
-                             "<answer></think>\n 42 </reason></answer>";
+static const char ANSWER[] =
+    "<item> one </item><ITEM>two</ITEM> <body>\n line 1\n  line <b>2</b>!\n</body><Item>three</item> "
+    "<answer></think>\n 42 </reason></answer>";
 
 Test(extract, tags) {
-    EXPECT({TAG, "item", NULL, HINT_NONE, ANSWER, "\"one\""}, {TAG, "Item", " + ", HINT_NONE, ANSWER, "\"one + two + three\""},
+    EXPECT({TAG, "item", NULL, HINT_NONE, ANSWER, "\"one\""},
+           {TAG, "Item", " + ", HINT_NONE, ANSWER, "\"one + two + three\""},
            {TAG, "ghost", NULL, HINT_NONE, ANSWER, "\"\""}, {TAG, "ghost", ",", HINT_NONE, ANSWER, "\"\""},
-           {TAG, "body", NULL, HINT_NONE, ANSWER, "\"line 1\\n  line <b>2</b>!\""}, {TAG, "answer", NULL, HINT_NONE, ANSWER, "\"42\""},
+           {TAG, "body", NULL, HINT_NONE, ANSWER, "\"line 1\\n  line <b>2</b>!\""},
+           {TAG, "answer", NULL, HINT_NONE, ANSWER, "\"42\""},
            {TAG, "b", "+", HINT_NONE, "< b >one< / b ><b\n>two</ B\n>< c >x", "\"one+two\""},
            {TAG, "answer", NULL, HINT_NUMBER, ANSWER, "42"});
 }
 
 Test(extract, tags_as_models_write_them) {
-    EXPECT({TAG, "a", NULL, HINT_NONE, "<a href='x'>y</a>", "\"y\""}, {TAG, "a", NULL, HINT_NONE, "<ab>no</ab><a>yes</a >", "\"yes\""},
-           {TAG, "a", NULL, HINT_NONE, "<a/><a>x</a>", "\"x\""}, {TAG, "a", NULL, HINT_NONE, "<a>never closed", "\"\""},
-           {TAG, "a", NULL, HINT_NONE, "<a>x<b>y</b></a>", "\"x<b>y</b>\""}, {TAG, "a", NULL, HINT_NONE, "<a>x</b></a>", "\"x\""},
-           {TAG, "a", NULL, HINT_NONE, "<a><b>x</b></b></a>", "\"<b>x</b>\""}, {TAG, "a", NULL, HINT_NONE, "<a></b></c>x</d></e></a>", "\"x\""},
-           {TAG, "a", NULL, HINT_NONE, "<a></b></a>", "\"\""}, {TAG, "a", NULL, HINT_NONE, "<a>1 < 2 > 0</a>", "\"1 < 2 > 0\""},
-           {TAG, "a", NULL, HINT_NONE, "<a><a>x</a></a>", "\"<a>x\""}, {TAG, "a.b-c", NULL, HINT_NONE, "<A.B-C>x</a.b-c>", "\"x\""},
-           {TAG, "a", "|", HINT_NONE, "<a>1</a><a>2", "\"1\""}, {TAG, "a", "", HINT_NONE, "<a></a><a>2</a>", "\"2\""}, {TAG, "a", NULL, HINT_NONE, "<a", "\"\""},
+    EXPECT({TAG, "a", NULL, HINT_NONE, "<a href='x'>y</a>", "\"y\""},
+           {TAG, "a", NULL, HINT_NONE, "<ab>no</ab><a>yes</a >", "\"yes\""},
+           {TAG, "a", NULL, HINT_NONE, "<a/><a>x</a>", "\"x\""},
+           {TAG, "a", NULL, HINT_NONE, "<a>never closed", "\"\""},
+           {TAG, "a", NULL, HINT_NONE, "<a>x<b>y</b></a>", "\"x<b>y</b>\""},
+           {TAG, "a", NULL, HINT_NONE, "<a>x</b></a>", "\"x\""},
+           {TAG, "a", NULL, HINT_NONE, "<a><b>x</b></b></a>", "\"<b>x</b>\""},
+           {TAG, "a", NULL, HINT_NONE, "<a></b></c>x</d></e></a>", "\"x\""},
+           {TAG, "a", NULL, HINT_NONE, "<a></b></a>", "\"\""},
+           {TAG, "a", NULL, HINT_NONE, "<a>1 < 2 > 0</a>", "\"1 < 2 > 0\""},
+           {TAG, "a", NULL, HINT_NONE, "<a><a>x</a></a>", "\"<a>x\""},
+           {TAG, "a.b-c", NULL, HINT_NONE, "<A.B-C>x</a.b-c>", "\"x\""},
+           {TAG, "a", "|", HINT_NONE, "<a>1</a><a>2", "\"1\""},
+           {TAG, "a", "", HINT_NONE, "<a></a><a>2</a>", "\"2\""}, {TAG, "a", NULL, HINT_NONE, "<a", "\"\""},
            {TAG, "\xe7\xad\x94", NULL, HINT_NONE, "<\xe7\xad\x94>x</\xe7\xad\x94>", "\"x\""});
 }
 
-static const char LINES[] = "Head line\nAB-12 CD-34 id=x9;kind=zz\nBEGIN a\nb END\n3 kg and 44 kg\ncost: 7,50 EUR\nstatus: fine";
+static const char LINES[] =
+    "Head line\nAB-12 CD-34 id=x9;kind=zz\nBEGIN a\nb END\n3 kg and 44 kg\ncost: 7,50 EUR\nstatus: fine";
 
 Test(extract, regular_expressions) {
-    EXPECT({RE, "[A-Z]{2}-\\d+", NULL, HINT_NONE, LINES, "\"AB-12\""}, {RE, "id=(\\w+);kind=(\\w+)", NULL, HINT_NONE, LINES, "\"x9\""},
-           {RE, "BEGIN(.+)END", NULL, HINT_NONE, LINES, "\" a\\nb \""}, {RE, "(\\d+) kg", "/", HINT_NONE, LINES, "\"3/44\""},
-           {RE, "\\A([^\\n]*)\n", NULL, HINT_NONE, LINES, "\"Head line\""}, {RE, "(?<=cost: )\\S+(?= EUR)", NULL, HINT_NONE, LINES, "\"7,50\""},
-           {RE, "nothing(.)", NULL, HINT_NONE, LINES, "\"\""}, {RE, "(?i)STATUS:\\s*(\\w+)", NULL, HINT_NONE, LINES, "\"fine\""},
+    EXPECT({RE, "[A-Z]{2}-\\d+", NULL, HINT_NONE, LINES, "\"AB-12\""},
+           {RE, "id=(\\w+);kind=(\\w+)", NULL, HINT_NONE, LINES, "\"x9\""},
+           {RE, "BEGIN(.+)END", NULL, HINT_NONE, LINES, "\" a\\nb \""},
+           {RE, "(\\d+) kg", "/", HINT_NONE, LINES, "\"3/44\""},
+           {RE, "\\A([^\\n]*)\n", NULL, HINT_NONE, LINES, "\"Head line\""},
+           {RE, "(?<=cost: )\\S+(?= EUR)", NULL, HINT_NONE, LINES, "\"7,50\""},
+           {RE, "nothing(.)", NULL, HINT_NONE, LINES, "\"\""},
+           {RE, "(?i)STATUS:\\s*(\\w+)", NULL, HINT_NONE, LINES, "\"fine\""},
            {RE, "(x)?kg", NULL, HINT_NONE, LINES, "\"\""}, {RE, "b*", "|", HINT_NONE, "abc", "\"|b||\""});
 }
 
-#define BARE "{\"a\":{\"b\":\"B\"},\"list\":[{\"n\":1,\"t\":\"x\"},{\"n\":2,\"t\":\"y\"},{\"n\":3,\"t\":\"z\"}],\"flag\":true,\"no\":null}"
+#define BARE                                                                                             \
+    "{\"a\":{\"b\":\"B\"},\"list\":[{\"n\":1,\"t\":\"x\"},{\"n\":2,\"t\":\"y\"},{\"n\":3,\"t\":\"z\"}]," \
+    "\"flag\":true,\"no\":null}"
 
 Test(extract, jsonpath) {
-    EXPECT({PATH, "$.a.b", NULL, HINT_NONE, BARE, "\"B\""}, {PATH, "$.list[*].n", ",", HINT_NONE, BARE, "\"1,2,3\""},
-           {PATH, "$.list[?@.n > 1].t", "+", HINT_NONE, BARE, "\"y+z\""}, {PATH, "$.a", NULL, HINT_NONE, BARE, "\"{'b': 'B'}\""},
-           {PATH, "$.flag", NULL, HINT_NONE, BARE, "\"True\""}, {PATH, "$.zip.zap", NULL, HINT_NONE, BARE, "\"\""}, {PATH, "$.a", NULL, HINT_NONE, "no JSON", "\"\""},
-           {PATH, "$.list[0].n", NULL, HINT_NUMBER, BARE, "1"}, {PATH, "$.a", NULL, HINT_JSON, BARE, "{\"b\":\"B\"}"}, {PATH, "$.a.b", NULL, HINT_JSON, BARE, "\"B\""},
-           {PATH, "$.no", NULL, HINT_NONE, BARE, "\"None\""}, {PATH, "$.no", NULL, HINT_JSON, BARE, "null"}, {PATH, "$.flag", NULL, HINT_BOOLEAN, BARE, "true"},
-           {PATH, "$.x", NULL, HINT_JSON, "{\"x\":\"[1]\"}", "[1]"}, {PATH, "$.x", NULL, HINT_JSON, "{\"x\":\"12\"}", "\"12\""});
+    EXPECT({PATH, "$.a.b", NULL, HINT_NONE, BARE, "\"B\""},
+           {PATH, "$.list[*].n", ",", HINT_NONE, BARE, "\"1,2,3\""},
+           {PATH, "$.list[?@.n > 1].t", "+", HINT_NONE, BARE, "\"y+z\""},
+           {PATH, "$.a", NULL, HINT_NONE, BARE, "\"{'b': 'B'}\""},
+           {PATH, "$.flag", NULL, HINT_NONE, BARE, "\"True\""},
+           {PATH, "$.zip.zap", NULL, HINT_NONE, BARE, "\"\""},
+           {PATH, "$.a", NULL, HINT_NONE, "no JSON", "\"\""},
+           {PATH, "$.list[0].n", NULL, HINT_NUMBER, BARE, "1"},
+           {PATH, "$.a", NULL, HINT_JSON, BARE, "{\"b\":\"B\"}"},
+           {PATH, "$.a.b", NULL, HINT_JSON, BARE, "\"B\""}, {PATH, "$.no", NULL, HINT_NONE, BARE, "\"None\""},
+           {PATH, "$.no", NULL, HINT_JSON, BARE, "null"}, {PATH, "$.flag", NULL, HINT_BOOLEAN, BARE, "true"},
+           {PATH, "$.x", NULL, HINT_JSON, "{\"x\":\"[1]\"}", "[1]"},
+           {PATH, "$.x", NULL, HINT_JSON, "{\"x\":\"12\"}", "\"12\""});
 }
 
 Test(extract, json_in_a_fence) {
-    EXPECT({PATH, "$.a.b", NULL, HINT_NONE, "```json\n" BARE "\n```\n", "\"B\""}, {PATH, "$.a.b", NULL, HINT_NONE, "Here:\n```\n" BARE "\n```\nDone.", "\"B\""},
-           {PATH, "$.a.b", NULL, HINT_NONE, "```JSON\n" BARE, "\"B\""}, {PATH, "$.a", NULL, HINT_NONE, "```json {\"a\":1}```", "\"1\""},
-           {PATH, "$.a", NULL, HINT_NONE, "```python\nx = {}\n```\nand\n```json\n{\"a\":2}\n```", "\"2\""}, {PATH, "$.a", NULL, HINT_NONE, "```", "\"\""},
-           {SELECT_FULL, NULL, NULL, HINT_JSON, "```json\n[1, 2]\n```", "[1,2]"}, {TAG, "j", NULL, HINT_JSON, "<j>\n```json\n{\"k\": 1}\n```\n</j>", "{\"k\":1}"});
+    EXPECT({PATH, "$.a.b", NULL, HINT_NONE, "```json\n" BARE "\n```\n", "\"B\""},
+           {PATH, "$.a.b", NULL, HINT_NONE, "Here:\n```\n" BARE "\n```\nDone.", "\"B\""},
+           {PATH, "$.a.b", NULL, HINT_NONE, "```JSON\n" BARE, "\"B\""},
+           {PATH, "$.a", NULL, HINT_NONE, "```json {\"a\":1}```", "\"1\""},
+           {PATH, "$.a", NULL, HINT_NONE, "```python\nx = {}\n```\nand\n```json\n{\"a\":2}\n```", "\"2\""},
+           {PATH, "$.a", NULL, HINT_NONE, "```", "\"\""},
+           {SELECT_FULL, NULL, NULL, HINT_JSON, "```json\n[1, 2]\n```", "[1,2]"},
+           {TAG, "j", NULL, HINT_JSON, "<j>\n```json\n{\"k\": 1}\n```\n</j>", "{\"k\":1}"});
 }
 
 Test(extract, type_hints) {
-    EXPECT({SELECT_FULL, NULL, NULL, HINT_NUMBER, " 41\n", "41"}, {SELECT_FULL, NULL, NULL, HINT_NUMBER, "2.5", "2.5"}, {SELECT_FULL, NULL, NULL, HINT_NUMBER, "2.0", "2.0"},
-           {SELECT_FULL, NULL, NULL, HINT_NUMBER, "-1e3", "-1000.0"}, {SELECT_FULL, NULL, NULL, HINT_NUMBER, "many", NULL}, {SELECT_FULL, NULL, NULL, HINT_NUMBER, "", NULL},
-           {SELECT_FULL, NULL, NULL, HINT_BOOLEAN, "TRUE", "true"}, {SELECT_FULL, NULL, NULL, HINT_BOOLEAN, " no ", "false"}, {SELECT_FULL, NULL, NULL, HINT_BOOLEAN, "Yes", "true"},
-           {SELECT_FULL, NULL, NULL, HINT_BOOLEAN, "0", "false"}, {SELECT_FULL, NULL, NULL, HINT_BOOLEAN, "perhaps", NULL}, {SELECT_FULL, NULL, NULL, HINT_STRING, "41", "\"41\""},
-           {SELECT_FULL, NULL, NULL, HINT_JSON, "{\"k\":[1,null]}", "{\"k\":[1,null]}"}, {SELECT_FULL, NULL, NULL, HINT_JSON, "{k}", NULL},
-           {TAG, "ghost", NULL, HINT_NUMBER, "x", NULL}, {TAG, "ghost", NULL, HINT_STRING, "x", "\"\""});
+    EXPECT({SELECT_FULL, NULL, NULL, HINT_NUMBER, " 41\n", "41"},
+           {SELECT_FULL, NULL, NULL, HINT_NUMBER, "2.5", "2.5"},
+           {SELECT_FULL, NULL, NULL, HINT_NUMBER, "2.0", "2.0"},
+           {SELECT_FULL, NULL, NULL, HINT_NUMBER, "-1e3", "-1000.0"},
+           {SELECT_FULL, NULL, NULL, HINT_NUMBER, "many", NULL},
+           {SELECT_FULL, NULL, NULL, HINT_NUMBER, "", NULL},
+           {SELECT_FULL, NULL, NULL, HINT_BOOLEAN, "TRUE", "true"},
+           {SELECT_FULL, NULL, NULL, HINT_BOOLEAN, " no ", "false"},
+           {SELECT_FULL, NULL, NULL, HINT_BOOLEAN, "Yes", "true"},
+           {SELECT_FULL, NULL, NULL, HINT_BOOLEAN, "0", "false"},
+           {SELECT_FULL, NULL, NULL, HINT_BOOLEAN, "perhaps", NULL},
+           {SELECT_FULL, NULL, NULL, HINT_STRING, "41", "\"41\""},
+           {SELECT_FULL, NULL, NULL, HINT_JSON, "{\"k\":[1,null]}", "{\"k\":[1,null]}"},
+           {SELECT_FULL, NULL, NULL, HINT_JSON, "{k}", NULL}, {TAG, "ghost", NULL, HINT_NUMBER, "x", NULL},
+           {TAG, "ghost", NULL, HINT_STRING, "x", "\"\""});
 }
 
 static void expect_hint(const char *json_value, type_hint_t hint, const char *want) {

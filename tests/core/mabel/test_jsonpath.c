@@ -32,10 +32,12 @@ static void expect_hits(const char *document, const char *query, const char *wan
 }
 
 static const char STORE[] =
-    "{\"store\":{\"book\":[{\"category\":\"reference\",\"author\":\"Rees\",\"title\":\"Sayings\",\"price\":8.95},"
+    "{\"store\":{\"book\":[{\"category\":\"reference\",\"author\":\"Rees\",\"title\":\"Sayings\",\"price\":8."
+    "95},"
     "{\"category\":\"fiction\",\"author\":\"Waugh\",\"title\":\"Sword\",\"price\":12.99},"
     "{\"category\":\"fiction\",\"author\":\"Melville\",\"title\":\"Moby\",\"isbn\":\"0-553\",\"price\":8.99},"
-    "{\"category\":\"fiction\",\"author\":\"Tolkien\",\"title\":\"Rings\",\"isbn\":\"0-395\",\"price\":22.99}],"
+    "{\"category\":\"fiction\",\"author\":\"Tolkien\",\"title\":\"Rings\",\"isbn\":\"0-395\",\"price\":22.99}"
+    "],"
     "\"bicycle\":{\"color\":\"red\",\"price\":399}}}";
 
 Test(jsonpath, finds_a_member) { expect_hits("{\"a\":{\"b\":1}}", "$.a.b", "[1]"); }
@@ -67,7 +69,8 @@ Test(jsonpath, selectors) {
     expect_hits(abc, "$[-9007199254740991:9007199254740991:3]", "[\"a\",\"d\",\"g\"]");
     expect_hits("{\"o\":{\"j j\":{\"k.k\":3}},\"'\":{\"@\":2}}", "$.o['j j']['k.k']", "[3]");
     expect_hits("{\"o\":{\"j j\":{\"k.k\":3}},\"'\":{\"@\":2}}", "$[\"'\"][\"@\"]", "[2]");
-    expect_hits("{\"\\u263a\":1,\"\\n\":2,\"\\ud834\\udd1e\":3}", "$['\\u263A','\\n','\\uD834\\uDD1E']", "[1,2,3]");
+    expect_hits("{\"\\u263a\":1,\"\\n\":2,\"\\ud834\\udd1e\":3}", "$['\\u263A','\\n','\\uD834\\uDD1E']",
+                "[1,2,3]");
     expect_hits("{\"\xe6\x97\xa5\":1}", "$.\xe6\x97\xa5", "[1]");
     expect_hits("{\"a\":[5,3],\"b\":{\"c\":1}}", "$.*", "[[5,3],{\"c\":1}]");
     expect_hits("{\"a\":null}", "$.a", "[null]");
@@ -85,7 +88,8 @@ Test(jsonpath, descendants_come_in_document_order) {
 }
 
 Test(jsonpath, filters) {
-    static const char doc[] = "{\"a\":[3,5,1,2,4,6,{\"b\":\"j\"},{\"b\":\"k\"},{\"b\":{}},{\"b\":\"kilo\"}],\"o\":{\"p\":1,\"q\":2,\"r\":3},\"e\":\"f\"}";
+    static const char doc[] = "{\"a\":[3,5,1,2,4,6,{\"b\":\"j\"},{\"b\":\"k\"},{\"b\":{}},{\"b\":\"kilo\"}],"
+                              "\"o\":{\"p\":1,\"q\":2,\"r\":3},\"e\":\"f\"}";
     expect_hits(doc, "$.a[?@.b == 'kilo']", "[{\"b\":\"kilo\"}]");
     expect_hits(doc, "$.a[?(@.b == 'kilo')]", "[{\"b\":\"kilo\"}]");
     expect_hits(doc, "$.a[?@>3.5]", "[5,4,6]");
@@ -98,21 +102,28 @@ Test(jsonpath, filters) {
     expect_hits(doc, "$.a[?!(@.b || @ < 5)]", "[5,6]");
     expect_hits(doc, "$.a[?@.b == $.x]", "[3,5,1,2,4,6]");
     expect_hits(doc, "$.a[?@ == @]", "[3,5,1,2,4,6,{\"b\":\"j\"},{\"b\":\"k\"},{\"b\":{}},{\"b\":\"kilo\"}]");
-    expect_hits(doc, "$[?@.*]", "[[3,5,1,2,4,6,{\"b\":\"j\"},{\"b\":\"k\"},{\"b\":{}},{\"b\":\"kilo\"}],{\"p\":1,\"q\":2,\"r\":3}]");
-    expect_hits("[{\"t\":true},{\"t\":1},{\"t\":null},{\"t\":\"1\"},{}]", "$[?@.t == true]", "[{\"t\":true}]");
-    expect_hits("[{\"t\":true},{\"t\":1},{\"t\":null},{\"t\":\"1\"},{}]", "$[?@.t == null]", "[{\"t\":null}]");
+    expect_hits(
+        doc, "$[?@.*]",
+        "[[3,5,1,2,4,6,{\"b\":\"j\"},{\"b\":\"k\"},{\"b\":{}},{\"b\":\"kilo\"}],{\"p\":1,\"q\":2,\"r\":3}]");
+    expect_hits("[{\"t\":true},{\"t\":1},{\"t\":null},{\"t\":\"1\"},{}]", "$[?@.t == true]",
+                "[{\"t\":true}]");
+    expect_hits("[{\"t\":true},{\"t\":1},{\"t\":null},{\"t\":\"1\"},{}]", "$[?@.t == null]",
+                "[{\"t\":null}]");
     expect_hits("[{\"t\":1},{\"t\":1.0},{\"t\":10}]", "$[?@.t == 1e0]", "[{\"t\":1},{\"t\":1.0}]");
     expect_hits("[{\"a\":[1,2]},{\"a\":[1]}]", "$[?@.a == $[1].a]", "[{\"a\":[1]}]");
     expect_hits("[true,1]", "$[?@ <= true]", "[true]");
 }
 
 Test(jsonpath, functions) {
-    expect_hits("[\"ab\",[1,2,3],{\"k\":1},5,\"\xc3\xa9\xf0\x9f\x98\x80\"]", "$[?length(@) == 2]", "[\"ab\",\"\xc3\xa9\xf0\x9f\x98\x80\"]");
+    expect_hits("[\"ab\",[1,2,3],{\"k\":1},5,\"\xc3\xa9\xf0\x9f\x98\x80\"]", "$[?length(@) == 2]",
+                "[\"ab\",\"\xc3\xa9\xf0\x9f\x98\x80\"]");
     expect_hits("[[1,2],[1]]", "$[?count(@.*) > 1]", "[[1,2]]");
-    expect_hits("[{\"a\":{\"c\":\"x\"}},{\"c\":\"y\"},{\"a\":{\"c\":1},\"b\":{\"c\":\"x\"}}]", "$[?value(@..c) == 'x']", "[{\"a\":{\"c\":\"x\"}}]");
+    expect_hits("[{\"a\":{\"c\":\"x\"}},{\"c\":\"y\"},{\"a\":{\"c\":1},\"b\":{\"c\":\"x\"}}]",
+                "$[?value(@..c) == 'x']", "[{\"a\":{\"c\":\"x\"}}]");
     expect_hits("[\"a\\rb\",\"axb\"]", "$[?match(@, 'a.b')]", "[\"axb\"]");
     expect_hits("[\"ab\",\"b\"]", "$[?match(@, 'a|ab')]", "[\"ab\"]");
-    expect_hits("[{\"t\":\"x1\",\"p\":\"\\\\d\"},{\"t\":\"x\",\"p\":\"\\\\d\"},{\"t\":\"x\",\"p\":\"(\"}]", "$[?search(@.t, @.p)].t", "[\"x1\"]");
+    expect_hits("[{\"t\":\"x1\",\"p\":\"\\\\d\"},{\"t\":\"x\",\"p\":\"\\\\d\"},{\"t\":\"x\",\"p\":\"(\"}]",
+                "$[?search(@.t, @.p)].t", "[\"x1\"]");
 }
 
 Test(jsonpath, a_missing_dollar_is_tolerated) {
@@ -124,11 +135,47 @@ Test(jsonpath, a_missing_dollar_is_tolerated) {
 }
 
 Test(jsonpath, what_is_no_query) {
-    static const char *const bad[] = {
-        "", "$.", "$..", "$[", "$[]", "$[1", "$[01]", "$[-0]", "$[1:2:3:4]", "$['a]", "$['\\x']", "$['\\uD800']", "$['\\\"']", "$.1a", "$. a", "$.a b",
-        "$[?]", "$[?@.a ==]", "$[?1]", "$[?true]", "$[?@.a == @.*]", "$[?length(@)]", "$[?count(1) > 1]", "$[?match(@.a)]", "$[?match(@, 'x') == true]",
-        "$[?nope(@)]", "$[?length (@) > 1]", "$[?!@.a == 1]", "$[?@.a &&]", "$[?(@.a]", "$[9007199254740992]", "$[?@.a == 01]", "$[?@.a == 1.]", "$[?@.a == .5]",
-        "$[?search(@, '(')]", "$.a-b", "$[?length(@.*) > 1]", "$[\"\t\"]", "$$", "@.a", "$[?@ == 'a\\']"};
+    static const char *const bad[] = {"",
+                                      "$.",
+                                      "$..",
+                                      "$[",
+                                      "$[]",
+                                      "$[1",
+                                      "$[01]",
+                                      "$[-0]",
+                                      "$[1:2:3:4]",
+                                      "$['a]",
+                                      "$['\\x']",
+                                      "$['\\uD800']",
+                                      "$['\\\"']",
+                                      "$.1a",
+                                      "$. a",
+                                      "$.a b",
+                                      "$[?]",
+                                      "$[?@.a ==]",
+                                      "$[?1]",
+                                      "$[?true]",
+                                      "$[?@.a == @.*]",
+                                      "$[?length(@)]",
+                                      "$[?count(1) > 1]",
+                                      "$[?match(@.a)]",
+                                      "$[?match(@, 'x') == true]",
+                                      "$[?nope(@)]",
+                                      "$[?length (@) > 1]",
+                                      "$[?!@.a == 1]",
+                                      "$[?@.a &&]",
+                                      "$[?(@.a]",
+                                      "$[9007199254740992]",
+                                      "$[?@.a == 01]",
+                                      "$[?@.a == 1.]",
+                                      "$[?@.a == .5]",
+                                      "$[?search(@, '(')]",
+                                      "$.a-b",
+                                      "$[?length(@.*) > 1]",
+                                      "$[\"\t\"]",
+                                      "$$",
+                                      "@.a",
+                                      "$[?@ == 'a\\']"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         err_t err = {0};
         jsonpath_t *path = jsonpath_compile(bad[i], strlen(bad[i]), &err);
@@ -151,8 +198,14 @@ static char *repeat(const char *head, const char *part, size_t times) {
 }
 
 Test(jsonpath, queries_are_bounded) {
-    static const struct { const char *head, *part; size_t times; } cases[] = {
-        {"$", ".a", JSONPATH_SEGMENTS_MAX + 1}, {"$", "[?@", 100}, {"$[?", "(", 10000}, {"$[?@", "&&@", 1000}, {"$[?", "length(", 5000}};
+    static const struct {
+        const char *head, *part;
+        size_t times;
+    } cases[] = {{"$", ".a", JSONPATH_SEGMENTS_MAX + 1},
+                 {"$", "[?@", 100},
+                 {"$[?", "(", 10000},
+                 {"$[?@", "&&@", 1000},
+                 {"$[?", "length(", 5000}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char *query = repeat(cases[i].head, cases[i].part, cases[i].times);
         err_t err;

@@ -31,9 +31,7 @@ static loaded_t load_from(const char *path, const char *text, bool use_env, bool
     return l;
 }
 
-static loaded_t load(const char *text) {
-    return load_from("dir/p.yaml", text, true, true);
-}
+static loaded_t load(const char *text) { return load_from("dir/p.yaml", text, true, true); }
 
 static void done(loaded_t *l) {
     pipeline_destroy(&l->p);
@@ -723,10 +721,14 @@ Test(pipeline, every_cut_of_a_file_loads_or_says_why) {
 /* ---- batch mode */
 
 Test(pipeline, batch_mode_stops_before_every_slow_block_but_the_first) {
-    loaded_t l = load("mabel: {version: \"2.0\"}\nmodels:\n  - {name: m, api_model: m, api_key: k, base_url: \"http://127.0.0.1:1\"}\nblocks:\n"
-                      "  - {type: ai, exec: 50, model: m, prompts: [\"last\"]}\n  - {type: logic, exec: 1, op: set, var: a, value: 1}\n"
-                      "  - {type: ai, exec: 2, model: m, prompts: [\"first\"]}\n  - {type: logic, exec: 3, op: set, var: a, value: 1}\n"
-                      "  - {type: python, exec: 4, entrypoint: main, function_code: \"def main(ctx): pass\"}\n  - {type: end, exec: 60, final: []}\n");
+    loaded_t l = load("mabel: {version: \"2.0\"}\nmodels:\n  - {name: m, api_model: m, api_key: k, base_url: "
+                      "\"http://127.0.0.1:1\"}\nblocks:\n"
+                      "  - {type: ai, exec: 50, model: m, prompts: [\"last\"]}\n  - {type: logic, exec: 1, "
+                      "op: set, var: a, value: 1}\n"
+                      "  - {type: ai, exec: 2, model: m, prompts: [\"first\"]}\n  - {type: logic, exec: 3, "
+                      "op: set, var: a, value: 1}\n"
+                      "  - {type: python, exec: 4, entrypoint: main, function_code: \"def main(ctx): "
+                      "pass\"}\n  - {type: end, exec: 60, final: []}\n");
     uint32_t stops[4] = {9, 9, 9, 9};
     cr_assert_not_null(l.p, "%s", l.said);
     cr_expect_eq(pipeline_stops(l.p, stops, 4), 2);

@@ -1,4 +1,5 @@
-/* test_regex.c - Python's search, findall and sub; limits. Expected values are those of CPython's re module. */
+/* test_regex.c - Python's search, findall and sub; limits. Expected values are those of CPython's re module.
+ */
 #include "core/mabel/regex.h"
 
 #include "core/base/json.h"
@@ -92,7 +93,9 @@ Test(regex, a_long_text_outgrows_the_jit_stack_and_still_matches) {
 }
 
 Test(regex, findall_is_pythons) {
-    static const struct { const char *pattern, *text, *want; } cases[] = {
+    static const struct {
+        const char *pattern, *text, *want;
+    } cases[] = {
         {"\\d+", "a1 b22", "[\"1\",\"22\"]"},
         {"(\\w)=", "k=v, x=y", "[\"k\",\"x\"]"},
         {"(\\w)=(\\d)?", "k=1,x=y", "[[\"k\",\"1\"],[\"x\",\"\"]]"},
@@ -124,7 +127,9 @@ Test(regex, findall_stops_at_the_count) {
 }
 
 Test(regex, replace_is_pythons) {
-    static const struct { const char *pattern, *text, *with, *want; } cases[] = {
+    static const struct {
+        const char *pattern, *text, *with, *want;
+    } cases[] = {
         {"\\d", "a1b2", "#", "\"a#b#\""},
         {"(\\w+) (\\w+)", "John Smith", "\\2, \\1", "\"Smith, John\""},
         {"(?P<n>\\d+)", "x12", "<\\g<n>\\g<1>\\g<0>>", "\"x<121212>\""},
@@ -142,7 +147,8 @@ Test(regex, replace_is_pythons) {
         regex_t_ *re = compile(cases[i].pattern, 0);
         value_t out;
         err_t err;
-        int rc = regex_replace(re, cases[i].text, strlen(cases[i].text), cases[i].with, strlen(cases[i].with), &out, &err);
+        int rc = regex_replace(re, cases[i].text, strlen(cases[i].text), cases[i].with, strlen(cases[i].with),
+                               &out, &err);
         cr_expect_eq(rc == 0, cases[i].want != NULL, "%s", cases[i].with);
         if (rc == 0 && cases[i].want) expect_json(out, cases[i].want, cases[i].with);
         value_free(out);
@@ -166,6 +172,10 @@ Test(regex, cache_gives_the_same_pattern_again_and_reports_errors) {
 
 Test(regex, broken_utf8_is_searched_around) {
     size_t span[4];
-    cr_expect_eq(match("b+", 0, "\xff" "bb\xc3", span), 1);
+    cr_expect_eq(match("b+", 0,
+                       "\xff"
+                       "bb\xc3",
+                       span),
+                 1);
     cr_expect(span[0] == 1 && span[1] == 3);
 }

@@ -7,7 +7,8 @@
 
 #define MODEL "models:\n  - {name: m, api_model: m, api_key: k, base_url: \"http://127.0.0.1:1\"}\n"
 
-static void expect_row(harness_t *h, const pipeline_t *p, uint64_t index, const char *input, const char *line) {
+static void expect_row(harness_t *h, const pipeline_t *p, uint64_t index, const char *input,
+                       const char *line) {
     char *got = harness_run_at(h, p, index, input);
     cr_expect_str_eq(got, line, "wanted %s\ngot    %s", line, got);
     free(got);
@@ -30,8 +31,7 @@ static void expect_error(harness_t *h, const char *yaml, const char *input, cons
 }
 
 Test(row, one_ai_block) {
-    expect("mabel: {version: \"2.0\"}\n" MODEL
-           "blocks:\n"
+    expect("mabel: {version: \"2.0\"}\n" MODEL "blocks:\n"
            "  - {type: ai, exec: 1, model: m, prompts: [\"hello {q}\"], outputs: [{name: A, select: full}]}\n"
            "  - {type: end, exec: 2, final: [{name: a, value: \"{A}\"}]}\n",
            "{\"q\": \"you\"}", "{\"_row_index\": 0, \"a\": \"echo[m]: hello you\"}");
@@ -39,7 +39,8 @@ Test(row, one_ai_block) {
 
 /* ---- input */
 
-static const char X[] = "mabel: {version: \"2.0\"}\nblocks:\n  - {type: end, exec: 1, final: [{name: t, value: \"{x}\"}]}\n";
+static const char X[] =
+    "mabel: {version: \"2.0\"}\nblocks:\n  - {type: end, exec: 1, final: [{name: t, value: \"{x}\"}]}\n";
 
 Test(row, bad_input_fails_the_row_with_its_line) {
     harness_t h = {0};
@@ -57,11 +58,15 @@ Test(row, bad_input_fails_the_row_with_its_line) {
 }
 
 Test(row, mapping_renames_columns) {
-    struct { char *from, *to; } pairs[] = {{"q", "question"}, {"l", "label"}};
+    struct {
+        char *from, *to;
+    } pairs[] = {{"q", "question"}, {"l", "label"}};
     harness_t h = {.options = {.mapping = (void *)pairs, .mapping_count = 2}};
-    pipeline_t *p = harness_load("mabel: {version: \"2.0\"}\nblocks:\n  - {type: end, exec: 1, final: [{name: t, value: \"{question}/{label}/{q}\"}]}\n");
+    pipeline_t *p = harness_load("mabel: {version: \"2.0\"}\nblocks:\n  - {type: end, exec: 1, final: "
+                                 "[{name: t, value: \"{question}/{label}/{q}\"}]}\n");
     expect_row(&h, p, 0, "{\"q\": \"one\", \"l\": \"x\"}", "{\"_row_index\": 0, \"t\": \"one/x/\"}");
-    expect_row(&h, p, 1, "{\"q\": \"two\", \"l\": \"y\", \"question\": \"old\"}", "{\"_row_index\": 1, \"t\": \"two/y/\"}");
+    expect_row(&h, p, 1, "{\"q\": \"two\", \"l\": \"y\", \"question\": \"old\"}",
+               "{\"_row_index\": 1, \"t\": \"two/y/\"}");
     pipeline_destroy(&p);
 }
 
@@ -70,27 +75,35 @@ Test(row, mapping_renames_columns) {
 Test(row, run_if_in_all_its_forms) {
     const char *yaml =
         "mabel: {version: \"2.0\"}\nglobals: {const: {MODE: fast}, vars: {level: 2}}\nblocks:\n"
-        "  - {type: logic, exec: 1, op: set, var: x, value: mex, run_if: {gt: [{var: score}, 10]}, outputs: [{name: a, from: value}]}\n"
-        "  - {type: logic, exec: 2, op: set, var: x, value: v1, run_if: {equals: [\"{flag}\", \"on\"]}, outputs: [{name: b, from: value}]}\n"
-        "  - {type: logic, exec: 3, op: set, var: x, value: v1text, run_if: \"{\\\"equals\\\": [\\\"{flag}\\\", \\\"on\\\"]}\", outputs: [{name: c, from: value}]}\n"
-        "  - {type: logic, exec: 4, op: set, var: x, value: never, run_if: {eq: [{var: MODE}, \"slow\"]}, outputs: [{name: e, from: value}]}\n"
-        "  - {type: logic, exec: 5, op: set, var: level, value: 9, run_if: {not: {equals: [\"{flag}\", \"on\"]}}}\n"
-        "  - {type: logic, exec: 7, op: set, var: x, value: later, run_if: {eq: [\"{level}\", 9]}, outputs: [{name: f, from: value}]}\n"
+        "  - {type: logic, exec: 1, op: set, var: x, value: mex, run_if: {gt: [{var: score}, 10]}, outputs: "
+        "[{name: a, from: value}]}\n"
+        "  - {type: logic, exec: 2, op: set, var: x, value: v1, run_if: {equals: [\"{flag}\", \"on\"]}, "
+        "outputs: [{name: b, from: value}]}\n"
+        "  - {type: logic, exec: 3, op: set, var: x, value: v1text, run_if: \"{\\\"equals\\\": "
+        "[\\\"{flag}\\\", \\\"on\\\"]}\", outputs: [{name: c, from: value}]}\n"
+        "  - {type: logic, exec: 4, op: set, var: x, value: never, run_if: {eq: [{var: MODE}, \"slow\"]}, "
+        "outputs: [{name: e, from: value}]}\n"
+        "  - {type: logic, exec: 5, op: set, var: level, value: 9, run_if: {not: {equals: [\"{flag}\", "
+        "\"on\"]}}}\n"
+        "  - {type: logic, exec: 7, op: set, var: x, value: later, run_if: {eq: [\"{level}\", 9]}, outputs: "
+        "[{name: f, from: value}]}\n"
         "  - {type: end, exec: 8, final: [{name: t, value: \"{a},{b},{c},{e},{f}\"}]}\n";
     harness_t h = {0};
     pipeline_t *p = harness_load(yaml);
-    expect_row(&h, p, 0, "{\"score\": 11, \"flag\": \"on\"}", "{\"_row_index\": 0, \"t\": \"mex,v1,v1text,,\"}");
+    expect_row(&h, p, 0, "{\"score\": 11, \"flag\": \"on\"}",
+               "{\"_row_index\": 0, \"t\": \"mex,v1,v1text,,\"}");
     expect_row(&h, p, 1, "{\"score\": 10, \"flag\": \"off\"}", "{\"_row_index\": 1, \"t\": \",,,,later\"}");
-    expect_row(&h, p, 2, "{\"score\": \"12\", \"flag\": \"on\"}", "{\"_row_index\": 2, \"t\": \"mex,v1,v1text,,\"}");
+    expect_row(&h, p, 2, "{\"score\": \"12\", \"flag\": \"on\"}",
+               "{\"_row_index\": 2, \"t\": \"mex,v1,v1text,,\"}");
     pipeline_destroy(&p);
 }
 
 Test(row, blocks_run_in_exec_order_and_vars_are_fresh) {
-    const char *yaml =
-        "mabel: {version: \"2.0\"}\nglobals: {vars: {log: \"\"}}\nblocks:\n"
-        "  - {type: end, exec: 99, final: [{name: t, value: \"{log}\"}]}\n"
-        "  - {type: logic, exec: 5, op: set, var: log, value: \"{log}b\"}\n  - {type: logic, exec: -1, op: set, var: log, value: \"{log}a\"}\n"
-        "  - {type: logic, exec: 5, op: set, var: log, value: \"{log}c\"}\n";
+    const char *yaml = "mabel: {version: \"2.0\"}\nglobals: {vars: {log: \"\"}}\nblocks:\n"
+                       "  - {type: end, exec: 99, final: [{name: t, value: \"{log}\"}]}\n"
+                       "  - {type: logic, exec: 5, op: set, var: log, value: \"{log}b\"}\n  - {type: logic, "
+                       "exec: -1, op: set, var: log, value: \"{log}a\"}\n"
+                       "  - {type: logic, exec: 5, op: set, var: log, value: \"{log}c\"}\n";
     harness_t h = {0};
     pipeline_t *p = harness_load(yaml);
     expect_row(&h, p, 0, "{}", "{\"_row_index\": 0, \"t\": \"abc\"}");
@@ -100,34 +113,44 @@ Test(row, blocks_run_in_exec_order_and_vars_are_fresh) {
 
 Test(row, without_an_end_block_the_outputs_come_out) {
     expect("mabel: {version: \"2.0\"}\nblocks:\n"
-           "  - {type: logic, exec: 2, op: set, var: v, value: {add: [{var: One}, 1]}, outputs: [{name: Two, from: value}]}\n"
+           "  - {type: logic, exec: 2, op: set, var: v, value: {add: [{var: One}, 1]}, outputs: [{name: Two, "
+           "from: value}]}\n"
            "  - {type: logic, exec: 1, op: set, var: v, value: 1, outputs: [{name: One, from: value}]}\n"
            "  - {type: end, exec: 3, run_if: {eq: [1, 2]}}\n",
            "{\"column\": \"stays out\"}", "{\"_row_index\": 0, \"One\": 1, \"Two\": 2}");
 }
 
 Test(row, connections_rename_for_one_block) {
-    expect("mabel: {version: \"2.0\"}\nblocks:\n"
-           "  - {type: logic, exec: 1, id: maker, op: set, var: v, value: {upper: \"{word}\"}, outputs: [{name: Loud, from: value}]}\n"
-           "  - {type: logic, exec: 2, op: set, var: v, value: overwritten, outputs: [{name: Loud, from: value}]}\n"
-           "  - {type: logic, exec: 3, id: user, op: set, var: w, value: \"<{Plan}>\", outputs: [{name: W}]}\n"
-           "  - {type: end, exec: 4, final: [{name: w, value: \"{W} {Loud} {Plan}\"}]}\n"
-           "connections: [{from: maker, output: Loud, to: user, input: Plan}]\n",
-           "{\"word\": \"abc\", \"Plan\": \"row plan\"}", "{\"_row_index\": 0, \"w\": \"<ABC> overwritten row plan\"}");
+    expect(
+        "mabel: {version: \"2.0\"}\nblocks:\n"
+        "  - {type: logic, exec: 1, id: maker, op: set, var: v, value: {upper: \"{word}\"}, outputs: [{name: "
+        "Loud, from: value}]}\n"
+        "  - {type: logic, exec: 2, op: set, var: v, value: overwritten, outputs: [{name: Loud, from: "
+        "value}]}\n"
+        "  - {type: logic, exec: 3, id: user, op: set, var: w, value: \"<{Plan}>\", outputs: [{name: W}]}\n"
+        "  - {type: end, exec: 4, final: [{name: w, value: \"{W} {Loud} {Plan}\"}]}\n"
+        "connections: [{from: maker, output: Loud, to: user, input: Plan}]\n",
+        "{\"word\": \"abc\", \"Plan\": \"row plan\"}",
+        "{\"_row_index\": 0, \"w\": \"<ABC> overwritten row plan\"}");
 }
 
 Test(row, intermediates_are_saved_also_when_the_row_fails) {
-    const char *yaml =
-        "mabel: {version: \"2.0\"}\nblocks:\n"
-        "  - {type: logic, exec: 10, op: set, var: a, value: {concat: [\"{x}\", \"!\"]}, outputs: [{name: Bang, from: value}]}\n"
-        "  - {type: logic, exec: 20, op: for, list: [1, 2], map: \"{item}{Bang}\", outputs: [{name: L, from: list}, {name: N, from: count}]}\n"
-        "  - {type: logic, exec: 30, id: stop, op: set, var: z, value: {div: [1, 0]}, run_if: {eq: [\"{x}\", \"b\"]}}\n"
-        "  - {type: end, exec: 40, final: [{name: t, value: \"{Bang}\"}]}\n";
+    const char *yaml = "mabel: {version: \"2.0\"}\nblocks:\n"
+                       "  - {type: logic, exec: 10, op: set, var: a, value: {concat: [\"{x}\", \"!\"]}, "
+                       "outputs: [{name: Bang, from: value}]}\n"
+                       "  - {type: logic, exec: 20, op: for, list: [1, 2], map: \"{item}{Bang}\", outputs: "
+                       "[{name: L, from: list}, {name: N, from: count}]}\n"
+                       "  - {type: logic, exec: 30, id: stop, op: set, var: z, value: {div: [1, 0]}, run_if: "
+                       "{eq: [\"{x}\", \"b\"]}}\n"
+                       "  - {type: end, exec: 40, final: [{name: t, value: \"{Bang}\"}]}\n";
     harness_t h = {.options.save_intermediate = true};
     pipeline_t *p = harness_load(yaml);
-    expect_row(&h, p, 0, "{\"x\": \"a\"}", "{\"_row_index\": 0, \"t\": \"a!\", \"_10_Bang\": \"a!\", \"_20_L\": [\"1a!\", \"2a!\"], \"_20_N\": 2}");
+    expect_row(&h, p, 0, "{\"x\": \"a\"}",
+               "{\"_row_index\": 0, \"t\": \"a!\", \"_10_Bang\": \"a!\", \"_20_L\": [\"1a!\", \"2a!\"], "
+               "\"_20_N\": 2}");
     char *line = harness_run_at(&h, p, 1, "{\"x\": \"b\"}");
-    const char *start = "{\"_row_index\": 1, \"_10_Bang\": \"b!\", \"_20_L\": [\"1b!\", \"2b!\"], \"_20_N\": 2, \"_error\": \"stop: ";
+    const char *start = "{\"_row_index\": 1, \"_10_Bang\": \"b!\", \"_20_L\": [\"1b!\", \"2b!\"], \"_20_N\": "
+                        "2, \"_error\": \"stop: ";
     cr_expect(strncmp(line, start, strlen(start)) == 0, "%s", line);
     free(line);
     pipeline_destroy(&p);
@@ -139,8 +162,10 @@ Test(row, on_error_continue_goes_on) {
     harness_t h = {0};
     pipeline_t *p = harness_load(
         "mabel: {version: \"2.0\"}\nblocks:\n"
-        "  - {type: logic, exec: 3, op: set, var: a, value: {div: [6, \"{x}\"]}, outputs: [{name: R}], on_error: continue}\n"
-        "  - {type: logic, exec: 4, op: if, cond: {is_empty: \"{error_block_3}\"}, then: fine, else: broken, outputs: [{name: S, from: value}]}\n"
+        "  - {type: logic, exec: 3, op: set, var: a, value: {div: [6, \"{x}\"]}, outputs: [{name: R}], "
+        "on_error: continue}\n"
+        "  - {type: logic, exec: 4, op: if, cond: {is_empty: \"{error_block_3}\"}, then: fine, else: broken, "
+        "outputs: [{name: S, from: value}]}\n"
         "  - {type: end, exec: 5, final: [{name: s, value: \"{S}\"}, {name: r, value: \"{R}\"}]}\n");
     expect_row(&h, p, 0, "{\"x\": 2}", "{\"_row_index\": 0, \"s\": \"fine\", \"r\": \"3.0\"}");
     expect_row(&h, p, 1, "{\"x\": 0}", "{\"_row_index\": 1, \"s\": \"broken\", \"r\": \"\"}");
@@ -161,9 +186,9 @@ static void llm_unlucky(void *arg, value_t body, const llm_request_t *request, l
 }
 
 static const char RETRY[] =
-    "mabel: {version: \"2.0\"}\n" MODEL
-    "blocks:\n"
-    "  - {type: ai, exec: 1, id: asker, model: m, prompts: [\"{q}\"], on_error: retry, retry: {max_attempts: 3, backoff: {type: fixed, base_ms: 5}}, outputs: [{name: A, select: full}]}\n"
+    "mabel: {version: \"2.0\"}\n" MODEL "blocks:\n"
+    "  - {type: ai, exec: 1, id: asker, model: m, prompts: [\"{q}\"], on_error: retry, retry: {max_attempts: "
+    "3, backoff: {type: fixed, base_ms: 5}}, outputs: [{name: A, select: full}]}\n"
     "  - {type: end, exec: 2, final: [{name: a, value: \"{A}\"}]}\n";
 
 Test(row, on_error_retry_tries_again_after_a_wait) {
@@ -183,8 +208,10 @@ Test(row, on_error_retry_tries_again_after_a_wait) {
 
 Test(row, wall_time_ends_a_spinning_row) {
     harness_t h = {0};
-    expect_error(&h, "mabel: {version: \"2.0\"}\nbudgets: {wall_time_ms: 40}\nblocks:\n"
-                     "  - {type: logic, exec: 1, id: spin, op: while, cond: true, step: [{op: set, var: s, value: 1}], budget: {loops: {max_iters: 2000000000}}}\n",
+    expect_error(&h,
+                 "mabel: {version: \"2.0\"}\nbudgets: {wall_time_ms: 40}\nblocks:\n"
+                 "  - {type: logic, exec: 1, id: spin, op: while, cond: true, step: [{op: set, var: s, "
+                 "value: 1}], budget: {loops: {max_iters: 2000000000}}}\n",
                  "{}", "spin: the row took longer than 40 ms");
     cr_expect_eq(h.yields, 40);
 }
@@ -209,7 +236,8 @@ Test(row, wall_time_bounds_the_wait_for_an_answer) {
 }
 
 Test(row, cancelled_rows_end) {
-    pipeline_t *p = harness_load("mabel: {version: \"2.0\"}\n" MODEL "blocks:\n  - {type: ai, exec: 1, id: b, model: m, prompts: [\"x\"]}\n");
+    pipeline_t *p = harness_load("mabel: {version: \"2.0\"}\n" MODEL
+                                 "blocks:\n  - {type: ai, exec: 1, id: b, model: m, prompts: [\"x\"]}\n");
     row_options_t options = {0};
     row_input_t input = {.json = "{}", .len = 2};
     row_t *row = row_new(p, &options, &input, 0);
@@ -241,9 +269,12 @@ static void llm_record(void *arg, value_t body, const llm_request_t *request, ll
     if (request->retry) seen->retry = *request->retry;
     seen->headers[0] = '\0';
     for (size_t i = 0; i < request->header_count; i++)
-        snprintf(seen->headers + strlen(seen->headers), sizeof seen->headers - strlen(seen->headers), "%s\n", request->headers[i]);
-    if (seen->reply) answer->text = value_text(seen->reply);
-    else harness_echo(body, answer);
+        snprintf(seen->headers + strlen(seen->headers), sizeof seen->headers - strlen(seen->headers), "%s\n",
+                 request->headers[i]);
+    if (seen->reply)
+        answer->text = value_text(seen->reply);
+    else
+        harness_echo(body, answer);
 }
 
 Test(row, request_shape) {
@@ -251,19 +282,26 @@ Test(row, request_shape) {
     harness_t h = {.llm = llm_record, .arg = &seen, .options.retry_on_empty = true};
     pipeline_t *p = harness_load(
         "mabel: {version: \"2.1\"}\nmodels:\n"
-        "  - {name: main, api_model: vendor/model-7b, api_key: k, base_url: \"http://127.0.0.1:1\", request_defaults: {temperature: 0.7, top_p: 0.9, timeout_sec: 20, top_k: 5}}\n"
+        "  - {name: main, api_model: vendor/model-7b, api_key: k, base_url: \"http://127.0.0.1:1\", "
+        "request_defaults: {temperature: 0.7, top_p: 0.9, timeout_sec: 20, top_k: 5}}\n"
         "blocks:\n"
-        "  - type: ai\n    exec: 1\n    model: main\n    system_prompt: \"Be {tone}.\"\n    prompts: [\"First {q}\", \"Second {q}\"]\n"
-        "    params: {temperature: 0.1, stop: [\"END\"], extra_headers: {X-Job: \"77\"}}\n    outputs: [{name: A, select: full}]\n"
+        "  - type: ai\n    exec: 1\n    model: main\n    system_prompt: \"Be {tone}.\"\n    prompts: "
+        "[\"First {q}\", \"Second {q}\"]\n"
+        "    params: {temperature: 0.1, stop: [\"END\"], extra_headers: {X-Job: \"77\"}}\n    outputs: "
+        "[{name: A, select: full}]\n"
         "  - {type: end, exec: 2, final: [{name: a, value: \"{A}\"}]}\n");
-    expect_row(&h, p, 0, "{\"q\": \"héllo\", \"tone\": \"brief\"}", "{\"_row_index\": 0, \"a\": \"echo[vendor/model-7b]: First héllo\\n\\nSecond héllo\"}");
-    cr_expect_str_eq(seen.body, "{\"model\":\"vendor/model-7b\",\"messages\":[{\"role\":\"system\",\"content\":\"Be brief.\"},"
-                                "{\"role\":\"user\",\"content\":\"First héllo\\n\\nSecond héllo\"}],"
-                                "\"temperature\":0.1,\"top_p\":0.9,\"top_k\":5,\"stop\":[\"END\"]}");
+    expect_row(&h, p, 0, "{\"q\": \"héllo\", \"tone\": \"brief\"}",
+               "{\"_row_index\": 0, \"a\": \"echo[vendor/model-7b]: First héllo\\n\\nSecond héllo\"}");
+    cr_expect_str_eq(
+        seen.body,
+        "{\"model\":\"vendor/model-7b\",\"messages\":[{\"role\":\"system\",\"content\":\"Be brief.\"},"
+        "{\"role\":\"user\",\"content\":\"First héllo\\n\\nSecond héllo\"}],"
+        "\"temperature\":0.1,\"top_p\":0.9,\"top_k\":5,\"stop\":[\"END\"]}");
     cr_expect_str_eq(seen.headers, "X-Job: 77\n");
     cr_expect_null(seen.request.retry);
     h.options.retry_on_empty = false;
-    expect_row(&h, p, 1, "{\"q\": \"a\", \"tone\": \"b\"}", "{\"_row_index\": 1, \"a\": \"echo[vendor/model-7b]: First a\\n\\nSecond a\"}");
+    expect_row(&h, p, 1, "{\"q\": \"a\", \"tone\": \"b\"}",
+               "{\"_row_index\": 1, \"a\": \"echo[vendor/model-7b]: First a\\n\\nSecond a\"}");
     cr_assert_not_null(seen.request.retry);
     cr_expect_not(seen.retry.on_empty);
     cr_expect_eq(h.usage.calls, 1);
@@ -279,11 +317,16 @@ Test(row, outputs_and_type_hints) {
     pipeline_t *p = harness_load(
         "mabel: {version: \"2.0\"}\nglobals: {vars: {vi: none, vj: none}}\n" MODEL "blocks:\n"
         "  - type: ai\n    exec: 1\n    id: ask\n    model: m\n    prompts: [\"{q}\"]\n    outputs:\n"
-        "      - {name: I, select: regex, regex: 'i=(\\S+)', type_hint: number}\n      - {name: R, select: regex, regex: 'r=(\\S+)', type_hint: number}\n"
-        "      - {name: J, select: regex, regex: 'j=(\\{.*?\\});', type_hint: json}\n      - {name: T, select: regex, regex: 'i=(\\S+)'}\n"
+        "      - {name: I, select: regex, regex: 'i=(\\S+)', type_hint: number}\n      - {name: R, select: "
+        "regex, regex: 'r=(\\S+)', type_hint: number}\n"
+        "      - {name: J, select: regex, regex: 'j=(\\{.*?\\});', type_hint: json}\n      - {name: T, "
+        "select: regex, regex: 'i=(\\S+)'}\n"
         "    save_to: {vars: {vi: I, vj: J}}\n"
-        "  - {type: end, exec: 3, final: [{name: t, value: \"{vi} {I} {R} {J.k[0]}\"}], include_vars: [vi, vj, T]}\n");
-    expect_row(&h, p, 0, "{\"q\": 1}", "{\"_row_index\": 0, \"t\": \"41 41 2.5 1\", \"vi\": 41, \"vj\": {\"k\": [1, null]}, \"T\": \"41\"}");
+        "  - {type: end, exec: 3, final: [{name: t, value: \"{vi} {I} {R} {J.k[0]}\"}], include_vars: [vi, "
+        "vj, T]}\n");
+    expect_row(
+        &h, p, 0, "{\"q\": 1}",
+        "{\"_row_index\": 0, \"t\": \"41 41 2.5 1\", \"vi\": 41, \"vj\": {\"k\": [1, null]}, \"T\": \"41\"}");
     seen.reply = "i=many r=2 j={};";
     char *line = harness_run(&h, p, "{\"q\": 1}");
     cr_expect(h.failed);
@@ -299,11 +342,13 @@ Test(row, ai_budgets_count_per_row) {
         "mabel: {version: \"2.0\"}\nbudgets: {ai: {max_calls: 2}}\n" MODEL "blocks:\n"
         "  - {type: ai, exec: 1, model: m, prompts: [\"one {q}\"], outputs: [{name: A, select: full}]}\n"
         "  - {type: ai, exec: 2, model: m, prompts: [\"two {q}\"], outputs: [{name: B, select: full}]}\n"
-        "  - {type: ai, exec: 3, id: third, model: m, prompts: [\"three {q}\"], run_if: {equals: [\"{more}\", \"yes\"]}}\n"
+        "  - {type: ai, exec: 3, id: third, model: m, prompts: [\"three {q}\"], run_if: {equals: "
+        "[\"{more}\", \"yes\"]}}\n"
         "  - {type: end, exec: 4, final: [{name: t, value: \"{A}; {B}\"}]}\n";
     harness_t h = {.options.retry_on_empty = true};
     pipeline_t *p = harness_load(yaml);
-    expect_row(&h, p, 0, "{\"q\": \"x\", \"more\": \"no\"}", "{\"_row_index\": 0, \"t\": \"echo[m]: one x; echo[m]: two x\"}");
+    expect_row(&h, p, 0, "{\"q\": \"x\", \"more\": \"no\"}",
+               "{\"_row_index\": 0, \"t\": \"echo[m]: one x; echo[m]: two x\"}");
     char *line = harness_run(&h, p, "{\"q\": \"y\", \"more\": \"yes\"}");
     cr_expect(h.failed);
     cr_expect_str_eq(h.reason, "third: budget");
@@ -314,20 +359,26 @@ Test(row, ai_budgets_count_per_row) {
 
 Test(row, token_budget) {
     harness_t h = {.options.retry_on_empty = true};
-    expect_error(&h, "mabel: {version: \"2.0\"}\nbudgets: {ai: {max_tokens: 20}}\n" MODEL "blocks:\n"
-                     "  - {type: ai, exec: 1, model: m, prompts: [\"a\"]}\n  - {type: ai, exec: 2, id: second, model: m, prompts: [\"b\"]}\n",
+    expect_error(&h,
+                 "mabel: {version: \"2.0\"}\nbudgets: {ai: {max_tokens: 20}}\n" MODEL "blocks:\n"
+                 "  - {type: ai, exec: 1, model: m, prompts: [\"a\"]}\n  - {type: ai, exec: 2, id: second, "
+                 "model: m, prompts: [\"b\"]}\n",
                  "{}", "second: the row has used more than 20 tokens");
 }
 
 Test(row, attachments_become_parts) {
     seen_t seen = {0};
     harness_t h = {.llm = llm_record, .arg = &seen, .options.retry_on_empty = true};
-    pipeline_t *p = harness_load(
-        "mabel: {version: \"2.0\"}\n" MODEL "blocks:\n  - type: ai\n    exec: 1\n    model: m\n    prompts: [\"About {q}\"]\n"
-        "    attachments: [{name: guide.txt, mime: text/plain, content: \"alpha {q}\"}, {name: dot, mime: image/png, content: iVBORw0KGgo=}]\n");
+    pipeline_t *p =
+        harness_load("mabel: {version: \"2.0\"}\n" MODEL
+                     "blocks:\n  - type: ai\n    exec: 1\n    model: m\n    prompts: [\"About {q}\"]\n"
+                     "    attachments: [{name: guide.txt, mime: text/plain, content: \"alpha {q}\"}, {name: "
+                     "dot, mime: image/png, content: iVBORw0KGgo=}]\n");
     char *line = harness_run(&h, p, "{\"q\": \"cats\"}");
-    cr_expect(strstr(seen.body, "\"content\":[{\"type\":\"text\",\"text\":\"About cats\"},{\"type\":\"text\",\"text\":\"guide.txt\\nalpha cats\"},"
-                                "{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:image/png;base64,iVBORw0KGgo=\",\"detail\":\"auto\"}}]"),
+    cr_expect(strstr(seen.body, "\"content\":[{\"type\":\"text\",\"text\":\"About "
+                                "cats\"},{\"type\":\"text\",\"text\":\"guide.txt\\nalpha cats\"},"
+                                "{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:image/"
+                                "png;base64,iVBORw0KGgo=\",\"detail\":\"auto\"}}]"),
               "%s", seen.body);
     free(line);
     free(seen.body);
@@ -335,20 +386,27 @@ Test(row, attachments_become_parts) {
 }
 
 static const char IMAGES[] =
-    "mabel: {version: \"2.1\"}\nimages:\n  - {name: web, url: \"https://img.example/x.jpg\"}\n  - {name: raw, base64: \"QUJD\", media_type: image/webp}\n"
-    "  - {name: product, url: \"https://img.example/section.png\"}\n" MODEL "blocks:\n  - type: ai\n    exec: 1\n    id: look\n    model: m\n"
+    "mabel: {version: \"2.1\"}\nimages:\n  - {name: web, url: \"https://img.example/x.jpg\"}\n  - {name: "
+    "raw, base64: \"QUJD\", media_type: image/webp}\n"
+    "  - {name: product, url: \"https://img.example/section.png\"}\n" MODEL
+    "blocks:\n  - type: ai\n    exec: 1\n    id: look\n    model: m\n"
     "    prompts: [\"Look: {product.img:detail=high}\", \"and {web.img}{raw.img} about {q}\"]\n";
 
 Test(row, images_in_the_order_written_and_the_row_wins) {
     seen_t seen = {0};
     harness_t h = {.llm = llm_record, .arg = &seen, .options.retry_on_empty = true};
     pipeline_t *p = harness_load(IMAGES);
-    free(harness_run(&h, p, "{\"q\": \"it\", \"product\": {\"_type\": \"image\", \"base64\": \"REVG\", \"media_type\": \"image/gif\"}}"));
+    free(harness_run(&h, p,
+                     "{\"q\": \"it\", \"product\": {\"_type\": \"image\", \"base64\": \"REVG\", "
+                     "\"media_type\": \"image/gif\"}}"));
     cr_expect(strstr(seen.body, "\"content\":[{\"type\":\"text\",\"text\":\"Look: \"},"
-                                "{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:image/gif;base64,REVG\",\"detail\":\"high\"}},"
+                                "{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:image/"
+                                "gif;base64,REVG\",\"detail\":\"high\"}},"
                                 "{\"type\":\"text\",\"text\":\"\\n\\nand \"},"
-                                "{\"type\":\"image_url\",\"image_url\":{\"url\":\"https://img.example/x.jpg\",\"detail\":\"auto\"}},"
-                                "{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:image/webp;base64,QUJD\",\"detail\":\"auto\"}},"
+                                "{\"type\":\"image_url\",\"image_url\":{\"url\":\"https://img.example/"
+                                "x.jpg\",\"detail\":\"auto\"}},"
+                                "{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:image/"
+                                "webp;base64,QUJD\",\"detail\":\"auto\"}},"
                                 "{\"type\":\"text\",\"text\":\" about it\"}]"),
               "%s", seen.body);
     free(harness_run(&h, p, "{\"q\": \"it\"}"));
@@ -383,28 +441,36 @@ Test(row, image_files_become_data_and_missing_ones_fail) {
 /* ---- end */
 
 Test(row, finals_and_their_types) {
-    expect("mabel: {version: \"2.0\"}\nglobals: {const: {C: [1, {k: null}]}, vars: {v: 2.0}}\nblocks:\n  - type: end\n    exec: 1\n    final:\n"
-           "      - {name: text, value: \"{n}\"}\n      - {name: num, value: \"{n}\", type_hint: number}\n      - {name: numtext, value: \"{s}\", type_hint: number}\n"
-           "      - {name: flag, value: \"{b}\", type_hint: boolean}\n      - {name: obj, value: \"{o}\", type_hint: json}\n      - {name: objtext, value: \"{o}\"}\n"
+    expect("mabel: {version: \"2.0\"}\nglobals: {const: {C: [1, {k: null}]}, vars: {v: 2.0}}\nblocks:\n  - "
+           "type: end\n    exec: 1\n    final:\n"
+           "      - {name: text, value: \"{n}\"}\n      - {name: num, value: \"{n}\", type_hint: number}\n   "
+           "   - {name: numtext, value: \"{s}\", type_hint: number}\n"
+           "      - {name: flag, value: \"{b}\", type_hint: boolean}\n      - {name: obj, value: \"{o}\", "
+           "type_hint: json}\n      - {name: objtext, value: \"{o}\"}\n"
            "      - {name: word, value: \"{w}\", type_hint: json}\n"
-           "      - {name: lit, value: 12}\n      - {name: nul, value: null}\n      - {name: tree, value: {a: \"{n}\", b: [1, \"x{s}\"], c: 2.5}}\n"
+           "      - {name: lit, value: 12}\n      - {name: nul, value: null}\n      - {name: tree, value: "
+           "{a: \"{n}\", b: [1, \"x{s}\"], c: 2.5}}\n"
            "      - {name: none, value: \"{missing}\"}\n    include_vars: [v, C]\n",
            "{\"n\": 5, \"s\": \"17\", \"b\": false, \"o\": {\"k\": [1, \"two\"]}, \"w\": \"no json\"}",
-           "{\"_row_index\": 0, \"text\": \"5\", \"num\": 5, \"numtext\": 17, \"flag\": false, \"obj\": {\"k\": [1, \"two\"]},"
-           " \"objtext\": \"{'k': [1, 'two']}\", \"word\": \"no json\", \"lit\": 12, \"nul\": null, \"tree\": {\"a\": \"5\", \"b\": [1, \"x17\"], \"c\": 2.5}, \"none\": \"\","
+           "{\"_row_index\": 0, \"text\": \"5\", \"num\": 5, \"numtext\": 17, \"flag\": false, \"obj\": "
+           "{\"k\": [1, \"two\"]},"
+           " \"objtext\": \"{'k': [1, 'two']}\", \"word\": \"no json\", \"lit\": 12, \"nul\": null, "
+           "\"tree\": {\"a\": \"5\", \"b\": [1, \"x17\"], \"c\": 2.5}, \"none\": \"\","
            " \"v\": 2.0, \"C\": [1, {\"k\": null}]}");
 }
 
 Test(row, the_first_end_that_runs_ends_the_row) {
     const char *yaml =
         "mabel: {version: \"2.0\"}\n" MODEL "blocks:\n"
-        "  - {type: end, exec: 1, run_if: {equals: [\"{q}\", \"stop\"]}, reason: early, exit_code: stopped, final_mode: list, final: [{name: a, value: \"stopped {q}\"}, {name: n, value: 3}]}\n"
+        "  - {type: end, exec: 1, run_if: {equals: [\"{q}\", \"stop\"]}, reason: early, exit_code: stopped, "
+        "final_mode: list, final: [{name: a, value: \"stopped {q}\"}, {name: n, value: 3}]}\n"
         "  - {type: ai, exec: 2, model: m, prompts: [\"{q}\"], outputs: [{name: A, select: full}]}\n"
         "  - {type: end, exec: 3, final: [{name: a, value: \"{A}\"}]}\n";
     harness_t h = {.options.retry_on_empty = true};
     pipeline_t *p = harness_load(yaml);
     expect_row(&h, p, 0, "{\"q\": \"stop\"}",
-               "{\"_row_index\": 0, \"final\": [{\"name\": \"a\", \"value\": \"stopped stop\"}, {\"name\": \"n\", \"value\": 3}]}");
+               "{\"_row_index\": 0, \"final\": [{\"name\": \"a\", \"value\": \"stopped stop\"}, {\"name\": "
+               "\"n\", \"value\": 3}]}");
     expect_row(&h, p, 1, "{\"q\": \"go\"}", "{\"_row_index\": 1, \"a\": \"echo[m]: go\"}");
     cr_expect_eq(h.llm_calls, 1);
     pipeline_destroy(&p);
@@ -412,7 +478,9 @@ Test(row, the_first_end_that_runs_ends_the_row) {
 
 Test(row, a_final_that_cannot_be_converted_fails_the_row) {
     harness_t h = {0};
-    expect_error(&h, "mabel: {version: \"2.0\"}\nblocks:\n  - {type: end, exec: 1, id: fin, final: [{name: n, value: \"{x}\", type_hint: number}]}\n",
+    expect_error(&h,
+                 "mabel: {version: \"2.0\"}\nblocks:\n  - {type: end, exec: 1, id: fin, final: [{name: n, "
+                 "value: \"{x}\", type_hint: number}]}\n",
                  "{\"x\": \"many\"}", "fin: final n: ");
 }
 
@@ -420,12 +488,16 @@ Test(row, a_final_that_cannot_be_converted_fails_the_row) {
 
 static const char PYTHON[] =
     "mabel: {version: \"2.0\"}\nglobals: {const: {LIMIT: 9}, vars: {count: 1}}\n"
-    "models:\n  - {name: helper, api_model: help-1, api_key: k, base_url: \"http://127.0.0.1:1\", request_defaults: {temperature: 0.5}}\n"
-    "blocks:\n  - type: python\n    exec: 1\n    id: py\n    entrypoint: main\n    inputs: {n: \"{n}\", xs: \"{obj.xs}\", label: \"n={n}\", gone: \"{no_such}\", lit: 3}\n"
-    "    function_code: |\n      def main(ctx, n, xs, label, gone, lit):\n          return {}\n    outputs: [R]\n    timeout_ms: 100\n"
+    "models:\n  - {name: helper, api_model: help-1, api_key: k, base_url: \"http://127.0.0.1:1\", "
+    "request_defaults: {temperature: 0.5}}\n"
+    "blocks:\n  - type: python\n    exec: 1\n    id: py\n    entrypoint: main\n    inputs: {n: \"{n}\", xs: "
+    "\"{obj.xs}\", label: \"n={n}\", gone: \"{no_such}\", lit: 3}\n"
+    "    function_code: |\n      def main(ctx, n, xs, label, gone, lit):\n          return {}\n    outputs: "
+    "[R]\n    timeout_ms: 100\n"
     "  - {type: end, exec: 2, final: [{name: r, value: \"{R}\"}], include_vars: [count]}\n";
 
-static void python_done(void *arg, const py_call_t *call, const value_t *reply, const char *reply_error, py_event_t *event) {
+static void python_done(void *arg, const py_call_t *call, const value_t *reply, const char *reply_error,
+                        py_event_t *event) {
     (void)reply;
     (void)reply_error;
     buf_t text;
@@ -445,7 +517,9 @@ Test(row, python_gets_inputs_and_gives_outputs_and_vars) {
     harness_t h = {.python = python_done};
     pipeline_t *p = harness_load(PYTHON);
     expect_row(&h, p, 0, "{\"n\": 2, \"obj\": {\"xs\": [1, 1.5]}}",
-               "{\"_row_index\": 0, \"r\": \"{\\\"n\\\":2,\\\"xs\\\":[1,1.5],\\\"label\\\":\\\"n=2\\\",\\\"gone\\\":\\\"\\\",\\\"lit\\\":3}\", \"count\": 2}");
+               "{\"_row_index\": 0, \"r\": "
+               "\"{\\\"n\\\":2,\\\"xs\\\":[1,1.5],\\\"label\\\":\\\"n=2\\\",\\\"gone\\\":\\\"\\\","
+               "\\\"lit\\\":3}\", \"count\": 2}");
     h.arg = &h;
     char *line = harness_run(&h, p, "{\"n\": 2, \"obj\": {\"xs\": []}}");
     cr_expect(h.failed && strstr(line, "LIMIT"), "%s", line);
@@ -453,7 +527,8 @@ Test(row, python_gets_inputs_and_gives_outputs_and_vars) {
     pipeline_destroy(&p);
 }
 
-static void python_raises(void *arg, const py_call_t *call, const value_t *reply, const char *reply_error, py_event_t *event) {
+static void python_raises(void *arg, const py_call_t *call, const value_t *reply, const char *reply_error,
+                          py_event_t *event) {
     (void)arg, (void)call, (void)reply, (void)reply_error;
     event->kind = PY_FAILED;
     err_set(&event->error, SDG_EINVAL, "ValueError: cannot take bad (line 3)");
@@ -465,10 +540,12 @@ Test(row, python_failures_fail_the_block) {
     cr_expect_str_eq(h.reason, "py: python");
 }
 
-static void python_asks(void *arg, const py_call_t *call, const value_t *reply, const char *reply_error, py_event_t *event) {
+static void python_asks(void *arg, const py_call_t *call, const value_t *reply, const char *reply_error,
+                        py_event_t *event) {
     (void)call;
     if (!reply) {
-        const char *ask = "{\"id\": 7, \"model\": \"%s\", \"system\": \"be kind\", \"prompts\": [\"about tea\", \"twice\"], \"params\": {\"max_tokens\": 9, \"retry\": 1}}";
+        const char *ask = "{\"id\": 7, \"model\": \"%s\", \"system\": \"be kind\", \"prompts\": [\"about "
+                          "tea\", \"twice\"], \"params\": {\"max_tokens\": 9, \"retry\": 1}}";
         char *json = xasprintf(ask, (const char *)arg);
         err_t err;
         event->kind = PY_CALL_AI;
@@ -483,10 +560,12 @@ static void python_asks(void *arg, const py_call_t *call, const value_t *reply, 
 Test(row, python_calls_an_llm) {
     harness_t h = {.python = python_asks, .arg = "helper", .options.retry_on_empty = true};
     pipeline_t *p = harness_load(PYTHON);
-    expect_row(&h, p, 0, "{}", "{\"_row_index\": 0, \"r\": \"echo[help-1]: about tea\\n\\ntwice\", \"count\": 1}");
+    expect_row(&h, p, 0, "{}",
+               "{\"_row_index\": 0, \"r\": \"echo[help-1]: about tea\\n\\ntwice\", \"count\": 1}");
     cr_expect_eq(h.usage.calls, 1);
     h.arg = "nobody";
-    expect_row(&h, p, 0, "{}", "{\"_row_index\": 0, \"r\": \"call_ai: no model is called nobody\", \"count\": 1}");
+    expect_row(&h, p, 0, "{}",
+               "{\"_row_index\": 0, \"r\": \"call_ai: no model is called nobody\", \"count\": 1}");
     pipeline_destroy(&p);
 }
 
@@ -494,11 +573,14 @@ Test(row, python_calls_an_llm) {
 
 Test(row, a_trace_tells_what_each_block_did) {
     harness_t h = {.options = {.trace = true, .retry_on_empty = true}};
-    pipeline_t *p = harness_load("mabel: {version: \"2.0\"}\n" MODEL "blocks:\n"
-                                 "  - {type: ai, exec: 1, id: ask, model: m, prompts: [\"{q}\"], outputs: [{name: A, select: full}], save_to: {vars: {v: A}}}\n"
-                                 "  - {type: end, exec: 2, id: never, run_if: {eq: [1, 2]}}\n  - {type: end, exec: 3, final: []}\n");
+    pipeline_t *p = harness_load(
+        "mabel: {version: \"2.0\"}\n" MODEL "blocks:\n"
+        "  - {type: ai, exec: 1, id: ask, model: m, prompts: [\"{q}\"], outputs: [{name: A, select: full}], "
+        "save_to: {vars: {v: A}}}\n"
+        "  - {type: end, exec: 2, id: never, run_if: {eq: [1, 2]}}\n  - {type: end, exec: 3, final: []}\n");
     expect_row(&h, p, 0, "{\"q\": \"x\"}",
-               "{\"_row_index\": 0, \"_trace\": [{\"block\": \"ask\", \"type\": \"ai\", \"exec\": 1, \"prompt\": \"x\", \"answer\": \"echo[m]: x\","
+               "{\"_row_index\": 0, \"_trace\": [{\"block\": \"ask\", \"type\": \"ai\", \"exec\": 1, "
+               "\"prompt\": \"x\", \"answer\": \"echo[m]: x\","
                " \"outputs\": {\"A\": \"echo[m]: x\"}, \"vars\": {\"v\": \"echo[m]: x\"}, \"ms\": 0.0},"
                " {\"block\": \"never\", \"type\": \"end\", \"exec\": 2, \"skipped\": true},"
                " {\"block\": \"blocks[2]\", \"type\": \"end\", \"exec\": 3, \"outputs\": {}, \"ms\": 0.0}]}");
@@ -507,8 +589,11 @@ Test(row, a_trace_tells_what_each_block_did) {
 
 Test(row, the_same_seed_gives_the_same_row) {
     harness_t h = {.options = {.seeded = true, .seed = 7}};
-    pipeline_t *p = harness_load("mabel: {version: \"2.0\"}\nblocks:\n  - {type: logic, exec: 1, op: set, var: r, value: {randint: {min: 0, max: 1000000000}}, outputs: [{name: R}]}\n");
-    char *a = harness_run_at(&h, p, 5, "{}"), *b = harness_run_at(&h, p, 5, "{}"), *c = harness_run_at(&h, p, 6, "{}");
+    pipeline_t *p =
+        harness_load("mabel: {version: \"2.0\"}\nblocks:\n  - {type: logic, exec: 1, op: set, var: r, value: "
+                     "{randint: {min: 0, max: 1000000000}}, outputs: [{name: R}]}\n");
+    char *a = harness_run_at(&h, p, 5, "{}"), *b = harness_run_at(&h, p, 5, "{}"),
+         *c = harness_run_at(&h, p, 6, "{}");
     cr_expect_str_eq(a, b);
     cr_expect(strcmp(strchr(a, ','), strchr(c, ',')) != 0);
     free(a), free(b), free(c);

@@ -1,4 +1,5 @@
-/* test_row_save.c - rows put away and brought back: at every point where that is possible, and the result is the same to the byte. */
+/* test_row_save.c - rows put away and brought back: at every point where that is possible, and the result is
+ * the same to the byte. */
 #include <criterion/criterion.h>
 
 #include "core/base/limits.h"
@@ -28,8 +29,8 @@ static row_t *loaded(const pipeline_t *p, const row_options_t *options, const bu
     return row;
 }
 
-/* The row becomes another one that was loaded. What that one is saved as is settled: a mark less where an owner was not the row, and after that
- * the same bytes every time. */
+/* The row becomes another one that was loaded. What that one is saved as is settled: a mark less where an
+ * owner was not the row, and after that the same bytes every time. */
 static void away_and_back(const pipeline_t *p, const row_options_t *options, row_t **row, uint64_t now_ns) {
     buf_t bytes = saved(*row);
     row_destroy(row);
@@ -40,7 +41,8 @@ static void away_and_back(const pipeline_t *p, const row_options_t *options, row
     buf_t again = saved(*row);
     cr_expect_leq(settled.len, bytes.len);
     cr_expect_eq(again.len, settled.len);
-    cr_expect_eq(memcmp(again.data, settled.data, settled.len), 0, "a row is saved otherwise after it was loaded");
+    cr_expect_eq(memcmp(again.data, settled.data, settled.len), 0,
+                 "a row is saved otherwise after it was loaded");
     buf_free(&bytes);
     buf_free(&settled);
     buf_free(&again);
@@ -56,7 +58,7 @@ typedef struct way {
     uint32_t stop[STOPS_MAX];
     size_t stop_count, phase;
     row_options_t options[STOPS_MAX + 1]; /* of each phase */
-    size_t times; /* put away */
+    size_t times;                         /* put away */
 } way_t;
 
 static void pause_of_a_way(harness_t *h, row_t **row, row_want_t want) {
@@ -72,14 +74,20 @@ static void pause_of_a_way(harness_t *h, row_t **row, row_want_t want) {
     way->times++;
 }
 
-typedef struct outcome { char *line; char reason[ROW_REASON_MAX]; row_usage_t usage; bool failed; uint64_t llm_calls, now_ns; } outcome_t;
+typedef struct outcome {
+    char *line;
+    char reason[ROW_REASON_MAX];
+    row_usage_t usage;
+    bool failed;
+    uint64_t llm_calls, now_ns;
+} outcome_t;
 
 typedef struct sample {
     row_options_t options;
     harness_llm_fn *llm;
     harness_python_fn *python;
     const char *inputs[4];
-    size_t times_min;      /* at least so often must one of its rows have been put away */
+    size_t times_min; /* at least so often must one of its rows have been put away */
 } sample_t;
 
 static void prepare_way(way_t *way, const pipeline_t *p, const sample_t *s) {
@@ -92,10 +100,16 @@ static void prepare_way(way_t *way, const pipeline_t *p, const sample_t *s) {
     }
 }
 
-static outcome_t run_one_way(way_t *way, const pipeline_t *p, const sample_t *s, uint64_t index, const char *input) {
+static outcome_t run_one_way(way_t *way, const pipeline_t *p, const sample_t *s, uint64_t index,
+                             const char *input) {
     int calls = 0;
     prepare_way(way, p, s);
-    harness_t h = {.options = way->options[0], .llm = s->llm, .python = s->python, .arg = &calls, .pause = pause_of_a_way, .pause_arg = way};
+    harness_t h = {.options = way->options[0],
+                   .llm = s->llm,
+                   .python = s->python,
+                   .arg = &calls,
+                   .pause = pause_of_a_way,
+                   .pause_arg = way};
     outcome_t o = {.line = harness_run_at(&h, p, index, input)};
     memcpy(o.reason, h.reason, sizeof o.reason);
     o.usage = h.usage;
@@ -153,8 +167,10 @@ static void llm_unsteady(void *arg, value_t body, const llm_request_t *request, 
     int *calls = arg;
     (void)request;
     answer->latency_us[0] = (uint32_t)(100000 * *calls + 3);
-    if ((*calls)++ % 2 == 0) refuse(answer);
-    else harness_echo(body, answer);
+    if ((*calls)++ % 2 == 0)
+        refuse(answer);
+    else
+        harness_echo(body, answer);
 }
 
 static void llm_json(void *arg, value_t body, const llm_request_t *request, llm_answer_t *answer) {
@@ -166,117 +182,162 @@ static void llm_json(void *arg, value_t body, const llm_request_t *request, llm_
 /* ---- one pipeline for each thing a row has */
 
 Test(row_save, two_ai_blocks) {
-    char *line = same_in_all_ways(V2 MODEL "blocks:\n  - {type: ai, exec: 1, model: m, prompts: [\"hello {q}\"], outputs: [{name: A}]}\n"
-                                  "  - {type: ai, exec: 2, model: m, prompts: [\"and {A}\"], outputs: [{name: B}]}\n"
-                                  "  - {type: end, exec: 3, final: [{name: a, value: \"{A} {B}\"}]}\n",
-                                  (sample_t){.inputs = {"{\"q\": \"you\"}"}, .times_min = 4});
-    cr_expect_str_eq(line, "{\"_row_index\": 0, \"a\": \"echo[m]: hello you echo[m]: and echo[m]: hello you\"}");
+    char *line = same_in_all_ways(
+        V2 MODEL
+        "blocks:\n  - {type: ai, exec: 1, model: m, prompts: [\"hello {q}\"], outputs: [{name: A}]}\n"
+        "  - {type: ai, exec: 2, model: m, prompts: [\"and {A}\"], outputs: [{name: B}]}\n"
+        "  - {type: end, exec: 3, final: [{name: a, value: \"{A} {B}\"}]}\n",
+        (sample_t){.inputs = {"{\"q\": \"you\"}"}, .times_min = 4});
+    cr_expect_str_eq(line,
+                     "{\"_row_index\": 0, \"a\": \"echo[m]: hello you echo[m]: and echo[m]: hello you\"}");
     free(line);
 }
 
 Test(row_save, rows_that_fail_at_birth) {
-    same(V2 MODEL "blocks:\n  - {type: ai, exec: 1, model: m, prompts: [\"{q}\"]}\n", (sample_t){.inputs = {"{\"q\": ", "[1]"}, .times_min = 1});
+    same(V2 MODEL "blocks:\n  - {type: ai, exec: 1, model: m, prompts: [\"{q}\"]}\n",
+         (sample_t){.inputs = {"{\"q\": ", "[1]"}, .times_min = 1});
 }
 
 Test(row_save, without_an_end_block) {
     same(V2 MODEL "blocks:\n  - {type: ai, exec: 1, model: m, prompts: [\"{q}\"], outputs: [{name: A}]}\n"
-         "  - {type: logic, exec: 2, op: set, var: v, value: [1, \"{A}\"], outputs: [{name: L, from: value}]}\n"
-         "  - {type: ai, exec: 3, model: m, prompts: [\"{L}\"], outputs: [{name: A}]}\n",
+                  "  - {type: logic, exec: 2, op: set, var: v, value: [1, \"{A}\"], outputs: [{name: L, "
+                  "from: value}]}\n"
+                  "  - {type: ai, exec: 3, model: m, prompts: [\"{L}\"], outputs: [{name: A}]}\n",
          (sample_t){.inputs = {"{\"q\": [1, 2.0, \"é\\u0000\"]}"}, .times_min = 4});
 }
 
-/* The prompt of the third block is written again after the first answer was refused: then too it must see what its connection names. */
+/* The prompt of the third block is written again after the first answer was refused: then too it must see
+ * what its connection names. */
 Test(row_save, connections) {
     char *line = same_in_all_ways(
-        V2 MODEL "blocks:\n  - {type: ai, exec: 1, id: maker, model: m, prompts: [\"make {q}\"], outputs: [{name: Plan}], on_error: retry, retry: {max_attempts: 2}}\n"
-        "  - {type: logic, exec: 2, op: set, var: v, value: overwritten, outputs: [{name: Plan, from: value}]}\n"
-        "  - {type: ai, exec: 3, id: user, model: m, prompts: [\"use {In}\"], outputs: [{name: U}], on_error: retry, retry: {max_attempts: 2}}\n"
-        "  - {type: end, exec: 4, final: [{name: u, value: \"{U} {Plan} {In}\"}]}\nconnections: [{from: maker, output: Plan, to: user, input: In}]\n",
+        V2 MODEL "blocks:\n  - {type: ai, exec: 1, id: maker, model: m, prompts: [\"make {q}\"], outputs: "
+                 "[{name: Plan}], on_error: retry, retry: {max_attempts: 2}}\n"
+                 "  - {type: logic, exec: 2, op: set, var: v, value: overwritten, outputs: [{name: Plan, "
+                 "from: value}]}\n"
+                 "  - {type: ai, exec: 3, id: user, model: m, prompts: [\"use {In}\"], outputs: [{name: U}], "
+                 "on_error: retry, retry: {max_attempts: 2}}\n"
+                 "  - {type: end, exec: 4, final: [{name: u, value: \"{U} {Plan} {In}\"}]}\nconnections: "
+                 "[{from: maker, output: Plan, to: user, input: In}]\n",
         (sample_t){.inputs = {"{\"q\": 1, \"In\": \"column\"}"}, .llm = llm_unsteady, .times_min = 6});
     cr_expect_str_eq(line, "{\"_row_index\": 0, \"u\": \"echo[m]: use echo[m]: make 1 overwritten column\"}");
     free(line);
 }
 
 Test(row_save, variables_and_constants) {
-    same(V2 "globals: {const: {LONG: \"a constant that is rather long\", LIST: [1, {k: v}]}, vars: {none: 0, list: [1, 2], text: \"as in the file\"}}\n" MODEL
-         "blocks:\n  - {type: ai, exec: 1, model: m, prompts: [\"{q} {LONG}\"], outputs: [{name: A}], save_to: {vars: {text: A}}}\n"
-         "  - {type: logic, exec: 2, op: set, var: list, value: [\"{list}\", \"{LIST}\"], outputs: [{name: L}]}\n"
-         "  - {type: ai, exec: 3, model: m, prompts: [\"{text} {list}\"], outputs: [{name: B}]}\n"
-         "  - {type: logic, exec: 4, op: set, var: none, value: {len: \"{B}\"}}\n"
-         "  - {type: end, exec: 5, final: [{name: b, value: \"{B}\"}], include_vars: [none, list, text, LONG]}\n",
+    same(V2 "globals: {const: {LONG: \"a constant that is rather long\", LIST: [1, {k: v}]}, vars: {none: 0, "
+            "list: [1, 2], text: \"as in the file\"}}\n" MODEL
+            "blocks:\n  - {type: ai, exec: 1, model: m, prompts: [\"{q} {LONG}\"], outputs: [{name: A}], "
+            "save_to: {vars: {text: A}}}\n"
+            "  - {type: logic, exec: 2, op: set, var: list, value: [\"{list}\", \"{LIST}\"], outputs: "
+            "[{name: L}]}\n"
+            "  - {type: ai, exec: 3, model: m, prompts: [\"{text} {list}\"], outputs: [{name: B}]}\n"
+            "  - {type: logic, exec: 4, op: set, var: none, value: {len: \"{B}\"}}\n"
+            "  - {type: end, exec: 5, final: [{name: b, value: \"{B}\"}], include_vars: [none, list, text, "
+            "LONG]}\n",
          (sample_t){.inputs = {"{\"q\": 1}", "{\"q\": null}"}, .times_min = 4});
 }
 
 Test(row_save, intermediates) {
-    const char *yaml = V2 MODEL "blocks:\n  - {type: ai, exec: 1, model: m, prompts: [\"{q}\"], outputs: [{name: A}]}\n"
-                       "  - {type: ai, exec: 2, model: m, prompts: [\"{A}\"], outputs: [{name: A}, {name: N, select: regex, regex: '(\\d)', type_hint: number}]}\n"
-                       "  - {type: end, exec: 3, final: [{name: n, value: \"{N}\"}]}\n";
-    sample_t s = {.options.save_intermediate = true, .inputs = {"{\"q\": 7}", "{\"q\": \"no digit\"}"}, .times_min = 4};
+    const char *yaml =
+        V2 MODEL "blocks:\n  - {type: ai, exec: 1, model: m, prompts: [\"{q}\"], outputs: [{name: A}]}\n"
+                 "  - {type: ai, exec: 2, model: m, prompts: [\"{A}\"], outputs: [{name: A}, {name: N, "
+                 "select: regex, regex: '(\\d)', type_hint: number}]}\n"
+                 "  - {type: end, exec: 3, final: [{name: n, value: \"{N}\"}]}\n";
+    sample_t s = {
+        .options.save_intermediate = true, .inputs = {"{\"q\": 7}", "{\"q\": \"no digit\"}"}, .times_min = 4};
     char *line = same_in_all_ways(yaml, s);
     cr_expect(strstr(line, "\"_1_A\": \"echo[m]: no digit\", \"_error\": \"blocks[1]: output N"), "%s", line);
     free(line);
 }
 
 Test(row_save, seeded_draws_go_on_where_they_were) {
-    same(V2 MODEL "blocks:\n  - {type: logic, exec: 1, op: set, var: a, value: {randint: {min: 0, max: 1000000000}}, outputs: [{name: A}]}\n"
-         "  - {type: ai, exec: 2, model: m, prompts: [\"{A}\"], outputs: [{name: X}]}\n"
-         "  - {type: logic, exec: 3, op: set, var: b, value: {rand: {min: 0, max: 1}}, outputs: [{name: B}]}\n"
-         "  - {type: ai, exec: 4, model: m, run_if: {gt: [{rand: {min: 0, max: 1}}, 0.5]}, prompts: [\"{B}\"], outputs: [{name: Y}]}\n"
-         "  - {type: logic, exec: 5, op: set, var: c, value: {choose: [1, 2, 3, 4, 5, 6, 7, 8, 9]}, outputs: [{name: C}]}\n"
-         "  - {type: end, exec: 6, final: [{name: t, value: \"{A} {X} {B} {Y} {C}\"}]}\n",
-         (sample_t){.options = {.seeded = true, .seed = 11}, .inputs = {"{}", "{}", "{}", "{}"}, .times_min = 4});
+    same(
+        V2 MODEL
+        "blocks:\n  - {type: logic, exec: 1, op: set, var: a, value: {randint: {min: 0, max: 1000000000}}, "
+        "outputs: [{name: A}]}\n"
+        "  - {type: ai, exec: 2, model: m, prompts: [\"{A}\"], outputs: [{name: X}]}\n"
+        "  - {type: logic, exec: 3, op: set, var: b, value: {rand: {min: 0, max: 1}}, outputs: [{name: B}]}\n"
+        "  - {type: ai, exec: 4, model: m, run_if: {gt: [{rand: {min: 0, max: 1}}, 0.5]}, prompts: "
+        "[\"{B}\"], outputs: [{name: Y}]}\n"
+        "  - {type: logic, exec: 5, op: set, var: c, value: {choose: [1, 2, 3, 4, 5, 6, 7, 8, 9]}, outputs: "
+        "[{name: C}]}\n"
+        "  - {type: end, exec: 6, final: [{name: t, value: \"{A} {X} {B} {Y} {C}\"}]}\n",
+        (sample_t){
+            .options = {.seeded = true, .seed = 11}, .inputs = {"{}", "{}", "{}", "{}"}, .times_min = 4});
 }
 
 Test(row_save, run_if_is_asked_after_the_stop) {
-    same(V2 "globals: {vars: {n: 0}}\n" MODEL "blocks:\n  - {type: ai, exec: 1, model: m, prompts: [\"a\"], run_if: {equals: [\"{q}\", \"on\"]}, outputs: [{name: A}]}\n"
-         "  - {type: logic, exec: 2, op: set, var: n, value: {len: \"{A}\"}}\n"
-         "  - {type: ai, exec: 3, model: m, prompts: [\"b\"], run_if: {gt: [{var: n}, 0]}, outputs: [{name: B}]}\n"
-         "  - {type: ai, exec: 4, model: m, prompts: [\"c\"], run_if: {and: [{eq: [{var: n}, 0]}, {div: [1, \"{z}\"]}]}, outputs: [{name: C}]}\n"
-         "  - {type: end, exec: 5, final: [{name: t, value: \"{A},{B},{C}\"}]}\n",
-         (sample_t){.inputs = {"{\"q\": \"on\"}", "{\"q\": \"off\", \"z\": 1}", "{\"q\": \"off\", \"z\": 0}"}, .times_min = 4});
+    same(V2 "globals: {vars: {n: 0}}\n" MODEL "blocks:\n  - {type: ai, exec: 1, model: m, prompts: [\"a\"], "
+            "run_if: {equals: [\"{q}\", \"on\"]}, outputs: [{name: A}]}\n"
+            "  - {type: logic, exec: 2, op: set, var: n, value: {len: \"{A}\"}}\n"
+            "  - {type: ai, exec: 3, model: m, prompts: [\"b\"], run_if: {gt: [{var: n}, 0]}, outputs: "
+            "[{name: B}]}\n"
+            "  - {type: ai, exec: 4, model: m, prompts: [\"c\"], run_if: {and: [{eq: [{var: n}, 0]}, {div: "
+            "[1, \"{z}\"]}]}, outputs: [{name: C}]}\n"
+            "  - {type: end, exec: 5, final: [{name: t, value: \"{A},{B},{C}\"}]}\n",
+         (sample_t){.inputs = {"{\"q\": \"on\"}", "{\"q\": \"off\", \"z\": 1}", "{\"q\": \"off\", \"z\": 0}"},
+                    .times_min = 4});
 }
 
 Test(row_save, errors_that_are_passed_over_and_tried_again) {
-    same(V2 MODEL "blocks:\n  - {type: ai, exec: 1, model: m, prompts: [\"a\"], on_error: continue, outputs: [{name: A}]}\n"
-         "  - {type: ai, exec: 2, model: m, prompts: [\"{error_block_1}\"], on_error: retry, retry: {max_attempts: 3, backoff: {base_ms: 70}}, outputs: [{name: B}]}\n"
-         "  - {type: ai, exec: 3, model: m, prompts: [\"c {B}\"], on_error: retry, retry: {max_attempts: 2, backoff: {type: fixed, base_ms: 5}}, outputs: [{name: C}]}\n"
-         "  - {type: ai, exec: 4, id: last, model: m, prompts: [\"d\"]}\n",
+    same(V2 MODEL "blocks:\n  - {type: ai, exec: 1, model: m, prompts: [\"a\"], on_error: continue, outputs: "
+                  "[{name: A}]}\n"
+                  "  - {type: ai, exec: 2, model: m, prompts: [\"{error_block_1}\"], on_error: retry, retry: "
+                  "{max_attempts: 3, backoff: {base_ms: 70}}, outputs: [{name: B}]}\n"
+                  "  - {type: ai, exec: 3, model: m, prompts: [\"c {B}\"], on_error: retry, retry: "
+                  "{max_attempts: 2, backoff: {type: fixed, base_ms: 5}}, outputs: [{name: C}]}\n"
+                  "  - {type: ai, exec: 4, id: last, model: m, prompts: [\"d\"]}\n",
          (sample_t){.llm = llm_unsteady, .inputs = {"{}"}, .times_min = 8});
 }
 
 Test(row_save, budgets_of_calls) {
-    char *line = same_in_all_ways(V2 "budgets: {ai: {max_calls: 2}}\n" MODEL "blocks:\n  - {type: ai, exec: 1, model: m, prompts: [\"a\"]}\n"
-                                  "  - {type: ai, exec: 2, model: m, prompts: [\"b\"]}\n  - {type: ai, exec: 3, id: third, model: m, prompts: [\"c\"]}\n",
+    char *line = same_in_all_ways(V2 "budgets: {ai: {max_calls: 2}}\n" MODEL
+                                     "blocks:\n  - {type: ai, exec: 1, model: m, prompts: [\"a\"]}\n"
+                                     "  - {type: ai, exec: 2, model: m, prompts: [\"b\"]}\n  - {type: ai, "
+                                     "exec: 3, id: third, model: m, prompts: [\"c\"]}\n",
                                   (sample_t){.inputs = {"{}"}, .times_min = 5});
     cr_expect(strstr(line, "third: the row has made its 2 LLM calls"), "%s", line);
     free(line);
 }
 
 Test(row_save, budgets_of_tokens) {
-    char *line = same_in_all_ways(V2 "budgets: {ai: {max_tokens: 20}}\n" MODEL "blocks:\n  - {type: ai, exec: 1, model: m, prompts: [\"a\"]}\n"
-                                  "  - {type: ai, exec: 2, id: second, model: m, prompts: [\"b\"]}\n",
+    char *line = same_in_all_ways(V2 "budgets: {ai: {max_tokens: 20}}\n" MODEL
+                                     "blocks:\n  - {type: ai, exec: 1, model: m, prompts: [\"a\"]}\n"
+                                     "  - {type: ai, exec: 2, id: second, model: m, prompts: [\"b\"]}\n",
                                   (sample_t){.inputs = {"{}"}, .times_min = 4});
     cr_expect(strstr(line, "second: the row has used more than 20 tokens"), "%s", line);
     free(line);
 }
 
 Test(row_save, images_and_attachments) {
-    same("mabel: {version: \"2.1\"}\nimages:\n  - {name: web, url: \"https://img.example/x.jpg\"}\n" MODEL "blocks:\n"
-         "  - {type: ai, exec: 1, model: m, prompts: [\"{pic.img:detail=high} {web.img}\"], attachments: [{name: n, mime: text/plain, content: \"{q}\"}], outputs: [{name: A}], on_error: retry, retry: {max_attempts: 2}}\n"
-         "  - {type: ai, exec: 2, model: m, prompts: [\"again {pic.img}\"], outputs: [{name: B}], on_error: retry, retry: {max_attempts: 2}}\n",
-         (sample_t){.llm = llm_unsteady, .inputs = {"{\"q\": \"x\", \"pic\": {\"_type\": \"image\", \"base64\": \"REVG\", \"media_type\": \"image/gif\"}}"}, .times_min = 6});
+    same("mabel: {version: \"2.1\"}\nimages:\n  - {name: web, url: \"https://img.example/x.jpg\"}\n" MODEL
+         "blocks:\n"
+         "  - {type: ai, exec: 1, model: m, prompts: [\"{pic.img:detail=high} {web.img}\"], attachments: "
+         "[{name: n, mime: text/plain, content: \"{q}\"}], outputs: [{name: A}], on_error: retry, retry: "
+         "{max_attempts: 2}}\n"
+         "  - {type: ai, exec: 2, model: m, prompts: [\"again {pic.img}\"], outputs: [{name: B}], on_error: "
+         "retry, retry: {max_attempts: 2}}\n",
+         (sample_t){.llm = llm_unsteady,
+                    .inputs = {"{\"q\": \"x\", \"pic\": {\"_type\": \"image\", \"base64\": \"REVG\", "
+                               "\"media_type\": \"image/gif\"}}"},
+                    .times_min = 6});
 }
 
 Test(row_save, typed_outputs_and_end_blocks) {
-    same(V2 MODEL "blocks:\n  - {type: ai, exec: 1, model: m, prompts: [\"a\"], outputs: [{name: J, select: regex, regex: '\\{.*\\}', type_hint: json}, {name: T, select: tag, tag: t, join_with: \"+\"}]}\n"
+    same(V2 MODEL
+         "blocks:\n  - {type: ai, exec: 1, model: m, prompts: [\"a\"], outputs: [{name: J, select: regex, "
+         "regex: '\\{.*\\}', type_hint: json}, {name: T, select: tag, tag: t, join_with: \"+\"}]}\n"
          "  - {type: ai, exec: 2, model: m, prompts: [\"{J.k[3].deep} {T}\"], outputs: [{name: A}]}\n"
-         "  - {type: end, exec: 3, run_if: {equals: [\"{q}\", \"early\"]}, reason: \"early {T}\", exit_code: stopped, final_mode: list, final: [{name: j, value: \"{J}\", type_hint: json}]}\n"
-         "  - {type: ai, exec: 4, model: m, prompts: [\"c\"]}\n  - {type: end, exec: 5, final: [{name: tree, value: {a: \"{J}\", b: [2.5, \"{T}\"]}}]}\n",
+         "  - {type: end, exec: 3, run_if: {equals: [\"{q}\", \"early\"]}, reason: \"early {T}\", exit_code: "
+         "stopped, final_mode: list, final: [{name: j, value: \"{J}\", type_hint: json}]}\n"
+         "  - {type: ai, exec: 4, model: m, prompts: [\"c\"]}\n  - {type: end, exec: 5, final: [{name: tree, "
+         "value: {a: \"{J}\", b: [2.5, \"{T}\"]}}]}\n",
          (sample_t){.llm = llm_json, .inputs = {"{\"q\": \"early\"}", "{\"q\": \"late\"}"}, .times_min = 6});
 }
 
 Test(row_save, the_reason_of_an_end_block_comes_back) {
-    pipeline_t *p = harness_load(V2 "blocks:\n  - {type: end, exec: 1, reason: \"because {q}\", exit_code: why, final: []}\n");
+    pipeline_t *p = harness_load(
+        V2 "blocks:\n  - {type: end, exec: 1, reason: \"because {q}\", exit_code: why, final: []}\n");
     row_options_t options = {0};
     row_input_t input = {.index = 5, .json = "{\"q\": \"so\"}", .len = 11};
     row_result_t result;
@@ -293,7 +354,8 @@ Test(row_save, the_reason_of_an_end_block_comes_back) {
 }
 
 /* Answers P and Q; asks an LLM first when the call says so. */
-static void python_helper(void *arg, const py_call_t *call, const value_t *reply, const char *reply_error, py_event_t *event) {
+static void python_helper(void *arg, const py_call_t *call, const value_t *reply, const char *reply_error,
+                          py_event_t *event) {
     (void)arg;
     value_t asks = object_get_peek(call->kwargs, "ask", 3, NULL);
     if (!reply && !reply_error && asks.kind == VALUE_STRING && asks.string->len) {
@@ -303,36 +365,49 @@ static void python_helper(void *arg, const py_call_t *call, const value_t *reply
         return;
     }
     event->outputs = value_object(2);
-    object_set_text(&event->outputs, "P", reply_error ? value_text(reply_error) : reply ? value_ref(*reply) : value_int(3));
+    object_set_text(&event->outputs, "P",
+                    reply_error ? value_text(reply_error)
+                    : reply     ? value_ref(*reply)
+                                : value_int(3));
     object_set_text(&event->outputs, "Q", value_ref(call->context));
     event->vars = value_object(1);
     object_set_text(&event->vars, "n", value_real(0.5));
 }
 
 Test(row_save, python_between_ai_blocks) {
-    same(V2 "globals: {vars: {n: 1}}\n" MODEL "blocks:\n  - {type: ai, exec: 1, id: a, model: m, prompts: [\"{q}\"], outputs: [{name: A}]}\n"
-         "  - {type: python, exec: 2, entrypoint: main, function_code: \"def main(ctx, ask): pass\", inputs: {ask: \"{ask}\"}, outputs: [P, Q]}\n"
-         "  - {type: ai, exec: 3, model: m, prompts: [\"{P} {n}\"], outputs: [{name: B}]}\n"
-         "  - {type: python, exec: 4, entrypoint: main, function_code: \"def main(ctx): pass\", inputs: {}, outputs: [P]}\n"
-         "  - {type: end, exec: 5, final: [{name: t, value: \"{P} {Q} {B}\"}], include_vars: [n]}\n",
-         (sample_t){.python = python_helper, .inputs = {"{\"q\": 1, \"ask\": \"\"}", "{\"q\": 2, \"ask\": \"yes\"}"}, .times_min = 6});
+    same(V2 "globals: {vars: {n: 1}}\n" MODEL
+            "blocks:\n  - {type: ai, exec: 1, id: a, model: m, prompts: [\"{q}\"], outputs: [{name: A}]}\n"
+            "  - {type: python, exec: 2, entrypoint: main, function_code: \"def main(ctx, ask): pass\", "
+            "inputs: {ask: \"{ask}\"}, outputs: [P, Q]}\n"
+            "  - {type: ai, exec: 3, model: m, prompts: [\"{P} {n}\"], outputs: [{name: B}]}\n"
+            "  - {type: python, exec: 4, entrypoint: main, function_code: \"def main(ctx): pass\", inputs: "
+            "{}, outputs: [P]}\n"
+            "  - {type: end, exec: 5, final: [{name: t, value: \"{P} {Q} {B}\"}], include_vars: [n]}\n",
+         (sample_t){.python = python_helper,
+                    .inputs = {"{\"q\": 1, \"ask\": \"\"}", "{\"q\": 2, \"ask\": \"yes\"}"},
+                    .times_min = 6});
 }
 
 /* v is a list of itself twice, forty times over: 2^40 places, forty lists. */
 Test(row_save, values_that_hold_themselves_many_times) {
     same(V2 "globals: {vars: {v: [1], i: 0}}\n" MODEL
-         "blocks:\n  - {type: logic, exec: 1, op: while, cond: {lt: [{var: i}, 40]}, step: [{op: set, var: v, value: [\"{v}\", \"{v}\"]}, {op: set, var: i, value: {add: [{var: i}, 1]}}], outputs: [{name: L, from: var, var: v}]}\n"
-         "  - {type: ai, exec: 2, model: m, prompts: [\"x\"], outputs: [{name: A}]}\n"
-         "  - {type: ai, exec: 3, model: m, prompts: [\"y\"], outputs: [{name: B}]}\n"
-         "  - {type: logic, exec: 4, op: set, var: n, value: {len: {get: [{var: L}, \"[0][1][0][1]\"]}}, outputs: [{name: N}]}\n"
-         "  - {type: end, exec: 5, final: [{name: n, value: \"{N} {A} {B}\"}]}\n",
+            "blocks:\n  - {type: logic, exec: 1, op: while, cond: {lt: [{var: i}, 40]}, step: [{op: set, "
+            "var: v, value: [\"{v}\", \"{v}\"]}, {op: set, var: i, value: {add: [{var: i}, 1]}}], outputs: "
+            "[{name: L, from: var, var: v}]}\n"
+            "  - {type: ai, exec: 2, model: m, prompts: [\"x\"], outputs: [{name: A}]}\n"
+            "  - {type: ai, exec: 3, model: m, prompts: [\"y\"], outputs: [{name: B}]}\n"
+            "  - {type: logic, exec: 4, op: set, var: n, value: {len: {get: [{var: L}, \"[0][1][0][1]\"]}}, "
+            "outputs: [{name: N}]}\n"
+            "  - {type: end, exec: 5, final: [{name: n, value: \"{N} {A} {B}\"}]}\n",
          (sample_t){.inputs = {"{}"}, .times_min = 4});
 }
 
 /* ---- time */
 
-static const char SLOW[] = V2 "budgets: {wall_time_ms: 100}\n" MODEL "blocks:\n  - {type: ai, exec: 1, id: a, model: m, prompts: [\"x\"], outputs: [{name: A}]}\n"
-                           "  - {type: ai, exec: 2, id: b, model: m, prompts: [\"y\"], outputs: [{name: B}]}\n";
+static const char SLOW[] =
+    V2 "budgets: {wall_time_ms: 100}\n" MODEL
+       "blocks:\n  - {type: ai, exec: 1, id: a, model: m, prompts: [\"x\"], outputs: [{name: A}]}\n"
+       "  - {type: ai, exec: 2, id: b, model: m, prompts: [\"y\"], outputs: [{name: B}]}\n";
 
 static row_t *first_want(const pipeline_t *p, const row_options_t *options, uint64_t now_ns) {
     row_input_t input = {.json = "{}", .len = 2};
@@ -365,7 +440,8 @@ Test(row_save, the_clock_goes_on_for_a_row_that_waits) {
     pipeline_destroy(&p);
 }
 
-/* 30 ms until the stop, then put away for a second on a machine that began to count at 5 ms; 20 more ms until it is put away while it waits. */
+/* 30 ms until the stop, then put away for a second on a machine that began to count at 5 ms; 20 more ms until
+ * it is put away while it waits. */
 Test(row_save, the_clock_stands_for_a_row_that_stopped) {
     pipeline_t *p = harness_load(SLOW);
     row_options_t first = {.stop_before = 1}, second = {0};
@@ -430,7 +506,8 @@ Test(row_save, not_everything_can_be_put_away) {
     pipeline_t *p = harness_load(SLOW);
     row_options_t options = {0}, trace = {.trace = true};
     row_input_t input = {.json = "{}", .len = 2};
-    row_t *fresh = row_new(p, &options, &input, 0), *row = first_want(p, &options, 0), *traced = first_want(p, &trace, 0);
+    row_t *fresh = row_new(p, &options, &input, 0), *row = first_want(p, &options, 0),
+          *traced = first_want(p, &trace, 0);
     cr_expect_not(row_can_save(fresh));
     cr_expect(row_can_save(row));
     answer_with(row, "there is an answer now");
@@ -465,8 +542,10 @@ Test(row_save, a_failed_row_that_never_was) {
 
 Test(row_save, a_large_text_in_several_places_is_there_once) {
     enum { LARGE = 1 << 20 };
-    pipeline_t *p = harness_load(V2 MODEL "blocks:\n  - {type: ai, exec: 1, model: m, prompts: [\"x\"], outputs: [{name: A}], save_to: {vars: {v: A}}}\n"
-                                 "  - {type: ai, exec: 2, id: b, model: m, prompts: [\"y\"], outputs: [{name: B}]}\n");
+    pipeline_t *p = harness_load(
+        V2 MODEL "blocks:\n  - {type: ai, exec: 1, model: m, prompts: [\"x\"], outputs: [{name: A}], "
+                 "save_to: {vars: {v: A}}}\n"
+                 "  - {type: ai, exec: 2, id: b, model: m, prompts: [\"y\"], outputs: [{name: B}]}\n");
     row_options_t options = {.save_intermediate = true};
     row_t *row = first_want(p, &options, 0);
     size_t small = row_bytes(row);
@@ -504,15 +583,21 @@ Test(row_save, a_row_that_does_not_fit_says_so_and_lives_on) {
 
 /* ---- bytes that are no row */
 
-static const char MANY[] = V2 "globals: {const: {C: [1]}, vars: {v: {k: 1}, w: text}}\n" MODEL "blocks:\n"
-                           "  - {type: ai, exec: 1, id: a, model: m, prompts: [\"{q}\"], outputs: [{name: A}], on_error: retry, retry: {max_attempts: 2}}\n"
-                           "  - {type: logic, exec: 2, op: set, var: w, value: [\"{A}\", \"{C}\", {randint: {min: 0, max: 9}}], outputs: [{name: W}]}\n"
-                           "  - {type: ai, exec: 3, id: b, model: m, prompts: [\"{W} {In}\"], outputs: [{name: B}], on_error: continue}\n"
-                           "  - {type: end, exec: 4, final: [{name: t, value: \"{B} {W}\"}], include_vars: [v, w]}\nconnections: [{from: a, output: A, to: b, input: In}]\n";
+static const char MANY[] =
+    V2 "globals: {const: {C: [1]}, vars: {v: {k: 1}, w: text}}\n" MODEL "blocks:\n"
+       "  - {type: ai, exec: 1, id: a, model: m, prompts: [\"{q}\"], outputs: [{name: A}], on_error: retry, "
+       "retry: {max_attempts: 2}}\n"
+       "  - {type: logic, exec: 2, op: set, var: w, value: [\"{A}\", \"{C}\", {randint: {min: 0, max: 9}}], "
+       "outputs: [{name: W}]}\n"
+       "  - {type: ai, exec: 3, id: b, model: m, prompts: [\"{W} {In}\"], outputs: [{name: B}], on_error: "
+       "continue}\n"
+       "  - {type: end, exec: 4, final: [{name: t, value: \"{B} {W}\"}], include_vars: [v, w]}\nconnections: "
+       "[{from: a, output: A, to: b, input: In}]\n";
 
 /* The bytes of a row of MANY when it waits for its second answer, stopped before that, or finished. */
 static buf_t bytes_of_many(const pipeline_t *p, row_want_t want) {
-    row_options_t options = {.save_intermediate = true, .seeded = true, .stop_before = want == ROW_STOPPED ? 2 : 0};
+    row_options_t options = {
+        .save_intermediate = true, .seeded = true, .stop_before = want == ROW_STOPPED ? 2 : 0};
     row_input_t input = {.json = "{\"q\": [1, null, \"x\"], \"_id\": 2.5}", .len = 33};
     row_t *row = row_new(p, &options, &input, 0);
     cr_assert_eq(row_run(row, 0), ROW_WANT_LLM);
@@ -554,8 +639,10 @@ static void run_to_its_end(row_t *row) {
     for (row_want_t want; (want = row_run(row, now)) != ROW_FINISHED;) {
         cr_assert_neq(want, ROW_STOPPED);
         if (want == ROW_WANT_LLM) answer_with(row, "x");
-        if (want == ROW_WANT_TIME && row_wake_ns(row) == UINT64_MAX) answer_with(row, "a loaded row has asked already");
-        else if (want == ROW_WANT_TIME) now = row_wake_ns(row);
+        if (want == ROW_WANT_TIME && row_wake_ns(row) == UINT64_MAX)
+            answer_with(row, "a loaded row has asked already");
+        else if (want == ROW_WANT_TIME)
+            now = row_wake_ns(row);
     }
 }
 
@@ -569,8 +656,10 @@ Test(row_save, every_bit_turned_over) {
             bytes.data[bit / 8] ^= (char)(1 << bit % 8);
             err_t err = {0};
             row_t *row = row_load(p, &options, bytes.data, bytes.len, 0, &err);
-            if (row) run_to_its_end(row);
-            else refused++;
+            if (row)
+                run_to_its_end(row);
+            else
+                refused++;
             cr_expect(row || strlen(err.text) > 10);
             row_destroy(&row);
             bytes.data[bit / 8] ^= (char)(1 << bit % 8);
@@ -581,7 +670,8 @@ Test(row_save, every_bit_turned_over) {
     pipeline_destroy(&p);
 }
 
-static void expect_refused(const pipeline_t *p, const row_options_t *options, const char *bytes, size_t len, const char *part) {
+static void expect_refused(const pipeline_t *p, const row_options_t *options, const char *bytes, size_t len,
+                           const char *part) {
     err_t err = {0};
     cr_expect_null(row_load(p, options, bytes, len, 0, &err));
     cr_expect(strstr(err.text, part), "no '%s' in: %s", part, err.text);

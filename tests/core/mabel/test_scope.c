@@ -38,7 +38,8 @@ typedef struct world {
 } world_t;
 
 static void world_init(world_t *w) {
-    *w = (world_t){.context = json("{\"a\":\"row\",\"b\":\"row\"}"), .vars = json("{\"a\":\"var\",\"c\":\"var\",\"n\":null}"),
+    *w = (world_t){.context = json("{\"a\":\"row\",\"b\":\"row\"}"),
+                   .vars = json("{\"a\":\"var\",\"c\":\"var\",\"n\":null}"),
                    .consts = json("{\"a\":\"const\",\"d\":\"const\"}")};
     w->s = (scope_t){.context = &w->context, .vars = &w->vars, .consts = w->consts};
 }
@@ -116,10 +117,25 @@ Test(scope, set_inside_an_expression_means_the_step_around_it) {
 }
 
 Test(paths, walk_objects_and_lists) {
-    static const struct { const char *path, *want; } cases[] = {
-        {"a.b[0].c", "9"}, {".a.b[-1]", "[1]"}, {"a.b.1[0]", "1"}, {"['x y']", "2"}, {"", "{\"a\":{\"b\":[{\"c\":9},[1]]},\"x y\":2}"},
-        {"a.z", NULL}, {"a.b[2]", NULL}, {"a.b[-3]", NULL}, {"a..b", NULL}, {"a[0]", NULL}, {"a.b[x]", NULL}, {"a.b[0", NULL},
-        {"a.", NULL}, {"a.b[99999999999999999999]", NULL}, {"a.b[]", NULL}, {"a.b[-]", NULL},
+    static const struct {
+        const char *path, *want;
+    } cases[] = {
+        {"a.b[0].c", "9"},
+        {".a.b[-1]", "[1]"},
+        {"a.b.1[0]", "1"},
+        {"['x y']", "2"},
+        {"", "{\"a\":{\"b\":[{\"c\":9},[1]]},\"x y\":2}"},
+        {"a.z", NULL},
+        {"a.b[2]", NULL},
+        {"a.b[-3]", NULL},
+        {"a..b", NULL},
+        {"a[0]", NULL},
+        {"a.b[x]", NULL},
+        {"a.b[0", NULL},
+        {"a.", NULL},
+        {"a.b[99999999999999999999]", NULL},
+        {"a.b[]", NULL},
+        {"a.b[-]", NULL},
     };
     value_t root = json("{\"a\":{\"b\":[{\"c\":9},[1]]},\"x y\":2}");
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -131,7 +147,9 @@ Test(paths, walk_objects_and_lists) {
 }
 
 Test(paths, set_copies_and_creates) {
-    static const struct { const char *root, *path, *want; } cases[] = {
+    static const struct {
+        const char *root, *path, *want;
+    } cases[] = {
         {"{\"a\":{\"b\":1}}", "a.b", "{\"a\":{\"b\":5}}"},
         {"{}", "y.z", "{\"y\":{\"z\":5}}"},
         {"null", "k", "{\"k\":5}"},
@@ -139,7 +157,11 @@ Test(paths, set_copies_and_creates) {
         {"[1,2]", "[-1]", "[1,5]"},
         {"[1]", "[1]", "[1,5]"},
         {"3", "", "5"},
-        {"[1]", "[2]", NULL}, {"{\"a\":1}", "a.b", NULL}, {"{}", "a..b", NULL}, {"{}", "[0]", NULL}, {"[1]", "k", NULL},
+        {"[1]", "[2]", NULL},
+        {"{\"a\":1}", "a.b", NULL},
+        {"{}", "a..b", NULL},
+        {"{}", "[0]", NULL},
+        {"[1]", "k", NULL},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         value_t root = json(cases[i].root), out, before = json(cases[i].root);
@@ -166,10 +188,13 @@ Test(paths, a_path_of_a_million_steps_is_refused) {
 }
 
 Test(dotted, whole_key_first_then_the_longest_root) {
-    value_t context = json("{\"p.q\":[\"key\"],\"p\":{\"q\":[\"path\"],\"r\":[\"r\"]},\"x[0]\":\"flat\",\"x\":[1]}");
+    value_t context =
+        json("{\"p.q\":[\"key\"],\"p\":{\"q\":[\"path\"],\"r\":[\"r\"]},\"x[0]\":\"flat\",\"x\":[1]}");
     scope_t s = {.context = &context};
-    static const struct { const char *name, *want; } cases[] = {
-        {"p.q", "[\"key\"]"}, {"p.q[0]", "\"key\""}, {"p.r[0]", "\"r\""}, {"x[0]", "\"flat\""}, {"x", "[1]"}, {"p.zz", NULL}, {".p", NULL}};
+    static const struct {
+        const char *name, *want;
+    } cases[] = {{"p.q", "[\"key\"]"}, {"p.q[0]", "\"key\""}, {"p.r[0]", "\"r\""}, {"x[0]", "\"flat\""},
+                 {"x", "[1]"},         {"p.zz", NULL},        {".p", NULL}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         dotted_t d;
         dotted_init(&d, cases[i].name, strlen(cases[i].name));

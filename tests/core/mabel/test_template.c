@@ -17,7 +17,8 @@ static value_t json(const char *text) {
 }
 
 static const char ROW[] =
-    "{\"a\":{\"b\":\"B\",\"c\":{\"d\":4},\"list\":[7,8,9]},\"a-b\":\"dash\",\"n_1\":\"one\",\"xs\":[\"x0\",{\"k\":\"K\"}],"
+    "{\"a\":{\"b\":\"B\",\"c\":{\"d\":4},\"list\":[7,8,9]},\"a-b\":\"dash\",\"n_1\":\"one\",\"xs\":[\"x0\",{"
+    "\"k\":\"K\"}],"
     "\"p.q\":\"whole key\",\"p\":{\"q\":\"path\"},\"t\":true,\"none\":null,\"r\":2.0,\"n\":4,"
     "\"\xe8\xb3\xaa\xe5\x95\x8f\":{\"\xe5\x90\x8d\":\"taro\"}}";
 
@@ -50,8 +51,8 @@ Test(template, what_is_no_placeholder_stays) {
 Test(template, missing_names) {
     expect_text("[{nope}][{a.nope}][{a.b.deeper}][{xs[9]}]", TEMPLATE_EMPTY, "[][][][]");
     expect_text("[{nope}] \\d{3} {n}", TEMPLATE_VERBATIM, "[{nope}] \\d{3} 4");
-    expect_text("{\xe6\x9c\xaa\xe5\xae\x9a}|{\xe8\xb3\xaa\xe5\x95\x8f.\xe5\x90\x8d}|{x\xe6\x9c\xaa}", TEMPLATE_EMPTY,
-                "{\xe6\x9c\xaa\xe5\xae\x9a}|taro|{x\xe6\x9c\xaa}");
+    expect_text("{\xe6\x9c\xaa\xe5\xae\x9a}|{\xe8\xb3\xaa\xe5\x95\x8f.\xe5\x90\x8d}|{x\xe6\x9c\xaa}",
+                TEMPLATE_EMPTY, "{\xe6\x9c\xaa\xe5\xae\x9a}|taro|{x\xe6\x9c\xaa}");
 }
 
 Test(template, images_survive_text) {
@@ -171,7 +172,8 @@ static void load(loaded_t *l) {
     buf_addf(&text, PIPELINE, chain.data);
     diags_t diags;
     diags_init(&diags, "test.yaml", NULL, 0);
-    l->pipeline = pipeline_load(&(pipeline_source_t){.path = "test.yaml", .bytes = text.data, .len = text.len}, &diags);
+    l->pipeline =
+        pipeline_load(&(pipeline_source_t){.path = "test.yaml", .bytes = text.data, .len = text.len}, &diags);
     cr_assert(l->pipeline, "%s", diags.count ? diags.items[0].message : "?");
     diags_free(&diags);
     buf_free(&chain);

@@ -1,5 +1,5 @@
-/* test_pypool.c - Python blocks through real CPython processes. Time is the real clock plus `skipped_ns`, so that timeouts are tested
- * without waiting for them. */
+/* test_pypool.c - Python blocks through real CPython processes. Time is the real clock plus `skipped_ns`, so
+ * that timeouts are tested without waiting for them. */
 #include <criterion/criterion.h>
 
 #include <fcntl.h>
@@ -24,12 +24,11 @@ enum { DEADLINE_S = 60 };
 
 typedef struct bench {
     pypool_t *pool;
-    uint64_t skipped_ns;       /* added to the clock */
-    char log[16384];           /* messages of all log events taken, one a line */
+    uint64_t skipped_ns; /* added to the clock */
+    char log[16384];     /* messages of all log events taken, one a line */
 } bench_t;
 
-static bench_t open_bench(uint32_t hosts_max)
-{
+static bench_t open_bench(uint32_t hosts_max) {
     bench_t b = {0};
     const pypool_options_t options = {.hosts_max = hosts_max};
     err_t err;
@@ -38,24 +37,21 @@ static bench_t open_bench(uint32_t hosts_max)
     return b;
 }
 
-static uint32_t add_env(bench_t *b, py_env_t env)
-{
+static uint32_t add_env(bench_t *b, py_env_t env) {
     err_t err;
     int n = pypool_add_env(b->pool, &env, &err);
     cr_assert_geq(n, 0, "%s", err.text);
     return (uint32_t)n;
 }
 
-static value_t json(const char *text)
-{
+static value_t json(const char *text) {
     value_t v;
     err_t err;
     cr_assert_eq(json_parse_text(text, strlen(text), &v, &err), 0, "%s: %s", text, err.text);
     return v;
 }
 
-static uint32_t add_function_with(bench_t *b, py_function_t f, const char *outputs, const char *access)
-{
+static uint32_t add_function_with(bench_t *b, py_function_t f, const char *outputs, const char *access) {
     err_t err;
     f.outputs = json(outputs);
     f.ctx_access = access != NULL ? json(access) : value_null();
@@ -66,18 +62,25 @@ static uint32_t add_function_with(bench_t *b, py_function_t f, const char *outpu
     return (uint32_t)n;
 }
 
-static uint32_t add_function(bench_t *b, uint32_t env, const char *code, const char *outputs)
-{
-    return add_function_with(b, (py_function_t){.env = env, .code = code, .entrypoint = "main"}, outputs, NULL);
+static uint32_t add_function(bench_t *b, uint32_t env, const char *code, const char *outputs) {
+    return add_function_with(b, (py_function_t){.env = env, .code = code, .entrypoint = "main"}, outputs,
+                             NULL);
 }
 
-typedef struct inputs { const char *args, *kwargs, *context, *vars, *consts; uint32_t timeout_ms; } inputs_t;
+typedef struct inputs {
+    const char *args, *kwargs, *context, *vars, *consts;
+    uint32_t timeout_ms;
+} inputs_t;
 
-static void submit(bench_t *b, uint32_t function, uint64_t tag, inputs_t in)
-{
+static void submit(bench_t *b, uint32_t function, uint64_t tag, inputs_t in) {
     err_t err;
-    py_call_t call = {.function = function, .timeout_ms = in.timeout_ms, .args = json(in.args ? in.args : "[]"), .kwargs = json(in.kwargs ? in.kwargs : "{}"),
-                      .context = json(in.context ? in.context : "{}"), .vars = json(in.vars ? in.vars : "{}"), .consts = json(in.consts ? in.consts : "{}")};
+    py_call_t call = {.function = function,
+                      .timeout_ms = in.timeout_ms,
+                      .args = json(in.args ? in.args : "[]"),
+                      .kwargs = json(in.kwargs ? in.kwargs : "{}"),
+                      .context = json(in.context ? in.context : "{}"),
+                      .vars = json(in.vars ? in.vars : "{}"),
+                      .consts = json(in.consts ? in.consts : "{}")};
     cr_assert_eq(pypool_submit(b->pool, &call, tag, &err), 0, "%s", err.text);
     value_free(call.args);
     value_free(call.kwargs);
@@ -88,8 +91,7 @@ static void submit(bench_t *b, uint32_t function, uint64_t tag, inputs_t in)
 
 static uint64_t bench_now(const bench_t *b) { return clock_now_ns() + b->skipped_ns; }
 
-static void one_round(bench_t *b)
-{
+static void one_round(bench_t *b) {
     struct pollfd p = {.fd = pypool_fd(b->pool), .events = POLLIN};
     int ms = pypool_timeout_ms(b->pool, bench_now(b));
     poll(&p, 1, ms < 0 || ms > 1000 ? 1000 : ms);
@@ -97,14 +99,12 @@ static void one_round(bench_t *b)
 }
 
 /* The next event that is not a log line. */
-static py_event_t wait_event(bench_t *b)
-{
+static py_event_t wait_event(bench_t *b) {
     py_event_t e;
     uint64_t end = clock_now_ns() + DEADLINE_S * SECOND;
     while (true) {
         while (pypool_next(b->pool, &e)) {
-            if (e.kind != PY_LOG)
-                return e;
+            if (e.kind != PY_LOG) return e;
             value_t m = object_get_peek(e.log, "message", 7, NULL);
             size_t used = strlen(b->log);
             snprintf(b->log + used, sizeof b->log - used, "%.200s\n", m.string->data);
@@ -115,17 +115,16 @@ static py_event_t wait_event(bench_t *b)
     }
 }
 
-static void free_event(py_event_t *e)
-{
+static void free_event(py_event_t *e) {
     value_free(e->outputs);
     value_free(e->vars);
     value_free(e->ai);
     value_free(e->log);
 }
 
-/* Waits for the next event; it must be this call's success with these outputs (and changed vars, unless NULL). */
-static void expect_done(bench_t *b, uint64_t tag, const char *outputs, const char *vars)
-{
+/* Waits for the next event; it must be this call's success with these outputs (and changed vars, unless
+ * NULL). */
+static void expect_done(bench_t *b, uint64_t tag, const char *outputs, const char *vars) {
     py_event_t e = wait_event(b);
     cr_assert_eq(e.kind, PY_DONE, "%s", e.error.text);
     cr_assert_eq(e.tag, tag);
@@ -137,14 +136,12 @@ static void expect_done(bench_t *b, uint64_t tag, const char *outputs, const cha
     value_free(want);
     buf_reset(&text);
     json_write(&text, e.vars, JSON_COMPACT);
-    if (vars != NULL)
-        cr_assert_str_eq(text.data, vars);
+    if (vars != NULL) cr_assert_str_eq(text.data, vars);
     buf_free(&text);
     free_event(&e);
 }
 
-static void expect_failed(bench_t *b, uint64_t tag, const char *part)
-{
+static void expect_failed(bench_t *b, uint64_t tag, const char *part) {
     py_event_t e = wait_event(b);
     cr_assert_eq(e.kind, PY_FAILED);
     cr_assert_eq(e.tag, tag);
@@ -153,52 +150,46 @@ static void expect_failed(bench_t *b, uint64_t tag, const char *part)
 }
 
 /* One function, one call in a pool of its own. */
-static void run_done(const char *code, const char *outputs, inputs_t in, const char *want, const char *vars)
-{
+static void run_done(const char *code, const char *outputs, inputs_t in, const char *want, const char *vars) {
     bench_t b = open_bench(1);
     submit(&b, add_function(&b, add_env(&b, (py_env_t){0}), code, outputs), 1, in);
     expect_done(&b, 1, want, vars);
     pypool_destroy(&b.pool);
 }
 
-static void run_failed(const char *code, inputs_t in, const char *part)
-{
+static void run_failed(const char *code, inputs_t in, const char *part) {
     bench_t b = open_bench(1);
     submit(&b, add_function(&b, add_env(&b, (py_env_t){0}), code, "[\"R\"]"), 1, in);
     expect_failed(&b, 1, part);
     pypool_destroy(&b.pool);
 }
 
-static void write_text(const char *path, const char *text)
-{
+static void write_text(const char *path, const char *text) {
     FILE *f = fopen(path, "w");
     cr_assert_not_null(f);
     fputs(text, f);
     fclose(f);
 }
 
-static char *new_folder(void)
-{
+static char *new_folder(void) {
     char *name = xasprintf("%s/sdg-test-XXXXXX", P_tmpdir);
     cr_assert_not_null(mkdtemp(name));
     return name;
 }
 
-static void remove_folder(char *take)
-{
+static void remove_folder(char *take) {
     char *command = xasprintf("rm -rf '%s'", take);
     cr_assert_eq(system(command), 0);
     free(command);
     free(take);
 }
 
-Test(pypool, runs_a_function)
-{
-    run_done("def main(ctx, x):\n    return {'R': x.upper()}\n", "[\"R\"]", (inputs_t){.kwargs = "{\"x\":\"tea\"}"}, "{\"R\":\"TEA\"}", "null");
+Test(pypool, runs_a_function) {
+    run_done("def main(ctx, x):\n    return {'R': x.upper()}\n", "[\"R\"]",
+             (inputs_t){.kwargs = "{\"x\":\"tea\"}"}, "{\"R\":\"TEA\"}", "null");
 }
 
-Test(pypool, does_nothing_before_the_first_call)
-{
+Test(pypool, does_nothing_before_the_first_call) {
     bench_t b = open_bench(2);
     add_function(&b, add_env(&b, (py_env_t){0}), "def main(): pass", "[]");
     cr_assert_eq(pypool_timeout_ms(b.pool, 0), -1);
@@ -208,12 +199,13 @@ Test(pypool, does_nothing_before_the_first_call)
 
 /* ---- binding of arguments and outputs ---- */
 
-Test(pypool, v1_takes_positional_arguments_and_code_from_a_file)
-{
+Test(pypool, v1_takes_positional_arguments_and_code_from_a_file) {
     char *folder = new_folder();
     char *path = xasprintf("%s/helpers.py", folder), *other = xasprintf("%s/other.py", folder);
-    write_text(path, "import other\ndef two(x, n):\n    return {'Twice': n * 2, 'Joined': f'{x}:{n}:{other.WORD}', 'unused': 1}\n"
-                     "def pair(text):\n    return text[0], text[1:]\ndef kind(v):\n    return type(v).__name__\n");
+    write_text(path,
+               "import other\ndef two(x, n):\n    return {'Twice': n * 2, 'Joined': f'{x}:{n}:{other.WORD}', "
+               "'unused': 1}\n"
+               "def pair(text):\n    return text[0], text[1:]\ndef kind(v):\n    return type(v).__name__\n");
     write_text(other, "WORD = 'w'\n");
     bench_t b = open_bench(1);
     uint32_t env = add_env(&b, (py_env_t){0});
@@ -235,23 +227,30 @@ Test(pypool, v1_takes_positional_arguments_and_code_from_a_file)
     remove_folder(folder);
 }
 
-Test(pypool, v2_binds_by_position_by_name_from_the_context_and_by_default)
-{
-    inputs_t in = {.args = "[\"a\"]", .context = "{\"second\":\"b\",\"fifth\":\"e\"}", .vars = "{\"third\":[1],\"second\":\"no\"}", .consts = "{\"fourth\":4,\"third\":0}"};
-    run_done("def main(first, second, third, fourth, fifth='x', sixth='f', *, ctx):\n    return {'R': [first, second, third, fourth, fifth, sixth, ctx.get('fifth')]}\n",
+Test(pypool, v2_binds_by_position_by_name_from_the_context_and_by_default) {
+    inputs_t in = {.args = "[\"a\"]",
+                   .context = "{\"second\":\"b\",\"fifth\":\"e\"}",
+                   .vars = "{\"third\":[1],\"second\":\"no\"}",
+                   .consts = "{\"fourth\":4,\"third\":0}"};
+    run_done("def main(first, second, third, fourth, fifth='x', sixth='f', *, ctx):\n    return {'R': "
+             "[first, second, third, fourth, fifth, sixth, ctx.get('fifth')]}\n",
              "[\"R\"]", in, "{\"R\":[\"a\",\"b\",[1],4,\"e\",\"f\",\"e\"]}", "null");
-    run_done("def main(c, x):\n    return c.get('n'), x\n", "[\"A\",\"B\"]", (inputs_t){.kwargs = "{\"x\":1}", .context = "{\"n\":5}"}, "{\"A\":5,\"B\":1}", NULL);
-    run_done("def main(ctx, **inputs):\n    return {'R': inputs}\n", "[\"R\"]", (inputs_t){.kwargs = "{\"p\":1,\"q\":[2]}"}, "{\"R\":{\"p\":1,\"q\":[2]}}", NULL);
+    run_done("def main(c, x):\n    return c.get('n'), x\n", "[\"A\",\"B\"]",
+             (inputs_t){.kwargs = "{\"x\":1}", .context = "{\"n\":5}"}, "{\"A\":5,\"B\":1}", NULL);
+    run_done("def main(ctx, **inputs):\n    return {'R': inputs}\n", "[\"R\"]",
+             (inputs_t){.kwargs = "{\"p\":1,\"q\":[2]}"}, "{\"R\":{\"p\":1,\"q\":[2]}}", NULL);
     run_done("def main(x):\n    return x\n", "[\"R\"]", (inputs_t){.kwargs = "{\"x\":1}"}, "{\"R\":1}", NULL);
-    run_done("def main(word, n, ctx=None):\n    return word * n, ctx is None\n", "[\"A\",\"B\"]", (inputs_t){.args = "[\"ab\",2]"}, "{\"A\":\"abab\",\"B\":false}", NULL);
-    run_done("import functools\ndef deco(f):\n    @functools.wraps(f)\n    def g(*a, **k): return f(*a, **k)\n    return g\n@deco\ndef main(ctx, word): return word\n",
+    run_done("def main(word, n, ctx=None):\n    return word * n, ctx is None\n", "[\"A\",\"B\"]",
+             (inputs_t){.args = "[\"ab\",2]"}, "{\"A\":\"abab\",\"B\":false}", NULL);
+    run_done("import functools\ndef deco(f):\n    @functools.wraps(f)\n    def g(*a, **k): return f(*a, "
+             "**k)\n    return g\n@deco\ndef main(ctx, word): return word\n",
              "[\"R\"]", (inputs_t){.context = "{\"word\":\"w\"}"}, "{\"R\":\"w\"}", NULL);
     run_done("async def main(ctx): return 7\n", "[\"R\"]", (inputs_t){0}, "{\"R\":7}", NULL);
-    run_failed("def main(ctx, missing): pass\n", (inputs_t){0}, "TypeError: main() missing 1 required positional argument: 'missing'");
+    run_failed("def main(ctx, missing): pass\n", (inputs_t){0},
+               "TypeError: main() missing 1 required positional argument: 'missing'");
 }
 
-Test(pypool, outputs_by_name_or_by_position)
-{
+Test(pypool, outputs_by_name_or_by_position) {
     run_done("def main(): return [1, 2, 3]", "[\"A\",\"B\"]", (inputs_t){0}, "{\"A\":1,\"B\":2}", NULL);
     run_done("def main(): return [1, 2, 3]", "[\"A\"]", (inputs_t){0}, "{\"A\":1}", NULL);
     run_done("def main(): return {'A': [1, 2, 3]}", "[\"A\"]", (inputs_t){0}, "{\"A\":[1,2,3]}", NULL);
@@ -260,16 +259,18 @@ Test(pypool, outputs_by_name_or_by_position)
     run_done("def main(): return 'x'", "[\"A\",\"B\"]", (inputs_t){0}, "{\"A\":\"x\"}", NULL);
     run_done("def main(): pass", "[\"A\"]", (inputs_t){0}, "{\"A\":null}", NULL);
     run_done("def main(): pass", "[\"A\",\"B\"]", (inputs_t){0}, "{}", NULL);
-    run_done("def main(ctx):\n    ctx.emit('L', 1)\n    ctx.emit('L', {'k': 2})\n", "[\"L\",\"M\"]", (inputs_t){0}, "{\"L\":[1,{\"k\":2}]}", NULL);
+    run_done("def main(ctx):\n    ctx.emit('L', 1)\n    ctx.emit('L', {'k': 2})\n", "[\"L\",\"M\"]",
+             (inputs_t){0}, "{\"L\":[1,{\"k\":2}]}", NULL);
 }
 
-Test(pypool, module_state_persists_and_is_shared_by_functions_of_the_same_code)
-{
-    static const char code[] = "n = 0\ndef main(ctx):\n    global n\n    n += 1\n    return n\ndef peek(ctx): return n\n";
+Test(pypool, module_state_persists_and_is_shared_by_functions_of_the_same_code) {
+    static const char code[] =
+        "n = 0\ndef main(ctx):\n    global n\n    n += 1\n    return n\ndef peek(ctx): return n\n";
     bench_t b = open_bench(1);
     uint32_t env = add_env(&b, (py_env_t){0});
     uint32_t count = add_function(&b, env, code, "[\"N\"]");
-    uint32_t peek = add_function_with(&b, (py_function_t){.env = env, .code = code, .entrypoint = "peek"}, "[\"N\"]", NULL);
+    uint32_t peek = add_function_with(&b, (py_function_t){.env = env, .code = code, .entrypoint = "peek"},
+                                      "[\"N\"]", NULL);
     submit(&b, count, 1, (inputs_t){0});
     submit(&b, count, 2, (inputs_t){0});
     submit(&b, peek, 3, (inputs_t){0});
@@ -281,21 +282,26 @@ Test(pypool, module_state_persists_and_is_shared_by_functions_of_the_same_code)
 
 /* ---- ctx ---- */
 
-Test(pypool, ctx_vars_get_set_emit_log)
-{
-    static const char code[] = "def main(ctx, x):\n"
-                               "    ctx.vars['count'] = ctx.vars['count'] + 1\n"
-                               "    ctx.set('fresh', {'from': x})\n"
-                               "    ctx.emit('things', x)\n"
-                               "    ctx.log('warn', 'noted')\n"
-                               "    return {'Got': [ctx.get('x'), ctx.get('deep.k[1]'), ctx.get('deep.k[-1]'), ctx.get('a.b'), ctx.vars['LIMIT'],\n"
-                               "                    ctx.get('no.such'), ctx.get('no', 3), 'count' in ctx.vars, sorted(ctx.vars)]}\n";
+Test(pypool, ctx_vars_get_set_emit_log) {
+    static const char code[] =
+        "def main(ctx, x):\n"
+        "    ctx.vars['count'] = ctx.vars['count'] + 1\n"
+        "    ctx.set('fresh', {'from': x})\n"
+        "    ctx.emit('things', x)\n"
+        "    ctx.log('warn', 'noted')\n"
+        "    return {'Got': [ctx.get('x'), ctx.get('deep.k[1]'), ctx.get('deep.k[-1]'), ctx.get('a.b'), "
+        "ctx.vars['LIMIT'],\n"
+        "                    ctx.get('no.such'), ctx.get('no', 3), 'count' in ctx.vars, sorted(ctx.vars)]}\n";
     bench_t b = open_bench(1);
     uint32_t f = add_function(&b, add_env(&b, (py_env_t){0}), code, "[\"Got\"]");
-    submit(&b, f, 1, (inputs_t){.context = "{\"x\":\"plain\",\"deep\":{\"k\":[7,8,9]},\"a.b\":1}", .vars = "{\"count\":1,\"bag\":[]}", .consts = "{\"LIMIT\":9}"});
+    submit(&b, f, 1,
+           (inputs_t){.context = "{\"x\":\"plain\",\"deep\":{\"k\":[7,8,9]},\"a.b\":1}",
+                      .vars = "{\"count\":1,\"bag\":[]}",
+                      .consts = "{\"LIMIT\":9}"});
     py_event_t e = wait_event(&b);
     cr_assert_eq(e.kind, PY_DONE, "%s", e.error.text);
-    value_t want = json("{\"Got\":[\"plain\",8,9,1,9,null,3,true,[\"LIMIT\",\"bag\",\"count\",\"fresh\"]],\"things\":[\"plain\"]}");
+    value_t want = json("{\"Got\":[\"plain\",8,9,1,9,null,3,true,[\"LIMIT\",\"bag\",\"count\",\"fresh\"]],"
+                        "\"things\":[\"plain\"]}");
     value_t vars = json("{\"count\":2,\"fresh\":{\"from\":\"plain\"}}");
     cr_assert(value_equal(e.outputs, want));
     cr_assert(value_equal(e.vars, vars));
@@ -306,19 +312,24 @@ Test(pypool, ctx_vars_get_set_emit_log)
     pypool_destroy(&b.pool);
 }
 
-Test(pypool, changes_inside_variables_are_noticed_and_reads_are_not_changes)
-{
-    run_done("def main(ctx):\n    ctx.vars['bag'].append(1)\n    ctx.vars['tree']['list'].append(2)\n    ctx.vars['same']\n", "[]",
-             (inputs_t){.vars = "{\"bag\":[],\"tree\":{\"list\":[]},\"same\":[1]}"}, "{}", "{\"bag\":[1],\"tree\":{\"list\":[2]}}");
-    run_done("def main(ctx):\n    ctx.get('tree.list').append(2)\n", "[]", (inputs_t){.vars = "{\"tree\":{\"list\":[]}}"}, "{}", "{\"tree\":{\"list\":[2]}}");
+Test(pypool, changes_inside_variables_are_noticed_and_reads_are_not_changes) {
+    run_done("def main(ctx):\n    ctx.vars['bag'].append(1)\n    ctx.vars['tree']['list'].append(2)\n    "
+             "ctx.vars['same']\n",
+             "[]", (inputs_t){.vars = "{\"bag\":[],\"tree\":{\"list\":[]},\"same\":[1]}"}, "{}",
+             "{\"bag\":[1],\"tree\":{\"list\":[2]}}");
+    run_done("def main(ctx):\n    ctx.get('tree.list').append(2)\n", "[]",
+             (inputs_t){.vars = "{\"tree\":{\"list\":[]}}"}, "{}", "{\"tree\":{\"list\":[2]}}");
 }
 
-Test(pypool, constants_cannot_be_changed)
-{
-    run_failed("def main(ctx): ctx.set('LIMIT', 1)", (inputs_t){.consts = "{\"LIMIT\":9}"}, "LIMIT is a constant");
-    run_failed("def main(ctx): ctx.vars['LIMIT'] = 1", (inputs_t){.consts = "{\"LIMIT\":9}"}, "LIMIT is a constant");
+Test(pypool, constants_cannot_be_changed) {
+    run_failed("def main(ctx): ctx.set('LIMIT', 1)", (inputs_t){.consts = "{\"LIMIT\":9}"},
+               "LIMIT is a constant");
+    run_failed("def main(ctx): ctx.vars['LIMIT'] = 1", (inputs_t){.consts = "{\"LIMIT\":9}"},
+               "LIMIT is a constant");
     bench_t b = open_bench(1);
-    uint32_t f = add_function(&b, add_env(&b, (py_env_t){0}), "def main(ctx):\n    ctx.vars['C'].append(2)\n    return [ctx.vars['C']]\n", "[\"R\"]");
+    uint32_t f =
+        add_function(&b, add_env(&b, (py_env_t){0}),
+                     "def main(ctx):\n    ctx.vars['C'].append(2)\n    return [ctx.vars['C']]\n", "[\"R\"]");
     submit(&b, f, 1, (inputs_t){.consts = "{\"C\":[1]}"});
     submit(&b, f, 2, (inputs_t){.consts = "{\"C\":[1]}"});
     expect_done(&b, 1, "{\"R\":[1,2]}", "null");
@@ -327,12 +338,12 @@ Test(pypool, constants_cannot_be_changed)
 }
 
 /* Runs `body` with ctx_access; part NULL: it must succeed. */
-static void run_access(const char *access, const char *body, const char *part)
-{
+static void run_access(const char *access, const char *body, const char *part) {
     bench_t b = open_bench(1);
     char *code = xasprintf("import os, socket\ndef main(ctx):\n    %s\n", body);
     py_function_t f = {.env = add_env(&b, (py_env_t){0}), .code = code, .entrypoint = "main"};
-    submit(&b, add_function_with(&b, f, "[]", access), 1, (inputs_t){.context = "{\"x\":1}", .vars = "{\"v\":[]}"});
+    submit(&b, add_function_with(&b, f, "[]", access), 1,
+           (inputs_t){.context = "{\"x\":1}", .vars = "{\"v\":[]}"});
     if (part != NULL)
         expect_failed(&b, 1, part);
     else
@@ -341,8 +352,7 @@ static void run_access(const char *access, const char *body, const char *part)
     pypool_destroy(&b.pool);
 }
 
-Test(pypool, ctx_access_allows_what_it_lists_in_both_vocabularies)
-{
+Test(pypool, ctx_access_allows_what_it_lists_in_both_vocabularies) {
     run_access("[\"get\",\"log\"]", "ctx.get('x'); ctx.log('info', 'm')", NULL);
     run_access("[\"get\",\"log\"]", "ctx.set('count', 99)", "PermissionError: ctx.set is not allowed here");
     run_access("[\"vars.read\"]", "ctx.vars['v']", NULL);
@@ -360,8 +370,7 @@ Test(pypool, ctx_access_allows_what_it_lists_in_both_vocabularies)
 
 /* ---- ctx.call_ai ---- */
 
-static py_event_t expect_question(bench_t *b, uint64_t tag)
-{
+static py_event_t expect_question(bench_t *b, uint64_t tag) {
     py_event_t e = wait_event(b);
     cr_assert_eq(e.kind, PY_CALL_AI, "%s", e.error.text);
     cr_assert_eq(e.tag, tag);
@@ -370,15 +379,17 @@ static py_event_t expect_question(bench_t *b, uint64_t tag)
 
 static int64_t question_id(const py_event_t *e) { return object_get_peek(e->ai, "id", 2, NULL).integer; }
 
-Test(pypool, call_ai_asks_and_gets_the_answer_or_the_error)
-{
+Test(pypool, call_ai_asks_and_gets_the_answer_or_the_error) {
     bench_t b = open_bench(1);
     uint32_t f = add_function(&b, add_env(&b, (py_env_t){0}),
-                              "def main(ctx, q):\n    try:\n        return ctx.call_ai('helper', 'be kind', ['about ' + q, 'twice'], {'max_tokens': 9})\n"
-                              "    except RuntimeError as e:\n        return 'no: ' + str(e)\n", "[\"R\"]");
+                              "def main(ctx, q):\n    try:\n        return ctx.call_ai('helper', 'be kind', "
+                              "['about ' + q, 'twice'], {'max_tokens': 9})\n"
+                              "    except RuntimeError as e:\n        return 'no: ' + str(e)\n",
+                              "[\"R\"]");
     submit(&b, f, 1, (inputs_t){.kwargs = "{\"q\":\"tea\"}"});
     py_event_t e = expect_question(&b, 1);
-    value_t want = json("{\"model\":\"helper\",\"system\":\"be kind\",\"prompts\":[\"about tea\",\"twice\"],\"params\":{\"max_tokens\":9}}");
+    value_t want = json("{\"model\":\"helper\",\"system\":\"be kind\",\"prompts\":[\"about "
+                        "tea\",\"twice\"],\"params\":{\"max_tokens\":9}}");
     object_set_text(&want, "id", value_int(question_id(&e)));
     cr_assert(value_equal(e.ai, want));
     value_free(want);
@@ -395,11 +406,13 @@ Test(pypool, call_ai_asks_and_gets_the_answer_or_the_error)
     pypool_destroy(&b.pool);
 }
 
-Test(pypool, a_waiting_call_gives_back_what_was_sent_behind_it)
-{
+Test(pypool, a_waiting_call_gives_back_what_was_sent_behind_it) {
     bench_t b = open_bench(1);
-    uint32_t f = add_function(&b, add_env(&b, (py_env_t){0}), "def main(ctx, ask):\n    return ctx.call_ai('m', None, 'p') if ask else 'quick'\n", "[\"R\"]");
-    for (uint64_t tag = 1; tag <= 200; tag++) { /* by then the function counts as quick and several are sent ahead */
+    uint32_t f = add_function(
+        &b, add_env(&b, (py_env_t){0}),
+        "def main(ctx, ask):\n    return ctx.call_ai('m', None, 'p') if ask else 'quick'\n", "[\"R\"]");
+    for (uint64_t tag = 1; tag <= 200;
+         tag++) { /* by then the function counts as quick and several are sent ahead */
         submit(&b, f, tag, (inputs_t){.kwargs = "{\"ask\":false}"});
         expect_done(&b, tag, "{\"R\":\"quick\"}", NULL);
     }
@@ -407,7 +420,8 @@ Test(pypool, a_waiting_call_gives_back_what_was_sent_behind_it)
     for (uint64_t tag = 1001; tag <= 1010; tag++)
         submit(&b, f, tag, (inputs_t){.kwargs = "{\"ask\":false}"});
     py_event_t e = expect_question(&b, 1000);
-    for (uint64_t tag = 1001; tag <= 1010; tag++) /* a further host runs them although hosts_max is 1: the first computes nothing */
+    for (uint64_t tag = 1001; tag <= 1010;
+         tag++) /* a further host runs them although hosts_max is 1: the first computes nothing */
         expect_done(&b, tag, "{\"R\":\"quick\"}", NULL);
     value_t text = value_text("late");
     pypool_ai_answer(b.pool, 1000, question_id(&e), text, NULL);
@@ -427,12 +441,14 @@ Test(pypool, a_waiting_call_gives_back_what_was_sent_behind_it)
     pypool_destroy(&b.pool);
 }
 
-Test(pypool, several_threads_of_one_call_may_ask)
-{
+Test(pypool, several_threads_of_one_call_may_ask) {
     bench_t b = open_bench(1);
-    uint32_t f = add_function(&b, add_env(&b, (py_env_t){0}),
-                              "from concurrent.futures import ThreadPoolExecutor\ndef main(ctx):\n    with ThreadPoolExecutor(4) as pool:\n"
-                              "        return {'R': list(pool.map(lambda n: ctx.call_ai('m', None, str(n)), range(4)))}\n", "[\"R\"]");
+    uint32_t f = add_function(
+        &b, add_env(&b, (py_env_t){0}),
+        "from concurrent.futures import ThreadPoolExecutor\ndef main(ctx):\n    with ThreadPoolExecutor(4) "
+        "as pool:\n"
+        "        return {'R': list(pool.map(lambda n: ctx.call_ai('m', None, str(n)), range(4)))}\n",
+        "[\"R\"]");
     submit(&b, f, 1, (inputs_t){0});
     py_event_t e[4];
     for (int i = 0; i < 4; i++)
@@ -448,34 +464,39 @@ Test(pypool, several_threads_of_one_call_may_ask)
 
 /* ---- failures ---- */
 
-Test(pypool, an_exception_names_message_line_and_code)
-{
-    run_failed("import os\n\ndef helper(how):\n    raise KeyError(how)\n\ndef main(ctx):\n    helper('lost key 17')\n", (inputs_t){0},
-               "KeyError: 'lost key 17' (line 4: raise KeyError(how))");
-    run_failed("import json\ndef main(ctx):\n    return json.loads('{')\n", (inputs_t){0}, "(line 3: return json.loads('{'))");
-    run_failed("def main(ctx)\n    pass\n", (inputs_t){0}, "SyntaxError: expected ':' (line 1: def main(ctx))");
-    run_failed("import no_such_module_here\ndef main(ctx): pass\n", (inputs_t){0},
-               "ModuleNotFoundError: No module named 'no_such_module_here' (line 1: import no_such_module_here)");
+Test(pypool, an_exception_names_message_line_and_code) {
+    run_failed("import os\n\ndef helper(how):\n    raise KeyError(how)\n\ndef main(ctx):\n    helper('lost "
+               "key 17')\n",
+               (inputs_t){0}, "KeyError: 'lost key 17' (line 4: raise KeyError(how))");
+    run_failed("import json\ndef main(ctx):\n    return json.loads('{')\n", (inputs_t){0},
+               "(line 3: return json.loads('{'))");
+    run_failed("def main(ctx)\n    pass\n", (inputs_t){0},
+               "SyntaxError: expected ':' (line 1: def main(ctx))");
+    run_failed(
+        "import no_such_module_here\ndef main(ctx): pass\n", (inputs_t){0},
+        "ModuleNotFoundError: No module named 'no_such_module_here' (line 1: import no_such_module_here)");
     run_failed("def other(ctx): pass\n", (inputs_t){0}, "there is no function 'main'");
     run_failed("def main(ctx): return main(ctx)\n", (inputs_t){0}, "RecursionError");
     run_failed("def main(ctx): raise ValueError('é' * 5000)\n", (inputs_t){0}, "ValueError: ééé");
-    run_failed("class E(Exception):\n    def __str__(self): raise RuntimeError\ndef main(ctx): raise E\n", (inputs_t){0}, "E: (its message cannot be shown)");
+    run_failed("class E(Exception):\n    def __str__(self): raise RuntimeError\ndef main(ctx): raise E\n",
+               (inputs_t){0}, "E: (its message cannot be shown)");
 }
 
-Test(pypool, results_that_are_not_json_fail_the_call)
-{
-    run_failed("def main(ctx): return {'R': object()}", (inputs_t){0}, "output 'R' cannot be written as JSON");
+Test(pypool, results_that_are_not_json_fail_the_call) {
+    run_failed("def main(ctx): return {'R': object()}", (inputs_t){0},
+               "output 'R' cannot be written as JSON");
     run_failed("def main(ctx): return {'R': {1, 2}}", (inputs_t){0}, "set is not JSON serializable");
     run_failed("def main(ctx): return {'R': float('nan')}", (inputs_t){0}, "output 'R'");
     run_failed("def main(ctx): return {'R': 'x' * (70 << 20)}", (inputs_t){0}, "the result is too large");
     run_failed("def main(ctx): ctx.set('v', object())", (inputs_t){0}, "variable 'v'");
-    run_failed("def main(ctx):\n    a = []\n    a.append(a)\n    return {'R': a}", (inputs_t){0}, "output 'R'");
-    run_failed("def main(ctx):\n    a = 1\n    for i in range(300): a = [a]\n    return {'R': a}", (inputs_t){0}, "the result cannot be read");
+    run_failed("def main(ctx):\n    a = []\n    a.append(a)\n    return {'R': a}", (inputs_t){0},
+               "output 'R'");
+    run_failed("def main(ctx):\n    a = 1\n    for i in range(300): a = [a]\n    return {'R': a}",
+               (inputs_t){0}, "the result cannot be read");
 }
 
 /* How a call ends must not matter to the ones before and after it, whatever host they are on. */
-Test(pypool, exits_crashes_and_signals_fail_only_their_own_call)
-{
+Test(pypool, exits_crashes_and_signals_fail_only_their_own_call) {
     static const char code[] = "import os, sys, signal\ndef main(ctx, how):\n"
                                "    if how == 'exit': sys.exit(3)\n"
                                "    if how == '_exit': os._exit(9)\n"
@@ -485,9 +506,14 @@ Test(pypool, exits_crashes_and_signals_fail_only_their_own_call)
                                "    return 'done ' + how\n";
     bench_t b = open_bench(2);
     uint32_t f = add_function(&b, add_env(&b, (py_env_t){0}), code, "[\"R\"]");
-    static const struct { const char *how, *want; } cases[] = {
-        {"a", NULL}, {"exit", "SystemExit: 3 (line 3: if how == 'exit': sys.exit(3))"}, {"b", NULL}, {"_exit", "exited with status 9 during this call"},
-        {"c", NULL}, {"segv", "was killed by signal 11"}, {"d", NULL}, {"close", "the Python process"}, {"e", NULL}, {"fork", NULL}, {"f", NULL}};
+    static const struct {
+        const char *how, *want;
+    } cases[] = {{"a", NULL}, {"exit", "SystemExit: 3 (line 3: if how == 'exit': sys.exit(3))"},
+                 {"b", NULL}, {"_exit", "exited with status 9 during this call"},
+                 {"c", NULL}, {"segv", "was killed by signal 11"},
+                 {"d", NULL}, {"close", "the Python process"},
+                 {"e", NULL}, {"fork", NULL},
+                 {"f", NULL}};
     enum { CASES = sizeof cases / sizeof cases[0], ROUNDS = 20 };
     for (uint64_t i = 0; i < CASES * ROUNDS; i++) {
         char kwargs[64];
@@ -500,18 +526,20 @@ Test(pypool, exits_crashes_and_signals_fail_only_their_own_call)
         const char *want = cases[e.tag % CASES].want;
         cr_assert_not(seen[e.tag]);
         seen[e.tag] = true;
-        cr_assert_eq(e.kind, want == NULL ? PY_DONE : PY_FAILED, "%s: %s", cases[e.tag % CASES].how, e.error.text);
-        if (want != NULL)
-            cr_assert_not_null(strstr(e.error.text, want), "%s", e.error.text);
+        cr_assert_eq(e.kind, want == NULL ? PY_DONE : PY_FAILED, "%s: %s", cases[e.tag % CASES].how,
+                     e.error.text);
+        if (want != NULL) cr_assert_not_null(strstr(e.error.text, want), "%s", e.error.text);
         free_event(&e);
     }
     pypool_destroy(&b.pool);
 }
 
-Test(pypool, a_timeout_kills_the_host_and_spares_the_calls_behind)
-{
+Test(pypool, a_timeout_kills_the_host_and_spares_the_calls_behind) {
     bench_t b = open_bench(1);
-    uint32_t f = add_function(&b, add_env(&b, (py_env_t){0}), "import time\ndef main(ctx, s):\n    ctx.log('info', 'started')\n    time.sleep(s)\n    return 'ok'\n", "[\"R\"]");
+    uint32_t f = add_function(&b, add_env(&b, (py_env_t){0}),
+                              "import time\ndef main(ctx, s):\n    ctx.log('info', 'started')\n    "
+                              "time.sleep(s)\n    return 'ok'\n",
+                              "[\"R\"]");
     for (uint64_t tag = 1; tag <= 200; tag++) {
         submit(&b, f, tag, (inputs_t){.kwargs = "{\"s\":0}"});
         expect_done(&b, tag, "{\"R\":\"ok\"}", NULL);
@@ -536,10 +564,12 @@ Test(pypool, a_timeout_kills_the_host_and_spares_the_calls_behind)
     pypool_destroy(&b.pool);
 }
 
-Test(pypool, a_cancelled_call_answers_at_once)
-{
+Test(pypool, a_cancelled_call_answers_at_once) {
     bench_t b = open_bench(1);
-    uint32_t f = add_function(&b, add_env(&b, (py_env_t){0}), "import time\ndef main(ctx, s):\n    if s: ctx.call_ai('m', None, 'p'); time.sleep(s)\n    return 'ok'\n", "[\"R\"]");
+    uint32_t f = add_function(&b, add_env(&b, (py_env_t){0}),
+                              "import time\ndef main(ctx, s):\n    if s: ctx.call_ai('m', None, 'p'); "
+                              "time.sleep(s)\n    return 'ok'\n",
+                              "[\"R\"]");
     submit(&b, f, 1, (inputs_t){.kwargs = "{\"s\":1000}"});
     pypool_cancel(b.pool, 1);
     expect_failed(&b, 1, "cancelled");
@@ -556,8 +586,7 @@ Test(pypool, a_cancelled_call_answers_at_once)
 }
 
 /* Everything at once, at random: each call must end in exactly one event, and nothing may be left. */
-Test(pypool, whatever_happens_each_call_ends_once)
-{
+Test(pypool, whatever_happens_each_call_ends_once) {
     static const char code[] = "import os, time\ndef main(ctx, how):\n"
                                "    if how == 1: raise ValueError('no')\n"
                                "    if how == 2: os._exit(1)\n"
@@ -579,21 +608,21 @@ Test(pypool, whatever_happens_each_call_ends_once)
         cr_assert_lt(clock_now_ns(), end, "%d ended", (int)ended);
         for (; sent < CALLS && sent - ended < OPEN; sent++) {
             char kwargs[32];
-            snprintf(kwargs, sizeof kwargs, "{\"how\":%d}", rng_between(&r, 0, 2) != 0 ? 0 : (int)rng_between(&r, 0, 6));
+            snprintf(kwargs, sizeof kwargs, "{\"how\":%d}",
+                     rng_between(&r, 0, 2) != 0 ? 0 : (int)rng_between(&r, 0, 6));
             submit(&b, f[rng_next(&r) % 2], sent, (inputs_t){.kwargs = kwargs, .timeout_ms = 20000});
         }
         if (rng_between(&r, 0, 9) == 0)
             pypool_cancel(b.pool, (uint64_t)rng_between(&r, 0, (int64_t)sent - 1));
-        if (rng_between(&r, 0, 9) == 0)
-            b.skipped_ns += 5 * SECOND;
+        if (rng_between(&r, 0, 9) == 0) b.skipped_ns += 5 * SECOND;
         struct pollfd p = {.fd = pypool_fd(b.pool), .events = POLLIN};
         poll(&p, 1, 5);
         pypool_drive(b.pool, bench_now(&b));
         for (py_event_t e; pypool_next(b.pool, &e); free_event(&e)) {
-            if (e.kind == PY_CALL_AI && strcmp(object_get_peek(e.ai, "model", 5, NULL).string->data, "answer") == 0)
+            if (e.kind == PY_CALL_AI &&
+                strcmp(object_get_peek(e.ai, "model", 5, NULL).string->data, "answer") == 0)
                 pypool_ai_answer(b.pool, e.tag, question_id(&e), value_null(), NULL);
-            if (e.kind != PY_DONE && e.kind != PY_FAILED)
-                continue;
+            if (e.kind != PY_DONE && e.kind != PY_FAILED) continue;
             cr_assert_eq(ends[e.tag]++, 0, "call %d ended twice", (int)e.tag);
             ended++;
         }
@@ -604,8 +633,7 @@ Test(pypool, whatever_happens_each_call_ends_once)
     pypool_destroy(&b.pool);
 }
 
-Test(pypool, inputs_that_are_too_large_fail_that_call)
-{
+Test(pypool, inputs_that_are_too_large_fail_that_call) {
     bench_t b = open_bench(1);
     uint32_t f = add_function(&b, add_env(&b, (py_env_t){0}), "def main(ctx, x): return len(x)\n", "[\"R\"]");
     size_t n = PY_FRAME_BYTES_MAX + 10;
@@ -626,12 +654,14 @@ Test(pypool, inputs_that_are_too_large_fail_that_call)
 
 /* ---- prints ---- */
 
-Test(pypool, prints_go_to_the_log_and_never_into_the_protocol)
-{
+Test(pypool, prints_go_to_the_log_and_never_into_the_protocol) {
     bench_t b = open_bench(1);
-    uint32_t f = add_function(&b, add_env(&b, (py_env_t){0}),
-                              "import os, sys\ndef main(ctx):\n    print('{\"ok\": 1}')\n    sys.stdout.write('noise')\n    sys.stderr.write('more noise')\n"
-                              "    os.write(1, b'raw \\xff noise\\n')\n    sys.stdout.close()\n    return 'x'\n", "[\"R\"]");
+    uint32_t f =
+        add_function(&b, add_env(&b, (py_env_t){0}),
+                     "import os, sys\ndef main(ctx):\n    print('{\"ok\": 1}')\n    "
+                     "sys.stdout.write('noise')\n    sys.stderr.write('more noise')\n"
+                     "    os.write(1, b'raw \\xff noise\\n')\n    sys.stdout.close()\n    return 'x'\n",
+                     "[\"R\"]");
     submit(&b, f, 1, (inputs_t){0});
     submit(&b, f, 2, (inputs_t){0});
     expect_done(&b, 1, "{\"R\":\"x\"}", NULL);
@@ -643,10 +673,12 @@ Test(pypool, prints_go_to_the_log_and_never_into_the_protocol)
     pypool_destroy(&b.pool);
 }
 
-Test(pypool, a_flood_of_prints_is_bounded)
-{
+Test(pypool, a_flood_of_prints_is_bounded) {
     bench_t b = open_bench(1);
-    uint32_t f = add_function(&b, add_env(&b, (py_env_t){0}), "def main(ctx):\n    for i in range(100000): print('line', i)\n    print('y' * 1000000)\n    return 1\n", "[\"R\"]");
+    uint32_t f = add_function(&b, add_env(&b, (py_env_t){0}),
+                              "def main(ctx):\n    for i in range(100000): print('line', i)\n    print('y' * "
+                              "1000000)\n    return 1\n",
+                              "[\"R\"]");
     submit(&b, f, 1, (inputs_t){0});
     py_event_t e = {0};
     size_t logs = 0;
@@ -656,8 +688,7 @@ Test(pypool, a_flood_of_prints_is_bounded)
             done = e.kind == PY_DONE;
             logs += e.kind == PY_LOG;
             free_event(&e);
-            if (logs % 64 == 0)
-                break;
+            if (logs % 64 == 0) break;
         }
     }
     cr_assert_gt(logs, 0);
@@ -666,43 +697,45 @@ Test(pypool, a_flood_of_prints_is_bounded)
 
 /* ---- environments ---- */
 
-Test(pypool, the_environment_is_clean)
-{
+Test(pypool, the_environment_is_clean) {
     setenv("OPENAI_API_KEY", "sk-secret", 1);
     setenv("HOME", "/home/somebody", 1);
     bench_t b = open_bench(2);
     value_t vars = json("{\"FLAVOR\":\"sweet\",\"N\":5}");
-    uint32_t env = add_env(&b, (py_env_t){.env = vars, .interpreter = "/usr/bin/python3"}); /* not a shim that sets some more */
+    uint32_t env = add_env(
+        &b, (py_env_t){.env = vars, .interpreter = "/usr/bin/python3"}); /* not a shim that sets some more */
     value_free(vars);
-    uint32_t f = add_function(&b, env, "import os\ndef main(ctx):\n    e = os.environ\n    return {'R': [e['FLAVOR'], e['N'], e['HOME'], e.get('OPENAI_API_KEY'), sorted(set(e) - {'PATH', 'HOME', 'LANG', 'TMPDIR', 'FLAVOR', 'N'})]}\n", "[\"R\"]");
+    uint32_t f = add_function(
+        &b, env,
+        "import os\ndef main(ctx):\n    e = os.environ\n    return {'R': [e['FLAVOR'], e['N'], e['HOME'], "
+        "e.get('OPENAI_API_KEY'), sorted(set(e) - {'PATH', 'HOME', 'LANG', 'TMPDIR', 'FLAVOR', 'N'})]}\n",
+        "[\"R\"]");
     submit(&b, f, 1, (inputs_t){0});
     expect_done(&b, 1, "{\"R\":[\"sweet\",\"5\",\"/home/somebody\",null,[]]}", NULL);
     pypool_destroy(&b.pool);
 }
 
-/* True if this system lets us make namespaces; without them the sandbox is a seccomp filter, which hides no files. */
-static bool has_namespaces(void)
-{
+/* True if this system lets us make namespaces; without them the sandbox is a seccomp filter, which hides no
+ * files. */
+static bool has_namespaces(void) {
     pid_t child = fork();
-    if (child == 0)
-        _exit(unshare(geteuid() == 0 ? CLONE_NEWNET : CLONE_NEWUSER) == 0 ? 0 : 1);
+    if (child == 0) _exit(unshare(geteuid() == 0 ? CLONE_NEWNET : CLONE_NEWUSER) == 0 ? 0 : 1);
     int status = 1;
     waitpid(child, &status, 0);
     return status == 0;
 }
 
-Test(pypool, the_environment_of_the_parent_cannot_be_read)
-{
-    if (!has_namespaces())
-        cr_skip_test("no namespaces here");
-    run_failed("import os\ndef main(ctx):\n    return open(f'/proc/{os.getppid()}/environ').read()\n", (inputs_t){0}, "PermissionError");
+Test(pypool, the_environment_of_the_parent_cannot_be_read) {
+    if (!has_namespaces()) cr_skip_test("no namespaces here");
+    run_failed("import os\ndef main(ctx):\n    return open(f'/proc/{os.getppid()}/environ').read()\n",
+               (inputs_t){0}, "PermissionError");
 }
 
-Test(pypool, memory_is_limited)
-{
+Test(pypool, memory_is_limited) {
     const pypool_options_t options = {.hosts_max = 1, .memory_bytes_max = (uint64_t)1 << 30};
     bench_t b = {.pool = pypool_new(&options, NULL)};
-    uint32_t f = add_function(&b, add_env(&b, (py_env_t){0}), "def main(ctx, n): return len(bytearray(n << 20))\n", "[\"R\"]");
+    uint32_t f = add_function(&b, add_env(&b, (py_env_t){0}),
+                              "def main(ctx, n): return len(bytearray(n << 20))\n", "[\"R\"]");
     submit(&b, f, 1, (inputs_t){.kwargs = "{\"n\":4096}"});
     expect_failed(&b, 1, "MemoryError");
     submit(&b, f, 2, (inputs_t){.kwargs = "{\"n\":1}"});
@@ -710,26 +743,29 @@ Test(pypool, memory_is_limited)
     pypool_destroy(&b.pool);
 }
 
-Test(pypool, hosts_have_no_privileges_to_gain_and_die_with_their_parent)
-{
-    run_done("import ctypes, re\nlibc = ctypes.CDLL(None)\ndef main(ctx):\n    death = ctypes.c_int()\n    libc.prctl(2, ctypes.byref(death))\n"
-             "    status = open('/proc/self/status').read()\n    admin = int(re.search('CapEff:\\\\s*(\\\\w+)', status).group(1), 16) >> 21 & 1\n"
+Test(pypool, hosts_have_no_privileges_to_gain_and_die_with_their_parent) {
+    run_done("import ctypes, re\nlibc = ctypes.CDLL(None)\ndef main(ctx):\n    death = ctypes.c_int()\n    "
+             "libc.prctl(2, ctypes.byref(death))\n"
+             "    status = open('/proc/self/status').read()\n    admin = "
+             "int(re.search('CapEff:\\\\s*(\\\\w+)', status).group(1), 16) >> 21 & 1\n"
              "    return {'R': [death.value, libc.prctl(39, 0, 0, 0, 0), admin]}\n",
              "[\"R\"]", (inputs_t){0}, "{\"R\":[9,1,0]}", NULL);
 }
 
-Test(pypool, only_the_protocol_descriptors_are_open)
-{
+Test(pypool, only_the_protocol_descriptors_are_open) {
     int extra = open("/etc/passwd", O_RDONLY); /* inheritable */
-    run_done("import os\nFDS = os.listdir('/proc/self/fd')\ndef main(ctx):\n    return {'R': [len([f for f in FDS if os.path.exists('/proc/self/fd/' + f) and 'passwd' in os.readlink('/proc/self/fd/' + f)]), os.readlink('/proc/self/fd/0')]}\n",
+    run_done("import os\nFDS = os.listdir('/proc/self/fd')\ndef main(ctx):\n    return {'R': [len([f for f "
+             "in FDS if os.path.exists('/proc/self/fd/' + f) and 'passwd' in os.readlink('/proc/self/fd/' + "
+             "f)]), os.readlink('/proc/self/fd/0')]}\n",
              "[\"R\"]", (inputs_t){0}, "{\"R\":[0,\"/dev/null\"]}", NULL);
     close(extra);
 }
 
-static const char CONNECT[] = "import socket\ndef main(ctx, port):\n    s = socket.create_connection(('127.0.0.1', port), timeout=5)\n    s.close()\n    return 'connected'\n";
+static const char CONNECT[] =
+    "import socket\ndef main(ctx, port):\n    s = socket.create_connection(('127.0.0.1', port), timeout=5)\n "
+    "   s.close()\n    return 'connected'\n";
 
-Test(pypool, the_network_is_refused_unless_allowed)
-{
+Test(pypool, the_network_is_refused_unless_allowed) {
     int server = socket(AF_INET, SOCK_STREAM, 0);
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof at;
@@ -748,21 +784,26 @@ Test(pypool, the_network_is_refused_unless_allowed)
     pypool_destroy(&b.pool);
     const pypool_options_t off = {.sandbox = PY_SANDBOX_OFF};
     b.pool = pypool_new(&off, NULL);
-    submit(&b, add_function(&b, add_env(&b, (py_env_t){0}), CONNECT, "[\"R\"]"), 3, (inputs_t){.kwargs = kwargs});
+    submit(&b, add_function(&b, add_env(&b, (py_env_t){0}), CONNECT, "[\"R\"]"), 3,
+           (inputs_t){.kwargs = kwargs});
     expect_done(&b, 3, "{\"R\":\"connected\"}", NULL);
     pypool_destroy(&b.pool);
     close(server);
 }
 
-Test(pypool, environments_have_hosts_of_their_own_even_above_hosts_max)
-{
+Test(pypool, environments_have_hosts_of_their_own_even_above_hosts_max) {
     bench_t b = open_bench(1);
     uint32_t f[3];
     for (int i = 0; i < 3; i++) {
         char text[32];
         snprintf(text, sizeof text, "{\"WHO\":\"%d\"}", i);
         value_t vars = json(text);
-        f[i] = add_function(&b, add_env(&b, (py_env_t){.env = vars, .venv = "/nonexistent/venv", .interpreter = "python>=3.8"}), "import os\nn = 0\ndef main(ctx):\n    global n\n    n += 1\n    return {'R': os.environ['WHO'], 'N': n}\n", "[\"R\",\"N\"]");
+        f[i] = add_function(
+            &b,
+            add_env(&b, (py_env_t){.env = vars, .venv = "/nonexistent/venv", .interpreter = "python>=3.8"}),
+            "import os\nn = 0\ndef main(ctx):\n    global n\n    n += 1\n    return {'R': os.environ['WHO'], "
+            "'N': n}\n",
+            "[\"R\",\"N\"]");
         value_free(vars);
     }
     for (int round = 1; round <= 3; round++) {
@@ -776,23 +817,21 @@ Test(pypool, environments_have_hosts_of_their_own_even_above_hosts_max)
     pypool_destroy(&b.pool);
 }
 
-static void run_interpreter(const char *interpreter, const char *part)
-{
+static void run_interpreter(const char *interpreter, const char *part) {
     bench_t b = open_bench(1);
-    uint32_t f = add_function(&b, add_env(&b, (py_env_t){.interpreter = interpreter}), "def main(ctx): return 1\n", "[\"R\"]");
+    uint32_t f = add_function(&b, add_env(&b, (py_env_t){.interpreter = interpreter}),
+                              "def main(ctx): return 1\n", "[\"R\"]");
     submit(&b, f, 1, (inputs_t){0});
     if (part != NULL)
         expect_failed(&b, 1, part);
     else
         expect_done(&b, 1, "{\"R\":1}", NULL);
     submit(&b, f, 2, (inputs_t){0});
-    if (part != NULL)
-        expect_failed(&b, 2, part);
+    if (part != NULL) expect_failed(&b, 2, part);
     pypool_destroy(&b.pool);
 }
 
-Test(pypool, the_interpreter_is_checked)
-{
+Test(pypool, the_interpreter_is_checked) {
     run_interpreter("python>=3.8", NULL);
     run_interpreter("python>=99.1", "asks for 'python>=99.1', but");
     run_interpreter("no-such-python", "there is no program 'no-such-python'");
@@ -803,23 +842,28 @@ Test(pypool, the_interpreter_is_checked)
     pypool_destroy(&b.pool);
 }
 
-Test(pypool, a_virtual_environment_is_created_for_requirements_and_used_afterwards, .timeout = 300)
-{
+Test(pypool, a_virtual_environment_is_created_for_requirements_and_used_afterwards, .timeout = 300) {
     if (system("python3 -c 'import ensurepip, venv' 2>/dev/null") != 0)
         cr_skip_test("this python3 has no ensurepip");
     char *folder = new_folder();
     char *venv = xasprintf("%s/venv", folder);
-    char *command = xasprintf("cd %s && python3 -c \"\nimport zipfile\nz = zipfile.ZipFile('leaf-1.0-py3-none-any.whl', 'w')\n"
-                              "z.writestr('leaf.py', 'WORD = 5')\nz.writestr('leaf-1.0.dist-info/METADATA', 'Metadata-Version: 2.1\\nName: leaf\\nVersion: 1.0\\n')\n"
-                              "z.writestr('leaf-1.0.dist-info/WHEEL', 'Wheel-Version: 1.0\\nGenerator: t\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n')\n"
-                              "z.writestr('leaf-1.0.dist-info/RECORD', '')\nz.close()\"", folder);
+    char *command = xasprintf(
+        "cd %s && python3 -c \"\nimport zipfile\nz = zipfile.ZipFile('leaf-1.0-py3-none-any.whl', 'w')\n"
+        "z.writestr('leaf.py', 'WORD = 5')\nz.writestr('leaf-1.0.dist-info/METADATA', 'Metadata-Version: "
+        "2.1\\nName: leaf\\nVersion: 1.0\\n')\n"
+        "z.writestr('leaf-1.0.dist-info/WHEEL', 'Wheel-Version: 1.0\\nGenerator: t\\nRoot-Is-Purelib: "
+        "true\\nTag: py3-none-any\\n')\n"
+        "z.writestr('leaf-1.0.dist-info/RECORD', '')\nz.close()\"",
+        folder);
     cr_assert_eq(system(command), 0);
     char *wheel = xasprintf("[\"%s/leaf-1.0-py3-none-any.whl\"]", folder);
-    static const char code[] = "import leaf, sys\ndef main(ctx): return {'R': [leaf.WORD, sys.prefix != sys.base_prefix]}\n";
+    static const char code[] =
+        "import leaf, sys\ndef main(ctx): return {'R': [leaf.WORD, sys.prefix != sys.base_prefix]}\n";
     for (int round = 0; round < 2; round++) { /* the second time it is there */
         bench_t b = open_bench(1);
         value_t requirements = round == 0 ? json(wheel) : value_null();
-        uint32_t f = add_function(&b, add_env(&b, (py_env_t){.venv = venv, .requirements = requirements}), code, "[\"R\"]");
+        uint32_t f = add_function(&b, add_env(&b, (py_env_t){.venv = venv, .requirements = requirements}),
+                                  code, "[\"R\"]");
         value_free(requirements);
         submit(&b, f, 1, (inputs_t){0});
         expect_done(&b, 1, "{\"R\":[5,true]}", NULL);
@@ -833,20 +877,18 @@ Test(pypool, a_virtual_environment_is_created_for_requirements_and_used_afterwar
 
 /* ---- nobody is left behind ---- */
 
-static bool is_gone(pid_t pid)
-{
+static bool is_gone(pid_t pid) {
     char path[64], text[256] = "";
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
     FILE *f = fopen(path, "r");
-    if (f == NULL)
-        return true;
-    bool zombie = fgets(text, sizeof text, f) != NULL && strstr(text, ") Z ") != NULL; /* its adoptive parent may be slow */
+    if (f == NULL) return true;
+    bool zombie = fgets(text, sizeof text, f) != NULL &&
+                  strstr(text, ") Z ") != NULL; /* its adoptive parent may be slow */
     fclose(f);
     return zombie;
 }
 
-static void wait_gone(pid_t pid)
-{
+static void wait_gone(pid_t pid) {
     uint64_t end = clock_now_ns() + DEADLINE_S * SECOND;
     while (!is_gone(pid)) {
         cr_assert_lt(clock_now_ns(), end, "process %d is still there", (int)pid);
@@ -854,10 +896,10 @@ static void wait_gone(pid_t pid)
     }
 }
 
-static const char BUSY[] = "import os, time\ndef main(ctx):\n    ctx.call_ai(str(os.getpid()), None, 'p')\n    time.sleep(1000)\n";
+static const char BUSY[] =
+    "import os, time\ndef main(ctx):\n    ctx.call_ai(str(os.getpid()), None, 'p')\n    time.sleep(1000)\n";
 
-Test(pypool, a_killed_parent_leaves_no_host)
-{
+Test(pypool, a_killed_parent_leaves_no_host) {
     int pipe_fd[2];
     cr_assert_eq(pipe(pipe_fd), 0);
     pid_t child = fork();
@@ -869,8 +911,7 @@ Test(pypool, a_killed_parent_leaves_no_host)
         pypool_ai_answer(b.pool, 1, question_id(&e), text, NULL);
         pypool_drive(b.pool, bench_now(&b));
         int pid = atoi(object_get_peek(e.ai, "model", 5, NULL).string->data);
-        if (write(pipe_fd[1], &pid, sizeof pid) != sizeof pid)
-            _exit(1);
+        if (write(pipe_fd[1], &pid, sizeof pid) != sizeof pid) _exit(1);
         while (true)
             pause();
     }
@@ -882,10 +923,12 @@ Test(pypool, a_killed_parent_leaves_no_host)
     wait_gone(host);
 }
 
-Test(pypool, destroy_ends_hosts_and_what_they_started)
-{
+Test(pypool, destroy_ends_hosts_and_what_they_started) {
     bench_t b = open_bench(1);
-    uint32_t f = add_function(&b, add_env(&b, (py_env_t){0}), "import subprocess\ndef main(ctx):\n    p = subprocess.Popen(['sleep', '1000'])\n    return p.pid\n", "[\"R\"]");
+    uint32_t f = add_function(
+        &b, add_env(&b, (py_env_t){0}),
+        "import subprocess\ndef main(ctx):\n    p = subprocess.Popen(['sleep', '1000'])\n    return p.pid\n",
+        "[\"R\"]");
     submit(&b, f, 1, (inputs_t){0});
     py_event_t e = wait_event(&b);
     cr_assert_eq(e.kind, PY_DONE, "%s", e.error.text);

@@ -40,13 +40,15 @@ Test(batch_size, grows_when_there_is_room) {
     cr_assert_eq(b.current, 3);
     batch_size_add(&b, 3, 0, 3 * 700000);
     cr_assert_eq(b.current, 3);
-    for (int i = 0; i < 100; i++) batch_size_add(&b, 4, 0, 4);
+    for (int i = 0; i < 100; i++)
+        batch_size_add(&b, 4, 0, 4);
     cr_assert_eq(b.current, 4, "never above the most");
 }
 
 Test(batch_size, never_below_the_least) {
     batch_size_t b = size_of(3, 4);
-    for (int i = 0; i < 100; i++) batch_size_add(&b, 4, 4, 0);
+    for (int i = 0; i < 100; i++)
+        batch_size_add(&b, 4, 4, 0);
     cr_assert_eq(b.current, 3);
 }
 

@@ -1,4 +1,5 @@
-/* The dispatcher, event by event. A world `w` collects the actions of the last `go`; time moves only when a test says so. */
+/* The dispatcher, event by event. A world `w` collects the actions of the last `go`; time moves only when a
+ * test says so. */
 #include "core/sched/dispatch.h"
 
 #include <inttypes.h>
@@ -13,11 +14,11 @@
 
 enum { ACTIONS_MAX = 4096, INDEXES_MAX = 4096, CLIENT = 900, JOB = 7 };
 
-typedef struct seen {          /* a copied action */
-    dispatch_action_t a;       /* its pointers are not valid */
+typedef struct seen {    /* a copied action */
+    dispatch_action_t a; /* its pointers are not valid */
     uint64_t indexes[INDEXES_MAX];
     size_t count;
-    char text[256];            /* reason, or the first row's bytes */
+    char text[256]; /* reason, or the first row's bytes */
 } seen_t;
 
 typedef struct world {
@@ -25,8 +26,8 @@ typedef struct world {
     uint64_t now;
     seen_t *seen;
     size_t count;
-    uint64_t chunk;            /* next to send */
-    uint64_t index;            /* next row */
+    uint64_t chunk; /* next to send */
+    uint64_t index; /* next row */
 } world_t;
 
 static void copy_text(seen_t *s, const char *text, size_t len) {
@@ -69,7 +70,8 @@ static void finish(world_t *w) {
 }
 
 static void open_job(world_t *w, uint64_t window_rows, uint64_t window_bytes, uint64_t concurrency) {
-    dispatch_job_t job = {.job = JOB, .window_rows = window_rows, .window_bytes = window_bytes, .concurrency = concurrency};
+    dispatch_job_t job = {
+        .job = JOB, .window_rows = window_rows, .window_bytes = window_bytes, .concurrency = concurrency};
     cr_assert_eq(dispatch_job_open(w->d, CLIENT, &job, w->now, NULL), SDG_OK);
     dispatch_result_credit(w->d, JOB, 1000000, 1000000000, w->now);
     go(w);
@@ -86,7 +88,8 @@ static int rows(world_t *w, size_t count) {
     char text[200][32];
     for (size_t i = 0; i < count; i++) {
         int len = snprintf(text[i], sizeof text[i], "{\"n\":%" PRIu64 "}", w->index);
-        row[i] = (dispatch_row_t){.index = w->index, .line = w->index + 1, .raw = text[i], .len = (size_t)len};
+        row[i] =
+            (dispatch_row_t){.index = w->index, .line = w->index + 1, .raw = text[i], .len = (size_t)len};
         w->index++;
     }
     int rc = dispatch_rows(w->d, JOB, w->chunk, row, count, w->now);
@@ -95,13 +98,15 @@ static int rows(world_t *w, size_t count) {
 }
 
 static void answer(world_t *w, uint64_t id, uint64_t index, const char *json) {
-    dispatch_done_t done = {.index = index, .json = json, .json_len = strlen(json), .meta = "m", .meta_len = 1};
+    dispatch_done_t done = {
+        .index = index, .json = json, .json_len = strlen(json), .meta = "m", .meta_len = 1};
     dispatch_row_results(w->d, id, JOB, &done, 1, w->now);
 }
 
 static seen_t *find(world_t *w, dispatch_kind_t kind, uint64_t worker_id) {
     for (size_t i = 0; i < w->count; i++) {
-        if (w->seen[i].a.kind == kind && (worker_id == 0 || w->seen[i].a.worker == worker_id)) return &w->seen[i];
+        if (w->seen[i].a.kind == kind && (worker_id == 0 || w->seen[i].a.worker == worker_id))
+            return &w->seen[i];
     }
     return NULL;
 }
@@ -158,7 +163,8 @@ Test(dispatch, a_row_goes_to_a_worker_and_its_result_to_the_client) {
     finish(&w);
 }
 
-/* ---- credit ----------------------------------------------------------------------------------------------------- */
+/* ---- credit
+ * ----------------------------------------------------------------------------------------------------- */
 
 Test(dispatch, a_chunk_beyond_the_credit_is_dropped) {
     world_t w = start();
@@ -176,7 +182,8 @@ Test(dispatch, a_chunk_beyond_the_credit_is_dropped) {
 Test(dispatch, the_last_row_of_a_chunk_may_pass_the_byte_limit) {
     world_t w = start();
     open_job(&w, 10, 20, 4);
-    cr_assert_eq(rows(&w, 3), SDG_ELIMIT); /* 7 bytes each, half of the window is for rows: two before the last */
+    cr_assert_eq(rows(&w, 3),
+                 SDG_ELIMIT); /* 7 bytes each, half of the window is for rows: two before the last */
     w.chunk = w.index = 0;
     cr_assert_eq(rows(&w, 2), SDG_OK);
     cr_assert_eq(rows(&w, 1), SDG_ELIMIT);
@@ -320,7 +327,8 @@ Test(dispatch, a_parked_row_counts_as_not_failed) {
     finish(&w);
 }
 
-/* ---- shares and leases -------------------------------------------------------------------------------------------- */
+/* ---- shares and leases
+ * -------------------------------------------------------------------------------------------- */
 
 Test(dispatch, concurrency_is_shared_evenly_and_anew_when_workers_come_and_go) {
     world_t w = start();
@@ -424,13 +432,15 @@ Test(dispatch, a_row_larger_than_the_credit_goes_to_an_idle_worker) {
     finish(&w);
 }
 
-/* ---- several jobs ------------------------------------------------------------------------------------------------- */
+/* ---- several jobs
+ * ------------------------------------------------------------------------------------------------- */
 
 enum { JOB_2 = 8, CREDIT = 100 };
 
 /* Jobs of tests on sharing: 2000 rows each if not said otherwise, more than the worker's credit at once. */
 static void open_as(world_t *w, uint64_t job, uint64_t priority) {
-    dispatch_job_t asked = {.job = job, .window_rows = 2000, .window_bytes = 1000000, .concurrency = 1000, .priority = priority};
+    dispatch_job_t asked = {
+        .job = job, .window_rows = 2000, .window_bytes = 1000000, .concurrency = 1000, .priority = priority};
     cr_assert_eq(dispatch_job_open(w->d, CLIENT + job, &asked, w->now, NULL), SDG_OK);
     dispatch_result_credit(w->d, job, 1000000000, 1000000000000, w->now);
     go(w);
@@ -448,13 +458,14 @@ static void fill(world_t *w, uint64_t job, uint64_t chunk, uint64_t first, size_
 typedef struct shared_worker {
     world_t *w;
     uint64_t job[CREDIT], index[CREDIT], head, held; /* rows it holds, oldest first */
-    uint64_t got[16], leases;                         /* rows leased, by job */
+    uint64_t got[16], leases;                        /* rows leased, by job */
 } shared_worker_t;
 
 static void take_leases(shared_worker_t *s) {
     for (size_t i = 0; i < s->w->count; i++) {
         const seen_t *seen = &s->w->seen[i];
-        if (seen->a.kind == DISPATCH_RESULTS) dispatch_results_ack(s->w->d, seen->a.job, seen->a.batch, s->w->now);
+        if (seen->a.kind == DISPATCH_RESULTS)
+            dispatch_results_ack(s->w->d, seen->a.job, seen->a.batch, s->w->now);
         if (seen->a.kind != DISPATCH_LEASE) continue;
         s->leases++;
         s->got[seen->a.job] += seen->count;
@@ -510,7 +521,8 @@ static void expect_ratio(uint64_t weight, uint64_t other, uint64_t at_once) {
         work(&s, at_once);
         double ahead = (double)s.got[JOB_2] * (double)weight - (double)s.got[JOB] * (double)other;
         double turn = (double)(LEASE_TURN_ROWS * weight * other);
-        cr_assert(ahead <= turn && -ahead <= turn, "%" PRIu64 " and %" PRIu64 " rows, %" PRIu64 " at once", s.got[JOB], s.got[JOB_2], at_once);
+        cr_assert(ahead <= turn && -ahead <= turn, "%" PRIu64 " and %" PRIu64 " rows, %" PRIu64 " at once",
+                  s.got[JOB], s.got[JOB_2], at_once);
     }
     finish(&w);
 }
@@ -532,7 +544,8 @@ Test(dispatch, a_small_job_is_not_stuck_behind_a_huge_one) {
     while (s.got[JOB] < HUGE_ROWS) {
         dispatch_job_stats_t stats;
         dispatch_job_stats(w.d, JOB, &stats);
-        if (sent < HUGE_ROWS && stats.rows_queued <= 1000 && s.got[JOB] + 1000 >= sent) fill(&w, JOB, chunk++, sent, 500), sent += 500;
+        if (sent < HUGE_ROWS && stats.rows_queued <= 1000 && s.got[JOB] + 1000 >= sent)
+            fill(&w, JOB, chunk++, sent, 500), sent += 500;
         if (s.got[JOB] > HUGE_ROWS / 2 && since == 0) {
             open_as(&w, JOB_2, 0);
             fill(&w, JOB_2, 0, 0, SMALL_ROWS);
@@ -540,7 +553,9 @@ Test(dispatch, a_small_job_is_not_stuck_behind_a_huge_one) {
         }
         work(&s, 3);
         if (s.got[JOB_2] == SMALL_ROWS && small == 0) small = s.leases - since;
-        if (since) cr_assert(small || s.leases - since < 50, "still waiting after %" PRIu64 " leases", s.leases - since);
+        if (since)
+            cr_assert(small || s.leases - since < 50, "still waiting after %" PRIu64 " leases",
+                      s.leases - since);
     }
     cr_assert_gt(small, 0);
     finish(&w);
@@ -596,7 +611,8 @@ Test(dispatch, small_rows_do_not_keep_a_large_one_out) {
     finish(&w);
 }
 
-/* ---- the limit of a job ------------------------------------------------------------------------------------------- */
+/* ---- the limit of a job
+ * ------------------------------------------------------------------------------------------- */
 
 Test(dispatch, a_raised_limit_is_granted_at_once_and_a_lowered_one_when_workers_have_answered) {
     world_t w = start();
@@ -728,7 +744,8 @@ Test(dispatch, returned_rows_go_back_in_order_and_count_no_death) {
     finish(&w);
 }
 
-/* ---- loss ------------------------------------------------------------------------------------------------------- */
+/* ---- loss
+ * ------------------------------------------------------------------------------------------------------- */
 
 Test(dispatch, a_lease_that_did_not_arrive_is_sent_again) {
     world_t w = start();
@@ -884,7 +901,8 @@ Test(dispatch, a_result_larger_than_the_window_goes_alone) {
     finish(&w);
 }
 
-/* ---- death ------------------------------------------------------------------------------------------------------ */
+/* ---- death
+ * ------------------------------------------------------------------------------------------------------ */
 
 Test(dispatch, a_silent_worker_loses_its_rows_to_others) {
     world_t w = start();
@@ -958,7 +976,8 @@ Test(dispatch, the_result_of_a_row_that_kills_says_so) {
     }
     go(&w);
     seen_t *results = find(&w, DISPATCH_RESULTS, 0);
-    cr_assert_str_eq(results->text, "{\"_row_index\": 0, \"_error\": \"this row was running on 3 workers that died\"}");
+    cr_assert_str_eq(results->text,
+                     "{\"_row_index\": 0, \"_error\": \"this row was running on 3 workers that died\"}");
     finish(&w);
 }
 
@@ -991,7 +1010,8 @@ Test(dispatch, goodbye_counts_no_death) {
     finish(&w);
 }
 
-/* ---- refusing, stopping, ending ----------------------------------------------------------------------------------- */
+/* ---- refusing, stopping, ending
+ * ----------------------------------------------------------------------------------- */
 
 Test(dispatch, a_refused_job_goes_to_others_and_ends_when_nobody_can_run_it) {
     world_t w = start();
@@ -1100,7 +1120,8 @@ Test(dispatch, a_client_that_comes_back_hears_everything_again) {
     cr_assert_eq(find(&w, DISPATCH_JOB_DROP, 1)->a.mode, 2);
     dispatch_stats_t stats;
     dispatch_stats(w.d, &stats);
-    cr_assert_eq(stats.jobs + stats.bytes_pending + stats.rows_queued + stats.rows_leased + stats.rows_answered, 0);
+    cr_assert_eq(
+        stats.jobs + stats.bytes_pending + stats.rows_queued + stats.rows_leased + stats.rows_answered, 0);
     finish(&w);
 }
 

@@ -1,4 +1,5 @@
-/* The guideline of --auto-tune: documented numbers by size, fitted to what runs at once, to the rows and to memory. */
+/* The guideline of --auto-tune: documented numbers by size, fitted to what runs at once, to the rows and to
+ * memory. */
 #include "core/sched/tune.h"
 
 #include <criterion/criterion.h>
@@ -65,7 +66,8 @@ Test(tune, large_rows_make_the_window_smaller_but_not_too_small) {
     cr_assert_eq(t.max_pending, PENDING_BYTES_DEFAULT >> 20);
     cr_assert_eq(t.max_pending_by, TUNE_BY_BYTES);
     t = choose(100000, 16 << 20, 8);
-    cr_assert_eq(t.max_pending, 5 * 8, "five for each that runs, whatever they hold: bytes have a bound of their own");
+    cr_assert_eq(t.max_pending, 5 * 8,
+                 "five for each that runs, whatever they hold: bytes have a bound of their own");
     cr_assert_eq(t.cache, 8, "and a context for each that runs");
 }
 
@@ -86,7 +88,8 @@ Test(tune, the_chunk_follows_a_window_that_was_given) {
 }
 
 Test(tune, holds_its_promises_for_all_facts) {
-    static const uint64_t rows[] = {0, 1, 999, 1000, 5000, 10000, 10001, 123456, 1u << 30}, bytes[] = {0, 1, 500, 65536, 8u << 20};
+    static const uint64_t rows[] = {0, 1, 999, 1000, 5000, 10000, 10001, 123456, 1u << 30},
+                          bytes[] = {0, 1, 500, 65536, 8u << 20};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         for (size_t k = 0; k < sizeof bytes / sizeof *bytes; k++)
             for (uint64_t running = 1; running <= 65536; running *= 4) {

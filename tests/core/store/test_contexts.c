@@ -1,4 +1,5 @@
-/* Contexts of rows: who sees them, what is evicted when, pins, death of owners, completion, late messages, full disks. */
+/* Contexts of rows: who sees them, what is evicted when, pins, death of owners, completion, late messages,
+ * full disks. */
 #include "tests/core/data/scratch.h"
 
 #include <signal.h>
@@ -13,7 +14,12 @@ enum { ANN = 11, BOB = 22 }; /* owners */
 #define SHARED CONTEXT_SHARED
 #define PRIVATE CONTEXT_PRIVATE
 
-typedef struct eviction { int count; uint64_t row; size_t bytes; bool to_disk; } eviction_t;
+typedef struct eviction {
+    int count;
+    uint64_t row;
+    size_t bytes;
+    bool to_disk;
+} eviction_t;
 static eviction_t last; /* eviction */
 
 static void note_eviction(void *context, uint64_t row, size_t bytes, bool to_disk) {
@@ -22,8 +28,11 @@ static void note_eviction(void *context, uint64_t row, size_t bytes, bool to_dis
 }
 
 static contexts_t *contexts_small(size_t max_cached, uint64_t max_bytes) {
-    return contexts_new(&(contexts_options_t){.max_cached = max_cached, .max_bytes = max_bytes, .spill_path = scratch_path("spill"),
-                                              .evicted = note_eviction, .context = &last});
+    return contexts_new(&(contexts_options_t){.max_cached = max_cached,
+                                              .max_bytes = max_bytes,
+                                              .spill_path = scratch_path("spill"),
+                                              .evicted = note_eviction,
+                                              .context = &last});
 }
 
 static void put(contexts_t *c, uint64_t row, context_part_t part, uint64_t owner, const char *text) {
@@ -38,7 +47,9 @@ static void get(contexts_t *c, uint64_t row, context_part_t part, uint64_t owner
     bool created = true;
     int rc = contexts_get_or_create(c, row, part, owner, NULL, 0, &view, &created, &err);
     cr_assert_eq(rc, want ? SDG_OK : SDG_ENOTFOUND, "row %d: %d %s", (int)row, rc, err.text);
-    if (want) cr_assert(!created && view.len == strlen(want) && memcmp(view.bytes, want, view.len) == 0, "row %d: %.*s", (int)row, (int)view.len, view.bytes);
+    if (want)
+        cr_assert(!created && view.len == strlen(want) && memcmp(view.bytes, want, view.len) == 0,
+                  "row %d: %.*s", (int)row, (int)view.len, view.bytes);
     contexts_check(c);
 }
 
@@ -58,7 +69,8 @@ static contexts_stats_t stats_of(const contexts_t *c) {
 static void expect_nothing(contexts_t *c) {
     contexts_stats_t s = stats_of(c);
     contexts_check(c);
-    cr_assert(s.cached == 0 && s.cached_bytes == 0 && s.pinned == 0 && s.spilled == 0 && s.spilled_bytes == 0);
+    cr_assert(s.cached == 0 && s.cached_bytes == 0 && s.pinned == 0 && s.spilled == 0 &&
+              s.spilled_bytes == 0);
 }
 
 Test(contexts, a_context_is_created_replaced_and_found_again) {
@@ -181,7 +193,8 @@ Test(contexts, pinning_loads_what_was_evicted) {
     cr_assert_eq(stats_of(c).spilled, 2);
     cr_assert_eq(contexts_pin(c, 1, ANN, NULL), SDG_OK);
     contexts_stats_t s = stats_of(c);
-    cr_assert(s.cached == 2 && s.pinned == 2 && s.spilled == 1 && s.loads == 2); /* over the limit rather than a pin broken */
+    cr_assert(s.cached == 2 && s.pinned == 2 && s.spilled == 1 &&
+              s.loads == 2); /* over the limit rather than a pin broken */
     contexts_check(c);
     contexts_unpin(c, 1, ANN, NULL);
     cr_assert_eq(stats_of(c).cached, 1);
@@ -300,7 +313,8 @@ Test(contexts, a_complete_row_is_gone_wherever_it_was_and_does_not_come_back) {
 }
 
 Test(contexts, without_a_spill_path_what_is_evicted_is_forgotten) {
-    contexts_t *c = contexts_new(&(contexts_options_t){.max_cached = 1, .evicted = note_eviction, .context = &last});
+    contexts_t *c =
+        contexts_new(&(contexts_options_t){.max_cached = 1, .evicted = note_eviction, .context = &last});
     put(c, 1, SHARED, ANN, "one");
     put(c, 2, PRIVATE, ANN, "two");
     cr_assert(last.row == 1 && !last.to_disk);
@@ -333,8 +347,10 @@ Test(contexts, limits_of_sizes_and_numbers) {
     contexts_t *c = contexts_small(10, 0);
     err_t err = {0};
     static const char byte;
-    cr_assert_eq(contexts_put(c, 1, SHARED, ANN, &byte, CONTEXT_BYTES_MAX + 1, &err), SDG_ELIMIT, "%s", err.text);
-    cr_assert_eq(contexts_put(c, CONTEXTS_ROW_MAX + 1, SHARED, ANN, "x", 1, &err), SDG_ELIMIT, "%s", err.text);
+    cr_assert_eq(contexts_put(c, 1, SHARED, ANN, &byte, CONTEXT_BYTES_MAX + 1, &err), SDG_ELIMIT, "%s",
+                 err.text);
+    cr_assert_eq(contexts_put(c, CONTEXTS_ROW_MAX + 1, SHARED, ANN, "x", 1, &err), SDG_ELIMIT, "%s",
+                 err.text);
     cr_assert_eq(contexts_complete(c, UINT64_MAX, NULL), SDG_OK);
     cr_assert_eq(contexts_unpin(c, UINT64_MAX, ANN, NULL), SDG_ENOTFOUND);
     expect_nothing(c);

@@ -111,7 +111,10 @@ Test(lru, one_entry_and_extreme_keys) {
 /* ---- a model: an array, most recent last ---- */
 
 enum { MODEL_MAX = 16 };
-typedef struct model { lru_entry_t entry[MODEL_MAX]; size_t count, max; } model_t;
+typedef struct model {
+    lru_entry_t entry[MODEL_MAX];
+    size_t count, max;
+} model_t;
 
 static size_t model_at(const model_t *m, uint64_t key) {
     size_t at = 0;
@@ -164,9 +167,12 @@ Test(lru, agrees_with_a_slow_model) {
         for (int step = 0; step < 2000; step++) {
             uint64_t key = (uint64_t)rng_between(&rng, 0, 24) << (seed % 3 * 20);
             int64_t what = rng_between(&rng, 0, 9);
-            if (what < 4) check_put(lru, &m, key, values + rng_between(&rng, 0, 63));
-            else if (what < 8) check_get(lru, &m, key);
-            else check_remove(lru, &m, key);
+            if (what < 4)
+                check_put(lru, &m, key, values + rng_between(&rng, 0, 63));
+            else if (what < 8)
+                check_get(lru, &m, key);
+            else
+                check_remove(lru, &m, key);
             lru_entry_t oldest;
             cr_assert_eq(lru_oldest(lru, &oldest), m.count > 0);
             if (m.count) cr_assert_eq(oldest.key, m.entry[0].key);

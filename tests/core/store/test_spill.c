@@ -1,4 +1,5 @@
-/* Spilling to disk: finding again, batches, a map that grows, full disks, no file left behind, bounded memory. */
+/* Spilling to disk: finding again, batches, a map that grows, full disks, no file left behind, bounded
+ * memory. */
 #include "tests/core/data/scratch.h"
 
 #include <dirent.h>
@@ -14,7 +15,8 @@
 TestSuite(spill, .init = scratch_begin, .fini = scratch_end);
 
 static spill_t *spill_small(uint64_t map_bytes, uint64_t map_bytes_max) {
-    return spill_new(&(spill_options_t){.path = scratch_path("spill"), .map_bytes = map_bytes, .map_bytes_max = map_bytes_max});
+    return spill_new(&(spill_options_t){
+        .path = scratch_path("spill"), .map_bytes = map_bytes, .map_bytes_max = map_bytes_max});
 }
 
 static void put(spill_t *s, uint64_t key, const void *bytes, size_t len) {
@@ -42,7 +44,8 @@ static void expect(spill_t *s, uint64_t key, const char *want) {
 static void expect_counts(const spill_t *s, uint64_t count, uint64_t bytes) {
     spill_stats_t stats;
     spill_stats(s, &stats);
-    cr_assert(stats.count == count && stats.bytes == bytes, "%d values, %d bytes", (int)stats.count, (int)stats.bytes);
+    cr_assert(stats.count == count && stats.bytes == bytes, "%d values, %d bytes", (int)stats.count,
+              (int)stats.bytes);
 }
 
 /* Files in the scratch folder. */
@@ -199,7 +202,8 @@ Test(spill, the_map_grows) {
     }
     flush(s);
     spill_stats(s, &stats);
-    cr_assert(stats.map_bytes >= 30000000 && stats.map_bytes <= 128 << 20, "%llu", (unsigned long long)stats.map_bytes);
+    cr_assert(stats.map_bytes >= 30000000 && stats.map_bytes <= 128 << 20, "%llu",
+              (unsigned long long)stats.map_bytes);
     for (uint64_t key = 0; key < 300; key++) {
         expect_pattern(s, key, 100000);
     }
@@ -220,7 +224,8 @@ Test(spill, at_its_limit_it_refuses_and_keeps_what_it_has) {
     for (uint64_t key = 0; key < taken / 2; key++) {
         cr_assert_eq(spill_remove(s, key, NULL), SDG_OK);
     }
-    for (int tries = 0; spill_flush(s, NULL) != SDG_OK; tries++) { /* what is removed makes room, once it is written */
+    for (int tries = 0; spill_flush(s, NULL) != SDG_OK;
+         tries++) { /* what is removed makes room, once it is written */
         cr_assert_lt(tries, 5);
     }
     for (uint64_t key = taken / 2; key < taken; key++) {
@@ -318,7 +323,9 @@ Test(spill, kill_leaves_no_file) {
     pid_t child = fork();
     if (child == 0) {
         spill_t *s = spill_small(0, 0);
-        if (spill_put(s, 1, "one", 3, NULL) == SDG_OK && spill_flush(s, NULL) == SDG_OK && write(said[1], "x", 1) == 1) pause();
+        if (spill_put(s, 1, "one", 3, NULL) == SDG_OK && spill_flush(s, NULL) == SDG_OK &&
+            write(said[1], "x", 1) == 1)
+            pause();
         _exit(1);
     }
     close(said[1]);
@@ -343,7 +350,8 @@ static uint64_t rss_start, rss_most;
 static void watch_rss(const char *doing) {
     uint64_t now = memory_rss_bytes();
     if (now > rss_most) rss_most = now;
-    cr_assert_leq(rss_most, rss_start + ((uint64_t)RSS_BOUND_MIB << 20), "%s: %d MiB", doing, (int)((rss_most - rss_start) >> 20));
+    cr_assert_leq(rss_most, rss_start + ((uint64_t)RSS_BOUND_MIB << 20), "%s: %d MiB", doing,
+                  (int)((rss_most - rss_start) >> 20));
 }
 
 Test(spill, memory_stays_bounded_however_much_is_written_and_read) {
