@@ -114,9 +114,8 @@ static uint64_t job_of(const message_t *m) {
 }
 
 static bool is_there(const context_store_t *s, needs_t needs) {
-    return needs == NEEDS_JOURNAL    ? s->journal.file != NULL
-           : needs == NEEDS_CONTEXTS ? s->contexts != NULL
-                                     : true;
+    if (needs == NEEDS_JOURNAL) return s->journal.file;
+    return needs != NEEDS_CONTEXTS || s->contexts;
 }
 
 static void on_message(void *self, zsock_t *socket, link_frame_t *in, uint64_t now) {

@@ -270,7 +270,7 @@ static void ask_all(doctor_t *d, http_t *http, place_t *places, size_t count) {
         place_t *place = &places[i];
         for (int q = 0; q < QUESTIONS; q++)
             buf_init(&place->probe[q].body, LLM_ANSWER_BYTES_MAX);
-        if (headers_of(place->model, d->pipeline != NULL, &place->headers, &err) != SDG_OK) {
+        if (headers_of(place->model, d->pipeline, &place->headers, &err) != SDG_OK) {
             doctor_say(d, DOCTOR_FAIL, "endpoint", "%s: %s", place->model->name->data, err.text);
             continue;
         }

@@ -34,7 +34,7 @@ static void say_loaded(doctor_t *d, const buf_t *problems) {
 }
 
 static void say_not_loaded(doctor_t *d, const buf_t *problems, size_t errors) {
-    bool variables = d->as_written != NULL;
+    bool variables = d->as_written;
     doctor_say(d, DOCTOR_FAIL, "pipeline", "%s: %zu error%s%s", d->options->yaml, errors,
                errors == 1 ? "" : "s", variables ? ": environment variables are not set" : "");
     doctor_advise(d, variables ? "set them where the workers run"

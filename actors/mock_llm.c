@@ -579,7 +579,7 @@ static void port_announce(const server_t *s) {
     if (!host_is_loopback(s->options.host))
         fprintf(stderr, "sdg mock-llm: %s can be reached from other machines, without any key\n",
                 s->options.host);
-    bool v6 = strchr(s->options.host, ':') != NULL;
+    bool v6 = strchr(s->options.host, ':');
     printf("listening on http://%s%s%s:%u\n", v6 ? "[" : "", s->options.host, v6 ? "]" : "", s->port);
     fflush(stdout);
 }

@@ -172,7 +172,7 @@ void mock_expand(buf_t *out, const char *text, size_t len, const mock_view_t *vi
  * ---------------------------------------------------------------------------------------------------- */
 
 static bool holds_text(const str_t *text, value_t wanted) {
-    return memmem(text->data, text->len, wanted.string->data, wanted.string->len) != NULL;
+    return memmem(text->data, text->len, wanted.string->data, wanted.string->len);
 }
 
 static bool match_holds(const mock_match_t *m, const mock_view_t *view) {

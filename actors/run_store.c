@@ -68,7 +68,7 @@ static int open_journal(const run_options_t *o, const client_args_t *c, local_ru
     if (o->overwrite) unlink(path);
     run->journal = journal_open(path, row_is_finished, (void *)writer_finished(c->writer), &found, err);
     if (run->journal) say_found(&found, path);
-    run->options->store.calls = run->journal != NULL;
+    run->options->store.calls = run->journal;
     run->options->store.first_row = found.first_row;
     run->options->store.end_row = found.end_row;
     free(path);

@@ -165,7 +165,7 @@ void worker_resend(worker_t *w, uint64_t now) {
     }
 }
 
-bool worker_outbox_empty(const worker_t *w) { return w->parcels == NULL; }
+bool worker_outbox_empty(const worker_t *w) { return !w->parcels; }
 
 void worker_outbox_free(worker_t *w) {
     while (w->parcels) {

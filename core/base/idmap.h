@@ -21,7 +21,7 @@ typedef struct idmap {
 void idmap_free(idmap_t *map);                    /* an all-zero idmap_t is an empty map */
 void *idmap_get(const idmap_t *map, uint64_t id); /* NULL if absent */
 bool idmap_add(idmap_t *map, uint64_t id,
-               void *value); /* false if the id was there already (nothing changes); value != NULL */
+               void *value); /* false if the id was there already (nothing changes); value */
 void *idmap_remove(idmap_t *map, uint64_t id); /* what was there, or NULL */
 
 #endif

@@ -293,7 +293,7 @@ const value_t *object_find_bytes_peek(value_t object, const char *key, size_t le
 }
 
 static value_t peek_found(const value_t *v, bool *found) {
-    if (found) *found = v != NULL;
+    if (found) *found = v;
     return v ? *v : value_null();
 }
 

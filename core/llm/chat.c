@@ -18,7 +18,7 @@
 /* --- requests --- */
 
 char *chat_url(const char *base_url) {
-    if (base_url == NULL || base_url[0] == '\0') base_url = "https://api.openai.com/v1";
+    if (!base_url || base_url[0] == '\0') base_url = "https://api.openai.com/v1";
     size_t len = strlen(base_url);
     while (len > 0 && base_url[len - 1] == '/')
         len--;

@@ -102,20 +102,20 @@ struct llm_client {
 static void list_push_back(call_list_t *list, call_t *call) {
     call->next = NULL;
     call->prev = list->last;
-    *(list->last != NULL ? &list->last->next : &list->first) = call;
+    *(list->last ? &list->last->next : &list->first) = call;
     list->last = call;
 }
 
 static void list_push_front(call_list_t *list, call_t *call) {
     call->prev = NULL;
     call->next = list->first;
-    *(list->first != NULL ? &list->first->prev : &list->last) = call;
+    *(list->first ? &list->first->prev : &list->last) = call;
     list->first = call;
 }
 
 static void list_unlink(call_list_t *list, call_t *call) {
-    *(call->prev != NULL ? &call->prev->next : &list->first) = call->next;
-    *(call->next != NULL ? &call->next->prev : &list->last) = call->prev;
+    *(call->prev ? &call->prev->next : &list->first) = call->next;
+    *(call->next ? &call->next->prev : &list->last) = call->prev;
     call->next = call->prev = NULL;
 }
 
@@ -169,7 +169,7 @@ static call_t **bucket_of(const llm_client_t *client, uint64_t tag) {
 
 static call_t *tag_find(const llm_client_t *client, uint64_t tag) {
     call_t *call = client->call_count > 0 ? *bucket_of(client, tag) : NULL;
-    while (call != NULL && call->tag != tag)
+    while (call && call->tag != tag)
         call = call->tag_next;
     return call;
 }
@@ -180,7 +180,7 @@ static void buckets_grow(llm_client_t *client) {
     client->bucket_count = old_count > 0 ? old_count * 2 : 256;
     client->buckets = xcalloc(client->bucket_count, sizeof *client->buckets);
     for (size_t i = 0; i < old_count; i++)
-        for (call_t *next, *call = old[i]; call != NULL; call = next) {
+        for (call_t *next, *call = old[i]; call; call = next) {
             call_t **bucket = bucket_of(client, call->tag);
             next = call->tag_next;
             call->tag_next = *bucket;
@@ -219,8 +219,8 @@ static uint32_t *gauge_of(call_t *call, call_state_t state) {
 
 static void call_set_state(call_t *call, call_state_t state) {
     uint32_t *left = gauge_of(call, call->state), *entered = gauge_of(call, state);
-    if (left != NULL) --*left;
-    if (entered != NULL) ++*entered;
+    if (left) --*left;
+    if (entered) ++*entered;
     call->state = state;
 }
 
@@ -252,7 +252,7 @@ static void call_back_off(llm_client_t *client, call_t *call, llm_cause_t cause,
 
 /* Some servers repeat the key they refuse; reasons end in output files. */
 static void key_hide(char *text, const char *key) {
-    size_t len = key != NULL ? strlen(key) : 0;
+    size_t len = key ? strlen(key) : 0;
     for (char *at = text; len > 0 && (at = strstr(at, key)) != NULL; at += 3) {
         memcpy(at, "***", 3);
         memmove(at + 3, at + len, strlen(at + len) + 1);
@@ -414,7 +414,7 @@ static void call_start(llm_client_t *client, call_t *call, uint64_t now_ns) {
         .target = call->replica->target,
         .body = call->body,
         .body_len = call->body_len,
-        .headers = call->headers != NULL ? call->headers : endpoint->headers,
+        .headers = call->headers ? call->headers : endpoint->headers,
         .timeout_ms = call->timeout_ms,
         .owner = call,
     };
@@ -423,7 +423,7 @@ static void call_start(llm_client_t *client, call_t *call, uint64_t now_ns) {
 }
 
 static bool endpoint_can_start(const endpoint_t *endpoint) {
-    return endpoint->queue.first != NULL && endpoint->load.in_flight < endpoint->load.permits;
+    return endpoint->queue.first && endpoint->load.in_flight < endpoint->load.permits;
 }
 
 static void endpoint_pump(llm_client_t *client, endpoint_t *endpoint, uint64_t now_ns) {
@@ -464,7 +464,7 @@ static bool something_can_start(const llm_client_t *client) {
 }
 
 int llm_client_timeout_ms(const llm_client_t *client, uint64_t now_ns) {
-    if (client->finished.first != NULL || something_can_start(client)) return 0;
+    if (client->finished.first || something_can_start(client)) return 0;
     uint64_t due_ns = http_due_ns(client->http);
     if (client->heap_count > 0 && client->heap[0]->due_ns < due_ns) due_ns = client->heap[0]->due_ns;
     if (due_ns == NEVER) return -1;
@@ -475,7 +475,7 @@ int llm_client_timeout_ms(const llm_client_t *client, uint64_t now_ns) {
 
 bool llm_client_next(llm_client_t *client, llm_answer_t *answer) {
     call_t *call = client->finished.first;
-    if (call == NULL) return false;
+    if (!call) return false;
     list_unlink(&client->finished, call);
     *answer = call->answer;
     call->answer.text = value_null();
@@ -488,7 +488,7 @@ bool llm_client_next(llm_client_t *client, llm_answer_t *answer) {
 static int request_check(const llm_client_t *client, const llm_request_t *request, uint64_t tag, err_t *err) {
     if (request->endpoint >= client->endpoint_count)
         return err_set(err, SDG_EINVAL, "there is no endpoint %u", request->endpoint);
-    if (tag_find(client, tag) != NULL)
+    if (tag_find(client, tag))
         return err_set(err, SDG_EINVAL, "call %llu is still open", (unsigned long long)tag);
     return SDG_OK;
 }
@@ -498,7 +498,7 @@ static call_t *call_new(endpoint_t *endpoint, const llm_request_t *request, uint
     memset(call, 0, sizeof *call);
     call->tag = call->answer.tag = tag;
     call->endpoint = endpoint;
-    call->retry = request->retry != NULL ? *request->retry : endpoint->retry;
+    call->retry = request->retry ? *request->retry : endpoint->retry;
     call->timeout_ms = request->timeout_ms > 0 ? request->timeout_ms : endpoint->timeout_ms;
     call->body_len = request->body_len;
     memcpy(call->body, request->body, request->body_len);
@@ -523,7 +523,7 @@ int llm_client_submit(llm_client_t *client, const llm_request_t *request, uint64
 
 void llm_client_cancel(llm_client_t *client, uint64_t tag) {
     call_t *call = tag_find(client, tag);
-    if (call == NULL) return;
+    if (!call) return;
     switch (call->state) {
     case CALL_QUEUED: list_unlink(&call->endpoint->queue, call); break;
     case CALL_BACKING_OFF: heap_remove(client, call); break;
@@ -550,8 +550,8 @@ static void endpoint_free(endpoint_t *endpoint) {
 
 /* Ours first, so that the user's lines can replace them. */
 static int endpoint_headers_make(endpoint_t *endpoint, const llm_endpoint_t *from, err_t *err) {
-    bool keyed = from->api_key != NULL && from->api_key[0] != '\0';
-    if (keyed && strpbrk(from->api_key, "\r\n") != NULL)
+    bool keyed = from->api_key && from->api_key[0] != '\0';
+    if (keyed && strpbrk(from->api_key, "\r\n"))
         return err_set(err, SDG_EINVAL, "the API key has a line break in it");
     char *key = keyed ? xasprintf("Authorization: Bearer %s", from->api_key) : NULL;
     const char *lines[] = {"Content-Type: application/json", key};
@@ -573,15 +573,15 @@ static int endpoint_replicas_make(llm_client_t *client, endpoint_t *endpoint, co
         char *url = chat_url(bases[i]);
         endpoint->replicas[i].target = http_target_new(client->http, url, err);
         free(url);
-        if (endpoint->replicas[i].target == NULL) return SDG_EINVAL;
+        if (!endpoint->replicas[i].target) return SDG_EINVAL;
     }
     return SDG_OK;
 }
 
 static endpoint_t *endpoint_new(const llm_endpoint_t *from) {
     endpoint_t *endpoint = xcalloc(1, sizeof *endpoint);
-    endpoint->name = xstrdup(from->name != NULL ? from->name : "");
-    if (from->api_key != NULL && strlen(from->api_key) >= KEY_LEN_MIN) endpoint->key = xstrdup(from->api_key);
+    endpoint->name = xstrdup(from->name ? from->name : "");
+    if (from->api_key && strlen(from->api_key) >= KEY_LEN_MIN) endpoint->key = xstrdup(from->api_key);
     endpoint->retry = from->retry;
     endpoint->timeout_ms = from->timeout_ms > 0 ? from->timeout_ms : TIMEOUT_DEFAULT_MS;
     endpoint->load.permits = PERMITS_FIRST;
@@ -620,7 +620,7 @@ void llm_client_load(const llm_client_t *client, uint32_t endpoint, llm_load_t *
 llm_client_t *llm_client_new(const llm_client_options_t *options, err_t *err) {
     http_options_t http_options = {.http2 = options->http2, .connections_max = options->connections_max};
     http_t *http = http_new(&http_options, err);
-    if (http == NULL) return NULL;
+    if (!http) return NULL;
     llm_client_t *client = xcalloc(1, sizeof *client);
     client->http = http;
     rng_seed(&client->rng, options->seed, 0);
@@ -629,15 +629,15 @@ llm_client_t *llm_client_new(const llm_client_options_t *options, err_t *err) {
 
 void llm_client_destroy(llm_client_t **slot) {
     llm_client_t *client = *slot;
-    if (client == NULL) return;
+    if (!client) return;
     *slot = NULL;
     http_destroy(&client->http); /* before the bodies and headers it borrows */
     for (size_t i = 0; i < client->bucket_count; i++)
-        for (call_t *next, *call = client->buckets[i]; call != NULL; call = next) {
+        for (call_t *next, *call = client->buckets[i]; call; call = next) {
             next = call->tag_next;
             call_free(call);
         }
-    for (call_t *next, *call = client->finished.first; call != NULL; call = next) {
+    for (call_t *next, *call = client->finished.first; call; call = next) {
         next = call->next;
         call_free(call);
     }

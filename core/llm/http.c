@@ -105,13 +105,13 @@ struct http {
 static void list_append(transfer_list_t *list, http_transfer_t *t) {
     t->next = NULL;
     t->prev = list->last;
-    *(list->last != NULL ? &list->last->next : &list->first) = t;
+    *(list->last ? &list->last->next : &list->first) = t;
     list->last = t;
 }
 
 static void list_unlink(transfer_list_t *list, http_transfer_t *t) {
-    *(t->prev != NULL ? &t->prev->next : &list->first) = t->next;
-    *(t->next != NULL ? &t->next->prev : &list->last) = t->prev;
+    *(t->prev ? &t->prev->next : &list->first) = t->next;
+    *(t->next ? &t->next->prev : &list->last) = t->prev;
     t->next = t->prev = NULL;
 }
 
@@ -194,7 +194,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *user) {
     while (len > 0 && (line[len - 1] == '\r' || line[len - 1] == '\n'))
         len--;
     const char *colon = memchr(line, ':', len);
-    if (colon != NULL)
+    if (colon)
         retry_hint_header(&t->hint, line, (size_t)(colon - line), colon + 1, len - (size_t)(colon - line) - 1,
                           clock_unix_ms());
     return total;
@@ -217,7 +217,7 @@ static void shard_set_connections(shard_t *shard) {
 static shard_t *shard_new(http_t *http) {
     shard_t *shard = xcalloc(1, sizeof *shard);
     *shard = (shard_t){.http = http, .multi = curl_multi_init(), .due_ns = NEVER};
-    assert(shard->multi != NULL); /* only out of memory */
+    assert(shard->multi); /* only out of memory */
     curl_multi_setopt(shard->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
     curl_multi_setopt(shard->multi, CURLMOPT_SOCKETDATA, shard);
     curl_multi_setopt(shard->multi, CURLMOPT_TIMERFUNCTION, on_timer);
@@ -238,7 +238,7 @@ static shard_t *shard_with_room(http_t *http) {
 
 static const char *environment(const char *name) {
     const char *value = getenv(name);
-    return value != NULL && value[0] != '\0' ? value : NULL;
+    return value && value[0] != '\0' ? value : NULL;
 }
 
 /* Who vouches for servers, as users of curl expect. A folder of certificates is used only when no file is
@@ -246,9 +246,9 @@ static const char *environment(const char *name) {
  * a folder is set, also its default. */
 static void easy_set_certificates(CURL *easy) {
     const char *file = environment("CURL_CA_BUNDLE"), *folder = environment("SSL_CERT_DIR");
-    if (file == NULL) file = environment("SSL_CERT_FILE");
-    if (file != NULL) curl_easy_setopt(easy, CURLOPT_CAINFO, file);
-    curl_easy_setopt(easy, CURLOPT_CAPATH, file == NULL ? folder : NULL);
+    if (!file) file = environment("SSL_CERT_FILE");
+    if (file) curl_easy_setopt(easy, CURLOPT_CAINFO, file);
+    curl_easy_setopt(easy, CURLOPT_CAPATH, !file ? folder : NULL);
 }
 
 static void easy_set_tls(CURL *easy, const http_t *http) {
@@ -294,7 +294,7 @@ static http_transfer_t *transfer_new(http_t *http, http_target_t *target) {
     http_transfer_t *t = xcalloc(1, sizeof *t);
     t->target = target;
     t->easy = curl_easy_init();
-    assert(t->easy != NULL); /* only out of memory */
+    assert(t->easy); /* only out of memory */
     buf_init(&t->body, LLM_ANSWER_BYTES_MAX);
     easy_set_connection(t->easy, http);
     if (target->tls || http->proxies) easy_set_tls(t->easy, http);
@@ -312,14 +312,14 @@ static void transfer_free(http_transfer_t *t) {
 
 static http_transfer_t *transfer_take(http_t *http, http_target_t *target) {
     http_transfer_t *t = target->idle;
-    if (t == NULL) return transfer_new(http, target);
+    if (!t) return transfer_new(http, target);
     target->idle = t->next;
     t->next = NULL;
     return t;
 }
 
 static void transfer_set_body(http_transfer_t *t, const http_post_t *post) {
-    bool get = post->body == NULL;
+    bool get = !post->body;
     if (get != t->get) curl_easy_setopt(t->easy, get ? CURLOPT_HTTPGET : CURLOPT_POST, 1L);
     t->get = get;
     if (get) return;
@@ -401,7 +401,7 @@ static void transfer_finish(http_t *http, http_transfer_t *t, CURLcode result) {
 static void shard_collect(shard_t *shard) {
     shard->touched = false;
     int left;
-    for (CURLMsg *msg; (msg = curl_multi_info_read(shard->multi, &left)) != NULL;) {
+    for (CURLMsg *msg; (msg = curl_multi_info_read(shard->multi, &left));) {
         if (msg->msg != CURLMSG_DONE) continue;
         http_transfer_t *t = NULL;
         curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **)&t);
@@ -461,7 +461,7 @@ void http_drive(http_t *http) {
 int http_fd(const http_t *http) { return http->epoll_fd; }
 
 uint64_t http_due_ns(const http_t *http) {
-    uint64_t due_ns = http->done.first != NULL ? 0 : NEVER;
+    uint64_t due_ns = http->done.first ? 0 : NEVER;
     for (size_t i = 0; i < http->shard_count; i++)
         if (http->shards[i]->due_ns < due_ns) due_ns = http->shards[i]->due_ns;
     return due_ns;
@@ -493,14 +493,14 @@ static http_fault_t fault_of(CURLcode result) {
 
 bool http_next(http_t *http, http_reply_t *reply) {
     http_transfer_t *t = http->done.first;
-    if (t == NULL) return false;
+    if (!t) return false;
     list_unlink(&http->done, t);
     *reply = (http_reply_t){
         .transfer = t,
         .owner = t->owner,
         .outcome = outcome_of(t),
         .status = t->status,
-        .body = t->body.data != NULL ? t->body.data : "",
+        .body = t->body.data ? t->body.data : "",
         .body_len = t->body.len,
         .hint = t->hint,
         .latency_ns = t->latency_ns,
@@ -524,7 +524,7 @@ static int header_check(const char *line, err_t *err) {
     size_t name = strcspn(line, ":");
     if (line[name] != ':' || name == 0 || strcspn(line, " \t;") < name)
         return err_set(err, SDG_EINVAL, "a header must look like \"Name: value\"");
-    if (strpbrk(line, "\r\n") != NULL)
+    if (strpbrk(line, "\r\n"))
         return err_set(err, SDG_EINVAL, "header \"%.*s\" has a line break in it", (int)name, line);
     return SDG_OK;
 }
@@ -534,8 +534,8 @@ static struct curl_slist *header_append(struct curl_slist *list, const char *lin
     size_t name = header_name_len(line);
     bool empty = line[name] == ':' && strspn(line + name + 1, " \t") == strlen(line + name + 1);
     char *bare = empty ? xasprintf("%.*s;", (int)name, line) : NULL;
-    struct curl_slist *longer = curl_slist_append(list, bare != NULL ? bare : line);
-    assert(longer != NULL); /* only out of memory */
+    struct curl_slist *longer = curl_slist_append(list, bare ? bare : line);
+    assert(longer); /* only out of memory */
     free(bare);
     return longer;
 }
@@ -552,13 +552,13 @@ int http_headers_new(const http_headers_t *base, const char *const *lines, size_
     for (size_t i = 0; i < count; i++)
         if (header_check(lines[i], err) != SDG_OK) return SDG_EINVAL;
     struct curl_slist *list = NULL;
-    if (base == NULL)
+    if (!base)
         list =
             curl_slist_append(NULL, "Expect:"); /* else curl waits for "100 Continue" before larger bodies */
-    for (const struct curl_slist *h = base; h != NULL; h = h->next)
+    for (const struct curl_slist *h = base; h; h = h->next)
         if (!header_is_renamed(h->data, lines, count)) {
             list = curl_slist_append(list, h->data);
-            assert(list != NULL);
+            assert(list);
         }
     for (size_t i = 0; i < count; i++)
         list = header_append(list, lines[i]);
@@ -572,15 +572,14 @@ void http_headers_free(http_headers_t *headers) { curl_slist_free_all(headers); 
 
 static bool url_part_is(CURLU *url, CURLUPart part, const char *wanted) {
     char *text = NULL;
-    bool same =
-        curl_url_get(url, part, &text, 0) == CURLUE_OK && (wanted == NULL || strcasecmp(text, wanted) == 0);
+    bool same = curl_url_get(url, part, &text, 0) == CURLUE_OK && (!wanted || strcasecmp(text, wanted) == 0);
     curl_free(text);
     return same;
 }
 
 http_target_t *http_target_new(http_t *http, const char *url, err_t *err) {
     CURLU *parsed = curl_url();
-    assert(parsed != NULL); /* only out of memory */
+    assert(parsed); /* only out of memory */
     CURLUcode rc = curl_url_set(parsed, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME);
     bool tls = rc == CURLUE_OK && url_part_is(parsed, CURLUPART_SCHEME, "https");
     if (rc != CURLUE_OK || !url_part_is(parsed, CURLUPART_HOST, NULL) ||
@@ -600,7 +599,7 @@ http_target_t *http_target_new(http_t *http, const char *url, err_t *err) {
 static bool environment_names_proxy(void) {
     static const char *const names[] = {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (environment(names[i]) != NULL) return true;
+        if (environment(names[i])) return true;
     return false;
 }
 
@@ -622,7 +621,7 @@ http_t *http_new(const http_options_t *options, err_t *err) {
 }
 
 static void target_free(http_target_t *target) {
-    while (target->idle != NULL) {
+    while (target->idle) {
         http_transfer_t *t = target->idle;
         target->idle = t->next;
         transfer_free(t);
@@ -638,13 +637,13 @@ static void shard_free(shard_t *shard) {
 
 void http_destroy(http_t **slot) {
     http_t *http = *slot;
-    if (http == NULL) return;
+    if (!http) return;
     *slot = NULL;
-    while (http->running.first != NULL)
+    while (http->running.first)
         http_abort(http, http->running.first);
-    while (http->done.first != NULL)
+    while (http->done.first)
         http_abort(http, http->done.first);
-    for (http_target_t *next, *target = http->targets; target != NULL; target = next) {
+    for (http_target_t *next, *target = http->targets; target; target = next) {
         next = target->next;
         target_free(target);
     }

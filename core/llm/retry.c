@@ -106,7 +106,7 @@ static void trim_blanks(const char **value, size_t *len) {
         (*len)--;
 }
 
-static bool has_letter(const char *text) { return strpbrk(text, "abcdefghijklmnopqrstuvwxyz") != NULL; }
+static bool has_letter(const char *text) { return strpbrk(text, "abcdefghijklmnopqrstuvwxyz"); }
 
 int64_t retry_after_ms(const char *value, size_t len, int64_t now_unix_ms) {
     trim_blanks(&value, &len);

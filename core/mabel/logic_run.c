@@ -108,7 +108,7 @@ static void bind(logic_run_t *r, str_t *name, value_t take) {
     if (r->save_count == r->save_cap) r->saves = small_grow(r->saves, &r->save_cap, 8, sizeof *r->saves);
     value_t *old = own_local(here(r), name);
     r->saves[r->save_count++] =
-        (save_t){.name = str_ref(name), .value = old ? value_ref(*old) : value_null(), .had = old != NULL};
+        (save_t){.name = str_ref(name), .value = old ? value_ref(*old) : value_null(), .had = old};
     locals_set(here(r), name, take);
 }
 

@@ -197,7 +197,7 @@ void call_options_read(load_t *l, const ynode_t *n, const ypath_t *path, call_op
     header_map_read(l, field(n, "extra_headers"), YPATH_KEY(path, "extra_headers"), &options->headers,
                     &options->header_count);
     options->timeout_ms = timeout_read(l, n, path);
-    options->has_retry = field(n, "retry") != NULL;
+    options->has_retry = field(n, "retry");
     options->retry = retry_read(l, field(n, "retry"), YPATH_KEY(path, "retry"), options->retry);
 }
 

@@ -144,7 +144,7 @@ const dotted_t *template_whole(const template_t *t) {
     return t->count == 1 && t->segments[0].kind == SEGMENT_NAME ? &t->segments[0].name : NULL;
 }
 
-bool template_is_whole(const template_t *t) { return template_whole(t) != NULL; }
+bool template_is_whole(const template_t *t) { return template_whole(t); }
 
 void template_each_name(const template_t *t, void (*each)(void *arg, const char *name, size_t len),
                         void *arg) {
@@ -275,7 +275,7 @@ static int named_value(const template_t *t, scope_t *scope, value_t *out, bool *
     const named_text_t *named = find_template(scope, s);
     if (named && named->tpl) return render_value(t, scope, TEMPLATE_EMPTY, out, err);
     named = find_file(scope, s);
-    *resolved = named != NULL;
+    *resolved = named;
     *out = named ? value_from_str(str_ref(named->text)) : value_null();
     return SDG_OK;
 }

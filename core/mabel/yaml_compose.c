@@ -265,7 +265,7 @@ typedef struct mapping {
 static bool merge_map(composer_t *c, mapping_t *m, const ynode_t *from, const ypath_t *path, uint32_t depth) {
     for (size_t i = 0; i < from->count; i++) {
         const ybox_t *item = ybox_of(from->items[i]);
-        if (depth + item->height > YAML_DEPTH_MAX) return stop_at_event(c, path, "nested too deeply") != NULL;
+        if (depth + item->height > YAML_DEPTH_MAX) return stop_at_event(c, path, "nested too deeply");
         if (!count_nodes(c, item->expanded + 1, path)) return false;
         yentries_add(&m->merged, from->keys[i], from->items[i]);
     }

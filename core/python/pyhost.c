@@ -64,7 +64,7 @@ static void close_fd(int *fd) {
 
 void pyhost_destroy(py_host_t **host) {
     py_host_t *h = *host;
-    if (h == NULL) return;
+    if (!h) return;
     *host = NULL;
     if (h->child.pid > 0) {
         pyhost_kill(h);
@@ -122,7 +122,7 @@ bool pyhost_write(py_host_t *host) {
 bool pyhost_read(py_host_t *host) {
     for (int i = 0; i < READS_PER_ROUND; i++) {
         char *room = buf_reserve(&host->in, READ_BYTES);
-        if (room == NULL)
+        if (!room)
             return true; /* full of unused bytes: the frame at its head is too large, and pyhost_frame will
                             say so */
         ssize_t n = recv(host->child.frame_fd, room, READ_BYTES, MSG_DONTWAIT);
@@ -158,7 +158,7 @@ void pyhost_read_done(py_host_t *host) {
 
 void pyhost_read_log(py_host_t *host) {
     char *room = buf_reserve(&host->log, LOG_READ_BYTES);
-    if (room == NULL || host->child.log_fd < 0) return;
+    if (!room || host->child.log_fd < 0) return;
     ssize_t n = read(host->child.log_fd, room, LOG_READ_BYTES);
     if (n > 0)
         host->log.len += (size_t)n;
@@ -177,8 +177,8 @@ bool pyhost_log_line(py_host_t *host, bool all, char *line, size_t size) {
     size_t left = host->log.len - host->log_at;
     if (left == 0) return no_more_lines(host);
     const char *end = memchr(at, '\n', left);
-    size_t len = end != NULL ? (size_t)(end - at) : left;
-    if (end == NULL && !all && len < PY_LOG_LINE_MAX) return no_more_lines(host);
+    size_t len = end ? (size_t)(end - at) : left;
+    if (!end && !all && len < PY_LOG_LINE_MAX) return no_more_lines(host);
     bool whole = len < size; /* a very long line is cut into several */
     if (!whole) len = size - 1;
     memcpy(line, at, len);

@@ -82,7 +82,7 @@ static bool is_bare_version(const char *text) {
 
 int py_interp_parse(const char *text, py_interp_t *interp, err_t *err) {
     memset(interp, 0, sizeof *interp);
-    const char *rest = text == NULL ? "" : text;
+    const char *rest = !text ? "" : text;
     char at_least[32];
     if (is_bare_version(rest) && strlen(rest) < 16) {
         snprintf(at_least, sizeof at_least, ">=%s", rest);
@@ -148,7 +148,7 @@ static bool is_program(const char *path) {
 
 char *py_absolute(const char *path) {
     char here[4096];
-    if (path[0] == '/' || getcwd(here, sizeof here) == NULL) return xstrdup(path);
+    if (path[0] == '/' || !getcwd(here, sizeof here)) return xstrdup(path);
     return xasprintf("%s/%s", here, path);
 }
 
@@ -160,13 +160,13 @@ static char *usable_program(char *file) {
 }
 
 char *py_find_program(const char *program) {
-    if (strchr(program, '/') != NULL) return usable_program(xstrdup(program));
+    if (strchr(program, '/')) return usable_program(xstrdup(program));
     const char *path = getenv("PATH");
-    if (path == NULL || path[0] == '\0') path = "/usr/local/bin:/usr/bin:/bin";
+    if (!path || path[0] == '\0') path = "/usr/local/bin:/usr/bin:/bin";
     while (true) {
         size_t n = strcspn(path, ":");
         char *found = usable_program(xasprintf("%.*s/%s", n == 0 ? 1 : (int)n, n == 0 ? "." : path, program));
-        if (found != NULL) return found;
+        if (found) return found;
         if (path[n] == '\0') return NULL;
         path += n + 1;
     }
@@ -207,15 +207,15 @@ static void put(env_list_t *list, const char *name, const char *value) {
 
 static void put_ours(env_list_t *list, const char *name, const char *otherwise) {
     const char *value = getenv(name);
-    if (value != NULL && value[0] != '\0')
+    if (value && value[0] != '\0')
         put(list, name, value);
-    else if (otherwise != NULL)
+    else if (otherwise)
         put(list, name, otherwise);
 }
 
 static void put_venv(env_list_t *list, const char *venv) {
     const char *path = getenv("PATH");
-    char *joined = xasprintf("%s/bin:%s", venv, path != NULL ? path : "/usr/bin:/bin");
+    char *joined = xasprintf("%s/bin:%s", venv, path ? path : "/usr/bin:/bin");
     put(list, "PATH", joined);
     put(list, "VIRTUAL_ENV", venv);
     free(joined);
@@ -232,9 +232,9 @@ static bool pip_needs(const char *item) {
 }
 
 static void put_pip(env_list_t *list) {
-    for (char **item = environ; *item != NULL; item++) {
+    for (char **item = environ; *item; item++) {
         const char *equals = strchr(*item, '=');
-        if (equals == NULL || !pip_needs(*item)) continue;
+        if (!equals || !pip_needs(*item)) continue;
         char *name = xstrndup(*item, (size_t)(equals - *item));
         put(list, name, equals + 1);
         free(name);
@@ -247,7 +247,7 @@ char **py_environ(const char *venv, value_t declared, bool installing) {
     put_ours(&list, "HOME", NULL);
     put_ours(&list, "LANG", "C.UTF-8");
     put_ours(&list, "TMPDIR", NULL);
-    if (venv != NULL) put_venv(&list, venv);
+    if (venv) put_venv(&list, venv);
     if (installing) put_pip(&list);
     size_t n = declared.kind == VALUE_OBJECT ? object_count(declared) : 0;
     for (size_t i = 0; i < n; i++) {
@@ -259,7 +259,7 @@ char **py_environ(const char *venv, value_t declared, bool installing) {
 }
 
 void py_environ_free(char **list) {
-    for (char **item = list; item != NULL && *item != NULL; item++)
+    for (char **item = list; item && *item; item++)
         free(*item);
     free(list);
 }

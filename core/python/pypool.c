@@ -177,7 +177,7 @@ static void watch(pypool_t *p, int operation, int fd, uint32_t slot, int source,
 
 static bool free_slot(pypool_t *p, uint32_t *slot) {
     for (*slot = 0; *slot < p->slots; (*slot)++)
-        if (p->hosts[*slot] == NULL) return true;
+        if (!p->hosts[*slot]) return true;
     if (p->slots == p->slots_max) return false;
     p->slots++;
     return true;
@@ -190,7 +190,7 @@ static void start_failed(pypool_t *p, env_t *env, const char *reason) {
     if (++env->failures < PY_START_FAILURES_MAX) return;
     log_error("python", "%s", reason);
     env->failures = PY_START_FAILURES_MAX - 1;
-    for (py_task_t *t; (t = py_tasks_pop(&env->waiting)) != NULL;)
+    for (py_task_t *t; (t = py_tasks_pop(&env->waiting));)
         fail_task(p, t, SDG_EIO, reason);
 }
 
@@ -249,7 +249,7 @@ static bool start_host(pypool_t *p, uint32_t env_number) {
                                 p->options.sandbox != PY_SANDBOX_OFF && !installer, env->network || installer,
                                 installer ? 0 : p->options.memory_bytes_max, &err);
     py_environ_free(environment);
-    if (h == NULL) {
+    if (!h) {
         start_failed(p, env, err.text);
         return false;
     }
@@ -278,7 +278,7 @@ static void forget_sent(py_host_t *h, py_task_t *t) {
 
 /* Calls that were sent but had not started wait again. */
 static void requeue_rest(pypool_t *p, py_host_t *h) {
-    while (h->tasks.first != NULL && h->tasks.first->next != NULL) {
+    while (h->tasks.first && h->tasks.first->next) {
         py_task_t *t = py_tasks_take_id(&h->tasks, h->tasks.first->next->id);
         forget_sent(h, t);
         if (t->cancelled)
@@ -291,7 +291,7 @@ static void requeue_rest(pypool_t *p, py_host_t *h) {
 
 static void fail_running(pypool_t *p, py_host_t *h, const char *reason) {
     py_task_t *t = py_tasks_pop(&h->tasks);
-    if (t == NULL) return;
+    if (!t) return;
     forget_sent(h, t);
     fail_task(p, t, SDG_EIO, reason);
 }
@@ -321,26 +321,26 @@ static void set_program(env_t *env, char *take, bool in_venv) {
 /* Decides which Python runs: the venv's if it exists, a new venv if there are requirements, else the plain
  * interpreter. */
 static void resolve_env(pypool_t *p, env_t *env) {
-    char *python = env->venv != NULL ? py_venv_python(env->venv) : NULL;
+    char *python = env->venv ? py_venv_python(env->venv) : NULL;
     bool wants_packages = list_count(env->requirements) > 0;
-    if (python != NULL) {
+    if (python) {
         set_program(env, python, true);
         env->state = ENV_READY;
         return;
     }
     set_program(env, py_find_program(env->interp.program), false);
-    if (env->program == NULL) {
+    if (!env->program) {
         char reason[ERR_TEXT_MAX];
         snprintf(reason, sizeof reason, "runtime.python.interpreter: there is no program '%s'",
                  env->interp.program);
         env_fails(p, env, reason);
         return;
     }
-    env->state = env->venv != NULL && wants_packages ? ENV_INSTALLING : ENV_READY;
+    env->state = env->venv && wants_packages ? ENV_INSTALLING : ENV_READY;
     if (env->state == ENV_INSTALLING)
         log_info("python", "creating the virtual environment %s with %zu requirements", env->venv,
                  list_count(env->requirements));
-    else if (env->venv != NULL)
+    else if (env->venv)
         log_warn("python",
                  "there is no virtual environment %s and no requirements to create it from: using %s",
                  env->venv, env->program);
@@ -352,7 +352,7 @@ static void resolve_env(pypool_t *p, env_t *env) {
 }
 
 static void fail_waiting(pypool_t *p, env_t *env) {
-    for (py_task_t *t; (t = py_tasks_pop(&env->waiting)) != NULL;)
+    for (py_task_t *t; (t = py_tasks_pop(&env->waiting));)
         fail_task(p, t, SDG_EINVAL, env->failure);
 }
 
@@ -402,7 +402,7 @@ static int write_call(pypool_t *p, py_host_t *h, const py_task_t *t) {
 /* The first call of the queue starts now, or the host becomes idle. */
 static void note_start(pypool_t *p, py_host_t *h) {
     const py_task_t *t = h->tasks.first;
-    if (t == NULL)
+    if (!t)
         h->deadline_ns = p->now_ns + PY_IDLE_MS * MILLISECOND;
     else if (t->cancelled)
         h->deadline_ns = p->now_ns + PY_CANCEL_MS * MILLISECOND;
@@ -427,11 +427,10 @@ static py_host_t *pick_host(const pypool_t *p, uint32_t env, uint32_t expected_u
     py_host_t *best = NULL;
     for (uint32_t i = 0; i < p->slots; i++) {
         py_host_t *h = p->hosts[i];
-        if (h == NULL || h->state != HOST_READY || h->env != env || h->ai_open > 0 ||
-            h->out.len > PY_OUT_BYTES)
+        if (!h || h->state != HOST_READY || h->env != env || h->ai_open > 0 || h->out.len > PY_OUT_BYTES)
             continue;
         if (!py_window_has_room(h->tasks.count, h->queued_us, expected_us)) continue;
-        if (best == NULL || h->tasks.count < best->tasks.count) best = h;
+        if (!best || h->tasks.count < best->tasks.count) best = h;
     }
     return best;
 }
@@ -449,7 +448,7 @@ static void count_hosts(const pypool_t *p, uint32_t *computing, uint32_t *asking
 static bool retire_one(pypool_t *p, uint32_t except_env) {
     for (uint32_t i = 0; i < p->slots; i++) {
         py_host_t *h = p->hosts[i];
-        if (h != NULL && h->state == HOST_READY && h->env != except_env && h->tasks.count == 0 &&
+        if (h && h->state == HOST_READY && h->env != except_env && h->tasks.count == 0 &&
             p->envs[h->env].hosts > 1 && p->envs[h->env].waiting.count == 0) {
             end_host(p, h, "retired: another environment needs its place");
             return true;
@@ -474,17 +473,17 @@ static void dispatch_env(pypool_t *p, uint32_t number) {
     env_t *env = &p->envs[number];
     while (env->waiting.count > 0 && env->state == ENV_READY) {
         py_host_t *h = pick_host(p, number, p->functions[env->waiting.first->function].usual_us);
-        if (h == NULL || h->tasks.count > 0)
+        if (!h || h->tasks.count > 0)
             while (place_for_host(p, number) && start_host(p, number)) {
             }
-        if (h == NULL) return;
+        if (!h) return;
         if (env->waiting.count > 0) send_call(p, h, py_tasks_pop(&env->waiting));
     }
 }
 
 static bool has_installer(const pypool_t *p, uint32_t env) {
     for (uint32_t i = 0; i < p->slots; i++)
-        if (p->hosts[i] != NULL && p->hosts[i]->installer && p->hosts[i]->env == env) return true;
+        if (p->hosts[i] && p->hosts[i]->installer && p->hosts[i]->env == env) return true;
     return false;
 }
 
@@ -513,7 +512,7 @@ static const char *text_or(value_t v, const char *otherwise) {
 /* Takes the running call out of the queue; NULL (and the host ends) if the host answers something else. */
 static py_task_t *answered(pypool_t *p, py_host_t *h, value_t id, value_t microseconds) {
     py_task_t *t = h->tasks.first;
-    if (t == NULL || id.kind != VALUE_INT || (uint64_t)id.integer != t->id) {
+    if (!t || id.kind != VALUE_INT || (uint64_t)id.integer != t->id) {
         end_host(p, h, "the Python process answered a call it was not given");
         return NULL;
     }
@@ -533,7 +532,7 @@ static py_task_t *answered(pypool_t *p, py_host_t *h, value_t id, value_t micros
 
 static void on_ok(pypool_t *p, py_host_t *h, value_t frame) {
     py_task_t *t = answered(p, h, member(frame, "ok"), member(frame, "us"));
-    if (t == NULL) return;
+    if (!t) return;
     if (!t->cancelled) {
         py_event_t *e = new_event(p, PY_DONE, t->tag);
         e->outputs = value_ref(member(frame, "o"));
@@ -544,13 +543,13 @@ static void on_ok(pypool_t *p, py_host_t *h, value_t frame) {
 
 static void on_bad(pypool_t *p, py_host_t *h, value_t frame) {
     py_task_t *t = answered(p, h, member(frame, "bad"), member(frame, "us"));
-    if (t != NULL) fail_task(p, t, SDG_EINVAL, text_or(member(frame, "e"), "failed without a message"));
+    if (t) fail_task(p, t, SDG_EINVAL, text_or(member(frame, "e"), "failed without a message"));
 }
 
 static void on_back(pypool_t *p, py_host_t *h, value_t frame) {
     value_t id = member(frame, "back");
     py_task_t *t = id.kind == VALUE_INT ? py_tasks_take_id(&h->tasks, (uint64_t)id.integer) : NULL;
-    if (t == NULL) return;
+    if (!t) return;
     forget_sent(h, t);
     if (t->cancelled)
         free_task(p, t);
@@ -560,7 +559,7 @@ static void on_back(pypool_t *p, py_host_t *h, value_t frame) {
 
 static void on_ai(pypool_t *p, py_host_t *h, value_t frame) {
     py_task_t *t = h->tasks.first;
-    if (t == NULL || t->cancelled) return;
+    if (!t || t->cancelled) return;
     h->ai_open++;
     py_event_t *e = new_event(p, PY_CALL_AI, t->tag);
     e->ai = value_object(5);
@@ -571,7 +570,7 @@ static void on_ai(pypool_t *p, py_host_t *h, value_t frame) {
 }
 
 static void on_log(pypool_t *p, py_host_t *h, value_t frame) {
-    add_log(p, h->tasks.first != NULL ? h->tasks.first->tag : 0, member(frame, "log"), member(frame, "m"));
+    add_log(p, h->tasks.first ? h->tasks.first->tag : 0, member(frame, "log"), member(frame, "m"));
 }
 
 static void on_hello(pypool_t *p, py_host_t *h, value_t frame) {
@@ -599,7 +598,7 @@ static void on_prepared(pypool_t *p, py_host_t *h, value_t frame) {
     const char *said = text_or(member(frame, "prepared"), "no reason given");
     char *python = py_venv_python(env->venv);
     h->greeted = true;
-    if (said[0] == '\0' && python != NULL) {
+    if (said[0] == '\0' && python) {
         log_info("python", "created the virtual environment %s", env->venv);
         set_program(env, python, true);
         env->state = ENV_READY;
@@ -638,7 +637,7 @@ static void on_unreadable(pypool_t *p, py_host_t *h, const char *bytes, size_t l
     static const char result[] = "{\"ok\":";
     char reason[ERR_TEXT_MAX];
     snprintf(reason, sizeof reason, "the result cannot be read: %.400s", why->text);
-    if (len > sizeof result && memcmp(bytes, result, sizeof result - 1) == 0 && h->tasks.first != NULL) {
+    if (len > sizeof result && memcmp(bytes, result, sizeof result - 1) == 0 && h->tasks.first) {
         py_task_t *t = answered(p, h, value_int((int64_t)h->tasks.first->id), value_int(0));
         fail_task(p, t, SDG_EPARSE, reason);
     } else {
@@ -669,7 +668,7 @@ static void take_log_lines(pypool_t *p, py_host_t *h, bool all) {
     while (pyhost_log_line(h, all, line, sizeof line)) {
         if (line[0] == '\0') continue;
         snprintf(h->last_line, sizeof h->last_line, "%.190s", line);
-        if (h->tasks.first == NULL) {
+        if (!h->tasks.first) {
             if (h->stray_lines++ < PY_STRAY_LINES_MAX) log_info("python", "%s", line);
             continue;
         }
@@ -744,7 +743,7 @@ static void take_sources(pypool_t *p) {
     int n = epoll_wait(p->epoll_fd, events, EPOLL_BATCH, 0);
     for (int i = 0; i < n; i++) {
         py_host_t *h = p->hosts[events[i].data.u64 / SOURCES];
-        if (h != NULL && h->state != HOST_GONE)
+        if (h && h->state != HOST_GONE)
             on_source(p, h, (int)(events[i].data.u64 % SOURCES), events[i].events);
     }
 }
@@ -762,13 +761,13 @@ static void on_idle(pypool_t *p, py_host_t *h) {
 static void expire(pypool_t *p, py_host_t *h) {
     char reason[ERR_TEXT_MAX];
     const py_task_t *t = h->tasks.first;
-    if (h->state == HOST_READY && t == NULL) {
+    if (h->state == HOST_READY && !t) {
         on_idle(p, h);
         return;
     }
     if (h->state == HOST_STARTING)
         snprintf(reason, sizeof reason, "%s did not start in time", p->envs[h->env].program);
-    else if (t != NULL && !t->cancelled)
+    else if (t && !t->cancelled)
         snprintf(reason, sizeof reason, "TimeoutError: the call took longer than %u ms (timeout_ms)",
                  t->timeout_ms);
     else
@@ -793,12 +792,12 @@ void pypool_drive(pypool_t *p, uint64_t now_ns) {
     p->now_ns = now_ns;
     take_sources(p);
     for (uint32_t i = 0; i < p->slots; i++)
-        if (p->hosts[i] != NULL && p->hosts[i]->deadline_ns <= now_ns) expire(p, p->hosts[i]);
+        if (p->hosts[i] && p->hosts[i]->deadline_ns <= now_ns) expire(p, p->hosts[i]);
     dispatch(p);
     for (uint32_t i = 0; i < p->slots; i++) {
         py_host_t *h = p->hosts[i];
-        if (h != NULL && is_alive(h)) flush_host(p, h);
-        if (h != NULL && h->state == HOST_GONE) pyhost_destroy(&p->hosts[i]);
+        if (h && is_alive(h)) flush_host(p, h);
+        if (h && h->state == HOST_GONE) pyhost_destroy(&p->hosts[i]);
     }
 }
 
@@ -806,7 +805,7 @@ void pypool_load(const pypool_t *p, pypool_load_t *load) {
     *load = (pypool_load_t){.calls = p->tasks};
     for (uint32_t i = 0; i < p->slots; i++) {
         const py_host_t *h = p->hosts[i];
-        if (h == NULL || !is_alive(h) || h->installer) continue;
+        if (!h || !is_alive(h) || h->installer) continue;
         load->hosts++;
         load->starting += h->state == HOST_STARTING;
         load->asking += h->ai_open > 0;
@@ -820,7 +819,7 @@ int pypool_timeout_ms(const pypool_t *p, uint64_t now_ns) {
     if (p->dirty || p->event_count > 0) return 0;
     uint64_t first = UINT64_MAX;
     for (uint32_t i = 0; i < p->slots; i++)
-        if (p->hosts[i] != NULL && p->hosts[i]->deadline_ns < first) first = p->hosts[i]->deadline_ns;
+        if (p->hosts[i] && p->hosts[i]->deadline_ns < first) first = p->hosts[i]->deadline_ns;
     if (first == UINT64_MAX) return -1;
     if (first <= now_ns) return 0;
     uint64_t ms = (first - now_ns + MILLISECOND - 1) / MILLISECOND;
@@ -830,7 +829,7 @@ int pypool_timeout_ms(const pypool_t *p, uint64_t now_ns) {
 /* ---- the caller's side ---- */
 
 pypool_t *pypool_new(const pypool_options_t *options, err_t *err) {
-    if (options != NULL && options->hosts_max > PY_HOSTS_MAX) {
+    if (options && options->hosts_max > PY_HOSTS_MAX) {
         err_set(err, SDG_ELIMIT, "at most %d Python processes per worker", PY_HOSTS_MAX);
         return NULL;
     }
@@ -840,7 +839,7 @@ pypool_t *pypool_new(const pypool_options_t *options, err_t *err) {
         return NULL;
     }
     pypool_t *p = xcalloc(1, sizeof *p);
-    if (options != NULL) p->options = *options;
+    if (options) p->options = *options;
     if (p->options.hosts_max == 0) p->options.hosts_max = PY_HOSTS_DEFAULT;
     p->epoll_fd = epoll_fd;
     p->parser = json_parser_new();
@@ -851,7 +850,7 @@ pypool_t *pypool_new(const pypool_options_t *options, err_t *err) {
 }
 
 static void free_tasks(pypool_t *p, py_tasks_t *q) {
-    for (py_task_t *t; (t = py_tasks_pop(q)) != NULL;)
+    for (py_task_t *t; (t = py_tasks_pop(q));)
         free_task(p, t);
 }
 
@@ -867,10 +866,10 @@ static void free_env(pypool_t *p, env_t *env) {
 
 void pypool_destroy(pypool_t **pool) {
     pypool_t *p = *pool;
-    if (p == NULL) return;
+    if (!p) return;
     *pool = NULL;
     for (uint32_t i = 0; i < p->slots; i++) {
-        if (p->hosts[i] != NULL) free_tasks(p, &p->hosts[i]->tasks);
+        if (p->hosts[i]) free_tasks(p, &p->hosts[i]->tasks);
         pyhost_destroy(&p->hosts[i]);
     }
     for (uint32_t i = 0; i < p->env_count; i++)
@@ -904,28 +903,28 @@ int pypool_add_env(pypool_t *p, const py_env_t *given, err_t *err) {
     p->envs = xrealloc(p->envs, (p->env_count + 1) * sizeof *p->envs);
     p->envs[p->env_count] = (env_t){
         .interp = interp,
-        .asked = xstrdup(given->interpreter != NULL ? given->interpreter : "python3"),
-        .venv = given->venv != NULL && given->venv[0] != '\0' ? py_absolute(given->venv) : NULL,
+        .asked = xstrdup(given->interpreter ? given->interpreter : "python3"),
+        .venv = given->venv && given->venv[0] != '\0' ? py_absolute(given->venv) : NULL,
         .requirements = as_list(given->requirements),
         .variables = value_ref(given->env),
         .network = given->allow_network,
-        .work_dir = given->work_dir != NULL ? xstrdup(given->work_dir) : NULL,
+        .work_dir = given->work_dir ? xstrdup(given->work_dir) : NULL,
     };
     return (int)p->env_count++;
 }
 
-static value_t text_or_null(const char *text) { return text != NULL ? value_text(text) : value_null(); }
+static value_t text_or_null(const char *text) { return text ? value_text(text) : value_null(); }
 
 int pypool_add_function(pypool_t *p, const py_function_t *given, err_t *err) {
     if (p->function_count == PY_FUNCTIONS_MAX)
         return err_set(err, SDG_ELIMIT, "at most %d Python functions per run", PY_FUNCTIONS_MAX);
-    if (given->env >= p->env_count || (given->code == NULL && given->code_path == NULL))
+    if (given->env >= p->env_count || (!given->code && !given->code_path))
         return err_set(err, SDG_EINVAL, "a Python function needs function_code or code_path");
     value_t def = value_object(7);
     object_set_text(&def, "def", value_int(p->function_count));
-    object_set_text(&def, "entry", value_text(given->entrypoint != NULL ? given->entrypoint : "main"));
+    object_set_text(&def, "entry", value_text(given->entrypoint ? given->entrypoint : "main"));
     object_set_text(&def, "code", text_or_null(given->code));
-    char *path = given->code == NULL ? py_absolute(given->code_path) : NULL;
+    char *path = !given->code ? py_absolute(given->code_path) : NULL;
     object_set_text(&def, "path", text_or_null(path));
     free(path);
     object_set_text(&def, "v1", value_bool(given->v1));
@@ -958,8 +957,7 @@ int pypool_submit(pypool_t *p, const py_call_t *call, uint64_t tag, err_t *err) 
 static py_host_t *find_asking(const pypool_t *p, uint64_t tag) {
     for (uint32_t i = 0; i < p->slots; i++) {
         py_host_t *h = p->hosts[i];
-        if (h != NULL && h->state == HOST_READY && h->ai_open > 0 && h->tasks.first != NULL &&
-            h->tasks.first->tag == tag)
+        if (h && h->state == HOST_READY && h->ai_open > 0 && h->tasks.first && h->tasks.first->tag == tag)
             return h;
     }
     return NULL;
@@ -968,7 +966,7 @@ static py_host_t *find_asking(const pypool_t *p, uint64_t tag) {
 static int write_answer(py_host_t *h, int64_t id, value_t text, const char *error) {
     size_t begin = pyhost_frame_begin(h);
     buf_addf(&h->out, "{\"ai\":%lld,", (long long)id);
-    if (error != NULL) {
+    if (error) {
         buf_adds(&h->out, "\"error\":");
         json_write_string(&h->out, error, strlen(error));
     } else {
@@ -980,7 +978,7 @@ static int write_answer(py_host_t *h, int64_t id, value_t text, const char *erro
 
 void pypool_ai_answer(pypool_t *p, uint64_t tag, int64_t id, value_t text, const char *error) {
     py_host_t *h = find_asking(p, tag);
-    if (h == NULL) return; /* the call is over */
+    if (!h) return; /* the call is over */
     if (write_answer(h, id, text, error) != 0)
         write_answer(h, id, value_null(), "the answer is larger than 64 MiB of JSON");
     h->ai_open--;
@@ -990,7 +988,7 @@ void pypool_ai_answer(pypool_t *p, uint64_t tag, int64_t id, value_t text, const
 /* The event comes now; what already runs may finish unheard for a moment, then its host is killed. */
 static bool cancel_sent(pypool_t *p, py_host_t *h, uint64_t tag) {
     py_task_t *t = py_tasks_find_tag(&h->tasks, tag);
-    if (t == NULL) return false;
+    if (!t) return false;
     err_set(&new_event(p, PY_FAILED, tag)->error, SDG_ECANCELLED, "cancelled");
     t->cancelled = true;
     uint64_t latest = p->now_ns + PY_CANCEL_MS * MILLISECOND;
@@ -1001,11 +999,11 @@ static bool cancel_sent(pypool_t *p, py_host_t *h, uint64_t tag) {
 void pypool_cancel(pypool_t *p, uint64_t tag) {
     for (uint32_t i = 0; i < p->env_count; i++) {
         py_task_t *t = py_tasks_find_tag(&p->envs[i].waiting, tag);
-        if (t != NULL) {
+        if (t) {
             fail_task(p, py_tasks_take_id(&p->envs[i].waiting, t->id), SDG_ECANCELLED, "cancelled");
             return;
         }
     }
     for (uint32_t i = 0; i < p->slots; i++)
-        if (p->hosts[i] != NULL && cancel_sent(p, p->hosts[i], tag)) return;
+        if (p->hosts[i] && cancel_sent(p, p->hosts[i], tag)) return;
 }

@@ -176,7 +176,7 @@ CHILD_CODE static int child_main(void *argument) {
     if (getppid() != l->parent) /* it died before prctl */
         _exit(127);
     child_descriptors(l);
-    if (s->work_dir != NULL && chdir(s->work_dir) != 0) child_fails(l, "working folder");
+    if (s->work_dir && chdir(s->work_dir) != 0) child_fails(l, "working folder");
     child_limits(s);
     if (l->jail == PY_JAIL_ROOT) drop_capabilities();
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) child_fails(l, "PR_SET_NO_NEW_PRIVS");
@@ -222,7 +222,7 @@ static bool attempt(launch_t *l, py_jail_t jail, pid_t *pid) {
         l->failed_errno = -*pid;
         return jail_namespaces(jail, l->spawn->network) == 0;
     }
-    if (l->failed_at == NULL) return true;
+    if (!l->failed_at) return true;
     while (waitpid(*pid, NULL, 0) < 0 && errno == EINTR) {
     }
     *pid = -1;

@@ -42,7 +42,7 @@ void py_task_free(py_task_t *take) {
 
 void py_tasks_push(py_tasks_t *q, py_task_t *t) {
     t->next = NULL;
-    if (q->last != NULL)
+    if (q->last)
         q->last->next = t;
     else
         q->first = t;
@@ -52,11 +52,11 @@ void py_tasks_push(py_tasks_t *q, py_task_t *t) {
 
 void py_tasks_insert(py_tasks_t *q, py_task_t *t) {
     py_task_t **at = &q->first;
-    while (*at != NULL && (*at)->id < t->id)
+    while (*at && (*at)->id < t->id)
         at = &(*at)->next;
     t->next = *at;
     *at = t;
-    if (t->next == NULL) q->last = t;
+    if (!t->next) q->last = t;
     q->count++;
 }
 
@@ -69,18 +69,18 @@ static py_task_t *tasks_take(py_tasks_t *q, py_task_t **at, py_task_t *before) {
     return t;
 }
 
-py_task_t *py_tasks_pop(py_tasks_t *q) { return q->first == NULL ? NULL : tasks_take(q, &q->first, NULL); }
+py_task_t *py_tasks_pop(py_tasks_t *q) { return !q->first ? NULL : tasks_take(q, &q->first, NULL); }
 
 py_task_t *py_tasks_take_id(py_tasks_t *q, uint64_t id) {
     py_task_t *before = NULL;
-    for (py_task_t **at = &q->first; *at != NULL; before = *at, at = &(*at)->next)
+    for (py_task_t **at = &q->first; *at; before = *at, at = &(*at)->next)
         if ((*at)->id == id) return tasks_take(q, at, before);
     return NULL;
 }
 
 py_task_t *py_tasks_find_tag(const py_tasks_t *q, uint64_t tag) {
     py_task_t *t = q->first;
-    while (t != NULL && (t->tag != tag || t->cancelled))
+    while (t && (t->tag != tag || t->cancelled))
         t = t->next;
     return t;
 }

@@ -71,7 +71,7 @@ static bool notice_next(dispatch_t *d, dispatch_action_t *action) {
 }
 
 static bool client_next(dispatch_t *d, uint64_t now, dispatch_action_t *action) {
-    for (ring_node_t *node; (node = ring_first(&d->due)) != NULL;) {
+    for (ring_node_t *node; (node = ring_first(&d->due));) {
         if (sched_job_next(d, RING_OWNER(node, job_t, due), now, action)) return true;
         ring_remove(node);
     }

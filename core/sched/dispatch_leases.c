@@ -185,7 +185,7 @@ static lease_t *lease_for(dispatch_t *d, seat_t *seat, int class, uint64_t now) 
  * whose turn it is waits until the worker holds fewer bytes: then nobody passes it, or small rows would keep
  * a large one out for ever. */
 static lease_t *lease_at(dispatch_t *d, worker_t *w, uint64_t now) {
-    for (seat_t *seat; (seat = whose_turn(w)) != NULL; park(seat)) {
+    for (seat_t *seat; (seat = whose_turn(w)); park(seat)) {
         int class = class_for(seat);
         if (class != CLASSES) return lease_for(d, seat, class, now);
     }
@@ -206,7 +206,7 @@ static lease_t *lease_of_job(dispatch_t *d, job_t *job, uint64_t now) {
 }
 
 bool lease_next(dispatch_t *d, uint64_t now, dispatch_action_t *action) {
-    for (ring_node_t *node; (node = ring_first(&d->ready)) != NULL;) {
+    for (ring_node_t *node; (node = ring_first(&d->ready));) {
         lease_t *lease = lease_of_job(d, RING_OWNER(node, job_t, ready), now);
         ring_remove(node);
         if (!lease) continue;
@@ -239,7 +239,7 @@ static lease_t *lease_due(worker_t *w, uint64_t now) {
 }
 
 bool lease_again(dispatch_t *d, uint64_t now, dispatch_action_t *action) {
-    for (ring_node_t *node; (node = ring_first(&d->resend)) != NULL;) {
+    for (ring_node_t *node; (node = ring_first(&d->resend));) {
         worker_t *w = RING_OWNER(node, worker_t, resend);
         if (hole_next(w, action)) return true;
         lease_t *lease = lease_due(w, now);

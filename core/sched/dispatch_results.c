@@ -111,7 +111,7 @@ static batch_t *batch_new(job_t *job, uint64_t now) {
 static bool batch_next(dispatch_t *d, job_t *job, uint64_t now, dispatch_action_t *action) {
     batch_t *batch = NULL;
     uint64_t rows = 0, bytes = 0;
-    for (ring_node_t *node; (node = ring_first(&job->answered)) != NULL; rows++) {
+    for (ring_node_t *node; (node = ring_first(&job->answered)); rows++) {
         row_t *row = RING_OWNER(node, row_t, node);
         if (!credit_allows(job, row, rows, bytes)) break;
         if (!batch) batch = batch_new(job, now);
@@ -135,11 +135,11 @@ static batch_t *batch_due(job_t *job, uint64_t now) {
     return NULL;
 }
 
-bool results_due(job_t *job, uint64_t now) { return batch_due(job, now) != NULL; }
+bool results_due(job_t *job, uint64_t now) { return batch_due(job, now); }
 
 static bool batch_again(dispatch_t *d, job_t *job, uint64_t now, dispatch_action_t *action) {
     batch_t *batch = job->resend ? batch_due(job, now) : NULL;
-    job->resend = batch != NULL;
+    job->resend = batch;
     if (!batch) return false;
     batch->wait_ns = smaller(batch->wait_ns * 2, RESEND_NS_MAX);
     batch->resend_ns = now + batch->wait_ns;
@@ -192,7 +192,7 @@ int dispatch_results_ack(dispatch_t *d, uint64_t id, uint64_t number, uint64_t n
     job_t *job = sched_job_find(d, id);
     (void)now;
     if (!job) return SDG_ENOTFOUND;
-    for (ring_node_t *node; (node = ring_first(&job->batches)) != NULL;) {
+    for (ring_node_t *node; (node = ring_first(&job->batches));) {
         batch_t *batch = RING_OWNER(node, batch_t, node);
         if (batch->number > number) break;
         batch_done(d, job, batch);

@@ -129,7 +129,7 @@ static part_t *find_part(const row_t *row, context_part_t kind, uint64_t owner) 
 static bool is_pinned(row_t *row) { return !ring_empty(&row->pins); }
 
 static void settle(contexts_t *c, part_t *p) {
-    bool evictable = p->bytes && !is_pinned(p->row), listed = p->recent.next != NULL;
+    bool evictable = p->bytes && !is_pinned(p->row), listed = p->recent.next;
     if (evictable && !listed) {
         ring_add_last(&c->recent, &p->recent);
         c->evictable++;
@@ -248,7 +248,7 @@ static int spill_part(contexts_t *c, part_t *p, err_t *err) {
     if (rc != SDG_OK) return rc;
     p->spill_key = key;
     c->private_keys += p->owner != NULL;
-    c->shared_spilled += p->owner == NULL;
+    c->shared_spilled += !p->owner;
     return SDG_OK;
 }
 
@@ -266,7 +266,7 @@ static int evict(contexts_t *c, part_t *p, err_t *err) {
     tidy_row(c, row);
     if (owner) tidy_owner(c, owner);
     c->stats.evictions++;
-    if (c->options.evicted) c->options.evicted(c->options.context, number, len, c->spill != NULL);
+    if (c->options.evicted) c->options.evicted(c->options.context, number, len, c->spill);
     return SDG_OK;
 }
 
@@ -348,7 +348,7 @@ static int admit(contexts_t *c, uint64_t row, uint64_t owner, size_t len, err_t 
     if (len > CONTEXT_BYTES_MAX)
         return err_set(err, SDG_ELIMIT, "the context of row %llu has %zu bytes (at most %zu)",
                        (unsigned long long)row, len, CONTEXT_BYTES_MAX);
-    bool complete = rangeset_has(c->completed, row), gone = idmap_get(&c->gone, owner) != NULL;
+    bool complete = rangeset_has(c->completed, row), gone = idmap_get(&c->gone, owner);
     c->stats.late += complete || gone;
     if (complete) return err_set(err, SDG_ECANCELLED, "row %llu is complete", (unsigned long long)row);
     if (gone) return err_set(err, SDG_ECANCELLED, "worker instance %llu is gone", (unsigned long long)owner);

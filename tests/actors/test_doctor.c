@@ -98,7 +98,7 @@ Test(doctor_names, supplied_by_outputs_globals_and_everything_that_gives_a_name)
 static void expect_load(bool (*read)(const char *, size_t, buf_t *), const char *text, const char *wanted) {
     buf_t out;
     buf_init(&out, 512);
-    cr_assert_eq(read(text, strlen(text), &out), wanted != NULL, "%s", text);
+    cr_assert_eq(read(text, strlen(text), &out), wanted, "%s", text);
     if (wanted) cr_assert_str_eq(out.data, wanted);
     buf_free(&out);
 }

@@ -31,7 +31,7 @@ static void bench_die(const char *what, const char *why) {
 
 static void bench_body_read(bench_args_t *args, const char *path) {
     FILE *file = fopen(path, "rb");
-    if (file == NULL) bench_die("cannot open", path);
+    if (!file) bench_die("cannot open", path);
     args->body = malloc(1 << 20);
     args->body_len = fread(args->body, 1, 1 << 20, file);
     fclose(file);
@@ -51,7 +51,7 @@ static bench_args_t bench_args_read(int argc, char **argv) {
         else
             bench_die("unknown option", argv[i]);
     }
-    if (args.url == NULL || args.body == NULL)
+    if (!args.url || !args.body)
         bench_die("usage: --url URL --body FILE [--requests N] [--concurrency C]", "");
     struct rlimit files;
     getrlimit(RLIMIT_NOFILE, &files);

@@ -132,7 +132,7 @@ static bench_count_t lane_collect(lane_t *lane, bench_count_t left, bench_count_
                                   bench_count_t requests) {
     int more;
     lane->touched = false;
-    for (CURLMsg *msg; (msg = curl_multi_info_read(lane->multi, &more)) != NULL;) {
+    for (CURLMsg *msg; (msg = curl_multi_info_read(lane->multi, &more));) {
         worker_t *w = NULL;
         long status = 0;
         if (msg->data.result != CURLE_OK) bench_die("request failed", curl_easy_strerror(msg->data.result));

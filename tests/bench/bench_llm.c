@@ -12,7 +12,7 @@
 /* The client builds the URL from a base; the benchmark is given the whole URL, to compare like with like. */
 static char *base_of(const char *url) {
     const char *tail = strstr(url, "/chat/completions");
-    if (tail == NULL) bench_die("the URL must end in /chat/completions:", url);
+    if (!tail) bench_die("the URL must end in /chat/completions:", url);
     return xstrndup(url, (size_t)(tail - url));
 }
 
@@ -27,8 +27,7 @@ int main(int argc, char **argv) {
                                .url_count = 1,
                                .api_key = "key",
                                .retry = retry_policy_default()};
-    if (client == NULL || llm_client_add_endpoint(client, &endpoint, &err) < 0)
-        bench_die("cannot start:", err.text);
+    if (!client || llm_client_add_endpoint(client, &endpoint, &err) < 0) bench_die("cannot start:", err.text);
     llm_client_set_permits(client, 0, (uint32_t)args.concurrency);
     bench_clock_t began = bench_clock();
     llm_request_t request = {.body = args.body, .body_len = args.body_len};

@@ -110,7 +110,7 @@ static void worker_thread(zsock_t *pipe, void *args) {
     join(&w->end, ROLE_WORKER, (uint64_t)(uintptr_t)args);
     zsock_signal(pipe, 0);
     char *command;
-    while ((command = zstr_recv_nowait(pipe)) == NULL) {
+    while (!(command = zstr_recv_nowait(pipe))) {
         serve(&w->end, worker_takes, w);
         beat(w, clock_now_ns());
     }

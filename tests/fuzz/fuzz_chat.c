@@ -30,7 +30,7 @@ static void error_try(long status, const char *body, size_t len) {
     check(cause != LLM_CAUSE_NONE && cause < LLM_CAUSES);
     check(strncmp(reason.text, "HTTP ", 5) == 0);
     check(strlen(reason.text) <= LLM_ERROR_TEXT_MAX + strlen("HTTP 4294967295: "));
-    check(strpbrk(reason.text, "\r\n\t") == NULL);
+    check(!strpbrk(reason.text, "\r\n\t"));
 }
 
 static void headers_try(const char *value, size_t len) {
@@ -45,7 +45,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static const long statuses[] = {400, 408, 409, 429, 500, 503, 302, 404};
     if (size == 0) return 0;
     char *body = malloc(size); /* exact size: reading past it is seen */
-    if (body == NULL) return 0;
+    if (!body) return 0;
     memcpy(body, data + 1, size - 1);
     answer_try(body, size - 1);
     error_try(statuses[data[0] % 8], body, size - 1);

@@ -65,7 +65,7 @@ static void check(const char *path, const uint8_t *bytes, size_t n, bool plain, 
     put_file(path, bytes, n);
     writer_t *w = writer_open(path, &options, &found, &err);
     uint64_t rows = w ? rangeset_count(writer_finished(w)) : 0;
-    bool opened = w != NULL;
+    bool opened = w;
     assert(opened || err.text[0]);
     writer_close(&w);
     get_file(path, &after);

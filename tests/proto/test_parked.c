@@ -34,7 +34,7 @@ Test(parked, none) {
     buf_init(&bytes, 1024);
     parked_write(&bytes, NULL, 0);
     cr_assert_eq(parked_read(bytes.data, bytes.len, &back, &count, &used, NULL), SDG_OK);
-    cr_assert(count == 0 && back == NULL && used == bytes.len);
+    cr_assert(count == 0 && !back && used == bytes.len);
     buf_free(&bytes);
 }
 
@@ -51,7 +51,7 @@ Test(parked, cut_at_every_byte_is_refused_in_words) {
         cut = xrealloc(cut, len ? len : 1);
         memcpy(cut, bytes.data, len);
         cr_assert_eq(parked_read(cut, len, &back, &count, &used, &err), SDG_EPARSE);
-        cr_assert(err.text[0] && back == NULL && count == 0);
+        cr_assert(err.text[0] && !back && count == 0);
         free(cut);
     }
     buf_free(&bytes);

@@ -116,10 +116,10 @@ static bool connection_send(server_t *s, connection_t *c) {
 }
 
 static bool connection_answer(server_t *s, connection_t *c, const act_t *act) {
-    const char *body = act->body != NULL ? act->body : COMPLETION("\"ok\"");
+    const char *body = act->body ? act->body : COMPLETION("\"ok\"");
     size_t len = act->body_len > 0 ? act->body_len : strlen(body);
     buf_addf(&c->out, "HTTP/1.1 %d Status\r\nContent-Type: application/json\r\n%s",
-             act->status > 0 ? act->status : 200, act->headers != NULL ? act->headers : "");
+             act->status > 0 ? act->status : 200, act->headers ? act->headers : "");
     if (!act->unsized) buf_addf(&c->out, "Content-Length: %zu\r\n", len);
     buf_adds(&c->out, "\r\n");
     buf_add(&c->out, body, act->kind == ACT_HALF ? len / 2 : len);
@@ -131,7 +131,7 @@ static bool connection_answer(server_t *s, connection_t *c, const act_t *act) {
 static void server_release_held(server_t *s) {
     for (int fd = 0; fd < SERVER_CONNECTIONS_MAX; fd++) {
         connection_t *c = s->by_fd[fd];
-        if (c == NULL || !c->held) continue;
+        if (!c || !c->held) continue;
         c->held = false;
         atomic_fetch_sub(&s->held, 1);
         connection_answer(s, c, &c->act);
@@ -148,9 +148,9 @@ static void connection_hold(server_t *s, connection_t *c) {
 /* Length of the first complete request in the buffer, or 0. */
 static size_t request_len(const buf_t *in) {
     char *end = in->len > 0 ? strstr(in->data, "\r\n\r\n") : NULL;
-    if (end == NULL) return 0;
+    if (!end) return 0;
     char *length = strcasestr(in->data, "\r\ncontent-length:");
-    size_t body = length != NULL && length < end ? strtoul(length + 17, NULL, 10) : 0;
+    size_t body = length && length < end ? strtoul(length + 17, NULL, 10) : 0;
     size_t total = (size_t)(end + 4 - in->data) + body;
     return in->len >= total ? total : 0;
 }
@@ -207,9 +207,9 @@ static void *server_run(void *user) {
             if (fd == s->stop_fd) return NULL;
             if (fd == s->listen_fd)
                 server_accept(s);
-            else if (c != NULL && (events[i].events & EPOLLOUT) && !connection_send(s, c))
+            else if (c && (events[i].events & EPOLLOUT) && !connection_send(s, c))
                 continue;
-            else if (c != NULL && (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
+            else if (c && (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
                 connection_read(s, c);
         }
     }
@@ -250,7 +250,7 @@ static void server_stop(server_t **slot) {
     assert(rc == 8);
     pthread_join(s->thread, NULL);
     for (int fd = 0; fd < SERVER_CONNECTIONS_MAX; fd++)
-        if (s->by_fd[fd] != NULL) connection_close(s, s->by_fd[fd], false);
+        if (s->by_fd[fd]) connection_close(s, s->by_fd[fd], false);
     close(s->listen_fd);
     close(s->epoll_fd);
     close(s->stop_fd);

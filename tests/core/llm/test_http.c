@@ -105,7 +105,7 @@ Test(http, a_connection_serves_many_requests) {
 
 static act_t say_method(server_t *s, int nth, const char *request) {
     (void)s, (void)nth;
-    bool get = strncmp(request, "GET ", 4) == 0, bodyless = strcasestr(request, "content-length") == NULL;
+    bool get = strncmp(request, "GET ", 4) == 0, bodyless = !strcasestr(request, "content-length");
     return (act_t){.body = get ? bodyless ? "get" : "get with a body" : "post"};
 }
 
@@ -364,7 +364,7 @@ static const char *headers_text(const http_headers_t *base, const char *line) {
     err_t err;
     if (http_headers_new(base, &line, 1, &list, &err) != SDG_OK) return "refused";
     text[0] = '\0';
-    for (const http_headers_t *h = list; h != NULL; h = h->next) {
+    for (const http_headers_t *h = list; h; h = h->next) {
         strcat(text, h->data);
         strcat(text, "|");
     }

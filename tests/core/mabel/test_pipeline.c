@@ -52,7 +52,7 @@ static void expect_said(const char *text, const char *part, size_t errors, size_
     cr_assert(strstr(l.said, part), "of:\n%s\ngot:\n%s\nwant: %s", text, l.said, part);
     cr_assert_eq(l.diags.errors, errors, "of:\n%s\n%s", text, l.said);
     cr_assert_eq(l.diags.warnings, warnings, "of:\n%s\n%s", text, l.said);
-    cr_assert_eq(l.p == NULL, errors > 0);
+    cr_assert_eq(!l.p, errors > 0);
     done(&l);
 }
 
@@ -712,7 +712,7 @@ Test(pipeline, every_cut_of_a_file_loads_or_says_why) {
         pipeline_source_t source = {
             .path = "p.yaml", .bytes = text, .len = n, .use_env = true, .accept_python = true};
         pipeline_t *p = pipeline_load(&source, &d);
-        cr_assert_eq(p == NULL, d.errors > 0, "cut at %zu", n);
+        cr_assert_eq(!p, d.errors > 0, "cut at %zu", n);
         pipeline_destroy(&p);
         diags_free(&d);
     }

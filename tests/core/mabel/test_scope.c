@@ -27,7 +27,7 @@ static value_t get(scope_t *s, const char *name, bool *found) {
     str_t *n = str_new(name, strlen(name));
     const value_t *v = scope_find(s, n);
     str_free(n);
-    *found = v != NULL;
+    *found = v;
     return v ? *v : value_null();
 }
 

@@ -76,7 +76,7 @@ Test(pyinterp, nonsense_is_refused) {
 
 static const char *find(char **list, const char *name) {
     size_t n = strlen(name);
-    for (; *list != NULL; list++)
+    for (; *list; list++)
         if (strncmp(*list, name, n) == 0 && (*list)[n] == '=') return *list + n + 1;
     return NULL;
 }

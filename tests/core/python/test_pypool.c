@@ -54,7 +54,7 @@ static value_t json(const char *text) {
 static uint32_t add_function_with(bench_t *b, py_function_t f, const char *outputs, const char *access) {
     err_t err;
     f.outputs = json(outputs);
-    f.ctx_access = access != NULL ? json(access) : value_null();
+    f.ctx_access = access ? json(access) : value_null();
     int n = pypool_add_function(b->pool, &f, &err);
     value_free(f.outputs);
     value_free(f.ctx_access);
@@ -136,7 +136,7 @@ static void expect_done(bench_t *b, uint64_t tag, const char *outputs, const cha
     value_free(want);
     buf_reset(&text);
     json_write(&text, e.vars, JSON_COMPACT);
-    if (vars != NULL) cr_assert_str_eq(text.data, vars);
+    if (vars) cr_assert_str_eq(text.data, vars);
     buf_free(&text);
     free_event(&e);
 }
@@ -344,7 +344,7 @@ static void run_access(const char *access, const char *body, const char *part) {
     py_function_t f = {.env = add_env(&b, (py_env_t){0}), .code = code, .entrypoint = "main"};
     submit(&b, add_function_with(&b, f, "[]", access), 1,
            (inputs_t){.context = "{\"x\":1}", .vars = "{\"v\":[]}"});
-    if (part != NULL)
+    if (part)
         expect_failed(&b, 1, part);
     else
         expect_done(&b, 1, "{}", NULL);
@@ -526,9 +526,8 @@ Test(pypool, exits_crashes_and_signals_fail_only_their_own_call) {
         const char *want = cases[e.tag % CASES].want;
         cr_assert_not(seen[e.tag]);
         seen[e.tag] = true;
-        cr_assert_eq(e.kind, want == NULL ? PY_DONE : PY_FAILED, "%s: %s", cases[e.tag % CASES].how,
-                     e.error.text);
-        if (want != NULL) cr_assert_not_null(strstr(e.error.text, want), "%s", e.error.text);
+        cr_assert_eq(e.kind, !want ? PY_DONE : PY_FAILED, "%s: %s", cases[e.tag % CASES].how, e.error.text);
+        if (want) cr_assert_not_null(strstr(e.error.text, want), "%s", e.error.text);
         free_event(&e);
     }
     pypool_destroy(&b.pool);
@@ -822,12 +821,12 @@ static void run_interpreter(const char *interpreter, const char *part) {
     uint32_t f = add_function(&b, add_env(&b, (py_env_t){.interpreter = interpreter}),
                               "def main(ctx): return 1\n", "[\"R\"]");
     submit(&b, f, 1, (inputs_t){0});
-    if (part != NULL)
+    if (part)
         expect_failed(&b, 1, part);
     else
         expect_done(&b, 1, "{\"R\":1}", NULL);
     submit(&b, f, 2, (inputs_t){0});
-    if (part != NULL) expect_failed(&b, 2, part);
+    if (part) expect_failed(&b, 2, part);
     pypool_destroy(&b.pool);
 }
 
@@ -881,9 +880,9 @@ static bool is_gone(pid_t pid) {
     char path[64], text[256] = "";
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
     FILE *f = fopen(path, "r");
-    if (f == NULL) return true;
-    bool zombie = fgets(text, sizeof text, f) != NULL &&
-                  strstr(text, ") Z ") != NULL; /* its adoptive parent may be slow */
+    if (!f) return true;
+    bool zombie =
+        fgets(text, sizeof text, f) && strstr(text, ") Z ") != NULL; /* its adoptive parent may be slow */
     fclose(f);
     return zombie;
 }
