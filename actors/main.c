@@ -7,15 +7,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "actors/client.h"
-#include "actors/doctor.h"
-#include "actors/fleet.h"
-#include "actors/journal_verb.h"
-#include "actors/mock_llm.h"
-#include "actors/run.h"
-#include "actors/runtime.h"
-#include "actors/top.h"
-#include "actors/validate.h"
+#include "actors/exit_codes.h"
+#include "actors/doctor/doctor.h"
+#include "actors/verbs/fleet.h"
+#include "actors/verbs/journal_verb.h"
+#include "actors/mock/mock_llm.h"
+#include "actors/verbs/run.h"
+#include "actors/runtime/runtime.h"
+#include "actors/verbs/top.h"
+#include "actors/verbs/validate.h"
 
 typedef struct verb_row {
     const char *name;

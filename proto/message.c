@@ -2,8 +2,7 @@
  * catalogue per direction.
  *
  * Decoding is in two steps: prescan bounds everything, then msgpack-c unpacks into its zone; slices point
- * into the frame, lists are copied out, and the zone goes away before message_decode returns.
- */
+ * into the frame, lists are copied out, and the zone goes away before message_decode returns. */
 #include "proto/message.h"
 
 #include <msgpack.h>
@@ -13,8 +12,7 @@
 #include "core/base/limits.h"
 #include "proto/prescan.h"
 
-/* ---- encode
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- encode */
 
 static int write_to_buf(void *data, const char *bytes, size_t len) {
     buf_add(data, bytes, len);
@@ -110,8 +108,7 @@ void message_encode(const message_t *m, buf_t *out) {
     }
 }
 
-/* ---- decode
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- decode */
 
 static int wrong(err_t *err, const char *field, const char *wanted) {
     return err_set(err, SDG_EPARSE, "field '%s' is not %s", field, wanted);

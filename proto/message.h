@@ -112,8 +112,8 @@ typedef struct message {
 
 const char *message_name(message_type_t type); /* "HELLO", or "?" */
 
-/* Appends the frame of `m` to `out` (which should be empty). Never fails except by out's maximum (out->full).
- */
+/* Appends the frame of `m` to `out` (which should be empty). Never fails except by out's maximum
+ * (out->full). */
 void message_encode(const message_t *m, buf_t *out);
 /* Reads a frame. On failure returns SDG_EPARSE, err is the reason in words, *m is empty; *m needs
  * message_free only on success. */

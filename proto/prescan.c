@@ -2,8 +2,7 @@
  *
  * The walk keeps, per open array, how many elements are still to come; a value that is complete closes all
  * arrays it completes. Every element takes at least one byte, so "count <= bytes left" bounds what an
- * unpacker may allocate by the size of the frame. Source: the msgpack specification (format byte table).
- */
+ * unpacker may allocate by the size of the frame. Source: the msgpack specification (format byte table). */
 #include "proto/prescan.h"
 
 #include <stdbool.h>

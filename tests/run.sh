@@ -114,7 +114,10 @@ names() {
     find "$@" 2>/dev/null | sed 's#.*/##; s/\.c$//' | sort
 }
 
-unit_names() { names tests/core tests/proto tests/actors -name 'test_*.c'; }
+# Test targets are called by their place: tests/core/base/test_buf.c -> test_core_base_buf.
+unit_names() {
+    find tests/core tests/proto tests/actors -name 'test_*.c' | sed -E 's#^tests/(.*)/test_([a-z0-9_]+)\.c$#test_\1_\2#; s#/#_#g' | sort
+}
 sim_names() { names tests/sim -name 'sim_*.c'; }
 stress_names() { names tests/faults -name 'stress_*.c'; }
 fuzz_names() { names tests/fuzz -maxdepth 1 -name 'fuzz_*.c'; }

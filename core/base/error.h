@@ -5,8 +5,8 @@
  * in release builds too; bad message        a reason in words, counted, dropped (proto/); operating failure
  * (429, timeout, bad row) is data in a result, not an error of a function; fatal              only main()
  * ends the process, with one sentence that says what to do. Out of memory is fatal everywhere (the xmalloc
- * family): libzmq and glib-style libraries below us do the same, and every queue in this program is bounded.
- */
+ * family): libzmq and glib-style libraries below us do the same, and every queue in this program is
+ * bounded. */
 #ifndef SDG_BASE_ERROR_H
 #define SDG_BASE_ERROR_H
 
@@ -32,8 +32,8 @@ typedef struct err {
     char text[ERR_TEXT_MAX];
 } err_t;
 
-/* Fills `err` (may be NULL) and returns `code`, so that `return err_set(err, SDG_EINVAL, "...")` is one line.
- */
+/* Fills `err` (may be NULL) and returns `code`, so that `return err_set(err, SDG_EINVAL, "...")` is one
+ * line. */
 int err_set(err_t *err, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* Puts "<prefix>: " before the sentence already in `err`; returns err->code. */
 int err_prefix(err_t *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -2,8 +2,7 @@
  * docs/design.md.
  *
  * Integers that fit 64 bits stay integers, larger ones become reals; a number with '.', 'e' or 'E' is a real.
- * A duplicate key: the last wins. Lone surrogate escapes become U+FFFD. NUL bytes inside strings are kept.
- */
+ * A duplicate key: the last wins. Lone surrogate escapes become U+FFFD. NUL bytes inside strings are kept. */
 #ifndef SDG_BASE_JSON_H
 #define SDG_BASE_JSON_H
 

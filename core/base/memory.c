@@ -36,8 +36,7 @@ static uint64_t status_kib(const char *key) { return kib_in("/proc/self/status",
 uint64_t memory_rss_bytes(void) { return status_kib("VmRSS:"); }
 uint64_t memory_peak_rss_bytes(void) { return status_kib("VmHWM:"); }
 
-/* ---- giving back
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- giving back */
 
 /* jemalloc's, when the program is linked with it. */
 extern int mallctl(const char *name, void *old, size_t *old_len, void *new, size_t new_len)
@@ -72,8 +71,7 @@ void memory_release_eagerly(void) {
     }
 }
 
-/* ---- a tree of processes
- * --------------------------------------------------------------------------------------------- */
+/* ---- a tree of processes */
 
 /* "sdg worker --name worker-0 ..." -> "sdg worker-0"; others by the name of their program. */
 static void name_process(memory_process_t *p, const char *folder) {

@@ -1,8 +1,7 @@
 /* small.c - one pool per thread: for each size a chain of free blocks and how many more may join it.
  *
  * Each block is one of malloc's own, of its class's full size, so any of them can be given back at any time
- * and by any thread. The pool is made with the first block a thread asks for, and ends with the thread.
- */
+ * and by any thread. The pool is made with the first block a thread asks for, and ends with the thread. */
 #include "core/base/small.h"
 
 #include "core/base/error.h"

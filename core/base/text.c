@@ -2,8 +2,7 @@
  *
  * Containers are walked by tree.c, digits of reals come from real_text.cc, knowledge about characters from
  * text_tables.c; utf8_valid is in text_utf8.cc. Text that is not valid UTF-8 is never refused here: a stray
- * byte counts as one character, is copied by str() and the case functions, and shown as \xNN by repr().
- */
+ * byte counts as one character, is copied by str() and the case functions, and shown as \xNN by repr(). */
 #include "core/base/text.h"
 
 #include "core/base/limits.h"
@@ -318,8 +317,8 @@ static const char *skip_digits(const char *at, const char *end) {
     return at;
 }
 
-/* True when [at, end) is digits with an optional fraction and exponent; *whole tells that it is digits only.
- */
+/* True when [at, end) is digits with an optional fraction and exponent; *whole tells that it is digits
+ * only. */
 static bool is_number(const char *at, const char *end, bool *whole) {
     const char *point = skip_digits(at, end);
     size_t digits = (size_t)(point - at);

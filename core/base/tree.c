@@ -1,8 +1,7 @@
 /* tree.c - the walk behind json_write and text_write_repr.
  *
  * A stack of open containers replaces recursion: each frame is a container and the number of its next
- * element. The first frames live on the C stack, so that ordinary values need no allocation.
- */
+ * element. The first frames live on the C stack, so that ordinary values need no allocation. */
 #include "core/base/tree.h"
 
 #include "core/base/error.h"

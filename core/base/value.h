@@ -10,8 +10,7 @@
  * shared).
  *
  * Containers are copy-on-write: the functions that change a list or object take `value_t *` and first make
- * that value the only owner of its contents, so no other holder sees the change. Nothing here is cyclic.
- */
+ * that value the only owner of its contents, so no other holder sees the change. Nothing here is cyclic. */
 #ifndef SDG_BASE_VALUE_H
 #define SDG_BASE_VALUE_H
 

@@ -367,8 +367,8 @@ static value_t end_container(value_decoder_t *d) {
     return f->container;
 }
 
-/* Reads an element, and ends the containers that this makes complete. True when the outermost one is: *out.
- */
+/* Reads an element, and ends the containers that this makes complete. True when the outermost one is:
+ * *out. */
 static bool read_step(value_decoder_t *d, value_t *out) {
     if (d->depth) begin_element(d, &d->frames[d->depth - 1]);
     size_t depth = d->depth;

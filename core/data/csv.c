@@ -2,8 +2,7 @@
  *
  * Four states and a pending CR. Runs of ordinary bytes are found by one table look-up (or memchr inside
  * quotes) and copied at once; only the special byte that ends a run is looked at. The fields of a record lie
- * one behind the other in `text`, a NUL behind each, and `ends` says where each stops.
- */
+ * one behind the other in `text`, a NUL behind each, and `ends` says where each stops. */
 #include "core/data/csv.h"
 
 #include "core/base/buf.h"
@@ -102,8 +101,8 @@ static bool end_record(csv_t *c) {
     return true;
 }
 
-/* A byte that ended a run, a closing quote or stands at the start of a field. True: the record is complete.
- */
+/* A byte that ended a run, a closing quote or stands at the start of a field. True: the record is
+ * complete. */
 static bool take_special(csv_t *c, char byte) {
     if (byte == '\n') {
         c->line++;

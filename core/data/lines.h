@@ -2,8 +2,8 @@
  * has come.
  *
  * Lines are given in place, from the read block; only a line longer than the block makes it grow, up to the
- * maximum, and it shrinks again after. A line over the maximum is passed over and reported without its bytes.
- */
+ * maximum, and it shrinks again after. A line over the maximum is passed over and reported without its
+ * bytes. */
 #ifndef SDG_DATA_LINES_H
 #define SDG_DATA_LINES_H
 

@@ -108,8 +108,8 @@ static int next_json_line(reader_t *r, row_record_t *record, err_t *err) {
 
 /* ---- CSV */
 
-/* Drops a BOM at the start of the input; it may come in pieces. Returns 0, or a negative code of the stream.
- */
+/* Drops a BOM at the start of the input; it may come in pieces. Returns 0, or a negative code of the
+ * stream. */
 static int skip_csv_bom(reader_t *r, err_t *err) {
     while (r->len < sizeof UTF8_BOM && memcmp(r->block, UTF8_BOM, r->len) == 0) {
         ssize_t n = stream_read(r->stream, r->block + r->len, DATA_READ_BYTES - r->len, err);

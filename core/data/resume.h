@@ -45,8 +45,8 @@ int resume_scan(int fd, const char *path, stream_coding_t coding, bool retry_fai
 int resume_repair(int *fd, const char *path, stream_coding_t coding, bool retry_failed, const resume_t *found,
                   err_t *err);
 
-/* Locks an open file for one writer; SDG_EINVAL if another has it. File systems without locks are accepted.
- */
+/* Locks an open file for one writer; SDG_EINVAL if another has it. File systems without locks are
+ * accepted. */
 int output_lock(int fd, const char *path, err_t *err);
 
 #endif

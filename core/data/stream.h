@@ -27,8 +27,8 @@ typedef struct stream stream_t;
 /* The coding that a file name promises: .gz .zst (any case), else plain. */
 stream_coding_t stream_coding_of(const char *path);
 
-/* Opens for reading; "-" is stdin. Without a promise in the name the magic bytes decide. NULL: err says why.
- */
+/* Opens for reading; "-" is stdin. Without a promise in the name the magic bytes decide. NULL: err says
+ * why. */
 stream_t *stream_open(const char *path, err_t *err);
 /* Reads an open descriptor, which stays the caller's, from where it stands, in exactly this coding. */
 stream_t *stream_from_fd(int fd, const char *name, stream_coding_t coding);
@@ -49,8 +49,8 @@ ssize_t stream_read(stream_t *stream, char *to, size_t room, err_t *err);
 /* For progress: bytes of the file read so far and its size (0 when unknown). */
 void stream_progress(const stream_t *stream, uint64_t *bytes_done, uint64_t *bytes_total);
 
-/* Where the last whole member ends: in the file, and in the text it decodes to. Plain: what was read so far.
- */
+/* Where the last whole member ends: in the file, and in the text it decodes to. Plain: what was read so
+ * far. */
 uint64_t stream_member_end(const stream_t *stream);
 uint64_t stream_member_text_end(const stream_t *stream);
 /* After a failure: the file just stops inside a member (torn), it is not damaged. */

@@ -44,8 +44,8 @@ typedef struct writer_options {
     bool overwrite;               /* start anew: truncate what is there */
     bool force_resume;            /* continue although the identity differs */
     bool retry_failed;            /* rows with _error are done again */
-    bool ordered; /* write in row order; rows that come early wait in memory (bounded by the caller's window)
-                   */
+    bool ordered;         /* write in row order; rows that come early wait in memory (bounded by the caller's
+                           * window) */
     uint64_t flush_bytes; /* buffered bytes that trigger a write by themselves; 0 = 256 KiB */
 } writer_options_t;
 

@@ -7,11 +7,11 @@
 #include "core/llm/retry.h"
 
 #include <assert.h>
+#include <locale.h>
 #include <math.h>
 #include <string.h>
 #include <strings.h>
-
-#include <curl/curl.h>
+#include <time.h>
 
 #include "core/base/limits.h"
 
@@ -106,7 +106,22 @@ static void trim_blanks(const char **value, size_t *len) {
         (*len)--;
 }
 
-static bool has_letter(const char *text) { return strpbrk(text, "abcdefghijklmnopqrstuvwxyz"); }
+/* Seconds since 1970 of an HTTP date in any of its three forms (RFC 9110, 5.6.7); -1: it is none. Names of
+ * days and months are English whatever the user's locale is. */
+static time_t http_date(const char *text) {
+    static const char *const forms[] = {"%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT",
+                                        "%a %b %d %H:%M:%S %Y"};
+    locale_t english = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    if (!english) return -1;
+    time_t date = -1;
+    for (size_t i = 0; i < sizeof forms / sizeof *forms && date < 0; i++) {
+        struct tm tm = {0};
+        const char *end = strptime_l(text, forms[i], &tm, english);
+        if (end && *end == '\0') date = timegm(&tm);
+    }
+    freelocale(english);
+    return date;
+}
 
 int64_t retry_after_ms(const char *value, size_t len, int64_t now_unix_ms) {
     trim_blanks(&value, &len);
@@ -115,8 +130,7 @@ int64_t retry_after_ms(const char *value, size_t len, int64_t now_unix_ms) {
     char text[HTTP_DATE_BYTES_MAX];
     memcpy(text, value, len);
     text[len] = '\0';
-    time_t date =
-        has_letter(text) ? curl_getdate(text, NULL) : -1; /* every date form names a day or a month */
+    time_t date = http_date(text);
     if (date < 0) return -1;
     int64_t ahead = (int64_t)date * 1000 - now_unix_ms;
     return ahead > 0 ? ahead : 0;

@@ -1,8 +1,7 @@
 /* pyinterp.c - see pyinterp.h.
  *
  * The idea: a host never sees our environment. It is built from four names and what the pipeline declares, so
- * no API key and no setting of ours leaks into user code, however it came into this process.
- */
+ * no API key and no setting of ours leaks into user code, however it came into this process. */
 #include "core/python/pyinterp.h"
 
 #include <ctype.h>

@@ -22,8 +22,8 @@ typedef struct py_constraint {
 } py_constraint_t;
 
 typedef struct py_interp {
-    char program[256]; /* as written, without the constraint; "python3" when it says nothing or only "python"
-                        */
+    char program[256]; /* as written, without the constraint; "python3" when it says nothing or only
+                        * "python" */
     py_constraint_t constraint[PY_CONSTRAINTS_MAX];
     int constraints;
 } py_interp_t;

@@ -10,8 +10,7 @@
  * recent time of each function; an unknown function counts as slow. A call that starts to wait for
  * ctx.call_ai gives back what was sent behind it.
  *
- * To add a frame kind: one row in FRAMES at the bottom, one `on_` function, the other side in host.py.
- */
+ * To add a frame kind: one row in FRAMES at the bottom, one `on_` function, the other side in host.py. */
 #include "core/python/pypool.h"
 
 #include <assert.h>
@@ -183,8 +182,8 @@ static bool free_slot(pypool_t *p, uint32_t *slot) {
     return true;
 }
 
-/* A start did not work: after a few in a row the calls that wait for it fail (the next call tries once more).
- */
+/* A start did not work: after a few in a row the calls that wait for it fail (the next call tries once
+ * more). */
 static void start_failed(pypool_t *p, env_t *env, const char *reason) {
     p->dirty = true;
     if (++env->failures < PY_START_FAILURES_MAX) return;

@@ -79,8 +79,8 @@ CHILD_CODE static void child_fails(launch_t *l, const char *where) {
 CHILD_CODE static void write_file(const char *path, const char *text, size_t len) {
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd < 0) return;
-    /* Without a map the child sees itself as "nobody", which is harmless: file access goes by the real user.
-     */
+    /* Without a map the child sees itself as "nobody", which is harmless: file access goes by the real
+     * user. */
     ssize_t done = write(fd, text, len);
     (void)done;
     close(fd);

@@ -3,8 +3,7 @@
  *
  * What the child gets: the environment and descriptors listed here and no others; SIGKILL when the thread
  * that started it dies; no way to gain privileges; no core dumps; without `network` no network (see
- * py_jail_t). It stops accidents and theft (of the keys in our environment, for one), not hostile tenants.
- */
+ * py_jail_t). It stops accidents and theft (of the keys in our environment, for one), not hostile tenants. */
 #ifndef SDG_PYTHON_PYSPAWN_H
 #define SDG_PYTHON_PYSPAWN_H
 
@@ -16,8 +15,8 @@
 
 /* How the child is confined, best first. */
 typedef enum py_jail {
-    PY_JAIL_USER_NAMESPACE, /* own user namespace, and an own empty network namespace if the network is denied
-                             */
+    PY_JAIL_USER_NAMESPACE, /* own user namespace, and an own empty network namespace if the network is
+                             * denied */
     PY_JAIL_ROOT,    /* we are root: own network namespace, administrative capabilities dropped for good */
     PY_JAIL_SECCOMP, /* namespaces are forbidden here: a filter refuses every socket that is not AF_UNIX */
     PY_JAIL_NONE,    /* nothing worked, or nothing was wanted */

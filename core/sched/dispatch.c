@@ -39,8 +39,7 @@ void dispatch_destroy(dispatch_t **dispatch) {
     *dispatch = NULL;
 }
 
-/* ---- marks
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- marks */
 
 void dispatch_touch(dispatch_t *d, job_t *job) {
     ring_add_last(&d->due, &job->due);
@@ -86,9 +85,7 @@ bool dispatch_next(dispatch_t *d, uint64_t now, dispatch_action_t *action) {
     return client_next(d, now, action);
 }
 
-/* ---- time
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- time */
 
 /* If this process itself stood still (a stopped machine, a swap storm), the silence was ours, not the
  * workers'. */
@@ -112,8 +109,7 @@ void dispatch_tick(dispatch_t *d, uint64_t now) {
     }
 }
 
-/* ---- numbers
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- numbers */
 
 void dispatch_stats(const dispatch_t *d, dispatch_stats_t *stats) { *stats = d->stats; }
 

@@ -15,9 +15,7 @@
 
 job_t *sched_job_find(const dispatch_t *d, uint64_t id) { return idmap_get(&d->job_by_id, id); }
 
-/* ---- life
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- life */
 
 static void drop_at_worker(dispatch_t *d, const seat_t *seat, uint32_t mode) {
     dispatch_notice(d, &(notice_t){.kind = DISPATCH_JOB_DROP,
@@ -85,8 +83,7 @@ void sched_job_stop(dispatch_t *d, job_t *job, const char *reason, uint64_t now)
     dispatch_touch(d, job);
 }
 
-/* ---- opening
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- opening */
 
 /* A client that opens a job has heard the end of its earlier ones. */
 static void forget_ended(dispatch_t *d, uint64_t peer) {
@@ -183,9 +180,7 @@ int dispatch_job_limit(dispatch_t *d, uint64_t id, uint64_t concurrency, uint64_
     return SDG_OK;
 }
 
-/* ---- rows
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- rows */
 
 /* The client seems to be out of step: say where we are, but not once per message of a burst. */
 static void correct_client(dispatch_t *d, job_t *job, uint64_t now) {
@@ -277,8 +272,7 @@ void dispatch_client_gone(dispatch_t *d, uint64_t peer, uint64_t now) {
     }
 }
 
-/* ---- what the client is told
- * ---------------------------------------------------------------------------------------- */
+/* ---- what the client is told */
 
 static bool expects_rows(const job_t *job) {
     return job->state == JOB_RUNNING && !(job->end_known && job->next_chunk >= job->chunks);
@@ -334,9 +328,7 @@ bool sched_job_next(dispatch_t *d, job_t *job, uint64_t now, dispatch_action_t *
     return done_next(job, now, action) || credit_next(job, now, action) || results_next(d, job, now, action);
 }
 
-/* ---- time
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- time */
 
 /* No worker can run it, and none that could has come for a while. */
 static void check_refusals(dispatch_t *d, job_t *job, uint64_t now) {

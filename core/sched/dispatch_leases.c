@@ -8,8 +8,7 @@
  *
  * Jobs compete for the credit of a worker, so turns are taken there: the ring of a worker's seats is walked
  * round and round, a turn is so many rows (deficit round robin with rows for bytes), and who is at its turn
- * keeps it while credit comes in small pieces. Who wants nothing when its turn comes saves nothing up.
- */
+ * keeps it while credit comes in small pieces. Who wants nothing when its turn comes saves nothing up. */
 #include <assert.h>
 #include <stdlib.h>
 
@@ -18,8 +17,7 @@
 static uint64_t smaller(uint64_t a, uint64_t b) { return a < b ? a : b; }
 static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
 
-/* ---- how many
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- how many */
 
 /* Rows a worker should hold beyond its share, to have work while results and leases travel. */
 static uint64_t rows_ahead(const seat_t *seat) {
@@ -57,8 +55,7 @@ static bool bytes_fit(const worker_t *w, const lease_t *lease, uint64_t lease_by
     return w->held_bytes + row->len <= w->credit_bytes;
 }
 
-/* ---- leasing
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- leasing */
 
 static lease_t *lease_new(seat_t *seat, uint64_t now) {
     lease_t *lease = xcalloc(1, sizeof *lease);
@@ -124,8 +121,7 @@ static int class_for(const seat_t *seat) {
     return class < CLASS_FRESH ? CLASSES : class;
 }
 
-/* ---- whose turn
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- whose turn */
 
 static bool may_lease(const job_t *job) {
     return job->state == JOB_RUNNING && job->queued > 0 &&
@@ -219,8 +215,7 @@ bool lease_next(dispatch_t *d, uint64_t now, dispatch_action_t *action) {
     return false;
 }
 
-/* ---- again
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- again */
 
 static bool hole_next(worker_t *w, dispatch_action_t *action) {
     if (w->hole_count == 0) return false;
@@ -280,9 +275,7 @@ void dispatch_worker_leases(dispatch_t *d, uint64_t id, uint64_t first_missing, 
     w->hole_count = next - first_missing;
 }
 
-/* ---- back
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- back */
 
 /* A row without an answer comes back from a worker. */
 static void row_back(dispatch_t *d, job_t *job, row_t *row, bool crashed) {

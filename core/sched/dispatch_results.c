@@ -10,8 +10,7 @@
 
 static uint64_t smaller(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
-/* ---- from workers
- * ------------------------------------------------------------------------------------------------- */
+/* ---- from workers */
 
 /* Smooths the rate at which rows are finished: over about RATE_NS, in steps of at least RATE_STEP_NS. */
 static void count_finished(seat_t *seat, uint64_t rows, uint64_t now) {
@@ -69,8 +68,7 @@ void dispatch_row_results(dispatch_t *d, uint64_t worker_id, uint64_t job_id, co
     dispatch_touch(d, job);
 }
 
-/* ---- to the client
- * ------------------------------------------------------------------------------------------------ */
+/* ---- to the client */
 
 static void describe(dispatch_t *d, const job_t *job, const batch_t *batch, dispatch_action_t *action) {
     size_t count = 0;
@@ -160,8 +158,7 @@ void results_again(job_t *job, uint64_t now) {
     job->resend = true;
 }
 
-/* ---- from the client
- * ---------------------------------------------------------------------------------------------- */
+/* ---- from the client */
 
 int dispatch_result_credit(dispatch_t *d, uint64_t id, uint64_t rows_limit, uint64_t bytes_limit,
                            uint64_t now) {

@@ -11,8 +11,7 @@
 
 enum { ROWS_PER_BLOCK = 256 };
 
-/* ---- the pool
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- the pool */
 
 static void add_block(job_t *job) {
     row_block_t *block = xcalloc(1, sizeof *block + ROWS_PER_BLOCK * sizeof(row_t));
@@ -39,8 +38,7 @@ static void give_back(job_t *job, row_t *row) {
     job->free_rows = row;
 }
 
-/* ---- states
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- states */
 
 static int class_of(const row_t *row) { return row->deaths < CLASSES ? row->deaths : CLASS_CULPRIT; }
 
@@ -148,9 +146,7 @@ void sched_row_release(dispatch_t *d, job_t *job, row_t *row) {
     job->released_rows++;
 }
 
-/* ---- many
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- many */
 
 void sched_job_drop_queued(dispatch_t *d, job_t *job) {
     for (int class = 0; class < CLASSES; class ++) {

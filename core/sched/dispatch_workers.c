@@ -14,8 +14,7 @@
 
 worker_t *sched_worker_find(const dispatch_t *d, uint64_t id) { return idmap_get(&d->worker_by_id, id); }
 
-/* ---- seats
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- seats */
 
 static seat_t *seat_of(worker_t *worker, job_t *job) {
     seat_t *seat = worker->seat[job->slot];
@@ -56,8 +55,7 @@ void sched_worker_wake(dispatch_t *d, worker_t *worker) {
     RING_EACH(&worker->seats, node) seat_wake(d, RING_OWNER(node, seat_t, of_worker));
 }
 
-/* ---- shares
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- shares */
 
 static bool shares_in(worker_t *worker, job_t *job) {
     return !worker->draining && !seat_of(worker, job)->refused;
@@ -143,8 +141,7 @@ static void repeat_permits(dispatch_t *d, worker_t *worker) {
     }
 }
 
-/* ---- coming and going
- * --------------------------------------------------------------------------------------------- */
+/* ---- coming and going */
 
 static void worker_add(dispatch_t *d, uint64_t id, uint64_t peer, uint64_t now) {
     worker_t *worker = xcalloc(1, sizeof *worker);
@@ -224,8 +221,7 @@ void dispatch_worker_gone(dispatch_t *d, uint64_t id, bool crashed, uint64_t now
     if (worker) worker_leave(d, worker, crashed, crashed ? "it died" : "it said goodbye");
 }
 
-/* ---- what a worker says
- * ------------------------------------------------------------------------------------------- */
+/* ---- what a worker says */
 
 void dispatch_worker_beat(dispatch_t *d, uint64_t id, uint64_t now) {
     worker_t *worker = sched_worker_find(d, id);

@@ -78,8 +78,7 @@ struct contexts {
 
 static const char PRESENT[] = ""; /* value of a map that is only a set */
 
-/* ---- records
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- records */
 
 static row_t *find_row(const contexts_t *c, uint64_t number) { return idmap_get(&c->rows, number); }
 
@@ -123,8 +122,7 @@ static part_t *find_part(const row_t *row, context_part_t kind, uint64_t owner) 
     return NULL;
 }
 
-/* ---- in memory
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- in memory */
 
 static bool is_pinned(row_t *row) { return !ring_empty(&row->pins); }
 
@@ -151,8 +149,8 @@ static void make_most_recent(contexts_t *c, part_t *p) {
     ring_add_last(&c->recent, &p->recent);
 }
 
-/* Takes the bytes. The context is in memory afterwards; if it was on disk, the caller has removed it there.
- */
+/* Takes the bytes. The context is in memory afterwards; if it was on disk, the caller has removed it
+ * there. */
 static void set_bytes(contexts_t *c, part_t *p, char *bytes, size_t len) {
     if (p->bytes) {
         c->stats.cached--;
@@ -199,9 +197,7 @@ static void free_part(contexts_t *c, part_t *p) {
     free(p);
 }
 
-/* ---- pins
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- pins */
 
 static pin_t *find_pin(row_t *row, uint64_t owner) {
     RING_EACH(&row->pins, node) {
@@ -238,8 +234,7 @@ static bool release_pin(contexts_t *c, row_t *row, uint64_t owner_id) {
     return true;
 }
 
-/* ---- to disk and back
- * ---------------------------------------------------------------------------------------------- */
+/* ---- to disk and back */
 
 /* On failure it stays as it is. */
 static int spill_part(contexts_t *c, part_t *p, err_t *err) {
@@ -339,8 +334,7 @@ static int forget_on_disk(contexts_t *c, const part_t *p, err_t *err) {
     return p->bytes ? SDG_OK : spill_remove(c->spill, p->spill_key, err);
 }
 
-/* ---- who may ask
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- who may ask */
 
 static int admit(contexts_t *c, uint64_t row, uint64_t owner, size_t len, err_t *err) {
     if (row > CONTEXTS_ROW_MAX)
@@ -364,8 +358,7 @@ static void remember_gone(contexts_t *c, uint64_t id) {
     c->gone_count++;
 }
 
-/* ---- what is asked
- * --------------------------------------------------------------------------------------------------- */
+/* ---- what is asked */
 
 static bool in_memory(const contexts_t *c, uint64_t row, context_part_t kind, uint64_t owner) {
     const part_t *p = find_part(find_row(c, row), kind, owner);
@@ -519,9 +512,7 @@ int contexts_flush(contexts_t *c, err_t *err) {
     return rc == SDG_OK ? make_room(c, err) : rc;
 }
 
-/* ---- life
- * -----------------------------------------------------------------------------------------------------------
- */
+/* ---- life */
 
 contexts_t *contexts_new(const contexts_options_t *options) {
     contexts_t *c = xcalloc(1, sizeof *c);
@@ -574,8 +565,7 @@ void contexts_stats(const contexts_t *c, contexts_stats_t *stats) {
     stats->hit_rate = asked ? (double)c->stats.hits / (double)asked : 0;
 }
 
-/* ---- invariants
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- invariants */
 
 typedef struct census {
     size_t cached, evictable, private_parts, private_spilled, pins;

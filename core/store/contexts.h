@@ -61,8 +61,8 @@ int contexts_get_or_create(contexts_t *contexts, uint64_t row, context_part_t pa
  * the row. */
 int contexts_put(contexts_t *contexts, uint64_t row, context_part_t part, uint64_t owner, const void *bytes,
                  size_t len, err_t *err);
-/* Loads the shared context and the owner's private one, and pins the row. SDG_ENOTFOUND if there is neither.
- */
+/* Loads the shared context and the owner's private one, and pins the row. SDG_ENOTFOUND if there is
+ * neither. */
 int contexts_pin(contexts_t *contexts, uint64_t row, uint64_t owner, err_t *err);
 int contexts_unpin(contexts_t *contexts, uint64_t row, uint64_t owner,
                    err_t *err); /* SDG_ENOTFOUND: this owner did not pin it */

@@ -73,8 +73,7 @@ static int broken(const journal_t *j, err_t *err) {
     return j->failure.code;
 }
 
-/* ---- the index
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- the index */
 
 static call_t *find_call(const journal_t *j, const journal_key_t *key) {
     const row_calls_t *r = idmap_get(&j->rows, key->row);
@@ -125,8 +124,7 @@ void journal_row_finished(journal_t *j, uint64_t row) {
     rangeset_add(j->finished, row);
 }
 
-/* ---- opening and closing
- * ------------------------------------------------------------------------------------------ */
+/* ---- opening and closing */
 
 typedef struct opening {
     journal_t *journal;
@@ -222,8 +220,7 @@ void journal_remove(journal_t **journal) {
     journal_close(journal);
 }
 
-/* ---- adding and finding
- * ------------------------------------------------------------------------------------------- */
+/* ---- adding and finding */
 
 int journal_flush(journal_t *j, err_t *err) {
     size_t written;
@@ -302,8 +299,7 @@ int journal_find(journal_t *j, const journal_key_t *key, buf_t *answer, err_t *e
     return rc;
 }
 
-/* ---- rewriting
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- rewriting */
 
 static int write_out(int fd, buf_t *out) {
     size_t written;
@@ -370,8 +366,7 @@ int journal_compact(journal_t *j, uint64_t least, err_t *err) {
     return SDG_OK;
 }
 
-/* ---- for others
- * --------------------------------------------------------------------------------------------------- */
+/* ---- for others */
 
 int journal_fd(const journal_t *j) { return j->fd; }
 uint64_t journal_unsynced(const journal_t *j) { return j->unsynced; }

@@ -29,8 +29,8 @@
 
 typedef struct journal journal_t;
 
-/* When whoever owns a journal syncs it: what power loss may cost. (kill -9 costs nothing that was flushed.)
- */
+/* When whoever owns a journal syncs it: what power loss may cost. (kill -9 costs nothing that was
+ * flushed.) */
 typedef enum journal_fsync {
     JOURNAL_FSYNC_BATCH,  /* at most every JOURNAL_SYNC_NS or JOURNAL_SYNC_BYTES, off the hot path */
     JOURNAL_FSYNC_NEVER,  /* when the kernel likes */
@@ -71,8 +71,8 @@ int journal_find(journal_t *journal, const journal_key_t *key, buf_t *answer, er
 
 void journal_row_finished(journal_t *journal, uint64_t row); /* its result is safe: its calls are dead */
 /* Rewrites the file if more than half of it is dead and it is larger than `least` bytes. A rewrite that fails
- * (no room) is given up and tried again when the file has doubled; only a journal that is lost is an error.
- */
+ * (no room) is given up and tried again when the file has doubled; only a journal that is lost is an
+ * error. */
 int journal_compact(journal_t *journal, uint64_t least, err_t *err);
 
 /* For whoever syncs by another thread. */

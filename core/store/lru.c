@@ -3,8 +3,7 @@
  * Speed is cache misses. Nodes lie in one array and point to each other by number. The index is a table of
  * (hash, node) pairs with linear probing: a look-up reads one line of it and then the right node, because
  * another key with the same 32 bits of hash is rare; closing the hole of a removed entry moves pairs by their
- * hash and reads no node. The list is a circle through node 0, which holds no entry.
- */
+ * hash and reads no node. The list is a circle through node 0, which holds no entry. */
 #include "core/store/lru.h"
 
 #include <assert.h>
@@ -58,8 +57,7 @@ void lru_destroy(lru_t **lru) {
     *lru = NULL;
 }
 
-/* ---- index
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- index */
 
 static uint32_t hash_of(uint64_t key) { return (uint32_t)(key * UINT64_C(0x9E3779B97F4A7C15) >> 32); }
 
@@ -84,8 +82,7 @@ static void vacate(lru_t *l, slot_t *slot) {
     l->slots[hole].node = 0;
 }
 
-/* ---- order
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- order */
 
 static void unlink_node(lru_t *l, const node_t *node) {
     l->nodes[node->newer].older = node->older;
@@ -125,8 +122,7 @@ static void *drop(lru_t *l, slot_t *slot) {
     return node->value;
 }
 
-/* ---- for others
- * --------------------------------------------------------------------------------------------------- */
+/* ---- for others */
 
 static bool replace(lru_t *l, uint32_t number, void *value, lru_entry_t *left) {
     node_t *node = &l->nodes[number];

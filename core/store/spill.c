@@ -98,8 +98,7 @@ void spill_destroy(spill_t **spill) {
     *spill = NULL;
 }
 
-/* ---- failures
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- failures */
 
 /* A disk that fills up cuts a write short, and LMDB reports that as EIO. One byte more says what it was. */
 static int true_cause(const spill_t *s, int rc) {
@@ -124,8 +123,7 @@ static int fail(const spill_t *s, const char *what, int rc, err_t *err) {
     return err_set(err, SDG_EIO, "%s: spilled contexts %s: %s", s->path, what, mdb_strerror(cause));
 }
 
-/* ---- the file
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- the file */
 
 /* Makes the file. O_EXCL: neither somebody's file nor a link that was laid out for us is written to. */
 static int make_file(const spill_t *s) {
@@ -194,8 +192,7 @@ static int grow_map(spill_t *s) {
     return 0;
 }
 
-/* ---- resident pages
- * ----------------------------------------------------------------------------------------------- */
+/* ---- resident pages */
 
 /* An address inside the map: where the first value lies. NULL when there is none. */
 static const void *address_in_map(spill_t *s) {
@@ -239,8 +236,7 @@ static void count_resident(spill_t *s, uint64_t bytes) {
     if (s->resident >= SPILL_RESIDENT_BYTES) give_pages_back(s);
 }
 
-/* ---- what waits
- * --------------------------------------------------------------------------------------------------- */
+/* ---- what waits */
 
 static uint64_t cost_of(size_t len) { return WAITING_COST + len; }
 
@@ -336,8 +332,8 @@ static int commit(spill_t *s, err_t *err) {
     return rc != 0 ? s->refused.code : SDG_OK;
 }
 
-/* Room for one more to wait. After a failure the disk is asked again only by spill_flush, not by every put.
- */
+/* Room for one more to wait. After a failure the disk is asked again only by spill_flush, not by every
+ * put. */
 static int need_room(spill_t *s, uint64_t cost, err_t *err) {
     if (s->waiting.count == 0 || s->waiting_bytes + cost <= SPILL_BATCH_BYTES) return SDG_OK;
     if (!s->refused.code) return commit(s, err);
@@ -345,8 +341,7 @@ static int need_room(spill_t *s, uint64_t cost, err_t *err) {
     return s->refused.code;
 }
 
-/* ---- finding
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- finding */
 
 typedef struct found {
     bool there;        /* the key has a value */
@@ -381,8 +376,7 @@ static void count_read(spill_t *s, const found_t *found) {
     if (found->on_disk) count_resident(s, found->len + SPILL_FAULT_BYTES);
 }
 
-/* ---- for others
- * --------------------------------------------------------------------------------------------------- */
+/* ---- for others */
 
 int spill_put(spill_t *s, uint64_t key, const void *bytes, size_t len, err_t *err) {
     found_t old;

@@ -8,8 +8,7 @@
  * never on disk.
  *
  * Memory does not grow with the number of keys. LMDB reads through a map of the file, and pages that were
- * read count as resident: they are given back after every SPILL_RESIDENT_BYTES. One owner, one thread.
- */
+ * read count as resident: they are given back after every SPILL_RESIDENT_BYTES. One owner, one thread. */
 #ifndef SDG_STORE_SPILL_H
 #define SDG_STORE_SPILL_H
 

@@ -1,13 +1,10 @@
 # What `cmake --install` puts in place beside the program: everything below core/ and proto/ as one static library, libsdg.a,
 # its headers under include/sdg (they include each other as "core/base/buf.h"), and sdg.pc for pkg-config.
 set(archive_objects)
-foreach(module sdg_base sdg_llm sdg_mabel sdg_data sdg_sched sdg_store sdg_python sdg_proto)
-  if(NOT TARGET ${module})
-    continue()
-  endif()
-  get_target_property(kind ${module} TYPE)
-  if(kind STREQUAL STATIC_LIBRARY) # a folder without sources yet is an INTERFACE library
-    list(APPEND archive_objects $<TARGET_OBJECTS:${module}>)
+get_property(rooms GLOBAL PROPERTY SDG_ROOMS)
+foreach(room ${rooms})
+  if(NOT room MATCHES "^sdg_actors_")
+    list(APPEND archive_objects $<TARGET_OBJECTS:${room}>)
   endif()
 endforeach()
 if(archive_objects)

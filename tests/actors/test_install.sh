@@ -14,7 +14,7 @@ trap finish EXIT
 
 cmake --install "$BUILD" --prefix "$work/first" >"$work/log" || { cat "$work/log"; exit 1; }
 mv "$work/first" "$work/moved" # nothing may depend on where it was installed
-for file in bin/sdg lib/libsdg.a lib/pkgconfig/sdg.pc include/sdg/core/llm/client.h; do
+for file in bin/sdg lib/libsdg.a lib/pkgconfig/sdg.pc include/sdg/core/http/engine.h; do
     [ -s "$work/moved/$file" ] || { echo "$file is not installed"; exit 1; }
 done
 

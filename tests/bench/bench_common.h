@@ -1,6 +1,6 @@
 /* bench_common.h - arguments, clock and report shared by the HTTP benchmarks. */
-#ifndef TESTS_BENCH_COMMON_H
-#define TESTS_BENCH_COMMON_H
+#ifndef SDG_TESTS_BENCH_BENCH_COMMON_H
+#define SDG_TESTS_BENCH_BENCH_COMMON_H
 
 #include <stdbool.h>
 #include <stdint.h>

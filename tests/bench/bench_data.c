@@ -1,6 +1,5 @@
 /* bench_data - rates of reading input, resuming and appending output. Files lie in a temporary folder that is
- * removed again. bench_data [rows]     default 1,000,000 rows of 100 bytes; figures are the best of three
- */
+ * removed again. bench_data [rows]     default 1,000,000 rows of 100 bytes; figures are the best of three */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>

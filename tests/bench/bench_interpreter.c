@@ -14,7 +14,7 @@
 #include <time.h>
 
 #include "core/base/clock.h"
-#include "core/mabel/row.h"
+#include "core/mabel/row/row.h"
 
 typedef struct bench {
     const pipeline_t *pipeline;

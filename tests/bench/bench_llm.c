@@ -6,7 +6,7 @@
  */
 #include <poll.h>
 
-#include "core/llm/client.h"
+#include "core/http/engine.h"
 #include "tests/bench/bench_common.h"
 
 /* The client builds the URL from a base; the benchmark is given the whole URL, to compare like with like. */
@@ -19,34 +19,34 @@ static char *base_of(const char *url) {
 int main(int argc, char **argv) {
     bench_args_t args = bench_args_read(argc, argv);
     err_t err;
-    llm_client_options_t options = {.seed = 1};
-    llm_client_t *client = llm_client_new(&options, &err);
+    llm_engine_options_t options = {.seed = 1};
+    llm_engine_t *client = llm_engine_new(&options, &err);
     char *base = base_of(args.url);
     llm_endpoint_t endpoint = {.name = "bench",
                                .base_urls = (const char *const[]){base},
                                .url_count = 1,
                                .api_key = "key",
                                .retry = retry_policy_default()};
-    if (!client || llm_client_add_endpoint(client, &endpoint, &err) < 0) bench_die("cannot start:", err.text);
-    llm_client_set_permits(client, 0, (uint32_t)args.concurrency);
+    if (!client || llm_engine_add_endpoint(client, &endpoint, &err) < 0) bench_die("cannot start:", err.text);
+    llm_engine_set_permits(client, 0, (uint32_t)args.concurrency);
     bench_clock_t began = bench_clock();
     llm_request_t request = {.body = args.body, .body_len = args.body_len};
     uint64_t submitted = 0, done = 0;
     for (; submitted < args.concurrency && submitted < args.requests; submitted++)
-        llm_client_submit(client, &request, submitted, &err);
+        llm_engine_submit(client, &request, submitted, &err);
     while (done < args.requests) {
-        struct pollfd fd = {.fd = llm_client_fd(client), .events = POLLIN};
-        int timeout = llm_client_timeout_ms(client, clock_now_ns());
+        struct pollfd fd = {.fd = llm_engine_fd(client), .events = POLLIN};
+        int timeout = llm_engine_timeout_ms(client, clock_now_ns());
         if (timeout != 0) poll(&fd, 1, timeout);
-        llm_client_drive(client, clock_now_ns());
-        for (llm_answer_t answer; llm_client_next(client, &answer); done++) {
+        llm_engine_drive(client, clock_now_ns());
+        for (llm_answer_t answer; llm_engine_next(client, &answer); done++) {
             if (answer.cause != LLM_CAUSE_NONE) bench_die("call failed:", answer.error.text);
             value_free(answer.text);
-            if (submitted < args.requests) llm_client_submit(client, &request, submitted++, &err);
+            if (submitted < args.requests) llm_engine_submit(client, &request, submitted++, &err);
         }
     }
-    bench_report("llm_client", &args, began);
-    llm_client_destroy(&client);
+    bench_report("llm_engine", &args, began);
+    llm_engine_destroy(&client);
     free(base);
     return 0;
 }

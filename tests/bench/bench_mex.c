@@ -5,7 +5,7 @@
 #include "core/base/clock.h"
 #include "core/base/json.h"
 #include "core/base/limits.h"
-#include "core/mabel/mex.h"
+#include "core/mabel/mex/mex.h"
 
 #include <stdio.h>
 #include <stdlib.h>

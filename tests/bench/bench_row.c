@@ -6,7 +6,7 @@
  * the request body.
  */
 #include "core/base/clock.h"
-#include "core/mabel/row.h"
+#include "core/mabel/row/row.h"
 
 #include <inttypes.h>
 #include <stdio.h>

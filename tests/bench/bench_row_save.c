@@ -7,7 +7,7 @@
  * `cells` are many small values.
  */
 #include "core/base/clock.h"
-#include "core/mabel/row.h"
+#include "core/mabel/row/row.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -9,9 +9,9 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "actors/actor.h"
-#include "actors/link.h"
-#include "actors/scheduler.h"
+#include "actors/loop/actor.h"
+#include "actors/loop/link.h"
+#include "actors/scheduler/scheduler.h"
 #include "core/base/clock.h"
 #include "core/base/limits.h"
 #include "core/base/log.h"
@@ -59,8 +59,7 @@ static void serve(end_t *e, void (*handle)(void *self, const message_t *m), void
     }
 }
 
-/* ---- worker
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- worker */
 
 typedef struct worker {
     end_t end;
@@ -119,8 +118,7 @@ static void worker_thread(zsock_t *pipe, void *args) {
     free(w);
 }
 
-/* ---- client
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- client */
 
 typedef struct client {
     end_t end;
@@ -171,8 +169,7 @@ static void client_takes(void *self, const message_t *m) {
     }
 }
 
-/* ---- the run
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- the run */
 
 static zactor_t *start_scheduler(void) {
     static const char *const endpoints[] = {ENDPOINT};

@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "actors/actor.h"
-#include "actors/context_store.h"
+#include "actors/loop/actor.h"
+#include "actors/store/context_store.h"
 #include "core/base/clock.h"
 #include "core/base/limits.h"
 

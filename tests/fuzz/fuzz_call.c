@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "core/base/limits.h"
-#include "proto/call.h"
+#include "proto/parts/call.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     llm_answer_t answer, again;

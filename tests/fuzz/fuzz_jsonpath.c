@@ -1,7 +1,7 @@
 /* fuzz_jsonpath.c - "query NUL document": what compiles selects nodes of the document or says why not.
  * Without a document a fixed one is asked. */
 #include "core/base/json.h"
-#include "core/mabel/jsonpath.h"
+#include "core/mabel/text/jsonpath.h"
 
 #include <stdlib.h>
 #include <string.h>

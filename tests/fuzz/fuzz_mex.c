@@ -1,7 +1,7 @@
 /* fuzz_mex.c - any JSON as a MEX expression, compiled in both modes and evaluated on a small row: no crash,
  * no leak, bounded, and the frames of lambdas are always taken down. */
 #include "core/base/json.h"
-#include "core/mabel/mex.h"
+#include "core/mabel/mex/mex.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proto/parked.h"
+#include "proto/parts/parked.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

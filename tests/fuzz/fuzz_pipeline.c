@@ -1,5 +1,5 @@
 /* fuzz_pipeline.c - any bytes as a pipeline: it loads, or there is an error; never a crash or a leak. */
-#include "core/mabel/pipeline.h"
+#include "core/mabel/pipeline/pipeline.h"
 
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /* fuzz_regex_extract.c - "pattern NUL replacement NUL text": search, findall, replace and the output of an ai
  * block. */
-#include "core/mabel/extract.h"
+#include "core/mabel/text/extract.h"
 
 #include <stdlib.h>
 #include <string.h>

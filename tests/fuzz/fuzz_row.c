@@ -5,7 +5,7 @@
  * answers, in turn.
  */
 #include "core/base/json.h"
-#include "core/mabel/row.h"
+#include "core/mabel/row/row.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,7 +4,7 @@
  * Input: one byte chooses the pipeline, the options, and whether the right first bytes (form and digest) are
  * put before the rest.
  */
-#include "core/mabel/row.h"
+#include "core/mabel/row/row.h"
 
 #include <assert.h>
 #include <stdlib.h>

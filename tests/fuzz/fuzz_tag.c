@@ -1,6 +1,6 @@
 /* fuzz_tag.c - any answer searched for a tag, with all hits joined, and as JSON in a fence: a hit is never
  * longer than the answer. */
-#include "core/mabel/extract.h"
+#include "core/mabel/text/extract.h"
 
 #include <stdlib.h>
 #include <string.h>

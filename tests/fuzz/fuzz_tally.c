@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proto/tally.h"
+#include "proto/parts/tally.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,6 +1,6 @@
 /* fuzz_template.c - any bytes as a template: rendering, value and parts agree with each other. */
 #include "core/base/json.h"
-#include "core/mabel/template.h"
+#include "core/mabel/text/template.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* Any bytes: decoding never crashes; what decodes is encoded and decoded again to the same record. */
-#include "proto/usage.h"
+#include "proto/parts/usage.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* fuzz_yaml.c - any bytes as a YAML file: no crash, no leak, bounded; what was read converts to a value and
  * back to JSON nodes. */
-#include "core/mabel/yaml.h"
+#include "core/mabel/yaml/yaml.h"
 
 #include "core/base/json.h"
 

@@ -10,8 +10,7 @@
 
 #include <criterion/criterion.h>
 
-/* ---- one of each
- * ------------------------------------------------------------------------------------------------- */
+/* ---- one of each */
 
 typedef enum fill { EMPTY, PLAIN, EXTREME, FILLS } fill_t;
 
@@ -98,8 +97,7 @@ static const message_type_t types[] = {
 };
 enum { TYPES = sizeof types / sizeof *types };
 
-/* ---- equal?
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- equal? */
 
 static bool same_bytes(slice_t a, slice_t b) {
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
@@ -175,8 +173,7 @@ static buf_t frame_of(message_type_t type, fill_t fill) {
     return frame;
 }
 
-/* ---- tests
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- tests */
 
 Test(message, a_message_comes_back_as_it_was) {
     buf_t frame;

@@ -74,8 +74,7 @@ typedef struct sim {
 static sim_t *current; /* for the handler of failed asserts only */
 static char folder[64], path[80];
 
-/* ---- small things
- * ------------------------------------------------------------------------------------------------- */
+/* ---- small things */
 
 static void trace(const sim_t *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static void trace(const sim_t *s, const char *fmt, ...) {
@@ -117,8 +116,7 @@ static const char *content(size_t row, size_t place, uint64_t version, size_t le
     return bytes;
 }
 
-/* ---- the model
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- the model */
 
 typedef struct totals_in_memory {
     size_t cached, pinned;
@@ -216,8 +214,7 @@ static void model_gone(sim_t *s, size_t owner) {
     }
 }
 
-/* ---- the judge
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- the judge */
 
 /* The store evicts one: it had to, and this was the one to go. */
 static void judge_eviction(void *context, uint64_t number, size_t len, bool to_disk) {
@@ -289,8 +286,7 @@ static bool judge_code(sim_t *s, int got, int want, const err_t *err) {
     return !s->failed;
 }
 
-/* ---- one message
- * -------------------------------------------------------------------------------------------------- */
+/* ---- one message */
 
 static void set_disk(const sim_t *s, bool full) {
     struct rlimit limit = {full ? s->full_at : RLIM_INFINITY, RLIM_INFINITY};
@@ -371,8 +367,7 @@ static void post(sim_t *s, mail_t m) {
     }
 }
 
-/* ---- workers and scheduler
- * ---------------------------------------------------------------------------------------- */
+/* ---- workers and scheduler */
 
 static void worker_speaks(sim_t *s, size_t owner) {
     size_t row = between(s, 0, ROWS - 1), k = between(s, 0, BYTES_MAX / PLACES - 1);
@@ -452,8 +447,7 @@ static void step(sim_t *s) {
     }
 }
 
-/* ---- running
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- running */
 
 static void setup(sim_t *s) {
     rng_seed(&s->rng, s->seed, 1);

@@ -21,8 +21,8 @@
  * numbers, on both ends. PERMITS and their answers keep their order on a connection, as the dispatcher asks;
  * everything else comes in any order.
  *
- * Seeds are shared out to J processes (one per CPU); the one that fails is printed, and --seed runs it alone.
- */
+ * Seeds are shared out to J processes (one per CPU); the one that fails is printed, and --seed runs it
+ * alone. */
 #include <assert.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -53,8 +53,7 @@ enum {
 #define GOOD_PHASE_MAX (1500 * SECOND) /* after the faults end, everything is over by then */
 #define RULE_WAIT SECOND               /* how often absolute things are repeated */
 
-/* ---- messages
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- messages */
 
 typedef enum mail_kind {
     M_JOB_OPEN,
@@ -112,8 +111,7 @@ typedef struct event {
     mail_t *mail;
 } event_t;
 
-/* ---- actors
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- actors */
 
 typedef struct client {
     size_t number;
@@ -232,8 +230,7 @@ typedef struct sim {
 static sim_t *current; /* for the handler of failed asserts only */
 static char pattern[PATTERN_BYTES];
 
-/* ---- small things
- * ------------------------------------------------------------------------------------------------- */
+/* ---- small things */
 
 static void trace(const sim_t *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static void trace(const sim_t *s, const char *fmt, ...) {
@@ -305,8 +302,7 @@ static worker_t *worker_by_instance(sim_t *s, uint64_t instance) {
     return NULL;
 }
 
-/* ---- time and links
- * ------------------------------------------------------------------------------------------------- */
+/* ---- time and links */
 
 static bool earlier(const event_t *a, const event_t *b) {
     return a->time != b->time ? a->time < b->time : a->order < b->order;
@@ -394,8 +390,7 @@ static void post_plain(sim_t *s, bool to_scheduler, mail_kind_t kind, uint64_t p
     post(s, to_scheduler, m);
 }
 
-/* ---- the judge: how many rows run
- * ------------------------------------------------------------------------------------- */
+/* ---- the judge: how many rows run */
 
 static chair_t *chair_of(job_book_t *book, const sim_t *s, const worker_t *w) {
     return &book->chairs[w - s->workers];
@@ -482,8 +477,7 @@ static void judge_running(sim_t *s, const held_t *started) {
              running, book->concurrency, book->running_max);
 }
 
-/* ---- the judge: turns
- * -------------------------------------------------------------------------------------------------- */
+/* ---- the judge: turns */
 
 static uint64_t held_of(const job_book_t *book, uint64_t instance) {
     uint64_t rows = 0;
@@ -532,8 +526,7 @@ static void judge_turns(sim_t *s, job_book_t *served, const dispatch_action_t *a
     }
 }
 
-/* ---- the judge: bytes
- * --------------------------------------------------------------------------------------------------- */
+/* ---- the judge: bytes */
 
 static size_t died_bytes(uint64_t index) {
     return (size_t)snprintf(
@@ -572,8 +565,7 @@ static void judge_bytes(sim_t *s, const job_book_t *book, const dispatch_job_sta
              stats->bytes_pending, book->raw_open + book->results_open);
 }
 
-/* ---- the judge: rows
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- the judge: rows */
 
 static void judge_leased_row(sim_t *s, job_book_t *book, const dispatch_action_t *a,
                              const dispatch_row_t *leased) {
@@ -759,8 +751,7 @@ static void judge_step(sim_t *s) {
     if (++s->steps % 16 == 0) dispatch_check(s->d);
 }
 
-/* ---- the scheduler's shell
- * -------------------------------------------------------------------------------------------- */
+/* ---- the scheduler's shell */
 
 static void send_rows(sim_t *s, mail_kind_t kind, const dispatch_action_t *a, size_t count) {
     mail_t *m = mail_new(kind, a->peer, a->job, count);
@@ -1014,8 +1005,7 @@ static void from_worker(sim_t *s, const mail_t *m) {
     }
 }
 
-/* ---- workers
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- workers */
 
 static void say(sim_t *s, const worker_t *w, mail_kind_t kind, uint64_t job, uint64_t a, uint64_t b) {
     post_plain(s, true, kind, w->peer, job, a, b, 0);
@@ -1299,8 +1289,7 @@ static void wake_worker(sim_t *s, size_t who) {
     wake(s, WAKE_WORKER, who, worker_next(s, w));
 }
 
-/* ---- clients
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- clients */
 
 static void say_open(sim_t *s, client_t *c) {
     post_plain(s, true, M_JOB_OPEN, c->peer, c->job, c->opened, 0, 0);
@@ -1475,9 +1464,7 @@ static void client_die(sim_t *s, client_t *c) {
     c->rise_ns = s->now + between(s, 0, 8 * SECOND);
 }
 
-/* ---- chaos
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- chaos */
 
 static worker_t *any_worker(sim_t *s) {
     size_t start = s->worker_count ? between(s, 0, s->worker_count - 1) : 0;
@@ -1579,8 +1566,7 @@ static void wake_chaos(sim_t *s) {
     if (chance(s, 0.2)) disturb_client(s, &s->clients[between(s, 0, s->client_count - 1)]);
 }
 
-/* ---- running
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- running */
 
 static void deliver_to_peer(sim_t *s, mail_t *m) {
     for (size_t i = 0; i < s->client_count; i++) {

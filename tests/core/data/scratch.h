@@ -1,7 +1,7 @@
 /* scratch.h - files for the tests of core/data: a folder of its own per test, bytes in and out, gzip and zstd
  * members. */
-#ifndef SDG_TESTS_DATA_SCRATCH_H
-#define SDG_TESTS_DATA_SCRATCH_H
+#ifndef SDG_TESTS_CORE_DATA_SCRATCH_H
+#define SDG_TESTS_CORE_DATA_SCRATCH_H
 
 #include <criterion/criterion.h>
 #include <fcntl.h>

@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Shows what the parser makes of a text: "line:field|field;" per record, ! for an open quote, # for too long.
- */
+/* Shows what the parser makes of a text: "line:field|field;" per record, ! for an open quote, # for too
+ * long. */
 static void show(buf_t *out, csv_t *c) {
     buf_addf(out, "%llu:", (unsigned long long)csv_line(c));
     if (csv_too_long(c)) {

@@ -163,8 +163,7 @@ Test(dispatch, a_row_goes_to_a_worker_and_its_result_to_the_client) {
     finish(&w);
 }
 
-/* ---- credit
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- credit */
 
 Test(dispatch, a_chunk_beyond_the_credit_is_dropped) {
     world_t w = start();
@@ -327,8 +326,7 @@ Test(dispatch, a_parked_row_counts_as_not_failed) {
     finish(&w);
 }
 
-/* ---- shares and leases
- * -------------------------------------------------------------------------------------------- */
+/* ---- shares and leases */
 
 Test(dispatch, concurrency_is_shared_evenly_and_anew_when_workers_come_and_go) {
     world_t w = start();
@@ -432,8 +430,7 @@ Test(dispatch, a_row_larger_than_the_credit_goes_to_an_idle_worker) {
     finish(&w);
 }
 
-/* ---- several jobs
- * ------------------------------------------------------------------------------------------------- */
+/* ---- several jobs */
 
 enum { JOB_2 = 8, CREDIT = 100 };
 
@@ -611,8 +608,7 @@ Test(dispatch, small_rows_do_not_keep_a_large_one_out) {
     finish(&w);
 }
 
-/* ---- the limit of a job
- * ------------------------------------------------------------------------------------------- */
+/* ---- the limit of a job */
 
 Test(dispatch, a_raised_limit_is_granted_at_once_and_a_lowered_one_when_workers_have_answered) {
     world_t w = start();
@@ -744,8 +740,7 @@ Test(dispatch, returned_rows_go_back_in_order_and_count_no_death) {
     finish(&w);
 }
 
-/* ---- loss
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- loss */
 
 Test(dispatch, a_lease_that_did_not_arrive_is_sent_again) {
     world_t w = start();
@@ -901,8 +896,7 @@ Test(dispatch, a_result_larger_than_the_window_goes_alone) {
     finish(&w);
 }
 
-/* ---- death
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- death */
 
 Test(dispatch, a_silent_worker_loses_its_rows_to_others) {
     world_t w = start();
@@ -1010,8 +1004,7 @@ Test(dispatch, goodbye_counts_no_death) {
     finish(&w);
 }
 
-/* ---- refusing, stopping, ending
- * ----------------------------------------------------------------------------------- */
+/* ---- refusing, stopping, ending */
 
 Test(dispatch, a_refused_job_goes_to_others_and_ends_when_nobody_can_run_it) {
     world_t w = start();

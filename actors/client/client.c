@@ -1,0 +1,471 @@
+/* client.c - the client's messages and life.
+ *
+ * The order that makes a run durable: a result is appended and handed to the kernel, then acknowledged, and
+ * only then forgotten by the scheduler. Results come in numbered batches; one out of order is ignored (it
+ * comes again). Once a second the file is synced. A compressed output is handed to the kernel only by a sync:
+ * there the acknowledgement waits for it.
+ *
+ * To add a message: a row in proto/messages.def, an on_<message> function here, a line in the table at the
+ * bottom, a test.
+ */
+#include "actors/client/client.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "actors/client/client_internal.h"
+#include "core/base/clock.h"
+#include "core/base/limits.h"
+#include "core/base/log.h"
+#include "core/base/rng.h"
+
+void client_say(client_t *c, message_t *m) {
+    m->epoch = c->epoch;
+    link_send(c->scheduler, 0, m, &c->scratch);
+}
+
+static void set_state(client_t *c, client_state_t state, const char *why) {
+    static const char *const names[] = {"joining", "opening", "running", "stopping", "over"};
+    if (c->state == state) return;
+    log_debug("client", "job %016" PRIx64 ": %s -> %s (%s)", c->job, names[c->state], names[state], why);
+    c->state = state;
+}
+
+/* ---- what the client says */
+
+static void say_hello(client_t *c, uint64_t now) {
+    message_t m = {.type = MESSAGE_HELLO,
+                   .HELLO = {.role = ROLE_CLIENT,
+                             .instance = c->instance,
+                             .name = slice_of(c->args->name),
+                             .patience_ms = c->args->fleet ? CLIENT_PATIENCE_MS : 0}};
+    client_say(c, &m);
+    c->hello_ns = now;
+    c->hello_wait_ns = c->hello_wait_ns ? c->hello_wait_ns * 2 : 200 * MILLISECOND;
+    if (c->hello_wait_ns > 5 * SECOND) c->hello_wait_ns = 5 * SECOND;
+}
+
+static void say_job_open(client_t *c) {
+    const client_args_t *a = c->args;
+    job_options_t told = *a->options; /* shares what it points to */
+    buf_t options;
+    if (client_batch_waits(c)) return;
+    told.row.stop_before = client_batch_stop(c);
+    buf_init(&options, 1 << 20);
+    job_options_encode(&told, &options);
+    message_t m = {.type = MESSAGE_JOB_OPEN,
+                   .JOB_OPEN = {.job = c->job,
+                                .path = slice_of(a->pipeline_path),
+                                .folder = slice_of(a->pipeline_folder),
+                                .bundle = {a->pipeline_bytes, a->pipeline_len},
+                                .options = {options.data, options.len},
+                                .window_rows = a->window_rows,
+                                .window_bytes = a->window_bytes,
+                                .concurrency = client_concurrency(c),
+                                .reopened = c->accepted,
+                                .priority = a->priority}};
+    client_say(c, &m);
+    buf_free(&options);
+}
+
+static void say_result_credit(client_t *c) {
+    message_t m = {.type = MESSAGE_RESULT_CREDIT,
+                   .RESULT_CREDIT = {.job = c->job,
+                                     .rows_limit = c->safe_rows + c->args->window_rows,
+                                     .bytes_limit = c->safe_bytes + c->args->window_bytes}};
+    client_say(c, &m);
+}
+
+static void say_ack(client_t *c) {
+    message_t m = {.type = MESSAGE_RESULTS_ACK, .RESULTS_ACK = {.job = c->job, .batch = c->safe_batch}};
+    client_say(c, &m);
+}
+
+/* What was received is in the output: the scheduler may forget it and send more. */
+static void acknowledge(client_t *c) {
+    c->safe_batch = c->next_batch - 1;
+    c->safe_rows = c->rows_received;
+    c->safe_bytes = c->bytes_received;
+    c->kept_ok = c->tally.totals[CLIENT_rows_ok];
+    c->kept_failed = c->tally.totals[CLIENT_rows_failed];
+    say_ack(c);
+    say_result_credit(c);
+}
+
+static void say_stop(client_t *c, uint32_t mode) {
+    message_t m = {.type = MESSAGE_JOB_STOP, .JOB_STOP = {.job = c->job, .mode = mode}};
+    client_say(c, &m);
+}
+
+static void say_bye(client_t *c) {
+    message_t m = {.type = MESSAGE_BYE, .BYE = {.reason = slice_of(c->ending)}};
+    client_say(c, &m);
+}
+
+/* ---- the end */
+
+/* Puts what came onto the disk; a failure here outranks every other ending. */
+static void close_output(client_t *c) {
+    err_t err;
+    if (writer_finish(c->writer, &err) != SDG_OK || writer_sync(c->writer, &err) != SDG_OK) {
+        log_error("client", "%s", err.text);
+        snprintf(c->ending, sizeof c->ending, "%s", err.text);
+        c->exit_code = EXIT_DATA;
+    } else if (writer_holds_back(c->writer)) {
+        acknowledge(c);
+    }
+    if (c->exit_code != EXIT_DATA) client_store_synced(c);
+}
+
+static void finish(client_t *c, bool output_ok) {
+    if (c->state == CLIENT_OVER) return;
+    if (output_ok) close_output(c);
+    set_state(c, CLIENT_OVER, c->ending[0] ? c->ending : "done");
+    say_bye(c);
+    client_store_close(c, c->exit_code == EXIT_ALL_FINE);
+    if (c->exit_code == EXIT_ALL_FINE &&
+        c->tally.totals[CLIENT_rows_failed] + c->args->resumed.rows_failed > 0)
+        c->exit_code = EXIT_ROWS_FAILED;
+    c->tally.totals[CLIENT_can_continue] =
+        c->exit_code == EXIT_STOPPED || c->exit_code == EXIT_DATA || c->exit_code == EXIT_RUNTIME;
+    client_tell_summary(c);
+    actor_finish(&c->actor, c->exit_code);
+}
+
+void client_give_up(client_t *c, int exit_code, const char *reason) {
+    if (c->state == CLIENT_OVER) return;
+    log_error("client", "%s", reason);
+    snprintf(c->ending, sizeof c->ending, "%s", reason);
+    c->exit_code = exit_code;
+    c->tally.totals[CLIENT_rows_ok] = c->kept_ok;
+    c->tally.totals[CLIENT_rows_failed] = c->kept_failed;
+    say_stop(c, STOP_NOW);
+    finish(c, false);
+}
+
+/* ---- messages */
+
+static void on_welcome(client_t *c, const message_t *m, uint64_t now) {
+    bool restarted = c->epoch != 0 && c->epoch != m->epoch;
+    if (restarted) log_info("client", "the scheduler has restarted: submitting the job again");
+    if (m->epoch != c->epoch) client_resubmit(c);
+    c->epoch = m->epoch;
+    c->hello_wait_ns = 0;
+    if (!m->WELCOME.known) {
+        say_hello(c, now);
+        return;
+    }
+    if (c->state == CLIENT_JOINING || restarted)
+        set_state(c, c->stop_asked ? CLIENT_STOPPING : CLIENT_OPENING, "welcome");
+    say_job_open(c);
+}
+
+static void on_job_accepted(client_t *c, const message_t *m, uint64_t now) {
+    if (m->JOB_ACCEPTED.job != c->job) return;
+    c->accepted = true;
+    if (c->state == CLIENT_OPENING) set_state(c, CLIENT_RUNNING, "accepted");
+    if (c->state == CLIENT_STOPPING) say_stop(c, STOP_DRAIN);
+    say_result_credit(c);
+    (void)now;
+}
+
+static void on_ingest_credit(client_t *c, const message_t *m, uint64_t now) {
+    if (m->INGEST_CREDIT.job != c->job) return;
+    if (m->INGEST_CREDIT.rows_limit > c->rows_limit) c->rows_limit = m->INGEST_CREDIT.rows_limit;
+    if (m->INGEST_CREDIT.bytes_limit > c->bytes_limit) c->bytes_limit = m->INGEST_CREDIT.bytes_limit;
+    client_arrived(c, m->INGEST_CREDIT.next_chunk, now);
+}
+
+/* Appends one result; a row that is in the file already is dropped. Negative: the output failed. */
+static int write_row(client_t *c, const row_done_t *row, err_t *err) {
+    if (row->status == ROW_STATUS_PARKED) {
+        client_batch_parked(c, row);
+        return SDG_OK;
+    }
+    int rc = writer_add(c->writer, row->index, row->json.data, row->json.len, err);
+    if (rc == SDG_OK) {
+        client_count_result(c, row);
+        client_store_row(c, row->index);
+        client_batch_written(c, row->index);
+        client_row_finished(c, row->index);
+    }
+    return rc;
+}
+
+static void on_results(client_t *c, const message_t *m, uint64_t now) {
+    const MSG_RESULTS *r = &m->RESULTS;
+    err_t err;
+    (void)now;
+    if (r->job != c->job || r->batch > c->next_batch || c->state == CLIENT_OVER) return;
+    for (size_t i = 0; r->batch == c->next_batch && i < r->rows.count; i++) {
+        if (write_row(c, &r->rows.items[i], &err) < 0) {
+            client_give_up(c, EXIT_DATA, err.text);
+            return;
+        }
+        c->rows_received++;
+        c->bytes_received += r->rows.items[i].json.len;
+    }
+    if (writer_flush(c->writer, &err) < 0) {
+        client_give_up(c, EXIT_DATA, err.text);
+        return;
+    }
+    client_batch_flush(c);
+    if (r->batch == c->next_batch) c->next_batch++;
+    c->unsynced = true;
+    if (!writer_holds_back(c->writer)) acknowledge(c);
+}
+
+static void on_job_done(client_t *c, const message_t *m, uint64_t now) {
+    (void)now;
+    if (m->JOB_DONE.job != c->job || c->state == CLIENT_OVER) return;
+    slice_t reason = m->JOB_DONE.reason;
+    if (c->state != CLIENT_STOPPING && reason.len) {
+        snprintf(c->ending, sizeof c->ending, "%.*s", (int)reason.len, reason.data);
+        log_error("client", "the job could not be run: %.*s", (int)reason.len, reason.data);
+        c->exit_code = EXIT_PIPELINE;
+    }
+    if (c->state == CLIENT_RUNNING && c->exit_code == EXIT_ALL_FINE && client_batch_next_pass(c)) {
+        set_state(c, CLIENT_OPENING, "next pass");
+        return;
+    }
+    finish(c, true);
+}
+
+/* The scheduler dropped the job while this client was silent (a long wait for the output): the rows that are
+ * left are a new job. */
+static void submit_anew(client_t *c) {
+    log_warn("client",
+             "the scheduler has dropped the job while this client was silent: submitting what is left again");
+    c->job = rng_entropy();
+    client_store_job(c);
+    client_resubmit(c);
+    if (c->state == CLIENT_RUNNING) set_state(c, CLIENT_OPENING, "dropped by the scheduler");
+    say_job_open(c);
+}
+
+static void on_refused(client_t *c, const message_t *m, uint64_t now) {
+    char reason[256];
+    (void)now;
+    if (m->REFUSED.about == MESSAGE_JOB_OPEN && c->accepted) {
+        if (m->REFUSED.id == c->job && c->state != CLIENT_OVER) submit_anew(c);
+        return;
+    }
+    snprintf(reason, sizeof reason, "the scheduler refused %s: %.*s",
+             message_name((message_type_t)m->REFUSED.about), (int)m->REFUSED.reason.len,
+             m->REFUSED.reason.data);
+    if (m->REFUSED.about == MESSAGE_JOB_OPEN || m->REFUSED.about == MESSAGE_HELLO)
+        client_give_up(c, EXIT_RUNTIME, reason);
+    else
+        log_warn("client", "%s", reason);
+}
+
+static void on_beat(client_t *c, const message_t *m, uint64_t now) { (void)c, (void)m, (void)now; }
+
+static void on_sync(client_t *c, const message_t *m, uint64_t now) {
+    (void)now;
+    message_t answer = {.type = MESSAGE_SYNCED, .SYNCED = {.token = m->SYNC.token}};
+    client_say(c, &answer);
+}
+
+/* ---- time */
+
+static void check_scheduler(client_t *c, uint64_t now) {
+    uint64_t silent = now - c->heard_ns;
+    if (c->state == CLIENT_JOINING && now - c->hello_ns >= c->hello_wait_ns) say_hello(c, now);
+    if (silent < BEATS_MISSED_MAX * BEAT_NS) {
+        c->silent_logged = false;
+        return;
+    }
+    if (!c->silent_logged)
+        log_warn("client", "no word from the scheduler at %s; trying on", c->args->endpoint);
+    c->silent_logged = true;
+    if (c->state != CLIENT_JOINING && now - c->hello_ns >= 5 * SECOND) say_hello(c, now);
+}
+
+/* Would the scheduler soon have to wait for an acknowledgement that a compressed output delays? At half of
+ * the window, and at the end. */
+static bool ack_is_wanted(const client_t *c) {
+    if (!writer_holds_back(c->writer)) return false;
+    return c->rows_received - c->safe_rows >= (c->args->window_rows + 1) / 2 ||
+           c->bytes_received - c->safe_bytes >= c->args->window_bytes / 2 ||
+           (c->input_over && c->rows_unfinished == 0);
+}
+
+static void sync_output(client_t *c, uint64_t now) {
+    err_t err;
+    if (!c->unsynced || (now - c->sync_ns < SECOND && !ack_is_wanted(c))) return;
+    c->sync_ns = now;
+    c->unsynced = false;
+    if (writer_sync(c->writer, &err) != SDG_OK) {
+        client_give_up(c, EXIT_DATA, err.text);
+        return;
+    }
+    client_store_synced(c);
+    if (writer_holds_back(c->writer)) acknowledge(c);
+}
+
+/* The descriptor of a pipe is in the loop only while the reader waits for it: one that is readable and not
+ * read would keep the loop busy. */
+static void watch_input(client_t *c) {
+    if (c->input_watched == c->input_waits) return;
+    c->input_watched = c->input_waits;
+    if (c->input_watched)
+        actor_add_fd(&c->actor, reader_fd(c->reader));
+    else
+        actor_remove_fd(&c->actor, reader_fd(c->reader));
+}
+
+static void every_beat(client_t *c, uint64_t now) {
+    if (now - c->beat_ns < BEAT_NS) return;
+    c->beat_ns = now;
+    message_t beat = {.type = MESSAGE_BEAT};
+    if (c->epoch) client_say(c, &beat);
+    if (c->state == CLIENT_OPENING) say_job_open(c);
+    if (c->state == CLIENT_STOPPING) say_stop(c, STOP_DRAIN);
+    client_batch_sync(c);
+    if (c->state != CLIENT_RUNNING && c->state != CLIENT_STOPPING) return;
+    say_result_credit(c); /* absolute: a lost one is healed by the next */
+    client_say_limit(c);
+}
+
+static uint64_t after(void *self, uint64_t now) {
+    client_t *c = self;
+    check_scheduler(c, now);
+    client_read_more(c, now);
+    watch_input(c);
+    sync_output(c, now);
+    every_beat(c, now);
+    if (now - c->stats_ns >= 200 * MILLISECOND) {
+        c->stats_ns = now;
+        client_tell_monitor(c);
+    }
+    if (client_can_read_on(c)) return 0;
+    return c->state == CLIENT_JOINING ? 50 * MILLISECOND : 200 * MILLISECOND;
+}
+
+/* ---- life */
+
+static void stop(client_t *c) {
+    c->stop_asked = true;
+    c->input_over = true;
+    c->exit_code = EXIT_STOPPED;
+    snprintf(c->ending, sizeof c->ending, "stopped on request");
+    if (c->state == CLIENT_RUNNING || c->state == CLIENT_OPENING) {
+        set_state(c, CLIENT_STOPPING, "asked to stop");
+        say_stop(c, STOP_DRAIN);
+    } else if (c->state == CLIENT_JOINING) {
+        finish(c, true);
+    }
+}
+
+static void abort_run(client_t *c) {
+    c->exit_code = EXIT_STOPPED;
+    snprintf(c->ending, sizeof c->ending, "stopped at once");
+    say_stop(c, STOP_NOW);
+    finish(c, true);
+}
+
+/* Without one of its actors the run is over; what came is kept. */
+static void fail_run(client_t *c, int exit_code) {
+    c->exit_code = exit_code;
+    snprintf(c->ending, sizeof c->ending, "ended early: see above");
+    say_stop(c, STOP_NOW);
+    finish(c, true);
+}
+
+static void on_command(void *self, const char *command, uint64_t now) {
+    client_t *c = self;
+    int exit_code;
+    (void)now;
+    if (sscanf(command, "LOST %d", &exit_code) == 1 && c->state != CLIENT_OVER) fail_run(c, exit_code);
+    if (streq(command, "STOP")) stop(c);
+    if (streq(command, "ABORT")) abort_run(c);
+    if (strncmp(command, "FAIL ", 5) == 0) client_give_up(c, EXIT_RUNTIME, command + 5);
+}
+
+static client_t *client_new(const client_args_t *args) {
+    client_t *c = xcalloc(1, sizeof *c);
+    c->args = args;
+    c->reader = args->reader;
+    reader_set_waiting(c->reader);
+    c->writer = args->writer;
+    c->job = rng_entropy();
+    c->instance = rng_entropy();
+    c->chunks_tail = &c->chunks;
+    c->next_batch = 1;
+    c->heard_ns = clock_now_ns();
+    c->tally.totals[CLIENT_rows_resumed] = args->resumed.rows_ok + args->resumed.rows_failed;
+    buf_init(&c->scratch, MESSAGE_BYTES_MAX);
+    c->scheduler = link_socket(ZMQ_DEALER, 500);
+    if (args->monitor) {
+        c->monitor = link_socket(ZMQ_PUSH, 500);
+        zsock_connect(c->monitor, "%s", args->monitor);
+    }
+    client_batch_open(c);
+    return c;
+}
+
+static void client_destroy(client_t **client) {
+    client_t *c = *client;
+    client_rows_free(c);
+    reader_close(&c->reader);
+    writer_close(&c->writer);
+    zsock_destroy(&c->scheduler);
+    zsock_destroy(&c->monitor);
+    client_store_free(c);
+    client_batch_free(c);
+    actor_free(&c->actor);
+    buf_free(&c->scratch);
+    free(c);
+    *client = NULL;
+}
+
+/* The messages a client takes. */
+static const struct {
+    message_type_t type;
+    void (*handle)(client_t *c, const message_t *m, uint64_t now);
+} handlers[] = {
+    {MESSAGE_WELCOME, on_welcome},
+    {MESSAGE_JOB_ACCEPTED, on_job_accepted},
+    {MESSAGE_INGEST_CREDIT, on_ingest_credit},
+    {MESSAGE_RESULTS, on_results},
+    {MESSAGE_JOB_DONE, on_job_done},
+    {MESSAGE_REFUSED, on_refused},
+    {MESSAGE_BEAT, on_beat},
+    {MESSAGE_SYNC, on_sync},
+};
+
+static void on_message(void *self, zsock_t *socket, link_frame_t *in, uint64_t now) {
+    client_t *c = self;
+    if (socket == c->store) {
+        if (in->message.type == MESSAGE_SYNCED && client_batch_synced(c, in->message.SYNCED.token))
+            say_job_open(c);
+        return;
+    }
+    c->heard_ns = now;
+    if (in->message.type != MESSAGE_WELCOME && in->message.type != MESSAGE_REFUSED &&
+        in->message.epoch != c->epoch)
+        return;
+    for (size_t i = 0; i < sizeof handlers / sizeof *handlers; i++) {
+        if (handlers[i].type == in->message.type) handlers[i].handle(c, &in->message, now);
+    }
+}
+
+/* The input has something again: `after` reads it. */
+static void on_input(void *self, int fd, uint64_t now) { (void)self, (void)fd, (void)now; }
+
+static const actor_ops_t ops = {on_message, on_input, on_command, after};
+
+void client_actor(zsock_t *pipe, void *args) {
+    client_t *c = client_new(args);
+    actor_init(&c->actor, "client", &ops, c, pipe);
+    if (zsock_connect(c->scheduler, "%s", c->args->endpoint) != 0) {
+        log_error("client", "cannot connect to %s: %s", c->args->endpoint, zmq_strerror(zmq_errno()));
+        actor_finish(&c->actor, EXIT_RUNTIME);
+    }
+    actor_add_socket(&c->actor, c->scheduler);
+    client_store_open(c);
+    actor_run(&c->actor);
+    client_destroy(&c);
+}

@@ -1,0 +1,158 @@
+/* actor.c - see actor.h. */
+#include "actors/loop/actor.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "core/base/handover.h"
+#include "core/base/log.h"
+
+static int on_timer(zloop_t *loop, int timer_id, void *arg);
+
+/* Arms the one timer for `wait` ns from now unless it already fires early enough (an early wake-up is
+ * harmless, a late one is not). */
+static void arm(actor_t *a, uint64_t now, uint64_t wait) {
+    if (wait == UINT64_MAX) return;
+    uint64_t due = now + wait;
+    if (a->timer >= 0 && a->timer_due <= due) return;
+    if (a->timer >= 0) zloop_timer_end(a->loop, a->timer);
+    a->timer_due = due;
+    a->timer = zloop_timer(a->loop, (size_t)((wait + MILLISECOND - 1) / MILLISECOND), 1, on_timer, a);
+}
+
+static void settle(actor_t *a, uint64_t now) {
+    if (!a->ended) arm(a, now, a->ops->after(a->self, now));
+}
+
+static int on_timer(zloop_t *loop, int timer_id, void *arg) {
+    actor_t *a = arg;
+    (void)loop, (void)timer_id;
+    a->timer = -1;
+    settle(a, clock_now_ns());
+    return a->ended ? -1 : 0;
+}
+
+static void refuse_malformed(actor_t *a, zsock_t *socket, uint64_t peer, const err_t *why, uint64_t now) {
+    a->malformed++;
+    if (log_due(&a->malformed_logged_ns, now, 10 * SECOND))
+        log_warn(a->name, "a malformed message was dropped (%" PRIu64 " so far): %s", a->malformed,
+                 why->text);
+    if (!peer) return;
+    buf_t scratch;
+    buf_init(&scratch, 4096);
+    message_t m = {.type = MESSAGE_REFUSED, .REFUSED = {.reason = slice_of(why->text)}};
+    link_send(socket, peer, &m, &scratch);
+    buf_free(&scratch);
+}
+
+static int on_socket(zloop_t *loop, zsock_t *socket, void *arg) {
+    actor_t *a = arg;
+    bool router = zsock_type(socket) == ZMQ_ROUTER;
+    uint64_t now = clock_now_ns();
+    (void)loop;
+    for (int i = 0; i < LINK_DRAIN_MAX && !a->ended; i++) {
+        link_frame_t in;
+        err_t why;
+        link_status_t status = router ? link_recv_routed(socket, &in, &why) : link_recv(socket, &in, &why);
+        if (status == LINK_EMPTY) break;
+        if (status == LINK_MALFORMED) {
+            refuse_malformed(a, socket, in.peer, &why, now);
+            continue;
+        }
+        a->ops->on_message(a->self, socket, &in, now);
+        link_frame_free(&in);
+    }
+    settle(a, now);
+    return a->ended ? -1 : 0;
+}
+
+static int on_descriptor(zloop_t *loop, zmq_pollitem_t *item, void *arg) {
+    actor_t *a = arg;
+    uint64_t now = clock_now_ns();
+    (void)loop;
+    a->ops->on_fd(a->self, item->fd, now);
+    settle(a, now);
+    return a->ended ? -1 : 0;
+}
+
+static int on_pipe(zloop_t *loop, zsock_t *pipe, void *arg) {
+    actor_t *a = arg;
+    (void)loop;
+    char *command = zstr_recv_nowait(pipe);
+    if (!command) return 0;
+    bool term = streq(command, "$TERM");
+    uint64_t now = clock_now_ns();
+    if (!term && a->ops->on_command) a->ops->on_command(a->self, command, now);
+    zstr_free(&command);
+    if (!term) settle(a, now);
+    return term || a->ended ? -1 : 0;
+}
+
+static char handshake; /* an address for TSan, nothing else */
+
+zactor_t *actor_spawn(zactor_fn *function, void *args) {
+    HANDOVER_RELEASE(&handshake);
+    zactor_t *actor = zactor_new(function, args);
+    HANDOVER_ACQUIRE(&handshake);
+    return actor;
+}
+
+void actor_join(zactor_t **actor) {
+    zactor_destroy(actor);
+    HANDOVER_ACQUIRE(&handshake);
+}
+
+void actor_init(actor_t *a, const char *name, const actor_ops_t *ops, void *self, zsock_t *pipe) {
+    memset(a, 0, sizeof *a);
+    HANDOVER_ACQUIRE(&handshake);
+    a->name = name;
+    a->ops = ops;
+    a->self = self;
+    a->pipe = pipe;
+    a->timer = -1;
+    a->loop = zloop_new();
+    assert(a->loop);
+    zloop_set_nonstop(a->loop, true); /* signals are main's business */
+    zloop_reader(a->loop, pipe, on_pipe, a);
+}
+
+void actor_add_socket(actor_t *a, zsock_t *socket) { zloop_reader(a->loop, socket, on_socket, a); }
+
+void actor_remove_socket(actor_t *a, zsock_t *socket) { zloop_reader_end(a->loop, socket); }
+
+void actor_add_fd(actor_t *a, int fd) {
+    zmq_pollitem_t item = {.fd = fd, .events = ZMQ_POLLIN};
+    zloop_poller(a->loop, &item, on_descriptor, a);
+}
+
+void actor_remove_fd(actor_t *a, int fd) {
+    zmq_pollitem_t item = {.fd = fd, .events = ZMQ_POLLIN};
+    zloop_poller_end(a->loop, &item);
+}
+
+void actor_ready(actor_t *a) {
+    if (a->ready) return;
+    a->ready = true;
+    HANDOVER_RELEASE(&handshake);
+    zsock_signal(a->pipe, 0);
+    if (a->ended) zstr_sendf(a->pipe, "END %d", a->exit_code);
+}
+
+void actor_run(actor_t *a) {
+    actor_ready(a);
+    settle(a, clock_now_ns());
+    if (!a->ended) zloop_start(a->loop);
+}
+
+void actor_finish(actor_t *a, int exit_code) {
+    if (a->ended) return;
+    a->ended = true;
+    a->exit_code = exit_code;
+    if (a->ready) zstr_sendf(a->pipe, "END %d", exit_code);
+}
+
+void actor_free(actor_t *a) {
+    zloop_destroy(&a->loop);
+    HANDOVER_RELEASE(&handshake);
+}

@@ -1,0 +1,64 @@
+/* actor.h - the loop every actor runs in: a czmq zactor with a zloop, one pipe to its parent, sockets,
+ * descriptors and one timer.
+ *
+ * An actor is a thread that shares nothing and speaks messages. Its life: actor_start (handshake: the
+ * constructor waits until the actor says ready or failed) -> handlers -> "$TERM" on the pipe, or actor_finish
+ * from a handler -> its function returns. The parent learns of the end by the pipe: one string, "END <exit
+ * code>".
+ *
+ * A socket handler drains its socket (LINK_DRAIN_MAX messages at most per wake-up), then `after` runs once:
+ * the place to flush batches. The one timer is re-armed from now after each wake-up with what `after`
+ * returns, so ticks missed in a stall are not replayed in a burst.
+ */
+#ifndef SDG_ACTORS_LOOP_ACTOR_H
+#define SDG_ACTORS_LOOP_ACTOR_H
+
+#include <czmq.h>
+#include <stdint.h>
+
+#include "actors/loop/link.h"
+
+typedef struct actor actor_t;
+
+typedef struct actor_ops {
+    /* Handles one message from `socket`; in->message is freed by the loop. */
+    void (*on_message)(void *self, zsock_t *socket, link_frame_t *in, uint64_t now);
+    /* A watched descriptor is readable. */
+    void (*on_fd)(void *self, int fd, uint64_t now);
+    /* A command from the parent other than "$TERM" (a string, see the actor's header). May be NULL. */
+    void (*on_command)(void *self, const char *command, uint64_t now);
+    /* After every wake-up: flush, and say when to be woken again (ns from now; UINT64_MAX: no need). */
+    uint64_t (*after)(void *self, uint64_t now);
+} actor_ops_t;
+
+struct actor {
+    const char *name; /* for the log */
+    const actor_ops_t *ops;
+    void *self;    /* the actor's own state */
+    zsock_t *pipe; /* to the parent; borrowed */
+    zloop_t *loop;
+    int timer;          /* armed zloop timer, -1 none */
+    uint64_t timer_due; /* when it fires, ns */
+    uint64_t malformed; /* messages refused at the edge */
+    uint64_t malformed_logged_ns;
+    bool ended; /* actor_finish was called */
+    bool ready; /* the parent has been told that we live; before that nothing else may go up the pipe */
+    int exit_code;
+};
+
+/* zactor_new, which returns when the new actor has said that it is ready: what it read of `args` until then
+ * is the caller's again. */
+zactor_t *actor_spawn(zactor_fn *function, void *args);
+void actor_join(zactor_t **actor); /* zactor_destroy: $TERM, and waits for its thread; NULL is fine */
+
+void actor_init(actor_t *a, const char *name, const actor_ops_t *ops, void *self, zsock_t *pipe);
+void actor_add_socket(actor_t *a, zsock_t *socket); /* router or not is told by its type */
+void actor_remove_socket(actor_t *a, zsock_t *socket);
+void actor_add_fd(actor_t *a, int fd);
+void actor_remove_fd(actor_t *a, int fd);
+void actor_ready(actor_t *a); /* tells the parent that construction is over: zactor_new returns there */
+void actor_run(actor_t *a);   /* actor_ready if not yet done, then loops until $TERM or actor_finish */
+void actor_finish(actor_t *a, int exit_code); /* ends the loop; the parent reads "END <code>" */
+void actor_free(actor_t *a);
+
+#endif

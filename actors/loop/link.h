@@ -1,0 +1,55 @@
+/* link.h - messages over ZeroMQ sockets: one frame each, bounded, never blocking. The only place that touches
+ * zmq_msg_t.
+ *
+ * Receiving has three outcomes: a message, nothing there (or interrupted), malformed. Sending never blocks: a
+ * full or vanished peer loses the message, and the protocol repeats what matters (leases, acknowledgements,
+ * absolute credits).
+ *
+ * Every socket made here has: high-water marks, LINGER, MAXMSGSIZE, HANDSHAKE_IVL, reconnect back-off, TCP
+ * keepalive, and no ZMTP heartbeats (they abort the process with a slow reader, libzmq issue 3937): we beat
+ * with our own messages.
+ */
+#ifndef SDG_ACTORS_LOOP_LINK_H
+#define SDG_ACTORS_LOOP_LINK_H
+
+#include <czmq.h>
+
+#include "core/base/buf.h"
+#include "core/base/error.h"
+#include "proto/message.h"
+
+enum {
+    LINK_DRAIN_MAX = 256
+}; /* messages handled per wake-up of one socket: measured 0.2-0.6 us each against 1.3+ for one per poll */
+
+/* type: ZMQ_ROUTER, ZMQ_DEALER, ZMQ_PUSH, ZMQ_PULL. linger_ms: how long close may wait to deliver what was
+ * sent. */
+zsock_t *link_socket(int type, int linger_ms);
+/* For tests: PUSH and PULL sockets made from now on hold so many messages, so that a full queue to the
+ * monitor takes few. Before any actor. */
+void link_set_push_hwm(int messages);
+
+/* SDG_OK, or SDG_EINVAL and a sentence: connections are not encrypted, so only ipc:// and addresses of this
+ * machine are accepted. */
+int link_check_endpoint(const char *endpoint, err_t *err);
+
+/* One received frame; `message` points into it. */
+typedef struct link_frame {
+    zmq_msg_t frame;
+    uint64_t peer; /* ROUTER: number of the connection; 0 otherwise */
+    message_t message;
+} link_frame_t;
+
+typedef enum link_status { LINK_MESSAGE, LINK_EMPTY, LINK_MALFORMED } link_status_t;
+/* MESSAGE: release with link_frame_free. MALFORMED: err is the reason, peer is set, nothing to release. */
+link_status_t link_recv(zsock_t *socket, link_frame_t *in, err_t *err);        /* DEALER, PULL */
+link_status_t link_recv_routed(zsock_t *router, link_frame_t *in, err_t *err); /* ROUTER: sets in->peer */
+void link_frame_free(link_frame_t *in);
+
+/* Encodes into `scratch` and sends; peer 0 unless the socket is a ROUTER. Returns false when it could not be
+ * handed over (full, gone). */
+bool link_send(zsock_t *socket, uint64_t peer, const message_t *m, buf_t *scratch);
+/* Sends bytes that message_encode made before (a resend). */
+bool link_send_bytes(zsock_t *socket, uint64_t peer, const char *bytes, size_t len);
+
+#endif

@@ -1,0 +1,63 @@
+/* mock_options.h - the flags of `sdg mock-llm` as a struct. */
+#ifndef SDG_ACTORS_MOCK_MOCK_OPTIONS_H
+#define SDG_ACTORS_MOCK_MOCK_OPTIONS_H
+
+#include "core/base/error.h"
+#include "core/base/limits.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* A fixed number (sigma 0) or a log-normal distribution. */
+typedef struct mock_spread {
+    double median;
+    double sigma;
+} mock_spread_t;
+
+typedef enum mock_fault_kind {
+    MOCK_FAULT_STATUS,    /* answered with `status` and an OpenAI-style error body */
+    MOCK_FAULT_RESET,     /* TCP reset instead of an answer */
+    MOCK_FAULT_HANG,      /* no answer until the client gives up */
+    MOCK_FAULT_SLOW,      /* the body drips over slow_ms */
+    MOCK_FAULT_MALFORMED, /* a 200 whose JSON is cut in the middle */
+    MOCK_FAULT_EMPTY,     /* a completion with empty content */
+} mock_fault_kind_t;
+
+typedef struct mock_fault {
+    mock_fault_kind_t kind;
+    unsigned status; /* of MOCK_FAULT_STATUS */
+    double rate;     /* 0..1, of all chat requests */
+    char name[16];   /* as written in --fail */
+} mock_fault_t;
+
+typedef struct mock_options {
+    const char *host;
+    unsigned port;         /* 0: any free one */
+    const char *port_file; /* NULL: none */
+    const char *models;    /* comma-separated ids for /v1/models */
+    char *answer;          /* owned; template of the default answer */
+    size_t answer_len;
+    const char *rules_file; /* NULL: no rules */
+    const char *log_file;   /* NULL: no log */
+    mock_spread_t latency_ms;
+    double ms_per_token;
+    mock_spread_t tokens; /* least completion tokens; median 0: as long as the answer is */
+    mock_fault_t faults[MOCK_FAULTS_MAX];
+    size_t fault_count;
+    const char *retry_after; /* text of the header sent with injected 429 and 503; NULL: none */
+    double slow_ms;
+    uint64_t seed;
+    unsigned running_max; /* 0: no limit */
+    unsigned queue_max;   /* beyond running_max; UINT32_MAX: no limit */
+    unsigned conns_max;
+    bool quiet;
+} mock_options_t;
+
+/* What the verb does after reading its flags. */
+typedef enum mock_action { MOCK_SERVE, MOCK_HELP, MOCK_HELP_JA } mock_action_t;
+
+int mock_options_read(mock_options_t *o, int argc, char **argv, mock_action_t *action, err_t *err);
+void mock_options_free(mock_options_t *o);
+const char *mock_help_text(bool japanese);
+
+#endif

@@ -1,0 +1,216 @@
+/* monitor.c - keeps the last numbers and draws them.
+ *
+ * Rates are taken over the last few seconds from a ring of (time, rows, tokens) samples: short enough to show
+ * a stall, long enough not to flicker. On a terminal the line is redrawn five times a second; elsewhere a
+ * plain line appears every PLAIN_EVERY seconds.
+ *
+ * Series, percentiles and samples of memory are made only for those who asked (--metrics-listen,
+ * --enable-memory-monitoring), all in this thread: nobody waits for it, so what it costs slows no row.
+ *
+ * To add a message: a row in proto/messages.def, a line in on_message, a test.
+ */
+#include "actors/monitor/monitor.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "actors/loop/actor.h"
+#include "actors/monitor/metrics.h"
+#include "actors/monitor/monitor_http.h"
+#include "actors/monitor/report.h"
+#include "core/base/clock.h"
+#include "core/base/limits.h"
+#include "core/base/log.h"
+#include "core/base/memory.h"
+#include "core/base/words.h"
+
+enum { SAMPLES = 32, PLAIN_EVERY_S = 5 };
+static const uint64_t REDRAW_NS = 200 * MILLISECOND;
+
+typedef struct sample {
+    uint64_t at_ns, rows, tokens;
+} sample_t;
+
+typedef struct monitor {
+    actor_t actor;
+    monitor_args_t args;
+    zsock_t *pull;
+    metrics_t *metrics;
+    monitor_http_t *http; /* NULL: nobody asked */
+    uint64_t memory_samples, sampled_memory_ns, memory_warned_ns;
+    sample_t samples[SAMPLES];
+    size_t sample_count, sample_next;
+    uint64_t started_ns, drawn_ns, sampled_ns;
+    bool seen_client;
+} monitor_t;
+
+static uint64_t rows_now(const monitor_t *m) {
+    return m->metrics->now.client[CLIENT_rows_ok] + m->metrics->now.client[CLIENT_rows_failed];
+}
+
+/* One sample each 200 ms; the ring spans the last six seconds. */
+static void take_sample(monitor_t *m, uint64_t now) {
+    if (now - m->sampled_ns < 200 * MILLISECOND) return;
+    m->sampled_ns = now;
+    sample_t latest = {now, rows_now(m),
+                       m->metrics->now.client[CLIENT_completion_tokens] +
+                           m->metrics->now.client[CLIENT_prompt_tokens]};
+    const sample_t *oldest = m->sample_count < SAMPLES ? &m->samples[0] : &m->samples[m->sample_next];
+    if (m->sample_count > 0 && now > oldest->at_ns) {
+        double seconds = (double)(now - oldest->at_ns) / 1e9;
+        m->metrics->now.rows_per_s = (double)(latest.rows - oldest->rows) / seconds;
+        m->metrics->now.tokens_per_s = (double)(latest.tokens - oldest->tokens) / seconds;
+    }
+    m->samples[m->sample_next] = latest;
+    m->sample_next = (m->sample_next + 1) % SAMPLES;
+    if (m->sample_count < SAMPLES) m->sample_count++;
+}
+
+static void draw(monitor_t *m, uint64_t now) {
+    buf_t line;
+    uint64_t every = m->args.terminal ? REDRAW_NS : PLAIN_EVERY_S * SECOND;
+    if (!m->args.progress || !m->seen_client || now - m->drawn_ns < every) return;
+    m->drawn_ns = now;
+    buf_init(&line, 1024);
+    m->metrics->now.elapsed_ns = now - m->started_ns;
+    m->metrics->now.rss_bytes = memory_rss_bytes() + m->metrics->now.scheduler[SCHEDULER_worker_rss_bytes];
+    report_progress(&m->metrics->now, &line);
+    if (m->args.terminal)
+        log_set_status_line(line.data);
+    else
+        log_info("progress", "%s", line.data);
+    buf_free(&line);
+}
+
+static void copy_values(uint64_t *to, size_t max, const u64_list_t *from) {
+    memcpy(to, from->items, (from->count < max ? from->count : max) * sizeof *to);
+}
+
+static void on_stats(monitor_t *m, const MSG_STATS *stats, uint64_t now) {
+    if (stats->role == ROLE_CLIENT || stats->role == ROLE_WORKER) {
+        if (!m->seen_client) m->drawn_ns = now; /* the first plain line after a full interval */
+        m->seen_client = true;
+        metrics_take_totals(m->metrics, stats);
+        take_sample(m, now);
+    } else if (stats->role == ROLE_SCHEDULER) {
+        copy_values(m->metrics->now.scheduler, SCHEDULER_STATS, &stats->values);
+    } else if (stats->role == ROLE_STORE) {
+        metrics_take_store(m->metrics, &stats->values);
+    }
+}
+
+static void on_summary(monitor_t *m, const MSG_SUMMARY *s, uint64_t now) {
+    hist_t latency;
+    buf_t text;
+    copy_values(m->metrics->now.client, CLIENT_STATS, &s->values);
+    hist_from_numbers(&latency, s->latency.items, s->latency.count);
+    m->metrics->now.elapsed_ns = now - m->started_ns;
+    m->metrics->now.rss_bytes =
+        memory_peak_rss_bytes() + m->metrics->now.scheduler[SCHEDULER_worker_rss_bytes];
+    log_set_status_line(NULL);
+    m->args.progress = false;
+    if (!m->args.summary) return;
+    buf_init(&text, 64 << 10);
+    char *ending = xstrndup(s->ending.data, s->ending.len);
+    report_summary(&m->metrics->now, &latency, s->reasons.data, s->reasons.len, ending, &text);
+    if (write(STDERR_FILENO, text.data, text.len) < 0) {
+        /* nobody is looking */
+    }
+    free(ending);
+    buf_free(&text);
+}
+
+static void on_message(void *self, zsock_t *socket, link_frame_t *in, uint64_t now) {
+    monitor_t *m = self;
+    (void)socket;
+    if (in->message.type == MESSAGE_STATS) on_stats(m, &in->message.STATS, now);
+    if (in->message.type == MESSAGE_SUMMARY) on_summary(m, &in->message.SUMMARY, now);
+    if (in->message.type == MESSAGE_EVICTED) metrics_take_evicted(m->metrics, &in->message.EVICTED);
+}
+
+/* ---- memory */
+
+static void warn_of_memory(monitor_t *m, uint64_t now) {
+    buf_t words;
+    uint64_t threshold = m->args.memory_threshold_bytes;
+    if (threshold == 0 || metrics_memory_bytes(m->metrics) <= threshold ||
+        !log_due(&m->memory_warned_ns, now, MEMORY_WARN_NS))
+        return;
+    buf_init(&words, 4096);
+    metrics_memory_words(m->metrics, &words);
+    buf_adds(&words, "; the threshold is ");
+    words_bytes(&words, threshold);
+    log_warn("memory", "%s", words.data);
+    buf_free(&words);
+}
+
+static void sample_memory(monitor_t *m, uint64_t now) {
+    memory_tree_t *tree = &m->metrics->memory;
+    if (m->memory_samples && now - m->sampled_memory_ns < MEMORY_SAMPLE_NS) return;
+    m->sampled_memory_ns = now;
+    size_t processes = tree->count;
+    memory_tree_sample(tree, m->memory_samples++ % MEMORY_PSS_EVERY == 0);
+    if (tree->count != processes) memory_tree_sample(tree, true); /* new ones have none yet */
+    warn_of_memory(m, now);
+}
+
+/* ---- life */
+
+static bool is_detailed(const monitor_t *m) { return m->http || m->args.memory_threshold_bytes; }
+
+static uint64_t after(void *self, uint64_t now) {
+    monitor_t *m = self;
+    draw(m, now);
+    if (is_detailed(m)) sample_memory(m, now);
+    if (m->http && now - m->metrics->ticked_ns >= SECOND) metrics_tick(m->metrics, now);
+    if (m->http) monitor_http_run(m->http); /* also closes idle connections */
+    return REDRAW_NS;
+}
+
+static void on_fd(void *self, int fd, uint64_t now) {
+    (void)self, (void)fd, (void)now; /* `after` runs the server */
+}
+
+static const actor_ops_t ops = {on_message, on_fd, NULL, after};
+
+static void start_http(monitor_t *m) {
+    if (m->args.listen_fd < 0) return;
+    m->http = monitor_http_new(m->args.listen_fd, m->metrics);
+    if (m->http)
+        actor_add_fd(&m->actor, monitor_http_fd(m->http));
+    else
+        log_error("monitor", "the web server of --metrics-listen cannot be started");
+}
+
+/* What arrived before $TERM is still shown: the summary is sent right before the end. */
+static void drain(monitor_t *m) {
+    link_frame_t in;
+    while (link_recv(m->pull, &in, NULL) == LINK_MESSAGE) {
+        on_message(m, m->pull, &in, clock_now_ns());
+        link_frame_free(&in);
+    }
+    log_set_status_line(NULL);
+}
+
+void monitor_actor(zsock_t *pipe, void *args) {
+    monitor_t *m = xcalloc(1, sizeof *m);
+    m->args = *(monitor_args_t *)args;
+    m->started_ns = clock_now_ns();
+    m->metrics = metrics_new(m->args.mode, m->args.listen_fd >= 0, m->started_ns, clock_unix_ms());
+    m->metrics->now.japanese = m->args.japanese;
+    m->metrics->now.elsewhere = m->args.mode && strcmp(m->args.mode, "submit") == 0;
+    m->pull = link_socket(ZMQ_PULL, 0);
+    actor_init(&m->actor, "monitor", &ops, m, pipe);
+    if (zsock_bind(m->pull, "%s", m->args.endpoint) < 0)
+        log_error("monitor", "cannot bind %s", m->args.endpoint);
+    actor_add_socket(&m->actor, m->pull);
+    start_http(m);
+    actor_run(&m->actor);
+    drain(m);
+    zsock_destroy(&m->pull);
+    monitor_http_destroy(&m->http);
+    actor_free(&m->actor);
+    metrics_destroy(&m->metrics);
+    free(m);
+}

@@ -1,0 +1,224 @@
+/* monitor_http.c - see monitor_http.h. To add a page: a function that fills a buffer, a row in the table at
+ * the bottom. */
+#include "actors/monitor/monitor_http.h"
+
+#include <errno.h>
+#include <microhttpd.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/base/clock.h"
+#include "core/base/limits.h"
+#include "core/base/log.h"
+#include "dashboard_html.h"
+
+struct monitor_http {
+    struct MHD_Daemon *daemon;
+    const metrics_t *metrics;
+    bool loopback; /* bound there: Host must be, too */
+};
+
+/* ---- listening */
+
+static bool is_loopback(const struct sockaddr *a) {
+    if (a->sa_family == AF_INET) return ntohl(((const struct sockaddr_in *)a)->sin_addr.s_addr) >> 24 == 127;
+    return a->sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)a)->sin6_addr);
+}
+
+static int port_of(int fd) {
+    struct sockaddr_storage a;
+    socklen_t len = sizeof a;
+    if (getsockname(fd, (struct sockaddr *)&a, &len) != 0) return 0;
+    return ntohs(a.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&a)->sin6_port
+                                         : ((struct sockaddr_in *)&a)->sin_port);
+}
+
+static int listen_on(const struct addrinfo *a, const char *address, err_t *err) {
+    int one = 1, fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd >= 0) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (fd >= 0 && bind(fd, a->ai_addr, a->ai_addrlen) == 0 && listen(fd, 64) == 0) return fd;
+    err_set(err, SDG_EIO, "--metrics-listen: cannot listen on %s: %s", address, strerror(errno));
+    if (fd >= 0) close(fd);
+    return SDG_EIO;
+}
+
+/* "[::1]:80" and "127.0.0.1:80" in two parts. */
+static bool split_address(const char *address, char *host, size_t size, const char **port) {
+    const char *colon = strrchr(address, ':');
+    size_t len = colon ? (size_t)(colon - address) : 0;
+    if (len == 0 || len >= size || colon[1] == '\0' || strspn(colon + 1, "0123456789") != strlen(colon + 1))
+        return false;
+    bool brackets = address[0] == '[' && address[len - 1] == ']';
+    memcpy(host, address + brackets, len);
+    host[len - 2 * brackets] = '\0';
+    *port = colon + 1;
+    return atol(*port) <= 65535;
+}
+
+int monitor_http_listen(const char *who, const char *address, bool insecure, err_t *err) {
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV},
+                    *list = NULL;
+    char host[256];
+    const char *service;
+    if (!split_address(address, host, sizeof host, &service))
+        return err_set(err, SDG_EINVAL,
+                       "--metrics-listen takes HOST:PORT, for example 127.0.0.1:9464, not '%s'", address);
+    int rc = getaddrinfo(host, service, &hints, &list);
+    if (rc != 0) return err_set(err, SDG_EINVAL, "--metrics-listen: %s: %s", address, gai_strerror(rc));
+    int fd = SDG_EINVAL;
+    if (!insecure && !is_loopback(list->ai_addr))
+        err_set(err, SDG_EINVAL,
+                "--metrics-listen: %s is not a loopback address; anybody who reaches it can read the "
+                "numbers: add --insecure to allow it",
+                address);
+    else
+        fd = listen_on(list, address, err);
+    freeaddrinfo(list);
+    if (fd >= 0)
+        log_info(who, "dashboard at http://%.*s:%d/ (also /metrics and /stats.json)",
+                 (int)(service - address - 1), address, port_of(fd));
+    return fd;
+}
+
+/* ---- pages */
+
+static void page_metrics(const metrics_t *m, uint64_t now, buf_t *out) {
+    (void)now;
+    metrics_prometheus(m, out);
+}
+
+static void page_stats(const metrics_t *m, uint64_t now, buf_t *out) { metrics_json(m, now, out); }
+
+static void page_recent(const metrics_t *m, uint64_t now, buf_t *out) {
+    (void)now;
+    metrics_series_json(m, false, out);
+}
+
+static void page_whole(const metrics_t *m, uint64_t now, buf_t *out) {
+    (void)now;
+    metrics_series_json(m, true, out);
+}
+
+static void page_health(const metrics_t *m, uint64_t now, buf_t *out) {
+    (void)m, (void)now;
+    buf_adds(out, "ok\n");
+}
+
+static void page_dashboard(const metrics_t *m, uint64_t now, buf_t *out) {
+    (void)m, (void)now;
+    buf_add(out, DASHBOARD_HTML, sizeof DASHBOARD_HTML);
+}
+
+typedef struct page {
+    const char *path, *type;
+    void (*write)(const metrics_t *m, uint64_t now, buf_t *out);
+} page_t;
+static const page_t pages[] = {
+    {"/", "text/html; charset=utf-8", page_dashboard},
+    {"/metrics", "text/plain; version=0.0.4; charset=utf-8", page_metrics},
+    {"/stats.json", "application/json", page_stats},
+    {"/series.json", "application/json", page_recent},
+    {"/series-whole.json", "application/json", page_whole},
+    {"/healthz", "text/plain; charset=utf-8", page_health},
+};
+
+/* ---- requests */
+
+static enum MHD_Result respond(struct MHD_Connection *c, unsigned status, const char *type, buf_t *body) {
+    size_t len;
+    char *bytes = buf_take(body, &len);
+    struct MHD_Response *r = MHD_create_response_from_buffer(len, bytes, MHD_RESPMEM_MUST_FREE);
+    MHD_add_response_header(r, "Content-Type", type);
+    MHD_add_response_header(r, "Cache-Control", "no-store");
+    MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
+    MHD_add_response_header(r, "Content-Security-Policy",
+                            "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+                            "connect-src 'self'; img-src data:");
+    if (status == MHD_HTTP_METHOD_NOT_ALLOWED) MHD_add_response_header(r, "Allow", "GET, HEAD");
+    enum MHD_Result rc = MHD_queue_response(c, status, r);
+    MHD_destroy_response(r);
+    return rc;
+}
+
+static enum MHD_Result refuse(struct MHD_Connection *c, unsigned status, const char *why) {
+    buf_t body;
+    buf_init(&body, 256);
+    buf_addf(&body, "%s\n", why);
+    return respond(c, status, "text/plain; charset=utf-8", &body);
+}
+
+static bool host_is_local(const char *host) {
+    static const char *const names[] = {"localhost", "[::1]"};
+    if (!host) return true; /* HTTP/1.0 */
+    size_t len = host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strlen(names[i]) == len && strncasecmp(host, names[i], len) == 0) return true;
+    }
+    return strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == len;
+}
+
+static enum MHD_Result on_request(void *self, struct MHD_Connection *c, const char *url, const char *method,
+                                  const char *version, const char *upload, size_t *upload_len, void **seen) {
+    static char first;
+    const monitor_http_t *h = self;
+    buf_t body;
+    (void)version, (void)upload;
+    if (!*seen) { /* headers only: the answer is given at the second call */
+        *seen = &first;
+        return MHD_YES;
+    }
+    if (*upload_len) {
+        *upload_len = 0; /* a body is read and thrown away */
+        return MHD_YES;
+    }
+    if (h->loopback && !host_is_local(MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST)))
+        return refuse(c, MHD_HTTP_FORBIDDEN, "this server answers for this machine only");
+    if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
+        return refuse(c, MHD_HTTP_METHOD_NOT_ALLOWED, "GET only");
+    for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
+        if (strcmp(url, pages[i].path) != 0) continue;
+        buf_init(&body, METRICS_PAGE_BYTES_MAX);
+        pages[i].write(h->metrics, clock_now_ns(), &body);
+        return respond(c, MHD_HTTP_OK, pages[i].type, &body);
+    }
+    return refuse(c, MHD_HTTP_NOT_FOUND,
+                  "there are /, /metrics, /stats.json, /series.json, /series-whole.json and /healthz");
+}
+
+/* ---- life */
+
+monitor_http_t *monitor_http_new(int listen_fd, const metrics_t *metrics) {
+    struct sockaddr_storage bound;
+    socklen_t len = sizeof bound;
+    monitor_http_t *h = xcalloc(1, sizeof *h);
+    h->metrics = metrics;
+    h->loopback = getsockname(listen_fd, (struct sockaddr *)&bound, &len) == 0 &&
+                  is_loopback((struct sockaddr *)&bound);
+    h->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_SUPPRESS_DATE_NO_CLOCK, 0, NULL, NULL, on_request, h,
+                                 MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_CONNECTION_LIMIT,
+                                 (unsigned)METRICS_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+                                 (unsigned)METRICS_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                                 (size_t)METRICS_CONNECTION_BYTES, MHD_OPTION_END);
+    if (h->daemon) return h;
+    close(listen_fd);
+    free(h);
+    return NULL;
+}
+
+void monitor_http_destroy(monitor_http_t **http) {
+    monitor_http_t *h = *http;
+    if (!h) return;
+    MHD_stop_daemon(h->daemon);
+    free(h);
+    *http = NULL;
+}
+
+int monitor_http_fd(const monitor_http_t *h) {
+    return MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+}
+void monitor_http_run(monitor_http_t *h) { MHD_run(h->daemon); }

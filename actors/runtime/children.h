@@ -1,0 +1,30 @@
+/* children.h - worker processes on this machine: started with posix_spawn, restarted when they die, gone when
+ * we are. */
+#ifndef SDG_ACTORS_RUNTIME_CHILDREN_H
+#define SDG_ACTORS_RUNTIME_CHILDREN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum {
+    CHILDREN_MAX = 256,
+    CHILD_RESTARTS_MAX = 20
+}; /* restarts of all children in one run; more means something is wrong with all of them */
+
+typedef struct children {
+    pid_t pid[CHILDREN_MAX];         /* 0: not running */
+    uint64_t instance[CHILDREN_MAX]; /* what each calls itself in HELLO */
+    unsigned count, restarts;
+    const char *endpoint;
+    unsigned python_workers;
+    bool verbose;
+} children_t;
+
+int children_start(children_t *c); /* 0, or -1 when none could be started */
+/* After SIGCHLD: reaps one child that died and starts it again (unless `ending`). Returns 1 and its
+ * *instance, 0 when there was none, -1 when there were too many deaths. Call until it does not return 1. */
+int children_reap(children_t *c, bool ending, uint64_t *instance);
+void children_stop(children_t *c); /* SIGTERM, a moment, SIGKILL; waits for all */
+
+#endif

@@ -1,0 +1,49 @@
+/* runtime.h - starts the actors of one process and stops them in order; owns signals and worker processes.
+ *
+ * Main's thread runs no actor: it waits for signals (signalfd), for the actors' pipes and for its children.
+ * The first SIGINT or SIGTERM asks the client (or the worker) to drain, the second ends at once. */
+#ifndef SDG_ACTORS_RUNTIME_RUNTIME_H
+#define SDG_ACTORS_RUNTIME_RUNTIME_H
+
+#include <czmq.h>
+#include <stdbool.h>
+
+#include "actors/client/client.h"
+#include "actors/monitor/monitor.h"
+#include "actors/scheduler/scheduler.h"
+#include "actors/store/context_store.h"
+#include "actors/worker/worker.h"
+
+/* Once per process, before any thread: signals blocked, czmq told to leave them alone, descriptor limit
+ * raised. */
+void runtime_init(void);
+/* Before the process ends: what was sent last (a BYE) gets its moment to leave. Fine without runtime_init. */
+void runtime_end(void);
+
+/* Where --metrics-listen listens, bound before anything starts: see monitor_http_listen. The descriptor, or a
+ * negative code and the reason. */
+int runtime_metrics_listen(const char *who, const char *address, bool insecure, err_t *err);
+
+typedef struct local_run {
+    client_args_t *client;
+    bool own_scheduler; /* false: submit, the scheduler is elsewhere */
+    bool progress, summary, japanese;
+    int metrics_fd;                  /* of runtime_metrics_listen, taken over; -1: none */
+    uint64_t memory_threshold_bytes; /* 0: not watched */
+    unsigned worker_threads;         /* own_scheduler only */
+    unsigned worker_processes;
+    unsigned python_workers;
+    bool verbose;
+    job_options_t *options; /* of the job; told where the store is */
+    journal_t *journal;     /* taken over; NULL: none */
+    journal_fsync_t fsync;
+    const contexts_options_t *contexts; /* NULL: none are kept */
+} local_run_t;
+/* Runs to the end; returns the exit code. */
+int runtime_run(local_run_t *run);
+
+/* `sdg serve`: scheduler until a signal. `sdg worker`: one worker until a signal or until it gives up. */
+int runtime_serve(const char *endpoint, const char *port_file, int metrics_fd /* like above */);
+int runtime_worker(const worker_args_t *args, unsigned drain_ms);
+
+#endif

@@ -1,0 +1,716 @@
+/* scheduler.c - decode, tell the dispatcher what happened, send what it decides.
+ *
+ * Who is who: a connection has a peer number (link.h); HELLO ties it to a role and to an instance, which
+ * survives reconnects. A worker is known to the dispatcher by its instance, so a reconnect changes only where
+ * its messages go.
+ *
+ * To add a message: a row in proto/messages.def, an on_<message> function here, a line in the table at the
+ * bottom, a test.
+ */
+#include "actors/scheduler/scheduler.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "actors/loop/actor.h"
+#include "actors/scheduler/fleet_totals.h"
+#include "core/base/clock.h"
+#include "core/base/limits.h"
+#include "core/base/log.h"
+#include "core/base/rng.h"
+#include "core/sched/dispatch.h"
+#include "proto/stats.h"
+
+typedef struct peer {
+    uint64_t number; /* of its connection */
+    uint64_t role, instance;
+    char *name;
+    uint64_t heard_ns, patience_ns; /* a silent client is dropped after that long; 0: never */
+    MSG_BEAT beat;                  /* last gauges of a worker */
+    uint64_t row_credit;            /* rows a worker can hold */
+} peer_t;
+
+typedef struct job_spec { /* what JOB_GET is answered with; bytes copied from JOB_OPEN */
+    uint64_t id;
+    char *path, *folder, *bundle, *options;
+    size_t bundle_len, options_len;
+    uint64_t window_rows, window_bytes; /* for the monitor, like the limits last granted below */
+    uint64_t ingest_limit, result_limit;
+} job_spec_t;
+
+typedef struct scheduler {
+    actor_t actor;
+    zsock_t *router, *monitor, *store; /* the last two may be NULL */
+    uint64_t epoch;
+    dispatch_t *dispatch;
+    zhashx_t *peers; /* peer number -> peer_t */
+    zhashx_t *jobs;  /* job id -> job_spec_t */
+    bool log_peers;
+    fleet_totals_t *totals; /* NULL: nobody asks */
+    uint64_t ticked_ns, beat_ns, stats_ns;
+    row_done_t *done; /* scratch: actions to messages */
+    row_in_t *rows;
+    size_t done_cap, rows_cap;
+    dispatch_done_t *taken; /* scratch: messages to events */
+    dispatch_row_t *arrived;
+    size_t taken_cap, arrived_cap;
+    int ports[SCHEDULER_ENDPOINTS_MAX]; /* of the bound endpoints; 0 for other transports */
+    buf_t scratch;
+} scheduler_t;
+
+/* ---- tables keyed by numbers */
+
+static size_t hash_number(const void *key) {
+    return (size_t)((uint64_t)(uintptr_t)key * UINT64_C(0x9e3779b97f4a7c15) >> 17);
+}
+static int compare_numbers(const void *a, const void *b) {
+    return a == b ? 0 : (uintptr_t)a < (uintptr_t)b ? -1 : 1;
+}
+static void *key_of(uint64_t n) { return (void *)(uintptr_t)n; }
+
+/* Number 0 names nothing: a peer may send it, zhashx ends the process at it. */
+static void *look_up(zhashx_t *table, uint64_t n) { return n ? zhashx_lookup(table, key_of(n)) : NULL; }
+
+static zhashx_t *number_table(zhashx_destructor_fn destroy) {
+    zhashx_t *t = zhashx_new();
+    zhashx_set_key_hasher(t, hash_number);
+    zhashx_set_key_comparator(t, compare_numbers);
+    zhashx_set_key_duplicator(t, NULL);
+    zhashx_set_key_destructor(t, NULL);
+    zhashx_set_destructor(t, destroy);
+    return t;
+}
+
+static void destroy_peer(void **item) {
+    peer_t *p = *item;
+    free(p->name);
+    free(p);
+    *item = NULL;
+}
+
+static void destroy_spec(void **item) {
+    job_spec_t *spec = *item;
+    free(spec->path);
+    free(spec->folder);
+    free(spec->bundle);
+    free(spec->options);
+    free(spec);
+    *item = NULL;
+}
+
+/* ---- answers */
+
+static void say(scheduler_t *s, uint64_t peer, message_t *m) {
+    m->epoch = s->epoch;
+    link_send(s->router, peer, m, &s->scratch);
+}
+
+static void refuse(scheduler_t *s, uint64_t peer, message_type_t about, uint64_t id, const char *reason) {
+    message_t m = {.type = MESSAGE_REFUSED,
+                   .REFUSED = {.about = (uint64_t)about, .id = id, .reason = slice_of(reason)}};
+    say(s, peer, &m);
+}
+
+static void welcome(scheduler_t *s, uint64_t peer, bool known) {
+    message_t m = {
+        .type = MESSAGE_WELCOME,
+        .WELCOME = {.version = slice_of(SDG_VERSION), .beat_ms = BEAT_NS / MILLISECOND, .known = known}};
+    say(s, peer, &m);
+}
+
+static void acknowledge(scheduler_t *s, uint64_t peer, uint64_t batch) {
+    message_t m = {.type = MESSAGE_ROW_RESULTS_ACK, .ROW_RESULTS_ACK = {.batch = batch}};
+    say(s, peer, &m);
+}
+
+/* Before its rows are leased again, and before it is leased any: see scheduler.h. */
+static void tell_store(scheduler_t *s, message_type_t type, uint64_t worker) {
+    message_t m = {.type = type, .epoch = s->epoch};
+    if (type == MESSAGE_OWNER_GONE)
+        m.OWNER_GONE.owner = worker;
+    else
+        m.OWNER_BACK.owner = worker;
+    if (s->store) link_send(s->store, 0, &m, &s->scratch);
+}
+
+/* ---- from everybody */
+
+/* A client or worker has one connection, the one it said HELLO on last. Whoever speaks on another is asked to
+ * say HELLO again, so a HELLO that was overtaken on its way does harm for a moment only. */
+static void forget_old_connection(scheduler_t *s, const MSG_HELLO *hello, uint64_t number, uint64_t now) {
+    for (peer_t *p = zhashx_first(s->peers); p; p = zhashx_next(s->peers)) {
+        if (p->role != hello->role || p->instance != hello->instance || p->number == number) continue;
+        if (p->role == ROLE_CLIENT) dispatch_client_moved(s->dispatch, p->number, number, now);
+        zhashx_delete(s->peers, key_of(p->number));
+        return;
+    }
+}
+
+static void on_hello(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
+    const MSG_HELLO *hello = &in->message.HELLO;
+    err_t err;
+    (void)peer;
+    if (hello->role != ROLE_CLIENT && hello->role != ROLE_WORKER) {
+        refuse(s, in->peer, MESSAGE_HELLO, 0, "unknown role");
+        return;
+    }
+    if (hello->role == ROLE_WORKER &&
+        dispatch_worker_hello(s->dispatch, hello->instance, in->peer, now, &err) != SDG_OK) {
+        refuse(s, in->peer, MESSAGE_HELLO, 0, err.text);
+        return;
+    }
+    if (hello->role == ROLE_WORKER) tell_store(s, MESSAGE_OWNER_BACK, hello->instance);
+    if (hello->role == ROLE_WORKER) dispatch_worker_answers(s->dispatch, hello->instance);
+    if (hello->role == ROLE_WORKER)
+        dispatch_worker_patience(s->dispatch, hello->instance, hello->patience_ms * MILLISECOND);
+    forget_old_connection(s, hello, in->peer, now);
+    peer_t *known = xcalloc(1, sizeof *known);
+    *known = (peer_t){.number = in->peer,
+                      .role = hello->role,
+                      .instance = hello->instance,
+                      .name = xstrndup(hello->name.data, hello->name.len),
+                      .heard_ns = now,
+                      .patience_ns = hello->role == ROLE_CLIENT ? hello->patience_ms * MILLISECOND : 0};
+    if (s->log_peers)
+        log_info("scheduler", "%s %s joined", hello->role == ROLE_WORKER ? "worker" : "client", known->name);
+    zhashx_update(s->peers, key_of(in->peer), known);
+    welcome(s, in->peer, true);
+}
+
+static void on_beat(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
+    peer->beat = in->message.BEAT;
+    if (peer->role == ROLE_WORKER)
+        dispatch_worker_leases(s->dispatch, peer->instance, in->message.BEAT.leases, now);
+}
+
+static void leave(scheduler_t *s, peer_t *peer, bool crashed, uint64_t now) {
+    if (s->log_peers)
+        log_info("scheduler", "%s %s %s", peer->role == ROLE_WORKER ? "worker" : "client", peer->name,
+                 crashed ? "is silent: dropped" : "left");
+    if (peer->role == ROLE_WORKER)
+        dispatch_worker_gone(s->dispatch, peer->instance, crashed, now);
+    else
+        dispatch_client_gone(s->dispatch, peer->number, now);
+    zhashx_delete(s->peers, key_of(peer->number));
+}
+
+static void on_bye(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
+    (void)in;
+    leave(s, peer, false, now);
+}
+
+static void on_sync(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
+    (void)peer, (void)now;
+    message_t m = {.type = MESSAGE_SYNCED, .SYNCED = {.token = in->message.SYNC.token}};
+    say(s, in->peer, &m);
+}
+
+/* ---- from clients */
+
+/* NUL-terminated, owned by the caller. */
+static char *copy(slice_t bytes) {
+    char *out = xmalloc(bytes.len + 1);
+    if (bytes.len) memcpy(out, bytes.data, bytes.len);
+    out[bytes.len] = '\0';
+    return out;
+}
+
+static void on_job_open(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
+    const MSG_JOB_OPEN *open = &in->message.JOB_OPEN;
+    dispatch_job_t job = {.job = open->job,
+                          .window_rows = open->window_rows,
+                          .window_bytes = open->window_bytes,
+                          .concurrency = open->concurrency,
+                          .priority = open->priority};
+    dispatch_job_stats_t known;
+    err_t err;
+    (void)peer;
+    if (open->job == 0) { /* means "no job" in LEASE, and is no key of a table */
+        refuse(s, in->peer, MESSAGE_JOB_OPEN, 0, "a job needs an id other than 0");
+        return;
+    }
+    if (open->reopened && !dispatch_job_stats(s->dispatch, open->job, &known)) {
+        refuse(s, in->peer, MESSAGE_JOB_OPEN, open->job, "the job is not known any more");
+        return;
+    }
+    if (dispatch_job_open(s->dispatch, in->peer, &job, now, &err) != SDG_OK) {
+        refuse(s, in->peer, MESSAGE_JOB_OPEN, open->job, err.text);
+        return;
+    }
+    job_spec_t *spec = xcalloc(1, sizeof *spec);
+    *spec = (job_spec_t){.id = open->job,
+                         .path = copy(open->path),
+                         .folder = copy(open->folder),
+                         .bundle = copy(open->bundle),
+                         .options = copy(open->options),
+                         .bundle_len = open->bundle.len,
+                         .options_len = open->options.len,
+                         .window_rows = open->window_rows,
+                         .window_bytes = open->window_bytes};
+    zhashx_update(s->jobs, key_of(open->job), spec);
+    message_t m = {.type = MESSAGE_JOB_ACCEPTED, .JOB_ACCEPTED = {.job = open->job}};
+    say(s, in->peer, &m);
+}
+
+static void on_rows(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
+    const MSG_ROWS *m = &in->message.ROWS;
+    (void)peer;
+    if (m->rows.count > s->arrived_cap) {
+        s->arrived_cap = m->rows.count;
+        s->arrived = xrealloc(s->arrived, s->arrived_cap * sizeof *s->arrived);
+    }
+    for (size_t i = 0; i < m->rows.count; i++) {
+        const row_in_t *row = &m->rows.items[i];
+        s->arrived[i] = (dispatch_row_t){
+            .index = row->index, .line = row->line, .raw = row->raw.data, .len = row->raw.len};
+    }
+    if (dispatch_rows(s->dispatch, m->job, m->chunk, s->arrived, m->rows.count, now) == SDG_ENOTFOUND)
+        refuse(s, in->peer, MESSAGE_ROWS, m->job, "unknown job");
+}
+
+static void on_rows_end(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
+    (void)peer;
+    dispatch_rows_end(s->dispatch, in->message.ROWS_END.job, in->message.ROWS_END.chunks, now);
+}
+
+static void on_result_credit(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
+    const MSG_RESULT_CREDIT *m = &in->message.RESULT_CREDIT;
+    job_spec_t *spec = look_up(s->jobs, m->job);
+    (void)peer;
+    if (spec) spec->result_limit = m->rows_limit;
+    dispatch_result_credit(s->dispatch, m->job, m->rows_limit, m->bytes_limit, now);
+}
+
+static void on_results_ack(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
+    (void)peer;
+    dispatch_results_ack(s->dispatch, in->message.RESULTS_ACK.job, in->message.RESULTS_ACK.batch, now);
+}
+
+static void on_job_limit(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
+    const MSG_JOB_LIMIT *m = &in->message.JOB_LIMIT;
+    (void)peer;
+    if (dispatch_job_limit(s->dispatch, m->job, m->concurrency, now) == SDG_EINVAL)
+        refuse(s, in->peer, MESSAGE_JOB_LIMIT, m->job, "a job needs a concurrency of at least 1 row");
+}
+
+static void on_job_stop(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
+    (void)peer;
+    dispatch_job_stop(s->dispatch, in->message.JOB_STOP.job, (uint32_t)in->message.JOB_STOP.mode, now);
+}
+
+static void on_status_get(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
+    dispatch_stats_t d;
+    buf_t json;
+    (void)peer, (void)now;
+    dispatch_stats(s->dispatch, &d);
+    buf_init(&json, 4096);
+    buf_addf(&json,
+             "{\"version\": \"%s\", \"jobs\": %" PRIu64 ", \"workers\": %" PRIu64
+             ", \"rows_queued\": %" PRIu64 ", \"rows_leased\": %" PRIu64 ", \"rows_answered\": %" PRIu64
+             ", \"bytes_pending\": %" PRIu64 ", \"rows_requeued\": %" PRIu64
+             ", \"duplicates_dropped\": %" PRIu64 ", \"workers_lost\": %" PRIu64 "}",
+             SDG_VERSION, d.jobs, d.workers, d.rows_queued, d.rows_leased, d.rows_answered, d.bytes_pending,
+             d.rows_requeued, d.duplicates_dropped, d.workers_lost);
+    message_t m = {.type = MESSAGE_STATUS,
+                   .STATUS = {.token = in->message.STATUS_GET.token, .json = {json.data, json.len}}};
+    say(s, in->peer, &m);
+    buf_free(&json);
+}
+
+/* ---- from workers */
+
+static void on_row_credit(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
+    const MSG_ROW_CREDIT *m = &in->message.ROW_CREDIT;
+    peer->row_credit = m->rows;
+    if (m->rows == 0) dispatch_worker_drain(s->dispatch, peer->instance, now);
+    dispatch_worker_credit(s->dispatch, peer->instance, m->rows, m->bytes, now);
+}
+
+static void on_job_get(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
+    uint64_t job = in->message.JOB_GET.job;
+    const job_spec_t *spec = look_up(s->jobs, job);
+    (void)peer, (void)now;
+    if (!spec) {
+        refuse(s, in->peer, MESSAGE_JOB_GET, job, "the job is over");
+        return;
+    }
+    message_t m = {.type = MESSAGE_JOB_SPEC,
+                   .JOB_SPEC = {.job = spec->id,
+                                .path = slice_of(spec->path),
+                                .folder = slice_of(spec->folder),
+                                .bundle = {spec->bundle, spec->bundle_len},
+                                .options = {spec->options, spec->options_len}}};
+    say(s, in->peer, &m);
+}
+
+static void on_row_results(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
+    const MSG_ROW_RESULTS *m = &in->message.ROW_RESULTS;
+    if (m->rows.count > s->taken_cap) {
+        s->taken_cap = m->rows.count;
+        s->taken = xrealloc(s->taken, s->taken_cap * sizeof *s->taken);
+    }
+    for (size_t i = 0; i < m->rows.count; i++) {
+        const row_done_t *row = &m->rows.items[i];
+        s->taken[i] = (dispatch_done_t){.index = row->index,
+                                        .status = row->status,
+                                        .json = row->json.data,
+                                        .json_len = row->json.len,
+                                        .meta = row->meta.data,
+                                        .meta_len = row->meta.len};
+    }
+    dispatch_row_results(s->dispatch, peer->instance, m->job, s->taken, m->rows.count, now);
+    acknowledge(s, in->peer, m->batch);
+}
+
+static void on_lease_return(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
+    const MSG_LEASE_RETURN *m = &in->message.LEASE_RETURN;
+    dispatch_lease_return(s->dispatch, peer->instance, m->job, m->rows.items, m->rows.count, now);
+    acknowledge(s, in->peer, m->batch);
+}
+
+static void on_job_refused(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
+    char *reason = copy(in->message.JOB_REFUSED.reason);
+    log_debug("scheduler", "worker %s cannot run job %" PRIx64 ": %s", peer->name,
+              in->message.JOB_REFUSED.job, reason);
+    dispatch_worker_refuses(s->dispatch, peer->instance, in->message.JOB_REFUSED.job, reason, now);
+    free(reason);
+}
+
+/* What this worker has done so far. */
+static void on_stats(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
+    if (s->totals && in->message.STATS.role == ROLE_WORKER)
+        fleet_totals_take(s->totals, peer->instance, &in->message.STATS, now);
+}
+
+static void on_permits_held(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
+    const MSG_PERMITS_HELD *m = &in->message.PERMITS_HELD;
+    dispatch_worker_running(s->dispatch, peer->instance, m->job, m->permit, m->running, now);
+}
+
+static void on_drained(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
+    (void)now;
+    if (s->log_peers)
+        log_info("scheduler", "worker %s has drained, %" PRIu64 " rows open", peer->name,
+                 in->message.DRAINED.rows_open);
+}
+
+/* ---- actions */
+
+static void send_lease(scheduler_t *s, const dispatch_action_t *a) {
+    if (a->row_count > s->rows_cap) {
+        s->rows_cap = a->row_count;
+        s->rows = xrealloc(s->rows, s->rows_cap * sizeof *s->rows);
+    }
+    for (size_t i = 0; i < a->row_count; i++) {
+        s->rows[i] = (row_in_t){
+            .index = a->rows[i].index, .line = a->rows[i].line, .raw = {a->rows[i].raw, a->rows[i].len}};
+    }
+    message_t m = {
+        .type = MESSAGE_LEASE,
+        .LEASE = {.lease = a->lease, .job = a->job, .attempt = a->attempt, .rows = {s->rows, a->row_count}}};
+    say(s, a->peer, &m);
+}
+
+static void send_results(scheduler_t *s, const dispatch_action_t *a) {
+    if (a->done_count > s->done_cap) {
+        s->done_cap = a->done_count;
+        s->done = xrealloc(s->done, s->done_cap * sizeof *s->done);
+    }
+    for (size_t i = 0; i < a->done_count; i++) {
+        const dispatch_done_t *d = &a->done[i];
+        s->done[i] = (row_done_t){.index = d->index,
+                                  .status = d->status,
+                                  .json = {d->json, d->json_len},
+                                  .meta = {d->meta, d->meta_len}};
+    }
+    message_t m = {.type = MESSAGE_RESULTS,
+                   .RESULTS = {.job = a->job, .batch = a->batch, .rows = {s->done, a->done_count}}};
+    say(s, a->peer, &m);
+}
+
+static void send_done(scheduler_t *s, const dispatch_action_t *a) {
+    message_t m = {.type = MESSAGE_JOB_DONE,
+                   .JOB_DONE = {.job = a->job,
+                                .rows_ok = a->rows_ok,
+                                .rows_failed = a->rows_failed,
+                                .reason = slice_of(a->reason)}};
+    say(s, a->peer, &m);
+    zhashx_delete(s->jobs, key_of(a->job));
+}
+
+static void send_ingest_credit(scheduler_t *s, const dispatch_action_t *a) {
+    job_spec_t *spec = look_up(s->jobs, a->job);
+    message_t m = {.type = MESSAGE_INGEST_CREDIT,
+                   .INGEST_CREDIT = {.job = a->job,
+                                     .next_chunk = a->next_chunk,
+                                     .rows_limit = a->rows_limit,
+                                     .bytes_limit = a->bytes_limit}};
+    if (spec) spec->ingest_limit = a->rows_limit;
+    say(s, a->peer, &m);
+}
+
+static void perform(scheduler_t *s, const dispatch_action_t *a) {
+    message_t m = {0};
+    switch (a->kind) {
+    case DISPATCH_LEASE: send_lease(s, a); return;
+    case DISPATCH_RESULTS: send_results(s, a); return;
+    case DISPATCH_JOB_DONE: send_done(s, a); return;
+    case DISPATCH_PERMITS:
+        m = (message_t){.type = MESSAGE_PERMITS,
+                        .PERMITS = {.job = a->job, .rows = a->permit_rows, .calls = a->permit_calls}};
+        break;
+    case DISPATCH_JOB_DROP:
+        m = (message_t){.type = MESSAGE_JOB_DROP, .JOB_DROP = {.job = a->job, .mode = a->mode}};
+        break;
+    case DISPATCH_INGEST_CREDIT: send_ingest_credit(s, a); return;
+    case DISPATCH_WORKER_LOST:
+        if (a->row_count)
+            log_warn("scheduler", "a worker is gone; %zu of its rows go back to the queue", a->row_count);
+        tell_store(s, MESSAGE_OWNER_GONE, a->worker);
+        zhashx_delete(s->peers, key_of(a->peer)); /* if it comes back, it has to say HELLO again */
+        return;
+    case DISPATCH_ROW_FAILED:
+        log_warn("scheduler", "row %" PRIu64 " failed: %d workers died while it was running", a->index,
+                 LEASE_ATTEMPTS_MAX);
+        return;
+    }
+    say(s, a->peer, &m);
+}
+
+static void perform_all(scheduler_t *s, uint64_t now) {
+    dispatch_action_t action;
+    while (dispatch_next(s->dispatch, now, &action)) {
+        perform(s, &action);
+    }
+}
+
+/* ---- time */
+
+static void beat_peers(scheduler_t *s, uint64_t now) {
+    zlistx_t *gone = zlistx_new();
+    for (peer_t *p = zhashx_first(s->peers); p; p = zhashx_next(s->peers)) {
+        message_t m = {.type = MESSAGE_BEAT};
+        if (p->patience_ns && now - p->heard_ns > p->patience_ns)
+            zlistx_add_end(gone, p);
+        else
+            say(s, p->number, &m);
+    }
+    for (peer_t *p = zlistx_first(gone); p; p = zlistx_next(gone)) {
+        leave(s, p, true, now);
+    }
+    zlistx_destroy(&gone);
+}
+
+static uint64_t left(uint64_t granted, uint64_t used) { return granted > used ? granted - used : 0; }
+
+/* Windows and credits of all jobs. */
+static void gather_jobs(scheduler_t *s, uint64_t *values) {
+    for (const job_spec_t *spec = zhashx_first(s->jobs); spec; spec = zhashx_next(s->jobs)) {
+        dispatch_job_stats_t job;
+        if (!dispatch_job_stats(s->dispatch, spec->id, &job)) continue;
+        values[SCHEDULER_window_rows] += spec->window_rows;
+        values[SCHEDULER_window_bytes] += spec->window_bytes;
+        if (job.workers) values[SCHEDULER_calls_limit] += job.concurrency;
+        values[SCHEDULER_ingest_granted] += spec->ingest_limit;
+        values[SCHEDULER_ingest_outstanding] += left(spec->ingest_limit, job.rows_received);
+        values[SCHEDULER_result_granted] += spec->result_limit;
+        values[SCHEDULER_result_outstanding] +=
+            left(spec->result_limit, job.rows_ok + job.rows_failed + job.rows_answered);
+    }
+}
+
+static void gather_peers(scheduler_t *s, uint64_t *values) {
+    for (const peer_t *p = zhashx_first(s->peers); p; p = zhashx_next(s->peers)) {
+        values[SCHEDULER_calls_in_flight] += p->beat.calls_in_flight;
+        values[SCHEDULER_calls_waiting] += p->beat.calls_waiting;
+        values[SCHEDULER_worker_rss_bytes] += p->beat.rss_bytes;
+        values[SCHEDULER_worker_bytes_held] += p->beat.bytes_held;
+        values[SCHEDULER_row_granted] += p->row_credit;
+    }
+    values[SCHEDULER_row_outstanding] = left(values[SCHEDULER_row_granted], values[SCHEDULER_rows_leased]);
+}
+
+static void tell_totals(scheduler_t *s) {
+    const tally_t *sum = fleet_totals_sum_peek(s->totals);
+    uint64_t values[CLIENT_STATS], latency[HIST_NUMBERS_MAX];
+    buf_t reasons;
+    memcpy(values, sum->totals, sizeof values);
+    buf_init(&reasons, REASONS_JSON_BYTES);
+    tally_write_reasons(sum, &reasons);
+    message_t m = {.type = MESSAGE_STATS,
+                   .epoch = s->epoch,
+                   .STATS = {.role = ROLE_WORKER,
+                             .values = {values, CLIENT_STATS},
+                             .latency = {latency, hist_to_numbers(&sum->latency, latency)},
+                             .reasons = {reasons.data, reasons.len}}};
+    link_send(s->monitor, 0, &m, &s->scratch);
+    buf_free(&reasons);
+}
+
+static void tell_monitor(scheduler_t *s) {
+    dispatch_stats_t d;
+    uint64_t values[SCHEDULER_STATS] = {0};
+    dispatch_stats(s->dispatch, &d);
+    values[SCHEDULER_workers] = d.workers;
+    values[SCHEDULER_rows_queued] = d.rows_queued;
+    values[SCHEDULER_rows_leased] = d.rows_leased;
+    values[SCHEDULER_rows_answered] = d.rows_answered;
+    values[SCHEDULER_bytes_pending] = d.bytes_pending;
+    values[SCHEDULER_workers_lost] = d.workers_lost;
+    values[SCHEDULER_rows_requeued] = d.rows_requeued;
+    values[SCHEDULER_jobs] = d.jobs;
+    values[SCHEDULER_duplicates_dropped] = d.duplicates_dropped;
+    values[SCHEDULER_leases_resent] = d.leases_resent;
+    gather_peers(s, values);
+    gather_jobs(s, values);
+    message_t m = {.type = MESSAGE_STATS,
+                   .epoch = s->epoch,
+                   .STATS = {.role = ROLE_SCHEDULER, .values = {values, SCHEDULER_STATS}}};
+    link_send(s->monitor, 0, &m, &s->scratch);
+    if (s->totals) tell_totals(s);
+}
+
+static uint64_t after(void *self, uint64_t now) {
+    scheduler_t *s = self;
+    if (now - s->ticked_ns >= 100 * MILLISECOND) {
+        s->ticked_ns = now;
+        dispatch_tick(s->dispatch, now);
+    }
+    perform_all(s, now);
+    if (now - s->beat_ns >= BEAT_NS) {
+        s->beat_ns = now;
+        beat_peers(s, now);
+        perform_all(s, now);
+    }
+    if (s->monitor && now - s->stats_ns >= 200 * MILLISECOND) {
+        s->stats_ns = now;
+        tell_monitor(s);
+    }
+    return 100 * MILLISECOND;
+}
+
+/* ---- life */
+
+/* The messages a scheduler takes, and from whom (0: anybody who said HELLO). */
+static const struct {
+    message_type_t type;
+    uint64_t role;
+    void (*handle)(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now);
+} handlers[] = {
+    {MESSAGE_BEAT, 0, on_beat},
+    {MESSAGE_BYE, 0, on_bye},
+    {MESSAGE_SYNC, 0, on_sync},
+    {MESSAGE_STATUS_GET, 0, on_status_get},
+    {MESSAGE_JOB_OPEN, ROLE_CLIENT, on_job_open},
+    {MESSAGE_ROWS, ROLE_CLIENT, on_rows},
+    {MESSAGE_ROWS_END, ROLE_CLIENT, on_rows_end},
+    {MESSAGE_RESULT_CREDIT, ROLE_CLIENT, on_result_credit},
+    {MESSAGE_RESULTS_ACK, ROLE_CLIENT, on_results_ack},
+    {MESSAGE_JOB_LIMIT, ROLE_CLIENT, on_job_limit},
+    {MESSAGE_JOB_STOP, ROLE_CLIENT, on_job_stop},
+    {MESSAGE_ROW_CREDIT, ROLE_WORKER, on_row_credit},
+    {MESSAGE_JOB_GET, ROLE_WORKER, on_job_get},
+    {MESSAGE_ROW_RESULTS, ROLE_WORKER, on_row_results},
+    {MESSAGE_LEASE_RETURN, ROLE_WORKER, on_lease_return},
+    {MESSAGE_JOB_REFUSED, ROLE_WORKER, on_job_refused},
+    {MESSAGE_PERMITS_HELD, ROLE_WORKER, on_permits_held},
+    {MESSAGE_DRAINED, ROLE_WORKER, on_drained},
+    {MESSAGE_STATS, ROLE_WORKER, on_stats},
+};
+
+static void handle(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
+    peer->heard_ns = now;
+    if (peer->role == ROLE_WORKER) dispatch_worker_beat(s->dispatch, peer->instance, now);
+    for (size_t i = 0; i < sizeof handlers / sizeof *handlers; i++) {
+        if (handlers[i].type != in->message.type) continue;
+        if (handlers[i].role && handlers[i].role != peer->role) break;
+        handlers[i].handle(s, peer, in, now);
+        return;
+    }
+    refuse(s, in->peer, in->message.type, 0, "the scheduler does not take this message from you");
+}
+
+static void on_message(void *self, zsock_t *socket, link_frame_t *in, uint64_t now) {
+    scheduler_t *s = self;
+    (void)socket;
+    if (in->message.type == MESSAGE_HELLO) {
+        on_hello(s, NULL, in, now);
+        return;
+    }
+    peer_t *peer = look_up(s->peers, in->peer);
+    if (!peer || in->message.epoch != s->epoch)
+        welcome(s, in->peer, false);
+    else
+        handle(s, peer, in, now);
+}
+
+/* "GONE <instance>": the parent saw this worker process die. */
+static void on_command(void *self, const char *command, uint64_t now) {
+    scheduler_t *s = self;
+    uint64_t instance;
+    if (sscanf(command, "GONE %" SCNu64, &instance) == 1)
+        dispatch_worker_gone(s->dispatch, instance, true, now);
+}
+
+static const actor_ops_t ops = {on_message, NULL, on_command, after};
+
+static bool bind_all(scheduler_t *s, const scheduler_args_t *args) {
+    assert(args->endpoint_count <= SCHEDULER_ENDPOINTS_MAX);
+    for (size_t i = 0; i < args->endpoint_count; i++) {
+        s->ports[i] = zsock_bind(s->router, "%s", args->endpoints[i]);
+        if (s->ports[i] >= 0) continue;
+        log_error("scheduler", "cannot listen on %s: %s", args->endpoints[i], zmq_strerror(zmq_errno()));
+        return false;
+    }
+    return true;
+}
+
+static void scheduler_destroy(scheduler_t *s) {
+    zsock_destroy(&s->router);
+    zsock_destroy(&s->monitor);
+    zsock_destroy(&s->store);
+    zhashx_destroy(&s->peers);
+    zhashx_destroy(&s->jobs);
+    fleet_totals_destroy(&s->totals);
+    dispatch_destroy(&s->dispatch);
+    actor_free(&s->actor);
+    buf_free(&s->scratch);
+    free(s->done);
+    free(s->rows);
+    free(s->taken);
+    free(s->arrived);
+    free(s);
+}
+
+void scheduler_actor(zsock_t *pipe, void *args) {
+    const scheduler_args_t *a = args;
+    scheduler_t *s = xcalloc(1, sizeof *s);
+    s->epoch = rng_entropy() | 1;
+    s->log_peers = a->log_peers;
+    if (a->monitor && a->tell_totals) s->totals = fleet_totals_new();
+    s->dispatch = dispatch_new();
+    s->peers = number_table(destroy_peer);
+    s->jobs = number_table(destroy_spec);
+    buf_init(&s->scratch, MESSAGE_BYTES_MAX);
+    s->router = link_socket(ZMQ_ROUTER, 200);
+    actor_init(&s->actor, "scheduler", &ops, s, pipe);
+    if (a->monitor) {
+        s->monitor = link_socket(ZMQ_PUSH, 0);
+        zsock_connect(s->monitor, "%s", a->monitor);
+    }
+    if (a->store) {
+        s->store = link_socket(ZMQ_DEALER, 0);
+        zsock_connect(s->store, "%s", a->store);
+    }
+    if (!bind_all(s, a)) actor_finish(&s->actor, 2);
+    size_t endpoints =
+        s->actor.ended ? 0 : a->endpoint_count; /* the parent lets go of `a` once it has heard of all */
+    actor_ready(&s->actor);
+    for (size_t i = 0; i < endpoints; i++) {
+        zstr_sendf(pipe, "BOUND %d", s->ports[i]);
+    }
+    actor_add_socket(&s->actor, s->router);
+    actor_run(&s->actor);
+    scheduler_destroy(s);
+}

@@ -1,0 +1,75 @@
+/* store_internal.h - the context store's state, shared by context_store.c (messages, life), store_journal.c
+ * (the call journal) and store_contexts.c (contexts of rows). */
+#ifndef SDG_ACTORS_STORE_STORE_INTERNAL_H
+#define SDG_ACTORS_STORE_STORE_INTERNAL_H
+
+#include "actors/loop/actor.h"
+#include "actors/store/context_store.h"
+#include "core/base/limits.h"
+#include "core/base/numbers.h"
+
+typedef struct receipt {
+    uint64_t peer;
+    size_t count; /* of its tags */
+} receipt_t;
+
+/* The call journal. */
+typedef struct store_journal {
+    journal_t *file; /* NULL: there is none, the job is complete, or it has failed */
+    journal_fsync_t fsync;
+    zactor_t *syncer;
+    bool syncing;       /* the syncer is at work */
+    uint64_t synced_ns; /* when the last sync began */
+    bool elimit_logged;
+    receipt_t receipts[LINK_DRAIN_MAX]; /* CALL_RECORDED to be sent when all of this wake-up is written */
+    size_t receipt_count, tag_count;
+    uint64_t tags[MESSAGE_ELEMENTS_MAX]; /* of the receipts, one after the other */
+} store_journal_t;
+
+/* Contexts that had to make room since the monitor was told. */
+typedef struct store_evicted {
+    numbers_t rows, bytes;
+} store_evicted_t;
+
+typedef struct context_store {
+    actor_t actor;
+    zsock_t *router, *monitor; /* monitor: NULL, nobody watches */
+    uint64_t job;              /* 0: JOB_OPENED has not come yet, so any job is taken: it is the one */
+    store_journal_t journal;
+    contexts_t *contexts;       /* NULL: none are kept */
+    store_evicted_t evicted[2]; /* by to_disk */
+    uint64_t stats_ns;
+    buf_t answers, scratch; /* answers of one message; encoding */
+} context_store_t;
+
+/* The store is of no use any more: the parent ends the run. */
+void store_give_up(context_store_t *s, const char *reason);
+
+/* store_journal.c */
+void store_journal_start(context_store_t *s, const context_store_args_t *args);
+void store_journal_free(context_store_t *s);
+void store_journal_watch(context_store_t *s);  /* its syncer, in the loop */
+void store_journal_settle(context_store_t *s); /* writes what was added in this wake-up, then says so */
+uint64_t store_journal_due(context_store_t *s,
+                           uint64_t now); /* ns until it is to be called again; UINT64_MAX: no need */
+void store_journal_close(context_store_t *s, bool complete);
+void store_journal_on_lookup(context_store_t *s, const link_frame_t *in, uint64_t now);
+void store_journal_on_record(context_store_t *s, const link_frame_t *in, uint64_t now);
+void store_journal_on_rows_finished(context_store_t *s, const link_frame_t *in, uint64_t now);
+
+/* store_contexts.c */
+void store_contexts_start(context_store_t *s, const context_store_args_t *args);
+void store_contexts_log(const context_store_t *s); /* at the end: what was kept, and what is left (of rows
+                                                      that were not finished) */
+void store_contexts_free(context_store_t *s);
+void store_contexts_settle(context_store_t *s);             /* writes what was spilled in this wake-up */
+void store_contexts_tell(context_store_t *s, uint64_t now); /* the monitor, if it is time */
+void store_contexts_on_get(context_store_t *s, const link_frame_t *in, uint64_t now);
+void store_contexts_on_put(context_store_t *s, const link_frame_t *in, uint64_t now);
+void store_contexts_on_pin(context_store_t *s, const link_frame_t *in, uint64_t now);
+void store_contexts_on_unpin(context_store_t *s, const link_frame_t *in, uint64_t now);
+void store_contexts_on_complete(context_store_t *s, const link_frame_t *in, uint64_t now);
+void store_contexts_on_owner_gone(context_store_t *s, const link_frame_t *in, uint64_t now);
+void store_contexts_on_owner_back(context_store_t *s, const link_frame_t *in, uint64_t now);
+
+#endif

@@ -1,0 +1,236 @@
+/* store_journal.c - the call journal in the context store.
+ *
+ * The order that makes a call durable: append, hand to the kernel, answer CALL_RECORDED; only then does the
+ * worker let the row see its answer. What came in one wake-up is one write (and with `always` one sync): the
+ * longer the disk takes, the more go together. The syncer is a thread with one job: it is given a duplicate
+ * of the descriptor, syncs, closes it, and says how that went; there is at most one sync under way. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "actors/store/store_internal.h"
+#include "core/base/clock.h"
+#include "core/base/log.h"
+
+/* ---- the syncer */
+
+/* Commands: "<descriptor>": sync and close it; the answer is the errno, 0 when fine. */
+static void syncer_actor(zsock_t *pipe, void *args) {
+    (void)args;
+    zsock_signal(pipe, 0);
+    for (;;) {
+        char *command = zstr_recv(pipe);
+        if (!command) continue;
+        bool term = streq(command, "$TERM");
+        int fd = term ? -1 : atoi(command);
+        zstr_free(&command);
+        if (term) return;
+        int error = fdatasync(fd) == 0 ? 0 : errno;
+        close(fd);
+        zstr_sendf(pipe, "%d", error);
+    }
+}
+
+static int on_synced(zloop_t *loop, zsock_t *pipe, void *arg) {
+    context_store_t *s = arg;
+    char *text = zstr_recv(pipe);
+    int error = text ? atoi(text) : 0;
+    (void)loop;
+    zstr_free(&text);
+    s->journal.syncing = false;
+    if (error && s->journal.file) {
+        char reason[128];
+        snprintf(reason, sizeof reason,
+                 "the call journal cannot be synced to disk: %s (without syncs: --fsync never)",
+                 strerror(error));
+        store_give_up(s, reason);
+    }
+    return s->actor.ended ? -1 : 0;
+}
+
+static void start_sync(context_store_t *s, uint64_t now) {
+    int fd = fcntl(journal_fd(s->journal.file), F_DUPFD_CLOEXEC, 3);
+    if (fd < 0) return; /* tried again at the next wake-up */
+    journal_syncing(s->journal.file);
+    s->journal.syncing = true;
+    s->journal.synced_ns = now;
+    zstr_sendf(s->journal.syncer, "%d", fd);
+}
+
+/* ns until a sync is due; UINT64_MAX: none is needed. */
+static uint64_t sync_due(const context_store_t *s, uint64_t now) {
+    if (s->journal.fsync != JOURNAL_FSYNC_BATCH || !s->journal.file || s->journal.syncing ||
+        journal_unsynced(s->journal.file) == 0)
+        return UINT64_MAX;
+    uint64_t due = s->journal.synced_ns + JOURNAL_SYNC_NS;
+    return journal_unsynced(s->journal.file) >= JOURNAL_SYNC_BYTES || due <= now ? 0 : due - now;
+}
+
+/* ---- answers */
+
+static void say_missing(context_store_t *s, uint64_t peer, uint64_t *tags, size_t count) {
+    message_t m = {.type = MESSAGE_CALL_MISSING, .CALL_MISSING = {.job = s->job, .tags = {tags, count}}};
+    if (count) link_send(s->router, peer, &m, &s->scratch);
+}
+
+static void say_recorded(context_store_t *s, uint64_t peer, uint64_t *tags, size_t count) {
+    message_t m = {.type = MESSAGE_CALL_RECORDED, .CALL_RECORDED = {.job = s->job, .tags = {tags, count}}};
+    if (count) link_send(s->router, peer, &m, &s->scratch);
+}
+
+static void say_found(context_store_t *s, uint64_t peer, call_item_t *calls, size_t count) {
+    message_t m = {.type = MESSAGE_CALL_FOUND, .CALL_FOUND = {.job = s->job, .calls = {calls, count}}};
+    if (count == 0) return;
+    for (size_t i = 0; i < count; i++) {
+        calls[i].answer.data =
+            s->answers.data +
+            (uintptr_t)calls[i].answer.data; /* offsets until now: the buffer has stopped moving */
+    }
+    link_send(s->router, peer, &m, &s->scratch);
+}
+
+/* Writes what was added in this wake-up, then says so. */
+void store_journal_settle(context_store_t *s) {
+    err_t err;
+    size_t at = 0;
+    if (s->journal.receipt_count == 0 || !s->journal.file) return;
+    int rc = s->journal.fsync == JOURNAL_FSYNC_ALWAYS ? journal_sync(s->journal.file, &err)
+                                                      : journal_flush(s->journal.file, &err);
+    for (size_t i = 0; rc == SDG_OK && i < s->journal.receipt_count; i++) {
+        say_recorded(s, s->journal.receipts[i].peer, s->journal.tags + at, s->journal.receipts[i].count);
+        at += s->journal.receipts[i].count;
+    }
+    s->journal.receipt_count = s->journal.tag_count = 0;
+    if (rc != SDG_OK) store_give_up(s, err.text);
+}
+
+/* ---- messages */
+
+static journal_key_t key_of(const call_item_t *call) {
+    return (journal_key_t){.row = call->row,
+                           .hash_high = call->hash_high,
+                           .hash_low = call->hash_low,
+                           .occurrence = call->occurrence};
+}
+
+typedef struct looked_up {
+    call_item_t found[JOURNAL_BATCH_CALLS_MAX]; /* their answers: offsets into s->answers */
+    uint64_t missing[JOURNAL_BATCH_CALLS_MAX];
+    size_t found_count, missing_count;
+} looked_up_t;
+
+/* Looks at calls[from...]; returns where it stopped because a message was full. */
+static size_t look_up(context_store_t *s, const call_list_t *calls, size_t from, looked_up_t *out) {
+    size_t i = from;
+    err_t err;
+    for (; i < calls->count && i - from < JOURNAL_BATCH_CALLS_MAX && s->answers.len < RESULT_BATCH_BYTES_MAX;
+         i++) {
+        journal_key_t key = key_of(&calls->items[i]);
+        size_t start = s->answers.len;
+        int rc = journal_find(s->journal.file, &key, &s->answers, &err);
+        if (rc == SDG_OK) {
+            out->found[out->found_count] = calls->items[i];
+            out->found[out->found_count++].answer =
+                (slice_t){(const char *)(uintptr_t)start, s->answers.len - start};
+        } else {
+            if (rc != SDG_ENOTFOUND) log_warn("journal", "%s: the call is made again", err.text);
+            out->missing[out->missing_count++] = calls->items[i].tag;
+        }
+    }
+    return i;
+}
+
+void store_journal_on_lookup(context_store_t *s, const link_frame_t *in, uint64_t now) {
+    const call_list_t *calls = &in->message.CALL_LOOKUP.calls;
+    looked_up_t out;
+    (void)now;
+    for (size_t at = 0; at < calls->count;) {
+        out.found_count = out.missing_count = 0;
+        buf_reset(&s->answers);
+        at = look_up(s, calls, at, &out);
+        say_found(s, in->peer, out.found, out.found_count);
+        say_missing(s, in->peer, out.missing, out.missing_count);
+    }
+}
+
+/* 0, also when the answer is too long to be kept: it is used all the same, and made again by a rerun. */
+static int add_call(context_store_t *s, const call_item_t *call, err_t *err) {
+    journal_key_t key = key_of(call);
+    int rc = journal_add(s->journal.file, &key, call->answer.data, call->answer.len, err);
+    if (rc != SDG_ELIMIT) return rc;
+    if (!s->journal.elimit_logged) log_warn("journal", "row %" PRIu64 ": %s", call->row, err->text);
+    s->journal.elimit_logged = true;
+    return SDG_OK;
+}
+
+void store_journal_on_record(context_store_t *s, const link_frame_t *in, uint64_t now) {
+    const call_list_t *calls = &in->message.CALL_RECORD.calls;
+    int rc = SDG_OK;
+    err_t err;
+    (void)now;
+    if (s->journal.receipt_count == LINK_DRAIN_MAX ||
+        s->journal.tag_count + calls->count > MESSAGE_ELEMENTS_MAX)
+        store_journal_settle(s);
+    for (size_t i = 0; s->journal.file && i < calls->count && rc == SDG_OK; i++) {
+        rc = add_call(s, &calls->items[i], &err);
+        s->journal.tags[s->journal.tag_count++] = calls->items[i].tag;
+    }
+    s->journal.receipts[s->journal.receipt_count++] = (receipt_t){in->peer, calls->count};
+    if (rc != SDG_OK) store_give_up(s, err.text);
+}
+
+void store_journal_on_rows_finished(context_store_t *s, const link_frame_t *in, uint64_t now) {
+    const u64_list_t *rows = &in->message.ROWS_FINISHED.rows;
+    err_t err;
+    (void)now;
+    for (size_t i = 0; i < rows->count; i++) {
+        journal_row_finished(s->journal.file, rows->items[i]);
+    }
+    if (journal_compact(s->journal.file, JOURNAL_COMPACT_BYTES, &err) != SDG_OK) store_give_up(s, err.text);
+}
+
+static void log_totals(const context_store_t *s, const char *what) {
+    journal_stats_t stats;
+    journal_stats(s->journal.file, &stats);
+    log_debug("journal",
+              "%" PRIu64 " calls written, %" PRIu64 " of %" PRIu64 " rows kept, %" PRIu64
+              " bytes, rewritten %" PRIu64 " times: %s",
+              stats.added, stats.calls, stats.rows, stats.bytes, stats.rewrites, what);
+}
+
+void store_journal_close(context_store_t *s, bool complete) {
+    store_journal_settle(s);
+    if (!s->journal.file) return;
+    log_totals(s, complete ? "removed" : "kept for a rerun");
+    if (complete)
+        journal_remove(&s->journal.file);
+    else
+        journal_close(&s->journal.file);
+}
+
+/* ---- life */
+
+uint64_t store_journal_due(context_store_t *s, uint64_t now) {
+    store_journal_settle(s);
+    uint64_t due = sync_due(s, now);
+    if (due == 0) start_sync(s, now);
+    return due == 0 ? UINT64_MAX : due;
+}
+
+void store_journal_start(context_store_t *s, const context_store_args_t *args) {
+    s->journal.file = args->journal;
+    s->journal.fsync = args->fsync;
+    s->journal.synced_ns = clock_now_ns();
+    if (s->journal.file) s->journal.syncer = actor_spawn(syncer_actor, NULL);
+}
+
+void store_journal_watch(context_store_t *s) {
+    if (s->journal.syncer) zloop_reader(s->actor.loop, zactor_sock(s->journal.syncer), on_synced, s);
+}
+
+void store_journal_free(context_store_t *s) {
+    actor_join(&s->journal.syncer);
+    journal_close(&s->journal.file);
+}

@@ -1,0 +1,116 @@
+/* journal_verb.c - see journal_verb.h. Both read the file once from front to back in bounded memory. */
+#include "actors/verbs/journal_verb.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "actors/exit_codes.h"
+#include "core/base/json.h"
+#include "core/base/limits.h"
+#include "core/base/rangeset.h"
+#include "core/store/journal.h"
+#include "proto/parts/call.h"
+
+static const char HELP[] =
+    "usage: sdg journal stats FILE\n       sdg journal export FILE\n\n"
+    "While rows make several LLM calls, `sdg run --output X` keeps finished calls in X.journal; it is "
+    "removed when all rows are\n"
+    "finished. stats prints what is in it as one line of JSON; export prints each call as a line of JSON.\n\n"
+    "  -h, --help          this help      --help.ja  in Japanese\n";
+static const char HELP_JA[] =
+    "使い方: sdg journal stats FILE\n        sdg journal export FILE\n\n"
+    "1行で複数のLLM呼び出しを行う場合、`sdg run --output X` は完了した呼び出しを X.journal "
+    "に記録し、全行の完了時に削除します。\n"
+    "stats は内容の要約を1行のJSONで、export は各呼び出しを1行ずつのJSONで表示します。\n\n"
+    "  -h, --help          英語のヘルプ      --help.ja  このヘルプ\n";
+
+typedef struct totals {
+    rangeset_t *rows;
+    uint64_t calls, unreadable, answer_bytes, prompt_tokens, completion_tokens;
+} totals_t;
+
+static bool add_to_totals(void *context, const journal_key_t *key, const char *bytes, size_t len) {
+    totals_t *t = context;
+    llm_answer_t answer;
+    t->calls++;
+    rangeset_add(t->rows, key->row);
+    if (call_decode(bytes, len, &answer, NULL) != SDG_OK) {
+        t->unreadable++;
+        return true;
+    }
+    t->answer_bytes += answer.text.string->len;
+    t->prompt_tokens += answer.prompt_tokens;
+    t->completion_tokens += answer.completion_tokens;
+    value_free(answer.text);
+    return true;
+}
+
+static int fail(const err_t *err) {
+    fprintf(stderr, "sdg journal: %s\n", err->text);
+    return EXIT_DATA;
+}
+
+static int stats(const char *path) {
+    totals_t t = {.rows = rangeset_new()};
+    struct stat st = {0};
+    uint64_t torn = 0;
+    err_t err;
+    int rc = journal_read(path, add_to_totals, &t, &torn, &err);
+    if (rc == SDG_OK && stat(path, &st) == 0)
+        printf("{\"calls\": %" PRIu64 ", \"rows\": %" PRIu64 ", \"bytes\": %" PRIu64
+               ", \"torn_bytes\": %" PRIu64 ", \"answer_bytes\": %" PRIu64 ", \"prompt_tokens\": %" PRIu64
+               ", \"completion_tokens\": %" PRIu64 ", \"unreadable\": %" PRIu64 "}\n",
+               t.calls, rangeset_count(t.rows), (uint64_t)st.st_size, torn, t.answer_bytes, t.prompt_tokens,
+               t.completion_tokens, t.unreadable);
+    rangeset_destroy(&t.rows);
+    return rc == SDG_OK ? EXIT_ALL_FINE : fail(&err);
+}
+
+static void write_call(buf_t *line, const journal_key_t *key, const llm_answer_t *answer) {
+    buf_addf(line,
+             "{\"row\": %" PRIu64 ", \"question\": \"%016" PRIx64 "%016" PRIx64
+             "\", \"occurrence\": %" PRIu32,
+             key->row, key->hash_high, key->hash_low, key->occurrence);
+    buf_addf(line,
+             ", \"prompt_tokens\": %" PRIu32 ", \"completion_tokens\": %" PRIu32 ", \"finish_reason\": ",
+             answer->prompt_tokens, answer->completion_tokens);
+    json_write_string(line, answer->finish_reason, strlen(answer->finish_reason));
+    buf_adds(line, ", \"answer\": ");
+    json_write_string(line, answer->text.string->data, answer->text.string->len);
+    buf_adds(line, "}\n");
+}
+
+static bool export_call(void *context, const journal_key_t *key, const char *bytes, size_t len) {
+    buf_t *line = context;
+    llm_answer_t answer;
+    if (call_decode(bytes, len, &answer, NULL) != SDG_OK) return true;
+    buf_reset(line);
+    write_call(line, key, &answer);
+    value_free(answer.text);
+    return fwrite(line->data, 1, line->len, stdout) == line->len;
+}
+
+static int export(const char *path) {
+    buf_t line;
+    uint64_t torn;
+    err_t err;
+    buf_init(&line, 8 * JOURNAL_ANSWER_BYTES_MAX);
+    int rc = journal_read(path, export_call, &line, &torn, &err);
+    buf_free(&line);
+    if (rc != SDG_OK) return fail(&err);
+    if (fflush(stdout) == 0 && !ferror(stdout)) return EXIT_ALL_FINE;
+    fprintf(stderr, "sdg journal: standard output cannot be written\n");
+    return EXIT_DATA;
+}
+
+int journal_main(int argc, char **argv) {
+    const char *word = argc > 1 ? argv[1] : "";
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) return fputs(HELP, stdout) < 0;
+    if (strcmp(word, "--help.ja") == 0) return fputs(HELP_JA, stdout) < 0;
+    if (argc == 3 && strcmp(word, "stats") == 0) return stats(argv[2]);
+    if (argc == 3 && strcmp(word, "export") == 0) return export(argv[2]);
+    fputs(HELP, stderr);
+    return EXIT_USAGE;
+}

@@ -1,0 +1,309 @@
+/* run.c - see run.h. Everything that can be wrong is found here, before a row starts, and costs nothing. */
+#include "actors/verbs/run.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "actors/verbs/auto_tune.h"
+#include "actors/verbs/options.h"
+#include "actors/verbs/prepare.h"
+#include "actors/verbs/run_store.h"
+#include "actors/runtime/runtime.h"
+#include "actors/verbs/trace.h"
+#include "core/base/limits.h"
+#include "core/base/log.h"
+#include "core/base/memory.h"
+#include "core/base/rng.h"
+#include "core/base/text.h"
+#include "core/plan/memory_split.h"
+#include "core/plan/window.h"
+#include "core/base/words.h"
+
+static int usage_error(verb_t verb, const err_t *err) {
+    const char *name = verb == VERB_RUN ? "run" : verb == VERB_SUBMIT ? "submit" : "test-run";
+    fprintf(stderr, "sdg %s: %s\ntry: sdg %s --help\n", name, err->text, name);
+    return EXIT_USAGE;
+}
+
+/* ---- how much may be pending */
+
+static void choose_windows(const run_options_t *o, client_args_t *c, uint64_t row_bytes,
+                           const memory_split_t *share) {
+    window_wish_t wish = {.concurrency = o->max_concurrent,
+                          .row_bytes = row_bytes,
+                          .max_pending = o->max_pending,
+                          .chunk_size = o->chunk_size,
+                          .memory_bytes = share->window_bytes,
+                          .scheduling = o->scheduling};
+    window_t window;
+    window_choose(&wish, &window);
+    c->concurrency = o->max_concurrent;
+    c->window_rows = window.rows;
+    c->window_bytes = window.bytes;
+    c->chunk_rows = window.chunk_rows;
+}
+
+static void say_windows(const client_args_t *c, uint64_t row_bytes) {
+    buf_t line;
+    buf_init(&line, 256);
+    buf_adds(&line, "window: ");
+    words_count(&line, c->window_rows);
+    buf_adds(&line, " rows (concurrency ");
+    words_count(&line, c->concurrency);
+    if (row_bytes) buf_adds(&line, ", rows of about ");
+    if (row_bytes) words_bytes(&line, row_bytes);
+    buf_adds(&line, "), ");
+    words_bytes(&line, c->window_bytes);
+    buf_adds(&line, ", chunks of ");
+    words_count(&line, c->chunk_rows);
+    log_info("run", "%s", line.data);
+    buf_free(&line);
+}
+
+/* ---- opening */
+
+static void say_resumed(const writer_resumed_t *r, const char *output) {
+    if (r->torn_bytes)
+        log_warn("run", "%s ended in the middle of a line: %" PRIu64 " bytes cut", output, r->torn_bytes);
+    if (r->adopted)
+        log_warn("run", "%s has rows but no record of what wrote them: continuing on trust", output);
+    if (r->identity_forced)
+        log_warn("run", "%s was written by another pipeline, input or options: continuing as asked", output);
+    if (r->rows_retried) log_info("run", "%" PRIu64 " failed rows are done again", r->rows_retried);
+    if (r->rows_ok + r->rows_failed)
+        log_info("run", "continuing: %" PRIu64 " rows are finished already (%" PRIu64 " of them failed)",
+                 r->rows_ok + r->rows_failed, r->rows_failed);
+}
+
+typedef struct identities {
+    char pipeline[64], options[64], input[128];
+} identities_t;
+
+static int open_output(const run_options_t *o, const identities_t *id, client_args_t *c, err_t *err) {
+    writer_options_t options = {.pipeline_identity = id->pipeline,
+                                .input_identity = id->input,
+                                .options_identity = id->options,
+                                .overwrite = o->overwrite,
+                                .force_resume = o->force_resume,
+                                .retry_failed = o->retry_failed,
+                                .ordered = o->ordered};
+    c->writer = writer_open(o->output, &options, &c->resumed, err);
+    if (!c->writer) return err->code;
+    say_resumed(&c->resumed, o->output);
+    return SDG_OK;
+}
+
+static int open_data(const run_options_t *o, const pipeline_t *p, const buf_t *yaml, client_args_t *c) {
+    identities_t id;
+    err_t err;
+    prepare_pipeline_identity(p, yaml, id.pipeline);
+    prepare_options_identity(&o->job, id.options);
+    c->reader = reader_open(o->input, DATA_AUTO, &err);
+    if (c->reader && data_identity(o->input, id.input, sizeof id.input, &err) == SDG_OK &&
+        open_output(o, &id, c, &err) == SDG_OK)
+        return SDG_OK;
+    fprintf(stderr, "sdg: %s\n", err.text);
+    reader_close(&c->reader);
+    return err.code;
+}
+
+/* ---- run and submit */
+
+static int execute(verb_t verb, run_options_t *o, const pipeline_t *p, client_args_t *c, int metrics_fd) {
+    err_t err;
+    run_store_t store;
+    local_run_t run = {.client = c,
+                       .own_scheduler = verb != VERB_SUBMIT,
+                       .progress = !o->no_progress && !o->quiet,
+                       .summary = !o->quiet,
+                       .japanese = o->japanese,
+                       .worker_threads = (unsigned)o->workers,
+                       .worker_processes = (unsigned)o->processes,
+                       .python_workers = (unsigned)o->python_workers,
+                       .verbose = o->verbose,
+                       .options = &o->job,
+                       .fsync = o->fsync,
+                       .metrics_fd = metrics_fd,
+                       .memory_threshold_bytes = o->memory_monitoring ? o->memory_threshold_mb << 20 : 0};
+    if (run_store_open(&store, o, p, c, &run, &err) != SDG_OK) {
+        fprintf(stderr, "sdg: %s\n", err.text);
+        reader_close(&c->reader);
+        writer_close(&c->writer);
+        if (metrics_fd >= 0) close(metrics_fd);
+        return EXIT_DATA;
+    }
+    int code = runtime_run(&run);
+    run_store_free(&store);
+    return code;
+}
+
+/* The shares of --memory-limit. Without it the windows alone bound what is pending. */
+static memory_split_t share_memory(verb_t verb, run_options_t *o, client_args_t *c) {
+    uint64_t workers = verb == VERB_SUBMIT ? 1
+                       : o->processes      ? o->processes
+                                           : o->workers; /* of a fleet: each has the whole share */
+    memory_split_t share = memory_split(o->memory_limit, workers);
+    c->memory_limit = o->memory_limit;
+    c->row_bytes_max = share.row_bytes_max;
+    o->job.memory_bytes = share.worker_bytes;
+    if (o->memory_limit) memory_release_eagerly();
+    return share;
+}
+
+/* *metrics_fd is taken over by the run, if it comes to one. */
+static int run_pipeline(verb_t verb, run_options_t *o, int *metrics_fd) {
+    buf_t yaml;
+    err_t err;
+    int code = EXIT_PIPELINE;
+    buf_init(&yaml, YAML_FILE_BYTES_MAX);
+    if (prepare_read_file(o->yaml, &yaml, &err) != SDG_OK) {
+        fprintf(stderr, "sdg: %s\n", err.text);
+        buf_free(&yaml);
+        return EXIT_PIPELINE;
+    }
+    pipeline_t *p = prepare_pipeline(o->yaml, &yaml, verb != VERB_SUBMIT, false);
+    client_args_t c = {.endpoint = o->connect,
+                       .name = "client",
+                       .pipeline_path = o->yaml,
+                       .pipeline_bytes = yaml.data,
+                       .pipeline_len = yaml.len,
+                       .options = &o->job,
+                       .rows_max = o->max_inputs,
+                       .ordered = o->ordered,
+                       .fleet = verb == VERB_SUBMIT,
+                       .first_row = o->row,
+                       .batch_min = o->min_batch,
+                       .target_latency_ms = o->target_latency_ms,
+                       .priority = o->priority};
+    if (p) {
+        char *folder = prepare_folder_of(o->yaml);
+        c.pipeline = p;
+        c.pipeline_folder = folder;
+        if (o->auto_tune) auto_tune(o);
+        o->job.gc_rows = o->gc_interval ? o->gc_interval : GC_INTERVAL_DEFAULT;
+        uint64_t row_bytes = prepare_row_bytes(o->input);
+        memory_split_t share = share_memory(verb, o, &c);
+        choose_windows(o, &c, row_bytes, &share);
+        code = EXIT_DATA;
+        if (open_data(o, p, &yaml, &c) == SDG_OK) {
+            say_windows(&c, row_bytes);
+            code = execute(verb, o, p, &c, *metrics_fd);
+            *metrics_fd = -1;
+        }
+        free(folder);
+    }
+    pipeline_destroy(&p);
+    buf_free(&yaml);
+    return code;
+}
+
+/* Listens before anything is opened: a port that is taken stops the run at once. */
+static int run_options(verb_t verb, run_options_t *o) {
+    err_t err;
+    int fd = -1;
+    if (o->metrics_listen && (fd = runtime_metrics_listen("run", o->metrics_listen, o->insecure, &err)) < 0) {
+        fprintf(stderr, "sdg: %s\n", err.text);
+        return EXIT_USAGE;
+    }
+    int code = run_pipeline(verb, o, &fd);
+    if (fd >= 0) close(fd);
+    return code;
+}
+
+static int verb_main(verb_t verb, int argc, char **argv) {
+    run_options_t o;
+    err_t err;
+    int code = EXIT_ALL_FINE;
+    if (options_parse(verb, argc, argv, &o, &err) != SDG_OK) {
+        code = usage_error(verb, &err);
+    } else if (o.help) {
+        options_help(verb, options_want_japanese(argc, argv));
+    } else {
+        log_set_level(o.verbose ? LEVEL_DEBUG : o.quiet ? LEVEL_WARN : LEVEL_INFO);
+        runtime_init();
+        code = run_options(verb, &o);
+    }
+    options_free(&o);
+    return code;
+}
+
+int run_main(int argc, char **argv) { return verb_main(VERB_RUN, argc, argv); }
+int submit_main(int argc, char **argv) { return verb_main(VERB_SUBMIT, argc, argv); }
+
+/* ---- test-run: one row, through the same actors, into a file that is shown and removed */
+
+/* Rows of the input, at most `max`; 0 when it cannot be read: the run will say why. */
+static uint64_t count_rows(const char *path, uint64_t max) {
+    row_record_t record;
+    err_t err;
+    uint64_t n = 0;
+    reader_t *reader = reader_open(path, DATA_AUTO, &err);
+    while (reader && n < max && reader_next(reader, &record, &err) == 1) {
+        n++;
+    }
+    reader_close(&reader);
+    return n;
+}
+
+static void choose_row(run_options_t *o) {
+    uint64_t rows = o->random_input ? count_rows(o->input, 100) : 0;
+    if (rows > 0) o->row = rng_entropy() % rows;
+    o->max_inputs = o->row + 1;
+    o->max_concurrent = 1;
+    o->job.row.trace = true;
+    o->no_progress = o->quiet = true;
+}
+
+static int show(const char *path, const run_options_t *o, int code) {
+    buf_t line;
+    err_t err;
+    buf_init(&line, MESSAGE_BYTES_MAX);
+    if (prepare_read_file(path, &line, &err) != SDG_OK || line.len == 0) {
+        if (code == EXIT_ALL_FINE)
+            fprintf(stderr, "sdg test-run: %s has no row %" PRIu64 "\n", o->input, o->row);
+        buf_free(&line);
+        return code == EXIT_ALL_FINE ? EXIT_DATA : code;
+    }
+    trace_show(line.data, line.len, o->meta, o->japanese);
+    buf_free(&line);
+    return code;
+}
+
+static int test_run(run_options_t *o) {
+    char folder[] = "/tmp/sdg-test-run-XXXXXX", path[64], identity[72];
+    choose_row(o);
+    if (!mkdtemp(folder)) {
+        perror("sdg test-run: cannot make a temporary folder");
+        return EXIT_DATA;
+    }
+    snprintf(path, sizeof path, "%s/row.jsonl", folder);
+    snprintf(identity, sizeof identity, "%s.sdg", path);
+    o->output = path;
+    int code = run_options(VERB_TEST_RUN, o);
+    code = code == EXIT_ALL_FINE || code == EXIT_ROWS_FAILED ? show(path, o, code) : code;
+    unlink(path);
+    unlink(identity);
+    rmdir(folder);
+    return code;
+}
+
+int test_run_main(int argc, char **argv) {
+    run_options_t o;
+    err_t err;
+    int code = EXIT_ALL_FINE;
+    if (options_parse(VERB_TEST_RUN, argc, argv, &o, &err) != SDG_OK) {
+        code = usage_error(VERB_TEST_RUN, &err);
+    } else if (o.help) {
+        options_help(VERB_TEST_RUN, options_want_japanese(argc, argv));
+    } else {
+        log_set_level(o.verbose ? LEVEL_DEBUG : LEVEL_WARN);
+        runtime_init();
+        code = test_run(&o);
+    }
+    options_free(&o);
+    return code;
+}

@@ -1,0 +1,139 @@
+/* run_store.c - see run_store.h. */
+#include "actors/verbs/run_store.h"
+
+#include <inttypes.h>
+#include <libgen.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/base/limits.h"
+#include "core/base/log.h"
+#include "core/base/rng.h"
+#include "core/plan/memory_split.h"
+
+/* ---- call journal */
+
+/* User code may use ctx.call_ai as often as it likes, unless ctx_access leaves it out. */
+static bool may_call_ai(const block_t *b) {
+    if (b->type != BLOCK_PYTHON) return false;
+    if (b->python.ctx_access.kind != VALUE_LIST) return true;
+    for (size_t i = 0; i < list_count(b->python.ctx_access); i++) {
+        if (strcmp(list_peek(b->python.ctx_access, i).string->data, "call_ai") == 0) return true;
+    }
+    return false;
+}
+
+/* Can a row make more than one LLM call? */
+static bool calls_several(const pipeline_t *p) {
+    if (p->ai_block_count > 1) return true;
+    for (size_t i = 0; p->model_count > 0 && i < p->block_count; i++) {
+        if (may_call_ai(&p->blocks[i])) return true;
+    }
+    return false;
+}
+
+/* A journal lies beside a file and continues it; beside a pipe or a device there is nothing to continue. */
+static bool is_a_file(const char *output) {
+    struct stat st;
+    return strcmp(output, "-") != 0 && (stat(output, &st) != 0 || S_ISREG(st.st_mode));
+}
+
+static bool wants_journal(const run_options_t *o, const pipeline_t *p) {
+    if (o->no_journal || o->job.row.trace || !(o->journal || calls_several(p))) return false;
+    if (is_a_file(o->output)) return true;
+    if (o->journal) log_warn("run", "no call journal: %s is not a file it could lie beside", o->output);
+    return false;
+}
+
+static bool row_is_finished(void *finished, uint64_t row) { return rangeset_has(finished, row); }
+
+static void say_found(const journal_found_t *found, const char *path) {
+    if (found->torn_bytes)
+        log_warn("run", "%s ended in the middle of a record: %" PRIu64 " bytes cut", path, found->torn_bytes);
+    if (found->calls)
+        log_info("run",
+                 "%" PRIu64 " LLM calls of %" PRIu64
+                 " unfinished rows are in the journal and are not made again",
+                 found->calls, found->rows);
+}
+
+/* After the output: its lock makes us the only owner, and it says which rows are finished. --overwrite starts
+ * anew, so without old answers. */
+static int open_journal(const run_options_t *o, const client_args_t *c, local_run_t *run, err_t *err) {
+    journal_found_t found;
+    char *path = xasprintf("%s.journal", o->output);
+    if (o->overwrite) unlink(path);
+    run->journal = journal_open(path, row_is_finished, (void *)writer_finished(c->writer), &found, err);
+    if (run->journal) say_found(&found, path);
+    run->options->store.calls = run->journal;
+    run->options->store.first_row = found.first_row;
+    run->options->store.end_row = found.end_row;
+    free(path);
+    return run->journal ? SDG_OK : err->code;
+}
+
+/* ---- contexts */
+
+/* A folder for contexts on disk: the user's choice, that of the output, else the system's for temporary
+ * files. */
+static char *spill_folder(const run_options_t *o) {
+    if (o->spill_dir) return xstrdup(o->spill_dir);
+    if (is_a_file(o->output)) {
+        char *copy = xstrdup(o->output), *folder = xstrdup(dirname(copy));
+        free(copy);
+        return folder;
+    }
+    const char *system = getenv("TMPDIR");
+    return xstrdup(system && *system ? system : "/tmp");
+}
+
+/* Writing there is tried when the first context is spilled; a wrong --spill-dir is told at once. */
+static int check_spill_folder(const run_options_t *o, const char *folder, err_t *err) {
+    if (!o->spill_dir || access(folder, W_OK | X_OK) == 0) return SDG_OK;
+    return err_set(err, SDG_EIO, "--spill-dir %s is not a folder that can be written to", folder);
+}
+
+static void choose_stops(run_store_t *store, const run_options_t *o, const pipeline_t *p, client_args_t *c) {
+    if (!o->batch_mode) return;
+    store->stops = xcalloc(p->block_count + 1, sizeof *store->stops);
+    c->stops = store->stops;
+    c->stop_count = pipeline_stops(p, store->stops, p->block_count);
+}
+
+static int open_contexts(run_store_t *store, run_options_t *o, const client_args_t *c, local_run_t *run,
+                         err_t *err) {
+    if (!o->memory_optimization && !o->memory_limit && c->stop_count == 0) return SDG_OK;
+    char *folder = spill_folder(o);
+    if (check_spill_folder(o, folder, err) == SDG_OK) {
+        store->spill_path = xasprintf("%s/.sdg-contexts-%016" PRIx64, folder, rng_entropy());
+        store->contexts =
+            (contexts_options_t){.max_cached = o->max_cache ? o->max_cache : CONTEXTS_CACHED_DEFAULT,
+                                 .max_bytes = memory_split(o->memory_limit, 1).store_bytes,
+                                 .spill_path = store->spill_path};
+        run->contexts = &store->contexts;
+        o->job.store.contexts = o->memory_optimization;
+        o->job.store.batch = c->stop_count > 0;
+    }
+    free(folder);
+    return store->spill_path ? SDG_OK : err->code;
+}
+
+/* ---- both */
+
+int run_store_open(run_store_t *store, run_options_t *o, const pipeline_t *p, client_args_t *c,
+                   local_run_t *run, err_t *err) {
+    *store = (run_store_t){0};
+    choose_stops(store, o, p, c);
+    int rc = open_contexts(store, o, c, run, err);
+    if (rc == SDG_OK && wants_journal(o, p)) rc = open_journal(o, c, run, err);
+    if (rc != SDG_OK) run_store_free(store);
+    return rc;
+}
+
+void run_store_free(run_store_t *store) {
+    free(store->stops);
+    free(store->spill_path);
+    *store = (run_store_t){0};
+}

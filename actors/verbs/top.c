@@ -1,0 +1,357 @@
+/* top.c - see top.h. It asks the server that --metrics-listen started, by HTTP, so it looks at a local run
+ * and at a server in the same way. */
+#include "actors/verbs/top.h"
+
+#include <curl/curl.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "actors/exit_codes.h"
+#include "core/base/json.h"
+#include "core/base/limits.h"
+#include "core/base/words.h"
+
+static const char DEFAULT_URL[] = "http://127.0.0.1:9464";
+enum { FETCH_TIMEOUT_MS = 5000 };
+
+/* ---- the numbers as text */
+
+static value_t child(value_t object, const char *key) {
+    return object.kind == VALUE_OBJECT ? object_get_peek(object, key, strlen(key), NULL) : value_null();
+}
+
+static bool is_number(value_t v) { return v.kind == VALUE_INT || v.kind == VALUE_REAL; }
+static double real_of(value_t v) {
+    return v.kind == VALUE_INT ? (double)v.integer : v.kind == VALUE_REAL ? v.real : 0;
+}
+static uint64_t count_of(value_t v) { return real_of(v) > 0 ? (uint64_t)real_of(v) : 0; }
+
+static void add_count(buf_t *out, value_t v) {
+    if (is_number(v))
+        words_count(out, count_of(v));
+    else
+        buf_addc(out, '-');
+}
+
+static void add_rate(buf_t *out, value_t v) { buf_addf(out, real_of(v) < 100 ? "%.1f" : "%.0f", real_of(v)); }
+
+static void add_ms(buf_t *out, value_t v) {
+    if (is_number(v))
+        words_duration(out, (uint64_t)(real_of(v) * 1e6));
+    else
+        buf_addc(out, '-');
+}
+
+/* Texts come from a server: only printable characters reach the terminal. */
+static void add_text(buf_t *out, const char *text) {
+    for (; *text; text++) {
+        buf_addc(out, (unsigned char)*text < ' ' || *text == 127 ? '?' : *text);
+    }
+}
+
+static void label(buf_t *out, const char *text) { buf_addf(out, "  %-10s", text); }
+
+static void head_line(value_t s, buf_t *out) {
+    value_t mode = child(s, "mode"), state = child(s, "state");
+    buf_adds(out, "SDG Nexus  ");
+    if (mode.kind == VALUE_STRING) add_text(out, mode.string->data);
+    buf_adds(out, "  ");
+    if (state.kind == VALUE_STRING) add_text(out, state.string->data);
+    buf_adds(out, "  up ");
+    words_duration(out, (uint64_t)(real_of(child(s, "uptime_s")) * 1e9));
+    buf_addc(out, '\n');
+}
+
+enum { BAR_WIDTH = 40 };
+static void progress_lines(value_t s, buf_t *out) {
+    value_t total = child(s, "total"), percent = child(s, "progress_percent"), eta = child(s, "eta_s");
+    label(out, "rows");
+    words_count(out, count_of(child(s, "completed")) + count_of(child(s, "resumed")));
+    if (is_number(total)) {
+        value_t estimate = child(s, "total_is_estimate");
+        buf_adds(out, estimate.kind == VALUE_BOOL && estimate.boolean ? " of about " : " of ");
+        add_count(out, total);
+    }
+    buf_adds(out, ", ");
+    add_count(out, child(s, "failed"));
+    buf_adds(out, " failed, ");
+    add_count(out, child(s, "pending"));
+    buf_adds(out, " pending, ");
+    add_rate(out, child(s, "rows_per_s"));
+    buf_adds(out, " rows/s\n");
+    if (!is_number(percent)) return;
+    label(out, "progress");
+    for (int i = 0; i < BAR_WIDTH; i++) {
+        buf_addc(out, i * 100 < real_of(percent) * BAR_WIDTH ? '#' : '.');
+    }
+    buf_addf(out, " %.1f %%", real_of(percent));
+    if (is_number(eta)) {
+        buf_adds(out, ", ");
+        words_duration(out, (uint64_t)(real_of(eta) * 1e9));
+        buf_adds(out, " left");
+    }
+    buf_addc(out, '\n');
+}
+
+static void call_lines(value_t s, buf_t *out) {
+    value_t calls = child(s, "calls"), tokens = child(s, "tokens"), latency = child(s, "latency_ms");
+    static const char *const points[] = {"p50", "p90", "p99", "max"};
+    label(out, "calls");
+    add_count(out, child(calls, "in_flight"));
+    buf_adds(out, " in flight of ");
+    add_count(out, child(calls, "limit"));
+    buf_adds(out, ", ");
+    add_count(out, child(calls, "waiting"));
+    buf_adds(out, " waiting, ");
+    add_count(out, child(calls, "requests"));
+    buf_adds(out, " requests\n");
+    label(out, "tokens");
+    add_rate(out, child(tokens, "per_s"));
+    buf_adds(out, " per second, ");
+    add_count(out, child(tokens, "prompt"));
+    buf_adds(out, " in, ");
+    add_count(out, child(tokens, "completion"));
+    buf_adds(out, " out\n");
+    label(out, "latency");
+    for (int i = 0; i < 4; i++) {
+        buf_addf(out, "%s%s ", i ? ", " : "", points[i]);
+        add_ms(out, child(latency, points[i]));
+    }
+    buf_adds(out, " (last 10 s)\n");
+}
+
+/* "12 rate_limit, 3 timeout" of an object of counts; nothing when all are 0. */
+static void counts_line(const char *name, value_t counts, buf_t *out) {
+    bool some = false;
+    for (size_t i = 0; counts.kind == VALUE_OBJECT && i < object_count(counts); i++) {
+        uint64_t n = count_of(object_value_peek(counts, i));
+        if (n == 0) continue;
+        if (!some) label(out, name);
+        if (some) buf_adds(out, ", ");
+        some = true;
+        words_count(out, n);
+        buf_addc(out, ' ');
+        add_text(out, object_key_peek(counts, i)->data);
+    }
+    if (some) buf_addc(out, '\n');
+}
+
+/* Only where somebody accounts for something. */
+static void accounted_line(value_t memory, buf_t *out) {
+    static const char *const parts[][2] = {
+        {"client", "client "}, {"workers", ", workers "}, {"store", ", context store "}};
+    value_t accounted = child(memory, "accounted"), limit = child(memory, "limit_bytes");
+    if (count_of(child(accounted, "total")) == 0) return;
+    label(out, "held");
+    words_bytes(out, count_of(child(accounted, "total")));
+    if (is_number(limit)) {
+        buf_adds(out, " of at most ");
+        words_bytes(out, count_of(limit));
+    }
+    buf_adds(out, ": ");
+    for (int i = 0; i < 3; i++) {
+        buf_adds(out, parts[i][1]);
+        words_bytes(out, count_of(child(accounted, parts[i][0])));
+    }
+    buf_addc(out, '\n');
+}
+
+static void batch_line(value_t s, buf_t *out) {
+    value_t batch = child(s, "batch"), percent = child(batch, "progress_percent");
+    if (!is_number(child(batch, "pass"))) return;
+    label(out, "batch");
+    buf_adds(out, "pass ");
+    add_count(out, child(batch, "pass"));
+    buf_adds(out, " of ");
+    add_count(out, child(batch, "passes"));
+    buf_adds(out, ", ");
+    add_count(out, child(batch, "rows_parked"));
+    buf_adds(out, " rows through it");
+    if (is_number(percent)) buf_addf(out, " (%.1f %%)", real_of(percent));
+    buf_addc(out, '\n');
+}
+
+static void cache_line(value_t s, buf_t *out) {
+    value_t cache = child(s, "cache"), rate = child(cache, "hit_rate");
+    if (!is_number(child(cache, "max_size")) && count_of(child(cache, "size")) == 0) return;
+    label(out, "contexts");
+    add_count(out, child(cache, "size"));
+    buf_adds(out, " in memory of ");
+    add_count(out, child(cache, "max_size"));
+    buf_adds(out, ", ");
+    add_count(out, child(cache, "spilled"));
+    buf_adds(out, " on disk; ");
+    if (is_number(rate))
+        buf_addf(out, "%.1f %% hits, ", 100 * real_of(rate));
+    else
+        buf_adds(out, "hits -, ");
+    add_count(out, child(cache, "evictions"));
+    buf_adds(out, " evicted, ");
+    add_count(out, child(cache, "pins"));
+    buf_adds(out, " pinned\n");
+}
+
+static void memory_line(value_t s, buf_t *out) {
+    value_t memory = child(s, "memory"), processes = child(memory, "processes"),
+            workers = child(s, "workers");
+    uint64_t pss = count_of(child(memory, "pss_bytes")), rss = count_of(child(memory, "rss_bytes"));
+    label(out, "memory");
+    words_bytes(out, rss);
+    buf_adds(out, " RSS, ");
+    words_bytes(out, pss);
+    buf_addf(out, " PSS in %zu processes; pending rows ",
+             processes.kind == VALUE_LIST ? list_count(processes) : 0);
+    words_bytes(out, count_of(child(memory, "pending_bytes")));
+    buf_adds(out, " of ");
+    words_bytes(out, count_of(child(memory, "window_bytes")));
+    buf_addc(out, '\n');
+    accounted_line(memory, out);
+    label(out, "workers");
+    add_count(out, child(workers, "connected"));
+    buf_adds(out, " connected, ");
+    add_count(out, child(workers, "lost"));
+    buf_adds(out, " lost; jobs ");
+    add_count(out, child(s, "jobs"));
+    buf_addc(out, '\n');
+}
+
+void top_render(value_t s, buf_t *out) {
+    head_line(s, out);
+    progress_lines(s, out);
+    batch_line(s, out);
+    call_lines(s, out);
+    counts_line("retries", child(s, "retries"), out);
+    counts_line("failed", child(s, "failures"), out);
+    cache_line(s, out);
+    memory_line(s, out);
+}
+
+/* ---- fetching */
+
+static size_t take_bytes(char *bytes, size_t size, size_t count, void *arg) {
+    buf_t *body = arg;
+    buf_add(body, bytes, size * count);
+    return body->full ? 0 : size * count;
+}
+
+/* GET url/stats.json; 0, or a negative code and the reason. */
+static int fetch(CURL *curl, const char *url, buf_t *body, err_t *err) {
+    buf_t address;
+    long status = 0;
+    size_t len = strlen(url);
+    buf_init(&address, 4096);
+    buf_addf(&address, "%.*s/stats.json", (int)(len && url[len - 1] == '/' ? len - 1 : len), url);
+    curl_easy_setopt(curl, CURLOPT_URL, address.data);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_bytes);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, body);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)FETCH_TIMEOUT_MS);
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
+    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    CURLcode rc = curl_easy_perform(curl);
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    buf_free(&address);
+    if (rc != CURLE_OK) return err_set(err, SDG_EIO, "no answer from %s: %s", url, curl_easy_strerror(rc));
+    return status == 200
+               ? SDG_OK
+               : err_set(err, SDG_EIO, "%s answered with HTTP %ld: is it the address of --metrics-listen?",
+                         url, status);
+}
+
+/* The text of one view, or why there is none. json: as it came. */
+static int view(CURL *curl, const char *url, bool json, buf_t *out, err_t *err) {
+    buf_t body;
+    value_t stats = value_null();
+    buf_init(&body, METRICS_PAGE_BYTES_MAX);
+    int rc = fetch(curl, url, &body, err);
+    if (rc == SDG_OK) rc = json_parse_text(body.data, body.len, &stats, err);
+    if (rc == SDG_OK && json) buf_add(out, body.data, body.len);
+    if (rc == SDG_OK && !json) top_render(stats, out);
+    value_free(stats);
+    buf_free(&body);
+    return rc;
+}
+
+int top_status(const char *url, bool json) {
+    CURL *curl = curl_easy_init();
+    buf_t text;
+    err_t err;
+    buf_init(&text, METRICS_PAGE_BYTES_MAX);
+    int rc = view(curl, url, json, &text, &err);
+    if (rc == SDG_OK)
+        fwrite(text.data, 1, text.len, stdout);
+    else
+        fprintf(stderr, "sdg status: %s\n", err.text);
+    buf_free(&text);
+    curl_easy_cleanup(curl);
+    return rc == SDG_OK ? EXIT_ALL_FINE : EXIT_RUNTIME;
+}
+
+/* ---- the verb */
+
+static const char HELP[] = "usage: sdg top [--connect URL] [--count N]\n\n"
+                           "Shows the numbers of a run or server that was started with --metrics-listen, "
+                           "once a second, until Ctrl-C.\n\n"
+                           "  --connect URL   default http://127.0.0.1:9464\n"
+                           "  --count N       end after N views\n"
+                           "  -h, --help      this help      --help.ja  in Japanese\n";
+static const char HELP_JA[] =
+    "使い方: sdg top [--connect URL] [--count N]\n\n"
+    "--metrics-listen を付けて起動した実行やサーバーの数値を、Ctrl-C まで毎秒表示します。\n\n"
+    "  --connect URL   既定 http://127.0.0.1:9464\n"
+    "  --count N       N 回表示したら終了\n"
+    "  -h, --help      英語のヘルプ      --help.ja  このヘルプ\n";
+
+/* On a terminal each view takes the place of the one before. */
+static bool show_once(CURL *curl, const char *url) {
+    buf_t text;
+    err_t err;
+    buf_init(&text, METRICS_PAGE_BYTES_MAX);
+    bool ok = view(curl, url, false, &text, &err) == SDG_OK;
+    if (!ok) buf_addf(&text, "%s; trying again\n", err.text);
+    if (isatty(STDOUT_FILENO)) fputs("\033[H\033[2J", stdout);
+    fwrite(text.data, 1, text.len, stdout);
+    fflush(stdout);
+    buf_free(&text);
+    return ok;
+}
+
+int top_main(int argc, char **argv) {
+    static const struct option flags[] = {{"connect", 1, NULL, 'c'},
+                                          {"count", 1, NULL, 'n'},
+                                          {"help", 0, NULL, 'h'},
+                                          {"help.ja", 0, NULL, 'j'},
+                                          {0}};
+    const char *url = DEFAULT_URL;
+    uint64_t count = UINT64_MAX;
+    bool ok = true;
+    opterr = 0;
+    for (int got; (got = getopt_long(argc, argv, "+h", flags, NULL)) != -1;) {
+        switch (got) {
+        case 'c': url = optarg; break;
+        case 'n': count = strtoull(optarg, NULL, 10); break;
+        case 'h': fputs(HELP, stdout); return EXIT_ALL_FINE;
+        case 'j': fputs(HELP_JA, stdout); return EXIT_ALL_FINE;
+        default:
+            fprintf(stderr, "sdg top: unknown option or missing value: %s\ntry: sdg top --help\n",
+                    argv[optind - 1]);
+            return EXIT_USAGE;
+        }
+    }
+    if (optind < argc || strncmp(url, "http", 4) != 0) {
+        fprintf(stderr, "sdg top: --connect takes the URL of --metrics-listen, for example %s\n",
+                DEFAULT_URL);
+        return EXIT_USAGE;
+    }
+    CURL *curl = curl_easy_init();
+    for (uint64_t i = 0; i < count; i++) {
+        if (i) sleep(1);
+        ok = show_once(curl, url);
+    }
+    curl_easy_cleanup(curl);
+    return ok ? EXIT_ALL_FINE : EXIT_RUNTIME;
+}

@@ -1,0 +1,416 @@
+/* worker.c - the worker's messages.
+ *
+ * Everything the worker knows of the scheduler may vanish: the connection, the epoch, single messages. So it
+ * keeps three clocks: HELLO is repeated with back-off until WELCOME; results are repeated until acknowledged
+ * (worker_outbox.c); a BEAT a second says what is open. A new epoch (the scheduler restarted) voids waiting
+ * rows and running ones alike: their clients will submit them again.
+ *
+ * To add a message: a row in proto/messages.def, an on_<message> function here, a line in the table at the
+ * bottom, a test.
+ */
+#include "actors/worker/worker.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "actors/worker/worker_contexts.h"
+#include "actors/worker/worker_journal.h"
+#include "core/base/clock.h"
+#include "core/base/limits.h"
+#include "core/base/log.h"
+#include "core/base/memory.h"
+#include "core/base/rng.h"
+
+static void say(worker_t *w, message_t *m) {
+    m->epoch = w->epoch;
+    link_send(w->scheduler, 0, m, &w->scratch);
+}
+
+/* ---- what the worker says of itself */
+
+static void say_hello(worker_t *w, uint64_t now) {
+    message_t m = {.type = MESSAGE_HELLO,
+                   .HELLO = {.role = ROLE_WORKER,
+                             .instance = w->instance,
+                             .name = slice_of(w->name),
+                             .cores = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN),
+                             .python = w->args.accept_python,
+                             .patience_ms = w->args.patience_ms}};
+    say(w, &m);
+    w->hello_ns = now;
+    w->hello_wait_ns = w->hello_wait_ns ? w->hello_wait_ns * 2 : 200 * MILLISECOND;
+    if (w->hello_wait_ns > 5 * SECOND) w->hello_wait_ns = 5 * SECOND;
+}
+
+static void say_credit(worker_t *w) {
+    message_t m = {.type = MESSAGE_ROW_CREDIT,
+                   .ROW_CREDIT = {.rows = w->draining ? 0 : WORKER_ROWS_MAX, .bytes = WORKER_BYTES_MAX}};
+    say(w, &m);
+}
+
+/* For the monitor of the scheduler. Threads do not say it: there the client of the same process counts. */
+static void say_totals(worker_t *w) {
+    uint64_t latency[HIST_NUMBERS_MAX];
+    buf_t reasons;
+    buf_init(&reasons, REASONS_JSON_BYTES);
+    tally_write_reasons(&w->tally, &reasons);
+    message_t m = {.type = MESSAGE_STATS,
+                   .STATS = {.role = ROLE_WORKER,
+                             .values = {w->tally.totals, CLIENT_STATS},
+                             .latency = {latency, hist_to_numbers(&w->tally.latency, latency)},
+                             .reasons = {reasons.data, reasons.len}}};
+    say(w, &m);
+    buf_free(&reasons);
+}
+
+static void say_beat(worker_t *w, uint64_t now) {
+    message_t m = {.type = MESSAGE_BEAT, .BEAT = {.rows_open = worker_rows_open(w)}};
+    for (const worker_job_t *job = w->jobs; job; job = job->next) {
+        for (uint32_t i = 0; job->llm && i < job->pipeline->model_count; i++) {
+            llm_load_t load;
+            llm_engine_load(job->llm, i, &load);
+            m.BEAT.calls_in_flight += load.in_flight;
+            m.BEAT.calls_waiting += load.queued + load.backing_off;
+        }
+    }
+    m.BEAT.leases = w->lease_era << LEASE_ERA_SHIFT | rangeset_first_absent(w->leases, 0);
+    m.BEAT.bytes_held = worker_bytes_held(w);
+    if (w->args.report_rss) m.BEAT.rss_bytes = memory_rss_bytes();
+    say(w, &m);
+    if (w->args.report_rss) say_totals(w);
+    say_credit(w); /* absolute, so a lost one is healed by the next */
+    w->beat_ns = now;
+}
+
+static void ask_for_job(worker_t *w, worker_job_t *job, uint64_t now) {
+    message_t m = {.type = MESSAGE_JOB_GET, .JOB_GET = {.job = job->id}};
+    say(w, &m);
+    job->asked_ns = now;
+}
+
+static void refuse_job(worker_t *w, worker_job_t *job) {
+    message_t m = {.type = MESSAGE_JOB_REFUSED,
+                   .JOB_REFUSED = {.job = job->id, .reason = slice_of(job->refusal)}};
+    say(w, &m);
+    worker_drop_rows(w, job);
+}
+
+/* ---- messages */
+
+static void forget_leases(worker_t *w, uint64_t era) {
+    rangeset_destroy(&w->leases);
+    w->leases = rangeset_new();
+    w->lease_era = era;
+}
+
+static void on_welcome(worker_t *w, const message_t *m, uint64_t now) {
+    if (w->epoch && w->epoch != m->epoch) {
+        log_info(
+            "worker",
+            "the scheduler has restarted: rows in progress are dropped, their clients submit them again");
+        while (w->jobs) {
+            worker_forget_job(w, w->jobs);
+        }
+        worker_outbox_free(w);
+        forget_leases(w, 0);
+    }
+    bool again = w->welcome && w->epoch == m->epoch && !m->WELCOME.known;
+    w->epoch = m->epoch;
+    w->welcome = true;
+    w->hello_wait_ns = 0;
+    if (again) say_hello(w, now); /* it does not know this connection */
+    say_credit(w);
+}
+
+static void on_job_spec(worker_t *w, const message_t *m, uint64_t now) {
+    worker_job_t *job = worker_find_job(w, m->JOB_SPEC.job);
+    err_t err;
+    if (!job || job->state != JOB_ASKED) return;
+    if (worker_load_job(w, job, &m->JOB_SPEC, &err) != SDG_OK) {
+        job->refusal = xstrdup(err.text);
+        refuse_job(w, job);
+        return;
+    }
+    for (uint32_t i = 0; job->llm && i < job->pipeline->model_count; i++) {
+        llm_engine_set_permits(job->llm, i, (uint32_t)job->permit_calls);
+    }
+    worker_start_rows(w, job, now);
+}
+
+static worker_job_t *job_or_ask(worker_t *w, uint64_t id, uint64_t now) {
+    worker_job_t *job = worker_find_job(w, id);
+    if (job) return job;
+    job = worker_add_job(w, id);
+    ask_for_job(w, job, now);
+    return job;
+}
+
+/* A new era: the scheduler took us for dead, rows not started have gone to others. */
+static void enter_era(worker_t *w, uint64_t era) {
+    forget_leases(w, era);
+    for (worker_job_t *job = w->jobs; job; job = job->next) {
+        worker_drop_waiting(job);
+    }
+}
+
+/* A lease may be sent twice, or only its number (and those behind it) when its rows are no longer open. True:
+ * these rows are new. */
+static bool lease_is_new(worker_t *w, const MSG_LEASE *m) {
+    uint64_t era = m->lease >> LEASE_ERA_SHIFT, number = m->lease & (((uint64_t)1 << LEASE_ERA_SHIFT) - 1);
+    if (era < w->lease_era) return false;
+    if (era > w->lease_era) enter_era(w, era);
+    if (m->rows.count > 0) return rangeset_add(w->leases, number);
+    for (uint64_t i = 0; i < m->attempt && i < LEASES_VOID_MAX; i++) {
+        rangeset_add(w->leases, number + i);
+    }
+    return false;
+}
+
+static void on_lease(worker_t *w, const message_t *m, uint64_t now) {
+    if (!lease_is_new(w, &m->LEASE)) return;
+    worker_job_t *job = job_or_ask(w, m->LEASE.job, now);
+    if (job->state == JOB_BROKEN) {
+        refuse_job(w, job);
+        return;
+    }
+    worker_accept_rows(w, job, &m->LEASE.rows, m->LEASE.attempt > 0);
+    if (w->draining) worker_return_waiting(w, job);
+    worker_start_rows(w, job, now);
+}
+
+static void say_held(worker_t *w, worker_job_t *job) {
+    message_t m = {.type = MESSAGE_PERMITS_HELD,
+                   .PERMITS_HELD = {.job = job->id, .permit = job->permit_rows, .running = job->running}};
+    say(w, &m);
+    job->told_running = job->running;
+}
+
+/* While more rows run than are permitted, each that ends may be another worker's gain. */
+static void tell_what_was_given_up(worker_t *w) {
+    for (worker_job_t *job = w->jobs; job; job = job->next) {
+        if (job->told_running > job->permit_rows && job->running < job->told_running) say_held(w, job);
+    }
+}
+
+static void on_permits(worker_t *w, const message_t *m, uint64_t now) {
+    worker_job_t *job = job_or_ask(w, m->PERMITS.job, now);
+    if (job->state == JOB_BROKEN) refuse_job(w, job);
+    job->permit_rows = m->PERMITS.rows;
+    job->permit_calls = m->PERMITS.calls;
+    for (uint32_t i = 0; job->llm && i < job->pipeline->model_count; i++) {
+        llm_engine_set_permits(job->llm, i, (uint32_t)job->permit_calls);
+    }
+    worker_start_rows(w, job, now);
+    say_held(w, job);
+}
+
+static void on_job_drop(worker_t *w, const message_t *m, uint64_t now) {
+    worker_job_t *job = worker_find_job(w, m->JOB_DROP.job);
+    (void)now;
+    if (!job) return;
+    if (m->JOB_DROP.mode == STOP_DRAIN)
+        worker_return_waiting(w, job);
+    else
+        worker_forget_job(w, job);
+}
+
+static void on_row_results_ack(worker_t *w, const message_t *m, uint64_t now) {
+    (void)now;
+    worker_acknowledged(w, m->ROW_RESULTS_ACK.batch);
+}
+
+static void start_drain(worker_t *w, uint64_t deadline_ms, uint64_t now) {
+    if (w->draining) return;
+    w->draining = true;
+    w->drain_deadline_ns = now + deadline_ms * MILLISECOND;
+    log_info("worker", "%s: draining: %" PRIu64 " rows open", w->name, worker_rows_open(w));
+    say_credit(w);
+    for (worker_job_t *job = w->jobs; job; job = job->next) {
+        worker_return_waiting(w, job);
+    }
+}
+
+static void on_drain(worker_t *w, const message_t *m, uint64_t now) {
+    start_drain(w, m->DRAIN.deadline_ms, now);
+}
+
+static void on_refused(worker_t *w, const message_t *m, uint64_t now) {
+    worker_job_t *job = worker_find_job(w, m->REFUSED.id);
+    (void)now;
+    if (m->REFUSED.about == MESSAGE_JOB_GET) {
+        if (job) worker_forget_job(w, job);
+        return; /* a job that ended meanwhile is not news */
+    }
+    if (m->REFUSED.about == MESSAGE_HELLO) {
+        log_error("worker", "the scheduler refused this worker: %.*s", (int)m->REFUSED.reason.len,
+                  m->REFUSED.reason.data);
+        actor_finish(&w->actor, 1);
+        return;
+    }
+    log_warn("worker", "the scheduler refused %s: %.*s", message_name((message_type_t)m->REFUSED.about),
+             (int)m->REFUSED.reason.len, m->REFUSED.reason.data);
+}
+
+static void on_beat(worker_t *w, const message_t *m, uint64_t now) { (void)w, (void)m, (void)now; }
+
+static void on_sync(worker_t *w, const message_t *m, uint64_t now) {
+    (void)now;
+    message_t answer = {.type = MESSAGE_SYNCED, .SYNCED = {.token = m->SYNC.token}};
+    say(w, &answer);
+}
+
+/* ---- time */
+
+static void check_drained(worker_t *w, uint64_t now) {
+    if (!w->draining || w->actor.ended) return;
+    bool empty = worker_rows_open(w) == 0;
+    if (!empty && now < w->drain_deadline_ns) return;
+    if (w->args.report_rss) say_totals(w);
+    message_t drained = {.type = MESSAGE_DRAINED, .DRAINED = {.rows_open = worker_rows_open(w)}};
+    message_t bye = {.type = MESSAGE_BYE, .BYE = {.reason = slice_of("drained")}};
+    say(w, &drained);
+    say(w, &bye);
+    actor_finish(&w->actor, 0);
+}
+
+static void check_scheduler(worker_t *w, uint64_t now) {
+    uint64_t silent = now - w->heard_ns;
+    if (!w->welcome && now - w->hello_ns >= w->hello_wait_ns) say_hello(w, now);
+    if (w->welcome && silent > BEATS_MISSED_MAX * BEAT_NS) {
+        log_warn("worker", "%s: the scheduler is silent; saying hello again", w->name);
+        w->welcome = false;
+        w->hello_ns = 0;
+    }
+    if (w->args.give_up_ms && silent > w->args.give_up_ms * MILLISECOND) {
+        log_error("worker", "%s: no word from the scheduler for %" PRIu64 " s: giving up", w->name,
+                  (uint64_t)(silent / SECOND));
+        actor_finish(&w->actor, 1);
+    }
+}
+
+static void every_beat(worker_t *w, uint64_t now) {
+    if (now - w->beat_ns < BEAT_NS) return;
+    check_scheduler(w, now);
+    if (!w->welcome) return;
+    say_beat(w, now);
+    worker_resend(w, now);
+    worker_journal_resend(w, now);
+    worker_contexts_resend(w, now);
+    for (worker_job_t *job = w->jobs; job; job = job->next) {
+        if (job->state == JOB_ASKED && now - job->asked_ns > SECOND) ask_for_job(w, job, now);
+    }
+}
+
+/* --gc-interval: memory that rows have freed goes back to the system, of the whole process. */
+static void housekeep(worker_t *w, uint64_t now) {
+    uint64_t interval = w->jobs ? w->jobs->options.gc_rows : 0;
+    if (interval == 0 || w->rows_since < interval || now - w->housekept_ns < HOUSEKEEPING_NS) return;
+    w->rows_since = 0;
+    w->housekept_ns = now;
+    memory_release();
+}
+
+static uint64_t after(void *self, uint64_t now) {
+    worker_t *w = self;
+    worker_drive(w, now);
+    worker_journal_flush(w, now);
+    worker_contexts_flush(w, now);
+    worker_flush(w, now);
+    tell_what_was_given_up(w);
+    every_beat(w, now);
+    housekeep(w, now);
+    if (!w->welcome && now - w->hello_ns >= w->hello_wait_ns) say_hello(w, now);
+    check_drained(w, now);
+    uint64_t wait = worker_next_wake(w, now), beat = w->welcome ? BEAT_NS : 50 * MILLISECOND;
+    return wait < beat ? wait : beat;
+}
+
+/* ---- life */
+
+static void on_command(void *self, const char *command, uint64_t now) {
+    worker_t *w = self;
+    unsigned long long ms;
+    if (sscanf(command, "DRAIN %llu", &ms) == 1) start_drain(w, ms, now);
+}
+
+static void on_fd(void *self, int fd, uint64_t now) {
+    (void)self, (void)fd, (void)now; /* `after` drives everything */
+}
+
+static worker_t *worker_new(const worker_args_t *args) {
+    worker_t *w = xcalloc(1, sizeof *w);
+    w->args = *args;
+    w->name = xstrdup(args->name);
+    w->instance = args->instance ? args->instance : rng_entropy();
+    w->free_slot = NO_SLOT;
+    w->parcels_tail = &w->parcels;
+    w->leases = rangeset_new();
+    buf_init(&w->scratch, MESSAGE_BYTES_MAX);
+    w->heard_ns = clock_now_ns();
+    w->scheduler = link_socket(ZMQ_DEALER, 500);
+    zsock_set_immediate(w->scheduler, 1);
+    return w;
+}
+
+static void worker_destroy(worker_t **worker) {
+    worker_t *w = *worker;
+    while (w->jobs) {
+        worker_forget_job(w, w->jobs);
+    }
+    worker_outbox_free(w);
+    rangeset_destroy(&w->leases);
+    zsock_destroy(&w->scheduler);
+    actor_free(&w->actor);
+    buf_free(&w->scratch);
+    free(w->slots);
+    free(w->ready);
+    free(w->wakes);
+    free(w->name);
+    free(w);
+    *worker = NULL;
+}
+
+/* The messages a worker takes. */
+static const struct {
+    message_type_t type;
+    void (*handle)(worker_t *w, const message_t *m, uint64_t now);
+} handlers[] = {
+    {MESSAGE_WELCOME, on_welcome},   {MESSAGE_LEASE, on_lease},
+    {MESSAGE_JOB_SPEC, on_job_spec}, {MESSAGE_PERMITS, on_permits},
+    {MESSAGE_JOB_DROP, on_job_drop}, {MESSAGE_ROW_RESULTS_ACK, on_row_results_ack},
+    {MESSAGE_DRAIN, on_drain},       {MESSAGE_BEAT, on_beat},
+    {MESSAGE_REFUSED, on_refused},   {MESSAGE_SYNC, on_sync},
+};
+
+static void on_message(void *self, zsock_t *socket, link_frame_t *in, uint64_t now) {
+    worker_t *w = self;
+    if (socket != w->scheduler) {
+        worker_journal_message(w, &in->message, now);
+        worker_contexts_message(w, &in->message, now);
+        return;
+    }
+    w->heard_ns = now;
+    if (in->message.type != MESSAGE_WELCOME && in->message.type != MESSAGE_REFUSED &&
+        in->message.epoch != w->epoch)
+        return;
+    for (size_t i = 0; i < sizeof handlers / sizeof *handlers; i++) {
+        if (handlers[i].type == in->message.type) handlers[i].handle(w, &in->message, now);
+    }
+}
+
+static const actor_ops_t ops = {on_message, on_fd, on_command, after};
+
+void worker_actor(zsock_t *pipe, void *args) {
+    worker_t *w = worker_new(args);
+    actor_init(&w->actor, "worker", &ops, w, pipe);
+    if (zsock_connect(w->scheduler, "%s", ((worker_args_t *)args)->endpoint) != 0) {
+        log_error("worker", "cannot connect to %s: %s", ((worker_args_t *)args)->endpoint,
+                  zmq_strerror(zmq_errno()));
+        actor_finish(&w->actor, 2);
+    }
+    actor_add_socket(&w->actor, w->scheduler);
+    actor_run(&w->actor);
+    worker_destroy(&w);
+}

@@ -1,0 +1,186 @@
+/* worker_jobs.c - the jobs a worker knows: each owns its pipeline, its connections to LLM servers and its
+ * Python hosts, so that forgetting a job releases all of it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "actors/worker/worker_internal.h"
+#include "actors/worker/worker_contexts.h"
+#include "actors/worker/worker_journal.h"
+#include "core/base/limits.h"
+#include "core/base/log.h"
+#include "core/base/memory.h"
+
+worker_job_t *worker_find_job(worker_t *w, uint64_t id) {
+    worker_job_t *job = w->jobs;
+    while (job && job->id != id) {
+        job = job->next;
+    }
+    return job;
+}
+
+worker_job_t *worker_add_job(worker_t *w, uint64_t id) {
+    worker_job_t *job = xcalloc(1, sizeof *job);
+    job->id = id;
+    job->waiting_tail = &job->waiting;
+    buf_init(&job->done_bytes, RESULT_BATCH_BYTES_MAX + DATA_LINE_BYTES_MAX + USAGE_BYTES_MAX);
+    job->next = w->jobs;
+    w->jobs = job;
+    return job;
+}
+
+static char *slice_text(slice_t s) { return xstrndup(s.data ? s.data : "", s.len); }
+
+static int load_pipeline(worker_t *w, worker_job_t *job, const MSG_JOB_SPEC *spec, err_t *err) {
+    char *path = slice_text(spec->path);
+    pipeline_source_t source = {.path = path,
+                                .bytes = spec->bundle.data,
+                                .len = spec->bundle.len,
+                                .use_env = true,
+                                .accept_python = w->args.accept_python};
+    diags_t diags;
+    diags_init(&diags, path, spec->bundle.data, spec->bundle.len);
+    job->pipeline = pipeline_load(&source, &diags);
+    if (!job->pipeline) {
+        buf_t text;
+        buf_init(&text, ERR_TEXT_MAX);
+        diags_write(&diags, DIAG_ERROR, &text);
+        err_set(err, SDG_EINVAL, "%s", text.len ? text.data : "the pipeline does not load");
+        buf_free(&text);
+    }
+    diags_free(&diags);
+    free(path);
+    return job->pipeline ? SDG_OK : SDG_EINVAL;
+}
+
+static int add_model(worker_job_t *job, const model_t *model, err_t *err) {
+    llm_endpoint_t endpoint = {.name = model->name->data,
+                               .base_urls = (const char *const *)model->base_urls,
+                               .url_count = model->url_count,
+                               .api_key = model->api_key,
+                               .headers = (const char *const *)model->headers,
+                               .header_count = model->header_count,
+                               .timeout_ms = model->timeout_ms,
+                               .retry = model->retry};
+    int n = llm_engine_add_endpoint(job->llm, &endpoint, err);
+    return n < 0 ? n : SDG_OK;
+}
+
+static int connect_models(worker_t *w, worker_job_t *job, err_t *err) {
+    const pipeline_t *p = job->pipeline;
+    if (p->model_count == 0) return SDG_OK;
+    llm_engine_options_t options = {.http2 = job->options.http2, .seed = w->instance};
+    job->llm = llm_engine_new(&options, err);
+    if (!job->llm) return err->code;
+    for (size_t i = 0; i < p->model_count; i++) {
+        if (add_model(job, &p->models[i], err) != SDG_OK) return err->code;
+    }
+    actor_add_fd(&w->actor, llm_engine_fd(job->llm));
+    return SDG_OK;
+}
+
+static int add_function(worker_job_t *job, size_t index, err_t *err) {
+    const block_t *block = &job->pipeline->blocks[index];
+    if (block->type != BLOCK_PYTHON) return SDG_OK;
+    const python_block_t *b = &block->python;
+    value_t outputs = value_list(b->output_count);
+    for (size_t i = 0; i < b->output_count; i++) {
+        list_push(&outputs, value_from_str(str_ref(b->outputs[i])));
+    }
+    py_function_t function = {.env = b->env,
+                              .entrypoint = b->entrypoint->data,
+                              .code = b->code,
+                              .code_path = b->code_path,
+                              .v1 = b->v1,
+                              .ctx_access = b->ctx_access,
+                              .outputs = outputs};
+    int n = pypool_add_function(job->python, &function, err);
+    value_free(outputs);
+    if (n < 0) return n;
+    job->functions[index] = (uint32_t)n;
+    return SDG_OK;
+}
+
+static int start_python(worker_t *w, worker_job_t *job, err_t *err) {
+    const pipeline_t *p = job->pipeline;
+    if (p->python_block_count == 0) return SDG_OK;
+    pypool_options_t options = {.hosts_max = w->args.python_hosts};
+    job->python = pypool_new(&options, err);
+    if (!job->python) return err->code;
+    for (size_t i = 0; i < p->py_env_count; i++) {
+        const py_env_spec_t *e = &p->py_envs[i];
+        py_env_t env = {.interpreter = e->interpreter,
+                        .venv = e->venv,
+                        .requirements = e->requirements,
+                        .env = e->env,
+                        .allow_network = e->allow_network};
+        if (pypool_add_env(job->python, &env, err) < 0) return err->code;
+    }
+    job->functions = xcalloc(p->block_count, sizeof *job->functions);
+    for (size_t i = 0; i < p->block_count; i++) {
+        if (add_function(job, i, err) != SDG_OK) return err->code;
+    }
+    actor_add_fd(&w->actor, pypool_fd(job->python));
+    return SDG_OK;
+}
+
+/* A job names the endpoint, so it must not be able to name one elsewhere. */
+static int connect_store(worker_t *w, worker_job_t *job, err_t *err) {
+    const char *endpoint = job->options.store.endpoint;
+    if (!endpoint) return SDG_OK;
+    if (strncmp(endpoint, "inproc://", 9) != 0 && link_check_endpoint(endpoint, err) != SDG_OK)
+        return err_prefix(err, "the job's context store");
+    job->store = link_socket(ZMQ_DEALER, 500);
+    if (zsock_connect(job->store, "%s", endpoint) != 0)
+        return err_set(err, SDG_EIO, "cannot connect to the job's context store at %s: %s", endpoint,
+                       zmq_strerror(zmq_errno()));
+    actor_add_socket(&w->actor, job->store);
+    worker_journal_open(job);
+    worker_contexts_open(job);
+    return SDG_OK;
+}
+
+static void leave_store(worker_t *w, worker_job_t *job) {
+    if (!job->store) return;
+    worker_journal_close(job);
+    worker_contexts_close(w, job);
+    actor_remove_socket(&w->actor, job->store);
+    zsock_destroy(&job->store);
+}
+
+int worker_load_job(worker_t *w, worker_job_t *job, const MSG_JOB_SPEC *spec, err_t *err) {
+    if (job_options_decode(spec->options.data, spec->options.len, &job->options, err) != SDG_OK ||
+        load_pipeline(w, job, spec, err) != SDG_OK || connect_models(w, job, err) != SDG_OK ||
+        start_python(w, job, err) != SDG_OK || connect_store(w, job, err) != SDG_OK) {
+        job->state = JOB_BROKEN;
+        return err->code;
+    }
+    if (job->options.memory_bytes) memory_release_eagerly();
+    job->state = JOB_READY;
+    return SDG_OK;
+}
+
+static void free_gathered(worker_job_t *job) {
+    free(job->done);
+    buf_free(&job->done_bytes);
+    numbers_free(&job->returned);
+}
+
+void worker_forget_job(worker_t *w, worker_job_t *job) {
+    worker_drop_rows(w, job);
+    leave_store(w, job);
+    for (worker_job_t **at = &w->jobs; *at; at = &(*at)->next) {
+        if (*at != job) continue;
+        *at = job->next;
+        break;
+    }
+    if (job->llm) actor_remove_fd(&w->actor, llm_engine_fd(job->llm));
+    if (job->python) actor_remove_fd(&w->actor, pypool_fd(job->python));
+    llm_engine_destroy(&job->llm);
+    pypool_destroy(&job->python);
+    pipeline_destroy(&job->pipeline);
+    job_options_free(&job->options);
+    free(job->functions);
+    free(job->refusal);
+    free_gathered(job);
+    free(job);
+}

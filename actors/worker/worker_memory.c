@@ -1,0 +1,65 @@
+/* worker_memory.c - what a worker accounts for, and whether there is room for more.
+ *
+ * Counted are the bytes that grow with the data: raw rows that wait, row machines and requests of rows that
+ * have started, answers that wait for their context, contexts on their way to the store, results until they
+ * are acknowledged. A limit is kept by not beginning: a row is started, and a context fetched back, only when
+ * what it is expected to take has room. What is expected is learned from the rows before (the largest of
+ * late). What has begun may grow: that is the slack, and why the worker's share is only half of
+ * --memory-limit.
+ */
+#include "actors/worker/worker_contexts.h"
+#include "core/base/limits.h"
+
+uint64_t worker_bytes_held(const worker_t *w) {
+    uint64_t bytes = w->slot_bytes + w->parcel_bytes;
+    for (const worker_job_t *job = w->jobs; job; job = job->next) {
+        bytes += job->waiting_bytes + job->done_bytes.len;
+    }
+    return bytes;
+}
+
+static size_t measure(const slot_t *slot) {
+    size_t bytes = slot->body_bytes + worker_context_bytes(slot);
+    return slot->row ? bytes + row_bytes(slot->row) : bytes;
+}
+
+/* Measuring walks over the row's values, so it is done only where there is a limit to keep. */
+void worker_account(worker_t *w, slot_t *slot) {
+    if (!slot->job->options.memory_bytes) return;
+    size_t bytes = measure(slot);
+    w->slot_bytes += bytes - slot->bytes;
+    slot->bytes = bytes;
+    if (bytes > slot->bytes_most) slot->bytes_most = bytes;
+}
+
+/* The expectation follows the largest rows at once and forgets them slowly. */
+void worker_account_gone(worker_t *w, slot_t *slot) {
+    worker_job_t *job = slot->job;
+    if (slot->bytes_most > job->row_bytes)
+        job->row_bytes = slot->bytes_most;
+    else
+        job->row_bytes -= (job->row_bytes - slot->bytes_most) / 16;
+    w->slot_bytes -= slot->bytes;
+    slot->bytes = slot->bytes_most = 0;
+}
+
+uint64_t worker_room_for_new(const worker_job_t *job, size_t raw_bytes) {
+    uint64_t by_size = (uint64_t)raw_bytes * MEMORY_ROW_FACTOR;
+    return by_size > job->row_bytes ? by_size : job->row_bytes;
+}
+
+/* A row between passes is of unknown size until some of its kind were seen: a few at a time then. */
+uint64_t worker_room_to_fetch(const worker_job_t *job, size_t saved_bytes) {
+    if (saved_bytes) return saved_bytes;
+    return job->row_bytes ? job->row_bytes : job->options.memory_bytes / MEMORY_UNKNOWN_PARTS;
+}
+
+bool worker_has_room(const worker_t *w, const worker_job_t *job, uint64_t bytes) {
+    uint64_t limit = job->options.memory_bytes;
+    return limit == 0 || w->rows_here == 0 || worker_bytes_held(w) + bytes <= limit;
+}
+
+bool worker_is_crowded(const worker_t *w, const worker_job_t *job) {
+    uint64_t limit = job->options.memory_bytes;
+    return limit && worker_bytes_held(w) > limit / 2;
+}

@@ -1,0 +1,656 @@
+/* http.c - see http.h.
+ *
+ * The one idea: between two requests on a kept connection nothing of ours happens. curl announces "do not
+ * watch this socket" after each answer and "watch it" with the next request; doing as told would cost two
+ * system calls per request. So a removed socket stays in epoll ("lazy") and is taken out only when it is
+ * closed, or when it reports something nobody waits for (the server closed an idle connection). This is safe
+ * only for sockets that tell us when they are closed, i.e. those made by socket_open; others (curl's
+ * resolver) are taken out at once, because their number may come back as another socket.
+ *
+ * curl's time grows with the transfers per multi handle, so there are several ("shards"), all in one epoll
+ * descriptor. A request goes to the first shard with room: few requests use few shards, and find their
+ * connections open there. Easy handles keep their options between requests; per request only body, headers
+ * and timeout change.
+ */
+#include "core/http/http.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <curl/curl.h>
+
+#include "core/base/buf.h"
+#include "core/base/clock.h"
+#include "core/base/limits.h"
+
+enum {
+    EVENTS_MAX = 64, /* sockets served per http_drive, so that what a turn touches stays in the cache */
+    CONNECT_TIMEOUT_MS = 10000, /* as long as people wait for a connection that will never be */
+    KEPT_BODY_BYTES = 64 << 10, /* a larger answer buffer is given back, not kept with the handle */
+    HOSTS_PER_SHARD = 4, /* connections kept per shard = this many times its transfers, so that a few replicas
+                              sharing a shard do not push out each other's connections */
+};
+static const uint64_t NEVER = UINT64_MAX;
+
+/* One multi handle and its timer. */
+typedef struct shard {
+    http_t *http;
+    CURLM *multi;
+    uint32_t running; /* transfers added and not yet removed */
+    bool touched;     /* curl ran: there may be finished transfers to read */
+    uint64_t due_ns;  /* of curl's timer; NEVER if unset */
+} shard_t;
+
+/* What epoll and curl think of one socket; the table is indexed by its number. */
+typedef struct watch {
+    shard_t *shard;
+    uint8_t registered; /* events epoll watches for; 0: not in epoll */
+    uint8_t wanted;     /* events curl waits for; 0: none, an idle connection */
+    bool connection;    /* made by socket_open, so socket_close will be called: may stay in epoll */
+} watch_t;
+
+typedef enum transfer_state { TRANSFER_IDLE, TRANSFER_RUNNING, TRANSFER_DONE } transfer_state_t;
+
+struct http_transfer {
+    http_transfer_t *next, *prev; /* in the target's idle list (next only) or one of the engine's lists */
+    CURL *easy;
+    http_target_t *target;
+    shard_t *shard; /* while running */
+    void *owner;    /* of the request */
+    transfer_state_t state;
+    buf_t body; /* of the response */
+    retry_hint_t hint;
+    uint64_t started_ns, latency_ns;
+    CURLcode result;
+    long status;
+    long os_error;                 /* of the last connection that failed */
+    bool get;                      /* method set on the handle now */
+    const http_headers_t *headers; /* set on the handle now */
+    uint32_t timeout_ms;           /* set on the handle now */
+    char reason[CURL_ERROR_SIZE];  /* curl's words about the last failure */
+};
+
+struct http_target {
+    http_target_t *next; /* in the engine's list */
+    CURLU *url;          /* parsed once */
+    bool tls;
+    http_transfer_t *idle; /* handles with all options set */
+};
+
+typedef struct transfer_list {
+    http_transfer_t *first, *last;
+} transfer_list_t;
+
+struct http {
+    http_options_t options;
+    int epoll_fd;
+    bool proxies;     /* the environment names a proxy: curl has to look for each request */
+    shard_t **shards; /* grown on demand, addresses stay */
+    size_t shard_count;
+    watch_t *watches; /* by socket number */
+    size_t watch_count;
+    transfer_list_t running; /* for destroy */
+    transfer_list_t done;    /* in order of completion, until http_next */
+    http_target_t *targets;
+};
+
+/* --- lists --- */
+
+static void list_append(transfer_list_t *list, http_transfer_t *t) {
+    t->next = NULL;
+    t->prev = list->last;
+    *(list->last ? &list->last->next : &list->first) = t;
+    list->last = t;
+}
+
+static void list_unlink(transfer_list_t *list, http_transfer_t *t) {
+    *(t->prev ? &t->prev->next : &list->first) = t->next;
+    *(t->next ? &t->next->prev : &list->last) = t->prev;
+    t->next = t->prev = NULL;
+}
+
+/* --- sockets in epoll --- */
+
+static watch_t *watch_of(http_t *http, curl_socket_t fd) {
+    assert(fd >= 0);
+    size_t need = (size_t)fd + 1;
+    if (need > http->watch_count) {
+        size_t count = need * 2;
+        http->watches = xrealloc(http->watches, count * sizeof *http->watches);
+        memset(http->watches + http->watch_count, 0, (count - http->watch_count) * sizeof *http->watches);
+        http->watch_count = count;
+    }
+    return &http->watches[fd];
+}
+
+static void watch_drop(http_t *http, watch_t *w, curl_socket_t fd) {
+    if (w->registered != 0) epoll_ctl(http->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+    w->registered = 0;
+}
+
+static void watch_apply(http_t *http, watch_t *w, curl_socket_t fd) {
+    if (w->registered == w->wanted) return;
+    struct epoll_event event = {.events = w->wanted, .data.fd = fd};
+    int rc = epoll_ctl(http->epoll_fd, w->registered != 0 ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event);
+    assert(rc == 0); /* only the kernel's memory or a wrong table can fail it */
+    w->registered = w->wanted;
+}
+
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *unused) {
+    (void)easy, (void)unused;
+    shard_t *shard = user;
+    watch_t *w = watch_of(shard->http, fd);
+    w->shard = shard;
+    w->wanted = (uint8_t)(((what & CURL_POLL_IN) ? EPOLLIN : 0) | ((what & CURL_POLL_OUT) ? EPOLLOUT : 0));
+    if (what == CURL_POLL_REMOVE) w->wanted = 0;
+    if (w->wanted != 0)
+        watch_apply(shard->http, w, fd);
+    else if (!w->connection)
+        watch_drop(shard->http, w, fd);
+    return 0;
+}
+
+static int on_timer(CURLM *multi, long timeout_ms, void *user) {
+    (void)multi;
+    shard_t *shard = user;
+    if (timeout_ms < 0)
+        shard->due_ns = NEVER;
+    else
+        shard->due_ns = timeout_ms == 0 ? 0 : clock_now_ns() + (uint64_t)timeout_ms * MILLISECOND;
+    return 0;
+}
+
+static curl_socket_t socket_open(void *user, curlsocktype purpose, struct curl_sockaddr *address) {
+    (void)purpose;
+    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    if (fd < 0) return CURL_SOCKET_BAD;
+    *watch_of(user, fd) = (watch_t){.connection = true};
+    return fd;
+}
+
+static int socket_close(void *user, curl_socket_t fd) {
+    http_t *http = user;
+    watch_t *w = watch_of(http, fd);
+    watch_drop(http, w, fd);
+    *w = (watch_t){0};
+    return close(fd);
+}
+
+/* --- response callbacks --- */
+
+/* One header line. Most are not for us: the first letter decides before anything is compared. To read another
+ * header (x-ratelimit-*, endpoint-load-metrics), add its first letter here and its meaning behind. */
+static size_t on_header(char *line, size_t size, size_t count, void *user) {
+    http_transfer_t *t = user;
+    size_t total = size * count, len = total;
+    char letter = (char)(line[0] | 0x20);
+    if (len < 10 || (letter != 'r' && letter != 'x')) return total;
+    while (len > 0 && (line[len - 1] == '\r' || line[len - 1] == '\n'))
+        len--;
+    const char *colon = memchr(line, ':', len);
+    if (colon)
+        retry_hint_header(&t->hint, line, (size_t)(colon - line), colon + 1, len - (size_t)(colon - line) - 1,
+                          clock_unix_ms());
+    return total;
+}
+
+static size_t on_body(char *bytes, size_t size, size_t count, void *user) {
+    http_transfer_t *t = user;
+    buf_add(&t->body, bytes, size * count);
+    return t->body.full ? 0 : size * count;
+}
+
+/* --- shards --- */
+
+static void shard_set_connections(shard_t *shard) {
+    uint32_t kept = HTTP_CONNS_PER_MULTI * HOSTS_PER_SHARD;
+    uint32_t limit = shard->http->options.connections_max;
+    curl_multi_setopt(shard->multi, CURLMOPT_MAXCONNECTS, (long)(limit > 0 && limit < kept ? limit : kept));
+}
+
+static shard_t *shard_new(http_t *http) {
+    shard_t *shard = xcalloc(1, sizeof *shard);
+    *shard = (shard_t){.http = http, .multi = curl_multi_init(), .due_ns = NEVER};
+    assert(shard->multi); /* only out of memory */
+    curl_multi_setopt(shard->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+    curl_multi_setopt(shard->multi, CURLMOPT_SOCKETDATA, shard);
+    curl_multi_setopt(shard->multi, CURLMOPT_TIMERFUNCTION, on_timer);
+    curl_multi_setopt(shard->multi, CURLMOPT_TIMERDATA, shard);
+    shard_set_connections(shard);
+    http->shards = xrealloc(http->shards, (http->shard_count + 1) * sizeof *http->shards);
+    http->shards[http->shard_count++] = shard;
+    return shard;
+}
+
+static shard_t *shard_with_room(http_t *http) {
+    for (size_t i = 0; i < http->shard_count; i++)
+        if (http->shards[i]->running < HTTP_CONNS_PER_MULTI) return http->shards[i];
+    return shard_new(http);
+}
+
+/* --- handles --- */
+
+static const char *environment(const char *name) {
+    const char *value = getenv(name);
+    return value && value[0] != '\0' ? value : NULL;
+}
+
+/* Who vouches for servers, as users of curl expect. A folder of certificates is used only when no file is
+ * named: curl reads a file once per multi handle, but everything anew for each connection (20 ms) as soon as
+ * a folder is set, also its default. */
+static void easy_set_certificates(CURL *easy) {
+    const char *file = environment("CURL_CA_BUNDLE"), *folder = environment("SSL_CERT_DIR");
+    if (!file) file = environment("SSL_CERT_FILE");
+    if (file) curl_easy_setopt(easy, CURLOPT_CAINFO, file);
+    curl_easy_setopt(easy, CURLOPT_CAPATH, !file ? folder : NULL);
+}
+
+static void easy_set_tls(CURL *easy, const http_t *http) {
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+    easy_set_certificates(easy);
+    if (http->options.http2) {
+        curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+        curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L); /* share a connection rather than open one */
+    }
+}
+
+static void easy_set_connection(CURL *easy, http_t *http) {
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT,
+                     1L); /* else giving up on a name lookup waits for it, and blocks the loop */
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
+    curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L); /* an answer may take an hour: NATs forget sooner */
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, socket_open);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, http);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, socket_close);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, http);
+    curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    if (!http->proxies)
+        curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* saves curl a walk through the environment per request */
+}
+
+static void easy_set_response(CURL *easy, http_transfer_t *t) {
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, t);
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, t->reason);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, t);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, t);
+    curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)LLM_ANSWER_BYTES_MAX);
+}
+
+static http_transfer_t *transfer_new(http_t *http, http_target_t *target) {
+    http_transfer_t *t = xcalloc(1, sizeof *t);
+    t->target = target;
+    t->easy = curl_easy_init();
+    assert(t->easy); /* only out of memory */
+    buf_init(&t->body, LLM_ANSWER_BYTES_MAX);
+    easy_set_connection(t->easy, http);
+    if (target->tls || http->proxies) easy_set_tls(t->easy, http);
+    easy_set_response(t->easy, t);
+    curl_easy_setopt(t->easy, CURLOPT_CURLU, target->url);
+    curl_easy_setopt(t->easy, CURLOPT_POST, 1L);
+    return t;
+}
+
+static void transfer_free(http_transfer_t *t) {
+    curl_easy_cleanup(t->easy);
+    buf_free(&t->body);
+    free(t);
+}
+
+static http_transfer_t *transfer_take(http_t *http, http_target_t *target) {
+    http_transfer_t *t = target->idle;
+    if (!t) return transfer_new(http, target);
+    target->idle = t->next;
+    t->next = NULL;
+    return t;
+}
+
+static void transfer_set_body(http_transfer_t *t, const http_post_t *post) {
+    bool get = !post->body;
+    if (get != t->get) curl_easy_setopt(t->easy, get ? CURLOPT_HTTPGET : CURLOPT_POST, 1L);
+    t->get = get;
+    if (get) return;
+    curl_easy_setopt(t->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)post->body_len);
+    curl_easy_setopt(t->easy, CURLOPT_POSTFIELDS, post->body);
+}
+
+static void transfer_set(http_transfer_t *t, const http_post_t *post) {
+    transfer_set_body(t, post);
+    if (t->headers != post->headers) curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, post->headers);
+    if (t->timeout_ms != post->timeout_ms)
+        curl_easy_setopt(t->easy, CURLOPT_TIMEOUT_MS, (long)post->timeout_ms);
+    t->headers = post->headers;
+    t->timeout_ms = post->timeout_ms;
+    t->owner = post->owner;
+    t->hint = retry_hint_none();
+    t->reason[0] = '\0';
+}
+
+http_transfer_t *http_start(http_t *http, const http_post_t *post) {
+    assert(post->timeout_ms > 0);
+    http_transfer_t *t = transfer_take(http, post->target);
+    transfer_set(t, post);
+    t->shard = shard_with_room(http);
+    t->state = TRANSFER_RUNNING;
+    t->started_ns = clock_now_ns();
+    list_append(&http->running, t);
+    t->shard->running++;
+    CURLMcode rc = curl_multi_add_handle(t->shard->multi, t->easy);
+    assert(rc == CURLM_OK); /* else out of memory, or the handle is in use: a bug */
+    return t;
+}
+
+static void transfer_stop(http_t *http, http_transfer_t *t) {
+    assert(t->state == TRANSFER_RUNNING);
+    curl_multi_remove_handle(t->shard->multi, t->easy);
+    t->shard->running--;
+    t->shard = NULL;
+    list_unlink(&http->running, t);
+}
+
+static void transfer_recycle(http_transfer_t *t) {
+    if (t->body.cap > KEPT_BODY_BYTES) buf_free(&t->body);
+    buf_reset(&t->body);
+    t->state = TRANSFER_IDLE;
+    t->owner = NULL;
+    t->next = t->target->idle;
+    t->target->idle = t;
+}
+
+void http_abort(http_t *http, http_transfer_t *t) {
+    if (t->state == TRANSFER_RUNNING)
+        transfer_stop(http, t);
+    else
+        list_unlink(&http->done, t);
+    transfer_recycle(t);
+}
+
+void http_release(http_t *http, http_transfer_t *t) {
+    (void)http;
+    assert(t->state == TRANSFER_DONE);
+    transfer_recycle(t);
+}
+
+/* --- driving --- */
+
+static void transfer_finish(http_t *http, http_transfer_t *t, CURLcode result) {
+    t->latency_ns = clock_now_ns() - t->started_ns;
+    t->result = result;
+    t->status = 0;
+    t->os_error = 0;
+    curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &t->status);
+    if (result == CURLE_COULDNT_CONNECT) curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &t->os_error);
+    transfer_stop(http, t);
+    t->state = TRANSFER_DONE;
+    list_append(&http->done, t);
+}
+
+static void shard_collect(shard_t *shard) {
+    shard->touched = false;
+    int left;
+    for (CURLMsg *msg; (msg = curl_multi_info_read(shard->multi, &left));) {
+        if (msg->msg != CURLMSG_DONE) continue;
+        http_transfer_t *t = NULL;
+        curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **)&t);
+        transfer_finish(shard->http, t, msg->data.result); /* invalidates msg */
+    }
+}
+
+static void shard_act(shard_t *shard, curl_socket_t fd, int what) {
+    int running;
+    curl_multi_socket_action(shard->multi, fd, what, &running);
+    shard->touched = true;
+}
+
+/* One event of one socket. Events may be late: the socket may be closed, or belong to another shard by
+ * now. */
+static void socket_serve(http_t *http, const struct epoll_event *event) {
+    curl_socket_t fd = event->data.fd;
+    watch_t *w = watch_of(http, fd);
+    if (w->wanted == 0) {
+        watch_drop(
+            http, w,
+            fd); /* an idle connection was closed by the server; curl finds out when it wants to use it */
+        return;
+    }
+    int what = ((event->events & (EPOLLIN | EPOLLHUP)) ? CURL_CSELECT_IN : 0) |
+               ((event->events & EPOLLOUT) ? CURL_CSELECT_OUT : 0) |
+               ((event->events & EPOLLERR) ? CURL_CSELECT_ERR : 0);
+    shard_act(w->shard, fd, what);
+}
+
+static void timers_run(http_t *http) {
+    uint64_t now_ns = 0;
+    for (size_t i = 0; i < http->shard_count; i++) {
+        shard_t *shard = http->shards[i];
+        if (shard->due_ns == NEVER) continue;
+        if (shard->due_ns > 0 && now_ns == 0) now_ns = clock_now_ns();
+        if (shard->due_ns > now_ns) continue;
+        shard->due_ns = NEVER; /* curl sets it again if there is a next one */
+        shard_act(shard, CURL_SOCKET_TIMEOUT, 0);
+    }
+}
+
+void http_flush(http_t *http) {
+    timers_run(http);
+    for (size_t i = 0; i < http->shard_count; i++)
+        if (http->shards[i]->touched) shard_collect(http->shards[i]);
+}
+
+void http_drive(http_t *http) {
+    struct epoll_event events[EVENTS_MAX];
+    int count = epoll_wait(http->epoll_fd, events, EVENTS_MAX, 0);
+    for (int i = 0; i < count; i++)
+        socket_serve(http, &events[i]);
+    http_flush(http);
+}
+
+int http_fd(const http_t *http) { return http->epoll_fd; }
+
+uint64_t http_due_ns(const http_t *http) {
+    uint64_t due_ns = http->done.first ? 0 : NEVER;
+    for (size_t i = 0; i < http->shard_count; i++)
+        if (http->shards[i]->due_ns < due_ns) due_ns = http->shards[i]->due_ns;
+    return due_ns;
+}
+
+/* --- replies --- */
+
+static http_outcome_t outcome_of(const http_transfer_t *t) {
+    if (t->result == CURLE_OK) return HTTP_ANSWERED;
+    if (t->result == CURLE_FILESIZE_EXCEEDED || t->body.full) return HTTP_TOO_LARGE;
+    return t->result == CURLE_OPERATION_TIMEDOUT ? HTTP_TIMEOUT : HTTP_BROKEN;
+}
+
+static http_fault_t fault_of(CURLcode result) {
+    switch (result) {
+    case CURLE_OK: return HTTP_FAULT_NONE;
+    case CURLE_COULDNT_RESOLVE_PROXY:
+    case CURLE_COULDNT_RESOLVE_HOST: return HTTP_FAULT_NAME;
+    case CURLE_COULDNT_CONNECT: return HTTP_FAULT_CONNECT;
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION: return HTTP_FAULT_TLS;
+    default: return HTTP_FAULT_OTHER;
+    }
+}
+
+bool http_next(http_t *http, http_reply_t *reply) {
+    http_transfer_t *t = http->done.first;
+    if (!t) return false;
+    list_unlink(&http->done, t);
+    *reply = (http_reply_t){
+        .transfer = t,
+        .owner = t->owner,
+        .outcome = outcome_of(t),
+        .status = t->status,
+        .body = t->body.data ? t->body.data : "",
+        .body_len = t->body.len,
+        .hint = t->hint,
+        .latency_ns = t->latency_ns,
+        .reason = t->reason[0] != '\0' ? t->reason : curl_easy_strerror(t->result),
+        .fault = fault_of(t->result),
+        .os_error = (int)t->os_error,
+    };
+    return true;
+}
+
+/* --- headers --- */
+
+static size_t header_name_len(const char *line) { return strcspn(line, ":;"); }
+
+static bool header_same_name(const char *a, const char *b) {
+    size_t len = header_name_len(a);
+    return len == header_name_len(b) && strncasecmp(a, b, len) == 0;
+}
+
+static int header_check(const char *line, err_t *err) {
+    size_t name = strcspn(line, ":");
+    if (line[name] != ':' || name == 0 || strcspn(line, " \t;") < name)
+        return err_set(err, SDG_EINVAL, "a header must look like \"Name: value\"");
+    if (strpbrk(line, "\r\n"))
+        return err_set(err, SDG_EINVAL, "header \"%.*s\" has a line break in it", (int)name, line);
+    return SDG_OK;
+}
+
+/* curl drops "Name:" without a value, and sends it when it is written "Name;". */
+static struct curl_slist *header_append(struct curl_slist *list, const char *line) {
+    size_t name = header_name_len(line);
+    bool empty = line[name] == ':' && strspn(line + name + 1, " \t") == strlen(line + name + 1);
+    char *bare = empty ? xasprintf("%.*s;", (int)name, line) : NULL;
+    struct curl_slist *longer = curl_slist_append(list, bare ? bare : line);
+    assert(longer); /* only out of memory */
+    free(bare);
+    return longer;
+}
+
+static bool header_is_renamed(const char *line, const char *const *lines, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (header_same_name(line, lines[i])) return true;
+    return false;
+}
+
+int http_headers_new(const http_headers_t *base, const char *const *lines, size_t count, http_headers_t **out,
+                     err_t *err) {
+    *out = NULL;
+    for (size_t i = 0; i < count; i++)
+        if (header_check(lines[i], err) != SDG_OK) return SDG_EINVAL;
+    struct curl_slist *list = NULL;
+    if (!base)
+        list =
+            curl_slist_append(NULL, "Expect:"); /* else curl waits for "100 Continue" before larger bodies */
+    for (const struct curl_slist *h = base; h; h = h->next)
+        if (!header_is_renamed(h->data, lines, count)) {
+            list = curl_slist_append(list, h->data);
+            assert(list);
+        }
+    for (size_t i = 0; i < count; i++)
+        list = header_append(list, lines[i]);
+    *out = list;
+    return SDG_OK;
+}
+
+void http_headers_free(http_headers_t *headers) { curl_slist_free_all(headers); }
+
+/* --- engine --- */
+
+static bool url_part_is(CURLU *url, CURLUPart part, const char *wanted) {
+    char *text = NULL;
+    bool same = curl_url_get(url, part, &text, 0) == CURLUE_OK && (!wanted || strcasecmp(text, wanted) == 0);
+    curl_free(text);
+    return same;
+}
+
+http_target_t *http_target_new(http_t *http, const char *url, err_t *err) {
+    CURLU *parsed = curl_url();
+    assert(parsed); /* only out of memory */
+    CURLUcode rc = curl_url_set(parsed, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME);
+    bool tls = rc == CURLUE_OK && url_part_is(parsed, CURLUPART_SCHEME, "https");
+    if (rc != CURLUE_OK || !url_part_is(parsed, CURLUPART_HOST, NULL) ||
+        (!tls && !url_part_is(parsed, CURLUPART_SCHEME, "http"))) {
+        err_set(err, SDG_EINVAL, "\"%.200s\" is not a complete http:// or https:// URL%s%s", url,
+                rc ? ": " : "", rc ? curl_url_strerror(rc) : "");
+        curl_url_cleanup(parsed);
+        return NULL;
+    }
+    http_target_t *target = xcalloc(1, sizeof *target);
+    *target = (http_target_t){.next = http->targets, .url = parsed, .tls = tls};
+    http->targets = target;
+    return target;
+}
+
+/* curl's own names; http_proxy only in small letters, as curl reads it. */
+static bool environment_names_proxy(void) {
+    static const char *const names[] = {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (environment(names[i])) return true;
+    return false;
+}
+
+http_t *http_new(const http_options_t *options, err_t *err) {
+    CURLcode rc =
+        curl_global_init(CURL_GLOBAL_ALL); /* thread-safe, counted, below 1 ms; kept until the process ends */
+    if (rc != CURLE_OK) {
+        err_set(err, SDG_EIO, "libcurl does not start: %s", curl_easy_strerror(rc));
+        return NULL;
+    }
+    int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (epoll_fd < 0) {
+        err_set(err, SDG_EIO, "no epoll descriptor: %s", strerror(errno));
+        return NULL;
+    }
+    http_t *http = xcalloc(1, sizeof *http);
+    *http = (http_t){.options = *options, .epoll_fd = epoll_fd, .proxies = environment_names_proxy()};
+    return http;
+}
+
+static void target_free(http_target_t *target) {
+    while (target->idle) {
+        http_transfer_t *t = target->idle;
+        target->idle = t->next;
+        transfer_free(t);
+    }
+    curl_url_cleanup(target->url);
+    free(target);
+}
+
+static void shard_free(shard_t *shard) {
+    curl_multi_cleanup(shard->multi); /* closes connections: socket_close still needs the engine */
+    free(shard);
+}
+
+void http_destroy(http_t **slot) {
+    http_t *http = *slot;
+    if (!http) return;
+    *slot = NULL;
+    while (http->running.first)
+        http_abort(http, http->running.first);
+    while (http->done.first)
+        http_abort(http, http->done.first);
+    for (http_target_t *next, *target = http->targets; target; target = next) {
+        next = target->next;
+        target_free(target);
+    }
+    for (size_t i = 0; i < http->shard_count; i++)
+        shard_free(http->shards[i]);
+    close(http->epoll_fd);
+    free(http->watches);
+    free(http->shards);
+    free(http);
+}

@@ -1,0 +1,189 @@
+/* pipeline.h - a MABEL file, loaded, checked and compiled: everything a row needs, nothing a row changes.
+ *
+ * A pipeline belongs to one thread (its values are not atomically counted); each worker loads its own from
+ * the same bundle. The order of reading here is the order of a file: models, globals, functions, templates,
+ * files, images, blocks.
+ */
+#ifndef SDG_MABEL_PIPELINE_PIPELINE_H
+#define SDG_MABEL_PIPELINE_PIPELINE_H
+
+#include "core/base/error.h"
+#include "core/base/value.h"
+#include "core/llm/retry.h"
+#include "core/mabel/yaml/diag.h"
+#include "core/mabel/text/extract.h"
+#include "core/mabel/logic/budget.h"
+#include "core/mabel/mex/mex.h"
+#include "core/mabel/text/assets.h"
+#include "core/mabel/text/template.h"
+
+struct logic_program; /* functions.logic and recurse functions (logic.h) */
+struct logic_block;   /* one compiled logic block (logic.h) */
+
+typedef struct model {
+    str_t *name;
+    str_t *api_model;
+    char **base_urls;
+    size_t url_count;      /* as written, ENV replaced; none: the default */
+    char *api_key;         /* "" when absent or its variable is missing */
+    char *missing_key_var; /* name of the missing variable, NULL when fine */
+    bool all_loopback;     /* every base_url is on loopback */
+    char **headers;
+    size_t header_count; /* "Name: value": headers, organization, extra_headers of request_defaults */
+    value_t params;      /* request_defaults cleaned of our own keys, extra_body merged in */
+    uint32_t timeout_ms;
+    retry_policy_t retry;
+} model_t;
+
+typedef struct image_source {
+    str_t *name;
+    str_t *path, *url, *base64, *media_type;
+} image_source_t; /* one of path/url/base64 */
+
+typedef enum block_type { BLOCK_AI, BLOCK_LOGIC, BLOCK_PYTHON, BLOCK_END } block_type_t;
+typedef enum on_error { ON_ERROR_FAIL, ON_ERROR_CONTINUE, ON_ERROR_RETRY } on_error_t;
+
+typedef struct ai_output {
+    str_t *name;
+    extract_t extract;
+} ai_output_t;
+typedef struct attachment {
+    template_t *name;
+    str_t *mime;
+    template_t *content;
+} attachment_t;
+typedef struct ai_block {
+    uint32_t model;
+    template_t *system; /* NULL: no system message */
+    template_t **prompts;
+    size_t prompt_count;
+    attachment_t *attachments;
+    size_t attachment_count;
+    value_t
+        params; /* final body parameters: model's merged with the block's, response_format for mode json */
+    char **headers;
+    size_t header_count; /* extra_headers of params, NULL when none */
+    uint32_t timeout_ms; /* 0: the model's */
+    retry_policy_t retry;
+    bool has_retry; /* params.retry */
+    ai_output_t *outputs;
+    size_t output_count; /* at least one ("full") */
+    struct {
+        str_t *var, *output;
+    } * save;
+    size_t save_count; /* save_to.vars */
+} ai_block_t;
+
+typedef struct py_input {
+    str_t *param;
+    str_t *context_name;
+    template_t *tpl;
+    value_t literal;
+    mex_t *mex;
+} py_input_t;
+typedef struct python_block {
+    str_t *entrypoint;
+    char *code;      /* or NULL */
+    char *code_path; /* resolved, or NULL */
+    py_input_t *inputs;
+    size_t input_count;
+    bool positional; /* inputs was a list */
+    str_t **outputs;
+    size_t output_count;
+    uint32_t timeout_ms;
+    value_t ctx_access; /* null or list */
+    uint32_t env;       /* index into pipeline.py_envs */
+    bool v1;
+} python_block_t;
+typedef struct py_env_spec {
+    char *interpreter, *venv; /* NULL when not given */
+    value_t requirements, env;
+    bool allow_network;
+} py_env_spec_t;
+
+typedef struct final_value {
+    str_t *name;
+    value_t literal; /* non-string values: strings inside them are rendered when the row ends */
+    template_t *tpl; /* string values */
+    type_hint_t hint;
+} final_value_t;
+typedef struct end_block {
+    final_value_t *finals;
+    size_t final_count;
+    bool as_list; /* final_mode: list */
+    str_t **include_vars;
+    size_t include_count;
+    template_t *reason; /* NULL when absent */
+    str_t *exit_code;
+} end_block_t;
+
+typedef struct connection {
+    uint32_t from_block;
+    str_t *output;
+    str_t *input;
+} connection_t;
+
+typedef struct block {
+    block_type_t type;
+    int64_t exec;
+    uint32_t source_index; /* position in the file */
+    str_t *label;          /* id, else name, else "blocks[i]": what messages say */
+    str_t *id, *name;      /* NULL when absent */
+    mex_t *run_if;         /* NULL: always */
+    on_error_t on_error;
+    retry_policy_t retry; /* of on_error: retry */
+    budget_t budget;
+    connection_t *connections;
+    size_t connection_count; /* into this block */
+    bool feeds_connection;   /* some connection reads its outputs */
+    union {
+        ai_block_t ai;
+        struct logic_block *logic;
+        python_block_t python;
+        end_block_t end;
+    };
+} block_t;
+
+typedef struct pipeline {
+    char *path, *base_dir; /* as given; base_dir: the YAML's folder */
+    str_t *name;           /* mabel.name or id, "" */
+    int major;             /* 1 or 2 */
+    value_t consts, vars;  /* objects */
+    budget_t budget;
+    model_t *models;
+    size_t model_count;
+    assets_t assets; /* templates[] and files[] */
+    image_source_t *images;
+    size_t image_count;
+    struct logic_program *logic;
+    py_env_spec_t *py_envs;
+    size_t py_env_count;
+    block_t *blocks;
+    size_t block_count; /* in running order */
+    bool has_end;
+    uint32_t ai_block_count, python_block_count;
+    uint64_t digest; /* of the file's text: tells whether bytes of a row belong to it */
+} pipeline_t;
+
+typedef struct pipeline_source {
+    const char *path; /* name in messages; relative files are tried from the working directory, then from its
+                         folder */
+    const char *bytes;
+    size_t len;   /* the YAML text */
+    bool use_env; /* replace ${ENV.X} and check keys (the process that uses them); false: leave as written */
+    bool accept_python; /* false: a python block is refused with a message */
+} pipeline_source_t;
+
+/* NULL when there were errors; warnings do not prevent loading. All problems go to diags. */
+pipeline_t *pipeline_load(const pipeline_source_t *source, diags_t *diags);
+void pipeline_destroy(pipeline_t **p);
+
+/* Finds a file by the rule above (working directory, then the YAML's folder); the caller frees; NULL when in
+ * neither. */
+char *pipeline_resolve(const pipeline_t *p, const char *relative);
+/* Where batch mode stops: the numbers of the blocks before which all rows wait for each other, ascending.
+ * These are the ai and python blocks but the first; logic and end blocks run along with what stands before
+ * them. Returns how many there are; the first `max` are written. */
+size_t pipeline_stops(const pipeline_t *p, uint32_t *stops, size_t max);
+
+#endif

@@ -1,0 +1,434 @@
+/* row.c - the row machine: a loop over phases.
+ *
+ * Nothing in here waits: a handler that needs an answer records what it wants and returns; the answer is
+ * stored by row_llm_answer or row_python_event and looked at in the next row_run. Everything a row needs of
+ * its pipeline is shared by reference, so a row of a thousand costs what it changes.
+ *
+ * To add a block type: a case in start_block, and a phase with its handler if it has to wait. */
+#include "core/mabel/row/row_state.h"
+
+#include "core/base/clock.h"
+#include "core/base/json.h"
+#include "core/base/limits.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROW_LINE_FIRST = 256 }; /* bytes set aside for a result at once: most fit */
+
+bool row_wait(row_t *row, row_want_t want) {
+    row->want = want;
+    return false;
+}
+
+/* ---- the result */
+
+static void write_result(row_t *row, value_t take_final) {
+    buf_reserve(&row->line_out, ROW_LINE_FIRST);
+    value_t result = value_object(object_count(take_final) + 2);
+    object_set_text(&result, "_row_index", value_int((int64_t)row->index));
+    for (size_t i = 0; i < object_count(take_final); i++) {
+        str_t *key = object_key_peek(take_final, i);
+        if (strcmp(key->data, "_row_index") != 0)
+            object_set(&result, key, value_ref(object_value_peek(take_final, i)));
+    }
+    value_t trace = row_trace_take(row);
+    if (trace.kind != VALUE_NULL) object_set_text(&result, "_trace", trace);
+    json_write(&row->line_out, result, JSON_PYTHON);
+    value_free(result);
+    value_free(take_final);
+}
+
+void row_fail(row_t *row, const char *label, const char *text, const char *class) {
+    buf_t line;
+    buf_init(&line, ROW_ERROR_BYTES_MAX);
+    if (label) buf_addf(&line, "%.1000s: ", label);
+    buf_adds(&line, text);
+    value_t final = row->saved.kind == VALUE_OBJECT ? value_ref(row->saved) : value_object(1);
+    object_set_text(&final, "_error", value_string(line.data ? line.data : "", line.len));
+    buf_free(&line);
+    row->failed = true;
+    if (label)
+        snprintf(row->reason, sizeof row->reason, "%.28s: %s", label, class);
+    else
+        snprintf(row->reason, sizeof row->reason, "%s", class);
+    value_t error = value_ref(object_get_peek(final, "_error", 6, NULL));
+    buf_reset(&row->line_out);
+    write_result(row, final);
+    if (row->line_out.full) { /* the intermediates are too much: the reason alone */
+        value_t alone = value_object(1);
+        object_set_text(&alone, "_error", value_ref(error));
+        buf_reset(&row->line_out);
+        write_result(row, alone);
+    }
+    value_free(error);
+    row->phase = PHASE_FINISHED;
+    row->want = ROW_FINISHED;
+}
+
+static void merge(value_t *into, value_t from) {
+    for (size_t i = 0; from.kind == VALUE_OBJECT && i < object_count(from); i++)
+        object_set(into, object_key_peek(from, i), value_ref(object_value_peek(from, i)));
+}
+
+bool row_finish(row_t *row, value_t take_final) {
+    merge(&take_final, row->saved);
+    row_trace_end(row, NULL);
+    write_result(row, take_final);
+    row->phase = PHASE_FINISHED;
+    if (!row->line_out.full) return row_wait(row, ROW_FINISHED);
+    row_fail(row, "result", "the result is too large for one line of output", "too large");
+    return false;
+}
+
+/* ---- birth */
+
+static void rename_columns(row_t *row) {
+    const row_options_t *o = row->options;
+    for (size_t i = 0; i < o->mapping_count; i++) {
+        bool found = false;
+        const char *from = o->mapping[i].from;
+        value_t v = value_ref(object_get_peek(row->context, from, strlen(from), &found));
+        if (found && strcmp(from, o->mapping[i].to) != 0) {
+            object_remove(&row->context, from, strlen(from));
+            object_set_text(&row->context, o->mapping[i].to, value_ref(v));
+        }
+        value_free(v);
+    }
+}
+
+static void read_input(row_t *row, const row_input_t *input) {
+    err_t err = {0};
+    int rc = json_parse_text(input->json, input->len, &row->context, &err);
+    if (rc == SDG_OK && row->context.kind != VALUE_OBJECT)
+        rc =
+            err_set(&err, SDG_EPARSE, "expected a JSON object, found %s", value_kind_name(row->context.kind));
+    if (rc == SDG_OK) {
+        rename_columns(row);
+        return;
+    }
+    char text[ERR_TEXT_MAX + 64];
+    value_replace(&row->context, value_object(0));
+    snprintf(text, sizeof text, "input line %llu: %s",
+             (unsigned long long)(input->line ? input->line : input->index + 1), err.text);
+    row_fail(row, NULL, text, "input");
+}
+
+/* Without --seed rows still get a generator each, from one draw of entropy per thread. */
+static uint64_t thread_seed(void) {
+    static _Thread_local uint64_t seed;
+    if (seed == 0) seed = rng_entropy() | 1;
+    return seed++;
+}
+
+static bool any_feeds(const pipeline_t *p) {
+    for (size_t i = 0; i < p->block_count; i++)
+        if (p->blocks[i].feeds_connection) return true;
+    return false;
+}
+
+row_t *row_blank(const pipeline_t *pipeline, const row_options_t *options, uint64_t index, uint64_t now_ns) {
+    row_t *row = xcalloc(1, sizeof *row);
+    row->pipeline = pipeline;
+    row->options = options;
+    row->index = index;
+    row->start_ns = row->now_ns = now_ns;
+    row->wake_ns = UINT64_MAX;
+    if (any_feeds(pipeline)) row->kept = xcalloc(pipeline->block_count, sizeof *row->kept);
+    row->scope = (scope_t){.context = &row->context,
+                           .vars = &row->vars,
+                           .consts = pipeline->consts,
+                           .assets = &pipeline->assets,
+                           .rng = &row->rng};
+    buf_init(&row->body, ROW_BODY_BYTES_MAX);
+    buf_init(&row->line_out, DATA_LINE_BYTES_MAX);
+    return row;
+}
+
+row_t *row_new(const pipeline_t *pipeline, const row_options_t *options, const row_input_t *input,
+               uint64_t now_ns) {
+    row_t *row = row_blank(pipeline, options, input->index, now_ns);
+    row->vars = value_ref(pipeline->vars);
+    row->outputs = value_object(4);
+    if (options->save_intermediate) row->saved = value_object(4);
+    rng_seed(&row->rng, options->seeded ? options->seed : thread_seed(), options->seeded ? input->index : 0);
+    if (options->trace) row_trace_init(row);
+    read_input(row, input);
+    return row;
+}
+
+void row_destroy(row_t **row_p) {
+    row_t *row = *row_p;
+    if (!row) return;
+    *row_p = NULL;
+    logic_abort(&row->logic);
+    row_python_clear(row);
+    row_trace_free(row);
+    value_free(row->context);
+    value_free(row->vars);
+    value_free(row->outputs);
+    value_free(row->saved);
+    value_free(row->end_reason);
+    value_free(row->overlay);
+    for (size_t i = 0; row->kept && i < row->pipeline->block_count; i++)
+        value_free(row->kept[i]);
+    free(row->kept);
+    value_free(row->answer.text);
+    free((char *)row->cancelled);
+    buf_free(&row->body);
+    buf_free(&row->line_out);
+    free(row);
+}
+
+/* ---- outputs */
+
+static void save_output(row_t *row, const str_t *name, value_t v) {
+    char *key = xasprintf("_%lld_%s", (long long)row_block(row)->exec, name->data);
+    object_set_text(&row->saved, key, value_ref(v));
+    free(key);
+}
+
+void row_give(row_t *row, str_t *name, value_t take) {
+    object_set(&row->outputs, name, value_ref(take));
+    if (row->saved.kind == VALUE_OBJECT) save_output(row, name, take);
+    if (row->kept && row_block(row)->feeds_connection) {
+        value_t *kept = &row->kept[row->at];
+        if (kept->kind == VALUE_NULL) *kept = value_object(2);
+        object_set(kept, name, value_ref(take));
+    }
+    row_trace_output(row, name, take);
+    object_set(&row->context, name, take);
+}
+
+int row_render(row_t *row, const template_t *t, value_t *out) {
+    *out = value_null();
+    if (template_is_plain(t)) {
+        *out = value_from_str(str_ref(template_text(t)));
+        return SDG_OK;
+    }
+    buf_t text;
+    buf_init(&text, ROW_BODY_BYTES_MAX);
+    int rc = template_render(t, &row->scope, TEMPLATE_EMPTY, &text, &row->err);
+    if (rc == SDG_OK) *out = value_string(text.data ? text.data : "", text.len);
+    buf_free(&text);
+    return rc;
+}
+
+/* ---- the flow */
+
+static bool next_block(row_t *row) {
+    value_clear(&row->overlay);
+    row->scope.overlay = value_null();
+    row->at++;
+    row->attempt = 0;
+    row->phase = PHASE_BLOCK;
+    return true;
+}
+
+bool row_block_done(row_t *row) {
+    row_trace_end(row, NULL);
+    return next_block(row);
+}
+
+static void row_failed(row_t *row, const char *class) {
+    row_trace_end(row, row->err.text);
+    row_fail(row, row_block(row)->label->data, row->err.text, class);
+}
+
+static bool go_on_after_error(row_t *row) {
+    char *name = xasprintf("error_block_%lld", (long long)row_block(row)->exec);
+    object_set_text(&row->context, name, value_text(row->err.text));
+    free(name);
+    row_trace_end(row, row->err.text);
+    return next_block(row);
+}
+
+static uint64_t backoff_ns(const retry_policy_t *p, uint32_t attempt) {
+    double ms = (double)p->base_ms * pow(p->factor > 0 ? p->factor : 1, (double)attempt - 1);
+    if (p->cap_ms && ms > (double)p->cap_ms) ms = (double)p->cap_ms;
+    return (uint64_t)(ms * (double)MILLISECOND);
+}
+
+bool row_block_failed(row_t *row, const char *class) {
+    const block_t *b = row_block(row);
+    logic_abort(&row->logic);
+    row_python_clear(row);
+    if (b->on_error == ON_ERROR_CONTINUE) return go_on_after_error(row);
+    if (b->on_error != ON_ERROR_RETRY || row->attempt >= b->retry.attempts_max) {
+        row_failed(row, class);
+        return false;
+    }
+    row_trace_add(row, "retried", value_int((int64_t)row->attempt));
+    row->wake_ns = row->now_ns + backoff_ns(&b->retry, row->attempt);
+    row->phase = PHASE_BACKOFF;
+    return true;
+}
+
+uint64_t row_deadline(const row_t *row) {
+    if (row->at >= row->pipeline->block_count) return UINT64_MAX;
+    uint64_t ms = row_block(row)->budget.wall_time_ms;
+    if (ms == 0 || ms >= UINT64_MAX / (2 * MILLISECOND)) return UINT64_MAX;
+    return row->start_ns + (ms * MILLISECOND > row->spent_ns ? ms * MILLISECOND - row->spent_ns : 0);
+}
+
+/* What the connections into this block make it see: outputs of blocks that ran, even if overwritten since. */
+void row_connect(row_t *row) {
+    const block_t *b = row_block(row);
+    for (size_t i = 0; i < b->connection_count; i++) {
+        const connection_t *c = &b->connections[i];
+        bool found = false;
+        value_t from = row->kept ? row->kept[c->from_block] : value_null();
+        value_t v = from.kind == VALUE_OBJECT ? object_get_str_peek(from, c->output, &found) : value_null();
+        if (!found) continue;
+        if (row->overlay.kind == VALUE_NULL) row->overlay = value_object(b->connection_count);
+        object_set(&row->overlay, c->input, value_ref(v));
+    }
+    row->scope.overlay = row->overlay;
+}
+
+static bool start_logic(row_t *row) {
+    const block_t *b = row_block(row);
+    row->logic = logic_start(row->pipeline->logic, b->logic, &b->budget);
+    row->phase = PHASE_LOGIC;
+    return true;
+}
+
+static bool start_block(row_t *row) {
+    row->attempt++;
+    switch (row_block(row)->type) {
+    case BLOCK_AI: return row_ai_start(row);
+    case BLOCK_LOGIC: return start_logic(row);
+    case BLOCK_PYTHON: return row_python_start(row);
+    case BLOCK_END: return row_end_start(row);
+    }
+    return row_wait(row, ROW_FINISHED);
+}
+
+/* ---- phases */
+
+static bool on_block(row_t *row) {
+    if (row->at >= row->pipeline->block_count) return row_finish(row, value_ref(row->outputs));
+    if (row->options->stop_before && row->at >= row->options->stop_before) return row_wait(row, ROW_STOPPED);
+    if (row->fuel == 0) return row_wait(row, ROW_YIELD);
+    row->fuel--;
+    const block_t *b = row_block(row);
+    bool runs = true;
+    row_connect(row);
+    row->scope.ops = 0;
+    row_trace_begin(row);
+    if (b->run_if && mex_eval_bool(b->run_if, &row->scope, &runs, &row->err) < 0) {
+        err_prefix(&row->err, "run_if");
+        row->attempt = UINT32_MAX; /* the same condition would fail again */
+        return row_block_failed(row, "run_if");
+    }
+    if (runs) return start_block(row);
+    row_trace_skip(row);
+    return next_block(row);
+}
+
+static bool on_logic(row_t *row) {
+    str_t *const *names;
+    if (row->fuel == 0) return row_wait(row, ROW_YIELD);
+    switch (logic_step(row->logic, &row->scope, &row->fuel, &row->err)) {
+    case LOGIC_YIELD: return row_wait(row, ROW_YIELD);
+    case LOGIC_FAILED: return row_block_failed(row, row->err.code == SDG_ELIMIT ? "limit" : "logic");
+    case LOGIC_DONE: break;
+    }
+    size_t count = logic_block_outputs(row_block(row)->logic, &names);
+    for (size_t i = 0; i < count; i++)
+        row_give(row, names[i], value_ref(logic_output_peek(row->logic, i)));
+    logic_abort(&row->logic);
+    return row_block_done(row);
+}
+
+/* Called without news: there is nothing to do before the deadline. */
+static bool wait_on(row_t *row) {
+    row->wake_ns = row_deadline(row);
+    return row_wait(row, ROW_WANT_TIME);
+}
+
+static bool on_llm(row_t *row) { return row->answered ? row_ai_answer(row) : wait_on(row); }
+static bool on_python(row_t *row) { return row->has_event ? row_python_continue(row) : wait_on(row); }
+static bool on_python_llm(row_t *row) { return row->answered ? row_python_llm(row) : wait_on(row); }
+
+static bool on_backoff(row_t *row) {
+    if (row->now_ns >= row->wake_ns) return start_block(row);
+    uint64_t deadline = row_deadline(row);
+    if (deadline < row->wake_ns) row->wake_ns = deadline;
+    return row_wait(row, ROW_WANT_TIME);
+}
+
+static bool on_finished(row_t *row) { return row_wait(row, ROW_FINISHED); }
+
+static bool (*const HANDLERS[PHASES])(row_t *row) = {
+    [PHASE_BLOCK] = on_block,       [PHASE_LOGIC] = on_logic,           [PHASE_LLM] = on_llm,
+    [PHASE_PYTHON] = on_python,     [PHASE_PYTHON_LLM] = on_python_llm, [PHASE_BACKOFF] = on_backoff,
+    [PHASE_FINISHED] = on_finished,
+};
+
+/* Ends a row that may not go on: cancelled, or out of wall time. Not an error of a block: on_error does not
+ * apply. */
+static void check_stop(row_t *row) {
+    const char *class = NULL;
+    if (row->phase == PHASE_FINISHED) return;
+    if (row->cancelled) {
+        err_set(&row->err, SDG_ECANCELLED, "%s", row->cancelled);
+        class = "cancelled";
+    } else if (row->now_ns >= row_deadline(row)) {
+        err_set(&row->err, SDG_ELIMIT, "the row took longer than %llu ms (budget wall_time_ms)",
+                (unsigned long long)row_block(row)->budget.wall_time_ms);
+        class = "wall time";
+    }
+    if (!class) return;
+    if (row->at < row->pipeline->block_count)
+        row_failed(row, class);
+    else
+        row_fail(row, NULL, row->err.text, class);
+}
+
+row_want_t row_run(row_t *row, uint64_t now_ns) {
+    row->now_ns = now_ns;
+    row->fuel = ROW_FUEL;
+    check_stop(row);
+    while (HANDLERS[row->phase](row)) {
+    }
+    return row->want;
+}
+
+/* ---- what the worker gives and takes */
+
+const llm_request_t *row_llm_request(const row_t *row) { return &row->request; }
+const py_call_t *row_python_call(const row_t *row) { return &row->call; }
+uint64_t row_index(const row_t *row) { return row->index; }
+
+uint64_t row_wake_ns(const row_t *row) {
+    return row->phase == PHASE_BACKOFF ? row->wake_ns : row_deadline(row);
+}
+
+void row_llm_answer(row_t *row, llm_answer_t *answer) {
+    value_clear(&row->answer.text);
+    row->answer = *answer;
+    answer->text = value_null();
+    row->answered = true;
+}
+
+void row_cancel(row_t *row, const char *reason) {
+    free((char *)row->cancelled);
+    row->cancelled = xstrdup(reason);
+}
+
+void row_result(const row_t *row, row_result_t *result) {
+    assert(row->phase == PHASE_FINISHED);
+    *result = (row_result_t){
+        .failed = row->failed, .json = row->line_out.data, .len = row->line_out.len, .usage = &row->usage};
+    memcpy(result->reason, row->reason, sizeof result->reason);
+    result->end_reason = row->end_reason.kind == VALUE_STRING ? row->end_reason.string->data : NULL;
+}
+
+void row_take_usage(row_t *row, row_usage_t *usage) {
+    *usage = row->usage;
+    row->usage = (row_usage_t){0};
+}

@@ -1,0 +1,268 @@
+/* row_ai.c - ai blocks: from prompts to a request body, from an answer to outputs.
+ *
+ * A message without images and attachments is one text; otherwise it is a list of parts in the order written.
+ * Outputs are all worked out before the first one is given, so that a conversion that fails leaves nothing
+ * behind.
+ */
+#include "core/mabel/row/row_state.h"
+
+#include "core/base/clock.h"
+#include "core/base/limits.h"
+#include "core/llm/chat.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BODY_FIRST = 1024 }; /* bytes set aside for a request body at once */
+
+/* ---- budget and usage, shared with call_ai */
+
+int row_llm_begin(row_t *row) {
+    const budget_t *b = &row_block(row)->budget;
+    if (b->ai_calls_max && row->calls_begun >= b->ai_calls_max)
+        return err_set(&row->err, SDG_ELIMIT, "the row has made its %u LLM calls (budget ai.max_calls)",
+                       b->ai_calls_max);
+    if (b->ai_tokens_max && row->tokens_used >= b->ai_tokens_max)
+        return err_set(&row->err, SDG_ELIMIT, "the row has used its %llu tokens (budget ai.max_tokens)",
+                       (unsigned long long)b->ai_tokens_max);
+    row->calls_begun++;
+    row->answered = false;
+    return SDG_OK;
+}
+
+static void count_latencies(row_usage_t *u, const llm_answer_t *a) {
+    for (uint32_t i = 0;
+         i < a->latency_count && i < LLM_LATENCIES_MAX && u->latency_count < ROW_LATENCIES_MAX; i++)
+        u->latency_us[u->latency_count++] = a->latency_us[i];
+}
+
+/* Counts the answer; an error when the call failed or went over the token budget. */
+int row_llm_end(row_t *row) {
+    const budget_t *b = &row_block(row)->budget;
+    const llm_answer_t *a = &row->answer;
+    row_usage_t *u = &row->usage;
+    row->answered = false;
+    u->calls++;
+    u->requests += a->requests;
+    u->prompt_tokens += a->prompt_tokens;
+    u->completion_tokens += a->completion_tokens;
+    row->tokens_used += (uint64_t)a->prompt_tokens + a->completion_tokens;
+    for (int i = 0; i < LLM_CAUSES; i++)
+        u->retries[i] += a->retries[i];
+    if (strcmp(a->finish_reason, "length") == 0 || strcmp(a->finish_reason, "content_filter") == 0)
+        u->cut_short++;
+    count_latencies(u, a);
+    if (a->cause != LLM_CAUSE_NONE)
+        return err_set(&row->err, SDG_EIO, "%s", a->error.text[0] ? a->error.text : llm_cause_name(a->cause));
+    if (b->ai_tokens_max && row->tokens_used > b->ai_tokens_max)
+        return err_set(&row->err, SDG_ELIMIT, "the row has used more than %llu tokens (budget ai.max_tokens)",
+                       (unsigned long long)b->ai_tokens_max);
+    return SDG_OK;
+}
+
+/* "HTTP 400" or the cause's name: few different words, so that failures can be counted by them. */
+void row_llm_class(const row_t *row, char *class, size_t size) {
+    const char *text = row->err.text;
+    size_t len = strcspn(text, ":");
+    if (row->err.code == SDG_ELIMIT)
+        snprintf(class, size, "budget");
+    else if (strncmp(text, "HTTP ", 5) == 0 && len < 16)
+        snprintf(class, size, "%.*s", (int)len, text);
+    else
+        snprintf(class, size, "%s", llm_cause_name(row->answer.cause));
+}
+
+static bool call_failed(row_t *row) {
+    char class[ROW_REASON_MAX];
+    row_llm_class(row, class, sizeof class);
+    return row_block_failed(row, class);
+}
+
+/* ---- the message */
+
+static int prompt_text(row_t *row, const ai_block_t *ai, value_t *out) {
+    if (ai->prompt_count == 1) return row_render(row, ai->prompts[0], out);
+    buf_t text;
+    buf_init(&text, ROW_BODY_BYTES_MAX);
+    int rc = SDG_OK;
+    for (size_t i = 0; i < ai->prompt_count && rc == SDG_OK; i++) {
+        if (i) buf_adds(&text, "\n\n");
+        rc = template_render(ai->prompts[i], &row->scope, TEMPLATE_EMPTY, &text, &row->err);
+    }
+    *out = rc == SDG_OK ? value_string(text.data ? text.data : "", text.len) : value_null();
+    buf_free(&text);
+    return rc;
+}
+
+static int add_prompt(row_t *row, parts_t *parts, const template_t *prompt) {
+    template_part_t *list = NULL;
+    size_t count = 0;
+    int rc = template_parts(prompt, &row->scope, &list, &count, &row->err);
+    for (size_t i = 0; rc == SDG_OK && i < count; i++) {
+        if (list[i].is_image)
+            rc = row_add_image(row, parts, list[i].image, list[i].detail);
+        else
+            buf_add(&parts->text, list[i].text.string->data, list[i].text.string->len);
+    }
+    for (size_t i = 0; i < count; i++)
+        value_free(list[i].text);
+    free(list);
+    return rc;
+}
+
+static bool is_url(const char *text) {
+    return strncmp(text, "data:", 5) == 0 || strncmp(text, "http://", 7) == 0 ||
+           strncmp(text, "https://", 8) == 0;
+}
+
+static void add_image_attachment(parts_t *parts, const str_t *mime, const str_t *content) {
+    buf_t url;
+    buf_init(&url, ROW_BODY_BYTES_MAX);
+    if (!is_url(content->data)) buf_addf(&url, "data:%s;base64,", mime->data);
+    buf_add(&url, content->data, content->len);
+    parts_add_url(parts, url.data ? url.data : "", url.len, "auto");
+    buf_free(&url);
+}
+
+/* Text becomes a part of its name, a newline and its content; images become images. */
+static int add_attachment(row_t *row, parts_t *parts, const attachment_t *a) {
+    value_t name = value_null(), content = value_null();
+    int rc = a->name ? row_render(row, a->name, &name) : SDG_OK;
+    if (rc == SDG_OK && a->content) rc = row_render(row, a->content, &content);
+    if (rc == SDG_OK && content.kind == VALUE_STRING && a->mime && strncmp(a->mime->data, "image/", 6) == 0) {
+        add_image_attachment(parts, a->mime, content.string);
+    } else if (rc == SDG_OK) {
+        if (name.kind == VALUE_STRING) buf_add(&parts->text, name.string->data, name.string->len);
+        buf_addc(&parts->text, '\n');
+        if (content.kind == VALUE_STRING) buf_add(&parts->text, content.string->data, content.string->len);
+        parts_flush_text(parts);
+    }
+    value_free(name);
+    value_free(content);
+    return rc;
+}
+
+static int message_parts(row_t *row, const ai_block_t *ai, value_t *out) {
+    parts_t parts = {.list = value_list(4)};
+    buf_init(&parts.text, ROW_BODY_BYTES_MAX);
+    int rc = SDG_OK;
+    for (size_t i = 0; i < ai->prompt_count && rc == SDG_OK; i++) {
+        if (i) buf_adds(&parts.text, "\n\n");
+        rc = add_prompt(row, &parts, ai->prompts[i]);
+    }
+    parts_flush_text(&parts);
+    for (size_t i = 0; i < ai->attachment_count && rc == SDG_OK; i++)
+        rc = add_attachment(row, &parts, &ai->attachments[i]);
+    if (rc == SDG_OK && parts.text.full)
+        rc = err_set(&row->err, SDG_ELIMIT, "the message is longer than %zu MiB", ROW_BODY_BYTES_MAX >> 20);
+    buf_free(&parts.text);
+    *out = parts.list;
+    return rc;
+}
+
+static bool has_parts(const ai_block_t *ai) {
+    for (size_t i = 0; i < ai->prompt_count; i++)
+        if (template_has_images(ai->prompts[i])) return true;
+    return ai->attachment_count > 0;
+}
+
+/* ---- the request */
+
+static uint32_t bounded_timeout(const row_t *row, uint32_t model, uint32_t timeout_ms) {
+    uint64_t deadline = row_deadline(row);
+    if (deadline == UINT64_MAX) return timeout_ms;
+    uint64_t left = deadline > row->now_ns ? (deadline - row->now_ns) / MILLISECOND + 1 : 1;
+    uint32_t usual = timeout_ms ? timeout_ms : row->pipeline->models[model].timeout_ms;
+    return usual && usual < left ? timeout_ms : (uint32_t)(left < UINT32_MAX ? left : UINT32_MAX);
+}
+
+void row_request_set(row_t *row, uint32_t model, char **headers, size_t header_count, uint32_t timeout_ms,
+                     const retry_policy_t *retry) {
+    bool keep_empty = !row->options->retry_on_empty;
+    row->retry = retry ? *retry : row->pipeline->models[model].retry;
+    if (keep_empty) row->retry.on_empty = false;
+    row->request = (llm_request_t){.endpoint = model,
+                                   .body = row->body.data,
+                                   .body_len = row->body.len,
+                                   .headers = (const char *const *)headers,
+                                   .header_count = header_count,
+                                   .timeout_ms = bounded_timeout(row, model, timeout_ms),
+                                   .retry = retry || keep_empty ? &row->retry : NULL};
+}
+
+static int write_body(row_t *row, const ai_block_t *ai) {
+    value_t system = value_null(), content = value_null();
+    int rc = ai->system ? row_render(row, ai->system, &system) : SDG_OK;
+    if (system.kind == VALUE_STRING && system.string->len == 0)
+        value_clear(&system); /* some servers refuse an empty one */
+    if (rc == SDG_OK) rc = has_parts(ai) ? message_parts(row, ai, &content) : prompt_text(row, ai, &content);
+    if (rc == SDG_OK) {
+        value_t model = {.kind = VALUE_STRING, .string = row->pipeline->models[ai->model].api_model};
+        buf_reset(&row->body);
+        buf_reserve(&row->body, BODY_FIRST);
+        chat_request_write(&row->body, model, system, content, ai->params);
+        if (row->body.full)
+            rc = err_set(&row->err, SDG_ELIMIT, "the request is longer than %zu MiB",
+                         ROW_BODY_BYTES_MAX >> 20);
+        if (system.kind != VALUE_NULL) row_trace_add(row, "system", value_ref(system));
+        row_trace_add(row, "prompt", value_ref(content));
+    }
+    value_free(system);
+    value_free(content);
+    return rc;
+}
+
+bool row_ai_start(row_t *row) {
+    const ai_block_t *ai = &row_block(row)->ai;
+    if (row_llm_begin(row) < 0) return row_block_failed(row, "budget");
+    if (write_body(row, ai) < 0)
+        return row_block_failed(row, row->err.code == SDG_EIO || row->err.code == SDG_ENOTFOUND ? "image"
+                                                                                                : "prompt");
+    row_request_set(row, ai->model, ai->headers, ai->header_count, ai->timeout_ms,
+                    ai->has_retry ? &ai->retry : NULL);
+    row->phase = PHASE_LLM;
+    return row_wait(row, ROW_WANT_LLM);
+}
+
+/* ---- the answer */
+
+static int extract_all(row_t *row, const ai_block_t *ai, value_t *values) {
+    extract_cache_t cache = {.json = value_null()};
+    int rc = SDG_OK;
+    *values = value_list(ai->output_count);
+    for (size_t i = 0; i < ai->output_count && rc == SDG_OK; i++) {
+        value_t v = value_null();
+        rc = extract_run(&ai->outputs[i].extract, row->answer.text, &cache, &v, &row->err);
+        list_push(values, v);
+        if (rc < 0) err_prefix(&row->err, "output %s", ai->outputs[i].name->data);
+    }
+    extract_cache_free(&cache);
+    return rc;
+}
+
+static int save_vars(row_t *row, const ai_block_t *ai, value_t values) {
+    for (size_t s = 0; s < ai->save_count; s++) {
+        for (size_t i = 0; i < ai->output_count; i++) {
+            if (!str_equal(ai->outputs[i].name, ai->save[s].output)) continue;
+            int rc = scope_set(&row->scope, ai->save[s].var, value_ref(list_peek(values, i)), &row->err);
+            if (rc < 0) return rc;
+        }
+    }
+    return SDG_OK;
+}
+
+bool row_ai_answer(row_t *row) {
+    const ai_block_t *ai = &row_block(row)->ai;
+    value_t values = value_null();
+    if (row_llm_end(row) < 0) return call_failed(row);
+    if (row->answer.text.kind != VALUE_STRING) value_replace(&row->answer.text, value_text(""));
+    row_trace_add(row, "answer", value_ref(row->answer.text));
+    int rc = extract_all(row, ai, &values);
+    if (rc == SDG_OK) rc = save_vars(row, ai, values);
+    for (size_t i = 0; rc == SDG_OK && i < ai->output_count; i++)
+        row_give(row, ai->outputs[i].name, value_ref(list_peek(values, i)));
+    value_free(values);
+    value_clear(&row->answer.text);
+    return rc == SDG_OK ? row_block_done(row) : row_block_failed(row, "output");
+}

@@ -1,0 +1,140 @@
+/* row_state.h - what a running row holds; shared by row.c, row_ai.c, row_images.c, row_python.c, row_end.c,
+ * row_trace.c and row_save.c only.
+ *
+ * A row is in one phase; row_run calls the phase's handler until one says that it has to wait (or that it is
+ * finished). A handler returns true to go on and false when row->want is what the row wants.
+ *
+ * To add a field that outlives a block or a wait for an LLM: row_save.c has to write and read it. */
+#ifndef SDG_MABEL_ROW_ROW_STATE_H
+#define SDG_MABEL_ROW_ROW_STATE_H
+
+#include "core/mabel/logic/logic.h"
+#include "core/mabel/row/row.h"
+
+typedef enum row_phase {
+    PHASE_BLOCK,      /* block number `at` is next */
+    PHASE_LOGIC,      /* its logic is running */
+    PHASE_LLM,        /* an ai block waits for its answer */
+    PHASE_PYTHON,     /* a python block waits for an event */
+    PHASE_PYTHON_LLM, /* its call_ai waits for its answer */
+    PHASE_BACKOFF,    /* a block waits before its next attempt */
+    PHASE_FINISHED,
+    PHASES
+} row_phase_t;
+
+typedef struct row_trace row_trace_t;
+
+struct row {
+    const pipeline_t *pipeline;
+    const row_options_t *options;
+    uint64_t index;
+    uint64_t start_ns, now_ns, wake_ns;
+    uint64_t spent_ns; /* of its wall time, before start_ns: by then it was put away */
+    row_phase_t phase;
+    row_want_t want;
+    uint32_t fuel;
+    uint32_t at;      /* number of the running block */
+    uint32_t attempt; /* of the running block, from 1; 0: not begun */
+
+    value_t context; /* input columns, outputs of blocks, error_block_<exec> */
+    value_t vars;
+    value_t outputs; /* object: outputs of blocks, in the order they first came */
+    value_t saved;   /* object: _<exec>_<name>; null unless save_intermediate */
+    value_t overlay; /* object or null: connections of the running block */
+    value_t *kept; /* per block: its outputs for connections, object or null; NULL when no block feeds any */
+    rng_t rng;
+    scope_t scope;
+
+    logic_run_t *logic;
+
+    llm_request_t request;
+    retry_policy_t retry; /* of request, when it is not the model's */
+    buf_t body;
+    char **request_headers; /* of call_ai, owned; NULL: the block's */
+    size_t request_header_count;
+    uint32_t calls_begun; /* for budget ai.max_calls */
+    uint64_t tokens_used; /* for budget ai.max_tokens; not usage, which may be taken in between */
+    bool answered;
+    llm_answer_t answer;
+
+    py_call_t call;
+    py_event_t event;
+    bool has_event;
+    int64_t reply_id;
+    value_t reply_text;
+    err_t reply_error; /* code 0: none */
+
+    row_usage_t usage;
+    const char *cancelled; /* reason, owned; NULL: not cancelled */
+    err_t err;             /* of the block that is failing */
+    bool failed;
+    char reason[ROW_REASON_MAX]; /* row_result_t */
+    value_t end_reason;          /* of the end block, rendered; null */
+    buf_t line_out;              /* the result */
+    row_trace_t *trace;          /* NULL unless options->trace */
+};
+
+static inline const block_t *row_block(const row_t *row) { return &row->pipeline->blocks[row->at]; }
+bool row_wait(row_t *row, row_want_t want); /* sets want; always false */
+
+/* --- row.c --- */
+/* A row with nothing in it: what all rows of a pipeline have. Its context, vars and outputs are still
+ * null. */
+row_t *row_blank(const pipeline_t *pipeline, const row_options_t *options, uint64_t index, uint64_t now_ns);
+/* Makes the running block see the outputs its connections name. */
+void row_connect(row_t *row);
+/* Ends the row as failed: "<label>: <text>", label NULL: the text alone. `class` is one word for counting. */
+void row_fail(row_t *row, const char *label, const char *text, const char *class);
+/* Puts one output of the running block into the context (and wherever else it is needed). */
+void row_give(row_t *row, str_t *name, value_t take);
+bool row_block_done(row_t *row);
+/* The running block failed with row->err; `class` is one word for counting. Does what on_error says. */
+bool row_block_failed(row_t *row, const char *class);
+/* Ends the row: `final` is the result without _row_index. */
+bool row_finish(row_t *row, value_t take_final);
+/* Renders a template to an owned string value. */
+int row_render(row_t *row, const template_t *t, value_t *out);
+/* Wall time of the running block's budget: when the row must be finished; UINT64_MAX: no limit. */
+uint64_t row_deadline(const row_t *row);
+
+/* --- row_ai.c --- */
+bool row_ai_start(row_t *row);
+bool row_ai_answer(row_t *row);
+/* Budget, usage: shared with call_ai. `content` is text or a list of parts. */
+int row_llm_begin(row_t *row);
+int row_llm_end(row_t *row);
+void row_request_set(row_t *row, uint32_t model, char **headers, size_t header_count, uint32_t timeout_ms,
+                     const retry_policy_t *retry);
+void row_llm_class(const row_t *row, char *class, size_t size);
+
+/* --- row_images.c --- */
+typedef struct parts {
+    value_t list; /* finished parts of the message */
+    buf_t text;   /* the run of text being gathered */
+} parts_t;
+int row_add_image(row_t *row, parts_t *parts, str_t *name, const char *detail);
+void parts_flush_text(parts_t *parts);
+void parts_add_url(parts_t *parts, const char *url, size_t len, const char *detail);
+void base64_write(buf_t *out, const void *bytes, size_t len);
+
+/* --- row_python.c --- */
+bool row_python_start(row_t *row);
+bool row_python_continue(row_t *row);
+bool row_python_llm(row_t *row);
+void row_python_clear(row_t *row);
+
+/* --- row_end.c --- */
+bool row_end_start(row_t *row);
+
+/* --- row_trace.c: all of them do nothing without a trace --- */
+void row_trace_init(row_t *row);
+void row_trace_free(row_t *row);
+void row_trace_begin(row_t *row);
+void row_trace_skip(row_t *row);
+void row_trace_add(row_t *row, const char *key, value_t take);
+void row_trace_log(row_t *row, value_t take);
+void row_trace_output(row_t *row, str_t *name, value_t v);
+void row_trace_end(row_t *row, const char *error); /* error NULL: it went well */
+value_t row_trace_take(row_t *row);                /* the whole list; null without a trace */
+
+#endif

@@ -1,0 +1,34 @@
+/* extract.h - outputs of an ai block: from the answer text to a value (select, join_with, type_hint; mabel.md
+ * section 4). */
+#ifndef SDG_MABEL_TEXT_EXTRACT_H
+#define SDG_MABEL_TEXT_EXTRACT_H
+
+#include "core/mabel/text/jsonpath.h"
+#include "core/mabel/text/regex.h"
+
+typedef enum select_kind { SELECT_FULL, SELECT_TAG, SELECT_REGEX, SELECT_JSONPATH } select_kind_t;
+typedef enum type_hint { HINT_NONE, HINT_STRING, HINT_NUMBER, HINT_BOOLEAN, HINT_JSON } type_hint_t;
+
+typedef struct extract {
+    select_kind_t select;
+    str_t *tag;       /* TAG: name, any case. Owned, as everything here */
+    regex_t_ *regex;  /* REGEX, compiled with REGEX_DOTALL */
+    jsonpath_t *path; /* JSONPATH */
+    str_t *join_with; /* NULL: the first hit; else all hits joined */
+    type_hint_t hint;
+} extract_t;
+
+void extract_free(extract_t *e);
+/* *out: text, or a typed value with a hint. The cache keeps the answer parsed as JSON across outputs of one
+ * block (start with {0}). No hit is "". A conversion that fails is SDG_EINVAL with a sentence. */
+typedef struct extract_cache {
+    value_t json;
+    bool tried, is_json;
+} extract_cache_t;
+int extract_run(const extract_t *e, value_t answer, extract_cache_t *cache, value_t *out, err_t *err);
+void extract_cache_free(extract_cache_t *cache);
+
+/* The same conversion for `final` values and others: v (any kind) to the hinted type. */
+int hint_convert(value_t v, type_hint_t hint, value_t *out, err_t *err);
+
+#endif

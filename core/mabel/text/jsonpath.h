@@ -1,0 +1,18 @@
+/* jsonpath.h - RFC 9535 queries: names, wildcards, indexes, slices, filters (comparisons, && || !, existence,
+ * functions length count match search value), descendants. Compiled once; evaluation is bounded in nodes and
+ * depth. */
+#ifndef SDG_MABEL_TEXT_JSONPATH_H
+#define SDG_MABEL_TEXT_JSONPATH_H
+
+#include "core/base/error.h"
+#include "core/base/value.h"
+
+typedef struct jsonpath jsonpath_t;
+
+jsonpath_t *jsonpath_compile(const char *text, size_t len,
+                             err_t *err); /* err says what and at which character */
+void jsonpath_destroy(jsonpath_t **path);
+int jsonpath_select(const jsonpath_t *path, value_t root, value_t *out_list,
+                    err_t *err); /* list of the hits, in RFC order */
+
+#endif

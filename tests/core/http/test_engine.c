@@ -1,0 +1,573 @@
+/* test_client.c - the LLM client (core/llm/client) against a server in a thread: retries, permits, replicas,
+ * cancellation. */
+#include <criterion/criterion.h>
+
+#include <poll.h>
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "core/base/limits.h"
+#include "core/http/engine.h"
+#include "tests/core/http/http_server.h"
+
+static server_t *server;
+static llm_engine_t *client;
+static const retry_policy_t quick = {
+    .attempts_max = 4, .base_ms = 2, .factor = 1, .cap_ms = 2, .on_empty = true};
+
+static uint32_t add_endpoint(const char *const *urls, size_t count, uint32_t timeout_ms) {
+    err_t err;
+    static const char *const headers[] = {"X-Two: 2"};
+    llm_endpoint_t endpoint = {.name = "m",
+                               .base_urls = urls,
+                               .url_count = count,
+                               .api_key = "k3y",
+                               .headers = headers,
+                               .header_count = 1,
+                               .timeout_ms = timeout_ms,
+                               .retry = quick};
+    int number = llm_engine_add_endpoint(client, &endpoint, &err);
+    cr_assert_geq(number, 0, "%s", err.text);
+    return (uint32_t)number;
+}
+
+static void begin(server_script_t script) {
+    llm_engine_options_t options = {.seed = 1};
+    server = server_start(script);
+    client = llm_engine_new(&options, NULL);
+    cr_assert_not_null(client);
+    const char *urls[] = {server->url};
+    cr_assert_eq(add_endpoint(urls, 1, 60000), 0);
+}
+
+static void end(void) {
+    llm_engine_destroy(&client);
+    cr_assert_null(client);
+    server_stop(&server);
+}
+
+static void submit(uint64_t tag, const char *body) {
+    err_t err;
+    llm_request_t request = {.body = body, .body_len = strlen(body)};
+    cr_assert_eq(llm_engine_submit(client, &request, tag, &err), SDG_OK, "%s", err.text);
+}
+
+/* One turn of an event loop. */
+static void turn(void) {
+    struct pollfd fd = {.fd = llm_engine_fd(client), .events = POLLIN};
+    poll(&fd, 1, llm_engine_timeout_ms(client, clock_now_ns()));
+    llm_engine_drive(client, clock_now_ns());
+}
+
+static llm_answer_t wait_answer(void) {
+    llm_answer_t answer;
+    while (!llm_engine_next(client, &answer))
+        turn();
+    return answer;
+}
+
+static llm_load_t load(void) {
+    llm_load_t l;
+    llm_engine_load(client, 0, &l);
+    return l;
+}
+
+static void expect_idle(void) {
+    llm_answer_t answer;
+    cr_expect_not(llm_engine_next(client, &answer));
+    cr_expect_eq(load().in_flight, 0);
+    cr_expect_eq(load().queued, 0);
+    cr_expect_eq(load().backing_off, 0);
+}
+
+static void expect_answer(const char *text) {
+    llm_answer_t answer = wait_answer();
+    cr_assert_eq(answer.cause, LLM_CAUSE_NONE, "%s", answer.error.text);
+    cr_assert_eq(answer.text.kind, VALUE_STRING);
+    cr_expect_str_eq(answer.text.string->data, text);
+    value_free(answer.text);
+}
+
+static void expect_failure(llm_cause_t cause, const char *words) {
+    llm_answer_t answer = wait_answer();
+    cr_expect_eq(answer.cause, cause, "%s: %s", llm_cause_name(answer.cause), answer.error.text);
+    cr_expect_eq(answer.text.kind, VALUE_NULL);
+    cr_expect(strstr(answer.error.text, words), "%s", answer.error.text);
+}
+
+/* --- answers --- */
+
+static act_t say_ok(server_t *s, int nth, const char *request) {
+    (void)s, (void)nth;
+    cr_expect(strstr(request, "POST /v1/chat/completions HTTP/1.1\r\n"));
+    cr_expect(strstr(request, "Authorization: Bearer k3y\r\n"));
+    cr_expect(strstr(request, "X-Two: 2\r\n"));
+    cr_expect(strstr(request, "Content-Type: application/json\r\n"));
+    return (act_t){0};
+}
+
+Test(client, a_call_is_answered) {
+    begin(say_ok);
+    submit(42, "{\"q\":1}");
+    llm_answer_t answer = wait_answer();
+    cr_assert_eq(answer.cause, LLM_CAUSE_NONE, "%s", answer.error.text);
+    cr_expect_eq(answer.tag, 42);
+    cr_expect_str_eq(answer.text.string->data, "ok");
+    cr_expect_str_eq(answer.finish_reason, "stop");
+    cr_expect_eq(answer.prompt_tokens, 7);
+    cr_expect_eq(answer.completion_tokens, 5);
+    cr_expect_eq(answer.requests, 1);
+    cr_expect_eq(answer.latency_count, 1);
+    cr_expect_gt(answer.latency_us[0], 0);
+    cr_expect_eq(answer.http_status, 200);
+    value_free(answer.text);
+    expect_idle();
+    cr_expect_eq(load().succeeded, 1);
+    cr_expect_eq(load().requests, 1);
+    cr_expect_eq(load().completion_tokens, 5);
+    cr_expect_eq(llm_engine_timeout_ms(client, clock_now_ns()), -1, "nothing left to do");
+    end();
+}
+
+Test(client, connections_are_reused) {
+    begin(say_ok);
+    for (uint64_t i = 0; i < 30; i++) {
+        submit(i, "{}");
+        expect_answer("ok");
+    }
+    cr_expect_eq(server->connections, 1);
+    end();
+}
+
+static act_t by_prompt(server_t *s, int nth, const char *request) {
+    (void)s;
+    const char *body = strstr(request, "\r\n\r\n") + 4;
+    if (strstr(body, "slow down") && nth < 3)
+        return (act_t){.status = 429,
+                       .headers = "Retry-After: 0\r\n",
+                       .body = "{\"error\":{\"code\":\"rate_limit_exceeded\"}}"};
+    if (strstr(body, "wait a little") && nth == 1)
+        return (act_t){.status = 503, .headers = "Retry-After-Ms: 20\r\n", .body = "<html>busy</html>"};
+    if (strstr(body, "wait for ever"))
+        return (act_t){.status = 429, .headers = "Retry-After: 3000\r\n", .body = "full"};
+    if (strstr(body, "reset") && nth < 3) return (act_t){.kind = ACT_RESET};
+    if (strstr(body, "cut") && nth == 1) return (act_t){.kind = ACT_HALF};
+    if (strstr(body, "slowly")) return (act_t){.kind = ACT_DRIP};
+    if (strstr(body, "hang") && nth == 1) return (act_t){.kind = ACT_HANG};
+    if (strstr(body, "hopeless"))
+        return (act_t){.status = 500, .body = "{\"error\":{\"message\":\"down for good\"}}"};
+    if (strstr(body, "broke"))
+        return (act_t){.status = 429,
+                       .headers = "Retry-After-Ms: 5\r\n",
+                       .body = "{\"error\":{\"message\":\"you ran out\",\"code\":\"insufficient_quota\"}}"};
+    if (strstr(body, "told not"))
+        return (act_t){
+            .status = 500, .headers = "x-should-retry: false\r\n", .body = "{\"error\":\"stay away\"}"};
+    if (strstr(body, "told to") && nth == 1)
+        return (act_t){.status = 400, .headers = "x-should-retry: true\r\n", .body = "{\"error\":\"hm\"}"};
+    if (strstr(body, "bad"))
+        return (act_t){.status = 400, .body = "{\"error\":{\"message\":\"malformed prompt\"}}"};
+    if (strstr(body, "garbage") && nth < 3)
+        return (act_t){.body = nth == 1 ? "{\"choices\":[" : "{\"error\":{\"message\":\"in a 200\"}}"};
+    return (act_t){0};
+}
+
+static void expect_retried(const char *prompt, llm_cause_t cause, uint32_t times) {
+    begin(by_prompt);
+    submit(1, prompt);
+    llm_answer_t answer = wait_answer();
+    cr_expect_eq(answer.cause, LLM_CAUSE_NONE, "%s: %s", prompt, answer.error.text);
+    cr_expect_eq(answer.retries[cause], times, "%s", prompt);
+    cr_expect_eq(answer.requests, times + 1, "%s", prompt);
+    cr_expect_eq(server->requests, (int)times + 1);
+    cr_expect_eq(load().retries[cause], times);
+    value_free(answer.text);
+    expect_idle();
+    end();
+}
+
+Test(client, failures_that_pass_are_retried) {
+    expect_retried("slow down", LLM_CAUSE_RATE_LIMIT, 2);
+    expect_retried("reset", LLM_CAUSE_CONNECTION, 2);
+    expect_retried("cut", LLM_CAUSE_CONNECTION, 1);
+    expect_retried("garbage", LLM_CAUSE_MALFORMED, 2);
+    expect_retried("told to", LLM_CAUSE_REFUSED, 1);
+    expect_retried("slowly", LLM_CAUSE_NONE, 0);
+}
+
+Test(client, retry_after_is_waited_for) {
+    begin(by_prompt);
+    uint64_t began_ns = clock_now_ns();
+    submit(1, "wait a little");
+    llm_answer_t answer = wait_answer();
+    cr_expect_eq(answer.retries[LLM_CAUSE_OVERLOAD], 1);
+    cr_expect_geq(clock_now_ns() - began_ns, 20 * MILLISECOND);
+    cr_expect_eq(answer.latency_count, 2);
+    value_free(answer.text);
+    end();
+}
+
+static void expect_final(const char *prompt, llm_cause_t cause, const char *words, int requests) {
+    begin(by_prompt);
+    submit(1, prompt);
+    expect_failure(cause, words);
+    cr_expect_eq(server->requests, requests, "%s", prompt);
+    cr_expect_eq(load().failed, 1);
+    expect_idle();
+    end();
+}
+
+Test(client, failures_that_do_not_pass_are_answers) {
+    expect_final("hopeless", LLM_CAUSE_SERVER, "HTTP 500: down for good (after 4 attempts)", 4);
+    expect_final("bad", LLM_CAUSE_REFUSED, "HTTP 400: malformed prompt", 1);
+    expect_final("broke", LLM_CAUSE_QUOTA, "you ran out", 1);
+    expect_final("told not", LLM_CAUSE_SERVER, "stay away", 1);
+    expect_final("wait for ever", LLM_CAUSE_RATE_LIMIT, "the server asks to wait 3000 s", 1);
+}
+
+Test(client, a_hanging_request_times_out_and_is_retried) {
+    begin(by_prompt);
+    llm_request_t request = {.body = "hang", .body_len = 4, .timeout_ms = 30};
+    cr_assert_eq(llm_engine_submit(client, &request, 1, NULL), SDG_OK);
+    llm_answer_t answer = wait_answer();
+    cr_expect_eq(answer.cause, LLM_CAUSE_NONE);
+    cr_expect_eq(answer.retries[LLM_CAUSE_TIMEOUT], 1);
+    cr_expect_eq(answer.latency_count, 1, "a timeout has no latency");
+    value_free(answer.text);
+    end();
+}
+
+static char *huge;
+
+static act_t say_huge(server_t *s, int nth, const char *request) {
+    (void)s, (void)nth, (void)request;
+    return (act_t){.body = huge, .body_len = LLM_ANSWER_BYTES_MAX + 1};
+}
+
+Test(client, an_oversized_answer_fails_the_call) {
+    huge = xcalloc(1, LLM_ANSWER_BYTES_MAX + 1);
+    begin(say_huge);
+    submit(1, "{}");
+    expect_failure(LLM_CAUSE_MALFORMED, "larger than 16 MiB");
+    end();
+    free(huge);
+}
+
+/* --- empty answers --- */
+
+static const char *empties[4]; /* by request number, set by the test */
+
+static act_t say_empties(server_t *s, int nth, const char *request) {
+    (void)s, (void)request;
+    return (act_t){.body = empties[nth - 1]};
+}
+
+Test(client, blank_answers_are_asked_again) {
+    empties[0] = COMPLETION("\"\"");
+    empties[1] = COMPLETION("\" \\n\\t\"");
+    empties[2] = COMPLETION("\"here\"");
+    begin(say_empties);
+    submit(1, "{}");
+    llm_answer_t answer = wait_answer();
+    cr_expect_str_eq(answer.text.string->data, "here");
+    cr_expect_eq(answer.retries[LLM_CAUSE_EMPTY], 2);
+    cr_expect_eq(answer.completion_tokens, 15, "all of them were paid for");
+    cr_expect_eq(answer.latency_count, 3);
+    value_free(answer.text);
+    end();
+}
+
+Test(client, an_answer_that_stays_empty_is_empty) {
+    empties[0] = empties[1] = empties[2] = COMPLETION("null");
+    begin(say_empties);
+    submit(1, "{}");
+    expect_answer("");
+    cr_expect_eq(server->requests, 1 + LLM_EMPTY_RETRIES);
+    end();
+}
+
+Test(client, empty_answers_may_be_taken) {
+    empties[0] = COMPLETION("\"\"");
+    begin(say_empties);
+    retry_policy_t policy = quick;
+    policy.on_empty = false;
+    llm_request_t request = {.body = "{}", .body_len = 2, .retry = &policy};
+    cr_assert_eq(llm_engine_submit(client, &request, 1, NULL), SDG_OK);
+    expect_answer("");
+    cr_expect_eq(server->requests, 1);
+    end();
+}
+
+/* --- permits --- */
+
+static act_t hold(server_t *s, int nth, const char *request) {
+    (void)s, (void)nth, (void)request;
+    return (act_t){.kind = ACT_HOLD};
+}
+
+static void submit_many(uint64_t count) {
+    for (uint64_t i = 0; i < count; i++)
+        submit(i, "{}");
+}
+
+/* Every tag comes back exactly once. */
+static void expect_each_once(uint64_t count) {
+    bool *seen = xcalloc(count, sizeof *seen);
+    for (uint64_t i = 0; i < count; i++) {
+        llm_answer_t answer = wait_answer();
+        cr_assert_lt(answer.tag, count);
+        cr_assert_not(seen[answer.tag], "%zu twice", (size_t)answer.tag);
+        cr_assert_eq(answer.cause, LLM_CAUSE_NONE, "%s", answer.error.text);
+        seen[answer.tag] = true;
+        value_free(answer.text);
+    }
+    free(seen);
+    expect_idle();
+}
+
+Test(client, never_more_in_flight_than_permitted) {
+    begin(hold);
+    server->release_at = 5;
+    llm_engine_set_permits(client, 0, 5);
+    submit_many(50);
+    expect_each_once(50);
+    cr_expect_eq(server->held_max, 5);
+    cr_expect_eq(server->connections, 5);
+    end();
+}
+
+Test(client, permits_start_at_eight_and_may_grow) {
+    begin(hold);
+    server->release_at = 20;
+    submit_many(20);
+    cr_expect_eq(load().queued, 20);
+    while (server->held < 8)
+        turn();
+    llm_engine_drive(client, clock_now_ns());
+    cr_expect_eq(load().in_flight, 8);
+    cr_expect_eq(load().queued, 12);
+    llm_engine_set_permits(client, 0, 20);
+    expect_each_once(20);
+    cr_expect_eq(server->held_max, 20);
+    end();
+}
+
+Test(client, without_permits_nothing_is_sent) {
+    begin(hold);
+    server->release_at = 1;
+    llm_engine_set_permits(client, 0, 0);
+    submit(0, "{}");
+    llm_engine_drive(client, clock_now_ns());
+    cr_expect_eq(load().queued, 1);
+    cr_expect_eq(llm_engine_timeout_ms(client, clock_now_ns()), -1);
+    llm_engine_set_permits(client, 0, 1);
+    cr_expect_eq(llm_engine_timeout_ms(client, clock_now_ns()), 0);
+    expect_each_once(1);
+    end();
+}
+
+Test(client, two_thousand_in_flight) {
+    begin(hold);
+    server->release_at = 2000;
+    llm_engine_set_permits(client, 0, 2000);
+    submit_many(2000);
+    expect_each_once(2000);
+    cr_expect_eq(server->held_max, 2000);
+    cr_expect_eq(server->connections, 2000);
+    submit_many(2000);
+    expect_each_once(2000);
+    cr_expect_eq(server->connections, 2000, "the second wave finds its connections");
+    end();
+}
+
+static act_t first_fails(server_t *s, int nth, const char *request) {
+    (void)s, (void)request;
+    return (act_t){.status = nth == 1 ? 500 : 200};
+}
+
+/* With one permit: the first call fails and waits, others pass it meanwhile, so a wait holds no permit. */
+Test(client, a_retry_wait_holds_no_permit) {
+    begin(first_fails);
+    llm_engine_set_permits(client, 0, 1);
+    retry_policy_t patient = {.attempts_max = 2, .base_ms = 60000, .factor = 1, .cap_ms = 60000};
+    llm_request_t request = {.body = "{}", .body_len = 2, .retry = &patient};
+    cr_assert_eq(llm_engine_submit(client, &request, 99, NULL), SDG_OK);
+    submit_many(5);
+    for (uint64_t i = 0; i < 5; i++) {
+        llm_answer_t answer = wait_answer();
+        cr_expect_eq(answer.tag, i, "in the order submitted");
+        value_free(answer.text);
+    }
+    cr_expect_eq(load().backing_off, 1);
+    llm_engine_cancel(client, 99);
+    expect_failure(LLM_CAUSE_CANCELLED, "cancelled");
+    expect_idle();
+    end();
+}
+
+/* --- cancel --- */
+
+static act_t hang(server_t *s, int nth, const char *request) {
+    (void)s, (void)nth, (void)request;
+    return (act_t){.kind = ACT_HANG};
+}
+
+Test(client, cancelled_calls_are_answered_once) {
+    begin(hang);
+    llm_engine_set_permits(client, 0, 2);
+    submit_many(5);
+    while (server->requests < 2)
+        turn();
+    cr_expect_eq(load().in_flight, 2);
+    llm_engine_cancel(client, 4);    /* queued */
+    llm_engine_cancel(client, 0);    /* in flight: its permit goes to the next */
+    llm_engine_cancel(client, 0);    /* twice: nothing */
+    llm_engine_cancel(client, 1234); /* unknown: nothing */
+    for (int i = 0; i < 2; i++) {
+        llm_answer_t answer = wait_answer();
+        cr_expect_eq(answer.cause, LLM_CAUSE_CANCELLED);
+        cr_expect_eq(answer.tag, i == 0 ? 4 : 0);
+    }
+    while (server->requests < 3)
+        turn();
+    cr_expect_eq(load().in_flight, 2);
+    cr_expect_eq(load().queued, 1);
+    cr_expect_eq(load().failed, 0);
+    end(); /* three calls still open */
+}
+
+Test(client, a_tag_may_be_used_again_only_after_its_end) {
+    begin(say_ok);
+    err_t err;
+    llm_request_t request = {.body = "{}", .body_len = 2};
+    submit(7, "{}");
+    cr_expect_eq(llm_engine_submit(client, &request, 7, &err), SDG_EINVAL);
+    expect_answer("ok");
+    submit(7, "{}");
+    expect_answer("ok");
+    end();
+}
+
+Test(client, requests_are_checked) {
+    begin(say_ok);
+    err_t err;
+    const char *bad[] = {"no colon"};
+    llm_request_t request = {.body = "{}", .body_len = 2, .headers = bad, .header_count = 1};
+    cr_expect_eq(llm_engine_submit(client, &request, 1, &err), SDG_EINVAL);
+    request = (llm_request_t){.endpoint = 1, .body = "{}", .body_len = 2};
+    cr_expect_eq(llm_engine_submit(client, &request, 1, &err), SDG_EINVAL);
+    llm_endpoint_t endpoint = {
+        .name = "far", .base_urls = (const char *const[]){"nowhere:8000"}, .url_count = 1};
+    cr_expect_lt(llm_engine_add_endpoint(client, &endpoint, &err), 0);
+    cr_expect(strstr(err.text, "far") && strstr(err.text, "nowhere"), "%s", err.text);
+    endpoint = (llm_endpoint_t){.name = "secret", .api_key = "a\nb"};
+    cr_expect_lt(llm_engine_add_endpoint(client, &endpoint, &err), 0);
+    cr_expect_null(strstr(err.text, "a\nb"));
+    expect_idle();
+    end();
+}
+
+static act_t want_header(server_t *s, int nth, const char *request) {
+    (void)s;
+    bool has = strstr(request, "X-Job: 77\r\n"), replaced = strstr(request, "X-Two: two\r\n");
+    cr_expect_eq(has, nth == 1);
+    cr_expect_eq(replaced, nth == 1);
+    return (act_t){0};
+}
+
+Test(client, headers_of_one_request) {
+    begin(want_header);
+    const char *lines[] = {"X-Job: 77", "X-Two: two"};
+    llm_request_t request = {.body = "{}", .body_len = 2, .headers = lines, .header_count = 2};
+    cr_assert_eq(llm_engine_submit(client, &request, 1, NULL), SDG_OK);
+    expect_answer("ok");
+    submit(2, "{}");
+    expect_answer("ok");
+    end();
+}
+
+/* --- replicas --- */
+
+Test(client, replicas_share_the_load) {
+    begin(hold);
+    server_t *second = server_start(hold);
+    server->release_at = second->release_at = 10;
+    const char *urls[] = {server->url, second->url};
+    uint32_t endpoint = add_endpoint(urls, 2, 60000);
+    llm_engine_set_permits(client, endpoint, 20);
+    for (uint64_t i = 0; i < 20; i++) {
+        llm_request_t request = {.endpoint = endpoint, .body = "{}", .body_len = 2};
+        cr_assert_eq(llm_engine_submit(client, &request, i, NULL), SDG_OK);
+    }
+    expect_each_once(20);
+    cr_expect_eq(server->requests, 10);
+    cr_expect_eq(second->requests, 10);
+    end();
+    server_stop(&second);
+}
+
+static act_t dead(server_t *s, int nth, const char *request) {
+    (void)s, (void)nth, (void)request;
+    return (act_t){.kind = ACT_RESET};
+}
+
+Test(client, a_dead_replica_does_not_draw_the_calls) {
+    begin(say_ok);
+    server_t *second = server_start(dead);
+    const char *urls[] = {second->url, server->url};
+    uint32_t endpoint = add_endpoint(urls, 2, 60000);
+    for (uint64_t i = 0; i < 200; i++) {
+        llm_request_t request = {.endpoint = endpoint, .body = "{}", .body_len = 2};
+        cr_assert_eq(llm_engine_submit(client, &request, i, NULL), SDG_OK);
+    }
+    expect_each_once(200);
+    cr_expect_lt(second->requests, 20, "%d", second->requests);
+    end();
+    server_stop(&second);
+}
+
+/* --- chaos --- */
+
+static act_t chaos(server_t *s, int nth, const char *request) {
+    (void)s, (void)request;
+    static const act_t acts[] = {
+        {0},
+        {.kind = ACT_RESET},
+        {0},
+        {.status = 500},
+        {.kind = ACT_DRIP},
+        {.kind = ACT_CLOSE},
+        {.status = 429},
+        {0},
+        {.kind = ACT_HALF},
+        {.body = "{"},
+        {0},
+    };
+    return acts[(size_t)nth * 7 % (sizeof acts / sizeof acts[0])];
+}
+
+Test(client, every_call_is_answered_once_whatever_happens) {
+    enum { CALLS = 1000 };
+    begin(chaos);
+    llm_engine_set_permits(client, 0, 64);
+    submit_many(CALLS);
+    for (uint64_t i = 0; i < CALLS; i += 10)
+        llm_engine_cancel(client, i);
+    static uint8_t seen[CALLS];
+    uint32_t cancelled = 0;
+    for (int i = 0; i < CALLS; i++) {
+        llm_answer_t answer = wait_answer();
+        seen[answer.tag]++;
+        cancelled += answer.cause == LLM_CAUSE_CANCELLED;
+        cr_expect_eq(answer.cause == LLM_CAUSE_NONE, answer.text.kind == VALUE_STRING);
+        value_free(answer.text);
+        if (i % 50 == 49)
+            llm_engine_cancel(client, (uint64_t)i * 13 % CALLS); /* in flight, waiting, or finished by now */
+    }
+    for (int i = 0; i < CALLS; i++)
+        cr_assert_eq(seen[i], 1, "call %d: %d answers", i, seen[i]);
+    cr_expect_geq(cancelled, CALLS / 10);
+    expect_idle();
+    cr_expect_eq(load().succeeded + load().failed + cancelled, CALLS);
+    end();
+}
