@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/limits.h"
 #include "proto/prescan.h"
 
 /* ---- encode */

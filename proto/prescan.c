@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "core/base/limits.h"
+#include "proto/limits.h"
 
 typedef struct scan {
     const unsigned char *at, *end;

@@ -6,6 +6,7 @@
 #        tests/run.sh --soak                campaign: tests/faults/soak_*
 #
 # Suites, in order (files are found by name; adding one needs no edit here):
+#   house          tests/test_*.{py,sh}: what holds for all sources: arrows of the rooms, limits with reasons, format
 #   unit-asan      tests/**/test_*.c (Criterion) under ASan + UBSan
 #   unit           the same in the release build
 #   sim            tests/sim/sim_*.c: simulations with virtual time
@@ -24,7 +25,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 export LSAN_OPTIONS="suppressions=$PWD/tests/lsan.supp print_suppressions=0"
 
-SUITES="unit-asan unit sim stress-tsan integration conformance docs property fuzz"
+SUITES="house unit-asan unit sim stress-tsan integration conformance docs property fuzz"
 LOGS=build/test-logs
 JOBS=$(nproc)
 PROGRAM_S=600        # a single program or script may take this long; a soak 20 times that
@@ -33,7 +34,7 @@ SHOWN_LINES=60       # of the output of a failure
 passed=0 failed=0 skipped="" left_out=""
 only="" install=yes soak=""
 
-usage() { sed -n '2,24s/^# \{0,1\}//p' "$0"; }
+usage() { sed -n '2,25s/^# \{0,1\}//p' "$0"; }
 
 die() {
     echo "run.sh: $*" >&2
@@ -135,6 +136,11 @@ run_units() {
     for name in $list; do
         check "$suite" "$name" "$folder/$name"
     done
+}
+
+suite_house() {
+    build release sdg || return
+    run_scripts house tests -maxdepth 1 -name 'test_*.py' -o -maxdepth 1 -name 'test_*.sh'
 }
 
 suite_unit-asan() {

@@ -19,6 +19,7 @@
 #include "core/base/limits.h"
 #include "core/base/log.h"
 #include "core/base/rng.h"
+#include "core/sched/limits.h"
 
 void client_say(client_t *c, message_t *m) {
     m->epoch = c->epoch;

@@ -14,6 +14,7 @@
 #include "core/base/limits.h"
 #include "core/base/json.h"
 #include "core/base/log.h"
+#include "core/plan/limits.h"
 
 /* Records looked at per wake-up while skipping finished rows, so that messages are heard in between. */
 enum { RECORDS_PER_TURN = 20000 };

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "actors/client/client_internal.h"
-#include "core/base/limits.h"
+#include "actors/loop/limits.h"
 
 void client_store_open(client_t *c) {
     if (!c->args->store) return;

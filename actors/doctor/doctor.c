@@ -9,12 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "actors/doctor/limits.h"
 #include "actors/verbs/auto_tune.h"
 #include "actors/exit_codes.h"
 #include "actors/doctor/doctor_internal.h"
 #include "core/base/json.h"
-#include "core/base/limits.h"
 #include "core/base/log.h"
+#include "core/mabel/yaml/limits.h"
 
 /* ---- findings */
 

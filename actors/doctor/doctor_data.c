@@ -17,10 +17,11 @@
 #include <unistd.h>
 
 #include "actors/doctor/doctor_names.h"
+#include "actors/doctor/limits.h"
 #include "actors/verbs/prepare.h"
 #include "core/base/clock.h"
 #include "core/base/json.h"
-#include "core/base/limits.h"
+#include "core/data/limits.h"
 #include "core/data/run_file.h"
 #include "core/mabel/row/row.h"
 #include "core/base/words.h"

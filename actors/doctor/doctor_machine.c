@@ -7,8 +7,10 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "core/base/limits.h"
+#include "actors/doctor/limits.h"
 #include "core/base/words.h"
+#include "core/plan/limits.h"
+#include "core/python/limits.h"
 
 /* ---- descriptors */
 

@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "actors/verbs/prepare.h"
-#include "core/base/limits.h"
 #include "core/mabel/logic/logic.h"
+#include "core/mabel/yaml/limits.h"
 #include "core/mabel/yaml/yaml.h"
 
 /* ---- mentioned */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "actors/doctor/doctor_internal.h"
+#include "actors/doctor/limits.h"
 #include "core/base/clock.h"
 #include "core/base/limits.h"
 #include "core/llm/chat.h"

@@ -15,9 +15,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "actors/doctor/limits.h"
 #include "actors/verbs/prepare.h"
 #include "core/base/clock.h"
-#include "core/base/limits.h"
 #include "core/python/pyinterp.h"
 
 /* ---- does it load */

@@ -8,6 +8,7 @@
  */
 #include "actors/mock/mock_llm.h"
 
+#include "actors/mock/limits.h"
 #include "actors/mock/mock_options.h"
 #include "actors/mock/mock_plan.h"
 #include "actors/mock/mock_rules.h"
@@ -31,6 +32,7 @@
 #include <unistd.h>
 
 enum { EXIT_SIGNAL = 0, EXIT_FLAGS = 2, EXIT_LISTEN = 3 };
+/* STATUS_MAX: one more than the last HTTP status; LISTEN_BACKLOG: connections that wait for accept. */
 enum { DRIP_PIECES = 20, HANG_LOOK_MS = 500, STATUS_MAX = 600, LISTEN_BACKLOG = 4096, FDS_SPARE = 64 };
 
 typedef enum stage {

@@ -2,6 +2,7 @@
  * texts. */
 #include "actors/mock/mock_options.h"
 
+#include "actors/mock/limits.h"
 #include "actors/mock/mock_rules.h"
 #include "core/base/buf.h"
 

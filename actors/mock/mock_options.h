@@ -2,8 +2,8 @@
 #ifndef SDG_ACTORS_MOCK_MOCK_OPTIONS_H
 #define SDG_ACTORS_MOCK_MOCK_OPTIONS_H
 
+#include "actors/mock/limits.h"
 #include "core/base/error.h"
-#include "core/base/limits.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -5,6 +5,7 @@
  */
 #include "actors/mock/mock_plan.h"
 
+#include "actors/mock/limits.h"
 #include "core/base/json.h"
 #include "core/base/rng.h"
 #include "core/base/text.h"

@@ -5,6 +5,7 @@
  * To add a key: a row in RULE_KEYS or MATCH_KEYS, a field, and a line in rule_read or match_read. */
 #include "actors/mock/mock_rules.h"
 
+#include "actors/mock/limits.h"
 #include "core/base/json.h"
 #include "core/base/limits.h"
 #include "core/base/text.h"

@@ -104,6 +104,7 @@ void metrics_memory_words(const metrics_t *m, buf_t *out) {
 
 /* ---- Prometheus */
 
+/* labels of one family: no table below has more */
 enum { LABELS_MAX = 8 };
 typedef struct family {
     const char *name, *type, *help;

@@ -16,11 +16,11 @@
 #include <unistd.h>
 
 #include "actors/loop/actor.h"
+#include "actors/monitor/limits.h"
 #include "actors/monitor/metrics.h"
 #include "actors/monitor/monitor_http.h"
 #include "actors/monitor/report.h"
 #include "core/base/clock.h"
-#include "core/base/limits.h"
 #include "core/base/log.h"
 #include "core/base/memory.h"
 #include "core/base/words.h"

@@ -12,8 +12,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "actors/loop/limits.h"
+#include "actors/monitor/limits.h"
 #include "core/base/clock.h"
-#include "core/base/limits.h"
 #include "core/base/log.h"
 #include "dashboard_html.h"
 

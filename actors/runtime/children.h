@@ -8,9 +8,10 @@
 #include <sys/types.h>
 
 enum {
-    CHILDREN_MAX = 256,
-    CHILD_RESTARTS_MAX = 20
-}; /* restarts of all children in one run; more means something is wrong with all of them */
+    CHILDREN_MAX = 256, /* worker processes of one run; more are refused by the command line */
+    CHILD_RESTARTS_MAX =
+        20, /* restarts of all children in one run; more means something is wrong with them */
+};
 
 typedef struct children {
     pid_t pid[CHILDREN_MAX];         /* 0: not running */

@@ -25,6 +25,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 
+/* worker threads of one process; more is cut */
 enum { THREADS_MAX = 64 };
 
 typedef struct runtime {

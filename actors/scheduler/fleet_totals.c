@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "core/base/error.h"
-#include "core/base/limits.h"
+#include "core/sched/limits.h"
 
 typedef struct member {
     uint64_t instance, heard_ns;

@@ -20,6 +20,7 @@
 #include "core/base/log.h"
 #include "core/base/rng.h"
 #include "core/sched/dispatch.h"
+#include "core/sched/limits.h"
 #include "proto/stats.h"
 
 typedef struct peer {

@@ -13,8 +13,10 @@
 #include <string.h>
 
 #include "actors/exit_codes.h"
+#include "actors/store/limits.h"
 #include "actors/store/store_internal.h"
 #include "core/base/clock.h"
+#include "core/base/limits.h"
 #include "core/base/log.h"
 
 void store_give_up(context_store_t *s, const char *reason) {

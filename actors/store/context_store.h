@@ -31,6 +31,7 @@
 #include "core/store/contexts.h"
 #include "core/store/journal.h"
 
+/* addresses that one store listens on: for this process, and for others */
 enum { STORE_ENDPOINTS_MAX = 2 };
 
 typedef struct context_store_args {

@@ -5,8 +5,8 @@
 
 #include "actors/loop/actor.h"
 #include "actors/store/context_store.h"
-#include "core/base/limits.h"
 #include "core/base/numbers.h"
+#include "proto/limits.h"
 
 typedef struct receipt {
     uint64_t peer;

@@ -11,8 +11,12 @@
 #include <unistd.h>
 
 #include "actors/store/store_internal.h"
+#include "actors/loop/limits.h"
+#include "actors/store/limits.h"
 #include "core/base/clock.h"
+#include "core/base/limits.h"
 #include "core/base/log.h"
+#include "proto/limits.h"
 
 /* ---- the syncer */
 

@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "core/base/limits.h"
 #include "core/base/words.h"
 
 /* One flag that was chosen. number 0: it takes none. given: by the user, as it stands. */
@@ -15,6 +14,7 @@ typedef struct choice {
     tune_reason_t by;
     const char *english, *japanese;
 } choice_t;
+/* settings that --auto-tune chooses */
 enum { CHOICES_MAX = 7 };
 
 static void add(choice_t *list, size_t *n, choice_t c) { list[(*n)++] = c; }

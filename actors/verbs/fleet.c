@@ -14,9 +14,9 @@
 #include "actors/runtime/runtime.h"
 #include "actors/verbs/top.h"
 #include "core/base/clock.h"
-#include "core/base/limits.h"
 #include "core/base/log.h"
 #include "core/base/rng.h"
+#include "core/sched/limits.h"
 
 static const char DEFAULT_ENDPOINT[] = "tcp://127.0.0.1:5577";
 

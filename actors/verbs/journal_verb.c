@@ -8,9 +8,9 @@
 
 #include "actors/exit_codes.h"
 #include "core/base/json.h"
-#include "core/base/limits.h"
 #include "core/base/rangeset.h"
 #include "core/store/journal.h"
+#include "core/store/limits.h"
 #include "proto/parts/call.h"
 
 static const char HELP[] =

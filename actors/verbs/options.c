@@ -12,8 +12,9 @@
 #include <string.h>
 
 #include "actors/loop/link.h"
-#include "core/base/limits.h"
+#include "actors/verbs/limits.h"
 #include "core/base/log.h"
+#include "core/sched/limits.h"
 
 typedef enum takes { TAKES_NOTHING, TAKES_TEXT, TAKES_NUMBER } takes_t;
 typedef enum effect {

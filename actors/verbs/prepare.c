@@ -12,8 +12,9 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-#include "core/base/limits.h"
+#include "actors/verbs/limits.h"
 #include "core/data/reader.h"
+#include "core/mabel/yaml/limits.h"
 
 static int read_all(int fd, const char *path, buf_t *out, err_t *err) {
     for (;;) {

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "actors/verbs/auto_tune.h"
+#include "actors/verbs/limits.h"
 #include "actors/verbs/options.h"
 #include "actors/verbs/prepare.h"
 #include "actors/verbs/run_store.h"
@@ -19,6 +20,7 @@
 #include "core/base/memory.h"
 #include "core/base/rng.h"
 #include "core/base/text.h"
+#include "core/mabel/yaml/limits.h"
 #include "core/plan/memory_split.h"
 #include "core/plan/window.h"
 #include "core/base/words.h"

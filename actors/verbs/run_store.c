@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/base/limits.h"
+#include "actors/verbs/limits.h"
 #include "core/base/log.h"
 #include "core/base/rng.h"
 #include "core/plan/memory_split.h"

@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "actors/exit_codes.h"
+#include "actors/loop/limits.h"
 #include "core/base/json.h"
-#include "core/base/limits.h"
 #include "core/base/words.h"
 
 static const char DEFAULT_URL[] = "http://127.0.0.1:9464";

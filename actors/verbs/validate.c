@@ -6,7 +6,7 @@
 
 #include "actors/exit_codes.h"
 #include "actors/verbs/prepare.h"
-#include "core/base/limits.h"
+#include "core/mabel/yaml/limits.h"
 
 static const char HELP[] = "usage: sdg validate [--no-env] FILE...\n\n"
                            "Checks MABEL pipelines and shows every problem with its place, what was expected "

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "actors/worker/limits.h"
 #include "actors/worker/worker_contexts.h"
 #include "actors/worker/worker_journal.h"
 #include "core/base/clock.h"
@@ -22,6 +23,7 @@
 #include "core/base/log.h"
 #include "core/base/memory.h"
 #include "core/base/rng.h"
+#include "core/sched/limits.h"
 
 static void say(worker_t *w, message_t *m) {
     m->epoch = w->epoch;

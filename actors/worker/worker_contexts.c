@@ -18,9 +18,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "actors/loop/limits.h"
+#include "actors/worker/limits.h"
 #include "actors/worker/worker_journal.h"
 #include "core/base/limits.h"
 #include "core/base/log.h"
+#include "core/mabel/row/limits.h"
+#include "core/sched/limits.h"
 #include "core/store/contexts.h"
 
 typedef enum place { PLACE_HERE, PLACE_AWAY, PLACE_ASKED, PLACE_SAVING } place_t;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "actors/worker/worker_internal.h"
+#include "actors/worker/limits.h"
 #include "actors/worker/worker_contexts.h"
 #include "actors/worker/worker_journal.h"
 #include "core/base/limits.h"

@@ -12,6 +12,7 @@
  * found under the same number.
  */
 #include "actors/worker/worker_contexts.h"
+#include "actors/loop/limits.h"
 #include "actors/worker/worker_journal.h"
 
 #include <inttypes.h>
@@ -20,6 +21,7 @@
 
 #include "core/base/limits.h"
 #include "core/base/log.h"
+#include "core/sched/limits.h"
 #include "core/store/journal.h"
 #include "proto/parts/call.h"
 #include "proto/parts/parked.h"

@@ -8,7 +8,7 @@
  * --memory-limit.
  */
 #include "actors/worker/worker_contexts.h"
-#include "core/base/limits.h"
+#include "actors/worker/limits.h"
 
 uint64_t worker_bytes_held(const worker_t *w) {
     uint64_t bytes = w->slot_bytes + w->parcel_bytes;

@@ -11,7 +11,9 @@
 #include <string.h>
 
 #include "actors/worker/worker_internal.h"
+#include "actors/worker/limits.h"
 #include "core/base/limits.h"
+#include "core/sched/limits.h"
 
 static char *copy_bytes(const char *data, size_t len) {
     char *copy = xmalloc(len + 1);

@@ -13,8 +13,8 @@
 #include "actors/worker/worker_contexts.h"
 #include "actors/worker/worker_journal.h"
 #include "core/base/clock.h"
-#include "core/base/limits.h"
 #include "core/base/log.h"
+#include "core/sched/limits.h"
 
 /* ---- slots */
 

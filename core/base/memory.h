@@ -26,9 +26,8 @@ typedef struct memory_process {
     char name[32]; /* "sdg worker-0", "python3": for people */
     uint64_t rss_bytes, pss_bytes;
 } memory_process_t;
-enum {
-    MEMORY_PROCESSES_MAX = 512
-}; /* 64 workers with a few Python hosts each; further ones are not counted */
+/* 64 workers with a few Python hosts each; further ones are not counted */
+enum { MEMORY_PROCESSES_MAX = 512 };
 typedef struct memory_tree {
     uint64_t rss_bytes, pss_bytes; /* sums; pss 0 if not asked for or unknown */
     size_t count;

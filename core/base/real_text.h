@@ -10,6 +10,7 @@
 extern "C" {
 #endif
 
+/* significant digits that tell any two doubles apart */
 enum { REAL_DIGITS_MAX = 17 };
 
 /* The fewest digits that read back as r (finite, not negative), without point; r = d.ddd * 10^*exponent.

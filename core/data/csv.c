@@ -7,7 +7,7 @@
 
 #include "core/base/buf.h"
 #include "core/base/error.h"
-#include "core/base/limits.h"
+#include "core/data/limits.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -7,7 +7,7 @@
  */
 #include "core/data/reader.h"
 
-#include "core/base/limits.h"
+#include "core/data/limits.h"
 
 #include <errno.h>
 #include <fcntl.h>

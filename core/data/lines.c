@@ -7,7 +7,7 @@
  */
 #include "core/data/lines.h"
 
-#include "core/base/limits.h"
+#include "core/data/limits.h"
 
 #include <stdlib.h>
 #include <string.h>

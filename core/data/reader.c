@@ -13,6 +13,7 @@
 #include "core/base/text.h"
 #include "core/base/value.h"
 #include "core/data/csv.h"
+#include "core/data/limits.h"
 #include "core/data/lines.h"
 #include "core/data/stream.h"
 
@@ -22,6 +23,7 @@
 #include <string.h>
 #include <strings.h>
 
+/* bytes of the sentence about a bad record; a longer one is cut */
 enum { BAD_TEXT_MAX = 160 };
 
 struct reader {

@@ -12,9 +12,9 @@
 
 #include "core/base/buf.h"
 #include "core/base/json.h"
-#include "core/base/limits.h"
 #include "core/base/log.h"
 #include "core/data/files.h"
+#include "core/data/limits.h"
 #include "core/data/lines.h"
 #include "core/data/sink.h"
 
@@ -30,6 +30,7 @@
 
 static const char ROW_PREFIX[] = "{\"_row_index\": ";
 static const char ERROR_KEY[] = "\"_error\"";
+/* digits of a row number that surely fits 64 bits; a line with more is no result of ours */
 enum { ROW_PREFIX_LEN = sizeof ROW_PREFIX - 1, ROW_DIGITS_MAX = 18 };
 
 /* ---- one line */

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+/* a run file has some hundred bytes; a larger one is no run file of ours */
 enum { RUN_FILE_FORMAT = 1, RUN_FILE_BYTES_MAX = 1 << 20 };
 
 static char *run_file_path(const char *output) { return xasprintf("%s.sdg", output); }

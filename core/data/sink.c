@@ -2,8 +2,8 @@
 #include "core/data/sink.h"
 
 #include "core/base/buf.h"
-#include "core/base/limits.h"
 #include "core/data/files.h"
+#include "core/data/limits.h"
 
 #include <assert.h>
 #include <errno.h>

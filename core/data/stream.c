@@ -8,8 +8,8 @@
  */
 #include "core/data/stream.h"
 
-#include "core/base/limits.h"
 #include "core/data/files.h"
+#include "core/data/limits.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "core/base/limits.h"
+#include "core/data/limits.h"
 #include "core/data/lines.h"
 #include "core/data/stream.h"
 

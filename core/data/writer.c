@@ -7,8 +7,8 @@
 #include "core/data/writer.h"
 
 #include "core/base/buf.h"
-#include "core/base/limits.h"
 #include "core/data/files.h"
+#include "core/data/limits.h"
 #include "core/data/resume.h"
 #include "core/data/run_file.h"
 #include "core/data/sink.h"

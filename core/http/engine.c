@@ -21,6 +21,7 @@
 #include "core/base/text.h"
 #include "core/llm/chat.h"
 #include "core/http/http.h"
+#include "core/llm/limits.h"
 
 enum {
     KEY_LEN_MIN = 8,              /* a shorter one ("none") may be a word of the reason */

@@ -28,6 +28,7 @@
 #include "core/base/buf.h"
 #include "core/base/clock.h"
 #include "core/base/limits.h"
+#include "core/http/limits.h"
 
 enum {
     EVENTS_MAX = 64, /* sockets served per http_drive, so that what a turn touches stays in the cache */

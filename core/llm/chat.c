@@ -14,6 +14,7 @@
 #include "core/base/json.h"
 #include "core/base/limits.h"
 #include "core/base/text.h"
+#include "core/llm/limits.h"
 
 /* --- requests --- */
 

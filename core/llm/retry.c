@@ -13,7 +13,7 @@
 #include <strings.h>
 #include <time.h>
 
-#include "core/base/limits.h"
+#include "core/llm/limits.h"
 
 enum { HTTP_DATE_BYTES_MAX = 64 }; /* "Sunday, 06-Nov-94 08:49:37 GMT" is the longest form in use */
 

@@ -1,6 +1,7 @@
 /* batch_size.c - see batch_size.h. */
 #include "core/plan/batch_size.h"
 
+/* More than 5 % of failed requests are too many; fewer than 70 % of the target latency leave room to grow. */
 enum { FAILED_PERCENT_MAX = 5, ROOM_PERCENT = 70, STEP_DOWN_FAILED = 2, STEP = 1 };
 
 void batch_size_init(batch_size_t *b, uint64_t min, uint64_t max, uint64_t target_ms) {

@@ -1,7 +1,7 @@
 /* tune.c - see tune.h. */
 #include "core/plan/tune.h"
 
-#include "core/base/limits.h"
+#include "core/plan/limits.h"
 
 static const tune_t TABLE[] = {
     [TUNE_SMALL] = {.size = TUNE_SMALL},

@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "core/base/limits.h"
+#include "core/python/limits.h"
 #include "host_py.h"
 
 enum { READ_BYTES = 256 << 10, READS_PER_ROUND = 8, LOG_READ_BYTES = 64 << 10, LENGTH_BYTES = 4 };

@@ -14,6 +14,7 @@
 #include "core/base/error.h"
 #include "core/base/value.h"
 
+/* comparisons of one version requirement, e.g. ">=3.10,<3.13"; more is refused */
 enum { PY_CONSTRAINTS_MAX = 4 };
 
 typedef struct py_constraint {

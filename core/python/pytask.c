@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #include "core/base/error.h"
-#include "core/base/limits.h"
+#include "core/python/limits.h"
 
 /* An absent value of a call is an empty container of the kind that belongs there. */
 static value_t or_empty(value_t v, value_kind_t kind) {

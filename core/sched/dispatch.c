@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "core/sched/dispatch_internal.h"
+#include "core/sched/limits.h"
 
 dispatch_t *dispatch_new(void) {
     dispatch_t *d = xcalloc(1, sizeof *d);

@@ -12,9 +12,9 @@
 
 #include "core/base/clock.h"
 #include "core/base/idmap.h"
-#include "core/base/limits.h"
 #include "core/base/ring.h"
 #include "core/sched/dispatch.h"
+#include "core/sched/limits.h"
 
 typedef struct job job_t;
 typedef struct worker worker_t;

@@ -13,6 +13,8 @@
 
 #include "core/sched/dispatch_internal.h"
 
+#include "core/sched/limits.h"
+
 job_t *sched_job_find(const dispatch_t *d, uint64_t id) { return idmap_get(&d->job_by_id, id); }
 
 /* ---- life */

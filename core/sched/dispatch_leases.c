@@ -14,6 +14,8 @@
 
 #include "core/sched/dispatch_internal.h"
 
+#include "core/sched/limits.h"
+
 static uint64_t smaller(uint64_t a, uint64_t b) { return a < b ? a : b; }
 static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
 

@@ -6,7 +6,9 @@
  */
 #include <stdlib.h>
 
+#include "core/base/limits.h"
 #include "core/sched/dispatch_internal.h"
+#include "core/sched/limits.h"
 
 static uint64_t smaller(uint64_t a, uint64_t b) { return a < b ? a : b; }
 

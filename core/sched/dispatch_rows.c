@@ -9,6 +9,8 @@
 
 #include "core/sched/dispatch_internal.h"
 
+#include "core/sched/limits.h"
+
 enum { ROWS_PER_BLOCK = 256 };
 
 /* ---- the pool */
@@ -126,6 +128,7 @@ void sched_row_answer(dispatch_t *d, job_t *job, row_t *row, const dispatch_done
 }
 
 void sched_row_fail(dispatch_t *d, job_t *job, row_t *row) {
+    /* the sentence below with two numbers of 20 digits */
     enum { TEXT_MAX = 128 };
     char text[TEXT_MAX];
     int len = snprintf(text, TEXT_MAX,

@@ -12,6 +12,8 @@
 
 #include "core/sched/dispatch_internal.h"
 
+#include "core/sched/limits.h"
+
 worker_t *sched_worker_find(const dispatch_t *d, uint64_t id) { return idmap_get(&d->worker_by_id, id); }
 
 /* ---- seats */

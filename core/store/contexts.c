@@ -21,9 +21,9 @@
 
 #include "core/base/buf.h"
 #include "core/base/idmap.h"
-#include "core/base/limits.h"
 #include "core/base/rangeset.h"
 #include "core/base/ring.h"
+#include "core/store/limits.h"
 #include "core/store/spill.h"
 
 #define PRIVATE_KEYS (CONTEXTS_ROW_MAX + 1) /* the first spill key of a private context */

@@ -18,11 +18,11 @@
 #include <xxhash.h>
 
 #include "core/base/idmap.h"
-#include "core/base/limits.h"
 #include "core/base/rangeset.h"
 #include "core/base/rng.h"
 #include "core/data/files.h"
 #include "core/store/journal_file.h"
+#include "core/store/limits.h"
 
 typedef struct call {
     uint64_t hash_high, hash_low;

@@ -8,8 +8,8 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-#include "core/base/limits.h"
 #include "core/data/files.h"
+#include "core/store/limits.h"
 
 static const char MAGIC[8] = {'S', 'D', 'G', 'J', 'R', 'N', 'L', '1'};
 

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "core/base/error.h"
-#include "core/base/limits.h"
+#include "core/store/limits.h"
 
 typedef struct node {
     uint64_t key;

@@ -22,8 +22,8 @@
 #include <unistd.h>
 
 #include "core/base/idmap.h"
-#include "core/base/limits.h"
 #include "core/data/files.h"
+#include "core/store/limits.h"
 
 enum {
     WAITING_COST = 4096, /* what a put or removal counts besides its bytes: LMDB copies about a page for it */

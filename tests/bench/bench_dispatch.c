@@ -8,8 +8,9 @@
 #include <time.h>
 
 #include "core/base/clock.h"
-#include "core/base/limits.h"
+#include "actors/worker/limits.h"
 #include "core/sched/dispatch.h"
+#include "core/sched/limits.h"
 
 enum { CHUNK = 100, CLIENT = 100, WORKERS = 2, SCARCE_ROWS = 1000 };
 

@@ -4,7 +4,6 @@
  * elements. */
 #include "core/base/clock.h"
 #include "core/base/json.h"
-#include "core/base/limits.h"
 #include "core/mabel/mex/mex.h"
 
 #include <stdio.h>

@@ -12,9 +12,12 @@
 #include "actors/loop/actor.h"
 #include "actors/loop/link.h"
 #include "actors/scheduler/scheduler.h"
+#include "actors/worker/limits.h"
 #include "core/base/clock.h"
 #include "core/base/limits.h"
 #include "core/base/log.h"
+#include "core/plan/limits.h"
+#include "core/sched/limits.h"
 
 enum { CHUNK = 100, JOB = 1, WORKERS = 2, WINDOW = 4000, CONCURRENCY = 1000 };
 #define ENDPOINT "inproc://scheduler"

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "actors/loop/actor.h"
+#include "actors/loop/limits.h"
 #include "actors/store/context_store.h"
 #include "core/base/clock.h"
 #include "core/base/limits.h"

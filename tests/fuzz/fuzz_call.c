@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "core/base/limits.h"
+#include "core/store/limits.h"
 #include "proto/parts/call.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

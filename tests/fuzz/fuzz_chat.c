@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/limits.h"
 #include "core/llm/chat.h"
+#include "core/llm/limits.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

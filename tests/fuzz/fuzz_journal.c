@@ -8,9 +8,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "core/base/limits.h"
 #include "core/store/journal.h"
 #include "core/store/journal_file.h"
+#include "core/store/limits.h"
 
 enum { SALT = 0x5d6 };
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/limits.h"
+#include "actors/worker/limits.h"
 
 static void check(bool ok, const char *what) {
     if (ok) return;

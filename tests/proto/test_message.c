@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/base/limits.h"
+#include "proto/limits.h"
 #include "proto/prescan.h"
 
 #include <criterion/criterion.h>

@@ -21,9 +21,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "core/base/limits.h"
 #include "core/base/rng.h"
 #include "core/store/contexts.h"
+#include "core/store/limits.h"
 
 enum {
     ROWS = 24,

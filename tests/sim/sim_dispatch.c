@@ -34,10 +34,10 @@
 #include <unistd.h>
 
 #include "core/base/clock.h"
-#include "core/base/limits.h"
 #include "core/base/rangeset.h"
 #include "core/base/rng.h"
 #include "core/sched/dispatch.h"
+#include "core/sched/limits.h"
 
 enum {
     CLIENTS_MAX = 3,

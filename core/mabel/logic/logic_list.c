@@ -7,8 +7,8 @@
 #include "core/mabel/logic/logic_ops.h"
 
 #include "core/base/json.h"
-#include "core/base/limits.h"
 #include "core/base/text.h"
+#include "core/mabel/text/limits.h"
 
 #include <string.h>
 

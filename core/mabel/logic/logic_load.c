@@ -10,8 +10,8 @@
  */
 #include "core/mabel/logic/logic_ops.h"
 
-#include "core/base/limits.h"
 #include "core/base/names.h"
+#include "core/mabel/mex/limits.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -12,9 +12,10 @@
  */
 #include "core/mabel/logic/logic_ops.h"
 
-#include "core/base/limits.h"
 #include "core/base/small.h"
 #include "core/base/text.h"
+#include "core/mabel/logic/limits.h"
+#include "core/mabel/text/limits.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -125,9 +126,8 @@ static void restore(logic_run_t *r, uint32_t mark) {
 
 /* ---- bytes */
 
-enum {
-    OWN_REFS_MAX = 4
-}; /* a local, globals.vars, the last step's value, a binding: more holders are other calls */
+/* a local, globals.vars, the last step's value, a binding: more holders are other calls */
+enum { OWN_REFS_MAX = 4 };
 
 /* What a value costs this call alone: contents handed down from call to call count in the first ones only. */
 static size_t own_bytes(value_t v) {

@@ -6,10 +6,13 @@
 #include "core/mabel/mex/mex_node.h"
 
 #include "core/base/text.h"
+#include "core/mabel/mex/limits.h"
+#include "core/mabel/text/limits.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+/* nesting of lists that sort compares: bounds the C stack; what lies deeper counts as equal */
 enum { SORT_DEPTH_MAX = 64 };
 
 /* ---- lambdas */

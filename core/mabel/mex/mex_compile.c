@@ -10,6 +10,7 @@
 
 #include "core/base/names.h"
 #include "core/base/text.h"
+#include "core/mabel/mex/limits.h"
 
 #include <assert.h>
 #include <ctype.h>
@@ -21,7 +22,7 @@ enum {
     FOLD_OPS_MAX = 20000,       /* work spent on one constant at load */
     FOLD_BYTES_MAX = 64 * 1024, /* a larger result is made anew by each row instead of being kept */
     NAME_MAX_BYTES = 64,
-    SHOWN_PARAMS_MAX = 128,
+    SHOWN_PARAMS_MAX = 128, /* bytes of the parameter names that a message lists */
 };
 
 typedef enum strictness {

@@ -8,6 +8,8 @@
 
 #include "core/base/json.h"
 #include "core/base/text.h"
+#include "core/mabel/mex/limits.h"
+#include "core/mabel/text/limits.h"
 
 #include <stdio.h>
 #include <string.h>

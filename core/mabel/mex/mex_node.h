@@ -10,7 +10,7 @@
 #define SDG_MABEL_MEX_MEX_NODE_H
 
 #include "core/base/buf.h"
-#include "core/base/limits.h"
+#include "core/mabel/mex/limits.h"
 #include "core/mabel/mex/mex.h"
 #include "core/mabel/text/regex.h"
 #include "core/mabel/text/template.h"
@@ -28,6 +28,7 @@ typedef enum mex_shape {
     SHAPE_NONE, /* {now: null} */
 } mex_shape_t;
 
+/* No operator has more than four operands. */
 enum { MEX_ELEMENT, MEX_INDEX, MEX_ACCUMULATOR, MEX_BOUND_MAX, MEX_ARGS_MAX = 4 };
 
 typedef struct mex_compiler mex_compiler_t;

@@ -9,12 +9,14 @@
 
 #include "core/base/json.h"
 #include "core/base/text.h"
+#include "core/mabel/mex/limits.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
+/* Nesting of values that are compared, which bounds the C stack; digits after the point that round takes. */
 enum { COMPARE_DEPTH_MAX = 64, ROUND_DIGITS_MAX = 300 };
 
 /* ---- numbers */

@@ -6,6 +6,7 @@
 
 #include "core/base/json.h"
 #include "core/base/text.h"
+#include "core/mabel/text/limits.h"
 
 #include <pthread.h>
 #include <stdlib.h>

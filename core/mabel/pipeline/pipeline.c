@@ -7,7 +7,6 @@
  */
 #include "core/mabel/pipeline/pipeline_load.h"
 
-#include "core/base/limits.h"
 #include "core/base/text.h"
 
 #include <stdlib.h>

@@ -6,7 +6,7 @@
  */
 #include "core/mabel/pipeline/pipeline_load.h"
 
-#include "core/base/limits.h"
+#include "core/mabel/text/limits.h"
 
 #include <stdlib.h>
 #include <string.h>

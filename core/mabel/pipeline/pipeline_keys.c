@@ -1,8 +1,8 @@
 /* pipeline_keys.c - objects against their key tables, and fields of objects. See pipeline_load.h. */
 #include "core/mabel/pipeline/pipeline_load.h"
 
-#include "core/base/limits.h"
 #include "core/base/text.h"
+#include "core/mabel/yaml/limits.h"
 
 #include <assert.h>
 #include <math.h>

@@ -8,6 +8,7 @@
 
 #include "core/base/buf.h"
 #include "core/base/limits.h"
+#include "core/mabel/pipeline/limits.h"
 
 #include <arpa/inet.h>
 #include <math.h>

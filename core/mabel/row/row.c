@@ -10,6 +10,7 @@
 #include "core/base/clock.h"
 #include "core/base/json.h"
 #include "core/base/limits.h"
+#include "core/mabel/row/limits.h"
 
 #include <assert.h>
 #include <math.h>

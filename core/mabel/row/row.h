@@ -56,6 +56,7 @@ typedef struct row_input {
     size_t len; /* the raw record; read during row_new only */
 } row_input_t;
 
+/* latencies kept of one row: its meta bytes stay below a KiB; bytes of a failure class with its end */
 enum { ROW_LATENCIES_MAX = 64, ROW_REASON_MAX = 48 };
 typedef struct row_usage {
     uint32_t calls, requests; /* LLM calls, and HTTP requests they took */

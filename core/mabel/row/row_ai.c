@@ -7,8 +7,8 @@
 #include "core/mabel/row/row_state.h"
 
 #include "core/base/clock.h"
-#include "core/base/limits.h"
 #include "core/llm/chat.h"
+#include "core/mabel/row/limits.h"
 
 #include <stdio.h>
 #include <stdlib.h>

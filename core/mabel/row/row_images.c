@@ -6,8 +6,8 @@
  */
 #include "core/mabel/row/row_state.h"
 
-#include "core/base/limits.h"
 #include "core/base/text.h"
+#include "core/mabel/row/limits.h"
 
 #include <errno.h>
 #include <stdio.h>

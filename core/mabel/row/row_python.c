@@ -8,9 +8,9 @@
  */
 #include "core/mabel/row/row_state.h"
 
-#include "core/base/limits.h"
 #include "core/base/text.h"
 #include "core/llm/chat.h"
+#include "core/mabel/row/limits.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -13,8 +13,8 @@
  * To add a field: write it and read it in the same place of a pair of functions here, and change FORM. */
 #include "core/mabel/row/row_state.h"
 
-#include "core/base/limits.h"
 #include "core/base/value_code.h"
+#include "core/mabel/row/limits.h"
 
 #include <assert.h>
 #include <endian.h>

@@ -6,8 +6,8 @@
 #include "core/mabel/text/extract.h"
 
 #include "core/base/json.h"
-#include "core/base/limits.h"
 #include "core/base/text.h"
+#include "core/mabel/text/limits.h"
 
 #include <stdlib.h>
 #include <string.h>

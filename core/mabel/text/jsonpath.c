@@ -8,8 +8,8 @@
 #include "core/mabel/text/jsonpath_node.h"
 
 #include "core/base/buf.h"
-#include "core/base/limits.h"
 #include "core/base/text.h"
+#include "core/mabel/text/limits.h"
 
 #include <stdlib.h>
 #include <string.h>

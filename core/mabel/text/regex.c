@@ -8,8 +8,8 @@
 #include "core/mabel/text/regex.h"
 
 #include "core/base/buf.h"
-#include "core/base/limits.h"
 #include "core/base/text.h"
+#include "core/mabel/text/limits.h"
 
 #include <assert.h>
 #include <ctype.h>

@@ -9,6 +9,7 @@
 
 #include "core/base/limits.h"
 #include "core/base/text.h"
+#include "core/mabel/text/limits.h"
 #include "core/mabel/text/regex.h"
 
 #include <stdlib.h>

@@ -8,8 +8,8 @@
 #include "core/mabel/yaml/diag.h"
 
 #include "core/base/error.h"
-#include "core/base/limits.h"
 #include "core/base/text.h"
+#include "core/mabel/yaml/limits.h"
 
 #include <ctype.h>
 #include <stdio.h>

@@ -5,7 +5,6 @@
 #include "core/mabel/yaml/yaml_doc.h"
 
 #include "core/base/json.h"
-#include "core/base/limits.h"
 #include "core/base/names.h"
 
 #include <stdlib.h>

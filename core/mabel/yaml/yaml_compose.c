@@ -9,9 +9,9 @@
  * map's own; a later value replaces an earlier one and keeps its place.
  */
 #include "core/mabel/yaml/yaml_doc.h"
+#include "core/mabel/yaml/limits.h"
 #include "core/mabel/yaml/yaml_resolve.h"
 
-#include "core/base/limits.h"
 #include "core/base/text.h"
 
 #include <stdlib.h>

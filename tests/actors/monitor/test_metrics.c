@@ -7,11 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "actors/loop/limits.h"
 #include "actors/scheduler/fleet_totals.h"
 #include "actors/verbs/top.h"
 #include "core/base/clock.h"
 #include "core/base/json.h"
-#include "core/base/limits.h"
+#include "core/sched/limits.h"
 
 static value_t stats_of(const metrics_t *m, uint64_t now) {
     buf_t text;

@@ -12,14 +12,15 @@
 
 #include "actors/loop/actor.h"
 #include "actors/client/client.h"
+#include "actors/loop/limits.h"
 #include "actors/monitor/monitor_http.h"
 #include "actors/verbs/prepare.h"
 #include "actors/scheduler/scheduler.h"
 #include "actors/worker/worker.h"
 #include "core/base/clock.h"
 #include "core/base/json.h"
-#include "core/base/limits.h"
 #include "core/base/log.h"
+#include "core/plan/limits.h"
 
 /* All time-outs here are the same: Criterion 2.4 leaks a timer when they differ, and the leak checker counts
  * that. */

@@ -10,6 +10,7 @@
 #include "actors/scheduler/scheduler.h"
 #include "core/base/limits.h"
 #include "core/base/log.h"
+#include "core/sched/limits.h"
 
 enum { ANSWER_MS = 10000, CLIENT = 11, WORKER_A = 21, WORKER_B = 22, JOB = 5 };
 

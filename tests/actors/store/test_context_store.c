@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "actors/loop/actor.h"
+#include "actors/loop/limits.h"
 #include "actors/loop/link.h"
 #include "core/base/limits.h"
 

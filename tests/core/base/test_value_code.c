@@ -1,7 +1,6 @@
 /* Values as bytes: exact round trips, what is shared stays shared, and any other bytes are refused or
  * harmless. */
 #include "core/base/json.h"
-#include "core/base/limits.h"
 #include "core/base/rng.h"
 #include "core/base/value_code.h"
 

@@ -2,7 +2,7 @@
 #include "core/data/csv.h"
 
 #include "core/base/buf.h"
-#include "core/base/limits.h"
+#include "core/data/limits.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>

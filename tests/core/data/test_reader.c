@@ -2,6 +2,7 @@
 #include "tests/core/data/scratch.h"
 
 #include "core/base/limits.h"
+#include "core/data/limits.h"
 #include "core/data/reader.h"
 
 TestSuite(reader, .init = scratch_begin, .fini = scratch_end);

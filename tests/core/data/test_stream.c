@@ -2,10 +2,9 @@
 #include "tests/core/data/scratch.h"
 
 #include "core/data/files.h"
+#include "core/data/limits.h"
 #include "core/data/lines.h"
 #include "core/data/stream.h"
-
-#include "core/base/limits.h"
 
 TestSuite(stream, .init = scratch_begin, .fini = scratch_end);
 

@@ -4,7 +4,7 @@
 
 #include <sys/stat.h>
 
-#include "core/base/limits.h"
+#include "core/data/limits.h"
 #include "core/data/survey.h"
 
 TestSuite(survey, .init = scratch_begin, .fini = scratch_end);

@@ -5,7 +5,7 @@
 #include <sys/file.h>
 #include <sys/resource.h>
 
-#include "core/base/limits.h"
+#include "core/data/limits.h"
 #include "core/data/resume.h"
 #include "core/data/writer.h"
 

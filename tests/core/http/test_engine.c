@@ -8,6 +8,7 @@
 #include "core/base/clock.h"
 #include "core/base/limits.h"
 #include "core/http/engine.h"
+#include "core/llm/limits.h"
 #include "tests/core/http/http_server.h"
 
 static server_t *server;

@@ -10,6 +10,7 @@
 #include "core/base/clock.h"
 #include "core/base/limits.h"
 #include "core/http/http.h"
+#include "core/http/limits.h"
 #include "tests/core/http/http_server.h"
 
 static server_t *server;

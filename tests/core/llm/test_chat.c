@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "core/base/json.h"
-#include "core/base/limits.h"
 #include "core/llm/chat.h"
+#include "core/llm/limits.h"
 
 static value_t json(const char *text) {
     value_t v;

@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "core/base/limits.h"
 #include "core/llm/retry.h"
 
 static rng_t rng;

@@ -4,7 +4,7 @@
 
 #include <criterion/criterion.h>
 
-#include "core/base/limits.h"
+#include "core/plan/limits.h"
 
 static tune_t choose(uint64_t rows, uint64_t row_bytes, uint64_t concurrency) {
     tune_facts_t facts = {.rows = rows, .row_bytes = row_bytes, .concurrency = concurrency};

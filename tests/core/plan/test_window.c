@@ -3,8 +3,8 @@
 
 #include <inttypes.h>
 
-#include "core/base/limits.h"
 #include "core/base/rng.h"
+#include "core/plan/limits.h"
 
 #include <criterion/criterion.h>
 

@@ -16,8 +16,8 @@
 
 #include "core/base/clock.h"
 #include "core/base/json.h"
-#include "core/base/limits.h"
 #include "core/base/rng.h"
+#include "core/python/limits.h"
 #include "core/python/pypool.h"
 
 enum { DEADLINE_S = 60 };

@@ -7,8 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "actors/worker/limits.h"
 #include "core/base/clock.h"
-#include "core/base/limits.h"
+#include "core/sched/limits.h"
 
 #include <criterion/criterion.h>
 

@@ -5,8 +5,8 @@
 #include <signal.h>
 #include <sys/resource.h>
 
-#include "core/base/limits.h"
 #include "core/store/contexts.h"
+#include "core/store/limits.h"
 
 TestSuite(contexts, .init = scratch_begin, .fini = scratch_end);
 

@@ -4,9 +4,9 @@
 #include <signal.h>
 #include <sys/resource.h>
 
-#include "core/base/limits.h"
 #include "core/base/rangeset.h"
 #include "core/store/journal.h"
+#include "core/store/limits.h"
 
 TestSuite(journal, .init = scratch_begin, .fini = scratch_end);
 

@@ -1,7 +1,6 @@
 /* The LRU cache: what stays, what leaves, what is counted; and a slow model beside it. */
 #include <criterion/criterion.h>
 
-#include "core/base/limits.h"
 #include "core/base/rng.h"
 #include "core/store/lru.h"
 

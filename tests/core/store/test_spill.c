@@ -7,9 +7,9 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-#include "core/base/limits.h"
 #include "core/base/memory.h"
 #include "core/base/rng.h"
+#include "core/store/limits.h"
 #include "core/store/spill.h"
 
 TestSuite(spill, .init = scratch_begin, .fini = scratch_end);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/limits.h"
+#include "core/store/limits.h"
 
 #include <criterion/criterion.h>
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/limits.h"
+#include "actors/worker/limits.h"
 
 #include <criterion/criterion.h>
 

@@ -3,7 +3,6 @@
 
 #include "tests/core/mabel/row/row_harness.h"
 
-#include "core/base/limits.h"
 #include "core/mabel/logic/logic.h"
 
 /* Wraps block lines into a file; `final` is the text of the only output t. */

@@ -3,7 +3,7 @@
 #include "core/mabel/mex/mex.h"
 
 #include "core/base/json.h"
-#include "core/base/limits.h"
+#include "core/mabel/mex/limits.h"
 
 #include <criterion/criterion.h>
 #include <math.h>

@@ -2,8 +2,8 @@
 #include "core/mabel/pipeline/pipeline.h"
 
 #include "core/base/json.h"
-#include "core/base/limits.h"
 #include "core/mabel/logic/logic.h"
+#include "core/mabel/text/limits.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>

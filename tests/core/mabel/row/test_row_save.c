@@ -2,7 +2,6 @@
  * the same to the byte. */
 #include <criterion/criterion.h>
 
-#include "core/base/limits.h"
 #include "tests/core/mabel/row/row_harness.h"
 
 #define MODEL "models:\n  - {name: m, api_model: m, api_key: k, base_url: \"http://127.0.0.1:1\"}\n"

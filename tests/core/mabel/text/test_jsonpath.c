@@ -2,7 +2,7 @@
 #include "core/mabel/text/jsonpath.h"
 
 #include "core/base/json.h"
-#include "core/base/limits.h"
+#include "core/mabel/text/limits.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>

@@ -2,8 +2,8 @@
 #include "core/mabel/text/template.h"
 
 #include "core/base/json.h"
-#include "core/base/limits.h"
 #include "core/mabel/pipeline/pipeline.h"
+#include "core/mabel/text/limits.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* test_diag.c - problems shown in file order with their lines; "did you mean". */
 #include "core/mabel/yaml/diag.h"
 
-#include "core/base/limits.h"
+#include "core/mabel/yaml/limits.h"
 
 #include <criterion/criterion.h>
 #include <string.h>

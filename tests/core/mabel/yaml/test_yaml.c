@@ -2,7 +2,7 @@
 #include "core/mabel/yaml/yaml.h"
 
 #include "core/base/json.h"
-#include "core/base/limits.h"
+#include "core/mabel/yaml/limits.h"
 
 #include <criterion/criterion.h>
 #include <math.h>

@@ -1,0 +1,35 @@
+/* limits.h - what bounds actors/worker: each limit with its reason, and what "full" does. */
+#ifndef SDG_ACTORS_WORKER_LIMITS_H
+#define SDG_ACTORS_WORKER_LIMITS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* meta of a finished row: reason, counters, ROW_LATENCIES_MAX latencies */
+#define USAGE_BYTES_MAX 1024
+
+/* lease numbers taken as seen in one message; the rest follows with the next beat */
+#define LEASES_VOID_MAX 65536
+
+/* a worker sends at once when it has gathered so many finished rows */
+#define RESULT_GATHER_ROWS 128
+
+/* a worker sends what it has gathered so long after its last batch: each batch wakes three actors */
+#define RESULT_GATHER_NS (4 * UINT64_C(1000000))
+
+/* rows one worker holds: 4,096 calls in flight with plenty ready behind them */
+#define WORKER_ROWS_MAX 16384
+
+/* raw bytes of rows one worker holds */
+#define WORKER_BYTES_MAX ((size_t)256 << 20)
+
+/* --gc-interval: at most so often, however fast rows are */
+#define HOUSEKEEPING_NS UINT64_C(1000000000)
+
+/* a row that starts may take so many times its raw bytes: values, request, result */
+#define MEMORY_ROW_FACTOR 4
+
+/* a row of unknown size is taken for this part of the worker's share */
+#define MEMORY_UNKNOWN_PARTS 8
+
+#endif

@@ -1,0 +1,19 @@
+/* limits.h - what bounds core/mabel/row: each limit with its reason, and what "full" does. */
+#ifndef SDG_MABEL_ROW_LIMITS_H
+#define SDG_MABEL_ROW_LIMITS_H
+
+#include <stddef.h>
+
+/* logic steps a row runs before it yields to the event loop: well below 1 ms */
+#define ROW_FUEL 4096
+
+/* an `_error` text; longer ones are cut */
+#define ROW_ERROR_BYTES_MAX 4096
+
+/* one request body or rendered prompt; more fails the block */
+#define ROW_BODY_BYTES_MAX ((size_t)64 << 20)
+
+/* an image file: what the large vendors accept; larger fails the block */
+#define IMAGE_FILE_BYTES_MAX ((size_t)20 << 20)
+
+#endif

@@ -1,0 +1,66 @@
+/* limits.h - what bounds core/sched: each limit with its reason, and what "full" does. */
+#ifndef SDG_SCHED_LIMITS_H
+#define SDG_SCHED_LIMITS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* workers a row may take down with it before it fails */
+#define LEASE_ATTEMPTS_MAX 3
+
+/* a lease number: which registration of the worker above, count below */
+#define LEASE_ERA_SHIFT 32
+
+/* rows in one lease: a message stays small */
+#define LEASE_ROWS_MAX 1024
+
+/* raw bytes of the rows in one lease; a larger row goes alone */
+#define LEASE_BYTES_MAX ((size_t)4 << 20)
+
+/* work a worker holds beyond its share: 50 ms of it hides the round trip */
+#define LEASE_AHEAD_NS (50 * UINT64_C(1000000))
+
+/* rows of a job's turn at a worker, for each unit of its priority: 40 by default are worth a message, and
+ * the next job waits for a moment only */
+#define LEASE_TURN_ROWS 4
+
+/* rows in one RESULTS or ROW_RESULTS message */
+#define RESULT_BATCH_ROWS_MAX 1024
+
+/* unacknowledged results are sent again after this, then after twice as long each time */
+#define RESEND_NS (2 * UINT64_C(1000000000))
+
+/* the longest wait before results are sent again: a peer that comes back gets them within it */
+#define RESEND_NS_MAX (30 * UINT64_C(1000000000))
+
+/* permits are absolute and not acknowledged: a lost one is healed by the next */
+#define PERMITS_REPEAT_NS (5 * UINT64_C(1000000000))
+
+/* a job all workers refuse waits so long for a better one to come back */
+#define REFUSED_GRACE_NS (10 * UINT64_C(1000000000))
+
+/* the end of a job is repeated so long, then the job is forgotten */
+#define JOB_DONE_NS_MAX (60 * UINT64_C(1000000000))
+
+/* one beat a second */
+#define BEAT_NS UINT64_C(1000000000)
+
+/* silence of a remote client (a slow disk) before its job is dropped */
+#define CLIENT_PATIENCE_MS 60000
+
+/* then a worker is taken for dead */
+#define BEATS_MISSED_MAX 5
+
+/* jobs open in one scheduler */
+#define JOBS_MAX 256
+
+/* workers of one scheduler: a fleet of some hundred machines; further ones are refused */
+#define WORKERS_MAX 4096
+
+/* --priority: weight of a job when several take turns */
+#define JOB_PRIORITY_DEFAULT 10
+
+/* above it others would starve; refused */
+#define JOB_PRIORITY_MAX 100
+
+#endif
