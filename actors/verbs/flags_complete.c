@@ -65,6 +65,9 @@ static void complete_bash(buf_t *out) {
                   "_sdg() {\n"
                   "  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}\n"
                   "  local verb=${COMP_WORDS[1]} words='' kind=''\n"
+                  "  # bash makes three words of --name=value.\n"
+                  "  [ \"$current\" != = ] || current=''\n"
+                  "  [ \"$previous\" != = ] || previous=${COMP_WORDS[COMP_CWORD-2]}\n"
                   "  COMPREPLY=()\n"
                   "  if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
                   "    COMPREPLY=($(compgen -W '");

@@ -111,7 +111,7 @@ void flags_man(bool japanese, buf_t *out) {
                                            {"COMMANDS", "コマンド"},
                                            {"ENVIRONMENT", "環境変数"}};
     buf_adds(out, ".\\\" Made by `sdg help --man` from the table of flags.\n"
-                  ".TH SDG 1 \"\" \"sdg " SDG_VERSION "\" \"User Commands\"\n");
+                  ".TH SDG 1 \"\" \"sdg " SDG_VERSION "\" \"User Commands\"\n.nh\n.ad l\n");
     buf_addf(out, ".SH \"%s\"\nsdg \\- %s\n", heads[0][japanese],
              japanese ? "MABELパイプラインで合成データを大規模に生成する"
                       : "generate synthetic data with LLMs at scale, from MABEL pipelines");
