@@ -90,15 +90,23 @@ with fish "fish: flags" offers fish "sdg run --max-c" --max-concurrent --max-cac
 with fish "fish: choices" offers fish "sdg run --fsync " never batch always
 with fish "fish: files" offers fish "sdg run --yaml f" file.yaml
 
-# A terminal of its own, where Tab is pressed; zsh is told to begin the list of what it offers on a line of its own.
+# A terminal of its own, where Tab lists what is offered; READY and END say how far its zsh has come.
 complete_zsh() {
     zsh -f -c 'zmodload zsh/zpty
+        read_until() {
+            for i in {1..600}; do
+                while zpty -r -t sdg line; do
+                    print -r -- $line
+                    [[ $line == *$1$'"'\r\n'"' && $line != *print* ]] && return
+                done
+                sleep 0.1
+            done
+        }
         zpty sdg "TERM=dumb zsh -f -i"
-        zpty -w sdg "PROMPT=; unsetopt zle_bracketed_paste; autoload -Uz compinit; compinit -D -u; source ./_sdg; setopt list_rows_first; LISTMAX=0; bindkey \"^I\" list-choices; print READY"
-        for i in {1..100}; do zpty -r -t sdg line; [[ $line == READY* ]] && break; sleep 0.1; done
-        zpty -n -w sdg "$1"$'"'\t'"'
-        sleep 1
-        while zpty -r -t sdg line; do print -r -- $line; done' zsh "$1" | tr -d '\r' | tr -s ' ' '\n'
+        zpty -w sdg "PROMPT=; autoload -Uz compinit; compinit -D -u; source ./_sdg; LISTMAX=0; bindkey \"^I\" list-choices; print READY"
+        read_until READY >/dev/null
+        zpty -n -w sdg "$1"$'"'\t\x15'"'"print END"$'"'\n'"'
+        read_until END' zsh "$1" | tr -d '\r' | tr -s ' ' '\n'
 }
 with zsh "zsh: flags" offers zsh "sdg run --max-c" --max-concurrent --max-cache-size
 
