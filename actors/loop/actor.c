@@ -140,6 +140,18 @@ void actor_add_socket(actor_t *a, zsock_t *socket) { zloop_reader(a->loop, socke
 
 void actor_remove_socket(actor_t *a, zsock_t *socket) { zloop_reader_end(a->loop, socket); }
 
+static int on_connected(zloop_t *loop, zmq_pollitem_t *item, void *arg) {
+    actor_t *a = arg;
+    zloop_poller_end(loop, item);
+    settle(a, clock_now_ns());
+    return a->ended ? -1 : 0;
+}
+
+void actor_await_peer(actor_t *a, zsock_t *socket) {
+    zmq_pollitem_t item = {.socket = zsock_resolve(socket), .events = ZMQ_POLLOUT};
+    zloop_poller(a->loop, &item, on_connected, a);
+}
+
 void actor_add_fd(actor_t *a, int fd) {
     zmq_pollitem_t item = {.fd = fd, .events = ZMQ_POLLIN};
     zloop_poller(a->loop, &item, on_descriptor, a);

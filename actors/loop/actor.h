@@ -64,6 +64,7 @@ void actor_join(actor_thread_t **thread); /* $TERM, and waits until the thread i
 void actor_init(actor_t *a, const char *name, const actor_ops_t *ops, void *self, zsock_t *pipe);
 void actor_add_socket(actor_t *a, zsock_t *socket); /* router or not is told by its type */
 void actor_remove_socket(actor_t *a, zsock_t *socket);
+void actor_await_peer(actor_t *a, zsock_t *socket); /* once: `after` runs when it is connected */
 void actor_add_fd(actor_t *a, int fd);
 void actor_remove_fd(actor_t *a, int fd);
 void actor_ready(actor_t *a); /* tells the parent that construction is over: actor_spawn returns there */
