@@ -6,6 +6,10 @@
  * The rows of the file are run once into OUTPUT (for the comparison of results), then again and again for
  * MIN_MS of CPU time. Printed: {"rows": N, "wall_ns": W, "cpu_ns": C}. bench_interpreter.py writes the inputs
  * and knows what the figures mean.
+ *
+ * Two further programs from this file answer what two parts of core/base give beside jemalloc (the bar
+ * small-blocks): bench_interpreter_plain_malloc takes each small block from malloc, and
+ * bench_interpreter_plain_names makes a string for each name (BENCH_PLAIN_NAMES).
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,6 +18,7 @@
 #include <time.h>
 
 #include "core/base/clock.h"
+#include "core/base/names.h"
 #include "core/mabel/row/row.h"
 
 typedef struct bench {
@@ -22,6 +27,15 @@ typedef struct bench {
     size_t *lens;
     size_t count;
 } bench_t;
+
+#ifdef BENCH_PLAIN_NAMES
+/* In place of core/base/names.c, which the linker then leaves out. */
+str_t *name_new(const char *bytes, size_t len) {
+    str_t *name = str_new(bytes, len);
+    name->hash = str_hash_bytes(bytes, len);
+    return name;
+}
+#endif
 
 static void die(const char *what, const char *name) {
     fprintf(stderr, "bench_interpreter: %s: %s\n", name, what);
