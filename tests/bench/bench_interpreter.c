@@ -18,6 +18,7 @@
 #include <time.h>
 
 #include "core/base/clock.h"
+#include "core/base/grow.h"
 #include "core/base/names.h"
 #include "core/mabel/row/row.h"
 
@@ -74,14 +75,10 @@ static pipeline_t *load(const char *path) {
 }
 
 static void read_rows(bench_t *b, char *bytes) {
-    size_t cap = 0;
+    size_t line_cap = 0, len_cap = 0;
     for (char *line = strtok(bytes, "\n"); line; line = strtok(NULL, "\n")) {
-        if (b->count == cap) {
-            cap = cap ? 2 * cap : 1024;
-            b->lines = realloc(b->lines, cap * sizeof *b->lines);
-            b->lens = realloc(b->lens, cap * sizeof *b->lens);
-            if (!b->lines || !b->lens) die("too many rows", "memory");
-        }
+        GROW(b->lines, line_cap, b->count + 1);
+        GROW(b->lens, len_cap, b->count + 1);
         b->lens[b->count] = strlen(line);
         b->lines[b->count++] = line;
     }
