@@ -1,5 +1,5 @@
-/* fuzz_service_file.c - any bytes as a service file: refused with a place and a reason, or every value is one that
- * the flag of its key takes. */
+/* fuzz_service_file.c - any bytes as a service file: refused with a place and a reason, or every value is one
+ * that the flag of its key takes. */
 #include <stdlib.h>
 
 #include "actors/verbs/flags.h"
