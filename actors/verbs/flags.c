@@ -248,21 +248,14 @@ static int find_row(const reading_t *r, const char *name, const flag_row_t **row
     return *row ? SDG_OK : refuse_unknown(r, name);
 }
 
-/* A flag that takes one value may be repeated with the same value only. */
+/* A file or an address that is given twice would silently lose one of the two. Of a setting the last one
+ * counts, so that a script's settings can be overridden behind them. */
 static int check_given_once(const reading_t *r, const flag_row_t *row, const char *text) {
-    if (row->traits & FLAG_REPEATABLE) return SDG_OK;
-    for (size_t i = 0; i < flag_count; i++) {
-        const flag_row_t *other = &flag_rows[i];
-        const char *before = r->given[i];
-        if (!before || !same_field(row, other) || !flag_is_taken(other, r->verb->verb)) continue;
-        if (row == other && strcmp(before, text) != 0)
-            return err_set(r->err, SDG_EINVAL,
-                           "--%s is given twice, '%s' and '%s': it takes one value, leave one out", row->name,
-                           before, text);
-        if (row != other && (!flag_has_value(row) || strcmp(before, text) != 0))
-            return err_set(r->err, SDG_EINVAL, "--%s and --%s: which one?", other->name, row->name);
-    }
-    return SDG_OK;
+    const char *before = r->given[row - flag_rows];
+    if (row->kind != FLAG_TEXT || !before || strcmp(before, text) == 0) return SDG_OK;
+    return err_set(r->err, SDG_EINVAL,
+                   "--%s is given twice, '%s' and '%s': it takes one value, leave one out", row->name, before,
+                   text);
 }
 
 /* One flag with its value ("true" for a switch). */

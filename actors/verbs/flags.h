@@ -35,12 +35,12 @@ typedef enum verb {
 } verb_t;
 
 typedef enum flag_kind {
-    FLAG_TEXT,       /* const char *: borrowed; `check` may refuse it */
-    FLAG_NUMBER,     /* unsigned or uint64_t, from min to max */
-    FLAG_REAL,       /* double, from min to max */
-    FLAG_SIZE,       /* uint64_t of bytes, at least min: "256M", "2 GiB" */
-    FLAG_CHOICE,     /* an enum: one of `choices` */
-    FLAG_SWITCH,     /* bool: takes no value, becomes true */
+    FLAG_TEXT,   /* const char *: borrowed; `check` may refuse it; twice with different values is refused */
+    FLAG_NUMBER, /* unsigned or uint64_t, from min to max */
+    FLAG_REAL,   /* double, from min to max */
+    FLAG_SIZE,   /* uint64_t of bytes, at least min: "256M", "2 GiB" */
+    FLAG_CHOICE, /* an enum: one of `choices` */
+    FLAG_SWITCH, /* bool: takes no value, becomes true */
     FLAG_SWITCH_OFF, /* bool: takes no value, becomes false */
     FLAG_READ,       /* a grammar of its own: `read` takes the text */
 } flag_kind_t;
@@ -61,7 +61,7 @@ typedef enum flag_group {
 
 enum flag_trait {
     FLAG_HIDDEN = 1,     /* accepted, but in no help: another spelling, or without effect */
-    FLAG_REPEATABLE = 2, /* each value adds to the ones before; any other flag takes one value */
+    FLAG_REPEATABLE = 2, /* each value adds to the ones before */
     FLAG_NO_EFFECT = 4,  /* of the Python original: accepted, checked, and said to have no effect yet */
 };
 

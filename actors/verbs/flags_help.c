@@ -107,10 +107,9 @@ static void help_row(const flag_row_t *row, size_t cells, bool japanese, buf_t *
     add_wrapped(out, text, strlen(text), used + 4, indent);
 }
 
-static bool has_single_values(verb_t verb) {
+static bool has_texts(verb_t verb) {
     for (size_t i = 0; i < flag_count; i++) {
-        const flag_row_t *row = &flag_rows[i];
-        if (flag_is_shown(row, verb) && flag_has_value(row) && !(row->traits & FLAG_REPEATABLE)) return true;
+        if (flag_is_shown(&flag_rows[i], verb) && flag_rows[i].kind == FLAG_TEXT) return true;
     }
     return false;
 }
@@ -130,12 +129,14 @@ void flags_help(const verb_row_t *verb, bool japanese, buf_t *out) {
             help_row(row, cells, japanese, out);
         }
     }
-    if (has_single_values(verb->verb))
-        buf_adds(out,
-                 japanese
-                     ? "\n複数指定可と書かれたもの以外、同じフラグに異なる値を2回与えるとエラーになります。\n"
-                     : "\nA flag that is given twice with different values is refused, unless it is "
-                       "repeatable.\n");
+    if (has_texts(verb->verb))
+        buf_adds(
+            out,
+            japanese
+                ? "\nファイルやアドレスのフラグに異なる値を2回与えるとエラーになります。そのほかの設定は、"
+                  "後のものが有効です。\n"
+                : "\nA file or an address that is given twice with different values is refused; of a "
+                  "setting the last one counts.\n");
     if (!verb->end) return;
     buf_addc(out, '\n');
     add_text(out, japanese ? verb->end_japanese : verb->end);

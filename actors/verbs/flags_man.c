@@ -104,6 +104,17 @@ static void add_environment(buf_t *out, bool japanese) {
     }
 }
 
+/* How flags are written, in both languages. */
+static const char *const writing[] = {"`sdg --yaml ...` is `sdg run --yaml ...`. A flag is written as --NAME "
+                                      "VALUE or --NAME=VALUE. A file or an address "
+                                      "that is given twice with different values is refused; of a setting "
+                                      "the last one counts. -V, --version prints the "
+                                      "version.",
+                                      "`sdg --yaml ...` は `sdg run --yaml ...` と同じです。フラグは --NAME "
+                                      "VALUE か --NAME=VALUE と書きます。ファイルやアドレスの"
+                                      "フラグに異なる値を2回与えるとエラーになり、そのほかの設定は後のものが"
+                                      "有効です。-V, --version でバージョンを表示します。"};
+
 void flags_man(bool japanese, buf_t *out) {
     static const char *const heads[][2] = {{"NAME", "名前"},
                                            {"SYNOPSIS", "書式"},
@@ -120,16 +131,7 @@ void flags_man(bool japanese, buf_t *out) {
     buf_addf(out, ".SH \"%s\"\n", heads[2][japanese]);
     add_list(out, japanese);
     buf_adds(out, ".PP\n");
-    add_text(
-        out,
-        japanese
-            ? "`sdg --yaml ...` は `sdg run --yaml ...` と同じです。フラグは --NAME VALUE か --NAME=VALUE "
-              "と書き、"
-              "複数指定可と書かれたもの以外、異なる値を2回与えるとエラーになります。-V, --version で"
-              "バージョンを表示します。"
-            : "`sdg --yaml ...` is `sdg run --yaml ...`. A flag is written as --NAME VALUE or --NAME=VALUE; "
-              "one that is given twice with different values is refused, unless it is repeatable. -V, "
-              "--version prints the version.");
+    add_text(out, writing[japanese]);
     buf_addf(out, ".SH \"%s\"\n", heads[3][japanese]);
     for (size_t i = 0; i < verb_count; i++) {
         add_verb(out, &verb_rows[i], japanese);

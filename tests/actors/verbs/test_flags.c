@@ -125,13 +125,22 @@ Test(flags, repeatable_values_add_up) {
 
 /* ---- refusals */
 
-Test(flags, a_value_given_twice_is_refused) {
+Test(flags, a_file_given_twice_is_refused) {
     REFUSED(RUN_LINE("--input", "j"), "--input is given twice", "'i' and 'j'");
-    REFUSED(RUN_LINE("--max-concurrent", "4", "--max-concurrent-rows", "5"),
-            "--max-concurrent and --max-concurrent-rows");
-    REFUSED(RUN_LINE("--http2", "--no-http2"), "--http2 and --no-http2: which one?");
+    REFUSED(RUN_LINE("-o", "p"), "--output is given twice");
+    REFUSED(LINE(VERB_WORKER, "--connect", "ipc://a", "--connect=ipc://b"), "--connect is given twice");
     line_t line = RUN_LINE("--input", "i", "--ordered", "--ordered");
     cr_assert_eq(line.rc, SDG_OK, "the same twice is no contradiction: %s", line.err.text);
+    line_free(&line);
+}
+
+Test(flags, of_a_setting_the_last_one_counts) {
+    line_t line =
+        RUN_LINE("--max-concurrent", "4", "--max-concurrent-rows", "5", "--http2", "--no-http2", "--seed=1");
+    run_options_t *o = line.options;
+    cr_assert_eq(line.rc, SDG_OK, "%s", line.err.text);
+    cr_assert_eq(o->max_concurrent, 5);
+    cr_assert_not(o->job.http2);
     line_free(&line);
 }
 
