@@ -83,7 +83,7 @@ static void add_done(worker_t *w, worker_job_t *job, uint32_t status, const row_
     w->rows_since++;
     buf_add(&job->done_bytes, result->json, result->len);
     size_t before = job->done_bytes.len;
-    usage_encode(result, &job->done_bytes);
+    usage_encode(result->reason, result->usage, &job->done_bytes);
     assert(!job->done_bytes.full); /* a result is at most a line, and a batch above its limit has left */
     job->done[job->done_count++] = (row_done_t){
         .index = index, .status = status, .json.len = result->len, .meta.len = job->done_bytes.len - before};
