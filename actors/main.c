@@ -121,12 +121,12 @@ static int run_words(int argc, char **argv) {
 
 /* A name lookup that curl has given up on still runs in a thread that nobody joins (CURLOPT_QUICK_EXIT),
  * while exit() takes apart what it may be using. So the process ends without exit handlers, except where the
- * leak checker is one. */
+ * leak checker or the writer of coverage counts is one. */
 int main(int argc, char **argv) {
     int code = run_words(argc, argv);
     runtime_end();
     if (fflush(NULL) != 0 && code == 0) code = EXIT_DATA; /* what was asked for on stdout did not get there */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(SDG_COVERAGE)
     return code;
 #else
     _exit(code);
