@@ -26,6 +26,7 @@ foreach(name ${former}) # of an earlier list
 endforeach()
 target_include_directories(sdg_proto_sdg PUBLIC ${public})
 install(DIRECTORY ${public}/sdg DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 if(SDG_SANITIZE OR SDG_FUZZ) # their libraries are of use to nobody: a program would need the same runtime
   return()

@@ -22,7 +22,7 @@ mv "$work/first" "$work/moved" # nothing may depend on where it was installed
 root=$work/moved lib=$work/moved/lib
 for file in bin/sdg lib/libsdg.a lib/libsdg.so lib/libsdg.so.0 lib/pkgconfig/sdg.pc include/sdg/sdg.h include/sdg/version.h \
     share/man/man1/sdg.1 share/man/ja/man1/sdg.1 share/bash-completion/completions/sdg share/zsh/site-functions/_sdg \
-    share/fish/vendor_completions.d/sdg.fish; do
+    share/fish/vendor_completions.d/sdg.fish share/doc/sdg/LICENSE; do
     [ -s "$root/$file" ] || fail "$file is not installed"
 done
 
