@@ -6,7 +6,7 @@
 #        tests/run.sh --soak                campaign: tests/faults/soak_*
 #
 # Suites, in order (files are found by name; adding one needs no edit here):
-#   house          tests/test_*.{py,sh}: what holds for all sources: arrows of the rooms, limits with reasons, format
+#   house          tests/test_*.{py,sh}: what holds for all sources: arrows of the rooms, public names, limits with reasons, format
 #   unit-asan      tests/**/test_*.c (Criterion) under ASan + UBSan
 #   unit           the same in the release build
 #   sim            tests/sim/sim_*.c: simulations with virtual time

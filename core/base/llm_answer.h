@@ -13,15 +13,15 @@ enum { LLM_LATENCIES_MAX = 16 }; /* request latencies kept per call: of requests
 
 typedef struct llm_answer {
     uint64_t tag; /* the caller's, from submit */
-    llm_cause_t
-        cause;    /* NONE: text is the answer (it may be "" after empty retries). Else failed: see error */
+    /* NONE: text is the answer, "" perhaps after empty retries. Any other: the call failed, see error. */
+    llm_cause_t cause;
     value_t text; /* owned by the receiver; null when failed */
     char finish_reason[24];
     uint32_t prompt_tokens, completion_tokens; /* summed over the requests of this call */
     uint32_t requests;                         /* HTTP requests made */
     uint32_t retries[LLM_CAUSES];              /* by cause of the failure that was retried */
-    uint32_t latency_us[LLM_LATENCIES_MAX]; /* sent to full body, the successful request first; latency_count
-                                               of them */
+    /* Sent to full body, the successful request first; latency_count of them. */
+    uint32_t latency_us[LLM_LATENCIES_MAX];
     uint32_t latency_count;
     long http_status; /* of the last response; 0 if none */
     err_t error;      /* the reason when failed */

@@ -13,11 +13,11 @@ typedef struct row_options { /* of a job; must outlive its rows */
     bool save_intermediate;
     bool retry_on_empty; /* false: --no-retry-on-empty */
     bool seeded;
-    uint64_t seed;        /* --seed; otherwise each row gets entropy */
-    bool trace;           /* keep what each block did, as `_trace` in the result (test-run) */
-    uint32_t stop_before; /* batch mode: a row begins neither this block nor a later one, its run_if included,
-                           * it wants ROW_STOPPED; an index into pipeline->blocks (see pipeline_stops). 0:
-                           * never, for before block 0 nothing was done */
+    uint64_t seed; /* --seed; otherwise each row gets entropy */
+    bool trace;    /* keep what each block did, as `_trace` in the result (test-run) */
+    /* Batch mode: a row begins neither this block nor a later one, its run_if included, it wants ROW_STOPPED.
+     * An index into pipeline->blocks (see pipeline_stops); 0: never, for before block 0 nothing was done. */
+    uint32_t stop_before;
     struct {
         char *from, *to;
     } * mapping;

@@ -31,11 +31,12 @@ typedef struct sdg_contexts sdg_contexts_t;
 typedef enum sdg_context_part { SDG_CONTEXT_SHARED = 0, SDG_CONTEXT_PRIVATE = 1 } sdg_context_part_t;
 
 typedef struct sdg_contexts_options {
-    size_t size;            /* sizeof(sdg_contexts_options_t) */
-    size_t max_cached;      /* contexts in memory, pinned ones included; 0: no limit */
-    uint64_t max_bytes;     /* bytes of them; 0: no limit */
-    const char *spill_path; /* of a file that must not exist: it loses its name as soon as it is open, so
-                             * nothing is left behind. NULL: what leaves memory is forgotten */
+    size_t size;        /* sizeof(sdg_contexts_options_t) */
+    size_t max_cached;  /* contexts in memory, pinned ones included; 0: no limit */
+    uint64_t max_bytes; /* bytes of them; 0: no limit */
+    /* Of a file that must not exist: it loses its name as soon as it is open, so nothing is left behind.
+     * NULL: what leaves memory is forgotten. */
+    const char *spill_path;
 } sdg_contexts_options_t;
 
 typedef struct sdg_contexts_stats {

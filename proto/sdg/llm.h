@@ -35,10 +35,9 @@ typedef struct sdg_llm_options {
 typedef struct sdg_endpoint {
     size_t size;      /* sizeof(sdg_endpoint_t) */
     const char *name; /* for error sentences; NULL: "endpoint" */
-    const char *const
-        *urls; /* one for each replica; each request goes to the one with the fewest in flight, and one that
-                * fails is passed over for a while. "/v1" is added where it is missing, then
-                * "/chat/completions" */
+    /* One for each replica: a request goes to the one with the fewest in flight, and one that fails is passed
+     * over for a while. "/v1" is added where it is missing, then "/chat/completions". */
+    const char *const *urls;
     size_t url_count;           /* at most 256; 0: https://api.openai.com */
     const char *api_key;        /* NULL or "": no Authorization header */
     const char *const *headers; /* further "Name: value" lines; may be NULL */
@@ -76,8 +75,7 @@ typedef struct sdg_answer {
     const char *finish_reason; /* "stop", "length", ... as the server says; "" if it does not */
     uint32_t prompt_tokens, completion_tokens; /* as the server counts, over all requests of the call */
     uint32_t requests;                         /* HTTP requests it took */
-    uint32_t latency_us; /* of the request that succeeded, from sending to the whole body; 0 of a call that
-                            failed */
+    uint32_t latency_us; /* of the request that succeeded, sent to whole body; 0 of a call that failed */
     int http_status;     /* of the last response; 0: there was none */
 } sdg_answer_t;
 

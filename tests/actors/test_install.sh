@@ -139,6 +139,22 @@ for program in plus plus-static; do
     [ "$said" = "endpoint: size is not set: SDG_EINVAL" ] || fail "$program: got: $said"
 done
 
+# An interpreter loads it late, with dlopen, and calls it from a thread of its own.
+said=$(python3 - "$lib/libsdg.so.0" <<'END'
+import ctypes, sys, threading
+sdg = ctypes.CDLL(sys.argv[1])
+sdg.sdg_chat_request.restype = ctypes.c_void_p
+def request():
+    text = sdg.sdg_chat_request(b"m", None, b"hi", b'{"n": [1]}', None)
+    print(ctypes.string_at(text).decode())
+    sdg.sdg_free(ctypes.c_void_p(text))
+thread = threading.Thread(target=request)
+thread.start()
+thread.join()
+END
+)
+[ "$said" = '{"model":"m","messages":[{"role":"user","content":"hi"}],"n":[1]}' ] || fail "python3: got: $said"
+
 # --- one version ---
 
 version=$(sed -n 's/^#define SDG_VERSION "\(.*\)"$/\1/p' "$root/include/sdg/version.h")
