@@ -34,6 +34,8 @@
 #include <unistd.h>
 
 #include "core/base/clock.h"
+#include "core/base/grow.h"
+#include "core/base/heap.h"
 #include "core/base/rangeset.h"
 #include "core/base/rng.h"
 #include "core/sched/dispatch.h"
@@ -105,7 +107,7 @@ typedef struct mail {
 
 typedef enum wake_kind { WAKE_MAIL, WAKE_CLIENT, WAKE_WORKER, WAKE_SCHEDULER, WAKE_CHAOS } wake_kind_t;
 typedef struct event {
-    uint64_t time, order; /* order: first come, first served */
+    uint64_t time;
     wake_kind_t kind;
     size_t who;
     mail_t *mail;
@@ -205,14 +207,13 @@ typedef struct job_book {
 enum { JOB_BOOKS = 32 };
 
 typedef struct sim {
-    uint64_t seed, now, order, faults_end, steps;
+    uint64_t seed, now, faults_end, steps;
     rng_t rng;
     bool verbose, failed, good;
     double drop, repeat;
     uint64_t delay_max;
     dispatch_t *d;
-    event_t *heap;
-    size_t heap_count, heap_cap;
+    heap_t events; /* event_t, owned, by time; those of one time in the order they were made */
     client_t clients[CLIENTS_MAX];
     size_t client_count;
     worker_t workers[WORKER_SLOTS];
@@ -304,34 +305,16 @@ static worker_t *worker_by_instance(sim_t *s, uint64_t instance) {
 
 /* ---- time and links */
 
-static bool earlier(const event_t *a, const event_t *b) {
-    return a->time != b->time ? a->time < b->time : a->order < b->order;
-}
-
 static void push(sim_t *s, event_t e) {
-    if (s->heap_count == s->heap_cap) {
-        s->heap_cap = s->heap_cap ? s->heap_cap * 2 : 256;
-        s->heap = xrealloc(s->heap, s->heap_cap * sizeof *s->heap);
-    }
-    e.order = s->order++;
-    size_t at = s->heap_count++;
-    while (at > 0 && earlier(&e, &s->heap[(at - 1) / 2])) {
-        s->heap[at] = s->heap[(at - 1) / 2];
-        at = (at - 1) / 2;
-    }
-    s->heap[at] = e;
+    event_t *kept = xmalloc(sizeof *kept);
+    *kept = e;
+    heap_add(&s->events, e.time, kept, NULL);
 }
 
 static event_t pop(sim_t *s) {
-    event_t first = s->heap[0], last = s->heap[--s->heap_count];
-    size_t at = 0;
-    for (size_t child; (child = 2 * at + 1) < s->heap_count; at = child) {
-        if (child + 1 < s->heap_count && earlier(&s->heap[child + 1], &s->heap[child])) child++;
-        if (!earlier(&s->heap[child], &last)) break;
-        s->heap[at] = s->heap[child];
-    }
-    s->heap[at] = last;
-    return first;
+    event_t *first = heap_pop(&s->events).pointer, e = *first;
+    free(first);
+    return e;
 }
 
 static void wake(sim_t *s, wake_kind_t kind, size_t who, uint64_t time) {
@@ -1174,10 +1157,7 @@ static void take_lease(sim_t *s, worker_t *w, const mail_t *m) {
         refuse_job(s, w, m->job);
         return;
     }
-    if (w->held_count + m->count > w->held_cap) {
-        w->held_cap = 2 * (w->held_count + m->count);
-        w->held = xrealloc(w->held, w->held_cap * sizeof *w->held);
-    }
+    GROW(w->held, w->held_cap, w->held_count + m->count);
     for (size_t i = 0; i < m->count; i++) {
         w->held[w->held_count++] = (held_t){.job = m->job, .index = m->rows[i], .life = m->c};
     }
@@ -1663,7 +1643,7 @@ static void step(sim_t *s) {
 }
 
 static void teardown(sim_t *s) {
-    while (s->heap_count > 0) {
+    while (heap_first(&s->events)) {
         event_t e = pop(s);
         if (e.kind == WAKE_MAIL) mail_done(e.mail);
     }
@@ -1673,7 +1653,7 @@ static void teardown(sim_t *s) {
     for (size_t i = 0; i < s->book_count; i++) {
         free(s->books[i]);
     }
-    free(s->heap);
+    heap_free(&s->events);
     dispatch_destroy(&s->d);
 }
 
