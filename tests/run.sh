@@ -279,7 +279,7 @@ done
 
 if [ -n "$soak" ]; then only="soak"; fi
 if [ -n "$install" ]; then
-    ./deploy/install-deps.sh build test fuzz monitor || die "packages are missing, see above"
+    ./deploy/install-deps.sh build test fuzz monitor shells || die "packages are missing, see above"
 fi
 rm -rf "$LOGS"
 mkdir -p "$LOGS"

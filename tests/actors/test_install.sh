@@ -14,7 +14,9 @@ trap finish EXIT
 
 cmake --install "$BUILD" --prefix "$work/first" >"$work/log" || { cat "$work/log"; exit 1; }
 mv "$work/first" "$work/moved" # nothing may depend on where it was installed
-for file in bin/sdg lib/libsdg.a lib/pkgconfig/sdg.pc include/sdg/core/http/engine.h; do
+for file in bin/sdg lib/libsdg.a lib/pkgconfig/sdg.pc include/sdg/core/http/engine.h \
+    share/man/man1/sdg.1 share/man/ja/man1/sdg.1 share/bash-completion/completions/sdg share/zsh/site-functions/_sdg \
+    share/fish/vendor_completions.d/sdg.fish; do
     [ -s "$work/moved/$file" ] || { echo "$file is not installed"; exit 1; }
 done
 
