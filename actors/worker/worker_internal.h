@@ -51,7 +51,9 @@ typedef struct worker_job {
     char *refusal; /* JOB_BROKEN: why; said again when the scheduler has not heard it */
     pipeline_t *pipeline;
     job_options_t options;
-    llm_engine_t *llm;             /* NULL when the pipeline has no models; endpoint number = model index */
+    uint32_t *routes;              /* model index -> route of the worker's engine */
+    size_t route_count;            /* opened: all models, or fewer while the job is being loaded */
+    permit_t units;                /* of its calls; large: rows are limited by `running` */
     pypool_t *python;              /* NULL when it has no python blocks */
     zsock_t *store;                /* DEALER to the context store; NULL: it keeps nothing for this job */
     struct journal_out *journal;   /* worker_journal.c; NULL: the job has no call journal */
@@ -103,6 +105,7 @@ typedef struct worker {
     uint64_t hello_wait_ns;
     worker_args_t args;
     worker_job_t *jobs;
+    llm_engine_t *llm; /* of all jobs; NULL until one has models */
     rangeset_t *
         leases; /* lease numbers seen (their lower half) of the registration `lease_era` (their upper half) */
     uint64_t lease_era;
@@ -130,6 +133,7 @@ worker_job_t *worker_find_job(worker_t *w, uint64_t id);
 worker_job_t *worker_add_job(worker_t *w, uint64_t id);
 void worker_forget_job(worker_t *w, worker_job_t *job);
 int worker_load_job(worker_t *w, worker_job_t *job, const MSG_JOB_SPEC *spec, err_t *err);
+void worker_permit_calls(worker_t *w, const worker_job_t *job); /* when its permits have changed */
 
 /* worker_rows.c */
 void worker_accept_rows(worker_t *w, worker_job_t *job, const row_in_list_t *rows, bool again);

@@ -3,6 +3,7 @@
 #ifndef SDG_BASE_LLM_ANSWER_H
 #define SDG_BASE_LLM_ANSWER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/base/error.h"
@@ -15,7 +16,9 @@ typedef struct llm_answer {
     uint64_t tag; /* the caller's, from submit */
     /* NONE: text is the answer, "" perhaps after empty retries. Any other: the call failed, see error. */
     llm_cause_t cause;
-    value_t text; /* owned by the receiver; null when failed */
+    bool has_unit; /* the receiver holds a unit of `permit` now: it goes on with it, or gives it back */
+    struct permit *permit; /* the request's (core/llm/permit.h); NULL: none was needed */
+    value_t text;          /* owned by the receiver; null when failed */
     char finish_reason[24];
     uint32_t prompt_tokens, completion_tokens; /* summed over the requests of this call */
     uint32_t requests;                         /* HTTP requests made */

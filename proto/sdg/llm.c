@@ -31,9 +31,8 @@ sdg_llm_t *sdg_llm_new(const sdg_llm_options_t *options, sdg_error_t *error) {
     err_t err = {0};
     if (options && public_read(&o, sizeof o, options, "options of the LLM engine", error) != SDG_OK)
         return NULL;
-    llm_engine_t *engine = llm_engine_new(
-        &(llm_engine_options_t){.http2 = o.http2, .connections_max = o.connections_max, .seed = o.seed},
-        &err);
+    llm_engine_t *engine =
+        llm_engine_new(&(llm_engine_options_t){.connections_max = o.connections_max, .seed = o.seed}, &err);
     if (!engine) public_error(error, err.code, &err);
     return (sdg_llm_t *)engine;
 }
@@ -59,19 +58,20 @@ int sdg_llm_add_endpoint(sdg_llm_t *llm, const sdg_endpoint_t *endpoint, sdg_err
     err_t err = {0};
     int rc = public_read(&e, sizeof e, endpoint, "endpoint", error);
     if (rc != SDG_OK) return rc;
-    llm_endpoint_t described = {.name = e.name ? e.name : "endpoint",
-                                .base_urls = e.urls,
-                                .url_count = e.url_count,
-                                .api_key = e.api_key,
-                                .headers = e.headers,
-                                .header_count = e.header_count,
-                                .timeout_ms = e.timeout_ms,
-                                .retry = retry_of(&e)};
-    return public_error(error, llm_engine_add_endpoint(inner(llm), &described, &err), &err);
+    llm_route_options_t described = {.name = e.name ? e.name : "endpoint",
+                                     .base_urls = e.urls,
+                                     .url_count = e.url_count,
+                                     .api_key = e.api_key,
+                                     .headers = e.headers,
+                                     .header_count = e.header_count,
+                                     .http2 = e.http2,
+                                     .timeout_ms = e.timeout_ms,
+                                     .retry = retry_of(&e)};
+    return public_error(error, llm_engine_open_route(inner(llm), &described, &err), &err);
 }
 
 void sdg_llm_set_permits(sdg_llm_t *llm, uint32_t endpoint, uint32_t permits) {
-    llm_engine_set_permits(inner(llm), endpoint, permits);
+    llm_engine_set_permits(inner(llm), llm_engine_endpoint_id(inner(llm), endpoint), permits);
 }
 
 /* The object of further keys, owned by the caller; null for no text. */
@@ -118,7 +118,7 @@ char *sdg_chat_request(const char *model, const char *system, const char *prompt
 int sdg_llm_submit(sdg_llm_t *llm, uint32_t endpoint, const char *body, size_t body_len, uint64_t tag,
                    sdg_error_t *error) {
     err_t err = {0};
-    llm_request_t request = {.endpoint = endpoint, .body = body, .body_len = body_len};
+    llm_request_t request = {.route = endpoint, .body = body, .body_len = body_len};
     return public_error(error, llm_engine_submit(inner(llm), &request, tag, &err), &err);
 }
 
@@ -175,7 +175,7 @@ const char *sdg_cause_name(sdg_cause_t cause) {
 
 void sdg_llm_get_load(const sdg_llm_t *llm, uint32_t endpoint, sdg_llm_load_t *load) {
     llm_load_t now;
-    llm_engine_load(inner_const(llm), endpoint, &now);
+    llm_engine_route_load(inner_const(llm), endpoint, &now);
     sdg_llm_load_t told = {
         .permits = now.permits,
         .in_flight = now.in_flight,

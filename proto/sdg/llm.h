@@ -28,7 +28,6 @@ typedef struct sdg_llm sdg_llm_t;
 typedef struct sdg_llm_options {
     size_t size;              /* sizeof(sdg_llm_options_t) */
     uint32_t connections_max; /* kept open for each endpoint; 0: as many as permits */
-    bool http2;               /* ask for HTTP/2 over TLS */
     uint64_t seed;            /* of the jitter in waits */
 } sdg_llm_options_t;
 
@@ -48,6 +47,7 @@ typedef struct sdg_endpoint {
     uint32_t retry_cap_ms;  /* longest wait; 0: 30000 */
     double retry_factor;    /* of each wait to the one before; 0: 2, 1: all are the same */
     bool accept_empty;      /* a blank answer is an answer; otherwise it is asked for again, twice */
+    bool http2;             /* ask for HTTP/2 over TLS */
 } sdg_endpoint_t;
 
 /* Why a call failed. A later library may know more. */
@@ -97,7 +97,8 @@ SDG_API sdg_llm_t *sdg_llm_new(const sdg_llm_options_t *options, sdg_error_t *er
 SDG_API void sdg_llm_destroy(sdg_llm_t **llm);
 
 /* Returns the number of the endpoint (0, 1, ...; at most 1024) or a negative code: SDG_EINVAL for a bad URL
- * or header, SDG_ELIMIT for one too many. It starts with 8 permits. */
+ * or header, SDG_ELIMIT for one too many. It starts with 8 permits. Endpoints with the same URLs and key
+ * share their permits: they are one server. */
 SDG_API int sdg_llm_add_endpoint(sdg_llm_t *llm, const sdg_endpoint_t *endpoint, sdg_error_t *error);
 
 /* How many requests the endpoint (a number from sdg_llm_add_endpoint) may have in flight from now on. 0:

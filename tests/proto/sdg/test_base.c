@@ -20,7 +20,7 @@ Test(base, every_code_has_a_name) {
 
 Test(base, a_struct_without_its_size_is_refused) {
     sdg_error_t error = {0};
-    sdg_llm_options_t llm_options = {.http2 = true};
+    sdg_llm_options_t llm_options = {.connections_max = 3};
     sdg_contexts_options_t contexts_options = {.max_cached = 1};
     cr_assert_null(sdg_llm_new(&llm_options, &error));
     cr_assert_eq(error.code, SDG_EINVAL);
