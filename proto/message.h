@@ -71,7 +71,6 @@ typedef struct context_list {
 } context_list_t;
 
 enum { ROLE_CLIENT = 1, ROLE_WORKER = 2, ROLE_SCHEDULER = 3, ROLE_STORE = 4 };
-enum { STOP_DRAIN = 1, STOP_NOW = 2 }; /* JOB_STOP and JOB_DROP modes */
 
 #define FIELD_TYPE_U64 uint64_t
 #define FIELD_TYPE_TEXT slice_t

@@ -23,6 +23,7 @@
 #include "core/base/log.h"
 #include "core/base/memory.h"
 #include "core/base/rng.h"
+#include "core/sched/dispatch.h"
 #include "core/sched/limits.h"
 
 static void say(worker_t *w, message_t *m) {
@@ -212,7 +213,7 @@ static void on_job_drop(worker_t *w, const message_t *m, uint64_t now) {
     worker_job_t *job = worker_find_job(w, m->JOB_DROP.job);
     (void)now;
     if (!job) return;
-    if (m->JOB_DROP.mode == STOP_DRAIN)
+    if (m->JOB_DROP.mode == DISPATCH_STOP_DRAIN)
         worker_return_waiting(w, job);
     else
         worker_forget_job(w, job);

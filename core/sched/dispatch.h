@@ -64,6 +64,13 @@ typedef struct dispatch_row {
     size_t len;
 } dispatch_row_t;
 enum { DISPATCH_FAILED = 1 };
+/* How a job stops: modes of dispatch_job_stop (of JOB_STOP on the wire) and of DISPATCH_JOB_DROP (JOB_DROP).
+ */
+typedef enum dispatch_stop {
+    DISPATCH_STOP_DRAIN =
+        1, /* what runs is finished; rows that have not started are dropped, by workers: given back */
+    DISPATCH_STOP_NOW = 2 /* everything is dropped; by workers: the job is forgotten */
+} dispatch_stop_t;
 typedef struct dispatch_done {
     uint64_t index;
     uint32_t status; /* passed on; DISPATCH_FAILED counts as failed, all others do not */
@@ -100,7 +107,8 @@ int dispatch_result_credit(dispatch_t *d, uint64_t job, uint64_t rows_limit, uin
  * without a share is asked for rows it has not started. SDG_ENOTFOUND, or SDG_EINVAL for 0. */
 int dispatch_job_limit(dispatch_t *d, uint64_t job, uint64_t concurrency, uint64_t now);
 int dispatch_results_ack(dispatch_t *d, uint64_t job, uint64_t batch, uint64_t now); /* cumulative */
-int dispatch_job_stop(dispatch_t *d, uint64_t job, uint32_t mode /* 1 drain, 2 now */, uint64_t now);
+/* SDG_ENOTFOUND, or SDG_EINVAL for a mode that is none. */
+int dispatch_job_stop(dispatch_t *d, uint64_t job, uint32_t mode, uint64_t now);
 /* The client is known to have a new connection: its jobs follow, and hear again what may have been lost on
  * the way. */
 void dispatch_client_moved(dispatch_t *d, uint64_t from, uint64_t to, uint64_t now);

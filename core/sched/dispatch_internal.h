@@ -142,7 +142,7 @@ struct seat_job {
 
     uint64_t rows_ok, rows_failed;
     char *reason;                            /* why it stopped; NULL: it did not; owned */
-    uint64_t drop_ns;                        /* last time rows were asked back (JOB_DROP 1) */
+    uint64_t drop_ns;                        /* last time rows were asked back (DISPATCH_STOP_DRAIN) */
     uint64_t over_ns, done_ns, done_wait_ns; /* when it ended; when and how far apart JOB_DONE is repeated */
     bool tell_done;
 };

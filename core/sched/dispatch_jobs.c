@@ -33,7 +33,7 @@ static void release_workers(dispatch_t *d, seat_job_t *job) {
     for (size_t i = 0; i < d->worker_count; i++) {
         seat_t *seat = d->workers[i]->seat[job->slot];
         if (!seat) continue;
-        if (seat->told && !seat->refused) drop_at_worker(d, seat, 2);
+        if (seat->told && !seat->refused) drop_at_worker(d, seat, DISPATCH_STOP_NOW);
         dispatch_worker_wake(d, seat->worker);
         dispatch_seat_destroy(seat);
     }
@@ -72,7 +72,8 @@ static void recall_rows(dispatch_t *d, seat_job_t *job, bool all, uint64_t now) 
     job->drop_ns = now;
     for (size_t i = 0; i < d->worker_count; i++) {
         seat_t *seat = d->workers[i]->seat[job->slot];
-        if (seat && seat->leased > 0 && (all || seat->share == 0)) drop_at_worker(d, seat, 1);
+        if (seat && seat->leased > 0 && (all || seat->share == 0))
+            drop_at_worker(d, seat, DISPATCH_STOP_DRAIN);
     }
 }
 
@@ -250,14 +251,14 @@ int dispatch_rows_end(dispatch_t *d, uint64_t id, uint64_t chunks, uint64_t now)
 int dispatch_job_stop(dispatch_t *d, uint64_t id, uint32_t mode, uint64_t now) {
     seat_job_t *job = dispatch_job_find(d, id);
     if (!job) return SDG_ENOTFOUND;
-    if (mode != 1 && mode != 2) return SDG_EINVAL;
+    if (mode != DISPATCH_STOP_DRAIN && mode != DISPATCH_STOP_NOW) return SDG_EINVAL;
     if (job->state == JOB_OVER) {
         job->tell_done = true;
         dispatch_touch(d, job);
         return SDG_OK;
     }
     dispatch_job_wind_down(d, job, "stopped by its client", now);
-    if (mode == 2) job_end(d, job, now);
+    if (mode == DISPATCH_STOP_NOW) job_end(d, job, now);
     return SDG_OK;
 }
 

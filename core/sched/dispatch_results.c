@@ -59,7 +59,7 @@ void dispatch_row_results(dispatch_t *d, uint64_t worker_id, uint64_t job_id, co
                                            .peer = worker->peer,
                                            .worker = worker_id,
                                            .job = job_id,
-                                           .mode = 2});
+                                           .mode = DISPATCH_STOP_NOW});
         return;
     }
     uint64_t held = take_answers(d, job, worker, rows, count);

@@ -160,7 +160,7 @@ Test(dispatch, a_row_goes_to_a_worker_and_its_result_to_the_client) {
     go(&w);
     cr_assert_eq(find(&w, DISPATCH_JOB_DONE, 0)->a.rows_ok, 1);
     cr_assert_str_eq(find(&w, DISPATCH_JOB_DONE, 0)->text, "");
-    cr_assert_eq(find(&w, DISPATCH_JOB_DROP, 1)->a.mode, 2);
+    cr_assert_eq(find(&w, DISPATCH_JOB_DROP, 1)->a.mode, DISPATCH_STOP_NOW);
     finish(&w);
 }
 
@@ -652,7 +652,7 @@ Test(dispatch, rows_at_a_worker_that_may_run_none_are_asked_back) {
     pass(&w, RESEND_NS, 1, 2);
     go(&w);
     cr_assert_null(find(&w, DISPATCH_JOB_DROP, 1));
-    cr_assert_eq(find(&w, DISPATCH_JOB_DROP, 2)->a.mode, 1);
+    cr_assert_eq(find(&w, DISPATCH_JOB_DROP, 2)->a.mode, DISPATCH_STOP_DRAIN);
     dispatch_lease_return(w.d, 2, JOB, (uint64_t[]){0, 1, 2, 3, 4, 5}, 6, w.now); /* those that it holds */
     go(&w);
     cr_assert_eq(leased_to(&w, 2), 0);
@@ -1048,14 +1048,15 @@ Test(dispatch, drain_lets_running_rows_finish) {
     rows(&w, 10);
     go(&w);
     cr_assert_eq(leased_to(&w, 1), 4);
-    dispatch_job_stop(w.d, JOB, 1, w.now);
+    dispatch_job_stop(w.d, JOB, DISPATCH_STOP_DRAIN, w.now);
     go(&w);
-    cr_assert_eq(find(&w, DISPATCH_JOB_DROP, 1)->a.mode, 1);
+    cr_assert_eq(find(&w, DISPATCH_JOB_DROP, 1)->a.mode, DISPATCH_STOP_DRAIN);
     answer(&w, 1, 0, "{}"), answer(&w, 1, 1, "{}");
     dispatch_lease_return(w.d, 1, JOB, (uint64_t[]){2}, 1, w.now);
     pass(&w, 2 * SECOND, 1, 0);
     go(&w);
-    cr_assert_eq(find(&w, DISPATCH_JOB_DROP, 1)->a.mode, 1, "repeated while a row is leased");
+    cr_assert_eq(find(&w, DISPATCH_JOB_DROP, 1)->a.mode, DISPATCH_STOP_DRAIN,
+                 "repeated while a row is leased");
     dispatch_lease_return(w.d, 1, JOB, (uint64_t[]){3}, 1, w.now);
     dispatch_results_ack(w.d, JOB, 9, w.now);
     go(&w);
@@ -1069,13 +1070,13 @@ Test(dispatch, stop_now_drops_everything) {
     worker(&w, 1);
     rows(&w, 10);
     go(&w);
-    dispatch_job_stop(w.d, JOB, 2, w.now);
+    dispatch_job_stop(w.d, JOB, DISPATCH_STOP_NOW, w.now);
     go(&w);
     cr_assert_eq(find(&w, DISPATCH_JOB_DONE, 0)->a.rows_ok, 0);
-    cr_assert_eq(w.seen[how_many(&w, DISPATCH_JOB_DROP) - 1].a.mode, 2);
+    cr_assert_eq(w.seen[how_many(&w, DISPATCH_JOB_DROP) - 1].a.mode, DISPATCH_STOP_NOW);
     answer(&w, 1, 0, "{}"); /* it had not heard */
     go(&w);
-    cr_assert_eq(find(&w, DISPATCH_JOB_DROP, 1)->a.mode, 2);
+    cr_assert_eq(find(&w, DISPATCH_JOB_DROP, 1)->a.mode, DISPATCH_STOP_NOW);
     cr_assert_null(find(&w, DISPATCH_RESULTS, 0));
     finish(&w);
 }
@@ -1111,7 +1112,7 @@ Test(dispatch, a_client_that_comes_back_hears_everything_again) {
     cr_assert_eq(find(&w, DISPATCH_INGEST_CREDIT, 0)->a.next_chunk, 1);
     dispatch_client_gone(w.d, CLIENT + 5, w.now);
     go(&w);
-    cr_assert_eq(find(&w, DISPATCH_JOB_DROP, 1)->a.mode, 2);
+    cr_assert_eq(find(&w, DISPATCH_JOB_DROP, 1)->a.mode, DISPATCH_STOP_NOW);
     dispatch_stats_t stats;
     dispatch_stats(w.d, &stats);
     cr_assert_eq(
@@ -1156,7 +1157,7 @@ Test(dispatch, unknown_names_are_harmless) {
     cr_assert_eq(dispatch_rows_end(w.d, 5, 0, w.now), SDG_ENOTFOUND);
     cr_assert_eq(dispatch_result_credit(w.d, 5, 1, 1, w.now), SDG_ENOTFOUND);
     cr_assert_eq(dispatch_results_ack(w.d, 5, 1, w.now), SDG_ENOTFOUND);
-    cr_assert_eq(dispatch_job_stop(w.d, 5, 1, w.now), SDG_ENOTFOUND);
+    cr_assert_eq(dispatch_job_stop(w.d, 5, DISPATCH_STOP_DRAIN, w.now), SDG_ENOTFOUND);
     cr_assert_eq(dispatch_job_limit(w.d, 5, 1, w.now), SDG_ENOTFOUND);
     dispatch_worker_credit(w.d, 5, 1, 1, w.now);
     dispatch_worker_beat(w.d, 5, w.now);
