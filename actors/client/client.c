@@ -66,7 +66,8 @@ static void say_job_open(client_t *c) {
                                 .window_bytes = a->window_bytes,
                                 .concurrency = client_concurrency(c),
                                 .reopened = c->accepted,
-                                .priority = a->priority}};
+                                .priority = a->priority,
+                                .needs = a->needs_python ? JOB_NEEDS_PYTHON : 0}};
     client_say(c, &m);
     buf_free(&options);
 }

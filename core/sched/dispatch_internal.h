@@ -95,10 +95,9 @@ struct seat_worker {
     uint64_t held_class[CLASSES];
     uint64_t heard_ns, permits_ns;
     uint64_t patience_ns; /* of silence; 0: any */
-    bool answers;         /* it says what it runs when its permits change */
+    bool python;          /* it runs python blocks */
     bool draining;
-    bool tells_leases;         /* it reports which leases arrived */
-    uint64_t hole, hole_count; /* leases it may miss that have no open rows: sent empty, so that its count
+    uint64_t hole, hole_count; /* leases it may miss that have no open rows: it is told, so that its count
                                   goes on; count 0: none */
     ring_t seats, leases;
     ring_node_t resend;     /* d->resend: leases may be due again */

@@ -222,8 +222,11 @@ bool dispatch_lease_next(dispatch_t *d, uint64_t now, dispatch_action_t *action)
 
 static bool hole_next(seat_worker_t *w, dispatch_action_t *action) {
     if (w->hole_count == 0) return false;
-    *action = (dispatch_action_t){
-        .kind = DISPATCH_LEASE, .peer = w->peer, .worker = w->id, .lease = w->hole, .attempt = w->hole_count};
+    *action = (dispatch_action_t){.kind = DISPATCH_LEASES_VOID,
+                                  .peer = w->peer,
+                                  .worker = w->id,
+                                  .lease = w->hole,
+                                  .lease_count = w->hole_count};
     w->hole_count = 0;
     return true;
 }
@@ -257,7 +260,6 @@ void dispatch_worker_leases(dispatch_t *d, uint64_t id, uint64_t first_missing, 
     seat_worker_t *w = dispatch_worker_find(d, id);
     if (!w) return;
     dispatch_worker_beat(d, id, now);
-    w->tells_leases = true;
     if (first_missing >> LEASE_ERA_SHIFT != w->era)
         first_missing = w->era << LEASE_ERA_SHIFT; /* it has not heard of this registration */
     uint64_t next =

@@ -20,12 +20,18 @@ seat_worker_t *dispatch_worker_find(const dispatch_t *d, uint64_t id) {
 
 /* ---- seats */
 
+/* Why a job with python blocks ends when no worker accepts them. */
+static const char NO_PYTHON[] =
+    "python blocks are not supported here: no worker was started with --accept-python";
+
 static seat_t *seat_of(seat_worker_t *worker, seat_job_t *job) {
     seat_t *seat = worker->seat[job->slot];
     if (seat) return seat;
     seat = worker->seat[job->slot] = xcalloc(1, sizeof *seat);
     seat->worker = worker;
     seat->job = job;
+    seat->refused = job->asked.python && !worker->python;
+    if (seat->refused && !job->refusal) job->refusal = xstrdup(NO_PYTHON);
     dispatch_seat_pass_turn(seat);
     return seat;
 }
@@ -68,8 +74,8 @@ static bool shares_in(seat_worker_t *worker, seat_job_t *job) {
 static void set_share(dispatch_t *d, seat_t *seat, uint64_t share) {
     if (seat->share == share && (seat->told || share == 0)) return;
     seat->share = share;
-    if (seat->ceiling < share || !seat->worker->answers) seat->ceiling = share;
-    seat->unsettled = seat->worker->answers;
+    if (seat->ceiling < share) seat->ceiling = share;
+    seat->unsettled = true;
     ring_add_last(&d->permits, &seat->permits);
     seat_wake(d, seat);
 }
@@ -147,13 +153,14 @@ static void repeat_permits(dispatch_t *d, seat_worker_t *worker) {
 
 /* ---- coming and going */
 
-static void worker_add(dispatch_t *d, uint64_t id, uint64_t peer, uint64_t now) {
+static void worker_add(dispatch_t *d, uint64_t peer, const dispatch_worker_t *said, uint64_t now) {
     seat_worker_t *worker = xcalloc(1, sizeof *worker);
-    worker->id = id;
+    worker->id = said->worker;
     worker->peer = peer;
+    worker->python = said->python;
+    worker->patience_ns = said->patience_ns;
     worker->era = ++d->eras;
     worker->heard_ns = worker->permits_ns = now;
-    worker->patience_ns = BEATS_MISSED_MAX * BEAT_NS;
     ring_init(&worker->seats);
     ring_init(&worker->leases);
     if (d->worker_count == d->worker_cap) {
@@ -161,7 +168,7 @@ static void worker_add(dispatch_t *d, uint64_t id, uint64_t peer, uint64_t now) 
         d->workers = xrealloc(d->workers, d->worker_cap * sizeof *d->workers);
     }
     d->workers[d->worker_count++] = worker;
-    idmap_add(&d->worker_by_id, id, worker);
+    idmap_add(&d->worker_by_id, worker->id, worker);
     d->stats.workers++;
     d->shares_stale = true;
 }
@@ -175,20 +182,21 @@ static void worker_moved(dispatch_t *d, seat_worker_t *worker, uint64_t peer, ui
         lease->resend_ns = now;
         lease->wait_ns = RESEND_NS;
     }
-    if (worker->tells_leases) ring_add_last(&d->resend, &worker->resend);
+    ring_add_last(&d->resend, &worker->resend);
 }
 
-int dispatch_worker_hello(dispatch_t *d, uint64_t id, uint64_t peer, uint64_t now, err_t *err) {
-    seat_worker_t *worker = dispatch_worker_find(d, id);
+int dispatch_worker_hello(dispatch_t *d, uint64_t peer, const dispatch_worker_t *said, uint64_t now,
+                          err_t *err) {
+    seat_worker_t *worker = dispatch_worker_find(d, said->worker);
     if (!worker && d->worker_count == WORKERS_MAX)
         return err_set(err, SDG_ELIMIT, "%d workers are connected already", WORKERS_MAX);
     if (!worker)
-        worker_add(d, id, peer, now);
+        worker_add(d, peer, said, now);
     else if (worker->peer != peer)
         worker_moved(d, worker, peer, now);
     else
         repeat_permits(d, worker);
-    dispatch_worker_beat(d, id, now);
+    dispatch_worker_beat(d, said->worker, now);
     return SDG_OK;
 }
 
@@ -232,11 +240,6 @@ void dispatch_worker_beat(dispatch_t *d, uint64_t id, uint64_t now) {
     if (worker && now > worker->heard_ns) worker->heard_ns = now;
 }
 
-void dispatch_worker_answers(dispatch_t *d, uint64_t id) {
-    seat_worker_t *worker = dispatch_worker_find(d, id);
-    if (worker) worker->answers = true;
-}
-
 void dispatch_worker_running(dispatch_t *d, uint64_t id, uint64_t job_id, uint64_t permit, uint64_t running,
                              uint64_t now) {
     seat_worker_t *worker = dispatch_worker_find(d, id);
@@ -247,11 +250,6 @@ void dispatch_worker_running(dispatch_t *d, uint64_t id, uint64_t job_id, uint64
     seat->unsettled = false;
     seat->ceiling = running > permit ? running : permit;
     d->shares_stale = true;
-}
-
-void dispatch_worker_patience(dispatch_t *d, uint64_t id, uint64_t ns) {
-    seat_worker_t *worker = dispatch_worker_find(d, id);
-    if (worker) worker->patience_ns = ns;
 }
 
 void dispatch_worker_credit(dispatch_t *d, uint64_t id, uint64_t rows, uint64_t bytes, uint64_t now) {
@@ -273,7 +271,6 @@ void dispatch_worker_drain(dispatch_t *d, uint64_t id, uint64_t now) {
         seat_t *seat = RING_OWNER(node, seat_t, of_worker);
         ring_remove(&seat->permits); /* what it may do stays as it was: rows that run need their calls */
         seat->share = 0;
-        if (!worker->answers) seat->ceiling = 0;
     }
     d->shares_stale = true;
 }
@@ -311,5 +308,5 @@ void dispatch_worker_tick(dispatch_t *d, seat_worker_t *worker, uint64_t now) {
         worker->permits_ns = now;
         repeat_permits(d, worker);
     }
-    if (worker->tells_leases && !ring_empty(&worker->leases)) ring_add_last(&d->resend, &worker->resend);
+    if (!ring_empty(&worker->leases)) ring_add_last(&d->resend, &worker->resend);
 }

@@ -92,7 +92,9 @@ static void disturb_client(sim_t *s, client_t *c) {
         client_connect(s, c);
         break;
     case 3:
-        c->stop_mode = c->stop_mode || world_chance(s, 0.6) ? c->stop_mode : (uint32_t)world_between(s, 1, 2);
+        c->stop_mode = c->stop_mode || world_chance(s, 0.6)
+                           ? c->stop_mode
+                           : (uint32_t)world_between(s, DISPATCH_STOP_DRAIN, DISPATCH_STOP_NOW);
         if (c->stop_mode) world_trace(s, "client %zu stops its job, mode %u", c->number, c->stop_mode);
         break;
     case 4:

@@ -235,7 +235,6 @@ static void judge_held(sim_t *s, const dispatch_action_t *a) {
 
 void judge_lease(sim_t *s, const dispatch_action_t *a) {
     job_book_t *book = judge_book(s, a->job);
-    if (a->row_count == 0) return;
     if (!book || book->over) {
         world_fail(s, "rows of a job that is over are leased");
         return;

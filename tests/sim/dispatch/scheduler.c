@@ -26,6 +26,9 @@ static void perform(sim_t *s, const dispatch_action_t *a) {
         judge_lease(s, a);
         send_rows(s, M_LEASE, a, a->row_count);
         break;
+    case DISPATCH_LEASES_VOID:
+        world_post_plain(s, false, M_LEASES_VOID, a->peer, 0, a->lease, a->lease_count, 0);
+        break;
     case DISPATCH_RESULTS:
         judge_results(s, a);
         send_rows(s, M_RESULTS, a, a->done_count);
@@ -148,7 +151,7 @@ static void stop_job(sim_t *s, const mail_t *m) {
     job_book_t *book = judge_book(s, m->job);
     if (dispatch_job_stop(s->d, m->job, (uint32_t)m->a, s->now) != SDG_OK) return;
     book->stopped = true;
-    if (m->a == 2) judge_close(book);
+    if (m->a == DISPATCH_STOP_NOW) judge_close(book);
 }
 
 static int limit_job(sim_t *s, const mail_t *m) {
@@ -196,8 +199,8 @@ static void hello(sim_t *s, const mail_t *m) {
         if (s->instance_at[peer] == m->a) s->instance_at[peer] = 0; /* its old connection */
     }
     s->instance_at[m->peer] = m->a;
-    dispatch_worker_hello(s->d, m->a, m->peer, s->now, NULL);
-    dispatch_worker_answers(s->d, m->a);
+    dispatch_worker_t said = {.worker = m->a, .patience_ns = BEATS_MISSED_MAX * BEAT_NS};
+    dispatch_worker_hello(s->d, m->peer, &said, s->now, NULL);
     world_post_plain(s, false, M_WELCOME, m->peer, 0, 1, 0, 0);
 }
 

@@ -149,8 +149,9 @@ static void refuse_job(sim_t *s, worker_t *w, uint64_t job) {
     say(s, w, M_JOB_REFUSED, job, 0, 0);
 }
 
-static bool lease_is_new(worker_t *w, const mail_t *m) {
-    uint64_t era = m->a >> LEASE_ERA_SHIFT, number = m->a & UINT32_MAX;
+/* Is it of the registration that counts now? */
+static bool lease_counts(worker_t *w, const mail_t *m) {
+    uint64_t era = m->a >> LEASE_ERA_SHIFT;
     if (era < w->era) return false;
     if (era > w->era) {
         w->era = era;
@@ -160,15 +161,18 @@ static bool lease_is_new(worker_t *w, const mail_t *m) {
             if (!w->held[i - 1].running) unhold(w, i - 1);
         }
     }
-    if (m->count > 0) return rangeset_add(w->leases, number);
+    return true;
+}
+
+static void take_void(worker_t *w, const mail_t *m) {
+    if (!lease_counts(w, m)) return;
     for (uint64_t i = 0; i < m->b; i++) {
-        rangeset_add(w->leases, number + i);
+        rangeset_add(w->leases, (m->a & UINT32_MAX) + i);
     }
-    return false;
 }
 
 static void take_lease(sim_t *s, worker_t *w, const mail_t *m) {
-    if (!lease_is_new(w, m)) return;
+    if (!lease_counts(w, m) || !rangeset_add(w->leases, m->a & UINT32_MAX)) return;
     const client_t *c = client_of(s, m->job);
     if (w->refuses >> c->number & 1) {
         refuse_job(s, w, m->job);
@@ -227,9 +231,10 @@ void worker_message(sim_t *s, worker_t *w, const mail_t *m) {
         say_what_holds(s, w);
         break;
     case M_LEASE: take_lease(s, w, m); break;
+    case M_LEASES_VOID: take_void(w, m); break;
     case M_PERMITS: take_permits(s, w, m); break;
     case M_JOB_DROP:
-        if (m->a == 1)
+        if (m->a == DISPATCH_STOP_DRAIN)
             give_up_rows(s, w, m->job, true);
         else
             forget_job(w, m->job);

@@ -9,13 +9,12 @@
 enum { PATTERN_BYTES = 1024 };
 static char pattern[PATTERN_BYTES];
 static const char *const mail_names[] = {
-    "JOB_OPEN",     "JOB_ACCEPTED",  "INGEST_CREDIT",   "ROWS",
-    "ROWS_END",     "RESULT_CREDIT", "RESULTS",         "RESULTS_ACK",
-    "JOB_DONE",     "JOB_STOP",      "JOB_LIMIT",       "CLIENT_BYE",
-    "REFUSED",      "HELLO",         "WELCOME",         "ROW_CREDIT",
-    "LEASE",        "ROW_RESULTS",   "ROW_RESULTS_ACK", "PERMITS",
-    "LEASE_RETURN", "JOB_DROP",      "JOB_REFUSED",     "BEAT",
-    "BYE",          "PERMITS_HELD",
+    "JOB_OPEN",      "JOB_ACCEPTED", "INGEST_CREDIT", "ROWS",        "ROWS_END",
+    "RESULT_CREDIT", "RESULTS",      "RESULTS_ACK",   "JOB_DONE",    "JOB_STOP",
+    "JOB_LIMIT",     "CLIENT_BYE",   "REFUSED",       "HELLO",       "WELCOME",
+    "ROW_CREDIT",    "LEASE",        "LEASES_VOID",   "ROW_RESULTS", "ROW_RESULTS_ACK",
+    "PERMITS",       "LEASE_RETURN", "JOB_DROP",      "JOB_REFUSED", "BEAT",
+    "BYE",           "PERMITS_HELD",
 };
 
 /* ---- small things */

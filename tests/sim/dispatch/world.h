@@ -47,6 +47,7 @@ typedef enum mail_kind {
     M_WELCOME,
     M_ROW_CREDIT,
     M_LEASE,
+    M_LEASES_VOID,
     M_ROW_RESULTS,
     M_ACK,
     M_PERMITS,
