@@ -67,7 +67,8 @@ static void say_job_open(client_t *c) {
                                 .concurrency = client_concurrency(c),
                                 .reopened = c->accepted,
                                 .priority = a->priority,
-                                .needs = a->needs_python ? JOB_NEEDS_PYTHON : 0}};
+                                .needs = a->needs_python ? JOB_NEEDS_PYTHON : 0,
+                                .endpoints = {(uint64_t *)a->endpoints, a->endpoint_count}}};
     client_say(c, &m);
     buf_free(&options);
 }

@@ -226,7 +226,9 @@ static void on_job_open(scheduler_t *s, peer_t *peer, const link_frame_t *in, ui
                           .window_bytes = open->window_bytes,
                           .concurrency = open->concurrency,
                           .priority = open->priority,
-                          .python = open->needs & JOB_NEEDS_PYTHON};
+                          .python = open->needs & JOB_NEEDS_PYTHON,
+                          .endpoints = open->endpoints.items,
+                          .endpoint_count = open->endpoints.count};
     dispatch_job_stats_t known;
     err_t err;
     (void)peer;
@@ -389,7 +391,13 @@ static void on_stats(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint6
 
 static void on_permits_held(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
     const MSG_PERMITS_HELD *m = &in->message.PERMITS_HELD;
-    dispatch_worker_running(s->dispatch, peer->instance, m->job, m->permit, m->running, now);
+    dispatch_held_t held = {.permit = m->permit, .used = m->running, .waiting = m->waiting};
+    dispatch_worker_running(s->dispatch, peer->instance, m->job, &held, now);
+}
+
+static void on_endpoint_held(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
+    const MSG_ENDPOINT_HELD *m = &in->message.ENDPOINT_HELD;
+    dispatch_worker_calls(s->dispatch, peer->instance, m->endpoint, m->permit, m->in_flight, now);
 }
 
 static void on_drained(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
@@ -459,8 +467,11 @@ static void perform(scheduler_t *s, const dispatch_action_t *a) {
     case DISPATCH_RESULTS: send_results(s, a); return;
     case DISPATCH_JOB_DONE: send_done(s, a); return;
     case DISPATCH_PERMITS:
-        m = (message_t){.type = MESSAGE_PERMITS,
-                        .PERMITS = {.job = a->job, .rows = a->permit_rows, .calls = a->permit_calls}};
+        m = (message_t){.type = MESSAGE_PERMITS, .PERMITS = {.job = a->job, .units = a->permit_units}};
+        break;
+    case DISPATCH_ENDPOINT_PERMITS:
+        m = (message_t){.type = MESSAGE_ENDPOINT_PERMITS,
+                        .ENDPOINT_PERMITS = {.endpoint = a->endpoint, .calls = a->permit_calls}};
         break;
     case DISPATCH_LEASES_VOID:
         m = (message_t){.type = MESSAGE_LEASES_VOID,
@@ -620,6 +631,7 @@ static const struct {
     {MESSAGE_LEASE_RETURN, on_lease_return},
     {MESSAGE_JOB_REFUSED, on_job_refused},
     {MESSAGE_PERMITS_HELD, on_permits_held},
+    {MESSAGE_ENDPOINT_HELD, on_endpoint_held},
     {MESSAGE_DRAINED, on_drained},
     {MESSAGE_STATS, on_stats},
 };

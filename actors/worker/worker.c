@@ -134,9 +134,7 @@ static void on_job_spec(worker_t *w, const message_t *m, uint64_t now) {
         refuse_job(w, job);
         return;
     }
-    for (uint32_t i = 0; job->llm && i < job->pipeline->model_count; i++) {
-        llm_engine_set_permits(job->llm, i, (uint32_t)job->permit_calls);
-    }
+    worker_endpoints_apply(w, job);
     worker_start_rows(w, job, now);
 }
 
@@ -210,13 +208,15 @@ static void tell_what_was_given_up(worker_t *w) {
 static void on_permits(worker_t *w, const message_t *m, uint64_t now) {
     worker_job_t *job = job_or_ask(w, m->PERMITS.job, now);
     if (job->state == JOB_BROKEN) refuse_job(w, job);
-    job->permit_rows = m->PERMITS.rows;
-    job->permit_calls = m->PERMITS.calls;
-    for (uint32_t i = 0; job->llm && i < job->pipeline->model_count; i++) {
-        llm_engine_set_permits(job->llm, i, (uint32_t)job->permit_calls);
-    }
+    job->permit_rows = m->PERMITS.units;
+    worker_endpoints_apply(w, job);
     worker_start_rows(w, job, now);
     say_held(w, job);
+}
+
+static void on_endpoint_permits(worker_t *w, const message_t *m, uint64_t now) {
+    (void)now;
+    worker_endpoint_permit(w, m->ENDPOINT_PERMITS.endpoint, m->ENDPOINT_PERMITS.calls);
 }
 
 static void on_job_drop(worker_t *w, const message_t *m, uint64_t now) {
@@ -333,6 +333,7 @@ static uint64_t after(void *self, uint64_t now) {
     worker_contexts_flush(w, now);
     worker_flush(w, now);
     tell_what_was_given_up(w);
+    worker_endpoints_tell(w);
     every_beat(w, now);
     housekeep(w, now);
     if (!w->welcome && now - w->hello_ns >= w->hello_wait_ns) say_hello(w, now);
@@ -381,6 +382,7 @@ static void worker_destroy(worker_t **worker) {
     free(w->slots);
     free(w->ready);
     free(w->wakes);
+    free(w->endpoints);
     free(w->name);
     free(w);
     *worker = NULL;
@@ -396,6 +398,7 @@ static const struct {
     {MESSAGE_LEASES_VOID, on_leases_void},
     {MESSAGE_JOB_SPEC, on_job_spec},
     {MESSAGE_PERMITS, on_permits},
+    {MESSAGE_ENDPOINT_PERMITS, on_endpoint_permits},
     {MESSAGE_JOB_DROP, on_job_drop},
     {MESSAGE_ROW_RESULTS_ACK, on_row_results_ack},
     {MESSAGE_DRAIN, on_drain},

@@ -57,10 +57,10 @@ typedef struct worker_job {
     struct journal_out *journal;   /* worker_journal.c; NULL: the job has no call journal */
     struct contexts_out *contexts; /* worker_contexts.c; NULL: rows wait here */
     uint32_t *functions;           /* block index -> pool function */
-    uint64_t permit_rows, permit_calls;
-    uint64_t running;      /* rows started and not finished */
-    uint64_t told_running; /* what the scheduler was told of it last */
-    uint64_t asked_ns;     /* last JOB_GET */
+    uint64_t permit_rows;          /* units of the job's permit: rows started and not finished */
+    uint64_t running;              /* rows started and not finished */
+    uint64_t told_running;         /* what the scheduler was told of it last */
+    uint64_t asked_ns;             /* last JOB_GET */
     waiting_row_t *waiting, **waiting_tail;
     uint64_t waiting_count, waiting_bytes;
     uint64_t row_bytes; /* what a row of it takes here, by the rows seen so far: worker_memory.c */
@@ -86,6 +86,11 @@ typedef struct slot {            /* a row that has started */
     uint32_t next_free;
 } slot_t;
 
+typedef struct endpoint_permit { /* calls in flight to an endpoint, of all jobs together */
+    uint64_t endpoint, calls;
+    uint64_t told; /* in flight, as the scheduler was told last */
+} endpoint_permit_t;
+
 typedef struct wake {
     uint64_t due;
     uint64_t tag;
@@ -103,6 +108,8 @@ typedef struct worker {
     uint64_t hello_wait_ns;
     worker_args_t args;
     worker_job_t *jobs;
+    endpoint_permit_t *endpoints; /* worker_endpoints.c; owned */
+    size_t endpoint_count, endpoint_cap;
     rangeset_t *
         leases; /* lease numbers seen (their lower half) of the registration `lease_era` (their upper half) */
     uint64_t lease_era;
@@ -124,6 +131,13 @@ typedef struct worker {
 } worker_t;
 
 enum { NO_SLOT = UINT32_MAX };
+
+/* worker_endpoints.c */
+void worker_endpoint_permit(worker_t *w, uint64_t endpoint, uint64_t calls); /* and answers */
+void worker_endpoints_apply(worker_t *w,
+                            worker_job_t *job); /* after its units or its pipeline have changed */
+void worker_endpoints_tell(worker_t *w);        /* calls that have ended while there were too many */
+void worker_endpoints_forget(worker_t *w);
 
 /* worker_jobs.c */
 worker_job_t *worker_find_job(worker_t *w, uint64_t id);

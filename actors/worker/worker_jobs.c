@@ -171,6 +171,7 @@ static void free_gathered(worker_job_t *job) {
 void worker_forget_job(worker_t *w, worker_job_t *job) {
     worker_drop_rows(w, job);
     leave_store(w, job);
+    if (w->jobs == job && !job->next) worker_endpoints_forget(w);
     for (worker_job_t **at = &w->jobs; *at; at = &(*at)->next) {
         if (*at != job) continue;
         *at = job->next;

@@ -20,6 +20,8 @@ dispatch_t *dispatch_new(void) {
     ring_init(&d->ready);
     ring_init(&d->permits);
     ring_init(&d->resend);
+    ring_init(&d->endpoints);
+    ring_init(&d->line_permits);
     return d;
 }
 
@@ -34,6 +36,7 @@ void dispatch_destroy(dispatch_t **dispatch) {
     }
     idmap_free(&d->job_by_id);
     idmap_free(&d->worker_by_id);
+    idmap_free(&d->endpoint_by_id);
     free(d->workers);
     free(d->notices);
     free(d);
@@ -102,6 +105,7 @@ static void forgive_own_pause(dispatch_t *d, uint64_t now) {
 
 void dispatch_tick(dispatch_t *d, uint64_t now) {
     forgive_own_pause(d, now);
+    dispatch_lines_tick(d, now);
     for (size_t i = d->worker_count; i > 0; i--) {
         dispatch_worker_tick(d, d->workers[i - 1], now);
     }

@@ -106,7 +106,7 @@ static zsock_t *client_with_rows(uint64_t count) {
 
 static uint64_t permitted(zsock_t *worker) {
     link_frame_t in = await(worker, MESSAGE_PERMITS);
-    uint64_t rows = in.message.PERMITS.rows;
+    uint64_t rows = in.message.PERMITS.units;
     link_frame_free(&in);
     return rows;
 }
