@@ -13,6 +13,7 @@
 #include "actors/verbs/auto_tune.h"
 #include "actors/exit_codes.h"
 #include "actors/doctor/doctor_internal.h"
+#include "core/base/grow.h"
 #include "core/base/json.h"
 #include "core/base/log.h"
 #include "core/mabel/yaml/limits.h"
@@ -56,10 +57,7 @@ static char *format(const char *fmt, va_list args) {
 
 void doctor_say(doctor_t *d, doctor_level_t level, const char *what, const char *fmt, ...) {
     va_list args;
-    if (d->count == d->cap) {
-        d->cap = d->cap ? d->cap * 2 : 32;
-        d->findings = xrealloc(d->findings, d->cap * sizeof *d->findings);
-    }
+    GROW(d->findings, d->cap, d->count + 1);
     va_start(args, fmt);
     d->findings[d->count++] = (doctor_finding_t){.level = level,
                                                  .what = cleaned(d, xstrdup(what), false),

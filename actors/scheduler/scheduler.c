@@ -16,6 +16,7 @@
 #include "actors/loop/actor.h"
 #include "actors/scheduler/fleet_totals.h"
 #include "core/base/clock.h"
+#include "core/base/grow.h"
 #include "core/base/limits.h"
 #include "core/base/log.h"
 #include "core/base/rng.h"
@@ -262,10 +263,7 @@ static void on_job_open(scheduler_t *s, peer_t *peer, const link_frame_t *in, ui
 static void on_rows(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
     const MSG_ROWS *m = &in->message.ROWS;
     (void)peer;
-    if (m->rows.count > s->arrived_cap) {
-        s->arrived_cap = m->rows.count;
-        s->arrived = xrealloc(s->arrived, s->arrived_cap * sizeof *s->arrived);
-    }
+    GROW(s->arrived, s->arrived_cap, m->rows.count);
     for (size_t i = 0; i < m->rows.count; i++) {
         const row_in_t *row = &m->rows.items[i];
         s->arrived[i] = (dispatch_row_t){
@@ -352,10 +350,7 @@ static void on_job_get(scheduler_t *s, peer_t *peer, const link_frame_t *in, uin
 
 static void on_row_results(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
     const MSG_ROW_RESULTS *m = &in->message.ROW_RESULTS;
-    if (m->rows.count > s->taken_cap) {
-        s->taken_cap = m->rows.count;
-        s->taken = xrealloc(s->taken, s->taken_cap * sizeof *s->taken);
-    }
+    GROW(s->taken, s->taken_cap, m->rows.count);
     for (size_t i = 0; i < m->rows.count; i++) {
         const row_done_t *row = &m->rows.items[i];
         s->taken[i] = (dispatch_done_t){.index = row->index,
@@ -410,10 +405,7 @@ static void on_drained(scheduler_t *s, peer_t *peer, const link_frame_t *in, uin
 /* ---- actions */
 
 static void send_lease(scheduler_t *s, const dispatch_action_t *a) {
-    if (a->row_count > s->rows_cap) {
-        s->rows_cap = a->row_count;
-        s->rows = xrealloc(s->rows, s->rows_cap * sizeof *s->rows);
-    }
+    GROW(s->rows, s->rows_cap, a->row_count);
     for (size_t i = 0; i < a->row_count; i++) {
         s->rows[i] = (row_in_t){
             .index = a->rows[i].index, .line = a->rows[i].line, .raw = {a->rows[i].raw, a->rows[i].len}};
@@ -425,10 +417,7 @@ static void send_lease(scheduler_t *s, const dispatch_action_t *a) {
 }
 
 static void send_results(scheduler_t *s, const dispatch_action_t *a) {
-    if (a->done_count > s->done_cap) {
-        s->done_cap = a->done_count;
-        s->done = xrealloc(s->done, s->done_cap * sizeof *s->done);
-    }
+    GROW(s->done, s->done_cap, a->done_count);
     for (size_t i = 0; i < a->done_count; i++) {
         const dispatch_done_t *d = &a->done[i];
         s->done[i] = (row_done_t){.index = d->index,

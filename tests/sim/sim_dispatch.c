@@ -243,7 +243,7 @@ static void step(sim_t *s) {
 }
 
 static void teardown(sim_t *s) {
-    while (s->heap_count > 0) {
+    while (heap_first(&s->events)) {
         event_t e = world_pop(s);
         if (e.kind == WAKE_MAIL) mail_done(e.mail);
     }
@@ -253,7 +253,7 @@ static void teardown(sim_t *s) {
     for (size_t i = 0; i < s->book_count; i++) {
         free(s->books[i]);
     }
-    free(s->heap);
+    heap_free(&s->events);
     dispatch_destroy(&s->d);
 }
 

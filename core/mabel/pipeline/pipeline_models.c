@@ -7,6 +7,7 @@
 #include "core/mabel/pipeline/pipeline_load.h"
 
 #include "core/base/buf.h"
+#include "core/base/grow.h"
 #include "core/base/limits.h"
 #include "core/mabel/pipeline/limits.h"
 
@@ -234,10 +235,7 @@ static char *variables_replaced(const char *text, char **missing) {
 }
 
 static void judged_add(load_t *l, const ynode_t *n) {
-    if (l->judged_count == l->judged_cap) {
-        l->judged_cap = l->judged_cap ? l->judged_cap * 2 : 8;
-        l->judged = xrealloc(l->judged, l->judged_cap * sizeof *l->judged);
-    }
+    GROW(l->judged, l->judged_cap, l->judged_count + 1);
     l->judged[l->judged_count++] = n;
 }
 

@@ -31,7 +31,7 @@ void ydoc_note_missing(ydoc_t *doc, ynode_t *n, const char *name, size_t len);
 typedef struct yentries {
     const ynode_t **keys; /* maps only */
     const ynode_t **items;
-    size_t count, cap;
+    size_t count, cap, key_cap;
 } yentries_t;
 void yentries_add(yentries_t *e, const ynode_t *key, const ynode_t *item);
 void yentries_free(yentries_t *e);

@@ -88,34 +88,16 @@ void world_init(void) {
 
 /* ---- time and links */
 
-static bool earlier(const event_t *a, const event_t *b) {
-    return a->time != b->time ? a->time < b->time : a->order < b->order;
-}
-
 void world_push(sim_t *s, event_t e) {
-    if (s->heap_count == s->heap_cap) {
-        s->heap_cap = s->heap_cap ? s->heap_cap * 2 : 256;
-        s->heap = xrealloc(s->heap, s->heap_cap * sizeof *s->heap);
-    }
-    e.order = s->order++;
-    size_t at = s->heap_count++;
-    while (at > 0 && earlier(&e, &s->heap[(at - 1) / 2])) {
-        s->heap[at] = s->heap[(at - 1) / 2];
-        at = (at - 1) / 2;
-    }
-    s->heap[at] = e;
+    event_t *kept = xmalloc(sizeof *kept);
+    *kept = e;
+    heap_add(&s->events, e.time, kept, NULL);
 }
 
 event_t world_pop(sim_t *s) {
-    event_t first = s->heap[0], last = s->heap[--s->heap_count];
-    size_t at = 0;
-    for (size_t child; (child = 2 * at + 1) < s->heap_count; at = child) {
-        if (child + 1 < s->heap_count && earlier(&s->heap[child + 1], &s->heap[child])) child++;
-        if (!earlier(&s->heap[child], &last)) break;
-        s->heap[at] = s->heap[child];
-    }
-    s->heap[at] = last;
-    return first;
+    event_t *first = heap_pop(&s->events).pointer, e = *first;
+    free(first);
+    return e;
 }
 
 void world_wake(sim_t *s, wake_kind_t kind, size_t who, uint64_t time) {
