@@ -20,11 +20,11 @@
 #include "core/base/limits.h"
 #include "core/base/text.h"
 #include "core/llm/chat.h"
+#include "core/llm/endpoint.h"
 #include "core/http/http.h"
 #include "core/llm/limits.h"
 
 enum {
-    KEY_LEN_MIN = 8,              /* a shorter one ("none") may be a word of the reason */
     PERMITS_FIRST = 8,            /* until the limiter says otherwise */
     TIMEOUT_DEFAULT_MS = 3600000, /* documented */
     AVOID_FIRST_MS = 250,         /* a replica that failed is passed over this long, doubling ... */
@@ -78,8 +78,7 @@ struct endpoint {
     size_t replica_count;
     size_t replica_turn;     /* where the search for a replica begins: equals take turns */
     http_headers_t *headers; /* owned, borrowed by requests */
-    char *key; /* owned; NULL: none, or too short to be told from a word. Only to keep it out of what servers
-                  say */
+    char *key;               /* owned; NULL: none. Only to keep it out of what servers say */
     retry_policy_t retry;
     uint32_t timeout_ms;
     call_list_t queue;
@@ -251,15 +250,6 @@ static void call_back_off(llm_engine_t *client, call_t *call, llm_cause_t cause,
     heap_add(client, call);
 }
 
-/* Some servers repeat the key they refuse; reasons end in output files. */
-static void key_hide(char *text, const char *key) {
-    size_t len = key ? strlen(key) : 0;
-    for (char *at = text; len > 0 && (at = strstr(at, key)) != NULL; at += 3) {
-        memcpy(at, "***", 3);
-        memmove(at + 3, at + len, strlen(at + len) + 1);
-    }
-}
-
 /* The last reason, and what was done about it. */
 static void failure_describe(llm_answer_t *answer, const err_t *reason, retry_hint_t hint) {
     char wait[64] = "", tries[48] = "";
@@ -375,15 +365,15 @@ static void call_answered(llm_engine_t *client, call_t *call, chat_answer_t *cha
     call_finish(client, call, LLM_CAUSE_NONE);
 }
 
-static void call_failed(llm_engine_t *client, call_t *call, llm_cause_t cause, const err_t *reason,
+static void call_failed(llm_engine_t *client, call_t *call, llm_cause_t cause, err_t *reason,
                         retry_hint_t hint, uint64_t now_ns) {
     uint32_t wait_ms;
     if (retry_decide(&call->retry, call->answer.requests, cause, hint, &client->rng, &wait_ms)) {
         call_back_off(client, call, cause, now_ns, wait_ms);
         return;
     }
+    endpoint_key_hide(reason->text, call->endpoint->key); /* before more words follow: its end may be cut */
     failure_describe(&call->answer, reason, hint);
-    key_hide(call->answer.error.text, call->endpoint->key);
     call_finish(client, call, cause);
 }
 
@@ -549,18 +539,12 @@ static void endpoint_free(endpoint_t *endpoint) {
     free(endpoint);
 }
 
-/* Ours first, so that the user's lines can replace them. */
-static int endpoint_headers_make(endpoint_t *endpoint, const llm_endpoint_t *from, err_t *err) {
-    bool keyed = from->api_key && from->api_key[0] != '\0';
-    if (keyed && strpbrk(from->api_key, "\r\n"))
-        return err_set(err, SDG_EINVAL, "the API key has a line break in it");
-    char *key = keyed ? xasprintf("Authorization: Bearer %s", from->api_key) : NULL;
-    const char *lines[] = {"Content-Type: application/json", key};
-    http_headers_t *ours = NULL;
-    int rc = http_headers_new(NULL, lines, keyed ? 2 : 1, &ours, err);
-    if (rc == SDG_OK) rc = http_headers_new(ours, from->headers, from->header_count, &endpoint->headers, err);
-    http_headers_free(ours);
-    free(key);
+static int endpoint_headers_set(endpoint_t *endpoint, const llm_endpoint_t *from, err_t *err) {
+    endpoint_headers_t lines;
+    int rc = endpoint_headers_make(from->api_key, from->headers, from->header_count, true, &lines, err);
+    if (rc == SDG_OK)
+        rc = http_headers_new(NULL, (const char *const *)lines.lines, lines.count, &endpoint->headers, err);
+    endpoint_headers_free(&lines);
     return rc;
 }
 
@@ -571,7 +555,7 @@ static int endpoint_replicas_make(llm_engine_t *client, endpoint_t *endpoint, co
     endpoint->replica_count = from->url_count > 0 ? from->url_count : 1;
     endpoint->replicas = xcalloc(endpoint->replica_count, sizeof *endpoint->replicas);
     for (size_t i = 0; i < endpoint->replica_count; i++) {
-        char *url = chat_url(bases[i]);
+        char *url = endpoint_url(bases[i], ENDPOINT_CHAT);
         endpoint->replicas[i].target = http_target_new(client->http, url, err);
         free(url);
         if (!endpoint->replicas[i].target) return SDG_EINVAL;
@@ -582,7 +566,7 @@ static int endpoint_replicas_make(llm_engine_t *client, endpoint_t *endpoint, co
 static endpoint_t *endpoint_new(const llm_endpoint_t *from) {
     endpoint_t *endpoint = xcalloc(1, sizeof *endpoint);
     endpoint->name = xstrdup(from->name ? from->name : "");
-    if (from->api_key && strlen(from->api_key) >= KEY_LEN_MIN) endpoint->key = xstrdup(from->api_key);
+    if (from->api_key) endpoint->key = xstrdup(from->api_key);
     endpoint->retry = from->retry;
     endpoint->timeout_ms = from->timeout_ms > 0 ? from->timeout_ms : TIMEOUT_DEFAULT_MS;
     endpoint->load.permits = PERMITS_FIRST;
@@ -594,7 +578,7 @@ int llm_engine_add_endpoint(llm_engine_t *client, const llm_endpoint_t *from, er
         return err_set(err, SDG_ELIMIT, "more than %d endpoints, or %d URLs of one", LLM_ENDPOINTS_MAX,
                        LLM_REPLICAS_MAX);
     endpoint_t *endpoint = endpoint_new(from);
-    int rc = endpoint_headers_make(endpoint, from, err);
+    int rc = endpoint_headers_set(endpoint, from, err);
     if (rc == SDG_OK) rc = endpoint_replicas_make(client, endpoint, from, err);
     if (rc != SDG_OK) {
         err_prefix(err, "model %s", endpoint->name);

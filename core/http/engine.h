@@ -40,7 +40,7 @@ typedef struct llm_engine_options {
 /* Everything is copied. */
 typedef struct llm_endpoint {
     const char *name;             /* for messages: the model's name in the pipeline */
-    const char *const *base_urls; /* one or more, as written by the user (see chat_url) */
+    const char *const *base_urls; /* one or more, as written by the user (see endpoint.h) */
     size_t url_count;
     const char *api_key;        /* NULL or "": no Authorization header. Never logged */
     const char *const *headers; /* "Name: value" lines, may be NULL */

@@ -30,6 +30,7 @@
 #include "core/base/limits.h"
 #include "core/base/ring.h"
 #include "core/http/limits.h"
+#include "core/llm/endpoint.h"
 
 enum {
     EVENTS_MAX = 64, /* sockets served per http_drive, so that what a turn touches stays in the cache */
@@ -569,8 +570,12 @@ http_target_t *http_target_new(http_t *http, const char *url, err_t *err) {
     bool tls = rc == CURLUE_OK && url_part_is(parsed, CURLUPART_SCHEME, "https");
     if (rc != CURLUE_OK || !url_part_is(parsed, CURLUPART_HOST, NULL) ||
         (!tls && !url_part_is(parsed, CURLUPART_SCHEME, "http"))) {
-        err_set(err, SDG_EINVAL, "\"%.200s\" is not a complete http:// or https:// URL%s%s", url,
-                rc ? ": " : "", rc ? curl_url_strerror(rc) : "");
+        buf_t shown;
+        buf_init(&shown, MESSAGE_BYTES_MAX);
+        endpoint_url_shown(url, &shown);
+        err_set(err, SDG_EINVAL, "\"%.200s\" is not a complete http:// or https:// URL%s%s",
+                shown.data ? shown.data : "", rc ? ": " : "", rc ? curl_url_strerror(rc) : "");
+        buf_free(&shown);
         curl_url_cleanup(parsed);
         return NULL;
     }

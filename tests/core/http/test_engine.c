@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/base/clock.h"
@@ -297,6 +298,46 @@ Test(client, empty_answers_may_be_taken) {
     expect_answer("");
     cr_expect_eq(server->requests, 1);
     end();
+}
+
+/* --- the key --- */
+
+static char refusal[600];
+
+static act_t refuse_key(server_t *s, int nth, const char *request) {
+    (void)s, (void)nth, (void)request;
+    return (act_t){.status = 401, .body = refusal};
+}
+
+static void expect_key_hidden(const char *key, const char *words, const char *shown) {
+    begin(refuse_key);
+    snprintf(refusal, sizeof refusal, "{\"error\":{\"message\":\"%s\"}}", words);
+    const char *urls[] = {server->url};
+    llm_endpoint_t endpoint = {
+        .name = "keyed", .base_urls = urls, .url_count = 1, .api_key = key, .retry = quick};
+    int number = llm_engine_add_endpoint(client, &endpoint, NULL);
+    llm_request_t request = {.endpoint = (uint32_t)number, .body = "{}", .body_len = 2};
+    cr_assert_eq(llm_engine_submit(client, &request, 1, NULL), SDG_OK);
+    llm_answer_t answer = wait_answer();
+    cr_expect_eq(answer.cause, LLM_CAUSE_REFUSED);
+    cr_expect_str_eq(answer.error.text, shown);
+    end();
+}
+
+Test(client, a_key_that_the_server_repeats_is_hidden) {
+    expect_key_hidden("nokey", "bad nokey", "HTTP 401: bad nokey");
+    expect_key_hidden("sixsix", "bad sixsix, sixsix", "HTTP 401: bad ***, ***");
+    expect_key_hidden("sevense", "bad sevense", "HTTP 401: bad ***");
+    expect_key_hidden("sk-long-key", "bad sk-long-key", "HTTP 401: bad ***");
+}
+
+/* Of a long reason LLM_ERROR_TEXT_MAX bytes are kept, and the cut may go through the key. */
+Test(client, a_key_in_the_cut_of_a_reason_is_hidden) {
+    char words[500], shown[500];
+    int before = LLM_ERROR_TEXT_MAX - 8;
+    snprintf(words, sizeof words, "%0*dsk-long-key-1234", before, 0);
+    snprintf(shown, sizeof shown, "HTTP 401: %0*d***", before, 0);
+    expect_key_hidden("sk-long-key-1234", words, shown);
 }
 
 /* --- permits --- */
