@@ -57,7 +57,7 @@ static bool ask(doctor_t *d, http_t *http, place_t *place, question_t q, size_t 
     err_t err;
     static const endpoint_page_t pages[QUESTIONS] = {ENDPOINT_MODELS, ENDPOINT_METRICS, ENDPOINT_LOADS};
     char *url = endpoint_url(place->base_url, pages[q]);
-    http_target_t *target = http_target_new(http, url, &err);
+    http_target_t *target = http_target_new(http, url, d->options->job.http2, &err);
     free(url);
     if (!target) {
         if (q == ASK_MODELS)
@@ -280,7 +280,7 @@ void doctor_check_endpoints(doctor_t *d) {
         doctor_say(d, DOCTOR_OK, "endpoints", "not asked: --no-network");
         return;
     }
-    http_t *http = http_new(&(http_options_t){.http2 = d->options->job.http2}, &err);
+    http_t *http = http_new(&(http_options_t){0}, &err);
     if (!http) {
         doctor_say(d, DOCTOR_FAIL, "endpoints", "%s", err.text);
         return;

@@ -69,9 +69,9 @@ static void say_totals(worker_t *w) {
 static void say_beat(worker_t *w, uint64_t now) {
     message_t m = {.type = MESSAGE_BEAT};
     for (const worker_job_t *job = w->jobs; job; job = job->next) {
-        for (uint32_t i = 0; job->llm && i < job->pipeline->model_count; i++) {
+        for (size_t i = 0; i < job->route_count; i++) {
             llm_load_t load;
-            llm_engine_load(job->llm, i, &load);
+            llm_engine_route_load(w->llm, job->routes[i], &load);
             m.BEAT.calls_in_flight += load.in_flight;
             m.BEAT.calls_waiting += load.queued + load.backing_off;
         }
@@ -189,7 +189,6 @@ static void on_permits(worker_t *w, const message_t *m, uint64_t now) {
     worker_job_t *job = job_or_ask(w, m->PERMITS.job, now);
     if (job->state == JOB_BROKEN) refuse_job(w, job);
     job->permit_rows = m->PERMITS.units;
-    worker_endpoints_apply(w, job);
     worker_start_rows(w, job, now);
     say_held(w, job);
 }
@@ -353,6 +352,8 @@ static void worker_destroy(worker_t **worker) {
     while (w->jobs) {
         worker_forget_job(w, w->jobs);
     }
+    if (w->llm) actor_remove_fd(&w->actor, llm_engine_fd(w->llm));
+    llm_engine_destroy(&w->llm);
     outbox_destroy(&w->outbox);
     lease_book_destroy(&w->leases);
     zsock_destroy(&w->scheduler);

@@ -1,10 +1,13 @@
-/* worker_endpoints.c - how many calls may be in flight from here to each endpoint.
+/* worker_endpoints.c - how many calls may be in flight from here to each endpoint, of all jobs together.
  *
- * The scheduler says it before it gives permits of a job that names the endpoint, and says it again with each
- * job that is new here: so what no job needs can be forgotten with the last job. */
+ * The scheduler says it before it gives permits of a job that names the endpoint, and again with each job
+ * that is new here: so all can be forgotten with the last job. The engine forgets an endpoint with its last
+ * route, therefore a job's routes are given their permits when they are opened. */
 #include <stdlib.h>
 
 #include "actors/worker/worker_internal.h"
+#include "core/base/grow.h"
+#include "core/llm/limits.h"
 #include "core/sched/limits.h"
 
 static endpoint_permit_t *find(worker_t *w, uint64_t endpoint) {
@@ -15,24 +18,21 @@ static endpoint_permit_t *find(worker_t *w, uint64_t endpoint) {
 }
 
 static uint64_t in_flight(const worker_t *w, uint64_t endpoint) {
-    uint64_t calls = 0;
-    for (const worker_job_t *job = w->jobs; job; job = job->next) {
-        for (uint32_t i = 0; job->llm && i < job->pipeline->model_count; i++) {
-            llm_load_t load;
-            if (job->pipeline->models[i].endpoint_id != endpoint) continue;
-            llm_engine_load(job->llm, i, &load);
-            calls += load.in_flight;
-        }
-    }
-    return calls;
+    llm_load_t load = {0};
+    if (w->llm) llm_engine_endpoint_load(w->llm, endpoint, &load);
+    return load.in_flight;
 }
 
-void worker_endpoints_apply(worker_t *w, worker_job_t *job) {
-    for (uint32_t i = 0; job->llm && i < job->pipeline->model_count; i++) {
-        const endpoint_permit_t *permit = find(w, job->pipeline->models[i].endpoint_id);
-        uint64_t calls = permit ? permit->calls : ENDPOINT_CALLS_MAX;
-        if (job->permit_rows < calls) calls = job->permit_rows;
-        llm_engine_set_permits(job->llm, i, (uint32_t)calls);
+static void apply(worker_t *w, uint64_t endpoint) {
+    const endpoint_permit_t *permit = find(w, endpoint);
+    uint64_t calls = permit ? permit->calls : ENDPOINT_CALLS_MAX;
+    if (w->llm)
+        llm_engine_set_permits(w->llm, endpoint, calls < LLM_PERMITS_MAX ? (uint32_t)calls : LLM_PERMITS_MAX);
+}
+
+void worker_endpoints_apply(worker_t *w, const worker_job_t *job) {
+    for (size_t i = 0; i < job->route_count; i++) {
+        apply(w, llm_engine_endpoint_id(w->llm, job->routes[i]));
     }
 }
 
@@ -48,16 +48,11 @@ static void say_held(worker_t *w, endpoint_permit_t *permit) {
 void worker_endpoint_permit(worker_t *w, uint64_t endpoint, uint64_t calls) {
     endpoint_permit_t *permit = find(w, endpoint);
     if (!permit) {
-        if (w->endpoint_count == w->endpoint_cap) {
-            w->endpoint_cap = w->endpoint_cap ? w->endpoint_cap * 2 : 4;
-            w->endpoints = xrealloc(w->endpoints, w->endpoint_cap * sizeof *w->endpoints);
-        }
+        GROW(w->endpoints, w->endpoint_cap, w->endpoint_count + 1);
         permit = &w->endpoints[w->endpoint_count++];
     }
     *permit = (endpoint_permit_t){.endpoint = endpoint, .calls = calls};
-    for (worker_job_t *job = w->jobs; job; job = job->next) {
-        worker_endpoints_apply(w, job);
-    }
+    apply(w, endpoint);
     say_held(w, permit);
 }
 

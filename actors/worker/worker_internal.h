@@ -40,7 +40,9 @@ typedef struct worker_job {
     char *refusal; /* JOB_BROKEN: why; said again when the scheduler has not heard it */
     pipeline_t *pipeline;
     job_options_t options;
-    llm_engine_t *llm;             /* NULL when the pipeline has no models; endpoint number = model index */
+    uint32_t *routes;              /* model index -> route of the worker's engine */
+    size_t route_count;            /* opened: all models, or fewer while the job is being loaded */
+    permit_t units;                /* of its calls; large: rows are limited by `running` */
     pypool_t *python;              /* NULL when it has no python blocks */
     zsock_t *store;                /* DEALER to the context store; NULL: it keeps nothing for this job */
     struct journal_out *journal;   /* worker_journal.c; NULL: the job has no call journal */
@@ -95,6 +97,7 @@ typedef struct worker {
     endpoint_permit_t *endpoints; /* worker_endpoints.c; owned */
     size_t endpoint_count, endpoint_cap;
     lease_book_t *leases;
+    llm_engine_t *llm; /* of all jobs; NULL until one has models */
     slot_t *slots;
     uint32_t slot_count, slot_cap, free_slot;
     uint64_t *ready; /* tags of rows that yielded, a ring */
@@ -114,8 +117,7 @@ enum { NO_SLOT = UINT32_MAX };
 
 /* worker_endpoints.c */
 void worker_endpoint_permit(worker_t *w, uint64_t endpoint, uint64_t calls); /* and answers */
-void worker_endpoints_apply(worker_t *w,
-                            worker_job_t *job); /* after its units or its pipeline have changed */
+void worker_endpoints_apply(worker_t *w, const worker_job_t *job); /* its routes are new */
 void worker_endpoints_tell(worker_t *w);        /* calls that have ended while there were too many */
 void worker_endpoints_forget(worker_t *w);
 

@@ -45,6 +45,7 @@ static const uint64_t NEVER = UINT64_MAX;
 typedef struct shard {
     http_t *http;
     CURLM *multi;
+    bool http2;       /* its connections speak it if the server does */
     uint32_t running; /* transfers added and not yet removed */
     bool touched;     /* curl ran: there may be finished transfers to read */
     uint64_t due_ns;  /* of curl's timer; NEVER if unset */
@@ -61,7 +62,7 @@ typedef struct watch {
 typedef enum transfer_state { TRANSFER_IDLE, TRANSFER_RUNNING, TRANSFER_DONE } transfer_state_t;
 
 struct http_transfer {
-    ring_node_t node; /* in its target's `idle`, or in `running` or `done` of the engine */
+    ring_node_t place; /* in the target's idle list or one of the engine's lists */
     CURL *easy;
     http_target_t *target;
     shard_t *shard; /* while running */
@@ -80,10 +81,11 @@ struct http_transfer {
 };
 
 struct http_target {
-    ring_node_t node; /* in `targets` of the engine */
-    CURLU *url;       /* parsed once */
-    bool tls;
-    ring_t idle; /* handles with all options set */
+    ring_node_t place; /* in the engine's list */
+    CURLU *url;        /* parsed once */
+    bool tls, http2;
+    ring_t idle;     /* handles with all options set */
+    uint32_t in_use; /* handles that are not idle */
 };
 
 struct http {
@@ -99,9 +101,9 @@ struct http {
     ring_t targets;
 };
 
-static http_transfer_t *first_of(ring_t *ring) {
+static http_transfer_t *first_transfer(ring_t *ring) {
     ring_node_t *node = ring_first(ring);
-    return node ? RING_OWNER(node, http_transfer_t, node) : NULL;
+    return node ? RING_OWNER(node, http_transfer_t, place) : NULL;
 }
 
 /* --- sockets in epoll --- */
@@ -203,9 +205,9 @@ static void shard_set_connections(shard_t *shard) {
     curl_multi_setopt(shard->multi, CURLMOPT_MAXCONNECTS, (long)(limit > 0 && limit < kept ? limit : kept));
 }
 
-static shard_t *shard_new(http_t *http) {
+static shard_t *shard_new(http_t *http, bool http2) {
     shard_t *shard = xcalloc(1, sizeof *shard);
-    *shard = (shard_t){.http = http, .multi = curl_multi_init(), .due_ns = NEVER};
+    *shard = (shard_t){.http = http, .multi = curl_multi_init(), .http2 = http2, .due_ns = NEVER};
     assert(shard->multi); /* only out of memory */
     curl_multi_setopt(shard->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
     curl_multi_setopt(shard->multi, CURLMOPT_SOCKETDATA, shard);
@@ -217,10 +219,11 @@ static shard_t *shard_new(http_t *http) {
     return shard;
 }
 
-static shard_t *shard_with_room(http_t *http) {
+static shard_t *shard_with_room(http_t *http, bool http2) {
     for (size_t i = 0; i < http->shard_count; i++)
-        if (http->shards[i]->running < HTTP_CONNS_PER_MULTI) return http->shards[i];
-    return shard_new(http);
+        if (http->shards[i]->running < HTTP_CONNS_PER_MULTI && http->shards[i]->http2 == http2)
+            return http->shards[i];
+    return shard_new(http, http2);
 }
 
 /* --- handles --- */
@@ -240,11 +243,11 @@ static void easy_set_certificates(CURL *easy) {
     curl_easy_setopt(easy, CURLOPT_CAPATH, !file ? folder : NULL);
 }
 
-static void easy_set_tls(CURL *easy, const http_t *http) {
+static void easy_set_tls(CURL *easy, bool http2) {
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
     easy_set_certificates(easy);
-    if (http->options.http2) {
+    if (http2) {
         curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
         curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L); /* share a connection rather than open one */
     }
@@ -286,7 +289,7 @@ static http_transfer_t *transfer_new(http_t *http, http_target_t *target) {
     assert(t->easy); /* only out of memory */
     buf_init(&t->body, LLM_ANSWER_BYTES_MAX);
     easy_set_connection(t->easy, http);
-    if (target->tls || http->proxies) easy_set_tls(t->easy, http);
+    if (target->tls || http->proxies) easy_set_tls(t->easy, target->http2);
     easy_set_response(t->easy, t);
     curl_easy_setopt(t->easy, CURLOPT_CURLU, target->url);
     curl_easy_setopt(t->easy, CURLOPT_POST, 1L);
@@ -300,9 +303,10 @@ static void transfer_free(http_transfer_t *t) {
 }
 
 static http_transfer_t *transfer_take(http_t *http, http_target_t *target) {
-    http_transfer_t *t = first_of(&target->idle);
+    http_transfer_t *t = first_transfer(&target->idle);
+    target->in_use++;
     if (!t) return transfer_new(http, target);
-    ring_remove(&t->node);
+    ring_remove(&t->place);
     return t;
 }
 
@@ -331,10 +335,10 @@ http_transfer_t *http_start(http_t *http, const http_post_t *post) {
     assert(post->timeout_ms > 0);
     http_transfer_t *t = transfer_take(http, post->target);
     transfer_set(t, post);
-    t->shard = shard_with_room(http);
+    t->shard = shard_with_room(http, t->target->http2);
     t->state = TRANSFER_RUNNING;
     t->started_ns = clock_now_ns();
-    ring_add_last(&http->running, &t->node);
+    ring_add_last(&http->running, &t->place);
     t->shard->running++;
     CURLMcode rc = curl_multi_add_handle(t->shard->multi, t->easy);
     assert(rc == CURLM_OK); /* else out of memory, or the handle is in use: a bug */
@@ -346,7 +350,7 @@ static void transfer_stop(http_transfer_t *t) {
     curl_multi_remove_handle(t->shard->multi, t->easy);
     t->shard->running--;
     t->shard = NULL;
-    ring_remove(&t->node);
+    ring_remove(&t->place);
 }
 
 static void transfer_recycle(http_transfer_t *t) {
@@ -354,13 +358,16 @@ static void transfer_recycle(http_transfer_t *t) {
     buf_reset(&t->body);
     t->state = TRANSFER_IDLE;
     t->owner = NULL;
-    ring_add_first(&t->target->idle, &t->node);
+    ring_add_first(&t->target->idle, &t->place); /* the one used last is in the cache */
+    t->target->in_use--;
 }
 
 void http_abort(http_t *http, http_transfer_t *t) {
     (void)http;
-    if (t->state == TRANSFER_RUNNING) transfer_stop(t);
-    ring_remove(&t->node);
+    if (t->state == TRANSFER_RUNNING)
+        transfer_stop(t);
+    else
+        ring_remove(&t->place);
     transfer_recycle(t);
 }
 
@@ -381,7 +388,7 @@ static void transfer_finish(http_t *http, http_transfer_t *t, CURLcode result) {
     if (result == CURLE_COULDNT_CONNECT) curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &t->os_error);
     transfer_stop(t);
     t->state = TRANSFER_DONE;
-    ring_add_last(&http->done, &t->node);
+    ring_add_last(&http->done, &t->place);
 }
 
 static void shard_collect(shard_t *shard) {
@@ -478,9 +485,9 @@ static http_fault_t fault_of(CURLcode result) {
 }
 
 bool http_next(http_t *http, http_reply_t *reply) {
-    http_transfer_t *t = first_of(&http->done);
+    http_transfer_t *t = first_transfer(&http->done);
     if (!t) return false;
-    ring_remove(&t->node);
+    ring_remove(&t->place);
     *reply = (http_reply_t){
         .transfer = t,
         .owner = t->owner,
@@ -563,7 +570,7 @@ static bool url_part_is(CURLU *url, CURLUPart part, const char *wanted) {
     return same;
 }
 
-http_target_t *http_target_new(http_t *http, const char *url, err_t *err) {
+http_target_t *http_target_new(http_t *http, const char *url, bool http2, err_t *err) {
     CURLU *parsed = curl_url();
     assert(parsed); /* only out of memory */
     CURLUcode rc = curl_url_set(parsed, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME);
@@ -580,10 +587,22 @@ http_target_t *http_target_new(http_t *http, const char *url, err_t *err) {
         return NULL;
     }
     http_target_t *target = xcalloc(1, sizeof *target);
-    *target = (http_target_t){.url = parsed, .tls = tls};
+    *target = (http_target_t){.url = parsed, .tls = tls, .http2 = http2};
     ring_init(&target->idle);
-    ring_add_first(&http->targets, &target->node);
+    ring_add_last(&http->targets, &target->place);
     return target;
+}
+
+void http_target_free(http_t *http, http_target_t *target) {
+    (void)http;
+    assert(target->in_use == 0);
+    for (http_transfer_t *t; (t = first_transfer(&target->idle));) {
+        ring_remove(&t->place);
+        transfer_free(t);
+    }
+    ring_remove(&target->place);
+    curl_url_cleanup(target->url);
+    free(target);
 }
 
 /* curl's own names; http_proxy only in small letters, as curl reads it. */
@@ -614,30 +633,27 @@ http_t *http_new(const http_options_t *options, err_t *err) {
     return http;
 }
 
-static void target_free(http_target_t *target) {
-    RING_EACH(&target->idle, node)
-    transfer_free(RING_OWNER(node, http_transfer_t, node));
-    curl_url_cleanup(target->url);
-    free(target);
-}
-
 static void shard_free(shard_t *shard) {
     curl_multi_cleanup(shard->multi); /* closes connections: socket_close still needs the engine */
     free(shard);
+}
+
+void http_close_idle(http_t *http) {
+    assert(ring_empty(&http->running) && ring_empty(&http->done));
+    for (size_t i = 0; i < http->shard_count; i++)
+        shard_free(http->shards[i]);
+    http->shard_count = 0;
 }
 
 void http_destroy(http_t **slot) {
     http_t *http = *slot;
     if (!http) return;
     *slot = NULL;
-    RING_EACH(&http->running, node)
-    http_abort(http, RING_OWNER(node, http_transfer_t, node));
-    RING_EACH(&http->done, node)
-    http_abort(http, RING_OWNER(node, http_transfer_t, node));
-    RING_EACH(&http->targets, node)
-    target_free(RING_OWNER(node, http_target_t, node));
-    for (size_t i = 0; i < http->shard_count; i++)
-        shard_free(http->shards[i]);
+    for (http_transfer_t *t; (t = first_transfer(&http->running)) || (t = first_transfer(&http->done));)
+        http_abort(http, t);
+    for (ring_node_t *node; (node = ring_first(&http->targets));)
+        http_target_free(http, RING_OWNER(node, http_target_t, place));
+    http_close_idle(http);
     close(http->epoll_fd);
     free(http->watches);
     free(http->shards);
