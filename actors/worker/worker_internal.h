@@ -117,8 +117,8 @@ enum { NO_SLOT = UINT32_MAX };
 
 /* worker_endpoints.c */
 void worker_endpoint_permit(worker_t *w, uint64_t endpoint, uint64_t calls); /* and answers */
-void worker_endpoints_apply(worker_t *w, const worker_job_t *job); /* its routes are new */
-void worker_endpoints_tell(worker_t *w);        /* calls that have ended while there were too many */
+void worker_endpoints_apply(worker_t *w, const worker_job_t *job);           /* its routes are new */
+void worker_endpoints_tell(worker_t *w); /* calls that have ended while there were too many */
 void worker_endpoints_forget(worker_t *w);
 
 /* worker_jobs.c */

@@ -116,7 +116,12 @@ void dispatch_tick(dispatch_t *d, uint64_t now) {
 
 /* ---- numbers */
 
-void dispatch_stats(const dispatch_t *d, dispatch_stats_t *stats) { *stats = d->stats; }
+void dispatch_stats(const dispatch_t *d, dispatch_stats_t *stats) {
+    *stats = d->stats;
+    for (size_t i = 0; i < d->worker_count; i++) {
+        stats->row_credit += d->workers[i]->credit_rows;
+    }
+}
 
 bool dispatch_job_stats(const dispatch_t *d, uint64_t id, dispatch_job_stats_t *stats) {
     const seat_job_t *job = dispatch_job_find(d, id);
@@ -131,6 +136,10 @@ bool dispatch_job_stats(const dispatch_t *d, uint64_t id, dispatch_job_stats_t *
                                     .bytes_pending = job->pending_bytes,
                                     .workers = job->able,
                                     .concurrency = job->asked.concurrency,
+                                    .window_rows = job->asked.window_rows,
+                                    .window_bytes = job->asked.window_bytes,
+                                    .ingest_rows_limit = job->told_rows,
+                                    .result_rows_limit = job->result_rows_limit,
                                     .over = job->state == JOB_OVER,
                                     .stopping = job->state == JOB_STOPPING};
     return true;

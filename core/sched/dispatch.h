@@ -220,6 +220,7 @@ typedef struct dispatch_stats {
     uint64_t rows_queued, rows_leased, rows_answered, bytes_pending;
     uint64_t leases_sent, leases_resent, leases_lost, rows_requeued, duplicates_dropped;
     uint64_t workers_lost;
+    uint64_t row_credit; /* rows that all workers together can hold */
 } dispatch_stats_t;
 void dispatch_stats(const dispatch_t *d, dispatch_stats_t *stats);
 
@@ -227,6 +228,9 @@ typedef struct dispatch_job_stats {
     uint64_t rows_received, rows_queued, rows_leased, rows_answered; /* answered: not yet acknowledged */
     uint64_t rows_ok, rows_failed;                                   /* acknowledged */
     uint64_t bytes_pending, workers, concurrency;                    /* workers: that share its concurrency */
+    uint64_t window_rows, window_bytes;
+    uint64_t ingest_rows_limit, result_rows_limit; /* credits: rows that may have come, results that may have
+                                                      been sent, in all */
     bool stopping, over;
 } dispatch_job_stats_t;
 bool dispatch_job_stats(const dispatch_t *d, uint64_t job,

@@ -199,6 +199,21 @@ Test(dispatch, a_row_goes_to_a_worker_and_its_result_to_the_client) {
 
 /* ---- credit */
 
+Test(dispatch, the_credits_are_told_for_the_monitor) {
+    world_t w = start();
+    dispatch_job_stats_t job;
+    dispatch_stats_t all;
+    open_job(&w, 10, 10000, 4);
+    worker(&w, 1), worker(&w, 2);
+    dispatch_worker_credit(w.d, 2, 7, 1000, w.now);
+    dispatch_job_stats(w.d, JOB, &job);
+    dispatch_stats(w.d, &all);
+    cr_assert(job.window_rows == 10 && job.window_bytes == 10000 && job.ingest_rows_limit == 10);
+    cr_assert_eq(job.result_rows_limit, 1000000);
+    cr_assert_eq(all.row_credit, WORKER_ROWS_MAX + 7);
+    finish(&w);
+}
+
 Test(dispatch, a_chunk_beyond_the_credit_is_dropped) {
     world_t w = start();
     open_job(&w, 10, 10000, 4);
