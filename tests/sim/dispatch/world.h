@@ -153,7 +153,7 @@ typedef struct sim {
     rng_t rng;
     bool verbose, quiet, failed, good;
     broken_t broken;
-    double drop, repeat;
+    double drop, repeat, stall;
     uint64_t delay_max;
     dispatch_t *d;
     event_t *heap;
