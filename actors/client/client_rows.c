@@ -10,8 +10,8 @@
 
 #include "actors/client/client_internal.h"
 #include "core/base/limits.h"
-#include "core/base/json.h"
 #include "core/base/log.h"
+#include "core/base/result_line.h"
 
 /* Records looked at per wake-up while skipping finished rows, so that messages are heard in between. */
 enum { RECORDS_PER_TURN = 20000 };
@@ -55,9 +55,7 @@ static void fail_record(client_t *c, const row_record_t *r) {
     err_t err;
     if (client_batch_failed(c, r->index, r->bad)) return;
     buf_init(&line, 4 * ERR_TEXT_MAX);
-    buf_addf(&line, "{\"_row_index\": %" PRIu64 ", \"_error\": ", r->index);
-    json_write_string(&line, r->bad, strlen(r->bad));
-    buf_addc(&line, '}');
+    result_line_fail(&line, r->index, r->bad);
     int rc = writer_add(c->writer, r->index, line.data, line.len, &err);
     if (rc == SDG_OK) client_count_failure(c, "input");
     if (rc < 0) client_give_up(c, EXIT_DATA, err.text);

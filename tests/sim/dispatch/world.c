@@ -7,6 +7,9 @@
 #include "tests/sim/dispatch/world.h"
 
 enum { PATTERN_BYTES = 1024 };
+/* a message stuck on its way may arrive after the silence that kills a worker */
+#define STALL_MAX (15 * SECOND)
+
 static char pattern[PATTERN_BYTES];
 static const char *const mail_names[] = {
     "JOB_OPEN",      "JOB_ACCEPTED", "INGEST_CREDIT", "ROWS",        "ROWS_END",
@@ -128,6 +131,10 @@ void mail_done(mail_t *m) {
     if (m->users == 0) free(m);
 }
 
+static bool keeps_order(const mail_t *m) {
+    return m->kind == M_PERMITS || m->kind == M_HELLO || m->kind == M_PERMITS_HELD;
+}
+
 /* Not before those of its kind that were sent before it on this connection. */
 static uint64_t in_order(sim_t *s, const mail_t *m, uint64_t time) {
     uint64_t *last = m->kind == M_PERMITS                              ? &s->permits_ns[m->peer]
@@ -147,6 +154,7 @@ void world_post(sim_t *s, bool to_scheduler, mail_t *m) {
                     m->peer);
     for (uint32_t i = m->users; i > 0; i--) {
         uint64_t delay = s->good ? MILLISECOND : world_between(s, 50000, s->delay_max);
+        if (!s->good && !keeps_order(m) && world_chance(s, s->stall)) delay = world_between(s, 0, STALL_MAX);
         world_push(s, (event_t){.time = in_order(s, m, s->now + delay), .kind = WAKE_MAIL, .mail = m});
     }
     if (m->users == 0) free(m);

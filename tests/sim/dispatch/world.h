@@ -155,7 +155,7 @@ typedef struct sim {
     rng_t rng;
     bool verbose, quiet, failed, good;
     broken_t broken;
-    double drop, repeat;
+    double drop, repeat, stall;
     uint64_t delay_max;
     dispatch_t *d;
     heap_t events; /* event_t, owned, by time; those of one time in the order they were made */
