@@ -19,6 +19,8 @@
 #include "core/base/limits.h"
 #include "core/base/log.h"
 #include "core/base/rng.h"
+#include "core/plan/limits.h"
+#include "core/sched/dispatch.h"
 #include "core/sched/limits.h"
 
 void client_say(client_t *c, message_t *m) {
@@ -65,7 +67,9 @@ static void say_job_open(client_t *c) {
                                 .window_bytes = a->window_bytes,
                                 .concurrency = client_concurrency(c),
                                 .reopened = c->accepted,
-                                .priority = a->priority}};
+                                .priority = a->priority,
+                                .needs = a->needs_python ? JOB_NEEDS_PYTHON : 0,
+                                .endpoints = {(uint64_t *)a->endpoints, a->endpoint_count}}};
     client_say(c, &m);
     buf_free(&options);
 }
@@ -141,7 +145,7 @@ void client_give_up(client_t *c, int exit_code, const char *reason) {
     c->exit_code = exit_code;
     c->tally.totals[CLIENT_rows_ok] = c->kept_ok;
     c->tally.totals[CLIENT_rows_failed] = c->kept_failed;
-    say_stop(c, STOP_NOW);
+    say_stop(c, DISPATCH_STOP_NOW);
     finish(c, false);
 }
 
@@ -166,16 +170,15 @@ static void on_job_accepted(client_t *c, const message_t *m, uint64_t now) {
     if (m->JOB_ACCEPTED.job != c->job) return;
     c->accepted = true;
     if (c->state == CLIENT_OPENING) set_state(c, CLIENT_RUNNING, "accepted");
-    if (c->state == CLIENT_STOPPING) say_stop(c, STOP_DRAIN);
+    if (c->state == CLIENT_STOPPING) say_stop(c, DISPATCH_STOP_DRAIN);
     say_result_credit(c);
     (void)now;
 }
 
 static void on_ingest_credit(client_t *c, const message_t *m, uint64_t now) {
     if (m->INGEST_CREDIT.job != c->job) return;
-    if (m->INGEST_CREDIT.rows_limit > c->rows_limit) c->rows_limit = m->INGEST_CREDIT.rows_limit;
-    if (m->INGEST_CREDIT.bytes_limit > c->bytes_limit) c->bytes_limit = m->INGEST_CREDIT.bytes_limit;
-    client_arrived(c, m->INGEST_CREDIT.next_chunk, now);
+    feed_credit(c->feed, m->INGEST_CREDIT.rows_limit, m->INGEST_CREDIT.bytes_limit);
+    feed_arrived(c->feed, m->INGEST_CREDIT.next_chunk, now);
 }
 
 /* Appends one result; a row that is in the file already is dropped. Negative: the output failed. */
@@ -189,7 +192,7 @@ static int write_row(client_t *c, const row_done_t *row, err_t *err) {
         client_count_result(c, row);
         client_store_row(c, row->index);
         client_batch_written(c, row->index);
-        client_row_finished(c, row->index);
+        feed_finished(c->feed, row->index);
     }
     return rc;
 }
@@ -290,7 +293,7 @@ static bool ack_is_wanted(const client_t *c) {
     if (!writer_holds_back(c->writer)) return false;
     return c->rows_received - c->safe_rows >= (c->args->window_rows + 1) / 2 ||
            c->bytes_received - c->safe_bytes >= c->args->window_bytes / 2 ||
-           (c->input_over && c->rows_unfinished == 0);
+           (c->input_over && feed_rows(c->feed) == 0);
 }
 
 static void sync_output(client_t *c, uint64_t now) {
@@ -323,7 +326,7 @@ static void every_beat(client_t *c, uint64_t now) {
     message_t beat = {.type = MESSAGE_BEAT};
     if (c->epoch) client_say(c, &beat);
     if (c->state == CLIENT_OPENING) say_job_open(c);
-    if (c->state == CLIENT_STOPPING) say_stop(c, STOP_DRAIN);
+    if (c->state == CLIENT_STOPPING) say_stop(c, DISPATCH_STOP_DRAIN);
     client_batch_sync(c);
     if (c->state != CLIENT_RUNNING && c->state != CLIENT_STOPPING) return;
     say_result_credit(c); /* absolute: a lost one is healed by the next */
@@ -354,7 +357,7 @@ static void stop(client_t *c) {
     snprintf(c->ending, sizeof c->ending, "stopped on request");
     if (c->state == CLIENT_RUNNING || c->state == CLIENT_OPENING) {
         set_state(c, CLIENT_STOPPING, "asked to stop");
-        say_stop(c, STOP_DRAIN);
+        say_stop(c, DISPATCH_STOP_DRAIN);
     } else if (c->state == CLIENT_JOINING) {
         finish(c, true);
     }
@@ -363,7 +366,7 @@ static void stop(client_t *c) {
 static void abort_run(client_t *c) {
     c->exit_code = EXIT_STOPPED;
     snprintf(c->ending, sizeof c->ending, "stopped at once");
-    say_stop(c, STOP_NOW);
+    say_stop(c, DISPATCH_STOP_NOW);
     finish(c, true);
 }
 
@@ -371,7 +374,7 @@ static void abort_run(client_t *c) {
 static void fail_run(client_t *c, int exit_code) {
     c->exit_code = exit_code;
     snprintf(c->ending, sizeof c->ending, "ended early: see above");
-    say_stop(c, STOP_NOW);
+    say_stop(c, DISPATCH_STOP_NOW);
     finish(c, true);
 }
 
@@ -393,7 +396,10 @@ static client_t *client_new(const client_args_t *args) {
     c->writer = args->writer;
     c->job = rng_entropy();
     c->instance = rng_entropy();
-    c->chunks_tail = &c->chunks;
+    c->feed = feed_new(&(feed_options_t){.window_rows = args->window_rows,
+                                         .window_bytes = args->window_bytes,
+                                         .chunk_rows = args->chunk_rows,
+                                         .chunk_bytes = CHUNK_BYTES_MAX});
     c->next_batch = 1;
     c->heard_ns = clock_now_ns();
     c->tally.totals[CLIENT_rows_resumed] = args->resumed.rows_ok + args->resumed.rows_failed;
@@ -409,7 +415,7 @@ static client_t *client_new(const client_args_t *args) {
 
 static void client_destroy(client_t **client) {
     client_t *c = *client;
-    client_rows_free(c);
+    feed_destroy(&c->feed);
     reader_close(&c->reader);
     writer_close(&c->writer);
     zsock_destroy(&c->scheduler);

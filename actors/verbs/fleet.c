@@ -19,6 +19,8 @@
 #include "core/base/rng.h"
 #include "core/sched/limits.h"
 
+enum { STATUS_TOKEN = 1 }; /* what `sdg status` asks with: it asks once */
+
 int serve_main(void *options) {
     const serve_options_t *o = options;
     int metrics_fd = -1;
@@ -84,9 +86,10 @@ static int ask_status(const char *endpoint) {
         link_frame_t in;
         if (link_recv(s, &in, NULL) != LINK_MESSAGE) continue;
         if (in.message.type == MESSAGE_WELCOME) {
-            message_t get = {.type = MESSAGE_STATUS_GET, .epoch = in.message.epoch};
+            message_t get = {
+                .type = MESSAGE_STATUS_GET, .epoch = in.message.epoch, .STATUS_GET = {.token = STATUS_TOKEN}};
             link_send(s, 0, &get, &scratch);
-        } else if (in.message.type == MESSAGE_STATUS) {
+        } else if (in.message.type == MESSAGE_STATUS && in.message.STATUS.token == STATUS_TOKEN) {
             printf("%.*s\n", (int)in.message.STATUS.json.len, in.message.STATUS.json.data);
             message_t bye = {.type = MESSAGE_BYE, .epoch = in.message.epoch};
             link_send(s, 0, &bye, &scratch);

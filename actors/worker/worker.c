@@ -2,8 +2,8 @@
  *
  * Everything the worker knows of the scheduler may vanish: the connection, the epoch, single messages. So it
  * keeps three clocks: HELLO is repeated with back-off until WELCOME; results are repeated until acknowledged
- * (worker_outbox.c); a BEAT a second says what is open. A new epoch (the scheduler restarted) voids waiting
- * rows and running ones alike: their clients will submit them again.
+ * (core/sched/outbox.h); a BEAT a second says what is open. A new epoch (the scheduler restarted) voids
+ * waiting rows and running ones alike: their clients will submit them again.
  *
  * To add a message: a row in proto/messages.def, an on_<message> function here, a line in the table at the
  * bottom, a test.
@@ -13,7 +13,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "actors/worker/limits.h"
 #include "actors/worker/worker_contexts.h"
@@ -23,6 +22,7 @@
 #include "core/base/log.h"
 #include "core/base/memory.h"
 #include "core/base/rng.h"
+#include "core/sched/dispatch.h"
 #include "core/sched/limits.h"
 
 static bool say(worker_t *w, message_t *m) {
@@ -37,7 +37,6 @@ static void say_hello(worker_t *w, uint64_t now) {
                    .HELLO = {.role = ROLE_WORKER,
                              .instance = w->instance,
                              .name = slice_of(w->name),
-                             .cores = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN),
                              .python = w->args.accept_python,
                              .patience_ms = w->args.patience_ms}};
     if (!say(w, &m)) return; /* not connected: nothing was said, the next `after` tries again */
@@ -68,7 +67,7 @@ static void say_totals(worker_t *w) {
 }
 
 static void say_beat(worker_t *w, uint64_t now) {
-    message_t m = {.type = MESSAGE_BEAT, .BEAT = {.rows_open = worker_rows_open(w)}};
+    message_t m = {.type = MESSAGE_BEAT};
     for (const worker_job_t *job = w->jobs; job; job = job->next) {
         for (size_t i = 0; i < job->route_count; i++) {
             llm_load_t load;
@@ -77,7 +76,7 @@ static void say_beat(worker_t *w, uint64_t now) {
             m.BEAT.calls_waiting += load.queued + load.backing_off;
         }
     }
-    m.BEAT.leases = w->lease_era << LEASE_ERA_SHIFT | rangeset_first_absent(w->leases, 0);
+    m.BEAT.leases = lease_book_first_missing(w->leases);
     m.BEAT.bytes_held = worker_bytes_held(w);
     if (w->args.report_rss) m.BEAT.rss_bytes = memory_rss_bytes();
     say(w, &m);
@@ -101,12 +100,6 @@ static void refuse_job(worker_t *w, worker_job_t *job) {
 
 /* ---- messages */
 
-static void forget_leases(worker_t *w, uint64_t era) {
-    rangeset_destroy(&w->leases);
-    w->leases = rangeset_new();
-    w->lease_era = era;
-}
-
 static void on_welcome(worker_t *w, const message_t *m, uint64_t now) {
     if (w->epoch && w->epoch != m->epoch) {
         log_info(
@@ -115,8 +108,8 @@ static void on_welcome(worker_t *w, const message_t *m, uint64_t now) {
         while (w->jobs) {
             worker_forget_job(w, w->jobs);
         }
-        worker_outbox_free(w);
-        forget_leases(w, 0);
+        outbox_clear(w->outbox);
+        lease_book_forget(w->leases);
     }
     bool again = w->welcome && w->epoch == m->epoch && !m->WELCOME.known;
     w->epoch = m->epoch;
@@ -135,7 +128,7 @@ static void on_job_spec(worker_t *w, const message_t *m, uint64_t now) {
         refuse_job(w, job);
         return;
     }
-    worker_permit_calls(w, job);
+    worker_endpoints_apply(w, job);
     worker_start_rows(w, job, now);
 }
 
@@ -147,29 +140,22 @@ static worker_job_t *job_or_ask(worker_t *w, uint64_t id, uint64_t now) {
     return job;
 }
 
-/* A new era: the scheduler took us for dead, rows not started have gone to others. */
-static void enter_era(worker_t *w, uint64_t era) {
-    forget_leases(w, era);
+/* Rows that have not started have gone to other workers. */
+static void drop_all_waiting(worker_t *w) {
     for (worker_job_t *job = w->jobs; job; job = job->next) {
         worker_drop_waiting(job);
     }
 }
 
-/* A lease may be sent twice, or only its number (and those behind it) when its rows are no longer open. True:
- * these rows are new. */
-static bool lease_is_new(worker_t *w, const MSG_LEASE *m) {
-    uint64_t era = m->lease >> LEASE_ERA_SHIFT, number = m->lease & (((uint64_t)1 << LEASE_ERA_SHIFT) - 1);
-    if (era < w->lease_era) return false;
-    if (era > w->lease_era) enter_era(w, era);
-    if (m->rows.count > 0) return rangeset_add(w->leases, number);
-    for (uint64_t i = 0; i < m->attempt && i < LEASES_VOID_MAX; i++) {
-        rangeset_add(w->leases, number + i);
-    }
-    return false;
+static void on_leases_void(worker_t *w, const message_t *m, uint64_t now) {
+    (void)now;
+    if (lease_book_void(w->leases, m->LEASES_VOID.from, m->LEASES_VOID.count)) drop_all_waiting(w);
 }
 
 static void on_lease(worker_t *w, const message_t *m, uint64_t now) {
-    if (!lease_is_new(w, &m->LEASE)) return;
+    lease_verdict_t verdict = lease_book_add(w->leases, m->LEASE.lease);
+    if (verdict == LEASE_OLD) return; /* it was sent twice */
+    if (verdict == LEASE_BEGINS_ERA) drop_all_waiting(w);
     worker_job_t *job = job_or_ask(w, m->LEASE.job, now);
     if (job->state == JOB_BROKEN) {
         refuse_job(w, job);
@@ -180,9 +166,14 @@ static void on_lease(worker_t *w, const message_t *m, uint64_t now) {
     worker_start_rows(w, job, now);
 }
 
+/* What may run here, as the scheduler sees it: a worker that drains begins nothing more. */
+static uint64_t permit_of(const worker_t *w, const worker_job_t *job) {
+    return w->draining ? 0 : job->permit_rows;
+}
+
 static void say_held(worker_t *w, worker_job_t *job) {
     message_t m = {.type = MESSAGE_PERMITS_HELD,
-                   .PERMITS_HELD = {.job = job->id, .permit = job->permit_rows, .running = job->running}};
+                   .PERMITS_HELD = {.job = job->id, .permit = permit_of(w, job), .running = job->running}};
     say(w, &m);
     job->told_running = job->running;
 }
@@ -190,25 +181,28 @@ static void say_held(worker_t *w, worker_job_t *job) {
 /* While more rows run than are permitted, each that ends may be another worker's gain. */
 static void tell_what_was_given_up(worker_t *w) {
     for (worker_job_t *job = w->jobs; job; job = job->next) {
-        if (job->told_running > job->permit_rows && job->running < job->told_running) say_held(w, job);
+        if (job->told_running > permit_of(w, job) && job->running < job->told_running) say_held(w, job);
     }
 }
 
 static void on_permits(worker_t *w, const message_t *m, uint64_t now) {
     worker_job_t *job = job_or_ask(w, m->PERMITS.job, now);
     if (job->state == JOB_BROKEN) refuse_job(w, job);
-    job->permit_rows = m->PERMITS.rows;
-    job->permit_calls = m->PERMITS.calls;
-    worker_permit_calls(w, job);
+    job->permit_rows = m->PERMITS.units;
     worker_start_rows(w, job, now);
     say_held(w, job);
+}
+
+static void on_endpoint_permits(worker_t *w, const message_t *m, uint64_t now) {
+    (void)now;
+    worker_endpoint_permit(w, m->ENDPOINT_PERMITS.endpoint, m->ENDPOINT_PERMITS.calls);
 }
 
 static void on_job_drop(worker_t *w, const message_t *m, uint64_t now) {
     worker_job_t *job = worker_find_job(w, m->JOB_DROP.job);
     (void)now;
     if (!job) return;
-    if (m->JOB_DROP.mode == STOP_DRAIN)
+    if (m->JOB_DROP.mode == DISPATCH_STOP_DRAIN)
         worker_return_waiting(w, job);
     else
         worker_forget_job(w, job);
@@ -216,7 +210,7 @@ static void on_job_drop(worker_t *w, const message_t *m, uint64_t now) {
 
 static void on_row_results_ack(worker_t *w, const message_t *m, uint64_t now) {
     (void)now;
-    worker_acknowledged(w, m->ROW_RESULTS_ACK.batch);
+    outbox_acknowledged(w->outbox, m->ROW_RESULTS_ACK.batch);
 }
 
 static void start_drain(worker_t *w, uint64_t deadline_ms, uint64_t now) {
@@ -227,6 +221,7 @@ static void start_drain(worker_t *w, uint64_t deadline_ms, uint64_t now) {
     say_credit(w);
     for (worker_job_t *job = w->jobs; job; job = job->next) {
         worker_return_waiting(w, job);
+        say_held(w, job);
     }
 }
 
@@ -293,7 +288,6 @@ static void every_beat(worker_t *w, uint64_t now) {
     check_scheduler(w, now);
     if (!w->welcome) return;
     say_beat(w, now);
-    worker_resend(w, now);
     worker_journal_resend(w, now);
     worker_contexts_resend(w, now);
     for (worker_job_t *job = w->jobs; job; job = job->next) {
@@ -317,6 +311,7 @@ static uint64_t after(void *self, uint64_t now) {
     worker_contexts_flush(w, now);
     worker_flush(w, now);
     tell_what_was_given_up(w);
+    worker_endpoints_tell(w);
     every_beat(w, now);
     housekeep(w, now);
     if (!w->welcome && now - w->hello_ns >= w->hello_wait_ns) say_hello(w, now);
@@ -343,8 +338,8 @@ static worker_t *worker_new(const worker_args_t *args) {
     w->name = xstrdup(args->name);
     w->instance = args->instance ? args->instance : rng_entropy();
     w->free_slot = NO_SLOT;
-    w->parcels_tail = &w->parcels;
-    w->leases = rangeset_new();
+    w->outbox = outbox_new(worker_encode_batch, w);
+    w->leases = lease_book_new();
     buf_init(&w->scratch, MESSAGE_BYTES_MAX);
     w->heard_ns = clock_now_ns();
     w->scheduler = link_socket(ZMQ_DEALER, 500);
@@ -359,14 +354,15 @@ static void worker_destroy(worker_t **worker) {
     }
     if (w->llm) actor_remove_fd(&w->actor, llm_engine_fd(w->llm));
     llm_engine_destroy(&w->llm);
-    worker_outbox_free(w);
-    rangeset_destroy(&w->leases);
+    outbox_destroy(&w->outbox);
+    lease_book_destroy(&w->leases);
     zsock_destroy(&w->scheduler);
     actor_free(&w->actor);
     buf_free(&w->scratch);
     free(w->slots);
     free(w->ready);
     free(w->wakes);
+    free(w->endpoints);
     free(w->name);
     free(w);
     *worker = NULL;
@@ -377,11 +373,18 @@ static const struct {
     message_type_t type;
     void (*handle)(worker_t *w, const message_t *m, uint64_t now);
 } handlers[] = {
-    {MESSAGE_WELCOME, on_welcome},   {MESSAGE_LEASE, on_lease},
-    {MESSAGE_JOB_SPEC, on_job_spec}, {MESSAGE_PERMITS, on_permits},
-    {MESSAGE_JOB_DROP, on_job_drop}, {MESSAGE_ROW_RESULTS_ACK, on_row_results_ack},
-    {MESSAGE_DRAIN, on_drain},       {MESSAGE_BEAT, on_beat},
-    {MESSAGE_REFUSED, on_refused},   {MESSAGE_SYNC, on_sync},
+    {MESSAGE_WELCOME, on_welcome},
+    {MESSAGE_LEASE, on_lease},
+    {MESSAGE_LEASES_VOID, on_leases_void},
+    {MESSAGE_JOB_SPEC, on_job_spec},
+    {MESSAGE_PERMITS, on_permits},
+    {MESSAGE_ENDPOINT_PERMITS, on_endpoint_permits},
+    {MESSAGE_JOB_DROP, on_job_drop},
+    {MESSAGE_ROW_RESULTS_ACK, on_row_results_ack},
+    {MESSAGE_DRAIN, on_drain},
+    {MESSAGE_BEAT, on_beat},
+    {MESSAGE_REFUSED, on_refused},
+    {MESSAGE_SYNC, on_sync},
 };
 
 static void on_message(void *self, zsock_t *socket, link_frame_t *in, uint64_t now) {

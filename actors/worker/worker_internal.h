@@ -7,10 +7,11 @@
 #include "actors/loop/actor.h"
 #include "actors/worker/worker.h"
 #include "core/base/numbers.h"
-#include "core/base/rangeset.h"
 #include "core/http/engine.h"
 #include "core/mabel/row/row.h"
 #include "core/python/pypool.h"
+#include "core/sched/lease_book.h"
+#include "core/sched/outbox.h"
 #include "proto/parts/job.h"
 #include "proto/parts/tally.h"
 #include "proto/parts/usage.h"
@@ -30,18 +31,6 @@ typedef struct waiting_row {
     char raw[];
 } waiting_row_t;
 
-/* A batch of results or returned rows on its way to the scheduler, kept until acknowledged. */
-typedef struct parcel {
-    struct parcel *next;
-    uint64_t batch;
-    uint64_t resend_ns; /* when to send again */
-    uint64_t wait_ns;   /* doubles with each resend */
-    uint64_t rows;
-    uint64_t epoch; /* it was encoded for */
-    size_t len;
-    char *bytes; /* encoded frame */
-} parcel_t;
-
 typedef enum job_state { JOB_ASKED, JOB_READY, JOB_BROKEN } job_state_t;
 
 typedef struct worker_job {
@@ -59,18 +48,13 @@ typedef struct worker_job {
     struct journal_out *journal;   /* worker_journal.c; NULL: the job has no call journal */
     struct contexts_out *contexts; /* worker_contexts.c; NULL: rows wait here */
     uint32_t *functions;           /* block index -> pool function */
-    uint64_t permit_rows, permit_calls;
-    uint64_t running;      /* rows started and not finished */
-    uint64_t told_running; /* what the scheduler was told of it last */
-    uint64_t asked_ns;     /* last JOB_GET */
+    uint64_t permit_rows;          /* units of the job's permit: rows started and not finished */
+    uint64_t running;              /* rows started and not finished */
+    uint64_t told_running;         /* what the scheduler was told of it last */
+    uint64_t asked_ns;             /* last JOB_GET */
     waiting_row_t *waiting, **waiting_tail;
     uint64_t waiting_count, waiting_bytes;
     uint64_t row_bytes; /* what a row of it takes here, by the rows seen so far: worker_memory.c */
-    /* results being gathered for the next ROW_RESULTS */
-    row_done_t *done; /* lengths only: their bytes follow each other in done_bytes */
-    size_t done_count, done_cap;
-    buf_t done_bytes;
-    numbers_t returned; /* rows given back, gathered for LEASE_RETURN */
 } worker_job_t;
 
 typedef enum calls { CALLS_NOTHING, CALLS_LLM, CALLS_PYTHON } calls_t;
@@ -87,6 +71,11 @@ typedef struct slot {            /* a row that has started */
     uint32_t generation;         /* tags of earlier users of this slot do not match */
     uint32_t next_free;
 } slot_t;
+
+typedef struct endpoint_permit { /* calls in flight to an endpoint, of all jobs together */
+    uint64_t endpoint, calls;
+    uint64_t told; /* in flight, as the scheduler was told last */
+} endpoint_permit_t;
 
 typedef struct wake {
     uint64_t due;
@@ -105,22 +94,20 @@ typedef struct worker {
     uint64_t hello_wait_ns;
     worker_args_t args;
     worker_job_t *jobs;
+    endpoint_permit_t *endpoints; /* worker_endpoints.c; owned */
+    size_t endpoint_count, endpoint_cap;
+    lease_book_t *leases;
     llm_engine_t *llm; /* of all jobs; NULL until one has models */
-    rangeset_t *
-        leases; /* lease numbers seen (their lower half) of the registration `lease_era` (their upper half) */
-    uint64_t lease_era;
     slot_t *slots;
     uint32_t slot_count, slot_cap, free_slot;
     uint64_t *ready; /* tags of rows that yielded, a ring */
     uint32_t ready_head, ready_count, ready_cap;
     wake_t *wakes; /* binary heap by due */
     uint32_t wake_count, wake_cap;
-    parcel_t *parcels, **parcels_tail;
-    uint64_t next_batch;
+    outbox_t *outbox;
     uint64_t rows_since, housekept_ns; /* finished since the last housekeeping, and when that was */
     tally_t tally;                     /* of the rows it has finished */
-    uint64_t flushed_ns;               /* when gathered results last left */
-    uint64_t slot_bytes, parcel_bytes; /* accounted for: by slots, by parcels */
+    uint64_t slot_bytes;               /* accounted for by slots */
     uint32_t rows_here;                /* slots with a row in memory */
     uint32_t turns;                    /* tags given out for questions to the store; wraps around */
     buf_t scratch;                     /* encoding */
@@ -128,12 +115,17 @@ typedef struct worker {
 
 enum { NO_SLOT = UINT32_MAX };
 
+/* worker_endpoints.c */
+void worker_endpoint_permit(worker_t *w, uint64_t endpoint, uint64_t calls); /* and answers */
+void worker_endpoints_apply(worker_t *w, const worker_job_t *job);           /* its routes are new */
+void worker_endpoints_tell(worker_t *w); /* calls that have ended while there were too many */
+void worker_endpoints_forget(worker_t *w);
+
 /* worker_jobs.c */
 worker_job_t *worker_find_job(worker_t *w, uint64_t id);
 worker_job_t *worker_add_job(worker_t *w, uint64_t id);
 void worker_forget_job(worker_t *w, worker_job_t *job);
 int worker_load_job(worker_t *w, worker_job_t *job, const MSG_JOB_SPEC *spec, err_t *err);
-void worker_permit_calls(worker_t *w, const worker_job_t *job); /* when its permits have changed */
 
 /* worker_rows.c */
 void worker_accept_rows(worker_t *w, worker_job_t *job, const row_in_list_t *rows, bool again);
@@ -173,15 +165,11 @@ bool worker_is_crowded(
     const worker_job_t *job); /* more than half of what is allowed: rows that wait do so in the store */
 
 /* worker_outbox.c */
-void worker_add_parked(worker_t *w, worker_job_t *job, const row_usage_t *usage, uint64_t index,
-                       uint64_t now);
-void worker_add_result(worker_t *w, worker_job_t *job, const row_result_t *result, uint64_t index,
-                       uint64_t now);
-void worker_flush(worker_t *w, uint64_t now); /* sends gathered results and returns when they are due */
-uint64_t worker_flush_due(const worker_t *w); /* when that is, ns; UINT64_MAX: nothing gathered */
-void worker_acknowledged(worker_t *w, uint64_t batch);
-void worker_resend(worker_t *w, uint64_t now);
-void worker_outbox_free(worker_t *w);
-bool worker_outbox_empty(const worker_t *w);
+void worker_encode_batch(void *worker, const outbox_batch_t *batch, buf_t *frame);
+void worker_add_parked(worker_t *w, worker_job_t *job, const row_usage_t *usage, uint64_t index);
+void worker_add_result(worker_t *w, worker_job_t *job, const row_result_t *result, uint64_t index);
+uint64_t
+worker_flush_due(const worker_t *w); /* when gathered rows are to leave, ns; UINT64_MAX: there are none */
+void worker_flush(worker_t *w, uint64_t now); /* lets them go, and sends what is to be sent now */
 
 #endif

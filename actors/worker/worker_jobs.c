@@ -24,7 +24,6 @@ worker_job_t *worker_add_job(worker_t *w, uint64_t id) {
     worker_job_t *job = xcalloc(1, sizeof *job);
     job->id = id;
     job->waiting_tail = &job->waiting;
-    buf_init(&job->done_bytes, RESULT_BATCH_BYTES_MAX + DATA_LINE_BYTES_MAX + USAGE_BYTES_MAX);
     job->next = w->jobs;
     w->jobs = job;
     return job;
@@ -33,8 +32,9 @@ worker_job_t *worker_add_job(worker_t *w, uint64_t id) {
 static char *slice_text(slice_t s) { return xstrndup(s.data ? s.data : "", s.len); }
 
 static int load_pipeline(worker_t *w, worker_job_t *job, const MSG_JOB_SPEC *spec, err_t *err) {
-    char *path = slice_text(spec->path);
+    char *path = slice_text(spec->path), *folder = slice_text(spec->folder);
     pipeline_source_t source = {.path = path,
+                                .folder = spec->folder.len ? folder : NULL,
                                 .bytes = spec->bundle.data,
                                 .len = spec->bundle.len,
                                 .use_env = true,
@@ -51,6 +51,7 @@ static int load_pipeline(worker_t *w, worker_job_t *job, const MSG_JOB_SPEC *spe
     }
     diags_free(&diags);
     free(path);
+    free(folder);
     return job->pipeline ? SDG_OK : SDG_EINVAL;
 }
 
@@ -97,24 +98,6 @@ static void close_routes(worker_t *w, worker_job_t *job) {
     }
     free(job->routes);
     job->routes = NULL;
-}
-
-static bool uses_endpoint(const worker_job_t *job, uint64_t id) {
-    for (size_t i = 0; i < job->route_count; i++) {
-        if (job->pipeline->models[i].endpoint_id == id) return true;
-    }
-    return false;
-}
-
-/* An endpoint has the calls of all jobs that use it together. */
-void worker_permit_calls(worker_t *w, const worker_job_t *job) {
-    for (size_t i = 0; job->pipeline && w->llm && i < job->pipeline->model_count; i++) {
-        uint64_t id = job->pipeline->models[i].endpoint_id, calls = 0;
-        for (const worker_job_t *other = w->jobs; other; other = other->next) {
-            if (uses_endpoint(other, id)) calls += other->permit_calls;
-        }
-        llm_engine_set_permits(w->llm, id, calls < UINT32_MAX ? (uint32_t)calls : UINT32_MAX);
-    }
 }
 
 static int add_function(worker_job_t *job, size_t index, err_t *err) {
@@ -198,15 +181,10 @@ int worker_load_job(worker_t *w, worker_job_t *job, const MSG_JOB_SPEC *spec, er
     return SDG_OK;
 }
 
-static void free_gathered(worker_job_t *job) {
-    free(job->done);
-    buf_free(&job->done_bytes);
-    numbers_free(&job->returned);
-}
-
 void worker_forget_job(worker_t *w, worker_job_t *job) {
     worker_drop_rows(w, job);
     leave_store(w, job);
+    if (w->jobs == job && !job->next) worker_endpoints_forget(w);
     for (worker_job_t **at = &w->jobs; *at; at = &(*at)->next) {
         if (*at != job) continue;
         *at = job->next;
@@ -214,12 +192,11 @@ void worker_forget_job(worker_t *w, worker_job_t *job) {
     }
     if (job->python) actor_remove_fd(&w->actor, pypool_fd(job->python));
     close_routes(w, job);
-    worker_permit_calls(w, job); /* the others have fewer */
     pypool_destroy(&job->python);
     pipeline_destroy(&job->pipeline);
     job_options_free(&job->options);
     free(job->functions);
     free(job->refusal);
-    free_gathered(job);
+    outbox_forget(w->outbox, job->id);
     free(job);
 }

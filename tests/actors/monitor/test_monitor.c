@@ -104,6 +104,42 @@ Test(monitor, takes_the_numbers_of_a_store, .timeout = 120) {
     buf_free(&scratch);
 }
 
+/* The end of a run, printed on stderr: exact counts, and why it ended. */
+Test(monitor, prints_the_summary_of_a_client, .timeout = 120) {
+    char name[] = "/tmp/sdg-test-summary-XXXXXX", text[4096] = "";
+    int file = mkstemp(name), standard_error = dup(STDERR_FILENO);
+    cr_assert(file >= 0 && standard_error >= 0);
+    zsys_init();
+    log_set_level(LEVEL_ERROR);
+    monitor_args_t args = {
+        .endpoint = "inproc://monitor-summary", .mode = "run", .listen_fd = -1, .summary = true};
+    actor_thread_t *monitor = actor_spawn(monitor_actor, &args);
+    zsock_t *push = link_socket(ZMQ_PUSH, 1000);
+    buf_t scratch;
+    uint64_t values[CLIENT_STATS] = {0};
+    values[CLIENT_rows_ok] = 4711;
+    values[CLIENT_rows_failed] = 2;
+    message_t summary = {.type = MESSAGE_SUMMARY,
+                         .SUMMARY = {.values = {values, CLIENT_STATS},
+                                     .reasons = slice_of("{\"failed\": {\"timeout\": 2}, \"ended\": {}}"),
+                                     .ending = slice_of("stopped on request")}};
+    buf_init(&scratch, 65536);
+    zsock_connect(push, "%s", args.endpoint);
+    dup2(file, STDERR_FILENO);
+    bool sent = link_send(push, 0, &summary, &scratch);
+    actor_join(&monitor); /* it handles what has arrived before it ends */
+    dup2(standard_error, STDERR_FILENO);
+    cr_assert(sent);
+    cr_assert_gt(pread(file, text, sizeof text - 1, 0), 0);
+    cr_expect(strstr(text, "4711") || strstr(text, "4,711"), "%s", text);
+    cr_expect_not_null(strstr(text, "stopped on request"), "%s", text);
+    cr_expect_not_null(strstr(text, "timeout"), "%s", text);
+    zsock_destroy(&push);
+    buf_free(&scratch);
+    close(file), close(standard_error);
+    unlink(name);
+}
+
 /* ---- nobody waits for it */
 
 /* A queue that is full: as many words as fit are kept, the others are dropped, and sending returns at once.

@@ -19,6 +19,8 @@ static zsock_t *worker;
 static buf_t scratch;
 static char spill_path[96];
 
+static const char *monitor; /* endpoint that the store tells, or NULL */
+
 static void start_with(journal_t *journal, journal_fsync_t fsync) {
     static int starts;
     contexts_options_t contexts = {.max_cached = 2, .spill_path = spill_path};
@@ -28,6 +30,7 @@ static void start_with(journal_t *journal, journal_fsync_t fsync) {
                                  .endpoint_count = 1,
                                  .journal = journal,
                                  .fsync = fsync,
+                                 .monitor = monitor,
                                  .contexts = &contexts};
     cr_assert(journal);
     store = actor_spawn(context_store_actor, &args);
@@ -342,4 +345,43 @@ Test(context_store, parts_that_do_not_exist_are_ignored) {
     put(1, 5, 17, OWNER, "x");
     ask(2, 5, UINT32_MAX, OWNER, "x");
     sync_store();
+}
+
+/* The rows of the next EVICTED that the store's monitor hears. */
+static void hear_evicted(zsock_t *pull, link_frame_t *in) {
+    zmq_pollitem_t item = {.socket = zsock_resolve(pull), .events = ZMQ_POLLIN};
+    while (zmq_poll(&item, 1, WAIT_MS) > 0) {
+        cr_assert_eq(link_recv(pull, in, NULL), LINK_MESSAGE);
+        if (in->message.type == MESSAGE_EVICTED) return;
+        link_frame_free(in);
+    }
+    cr_assert(false, "no EVICTED");
+}
+
+Test(context_store, a_pinned_context_makes_no_room) {
+    uint64_t pinned[] = {1}, evicted = 0;
+    zsock_t *pull = link_socket(ZMQ_PULL, 0);
+    cr_assert_eq(zsock_bind(pull, "inproc://store-monitor"), 0);
+    stop();
+    monitor = "inproc://store-monitor";
+    start(JOURNAL_FSYNC_BATCH);
+    put(0, 1, CONTEXT_SHARED, OWNER, "state");
+    say((message_t){.type = MESSAGE_CTX_PIN, .CTX_PIN = {.job = JOB, .owner = OWNER, .rows = {pinned, 1}}});
+    for (uint64_t row = 2; row < 6; row++) {
+        put(0, row, CONTEXT_SHARED, OWNER, "state"); /* two have room, with the pinned one */
+    }
+    while (evicted < 3) {
+        link_frame_t in;
+        hear_evicted(pull, &in);
+        const u64_list_t *rows = &in.message.EVICTED.rows;
+        for (size_t i = 0; i < rows->count; i++) {
+            cr_assert_neq(rows->items[i], 1);
+        }
+        evicted += rows->count;
+        link_frame_free(&in);
+    }
+    ask(7, 1, CONTEXT_SHARED, OWNER, "");
+    expect_context(7, "state");
+    zsock_destroy(&pull);
+    monitor = NULL;
 }

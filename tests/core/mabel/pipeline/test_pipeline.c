@@ -331,6 +331,17 @@ Test(pipeline, the_usual_key_goes_to_its_own_server_only) {
     done(&l);
 }
 
+Test(pipeline, relative_files_are_looked_up_in_the_folder_that_is_given) {
+    const char *text = "blocks:\n" END;
+    pipeline_source_t source = {.path = "p.yaml", .folder = "/elsewhere", .bytes = text, .len = strlen(text)};
+    diags_t diags;
+    diags_init(&diags, "p.yaml", text, source.len);
+    pipeline_t *p = pipeline_load(&source, &diags);
+    cr_assert_str_eq(p->base_dir, "/elsewhere");
+    pipeline_destroy(&p);
+    diags_free(&diags);
+}
+
 /* Whoever has the file knows the number, with the variables or without; what they hold does not change it. */
 Test(pipeline, an_endpoint_is_known_by_what_is_written) {
     const char *text =
