@@ -19,6 +19,7 @@
 #include "core/base/limits.h"
 #include "core/base/log.h"
 #include "core/base/rng.h"
+#include "core/sched/dispatch.h"
 #include "core/sched/limits.h"
 
 void client_say(client_t *c, message_t *m) {
@@ -65,7 +66,8 @@ static void say_job_open(client_t *c) {
                                 .window_bytes = a->window_bytes,
                                 .concurrency = client_concurrency(c),
                                 .reopened = c->accepted,
-                                .priority = a->priority}};
+                                .priority = a->priority,
+                                .needs = a->needs_python ? JOB_NEEDS_PYTHON : 0}};
     client_say(c, &m);
     buf_free(&options);
 }
@@ -141,7 +143,7 @@ void client_give_up(client_t *c, int exit_code, const char *reason) {
     c->exit_code = exit_code;
     c->tally.totals[CLIENT_rows_ok] = c->kept_ok;
     c->tally.totals[CLIENT_rows_failed] = c->kept_failed;
-    say_stop(c, STOP_NOW);
+    say_stop(c, DISPATCH_STOP_NOW);
     finish(c, false);
 }
 
@@ -166,7 +168,7 @@ static void on_job_accepted(client_t *c, const message_t *m, uint64_t now) {
     if (m->JOB_ACCEPTED.job != c->job) return;
     c->accepted = true;
     if (c->state == CLIENT_OPENING) set_state(c, CLIENT_RUNNING, "accepted");
-    if (c->state == CLIENT_STOPPING) say_stop(c, STOP_DRAIN);
+    if (c->state == CLIENT_STOPPING) say_stop(c, DISPATCH_STOP_DRAIN);
     say_result_credit(c);
     (void)now;
 }
@@ -323,7 +325,7 @@ static void every_beat(client_t *c, uint64_t now) {
     message_t beat = {.type = MESSAGE_BEAT};
     if (c->epoch) client_say(c, &beat);
     if (c->state == CLIENT_OPENING) say_job_open(c);
-    if (c->state == CLIENT_STOPPING) say_stop(c, STOP_DRAIN);
+    if (c->state == CLIENT_STOPPING) say_stop(c, DISPATCH_STOP_DRAIN);
     client_batch_sync(c);
     if (c->state != CLIENT_RUNNING && c->state != CLIENT_STOPPING) return;
     say_result_credit(c); /* absolute: a lost one is healed by the next */
@@ -354,7 +356,7 @@ static void stop(client_t *c) {
     snprintf(c->ending, sizeof c->ending, "stopped on request");
     if (c->state == CLIENT_RUNNING || c->state == CLIENT_OPENING) {
         set_state(c, CLIENT_STOPPING, "asked to stop");
-        say_stop(c, STOP_DRAIN);
+        say_stop(c, DISPATCH_STOP_DRAIN);
     } else if (c->state == CLIENT_JOINING) {
         finish(c, true);
     }
@@ -363,7 +365,7 @@ static void stop(client_t *c) {
 static void abort_run(client_t *c) {
     c->exit_code = EXIT_STOPPED;
     snprintf(c->ending, sizeof c->ending, "stopped at once");
-    say_stop(c, STOP_NOW);
+    say_stop(c, DISPATCH_STOP_NOW);
     finish(c, true);
 }
 
@@ -371,7 +373,7 @@ static void abort_run(client_t *c) {
 static void fail_run(client_t *c, int exit_code) {
     c->exit_code = exit_code;
     snprintf(c->ending, sizeof c->ending, "ended early: see above");
-    say_stop(c, STOP_NOW);
+    say_stop(c, DISPATCH_STOP_NOW);
     finish(c, true);
 }
 

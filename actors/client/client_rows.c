@@ -220,8 +220,7 @@ static void send_end(client_t *c, uint64_t now) {
     for (const chunk_t *k = c->chunks; k; k = k->next) {
         if (!k->sent) return; /* waits for credit after a new epoch */
     }
-    message_t m = {.type = MESSAGE_ROWS_END,
-                   .ROWS_END = {.job = c->job, .chunks = c->next_chunk, .rows = c->rows_sent}};
+    message_t m = {.type = MESSAGE_ROWS_END, .ROWS_END = {.job = c->job, .chunks = c->next_chunk}};
     client_say(c, &m);
     c->end_sent = true;
     c->end_sent_ns = now;

@@ -28,14 +28,14 @@ typedef struct found {
     size_t count, missing_count;
 } found_t;
 
-static void say_found(context_store_t *s, uint64_t peer, uint64_t job, found_t *found) {
-    message_t m = {.type = MESSAGE_CTX, .CTX = {.job = job, .contexts = {found->items, found->count}}};
+static void say_found(context_store_t *s, uint64_t peer, found_t *found) {
+    message_t m = {.type = MESSAGE_CTX, .CTX = {.contexts = {found->items, found->count}}};
     for (size_t i = 0; i < found->count; i++) {
         found->items[i].bytes.data = s->answers.data + (uintptr_t)found->items[i].bytes.data;
     }
     if (found->count) link_send(s->router, peer, &m, &s->scratch);
     m = (message_t){.type = MESSAGE_CTX_MISSING,
-                    .CTX_MISSING = {.job = job, .tags = {found->missing, found->missing_count}}};
+                    .CTX_MISSING = {.tags = {found->missing, found->missing_count}}};
     if (found->missing_count) link_send(s->router, peer, &m, &s->scratch);
     found->count = found->missing_count = 0;
     buf_reset(&s->answers);
@@ -78,9 +78,9 @@ void store_contexts_on_get(context_store_t *s, const link_frame_t *in, uint64_t 
             return;
         }
         if (found.count + found.missing_count == CONTEXT_BATCH_MAX || s->answers.len >= CONTEXT_BATCH_BYTES)
-            say_found(s, in->peer, m->job, &found);
+            say_found(s, in->peer, &found);
     }
-    say_found(s, in->peer, m->job, &found);
+    say_found(s, in->peer, &found);
 }
 
 void store_contexts_on_put(context_store_t *s, const link_frame_t *in, uint64_t now) {
@@ -100,8 +100,7 @@ void store_contexts_on_put(context_store_t *s, const link_frame_t *in, uint64_t 
         }
         if (item->tag) numbers_add(&saved, item->tag);
     }
-    message_t answer = {.type = MESSAGE_CTX_SAVED,
-                        .CTX_SAVED = {.job = m->job, .tags = {saved.items, saved.count}}};
+    message_t answer = {.type = MESSAGE_CTX_SAVED, .CTX_SAVED = {.tags = {saved.items, saved.count}}};
     if (saved.count && !s->actor.ended) link_send(s->router, in->peer, &answer, &s->scratch);
     numbers_free(&saved);
 }

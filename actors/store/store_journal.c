@@ -75,17 +75,17 @@ static uint64_t sync_due(const context_store_t *s, uint64_t now) {
 /* ---- answers */
 
 static void say_missing(context_store_t *s, uint64_t peer, uint64_t *tags, size_t count) {
-    message_t m = {.type = MESSAGE_CALL_MISSING, .CALL_MISSING = {.job = s->job, .tags = {tags, count}}};
+    message_t m = {.type = MESSAGE_CALL_MISSING, .CALL_MISSING = {.tags = {tags, count}}};
     if (count) link_send(s->router, peer, &m, &s->scratch);
 }
 
 static void say_recorded(context_store_t *s, uint64_t peer, uint64_t *tags, size_t count) {
-    message_t m = {.type = MESSAGE_CALL_RECORDED, .CALL_RECORDED = {.job = s->job, .tags = {tags, count}}};
+    message_t m = {.type = MESSAGE_CALL_RECORDED, .CALL_RECORDED = {.tags = {tags, count}}};
     if (count) link_send(s->router, peer, &m, &s->scratch);
 }
 
 static void say_found(context_store_t *s, uint64_t peer, call_item_t *calls, size_t count) {
-    message_t m = {.type = MESSAGE_CALL_FOUND, .CALL_FOUND = {.job = s->job, .calls = {calls, count}}};
+    message_t m = {.type = MESSAGE_CALL_FOUND, .CALL_FOUND = {.calls = {calls, count}}};
     if (count == 0) return;
     for (size_t i = 0; i < count; i++) {
         calls[i].answer.data =

@@ -13,7 +13,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "actors/worker/limits.h"
 #include "actors/worker/worker_contexts.h"
@@ -23,6 +22,7 @@
 #include "core/base/log.h"
 #include "core/base/memory.h"
 #include "core/base/rng.h"
+#include "core/sched/dispatch.h"
 #include "core/sched/limits.h"
 
 static bool say(worker_t *w, message_t *m) {
@@ -37,7 +37,6 @@ static void say_hello(worker_t *w, uint64_t now) {
                    .HELLO = {.role = ROLE_WORKER,
                              .instance = w->instance,
                              .name = slice_of(w->name),
-                             .cores = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN),
                              .python = w->args.accept_python,
                              .patience_ms = w->args.patience_ms}};
     if (!say(w, &m)) return; /* not connected: nothing was said, the next `after` tries again */
@@ -68,7 +67,7 @@ static void say_totals(worker_t *w) {
 }
 
 static void say_beat(worker_t *w, uint64_t now) {
-    message_t m = {.type = MESSAGE_BEAT, .BEAT = {.rows_open = worker_rows_open(w)}};
+    message_t m = {.type = MESSAGE_BEAT};
     for (const worker_job_t *job = w->jobs; job; job = job->next) {
         for (uint32_t i = 0; job->llm && i < job->pipeline->model_count; i++) {
             llm_load_t load;
@@ -157,21 +156,28 @@ static void enter_era(worker_t *w, uint64_t era) {
     }
 }
 
-/* A lease may be sent twice, or only its number (and those behind it) when its rows are no longer open. True:
- * these rows are new. */
-static bool lease_is_new(worker_t *w, const MSG_LEASE *m) {
-    uint64_t era = m->lease >> LEASE_ERA_SHIFT, number = m->lease & (((uint64_t)1 << LEASE_ERA_SHIFT) - 1);
+/* Is this number of the registration that counts now? One of a newer registration begins it. */
+static bool lease_counts(worker_t *w, uint64_t lease) {
+    uint64_t era = lease >> LEASE_ERA_SHIFT;
     if (era < w->lease_era) return false;
     if (era > w->lease_era) enter_era(w, era);
-    if (m->rows.count > 0) return rangeset_add(w->leases, number);
-    for (uint64_t i = 0; i < m->attempt && i < LEASES_VOID_MAX; i++) {
-        rangeset_add(w->leases, number + i);
+    return true;
+}
+
+static uint64_t lease_number(uint64_t lease) { return lease & (((uint64_t)1 << LEASE_ERA_SHIFT) - 1); }
+
+static void on_leases_void(worker_t *w, const message_t *m, uint64_t now) {
+    const MSG_LEASES_VOID *gone = &m->LEASES_VOID;
+    (void)now;
+    if (!lease_counts(w, gone->from)) return;
+    for (uint64_t i = 0; i < gone->count && i < LEASES_VOID_MAX; i++) {
+        rangeset_add(w->leases, lease_number(gone->from) + i);
     }
-    return false;
 }
 
 static void on_lease(worker_t *w, const message_t *m, uint64_t now) {
-    if (!lease_is_new(w, &m->LEASE)) return;
+    /* A lease may be sent twice: what was seen is dropped. */
+    if (!lease_counts(w, m->LEASE.lease) || !rangeset_add(w->leases, lease_number(m->LEASE.lease))) return;
     worker_job_t *job = job_or_ask(w, m->LEASE.job, now);
     if (job->state == JOB_BROKEN) {
         refuse_job(w, job);
@@ -182,9 +188,14 @@ static void on_lease(worker_t *w, const message_t *m, uint64_t now) {
     worker_start_rows(w, job, now);
 }
 
+/* What may run here, as the scheduler sees it: a worker that drains begins nothing more. */
+static uint64_t permit_of(const worker_t *w, const worker_job_t *job) {
+    return w->draining ? 0 : job->permit_rows;
+}
+
 static void say_held(worker_t *w, worker_job_t *job) {
     message_t m = {.type = MESSAGE_PERMITS_HELD,
-                   .PERMITS_HELD = {.job = job->id, .permit = job->permit_rows, .running = job->running}};
+                   .PERMITS_HELD = {.job = job->id, .permit = permit_of(w, job), .running = job->running}};
     say(w, &m);
     job->told_running = job->running;
 }
@@ -192,7 +203,7 @@ static void say_held(worker_t *w, worker_job_t *job) {
 /* While more rows run than are permitted, each that ends may be another worker's gain. */
 static void tell_what_was_given_up(worker_t *w) {
     for (worker_job_t *job = w->jobs; job; job = job->next) {
-        if (job->told_running > job->permit_rows && job->running < job->told_running) say_held(w, job);
+        if (job->told_running > permit_of(w, job) && job->running < job->told_running) say_held(w, job);
     }
 }
 
@@ -212,7 +223,7 @@ static void on_job_drop(worker_t *w, const message_t *m, uint64_t now) {
     worker_job_t *job = worker_find_job(w, m->JOB_DROP.job);
     (void)now;
     if (!job) return;
-    if (m->JOB_DROP.mode == STOP_DRAIN)
+    if (m->JOB_DROP.mode == DISPATCH_STOP_DRAIN)
         worker_return_waiting(w, job);
     else
         worker_forget_job(w, job);
@@ -231,6 +242,7 @@ static void start_drain(worker_t *w, uint64_t deadline_ms, uint64_t now) {
     say_credit(w);
     for (worker_job_t *job = w->jobs; job; job = job->next) {
         worker_return_waiting(w, job);
+        say_held(w, job);
     }
 }
 
@@ -379,11 +391,17 @@ static const struct {
     message_type_t type;
     void (*handle)(worker_t *w, const message_t *m, uint64_t now);
 } handlers[] = {
-    {MESSAGE_WELCOME, on_welcome},   {MESSAGE_LEASE, on_lease},
-    {MESSAGE_JOB_SPEC, on_job_spec}, {MESSAGE_PERMITS, on_permits},
-    {MESSAGE_JOB_DROP, on_job_drop}, {MESSAGE_ROW_RESULTS_ACK, on_row_results_ack},
-    {MESSAGE_DRAIN, on_drain},       {MESSAGE_BEAT, on_beat},
-    {MESSAGE_REFUSED, on_refused},   {MESSAGE_SYNC, on_sync},
+    {MESSAGE_WELCOME, on_welcome},
+    {MESSAGE_LEASE, on_lease},
+    {MESSAGE_LEASES_VOID, on_leases_void},
+    {MESSAGE_JOB_SPEC, on_job_spec},
+    {MESSAGE_PERMITS, on_permits},
+    {MESSAGE_JOB_DROP, on_job_drop},
+    {MESSAGE_ROW_RESULTS_ACK, on_row_results_ack},
+    {MESSAGE_DRAIN, on_drain},
+    {MESSAGE_BEAT, on_beat},
+    {MESSAGE_REFUSED, on_refused},
+    {MESSAGE_SYNC, on_sync},
 };
 
 static void on_message(void *self, zsock_t *socket, link_frame_t *in, uint64_t now) {

@@ -32,8 +32,9 @@ worker_job_t *worker_add_job(worker_t *w, uint64_t id) {
 static char *slice_text(slice_t s) { return xstrndup(s.data ? s.data : "", s.len); }
 
 static int load_pipeline(worker_t *w, worker_job_t *job, const MSG_JOB_SPEC *spec, err_t *err) {
-    char *path = slice_text(spec->path);
+    char *path = slice_text(spec->path), *folder = slice_text(spec->folder);
     pipeline_source_t source = {.path = path,
+                                .folder = spec->folder.len ? folder : NULL,
                                 .bytes = spec->bundle.data,
                                 .len = spec->bundle.len,
                                 .use_env = true,
@@ -50,6 +51,7 @@ static int load_pipeline(worker_t *w, worker_job_t *job, const MSG_JOB_SPEC *spe
     }
     diags_free(&diags);
     free(path);
+    free(folder);
     return job->pipeline ? SDG_OK : SDG_EINVAL;
 }
 

@@ -153,7 +153,7 @@ static void send_chunks(client_t *c) {
         m.ROWS.chunk = c->chunk++;
         say(&c->end, &m);
     }
-    message_t end = {.type = MESSAGE_ROWS_END, .ROWS_END = {.job = JOB, .chunks = c->chunk, .rows = c->rows}};
+    message_t end = {.type = MESSAGE_ROWS_END, .ROWS_END = {.job = JOB, .chunks = c->chunk}};
     if (c->sent >= c->rows) say(&c->end, &end);
 }
 

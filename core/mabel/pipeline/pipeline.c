@@ -156,7 +156,7 @@ pipeline_t *pipeline_load(const pipeline_source_t *source, diags_t *diags) {
     l.root = yaml_root(l.doc);
     l.p = xcalloc(1, sizeof *l.p);
     l.p->path = xstrdup(source->path);
-    l.p->base_dir = folder_of(source->path);
+    l.p->base_dir = source->folder ? xstrdup(source->folder) : folder_of(source->path);
     l.p->digest = XXH3_64bits(source->bytes, source->len);
     sections_load(&l);
     if (diags->errors == errors_before) usage_check(&l);

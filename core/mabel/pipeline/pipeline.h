@@ -145,7 +145,7 @@ typedef struct block {
 } block_t;
 
 typedef struct pipeline {
-    char *path, *base_dir; /* as given; base_dir: the YAML's folder */
+    char *path, *base_dir; /* as given; base_dir: where relative files are tried second */
     str_t *name;           /* mabel.name or id, "" */
     int major;             /* 1 or 2 */
     value_t consts, vars;  /* objects */
@@ -166,8 +166,9 @@ typedef struct pipeline {
 } pipeline_t;
 
 typedef struct pipeline_source {
-    const char *path; /* name in messages; relative files are tried from the working directory, then from its
-                         folder */
+    const char *path;   /* name in messages */
+    const char *folder; /* relative files are tried from the working directory, then from here; NULL: the
+                           folder of path */
     const char *bytes;
     size_t len;   /* the YAML text */
     bool use_env; /* replace ${ENV.X} and check keys (the process that uses them); false: leave as written */

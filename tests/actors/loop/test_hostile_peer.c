@@ -137,7 +137,7 @@ Test(hostile_peer, random_bytes_do_no_harm) {
 Test(hostile_peer, a_message_cut_at_every_byte_is_refused) {
     message_t hello = {
         .type = MESSAGE_HELLO,
-        .HELLO = {.role = 2, .instance = 5, .name = slice_of("cut"), .cores = 300, .python = 1}};
+        .HELLO = {.role = 2, .instance = 5, .name = slice_of("cut"), .python = 1, .patience_ms = 300}};
     buf_t whole;
     encode(&hello, &whole);
     for (size_t len = 0; len < whole.len; len++) {
@@ -232,7 +232,7 @@ static void say_extremes(zsock_t *s, uint64_t epoch) {
         {.type = MESSAGE_ROWS, .ROWS = {.job = job, .chunk = 0, .rows = {rows, 3}}},
         {.type = MESSAGE_ROWS, .ROWS = {.job = job, .chunk = 0, .rows = {rows, 3}}},
         {.type = MESSAGE_ROWS, .ROWS = {.job = job, .chunk = UINT64_MAX, .rows = {rows, 3}}},
-        {.type = MESSAGE_ROWS_END, .ROWS_END = {.job = job, .chunks = UINT64_MAX, .rows = UINT64_MAX}},
+        {.type = MESSAGE_ROWS_END, .ROWS_END = {.job = job, .chunks = UINT64_MAX}},
         {.type = MESSAGE_ROWS_END, .ROWS_END = {.job = job}},
         {.type = MESSAGE_ROWS, .ROWS = {.job = job, .chunk = 1, .rows = {rows, 3}}},
         {.type = MESSAGE_RESULT_CREDIT,
@@ -244,10 +244,7 @@ static void say_extremes(zsock_t *s, uint64_t epoch) {
          .LEASE_RETURN = {.batch = 1, .job = job, .rows = {(uint64_t *)numbers, 3}}},
         {.type = MESSAGE_JOB_REFUSED, .JOB_REFUSED = {.job = job, .reason = slice_of("no")}},
         {.type = MESSAGE_BEAT,
-         .BEAT = {.rows_open = UINT64_MAX,
-                  .calls_in_flight = UINT64_MAX,
-                  .rss_bytes = UINT64_MAX,
-                  .leases = UINT64_MAX}},
+         .BEAT = {.calls_in_flight = UINT64_MAX, .rss_bytes = UINT64_MAX, .leases = UINT64_MAX}},
         {.type = MESSAGE_JOB_STOP, .JOB_STOP = {.job = job, .mode = 77}},
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
