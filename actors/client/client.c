@@ -15,6 +15,8 @@
 #include <string.h>
 
 #include "actors/client/client_internal.h"
+#include "actors/client/limits.h"
+#include "actors/loop/limits.h"
 #include "core/base/clock.h"
 #include "core/base/limits.h"
 #include "core/base/log.h"
@@ -23,7 +25,7 @@
 #include "core/sched/limits.h"
 
 void client_say(client_t *c, message_t *m) {
-    m->epoch = c->epoch;
+    m->epoch = c->greeting.epoch;
     link_send(c->scheduler, 0, m, &c->scratch);
 }
 
@@ -43,9 +45,7 @@ static void say_hello(client_t *c, uint64_t now) {
                              .name = slice_of(c->args->name),
                              .patience_ms = c->args->fleet ? CLIENT_PATIENCE_MS : 0}};
     client_say(c, &m);
-    c->hello_ns = now;
-    c->hello_wait_ns = c->hello_wait_ns ? c->hello_wait_ns * 2 : 200 * MILLISECOND;
-    if (c->hello_wait_ns > 5 * SECOND) c->hello_wait_ns = 5 * SECOND;
+    greeting_said(&c->greeting, now);
 }
 
 static void say_job_open(client_t *c) {
@@ -150,17 +150,13 @@ void client_give_up(client_t *c, int exit_code, const char *reason) {
 /* ---- messages */
 
 static void on_welcome(client_t *c, const message_t *m, uint64_t now) {
-    bool restarted = c->epoch != 0 && c->epoch != m->epoch;
-    if (restarted) log_info("client", "the scheduler has restarted: submitting the job again");
-    if (m->epoch != c->epoch) client_resubmit(c);
-    c->epoch = m->epoch;
-    c->hello_wait_ns = 0;
-    if (!m->WELCOME.known) {
-        say_hello(c, now);
-        return;
+    (void)now;
+    if (greeting_take(&c->greeting, m) == GREETING_RESTARTED) {
+        log_info("client", "the scheduler has restarted: submitting the job again");
+        client_resubmit(c);
     }
-    if (c->state == CLIENT_JOINING || restarted)
-        set_state(c, c->stop_asked ? CLIENT_STOPPING : CLIENT_OPENING, "welcome");
+    if (!c->greeting.welcome || c->state == CLIENT_OVER) return;
+    if (!c->accepted) set_state(c, c->stop_asked ? CLIENT_STOPPING : CLIENT_OPENING, "welcome");
     say_job_open(c);
 }
 
@@ -273,17 +269,10 @@ static void on_sync(client_t *c, const message_t *m, uint64_t now) {
 
 /* ---- time */
 
-static void check_scheduler(client_t *c, uint64_t now) {
-    uint64_t silent = now - c->heard_ns;
-    if (c->state == CLIENT_JOINING && now - c->hello_ns >= c->hello_wait_ns) say_hello(c, now);
-    if (silent < BEATS_MISSED_MAX * BEAT_NS) {
-        c->silent_logged = false;
-        return;
-    }
-    if (!c->silent_logged)
+static void greet(client_t *c, uint64_t now) {
+    if (greeting_falls_silent(&c->greeting, now))
         log_warn("client", "no word from the scheduler at %s; trying on", c->args->endpoint);
-    c->silent_logged = true;
-    if (c->state != CLIENT_JOINING && now - c->hello_ns >= 5 * SECOND) say_hello(c, now);
+    if (greeting_is_due(&c->greeting, now)) say_hello(c, now);
 }
 
 /* Would the scheduler soon have to wait for an acknowledgement that a compressed output delays? At half of
@@ -323,7 +312,7 @@ static void every_beat(client_t *c, uint64_t now) {
     if (now - c->beat_ns < BEAT_NS) return;
     c->beat_ns = now;
     message_t beat = {.type = MESSAGE_BEAT};
-    if (c->epoch) client_say(c, &beat);
+    if (c->greeting.epoch) client_say(c, &beat);
     if (c->state == CLIENT_OPENING) say_job_open(c);
     if (c->state == CLIENT_STOPPING) say_stop(c, DISPATCH_STOP_DRAIN);
     client_batch_sync(c);
@@ -334,17 +323,17 @@ static void every_beat(client_t *c, uint64_t now) {
 
 static uint64_t after(void *self, uint64_t now) {
     client_t *c = self;
-    check_scheduler(c, now);
+    greet(c, now);
     client_read_more(c, now);
     watch_input(c);
     sync_output(c, now);
     every_beat(c, now);
-    if (now - c->stats_ns >= 200 * MILLISECOND) {
+    if (now - c->stats_ns >= CLIENT_STATS_NS) {
         c->stats_ns = now;
         client_tell_monitor(c);
     }
     if (client_can_read_on(c)) return 0;
-    return c->state == CLIENT_JOINING ? 50 * MILLISECOND : 200 * MILLISECOND;
+    return c->greeting.welcome ? CLIENT_STATS_NS : HELLO_LOOK_NS;
 }
 
 /* ---- life */
@@ -397,7 +386,7 @@ static client_t *client_new(const client_args_t *args) {
     c->instance = rng_entropy();
     c->chunks_tail = &c->chunks;
     c->next_batch = 1;
-    c->heard_ns = clock_now_ns();
+    greeting_init(&c->greeting, clock_now_ns());
     c->tally.totals[CLIENT_rows_resumed] = args->resumed.rows_ok + args->resumed.rows_failed;
     buf_init(&c->scratch, MESSAGE_BYTES_MAX);
     c->scheduler = link_socket(ZMQ_DEALER, 500);
@@ -446,10 +435,7 @@ static void on_message(void *self, zsock_t *socket, link_frame_t *in, uint64_t n
             say_job_open(c);
         return;
     }
-    c->heard_ns = now;
-    if (in->message.type != MESSAGE_WELCOME && in->message.type != MESSAGE_REFUSED &&
-        in->message.epoch != c->epoch)
-        return;
+    if (!greeting_hear(&c->greeting, &in->message, now)) return;
     for (size_t i = 0; i < sizeof handlers / sizeof *handlers; i++) {
         if (handlers[i].type == in->message.type) handlers[i].handle(c, &in->message, now);
     }

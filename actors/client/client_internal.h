@@ -4,6 +4,7 @@
 #define SDG_ACTORS_CLIENT_CLIENT_INTERNAL_H
 
 #include "actors/loop/actor.h"
+#include "actors/loop/greeting.h"
 #include "actors/client/client.h"
 #include "core/base/numbers.h"
 #include "proto/stats.h"
@@ -37,10 +38,11 @@ typedef struct client {
     reader_t *reader;
     writer_t *writer;
     client_state_t state;
-    uint64_t job, instance, epoch;
-    bool accepted; /* the job, on this epoch */
-    uint64_t hello_ns, hello_wait_ns, heard_ns, beat_ns, stats_ns, sync_ns;
-    bool silent_logged, stop_asked;
+    greeting_t greeting;
+    uint64_t job, instance;
+    bool accepted;                       /* the job, on this epoch */
+    uint64_t beat_ns, stats_ns, sync_ns; /* when it was done last */
+    bool stop_asked;
     char ending[ERR_TEXT_MAX]; /* why the run ended early; "" normally */
     int exit_code;
     /* input */

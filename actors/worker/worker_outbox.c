@@ -28,7 +28,7 @@ static void keep_and_send(worker_t *w, const message_t *m, uint64_t batch, uint6
     parcel_t *p = xcalloc(1, sizeof *p);
     p->batch = batch;
     p->rows = rows;
-    p->epoch = w->epoch;
+    p->epoch = w->greeting.epoch;
     p->bytes = copy_bytes(w->scratch.data, w->scratch.len);
     p->len = w->scratch.len;
     w->parcel_bytes += p->len;
@@ -55,7 +55,7 @@ static void flush_results(worker_t *w, worker_job_t *job, uint64_t now) {
     uint64_t batch = ++w->next_batch;
     point_results(job);
     message_t m = {.type = MESSAGE_ROW_RESULTS,
-                   .epoch = w->epoch,
+                   .epoch = w->greeting.epoch,
                    .ROW_RESULTS = {.batch = batch, .job = job->id, .rows = {job->done, job->done_count}}};
     keep_and_send(w, &m, batch, job->done_count, now);
     job->done_count = 0;
@@ -68,7 +68,7 @@ static void flush_returned(worker_t *w, worker_job_t *job, uint64_t now) {
     uint64_t batch = ++w->next_batch;
     message_t m = {
         .type = MESSAGE_LEASE_RETURN,
-        .epoch = w->epoch,
+        .epoch = w->greeting.epoch,
         .LEASE_RETURN = {.batch = batch, .job = job->id, .rows = {job->returned.items, job->returned.count}}};
     keep_and_send(w, &m, batch, job->returned.count, now);
     job->returned.count = 0;
@@ -146,8 +146,8 @@ void worker_acknowledged(worker_t *w, uint64_t batch) {
  * scheduler restart. */
 static void restamp(worker_t *w, parcel_t *p) {
     message_t m;
-    if (p->epoch == w->epoch || message_decode(p->bytes, p->len, &m, NULL) != SDG_OK) return;
-    m.epoch = p->epoch = w->epoch;
+    if (p->epoch == w->greeting.epoch || message_decode(p->bytes, p->len, &m, NULL) != SDG_OK) return;
+    m.epoch = p->epoch = w->greeting.epoch;
     buf_reset(&w->scratch);
     message_encode(&m, &w->scratch);
     message_free(&m);
