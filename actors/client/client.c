@@ -22,6 +22,7 @@
 #include "core/base/log.h"
 #include "core/base/rng.h"
 #include "core/sched/dispatch.h"
+#include "core/plan/limits.h"
 #include "core/sched/limits.h"
 
 void client_say(client_t *c, message_t *m) {
@@ -171,9 +172,8 @@ static void on_job_accepted(client_t *c, const message_t *m, uint64_t now) {
 
 static void on_ingest_credit(client_t *c, const message_t *m, uint64_t now) {
     if (m->INGEST_CREDIT.job != c->job) return;
-    if (m->INGEST_CREDIT.rows_limit > c->rows_limit) c->rows_limit = m->INGEST_CREDIT.rows_limit;
-    if (m->INGEST_CREDIT.bytes_limit > c->bytes_limit) c->bytes_limit = m->INGEST_CREDIT.bytes_limit;
-    client_arrived(c, m->INGEST_CREDIT.next_chunk, now);
+    feed_credit(c->feed, m->INGEST_CREDIT.rows_limit, m->INGEST_CREDIT.bytes_limit);
+    feed_arrived(c->feed, m->INGEST_CREDIT.next_chunk, now);
 }
 
 /* Appends one result; a row that is in the file already is dropped. Negative: the output failed. */
@@ -187,7 +187,7 @@ static int write_row(client_t *c, const row_done_t *row, err_t *err) {
         client_count_result(c, row);
         client_store_row(c, row->index);
         client_batch_written(c, row->index);
-        client_row_finished(c, row->index);
+        feed_finished(c->feed, row->index);
     }
     return rc;
 }
@@ -281,7 +281,7 @@ static bool ack_is_wanted(const client_t *c) {
     if (!writer_holds_back(c->writer)) return false;
     return c->rows_received - c->safe_rows >= (c->args->window_rows + 1) / 2 ||
            c->bytes_received - c->safe_bytes >= c->args->window_bytes / 2 ||
-           (c->input_over && c->rows_unfinished == 0);
+           (c->input_over && feed_rows(c->feed) == 0);
 }
 
 static void sync_output(client_t *c, uint64_t now) {
@@ -384,7 +384,10 @@ static client_t *client_new(const client_args_t *args) {
     c->writer = args->writer;
     c->job = rng_entropy();
     c->instance = rng_entropy();
-    c->chunks_tail = &c->chunks;
+    c->feed = feed_new(&(feed_options_t){.window_rows = args->window_rows,
+                                         .window_bytes = args->window_bytes,
+                                         .chunk_rows = args->chunk_rows,
+                                         .chunk_bytes = CHUNK_BYTES_MAX});
     c->next_batch = 1;
     greeting_init(&c->greeting, clock_now_ns());
     c->tally.totals[CLIENT_rows_resumed] = args->resumed.rows_ok + args->resumed.rows_failed;
@@ -400,7 +403,7 @@ static client_t *client_new(const client_args_t *args) {
 
 static void client_destroy(client_t **client) {
     client_t *c = *client;
-    client_rows_free(c);
+    feed_destroy(&c->feed);
     reader_close(&c->reader);
     writer_close(&c->writer);
     zsock_destroy(&c->scheduler);

@@ -106,7 +106,7 @@ void client_batch_parked(client_t *c, const row_done_t *row) {
     tally_usage(&c->tally, &usage.row);
     client_batch_used(c, &usage.row);
     row_parked(c, row->index);
-    client_row_finished(c, row->index);
+    feed_finished(c->feed, row->index);
 }
 
 void client_batch_written(client_t *c, uint64_t row) {

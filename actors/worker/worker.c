@@ -2,7 +2,7 @@
  *
  * Everything the worker knows of the scheduler may vanish: the connection, the epoch, single messages. So it
  * keeps three clocks: HELLO is repeated with back-off until WELCOME (actors/loop/greeting.h); results are
- * repeated until acknowledged (worker_outbox.c); a BEAT a second says what is open. A new epoch (the
+ * repeated until acknowledged (core/sched/outbox.h); a BEAT a second says what is open. A new epoch (the
  * scheduler restarted) voids waiting rows and running ones alike: their clients will submit them again.
  *
  * To add a message: a row in proto/messages.def, an on_<message> function here, a line in the table at the
@@ -75,7 +75,7 @@ static void say_beat(worker_t *w, uint64_t now) {
             m.BEAT.calls_waiting += load.queued + load.backing_off;
         }
     }
-    m.BEAT.leases = w->lease_era << LEASE_ERA_SHIFT | rangeset_first_absent(w->leases, 0);
+    m.BEAT.leases = lease_book_first_missing(w->leases);
     m.BEAT.bytes_held = worker_bytes_held(w);
     if (w->args.report_rss) m.BEAT.rss_bytes = memory_rss_bytes();
     say(w, &m);
@@ -99,12 +99,6 @@ static void refuse_job(worker_t *w, worker_job_t *job) {
 
 /* ---- messages */
 
-static void forget_leases(worker_t *w, uint64_t era) {
-    rangeset_destroy(&w->leases);
-    w->leases = rangeset_new();
-    w->lease_era = era;
-}
-
 static void on_welcome(worker_t *w, const message_t *m, uint64_t now) {
     (void)now;
     if (greeting_take(&w->greeting, m) == GREETING_RESTARTED) {
@@ -114,8 +108,8 @@ static void on_welcome(worker_t *w, const message_t *m, uint64_t now) {
         while (w->jobs) {
             worker_forget_job(w, w->jobs);
         }
-        worker_outbox_free(w);
-        forget_leases(w, 0);
+        outbox_clear(w->outbox);
+        lease_book_forget(w->leases);
     }
     if (w->greeting.welcome) say_credit(w);
 }
@@ -143,36 +137,22 @@ static worker_job_t *job_or_ask(worker_t *w, uint64_t id, uint64_t now) {
     return job;
 }
 
-/* A new era: the scheduler took us for dead, rows not started have gone to others. */
-static void enter_era(worker_t *w, uint64_t era) {
-    forget_leases(w, era);
+/* Rows that have not started have gone to other workers. */
+static void drop_all_waiting(worker_t *w) {
     for (worker_job_t *job = w->jobs; job; job = job->next) {
         worker_drop_waiting(job);
     }
 }
 
-/* Is this number of the registration that counts now? One of a newer registration begins it. */
-static bool lease_counts(worker_t *w, uint64_t lease) {
-    uint64_t era = lease >> LEASE_ERA_SHIFT;
-    if (era < w->lease_era) return false;
-    if (era > w->lease_era) enter_era(w, era);
-    return true;
-}
-
-static uint64_t lease_number(uint64_t lease) { return lease & (((uint64_t)1 << LEASE_ERA_SHIFT) - 1); }
-
 static void on_leases_void(worker_t *w, const message_t *m, uint64_t now) {
-    const MSG_LEASES_VOID *gone = &m->LEASES_VOID;
     (void)now;
-    if (!lease_counts(w, gone->from)) return;
-    for (uint64_t i = 0; i < gone->count && i < LEASES_VOID_MAX; i++) {
-        rangeset_add(w->leases, lease_number(gone->from) + i);
-    }
+    if (lease_book_void(w->leases, m->LEASES_VOID.from, m->LEASES_VOID.count)) drop_all_waiting(w);
 }
 
 static void on_lease(worker_t *w, const message_t *m, uint64_t now) {
-    /* A lease may be sent twice: what was seen is dropped. */
-    if (!lease_counts(w, m->LEASE.lease) || !rangeset_add(w->leases, lease_number(m->LEASE.lease))) return;
+    lease_verdict_t verdict = lease_book_add(w->leases, m->LEASE.lease);
+    if (verdict == LEASE_OLD) return;
+    if (verdict == LEASE_BEGINS_ERA) drop_all_waiting(w);
     worker_job_t *job = job_or_ask(w, m->LEASE.job, now);
     if (job->state == JOB_BROKEN) {
         refuse_job(w, job);
@@ -226,7 +206,7 @@ static void on_job_drop(worker_t *w, const message_t *m, uint64_t now) {
 
 static void on_row_results_ack(worker_t *w, const message_t *m, uint64_t now) {
     (void)now;
-    worker_acknowledged(w, m->ROW_RESULTS_ACK.batch);
+    outbox_acknowledged(w->outbox, m->ROW_RESULTS_ACK.batch);
 }
 
 static void start_drain(worker_t *w, uint64_t deadline_ms, uint64_t now) {
@@ -304,7 +284,6 @@ static void every_beat(worker_t *w, uint64_t now) {
     give_up_on_silence(w, now);
     if (!w->greeting.welcome) return;
     say_beat(w, now);
-    worker_resend(w, now);
     worker_journal_resend(w, now);
     worker_contexts_resend(w, now);
     for (worker_job_t *job = w->jobs; job; job = job->next) {
@@ -354,8 +333,8 @@ static worker_t *worker_new(const worker_args_t *args) {
     w->name = xstrdup(args->name);
     w->instance = args->instance ? args->instance : rng_entropy();
     w->free_slot = NO_SLOT;
-    w->parcels_tail = &w->parcels;
-    w->leases = rangeset_new();
+    w->outbox = outbox_new(worker_encode_batch, w);
+    w->leases = lease_book_new();
     buf_init(&w->scratch, MESSAGE_BYTES_MAX);
     greeting_init(&w->greeting, clock_now_ns());
     w->scheduler = link_socket(ZMQ_DEALER, 500);
@@ -368,8 +347,8 @@ static void worker_destroy(worker_t **worker) {
     while (w->jobs) {
         worker_forget_job(w, w->jobs);
     }
-    worker_outbox_free(w);
-    rangeset_destroy(&w->leases);
+    outbox_destroy(&w->outbox);
+    lease_book_destroy(&w->leases);
     zsock_destroy(&w->scheduler);
     actor_free(&w->actor);
     buf_free(&w->scratch);

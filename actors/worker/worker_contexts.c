@@ -430,13 +430,14 @@ static void put_arrived(worker_t *w, uint64_t tag) {
 }
 
 static void on_ctx_saved(worker_t *w, const message_t *m, uint64_t now) {
+    (void)now;
     for (size_t i = 0; i < m->CTX_SAVED.tags.count; i++) {
         slot_t *slot = slot_of_question(w, m->CTX_SAVED.tags.items[i], PLACE_SAVING);
         if (!slot) {
             put_arrived(w, m->CTX_SAVED.tags.items[i]);
             continue;
         }
-        worker_add_parked(w, slot->job, &slot->context->usage, slot->index, now);
+        worker_add_parked(w, slot->job, &slot->context->usage, slot->index);
         worker_park_row(w, slot);
     }
 }

@@ -23,7 +23,6 @@ worker_job_t *worker_add_job(worker_t *w, uint64_t id) {
     worker_job_t *job = xcalloc(1, sizeof *job);
     job->id = id;
     job->waiting_tail = &job->waiting;
-    buf_init(&job->done_bytes, RESULT_BATCH_BYTES_MAX + DATA_LINE_BYTES_MAX + USAGE_BYTES_MAX);
     job->next = w->jobs;
     w->jobs = job;
     return job;
@@ -162,12 +161,6 @@ int worker_load_job(worker_t *w, worker_job_t *job, const MSG_JOB_SPEC *spec, er
     return SDG_OK;
 }
 
-static void free_gathered(worker_job_t *job) {
-    free(job->done);
-    buf_free(&job->done_bytes);
-    numbers_free(&job->returned);
-}
-
 void worker_forget_job(worker_t *w, worker_job_t *job) {
     worker_drop_rows(w, job);
     leave_store(w, job);
@@ -184,6 +177,6 @@ void worker_forget_job(worker_t *w, worker_job_t *job) {
     job_options_free(&job->options);
     free(job->functions);
     free(job->refusal);
-    free_gathered(job);
+    outbox_forget(w->outbox, job->id);
     free(job);
 }

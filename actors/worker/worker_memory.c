@@ -11,9 +11,9 @@
 #include "actors/worker/limits.h"
 
 uint64_t worker_bytes_held(const worker_t *w) {
-    uint64_t bytes = w->slot_bytes + w->parcel_bytes;
+    uint64_t bytes = w->slot_bytes + outbox_bytes(w->outbox);
     for (const worker_job_t *job = w->jobs; job; job = job->next) {
-        bytes += job->waiting_bytes + job->done_bytes.len;
+        bytes += job->waiting_bytes;
     }
     return bytes;
 }

@@ -73,7 +73,7 @@ static void release_slot(worker_t *w, slot_t *slot) {
 }
 
 void worker_return_row(worker_t *w, slot_t *slot) {
-    numbers_add(&slot->job->returned, slot->index);
+    outbox_add_returned(w->outbox, slot->job->id, slot->index);
     release_slot(w, slot);
 }
 
@@ -171,7 +171,7 @@ static void reply_to_python(slot_t *slot, uint64_t tag) {
     pypool_ai_answer(slot->job->python, tag, id, text, error);
 }
 
-static void finish_row(worker_t *w, slot_t *slot, uint64_t now) {
+static void finish_row(worker_t *w, slot_t *slot) {
     row_result_t result;
     if (worker_context_stop(w, slot)) return; /* batch mode: the last pass tells of it, in its turn */
     row_result(slot->row, &result);
@@ -179,7 +179,7 @@ static void finish_row(worker_t *w, slot_t *slot, uint64_t now) {
         log_debug("worker", "row %" PRIu64 " ended: %s (%s)", slot->index,
                   result.end_reason ? result.end_reason : "no reason given",
                   result.reason[0] ? result.reason : "no exit_code");
-    worker_add_result(w, slot->job, &result, slot->index, now);
+    worker_add_result(w, slot->job, &result, slot->index);
     release_slot(w, slot);
 }
 
@@ -227,7 +227,7 @@ void worker_run_row(worker_t *w, slot_t *slot, uint64_t now) {
     case ROW_STOPPED:
         if (!worker_context_stop(w, slot)) assert(!"only batch mode stops rows");
         break;
-    case ROW_FINISHED: finish_row(w, slot, now); break;
+    case ROW_FINISHED: finish_row(w, slot); break;
     }
 }
 
@@ -318,10 +318,9 @@ void worker_start_rows(worker_t *w, worker_job_t *job, uint64_t now) {
 }
 
 void worker_return_waiting(worker_t *w, worker_job_t *job) {
-    (void)w;
     while (job->waiting) {
         waiting_row_t *row = take_waiting(job);
-        numbers_add(&job->returned, row->index);
+        outbox_add_returned(w->outbox, job->id, row->index);
         free_waiting(row);
     }
 }
@@ -433,12 +432,9 @@ uint64_t worker_next_wake(const worker_t *w, uint64_t now) {
 }
 
 uint64_t worker_rows_open(const worker_t *w) {
-    uint64_t n = 0;
+    uint64_t n = outbox_rows(w->outbox);
     for (const worker_job_t *job = w->jobs; job; job = job->next) {
-        n += job->running + job->waiting_count + job->done_count + job->returned.count;
-    }
-    for (const parcel_t *p = w->parcels; p; p = p->next) {
-        n += p->rows;
+        n += job->running + job->waiting_count;
     }
     return n;
 }

@@ -1,12 +1,15 @@
 /* sim_dispatch.c - the dispatcher in a world that loses, repeats, delays and reorders every message, with
  * virtual time and a seed.
  *
- *   sim_dispatch [--seeds N] [--seed S] [--jobs J] [-v]
+ *   sim_dispatch [--seeds N] [--seed S] [--jobs J] [--break RULE] [-v]
  *
  * Around the real dispatcher stand simulated clients and workers that keep the rules of proto/messages.def:
- * what is not acknowledged is said again, absolute numbers are repeated, what was seen is dropped. In the
- * first phase everything goes wrong that can: links, crashes, silence, new connections, drains, refusals,
+ * what is not acknowledged is said again, absolute numbers are repeated, what was seen is dropped. Their pure
+ * halves are the real ones: the feed of a client, the outbox and the lease book of a worker (core/sched). In
+ * the first phase everything goes wrong that can: links, crashes, silence, new connections, drains, refusals,
  * slow disks, changed limits, stops. Then the world becomes good, and every job has to end in bounded time.
+ * At the end rules of the halves are broken on purpose, one after the other (broken_t), and a seed must fail
+ * for each: the judge sees what it should.
  *
  * tests/sim/dispatch holds its parts: world.h (time, links, what rows contain), scheduler.c, workers.c and
  * clients.c (the actors around the dispatcher), judge.h (what must hold). Here are the chaos and the seeds.
@@ -106,6 +109,9 @@ static void disturb_client(sim_t *s, client_t *c) {
     default:
         c->stall_until = s->now + world_between(s, 0, 10 * SECOND);
         world_trace(s, "the disk of client %zu stalls", c->number);
+        if (c->gone_unseen || !world_chance(s, 0.2)) break;
+        c->gone_unseen = true; /* the scheduler takes its silence for death */
+        c->gone_ns = world_between(s, s->now, c->stall_until);
         break;
     }
 }
@@ -116,6 +122,7 @@ static void become_good(sim_t *s) {
     s->good = true;
     for (size_t i = 0; i < s->client_count; i++) {
         s->clients[i].stall_until = 0;
+        if (s->clients[i].alive) s->clients[i].gone_unseen = false;
     }
     for (size_t i = 0; i < s->worker_count; i++) {
         s->workers[i].silent_until = 0;
@@ -250,6 +257,9 @@ static void teardown(sim_t *s) {
     for (size_t i = 0; i < s->worker_count; i++) {
         worker_clear(&s->workers[i]);
     }
+    for (size_t i = 0; i < s->client_count; i++) {
+        client_clear(&s->clients[i]);
+    }
     for (size_t i = 0; i < s->book_count; i++) {
         free(s->books[i]);
     }
@@ -266,7 +276,7 @@ static void explain_hang(sim_t *s) {
             world_fail(s,
                        "job %" PRIu64 " of client %zu does not end: received %" PRIu64 " of %" PRIu64
                        ", queued %" PRIu64 ", leased %" PRIu64 ", answered %" PRIu64 ", written %" PRIu64,
-                       c->job, i, st.rows_received, c->todo_count, st.rows_queued, st.rows_leased,
+                       c->job, i, st.rows_received, c->job_rows, st.rows_queued, st.rows_leased,
                        st.rows_answered, c->ok + c->failed);
     }
 }
@@ -284,11 +294,13 @@ typedef struct totals {
     uint64_t passed, failed, jobs, duplicates, row_failures, requeued, resent, lost, virtual_s;
 } totals_t;
 
-static bool run_seed(uint64_t seed, bool verbose, totals_t *t) {
+static bool run_seed(uint64_t seed, broken_t broken, bool verbose, bool quiet, totals_t *t) {
     sim_t *s = xcalloc(1, sizeof *s);
     current = s;
     s->seed = seed;
+    s->broken = broken;
     s->verbose = verbose;
+    s->quiet = quiet;
     setup(s);
     while (!s->failed && !all_finished(s)) {
         step(s);
@@ -322,6 +334,7 @@ static void on_abort(int sig) {
 
 typedef struct plan {
     uint64_t first, seeds, jobs;
+    broken_t broken;
     bool verbose;
 } plan_t;
 
@@ -329,7 +342,7 @@ typedef struct plan {
 static totals_t run_seeds(const plan_t *plan, uint64_t first) {
     totals_t t = {0};
     for (uint64_t seed = first; seed < plan->first + plan->seeds; seed += plan->jobs) {
-        run_seed(seed, plan->verbose, &t);
+        run_seed(seed, plan->broken, plan->verbose, false, &t);
     }
     return t;
 }
@@ -364,6 +377,41 @@ static totals_t run_parallel(const plan_t *plan) {
     return sum;
 }
 
+/* ---- can it fail? */
+
+static const char *const broken_names[BROKEN_KINDS] = {
+    [BROKEN_NOTHING] = "nothing", [BROKEN_RESEND] = "resend", [BROKEN_ACK] = "ack",
+    [BROKEN_LEASE] = "lease",     [BROKEN_ERA] = "era",       [BROKEN_MISSING] = "missing",
+    [BROKEN_CHUNK] = "chunk",     [BROKEN_END] = "end",       [BROKEN_NUMBERS] = "numbers",
+};
+
+/* Each rule of worker and client that can be broken is, until a seed fails. One that nobody misses is a
+ * failure of the judge. */
+static totals_t run_broken(void) {
+    enum { SEEDS_MAX = 1000 };
+    totals_t sum = {0};
+    for (broken_t broken = BROKEN_NOTHING + 1; broken < BROKEN_KINDS; broken++) {
+        totals_t t = {0};
+        uint64_t seed = 1;
+        while (seed <= SEEDS_MAX && run_seed(seed, broken, false, true, &t)) {
+            seed++;
+        }
+        if (t.failed)
+            printf("broken rule %s: noticed by seed %" PRIu64 "\n", broken_names[broken], seed);
+        else
+            printf("broken rule %s: no seed fails, so the judge is blind\n", broken_names[broken]);
+        *(t.failed ? &sum.passed : &sum.failed) += 1;
+    }
+    return sum;
+}
+
+static int read_broken(const char *name, broken_t *broken) {
+    for (*broken = BROKEN_NOTHING; *broken < BROKEN_KINDS; (*broken)++) {
+        if (strcmp(name, broken_names[*broken]) == 0) return 0;
+    }
+    return -1;
+}
+
 static int read_plan(int argc, char **argv, plan_t *plan) {
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     *plan = (plan_t){.first = 1, .seeds = 10000, .jobs = cpus > 0 && cpus < 64 ? (uint64_t)cpus : 1};
@@ -376,6 +424,9 @@ static int read_plan(int argc, char **argv, plan_t *plan) {
             plan->first = strtoull(argv[++i], NULL, 10), plan->seeds = plan->jobs = 1;
         else if (i + 1 < argc && strcmp(argv[i], "--jobs") == 0)
             plan->jobs = strtoull(argv[++i], NULL, 10);
+        else if (i + 1 < argc && strcmp(argv[i], "--break") == 0 &&
+                 read_broken(argv[i + 1], &plan->broken) == 0)
+            i++;
         else
             return -1;
     }
@@ -385,7 +436,8 @@ static int read_plan(int argc, char **argv, plan_t *plan) {
 int main(int argc, char **argv) {
     plan_t plan;
     if (read_plan(argc, argv, &plan) != 0)
-        return fprintf(stderr, "usage: sim_dispatch [--seeds N] [--seed S] [--jobs J] [-v]\n"), 2;
+        return fprintf(stderr, "usage: sim_dispatch [--seeds N] [--seed S] [--jobs J] [--break RULE] [-v]\n"),
+               2;
     world_init();
     signal(SIGABRT, on_abort);
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -394,6 +446,10 @@ int main(int argc, char **argv) {
            " rows requeued, %" PRIu64 " leases resent, %" PRIu64 " second answers dropped, %" PRIu64
            " rows failed\n",
            t.jobs, t.virtual_s, t.lost, t.requeued, t.resent, t.duplicates, t.row_failures);
+    if (plan.seeds > 1 && plan.broken == BROKEN_NOTHING) {
+        totals_t broken = run_broken();
+        add_totals(&t, &broken);
+    }
     printf("%" PRIu64 " passed, %" PRIu64 " failed\n", t.passed, t.failed);
     return t.failed ? 1 : 0;
 }

@@ -26,5 +26,6 @@ void client_connect(sim_t *s, client_t *c);
 void client_die(sim_t *s, client_t *c);
 void client_message(sim_t *s, client_t *c, const mail_t *m);
 void client_wake(sim_t *s, size_t who);
+void client_clear(client_t *c); /* the simulation is over */
 
 #endif

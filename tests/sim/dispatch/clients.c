@@ -1,10 +1,13 @@
-/* clients.c - clients that send rows, write results, die, and begin again with what is not written. */
+/* clients.c - clients that send rows, write results, die, and begin again with what is not written. Their
+ * feed is the real one. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tests/sim/dispatch/actors.h"
 #include "tests/sim/dispatch/judge.h"
+
+enum { CHUNK_BYTES = 600 }; /* of a chunk: less than a few large rows */
 
 static void say_open(sim_t *s, client_t *c) {
     world_post_plain(s, true, M_JOB_OPEN, c->peer, c->job, c->opened, 0, 0);
@@ -18,70 +21,100 @@ void client_connect(sim_t *s, client_t *c) {
     say_open(s, c);
 }
 
-/* Starts, or starts again after dying: a new job of the rows that are not in the file. */
-void client_begin(sim_t *s, client_t *c) {
+/* A job of the rows that are not in the file. */
+static void new_job(sim_t *s, client_t *c) {
     c->job = ++s->jobs;
-    c->incarnation++;
-    c->alive = true;
-    c->todo_count = c->chunks = c->rows_sent = c->bytes_sent = c->rows_limit = c->bytes_limit =
-        c->rows_received = c->bytes_received = 0;
-    c->ok = c->failed = c->stall_until = 0;
-    c->end_sent = c->done = c->opened = false;
+    c->job_rows = c->rows_received = c->bytes_received = c->ok = c->failed = 0;
+    c->done = c->opened = false;
     c->next_batch = 1;
     for (uint64_t i = 0; i < c->rows_total; i++) {
-        if (!c->written[i]) c->todo[c->todo_count++] = i;
+        c->job_rows += !c->written[i];
     }
     world_trace(s,
                 "client %zu begins job %" PRIu64 ": %" PRIu64 " rows, window %" PRIu64 "/%" PRIu64
                 ", concurrency %" PRIu64,
-                c->number, c->job, c->todo_count, c->window_rows, c->window_bytes, c->concurrency);
+                c->number, c->job, c->job_rows, c->window_rows, c->window_bytes, c->concurrency);
+}
+
+/* Starts, or starts again after dying: it reads its input from the beginning and skips what is in the file.
+ */
+void client_begin(sim_t *s, client_t *c) {
+    c->alive = true;
+    c->stall_until = c->todo_count = c->next = 0;
+    for (uint64_t i = 0; i < c->rows_total; i++) {
+        if (!c->written[i]) c->todo[c->todo_count++] = i;
+    }
+    feed_destroy(&c->feed);
+    c->feed = feed_new(&(feed_options_t){.window_rows = c->window_rows,
+                                         .window_bytes = c->window_bytes,
+                                         .chunk_rows = c->chunk_rows,
+                                         .chunk_bytes = CHUNK_BYTES});
+    new_job(s, c);
     client_connect(s, c);
 }
+
+/* The scheduler has forgotten its job: what is open and what it has not read yet is another one. */
+static void submit_anew(sim_t *s, client_t *c) {
+    if (s->broken != BROKEN_NUMBERS) feed_restart(c->feed);
+    new_job(s, c);
+    c->accepted = false;
+    say_open(s, c);
+}
+
+void client_clear(client_t *c) { feed_destroy(&c->feed); }
 
 static void say_result_credit(sim_t *s, client_t *c) {
     world_post_plain(s, true, M_RESULT_CREDIT, c->peer, c->job, c->rows_received + c->result_rows,
                      c->bytes_received + c->result_bytes, 0);
 }
 
-static void send_chunk(sim_t *s, client_t *c, uint64_t k) {
-    uint64_t start = c->chunk_start[k], count = c->chunk_start[k + 1] - start;
-    mail_t *m = mail_new(M_ROWS, c->peer, c->job, count);
-    m->a = k;
-    memcpy(m->rows, &c->todo[start], count * sizeof *m->rows);
-    c->chunk_sent_ns[k] = s->now;
+static void send_chunk(sim_t *s, client_t *c, const feed_chunk_t *chunk) {
+    mail_t *m = mail_new(M_ROWS, c->peer, c->job, chunk->count);
+    m->a = chunk->number;
+    for (size_t i = 0; i < chunk->count; i++) {
+        const dispatch_row_t *row = &chunk->rows[i];
+        dispatch_row_t wanted = world_row(c->number, row->index);
+        if (row->len != wanted.len || row->line != wanted.line ||
+            memcmp(row->raw, wanted.raw, wanted.len) != 0)
+            world_fail(s, "row %" PRIu64 " leaves its client with other bytes", row->index);
+        m->rows[i] = row->index;
+    }
     world_post(s, true, m);
 }
 
-static void send_end(sim_t *s, client_t *c) {
-    c->end_sent = true;
-    c->end_sent_ns = s->now;
-    world_post_plain(s, true, M_ROWS_END, c->peer, c->job, c->chunks, c->rows_sent, 0);
+static void send_chunks(sim_t *s, client_t *c) {
+    feed_chunk_t chunk;
+    while (feed_next(c->feed, s->now, &chunk)) {
+        send_chunk(s, c, &chunk);
+        for (size_t i = 0; s->broken == BROKEN_CHUNK && i < chunk.count; i++) {
+            feed_finished(c->feed, chunk.rows[i].index);
+        }
+    }
 }
 
-/* New chunks as far as credit goes: the last row may pass the byte limit. */
-static void send_more(sim_t *s, client_t *c) {
-    while (c->accepted && c->rows_sent < c->todo_count && c->rows_sent < c->rows_limit &&
-           c->bytes_sent < c->bytes_limit) {
-        uint64_t start = c->rows_sent;
-        while (c->rows_sent < c->todo_count && c->rows_sent < c->rows_limit &&
-               c->rows_sent - start < c->chunk_rows &&
-               (c->rows_sent == start || c->bytes_sent < c->bytes_limit)) {
-            c->bytes_sent += world_row(c->number, c->todo[c->rows_sent++]).len;
-        }
-        c->chunk_start[c->chunks] = start;
-        c->chunk_start[c->chunks + 1] = c->rows_sent;
-        send_chunk(s, c, c->chunks++);
+static void fill_chunk(client_t *c, uint64_t rows) {
+    while (c->next < c->todo_count && feed_takes(c->feed, rows)) {
+        dispatch_row_t row = world_row(c->number, c->todo[c->next++]);
+        feed_add(c->feed, &row);
     }
-    if (c->accepted && c->rows_sent == c->todo_count && !c->end_sent) send_end(s, c);
+    feed_close(c->feed);
+}
+
+static void send_more(sim_t *s, client_t *c) {
+    uint64_t rows, chunks;
+    if (!c->accepted) return;
+    send_chunks(s, c);
+    while (c->next < c->todo_count && (rows = feed_room(c->feed, 0, 0)) > 0) {
+        fill_chunk(c, rows);
+        send_chunks(s, c);
+    }
+    if (c->next == c->todo_count && feed_end_due(c->feed, s->now, &chunks))
+        world_post_plain(s, true, M_ROWS_END, c->peer, c->job, chunks, 0, 0);
 }
 
 static void take_ingest_credit(sim_t *s, client_t *c, const mail_t *m) {
-    if (m->b > c->rows_limit) c->rows_limit = m->b;
-    if (m->c > c->bytes_limit) c->bytes_limit = m->c;
-    for (uint64_t k = m->a; k < c->chunks; k++) {
-        if (s->now - c->chunk_sent_ns[k] > SECOND) send_chunk(s, c, k);
-    }
-    if (c->end_sent && s->now - c->end_sent_ns > SECOND) send_end(s, c);
+    feed_credit(c->feed, m->b, m->c);
+    feed_arrived(c->feed, s->broken == BROKEN_END ? UINT64_MAX : m->a, s->now);
     send_more(s, c);
 }
 
@@ -91,6 +124,8 @@ static void write_row(sim_t *s, client_t *c, uint64_t index, bool failed) {
         return;
     }
     c->written[index] = 1;
+    if (!feed_finished(c->feed, index) && s->broken != BROKEN_CHUNK)
+        world_fail(s, "row %" PRIu64 " is finished but was not open", index);
     if (failed)
         c->failed++;
     else
@@ -114,6 +149,7 @@ static void take_results(sim_t *s, client_t *c, const mail_t *m) {
     }
     world_post_plain(s, true, M_RESULTS_ACK, c->peer, c->job, c->next_batch - 1, 0, 0);
     say_result_credit(s, c);
+    send_more(s, c);
 }
 
 static void take_done(sim_t *s, client_t *c, const mail_t *m) {
@@ -144,7 +180,7 @@ void client_message(sim_t *s, client_t *c, const mail_t *m) {
         c->accepted = false;
         say_open(s, c);
         break;
-    case M_REFUSED: client_begin(s, c); break;
+    case M_REFUSED: submit_anew(s, c); break;
     case M_INGEST_CREDIT: take_ingest_credit(s, c, m); break;
     case M_RESULTS: take_results(s, c, m); break;
     case M_JOB_DONE: take_done(s, c, m); break;
@@ -158,6 +194,7 @@ void client_wake(sim_t *s, size_t who) {
     world_wake(s, WAKE_CLIENT, who, s->now + RULE_WAIT);
     if (c->gone_unseen && s->now >= c->gone_ns) {
         scheduler_client_gone(s, c->registered);
+        c->registered = 0;
         c->gone_unseen = false;
         scheduler_act(s);
     }

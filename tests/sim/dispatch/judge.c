@@ -99,6 +99,32 @@ void judge_running(sim_t *s, const held_t *started) {
                    book->job, running, book->concurrency, book->running_max);
 }
 
+/* ---- the judge: what a worker makes of its leases */
+
+void judge_lease_heard(worker_t *w, const mail_t *m) {
+    if (m->c > w->life_heard) w->life_heard = m->c;
+}
+
+void judge_lease_taken(sim_t *s, worker_t *w, const mail_t *m) {
+    job_book_t *book = judge_book(s, m->job);
+    if (m->c < w->life_heard)
+        world_fail(s, "worker %" PRIu64 " takes lease %" PRIu64 " of a life that is over", w->instance, m->a);
+    for (size_t i = 0; book && i < m->count; i++) {
+        book_t *row = &book->rows[m->rows[i]];
+        if (row->taken_by == w->instance && row->taken == m->a)
+            world_fail(s, "worker %" PRIu64 " takes lease %" PRIu64 " a second time", w->instance, m->a);
+        row->taken_by = w->instance;
+        row->taken = m->a;
+    }
+}
+
+/* Rows of an earlier life that had not started when the worker heard of the new one are void. */
+void judge_started(sim_t *s, const worker_t *w, const held_t *h) {
+    if (h->life < w->life_heard)
+        world_fail(s, "worker %" PRIu64 " starts row %" PRIu64 " of a life that is over", w->instance,
+                   h->index);
+}
+
 /* ---- the judge: turns */
 
 static uint64_t held_of(const job_book_t *book, uint64_t instance) {

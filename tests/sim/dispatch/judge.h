@@ -12,6 +12,7 @@
 typedef struct book {
     uint64_t holder;          /* worker instance, 0 none */
     uint64_t lease, lease_ns; /* and when it was sent first */
+    uint64_t taken_by, taken; /* the worker that took its lease last, and which */
     uint8_t received, answered, deaths;
     bool out;     /* it was with a worker at some time */
     size_t bytes; /* of its result as it is kept */
@@ -52,6 +53,12 @@ void judge_answer_of_permits(sim_t *s, const worker_t *w, const mail_t *m);
 void judge_limit(job_book_t *book, uint64_t concurrency);
 void judge_shares(sim_t *s, job_book_t *book); /* in a good world, now and then */
 void judge_running(sim_t *s, const held_t *started);
+
+/* ---- what a worker makes of its leases */
+
+void judge_lease_heard(worker_t *w, const mail_t *m);           /* it has arrived */
+void judge_lease_taken(sim_t *s, worker_t *w, const mail_t *m); /* its rows will run */
+void judge_started(sim_t *s, const worker_t *w, const held_t *h);
 
 /* ---- rows */
 

@@ -96,7 +96,7 @@ static void open_job(sim_t *s, const mail_t *m) {
     book = s->books[s->book_count++] = xcalloc(1, sizeof *book);
     book->job = m->job;
     book->client = c;
-    book->rows_total = c->todo_count;
+    book->rows_total = c->job_rows;
     book->concurrency = book->running_max = c->concurrency;
     book->results_max = c->window_bytes / 2;
 }
@@ -136,7 +136,7 @@ static void take_ack(sim_t *s, const mail_t *m) {
 
 static void take_answers(sim_t *s, const mail_t *m, uint64_t worker) {
     job_book_t *book = judge_book(s, m->job);
-    dispatch_done_t done[ROWS_MAX];
+    dispatch_done_t *done = xcalloc(m->count + 1, sizeof *done);
     for (size_t i = 0; book && i < m->count; i++) {
         done[i] = world_done(book->client->number, m->rows[i]);
     }
@@ -144,6 +144,7 @@ static void take_answers(sim_t *s, const mail_t *m, uint64_t worker) {
         dispatch_row_results(s->d, worker, m->job, done, m->count, s->now);
         if (!book->over) judge_answers(book, m->rows, m->count);
     }
+    free(done);
     world_post_plain(s, false, M_ACK, m->peer, 0, m->a, 0, 0);
 }
 

@@ -1,4 +1,5 @@
-/* workers.c - workers that run rows in virtual time, crash, drain, refuse and fall silent. */
+/* workers.c - workers that run rows in virtual time, crash, drain, refuse and fall silent. Their outbox and
+ * their lease book are the real ones; a frame is a mail_t. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,9 +16,64 @@ static permit_t *permit_of(worker_t *w, uint64_t job) {
     for (size_t i = 0; i < w->permit_count; i++) {
         if (w->permits[i].job == job) return &w->permits[i];
     }
-    assert(w->permit_count < 64);
+    assert(w->permit_count < JOB_BOOKS);
     w->permits[w->permit_count] = (permit_t){.job = job};
     return &w->permits[w->permit_count++];
+}
+
+static client_t *client_of(sim_t *s, uint64_t job) {
+    job_book_t *book = judge_book(s, job);
+    return book ? book->client : NULL;
+}
+
+/* ---- the outbox */
+
+/* What a row gave must still be what it gave when it leaves. */
+static void check_done(sim_t *s, const client_t *c, const dispatch_done_t *done) {
+    dispatch_done_t wanted = world_done(c->number, done->index);
+    if (done->status != wanted.status || done->json_len != wanted.json_len ||
+        done->meta_len != wanted.meta_len || memcmp(done->json, wanted.json, wanted.json_len) != 0 ||
+        memcmp(done->meta, wanted.meta, wanted.meta_len) != 0)
+        world_fail(s, "row %" PRIu64 " leaves its worker with another result", done->index);
+}
+
+static void encode_batch(void *self, const outbox_batch_t *batch, buf_t *frame) {
+    const worker_t *w = self;
+    mail_t *m = mail_new(batch->done ? M_ROW_RESULTS : M_RETURN, 0, batch->job, batch->count);
+    m->a = batch->number;
+    for (size_t i = 0; i < batch->count; i++) {
+        if (batch->done) check_done(w->sim, client_of(w->sim, batch->job), &batch->done[i]);
+        m->rows[i] = batch->done ? batch->done[i].index : batch->returned[i];
+    }
+    buf_add(frame, m, sizeof *m + m->count * sizeof *m->rows);
+    free(m);
+}
+
+static void send_frame(sim_t *s, worker_t *w, const outbox_frame_t *frame) {
+    if (frame->again && s->broken == BROKEN_RESEND) return;
+    mail_t *m = xmalloc(frame->len);
+    memcpy(m, frame->bytes, frame->len);
+    m->peer = w->peer;
+    world_post(s, true, m);
+    if (s->broken == BROKEN_ACK) outbox_acknowledged(w->outbox, frame->batch);
+}
+
+static bool is_idle(const worker_t *w) { return w->held_count == 0 || w->draining; }
+
+static void send_due(sim_t *s, worker_t *w) {
+    outbox_frame_t frame;
+    outbox_flush(w->outbox, s->now, is_idle(w));
+    while (w->welcome && outbox_next(w->outbox, s->now, &frame)) {
+        send_frame(s, w, &frame);
+    }
+}
+
+/* ---- life */
+
+/* The next time it looks around by itself; an earlier plan is void. */
+static void wake_at(sim_t *s, worker_t *w, uint64_t time) {
+    w->wake_ns = time;
+    world_wake(s, WAKE_WORKER, (size_t)(w - s->workers), time);
 }
 
 void worker_connect(sim_t *s, worker_t *w) {
@@ -31,28 +87,25 @@ void worker_connect(sim_t *s, worker_t *w) {
 worker_t *worker_start(sim_t *s) {
     if (s->worker_count == WORKER_SLOTS) return NULL;
     worker_t *w = &s->workers[s->worker_count++];
-    *w = (worker_t){.instance = ++s->instances,
+    *w = (worker_t){.sim = s,
+                    .instance = ++s->instances,
                     .alive = true,
                     .credit_rows = world_between(s, 1, 40),
                     .credit_bytes = world_chance(s, 0.3) ? world_between(s, 1, 200) : 100000,
                     .row_ns = world_chance(s, 0.2) ? 3 * SECOND : 200 * MILLISECOND};
-    w->leases = rangeset_new();
+    w->leases = lease_book_new();
+    w->outbox = outbox_new(encode_batch, w);
     if (!s->good && world_chance(s, 0.1)) w->refuses = (uint32_t)world_between(s, 1, 7);
     world_trace(s, "worker %" PRIu64 " starts: credit %" PRIu64 " rows, %" PRIu64 " bytes, refuses %x",
                 w->instance, w->credit_rows, w->credit_bytes, w->refuses);
     worker_connect(s, w);
-    world_wake(s, WAKE_WORKER, s->worker_count - 1, s->now + 100 * MILLISECOND);
+    wake_at(s, w, s->now + 100 * MILLISECOND);
     return w;
 }
 
 void worker_clear(worker_t *w) {
-    while (w->parcels) {
-        parcel_t *p = w->parcels;
-        w->parcels = p->next;
-        free(p->mail);
-        free(p);
-    }
-    rangeset_destroy(&w->leases);
+    outbox_destroy(&w->outbox);
+    lease_book_destroy(&w->leases);
     free(w->held);
     w->held = NULL;
     w->held_count = w->held_cap = 0;
@@ -74,40 +127,32 @@ void worker_bye(sim_t *s, worker_t *w) {
     worker_clear(w);
 }
 
-static void keep_parcel(sim_t *s, worker_t *w, mail_t *m) {
-    parcel_t *p = xcalloc(1, sizeof *p), **at = &w->parcels;
-    while (*at) {
-        at = &(*at)->next;
-    }
-    *at = p;
-    m->a = ++w->batch;
-    *p = (parcel_t){.mail = m, .resend_ns = s->now + RESEND_NS, .wait_ns = RESEND_NS};
-    world_post(s, true, mail_copy(m));
-}
+/* ---- rows */
 
 static void unhold(worker_t *w, size_t i) { w->held[i] = w->held[--w->held_count]; }
 
-/* Sends one message with the rows of this job that have ended (or, waiting: that have not begun), and lets go
- * of them. */
-static void give_up_rows(sim_t *s, worker_t *w, uint64_t job, bool waiting) {
-    mail_t *m = mail_new(waiting ? M_RETURN : M_ROW_RESULTS, w->peer, job, w->held_count + 1);
-    m->count = 0;
+static void end_rows(sim_t *s, worker_t *w) {
     for (size_t i = w->held_count; i > 0; i--) {
-        const held_t *h = &w->held[i - 1];
-        bool ended = h->running && h->done_ns <= s->now;
-        if (h->job != job || (waiting ? h->running : !ended) || m->count == ROWS_MAX) continue;
-        m->rows[m->count++] = h->index;
+        held_t h = w->held[i - 1];
+        if (!h.running || h.done_ns > s->now) continue;
+        dispatch_done_t done = world_done(client_of(s, h.job)->number, h.index);
         unhold(w, i - 1);
+        outbox_add_result(w->outbox, h.job, &done);
     }
-    if (m->count > 0)
-        keep_parcel(s, w, m);
-    else
-        free(m);
 }
 
-static client_t *client_of(sim_t *s, uint64_t job) {
-    job_book_t *book = judge_book(s, job);
-    return book ? book->client : NULL;
+static void drop_waiting(worker_t *w) {
+    for (size_t i = w->held_count; i > 0; i--) {
+        if (!w->held[i - 1].running) unhold(w, i - 1);
+    }
+}
+
+static void return_waiting(worker_t *w, uint64_t job) {
+    for (size_t i = w->held_count; i > 0; i--) {
+        if (w->held[i - 1].running || w->held[i - 1].job != job) continue;
+        outbox_add_returned(w->outbox, job, w->held[i - 1].index);
+        unhold(w, i - 1);
+    }
 }
 
 static bool kills(sim_t *s, const held_t *h) {
@@ -129,6 +174,7 @@ static bool start_rows(sim_t *s, worker_t *w) {
         held_t *h = &w->held[i];
         const permit_t *permit = permit_of(w, h->job);
         if (h->running || running_of(w, h->job) >= permit->rows) continue;
+        judge_started(s, w, h);
         h->running = true;
         h->done_ns = s->now + world_between(s, 1, w->row_ns);
         if (permit->life != w->life)
@@ -149,30 +195,21 @@ static void refuse_job(sim_t *s, worker_t *w, uint64_t job) {
     say(s, w, M_JOB_REFUSED, job, 0, 0);
 }
 
-/* Is it of the registration that counts now? */
-static bool lease_counts(worker_t *w, const mail_t *m) {
-    uint64_t era = m->a >> LEASE_ERA_SHIFT;
-    if (era < w->era) return false;
-    if (era > w->era) {
-        w->era = era;
-        rangeset_destroy(&w->leases);
-        w->leases = rangeset_new();
-        for (size_t i = w->held_count; i > 0; i--) {
-            if (!w->held[i - 1].running) unhold(w, i - 1);
-        }
-    }
-    return true;
+static bool is_taken(sim_t *s, worker_t *w, const mail_t *m) {
+    lease_verdict_t verdict = lease_book_add(w->leases, m->a);
+    if (verdict == LEASE_BEGINS_ERA && s->broken != BROKEN_ERA) drop_waiting(w);
+    return verdict != LEASE_OLD || s->broken == BROKEN_LEASE;
 }
 
+/* These leases have no open rows. */
 static void take_void(worker_t *w, const mail_t *m) {
-    if (!lease_counts(w, m)) return;
-    for (uint64_t i = 0; i < m->b; i++) {
-        rangeset_add(w->leases, (m->a & UINT32_MAX) + i);
-    }
+    if (lease_book_void(w->leases, m->a, m->b)) drop_waiting(w);
 }
 
 static void take_lease(sim_t *s, worker_t *w, const mail_t *m) {
-    if (!lease_counts(w, m) || !rangeset_add(w->leases, m->a & UINT32_MAX)) return;
+    judge_lease_heard(w, m);
+    if (!is_taken(s, w, m)) return;
+    judge_lease_taken(s, w, m);
     const client_t *c = client_of(s, m->job);
     if (w->refuses >> c->number & 1) {
         refuse_job(s, w, m->job);
@@ -185,23 +222,13 @@ static void take_lease(sim_t *s, worker_t *w, const mail_t *m) {
     for (size_t i = 0; i < m->count; i++) {
         w->held[w->held_count++] = (held_t){.job = m->job, .index = m->rows[i], .life = m->c};
     }
-    if (w->draining) give_up_rows(s, w, m->job, true);
+    if (w->draining) return_waiting(w, m->job);
 }
 
 static void forget_job(worker_t *w, uint64_t job) {
+    outbox_forget(w->outbox, job);
     for (size_t i = w->held_count; i > 0; i--) {
         if (w->held[i - 1].job == job) unhold(w, i - 1);
-    }
-}
-
-static void take_ack_of_parcel(worker_t *w, uint64_t batch) {
-    for (parcel_t **at = &w->parcels; *at; at = &(*at)->next) {
-        if ((*at)->mail->a != batch) continue;
-        parcel_t *p = *at;
-        *at = p->next;
-        free(p->mail);
-        free(p);
-        return;
     }
 }
 
@@ -235,33 +262,26 @@ void worker_message(sim_t *s, worker_t *w, const mail_t *m) {
     case M_PERMITS: take_permits(s, w, m); break;
     case M_JOB_DROP:
         if (m->a == DISPATCH_STOP_DRAIN)
-            give_up_rows(s, w, m->job, true);
+            return_waiting(w, m->job);
         else
             forget_job(w, m->job);
         break;
-    case M_ACK: take_ack_of_parcel(w, m->a); break;
+    case M_ACK: outbox_acknowledged(w->outbox, m->a); break;
     default: break;
     }
-    start_rows(s, w);
-}
-
-static void resend_parcels(sim_t *s, worker_t *w) {
-    for (parcel_t *p = w->parcels; p; p = p->next) {
-        if (p->resend_ns > s->now) continue;
-        p->mail->peer = w->peer;
-        world_post(s, true, mail_copy(p->mail));
-        p->wait_ns = p->wait_ns * 2 < RESEND_NS_MAX ? p->wait_ns * 2 : RESEND_NS_MAX;
-        p->resend_ns = s->now + p->wait_ns;
-    }
+    if (!w->alive || !start_rows(s, w)) return;
+    send_due(s, w);
+    uint64_t due = outbox_due(w->outbox, is_idle(w));
+    if (due < w->wake_ns) wake_at(s, w, due);
 }
 
 static void beat(sim_t *s, worker_t *w) {
     if (s->now - w->beat_ns < BEAT_NS) return;
     w->beat_ns = s->now;
     if (!w->welcome) say(s, w, M_HELLO, 0, w->instance, 0);
-    say(s, w, M_BEAT, 0, w->era << LEASE_ERA_SHIFT | rangeset_first_absent(w->leases, 0), 0);
+    uint64_t missing = lease_book_first_missing(w->leases);
+    say(s, w, M_BEAT, 0, s->broken == BROKEN_MISSING ? missing | UINT32_MAX : missing, 0);
     say_what_holds(s, w);
-    resend_parcels(s, w);
 }
 
 static uint64_t worker_next(const sim_t *s, const worker_t *w) {
@@ -269,27 +289,30 @@ static uint64_t worker_next(const sim_t *s, const worker_t *w) {
     for (size_t i = 0; i < w->held_count; i++) {
         if (w->held[i].running && w->held[i].done_ns < next) next = w->held[i].done_ns;
     }
-    return next > s->now + 10 * MILLISECOND ? next : s->now + 10 * MILLISECOND; /* results leave in batches */
+    uint64_t due = outbox_due(w->outbox, is_idle(w));
+    if (due < next) next = due;
+    return next > s->now ? next : s->now + 1;
 }
 
 void worker_wake(sim_t *s, size_t who) {
     worker_t *w = &s->workers[who];
-    if (!w->alive) return;
+    if (!w->alive || w->wake_ns != s->now) return;
     if (w->silent_until > s->now) {
-        world_wake(s, WAKE_WORKER, who, w->silent_until);
+        wake_at(s, w, w->silent_until);
         return;
     }
+    end_rows(s, w);
     for (size_t i = 0; i < w->permit_count; i++) {
-        give_up_rows(s, w, w->permits[i].job, false);
-        if (w->draining) give_up_rows(s, w, w->permits[i].job, true);
+        if (w->draining) return_waiting(w, w->permits[i].job);
         bool fewer = running_of(w, w->permits[i].job) < w->permits[i].told_running;
         if (fewer && w->permits[i].told_running > w->permits[i].rows) say_held(s, w, &w->permits[i]);
     }
     beat(s, w);
-    if (!start_rows(s, w)) return;
-    if (w->draining && w->held_count == 0 && !w->parcels) {
+    if (!w->alive || !start_rows(s, w)) return;
+    send_due(s, w);
+    if (w->draining && w->held_count == 0 && outbox_rows(w->outbox) == 0) {
         worker_bye(s, w);
         return;
     }
-    world_wake(s, WAKE_WORKER, who, worker_next(s, w));
+    wake_at(s, w, worker_next(s, w));
 }

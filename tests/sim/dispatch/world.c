@@ -33,6 +33,7 @@ void world_fail(sim_t *s, const char *fmt, ...) {
     if (s->failed) return;
     va_list args;
     s->failed = true;
+    if (s->quiet) return;
     printf("seed %" PRIu64 " failed at %.3f s: ", s->seed, (double)s->now / (double)SECOND);
     va_start(args, fmt);
     vprintf(fmt, args);

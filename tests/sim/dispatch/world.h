@@ -2,8 +2,8 @@
  * and what rows contain.
  *
  * Everything that happens is an event in one heap (world_push); a message is a mail_t whose fields are named
- * as in proto/messages.def. Rows carry no bytes: what row 17 of client 2 contains, and what its result is,
- * follows from the numbers, on both ends. */
+ * as in proto/messages.def. Mails carry no bytes of rows: what row 17 of client 2 contains, and what its
+ * result is, follows from the numbers, so that whoever has bytes can compare them. */
 #ifndef SDG_TESTS_SIM_DISPATCH_WORLD_H
 #define SDG_TESTS_SIM_DISPATCH_WORLD_H
 
@@ -13,12 +13,15 @@
 #include <stdint.h>
 
 #include "core/base/clock.h"
-#include "core/base/rangeset.h"
 #include "core/base/rng.h"
 #include "core/sched/dispatch.h"
+#include "core/sched/feed.h"
+#include "core/sched/lease_book.h"
+#include "core/sched/outbox.h"
 
 enum {
     CLIENTS_MAX = 3,
+    JOB_BOOKS = 64,    /* jobs over a whole run */
     WORKER_SLOTS = 48, /* workers over a whole run */
     ROWS_MAX = 120,    /* of a client's dataset */
     PEERS_MAX = 4096,  /* connections over a whole run */
@@ -27,6 +30,21 @@ enum {
     RESULT_BYTES_MAX = 512, /* with meta */
 };
 #define RULE_WAIT SECOND /* how often absolute things are repeated */
+
+/* A rule that the actors break on purpose: the judge must notice. */
+typedef enum broken {
+    BROKEN_NOTHING,
+    BROKEN_RESEND,  /* the worker sends each batch once */
+    BROKEN_ACK,     /* the worker takes a batch for acknowledged when it is sent */
+    BROKEN_LEASE,   /* the worker takes the rows of a lease each time it arrives */
+    BROKEN_ERA,     /* the worker keeps rows that wait when a new era begins */
+    BROKEN_MISSING, /* the worker says that no lease is missing */
+    BROKEN_CHUNK,   /* the client forgets a chunk when it is sent */
+    BROKEN_END,     /* the client says the end of its rows once */
+    BROKEN_NUMBERS, /* the client goes on with the numbers of the job before */
+    BROKEN_KINDS
+} broken_t;
+
 /* ---- messages */
 
 typedef enum mail_kind {
@@ -88,18 +106,16 @@ typedef struct client {
     uint64_t window_rows, window_bytes, concurrency, chunk_rows, priority;
     uint64_t limit;                      /* what it wants the concurrency to be now; 0: as at first */
     uint64_t result_rows, result_bytes;  /* result window */
-    uint64_t todo[ROWS_MAX], todo_count; /* rows of this incarnation's job */
-    uint64_t chunk_start[ROWS_MAX + 1], chunk_sent_ns[ROWS_MAX],
-        chunks; /* sent chunks; chunk k has todo[start k .. start k+1) */
-    uint64_t rows_sent, bytes_sent, rows_limit, bytes_limit;
-    bool end_sent;
-    uint64_t end_sent_ns, stall_until, gone_ns, rise_ns;
-    bool gone_unseen; /* it died, and nobody noticed yet */
+    uint64_t todo[ROWS_MAX], todo_count; /* what it reads: the rows that were not in the file when it began */
+    uint64_t next;                       /* of todo, to read */
+    uint64_t job_rows;                   /* rows of its job */
+    feed_t *feed;
+    uint64_t stall_until, gone_ns, rise_ns;
+    bool gone_unseen; /* it died or is silent; the scheduler will notice at gone_ns */
     uint32_t stop_mode;
     uint64_t next_batch, rows_received, bytes_received;
     uint8_t written[ROWS_MAX]; /* how often; the file outlives the client */
-    uint64_t incarnation;
-    uint64_t ok, failed; /* written by this incarnation */
+    uint64_t ok, failed;       /* written of its job */
 } client_t;
 
 typedef struct held {
@@ -108,41 +124,36 @@ typedef struct held {
     bool running;
 } held_t;
 
-typedef struct parcel {
-    struct parcel *next;
-    mail_t *mail; /* as it was sent; peer is set anew */
-    uint64_t resend_ns, wait_ns;
-} parcel_t;
-
 typedef struct permit {
     uint64_t job, rows, told_running, life;
     bool refused;
 } permit_t;
 
 typedef struct worker {
+    struct sim *sim;
     uint64_t instance, peer;
     bool alive, welcome, draining;
-    uint64_t credit_rows, credit_bytes, silent_until, beat_ns, hello_ns, batch;
+    uint64_t credit_rows, credit_bytes, silent_until, beat_ns, hello_ns;
     uint64_t row_ns;  /* longest a row takes */
     uint32_t refuses; /* bit per client number */
     held_t *held;
     size_t held_count, held_cap;
-    permit_t permits[64];
+    permit_t permits[JOB_BOOKS];
     size_t permit_count;
-    rangeset_t *leases;
-    uint64_t era;
-    parcel_t *parcels;
-    uint64_t life; /* the judge's: how often the dispatcher has lost it */
+    lease_book_t *leases;
+    outbox_t *outbox;
+    uint64_t wake_ns;    /* it wakes next */
+    uint64_t life_heard; /* the judge's: the latest life it was sent a lease in, of those that arrived */
+    uint64_t life;       /* the judge's: how often the dispatcher has lost it */
 } worker_t;
-
-enum { JOB_BOOKS = 32 };
 
 typedef struct job_book job_book_t; /* judge.h */
 
 typedef struct sim {
     uint64_t seed, now, order, faults_end, steps;
     rng_t rng;
-    bool verbose, failed, good;
+    bool verbose, quiet, failed, good;
+    broken_t broken;
     double drop, repeat;
     uint64_t delay_max;
     dispatch_t *d;
