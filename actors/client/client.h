@@ -5,11 +5,15 @@
  * yet (to submit them again should the scheduler restart), the exact totals of the run. Sockets: one DEALER
  * to the scheduler, one PUSH to the monitor (optional), one DEALER to the context store (optional).
  *
- * Takes   WELCOME (answers JOB_OPEN), JOB_ACCEPTED, INGEST_CREDIT (answers ROWS, ROWS_END), RESULTS (answers
- * RESULTS_ACK and RESULT_CREDIT), JOB_DONE (answers BYE, or JOB_OPEN of the next pass), REFUSED, BEAT, SYNC;
- * SYNCED from the store Sends   HELLO, JOB_OPEN, ROWS, ROWS_END, RESULT_CREDIT, RESULTS_ACK, JOB_STOP, BEAT,
- * BYE; JOB_LIMIT; STATS and SUMMARY to the monitor; JOB_OPENED, ROWS_FINISHED, CTX_PUT, CTX_COMPLETE, SYNC
- * and JOB_CLOSED to the store
+ * Takes   WELCOME         answers JOB_OPEN
+ *         JOB_ACCEPTED    answers RESULT_CREDIT
+ *         INGEST_CREDIT   answers ROWS, at last ROWS_END
+ *         RESULTS         answers RESULTS_ACK and RESULT_CREDIT when the output has them
+ *         JOB_DONE        answers BYE, or JOB_OPEN of the next pass of batch mode
+ *         REFUSED, BEAT, SYNC; from the store SYNCED
+ * Sends   HELLO, JOB_OPEN, ROWS, ROWS_END, RESULT_CREDIT, RESULTS_ACK, JOB_LIMIT, JOB_STOP, BEAT, BYE,
+ * SYNCED; to the monitor STATS and SUMMARY; to the store JOB_OPENED, ROWS_FINISHED, CTX_PUT, CTX_COMPLETE,
+ * SYNC and JOB_CLOSED
  *
  * Limits: unfinished rows <= window_rows and about window_bytes (a slow output or, with `ordered`, a slow row
  * stops the reading). Dies: after JOB_DONE, or when the output cannot be written (everything on disk stays; a
