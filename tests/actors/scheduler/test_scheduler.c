@@ -102,8 +102,12 @@ Test(scheduler, the_store_hears_of_a_lost_worker_before_its_rows_are_leased_agai
     puppet_close(&a), puppet_close(&b), puppet_close(&client);
 }
 
-Test(scheduler, the_store_hears_of_a_worker_that_leaves) {
+Test(scheduler, the_store_hears_of_a_worker_that_comes_and_leaves) {
     puppet_t a = worker(WORKER_A);
+    link_frame_t in;
+    puppet_await(&store, MESSAGE_OWNER_BACK, &in);
+    cr_expect_eq(in.message.OWNER_BACK.owner, WORKER_A);
+    link_frame_free(&in);
     puppet_say(&a, (message_t){.type = MESSAGE_BYE, .BYE = {.reason = slice_of("test")}});
     expect_gone(WORKER_A);
     puppet_close(&a);
