@@ -29,8 +29,8 @@
 #include "core/base/limits.h"
 #include "core/base/log.h"
 #include "core/base/rng.h"
-#include "core/sched/dispatch.h"
 #include "core/plan/limits.h"
+#include "core/sched/dispatch.h"
 #include "core/sched/limits.h"
 
 void client_say(client_t *c, message_t *m) {
@@ -76,7 +76,8 @@ static void say_job_open(client_t *c) {
                                 .concurrency = c->at_once.current,
                                 .reopened = c->accepted,
                                 .priority = a->priority,
-                                .needs = a->needs_python ? JOB_NEEDS_PYTHON : 0}};
+                                .needs = a->needs_python ? JOB_NEEDS_PYTHON : 0,
+                                .endpoints = {(uint64_t *)a->endpoints, a->endpoint_count}}};
     client_say(c, &m);
     buf_free(&options);
 }

@@ -43,8 +43,10 @@ typedef struct client_args {
     writer_t *writer; /* taken over */
     writer_resumed_t resumed;
     uint64_t window_rows, window_bytes, chunk_rows, concurrency;
-    uint64_t priority;      /* 0: the default */
-    bool needs_python;      /* the pipeline has python blocks */
+    uint64_t priority;         /* 0: the default */
+    bool needs_python;         /* the pipeline has python blocks */
+    const uint64_t *endpoints; /* that its models call (model_t.endpoint_id), each once */
+    size_t endpoint_count;
     uint64_t first_row;     /* rows below it are skipped (test-run --row) */
     uint64_t rows_max;      /* --max-inputs: rows of the input to look at from row 0; UINT64_MAX: all */
     uint64_t memory_limit;  /* of the run, for the monitor; 0: none */

@@ -10,9 +10,9 @@
 
 #include "actors/client/client_internal.h"
 #include "actors/client/limits.h"
-#include "core/base/json.h"
 #include "core/base/limits.h"
 #include "core/base/log.h"
+#include "core/base/result_line.h"
 
 /* ---- chunks */
 
@@ -60,9 +60,7 @@ static void fail_record(client_t *c, uint64_t index, const char *error) {
         return;
     }
     buf_init(&line, 4 * ERR_TEXT_MAX);
-    buf_addf(&line, "{\"_row_index\": %" PRIu64 ", \"_error\": ", index);
-    json_write_string(&line, error, strlen(error));
-    buf_addc(&line, '}');
+    result_line_fail(&line, index, error);
     int rc = writer_add(c->results.writer, index, line.data, line.len, &err);
     if (rc == SDG_OK) client_count_failure(c, "input");
     if (rc < 0) client_give_up(c, EXIT_DATA, err.text);

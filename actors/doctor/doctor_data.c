@@ -21,6 +21,7 @@
 #include "actors/verbs/prepare.h"
 #include "core/base/clock.h"
 #include "core/base/json.h"
+#include "core/base/result_line.h"
 #include "core/data/limits.h"
 #include "core/data/run_file.h"
 #include "core/mabel/row/row.h"
@@ -231,7 +232,7 @@ static void say_request(doctor_t *d, const pipeline_t *p, const llm_request_t *r
     words_bytes(&size, request->body_len);
     doctor_say(d, DOCTOR_OK, "first row", "line %" PRIu64 " renders: model %s, %zu message%s, %s of request",
                d->first_line,
-               request->endpoint < p->model_count ? p->models[request->endpoint].api_model->data : "?", count,
+               request->route < p->model_count ? p->models[request->route].api_model->data : "?", count,
                count == 1 ? "" : "s", size.data);
     buf_free(&size);
     value_free(body);
@@ -242,7 +243,9 @@ static void say_finished(doctor_t *d, const row_t *row) {
     value_t line = value_null();
     row_result(row, &result);
     json_parse_text(result.json, result.len, &line, NULL);
-    value_t error = line.kind == VALUE_OBJECT ? object_get_peek(line, "_error", 6, NULL) : value_null();
+    value_t error = line.kind == VALUE_OBJECT
+                        ? object_get_peek(line, RESULT_LINE_ERROR, sizeof RESULT_LINE_ERROR - 1, NULL)
+                        : value_null();
     if (!result.failed) {
         doctor_say(d, DOCTOR_OK, "first row", "line %" PRIu64 " runs to its end without an LLM call",
                    d->first_line);

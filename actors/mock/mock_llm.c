@@ -13,7 +13,9 @@
 #include "actors/mock/mock_plan.h"
 #include "actors/mock/mock_rules.h"
 #include "core/base/clock.h"
+#include "core/base/heap.h"
 #include "core/base/json.h"
+#include "core/base/ring.h"
 
 #include <microhttpd.h>
 
@@ -48,7 +50,7 @@ typedef enum stage {
 typedef struct request {
     struct server *server;
     struct MHD_Connection *connection;
-    struct request *next; /* in the queue */
+    ring_node_t node; /* in the queue */
     stage_t stage;
     bool counted;   /* is part of in_flight */
     bool running;   /* holds a running slot */
@@ -57,7 +59,7 @@ typedef struct request {
     buf_t body;     /* as received */
     char *path;     /* with the query, only when requests are logged; owned */
     mock_plan_t plan;
-    uint64_t due_ns;  /* in the heap */
+    uint64_t due_ns;  /* it goes on then; the key in `timers` */
     uint64_t drip_ns; /* time between two pieces of a slow body */
 } request_t;
 
@@ -68,9 +70,8 @@ typedef struct server {
     struct MHD_Response *models, *health; /* made once */
     int listen_fd, signal_fd, log_fd;
     unsigned port;
-    request_t **heap; /* suspended requests by due time */
-    size_t heap_count, heap_cap;
-    request_t *queue_head, *queue_tail;
+    heap_t timers; /* suspended requests by due time */
+    ring_t queue;  /* requests that wait for a running slot */
     unsigned running, queued;
     uint64_t started_ns, chats, in_flight, in_flight_max, prompt_tokens, completion_tokens;
     uint64_t by_status[STATUS_MAX], by_fault[MOCK_FAULTS_MAX], resets, gone;
@@ -79,36 +80,9 @@ typedef struct server {
 
 /* ---- timers */
 
-static void heap_swap(request_t **heap, size_t a, size_t b) {
-    request_t *kept = heap[a];
-    heap[a] = heap[b];
-    heap[b] = kept;
-}
-
-static void heap_push(server_t *s, request_t *req, uint64_t due_ns) {
-    if (s->heap_count == s->heap_cap) {
-        s->heap_cap = s->heap_cap ? s->heap_cap * 2 : 256;
-        s->heap = xrealloc(s->heap, s->heap_cap * sizeof *s->heap);
-    }
+static void timer_set(server_t *s, request_t *req, uint64_t due_ns) {
     req->due_ns = due_ns;
-    size_t i = s->heap_count++;
-    s->heap[i] = req;
-    for (; i > 0 && s->heap[(i - 1) / 2]->due_ns > s->heap[i]->due_ns; i = (i - 1) / 2)
-        heap_swap(s->heap, i, (i - 1) / 2);
-}
-
-static request_t *heap_pop(server_t *s) {
-    request_t *first = s->heap[0];
-    s->heap[0] = s->heap[--s->heap_count];
-    for (size_t i = 0;;) {
-        size_t child = 2 * i + 1;
-        if (child >= s->heap_count) break;
-        if (child + 1 < s->heap_count && s->heap[child + 1]->due_ns < s->heap[child]->due_ns) child++;
-        if (s->heap[i]->due_ns <= s->heap[child]->due_ns) break;
-        heap_swap(s->heap, i, child);
-        i = child;
-    }
-    return first;
+    heap_add(&s->timers, due_ns, req, NULL);
 }
 
 /* ---- the life of a request */
@@ -144,33 +118,28 @@ static uint64_t request_start(server_t *s, request_t *req) {
 
 /* A running slot is free: the head of the queue gets it. Clients that gave up meanwhile are skipped. */
 static void queue_advance(server_t *s) {
-    while (s->queue_head && s->running < s->options.running_max) {
-        request_t *req = s->queue_head;
-        s->queue_head = req->next;
-        if (!s->queue_head) s->queue_tail = NULL;
+    for (ring_node_t *first; (first = ring_first(&s->queue)) && s->running < s->options.running_max;) {
+        request_t *req = RING_OWNER(first, request_t, node);
+        ring_remove(first);
         s->queued--;
         if (client_left(req)) {
             req->gone = true;
             request_resume(req, STAGE_READY);
             continue;
         }
-        heap_push(s, req, clock_now_ns() + request_start(s, req));
+        timer_set(s, req, clock_now_ns() + request_start(s, req));
     }
 }
 
 static void queue_push(server_t *s, request_t *req) {
     req->stage = STAGE_QUEUED;
-    if (s->queue_tail)
-        s->queue_tail->next = req;
-    else
-        s->queue_head = req;
-    s->queue_tail = req;
+    ring_add_last(&s->queue, &req->node);
     s->queued++;
 }
 
 static void timer_fire(server_t *s, request_t *req, uint64_t now_ns) {
     if (req->stage == STAGE_HANGING && !client_left(req)) {
-        heap_push(s, req, now_ns + HANG_LOOK_MS * MILLISECOND);
+        timer_set(s, req, now_ns + HANG_LOOK_MS * MILLISECOND);
         return;
     }
     if (req->stage == STAGE_HANGING) req->gone = true;
@@ -178,10 +147,10 @@ static void timer_fire(server_t *s, request_t *req, uint64_t now_ns) {
 }
 
 static void timers_run(server_t *s) {
-    if (!s->heap_count) return;
+    if (!heap_first(&s->timers)) return;
     uint64_t now_ns = clock_now_ns();
-    while (s->heap_count && s->heap[0]->due_ns <= now_ns)
-        timer_fire(s, heap_pop(s), now_ns);
+    for (const heap_item_t *first; (first = heap_first(&s->timers)) && first->key <= now_ns;)
+        timer_fire(s, heap_pop(&s->timers).pointer, now_ns);
 }
 
 /* ---- answers */
@@ -202,7 +171,7 @@ static ssize_t drip_read(void *arg, uint64_t at, char *out, size_t max) {
     if (at >= body->len || req->gone) return MHD_CONTENT_READER_END_WITH_ERROR;
     if (now_ns < req->due_ns) {
         MHD_suspend_connection(req->connection);
-        heap_push(s, req, req->due_ns);
+        timer_set(s, req, req->due_ns);
         return 0;
     }
     size_t piece = body->len / DRIP_PIECES + 1, left = body->len - (size_t)at;
@@ -377,7 +346,7 @@ static enum MHD_Result chat_admit(server_t *s, request_t *req) {
     uint64_t delay_ns = request_start(s, req);
     if (delay_ns == 0) return plan_carry_out(s, req);
     MHD_suspend_connection(req->connection);
-    heap_push(s, req, clock_now_ns() + delay_ns);
+    timer_set(s, req, clock_now_ns() + delay_ns);
     return MHD_YES;
 }
 
@@ -596,9 +565,9 @@ static uint64_t loop_pause_ns(const server_t *s) {
     MHD_UNSIGNED_LONG_LONG http_ms;
     uint64_t pause_ns = UINT64_MAX;
     if (MHD_get_timeout(s->daemon, &http_ms) == MHD_YES) pause_ns = http_ms * MILLISECOND;
-    if (!s->heap_count) return pause_ns;
-    uint64_t now_ns = clock_now_ns(), due_ns = s->heap[0]->due_ns;
-    uint64_t timer_ns = due_ns > now_ns ? due_ns - now_ns : 0;
+    const heap_item_t *first = heap_first(&s->timers);
+    if (!first) return pause_ns;
+    uint64_t now_ns = clock_now_ns(), timer_ns = first->key > now_ns ? first->key - now_ns : 0;
     return timer_ns < pause_ns ? timer_ns : pause_ns;
 }
 
@@ -617,16 +586,17 @@ static void server_loop(server_t *s) {
 /* libmicrohttpd must not be stopped while connections are suspended. */
 static void waiting_dismiss(server_t *s) {
     s->ending = true;
-    while (s->heap_count) {
-        request_t *req = heap_pop(s);
+    while (heap_first(&s->timers)) {
+        request_t *req = heap_pop(&s->timers).pointer;
         req->gone = true;
         request_resume(req, req->stage == STAGE_SENDING ? STAGE_SENDING : STAGE_READY);
     }
-    for (request_t *req = s->queue_head; req; req = req->next) {
+    RING_EACH(&s->queue, node) {
+        request_t *req = RING_OWNER(node, request_t, node);
+        ring_remove(node);
         req->gone = true;
         request_resume(req, STAGE_READY);
     }
-    s->queue_head = s->queue_tail = NULL;
     MHD_run(s->daemon);
 }
 
@@ -643,7 +613,7 @@ static void server_destroy(server_t **server) {
     if (!s->daemon && s->listen_fd >= 0) close(s->listen_fd);
     mock_rules_destroy(&s->rules);
     mock_options_free(&s->options);
-    free(s->heap);
+    heap_free(&s->timers);
     free(s);
     *server = NULL;
 }
@@ -673,6 +643,7 @@ static int server_run(server_t *s, err_t *err) {
 
 int mock_llm_main(int argc, char **argv) {
     server_t *s = xcalloc(1, sizeof *s);
+    ring_init(&s->queue);
     s->listen_fd = s->signal_fd = s->log_fd = -1;
     err_t err = {0};
     mock_action_t action;

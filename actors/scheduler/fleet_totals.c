@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "core/base/error.h"
+#include "core/base/grow.h"
 #include "core/sched/limits.h"
 
 typedef struct member {
@@ -45,10 +46,7 @@ static member_t *find(fleet_totals_t *f, uint64_t instance) {
         if (f->member[i]->instance == instance) return f->member[i];
     }
     if (f->count == WORKERS_MAX) forget_oldest(f);
-    if (f->count == f->cap) {
-        f->cap = f->cap ? f->cap * 2 : 16;
-        f->member = xrealloc(f->member, f->cap * sizeof *f->member);
-    }
+    GROW(f->member, f->cap, f->count + 1);
     member_t *m = xcalloc(1, sizeof *m);
     m->instance = instance;
     f->member[f->count++] = m;

@@ -16,8 +16,11 @@
 #include "actors/loop/actor.h"
 #include "actors/scheduler/fleet_totals.h"
 #include "core/base/clock.h"
+#include "core/base/idmap.h"
+#include "core/base/grow.h"
 #include "core/base/limits.h"
 #include "core/base/log.h"
+#include "core/base/numbers.h"
 #include "core/base/rng.h"
 #include "core/sched/dispatch.h"
 #include "core/sched/limits.h"
@@ -29,15 +32,12 @@ typedef struct peer {
     char *name;
     uint64_t heard_ns, patience_ns; /* a silent client is dropped after that long; 0: never */
     MSG_BEAT beat;                  /* last gauges of a worker */
-    uint64_t row_credit;            /* rows a worker can hold */
 } peer_t;
 
 typedef struct job_spec { /* what JOB_GET is answered with; bytes copied from JOB_OPEN */
     uint64_t id;
     char *path, *folder, *bundle, *options;
     size_t bundle_len, options_len;
-    uint64_t window_rows, window_bytes; /* for the monitor, like the limits last granted below */
-    uint64_t ingest_limit, result_limit;
 } job_spec_t;
 
 typedef struct scheduler {
@@ -45,8 +45,8 @@ typedef struct scheduler {
     zsock_t *router, *monitor, *store; /* the last two may be NULL */
     uint64_t epoch;
     dispatch_t *dispatch;
-    zhashx_t *peers; /* peer number -> peer_t */
-    zhashx_t *jobs;  /* job id -> job_spec_t */
+    idmap_t peers; /* peer number -> peer_t, owned */
+    idmap_t jobs;  /* job id -> job_spec_t, owned */
     bool log_peers;
     fleet_totals_t *totals; /* NULL: nobody asks */
     uint64_t ticked_ns, beat_ns, stats_ns;
@@ -60,45 +60,26 @@ typedef struct scheduler {
     buf_t scratch;
 } scheduler_t;
 
-/* ---- tables keyed by numbers */
+/* ---- tables */
 
-static size_t hash_number(const void *key) {
-    return (size_t)((uint64_t)(uintptr_t)key * UINT64_C(0x9e3779b97f4a7c15) >> 17);
-}
-static int compare_numbers(const void *a, const void *b) {
-    return a == b ? 0 : (uintptr_t)a < (uintptr_t)b ? -1 : 1;
-}
-static void *key_of(uint64_t n) { return (void *)(uintptr_t)n; }
-
-/* Number 0 names nothing: a peer may send it, zhashx ends the process at it. */
-static void *look_up(zhashx_t *table, uint64_t n) { return n ? zhashx_lookup(table, key_of(n)) : NULL; }
-
-static zhashx_t *number_table(zhashx_destructor_fn destroy) {
-    zhashx_t *t = zhashx_new();
-    zhashx_set_key_hasher(t, hash_number);
-    zhashx_set_key_comparator(t, compare_numbers);
-    zhashx_set_key_duplicator(t, NULL);
-    zhashx_set_key_destructor(t, NULL);
-    zhashx_set_destructor(t, destroy);
-    return t;
-}
-
-static void destroy_peer(void **item) {
-    peer_t *p = *item;
+static void peer_free(peer_t *p) {
+    if (!p) return;
     free(p->name);
     free(p);
-    *item = NULL;
 }
 
-static void destroy_spec(void **item) {
-    job_spec_t *spec = *item;
+static void spec_free(job_spec_t *spec) {
+    if (!spec) return;
     free(spec->path);
     free(spec->folder);
     free(spec->bundle);
     free(spec->options);
     free(spec);
-    *item = NULL;
 }
+
+static void forget_peer(scheduler_t *s, uint64_t number) { peer_free(idmap_remove(&s->peers, number)); }
+
+static void forget_job(scheduler_t *s, uint64_t job) { spec_free(idmap_remove(&s->jobs, job)); }
 
 /* ---- answers */
 
@@ -138,12 +119,14 @@ static void tell_store(scheduler_t *s, message_type_t type, uint64_t worker) {
 /* A client or worker has one connection, the one it said HELLO on last. Whoever speaks on another is asked to
  * say HELLO again, so a HELLO that was overtaken on its way does harm for a moment only. */
 static void forget_old_connection(scheduler_t *s, const MSG_HELLO *hello, uint64_t number, uint64_t now) {
-    for (peer_t *p = zhashx_first(s->peers); p; p = zhashx_next(s->peers)) {
-        if (p->role != hello->role || p->instance != hello->instance || p->number == number) continue;
-        if (p->role == ROLE_CLIENT) dispatch_client_moved(s->dispatch, p->number, number, now);
-        zhashx_delete(s->peers, key_of(p->number));
-        return;
+    const peer_t *old = NULL;
+    IDMAP_EACH(&s->peers, slot) {
+        const peer_t *p = slot->value;
+        if (p->role == hello->role && p->instance == hello->instance && p->number != number) old = p;
     }
+    if (!old) return;
+    if (old->role == ROLE_CLIENT) dispatch_client_moved(s->dispatch, old->number, number, now);
+    forget_peer(s, old->number);
 }
 
 /* False: there are too many, it has been told. */
@@ -176,7 +159,8 @@ static void on_hello(scheduler_t *s, const link_frame_t *in, uint64_t now) {
                       .patience_ns = hello->role == ROLE_CLIENT ? hello->patience_ms * MILLISECOND : 0};
     if (s->log_peers)
         log_info("scheduler", "%s %s joined", hello->role == ROLE_WORKER ? "worker" : "client", known->name);
-    zhashx_update(s->peers, key_of(in->peer), known);
+    forget_peer(s, in->peer); /* it has said HELLO here before */
+    idmap_add(&s->peers, in->peer, known);
     welcome(s, in->peer, true);
 }
 
@@ -196,7 +180,7 @@ static void leave(scheduler_t *s, peer_t *peer, bool crashed, slice_t reason, ui
         dispatch_worker_gone(s->dispatch, peer->instance, crashed, now);
     else
         dispatch_client_gone(s->dispatch, peer->number, now);
-    zhashx_delete(s->peers, key_of(peer->number));
+    forget_peer(s, peer->number);
 }
 
 static void on_bye(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
@@ -226,7 +210,9 @@ static void on_job_open(scheduler_t *s, peer_t *peer, const link_frame_t *in, ui
                           .window_bytes = open->window_bytes,
                           .concurrency = open->concurrency,
                           .priority = open->priority,
-                          .python = open->needs & JOB_NEEDS_PYTHON};
+                          .python = open->needs & JOB_NEEDS_PYTHON,
+                          .endpoints = open->endpoints.items,
+                          .endpoint_count = open->endpoints.count};
     dispatch_job_stats_t known;
     err_t err;
     (void)peer;
@@ -249,10 +235,9 @@ static void on_job_open(scheduler_t *s, peer_t *peer, const link_frame_t *in, ui
                          .bundle = copy(open->bundle),
                          .options = copy(open->options),
                          .bundle_len = open->bundle.len,
-                         .options_len = open->options.len,
-                         .window_rows = open->window_rows,
-                         .window_bytes = open->window_bytes};
-    zhashx_update(s->jobs, key_of(open->job), spec);
+                         .options_len = open->options.len};
+    forget_job(s, open->job); /* it was opened before */
+    idmap_add(&s->jobs, open->job, spec);
     message_t m = {.type = MESSAGE_JOB_ACCEPTED, .JOB_ACCEPTED = {.job = open->job}};
     say(s, in->peer, &m);
 }
@@ -260,10 +245,7 @@ static void on_job_open(scheduler_t *s, peer_t *peer, const link_frame_t *in, ui
 static void on_rows(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
     const MSG_ROWS *m = &in->message.ROWS;
     (void)peer;
-    if (m->rows.count > s->arrived_cap) {
-        s->arrived_cap = m->rows.count;
-        s->arrived = xrealloc(s->arrived, s->arrived_cap * sizeof *s->arrived);
-    }
+    GROW(s->arrived, s->arrived_cap, m->rows.count);
     for (size_t i = 0; i < m->rows.count; i++) {
         const row_in_t *row = &m->rows.items[i];
         s->arrived[i] = (dispatch_row_t){
@@ -280,9 +262,7 @@ static void on_rows_end(scheduler_t *s, peer_t *peer, const link_frame_t *in, ui
 
 static void on_result_credit(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
     const MSG_RESULT_CREDIT *m = &in->message.RESULT_CREDIT;
-    job_spec_t *spec = look_up(s->jobs, m->job);
     (void)peer;
-    if (spec) spec->result_limit = m->rows_limit;
     dispatch_result_credit(s->dispatch, m->job, m->rows_limit, m->bytes_limit, now);
 }
 
@@ -326,14 +306,13 @@ static void on_status_get(scheduler_t *s, peer_t *peer, const link_frame_t *in, 
 
 static void on_row_credit(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
     const MSG_ROW_CREDIT *m = &in->message.ROW_CREDIT;
-    peer->row_credit = m->rows;
     if (m->rows == 0) dispatch_worker_drain(s->dispatch, peer->instance, now);
     dispatch_worker_credit(s->dispatch, peer->instance, m->rows, m->bytes, now);
 }
 
 static void on_job_get(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
     uint64_t job = in->message.JOB_GET.job;
-    const job_spec_t *spec = look_up(s->jobs, job);
+    const job_spec_t *spec = idmap_get(&s->jobs, job);
     (void)peer, (void)now;
     if (!spec) {
         refuse(s, in->peer, MESSAGE_JOB_GET, job, "the job is over");
@@ -350,10 +329,7 @@ static void on_job_get(scheduler_t *s, peer_t *peer, const link_frame_t *in, uin
 
 static void on_row_results(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
     const MSG_ROW_RESULTS *m = &in->message.ROW_RESULTS;
-    if (m->rows.count > s->taken_cap) {
-        s->taken_cap = m->rows.count;
-        s->taken = xrealloc(s->taken, s->taken_cap * sizeof *s->taken);
-    }
+    GROW(s->taken, s->taken_cap, m->rows.count);
     for (size_t i = 0; i < m->rows.count; i++) {
         const row_done_t *row = &m->rows.items[i];
         s->taken[i] = (dispatch_done_t){.index = row->index,
@@ -389,7 +365,13 @@ static void on_stats(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint6
 
 static void on_permits_held(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
     const MSG_PERMITS_HELD *m = &in->message.PERMITS_HELD;
-    dispatch_worker_running(s->dispatch, peer->instance, m->job, m->permit, m->running, now);
+    dispatch_held_t held = {.permit = m->permit, .used = m->running, .waiting = m->waiting};
+    dispatch_worker_running(s->dispatch, peer->instance, m->job, &held, now);
+}
+
+static void on_endpoint_held(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
+    const MSG_ENDPOINT_HELD *m = &in->message.ENDPOINT_HELD;
+    dispatch_worker_calls(s->dispatch, peer->instance, m->endpoint, m->permit, m->in_flight, now);
 }
 
 static void on_drained(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
@@ -402,10 +384,7 @@ static void on_drained(scheduler_t *s, peer_t *peer, const link_frame_t *in, uin
 /* ---- actions */
 
 static void send_lease(scheduler_t *s, const dispatch_action_t *a) {
-    if (a->row_count > s->rows_cap) {
-        s->rows_cap = a->row_count;
-        s->rows = xrealloc(s->rows, s->rows_cap * sizeof *s->rows);
-    }
+    GROW(s->rows, s->rows_cap, a->row_count);
     for (size_t i = 0; i < a->row_count; i++) {
         s->rows[i] = (row_in_t){
             .index = a->rows[i].index, .line = a->rows[i].line, .raw = {a->rows[i].raw, a->rows[i].len}};
@@ -417,10 +396,7 @@ static void send_lease(scheduler_t *s, const dispatch_action_t *a) {
 }
 
 static void send_results(scheduler_t *s, const dispatch_action_t *a) {
-    if (a->done_count > s->done_cap) {
-        s->done_cap = a->done_count;
-        s->done = xrealloc(s->done, s->done_cap * sizeof *s->done);
-    }
+    GROW(s->done, s->done_cap, a->done_count);
     for (size_t i = 0; i < a->done_count; i++) {
         const dispatch_done_t *d = &a->done[i];
         s->done[i] = (row_done_t){.index = d->index,
@@ -438,17 +414,15 @@ static void send_done(scheduler_t *s, const dispatch_action_t *a) {
     log_debug("scheduler", "job %016" PRIx64 " is over: %" PRIu64 " rows, %" PRIu64 " failed", a->job,
               a->rows_ok, a->rows_failed);
     say(s, a->peer, &m);
-    zhashx_delete(s->jobs, key_of(a->job));
+    forget_job(s, a->job);
 }
 
 static void send_ingest_credit(scheduler_t *s, const dispatch_action_t *a) {
-    job_spec_t *spec = look_up(s->jobs, a->job);
     message_t m = {.type = MESSAGE_INGEST_CREDIT,
                    .INGEST_CREDIT = {.job = a->job,
                                      .next_chunk = a->next_chunk,
                                      .rows_limit = a->rows_limit,
                                      .bytes_limit = a->bytes_limit}};
-    if (spec) spec->ingest_limit = a->rows_limit;
     say(s, a->peer, &m);
 }
 
@@ -459,8 +433,11 @@ static void perform(scheduler_t *s, const dispatch_action_t *a) {
     case DISPATCH_RESULTS: send_results(s, a); return;
     case DISPATCH_JOB_DONE: send_done(s, a); return;
     case DISPATCH_PERMITS:
-        m = (message_t){.type = MESSAGE_PERMITS,
-                        .PERMITS = {.job = a->job, .rows = a->permit_rows, .calls = a->permit_calls}};
+        m = (message_t){.type = MESSAGE_PERMITS, .PERMITS = {.job = a->job, .units = a->permit_units}};
+        break;
+    case DISPATCH_ENDPOINT_PERMITS:
+        m = (message_t){.type = MESSAGE_ENDPOINT_PERMITS,
+                        .ENDPOINT_PERMITS = {.endpoint = a->endpoint, .calls = a->permit_calls}};
         break;
     case DISPATCH_LEASES_VOID:
         m = (message_t){.type = MESSAGE_LEASES_VOID,
@@ -474,7 +451,7 @@ static void perform(scheduler_t *s, const dispatch_action_t *a) {
         if (a->row_count)
             log_warn("scheduler", "a worker is gone; %zu of its rows go back to the queue", a->row_count);
         tell_store(s, MESSAGE_OWNER_GONE, a->worker);
-        zhashx_delete(s->peers, key_of(a->peer)); /* if it comes back, it has to say HELLO again */
+        forget_peer(s, a->peer); /* if it comes back, it has to say HELLO again */
         return;
     case DISPATCH_ROW_FAILED:
         log_warn("scheduler", "row %" PRIu64 " failed: %d workers died while it was running", a->index,
@@ -494,47 +471,47 @@ static void perform_all(scheduler_t *s, uint64_t now) {
 /* ---- time */
 
 static void beat_peers(scheduler_t *s, uint64_t now) {
-    zlistx_t *gone = zlistx_new();
-    for (peer_t *p = zhashx_first(s->peers); p; p = zhashx_next(s->peers)) {
+    numbers_t silent = {0};
+    IDMAP_EACH(&s->peers, slot) {
+        const peer_t *p = slot->value;
         message_t m = {.type = MESSAGE_BEAT};
         if (p->patience_ns && now - p->heard_ns > p->patience_ns)
-            zlistx_add_end(gone, p);
+            numbers_add(&silent, p->number);
         else
             say(s, p->number, &m);
     }
-    for (peer_t *p = zlistx_first(gone); p; p = zlistx_next(gone)) {
-        leave(s, p, true, slice_of(""), now);
+    for (size_t i = 0; i < silent.count; i++) {
+        leave(s, idmap_get(&s->peers, silent.items[i]), true, slice_of(""), now);
     }
-    zlistx_destroy(&gone);
+    numbers_free(&silent);
 }
 
 static uint64_t left(uint64_t granted, uint64_t used) { return granted > used ? granted - used : 0; }
 
 /* Windows and credits of all jobs. */
 static void gather_jobs(scheduler_t *s, uint64_t *values) {
-    for (const job_spec_t *spec = zhashx_first(s->jobs); spec; spec = zhashx_next(s->jobs)) {
+    IDMAP_EACH(&s->jobs, slot) {
         dispatch_job_stats_t job;
-        if (!dispatch_job_stats(s->dispatch, spec->id, &job)) continue;
-        values[SCHEDULER_window_rows] += spec->window_rows;
-        values[SCHEDULER_window_bytes] += spec->window_bytes;
+        if (!dispatch_job_stats(s->dispatch, slot->id, &job)) continue;
+        values[SCHEDULER_window_rows] += job.window_rows;
+        values[SCHEDULER_window_bytes] += job.window_bytes;
         if (job.workers) values[SCHEDULER_calls_limit] += job.concurrency;
-        values[SCHEDULER_ingest_granted] += spec->ingest_limit;
-        values[SCHEDULER_ingest_outstanding] += left(spec->ingest_limit, job.rows_received);
-        values[SCHEDULER_result_granted] += spec->result_limit;
+        values[SCHEDULER_ingest_granted] += job.ingest_rows_limit;
+        values[SCHEDULER_ingest_outstanding] += left(job.ingest_rows_limit, job.rows_received);
+        values[SCHEDULER_result_granted] += job.result_rows_limit;
         values[SCHEDULER_result_outstanding] +=
-            left(spec->result_limit, job.rows_ok + job.rows_failed + job.rows_answered);
+            left(job.result_rows_limit, job.rows_ok + job.rows_failed + job.rows_answered);
     }
 }
 
 static void gather_peers(scheduler_t *s, uint64_t *values) {
-    for (const peer_t *p = zhashx_first(s->peers); p; p = zhashx_next(s->peers)) {
+    IDMAP_EACH(&s->peers, slot) {
+        const peer_t *p = slot->value;
         values[SCHEDULER_calls_in_flight] += p->beat.calls_in_flight;
         values[SCHEDULER_calls_waiting] += p->beat.calls_waiting;
         values[SCHEDULER_worker_rss_bytes] += p->beat.rss_bytes;
         values[SCHEDULER_worker_bytes_held] += p->beat.bytes_held;
-        values[SCHEDULER_row_granted] += p->row_credit;
     }
-    values[SCHEDULER_row_outstanding] = left(values[SCHEDULER_row_granted], values[SCHEDULER_rows_leased]);
 }
 
 static void tell_totals(scheduler_t *s) {
@@ -568,6 +545,8 @@ static void tell_monitor(scheduler_t *s) {
     values[SCHEDULER_jobs] = d.jobs;
     values[SCHEDULER_duplicates_dropped] = d.duplicates_dropped;
     values[SCHEDULER_leases_resent] = d.leases_resent;
+    values[SCHEDULER_row_granted] = d.row_credit;
+    values[SCHEDULER_row_outstanding] = left(d.row_credit, d.rows_leased);
     gather_peers(s, values);
     gather_jobs(s, values);
     message_t m = {.type = MESSAGE_STATS,
@@ -620,6 +599,7 @@ static const struct {
     {MESSAGE_LEASE_RETURN, on_lease_return},
     {MESSAGE_JOB_REFUSED, on_job_refused},
     {MESSAGE_PERMITS_HELD, on_permits_held},
+    {MESSAGE_ENDPOINT_HELD, on_endpoint_held},
     {MESSAGE_DRAINED, on_drained},
     {MESSAGE_STATS, on_stats},
 };
@@ -643,7 +623,7 @@ static void on_message(void *self, zsock_t *socket, link_frame_t *in, uint64_t n
         on_hello(s, in, now);
         return;
     }
-    peer_t *peer = look_up(s->peers, in->peer);
+    peer_t *peer = idmap_get(&s->peers, in->peer);
     if (!peer || in->message.epoch != s->epoch)
         welcome(s, in->peer, false);
     else
@@ -675,8 +655,10 @@ static void scheduler_destroy(scheduler_t *s) {
     zsock_destroy(&s->router);
     zsock_destroy(&s->monitor);
     zsock_destroy(&s->store);
-    zhashx_destroy(&s->peers);
-    zhashx_destroy(&s->jobs);
+    IDMAP_EACH(&s->peers, slot) peer_free(slot->value);
+    IDMAP_EACH(&s->jobs, slot) spec_free(slot->value);
+    idmap_free(&s->peers);
+    idmap_free(&s->jobs);
     fleet_totals_destroy(&s->totals);
     dispatch_destroy(&s->dispatch);
     actor_free(&s->actor);
@@ -695,8 +677,6 @@ void scheduler_actor(zsock_t *pipe, void *args) {
     s->log_peers = a->log_peers;
     if (a->monitor && a->tell_totals) s->totals = fleet_totals_new();
     s->dispatch = dispatch_new();
-    s->peers = number_table(destroy_peer);
-    s->jobs = number_table(destroy_spec);
     buf_init(&s->scratch, MESSAGE_BYTES_MAX);
     s->router = link_socket(ZMQ_ROUTER, 200);
     actor_init(&s->actor, "scheduler", &ops, s, pipe);

@@ -104,6 +104,23 @@ char *prepare_folder_of(const char *path) {
     return xstrdup(dirname(absolute));
 }
 
+static bool has_id(const uint64_t *ids, size_t count, uint64_t id) {
+    for (size_t i = 0; i < count; i++) {
+        if (ids[i] == id) return true;
+    }
+    return false;
+}
+
+uint64_t *prepare_endpoints(const pipeline_t *p, size_t *count) {
+    uint64_t *ids = xcalloc(p->model_count + 1, sizeof *ids);
+    *count = 0;
+    for (size_t i = 0; i < p->model_count; i++) {
+        uint64_t id = p->models[i].endpoint_id;
+        if (id && !has_id(ids, *count, id)) ids[(*count)++] = id;
+    }
+    return ids;
+}
+
 uint64_t prepare_row_bytes(const char *path) {
     struct stat st;
     row_record_t record;

@@ -25,6 +25,9 @@ pipeline_t *prepare_pipeline_quietly(const char *path, const buf_t *bytes, bool 
 void prepare_pipeline_identity(const pipeline_t *p, const buf_t *bytes, char out[64]);
 void prepare_options_identity(const job_options_t *options, char out[64]);
 
+/* The distinct endpoints that its models call; *count of them, the caller frees. */
+uint64_t *prepare_endpoints(const pipeline_t *p, size_t *count);
+
 /* Average size of the first rows of an input file; 0 when it has none, cannot be read, or is a pipe, which
  * can be read only once. */
 uint64_t prepare_row_bytes(const char *path);

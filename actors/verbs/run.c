@@ -184,6 +184,8 @@ static int run_pipeline(verb_t verb, run_options_t *o, int *metrics_fd) {
     if (p) {
         char *folder = prepare_folder_of(o->yaml);
         c.needs_python = p->python_block_count > 0;
+        uint64_t *endpoints = prepare_endpoints(p, &c.endpoint_count);
+        c.endpoints = endpoints;
         c.pipeline_folder = folder;
         if (o->auto_tune) auto_tune(o);
         o->job.gc_rows = o->gc_interval ? o->gc_interval : GC_INTERVAL_DEFAULT;
@@ -196,6 +198,7 @@ static int run_pipeline(verb_t verb, run_options_t *o, int *metrics_fd) {
             code = execute(verb, o, p, &c, *metrics_fd);
             *metrics_fd = -1;
         }
+        free(endpoints);
         free(folder);
     }
     pipeline_destroy(&p);

@@ -68,9 +68,9 @@ static void say_totals(worker_t *w) {
 static void say_beat(worker_t *w, uint64_t now) {
     message_t m = {.type = MESSAGE_BEAT};
     for (const worker_job_t *job = w->jobs; job; job = job->next) {
-        for (uint32_t i = 0; job->llm && i < job->pipeline->model_count; i++) {
+        for (size_t i = 0; i < job->route_count; i++) {
             llm_load_t load;
-            llm_engine_load(job->llm, i, &load);
+            llm_engine_route_load(w->llm, job->routes[i], &load);
             m.BEAT.calls_in_flight += load.in_flight;
             m.BEAT.calls_waiting += load.queued + load.backing_off;
         }
@@ -123,9 +123,7 @@ static void on_job_spec(worker_t *w, const message_t *m, uint64_t now) {
         refuse_job(w, job);
         return;
     }
-    for (uint32_t i = 0; job->llm && i < job->pipeline->model_count; i++) {
-        llm_engine_set_permits(job->llm, i, (uint32_t)job->permit_calls);
-    }
+    worker_endpoints_apply(w, job);
     worker_start_rows(w, job, now);
 }
 
@@ -151,7 +149,7 @@ static void on_leases_void(worker_t *w, const message_t *m, uint64_t now) {
 
 static void on_lease(worker_t *w, const message_t *m, uint64_t now) {
     lease_verdict_t verdict = lease_book_add(w->leases, m->LEASE.lease);
-    if (verdict == LEASE_OLD) return;
+    if (verdict == LEASE_OLD) return; /* it was sent twice */
     if (verdict == LEASE_BEGINS_ERA) drop_all_waiting(w);
     worker_job_t *job = job_or_ask(w, m->LEASE.job, now);
     if (job->state == JOB_BROKEN) {
@@ -185,13 +183,14 @@ static void tell_what_was_given_up(worker_t *w) {
 static void on_permits(worker_t *w, const message_t *m, uint64_t now) {
     worker_job_t *job = job_or_ask(w, m->PERMITS.job, now);
     if (job->state == JOB_BROKEN) refuse_job(w, job);
-    job->permit_rows = m->PERMITS.rows;
-    job->permit_calls = m->PERMITS.calls;
-    for (uint32_t i = 0; job->llm && i < job->pipeline->model_count; i++) {
-        llm_engine_set_permits(job->llm, i, (uint32_t)job->permit_calls);
-    }
+    job->permit_rows = m->PERMITS.units;
     worker_start_rows(w, job, now);
     say_held(w, job);
+}
+
+static void on_endpoint_permits(worker_t *w, const message_t *m, uint64_t now) {
+    (void)now;
+    worker_endpoint_permit(w, m->ENDPOINT_PERMITS.endpoint, m->ENDPOINT_PERMITS.calls);
 }
 
 static void on_job_drop(worker_t *w, const message_t *m, uint64_t now) {
@@ -307,6 +306,7 @@ static uint64_t after(void *self, uint64_t now) {
     worker_contexts_flush(w, now);
     worker_flush(w, now);
     tell_what_was_given_up(w);
+    worker_endpoints_tell(w);
     every_beat(w, now);
     housekeep(w, now);
     greet(w, now);
@@ -347,6 +347,8 @@ static void worker_destroy(worker_t **worker) {
     while (w->jobs) {
         worker_forget_job(w, w->jobs);
     }
+    if (w->llm) actor_remove_fd(&w->actor, llm_engine_fd(w->llm));
+    llm_engine_destroy(&w->llm);
     outbox_destroy(&w->outbox);
     lease_book_destroy(&w->leases);
     zsock_destroy(&w->scheduler);
@@ -355,6 +357,7 @@ static void worker_destroy(worker_t **worker) {
     free(w->slots);
     free(w->ready);
     free(w->wakes);
+    free(w->endpoints);
     free(w->name);
     free(w);
     *worker = NULL;
@@ -370,6 +373,7 @@ static const struct {
     {MESSAGE_LEASES_VOID, on_leases_void},
     {MESSAGE_JOB_SPEC, on_job_spec},
     {MESSAGE_PERMITS, on_permits},
+    {MESSAGE_ENDPOINT_PERMITS, on_endpoint_permits},
     {MESSAGE_JOB_DROP, on_job_drop},
     {MESSAGE_ROW_RESULTS_ACK, on_row_results_ack},
     {MESSAGE_DRAIN, on_drain},

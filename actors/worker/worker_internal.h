@@ -41,16 +41,18 @@ typedef struct worker_job {
     char *refusal; /* JOB_BROKEN: why; said again when the scheduler has not heard it */
     pipeline_t *pipeline;
     job_options_t options;
-    llm_engine_t *llm;             /* NULL when the pipeline has no models; endpoint number = model index */
+    uint32_t *routes;              /* model index -> route of the worker's engine */
+    size_t route_count;            /* opened: all models, or fewer while the job is being loaded */
+    permit_t units;                /* of its calls; large: rows are limited by `running` */
     pypool_t *python;              /* NULL when it has no python blocks */
     zsock_t *store;                /* DEALER to the context store; NULL: it keeps nothing for this job */
     struct journal_out *journal;   /* worker_journal.c; NULL: the job has no call journal */
     struct contexts_out *contexts; /* worker_contexts.c; NULL: rows wait here */
     uint32_t *functions;           /* block index -> pool function */
-    uint64_t permit_rows, permit_calls;
-    uint64_t running;      /* rows started and not finished */
-    uint64_t told_running; /* what the scheduler was told of it last */
-    uint64_t asked_ns;     /* last JOB_GET */
+    uint64_t permit_rows;          /* units of the job's permit: rows started and not finished */
+    uint64_t running;              /* rows started and not finished */
+    uint64_t told_running;         /* what the scheduler was told of it last */
+    uint64_t asked_ns;             /* last JOB_GET */
     waiting_row_t *waiting, **waiting_tail;
     uint64_t waiting_count, waiting_bytes;
     uint64_t row_bytes; /* what a row of it takes here, by the rows seen so far: worker_memory.c */
@@ -71,6 +73,11 @@ typedef struct slot {            /* a row that has started */
     uint32_t next_free;
 } slot_t;
 
+typedef struct endpoint_permit { /* calls in flight to an endpoint, of all jobs together */
+    uint64_t endpoint, calls;
+    uint64_t told; /* in flight, as the scheduler was told last */
+} endpoint_permit_t;
+
 typedef struct wake {
     uint64_t due;
     uint64_t tag;
@@ -87,7 +94,10 @@ typedef struct worker {
     uint64_t beat_ns; /* last beat */
     worker_args_t args;
     worker_job_t *jobs;
+    endpoint_permit_t *endpoints; /* worker_endpoints.c; owned */
+    size_t endpoint_count, endpoint_cap;
     lease_book_t *leases;
+    llm_engine_t *llm; /* of all jobs; NULL until one has models */
     slot_t *slots;
     uint32_t slot_count, slot_cap, free_slot;
     uint64_t *ready; /* tags of rows that yielded, a ring */
@@ -104,6 +114,12 @@ typedef struct worker {
 } worker_t;
 
 enum { NO_SLOT = UINT32_MAX };
+
+/* worker_endpoints.c */
+void worker_endpoint_permit(worker_t *w, uint64_t endpoint, uint64_t calls); /* and answers */
+void worker_endpoints_apply(worker_t *w, const worker_job_t *job);           /* its routes are new */
+void worker_endpoints_tell(worker_t *w); /* calls that have ended while there were too many */
+void worker_endpoints_forget(worker_t *w);
 
 /* worker_jobs.c */
 worker_job_t *worker_find_job(worker_t *w, uint64_t id);

@@ -123,7 +123,7 @@ static void count_answer(struct row_journal *j) {
 
 static void take_key(struct row_journal *j, const slot_t *slot) {
     const llm_request_t *request = row_llm_request(slot->row);
-    journal_hash(slot->job->pipeline->models[request->endpoint].name->data, request->body, request->body_len,
+    journal_hash(slot->job->pipeline->models[request->route].name->data, request->body, request->body_len,
                  &j->key);
     const parked_question_t *q = find_question(j);
     j->key.occurrence = q ? q->answers : 0;

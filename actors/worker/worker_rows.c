@@ -57,7 +57,7 @@ static void release_slot(worker_t *w, slot_t *slot) {
     uint64_t tag = tag_of(w, (uint32_t)(slot - w->slots));
     /* A row may end while its call is still out there (wall time, a dropped job): nobody waits for the answer
      * any more. */
-    if (slot->calls == CALLS_LLM) llm_engine_cancel(slot->job->llm, tag);
+    if (slot->calls == CALLS_LLM) llm_engine_cancel(w->llm, tag);
     if (slot->calls == CALLS_PYTHON) pypool_cancel(slot->job->python, tag);
     slot->calls = CALLS_NOTHING;
     if (slot->row || worker_context_is_coming(slot)) w->rows_here--;
@@ -136,13 +136,15 @@ static uint64_t pop_wake(worker_t *w) {
 
 void worker_call_llm(worker_t *w, slot_t *slot) {
     uint64_t tag = tag_of(w, (uint32_t)(slot - w->slots));
-    const llm_request_t *request = row_llm_request(slot->row);
+    llm_request_t request = *row_llm_request(slot->row);
     err_t err;
+    request.route = slot->job->routes[request.route];
+    request.permit = &slot->job->units;
     slot->calls = slot->calls == CALLS_PYTHON
                       ? CALLS_PYTHON
                       : CALLS_LLM; /* ctx.call_ai: the Python call stays open around it */
-    if (llm_engine_submit(slot->job->llm, request, tag, &err) == SDG_OK) {
-        slot->body_bytes = request->body_len; /* the engine has a copy */
+    if (llm_engine_submit(w->llm, &request, tag, &err) == SDG_OK) {
+        slot->body_bytes = request.body_len; /* the engine has a copy */
         worker_account(w, slot);
         worker_context_park(w, slot);
         return;
@@ -340,11 +342,13 @@ void worker_drop_rows(worker_t *w, worker_job_t *job) {
 
 /* ---- driving */
 
-static void drive_llm(worker_t *w, worker_job_t *job, uint64_t now) {
+static void drive_llm(worker_t *w, uint64_t now) {
     llm_answer_t answer;
-    llm_engine_drive(job->llm, now);
-    while (llm_engine_next(job->llm, &answer)) {
+    llm_engine_drive(w->llm, now);
+    while (llm_engine_next(w->llm, &answer)) {
         slot_t *slot = slot_of(w, answer.tag);
+        if (answer.has_unit) permit_give(answer.permit);
+        answer.has_unit = false;
         if (!slot) {
             value_free(answer.text);
             continue;
@@ -407,8 +411,8 @@ static void drive_ready(worker_t *w, uint64_t now) {
 void worker_drive(worker_t *w, uint64_t now) {
     drive_wakes(w, now);
     drive_ready(w, now);
+    if (w->llm) drive_llm(w, now);
     for (worker_job_t *job = w->jobs; job; job = job->next) {
-        if (job->llm) drive_llm(w, job, now);
         if (job->python) drive_python(w, job, now);
         worker_start_rows(w, job, now);
     }
@@ -423,8 +427,8 @@ uint64_t worker_next_wake(const worker_t *w, uint64_t now) {
     uint64_t flush = worker_flush_due(w);
     if (flush != UINT64_MAX) wait = sooner(wait, flush > now ? flush - now : 0);
     if (w->wake_count) wait = sooner(wait, w->wakes[0].due > now ? w->wakes[0].due - now : 0);
+    if (w->llm) wait = sooner(wait, from_ms(llm_engine_timeout_ms(w->llm, now)));
     for (const worker_job_t *job = w->jobs; job; job = job->next) {
-        if (job->llm) wait = sooner(wait, from_ms(llm_engine_timeout_ms(job->llm, now)));
         if (job->python) wait = sooner(wait, from_ms(pypool_timeout_ms(job->python, now)));
         if (may_start(w, job)) wait = 0;
     }

@@ -24,4 +24,9 @@ bool idmap_add(idmap_t *map, uint64_t id,
                void *value); /* false if the id was there already (nothing changes); value */
 void *idmap_remove(idmap_t *map, uint64_t id); /* what was there, or NULL */
 
+/* Each entry, as an idmap_slot_t *, in no order. Nothing may be added or removed meanwhile. */
+#define IDMAP_EACH(map, slot)                                                                            \
+    for (idmap_slot_t *slot = (map)->slots, *slot##_end = slot + (map)->cap; slot != slot##_end; slot++) \
+        if (slot->value)
+
 #endif

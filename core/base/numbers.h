@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "core/base/error.h"
+#include "core/base/grow.h"
 
 typedef struct numbers {
     uint64_t *items; /* owned */
@@ -14,10 +14,7 @@ typedef struct numbers {
 } numbers_t;
 
 static inline void numbers_add(numbers_t *list, uint64_t n) {
-    if (list->count == list->cap) {
-        list->cap = list->cap ? list->cap * 2 : 64;
-        list->items = xrealloc(list->items, list->cap * sizeof *list->items);
-    }
+    GROW(list->items, list->cap, list->count + 1);
     list->items[list->count++] = n;
 }
 

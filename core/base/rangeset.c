@@ -6,6 +6,7 @@
 #include "core/base/rangeset.h"
 
 #include "core/base/error.h"
+#include "core/base/grow.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -50,10 +51,7 @@ static bool holds(const rangeset_t *set, size_t at, uint64_t n) {
 }
 
 static void insert_run(rangeset_t *set, size_t at, uint64_t first, uint64_t last) {
-    if (set->count == set->cap) {
-        set->cap = set->cap ? set->cap * 2 : 8;
-        set->runs = xrealloc(set->runs, set->cap * sizeof *set->runs);
-    }
+    GROW(set->runs, set->cap, set->count + 1);
     memmove(set->runs + at + 1, set->runs + at, (set->count - at) * sizeof *set->runs);
     set->runs[at] = (run_t){first, last};
     set->count++;

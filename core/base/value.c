@@ -12,6 +12,7 @@
 #include "core/base/value.h"
 
 #include "core/base/error.h"
+#include "core/base/grow.h"
 #include "core/base/limits.h"
 #include "core/base/names.h"
 #include "core/base/small.h"
@@ -361,10 +362,7 @@ typedef struct worklist {
 } worklist_t;
 
 static void work_push(worklist_t *w, value_t borrowed) {
-    if (w->count == w->cap) {
-        w->cap = w->cap ? w->cap * 2 : 32;
-        w->items = xrealloc(w->items, w->cap * sizeof *w->items);
-    }
+    GROW(w->items, w->cap, w->count + 1);
     w->items[w->count++] = borrowed;
 }
 

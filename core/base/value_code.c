@@ -9,6 +9,7 @@
  */
 #include "core/base/value_code.h"
 
+#include "core/base/grow.h"
 #include "core/base/limits.h"
 
 #include <assert.h>
@@ -32,7 +33,6 @@ enum {
     VARINT_BYTES_MAX = 10,
     ITEM_BYTES_MIN = 1,  /* a list's element: its tag */
     ENTRY_BYTES_MIN = 3, /* an object's: the key's tag and length, the value's tag */
-    FRAMES_FIRST = 16,
 };
 
 /* ---- writing */
@@ -96,10 +96,7 @@ static void open_container(value_encoder_t *e, value_t v) {
         put_head(e->out, marked(TAG_LIST, v), list_count(v));
     else
         put_head(e->out, marked(TAG_OBJECT, v), object_count(v));
-    if (e->depth == e->cap) {
-        e->cap = e->cap ? e->cap * 2 : FRAMES_FIRST;
-        e->frames = xrealloc(e->frames, e->cap * sizeof *e->frames);
-    }
+    GROW(e->frames, e->cap, e->depth + 1);
     e->frames[e->depth++] = (encoder_frame_t){v, 0};
 }
 
@@ -249,10 +246,7 @@ static int read_tag(value_decoder_t *d) {
 }
 
 static void share(value_decoder_t *d, value_t take) {
-    if (d->shared_count == d->shared_cap) {
-        d->shared_cap = d->shared_cap ? d->shared_cap * 2 : VALUE_SEEN_FIRST;
-        d->shared = xrealloc(d->shared, d->shared_cap * sizeof *d->shared);
-    }
+    GROW(d->shared, d->shared_cap, d->shared_count + 1);
     d->shared[d->shared_count++] = take;
 }
 
@@ -298,10 +292,7 @@ static void read_container(value_decoder_t *d, bool is_list, bool shared) {
     if (n > room || n > VALUE_COUNT_MAX)
         value_decoder_fail(d, "%llu elements where the bytes hold at most %zu", (unsigned long long)n, room);
     if (d->rc < 0) return;
-    if (d->depth == d->cap) {
-        d->cap = d->cap ? d->cap * 2 : FRAMES_FIRST;
-        d->frames = xrealloc(d->frames, d->cap * sizeof *d->frames);
-    }
+    GROW(d->frames, d->cap, d->depth + 1);
     d->owed += n * unit;
     d->frames[d->depth++] = (decoder_frame_t){is_list ? value_list(n) : value_object(n), n, NULL, shared};
 }

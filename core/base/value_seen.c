@@ -2,6 +2,7 @@
 #include "core/base/value_seen.h"
 
 #include "core/base/error.h"
+#include "core/base/grow.h"
 
 #include <assert.h>
 #include <stdbool.h>
@@ -81,10 +82,7 @@ typedef struct pending {
 static size_t inner_bytes(value_seen_t *seen, value_t v, pending_t *later) {
     if (v.kind == VALUE_STRING) return string_bytes(seen, v.string);
     if (v.kind < VALUE_STRING || !is_new(seen, v)) return 0;
-    if (later->count == later->cap) {
-        later->cap = later->cap ? later->cap * 2 : 16;
-        later->containers = xrealloc(later->containers, later->cap * sizeof *later->containers);
-    }
+    GROW(later->containers, later->cap, later->count + 1);
     later->containers[later->count++] = v;
     return 0;
 }

@@ -7,6 +7,7 @@
 
 #include "core/base/buf.h"
 #include "core/base/error.h"
+#include "core/base/grow.h"
 #include "core/data/limits.h"
 
 #include <assert.h>
@@ -80,11 +81,10 @@ static void begin_record(csv_t *c) {
 }
 
 static void end_field(csv_t *c) {
-    if (c->fields == c->ends_cap && c->fields < CSV_COLUMNS_MAX) {
-        c->ends_cap = c->ends_cap ? c->ends_cap * 2 : 16;
-        c->ends = xrealloc(c->ends, c->ends_cap * sizeof *c->ends);
+    if (c->fields < CSV_COLUMNS_MAX) {
+        GROW(c->ends, c->ends_cap, c->fields + 1);
+        c->ends[c->fields] = c->text.len;
     }
-    if (c->fields < CSV_COLUMNS_MAX) c->ends[c->fields] = c->text.len;
     c->fields++;
     buf_addc(&c->text, '\0');
     c->state = CSV_FIELD;

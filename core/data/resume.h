@@ -14,14 +14,6 @@
 #include "core/base/rangeset.h"
 #include "core/data/stream.h"
 
-typedef struct result_line {
-    uint64_t row;
-    bool failed; /* it has `_error` */
-} result_line_t;
-
-/* Reads one line of an output. 0, or SDG_EINVAL with what is wrong with it. */
-int result_line_read(const char *json, size_t len, result_line_t *out, err_t *err);
-
 typedef enum resume_repair {
     REPAIR_NONE,
     REPAIR_CUT,         /* the file ends at keep_bytes */

@@ -7,6 +7,7 @@
 #include "core/data/writer.h"
 
 #include "core/base/buf.h"
+#include "core/base/heap.h"
 #include "core/data/files.h"
 #include "core/data/limits.h"
 #include "core/data/resume.h"
@@ -22,9 +23,8 @@
 #include <unistd.h>
 
 typedef struct early_row { /* ordered mode: a row that waits for one below it */
-    uint64_t index;
     size_t len;
-    char *json; /* owned */
+    char json[];
 } early_row_t;
 
 struct writer {
@@ -34,47 +34,10 @@ struct writer {
     buf_t pending;        /* whole lines not yet handed to the sink */
     size_t flush_bytes;
     bool ordered;
-    early_row_t *early; /* min-heap by index; owned */
-    size_t early_count, early_cap;
+    heap_t early;         /* early_row_t, owned, by index */
     uint64_t early_bytes; /* of their lines */
     bool names_synced;    /* the folder entry and X.sdg are durable */
 };
-
-/* ---- the heap of early rows */
-
-static void early_swap(writer_t *w, size_t a, size_t b) {
-    early_row_t row = w->early[a];
-    w->early[a] = w->early[b];
-    w->early[b] = row;
-}
-
-static void early_push(writer_t *w, uint64_t index, const char *json, size_t len) {
-    if (w->early_count == w->early_cap) {
-        w->early_cap = w->early_cap ? w->early_cap * 2 : 64;
-        w->early = xrealloc(w->early, w->early_cap * sizeof *w->early);
-    }
-    char *copy = xmalloc(len);
-    memcpy(copy, json, len);
-    w->early_bytes += len;
-    size_t at = w->early_count++;
-    w->early[at] = (early_row_t){.index = index, .len = len, .json = copy};
-    for (; at > 0 && w->early[at].index < w->early[(at - 1) / 2].index; at = (at - 1) / 2)
-        early_swap(w, at, (at - 1) / 2);
-}
-
-static early_row_t early_pop(writer_t *w) {
-    early_row_t least = w->early[0];
-    w->early_bytes -= least.len;
-    w->early[0] = w->early[--w->early_count];
-    for (size_t at = 0;;) {
-        size_t child = 2 * at + 1;
-        if (child + 1 < w->early_count && w->early[child + 1].index < w->early[child].index) child++;
-        if (child >= w->early_count || w->early[at].index <= w->early[child].index) break;
-        early_swap(w, at, child);
-        at = child;
-    }
-    return least;
-}
 
 /* ---- opening */
 
@@ -209,7 +172,7 @@ writer_t *writer_open(const char *path, const writer_options_t *options, writer_
 /* ---- writing */
 
 const rangeset_t *writer_finished(const writer_t *w) { return w->finished; }
-uint64_t writer_waiting_rows(const writer_t *w) { return w->early_count; }
+uint64_t writer_waiting_rows(const writer_t *w) { return w->early.count; }
 uint64_t writer_waiting_bytes(const writer_t *w) { return w->early_bytes; }
 bool writer_holds_back(const writer_t *w) { return sink_compresses(w->sink); }
 
@@ -226,13 +189,22 @@ static int put_line(writer_t *w, const char *json, size_t len, err_t *err) {
     return w->pending.len >= w->flush_bytes ? hand_down(w, err) : 0;
 }
 
+static void keep_early(writer_t *w, uint64_t index, const char *json, size_t len) {
+    early_row_t *row = xmalloc(sizeof *row + len);
+    row->len = len;
+    memcpy(row->json, json, len);
+    w->early_bytes += len;
+    heap_add(&w->early, index, row, NULL);
+}
+
 /* Writes the early rows below `limit`. */
 static int release_early(writer_t *w, uint64_t limit, err_t *err) {
     int rc = 0;
-    while (rc == 0 && w->early_count > 0 && w->early[0].index < limit) {
-        early_row_t row = early_pop(w);
-        rc = put_line(w, row.json, row.len, err);
-        free(row.json);
+    for (const heap_item_t *first; rc == 0 && (first = heap_first(&w->early)) && first->key < limit;) {
+        early_row_t *row = heap_pop(&w->early).pointer;
+        w->early_bytes -= row->len;
+        rc = put_line(w, row->json, row->len, err);
+        free(row);
     }
     return rc;
 }
@@ -248,7 +220,7 @@ int writer_add(writer_t *w, uint64_t index, const char *json, size_t len, err_t 
     if (!w->ordered) return put_line(w, json, len, err);
     uint64_t limit = rangeset_first_absent(w->finished, 0);
     if (index >= limit) {
-        early_push(w, index, json, len);
+        keep_early(w, index, json, len);
         return 0;
     }
     rc = release_early(w, index, err);
@@ -282,9 +254,9 @@ void writer_close(writer_t **writer) {
     writer_t *w = *writer;
     if (!w) return;
     (void)hand_down(w, NULL); /* a broken sink writes nothing */
-    while (w->early_count > 0)
-        free(w->early[--w->early_count].json);
-    free(w->early);
+    while (heap_first(&w->early))
+        free(heap_pop(&w->early).pointer);
+    heap_free(&w->early);
     buf_free(&w->pending);
     rangeset_destroy(&w->finished);
     sink_close(&w->sink);

@@ -28,7 +28,9 @@
 #include "core/base/buf.h"
 #include "core/base/clock.h"
 #include "core/base/limits.h"
+#include "core/base/ring.h"
 #include "core/http/limits.h"
+#include "core/llm/endpoint.h"
 
 enum {
     EVENTS_MAX = 64, /* sockets served per http_drive, so that what a turn touches stays in the cache */
@@ -43,6 +45,7 @@ static const uint64_t NEVER = UINT64_MAX;
 typedef struct shard {
     http_t *http;
     CURLM *multi;
+    bool http2;       /* its connections speak it if the server does */
     uint32_t running; /* transfers added and not yet removed */
     bool touched;     /* curl ran: there may be finished transfers to read */
     uint64_t due_ns;  /* of curl's timer; NEVER if unset */
@@ -59,7 +62,7 @@ typedef struct watch {
 typedef enum transfer_state { TRANSFER_IDLE, TRANSFER_RUNNING, TRANSFER_DONE } transfer_state_t;
 
 struct http_transfer {
-    http_transfer_t *next, *prev; /* in the target's idle list (next only) or one of the engine's lists */
+    ring_node_t place; /* in the target's idle list or one of the engine's lists */
     CURL *easy;
     http_target_t *target;
     shard_t *shard; /* while running */
@@ -78,15 +81,12 @@ struct http_transfer {
 };
 
 struct http_target {
-    http_target_t *next; /* in the engine's list */
-    CURLU *url;          /* parsed once */
-    bool tls;
-    http_transfer_t *idle; /* handles with all options set */
+    ring_node_t place; /* in the engine's list */
+    CURLU *url;        /* parsed once */
+    bool tls, http2;
+    ring_t idle;     /* handles with all options set */
+    uint32_t in_use; /* handles that are not idle */
 };
-
-typedef struct transfer_list {
-    http_transfer_t *first, *last;
-} transfer_list_t;
 
 struct http {
     http_options_t options;
@@ -96,24 +96,14 @@ struct http {
     size_t shard_count;
     watch_t *watches; /* by socket number */
     size_t watch_count;
-    transfer_list_t running; /* for destroy */
-    transfer_list_t done;    /* in order of completion, until http_next */
-    http_target_t *targets;
+    ring_t running; /* for destroy */
+    ring_t done;    /* in order of completion, until http_next */
+    ring_t targets;
 };
 
-/* --- lists --- */
-
-static void list_append(transfer_list_t *list, http_transfer_t *t) {
-    t->next = NULL;
-    t->prev = list->last;
-    *(list->last ? &list->last->next : &list->first) = t;
-    list->last = t;
-}
-
-static void list_unlink(transfer_list_t *list, http_transfer_t *t) {
-    *(t->prev ? &t->prev->next : &list->first) = t->next;
-    *(t->next ? &t->next->prev : &list->last) = t->prev;
-    t->next = t->prev = NULL;
+static http_transfer_t *first_transfer(ring_t *ring) {
+    ring_node_t *node = ring_first(ring);
+    return node ? RING_OWNER(node, http_transfer_t, place) : NULL;
 }
 
 /* --- sockets in epoll --- */
@@ -215,9 +205,9 @@ static void shard_set_connections(shard_t *shard) {
     curl_multi_setopt(shard->multi, CURLMOPT_MAXCONNECTS, (long)(limit > 0 && limit < kept ? limit : kept));
 }
 
-static shard_t *shard_new(http_t *http) {
+static shard_t *shard_new(http_t *http, bool http2) {
     shard_t *shard = xcalloc(1, sizeof *shard);
-    *shard = (shard_t){.http = http, .multi = curl_multi_init(), .due_ns = NEVER};
+    *shard = (shard_t){.http = http, .multi = curl_multi_init(), .http2 = http2, .due_ns = NEVER};
     assert(shard->multi); /* only out of memory */
     curl_multi_setopt(shard->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
     curl_multi_setopt(shard->multi, CURLMOPT_SOCKETDATA, shard);
@@ -229,10 +219,11 @@ static shard_t *shard_new(http_t *http) {
     return shard;
 }
 
-static shard_t *shard_with_room(http_t *http) {
+static shard_t *shard_with_room(http_t *http, bool http2) {
     for (size_t i = 0; i < http->shard_count; i++)
-        if (http->shards[i]->running < HTTP_CONNS_PER_MULTI) return http->shards[i];
-    return shard_new(http);
+        if (http->shards[i]->running < HTTP_CONNS_PER_MULTI && http->shards[i]->http2 == http2)
+            return http->shards[i];
+    return shard_new(http, http2);
 }
 
 /* --- handles --- */
@@ -252,11 +243,11 @@ static void easy_set_certificates(CURL *easy) {
     curl_easy_setopt(easy, CURLOPT_CAPATH, !file ? folder : NULL);
 }
 
-static void easy_set_tls(CURL *easy, const http_t *http) {
+static void easy_set_tls(CURL *easy, bool http2) {
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
     easy_set_certificates(easy);
-    if (http->options.http2) {
+    if (http2) {
         curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
         curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L); /* share a connection rather than open one */
     }
@@ -298,7 +289,7 @@ static http_transfer_t *transfer_new(http_t *http, http_target_t *target) {
     assert(t->easy); /* only out of memory */
     buf_init(&t->body, LLM_ANSWER_BYTES_MAX);
     easy_set_connection(t->easy, http);
-    if (target->tls || http->proxies) easy_set_tls(t->easy, http);
+    if (target->tls || http->proxies) easy_set_tls(t->easy, target->http2);
     easy_set_response(t->easy, t);
     curl_easy_setopt(t->easy, CURLOPT_CURLU, target->url);
     curl_easy_setopt(t->easy, CURLOPT_POST, 1L);
@@ -312,10 +303,10 @@ static void transfer_free(http_transfer_t *t) {
 }
 
 static http_transfer_t *transfer_take(http_t *http, http_target_t *target) {
-    http_transfer_t *t = target->idle;
+    http_transfer_t *t = first_transfer(&target->idle);
+    target->in_use++;
     if (!t) return transfer_new(http, target);
-    target->idle = t->next;
-    t->next = NULL;
+    ring_remove(&t->place);
     return t;
 }
 
@@ -344,22 +335,22 @@ http_transfer_t *http_start(http_t *http, const http_post_t *post) {
     assert(post->timeout_ms > 0);
     http_transfer_t *t = transfer_take(http, post->target);
     transfer_set(t, post);
-    t->shard = shard_with_room(http);
+    t->shard = shard_with_room(http, t->target->http2);
     t->state = TRANSFER_RUNNING;
     t->started_ns = clock_now_ns();
-    list_append(&http->running, t);
+    ring_add_last(&http->running, &t->place);
     t->shard->running++;
     CURLMcode rc = curl_multi_add_handle(t->shard->multi, t->easy);
     assert(rc == CURLM_OK); /* else out of memory, or the handle is in use: a bug */
     return t;
 }
 
-static void transfer_stop(http_t *http, http_transfer_t *t) {
+static void transfer_stop(http_transfer_t *t) {
     assert(t->state == TRANSFER_RUNNING);
     curl_multi_remove_handle(t->shard->multi, t->easy);
     t->shard->running--;
     t->shard = NULL;
-    list_unlink(&http->running, t);
+    ring_remove(&t->place);
 }
 
 static void transfer_recycle(http_transfer_t *t) {
@@ -367,15 +358,16 @@ static void transfer_recycle(http_transfer_t *t) {
     buf_reset(&t->body);
     t->state = TRANSFER_IDLE;
     t->owner = NULL;
-    t->next = t->target->idle;
-    t->target->idle = t;
+    ring_add_first(&t->target->idle, &t->place); /* the one used last is in the cache */
+    t->target->in_use--;
 }
 
 void http_abort(http_t *http, http_transfer_t *t) {
+    (void)http;
     if (t->state == TRANSFER_RUNNING)
-        transfer_stop(http, t);
+        transfer_stop(t);
     else
-        list_unlink(&http->done, t);
+        ring_remove(&t->place);
     transfer_recycle(t);
 }
 
@@ -394,9 +386,9 @@ static void transfer_finish(http_t *http, http_transfer_t *t, CURLcode result) {
     t->os_error = 0;
     curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &t->status);
     if (result == CURLE_COULDNT_CONNECT) curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &t->os_error);
-    transfer_stop(http, t);
+    transfer_stop(t);
     t->state = TRANSFER_DONE;
-    list_append(&http->done, t);
+    ring_add_last(&http->done, &t->place);
 }
 
 static void shard_collect(shard_t *shard) {
@@ -462,7 +454,7 @@ void http_drive(http_t *http) {
 int http_fd(const http_t *http) { return http->epoll_fd; }
 
 uint64_t http_due_ns(const http_t *http) {
-    uint64_t due_ns = http->done.first ? 0 : NEVER;
+    uint64_t due_ns = ring_empty(&http->done) ? NEVER : 0;
     for (size_t i = 0; i < http->shard_count; i++)
         if (http->shards[i]->due_ns < due_ns) due_ns = http->shards[i]->due_ns;
     return due_ns;
@@ -493,9 +485,9 @@ static http_fault_t fault_of(CURLcode result) {
 }
 
 bool http_next(http_t *http, http_reply_t *reply) {
-    http_transfer_t *t = http->done.first;
+    http_transfer_t *t = first_transfer(&http->done);
     if (!t) return false;
-    list_unlink(&http->done, t);
+    ring_remove(&t->place);
     *reply = (http_reply_t){
         .transfer = t,
         .owner = t->owner,
@@ -578,22 +570,39 @@ static bool url_part_is(CURLU *url, CURLUPart part, const char *wanted) {
     return same;
 }
 
-http_target_t *http_target_new(http_t *http, const char *url, err_t *err) {
+http_target_t *http_target_new(http_t *http, const char *url, bool http2, err_t *err) {
     CURLU *parsed = curl_url();
     assert(parsed); /* only out of memory */
     CURLUcode rc = curl_url_set(parsed, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME);
     bool tls = rc == CURLUE_OK && url_part_is(parsed, CURLUPART_SCHEME, "https");
     if (rc != CURLUE_OK || !url_part_is(parsed, CURLUPART_HOST, NULL) ||
         (!tls && !url_part_is(parsed, CURLUPART_SCHEME, "http"))) {
-        err_set(err, SDG_EINVAL, "\"%.200s\" is not a complete http:// or https:// URL%s%s", url,
-                rc ? ": " : "", rc ? curl_url_strerror(rc) : "");
+        buf_t shown;
+        buf_init(&shown, MESSAGE_BYTES_MAX);
+        endpoint_url_shown(url, &shown);
+        err_set(err, SDG_EINVAL, "\"%.200s\" is not a complete http:// or https:// URL%s%s",
+                shown.data ? shown.data : "", rc ? ": " : "", rc ? curl_url_strerror(rc) : "");
+        buf_free(&shown);
         curl_url_cleanup(parsed);
         return NULL;
     }
     http_target_t *target = xcalloc(1, sizeof *target);
-    *target = (http_target_t){.next = http->targets, .url = parsed, .tls = tls};
-    http->targets = target;
+    *target = (http_target_t){.url = parsed, .tls = tls, .http2 = http2};
+    ring_init(&target->idle);
+    ring_add_last(&http->targets, &target->place);
     return target;
+}
+
+void http_target_free(http_t *http, http_target_t *target) {
+    (void)http;
+    assert(target->in_use == 0);
+    for (http_transfer_t *t; (t = first_transfer(&target->idle));) {
+        ring_remove(&t->place);
+        transfer_free(t);
+    }
+    ring_remove(&target->place);
+    curl_url_cleanup(target->url);
+    free(target);
 }
 
 /* curl's own names; http_proxy only in small letters, as curl reads it. */
@@ -618,17 +627,10 @@ http_t *http_new(const http_options_t *options, err_t *err) {
     }
     http_t *http = xcalloc(1, sizeof *http);
     *http = (http_t){.options = *options, .epoll_fd = epoll_fd, .proxies = environment_names_proxy()};
+    ring_init(&http->running);
+    ring_init(&http->done);
+    ring_init(&http->targets);
     return http;
-}
-
-static void target_free(http_target_t *target) {
-    while (target->idle) {
-        http_transfer_t *t = target->idle;
-        target->idle = t->next;
-        transfer_free(t);
-    }
-    curl_url_cleanup(target->url);
-    free(target);
 }
 
 static void shard_free(shard_t *shard) {
@@ -636,20 +638,22 @@ static void shard_free(shard_t *shard) {
     free(shard);
 }
 
+void http_close_idle(http_t *http) {
+    assert(ring_empty(&http->running) && ring_empty(&http->done));
+    for (size_t i = 0; i < http->shard_count; i++)
+        shard_free(http->shards[i]);
+    http->shard_count = 0;
+}
+
 void http_destroy(http_t **slot) {
     http_t *http = *slot;
     if (!http) return;
     *slot = NULL;
-    while (http->running.first)
-        http_abort(http, http->running.first);
-    while (http->done.first)
-        http_abort(http, http->done.first);
-    for (http_target_t *next, *target = http->targets; target; target = next) {
-        next = target->next;
-        target_free(target);
-    }
-    for (size_t i = 0; i < http->shard_count; i++)
-        shard_free(http->shards[i]);
+    for (http_transfer_t *t; (t = first_transfer(&http->running)) || (t = first_transfer(&http->done));)
+        http_abort(http, t);
+    for (ring_node_t *node; (node = ring_first(&http->targets));)
+        http_target_free(http, RING_OWNER(node, http_target_t, place));
+    http_close_idle(http);
     close(http->epoll_fd);
     free(http->watches);
     free(http->shards);

@@ -20,6 +20,8 @@ dispatch_t *dispatch_new(void) {
     ring_init(&d->ready);
     ring_init(&d->permits);
     ring_init(&d->resend);
+    ring_init(&d->endpoints);
+    ring_init(&d->line_permits);
     return d;
 }
 
@@ -34,6 +36,7 @@ void dispatch_destroy(dispatch_t **dispatch) {
     }
     idmap_free(&d->job_by_id);
     idmap_free(&d->worker_by_id);
+    idmap_free(&d->endpoint_by_id);
     free(d->workers);
     free(d->notices);
     free(d);
@@ -102,6 +105,7 @@ static void forgive_own_pause(dispatch_t *d, uint64_t now) {
 
 void dispatch_tick(dispatch_t *d, uint64_t now) {
     forgive_own_pause(d, now);
+    dispatch_lines_tick(d, now);
     for (size_t i = d->worker_count; i > 0; i--) {
         dispatch_worker_tick(d, d->workers[i - 1], now);
     }
@@ -112,7 +116,12 @@ void dispatch_tick(dispatch_t *d, uint64_t now) {
 
 /* ---- numbers */
 
-void dispatch_stats(const dispatch_t *d, dispatch_stats_t *stats) { *stats = d->stats; }
+void dispatch_stats(const dispatch_t *d, dispatch_stats_t *stats) {
+    *stats = d->stats;
+    for (size_t i = 0; i < d->worker_count; i++) {
+        stats->row_credit += d->workers[i]->credit_rows;
+    }
+}
 
 bool dispatch_job_stats(const dispatch_t *d, uint64_t id, dispatch_job_stats_t *stats) {
     const seat_job_t *job = dispatch_job_find(d, id);
@@ -127,6 +136,10 @@ bool dispatch_job_stats(const dispatch_t *d, uint64_t id, dispatch_job_stats_t *
                                     .bytes_pending = job->pending_bytes,
                                     .workers = job->able,
                                     .concurrency = job->asked.concurrency,
+                                    .window_rows = job->asked.window_rows,
+                                    .window_bytes = job->asked.window_bytes,
+                                    .ingest_rows_limit = job->told_rows,
+                                    .result_rows_limit = job->result_rows_limit,
                                     .over = job->state == JOB_OVER,
                                     .stopping = job->state == JOB_STOPPING};
     return true;

@@ -11,8 +11,9 @@
  *
  * Promises, checked by tests/sim: each row is delivered to the client as exactly one result, whatever is
  * lost, repeated or reordered; pending rows (queued + leased + answered) never exceed the job's window;
- * pending bytes are bounded as written below; a worker never holds more than its credit; no more rows run
- * than the job's concurrency; with a live worker and a live client every job ends.
+ * pending bytes are bounded as written below; a worker never holds more than its credit; no more units of a
+ * job are in use than its concurrency, and no more calls of an endpoint are in flight than its limit; with a
+ * live worker and a live client every job ends.
  *
  * Pending bytes of a job are raw bytes of rows queued or leased, and results (with meta) not yet
  * acknowledged. The first never exceed half of window_bytes by more than the row that passed it. When the
@@ -25,9 +26,15 @@
  * client without pending rows may send one.
  *
  * Who decides how many rows a worker gets: `concurrency` of the job is split evenly over the workers that can
- * run it (its share: rows running at once, and calls in flight). A worker is given its share plus what it
- * finishes in about LEASE_AHEAD_NS, so it never waits for the scheduler, and a slow worker does not sit on
- * rows others could run. Short queues are split so that all workers get some.
+ * run it (its share, in units: a row that runs code or has a call in flight uses one; a row that has begun
+ * and waits for a retry, a permit or a closed endpoint uses none). A worker is given its share, plus as many
+ * rows as wait there, plus what it finishes in about LEASE_AHEAD_NS: so it never waits for the scheduler,
+ * rows that wait do not keep others from starting, and a slow worker does not sit on rows others could run.
+ * Short queues are split so that all workers get some.
+ *
+ * A job names the endpoints (LLM servers) that its models call. An endpoint may have a limit of calls in
+ * flight, over all jobs and workers; it is split over the workers by what their shares of those jobs could
+ * use.
  *
  * A row that was leased by a worker that died is a suspect: it is queued first, after one death a quarter of
  * a share per worker at a time (a large worker may leave thousands), after two deaths alone, one per worker
@@ -87,6 +94,9 @@ typedef struct dispatch_job { /* what a client asks for */
     uint64_t concurrency;     /* rows running at once over all workers; >= 1 */
     uint64_t priority;        /* weight among jobs, up to JOB_PRIORITY_MAX; 0: JOB_PRIORITY_DEFAULT */
     bool python;              /* it has python blocks: only workers that accept them can run it */
+    const uint64_t
+        *endpoints;        /* that its models call; read by dispatch_job_open only, of a job that is new */
+    size_t endpoint_count; /* up to JOB_ENDPOINTS_MAX */
 } dispatch_job_t;
 
 /* ---- events: clients ---- */
@@ -105,7 +115,7 @@ int dispatch_result_credit(dispatch_t *d, uint64_t job, uint64_t rows_limit, uin
                            uint64_t now);
 /* From now on so many rows of this job may run at once (absolute, repeated harmlessly). More is granted at
  * once; less takes effect as workers say that they run less, and until then nobody gets more; a worker left
- * without a share is asked for rows it has not started. SDG_ENOTFOUND, or SDG_EINVAL for 0. */
+ * without a share is asked for rows that do not run. SDG_ENOTFOUND, or SDG_EINVAL for 0. */
 int dispatch_job_limit(dispatch_t *d, uint64_t job, uint64_t concurrency, uint64_t now);
 int dispatch_results_ack(dispatch_t *d, uint64_t job, uint64_t batch, uint64_t now); /* cumulative */
 /* SDG_ENOTFOUND, or SDG_EINVAL for a mode that is none. */
@@ -115,6 +125,13 @@ int dispatch_job_stop(dispatch_t *d, uint64_t job, uint32_t mode, uint64_t now);
 void dispatch_client_moved(dispatch_t *d, uint64_t from, uint64_t to, uint64_t now);
 /* The connection is gone for good (BYE, or silent too long): its jobs are dropped. */
 void dispatch_client_gone(dispatch_t *d, uint64_t peer, uint64_t now);
+
+/* ---- events: endpoints ---- */
+/* From now on so many calls may be in flight to this endpoint, from all workers together (absolute, repeated
+ * harmlessly; 0: none). More and less take effect like dispatch_job_limit. Forgotten with the last job that
+ * names it. SDG_ENOTFOUND when none does. */
+#define DISPATCH_NO_LIMIT UINT64_MAX
+int dispatch_endpoint_limit(dispatch_t *d, uint64_t endpoint, uint64_t calls, uint64_t now);
 
 /* ---- events: workers (numbered by their instance id; peer: where to send) ---- */
 typedef struct dispatch_worker { /* what a worker says of itself */
@@ -126,11 +143,18 @@ typedef struct dispatch_worker { /* what a worker says of itself */
  * SDG_ELIMIT when there are too many. */
 int dispatch_worker_hello(dispatch_t *d, uint64_t peer, const dispatch_worker_t *worker, uint64_t now,
                           err_t *err);
-/* Its answer to PERMITS: it knows of `permit`, and so many rows run. What it gives up is given to others only
- * then, and it is given no other share before it has answered the last one. Its answers have to come in the
- * order it gave them, as on one connection. */
-void dispatch_worker_running(dispatch_t *d, uint64_t worker, uint64_t job, uint64_t permit, uint64_t running,
+typedef struct dispatch_held {
+    uint64_t permit;  /* units it knows of; 0 from a worker that drains */
+    uint64_t used;    /* units in use: rows that run code, calls in flight */
+    uint64_t waiting; /* rows it has begun that hold no unit: they wait for a retry, a permit, an endpoint */
+} dispatch_held_t;
+/* Its answer to PERMITS. What it gives up is given to others only then, and it is given no other share before
+ * it has answered the last one. Its answers have to come in the order it gave them, as on one connection. */
+void dispatch_worker_running(dispatch_t *d, uint64_t worker, uint64_t job, const dispatch_held_t *held,
                              uint64_t now);
+/* Its answer to ENDPOINT_PERMITS, in the same way: it knows of `permit`, so many calls are in flight. */
+void dispatch_worker_calls(dispatch_t *d, uint64_t worker, uint64_t endpoint, uint64_t permit,
+                           uint64_t in_flight, uint64_t now);
 void dispatch_worker_credit(dispatch_t *d, uint64_t worker, uint64_t rows, uint64_t bytes, uint64_t now);
 void dispatch_worker_beat(dispatch_t *d, uint64_t worker, uint64_t now); /* any sign of life */
 /* From its beat: all leases below this number have arrived. */
@@ -154,15 +178,16 @@ void dispatch_tick(dispatch_t *d, uint64_t now);
 
 /* ---- actions ---- */
 typedef enum dispatch_kind {
-    DISPATCH_LEASE,         /* -> worker: rows, lease, attempt */
-    DISPATCH_LEASES_VOID,   /* -> worker: `lease_count` leases from `lease` on have no open rows */
-    DISPATCH_PERMITS,       /* -> worker: rows and calls allowed for job */
-    DISPATCH_JOB_DROP,      /* -> worker: job, mode */
-    DISPATCH_INGEST_CREDIT, /* -> client: next_chunk, rows_limit, bytes_limit */
-    DISPATCH_RESULTS,       /* -> client: batch, done rows */
-    DISPATCH_JOB_DONE,      /* -> client: rows_ok, rows_failed, reason */
-    DISPATCH_WORKER_LOST,   /* for the log: worker, row_count it held, reason */
-    DISPATCH_ROW_FAILED,    /* for the log: job, index: its attempts ran out */
+    DISPATCH_LEASE,            /* -> worker: rows, lease, attempt */
+    DISPATCH_LEASES_VOID,      /* -> worker: `lease_count` leases from `lease` on have no open rows */
+    DISPATCH_PERMITS,          /* -> worker: units of the job's permit */
+    DISPATCH_ENDPOINT_PERMITS, /* -> worker: calls in flight to the endpoint, over all jobs */
+    DISPATCH_JOB_DROP,         /* -> worker: job, mode */
+    DISPATCH_INGEST_CREDIT,    /* -> client: next_chunk, rows_limit, bytes_limit */
+    DISPATCH_RESULTS,          /* -> client: batch, done rows */
+    DISPATCH_JOB_DONE,         /* -> client: rows_ok, rows_failed, reason */
+    DISPATCH_WORKER_LOST,      /* for the log: worker, row_count it held, reason */
+    DISPATCH_ROW_FAILED,       /* for the log: job, index: its attempts ran out */
 } dispatch_kind_t;
 
 typedef struct dispatch_action {
@@ -177,7 +202,8 @@ typedef struct dispatch_action {
     size_t done_count; /* RESULTS */
     uint64_t batch;
     uint64_t next_chunk, rows_limit, bytes_limit; /* INGEST_CREDIT */
-    uint64_t permit_rows, permit_calls;           /* PERMITS */
+    uint64_t permit_units;                        /* PERMITS */
+    uint64_t endpoint, permit_calls;              /* ENDPOINT_PERMITS */
     uint64_t rows_ok, rows_failed;                /* JOB_DONE */
     uint32_t mode;                                /* JOB_DROP */
     uint64_t index;                               /* ROW_FAILED */
@@ -194,6 +220,7 @@ typedef struct dispatch_stats {
     uint64_t rows_queued, rows_leased, rows_answered, bytes_pending;
     uint64_t leases_sent, leases_resent, leases_lost, rows_requeued, duplicates_dropped;
     uint64_t workers_lost;
+    uint64_t row_credit; /* rows that all workers together can hold */
 } dispatch_stats_t;
 void dispatch_stats(const dispatch_t *d, dispatch_stats_t *stats);
 
@@ -201,6 +228,9 @@ typedef struct dispatch_job_stats {
     uint64_t rows_received, rows_queued, rows_leased, rows_answered; /* answered: not yet acknowledged */
     uint64_t rows_ok, rows_failed;                                   /* acknowledged */
     uint64_t bytes_pending, workers, concurrency;                    /* workers: that share its concurrency */
+    uint64_t window_rows, window_bytes;
+    uint64_t ingest_rows_limit, result_rows_limit; /* credits: rows that may have come, results that may have
+                                                      been sent, in all */
     bool stopping, over;
 } dispatch_job_stats_t;
 bool dispatch_job_stats(const dispatch_t *d, uint64_t job,

@@ -1,6 +1,7 @@
 /* dispatch_internal.h - the dispatcher's own state, shared by dispatch.c (what comes next, time),
- * dispatch_jobs.c (clients, chunks, credit), dispatch_workers.c (workers, shares), dispatch_leases.c (who
- * gets which rows) and dispatch_results.c (answers on their way to disk).
+ * dispatch_jobs.c (clients, chunks, credit), dispatch_workers.c (who works), dispatch_permits.c (how many
+ * rows of a job run where), dispatch_endpoints.c (how many calls of an endpoint are made where),
+ * dispatch_leases.c (who gets which rows) and dispatch_results.c (answers on their way to disk).
  *
  * Read the structs first: a job has rows; a row is in one queue, in one lease, among the answered or in one
  * batch, and its node says where. A seat is what a worker is to a job. Events mark what may have changed (the
@@ -15,10 +16,12 @@
 #include "core/base/ring.h"
 #include "core/sched/dispatch.h"
 #include "core/sched/limits.h"
+#include "core/sched/shares.h"
 
 typedef struct seat_job seat_job_t;
 typedef struct seat_worker seat_worker_t;
 typedef struct lease lease_t;
+typedef struct call_endpoint call_endpoint_t;
 
 typedef enum lease_row_state { ROW_QUEUED, ROW_LEASED, ROW_ANSWERED } lease_row_state_t;
 enum {
@@ -70,21 +73,37 @@ typedef struct seat {      /* what a worker is to a job */
     ring_node_t permits;   /* d->permits: it is to be told its share */
     seat_worker_t *worker;
     seat_job_t *job;
-    uint64_t share;  /* rows running at once */
-    uint64_t wanted; /* the share it is to have once others have let go of theirs */
-    uint64_t
-        ceiling;    /* rows it may still be running: the share, or more until it says that it heard of less */
-    bool unsettled; /* it has not said yet that it heard of its share: until then it is given no other, or an
-                     * old answer (it had 4, 8, 4) could be taken for the new one */
-    bool told;      /* it has been sent PERMITS */
-    bool refused;   /* it cannot run this job */
-    bool rests;     /* it gave rows back: no more until it says its credit again */
-    bool parked;    /* in job->waiting: no queued row is for it */
+    share_t share;               /* of the units of the job's permit */
+    uint64_t waiting;            /* rows it has begun that hold no unit now, as it said last */
+    bool told;                   /* it has been sent PERMITS */
+    bool lines_told;             /* it is told (again) of the endpoints of the job */
+    bool refused;                /* it cannot run this job */
+    bool rests;                  /* it gave rows back: no more until it says its credit again */
+    bool parked;                 /* in job->waiting: no queued row is for it */
     uint64_t turn_rows;          /* what is left of its turn at this worker */
     uint64_t leased;             /* rows it holds of this job */
     double rate;                 /* rows/s it finishes, smoothed */
     uint64_t rate_ns, rate_rows; /* since when, how many not yet in `rate` */
 } seat_t;
+
+/* A server that jobs call. Here as long as a job names it. */
+struct call_endpoint {
+    ring_node_t of_all; /* d->endpoints */
+    uint64_t id;
+    uint64_t limit; /* calls in flight over all workers; DISPATCH_NO_LIMIT: nobody has said one */
+    uint64_t jobs;  /* that name it */
+    bool in_turns;  /* its limit is smaller than the number of workers that want to call it */
+    ring_t lines;
+};
+
+typedef struct line { /* what a worker is to an endpoint */
+    ring_node_t of_worker, of_endpoint;
+    ring_node_t permits; /* d->line_permits: it is to be told its share */
+    seat_worker_t *worker;
+    call_endpoint_t *endpoint;
+    share_t share; /* of the calls in flight */
+    bool told;     /* it has been sent ENDPOINT_PERMITS */
+} line_t;
 
 struct seat_worker {
     uint64_t id, peer;
@@ -99,9 +118,10 @@ struct seat_worker {
     bool draining;
     uint64_t hole, hole_count; /* leases it may miss that have no open rows: it is told, so that its count
                                   goes on; count 0: none */
-    ring_t seats, leases;
+    ring_t seats, leases, lines;
     ring_node_t resend;     /* d->resend: leases may be due again */
     seat_t *seat[JOBS_MAX]; /* by job slot */
+    idmap_t line_by_endpoint;
 };
 
 typedef enum seat_job_state { JOB_RUNNING, JOB_STOPPING, JOB_OVER } seat_job_state_t;
@@ -111,6 +131,8 @@ struct seat_job {
     uint32_t slot; /* in d->jobs */
     seat_job_state_t state;
     dispatch_job_t asked;
+    call_endpoint_t **endpoints; /* its pipeline names; owned array */
+    size_t endpoint_count;
     ring_node_t due;   /* d->due: something may have to be said to its client */
     ring_node_t ready; /* d->ready: rows may have to be leased */
     ring_t hungry;     /* seats that may want rows */
@@ -159,10 +181,14 @@ struct dispatch {
     seat_worker_t **workers; /* in order of arrival; owned */
     size_t worker_count, worker_cap;
     idmap_t worker_by_id;
+    idmap_t endpoint_by_id;
     uint64_t eras;
-    bool shares_stale; /* the workers or jobs are not those the shares were made for */
+    bool shares_stale; /* the workers, jobs or limits are not those the shares were made for */
     ring_t due, ready, permits, resend;
-    notice_t *notices; /* a queue: taken from notice_at on */
+    ring_t endpoints, line_permits;
+    uint64_t turn;                 /* of workers at an endpoint whose limit is smaller than their number */
+    share_t *sharing[WORKERS_MAX]; /* scratch: those that share one limit */
+    notice_t *notices;             /* a queue: taken from notice_at on */
     size_t notice_at, notice_count, notice_cap;
     uint64_t tick_ns;
     dispatch_row_t lease_rows[LEASE_ROWS_MAX]; /* what the last action points to */
@@ -213,8 +239,22 @@ void dispatch_worker_destroy(dispatch_t *d, seat_worker_t *worker);            /
 void dispatch_seat_destroy(seat_t *seat);
 void dispatch_seat_hungry(seat_t *seat);    /* look at it again: it may want rows */
 void dispatch_seat_pass_turn(seat_t *seat); /* behind the other jobs of its worker, with a full turn */
+seat_t *dispatch_seat(seat_worker_t *worker, seat_job_t *job); /* made when it is not there */
+void dispatch_seat_wake(dispatch_t *d, seat_t *seat);
+
+/* dispatch_permits.c */
+void dispatch_permits_repeat(dispatch_t *d, seat_worker_t *worker);
 bool dispatch_permits_next(dispatch_t *d, dispatch_action_t *action);
-void dispatch_shares_refresh(dispatch_t *d);
+
+/* dispatch_endpoints.c */
+/* A new job names these; an id twice counts once. */
+void dispatch_endpoints_name(dispatch_t *d, seat_job_t *job, const uint64_t *ids, size_t count);
+void dispatch_endpoints_release(dispatch_t *d, seat_job_t *job);
+void dispatch_lines_repeat(dispatch_t *d, seat_worker_t *worker);
+void dispatch_lines_destroy(seat_worker_t *worker);
+void dispatch_lines_share(dispatch_t *d); /* after the units of all jobs */
+bool dispatch_line_next(dispatch_t *d, dispatch_action_t *action);
+void dispatch_lines_tick(dispatch_t *d, uint64_t now);
 
 /* dispatch_leases.c */
 bool dispatch_lease_next(dispatch_t *d, uint64_t now, dispatch_action_t *action);

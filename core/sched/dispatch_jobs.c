@@ -27,7 +27,7 @@ static void drop_at_worker(dispatch_t *d, const seat_t *seat, uint32_t mode) {
                                    .mode = mode});
 }
 
-/* Workers forget the job; its rows and seats are gone. */
+/* Workers forget the job; its rows, seats and endpoints are gone. */
 static void release_workers(dispatch_t *d, seat_job_t *job) {
     dispatch_job_drop_rows(d, job);
     for (size_t i = 0; i < d->worker_count; i++) {
@@ -37,6 +37,7 @@ static void release_workers(dispatch_t *d, seat_job_t *job) {
         dispatch_worker_wake(d, seat->worker);
         dispatch_seat_destroy(seat);
     }
+    dispatch_endpoints_release(d, job);
 }
 
 static void job_end(dispatch_t *d, seat_job_t *job, uint64_t now) {
@@ -72,7 +73,7 @@ static void recall_rows(dispatch_t *d, seat_job_t *job, bool all, uint64_t now) 
     job->drop_ns = now;
     for (size_t i = 0; i < d->worker_count; i++) {
         seat_t *seat = d->workers[i]->seat[job->slot];
-        if (seat && seat->leased > 0 && (all || seat->share == 0))
+        if (seat && seat->leased > 0 && (all || seat->share.granted == 0))
             drop_at_worker(d, seat, DISPATCH_STOP_DRAIN);
     }
 }
@@ -117,6 +118,8 @@ static seat_job_t *job_new(dispatch_t *d, uint32_t slot, uint64_t peer, const di
     job->peer = peer;
     job->slot = slot;
     job->asked = *asked;
+    job->asked.endpoints = NULL; /* borrowed */
+    dispatch_endpoints_name(d, job, asked->endpoints, asked->endpoint_count);
     job->able_ns = now;
     ring_init(&job->hungry);
     ring_init(&job->waiting);
@@ -151,6 +154,9 @@ static int check_asked(const dispatch_job_t *asked, err_t *err) {
     if (asked->priority > JOB_PRIORITY_MAX)
         return err_set(err, SDG_EINVAL, "priority %" PRIu64 ": it may be %d at most", asked->priority,
                        JOB_PRIORITY_MAX);
+    if (asked->endpoint_count > JOB_ENDPOINTS_MAX)
+        return err_set(err, SDG_EINVAL, "a job may name %d endpoints, not %zu", JOB_ENDPOINTS_MAX,
+                       asked->endpoint_count);
     return SDG_OK;
 }
 

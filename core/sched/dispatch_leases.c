@@ -1,10 +1,10 @@
 /* dispatch_leases.c - who gets which rows, and what happens to rows that come back.
  *
- * A worker holds its share (rows running at once) and a little ahead of it, which grows with how fast it
- * finishes. A lease is numbered per worker without gaps, the worker says up to which number all have arrived,
- * and what has not is sent again: the worker drops what it has seen. Rows that held a dying worker are tried
- * before fresh ones: with one death a few at a time, with two alone, one per worker, so at the third death it
- * is known who was it.
+ * A worker holds its share (units: rows that run at once), the rows it has begun that wait without a unit,
+ * and a little ahead, which grows with how fast it finishes. A lease is numbered per worker without gaps, the
+ * worker says up to which number all have arrived, and what has not is sent again: the worker drops what it
+ * has seen. Rows that held a dying worker are tried before fresh ones: with one death a few at a time, with
+ * two alone, one per worker, so at the third death it is known who was it.
  *
  * Jobs compete for the credit of a worker, so turns are taken there: the ring of a worker's seats is walked
  * round and round, a turn is so many rows (deficit round robin with rows for bytes), and who is at its turn
@@ -24,16 +24,18 @@ static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
 /* Rows a worker should hold beyond its share, to have work while results and leases travel. */
 static uint64_t rows_ahead(const seat_t *seat) {
     double wanted = seat->rate * (double)LEASE_AHEAD_NS / (double)SECOND;
-    uint64_t floor = larger(2, seat->share / 8);
+    uint64_t floor = larger(2, seat->share.granted / 8);
     return smaller(larger(wanted < LEASE_ROWS_MAX ? (uint64_t)wanted : LEASE_ROWS_MAX, floor),
                    larger(LEASE_ROWS_MAX, floor));
 }
 
-/* Rows of this job the worker should get now, were its credit without end. */
+/* Rows of this job the worker should get now, were its credit without end. Rows that it has begun and that
+ * wait (for a retry, a permit, a closed endpoint) do not keep others from starting. */
 static uint64_t seat_wish(const seat_t *seat) {
-    uint64_t ahead = rows_ahead(seat);
-    if (seat->share == 0 || seat->rests || seat->leased > seat->share + ahead / 2) return 0;
-    return seat->share + ahead - seat->leased;
+    uint64_t ahead = rows_ahead(seat), share = seat->share.granted;
+    uint64_t at_work = seat->leased - smaller(seat->waiting, seat->leased);
+    if (share == 0 || seat->rests || at_work > share + ahead / 2) return 0;
+    return share + ahead - at_work;
 }
 
 static uint64_t credit_left(const seat_worker_t *w) {
@@ -44,7 +46,7 @@ static uint64_t class_room(const seat_t *seat, int class) {
     const seat_job_t *job = seat->job;
     uint64_t held = seat->worker->held_class[class], most = UINT64_MAX;
     if (class == CLASS_CULPRIT) most = 1;
-    if (class == CLASS_SUSPECT) most = larger(1, seat->share / 4);
+    if (class == CLASS_SUSPECT) most = larger(1, seat->share.granted / 4);
     if (class != CLASS_FRESH) return most > held ? most - held : 0;
     if (job->able < 2) return most;
     return job->queued / (2 * job->able) + 1; /* a short queue is for everybody */

@@ -2,13 +2,13 @@
  * the old state counted, and one of the functions below, which counts the new one: the counters cannot drift
  * from the lists. */
 #include <assert.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/sched/dispatch_internal.h"
 
+#include "core/base/result_line.h"
 #include "core/sched/limits.h"
 
 enum { ROWS_PER_BLOCK = 256 };
@@ -128,16 +128,14 @@ void dispatch_row_answer(dispatch_t *d, seat_job_t *job, lease_row_t *row, const
 }
 
 void dispatch_row_fail(dispatch_t *d, seat_job_t *job, lease_row_t *row) {
-    /* the sentence below with two numbers of 20 digits */
-    enum { TEXT_MAX = 128 };
-    char text[TEXT_MAX];
-    int len = snprintf(text, TEXT_MAX,
-                       "{\"_row_index\": %" PRIu64
-                       ", \"_error\": \"this row was running on %d workers that died\"}",
-                       row->index, LEASE_ATTEMPTS_MAX);
-    assert(len > 0 && len < TEXT_MAX);
-    dispatch_done_t done = {.status = DISPATCH_FAILED, .json = text, .json_len = (size_t)len};
+    char why[64];
+    buf_t line;
+    snprintf(why, sizeof why, "this row was running on %d workers that died", LEASE_ATTEMPTS_MAX);
+    buf_init(&line, ERR_TEXT_MAX);
+    result_line_fail(&line, row->index, why);
+    dispatch_done_t done = {.status = DISPATCH_FAILED, .json = line.data, .json_len = line.len};
     dispatch_row_answer(d, job, row, &done);
+    buf_free(&line);
     dispatch_notice(d, &(notice_t){.kind = DISPATCH_ROW_FAILED, .job = job->id, .index = row->index});
 }
 

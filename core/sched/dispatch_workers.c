@@ -1,13 +1,4 @@
-/* dispatch_workers.c - who works, and how much of each job's concurrency is whose.
- *
- * Shares follow the order of arrival: with concurrency c and n workers each gets c / n, the first c % n one
- * more. So a newcomer may get nothing when there are more workers than rows to run, but never takes the last
- * row from one that has some.
- *
- * What one gives up, another gets when the first has said so: the ceilings of a job's seats (what they may
- * still be running) never add up to more than its concurrency, except while that was lowered and not all have
- * answered; then nobody gets more.
- */
+/* dispatch_workers.c - who works: workers that come, go, drain and refuse, and their seats at the jobs. */
 #include <stdlib.h>
 
 #include "core/sched/dispatch_internal.h"
@@ -24,7 +15,7 @@ seat_worker_t *dispatch_worker_find(const dispatch_t *d, uint64_t id) {
 static const char NO_PYTHON[] =
     "python blocks are not supported here: no worker was started with --accept-python";
 
-static seat_t *seat_of(seat_worker_t *worker, seat_job_t *job) {
+seat_t *dispatch_seat(seat_worker_t *worker, seat_job_t *job) {
     seat_t *seat = worker->seat[job->slot];
     if (seat) return seat;
     seat = worker->seat[job->slot] = xcalloc(1, sizeof *seat);
@@ -56,99 +47,13 @@ void dispatch_seat_pass_turn(seat_t *seat) {
     ring_add_last(&seat->worker->seats, &seat->of_worker);
 }
 
-static void seat_wake(dispatch_t *d, seat_t *seat) {
+void dispatch_seat_wake(dispatch_t *d, seat_t *seat) {
     dispatch_seat_hungry(seat);
     ring_add_last(&d->ready, &seat->job->ready);
 }
 
 void dispatch_worker_wake(dispatch_t *d, seat_worker_t *worker) {
-    RING_EACH(&worker->seats, node) seat_wake(d, RING_OWNER(node, seat_t, of_worker));
-}
-
-/* ---- shares */
-
-static bool shares_in(seat_worker_t *worker, seat_job_t *job) {
-    return !worker->draining && !seat_of(worker, job)->refused;
-}
-
-static void set_share(dispatch_t *d, seat_t *seat, uint64_t share) {
-    if (seat->share == share && (seat->told || share == 0)) return;
-    seat->share = share;
-    if (seat->ceiling < share) seat->ceiling = share;
-    seat->unsettled = true;
-    ring_add_last(&d->permits, &seat->permits);
-    seat_wake(d, seat);
-}
-
-static void grant(dispatch_t *d, seat_job_t *job);
-
-static void share_out(dispatch_t *d, seat_job_t *job) {
-    uint64_t turn = 0;
-    job->able = 0;
-    for (size_t i = 0; i < d->worker_count; i++) {
-        if (shares_in(d->workers[i], job)) job->able++;
-    }
-    for (size_t i = 0; i < d->worker_count; i++) {
-        if (!shares_in(d->workers[i], job)) continue;
-        seat_t *seat = d->workers[i]->seat[job->slot];
-        seat->wanted = job->asked.concurrency / job->able + (turn < job->asked.concurrency % job->able);
-        if (seat->wanted <= seat->share && !seat->unsettled)
-            set_share(d, seat, seat->wanted); /* first those who give up */
-        turn++;
-    }
-    grant(d, job);
-}
-
-/* Gives those who are to have more what the others have let go of. */
-static void grant(dispatch_t *d, seat_job_t *job) {
-    uint64_t held = 0;
-    for (size_t i = 0; i < d->worker_count; i++) {
-        const seat_t *seat = d->workers[i]->seat[job->slot];
-        if (seat) held += seat->ceiling;
-    }
-    for (size_t i = 0; i < d->worker_count; i++) {
-        seat_t *seat = d->workers[i]->seat[job->slot];
-        if (!seat || !shares_in(d->workers[i], job) || seat->wanted <= seat->share || seat->unsettled)
-            continue;
-        uint64_t room = job->asked.concurrency > held ? job->asked.concurrency - held : 0;
-        uint64_t more = seat->wanted - seat->share,
-                 covered = seat->ceiling - seat->share; /* it may run those anyway */
-        if (more > room + covered) more = room + covered;
-        if (more == 0) continue;
-        if (more > covered) held += more - covered;
-        set_share(d, seat, seat->share + more);
-    }
-}
-
-void dispatch_shares_refresh(dispatch_t *d) {
-    if (!d->shares_stale) return;
-    d->shares_stale = false;
-    for (uint32_t i = 0; i < JOBS_MAX; i++) {
-        if (d->jobs[i] && d->jobs[i]->state == JOB_RUNNING) share_out(d, d->jobs[i]);
-    }
-}
-
-bool dispatch_permits_next(dispatch_t *d, dispatch_action_t *action) {
-    dispatch_shares_refresh(d);
-    ring_node_t *node = ring_first(&d->permits);
-    if (!node) return false;
-    seat_t *seat = RING_OWNER(node, seat_t, permits);
-    ring_remove(node);
-    seat->told = true;
-    *action = (dispatch_action_t){.kind = DISPATCH_PERMITS,
-                                  .peer = seat->worker->peer,
-                                  .worker = seat->worker->id,
-                                  .job = seat->job->id,
-                                  .permit_rows = seat->share,
-                                  .permit_calls = seat->share};
-    return true;
-}
-
-static void repeat_permits(dispatch_t *d, seat_worker_t *worker) {
-    RING_EACH(&worker->seats, node) {
-        seat_t *seat = RING_OWNER(node, seat_t, of_worker);
-        if (seat->told && !seat->refused) ring_add_last(&d->permits, &seat->permits);
-    }
+    RING_EACH(&worker->seats, node) dispatch_seat_wake(d, RING_OWNER(node, seat_t, of_worker));
 }
 
 /* ---- coming and going */
@@ -163,6 +68,7 @@ static void worker_add(dispatch_t *d, uint64_t peer, const dispatch_worker_t *sa
     worker->heard_ns = worker->permits_ns = now;
     ring_init(&worker->seats);
     ring_init(&worker->leases);
+    ring_init(&worker->lines);
     if (d->worker_count == d->worker_cap) {
         d->worker_cap = d->worker_cap ? d->worker_cap * 2 : 16;
         d->workers = xrealloc(d->workers, d->worker_cap * sizeof *d->workers);
@@ -176,7 +82,7 @@ static void worker_add(dispatch_t *d, uint64_t peer, const dispatch_worker_t *sa
 /* On a new connection nothing is certain to have arrived: permits and leases are sent again. */
 static void worker_moved(dispatch_t *d, seat_worker_t *worker, uint64_t peer, uint64_t now) {
     worker->peer = peer;
-    repeat_permits(d, worker);
+    dispatch_permits_repeat(d, worker);
     RING_EACH(&worker->leases, node) {
         lease_t *lease = RING_OWNER(node, lease_t, node);
         lease->resend_ns = now;
@@ -195,7 +101,7 @@ int dispatch_worker_hello(dispatch_t *d, uint64_t peer, const dispatch_worker_t 
     else if (worker->peer != peer)
         worker_moved(d, worker, peer, now);
     else
-        repeat_permits(d, worker);
+        dispatch_permits_repeat(d, worker);
     dispatch_worker_beat(d, said->worker, now);
     return SDG_OK;
 }
@@ -209,6 +115,7 @@ void dispatch_worker_destroy(dispatch_t *d, seat_worker_t *worker) {
         d->workers[at] = d->workers[at + 1];
     }
     RING_EACH(&worker->seats, node) dispatch_seat_destroy(RING_OWNER(node, seat_t, of_worker));
+    dispatch_lines_destroy(worker);
     ring_remove(&worker->resend);
     idmap_remove(&d->worker_by_id, worker->id);
     d->stats.workers--;
@@ -240,18 +147,6 @@ void dispatch_worker_beat(dispatch_t *d, uint64_t id, uint64_t now) {
     if (worker && now > worker->heard_ns) worker->heard_ns = now;
 }
 
-void dispatch_worker_running(dispatch_t *d, uint64_t id, uint64_t job_id, uint64_t permit, uint64_t running,
-                             uint64_t now) {
-    seat_worker_t *worker = dispatch_worker_find(d, id);
-    seat_job_t *job = dispatch_job_find(d, job_id);
-    seat_t *seat = worker && job ? worker->seat[job->slot] : NULL;
-    (void)now;
-    if (!seat || permit != seat->share) return; /* it has not heard of its present share yet */
-    seat->unsettled = false;
-    seat->ceiling = running > permit ? running : permit;
-    d->shares_stale = true;
-}
-
 void dispatch_worker_credit(dispatch_t *d, uint64_t id, uint64_t rows, uint64_t bytes, uint64_t now) {
     seat_worker_t *worker = dispatch_worker_find(d, id);
     if (!worker) return;
@@ -269,8 +164,8 @@ void dispatch_worker_drain(dispatch_t *d, uint64_t id, uint64_t now) {
     worker->draining = true;
     RING_EACH(&worker->seats, node) {
         seat_t *seat = RING_OWNER(node, seat_t, of_worker);
-        ring_remove(&seat->permits); /* what it may do stays as it was: rows that run need their calls */
-        seat->share = 0;
+        ring_remove(&seat->permits); /* what it may do stays as it was: rows that run need their units */
+        share_withdraw(&seat->share);
     }
     d->shares_stale = true;
 }
@@ -288,10 +183,10 @@ void dispatch_worker_refuses(dispatch_t *d, uint64_t id, uint64_t job_id, const 
     seat_job_t *job = dispatch_job_find(d, job_id);
     if (worker) dispatch_worker_beat(d, id, now);
     if (!worker || !job || job->state == JOB_OVER) return;
-    seat_t *seat = seat_of(worker, job);
+    seat_t *seat = dispatch_seat(worker, job);
     dispatch_leases_void(d, worker, job, false);
     seat->refused = true;
-    seat->share = seat->ceiling = 0;
+    seat->share = (share_t){0};
     ring_remove(&seat->permits);
     dispatch_worker_wake(d, worker);
     if (!job->refusal) job->refusal = xstrdup(reason);
@@ -306,7 +201,7 @@ void dispatch_worker_tick(dispatch_t *d, seat_worker_t *worker, uint64_t now) {
     }
     if (now - worker->permits_ns >= PERMITS_REPEAT_NS) {
         worker->permits_ns = now;
-        repeat_permits(d, worker);
+        dispatch_permits_repeat(d, worker);
     }
     if (!ring_empty(&worker->leases)) ring_add_last(&d->resend, &worker->resend);
 }

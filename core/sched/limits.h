@@ -48,6 +48,15 @@
 /* permits are absolute and not acknowledged: a lost one is healed by the next */
 #define PERMITS_REPEAT_NS (5 * UINT64_C(1000000000))
 
+/* endpoints of one job: models of a pipeline; more is refused */
+#define JOB_ENDPOINTS_MAX 256
+
+/* calls in flight a worker may have to an endpoint that nobody has limited: the units of jobs bound them */
+#define ENDPOINT_CALLS_MAX UINT32_MAX
+
+/* workers that take turns at an endpoint (its limit is smaller than their number) have it so long */
+#define ENDPOINT_TURN_NS UINT64_C(1000000000)
+
 /* a job all workers refuse waits so long for a better one to come back */
 #define REFUSED_GRACE_NS (10 * UINT64_C(1000000000))
 

@@ -17,6 +17,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "core/base/grow.h"
 #include "core/base/idmap.h"
 #include "core/base/rangeset.h"
 #include "core/base/rng.h"
@@ -96,10 +97,7 @@ static void index_call(journal_t *j, const journal_key_t *key, uint64_t at, size
         r = xcalloc(1, sizeof *r);
         idmap_add(&j->rows, key->row, r);
     }
-    if (r->count == r->cap) {
-        r->cap = r->cap ? r->cap * 2 : 4;
-        r->call = xrealloc(r->call, r->cap * sizeof *r->call);
-    }
+    GROW(r->call, r->cap, r->count + 1);
     r->call[r->count++] = (call_t){.hash_high = key->hash_high,
                                    .hash_low = key->hash_low,
                                    .at = at,

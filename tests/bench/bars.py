@@ -339,6 +339,29 @@ def measure_kill(bench):
     return [("kill -9 and rerun: rows lost, rows twice", f"{lost}, {twice}", "0, 0", lost == twice == wrong == 0, note)]
 
 
+# --- 10: is it worth its lines? ---------------------------------------------------------------------------------------
+
+def measure_small_blocks(bench):
+    """What core/base/small.c and names.c give beside jemalloc: one that gives less than 3 % is to be deleted. Instructions decide, because
+    another load on the machine moves the CPU time by more than what names.c gives."""
+    row_count, ms, turns = (100, 50, 2) if bench.options.quick else (1000, 400, 11)
+    programs = ["bench_interpreter", "bench_interpreter_plain_malloc", "bench_interpreter_plain_names"]
+    build = os.path.dirname(bench.program(programs[0]))
+    us = bench_interpreter.measure_variants(build, programs, row_count, ms, turns)
+    counted = shutil.which("valgrind") is not None
+    cost = [bench_interpreter.instructions_per_row(os.path.join(build, name)) for name in programs] if counted else us
+    print(f"  {us[0]:.2f} us of CPU per row, without small.c {us[1]:.2f}, without names.c {us[2]:.2f}", flush=True)
+    rows = []
+    for at, name in ((1, "small.c"), (2, "names.c")):
+        note = f"CPU time, the least of {turns} turns: {us[at]:.2f} against {us[0]:.2f} us"
+        if counted:
+            note = f"{cost[at]:,.0f} against {cost[0]:,.0f} instructions; " + note
+        ratio = cost[at] / cost[0]
+        rows.append((f"language without {name} against with it, cost per row", f"{ratio:.3f}", ">= 1.03" if counted else "printed",
+                     ratio >= 1.03 or not counted, note))
+    return rows
+
+
 # --- the run ----------------------------------------------------------------------------------------------------------
 
 BARS = {
@@ -351,6 +374,7 @@ BARS = {
     "python": measure_python,
     "dispatch": measure_dispatch,
     "kill": measure_kill,
+    "small-blocks": measure_small_blocks,
     **bars_store.BARS,
 }
 

@@ -66,7 +66,7 @@ static void answer_lease(worker_t *w, const MSG_LEASE *lease) {
 static void worker_takes(void *self, const message_t *m) {
     worker_t *w = self;
     message_t held = {.type = MESSAGE_PERMITS_HELD,
-                      .PERMITS_HELD = {.job = m->PERMITS.job, .permit = m->PERMITS.rows}};
+                      .PERMITS_HELD = {.job = m->PERMITS.job, .permit = m->PERMITS.units}};
     if (m->type == MESSAGE_WELCOME) say_credit(w);
     if (m->type == MESSAGE_PERMITS) puppet_say(&w->end, held);
     if (m->type == MESSAGE_LEASE && m->LEASE.rows.count > 0) answer_lease(w, &m->LEASE);

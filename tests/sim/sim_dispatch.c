@@ -214,6 +214,7 @@ static void setup(sim_t *s) {
     s->faults_end = s->now + world_between(s, 0, 40 * SECOND);
     s->drop = world_chance(s, 0.7) ? rng_real(&s->rng) * 0.3 : 0;
     s->repeat = world_chance(s, 0.7) ? rng_real(&s->rng) * 0.2 : 0;
+    s->stall = world_chance(s, 0.3) ? (double)world_between(s, 1, 5) * 0.01 : 0;
     s->delay_max = world_chance(s, 0.5) ? world_between(s, MILLISECOND, 2 * SECOND) : 3 * MILLISECOND;
     s->client_count = world_between(s, 1, CLIENTS_MAX);
     for (size_t i = 0; i < s->client_count; i++) {
@@ -250,7 +251,7 @@ static void step(sim_t *s) {
 }
 
 static void teardown(sim_t *s) {
-    while (s->heap_count > 0) {
+    while (heap_first(&s->events)) {
         event_t e = world_pop(s);
         if (e.kind == WAKE_MAIL) mail_done(e.mail);
     }
@@ -263,7 +264,7 @@ static void teardown(sim_t *s) {
     for (size_t i = 0; i < s->book_count; i++) {
         free(s->books[i]);
     }
-    free(s->heap);
+    heap_free(&s->events);
     dispatch_destroy(&s->d);
 }
 

@@ -10,6 +10,7 @@
 #include "core/base/clock.h"
 #include "core/base/json.h"
 #include "core/base/limits.h"
+#include "core/base/result_line.h"
 #include "core/mabel/row/limits.h"
 
 #include <assert.h>
@@ -30,10 +31,10 @@ bool row_wait(row_t *row, row_want_t want) {
 static void write_result(row_t *row, value_t take_final) {
     buf_reserve(&row->line_out, ROW_LINE_FIRST);
     value_t result = value_object(object_count(take_final) + 2);
-    object_set_text(&result, "_row_index", value_int((int64_t)row->index));
+    object_set_text(&result, RESULT_LINE_ROW, value_int((int64_t)row->index));
     for (size_t i = 0; i < object_count(take_final); i++) {
         str_t *key = object_key_peek(take_final, i);
-        if (strcmp(key->data, "_row_index") != 0)
+        if (strcmp(key->data, RESULT_LINE_ROW) != 0)
             object_set(&result, key, value_ref(object_value_peek(take_final, i)));
     }
     value_t trace = row_trace_take(row);
@@ -49,19 +50,19 @@ void row_fail(row_t *row, const char *label, const char *text, const char *class
     if (label) buf_addf(&line, "%.1000s: ", label);
     buf_adds(&line, text);
     value_t final = row->saved.kind == VALUE_OBJECT ? value_ref(row->saved) : value_object(1);
-    object_set_text(&final, "_error", value_string(line.data ? line.data : "", line.len));
+    object_set_text(&final, RESULT_LINE_ERROR, value_string(line.data ? line.data : "", line.len));
     buf_free(&line);
     row->failed = true;
     if (label)
         snprintf(row->reason, sizeof row->reason, "%.28s: %s", label, class);
     else
         snprintf(row->reason, sizeof row->reason, "%s", class);
-    value_t error = value_ref(object_get_peek(final, "_error", 6, NULL));
+    value_t error = value_ref(object_get_peek(final, RESULT_LINE_ERROR, sizeof RESULT_LINE_ERROR - 1, NULL));
     buf_reset(&row->line_out);
     write_result(row, final);
     if (row->line_out.full) { /* the intermediates are too much: the reason alone */
         value_t alone = value_object(1);
-        object_set_text(&alone, "_error", value_ref(error));
+        object_set_text(&alone, RESULT_LINE_ERROR, value_ref(error));
         buf_reset(&row->line_out);
         write_result(row, alone);
     }

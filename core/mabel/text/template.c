@@ -7,6 +7,7 @@
  */
 #include "core/mabel/text/assets.h"
 
+#include "core/base/grow.h"
 #include "core/base/limits.h"
 #include "core/base/text.h"
 #include "core/mabel/text/limits.h"
@@ -40,10 +41,7 @@ struct template {
 /* ---- compile */
 
 static segment_t *add_segment(template_t *t, segment_kind_t kind, const char *bytes, size_t len) {
-    if (t->count == t->cap) {
-        t->cap = t->cap ? t->cap * 2 : 2;
-        t->segments = xrealloc(t->segments, t->cap * sizeof *t->segments);
-    }
+    GROW(t->segments, t->cap, t->count + 1);
     segment_t *s = &t->segments[t->count++];
     *s = (segment_t){.kind = kind, .written = str_new(bytes, len)};
     return s;
@@ -171,10 +169,7 @@ typedef struct walk {
 } walk_t;
 
 static template_part_t *add_part(parts_t *p) {
-    if (p->count == p->cap) {
-        p->cap = p->cap ? p->cap * 2 : 4;
-        p->items = xrealloc(p->items, p->cap * sizeof *p->items);
-    }
+    GROW(p->items, p->cap, p->count + 1);
     return &p->items[p->count++];
 }
 

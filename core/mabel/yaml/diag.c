@@ -8,6 +8,7 @@
 #include "core/mabel/yaml/diag.h"
 
 #include "core/base/error.h"
+#include "core/base/grow.h"
 #include "core/base/text.h"
 #include "core/mabel/yaml/limits.h"
 
@@ -56,10 +57,7 @@ void diags_free(diags_t *d) {
 /* The slot for a new problem, or NULL when there is no room for one of this level. */
 static diag_t *item_slot(diags_t *d, diag_level_t level) {
     if (d->count < DIAG_MAX) {
-        if (d->count == d->cap) {
-            d->cap = d->cap ? d->cap * 2 : 8;
-            d->items = xrealloc(d->items, d->cap * sizeof *d->items);
-        }
+        GROW(d->items, d->cap, d->count + 1);
         return &d->items[d->count++];
     }
     d->dropped++;

@@ -4,6 +4,7 @@
  * Keys are kept as text whatever they were written as, because objects of the language have text keys. */
 #include "core/mabel/yaml/yaml_doc.h"
 
+#include "core/base/grow.h"
 #include "core/base/json.h"
 #include "core/base/names.h"
 
@@ -32,20 +33,16 @@ void ydoc_note_missing(ydoc_t *doc, ynode_t *n, const char *name, size_t len) {
     if (n->missing_env) return;
     ybox_of(n)->missing_env = xstrndup(name, len);
     n->missing_env = ybox_of(n)->missing_env;
-    if (doc->missing_count == doc->missing_cap) {
-        doc->missing_cap = doc->missing_cap ? doc->missing_cap * 2 : 8;
-        doc->missing = xrealloc(doc->missing, doc->missing_cap * sizeof *doc->missing);
-    }
+    GROW(doc->missing, doc->missing_cap, doc->missing_count + 1);
     doc->missing[doc->missing_count++] = n;
 }
 
 void yentries_add(yentries_t *e, const ynode_t *key, const ynode_t *item) {
-    if (e->count == e->cap) {
-        e->cap = e->cap ? e->cap * 2 : 8;
-        e->items = xrealloc(e->items, e->cap * sizeof *e->items);
-        if (key) e->keys = xrealloc(e->keys, e->cap * sizeof *e->keys);
+    GROW(e->items, e->cap, e->count + 1);
+    if (key) {
+        GROW(e->keys, e->key_cap, e->count + 1);
+        e->keys[e->count] = key;
     }
-    if (key) e->keys[e->count] = key;
     e->items[e->count++] = item;
 }
 
@@ -78,6 +75,7 @@ void yaml_doc_free(ydoc_t **doc) {
         free(box->node.items);
         free(box->node.keys);
         free(box->missing_env);
+        free(box->as_written);
         free(box);
     }
     free((*doc)->missing);

@@ -9,6 +9,7 @@
  * map's own; a later value replaces an earlier one and keeps its place.
  */
 #include "core/mabel/yaml/yaml_doc.h"
+#include "core/base/grow.h"
 #include "core/mabel/yaml/limits.h"
 #include "core/mabel/yaml/yaml_resolve.h"
 
@@ -127,10 +128,7 @@ static bool count_nodes(composer_t *c, size_t n, const ypath_t *path) {
 /* ---- anchors */
 
 static size_t anchor_open(composer_t *c, const yaml_char_t *name) {
-    if (c->anchored_count == c->anchored_cap) {
-        c->anchored_cap = c->anchored_cap ? c->anchored_cap * 2 : 8;
-        c->anchored = xrealloc(c->anchored, c->anchored_cap * sizeof *c->anchored);
-    }
+    GROW(c->anchored, c->anchored_cap, c->anchored_count + 1);
     size_t slot = c->anchored_count++;
     c->anchored[slot] = NULL;
     object_set_text(&c->anchor_index, (const char *)name, value_int((int64_t)slot));
@@ -193,6 +191,7 @@ static void replace_env(composer_t *c, ynode_t *n) {
     if (!memmem(text, len, "${ENV.", 6)) return;
     buf_t out;
     buf_init(&out, YAML_FILE_BYTES_MAX);
+    n->as_written = ybox_of(n)->as_written = xstrndup(text, len);
     for (size_t i = 0, used; i < len; i += used) {
         const char *name;
         size_t name_len;

@@ -11,6 +11,7 @@ typedef struct ybox {
     size_t expanded;   /* nodes of the subtree, aliases counted each time */
     uint32_t height;   /* levels of the subtree, 1 for a scalar */
     char *missing_env; /* owner of node.missing_env */
+    char *as_written;  /* owner of node.as_written */
 } ybox_t;
 
 struct ydoc {
@@ -31,7 +32,7 @@ void ydoc_note_missing(ydoc_t *doc, ynode_t *n, const char *name, size_t len);
 typedef struct yentries {
     const ynode_t **keys; /* maps only */
     const ynode_t **items;
-    size_t count, cap;
+    size_t count, cap, key_cap;
 } yentries_t;
 void yentries_add(yentries_t *e, const ynode_t *key, const ynode_t *item);
 void yentries_free(yentries_t *e);

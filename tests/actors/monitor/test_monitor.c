@@ -99,6 +99,36 @@ Test(monitor, takes_the_numbers_of_a_store, .timeout = 120) {
     actor_join(&monitor);
 }
 
+/* The end of a run, printed on stderr: exact counts, and why it ended. */
+Test(monitor, prints_the_summary_of_a_client, .timeout = 120) {
+    char name[] = "/tmp/sdg-test-summary-XXXXXX", text[4096] = "";
+    int file = mkstemp(name), standard_error = dup(STDERR_FILENO);
+    cr_assert(file >= 0 && standard_error >= 0);
+    monitor_args_t args = {
+        .endpoint = "inproc://monitor-summary", .mode = "run", .listen_fd = -1, .summary = true};
+    actor_thread_t *monitor = harness_start(monitor_actor, &args);
+    puppet_t client;
+    uint64_t values[CLIENT_STATS] = {0};
+    values[CLIENT_rows_ok] = 4711;
+    values[CLIENT_rows_failed] = 2;
+    message_t summary = {.type = MESSAGE_SUMMARY,
+                         .SUMMARY = {.values = {values, CLIENT_STATS},
+                                     .reasons = slice_of("{\"failed\": {\"timeout\": 2}, \"ended\": {}}"),
+                                     .ending = slice_of("stopped on request")}};
+    puppet_push(&client, args.endpoint);
+    dup2(file, STDERR_FILENO);
+    puppet_say(&client, summary);
+    actor_join(&monitor); /* it handles what has arrived before it ends */
+    dup2(standard_error, STDERR_FILENO);
+    cr_assert_gt(pread(file, text, sizeof text - 1, 0), 0);
+    cr_expect(strstr(text, "4711") || strstr(text, "4,711"), "%s", text);
+    cr_expect_not_null(strstr(text, "stopped on request"), "%s", text);
+    cr_expect_not_null(strstr(text, "timeout"), "%s", text);
+    puppet_close(&client);
+    close(file), close(standard_error);
+    unlink(name);
+}
+
 /* ---- nobody waits for it */
 
 /* A queue that is full: as many words as fit are kept, the others are dropped, and sending returns at once.

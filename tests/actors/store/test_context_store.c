@@ -16,6 +16,8 @@ static actor_thread_t *store;
 static puppet_t worker;
 static char spill_path[96];
 
+static const char *monitor; /* endpoint that the store tells, or NULL */
+
 static void start_with(journal_t *journal, journal_fsync_t fsync) {
     static int starts;
     contexts_options_t contexts = {.max_cached = 2, .spill_path = spill_path};
@@ -25,6 +27,7 @@ static void start_with(journal_t *journal, journal_fsync_t fsync) {
                                  .endpoint_count = 1,
                                  .journal = journal,
                                  .fsync = fsync,
+                                 .monitor = monitor,
                                  .contexts = &contexts};
     cr_assert(journal);
     store = harness_start(context_store_actor, &args);
@@ -323,4 +326,32 @@ Test(context_store, parts_that_do_not_exist_are_ignored) {
     put(1, 5, 17, OWNER, "x");
     ask(2, 5, UINT32_MAX, OWNER, "x");
     sync_store();
+}
+
+Test(context_store, a_pinned_context_makes_no_room) {
+    uint64_t pinned[] = {1}, evicted = 0;
+    puppet_t watcher;
+    puppet_bind(&watcher, ZMQ_PULL, "inproc://store-monitor");
+    stop();
+    monitor = "inproc://store-monitor";
+    start(JOURNAL_FSYNC_BATCH);
+    put(0, 1, CONTEXT_SHARED, OWNER, "state");
+    say((message_t){.type = MESSAGE_CTX_PIN, .CTX_PIN = {.job = JOB, .owner = OWNER, .rows = {pinned, 1}}});
+    for (uint64_t row = 2; row < 6; row++) {
+        put(0, row, CONTEXT_SHARED, OWNER, "state"); /* two have room, with the pinned one */
+    }
+    while (evicted < 3) {
+        link_frame_t in;
+        puppet_await(&watcher, MESSAGE_EVICTED, &in);
+        const u64_list_t *rows = &in.message.EVICTED.rows;
+        for (size_t i = 0; i < rows->count; i++) {
+            cr_assert_neq(rows->items[i], 1);
+        }
+        evicted += rows->count;
+        link_frame_free(&in);
+    }
+    ask(7, 1, CONTEXT_SHARED, OWNER, "");
+    expect_context(7, "state");
+    puppet_close(&watcher);
+    monitor = NULL;
 }

@@ -138,7 +138,7 @@ static void say_lease(uint64_t lease, uint64_t job, uint64_t attempt, uint64_t f
 static void lease(uint64_t first, size_t count) { say_lease(next_lease++, JOB, 0, first, count, false); }
 
 static void permit(uint64_t job, uint64_t units) {
-    say((message_t){.type = MESSAGE_PERMITS, .PERMITS = {.job = job, .rows = units, .calls = 100}});
+    say((message_t){.type = MESSAGE_PERMITS, .PERMITS = {.job = job, .units = units}});
 }
 
 /* Hears JOB_GET of this job and says what it is. */

@@ -49,10 +49,18 @@ static void keep(seen_t *s, const dispatch_action_t *a) {
     if (a->reason) copy_text(s, a->reason, strlen(a->reason));
 }
 
-/* A worker that is not slow runs nothing beyond its new permit. */
+/* What a worker says of its units of a job's permit. */
+static void held(world_t *w, uint64_t id, uint64_t job, uint64_t permit, uint64_t used, uint64_t waiting) {
+    dispatch_held_t said = {.permit = permit, .used = used, .waiting = waiting};
+    dispatch_worker_running(w->d, id, job, &said, w->now);
+}
+
+/* A worker that is not slow uses nothing beyond its new permit. */
 static void answer_permits(world_t *w, const dispatch_action_t *a) {
-    if (a->kind == DISPATCH_PERMITS && !(a->worker < 64 && w->slow >> a->worker & 1))
-        dispatch_worker_running(w->d, a->worker, a->job, a->permit_rows, 0, w->now);
+    if (a->worker < 64 && w->slow >> a->worker & 1) return;
+    if (a->kind == DISPATCH_PERMITS) held(w, a->worker, a->job, a->permit_units, 0, 0);
+    if (a->kind == DISPATCH_ENDPOINT_PERMITS)
+        dispatch_worker_calls(w->d, a->worker, a->endpoint, a->permit_calls, 0, w->now);
 }
 
 /* Takes all actions. */
@@ -105,7 +113,7 @@ static void slow_worker(world_t *w, uint64_t id) {
 /* It drains and runs nothing. */
 static void drain(world_t *w, uint64_t id) {
     dispatch_worker_drain(w->d, id, w->now);
-    dispatch_worker_running(w->d, id, JOB, 0, 0, w->now);
+    held(w, id, JOB, 0, 0, 0);
 }
 
 /* The next chunk: `count` rows {"n":<index>}. */
@@ -171,7 +179,7 @@ Test(dispatch, a_row_goes_to_a_worker_and_its_result_to_the_client) {
     dispatch_rows_end(w.d, JOB, 1, w.now);
     go(&w);
     cr_assert_eq(w.seen[0].a.kind, DISPATCH_PERMITS, "permits come before the first lease");
-    cr_assert_eq(w.seen[0].a.permit_rows, 4);
+    cr_assert_eq(w.seen[0].a.permit_units, 4);
     cr_assert_eq(w.seen[1].a.kind, DISPATCH_LEASE);
     cr_assert_eq(w.seen[1].a.peer, 10);
     cr_assert_eq(leased_to(&w, 1), 1);
@@ -190,6 +198,21 @@ Test(dispatch, a_row_goes_to_a_worker_and_its_result_to_the_client) {
 }
 
 /* ---- credit */
+
+Test(dispatch, the_credits_are_told_for_the_monitor) {
+    world_t w = start();
+    dispatch_job_stats_t job;
+    dispatch_stats_t all;
+    open_job(&w, 10, 10000, 4);
+    worker(&w, 1), worker(&w, 2);
+    dispatch_worker_credit(w.d, 2, 7, 1000, w.now);
+    dispatch_job_stats(w.d, JOB, &job);
+    dispatch_stats(w.d, &all);
+    cr_assert(job.window_rows == 10 && job.window_bytes == 10000 && job.ingest_rows_limit == 10);
+    cr_assert_eq(job.result_rows_limit, 1000000);
+    cr_assert_eq(all.row_credit, WORKER_ROWS_MAX + 7);
+    finish(&w);
+}
 
 Test(dispatch, a_chunk_beyond_the_credit_is_dropped) {
     world_t w = start();
@@ -359,18 +382,18 @@ Test(dispatch, concurrency_is_shared_evenly_and_anew_when_workers_come_and_go) {
     open_job(&w, 100, 10000, 5);
     worker(&w, 1), worker(&w, 2);
     go(&w);
-    cr_assert_eq(find(&w, DISPATCH_PERMITS, 1)->a.permit_rows, 3);
-    cr_assert_eq(find(&w, DISPATCH_PERMITS, 2)->a.permit_calls, 2);
+    cr_assert_eq(find(&w, DISPATCH_PERMITS, 1)->a.permit_units, 3);
+    cr_assert_eq(find(&w, DISPATCH_PERMITS, 2)->a.permit_units, 2);
     drain(&w, 1);
     go(&w);
     cr_assert_null(find(&w, DISPATCH_PERMITS, 1), "a draining worker keeps its permits for the rows it runs");
-    cr_assert_eq(find(&w, DISPATCH_PERMITS, 2)->a.permit_rows, 5);
+    cr_assert_eq(find(&w, DISPATCH_PERMITS, 2)->a.permit_units, 5);
     worker(&w, 3);
     go(&w);
-    cr_assert_eq(find(&w, DISPATCH_PERMITS, 3)->a.permit_rows, 2);
+    cr_assert_eq(find(&w, DISPATCH_PERMITS, 3)->a.permit_units, 2);
     dispatch_worker_gone(w.d, 2, false, w.now);
     go(&w);
-    cr_assert_eq(find(&w, DISPATCH_PERMITS, 3)->a.permit_rows, 5);
+    cr_assert_eq(find(&w, DISPATCH_PERMITS, 3)->a.permit_units, 5);
     finish(&w);
 }
 
@@ -643,25 +666,25 @@ Test(dispatch, a_raised_limit_is_granted_at_once_and_a_lowered_one_when_workers_
         slow_worker(&w, id);
     rows(&w, 50);
     go(&w);
-    dispatch_worker_running(w.d, 1, JOB, 4, 4, w.now), dispatch_worker_running(w.d, 2, JOB, 4, 4, w.now);
+    held(&w, 1, JOB, 4, 4, 0), held(&w, 2, JOB, 4, 4, 0);
     go(&w);
     cr_assert_eq(dispatch_job_limit(w.d, JOB, 20, w.now), SDG_OK);
     go(&w);
-    cr_assert_eq(find(&w, DISPATCH_PERMITS, 1)->a.permit_rows, 10);
-    cr_assert_eq(find(&w, DISPATCH_PERMITS, 2)->a.permit_calls, 10);
+    cr_assert_eq(find(&w, DISPATCH_PERMITS, 1)->a.permit_units, 10);
+    cr_assert_eq(find(&w, DISPATCH_PERMITS, 2)->a.permit_units, 10);
     cr_assert_eq(leased_to(&w, 1) + leased_to(&w, 2), 12, "they hold 6 each, and are to hold 12");
-    dispatch_worker_running(w.d, 1, JOB, 10, 10, w.now), dispatch_worker_running(w.d, 2, JOB, 10, 10, w.now);
+    held(&w, 1, JOB, 10, 10, 0), held(&w, 2, JOB, 10, 10, 0);
     dispatch_job_limit(w.d, JOB, 6, w.now);
     go(&w);
-    cr_assert_eq(find(&w, DISPATCH_PERMITS, 1)->a.permit_rows, 3);
-    dispatch_worker_running(w.d, 1, JOB, 3, 3, w.now); /* the other still runs 10 */
+    cr_assert_eq(find(&w, DISPATCH_PERMITS, 1)->a.permit_units, 3);
+    held(&w, 1, JOB, 3, 3, 0); /* the other still runs 10 */
     dispatch_job_limit(w.d, JOB, 12, w.now);
     go(&w);
     cr_assert_null(find(&w, DISPATCH_PERMITS, 1), "3 + 10 may be running, that is more than 12");
-    dispatch_worker_running(w.d, 2, JOB, 3, 5, w.now);
+    held(&w, 2, JOB, 3, 5, 0);
     go(&w);
-    cr_assert_eq(find(&w, DISPATCH_PERMITS, 1)->a.permit_rows, 6);
-    cr_assert_eq(find(&w, DISPATCH_PERMITS, 2)->a.permit_rows, 6);
+    cr_assert_eq(find(&w, DISPATCH_PERMITS, 1)->a.permit_units, 6);
+    cr_assert_eq(find(&w, DISPATCH_PERMITS, 2)->a.permit_units, 6);
     finish(&w);
 }
 
@@ -709,21 +732,21 @@ Test(dispatch, an_old_answer_is_not_taken_for_a_new_one) {
     dispatch_job_limit(w.d, JOB, 8, w.now);
     go(&w);
     cr_assert_null(find(&w, DISPATCH_PERMITS, 1), "4 is not answered");
-    dispatch_worker_running(w.d, 1, JOB, 4, 2, w.now);
+    held(&w, 1, JOB, 4, 2, 0);
     go(&w);
-    cr_assert_eq(find(&w, DISPATCH_PERMITS, 1)->a.permit_rows, 8);
+    cr_assert_eq(find(&w, DISPATCH_PERMITS, 1)->a.permit_units, 8);
     dispatch_job_limit(w.d, JOB, 4, w.now);
-    dispatch_worker_running(w.d, 1, JOB, 4, 4, w.now); /* said before it heard of 8 */
+    held(&w, 1, JOB, 4, 4, 0); /* said before it heard of 8 */
     slow_worker(&w, 2);
     go(&w);
     cr_assert_null(find(&w, DISPATCH_PERMITS, 1));
     cr_assert_null(find(&w, DISPATCH_PERMITS, 2), "8 may be running");
-    dispatch_worker_running(w.d, 1, JOB, 8, 8, w.now);
+    held(&w, 1, JOB, 8, 8, 0);
     go(&w);
-    cr_assert_eq(find(&w, DISPATCH_PERMITS, 1)->a.permit_rows, 2);
-    dispatch_worker_running(w.d, 1, JOB, 2, 1, w.now);
+    cr_assert_eq(find(&w, DISPATCH_PERMITS, 1)->a.permit_units, 2);
+    held(&w, 1, JOB, 2, 1, 0);
     go(&w);
-    cr_assert_eq(find(&w, DISPATCH_PERMITS, 2)->a.permit_rows, 2);
+    cr_assert_eq(find(&w, DISPATCH_PERMITS, 2)->a.permit_units, 2);
     finish(&w);
 }
 
@@ -735,7 +758,7 @@ Test(dispatch, lost_permits_are_repeated_although_others_are_sent) {
     go(&w);
     size_t repeated = 0;
     for (int i = 0; i < 8; i++) {
-        dispatch_worker_running(w.d, 1, JOB_2, 1000 + (uint64_t)i, 1, w.now);
+        held(&w, 1, JOB_2, 1000 + (uint64_t)i, 1, 0);
         dispatch_job_limit(w.d, JOB_2, 1001 + (uint64_t)i, w.now);
         pass(&w, SECOND, 1, 0);
         go(&w);
@@ -1049,7 +1072,7 @@ Test(dispatch, a_job_with_python_goes_only_to_workers_that_run_it) {
     dispatch_worker_credit(w.d, 2, WORKER_ROWS_MAX, WORKER_BYTES_MAX, w.now);
     go(&w);
     cr_assert_null(find(&w, DISPATCH_PERMITS, 1), "it would have to refuse");
-    cr_assert_eq(find(&w, DISPATCH_PERMITS, 2)->a.permit_rows, 4);
+    cr_assert_eq(find(&w, DISPATCH_PERMITS, 2)->a.permit_units, 4);
     cr_assert_eq(leased_to(&w, 2), 4);
     finish(&w);
 }
@@ -1077,7 +1100,7 @@ Test(dispatch, a_refused_job_goes_to_others_and_ends_when_nobody_can_run_it) {
     go(&w);
     dispatch_worker_refuses(w.d, 1, JOB, "no python here", w.now);
     go(&w);
-    cr_assert_eq(find(&w, DISPATCH_PERMITS, 2)->a.permit_rows, 2);
+    cr_assert_eq(find(&w, DISPATCH_PERMITS, 2)->a.permit_units, 2);
     cr_assert_eq(leased_to(&w, 1), 0);
     cr_assert_null(find(&w, DISPATCH_JOB_DONE, 0));
     dispatch_worker_refuses(w.d, 2, JOB, "other words", w.now);
@@ -1242,24 +1265,24 @@ Test(dispatch, what_a_worker_gives_up_is_given_to_others_when_it_says_so) {
     slow_worker(&w, 1);
     rows(&w, 50);
     go(&w);
-    cr_assert_eq(find(&w, DISPATCH_PERMITS, 1)->a.permit_rows, 8);
-    dispatch_worker_running(w.d, 1, JOB, 8, 8, w.now);
+    cr_assert_eq(find(&w, DISPATCH_PERMITS, 1)->a.permit_units, 8);
+    held(&w, 1, JOB, 8, 8, 0);
     slow_worker(&w, 2);
     go(&w);
-    cr_assert_eq(find(&w, DISPATCH_PERMITS, 1)->a.permit_rows, 4);
+    cr_assert_eq(find(&w, DISPATCH_PERMITS, 1)->a.permit_units, 4);
     cr_assert_null(find(&w, DISPATCH_LEASE, 2), "the first worker may still be running 8 rows");
-    dispatch_worker_running(w.d, 1, JOB, 8, 6, w.now); /* said before it heard of 4 */
+    held(&w, 1, JOB, 8, 6, 0); /* said before it heard of 4 */
     go(&w);
     cr_assert_null(find(&w, DISPATCH_LEASE, 2));
-    dispatch_worker_running(w.d, 1, JOB, 4, 7, w.now);
+    held(&w, 1, JOB, 4, 7, 0);
     go(&w);
-    cr_assert_eq(find(&w, DISPATCH_PERMITS, 2)->a.permit_rows, 1);
-    dispatch_worker_running(w.d, 1, JOB, 4, 3, w.now);
+    cr_assert_eq(find(&w, DISPATCH_PERMITS, 2)->a.permit_units, 1);
+    held(&w, 1, JOB, 4, 3, 0);
     go(&w);
     cr_assert_null(find(&w, DISPATCH_PERMITS, 2), "it has not answered yet");
-    dispatch_worker_running(w.d, 2, JOB, 1, 1, w.now);
+    held(&w, 2, JOB, 1, 1, 0);
     go(&w);
-    cr_assert_eq(find(&w, DISPATCH_PERMITS, 2)->a.permit_rows, 4);
+    cr_assert_eq(find(&w, DISPATCH_PERMITS, 2)->a.permit_units, 4);
     finish(&w);
 }
 
@@ -1269,19 +1292,19 @@ Test(dispatch, what_a_draining_worker_still_runs_is_given_to_others_as_it_ends) 
     slow_worker(&w, 1), worker(&w, 2);
     rows(&w, 50);
     go(&w);
-    dispatch_worker_running(w.d, 1, JOB, 4, 4, w.now);
+    held(&w, 1, JOB, 4, 4, 0);
     dispatch_worker_drain(w.d, 1, w.now);
     go(&w);
     cr_assert_null(find(&w, DISPATCH_PERMITS, 2), "the draining one may still be running 4");
-    dispatch_worker_running(w.d, 1, JOB, 4, 1, w.now); /* said before it knew */
+    held(&w, 1, JOB, 4, 1, 0); /* said before it knew */
     go(&w);
     cr_assert_null(find(&w, DISPATCH_PERMITS, 2));
-    dispatch_worker_running(w.d, 1, JOB, 0, 3, w.now);
+    held(&w, 1, JOB, 0, 3, 0);
     go(&w);
-    cr_assert_eq(find(&w, DISPATCH_PERMITS, 2)->a.permit_rows, 5);
-    dispatch_worker_running(w.d, 1, JOB, 0, 0, w.now);
+    cr_assert_eq(find(&w, DISPATCH_PERMITS, 2)->a.permit_units, 5);
+    held(&w, 1, JOB, 0, 0, 0);
     go(&w);
-    cr_assert_eq(find(&w, DISPATCH_PERMITS, 2)->a.permit_rows, 8);
+    cr_assert_eq(find(&w, DISPATCH_PERMITS, 2)->a.permit_units, 8);
     finish(&w);
 }
 
@@ -1292,9 +1315,235 @@ Test(dispatch, the_share_of_a_dead_worker_is_free_at_once) {
     slow_worker(&w, 2);
     rows(&w, 50);
     go(&w);
-    dispatch_worker_running(w.d, 2, JOB, 4, 4, w.now);
+    held(&w, 2, JOB, 4, 4, 0);
     dispatch_worker_gone(w.d, 1, true, w.now);
     go(&w);
-    cr_assert_eq(find(&w, DISPATCH_PERMITS, 2)->a.permit_rows, 8);
+    cr_assert_eq(find(&w, DISPATCH_PERMITS, 2)->a.permit_units, 8);
+    finish(&w);
+}
+
+/* ---- rows that wait */
+
+Test(dispatch, rows_that_wait_without_a_unit_do_not_keep_others_from_starting) {
+    world_t w = start();
+    open_job(&w, 200, 100000, 16);
+    worker(&w, 1);
+    rows(&w, 100);
+    go(&w);
+    cr_assert_eq(leased_to(&w, 1), 18, "16 and 2 ahead");
+    held(&w, 1, JOB, 16, 10, 6);
+    go(&w);
+    cr_assert_eq(leased_to(&w, 1), 6, "six wait, so six more");
+    held(&w, 1, JOB, 16, 16, 0);
+    go(&w);
+    cr_assert_eq(leased_to(&w, 1), 0, "it has more than enough");
+    held(&w, 1, JOB, 16, 0, 1000000);
+    go(&w);
+    cr_assert_eq(leased_to(&w, 1), 18, "no more rows wait than it holds");
+    finish(&w);
+}
+
+Test(dispatch, rows_that_wait_are_bounded_by_the_credit_of_the_worker) {
+    world_t w = start();
+    open_job(&w, 200, 100000, 4);
+    worker(&w, 1);
+    dispatch_worker_credit(w.d, 1, 30, 100000, w.now);
+    rows(&w, 100);
+    for (uint64_t held_rows = 0, turn = 0; turn < 20; turn++) {
+        go(&w);
+        held_rows += leased_to(&w, 1);
+        cr_assert_leq(held_rows, 30);
+        held(&w, 1, JOB, 4, 0, held_rows);
+    }
+    dispatch_stats_t stats;
+    dispatch_stats(w.d, &stats);
+    cr_assert_eq(stats.rows_leased, 30);
+    finish(&w);
+}
+
+/* ---- endpoints */
+
+enum { ENDPOINT = 77, ENDPOINT_2 = 78 };
+
+static void open_calling(world_t *w, uint64_t job, uint64_t units, const uint64_t *endpoints, size_t count) {
+    dispatch_job_t asked = {.job = job,
+                            .window_rows = 100,
+                            .window_bytes = 10000,
+                            .concurrency = units,
+                            .endpoints = endpoints,
+                            .endpoint_count = count};
+    cr_assert_eq(dispatch_job_open(w->d, CLIENT + job, &asked, w->now, NULL), SDG_OK);
+}
+
+/* What this worker was told of the endpoint by the last `go`; UINT64_MAX: nothing. */
+static uint64_t calls_of(world_t *w, uint64_t id, uint64_t endpoint) {
+    for (size_t i = w->count; i > 0; i--) {
+        const dispatch_action_t *a = &w->seen[i - 1].a;
+        if (a->kind == DISPATCH_ENDPOINT_PERMITS && a->worker == id && a->endpoint == endpoint)
+            return a->permit_calls;
+    }
+    return UINT64_MAX;
+}
+
+Test(dispatch, without_a_limit_an_endpoint_is_open_to_all_its_workers) {
+    world_t w = start();
+    const uint64_t twice[] = {ENDPOINT, ENDPOINT_2, ENDPOINT};
+    open_calling(&w, JOB, 8, twice, 3);
+    worker(&w, 1), worker(&w, 2);
+    go(&w);
+    cr_assert_eq(w.seen[0].a.kind, DISPATCH_ENDPOINT_PERMITS, "before rows may start");
+    cr_assert_eq(how_many(&w, DISPATCH_ENDPOINT_PERMITS), 4);
+    cr_assert_eq(calls_of(&w, 1, ENDPOINT), ENDPOINT_CALLS_MAX);
+    cr_assert_eq(calls_of(&w, 2, ENDPOINT_2), ENDPOINT_CALLS_MAX);
+    finish(&w);
+}
+
+Test(dispatch, a_limit_is_split_by_what_the_shares_of_its_jobs_could_use) {
+    world_t w = start();
+    open_calling(&w, JOB, 8, (uint64_t[]){ENDPOINT}, 1);
+    open_calling(&w, JOB_2, 6, (uint64_t[]){ENDPOINT, ENDPOINT_2}, 2);
+    worker(&w, 1), worker(&w, 2);
+    go(&w);
+    dispatch_worker_refuses(w.d, 2, JOB_2, "no key", w.now); /* 4 + 6 units at 1, 4 at 2 */
+    go(&w);
+    cr_assert_eq(dispatch_endpoint_limit(w.d, ENDPOINT, 14, w.now), SDG_OK);
+    go(&w);
+    cr_assert_eq(calls_of(&w, 1, ENDPOINT), 10);
+    cr_assert_eq(calls_of(&w, 2, ENDPOINT), 4);
+    cr_assert_eq(calls_of(&w, 1, ENDPOINT_2), UINT64_MAX, "nothing has changed there");
+    dispatch_endpoint_limit(w.d, ENDPOINT, 7, w.now);
+    go(&w);
+    cr_assert_eq(calls_of(&w, 1, ENDPOINT), 5);
+    cr_assert_eq(calls_of(&w, 2, ENDPOINT), 2);
+    dispatch_endpoint_limit(w.d, ENDPOINT, DISPATCH_NO_LIMIT, w.now);
+    go(&w);
+    cr_assert_eq(calls_of(&w, 2, ENDPOINT), ENDPOINT_CALLS_MAX);
+    finish(&w);
+}
+
+Test(dispatch, calls_in_flight_are_given_to_others_when_they_have_ended) {
+    world_t w = start();
+    open_calling(&w, JOB, 8, (uint64_t[]){ENDPOINT}, 1);
+    slow_worker(&w, 1);
+    go(&w);
+    held(&w, 1, JOB, 8, 8, 0);
+    dispatch_worker_calls(w.d, 1, ENDPOINT, ENDPOINT_CALLS_MAX, 8, w.now);
+    dispatch_endpoint_limit(w.d, ENDPOINT, 6, w.now);
+    go(&w);
+    cr_assert_eq(calls_of(&w, 1, ENDPOINT), 6);
+    dispatch_worker_calls(w.d, 1, ENDPOINT, 6, 6, w.now);
+    worker(&w, 2);
+    go(&w);
+    cr_assert_eq(calls_of(&w, 1, ENDPOINT), 4, "it has half of the units now");
+    dispatch_worker_calls(w.d, 1, ENDPOINT, 4, 6, w.now);
+    held(&w, 1, JOB, 4, 4, 0);
+    go(&w);
+    cr_assert_eq(calls_of(&w, 1, ENDPOINT), 3);
+    cr_assert_eq(calls_of(&w, 2, ENDPOINT), UINT64_MAX, "the first may have 6 in flight");
+    dispatch_worker_calls(w.d, 1, ENDPOINT, 4, 2, w.now); /* said before it heard of 3 */
+    go(&w);
+    cr_assert_eq(calls_of(&w, 2, ENDPOINT), UINT64_MAX);
+    dispatch_worker_calls(w.d, 1, ENDPOINT, 3, 5, w.now);
+    go(&w);
+    cr_assert_eq(calls_of(&w, 2, ENDPOINT), 1);
+    dispatch_worker_calls(w.d, 1, ENDPOINT, 3, 3, w.now);
+    go(&w);
+    cr_assert_eq(calls_of(&w, 2, ENDPOINT), 3);
+    finish(&w);
+}
+
+Test(dispatch, workers_take_turns_at_an_endpoint_with_fewer_calls_than_workers) {
+    world_t w = start();
+    uint64_t turns[3] = {0};
+    open_calling(&w, JOB, 30, (uint64_t[]){ENDPOINT}, 1);
+    for (uint64_t id = 1; id <= 3; id++)
+        worker(&w, id);
+    dispatch_endpoint_limit(w.d, ENDPOINT, 1, w.now);
+    go(&w);
+    for (int second = 0; second < 12; second++) {
+        for (uint64_t id = 1; id <= 3; id++)
+            dispatch_worker_beat(w.d, id, w.now);
+        w.now += SECOND;
+        dispatch_tick(w.d, w.now);
+        for (int i = 0; i < 3; i++) { /* what is given up and answered is granted in the next round */
+            go(&w);
+            for (uint64_t id = 1; id <= 3; id++)
+                turns[id - 1] += calls_of(&w, id, ENDPOINT) == 1;
+        }
+    }
+    cr_assert(turns[0] >= 3 && turns[1] >= 3 && turns[2] >= 3, "%d %d %d", (int)turns[0], (int)turns[1],
+              (int)turns[2]);
+    finish(&w);
+}
+
+Test(dispatch, a_worker_hears_of_the_endpoints_again_with_each_job_that_is_new_to_it) {
+    world_t w = start();
+    open_calling(&w, JOB, 8, (uint64_t[]){ENDPOINT, ENDPOINT_2}, 2);
+    worker(&w, 1);
+    go(&w);
+    open_calling(&w, JOB_2, 8, (uint64_t[]){ENDPOINT}, 1);
+    go(&w);
+    cr_assert_eq(calls_of(&w, 1, ENDPOINT), ENDPOINT_CALLS_MAX, "it may have forgotten it");
+    cr_assert_eq(calls_of(&w, 1, ENDPOINT_2), UINT64_MAX);
+    cr_assert_eq(how_many(&w, DISPATCH_ENDPOINT_PERMITS), 1);
+    finish(&w);
+}
+
+Test(dispatch, permits_of_endpoints_are_repeated_and_a_draining_worker_keeps_them) {
+    world_t w = start();
+    open_calling(&w, JOB, 8, (uint64_t[]){ENDPOINT}, 1);
+    worker(&w, 1), worker(&w, 2);
+    dispatch_endpoint_limit(w.d, ENDPOINT, 4, w.now);
+    go(&w);
+    cr_assert_eq(calls_of(&w, 1, ENDPOINT), 2);
+    pass(&w, PERMITS_REPEAT_NS, 1, 2);
+    go(&w);
+    cr_assert_eq(calls_of(&w, 1, ENDPOINT), 2);
+    drain(&w, 1);
+    go(&w);
+    cr_assert_eq(calls_of(&w, 1, ENDPOINT), UINT64_MAX, "for the rows that it runs");
+    cr_assert_eq(calls_of(&w, 2, ENDPOINT), UINT64_MAX);
+    dispatch_worker_gone(w.d, 1, false, w.now);
+    go(&w);
+    cr_assert_eq(calls_of(&w, 2, ENDPOINT), 4);
+    finish(&w);
+}
+
+Test(dispatch, an_endpoint_is_known_as_long_as_a_job_names_it) {
+    world_t w = start();
+    cr_assert_eq(dispatch_endpoint_limit(w.d, ENDPOINT, 4, w.now), SDG_ENOTFOUND);
+    dispatch_worker_calls(w.d, 1, ENDPOINT, 1, 1, w.now);
+    open_calling(&w, JOB, 8, (uint64_t[]){ENDPOINT}, 1);
+    open_calling(&w, JOB_2, 8, (uint64_t[]){ENDPOINT}, 1);
+    worker(&w, 1);
+    cr_assert_eq(dispatch_endpoint_limit(w.d, ENDPOINT, 0, w.now), SDG_OK);
+    go(&w);
+    cr_assert_eq(calls_of(&w, 1, ENDPOINT), UINT64_MAX, "none may call");
+    dispatch_job_stop(w.d, JOB, DISPATCH_STOP_NOW, w.now);
+    go(&w);
+    cr_assert_eq(dispatch_endpoint_limit(w.d, ENDPOINT, 2, w.now), SDG_OK);
+    go(&w);
+    cr_assert_eq(calls_of(&w, 1, ENDPOINT), 2);
+    dispatch_job_stop(w.d, JOB_2, DISPATCH_STOP_NOW, w.now);
+    go(&w);
+    cr_assert_eq(dispatch_endpoint_limit(w.d, ENDPOINT, 2, w.now), SDG_ENOTFOUND);
+    finish(&w);
+}
+
+Test(dispatch, too_many_endpoints_are_refused_in_words) {
+    world_t w = start();
+    uint64_t ids[JOB_ENDPOINTS_MAX + 1];
+    err_t err;
+    for (uint64_t i = 0; i <= JOB_ENDPOINTS_MAX; i++)
+        ids[i] = i;
+    dispatch_job_t job = {.job = JOB,
+                          .window_rows = 1,
+                          .concurrency = 1,
+                          .endpoints = ids,
+                          .endpoint_count = JOB_ENDPOINTS_MAX + 1};
+    cr_assert_eq(dispatch_job_open(w.d, CLIENT, &job, w.now, &err), SDG_EINVAL);
+    cr_assert(strstr(err.text, "256 endpoints"), "%s", err.text);
+    job.endpoint_count--;
+    cr_assert_eq(dispatch_job_open(w.d, CLIENT, &job, w.now, &err), SDG_OK);
     finish(&w);
 }

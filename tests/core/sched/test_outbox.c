@@ -81,9 +81,10 @@ Test(outbox, rows_wait_for_company) {
     cr_assert_eq(outbox_due(o, false), SECOND + RESULT_GATHER_NS);
     outbox_flush(o, SECOND + RESULT_GATHER_NS - 1, false);
     expect_none(o, SECOND + RESULT_GATHER_NS - 1);
-    add(o, 1, 6, "c");
+    add(o, 1, 5, "cc");
+    add(o, 1, 6, "d");
     outbox_flush(o, SECOND + RESULT_GATHER_NS, false);
-    expect_frame(o, SECOND + RESULT_GATHER_NS, "#2:1 4=b/ 6=c/", false);
+    expect_frame(o, SECOND + RESULT_GATHER_NS, "#2:1 4=b/ 5=cc/m 6=d/", false);
     for (uint64_t i = 0; i < RESULT_GATHER_ROWS; i++) {
         cr_assert_neq(outbox_due(o, false), 0);
         outbox_add_returned(o, 1, i);

@@ -36,9 +36,9 @@ void judge_permits(sim_t *s, const dispatch_action_t *a) {
     job_book_t *book = judge_book(s, a->job);
     if (!book || book->over) return;
     chair_t *chair = judge_chair(book, s, world_worker(s, a->worker));
-    chair->permit = a->permit_rows;
-    if (a->permit_rows <= chair->ceiling) return;
-    chair->ceiling = a->permit_rows;
+    chair->permit = a->permit_units;
+    if (a->permit_units <= chair->ceiling) return;
+    chair->ceiling = a->permit_units;
     if (ceilings_of(book) > book->concurrency)
         world_fail(s, "job %" PRIu64 ": %" PRIu64 " rows may run, its limit is %" PRIu64, book->job,
                    ceilings_of(book), book->concurrency);

@@ -45,9 +45,10 @@ static void perform(sim_t *s, const dispatch_action_t *a) {
         break;
     case DISPATCH_PERMITS:
         judge_permits(s, a);
-        world_post_plain(s, false, M_PERMITS, a->peer, a->job, a->permit_rows, a->permit_calls,
+        world_post_plain(s, false, M_PERMITS, a->peer, a->job, a->permit_units, 0,
                          world_worker(s, a->worker)->life);
         break;
+    case DISPATCH_ENDPOINT_PERMITS: break; /* jobs of this world name no endpoints */
     case DISPATCH_JOB_DROP: world_post_plain(s, false, M_JOB_DROP, a->peer, a->job, a->mode, 0, 0); break;
     case DISPATCH_WORKER_LOST:
         world_trace(s, "scheduler: worker %" PRIu64 " lost, %s", a->worker, a->reason);
@@ -220,7 +221,8 @@ static void permits_held(sim_t *s, const mail_t *m, uint64_t worker) {
     const worker_t *w = world_worker(s, worker);
     if (w->peer != m->peer) return;
     judge_answer_of_permits(s, w, m);
-    dispatch_worker_running(s->d, worker, m->job, m->a, m->b, s->now);
+    dispatch_held_t held = {.permit = m->a, .used = m->b};
+    dispatch_worker_running(s->d, worker, m->job, &held, s->now);
 }
 
 /* It rests no more; or it drains: it gets nothing more, and its answers are not asked for. */

@@ -7,6 +7,9 @@
 #include "tests/sim/dispatch/world.h"
 
 enum { PATTERN_BYTES = 1024 };
+/* a message stuck on its way may arrive after the silence that kills a worker */
+#define STALL_MAX (15 * SECOND)
+
 static char pattern[PATTERN_BYTES];
 static const char *const mail_names[] = {
     "JOB_OPEN",      "JOB_ACCEPTED", "INGEST_CREDIT", "ROWS",        "ROWS_END",
@@ -89,34 +92,16 @@ void world_init(void) {
 
 /* ---- time and links */
 
-static bool earlier(const event_t *a, const event_t *b) {
-    return a->time != b->time ? a->time < b->time : a->order < b->order;
-}
-
 void world_push(sim_t *s, event_t e) {
-    if (s->heap_count == s->heap_cap) {
-        s->heap_cap = s->heap_cap ? s->heap_cap * 2 : 256;
-        s->heap = xrealloc(s->heap, s->heap_cap * sizeof *s->heap);
-    }
-    e.order = s->order++;
-    size_t at = s->heap_count++;
-    while (at > 0 && earlier(&e, &s->heap[(at - 1) / 2])) {
-        s->heap[at] = s->heap[(at - 1) / 2];
-        at = (at - 1) / 2;
-    }
-    s->heap[at] = e;
+    event_t *kept = xmalloc(sizeof *kept);
+    *kept = e;
+    heap_add(&s->events, e.time, kept, NULL);
 }
 
 event_t world_pop(sim_t *s) {
-    event_t first = s->heap[0], last = s->heap[--s->heap_count];
-    size_t at = 0;
-    for (size_t child; (child = 2 * at + 1) < s->heap_count; at = child) {
-        if (child + 1 < s->heap_count && earlier(&s->heap[child + 1], &s->heap[child])) child++;
-        if (!earlier(&s->heap[child], &last)) break;
-        s->heap[at] = s->heap[child];
-    }
-    s->heap[at] = last;
-    return first;
+    event_t *first = heap_pop(&s->events).pointer, e = *first;
+    free(first);
+    return e;
 }
 
 void world_wake(sim_t *s, wake_kind_t kind, size_t who, uint64_t time) {
@@ -146,6 +131,10 @@ void mail_done(mail_t *m) {
     if (m->users == 0) free(m);
 }
 
+static bool keeps_order(const mail_t *m) {
+    return m->kind == M_PERMITS || m->kind == M_HELLO || m->kind == M_PERMITS_HELD;
+}
+
 /* Not before those of its kind that were sent before it on this connection. */
 static uint64_t in_order(sim_t *s, const mail_t *m, uint64_t time) {
     uint64_t *last = m->kind == M_PERMITS                              ? &s->permits_ns[m->peer]
@@ -165,6 +154,7 @@ void world_post(sim_t *s, bool to_scheduler, mail_t *m) {
                     m->peer);
     for (uint32_t i = m->users; i > 0; i--) {
         uint64_t delay = s->good ? MILLISECOND : world_between(s, 50000, s->delay_max);
+        if (!s->good && !keeps_order(m) && world_chance(s, s->stall)) delay = world_between(s, 0, STALL_MAX);
         world_push(s, (event_t){.time = in_order(s, m, s->now + delay), .kind = WAKE_MAIL, .mail = m});
     }
     if (m->users == 0) free(m);

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "core/base/clock.h"
+#include "core/base/heap.h"
 #include "core/base/rng.h"
 #include "core/sched/dispatch.h"
 #include "core/sched/feed.h"
@@ -89,7 +90,7 @@ typedef struct mail {
 
 typedef enum wake_kind { WAKE_MAIL, WAKE_CLIENT, WAKE_WORKER, WAKE_SCHEDULER, WAKE_CHAOS } wake_kind_t;
 typedef struct event {
-    uint64_t time, order; /* order: first come, first served */
+    uint64_t time;
     wake_kind_t kind;
     size_t who;
     mail_t *mail;
@@ -150,15 +151,14 @@ typedef struct worker {
 typedef struct job_book job_book_t; /* judge.h */
 
 typedef struct sim {
-    uint64_t seed, now, order, faults_end, steps;
+    uint64_t seed, now, faults_end, steps;
     rng_t rng;
     bool verbose, quiet, failed, good;
     broken_t broken;
-    double drop, repeat;
+    double drop, repeat, stall;
     uint64_t delay_max;
     dispatch_t *d;
-    event_t *heap;
-    size_t heap_count, heap_cap;
+    heap_t events; /* event_t, owned, by time; those of one time in the order they were made */
     client_t clients[CLIENTS_MAX];
     size_t client_count;
     worker_t workers[WORKER_SLOTS];
