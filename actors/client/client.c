@@ -5,6 +5,14 @@
  * comes again). Once a second the file is synced. A compressed output is handed to the kernel only by a sync:
  * there the acknowledgement waits for it.
  *
+ * The client waits for that sync in its loop; the store, which syncs too, has a thread for it
+ * (actors/store/store_journal.c). The difference is who waits: each call of each worker waits for the store's
+ * answer, but nobody waits for the client's within the time of a sync. Meanwhile workers run on, finished
+ * rows stay with the scheduler within the credit that they have, and rows flow again with the next
+ * acknowledgement. What comes after a sync (to acknowledge, to tell the store) would have to wait for it
+ * anyway. A disk that takes longer than CLIENT_PATIENCE_MS costs a remote client its job: the scheduler drops
+ * it, and the client submits what is left as another.
+ *
  * To add a message: a row in proto/messages.def, an on_<message> function here, a line in the table at the
  * bottom, a test.
  */
@@ -15,6 +23,8 @@
 #include <string.h>
 
 #include "actors/client/client_internal.h"
+#include "actors/client/limits.h"
+#include "actors/loop/limits.h"
 #include "core/base/clock.h"
 #include "core/base/limits.h"
 #include "core/base/log.h"
@@ -24,7 +34,7 @@
 #include "core/sched/limits.h"
 
 void client_say(client_t *c, message_t *m) {
-    m->epoch = c->epoch;
+    m->epoch = c->greeting.epoch;
     link_send(c->scheduler, 0, m, &c->scratch);
 }
 
@@ -44,17 +54,15 @@ static void say_hello(client_t *c, uint64_t now) {
                              .name = slice_of(c->args->name),
                              .patience_ms = c->args->fleet ? CLIENT_PATIENCE_MS : 0}};
     client_say(c, &m);
-    c->hello_ns = now;
-    c->hello_wait_ns = c->hello_wait_ns ? c->hello_wait_ns * 2 : 200 * MILLISECOND;
-    if (c->hello_wait_ns > 5 * SECOND) c->hello_wait_ns = 5 * SECOND;
+    greeting_said(&c->greeting, now);
 }
 
 static void say_job_open(client_t *c) {
     const client_args_t *a = c->args;
     job_options_t told = *a->options; /* shares what it points to */
     buf_t options;
-    if (client_batch_waits(c)) return;
-    told.row.stop_before = client_batch_stop(c);
+    if (c->told.sync_token) return; /* what was parked may be on its way to the store */
+    told.row.stop_before = passes_stop(c->passes);
     buf_init(&options, 1 << 20);
     job_options_encode(&told, &options);
     message_t m = {.type = MESSAGE_JOB_OPEN,
@@ -65,7 +73,7 @@ static void say_job_open(client_t *c) {
                                 .options = {options.data, options.len},
                                 .window_rows = a->window_rows,
                                 .window_bytes = a->window_bytes,
-                                .concurrency = client_concurrency(c),
+                                .concurrency = c->at_once.current,
                                 .reopened = c->accepted,
                                 .priority = a->priority,
                                 .needs = a->needs_python ? JOB_NEEDS_PYTHON : 0,
@@ -77,23 +85,31 @@ static void say_job_open(client_t *c) {
 static void say_result_credit(client_t *c) {
     message_t m = {.type = MESSAGE_RESULT_CREDIT,
                    .RESULT_CREDIT = {.job = c->job,
-                                     .rows_limit = c->safe_rows + c->args->window_rows,
-                                     .bytes_limit = c->safe_bytes + c->args->window_bytes}};
+                                     .rows_limit = c->results.safe_rows + c->args->window_rows,
+                                     .bytes_limit = c->results.safe_bytes + c->args->window_bytes}};
     client_say(c, &m);
 }
 
+/* Only batch mode changes it, so only then a lost one has to be healed. */
+static void say_limit(client_t *c) {
+    message_t m = {.type = MESSAGE_JOB_LIMIT,
+                   .JOB_LIMIT = {.job = c->job, .concurrency = c->at_once.current}};
+    if (passes_count(c->passes) > 1) client_say(c, &m);
+}
+
 static void say_ack(client_t *c) {
-    message_t m = {.type = MESSAGE_RESULTS_ACK, .RESULTS_ACK = {.job = c->job, .batch = c->safe_batch}};
+    message_t m = {.type = MESSAGE_RESULTS_ACK,
+                   .RESULTS_ACK = {.job = c->job, .batch = c->results.safe_batch}};
     client_say(c, &m);
 }
 
 /* What was received is in the output: the scheduler may forget it and send more. */
 static void acknowledge(client_t *c) {
-    c->safe_batch = c->next_batch - 1;
-    c->safe_rows = c->rows_received;
-    c->safe_bytes = c->bytes_received;
-    c->kept_ok = c->tally.totals[CLIENT_rows_ok];
-    c->kept_failed = c->tally.totals[CLIENT_rows_failed];
+    c->results.safe_batch = c->results.next_batch - 1;
+    c->results.safe_rows = c->results.rows;
+    c->results.safe_bytes = c->results.bytes;
+    c->results.kept_ok = c->told.tally.totals[CLIENT_rows_ok];
+    c->results.kept_failed = c->told.tally.totals[CLIENT_rows_failed];
     say_ack(c);
     say_result_credit(c);
 }
@@ -113,14 +129,14 @@ static void say_bye(client_t *c) {
 /* Puts what came onto the disk; a failure here outranks every other ending. */
 static void close_output(client_t *c) {
     err_t err;
-    if (writer_finish(c->writer, &err) != SDG_OK || writer_sync(c->writer, &err) != SDG_OK) {
+    if (writer_finish(c->results.writer, &err) != SDG_OK || writer_sync(c->results.writer, &err) != SDG_OK) {
         log_error("client", "%s", err.text);
         snprintf(c->ending, sizeof c->ending, "%s", err.text);
         c->exit_code = EXIT_DATA;
-    } else if (writer_holds_back(c->writer)) {
+    } else if (writer_holds_back(c->results.writer)) {
         acknowledge(c);
     }
-    if (c->exit_code != EXIT_DATA) client_store_synced(c);
+    if (c->exit_code != EXIT_DATA) client_store_safe(c);
 }
 
 static void finish(client_t *c, bool output_ok) {
@@ -130,9 +146,9 @@ static void finish(client_t *c, bool output_ok) {
     say_bye(c);
     client_store_close(c, c->exit_code == EXIT_ALL_FINE);
     if (c->exit_code == EXIT_ALL_FINE &&
-        c->tally.totals[CLIENT_rows_failed] + c->args->resumed.rows_failed > 0)
+        c->told.tally.totals[CLIENT_rows_failed] + c->args->resumed.rows_failed > 0)
         c->exit_code = EXIT_ROWS_FAILED;
-    c->tally.totals[CLIENT_can_continue] =
+    c->told.tally.totals[CLIENT_can_continue] =
         c->exit_code == EXIT_STOPPED || c->exit_code == EXIT_DATA || c->exit_code == EXIT_RUNTIME;
     client_tell_summary(c);
     actor_finish(&c->actor, c->exit_code);
@@ -143,8 +159,8 @@ void client_give_up(client_t *c, int exit_code, const char *reason) {
     log_error("client", "%s", reason);
     snprintf(c->ending, sizeof c->ending, "%s", reason);
     c->exit_code = exit_code;
-    c->tally.totals[CLIENT_rows_ok] = c->kept_ok;
-    c->tally.totals[CLIENT_rows_failed] = c->kept_failed;
+    c->told.tally.totals[CLIENT_rows_ok] = c->results.kept_ok;
+    c->told.tally.totals[CLIENT_rows_failed] = c->results.kept_failed;
     say_stop(c, DISPATCH_STOP_NOW);
     finish(c, false);
 }
@@ -152,17 +168,13 @@ void client_give_up(client_t *c, int exit_code, const char *reason) {
 /* ---- messages */
 
 static void on_welcome(client_t *c, const message_t *m, uint64_t now) {
-    bool restarted = c->epoch != 0 && c->epoch != m->epoch;
-    if (restarted) log_info("client", "the scheduler has restarted: submitting the job again");
-    if (m->epoch != c->epoch) client_resubmit(c);
-    c->epoch = m->epoch;
-    c->hello_wait_ns = 0;
-    if (!m->WELCOME.known) {
-        say_hello(c, now);
-        return;
+    (void)now;
+    if (greeting_take(&c->greeting, m) == GREETING_RESTARTED) {
+        log_info("client", "the scheduler has restarted: submitting the job again");
+        client_resubmit(c);
     }
-    if (c->state == CLIENT_JOINING || restarted)
-        set_state(c, c->stop_asked ? CLIENT_STOPPING : CLIENT_OPENING, "welcome");
+    if (!c->greeting.welcome || c->state == CLIENT_OVER) return;
+    if (!c->accepted) set_state(c, c->stop_asked ? CLIENT_STOPPING : CLIENT_OPENING, "welcome");
     say_job_open(c);
 }
 
@@ -177,47 +189,82 @@ static void on_job_accepted(client_t *c, const message_t *m, uint64_t now) {
 
 static void on_ingest_credit(client_t *c, const message_t *m, uint64_t now) {
     if (m->INGEST_CREDIT.job != c->job) return;
-    feed_credit(c->feed, m->INGEST_CREDIT.rows_limit, m->INGEST_CREDIT.bytes_limit);
-    feed_arrived(c->feed, m->INGEST_CREDIT.next_chunk, now);
+    feed_credit(c->input.feed, m->INGEST_CREDIT.rows_limit, m->INGEST_CREDIT.bytes_limit);
+    feed_arrived(c->input.feed, m->INGEST_CREDIT.next_chunk, now);
+}
+
+/* The row has stopped and is in the store: it has finished this pass. */
+static void park_row(client_t *c, const row_done_t *row) {
+    if (!passes_park(c->passes, row->index)) return;
+    client_count_parked(c, row);
+    feed_finished(c->input.feed, row->index);
 }
 
 /* Appends one result; a row that is in the file already is dropped. Negative: the output failed. */
 static int write_row(client_t *c, const row_done_t *row, err_t *err) {
-    if (row->status == ROW_STATUS_PARKED) {
-        client_batch_parked(c, row);
-        return SDG_OK;
-    }
-    int rc = writer_add(c->writer, row->index, row->json.data, row->json.len, err);
+    int rc = writer_add(c->results.writer, row->index, row->json.data, row->json.len, err);
     if (rc == SDG_OK) {
         client_count_result(c, row);
         client_store_row(c, row->index);
-        client_batch_written(c, row->index);
-        feed_finished(c->feed, row->index);
+        feed_finished(c->input.feed, row->index);
     }
     return rc;
 }
 
+static void change_limit(client_t *c, uint64_t before) {
+    log_debug("client", "batch mode: %" PRIu64 " rows at once instead of %" PRIu64, c->at_once.current,
+              before);
+    say_limit(c);
+}
+
+/* All rows of a batch, to where the kernel has them. Negative: the output failed. */
+static int take_rows(client_t *c, const row_done_list_t *rows, err_t *err) {
+    for (size_t i = 0; i < rows->count; i++) {
+        const row_done_t *row = &rows->items[i];
+        if (row->status == ROW_STATUS_PARKED)
+            park_row(c, row);
+        else if (write_row(c, row, err) < 0)
+            return err->code;
+        c->results.rows++;
+        c->results.bytes += row->json.len;
+    }
+    return SDG_OK;
+}
+
+/* A batch out of order comes again. One that was taken before is only acknowledged again. */
 static void on_results(client_t *c, const message_t *m, uint64_t now) {
     const MSG_RESULTS *r = &m->RESULTS;
+    uint64_t at_once = c->at_once.current;
+    bool is_next = r->batch == c->results.next_batch;
     err_t err;
     (void)now;
-    if (r->job != c->job || r->batch > c->next_batch || c->state == CLIENT_OVER) return;
-    for (size_t i = 0; r->batch == c->next_batch && i < r->rows.count; i++) {
-        if (write_row(c, &r->rows.items[i], &err) < 0) {
-            client_give_up(c, EXIT_DATA, err.text);
-            return;
-        }
-        c->rows_received++;
-        c->bytes_received += r->rows.items[i].json.len;
-    }
-    if (writer_flush(c->writer, &err) < 0) {
+    if (r->job != c->job || r->batch > c->results.next_batch || c->state == CLIENT_OVER) return;
+    if ((is_next && take_rows(c, &r->rows, &err) < 0) || writer_flush(c->results.writer, &err) < 0) {
         client_give_up(c, EXIT_DATA, err.text);
         return;
     }
-    client_batch_flush(c);
-    if (r->batch == c->next_batch) c->next_batch++;
-    c->unsynced = true;
-    if (!writer_holds_back(c->writer)) acknowledge(c);
+    client_store_flush(c);
+    if (c->at_once.current != at_once) change_limit(c, at_once);
+    if (is_next) c->results.next_batch++;
+    c->results.unsynced = true;
+    if (!writer_holds_back(c->results.writer)) acknowledge(c);
+}
+
+/* The rows that this pass has parked are a job of their own. It is opened when the store has answered SYNC:
+ * then all that was put there is there. */
+static void begin_next_pass(client_t *c) {
+    log_debug("client", "batch mode: pass %" PRIu64 " of %" PRIu64 " is over, %" PRIu64 " rows",
+              passes_number(c->passes), passes_count(c->passes), passes_parked(c->passes));
+    client_gather(c); /* the last look at the input file */
+    source_destroy(&c->input.source);
+    c->input.source = source_store_new(passes_next(c->passes), writer_finished(c->results.writer));
+    c->input.over = false;
+    c->job = rng_entropy();
+    c->told.sync_token = rng_entropy() | 1;
+    client_store_job(c);
+    client_store_sync(c);
+    client_resubmit(c);
+    set_state(c, CLIENT_OPENING, "next pass");
 }
 
 static void on_job_done(client_t *c, const message_t *m, uint64_t now) {
@@ -229,11 +276,10 @@ static void on_job_done(client_t *c, const message_t *m, uint64_t now) {
         log_error("client", "the job could not be run: %.*s", (int)reason.len, reason.data);
         c->exit_code = EXIT_PIPELINE;
     }
-    if (c->state == CLIENT_RUNNING && c->exit_code == EXIT_ALL_FINE && client_batch_next_pass(c)) {
-        set_state(c, CLIENT_OPENING, "next pass");
-        return;
-    }
-    finish(c, true);
+    if (c->state == CLIENT_RUNNING && c->exit_code == EXIT_ALL_FINE && !passes_is_last(c->passes))
+        begin_next_pass(c);
+    else
+        finish(c, true);
 }
 
 /* The scheduler dropped the job while this client was silent (a long wait for the output): the rows that are
@@ -274,85 +320,78 @@ static void on_sync(client_t *c, const message_t *m, uint64_t now) {
 
 /* ---- time */
 
-static void check_scheduler(client_t *c, uint64_t now) {
-    uint64_t silent = now - c->heard_ns;
-    if (c->state == CLIENT_JOINING && now - c->hello_ns >= c->hello_wait_ns) say_hello(c, now);
-    if (silent < BEATS_MISSED_MAX * BEAT_NS) {
-        c->silent_logged = false;
-        return;
-    }
-    if (!c->silent_logged)
+static void greet(client_t *c, uint64_t now) {
+    if (greeting_falls_silent(&c->greeting, now))
         log_warn("client", "no word from the scheduler at %s; trying on", c->args->endpoint);
-    c->silent_logged = true;
-    if (c->state != CLIENT_JOINING && now - c->hello_ns >= 5 * SECOND) say_hello(c, now);
+    if (greeting_is_due(&c->greeting, now)) say_hello(c, now);
 }
 
 /* Would the scheduler soon have to wait for an acknowledgement that a compressed output delays? At half of
  * the window, and at the end. */
 static bool ack_is_wanted(const client_t *c) {
-    if (!writer_holds_back(c->writer)) return false;
-    return c->rows_received - c->safe_rows >= (c->args->window_rows + 1) / 2 ||
-           c->bytes_received - c->safe_bytes >= c->args->window_bytes / 2 ||
-           (c->input_over && feed_rows(c->feed) == 0);
+    if (!writer_holds_back(c->results.writer)) return false;
+    return c->results.rows - c->results.safe_rows >= (c->args->window_rows + 1) / 2 ||
+           c->results.bytes - c->results.safe_bytes >= c->args->window_bytes / 2 ||
+           (c->input.over && feed_rows(c->input.feed) == 0);
 }
 
 static void sync_output(client_t *c, uint64_t now) {
     err_t err;
-    if (!c->unsynced || (now - c->sync_ns < SECOND && !ack_is_wanted(c))) return;
-    c->sync_ns = now;
-    c->unsynced = false;
-    if (writer_sync(c->writer, &err) != SDG_OK) {
+    if (!c->results.unsynced || (now - c->results.sync_ns < SECOND && !ack_is_wanted(c))) return;
+    c->results.sync_ns = now;
+    c->results.unsynced = false;
+    if (writer_sync(c->results.writer, &err) != SDG_OK) {
         client_give_up(c, EXIT_DATA, err.text);
         return;
     }
-    client_store_synced(c);
-    if (writer_holds_back(c->writer)) acknowledge(c);
+    client_store_safe(c);
+    if (writer_holds_back(c->results.writer)) acknowledge(c);
 }
 
 /* The descriptor of a pipe is in the loop only while the reader waits for it: one that is readable and not
  * read would keep the loop busy. */
 static void watch_input(client_t *c) {
-    if (c->input_watched == c->input_waits) return;
-    c->input_watched = c->input_waits;
-    if (c->input_watched)
-        actor_add_fd(&c->actor, reader_fd(c->reader));
+    if (c->input.watched == c->input.waits) return;
+    c->input.watched = c->input.waits;
+    if (c->input.watched)
+        actor_add_fd(&c->actor, source_fd(c->input.source));
     else
-        actor_remove_fd(&c->actor, reader_fd(c->reader));
+        actor_remove_fd(&c->actor, source_fd(c->input.source));
 }
 
 static void every_beat(client_t *c, uint64_t now) {
-    if (now - c->beat_ns < BEAT_NS) return;
-    c->beat_ns = now;
+    if (now - c->told.beat_ns < BEAT_NS) return;
+    c->told.beat_ns = now;
     message_t beat = {.type = MESSAGE_BEAT};
-    if (c->epoch) client_say(c, &beat);
+    if (c->greeting.epoch) client_say(c, &beat);
     if (c->state == CLIENT_OPENING) say_job_open(c);
     if (c->state == CLIENT_STOPPING) say_stop(c, DISPATCH_STOP_DRAIN);
-    client_batch_sync(c);
+    client_store_sync(c);
     if (c->state != CLIENT_RUNNING && c->state != CLIENT_STOPPING) return;
     say_result_credit(c); /* absolute: a lost one is healed by the next */
-    client_say_limit(c);
+    say_limit(c);
 }
 
 static uint64_t after(void *self, uint64_t now) {
     client_t *c = self;
-    check_scheduler(c, now);
+    greet(c, now);
     client_read_more(c, now);
     watch_input(c);
     sync_output(c, now);
     every_beat(c, now);
-    if (now - c->stats_ns >= 200 * MILLISECOND) {
-        c->stats_ns = now;
+    if (now - c->told.stats_ns >= CLIENT_STATS_NS) {
+        c->told.stats_ns = now;
         client_tell_monitor(c);
     }
     if (client_can_read_on(c)) return 0;
-    return c->state == CLIENT_JOINING ? 50 * MILLISECOND : 200 * MILLISECOND;
+    return c->greeting.welcome ? CLIENT_STATS_NS : HELLO_LOOK_NS;
 }
 
 /* ---- life */
 
 static void stop(client_t *c) {
     c->stop_asked = true;
-    c->input_over = true;
+    c->input.over = true;
     c->exit_code = EXIT_STOPPED;
     snprintf(c->ending, sizeof c->ending, "stopped on request");
     if (c->state == CLIENT_RUNNING || c->state == CLIENT_OPENING) {
@@ -390,38 +429,44 @@ static void on_command(void *self, const char *command, uint64_t now) {
 
 static client_t *client_new(const client_args_t *args) {
     client_t *c = xcalloc(1, sizeof *c);
+    bool batch_mode = args->stop_count > 0;
     c->args = args;
-    c->reader = args->reader;
-    reader_set_waiting(c->reader);
-    c->writer = args->writer;
     c->job = rng_entropy();
     c->instance = rng_entropy();
-    c->feed = feed_new(&(feed_options_t){.window_rows = args->window_rows,
-                                         .window_bytes = args->window_bytes,
-                                         .chunk_rows = args->chunk_rows,
-                                         .chunk_bytes = CHUNK_BYTES_MAX});
-    c->next_batch = 1;
-    c->heard_ns = clock_now_ns();
-    c->tally.totals[CLIENT_rows_resumed] = args->resumed.rows_ok + args->resumed.rows_failed;
+    greeting_init(&c->greeting, clock_now_ns());
+    c->passes = passes_new(args->stops, args->stop_count);
+    batch_size_init(&c->at_once, batch_mode ? args->batch_min : args->concurrency, args->concurrency,
+                    args->target_latency_ms);
+    c->input.source =
+        source_file_new(args->reader, &(source_file_options_t){.first_row = args->first_row,
+                                                               .rows_max = args->rows_max,
+                                                               .row_bytes_max = args->row_bytes_max,
+                                                               .finished = writer_finished(args->writer)});
+    c->input.feed = feed_new(&(feed_options_t){.window_rows = args->window_rows,
+                                               .window_bytes = args->window_bytes,
+                                               .chunk_rows = args->chunk_rows,
+                                               .chunk_bytes = CHUNK_BYTES_MAX});
+    c->results.writer = args->writer;
+    c->results.next_batch = 1;
+    c->told.tally.totals[CLIENT_rows_resumed] = args->resumed.rows_ok + args->resumed.rows_failed;
     buf_init(&c->scratch, MESSAGE_BYTES_MAX);
     c->scheduler = link_socket(ZMQ_DEALER, 500);
     if (args->monitor) {
         c->monitor = link_socket(ZMQ_PUSH, 500);
         zsock_connect(c->monitor, "%s", args->monitor);
     }
-    client_batch_open(c);
     return c;
 }
 
 static void client_destroy(client_t **client) {
     client_t *c = *client;
-    feed_destroy(&c->feed);
-    reader_close(&c->reader);
-    writer_close(&c->writer);
+    feed_destroy(&c->input.feed);
+    source_destroy(&c->input.source);
+    passes_destroy(&c->passes);
+    writer_close(&c->results.writer);
     zsock_destroy(&c->scheduler);
     zsock_destroy(&c->monitor);
     client_store_free(c);
-    client_batch_free(c);
     actor_free(&c->actor);
     buf_free(&c->scratch);
     free(c);
@@ -446,14 +491,11 @@ static const struct {
 static void on_message(void *self, zsock_t *socket, link_frame_t *in, uint64_t now) {
     client_t *c = self;
     if (socket == c->store) {
-        if (in->message.type == MESSAGE_SYNCED && client_batch_synced(c, in->message.SYNCED.token))
+        if (in->message.type == MESSAGE_SYNCED && client_store_synced(c, in->message.SYNCED.token))
             say_job_open(c);
         return;
     }
-    c->heard_ns = now;
-    if (in->message.type != MESSAGE_WELCOME && in->message.type != MESSAGE_REFUSED &&
-        in->message.epoch != c->epoch)
-        return;
+    if (!greeting_hear(&c->greeting, &in->message, now)) return;
     for (size_t i = 0; i < sizeof handlers / sizeof *handlers; i++) {
         if (handlers[i].type == in->message.type) handlers[i].handle(c, &in->message, now);
     }

@@ -5,11 +5,15 @@
  * yet (to submit them again should the scheduler restart), the exact totals of the run. Sockets: one DEALER
  * to the scheduler, one PUSH to the monitor (optional), one DEALER to the context store (optional).
  *
- * Takes   WELCOME (answers JOB_OPEN), JOB_ACCEPTED, INGEST_CREDIT (answers ROWS, ROWS_END), RESULTS (answers
- * RESULTS_ACK and RESULT_CREDIT), JOB_DONE (answers BYE, or JOB_OPEN of the next pass), REFUSED, BEAT, SYNC;
- * SYNCED from the store Sends   HELLO, JOB_OPEN, ROWS, ROWS_END, RESULT_CREDIT, RESULTS_ACK, JOB_STOP, BEAT,
- * BYE; JOB_LIMIT; STATS and SUMMARY to the monitor; JOB_OPENED, ROWS_FINISHED, CTX_PUT, CTX_COMPLETE, SYNC
- * and JOB_CLOSED to the store
+ * Takes   WELCOME         answers JOB_OPEN
+ *         JOB_ACCEPTED    answers RESULT_CREDIT
+ *         INGEST_CREDIT   answers ROWS, at last ROWS_END
+ *         RESULTS         answers RESULTS_ACK and RESULT_CREDIT when the output has them
+ *         JOB_DONE        answers BYE, or JOB_OPEN of the next pass of batch mode
+ *         REFUSED, BEAT, SYNC; from the store SYNCED
+ * Sends   HELLO, JOB_OPEN, ROWS, ROWS_END, RESULT_CREDIT, RESULTS_ACK, JOB_LIMIT, JOB_STOP, BEAT, BYE,
+ * SYNCED; to the monitor STATS and SUMMARY; to the store JOB_OPENED, ROWS_FINISHED, CTX_PUT, CTX_COMPLETE,
+ * SYNC and JOB_CLOSED
  *
  * Limits: unfinished rows <= window_rows and about window_bytes (a slow output or, with `ordered`, a slow row
  * stops the reading). Dies: after JOB_DONE, or when the output cannot be written (everything on disk stays; a
@@ -44,13 +48,12 @@ typedef struct client_args {
     bool needs_python;         /* the pipeline has python blocks */
     const uint64_t *endpoints; /* that its models call (model_t.endpoint_id), each once */
     size_t endpoint_count;
-    uint64_t first_row;         /* rows below it are skipped (test-run --row) */
-    uint64_t rows_max;          /* --max-inputs: rows of the input to look at from row 0; UINT64_MAX: all */
-    uint64_t memory_limit;      /* of the run, for the monitor; 0: none */
-    uint64_t row_bytes_max;     /* a larger row fails: it alone is too much for the memory limit; 0: none */
-    const pipeline_t *pipeline; /* borrowed */
-    const uint32_t *stops;      /* --batch-mode: numbers of blocks before which all rows stop, ascending */
-    size_t stop_count;          /* 0: no batch mode */
+    uint64_t first_row;     /* rows below it are skipped (test-run --row) */
+    uint64_t rows_max;      /* --max-inputs: rows of the input to look at from row 0; UINT64_MAX: all */
+    uint64_t memory_limit;  /* of the run, for the monitor; 0: none */
+    uint64_t row_bytes_max; /* a larger row fails: it alone is too much for the memory limit; 0: none */
+    const uint32_t *stops;  /* --batch-mode: numbers of blocks before which all rows stop, ascending */
+    size_t stop_count;      /* 0: no batch mode */
     uint64_t batch_min, target_latency_ms; /* --batch-mode; `concurrency` is the most */
     bool ordered;
     bool fleet; /* over a network: a missing scheduler or worker is waited for, not an error */

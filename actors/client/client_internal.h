@@ -1,15 +1,19 @@
-/* client_internal.h - the client's state, shared by client.c (messages, life), client_rows.c (input),
- * client_totals.c (what happened), client_batch.c (batch mode) and client_store.c. */
+/* client_internal.h - the client's state, shared by client.c (messages, life), client_rows.c (from the source
+ * to the scheduler), client_totals.c (what happened) and client_store.c (what the context store is told). */
 #ifndef SDG_ACTORS_CLIENT_CLIENT_INTERNAL_H
 #define SDG_ACTORS_CLIENT_CLIENT_INTERNAL_H
 
-#include "actors/loop/actor.h"
 #include "actors/client/client.h"
+#include "actors/client/passes.h"
+#include "actors/client/source.h"
+#include "actors/loop/actor.h"
+#include "actors/loop/greeting.h"
 #include "core/base/numbers.h"
+#include "core/plan/batch_size.h"
 #include "core/sched/feed.h"
-#include "proto/stats.h"
 #include "proto/parts/tally.h"
 #include "proto/parts/usage.h"
+#include "proto/stats.h"
 
 typedef enum client_state {
     CLIENT_JOINING, /* HELLO sent */
@@ -22,74 +26,70 @@ typedef enum client_state {
 typedef struct client {
     actor_t actor;
     const client_args_t *args;
-    zsock_t *scheduler, *monitor, *store; /* store: NULL without a call journal */
-    reader_t *reader;
-    writer_t *writer;
+    zsock_t *scheduler;
+    zsock_t *monitor; /* NULL: none */
+    zsock_t *store;   /* NULL: nothing is kept, no call journal and no contexts */
     client_state_t state;
-    uint64_t job, instance, epoch;
+    greeting_t greeting;
+    uint64_t job, instance;
     bool accepted; /* the job, on this epoch */
-    uint64_t hello_ns, hello_wait_ns, heard_ns, beat_ns, stats_ns, sync_ns;
-    bool silent_logged, stop_asked;
+    bool stop_asked;
     char ending[ERR_TEXT_MAX]; /* why the run ended early; "" normally */
     int exit_code;
-    /* input */
-    feed_t *feed;
-    bool input_over;    /* end of the dataset, or stopping */
-    bool input_waits;   /* a pipe has nothing for now */
-    bool input_watched; /* its descriptor is in the loop */
-    /* results */
-    uint64_t next_batch, rows_received, bytes_received;
-    uint64_t safe_batch, safe_rows, safe_bytes; /* of these, what the output has for good: acknowledged, and
-                                                   credit is counted from here */
-    uint64_t kept_ok,
-        kept_failed; /* rows that are safe in the file: what the summary says when the output fails */
-    bool unsynced;
-    numbers_t synced;           /* rows whose results the next sync makes safe: told to the store */
-    struct client_batch *batch; /* client_batch.c; NULL without --batch-mode */
-    /* totals */
-    tally_t tally;
+    passes_t *passes;
+    batch_size_t at_once; /* rows that may run at once: changes only in batch mode */
+    struct {
+        source_t *source; /* of this pass */
+        feed_t *feed;
+        bool over;    /* its end has come, or the run is stopping */
+        bool waits;   /* a pipe has nothing for now */
+        bool watched; /* its descriptor is in the loop */
+    } input;
+    struct {
+        writer_t *writer;
+        uint64_t next_batch, rows, bytes; /* received of this job, on this epoch */
+        /* Of these, what the output has for good: acknowledged, and credit is counted from here. */
+        uint64_t safe_batch, safe_rows, safe_bytes;
+        uint64_t kept_ok,
+            kept_failed; /* safe rows of the run: the summary says these when the output fails */
+        bool unsynced;
+        uint64_t sync_ns; /* last */
+    } results;
+    struct {                 /* what others hear of it */
+        uint64_t beat_ns;    /* last */
+        uint64_t stats_ns;   /* to the monitor, last */
+        tally_t tally;       /* for the monitor */
+        numbers_t to_finish; /* rows whose results the next sync makes safe: the call journal may drop their
+                                calls */
+        numbers_t
+            to_complete;     /* rows of the last pass of batch mode that are written: their contexts may go */
+        uint64_t sync_token; /* of a SYNC that the store has not answered: the next pass waits; 0: none */
+    } told;
     buf_t scratch;
 } client_t;
 
 /* client_rows.c */
 void client_read_more(client_t *c, uint64_t now); /* fills and sends chunks as credit allows */
-void client_resubmit(client_t *c);                /* a new epoch: all unfinished chunks go again */
+void client_resubmit(client_t *c);                /* another job or epoch: all unfinished rows go again */
 bool client_can_read_on(const client_t *c);       /* there is something to do at once */
 
-/* client_totals.c */
+/* client_totals.c: each row is counted once, when it is written or parked; its usage may change c->at_once */
 void client_count_result(client_t *c, const row_done_t *row);
-void client_count_failure(client_t *c, const char *reason);
+void client_count_parked(client_t *c, const row_done_t *row);
+void client_count_failure(client_t *c, const char *reason); /* of a row that no worker has seen */
+void client_gather(client_t *c);                            /* brings the gauges of the tally up to date */
 void client_tell_monitor(client_t *c);
 void client_tell_summary(client_t *c);
 
-/* client_batch.c: without --batch-mode they do nothing and say false, or what holds for every run */
-void client_batch_open(client_t *c);
-void client_batch_free(client_t *c);
-uint32_t client_batch_stop(const client_t *c); /* the block before which rows of this pass stop; 0: nowhere */
-uint64_t client_concurrency(const client_t *c);         /* rows that may run at once now */
-bool client_batch_has(const client_t *c, uint64_t row); /* it has finished this pass */
-bool client_batch_reads_store(
-    const client_t *c); /* the rows of this pass are in the store, not in the input */
-bool client_batch_next(client_t *c, uint64_t *row); /* ... the next of them */
-bool client_batch_failed(client_t *c, uint64_t row,
-                         const char *error); /* true: an input line that is no row is put away for later */
-void client_batch_parked(client_t *c, const row_done_t *row);
-void client_batch_written(client_t *c, uint64_t row); /* its result is in the output */
-void client_batch_flush(client_t *c);                 /* ... the store is told */
-void client_batch_used(client_t *c,
-                       const row_usage_t *usage); /* what rows have cost: may change how many run at once */
-void client_say_limit(client_t *c);
-bool client_batch_next_pass(
-    client_t *c); /* true: another pass follows; its job is opened when the store has synced */
-bool client_batch_waits(const client_t *c); /* ... not yet */
-void client_batch_sync(client_t *c);
-bool client_batch_synced(client_t *c, uint64_t token);
-
-/* client_store.c: all of them do nothing without a call journal */
+/* client_store.c: without a store they do nothing */
 void client_store_open(client_t *c);
-void client_store_job(client_t *c);                 /* c->job is the one whose calls are kept */
+void client_store_job(client_t *c);                 /* c->job is the one whose calls and contexts are kept */
 void client_store_row(client_t *c, uint64_t index); /* its result is written */
-void client_store_synced(client_t *c);              /* and now safe */
+void client_store_flush(client_t *c);               /* tells which contexts may go */
+void client_store_safe(client_t *c);                /* what is written is synced: tells which calls may go */
+void client_store_failed(client_t *c, uint64_t index, const char *error); /* puts a row away that is none */
+void client_store_sync(client_t *c);                   /* says SYNC, if one is to be answered */
+bool client_store_synced(client_t *c, uint64_t token); /* true: it was this one */
 void client_store_close(client_t *c, bool complete);
 void client_store_free(client_t *c);
 

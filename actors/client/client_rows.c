@@ -1,20 +1,18 @@
-/* client_rows.c - from the input file to the scheduler: records become rows of the feed (core/sched/feed.h),
- * its chunks are sent as ROWS.
+/* client_rows.c - from the source to the scheduler: what the source (source.h) has becomes rows of the feed
+ * (core/sched/feed.h), whose chunks are sent as ROWS.
  *
- * Three things hold the reader back: the scheduler's credit (rows and bytes it can take), the client's own
- * window (in `ordered` mode a slow row makes finished ones wait here), and end of input. A chunk closes when
+ * Three things hold the source back: the scheduler's credit (rows and bytes it can take), the client's own
+ * window (in `ordered` mode a slow row makes finished ones wait here), and its end. A chunk closes when
  * it is full, when credit ends, or when a pipe has nothing more for now. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "actors/client/client_internal.h"
+#include "actors/client/limits.h"
 #include "core/base/limits.h"
 #include "core/base/log.h"
 #include "core/base/result_line.h"
-
-/* Records looked at per wake-up while skipping finished rows, so that messages are heard in between. */
-enum { RECORDS_PER_TURN = 20000 };
 
 /* ---- chunks */
 
@@ -32,14 +30,14 @@ static void send_chunk(client_t *c, const feed_chunk_t *chunk) {
 
 static void send_chunks(client_t *c, uint64_t now) {
     feed_chunk_t chunk;
-    while (feed_next(c->feed, now, &chunk)) {
+    while (feed_next(c->input.feed, now, &chunk)) {
         send_chunk(c, &chunk);
     }
 }
 
 static void send_end(client_t *c, uint64_t now) {
     message_t m = {.type = MESSAGE_ROWS_END, .ROWS_END = {.job = c->job}};
-    if (feed_end_due(c->feed, now, &m.ROWS_END.chunks)) client_say(c, &m);
+    if (feed_end_due(c->input.feed, now, &m.ROWS_END.chunks)) client_say(c, &m);
 }
 
 /* ---- reading */
@@ -47,109 +45,81 @@ static void send_end(client_t *c, uint64_t now) {
 /* How many rows the next chunk may have; 0: not now. In ordered mode results that wait for their turn count
  * too. */
 static uint64_t room(const client_t *c) {
-    return feed_room(c->feed, writer_waiting_rows(c->writer), writer_waiting_bytes(c->writer));
+    const writer_t *w = c->results.writer;
+    return feed_room(c->input.feed, writer_waiting_rows(w), writer_waiting_bytes(w));
 }
 
-static void fail_record(client_t *c, const row_record_t *r) {
+/* A record that is no row. Its line is written now; in a pass of batch mode that is not the last it is put
+ * away as a row that has failed, so that it comes out in its turn. */
+static void fail_record(client_t *c, uint64_t index, const char *error) {
     buf_t line;
     err_t err;
-    if (client_batch_failed(c, r->index, r->bad)) return;
+    if (!passes_is_last(c->passes)) {
+        client_store_failed(c, index, error);
+        passes_park(c->passes, index);
+        return;
+    }
     buf_init(&line, 4 * ERR_TEXT_MAX);
-    result_line_fail(&line, r->index, r->bad);
-    int rc = writer_add(c->writer, r->index, line.data, line.len, &err);
+    result_line_fail(&line, index, error);
+    int rc = writer_add(c->results.writer, index, line.data, line.len, &err);
     if (rc == SDG_OK) client_count_failure(c, "input");
     if (rc < 0) client_give_up(c, EXIT_DATA, err.text);
     buf_free(&line);
 }
 
-typedef enum record_use { RECORD_TAKEN, RECORD_SKIPPED, RECORD_NONE } record_use_t;
-
-/* A pass of batch mode whose rows are in the store. */
-static record_use_t read_stored(client_t *c) {
-    dispatch_row_t row = {.raw = ""};
-    if (!client_batch_next(c, &row.index)) {
-        c->input_over = true;
-        return RECORD_NONE;
-    }
-    if (rangeset_has(writer_finished(c->writer), row.index)) return RECORD_SKIPPED;
-    feed_add(c->feed, &row);
-    return RECORD_TAKEN;
+static void end_input(client_t *c, const char *failure) {
+    c->input.over = true;
+    if (!failure) return;
+    log_error("client", "%s", failure);
+    snprintf(c->ending, sizeof c->ending, "%s", failure);
+    c->exit_code = EXIT_DATA;
 }
 
-/* A row that alone is too much for --memory-limit is as bad as one that cannot be read. */
-static void check_size(const client_t *c, row_record_t *r, char *reason, size_t size) {
-    uint64_t max = c->args->row_bytes_max;
-    if (r->bad || max == 0 || r->json_len <= max) return;
-    snprintf(reason, size,
-             "input line %" PRIu64 ": this row alone has %zu MiB; --memory-limit allows %" PRIu64
-             " MiB for one: raise it",
-             r->line, r->json_len >> 20, (uint64_t)(max >> 20));
-    r->bad = reason;
-}
-
-/* Reads one record into the feed. NONE: end of input, nothing for now, or the reader failed (input_over or
- * input_waits is set). */
-static record_use_t read_record(client_t *c) {
-    row_record_t r;
-    err_t err;
-    char too_large[160];
-    if (client_batch_reads_store(c)) return read_stored(c);
-    int rc = reader_next(c->reader, &r, &err);
-    if (rc == READER_WAIT) {
-        c->input_waits = true;
-        return RECORD_NONE;
+/* One record of the source. False: nothing more for now. */
+static bool read_record(client_t *c) {
+    dispatch_row_t row;
+    err_t why;
+    switch (source_next(c->input.source, &row, &why)) {
+    case SOURCE_ROW: feed_add(c->input.feed, &row); return true;
+    case SOURCE_BAD: fail_record(c, row.index, why.text); return true;
+    case SOURCE_SKIPPED: return true;
+    case SOURCE_WAITS: c->input.waits = true; return false;
+    case SOURCE_END: end_input(c, NULL); return false;
+    case SOURCE_FAILED: end_input(c, why.text); return false;
     }
-    if (rc < 0) {
-        log_error("client", "%s", err.text);
-        snprintf(c->ending, sizeof c->ending, "%s", err.text);
-        c->exit_code = EXIT_DATA;
-    }
-    if (rc <= 0 || r.index >= c->args->rows_max) {
-        c->input_over = true;
-        return RECORD_NONE;
-    }
-    c->tally.totals[CLIENT_rows_read]++;
-    if (r.index < c->args->first_row || rangeset_has(writer_finished(c->writer), r.index))
-        return RECORD_SKIPPED;
-    check_size(c, &r, too_large, sizeof too_large);
-    if (r.bad) {
-        fail_record(c, &r);
-        return RECORD_SKIPPED;
-    }
-    feed_add(c->feed, &(dispatch_row_t){.index = r.index, .line = r.line, .raw = r.json, .len = r.json_len});
-    return RECORD_TAKEN;
+    return false;
 }
 
 static void fill_chunk(client_t *c, uint64_t rows, int *records) {
-    while (feed_takes(c->feed, rows) && *records < RECORDS_PER_TURN && c->state == CLIENT_RUNNING) {
+    while (feed_takes(c->input.feed, rows) && *records < RECORDS_PER_TURN && c->state == CLIENT_RUNNING) {
         (*records)++;
-        if (read_record(c) == RECORD_NONE) break;
+        if (!read_record(c)) break;
     }
-    feed_close(c->feed);
+    feed_close(c->input.feed);
 }
 
 void client_read_more(client_t *c, uint64_t now) {
     int records = 0;
     uint64_t rows;
-    c->input_waits = false;
+    c->input.waits = false;
     if (c->state != CLIENT_RUNNING) return;
     send_chunks(c, now); /* what was lost, and what a new epoch has not seen, goes before new rows */
-    while (!c->input_over && !c->input_waits && records < RECORDS_PER_TURN && c->state == CLIENT_RUNNING &&
+    while (!c->input.over && !c->input.waits && records < RECORDS_PER_TURN && c->state == CLIENT_RUNNING &&
            (rows = room(c)) > 0) {
         fill_chunk(c, rows, &records);
         send_chunks(c, now);
     }
-    if (c->state == CLIENT_RUNNING && c->input_over) send_end(c, now);
+    if (c->state == CLIENT_RUNNING && c->input.over) send_end(c, now);
 }
 
 bool client_can_read_on(const client_t *c) {
-    return c->state == CLIENT_RUNNING && !c->input_over && !c->input_waits && room(c) > 0;
+    return c->state == CLIENT_RUNNING && !c->input.over && !c->input.waits && room(c) > 0;
 }
 
 void client_resubmit(client_t *c) {
     c->accepted = false;
-    feed_restart(c->feed);
-    c->next_batch = 1;
-    c->rows_received = c->bytes_received = 0;
-    c->safe_batch = c->safe_rows = c->safe_bytes = 0;
+    feed_restart(c->input.feed);
+    c->results.next_batch = 1;
+    c->results.rows = c->results.bytes = 0;
+    c->results.safe_batch = c->results.safe_rows = c->results.safe_bytes = 0;
 }

@@ -3,41 +3,82 @@
  * before. */
 #include "actors/client/client_internal.h"
 
-void client_count_failure(client_t *c, const char *reason) {
-    c->tally.totals[CLIENT_rows_failed]++;
-    tally_failure(&c->tally, reason, 1);
+static void read_usage(const row_done_t *row, usage_t *usage) {
+    *usage = (usage_t){0};
+    if (row->meta.len) usage_decode(row->meta.data, row->meta.len, usage, NULL);
+}
+
+/* How its requests went decides how many rows run at once. */
+static void count_requests(client_t *c, const row_usage_t *usage) {
+    uint64_t failures = 0, latency_us = 0;
+    if (usage->requests == 0) return;
+    for (int i = 0; i < LLM_CAUSES; i++) {
+        failures += usage->retries[i];
+    }
+    for (uint32_t i = 0; i < usage->latency_count; i++) {
+        latency_us += usage->latency_us[i];
+    }
+    batch_size_add(&c->at_once, usage->requests, failures, latency_us);
 }
 
 void client_count_result(client_t *c, const row_done_t *row) {
-    usage_t usage = {0};
-    if (row->meta.len) usage_decode(row->meta.data, row->meta.len, &usage, NULL);
-    tally_row(&c->tally, row->status != ROW_STATUS_OK, usage.reason, &usage.row);
-    client_batch_used(c, &usage.row);
+    usage_t usage;
+    read_usage(row, &usage);
+    tally_row(&c->told.tally, row->status != ROW_STATUS_OK, usage.reason, &usage.row);
+    count_requests(c, &usage.row);
 }
 
-static void gather(client_t *c) {
-    reader_progress(c->reader, &c->tally.totals[CLIENT_bytes_done], &c->tally.totals[CLIENT_bytes_total]);
-    c->tally.totals[CLIENT_rows_pending] = feed_rows(c->feed);
-    c->tally.totals[CLIENT_bytes_pending] = feed_bytes(c->feed);
-    c->tally.totals[CLIENT_window_rows] = c->args->window_rows;
-    c->tally.totals[CLIENT_window_bytes] = c->args->window_bytes;
-    c->tally.totals[CLIENT_concurrency] = client_concurrency(c);
-    c->tally.totals[CLIENT_bytes_held] = feed_bytes(c->feed) + writer_waiting_bytes(c->writer);
-    c->tally.totals[CLIENT_memory_limit] = c->args->memory_limit;
-    c->tally.totals[CLIENT_stopping] = c->state == CLIENT_STOPPING;
+void client_count_parked(client_t *c, const row_done_t *row) {
+    usage_t usage;
+    read_usage(row, &usage);
+    tally_usage(&c->told.tally, &usage.row);
+    count_requests(c, &usage.row);
+}
+
+void client_count_failure(client_t *c, const char *reason) {
+    c->told.tally.totals[CLIENT_rows_failed]++;
+    tally_failure(&c->told.tally, reason, 1);
+}
+
+static void gather_input(client_t *c) {
+    uint64_t *totals = c->told.tally.totals;
+    source_progress_t p = {.rows_read = totals[CLIENT_rows_read],
+                           .bytes_done = totals[CLIENT_bytes_done],
+                           .bytes_total = totals[CLIENT_bytes_total]};
+    source_progress(c->input.source, &p);
+    totals[CLIENT_rows_read] = p.rows_read;
+    totals[CLIENT_bytes_done] = p.bytes_done;
+    totals[CLIENT_bytes_total] = p.bytes_total;
+}
+
+void client_gather(client_t *c) {
+    uint64_t *totals = c->told.tally.totals;
+    bool batch_mode = passes_count(c->passes) > 1;
+    gather_input(c);
+    totals[CLIENT_rows_pending] = feed_rows(c->input.feed);
+    totals[CLIENT_bytes_pending] = feed_bytes(c->input.feed);
+    totals[CLIENT_window_rows] = c->args->window_rows;
+    totals[CLIENT_window_bytes] = c->args->window_bytes;
+    totals[CLIENT_concurrency] = c->at_once.current;
+    totals[CLIENT_bytes_held] = feed_bytes(c->input.feed) + writer_waiting_bytes(c->results.writer);
+    totals[CLIENT_memory_limit] = c->args->memory_limit;
+    totals[CLIENT_stopping] = c->state == CLIENT_STOPPING;
+    totals[CLIENT_pass] = batch_mode ? passes_number(c->passes) : 0;
+    totals[CLIENT_passes] = batch_mode ? passes_count(c->passes) : 0;
+    totals[CLIENT_rows_parked] = passes_parked(c->passes);
 }
 
 void client_tell_monitor(client_t *c) {
     uint64_t latency[HIST_NUMBERS_MAX];
     buf_t reasons;
     if (!c->monitor) return;
-    gather(c);
+    client_gather(c);
     buf_init(&reasons, REASONS_JSON_BYTES);
-    tally_write_reasons(&c->tally, &reasons);
+    tally_write_reasons(&c->told.tally, &reasons);
     message_t m = {.type = MESSAGE_STATS,
                    .STATS = {.role = ROLE_CLIENT,
-                             .values = {c->tally.totals, CLIENT_STATS},
-                             .latency = {latency, hist_to_numbers(&c->tally.latency, latency)},
+                             .values = {c->told.tally.totals, CLIENT_STATS},
+                             .latency = {latency, hist_to_numbers(&c->told.tally.latency, latency)},
                              .reasons = {reasons.data, reasons.len}}};
     link_send(c->monitor, 0, &m, &c->scratch);
     buf_free(&reasons);
@@ -47,12 +88,12 @@ void client_tell_summary(client_t *c) {
     uint64_t latency[HIST_NUMBERS_MAX];
     buf_t reasons;
     if (!c->monitor) return;
-    gather(c);
+    client_gather(c);
     buf_init(&reasons, 2 * REASONS_JSON_BYTES);
-    tally_write_outcomes(&c->tally, &reasons);
+    tally_write_outcomes(&c->told.tally, &reasons);
     message_t m = {.type = MESSAGE_SUMMARY,
-                   .SUMMARY = {.values = {c->tally.totals, CLIENT_STATS},
-                               .latency = {latency, hist_to_numbers(&c->tally.latency, latency)},
+                   .SUMMARY = {.values = {c->told.tally.totals, CLIENT_STATS},
+                               .latency = {latency, hist_to_numbers(&c->told.tally.latency, latency)},
                                .reasons = {reasons.data, reasons.len},
                                .ending = slice_of(c->ending)}};
     link_send(c->monitor, 0, &m, &c->scratch);

@@ -177,7 +177,6 @@ static int run_pipeline(verb_t verb, run_options_t *o, int *metrics_fd) {
                        .priority = o->priority};
     if (p) {
         char *folder = prepare_folder_of(o->yaml);
-        c.pipeline = p;
         c.needs_python = p->python_block_count > 0;
         uint64_t *endpoints = prepare_endpoints(p, &c.endpoint_count);
         c.endpoints = endpoints;

@@ -1,9 +1,9 @@
 /* worker.c - the worker's messages.
  *
  * Everything the worker knows of the scheduler may vanish: the connection, the epoch, single messages. So it
- * keeps three clocks: HELLO is repeated with back-off until WELCOME; results are repeated until acknowledged
- * (core/sched/outbox.h); a BEAT a second says what is open. A new epoch (the scheduler restarted) voids
- * waiting rows and running ones alike: their clients will submit them again.
+ * keeps three clocks: HELLO is repeated with back-off until WELCOME (actors/loop/greeting.h); results are
+ * repeated until acknowledged (core/sched/outbox.h); a BEAT a second says what is open. A new epoch (the
+ * scheduler restarted) voids waiting rows and running ones alike: their clients will submit them again.
  *
  * To add a message: a row in proto/messages.def, an on_<message> function here, a line in the table at the
  * bottom, a test.
@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "actors/loop/limits.h"
 #include "actors/worker/limits.h"
 #include "actors/worker/worker_contexts.h"
 #include "actors/worker/worker_journal.h"
@@ -26,7 +27,7 @@
 #include "core/sched/limits.h"
 
 static bool say(worker_t *w, message_t *m) {
-    m->epoch = w->epoch;
+    m->epoch = w->greeting.epoch;
     return link_send(w->scheduler, 0, m, &w->scratch);
 }
 
@@ -40,9 +41,7 @@ static void say_hello(worker_t *w, uint64_t now) {
                              .python = w->args.accept_python,
                              .patience_ms = w->args.patience_ms}};
     if (!say(w, &m)) return; /* not connected: nothing was said, the next `after` tries again */
-    w->hello_ns = now;
-    w->hello_wait_ns = w->hello_wait_ns ? w->hello_wait_ns * 2 : 200 * MILLISECOND;
-    if (w->hello_wait_ns > 5 * SECOND) w->hello_wait_ns = 5 * SECOND;
+    greeting_said(&w->greeting, now);
 }
 
 static void say_credit(worker_t *w) {
@@ -101,7 +100,8 @@ static void refuse_job(worker_t *w, worker_job_t *job) {
 /* ---- messages */
 
 static void on_welcome(worker_t *w, const message_t *m, uint64_t now) {
-    if (w->epoch && w->epoch != m->epoch) {
+    (void)now;
+    if (greeting_take(&w->greeting, m) == GREETING_RESTARTED) {
         log_info(
             "worker",
             "the scheduler has restarted: rows in progress are dropped, their clients submit them again");
@@ -111,12 +111,7 @@ static void on_welcome(worker_t *w, const message_t *m, uint64_t now) {
         outbox_clear(w->outbox);
         lease_book_forget(w->leases);
     }
-    bool again = w->welcome && w->epoch == m->epoch && !m->WELCOME.known;
-    w->epoch = m->epoch;
-    w->welcome = true;
-    w->hello_wait_ns = 0;
-    if (again) say_hello(w, now); /* it does not know this connection */
-    say_credit(w);
+    if (w->greeting.welcome) say_credit(w);
 }
 
 static void on_job_spec(worker_t *w, const message_t *m, uint64_t now) {
@@ -268,25 +263,25 @@ static void check_drained(worker_t *w, uint64_t now) {
     actor_finish(&w->actor, 0);
 }
 
-static void check_scheduler(worker_t *w, uint64_t now) {
-    uint64_t silent = now - w->heard_ns;
-    if (!w->welcome && now - w->hello_ns >= w->hello_wait_ns) say_hello(w, now);
-    if (w->welcome && silent > BEATS_MISSED_MAX * BEAT_NS) {
+static void greet(worker_t *w, uint64_t now) {
+    if (greeting_falls_silent(&w->greeting, now))
         log_warn("worker", "%s: the scheduler is silent; saying hello again", w->name);
-        w->welcome = false;
-        w->hello_ns = 0;
-    }
-    if (w->args.give_up_ms && silent > w->args.give_up_ms * MILLISECOND) {
-        log_error("worker", "%s: no word from the scheduler for %" PRIu64 " s: giving up", w->name,
-                  (uint64_t)(silent / SECOND));
-        actor_finish(&w->actor, 1);
-    }
+    if (greeting_is_due(&w->greeting, now)) say_hello(w, now);
+}
+
+/* A worker that nobody watches ends when its scheduler is gone for good. */
+static void give_up_on_silence(worker_t *w, uint64_t now) {
+    uint64_t silent = now - w->greeting.heard_ns;
+    if (!w->args.give_up_ms || silent <= w->args.give_up_ms * MILLISECOND) return;
+    log_error("worker", "%s: no word from the scheduler for %" PRIu64 " s: giving up", w->name,
+              (uint64_t)(silent / SECOND));
+    actor_finish(&w->actor, 1);
 }
 
 static void every_beat(worker_t *w, uint64_t now) {
     if (now - w->beat_ns < BEAT_NS) return;
-    check_scheduler(w, now);
-    if (!w->welcome) return;
+    give_up_on_silence(w, now);
+    if (!w->greeting.welcome) return;
     say_beat(w, now);
     worker_journal_resend(w, now);
     worker_contexts_resend(w, now);
@@ -314,9 +309,9 @@ static uint64_t after(void *self, uint64_t now) {
     worker_endpoints_tell(w);
     every_beat(w, now);
     housekeep(w, now);
-    if (!w->welcome && now - w->hello_ns >= w->hello_wait_ns) say_hello(w, now);
+    greet(w, now);
     check_drained(w, now);
-    uint64_t wait = worker_next_wake(w, now), beat = w->welcome ? BEAT_NS : 50 * MILLISECOND;
+    uint64_t wait = worker_next_wake(w, now), beat = w->greeting.welcome ? BEAT_NS : HELLO_LOOK_NS;
     return wait < beat ? wait : beat;
 }
 
@@ -341,7 +336,7 @@ static worker_t *worker_new(const worker_args_t *args) {
     w->outbox = outbox_new(worker_encode_batch, w);
     w->leases = lease_book_new();
     buf_init(&w->scratch, MESSAGE_BYTES_MAX);
-    w->heard_ns = clock_now_ns();
+    greeting_init(&w->greeting, clock_now_ns());
     w->scheduler = link_socket(ZMQ_DEALER, 500);
     zsock_set_immediate(w->scheduler, 1);
     return w;
@@ -394,10 +389,7 @@ static void on_message(void *self, zsock_t *socket, link_frame_t *in, uint64_t n
         worker_contexts_message(w, &in->message, now);
         return;
     }
-    w->heard_ns = now;
-    if (in->message.type != MESSAGE_WELCOME && in->message.type != MESSAGE_REFUSED &&
-        in->message.epoch != w->epoch)
-        return;
+    if (!greeting_hear(&w->greeting, &in->message, now)) return;
     for (size_t i = 0; i < sizeof handlers / sizeof *handlers; i++) {
         if (handlers[i].type == in->message.type) handlers[i].handle(w, &in->message, now);
     }

@@ -40,7 +40,7 @@ static void say_held(worker_t *w, endpoint_permit_t *permit) {
     permit->told = in_flight(w, permit->endpoint);
     message_t m = {
         .type = MESSAGE_ENDPOINT_HELD,
-        .epoch = w->epoch,
+        .epoch = w->greeting.epoch,
         .ENDPOINT_HELD = {.endpoint = permit->endpoint, .permit = permit->calls, .in_flight = permit->told}};
     link_send(w->scheduler, 0, &m, &w->scratch);
 }

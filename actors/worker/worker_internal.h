@@ -5,6 +5,7 @@
 #define SDG_ACTORS_WORKER_WORKER_INTERNAL_H
 
 #include "actors/loop/actor.h"
+#include "actors/loop/greeting.h"
 #include "actors/worker/worker.h"
 #include "core/base/numbers.h"
 #include "core/http/engine.h"
@@ -86,12 +87,11 @@ typedef struct worker {
     actor_t actor;
     zsock_t *scheduler; /* DEALER */
     char *name;
-    uint64_t instance, epoch;
-    bool welcome; /* WELCOME seen on this epoch */
+    uint64_t instance;
+    greeting_t greeting;
     bool draining;
     uint64_t drain_deadline_ns;
-    uint64_t hello_ns, heard_ns, beat_ns; /* last sent, last received, last beat */
-    uint64_t hello_wait_ns;
+    uint64_t beat_ns; /* last beat */
     worker_args_t args;
     worker_job_t *jobs;
     endpoint_permit_t *endpoints; /* worker_endpoints.c; owned */

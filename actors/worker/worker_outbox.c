@@ -19,7 +19,7 @@ static void encode_results(const worker_t *w, const outbox_batch_t *batch, buf_t
                                .meta = {done->meta, done->meta_len}};
     }
     message_t m = {.type = MESSAGE_ROW_RESULTS,
-                   .epoch = w->epoch,
+                   .epoch = w->greeting.epoch,
                    .ROW_RESULTS = {.batch = batch->number, .job = batch->job, .rows = {rows, batch->count}}};
     message_encode(&m, frame);
     free(rows);
@@ -27,7 +27,7 @@ static void encode_results(const worker_t *w, const outbox_batch_t *batch, buf_t
 
 static void encode_returned(const worker_t *w, const outbox_batch_t *batch, buf_t *frame) {
     message_t m = {.type = MESSAGE_LEASE_RETURN,
-                   .epoch = w->epoch,
+                   .epoch = w->greeting.epoch,
                    .LEASE_RETURN = {.batch = batch->number,
                                     .job = batch->job,
                                     .rows = {(uint64_t *)batch->returned, batch->count}}};
@@ -81,7 +81,7 @@ uint64_t worker_flush_due(const worker_t *w) { return outbox_due(w->outbox, is_i
 void worker_flush(worker_t *w, uint64_t now) {
     outbox_frame_t frame;
     outbox_flush(w->outbox, now, is_idle(w));
-    while (w->welcome && outbox_next(w->outbox, now, &frame)) {
+    while (w->greeting.welcome && outbox_next(w->outbox, now, &frame)) {
         link_send_bytes(w->scheduler, 0, frame.bytes, frame.len);
     }
 }

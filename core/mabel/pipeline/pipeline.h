@@ -163,7 +163,7 @@ typedef struct pipeline {
     size_t block_count; /* in running order */
     bool has_end;
     uint32_t ai_block_count, python_block_count;
-    uint64_t digest; /* of the file's text: tells whether bytes of a row belong to it */
+    uint64_t digest; /* pipeline_digest of the file's text: tells whether bytes of a row belong to it */
 } pipeline_t;
 
 typedef struct pipeline_source {
@@ -178,6 +178,7 @@ typedef struct pipeline_source {
 
 /* NULL when there were errors; warnings do not prevent loading. All problems go to diags. */
 pipeline_t *pipeline_load(const pipeline_source_t *source, diags_t *diags);
+uint64_t pipeline_digest(const char *bytes, size_t len); /* of a file's text */
 void pipeline_destroy(pipeline_t **p);
 
 /* Finds a file by the rule above (working directory, then the YAML's folder); the caller frees; NULL when in

@@ -1,0 +1,15 @@
+/* source.c - see source.h. */
+#include "actors/client/source_internal.h"
+
+void source_destroy(source_t **s) {
+    if (*s) (*s)->ops->destroy(*s);
+    *s = NULL;
+}
+
+source_got_t source_next(source_t *s, dispatch_row_t *row, err_t *why) { return s->ops->next(s, row, why); }
+
+int source_fd(const source_t *s) { return s->ops->fd ? s->ops->fd(s) : -1; }
+
+void source_progress(const source_t *s, source_progress_t *p) {
+    if (s->ops->progress) s->ops->progress(s, p);
+}

@@ -1,0 +1,69 @@
+/* source_file.c - rows of the input file (core/data/reader.h): which of them are to be done, and whether they
+ * can be. */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "actors/client/source_internal.h"
+
+typedef struct source_file {
+    source_t source;
+    reader_t *reader; /* owned */
+    source_file_options_t options;
+    uint64_t rows_read;
+} source_file_t;
+
+/* The reason why a record cannot be a row; false: it can. A row that alone is too much for --memory-limit is
+ * as bad as one that cannot be read. */
+static bool is_bad(const source_file_t *f, const row_record_t *r, err_t *why) {
+    uint64_t max = f->options.row_bytes_max;
+    if (r->bad) {
+        err_set(why, SDG_EPARSE, "%s", r->bad);
+        return true;
+    }
+    if (max == 0 || r->json_len <= max) return false;
+    err_set(why, SDG_ELIMIT,
+            "input line %" PRIu64 ": this row alone has %zu MiB; --memory-limit allows %" PRIu64
+            " MiB for one: raise it",
+            r->line, r->json_len >> 20, (uint64_t)(max >> 20));
+    return true;
+}
+
+static source_got_t file_next(source_t *s, dispatch_row_t *row, err_t *why) {
+    source_file_t *f = (source_file_t *)s;
+    row_record_t r;
+    int rc = reader_next(f->reader, &r, why);
+    if (rc == READER_WAIT) return SOURCE_WAITS;
+    if (rc < 0) return SOURCE_FAILED;
+    if (rc == 0 || r.index >= f->options.rows_max) return SOURCE_END;
+    f->rows_read++;
+    if (r.index < f->options.first_row || rangeset_has(f->options.finished, r.index)) return SOURCE_SKIPPED;
+    *row = (dispatch_row_t){.index = r.index, .line = r.line};
+    if (is_bad(f, &r, why)) return SOURCE_BAD;
+    row->raw = r.json;
+    row->len = r.json_len;
+    return SOURCE_ROW;
+}
+
+static int file_fd(const source_t *s) { return reader_fd(((const source_file_t *)s)->reader); }
+
+static void file_progress(const source_t *s, source_progress_t *p) {
+    const source_file_t *f = (const source_file_t *)s;
+    p->rows_read = f->rows_read;
+    reader_progress(f->reader, &p->bytes_done, &p->bytes_total);
+}
+
+static void file_destroy(source_t *s) {
+    source_file_t *f = (source_file_t *)s;
+    reader_close(&f->reader);
+    free(f);
+}
+
+source_t *source_file_new(reader_t *reader, const source_file_options_t *options) {
+    static const source_ops_t ops = {file_next, file_fd, file_progress, file_destroy};
+    source_file_t *f = xcalloc(1, sizeof *f);
+    f->source.ops = &ops;
+    f->reader = reader;
+    f->options = *options;
+    reader_set_waiting(reader);
+    return &f->source;
+}
