@@ -7,6 +7,7 @@
 #include "actors/worker/limits.h"
 #include "actors/worker/worker_contexts.h"
 #include "actors/worker/worker_journal.h"
+#include "actors/worker/worker_rows.h"
 #include "core/base/limits.h"
 #include "core/base/log.h"
 #include "core/base/memory.h"
@@ -22,7 +23,6 @@ worker_job_t *worker_find_job(worker_t *w, uint64_t id) {
 worker_job_t *worker_add_job(worker_t *w, uint64_t id) {
     worker_job_t *job = xcalloc(1, sizeof *job);
     job->id = id;
-    job->waiting_tail = &job->waiting;
     buf_init(&job->done_bytes, RESULT_BATCH_BYTES_MAX + DATA_LINE_BYTES_MAX + USAGE_BYTES_MAX);
     job->next = w->jobs;
     w->jobs = job;

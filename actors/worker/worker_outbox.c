@@ -109,7 +109,7 @@ uint64_t worker_flush_due(const worker_t *w) {
     uint64_t gathered = 0, others = 0;
     for (const worker_job_t *job = w->jobs; job; job = job->next) {
         gathered += job->done_count + job->returned.count;
-        others += job->running + job->waiting_count;
+        others += job->running + job->waiting.count;
     }
     if (gathered == 0) return UINT64_MAX;
     return gathered >= RESULT_GATHER_ROWS || others == 0 || w->draining ? 0
