@@ -1,8 +1,9 @@
 /* worker_contexts.c - see worker_contexts.h.
  *
  * What waits for an LLM is private to this worker: should the store lose it, the row starts again, and its
- * finished calls are found in the call journal. What stops between passes is shared, and acknowledged,
- * because nobody else has it any more.
+ * finished calls are found in the call journal. The tag of its CTX_PUT stands before its bytes: when that
+ * message is lost the store answers with what was put before it, a row that waits for an older answer. What
+ * stops between passes is shared, and acknowledged, because nobody else has it any more.
  *
  * Rows are fetched in the order in which their answers came, as far as there is room for them. Each question
  * to the store has a tag of its own, so an answer that comes late or twice finds another tag and is dropped.
@@ -145,6 +146,9 @@ bool worker_context_put_away(worker_t *w, slot_t *slot) {
     if (!job->options.store.contexts && !worker_is_crowded(w, job)) return false;
     buf_t *text = &job->contexts->puts.text;
     size_t before = text->len;
+    uint64_t tag = slots_new_tag(w->slots, slot);
+    bool limited = job->options.memory_bytes > 0;
+    buf_add(text, &tag, sizeof tag);
     row_save(slot->row, text);
     if (text->full) { /* larger than a message: it stays */
         text->len = before;
@@ -152,12 +156,12 @@ bool worker_context_put_away(worker_t *w, slot_t *slot) {
         return false;
     }
     c->saved_bytes = row_bytes(slot->row);
+    c->put_tag = tag;
     /* Under a limit what the store has not taken yet still counts as ours: it may be slower than we are. */
-    c->put_tag = job->options.memory_bytes ? slots_new_tag(w->slots, slot) : 0;
-    c->on_its_way = c->put_tag ? text->len - before : 0;
+    c->on_its_way = limited ? text->len - before : 0;
     c->part = CONTEXT_PRIVATE;
     c->stored = true;
-    BATCH_ADD(&job->contexts->puts, (context_item_t){.tag = c->put_tag,
+    BATCH_ADD(&job->contexts->puts, (context_item_t){.tag = limited ? tag : 0,
                                                      .row = slot->passage.row,
                                                      .part = CONTEXT_PRIVATE,
                                                      .bytes.len = text->len - before});
@@ -309,14 +313,24 @@ void worker_contexts_resend(worker_t *w, uint64_t now) {
 
 /* ---- from the store */
 
-/* The row as it was; NULL: its bytes are of no use. */
+/* Cuts the tag of its CTX_PUT off the bytes of a private context. False: another put it is of; the last one
+ * was lost, and the store still has what was put before. */
+static bool cut_tag(const struct row_context *c, slice_t *bytes) {
+    size_t size = sizeof c->put_tag;
+    if (bytes->len < size || memcmp(bytes->data, &c->put_tag, size) != 0) return false;
+    *bytes = (slice_t){bytes->data + size, bytes->len - size};
+    return true;
+}
+
+/* The row as it was; NULL: these bytes are of no use. */
 static row_t *revive(slot_t *slot, slice_t bytes, uint64_t now) {
     const worker_job_t *job = slot->job;
     err_t err;
     size_t journal = 0;
     row_t *row = NULL;
-    if (slot->context->part == CONTEXT_PRIVATE ||
-        worker_journal_load(slot, bytes.data, bytes.len, &journal, &err) == SDG_OK)
+    bool is_private = slot->context->part == CONTEXT_PRIVATE;
+    if (is_private && !cut_tag(slot->context, &bytes)) return NULL;
+    if (is_private || worker_journal_load(slot, bytes.data, bytes.len, &journal, &err) == SDG_OK)
         row =
             row_load(job->pipeline, &job->options.row, bytes.data + journal, bytes.len - journal, now, &err);
     if (!row)

@@ -414,6 +414,10 @@ static point_t take_step(const world_t *w, point_t p, passage_event_t event) {
     for (uint32_t action = 1; action < PASSAGE_IGNORE; action <<= 1) {
         if (todo & action) act(w, &p, event, action, &answer, &told);
     }
+    cr_assert(!runs(p.state) || todo & PASSAGE_RUN, "%s: its code does not run", passage_event_name(event));
+    cr_assert_eq(event == PASSAGE_CALL_FOUND || event == PASSAGE_CALL_RECORDED, (todo & PASSAGE_COUNT) > 0);
+    if (event >= PASSAGE_WANTS_LLM && event <= PASSAGE_WANTS_TIME)
+        cr_assert(p.alarm || !w->wall_time, "%s: its wall time is not minded", passage_event_name(event));
     cr_assert(!answer && !told, "%s: nobody has taken what it brought", passage_event_name(event));
     if (!passage_expects(p.state, PASSAGE_CALL_MISSING)) p.lookup = 0; /* late from now on */
     if (!passage_expects(p.state, PASSAGE_CALL_RECORDED)) p.record = 0;
