@@ -181,6 +181,7 @@ int worker_main(int argc, char **argv) {
                                  .name = name,
                                  .python_hosts = 2,
                                  .report_rss = true,
+                                 .may_release = true,
                                  .patience_ms = BEATS_MISSED_MAX * BEAT_NS / MILLISECOND},
                         .drain_s = 30};
     int code = parse_worker(argc, argv, &f);
