@@ -75,9 +75,9 @@ static int run_verb(int argc, char **argv) {
     return 2;
 }
 
-/* czmq joins no thread: an actor has said goodbye but may still be freeing what libcrypto keeps per thread,
- * while exit() takes libcrypto apart. So the process ends without exit handlers, except where the leak
- * checker is one. */
+/* A name lookup that curl has given up on still runs in a thread that nobody joins (CURLOPT_QUICK_EXIT),
+ * while exit() takes apart what it may be using. So the process ends without exit handlers, except where the
+ * leak checker is one. */
 int main(int argc, char **argv) {
     int code = run_verb(argc, argv);
     runtime_end();

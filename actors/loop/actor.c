@@ -2,6 +2,8 @@
 #include "actors/loop/actor.h"
 
 #include <inttypes.h>
+#include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/clock.h"
@@ -91,21 +93,38 @@ static int on_pipe(zloop_t *loop, zsock_t *pipe, void *arg) {
 
 static char handshake; /* an address for TSan, nothing else */
 
-zactor_t *actor_spawn(zactor_fn *function, void *args) {
-    HANDOVER_RELEASE(&handshake);
-    zactor_t *actor = zactor_new(function, args);
-    HANDOVER_ACQUIRE(&handshake);
-    return actor;
+static void *thread_main(void *arg) {
+    actor_thread_t *t = arg;
+    t->function(t->far_end, t->args);
+    zsock_destroy(&t->far_end);
+    return NULL;
 }
 
-void actor_join(zactor_t **actor) {
-    zactor_destroy(actor);
+actor_thread_t *actor_spawn(zactor_fn *function, void *args) {
+    actor_thread_t *t = xcalloc(1, sizeof *t);
+    t->function = function;
+    t->args = args;
+    t->pipe = zsys_create_pipe(&t->far_end);
+    int rc = pthread_create(&t->thread, NULL, thread_main, t);
+    assert(rc == 0); /* only out of memory or threads */
+    zsock_wait(t->pipe);
     HANDOVER_ACQUIRE(&handshake);
+    return t;
+}
+
+void actor_join(actor_thread_t **thread) {
+    actor_thread_t *t = *thread;
+    if (!t) return;
+    *thread = NULL;
+    zsock_set_sndtimeo(t->pipe, 0); /* one that has ended already cannot be told */
+    zstr_send(t->pipe, "$TERM");
+    pthread_join(t->thread, NULL);
+    zsock_destroy(&t->pipe);
+    free(t);
 }
 
 void actor_init(actor_t *a, const char *name, const actor_ops_t *ops, void *self, zsock_t *pipe) {
     memset(a, 0, sizeof *a);
-    HANDOVER_ACQUIRE(&handshake);
     a->name = name;
     a->ops = ops;
     a->self = self;
@@ -120,6 +139,18 @@ void actor_init(actor_t *a, const char *name, const actor_ops_t *ops, void *self
 void actor_add_socket(actor_t *a, zsock_t *socket) { zloop_reader(a->loop, socket, on_socket, a); }
 
 void actor_remove_socket(actor_t *a, zsock_t *socket) { zloop_reader_end(a->loop, socket); }
+
+static int on_connected(zloop_t *loop, zmq_pollitem_t *item, void *arg) {
+    actor_t *a = arg;
+    zloop_poller_end(loop, item);
+    settle(a, clock_now_ns());
+    return a->ended ? -1 : 0;
+}
+
+void actor_await_peer(actor_t *a, zsock_t *socket) {
+    zmq_pollitem_t item = {.socket = zsock_resolve(socket), .events = ZMQ_POLLOUT};
+    zloop_poller(a->loop, &item, on_connected, a);
+}
 
 void actor_add_fd(actor_t *a, int fd) {
     zmq_pollitem_t item = {.fd = fd, .events = ZMQ_POLLIN};
@@ -152,7 +183,4 @@ void actor_finish(actor_t *a, int exit_code) {
     if (a->ready) zstr_sendf(a->pipe, "END %d", exit_code);
 }
 
-void actor_free(actor_t *a) {
-    zloop_destroy(&a->loop);
-    HANDOVER_RELEASE(&handshake);
-}
+void actor_free(actor_t *a) { zloop_destroy(&a->loop); }

@@ -1,4 +1,4 @@
-/* actor.h - the loop every actor runs in: a czmq zactor with a zloop, one pipe to its parent, sockets,
+/* actor.h - the loop every actor runs in: a thread with a zloop, one pipe to its parent, sockets,
  * descriptors and one timer.
  *
  * An actor is a thread that shares nothing and speaks messages. Its life: actor_start (handshake: the
@@ -14,6 +14,7 @@
 #define SDG_ACTORS_LOOP_ACTOR_H
 
 #include <czmq.h>
+#include <pthread.h>
 #include <stdint.h>
 
 #include "actors/loop/link.h"
@@ -46,17 +47,27 @@ struct actor {
     int exit_code;
 };
 
-/* zactor_new, which returns when the new actor has said that it is ready: what it read of `args` until then
- * is the caller's again. */
-zactor_t *actor_spawn(zactor_fn *function, void *args);
-void actor_join(zactor_t **actor); /* zactor_destroy: $TERM, and waits for its thread; NULL is fine */
+/* What the parent holds of an actor. Not a zactor: czmq does not join its threads, so the last one may still
+ * be closing its pipe when the process ends, and zsys_shutdown then sleeps for 200 ms. */
+typedef struct actor_thread {
+    zsock_t *pipe, *far_end; /* the parent's end; the actor's, which its thread closes */
+    pthread_t thread;
+    zactor_fn *function;
+    void *args;
+} actor_thread_t;
+
+/* Returns when the new actor has said that it is ready: what it read of `args` until then is the caller's
+ * again. */
+actor_thread_t *actor_spawn(zactor_fn *function, void *args);
+void actor_join(actor_thread_t **thread); /* $TERM, and waits until the thread is gone; NULL is fine */
 
 void actor_init(actor_t *a, const char *name, const actor_ops_t *ops, void *self, zsock_t *pipe);
 void actor_add_socket(actor_t *a, zsock_t *socket); /* router or not is told by its type */
 void actor_remove_socket(actor_t *a, zsock_t *socket);
+void actor_await_peer(actor_t *a, zsock_t *socket); /* once: `after` runs when it is connected */
 void actor_add_fd(actor_t *a, int fd);
 void actor_remove_fd(actor_t *a, int fd);
-void actor_ready(actor_t *a); /* tells the parent that construction is over: zactor_new returns there */
+void actor_ready(actor_t *a); /* tells the parent that construction is over: actor_spawn returns there */
 void actor_run(actor_t *a);   /* actor_ready if not yet done, then loops until $TERM or actor_finish */
 void actor_finish(actor_t *a, int exit_code); /* ends the loop; the parent reads "END <code>" */
 void actor_free(actor_t *a);

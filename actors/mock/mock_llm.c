@@ -15,6 +15,7 @@
 #include "core/base/clock.h"
 #include "core/base/heap.h"
 #include "core/base/json.h"
+#include "core/base/ring.h"
 
 #include <microhttpd.h>
 
@@ -49,7 +50,7 @@ typedef enum stage {
 typedef struct request {
     struct server *server;
     struct MHD_Connection *connection;
-    struct request *next; /* in the queue */
+    ring_node_t node; /* in the queue */
     stage_t stage;
     bool counted;   /* is part of in_flight */
     bool running;   /* holds a running slot */
@@ -70,7 +71,7 @@ typedef struct server {
     int listen_fd, signal_fd, log_fd;
     unsigned port;
     heap_t timers; /* suspended requests by due time */
-    request_t *queue_head, *queue_tail;
+    ring_t queue;  /* requests that wait for a running slot */
     unsigned running, queued;
     uint64_t started_ns, chats, in_flight, in_flight_max, prompt_tokens, completion_tokens;
     uint64_t by_status[STATUS_MAX], by_fault[MOCK_FAULTS_MAX], resets, gone;
@@ -117,10 +118,9 @@ static uint64_t request_start(server_t *s, request_t *req) {
 
 /* A running slot is free: the head of the queue gets it. Clients that gave up meanwhile are skipped. */
 static void queue_advance(server_t *s) {
-    while (s->queue_head && s->running < s->options.running_max) {
-        request_t *req = s->queue_head;
-        s->queue_head = req->next;
-        if (!s->queue_head) s->queue_tail = NULL;
+    for (ring_node_t *first; (first = ring_first(&s->queue)) && s->running < s->options.running_max;) {
+        request_t *req = RING_OWNER(first, request_t, node);
+        ring_remove(first);
         s->queued--;
         if (client_left(req)) {
             req->gone = true;
@@ -133,11 +133,7 @@ static void queue_advance(server_t *s) {
 
 static void queue_push(server_t *s, request_t *req) {
     req->stage = STAGE_QUEUED;
-    if (s->queue_tail)
-        s->queue_tail->next = req;
-    else
-        s->queue_head = req;
-    s->queue_tail = req;
+    ring_add_last(&s->queue, &req->node);
     s->queued++;
 }
 
@@ -595,11 +591,12 @@ static void waiting_dismiss(server_t *s) {
         req->gone = true;
         request_resume(req, req->stage == STAGE_SENDING ? STAGE_SENDING : STAGE_READY);
     }
-    for (request_t *req = s->queue_head; req; req = req->next) {
+    RING_EACH(&s->queue, node) {
+        request_t *req = RING_OWNER(node, request_t, node);
+        ring_remove(node);
         req->gone = true;
         request_resume(req, STAGE_READY);
     }
-    s->queue_head = s->queue_tail = NULL;
     MHD_run(s->daemon);
 }
 
@@ -646,6 +643,7 @@ static int server_run(server_t *s, err_t *err) {
 
 int mock_llm_main(int argc, char **argv) {
     server_t *s = xcalloc(1, sizeof *s);
+    ring_init(&s->queue);
     s->listen_fd = s->signal_fd = s->log_fd = -1;
     err_t err = {0};
     mock_action_t action;

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/rng.h"
 
@@ -103,13 +104,17 @@ static void signal_all(const children_t *c, int signal_number) {
 }
 
 void children_stop(children_t *c) {
-    const struct timespec moment = {.tv_nsec = 10 * 1000 * 1000};
+    uint64_t instance, deadline = clock_now_ns() + SECOND;
+    sigset_t deaths; /* blocked: they wait for us */
+    sigemptyset(&deaths);
+    sigaddset(&deaths, SIGCHLD);
     signal_all(c, SIGTERM);
-    for (int i = 0; i < 100 && alive(c); i++) {
-        uint64_t instance;
+    for (;;) {
         while (children_reap(c, true, &instance) == 1) {
         }
-        if (alive(c)) nanosleep(&moment, NULL);
+        uint64_t now = clock_now_ns();
+        if (!alive(c) || now >= deadline) break;
+        sigtimedwait(&deaths, NULL, &(struct timespec){.tv_nsec = (long)(deadline - now - 1)});
     }
     signal_all(c, SIGKILL);
     for (unsigned i = 0; i < c->count; i++) {

@@ -2,7 +2,7 @@
  *
  * Order of starting: monitor, store (if something is kept), scheduler, workers, client. Order of stopping:
  * client (its END starts it all), workers, scheduler, store, monitor (it shows what arrived before). Each is
- * a zactor; destroying one sends $TERM and waits for its thread.
+ * told by $TERM and its thread joined before the next.
  */
 #include "actors/runtime/runtime.h"
 
@@ -29,9 +29,9 @@
 enum { THREADS_MAX = 64 };
 
 typedef struct runtime {
-    zactor_t *monitor, *scheduler, *store, *client;
+    actor_thread_t *monitor, *scheduler, *store, *client;
     bool store_ended; /* it has said END */
-    zactor_t *worker[THREADS_MAX];
+    actor_thread_t *worker[THREADS_MAX];
     unsigned workers;
     children_t children;
     char folder[64];     /* of the ipc sockets, 0700; "" when none */
@@ -135,10 +135,10 @@ static void remove_ipc_folder(runtime_t *rt) {
 }
 
 /* Waits for the BOUND messages; false when the scheduler could not bind. */
-static bool scheduler_bound(zactor_t *scheduler, size_t endpoints, int *port) {
+static bool scheduler_bound(actor_thread_t *scheduler, size_t endpoints, int *port) {
     for (size_t i = 0; i < endpoints; i++) {
         int got = -1;
-        char *text = zstr_recv(scheduler);
+        char *text = zstr_recv(scheduler->pipe);
         bool ok = text && sscanf(text, "BOUND %d", &got) == 1;
         zstr_free(&text);
         if (!ok) return false;
@@ -225,7 +225,7 @@ static void interrupt_client(runtime_t *rt, unsigned times) {
         rt->interrupts++;
         if (rt->interrupts == 1)
             log_info("run", "stopping: rows in progress are finished (again: stop at once)");
-        zstr_send(rt->client, rt->interrupts == 1 ? "STOP" : "ABORT");
+        zstr_send(rt->client->pipe, rt->interrupts == 1 ? "STOP" : "ABORT");
     }
 }
 
@@ -234,28 +234,29 @@ static void mind_children(runtime_t *rt) {
     uint64_t instance;
     int reaped;
     while ((reaped = children_reap(&rt->children, false, &instance)) == 1) {
-        zstr_sendf(rt->scheduler, "GONE %" PRIu64, instance);
+        zstr_sendf(rt->scheduler->pipe, "GONE %" PRIu64, instance);
     }
     if (reaped == 0) return;
-    zstr_send(rt->client, "FAIL worker processes die again and again: giving up");
+    zstr_send(rt->client->pipe, "FAIL worker processes die again and again: giving up");
 }
 
 /* The store ends only when it cannot go on; then neither can the run. */
 static void mind_store(runtime_t *rt) {
-    int code = end_code(rt->store);
+    int code = end_code(rt->store->pipe);
     if (code < 0) return;
     rt->store_ended = true;
-    zstr_sendf(rt->client, "LOST %d", code);
+    zstr_sendf(rt->client->pipe, "LOST %d", code);
 }
 
 static void wait_for_client(runtime_t *rt) {
     for (;;) {
-        zmq_pollitem_t items[3] = {{.socket = zsock_resolve(rt->client), .events = ZMQ_POLLIN},
+        zmq_pollitem_t items[3] = {{.socket = zsock_resolve(rt->client->pipe), .events = ZMQ_POLLIN},
                                    {.fd = rt->signals, .events = ZMQ_POLLIN}};
         bool child = false, store = rt->store && !rt->store_ended;
-        if (store) items[2] = (zmq_pollitem_t){.socket = zsock_resolve(rt->store), .events = ZMQ_POLLIN};
+        if (store)
+            items[2] = (zmq_pollitem_t){.socket = zsock_resolve(rt->store->pipe), .events = ZMQ_POLLIN};
         if (zmq_poll(items, store ? 3 : 2, -1) < 0 && errno != EINTR) return;
-        if (items[0].revents && (rt->exit_code = end_code(rt->client)) >= 0) return;
+        if (items[0].revents && (rt->exit_code = end_code(rt->client->pipe)) >= 0) return;
         if (items[1].revents) interrupt_client(rt, take_signals(rt->signals, &child));
         if (child) mind_children(rt);
         if (store && items[2].revents) mind_store(rt);
@@ -331,16 +332,16 @@ int runtime_serve(const char *endpoint, const char *port_file, int metrics_fd) {
 
 int runtime_worker(const worker_args_t *args, unsigned drain_ms) {
     runtime_t rt = {.signals = open_signals(), .exit_code = -1};
-    zactor_t *worker = actor_spawn(worker_actor, (void *)args);
+    actor_thread_t *worker = actor_spawn(worker_actor, (void *)args);
     while (rt.exit_code < 0) {
-        zmq_pollitem_t items[2] = {{.socket = zsock_resolve(worker), .events = ZMQ_POLLIN},
+        zmq_pollitem_t items[2] = {{.socket = zsock_resolve(worker->pipe), .events = ZMQ_POLLIN},
                                    {.fd = rt.signals, .events = ZMQ_POLLIN}};
         bool child = false;
         if (zmq_poll(items, 2, -1) < 0 && errno != EINTR) break;
-        if (items[0].revents) rt.exit_code = end_code(worker);
+        if (items[0].revents) rt.exit_code = end_code(worker->pipe);
         for (unsigned n = items[1].revents ? take_signals(rt.signals, &child) : 0; n > 0; n--) {
             if (rt.interrupts++ == 0)
-                zstr_sendf(worker, "DRAIN %u", drain_ms);
+                zstr_sendf(worker->pipe, "DRAIN %u", drain_ms);
             else
                 rt.exit_code = EXIT_STOPPED;
         }

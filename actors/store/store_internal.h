@@ -18,7 +18,7 @@ typedef struct receipt {
 typedef struct store_journal {
     journal_t *file; /* NULL: there is none, the job is complete, or it has failed */
     journal_fsync_t fsync;
-    zactor_t *syncer;
+    actor_thread_t *syncer;
     bool syncing;       /* the syncer is at work */
     uint64_t synced_ns; /* when the last sync began */
     bool elimit_logged;

@@ -60,7 +60,7 @@ static void start_sync(context_store_t *s, uint64_t now) {
     journal_syncing(s->journal.file);
     s->journal.syncing = true;
     s->journal.synced_ns = now;
-    zstr_sendf(s->journal.syncer, "%d", fd);
+    zstr_sendf(s->journal.syncer->pipe, "%d", fd);
 }
 
 /* ns until a sync is due; UINT64_MAX: none is needed. */
@@ -216,7 +216,7 @@ void store_journal_start(context_store_t *s, const context_store_args_t *args) {
 }
 
 void store_journal_watch(context_store_t *s) {
-    if (s->journal.syncer) zloop_reader(s->actor.loop, zactor_sock(s->journal.syncer), on_synced, s);
+    if (s->journal.syncer) zloop_reader(s->actor.loop, s->journal.syncer->pipe, on_synced, s);
 }
 
 void store_journal_free(context_store_t *s) {

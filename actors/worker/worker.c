@@ -27,9 +27,9 @@
 #include "core/base/rng.h"
 #include "core/sched/limits.h"
 
-static void say(worker_t *w, message_t *m) {
+static bool say(worker_t *w, message_t *m) {
     m->epoch = w->epoch;
-    link_send(w->scheduler, 0, m, &w->scratch);
+    return link_send(w->scheduler, 0, m, &w->scratch);
 }
 
 /* ---- what the worker says of itself */
@@ -42,7 +42,7 @@ static void say_hello(worker_t *w, uint64_t now) {
                              .cores = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN),
                              .python = w->args.accept_python,
                              .patience_ms = w->args.patience_ms}};
-    say(w, &m);
+    if (!say(w, &m)) return; /* not connected: nothing was said, the next `after` tries again */
     w->hello_ns = now;
     w->hello_wait_ns = w->hello_wait_ns ? w->hello_wait_ns * 2 : 200 * MILLISECOND;
     if (w->hello_wait_ns > 5 * SECOND) w->hello_wait_ns = 5 * SECOND;
@@ -417,6 +417,7 @@ void worker_actor(zsock_t *pipe, void *args) {
         actor_finish(&w->actor, 2);
     }
     actor_add_socket(&w->actor, w->scheduler);
+    actor_await_peer(&w->actor, w->scheduler);
     actor_run(&w->actor);
     worker_destroy(&w);
 }

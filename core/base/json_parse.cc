@@ -27,6 +27,9 @@ namespace {
 constexpr size_t CAPACITY_FIRST = 4096;
 constexpr size_t CAPACITY_KEPT = size_t(1) << 20; /* scratch for a larger text is given back after it */
 
+/* The tokenizer behind simdjson's own parser is no public interface of it: CMakeLists.txt accepts release 3
+ * alone. */
+static_assert(simdjson::SIMDJSON_VERSION_MAJOR == 3, "simdjson::internal is used as release 3 has it");
 using stage_t = simdjson::internal::dom_parser_implementation;
 
 } // namespace

@@ -3,8 +3,8 @@
 #include "core/base/names.h"
 
 #include "core/base/error.h"
+#include "core/base/per_thread.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,8 +14,6 @@ enum {
 };
 
 static _Thread_local str_t **table_of_thread; /* SLOTS of them, owned or NULL; NULL before the first name */
-static pthread_key_t table_key;
-static pthread_once_t table_once = PTHREAD_ONCE_INIT;
 
 static void table_free(void *arg) {
     str_t **table = arg;
@@ -25,13 +23,10 @@ static void table_free(void *arg) {
     free(table);
 }
 
-static void make_key(void) { pthread_key_create(&table_key, table_free); }
-
 static str_t **table(void) {
     if (table_of_thread) return table_of_thread;
-    pthread_once(&table_once, make_key);
     table_of_thread = xcalloc(SLOTS, sizeof *table_of_thread);
-    pthread_setspecific(table_key, table_of_thread);
+    per_thread_keep(table_of_thread, table_free);
     return table_of_thread;
 }
 

@@ -6,9 +6,9 @@
 
 #include "core/base/error.h"
 #include "core/base/limits.h"
+#include "core/base/per_thread.h"
 
 #include <assert.h>
-#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,8 +46,6 @@ static pool_t none; /* no block and no room for any: before a thread's first blo
                        written to */
 static _Thread_local pool_t *pool_of_thread __attribute__((tls_model("initial-exec"))) =
     &none; /* two instructions to reach */
-static pthread_key_t pool_key;
-static pthread_once_t pool_once = PTHREAD_ONCE_INIT;
 
 static void pool_destroy(void *arg) {
     pool_t *pool = arg;
@@ -60,14 +58,11 @@ static void pool_destroy(void *arg) {
     free(pool);
 }
 
-static void make_key(void) { pthread_key_create(&pool_key, pool_destroy); }
-
 static void pool_new(void) {
-    pthread_once(&pool_once, make_key);
     pool_t *pool = xcalloc(1, sizeof *pool);
     for (size_t i = 1; i < CLASSES; i++)
         pool->of[i].room = (uint32_t)(SMALL_KEPT_BYTES_MAX / (i * STEP));
-    pthread_setspecific(pool_key, pool);
+    per_thread_keep(pool, pool_destroy);
     pool_of_thread = pool;
 }
 

@@ -7,6 +7,9 @@
  * Whoever frees names the size that was asked for; a block may die in another thread than it came from. Size
  * 0 is NULL, and no block. Running out of memory ends the process, as with xmalloc. Under sanitizers every
  * block goes to malloc and back, so that they see each use after free.
+ *
+ * What it gives beside jemalloc, which has a cache per thread itself: 13 % of the interpreter's instructions
+ * (`tests/bench/run.sh small-blocks`). Below 3 % it is to be deleted.
  */
 #ifndef SDG_BASE_SMALL_H
 #define SDG_BASE_SMALL_H

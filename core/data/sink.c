@@ -71,7 +71,6 @@ void sink_close(sink_t **sink) {
     *sink = NULL;
 }
 
-int sink_fd(const sink_t *s) { return s->fd; }
 bool sink_regular(const sink_t *s) { return s->regular; }
 bool sink_compresses(const sink_t *s) { return s->coding != STREAM_PLAIN; }
 

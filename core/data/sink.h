@@ -17,7 +17,6 @@ typedef struct sink sink_t;
 /* Takes the descriptor, which appends (O_APPEND). `name` is for sentences. */
 sink_t *sink_new(int take_fd, const char *name, stream_coding_t coding);
 void sink_close(sink_t **sink);
-int sink_fd(const sink_t *sink);
 bool sink_regular(const sink_t *sink); /* a file that can be read again, cut and synced */
 bool sink_compresses(const sink_t *sink);
 

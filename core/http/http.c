@@ -28,6 +28,7 @@
 #include "core/base/buf.h"
 #include "core/base/clock.h"
 #include "core/base/limits.h"
+#include "core/base/ring.h"
 #include "core/http/limits.h"
 
 enum {
@@ -59,7 +60,7 @@ typedef struct watch {
 typedef enum transfer_state { TRANSFER_IDLE, TRANSFER_RUNNING, TRANSFER_DONE } transfer_state_t;
 
 struct http_transfer {
-    http_transfer_t *next, *prev; /* in the target's idle list (next only) or one of the engine's lists */
+    ring_node_t node; /* in its target's `idle`, or in `running` or `done` of the engine */
     CURL *easy;
     http_target_t *target;
     shard_t *shard; /* while running */
@@ -78,15 +79,11 @@ struct http_transfer {
 };
 
 struct http_target {
-    http_target_t *next; /* in the engine's list */
-    CURLU *url;          /* parsed once */
+    ring_node_t node; /* in `targets` of the engine */
+    CURLU *url;       /* parsed once */
     bool tls;
-    http_transfer_t *idle; /* handles with all options set */
+    ring_t idle; /* handles with all options set */
 };
-
-typedef struct transfer_list {
-    http_transfer_t *first, *last;
-} transfer_list_t;
 
 struct http {
     http_options_t options;
@@ -96,24 +93,14 @@ struct http {
     size_t shard_count;
     watch_t *watches; /* by socket number */
     size_t watch_count;
-    transfer_list_t running; /* for destroy */
-    transfer_list_t done;    /* in order of completion, until http_next */
-    http_target_t *targets;
+    ring_t running; /* for destroy */
+    ring_t done;    /* in order of completion, until http_next */
+    ring_t targets;
 };
 
-/* --- lists --- */
-
-static void list_append(transfer_list_t *list, http_transfer_t *t) {
-    t->next = NULL;
-    t->prev = list->last;
-    *(list->last ? &list->last->next : &list->first) = t;
-    list->last = t;
-}
-
-static void list_unlink(transfer_list_t *list, http_transfer_t *t) {
-    *(t->prev ? &t->prev->next : &list->first) = t->next;
-    *(t->next ? &t->next->prev : &list->last) = t->prev;
-    t->next = t->prev = NULL;
+static http_transfer_t *first_of(ring_t *ring) {
+    ring_node_t *node = ring_first(ring);
+    return node ? RING_OWNER(node, http_transfer_t, node) : NULL;
 }
 
 /* --- sockets in epoll --- */
@@ -312,10 +299,9 @@ static void transfer_free(http_transfer_t *t) {
 }
 
 static http_transfer_t *transfer_take(http_t *http, http_target_t *target) {
-    http_transfer_t *t = target->idle;
+    http_transfer_t *t = first_of(&target->idle);
     if (!t) return transfer_new(http, target);
-    target->idle = t->next;
-    t->next = NULL;
+    ring_remove(&t->node);
     return t;
 }
 
@@ -347,19 +333,19 @@ http_transfer_t *http_start(http_t *http, const http_post_t *post) {
     t->shard = shard_with_room(http);
     t->state = TRANSFER_RUNNING;
     t->started_ns = clock_now_ns();
-    list_append(&http->running, t);
+    ring_add_last(&http->running, &t->node);
     t->shard->running++;
     CURLMcode rc = curl_multi_add_handle(t->shard->multi, t->easy);
     assert(rc == CURLM_OK); /* else out of memory, or the handle is in use: a bug */
     return t;
 }
 
-static void transfer_stop(http_t *http, http_transfer_t *t) {
+static void transfer_stop(http_transfer_t *t) {
     assert(t->state == TRANSFER_RUNNING);
     curl_multi_remove_handle(t->shard->multi, t->easy);
     t->shard->running--;
     t->shard = NULL;
-    list_unlink(&http->running, t);
+    ring_remove(&t->node);
 }
 
 static void transfer_recycle(http_transfer_t *t) {
@@ -367,15 +353,13 @@ static void transfer_recycle(http_transfer_t *t) {
     buf_reset(&t->body);
     t->state = TRANSFER_IDLE;
     t->owner = NULL;
-    t->next = t->target->idle;
-    t->target->idle = t;
+    ring_add_first(&t->target->idle, &t->node);
 }
 
 void http_abort(http_t *http, http_transfer_t *t) {
-    if (t->state == TRANSFER_RUNNING)
-        transfer_stop(http, t);
-    else
-        list_unlink(&http->done, t);
+    (void)http;
+    if (t->state == TRANSFER_RUNNING) transfer_stop(t);
+    ring_remove(&t->node);
     transfer_recycle(t);
 }
 
@@ -394,9 +378,9 @@ static void transfer_finish(http_t *http, http_transfer_t *t, CURLcode result) {
     t->os_error = 0;
     curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &t->status);
     if (result == CURLE_COULDNT_CONNECT) curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &t->os_error);
-    transfer_stop(http, t);
+    transfer_stop(t);
     t->state = TRANSFER_DONE;
-    list_append(&http->done, t);
+    ring_add_last(&http->done, &t->node);
 }
 
 static void shard_collect(shard_t *shard) {
@@ -462,7 +446,7 @@ void http_drive(http_t *http) {
 int http_fd(const http_t *http) { return http->epoll_fd; }
 
 uint64_t http_due_ns(const http_t *http) {
-    uint64_t due_ns = http->done.first ? 0 : NEVER;
+    uint64_t due_ns = ring_empty(&http->done) ? NEVER : 0;
     for (size_t i = 0; i < http->shard_count; i++)
         if (http->shards[i]->due_ns < due_ns) due_ns = http->shards[i]->due_ns;
     return due_ns;
@@ -493,9 +477,9 @@ static http_fault_t fault_of(CURLcode result) {
 }
 
 bool http_next(http_t *http, http_reply_t *reply) {
-    http_transfer_t *t = http->done.first;
+    http_transfer_t *t = first_of(&http->done);
     if (!t) return false;
-    list_unlink(&http->done, t);
+    ring_remove(&t->node);
     *reply = (http_reply_t){
         .transfer = t,
         .owner = t->owner,
@@ -591,8 +575,9 @@ http_target_t *http_target_new(http_t *http, const char *url, err_t *err) {
         return NULL;
     }
     http_target_t *target = xcalloc(1, sizeof *target);
-    *target = (http_target_t){.next = http->targets, .url = parsed, .tls = tls};
-    http->targets = target;
+    *target = (http_target_t){.url = parsed, .tls = tls};
+    ring_init(&target->idle);
+    ring_add_first(&http->targets, &target->node);
     return target;
 }
 
@@ -618,15 +603,15 @@ http_t *http_new(const http_options_t *options, err_t *err) {
     }
     http_t *http = xcalloc(1, sizeof *http);
     *http = (http_t){.options = *options, .epoll_fd = epoll_fd, .proxies = environment_names_proxy()};
+    ring_init(&http->running);
+    ring_init(&http->done);
+    ring_init(&http->targets);
     return http;
 }
 
 static void target_free(http_target_t *target) {
-    while (target->idle) {
-        http_transfer_t *t = target->idle;
-        target->idle = t->next;
-        transfer_free(t);
-    }
+    RING_EACH(&target->idle, node)
+    transfer_free(RING_OWNER(node, http_transfer_t, node));
     curl_url_cleanup(target->url);
     free(target);
 }
@@ -640,14 +625,12 @@ void http_destroy(http_t **slot) {
     http_t *http = *slot;
     if (!http) return;
     *slot = NULL;
-    while (http->running.first)
-        http_abort(http, http->running.first);
-    while (http->done.first)
-        http_abort(http, http->done.first);
-    for (http_target_t *next, *target = http->targets; target; target = next) {
-        next = target->next;
-        target_free(target);
-    }
+    RING_EACH(&http->running, node)
+    http_abort(http, RING_OWNER(node, http_transfer_t, node));
+    RING_EACH(&http->done, node)
+    http_abort(http, RING_OWNER(node, http_transfer_t, node));
+    RING_EACH(&http->targets, node)
+    target_free(RING_OWNER(node, http_target_t, node));
     for (size_t i = 0; i < http->shard_count; i++)
         shard_free(http->shards[i]);
     close(http->epoll_fd);

@@ -4,6 +4,10 @@
  * its owner can free or store it. lru_get makes a value the most recent and counts a hit or a miss; lru_peek
  * only looks. All memory is taken at the start: 24 bytes per value and 16 to 32 for the index, no allocation
  * afterwards. One thread at a time.
+ *
+ * No actor uses it: it is part of the library's documented API (docs/library.md), and the LRUCache of the
+ * public C and Python interfaces is this one. The contexts of rows have an order of their own (contexts.c
+ * says why).
  */
 #ifndef SDG_STORE_LRU_H
 #define SDG_STORE_LRU_H

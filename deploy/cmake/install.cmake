@@ -17,9 +17,7 @@ install(DIRECTORY core proto DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/sdg
 
 # The prefix is taken from where the file lies, so that `cmake --install --prefix` and a moved tree work.
 file(RELATIVE_PATH PC_UP /p/${CMAKE_INSTALL_LIBDIR}/pkgconfig /p)
-foreach(name MSGPACK SIMDJSON)
-  get_filename_component(PC_${name} ${${name}_LIBRARY} NAME_WE)
-  string(REGEX REPLACE "^lib" "" PC_${name} ${PC_${name}})
-endforeach()
+get_filename_component(PC_MSGPACK ${MSGPACK_LIBRARY} NAME_WE)
+string(REGEX REPLACE "^lib" "" PC_MSGPACK ${PC_MSGPACK})
 configure_file(deploy/cmake/sdg.pc.in ${CMAKE_BINARY_DIR}/sdg.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/sdg.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -118,6 +118,9 @@ def measure_memory(bench):
 
 # --- 4: start-up ------------------------------------------------------------------------------------------------------
 
+WHOLE_RUN_MS = 40  # half of all runs, and nine of ten: a wait that some runs have does not show in the median
+
+
 def first_request_ms(bench):
     listener = Listener()
     yaml = bench.pipeline(listener.port, "startup.yaml")
@@ -149,12 +152,22 @@ def first_row_ms(bench, yaml, count):
     return ms
 
 
+def whole_run_ms(bench, yaml):
+    """Start, one row, exit."""
+    command = run_command(bench, yaml, bench.rows(1), bench.path("whole.jsonl"), FLIGHT) + ["--overwrite"]
+    return bench.child(command)["s"] * 1e3
+
+
 def measure_start_up(bench):
     small, large, turns = (100, 10000, 3) if bench.options.quick else (100, 1000000, 21)
     requests = [first_request_ms(bench) for _ in range(turns)]
     print(f"  first byte of the first request: median {median(requests):.1f} ms, {min(requests):.1f} to {max(requests):.1f}", flush=True)
     yaml = bench.pipeline(start_nginx(bench))
     bench.rows(large)
+    wholes = [whole_run_ms(bench, yaml) for _ in range(20 if bench.options.quick else 100)]
+    slow = sum(ms > WHOLE_RUN_MS for ms in wholes)
+    whole = f"{slow} of {len(wholes)} took longer than {WHOLE_RUN_MS} ms, {min(wholes):.1f} to {max(wholes):.1f} ms"
+    print(f"  start, one row, exit: median {median(wholes):.1f} ms; {whole}", flush=True)
     pairs = [(first_row_ms(bench, yaml, small), first_row_ms(bench, yaml, large)) for _ in range(turns)]
     few, many = median([p[0] for p in pairs]), median([p[1] for p in pairs])
     bench.drop_rows(large)
@@ -163,6 +176,8 @@ def measure_start_up(bench):
     note = f"median of {turns}, {min(requests):.1f} to {max(requests):.1f} ms"
     first = f"{few:.1f} ms with {small:,} rows (standard deviation {noise:.1f} ms), {many:.1f} ms with {large:,}; medians of {turns}"
     return [("process start to first byte of the first request, ms", f"{median(requests):.1f}", "<= 30", median(requests) <= 30, note),
+            ("process start, one row, process exit, ms", f"{median(wholes):.1f}", f"<= {WHOLE_RUN_MS}",
+             median(wholes) <= WHOLE_RUN_MS and slow <= len(wholes) / 10, whole),
             (f"time to the first output row, {large:,} rows against {small:,}", f"{many / few:.2f}", "1 within noise",
              abs(many - few) <= max(2 * noise, 0.1 * few), first)]
 
@@ -324,6 +339,29 @@ def measure_kill(bench):
     return [("kill -9 and rerun: rows lost, rows twice", f"{lost}, {twice}", "0, 0", lost == twice == wrong == 0, note)]
 
 
+# --- 10: is it worth its lines? ---------------------------------------------------------------------------------------
+
+def measure_small_blocks(bench):
+    """What core/base/small.c and names.c give beside jemalloc: one that gives less than 3 % is to be deleted. Instructions decide, because
+    another load on the machine moves the CPU time by more than what names.c gives."""
+    row_count, ms, turns = (100, 50, 2) if bench.options.quick else (1000, 400, 11)
+    programs = ["bench_interpreter", "bench_interpreter_plain_malloc", "bench_interpreter_plain_names"]
+    build = os.path.dirname(bench.program(programs[0]))
+    us = bench_interpreter.measure_variants(build, programs, row_count, ms, turns)
+    counted = shutil.which("valgrind") is not None
+    cost = [bench_interpreter.instructions_per_row(os.path.join(build, name)) for name in programs] if counted else us
+    print(f"  {us[0]:.2f} us of CPU per row, without small.c {us[1]:.2f}, without names.c {us[2]:.2f}", flush=True)
+    rows = []
+    for at, name in ((1, "small.c"), (2, "names.c")):
+        note = f"CPU time, the least of {turns} turns: {us[at]:.2f} against {us[0]:.2f} us"
+        if counted:
+            note = f"{cost[at]:,.0f} against {cost[0]:,.0f} instructions; " + note
+        ratio = cost[at] / cost[0]
+        rows.append((f"language without {name} against with it, cost per row", f"{ratio:.3f}", ">= 1.03" if counted else "printed",
+                     ratio >= 1.03 or not counted, note))
+    return rows
+
+
 # --- the run ----------------------------------------------------------------------------------------------------------
 
 BARS = {
@@ -336,6 +374,7 @@ BARS = {
     "python": measure_python,
     "dispatch": measure_dispatch,
     "kill": measure_kill,
+    "small-blocks": measure_small_blocks,
     **bars_store.BARS,
 }
 

@@ -6,6 +6,10 @@
  * The rows of the file are run once into OUTPUT (for the comparison of results), then again and again for
  * MIN_MS of CPU time. Printed: {"rows": N, "wall_ns": W, "cpu_ns": C}. bench_interpreter.py writes the inputs
  * and knows what the figures mean.
+ *
+ * Two further programs from this file answer what two parts of core/base give beside jemalloc (the bar
+ * small-blocks): bench_interpreter_plain_malloc takes each small block from malloc, and
+ * bench_interpreter_plain_names makes a string for each name (BENCH_PLAIN_NAMES).
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,6 +18,8 @@
 #include <time.h>
 
 #include "core/base/clock.h"
+#include "core/base/grow.h"
+#include "core/base/names.h"
 #include "core/mabel/row/row.h"
 
 typedef struct bench {
@@ -22,6 +28,15 @@ typedef struct bench {
     size_t *lens;
     size_t count;
 } bench_t;
+
+#ifdef BENCH_PLAIN_NAMES
+/* In place of core/base/names.c, which the linker then leaves out. */
+str_t *name_new(const char *bytes, size_t len) {
+    str_t *name = str_new(bytes, len);
+    name->hash = str_hash_bytes(bytes, len);
+    return name;
+}
+#endif
 
 static void die(const char *what, const char *name) {
     fprintf(stderr, "bench_interpreter: %s: %s\n", name, what);
@@ -60,14 +75,10 @@ static pipeline_t *load(const char *path) {
 }
 
 static void read_rows(bench_t *b, char *bytes) {
-    size_t cap = 0;
+    size_t line_cap = 0, len_cap = 0;
     for (char *line = strtok(bytes, "\n"); line; line = strtok(NULL, "\n")) {
-        if (b->count == cap) {
-            cap = cap ? 2 * cap : 1024;
-            b->lines = realloc(b->lines, cap * sizeof *b->lines);
-            b->lens = realloc(b->lens, cap * sizeof *b->lens);
-            if (!b->lines || !b->lens) die("too many rows", "memory");
-        }
+        GROW(b->lines, line_cap, b->count + 1);
+        GROW(b->lens, len_cap, b->count + 1);
         b->lens[b->count] = strlen(line);
         b->lines[b->count++] = line;
     }

@@ -174,11 +174,11 @@ static void client_takes(void *self, const message_t *m) {
 
 /* ---- the run */
 
-static zactor_t *start_scheduler(void) {
+static actor_thread_t *start_scheduler(void) {
     static const char *const endpoints[] = {ENDPOINT};
     static const scheduler_args_t args = {.endpoints = endpoints, .endpoint_count = 1};
-    zactor_t *scheduler = actor_spawn(scheduler_actor, (void *)&args);
-    char *text = zstr_recv(scheduler);
+    actor_thread_t *scheduler = actor_spawn(scheduler_actor, (void *)&args);
+    char *text = zstr_recv(scheduler->pipe);
     zstr_free(&text);
     return scheduler;
 }
@@ -193,14 +193,14 @@ static double cpu_s(void) {
 int main(int argc, char **argv) {
     client_t c = {.rows = argc > 1 ? strtoull(argv[1], NULL, 10) : 2000000,
                   .row_bytes = argc > 2 ? strtoull(argv[2], NULL, 10) : 200};
-    zactor_t *workers[WORKERS];
+    actor_thread_t *workers[WORKERS];
     c.rows -= c.rows % CHUNK;
     c.raw = xcalloc(1, c.row_bytes + 1);
     log_set_level(LEVEL_WARN);
     zsys_init();
-    zactor_t *scheduler = start_scheduler();
+    actor_thread_t *scheduler = start_scheduler();
     for (size_t i = 0; i < WORKERS; i++) {
-        workers[i] = zactor_new(worker_thread, (void *)(uintptr_t)(i + 1));
+        workers[i] = actor_spawn(worker_thread, (void *)(uintptr_t)(i + 1));
     }
     uint64_t start = clock_now_ns();
     double cpu = cpu_s();
@@ -212,10 +212,10 @@ int main(int argc, char **argv) {
            " rows delivered in %.2f s: %.0f rows/s, %.2f us of CPU per row (client, scheduler and workers)\n",
            c.delivered, seconds, (double)c.delivered / seconds, (cpu_s() - cpu) / (double)c.delivered * 1e6);
     for (size_t i = 0; i < WORKERS; i++) {
-        zactor_destroy(&workers[i]);
+        actor_join(&workers[i]);
     }
     leave(&c.end);
-    zactor_destroy(&scheduler);
+    actor_join(&scheduler);
     zsys_shutdown();
     free(c.raw);
     return c.delivered == c.rows ? 0 : 1;

@@ -65,7 +65,7 @@ int main(int argc, char **argv) {
     context_store_args_t args = {.endpoints = {"inproc://store"}, .endpoint_count = 1, .contexts = &contexts};
     if (b.batch == 0 || b.batch > BATCH_MAX || b.window == 0) return 2;
     zsys_init();
-    zactor_t *store = actor_spawn(context_store_actor, &args);
+    actor_thread_t *store = actor_spawn(context_store_actor, &args);
     b.store = link_socket(ZMQ_DEALER, 0);
     b.context = xcalloc(1, b.bytes + 1);
     buf_init(&b.scratch, MESSAGE_BYTES_MAX);

@@ -5,10 +5,10 @@
 #include "core/mabel/mex/mex_node.h"
 
 #include "core/base/json.h"
+#include "core/base/per_thread.h"
 #include "core/base/text.h"
 #include "core/mabel/text/limits.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,8 +17,6 @@ enum { SCRATCH_KEEP = 1 << 20 }; /* bytes kept between expressions */
 /* ---- scratch */
 
 static _Thread_local buf_t *scratch_of_thread;
-static pthread_key_t scratch_key;
-static pthread_once_t scratch_once = PTHREAD_ONCE_INIT;
 
 static void free_scratch(void *arg) {
     buf_free(arg);
@@ -26,14 +24,11 @@ static void free_scratch(void *arg) {
     scratch_of_thread = NULL;
 }
 
-static void make_key(void) { pthread_key_create(&scratch_key, free_scratch); }
-
 buf_t *mex_scratch(void) {
     if (scratch_of_thread) return scratch_of_thread;
-    pthread_once(&scratch_once, make_key);
     buf_t *b = xmalloc(sizeof *b);
     buf_init(b, 4 * MEX_TEXT_BYTES_MAX);
-    pthread_setspecific(scratch_key, b);
+    per_thread_keep(b, free_scratch);
     return scratch_of_thread = b;
 }
 

@@ -8,12 +8,12 @@
 #include "core/mabel/text/regex.h"
 
 #include "core/base/buf.h"
+#include "core/base/per_thread.h"
 #include "core/base/text.h"
 #include "core/mabel/text/limits.h"
 
 #include <assert.h>
 #include <ctype.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,8 +48,6 @@ typedef struct thread_state {
 } thread_state_t;
 
 static _Thread_local thread_state_t *state_of_thread;
-static pthread_key_t state_key;
-static pthread_once_t state_once = PTHREAD_ONCE_INIT;
 
 static void free_state(void *arg) {
     thread_state_t *t = arg;
@@ -63,11 +61,8 @@ static void free_state(void *arg) {
     state_of_thread = NULL;
 }
 
-static void make_key(void) { pthread_key_create(&state_key, free_state); }
-
 static thread_state_t *thread_state(void) {
     if (state_of_thread) return state_of_thread;
-    pthread_once(&state_once, make_key);
     thread_state_t *t = xcalloc(1, sizeof *t);
     t->context = pcre2_match_context_create(NULL);
     t->stack = pcre2_jit_stack_create(JIT_STACK_FIRST, REGEX_JIT_STACK_MAX, NULL);
@@ -75,7 +70,7 @@ static thread_state_t *thread_state(void) {
     pcre2_set_match_limit(t->context, REGEX_MATCH_LIMIT);
     pcre2_set_heap_limit(t->context, REGEX_HEAP_KIB_MAX);
     pcre2_jit_stack_assign(t->context, NULL, t->stack);
-    pthread_setspecific(state_key, t);
+    per_thread_keep(t, free_state);
     return state_of_thread = t;
 }
 

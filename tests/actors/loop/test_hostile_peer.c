@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "actors/loop/actor.h"
 #include "actors/loop/link.h"
 #include "actors/scheduler/scheduler.h"
 #include "core/base/limits.h"
@@ -18,7 +19,7 @@
 
 enum { ANSWER_MS = 10000 }; /* an answer that takes longer is none */
 
-static zactor_t *scheduler;
+static actor_thread_t *scheduler;
 static char endpoint[64];
 static int port;
 
@@ -27,15 +28,15 @@ static void start(void) {
     static const scheduler_args_t args = {.endpoints = endpoints, .endpoint_count = 1};
     log_set_level(LEVEL_ERROR);
     zsys_init();
-    scheduler = zactor_new(scheduler_actor, (void *)&args);
-    char *text = zstr_recv(scheduler);
+    scheduler = actor_spawn(scheduler_actor, (void *)&args);
+    char *text = zstr_recv(scheduler->pipe);
     cr_assert(text && sscanf(text, "BOUND %d", &port) == 1, "%s", text);
     zstr_free(&text);
     snprintf(endpoint, sizeof endpoint, "tcp://127.0.0.1:%d", port);
 }
 
 static void stop(void) {
-    zactor_destroy(&scheduler);
+    actor_join(&scheduler);
     zsys_shutdown();
 }
 

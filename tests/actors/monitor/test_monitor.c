@@ -75,7 +75,7 @@ Test(monitor, takes_the_numbers_of_a_store, .timeout = 120) {
     int fd = monitor_http_listen("test", "127.0.0.1:0", false, &err), port = port_of(fd);
     cr_assert_geq(fd, 0, "%s", err.text);
     monitor_args_t args = {.endpoint = "inproc://monitor-store", .mode = "run", .listen_fd = fd};
-    zactor_t *monitor = actor_spawn(monitor_actor, &args);
+    actor_thread_t *monitor = actor_spawn(monitor_actor, &args);
     zsock_t *push = link_socket(ZMQ_PUSH, 0);
     buf_t scratch;
     buf_init(&scratch, 65536);
@@ -188,12 +188,12 @@ static double run_with(const char *monitor) {
     uint64_t began = clock_now_ns();
     scheduler_args_t s = {
         .endpoints = (const char *const *)&endpoint, .endpoint_count = 1, .monitor = monitor};
-    zactor_t *scheduler = actor_spawn(scheduler_actor, &s);
-    char *bound = zstr_recv(scheduler);
+    actor_thread_t *scheduler = actor_spawn(scheduler_actor, &s);
+    char *bound = zstr_recv(scheduler->pipe);
     cr_assert_eq(sscanf(bound, "BOUND %d", &port), 1);
     worker_args_t w = {.endpoint = endpoint, .name = "worker", .python_hosts = 1};
-    zactor_t *worker = actor_spawn(worker_actor, &w), *client = actor_spawn(client_actor, &c);
-    char *end = zstr_recv(client);
+    actor_thread_t *worker = actor_spawn(worker_actor, &w), *client = actor_spawn(client_actor, &c);
+    char *end = zstr_recv(client->pipe);
     uint64_t took = clock_now_ns() - began;
     cr_assert_eq(sscanf(end, "END %d", &code), 1);
     cr_assert_eq(code, EXIT_ALL_FINE);
@@ -216,7 +216,7 @@ static double run_with(const char *monitor) {
 
 static double with_a_monitor(void) {
     monitor_args_t args = {.endpoint = "inproc://monitor-fine", .mode = "run", .listen_fd = -1};
-    zactor_t *monitor = actor_spawn(monitor_actor, &args);
+    actor_thread_t *monitor = actor_spawn(monitor_actor, &args);
     double rate = run_with(args.endpoint);
     actor_join(&monitor);
     return rate;

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "actors/loop/actor.h"
 #include "actors/loop/link.h"
 #include "actors/scheduler/scheduler.h"
 #include "core/base/limits.h"
@@ -14,7 +15,7 @@
 
 enum { ANSWER_MS = 10000, CLIENT = 11, WORKER_A = 21, WORKER_B = 22, JOB = 5 };
 
-static zactor_t *scheduler;
+static actor_thread_t *scheduler;
 static zsock_t *store;
 static buf_t scratch;
 static uint64_t epoch;
@@ -28,14 +29,14 @@ static void start(void) {
     buf_init(&scratch, MESSAGE_BYTES_MAX);
     store = link_socket(ZMQ_ROUTER, 0);
     cr_assert(zsock_bind(store, "inproc://store") == 0);
-    scheduler = zactor_new(scheduler_actor, (void *)&args);
-    char *text = zstr_recv(scheduler);
+    scheduler = actor_spawn(scheduler_actor, (void *)&args);
+    char *text = zstr_recv(scheduler->pipe);
     cr_assert_str_eq(text, "BOUND 0");
     zstr_free(&text);
 }
 
 static void stop(void) {
-    zactor_destroy(&scheduler);
+    actor_join(&scheduler);
     zsock_destroy(&store);
     buf_free(&scratch);
     zsys_shutdown();
@@ -128,7 +129,7 @@ Test(scheduler, the_store_hears_of_a_lost_worker_before_its_rows_are_leased_agai
     cr_expect_eq(in.message.LEASE.rows.count, 3);
     link_frame_free(&in);
     zsock_t *b = join(ROLE_WORKER, WORKER_B);
-    zstr_sendf(scheduler, "GONE %d", WORKER_A);
+    zstr_sendf(scheduler->pipe, "GONE %d", WORKER_A);
     in = await(b, MESSAGE_LEASE);
     cr_expect_eq(in.message.LEASE.attempt, 1);
     link_frame_free(&in);

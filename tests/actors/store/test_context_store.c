@@ -14,7 +14,7 @@ enum { JOB = 42, OWNER = 7, OTHER = 8, WAIT_MS = 10000 };
 
 static char folder[64], path[80];
 static char endpoint[32]; /* another one each time: a closed inproc name becomes free a moment later */
-static zactor_t *store;
+static actor_thread_t *store;
 static zsock_t *worker;
 static buf_t scratch;
 static char spill_path[96];
@@ -218,7 +218,7 @@ Test(context_store, a_journal_that_cannot_be_written_ends_it) {
     cr_assert(null >= 0 && dup2(null, journal_fd(full)) >= 0);
     start_with(full, JOURNAL_FSYNC_BATCH);
     say((message_t){.type = MESSAGE_CALL_RECORD, .CALL_RECORD = {.job = JOB, .calls = {&item, 1}}});
-    char *end_text = zstr_recv(store);
+    char *end_text = zstr_recv(store->pipe);
     cr_assert_str_eq(end_text, "END 4");
     zstr_free(&end_text);
     close(null);

@@ -1,0 +1,103 @@
+/* What an existing output holds: its lines, and what has to be done before more rows are appended. */
+#include "tests/core/data/scratch.h"
+
+#include "core/data/resume.h"
+
+TestSuite(resume, .init = scratch_begin, .fini = scratch_end);
+
+static void expect_line(const char *json, int64_t row, bool failed) {
+    result_line_t got;
+    int rc = result_line_read(json, strlen(json), &got, NULL);
+    cr_assert_eq(rc, row < 0 ? SDG_EINVAL : 0, "%s", json);
+    if (row >= 0) cr_assert(got.row == (uint64_t)row && got.failed == failed, "%s", json);
+}
+
+Test(resume, result_lines) {
+    expect_line("{\"_row_index\": 12, \"x\": 1}", 12, false);
+    expect_line("{\"_row_index\": 0}", 0, false);
+    expect_line("{\"_row_index\": 12 , \"x\": 1} ", 12, false);
+    expect_line("{\"x\": {\"_row_index\": 1}, \"_row_index\":3}", 3, false);
+    expect_line("{\"_row_index\": 12, \"_error\": \"b: no\"}", 12, true);
+    expect_line("{\"_row_index\": 12, \"_1_a\": 1, \"_error\": null}", 12, true);
+    expect_line("{\"_row_index\": 12, \"x\": {\"_error\": 1}}", 12, false);
+    expect_line("{\"_row_index\": 12, \"x\": [\"_error\"]}", 12, false);
+    expect_line("{\"_row_index\": 12, \"x\": \"\\\"_error\\\": 1\"}", 12, false);
+    expect_line("{\"_row_index\": 123456789012345678}", 123456789012345678, false);
+    expect_line("{\"_row_index\": 9223372036854775807}", INT64_MAX, false);
+    expect_line("{\"_row_index\": 9223372036854775808}", -1, false);
+    expect_line("{\"_row_index\": 1e3}", -1, false);
+    expect_line("{\"_row_index\": 01}", -1, false);
+    expect_line("{\"_row_index\": }", -1, false);
+    expect_line("{\"_row_index\": 1", -1, false);
+    expect_line("{\"_row_index\": 1]}", -1, false);
+}
+
+static resume_t scan(const char *path, bool retry_failed) {
+    resume_t found;
+    err_t err = {0};
+    int fd = open(path, O_RDONLY);
+    cr_assert_eq(resume_scan(fd, path, STREAM_PLAIN, retry_failed, &found, &err), 0, "%s", err.text);
+    close(fd);
+    return found;
+}
+
+/* What is decided about this text, and how many of its bytes stay if it is cut. */
+static void expect_repair(const char *text, bool retry_failed, resume_repair_t repair, uint64_t keep_bytes) {
+    resume_t found = scan(scratch_text("o.jsonl", text), retry_failed);
+    cr_assert_eq(found.repair, repair, "%s", text);
+    cr_assert_eq(found.keep_bytes, keep_bytes, "%s", text);
+    cr_assert_str_eq(scratch_read(scratch_path("o.jsonl"), NULL), text, "a scan only reads");
+    rangeset_destroy(&found.finished);
+}
+
+Test(resume, what_a_file_needs) {
+    expect_repair("", false, REPAIR_NONE, 0);
+    expect_repair("{\"_row_index\": 0}\n", false, REPAIR_NONE, 18);
+    expect_repair("{\"_row_index\": 0}\n{\"_row_in", false, REPAIR_CUT, 18);
+    expect_repair("{\"_row_index\": 0}", false, REPAIR_ADD_NEWLINE, 17);
+    expect_repair("{\"_row_index\": 0, \"_error\": \"x\"}\n", false, REPAIR_NONE, 33);
+    expect_repair("{\"_row_index\": 0, \"_error\": \"x\"}\n", true, REPAIR_REWRITE, 33);
+}
+
+Test(resume, finished_and_failed_rows_are_counted) {
+    const char *path = scratch_text(
+        "o.jsonl", "{\"_row_index\": 3}\n{\"_row_index\": 5, \"_error\": \"x\"}\n{\"_row_index\": 4}\n");
+    resume_t found = scan(path, false);
+    cr_assert(found.rows_ok == 2 && found.rows_failed == 1 && found.rows_retried == 0);
+    cr_assert(rangeset_has(found.finished, 3) && rangeset_has(found.finished, 4));
+    cr_assert(rangeset_has(found.finished, 5), "failed is finished, unless it is to be done again");
+    rangeset_destroy(&found.finished);
+    found = scan(path, true);
+    cr_assert(found.rows_ok == 2 && found.rows_failed == 0 && found.rows_retried == 1);
+    cr_assert_not(rangeset_has(found.finished, 5));
+    rangeset_destroy(&found.finished);
+}
+
+Test(resume, a_file_that_is_not_ours_is_refused) {
+    resume_t found;
+    err_t err = {0};
+    int fd = open(scratch_text("o.jsonl", "{\"_row_index\": 0}\nnotes\n"), O_RDONLY);
+    cr_assert_eq(resume_scan(fd, "o.jsonl", STREAM_PLAIN, false, &found, &err), SDG_EINVAL);
+    cr_assert(strstr(err.text, "o.jsonl, line 2"), "%s", err.text);
+    close(fd);
+}
+
+/* Opens for reading and appending, scans and repairs; what is then in the file? */
+static void expect_repaired(const char *before, bool retry_failed, const char *after) {
+    const char *path = scratch_text("o.jsonl", before);
+    err_t err = {0};
+    int fd = open(path, O_RDWR | O_APPEND);
+    resume_t found;
+    cr_assert_eq(resume_scan(fd, path, STREAM_PLAIN, retry_failed, &found, &err), 0, "%s", err.text);
+    cr_assert_eq(resume_repair(&fd, path, STREAM_PLAIN, retry_failed, &found, &err), 0, "%s", err.text);
+    cr_assert_str_eq(scratch_read(path, NULL), after);
+    rangeset_destroy(&found.finished);
+    close(fd);
+}
+
+Test(resume, a_repair_does_what_was_decided) {
+    expect_repaired("{\"_row_index\": 0}\n{\"_row_in", false, "{\"_row_index\": 0}\n");
+    expect_repaired("{\"_row_index\": 0}", false, "{\"_row_index\": 0}\n");
+    expect_repaired("{\"_row_index\": 0, \"_error\": \"x\"}\n{\"_row_index\": 1}\n", true,
+                    "{\"_row_index\": 1}\n");
+}
