@@ -78,7 +78,7 @@ PUT_LIST(CONTEXTS, context_list_t, context)
 enum { HEAD_FIELDS = 3 }; /* version, type, epoch */
 
 #define F(kind, name) +1
-#define MESSAGE(NAME, type, FIELDS) FIELDS_OF_##NAME = 0 FIELDS,
+#define MESSAGE(NAME, type, SAYERS, FIELDS) FIELDS_OF_##NAME = 0 FIELDS,
 enum {
 #include "proto/messages.def"
 };
@@ -91,7 +91,7 @@ void message_encode(const message_t *m, buf_t *out) {
     msgpack_packer_init(p, out, write_to_buf);
     switch (m->type) {
 #define F(kind, name) put_##kind(p, &body->name);
-#define MESSAGE(NAME, number, FIELDS)                          \
+#define MESSAGE(NAME, number, SAYERS, FIELDS)                  \
     case MESSAGE_##NAME: {                                     \
         const MSG_##NAME *body = &m->NAME;                     \
         msgpack_pack_array(p, HEAD_FIELDS + FIELDS_OF_##NAME); \
@@ -200,7 +200,7 @@ static int decode_fields(const msgpack_object *field, size_t count, message_t *m
 #define F(kind, name)                                           \
     if (get_##kind(field++, &body->name, #name, err) != SDG_OK) \
         return err_prefix(err, "%s", message_name(m->type));
-#define MESSAGE(NAME, number, FIELDS)                                                         \
+#define MESSAGE(NAME, number, SAYERS, FIELDS)                                                 \
     case MESSAGE_##NAME: {                                                                    \
         MSG_##NAME *body = &m->NAME;                                                          \
         if (count < FIELDS_OF_##NAME)                                                         \
@@ -258,11 +258,11 @@ int message_decode(const char *frame, size_t len, message_t *m, err_t *err) {
 
 void message_free(message_t *m) {
     switch (m->type) {
-#define MESSAGE(NAME, number, FIELDS) \
-    case MESSAGE_##NAME: {            \
-        MSG_##NAME *body = &m->NAME;  \
-        (void)body;                   \
-        FIELDS break;                 \
+#define MESSAGE(NAME, number, SAYERS, FIELDS) \
+    case MESSAGE_##NAME: {                    \
+        MSG_##NAME *body = &m->NAME;          \
+        (void)body;                           \
+        FIELDS break;                         \
     }
 #define F(kind, name) free_##kind(&body->name);
 #include "proto/messages.def"
@@ -275,12 +275,29 @@ void message_free(message_t *m) {
 
 const char *message_name(message_type_t type) {
     switch (type) {
-#define MESSAGE(NAME, number, FIELDS) \
-    case MESSAGE_##NAME:              \
+#define MESSAGE(NAME, number, SAYERS, FIELDS) \
+    case MESSAGE_##NAME:                      \
         return #NAME;
 #include "proto/messages.def"
 #undef MESSAGE
     case MESSAGE_NONE: break;
     }
     return "?";
+}
+
+static bool is_role(uint64_t role, uint64_t of) { return of == ROLE_ANYBODY || of == role; }
+
+bool message_is_said(message_type_t type, uint64_t by, uint64_t to) {
+    switch (type) {
+#define SAID(from, at) \
+    if (is_role(by, ROLE_##from) && is_role(to, ROLE_##at)) return true;
+#define MESSAGE(NAME, number, SAYERS, FIELDS) \
+    case MESSAGE_##NAME:                      \
+        SAYERS break;
+#include "proto/messages.def"
+#undef MESSAGE
+#undef SAID
+    case MESSAGE_NONE: break;
+    }
+    return false;
 }

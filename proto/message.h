@@ -8,12 +8,13 @@
 #ifndef SDG_PROTO_MESSAGE_H
 #define SDG_PROTO_MESSAGE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/base/buf.h"
 #include "core/base/error.h"
 
-enum { PROTO_VERSION = 1 }; /* major: raised when a message changes its meaning */
+enum { PROTO_VERSION = 2 }; /* major: raised when a message changes its meaning */
 
 typedef struct slice {
     const char *data;
@@ -70,8 +71,16 @@ typedef struct context_list {
     size_t count;
 } context_list_t;
 
-enum { ROLE_CLIENT = 1, ROLE_WORKER = 2, ROLE_SCHEDULER = 3, ROLE_STORE = 4 };
-enum { STOP_DRAIN = 1, STOP_NOW = 2 }; /* JOB_STOP and JOB_DROP modes */
+/* Who says and hears messages: HELLO.role (client and worker), STATS.role, and SAID of the catalogue. */
+enum {
+    ROLE_ANYBODY = 0, /* in the catalogue only: whoever is connected */
+    ROLE_CLIENT = 1,
+    ROLE_WORKER = 2,
+    ROLE_SCHEDULER = 3,
+    ROLE_STORE = 4,
+    ROLE_MONITOR = 5
+};
+typedef enum job_needs { JOB_NEEDS_PYTHON = 1 } job_needs_t; /* bits of JOB_OPEN.needs */
 
 #define FIELD_TYPE_U64 uint64_t
 #define FIELD_TYPE_TEXT slice_t
@@ -85,9 +94,9 @@ enum { STOP_DRAIN = 1, STOP_NOW = 2 }; /* JOB_STOP and JOB_DROP modes */
 /* struct msg_hello { uint64_t role; ... }; and so on, named by the catalogue's name in capitals: struct
  * MSG_HELLO. */
 #define F(kind, name) FIELD_TYPE_##kind name;
-#define MESSAGE(NAME, type, FIELDS) \
-    typedef struct MSG_##NAME {     \
-        FIELDS                      \
+#define MESSAGE(NAME, type, SAYERS, FIELDS) \
+    typedef struct MSG_##NAME {             \
+        FIELDS                              \
     } MSG_##NAME;
 #include "proto/messages.def"
 #undef MESSAGE
@@ -95,7 +104,7 @@ enum { STOP_DRAIN = 1, STOP_NOW = 2 }; /* JOB_STOP and JOB_DROP modes */
 
 typedef enum message_type {
     MESSAGE_NONE = 0,
-#define MESSAGE(NAME, type, FIELDS) MESSAGE_##NAME = type,
+#define MESSAGE(NAME, type, SAYERS, FIELDS) MESSAGE_##NAME = type,
 #include "proto/messages.def"
 #undef MESSAGE
 } message_type_t;
@@ -104,13 +113,15 @@ typedef struct message {
     message_type_t type;
     uint64_t epoch;
     union {
-#define MESSAGE(NAME, type, FIELDS) MSG_##NAME NAME;
+#define MESSAGE(NAME, type, SAYERS, FIELDS) MSG_##NAME NAME;
 #include "proto/messages.def"
 #undef MESSAGE
     };
 } message_t;
 
 const char *message_name(message_type_t type); /* "HELLO", or "?" */
+/* Does the catalogue know that role `by` says this message to role `to`? False for an unknown type. */
+bool message_is_said(message_type_t type, uint64_t by, uint64_t to);
 
 /* Appends the frame of `m` to `out` (which should be empty). Never fails except by out's maximum
  * (out->full). */

@@ -15,14 +15,18 @@
 #include <string.h>
 
 #include "actors/client/client_internal.h"
+#include "actors/client/limits.h"
+#include "actors/loop/limits.h"
 #include "core/base/clock.h"
 #include "core/base/limits.h"
 #include "core/base/log.h"
 #include "core/base/rng.h"
+#include "core/sched/dispatch.h"
+#include "core/plan/limits.h"
 #include "core/sched/limits.h"
 
 void client_say(client_t *c, message_t *m) {
-    m->epoch = c->epoch;
+    m->epoch = c->greeting.epoch;
     link_send(c->scheduler, 0, m, &c->scratch);
 }
 
@@ -42,9 +46,7 @@ static void say_hello(client_t *c, uint64_t now) {
                              .name = slice_of(c->args->name),
                              .patience_ms = c->args->fleet ? CLIENT_PATIENCE_MS : 0}};
     client_say(c, &m);
-    c->hello_ns = now;
-    c->hello_wait_ns = c->hello_wait_ns ? c->hello_wait_ns * 2 : 200 * MILLISECOND;
-    if (c->hello_wait_ns > 5 * SECOND) c->hello_wait_ns = 5 * SECOND;
+    greeting_said(&c->greeting, now);
 }
 
 static void say_job_open(client_t *c) {
@@ -65,7 +67,8 @@ static void say_job_open(client_t *c) {
                                 .window_bytes = a->window_bytes,
                                 .concurrency = client_concurrency(c),
                                 .reopened = c->accepted,
-                                .priority = a->priority}};
+                                .priority = a->priority,
+                                .needs = a->needs_python ? JOB_NEEDS_PYTHON : 0}};
     client_say(c, &m);
     buf_free(&options);
 }
@@ -141,24 +144,20 @@ void client_give_up(client_t *c, int exit_code, const char *reason) {
     c->exit_code = exit_code;
     c->tally.totals[CLIENT_rows_ok] = c->kept_ok;
     c->tally.totals[CLIENT_rows_failed] = c->kept_failed;
-    say_stop(c, STOP_NOW);
+    say_stop(c, DISPATCH_STOP_NOW);
     finish(c, false);
 }
 
 /* ---- messages */
 
 static void on_welcome(client_t *c, const message_t *m, uint64_t now) {
-    bool restarted = c->epoch != 0 && c->epoch != m->epoch;
-    if (restarted) log_info("client", "the scheduler has restarted: submitting the job again");
-    if (m->epoch != c->epoch) client_resubmit(c);
-    c->epoch = m->epoch;
-    c->hello_wait_ns = 0;
-    if (!m->WELCOME.known) {
-        say_hello(c, now);
-        return;
+    (void)now;
+    if (greeting_take(&c->greeting, m) == GREETING_RESTARTED) {
+        log_info("client", "the scheduler has restarted: submitting the job again");
+        client_resubmit(c);
     }
-    if (c->state == CLIENT_JOINING || restarted)
-        set_state(c, c->stop_asked ? CLIENT_STOPPING : CLIENT_OPENING, "welcome");
+    if (!c->greeting.welcome || c->state == CLIENT_OVER) return;
+    if (!c->accepted) set_state(c, c->stop_asked ? CLIENT_STOPPING : CLIENT_OPENING, "welcome");
     say_job_open(c);
 }
 
@@ -166,16 +165,15 @@ static void on_job_accepted(client_t *c, const message_t *m, uint64_t now) {
     if (m->JOB_ACCEPTED.job != c->job) return;
     c->accepted = true;
     if (c->state == CLIENT_OPENING) set_state(c, CLIENT_RUNNING, "accepted");
-    if (c->state == CLIENT_STOPPING) say_stop(c, STOP_DRAIN);
+    if (c->state == CLIENT_STOPPING) say_stop(c, DISPATCH_STOP_DRAIN);
     say_result_credit(c);
     (void)now;
 }
 
 static void on_ingest_credit(client_t *c, const message_t *m, uint64_t now) {
     if (m->INGEST_CREDIT.job != c->job) return;
-    if (m->INGEST_CREDIT.rows_limit > c->rows_limit) c->rows_limit = m->INGEST_CREDIT.rows_limit;
-    if (m->INGEST_CREDIT.bytes_limit > c->bytes_limit) c->bytes_limit = m->INGEST_CREDIT.bytes_limit;
-    client_arrived(c, m->INGEST_CREDIT.next_chunk, now);
+    feed_credit(c->feed, m->INGEST_CREDIT.rows_limit, m->INGEST_CREDIT.bytes_limit);
+    feed_arrived(c->feed, m->INGEST_CREDIT.next_chunk, now);
 }
 
 /* Appends one result; a row that is in the file already is dropped. Negative: the output failed. */
@@ -189,7 +187,7 @@ static int write_row(client_t *c, const row_done_t *row, err_t *err) {
         client_count_result(c, row);
         client_store_row(c, row->index);
         client_batch_written(c, row->index);
-        client_row_finished(c, row->index);
+        feed_finished(c->feed, row->index);
     }
     return rc;
 }
@@ -271,17 +269,10 @@ static void on_sync(client_t *c, const message_t *m, uint64_t now) {
 
 /* ---- time */
 
-static void check_scheduler(client_t *c, uint64_t now) {
-    uint64_t silent = now - c->heard_ns;
-    if (c->state == CLIENT_JOINING && now - c->hello_ns >= c->hello_wait_ns) say_hello(c, now);
-    if (silent < BEATS_MISSED_MAX * BEAT_NS) {
-        c->silent_logged = false;
-        return;
-    }
-    if (!c->silent_logged)
+static void greet(client_t *c, uint64_t now) {
+    if (greeting_falls_silent(&c->greeting, now))
         log_warn("client", "no word from the scheduler at %s; trying on", c->args->endpoint);
-    c->silent_logged = true;
-    if (c->state != CLIENT_JOINING && now - c->hello_ns >= 5 * SECOND) say_hello(c, now);
+    if (greeting_is_due(&c->greeting, now)) say_hello(c, now);
 }
 
 /* Would the scheduler soon have to wait for an acknowledgement that a compressed output delays? At half of
@@ -290,7 +281,7 @@ static bool ack_is_wanted(const client_t *c) {
     if (!writer_holds_back(c->writer)) return false;
     return c->rows_received - c->safe_rows >= (c->args->window_rows + 1) / 2 ||
            c->bytes_received - c->safe_bytes >= c->args->window_bytes / 2 ||
-           (c->input_over && c->rows_unfinished == 0);
+           (c->input_over && feed_rows(c->feed) == 0);
 }
 
 static void sync_output(client_t *c, uint64_t now) {
@@ -321,9 +312,9 @@ static void every_beat(client_t *c, uint64_t now) {
     if (now - c->beat_ns < BEAT_NS) return;
     c->beat_ns = now;
     message_t beat = {.type = MESSAGE_BEAT};
-    if (c->epoch) client_say(c, &beat);
+    if (c->greeting.epoch) client_say(c, &beat);
     if (c->state == CLIENT_OPENING) say_job_open(c);
-    if (c->state == CLIENT_STOPPING) say_stop(c, STOP_DRAIN);
+    if (c->state == CLIENT_STOPPING) say_stop(c, DISPATCH_STOP_DRAIN);
     client_batch_sync(c);
     if (c->state != CLIENT_RUNNING && c->state != CLIENT_STOPPING) return;
     say_result_credit(c); /* absolute: a lost one is healed by the next */
@@ -332,17 +323,17 @@ static void every_beat(client_t *c, uint64_t now) {
 
 static uint64_t after(void *self, uint64_t now) {
     client_t *c = self;
-    check_scheduler(c, now);
+    greet(c, now);
     client_read_more(c, now);
     watch_input(c);
     sync_output(c, now);
     every_beat(c, now);
-    if (now - c->stats_ns >= 200 * MILLISECOND) {
+    if (now - c->stats_ns >= CLIENT_STATS_NS) {
         c->stats_ns = now;
         client_tell_monitor(c);
     }
     if (client_can_read_on(c)) return 0;
-    return c->state == CLIENT_JOINING ? 50 * MILLISECOND : 200 * MILLISECOND;
+    return c->greeting.welcome ? CLIENT_STATS_NS : HELLO_LOOK_NS;
 }
 
 /* ---- life */
@@ -354,7 +345,7 @@ static void stop(client_t *c) {
     snprintf(c->ending, sizeof c->ending, "stopped on request");
     if (c->state == CLIENT_RUNNING || c->state == CLIENT_OPENING) {
         set_state(c, CLIENT_STOPPING, "asked to stop");
-        say_stop(c, STOP_DRAIN);
+        say_stop(c, DISPATCH_STOP_DRAIN);
     } else if (c->state == CLIENT_JOINING) {
         finish(c, true);
     }
@@ -363,7 +354,7 @@ static void stop(client_t *c) {
 static void abort_run(client_t *c) {
     c->exit_code = EXIT_STOPPED;
     snprintf(c->ending, sizeof c->ending, "stopped at once");
-    say_stop(c, STOP_NOW);
+    say_stop(c, DISPATCH_STOP_NOW);
     finish(c, true);
 }
 
@@ -371,7 +362,7 @@ static void abort_run(client_t *c) {
 static void fail_run(client_t *c, int exit_code) {
     c->exit_code = exit_code;
     snprintf(c->ending, sizeof c->ending, "ended early: see above");
-    say_stop(c, STOP_NOW);
+    say_stop(c, DISPATCH_STOP_NOW);
     finish(c, true);
 }
 
@@ -393,9 +384,12 @@ static client_t *client_new(const client_args_t *args) {
     c->writer = args->writer;
     c->job = rng_entropy();
     c->instance = rng_entropy();
-    c->chunks_tail = &c->chunks;
+    c->feed = feed_new(&(feed_options_t){.window_rows = args->window_rows,
+                                         .window_bytes = args->window_bytes,
+                                         .chunk_rows = args->chunk_rows,
+                                         .chunk_bytes = CHUNK_BYTES_MAX});
     c->next_batch = 1;
-    c->heard_ns = clock_now_ns();
+    greeting_init(&c->greeting, clock_now_ns());
     c->tally.totals[CLIENT_rows_resumed] = args->resumed.rows_ok + args->resumed.rows_failed;
     buf_init(&c->scratch, MESSAGE_BYTES_MAX);
     c->scheduler = link_socket(ZMQ_DEALER, 500);
@@ -409,7 +403,7 @@ static client_t *client_new(const client_args_t *args) {
 
 static void client_destroy(client_t **client) {
     client_t *c = *client;
-    client_rows_free(c);
+    feed_destroy(&c->feed);
     reader_close(&c->reader);
     writer_close(&c->writer);
     zsock_destroy(&c->scheduler);
@@ -444,10 +438,7 @@ static void on_message(void *self, zsock_t *socket, link_frame_t *in, uint64_t n
             say_job_open(c);
         return;
     }
-    c->heard_ns = now;
-    if (in->message.type != MESSAGE_WELCOME && in->message.type != MESSAGE_REFUSED &&
-        in->message.epoch != c->epoch)
-        return;
+    if (!greeting_hear(&c->greeting, &in->message, now)) return;
     for (size_t i = 0; i < sizeof handlers / sizeof *handlers; i++) {
         if (handlers[i].type == in->message.type) handlers[i].handle(c, &in->message, now);
     }

@@ -39,14 +39,14 @@ typedef struct client_args {
     writer_t *writer; /* taken over */
     writer_resumed_t resumed;
     uint64_t window_rows, window_bytes, chunk_rows, concurrency;
-    uint64_t priority;          /* 0: the default */
-    uint64_t first_row;         /* rows below it are skipped (test-run --row) */
-    uint64_t rows_max;          /* --max-inputs: rows of the input to look at from row 0; UINT64_MAX: all */
-    uint64_t memory_limit;      /* of the run, for the monitor; 0: none */
-    uint64_t row_bytes_max;     /* a larger row fails: it alone is too much for the memory limit; 0: none */
-    const pipeline_t *pipeline; /* borrowed */
-    const uint32_t *stops;      /* --batch-mode: numbers of blocks before which all rows stop, ascending */
-    size_t stop_count;          /* 0: no batch mode */
+    uint64_t priority;      /* 0: the default */
+    bool needs_python;      /* the pipeline has python blocks */
+    uint64_t first_row;     /* rows below it are skipped (test-run --row) */
+    uint64_t rows_max;      /* --max-inputs: rows of the input to look at from row 0; UINT64_MAX: all */
+    uint64_t memory_limit;  /* of the run, for the monitor; 0: none */
+    uint64_t row_bytes_max; /* a larger row fails: it alone is too much for the memory limit; 0: none */
+    const uint32_t *stops;  /* --batch-mode: numbers of blocks before which all rows stop, ascending */
+    size_t stop_count;      /* 0: no batch mode */
     uint64_t batch_min, target_latency_ms; /* --batch-mode; `concurrency` is the most */
     bool ordered;
     bool fleet; /* over a network: a missing scheduler or worker is waited for, not an error */

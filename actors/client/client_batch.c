@@ -89,7 +89,8 @@ bool client_batch_failed(client_t *c, uint64_t row, const char *error) {
     if (!c->batch || is_last(c)) return false;
     buf_init(&bytes, MESSAGE_BYTES_MAX / 2);
     parked_write(&bytes, NULL, 0);
-    row_save_failed(&bytes, c->args->pipeline, &c->args->options->row, row, error, "input");
+    row_save_failed(&bytes, pipeline_digest(c->args->pipeline_bytes, c->args->pipeline_len), row, error,
+                    "input");
     context_item_t item = {.row = row, .part = CONTEXT_SHARED, .bytes = {bytes.data, bytes.len}};
     message_t m = {.type = MESSAGE_CTX_PUT, .CTX_PUT = {.job = c->job, .contexts = {&item, 1}}};
     link_send(c->store, 0, &m, &c->scratch);
@@ -105,7 +106,7 @@ void client_batch_parked(client_t *c, const row_done_t *row) {
     tally_usage(&c->tally, &usage.row);
     client_batch_used(c, &usage.row);
     row_parked(c, row->index);
-    client_row_finished(c, row->index);
+    feed_finished(c->feed, row->index);
 }
 
 void client_batch_written(client_t *c, uint64_t row) {

@@ -4,8 +4,10 @@
 #define SDG_ACTORS_CLIENT_CLIENT_INTERNAL_H
 
 #include "actors/loop/actor.h"
+#include "actors/loop/greeting.h"
 #include "actors/client/client.h"
 #include "core/base/numbers.h"
+#include "core/sched/feed.h"
 #include "proto/stats.h"
 #include "proto/parts/tally.h"
 #include "proto/parts/usage.h"
@@ -18,18 +20,6 @@ typedef enum client_state {
     CLIENT_OVER,     /* JOB_DONE seen, or given up */
 } client_state_t;
 
-/* Rows submitted together. Kept until all of them are finished. */
-typedef struct chunk {
-    struct chunk *next;
-    uint64_t number; /* on this epoch; meaningful when sent */
-    bool sent;
-    uint64_t sent_ns;
-    size_t count, open; /* rows, and those not finished yet */
-    uint64_t *index, *line;
-    size_t *start; /* count + 1 offsets into bytes */
-    buf_t bytes;
-} chunk_t;
-
 typedef struct client {
     actor_t actor;
     const client_args_t *args;
@@ -37,22 +27,18 @@ typedef struct client {
     reader_t *reader;
     writer_t *writer;
     client_state_t state;
-    uint64_t job, instance, epoch;
-    bool accepted; /* the job, on this epoch */
-    uint64_t hello_ns, hello_wait_ns, heard_ns, beat_ns, stats_ns, sync_ns;
-    bool silent_logged, stop_asked;
+    greeting_t greeting;
+    uint64_t job, instance;
+    bool accepted;                       /* the job, on this epoch */
+    uint64_t beat_ns, stats_ns, sync_ns; /* when it was done last */
+    bool stop_asked;
     char ending[ERR_TEXT_MAX]; /* why the run ended early; "" normally */
     int exit_code;
     /* input */
-    chunk_t *chunks, **chunks_tail;
+    feed_t *feed;
     bool input_over;    /* end of the dataset, or stopping */
     bool input_waits;   /* a pipe has nothing for now */
     bool input_watched; /* its descriptor is in the loop */
-    uint64_t rows_unfinished, bytes_unfinished;
-    uint64_t next_chunk, rows_sent, bytes_sent; /* on this epoch */
-    uint64_t rows_limit, bytes_limit;
-    bool end_sent;
-    uint64_t end_sent_ns;
     /* results */
     uint64_t next_batch, rows_received, bytes_received;
     uint64_t safe_batch, safe_rows, safe_bytes; /* of these, what the output has for good: acknowledged, and
@@ -69,11 +55,8 @@ typedef struct client {
 
 /* client_rows.c */
 void client_read_more(client_t *c, uint64_t now); /* fills and sends chunks as credit allows */
-void client_arrived(client_t *c, uint64_t next_chunk, uint64_t now);
-void client_resubmit(client_t *c); /* a new epoch: all unfinished chunks go again */
-void client_row_finished(client_t *c, uint64_t index);
-void client_rows_free(client_t *c);
-bool client_can_read_on(const client_t *c); /* there is something to do at once */
+void client_resubmit(client_t *c);                /* a new epoch: all unfinished chunks go again */
+bool client_can_read_on(const client_t *c);       /* there is something to do at once */
 
 /* client_totals.c */
 void client_count_result(client_t *c, const row_done_t *row);

@@ -1,137 +1,53 @@
-/* client_rows.c - from the input file to the scheduler: records become chunks, chunks are sent as credit
- * allows and kept until their rows are finished.
+/* client_rows.c - from the input file to the scheduler: records become rows of the feed (core/sched/feed.h),
+ * its chunks are sent as ROWS.
  *
  * Three things hold the reader back: the scheduler's credit (rows and bytes it can take), the client's own
  * window (in `ordered` mode a slow row makes finished ones wait here), and end of input. A chunk closes when
- * it has chunk_rows rows, CHUNK_BYTES_MAX bytes, when credit ends, or when a pipe has nothing more for
- * now. */
+ * it is full, when credit ends, or when a pipe has nothing more for now. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "actors/client/client_internal.h"
-#include "core/base/clock.h"
 #include "core/base/limits.h"
 #include "core/base/json.h"
 #include "core/base/log.h"
-#include "core/plan/limits.h"
 
 /* Records looked at per wake-up while skipping finished rows, so that messages are heard in between. */
 enum { RECORDS_PER_TURN = 20000 };
 
 /* ---- chunks */
 
-static chunk_t *chunk_new(size_t rows) {
-    chunk_t *k = xcalloc(1, sizeof *k);
-    k->index = xcalloc(rows, sizeof *k->index);
-    k->line = xcalloc(rows, sizeof *k->line);
-    k->start = xcalloc(rows + 1, sizeof *k->start);
-    buf_init(&k->bytes, CHUNK_BYTES_MAX + DATA_LINE_BYTES_MAX);
-    return k;
-}
-
-static void chunk_free(chunk_t *k) {
-    free(k->index);
-    free(k->line);
-    free(k->start);
-    buf_free(&k->bytes);
-    free(k);
-}
-
-static void chunk_add(chunk_t *k, const row_record_t *r) {
-    buf_add(&k->bytes, r->json, r->json_len);
-    k->index[k->count] = r->index;
-    k->line[k->count] = r->line;
-    k->count++;
-    k->open++;
-    k->start[k->count] = k->bytes.len;
-}
-
-static size_t chunk_row_len(const chunk_t *k, size_t i) { return k->start[i + 1] - k->start[i]; }
-
-static bool is_done(const client_t *c, uint64_t row) {
-    return rangeset_has(writer_finished(c->writer), row) || client_batch_has(c, row);
-}
-
-/* Sends the rows of a chunk that are not finished (all of them, the first time). */
-static void chunk_send(client_t *c, chunk_t *k, uint64_t now) {
-    row_in_t *rows = xcalloc(k->count, sizeof *rows);
-    size_t n = 0;
-    for (size_t i = 0; i < k->count; i++) {
-        if (is_done(c, k->index[i])) continue;
-        rows[n++] = (row_in_t){.index = k->index[i],
-                               .line = k->line[i],
-                               .raw = {k->bytes.data + k->start[i], chunk_row_len(k, i)}};
+static void send_chunk(client_t *c, const feed_chunk_t *chunk) {
+    row_in_t *rows = xcalloc(chunk->count, sizeof *rows);
+    for (size_t i = 0; i < chunk->count; i++) {
+        const dispatch_row_t *row = &chunk->rows[i];
+        rows[i] = (row_in_t){.index = row->index, .line = row->line, .raw = {row->raw, row->len}};
     }
-    message_t m = {.type = MESSAGE_ROWS, .ROWS = {.job = c->job, .chunk = k->number, .rows = {rows, n}}};
+    message_t m = {.type = MESSAGE_ROWS,
+                   .ROWS = {.job = c->job, .chunk = chunk->number, .rows = {rows, chunk->count}}};
     client_say(c, &m);
-    k->sent = true;
-    k->sent_ns = now;
     free(rows);
 }
 
-/* First sending on this epoch: gives it its number and takes it from the credit. */
-static void chunk_submit(client_t *c, chunk_t *k, uint64_t now) {
-    k->number = c->next_chunk++;
-    for (size_t i = 0; i < k->count; i++) {
-        if (is_done(c, k->index[i])) continue;
-        c->rows_sent++;
-        c->bytes_sent += chunk_row_len(k, i);
-    }
-    chunk_send(c, k, now);
-}
-
-static void keep_chunk(client_t *c, chunk_t *k) {
-    *c->chunks_tail = k;
-    c->chunks_tail = &k->next;
-    c->rows_unfinished += k->count;
-    c->bytes_unfinished += k->bytes.len;
-}
-
-static void release_finished_chunks(client_t *c) {
-    while (c->chunks && c->chunks->open == 0) {
-        chunk_t *k = c->chunks;
-        c->chunks = k->next;
-        if (!c->chunks) c->chunks_tail = &c->chunks;
-        c->bytes_unfinished -= k->bytes.len;
-        chunk_free(k);
+static void send_chunks(client_t *c, uint64_t now) {
+    feed_chunk_t chunk;
+    while (feed_next(c->feed, now, &chunk)) {
+        send_chunk(c, &chunk);
     }
 }
 
-void client_row_finished(client_t *c, uint64_t index) {
-    for (chunk_t *k = c->chunks; k; k = k->next) {
-        if (index > k->index[k->count - 1]) continue;
-        if (k->open > 0) k->open--;
-        c->rows_unfinished--;
-        break;
-    }
-    release_finished_chunks(c);
+static void send_end(client_t *c, uint64_t now) {
+    message_t m = {.type = MESSAGE_ROWS_END, .ROWS_END = {.job = c->job}};
+    if (feed_end_due(c->feed, now, &m.ROWS_END.chunks)) client_say(c, &m);
 }
 
 /* ---- reading */
 
-static uint64_t credit_left(const client_t *c) {
-    if (c->rows_sent >= c->rows_limit) return 0;
-    if (c->bytes_sent >= c->bytes_limit && c->rows_unfinished > 0) return 0;
-    return c->rows_limit - c->rows_sent;
-}
-
-/* Rows this client may still have open: in ordered mode those that wait for their turn count too, with their
- * bytes. */
-static uint64_t window_left(const client_t *c) {
-    uint64_t held = c->rows_unfinished + writer_waiting_rows(c->writer);
-    if (held >= c->args->window_rows) return 0;
-    if (c->bytes_unfinished + writer_waiting_bytes(c->writer) >= c->args->window_bytes && held > 0) return 0;
-    return c->args->window_rows - held;
-}
-
-/* How many rows the next chunk may have; 0: not now. Small leftovers of credit wait for more unless nothing
- * else is under way. */
+/* How many rows the next chunk may have; 0: not now. In ordered mode results that wait for their turn count
+ * too. */
 static uint64_t room(const client_t *c) {
-    uint64_t rows = credit_left(c), window = window_left(c), most = c->args->chunk_rows;
-    if (window < rows) rows = window;
-    if (rows >= most) return most;
-    return rows >= most / 2 || c->rows_unfinished < most ? rows : 0;
+    return feed_room(c->feed, writer_waiting_rows(c->writer), writer_waiting_bytes(c->writer));
 }
 
 static void fail_record(client_t *c, const row_record_t *r) {
@@ -151,14 +67,14 @@ static void fail_record(client_t *c, const row_record_t *r) {
 typedef enum record_use { RECORD_TAKEN, RECORD_SKIPPED, RECORD_NONE } record_use_t;
 
 /* A pass of batch mode whose rows are in the store. */
-static record_use_t read_stored(client_t *c, chunk_t *k) {
-    row_record_t r = {.json = ""};
-    if (!client_batch_next(c, &r.index)) {
+static record_use_t read_stored(client_t *c) {
+    dispatch_row_t row = {.raw = ""};
+    if (!client_batch_next(c, &row.index)) {
         c->input_over = true;
         return RECORD_NONE;
     }
-    if (rangeset_has(writer_finished(c->writer), r.index)) return RECORD_SKIPPED;
-    chunk_add(k, &r);
+    if (rangeset_has(writer_finished(c->writer), row.index)) return RECORD_SKIPPED;
+    feed_add(c->feed, &row);
     return RECORD_TAKEN;
 }
 
@@ -173,13 +89,13 @@ static void check_size(const client_t *c, row_record_t *r, char *reason, size_t 
     r->bad = reason;
 }
 
-/* Reads one record into the chunk. NONE: end of input, nothing for now, or the reader failed (input_over or
+/* Reads one record into the feed. NONE: end of input, nothing for now, or the reader failed (input_over or
  * input_waits is set). */
-static record_use_t read_record(client_t *c, chunk_t *k) {
+static record_use_t read_record(client_t *c) {
     row_record_t r;
     err_t err;
     char too_large[160];
-    if (client_batch_reads_store(c)) return read_stored(c, k);
+    if (client_batch_reads_store(c)) return read_stored(c);
     int rc = reader_next(c->reader, &r, &err);
     if (rc == READER_WAIT) {
         c->input_waits = true;
@@ -202,92 +118,40 @@ static record_use_t read_record(client_t *c, chunk_t *k) {
         fail_record(c, &r);
         return RECORD_SKIPPED;
     }
-    chunk_add(k, &r);
+    feed_add(c->feed, &(dispatch_row_t){.index = r.index, .line = r.line, .raw = r.json, .len = r.json_len});
     return RECORD_TAKEN;
 }
 
-static void fill_chunk(client_t *c, chunk_t *k, uint64_t rows, int *records) {
-    while (k->count < rows && k->bytes.len < CHUNK_BYTES_MAX && *records < RECORDS_PER_TURN &&
-           c->state == CLIENT_RUNNING) {
-        if (k->count > 0 && c->bytes_sent + k->bytes.len >= c->bytes_limit)
-            return; /* the last row may pass the limit */
+static void fill_chunk(client_t *c, uint64_t rows, int *records) {
+    while (feed_takes(c->feed, rows) && *records < RECORDS_PER_TURN && c->state == CLIENT_RUNNING) {
         (*records)++;
-        if (read_record(c, k) == RECORD_NONE) return;
+        if (read_record(c) == RECORD_NONE) break;
     }
-}
-
-static void send_end(client_t *c, uint64_t now) {
-    for (const chunk_t *k = c->chunks; k; k = k->next) {
-        if (!k->sent) return; /* waits for credit after a new epoch */
-    }
-    message_t m = {.type = MESSAGE_ROWS_END,
-                   .ROWS_END = {.job = c->job, .chunks = c->next_chunk, .rows = c->rows_sent}};
-    client_say(c, &m);
-    c->end_sent = true;
-    c->end_sent_ns = now;
-}
-
-/* Chunks that a new epoch has not seen yet go before new ones. True: all have been sent. */
-static bool send_old_chunks(client_t *c, uint64_t now) {
-    for (chunk_t *k = c->chunks; k; k = k->next) {
-        if (k->sent) continue;
-        if (credit_left(c) < k->open) return false;
-        chunk_submit(c, k, now);
-    }
-    return true;
+    feed_close(c->feed);
 }
 
 void client_read_more(client_t *c, uint64_t now) {
     int records = 0;
+    uint64_t rows;
     c->input_waits = false;
-    if (c->state != CLIENT_RUNNING || !send_old_chunks(c, now)) return;
-    while (!c->input_over && !c->input_waits && records < RECORDS_PER_TURN && c->state == CLIENT_RUNNING) {
-        uint64_t rows = room(c);
-        if (rows == 0) return;
-        chunk_t *k = chunk_new(rows);
-        fill_chunk(c, k, rows, &records);
-        if (k->count == 0) {
-            chunk_free(k);
-            continue;
-        }
-        keep_chunk(c, k);
-        chunk_submit(c, k, now);
+    if (c->state != CLIENT_RUNNING) return;
+    send_chunks(c, now); /* what was lost, and what a new epoch has not seen, goes before new rows */
+    while (!c->input_over && !c->input_waits && records < RECORDS_PER_TURN && c->state == CLIENT_RUNNING &&
+           (rows = room(c)) > 0) {
+        fill_chunk(c, rows, &records);
+        send_chunks(c, now);
     }
-    if (c->state == CLIENT_RUNNING && c->input_over && !c->end_sent) send_end(c, now);
+    if (c->state == CLIENT_RUNNING && c->input_over) send_end(c, now);
 }
 
 bool client_can_read_on(const client_t *c) {
     return c->state == CLIENT_RUNNING && !c->input_over && !c->input_waits && room(c) > 0;
 }
 
-/* ---- what the scheduler has */
-
-void client_arrived(client_t *c, uint64_t next_chunk, uint64_t now) {
-    /* A chunk that should have arrived a second ago was lost: go on from there. */
-    for (chunk_t *k = c->chunks; k; k = k->next) {
-        if (k->sent && k->number >= next_chunk && now - k->sent_ns > SECOND) chunk_send(c, k, now);
-    }
-    if (c->end_sent && now - c->end_sent_ns > SECOND) send_end(c, now);
-}
-
 void client_resubmit(client_t *c) {
     c->accepted = false;
-    c->next_chunk = c->rows_sent = c->bytes_sent = 0;
-    c->rows_limit = c->bytes_limit = 0;
+    feed_restart(c->feed);
     c->next_batch = 1;
     c->rows_received = c->bytes_received = 0;
     c->safe_batch = c->safe_rows = c->safe_bytes = 0;
-    c->end_sent = false;
-    for (chunk_t *k = c->chunks; k; k = k->next) {
-        k->sent = false;
-    }
-}
-
-void client_rows_free(client_t *c) {
-    while (c->chunks) {
-        chunk_t *k = c->chunks;
-        c->chunks = k->next;
-        chunk_free(k);
-    }
-    c->chunks_tail = &c->chunks;
 }

@@ -17,12 +17,12 @@ void client_count_result(client_t *c, const row_done_t *row) {
 
 static void gather(client_t *c) {
     reader_progress(c->reader, &c->tally.totals[CLIENT_bytes_done], &c->tally.totals[CLIENT_bytes_total]);
-    c->tally.totals[CLIENT_rows_pending] = c->rows_unfinished;
-    c->tally.totals[CLIENT_bytes_pending] = c->bytes_unfinished;
+    c->tally.totals[CLIENT_rows_pending] = feed_rows(c->feed);
+    c->tally.totals[CLIENT_bytes_pending] = feed_bytes(c->feed);
     c->tally.totals[CLIENT_window_rows] = c->args->window_rows;
     c->tally.totals[CLIENT_window_bytes] = c->args->window_bytes;
     c->tally.totals[CLIENT_concurrency] = client_concurrency(c);
-    c->tally.totals[CLIENT_bytes_held] = c->bytes_unfinished + writer_waiting_bytes(c->writer);
+    c->tally.totals[CLIENT_bytes_held] = feed_bytes(c->feed) + writer_waiting_bytes(c->writer);
     c->tally.totals[CLIENT_memory_limit] = c->args->memory_limit;
     c->tally.totals[CLIENT_stopping] = c->state == CLIENT_STOPPING;
 }

@@ -3,6 +3,21 @@
 #define SDG_ACTORS_LOOP_LIMITS_H
 
 #include <stddef.h>
+#include <stdint.h>
+
+#include "core/sched/limits.h"
+
+/* HELLO is said again so soon at first: the scheduler of the same process is there within a moment */
+#define HELLO_WAIT_MIN_NS (200 * UINT64_C(1000000))
+
+/* HELLO is said again so late at last: a fleet that waits for its scheduler costs it nothing when it comes */
+#define HELLO_WAIT_MAX_NS (5 * UINT64_C(1000000000))
+
+/* an actor that has no WELCOME looks so often whether HELLO is due, or can be handed over by now */
+#define HELLO_LOOK_NS (50 * UINT64_C(1000000))
+
+/* no word from the scheduler for so long: HELLO is said again, and the log says so */
+#define SILENCE_NS (BEATS_MISSED_MAX * BEAT_NS)
 
 /* calls in one message to or from the store: an array of 16 KiB on the stack */
 #define JOURNAL_BATCH_CALLS_MAX 256

@@ -32,7 +32,9 @@ void link_set_push_hwm(int messages);
  * machine are accepted. */
 int link_check_endpoint(const char *endpoint, err_t *err);
 
-/* One received frame; `message` points into it. */
+/* One received frame; `message` points into it. Never copied and never returned by value: the bytes of a
+ * frame of up to 33 bytes live inside zmq_msg_t itself, so the slices of a copy's message point into the
+ * original. */
 typedef struct link_frame {
     zmq_msg_t frame;
     uint64_t peer; /* ROUTER: number of the connection; 0 otherwise */

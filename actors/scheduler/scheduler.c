@@ -115,9 +115,7 @@ static void refuse(scheduler_t *s, uint64_t peer, message_type_t about, uint64_t
 }
 
 static void welcome(scheduler_t *s, uint64_t peer, bool known) {
-    message_t m = {
-        .type = MESSAGE_WELCOME,
-        .WELCOME = {.version = slice_of(SDG_VERSION), .beat_ms = BEAT_NS / MILLISECOND, .known = known}};
+    message_t m = {.type = MESSAGE_WELCOME, .WELCOME = {.known = known}};
     say(s, peer, &m);
 }
 
@@ -149,23 +147,26 @@ static void forget_old_connection(scheduler_t *s, const MSG_HELLO *hello, uint64
     }
 }
 
-static void on_hello(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
-    const MSG_HELLO *hello = &in->message.HELLO;
+/* False: there are too many, it has been told. */
+static bool admit_worker(scheduler_t *s, const MSG_HELLO *hello, uint64_t peer, uint64_t now) {
+    dispatch_worker_t worker = {
+        .worker = hello->instance, .python = hello->python, .patience_ns = hello->patience_ms * MILLISECOND};
     err_t err;
-    (void)peer;
-    if (hello->role != ROLE_CLIENT && hello->role != ROLE_WORKER) {
+    if (dispatch_worker_hello(s->dispatch, peer, &worker, now, &err) != SDG_OK) {
+        refuse(s, peer, MESSAGE_HELLO, 0, err.text);
+        return false;
+    }
+    tell_store(s, MESSAGE_OWNER_BACK, hello->instance);
+    return true;
+}
+
+static void on_hello(scheduler_t *s, const link_frame_t *in, uint64_t now) {
+    const MSG_HELLO *hello = &in->message.HELLO;
+    if (!message_is_said(MESSAGE_HELLO, hello->role, ROLE_SCHEDULER)) {
         refuse(s, in->peer, MESSAGE_HELLO, 0, "unknown role");
         return;
     }
-    if (hello->role == ROLE_WORKER &&
-        dispatch_worker_hello(s->dispatch, hello->instance, in->peer, now, &err) != SDG_OK) {
-        refuse(s, in->peer, MESSAGE_HELLO, 0, err.text);
-        return;
-    }
-    if (hello->role == ROLE_WORKER) tell_store(s, MESSAGE_OWNER_BACK, hello->instance);
-    if (hello->role == ROLE_WORKER) dispatch_worker_answers(s->dispatch, hello->instance);
-    if (hello->role == ROLE_WORKER)
-        dispatch_worker_patience(s->dispatch, hello->instance, hello->patience_ms * MILLISECOND);
+    if (hello->role == ROLE_WORKER && !admit_worker(s, hello, in->peer, now)) return;
     forget_old_connection(s, hello, in->peer, now);
     peer_t *known = xcalloc(1, sizeof *known);
     *known = (peer_t){.number = in->peer,
@@ -186,10 +187,12 @@ static void on_beat(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64
         dispatch_worker_leases(s->dispatch, peer->instance, in->message.BEAT.leases, now);
 }
 
-static void leave(scheduler_t *s, peer_t *peer, bool crashed, uint64_t now) {
+/* reason: of its BYE, may be empty. */
+static void leave(scheduler_t *s, peer_t *peer, bool crashed, slice_t reason, uint64_t now) {
     if (s->log_peers)
-        log_info("scheduler", "%s %s %s", peer->role == ROLE_WORKER ? "worker" : "client", peer->name,
-                 crashed ? "is silent: dropped" : "left");
+        log_info("scheduler", "%s %s %s%s%.*s", peer->role == ROLE_WORKER ? "worker" : "client", peer->name,
+                 crashed ? "is silent: dropped" : "left", reason.len ? ": " : "", (int)reason.len,
+                 reason.data);
     if (peer->role == ROLE_WORKER)
         dispatch_worker_gone(s->dispatch, peer->instance, crashed, now);
     else
@@ -198,8 +201,7 @@ static void leave(scheduler_t *s, peer_t *peer, bool crashed, uint64_t now) {
 }
 
 static void on_bye(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
-    (void)in;
-    leave(s, peer, false, now);
+    leave(s, peer, false, in->message.BYE.reason, now);
 }
 
 static void on_sync(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
@@ -224,11 +226,12 @@ static void on_job_open(scheduler_t *s, peer_t *peer, const link_frame_t *in, ui
                           .window_rows = open->window_rows,
                           .window_bytes = open->window_bytes,
                           .concurrency = open->concurrency,
-                          .priority = open->priority};
+                          .priority = open->priority,
+                          .python = open->needs & JOB_NEEDS_PYTHON};
     dispatch_job_stats_t known;
     err_t err;
     (void)peer;
-    if (open->job == 0) { /* means "no job" in LEASE, and is no key of a table */
+    if (open->job == 0) { /* REFUSED about no job in particular has id 0 */
         refuse(s, in->peer, MESSAGE_JOB_OPEN, 0, "a job needs an id other than 0");
         return;
     }
@@ -420,11 +423,9 @@ static void send_results(scheduler_t *s, const dispatch_action_t *a) {
 }
 
 static void send_done(scheduler_t *s, const dispatch_action_t *a) {
-    message_t m = {.type = MESSAGE_JOB_DONE,
-                   .JOB_DONE = {.job = a->job,
-                                .rows_ok = a->rows_ok,
-                                .rows_failed = a->rows_failed,
-                                .reason = slice_of(a->reason)}};
+    message_t m = {.type = MESSAGE_JOB_DONE, .JOB_DONE = {.job = a->job, .reason = slice_of(a->reason)}};
+    log_debug("scheduler", "job %016" PRIx64 " is over: %" PRIu64 " rows, %" PRIu64 " failed", a->job,
+              a->rows_ok, a->rows_failed);
     say(s, a->peer, &m);
     zhashx_delete(s->jobs, key_of(a->job));
 }
@@ -449,6 +450,10 @@ static void perform(scheduler_t *s, const dispatch_action_t *a) {
     case DISPATCH_PERMITS:
         m = (message_t){.type = MESSAGE_PERMITS,
                         .PERMITS = {.job = a->job, .rows = a->permit_rows, .calls = a->permit_calls}};
+        break;
+    case DISPATCH_LEASES_VOID:
+        m = (message_t){.type = MESSAGE_LEASES_VOID,
+                        .LEASES_VOID = {.from = a->lease, .count = a->lease_count}};
         break;
     case DISPATCH_JOB_DROP:
         m = (message_t){.type = MESSAGE_JOB_DROP, .JOB_DROP = {.job = a->job, .mode = a->mode}};
@@ -487,7 +492,7 @@ static void beat_peers(scheduler_t *s, uint64_t now) {
             say(s, p->number, &m);
     }
     for (peer_t *p = zlistx_first(gone); p; p = zlistx_next(gone)) {
-        leave(s, p, true, now);
+        leave(s, p, true, slice_of(""), now);
     }
     zlistx_destroy(&gone);
 }
@@ -582,31 +587,30 @@ static uint64_t after(void *self, uint64_t now) {
 
 /* ---- life */
 
-/* The messages a scheduler takes, and from whom (0: anybody who said HELLO). */
+/* The messages a scheduler takes from whoever said HELLO; from which role, the catalogue says. */
 static const struct {
     message_type_t type;
-    uint64_t role;
     void (*handle)(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now);
 } handlers[] = {
-    {MESSAGE_BEAT, 0, on_beat},
-    {MESSAGE_BYE, 0, on_bye},
-    {MESSAGE_SYNC, 0, on_sync},
-    {MESSAGE_STATUS_GET, 0, on_status_get},
-    {MESSAGE_JOB_OPEN, ROLE_CLIENT, on_job_open},
-    {MESSAGE_ROWS, ROLE_CLIENT, on_rows},
-    {MESSAGE_ROWS_END, ROLE_CLIENT, on_rows_end},
-    {MESSAGE_RESULT_CREDIT, ROLE_CLIENT, on_result_credit},
-    {MESSAGE_RESULTS_ACK, ROLE_CLIENT, on_results_ack},
-    {MESSAGE_JOB_LIMIT, ROLE_CLIENT, on_job_limit},
-    {MESSAGE_JOB_STOP, ROLE_CLIENT, on_job_stop},
-    {MESSAGE_ROW_CREDIT, ROLE_WORKER, on_row_credit},
-    {MESSAGE_JOB_GET, ROLE_WORKER, on_job_get},
-    {MESSAGE_ROW_RESULTS, ROLE_WORKER, on_row_results},
-    {MESSAGE_LEASE_RETURN, ROLE_WORKER, on_lease_return},
-    {MESSAGE_JOB_REFUSED, ROLE_WORKER, on_job_refused},
-    {MESSAGE_PERMITS_HELD, ROLE_WORKER, on_permits_held},
-    {MESSAGE_DRAINED, ROLE_WORKER, on_drained},
-    {MESSAGE_STATS, ROLE_WORKER, on_stats},
+    {MESSAGE_BEAT, on_beat},
+    {MESSAGE_BYE, on_bye},
+    {MESSAGE_SYNC, on_sync},
+    {MESSAGE_STATUS_GET, on_status_get},
+    {MESSAGE_JOB_OPEN, on_job_open},
+    {MESSAGE_ROWS, on_rows},
+    {MESSAGE_ROWS_END, on_rows_end},
+    {MESSAGE_RESULT_CREDIT, on_result_credit},
+    {MESSAGE_RESULTS_ACK, on_results_ack},
+    {MESSAGE_JOB_LIMIT, on_job_limit},
+    {MESSAGE_JOB_STOP, on_job_stop},
+    {MESSAGE_ROW_CREDIT, on_row_credit},
+    {MESSAGE_JOB_GET, on_job_get},
+    {MESSAGE_ROW_RESULTS, on_row_results},
+    {MESSAGE_LEASE_RETURN, on_lease_return},
+    {MESSAGE_JOB_REFUSED, on_job_refused},
+    {MESSAGE_PERMITS_HELD, on_permits_held},
+    {MESSAGE_DRAINED, on_drained},
+    {MESSAGE_STATS, on_stats},
 };
 
 static void handle(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
@@ -614,7 +618,7 @@ static void handle(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_
     if (peer->role == ROLE_WORKER) dispatch_worker_beat(s->dispatch, peer->instance, now);
     for (size_t i = 0; i < sizeof handlers / sizeof *handlers; i++) {
         if (handlers[i].type != in->message.type) continue;
-        if (handlers[i].role && handlers[i].role != peer->role) break;
+        if (!message_is_said(in->message.type, peer->role, ROLE_SCHEDULER)) break;
         handlers[i].handle(s, peer, in, now);
         return;
     }
@@ -625,7 +629,7 @@ static void on_message(void *self, zsock_t *socket, link_frame_t *in, uint64_t n
     scheduler_t *s = self;
     (void)socket;
     if (in->message.type == MESSAGE_HELLO) {
-        on_hello(s, NULL, in, now);
+        on_hello(s, in, now);
         return;
     }
     peer_t *peer = look_up(s->peers, in->peer);

@@ -21,13 +21,13 @@ static void note_evicted(void *self, uint64_t row, size_t bytes, bool to_disk) {
 
 /* ---- answers */
 
-static void say_found(context_store_t *s, uint64_t peer, uint64_t job) {
+static void say_found(context_store_t *s, uint64_t peer) {
     message_t m = {.type = MESSAGE_CTX,
-                   .CTX = {.job = job, .contexts = {s->contexts_found.items, s->contexts_found.count}}};
+                   .CTX = {.contexts = {s->contexts_found.items, s->contexts_found.count}}};
     BATCH_POINT(&s->contexts_found, bytes);
     if (s->contexts_found.count) link_send(s->router, peer, &m, &s->scratch);
     m = (message_t){.type = MESSAGE_CTX_MISSING,
-                    .CTX_MISSING = {.job = job, .tags = {s->missing.items, s->missing.count}}};
+                    .CTX_MISSING = {.tags = {s->missing.items, s->missing.count}}};
     if (s->missing.count) link_send(s->router, peer, &m, &s->scratch);
     BATCH_RESET(&s->contexts_found, RESULT_BYTES_KEPT);
     s->missing.count = 0;
@@ -66,9 +66,9 @@ void store_contexts_on_get(context_store_t *s, const link_frame_t *in, uint64_t 
         }
         if (s->contexts_found.count + s->missing.count == CONTEXT_BATCH_MAX ||
             s->contexts_found.text.len >= CONTEXT_BATCH_BYTES)
-            say_found(s, in->peer, m->job);
+            say_found(s, in->peer);
     }
-    say_found(s, in->peer, m->job);
+    say_found(s, in->peer);
 }
 
 void store_contexts_on_put(context_store_t *s, const link_frame_t *in, uint64_t now) {
@@ -88,8 +88,7 @@ void store_contexts_on_put(context_store_t *s, const link_frame_t *in, uint64_t 
         }
         if (item->tag) numbers_add(&saved, item->tag);
     }
-    message_t answer = {.type = MESSAGE_CTX_SAVED,
-                        .CTX_SAVED = {.job = m->job, .tags = {saved.items, saved.count}}};
+    message_t answer = {.type = MESSAGE_CTX_SAVED, .CTX_SAVED = {.tags = {saved.items, saved.count}}};
     if (saved.count && !s->actor.ended) link_send(s->router, in->peer, &answer, &s->scratch);
     numbers_free(&saved);
 }

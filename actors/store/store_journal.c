@@ -75,18 +75,18 @@ static uint64_t sync_due(const context_store_t *s, uint64_t now) {
 /* ---- answers */
 
 static void say_recorded(context_store_t *s, uint64_t peer, uint64_t *tags, size_t count) {
-    message_t m = {.type = MESSAGE_CALL_RECORDED, .CALL_RECORDED = {.job = s->job, .tags = {tags, count}}};
+    message_t m = {.type = MESSAGE_CALL_RECORDED, .CALL_RECORDED = {.tags = {tags, count}}};
     if (count) link_send(s->router, peer, &m, &s->scratch);
 }
 
 /* The answers that were looked up, and the calls that have none. */
 static void say_found(context_store_t *s, uint64_t peer) {
     message_t m = {.type = MESSAGE_CALL_FOUND,
-                   .CALL_FOUND = {.job = s->job, .calls = {s->calls_found.items, s->calls_found.count}}};
+                   .CALL_FOUND = {.calls = {s->calls_found.items, s->calls_found.count}}};
     BATCH_POINT(&s->calls_found, answer);
     if (s->calls_found.count) link_send(s->router, peer, &m, &s->scratch);
     m = (message_t){.type = MESSAGE_CALL_MISSING,
-                    .CALL_MISSING = {.job = s->job, .tags = {s->missing.items, s->missing.count}}};
+                    .CALL_MISSING = {.tags = {s->missing.items, s->missing.count}}};
     if (s->missing.count) link_send(s->router, peer, &m, &s->scratch);
     BATCH_RESET(&s->calls_found, RESULT_BYTES_KEPT);
     s->missing.count = 0;

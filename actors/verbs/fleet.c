@@ -19,6 +19,7 @@
 #include "core/sched/limits.h"
 
 static const char DEFAULT_ENDPOINT[] = "tcp://127.0.0.1:5577";
+enum { STATUS_TOKEN = 1 }; /* what `sdg status` asks with: it asks once */
 
 /* EXIT_ALL_FINE, or says why not. */
 static int check_endpoint(const char *verb, const char *endpoint) {
@@ -228,9 +229,10 @@ static int ask_status(const char *endpoint) {
         link_frame_t in;
         if (link_recv(s, &in, NULL) != LINK_MESSAGE) continue;
         if (in.message.type == MESSAGE_WELCOME) {
-            message_t get = {.type = MESSAGE_STATUS_GET, .epoch = in.message.epoch};
+            message_t get = {
+                .type = MESSAGE_STATUS_GET, .epoch = in.message.epoch, .STATUS_GET = {.token = STATUS_TOKEN}};
             link_send(s, 0, &get, &scratch);
-        } else if (in.message.type == MESSAGE_STATUS) {
+        } else if (in.message.type == MESSAGE_STATUS && in.message.STATUS.token == STATUS_TOKEN) {
             printf("%.*s\n", (int)in.message.STATUS.json.len, in.message.STATUS.json.data);
             message_t bye = {.type = MESSAGE_BYE, .epoch = in.message.epoch};
             link_send(s, 0, &bye, &scratch);

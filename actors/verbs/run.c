@@ -183,7 +183,7 @@ static int run_pipeline(verb_t verb, run_options_t *o, int *metrics_fd) {
                        .priority = o->priority};
     if (p) {
         char *folder = prepare_folder_of(o->yaml);
-        c.pipeline = p;
+        c.needs_python = p->python_block_count > 0;
         c.pipeline_folder = folder;
         if (o->auto_tune) auto_tune(o);
         o->job.gc_rows = o->gc_interval ? o->gc_interval : GC_INTERVAL_DEFAULT;

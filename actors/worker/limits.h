@@ -8,15 +8,6 @@
 /* meta of a finished row: reason, counters, ROW_LATENCIES_MAX latencies */
 #define USAGE_BYTES_MAX 1024
 
-/* lease numbers taken as seen in one message; the rest follows with the next beat */
-#define LEASES_VOID_MAX 65536
-
-/* a worker sends at once when it has gathered so many finished rows */
-#define RESULT_GATHER_ROWS 128
-
-/* a worker sends what it has gathered so long after its last batch: each batch wakes three actors */
-#define RESULT_GATHER_NS (4 * UINT64_C(1000000))
-
 /* rows one worker holds: 4,096 calls in flight with plenty ready behind them */
 #define WORKER_ROWS_MAX 16384
 

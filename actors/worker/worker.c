@@ -1,9 +1,9 @@
 /* worker.c - the worker's messages.
  *
  * Everything the worker knows of the scheduler may vanish: the connection, the epoch, single messages. So it
- * keeps three clocks: HELLO is repeated with back-off until WELCOME; results are repeated until acknowledged
- * (worker_outbox.c); a BEAT a second says what is open. A new epoch (the scheduler restarted) voids waiting
- * rows and running ones alike: their clients will submit them again.
+ * keeps three clocks: HELLO is repeated with back-off until WELCOME (actors/loop/greeting.h); results are
+ * repeated until acknowledged (core/sched/outbox.h); a BEAT a second says what is open. A new epoch (the
+ * scheduler restarted) voids waiting rows and running ones alike: their clients will submit them again.
  *
  * To add a message: a row in proto/messages.def, an on_<message> function here, a line in the table at the
  * bottom, a test.
@@ -13,8 +13,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "actors/loop/limits.h"
 #include "actors/worker/limits.h"
 #include "actors/worker/worker_contexts.h"
 #include "actors/worker/worker_journal.h"
@@ -25,10 +25,11 @@
 #include "core/base/log.h"
 #include "core/base/memory.h"
 #include "core/base/rng.h"
+#include "core/sched/dispatch.h"
 #include "core/sched/limits.h"
 
 static bool say(worker_t *w, message_t *m) {
-    m->epoch = w->epoch;
+    m->epoch = w->greeting.epoch;
     return link_send(w->scheduler, 0, m, &w->scratch);
 }
 
@@ -39,13 +40,10 @@ static void say_hello(worker_t *w, uint64_t now) {
                    .HELLO = {.role = ROLE_WORKER,
                              .instance = w->instance,
                              .name = slice_of(w->name),
-                             .cores = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN),
                              .python = w->args.accept_python,
                              .patience_ms = w->args.patience_ms}};
     if (!say(w, &m)) return; /* not connected: nothing was said, the next `after` tries again */
-    w->hello_ns = now;
-    w->hello_wait_ns = w->hello_wait_ns ? w->hello_wait_ns * 2 : 200 * MILLISECOND;
-    if (w->hello_wait_ns > 5 * SECOND) w->hello_wait_ns = 5 * SECOND;
+    greeting_said(&w->greeting, now);
 }
 
 static void say_credit(worker_t *w) {
@@ -70,7 +68,7 @@ static void say_totals(worker_t *w) {
 }
 
 static void say_beat(worker_t *w, uint64_t now) {
-    message_t m = {.type = MESSAGE_BEAT, .BEAT = {.rows_open = worker_rows_open(w)}};
+    message_t m = {.type = MESSAGE_BEAT};
     for (const worker_job_t *job = w->jobs; job; job = job->next) {
         for (uint32_t i = 0; job->llm && i < job->pipeline->model_count; i++) {
             llm_load_t load;
@@ -79,7 +77,7 @@ static void say_beat(worker_t *w, uint64_t now) {
             m.BEAT.calls_waiting += load.queued + load.backing_off;
         }
     }
-    m.BEAT.leases = w->lease_era << LEASE_ERA_SHIFT | rangeset_first_absent(w->leases, 0);
+    m.BEAT.leases = lease_book_first_missing(w->leases);
     m.BEAT.bytes_held = worker_bytes_held(w);
     if (w->args.report_rss) m.BEAT.rss_bytes = memory_rss_bytes();
     say(w, &m);
@@ -103,29 +101,19 @@ static void refuse_job(worker_t *w, worker_job_t *job) {
 
 /* ---- messages */
 
-static void forget_leases(worker_t *w, uint64_t era) {
-    rangeset_destroy(&w->leases);
-    w->leases = rangeset_new();
-    w->lease_era = era;
-}
-
 static void on_welcome(worker_t *w, const message_t *m, uint64_t now) {
-    if (w->epoch && w->epoch != m->epoch) {
+    (void)now;
+    if (greeting_take(&w->greeting, m) == GREETING_RESTARTED) {
         log_info(
             "worker",
             "the scheduler has restarted: rows in progress are dropped, their clients submit them again");
         while (w->jobs) {
             worker_forget_job(w, w->jobs);
         }
-        worker_outbox_free(w);
-        forget_leases(w, 0);
+        outbox_clear(w->outbox);
+        lease_book_forget(w->leases);
     }
-    bool again = w->welcome && w->epoch == m->epoch && !m->WELCOME.known;
-    w->epoch = m->epoch;
-    w->welcome = true;
-    w->hello_wait_ns = 0;
-    if (again) say_hello(w, now); /* it does not know this connection */
-    say_credit(w);
+    if (w->greeting.welcome) say_credit(w);
 }
 
 static void on_job_spec(worker_t *w, const message_t *m, uint64_t now) {
@@ -151,29 +139,22 @@ static worker_job_t *job_or_ask(worker_t *w, uint64_t id, uint64_t now) {
     return job;
 }
 
-/* A new era: the scheduler took us for dead, rows not started have gone to others. */
-static void enter_era(worker_t *w, uint64_t era) {
-    forget_leases(w, era);
+/* Rows that have not started have gone to other workers. */
+static void drop_all_waiting(worker_t *w) {
     for (worker_job_t *job = w->jobs; job; job = job->next) {
         waiting_drop(&job->waiting);
     }
 }
 
-/* A lease may be sent twice, or only its number (and those behind it) when its rows are no longer open. True:
- * these rows are new. */
-static bool lease_is_new(worker_t *w, const MSG_LEASE *m) {
-    uint64_t era = m->lease >> LEASE_ERA_SHIFT, number = m->lease & (((uint64_t)1 << LEASE_ERA_SHIFT) - 1);
-    if (era < w->lease_era) return false;
-    if (era > w->lease_era) enter_era(w, era);
-    if (m->rows.count > 0) return rangeset_add(w->leases, number);
-    for (uint64_t i = 0; i < m->attempt && i < LEASES_VOID_MAX; i++) {
-        rangeset_add(w->leases, number + i);
-    }
-    return false;
+static void on_leases_void(worker_t *w, const message_t *m, uint64_t now) {
+    (void)now;
+    if (lease_book_void(w->leases, m->LEASES_VOID.from, m->LEASES_VOID.count)) drop_all_waiting(w);
 }
 
 static void on_lease(worker_t *w, const message_t *m, uint64_t now) {
-    if (!lease_is_new(w, &m->LEASE)) return;
+    lease_verdict_t verdict = lease_book_add(w->leases, m->LEASE.lease);
+    if (verdict == LEASE_OLD) return;
+    if (verdict == LEASE_BEGINS_ERA) drop_all_waiting(w);
     worker_job_t *job = job_or_ask(w, m->LEASE.job, now);
     if (job->state == JOB_BROKEN) {
         refuse_job(w, job);
@@ -184,9 +165,14 @@ static void on_lease(worker_t *w, const message_t *m, uint64_t now) {
     worker_start_rows(w, job, now);
 }
 
+/* What may run here, as the scheduler sees it: a worker that drains begins nothing more. */
+static uint64_t permit_of(const worker_t *w, const worker_job_t *job) {
+    return w->draining ? 0 : job->permit_rows;
+}
+
 static void say_held(worker_t *w, worker_job_t *job) {
     message_t m = {.type = MESSAGE_PERMITS_HELD,
-                   .PERMITS_HELD = {.job = job->id, .permit = job->permit_rows, .running = job->running}};
+                   .PERMITS_HELD = {.job = job->id, .permit = permit_of(w, job), .running = job->running}};
     say(w, &m);
     job->told_running = job->running;
 }
@@ -194,7 +180,7 @@ static void say_held(worker_t *w, worker_job_t *job) {
 /* While more rows run than are permitted, each that ends may be another worker's gain. */
 static void tell_what_was_given_up(worker_t *w) {
     for (worker_job_t *job = w->jobs; job; job = job->next) {
-        if (job->told_running > job->permit_rows && job->running < job->told_running) say_held(w, job);
+        if (job->told_running > permit_of(w, job) && job->running < job->told_running) say_held(w, job);
     }
 }
 
@@ -214,7 +200,7 @@ static void on_job_drop(worker_t *w, const message_t *m, uint64_t now) {
     worker_job_t *job = worker_find_job(w, m->JOB_DROP.job);
     (void)now;
     if (!job) return;
-    if (m->JOB_DROP.mode == STOP_DRAIN)
+    if (m->JOB_DROP.mode == DISPATCH_STOP_DRAIN)
         worker_return_waiting(w, job);
     else
         worker_forget_job(w, job);
@@ -222,7 +208,7 @@ static void on_job_drop(worker_t *w, const message_t *m, uint64_t now) {
 
 static void on_row_results_ack(worker_t *w, const message_t *m, uint64_t now) {
     (void)now;
-    worker_acknowledged(w, m->ROW_RESULTS_ACK.batch);
+    outbox_acknowledged(w->outbox, m->ROW_RESULTS_ACK.batch);
 }
 
 static void start_drain(worker_t *w, uint64_t deadline_ms, uint64_t now) {
@@ -233,6 +219,7 @@ static void start_drain(worker_t *w, uint64_t deadline_ms, uint64_t now) {
     say_credit(w);
     for (worker_job_t *job = w->jobs; job; job = job->next) {
         worker_return_waiting(w, job);
+        say_held(w, job);
     }
 }
 
@@ -279,27 +266,26 @@ static void check_drained(worker_t *w, uint64_t now) {
     actor_finish(&w->actor, 0);
 }
 
-static void check_scheduler(worker_t *w, uint64_t now) {
-    uint64_t silent = now - w->heard_ns;
-    if (!w->welcome && now - w->hello_ns >= w->hello_wait_ns) say_hello(w, now);
-    if (w->welcome && silent > BEATS_MISSED_MAX * BEAT_NS) {
+static void greet(worker_t *w, uint64_t now) {
+    if (greeting_falls_silent(&w->greeting, now))
         log_warn("worker", "%s: the scheduler is silent; saying hello again", w->name);
-        w->welcome = false;
-        w->hello_ns = 0;
-    }
-    if (w->args.give_up_ms && silent > w->args.give_up_ms * MILLISECOND) {
-        log_error("worker", "%s: no word from the scheduler for %" PRIu64 " s: giving up", w->name,
-                  (uint64_t)(silent / SECOND));
-        actor_finish(&w->actor, 1);
-    }
+    if (greeting_is_due(&w->greeting, now)) say_hello(w, now);
+}
+
+/* A worker that nobody watches ends when its scheduler is gone for good. */
+static void give_up_on_silence(worker_t *w, uint64_t now) {
+    uint64_t silent = now - w->greeting.heard_ns;
+    if (!w->args.give_up_ms || silent <= w->args.give_up_ms * MILLISECOND) return;
+    log_error("worker", "%s: no word from the scheduler for %" PRIu64 " s: giving up", w->name,
+              (uint64_t)(silent / SECOND));
+    actor_finish(&w->actor, 1);
 }
 
 static void every_beat(worker_t *w, uint64_t now) {
     if (now - w->beat_ns < BEAT_NS) return;
-    check_scheduler(w, now);
-    if (!w->welcome) return;
+    give_up_on_silence(w, now);
+    if (!w->greeting.welcome) return;
     say_beat(w, now);
-    worker_resend(w, now);
     worker_journal_resend(w, now);
     worker_contexts_resend(w, now);
     for (worker_job_t *job = w->jobs; job; job = job->next) {
@@ -325,9 +311,9 @@ static uint64_t after(void *self, uint64_t now) {
     tell_what_was_given_up(w);
     every_beat(w, now);
     housekeep(w, now);
-    if (!w->welcome && now - w->hello_ns >= w->hello_wait_ns) say_hello(w, now);
+    greet(w, now);
     check_drained(w, now);
-    uint64_t wait = worker_next_wake(w, now), beat = w->welcome ? BEAT_NS : 50 * MILLISECOND;
+    uint64_t wait = worker_next_wake(w, now), beat = w->greeting.welcome ? BEAT_NS : HELLO_LOOK_NS;
     return wait < beat ? wait : beat;
 }
 
@@ -351,10 +337,10 @@ static worker_t *worker_new(const worker_args_t *args) {
     w->slots = slots_new();
     w->agenda = agenda_new();
     w->footprint = footprint_new();
-    w->parcels_tail = &w->parcels;
-    w->leases = rangeset_new();
+    w->outbox = outbox_new(worker_encode_batch, w);
+    w->leases = lease_book_new();
     buf_init(&w->scratch, MESSAGE_BYTES_MAX);
-    w->heard_ns = clock_now_ns();
+    greeting_init(&w->greeting, clock_now_ns());
     w->scheduler = link_socket(ZMQ_DEALER, 500);
     zsock_set_immediate(w->scheduler, 1);
     return w;
@@ -365,8 +351,8 @@ static void worker_destroy(worker_t **worker) {
     while (w->jobs) {
         worker_forget_job(w, w->jobs);
     }
-    worker_outbox_free(w);
-    rangeset_destroy(&w->leases);
+    outbox_destroy(&w->outbox);
+    lease_book_destroy(&w->leases);
     zsock_destroy(&w->scheduler);
     actor_free(&w->actor);
     buf_free(&w->scratch);
@@ -383,11 +369,17 @@ static const struct {
     message_type_t type;
     void (*handle)(worker_t *w, const message_t *m, uint64_t now);
 } handlers[] = {
-    {MESSAGE_WELCOME, on_welcome},   {MESSAGE_LEASE, on_lease},
-    {MESSAGE_JOB_SPEC, on_job_spec}, {MESSAGE_PERMITS, on_permits},
-    {MESSAGE_JOB_DROP, on_job_drop}, {MESSAGE_ROW_RESULTS_ACK, on_row_results_ack},
-    {MESSAGE_DRAIN, on_drain},       {MESSAGE_BEAT, on_beat},
-    {MESSAGE_REFUSED, on_refused},   {MESSAGE_SYNC, on_sync},
+    {MESSAGE_WELCOME, on_welcome},
+    {MESSAGE_LEASE, on_lease},
+    {MESSAGE_LEASES_VOID, on_leases_void},
+    {MESSAGE_JOB_SPEC, on_job_spec},
+    {MESSAGE_PERMITS, on_permits},
+    {MESSAGE_JOB_DROP, on_job_drop},
+    {MESSAGE_ROW_RESULTS_ACK, on_row_results_ack},
+    {MESSAGE_DRAIN, on_drain},
+    {MESSAGE_BEAT, on_beat},
+    {MESSAGE_REFUSED, on_refused},
+    {MESSAGE_SYNC, on_sync},
 };
 
 static void on_message(void *self, zsock_t *socket, link_frame_t *in, uint64_t now) {
@@ -397,10 +389,7 @@ static void on_message(void *self, zsock_t *socket, link_frame_t *in, uint64_t n
         worker_contexts_message(w, &in->message, now);
         return;
     }
-    w->heard_ns = now;
-    if (in->message.type != MESSAGE_WELCOME && in->message.type != MESSAGE_REFUSED &&
-        in->message.epoch != w->epoch)
-        return;
+    if (!greeting_hear(&w->greeting, &in->message, now)) return;
     for (size_t i = 0; i < sizeof handlers / sizeof *handlers; i++) {
         if (handlers[i].type == in->message.type) handlers[i].handle(w, &in->message, now);
     }

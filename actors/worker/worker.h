@@ -7,9 +7,10 @@
  *
  * Takes   WELCOME       use this epoch from now on; answers ROW_CREDIT
  *         LEASE         rows to run; answered by ROW_RESULTS or LEASE_RETURN for each of them
+ *         LEASES_VOID   leases that it may miss and that have no open rows
  *         JOB_SPEC      the pipeline of a job (asked for with JOB_GET when a lease names an unknown job)
  *         PERMITS       rows running at once and calls in flight for a job
- *         JOB_DROP      1: return the rows that have not started; 2: forget the job
+ *         JOB_DROP      drain: return the rows that have not started; now: forget the job
  *         ROW_RESULTS_ACK, BEAT, DRAIN, SYNC, REFUSED
  *         from a store: CALL_FOUND, CALL_MISSING, CALL_RECORDED, CTX, CTX_MISSING, CTX_SAVED
  * Sends   HELLO, ROW_CREDIT, JOB_GET, ROW_RESULTS, LEASE_RETURN, PERMITS_HELD, JOB_REFUSED, BEAT, STATS,

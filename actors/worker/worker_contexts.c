@@ -204,7 +204,7 @@ static void add_saved(worker_t *w, slot_t *slot) {
 static void save_as_failed(slot_t *slot, buf_t *bytes) {
     buf_reset(bytes);
     worker_journal_save(slot, bytes);
-    row_save_failed(bytes, slot->job->pipeline, &slot->job->options.row, slot->passage.row,
+    row_save_failed(bytes, slot->job->pipeline->digest, slot->passage.row,
                     "the row has become too large to be put away between the blocks of batch mode",
                     "too large");
 }
@@ -342,7 +342,7 @@ row_t *worker_context_lost_row(const slot_t *slot, uint64_t now) {
     const worker_job_t *job = slot->job;
     buf_t bytes;
     buf_init(&bytes, ROW_ERROR_BYTES_MAX + USAGE_BYTES_MAX);
-    row_save_failed(&bytes, job->pipeline, &job->options.row, slot->passage.row,
+    row_save_failed(&bytes, job->pipeline->digest, slot->passage.row,
                     "the context store has lost this row: run again with --retry-failed", "context");
     row_t *row = row_load(job->pipeline, &job->options.row, bytes.data, bytes.len, now, NULL);
     buf_free(&bytes);

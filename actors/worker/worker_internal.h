@@ -6,30 +6,20 @@
 #define SDG_ACTORS_WORKER_WORKER_INTERNAL_H
 
 #include "actors/loop/actor.h"
+#include "actors/loop/greeting.h"
 #include "actors/worker/agenda.h"
 #include "actors/worker/slots.h"
 #include "actors/worker/waiting.h"
 #include "actors/worker/worker.h"
 #include "core/base/numbers.h"
-#include "core/base/rangeset.h"
 #include "core/http/engine.h"
 #include "core/mabel/row/row.h"
 #include "core/python/pypool.h"
+#include "core/sched/lease_book.h"
+#include "core/sched/outbox.h"
 #include "proto/parts/job.h"
 #include "proto/parts/tally.h"
 #include "proto/parts/usage.h"
-
-/* A batch of results or returned rows on its way to the scheduler, kept until acknowledged. */
-typedef struct parcel {
-    struct parcel *next;
-    uint64_t batch;
-    uint64_t resend_ns; /* when to send again */
-    uint64_t wait_ns;   /* doubles with each resend */
-    uint64_t rows;
-    uint64_t epoch; /* it was encoded for */
-    size_t len;
-    char *bytes; /* encoded frame */
-} parcel_t;
 
 typedef enum job_state { JOB_ASKED, JOB_READY, JOB_BROKEN } job_state_t;
 
@@ -52,11 +42,6 @@ typedef struct worker_job {
     uint64_t asked_ns;     /* last JOB_GET */
     waiting_t waiting;     /* leased and not started */
     uint64_t row_bytes;    /* what a row of it takes here, by the rows seen so far: worker_memory.c */
-    /* results being gathered for the next ROW_RESULTS */
-    row_done_t *done; /* lengths only: their bytes follow each other in done_bytes */
-    size_t done_count, done_cap;
-    buf_t done_bytes;
-    numbers_t returned; /* rows given back, gathered for LEASE_RETURN */
 } worker_job_t;
 
 typedef struct footprint footprint_t; /* worker_memory.c */
@@ -65,26 +50,20 @@ typedef struct worker {
     actor_t actor;
     zsock_t *scheduler; /* DEALER */
     char *name;
-    uint64_t instance, epoch;
-    bool welcome; /* WELCOME seen on this epoch */
+    uint64_t instance;
+    greeting_t greeting;
     bool draining;
     uint64_t drain_deadline_ns;
-    uint64_t hello_ns, heard_ns, beat_ns; /* last sent, last received, last beat */
-    uint64_t hello_wait_ns;
+    uint64_t beat_ns; /* last beat */
     worker_args_t args;
     worker_job_t *jobs;
-    rangeset_t *
-        leases; /* lease numbers seen (their lower half) of the registration `lease_era` (their upper half) */
-    uint64_t lease_era;
+    lease_book_t *leases;
     slots_t *slots;         /* the rows that have begun */
     agenda_t *agenda;       /* which of them run next by themselves */
     footprint_t *footprint; /* what they take */
-    parcel_t *parcels, **parcels_tail;
-    uint64_t next_batch;
+    outbox_t *outbox;
     uint64_t rows_since, housekept_ns; /* finished since the last housekeeping, and when that was */
     tally_t tally;                     /* of the rows it has finished */
-    uint64_t flushed_ns;               /* when gathered results last left */
-    uint64_t parcel_bytes;             /* of all parcels */
     buf_t scratch;                     /* encoding */
 } worker_t;
 
@@ -95,15 +74,11 @@ void worker_forget_job(worker_t *w, worker_job_t *job);
 int worker_load_job(worker_t *w, worker_job_t *job, const MSG_JOB_SPEC *spec, err_t *err);
 
 /* worker_outbox.c */
-void worker_add_parked(worker_t *w, worker_job_t *job, const row_usage_t *usage, uint64_t index,
-                       uint64_t now);
-void worker_add_result(worker_t *w, worker_job_t *job, const row_result_t *result, uint64_t index,
-                       uint64_t now);
-void worker_flush(worker_t *w, uint64_t now); /* sends gathered results and returns when they are due */
-uint64_t worker_flush_due(const worker_t *w); /* when that is, ns; UINT64_MAX: nothing gathered */
-void worker_acknowledged(worker_t *w, uint64_t batch);
-void worker_resend(worker_t *w, uint64_t now);
-void worker_outbox_free(worker_t *w);
-bool worker_outbox_empty(const worker_t *w);
+void worker_encode_batch(void *worker, const outbox_batch_t *batch, buf_t *frame);
+void worker_add_parked(worker_t *w, worker_job_t *job, const row_usage_t *usage, uint64_t index);
+void worker_add_result(worker_t *w, worker_job_t *job, const row_result_t *result, uint64_t index);
+uint64_t
+worker_flush_due(const worker_t *w); /* when gathered rows are to leave, ns; UINT64_MAX: there are none */
+void worker_flush(worker_t *w, uint64_t now); /* lets them go, and sends what is to be sent now */
 
 #endif

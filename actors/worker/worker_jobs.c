@@ -23,7 +23,6 @@ worker_job_t *worker_find_job(worker_t *w, uint64_t id) {
 worker_job_t *worker_add_job(worker_t *w, uint64_t id) {
     worker_job_t *job = xcalloc(1, sizeof *job);
     job->id = id;
-    buf_init(&job->done_bytes, RESULT_BATCH_BYTES_MAX + DATA_LINE_BYTES_MAX + USAGE_BYTES_MAX);
     job->next = w->jobs;
     w->jobs = job;
     return job;
@@ -32,8 +31,9 @@ worker_job_t *worker_add_job(worker_t *w, uint64_t id) {
 static char *slice_text(slice_t s) { return xstrndup(s.data ? s.data : "", s.len); }
 
 static int load_pipeline(worker_t *w, worker_job_t *job, const MSG_JOB_SPEC *spec, err_t *err) {
-    char *path = slice_text(spec->path);
+    char *path = slice_text(spec->path), *folder = slice_text(spec->folder);
     pipeline_source_t source = {.path = path,
+                                .folder = spec->folder.len ? folder : NULL,
                                 .bytes = spec->bundle.data,
                                 .len = spec->bundle.len,
                                 .use_env = true,
@@ -50,6 +50,7 @@ static int load_pipeline(worker_t *w, worker_job_t *job, const MSG_JOB_SPEC *spe
     }
     diags_free(&diags);
     free(path);
+    free(folder);
     return job->pipeline ? SDG_OK : SDG_EINVAL;
 }
 
@@ -160,12 +161,6 @@ int worker_load_job(worker_t *w, worker_job_t *job, const MSG_JOB_SPEC *spec, er
     return SDG_OK;
 }
 
-static void free_gathered(worker_job_t *job) {
-    free(job->done);
-    buf_free(&job->done_bytes);
-    numbers_free(&job->returned);
-}
-
 void worker_forget_job(worker_t *w, worker_job_t *job) {
     worker_drop_rows(w, job);
     leave_store(w, job);
@@ -182,6 +177,6 @@ void worker_forget_job(worker_t *w, worker_job_t *job) {
     job_options_free(&job->options);
     free(job->functions);
     free(job->refusal);
-    free_gathered(job);
+    outbox_forget(w->outbox, job->id);
     free(job);
 }

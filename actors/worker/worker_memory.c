@@ -28,9 +28,9 @@ void footprint_destroy(footprint_t **footprint) {
 }
 
 uint64_t worker_bytes_held(const worker_t *w) {
-    uint64_t bytes = w->footprint->bytes + w->parcel_bytes;
+    uint64_t bytes = w->footprint->bytes + outbox_bytes(w->outbox);
     for (const worker_job_t *job = w->jobs; job; job = job->next) {
-        bytes += job->waiting.bytes + job->done_bytes.len;
+        bytes += job->waiting.bytes;
     }
     return bytes;
 }

@@ -261,21 +261,23 @@ static void give_back(worker_t *w, slot_t *slot, step_t *step) {
     (void)w, (void)step;
     log_debug("worker", "row %" PRIu64 ": its context is not in the store any more, it starts again",
               slot->passage.row);
-    numbers_add(&slot->job->returned, slot->passage.row);
+    outbox_add_returned(w->outbox, slot->job->id, slot->passage.row);
 }
 
 static void report_result(worker_t *w, slot_t *slot, step_t *step) {
     row_result_t result;
+    (void)step;
     row_result(slot->row, &result);
     if (result.end_reason || (!result.failed && result.reason[0]))
         log_debug("worker", "row %" PRIu64 " ended: %s (%s)", slot->passage.row,
                   result.end_reason ? result.end_reason : "no reason given",
                   result.reason[0] ? result.reason : "no exit_code");
-    worker_add_result(w, slot->job, &result, slot->passage.row, step->now);
+    worker_add_result(w, slot->job, &result, slot->passage.row);
 }
 
 static void report_parked(worker_t *w, slot_t *slot, step_t *step) {
-    worker_add_parked(w, slot->job, worker_context_usage(slot), slot->passage.row, step->now);
+    (void)step;
+    worker_add_parked(w, slot->job, worker_context_usage(slot), slot->passage.row);
 }
 
 static void release(worker_t *w, slot_t *slot, step_t *step) {
@@ -377,9 +379,8 @@ void worker_start_rows(worker_t *w, worker_job_t *job, uint64_t now) {
 }
 
 void worker_return_waiting(worker_t *w, worker_job_t *job) {
-    (void)w;
     for (waiting_row_t *row; (row = waiting_take(&job->waiting));) {
-        numbers_add(&job->returned, row->index);
+        outbox_add_returned(w->outbox, job->id, row->index);
         waiting_row_free(row);
     }
 }
@@ -484,12 +485,9 @@ uint64_t worker_next_wake(const worker_t *w, uint64_t now) {
 }
 
 uint64_t worker_rows_open(const worker_t *w) {
-    uint64_t n = 0;
+    uint64_t n = outbox_rows(w->outbox);
     for (const worker_job_t *job = w->jobs; job; job = job->next) {
-        n += job->running + job->waiting.count + job->done_count + job->returned.count;
-    }
-    for (const parcel_t *p = w->parcels; p; p = p->next) {
-        n += p->rows;
+        n += job->running + job->waiting.count;
     }
     return n;
 }

@@ -27,10 +27,10 @@ void dispatch_destroy(dispatch_t **dispatch) {
     dispatch_t *d = *dispatch;
     if (!d) return;
     for (uint32_t i = 0; i < JOBS_MAX; i++) {
-        if (d->jobs[i]) sched_job_destroy(d, d->jobs[i]);
+        if (d->jobs[i]) dispatch_job_destroy(d, d->jobs[i]);
     }
     while (d->worker_count > 0) {
-        sched_worker_destroy(d, d->workers[d->worker_count - 1]);
+        dispatch_worker_destroy(d, d->workers[d->worker_count - 1]);
     }
     idmap_free(&d->job_by_id);
     idmap_free(&d->worker_by_id);
@@ -42,7 +42,7 @@ void dispatch_destroy(dispatch_t **dispatch) {
 
 /* ---- marks */
 
-void dispatch_touch(dispatch_t *d, job_t *job) {
+void dispatch_touch(dispatch_t *d, seat_job_t *job) {
     ring_add_last(&d->due, &job->due);
     ring_add_last(&d->ready, &job->ready);
 }
@@ -72,7 +72,7 @@ static bool notice_next(dispatch_t *d, dispatch_action_t *action) {
 
 static bool client_next(dispatch_t *d, uint64_t now, dispatch_action_t *action) {
     for (ring_node_t *node; (node = ring_first(&d->due));) {
-        if (sched_job_next(d, RING_OWNER(node, job_t, due), now, action)) return true;
+        if (dispatch_job_next(d, RING_OWNER(node, seat_job_t, due), now, action)) return true;
         ring_remove(node);
     }
     return false;
@@ -80,9 +80,9 @@ static bool client_next(dispatch_t *d, uint64_t now, dispatch_action_t *action) 
 
 bool dispatch_next(dispatch_t *d, uint64_t now, dispatch_action_t *action) {
     if (notice_next(d, action)) return true;
-    if (permits_next(d, action)) return true;
-    if (lease_again(d, now, action)) return true;
-    if (lease_next(d, now, action)) return true;
+    if (dispatch_permits_next(d, action)) return true;
+    if (dispatch_lease_again(d, now, action)) return true;
+    if (dispatch_lease_next(d, now, action)) return true;
     return client_next(d, now, action);
 }
 
@@ -95,7 +95,7 @@ static void forgive_own_pause(dispatch_t *d, uint64_t now) {
     d->tick_ns = now;
     if (pause < 2 * BEAT_NS) return;
     for (size_t i = 0; i < d->worker_count; i++) {
-        worker_t *worker = d->workers[i];
+        seat_worker_t *worker = d->workers[i];
         worker->heard_ns = worker->heard_ns + pause < now ? worker->heard_ns + pause : now;
     }
 }
@@ -103,10 +103,10 @@ static void forgive_own_pause(dispatch_t *d, uint64_t now) {
 void dispatch_tick(dispatch_t *d, uint64_t now) {
     forgive_own_pause(d, now);
     for (size_t i = d->worker_count; i > 0; i--) {
-        sched_worker_tick(d, d->workers[i - 1], now);
+        dispatch_worker_tick(d, d->workers[i - 1], now);
     }
     for (uint32_t i = 0; i < JOBS_MAX; i++) {
-        if (d->jobs[i]) sched_job_tick(d, d->jobs[i], now);
+        if (d->jobs[i]) dispatch_job_tick(d, d->jobs[i], now);
     }
 }
 
@@ -115,7 +115,7 @@ void dispatch_tick(dispatch_t *d, uint64_t now) {
 void dispatch_stats(const dispatch_t *d, dispatch_stats_t *stats) { *stats = d->stats; }
 
 bool dispatch_job_stats(const dispatch_t *d, uint64_t id, dispatch_job_stats_t *stats) {
-    const job_t *job = sched_job_find(d, id);
+    const seat_job_t *job = dispatch_job_find(d, id);
     *stats = (dispatch_job_stats_t){0};
     if (!job) return false;
     *stats = (dispatch_job_stats_t){.rows_received = job->received_rows,
@@ -140,7 +140,7 @@ static uint64_t ring_length(const ring_t *ring) {
     return n;
 }
 
-static void check_worker(const worker_t *w) {
+static void check_worker(const seat_worker_t *w) {
     uint64_t rows = 0, seats = 0;
     for (const ring_node_t *node = w->leases.head.next; node != &w->leases.head; node = node->next) {
         const lease_t *lease = RING_OWNER(node, lease_t, node);
@@ -154,18 +154,19 @@ static void check_worker(const worker_t *w) {
     assert(w->held_rows == w->held_class[0] + w->held_class[1] + w->held_class[2]);
 }
 
-static void check_job(const job_t *job) {
+static void check_job(const seat_job_t *job) {
     uint64_t queued = 0, batched = 0;
     for (int class = 0; class < CLASSES; class ++) {
         queued += ring_length(&job->queue[class]);
     }
     for (const ring_node_t *node = job->batches.head.next; node != &job->batches.head; node = node->next) {
-        batched += ring_length(&RING_OWNER(node, batch_t, node)->rows);
+        batched += ring_length(&RING_OWNER(node, result_batch_t, node)->rows);
     }
     assert(job->queued == queued && job->answered_rows == batched + ring_length(&job->answered));
-    assert(sched_job_pending(job) == job->queued + job->leased + job->answered_rows);
+    assert(dispatch_job_pending(job) == job->queued + job->leased + job->answered_rows);
     assert(job->answered_bytes <= job->pending_bytes);
-    assert(sched_job_pending(job) == job->rows.count && sched_job_pending(job) <= job->asked.window_rows);
+    assert(dispatch_job_pending(job) == job->rows.count &&
+           dispatch_job_pending(job) <= job->asked.window_rows);
 }
 
 void dispatch_check(const dispatch_t *d) {

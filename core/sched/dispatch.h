@@ -64,6 +64,13 @@ typedef struct dispatch_row {
     size_t len;
 } dispatch_row_t;
 enum { DISPATCH_FAILED = 1 };
+/* How a job stops: modes of dispatch_job_stop (of JOB_STOP on the wire) and of DISPATCH_JOB_DROP (JOB_DROP).
+ */
+typedef enum dispatch_stop {
+    DISPATCH_STOP_DRAIN =
+        1, /* what runs is finished; rows that have not started are dropped, by workers: given back */
+    DISPATCH_STOP_NOW = 2 /* everything is dropped; by workers: the job is forgotten */
+} dispatch_stop_t;
 typedef struct dispatch_done {
     uint64_t index;
     uint32_t status; /* passed on; DISPATCH_FAILED counts as failed, all others do not */
@@ -79,6 +86,7 @@ typedef struct dispatch_job { /* what a client asks for */
     uint64_t window_bytes;    /* most bytes pending, see above */
     uint64_t concurrency;     /* rows running at once over all workers; >= 1 */
     uint64_t priority;        /* weight among jobs, up to JOB_PRIORITY_MAX; 0: JOB_PRIORITY_DEFAULT */
+    bool python;              /* it has python blocks: only workers that accept them can run it */
 } dispatch_job_t;
 
 /* ---- events: clients ---- */
@@ -100,7 +108,8 @@ int dispatch_result_credit(dispatch_t *d, uint64_t job, uint64_t rows_limit, uin
  * without a share is asked for rows it has not started. SDG_ENOTFOUND, or SDG_EINVAL for 0. */
 int dispatch_job_limit(dispatch_t *d, uint64_t job, uint64_t concurrency, uint64_t now);
 int dispatch_results_ack(dispatch_t *d, uint64_t job, uint64_t batch, uint64_t now); /* cumulative */
-int dispatch_job_stop(dispatch_t *d, uint64_t job, uint32_t mode /* 1 drain, 2 now */, uint64_t now);
+/* SDG_ENOTFOUND, or SDG_EINVAL for a mode that is none. */
+int dispatch_job_stop(dispatch_t *d, uint64_t job, uint32_t mode, uint64_t now);
 /* The client is known to have a new connection: its jobs follow, and hear again what may have been lost on
  * the way. */
 void dispatch_client_moved(dispatch_t *d, uint64_t from, uint64_t to, uint64_t now);
@@ -108,21 +117,23 @@ void dispatch_client_moved(dispatch_t *d, uint64_t from, uint64_t to, uint64_t n
 void dispatch_client_gone(dispatch_t *d, uint64_t peer, uint64_t now);
 
 /* ---- events: workers (numbered by their instance id; peer: where to send) ---- */
-/* A new worker, or a known one on a new connection (its leases stay). */
-int dispatch_worker_hello(dispatch_t *d, uint64_t worker, uint64_t peer, uint64_t now, err_t *err);
-/* How long it may be silent before it is taken for dead; 0: for ever. Unless said otherwise BEATS_MISSED_MAX
- * beats. */
-void dispatch_worker_patience(dispatch_t *d, uint64_t worker, uint64_t ns);
-/* This worker answers PERMITS with what it runs (dispatch_worker_running): what it gives up is not given to
- * others before it says so, and it is given no other share before it has answered the last one. Its answers
- * come in the order it gave them, as on one connection. */
-void dispatch_worker_answers(dispatch_t *d, uint64_t worker);
+typedef struct dispatch_worker { /* what a worker says of itself */
+    uint64_t worker;             /* its random instance id */
+    bool python;                 /* it runs python blocks */
+    uint64_t patience_ns;        /* how long it may be silent before it is taken for dead; 0: for ever */
+} dispatch_worker_t;
+/* A new worker, or a known one on a new connection (its leases stay, what it said of itself first holds).
+ * SDG_ELIMIT when there are too many. */
+int dispatch_worker_hello(dispatch_t *d, uint64_t peer, const dispatch_worker_t *worker, uint64_t now,
+                          err_t *err);
+/* Its answer to PERMITS: it knows of `permit`, and so many rows run. What it gives up is given to others only
+ * then, and it is given no other share before it has answered the last one. Its answers have to come in the
+ * order it gave them, as on one connection. */
 void dispatch_worker_running(dispatch_t *d, uint64_t worker, uint64_t job, uint64_t permit, uint64_t running,
                              uint64_t now);
 void dispatch_worker_credit(dispatch_t *d, uint64_t worker, uint64_t rows, uint64_t bytes, uint64_t now);
 void dispatch_worker_beat(dispatch_t *d, uint64_t worker, uint64_t now); /* any sign of life */
-/* From its beat: all leases below this number have arrived. A worker that never says so is sent no lease
- * twice. */
+/* From its beat: all leases below this number have arrived. */
 void dispatch_worker_leases(dispatch_t *d, uint64_t worker, uint64_t first_missing, uint64_t now);
 /* Results of a worker (known or not any more): rows still open are taken, others dropped. */
 void dispatch_row_results(dispatch_t *d, uint64_t worker, uint64_t job, const dispatch_done_t *rows,
@@ -143,9 +154,9 @@ void dispatch_tick(dispatch_t *d, uint64_t now);
 
 /* ---- actions ---- */
 typedef enum dispatch_kind {
-    DISPATCH_LEASE,   /* -> worker: rows, lease, attempt; without rows (job 0): `attempt` numbers from `lease`
-                       * on are no   longer waited for */
-    DISPATCH_PERMITS, /* -> worker: rows and calls allowed for job */
+    DISPATCH_LEASE,         /* -> worker: rows, lease, attempt */
+    DISPATCH_LEASES_VOID,   /* -> worker: `lease_count` leases from `lease` on have no open rows */
+    DISPATCH_PERMITS,       /* -> worker: rows and calls allowed for job */
     DISPATCH_JOB_DROP,      /* -> worker: job, mode */
     DISPATCH_INGEST_CREDIT, /* -> client: next_chunk, rows_limit, bytes_limit */
     DISPATCH_RESULTS,       /* -> client: batch, done rows */
@@ -159,6 +170,7 @@ typedef struct dispatch_action {
     uint64_t peer; /* where to */
     uint64_t worker, job;
     uint64_t lease, attempt;
+    uint64_t lease_count; /* LEASES_VOID */
     const dispatch_row_t *rows;
     size_t row_count; /* LEASE */
     const dispatch_done_t *done;

@@ -16,11 +16,11 @@
 #include "core/sched/dispatch.h"
 #include "core/sched/limits.h"
 
-typedef struct job job_t;
-typedef struct worker worker_t;
+typedef struct seat_job seat_job_t;
+typedef struct seat_worker seat_worker_t;
 typedef struct lease lease_t;
 
-typedef enum row_state { ROW_QUEUED, ROW_LEASED, ROW_ANSWERED } row_state_t;
+typedef enum lease_row_state { ROW_QUEUED, ROW_LEASED, ROW_ANSWERED } lease_row_state_t;
 enum {
     CLASS_FRESH,
     CLASS_SUSPECT,
@@ -28,7 +28,7 @@ enum {
     CLASSES
 }; /* of rows, by workers that died holding them: none, one, more */
 
-typedef struct row {
+typedef struct lease_row {
     ring_node_t node; /* queue, lease, answered or batch, as `state` says; free rows: the pool's next */
     uint64_t index, line;
     char *data; /* raw JSON until answered, then result line and meta; owned: rows of a chunk share nothing,
@@ -37,27 +37,27 @@ typedef struct row {
     size_t meta_len; /* of an answer; 0 before */
     lease_t *lease;  /* LEASED only */
     uint32_t status; /* ANSWERED only: as the worker said */
-    uint8_t state;   /* row_state_t */
+    uint8_t state;   /* lease_row_state_t */
     uint8_t deaths;  /* workers that died holding it */
-} row_t;
+} lease_row_t;
 
-typedef struct row_block { /* rows are allocated many at a time */
-    struct row_block *next;
-    row_t rows[];
-} row_block_t;
+typedef struct lease_row_block { /* rows are allocated many at a time */
+    struct lease_row_block *next;
+    lease_row_t rows[];
+} lease_row_block_t;
 
-typedef struct batch { /* rows sent in one RESULTS, kept until acknowledged */
-    ring_node_t node;  /* job->batches */
+typedef struct result_batch { /* rows sent in one RESULTS, kept until acknowledged */
+    ring_node_t node;         /* job->batches */
     uint64_t number;
     ring_t rows;
     uint64_t resend_ns, wait_ns;
-} batch_t;
+} result_batch_t;
 
 struct lease {        /* rows sent in one LEASE; exists while a row of it is open */
     ring_node_t node; /* worker->leases, by number */
     uint64_t number;  /* era and count of this worker */
-    job_t *job;
-    worker_t *worker;
+    seat_job_t *job;
+    seat_worker_t *worker;
     ring_t rows;
     size_t open;
     bool arrived; /* the worker has said so, or answered a row of it */
@@ -68,8 +68,8 @@ typedef struct seat {      /* what a worker is to a job */
     ring_node_t of_worker; /* worker->seats: the first one's turn it is */
     ring_node_t hungry;    /* job->hungry or job->waiting */
     ring_node_t permits;   /* d->permits: it is to be told its share */
-    worker_t *worker;
-    job_t *job;
+    seat_worker_t *worker;
+    seat_job_t *job;
     uint64_t share;  /* rows running at once */
     uint64_t wanted; /* the share it is to have once others have let go of theirs */
     uint64_t
@@ -86,7 +86,7 @@ typedef struct seat {      /* what a worker is to a job */
     uint64_t rate_ns, rate_rows; /* since when, how many not yet in `rate` */
 } seat_t;
 
-struct worker {
+struct seat_worker {
     uint64_t id, peer;
     uint64_t era; /* which registration of the dispatcher this is */
     uint64_t leases_sent;
@@ -95,22 +95,21 @@ struct worker {
     uint64_t held_class[CLASSES];
     uint64_t heard_ns, permits_ns;
     uint64_t patience_ns; /* of silence; 0: any */
-    bool answers;         /* it says what it runs when its permits change */
+    bool python;          /* it runs python blocks */
     bool draining;
-    bool tells_leases;         /* it reports which leases arrived */
-    uint64_t hole, hole_count; /* leases it may miss that have no open rows: sent empty, so that its count
+    uint64_t hole, hole_count; /* leases it may miss that have no open rows: it is told, so that its count
                                   goes on; count 0: none */
     ring_t seats, leases;
     ring_node_t resend;     /* d->resend: leases may be due again */
     seat_t *seat[JOBS_MAX]; /* by job slot */
 };
 
-typedef enum job_state { JOB_RUNNING, JOB_STOPPING, JOB_OVER } job_state_t;
+typedef enum seat_job_state { JOB_RUNNING, JOB_STOPPING, JOB_OVER } seat_job_state_t;
 
-struct job {
+struct seat_job {
     uint64_t id, peer;
     uint32_t slot; /* in d->jobs */
-    job_state_t state;
+    seat_job_state_t state;
     dispatch_job_t asked;
     ring_node_t due;   /* d->due: something may have to be said to its client */
     ring_node_t ready; /* d->ready: rows may have to be leased */
@@ -120,9 +119,9 @@ struct job {
     char *refusal;     /* first reason of a worker that cannot run it; owned */
     uint64_t able_ns;  /* when a worker that can run it was last known */
 
-    idmap_t rows;        /* index -> row_t, all pending rows */
-    row_block_t *blocks; /* owned */
-    row_t *free_rows;    /* linked by node.next */
+    idmap_t rows;              /* index -> lease_row_t, all pending rows */
+    lease_row_block_t *blocks; /* owned */
+    lease_row_t *free_rows;    /* linked by node.next */
     ring_t queue[CLASSES];
     ring_t answered; /* not yet in a batch */
     ring_t batches;  /* sent, not acknowledged */
@@ -142,7 +141,7 @@ struct job {
 
     uint64_t rows_ok, rows_failed;
     char *reason;                            /* why it stopped; NULL: it did not; owned */
-    uint64_t drop_ns;                        /* last time rows were asked back (JOB_DROP 1) */
+    uint64_t drop_ns;                        /* last time rows were asked back (DISPATCH_STOP_DRAIN) */
     uint64_t over_ns, done_ns, done_wait_ns; /* when it ended; when and how far apart JOB_DONE is repeated */
     bool tell_done;
 };
@@ -155,9 +154,9 @@ typedef struct notice { /* an action that needs nothing that could go away befor
 } notice_t;
 
 struct dispatch {
-    job_t *jobs[JOBS_MAX]; /* by slot */
+    seat_job_t *jobs[JOBS_MAX]; /* by slot */
     idmap_t job_by_id;
-    worker_t **workers; /* in order of arrival; owned */
+    seat_worker_t **workers; /* in order of arrival; owned */
     size_t worker_count, worker_cap;
     idmap_t worker_by_id;
     uint64_t eras;
@@ -173,55 +172,62 @@ struct dispatch {
 
 /* dispatch.c */
 void dispatch_notice(dispatch_t *d, const notice_t *notice);
-void dispatch_touch(dispatch_t *d, job_t *job); /* something changed: look at it in dispatch_next */
+void dispatch_touch(dispatch_t *d, seat_job_t *job); /* something changed: look at it in dispatch_next */
 
 /* dispatch_rows.c: what happens to one row */
-row_t *sched_row_add(job_t *job,
-                     uint64_t index); /* QUEUED in no queue yet; NULL if this index is pending already */
-void sched_row_enqueue(dispatch_t *d, job_t *job, row_t *row, bool first);
-void sched_row_answer(dispatch_t *d, job_t *job, row_t *row,
-                      const dispatch_done_t *done); /* copies the answer */
-void sched_row_fail(dispatch_t *d, job_t *job, row_t *row);
-void sched_row_release(dispatch_t *d, job_t *job, row_t *row); /* delivered or dropped */
-void sched_row_lease(dispatch_t *d, row_t *row, lease_t *lease, seat_t *seat);
-void sched_job_drop_queued(dispatch_t *d, job_t *job);
-void sched_job_drop_rows(dispatch_t *d, job_t *job); /* all of them */
+lease_row_t *
+dispatch_row_add(seat_job_t *job,
+                 uint64_t index); /* QUEUED in no queue yet; NULL if this index is pending already */
+void dispatch_row_enqueue(dispatch_t *d, seat_job_t *job, lease_row_t *row, bool first);
+void dispatch_row_answer(dispatch_t *d, seat_job_t *job, lease_row_t *row,
+                         const dispatch_done_t *done); /* copies the answer */
+void dispatch_row_fail(dispatch_t *d, seat_job_t *job, lease_row_t *row);
+void dispatch_row_release(dispatch_t *d, seat_job_t *job, lease_row_t *row); /* delivered or dropped */
+void dispatch_row_lease(dispatch_t *d, lease_row_t *row, lease_t *lease, seat_t *seat);
+void dispatch_job_drop_queued(dispatch_t *d, seat_job_t *job);
+void dispatch_job_drop_rows(dispatch_t *d, seat_job_t *job); /* all of them */
 
 /* dispatch_jobs.c */
 /* Halves of the window: raw bytes queued or leased, and results above which nothing is leased. */
-static inline uint64_t sched_job_results_bytes(const job_t *job) { return job->asked.window_bytes / 2; }
-static inline uint64_t sched_job_rows_bytes(const job_t *job) {
+static inline uint64_t dispatch_job_results_bytes(const seat_job_t *job) {
+    return job->asked.window_bytes / 2;
+}
+static inline uint64_t dispatch_job_rows_bytes(const seat_job_t *job) {
     return job->asked.window_bytes - job->asked.window_bytes / 2;
 }
-static inline uint64_t sched_job_pending(const job_t *job) { return job->received_rows - job->released_rows; }
-job_t *sched_job_find(const dispatch_t *d, uint64_t id);
-void sched_job_stop(dispatch_t *d, job_t *job, const char *reason, uint64_t now); /* what runs may finish */
-void sched_job_tick(dispatch_t *d, job_t *job, uint64_t now);                     /* may destroy it */
-bool sched_job_next(dispatch_t *d, job_t *job, uint64_t now, dispatch_action_t *action);
-void sched_job_destroy(dispatch_t *d, job_t *job);
+static inline uint64_t dispatch_job_pending(const seat_job_t *job) {
+    return job->received_rows - job->released_rows;
+}
+seat_job_t *dispatch_job_find(const dispatch_t *d, uint64_t id);
+void dispatch_job_wind_down(dispatch_t *d, seat_job_t *job, const char *reason,
+                            uint64_t now);                            /* what runs may finish */
+void dispatch_job_tick(dispatch_t *d, seat_job_t *job, uint64_t now); /* may destroy it */
+bool dispatch_job_next(dispatch_t *d, seat_job_t *job, uint64_t now, dispatch_action_t *action);
+void dispatch_job_destroy(dispatch_t *d, seat_job_t *job);
 
 /* dispatch_workers.c */
-worker_t *sched_worker_find(const dispatch_t *d, uint64_t id);
-void sched_worker_wake(dispatch_t *d, worker_t *worker);               /* it may want rows */
-void sched_worker_tick(dispatch_t *d, worker_t *worker, uint64_t now); /* may destroy it */
-void sched_worker_destroy(dispatch_t *d, worker_t *worker);            /* it holds nothing */
-void seat_destroy(seat_t *seat);
-void seat_hungry(seat_t *seat);    /* look at it again: it may want rows */
-void seat_pass_turn(seat_t *seat); /* behind the other jobs of its worker, with a full turn */
-bool permits_next(dispatch_t *d, dispatch_action_t *action);
-void shares_refresh(dispatch_t *d);
+seat_worker_t *dispatch_worker_find(const dispatch_t *d, uint64_t id);
+void dispatch_worker_wake(dispatch_t *d, seat_worker_t *worker);               /* it may want rows */
+void dispatch_worker_tick(dispatch_t *d, seat_worker_t *worker, uint64_t now); /* may destroy it */
+void dispatch_worker_destroy(dispatch_t *d, seat_worker_t *worker);            /* it holds nothing */
+void dispatch_seat_destroy(seat_t *seat);
+void dispatch_seat_hungry(seat_t *seat);    /* look at it again: it may want rows */
+void dispatch_seat_pass_turn(seat_t *seat); /* behind the other jobs of its worker, with a full turn */
+bool dispatch_permits_next(dispatch_t *d, dispatch_action_t *action);
+void dispatch_shares_refresh(dispatch_t *d);
 
 /* dispatch_leases.c */
-bool lease_next(dispatch_t *d, uint64_t now, dispatch_action_t *action);
-bool lease_again(dispatch_t *d, uint64_t now, dispatch_action_t *action);
-void lease_arrived(lease_t *lease);
-void lease_close(lease_t *lease); /* its last row is gone */
+bool dispatch_lease_next(dispatch_t *d, uint64_t now, dispatch_action_t *action);
+bool dispatch_lease_again(dispatch_t *d, uint64_t now, dispatch_action_t *action);
+void dispatch_lease_arrived(lease_t *lease);
+void dispatch_lease_close(lease_t *lease); /* its last row is gone */
 /* All rows `worker` holds (of `job`, NULL: any) go back, or fail; how many. */
-uint64_t leases_void(dispatch_t *d, worker_t *worker, const job_t *job, bool crashed);
+uint64_t dispatch_leases_void(dispatch_t *d, seat_worker_t *worker, const seat_job_t *job, bool crashed);
 
 /* dispatch_results.c */
-bool results_next(dispatch_t *d, job_t *job, uint64_t now, dispatch_action_t *action);
-void results_again(job_t *job, uint64_t now); /* the client is new: everything unacknowledged at once */
-bool results_due(job_t *job, uint64_t now);
+bool dispatch_results_next(dispatch_t *d, seat_job_t *job, uint64_t now, dispatch_action_t *action);
+void dispatch_results_again(seat_job_t *job,
+                            uint64_t now); /* the client is new: everything unacknowledged at once */
+bool dispatch_results_due(seat_job_t *job, uint64_t now);
 
 #endif

@@ -15,7 +15,7 @@
 
 #include "core/sched/limits.h"
 
-job_t *sched_job_find(const dispatch_t *d, uint64_t id) { return idmap_get(&d->job_by_id, id); }
+seat_job_t *dispatch_job_find(const dispatch_t *d, uint64_t id) { return idmap_get(&d->job_by_id, id); }
 
 /* ---- life */
 
@@ -28,18 +28,18 @@ static void drop_at_worker(dispatch_t *d, const seat_t *seat, uint32_t mode) {
 }
 
 /* Workers forget the job; its rows and seats are gone. */
-static void release_workers(dispatch_t *d, job_t *job) {
-    sched_job_drop_rows(d, job);
+static void release_workers(dispatch_t *d, seat_job_t *job) {
+    dispatch_job_drop_rows(d, job);
     for (size_t i = 0; i < d->worker_count; i++) {
         seat_t *seat = d->workers[i]->seat[job->slot];
         if (!seat) continue;
-        if (seat->told && !seat->refused) drop_at_worker(d, seat, 2);
-        sched_worker_wake(d, seat->worker);
-        seat_destroy(seat);
+        if (seat->told && !seat->refused) drop_at_worker(d, seat, DISPATCH_STOP_NOW);
+        dispatch_worker_wake(d, seat->worker);
+        dispatch_seat_destroy(seat);
     }
 }
 
-static void job_end(dispatch_t *d, job_t *job, uint64_t now) {
+static void job_end(dispatch_t *d, seat_job_t *job, uint64_t now) {
     assert(job->state != JOB_OVER);
     release_workers(d, job);
     job->state = JOB_OVER;
@@ -49,10 +49,10 @@ static void job_end(dispatch_t *d, job_t *job, uint64_t now) {
     dispatch_touch(d, job);
 }
 
-void sched_job_destroy(dispatch_t *d, job_t *job) {
+void dispatch_job_destroy(dispatch_t *d, seat_job_t *job) {
     release_workers(d, job);
     while (job->blocks) {
-        row_block_t *block = job->blocks;
+        lease_row_block_t *block = job->blocks;
         job->blocks = block->next;
         free(block);
     }
@@ -68,19 +68,20 @@ void sched_job_destroy(dispatch_t *d, job_t *job) {
 }
 
 /* Asks for rows that have not started: all of them, or those of workers that may not start any. */
-static void recall_rows(dispatch_t *d, job_t *job, bool all, uint64_t now) {
+static void recall_rows(dispatch_t *d, seat_job_t *job, bool all, uint64_t now) {
     job->drop_ns = now;
     for (size_t i = 0; i < d->worker_count; i++) {
         seat_t *seat = d->workers[i]->seat[job->slot];
-        if (seat && seat->leased > 0 && (all || seat->share == 0)) drop_at_worker(d, seat, 1);
+        if (seat && seat->leased > 0 && (all || seat->share == 0))
+            drop_at_worker(d, seat, DISPATCH_STOP_DRAIN);
     }
 }
 
-void sched_job_stop(dispatch_t *d, job_t *job, const char *reason, uint64_t now) {
+void dispatch_job_wind_down(dispatch_t *d, seat_job_t *job, const char *reason, uint64_t now) {
     if (job->state != JOB_RUNNING) return;
     job->state = JOB_STOPPING;
     job->reason = xstrdup(reason);
-    sched_job_drop_queued(d, job);
+    dispatch_job_drop_queued(d, job);
     recall_rows(d, job, true, now);
     dispatch_touch(d, job);
 }
@@ -90,28 +91,28 @@ void sched_job_stop(dispatch_t *d, job_t *job, const char *reason, uint64_t now)
 /* A client that opens a job has heard the end of its earlier ones. */
 static void forget_ended(dispatch_t *d, uint64_t peer) {
     for (uint32_t i = 0; i < JOBS_MAX; i++) {
-        job_t *job = d->jobs[i];
-        if (job && job->state == JOB_OVER && job->peer == peer) sched_job_destroy(d, job);
+        seat_job_t *job = d->jobs[i];
+        if (job && job->state == JOB_OVER && job->peer == peer) dispatch_job_destroy(d, job);
     }
 }
 
 /* A free slot, or that of the job that has been over the longest. */
 static int take_slot(dispatch_t *d, uint32_t *slot) {
-    job_t *oldest = NULL;
+    seat_job_t *oldest = NULL;
     for (*slot = 0; *slot < JOBS_MAX; ++*slot) {
-        job_t *job = d->jobs[*slot];
+        seat_job_t *job = d->jobs[*slot];
         if (!job) return SDG_OK;
         if (job->state == JOB_OVER && (!oldest || job->over_ns < oldest->over_ns)) oldest = job;
     }
     if (!oldest) return SDG_ELIMIT;
     *slot = oldest->slot;
-    sched_job_destroy(d, oldest);
+    dispatch_job_destroy(d, oldest);
     return SDG_OK;
 }
 
-static job_t *job_new(dispatch_t *d, uint32_t slot, uint64_t peer, const dispatch_job_t *asked,
-                      uint64_t now) {
-    job_t *job = xcalloc(1, sizeof *job);
+static seat_job_t *job_new(dispatch_t *d, uint32_t slot, uint64_t peer, const dispatch_job_t *asked,
+                           uint64_t now) {
+    seat_job_t *job = xcalloc(1, sizeof *job);
     job->id = asked->job;
     job->peer = peer;
     job->slot = slot;
@@ -132,11 +133,11 @@ static job_t *job_new(dispatch_t *d, uint32_t slot, uint64_t peer, const dispatc
 }
 
 /* The client is back, perhaps on a new connection: what it may have missed is said again. */
-static void client_back(dispatch_t *d, job_t *job, uint64_t peer, uint64_t now) {
+static void client_back(dispatch_t *d, seat_job_t *job, uint64_t peer, uint64_t now) {
     job->peer = peer;
     job->tell_credit = true;
     if (job->state == JOB_OVER) job->tell_done = true;
-    results_again(job, now);
+    dispatch_results_again(job, now);
     dispatch_touch(d, job);
 }
 
@@ -155,7 +156,7 @@ static int check_asked(const dispatch_job_t *asked, err_t *err) {
 
 int dispatch_job_open(dispatch_t *d, uint64_t peer, const dispatch_job_t *asked, uint64_t now, err_t *err) {
     uint32_t slot;
-    job_t *job = sched_job_find(d, asked->job);
+    seat_job_t *job = dispatch_job_find(d, asked->job);
     if (check_asked(asked, err) != SDG_OK) return SDG_EINVAL;
     if (job) {
         job->asked.priority = priority_of(asked);
@@ -173,7 +174,7 @@ int dispatch_job_open(dispatch_t *d, uint64_t peer, const dispatch_job_t *asked,
 }
 
 int dispatch_job_limit(dispatch_t *d, uint64_t id, uint64_t concurrency, uint64_t now) {
-    job_t *job = sched_job_find(d, id);
+    seat_job_t *job = dispatch_job_find(d, id);
     (void)now;
     if (!job) return SDG_ENOTFOUND;
     if (concurrency == 0) return SDG_EINVAL;
@@ -185,7 +186,7 @@ int dispatch_job_limit(dispatch_t *d, uint64_t id, uint64_t concurrency, uint64_
 /* ---- rows */
 
 /* The client seems to be out of step: say where we are, but not once per message of a burst. */
-static void correct_client(dispatch_t *d, job_t *job, uint64_t now) {
+static void correct_client(dispatch_t *d, seat_job_t *job, uint64_t now) {
     if (now - job->told_ns < 100 * MILLISECOND) return;
     job->tell_credit = true;
     dispatch_touch(d, job);
@@ -193,15 +194,15 @@ static void correct_client(dispatch_t *d, job_t *job, uint64_t now) {
 
 /* `bytes` without the last row, which may pass the limit: the sender need not know its length before it reads
  * it. */
-static bool within_credit(const job_t *job, uint64_t rows, uint64_t bytes_before_last) {
+static bool within_credit(const seat_job_t *job, uint64_t rows, uint64_t bytes_before_last) {
     if (job->received_rows + rows > job->told_rows) return false;
     if (rows == 0 || job->received_bytes + bytes_before_last < job->told_bytes) return true;
-    return rows == 1 && sched_job_pending(job) == 0;
+    return rows == 1 && dispatch_job_pending(job) == 0;
 }
 
-static void take_chunk(dispatch_t *d, job_t *job, const dispatch_row_t *rows, size_t count) {
+static void take_chunk(dispatch_t *d, seat_job_t *job, const dispatch_row_t *rows, size_t count) {
     for (size_t i = 0; i < count; i++) {
-        row_t *row = sched_row_add(job, rows[i].index);
+        lease_row_t *row = dispatch_row_add(job, rows[i].index);
         if (!row) { /* a second row of that index: there can be one result only */
             job->released_rows++;
             d->stats.duplicates_dropped++;
@@ -211,13 +212,13 @@ static void take_chunk(dispatch_t *d, job_t *job, const dispatch_row_t *rows, si
         row->data = xmalloc(rows[i].len);
         row->len = rows[i].len;
         if (row->len) memcpy(row->data, rows[i].raw, row->len);
-        sched_row_enqueue(d, job, row, false);
+        dispatch_row_enqueue(d, job, row, false);
     }
 }
 
 int dispatch_rows(dispatch_t *d, uint64_t id, uint64_t chunk, const dispatch_row_t *rows, size_t count,
                   uint64_t now) {
-    job_t *job = sched_job_find(d, id);
+    seat_job_t *job = dispatch_job_find(d, id);
     size_t bytes = 0;
     if (!job) return SDG_ENOTFOUND;
     if (job->state != JOB_RUNNING) return SDG_OK;
@@ -238,7 +239,7 @@ int dispatch_rows(dispatch_t *d, uint64_t id, uint64_t chunk, const dispatch_row
 }
 
 int dispatch_rows_end(dispatch_t *d, uint64_t id, uint64_t chunks, uint64_t now) {
-    job_t *job = sched_job_find(d, id);
+    seat_job_t *job = dispatch_job_find(d, id);
     (void)now;
     if (!job) return SDG_ENOTFOUND;
     job->end_known = true;
@@ -248,16 +249,16 @@ int dispatch_rows_end(dispatch_t *d, uint64_t id, uint64_t chunks, uint64_t now)
 }
 
 int dispatch_job_stop(dispatch_t *d, uint64_t id, uint32_t mode, uint64_t now) {
-    job_t *job = sched_job_find(d, id);
+    seat_job_t *job = dispatch_job_find(d, id);
     if (!job) return SDG_ENOTFOUND;
-    if (mode != 1 && mode != 2) return SDG_EINVAL;
+    if (mode != DISPATCH_STOP_DRAIN && mode != DISPATCH_STOP_NOW) return SDG_EINVAL;
     if (job->state == JOB_OVER) {
         job->tell_done = true;
         dispatch_touch(d, job);
         return SDG_OK;
     }
-    sched_job_stop(d, job, "stopped by its client", now);
-    if (mode == 2) job_end(d, job, now);
+    dispatch_job_wind_down(d, job, "stopped by its client", now);
+    if (mode == DISPATCH_STOP_NOW) job_end(d, job, now);
     return SDG_OK;
 }
 
@@ -270,19 +271,19 @@ void dispatch_client_moved(dispatch_t *d, uint64_t from, uint64_t to, uint64_t n
 void dispatch_client_gone(dispatch_t *d, uint64_t peer, uint64_t now) {
     (void)now;
     for (uint32_t i = 0; i < JOBS_MAX; i++) {
-        if (d->jobs[i] && d->jobs[i]->peer == peer) sched_job_destroy(d, d->jobs[i]);
+        if (d->jobs[i] && d->jobs[i]->peer == peer) dispatch_job_destroy(d, d->jobs[i]);
     }
 }
 
 /* ---- what the client is told */
 
-static bool expects_rows(const job_t *job) {
+static bool expects_rows(const seat_job_t *job) {
     return job->state == JOB_RUNNING && !(job->end_known && job->next_chunk >= job->chunks);
 }
 
 /* Raw bytes answered or dropped, and half of the window. */
-static uint64_t bytes_limit(const job_t *job) {
-    return job->received_bytes - (job->pending_bytes - job->answered_bytes) + sched_job_rows_bytes(job);
+static uint64_t bytes_limit(const seat_job_t *job) {
+    return job->received_bytes - (job->pending_bytes - job->answered_bytes) + dispatch_job_rows_bytes(job);
 }
 
 /* Worth a message: a good part of the window is new, or the client has little left and some is new. */
@@ -292,12 +293,12 @@ static bool worth_telling(uint64_t limit, uint64_t told, uint64_t used, uint64_t
     return grown >= window / 8 || (left < window / 4 && grown >= window / 32);
 }
 
-static bool credit_next(job_t *job, uint64_t now, dispatch_action_t *action) {
+static bool credit_next(seat_job_t *job, uint64_t now, dispatch_action_t *action) {
     if (!expects_rows(job)) return false;
     uint64_t rows = job->released_rows + job->asked.window_rows, bytes = bytes_limit(job);
     if (!job->tell_credit &&
         !worth_telling(rows, job->told_rows, job->received_rows, job->asked.window_rows) &&
-        !worth_telling(bytes, job->told_bytes, job->received_bytes, sched_job_rows_bytes(job)))
+        !worth_telling(bytes, job->told_bytes, job->received_bytes, dispatch_job_rows_bytes(job)))
         return false;
     job->tell_credit = false;
     job->told_rows = rows;
@@ -312,7 +313,7 @@ static bool credit_next(job_t *job, uint64_t now, dispatch_action_t *action) {
     return true;
 }
 
-static bool done_next(job_t *job, uint64_t now, dispatch_action_t *action) {
+static bool done_next(seat_job_t *job, uint64_t now, dispatch_action_t *action) {
     if (!job->tell_done) return false;
     job->tell_done = false;
     job->done_ns = now;
@@ -325,15 +326,16 @@ static bool done_next(job_t *job, uint64_t now, dispatch_action_t *action) {
     return true;
 }
 
-bool sched_job_next(dispatch_t *d, job_t *job, uint64_t now, dispatch_action_t *action) {
-    if (job->state != JOB_OVER && !expects_rows(job) && sched_job_pending(job) == 0) job_end(d, job, now);
-    return done_next(job, now, action) || credit_next(job, now, action) || results_next(d, job, now, action);
+bool dispatch_job_next(dispatch_t *d, seat_job_t *job, uint64_t now, dispatch_action_t *action) {
+    if (job->state != JOB_OVER && !expects_rows(job) && dispatch_job_pending(job) == 0) job_end(d, job, now);
+    return done_next(job, now, action) || credit_next(job, now, action) ||
+           dispatch_results_next(d, job, now, action);
 }
 
 /* ---- time */
 
 /* No worker can run it, and none that could has come for a while. */
-static void check_refusals(dispatch_t *d, job_t *job, uint64_t now) {
+static void check_refusals(dispatch_t *d, seat_job_t *job, uint64_t now) {
     bool hope = d->worker_count == 0;
     for (size_t i = 0; i < d->worker_count && !hope; i++) {
         seat_t *seat = d->workers[i]->seat[job->slot];
@@ -341,12 +343,12 @@ static void check_refusals(dispatch_t *d, job_t *job, uint64_t now) {
     }
     if (hope) job->able_ns = now;
     if (now - job->able_ns > REFUSED_GRACE_NS)
-        sched_job_stop(d, job, job->refusal ? job->refusal : "no worker can run it", now);
+        dispatch_job_wind_down(d, job, job->refusal ? job->refusal : "no worker can run it", now);
 }
 
-static void tick_over(dispatch_t *d, job_t *job, uint64_t now) {
+static void tick_over(dispatch_t *d, seat_job_t *job, uint64_t now) {
     if (now - job->over_ns > JOB_DONE_NS_MAX) {
-        sched_job_destroy(d, job);
+        dispatch_job_destroy(d, job);
         return;
     }
     if (now - job->done_ns < job->done_wait_ns) return;
@@ -355,7 +357,7 @@ static void tick_over(dispatch_t *d, job_t *job, uint64_t now) {
     dispatch_touch(d, job);
 }
 
-void sched_job_tick(dispatch_t *d, job_t *job, uint64_t now) {
+void dispatch_job_tick(dispatch_t *d, seat_job_t *job, uint64_t now) {
     if (job->state == JOB_OVER) {
         tick_over(d, job, now);
         return;
@@ -366,6 +368,6 @@ void sched_job_tick(dispatch_t *d, job_t *job, uint64_t now) {
         recall_rows(d, job, job->state == JOB_STOPPING, now);
     if (job->state == JOB_RUNNING) check_refusals(d, job, now);
     if (now - job->told_ns >= SECOND) job->tell_credit = true;
-    if (results_due(job, now)) job->resend = true;
+    if (dispatch_results_due(job, now)) job->resend = true;
     dispatch_touch(d, job);
 }

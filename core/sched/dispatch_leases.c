@@ -36,12 +36,12 @@ static uint64_t seat_wish(const seat_t *seat) {
     return seat->share + ahead - seat->leased;
 }
 
-static uint64_t credit_left(const worker_t *w) {
+static uint64_t credit_left(const seat_worker_t *w) {
     return w->credit_rows > w->held_rows ? w->credit_rows - w->held_rows : 0;
 }
 
 static uint64_t class_room(const seat_t *seat, int class) {
-    const job_t *job = seat->job;
+    const seat_job_t *job = seat->job;
     uint64_t held = seat->worker->held_class[class], most = UINT64_MAX;
     if (class == CLASS_CULPRIT) most = 1;
     if (class == CLASS_SUSPECT) most = larger(1, seat->share / 4);
@@ -50,7 +50,8 @@ static uint64_t class_room(const seat_t *seat, int class) {
     return job->queued / (2 * job->able) + 1; /* a short queue is for everybody */
 }
 
-static bool bytes_fit(const worker_t *w, const lease_t *lease, uint64_t lease_bytes, const row_t *row) {
+static bool bytes_fit(const seat_worker_t *w, const lease_t *lease, uint64_t lease_bytes,
+                      const lease_row_t *row) {
     if (w->held_rows == 0)
         return true; /* a row larger than its credit goes to a worker that holds nothing else */
     if (lease->open && lease_bytes + row->len > LEASE_BYTES_MAX) return false;
@@ -71,19 +72,19 @@ static lease_t *lease_new(seat_t *seat, uint64_t now) {
     return lease;
 }
 
-void lease_close(lease_t *lease) {
+void dispatch_lease_close(lease_t *lease) {
     assert(lease->open == 0 && ring_empty(&lease->rows));
     ring_remove(&lease->node);
     free(lease);
 }
 
-void lease_arrived(lease_t *lease) { lease->arrived = true; }
+void dispatch_lease_arrived(lease_t *lease) { lease->arrived = true; }
 
 static void describe(dispatch_t *d, const lease_t *lease, dispatch_action_t *action) {
     size_t count = 0;
     uint64_t attempt = 0;
     for (const ring_node_t *node = lease->rows.head.next; node != &lease->rows.head; node = node->next) {
-        const row_t *row = RING_OWNER(node, row_t, node);
+        const lease_row_t *row = RING_OWNER(node, lease_row_t, node);
         d->lease_rows[count++] =
             (dispatch_row_t){.index = row->index, .line = row->line, .raw = row->data, .len = row->len};
         attempt = row->deaths;
@@ -104,13 +105,13 @@ static lease_t *lease_rows(dispatch_t *d, seat_t *seat, int class, uint64_t most
     lease_t *lease = lease_new(seat, now);
     uint64_t bytes = 0;
     while (lease->open < most && !ring_empty(queue)) {
-        row_t *row = RING_OWNER(ring_first(queue), row_t, node);
+        lease_row_t *row = RING_OWNER(ring_first(queue), lease_row_t, node);
         if (!bytes_fit(seat->worker, lease, bytes, row)) break;
         bytes += row->len;
-        sched_row_lease(d, row, lease, seat);
+        dispatch_row_lease(d, row, lease, seat);
     }
     if (lease->open > 0) return lease;
-    lease_close(lease);
+    dispatch_lease_close(lease);
     return NULL;
 }
 
@@ -125,25 +126,25 @@ static int class_for(const seat_t *seat) {
 
 /* ---- whose turn */
 
-static bool may_lease(const job_t *job) {
+static bool may_lease(const seat_job_t *job) {
     return job->state == JOB_RUNNING && job->queued > 0 &&
-           job->answered_bytes <= sched_job_results_bytes(job);
+           job->answered_bytes <= dispatch_job_results_bytes(job);
 }
 
 static bool wants_rows(const seat_t *seat) {
     return !seat->parked && may_lease(seat->job) && seat_wish(seat) > 0;
 }
 
-static seat_t *first_seat(worker_t *w) { return RING_OWNER(ring_first(&w->seats), seat_t, of_worker); }
+static seat_t *first_seat(seat_worker_t *w) { return RING_OWNER(ring_first(&w->seats), seat_t, of_worker); }
 
 /* The first seat that wants rows, after those that have had their turn or want none. NULL: nobody does. */
-static seat_t *whose_turn(worker_t *w) {
-    if (first_seat(w)->turn_rows == 0) seat_pass_turn(first_seat(w));
+static seat_t *whose_turn(seat_worker_t *w) {
+    if (first_seat(w)->turn_rows == 0) dispatch_seat_pass_turn(first_seat(w));
     for (const ring_node_t *last = ring_last(&w->seats), *node = NULL; node != last;) {
         seat_t *seat = first_seat(w);
         if (wants_rows(seat)) return seat;
         node = &seat->of_worker;
-        seat_pass_turn(seat);
+        dispatch_seat_pass_turn(seat);
     }
     return NULL;
 }
@@ -173,7 +174,7 @@ static lease_t *lease_for(dispatch_t *d, seat_t *seat, int class, uint64_t now) 
     lease_t *lease = lease_rows(d, seat, class, most, now);
     if (!lease) return NULL;
     seat->turn_rows -= smaller(seat->turn_rows, lease->open);
-    seat_hungry(seat); /* perhaps more, but after the others */
+    dispatch_seat_hungry(seat); /* perhaps more, but after the others */
     ring_add_last(&d->ready, &seat->job->ready);
     if (seat->rate_ns == 0) seat->rate_ns = now;
     return lease;
@@ -182,7 +183,7 @@ static lease_t *lease_for(dispatch_t *d, seat_t *seat, int class, uint64_t now) 
 /* One lease for this worker, of the job whose turn it is. NULL: no queued row is for anybody here, or the row
  * whose turn it is waits until the worker holds fewer bytes: then nobody passes it, or small rows would keep
  * a large one out for ever. */
-static lease_t *lease_at(dispatch_t *d, worker_t *w, uint64_t now) {
+static lease_t *lease_at(dispatch_t *d, seat_worker_t *w, uint64_t now) {
     for (seat_t *seat; (seat = whose_turn(w)); park(seat)) {
         int class = class_for(seat);
         if (class != CLASSES) return lease_for(d, seat, class, now);
@@ -192,7 +193,7 @@ static lease_t *lease_at(dispatch_t *d, worker_t *w, uint64_t now) {
 
 /* The next lease at a worker that may want rows of this job. Seats that can have none now leave the ring of
  * the hungry until something changes for them. */
-static lease_t *lease_of_job(dispatch_t *d, job_t *job, uint64_t now) {
+static lease_t *lease_of_job(dispatch_t *d, seat_job_t *job, uint64_t now) {
     while (may_lease(job) && !ring_empty(&job->hungry)) {
         seat_t *seat = RING_OWNER(ring_first(&job->hungry), seat_t, hungry);
         bool room = seat_wish(seat) > 0 && credit_left(seat->worker) > 0;
@@ -203,9 +204,9 @@ static lease_t *lease_of_job(dispatch_t *d, job_t *job, uint64_t now) {
     return NULL;
 }
 
-bool lease_next(dispatch_t *d, uint64_t now, dispatch_action_t *action) {
+bool dispatch_lease_next(dispatch_t *d, uint64_t now, dispatch_action_t *action) {
     for (ring_node_t *node; (node = ring_first(&d->ready));) {
-        lease_t *lease = lease_of_job(d, RING_OWNER(node, job_t, ready), now);
+        lease_t *lease = lease_of_job(d, RING_OWNER(node, seat_job_t, ready), now);
         ring_remove(node);
         if (!lease) continue;
         ring_add_last(&d->ready, node);
@@ -219,15 +220,18 @@ bool lease_next(dispatch_t *d, uint64_t now, dispatch_action_t *action) {
 
 /* ---- again */
 
-static bool hole_next(worker_t *w, dispatch_action_t *action) {
+static bool hole_next(seat_worker_t *w, dispatch_action_t *action) {
     if (w->hole_count == 0) return false;
-    *action = (dispatch_action_t){
-        .kind = DISPATCH_LEASE, .peer = w->peer, .worker = w->id, .lease = w->hole, .attempt = w->hole_count};
+    *action = (dispatch_action_t){.kind = DISPATCH_LEASES_VOID,
+                                  .peer = w->peer,
+                                  .worker = w->id,
+                                  .lease = w->hole,
+                                  .lease_count = w->hole_count};
     w->hole_count = 0;
     return true;
 }
 
-static lease_t *lease_due(worker_t *w, uint64_t now) {
+static lease_t *lease_due(seat_worker_t *w, uint64_t now) {
     RING_EACH(&w->leases, node) {
         lease_t *lease = RING_OWNER(node, lease_t, node);
         if (!lease->arrived && lease->resend_ns <= now) return lease;
@@ -235,9 +239,9 @@ static lease_t *lease_due(worker_t *w, uint64_t now) {
     return NULL;
 }
 
-bool lease_again(dispatch_t *d, uint64_t now, dispatch_action_t *action) {
+bool dispatch_lease_again(dispatch_t *d, uint64_t now, dispatch_action_t *action) {
     for (ring_node_t *node; (node = ring_first(&d->resend));) {
-        worker_t *w = RING_OWNER(node, worker_t, resend);
+        seat_worker_t *w = RING_OWNER(node, seat_worker_t, resend);
         if (hole_next(w, action)) return true;
         lease_t *lease = lease_due(w, now);
         if (lease) {
@@ -253,17 +257,16 @@ bool lease_again(dispatch_t *d, uint64_t now, dispatch_action_t *action) {
 }
 
 void dispatch_worker_leases(dispatch_t *d, uint64_t id, uint64_t first_missing, uint64_t now) {
-    worker_t *w = sched_worker_find(d, id);
+    seat_worker_t *w = dispatch_worker_find(d, id);
     if (!w) return;
     dispatch_worker_beat(d, id, now);
-    w->tells_leases = true;
     if (first_missing >> LEASE_ERA_SHIFT != w->era)
         first_missing = w->era << LEASE_ERA_SHIFT; /* it has not heard of this registration */
     uint64_t next =
         w->era << LEASE_ERA_SHIFT | w->leases_sent; /* the first not yet arrived that has open rows */
     RING_EACH(&w->leases, node) {
         lease_t *lease = RING_OWNER(node, lease_t, node);
-        if (lease->number < first_missing) lease_arrived(lease);
+        if (lease->number < first_missing) dispatch_lease_arrived(lease);
         if (lease->arrived) continue;
         if (lease->number < next) next = lease->number;
         /* The worker hears us and misses this one: no need to wait longer each time. */
@@ -280,34 +283,34 @@ void dispatch_worker_leases(dispatch_t *d, uint64_t id, uint64_t first_missing, 
 /* ---- back */
 
 /* A row without an answer comes back from a worker. */
-static void row_back(dispatch_t *d, job_t *job, row_t *row, bool crashed) {
+static void row_back(dispatch_t *d, seat_job_t *job, lease_row_t *row, bool crashed) {
     bool stopping = job->state != JOB_RUNNING;
     if (stopping) {
-        sched_row_release(d, job, row);
+        dispatch_row_release(d, job, row);
         return;
     }
-    sched_row_enqueue(d, job, row, !crashed); /* out of the lease as what it was */
+    dispatch_row_enqueue(d, job, row, !crashed); /* out of the lease as what it was */
     d->stats.rows_requeued++;
     if (!crashed) return;
     row->deaths++;
     if (row->deaths >= LEASE_ATTEMPTS_MAX)
-        sched_row_fail(d, job, row);
+        dispatch_row_fail(d, job, row);
     else
-        sched_row_enqueue(d, job, row, true);
+        dispatch_row_enqueue(d, job, row, true);
 }
 
-uint64_t leases_void(dispatch_t *d, worker_t *worker, const job_t *only, bool crashed) {
+uint64_t dispatch_leases_void(dispatch_t *d, seat_worker_t *worker, const seat_job_t *only, bool crashed) {
     uint64_t rows = 0;
     for (ring_node_t *node = worker->leases.head.prev, *before; node != &worker->leases.head; node = before) {
         lease_t *lease = RING_OWNER(node, lease_t, node);
-        job_t *job = lease->job;
+        seat_job_t *job = lease->job;
         before = node->prev;
         if (only && job != only) continue;
         if (crashed) d->stats.leases_lost++;
         /* From the last row on, so that rows put back in front keep their order. The last one takes the lease
          * with it. */
         for (size_t open = lease->open; open > 0; open--) {
-            row_back(d, job, RING_OWNER(ring_last(&lease->rows), row_t, node), crashed);
+            row_back(d, job, RING_OWNER(ring_last(&lease->rows), lease_row_t, node), crashed);
             rows++;
         }
         dispatch_touch(d, job);
@@ -317,19 +320,19 @@ uint64_t leases_void(dispatch_t *d, worker_t *worker, const job_t *only, bool cr
 
 void dispatch_lease_return(dispatch_t *d, uint64_t worker, uint64_t job_id, const uint64_t *indexes,
                            size_t count, uint64_t now) {
-    worker_t *w = sched_worker_find(d, worker);
-    job_t *job = sched_job_find(d, job_id);
+    seat_worker_t *w = dispatch_worker_find(d, worker);
+    seat_job_t *job = dispatch_job_find(d, job_id);
     dispatch_worker_beat(d, worker, now);
     if (!w || !job) return;
     for (size_t i = count; i > 0; i--) {
-        row_t *row = idmap_get(&job->rows, indexes[i - 1]);
+        lease_row_t *row = idmap_get(&job->rows, indexes[i - 1]);
         if (!row || row->state != ROW_LEASED || row->lease->worker != w) continue;
-        lease_arrived(row->lease);
+        dispatch_lease_arrived(row->lease);
         row_back(d, job, row, false);
     }
     /* It may be draining while its word of that is still on the way: the same rows would go back and forth
      * until it arrives. */
     if (w->seat[job->slot]) w->seat[job->slot]->rests = true;
-    sched_worker_wake(d, w);
+    dispatch_worker_wake(d, w);
     dispatch_touch(d, job);
 }

@@ -27,30 +27,30 @@ static void count_finished(seat_t *seat, uint64_t rows, uint64_t now) {
 }
 
 /* Takes the answers of rows that are still open; how many of them this worker held. */
-static uint64_t take_answers(dispatch_t *d, job_t *job, const worker_t *worker, const dispatch_done_t *rows,
-                             size_t count) {
+static uint64_t take_answers(dispatch_t *d, seat_job_t *job, const seat_worker_t *worker,
+                             const dispatch_done_t *rows, size_t count) {
     uint64_t held = 0;
     for (size_t i = 0; i < count; i++) {
-        row_t *row = idmap_get(&job->rows, rows[i].index);
+        lease_row_t *row = idmap_get(&job->rows, rows[i].index);
         if (!row || row->state == ROW_ANSWERED) {
             d->stats.duplicates_dropped++;
             continue;
         }
         if (row->state == ROW_LEASED && row->lease->worker == worker) {
-            lease_arrived(row->lease);
+            dispatch_lease_arrived(row->lease);
             held++;
         }
-        worker_t *holder = row->state == ROW_LEASED ? row->lease->worker : NULL;
-        sched_row_answer(d, job, row, &rows[i]);
-        if (holder && holder != worker) sched_worker_wake(d, holder);
+        seat_worker_t *holder = row->state == ROW_LEASED ? row->lease->worker : NULL;
+        dispatch_row_answer(d, job, row, &rows[i]);
+        if (holder && holder != worker) dispatch_worker_wake(d, holder);
     }
     return held;
 }
 
 void dispatch_row_results(dispatch_t *d, uint64_t worker_id, uint64_t job_id, const dispatch_done_t *rows,
                           size_t count, uint64_t now) {
-    worker_t *worker = sched_worker_find(d, worker_id);
-    job_t *job = sched_job_find(d, job_id);
+    seat_worker_t *worker = dispatch_worker_find(d, worker_id);
+    seat_job_t *job = dispatch_job_find(d, job_id);
     dispatch_worker_beat(d, worker_id, now);
     if (!job || job->state == JOB_OVER) { /* it has not heard that the job is over */
         d->stats.duplicates_dropped += count;
@@ -59,23 +59,24 @@ void dispatch_row_results(dispatch_t *d, uint64_t worker_id, uint64_t job_id, co
                                            .peer = worker->peer,
                                            .worker = worker_id,
                                            .job = job_id,
-                                           .mode = 2});
+                                           .mode = DISPATCH_STOP_NOW});
         return;
     }
     uint64_t held = take_answers(d, job, worker, rows, count);
     if (worker && held > 0) {
         count_finished(worker->seat[job->slot], held, now);
-        sched_worker_wake(d, worker);
+        dispatch_worker_wake(d, worker);
     }
     dispatch_touch(d, job);
 }
 
 /* ---- to the client */
 
-static void describe(dispatch_t *d, const job_t *job, const batch_t *batch, dispatch_action_t *action) {
+static void describe(dispatch_t *d, const seat_job_t *job, const result_batch_t *batch,
+                     dispatch_action_t *action) {
     size_t count = 0;
     for (const ring_node_t *node = batch->rows.head.next; node != &batch->rows.head; node = node->next) {
-        const row_t *row = RING_OWNER(node, row_t, node);
+        const lease_row_t *row = RING_OWNER(node, lease_row_t, node);
         d->batch_rows[count++] = (dispatch_done_t){.index = row->index,
                                                    .status = row->status,
                                                    .json = row->data,
@@ -92,15 +93,15 @@ static void describe(dispatch_t *d, const job_t *job, const batch_t *batch, disp
 }
 
 /* May this row be sent too, after `rows` and `bytes` of the same batch? */
-static bool credit_allows(const job_t *job, const row_t *row, uint64_t rows, uint64_t bytes) {
+static bool credit_allows(const seat_job_t *job, const lease_row_t *row, uint64_t rows, uint64_t bytes) {
     if (job->sent_rows >= job->result_rows_limit || rows == RESULT_BATCH_ROWS_MAX) return false;
     if (rows > 0 && bytes + row->len > RESULT_BATCH_BYTES_MAX) return false;
     if (job->sent_bytes + row->len <= job->result_bytes_limit) return true;
     return rows == 0 && ring_empty(&job->batches); /* larger than the window: alone */
 }
 
-static batch_t *batch_new(job_t *job, uint64_t now) {
-    batch_t *batch = xcalloc(1, sizeof *batch);
+static result_batch_t *batch_new(seat_job_t *job, uint64_t now) {
+    result_batch_t *batch = xcalloc(1, sizeof *batch);
     ring_init(&batch->rows);
     batch->number = ++job->batches_sent;
     batch->wait_ns = RESEND_NS;
@@ -108,11 +109,11 @@ static batch_t *batch_new(job_t *job, uint64_t now) {
     return batch;
 }
 
-static bool batch_next(dispatch_t *d, job_t *job, uint64_t now, dispatch_action_t *action) {
-    batch_t *batch = NULL;
+static bool batch_next(dispatch_t *d, seat_job_t *job, uint64_t now, dispatch_action_t *action) {
+    result_batch_t *batch = NULL;
     uint64_t rows = 0, bytes = 0;
     for (ring_node_t *node; (node = ring_first(&job->answered)); rows++) {
-        row_t *row = RING_OWNER(node, row_t, node);
+        lease_row_t *row = RING_OWNER(node, lease_row_t, node);
         if (!credit_allows(job, row, rows, bytes)) break;
         if (!batch) batch = batch_new(job, now);
         ring_remove(node);
@@ -127,18 +128,18 @@ static bool batch_next(dispatch_t *d, job_t *job, uint64_t now, dispatch_action_
     return true;
 }
 
-static batch_t *batch_due(job_t *job, uint64_t now) {
+static result_batch_t *batch_due(seat_job_t *job, uint64_t now) {
     RING_EACH(&job->batches, node) {
-        batch_t *batch = RING_OWNER(node, batch_t, node);
+        result_batch_t *batch = RING_OWNER(node, result_batch_t, node);
         if (batch->resend_ns <= now) return batch;
     }
     return NULL;
 }
 
-bool results_due(job_t *job, uint64_t now) { return batch_due(job, now); }
+bool dispatch_results_due(seat_job_t *job, uint64_t now) { return batch_due(job, now); }
 
-static bool batch_again(dispatch_t *d, job_t *job, uint64_t now, dispatch_action_t *action) {
-    batch_t *batch = job->resend ? batch_due(job, now) : NULL;
+static bool batch_again(dispatch_t *d, seat_job_t *job, uint64_t now, dispatch_action_t *action) {
+    result_batch_t *batch = job->resend ? batch_due(job, now) : NULL;
     job->resend = batch;
     if (!batch) return false;
     batch->wait_ns = smaller(batch->wait_ns * 2, RESEND_NS_MAX);
@@ -147,13 +148,13 @@ static bool batch_again(dispatch_t *d, job_t *job, uint64_t now, dispatch_action
     return true;
 }
 
-bool results_next(dispatch_t *d, job_t *job, uint64_t now, dispatch_action_t *action) {
+bool dispatch_results_next(dispatch_t *d, seat_job_t *job, uint64_t now, dispatch_action_t *action) {
     return batch_again(d, job, now, action) || batch_next(d, job, now, action);
 }
 
-void results_again(job_t *job, uint64_t now) {
+void dispatch_results_again(seat_job_t *job, uint64_t now) {
     RING_EACH(&job->batches, node) {
-        batch_t *batch = RING_OWNER(node, batch_t, node);
+        result_batch_t *batch = RING_OWNER(node, result_batch_t, node);
         batch->resend_ns = now;
         batch->wait_ns = RESEND_NS;
     }
@@ -164,7 +165,7 @@ void results_again(job_t *job, uint64_t now) {
 
 int dispatch_result_credit(dispatch_t *d, uint64_t id, uint64_t rows_limit, uint64_t bytes_limit,
                            uint64_t now) {
-    job_t *job = sched_job_find(d, id);
+    seat_job_t *job = dispatch_job_find(d, id);
     (void)now;
     if (!job) return SDG_ENOTFOUND;
     /* Limits only grow: a smaller one is an older message. */
@@ -174,25 +175,25 @@ int dispatch_result_credit(dispatch_t *d, uint64_t id, uint64_t rows_limit, uint
     return SDG_OK;
 }
 
-static void batch_done(dispatch_t *d, job_t *job, batch_t *batch) {
+static void batch_done(dispatch_t *d, seat_job_t *job, result_batch_t *batch) {
     RING_EACH(&batch->rows, node) {
-        row_t *row = RING_OWNER(node, row_t, node);
+        lease_row_t *row = RING_OWNER(node, lease_row_t, node);
         if (row->status == DISPATCH_FAILED)
             job->rows_failed++;
         else
             job->rows_ok++;
-        sched_row_release(d, job, row);
+        dispatch_row_release(d, job, row);
     }
     ring_remove(&batch->node);
     free(batch);
 }
 
 int dispatch_results_ack(dispatch_t *d, uint64_t id, uint64_t number, uint64_t now) {
-    job_t *job = sched_job_find(d, id);
+    seat_job_t *job = dispatch_job_find(d, id);
     (void)now;
     if (!job) return SDG_ENOTFOUND;
     for (ring_node_t *node; (node = ring_first(&job->batches));) {
-        batch_t *batch = RING_OWNER(node, batch_t, node);
+        result_batch_t *batch = RING_OWNER(node, result_batch_t, node);
         if (batch->number > number) break;
         batch_done(d, job, batch);
     }

@@ -15,8 +15,8 @@ enum { ROWS_PER_BLOCK = 256 };
 
 /* ---- the pool */
 
-static void add_block(job_t *job) {
-    row_block_t *block = xcalloc(1, sizeof *block + ROWS_PER_BLOCK * sizeof(row_t));
+static void add_block(seat_job_t *job) {
+    lease_row_block_t *block = xcalloc(1, sizeof *block + ROWS_PER_BLOCK * sizeof(lease_row_t));
     block->next = job->blocks;
     job->blocks = block;
     for (int i = 0; i < ROWS_PER_BLOCK; i++) {
@@ -25,28 +25,28 @@ static void add_block(job_t *job) {
     }
 }
 
-row_t *sched_row_add(job_t *job, uint64_t index) {
+lease_row_t *dispatch_row_add(seat_job_t *job, uint64_t index) {
     if (!job->free_rows) add_block(job);
-    row_t *row = job->free_rows;
+    lease_row_t *row = job->free_rows;
     if (!idmap_add(&job->rows, index, row)) return NULL;
-    job->free_rows = (row_t *)row->node.next;
+    job->free_rows = (lease_row_t *)row->node.next;
     memset(row, 0, sizeof *row);
     row->index = index;
     return row;
 }
 
-static void give_back(job_t *job, row_t *row) {
+static void give_back(seat_job_t *job, lease_row_t *row) {
     row->node.next = (ring_node_t *)job->free_rows;
     job->free_rows = row;
 }
 
 /* ---- states */
 
-static int class_of(const row_t *row) { return row->deaths < CLASSES ? row->deaths : CLASS_CULPRIT; }
+static int class_of(const lease_row_t *row) { return row->deaths < CLASSES ? row->deaths : CLASS_CULPRIT; }
 
-static void leave_lease(dispatch_t *d, job_t *job, row_t *row) {
+static void leave_lease(dispatch_t *d, seat_job_t *job, lease_row_t *row) {
     lease_t *lease = row->lease;
-    worker_t *worker = lease->worker;
+    seat_worker_t *worker = lease->worker;
     worker->held_rows--;
     worker->held_bytes -= row->len;
     worker->held_class[class_of(row)]--;
@@ -54,18 +54,18 @@ static void leave_lease(dispatch_t *d, job_t *job, row_t *row) {
     job->leased--;
     d->stats.rows_leased--;
     row->lease = NULL;
-    if (--lease->open == 0) lease_close(lease);
+    if (--lease->open == 0) dispatch_lease_close(lease);
 }
 
-static void count_bytes(dispatch_t *d, job_t *job, int64_t bytes) {
+static void count_bytes(dispatch_t *d, seat_job_t *job, int64_t bytes) {
     job->pending_bytes += (uint64_t)bytes;
     d->stats.bytes_pending += (uint64_t)bytes;
 }
 
-static size_t bytes_of(const row_t *row) { return row->len + row->meta_len; }
+static size_t bytes_of(const lease_row_t *row) { return row->len + row->meta_len; }
 
 /* Out of its list, and out of the counters of its state. */
-static void row_detach(dispatch_t *d, job_t *job, row_t *row) {
+static void row_detach(dispatch_t *d, seat_job_t *job, lease_row_t *row) {
     bool in_queue = row->state == ROW_QUEUED && row->node.next;
     ring_remove(&row->node);
     if (row->state == ROW_LEASED) leave_lease(d, job, row);
@@ -82,20 +82,20 @@ static void row_detach(dispatch_t *d, job_t *job, row_t *row) {
     row->state = ROW_QUEUED;
 }
 
-void sched_row_enqueue(dispatch_t *d, job_t *job, row_t *row, bool first) {
+void dispatch_row_enqueue(dispatch_t *d, seat_job_t *job, lease_row_t *row, bool first) {
     row_detach(d, job, row);
     ring_t *queue = &job->queue[class_of(row)];
     if (first)
         ring_add_first(queue, &row->node);
     else
         ring_add_last(queue, &row->node);
-    RING_EACH(&job->waiting, node) seat_hungry(RING_OWNER(node, seat_t, hungry));
+    RING_EACH(&job->waiting, node) dispatch_seat_hungry(RING_OWNER(node, seat_t, hungry));
     job->queued++;
     d->stats.rows_queued++;
     count_bytes(d, job, (int64_t)row->len);
 }
 
-void sched_row_lease(dispatch_t *d, row_t *row, lease_t *lease, seat_t *seat) {
+void dispatch_row_lease(dispatch_t *d, lease_row_t *row, lease_t *lease, seat_t *seat) {
     row_detach(d, seat->job, row);
     row->state = ROW_LEASED;
     row->lease = lease;
@@ -110,7 +110,7 @@ void sched_row_lease(dispatch_t *d, row_t *row, lease_t *lease, seat_t *seat) {
     count_bytes(d, seat->job, (int64_t)row->len);
 }
 
-void sched_row_answer(dispatch_t *d, job_t *job, row_t *row, const dispatch_done_t *done) {
+void dispatch_row_answer(dispatch_t *d, seat_job_t *job, lease_row_t *row, const dispatch_done_t *done) {
     row_detach(d, job, row);
     free(row->data);
     row->state = ROW_ANSWERED;
@@ -127,7 +127,7 @@ void sched_row_answer(dispatch_t *d, job_t *job, row_t *row, const dispatch_done
     count_bytes(d, job, (int64_t)bytes_of(row));
 }
 
-void sched_row_fail(dispatch_t *d, job_t *job, row_t *row) {
+void dispatch_row_fail(dispatch_t *d, seat_job_t *job, lease_row_t *row) {
     /* the sentence below with two numbers of 20 digits */
     enum { TEXT_MAX = 128 };
     char text[TEXT_MAX];
@@ -137,11 +137,11 @@ void sched_row_fail(dispatch_t *d, job_t *job, row_t *row) {
                        row->index, LEASE_ATTEMPTS_MAX);
     assert(len > 0 && len < TEXT_MAX);
     dispatch_done_t done = {.status = DISPATCH_FAILED, .json = text, .json_len = (size_t)len};
-    sched_row_answer(d, job, row, &done);
+    dispatch_row_answer(d, job, row, &done);
     dispatch_notice(d, &(notice_t){.kind = DISPATCH_ROW_FAILED, .job = job->id, .index = row->index});
 }
 
-void sched_row_release(dispatch_t *d, job_t *job, row_t *row) {
+void dispatch_row_release(dispatch_t *d, seat_job_t *job, lease_row_t *row) {
     row_detach(d, job, row);
     free(row->data);
     idmap_remove(&job->rows, row->index);
@@ -151,21 +151,21 @@ void sched_row_release(dispatch_t *d, job_t *job, row_t *row) {
 
 /* ---- many */
 
-void sched_job_drop_queued(dispatch_t *d, job_t *job) {
+void dispatch_job_drop_queued(dispatch_t *d, seat_job_t *job) {
     for (int class = 0; class < CLASSES; class ++) {
-        RING_EACH(&job->queue[class], node) sched_row_release(d, job, RING_OWNER(node, row_t, node));
+        RING_EACH(&job->queue[class], node) dispatch_row_release(d, job, RING_OWNER(node, lease_row_t, node));
     }
 }
 
-void sched_job_drop_rows(dispatch_t *d, job_t *job) {
+void dispatch_job_drop_rows(dispatch_t *d, seat_job_t *job) {
     for (size_t i = 0; job->rows.count > 0; i++) {
         /* A removal moves rows back within the table: look at the same slot until it stays empty. */
         while (job->rows.slots[i % job->rows.cap].value) {
-            sched_row_release(d, job, job->rows.slots[i % job->rows.cap].value);
+            dispatch_row_release(d, job, job->rows.slots[i % job->rows.cap].value);
         }
     }
     while (!ring_empty(&job->batches)) {
-        batch_t *batch = RING_OWNER(ring_first(&job->batches), batch_t, node);
+        result_batch_t *batch = RING_OWNER(ring_first(&job->batches), result_batch_t, node);
         ring_remove(&batch->node);
         free(batch);
     }

@@ -14,21 +14,29 @@
 
 #include "core/sched/limits.h"
 
-worker_t *sched_worker_find(const dispatch_t *d, uint64_t id) { return idmap_get(&d->worker_by_id, id); }
+seat_worker_t *dispatch_worker_find(const dispatch_t *d, uint64_t id) {
+    return idmap_get(&d->worker_by_id, id);
+}
 
 /* ---- seats */
 
-static seat_t *seat_of(worker_t *worker, job_t *job) {
+/* Why a job with python blocks ends when no worker accepts them. */
+static const char NO_PYTHON[] =
+    "python blocks are not supported here: no worker was started with --accept-python";
+
+static seat_t *seat_of(seat_worker_t *worker, seat_job_t *job) {
     seat_t *seat = worker->seat[job->slot];
     if (seat) return seat;
     seat = worker->seat[job->slot] = xcalloc(1, sizeof *seat);
     seat->worker = worker;
     seat->job = job;
-    seat_pass_turn(seat);
+    seat->refused = job->asked.python && !worker->python;
+    if (seat->refused && !job->refusal) job->refusal = xstrdup(NO_PYTHON);
+    dispatch_seat_pass_turn(seat);
     return seat;
 }
 
-void seat_destroy(seat_t *seat) {
+void dispatch_seat_destroy(seat_t *seat) {
     seat->worker->seat[seat->job->slot] = NULL;
     ring_remove(&seat->of_worker);
     ring_remove(&seat->hungry);
@@ -36,45 +44,45 @@ void seat_destroy(seat_t *seat) {
     free(seat);
 }
 
-void seat_hungry(seat_t *seat) {
+void dispatch_seat_hungry(seat_t *seat) {
     seat->parked = false;
     ring_remove(&seat->hungry);
     ring_add_last(&seat->job->hungry, &seat->hungry);
 }
 
-void seat_pass_turn(seat_t *seat) {
+void dispatch_seat_pass_turn(seat_t *seat) {
     seat->turn_rows = LEASE_TURN_ROWS * seat->job->asked.priority;
     ring_remove(&seat->of_worker);
     ring_add_last(&seat->worker->seats, &seat->of_worker);
 }
 
 static void seat_wake(dispatch_t *d, seat_t *seat) {
-    seat_hungry(seat);
+    dispatch_seat_hungry(seat);
     ring_add_last(&d->ready, &seat->job->ready);
 }
 
-void sched_worker_wake(dispatch_t *d, worker_t *worker) {
+void dispatch_worker_wake(dispatch_t *d, seat_worker_t *worker) {
     RING_EACH(&worker->seats, node) seat_wake(d, RING_OWNER(node, seat_t, of_worker));
 }
 
 /* ---- shares */
 
-static bool shares_in(worker_t *worker, job_t *job) {
+static bool shares_in(seat_worker_t *worker, seat_job_t *job) {
     return !worker->draining && !seat_of(worker, job)->refused;
 }
 
 static void set_share(dispatch_t *d, seat_t *seat, uint64_t share) {
     if (seat->share == share && (seat->told || share == 0)) return;
     seat->share = share;
-    if (seat->ceiling < share || !seat->worker->answers) seat->ceiling = share;
-    seat->unsettled = seat->worker->answers;
+    if (seat->ceiling < share) seat->ceiling = share;
+    seat->unsettled = true;
     ring_add_last(&d->permits, &seat->permits);
     seat_wake(d, seat);
 }
 
-static void grant(dispatch_t *d, job_t *job);
+static void grant(dispatch_t *d, seat_job_t *job);
 
-static void share_out(dispatch_t *d, job_t *job) {
+static void share_out(dispatch_t *d, seat_job_t *job) {
     uint64_t turn = 0;
     job->able = 0;
     for (size_t i = 0; i < d->worker_count; i++) {
@@ -92,7 +100,7 @@ static void share_out(dispatch_t *d, job_t *job) {
 }
 
 /* Gives those who are to have more what the others have let go of. */
-static void grant(dispatch_t *d, job_t *job) {
+static void grant(dispatch_t *d, seat_job_t *job) {
     uint64_t held = 0;
     for (size_t i = 0; i < d->worker_count; i++) {
         const seat_t *seat = d->workers[i]->seat[job->slot];
@@ -112,7 +120,7 @@ static void grant(dispatch_t *d, job_t *job) {
     }
 }
 
-void shares_refresh(dispatch_t *d) {
+void dispatch_shares_refresh(dispatch_t *d) {
     if (!d->shares_stale) return;
     d->shares_stale = false;
     for (uint32_t i = 0; i < JOBS_MAX; i++) {
@@ -120,8 +128,8 @@ void shares_refresh(dispatch_t *d) {
     }
 }
 
-bool permits_next(dispatch_t *d, dispatch_action_t *action) {
-    shares_refresh(d);
+bool dispatch_permits_next(dispatch_t *d, dispatch_action_t *action) {
+    dispatch_shares_refresh(d);
     ring_node_t *node = ring_first(&d->permits);
     if (!node) return false;
     seat_t *seat = RING_OWNER(node, seat_t, permits);
@@ -136,7 +144,7 @@ bool permits_next(dispatch_t *d, dispatch_action_t *action) {
     return true;
 }
 
-static void repeat_permits(dispatch_t *d, worker_t *worker) {
+static void repeat_permits(dispatch_t *d, seat_worker_t *worker) {
     RING_EACH(&worker->seats, node) {
         seat_t *seat = RING_OWNER(node, seat_t, of_worker);
         if (seat->told && !seat->refused) ring_add_last(&d->permits, &seat->permits);
@@ -145,13 +153,14 @@ static void repeat_permits(dispatch_t *d, worker_t *worker) {
 
 /* ---- coming and going */
 
-static void worker_add(dispatch_t *d, uint64_t id, uint64_t peer, uint64_t now) {
-    worker_t *worker = xcalloc(1, sizeof *worker);
-    worker->id = id;
+static void worker_add(dispatch_t *d, uint64_t peer, const dispatch_worker_t *said, uint64_t now) {
+    seat_worker_t *worker = xcalloc(1, sizeof *worker);
+    worker->id = said->worker;
     worker->peer = peer;
+    worker->python = said->python;
+    worker->patience_ns = said->patience_ns;
     worker->era = ++d->eras;
     worker->heard_ns = worker->permits_ns = now;
-    worker->patience_ns = BEATS_MISSED_MAX * BEAT_NS;
     ring_init(&worker->seats);
     ring_init(&worker->leases);
     if (d->worker_count == d->worker_cap) {
@@ -159,13 +168,13 @@ static void worker_add(dispatch_t *d, uint64_t id, uint64_t peer, uint64_t now) 
         d->workers = xrealloc(d->workers, d->worker_cap * sizeof *d->workers);
     }
     d->workers[d->worker_count++] = worker;
-    idmap_add(&d->worker_by_id, id, worker);
+    idmap_add(&d->worker_by_id, worker->id, worker);
     d->stats.workers++;
     d->shares_stale = true;
 }
 
 /* On a new connection nothing is certain to have arrived: permits and leases are sent again. */
-static void worker_moved(dispatch_t *d, worker_t *worker, uint64_t peer, uint64_t now) {
+static void worker_moved(dispatch_t *d, seat_worker_t *worker, uint64_t peer, uint64_t now) {
     worker->peer = peer;
     repeat_permits(d, worker);
     RING_EACH(&worker->leases, node) {
@@ -173,24 +182,25 @@ static void worker_moved(dispatch_t *d, worker_t *worker, uint64_t peer, uint64_
         lease->resend_ns = now;
         lease->wait_ns = RESEND_NS;
     }
-    if (worker->tells_leases) ring_add_last(&d->resend, &worker->resend);
+    ring_add_last(&d->resend, &worker->resend);
 }
 
-int dispatch_worker_hello(dispatch_t *d, uint64_t id, uint64_t peer, uint64_t now, err_t *err) {
-    worker_t *worker = sched_worker_find(d, id);
+int dispatch_worker_hello(dispatch_t *d, uint64_t peer, const dispatch_worker_t *said, uint64_t now,
+                          err_t *err) {
+    seat_worker_t *worker = dispatch_worker_find(d, said->worker);
     if (!worker && d->worker_count == WORKERS_MAX)
         return err_set(err, SDG_ELIMIT, "%d workers are connected already", WORKERS_MAX);
     if (!worker)
-        worker_add(d, id, peer, now);
+        worker_add(d, peer, said, now);
     else if (worker->peer != peer)
         worker_moved(d, worker, peer, now);
     else
         repeat_permits(d, worker);
-    dispatch_worker_beat(d, id, now);
+    dispatch_worker_beat(d, said->worker, now);
     return SDG_OK;
 }
 
-void sched_worker_destroy(dispatch_t *d, worker_t *worker) {
+void dispatch_worker_destroy(dispatch_t *d, seat_worker_t *worker) {
     size_t at = 0;
     while (d->workers[at] != worker) {
         at++;
@@ -198,7 +208,7 @@ void sched_worker_destroy(dispatch_t *d, worker_t *worker) {
     for (d->worker_count--; at < d->worker_count; at++) {
         d->workers[at] = d->workers[at + 1];
     }
-    RING_EACH(&worker->seats, node) seat_destroy(RING_OWNER(node, seat_t, of_worker));
+    RING_EACH(&worker->seats, node) dispatch_seat_destroy(RING_OWNER(node, seat_t, of_worker));
     ring_remove(&worker->resend);
     idmap_remove(&d->worker_by_id, worker->id);
     d->stats.workers--;
@@ -206,19 +216,19 @@ void sched_worker_destroy(dispatch_t *d, worker_t *worker) {
     free(worker);
 }
 
-static void worker_leave(dispatch_t *d, worker_t *worker, bool crashed, const char *reason) {
-    uint64_t rows = leases_void(d, worker, NULL, crashed);
+static void worker_leave(dispatch_t *d, seat_worker_t *worker, bool crashed, const char *reason) {
+    uint64_t rows = dispatch_leases_void(d, worker, NULL, crashed);
     dispatch_notice(d, &(notice_t){.kind = DISPATCH_WORKER_LOST,
                                    .peer = worker->peer,
                                    .worker = worker->id,
                                    .count = rows,
                                    .reason = reason});
     if (crashed) d->stats.workers_lost++;
-    sched_worker_destroy(d, worker);
+    dispatch_worker_destroy(d, worker);
 }
 
 void dispatch_worker_gone(dispatch_t *d, uint64_t id, bool crashed, uint64_t now) {
-    worker_t *worker = sched_worker_find(d, id);
+    seat_worker_t *worker = dispatch_worker_find(d, id);
     (void)now;
     if (worker) worker_leave(d, worker, crashed, crashed ? "it died" : "it said goodbye");
 }
@@ -226,19 +236,14 @@ void dispatch_worker_gone(dispatch_t *d, uint64_t id, bool crashed, uint64_t now
 /* ---- what a worker says */
 
 void dispatch_worker_beat(dispatch_t *d, uint64_t id, uint64_t now) {
-    worker_t *worker = sched_worker_find(d, id);
+    seat_worker_t *worker = dispatch_worker_find(d, id);
     if (worker && now > worker->heard_ns) worker->heard_ns = now;
-}
-
-void dispatch_worker_answers(dispatch_t *d, uint64_t id) {
-    worker_t *worker = sched_worker_find(d, id);
-    if (worker) worker->answers = true;
 }
 
 void dispatch_worker_running(dispatch_t *d, uint64_t id, uint64_t job_id, uint64_t permit, uint64_t running,
                              uint64_t now) {
-    worker_t *worker = sched_worker_find(d, id);
-    job_t *job = sched_job_find(d, job_id);
+    seat_worker_t *worker = dispatch_worker_find(d, id);
+    seat_job_t *job = dispatch_job_find(d, job_id);
     seat_t *seat = worker && job ? worker->seat[job->slot] : NULL;
     (void)now;
     if (!seat || permit != seat->share) return; /* it has not heard of its present share yet */
@@ -247,23 +252,18 @@ void dispatch_worker_running(dispatch_t *d, uint64_t id, uint64_t job_id, uint64
     d->shares_stale = true;
 }
 
-void dispatch_worker_patience(dispatch_t *d, uint64_t id, uint64_t ns) {
-    worker_t *worker = sched_worker_find(d, id);
-    if (worker) worker->patience_ns = ns;
-}
-
 void dispatch_worker_credit(dispatch_t *d, uint64_t id, uint64_t rows, uint64_t bytes, uint64_t now) {
-    worker_t *worker = sched_worker_find(d, id);
+    seat_worker_t *worker = dispatch_worker_find(d, id);
     if (!worker) return;
     dispatch_worker_beat(d, id, now);
     worker->credit_rows = rows;
     worker->credit_bytes = bytes;
     RING_EACH(&worker->seats, node) RING_OWNER(node, seat_t, of_worker)->rests = false;
-    sched_worker_wake(d, worker);
+    dispatch_worker_wake(d, worker);
 }
 
 void dispatch_worker_drain(dispatch_t *d, uint64_t id, uint64_t now) {
-    worker_t *worker = sched_worker_find(d, id);
+    seat_worker_t *worker = dispatch_worker_find(d, id);
     if (!worker || worker->draining) return;
     dispatch_worker_beat(d, id, now);
     worker->draining = true;
@@ -271,12 +271,11 @@ void dispatch_worker_drain(dispatch_t *d, uint64_t id, uint64_t now) {
         seat_t *seat = RING_OWNER(node, seat_t, of_worker);
         ring_remove(&seat->permits); /* what it may do stays as it was: rows that run need their calls */
         seat->share = 0;
-        if (!worker->answers) seat->ceiling = 0;
     }
     d->shares_stale = true;
 }
 
-static bool anybody_else(const dispatch_t *d, const job_t *job) {
+static bool anybody_else(const dispatch_t *d, const seat_job_t *job) {
     for (size_t i = 0; i < d->worker_count; i++) {
         seat_t *seat = d->workers[i]->seat[job->slot];
         if (!seat || !seat->refused) return true;
@@ -285,22 +284,22 @@ static bool anybody_else(const dispatch_t *d, const job_t *job) {
 }
 
 void dispatch_worker_refuses(dispatch_t *d, uint64_t id, uint64_t job_id, const char *reason, uint64_t now) {
-    worker_t *worker = sched_worker_find(d, id);
-    job_t *job = sched_job_find(d, job_id);
+    seat_worker_t *worker = dispatch_worker_find(d, id);
+    seat_job_t *job = dispatch_job_find(d, job_id);
     if (worker) dispatch_worker_beat(d, id, now);
     if (!worker || !job || job->state == JOB_OVER) return;
     seat_t *seat = seat_of(worker, job);
-    leases_void(d, worker, job, false);
+    dispatch_leases_void(d, worker, job, false);
     seat->refused = true;
     seat->share = seat->ceiling = 0;
     ring_remove(&seat->permits);
-    sched_worker_wake(d, worker);
+    dispatch_worker_wake(d, worker);
     if (!job->refusal) job->refusal = xstrdup(reason);
     d->shares_stale = true;
-    if (!anybody_else(d, job)) sched_job_stop(d, job, job->refusal, now);
+    if (!anybody_else(d, job)) dispatch_job_wind_down(d, job, job->refusal, now);
 }
 
-void sched_worker_tick(dispatch_t *d, worker_t *worker, uint64_t now) {
+void dispatch_worker_tick(dispatch_t *d, seat_worker_t *worker, uint64_t now) {
     if (worker->patience_ns && now > worker->heard_ns + worker->patience_ns) {
         worker_leave(d, worker, true, "it fell silent");
         return;
@@ -309,5 +308,5 @@ void sched_worker_tick(dispatch_t *d, worker_t *worker, uint64_t now) {
         worker->permits_ns = now;
         repeat_permits(d, worker);
     }
-    if (worker->tells_leases && !ring_empty(&worker->leases)) ring_add_last(&d->resend, &worker->resend);
+    if (!ring_empty(&worker->leases)) ring_add_last(&d->resend, &worker->resend);
 }

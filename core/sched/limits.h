@@ -17,6 +17,9 @@
 /* raw bytes of the rows in one lease; a larger row goes alone */
 #define LEASE_BYTES_MAX ((size_t)4 << 20)
 
+/* lease numbers taken as seen in one message; the rest follows with the next beat */
+#define LEASES_VOID_MAX 65536
+
 /* work a worker holds beyond its share: 50 ms of it hides the round trip */
 #define LEASE_AHEAD_NS (50 * UINT64_C(1000000))
 
@@ -32,6 +35,15 @@
 
 /* the longest wait before results are sent again: a peer that comes back gets them within it */
 #define RESEND_NS_MAX (30 * UINT64_C(1000000000))
+
+/* a worker sends at once when it has gathered so many finished rows */
+#define RESULT_GATHER_ROWS 128
+
+/* a worker sends what it has gathered so long after its last batch: each batch wakes three actors */
+#define RESULT_GATHER_NS (4 * UINT64_C(1000000))
+
+/* a chunk (or the end of the rows) that the scheduler does not have so long after it was sent was lost */
+#define CHUNK_RESEND_NS UINT64_C(1000000000)
 
 /* permits are absolute and not acknowledged: a lost one is healed by the next */
 #define PERMITS_REPEAT_NS (5 * UINT64_C(1000000000))

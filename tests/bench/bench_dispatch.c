@@ -78,7 +78,8 @@ static void open_jobs(bench_t *b, uint64_t now) {
         dispatch_result_credit(b->d, id, UINT64_MAX / 2, UINT64_MAX / 2, now);
     }
     for (uint64_t id = 1; id <= WORKERS; id++) {
-        dispatch_worker_hello(b->d, id, id, now, NULL);
+        dispatch_worker_t worker = {.worker = id};
+        dispatch_worker_hello(b->d, id, &worker, now, NULL);
         dispatch_worker_credit(b->d, id, b->jobs > 1 ? SCARCE_ROWS : WORKER_ROWS_MAX, WORKER_BYTES_MAX, now);
     }
 }

@@ -9,54 +9,28 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "actors/loop/actor.h"
-#include "actors/loop/link.h"
 #include "actors/scheduler/scheduler.h"
 #include "actors/worker/limits.h"
 #include "core/base/clock.h"
-#include "core/base/limits.h"
-#include "core/base/log.h"
 #include "core/plan/limits.h"
 #include "core/sched/limits.h"
+#include "tests/harness/actor_harness.h"
 
 enum { CHUNK = 100, JOB = 1, WORKERS = 2, WINDOW = 4000, CONCURRENCY = 1000 };
 #define ENDPOINT "inproc://scheduler"
 
-/* One end of a connection to the scheduler. */
-typedef struct end {
-    zsock_t *socket;
-    uint64_t epoch;
-    buf_t scratch;
-} end_t;
-
-static void say(end_t *e, message_t *m) {
-    m->epoch = e->epoch;
-    while (!link_send(e->socket, 0, m, &e->scratch)) { /* full: credits make that rare */
-    }
-}
-
-static void join(end_t *e, uint64_t role, uint64_t instance) {
-    message_t hello = {.type = MESSAGE_HELLO,
-                       .HELLO = {.role = role, .instance = instance, .name = slice_of("bench")}};
-    *e = (end_t){.socket = link_socket(ZMQ_DEALER, 0)};
-    buf_init(&e->scratch, MESSAGE_BYTES_MAX);
-    if (zsock_connect(e->socket, "%s", ENDPOINT) != 0) abort();
-    say(e, &hello);
-}
-
-static void leave(end_t *e) {
-    zsock_destroy(&e->socket);
-    buf_free(&e->scratch);
+/* Says HELLO; WELCOME comes while it serves. */
+static void join(puppet_t *p, uint64_t role, uint64_t instance) {
+    puppet_connect(p, ENDPOINT);
+    puppet_say(p, (message_t){.type = MESSAGE_HELLO,
+                              .HELLO = {.role = role, .instance = instance, .name = slice_of("bench")}});
 }
 
 /* Waits for messages (but not for ever: beats are due), handles what has come, at most a drain of them. */
-static void serve(end_t *e, void (*handle)(void *self, const message_t *m), void *self) {
-    zmq_pollitem_t item = {.socket = zsock_resolve(e->socket), .events = ZMQ_POLLIN};
+static void serve(puppet_t *p, void (*handle)(void *self, const message_t *m), void *self) {
     link_frame_t in;
-    err_t err;
-    zmq_poll(&item, 1, 200);
-    for (int i = 0; i < LINK_DRAIN_MAX && link_recv(e->socket, &in, &err) == LINK_MESSAGE; i++) {
-        if (in.message.type == MESSAGE_WELCOME) e->epoch = in.message.epoch;
+    for (int i = 0; i < LINK_DRAIN_MAX && puppet_hear_for(p, &in, i == 0 ? 200 : 0); i++) {
+        if (in.message.type == MESSAGE_WELCOME) p->epoch = in.message.epoch;
         handle(self, &in.message);
         link_frame_free(&in);
     }
@@ -65,7 +39,7 @@ static void serve(end_t *e, void (*handle)(void *self, const message_t *m), void
 /* ---- worker */
 
 typedef struct worker {
-    end_t end;
+    puppet_t end;
     uint64_t batch, next_lease, leases, beat_ns;
     row_done_t done[LEASE_ROWS_MAX];
 } worker_t;
@@ -73,7 +47,7 @@ typedef struct worker {
 static void say_credit(worker_t *w) {
     message_t m = {.type = MESSAGE_ROW_CREDIT,
                    .ROW_CREDIT = {.rows = WORKER_ROWS_MAX, .bytes = WORKER_BYTES_MAX}};
-    say(&w->end, &m);
+    puppet_say(&w->end, m);
 }
 
 static void answer_lease(worker_t *w, const MSG_LEASE *lease) {
@@ -86,7 +60,7 @@ static void answer_lease(worker_t *w, const MSG_LEASE *lease) {
     message_t m = {
         .type = MESSAGE_ROW_RESULTS,
         .ROW_RESULTS = {.batch = ++w->batch, .job = lease->job, .rows = {w->done, lease->rows.count}}};
-    say(&w->end, &m);
+    puppet_say(&w->end, m);
 }
 
 static void worker_takes(void *self, const message_t *m) {
@@ -94,7 +68,7 @@ static void worker_takes(void *self, const message_t *m) {
     message_t held = {.type = MESSAGE_PERMITS_HELD,
                       .PERMITS_HELD = {.job = m->PERMITS.job, .permit = m->PERMITS.rows}};
     if (m->type == MESSAGE_WELCOME) say_credit(w);
-    if (m->type == MESSAGE_PERMITS) say(&w->end, &held);
+    if (m->type == MESSAGE_PERMITS) puppet_say(&w->end, held);
     if (m->type == MESSAGE_LEASE && m->LEASE.rows.count > 0) answer_lease(w, &m->LEASE);
 }
 
@@ -102,7 +76,7 @@ static void beat(worker_t *w, uint64_t now) {
     message_t m = {.type = MESSAGE_BEAT, .BEAT = {.leases = w->next_lease}};
     if (now - w->beat_ns < BEAT_NS) return;
     w->beat_ns = now;
-    say(&w->end, &m);
+    puppet_say(&w->end, m);
     say_credit(w);
 }
 
@@ -117,14 +91,14 @@ static void worker_thread(zsock_t *pipe, void *args) {
         beat(w, clock_now_ns());
     }
     zstr_free(&command);
-    leave(&w->end);
+    puppet_close(&w->end);
     free(w);
 }
 
 /* ---- client */
 
 typedef struct client {
-    end_t end;
+    puppet_t end;
     uint64_t rows, row_bytes, sent, chunk, limit, delivered;
     char *raw;
     row_in_t in[CHUNK];
@@ -140,8 +114,8 @@ static void open_job(client_t *c) {
     message_t credit = {
         .type = MESSAGE_RESULT_CREDIT,
         .RESULT_CREDIT = {.job = JOB, .rows_limit = UINT64_MAX / 2, .bytes_limit = UINT64_MAX / 2}};
-    say(&c->end, &m);
-    say(&c->end, &credit);
+    puppet_say(&c->end, m);
+    puppet_say(&c->end, credit);
 }
 
 static void send_chunks(client_t *c) {
@@ -151,10 +125,10 @@ static void send_chunks(client_t *c) {
             c->in[i] = (row_in_t){.index = c->sent, .line = c->sent + 1, .raw = {c->raw, c->row_bytes}};
         }
         m.ROWS.chunk = c->chunk++;
-        say(&c->end, &m);
+        puppet_say(&c->end, m);
     }
-    message_t end = {.type = MESSAGE_ROWS_END, .ROWS_END = {.job = JOB, .chunks = c->chunk, .rows = c->rows}};
-    if (c->sent >= c->rows) say(&c->end, &end);
+    message_t end = {.type = MESSAGE_ROWS_END, .ROWS_END = {.job = JOB, .chunks = c->chunk}};
+    if (c->sent >= c->rows) puppet_say(&c->end, end);
 }
 
 static void client_takes(void *self, const message_t *m) {
@@ -168,7 +142,7 @@ static void client_takes(void *self, const message_t *m) {
     }
     if (m->type == MESSAGE_RESULTS) {
         c->delivered += m->RESULTS.rows.count;
-        say(&c->end, &ack);
+        puppet_say(&c->end, ack);
     }
 }
 
@@ -177,9 +151,8 @@ static void client_takes(void *self, const message_t *m) {
 static actor_thread_t *start_scheduler(void) {
     static const char *const endpoints[] = {ENDPOINT};
     static const scheduler_args_t args = {.endpoints = endpoints, .endpoint_count = 1};
-    actor_thread_t *scheduler = actor_spawn(scheduler_actor, (void *)&args);
-    char *text = zstr_recv(scheduler->pipe);
-    zstr_free(&text);
+    actor_thread_t *scheduler = harness_start(scheduler_actor, (void *)&args);
+    harness_hear_word(scheduler, "BOUND");
     return scheduler;
 }
 
@@ -196,8 +169,6 @@ int main(int argc, char **argv) {
     actor_thread_t *workers[WORKERS];
     c.rows -= c.rows % CHUNK;
     c.raw = xcalloc(1, c.row_bytes + 1);
-    log_set_level(LEVEL_WARN);
-    zsys_init();
     actor_thread_t *scheduler = start_scheduler();
     for (size_t i = 0; i < WORKERS; i++) {
         workers[i] = actor_spawn(worker_thread, (void *)(uintptr_t)(i + 1));
@@ -214,7 +185,7 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < WORKERS; i++) {
         actor_join(&workers[i]);
     }
-    leave(&c.end);
+    puppet_close(&c.end);
     actor_join(&scheduler);
     zsys_shutdown();
     free(c.raw);

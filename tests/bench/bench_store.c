@@ -11,20 +11,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "actors/loop/actor.h"
 #include "actors/loop/limits.h"
 #include "actors/store/context_store.h"
 #include "core/base/clock.h"
-#include "core/base/limits.h"
+#include "tests/harness/actor_harness.h"
 
 enum { JOB = 1, OWNER = 7, BATCH_MAX = CONTEXT_BATCH_MAX };
 
 typedef struct bench {
-    zsock_t *store;
+    puppet_t asker;
     uint64_t wanted, made;
     size_t bytes, batch, window;
     char *context;
-    buf_t scratch;
 } bench_t;
 
 static void ask(bench_t *b, uint64_t first, bool create) {
@@ -37,7 +35,7 @@ static void ask(bench_t *b, uint64_t first, bool create) {
     }
     message_t m = {.type = MESSAGE_CTX_GET_OR_CREATE,
                    .CTX_GET_OR_CREATE = {.job = JOB, .owner = OWNER, .contexts = {items, b->batch}}};
-    link_send(b->store, 0, &m, &b->scratch);
+    puppet_say(&b->asker, m);
 }
 
 /* What came back is put away as it is, then wanted again. */
@@ -47,7 +45,7 @@ static void turn(bench_t *b, const MSG_CTX *came) {
     for (size_t i = 0; i < came->contexts.count; i++) {
         came->contexts.items[i].tag = 0;
     }
-    link_send(b->store, 0, &m, &b->scratch);
+    puppet_say(&b->asker, m);
     b->made += came->contexts.count;
     if (b->made < b->wanted) ask(b, came->contexts.items[0].row, false);
 }
@@ -64,32 +62,25 @@ int main(int argc, char **argv) {
     contexts_options_t contexts = {.max_cached = 100000, .spill_path = "/tmp/sdg-bench-store"};
     context_store_args_t args = {.endpoints = {"inproc://store"}, .endpoint_count = 1, .contexts = &contexts};
     if (b.batch == 0 || b.batch > BATCH_MAX || b.window == 0) return 2;
-    zsys_init();
-    actor_thread_t *store = actor_spawn(context_store_actor, &args);
-    b.store = link_socket(ZMQ_DEALER, 0);
+    actor_thread_t *store = harness_start(context_store_actor, &args);
+    puppet_connect(&b.asker, "inproc://store");
     b.context = xcalloc(1, b.bytes + 1);
-    buf_init(&b.scratch, MESSAGE_BYTES_MAX);
-    if (zsock_connect(b.store, "inproc://store") != 0) return 2;
     uint64_t start = clock_now_ns();
     for (size_t i = 0; i < b.window; i++) {
         ask(&b, i * b.batch, true);
     }
     while (b.made < b.wanted) {
         link_frame_t in;
-        zmq_pollitem_t item = {.socket = zsock_resolve(b.store), .events = ZMQ_POLLIN};
-        if (zmq_poll(&item, 1, 10000) <= 0) return 1;
-        while (link_recv(b.store, &in, NULL) == LINK_MESSAGE) {
-            if (in.message.type == MESSAGE_CTX) turn(&b, &in.message.CTX);
-            link_frame_free(&in);
-        }
+        puppet_await(&b.asker, MESSAGE_CTX, &in);
+        turn(&b, &in.message.CTX);
+        link_frame_free(&in);
     }
     double seconds = (double)(clock_now_ns() - start) / 1e9;
     printf("%" PRIu64 " get+put round trips of %zu B in %.2f s: %.0f per second\n", b.made, b.bytes, seconds,
            (double)b.made / seconds);
-    zsock_destroy(&b.store);
+    puppet_close(&b.asker);
     actor_join(&store);
     free(b.context);
-    buf_free(&b.scratch);
     zsys_shutdown();
     return 0;
 }

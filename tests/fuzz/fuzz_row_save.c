@@ -129,7 +129,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     buf_t bytes;
     buf_init(&bytes, BYTES_MAX);
     if (data[0] & 64) {
-        row_save_failed(&bytes, p, &options, 0, "", "");
+        row_save_failed(&bytes, p->digest, 0, "", "");
         bytes.len = HEAD_BYTES;
     }
     buf_add(&bytes, data + 1, size - 1);

@@ -78,10 +78,10 @@ static message_t one_of(message_type_t type, fill_t fill) {
     int n = 0;
     switch (type) {
 #define F(kind, name) put_##kind(&body->name, fill, n++);
-#define MESSAGE(NAME, number, FIELDS) \
-    case MESSAGE_##NAME: {            \
-        MSG_##NAME *body = &m.NAME;   \
-        FIELDS break;                 \
+#define MESSAGE(NAME, number, SAYERS, FIELDS) \
+    case MESSAGE_##NAME: {                    \
+        MSG_##NAME *body = &m.NAME;           \
+        FIELDS break;                         \
     }
 #include "proto/messages.def"
 #undef MESSAGE
@@ -92,7 +92,7 @@ static message_t one_of(message_type_t type, fill_t fill) {
 }
 
 static const message_type_t types[] = {
-#define MESSAGE(NAME, number, FIELDS) MESSAGE_##NAME,
+#define MESSAGE(NAME, number, SAYERS, FIELDS) MESSAGE_##NAME,
 #include "proto/messages.def"
 #undef MESSAGE
 };
@@ -152,7 +152,7 @@ static bool same(const message_t *a, const message_t *b) {
     bool ok = a->type == b->type && a->epoch == b->epoch;
     switch (a->type) {
 #define F(kind, name) ok = ok && same_##kind(&x->name, &y->name);
-#define MESSAGE(NAME, number, FIELDS)                  \
+#define MESSAGE(NAME, number, SAYERS, FIELDS)          \
     case MESSAGE_##NAME: {                             \
         const MSG_##NAME *x = &a->NAME, *y = &b->NAME; \
         FIELDS break;                                  \
@@ -253,33 +253,33 @@ static void refused(const char *bytes, size_t len, const char *words) {
 }
 
 Test(message, another_version_is_refused_in_words) {
-    refused("\x94\x02\x06\x00\x05", 5, "protocol version 2, this program speaks 1: use the same release");
+    refused("\x94\x01\x06\x00\x05", 5, "protocol version 1, this program speaks 2: use the same release");
 }
 
 Test(message, unknown_types_and_too_few_fields_are_refused) {
-    refused("\x93\x01\x63\x00", 4, "unknown message type 99");
-    refused("\x93\x01\x00\x00", 4, "unknown message type 0");
-    refused("\x93\x01\xce\x00\x01\x00\x06\x00", 8, "unknown message type 65542"); /* 6 with a bit above */
-    refused("\x93\x01\x06\x00", 4, "SYNC has 0 fields, 1 are needed");
-    refused("\x92\x01\x06", 3, "not a message of this program");
+    refused("\x93\x02\x63\x00", 4, "unknown message type 99");
+    refused("\x93\x02\x00\x00", 4, "unknown message type 0");
+    refused("\x93\x02\xce\x00\x01\x00\x06\x00", 8, "unknown message type 65542"); /* 6 with a bit above */
+    refused("\x93\x02\x06\x00", 4, "SYNC has 0 fields, 1 are needed");
+    refused("\x92\x02\x06", 3, "not a message of this program");
     refused("\x05", 1, "not a message of this program");
 }
 
 Test(message, fields_of_another_kind_are_refused_by_name) {
-    refused("\x94\x01\x06\x00\xa1x", 6, "'token' is not an unsigned integer");
-    refused("\x94\x01\x06\x00\xff", 5, "'token' is not an unsigned integer"); /* -1 */
-    refused("\x94\x01\x04\x00\x07", 5, "'reason' is not text");
-    refused("\x97\x01\x32\x00\x01\x92\x01\xa1x\x90\xa0", 11, "'values' is not a list of unsigned integers");
-    refused("\x96\x01\x0d\x00\x01\x02\x03", 7, "'rows' is not a list");
-    refused("\x96\x01\x0d\x00\x01\x02\x91\x92\x01\x02", 10, "'rows' is not a list of rows");
-    refused("\x96\x01\x10\x00\x01\x02\x91\x94\x01\x03\xa0\xa0", 12,
+    refused("\x94\x02\x06\x00\xa1x", 6, "'token' is not an unsigned integer");
+    refused("\x94\x02\x06\x00\xff", 5, "'token' is not an unsigned integer"); /* -1 */
+    refused("\x94\x02\x04\x00\x07", 5, "'reason' is not text");
+    refused("\x97\x02\x32\x00\x01\x92\x01\xa1x\x90\xa0", 11, "'values' is not a list of unsigned integers");
+    refused("\x96\x02\x0d\x00\x01\x02\x03", 7, "'rows' is not a list");
+    refused("\x96\x02\x0d\x00\x01\x02\x91\x92\x01\x02", 10, "'rows' is not a list of rows");
+    refused("\x96\x02\x10\x00\x01\x02\x91\x94\x01\x03\xa0\xa0", 12,
             "'rows' is not a list of finished rows"); /* status 3 */
 }
 
 Test(message, a_header_that_asks_for_gigabytes_is_refused) {
     refused("\xdd\x10\x00\x00\x00", 5, "a list of 268435456 elements");
-    refused("\x95\x01\x32\x00\x01\xdd\xff\xff\xff\xff", 10, "elements");
-    refused("\x94\x01\x04\x00\xdb\xff\xff\xff\xff", 9, "ends in the middle");
+    refused("\x95\x02\x32\x00\x01\xdd\xff\xff\xff\xff", 10, "elements");
+    refused("\x94\x02\x04\x00\xdb\xff\xff\xff\xff", 9, "ends in the middle");
 }
 
 Test(message, one_element_over_the_limit_is_refused) {
@@ -305,12 +305,12 @@ Test(message, nesting_over_the_limit_is_refused) {
 }
 
 Test(message, bytes_behind_the_message_are_refused) {
-    refused("\x94\x01\x06\x00\x05\x00", 6, "1 bytes follow the message");
+    refused("\x94\x02\x06\x00\x05\x00", 6, "1 bytes follow the message");
     refused("\x90\x90", 2, "follow");
 }
 
 Test(message, maps_and_extensions_have_no_place) {
-    refused("\x94\x01\x06\x00\x80", 5, "type 0x80");
+    refused("\x94\x02\x06\x00\x80", 5, "type 0x80");
     refused("\xc7\x01\x01\x01", 4, "type 0xc7");
     refused("\xd4\x01\x01", 3, "type 0xd4");
     refused("\xc1", 1, "type 0xc1");
@@ -329,4 +329,25 @@ Test(message, a_full_buffer_is_seen_by_the_sender) {
 Test(message, names) {
     cr_assert_str_eq(message_name(MESSAGE_ROW_RESULTS_ACK), "ROW_RESULTS_ACK");
     cr_assert_str_eq(message_name((message_type_t)999), "?");
+}
+
+Test(message, who_says_it_to_whom_stands_in_the_catalogue) {
+    cr_assert(message_is_said(MESSAGE_LEASE, ROLE_SCHEDULER, ROLE_WORKER));
+    cr_assert_not(message_is_said(MESSAGE_LEASE, ROLE_WORKER, ROLE_SCHEDULER));
+    cr_assert_not(message_is_said(MESSAGE_JOB_OPEN, ROLE_WORKER, ROLE_SCHEDULER));
+    cr_assert(message_is_said(MESSAGE_STATS, ROLE_WORKER, ROLE_SCHEDULER));
+    cr_assert(message_is_said(MESSAGE_SYNC, ROLE_WORKER, ROLE_SCHEDULER), "anybody may");
+    cr_assert_not(message_is_said(MESSAGE_HELLO, 77, ROLE_SCHEDULER));
+    cr_assert_not(message_is_said((message_type_t)999, ROLE_CLIENT, ROLE_SCHEDULER));
+    cr_assert_not(message_is_said(MESSAGE_NONE, ROLE_CLIENT, ROLE_SCHEDULER));
+}
+
+Test(message, every_message_is_said_by_somebody) {
+    for (size_t t = 0; t < TYPES; t++) {
+        bool said = false;
+        for (uint64_t by = ROLE_CLIENT; by <= ROLE_MONITOR; by++)
+            for (uint64_t to = ROLE_CLIENT; to <= ROLE_MONITOR; to++)
+                said = said || message_is_said(types[t], by, to);
+        cr_assert(said, "%s", message_name(types[t]));
+    }
 }

@@ -147,6 +147,8 @@ static char *folder_of(const char *path) {
     return slash == path ? xstrdup("/") : xstrndup(path, (size_t)(slash - path));
 }
 
+uint64_t pipeline_digest(const char *bytes, size_t len) { return XXH3_64bits(bytes, len); }
+
 pipeline_t *pipeline_load(const pipeline_source_t *source, diags_t *diags) {
     static const yaml_options_t with_env = {.env = process_env};
     size_t errors_before = diags->errors;
@@ -156,8 +158,8 @@ pipeline_t *pipeline_load(const pipeline_source_t *source, diags_t *diags) {
     l.root = yaml_root(l.doc);
     l.p = xcalloc(1, sizeof *l.p);
     l.p->path = xstrdup(source->path);
-    l.p->base_dir = folder_of(source->path);
-    l.p->digest = XXH3_64bits(source->bytes, source->len);
+    l.p->base_dir = source->folder ? xstrdup(source->folder) : folder_of(source->path);
+    l.p->digest = pipeline_digest(source->bytes, source->len);
     sections_load(&l);
     if (diags->errors == errors_before) usage_check(&l);
     if (diags->errors != errors_before) pipeline_destroy(&l.p);

@@ -145,7 +145,7 @@ typedef struct block {
 } block_t;
 
 typedef struct pipeline {
-    char *path, *base_dir; /* as given; base_dir: the YAML's folder */
+    char *path, *base_dir; /* as given; base_dir: where relative files are tried second */
     str_t *name;           /* mabel.name or id, "" */
     int major;             /* 1 or 2 */
     value_t consts, vars;  /* objects */
@@ -162,12 +162,13 @@ typedef struct pipeline {
     size_t block_count; /* in running order */
     bool has_end;
     uint32_t ai_block_count, python_block_count;
-    uint64_t digest; /* of the file's text: tells whether bytes of a row belong to it */
+    uint64_t digest; /* pipeline_digest of the file's text: tells whether bytes of a row belong to it */
 } pipeline_t;
 
 typedef struct pipeline_source {
-    const char *path; /* name in messages; relative files are tried from the working directory, then from its
-                         folder */
+    const char *path;   /* name in messages */
+    const char *folder; /* relative files are tried from the working directory, then from here; NULL: the
+                           folder of path */
     const char *bytes;
     size_t len;   /* the YAML text */
     bool use_env; /* replace ${ENV.X} and check keys (the process that uses them); false: leave as written */
@@ -176,6 +177,7 @@ typedef struct pipeline_source {
 
 /* NULL when there were errors; warnings do not prevent loading. All problems go to diags. */
 pipeline_t *pipeline_load(const pipeline_source_t *source, diags_t *diags);
+uint64_t pipeline_digest(const char *bytes, size_t len); /* of a file's text */
 void pipeline_destroy(pipeline_t **p);
 
 /* Finds a file by the rule above (working directory, then the YAML's folder); the caller frees; NULL when in

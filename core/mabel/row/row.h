@@ -126,9 +126,9 @@ void row_save(const row_t *row, buf_t *out);
 row_t *row_load(const pipeline_t *pipeline, const row_options_t *options, const char *bytes, size_t len,
                 uint64_t now_ns, err_t *err);
 /* The bytes of a row that is finished and failed with `error_text`; reason as in row_result_t. For records
- * that cannot become rows. */
-void row_save_failed(buf_t *out, const pipeline_t *pipeline, const row_options_t *options, uint64_t index,
-                     const char *error_text, const char *reason);
+ * that cannot become rows. pipeline_digest: pipeline_t.digest, or pipeline_digest() of the file's text. */
+void row_save_failed(buf_t *out, uint64_t pipeline_digest, uint64_t index, const char *error_text,
+                     const char *reason);
 /* About the heap a row holds now, what is shared inside it counted once; frames of running logic not
  * included. It walks what the row holds: some 10 ns for each text, list and object. */
 size_t row_bytes(const row_t *row);

@@ -269,9 +269,12 @@ row_t *row_load(const pipeline_t *pipeline, const row_options_t *options, const 
     return row;
 }
 
-void row_save_failed(buf_t *out, const pipeline_t *pipeline, const row_options_t *options, uint64_t index,
-                     const char *error_text, const char *reason) {
-    row_t *row = row_blank(pipeline, options, index, 0);
+/* A row of a pipeline without blocks and values: a row that has failed refers to none. */
+void row_save_failed(buf_t *out, uint64_t pipeline_digest, uint64_t index, const char *error_text,
+                     const char *reason) {
+    pipeline_t pipeline = {.digest = pipeline_digest};
+    row_options_t options = {0};
+    row_t *row = row_blank(&pipeline, &options, index, 0);
     row_fail(row, NULL, error_text, reason);
     row_save(row, out);
     row_destroy(&row);

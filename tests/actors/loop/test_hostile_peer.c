@@ -10,14 +10,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "actors/loop/actor.h"
-#include "actors/loop/link.h"
 #include "actors/scheduler/scheduler.h"
 #include "core/base/limits.h"
-#include "core/base/log.h"
 #include "core/base/rng.h"
-
-enum { ANSWER_MS = 10000 }; /* an answer that takes longer is none */
+#include "tests/harness/actor_harness.h"
 
 static actor_thread_t *scheduler;
 static char endpoint[64];
@@ -26,12 +22,8 @@ static int port;
 static void start(void) {
     static const char *const endpoints[] = {"tcp://127.0.0.1:*"};
     static const scheduler_args_t args = {.endpoints = endpoints, .endpoint_count = 1};
-    log_set_level(LEVEL_ERROR);
-    zsys_init();
-    scheduler = actor_spawn(scheduler_actor, (void *)&args);
-    char *text = zstr_recv(scheduler->pipe);
-    cr_assert(text && sscanf(text, "BOUND %d", &port) == 1, "%s", text);
-    zstr_free(&text);
+    scheduler = harness_start(scheduler_actor, (void *)&args);
+    port = harness_hear_word(scheduler, "BOUND");
     snprintf(endpoint, sizeof endpoint, "tcp://127.0.0.1:%d", port);
 }
 
@@ -42,50 +34,31 @@ static void stop(void) {
 
 TestSuite(hostile_peer, .init = start, .fini = stop, .timeout = 60);
 
-static zsock_t *join(void) {
-    zsock_t *s = link_socket(ZMQ_DEALER, 0);
-    cr_assert(zsock_connect(s, "%s", endpoint) == 0);
-    return s;
+static puppet_t join(void) {
+    puppet_t p;
+    puppet_connect(&p, endpoint);
+    return p;
 }
 
-/* Waits for a message of that type; others are passed over. The caller frees it. */
-static bool await(zsock_t *s, message_type_t type, link_frame_t *in) {
-    zmq_pollitem_t item = {.socket = zsock_resolve(s), .events = ZMQ_POLLIN};
-    while (zmq_poll(&item, 1, ANSWER_MS) > 0) {
-        if (link_recv(s, in, NULL) != LINK_MESSAGE) continue;
-        if (in->message.type == type) return true;
-        link_frame_free(in);
-    }
-    return false;
-}
-
-static void send_message(zsock_t *s, const message_t *m) {
-    buf_t scratch;
-    buf_init(&scratch, MESSAGE_BYTES_MAX);
-    cr_assert(link_send(s, 0, m, &scratch));
-    buf_free(&scratch);
+static void say_bytes(puppet_t *p, const char *bytes, size_t len) {
+    cr_assert(link_send_bytes(p->socket, 0, bytes, len));
 }
 
 /* An honest client: HELLO is answered with WELCOME, STATUS_GET with STATUS. */
 static void still_serves(void) {
     link_frame_t in;
-    zsock_t *s = join();
-    message_t hello = {.type = MESSAGE_HELLO,
-                       .HELLO = {.role = 1, .instance = rng_entropy(), .name = slice_of("honest")}};
-    send_message(s, &hello);
-    cr_assert(await(s, MESSAGE_WELCOME, &in), "no WELCOME");
-    message_t get = {.type = MESSAGE_STATUS_GET, .epoch = in.message.epoch, .STATUS_GET = {.token = 7}};
-    link_frame_free(&in);
-    send_message(s, &get);
-    cr_assert(await(s, MESSAGE_STATUS, &in), "no STATUS");
+    puppet_t p;
+    puppet_join(&p, endpoint, ROLE_CLIENT, rng_entropy());
+    puppet_say(&p, (message_t){.type = MESSAGE_STATUS_GET, .STATUS_GET = {.token = 7}});
+    puppet_await(&p, MESSAGE_STATUS, &in);
     cr_expect_eq(in.message.STATUS.token, 7);
     link_frame_free(&in);
-    zsock_destroy(&s);
+    puppet_close(&p);
 }
 
-static void expect_refused(zsock_t *s, const char *what) {
+static void expect_refused(puppet_t *p, const char *what) {
     link_frame_t in;
-    cr_assert(await(s, MESSAGE_REFUSED, &in), "%s: no REFUSED", what);
+    puppet_await(p, MESSAGE_REFUSED, &in);
     cr_expect_gt(in.message.REFUSED.reason.len, 8, "%s: a reason in words", what);
     link_frame_free(&in);
 }
@@ -107,19 +80,19 @@ Test(hostile_peer, garbage_is_refused_in_words) {
                                           "\x94\x01\x01",
                                           "\xa5hello",
                                           "{\"a\": 1}"};
-    zsock_t *s = join();
+    puppet_t p = join();
     for (size_t i = 0; i < sizeof garbage / sizeof *garbage; i++) {
-        cr_assert(link_send_bytes(s, 0, garbage[i], strlen(garbage[i])));
-        expect_refused(s, garbage[i]);
+        say_bytes(&p, garbage[i], strlen(garbage[i]));
+        expect_refused(&p, garbage[i]);
     }
-    zsock_destroy(&s);
+    puppet_close(&p);
     still_serves();
 }
 
 Test(hostile_peer, random_bytes_do_no_harm) {
     char bytes[512];
     rng_t rng;
-    zsock_t *s = join();
+    puppet_t p = join();
     rng_seed(&rng, 42, 0);
     for (int i = 0; i < 2000; i++) {
         size_t len = 1 + (size_t)(rng_next(&rng) % sizeof bytes);
@@ -127,24 +100,24 @@ Test(hostile_peer, random_bytes_do_no_harm) {
             bytes[n] = (char)rng_next(&rng);
         }
         bytes[0] = (char)(0x90 + i % 16); /* a list: more of it is looked at */
-        link_send_bytes(s, 0, bytes, len);
+        say_bytes(&p, bytes, len);
     }
-    expect_refused(s, "random bytes");
-    zsock_destroy(&s);
+    expect_refused(&p, "random bytes");
+    puppet_close(&p);
     still_serves();
 }
 
 Test(hostile_peer, a_message_cut_at_every_byte_is_refused) {
     message_t hello = {
         .type = MESSAGE_HELLO,
-        .HELLO = {.role = 2, .instance = 5, .name = slice_of("cut"), .cores = 300, .python = 1}};
+        .HELLO = {.role = 2, .instance = 5, .name = slice_of("cut"), .python = 1, .patience_ms = 300}};
     buf_t whole;
     encode(&hello, &whole);
     for (size_t len = 0; len < whole.len; len++) {
-        zsock_t *s = join();
-        link_send_bytes(s, 0, whole.data, len);
-        expect_refused(s, "cut");
-        zsock_destroy(&s);
+        puppet_t p = join();
+        say_bytes(&p, whole.data, len);
+        expect_refused(&p, "cut");
+        puppet_close(&p);
     }
     buf_free(&whole);
     still_serves();
@@ -154,16 +127,16 @@ Test(hostile_peer, another_version_is_refused_by_its_number) {
     message_t hello = {.type = MESSAGE_HELLO, .HELLO = {.role = 1, .instance = 5, .name = slice_of("v99")}};
     link_frame_t in;
     buf_t bytes;
-    zsock_t *s = join();
+    puppet_t p = join();
     encode(&hello, &bytes);
     bytes.data[1] = 99; /* [version, ...]: a small number is its own byte */
-    link_send_bytes(s, 0, bytes.data, bytes.len);
-    cr_assert(await(s, MESSAGE_REFUSED, &in));
+    say_bytes(&p, bytes.data, bytes.len);
+    puppet_await(&p, MESSAGE_REFUSED, &in);
     char *reason = xstrndup(in.message.REFUSED.reason.data, in.message.REFUSED.reason.len);
     cr_expect(strstr(reason, "version") && strstr(reason, "99"), "%s", reason);
     free(reason);
     link_frame_free(&in);
-    zsock_destroy(&s);
+    puppet_close(&p);
     buf_free(&bytes);
     still_serves();
 }
@@ -171,15 +144,15 @@ Test(hostile_peer, another_version_is_refused_by_its_number) {
 Test(hostile_peer, a_message_of_several_frames_is_refused_as_a_whole) {
     message_t hello = {.type = MESSAGE_HELLO, .HELLO = {.role = 1, .instance = 5, .name = slice_of("parts")}};
     buf_t bytes;
-    zsock_t *s = join();
+    puppet_t p = join();
     encode(&hello, &bytes);
     for (int parts = 2; parts < 5; parts++) {
         for (int i = 0; i < parts; i++) {
-            zmq_send(zsock_resolve(s), bytes.data, bytes.len, i + 1 < parts ? ZMQ_SNDMORE : 0);
+            zmq_send(zsock_resolve(p.socket), bytes.data, bytes.len, i + 1 < parts ? ZMQ_SNDMORE : 0);
         }
-        expect_refused(s, "several frames");
+        expect_refused(&p, "several frames");
     }
-    zsock_destroy(&s);
+    puppet_close(&p);
     buf_free(&bytes);
     still_serves();
 }
@@ -188,11 +161,14 @@ Test(hostile_peer, an_id_chosen_by_the_sender_is_not_used) {
     static const char *const ids[] = {"a", "four", "\x01idid", "a-long-identity-that-is-not-a-number"};
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
         zsock_t *s = link_socket(ZMQ_DEALER, 200);
+        buf_t bytes;
         zsock_set_identity(s, ids[i]);
         cr_assert(zsock_connect(s, "%s", endpoint) == 0);
         message_t hello = {.type = MESSAGE_HELLO,
                            .HELLO = {.role = 1, .instance = 5, .name = slice_of("chosen")}};
-        send_message(s, &hello);
+        encode(&hello, &bytes);
+        cr_assert(link_send_bytes(s, 0, bytes.data, bytes.len));
+        buf_free(&bytes);
         zsock_destroy(&s);
     }
     still_serves();
@@ -201,25 +177,25 @@ Test(hostile_peer, an_id_chosen_by_the_sender_is_not_used) {
 Test(hostile_peer, a_frame_above_the_limit_ends_that_connection_only) {
     size_t len = MESSAGE_BYTES_MAX + 1;
     char *bytes = xcalloc(1, len);
-    zsock_t *s = join();
-    zsock_set_maxmsgsize(s, -1);
-    link_send_bytes(s, 0, bytes, len);
+    puppet_t p = join();
+    zsock_set_maxmsgsize(p.socket, -1);
+    say_bytes(&p, bytes, len);
     free(bytes);
     still_serves();
-    zsock_destroy(&s);
+    puppet_close(&p);
 }
 
 /* A peer that never joined, and one of the wrong role, send everything there is. */
-static void say_everything(zsock_t *s, uint64_t epoch) {
+static void say_everything(puppet_t *p) {
     for (unsigned type = 2; type < 256; type++) {
-        message_t m = {.type = (message_type_t)type, .epoch = epoch};
+        message_t m = {.type = (message_type_t)type};
         if (type == MESSAGE_BYE || strcmp(message_name(m.type), "?") == 0) continue;
-        send_message(s, &m);
+        puppet_say(p, m);
     }
 }
 
 /* A job with numbers at their ends, and everything that can be said of it. */
-static void say_extremes(zsock_t *s, uint64_t epoch) {
+static void say_extremes(puppet_t *p) {
     static const uint64_t numbers[] = {0, UINT64_MAX, 1};
     static row_in_t rows[] = {{.index = UINT64_MAX}, {.index = 0}, {.index = 0}};
     static row_done_t done[] = {{.index = UINT64_MAX, .status = 9}, {.index = 0}};
@@ -232,7 +208,7 @@ static void say_extremes(zsock_t *s, uint64_t epoch) {
         {.type = MESSAGE_ROWS, .ROWS = {.job = job, .chunk = 0, .rows = {rows, 3}}},
         {.type = MESSAGE_ROWS, .ROWS = {.job = job, .chunk = 0, .rows = {rows, 3}}},
         {.type = MESSAGE_ROWS, .ROWS = {.job = job, .chunk = UINT64_MAX, .rows = {rows, 3}}},
-        {.type = MESSAGE_ROWS_END, .ROWS_END = {.job = job, .chunks = UINT64_MAX, .rows = UINT64_MAX}},
+        {.type = MESSAGE_ROWS_END, .ROWS_END = {.job = job, .chunks = UINT64_MAX}},
         {.type = MESSAGE_ROWS_END, .ROWS_END = {.job = job}},
         {.type = MESSAGE_ROWS, .ROWS = {.job = job, .chunk = 1, .rows = {rows, 3}}},
         {.type = MESSAGE_RESULT_CREDIT,
@@ -244,47 +220,37 @@ static void say_extremes(zsock_t *s, uint64_t epoch) {
          .LEASE_RETURN = {.batch = 1, .job = job, .rows = {(uint64_t *)numbers, 3}}},
         {.type = MESSAGE_JOB_REFUSED, .JOB_REFUSED = {.job = job, .reason = slice_of("no")}},
         {.type = MESSAGE_BEAT,
-         .BEAT = {.rows_open = UINT64_MAX,
-                  .calls_in_flight = UINT64_MAX,
-                  .rss_bytes = UINT64_MAX,
-                  .leases = UINT64_MAX}},
+         .BEAT = {.calls_in_flight = UINT64_MAX, .rss_bytes = UINT64_MAX, .leases = UINT64_MAX}},
         {.type = MESSAGE_JOB_STOP, .JOB_STOP = {.job = job, .mode = 77}},
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        message_t m = all[i];
-        m.epoch = epoch;
-        send_message(s, &m);
+        puppet_say(p, all[i]);
     }
 }
 
 Test(hostile_peer, messages_out_of_turn_do_no_harm) {
-    link_frame_t in;
-    zsock_t *stranger = join();
-    say_everything(stranger, 0);
-    say_everything(stranger, 12345);
+    puppet_t stranger = join();
+    say_everything(&stranger);
+    stranger.epoch = 12345;
+    say_everything(&stranger);
     for (uint64_t role = 1; role <= 2; role++) {
-        zsock_t *s = join();
-        message_t hello = {.type = MESSAGE_HELLO,
-                           .HELLO = {.role = role, .instance = rng_entropy(), .name = slice_of("odd")}};
-        send_message(s, &hello);
-        cr_assert(await(s, MESSAGE_WELCOME, &in));
-        uint64_t epoch = in.message.epoch;
-        link_frame_free(&in);
-        say_everything(s, epoch);
-        say_extremes(s, epoch);
+        puppet_t p;
+        puppet_join(&p, endpoint, role, rng_entropy());
+        say_everything(&p);
+        say_extremes(&p);
         still_serves();
-        zsock_destroy(&s);
+        puppet_close(&p);
     }
-    zsock_destroy(&stranger);
+    puppet_close(&stranger);
     still_serves();
 }
 
 Test(hostile_peer, hello_with_an_unknown_role_is_refused) {
-    zsock_t *s = join();
+    puppet_t p = join();
     message_t hello = {.type = MESSAGE_HELLO, .HELLO = {.role = 77, .instance = 1, .name = slice_of("what")}};
-    send_message(s, &hello);
-    expect_refused(s, "role 77");
-    zsock_destroy(&s);
+    puppet_say(&p, hello);
+    expect_refused(&p, "role 77");
+    puppet_close(&p);
     still_serves();
 }
 

@@ -10,7 +10,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "actors/loop/actor.h"
 #include "actors/client/client.h"
 #include "actors/loop/limits.h"
 #include "actors/monitor/monitor_http.h"
@@ -19,8 +18,8 @@
 #include "actors/worker/worker.h"
 #include "core/base/clock.h"
 #include "core/base/json.h"
-#include "core/base/log.h"
 #include "core/plan/limits.h"
+#include "tests/harness/actor_harness.h"
 
 /* All time-outs here are the same: Criterion 2.4 leaks a timer when they differ, and the leak checker counts
  * that. */
@@ -70,16 +69,12 @@ static double number_at(const char *json, const char *a, const char *b) {
 
 Test(monitor, takes_the_numbers_of_a_store, .timeout = 120) {
     err_t err;
-    zsys_init();
-    log_set_level(LEVEL_ERROR);
     int fd = monitor_http_listen("test", "127.0.0.1:0", false, &err), port = port_of(fd);
     cr_assert_geq(fd, 0, "%s", err.text);
     monitor_args_t args = {.endpoint = "inproc://monitor-store", .mode = "run", .listen_fd = fd};
-    actor_thread_t *monitor = actor_spawn(monitor_actor, &args);
-    zsock_t *push = link_socket(ZMQ_PUSH, 0);
-    buf_t scratch;
-    buf_init(&scratch, 65536);
-    zsock_connect(push, "%s", args.endpoint);
+    actor_thread_t *monitor = harness_start(monitor_actor, &args);
+    puppet_t store;
+    puppet_push(&store, args.endpoint);
     uint64_t values[STORE_STATS] = {0}, rows[] = {4, 9}, bytes[] = {1000, 24};
     values[STORE_contexts_cached] = 12;
     values[STORE_context_hits] = 3;
@@ -87,7 +82,8 @@ Test(monitor, takes_the_numbers_of_a_store, .timeout = 120) {
     message_t stats = {.type = MESSAGE_STATS, .STATS = {.role = ROLE_STORE, .values = {values, STORE_STATS}}};
     message_t evicted = {.type = MESSAGE_EVICTED,
                          .EVICTED = {.rows = {rows, 2}, .bytes = {bytes, 2}, .to_disk = 1}};
-    cr_assert(link_send(push, 0, &stats, &scratch) && link_send(push, 0, &evicted, &scratch));
+    puppet_say(&store, stats);
+    puppet_say(&store, evicted);
     char *page = get(port, "/stats.json");
     while (number_at(page, "cache", "size") != 12 ||
            !strstr(page, "\"evicted_to_disk\": {\"rows\": 2, \"bytes\": 1024}")) {
@@ -99,9 +95,8 @@ Test(monitor, takes_the_numbers_of_a_store, .timeout = 120) {
     page = get(port, "/metrics");
     cr_assert_not_null(strstr(page, "\nsdg_context_requests_total{result=\"hit\"} 3\n"), "%s", page);
     free(page);
-    zsock_destroy(&push);
+    puppet_close(&store);
     actor_join(&monitor);
-    buf_free(&scratch);
 }
 
 /* ---- nobody waits for it */
@@ -178,7 +173,6 @@ static double run_with(const char *monitor) {
     char *endpoint = xasprintf("inproc://scheduler-%d", runs), *input = path_in("in.jsonl"), *output;
     job_options_t options;
     err_t err;
-    int code = -1, port;
     snprintf(name, sizeof name, "out-%d.jsonl", runs++);
     output = path_in(name);
     job_options_init(&options);
@@ -188,14 +182,12 @@ static double run_with(const char *monitor) {
     uint64_t began = clock_now_ns();
     scheduler_args_t s = {
         .endpoints = (const char *const *)&endpoint, .endpoint_count = 1, .monitor = monitor};
-    actor_thread_t *scheduler = actor_spawn(scheduler_actor, &s);
-    char *bound = zstr_recv(scheduler->pipe);
-    cr_assert_eq(sscanf(bound, "BOUND %d", &port), 1);
+    actor_thread_t *scheduler = harness_start(scheduler_actor, &s);
+    harness_hear_word(scheduler, "BOUND");
     worker_args_t w = {.endpoint = endpoint, .name = "worker", .python_hosts = 1};
     actor_thread_t *worker = actor_spawn(worker_actor, &w), *client = actor_spawn(client_actor, &c);
-    char *end = zstr_recv(client->pipe);
+    int code = harness_hear_word(client, "END");
     uint64_t took = clock_now_ns() - began;
-    cr_assert_eq(sscanf(end, "END %d", &code), 1);
     cr_assert_eq(code, EXIT_ALL_FINE);
     actor_join(&client);
     actor_join(&worker);
@@ -205,8 +197,6 @@ static double run_with(const char *monitor) {
         &c.resumed, &err);
     cr_assert_eq(c.resumed.rows_ok, ROWS);
     writer_close(&c.writer);
-    zstr_free(&bound);
-    zstr_free(&end);
     free(endpoint);
     free(input);
     free(output);
@@ -216,7 +206,7 @@ static double run_with(const char *monitor) {
 
 static double with_a_monitor(void) {
     monitor_args_t args = {.endpoint = "inproc://monitor-fine", .mode = "run", .listen_fd = -1};
-    actor_thread_t *monitor = actor_spawn(monitor_actor, &args);
+    actor_thread_t *monitor = harness_start(monitor_actor, &args);
     double rate = run_with(args.endpoint);
     actor_join(&monitor);
     return rate;
@@ -237,8 +227,6 @@ static double with_one_that_never_reads(size_t *kept) {
 
 Test(monitor, a_run_is_as_fast_with_one_that_never_reads_or_is_absent, .timeout = 120) {
     size_t kept;
-    zsys_init();
-    log_set_level(LEVEL_ERROR);
     link_set_push_hwm(1);
     strcpy(folder, "/tmp/sdg-test-monitor-XXXXXX");
     cr_assert_not_null(mkdtemp(folder));

@@ -5,18 +5,15 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "actors/loop/actor.h"
 #include "actors/loop/limits.h"
-#include "actors/loop/link.h"
-#include "core/base/limits.h"
+#include "tests/harness/actor_harness.h"
 
-enum { JOB = 42, OWNER = 7, OTHER = 8, WAIT_MS = 10000 };
+enum { JOB = 42, OWNER = 7, OTHER = 8 };
 
 static char folder[64], path[80];
 static char endpoint[32]; /* another one each time: a closed inproc name becomes free a moment later */
 static actor_thread_t *store;
-static zsock_t *worker;
-static buf_t scratch;
+static puppet_t worker;
 static char spill_path[96];
 
 static void start_with(journal_t *journal, journal_fsync_t fsync) {
@@ -30,24 +27,21 @@ static void start_with(journal_t *journal, journal_fsync_t fsync) {
                                  .fsync = fsync,
                                  .contexts = &contexts};
     cr_assert(journal);
-    store = actor_spawn(context_store_actor, &args);
-    worker = link_socket(ZMQ_DEALER, 0);
-    cr_assert_eq(zsock_connect(worker, "%s", endpoint), 0);
+    store = harness_start(context_store_actor, &args);
+    puppet_connect(&worker, endpoint);
 }
 
 static void start(journal_fsync_t fsync) { start_with(journal_open(path, NULL, NULL, NULL, NULL), fsync); }
 
 static void stop(void) {
     actor_join(&store);
-    zsock_destroy(&worker);
+    puppet_close(&worker);
 }
 
 static void begin(void) {
-    zsys_init();
     strcpy(folder, "/tmp/sdg-test-store-XXXXXX");
     cr_assert(mkdtemp(folder));
     snprintf(path, sizeof path, "%s/o.journal", folder);
-    buf_init(&scratch, MESSAGE_BYTES_MAX);
     start(JOURNAL_FSYNC_BATCH);
 }
 
@@ -55,29 +49,20 @@ static void end(void) {
     stop();
     unlink(path);
     rmdir(folder);
-    buf_free(&scratch);
 }
 
 TestSuite(context_store, .init = begin, .fini = end);
 
-static void say(message_t m) { cr_assert(link_send(worker, 0, &m, &scratch)); }
+static void say(message_t m) { puppet_say(&worker, m); }
 
-/* Into the caller's frame: a short message lives inside it, so it must not move. */
+/* The next message, which must be of this type. */
 static void hear(message_type_t type, link_frame_t *in) {
-    zmq_pollitem_t item = {.socket = zsock_resolve(worker), .events = ZMQ_POLLIN};
-    cr_assert(zmq_poll(&item, 1, WAIT_MS) > 0, "no %s", message_name(type));
-    cr_assert_eq(link_recv(worker, in, NULL), LINK_MESSAGE);
+    puppet_hear(&worker, in);
     cr_assert_eq(in->message.type, type, "%s instead of %s", message_name(in->message.type),
                  message_name(type));
 }
 
-static void sync_store(void) {
-    say((message_t){.type = MESSAGE_SYNC, .SYNC = {.token = 7}});
-    link_frame_t in;
-    hear(MESSAGE_SYNCED, &in);
-    cr_assert_eq(in.message.SYNCED.token, 7);
-    link_frame_free(&in);
-}
+static void sync_store(void) { cr_assert_eq(puppet_sync(&worker, MESSAGE_NONE), 0); }
 
 static call_item_t call(uint64_t tag, uint64_t row, const char *answer) {
     return (call_item_t){.tag = tag, .row = row, .hash_high = 1, .hash_low = 2, .answer = slice_of(answer)};
@@ -144,9 +129,7 @@ Test(context_store, many_in_one_message) {
     link_frame_free(&in);
     say((message_t){.type = MESSAGE_CALL_LOOKUP, .CALL_LOOKUP = {.job = JOB, .calls = {items, CALLS}}});
     while (found + missing < CALLS) {
-        zmq_pollitem_t item = {.socket = zsock_resolve(worker), .events = ZMQ_POLLIN};
-        cr_assert(zmq_poll(&item, 1, WAIT_MS) > 0);
-        cr_assert_eq(link_recv(worker, &in, NULL), LINK_MESSAGE);
+        puppet_hear(&worker, &in);
         found += in.message.type == MESSAGE_CALL_FOUND ? in.message.CALL_FOUND.calls.count : 0;
         missing += in.message.type == MESSAGE_CALL_MISSING ? in.message.CALL_MISSING.tags.count : 0;
         link_frame_free(&in);
@@ -218,9 +201,7 @@ Test(context_store, a_journal_that_cannot_be_written_ends_it) {
     cr_assert(null >= 0 && dup2(null, journal_fd(full)) >= 0);
     start_with(full, JOURNAL_FSYNC_BATCH);
     say((message_t){.type = MESSAGE_CALL_RECORD, .CALL_RECORD = {.job = JOB, .calls = {&item, 1}}});
-    char *end_text = zstr_recv(store->pipe);
-    cr_assert_str_eq(end_text, "END 4");
-    zstr_free(&end_text);
+    cr_assert_eq(harness_hear_word(store, "END"), 4);
     close(null);
 }
 

@@ -29,6 +29,7 @@ typedef struct world {
     size_t count;
     uint64_t chunk; /* next to send */
     uint64_t index; /* next row */
+    uint64_t slow;  /* bit per worker: the test itself answers its PERMITS */
 } world_t;
 
 static void copy_text(seen_t *s, const char *text, size_t len) {
@@ -48,6 +49,12 @@ static void keep(seen_t *s, const dispatch_action_t *a) {
     if (a->reason) copy_text(s, a->reason, strlen(a->reason));
 }
 
+/* A worker that is not slow runs nothing beyond its new permit. */
+static void answer_permits(world_t *w, const dispatch_action_t *a) {
+    if (a->kind == DISPATCH_PERMITS && !(a->worker < 64 && w->slow >> a->worker & 1))
+        dispatch_worker_running(w->d, a->worker, a->job, a->permit_rows, 0, w->now);
+}
+
 /* Takes all actions. */
 static void go(world_t *w) {
     dispatch_action_t a;
@@ -55,6 +62,7 @@ static void go(world_t *w) {
     while (dispatch_next(w->d, w->now, &a)) {
         cr_assert_lt(w->count, ACTIONS_MAX);
         keep(&w->seen[w->count++], &a);
+        answer_permits(w, &a);
     }
     dispatch_check(w->d);
 }
@@ -78,9 +86,26 @@ static void open_job(world_t *w, uint64_t window_rows, uint64_t window_bytes, ui
     go(w);
 }
 
+static int hello(world_t *w, uint64_t id, uint64_t peer, err_t *err) {
+    dispatch_worker_t said = {.worker = id, .patience_ns = BEATS_MISSED_MAX * BEAT_NS};
+    return dispatch_worker_hello(w->d, peer, &said, w->now, err);
+}
+
 static void worker(world_t *w, uint64_t id) {
-    cr_assert_eq(dispatch_worker_hello(w->d, id, id * 10, w->now, NULL), SDG_OK);
+    cr_assert_eq(hello(w, id, id * 10, NULL), SDG_OK);
     dispatch_worker_credit(w->d, id, WORKER_ROWS_MAX, WORKER_BYTES_MAX, w->now);
+}
+
+/* The test answers its PERMITS itself. */
+static void slow_worker(world_t *w, uint64_t id) {
+    w->slow |= UINT64_C(1) << id;
+    worker(w, id);
+}
+
+/* It drains and runs nothing. */
+static void drain(world_t *w, uint64_t id) {
+    dispatch_worker_drain(w->d, id, w->now);
+    dispatch_worker_running(w->d, id, JOB, 0, 0, w->now);
 }
 
 /* The next chunk: `count` rows {"n":<index>}. */
@@ -160,7 +185,7 @@ Test(dispatch, a_row_goes_to_a_worker_and_its_result_to_the_client) {
     go(&w);
     cr_assert_eq(find(&w, DISPATCH_JOB_DONE, 0)->a.rows_ok, 1);
     cr_assert_str_eq(find(&w, DISPATCH_JOB_DONE, 0)->text, "");
-    cr_assert_eq(find(&w, DISPATCH_JOB_DROP, 1)->a.mode, 2);
+    cr_assert_eq(find(&w, DISPATCH_JOB_DROP, 1)->a.mode, DISPATCH_STOP_NOW);
     finish(&w);
 }
 
@@ -336,7 +361,7 @@ Test(dispatch, concurrency_is_shared_evenly_and_anew_when_workers_come_and_go) {
     go(&w);
     cr_assert_eq(find(&w, DISPATCH_PERMITS, 1)->a.permit_rows, 3);
     cr_assert_eq(find(&w, DISPATCH_PERMITS, 2)->a.permit_calls, 2);
-    dispatch_worker_drain(w.d, 1, w.now);
+    drain(&w, 1);
     go(&w);
     cr_assert_null(find(&w, DISPATCH_PERMITS, 1), "a draining worker keeps its permits for the rows it runs");
     cr_assert_eq(find(&w, DISPATCH_PERMITS, 2)->a.permit_rows, 5);
@@ -615,7 +640,7 @@ Test(dispatch, a_raised_limit_is_granted_at_once_and_a_lowered_one_when_workers_
     world_t w = start();
     open_job(&w, 100, 10000, 8);
     for (uint64_t id = 1; id <= 2; id++)
-        worker(&w, id), dispatch_worker_answers(w.d, id);
+        slow_worker(&w, id);
     rows(&w, 50);
     go(&w);
     dispatch_worker_running(w.d, 1, JOB, 4, 4, w.now), dispatch_worker_running(w.d, 2, JOB, 4, 4, w.now);
@@ -652,7 +677,7 @@ Test(dispatch, rows_at_a_worker_that_may_run_none_are_asked_back) {
     pass(&w, RESEND_NS, 1, 2);
     go(&w);
     cr_assert_null(find(&w, DISPATCH_JOB_DROP, 1));
-    cr_assert_eq(find(&w, DISPATCH_JOB_DROP, 2)->a.mode, 1);
+    cr_assert_eq(find(&w, DISPATCH_JOB_DROP, 2)->a.mode, DISPATCH_STOP_DRAIN);
     dispatch_lease_return(w.d, 2, JOB, (uint64_t[]){0, 1, 2, 3, 4, 5}, 6, w.now); /* those that it holds */
     go(&w);
     cr_assert_eq(leased_to(&w, 2), 0);
@@ -679,7 +704,7 @@ Test(dispatch, a_repeated_limit_changes_nothing_and_none_is_refused) {
 Test(dispatch, an_old_answer_is_not_taken_for_a_new_one) {
     world_t w = start();
     open_job(&w, 100, 10000, 4);
-    worker(&w, 1), dispatch_worker_answers(w.d, 1);
+    slow_worker(&w, 1);
     go(&w);
     dispatch_job_limit(w.d, JOB, 8, w.now);
     go(&w);
@@ -689,7 +714,7 @@ Test(dispatch, an_old_answer_is_not_taken_for_a_new_one) {
     cr_assert_eq(find(&w, DISPATCH_PERMITS, 1)->a.permit_rows, 8);
     dispatch_job_limit(w.d, JOB, 4, w.now);
     dispatch_worker_running(w.d, 1, JOB, 4, 4, w.now); /* said before it heard of 8 */
-    worker(&w, 2), dispatch_worker_answers(w.d, 2);
+    slow_worker(&w, 2);
     go(&w);
     cr_assert_null(find(&w, DISPATCH_PERMITS, 1));
     cr_assert_null(find(&w, DISPATCH_PERMITS, 2), "8 may be running");
@@ -706,7 +731,7 @@ Test(dispatch, lost_permits_are_repeated_although_others_are_sent) {
     world_t w = start();
     open_job(&w, 100, 10000, 4);
     open_as(&w, JOB_2, 0);
-    worker(&w, 1), dispatch_worker_answers(w.d, 1);
+    slow_worker(&w, 1);
     go(&w);
     size_t repeated = 0;
     for (int i = 0; i < 8; i++) {
@@ -729,7 +754,7 @@ Test(dispatch, returned_rows_go_back_in_order_and_count_no_death) {
     go(&w);
     seen_t *lease = find(&w, DISPATCH_LEASE, 1);
     cr_assert_eq(lease->count, 4);
-    dispatch_worker_drain(w.d, 1, w.now);
+    drain(&w, 1);
     dispatch_lease_return(w.d, 1, JOB, lease->indexes, lease->count, w.now);
     worker(&w, 2);
     go(&w);
@@ -769,7 +794,7 @@ Test(dispatch, on_a_new_connection_leases_and_permits_are_sent_at_once) {
     rows(&w, 1);
     go(&w);
     dispatch_worker_leases(w.d, 1, 0, w.now);
-    dispatch_worker_hello(w.d, 1, 77, w.now, NULL);
+    hello(&w, 1, 77, NULL);
     go(&w);
     cr_assert_eq(find(&w, DISPATCH_PERMITS, 1)->a.peer, 77);
     cr_assert_eq(find(&w, DISPATCH_LEASE, 1)->a.peer, 77);
@@ -777,7 +802,7 @@ Test(dispatch, on_a_new_connection_leases_and_permits_are_sent_at_once) {
     finish(&w);
 }
 
-Test(dispatch, a_lost_lease_without_open_rows_is_sent_empty) {
+Test(dispatch, of_a_lost_lease_without_open_rows_the_number_is_sent) {
     world_t w = start();
     open_job(&w, 100, 10000, 2);
     worker(&w, 1);
@@ -787,8 +812,8 @@ Test(dispatch, a_lost_lease_without_open_rows_is_sent_empty) {
     answer(&w, 99, 0, "{}"); /* somebody else had it from earlier */
     dispatch_worker_leases(w.d, 1, lease, w.now);
     go(&w);
-    cr_assert_eq(find(&w, DISPATCH_LEASE, 1)->a.lease, lease);
-    cr_assert_eq(find(&w, DISPATCH_LEASE, 1)->a.attempt, 1);
+    cr_assert_eq(find(&w, DISPATCH_LEASES_VOID, 1)->a.lease, lease);
+    cr_assert_eq(find(&w, DISPATCH_LEASES_VOID, 1)->a.lease_count, 1);
     cr_assert_eq(leased_to(&w, 1), 0);
     finish(&w);
 }
@@ -1007,6 +1032,43 @@ Test(dispatch, goodbye_counts_no_death) {
 
 /* ---- refusing, stopping, ending */
 
+static void python_job(world_t *w) {
+    dispatch_job_t job = {
+        .job = JOB, .window_rows = 100, .window_bytes = 10000, .concurrency = 4, .python = true};
+    cr_assert_eq(dispatch_job_open(w->d, CLIENT, &job, w->now, NULL), SDG_OK);
+    go(w);
+    rows(w, 4);
+}
+
+Test(dispatch, a_job_with_python_goes_only_to_workers_that_run_it) {
+    world_t w = start();
+    python_job(&w);
+    worker(&w, 1);
+    dispatch_worker_t able = {.worker = 2, .python = true};
+    dispatch_worker_hello(w.d, 20, &able, w.now, NULL);
+    dispatch_worker_credit(w.d, 2, WORKER_ROWS_MAX, WORKER_BYTES_MAX, w.now);
+    go(&w);
+    cr_assert_null(find(&w, DISPATCH_PERMITS, 1), "it would have to refuse");
+    cr_assert_eq(find(&w, DISPATCH_PERMITS, 2)->a.permit_rows, 4);
+    cr_assert_eq(leased_to(&w, 2), 4);
+    finish(&w);
+}
+
+Test(dispatch, a_job_with_python_that_no_worker_runs_ends_with_the_reason_after_a_while) {
+    world_t w = start();
+    python_job(&w);
+    worker(&w, 1);
+    pass(&w, 5 * SECOND, 1, 0);
+    go(&w);
+    cr_assert_null(find(&w, DISPATCH_JOB_DONE, 0), "one that does may come");
+    pass(&w, REFUSED_GRACE_NS + SECOND, 1, 0);
+    go(&w);
+    seen_t *done = find(&w, DISPATCH_JOB_DONE, 0);
+    cr_assert(strstr(done->text, "python blocks are not supported here"), "%s", done->text);
+    cr_assert(strstr(done->text, "--accept-python"), "%s", done->text);
+    finish(&w);
+}
+
 Test(dispatch, a_refused_job_goes_to_others_and_ends_when_nobody_can_run_it) {
     world_t w = start();
     open_job(&w, 100, 10000, 2);
@@ -1048,14 +1110,15 @@ Test(dispatch, drain_lets_running_rows_finish) {
     rows(&w, 10);
     go(&w);
     cr_assert_eq(leased_to(&w, 1), 4);
-    dispatch_job_stop(w.d, JOB, 1, w.now);
+    dispatch_job_stop(w.d, JOB, DISPATCH_STOP_DRAIN, w.now);
     go(&w);
-    cr_assert_eq(find(&w, DISPATCH_JOB_DROP, 1)->a.mode, 1);
+    cr_assert_eq(find(&w, DISPATCH_JOB_DROP, 1)->a.mode, DISPATCH_STOP_DRAIN);
     answer(&w, 1, 0, "{}"), answer(&w, 1, 1, "{}");
     dispatch_lease_return(w.d, 1, JOB, (uint64_t[]){2}, 1, w.now);
     pass(&w, 2 * SECOND, 1, 0);
     go(&w);
-    cr_assert_eq(find(&w, DISPATCH_JOB_DROP, 1)->a.mode, 1, "repeated while a row is leased");
+    cr_assert_eq(find(&w, DISPATCH_JOB_DROP, 1)->a.mode, DISPATCH_STOP_DRAIN,
+                 "repeated while a row is leased");
     dispatch_lease_return(w.d, 1, JOB, (uint64_t[]){3}, 1, w.now);
     dispatch_results_ack(w.d, JOB, 9, w.now);
     go(&w);
@@ -1069,13 +1132,13 @@ Test(dispatch, stop_now_drops_everything) {
     worker(&w, 1);
     rows(&w, 10);
     go(&w);
-    dispatch_job_stop(w.d, JOB, 2, w.now);
+    dispatch_job_stop(w.d, JOB, DISPATCH_STOP_NOW, w.now);
     go(&w);
     cr_assert_eq(find(&w, DISPATCH_JOB_DONE, 0)->a.rows_ok, 0);
-    cr_assert_eq(w.seen[how_many(&w, DISPATCH_JOB_DROP) - 1].a.mode, 2);
+    cr_assert_eq(w.seen[how_many(&w, DISPATCH_JOB_DROP) - 1].a.mode, DISPATCH_STOP_NOW);
     answer(&w, 1, 0, "{}"); /* it had not heard */
     go(&w);
-    cr_assert_eq(find(&w, DISPATCH_JOB_DROP, 1)->a.mode, 2);
+    cr_assert_eq(find(&w, DISPATCH_JOB_DROP, 1)->a.mode, DISPATCH_STOP_NOW);
     cr_assert_null(find(&w, DISPATCH_RESULTS, 0));
     finish(&w);
 }
@@ -1111,7 +1174,7 @@ Test(dispatch, a_client_that_comes_back_hears_everything_again) {
     cr_assert_eq(find(&w, DISPATCH_INGEST_CREDIT, 0)->a.next_chunk, 1);
     dispatch_client_gone(w.d, CLIENT + 5, w.now);
     go(&w);
-    cr_assert_eq(find(&w, DISPATCH_JOB_DROP, 1)->a.mode, 2);
+    cr_assert_eq(find(&w, DISPATCH_JOB_DROP, 1)->a.mode, DISPATCH_STOP_NOW);
     dispatch_stats_t stats;
     dispatch_stats(w.d, &stats);
     cr_assert_eq(
@@ -1145,8 +1208,8 @@ Test(dispatch, too_many_jobs_and_workers_are_refused_in_words) {
     cr_assert_eq(dispatch_job_open(w.d, 1, &more, w.now, &err), SDG_EINVAL);
     cr_assert(strstr(err.text, "priority 101"), "%s", err.text);
     for (uint64_t i = 0; i < WORKERS_MAX; i++)
-        cr_assert_eq(dispatch_worker_hello(w.d, i, i, w.now, &err), SDG_OK);
-    cr_assert_eq(dispatch_worker_hello(w.d, WORKERS_MAX, 1, w.now, &err), SDG_ELIMIT);
+        cr_assert_eq(hello(&w, i, i, &err), SDG_OK);
+    cr_assert_eq(hello(&w, WORKERS_MAX, 1, &err), SDG_ELIMIT);
     finish(&w);
 }
 
@@ -1156,7 +1219,7 @@ Test(dispatch, unknown_names_are_harmless) {
     cr_assert_eq(dispatch_rows_end(w.d, 5, 0, w.now), SDG_ENOTFOUND);
     cr_assert_eq(dispatch_result_credit(w.d, 5, 1, 1, w.now), SDG_ENOTFOUND);
     cr_assert_eq(dispatch_results_ack(w.d, 5, 1, w.now), SDG_ENOTFOUND);
-    cr_assert_eq(dispatch_job_stop(w.d, 5, 1, w.now), SDG_ENOTFOUND);
+    cr_assert_eq(dispatch_job_stop(w.d, 5, DISPATCH_STOP_DRAIN, w.now), SDG_ENOTFOUND);
     cr_assert_eq(dispatch_job_limit(w.d, 5, 1, w.now), SDG_ENOTFOUND);
     dispatch_worker_credit(w.d, 5, 1, 1, w.now);
     dispatch_worker_beat(w.d, 5, w.now);
@@ -1176,14 +1239,12 @@ Test(dispatch, unknown_names_are_harmless) {
 Test(dispatch, what_a_worker_gives_up_is_given_to_others_when_it_says_so) {
     world_t w = start();
     open_job(&w, 100, 10000, 8);
-    worker(&w, 1);
-    dispatch_worker_answers(w.d, 1);
+    slow_worker(&w, 1);
     rows(&w, 50);
     go(&w);
     cr_assert_eq(find(&w, DISPATCH_PERMITS, 1)->a.permit_rows, 8);
     dispatch_worker_running(w.d, 1, JOB, 8, 8, w.now);
-    worker(&w, 2);
-    dispatch_worker_answers(w.d, 2);
+    slow_worker(&w, 2);
     go(&w);
     cr_assert_eq(find(&w, DISPATCH_PERMITS, 1)->a.permit_rows, 4);
     cr_assert_null(find(&w, DISPATCH_LEASE, 2), "the first worker may still be running 8 rows");
@@ -1202,13 +1263,33 @@ Test(dispatch, what_a_worker_gives_up_is_given_to_others_when_it_says_so) {
     finish(&w);
 }
 
+Test(dispatch, what_a_draining_worker_still_runs_is_given_to_others_as_it_ends) {
+    world_t w = start();
+    open_job(&w, 100, 10000, 8);
+    slow_worker(&w, 1), worker(&w, 2);
+    rows(&w, 50);
+    go(&w);
+    dispatch_worker_running(w.d, 1, JOB, 4, 4, w.now);
+    dispatch_worker_drain(w.d, 1, w.now);
+    go(&w);
+    cr_assert_null(find(&w, DISPATCH_PERMITS, 2), "the draining one may still be running 4");
+    dispatch_worker_running(w.d, 1, JOB, 4, 1, w.now); /* said before it knew */
+    go(&w);
+    cr_assert_null(find(&w, DISPATCH_PERMITS, 2));
+    dispatch_worker_running(w.d, 1, JOB, 0, 3, w.now);
+    go(&w);
+    cr_assert_eq(find(&w, DISPATCH_PERMITS, 2)->a.permit_rows, 5);
+    dispatch_worker_running(w.d, 1, JOB, 0, 0, w.now);
+    go(&w);
+    cr_assert_eq(find(&w, DISPATCH_PERMITS, 2)->a.permit_rows, 8);
+    finish(&w);
+}
+
 Test(dispatch, the_share_of_a_dead_worker_is_free_at_once) {
     world_t w = start();
     open_job(&w, 100, 10000, 8);
-    worker(&w, 1);
-    worker(&w, 2);
-    dispatch_worker_answers(w.d, 1);
-    dispatch_worker_answers(w.d, 2);
+    slow_worker(&w, 1);
+    slow_worker(&w, 2);
     rows(&w, 50);
     go(&w);
     dispatch_worker_running(w.d, 2, JOB, 4, 4, w.now);

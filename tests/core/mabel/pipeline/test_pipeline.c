@@ -331,6 +331,17 @@ Test(pipeline, the_usual_key_goes_to_its_own_server_only) {
     done(&l);
 }
 
+Test(pipeline, relative_files_are_looked_up_in_the_folder_that_is_given) {
+    const char *text = "blocks:\n" END;
+    pipeline_source_t source = {.path = "p.yaml", .folder = "/elsewhere", .bytes = text, .len = strlen(text)};
+    diags_t diags;
+    diags_init(&diags, "p.yaml", text, source.len);
+    pipeline_t *p = pipeline_load(&source, &diags);
+    cr_assert_str_eq(p->base_dir, "/elsewhere");
+    pipeline_destroy(&p);
+    diags_free(&diags);
+}
+
 Test(pipeline, without_env_variables_stay_as_written) {
     loaded_t l = load_from("p.yaml",
                            "models: [{name: m, api_model: a, api_key: \"${ENV.NOPE}\", base_url: "

@@ -524,7 +524,7 @@ Test(row_save, a_failed_row_that_never_was) {
     row_result_t result;
     buf_t bytes;
     buf_init(&bytes, 1 << 16);
-    row_save_failed(&bytes, p, &options, 41, "input line 42: it is \"torn\"", "input");
+    row_save_failed(&bytes, p->digest, 41, "input line 42: it is \"torn\"", "input");
     row_t *row = loaded(p, &options, &bytes, 0);
     cr_expect_eq(row_run(row, 0), ROW_FINISHED);
     row_result(row, &result);

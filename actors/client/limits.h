@@ -1,0 +1,10 @@
+/* limits.h - what bounds actors/client: each limit with its reason, and what "full" does. */
+#ifndef SDG_ACTORS_CLIENT_LIMITS_H
+#define SDG_ACTORS_CLIENT_LIMITS_H
+
+#include <stdint.h>
+
+/* the monitor hears so often how far a run is: it draws as often */
+#define CLIENT_STATS_NS (200 * UINT64_C(1000000))
+
+#endif

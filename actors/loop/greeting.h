@@ -1,0 +1,46 @@
+/* greeting.h - how a client or a worker stands with the scheduler: HELLO until WELCOME, silence, the epoch.
+ * Pure: time and messages come in, "say HELLO now?" comes out; the actor says it.
+ *
+ * HELLO is due at once, then with a back-off that doubles from HELLO_WAIT_MIN_NS to HELLO_WAIT_MAX_NS, until
+ * WELCOME comes. It is due again when the scheduler says that it does not know this peer (WELCOME with known
+ * 0), and when it has been silent for BEATS_MISSED_MAX beats: then once more at once, and every
+ * HELLO_WAIT_MAX_NS until WELCOME.
+ */
+#ifndef SDG_ACTORS_LOOP_GREETING_H
+#define SDG_ACTORS_LOOP_GREETING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proto/message.h"
+
+typedef struct greeting {
+    uint64_t epoch;    /* of the scheduler that was heard last; 0 before the first WELCOME */
+    bool welcome;      /* it knows this peer, as far as we know: no HELLO is due */
+    bool silent;       /* nothing was heard for too long; ends with the next message */
+    uint64_t said_ns;  /* last HELLO */
+    uint64_t wait_ns;  /* from it to the next; 0: at once */
+    uint64_t heard_ns; /* last message, or the start */
+} greeting_t;
+
+typedef enum greeting_news {
+    GREETING_UNKNOWN,   /* it does not know this peer: HELLO is due, nothing else may be said to it yet */
+    GREETING_WELCOME,   /* by the scheduler of before, or the first */
+    GREETING_RESTARTED, /* another epoch: what the scheduler knew of this peer is gone; see `welcome` for
+                           whether it is known */
+} greeting_news_t;
+
+void greeting_init(greeting_t *g, uint64_t now);
+
+/* Any message of the scheduler ends its silence. True: it is to be handled, because it is of this epoch, or
+ * WELCOME or REFUSED. */
+bool greeting_hear(greeting_t *g, const message_t *m, uint64_t now);
+/* `m` is a WELCOME. Takes over its epoch. */
+greeting_news_t greeting_take(greeting_t *g, const message_t *m);
+
+/* With each wake-up, before greeting_is_due. True once for each silence: the actor may log it. */
+bool greeting_falls_silent(greeting_t *g, uint64_t now);
+bool greeting_is_due(const greeting_t *g, uint64_t now); /* say HELLO now, then call greeting_said */
+void greeting_said(greeting_t *g, uint64_t now); /* not when HELLO could not be handed over: it stays due */
+
+#endif

@@ -1,0 +1,76 @@
+/* judge.h - the judge of sim_dispatch keeps its own books of what the dispatcher said and never looks inside
+ * it.
+ *
+ * Each judge_* is told of one event, in the order in which the dispatcher gave it, and calls world_fail when
+ * a promise of core/sched/dispatch.h is broken. */
+#ifndef SDG_TESTS_SIM_DISPATCH_JUDGE_H
+#define SDG_TESTS_SIM_DISPATCH_JUDGE_H
+
+#include "tests/sim/dispatch/world.h"
+
+/* What the judge knows of a row of a running job, from the dispatcher's own words. */
+typedef struct book {
+    uint64_t holder;          /* worker instance, 0 none */
+    uint64_t lease, lease_ns; /* and when it was sent first */
+    uint64_t taken_by, taken; /* the worker that took its lease last, and which */
+    uint8_t received, answered, deaths;
+    bool out;     /* it was with a worker at some time */
+    size_t bytes; /* of its result as it is kept */
+} book_t;
+
+/* What the judge knows of a worker for one job. */
+typedef struct chair {
+    uint64_t permit, ceiling; /* told last; it may run so many */
+    bool rests;               /* it gave rows back and has not said its credit since */
+    uint64_t passed;          /* rows given to others here while this job wanted some */
+} chair_t;
+
+struct job_book {
+    uint64_t job;
+    client_t *client;
+    bool over, stopped, refused;
+    uint64_t rows_total, rows_limit, bytes_limit, raw_open, acked_rows, last_batch, acked_batch;
+    uint64_t results_open,
+        results_max; /* bytes of results not acknowledged, and what they may be until the next lease */
+    uint64_t concurrency,
+        running_max;      /* running_max: a larger one from before, until the workers have answered */
+    uint64_t unshared_ns; /* since when its workers together may run another number than the limit; 0: they do
+                             not */
+    chair_t chairs[WORKER_SLOTS];
+    uint64_t batch_sum[BATCHES_MAX];
+    book_t rows[ROWS_MAX];
+    uint64_t batch_of[ROWS_MAX];
+};
+
+job_book_t *judge_book(sim_t *s, uint64_t job); /* NULL: no such job was opened */
+chair_t *judge_chair(job_book_t *book, const sim_t *s, const worker_t *w);
+
+/* ---- how many rows run */
+
+void judge_settled(job_book_t *book);
+void judge_permits(sim_t *s, const dispatch_action_t *a);
+void judge_answer_of_permits(sim_t *s, const worker_t *w, const mail_t *m);
+void judge_limit(job_book_t *book, uint64_t concurrency);
+void judge_shares(sim_t *s, job_book_t *book); /* in a good world, now and then */
+void judge_running(sim_t *s, const held_t *started);
+
+/* ---- what a worker makes of its leases */
+
+void judge_lease_heard(worker_t *w, const mail_t *m);           /* it has arrived */
+void judge_lease_taken(sim_t *s, worker_t *w, const mail_t *m); /* its rows will run */
+void judge_started(sim_t *s, const worker_t *w, const held_t *h);
+
+/* ---- rows */
+
+void judge_lease(sim_t *s, const dispatch_action_t *a);
+void judge_results(sim_t *s, const dispatch_action_t *a);
+void judge_credit(sim_t *s, const dispatch_action_t *a);
+void judge_lost(sim_t *s, const dispatch_action_t *a, bool crashed);
+void judge_answers(job_book_t *book, const uint64_t *rows, size_t count);
+/* rows NULL: all rows of the job. */
+void judge_release_holder(sim_t *s, uint64_t job, uint64_t worker, const uint64_t *rows, size_t count);
+void judge_close(job_book_t *book); /* the job is over */
+void judge_done(sim_t *s, const dispatch_action_t *a);
+void judge_step(sim_t *s); /* after all actions of an event: what holds at any time */
+
+#endif

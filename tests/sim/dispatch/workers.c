@@ -1,0 +1,318 @@
+/* workers.c - workers that run rows in virtual time, crash, drain, refuse and fall silent. Their outbox and
+ * their lease book are the real ones; a frame is a mail_t. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/sched/limits.h"
+#include "tests/sim/dispatch/actors.h"
+#include "tests/sim/dispatch/judge.h"
+
+static void say(sim_t *s, const worker_t *w, mail_kind_t kind, uint64_t job, uint64_t a, uint64_t b) {
+    world_post_plain(s, true, kind, w->peer, job, a, b, 0);
+}
+
+static permit_t *permit_of(worker_t *w, uint64_t job) {
+    for (size_t i = 0; i < w->permit_count; i++) {
+        if (w->permits[i].job == job) return &w->permits[i];
+    }
+    assert(w->permit_count < JOB_BOOKS);
+    w->permits[w->permit_count] = (permit_t){.job = job};
+    return &w->permits[w->permit_count++];
+}
+
+static client_t *client_of(sim_t *s, uint64_t job) {
+    job_book_t *book = judge_book(s, job);
+    return book ? book->client : NULL;
+}
+
+/* ---- the outbox */
+
+/* What a row gave must still be what it gave when it leaves. */
+static void check_done(sim_t *s, const client_t *c, const dispatch_done_t *done) {
+    dispatch_done_t wanted = world_done(c->number, done->index);
+    if (done->status != wanted.status || done->json_len != wanted.json_len ||
+        done->meta_len != wanted.meta_len || memcmp(done->json, wanted.json, wanted.json_len) != 0 ||
+        memcmp(done->meta, wanted.meta, wanted.meta_len) != 0)
+        world_fail(s, "row %" PRIu64 " leaves its worker with another result", done->index);
+}
+
+static void encode_batch(void *self, const outbox_batch_t *batch, buf_t *frame) {
+    const worker_t *w = self;
+    mail_t *m = mail_new(batch->done ? M_ROW_RESULTS : M_RETURN, 0, batch->job, batch->count);
+    m->a = batch->number;
+    for (size_t i = 0; i < batch->count; i++) {
+        if (batch->done) check_done(w->sim, client_of(w->sim, batch->job), &batch->done[i]);
+        m->rows[i] = batch->done ? batch->done[i].index : batch->returned[i];
+    }
+    buf_add(frame, m, sizeof *m + m->count * sizeof *m->rows);
+    free(m);
+}
+
+static void send_frame(sim_t *s, worker_t *w, const outbox_frame_t *frame) {
+    if (frame->again && s->broken == BROKEN_RESEND) return;
+    mail_t *m = xmalloc(frame->len);
+    memcpy(m, frame->bytes, frame->len);
+    m->peer = w->peer;
+    world_post(s, true, m);
+    if (s->broken == BROKEN_ACK) outbox_acknowledged(w->outbox, frame->batch);
+}
+
+static bool is_idle(const worker_t *w) { return w->held_count == 0 || w->draining; }
+
+static void send_due(sim_t *s, worker_t *w) {
+    outbox_frame_t frame;
+    outbox_flush(w->outbox, s->now, is_idle(w));
+    while (w->welcome && outbox_next(w->outbox, s->now, &frame)) {
+        send_frame(s, w, &frame);
+    }
+}
+
+/* ---- life */
+
+/* The next time it looks around by itself; an earlier plan is void. */
+static void wake_at(sim_t *s, worker_t *w, uint64_t time) {
+    w->wake_ns = time;
+    world_wake(s, WAKE_WORKER, (size_t)(w - s->workers), time);
+}
+
+void worker_connect(sim_t *s, worker_t *w) {
+    w->peer = s->peers++;
+    assert(w->peer < PEERS_MAX);
+    w->welcome = false;
+    w->hello_ns = s->now;
+    say(s, w, M_HELLO, 0, w->instance, 0);
+}
+
+worker_t *worker_start(sim_t *s) {
+    if (s->worker_count == WORKER_SLOTS) return NULL;
+    worker_t *w = &s->workers[s->worker_count++];
+    *w = (worker_t){.sim = s,
+                    .instance = ++s->instances,
+                    .alive = true,
+                    .credit_rows = world_between(s, 1, 40),
+                    .credit_bytes = world_chance(s, 0.3) ? world_between(s, 1, 200) : 100000,
+                    .row_ns = world_chance(s, 0.2) ? 3 * SECOND : 200 * MILLISECOND};
+    w->leases = lease_book_new();
+    w->outbox = outbox_new(encode_batch, w);
+    if (!s->good && world_chance(s, 0.1)) w->refuses = (uint32_t)world_between(s, 1, 7);
+    world_trace(s, "worker %" PRIu64 " starts: credit %" PRIu64 " rows, %" PRIu64 " bytes, refuses %x",
+                w->instance, w->credit_rows, w->credit_bytes, w->refuses);
+    worker_connect(s, w);
+    wake_at(s, w, s->now + 100 * MILLISECOND);
+    return w;
+}
+
+void worker_clear(worker_t *w) {
+    outbox_destroy(&w->outbox);
+    lease_book_destroy(&w->leases);
+    free(w->held);
+    w->held = NULL;
+    w->held_count = w->held_cap = 0;
+    w->alive = false;
+}
+
+void worker_crash(sim_t *s, worker_t *w) {
+    bool seen = world_chance(s, 0.5);
+    world_trace(s, "worker %" PRIu64 " crashes%s", w->instance, seen ? ", which is seen" : "");
+    worker_clear(w);
+    if (!seen) return;
+    dispatch_worker_gone(s->d, w->instance, true, s->now);
+    scheduler_act(s);
+}
+
+void worker_bye(sim_t *s, worker_t *w) {
+    world_trace(s, "worker %" PRIu64 " leaves", w->instance);
+    say(s, w, M_BYE, 0, 0, 0);
+    worker_clear(w);
+}
+
+/* ---- rows */
+
+static void unhold(worker_t *w, size_t i) { w->held[i] = w->held[--w->held_count]; }
+
+static void end_rows(sim_t *s, worker_t *w) {
+    for (size_t i = w->held_count; i > 0; i--) {
+        held_t h = w->held[i - 1];
+        if (!h.running || h.done_ns > s->now) continue;
+        dispatch_done_t done = world_done(client_of(s, h.job)->number, h.index);
+        unhold(w, i - 1);
+        outbox_add_result(w->outbox, h.job, &done);
+    }
+}
+
+static void drop_waiting(worker_t *w) {
+    for (size_t i = w->held_count; i > 0; i--) {
+        if (!w->held[i - 1].running) unhold(w, i - 1);
+    }
+}
+
+static void return_waiting(worker_t *w, uint64_t job) {
+    for (size_t i = w->held_count; i > 0; i--) {
+        if (w->held[i - 1].running || w->held[i - 1].job != job) continue;
+        outbox_add_returned(w->outbox, job, w->held[i - 1].index);
+        unhold(w, i - 1);
+    }
+}
+
+static bool kills(sim_t *s, const held_t *h) {
+    const client_t *c = client_of(s, h->job);
+    return c->killers[0] == h->index + 1 || c->killers[1] == h->index + 1;
+}
+
+static uint64_t running_of(const worker_t *w, uint64_t job) {
+    uint64_t running = 0;
+    for (size_t i = 0; i < w->held_count; i++) {
+        running += w->held[i].running && w->held[i].job == job;
+    }
+    return running;
+}
+
+/* False: one of the rows killed it. */
+static bool start_rows(sim_t *s, worker_t *w) {
+    for (size_t i = 0; i < w->held_count; i++) {
+        held_t *h = &w->held[i];
+        const permit_t *permit = permit_of(w, h->job);
+        if (h->running || running_of(w, h->job) >= permit->rows) continue;
+        judge_started(s, w, h);
+        h->running = true;
+        h->done_ns = s->now + world_between(s, 1, w->row_ns);
+        if (permit->life != w->life)
+            h->life = UINT64_MAX; /* by an allowance from before it was taken for dead */
+        judge_running(s, h);
+        if (!kills(s, h)) continue;
+        worker_crash(s, w);
+        return false;
+    }
+    return true;
+}
+
+static void refuse_job(sim_t *s, worker_t *w, uint64_t job) {
+    for (size_t i = w->held_count; i > 0; i--) {
+        if (w->held[i - 1].job == job) unhold(w, i - 1);
+    }
+    permit_of(w, job)->refused = true;
+    say(s, w, M_JOB_REFUSED, job, 0, 0);
+}
+
+static bool is_taken(sim_t *s, worker_t *w, const mail_t *m) {
+    lease_verdict_t verdict = lease_book_add(w->leases, m->a);
+    if (verdict == LEASE_BEGINS_ERA && s->broken != BROKEN_ERA) drop_waiting(w);
+    return verdict != LEASE_OLD || s->broken == BROKEN_LEASE;
+}
+
+/* These leases have no open rows. */
+static void take_void(worker_t *w, const mail_t *m) {
+    if (lease_book_void(w->leases, m->a, m->b)) drop_waiting(w);
+}
+
+static void take_lease(sim_t *s, worker_t *w, const mail_t *m) {
+    judge_lease_heard(w, m);
+    if (!is_taken(s, w, m)) return;
+    judge_lease_taken(s, w, m);
+    const client_t *c = client_of(s, m->job);
+    if (w->refuses >> c->number & 1) {
+        refuse_job(s, w, m->job);
+        return;
+    }
+    if (w->held_count + m->count > w->held_cap) {
+        w->held_cap = 2 * (w->held_count + m->count);
+        w->held = xrealloc(w->held, w->held_cap * sizeof *w->held);
+    }
+    for (size_t i = 0; i < m->count; i++) {
+        w->held[w->held_count++] = (held_t){.job = m->job, .index = m->rows[i], .life = m->c};
+    }
+    if (w->draining) return_waiting(w, m->job);
+}
+
+static void forget_job(worker_t *w, uint64_t job) {
+    outbox_forget(w->outbox, job);
+    for (size_t i = w->held_count; i > 0; i--) {
+        if (w->held[i - 1].job == job) unhold(w, i - 1);
+    }
+}
+
+static void say_held(sim_t *s, worker_t *w, permit_t *permit) {
+    permit->told_running = running_of(w, permit->job);
+    say(s, w, M_PERMITS_HELD, permit->job, permit->rows, permit->told_running);
+}
+
+static void take_permits(sim_t *s, worker_t *w, const mail_t *m) {
+    const client_t *c = client_of(s, m->job);
+    permit_t *permit = permit_of(w, m->job);
+    permit->rows = m->a;
+    permit->life = m->c;
+    if (c && w->refuses >> c->number & 1) refuse_job(s, w, m->job);
+    if (start_rows(s, w)) say_held(s, w, permit);
+}
+
+static void say_what_holds(sim_t *s, worker_t *w) {
+    say(s, w, M_ROW_CREDIT, 0, w->draining ? 0 : w->credit_rows, w->credit_bytes);
+}
+
+void worker_message(sim_t *s, worker_t *w, const mail_t *m) {
+    switch (m->kind) {
+    case M_WELCOME:
+        w->welcome = m->a;
+        if (m->a == 0) say(s, w, M_HELLO, 0, w->instance, 0);
+        say_what_holds(s, w);
+        break;
+    case M_LEASE: take_lease(s, w, m); break;
+    case M_LEASES_VOID: take_void(w, m); break;
+    case M_PERMITS: take_permits(s, w, m); break;
+    case M_JOB_DROP:
+        if (m->a == DISPATCH_STOP_DRAIN)
+            return_waiting(w, m->job);
+        else
+            forget_job(w, m->job);
+        break;
+    case M_ACK: outbox_acknowledged(w->outbox, m->a); break;
+    default: break;
+    }
+    if (!w->alive || !start_rows(s, w)) return;
+    send_due(s, w);
+    uint64_t due = outbox_due(w->outbox, is_idle(w));
+    if (due < w->wake_ns) wake_at(s, w, due);
+}
+
+static void beat(sim_t *s, worker_t *w) {
+    if (s->now - w->beat_ns < BEAT_NS) return;
+    w->beat_ns = s->now;
+    if (!w->welcome) say(s, w, M_HELLO, 0, w->instance, 0);
+    uint64_t missing = lease_book_first_missing(w->leases);
+    say(s, w, M_BEAT, 0, s->broken == BROKEN_MISSING ? missing | UINT32_MAX : missing, 0);
+    say_what_holds(s, w);
+}
+
+static uint64_t worker_next(const sim_t *s, const worker_t *w) {
+    uint64_t next = w->beat_ns + BEAT_NS;
+    for (size_t i = 0; i < w->held_count; i++) {
+        if (w->held[i].running && w->held[i].done_ns < next) next = w->held[i].done_ns;
+    }
+    uint64_t due = outbox_due(w->outbox, is_idle(w));
+    if (due < next) next = due;
+    return next > s->now ? next : s->now + 1;
+}
+
+void worker_wake(sim_t *s, size_t who) {
+    worker_t *w = &s->workers[who];
+    if (!w->alive || w->wake_ns != s->now) return;
+    if (w->silent_until > s->now) {
+        wake_at(s, w, w->silent_until);
+        return;
+    }
+    end_rows(s, w);
+    for (size_t i = 0; i < w->permit_count; i++) {
+        if (w->draining) return_waiting(w, w->permits[i].job);
+        bool fewer = running_of(w, w->permits[i].job) < w->permits[i].told_running;
+        if (fewer && w->permits[i].told_running > w->permits[i].rows) say_held(s, w, &w->permits[i]);
+    }
+    beat(s, w);
+    if (!w->alive || !start_rows(s, w)) return;
+    send_due(s, w);
+    if (w->draining && w->held_count == 0 && outbox_rows(w->outbox) == 0) {
+        worker_bye(s, w);
+        return;
+    }
+    wake_at(s, w, worker_next(s, w));
+}

@@ -1,0 +1,178 @@
+/* world.c - time, links and small things of sim_dispatch: world.h. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/sim/dispatch/world.h"
+
+enum { PATTERN_BYTES = 1024 };
+static char pattern[PATTERN_BYTES];
+static const char *const mail_names[] = {
+    "JOB_OPEN",      "JOB_ACCEPTED", "INGEST_CREDIT", "ROWS",        "ROWS_END",
+    "RESULT_CREDIT", "RESULTS",      "RESULTS_ACK",   "JOB_DONE",    "JOB_STOP",
+    "JOB_LIMIT",     "CLIENT_BYE",   "REFUSED",       "HELLO",       "WELCOME",
+    "ROW_CREDIT",    "LEASE",        "LEASES_VOID",   "ROW_RESULTS", "ROW_RESULTS_ACK",
+    "PERMITS",       "LEASE_RETURN", "JOB_DROP",      "JOB_REFUSED", "BEAT",
+    "BYE",           "PERMITS_HELD",
+};
+
+/* ---- small things */
+
+void world_trace(const sim_t *s, const char *fmt, ...) {
+    if (!s->verbose) return;
+    va_list args;
+    printf("%10.3f  ", (double)s->now / (double)SECOND);
+    va_start(args, fmt);
+    vprintf(fmt, args);
+    va_end(args);
+    putchar('\n');
+}
+
+void world_fail(sim_t *s, const char *fmt, ...) {
+    if (s->failed) return;
+    va_list args;
+    s->failed = true;
+    if (s->quiet) return;
+    printf("seed %" PRIu64 " failed at %.3f s: ", s->seed, (double)s->now / (double)SECOND);
+    va_start(args, fmt);
+    vprintf(fmt, args);
+    va_end(args);
+    putchar('\n');
+}
+
+uint64_t world_between(sim_t *s, uint64_t lo, uint64_t hi) {
+    return (uint64_t)rng_between(&s->rng, (int64_t)lo, (int64_t)hi);
+}
+bool world_chance(sim_t *s, double p) { return rng_real(&s->rng) < p; }
+uint64_t world_mix(uint64_t a, uint64_t b) {
+    uint64_t x = a * UINT64_C(0x9E3779B97F4A7C15) + b * UINT64_C(0xC2B2AE3D27D4EB4F);
+    return (x ^ x >> 29) * UINT64_C(0xBF58476D1CE4E5B9) >> 17;
+}
+
+/* Most are small, one in eight is anything. */
+static size_t size_of(uint64_t random, size_t max) { return 1 + random / 8 % (random % 8 ? max / 8 : max); }
+
+/* What a row contains and what it gives. */
+dispatch_row_t world_row(uint64_t client, uint64_t index) {
+    return (dispatch_row_t){.index = index,
+                            .line = index + 1,
+                            .raw = pattern + index % 100,
+                            .len = size_of(world_mix(client, index), ROW_BYTES_MAX)};
+}
+dispatch_done_t world_done(uint64_t client, uint64_t index) {
+    static const uint32_t statuses[] = {0, 0, 0, 1, 0, 2, 0}; /* fine, failed, parked */
+    return (dispatch_done_t){.index = index,
+                             .status = statuses[world_mix(index, client) % 7],
+                             .json = pattern + index % 97,
+                             .json_len = size_of(world_mix(client + 1, index), RESULT_BYTES_MAX - 5),
+                             .meta = pattern + index % 89,
+                             .meta_len = index % 5};
+}
+size_t world_result_bytes(uint64_t client, uint64_t index) {
+    dispatch_done_t done = world_done(client, index);
+    return done.json_len + done.meta_len;
+}
+
+worker_t *world_worker(sim_t *s, uint64_t instance) {
+    for (size_t i = 0; i < s->worker_count; i++) {
+        if (s->workers[i].instance == instance) return &s->workers[i];
+    }
+    return NULL;
+}
+
+void world_init(void) {
+    for (size_t i = 0; i < PATTERN_BYTES; i++) {
+        pattern[i] = (char)('a' + world_mix(i, 7) % 26);
+    }
+}
+
+/* ---- time and links */
+
+static bool earlier(const event_t *a, const event_t *b) {
+    return a->time != b->time ? a->time < b->time : a->order < b->order;
+}
+
+void world_push(sim_t *s, event_t e) {
+    if (s->heap_count == s->heap_cap) {
+        s->heap_cap = s->heap_cap ? s->heap_cap * 2 : 256;
+        s->heap = xrealloc(s->heap, s->heap_cap * sizeof *s->heap);
+    }
+    e.order = s->order++;
+    size_t at = s->heap_count++;
+    while (at > 0 && earlier(&e, &s->heap[(at - 1) / 2])) {
+        s->heap[at] = s->heap[(at - 1) / 2];
+        at = (at - 1) / 2;
+    }
+    s->heap[at] = e;
+}
+
+event_t world_pop(sim_t *s) {
+    event_t first = s->heap[0], last = s->heap[--s->heap_count];
+    size_t at = 0;
+    for (size_t child; (child = 2 * at + 1) < s->heap_count; at = child) {
+        if (child + 1 < s->heap_count && earlier(&s->heap[child + 1], &s->heap[child])) child++;
+        if (!earlier(&s->heap[child], &last)) break;
+        s->heap[at] = s->heap[child];
+    }
+    s->heap[at] = last;
+    return first;
+}
+
+void world_wake(sim_t *s, wake_kind_t kind, size_t who, uint64_t time) {
+    world_push(s, (event_t){.time = time, .kind = kind, .who = who});
+}
+
+const char *mail_name(mail_kind_t kind) { return mail_names[kind]; }
+
+mail_t *mail_new(mail_kind_t kind, uint64_t peer, uint64_t job, size_t count) {
+    mail_t *m = xcalloc(1, sizeof *m + count * sizeof *m->rows);
+    m->kind = kind;
+    m->peer = peer;
+    m->job = job;
+    m->count = count;
+    return m;
+}
+
+mail_t *mail_copy(const mail_t *m) {
+    mail_t *copy = mail_new(m->kind, m->peer, m->job, m->count);
+    memcpy(copy, m, sizeof *m + m->count * sizeof *m->rows);
+    copy->users = 0;
+    return copy;
+}
+
+void mail_done(mail_t *m) {
+    if (m->users > 0) m->users--;
+    if (m->users == 0) free(m);
+}
+
+/* Not before those of its kind that were sent before it on this connection. */
+static uint64_t in_order(sim_t *s, const mail_t *m, uint64_t time) {
+    uint64_t *last = m->kind == M_PERMITS                              ? &s->permits_ns[m->peer]
+                     : m->kind == M_HELLO || m->kind == M_PERMITS_HELD ? &s->held_ns[m->peer]
+                                                                       : NULL;
+    if (!last) return time;
+    if (time < *last) time = *last;
+    return *last = time;
+}
+
+void world_post(sim_t *s, bool to_scheduler, mail_t *m) {
+    m->to_scheduler = to_scheduler;
+    m->users = s->good || !world_chance(s, s->drop) ? 1 : 0;
+    if (m->users && !s->good && world_chance(s, s->repeat)) m->users = 2;
+    if (m->users == 0)
+        world_trace(s, "      lost %s %s %" PRIu64, mail_name(m->kind), to_scheduler ? "from" : "to",
+                    m->peer);
+    for (uint32_t i = m->users; i > 0; i--) {
+        uint64_t delay = s->good ? MILLISECOND : world_between(s, 50000, s->delay_max);
+        world_push(s, (event_t){.time = in_order(s, m, s->now + delay), .kind = WAKE_MAIL, .mail = m});
+    }
+    if (m->users == 0) free(m);
+}
+
+void world_post_plain(sim_t *s, bool to_scheduler, mail_kind_t kind, uint64_t peer, uint64_t job, uint64_t a,
+                      uint64_t b, uint64_t c) {
+    mail_t *m = mail_new(kind, peer, job, 0);
+    m->a = a, m->b = b, m->c = c;
+    world_post(s, to_scheduler, m);
+}
