@@ -16,21 +16,14 @@
 #include "core/base/grow.h"
 #include "core/base/json.h"
 #include "core/base/log.h"
+#include "core/llm/endpoint.h"
 #include "core/mabel/yaml/limits.h"
 
 /* ---- findings */
 
-static void blot(char *text, const char *key) {
-    size_t len = key ? strlen(key) : 0;
-    if (len < DOCTOR_KEY_BYTES_MIN) return;
-    for (char *at = text; (at = strstr(at, key)) != NULL; at += len) {
-        memset(at, '*', len);
-    }
-}
-
-static void blot_keys(char *text, const pipeline_t *p) {
+static void hide_keys(char *text, const pipeline_t *p) {
     for (size_t i = 0; p && i < p->model_count; i++) {
-        blot(text, p->models[i].api_key);
+        endpoint_key_hide(text, p->models[i].api_key);
     }
 }
 
@@ -44,7 +37,7 @@ static void make_printable(char *text, bool lines) {
 /* No text of ours names a key, but words of a server or of a library may. Takes the text and gives it
  * back. */
 static char *cleaned(const doctor_t *d, char *text, bool lines) {
-    blot_keys(text, doctor_structure(d));
+    hide_keys(text, doctor_structure(d));
     make_printable(text, lines);
     return text;
 }

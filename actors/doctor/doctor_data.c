@@ -231,7 +231,7 @@ static void say_request(doctor_t *d, const pipeline_t *p, const llm_request_t *r
     words_bytes(&size, request->body_len);
     doctor_say(d, DOCTOR_OK, "first row", "line %" PRIu64 " renders: model %s, %zu message%s, %s of request",
                d->first_line,
-               request->endpoint < p->model_count ? p->models[request->endpoint].api_model->data : "?", count,
+               request->route < p->model_count ? p->models[request->route].api_model->data : "?", count,
                count == 1 ? "" : "s", size.data);
     buf_free(&size);
     value_free(body);

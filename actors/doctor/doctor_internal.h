@@ -37,7 +37,7 @@ typedef struct doctor {
     int failure_code; /* what a failure of the running check means */
 } doctor_t;
 
-/* Adds a finding. Keys of the pipeline's models are blotted out, whatever text they come in with. */
+/* Adds a finding. Keys of the pipeline's models are hidden, whatever text they come in with. */
 void doctor_say(doctor_t *d, doctor_level_t level, const char *what, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 void doctor_advise(doctor_t *d, const char *fmt, ...)

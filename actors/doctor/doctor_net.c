@@ -13,8 +13,8 @@
 #include "actors/doctor/limits.h"
 #include "core/base/clock.h"
 #include "core/base/limits.h"
-#include "core/llm/chat.h"
 #include "core/http/http.h"
+#include "core/llm/endpoint.h"
 #include "core/base/words.h"
 
 typedef enum question { ASK_MODELS, ASK_METRICS, ASK_LOADS, QUESTIONS } question_t;
@@ -42,35 +42,22 @@ typedef struct place {
 
 /* ---- asking */
 
-/* "http://h/v1/models", "http://h/metrics", "http://h/v1/loads" of a base as users write it. The caller
- * frees. */
-static char *url_of(const char *base_url, question_t q) {
-    static const char *const tails[] = {"/v1/models", "/metrics", "/v1/loads"};
-    char *chat = chat_url(base_url);
-    size_t root = strlen(chat) - strlen("/v1/chat/completions");
-    char *url = xasprintf("%.*s%s", (int)root, chat, tails[q]);
-    free(chat);
-    return url;
-}
-
 /* Headers as the run sends them, the key included. */
 static int headers_of(const model_t *m, bool use_key, http_headers_t **out, err_t *err) {
-    bool keyed = use_key && m->api_key && m->api_key[0] && !strpbrk(m->api_key, "\r\n");
-    char *key = keyed ? xasprintf("Authorization: Bearer %s", m->api_key) : NULL;
-    const char *lines[] = {key};
-    http_headers_t *ours = NULL;
-    int rc = http_headers_new(NULL, lines, keyed ? 1 : 0, &ours, err);
-    if (rc == SDG_OK) rc = http_headers_new(ours, (const char *const *)m->headers, m->header_count, out, err);
-    http_headers_free(ours);
-    free(key);
+    endpoint_headers_t lines;
+    int rc = endpoint_headers_make(use_key ? m->api_key : NULL, (const char *const *)m->headers,
+                                   m->header_count, false, &lines, err);
+    if (rc == SDG_OK) rc = http_headers_new(NULL, (const char *const *)lines.lines, lines.count, out, err);
+    endpoint_headers_free(&lines);
     return rc;
 }
 
 /* False: the address cannot be used, and that is said. */
 static bool ask(doctor_t *d, http_t *http, place_t *place, question_t q, size_t *open) {
     err_t err;
-    char *url = url_of(place->base_url, q);
-    http_target_t *target = http_target_new(http, url, &err);
+    static const endpoint_page_t pages[QUESTIONS] = {ENDPOINT_MODELS, ENDPOINT_METRICS, ENDPOINT_LOADS};
+    char *url = endpoint_url(place->base_url, pages[q]);
+    http_target_t *target = http_target_new(http, url, d->options->job.http2, &err);
     free(url);
     if (!target) {
         if (q == ASK_MODELS)
@@ -251,7 +238,7 @@ static size_t gather(const pipeline_t *p, place_t *places) {
             buf_t shown;
             if (base && strstr(base, "${")) continue;
             buf_init(&shown, 4096);
-            doctor_url_shown(base ? base : "https://api.openai.com/v1", &shown);
+            endpoint_url_shown(base ? base : ENDPOINT_URL_DEFAULT, &shown);
             places[n++] = (place_t){.model = m, .base_url = base, .shown = buf_take(&shown, NULL)};
         }
     }
@@ -293,7 +280,7 @@ void doctor_check_endpoints(doctor_t *d) {
         doctor_say(d, DOCTOR_OK, "endpoints", "not asked: --no-network");
         return;
     }
-    http_t *http = http_new(&(http_options_t){.http2 = d->options->job.http2}, &err);
+    http_t *http = http_new(&(http_options_t){0}, &err);
     if (!http) {
         doctor_say(d, DOCTOR_FAIL, "endpoints", "%s", err.text);
         return;

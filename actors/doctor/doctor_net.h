@@ -15,7 +15,4 @@ bool doctor_metrics_read(const char *text, size_t len, buf_t *out);
 /* The same of a GET /v1/loads answer (SGLang). */
 bool doctor_loads_read(const char *body, size_t len, buf_t *out);
 
-/* The address as shown to people: without user, password and query. */
-void doctor_url_shown(const char *url, buf_t *out);
-
 #endif

@@ -107,18 +107,3 @@ bool doctor_loads_read(const char *body, size_t len, buf_t *out) {
     value_free(answer);
     return describe("SGLang", running, waiting, NAN, out);
 }
-
-/* ---- addresses */
-
-void doctor_url_shown(const char *url, buf_t *out) {
-    const char *at = strstr(url, "://");
-    at = at ? at + 3 : url;
-    buf_add(out, url, (size_t)(at - url));
-    size_t authority = strcspn(at, "/?#");
-    const char *user = memrchr(at, '@', authority);
-    if (user) {
-        authority -= (size_t)(user + 1 - at);
-        at = user + 1;
-    }
-    buf_add(out, at, authority + strcspn(at + authority, "?#"));
-}

@@ -20,9 +20,6 @@
 /* for the first row to come to its first LLM call */
 #define DOCTOR_ROW_NS (5 * UINT64_C(1000000000))
 
-/* a shorter "key" (none, x) is no secret and would blot out words */
-#define DOCTOR_KEY_BYTES_MIN 6
-
 /* one answer in the output: about 500 tokens */
 #define DOCTOR_ANSWER_BYTES 2000
 

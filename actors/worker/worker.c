@@ -70,9 +70,9 @@ static void say_totals(worker_t *w) {
 static void say_beat(worker_t *w, uint64_t now) {
     message_t m = {.type = MESSAGE_BEAT};
     for (const worker_job_t *job = w->jobs; job; job = job->next) {
-        for (uint32_t i = 0; job->llm && i < job->pipeline->model_count; i++) {
+        for (size_t i = 0; i < job->route_count; i++) {
             llm_load_t load;
-            llm_engine_load(job->llm, i, &load);
+            llm_engine_route_load(w->llm, job->routes[i], &load);
             m.BEAT.calls_in_flight += load.in_flight;
             m.BEAT.calls_waiting += load.queued + load.backing_off;
         }
@@ -125,9 +125,7 @@ static void on_job_spec(worker_t *w, const message_t *m, uint64_t now) {
         refuse_job(w, job);
         return;
     }
-    for (uint32_t i = 0; job->llm && i < job->pipeline->model_count; i++) {
-        llm_engine_set_permits(job->llm, i, (uint32_t)job->permit_calls);
-    }
+    worker_permit_calls(w, job);
     worker_start_rows(w, job, now);
 }
 
@@ -189,9 +187,7 @@ static void on_permits(worker_t *w, const message_t *m, uint64_t now) {
     if (job->state == JOB_BROKEN) refuse_job(w, job);
     job->permit_rows = m->PERMITS.rows;
     job->permit_calls = m->PERMITS.calls;
-    for (uint32_t i = 0; job->llm && i < job->pipeline->model_count; i++) {
-        llm_engine_set_permits(job->llm, i, (uint32_t)job->permit_calls);
-    }
+    worker_permit_calls(w, job);
     worker_start_rows(w, job, now);
     say_held(w, job);
 }
@@ -351,6 +347,8 @@ static void worker_destroy(worker_t **worker) {
     while (w->jobs) {
         worker_forget_job(w, w->jobs);
     }
+    if (w->llm) actor_remove_fd(&w->actor, llm_engine_fd(w->llm));
+    llm_engine_destroy(&w->llm);
     outbox_destroy(&w->outbox);
     lease_book_destroy(&w->leases);
     zsock_destroy(&w->scheduler);

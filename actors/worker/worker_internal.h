@@ -30,7 +30,9 @@ typedef struct worker_job {
     char *refusal; /* JOB_BROKEN: why; said again when the scheduler has not heard it */
     pipeline_t *pipeline;
     job_options_t options;
-    llm_engine_t *llm;             /* NULL when the pipeline has no models; endpoint number = model index */
+    uint32_t *routes;              /* model index -> route of the worker's engine */
+    size_t route_count;            /* opened: all models, or fewer while the job is being loaded */
+    permit_t units;                /* of its calls; large: rows are limited by `running` */
     pypool_t *python;              /* NULL when it has no python blocks */
     zsock_t *store;                /* DEALER to the context store; NULL: it keeps nothing for this job */
     struct journal_out *journal;   /* worker_journal.c; NULL: the job has no call journal */
@@ -57,6 +59,7 @@ typedef struct worker {
     uint64_t beat_ns; /* last beat */
     worker_args_t args;
     worker_job_t *jobs;
+    llm_engine_t *llm; /* of all jobs; NULL until one has models */
     lease_book_t *leases;
     slots_t *slots;         /* the rows that have begun */
     agenda_t *agenda;       /* which of them run next by themselves */
@@ -72,6 +75,7 @@ worker_job_t *worker_find_job(worker_t *w, uint64_t id);
 worker_job_t *worker_add_job(worker_t *w, uint64_t id);
 void worker_forget_job(worker_t *w, worker_job_t *job);
 int worker_load_job(worker_t *w, worker_job_t *job, const MSG_JOB_SPEC *spec, err_t *err);
+void worker_permit_calls(worker_t *w, const worker_job_t *job); /* when its permits have changed */
 
 /* worker_outbox.c */
 void worker_encode_batch(void *worker, const outbox_batch_t *batch, buf_t *frame);

@@ -1,5 +1,6 @@
-/* worker_jobs.c - the jobs a worker knows: each owns its pipeline, its connections to LLM servers and its
- * Python hosts, so that forgetting a job releases all of it. */
+/* worker_jobs.c - the jobs a worker knows: each owns its pipeline, its routes to LLM servers and its Python
+ * hosts, so that forgetting a job releases all of it. The LLM engine is the worker's: jobs that use the same
+ * endpoint share its connections and permits. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,30 +55,67 @@ static int load_pipeline(worker_t *w, worker_job_t *job, const MSG_JOB_SPEC *spe
     return job->pipeline ? SDG_OK : SDG_EINVAL;
 }
 
-static int add_model(worker_job_t *job, const model_t *model, err_t *err) {
-    llm_endpoint_t endpoint = {.name = model->name->data,
-                               .base_urls = (const char *const *)model->base_urls,
-                               .url_count = model->url_count,
-                               .api_key = model->api_key,
-                               .headers = (const char *const *)model->headers,
-                               .header_count = model->header_count,
-                               .timeout_ms = model->timeout_ms,
-                               .retry = model->retry};
-    int n = llm_engine_add_endpoint(job->llm, &endpoint, err);
-    return n < 0 ? n : SDG_OK;
+static int open_engine(worker_t *w, err_t *err) {
+    if (w->llm) return SDG_OK;
+    w->llm = llm_engine_new(&(llm_engine_options_t){.seed = w->instance}, err);
+    if (!w->llm) return err->code;
+    actor_add_fd(&w->actor, llm_engine_fd(w->llm));
+    return SDG_OK;
+}
+
+static int open_route(worker_t *w, worker_job_t *job, const model_t *model, err_t *err) {
+    llm_route_options_t options = {.name = model->name->data,
+                                   .endpoint_id = model->endpoint_id,
+                                   .base_urls = (const char *const *)model->base_urls,
+                                   .url_count = model->url_count,
+                                   .api_key = model->api_key,
+                                   .headers = (const char *const *)model->headers,
+                                   .header_count = model->header_count,
+                                   .http2 = job->options.http2,
+                                   .timeout_ms = model->timeout_ms,
+                                   .retry = model->retry};
+    int n = llm_engine_open_route(w->llm, &options, err);
+    if (n < 0) return n;
+    job->routes[job->route_count++] = (uint32_t)n;
+    return SDG_OK;
 }
 
 static int connect_models(worker_t *w, worker_job_t *job, err_t *err) {
     const pipeline_t *p = job->pipeline;
     if (p->model_count == 0) return SDG_OK;
-    llm_engine_options_t options = {.http2 = job->options.http2, .seed = w->instance};
-    job->llm = llm_engine_new(&options, err);
-    if (!job->llm) return err->code;
+    if (open_engine(w, err) != SDG_OK) return err->code;
+    job->routes = xcalloc(p->model_count, sizeof *job->routes);
+    job->units = (permit_t){.allowed = UINT32_MAX};
     for (size_t i = 0; i < p->model_count; i++) {
-        if (add_model(job, &p->models[i], err) != SDG_OK) return err->code;
+        if (open_route(w, job, &p->models[i], err) != SDG_OK) return err->code;
     }
-    actor_add_fd(&w->actor, llm_engine_fd(job->llm));
     return SDG_OK;
+}
+
+static void close_routes(worker_t *w, worker_job_t *job) {
+    while (job->route_count > 0) {
+        llm_engine_close_route(w->llm, job->routes[--job->route_count]);
+    }
+    free(job->routes);
+    job->routes = NULL;
+}
+
+static bool uses_endpoint(const worker_job_t *job, uint64_t id) {
+    for (size_t i = 0; i < job->route_count; i++) {
+        if (job->pipeline->models[i].endpoint_id == id) return true;
+    }
+    return false;
+}
+
+/* An endpoint has the calls of all jobs that use it together. */
+void worker_permit_calls(worker_t *w, const worker_job_t *job) {
+    for (size_t i = 0; job->pipeline && w->llm && i < job->pipeline->model_count; i++) {
+        uint64_t id = job->pipeline->models[i].endpoint_id, calls = 0;
+        for (const worker_job_t *other = w->jobs; other; other = other->next) {
+            if (uses_endpoint(other, id)) calls += other->permit_calls;
+        }
+        llm_engine_set_permits(w->llm, id, calls < UINT32_MAX ? (uint32_t)calls : UINT32_MAX);
+    }
 }
 
 static int add_function(worker_job_t *job, size_t index, err_t *err) {
@@ -169,9 +207,9 @@ void worker_forget_job(worker_t *w, worker_job_t *job) {
         *at = job->next;
         break;
     }
-    if (job->llm) actor_remove_fd(&w->actor, llm_engine_fd(job->llm));
     if (job->python) actor_remove_fd(&w->actor, pypool_fd(job->python));
-    llm_engine_destroy(&job->llm);
+    close_routes(w, job);
+    worker_permit_calls(w, job); /* the others have fewer */
     pypool_destroy(&job->python);
     pipeline_destroy(&job->pipeline);
     job_options_free(&job->options);

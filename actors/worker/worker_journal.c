@@ -114,7 +114,7 @@ void worker_journal_count(slot_t *slot) {
 void worker_journal_ask(slot_t *slot) {
     struct row_journal *j = slot->journal;
     const llm_request_t *request = row_llm_request(slot->row);
-    journal_hash(slot->job->pipeline->models[request->endpoint].name->data, request->body, request->body_len,
+    journal_hash(slot->job->pipeline->models[request->route].name->data, request->body, request->body_len,
                  &j->key);
     const parked_question_t *q = find_question(j);
     j->key.occurrence = q ? q->answers : 0;

@@ -58,10 +58,12 @@ static void look_up(worker_t *w, slot_t *slot, step_t *step) {
 }
 
 static void call(worker_t *w, slot_t *slot, step_t *step) {
-    const llm_request_t *request = row_llm_request(slot->row);
+    llm_request_t request = *row_llm_request(slot->row);
     err_t err;
-    if (llm_engine_submit(slot->job->llm, request, slot->call_tag, &err) == SDG_OK) {
-        slot->bytes.request = request->body_len; /* the engine has a copy */
+    request.route = slot->job->routes[request.route];
+    request.permit = &slot->job->units;
+    if (llm_engine_submit(w->llm, &request, slot->call_tag, &err) == SDG_OK) {
+        slot->bytes.request = request.body_len; /* the engine has a copy */
         worker_account(w, slot);
         bool may = passage_expects(slot->passage.state, PASSAGE_PUT_AWAY);
         if (may && worker_context_put_away(w, slot)) step->next = PASSAGE_PUT_AWAY;
@@ -73,8 +75,8 @@ static void call(worker_t *w, slot_t *slot, step_t *step) {
 }
 
 static void cancel_call(worker_t *w, slot_t *slot, step_t *step) {
-    (void)w, (void)step;
-    llm_engine_cancel(slot->job->llm, slot->call_tag);
+    (void)step;
+    llm_engine_cancel(w->llm, slot->call_tag);
     slot->call_tag = 0;
     slot->bytes.request = 0;
 }
@@ -394,11 +396,13 @@ void worker_drop_rows(worker_t *w, worker_job_t *job) {
 
 /* ---- driving */
 
-static void drive_llm(worker_t *w, worker_job_t *job, uint64_t now) {
+static void drive_llm(worker_t *w, uint64_t now) {
     llm_answer_t answer;
-    llm_engine_drive(job->llm, now);
-    while (llm_engine_next(job->llm, &answer)) {
+    llm_engine_drive(w->llm, now);
+    while (llm_engine_next(w->llm, &answer)) {
         slot_t *slot = slots_of(w->slots, answer.tag);
+        if (answer.has_unit) permit_give(answer.permit);
+        answer.has_unit = false;
         if (slot && slot->call_tag == answer.tag)
             worker_report_answer(w, slot,
                                  answer.cause == LLM_CAUSE_NONE ? PASSAGE_CALL_ANSWERED : PASSAGE_CALL_FAILED,
@@ -461,8 +465,8 @@ static void drive_agenda(worker_t *w, uint64_t now) {
 
 void worker_drive(worker_t *w, uint64_t now) {
     drive_agenda(w, now);
+    if (w->llm) drive_llm(w, now);
     for (worker_job_t *job = w->jobs; job; job = job->next) {
-        if (job->llm) drive_llm(w, job, now);
         if (job->python) drive_python(w, job, now);
         worker_start_rows(w, job, now);
     }
@@ -476,8 +480,8 @@ uint64_t worker_next_wake(const worker_t *w, uint64_t now) {
     uint64_t wait = agenda_wait_ns(w->agenda, now);
     uint64_t flush = worker_flush_due(w);
     if (flush != UINT64_MAX) wait = sooner(wait, flush > now ? flush - now : 0);
+    if (w->llm) wait = sooner(wait, from_ms(llm_engine_timeout_ms(w->llm, now)));
     for (const worker_job_t *job = w->jobs; job; job = job->next) {
-        if (job->llm) wait = sooner(wait, from_ms(llm_engine_timeout_ms(job->llm, now)));
         if (job->python) wait = sooner(wait, from_ms(pypool_timeout_ms(job->python, now)));
         if (may_start(w, job)) wait = 0;
     }

@@ -1,12 +1,14 @@
-/* client.c - see client.h.
+/* engine.c - see engine.h.
  *
- * The one idea: a call is always in exactly one place, and its state names it: in its endpoint's queue, in
- * the HTTP engine, in the heap of retry times, or in the list of finished calls. Moving on means leaving one
- * place and entering the next; call_set_state keeps the endpoint's gauges. So there is exactly one answer per
- * call, however it ends.
+ * The one idea: a call is always in exactly one place, and its state names it: in its route's queue, in the
+ * HTTP layer, in the heap of retry times, or in the list of finished calls. Moving on means leaving one place
+ * and entering the next; call_set_state keeps the gauges. So there is exactly one answer per call, however it
+ * ends.
  *
- * A retried call enters its queue at the front: rows that have begun finish before new ones start.
- * Permits, queue and counters belong to the endpoint, health to the replica.
+ * Permits, replicas and their health belong to the endpoint, queues to the route, units to whoever owns the
+ * permit that requests name. An endpoint is in the ring `hungry` while it has room and calls that wait; only
+ * hungry endpoints are looked at when calls are started. They can still lack units, which come back without a
+ * word to the engine: so each drive tries the routes of hungry endpoints, and the time-out looks at them.
  */
 #include "core/http/engine.h"
 
@@ -17,247 +19,202 @@
 #include <string.h>
 
 #include "core/base/clock.h"
+#include "core/base/grow.h"
+#include "core/base/heap.h"
+#include "core/base/idmap.h"
 #include "core/base/limits.h"
+#include "core/base/ring.h"
 #include "core/base/text.h"
-#include "core/llm/chat.h"
 #include "core/http/http.h"
+#include "core/llm/chat.h"
+#include "core/llm/endpoint.h"
 #include "core/llm/limits.h"
 
 enum {
-    KEY_LEN_MIN = 8,              /* a shorter one ("none") may be a word of the reason */
     PERMITS_FIRST = 8,            /* until the limiter says otherwise */
     TIMEOUT_DEFAULT_MS = 3600000, /* documented */
-    AVOID_FIRST_MS = 250,         /* a replica that failed is passed over this long, doubling ... */
-    AVOID_DOUBLINGS = 7,          /* ... up to half a minute */
+    AVOID_FIRST_MS = 250,         /* how long a replica that failed once is passed over; doubles each time */
+    AVOID_DOUBLINGS = 7,          /* at most: half a minute */
 };
 static const uint64_t NEVER = UINT64_MAX;
 
-typedef enum call_state {
+typedef enum llm_call_state {
     CALL_NEW,
     CALL_QUEUED,
     CALL_IN_FLIGHT,
     CALL_BACKING_OFF,
     CALL_FINISHED
-} call_state_t;
+} llm_call_state_t;
 
-typedef struct call call_t;
-typedef struct endpoint endpoint_t;
-
-typedef struct replica {
-    http_target_t *target; /* the engine's */
+typedef struct llm_replica {
+    char *url;                 /* of its chat page; owned */
+    http_target_t *targets[2]; /* without and with HTTP/2; owned. NULL: no route has asked for it */
     uint32_t in_flight;
     uint32_t failures;       /* in a row */
     uint64_t avoid_until_ns; /* passed over until then if another replica will do */
-} replica_t;
+} llm_replica_t;
 
-struct call {
-    call_t *next, *prev; /* in the queue or the finished list */
-    call_t *tag_next;    /* in its bucket of the tag table */
-    uint64_t tag;        /* the caller's */
-    call_state_t state;
-    endpoint_t *endpoint;
-    replica_t *replica;        /* while in flight */
+typedef struct llm_endpoint {
+    ring_node_t place;  /* in engine->endpoints */
+    ring_node_t hungry; /* in engine->hungry while it has room and calls wait */
+    uint64_t id;
+    char *addresses; /* owned: the id alone might be somebody's mistake */
+    llm_replica_t *replicas;
+    size_t replica_count;
+    size_t replica_turn;  /* where the search for a replica begins: equals take turns */
+    uint32_t route_count; /* that are open */
+    permit_t permit;      /* of requests in flight */
+    ring_t turns;         /* routes with queued calls, the next one first */
+    size_t turn_count;
+    llm_load_t load;
+} llm_endpoint_t;
+
+typedef struct llm_route {
+    llm_endpoint_t *endpoint;
+    ring_node_t turn;        /* in endpoint->turns while calls are queued */
+    ring_t retries;          /* queued calls that have waited for a retry: before all others */
+    ring_t queue;            /* the other queued calls */
+    ring_t calls;            /* all, in whatever state */
+    http_headers_t *headers; /* owned, borrowed by requests */
+    char *key;               /* owned; NULL: none. Only to keep it out of what servers say */
+    bool http2;
+    uint32_t timeout_ms;
+    retry_policy_t retry;
+    llm_load_t load;
+} llm_route_t;
+
+typedef struct llm_call {
+    ring_node_t place;    /* in its route's retries or queue, or in engine->finished */
+    ring_node_t of_route; /* in route->calls */
+    ring_node_t fresh;    /* in engine->fresh: submitted with a unit since the last drive */
+    uint64_t tag;         /* the caller's */
+    llm_call_state_t state;
+    bool has_unit; /* of `permit` */
+    permit_t *permit;
+    llm_route_t *route;
+    llm_replica_t *replica;    /* while in flight */
     http_transfer_t *transfer; /* while in flight */
-    uint64_t due_ns;           /* while backing off */
-    size_t heap_index;         /* while backing off */
-    http_headers_t *headers;   /* owned; NULL: the endpoint's */
+    size_t due_place;          /* in engine->back_offs; 0: in none */
+    http_headers_t *headers;   /* owned; NULL: the route's */
     retry_policy_t retry;
     uint32_t timeout_ms;
     llm_answer_t answer; /* what is known so far */
     size_t body_len;
     char body[];
-};
-
-typedef struct call_list {
-    call_t *first, *last;
-} call_list_t;
-
-struct endpoint {
-    char *name;
-    replica_t *replicas;
-    size_t replica_count;
-    size_t replica_turn;     /* where the search for a replica begins: equals take turns */
-    http_headers_t *headers; /* owned, borrowed by requests */
-    char *key; /* owned; NULL: none, or too short to be told from a word. Only to keep it out of what servers
-                  say */
-    retry_policy_t retry;
-    uint32_t timeout_ms;
-    call_list_t queue;
-    llm_load_t load; /* permits, gauges and counters */
-};
+} llm_call_t;
 
 struct llm_engine {
     http_t *http;
-    rng_t rng;              /* jitter */
-    endpoint_t **endpoints; /* addresses stay */
-    size_t endpoint_count;
-    call_t **heap; /* calls backing off, earliest first */
-    size_t heap_count, heap_cap;
-    call_list_t finished; /* until llm_engine_next */
-    call_t **buckets;     /* unfinished calls by tag; a power of two of them */
-    size_t bucket_count, call_count;
+    rng_t rng; /* jitter */
+    ring_t endpoints, hungry;
+    uint32_t endpoint_count;
+    llm_route_t **routes; /* by number; NULL: closed */
+    uint32_t route_count; /* length of `routes` */
+    uint32_t route_cap;
+    uint32_t routes_open;
+    idmap_t calls;    /* unfinished ones, by tag */
+    heap_t back_offs; /* calls, by the time of their retry */
+    ring_t fresh;
+    ring_t finished; /* until llm_engine_next */
 };
-
-/* --- places a call can be in: lists --- */
-
-static void list_push_back(call_list_t *list, call_t *call) {
-    call->next = NULL;
-    call->prev = list->last;
-    *(list->last ? &list->last->next : &list->first) = call;
-    list->last = call;
-}
-
-static void list_push_front(call_list_t *list, call_t *call) {
-    call->prev = NULL;
-    call->next = list->first;
-    *(list->first ? &list->first->prev : &list->last) = call;
-    list->first = call;
-}
-
-static void list_unlink(call_list_t *list, call_t *call) {
-    *(call->prev ? &call->prev->next : &list->first) = call->next;
-    *(call->next ? &call->next->prev : &list->last) = call->prev;
-    call->next = call->prev = NULL;
-}
-
-/* --- the heap of retry times --- */
-
-static void heap_put(llm_engine_t *client, size_t i, call_t *call) {
-    client->heap[i] = call;
-    call->heap_index = i;
-}
-
-static void heap_rise(llm_engine_t *client, call_t *call) {
-    size_t i = call->heap_index;
-    for (; i > 0 && client->heap[(i - 1) / 2]->due_ns > call->due_ns; i = (i - 1) / 2)
-        heap_put(client, i, client->heap[(i - 1) / 2]);
-    heap_put(client, i, call);
-}
-
-static void heap_sink(llm_engine_t *client, call_t *call) {
-    size_t i = call->heap_index;
-    for (size_t child; (child = 2 * i + 1) < client->heap_count; i = child) {
-        if (child + 1 < client->heap_count && client->heap[child + 1]->due_ns < client->heap[child]->due_ns)
-            child++;
-        if (client->heap[child]->due_ns >= call->due_ns) break;
-        heap_put(client, i, client->heap[child]);
-    }
-    heap_put(client, i, call);
-}
-
-static void heap_add(llm_engine_t *client, call_t *call) {
-    if (client->heap_count == client->heap_cap) {
-        client->heap_cap = client->heap_cap > 0 ? client->heap_cap * 2 : 64;
-        client->heap = xrealloc(client->heap, client->heap_cap * sizeof *client->heap);
-    }
-    heap_put(client, client->heap_count++, call);
-    heap_rise(client, call);
-}
-
-static void heap_remove(llm_engine_t *client, call_t *call) {
-    call_t *last = client->heap[--client->heap_count];
-    if (last == call) return;
-    heap_put(client, call->heap_index, last);
-    heap_rise(client, last);
-    heap_sink(client, last);
-}
-
-/* --- calls by tag --- */
-
-static call_t **bucket_of(const llm_engine_t *client, uint64_t tag) {
-    return &client->buckets[(tag * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (client->bucket_count - 1)];
-}
-
-static call_t *tag_find(const llm_engine_t *client, uint64_t tag) {
-    call_t *call = client->call_count > 0 ? *bucket_of(client, tag) : NULL;
-    while (call && call->tag != tag)
-        call = call->tag_next;
-    return call;
-}
-
-static void buckets_grow(llm_engine_t *client) {
-    call_t **old = client->buckets;
-    size_t old_count = client->bucket_count;
-    client->bucket_count = old_count > 0 ? old_count * 2 : 256;
-    client->buckets = xcalloc(client->bucket_count, sizeof *client->buckets);
-    for (size_t i = 0; i < old_count; i++)
-        for (call_t *next, *call = old[i]; call; call = next) {
-            call_t **bucket = bucket_of(client, call->tag);
-            next = call->tag_next;
-            call->tag_next = *bucket;
-            *bucket = call;
-        }
-    free(old);
-}
-
-static void tag_add(llm_engine_t *client, call_t *call) {
-    if (client->call_count >= client->bucket_count) buckets_grow(client);
-    call_t **bucket = bucket_of(client, call->tag);
-    call->tag_next = *bucket;
-    *bucket = call;
-    client->call_count++;
-}
-
-static void tag_remove(llm_engine_t *client, call_t *call) {
-    call_t **at = bucket_of(client, call->tag);
-    while (*at != call)
-        at = &(*at)->tag_next;
-    *at = call->tag_next;
-    client->call_count--;
-}
 
 /* --- the life of a call --- */
 
-static uint32_t *gauge_of(call_t *call, call_state_t state) {
-    llm_load_t *load = &call->endpoint->load;
+static uint32_t *gauge_of(llm_load_t *load, llm_call_state_t state) {
     switch (state) {
     case CALL_QUEUED: return &load->queued;
     case CALL_IN_FLIGHT: return &load->in_flight;
     case CALL_BACKING_OFF: return &load->backing_off;
-    default: return NULL;
+    case CALL_NEW:
+    case CALL_FINISHED: break;
     }
+    return NULL;
 }
 
-static void call_set_state(call_t *call, call_state_t state) {
-    uint32_t *left = gauge_of(call, call->state), *entered = gauge_of(call, state);
+static void load_move(llm_load_t *load, llm_call_state_t from, llm_call_state_t to) {
+    uint32_t *left = gauge_of(load, from), *entered = gauge_of(load, to);
     if (left) --*left;
     if (entered) ++*entered;
+}
+
+static void call_set_state(llm_call_t *call, llm_call_state_t state) {
+    load_move(&call->route->load, call->state, state);
+    load_move(&call->route->endpoint->load, call->state, state);
     call->state = state;
 }
 
-static void call_free(call_t *call) {
+static void call_free(llm_call_t *call) {
+    ring_remove(&call->of_route);
     http_headers_free(call->headers);
     value_free(call->answer.text);
     free(call);
 }
 
-static void call_finish(llm_engine_t *client, call_t *call, llm_cause_t cause) {
-    call->answer.cause = cause;
-    if (cause == LLM_CAUSE_NONE)
-        call->endpoint->load.succeeded++;
-    else if (cause != LLM_CAUSE_CANCELLED)
-        call->endpoint->load.failed++;
-    tag_remove(client, call);
-    call_set_state(call, CALL_FINISHED);
-    list_push_back(&client->finished, call);
+static void call_give_unit(llm_call_t *call) {
+    if (!call->has_unit) return;
+    permit_give(call->permit);
+    call->has_unit = false;
 }
 
-static void call_back_off(llm_engine_t *client, call_t *call, llm_cause_t cause, uint64_t now_ns,
+static void count_finished(llm_load_t *load, llm_cause_t cause) {
+    if (cause == LLM_CAUSE_NONE)
+        load->succeeded++;
+    else if (cause != LLM_CAUSE_CANCELLED)
+        load->failed++;
+}
+
+static void call_finish(llm_engine_t *engine, llm_call_t *call, llm_cause_t cause) {
+    call->answer.cause = cause;
+    count_finished(&call->route->load, cause);
+    count_finished(&call->route->endpoint->load, cause);
+    idmap_remove(&engine->calls, call->tag);
+    call_set_state(call, CALL_FINISHED);
+    ring_add_last(&engine->finished, &call->place);
+}
+
+static void call_back_off(llm_engine_t *engine, llm_call_t *call, llm_cause_t cause, uint64_t now_ns,
                           uint32_t wait_ms) {
     call->answer.retries[cause]++;
-    call->endpoint->load.retries[cause]++;
-    call->due_ns = now_ns + wait_ms * MILLISECOND;
+    call->route->load.retries[cause]++;
+    call->route->endpoint->load.retries[cause]++;
+    call_give_unit(call);
     call_set_state(call, CALL_BACKING_OFF);
-    heap_add(client, call);
+    heap_add(&engine->back_offs, now_ns + wait_ms * MILLISECOND, call, &call->due_place);
 }
 
-/* Some servers repeat the key they refuse; reasons end in output files. */
-static void key_hide(char *text, const char *key) {
-    size_t len = key ? strlen(key) : 0;
-    for (char *at = text; len > 0 && (at = strstr(at, key)) != NULL; at += 3) {
-        memcpy(at, "***", 3);
-        memmove(at + 3, at + len, strlen(at + len) + 1);
-    }
+/* --- queues --- */
+
+/* To be called when the endpoint's permits or queues have changed. */
+static void endpoint_watch(llm_engine_t *engine, llm_endpoint_t *endpoint) {
+    if (endpoint->turn_count > 0 && permit_free(&endpoint->permit) > 0)
+        ring_add_last(&engine->hungry, &endpoint->hungry);
+    else
+        ring_remove(&endpoint->hungry);
+}
+
+static void call_enqueue(llm_engine_t *engine, llm_call_t *call, bool retried) {
+    llm_route_t *route = call->route;
+    bool first = ring_empty(&route->queue) && ring_empty(&route->retries);
+    ring_add_last(retried ? &route->retries : &route->queue, &call->place);
+    call_set_state(call, CALL_QUEUED);
+    if (!first) return;
+    ring_add_last(&route->endpoint->turns, &route->turn);
+    route->endpoint->turn_count++;
+    endpoint_watch(engine, route->endpoint);
+}
+
+static void call_dequeue(llm_call_t *call) {
+    llm_route_t *route = call->route;
+    ring_remove(&call->place);
+    if (!ring_empty(&route->queue) || !ring_empty(&route->retries)) return;
+    ring_remove(&route->turn);
+    route->endpoint->turn_count--;
+}
+
+static llm_call_t *route_front(llm_route_t *route) {
+    ring_node_t *node = ring_first(&route->retries);
+    if (!node) node = ring_first(&route->queue);
+    return RING_OWNER(node, llm_call_t, place);
 }
 
 /* The last reason, and what was done about it. */
@@ -271,16 +228,16 @@ static void failure_describe(llm_answer_t *answer, const err_t *reason, retry_hi
 
 /* --- replicas --- */
 
-static bool replica_is_better(const replica_t *a, const replica_t *b, uint64_t now_ns) {
+static bool replica_is_better(const llm_replica_t *a, const llm_replica_t *b, uint64_t now_ns) {
     bool a_avoided = a->avoid_until_ns > now_ns, b_avoided = b->avoid_until_ns > now_ns;
     return a_avoided != b_avoided ? b_avoided : a->in_flight < b->in_flight;
 }
 
-static replica_t *replica_choose(endpoint_t *endpoint, uint64_t now_ns) {
+static llm_replica_t *replica_choose(llm_endpoint_t *endpoint, uint64_t now_ns) {
     size_t count = endpoint->replica_count, turn = endpoint->replica_turn;
-    replica_t *best = &endpoint->replicas[turn];
+    llm_replica_t *best = &endpoint->replicas[turn];
     for (size_t i = 1; i < count; i++) {
-        replica_t *other = &endpoint->replicas[(turn + i) % count];
+        llm_replica_t *other = &endpoint->replicas[(turn + i) % count];
         if (replica_is_better(other, best, now_ns)) best = other;
     }
     endpoint->replica_turn = (size_t)(best - endpoint->replicas + 1) % count;
@@ -289,7 +246,7 @@ static replica_t *replica_choose(endpoint_t *endpoint, uint64_t now_ns) {
 
 /* Without this a dead replica would draw every request: it has the fewest in flight because it fails at
  * once. */
-static void replica_learn(replica_t *replica, llm_cause_t cause, uint64_t now_ns) {
+static void replica_learn(llm_replica_t *replica, llm_cause_t cause, uint64_t now_ns) {
     bool ill = cause == LLM_CAUSE_CONNECTION || cause == LLM_CAUSE_TIMEOUT || cause == LLM_CAUSE_SERVER ||
                cause == LLM_CAUSE_OVERLOAD;
     if (!ill) {
@@ -305,10 +262,13 @@ static void replica_learn(replica_t *replica, llm_cause_t cause, uint64_t now_ns
 
 /* --- a request ends --- */
 
-static void request_end(call_t *call) {
+static void request_end(llm_engine_t *engine, llm_call_t *call) {
+    llm_endpoint_t *endpoint = call->route->endpoint;
     call->replica->in_flight--;
     call->replica = NULL;
     call->transfer = NULL;
+    permit_give(&endpoint->permit);
+    endpoint_watch(engine, endpoint);
 }
 
 /* Latencies are kept in order, but the successful one stands first. */
@@ -352,133 +312,177 @@ static bool is_blank(value_t text) {
     return len == 0;
 }
 
-static void tokens_note(call_t *call, const chat_answer_t *chat) {
+static void tokens_note(llm_call_t *call, const chat_answer_t *chat) {
+    llm_load_t *loads[] = {&call->route->load, &call->route->endpoint->load};
     call->answer.prompt_tokens += chat->prompt_tokens;
     call->answer.completion_tokens += chat->completion_tokens;
-    call->endpoint->load.prompt_tokens += chat->prompt_tokens;
-    call->endpoint->load.completion_tokens += chat->completion_tokens;
+    for (size_t i = 0; i < sizeof loads / sizeof *loads; i++) {
+        loads[i]->prompt_tokens += chat->prompt_tokens;
+        loads[i]->completion_tokens += chat->completion_tokens;
+    }
 }
 
 /* A completion, perhaps blank. */
-static void call_answered(llm_engine_t *client, call_t *call, chat_answer_t *chat, retry_hint_t hint,
+static void call_answered(llm_engine_t *engine, llm_call_t *call, chat_answer_t *chat, retry_hint_t hint,
                           uint64_t now_ns) {
     uint32_t wait_ms;
     tokens_note(call, chat);
     if (is_blank(chat->text) && call->answer.retries[LLM_CAUSE_EMPTY] < LLM_EMPTY_RETRIES &&
-        retry_decide(&call->retry, call->answer.requests, LLM_CAUSE_EMPTY, hint, &client->rng, &wait_ms)) {
+        retry_decide(&call->retry, call->answer.requests, LLM_CAUSE_EMPTY, hint, &engine->rng, &wait_ms)) {
         value_free(chat->text);
-        call_back_off(client, call, LLM_CAUSE_EMPTY, now_ns, wait_ms);
+        call_back_off(engine, call, LLM_CAUSE_EMPTY, now_ns, wait_ms);
         return;
     }
     call->answer.text = chat->text;
     memcpy(call->answer.finish_reason, chat->finish_reason, sizeof call->answer.finish_reason);
-    call_finish(client, call, LLM_CAUSE_NONE);
+    call_finish(engine, call, LLM_CAUSE_NONE);
 }
 
-static void call_failed(llm_engine_t *client, call_t *call, llm_cause_t cause, const err_t *reason,
+static void call_failed(llm_engine_t *engine, llm_call_t *call, llm_cause_t cause, err_t *reason,
                         retry_hint_t hint, uint64_t now_ns) {
     uint32_t wait_ms;
-    if (retry_decide(&call->retry, call->answer.requests, cause, hint, &client->rng, &wait_ms)) {
-        call_back_off(client, call, cause, now_ns, wait_ms);
+    if (retry_decide(&call->retry, call->answer.requests, cause, hint, &engine->rng, &wait_ms)) {
+        call_back_off(engine, call, cause, now_ns, wait_ms);
         return;
     }
+    endpoint_key_hide(reason->text, call->route->key); /* before more words follow: its end may be cut */
     failure_describe(&call->answer, reason, hint);
-    key_hide(call->answer.error.text, call->endpoint->key);
-    call_finish(client, call, cause);
+    call_finish(engine, call, cause);
 }
 
-static void reply_settle(llm_engine_t *client, const http_reply_t *reply, uint64_t now_ns) {
-    call_t *call = reply->owner;
+static void reply_settle(llm_engine_t *engine, const http_reply_t *reply, uint64_t now_ns) {
+    llm_call_t *call = reply->owner;
     chat_answer_t chat;
     err_t reason;
     llm_cause_t cause = reply_read(reply, &chat, &reason);
     replica_learn(call->replica, cause, now_ns);
-    request_end(call);
+    request_end(engine, call);
     call->answer.http_status = reply->status;
     if (reply->outcome == HTTP_ANSWERED)
         latency_note(&call->answer, reply->latency_ns, cause == LLM_CAUSE_NONE);
     if (cause == LLM_CAUSE_NONE)
-        call_answered(client, call, &chat, reply->hint, now_ns);
+        call_answered(engine, call, &chat, reply->hint, now_ns);
     else
-        call_failed(client, call, cause, &reason, reply->hint, now_ns);
+        call_failed(engine, call, cause, &reason, reply->hint, now_ns);
 }
 
 /* --- a request begins --- */
 
-static void call_start(llm_engine_t *client, call_t *call, uint64_t now_ns) {
-    endpoint_t *endpoint = call->endpoint;
-    call->replica = replica_choose(endpoint, now_ns);
+/* The call has left its queue; it has its unit, and there is room at the endpoint. */
+static void call_start(llm_engine_t *engine, llm_call_t *call, uint64_t now_ns) {
+    llm_route_t *route = call->route;
+    bool permitted = permit_take(&route->endpoint->permit);
+    assert(permitted);
+    call->replica = replica_choose(route->endpoint, now_ns);
     call->replica->in_flight++;
     call->answer.requests++;
-    endpoint->load.requests++;
+    route->load.requests++;
+    route->endpoint->load.requests++;
     http_post_t post = {
-        .target = call->replica->target,
+        .target = call->replica->targets[route->http2],
         .body = call->body,
         .body_len = call->body_len,
-        .headers = call->headers ? call->headers : endpoint->headers,
+        .headers = call->headers ? call->headers : route->headers,
         .timeout_ms = call->timeout_ms,
         .owner = call,
     };
-    call->transfer = http_start(client->http, &post);
+    call->transfer = http_start(engine->http, &post);
     call_set_state(call, CALL_IN_FLIGHT);
 }
 
-static bool endpoint_can_start(const endpoint_t *endpoint) {
-    return endpoint->queue.first && endpoint->load.in_flight < endpoint->load.permits;
+/* Starts what has room and units; the routes take turns. Ends when a whole round has found no unit. */
+static void endpoint_pump(llm_engine_t *engine, llm_endpoint_t *endpoint, uint64_t now_ns) {
+    for (size_t lost = 0; lost < endpoint->turn_count && permit_free(&endpoint->permit) > 0;) {
+        llm_route_t *route = RING_OWNER(ring_first(&endpoint->turns), llm_route_t, turn);
+        llm_call_t *call = route_front(route);
+        ring_remove(&route->turn);
+        ring_add_last(&endpoint->turns, &route->turn);
+        if (call->permit && !permit_take(call->permit)) {
+            lost++;
+            continue;
+        }
+        call->has_unit = call->permit;
+        call_dequeue(call);
+        call_start(engine, call, now_ns);
+        lost = 0;
+    }
+    endpoint_watch(engine, endpoint);
 }
 
-static void endpoint_pump(llm_engine_t *client, endpoint_t *endpoint, uint64_t now_ns) {
-    while (endpoint_can_start(endpoint)) {
-        call_t *call = endpoint->queue.first;
-        list_unlink(&endpoint->queue, call);
-        call_start(client, call, now_ns);
+/* Another endpoint begins each time: when units are short, the first one gets them. */
+static void hungry_pump(llm_engine_t *engine, uint64_t now_ns) {
+    ring_node_t *first = ring_first(&engine->hungry);
+    RING_EACH(&engine->hungry, node) {
+        endpoint_pump(engine, RING_OWNER(node, llm_endpoint_t, hungry), now_ns);
+    }
+    if (!first || !first->next) return;
+    ring_remove(first);
+    ring_add_last(&engine->hungry, first);
+}
+
+static void retries_wake(llm_engine_t *engine, uint64_t now_ns) {
+    for (const heap_item_t *first; (first = heap_first(&engine->back_offs)) && first->key <= now_ns;)
+        call_enqueue(engine, heap_pop(&engine->back_offs).pointer, true);
+}
+
+/* What callers have brought goes back, so that retries, which are older, come first. */
+static void fresh_units_give(llm_engine_t *engine) {
+    for (ring_node_t *node; (node = ring_first(&engine->fresh));) {
+        ring_remove(node);
+        call_give_unit(RING_OWNER(node, llm_call_t, fresh));
     }
 }
 
-static void retries_wake(llm_engine_t *client, uint64_t now_ns) {
-    while (client->heap_count > 0 && client->heap[0]->due_ns <= now_ns) {
-        call_t *call = client->heap[0];
-        heap_remove(client, call);
-        call_set_state(call, CALL_QUEUED);
-        list_push_front(&call->endpoint->queue, call);
+void llm_engine_drive(llm_engine_t *engine, uint64_t now_ns) {
+    if (engine->routes_open == 0) return;
+    http_drive(engine->http);
+    for (http_reply_t reply; http_next(engine->http, &reply);) {
+        reply_settle(engine, &reply, now_ns);
+        http_release(engine->http, reply.transfer);
     }
+    retries_wake(engine, now_ns);
+    fresh_units_give(engine);
+    hungry_pump(engine, now_ns);
+    http_flush(engine->http);
 }
 
-void llm_engine_drive(llm_engine_t *client, uint64_t now_ns) {
-    http_drive(client->http);
-    for (http_reply_t reply; http_next(client->http, &reply);) {
-        reply_settle(client, &reply, now_ns);
-        http_release(client->http, reply.transfer);
+int llm_engine_fd(const llm_engine_t *engine) { return http_fd(engine->http); }
+
+static bool endpoint_can_start(llm_endpoint_t *endpoint) {
+    RING_EACH(&endpoint->turns, node) {
+        const llm_call_t *call = route_front(RING_OWNER(node, llm_route_t, turn));
+        if (!call->permit || call->has_unit || permit_free(call->permit) > 0) return true;
     }
-    retries_wake(client, now_ns);
-    for (size_t i = 0; i < client->endpoint_count; i++)
-        endpoint_pump(client, client->endpoints[i], now_ns);
-    http_flush(client->http);
-}
-
-int llm_engine_fd(const llm_engine_t *client) { return http_fd(client->http); }
-
-static bool something_can_start(const llm_engine_t *client) {
-    for (size_t i = 0; i < client->endpoint_count; i++)
-        if (endpoint_can_start(client->endpoints[i])) return true;
     return false;
 }
 
-int llm_engine_timeout_ms(const llm_engine_t *client, uint64_t now_ns) {
-    if (client->finished.first || something_can_start(client)) return 0;
-    uint64_t due_ns = http_due_ns(client->http);
-    if (client->heap_count > 0 && client->heap[0]->due_ns < due_ns) due_ns = client->heap[0]->due_ns;
+static bool something_can_start(const llm_engine_t *engine) {
+    if (!ring_empty(&engine->fresh)) return true;
+    RING_EACH((ring_t *)&engine->hungry, node) {
+        if (endpoint_can_start(RING_OWNER(node, llm_endpoint_t, hungry))) return true;
+    }
+    return false;
+}
+
+int llm_engine_timeout_ms(const llm_engine_t *engine, uint64_t now_ns) {
+    if (engine->routes_open == 0) return -1;
+    if (!ring_empty(&engine->finished) || something_can_start(engine)) return 0;
+    uint64_t due_ns = http_due_ns(engine->http);
+    const heap_item_t *first = heap_first(&engine->back_offs);
+    if (first && first->key < due_ns) due_ns = first->key;
     if (due_ns == NEVER) return -1;
     if (due_ns <= now_ns) return 0;
     uint64_t ms = (due_ns - now_ns + MILLISECOND - 1) / MILLISECOND;
     return ms < INT_MAX ? (int)ms : INT_MAX;
 }
 
-bool llm_engine_next(llm_engine_t *client, llm_answer_t *answer) {
-    call_t *call = client->finished.first;
-    if (!call) return false;
-    list_unlink(&client->finished, call);
+bool llm_engine_next(llm_engine_t *engine, llm_answer_t *answer) {
+    ring_node_t *node = ring_first(&engine->finished);
+    if (!node) return false;
+    llm_call_t *call = RING_OWNER(node, llm_call_t, place);
+    ring_remove(node);
     *answer = call->answer;
+    answer->has_unit = call->has_unit;
     call->answer.text = value_null();
     call_free(call);
     return true;
@@ -486,166 +490,282 @@ bool llm_engine_next(llm_engine_t *client, llm_answer_t *answer) {
 
 /* --- submit, cancel --- */
 
-static int request_check(const llm_engine_t *client, const llm_request_t *request, uint64_t tag, err_t *err) {
-    if (request->endpoint >= client->endpoint_count)
-        return err_set(err, SDG_EINVAL, "there is no endpoint %u", request->endpoint);
-    if (tag_find(client, tag))
-        return err_set(err, SDG_EINVAL, "call %llu is still open", (unsigned long long)tag);
-    return SDG_OK;
+static llm_route_t *route_of(const llm_engine_t *engine, uint32_t number) {
+    return number < engine->route_count ? engine->routes[number] : NULL;
 }
 
-static call_t *call_new(endpoint_t *endpoint, const llm_request_t *request, uint64_t tag) {
-    call_t *call = xmalloc(sizeof *call + request->body_len + 1);
+static llm_call_t *call_new(llm_route_t *route, const llm_request_t *request, uint64_t tag) {
+    llm_call_t *call = xmalloc(sizeof *call + request->body_len + 1);
     memset(call, 0, sizeof *call);
     call->tag = call->answer.tag = tag;
-    call->endpoint = endpoint;
-    call->retry = request->retry ? *request->retry : endpoint->retry;
-    call->timeout_ms = request->timeout_ms > 0 ? request->timeout_ms : endpoint->timeout_ms;
+    call->route = route;
+    call->permit = call->answer.permit = request->permit;
+    call->has_unit = request->has_unit;
+    call->retry = request->retry ? *request->retry : route->retry;
+    call->timeout_ms = request->timeout_ms > 0 ? request->timeout_ms : route->timeout_ms;
     call->body_len = request->body_len;
     memcpy(call->body, request->body, request->body_len);
     call->body[request->body_len] = '\0';
+    ring_add_last(&route->calls, &call->of_route);
     return call;
 }
 
-int llm_engine_submit(llm_engine_t *client, const llm_request_t *request, uint64_t tag, err_t *err) {
-    if (request_check(client, request, tag, err) != SDG_OK) return SDG_EINVAL;
-    endpoint_t *endpoint = client->endpoints[request->endpoint];
+int llm_engine_submit(llm_engine_t *engine, const llm_request_t *request, uint64_t tag, err_t *err) {
+    llm_route_t *route = route_of(engine, request->route);
     http_headers_t *headers = NULL;
+    assert(request->permit || !request->has_unit);
+    if (!route) return err_set(err, SDG_EINVAL, "there is no route %u", request->route);
+    if (idmap_get(&engine->calls, tag))
+        return err_set(err, SDG_EINVAL, "call %llu is still open", (unsigned long long)tag);
     if (request->header_count > 0 &&
-        http_headers_new(endpoint->headers, request->headers, request->header_count, &headers, err) != SDG_OK)
+        http_headers_new(route->headers, request->headers, request->header_count, &headers, err) != SDG_OK)
         return SDG_EINVAL;
-    call_t *call = call_new(endpoint, request, tag);
+    llm_call_t *call = call_new(route, request, tag);
     call->headers = headers;
-    tag_add(client, call);
-    call_set_state(call, CALL_QUEUED);
-    list_push_back(&endpoint->queue, call);
+    idmap_add(&engine->calls, tag, call);
+    if (call->has_unit) ring_add_last(&engine->fresh, &call->fresh);
+    call_enqueue(engine, call, false);
     return SDG_OK;
 }
 
-void llm_engine_cancel(llm_engine_t *client, uint64_t tag) {
-    call_t *call = tag_find(client, tag);
-    if (!call) return;
+/* Out of the place it is in; its unit stays with it. */
+static void call_leave(llm_engine_t *engine, llm_call_t *call) {
     switch (call->state) {
-    case CALL_QUEUED: list_unlink(&call->endpoint->queue, call); break;
-    case CALL_BACKING_OFF: heap_remove(client, call); break;
-    case CALL_IN_FLIGHT:
-        http_abort(client->http, call->transfer);
-        request_end(call);
+    case CALL_QUEUED:
+        ring_remove(&call->fresh);
+        call_dequeue(call);
+        endpoint_watch(engine, call->route->endpoint);
         break;
-    case CALL_NEW:
-    case CALL_FINISHED: assert(false); /* neither is in the tag table */
+    case CALL_BACKING_OFF: heap_remove(&engine->back_offs, &call->due_place); break;
+    case CALL_IN_FLIGHT:
+        http_abort(engine->http, call->transfer);
+        request_end(engine, call);
+        break;
+    case CALL_FINISHED: ring_remove(&call->place); break;
+    case CALL_NEW: assert(false); /* submit does not leave one behind */
     }
+}
+
+void llm_engine_cancel(llm_engine_t *engine, uint64_t tag) {
+    llm_call_t *call = idmap_get(&engine->calls, tag);
+    if (!call) return;
+    call_leave(engine, call);
     err_set(&call->answer.error, SDG_ECANCELLED, "cancelled");
-    call_finish(client, call, LLM_CAUSE_CANCELLED);
+    call_finish(engine, call, LLM_CAUSE_CANCELLED);
 }
 
 /* --- endpoints --- */
 
-static void endpoint_free(endpoint_t *endpoint) {
-    free(endpoint->name);
-    free(endpoint->key);
+static void endpoint_free(llm_engine_t *engine, llm_endpoint_t *endpoint) {
+    for (size_t i = 0; i < endpoint->replica_count; i++) {
+        llm_replica_t *replica = &endpoint->replicas[i];
+        for (size_t k = 0; k < 2; k++)
+            if (replica->targets[k]) http_target_free(engine->http, replica->targets[k]);
+        free(replica->url);
+    }
+    engine->endpoint_count--;
+    ring_remove(&endpoint->place);
+    ring_remove(&endpoint->hungry);
     free(endpoint->replicas);
-    http_headers_free(endpoint->headers);
+    free(endpoint->addresses);
     free(endpoint);
 }
 
-/* Ours first, so that the user's lines can replace them. */
-static int endpoint_headers_make(endpoint_t *endpoint, const llm_endpoint_t *from, err_t *err) {
-    bool keyed = from->api_key && from->api_key[0] != '\0';
-    if (keyed && strpbrk(from->api_key, "\r\n"))
-        return err_set(err, SDG_EINVAL, "the API key has a line break in it");
-    char *key = keyed ? xasprintf("Authorization: Bearer %s", from->api_key) : NULL;
-    const char *lines[] = {"Content-Type: application/json", key};
-    http_headers_t *ours = NULL;
-    int rc = http_headers_new(NULL, lines, keyed ? 2 : 1, &ours, err);
-    if (rc == SDG_OK) rc = http_headers_new(ours, from->headers, from->header_count, &endpoint->headers, err);
-    http_headers_free(ours);
-    free(key);
-    return rc;
-}
-
-static int endpoint_replicas_make(llm_engine_t *client, endpoint_t *endpoint, const llm_endpoint_t *from,
-                                  err_t *err) {
-    static const char *const default_url = NULL;
-    const char *const *bases = from->url_count > 0 ? from->base_urls : &default_url;
-    endpoint->replica_count = from->url_count > 0 ? from->url_count : 1;
+/* Takes the addresses. */
+static llm_endpoint_t *endpoint_new(llm_engine_t *engine, const llm_route_options_t *options, uint64_t id,
+                                    char *addresses) {
+    llm_endpoint_t *endpoint = xcalloc(1, sizeof *endpoint);
+    endpoint->id = id;
+    endpoint->addresses = addresses;
+    endpoint->replica_count = options->url_count > 0 ? options->url_count : 1;
     endpoint->replicas = xcalloc(endpoint->replica_count, sizeof *endpoint->replicas);
     for (size_t i = 0; i < endpoint->replica_count; i++) {
-        char *url = chat_url(bases[i]);
-        endpoint->replicas[i].target = http_target_new(client->http, url, err);
-        free(url);
-        if (!endpoint->replicas[i].target) return SDG_EINVAL;
+        const char *base = options->url_count > 0 ? options->base_urls[i] : NULL;
+        endpoint->replicas[i].url = endpoint_url(base, ENDPOINT_CHAT);
+    }
+    endpoint->permit.allowed = PERMITS_FIRST;
+    ring_init(&endpoint->turns);
+    ring_add_last(&engine->endpoints, &endpoint->place);
+    engine->endpoint_count++;
+    return endpoint;
+}
+
+/* The endpoint of these options, made when no route has it yet; NULL when there are too many. */
+static llm_endpoint_t *endpoint_obtain(llm_engine_t *engine, const llm_route_options_t *options, err_t *err) {
+    uint64_t id = options->endpoint_id;
+    if (id == 0)
+        id = endpoint_id(options->base_urls, options->url_count, options->api_key, options->model_group);
+    char *addresses = endpoint_addresses(options->base_urls, options->url_count);
+    RING_EACH(&engine->endpoints, node) {
+        llm_endpoint_t *endpoint = RING_OWNER(node, llm_endpoint_t, place);
+        if (endpoint->id != id || strcmp(endpoint->addresses, addresses) != 0) continue;
+        free(addresses);
+        return endpoint;
+    }
+    if (engine->endpoint_count >= LLM_ENDPOINTS_MAX) {
+        free(addresses);
+        err_set(err, SDG_ELIMIT, "more than %d endpoints at a time", LLM_ENDPOINTS_MAX);
+        return NULL;
+    }
+    return endpoint_new(engine, options, id, addresses);
+}
+
+/* Makes its URLs usable with this version of HTTP. */
+static int endpoint_targets_make(llm_engine_t *engine, llm_endpoint_t *endpoint, bool http2, err_t *err) {
+    for (size_t i = 0; i < endpoint->replica_count; i++) {
+        llm_replica_t *replica = &endpoint->replicas[i];
+        if (!replica->targets[http2])
+            replica->targets[http2] = http_target_new(engine->http, replica->url, http2, err);
+        if (!replica->targets[http2]) return SDG_EINVAL;
     }
     return SDG_OK;
 }
 
-static endpoint_t *endpoint_new(const llm_endpoint_t *from) {
-    endpoint_t *endpoint = xcalloc(1, sizeof *endpoint);
-    endpoint->name = xstrdup(from->name ? from->name : "");
-    if (from->api_key && strlen(from->api_key) >= KEY_LEN_MIN) endpoint->key = xstrdup(from->api_key);
-    endpoint->retry = from->retry;
-    endpoint->timeout_ms = from->timeout_ms > 0 ? from->timeout_ms : TIMEOUT_DEFAULT_MS;
-    endpoint->load.permits = PERMITS_FIRST;
-    return endpoint;
+static void endpoint_leave(llm_engine_t *engine, llm_endpoint_t *endpoint) {
+    if (endpoint->route_count == 0) endpoint_free(engine, endpoint);
 }
 
-int llm_engine_add_endpoint(llm_engine_t *client, const llm_endpoint_t *from, err_t *err) {
-    if (client->endpoint_count >= LLM_ENDPOINTS_MAX || from->url_count > LLM_REPLICAS_MAX)
-        return err_set(err, SDG_ELIMIT, "more than %d endpoints, or %d URLs of one", LLM_ENDPOINTS_MAX,
-                       LLM_REPLICAS_MAX);
-    endpoint_t *endpoint = endpoint_new(from);
-    int rc = endpoint_headers_make(endpoint, from, err);
-    if (rc == SDG_OK) rc = endpoint_replicas_make(client, endpoint, from, err);
-    if (rc != SDG_OK) {
-        err_prefix(err, "model %s", endpoint->name);
-        endpoint_free(endpoint);
-        return rc;
+void llm_engine_set_permits(llm_engine_t *engine, uint64_t id, uint32_t calls) {
+    RING_EACH(&engine->endpoints, node) {
+        llm_endpoint_t *endpoint = RING_OWNER(node, llm_endpoint_t, place);
+        if (endpoint->id != id) continue;
+        endpoint->permit.allowed = calls < LLM_PERMITS_MAX ? calls : LLM_PERMITS_MAX;
+        endpoint_watch(engine, endpoint);
     }
-    client->endpoints = xrealloc(client->endpoints, (client->endpoint_count + 1) * sizeof(endpoint_t *));
-    client->endpoints[client->endpoint_count] = endpoint;
-    return (int)client->endpoint_count++;
 }
 
-void llm_engine_set_permits(llm_engine_t *client, uint32_t endpoint, uint32_t permits) {
-    assert(endpoint < client->endpoint_count);
-    client->endpoints[endpoint]->load.permits = permits < LLM_PERMITS_MAX ? permits : LLM_PERMITS_MAX;
+/* --- routes --- */
+
+static void route_free(llm_route_t *route) {
+    http_headers_free(route->headers);
+    free(route->key);
+    free(route);
 }
 
-void llm_engine_load(const llm_engine_t *client, uint32_t endpoint, llm_load_t *load) {
-    assert(endpoint < client->endpoint_count);
-    *load = client->endpoints[endpoint]->load;
+static llm_route_t *route_new(const llm_route_options_t *options) {
+    llm_route_t *route = xcalloc(1, sizeof *route);
+    if (options->api_key) route->key = xstrdup(options->api_key);
+    route->http2 = options->http2;
+    route->retry = options->retry;
+    route->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : TIMEOUT_DEFAULT_MS;
+    ring_init(&route->retries);
+    ring_init(&route->queue);
+    ring_init(&route->calls);
+    return route;
 }
 
-/* --- the client --- */
+static int route_headers_make(llm_route_t *route, const llm_route_options_t *options, err_t *err) {
+    endpoint_headers_t lines;
+    int rc =
+        endpoint_headers_make(options->api_key, options->headers, options->header_count, true, &lines, err);
+    if (rc == SDG_OK)
+        rc = http_headers_new(NULL, (const char *const *)lines.lines, lines.count, &route->headers, err);
+    endpoint_headers_free(&lines);
+    return rc;
+}
+
+/* Gives the route a number; the smallest that is free. */
+static uint32_t route_add(llm_engine_t *engine, llm_route_t *route) {
+    uint32_t number = 0;
+    while (number < engine->route_count && engine->routes[number])
+        number++;
+    if (number == engine->route_count) {
+        GROW(engine->routes, engine->route_cap, engine->route_count + 1);
+        engine->route_count++;
+    }
+    engine->routes[number] = route;
+    engine->routes_open++;
+    return number;
+}
+
+int llm_engine_open_route(llm_engine_t *engine, const llm_route_options_t *options, err_t *err) {
+    if (options->url_count > LLM_REPLICAS_MAX || engine->routes_open >= LLM_ROUTES_MAX)
+        return err_set(err, SDG_ELIMIT, "model %s: more than %d models at a time, or %d URLs of one",
+                       options->name ? options->name : "", LLM_ROUTES_MAX, LLM_REPLICAS_MAX);
+    err_t reason;
+    llm_route_t *route = route_new(options);
+    int rc = route_headers_make(route, options, &reason);
+    llm_endpoint_t *endpoint = rc == SDG_OK ? endpoint_obtain(engine, options, &reason) : NULL;
+    if (!endpoint || endpoint_targets_make(engine, endpoint, options->http2, &reason) != SDG_OK) {
+        if (endpoint) endpoint_leave(engine, endpoint);
+        route_free(route);
+        return err_set(err, reason.code, "model %s: %s", options->name ? options->name : "", reason.text);
+    }
+    endpoint->route_count++;
+    route->endpoint = endpoint;
+    return (int)route_add(engine, route);
+}
+
+void llm_engine_close_route(llm_engine_t *engine, uint32_t number) {
+    llm_route_t *route = route_of(engine, number);
+    assert(route);
+    for (ring_node_t *node; (node = ring_first(&route->calls));) {
+        llm_call_t *call = RING_OWNER(node, llm_call_t, of_route);
+        if (call->state != CALL_FINISHED) idmap_remove(&engine->calls, call->tag);
+        call_leave(engine, call);
+        call_give_unit(call);
+        call_set_state(call, CALL_FINISHED);
+        call_free(call);
+    }
+    engine->routes[number] = NULL;
+    engine->routes_open--;
+    route->endpoint->route_count--;
+    endpoint_leave(engine, route->endpoint);
+    route_free(route);
+    if (engine->routes_open == 0) http_close_idle(engine->http);
+}
+
+uint64_t llm_engine_endpoint_id(const llm_engine_t *engine, uint32_t route) {
+    assert(route_of(engine, route));
+    return route_of(engine, route)->endpoint->id;
+}
+
+/* --- loads --- */
+
+void llm_engine_route_load(const llm_engine_t *engine, uint32_t number, llm_load_t *load) {
+    const llm_route_t *route = route_of(engine, number);
+    assert(route);
+    *load = route->load;
+    load->permits = route->endpoint->permit.allowed;
+}
+
+bool llm_engine_endpoint_load(const llm_engine_t *engine, uint64_t id, llm_load_t *load) {
+    *load = (llm_load_t){0};
+    RING_EACH((ring_t *)&engine->endpoints, node) {
+        const llm_endpoint_t *endpoint = RING_OWNER(node, llm_endpoint_t, place);
+        if (endpoint->id != id) continue;
+        *load = endpoint->load;
+        load->permits = endpoint->permit.allowed;
+        return true;
+    }
+    return false;
+}
+
+/* --- the engine --- */
 
 llm_engine_t *llm_engine_new(const llm_engine_options_t *options, err_t *err) {
-    http_options_t http_options = {.http2 = options->http2, .connections_max = options->connections_max};
+    http_options_t http_options = {.connections_max = options->connections_max};
     http_t *http = http_new(&http_options, err);
     if (!http) return NULL;
-    llm_engine_t *client = xcalloc(1, sizeof *client);
-    client->http = http;
-    rng_seed(&client->rng, options->seed, 0);
-    return client;
+    llm_engine_t *engine = xcalloc(1, sizeof *engine);
+    engine->http = http;
+    rng_seed(&engine->rng, options->seed, 0);
+    ring_init(&engine->endpoints);
+    ring_init(&engine->hungry);
+    ring_init(&engine->fresh);
+    ring_init(&engine->finished);
+    return engine;
 }
 
 void llm_engine_destroy(llm_engine_t **slot) {
-    llm_engine_t *client = *slot;
-    if (!client) return;
+    llm_engine_t *engine = *slot;
+    if (!engine) return;
     *slot = NULL;
-    http_destroy(&client->http); /* before the bodies and headers it borrows */
-    for (size_t i = 0; i < client->bucket_count; i++)
-        for (call_t *next, *call = client->buckets[i]; call; call = next) {
-            next = call->tag_next;
-            call_free(call);
-        }
-    for (call_t *next, *call = client->finished.first; call; call = next) {
-        next = call->next;
-        call_free(call);
-    }
-    for (size_t i = 0; i < client->endpoint_count; i++)
-        endpoint_free(client->endpoints[i]);
-    free(client->endpoints);
-    free(client->heap);
-    free(client->buckets);
-    free(client);
+    for (uint32_t i = 0; i < engine->route_count; i++)
+        if (engine->routes[i]) llm_engine_close_route(engine, i);
+    http_destroy(&engine->http);
+    idmap_free(&engine->calls);
+    heap_free(&engine->back_offs);
+    free(engine->routes);
+    free(engine);
 }

@@ -1,20 +1,36 @@
-/* client.h - the LLM engine: calls in, answers out, thousands in flight in one thread. Knows no YAML and no
- * actors.
+/* engine.h - the LLM engine: calls in, answers out, thousands in flight in one thread, to any number of
+ * servers for any number of jobs. Knows no YAML and no actors.
  *
- * One epoll descriptor stands for everything (client_fd): poll it in any event loop together with
- * client_timeout_ms, then call client_drive and take finished calls with client_next until it returns false.
- * Nothing blocks, no callbacks.
+ * One epoll descriptor stands for everything (llm_engine_fd): poll it in any event loop together with
+ * llm_engine_timeout_ms, then call llm_engine_drive and take finished calls with llm_engine_next until it
+ * returns false. Nothing blocks, no callbacks.
  *
- * A call goes: submitted -> queued until its endpoint has a permit -> one HTTP request -> (waiting for a
- * retry -> again)
- * -> finished. A retry wait holds no permit. Calls are answered exactly once each, cancelled ones too.
+ * Three nouns. An *endpoint* (core/llm/endpoint.h) is a server with a key and a model: it owns permits (how
+ * many requests may be in flight), replicas with their health, and counters. A *route* is how one model of
+ * one job reaches its endpoint: headers, time-out, retries, HTTP version, and the calls that wait. All routes
+ * of one endpoint share it; it exists as long as one of them. A *call* belongs to a route.
+ *
+ * A call goes: submitted -> queued -> one HTTP request -> (waiting for a retry -> queued again) -> finished.
+ * To be in flight it needs a permit of its endpoint and, if its request names the permit of a job, a unit of
+ * that (core/llm/permit.h). Who waits, in a queue or for a retry, holds neither:
+ *  - a unit that a caller brings with a call stays with it until the next llm_engine_drive, which starts the
+ *    call or gives the unit back;
+ *  - a request that failed gives back both before the call waits for its retry; then the call goes to the
+ *    front of its route's queue, behind earlier retries;
+ *  - a finished or cancelled call keeps a unit that it has until llm_engine_next hands it out: see
+ *    llm_answer_t.has_unit.
+ * Routes of one endpoint take turns, call by call; one without a free unit loses its turn, so a job that is
+ * at its limit does not hold up another one.
+ *
+ * Calls are answered exactly once each, cancelled ones too; only llm_engine_close_route ends them unanswered.
  * Replicas: an endpoint may have several URLs; each request takes the one with the fewest requests in flight.
  * A replica that fails (connection, timeout, 5xx) is passed over for a while, longer each time, as long as
  * another one works.
  *
  * Limits: queued calls are bounded by the caller (it submits what its rows want); bodies by
- * LLM_ANSWER_BYTES_MAX; endpoints, replicas and permits in core/base/limits.h. One descriptor per request in
- * flight: the program raises its limit.
+ * LLM_ANSWER_BYTES_MAX; endpoints, routes, replicas and permits in core/llm/limits.h. One descriptor per
+ * request in flight: the program raises its limit. Connections are kept until the server closes them, or the
+ * last route of the engine is closed.
  */
 #ifndef SDG_HTTP_ENGINE_H
 #define SDG_HTTP_ENGINE_H
@@ -23,62 +39,73 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/base/buf.h"
 #include "core/base/error.h"
-#include "core/base/value.h"
 #include "core/llm/call.h"
+#include "core/llm/permit.h"
 #include "core/llm/retry.h"
 
 typedef struct llm_engine llm_engine_t;
 
 typedef struct llm_engine_options {
-    bool http2; /* ask for HTTP/2 over TLS (ALPN); HTTP/1.1 otherwise. Default false: docs/design.md */
     uint32_t connections_max; /* kept open per endpoint; 0: as many as permits */
     uint64_t seed;            /* of the jitter */
 } llm_engine_options_t;
 
 /* Everything is copied. */
-typedef struct llm_endpoint {
+typedef struct llm_route_options {
     const char *name;             /* for messages: the model's name in the pipeline */
-    const char *const *base_urls; /* one or more, as written by the user (see chat_url) */
+    uint64_t endpoint_id;         /* 0: made of base_urls, api_key and model_group */
+    const char *model_group;      /* api_model; only for endpoint_id 0, may be NULL */
+    const char *const *base_urls; /* one or more, as written by the user (see endpoint.h) */
     size_t url_count;
     const char *api_key;        /* NULL or "": no Authorization header. Never logged */
     const char *const *headers; /* "Name: value" lines, may be NULL */
     size_t header_count;
+    bool http2; /* ask for HTTP/2 over TLS (ALPN); HTTP/1.1 otherwise. Default false: docs/design.md */
     uint32_t timeout_ms; /* of one request, 0 = 3,600,000 */
     retry_policy_t retry;
-} llm_endpoint_t;
+} llm_route_options_t;
 
 llm_engine_t *llm_engine_new(const llm_engine_options_t *options, err_t *err); /* NULL on failure */
-void llm_engine_destroy(llm_engine_t **client);                                /* aborts what is in flight */
+void llm_engine_destroy(llm_engine_t **engine); /* closes all routes; their permits still exist */
 
-/* Returns the endpoint's number (0, 1, ...) or a negative error (bad URL, too many). Starts with permits 0 <
- * n: see set_permits. */
-int llm_engine_add_endpoint(llm_engine_t *client, const llm_endpoint_t *endpoint, err_t *err);
-/* How many requests this endpoint may have in flight from now on (absolute; initially 8). */
-void llm_engine_set_permits(llm_engine_t *client, uint32_t endpoint, uint32_t permits);
+/* Returns the route's number (0, 1, ...; numbers of closed routes come again) or a negative error (bad URL,
+ * too many). The endpoint is the one with this id and these addresses, if another route has it; else a new
+ * one, with 8 permits until llm_engine_set_permits. */
+int llm_engine_open_route(llm_engine_t *engine, const llm_route_options_t *options, err_t *err);
+/* Ends the route's calls in whatever state they are, without an answer; units they hold are given back. */
+void llm_engine_close_route(llm_engine_t *engine, uint32_t route);
+
+uint64_t llm_engine_endpoint_id(const llm_engine_t *engine, uint32_t route);
+/* How many requests this endpoint may have in flight from now on (absolute, at most LLM_PERMITS_MAX).
+ * Requests above a lowered number run to their end. An id that no open route has is ignored, and not
+ * remembered. */
+void llm_engine_set_permits(llm_engine_t *engine, uint64_t endpoint_id, uint32_t calls);
 
 /* Takes a call; the answer comes with `tag` out of llm_engine_next. Never fails for reasons of the network:
- * SDG_EINVAL for an unknown endpoint, a bad header, or a tag that is still in use. Nothing is sent before the
- * next llm_engine_drive. */
-int llm_engine_submit(llm_engine_t *client, const llm_request_t *request, uint64_t tag, err_t *err);
-void llm_engine_cancel(
-    llm_engine_t *client,
-    uint64_t tag); /* it still finishes, with LLM_CAUSE_CANCELLED, soon; unknown tags are ignored */
+ * SDG_EINVAL for an unknown route, a bad header, or a tag that is still in use; then a unit stays with the
+ * caller. Nothing is sent before the next llm_engine_drive. */
+int llm_engine_submit(llm_engine_t *engine, const llm_request_t *request, uint64_t tag, err_t *err);
+/* The call still finishes, with LLM_CAUSE_CANCELLED, at once; unknown tags are ignored. */
+void llm_engine_cancel(llm_engine_t *engine, uint64_t tag);
 
-int llm_engine_fd(const llm_engine_t *client); /* becomes readable when there is something to drive */
-int llm_engine_timeout_ms(const llm_engine_t *client,
-                          uint64_t now_ns);                   /* -1: none; else the longest sleep allowed */
-void llm_engine_drive(llm_engine_t *client, uint64_t now_ns); /* does what is ready; never blocks */
-bool llm_engine_next(llm_engine_t *client, llm_answer_t *answer); /* the next finished call */
+int llm_engine_fd(const llm_engine_t *engine); /* becomes readable when there is something to drive */
+/* -1: none; else the longest sleep allowed. 0 also when a unit has become free that a queued call waits for.
+ */
+int llm_engine_timeout_ms(const llm_engine_t *engine, uint64_t now_ns);
+void llm_engine_drive(llm_engine_t *engine, uint64_t now_ns);     /* does what is ready; never blocks */
+bool llm_engine_next(llm_engine_t *engine, llm_answer_t *answer); /* the next finished call */
 
-typedef struct llm_load { /* gauges and counters of one endpoint since the start */
-    uint32_t permits, in_flight, queued, backing_off;
+typedef struct llm_load { /* gauges and counters since the start */
+    uint32_t permits;     /* of the endpoint */
+    uint32_t in_flight, queued, backing_off;
     uint64_t requests;          /* HTTP requests sent */
     uint64_t succeeded, failed; /* calls; cancelled ones are neither */
     uint64_t prompt_tokens, completion_tokens;
     uint64_t retries[LLM_CAUSES];
 } llm_load_t;
-void llm_engine_load(const llm_engine_t *client, uint32_t endpoint, llm_load_t *load);
+void llm_engine_route_load(const llm_engine_t *engine, uint32_t route, llm_load_t *load);
+/* Of all its routes, closed ones too; false, and all zero, when no open route has this id. */
+bool llm_engine_endpoint_load(const llm_engine_t *engine, uint64_t endpoint_id, llm_load_t *load);
 
 #endif

@@ -30,6 +30,7 @@
 #include "core/base/limits.h"
 #include "core/base/ring.h"
 #include "core/http/limits.h"
+#include "core/llm/endpoint.h"
 
 enum {
     EVENTS_MAX = 64, /* sockets served per http_drive, so that what a turn touches stays in the cache */
@@ -44,6 +45,7 @@ static const uint64_t NEVER = UINT64_MAX;
 typedef struct shard {
     http_t *http;
     CURLM *multi;
+    bool http2;       /* its connections speak it if the server does */
     uint32_t running; /* transfers added and not yet removed */
     bool touched;     /* curl ran: there may be finished transfers to read */
     uint64_t due_ns;  /* of curl's timer; NEVER if unset */
@@ -81,8 +83,9 @@ struct http_transfer {
 struct http_target {
     ring_node_t node; /* in `targets` of the engine */
     CURLU *url;       /* parsed once */
-    bool tls;
-    ring_t idle; /* handles with all options set */
+    bool tls, http2;
+    ring_t idle;     /* handles with all options set */
+    uint32_t in_use; /* handles that are not idle */
 };
 
 struct http {
@@ -202,9 +205,9 @@ static void shard_set_connections(shard_t *shard) {
     curl_multi_setopt(shard->multi, CURLMOPT_MAXCONNECTS, (long)(limit > 0 && limit < kept ? limit : kept));
 }
 
-static shard_t *shard_new(http_t *http) {
+static shard_t *shard_new(http_t *http, bool http2) {
     shard_t *shard = xcalloc(1, sizeof *shard);
-    *shard = (shard_t){.http = http, .multi = curl_multi_init(), .due_ns = NEVER};
+    *shard = (shard_t){.http = http, .multi = curl_multi_init(), .http2 = http2, .due_ns = NEVER};
     assert(shard->multi); /* only out of memory */
     curl_multi_setopt(shard->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
     curl_multi_setopt(shard->multi, CURLMOPT_SOCKETDATA, shard);
@@ -216,10 +219,11 @@ static shard_t *shard_new(http_t *http) {
     return shard;
 }
 
-static shard_t *shard_with_room(http_t *http) {
+static shard_t *shard_with_room(http_t *http, bool http2) {
     for (size_t i = 0; i < http->shard_count; i++)
-        if (http->shards[i]->running < HTTP_CONNS_PER_MULTI) return http->shards[i];
-    return shard_new(http);
+        if (http->shards[i]->running < HTTP_CONNS_PER_MULTI && http->shards[i]->http2 == http2)
+            return http->shards[i];
+    return shard_new(http, http2);
 }
 
 /* --- handles --- */
@@ -239,11 +243,11 @@ static void easy_set_certificates(CURL *easy) {
     curl_easy_setopt(easy, CURLOPT_CAPATH, !file ? folder : NULL);
 }
 
-static void easy_set_tls(CURL *easy, const http_t *http) {
+static void easy_set_tls(CURL *easy, bool http2) {
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
     easy_set_certificates(easy);
-    if (http->options.http2) {
+    if (http2) {
         curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
         curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L); /* share a connection rather than open one */
     }
@@ -285,7 +289,7 @@ static http_transfer_t *transfer_new(http_t *http, http_target_t *target) {
     assert(t->easy); /* only out of memory */
     buf_init(&t->body, LLM_ANSWER_BYTES_MAX);
     easy_set_connection(t->easy, http);
-    if (target->tls || http->proxies) easy_set_tls(t->easy, http);
+    if (target->tls || http->proxies) easy_set_tls(t->easy, target->http2);
     easy_set_response(t->easy, t);
     curl_easy_setopt(t->easy, CURLOPT_CURLU, target->url);
     curl_easy_setopt(t->easy, CURLOPT_POST, 1L);
@@ -300,6 +304,7 @@ static void transfer_free(http_transfer_t *t) {
 
 static http_transfer_t *transfer_take(http_t *http, http_target_t *target) {
     http_transfer_t *t = first_of(&target->idle);
+    target->in_use++;
     if (!t) return transfer_new(http, target);
     ring_remove(&t->node);
     return t;
@@ -330,7 +335,7 @@ http_transfer_t *http_start(http_t *http, const http_post_t *post) {
     assert(post->timeout_ms > 0);
     http_transfer_t *t = transfer_take(http, post->target);
     transfer_set(t, post);
-    t->shard = shard_with_room(http);
+    t->shard = shard_with_room(http, t->target->http2);
     t->state = TRANSFER_RUNNING;
     t->started_ns = clock_now_ns();
     ring_add_last(&http->running, &t->node);
@@ -353,7 +358,8 @@ static void transfer_recycle(http_transfer_t *t) {
     buf_reset(&t->body);
     t->state = TRANSFER_IDLE;
     t->owner = NULL;
-    ring_add_first(&t->target->idle, &t->node);
+    ring_add_first(&t->target->idle, &t->node); /* the one used last is in the cache */
+    t->target->in_use--;
 }
 
 void http_abort(http_t *http, http_transfer_t *t) {
@@ -562,23 +568,39 @@ static bool url_part_is(CURLU *url, CURLUPart part, const char *wanted) {
     return same;
 }
 
-http_target_t *http_target_new(http_t *http, const char *url, err_t *err) {
+http_target_t *http_target_new(http_t *http, const char *url, bool http2, err_t *err) {
     CURLU *parsed = curl_url();
     assert(parsed); /* only out of memory */
     CURLUcode rc = curl_url_set(parsed, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME);
     bool tls = rc == CURLUE_OK && url_part_is(parsed, CURLUPART_SCHEME, "https");
     if (rc != CURLUE_OK || !url_part_is(parsed, CURLUPART_HOST, NULL) ||
         (!tls && !url_part_is(parsed, CURLUPART_SCHEME, "http"))) {
-        err_set(err, SDG_EINVAL, "\"%.200s\" is not a complete http:// or https:// URL%s%s", url,
-                rc ? ": " : "", rc ? curl_url_strerror(rc) : "");
+        buf_t shown;
+        buf_init(&shown, MESSAGE_BYTES_MAX);
+        endpoint_url_shown(url, &shown);
+        err_set(err, SDG_EINVAL, "\"%.200s\" is not a complete http:// or https:// URL%s%s",
+                shown.data ? shown.data : "", rc ? ": " : "", rc ? curl_url_strerror(rc) : "");
+        buf_free(&shown);
         curl_url_cleanup(parsed);
         return NULL;
     }
     http_target_t *target = xcalloc(1, sizeof *target);
-    *target = (http_target_t){.url = parsed, .tls = tls};
+    *target = (http_target_t){.url = parsed, .tls = tls, .http2 = http2};
     ring_init(&target->idle);
-    ring_add_first(&http->targets, &target->node);
+    ring_add_last(&http->targets, &target->node);
     return target;
+}
+
+void http_target_free(http_t *http, http_target_t *target) {
+    (void)http;
+    assert(target->in_use == 0);
+    for (http_transfer_t *t; (t = first_of(&target->idle));) {
+        ring_remove(&t->node);
+        transfer_free(t);
+    }
+    ring_remove(&target->node);
+    curl_url_cleanup(target->url);
+    free(target);
 }
 
 /* curl's own names; http_proxy only in small letters, as curl reads it. */
@@ -609,30 +631,27 @@ http_t *http_new(const http_options_t *options, err_t *err) {
     return http;
 }
 
-static void target_free(http_target_t *target) {
-    RING_EACH(&target->idle, node)
-    transfer_free(RING_OWNER(node, http_transfer_t, node));
-    curl_url_cleanup(target->url);
-    free(target);
-}
-
 static void shard_free(shard_t *shard) {
     curl_multi_cleanup(shard->multi); /* closes connections: socket_close still needs the engine */
     free(shard);
+}
+
+void http_close_idle(http_t *http) {
+    assert(ring_empty(&http->running) && ring_empty(&http->done));
+    for (size_t i = 0; i < http->shard_count; i++)
+        shard_free(http->shards[i]);
+    http->shard_count = 0;
 }
 
 void http_destroy(http_t **slot) {
     http_t *http = *slot;
     if (!http) return;
     *slot = NULL;
-    RING_EACH(&http->running, node)
-    http_abort(http, RING_OWNER(node, http_transfer_t, node));
-    RING_EACH(&http->done, node)
-    http_abort(http, RING_OWNER(node, http_transfer_t, node));
-    RING_EACH(&http->targets, node)
-    target_free(RING_OWNER(node, http_target_t, node));
-    for (size_t i = 0; i < http->shard_count; i++)
-        shard_free(http->shards[i]);
+    for (http_transfer_t *t; (t = first_of(&http->running)) || (t = first_of(&http->done));)
+        http_abort(http, t);
+    for (ring_node_t *node; (node = ring_first(&http->targets));)
+        http_target_free(http, RING_OWNER(node, http_target_t, node));
+    http_close_idle(http);
     close(http->epoll_fd);
     free(http->watches);
     free(http->shards);

@@ -21,20 +21,25 @@
 #include "core/llm/retry.h"
 
 typedef struct http http_t;
-typedef struct http_target http_target_t;     /* a URL with its idle handles; lives as long as the engine */
+typedef struct http_target http_target_t;     /* a URL with its idle handles */
 typedef struct http_transfer http_transfer_t; /* one request, from http_start to http_release or http_abort */
 typedef struct curl_slist http_headers_t;     /* a checked list of headers, unchanged while requests use it */
 
 typedef struct http_options {
-    bool http2;               /* ask for HTTP/2 over TLS */
     uint32_t connections_max; /* kept open per target; 0: as many as ever were in flight */
 } http_options_t;
 
 http_t *http_new(const http_options_t *options, err_t *err); /* NULL on failure */
 void http_destroy(http_t **http);                            /* aborts what is in flight */
 
-/* NULL and err if the URL is not a complete http:// or https:// URL. Owned by the engine. */
-http_target_t *http_target_new(http_t *http, const char *url, err_t *err);
+/* NULL and err if the URL is not a complete http:// or https:// URL. `http2`: its requests ask for HTTP/2
+ * over TLS, and share connections only with others that do. Owned by the engine, until http_target_free. */
+http_target_t *http_target_new(http_t *http, const char *url, bool http2, err_t *err);
+/* No request of it is running or waiting to be released. Connections stay open for others to the same server.
+ */
+void http_target_free(http_t *http, http_target_t *target);
+/* Closes all connections; no request is running or waiting to be released. */
+void http_close_idle(http_t *http);
 
 /* Makes a list: `lines` ("Name: value") and those of `base` (may be NULL) that no line renames. Refuses lines
  * without a name and line breaks. The caller frees with http_headers_free (NULL is fine). */

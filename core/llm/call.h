@@ -2,21 +2,26 @@
 #ifndef SDG_LLM_CALL_H
 #define SDG_LLM_CALL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "core/base/error.h"
 #include "core/base/value.h"
+#include "core/llm/permit.h"
 #include "core/llm/retry.h"
 
 typedef struct llm_request {
-    uint32_t endpoint; /* from llm_engine_add_endpoint */
-    const char *body;  /* JSON, copied */
+    uint32_t route;   /* from llm_engine_open_route; a row says the number of the model here */
+    permit_t *permit; /* the job's units, which this call needs one of while it is in flight; outlives the
+                         call, and is the same for all calls of a route. NULL: none is needed */
+    bool has_unit;    /* the caller holds a unit of `permit` and hands it over with the call */
+    const char *body; /* JSON, copied */
     size_t body_len;
     const char *const *headers; /* extra headers of this request, may be NULL */
     size_t header_count;
-    uint32_t timeout_ms;         /* 0: the endpoint's */
-    const retry_policy_t *retry; /* NULL: the endpoint's */
+    uint32_t timeout_ms;         /* 0: the route's */
+    const retry_policy_t *retry; /* NULL: the route's */
 } llm_request_t;
 
 enum { LLM_LATENCIES_MAX = 16 }; /* request latencies kept per call: of requests that got a response */
@@ -24,8 +29,10 @@ enum { LLM_LATENCIES_MAX = 16 }; /* request latencies kept per call: of requests
 typedef struct llm_answer {
     uint64_t tag; /* the caller's, from submit */
     llm_cause_t
-        cause;    /* NONE: text is the answer (it may be "" after empty retries). Else failed: see error */
-    value_t text; /* owned by the receiver; null when failed */
+        cause;     /* NONE: text is the answer (it may be "" after empty retries). Else failed: see error */
+    bool has_unit; /* the receiver holds a unit of `permit` now: it goes on with it, or gives it back */
+    permit_t *permit; /* the request's */
+    value_t text;     /* owned by the receiver; null when failed */
     char finish_reason[24];
     uint32_t prompt_tokens, completion_tokens; /* summed over the requests of this call */
     uint32_t requests;                         /* HTTP requests made */

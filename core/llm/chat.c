@@ -18,15 +18,6 @@
 
 /* --- requests --- */
 
-char *chat_url(const char *base_url) {
-    if (!base_url || base_url[0] == '\0') base_url = "https://api.openai.com/v1";
-    size_t len = strlen(base_url);
-    while (len > 0 && base_url[len - 1] == '/')
-        len--;
-    bool versioned = len >= 3 && memcmp(base_url + len - 3, "/v1", 3) == 0;
-    return xasprintf("%.*s%s/chat/completions", (int)len, base_url, versioned ? "" : "/v1");
-}
-
 static void message_write(buf_t *out, const char *role, value_t content) {
     buf_adds(out, "{\"role\":\"");
     buf_adds(out, role);

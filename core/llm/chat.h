@@ -8,10 +8,6 @@
 #include "core/base/value.h"
 #include "core/llm/retry.h"
 
-/* Where the API lives: "/v1" is appended to a base that does not end in it (trailing slashes ignored), then
- * "/chat/completions". NULL or "" means https://api.openai.com/v1. The caller frees. */
-char *chat_url(const char *base_url);
-
 /* Writes {"model": .., "messages": [system?, user], <params>}. `system` may be null. `content` is a string,
  * or a list of parts ({"type":"text",..} / {"type":"image_url",..}). `params` is an object that has already
  * been merged and cleaned. */

@@ -63,7 +63,16 @@ class Fake:
 
             def do_POST(self):
                 fake.seen.append((self.path, None))
-                self.send_error(500)
+                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                if self.path not in answers:
+                    self.send_error(500)
+                    return
+                status, kind, body = answers[self.path]
+                self.send_response(status)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body.encode())
 
             def log_message(self, *_):
                 pass
@@ -267,6 +276,21 @@ def test_words_of_others_stay_on_one_line_and_bring_no_escapes():
         said = doctor(b)
         lacks(said, "\x1b", "\nFAIL")
         has(said, "listed are  [2Jmodel FAIL  x: y")
+
+
+def test_doctor_and_run_hide_the_same_keys():
+    """A server that says the key back: as the name of a model, and as the reason why it refuses a call."""
+    for key, hidden in (("nokey", False), ("sixsix", True), ("sevense", True), ("eight-by", True), (KEY, True)):
+        answers = {"/v1/models": (200, "application/json", json.dumps({"data": [{"id": "for " + key}]})),
+                   "/v1/chat/completions": (401, "application/json", json.dumps({"error": {"message": "wrong key " + key}}))}
+        with Fake(answers) as server, Bench(rows=1) as b:
+            b.write_pipeline(ECHO, base=server.url, key=key)
+            word = "***" if hidden else key
+            one(findings(b), "warn", "model m", "listed are for " + word)
+            said = b.run(code=1)
+            equal([row["_error"].count("wrong key " + word) for row in b.rows()], [1])
+            if hidden:
+                lacks(said + json.dumps(b.rows()) + doctor(b), key)
 
 
 def test_load_of_vllm_and_sglang():

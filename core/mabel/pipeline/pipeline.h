@@ -28,6 +28,7 @@ typedef struct model {
     char *api_key;         /* "" when absent or its variable is missing */
     char *missing_key_var; /* name of the missing variable, NULL when fine */
     bool all_loopback;     /* every base_url is on loopback */
+    uint64_t endpoint_id; /* of its server (core/llm/endpoint.h): the same whether variables are set or not */
     char **headers;
     size_t header_count; /* "Name: value": headers, organization, extra_headers of request_defaults */
     value_t params;      /* request_defaults cleaned of our own keys, extra_body merged in */

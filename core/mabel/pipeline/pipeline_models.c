@@ -9,6 +9,7 @@
 #include "core/base/buf.h"
 #include "core/base/grow.h"
 #include "core/base/limits.h"
+#include "core/llm/endpoint.h"
 #include "core/mabel/pipeline/limits.h"
 
 #include <arpa/inet.h>
@@ -374,6 +375,37 @@ static void key_read(load_t *l, const ynode_t *n, const ypath_t *path, model_t *
     m->api_key = key;
 }
 
+/* ---- identity */
+
+/* What stands in the file, before any variable was replaced; NULL when it is no scalar. The caller frees. */
+static char *written_text(const ynode_t *n) {
+    if (!n || n->kind != YNODE_SCALAR) return NULL;
+    if (n->as_written) return xstrdup(n->as_written);
+    str_t *text = scalar_text(n);
+    char *out = text ? xstrndup(text->data, text->len) : NULL;
+    str_free(text);
+    return out;
+}
+
+static char *written_field(const ynode_t *n, const char *key) { return written_text(field(n, key)); }
+
+/* The number is made of what is written, so that those who have the file but not the variables know it, too.
+ */
+static uint64_t endpoint_id_read(const ynode_t *n) {
+    const ynode_t *base = field(n, "base_url");
+    size_t count = list_length(base), used = 0;
+    char **urls = xcalloc(count + 1, sizeof *urls);
+    char *key = written_field(n, "api_key"), *group = written_field(n, "api_model");
+    if ((urls[used] = written_text(base))) used++;
+    for (size_t i = 0; i < count; i++)
+        if ((urls[used] = written_text(base->items[i]))) used++;
+    uint64_t id = endpoint_id((const char *const *)urls, used, key, group);
+    headers_free(urls, used);
+    free(key);
+    free(group);
+    return id;
+}
+
 /* ---- models */
 
 static void model_headers_read(load_t *l, const ynode_t *n, const ypath_t *path,
@@ -405,6 +437,7 @@ static void model_read(load_t *l, const ynode_t *n, const ypath_t *path, model_t
     urls_read(l, n, path, m);
     m->all_loopback = urls_are_loopback(m);
     key_read(l, n, path, m);
+    m->endpoint_id = endpoint_id_read(n);
 }
 
 static void model_check_name(load_t *l, const ynode_t *n, const ypath_t *path, const model_t *m,

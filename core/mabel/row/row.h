@@ -83,7 +83,7 @@ void row_destroy(row_t **row);
 
 row_want_t row_run(row_t *row, uint64_t now_ns);
 
-const llm_request_t *row_llm_request(const row_t *row); /* endpoint = index into pipeline->models */
+const llm_request_t *row_llm_request(const row_t *row); /* route = index into pipeline->models */
 void row_llm_answer(row_t *row, llm_answer_t *answer);  /* takes answer->text */
 const py_call_t *row_python_call(const row_t *row);     /* function = index into pipeline->blocks */
 /* DONE, FAILED, CALL_AI; takes its values. The call may end while the row waits for the LLM answer that it

@@ -182,7 +182,7 @@ void row_request_set(row_t *row, uint32_t model, char **headers, size_t header_c
     bool keep_empty = !row->options->retry_on_empty;
     row->retry = retry ? *retry : row->pipeline->models[model].retry;
     if (keep_empty) row->retry.on_empty = false;
-    row->request = (llm_request_t){.endpoint = model,
+    row->request = (llm_request_t){.route = model,
                                    .body = row->body.data,
                                    .body_len = row->body.len,
                                    .headers = (const char *const *)headers,

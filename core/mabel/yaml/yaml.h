@@ -26,6 +26,8 @@ struct ynode {
     const ynode_t **keys;    /* MAP: key nodes (scalars; always text, in text form) */
     const char *missing_env; /* SCALAR: name of the first ${ENV.X} in it that was not set, NULL when fine;
                                 owned by the document */
+    const char *as_written;  /* SCALAR: its text before ${ENV.X} was replaced; NULL: nothing was replaced.
+                                Owned  by the document */
 };
 
 typedef struct ydoc ydoc_t; /* owns all nodes; nodes live as long as it */

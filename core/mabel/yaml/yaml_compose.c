@@ -191,6 +191,7 @@ static void replace_env(composer_t *c, ynode_t *n) {
     if (!memmem(text, len, "${ENV.", 6)) return;
     buf_t out;
     buf_init(&out, YAML_FILE_BYTES_MAX);
+    n->as_written = ybox_of(n)->as_written = xstrndup(text, len);
     for (size_t i = 0, used; i < len; i += used) {
         const char *name;
         size_t name_len;

@@ -11,6 +11,7 @@ typedef struct ybox {
     size_t expanded;   /* nodes of the subtree, aliases counted each time */
     uint32_t height;   /* levels of the subtree, 1 for a scalar */
     char *missing_env; /* owner of node.missing_env */
+    char *as_written;  /* owner of node.as_written */
 } ybox_t;
 
 struct ydoc {

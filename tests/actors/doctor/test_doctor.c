@@ -139,17 +139,3 @@ Test(doctor_net, loads_of_all_ranks) {
     expect_load(doctor_loads_read, "{\"detail\": \"Not Found\"}", NULL);
     expect_load(doctor_loads_read, "null", NULL);
 }
-
-Test(doctor_net, addresses_are_shown_without_user_and_query) {
-    static const char *const pairs[][2] = {
-        {"http://h:1/v1", "http://h:1/v1"}, {"https://u:secret@h/v1?key=x#y", "https://h/v1"},
-        {"http://u@v:p@h", "http://h"},     {"http://h/a@b", "http://h/a@b"},
-        {"nonsense", "nonsense"},           {"", ""}};
-    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
-        buf_t out;
-        buf_init(&out, 256);
-        doctor_url_shown(pairs[i][0], &out);
-        cr_assert_str_eq(out.data ? out.data : "", pairs[i][1]);
-        buf_free(&out);
-    }
-}

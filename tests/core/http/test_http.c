@@ -25,7 +25,7 @@ static void begin(server_script_t script) {
     server = server_start(script);
     http = http_new(&options, &err);
     cr_assert_not_null(http);
-    target = http_target_new(http, server->url, &err);
+    target = http_target_new(http, server->url, false, &err);
     cr_assert_not_null(target, "%s", err.text);
     cr_assert_eq(http_headers_new(NULL, lines, 1, &headers, &err), SDG_OK);
 }
@@ -248,7 +248,7 @@ Test(http, nobody_listens) {
     cr_assert_eq(bind(fd, (struct sockaddr *)&address, len), 0);
     getsockname(fd, (struct sockaddr *)&address, &len);
     snprintf(url, sizeof url, "http://127.0.0.1:%d/", ntohs(address.sin_port));
-    target = http_target_new(http, url, NULL);
+    target = http_target_new(http, url, false, NULL);
     post("{}");
     http_reply_t reply = wait_reply();
     cr_expect_eq(reply.outcome, HTTP_BROKEN);
@@ -266,7 +266,7 @@ Test(http, nobody_listens) {
 Test(http, a_name_that_does_not_exist) {
     begin(say_ok);
     http_target_t *good = target;
-    target = http_target_new(http, "http://no-such-host.invalid/", NULL);
+    target = http_target_new(http, "http://no-such-host.invalid/", false, NULL);
     for (int i = 0; i < 3; i++) {
         post_with("{}", 2000, NULL);
         http_reply_t reply = wait_reply();
@@ -348,14 +348,40 @@ Test(http, many_in_flight_share_one_descriptor) {
     end();
 }
 
+Test(http, targets_of_one_server_share_connections_unless_http2_divides_them) {
+    begin(say_ok);
+    http_target_t *first = target, *same = http_target_new(http, server->url, false, NULL),
+                  *other = http_target_new(http, server->url, true, NULL);
+    http_target_t *order[] = {first, same, other, first};
+    for (size_t i = 0; i < 4; i++) {
+        target = order[i];
+        post("{}");
+        expect_outcome(HTTP_ANSWERED);
+    }
+    cr_expect_eq(server->connections, 2);
+    http_target_free(http, same);
+    target = first;
+    post("{}");
+    expect_outcome(HTTP_ANSWERED);
+    cr_expect_eq(server->connections, 2, "freeing a target closes nothing");
+    http_close_idle(http);
+    while (server->open_now > 0)
+        poll(NULL, 0, 1);
+    cr_expect_eq(http_due_ns(http), UINT64_MAX);
+    post("{}");
+    expect_outcome(HTTP_ANSWERED);
+    cr_expect_eq(server->connections, 3);
+    end();
+}
+
 Test(http, bad_urls_are_refused) {
     err_t err;
     begin(say_ok);
     static const char *const bad[] = {"",  "localhost:8000/v1", "ftp://h/x", "http://", "http://a b/",
                                       "h", "file:///etc/passwd"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        cr_expect_null(http_target_new(http, bad[i], &err), "%s", bad[i]);
-    cr_expect_not_null(http_target_new(http, "HTTPS://[::1]:8000/v1", &err));
+        cr_expect_null(http_target_new(http, bad[i], false, &err), "%s", bad[i]);
+    cr_expect_not_null(http_target_new(http, "HTTPS://[::1]:8000/v1", false, &err));
     end();
 }
 

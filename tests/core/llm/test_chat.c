@@ -44,23 +44,6 @@ Test(chat, a_key_never_stands_twice) {
                    "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"q\"}],\"seed\":7}");
 }
 
-static void expect_url(const char *base, const char *wanted) {
-    char *url = chat_url(base);
-    cr_expect_str_eq(url, wanted);
-    free(url);
-}
-
-Test(chat, urls) {
-    expect_url(NULL, "https://api.openai.com/v1/chat/completions");
-    expect_url("", "https://api.openai.com/v1/chat/completions");
-    expect_url("http://h:1", "http://h:1/v1/chat/completions");
-    expect_url("http://h:1/", "http://h:1/v1/chat/completions");
-    expect_url("http://h/v1", "http://h/v1/chat/completions");
-    expect_url("http://h/v1///", "http://h/v1/chat/completions");
-    expect_url("http://h/openai", "http://h/openai/v1/chat/completions");
-    expect_url("http://h/xv1", "http://h/xv1/v1/chat/completions");
-}
-
 static chat_answer_t answer;
 static err_t reason;
 

@@ -342,6 +342,39 @@ Test(pipeline, relative_files_are_looked_up_in_the_folder_that_is_given) {
     diags_free(&diags);
 }
 
+/* Whoever has the file knows the number, with the variables or without; what they hold does not change it. */
+Test(pipeline, an_endpoint_is_known_by_what_is_written) {
+    const char *text =
+        "models:\n"
+        "  - {name: a, api_model: m, api_key: \"${ENV.SUITE_KEY}\", base_url: \"${ENV.SUITE_BASE}\"}\n"
+        "  - {name: b, api_model: m, api_key: \"${ENV.SUITE_KEY}\", base_url: [\"${ENV.SUITE_BASE}/v1/\"]}\n"
+        "  - {name: c, api_model: m, api_key: \"${SUITE_KEY}\", base_url: \"${ENV.SUITE_BASE}\"}\n"
+        "  - {name: d, api_model: n, api_key: \"${ENV.SUITE_KEY}\", base_url: \"${ENV.SUITE_BASE}\"}\n"
+        "  - {name: e, api_model: m, api_key: k}\n"
+        "  - {name: f, api_model: m, api_key: k, base_url: \"https://api.openai.com\"}\n"
+        "blocks:\n" END;
+    setenv("SUITE_KEY", "kk", 1);
+    setenv("SUITE_BASE", "http://127.0.0.1:7", 1);
+    loaded_t first = load_clean(text);
+    setenv("SUITE_KEY", "another", 1);
+    setenv("SUITE_BASE", "http://127.0.0.1:8", 1);
+    loaded_t second = load_clean(text), bare = load_from("p.yaml", text, false, true);
+    cr_assert_not_null(bare.p, "%s", bare.said);
+    for (size_t i = 0; i < 6; i++) {
+        cr_expect_neq(first.p->models[i].endpoint_id, 0);
+        cr_expect_eq(first.p->models[i].endpoint_id, second.p->models[i].endpoint_id, "model %zu", i);
+        cr_expect_eq(first.p->models[i].endpoint_id, bare.p->models[i].endpoint_id, "model %zu", i);
+    }
+    const model_t *m = first.p->models;
+    cr_expect_eq(m[0].endpoint_id, m[1].endpoint_id, "the same server in two spellings");
+    cr_expect_neq(m[0].endpoint_id, m[2].endpoint_id, "another key, as far as the file tells");
+    cr_expect_neq(m[0].endpoint_id, m[3].endpoint_id, "another model");
+    cr_expect_eq(m[4].endpoint_id, m[5].endpoint_id, "the default, written or not");
+    done(&first);
+    done(&second);
+    done(&bare);
+}
+
 Test(pipeline, without_env_variables_stay_as_written) {
     loaded_t l = load_from("p.yaml",
                            "models: [{name: m, api_model: a, api_key: \"${ENV.NOPE}\", base_url: "

@@ -169,6 +169,8 @@ Test(yaml, a_missing_variable_is_noted) {
     cr_assert_str_eq(missing[0]->missing_env, "ABSENT");
     cr_assert_eq(missing[0]->line, 2);
     cr_assert_null(yaml_get(yaml_root(p.doc), "a")->missing_env);
+    cr_assert_str_eq(missing[0]->as_written, "<${ENV.ABSENT}>");
+    cr_assert_null(yaml_get(yaml_root(p.doc), "a")->as_written);
     done(&p);
 }
 
