@@ -52,13 +52,13 @@ typedef struct server server_t;
  * thread. */
 typedef act_t (*server_script_t)(server_t *server, int nth, const char *request);
 
-typedef struct connection {
+typedef struct server_connection {
     int fd;
     buf_t in, out;
     size_t sent;
     bool held, close_after, drip;
     act_t act;
-} connection_t;
+} server_connection_t;
 
 enum { SERVER_CONNECTIONS_MAX = 8192 };
 
@@ -71,7 +71,7 @@ struct server {
     int release_at; /* for ACT_HOLD */
     atomic_int requests, connections, open_now, held, held_max;
     pthread_t thread;
-    connection_t *by_fd[SERVER_CONNECTIONS_MAX];
+    server_connection_t *by_fd[SERVER_CONNECTIONS_MAX];
 };
 
 #define COMPLETION(text)                                                                              \
@@ -80,7 +80,7 @@ struct server {
     "\"content\":" text "},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":7,\"completion_" \
     "tokens\":5,\"total_tokens\":12}}"
 
-static void connection_close(server_t *s, connection_t *c, bool reset) {
+static void connection_close(server_t *s, server_connection_t *c, bool reset) {
     struct linger hard = {.l_onoff = 1, .l_linger = 0};
     if (reset) setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
     s->by_fd[c->fd] = NULL;
@@ -93,7 +93,7 @@ static void connection_close(server_t *s, connection_t *c, bool reset) {
 }
 
 /* Returns false when the connection is gone. */
-static bool connection_send(server_t *s, connection_t *c) {
+static bool connection_send(server_t *s, server_connection_t *c) {
     while (c->sent < c->out.len) {
         size_t n = c->drip ? 1 : c->out.len - c->sent;
         ssize_t done = send(c->fd, c->out.data + c->sent, n, MSG_NOSIGNAL);
@@ -115,7 +115,7 @@ static bool connection_send(server_t *s, connection_t *c) {
     return true;
 }
 
-static bool connection_answer(server_t *s, connection_t *c, const act_t *act) {
+static bool connection_answer(server_t *s, server_connection_t *c, const act_t *act) {
     const char *body = act->body ? act->body : COMPLETION("\"ok\"");
     size_t len = act->body_len > 0 ? act->body_len : strlen(body);
     buf_addf(&c->out, "HTTP/1.1 %d Status\r\nContent-Type: application/json\r\n%s",
@@ -130,7 +130,7 @@ static bool connection_answer(server_t *s, connection_t *c, const act_t *act) {
 
 static void server_release_held(server_t *s) {
     for (int fd = 0; fd < SERVER_CONNECTIONS_MAX; fd++) {
-        connection_t *c = s->by_fd[fd];
+        server_connection_t *c = s->by_fd[fd];
         if (!c || !c->held) continue;
         c->held = false;
         atomic_fetch_sub(&s->held, 1);
@@ -138,7 +138,7 @@ static void server_release_held(server_t *s) {
     }
 }
 
-static void connection_hold(server_t *s, connection_t *c) {
+static void connection_hold(server_t *s, server_connection_t *c) {
     c->held = true;
     int held = atomic_fetch_add(&s->held, 1) + 1;
     if (held > atomic_load(&s->held_max)) atomic_store(&s->held_max, held);
@@ -156,7 +156,7 @@ static size_t request_len(const buf_t *in) {
 }
 
 /* Returns false when the connection is gone. */
-static bool connection_serve(server_t *s, connection_t *c) {
+static bool connection_serve(server_t *s, server_connection_t *c) {
     size_t len = request_len(&c->in);
     if (len == 0) return true;
     int nth = atomic_fetch_add(&s->requests, 1) + 1;
@@ -170,7 +170,7 @@ static bool connection_serve(server_t *s, connection_t *c) {
     }
 }
 
-static void connection_read(server_t *s, connection_t *c) {
+static void connection_read(server_t *s, server_connection_t *c) {
     char bytes[16384];
     ssize_t n = recv(c->fd, bytes, sizeof bytes, 0);
     if (n <= 0) {
@@ -184,7 +184,7 @@ static void connection_read(server_t *s, connection_t *c) {
 static void server_accept(server_t *s) {
     for (int fd; (fd = accept4(s->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0;) {
         assert(fd < SERVER_CONNECTIONS_MAX);
-        connection_t *c = xcalloc(1, sizeof *c);
+        server_connection_t *c = xcalloc(1, sizeof *c);
         c->fd = fd;
         buf_init(&c->in, (size_t)64 << 20);
         buf_init(&c->out, (size_t)64 << 20);
@@ -203,7 +203,7 @@ static void *server_run(void *user) {
         int n = epoll_wait(s->epoll_fd, events, 64, -1);
         for (int i = 0; i < n; i++) {
             int fd = events[i].data.fd;
-            connection_t *c = s->by_fd[fd];
+            server_connection_t *c = s->by_fd[fd];
             if (fd == s->stop_fd) return NULL;
             if (fd == s->listen_fd)
                 server_accept(s);
