@@ -147,7 +147,8 @@ static const actor_ops_t ops = {on_message, on_fd, NULL, after};
 
 static context_store_t *store_new(const context_store_args_t *args) {
     context_store_t *s = xcalloc(1, sizeof *s);
-    buf_init(&s->answers, MESSAGE_BYTES_MAX);
+    buf_init(&s->calls_found.text, MESSAGE_BYTES_MAX);
+    buf_init(&s->contexts_found.text, MESSAGE_BYTES_MAX);
     buf_init(&s->scratch, MESSAGE_BYTES_MAX);
     s->router = link_socket(ZMQ_ROUTER, 0);
     if (args->monitor) {
@@ -164,7 +165,9 @@ static void store_destroy(context_store_t **store) {
     zsock_destroy(&s->router);
     zsock_destroy(&s->monitor);
     actor_free(&s->actor);
-    buf_free(&s->answers);
+    BATCH_FREE(&s->calls_found);
+    BATCH_FREE(&s->contexts_found);
+    numbers_free(&s->missing);
     buf_free(&s->scratch);
     free(s);
     *store = NULL;

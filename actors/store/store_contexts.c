@@ -21,25 +21,16 @@ static void note_evicted(void *self, uint64_t row, size_t bytes, bool to_disk) {
 
 /* ---- answers */
 
-typedef struct found {
-    context_item_t
-        items[CONTEXT_BATCH_MAX]; /* their bytes: offsets into s->answers while those are gathered */
-    uint64_t missing[CONTEXT_BATCH_MAX];
-    size_t count, missing_count;
-} found_t;
-
-static void say_found(context_store_t *s, uint64_t peer, found_t *found) {
-    message_t m = {.type = MESSAGE_CTX, .CTX = {.contexts = {found->items, found->count}}};
-    for (size_t i = 0; i < found->count; i++) {
-        found->items[i].bytes.data = s->answers.data + (uintptr_t)found->items[i].bytes.data;
-    }
-    if (found->count) link_send(s->router, peer, &m, &s->scratch);
+static void say_found(context_store_t *s, uint64_t peer) {
+    message_t m = {.type = MESSAGE_CTX,
+                   .CTX = {.contexts = {s->contexts_found.items, s->contexts_found.count}}};
+    BATCH_POINT(&s->contexts_found, bytes);
+    if (s->contexts_found.count) link_send(s->router, peer, &m, &s->scratch);
     m = (message_t){.type = MESSAGE_CTX_MISSING,
-                    .CTX_MISSING = {.tags = {found->missing, found->missing_count}}};
-    if (found->missing_count) link_send(s->router, peer, &m, &s->scratch);
-    found->count = found->missing_count = 0;
-    buf_reset(&s->answers);
-    if (s->answers.cap > RESULT_BYTES_KEPT) buf_free(&s->answers);
+                    .CTX_MISSING = {.tags = {s->missing.items, s->missing.count}}};
+    if (s->missing.count) link_send(s->router, peer, &m, &s->scratch);
+    BATCH_RESET(&s->contexts_found, RESULT_BYTES_KEPT);
+    s->missing.count = 0;
 }
 
 /* ---- messages */
@@ -48,18 +39,16 @@ static void say_found(context_store_t *s, uint64_t peer, found_t *found) {
  * store cannot go on. */
 static bool is_refusal(int rc) { return rc == SDG_ENOTFOUND || rc == SDG_ECANCELLED || rc == SDG_ELIMIT; }
 
-static int find(context_store_t *s, const context_item_t *asked, uint64_t owner, found_t *found, err_t *err) {
+static int find(context_store_t *s, const context_item_t *asked, uint64_t owner, err_t *err) {
     context_view_t view;
     int rc = contexts_get_or_create(s->contexts, asked->row, (context_part_t)asked->part, owner,
                                     asked->bytes.data, asked->bytes.len, &view, NULL, err);
-    if (is_refusal(rc)) found->missing[found->missing_count++] = asked->tag;
+    if (is_refusal(rc)) numbers_add(&s->missing, asked->tag);
     if (rc != SDG_OK) return is_refusal(rc) ? SDG_OK : rc;
-    context_item_t *item = &found->items[found->count++];
-    *item = (context_item_t){.tag = asked->tag,
-                             .row = asked->row,
-                             .part = asked->part,
-                             .bytes = {(const char *)(uintptr_t)s->answers.len, view.len}};
-    buf_add(&s->answers, view.bytes, view.len);
+    buf_add(&s->contexts_found.text, view.bytes, view.len);
+    BATCH_ADD(
+        &s->contexts_found,
+        (context_item_t){.tag = asked->tag, .row = asked->row, .part = asked->part, .bytes.len = view.len});
     return SDG_OK;
 }
 
@@ -67,20 +56,19 @@ static bool is_part(uint32_t part) { return part == CONTEXT_SHARED || part == CO
 
 void store_contexts_on_get(context_store_t *s, const link_frame_t *in, uint64_t now) {
     const MSG_CTX_GET_OR_CREATE *m = &in->message.CTX_GET_OR_CREATE;
-    found_t found;
     err_t err;
     (void)now;
-    found.count = found.missing_count = 0;
     for (size_t i = 0; i < m->contexts.count; i++) {
         if (!is_part(m->contexts.items[i].part)) continue;
-        if (find(s, &m->contexts.items[i], m->owner, &found, &err) != SDG_OK) {
+        if (find(s, &m->contexts.items[i], m->owner, &err) != SDG_OK) {
             store_give_up(s, err.text);
             return;
         }
-        if (found.count + found.missing_count == CONTEXT_BATCH_MAX || s->answers.len >= CONTEXT_BATCH_BYTES)
-            say_found(s, in->peer, &found);
+        if (s->contexts_found.count + s->missing.count == CONTEXT_BATCH_MAX ||
+            s->contexts_found.text.len >= CONTEXT_BATCH_BYTES)
+            say_found(s, in->peer);
     }
-    say_found(s, in->peer, &found);
+    say_found(s, in->peer);
 }
 
 void store_contexts_on_put(context_store_t *s, const link_frame_t *in, uint64_t now) {

@@ -5,6 +5,7 @@
 
 #include "actors/loop/actor.h"
 #include "actors/store/context_store.h"
+#include "core/base/batch.h"
 #include "core/base/numbers.h"
 #include "proto/limits.h"
 
@@ -39,7 +40,10 @@ typedef struct context_store {
     contexts_t *contexts;       /* NULL: none are kept */
     store_evicted_t evicted[2]; /* by to_disk */
     uint64_t stats_ns;
-    buf_t answers, scratch; /* answers of one message; encoding */
+    BATCH(call_item_t) calls_found; /* of the next answer, as the two below */
+    BATCH(context_item_t) contexts_found;
+    numbers_t missing; /* tags */
+    buf_t scratch;     /* encoding */
 } context_store_t;
 
 /* The store is of no use any more: the parent ends the run. */

@@ -74,25 +74,22 @@ static uint64_t sync_due(const context_store_t *s, uint64_t now) {
 
 /* ---- answers */
 
-static void say_missing(context_store_t *s, uint64_t peer, uint64_t *tags, size_t count) {
-    message_t m = {.type = MESSAGE_CALL_MISSING, .CALL_MISSING = {.tags = {tags, count}}};
-    if (count) link_send(s->router, peer, &m, &s->scratch);
-}
-
 static void say_recorded(context_store_t *s, uint64_t peer, uint64_t *tags, size_t count) {
     message_t m = {.type = MESSAGE_CALL_RECORDED, .CALL_RECORDED = {.tags = {tags, count}}};
     if (count) link_send(s->router, peer, &m, &s->scratch);
 }
 
-static void say_found(context_store_t *s, uint64_t peer, call_item_t *calls, size_t count) {
-    message_t m = {.type = MESSAGE_CALL_FOUND, .CALL_FOUND = {.calls = {calls, count}}};
-    if (count == 0) return;
-    for (size_t i = 0; i < count; i++) {
-        calls[i].answer.data =
-            s->answers.data +
-            (uintptr_t)calls[i].answer.data; /* offsets until now: the buffer has stopped moving */
-    }
-    link_send(s->router, peer, &m, &s->scratch);
+/* The answers that were looked up, and the calls that have none. */
+static void say_found(context_store_t *s, uint64_t peer) {
+    message_t m = {.type = MESSAGE_CALL_FOUND,
+                   .CALL_FOUND = {.calls = {s->calls_found.items, s->calls_found.count}}};
+    BATCH_POINT(&s->calls_found, answer);
+    if (s->calls_found.count) link_send(s->router, peer, &m, &s->scratch);
+    m = (message_t){.type = MESSAGE_CALL_MISSING,
+                    .CALL_MISSING = {.tags = {s->missing.items, s->missing.count}}};
+    if (s->missing.count) link_send(s->router, peer, &m, &s->scratch);
+    BATCH_RESET(&s->calls_found, RESULT_BYTES_KEPT);
+    s->missing.count = 0;
 }
 
 /* Writes what was added in this wake-up, then says so. */
@@ -119,44 +116,32 @@ static journal_key_t key_of(const call_item_t *call) {
                            .occurrence = call->occurrence};
 }
 
-typedef struct looked_up {
-    call_item_t found[JOURNAL_BATCH_CALLS_MAX]; /* their answers: offsets into s->answers */
-    uint64_t missing[JOURNAL_BATCH_CALLS_MAX];
-    size_t found_count, missing_count;
-} looked_up_t;
-
-/* Looks at calls[from...]; returns where it stopped because a message was full. */
-static size_t look_up(context_store_t *s, const call_list_t *calls, size_t from, looked_up_t *out) {
-    size_t i = from;
+static void look_up(context_store_t *s, const call_item_t *call) {
+    journal_key_t key = key_of(call);
+    size_t before = s->calls_found.text.len;
     err_t err;
-    for (; i < calls->count && i - from < JOURNAL_BATCH_CALLS_MAX && s->answers.len < RESULT_BATCH_BYTES_MAX;
-         i++) {
-        journal_key_t key = key_of(&calls->items[i]);
-        size_t start = s->answers.len;
-        int rc = journal_find(s->journal.file, &key, &s->answers, &err);
-        if (rc == SDG_OK) {
-            out->found[out->found_count] = calls->items[i];
-            out->found[out->found_count++].answer =
-                (slice_t){(const char *)(uintptr_t)start, s->answers.len - start};
-        } else {
-            if (rc != SDG_ENOTFOUND) log_warn("journal", "%s: the call is made again", err.text);
-            out->missing[out->missing_count++] = calls->items[i].tag;
-        }
+    int rc = journal_find(s->journal.file, &key, &s->calls_found.text, &err);
+    if (rc == SDG_OK) {
+        call_item_t found = *call;
+        found.answer.len = s->calls_found.text.len - before;
+        BATCH_ADD(&s->calls_found, found);
+        return;
     }
-    return i;
+    s->calls_found.text.len = before; /* of an answer that could not be read to its end */
+    if (rc != SDG_ENOTFOUND) log_warn("journal", "%s: the call is made again", err.text);
+    numbers_add(&s->missing, call->tag);
 }
 
 void store_journal_on_lookup(context_store_t *s, const link_frame_t *in, uint64_t now) {
     const call_list_t *calls = &in->message.CALL_LOOKUP.calls;
-    looked_up_t out;
     (void)now;
-    for (size_t at = 0; at < calls->count;) {
-        out.found_count = out.missing_count = 0;
-        buf_reset(&s->answers);
-        at = look_up(s, calls, at, &out);
-        say_found(s, in->peer, out.found, out.found_count);
-        say_missing(s, in->peer, out.missing, out.missing_count);
+    for (size_t i = 0; i < calls->count; i++) {
+        look_up(s, &calls->items[i]);
+        if (s->calls_found.count + s->missing.count == JOURNAL_BATCH_CALLS_MAX ||
+            s->calls_found.text.len >= RESULT_BATCH_BYTES_MAX)
+            say_found(s, in->peer);
     }
+    say_found(s, in->peer);
 }
 
 /* 0, also when the answer is too long to be kept: it is used all the same, and made again by a rerun. */

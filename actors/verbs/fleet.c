@@ -59,6 +59,7 @@ int worker_main(void *options) {
                           .accept_python = o->allow_python,
                           .python_hosts = (uint32_t)o->python_workers,
                           .report_rss = true,
+                          .may_release = true,
                           .patience_ms =
                               o->parent ? WATCHED_PATIENCE_MS : BEATS_MISSED_MAX * BEAT_NS / MILLISECOND};
     if (o->parent && !follow_parent((pid_t)o->parent)) return EXIT_STOPPED;

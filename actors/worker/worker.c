@@ -18,6 +18,8 @@
 #include "actors/worker/limits.h"
 #include "actors/worker/worker_contexts.h"
 #include "actors/worker/worker_journal.h"
+#include "actors/worker/worker_memory.h"
+#include "actors/worker/worker_rows.h"
 #include "core/base/clock.h"
 #include "core/base/limits.h"
 #include "core/base/log.h"
@@ -138,7 +140,7 @@ static worker_job_t *job_or_ask(worker_t *w, uint64_t id, uint64_t now) {
 /* Rows that have not started have gone to other workers. */
 static void drop_all_waiting(worker_t *w) {
     for (worker_job_t *job = w->jobs; job; job = job->next) {
-        worker_drop_waiting(job);
+        waiting_drop(&job->waiting);
     }
 }
 
@@ -332,7 +334,9 @@ static worker_t *worker_new(const worker_args_t *args) {
     w->args = *args;
     w->name = xstrdup(args->name);
     w->instance = args->instance ? args->instance : rng_entropy();
-    w->free_slot = NO_SLOT;
+    w->slots = slots_new();
+    w->agenda = agenda_new();
+    w->footprint = footprint_new();
     w->outbox = outbox_new(worker_encode_batch, w);
     w->leases = lease_book_new();
     buf_init(&w->scratch, MESSAGE_BYTES_MAX);
@@ -354,9 +358,9 @@ static void worker_destroy(worker_t **worker) {
     zsock_destroy(&w->scheduler);
     actor_free(&w->actor);
     buf_free(&w->scratch);
-    free(w->slots);
-    free(w->ready);
-    free(w->wakes);
+    slots_destroy(&w->slots);
+    agenda_destroy(&w->agenda);
+    footprint_destroy(&w->footprint);
     free(w->endpoints);
     free(w->name);
     free(w);

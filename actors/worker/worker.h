@@ -39,6 +39,8 @@ typedef struct worker_args {
     uint32_t patience_ms; /* silence after which the scheduler takes it for dead; 0: never, its parent watches
                              it */
     bool report_rss;      /* this worker is a process of its own: tell its memory in BEAT */
+    bool may_release; /* a job with a memory limit may make the whole process give memory that was freed back
+                         to the system at once; false: whoever started the process has decided it */
 } worker_args_t;
 
 /* zactor function; args is a worker_args_t* that lives until the actor is ready (texts are copied). Commands

@@ -8,6 +8,7 @@
 #include "actors/worker/limits.h"
 #include "actors/worker/worker_contexts.h"
 #include "actors/worker/worker_journal.h"
+#include "actors/worker/worker_rows.h"
 #include "core/base/limits.h"
 #include "core/base/log.h"
 #include "core/base/memory.h"
@@ -23,7 +24,6 @@ worker_job_t *worker_find_job(worker_t *w, uint64_t id) {
 worker_job_t *worker_add_job(worker_t *w, uint64_t id) {
     worker_job_t *job = xcalloc(1, sizeof *job);
     job->id = id;
-    job->waiting_tail = &job->waiting;
     job->next = w->jobs;
     w->jobs = job;
     return job;
@@ -176,7 +176,7 @@ int worker_load_job(worker_t *w, worker_job_t *job, const MSG_JOB_SPEC *spec, er
         job->state = JOB_BROKEN;
         return err->code;
     }
-    if (job->options.memory_bytes) memory_release_eagerly();
+    if (job->options.memory_bytes && w->args.may_release) memory_release_eagerly();
     job->state = JOB_READY;
     return SDG_OK;
 }

@@ -7,19 +7,42 @@
  * late). What has begun may grow: that is the slack, and why the worker's share is only half of
  * --memory-limit.
  */
-#include "actors/worker/worker_contexts.h"
+#include "actors/worker/worker_memory.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
 #include "actors/worker/limits.h"
+#include "actors/worker/worker_contexts.h"
+
+struct footprint {
+    uint64_t bytes;     /* of all slots */
+    uint32_t rows_here; /* in memory, or on their way there */
+};
+
+footprint_t *footprint_new(void) { return xcalloc(1, sizeof(footprint_t)); }
+
+void footprint_destroy(footprint_t **footprint) {
+    free(*footprint);
+    *footprint = NULL;
+}
 
 uint64_t worker_bytes_held(const worker_t *w) {
-    uint64_t bytes = w->slot_bytes + outbox_bytes(w->outbox);
+    uint64_t bytes = w->footprint->bytes + outbox_bytes(w->outbox);
     for (const worker_job_t *job = w->jobs; job; job = job->next) {
-        bytes += job->waiting_bytes;
+        bytes += job->waiting.bytes;
     }
     return bytes;
 }
 
+void worker_account_here(worker_t *w, int rows) {
+    w->footprint->rows_here += (uint32_t)rows;
+    assert(w->footprint->rows_here != UINT32_MAX);
+}
+
 static size_t measure(const slot_t *slot) {
-    size_t bytes = slot->body_bytes + worker_context_bytes(slot);
+    size_t bytes = slot->bytes.request + worker_context_bytes(slot);
+    if (slot->answer) bytes += value_bytes(slot->answer->text);
     return slot->row ? bytes + row_bytes(slot->row) : bytes;
 }
 
@@ -27,20 +50,20 @@ static size_t measure(const slot_t *slot) {
 void worker_account(worker_t *w, slot_t *slot) {
     if (!slot->job->options.memory_bytes) return;
     size_t bytes = measure(slot);
-    w->slot_bytes += bytes - slot->bytes;
-    slot->bytes = bytes;
-    if (bytes > slot->bytes_most) slot->bytes_most = bytes;
+    w->footprint->bytes += bytes - slot->bytes.held;
+    slot->bytes.held = bytes;
+    if (bytes > slot->bytes.held_most) slot->bytes.held_most = bytes;
 }
 
 /* The expectation follows the largest rows at once and forgets them slowly. */
 void worker_account_gone(worker_t *w, slot_t *slot) {
     worker_job_t *job = slot->job;
-    if (slot->bytes_most > job->row_bytes)
-        job->row_bytes = slot->bytes_most;
+    if (slot->bytes.held_most > job->row_bytes)
+        job->row_bytes = slot->bytes.held_most;
     else
-        job->row_bytes -= (job->row_bytes - slot->bytes_most) / 16;
-    w->slot_bytes -= slot->bytes;
-    slot->bytes = slot->bytes_most = 0;
+        job->row_bytes -= (job->row_bytes - slot->bytes.held_most) / 16;
+    w->footprint->bytes -= slot->bytes.held;
+    slot->bytes.held = slot->bytes.held_most = 0;
 }
 
 uint64_t worker_room_for_new(const worker_job_t *job, size_t raw_bytes) {
@@ -56,7 +79,7 @@ uint64_t worker_room_to_fetch(const worker_job_t *job, size_t saved_bytes) {
 
 bool worker_has_room(const worker_t *w, const worker_job_t *job, uint64_t bytes) {
     uint64_t limit = job->options.memory_bytes;
-    return limit == 0 || w->rows_here == 0 || worker_bytes_held(w) + bytes <= limit;
+    return limit == 0 || w->footprint->rows_here == 0 || worker_bytes_held(w) + bytes <= limit;
 }
 
 bool worker_is_crowded(const worker_t *w, const worker_job_t *job) {

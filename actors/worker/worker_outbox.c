@@ -71,7 +71,7 @@ void worker_add_parked(worker_t *w, worker_job_t *job, const row_usage_t *usage,
 static bool is_idle(const worker_t *w) {
     uint64_t open = 0;
     for (const worker_job_t *job = w->jobs; job; job = job->next) {
-        open += job->running + job->waiting_count;
+        open += job->running + job->waiting.count;
     }
     return open == 0 || w->draining;
 }

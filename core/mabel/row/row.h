@@ -61,7 +61,9 @@ row_want_t row_run(row_t *row, uint64_t now_ns);
 const llm_request_t *row_llm_request(const row_t *row); /* route = index into pipeline->models */
 void row_llm_answer(row_t *row, llm_answer_t *answer);  /* takes answer->text */
 const py_call_t *row_python_call(const row_t *row);     /* function = index into pipeline->blocks */
-void row_python_event(row_t *row, py_event_t *event);   /* DONE, FAILED, CALL_AI; takes its values */
+/* DONE, FAILED, CALL_AI; takes its values. The call may end while the row waits for the LLM answer that it
+ * asked for: that answer must not be given any more. */
+void row_python_event(row_t *row, py_event_t *event);
 /* ROW_WANT_REPLY: what to hand to pypool_ai_answer. error NULL: text is the answer. Borrowed until the next
  * row_run. */
 void row_python_reply(const row_t *row, int64_t *id, value_t *text, const char **error);

@@ -287,6 +287,8 @@ void row_python_event(row_t *row, py_event_t *event) {
         clear_event(row);
         row->event = *event;
         row->has_event = true;
+        if (event->kind != PY_CALL_AI && row->phase == PHASE_PYTHON_LLM)
+            row->phase = PHASE_PYTHON; /* nobody waits for the answer to its ctx.call_ai any more */
     }
     event->outputs = event->vars = event->ai = event->log = value_null();
 }

@@ -689,6 +689,24 @@ Test(worker, a_row_whose_context_is_lost_goes_back) {
     buf_free(&context);
 }
 
+/* The second CTX_PUT is lost: what the store still has waits for the first answer, not for the second. */
+Test(worker, a_row_is_not_woken_as_it_was_before_its_last_call) {
+    buf_t first, second;
+    with_calls(TWO_CALLS);
+    with_store();
+    options.store.contexts = true;
+    buf_init(&first, 1 << 16);
+    buf_init(&second, 1 << 16);
+    run_rows(1, 4, 1);
+    hear_put(4, CONTEXT_PRIVATE, &first);
+    give_context(hear_get(4, CONTEXT_PRIVATE), 4, CONTEXT_PRIVATE, &first);
+    hear_put(4, CONTEXT_PRIVATE, &second);
+    give_context(hear_get(4, CONTEXT_PRIVATE), 4, CONTEXT_PRIVATE, &first);
+    expect_returned(4, 1);
+    buf_free(&first);
+    buf_free(&second);
+}
+
 Test(worker, while_the_answer_is_recorded_the_context_is_pinned) {
     buf_t context;
     options.store.calls = true;

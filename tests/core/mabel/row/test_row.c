@@ -569,6 +569,29 @@ Test(row, python_calls_an_llm) {
     pipeline_destroy(&p);
 }
 
+/* Its host died, or a thread of it had asked: nobody waits for the answer then. */
+Test(row, python_may_end_while_it_asks_an_llm) {
+    pipeline_t *p = harness_load(PYTHON);
+    row_options_t options = {0};
+    row_input_t input = {.json = "{}", .len = 2};
+    row_t *row = row_new(p, &options, &input, 0);
+    py_event_t event = {0};
+    row_result_t result;
+    cr_assert_eq(row_run(row, 0), ROW_WANT_PYTHON);
+    python_asks("helper", row_python_call(row), NULL, NULL, &event);
+    row_python_event(row, &event);
+    cr_assert_eq(row_run(row, 0), ROW_WANT_LLM);
+    event = (py_event_t){.kind = PY_FAILED};
+    err_set(&event.error, SDG_EINVAL, "the host is gone");
+    row_python_event(row, &event);
+    cr_assert_eq(row_run(row, 0), ROW_FINISHED);
+    row_result(row, &result);
+    cr_expect(result.failed && strstr(result.json, "py: the host is gone"), "%s", result.json);
+    cr_expect_str_eq(result.reason, "py: python");
+    row_destroy(&row);
+    pipeline_destroy(&p);
+}
+
 /* ---- trace */
 
 Test(row, a_trace_tells_what_each_block_did) {

@@ -1,0 +1,720 @@
+/* sim_passage.c - rows on their way through workers, with a journal and a store that lose, repeat and delay
+ * messages and workers that crash, with a seed.
+ *
+ *   sim_passage [--seeds N] [--seed S] [-v]
+ *
+ * The real passage (core/sched/passage.h) decides; everything around it is a small model: row machines that
+ * walk through scripts of calls, Python blocks, sleeps and stops; an engine that answers or fails; a pool
+ * whose calls ask LLMs, several at once, and die; a journal and a context store behind a mailbox. The judge:
+ * every row ends and is told once; an answer is fed once, to the question it was given for; a call whose
+ * record was acknowledged is not made again; what is released has nothing open.
+ */
+#include <inttypes.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/base/rng.h"
+#include "core/sched/passage.h"
+
+enum {
+    ROWS = 12,
+    STEPS_MAX = 6, /* of a row's script */
+    ASKS_MAX = 4,  /* questions of one Python call */
+    QUESTIONS = STEPS_MAX * ASKS_MAX,
+    MAIL_MAX = 200,
+    CALLS_MAX = 200,   /* with the engine at once, those of dead workers included */
+    PATIENCE = 60,     /* ticks until a question to the store is said again */
+    CALM = 3000,       /* ticks with faults; afterwards everything must come to its end */
+    TICKS_MAX = 60000, /* then a row that has not ended never will */
+};
+
+typedef enum step_kind { STEP_AI, STEP_PYTHON, STEP_SLEEP, STEP_YIELD, STEP_STOP } step_kind_t;
+
+/* A row machine. Copied as a whole when it is put away. */
+typedef struct machine {
+    int at, attempt; /* in the script; of the step */
+    bool called, asked, answered, answer_ok, has_event, python_failed, replies, failed;
+    int question;          /* the one it has asked; of its row */
+    uint64_t wake;         /* of a sleep; 0: none */
+    passage_event_t event; /* of Python, that it was told */
+} machine_t;
+
+typedef struct answer {
+    int row, question;
+    bool ok;
+} answer_t;
+
+/* One row for the whole simulation: its script, and what has become of it. */
+typedef struct plan {
+    step_kind_t steps[STEPS_MAX];
+    int count, asks[STEPS_MAX]; /* of a Python step */
+    uint64_t wall;              /* ticks it may take; 0: any */
+    int passes;                 /* 2: it stops once, in batch mode */
+    int pass;
+    bool again, ended;
+    int told;
+    bool recorded[QUESTIONS], acknowledged[QUESTIONS];
+    bool shared_there, private_there;
+    machine_t shared, private;
+    uint64_t private_tag; /* of the message that put it there */
+} plan_t;
+
+typedef struct slot {
+    bool used;
+    int row;
+    passage_t passage;
+    uint32_t facts;
+    bool here, kept;
+    machine_t machine; /* meant while `here` */
+    machine_t saved;   /* SAVING */
+    answer_t answer;   /* kept */
+    uint64_t started, call_tag, python_tag, context_tag, put_tag, sent, alarm;
+    bool queued, turn;
+    int asks_left, asks_open, asks_begun; /* of the Python call */
+    int held;
+} slot_t;
+
+typedef enum mail_kind {
+    M_LOOKUP,
+    M_RECORD,
+    M_PUT,
+    M_SAVE,
+    M_GET, /* to the store */
+    M_FOUND,
+    M_MISSING,
+    M_RECORDED,
+    M_CAME,
+    M_LOST,
+    M_SAVED /* to the worker */
+} mail_kind_t;
+
+typedef struct mail {
+    mail_kind_t kind;
+    uint64_t worker, tag, put_tag, due;
+    int row, question;
+    bool shared;
+    machine_t machine;
+} mail_t;
+
+typedef struct engine_call {
+    uint64_t worker, tag, due;
+    int row, question;
+    bool ok;
+} engine_call_t;
+
+typedef struct sim {
+    uint64_t seed, now, tags, worker; /* worker: which one lives now */
+    rng_t rng;
+    bool verbose, failed;
+    double drop, repeat, loses, refuses, fails;
+    bool journal, contexts, batch;
+    plan_t plans[ROWS];
+    slot_t slots[ROWS]; /* of the row of that number */
+    mail_t mail[MAIL_MAX];
+    int mail_count;
+    engine_call_t calls[CALLS_MAX];
+    int call_count;
+    uint64_t fed, put_away, found, lost, crashes;
+} sim_t;
+
+typedef struct move {
+    answer_t *answer;
+    passage_event_t event, next; /* next PASSAGE_EVENTS: nothing */
+    answer_t refusal;
+    bool told; /* an event of Python is on its way */
+} move_t;
+
+static sim_t *current; /* for the handler of failed asserts only */
+
+/* ---- small things */
+
+static void trace(const sim_t *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void trace(const sim_t *s, const char *fmt, ...) {
+    if (!s->verbose) return;
+    va_list args;
+    printf("%6" PRIu64 "  ", s->now);
+    va_start(args, fmt);
+    vprintf(fmt, args);
+    va_end(args);
+    putchar('\n');
+}
+
+static void fail(sim_t *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void fail(sim_t *s, const char *fmt, ...) {
+    if (s->failed) return;
+    va_list args;
+    s->failed = true;
+    printf("seed %" PRIu64 " failed at %" PRIu64 ": ", s->seed, s->now);
+    va_start(args, fmt);
+    vprintf(fmt, args);
+    va_end(args);
+    putchar('\n');
+}
+
+static int between(sim_t *s, int lo, int hi) { return (int)rng_between(&s->rng, lo, hi); }
+static bool chance(sim_t *s, double p) { return rng_real(&s->rng) < p; }
+static bool is_calm(const sim_t *s) { return s->now >= CALM; }
+static uint64_t new_tag(sim_t *s, int row) { return ++s->tags << 8 | (uint64_t)row; }
+
+static void report(sim_t *s, slot_t *slot, passage_event_t event, answer_t *answer);
+
+/* ---- mail: lost, repeated, late */
+
+static void post(sim_t *s, mail_t m) {
+    int copies = !is_calm(s) && chance(s, s->drop) ? 0 : !is_calm(s) && chance(s, s->repeat) ? 2 : 1;
+    m.worker = s->worker;
+    for (; copies > 0 && s->mail_count < MAIL_MAX; copies--) {
+        m.due = s->now + (uint64_t)(chance(s, 0.2) ? between(s, 1, 120) : between(s, 1, 5));
+        s->mail[s->mail_count++] = m;
+    }
+}
+
+/* ---- row machines */
+
+static uint64_t deadline(const sim_t *s, const slot_t *slot) {
+    uint64_t wall = s->plans[slot->row].wall;
+    return wall ? slot->started + wall : UINT64_MAX;
+}
+
+static void next_step(machine_t *m) {
+    machine_t next = {.at = m->at + 1, .failed = m->failed};
+    *m = next;
+}
+
+/* A question of the row: a call is found again under it. */
+static int question_of(const slot_t *slot) {
+    return slot->machine.at * ASKS_MAX + slot->asks_begun % ASKS_MAX;
+}
+
+static passage_event_t machine_ai(sim_t *s, slot_t *slot) {
+    machine_t *m = &slot->machine;
+    if (!m->asked) {
+        m->asked = true;
+        m->question = question_of(slot);
+        return PASSAGE_WANTS_LLM;
+    }
+    if (!m->answered) return PASSAGE_WANTS_TIME;
+    bool again = !m->answer_ok && ++m->attempt < 4;
+    m->answered = m->asked = false;
+    if (again) {
+        m->wake = s->now + (uint64_t)between(s, 1, 20);
+        return PASSAGE_WANTS_TIME;
+    }
+    if (!m->answer_ok) m->failed = true;
+    next_step(m);
+    return PASSAGE_EVENTS;
+}
+
+static passage_event_t machine_python(slot_t *slot) {
+    machine_t *m = &slot->machine;
+    if (!m->called) {
+        m->called = true;
+        return PASSAGE_WANTS_PYTHON;
+    }
+    if (m->has_event && m->event == PASSAGE_PYTHON_ENDED) {
+        next_step(m);
+        return PASSAGE_EVENTS;
+    }
+    if (m->has_event) {
+        m->has_event = false;
+        m->asked = true;
+        m->question = question_of(slot);
+        slot->asks_begun++;
+        return PASSAGE_WANTS_LLM;
+    }
+    if (!m->asked || !m->answered) return PASSAGE_WANTS_TIME;
+    m->asked = m->answered = false;
+    return PASSAGE_WANTS_REPLY;
+}
+
+static passage_event_t machine_run(sim_t *s, slot_t *slot) {
+    const plan_t *plan = &s->plans[slot->row];
+    machine_t *m = &slot->machine;
+    for (;;) {
+        if (s->now >= deadline(s, slot)) m->failed = true;
+        if (m->failed || m->at == plan->count) return PASSAGE_FINISHES;
+        if (m->wake && s->now < m->wake) return PASSAGE_WANTS_TIME;
+        m->wake = 0;
+        passage_event_t end = PASSAGE_EVENTS;
+        switch (plan->steps[m->at]) {
+        case STEP_AI: end = machine_ai(s, slot); break;
+        case STEP_PYTHON: end = machine_python(slot); break;
+        case STEP_SLEEP:
+            next_step(m);
+            m->wake = s->now + (uint64_t)between(s, 1, 30);
+            return PASSAGE_WANTS_TIME;
+        case STEP_YIELD: next_step(m); return PASSAGE_YIELDS;
+        case STEP_STOP:
+            if (plan->pass == 0) return PASSAGE_STOPS;
+            next_step(m);
+            break;
+        }
+        if (end != PASSAGE_EVENTS) return end;
+    }
+}
+
+/* ---- what the passage wants done */
+
+static void call(sim_t *s, slot_t *slot, move_t *move) {
+    const plan_t *plan = &s->plans[slot->row];
+    int question = slot->machine.question;
+    if (plan->acknowledged[question])
+        fail(s, "row %d: question %d is paid again, its record was acknowledged", slot->row, question);
+    if (chance(s, s->refuses) && !is_calm(s)) {
+        move->refusal = (answer_t){.row = slot->row, .question = question};
+        move->answer = &move->refusal;
+        move->next = PASSAGE_CALL_REFUSED;
+        return;
+    }
+    if (s->call_count == CALLS_MAX) abort();
+    s->calls[s->call_count++] = (engine_call_t){.worker = s->worker,
+                                                .tag = slot->call_tag,
+                                                .due = s->now + (uint64_t)between(s, 1, 40),
+                                                .row = slot->row,
+                                                .question = question,
+                                                .ok = is_calm(s) || !chance(s, s->fails)};
+    if (!s->contexts || slot->passage.state != PASSAGE_CALLING || chance(s, 0.3)) return;
+    slot->put_tag = new_tag(s, slot->row);
+    post(s, (mail_t){.kind = M_PUT, .row = slot->row, .put_tag = slot->put_tag, .machine = slot->machine});
+    slot->facts &= ~(uint32_t)PASSAGE_SHARED;
+    s->put_away++;
+    move->next = PASSAGE_PUT_AWAY;
+}
+
+static bool cancel_call(sim_t *s, uint64_t tag) {
+    for (int i = 0; i < s->call_count; i++) {
+        if (s->calls[i].tag != tag || s->calls[i].worker != s->worker) continue;
+        s->calls[i] = s->calls[--s->call_count];
+        return true;
+    }
+    return false;
+}
+
+static void feed(sim_t *s, slot_t *slot, move_t *move) {
+    machine_t *m = &slot->machine;
+    if (!slot->here) fail(s, "row %d is fed while it is away", slot->row);
+    if (!move->answer == !slot->kept) fail(s, "row %d: which answer is fed?", slot->row);
+    answer_t answer = slot->kept ? slot->answer : *move->answer;
+    slot->kept = false;
+    move->answer = NULL;
+    if (!m->asked || m->answered || answer.row != slot->row || answer.question != m->question)
+        fail(s, "row %d waits for question %d%s and is fed question %d of row %d", slot->row, m->question,
+             m->answered ? ", has its answer," : "", answer.question, answer.row);
+    m->answered = true;
+    m->answer_ok = answer.ok;
+    s->fed++;
+}
+
+static void send_question(sim_t *s, slot_t *slot) {
+    mail_t m = {.tag = slot->call_tag, .row = slot->row, .question = slot->machine.question};
+    slot->sent = s->now;
+    switch (slot->passage.state) {
+    case PASSAGE_LOOKING_UP:
+    case PASSAGE_PYTHON_LOOKING_UP: m.kind = M_LOOKUP; break;
+    case PASSAGE_RECORDING:
+    case PASSAGE_RECORDING_AWAY:
+    case PASSAGE_PYTHON_RECORDING:
+        m.kind = M_RECORD;
+        m.question = slot->answer.question;
+        break;
+    case PASSAGE_FETCHING:
+        m.kind = M_GET;
+        m.tag = slot->context_tag;
+        m.shared = slot->facts & PASSAGE_SHARED;
+        break;
+    case PASSAGE_SAVING:
+        m.kind = M_SAVE;
+        m.tag = slot->context_tag;
+        m.machine = slot->saved;
+        break;
+    default: return;
+    }
+    post(s, m);
+}
+
+static void release(sim_t *s, slot_t *slot, passage_event_t event) {
+    plan_t *plan = &s->plans[slot->row];
+    if (slot->kept || slot->held || slot->python_tag)
+        fail(s, "row %d is released with something open", slot->row);
+    if (cancel_call(s, slot->call_tag)) fail(s, "row %d is released while it calls", slot->row);
+    if (event == PASSAGE_DROPPED) plan->again = true;
+    plan->private_there = false;
+    *slot = (slot_t){0};
+}
+
+static void end_pass(sim_t *s, slot_t *slot) {
+    plan_t *plan = &s->plans[slot->row];
+    if (plan->ended) fail(s, "row %d is told twice", slot->row);
+    plan->told++;
+    plan->again = false;
+    if (++plan->pass == plan->passes) plan->ended = true;
+    if (plan->ended && plan->told != plan->passes) fail(s, "row %d is told %d times", slot->row, plan->told);
+}
+
+static void reply(slot_t *slot, move_t *move) {
+    slot->asks_open--;
+    if (slot->held == 0) return;
+    slot->held--;
+    move->told = true;
+    move->next = PASSAGE_PYTHON_ASKS;
+}
+
+static void end_python(slot_t *slot) {
+    slot->held = slot->asks_left = slot->asks_open = 0, slot->python_tag = 0;
+}
+
+static void act(sim_t *s, slot_t *slot, uint32_t action, move_t *move) {
+    plan_t *plan = &s->plans[slot->row];
+    switch (action) {
+    case PASSAGE_CANCEL_CALL:
+        if (!cancel_call(s, slot->call_tag)) fail(s, "row %d: no call to cancel", slot->row);
+        slot->call_tag = 0;
+        break;
+    case PASSAGE_CANCEL_PYTHON: end_python(slot); break;
+    case PASSAGE_DROP_ANSWER: slot->kept = false; break;
+    case PASSAGE_KEEP:
+        if (slot->kept || !move->answer) fail(s, "row %d: there is no answer to keep", slot->row);
+        slot->answer = *move->answer;
+        slot->kept = true;
+        move->answer = NULL;
+        break;
+    case PASSAGE_HOLD:
+        slot->held++;
+        move->told = false;
+        break;
+    case PASSAGE_COUNT:
+        if (move->event == PASSAGE_CALL_RECORDED) plan->acknowledged[slot->answer.question] = true;
+        break;
+    case PASSAGE_SET_ALARM: {
+        uint64_t end = deadline(s, slot);
+        slot->alarm = slot->machine.wake && slot->machine.wake < end ? slot->machine.wake : end;
+        if (slot->passage.state == PASSAGE_ASLEEP && slot->alarm == UINT64_MAX)
+            fail(s, "row %d sleeps for ever", slot->row);
+        break;
+    }
+    case PASSAGE_ASK: slot->call_tag = new_tag(s, slot->row); break;
+    case PASSAGE_CALL: call(s, slot, move); break;
+    case PASSAGE_CALL_PYTHON:
+        slot->python_tag = new_tag(s, slot->row);
+        slot->asks_left = plan->asks[slot->machine.at];
+        slot->asks_open = slot->asks_begun = 0;
+        if (chance(s, s->refuses) && !is_calm(s)) {
+            move->told = true;
+            move->next = PASSAGE_PYTHON_REFUSED;
+        }
+        break;
+    case PASSAGE_LOOK_UP:
+    case PASSAGE_RECORD:
+    case PASSAGE_FETCH: send_question(s, slot); break;
+    case PASSAGE_FORGET: slot->here = false; break;
+    case PASSAGE_PIN: break;
+    case PASSAGE_QUEUE:
+        slot->queued = true;
+        slot->context_tag = new_tag(s, slot->row);
+        break;
+    case PASSAGE_FAIL:
+        slot->here = true;
+        slot->machine = (machine_t){.failed = true};
+        break;
+    case PASSAGE_SAVE:
+        slot->saved = slot->machine;
+        slot->here = false;
+        slot->facts |= PASSAGE_SHARED;
+        slot->context_tag = new_tag(s, slot->row);
+        slot->alarm = UINT64_MAX;
+        send_question(s, slot);
+        break;
+    case PASSAGE_GIVE_BACK: plan->again = true; break;
+    case PASSAGE_REPORT:
+    case PASSAGE_REPORT_PARKED: end_pass(s, slot); break;
+    case PASSAGE_TAKE_TURN: slot->turn = true; break;
+    case PASSAGE_FEED: feed(s, slot, move); break;
+    case PASSAGE_TELL:
+        if (!slot->here || !move->told) fail(s, "row %d is told nothing of Python", slot->row);
+        slot->machine.has_event = true;
+        slot->machine.event = move->event == PASSAGE_PYTHON_ASKS ? PASSAGE_PYTHON_ASKS : PASSAGE_PYTHON_ENDED;
+        if (move->event != PASSAGE_PYTHON_ASKS) end_python(slot);
+        move->told = false;
+        break;
+    case PASSAGE_REPLY: reply(slot, move); break;
+    case PASSAGE_RUN: move->next = machine_run(s, slot); break;
+    case PASSAGE_RELEASE: release(s, slot, move->event); break;
+    case PASSAGE_IGNORE: break;
+    default: abort();
+    }
+}
+
+static void report(sim_t *s, slot_t *slot, passage_event_t event, answer_t *answer) {
+    move_t move = {.answer = answer, .told = event >= PASSAGE_PYTHON_REFUSED && event <= PASSAGE_PYTHON_ASKS};
+    for (; event != PASSAGE_EVENTS && !s->failed; event = move.next) {
+        passage_state_t before = slot->passage.state;
+        uint32_t todo =
+            passage_next(&slot->passage, event, slot->facts | (slot->kept ? PASSAGE_HAS_ANSWER : 0));
+        trace(s, "row %d: %s -> %s (%s)", slot->row, passage_state_name(before),
+              passage_state_name(slot->passage.state), passage_event_name(event));
+        move.event = event;
+        move.next = PASSAGE_EVENTS;
+        for (; todo && !s->failed; todo &= todo - 1) {
+            act(s, slot, todo & -todo, &move);
+        }
+    }
+    if (move.told) fail(s, "an event of Python is lost");
+}
+
+/* ---- the store */
+
+static void store_takes(sim_t *s, const mail_t *m) {
+    plan_t *plan = &s->plans[m->row];
+    mail_t back = *m;
+    switch (m->kind) {
+    case M_LOOKUP: back.kind = plan->recorded[m->question] ? M_FOUND : M_MISSING; break;
+    case M_RECORD:
+        plan->recorded[m->question] = true;
+        back.kind = M_RECORDED;
+        break;
+    case M_PUT:
+        if (m->worker != s->worker) return; /* its owner is gone */
+        plan->private = m->machine;
+        plan->private_there = true;
+        plan->private_tag = m->put_tag;
+        return;
+    case M_SAVE:
+        if (!plan->ended) plan->shared = m->machine, plan->shared_there = true;
+        back.kind = M_SAVED;
+        break;
+    case M_GET:
+        if (!m->shared && !is_calm(s) && chance(s, s->loses)) plan->private_there = false;
+        back.kind = (m->shared ? plan->shared_there : plan->private_there) ? M_CAME : M_LOST;
+        back.machine = m->shared ? plan->shared : plan->private;
+        back.put_tag = plan->private_tag;
+        break;
+    default: return;
+    }
+    uint64_t living = s->worker;
+    s->worker = m->worker; /* the answer goes to who asked */
+    post(s, back);
+    s->worker = living;
+}
+
+/* What the store has is the row as it was put away last. */
+static bool is_context(const slot_t *slot, const mail_t *m) {
+    return m->kind == M_CAME && (m->shared || m->put_tag == slot->put_tag);
+}
+
+static void worker_hears(sim_t *s, const mail_t *m) {
+    slot_t *slot = &s->slots[m->row];
+    answer_t answer = {.row = m->row, .question = m->question, .ok = true};
+    passage_event_t event = m->kind == M_FOUND      ? PASSAGE_CALL_FOUND
+                            : m->kind == M_MISSING  ? PASSAGE_CALL_MISSING
+                            : m->kind == M_RECORDED ? PASSAGE_CALL_RECORDED
+                            : is_context(slot, m)   ? PASSAGE_CONTEXT_CAME
+                            : m->kind != M_SAVED    ? PASSAGE_CONTEXT_LOST
+                                                    : PASSAGE_CONTEXT_SAVED;
+    uint64_t tag = event <= PASSAGE_CALL_RECORDED ? slot->call_tag : slot->context_tag;
+    if (m->worker != s->worker || !slot->used || tag != m->tag) return;
+    if (passage_expects(slot->passage.state, event)) {
+        s->found += m->kind == M_FOUND;
+        s->lost += event == PASSAGE_CONTEXT_LOST;
+        if (event == PASSAGE_CONTEXT_CAME) slot->machine = m->machine, slot->here = true;
+    }
+    report(s, slot, event, m->kind == M_FOUND ? &answer : NULL);
+}
+
+static void deliver(sim_t *s) {
+    for (int i = 0; i < s->mail_count && !s->failed;) {
+        if (s->mail[i].due > s->now) {
+            i++;
+            continue;
+        }
+        mail_t m = s->mail[i];
+        s->mail[i] = s->mail[--s->mail_count];
+        if (m.kind <= M_GET)
+            store_takes(s, &m);
+        else
+            worker_hears(s, &m);
+    }
+}
+
+/* ---- the worker's loop */
+
+static void engine_answers(sim_t *s) {
+    for (int i = 0; i < s->call_count && !s->failed;) {
+        engine_call_t c = s->calls[i];
+        if (c.due > s->now) {
+            i++;
+            continue;
+        }
+        s->calls[i] = s->calls[--s->call_count];
+        slot_t *slot = &s->slots[c.row];
+        answer_t answer = {.row = c.row, .question = c.question, .ok = c.ok};
+        if (c.worker == s->worker && slot->used && slot->call_tag == c.tag)
+            report(s, slot, c.ok ? PASSAGE_CALL_ANSWERED : PASSAGE_CALL_FAILED, &answer);
+    }
+}
+
+/* User code: asks what is left, one after the other or at once; ends when it has its answers, or dies. */
+static void python_goes_on(sim_t *s, slot_t *slot) {
+    if (!slot->python_tag || !chance(s, 0.3)) return;
+    if (slot->asks_left > 0 && (slot->asks_open == 0 || chance(s, 0.5))) {
+        slot->asks_left--;
+        slot->asks_open++;
+        report(s, slot, PASSAGE_PYTHON_ASKS, NULL);
+    } else if ((slot->asks_left == 0 && slot->asks_open == 0) || (!is_calm(s) && chance(s, 0.03))) {
+        report(s, slot, PASSAGE_PYTHON_ENDED, NULL);
+    }
+}
+
+static void start(sim_t *s, int row) {
+    plan_t *plan = &s->plans[row];
+    slot_t *slot = &s->slots[row];
+    bool stored = plan->pass > 0;
+    *slot = (slot_t){
+        .used = true, .row = row, .passage.row = (uint64_t)row, .started = s->now, .alarm = UINT64_MAX};
+    if (s->journal) slot->facts |= PASSAGE_HAS_JOURNAL;
+    if (s->journal && plan->again) slot->facts |= PASSAGE_ASKS;
+    if (plan->pass + 1 < plan->passes) slot->facts |= PASSAGE_SAVES;
+    if (stored) slot->facts |= PASSAGE_SHARED;
+    slot->here = !stored;
+    report(s, slot, stored ? PASSAGE_STARTED_STORED : PASSAGE_STARTED, NULL);
+}
+
+static void slot_goes_on(sim_t *s, slot_t *slot) {
+    if (slot->used && slot->turn) {
+        slot->turn = false;
+        report(s, slot, PASSAGE_TURN, NULL);
+    }
+    if (slot->used && slot->alarm <= s->now) {
+        slot->alarm = UINT64_MAX;
+        report(s, slot, PASSAGE_WAKE, NULL);
+    }
+    if (slot->used && slot->queued && chance(s, 0.5)) {
+        slot->queued = false;
+        report(s, slot, PASSAGE_ROOM, NULL);
+    }
+    if (slot->used) python_goes_on(s, slot);
+    if (slot->used && s->now - slot->sent >= PATIENCE) send_question(s, slot);
+    if (slot->used && !is_calm(s) && chance(s, 0.0005)) report(s, slot, PASSAGE_DROPPED, NULL);
+}
+
+/* The worker is gone with all it had; another takes its rows over. */
+static void crash(sim_t *s) {
+    trace(s, "the worker crashes");
+    s->crashes++;
+    s->worker++;
+    for (int row = 0; row < ROWS; row++) {
+        s->plans[row].private_there = false;
+        if (s->slots[row].used) s->plans[row].again = true;
+        s->slots[row] = (slot_t){0};
+    }
+}
+
+static bool tick(sim_t *s) {
+    bool open = false;
+    s->now++;
+    deliver(s);
+    engine_answers(s);
+    for (int row = 0; row < ROWS && !s->failed; row++) {
+        slot_goes_on(s, &s->slots[row]);
+        if (!s->slots[row].used && !s->plans[row].ended && chance(s, 0.2)) start(s, row);
+        open |= !s->plans[row].ended;
+    }
+    if (!is_calm(s) && chance(s, 0.002)) crash(s);
+    return open && !s->failed;
+}
+
+/* ---- running */
+
+static void make_plan(sim_t *s, plan_t *plan) {
+    plan->count = between(s, 1, STEPS_MAX);
+    plan->passes = s->batch ? 2 : 1;
+    for (int i = 0; i < plan->count; i++) {
+        plan->steps[i] = (step_kind_t)(chance(s, 0.5) ? STEP_AI : between(s, STEP_AI, STEP_YIELD));
+        plan->asks[i] = between(s, 0, ASKS_MAX);
+    }
+    if (s->batch && chance(s, 0.7)) plan->steps[between(s, 0, plan->count - 1)] = STEP_STOP;
+    plan->wall = chance(s, 0.3) ? (uint64_t)between(s, 10, 400) : 0;
+}
+
+static void setup(sim_t *s) {
+    rng_seed(&s->rng, s->seed, 1);
+    s->worker = 1;
+    s->journal = chance(s, 0.7);
+    s->contexts = chance(s, 0.6);
+    s->batch = chance(s, 0.3);
+    s->drop = chance(s, 0.7) ? rng_real(&s->rng) * 0.3 : 0;
+    s->repeat = chance(s, 0.7) ? rng_real(&s->rng) * 0.3 : 0;
+    s->loses = chance(s, 0.3) ? 0.1 : 0;
+    s->refuses = chance(s, 0.3) ? 0.1 : 0;
+    s->fails = chance(s, 0.5) ? 0.3 : 0;
+    for (int row = 0; row < ROWS; row++) {
+        make_plan(s, &s->plans[row]);
+    }
+}
+
+static void judge_end(sim_t *s) {
+    for (int row = 0; row < ROWS; row++) {
+        if (!s->plans[row].ended)
+            fail(s, "row %d has not ended, it is %s", row, passage_state_name(s->slots[row].passage.state));
+    }
+}
+
+typedef struct totals {
+    uint64_t passed, failed, fed, put_away, found, lost, crashes;
+} totals_t;
+
+static void run_seed(uint64_t seed, bool verbose, totals_t *t) {
+    sim_t *s = calloc(1, sizeof *s);
+    current = s;
+    s->seed = seed;
+    s->verbose = verbose;
+    setup(s);
+    while (s->now < TICKS_MAX && tick(s)) {
+    }
+    judge_end(s);
+    *(s->failed ? &t->failed : &t->passed) += 1;
+    t->fed += s->fed;
+    t->put_away += s->put_away;
+    t->found += s->found;
+    t->lost += s->lost;
+    t->crashes += s->crashes;
+    free(s);
+}
+
+/* A failed assert inside the passage: which seed was it? */
+static void on_abort(int sig) {
+    char text[64];
+    int n = snprintf(text, sizeof text, "seed %" PRIu64 " failed: assert\n", current ? current->seed : 0);
+    if (write(STDOUT_FILENO, text, (size_t)n) < 0) _exit(2);
+    signal(sig, SIG_DFL);
+    raise(sig);
+}
+
+int main(int argc, char **argv) {
+    uint64_t seeds = 10000, first = 1;
+    bool verbose = false;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "-v") == 0)
+            verbose = true;
+        else if (i + 1 < argc && strcmp(argv[i], "--seeds") == 0)
+            seeds = strtoull(argv[++i], NULL, 10);
+        else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0)
+            first = strtoull(argv[++i], NULL, 10), seeds = 1;
+        else
+            return fprintf(stderr, "usage: sim_passage [--seeds N] [--seed S] [-v]\n"), 2;
+    }
+    signal(SIGABRT, on_abort);
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    totals_t t = {0};
+    for (uint64_t seed = first; seed < first + seeds; seed++) {
+        run_seed(seed, verbose, &t);
+    }
+    printf("%" PRIu64 " answers fed, %" PRIu64 " found in the journal, %" PRIu64 " rows put away, %" PRIu64
+           " lost in the store, %" PRIu64 " crashes\n",
+           t.fed, t.found, t.put_away, t.lost, t.crashes);
+    printf("%" PRIu64 " passed, %" PRIu64 " failed\n", t.passed, t.failed);
+    return t.failed > 0;
+}
