@@ -7,6 +7,7 @@
 #include "actors/client/client_internal.h"
 #include "actors/loop/limits.h"
 #include "core/base/limits.h"
+#include "core/mabel/row/row.h"
 #include "core/store/contexts.h"
 #include "proto/parts/parked.h"
 

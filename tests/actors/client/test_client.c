@@ -731,10 +731,9 @@ static void expect_pass(uint64_t other_than, uint32_t stop_before) {
 /* Usage of a row whose one call took `requests` requests, all but the last of them refused. */
 static void usage(buf_t *out, uint32_t requests) {
     row_usage_t used = {.calls = 1, .requests = requests, .latency_count = 1, .latency_us = {1000}};
-    row_result_t result = {.usage = &used};
     used.retries[0] = requests - 1;
     buf_init(out, 4096);
-    usage_encode(&result, out);
+    usage_encode("", &used, out);
 }
 
 static void answer_sync(void) {
