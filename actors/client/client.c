@@ -57,6 +57,7 @@ static void say_hello(client_t *c, uint64_t now) {
     greeting_said(&c->greeting, now);
 }
 
+/* The same job id again is the same job: said with each beat until it is accepted, and after each WELCOME. */
 static void say_job_open(client_t *c) {
     const client_args_t *a = c->args;
     job_options_t told = *a->options; /* shares what it points to */
@@ -294,6 +295,8 @@ static void submit_anew(client_t *c) {
     say_job_open(c);
 }
 
+/* Without HELLO or its job the client has nothing to do; a job that was accepted before is submitted as
+ * another one; any other refusal is for the log. */
 static void on_refused(client_t *c, const message_t *m, uint64_t now) {
     char reason[256];
     (void)now;
@@ -427,6 +430,8 @@ static void on_command(void *self, const char *command, uint64_t now) {
     if (strncmp(command, "FAIL ", 5) == 0) client_give_up(c, EXIT_RUNTIME, command + 5);
 }
 
+/* Takes over the reader and the writer. Connects the monitor; the scheduler and the store are connected by
+ * client_actor, which can say that it failed. */
 static client_t *client_new(const client_args_t *args) {
     client_t *c = xcalloc(1, sizeof *c);
     bool batch_mode = args->stop_count > 0;

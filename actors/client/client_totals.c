@@ -51,6 +51,8 @@ static void gather_input(client_t *c) {
     totals[CLIENT_bytes_total] = p.bytes_total;
 }
 
+/* The totals of rows and requests are always up to date; these are the ones that are looked up when asked
+ * for. */
 void client_gather(client_t *c) {
     uint64_t *totals = c->told.tally.totals;
     bool batch_mode = passes_count(c->passes) > 1;
@@ -68,6 +70,7 @@ void client_gather(client_t *c) {
     totals[CLIENT_rows_parked] = passes_parked(c->passes);
 }
 
+/* Lossy: the next one, CLIENT_STATS_NS later, says everything again. */
 void client_tell_monitor(client_t *c) {
     uint64_t latency[HIST_NUMBERS_MAX];
     buf_t reasons;
@@ -84,6 +87,7 @@ void client_tell_monitor(client_t *c) {
     buf_free(&reasons);
 }
 
+/* Once, at the end; like STATS, with how the run ended. */
 void client_tell_summary(client_t *c) {
     uint64_t latency[HIST_NUMBERS_MAX];
     buf_t reasons;

@@ -28,6 +28,8 @@ static bool is_bad(const source_file_t *f, const row_record_t *r, err_t *why) {
     return true;
 }
 
+/* What is finished is passed over before it is judged: a bad row that an earlier run has reported is not bad
+ * news again. */
 static source_got_t file_next(source_t *s, dispatch_row_t *row, err_t *why) {
     source_file_t *f = (source_file_t *)s;
     row_record_t r;

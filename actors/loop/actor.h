@@ -1,8 +1,8 @@
 /* actor.h - the loop every actor runs in: a thread with a zloop, one pipe to its parent, sockets,
  * descriptors and one timer.
  *
- * An actor is a thread that shares nothing and speaks messages. Its life: actor_start (handshake: the
- * constructor waits until the actor says ready or failed) -> handlers -> "$TERM" on the pipe, or actor_finish
+ * An actor is a thread that shares nothing and speaks messages. Its life: actor_spawn (handshake: it
+ * returns when the actor has said that it is ready) -> handlers -> "$TERM" on the pipe, or actor_finish
  * from a handler -> its function returns. The parent learns of the end by the pipe: one string, "END <exit
  * code>".
  *

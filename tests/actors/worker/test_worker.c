@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/base/clock.h"
+#include "core/llm/endpoint.h"
 #include "core/sched/dispatch.h"
 #include "core/sched/limits.h"
 #include "core/store/contexts.h"
@@ -383,6 +384,8 @@ Test(worker, the_beat_says_which_leases_have_arrived) {
         link_frame_free(&in);
     }
     say((message_t){.type = MESSAGE_LEASES_VOID, .LEASES_VOID = {.from = 1, .count = 1}});
+    say_lease(1, JOB, 0, 1, 1, false); /* it comes late: it is void */
+    expect_nothing_of(MESSAGE_ROW_RESULTS);
     for (uint64_t leases = 0; leases != 3;) {
         puppet_await(&scheduler, MESSAGE_BEAT, &in);
         leases = in.message.BEAT.leases;
@@ -435,6 +438,35 @@ Test(worker, what_it_gives_up_it_tells) {
     cr_expect_eq(atomic_load(&server->held), 3);
     release_calls(); /* they end, and one of the two others runs: it is one at most */
     expect_held(1, 1);
+}
+
+/* Of all jobs together: says how many calls the server may have from here, and hears that it is known. */
+static void permit_calls(uint64_t endpoint, uint64_t calls) {
+    link_frame_t in;
+    say((message_t){.type = MESSAGE_ENDPOINT_PERMITS,
+                    .ENDPOINT_PERMITS = {.endpoint = endpoint, .calls = calls}});
+    puppet_await(&scheduler, MESSAGE_ENDPOINT_HELD, &in);
+    cr_expect_eq(in.message.ENDPOINT_HELD.endpoint, endpoint);
+    cr_expect_eq(in.message.ENDPOINT_HELD.permit, calls);
+    link_frame_free(&in);
+}
+
+Test(worker, as_many_calls_are_made_as_the_endpoint_permits) {
+    with_held_calls(3);
+    char *url = xasprintf("%s/v1", server->url);
+    uint64_t endpoint = endpoint_id((const char *const *)&url, 1, "k", "m");
+    join();
+    permit_calls(endpoint, 1);
+    permit(JOB, 3);
+    lease(0, 3);
+    specify(JOB);
+    await_held_calls(1);
+    puppet_sync(&scheduler, MESSAGE_NONE);
+    cr_expect_eq(atomic_load(&server->held_max), 1);
+    permit_calls(endpoint, 3);
+    expect_ok(0, 3, "ok");
+    cr_expect_eq(atomic_load(&server->held_max), 3);
+    free(url);
 }
 
 /* ---- the end of a job */
@@ -580,6 +612,24 @@ Test(worker, an_answer_is_used_when_it_is_recorded) {
     cr_expect_eq(atomic_load(&server->requests), 1);
 }
 
+/* The store's words come twice and late: each belongs to one call. */
+Test(worker, an_answer_that_is_recorded_twice_is_used_once) {
+    with_calls(TWO_CALLS);
+    with_store();
+    options.store.calls = true;
+    run_rows(1, 0, 1);
+    uint64_t first = hear_record(0, NULL);
+    say_tags(MESSAGE_CALL_RECORDED, &first, 1);
+    say_tags(MESSAGE_CALL_RECORDED, &first, 1);
+    uint64_t second = hear_record(0, NULL);
+    cr_expect_neq(first, second);
+    say_tags(MESSAGE_CALL_RECORDED, &first, 1);
+    expect_nothing_of(MESSAGE_ROW_RESULTS);
+    say_tags(MESSAGE_CALL_RECORDED, &second, 1);
+    expect_ok(0, 1, "\"b\": \"ok\"");
+    cr_expect_eq(atomic_load(&server->requests), 2);
+}
+
 Test(worker, a_row_leased_again_asks_before_it_calls) {
     buf_t kept;
     with_calls(ONE_CALL);
@@ -674,7 +724,9 @@ Test(worker, a_row_that_waits_for_its_answer_waits_in_the_store) {
     hear_get(4, CONTEXT_PRIVATE);
     uint64_t tag = hear_get(4, CONTEXT_PRIVATE); /* not answered: said again */
     give_context(tag, 4, CONTEXT_PRIVATE, &context);
+    give_context(tag, 4, CONTEXT_PRIVATE, &context); /* and twice */
     expect_ok(4, 1, "ok");
+    expect_nothing_of(MESSAGE_ROW_RESULTS);
     expect_row_named(MESSAGE_CTX_COMPLETE, 4);
     buf_free(&context);
 }
