@@ -1,6 +1,7 @@
 /* What an existing output holds: its lines, and what has to be done before more rows are appended. */
 #include "tests/core/data/scratch.h"
 
+#include "core/base/result_line.h"
 #include "core/data/resume.h"
 
 TestSuite(resume, .init = scratch_begin, .fini = scratch_end);
