@@ -1,88 +1,132 @@
-/* main.c - who exists: the verbs of the one binary. Each verb parses its own flags and starts the actors it
- * needs (runtime.c).
+/* main.c - who exists: the verbs of the one binary. What each takes is in the table of flags
+ * (actors/verbs/flags_table.c); here it is read, and the verb's function starts the actors it needs
+ * (runtime.c).
  *
- * `sdg --yaml ...` without a verb is `sdg run`, as in the Python original. To add a verb: a row in the table,
- * a function of that name. */
+ * `sdg --yaml ...` without a verb is `sdg run`, as in the Python original. To add a verb: a row in the table
+ * of verbs, a row here. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "actors/exit_codes.h"
 #include "actors/doctor/doctor.h"
+#include "actors/exit_codes.h"
+#include "actors/mock/mock_llm.h"
+#include "actors/runtime/runtime.h"
+#include "actors/verbs/flags.h"
 #include "actors/verbs/fleet.h"
 #include "actors/verbs/journal_verb.h"
-#include "actors/mock/mock_llm.h"
+#include "actors/verbs/limits.h"
+#include "actors/verbs/pages.h"
 #include "actors/verbs/run.h"
-#include "actors/runtime/runtime.h"
 #include "actors/verbs/top.h"
 #include "actors/verbs/validate.h"
+#include "core/base/log.h"
 
-typedef struct verb_row {
-    const char *name;
-    int (*run)(int argc, char **argv);
-    const char *english, *japanese;
-} verb_row_t;
-
-static const verb_row_t verbs[] = {
-    {"run", run_main, "run a pipeline over a dataset", "データセットに対してパイプラインを実行"},
-    {"test-run", test_run_main, "run one row and show each block", "1行だけ実行し、各ブロックを表示"},
-    {"validate", validate_main, "check a pipeline without running it", "実行せずにパイプラインを検査"},
-    {"doctor", doctor_main, "check pipeline, data, LLM servers and machine before a run",
-     "実行前にパイプライン・データ・LLMサーバー・マシンを検査"},
-    {"serve", serve_main, "run a scheduler for workers and jobs",
-     "ワーカーとジョブのためのスケジューラーを起動"},
-    {"worker", worker_main, "run rows for a scheduler", "スケジューラーの行を処理"},
-    {"submit", submit_main, "run a pipeline on the workers of a scheduler",
-     "スケジューラーのワーカーでパイプラインを実行"},
-    {"status", status_main, "print the state of a scheduler", "スケジューラーの状態を表示"},
-    {"top", top_main, "show a run or server with --metrics-listen, live",
-     "--metrics-listen の実行やサーバーを毎秒表示"},
-    {"journal", journal_main, "look into the call journal of an unfinished run",
-     "未完了の実行の呼び出しジャーナルを調べる"},
-    {"mock-llm", mock_llm_main, "a simulated LLM server", "模擬LLMサーバー"},
+/* Each takes the options of its verb and returns the exit code. */
+static const struct {
+    verb_t verb;
+    int (*run)(void *options);
+} mains[] = {
+    {VERB_RUN, run_main},
+    {VERB_TEST_RUN, test_run_main},
+    {VERB_VALIDATE, validate_main},
+    {VERB_DOCTOR, doctor_main},
+    {VERB_SERVE, serve_main},
+    {VERB_WORKER, worker_main},
+    {VERB_SUBMIT, submit_main},
+    {VERB_STATUS, status_main},
+    {VERB_TOP, top_main},
+    {VERB_JOURNAL, journal_main},
+    {VERB_MOCK_LLM, mock_llm_main},
+    {VERB_CONFIG, config_main},
+    {VERB_COMPLETION, completion_main},
+    {VERB_HELP, help_main},
 };
-enum { VERBS = sizeof verbs / sizeof *verbs };
 
-static int help(FILE *to, int japanese) {
-    fputs(japanese
-              ? "使い方: sdg COMMAND [オプション]\n\nMABELパイプラインで合成データを大規模に生成します。\n\n"
-              : "usage: sdg COMMAND [options]\n\nGenerates synthetic data with LLMs at scale, from MABEL "
-                "pipelines.\n\n",
-          to);
-    for (int i = 0; i < VERBS; i++) {
-        fprintf(to, "  %-10s %s\n", verbs[i].name, japanese ? verbs[i].japanese : verbs[i].english);
-    }
-    fputs(japanese
-              ? "\n`sdg COMMAND --help.ja` で詳細。`sdg --yaml ...` は `sdg run --yaml ...` と同じです。\n"
-              : "\n`sdg COMMAND --help` tells more; `sdg --help.ja` in Japanese. `sdg --yaml ...` is `sdg "
-                "run --yaml ...`.\n",
-          to);
-    return 0;
+/* The help of a verb, or of the program (NULL). */
+static void print_help(const verb_row_t *verb, bool japanese, FILE *to) {
+    buf_t page;
+    buf_init(&page, PAGE_BYTES_MAX);
+    if (verb)
+        flags_help(verb, japanese, &page);
+    else
+        flags_help_all(japanese, &page);
+    fwrite(page.data, 1, page.len, to);
+    buf_free(&page);
 }
 
-static int run_verb(int argc, char **argv) {
-    const char *word = argc > 1 ? argv[1] : "";
-    for (int i = 0; i < VERBS; i++) {
-        if (strcmp(word, verbs[i].name) == 0) return verbs[i].run(argc - 1, argv + 1);
+static int print_version(void) { return puts("sdg " SDG_VERSION) < 0 ? EXIT_DATA : EXIT_ALL_FINE; }
+
+/* One row of a test-run and the findings of doctor stand alone on the screen: both are quiet by themselves.
+ */
+static log_level_t level_of(verb_t verb, const common_options_t *o) {
+    if (verb == VERB_DOCTOR) return LEVEL_WARN;
+    if (o->verbose) return LEVEL_DEBUG;
+    return o->quiet || verb == VERB_TEST_RUN ? LEVEL_WARN : LEVEL_INFO;
+}
+
+static int call(verb_t verb, void *options) {
+    for (size_t i = 0; i < sizeof mains / sizeof *mains; i++) {
+        if (mains[i].verb == verb) return mains[i].run(options);
     }
-    if (strcmp(word, "--version") == 0 || strcmp(word, "version") == 0) return puts("sdg " SDG_VERSION) < 0;
-    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0)
-        return help(stdout, 0);
-    if (strcmp(word, "--help.ja") == 0) return help(stdout, 1);
-    if (strncmp(word, "--", 2) == 0) return run_main(argc, argv);
-    if (word[0]) fprintf(stderr, "sdg: unknown command '%s'\n\n", word);
-    help(stderr, 0);
-    return 2;
+    return EXIT_RUNTIME;
+}
+
+static int run_verb(const verb_row_t *verb, int argc, char **argv) {
+    void *options = xcalloc(1, verb->options_size);
+    common_options_t *o = options;
+    err_t err;
+    int code = EXIT_ALL_FINE;
+    if (flags_parse(verb, argc, argv, options, &err) != SDG_OK) {
+        fprintf(stderr, "sdg %s: %s\ntry: sdg %s --help\n", verb->name, err.text, verb->name);
+        code = EXIT_USAGE;
+    } else if (o->help) {
+        print_help(verb, o->help_ja || o->locale == UI_LOCALE_JA, stdout);
+    } else if (o->version) {
+        code = print_version();
+    } else {
+        log_set_level(level_of(verb->verb, o));
+        code = call(verb->verb, options);
+    }
+    flags_release(verb, options);
+    free(options);
+    return code;
+}
+
+static bool is_one_of(const char *word, const char *a, const char *b) {
+    return strcmp(word, a) == 0 || strcmp(word, b) == 0;
+}
+
+static int refuse_verb(const char *word) {
+    const char *nearest = verb_nearest(word);
+    if (word[0])
+        fprintf(stderr, "sdg: unknown command '%s'%s%s%s\n\n", word, nearest ? "; did you mean '" : "",
+                nearest ? nearest : "", nearest ? "'?" : "");
+    print_help(NULL, false, stderr);
+    return EXIT_USAGE;
+}
+
+static int run_words(int argc, char **argv) {
+    const char *word = argc > 1 ? argv[1] : "";
+    const verb_row_t *verb = verb_find(word);
+    if (verb) return run_verb(verb, argc - 1, argv + 1);
+    if (is_one_of(word, "--version", "-V") || strcmp(word, "version") == 0) return print_version();
+    if (is_one_of(word, "--help", "-h") || strcmp(word, "--help.ja") == 0) {
+        print_help(NULL, strcmp(word, "--help.ja") == 0, stdout);
+        return EXIT_ALL_FINE;
+    }
+    return word[0] == '-' ? run_verb(verb_of(VERB_RUN), argc, argv) : refuse_verb(word);
 }
 
 /* A name lookup that curl has given up on still runs in a thread that nobody joins (CURLOPT_QUICK_EXIT),
  * while exit() takes apart what it may be using. So the process ends without exit handlers, except where the
- * leak checker is one. */
+ * leak checker or the writer of coverage counts is one. */
 int main(int argc, char **argv) {
-    int code = run_verb(argc, argv);
+    int code = run_words(argc, argv);
     runtime_end();
     if (fflush(NULL) != 0 && code == 0) code = EXIT_DATA; /* what was asked for on stdout did not get there */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(SDG_COVERAGE)
     return code;
 #else
     _exit(code);

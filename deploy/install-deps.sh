@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs the Debian 12 packages that SDG Nexus needs. Nothing is done, and no network is used, when they are all there.
 #
-# Usage: deploy/install-deps.sh [build] [test] [fuzz] [monitor]     (without arguments: build)
+# Usage: deploy/install-deps.sh [build] [test] [fuzz] [monitor] [shells]     (without arguments: build)
 #   build  to build and run        test  to run the tests and benchmarks        fuzz  clang with libFuzzer
+#   shells  to test completions and the man page with zsh, fish, mandoc and groff
 #   monitor  to test metrics and dashboard: promtool (of prometheus) and Chromium, about 200 MB on a bare Debian 12
 set -euo pipefail
 
@@ -12,8 +13,9 @@ BUILD="build-essential cmake ninja-build pkg-config libzmq3-dev libczmq-dev libc
 TEST="libcriterion-dev clang-format python3-venv curl wrk nginx-light openssl zstd procps"
 FUZZ="clang libclang-rt-14-dev"
 MONITOR="prometheus chromium"
+SHELLS="zsh fish mandoc groff-base"
 
-usage() { sed -n '2,6s/^# \{0,1\}//p' "$0"; }
+usage() { sed -n '2,7s/^# \{0,1\}//p' "$0"; }
 
 packages=""
 [ $# -gt 0 ] || set -- build
@@ -23,6 +25,7 @@ for set in "$@"; do
         test) packages+=" $TEST" ;;
         fuzz) packages+=" $FUZZ" ;;
         monitor) packages+=" $MONITOR" ;;
+        shells) packages+=" $SHELLS" ;;
         -h | --help) usage; exit 0 ;;
         *) echo "install-deps.sh: there is no set \"$set\"" >&2; usage >&2; exit 2 ;;
     esac

@@ -6,7 +6,7 @@
 #        tests/run.sh --soak                campaign: tests/faults/soak_*
 #
 # Suites, in order (files are found by name; adding one needs no edit here):
-#   house          tests/test_*.{py,sh}: what holds for all sources: arrows of the rooms, limits with reasons, format
+#   house          tests/test_*.{py,sh}: what holds for all sources: arrows of the rooms, public names, limits with reasons, format
 #   unit-asan      tests/**/test_*.c (Criterion) under ASan + UBSan
 #   unit           the same in the release build
 #   sim            tests/sim/sim_*.c: simulations with virtual time
@@ -279,7 +279,7 @@ done
 
 if [ -n "$soak" ]; then only="soak"; fi
 if [ -n "$install" ]; then
-    ./deploy/install-deps.sh build test fuzz monitor || die "packages are missing, see above"
+    ./deploy/install-deps.sh build test fuzz monitor shells || die "packages are missing, see above"
 fi
 rm -rf "$LOGS"
 mkdir -p "$LOGS"

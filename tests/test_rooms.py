@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The arrows of the house: what a room uses, in symbols of its archive and in includes of its sources, comes only from rooms
 that CMakeLists.txt gives it (build/rooms.txt: folder, archive, rooms). No actor uses another, proto uses no actor, core
-neither; the rooms form no circle."""
+neither; the rooms form no circle. The headers of proto, and all that these include, lie in proto and core/base: who reads
+a message needs nothing else."""
 import collections
 import os
 import pathlib
@@ -67,6 +68,22 @@ def check_includes():
     return count
 
 
+def check_headers_of_proto():
+    """Breadth first over includes, from each header below proto; each file is looked at once."""
+    waiting = sorted(path.relative_to(ROOT) for path in (ROOT / "proto").rglob("*.h"))
+    seen = set(waiting)
+    while waiting:
+        header = waiting.pop(0)
+        for name in re.findall(r'^#include "([^"]+)"', (ROOT / header).read_text(), re.M):
+            included = pathlib.Path(name)
+            if included.parts[0] != "proto" and included.parts[:2] != ("core", "base"):
+                problems.append(f"{header} includes {name}: headers of proto need proto and core/base only")
+            elif included not in seen and (ROOT / included).is_file():
+                seen.add(included)
+                waiting.append(included)
+    return len(seen)
+
+
 def check_arrows():
     rank = {"core": 0, "proto": 1, "actors": 2}
     for folder, used in rooms.items():
@@ -99,10 +116,12 @@ def check_every_source_has_a_room():
 
 symbol_count = check_symbols()
 include_count = check_includes()
+header_count = check_headers_of_proto()
 check_arrows()
 check_every_source_has_a_room()
-if symbol_count < 500 or include_count < 500 or len(rooms) < 20:
-    problems.append(f"only {symbol_count} symbols, {include_count} includes, {len(rooms)} rooms were looked at: the test sees nothing")
+if symbol_count < 500 or include_count < 500 or len(rooms) < 20 or header_count < 10:
+    problems.append(f"only {symbol_count} symbols, {include_count} includes, {len(rooms)} rooms, "
+                    f"{header_count} headers of proto were looked at: the test sees nothing")
 for problem in problems:
     print(problem)
 print(f"{len(rooms)} rooms, {symbol_count} symbols, {include_count} includes")

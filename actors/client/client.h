@@ -23,6 +23,7 @@
 #include "actors/exit_codes.h"
 #include "core/data/reader.h"
 #include "core/data/writer.h"
+#include "core/mabel/pipeline/pipeline.h"
 #include "proto/parts/job.h"
 
 typedef struct client_args {

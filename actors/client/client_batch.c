@@ -22,6 +22,7 @@
 #include "core/base/limits.h"
 #include "core/base/log.h"
 #include "core/base/rng.h"
+#include "core/mabel/row/row.h"
 #include "core/plan/batch_size.h"
 #include "core/store/contexts.h"
 #include "proto/parts/parked.h"

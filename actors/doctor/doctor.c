@@ -213,20 +213,7 @@ static int examine(run_options_t *o) {
     return d.exit_code;
 }
 
-int doctor_main(int argc, char **argv) {
-    run_options_t o;
-    err_t err;
-    int code = EXIT_ALL_FINE;
-    if (options_parse(VERB_DOCTOR, argc, argv, &o, &err) != SDG_OK) {
-        fprintf(stderr, "sdg doctor: %s\ntry: sdg doctor --help\n", err.text);
-        code = EXIT_USAGE;
-    } else if (o.help) {
-        options_help(VERB_DOCTOR, options_want_japanese(argc, argv));
-    } else {
-        log_set_level(LEVEL_WARN);
-        signal(SIGPIPE, SIG_IGN);
-        code = examine(&o);
-    }
-    options_free(&o);
-    return code;
+int doctor_main(void *options) {
+    signal(SIGPIPE, SIG_IGN);
+    return examine(options);
 }

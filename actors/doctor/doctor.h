@@ -4,6 +4,6 @@
 #ifndef SDG_ACTORS_DOCTOR_DOCTOR_H
 #define SDG_ACTORS_DOCTOR_DOCTOR_H
 
-int doctor_main(int argc, char **argv); /* argv[0] is the verb */
+int doctor_main(void *options); /* run_options_t; returns the exit code */
 
 #endif

@@ -29,4 +29,13 @@
 /* --answer-tokens: an answer of 4 MB */
 #define MOCK_TOKENS_MAX 1000000
 
+/* the same in the milliseconds of flags */
+#define MOCK_DELAY_MS_MAX 3600000
+
+/* --ms-per-token: more is longer than any delay for a handful of tokens */
+#define MOCK_TOKEN_MS_MAX 100000
+
+/* --max-running, --max-queue, --max-connections: above what one process can hold open */
+#define MOCK_COUNT_MAX 1000000
+
 #endif

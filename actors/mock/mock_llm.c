@@ -64,7 +64,7 @@ typedef struct request {
 } request_t;
 
 typedef struct server {
-    mock_options_t options;
+    mock_options_t options; /* what they own is the caller's */
     mock_rules_t *rules;
     struct MHD_Daemon *daemon;
     struct MHD_Response *models, *health; /* made once */
@@ -612,7 +612,6 @@ static void server_destroy(server_t **server) {
     if (s->signal_fd >= 0) close(s->signal_fd);
     if (!s->daemon && s->listen_fd >= 0) close(s->listen_fd);
     mock_rules_destroy(&s->rules);
-    mock_options_free(&s->options);
     heap_free(&s->timers);
     free(s);
     *server = NULL;
@@ -637,23 +636,17 @@ static int server_run(server_t *s, err_t *err) {
     if (port_file_write(s, err)) return EXIT_FLAGS;
     port_announce(s);
     server_loop(s);
-    if (!s->options.quiet) summary_print(s);
+    if (!s->options.common.quiet) summary_print(s);
     return EXIT_SIGNAL;
 }
 
-int mock_llm_main(int argc, char **argv) {
+int mock_llm_main(void *options) {
     server_t *s = xcalloc(1, sizeof *s);
+    s->options = *(const mock_options_t *)options;
     ring_init(&s->queue);
     s->listen_fd = s->signal_fd = s->log_fd = -1;
     err_t err = {0};
-    mock_action_t action;
-    int code = EXIT_FLAGS;
-    if (mock_options_read(&s->options, argc, argv, &action, &err) == SDG_OK) {
-        if (action == MOCK_SERVE)
-            code = server_run(s, &err);
-        else
-            code = fputs(mock_help_text(action == MOCK_HELP_JA), stdout) < 0 ? EXIT_FLAGS : EXIT_SIGNAL;
-    }
+    int code = server_run(s, &err);
     if (err.code) fprintf(stderr, "sdg mock-llm: %s (see sdg mock-llm --help)\n", err.text);
     server_destroy(&s);
     return code;

@@ -1,7 +1,8 @@
-/* mock_options.h - the flags of `sdg mock-llm` as a struct. */
+/* mock_options.h - the flags of `sdg mock-llm` as a struct. Their rows are in actors/verbs/flags_table.c. */
 #ifndef SDG_ACTORS_MOCK_MOCK_OPTIONS_H
 #define SDG_ACTORS_MOCK_MOCK_OPTIONS_H
 
+#include "actors/common_options.h"
 #include "actors/mock/limits.h"
 #include "core/base/error.h"
 
@@ -31,6 +32,7 @@ typedef struct mock_fault {
 } mock_fault_t;
 
 typedef struct mock_options {
+    common_options_t common; /* quiet: no summary at the end */
     const char *host;
     unsigned port;         /* 0: any free one */
     const char *port_file; /* NULL: none */
@@ -50,14 +52,18 @@ typedef struct mock_options {
     unsigned running_max; /* 0: no limit */
     unsigned queue_max;   /* beyond running_max; UINT32_MAX: no limit */
     unsigned conns_max;
-    bool quiet;
 } mock_options_t;
 
-/* What the verb does after reading its flags. */
-typedef enum mock_action { MOCK_SERVE, MOCK_HELP, MOCK_HELP_JA } mock_action_t;
+void mock_options_prepare(void *options); /* defaults, on zeroed memory */
+void mock_options_release(void *options);
 
-int mock_options_read(mock_options_t *o, int argc, char **argv, mock_action_t *action, err_t *err);
-void mock_options_free(mock_options_t *o);
-const char *mock_help_text(bool japanese);
+/* Values with a grammar of their own, stored in mock_options_t; SDG_EINVAL with the rest of a sentence that
+ * begins with the flag's name. */
+int mock_faults_read(void *options, const char *text, err_t *err); /* NAME=RATE,NAME=RATE */
+int mock_answer_read(void *options, const char *text, err_t *err);
+int mock_answer_file_read(void *options, const char *path, err_t *err);
+int mock_tokens_read(void *options, const char *text, err_t *err);  /* N or lognormal:MEDIAN:SIGMA */
+int mock_latency_read(void *options, const char *text, err_t *err); /* the same, in milliseconds */
+int mock_retry_after_check(const char *text, err_t *err);
 
 #endif

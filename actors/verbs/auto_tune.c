@@ -78,7 +78,7 @@ static uint64_t rows_of(const run_options_t *o, const survey_t *s) {
 }
 
 static void size_words(const run_options_t *o, const survey_t *s, const tune_t *t, buf_t *out) {
-    bool ja = o->japanese;
+    bool ja = o->common.japanese;
     static const char *const names[][2] = {[TUNE_SMALL] = {"small", "小規模"},
                                            [TUNE_MEDIUM] = {"medium", "中規模"},
                                            [TUNE_LARGE] = {"large", "大規模"},
@@ -104,13 +104,14 @@ void auto_tune_words(const run_options_t *o, const survey_t *s, const tune_t *t,
     char flag[64];
     buf_adds(out, "auto-tune: ");
     size_words(o, s, t, out);
-    buf_addf(out, o->japanese ? "、同時実行 %" PRIu64 ":" : ", %" PRIu64 " at once:", o->max_concurrent);
-    buf_adds(out, n == 0 ? (o->japanese ? " 既定の設定のままで十分です\n"
-                                        : " the defaults are right, nothing is set\n")
+    buf_addf(out,
+             o->common.japanese ? "、同時実行 %" PRIu64 ":" : ", %" PRIu64 " at once:", o->max_concurrent);
+    buf_adds(out, n == 0 ? (o->common.japanese ? " 既定の設定のままで十分です\n"
+                                               : " the defaults are right, nothing is set\n")
                          : "\n");
     for (size_t i = 0; i < n; i++) {
         snprintf(flag, sizeof flag, list[i].number ? "%s %" PRIu64 : "%s", list[i].flag, list[i].number);
-        buf_addf(out, "  %-32s %s\n", flag, reason_of(&list[i], o->japanese));
+        buf_addf(out, "  %-32s %s\n", flag, reason_of(&list[i], o->common.japanese));
     }
 }
 
@@ -150,7 +151,7 @@ void auto_tune(run_options_t *o) {
     tune_choose(&facts, &chosen);
     buf_init(&words, 4096);
     auto_tune_words(o, &survey, &chosen, &words);
-    if (!o->quiet) fputs(words.data, stderr);
+    if (!o->common.quiet) fputs(words.data, stderr);
     buf_free(&words);
     apply(o, &chosen);
 }

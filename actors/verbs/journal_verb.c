@@ -6,25 +6,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "actors/common_options.h"
 #include "actors/exit_codes.h"
 #include "core/base/json.h"
 #include "core/base/rangeset.h"
 #include "core/store/journal.h"
 #include "core/store/limits.h"
 #include "proto/parts/call.h"
-
-static const char HELP[] =
-    "usage: sdg journal stats FILE\n       sdg journal export FILE\n\n"
-    "While rows make several LLM calls, `sdg run --output X` keeps finished calls in X.journal; it is "
-    "removed when all rows are\n"
-    "finished. stats prints what is in it as one line of JSON; export prints each call as a line of JSON.\n\n"
-    "  -h, --help          this help      --help.ja  in Japanese\n";
-static const char HELP_JA[] =
-    "使い方: sdg journal stats FILE\n        sdg journal export FILE\n\n"
-    "1行で複数のLLM呼び出しを行う場合、`sdg run --output X` は完了した呼び出しを X.journal "
-    "に記録し、全行の完了時に削除します。\n"
-    "stats は内容の要約を1行のJSONで、export は各呼び出しを1行ずつのJSONで表示します。\n\n"
-    "  -h, --help          英語のヘルプ      --help.ja  このヘルプ\n";
 
 typedef struct totals {
     rangeset_t *rows;
@@ -105,12 +93,7 @@ static int export(const char *path) {
     return EXIT_DATA;
 }
 
-int journal_main(int argc, char **argv) {
-    const char *word = argc > 1 ? argv[1] : "";
-    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) return fputs(HELP, stdout) < 0;
-    if (strcmp(word, "--help.ja") == 0) return fputs(HELP_JA, stdout) < 0;
-    if (argc == 3 && strcmp(word, "stats") == 0) return stats(argv[2]);
-    if (argc == 3 && strcmp(word, "export") == 0) return export(argv[2]);
-    fputs(HELP, stderr);
-    return EXIT_USAGE;
+int journal_main(void *options) {
+    const common_options_t *o = options;
+    return strcmp(o->words[0], "stats") == 0 ? stats(o->words[1]) : export(o->words[1]);
 }

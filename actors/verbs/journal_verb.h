@@ -3,6 +3,6 @@
 #ifndef SDG_ACTORS_VERBS_JOURNAL_VERB_H
 #define SDG_ACTORS_VERBS_JOURNAL_VERB_H
 
-int journal_main(int argc, char **argv);
+int journal_main(void *options);
 
 #endif

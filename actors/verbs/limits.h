@@ -20,4 +20,30 @@
 /* below it not even one batch of results fits everywhere; refused */
 #define MEMORY_LIMIT_MIN ((uint64_t)16 << 20)
 
+/* values of one flag of a fixed set: for the nearest one when a word is none of them */
+#define FLAG_CHOICES_MAX 16
+
+/* a service file (--config): a hundred times what all keys with comments take; larger is refused */
+#define SERVICE_FILE_BYTES_MAX ((size_t)64 << 10)
+
+/* keys of the service file, its sections included; one more row with a key would stop every program at once
+ */
+#define SERVICE_KEYS_MAX 48
+
+/* name of a section of the service file, with its end */
+#define SERVICE_NAME_BYTES_MAX 24
+
+/* one line of libcyaml's log that is looked at; longer is cut */
+#define SERVICE_COMPLAINT_BYTES_MAX 256
+
+/* --drain-timeout: eleven days; its milliseconds still fit into 32 bits */
+#define DRAIN_SECONDS_MAX 1000000
+
+/* a worker process watched by its parent is taken for dead after so long a silence only: its parent sees it
+ * die, so this finds one that hangs */
+#define WATCHED_PATIENCE_MS 60000
+
+/* a page made from the table of flags: ten times what the largest, a completion, takes */
+#define PAGE_BYTES_MAX ((size_t)1 << 20)
+
 #endif

@@ -1,6 +1,5 @@
-/* options.h - the flags of `sdg run`, `sdg submit`, `sdg test-run` and `sdg doctor`: one table says how each
- * is written, what it takes, and what --help says of it in English and Japanese; parsing, help and the "no
- * effect yet" notes are made from it. */
+/* options.h - what each verb can be told: one struct per family of verbs, filled from the table of flags
+ * (flags.h), and what no row of that table can say: defaults, and rules between flags. */
 #ifndef SDG_ACTORS_VERBS_OPTIONS_H
 #define SDG_ACTORS_VERBS_OPTIONS_H
 
@@ -8,22 +7,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "actors/common_options.h"
+#include "actors/verbs/flags.h"
 #include "core/base/error.h"
 #include "core/store/journal.h"
 #include "proto/parts/job.h"
 
-typedef enum verb {
-    VERB_RUN = 1,
-    VERB_SUBMIT = 2,
-    VERB_TEST_RUN = 4,
-    VERB_DOCTOR = 8
-} verb_t; /* doctor takes the flags of run, too */
+#define DEFAULT_ENDPOINT "tcp://127.0.0.1:5577"
+#define DEFAULT_METRICS_URL "http://127.0.0.1:9464"
 
+/* run, submit, test-run and doctor. Texts are borrowed from the command line or the service file. */
 typedef struct run_options {
-    const char *yaml, *input, *output; /* borrowed from argv */
-    const char *connect;               /* submit: the scheduler */
-    job_options_t job;                 /* owned: mapping */
-    uint64_t max_inputs;               /* UINT64_MAX: all */
+    common_options_t common;
+    const char *yaml, *input, *output;
+    const char *connect; /* submit: the scheduler */
+    job_options_t job;   /* owned: mapping */
+    uint64_t max_inputs; /* UINT64_MAX: all */
     uint64_t max_concurrent;
     uint64_t max_pending, chunk_size; /* 0: automatic */
     uint64_t priority;                /* 0: the default */
@@ -41,18 +40,74 @@ typedef struct run_options {
     bool journal, no_journal;        /* neither: where a row can make more than one LLM call */
     bool ordered, overwrite, force_resume, retry_failed;
     const char *metrics_listen; /* NULL: none */
-    bool insecure;              /* ... not only on loopback */
+    bool insecure;              /* --metrics-listen may take other than loopback addresses */
     bool memory_monitoring;
     uint64_t memory_threshold_mb;
     bool no_network, json; /* doctor */
-    bool no_progress, quiet, verbose, random_input, meta, japanese;
-    bool help;
+    bool no_progress, random_input, meta;
 } run_options_t;
 
-/* 0, or SDG_EINVAL with a sentence (usage). Prints nothing except notes about flags without effect. */
-int options_parse(verb_t verb, int argc, char **argv, run_options_t *o, err_t *err);
-void options_free(run_options_t *o);
-void options_help(verb_t verb, bool japanese);     /* to stdout */
-bool options_want_japanese(int argc, char **argv); /* --help.ja or --ui-locale ja / LANG=ja for help */
+typedef struct serve_options {
+    common_options_t common;
+    const char *listen, *port_file; /* port_file NULL: none */
+    const char *metrics_listen;     /* NULL: none */
+    bool insecure;
+} serve_options_t;
+
+typedef struct worker_options {
+    common_options_t common;
+    const char *connect, *name; /* name NULL: made from host and process number */
+    uint64_t drain_s, python_workers;
+    uint64_t parent;   /* process number; 0: none */
+    uint64_t instance; /* 0: random */
+    bool allow_python;
+} worker_options_t;
+
+typedef struct status_options {
+    common_options_t common;
+    const char *connect;
+    bool json;
+} status_options_t;
+
+typedef struct top_options {
+    common_options_t common;
+    const char *connect;
+    uint64_t count; /* UINT64_MAX: until Ctrl-C */
+} top_options_t;
+
+typedef struct validate_options {
+    common_options_t common; /* words: files */
+    const char *yaml;        /* one more file; NULL: none */
+    bool use_env;
+} validate_options_t;
+
+typedef struct config_options {
+    common_options_t common;
+    bool example;
+    const char *check; /* a service file; NULL: none */
+} config_options_t;
+
+typedef struct help_options {
+    common_options_t common; /* words: a verb */
+    bool man;
+} help_options_t;
+
+void run_options_prepare(void *options);
+void serve_options_prepare(void *options);
+void worker_options_prepare(void *options);
+void status_options_prepare(void *options);
+void top_options_prepare(void *options);
+void validate_options_prepare(void *options);
+int run_options_check(verb_t verb, void *options, err_t *err);
+int validate_options_check(verb_t verb, void *options, err_t *err);
+int config_options_check(verb_t verb, void *options, err_t *err);
+void run_options_release(void *options);
+
+/* Texts with a grammar of their own: the `read` and `check` of rows. */
+int run_options_map(void *options, const char *text, err_t *err); /* --mapping A:B */
+int run_options_refuse_dataset(void *options, const char *text,
+                               err_t *err); /* --dataset, --subset, --split */
+int endpoint_or_url_check(const char *text, err_t *err);
+int url_check(const char *text, err_t *err);
 
 #endif

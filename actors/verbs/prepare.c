@@ -16,14 +16,19 @@
 #include "core/data/reader.h"
 #include "core/mabel/yaml/limits.h"
 
+enum { READ_BYTES = 65536 };
+
+/* A full buffer still reads one byte: only what comes after it makes the file too large. */
 static int read_all(int fd, const char *path, buf_t *out, err_t *err) {
     for (;;) {
-        char *room = buf_reserve(out, 65536);
-        if (!room) return err_set(err, SDG_ELIMIT, "%s is larger than %zu bytes", path, out->max);
-        ssize_t n = read(fd, room, 65536);
+        char beyond;
+        size_t left = out->max - out->len, wanted = left < READ_BYTES ? left : READ_BYTES;
+        char *room = wanted ? buf_reserve(out, wanted) : &beyond;
+        ssize_t n = read(fd, room, wanted ? wanted : 1);
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return err_set(err, SDG_EIO, "cannot read %s: %s", path, strerror(errno));
         if (n == 0) return SDG_OK;
+        if (!wanted) return err_set(err, SDG_ELIMIT, "%s is larger than %zu bytes", path, out->max);
         out->len += (size_t)n;
         out->data[out->len] = '\0';
     }

@@ -25,12 +25,6 @@
 #include "core/plan/window.h"
 #include "core/base/words.h"
 
-static int usage_error(verb_t verb, const err_t *err) {
-    const char *name = verb == VERB_RUN ? "run" : verb == VERB_SUBMIT ? "submit" : "test-run";
-    fprintf(stderr, "sdg %s: %s\ntry: sdg %s --help\n", name, err->text, name);
-    return EXIT_USAGE;
-}
-
 /* ---- how much may be pending */
 
 static void choose_windows(const run_options_t *o, client_args_t *c, uint64_t row_bytes,
@@ -120,13 +114,13 @@ static int execute(verb_t verb, run_options_t *o, const pipeline_t *p, client_ar
     run_store_t store;
     local_run_t run = {.client = c,
                        .own_scheduler = verb != VERB_SUBMIT,
-                       .progress = !o->no_progress && !o->quiet,
-                       .summary = !o->quiet,
-                       .japanese = o->japanese,
+                       .progress = !o->no_progress && !o->common.quiet,
+                       .summary = !o->common.quiet,
+                       .japanese = o->common.japanese,
                        .worker_threads = (unsigned)o->workers,
                        .worker_processes = (unsigned)o->processes,
                        .python_workers = (unsigned)o->python_workers,
-                       .verbose = o->verbose,
+                       .verbose = o->common.verbose,
                        .options = &o->job,
                        .fsync = o->fsync,
                        .metrics_fd = metrics_fd,
@@ -220,25 +214,15 @@ static int run_options(verb_t verb, run_options_t *o) {
     return code;
 }
 
-static int verb_main(verb_t verb, int argc, char **argv) {
-    run_options_t o;
-    err_t err;
-    int code = EXIT_ALL_FINE;
-    if (options_parse(verb, argc, argv, &o, &err) != SDG_OK) {
-        code = usage_error(verb, &err);
-    } else if (o.help) {
-        options_help(verb, options_want_japanese(argc, argv));
-    } else {
-        log_set_level(o.verbose ? LEVEL_DEBUG : o.quiet ? LEVEL_WARN : LEVEL_INFO);
-        runtime_init();
-        code = run_options(verb, &o);
-    }
-    options_free(&o);
-    return code;
+int run_main(void *options) {
+    runtime_init();
+    return run_options(VERB_RUN, options);
 }
 
-int run_main(int argc, char **argv) { return verb_main(VERB_RUN, argc, argv); }
-int submit_main(int argc, char **argv) { return verb_main(VERB_SUBMIT, argc, argv); }
+int submit_main(void *options) {
+    runtime_init();
+    return run_options(VERB_SUBMIT, options);
+}
 
 /* ---- test-run: one row, through the same actors, into a file that is shown and removed */
 
@@ -261,7 +245,7 @@ static void choose_row(run_options_t *o) {
     o->max_inputs = o->row + 1;
     o->max_concurrent = 1;
     o->job.row.trace = true;
-    o->no_progress = o->quiet = true;
+    o->no_progress = o->common.quiet = true;
 }
 
 static int show(const char *path, const run_options_t *o, int code) {
@@ -274,13 +258,15 @@ static int show(const char *path, const run_options_t *o, int code) {
         buf_free(&line);
         return code == EXIT_ALL_FINE ? EXIT_DATA : code;
     }
-    trace_show(line.data, line.len, o->meta, o->japanese);
+    trace_show(line.data, line.len, o->meta, o->common.japanese);
     buf_free(&line);
     return code;
 }
 
-static int test_run(run_options_t *o) {
+int test_run_main(void *options) {
+    run_options_t *o = options;
     char folder[] = "/tmp/sdg-test-run-XXXXXX", path[64], identity[72];
+    runtime_init();
     choose_row(o);
     if (!mkdtemp(folder)) {
         perror("sdg test-run: cannot make a temporary folder");
@@ -294,22 +280,5 @@ static int test_run(run_options_t *o) {
     unlink(path);
     unlink(identity);
     rmdir(folder);
-    return code;
-}
-
-int test_run_main(int argc, char **argv) {
-    run_options_t o;
-    err_t err;
-    int code = EXIT_ALL_FINE;
-    if (options_parse(VERB_TEST_RUN, argc, argv, &o, &err) != SDG_OK) {
-        code = usage_error(VERB_TEST_RUN, &err);
-    } else if (o.help) {
-        options_help(VERB_TEST_RUN, options_want_japanese(argc, argv));
-    } else {
-        log_set_level(o.verbose ? LEVEL_DEBUG : LEVEL_WARN);
-        runtime_init();
-        code = test_run(&o);
-    }
-    options_free(&o);
     return code;
 }

@@ -2,8 +2,8 @@
 #ifndef SDG_ACTORS_VERBS_RUN_H
 #define SDG_ACTORS_VERBS_RUN_H
 
-int run_main(int argc, char **argv); /* argv[0] is the verb */
-int submit_main(int argc, char **argv);
-int test_run_main(int argc, char **argv);
+int run_main(void *options); /* run_options_t, here and below; these return the exit code */
+int submit_main(void *options);
+int test_run_main(void *options);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "actors/verbs/options.h"
 #include "actors/runtime/runtime.h"
+#include "core/mabel/pipeline/pipeline.h"
 
 typedef struct run_store {
     contexts_options_t contexts;

@@ -3,7 +3,6 @@
 #include "actors/verbs/top.h"
 
 #include <curl/curl.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,10 +11,10 @@
 
 #include "actors/exit_codes.h"
 #include "actors/loop/limits.h"
+#include "actors/verbs/options.h"
 #include "core/base/json.h"
 #include "core/base/words.h"
 
-static const char DEFAULT_URL[] = "http://127.0.0.1:9464";
 enum { FETCH_TIMEOUT_MS = 5000 };
 
 /* ---- the numbers as text */
@@ -293,19 +292,6 @@ int top_status(const char *url, bool json) {
 
 /* ---- the verb */
 
-static const char HELP[] = "usage: sdg top [--connect URL] [--count N]\n\n"
-                           "Shows the numbers of a run or server that was started with --metrics-listen, "
-                           "once a second, until Ctrl-C.\n\n"
-                           "  --connect URL   default http://127.0.0.1:9464\n"
-                           "  --count N       end after N views\n"
-                           "  -h, --help      this help      --help.ja  in Japanese\n";
-static const char HELP_JA[] =
-    "使い方: sdg top [--connect URL] [--count N]\n\n"
-    "--metrics-listen を付けて起動した実行やサーバーの数値を、Ctrl-C まで毎秒表示します。\n\n"
-    "  --connect URL   既定 http://127.0.0.1:9464\n"
-    "  --count N       N 回表示したら終了\n"
-    "  -h, --help      英語のヘルプ      --help.ja  このヘルプ\n";
-
 /* On a terminal each view takes the place of the one before. */
 static bool show_once(CURL *curl, const char *url) {
     buf_t text;
@@ -320,37 +306,13 @@ static bool show_once(CURL *curl, const char *url) {
     return ok;
 }
 
-int top_main(int argc, char **argv) {
-    static const struct option flags[] = {{"connect", 1, NULL, 'c'},
-                                          {"count", 1, NULL, 'n'},
-                                          {"help", 0, NULL, 'h'},
-                                          {"help.ja", 0, NULL, 'j'},
-                                          {0}};
-    const char *url = DEFAULT_URL;
-    uint64_t count = UINT64_MAX;
+int top_main(void *options) {
+    const top_options_t *o = options;
     bool ok = true;
-    opterr = 0;
-    for (int got; (got = getopt_long(argc, argv, "+h", flags, NULL)) != -1;) {
-        switch (got) {
-        case 'c': url = optarg; break;
-        case 'n': count = strtoull(optarg, NULL, 10); break;
-        case 'h': fputs(HELP, stdout); return EXIT_ALL_FINE;
-        case 'j': fputs(HELP_JA, stdout); return EXIT_ALL_FINE;
-        default:
-            fprintf(stderr, "sdg top: unknown option or missing value: %s\ntry: sdg top --help\n",
-                    argv[optind - 1]);
-            return EXIT_USAGE;
-        }
-    }
-    if (optind < argc || strncmp(url, "http", 4) != 0) {
-        fprintf(stderr, "sdg top: --connect takes the URL of --metrics-listen, for example %s\n",
-                DEFAULT_URL);
-        return EXIT_USAGE;
-    }
     CURL *curl = curl_easy_init();
-    for (uint64_t i = 0; i < count; i++) {
+    for (uint64_t i = 0; i < o->count; i++) {
         if (i) sleep(1);
-        ok = show_once(curl, url);
+        ok = show_once(curl, o->connect);
     }
     curl_easy_cleanup(curl);
     return ok ? EXIT_ALL_FINE : EXIT_RUNTIME;

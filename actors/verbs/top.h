@@ -8,7 +8,7 @@
 #include "core/base/buf.h"
 #include "core/base/value.h"
 
-int top_main(int argc, char **argv);
+int top_main(void *options);                /* top_options_t */
 int top_status(const char *url, bool json); /* prints the numbers once; an exit code */
 
 /* Pure: the object of /stats.json as some lines of text. What is missing or of another kind is shown as

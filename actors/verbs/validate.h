@@ -2,6 +2,6 @@
 #ifndef SDG_ACTORS_VERBS_VALIDATE_H
 #define SDG_ACTORS_VERBS_VALIDATE_H
 
-int validate_main(int argc, char **argv);
+int validate_main(void *options);
 
 #endif

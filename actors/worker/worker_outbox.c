@@ -46,7 +46,7 @@ static void add_done(worker_t *w, worker_job_t *job, uint32_t status, const row_
                      uint64_t index) {
     w->rows_since++;
     buf_reset(&w->scratch);
-    usage_encode(result, &w->scratch);
+    usage_encode(result->reason, result->usage, &w->scratch);
     dispatch_done_t done = {.index = index,
                             .status = status,
                             .json = result->json,

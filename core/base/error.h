@@ -1,6 +1,6 @@
 /* error.h - how a function says that it failed.
  *
- * A function that can fail returns 0 or one of the negative codes below and, if the caller gave it an
+ * A function that can fail returns 0 or one of the negative codes of codes.h and, if the caller gave it an
  * `err_t`, fills it with the code and one sentence for people. The four words of this project: bug an assert,
  * in release builds too; bad message        a reason in words, counted, dropped (proto/); operating failure
  * (429, timeout, bad row) is data in a result, not an error of a function; fatal              only main()
@@ -13,17 +13,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 
-enum {
-    SDG_OK = 0,
-    SDG_EINVAL = -1,     /* input that breaks a rule (of a file, of the language, of a flag) */
-    SDG_ELIMIT = -2,     /* a named limit was reached */
-    SDG_EIO = -3,        /* the operating system said no; errno text is in the sentence */
-    SDG_ENOSPACE = -4,   /* disk full: the run can be continued later */
-    SDG_ENOTFOUND = -5,  /* a name or file that is not there */
-    SDG_EMISMATCH = -6,  /* two things that should belong together do not (an output and another pipeline) */
-    SDG_ECANCELLED = -7, /* stopped on request */
-    SDG_EPARSE = -8,     /* bytes that are not what they should be (JSON, messages) */
-};
+#include "core/base/codes.h"
 
 enum { ERR_TEXT_MAX = 512 }; /* one sentence; longer texts are cut with "..." */
 

@@ -62,7 +62,7 @@ typedef struct watch {
 typedef enum transfer_state { TRANSFER_IDLE, TRANSFER_RUNNING, TRANSFER_DONE } transfer_state_t;
 
 struct http_transfer {
-    ring_node_t place; /* in the target's idle list or one of the engine's lists */
+    ring_node_t node; /* in its target's `idle`, or in `running` or `done` of the engine */
     CURL *easy;
     http_target_t *target;
     shard_t *shard; /* while running */
@@ -81,8 +81,8 @@ struct http_transfer {
 };
 
 struct http_target {
-    ring_node_t place; /* in the engine's list */
-    CURLU *url;        /* parsed once */
+    ring_node_t node; /* in `targets` of the engine */
+    CURLU *url;       /* parsed once */
     bool tls, http2;
     ring_t idle;     /* handles with all options set */
     uint32_t in_use; /* handles that are not idle */
@@ -101,9 +101,9 @@ struct http {
     ring_t targets;
 };
 
-static http_transfer_t *first_transfer(ring_t *ring) {
+static http_transfer_t *first_of(ring_t *ring) {
     ring_node_t *node = ring_first(ring);
-    return node ? RING_OWNER(node, http_transfer_t, place) : NULL;
+    return node ? RING_OWNER(node, http_transfer_t, node) : NULL;
 }
 
 /* --- sockets in epoll --- */
@@ -303,10 +303,10 @@ static void transfer_free(http_transfer_t *t) {
 }
 
 static http_transfer_t *transfer_take(http_t *http, http_target_t *target) {
-    http_transfer_t *t = first_transfer(&target->idle);
+    http_transfer_t *t = first_of(&target->idle);
     target->in_use++;
     if (!t) return transfer_new(http, target);
-    ring_remove(&t->place);
+    ring_remove(&t->node);
     return t;
 }
 
@@ -338,7 +338,7 @@ http_transfer_t *http_start(http_t *http, const http_post_t *post) {
     t->shard = shard_with_room(http, t->target->http2);
     t->state = TRANSFER_RUNNING;
     t->started_ns = clock_now_ns();
-    ring_add_last(&http->running, &t->place);
+    ring_add_last(&http->running, &t->node);
     t->shard->running++;
     CURLMcode rc = curl_multi_add_handle(t->shard->multi, t->easy);
     assert(rc == CURLM_OK); /* else out of memory, or the handle is in use: a bug */
@@ -350,7 +350,7 @@ static void transfer_stop(http_transfer_t *t) {
     curl_multi_remove_handle(t->shard->multi, t->easy);
     t->shard->running--;
     t->shard = NULL;
-    ring_remove(&t->place);
+    ring_remove(&t->node);
 }
 
 static void transfer_recycle(http_transfer_t *t) {
@@ -358,16 +358,14 @@ static void transfer_recycle(http_transfer_t *t) {
     buf_reset(&t->body);
     t->state = TRANSFER_IDLE;
     t->owner = NULL;
-    ring_add_first(&t->target->idle, &t->place); /* the one used last is in the cache */
+    ring_add_first(&t->target->idle, &t->node); /* the one used last is in the cache */
     t->target->in_use--;
 }
 
 void http_abort(http_t *http, http_transfer_t *t) {
     (void)http;
-    if (t->state == TRANSFER_RUNNING)
-        transfer_stop(t);
-    else
-        ring_remove(&t->place);
+    if (t->state == TRANSFER_RUNNING) transfer_stop(t);
+    ring_remove(&t->node);
     transfer_recycle(t);
 }
 
@@ -388,7 +386,7 @@ static void transfer_finish(http_t *http, http_transfer_t *t, CURLcode result) {
     if (result == CURLE_COULDNT_CONNECT) curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &t->os_error);
     transfer_stop(t);
     t->state = TRANSFER_DONE;
-    ring_add_last(&http->done, &t->place);
+    ring_add_last(&http->done, &t->node);
 }
 
 static void shard_collect(shard_t *shard) {
@@ -485,9 +483,9 @@ static http_fault_t fault_of(CURLcode result) {
 }
 
 bool http_next(http_t *http, http_reply_t *reply) {
-    http_transfer_t *t = first_transfer(&http->done);
+    http_transfer_t *t = first_of(&http->done);
     if (!t) return false;
-    ring_remove(&t->place);
+    ring_remove(&t->node);
     *reply = (http_reply_t){
         .transfer = t,
         .owner = t->owner,
@@ -589,18 +587,18 @@ http_target_t *http_target_new(http_t *http, const char *url, bool http2, err_t 
     http_target_t *target = xcalloc(1, sizeof *target);
     *target = (http_target_t){.url = parsed, .tls = tls, .http2 = http2};
     ring_init(&target->idle);
-    ring_add_last(&http->targets, &target->place);
+    ring_add_last(&http->targets, &target->node);
     return target;
 }
 
 void http_target_free(http_t *http, http_target_t *target) {
     (void)http;
     assert(target->in_use == 0);
-    for (http_transfer_t *t; (t = first_transfer(&target->idle));) {
-        ring_remove(&t->place);
+    for (http_transfer_t *t; (t = first_of(&target->idle));) {
+        ring_remove(&t->node);
         transfer_free(t);
     }
-    ring_remove(&target->place);
+    ring_remove(&target->node);
     curl_url_cleanup(target->url);
     free(target);
 }
@@ -649,10 +647,10 @@ void http_destroy(http_t **slot) {
     http_t *http = *slot;
     if (!http) return;
     *slot = NULL;
-    for (http_transfer_t *t; (t = first_transfer(&http->running)) || (t = first_transfer(&http->done));)
+    for (http_transfer_t *t; (t = first_of(&http->running)) || (t = first_of(&http->done));)
         http_abort(http, t);
     for (ring_node_t *node; (node = ring_first(&http->targets));)
-        http_target_free(http, RING_OWNER(node, http_target_t, place));
+        http_target_free(http, RING_OWNER(node, http_target_t, node));
     http_close_idle(http);
     close(http->epoll_fd);
     free(http->watches);

@@ -6,8 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/base/error.h"
-#include "core/base/value.h"
+#include "core/base/llm_answer.h"
 #include "core/llm/permit.h"
 #include "core/llm/retry.h"
 
@@ -23,25 +22,5 @@ typedef struct llm_request {
     uint32_t timeout_ms;         /* 0: the route's */
     const retry_policy_t *retry; /* NULL: the route's */
 } llm_request_t;
-
-enum { LLM_LATENCIES_MAX = 16 }; /* request latencies kept per call: of requests that got a response */
-
-typedef struct llm_answer {
-    uint64_t tag; /* the caller's, from submit */
-    llm_cause_t
-        cause;     /* NONE: text is the answer (it may be "" after empty retries). Else failed: see error */
-    bool has_unit; /* the receiver holds a unit of `permit` now: it goes on with it, or gives it back */
-    permit_t *permit; /* the request's */
-    value_t text;     /* owned by the receiver; null when failed */
-    char finish_reason[24];
-    uint32_t prompt_tokens, completion_tokens; /* summed over the requests of this call */
-    uint32_t requests;                         /* HTTP requests made */
-    uint32_t retries[LLM_CAUSES];              /* by cause of the failure that was retried */
-    uint32_t latency_us[LLM_LATENCIES_MAX]; /* sent to full body, the successful request first; latency_count
-                                               of them */
-    uint32_t latency_count;
-    long http_status; /* of the last response; 0 if none */
-    err_t error;      /* the reason when failed */
-} llm_answer_t;
 
 #endif

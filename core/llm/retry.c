@@ -17,19 +17,6 @@
 
 enum { HTTP_DATE_BYTES_MAX = 64 }; /* "Sunday, 06-Nov-94 08:49:37 GMT" is the longest form in use */
 
-const char *llm_cause_name(llm_cause_t cause) {
-    static const char *const names[LLM_CAUSES] = {
-        [LLM_CAUSE_NONE] = "none",           [LLM_CAUSE_RATE_LIMIT] = "rate limit",
-        [LLM_CAUSE_OVERLOAD] = "overload",   [LLM_CAUSE_SERVER] = "server error",
-        [LLM_CAUSE_TIMEOUT] = "timeout",     [LLM_CAUSE_CONNECTION] = "connection",
-        [LLM_CAUSE_MALFORMED] = "malformed", [LLM_CAUSE_EMPTY] = "empty answer",
-        [LLM_CAUSE_REFUSED] = "refused",     [LLM_CAUSE_QUOTA] = "quota",
-        [LLM_CAUSE_CANCELLED] = "cancelled",
-    };
-    assert(cause < LLM_CAUSES);
-    return names[cause];
-}
-
 retry_policy_t retry_policy_default(void) {
     return (retry_policy_t){
         .attempts_max = 10, .base_ms = 1000, .factor = 2, .cap_ms = 30000, .on_empty = true};

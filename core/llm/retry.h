@@ -13,25 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/base/llm_cause.h"
 #include "core/base/rng.h"
-
-/* Why a request did not give an answer. Also the index of retry counters ("retries by cause"). */
-typedef enum llm_cause {
-    LLM_CAUSE_NONE,
-    LLM_CAUSE_RATE_LIMIT, /* 429 */
-    LLM_CAUSE_OVERLOAD,   /* 503 */
-    LLM_CAUSE_SERVER,     /* other 5xx, 409 */
-    LLM_CAUSE_TIMEOUT,    /* our timeout, or 408 */
-    LLM_CAUSE_CONNECTION, /* refused, reset, DNS, TLS, truncated body */
-    LLM_CAUSE_MALFORMED, /* 200 with a body that is no completion (broken JSON, an error object, too large) */
-    LLM_CAUSE_EMPTY,     /* blank answer */
-    LLM_CAUSE_REFUSED,   /* 4xx that is final: the request itself is wrong */
-    LLM_CAUSE_QUOTA,     /* insufficient_quota */
-    LLM_CAUSE_CANCELLED,
-    LLM_CAUSES
-} llm_cause_t;
-const char *
-llm_cause_name(llm_cause_t cause); /* "rate limit", "overload", ...: short, for people and for metrics */
 
 typedef struct retry_policy {
     uint32_t attempts_max; /* requests in all, >= 1; default 10 */

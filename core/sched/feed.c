@@ -209,8 +209,12 @@ void feed_arrived(feed_t *f, uint64_t next_chunk, uint64_t now) {
     if (f->end_said && now - f->end_ns > CHUNK_RESEND_NS) f->end_due = true;
 }
 
+/* The row of this index, which is not above that of the last one. Where no row is left out it stands at its
+ * distance from the first. */
 static feed_row_t *row_in(const chunk_t *k, uint64_t index) {
     size_t from = 0, to = k->count;
+    uint64_t distance = index - k->rows[0].index;
+    if (distance < k->count && k->rows[distance].index == index) return &k->rows[distance];
     while (from < to) {
         size_t middle = from + (to - from) / 2;
         if (k->rows[middle].index < index)

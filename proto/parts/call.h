@@ -5,7 +5,7 @@
 
 #include "core/base/buf.h"
 #include "core/base/error.h"
-#include "core/llm/call.h"
+#include "core/base/llm_answer.h"
 
 /* Only of a call that succeeded: what failed is tried again by a rerun. */
 void call_encode(const llm_answer_t *answer, buf_t *out);

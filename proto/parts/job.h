@@ -5,7 +5,7 @@
 
 #include "core/base/buf.h"
 #include "core/base/error.h"
-#include "core/mabel/row/row.h"
+#include "core/base/row_types.h"
 
 /* What the context store (actors/store/context_store.h) keeps for the job. Changes no result. */
 typedef struct job_store {

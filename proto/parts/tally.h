@@ -8,7 +8,7 @@
 
 #include "core/base/buf.h"
 #include "core/base/hist.h"
-#include "core/mabel/row/row.h"
+#include "core/base/row_types.h"
 #include "proto/message.h"
 #include "proto/stats.h"
 

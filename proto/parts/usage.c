@@ -21,12 +21,11 @@ static void pack_list(msgpack_packer *p, const uint32_t *items, size_t count) {
     }
 }
 
-void usage_encode(const row_result_t *result, buf_t *out) {
-    const row_usage_t *u = result->usage;
+void usage_encode(const char *reason, const row_usage_t *u, buf_t *out) {
     msgpack_packer packer, *p = &packer;
     msgpack_packer_init(p, out, write_to_buf);
     msgpack_pack_array(p, USAGE_FIELDS);
-    msgpack_pack_str_with_body(p, result->reason, strnlen(result->reason, ROW_REASON_MAX - 1));
+    msgpack_pack_str_with_body(p, reason, strnlen(reason, ROW_REASON_MAX - 1));
     msgpack_pack_uint32(p, u->calls);
     msgpack_pack_uint32(p, u->requests);
     msgpack_pack_uint64(p, u->prompt_tokens);

@@ -6,15 +6,16 @@
 
 #include "core/base/buf.h"
 #include "core/base/error.h"
-#include "core/mabel/row/row.h"
+#include "core/base/row_types.h"
 
 typedef struct usage {
     char reason[ROW_REASON_MAX]; /* failed rows: short class, "" when fine */
     row_usage_t row;
 } usage_t;
 
-void usage_encode(const row_result_t *result, buf_t *out);
-int usage_decode(const char *bytes, size_t len, usage_t *out,
-                 err_t *err); /* bounded; a wrong shape is SDG_EPARSE */
+/* Appends to `out`. Of `reason` (NUL-terminated) at most ROW_REASON_MAX - 1 bytes are written. */
+void usage_encode(const char *reason, const row_usage_t *row, buf_t *out);
+/* Bounded; a wrong shape is SDG_EPARSE and leaves zeros in *out. */
+int usage_decode(const char *bytes, size_t len, usage_t *out, err_t *err);
 
 #endif

@@ -8,9 +8,10 @@ import re
 import subprocess
 import sys
 
-from harness import ECHO, ENVIRONMENT, PLAIN, RUN_S, SDG, Bench, Mock, Serve, equal, has, lacks, main
+from harness import ECHO, ENVIRONMENT, PLAIN, RUN_S, SDG, Bench, Mock, Proc, Serve, equal, has, lacks, main
 
-VERBS = ["run", "test-run", "validate", "doctor", "serve", "worker", "submit", "status", "top", "journal", "mock-llm"]
+VERBS = ["run", "test-run", "validate", "doctor", "serve", "worker", "submit", "status", "top", "journal", "mock-llm",
+         "config", "completion", "help"]
 
 
 def sdg(*args, code=0, env=None):
@@ -42,9 +43,19 @@ def test_help_of_the_program_names_every_verb():
     for flag in ("--help", "-h", "help", "--help.ja"):
         out, _ = sdg(flag)
         has(out, *VERBS)
-    has(sdg("--version")[0], "sdg 0.")
+    for flag in ("--version", "-V", "version"):
+        has(sdg(flag)[0], "sdg 0.")
+    equal(sdg("run", "-V")[0], sdg("-V")[0])
     has(sdg(code=2)[1], *VERBS)
     has(sdg("frobnicate", code=2)[1], "unknown command 'frobnicate'", *VERBS)
+
+
+def test_help_of_a_verb_is_that_of_its_flag():
+    for verb in VERBS:
+        equal(sdg("help", verb)[0], sdg(verb, "--help")[0])
+        equal(sdg(verb, "-h")[0], sdg(verb, "--help")[0])
+        equal(sdg("help", verb, "--ui-locale", "ja")[0], sdg(verb, "--help.ja")[0])
+    has(sdg("help", "stauts", code=2)[1], "'stauts'", "did you mean 'status'?")
 
 
 # The flags of the Python original's `sdg run`. Those that have no effect here must be accepted and say so.
@@ -67,6 +78,12 @@ def test_flags_of_the_original_are_accepted():
             assert re.search(re.escape(flag) + r"\b.*no effect", err), "%s does not say that it has no effect:\n%s" % (flag, err)
         for flag in ("--max-concurrent", "--chunk-size", "--save-intermediate"):
             assert not re.search(re.escape(flag) + r"\b.*no effect", err), flag
+
+
+def test_flags_without_effect_are_in_no_help():
+    for verb in ("run", "submit"):
+        shown = flags_in(sdg(verb, "--help")[0])
+        equal([f for f in NO_EFFECT[2:] + ["--adaptive", "--use-shared-transport", "--disable-output-cleaning"] if f in shown], [], verb)
 
 
 def test_datasets_by_name_say_what_to_do():
@@ -93,6 +110,71 @@ def test_usage_errors():
         for verb in ("serve", "worker", "status", "mock-llm", "validate", "submit", "test-run"):
             _, err = sdg(verb, "--nope", code=2)
             has(err, "--nope", "--help")
+
+
+def test_the_nearest_name_is_told():
+    for words, said in ((["rnu"], "unknown command 'rnu'; did you mean 'run'?"), (["run", "--ouput", "x"], "--ouput; did you mean --output?"),
+                        (["run", "--fsync", "allways"], "'allways'; did you mean always?"), (["serve", "--lisen", "x"], "did you mean --listen?"),
+                        (["journal", "stat", "x"], "did you mean stats?"), (["completion", "bsh"], "did you mean bash?"),
+                        (["run", "--row", "1"], "sdg test-run"), (["--ouput", "x"], "did you mean --output?")):
+        has(sdg(*words, code=2)[1], said)
+
+
+def test_one_file_given_twice_is_refused():
+    with Bench(None, 2, PLAIN) as b:
+        second = b.write("b.jsonl", '{"n": 9}\n')
+        has(b.run("--input", second, code=2), "--input is given twice", "sdg run --help")
+        assert not os.path.exists(b.output)
+        has(b.run("--input", b.input, "--ordered", "--ordered", "--max-concurrent", 3, "--max-concurrent", 4), "concurrency 4")
+        equal(len(b.rows()), 2)
+
+
+def test_short_flags():
+    with Bench(None, 2, PLAIN) as b:
+        sdg("-y", b.yaml, "-i", b.input, "-o", b.output, "-n1")
+        equal(len(b.rows()), 1)
+
+
+def test_the_first_language_that_is_set_decides():
+    for env, japanese in (({"LANG": "ja_JP.UTF-8"}, True), ({"LC_ALL": "C", "LANG": "ja_JP.UTF-8"}, False), ({"LC_MESSAGES": "ja_JP", "LANG": "C"}, True),
+                          ({"LC_ALL": "", "LANG": "ja"}, True), ({}, False), ({"LC_ALL": "ja_JP.UTF-8", "LC_MESSAGES": "C"}, True)):
+        env = {"LANG": "", "LC_ALL": "", "LC_MESSAGES": "", **env}
+        equal("既定" in sdg("config", "--example", env=env)[0], japanese, str(env))
+        assert "既定" in sdg("config", "--example", "--ui-locale", "ja", env=env)[0]
+        assert "既定" not in sdg("config", "--example", "--ui-locale", "en", env=env)[0]
+
+
+# ---- the service file ----------------------------------------------------------------------------------------------
+
+def test_config_example_and_check():
+    with Bench() as b:
+        for locale in ("en", "ja"):
+            example = b.write("sdg.yaml", sdg("config", "--example", "--ui-locale", locale)[0])
+            has(sdg("config", "--check", example)[0], "valid")
+        wrong = b.write("wrong.yaml", "listen: ipc://x\nmemory:\n  limit: 1M\n")
+        has(sdg("config", "--check", wrong, code=2)[1], "wrong.yaml:3:10: error: memory.limit: must be at least 16M", "    limit: 1M\n")
+        for verb in ("serve", "worker", "run"):
+            has(sdg(verb, "--config", wrong, code=2)[1], "wrong.yaml:3:10: memory.limit: must be at least 16M", "sdg config --check")
+            has(sdg(verb, "--config", b.path("missing.yaml"), code=2)[1], "missing.yaml")
+        sdg("config", "--check", b.path("missing.yaml"), code=2)
+        has(sdg("config", code=2)[1], "--example", "--check")
+
+
+def test_run_takes_the_service_file_and_flags_win():
+    with Bench(None, 5, PLAIN) as b:
+        service = b.write("sdg.yaml", "concurrency: {max: 77}\nmetrics: {listen: '127.0.0.1:0'}\n")
+        has(b.run("--config", service), "concurrency 77", "dashboard at")
+        has(b.run("--config", service, "--overwrite", "--max-concurrent", 78), "concurrency 78", "dashboard at")
+        has(sdg("doctor", "--no-network", "--yaml", b.yaml, "--input", b.input, "--config", service)[0], "checks")
+
+
+def test_a_fleet_from_one_service_file():
+    with Bench(None, 20, PLAIN) as b:
+        endpoint = "ipc://%s/fleet" % b.folder
+        service = b.write("sdg.yaml", "listen: %s\nconnect: %s\npython: {allow: true, hosts: 1}\n" % (endpoint, endpoint))
+        with Proc(["serve", "--config", service]), Proc(["worker", "--config", service]):
+            b.run("--connect", endpoint, verb="submit")
+            equal(len(b.rows()), 20)
 
 
 def test_endpoints_that_are_not_on_this_machine_are_refused():

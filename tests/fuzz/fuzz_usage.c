@@ -21,11 +21,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len) {
         check(err.text[0] != '\0', "a refusal without a reason");
         return 0;
     }
-    row_result_t result = {.usage = &usage.row};
     buf_t out;
     buf_init(&out, USAGE_BYTES_MAX);
-    memcpy(result.reason, usage.reason, sizeof result.reason);
-    usage_encode(&result, &out);
+    usage_encode(usage.reason, &usage.row, &out);
     check(!out.full, "a record larger than USAGE_BYTES_MAX");
     check(usage_decode(out.data, out.len, &back, &err) == SDG_OK, "what was encoded does not decode");
     check(memcmp(&usage.row, &back.row, sizeof back.row) == 0 && strcmp(usage.reason, back.reason) == 0,

@@ -18,6 +18,7 @@
 #ifndef SDG_MABEL_ROW_ROW_H
 #define SDG_MABEL_ROW_ROW_H
 
+#include "core/base/row_types.h"
 #include "core/llm/call.h"
 #include "core/mabel/pipeline/pipeline.h"
 #include "core/python/pypool.h"
@@ -34,38 +35,12 @@ typedef enum row_want {
     ROW_FINISHED
 } row_want_t;
 
-typedef struct row_options { /* of a job; must outlive its rows */
-    bool save_intermediate;
-    bool retry_on_empty; /* false: --no-retry-on-empty */
-    bool seeded;
-    uint64_t seed;        /* --seed; otherwise each row gets entropy */
-    bool trace;           /* keep what each block did, as `_trace` in the result (test-run) */
-    uint32_t stop_before; /* batch mode: a row begins neither this block nor a later one, its run_if included,
-                           * it wants ROW_STOPPED; an index into pipeline->blocks (see pipeline_stops). 0:
-                           * never, for before block 0 nothing was done */
-    struct {
-        char *from, *to;
-    } * mapping;
-    size_t mapping_count; /* --mapping from:to, renames input columns */
-} row_options_t;
-
 typedef struct row_input {
     uint64_t index; /* _row_index */
     uint64_t line;  /* line of the input file, for messages; 0: unknown */
     const char *json;
     size_t len; /* the raw record; read during row_new only */
 } row_input_t;
-
-/* latencies kept of one row: its meta bytes stay below a KiB; bytes of a failure class with its end */
-enum { ROW_LATENCIES_MAX = 64, ROW_REASON_MAX = 48 };
-typedef struct row_usage {
-    uint32_t calls, requests; /* LLM calls, and HTTP requests they took */
-    uint64_t prompt_tokens, completion_tokens;
-    uint32_t retries[LLM_CAUSES];
-    uint32_t cut_short; /* answers with finish_reason length or content_filter */
-    uint32_t latency_count;
-    uint32_t latency_us[ROW_LATENCIES_MAX];
-} row_usage_t;
 
 typedef struct row_result {
     bool failed;

@@ -1,5 +1,6 @@
 /* test_mock_plan.c - what request n is answered with, without a server. */
 #include "actors/mock/mock_plan.h"
+#include "actors/verbs/flags.h"
 #include "core/base/json.h"
 
 #include <criterion/criterion.h>
@@ -21,11 +22,12 @@ static mock_options_t options_of(const char *const *flags) {
     while (flags && *flags)
         argv[argc++] = *flags++;
     mock_options_t o;
-    mock_action_t action;
     err_t err = {0};
-    cr_assert_eq(mock_options_read(&o, argc, (char **)argv, &action, &err), SDG_OK, "%s", err.text);
+    cr_assert_eq(flags_parse(verb_of(VERB_MOCK_LLM), argc, (char **)argv, &o, &err), SDG_OK, "%s", err.text);
     return o;
 }
+
+static void options_free(mock_options_t *o) { flags_release(verb_of(VERB_MOCK_LLM), o); }
 
 static mock_plan_t plan_of(const mock_options_t *o, mock_rules_t *rules, uint64_t n) {
     mock_plan_t plan;
@@ -43,7 +45,7 @@ Test(mock_plan, echo_at_once) {
     cr_assert_eq(plan.fault, -1);
     cr_assert(strstr(plan.body.data, "\"content\": \"echo[m]: hi\""), "%s", plan.body.data);
     mock_plan_free(&plan);
-    mock_options_free(&o);
+    options_free(&o);
 }
 
 Test(mock_plan, delay_counts_latency_and_tokens) {
@@ -53,7 +55,7 @@ Test(mock_plan, delay_counts_latency_and_tokens) {
     cr_assert_eq(plan.completion_tokens, 10);
     cr_assert_eq(plan.delay_ns, UINT64_C(27000000));
     mock_plan_free(&plan);
-    mock_options_free(&o);
+    options_free(&o);
 }
 
 Test(mock_plan, lognormal_latency_has_its_median) {
@@ -69,7 +71,7 @@ Test(mock_plan, lognormal_latency_has_its_median) {
     }
     cr_assert(below > 1850 && below < 2150, "%d of 4000 below the median", below);
     cr_assert(least < UINT64_C(20000000) && most > UINT64_C(500000000));
-    mock_options_free(&o);
+    options_free(&o);
 }
 
 Test(mock_plan, failures_have_their_rates_and_repeat) {
@@ -86,7 +88,7 @@ Test(mock_plan, failures_have_their_rates_and_repeat) {
     cr_assert(count[0] > 1850 && count[0] < 2150, "%d", count[0]);
     cr_assert(count[1] > 900 && count[1] < 1100, "%d", count[1]);
     cr_assert(count[2] > 420 && count[2] < 580 && count[3] > 420 && count[3] < 580);
-    mock_options_free(&o);
+    options_free(&o);
 }
 
 Test(mock_plan, a_failure_does_not_use_up_a_rule) {
@@ -105,7 +107,7 @@ Test(mock_plan, a_failure_does_not_use_up_a_rule) {
     mock_plan_free(&second);
     mock_rules_destroy(&rules);
     value_free(list);
-    mock_options_free(&o);
+    options_free(&o);
 }
 
 Test(mock_plan, placeholders) {

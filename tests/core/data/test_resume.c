@@ -6,33 +6,6 @@
 
 TestSuite(resume, .init = scratch_begin, .fini = scratch_end);
 
-static void expect_line(const char *json, int64_t row, bool failed) {
-    result_line_t got;
-    int rc = result_line_read(json, strlen(json), &got, NULL);
-    cr_assert_eq(rc, row < 0 ? SDG_EINVAL : 0, "%s", json);
-    if (row >= 0) cr_assert(got.row == (uint64_t)row && got.failed == failed, "%s", json);
-}
-
-Test(resume, result_lines) {
-    expect_line("{\"_row_index\": 12, \"x\": 1}", 12, false);
-    expect_line("{\"_row_index\": 0}", 0, false);
-    expect_line("{\"_row_index\": 12 , \"x\": 1} ", 12, false);
-    expect_line("{\"x\": {\"_row_index\": 1}, \"_row_index\":3}", 3, false);
-    expect_line("{\"_row_index\": 12, \"_error\": \"b: no\"}", 12, true);
-    expect_line("{\"_row_index\": 12, \"_1_a\": 1, \"_error\": null}", 12, true);
-    expect_line("{\"_row_index\": 12, \"x\": {\"_error\": 1}}", 12, false);
-    expect_line("{\"_row_index\": 12, \"x\": [\"_error\"]}", 12, false);
-    expect_line("{\"_row_index\": 12, \"x\": \"\\\"_error\\\": 1\"}", 12, false);
-    expect_line("{\"_row_index\": 123456789012345678}", 123456789012345678, false);
-    expect_line("{\"_row_index\": 9223372036854775807}", INT64_MAX, false);
-    expect_line("{\"_row_index\": 9223372036854775808}", -1, false);
-    expect_line("{\"_row_index\": 1e3}", -1, false);
-    expect_line("{\"_row_index\": 01}", -1, false);
-    expect_line("{\"_row_index\": }", -1, false);
-    expect_line("{\"_row_index\": 1", -1, false);
-    expect_line("{\"_row_index\": 1]}", -1, false);
-}
-
 static resume_t scan(const char *path, bool retry_failed) {
     resume_t found;
     err_t err = {0};

@@ -198,6 +198,23 @@ Test(feed, a_chunk_is_kept_until_all_its_rows_are_finished) {
     feed_destroy(&f);
 }
 
+Test(feed, rows_may_be_left_out) {
+    feed_t *f = new_feed(100, 50);
+    static const uint64_t indexes[] = {3, 4, 7, 9, 20};
+    feed_credit(f, 100, 1000);
+    for (size_t i = 0; i < 5; i++) {
+        add(f, indexes[i]);
+    }
+    feed_close(f);
+    expect_chunk(f, SECOND, 0, 5, 3);
+    for (uint64_t index = 0; index < 30; index++) {
+        bool is_there = index == 3 || index == 4 || index == 7 || index == 9 || index == 20;
+        cr_assert_eq(feed_finished(f, index), is_there, "row %u", (unsigned)index);
+    }
+    cr_assert_eq(feed_rows(f), 0);
+    feed_destroy(&f);
+}
+
 Test(feed, after_a_restart_what_is_open_goes_again_under_new_numbers) {
     feed_t *f = new_feed(100, 3);
     uint64_t chunks;

@@ -9,11 +9,9 @@
 #include <criterion/criterion.h>
 
 static buf_t encoded(const char *reason, const row_usage_t *usage) {
-    row_result_t result = {.usage = usage};
     buf_t out;
     buf_init(&out, USAGE_BYTES_MAX);
-    strncpy(result.reason, reason, sizeof result.reason - 1);
-    usage_encode(&result, &out);
+    usage_encode(reason, usage, &out);
     cr_assert_not(out.full);
     return out;
 }

@@ -1,0 +1,33 @@
+/* llm_answer.h - what came of one call of an LLM. It travels: the engine fills it, a row takes it, the call
+ * journal keeps it. */
+#ifndef SDG_BASE_LLM_ANSWER_H
+#define SDG_BASE_LLM_ANSWER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/base/error.h"
+#include "core/base/llm_cause.h"
+#include "core/base/value.h"
+
+enum { LLM_LATENCIES_MAX = 16 }; /* request latencies kept per call: of requests that got a response */
+
+typedef struct llm_answer {
+    uint64_t tag; /* the caller's, from submit */
+    /* NONE: text is the answer, "" perhaps after empty retries. Any other: the call failed, see error. */
+    llm_cause_t cause;
+    bool has_unit; /* the receiver holds a unit of `permit` now: it goes on with it, or gives it back */
+    struct permit *permit; /* the request's (core/llm/permit.h); NULL: none was needed */
+    value_t text;          /* owned by the receiver; null when failed */
+    char finish_reason[24];
+    uint32_t prompt_tokens, completion_tokens; /* summed over the requests of this call */
+    uint32_t requests;                         /* HTTP requests made */
+    uint32_t retries[LLM_CAUSES];              /* by cause of the failure that was retried */
+    /* Sent to full body, the successful request first; latency_count of them. */
+    uint32_t latency_us[LLM_LATENCIES_MAX];
+    uint32_t latency_count;
+    long http_status; /* of the last response; 0 if none */
+    err_t error;      /* the reason when failed */
+} llm_answer_t;
+
+#endif

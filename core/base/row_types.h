@@ -1,0 +1,38 @@
+/* row_types.h - what is told about rows: how a job wants them run, and what a finished one has cost. Plain
+ * structs, for the row machine (core/mabel/row) as well as for the messages (proto/parts). */
+#ifndef SDG_BASE_ROW_TYPES_H
+#define SDG_BASE_ROW_TYPES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/llm_cause.h"
+
+typedef struct row_options { /* of a job; must outlive its rows */
+    bool save_intermediate;
+    bool retry_on_empty; /* false: --no-retry-on-empty */
+    bool seeded;
+    uint64_t seed; /* --seed; otherwise each row gets entropy */
+    bool trace;    /* keep what each block did, as `_trace` in the result (test-run) */
+    /* Batch mode: a row begins neither this block nor a later one, its run_if included, it wants ROW_STOPPED.
+     * An index into pipeline->blocks (see pipeline_stops); 0: never, for before block 0 nothing was done. */
+    uint32_t stop_before;
+    struct {
+        char *from, *to;
+    } * mapping;
+    size_t mapping_count; /* --mapping from:to, renames input columns */
+} row_options_t;
+
+/* latencies kept of one row: its meta bytes stay below a KiB; bytes of a failure class with its end */
+enum { ROW_LATENCIES_MAX = 64, ROW_REASON_MAX = 48 };
+typedef struct row_usage {
+    uint32_t calls, requests; /* LLM calls, and HTTP requests they took */
+    uint64_t prompt_tokens, completion_tokens;
+    uint32_t retries[LLM_CAUSES];
+    uint32_t cut_short; /* answers with finish_reason length or content_filter */
+    uint32_t latency_count;
+    uint32_t latency_us[ROW_LATENCIES_MAX];
+} row_usage_t;
+
+#endif
