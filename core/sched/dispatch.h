@@ -145,7 +145,8 @@ int dispatch_worker_hello(dispatch_t *d, uint64_t peer, const dispatch_worker_t 
                           err_t *err);
 typedef struct dispatch_held {
     uint64_t permit;  /* units it knows of; 0 from a worker that drains */
-    uint64_t used;    /* units in use: rows that run code, calls in flight */
+    uint64_t used;    /* units in use: rows that run code, calls in flight; of a worker that drains also rows
+                         that wait and will use one */
     uint64_t waiting; /* rows it has begun that hold no unit: they wait for a retry, a permit, an endpoint */
 } dispatch_held_t;
 /* Its answer to PERMITS. What it gives up is given to others only then, and it is given no other share before

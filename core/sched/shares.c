@@ -73,7 +73,8 @@ void shares_settle(share_t *const *shares, size_t count, uint64_t limit, uint64_
     for (size_t i = 0; i < count; i++) {
         share_t *share = shares[i];
         if (share->wanted <= share->granted || share->unsettled) continue;
-        uint64_t room = limit > held ? limit - held : 0;
+        if (held > limit) return; /* it was lowered, or somebody uses what it was not granted */
+        uint64_t room = limit - held;
         uint64_t covered = share->ceiling - share->granted; /* it may be using those anyway */
         uint64_t more = share->wanted - share->granted;
         if (more > covered && more - covered > room) more = covered + room;

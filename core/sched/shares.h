@@ -3,8 +3,9 @@
  * The limit is a number of things in use at once: rows of a job that run, calls of an endpoint in flight. The
  * holders are workers, and far away: what one is told it learns later, and what it then still uses it says
  * later still. So a share has two numbers: what was granted last, and a ceiling, what the holder may still be
- * using. The ceilings never add up to more than the limit, except after the limit was lowered and until all
- * have answered; in that time nobody is granted more.
+ * using. The ceilings never add up to more than the limit, except after the limit was lowered, or a holder
+ * came that was already using something, and until enough has been given back; in that time nobody is granted
+ * more.
  *
  *   shares_split_evenly or shares_split_by_demand   what each is to have (wanted)
  *   shares_settle                                    grants as much of that as can be now, marks who has

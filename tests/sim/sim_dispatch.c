@@ -19,7 +19,10 @@
  * - batches, leases and acknowledgements are in order; credits never fall
  * - rows pending <= window; bytes pending <= the bound of dispatch.h
  * - rows and bytes at a worker <= its credit
- * - rows running <= the job's limit, or the one before until workers have answered
+ * - units in use (rows that run code, calls in flight) <= the job's limit, or the one before until workers
+ *   have answered; calls in flight to an endpoint <= its limit in the same way, over all jobs and workers
+ * - in a good world the workers of an endpoint together may make as many calls as they could and it allows
+ * - in a good world rows that wait without a unit (for a retry, a permit) keep no others from starting
  * - in a good world the workers of a job share all of its limit
  * - a job that wants rows of a worker waits for one turn of each other job there
  * - a lost worker is announced before a row of it is in other hands
@@ -116,6 +119,14 @@ static void disturb_client(sim_t *s, client_t *c) {
     }
 }
 
+/* The limiter of an endpoint speaks; 0 closes it. */
+static void limit_endpoint(sim_t *s, size_t endpoint, uint64_t calls) {
+    if (dispatch_endpoint_limit(s->d, endpoint + 1, calls, s->now) != SDG_OK) return;
+    world_trace(s, "endpoint %zu may have %" PRIu64 " calls in flight", endpoint + 1, calls);
+    judge_endpoint_limit(s, endpoint, calls);
+    scheduler_act(s);
+}
+
 /* From here on the world is good: links work, nobody new refuses, at least one worker can run everything. */
 static void become_good(sim_t *s) {
     world_trace(s, "the world becomes good");
@@ -126,6 +137,10 @@ static void become_good(sim_t *s) {
     }
     for (size_t i = 0; i < s->worker_count; i++) {
         s->workers[i].silent_until = 0;
+    }
+    for (size_t e = 0; e < ENDPOINTS; e++) {
+        uint64_t open = world_between(s, 1, 20); /* none stays closed */
+        limit_endpoint(s, e, world_chance(s, 0.3) ? DISPATCH_NO_LIMIT : open);
     }
 }
 
@@ -143,12 +158,19 @@ static void wake_chaos(sim_t *s) {
     if (s->good) {
         for (size_t i = 0; i < s->book_count; i++) {
             judge_shares(s, s->books[i]);
+            judge_starving(s, s->books[i]);
+        }
+        for (size_t e = 0; e < ENDPOINTS; e++) {
+            judge_calls_shared(s, e);
         }
         if (!has_able_worker(s) && !worker_start(s)) world_fail(s, "too many workers were needed");
         return;
     }
     if (world_chance(s, 0.4) && workers_alive(s) < WORKERS_ALIVE_MAX && s->worker_count < WORKER_SLOTS / 2)
         worker_start(s);
+    if (world_chance(s, 0.3))
+        limit_endpoint(s, world_between(s, 0, ENDPOINTS - 1),
+                       world_chance(s, 0.2) ? DISPATCH_NO_LIMIT : world_between(s, 0, 20));
     worker_t *w = any_worker(s);
     if (w && world_chance(s, 0.5)) disturb_worker(s, w);
     if (world_chance(s, 0.2)) disturb_client(s, &s->clients[world_between(s, 0, s->client_count - 1)]);
@@ -197,6 +219,7 @@ static void setup_client(sim_t *s, client_t *c, size_t number) {
                     .result_rows = world_between(s, 1, 40),
                     .result_bytes = 100000};
     c->priority = world_between(s, 1, 5);
+    c->endpoints = (uint32_t)world_between(s, 0, (1 << ENDPOINTS) - 1);
     if (world_chance(s, 0.4)) c->window_bytes = world_between(s, 1, 2000);
     if (world_chance(s, 0.3)) c->result_bytes = world_between(s, 1, 1000);
     for (int i = 0; i < 2; i++) {
@@ -211,6 +234,11 @@ static void setup(sim_t *s) {
     s->now = SECOND;
     s->peers = 1;
     s->d = dispatch_new();
+    s->endpoints = xcalloc(ENDPOINTS, sizeof *s->endpoints);
+    for (size_t e = 0; e < ENDPOINTS; e++) {
+        s->endpoints[e].limit = s->endpoints[e].limit_max = DISPATCH_NO_LIMIT;
+    }
+    s->retry = world_chance(s, 0.7) ? rng_real(&s->rng) * 0.6 : 0;
     s->faults_end = s->now + world_between(s, 0, 40 * SECOND);
     s->drop = world_chance(s, 0.7) ? rng_real(&s->rng) * 0.3 : 0;
     s->repeat = world_chance(s, 0.7) ? rng_real(&s->rng) * 0.2 : 0;
@@ -264,6 +292,7 @@ static void teardown(sim_t *s) {
     for (size_t i = 0; i < s->book_count; i++) {
         free(s->books[i]);
     }
+    free(s->endpoints);
     heap_free(&s->events);
     dispatch_destroy(&s->d);
 }
@@ -384,6 +413,7 @@ static const char *const broken_names[BROKEN_KINDS] = {
     [BROKEN_NOTHING] = "nothing", [BROKEN_RESEND] = "resend", [BROKEN_ACK] = "ack",
     [BROKEN_LEASE] = "lease",     [BROKEN_ERA] = "era",       [BROKEN_MISSING] = "missing",
     [BROKEN_CHUNK] = "chunk",     [BROKEN_END] = "end",       [BROKEN_NUMBERS] = "numbers",
+    [BROKEN_WAITING] = "waiting", [BROKEN_CALLS] = "calls",
 };
 
 /* Each rule of worker and client that can be broken is, until a seed fails. One that nobody misses is a

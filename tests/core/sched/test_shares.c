@@ -156,6 +156,8 @@ Test(shares, what_it_may_be_using_anyway_is_granted_again_at_once) {
     share_heard(&w.share[0], 4, 7);
     shares_split_evenly(w.all, 1, 6);
     shares_settle(w.all, 1, 6, 0);
+    cr_assert_eq(w.share[0].granted, 4, "7 are more than 6");
+    shares_settle(w.all, 1, 7, 0);
     cr_assert_eq(w.share[0].granted, 6, "no more than the 7 that it still uses");
 }
 

@@ -65,16 +65,17 @@ static bool is_able(const sim_t *s, const job_book_t *book, const worker_t *w) {
 /* In a good world all of the limit is with workers, but for the moment it takes to tell them. */
 void judge_shares(sim_t *s, job_book_t *book) {
     const client_t *c = book->client;
-    uint64_t permits = 0, able = 0, wanted = c->limit ? c->limit : c->concurrency;
+    uint64_t permits = 0, held = 0, able = 0, wanted = c->limit ? c->limit : c->concurrency;
     for (size_t i = 0; i < s->worker_count; i++) {
         bool counts = is_able(s, book, &s->workers[i]);
         able += counts;
         permits += counts ? book->chairs[i].permit : 0;
+        if (s->workers[i].draining) held += book->chairs[i].ceiling; /* not to be had yet */
     }
     dispatch_job_stats_t stats;
     bool runs =
         book->job == c->job && !book->over && dispatch_job_stats(s->d, book->job, &stats) && !stats.stopping;
-    if (!runs || able == 0 || permits == wanted)
+    if (!runs || able == 0 || permits == wanted || (permits < wanted && permits + held >= wanted))
         book->unshared_ns = 0;
     else if (book->unshared_ns == 0)
         book->unshared_ns = s->now;
@@ -91,7 +92,7 @@ void judge_running(sim_t *s, const held_t *started) {
     for (size_t i = 0; i < s->worker_count; i++) {
         const worker_t *w = &s->workers[i];
         for (size_t k = 0; w->alive && k < w->held_count; k++) {
-            running += w->held[k].job == started->job && w->held[k].running && w->held[k].life == w->life;
+            running += w->held[k].job == started->job && w->held[k].unit && w->held[k].life == w->life;
         }
     }
     if (running > book->running_max)
@@ -125,6 +126,115 @@ void judge_started(sim_t *s, const worker_t *w, const held_t *h) {
                    h->index);
 }
 
+/* ---- the judge: calls in flight */
+
+static uint64_t calls_allowed(const endpoint_book_t *book) {
+    uint64_t sum = 0;
+    for (size_t i = 0; i < WORKER_SLOTS; i++) {
+        sum += book->chairs[i].ceiling;
+    }
+    return sum;
+}
+
+static void settle_endpoint(endpoint_book_t *book) {
+    if (calls_allowed(book) <= book->limit || book->limit_max < book->limit) book->limit_max = book->limit;
+}
+
+static bool is_named(const sim_t *s, size_t endpoint) {
+    for (size_t i = 0; i < s->book_count; i++) {
+        const job_book_t *book = s->books[i];
+        if (book->job && !book->over && (book->client->endpoints >> endpoint & 1)) return true;
+    }
+    return false;
+}
+
+void judge_endpoints(sim_t *s) {
+    for (size_t e = 0; e < ENDPOINTS; e++) {
+        endpoint_book_t *book = &s->endpoints[e];
+        bool named = is_named(s, e);
+        if (book->named && !named)
+            *book = (endpoint_book_t){.generation = book->generation + 1,
+                                      .limit = DISPATCH_NO_LIMIT,
+                                      .limit_max = DISPATCH_NO_LIMIT};
+        book->named = named;
+    }
+}
+
+void judge_endpoint_limit(sim_t *s, size_t endpoint, uint64_t calls) {
+    s->endpoints[endpoint].limit = calls;
+    settle_endpoint(&s->endpoints[endpoint]);
+}
+
+void judge_endpoint_permits(sim_t *s, const dispatch_action_t *a) {
+    endpoint_book_t *book = &s->endpoints[a->endpoint - 1];
+    chair_t *chair = &book->chairs[world_worker(s, a->worker) - s->workers];
+    chair->permit = a->permit_calls;
+    if (a->permit_calls <= chair->ceiling) return;
+    chair->ceiling = a->permit_calls;
+    if (calls_allowed(book) > book->limit)
+        world_fail(s, "endpoint %" PRIu64 ": %" PRIu64 " calls may be in flight, its limit is %" PRIu64,
+                   a->endpoint, calls_allowed(book), book->limit);
+}
+
+void judge_answer_of_endpoint(sim_t *s, const worker_t *w, const mail_t *m) {
+    endpoint_book_t *book = &s->endpoints[m->a - 1];
+    chair_t *chair = &book->chairs[w - s->workers];
+    if (m->b == chair->permit) chair->ceiling = m->b > m->c ? m->b : m->c;
+    settle_endpoint(book);
+}
+
+uint64_t judge_call_key(const sim_t *s, const worker_t *w, size_t endpoint) {
+    return 1 + (w->life << 32 | s->endpoints[endpoint].generation);
+}
+
+/* Calls by a permit from before count no more; nor do those of a job that is over. */
+void judge_called(sim_t *s, size_t endpoint) {
+    const endpoint_book_t *book = &s->endpoints[endpoint];
+    uint64_t in_flight = 0;
+    for (size_t i = 0; i < s->worker_count; i++) {
+        const worker_t *w = &s->workers[i];
+        for (size_t k = 0; w->alive && k < w->held_count; k++) {
+            const held_t *h = &w->held[k];
+            const job_book_t *job = h->calling && h->endpoint == endpoint ? judge_book(s, h->job) : NULL;
+            in_flight += job && !job->over && h->call_key == judge_call_key(s, w, endpoint);
+        }
+    }
+    if (in_flight > book->limit_max)
+        world_fail(s, "endpoint %zu: %" PRIu64 " calls are in flight, its limit is %" PRIu64 " (%" PRIu64 ")",
+                   endpoint + 1, in_flight, book->limit, book->limit_max);
+}
+
+/* What a worker's units of the jobs that name the endpoint could use. */
+static uint64_t demand_of(const sim_t *s, size_t worker, size_t endpoint) {
+    uint64_t units = 0;
+    for (size_t i = 0; i < s->book_count; i++) {
+        const job_book_t *book = s->books[i];
+        if (book->job && !book->over && (book->client->endpoints >> endpoint & 1))
+            units += book->chairs[worker].permit;
+    }
+    return units;
+}
+
+/* In a good world the workers may make as many calls as they could and the limit allows. */
+void judge_calls_shared(sim_t *s, size_t endpoint) {
+    endpoint_book_t *book = &s->endpoints[endpoint];
+    uint64_t permits = 0, demand = 0;
+    bool drains = false;
+    for (size_t i = 0; i < s->worker_count; i++) {
+        permits += book->chairs[i].permit;
+        demand += demand_of(s, i, endpoint);
+        drains = drains || book->chairs[i].ceiling > book->chairs[i].permit || s->workers[i].draining;
+    }
+    uint64_t wanted = demand < book->limit ? demand : book->limit;
+    if (!book->named || drains || book->limit == DISPATCH_NO_LIMIT || permits == wanted)
+        book->unshared_ns = 0;
+    else if (book->unshared_ns == 0)
+        book->unshared_ns = s->now;
+    else if (s->now > book->unshared_ns + 30 * SECOND)
+        world_fail(s, "endpoint %zu: %" PRIu64 " calls are permitted, %" PRIu64 " could be", endpoint + 1,
+                   permits, wanted);
+}
+
 /* ---- the judge: turns */
 
 static uint64_t held_of(const job_book_t *book, uint64_t instance) {
@@ -147,6 +257,41 @@ static bool is_hungry(const job_book_t *book, const chair_t *chair, const worker
     if (!book->job || book->over || book->stopped || chair->rests || chair->permit == 0) return false;
     return book->results_open <= book->client->window_bytes / 2 && has_fresh_row(book) &&
            held_of(book, w->instance) < chair->permit;
+}
+
+static uint64_t all_held_of(const sim_t *s, uint64_t instance) {
+    uint64_t rows = 0;
+    for (size_t i = 0; i < s->book_count; i++) {
+        rows += held_of(s->books[i], instance);
+    }
+    return rows;
+}
+
+/* Units that are free, and nothing to start with them, although rows are queued and the worker has room. */
+static bool is_starving(const sim_t *s, const job_book_t *book, const chair_t *chair, const worker_t *w) {
+    uint64_t units = 0;
+    bool ready = false;
+    for (size_t i = 0; i < w->held_count; i++) {
+        if (w->held[i].job != book->job) continue;
+        units += w->held[i].unit;
+        ready = ready || !w->held[i].running;
+    }
+    if (!book->job || book->over || book->stopped || chair->rests || ready || units >= chair->permit)
+        return false;
+    return book->results_open <= book->client->window_bytes / 2 && has_fresh_row(book) &&
+           w->credit_bytes == 100000 && all_held_of(s, w->instance) < w->credit_rows;
+}
+
+/* Rows that wait without a unit keep no others from starting. */
+void judge_starving(sim_t *s, job_book_t *book) {
+    for (size_t i = 0; i < s->worker_count; i++) {
+        const worker_t *w = &s->workers[i];
+        chair_t *chair = judge_chair(book, s, w);
+        chair->starved = is_able(s, book, w) && is_starving(s, book, chair, w) ? chair->starved + 1 : 0;
+        if (chair->starved > 10)
+            world_fail(s, "job %" PRIu64 ": worker %" PRIu64 " has units and room, and no rows to start",
+                       book->job, w->instance);
+    }
 }
 
 /* Rows of one turn of each other job, those that have ended included: they may have had one meanwhile. */
@@ -333,6 +478,10 @@ void judge_lost(sim_t *s, const dispatch_action_t *a, bool crashed) {
     uint64_t rows = 0;
     worker_t *w = world_worker(s, a->worker);
     w->life++;
+    for (size_t e = 0; e < ENDPOINTS; e++) {
+        s->endpoints[e].chairs[w - s->workers] = (chair_t){0};
+        settle_endpoint(&s->endpoints[e]);
+    }
     for (size_t b = 0; b < s->book_count; b++) {
         *judge_chair(s->books[b], s, w) = (chair_t){0};
         judge_settled(s->books[b]);

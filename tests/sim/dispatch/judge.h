@@ -23,7 +23,18 @@ typedef struct chair {
     uint64_t permit, ceiling; /* told last; it may run so many */
     bool rests;               /* it gave rows back and has not said its credit since */
     uint64_t passed;          /* rows given to others here while this job wanted some */
+    uint64_t starved; /* times in a row that it had units, room and rows to come, and nothing to start */
 } chair_t;
+
+/* What the judge knows of an endpoint, as long as open jobs name it. */
+struct endpoint_book {
+    bool named;
+    uint64_t generation;       /* how often it was forgotten */
+    uint64_t limit, limit_max; /* limit_max: a larger one from before, until the workers have answered */
+    uint64_t
+        unshared_ns; /* since when its workers together may make another number of calls than they could */
+    chair_t chairs[WORKER_SLOTS];
+};
 
 struct job_book {
     uint64_t job;
@@ -53,6 +64,19 @@ void judge_answer_of_permits(sim_t *s, const worker_t *w, const mail_t *m);
 void judge_limit(job_book_t *book, uint64_t concurrency);
 void judge_shares(sim_t *s, job_book_t *book); /* in a good world, now and then */
 void judge_running(sim_t *s, const held_t *started);
+
+void judge_starving(sim_t *s, job_book_t *book); /* in a good world, now and then */
+
+/* ---- how many calls are in flight */
+
+void judge_endpoints(sim_t *s); /* after all actions of an event: those that no job names are forgotten */
+void judge_endpoint_limit(sim_t *s, size_t endpoint, uint64_t calls);
+void judge_endpoint_permits(sim_t *s, const dispatch_action_t *a);
+void judge_answer_of_endpoint(sim_t *s, const worker_t *w, const mail_t *m);
+uint64_t judge_call_key(const sim_t *s, const worker_t *w,
+                        size_t endpoint);           /* of permits that are told now */
+void judge_called(sim_t *s, size_t endpoint);       /* a call begins */
+void judge_calls_shared(sim_t *s, size_t endpoint); /* in a good world, now and then */
 
 /* ---- what a worker makes of its leases */
 

@@ -48,7 +48,11 @@ static void perform(sim_t *s, const dispatch_action_t *a) {
         world_post_plain(s, false, M_PERMITS, a->peer, a->job, a->permit_units, 0,
                          world_worker(s, a->worker)->life);
         break;
-    case DISPATCH_ENDPOINT_PERMITS: break; /* jobs of this world name no endpoints */
+    case DISPATCH_ENDPOINT_PERMITS:
+        judge_endpoint_permits(s, a);
+        world_post_plain(s, false, M_ENDPOINT_PERMITS, a->peer, 0, a->endpoint, a->permit_calls,
+                         judge_call_key(s, world_worker(s, a->worker), a->endpoint - 1));
+        break;
     case DISPATCH_JOB_DROP: world_post_plain(s, false, M_JOB_DROP, a->peer, a->job, a->mode, 0, 0); break;
     case DISPATCH_WORKER_LOST:
         world_trace(s, "scheduler: worker %" PRIu64 " lost, %s", a->worker, a->reason);
@@ -67,6 +71,7 @@ void scheduler_act(sim_t *s) {
         if (a.kind == DISPATCH_WORKER_LOST) judge_lost(s, &a, strcmp(a.reason, "it said goodbye") != 0);
         perform(s, &a);
     }
+    judge_endpoints(s);
     judge_step(s);
 }
 
@@ -75,16 +80,24 @@ static void open_job(sim_t *s, const mail_t *m) {
     if (c->registered && c->registered != m->peer)
         dispatch_client_moved(s->d, c->registered, m->peer, s->now);
     c->registered = m->peer;
+    uint64_t endpoints[ENDPOINTS];
     dispatch_job_t job = {.job = m->job,
                           .window_rows = c->window_rows,
                           .window_bytes = c->window_bytes,
                           .concurrency = c->concurrency,
-                          .priority = c->priority};
+                          .priority = c->priority,
+                          .endpoints = endpoints};
+    for (size_t e = 0; e < ENDPOINTS; e++) {
+        if (c->endpoints >> e & 1) endpoints[job.endpoint_count++] = e + 1;
+    }
     job_book_t *book = judge_book(s, m->job);
     dispatch_job_stats_t stats;
     bool known = dispatch_job_stats(s->d, m->job, &stats);
     if (c->job != m->job || !c->alive || c->done)
-        return;           /* of a client that is gone: really its connection would be too */
+        return; /* of a client that is gone: really its connection would be too */
+    if (!known && !m->a && (c->accepted || m->peer != c->peer))
+        return; /* said before it heard of its acceptance, or on a connection before this one: it would have
+                   come before the job was dropped */
     if (!known && m->a) { /* it was open once and is forgotten: its numbers mean nothing any more */
         world_post_plain(s, false, M_REFUSED, m->peer, m->job, 0, 0, 0);
         return;
@@ -221,8 +234,15 @@ static void permits_held(sim_t *s, const mail_t *m, uint64_t worker) {
     const worker_t *w = world_worker(s, worker);
     if (w->peer != m->peer) return;
     judge_answer_of_permits(s, w, m);
-    dispatch_held_t held = {.permit = m->a, .used = m->b};
+    dispatch_held_t held = {.permit = m->a, .used = m->b, .waiting = m->c};
     dispatch_worker_running(s->d, worker, m->job, &held, s->now);
+}
+
+static void endpoint_held(sim_t *s, const mail_t *m, uint64_t worker) {
+    const worker_t *w = world_worker(s, worker);
+    if (w->peer != m->peer) return;
+    judge_answer_of_endpoint(s, w, m);
+    dispatch_worker_calls(s->d, worker, m->a, m->b, m->c, s->now);
 }
 
 /* It rests no more; or it drains: it gets nothing more, and its answers are not asked for. */
@@ -260,6 +280,7 @@ void scheduler_from_worker(sim_t *s, const mail_t *m) {
     switch (m->kind) {
     case M_ROW_CREDIT: row_credit(s, m, worker); break;
     case M_PERMITS_HELD: permits_held(s, m, worker); break;
+    case M_ENDPOINT_HELD: endpoint_held(s, m, worker); break;
     case M_BEAT: dispatch_worker_leases(s->d, worker, m->a, s->now); break;
     case M_RETURN: rows_returned(s, m, worker); break;
     case M_JOB_REFUSED: refused(s, m, worker); break;

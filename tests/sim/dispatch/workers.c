@@ -93,6 +93,9 @@ worker_t *worker_start(sim_t *s) {
                     .credit_rows = world_between(s, 1, 40),
                     .credit_bytes = world_chance(s, 0.3) ? world_between(s, 1, 200) : 100000,
                     .row_ns = world_chance(s, 0.2) ? 3 * SECOND : 200 * MILLISECOND};
+    for (size_t e = 0; e < ENDPOINTS; e++) {
+        w->lines[e].calls = ENDPOINT_CALLS_MAX;
+    }
     w->leases = lease_book_new();
     w->outbox = outbox_new(encode_batch, w);
     if (!s->good && world_chance(s, 0.1)) w->refuses = (uint32_t)world_between(s, 1, 7);
@@ -131,13 +134,89 @@ void worker_bye(sim_t *s, worker_t *w) {
 
 static void unhold(worker_t *w, size_t i) { w->held[i] = w->held[--w->held_count]; }
 
+static uint64_t units_of(const worker_t *w, uint64_t job) {
+    uint64_t units = 0;
+    for (size_t i = 0; i < w->held_count; i++) {
+        units += w->held[i].unit && w->held[i].job == job;
+    }
+    return units;
+}
+
+static uint64_t waiting_of(const worker_t *w, uint64_t job) {
+    uint64_t rows = 0;
+    for (size_t i = 0; i < w->held_count; i++) {
+        rows += w->held[i].running && !w->held[i].unit && w->held[i].job == job;
+    }
+    return rows;
+}
+
+static uint64_t in_flight_to(const worker_t *w, size_t endpoint) {
+    uint64_t calls = 0;
+    for (size_t i = 0; i < w->held_count; i++) {
+        calls += w->held[i].calling && w->held[i].endpoint == endpoint;
+    }
+    return calls;
+}
+
+/* Its code is done, or its retry is due, and it has a unit: without a permit of the endpoint it gives that
+ * back. */
+static void call(sim_t *s, worker_t *w, held_t *h) {
+    const line_t *line = &w->lines[h->endpoint];
+    if (in_flight_to(w, h->endpoint) >= line->calls && s->broken != BROKEN_CALLS) {
+        h->unit = false;
+        h->done_ns = s->now;
+        return;
+    }
+    h->calling = true;
+    h->call_key = line->key;
+    h->done_ns = s->now + world_between(s, 1, w->row_ns);
+    judge_called(s, h->endpoint);
+}
+
+/* What it did with its unit until now is over. */
+static void unit_used(sim_t *s, worker_t *w, held_t *h) {
+    if (!h->calling && h->endpoint < ENDPOINTS) {
+        call(s, w, h);
+    } else if (h->calling && h->retries > 0) {
+        h->retries--;
+        h->calling = h->unit = false;
+        h->done_ns = s->now + world_between(s, 1, 3 * SECOND);
+    } else {
+        h->ended = true;
+    }
+}
+
 static void end_rows(sim_t *s, worker_t *w) {
     for (size_t i = w->held_count; i > 0; i--) {
-        held_t h = w->held[i - 1];
-        if (!h.running || h.done_ns > s->now) continue;
+        held_t *at = &w->held[i - 1];
+        if (!at->unit || at->done_ns > s->now) continue;
+        unit_used(s, w, at);
+        if (!at->ended) continue;
+        held_t h = *at;
         dispatch_done_t done = world_done(client_of(s, h.job)->number, h.index);
         unhold(w, i - 1);
         outbox_add_result(w->outbox, h.job, &done);
+    }
+}
+
+/* A row that begins, or goes on after it waited. */
+static void take_unit(sim_t *s, worker_t *w, held_t *h) {
+    h->unit = true;
+    if (permit_of(w, h->job)->life != w->life)
+        h->life = UINT64_MAX; /* by an allowance from before it was taken for dead */
+    judge_running(s, h);
+}
+
+/* Retries go before rows that have not begun. */
+static void go_on(sim_t *s, worker_t *w) {
+    for (size_t i = 0; i < w->held_count; i++) {
+        held_t *h = &w->held[i];
+        if (!h->running || h->unit || h->done_ns > s->now) continue;
+        if (in_flight_to(w, h->endpoint) >= w->lines[h->endpoint].calls && s->broken != BROKEN_CALLS)
+            continue;
+        if (units_of(w, h->job) >= permit_of(w, h->job)->rows) continue;
+        take_unit(s, w, h);
+        call(s, w, h);
     }
 }
 
@@ -147,10 +226,17 @@ static void drop_waiting(worker_t *w) {
     }
 }
 
+/* It has begun and can never go on here: nobody gives it a unit, or a call to a worker that drains. */
+static bool is_stuck(worker_t *w, const held_t *h) {
+    if (h->unit) return false;
+    return permit_of(w, h->job)->rows == 0 || (w->draining && w->lines[h->endpoint].calls == 0);
+}
+
 static void return_waiting(worker_t *w, uint64_t job) {
     for (size_t i = w->held_count; i > 0; i--) {
-        if (w->held[i - 1].running || w->held[i - 1].job != job) continue;
-        outbox_add_returned(w->outbox, job, w->held[i - 1].index);
+        const held_t *h = &w->held[i - 1];
+        if (h->job != job || (h->running && !is_stuck(w, h))) continue;
+        outbox_add_returned(w->outbox, job, h->index);
         unhold(w, i - 1);
     }
 }
@@ -160,26 +246,27 @@ static bool kills(sim_t *s, const held_t *h) {
     return c->killers[0] == h->index + 1 || c->killers[1] == h->index + 1;
 }
 
-static uint64_t running_of(const worker_t *w, uint64_t job) {
-    uint64_t running = 0;
-    for (size_t i = 0; i < w->held_count; i++) {
-        running += w->held[i].running && w->held[i].job == job;
+/* What the row will do: run code, then perhaps call an endpoint of its job, perhaps more than once. */
+static void plan_row(sim_t *s, const worker_t *w, held_t *h) {
+    uint32_t named = client_of(s, h->job)->endpoints;
+    h->running = true;
+    h->done_ns = s->now + world_between(s, 1, w->row_ns);
+    h->endpoint = named ? world_between(s, 0, ENDPOINTS - 1) : ENDPOINTS;
+    if (named && !(named >> h->endpoint & 1)) h->endpoint = named == 1 ? 0 : 1;
+    while (named && h->retries < 5 && world_chance(s, s->retry)) {
+        h->retries++;
     }
-    return running;
 }
 
 /* False: one of the rows killed it. */
 static bool start_rows(sim_t *s, worker_t *w) {
+    go_on(s, w);
     for (size_t i = 0; i < w->held_count; i++) {
         held_t *h = &w->held[i];
-        const permit_t *permit = permit_of(w, h->job);
-        if (h->running || running_of(w, h->job) >= permit->rows) continue;
+        if (h->running || units_of(w, h->job) >= permit_of(w, h->job)->rows) continue;
         judge_started(s, w, h);
-        h->running = true;
-        h->done_ns = s->now + world_between(s, 1, w->row_ns);
-        if (permit->life != w->life)
-            h->life = UINT64_MAX; /* by an allowance from before it was taken for dead */
-        judge_running(s, h);
+        plan_row(s, w, h);
+        take_unit(s, w, h);
         if (!kills(s, h)) continue;
         worker_crash(s, w);
         return false;
@@ -232,9 +319,50 @@ static void forget_job(worker_t *w, uint64_t job) {
     }
 }
 
+static uint64_t told_permit(const worker_t *w, const permit_t *permit) {
+    return w->draining ? 0 : permit->rows;
+}
+
+/* Units in use; of a worker that drains also those that its rows will need again: it will not be given more.
+ */
+static uint64_t told_units(const worker_t *w, uint64_t job) {
+    return units_of(w, job) + (w->draining ? waiting_of(w, job) : 0);
+}
+
 static void say_held(sim_t *s, worker_t *w, permit_t *permit) {
-    permit->told_running = running_of(w, permit->job);
-    say(s, w, M_PERMITS_HELD, permit->job, permit->rows, permit->told_running);
+    permit->told_running = told_units(w, permit->job);
+    permit->told_waiting = s->broken == BROKEN_WAITING ? 0 : waiting_of(w, permit->job);
+    world_post_plain(s, true, M_PERMITS_HELD, w->peer, permit->job, told_permit(w, permit),
+                     permit->told_running, permit->told_waiting);
+}
+
+static void say_calls(sim_t *s, worker_t *w, size_t endpoint) {
+    line_t *line = &w->lines[endpoint];
+    line->told = in_flight_to(w, endpoint);
+    world_post_plain(s, true, M_ENDPOINT_HELD, w->peer, 0, endpoint + 1, line->calls, line->told);
+}
+
+/* What others may have now, and how many rows wait. */
+static void say_news(sim_t *s, worker_t *w) {
+    for (size_t i = 0; i < w->permit_count; i++) {
+        permit_t *permit = &w->permits[i];
+        uint64_t units = told_units(w, permit->job), step = permit->rows / 8 > 1 ? permit->rows / 8 : 1;
+        uint64_t waiting = s->broken == BROKEN_WAITING ? 0 : waiting_of(w, permit->job);
+        bool fewer = units < permit->told_running && permit->told_running > told_permit(w, permit);
+        if (fewer || waiting > permit->told_waiting + step || waiting + step < permit->told_waiting)
+            say_held(s, w, permit);
+    }
+    for (size_t e = 0; e < ENDPOINTS; e++) {
+        if (w->lines[e].told > w->lines[e].calls && in_flight_to(w, e) < w->lines[e].told) say_calls(s, w, e);
+    }
+}
+
+static void take_endpoint_permits(sim_t *s, worker_t *w, const mail_t *m) {
+    line_t *line = &w->lines[m->a - 1];
+    line->calls = m->b;
+    line->key = m->c;
+    go_on(s, w);
+    say_calls(s, w, m->a - 1);
 }
 
 static void take_permits(sim_t *s, worker_t *w, const mail_t *m) {
@@ -250,6 +378,18 @@ static void say_what_holds(sim_t *s, worker_t *w) {
     say(s, w, M_ROW_CREDIT, 0, w->draining ? 0 : w->credit_rows, w->credit_bytes);
 }
 
+static uint64_t worker_next(const sim_t *s, const worker_t *w) {
+    uint64_t next = w->beat_ns + BEAT_NS;
+    for (size_t i = 0; i < w->held_count; i++) {
+        const held_t *h = &w->held[i];
+        if (!h->running || (!h->unit && h->done_ns <= s->now)) continue; /* it waits for a unit or a call */
+        if (h->done_ns < next) next = h->done_ns;
+    }
+    uint64_t due = outbox_due(w->outbox, is_idle(w));
+    if (due < next) next = due;
+    return next > s->now ? next : s->now + 1;
+}
+
 void worker_message(sim_t *s, worker_t *w, const mail_t *m) {
     switch (m->kind) {
     case M_WELCOME:
@@ -260,6 +400,7 @@ void worker_message(sim_t *s, worker_t *w, const mail_t *m) {
     case M_LEASE: take_lease(s, w, m); break;
     case M_LEASES_VOID: take_void(w, m); break;
     case M_PERMITS: take_permits(s, w, m); break;
+    case M_ENDPOINT_PERMITS: take_endpoint_permits(s, w, m); break;
     case M_JOB_DROP:
         if (m->a == DISPATCH_STOP_DRAIN)
             return_waiting(w, m->job);
@@ -270,9 +411,10 @@ void worker_message(sim_t *s, worker_t *w, const mail_t *m) {
     default: break;
     }
     if (!w->alive || !start_rows(s, w)) return;
+    say_news(s, w);
     send_due(s, w);
-    uint64_t due = outbox_due(w->outbox, is_idle(w));
-    if (due < w->wake_ns) wake_at(s, w, due);
+    uint64_t next = worker_next(s, w);
+    if (next < w->wake_ns) wake_at(s, w, next);
 }
 
 static void beat(sim_t *s, worker_t *w) {
@@ -282,16 +424,6 @@ static void beat(sim_t *s, worker_t *w) {
     uint64_t missing = lease_book_first_missing(w->leases);
     say(s, w, M_BEAT, 0, s->broken == BROKEN_MISSING ? missing | UINT32_MAX : missing, 0);
     say_what_holds(s, w);
-}
-
-static uint64_t worker_next(const sim_t *s, const worker_t *w) {
-    uint64_t next = w->beat_ns + BEAT_NS;
-    for (size_t i = 0; i < w->held_count; i++) {
-        if (w->held[i].running && w->held[i].done_ns < next) next = w->held[i].done_ns;
-    }
-    uint64_t due = outbox_due(w->outbox, is_idle(w));
-    if (due < next) next = due;
-    return next > s->now ? next : s->now + 1;
 }
 
 void worker_wake(sim_t *s, size_t who) {
@@ -304,11 +436,10 @@ void worker_wake(sim_t *s, size_t who) {
     end_rows(s, w);
     for (size_t i = 0; i < w->permit_count; i++) {
         if (w->draining) return_waiting(w, w->permits[i].job);
-        bool fewer = running_of(w, w->permits[i].job) < w->permits[i].told_running;
-        if (fewer && w->permits[i].told_running > w->permits[i].rows) say_held(s, w, &w->permits[i]);
     }
     beat(s, w);
     if (!w->alive || !start_rows(s, w)) return;
+    say_news(s, w);
     send_due(s, w);
     if (w->draining && w->held_count == 0 && outbox_rows(w->outbox) == 0) {
         worker_bye(s, w);

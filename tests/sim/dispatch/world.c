@@ -12,12 +12,12 @@ enum { PATTERN_BYTES = 1024 };
 
 static char pattern[PATTERN_BYTES];
 static const char *const mail_names[] = {
-    "JOB_OPEN",      "JOB_ACCEPTED", "INGEST_CREDIT", "ROWS",        "ROWS_END",
-    "RESULT_CREDIT", "RESULTS",      "RESULTS_ACK",   "JOB_DONE",    "JOB_STOP",
-    "JOB_LIMIT",     "CLIENT_BYE",   "REFUSED",       "HELLO",       "WELCOME",
-    "ROW_CREDIT",    "LEASE",        "LEASES_VOID",   "ROW_RESULTS", "ROW_RESULTS_ACK",
-    "PERMITS",       "LEASE_RETURN", "JOB_DROP",      "JOB_REFUSED", "BEAT",
-    "BYE",           "PERMITS_HELD",
+    "JOB_OPEN",      "JOB_ACCEPTED", "INGEST_CREDIT",    "ROWS",          "ROWS_END",
+    "RESULT_CREDIT", "RESULTS",      "RESULTS_ACK",      "JOB_DONE",      "JOB_STOP",
+    "JOB_LIMIT",     "CLIENT_BYE",   "REFUSED",          "HELLO",         "WELCOME",
+    "ROW_CREDIT",    "LEASE",        "LEASES_VOID",      "ROW_RESULTS",   "ROW_RESULTS_ACK",
+    "PERMITS",       "LEASE_RETURN", "JOB_DROP",         "JOB_REFUSED",   "BEAT",
+    "BYE",           "PERMITS_HELD", "ENDPOINT_PERMITS", "ENDPOINT_HELD",
 };
 
 /* ---- small things */
@@ -131,16 +131,19 @@ void mail_done(mail_t *m) {
     if (m->users == 0) free(m);
 }
 
+/* The answers of permits, as the dispatcher asks. And the end of a job that was dropped with its silent
+ * client: it must not come after the same job was opened and accepted once more on that connection. */
 static bool keeps_order(const mail_t *m) {
-    return m->kind == M_PERMITS || m->kind == M_HELLO || m->kind == M_PERMITS_HELD;
+    if (m->kind == M_JOB_DONE || m->kind == M_JOB_ACCEPTED) return true;
+    return m->kind == M_PERMITS || m->kind == M_ENDPOINT_PERMITS || m->kind == M_HELLO ||
+           m->kind == M_PERMITS_HELD || m->kind == M_ENDPOINT_HELD;
 }
 
 /* Not before those of its kind that were sent before it on this connection. */
 static uint64_t in_order(sim_t *s, const mail_t *m, uint64_t time) {
-    uint64_t *last = m->kind == M_PERMITS                              ? &s->permits_ns[m->peer]
-                     : m->kind == M_HELLO || m->kind == M_PERMITS_HELD ? &s->held_ns[m->peer]
-                                                                       : NULL;
-    if (!last) return time;
+    if (!keeps_order(m)) return time;
+    bool told = !m->to_scheduler;
+    uint64_t *last = told ? &s->permits_ns[m->peer] : &s->held_ns[m->peer];
     if (time < *last) time = *last;
     return *last = time;
 }

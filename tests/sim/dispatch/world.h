@@ -29,6 +29,7 @@ enum {
     BATCHES_MAX = 4096,
     ROW_BYTES_MAX = 256,
     RESULT_BYTES_MAX = 512, /* with meta */
+    ENDPOINTS = 2,          /* LLM servers; number 0 has the id 1 */
 };
 #define RULE_WAIT SECOND /* how often absolute things are repeated */
 
@@ -42,6 +43,8 @@ typedef enum broken {
     BROKEN_MISSING, /* the worker says that no lease is missing */
     BROKEN_CHUNK,   /* the client forgets a chunk when it is sent */
     BROKEN_END,     /* the client says the end of its rows once */
+    BROKEN_WAITING, /* the worker does not say that rows wait */
+    BROKEN_CALLS,   /* the worker calls endpoints without their permit */
     BROKEN_NUMBERS, /* the client goes on with the numbers of the job before */
     BROKEN_KINDS
 } broken_t;
@@ -76,6 +79,8 @@ typedef enum mail_kind {
     M_BEAT,
     M_BYE,
     M_PERMITS_HELD,
+    M_ENDPOINT_PERMITS,
+    M_ENDPOINT_HELD,
 } mail_kind_t;
 
 typedef struct mail {
@@ -105,6 +110,7 @@ typedef struct client {
         finished; /* finished: heard JOB_DONE of a whole run, or stopped */
     uint64_t rows_total, killers[2];
     uint64_t window_rows, window_bytes, concurrency, chunk_rows, priority;
+    uint32_t endpoints;                  /* bit per endpoint that its pipeline names */
     uint64_t limit;                      /* what it wants the concurrency to be now; 0: as at first */
     uint64_t result_rows, result_bytes;  /* result window */
     uint64_t todo[ROWS_MAX], todo_count; /* what it reads: the rows that were not in the file when it began */
@@ -122,13 +128,24 @@ typedef struct client {
 typedef struct held {
     uint64_t job, index, done_ns;
     uint64_t life; /* in which life of the worker (as the dispatcher sees it) the row was leased */
-    bool running;
+    bool running;  /* it has begun */
+    bool unit; /* it runs code until done_ns, or its call is in flight until then; else it rests until then */
+    bool ended;      /* its result is there */
+    size_t endpoint; /* that it calls when its code is done; ENDPOINTS: none */
+    bool calling;
+    uint64_t call_key; /* the permit it calls by: judge_call_key */
+    uint32_t retries;  /* of its call that will be needed */
 } held_t;
 
 typedef struct permit {
-    uint64_t job, rows, told_running, life;
+    uint64_t job, rows, told_running, told_waiting, life;
     bool refused;
 } permit_t;
+
+typedef struct line { /* a worker's permit of an endpoint */
+    uint64_t calls, told;
+    uint64_t key; /* under which the judge counts calls by it: judge_call_key of when it was told */
+} line_t;
 
 typedef struct worker {
     struct sim *sim;
@@ -141,6 +158,7 @@ typedef struct worker {
     size_t held_count, held_cap;
     permit_t permits[JOB_BOOKS];
     size_t permit_count;
+    line_t lines[ENDPOINTS];
     lease_book_t *leases;
     outbox_t *outbox;
     uint64_t wake_ns;    /* it wakes next */
@@ -149,6 +167,7 @@ typedef struct worker {
 } worker_t;
 
 typedef struct job_book job_book_t; /* judge.h */
+typedef struct endpoint_book endpoint_book_t;
 
 typedef struct sim {
     uint64_t seed, now, faults_end, steps;
@@ -156,6 +175,7 @@ typedef struct sim {
     bool verbose, quiet, failed, good;
     broken_t broken;
     double drop, repeat, stall;
+    double retry; /* chance that a call has to be made again */
     uint64_t delay_max;
     dispatch_t *d;
     heap_t events; /* event_t, owned, by time; those of one time in the order they were made */
@@ -168,6 +188,7 @@ typedef struct sim {
                                                            PERMITS_HELD there, arrives then */
     uint64_t instance_at[PEERS_MAX];                    /* scheduler: which worker speaks there; 0 unknown */
     uint64_t client_at[PEERS_MAX];                      /* client number + 1 */
+    endpoint_book_t *endpoints;                         /* the judge's, ENDPOINTS of them */
     job_book_t *books[JOB_BOOKS];
     size_t book_count;
     uint64_t duplicates, failures, finished_jobs;
