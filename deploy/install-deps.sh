@@ -9,7 +9,7 @@ set -euo pipefail
 
 BUILD="build-essential cmake ninja-build pkg-config libzmq3-dev libczmq-dev libcurl4-openssl-dev libmsgpack-dev
  libcyaml-dev libyaml-dev libsimdjson-dev libpcre2-dev libxxhash-dev libjemalloc-dev zlib1g-dev libzstd-dev libmicrohttpd-dev
- liblmdb-dev python3"
+ liblmdb-dev libsodium-dev python3"
 TEST="libcriterion-dev clang-format python3-venv curl wrk nginx-light openssl zstd procps"
 FUZZ="clang libclang-rt-14-dev"
 MONITOR="prometheus chromium"

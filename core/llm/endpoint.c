@@ -1,13 +1,14 @@
 /* endpoint.c - see endpoint.h. */
 #include "core/llm/endpoint.h"
 
+#include <sodium/crypto_hash_sha256.h>
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "core/base/limits.h"
-#include "core/base/sha256.h"
 #include "core/llm/limits.h"
 
 /* ---- addresses */
@@ -187,9 +188,11 @@ static void part_add(buf_t *out, const char *text) {
     buf_adds(out, text);
 }
 
+/* The number is the first 8 bytes of the digest; 0 stands for "no endpoint" elsewhere and becomes 1. This
+ * function of libsodium needs no sodium_init. */
 uint64_t endpoint_id(const char *const *base_urls, size_t url_count, const char *api_key,
                      const char *model_group) {
-    uint8_t digest[SHA256_BYTES];
+    uint8_t digest[crypto_hash_sha256_BYTES];
     uint64_t id = 0;
     char *addresses = endpoint_addresses(base_urls, url_count);
     buf_t parts;
@@ -198,7 +201,7 @@ uint64_t endpoint_id(const char *const *base_urls, size_t url_count, const char 
     part_add(&parts, addresses);
     part_add(&parts, api_key ? api_key : "");
     part_add(&parts, model_group ? model_group : "");
-    sha256(parts.data, parts.len, digest);
+    crypto_hash_sha256(digest, (const uint8_t *)parts.data, parts.len);
     for (size_t i = 0; i < sizeof id; i++)
         id = id << 8 | digest[i];
     buf_free(&parts);
