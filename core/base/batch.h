@@ -20,11 +20,11 @@
 #include "core/base/buf.h"
 #include "core/base/grow.h"
 
-#define BATCH(type)                                     \
-    struct {                                            \
-        type *items; /* owned */                        \
-        size_t count, cap;                              \
-        buf_t text; /* theirs, in the order of items */ \
+#define BATCH(type)                                    \
+    struct {                                           \
+        type *items; /* owned */                       \
+        size_t count, cap;                             \
+        buf_t text; /* of the items, in their order */ \
     }
 
 /* Adds a record, given as an expression; its text is in the buffer already, or has no length. */
@@ -34,7 +34,8 @@
         (batch)->items[(batch)->count++] = (__VA_ARGS__);       \
     } while (0)
 
-/* `field` of each record gets its data, by the lengths. */
+/* Points `field` of each record at its text: the texts lie in the order of the records, so lengths
+ * suffice. */
 #define BATCH_POINT(batch, field)                                             \
     do {                                                                      \
         const char *batch_at_ = (batch)->text.data ? (batch)->text.data : ""; \
@@ -44,7 +45,7 @@
         }                                                                     \
     } while (0)
 
-/* Empty; a buffer that has become larger than `kept` gives its memory back. */
+/* Makes the batch empty; a text buffer that has become larger than `kept` bytes gives its memory back. */
 #define BATCH_RESET(batch, kept)                                  \
     do {                                                          \
         (batch)->count = 0;                                       \

@@ -62,6 +62,7 @@ void buf_add_slowly(buf_t *b, const void *bytes, size_t n) {
 
 void buf_adds(buf_t *b, const char *text) { buf_add(b, text, strlen(text)); }
 
+/* A text that does not fit into `small` is formatted a second time, in memory of its size. */
 void buf_addf(buf_t *b, const char *fmt, ...) {
     char small[256];
     va_list args;

@@ -22,7 +22,8 @@ typedef struct buf {
 void buf_init(buf_t *b, size_t max);
 void buf_free(buf_t *b);  /* releases memory; the buffer may be used again (same max) */
 void buf_reset(buf_t *b); /* len = 0, full = false, memory kept */
-void buf_add_slowly(buf_t *b, const void *bytes, size_t n); /* only for buf_add: it has to grow, or is full */
+/* The rest of buf_add, for a buffer that has to grow or is full. Nobody else calls it. */
+void buf_add_slowly(buf_t *b, const void *bytes, size_t n);
 static inline void buf_add(buf_t *b, const void *bytes, size_t n) {
     if (b->full || n >= b->cap - b->len) {
         buf_add_slowly(b, bytes, n);
@@ -35,7 +36,7 @@ static inline void buf_add(buf_t *b, const void *bytes, size_t n) {
 static inline void buf_addc(buf_t *b, char c) { buf_add(b, &c, 1); }
 void buf_adds(buf_t *b, const char *text);
 void buf_addf(buf_t *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Room for n more bytes behind data+len (NULL if that would pass max); the caller writes and then adds to
+/* Room for n more bytes at data + len; NULL if they would pass max. The caller writes there and adds to
  * len. */
 char *buf_reserve(buf_t *b, size_t n);
 void buf_cut_front(buf_t *b, size_t n); /* removes the first n bytes (n <= len) */

@@ -1,8 +1,7 @@
 /* error.c - error sentences and allocation that does not fail.
  *
- * A sentence is formatted aside first, so that an err_t may be quoted in its own new text. What does not fit
- * ends in
- * "..." and is never cut inside a UTF-8 character.
+ * A sentence is formatted aside first, so that an err_t may be quoted in its own new text. A sentence that
+ * does not fit ends in "..." and is never cut inside a UTF-8 character.
  */
 #include "core/base/error.h"
 

@@ -1,12 +1,17 @@
 /* error.h - how a function says that it failed.
  *
  * A function that can fail returns 0 or one of the negative codes of codes.h and, if the caller gave it an
- * `err_t`, fills it with the code and one sentence for people. The four words of this project: bug an assert,
- * in release builds too; bad message        a reason in words, counted, dropped (proto/); operating failure
- * (429, timeout, bad row) is data in a result, not an error of a function; fatal              only main()
- * ends the process, with one sentence that says what to do. Out of memory is fatal everywhere (the xmalloc
- * family): libzmq and glib-style libraries below us do the same, and every queue in this program is
- * bounded. */
+ * `err_t`, fills it with the code and one sentence for people.
+ *
+ * This project tells four kinds of failure apart:
+ *
+ *   bug                an assert, in release builds too
+ *   bad message        a reason in words; the message is counted and dropped (proto/)
+ *   operating failure  429, timeout, bad row: data in a result, not an error of a function
+ *   fatal              only main() ends the process, with one sentence that says what to do
+ *
+ * Out of memory is fatal everywhere (the xmalloc family): the libraries below us do the same, and every queue
+ * of this program is bounded. */
 #ifndef SDG_BASE_ERROR_H
 #define SDG_BASE_ERROR_H
 
@@ -22,14 +27,13 @@ typedef struct err {
     char text[ERR_TEXT_MAX];
 } err_t;
 
-/* Fills `err` (may be NULL) and returns `code`, so that `return err_set(err, SDG_EINVAL, "...")` is one
- * line. */
+/* Fills `err` (may be NULL) and returns `code`: `return err_set(err, SDG_EINVAL, "...")` is one line. */
 int err_set(err_t *err, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* Puts "<prefix>: " before the sentence already in `err`; returns err->code. */
 int err_prefix(err_t *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* Allocation that does not fail: on exhaustion the process ends with one sentence. xfree(NULL) is fine (it is
- * free). */
+/* Allocation that does not fail: when memory is exhausted the process ends with one sentence. What these give
+ * is released with free. */
 void *xmalloc(size_t size) __attribute__((malloc, returns_nonnull));
 void *xcalloc(size_t count, size_t size) __attribute__((malloc, returns_nonnull));
 void *xrealloc(void *old, size_t size) __attribute__((returns_nonnull));

@@ -21,8 +21,7 @@ static inline size_t grow_cap(size_t cap, size_t need) {
     return larger < need ? need : larger;
 }
 
-/* Afterwards `array` holds at least `need` elements. Both `array` and `cap` are assigned and evaluated
- * several times. */
+/* Makes room for at least `need` elements. `array` and `cap` are evaluated several times, and assigned. */
 #define GROW(array, cap, need)                                           \
     do {                                                                 \
         if ((need) > (cap)) {                                            \

@@ -32,19 +32,11 @@ static void sink(heap_t *heap, size_t hole, const heap_item_t *item) {
     put(heap, hole, item);
 }
 
-static void add(heap_t *heap, heap_item_t item) {
-    assert(!item.place || *item.place == 0);
-    GROW(heap->items, heap->cap, heap->count + 1);
-    item.order = heap->added++;
-    rise(heap, heap->count++, &item);
-}
-
 void heap_add(heap_t *heap, uint64_t key, void *pointer, size_t *place) {
-    add(heap, (heap_item_t){.key = key, .pointer = pointer, .place = place});
-}
-
-void heap_add_number(heap_t *heap, uint64_t key, uint64_t number) {
-    add(heap, (heap_item_t){.key = key, .number = number});
+    assert(!place || *place == 0);
+    GROW(heap->items, heap->cap, heap->count + 1);
+    heap_item_t item = {.key = key, .order = heap->added++, .pointer = pointer, .place = place};
+    rise(heap, heap->count++, &item);
 }
 
 const heap_item_t *heap_first(const heap_t *heap) { return heap->count > 0 ? &heap->items[0] : NULL; }

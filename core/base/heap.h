@@ -1,12 +1,11 @@
-/* heap.h - a binary heap: what has the smallest key comes first, a time that is due or a row number that is
- * next.
+/* heap.h - a binary heap: the item with the smallest key comes first. Keys are times or row numbers.
  *
- * Items of equal keys leave in the order they came. An item is a pointer or a number; the heap owns nothing
- * it points to. An item that may have to leave before its turn brings a `size_t` of its owner, its place,
- * which the heap keeps up to date; an item that is simply ignored when its turn comes needs none:
+ * Items of equal keys leave in the order they came. An item is a pointer; the heap owns nothing it points to.
+ * An item that may have to be taken out of the middle brings a `size_t` of its owner, its place, which the
+ * heap keeps up to date; other items need none:
  *
  *     heap_add(&heap, due_ns, call, &call->place);     a retry, which may be cancelled
- *     heap_add_number(&heap, due_ns, tag);             a wake-up of a row that may be gone by then
+ *     heap_add(&heap, index, row, NULL);               a row that waits for the ones below it
  *     for (const heap_item_t *first; (first = heap_first(&heap)) && first->key <= now_ns;)
  *         call_start(heap_pop(&heap).pointer);
  *     heap_remove(&heap, &call->place);                cancelled: leaves the heap if it is in it
@@ -22,11 +21,8 @@
 typedef struct heap_item {
     uint64_t key;
     uint64_t order; /* how many items were added before it */
-    union {
-        void *pointer;   /* of heap_add; borrowed */
-        uint64_t number; /* of heap_add_number */
-    };
-    size_t *place; /* of its owner; NULL: none. *place is 0 while the item is in no heap */
+    void *pointer;  /* borrowed */
+    size_t *place;  /* of its owner; NULL: none. *place is 0 while the item is in no heap */
 } heap_item_t;
 
 typedef struct heap {
@@ -37,10 +33,9 @@ typedef struct heap {
 
 void heap_free(heap_t *heap); /* the places of items still in it become 0 */
 
-/* `place` may be NULL; else it belongs to this item alone, is 0, and does not move while the item is in the
- * heap. */
+/* Adds an item. `place` may be NULL; else it belongs to this item alone, is 0, and does not move while the
+ * item is in the heap. */
 void heap_add(heap_t *heap, uint64_t key, void *pointer, size_t *place);
-void heap_add_number(heap_t *heap, uint64_t key, uint64_t number);
 
 /* The item with the smallest key, NULL when the heap is empty; void after the next change of the heap. */
 const heap_item_t *heap_first(const heap_t *heap);

@@ -1,5 +1,4 @@
-/* hist.c - log-linear buckets: values below 16 each have their own; above, every power of two is cut in
- * 16. */
+/* hist.c - log-linear buckets: values below 16 each have their own, each higher power of two has 16. */
 #include "core/base/hist.h"
 
 #include <assert.h>

@@ -1,5 +1,5 @@
-/* idmap.c - see idmap.h. The hash is a multiplication (Fibonacci hashing): ids are random or count upwards,
- * both spread well. */
+/* idmap.c - see idmap.h. The hash is one multiplication (Fibonacci hashing), which spreads random ids and ids
+ * that count upwards equally well. */
 #include "core/base/idmap.h"
 
 #include <assert.h>

@@ -20,8 +20,8 @@ typedef struct idmap {
 
 void idmap_free(idmap_t *map);                    /* an all-zero idmap_t is an empty map */
 void *idmap_get(const idmap_t *map, uint64_t id); /* NULL if absent */
-bool idmap_add(idmap_t *map, uint64_t id,
-               void *value); /* false if the id was there already (nothing changes); value */
+/* False if the id was there already: then nothing changes. `value` is not NULL. */
+bool idmap_add(idmap_t *map, uint64_t id, void *value);
 void *idmap_remove(idmap_t *map, uint64_t id); /* what was there, or NULL */
 
 /* Each entry, as an idmap_slot_t *, in no order. Nothing may be added or removed meanwhile. */

@@ -1,5 +1,4 @@
-/* json.h - JSON text to values and back. Parsing is simdjson behind a C interface (json_parse.cc); see
- * docs/design.md.
+/* json.h - JSON text to values and back. json_parse.cc reads, with simdjson's tokenizer; json_write.c writes.
  *
  * Integers that fit 64 bits stay integers, larger ones become reals; a number with '.', 'e' or 'E' is a real.
  * A duplicate key: the last wins. Lone surrogate escapes become U+FFFD. NUL bytes inside strings are kept. */
@@ -22,13 +21,12 @@ int json_parse(json_parser_t *parser, const char *bytes, size_t len, value_t *ou
 /* The same with a parser of the calling thread (made on first use, kept until the thread ends). */
 int json_parse_text(const char *bytes, size_t len, value_t *out, err_t *err);
 
-/* Writes a value. Reals as Python's repr
- * (1.0, 1e+16); non-finite reals as null; strings as UTF-8 with only the escapes JSON demands; invalid UTF-8
- * -> U+FFFD. */
 typedef enum json_style {
-    JSON_COMPACT, /* {"a":1,"b":[1,2]}    requests, messages */
-    JSON_PYTHON,  /* {"a": 1, "b": [1, 2]} like json.dumps(ensure_ascii=False): result rows, MEX stringify */
+    JSON_COMPACT, /* {"a":1,"b":[1,2]}: requests, messages */
+    JSON_PYTHON,  /* {"a": 1, "b": [1, 2]} as json.dumps(ensure_ascii=False): result rows, MEX stringify */
 } json_style_t;
+/* Writes a value. Reals are written as Python's repr does (1.0, 1e+16), non-finite reals as null; strings as
+ * UTF-8 with only the escapes that JSON demands, and U+FFFD for invalid UTF-8. */
 void json_write(buf_t *out, value_t v, json_style_t style);
 void json_write_string(buf_t *out, const char *bytes, size_t len); /* with the quotes */
 

@@ -1,13 +1,13 @@
 /* json_parse.cc - JSON text to values, behind the C interface of json.h.
  *
  * simdjson does the part that needs SIMD: its first stage checks the UTF-8 and lists where every token
- * begins, and its string reader resolves escapes. The grammar over that list of tokens is walked here,
- * strictly, straight into values: no tree in between, no second reader for what simdjson refuses (integers
- * beyond 64 bits, lone surrogates), and an error always knows its byte.
+ * begins, and its string reader resolves escapes. This file walks the grammar over that list of tokens,
+ * strictly, and makes values of it at once. So there is no tree in between, what simdjson refuses (integers
+ * beyond 64 bits, lone surrogates) needs no second reader, and an error always knows its byte.
  *
- * Safety: tokens come from the list only, and the copy of the input is followed by padding of NUL bytes,
- * which end every scan. No exception leaves this file: what allocates is noexcept, so running out of memory
- * ends the process, as everywhere.
+ * Safety: tokens come from the list only, and NUL bytes, which end every scan, follow the copy of the input.
+ * No exception leaves this file: what allocates is noexcept, so running out of memory ends the process, as
+ * everywhere.
  */
 extern "C" {
 #include "core/base/json.h"
@@ -27,18 +27,17 @@ namespace {
 constexpr size_t CAPACITY_FIRST = 4096;
 constexpr size_t CAPACITY_KEPT = size_t(1) << 20; /* scratch for a larger text is given back after it */
 
-/* The tokenizer behind simdjson's own parser is no public interface of it: CMakeLists.txt accepts release 3
- * alone. */
+/* The tokenizer behind simdjson's own parser is not public: CMakeLists.txt accepts release 3 alone. */
 static_assert(simdjson::SIMDJSON_VERSION_MAJOR == 3, "simdjson::internal is used as release 3 has it");
-using stage_t = simdjson::internal::dom_parser_implementation;
+using tokenizer_t = simdjson::internal::dom_parser_implementation;
 
 } // namespace
 
 struct json_parser {
-    std::unique_ptr<stage_t> stage; /* owns the list of tokens */
-    std::unique_ptr<char[]> text;   /* padded copy of the input */
-    std::unique_ptr<char[]> string; /* the string being unescaped, never longer than the text */
-    size_t capacity = 0;            /* bytes of input that the above fit */
+    std::unique_ptr<tokenizer_t> tokenizer; /* owns the list of tokens */
+    std::unique_ptr<char[]> text;           /* padded copy of the input */
+    std::unique_ptr<char[]> string;         /* the string being unescaped, never longer than the text */
+    size_t capacity = 0;                    /* bytes of input that the above fit */
 
     /* of the text being parsed */
     size_t len = 0;
@@ -53,21 +52,21 @@ struct json_parser {
 
 namespace {
 
-using parser_t = json_parser_t;
-
-bool parse_value(parser_t &p, value_t *out, int depth);
+bool parse_value(json_parser_t &p, value_t *out, int depth);
 
 /* ---- errors */
 
-bool fail_at(parser_t &p, size_t byte, const char *what) {
+bool fail_at(json_parser_t &p, size_t byte, const char *what) {
     err_set(p.err, SDG_EPARSE, "JSON: %s at byte %zu", what, byte);
     return false;
 }
 
 /* Byte of the next token, or the end of the text. */
-size_t here(const parser_t &p) { return p.next < p.count ? p.stage->structural_indexes[p.next] : p.len; }
+size_t here(const json_parser_t &p) {
+    return p.next < p.count ? p.tokenizer->structural_indexes[p.next] : p.len;
+}
 
-bool fail_here(parser_t &p, const char *what) {
+bool fail_here(json_parser_t &p, const char *what) {
     return fail_at(p, here(p), p.next < p.count ? what : "the text ends too early");
 }
 
@@ -95,7 +94,7 @@ size_t first_control(const char *bytes, size_t len) {
     return len;
 }
 
-bool fail_stage(parser_t &p, simdjson::error_code code) {
+bool fail_stage(json_parser_t &p, simdjson::error_code code) {
     switch (code) {
     case simdjson::EMPTY: return fail_at(p, 0, "no value");
     case simdjson::UTF8_ERROR: return fail_at(p, first_invalid_utf8(p.text.get(), p.len), "invalid UTF-8");
@@ -109,10 +108,12 @@ bool fail_stage(parser_t &p, simdjson::error_code code) {
 /* ---- tokens */
 
 /* First byte of the next token, 0 at the end. */
-char peek(const parser_t &p) { return p.next < p.count ? p.text[p.stage->structural_indexes[p.next]] : '\0'; }
+char peek(const json_parser_t &p) {
+    return p.next < p.count ? p.text[p.tokenizer->structural_indexes[p.next]] : '\0';
+}
 
 /* True when no more of a number or word follows; a NUL byte counts only as the padding behind the text. */
-bool ends_scalar(const parser_t &p, const char *at) {
+bool ends_scalar(const json_parser_t &p, const char *at) {
     switch (*at) {
     case '\0': return size_t(at - p.text.get()) == p.len;
     case ' ':
@@ -129,7 +130,7 @@ bool ends_scalar(const parser_t &p, const char *at) {
     }
 }
 
-bool parse_word(parser_t &p, const char *word, value_t value, value_t *out) {
+bool parse_word(json_parser_t &p, const char *word, value_t value, value_t *out) {
     size_t n = std::strlen(word);
     const char *at = p.text.get() + here(p);
     if (std::memcmp(at, word, n) != 0 || !ends_scalar(p, at + n)) return fail_here(p, "not a JSON value");
@@ -159,7 +160,7 @@ bool integer_of(const char *at, const char *end, bool negative, int64_t *out) {
     return true;
 }
 
-/* Behind the integer part: the end of fraction and exponent, NULL when they are malformed. */
+/* Where the fraction and exponent behind an integer part end; NULL when they are malformed. */
 const char *skip_fraction(const char *at) {
     if (*at == '.') {
         if (!is_digit(at[1])) return nullptr;
@@ -174,7 +175,8 @@ const char *skip_fraction(const char *at) {
     return at;
 }
 
-bool parse_number(parser_t &p, value_t *out) {
+/* JSON's grammar of numbers: no leading zeros, digits on both sides of a point. */
+bool parse_number(json_parser_t &p, value_t *out) {
     const char *start = p.text.get() + here(p);
     bool negative = *start == '-';
     const char *digits = start + (negative ? 1 : 0);
@@ -212,6 +214,7 @@ int code_unit(const char *at) {
     return unit;
 }
 
+/* Writes a code point; returns the end of the output. */
 char *put_utf8(char *to, uint32_t cp) {
     if (cp < 0x80) {
         *to++ = char(cp);
@@ -243,7 +246,7 @@ char *unescape_unicode(const char **from, char *to) {
     return put_utf8(to, 0x10000 + (uint32_t(unit - 0xD800) << 10) + uint32_t(low - 0xDC00));
 }
 
-/* The slow reader for strings that simdjson refuses. Returns the end of the output, NULL at a bad escape. */
+/* Reads a string that simdjson refuses, byte by byte. Returns the end of the output, NULL at a bad escape. */
 char *unescape_slowly(const char *from, char *to) {
     static const char NAMES[] = "\"\\/bfnrt", MEANS[] = "\"\\/\b\f\n\r\t";
     while (*from != '"') {
@@ -264,12 +267,12 @@ char *unescape_slowly(const char *from, char *to) {
     return to;
 }
 
-/* Reads the string token that comes next into p.string; false after fail. */
-bool read_string(parser_t &p, size_t *len) {
+/* Reads the next token, a string, into p.string; false after an error. */
+bool read_string(json_parser_t &p, size_t *len) {
     const char *from = p.text.get() + here(p) + 1;
     char *to = p.string.get();
     auto *end = reinterpret_cast<char *>(
-        p.stage->parse_string(reinterpret_cast<const uint8_t *>(from), reinterpret_cast<uint8_t *>(to)));
+        p.tokenizer->parse_string(reinterpret_cast<const uint8_t *>(from), reinterpret_cast<uint8_t *>(to)));
     if (!end) end = unescape_slowly(from, to);
     if (!end) return fail_here(p, "bad escape in the string");
     *len = size_t(end - to);
@@ -278,7 +281,7 @@ bool read_string(parser_t &p, size_t *len) {
     return true;
 }
 
-bool parse_string(parser_t &p, value_t *out) {
+bool parse_string(json_parser_t &p, value_t *out) {
     size_t len;
     if (!read_string(p, &len)) return false;
     *out = value_string(p.string.get(), len);
@@ -287,7 +290,8 @@ bool parse_string(parser_t &p, value_t *out) {
 
 /* ---- containers */
 
-bool parse_list_rest(parser_t &p, value_t *list, int depth) {
+/* Reads what follows '[' into the list. After an error the list holds the items before it. */
+bool parse_list_rest(json_parser_t &p, value_t *list, int depth) {
     if (peek(p) == ']') {
         p.next++;
         return true;
@@ -303,7 +307,7 @@ bool parse_list_rest(parser_t &p, value_t *list, int depth) {
     }
 }
 
-bool parse_member(parser_t &p, value_t *object, int depth) {
+bool parse_member(json_parser_t &p, value_t *object, int depth) {
     if (peek(p) != '"') return fail_here(p, "expected a key in quotes");
     size_t len;
     if (!read_string(p, &len)) return false;
@@ -317,7 +321,7 @@ bool parse_member(parser_t &p, value_t *object, int depth) {
     return ok;
 }
 
-bool parse_object_rest(parser_t &p, value_t *object, int depth) {
+bool parse_object_rest(json_parser_t &p, value_t *object, int depth) {
     if (peek(p) == '}') {
         p.next++;
         return true;
@@ -331,7 +335,7 @@ bool parse_object_rest(parser_t &p, value_t *object, int depth) {
     }
 }
 
-bool parse_container(parser_t &p, value_t *out, int depth) {
+bool parse_container(json_parser_t &p, value_t *out, int depth) {
     if (depth >= JSON_DEPTH_MAX) return fail_here(p, "nested too deeply");
     bool is_list = peek(p) == '[';
     p.next++;
@@ -341,7 +345,8 @@ bool parse_container(parser_t &p, value_t *out, int depth) {
     return ok;
 }
 
-bool parse_value(parser_t &p, value_t *out, int depth) {
+/* Reads the value that begins with the next token. It lies `depth` containers deep. */
+bool parse_value(json_parser_t &p, value_t *out, int depth) {
     switch (peek(p)) {
     case '"': return parse_string(p, out);
     case '{':
@@ -366,14 +371,14 @@ bool parse_value(parser_t &p, value_t *out, int depth) {
 
 /* ---- scratch memory */
 
-bool set_capacity(parser_t &p, size_t len) {
+bool set_capacity(json_parser_t &p, size_t len) {
     if (p.capacity && len <= p.capacity) return true;
     size_t capacity = CAPACITY_FIRST;
     while (capacity < len)
         capacity *= 2;
     if (capacity > simdjson::SIMDJSON_MAXSIZE_BYTES) capacity = simdjson::SIMDJSON_MAXSIZE_BYTES;
-    p.stage.reset();
-    if (simdjson::get_active_implementation()->create_dom_parser_implementation(capacity, 1, p.stage))
+    p.tokenizer.reset();
+    if (simdjson::get_active_implementation()->create_dom_parser_implementation(capacity, 1, p.tokenizer))
         return false;
     p.text.reset(new char[capacity + simdjson::SIMDJSON_PADDING]);
     p.string.reset(new char[capacity + simdjson::SIMDJSON_PADDING]);
@@ -381,15 +386,16 @@ bool set_capacity(parser_t &p, size_t len) {
     return true;
 }
 
-void trim_capacity(parser_t &p) {
+void trim_capacity(json_parser_t &p) {
     if (p.capacity <= CAPACITY_KEPT) return;
-    p.stage.reset();
+    p.tokenizer.reset();
     p.text.reset();
     p.string.reset();
     p.capacity = 0;
 }
 
-bool parse_document(parser_t &p, const char *bytes, size_t len, value_t *out) noexcept {
+/* Reads one value and nothing behind it. *out is null after an error. */
+bool parse_document(json_parser_t &p, const char *bytes, size_t len, value_t *out) noexcept {
     if (len > simdjson::SIMDJSON_MAXSIZE_BYTES || !set_capacity(p, len))
         return fail_at(p, 0, "text too long");
     p.len = len;
@@ -397,8 +403,9 @@ bool parse_document(parser_t &p, const char *bytes, size_t len, value_t *out) no
     if (len) std::memcpy(p.text.get(), bytes, len);
     std::memset(p.text.get() + len, 0, simdjson::SIMDJSON_PADDING);
     auto *text = reinterpret_cast<const uint8_t *>(p.text.get());
-    if (auto code = p.stage->stage1(text, len, simdjson::stage1_mode::regular)) return fail_stage(p, code);
-    p.count = p.stage->n_structural_indexes;
+    if (auto code = p.tokenizer->stage1(text, len, simdjson::stage1_mode::regular))
+        return fail_stage(p, code);
+    p.count = p.tokenizer->n_structural_indexes;
     if (!parse_value(p, out, 0)) return false;
     if (p.next == p.count) return true;
     value_clear(out);

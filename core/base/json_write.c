@@ -1,7 +1,7 @@
 /* json_write.c - values to JSON text.
  *
- * Strings are copied in runs: bytes are looked at only to find the next one that needs an escape or is not
- * UTF-8. The walk over lists and objects is tree.c.
+ * Strings are copied in runs: only to find the end of a run, a byte that needs an escape or is not UTF-8, are
+ * bytes looked at one by one. tree.c walks lists and objects.
  */
 #include "core/base/json.h"
 
@@ -25,7 +25,7 @@ static void write_escape(buf_t *out, unsigned char c) {
     buf_add(out, text, sizeof text);
 }
 
-/* Length of the run of valid non-ASCII characters at `at` (and DEL, which JSON leaves alone). */
+/* Length of the run of valid non-ASCII characters at `at`. DEL counts as one: JSON does not escape it. */
 static size_t wide_run(const char *at, size_t len) {
     size_t run = 0;
     uint32_t cp;
@@ -37,6 +37,7 @@ static size_t wide_run(const char *at, size_t len) {
     return run;
 }
 
+/* Copies what was looked at in one piece whenever a byte needs an escape, and at the end. */
 void json_write_string(buf_t *out, const char *bytes, size_t len) {
     buf_addc(out, '"');
     size_t done = 0; /* written so far */

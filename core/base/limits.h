@@ -4,28 +4,29 @@
 
 #include <stddef.h>
 
-/* one string: far above any prompt, far below 4 GiB (str_t.len) */
+/* bytes of one string: far above any prompt, far below the 4 GiB that str_t.len can count; more is
+ * asserted */
 #define VALUE_STRING_MAX ((size_t)256 << 20)
 
-/* elements of one list or object read back: eight times what an input line can hold; refused */
+/* elements of one decoded list or object: eight times what an input line can hold; more is refused */
 #define VALUE_COUNT_MAX ((size_t)1 << 28)
 
-/* nesting; json.org's own checker stops at 20, Python at 1000: deeper is refused */
+/* depth of nesting: json.org's own checker stops at 20, Python at 1000; deeper is refused */
 #define JSON_DEPTH_MAX 128
 
-/* bytes of a block that is kept for the next user: frames, and objects of a row's columns */
+/* bytes of a block that small.c keeps for the next user: frames, and objects of a row's columns */
 #define SMALL_BLOCK_MAX 1024
 
-/* kept per thread and size (64 sizes, 256 KiB in all); what is more is given back */
+/* bytes that small.c keeps per thread and size (64 sizes, 256 KiB in all); more is given back */
 #define SMALL_KEPT_BYTES_MAX ((size_t)4 << 10)
 
-/* body of a response; longer is an error of that call */
+/* body of an LLM server's response; a longer one is an error of that call */
 #define LLM_ANSWER_BYTES_MAX ((size_t)16 << 20)
 
 /* one input line or CSV record; longer fails that row */
 #define DATA_LINE_BYTES_MAX ((size_t)64 << 20)
 
-/* one frame: a row of DATA_LINE_BYTES_MAX with room */
+/* one frame of a message: a row of DATA_LINE_BYTES_MAX with room */
 #define MESSAGE_BYTES_MAX ((size_t)128 << 20)
 
 /* bytes of finished rows in one message: about a millisecond of copying; a larger row goes alone */

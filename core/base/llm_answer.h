@@ -10,13 +10,15 @@
 #include "core/base/llm_cause.h"
 #include "core/base/value.h"
 
-enum { LLM_LATENCIES_MAX = 16 }; /* request latencies kept per call: of requests that got a response */
+/* request latencies kept per call, of requests that got a response */
+enum { LLM_LATENCIES_MAX = 16 };
 
 typedef struct llm_answer {
-    uint64_t tag; /* the caller's, from submit */
+    uint64_t tag; /* the caller's, from llm_engine_submit */
     /* NONE: text is the answer, "" perhaps after empty retries. Any other: the call failed, see error. */
     llm_cause_t cause;
-    bool has_unit; /* the receiver holds a unit of `permit` now: it goes on with it, or gives it back */
+    /* The receiver holds a unit of `permit` now: it goes on with it, or gives it back. */
+    bool has_unit;
     struct permit *permit; /* the request's (core/llm/permit.h); NULL: none was needed */
     value_t text;          /* owned by the receiver; null when failed */
     char finish_reason[24];

@@ -12,16 +12,15 @@ typedef enum llm_cause {
     LLM_CAUSE_SERVER,     /* other 5xx, 409 */
     LLM_CAUSE_TIMEOUT,    /* our timeout, or 408 */
     LLM_CAUSE_CONNECTION, /* refused, reset, DNS, TLS, truncated body */
-    LLM_CAUSE_MALFORMED, /* 200 with a body that is no completion (broken JSON, an error object, too large) */
-    LLM_CAUSE_EMPTY,     /* blank answer */
-    LLM_CAUSE_REFUSED,   /* 4xx that is final: the request itself is wrong */
-    LLM_CAUSE_QUOTA,     /* insufficient_quota */
+    LLM_CAUSE_MALFORMED,  /* 200 with a body that is no completion: broken JSON, an error object, too large */
+    LLM_CAUSE_EMPTY,      /* blank answer */
+    LLM_CAUSE_REFUSED,    /* 4xx that is final: the request itself is wrong */
+    LLM_CAUSE_QUOTA,      /* insufficient_quota */
     LLM_CAUSE_CANCELLED,
     LLM_CAUSES
 } llm_cause_t;
 
-/* "rate limit", "overload", ...: short, for people and for metrics. A constant; cause < LLM_CAUSES, asserted.
- */
+/* "rate limit", "overload" and so on: short, for people and metrics. cause < LLM_CAUSES, asserted. */
 const char *llm_cause_name(llm_cause_t cause);
 
 #endif

@@ -1,8 +1,8 @@
 /* log.c - one line, one write(2).
  *
- * The level is an atomic and read without a lock. The status line is the only thing that needs the mutex:
- * clearing it, writing the line and drawing it again go out in a single write, so that other processes on the
- * terminal fit between such writes but never inside one. Control characters in a line (a server's error text
+ * The level is atomic and read without a lock. Only the status line needs the mutex: clearing it, writing the
+ * log line and drawing it again are a single write, so the output of other processes on the terminal comes
+ * between such writes but never inside one. Control characters in a line (a server's error text
  * may hold any) become spaces.
  */
 #include "core/base/log.h"
@@ -73,6 +73,8 @@ static void write_line(const char *line, size_t len) {
     buf_free(&out);
 }
 
+/* Formats the line aside, so that the terminal's mutex is held only while it is written. A line that is too
+ * long is cut. */
 void log_write(log_level_t level, const char *who, const char *fmt, ...) {
     static const char *const names[] = {"debug", "info ", "warn ", "error"};
     if (!log_enabled(level)) return;
@@ -102,7 +104,7 @@ void log_set_status_line(const char *text) {
     pthread_mutex_unlock(&terminal);
 }
 
-/* Of several threads that come together one wins; one that read the clock before the last winner did is not
+/* Of several threads that come at once one wins. A thread that read the clock before the last winner is not
  * due. */
 bool log_due(uint64_t *last_ns, uint64_t now_ns, uint64_t every_ns) {
     uint64_t last = __atomic_load_n(last_ns, __ATOMIC_RELAXED);

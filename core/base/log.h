@@ -1,9 +1,10 @@
-/* log.h - lines for people on stderr: "12:34:56.789 warn  scheduler: job 42: lease 7 expired (worker silent 5
- * s)".
+/* log.h - lines for people on stderr:
  *
- * A line names actor, id, what and why; never a key, never a prompt (those only under --verbose trace of a
- * test run). Thread-safe; one write(2) per line so that lines of several processes do not mix. A progress
- * line on a terminal is cleared and redrawn around log lines (log_set_status_line).
+ *     12:34:56.789 warn  scheduler: job 42: lease 7 expired (worker silent 5 s)
+ *
+ * A line names actor, id, what and why; never a key, never a prompt. Any thread may log. A line is one
+ * write(2), so that lines of several processes do not mix. A progress line on a terminal is cleared and
+ * redrawn around log lines (log_set_status_line).
  */
 #ifndef SDG_BASE_LOG_H
 #define SDG_BASE_LOG_H
@@ -25,12 +26,16 @@ void log_write(log_level_t level, const char *who, const char *fmt, ...)
 #define log_warn(who, ...) log_write(LEVEL_WARN, who, __VA_ARGS__)
 #define log_error(who, ...) log_write(LEVEL_ERROR, who, __VA_ARGS__)
 
-/* A text drawn at the bottom of the terminal (no newline), rewritten after each log line; NULL or "" removes
+/* Draws a text without newline at the bottom of the terminal, again after each log line; NULL or "" removes
  * it. */
 void log_set_status_line(const char *text);
 
-/* At most once per `every_ns` per call site: `static uint64_t last; if (log_due(&last, now, 10 * SECOND))
- * log_warn(...)`. Any number of threads may share `last`. */
+/* True at most once per `every_ns` and `last`, which is 0 at first and may be shared by any number of
+ * threads:
+ *
+ *     static uint64_t last;
+ *     if (log_due(&last, now_ns, 10 * SECOND)) log_warn(...);
+ */
 bool log_due(uint64_t *last_ns, uint64_t now_ns, uint64_t every_ns);
 
 #endif

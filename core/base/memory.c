@@ -1,4 +1,4 @@
-/* memory.c - see memory.h. Read with one open/read/close, so that a sample costs about 10 us. */
+/* memory.c - see memory.h. A file of /proc is read with one open, read and close: about 10 us per process. */
 #include "core/base/memory.h"
 
 #include <dirent.h>
@@ -41,7 +41,10 @@ uint64_t memory_peak_rss_bytes(void) { return status_kib("VmHWM:"); }
 /* jemalloc's, when the program is linked with it. */
 extern int mallctl(const char *name, void *old, size_t *old_len, void *new, size_t new_len)
     __attribute__((weak));
-enum { ALL_ARENAS = 4096 }; /* MALLCTL_ARENAS_ALL */
+enum {
+    ALL_ARENAS = 4096,      /* jemalloc's MALLCTL_ARENAS_ALL, whose header is not needed to build */
+    EAGER_BYTES = 128 << 10 /* glibc's first thresholds, which it raises by itself unless they are set */
+};
 
 void memory_release(void) {
     char name[32];
@@ -52,14 +55,15 @@ void memory_release(void) {
         malloc_trim(0);
 }
 
+/* jemalloc: no decay time, for the arenas there are and those to come. glibc: fixed thresholds. */
 void memory_release_eagerly(void) {
     char name[48];
     unsigned arenas = 0;
     size_t len = sizeof arenas;
     ssize_t now = 0;
     if (!mallctl) {
-        mallopt(M_TRIM_THRESHOLD, 128 << 10);
-        mallopt(M_MMAP_THRESHOLD, 128 << 10);
+        mallopt(M_TRIM_THRESHOLD, EAGER_BYTES);
+        mallopt(M_MMAP_THRESHOLD, EAGER_BYTES);
         return;
     }
     mallctl("arenas.dirty_decay_ms", NULL, NULL, &now, sizeof now); /* of arenas to come */
@@ -89,7 +93,7 @@ static void name_process(memory_process_t *p, const char *folder) {
     snprintf(p->name, sizeof p->name, "%.31s", shown[0] ? shown : "?");
 }
 
-/* The PSS of the last sample; it is asked for less often. */
+/* The PSS that the process had in the sample before; 0 if it was not there. */
 static uint64_t pss_before(const memory_process_t *before, size_t count, pid_t pid) {
     for (size_t i = 0; i < count; i++) {
         if (before[i].pid == pid) return before[i].pss_bytes;
@@ -103,6 +107,7 @@ typedef struct sampling {
     size_t before_count;
 } sampling_t;
 
+/* Adds one process to the tree, unless it has ended or the tree is full. */
 static void add_process(sampling_t *s, pid_t pid) {
     char folder[32], path[64];
     memory_tree_t *tree = s->tree;
@@ -121,7 +126,7 @@ static void add_process(sampling_t *s, pid_t pid) {
     tree->count++;
 }
 
-/* Children belong to the thread that made them: ask each. */
+/* Children belong to the thread that made them, so each thread of the process is asked. */
 static void add_children(sampling_t *s, pid_t pid) {
     char path[64], list[8192], *at = list, *end;
     snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
@@ -139,6 +144,7 @@ static void add_children(sampling_t *s, pid_t pid) {
     closedir(tasks);
 }
 
+/* The tree is its own queue: each process in it adds its children behind the others. */
 void memory_tree_sample(memory_tree_t *tree, bool with_pss) {
     sampling_t s = {.tree = tree, .before_count = tree->count};
     memory_process_t *before = NULL;

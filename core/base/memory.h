@@ -14,10 +14,9 @@
 uint64_t memory_rss_bytes(void);      /* this process now; 0 if unknown */
 uint64_t memory_peak_rss_bytes(void); /* this process's high-water mark (VmHWM); 0 if unknown */
 
-/* Gives memory that was freed back to the system: allocators keep it for a while, which is what makes them
- * fast. */
+/* Gives freed memory back to the system. Allocators keep it for a while, because that makes them fast. */
 void memory_release(void);
-/* From now on it goes back at once: for runs that keep a limit. */
+/* From now on freed memory goes back at once: for runs that keep a limit. */
 void memory_release_eagerly(void);
 
 /* This process and its descendants. */
@@ -33,7 +32,8 @@ typedef struct memory_tree {
     size_t count;
     memory_process_t process[MEMORY_PROCESSES_MAX]; /* [0] is this one */
 } memory_tree_t;
-/* Without PSS the processes that were in *tree before keep the one they had. */
+/* Samples this process and its descendants. Without `with_pss` a process that was in *tree before keeps its
+ * PSS. */
 void memory_tree_sample(memory_tree_t *tree, bool with_pss);
 
 #endif

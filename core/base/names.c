@@ -1,5 +1,5 @@
-/* names.c - a direct-mapped table of strings per thread: a newer name takes the place of an older one. It
- * ends with the thread. */
+/* names.c - a direct-mapped table of strings per thread: a newer name takes the place of an older one of the
+ * same slot. The table ends with the thread. */
 #include "core/base/names.h"
 
 #include "core/base/error.h"

@@ -13,7 +13,7 @@
 
 #include "core/base/value.h"
 
-str_t *name_new(const char *bytes,
-                size_t len); /* owned by the caller, as with str_new; its hash is computed */
+/* A string with these bytes, owned by the caller as with str_new; its hash is computed. */
+str_t *name_new(const char *bytes, size_t len);
 
 #endif

@@ -18,7 +18,7 @@ static inline void numbers_add(numbers_t *list, uint64_t n) {
     list->items[list->count++] = n;
 }
 
-/* Empty, and its memory is given back. */
+/* Makes the list empty and releases its memory. */
 static inline void numbers_free(numbers_t *list) {
     free(list->items);
     *list = (numbers_t){0};

@@ -1,4 +1,4 @@
-/* per_thread.c - see per_thread.h. One key for the whole program; its value is the thread's chain of kept
+/* per_thread.c - see per_thread.h. The program has one key; its value is the thread's chain of kept
  * objects. */
 #include "core/base/per_thread.h"
 
@@ -17,8 +17,8 @@ typedef struct kept {
 static pthread_key_t chain_key;
 static pthread_once_t chain_once = PTHREAD_ONCE_INIT;
 
-/* The key has no value by now: what `destroy` keeps begins a new chain, for which the system calls this
- * again. */
+/* The system has cleared the key's value before it calls this. So what a `destroy` keeps begins a new chain,
+ * for which the system calls this again. */
 static void chain_end(void *chain) {
     for (kept_t *last = chain, *before; last; last = before) {
         before = last->before;

@@ -16,8 +16,8 @@
 #ifndef SDG_BASE_PER_THREAD_H
 #define SDG_BASE_PER_THREAD_H
 
-/* Calls destroy(object) when the calling thread ends; what was kept last goes first. `destroy` may use what
- * other files keep per thread: what has ended is made again, and ends too. */
+/* Calls destroy(object) when the calling thread ends; the object kept last goes first. `destroy` may use what
+ * other files keep per thread: an object that has ended already is made again, and ends too. */
 void per_thread_keep(void *object, void (*destroy)(void *object));
 
 #endif

@@ -1,7 +1,7 @@
 /* rangeset.c - sorted, disjoint runs that never touch (a touching run is merged at once).
  *
- * Rows finish nearly in order, so an addition almost always meets the last runs; the search begins there and
- * the moves are short. A binary search serves everything else.
+ * Rows finish nearly in order, so a number that is added is mostly above all runs or near the last ones: the
+ * search looks there first, and few runs have to move. A binary search finds every other place.
  */
 #include "core/base/rangeset.h"
 
@@ -11,13 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct run {
+typedef struct number_range {
     uint64_t first;
     uint64_t last; /* inclusive */
-} run_t;
+} number_range_t;
 
 struct rangeset {
-    run_t *runs;
+    number_range_t *runs;
     size_t count;
     size_t cap;
     uint64_t total; /* numbers in all runs */
@@ -53,7 +53,7 @@ static bool holds(const rangeset_t *set, size_t at, uint64_t n) {
 static void insert_run(rangeset_t *set, size_t at, uint64_t first, uint64_t last) {
     GROW(set->runs, set->cap, set->count + 1);
     memmove(set->runs + at + 1, set->runs + at, (set->count - at) * sizeof *set->runs);
-    set->runs[at] = (run_t){first, last};
+    set->runs[at] = (number_range_t){first, last};
     set->count++;
 }
 
@@ -62,6 +62,8 @@ static void erase_run(rangeset_t *set, size_t at) {
     memmove(set->runs + at, set->runs + at + 1, (set->count - at) * sizeof *set->runs);
 }
 
+/* A number between two runs joins them; one that touches a run makes it longer; any other is a run of its
+ * own. */
 bool rangeset_add(rangeset_t *set, uint64_t n) {
     size_t at = find(set, n);
     if (holds(set, at, n)) return false;
@@ -78,24 +80,6 @@ bool rangeset_add(rangeset_t *set, uint64_t n) {
         insert_run(set, at, n, n);
     }
     set->total++;
-    return true;
-}
-
-bool rangeset_remove(rangeset_t *set, uint64_t n) {
-    size_t at = find(set, n);
-    if (!holds(set, at, n)) return false;
-    run_t run = set->runs[at];
-    if (run.first == run.last) {
-        erase_run(set, at);
-    } else if (n == run.first) {
-        set->runs[at].first++;
-    } else if (n == run.last) {
-        set->runs[at].last--;
-    } else {
-        set->runs[at].last = n - 1;
-        insert_run(set, at + 1, n + 1, run.last);
-    }
-    set->total--;
     return true;
 }
 

@@ -1,4 +1,5 @@
-/* real_text.cc - see real_text.h. The library writes "d.ddde+xx"; the digits are picked out of that. */
+/* real_text.cc - see real_text.h. The library writes "d.ddde+xx"; real_digits picks the digits out of
+ * that. */
 #include "core/base/real_text.h"
 
 #include <cassert>

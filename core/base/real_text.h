@@ -1,5 +1,5 @@
-/* real_text.h - reals to shortest decimal digits and back (real_text.cc: the C++17 library does both
- * exactly). For text.c and the JSON modules; neither depends on the locale. */
+/* real_text.h - reals to their shortest decimal digits and back, for text.c and json_parse.cc. The C++17
+ * library does both exactly (real_text.cc). Neither depends on the locale. */
 #ifndef SDG_BASE_REAL_TEXT_H
 #define SDG_BASE_REAL_TEXT_H
 
@@ -17,7 +17,7 @@ enum { REAL_DIGITS_MAX = 17 };
  * Returns how many (1..REAL_DIGITS_MAX). */
 size_t real_digits(double r, char digits[REAL_DIGITS_MAX], int *exponent);
 
-/* Reads decimal text that is known to be a well-formed number without '+' in front; overflow gives infinity,
+/* Reads a decimal number that is known to be well formed and has no '+' in front. Overflow gives infinity,
  * underflow 0. */
 double real_parse(const char *bytes, size_t len);
 

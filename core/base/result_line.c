@@ -1,8 +1,8 @@
 /* result_line.c - see result_line.h.
  *
- * Our own lines begin with {"_row_index": 12 and need no parsing; only a line that looks different, or that
- * holds "_error" somewhere, is parsed. A line counts as ours without parsing when it begins so, ends in } and
- * has no NUL byte: pages that a power loss left empty are full of NULs. */
+ * A line that begins with {"_row_index": 12, ends in } and has neither "_error" nor a NUL byte in it was
+ * written by us and is not parsed. Every other line is. (Pages that a power loss left empty are full of NUL
+ * bytes.) */
 #include "core/base/result_line.h"
 
 #include <inttypes.h>

@@ -1,5 +1,4 @@
-/* result_line.h - a line of an output: a JSON object with the row's number, and with `_error` when the row
- * has failed.
+/* result_line.h - a line of an output: a JSON object with the row's number, and with `_error` when it failed.
  *
  *   {"_row_index": 12, "title": "..."}
  *   {"_row_index": 13, "_error": "summary: no answer"}

@@ -1,5 +1,7 @@
-/* ring.h - lists whose links live inside their members: no allocation, removal without a search. A node is in
- * at most one ring; adding one that is in a ring already, or removing one that is in none, does nothing. */
+/* ring.h - lists whose links live inside their members: no allocation, removal without a search.
+ *
+ * A node is in at most one ring. Adding a node that is in a ring already does nothing; neither does removing
+ * a node that is in none. */
 #ifndef SDG_BASE_RING_H
 #define SDG_BASE_RING_H
 

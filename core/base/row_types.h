@@ -15,17 +15,21 @@ typedef struct row_options { /* of a job; must outlive its rows */
     bool seeded;
     uint64_t seed; /* --seed; otherwise each row gets entropy */
     bool trace;    /* keep what each block did, as `_trace` in the result (test-run) */
-    /* Batch mode: a row begins neither this block nor a later one, its run_if included, it wants ROW_STOPPED.
-     * An index into pipeline->blocks (see pipeline_stops); 0: never, for before block 0 nothing was done. */
+    /* Batch mode: a row that comes to this block stops before it, and before its run_if: it wants
+     * ROW_STOPPED. An index into pipeline->blocks (see pipeline_stops). 0 stands for never: nothing precedes
+     * block 0. */
     uint32_t stop_before;
+    /* --mapping from:to renames input columns. */
     struct {
         char *from, *to;
     } * mapping;
-    size_t mapping_count; /* --mapping from:to, renames input columns */
+    size_t mapping_count;
 } row_options_t;
 
-/* latencies kept of one row: its meta bytes stay below a KiB; bytes of a failure class with its end */
-enum { ROW_LATENCIES_MAX = 64, ROW_REASON_MAX = 48 };
+enum {
+    ROW_LATENCIES_MAX = 64, /* latencies kept of one row, so that its usage record stays below a KiB */
+    ROW_REASON_MAX = 48,    /* bytes of a failure class, NUL included */
+};
 typedef struct row_usage {
     uint32_t calls, requests; /* LLM calls, and HTTP requests they took */
     uint64_t prompt_tokens, completion_tokens;

@@ -1,5 +1,5 @@
-/* series.c - a ring of points. The newest point is open: values that fall into its step are merged into it,
- * with a count per column of how many have been, so that a mean stays a mean. */
+/* series.c - a ring of points. The newest point is open: values that fall into its step are merged into it.
+ * `merged` counts them per column, so that a mean stays a mean. */
 #include "core/base/series.h"
 
 #include <assert.h>
@@ -47,14 +47,15 @@ void series_destroy(series_t **series) {
 static size_t place(const series_t *s, size_t i) { return (s->first + i) % s->points_max; }
 static double *values_at(const series_t *s, size_t i) { return s->values + place(s, i) * s->columns; }
 
-/* `into` has `weight` values already. */
+/* `into` merged with one more value; it is made of `weight` values so far. */
 static double merge_two(series_merge_t how, double into, uint32_t weight, double value) {
     if (isnan(value)) return into;
     if (isnan(into)) return value;
     return how == SERIES_MAX ? fmax(into, value) : into + (value - into) / (weight + 1.0);
 }
 
-/* Neighbours become one. Only growing series come here, and they never slide: `first` is 0. */
+/* Merges each pair of neighbours. Only a growing series is halved, and such a series never slides: first is
+ * 0. */
 static void halve(series_t *s) {
     assert(s->first == 0 && s->count == s->points_max);
     for (size_t i = 0; i < s->count / 2; i++) {

@@ -5,8 +5,8 @@
  * run: when it is full, neighbours are merged two by two and the step doubles, so that it holds between
  * points_max / 2 and points_max points of equal step.
  *
- * Values added within one step make one point: their mean or their maximum, as the column says. NAN: not
- * known, and skipped by both.
+ * Values added within one step make one point: their mean or their maximum, as the column says. NAN stands
+ * for a value that is not known; both skip it.
  */
 #ifndef SDG_BASE_SERIES_H
 #define SDG_BASE_SERIES_H
@@ -29,7 +29,7 @@ void series_add(series_t *s, uint64_t now_ns, const double *values);
 
 size_t series_count(const series_t *s);
 uint64_t series_step_ns(const series_t *s);
-/* Point i, 0 is the oldest: its values (borrowed until the next series_add) and when it began. */
+/* The values of point i and when it began; point 0 is the oldest. Borrowed until the next series_add. */
 const double *series_point_peek(const series_t *s, size_t i, uint64_t *at_ns);
 
 #endif

@@ -1,7 +1,8 @@
 /* small.c - one pool per thread: for each size a chain of free blocks and how many more may join it.
  *
- * Each block is one of malloc's own, of its class's full size, so any of them can be given back at any time
- * and by any thread. The pool is made with the first block a thread asks for, and ends with the thread. */
+ * Each block is one of malloc's own, its size rounded up to whole steps, so any of them can be given back at
+ * any time and by any thread. The pool is made with the first block a thread asks for, and ends with the
+ * thread. */
 #include "core/base/small.h"
 
 #include "core/base/error.h"
@@ -29,29 +30,30 @@ void *small_resize(void *block, size_t old_size, size_t size) {
 
 #else
 
-enum { STEP = 16, CLASSES = SMALL_BLOCK_MAX / STEP + 1 };
+enum { STEP = 16, SIZES = SMALL_BLOCK_MAX / STEP + 1 };
 
-typedef struct block {
-    struct block *next;
-} block_t;
+typedef struct small_block {
+    struct small_block *next;
+} small_block_t;
 
 typedef struct pool {
     struct {
-        block_t *first;
+        small_block_t *first;
         uint32_t room; /* blocks that may still be kept */
-    } of[CLASSES];     /* by size in steps; of[0] keeps nothing */
+    } of[SIZES];       /* by size in steps; of[0] keeps nothing */
 } pool_t;
 
-static pool_t none; /* no block and no room for any: before a thread's first block and after its end. Never
-                       written to */
-static _Thread_local pool_t *pool_of_thread __attribute__((tls_model("initial-exec"))) =
-    &none; /* two instructions to reach */
+/* The pool of a thread before its first block and after its end: no block, no room for any. Never written
+ * to. */
+static pool_t none;
+/* With this model a thread's pool is two instructions away. */
+static _Thread_local pool_t *pool_of_thread __attribute__((tls_model("initial-exec"))) = &none;
 
 static void pool_destroy(void *arg) {
     pool_t *pool = arg;
     pool_of_thread = &none;
-    for (size_t i = 0; i < CLASSES; i++)
-        for (block_t *b = pool->of[i].first, *next; b; b = next) {
+    for (size_t i = 0; i < SIZES; i++)
+        for (small_block_t *b = pool->of[i].first, *next; b; b = next) {
             next = b->next;
             free(b);
         }
@@ -60,41 +62,42 @@ static void pool_destroy(void *arg) {
 
 static void pool_new(void) {
     pool_t *pool = xcalloc(1, sizeof *pool);
-    for (size_t i = 1; i < CLASSES; i++)
+    for (size_t i = 1; i < SIZES; i++)
         pool->of[i].room = (uint32_t)(SMALL_KEPT_BYTES_MAX / (i * STEP));
     per_thread_keep(pool, pool_destroy);
     pool_of_thread = pool;
 }
 
-static size_t class_of(size_t size) { return (size + STEP - 1) / STEP; }
+static size_t steps_of(size_t size) { return (size + STEP - 1) / STEP; }
 
-/* Apart from small_alloc, so that the usual way through that one saves no registers. */
+/* The rest of small_alloc. It is not inlined, so that small_alloc saves no registers when a block is
+ * there. */
 static __attribute__((noinline)) void *alloc_new(size_t size) {
     if (size == 0) return NULL;
     if (size > SMALL_BLOCK_MAX) return xmalloc(size);
     if (pool_of_thread == &none) pool_new();
-    return xmalloc(class_of(size) * STEP);
+    return xmalloc(steps_of(size) * STEP);
 }
 
 void *small_alloc(size_t size) {
-    size_t class = class_of(size);
-    if (class >= CLASSES || !pool_of_thread->of[class].first) return alloc_new(size);
-    block_t *b = pool_of_thread->of[class].first;
-    pool_of_thread->of[class].first = b->next;
-    pool_of_thread->of[class].room++;
+    size_t steps = steps_of(size);
+    if (steps >= SIZES || !pool_of_thread->of[steps].first) return alloc_new(size);
+    small_block_t *b = pool_of_thread->of[steps].first;
+    pool_of_thread->of[steps].first = b->next;
+    pool_of_thread->of[steps].room++;
     return b;
 }
 
 void small_free_block(void *block, size_t size) {
-    size_t class = class_of(size);
-    if (class >= CLASSES || !pool_of_thread->of[class].room) {
+    size_t steps = steps_of(size);
+    if (steps >= SIZES || !pool_of_thread->of[steps].room) {
         free(block);
         return;
     }
-    block_t *b = block;
-    b->next = pool_of_thread->of[class].first;
-    pool_of_thread->of[class].first = b;
-    pool_of_thread->of[class].room--;
+    small_block_t *b = block;
+    b->next = pool_of_thread->of[steps].first;
+    pool_of_thread->of[steps].first = b;
+    pool_of_thread->of[steps].room--;
 }
 
 void *small_resize(void *block, size_t old_size, size_t size) {

@@ -1,8 +1,8 @@
 /* text.c - Python's str() and repr(), numbers out of text, UTF-8, upper and lower case.
  *
- * Containers are walked by tree.c, digits of reals come from real_text.cc, knowledge about characters from
- * text_tables.c; utf8_valid is in text_utf8.cc. Text that is not valid UTF-8 is never refused here: a stray
- * byte counts as one character, is copied by str() and the case functions, and shown as \xNN by repr(). */
+ * tree.c walks containers, real_text.cc gives the digits of reals, text_tables.c knows characters; utf8_valid
+ * is in text_utf8.cc. Text that is not valid UTF-8 is never refused here: a stray byte counts as one
+ * character, str() and the case functions copy it, and repr() shows it as \xNN. */
 #include "core/base/text.h"
 
 #include "core/base/limits.h"
@@ -17,6 +17,7 @@
 
 /* ---- UTF-8 */
 
+/* Strict: overlong forms, surrogates and what is above U+10FFFF are not valid. */
 int utf8_decode(const char *bytes, size_t len, uint32_t *code_point) {
     const unsigned char *b = (const unsigned char *)bytes;
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000}; /* by length: smaller ones are overlong */
@@ -73,12 +74,13 @@ void utf8_write(buf_t *out, uint32_t cp) {
     buf_add(out, b, (size_t)n);
 }
 
-/* In each byte of x that is zero the high bit is set; bytes above the lowest such one may be set wrongly. */
+/* Sets the high bit of each byte of x that is zero. Bytes above the lowest zero byte may be set wrongly. */
 static uint64_t zero_bytes(uint64_t x) {
     return (x - UINT64_C(0x0101010101010101)) & ~x & UINT64_C(0x8080808080808080);
 }
 
-/* Not zero when one of eight bytes needs a closer look. */
+/* Not zero when one of the eight bytes of x is a control character, DEL, not ASCII, the quote or a
+ * backslash. */
 static uint64_t special_bytes(uint64_t x, uint64_t quotes) {
     const uint64_t ones = UINT64_C(0x0101010101010101);
     uint64_t control = (x - ones * 0x20) & ~x;
@@ -138,7 +140,7 @@ static void add_zeros(buf_t *out, int count) {
         buf_addc(out, '0');
 }
 
-/* d.ddde+xx: at least two digits of exponent. */
+/* Writes d.ddde+xx, with at least two digits of exponent. */
 static void write_exponent_form(buf_t *out, const char *digits, size_t count, int exponent) {
     buf_addc(out, digits[0]);
     if (count > 1) {
@@ -150,6 +152,7 @@ static void write_exponent_form(buf_t *out, const char *digits, size_t count, in
     text_write_int(out, abs(exponent));
 }
 
+/* Writes the digits without an exponent: 0.00ddd, ddd00.0 or d.dd. */
 static void write_point_form(buf_t *out, const char *digits, size_t count, int exponent) {
     if (exponent < 0) {
         buf_adds(out, "0.");
@@ -169,6 +172,7 @@ static void write_point_form(buf_t *out, const char *digits, size_t count, int e
     buf_add(out, digits + whole, count - whole);
 }
 
+/* The sign of a NaN is not written, as in Python. */
 void text_write_real(buf_t *out, double r) {
     if (isnan(r)) {
         buf_adds(out, "nan");
@@ -218,7 +222,7 @@ static char choose_quote(const str_t *s) {
     return memchr(s->data, '\'', s->len) && !memchr(s->data, '"', s->len) ? '"' : '\'';
 }
 
-/* Writes the character at the front, which is not plain ASCII; gives its bytes. */
+/* Writes the character at the front, which is not plain ASCII. Returns how many bytes it has. */
 static size_t write_char_repr(buf_t *out, const char *bytes, size_t len) {
     uint32_t cp;
     int n = utf8_decode(bytes, len, &cp);
@@ -275,7 +279,7 @@ static bool is_space(uint32_t cp) {
            cp == 0x2029 || cp == 0x202F || cp == 0x205F || cp == 0x3000;
 }
 
-/* The last character of a non-empty text: its bytes, 0 when they are not valid. */
+/* How many bytes the last character of a non-empty text has; 0 when they are not valid. */
 static int decode_last(const char *bytes, size_t len, uint32_t *cp) {
     for (size_t n = 1; n <= 4 && n <= len; n++)
         if (utf8_decode(bytes + len - n, n, cp) == (int)n) return (int)n;
@@ -293,8 +297,8 @@ void text_trim(const char **bytes, size_t *len) {
         *len -= (size_t)n;
 }
 
-/* Decimal digits of any script as ASCII, everything else as it is (what Python does before it reads a
- * number). */
+/* Writes decimal digits of any script as ASCII and everything else as it is, as Python does before it reads a
+ * number. */
 static void write_ascii_digits(buf_t *out, const char *bytes, size_t len) {
     for (size_t at = 0; at < len;) {
         uint32_t cp;
@@ -317,8 +321,7 @@ static const char *skip_digits(const char *at, const char *end) {
     return at;
 }
 
-/* True when [at, end) is digits with an optional fraction and exponent; *whole tells that it is digits
- * only. */
+/* True when [at, end) is digits with an optional fraction and exponent; *whole: it is digits alone. */
 static bool is_number(const char *at, const char *end, bool *whole) {
     const char *point = skip_digits(at, end);
     size_t digits = (size_t)(point - at);
@@ -347,6 +350,7 @@ static bool integer_of(const char *at, const char *end, bool negative, int64_t *
     return true;
 }
 
+/* Reads a sign and a number; an integer when it is digits alone and fits 64 bits, else a real. */
 static bool ascii_to_number(const char *bytes, size_t len, value_t *out) {
     const char *at = bytes, *end = bytes + len;
     bool negative = len && *at == '-', whole;
@@ -449,7 +453,7 @@ static bool cased_after(const char *bytes, size_t len) {
     return false;
 }
 
-/* A capital sigma at the end of a word becomes the final form. */
+/* What a capital sigma becomes: the final form at the end of a word. */
 static uint32_t lower_sigma(const char *bytes, size_t len, size_t at) {
     bool last = cased_before(bytes, at) && !cased_after(bytes + at + 2, len - at - 2);
     return last ? FINAL_SIGMA : SMALL_SIGMA;
@@ -460,7 +464,7 @@ static char ascii_case(char c, bool upper) {
     return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
 }
 
-/* The ASCII characters at the front; gives their bytes. */
+/* Writes the ASCII characters at the front. Returns how many there are. */
 static size_t write_ascii_case(buf_t *out, const char *bytes, size_t len, bool upper) {
     char *to = out->full ? NULL : buf_reserve(out, len);
     size_t n = 0;

@@ -25,14 +25,17 @@ typedef struct text_special {
     uint32_t to[3];
 } text_special_t;
 
-extern const text_range_t
-    TEXT_NOT_PRINTABLE[]; /* escaped by repr(); surrogates are not listed: they are no UTF-8 */
+/* Characters that repr() escapes. Surrogates are not listed: they are no UTF-8. */
+extern const text_range_t TEXT_NOT_PRINTABLE[];
 extern const size_t TEXT_NOT_PRINTABLE_COUNT;
-extern const text_range_t TEXT_CASED[]; /* these two decide how a capital sigma is lowered */
+/* Cased characters, and those that stand between letters without being one: both decide how a capital sigma
+ * is lowered. */
+extern const text_range_t TEXT_CASED[];
 extern const size_t TEXT_CASED_COUNT;
 extern const text_range_t TEXT_CASE_IGNORABLE[];
 extern const size_t TEXT_CASE_IGNORABLE_COUNT;
-extern const text_range_t TEXT_DIGITS[]; /* the zeros of each script; nine more digits follow each */
+/* The zero of each script; its nine other digits follow it. */
+extern const text_range_t TEXT_DIGITS[];
 extern const size_t TEXT_DIGITS_COUNT;
 extern const text_mapping_t TEXT_UPPER[];
 extern const size_t TEXT_UPPER_COUNT;

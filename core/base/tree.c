@@ -11,32 +11,32 @@
 
 enum { FRAMES_FIRST = 32 };
 
-typedef struct frame {
+typedef struct tree_frame {
     value_t container; /* borrowed */
     size_t next;
-} frame_t;
+} tree_frame_t;
 
-typedef struct open {
-    frame_t *frames;
+typedef struct tree_frames {
+    tree_frame_t *frames;
     size_t count;
     size_t cap;
-    frame_t first[FRAMES_FIRST];
-} open_t;
+    tree_frame_t first[FRAMES_FIRST];
+} tree_frames_t;
 
-static void push(open_t *s, value_t container) {
+static void push(tree_frames_t *s, value_t container) {
     if (s->count == s->cap) {
         size_t cap = s->cap * 2;
-        frame_t *old = s->frames == s->first ? NULL : s->frames;
-        frame_t *frames = xrealloc(old, cap * sizeof *frames);
+        tree_frame_t *old = s->frames == s->first ? NULL : s->frames;
+        tree_frame_t *frames = xrealloc(old, cap * sizeof *frames);
         if (!old) memcpy(frames, s->first, sizeof s->first);
         s->frames = frames;
         s->cap = cap;
     }
-    s->frames[s->count++] = (frame_t){container, 0};
+    s->frames[s->count++] = (tree_frame_t){container, 0};
 }
 
 /* Writes a scalar, or opens a container whose elements then follow. */
-static void write_one(buf_t *out, value_t v, const tree_form_t *form, open_t *s) {
+static void write_one(buf_t *out, value_t v, const tree_form_t *form, tree_frames_t *s) {
     if (v.kind == VALUE_STRING) {
         form->string(out, v.string);
     } else if (v.kind < VALUE_STRING) {
@@ -47,41 +47,33 @@ static void write_one(buf_t *out, value_t v, const tree_form_t *form, open_t *s)
     }
 }
 
-static void step_list(buf_t *out, const tree_form_t *form, open_t *s) {
-    frame_t *f = &s->frames[s->count - 1];
-    if (f->next == list_count(f->container)) {
-        buf_addc(out, ']');
+/* Writes the next element of the innermost container, with its key and what stands before it, or its end. */
+static void step(buf_t *out, const tree_form_t *form, tree_frames_t *s) {
+    tree_frame_t *f = &s->frames[s->count - 1];
+    bool is_list = f->container.kind == VALUE_LIST;
+    if (f->next == (is_list ? list_count(f->container) : object_count(f->container))) {
+        buf_addc(out, is_list ? ']' : '}');
         s->count--;
         return;
     }
-    if (f->next) buf_adds(out, form->comma);
-    write_one(out, list_peek(f->container, f->next++), form, s);
-}
-
-static void step_object(buf_t *out, const tree_form_t *form, open_t *s) {
-    frame_t *f = &s->frames[s->count - 1];
-    if (f->next == object_count(f->container)) {
-        buf_addc(out, '}');
-        s->count--;
+    size_t i = f->next++;
+    if (i > 0) buf_adds(out, form->comma);
+    if (is_list) {
+        write_one(out, list_peek(f->container, i), form, s);
         return;
     }
-    if (f->next) buf_adds(out, form->comma);
-    form->string(out, object_key_peek(f->container, f->next));
+    form->string(out, object_key_peek(f->container, i));
     buf_adds(out, form->colon);
-    write_one(out, object_value_peek(f->container, f->next++), form, s);
+    write_one(out, object_value_peek(f->container, i), form, s);
 }
 
 void tree_write(buf_t *out, value_t v, const tree_form_t *form) {
-    open_t s;
+    tree_frames_t s;
     s.frames = s.first;
     s.count = 0;
     s.cap = FRAMES_FIRST;
     write_one(out, v, form, &s);
-    while (s.count && !out->full) {
-        if (s.frames[s.count - 1].container.kind == VALUE_LIST)
-            step_list(out, form, &s);
-        else
-            step_object(out, form, &s);
-    }
+    while (s.count && !out->full)
+        step(out, form, &s);
     if (s.frames != s.first) free(s.frames);
 }

@@ -1,13 +1,13 @@
 /* value.c - values shared by reference count, copied on write.
  *
- * Strings, lists and objects all begin with their count, so value_ref and value_free need not know which it
- * is. An object is an array of entries in insertion order; up to OBJECT_LINEAR_MAX keys it is searched from
- * the front (compare pointer, then hash, then bytes), above that an open-addressing index of entry numbers is
- * kept beside it.
+ * Strings, lists and objects all begin with their count of references, so value_ref and value_free need not
+ * know which of them they have. An object is an array of entries in insertion order. Up to OBJECT_LINEAR_MAX
+ * keys it is searched from the front (compare pointer, then hash, then bytes); a larger one has an
+ * open-addressing index of entry numbers beside it.
  *
- * Nothing here recurses on the C stack: dead containers are chained through `next_dead`, the other deep walks
- * keep a worklist. value_hash simply stops looking below HASH_DEPTH_MAX, which keeps it in agreement with
- * value_equal.
+ * The depth of a value costs no C stack: dead containers are chained through `next_dead`, other deep walks
+ * keep a worklist, and value_hash does not look below HASH_DEPTH_MAX. (Equal values are equal above it, too,
+ * so the hash agrees with value_equal.)
  */
 #include "core/base/value.h"
 
@@ -28,7 +28,7 @@ enum {
     OBJECT_LINEAR_MAX = 8,     /* keys searched without an index: two cache lines of hashes beat a probe */
     CONTAINER_FIRST = 4,       /* capacity of the first growth */
     HASH_DEPTH_MAX = 4,        /* value_hash looks no deeper */
-    HASH_INNER_MAX = 8,        /* and at so many elements of a container inside a container */
+    HASH_INNER_MAX = 8,        /* value_hash looks at no more elements of a container inside a container */
     EQUAL_PLAIN_MAX = 4096,    /* pairs value_equal compares before it remembers them */
     BYTES_STEPS_MAX = 1 << 20, /* values value_bytes looks at */
 };
@@ -99,7 +99,7 @@ value_t value_object(size_t capacity_hint) {
     return (value_t){.kind = VALUE_OBJECT, .object = o};
 }
 
-/* Drops one reference of v; a container that dies is put before *dead instead of being walked here. */
+/* Drops one reference of v. A container that dies is not walked here: it joins the chain *dead. */
 static void drop(value_t v, container_t **dead) {
     if (v.kind < VALUE_STRING || --*v.refs > 0) return;
     if (v.kind == VALUE_STRING) {
@@ -133,6 +133,7 @@ static void release_object(object_t *o, container_t **dead) {
     small_free(o, sizeof *o);
 }
 
+/* Frees a container, then one after the other what died with it. */
 void value_release(value_t v) {
     if (v.kind == VALUE_STRING) {
         str_release(v.string);
@@ -214,7 +215,7 @@ static void index_rebuild(object_t *o) {
 }
 
 /* A key that is looked for. Names of a pipeline and columns of its rows are mostly the same strings
- * (names.h): then the bytes are not looked at. */
+ * (names.h): then comparing pointers finds the key, and its bytes are not read. */
 typedef struct wanted {
     const str_t *str; /* NULL: only its bytes are there */
     const char *bytes;
@@ -378,7 +379,7 @@ static bool int_equals_real(int64_t i, double r) {
     return real_as_int(r, &as_int) && as_int == i;
 }
 
-/* Equal as far as this level shows; containers of one size are left in `rest` as a pair to compare. */
+/* False when a and b differ at this level. Two containers of one size go to `rest`, to be compared later. */
 static bool shallow_equal(value_t a, value_t b, worklist_t *rest) {
     if (a.kind == VALUE_INT && b.kind == VALUE_REAL) return int_equals_real(a.integer, b.real);
     if (a.kind == VALUE_REAL && b.kind == VALUE_INT) return int_equals_real(b.integer, a.real);
@@ -416,9 +417,11 @@ static bool objects_equal(const object_t *a, const object_t *b, worklist_t *rest
     return true;
 }
 
-/* Pairs of containers that have been compared. A value made of itself twice, fifty times over, has 2^50
- * places but only fifty containers: comparing a pair once is enough, since one difference anywhere ends the
- * comparison. Open addressing; made late, for few need it. */
+/* Pairs of containers that have been compared: a set with open addressing.
+ *
+ * A list that holds another list twice, fifty levels deep, has 2^50 places but only fifty containers.
+ * Comparing a pair once is enough, since one difference anywhere ends the comparison. Few comparisons need
+ * the set, so it is made after EQUAL_PLAIN_MAX pairs. */
 typedef struct pairs {
     const void **slots; /* two pointers a slot; NULL is empty */
     size_t count, mask;
@@ -457,6 +460,7 @@ static bool pairs_add(pairs_t *p, const void *x, const void *y) {
     return true;
 }
 
+/* Compares level by level: `rest` holds pairs of containers that are still to be compared. */
 bool value_equal(value_t a, value_t b) {
     worklist_t rest = {0};
     pairs_t seen = {0};
@@ -488,8 +492,8 @@ static uint64_t hash_real(double r) {
 
 static uint64_t hash_at(value_t v, int depth);
 
-/* Inside a container only the first elements count, so that a value that holds itself many times over is
- * hashed in bounded time. */
+/* Of a list inside a container only the first elements count, so that a value that holds the same list many
+ * times over is hashed in bounded time. */
 static uint64_t hash_list(const list_t *l, int depth) {
     uint64_t h = mix(VALUE_LIST, l->head.count);
     uint32_t looked_at = depth > 0 && l->head.count > HASH_INNER_MAX ? HASH_INNER_MAX : l->head.count;
@@ -498,8 +502,8 @@ static uint64_t hash_list(const list_t *l, int depth) {
     return h;
 }
 
-/* Adding makes the order of the keys irrelevant. Of a large object inside a container only the keys count:
- * which are first depends on the order. */
+/* The entries are added up, so their order does not matter. Of a large object inside a container only the
+ * keys count: which entries come first would depend on the order. */
 static uint64_t hash_object(const object_t *o, int depth) {
     uint64_t h = mix(VALUE_OBJECT, o->head.count);
     bool keys_only = depth > 0 && o->head.count > HASH_INNER_MAX;
@@ -531,7 +535,7 @@ const char *value_kind_name(value_kind_t kind) {
 
 static size_t str_bytes(const str_t *s) { return sizeof *s + s->len + 1; }
 
-/* The heap of one value without what its children hold; those go to `rest`. */
+/* The heap of one value without what its elements hold; those go to `rest`. */
 static size_t own_bytes(value_t v, worklist_t *rest) {
     if (v.kind == VALUE_STRING) return str_bytes(v.string);
     if (v.kind == VALUE_LIST) {

@@ -1,13 +1,13 @@
 /* value.h - the values of MABEL: null, boolean, integer (64 bit), real, string, list, object (insertion order
  * kept).
  *
- * A `value_t` is 16 bytes and is passed by value. Strings, lists and objects are shared by reference count;
- * the count is not atomic: a value never leaves its thread (messages carry bytes).
+ * A `value_t` is 16 bytes and is passed by value. Strings, lists and objects are shared by reference count.
+ * The count is not atomic: a value never leaves its thread (messages carry bytes).
  *
- * Ownership, the one rule: what a function RETURNS is owned by the caller (release with value_free) unless
- * its name ends in `_peek`, which borrows from its container; what a function TAKES as a parameter is
- * borrowed, unless the parameter is called `take`, which is consumed. Copying a value is value_ref (cheap,
- * shared).
+ * Ownership, in two rules. What a function returns is owned by the caller, who releases it with value_free;
+ * but what a function whose name ends in `_peek` returns is borrowed from its container. A parameter is
+ * borrowed; but one that is called `take` is consumed. value_ref copies a value: it is cheap and shares the
+ * contents.
  *
  * Containers are copy-on-write: the functions that change a list or object take `value_t *` and first make
  * that value the only owner of its contents, so no other holder sees the change. Nothing here is cyclic. */
@@ -68,9 +68,10 @@ struct list {
 };
 
 /* strings */
-str_t *str_new(const char *bytes,
-               size_t len); /* len <= VALUE_STRING_MAX (limits.h), asserted; bytes NULL: to be filled */
-void str_release(str_t *s); /* only for str_free: the last reference is gone */
+/* A fresh string; len <= VALUE_STRING_MAX (limits.h), asserted. bytes NULL: the caller fills it. */
+str_t *str_new(const char *bytes, size_t len);
+/* The rest of str_free, when the last reference is gone. Nobody else calls it. */
+void str_release(str_t *s);
 uint32_t str_hash_bytes(const char *bytes, size_t len); /* what str_hash gives for these bytes; never 0 */
 static inline str_t *str_ref(str_t *s) {
     s->refs++;
@@ -97,7 +98,8 @@ value_t value_from_str(str_t *take);
 value_t value_list(size_t capacity_hint);
 value_t value_object(size_t capacity_hint);
 
-void value_release(value_t v); /* only for value_free: the last reference is gone */
+/* The rest of value_free, when the last reference is gone. Nobody else calls it. */
+void value_release(value_t v);
 /* Another owner of the same contents. */
 static inline value_t value_ref(value_t v) {
     if (v.kind >= VALUE_STRING) ++*v.refs;
@@ -107,7 +109,7 @@ static inline value_t value_ref(value_t v) {
 static inline void value_free(value_t v) {
     if (v.kind >= VALUE_STRING && --*v.refs == 0) value_release(v);
 }
-/* Frees what was in slot. */
+/* Puts a value into the slot and frees the one that was in it. */
 static inline void value_replace(value_t *slot, value_t take) {
     value_t old = *slot;
     *slot = take;
@@ -139,14 +141,14 @@ value_t object_value_peek(value_t object, size_t i);
  * cached hash: for hot paths. */
 const value_t *object_find_peek(value_t object, str_t *key);
 const value_t *object_find_bytes_peek(value_t object, const char *key, size_t len);
-/* The same by value; *found may be NULL. Absent: null and *found = false. */
+/* The same by value, null when there is none; *found (may be NULL) tells. */
 value_t object_get_peek(value_t object, const char *key, size_t len, bool *found);
 value_t object_get_str_peek(value_t object, str_t *key, bool *found);
 void object_set(value_t *object, str_t *key, value_t take); /* key is borrowed (a reference is taken) */
 void object_set_text(value_t *object, const char *key, value_t take);
 bool object_remove(value_t *object, const char *key, size_t len); /* true if it was there; O(n) */
-/* Pointer to the value under key for in-place change, the object made unique first; NULL if absent. Valid
- * until the next change. */
+/* The value under key, to be changed in place: the object is made unique first. NULL if absent. Valid until
+ * the next change. */
 value_t *object_slot(value_t *object, str_t *key);
 
 /* whole values */
@@ -163,11 +165,12 @@ static inline bool value_truthy(value_t v) {
     }
     return false;
 }
-bool value_equal(value_t a, value_t b); /* deep; 1 == 1.0; key order does not matter; bool is not a number */
-uint64_t value_hash(value_t v);         /* agrees with value_equal */
-const char *
-value_kind_name(value_kind_t kind); /* "null" "boolean" "integer" "real" "string" "list" "object" */
-size_t value_bytes(value_t v); /* estimate of the heap it holds, shared parts counted in full; SIZE_MAX: above
-                                  a million values */
+/* Deep; 1 equals 1.0, a boolean is not a number, the order of keys does not matter. */
+bool value_equal(value_t a, value_t b);
+uint64_t value_hash(value_t v);                 /* the same for values that are equal */
+const char *value_kind_name(value_kind_t kind); /* null boolean integer real string list object */
+/* About the heap that v holds; shared parts count each time. SIZE_MAX when there are more than a million
+ * parts. */
+size_t value_bytes(value_t v);
 
 #endif

@@ -1,11 +1,11 @@
 /* value_code.c - see value_code.h.
  *
- * Numbers are given when a value is complete, not when it begins: so a number that comes too early cannot
- * name the container it stands in, and whatever bytes a decoder gets, values never become cyclic.
+ * A shared value gets its number when it is complete, not when it begins. So no number can name the container
+ * it stands in, and values never become cyclic, whatever bytes a decoder gets.
  *
- * The decoder's promise about memory is `owed`: each container that is open has elements still to come, and
- * these take bytes. A new container may only announce as many as fit into what is left besides, so all
- * capacities together are bounded by the bytes.
+ * `owed` keeps the decoder's promise about memory: it counts the bytes that the missing elements of all open
+ * containers take at least. A new container may announce only as many elements as fit into the bytes that are
+ * left besides, so all capacities together are bounded by the bytes.
  */
 #include "core/base/value_code.h"
 
@@ -29,10 +29,10 @@ enum {
     TAG_LIST,
     TAG_OBJECT,
     TAG_AGAIN,
-    TAG_SHARED = 64, /* a mark on the three before TAG_AGAIN */
+    TAG_SHARED = 64, /* added to TAG_STRING, TAG_LIST or TAG_OBJECT: the value has several owners */
     VARINT_BYTES_MAX = 10,
     ITEM_BYTES_MIN = 1,  /* a list's element: its tag */
-    ENTRY_BYTES_MIN = 3, /* an object's: the key's tag and length, the value's tag */
+    ENTRY_BYTES_MIN = 3, /* an object's element: the key's tag and length, the value's tag */
 };
 
 /* ---- writing */
@@ -68,7 +68,7 @@ static void put_real(buf_t *out, double r) {
 static bool is_shared(value_t v) { return *v.refs > 1; }
 static int marked(int tag, value_t v) { return is_shared(v) ? tag | TAG_SHARED : tag; }
 
-/* A value that was written before: its number. */
+/* Writes the number of a value that was written before; false: it was not. */
 static bool put_again(value_encoder_t *e, value_t v) {
     uint32_t number = is_shared(v) ? value_seen_find(&e->seen, v) : VALUE_UNSEEN;
     if (number == VALUE_UNSEEN) return false;
@@ -114,7 +114,7 @@ static void put(value_encoder_t *e, value_t v) {
     }
 }
 
-/* The next element of the innermost container, or its end. */
+/* Writes the next element of the innermost container, or ends it. */
 static void step(value_encoder_t *e) {
     encoder_frame_t *f = &e->frames[e->depth - 1];
     value_t c = f->container;
@@ -143,8 +143,8 @@ void value_encoder_free(value_encoder_t *e) {
     free(e->frames);
 }
 
-/* A value that is nothing to share, or known twice, uses up a number all the same: the decoder counts without
- * looking. */
+/* A value that cannot be shared or is known already takes a number, too: the decoder counts every value it is
+ * told. */
 void value_encoder_know(value_encoder_t *e, value_t v) { value_seen_know(&e->seen, v, e->numbers++); }
 
 void value_encoder_value(value_encoder_t *e, value_t v) {
@@ -162,13 +162,6 @@ void value_encoder_uint(value_encoder_t *e, uint64_t n) {
 void value_encoder_bytes(value_encoder_t *e, const void *bytes, size_t len) {
     value_encoder_uint(e, len);
     buf_add(e->out, bytes, len);
-}
-
-void value_encode(buf_t *out, value_t v) {
-    value_encoder_t e;
-    value_encoder_init(&e, out);
-    value_encoder_value(&e, v);
-    value_encoder_free(&e);
 }
 
 /* ---- reading: bytes and numbers */
@@ -192,6 +185,7 @@ void value_decoder_fail(value_decoder_t *d, const char *fmt, ...) {
     d->rc = err_set(d->err, SDG_EPARSE, "byte %zu: %s", (size_t)(d->at - d->start), text);
 }
 
+/* A number in pieces of 7 bits, the lowest first; 0 after an error. */
 static uint64_t read_varint(value_decoder_t *d) {
     uint64_t n = 0;
     for (int shift = 0; d->rc == SDG_OK; shift += 7) {
@@ -217,7 +211,7 @@ uint64_t value_decoder_uint(value_decoder_t *d, uint64_t max) {
     return 0;
 }
 
-/* A length and so many bytes; NULL after an error. */
+/* Reads a length and so many bytes; NULL after an error. */
 static const char *read_bytes(value_decoder_t *d, size_t max, size_t *len) {
     uint64_t n = read_varint(d);
     *len = 0;
@@ -312,7 +306,7 @@ static void read_key(value_decoder_t *d, decoder_frame_t *f) {
     }
 }
 
-/* One value; a list or object is only begun: it is the new innermost frame then. */
+/* Reads one value. A list or object is only begun: it becomes the innermost frame, and null is returned. */
 static value_t read_value(value_decoder_t *d) {
     int tag = read_tag(d), kind = tag & ~TAG_SHARED;
     if (kind == TAG_STRING) return read_string(d, tag & TAG_SHARED);
@@ -331,7 +325,7 @@ static value_t read_value(value_decoder_t *d) {
     return value_null();
 }
 
-/* Before an element: it is owed no longer, and an object's has its key first. */
+/* Called before an element is read: it is no longer owed, and an object's element has its key first. */
 static void begin_element(value_decoder_t *d, decoder_frame_t *f) {
     bool is_list = f->container.kind == VALUE_LIST;
     d->owed -= is_list ? ITEM_BYTES_MIN : ENTRY_BYTES_MIN;
@@ -351,15 +345,15 @@ static void give_element(value_decoder_t *d, decoder_frame_t *f, value_t take) {
     if (object_count(f->container) == before) value_decoder_fail(d, "a key that is there twice");
 }
 
-/* The innermost container is complete. */
+/* Takes out the innermost container, which is complete. */
 static value_t end_container(value_decoder_t *d) {
     decoder_frame_t *f = &d->frames[--d->depth];
     if (f->shared) share(d, value_ref(f->container));
     return f->container;
 }
 
-/* Reads an element, and ends the containers that this makes complete. True when the outermost one is:
- * *out. */
+/* Reads an element and ends the containers that it completes. True when that was the outermost one, or there
+ * was none: *out is the whole value. */
 static bool read_step(value_decoder_t *d, value_t *out) {
     if (d->depth) begin_element(d, &d->frames[d->depth - 1]);
     size_t depth = d->depth;
@@ -417,16 +411,4 @@ void value_decoder_know(value_decoder_t *d, value_t v) { share(d, value_ref(v));
 int value_decoder_end(value_decoder_t *d) {
     if (d->at != d->end) value_decoder_fail(d, "%zu bytes too many", bytes_left(d));
     return d->rc;
-}
-
-int value_decode(const char *bytes, size_t len, size_t *used, value_t *out, err_t *err) {
-    value_decoder_t d;
-    value_decoder_init(&d, bytes, len, err);
-    *out = value_decoder_value(&d);
-    if (used)
-        *used = (size_t)(d.at - d.start);
-    else if (value_decoder_end(&d) < 0)
-        value_clear(out);
-    value_decoder_free(&d);
-    return d.rc;
 }

@@ -1,4 +1,4 @@
-/* value_seen.c - see value_seen.h. Places are multiples of 16, so the hash takes its bits from above them. */
+/* value_seen.c - see value_seen.h. Places are multiples of 16: the hash multiplies, and takes high bits. */
 #include "core/base/value_seen.h"
 
 #include "core/base/error.h"
@@ -52,13 +52,10 @@ void value_seen_know(value_seen_t *seen, value_t v, uint32_t number) {
 
 /* ---- the heap of a value */
 
-enum {
-    LIST_BYTES = 40,
-    OBJECT_BYTES = 56,
-    ENTRY_BYTES = 32
-}; /* of the structs behind a value, see value.c */
+/* Sizes of list_t, object_t and entry_t (value.c). */
+enum { LIST_BYTES = 40, OBJECT_BYTES = 56, ENTRY_BYTES = 32 };
 
-/* What malloc takes for n bytes: a word of its own, and whole multiples of 16. */
+/* What malloc takes for n bytes: a multiple of 16 that has room for a word of its own. */
 static size_t block_bytes(size_t n) { return (n + 8 + 15) / 16 * 16; }
 
 static bool is_new(value_seen_t *seen, value_t v) {
@@ -78,7 +75,7 @@ typedef struct pending {
     size_t count, cap;
 } pending_t;
 
-/* A string is counted here, a container later. */
+/* The heap of a string; a container is put on the list, to be counted later. */
 static size_t inner_bytes(value_seen_t *seen, value_t v, pending_t *later) {
     if (v.kind == VALUE_STRING) return string_bytes(seen, v.string);
     if (v.kind < VALUE_STRING || !is_new(seen, v)) return 0;

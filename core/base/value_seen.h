@@ -1,8 +1,8 @@
 /* value_seen.h - which values a walk has met already: strings, lists and objects, by their place in memory.
  *
  * A walk over values that share their parts (one text in two columns, a list that holds another one twice)
- * does each part once with this. Only values with more than one reference need to be asked for. Nothing may
- * be released while a walk goes on: places would be used again.
+ * does each part once with this. Only values with more than one reference need to be looked up. Nothing may
+ * be released while a walk goes on: its place could be used again.
  */
 #ifndef SDG_BASE_VALUE_SEEN_H
 #define SDG_BASE_VALUE_SEEN_H
@@ -30,13 +30,13 @@ void value_seen_init(value_seen_t *seen);
 void value_seen_free(value_seen_t *seen);
 /* The number v was added with, or VALUE_UNSEEN. v is a string, list or object. */
 uint32_t value_seen_find(const value_seen_t *seen, value_t v);
-void value_seen_add(value_seen_t *seen, value_t v,
-                    uint32_t number); /* v was not there; number is not VALUE_UNSEEN */
-void value_seen_know(value_seen_t *seen, value_t v,
-                     uint32_t number); /* any value; nothing happens to a scalar and to one that is there */
+/* Adds v, which is not there yet; number is not VALUE_UNSEEN. */
+void value_seen_add(value_seen_t *seen, value_t v, uint32_t number);
+/* Adds any value, unless it is a scalar or there already. */
+void value_seen_know(value_seen_t *seen, value_t v, uint32_t number);
 
-/* About the heap that v holds beyond what this walk has met; walked without recursion. 10 ns for each value
- * that is not a plain number. */
+/* About the heap that v holds beyond what this walk has met. It takes some 10 ns for each string, list and
+ * object, and no C stack for their depth. */
 size_t value_seen_bytes(value_seen_t *seen, value_t v);
 
 #endif

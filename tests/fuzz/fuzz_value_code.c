@@ -1,5 +1,6 @@
 /* Arbitrary bytes as a value: refused in words, or a sound value that is written and read back as itself. */
 #include "core/base/value_code.h"
+#include "tests/core/base/value_whole.h"
 
 #include <assert.h>
 #include <stdint.h>

@@ -5,15 +5,18 @@
 
 #include <criterion/criterion.h>
 
+/* Items are told apart by their address in here. */
+static char items[1000];
+
 Test(heap, the_smallest_key_comes_first) {
     heap_t heap = {0};
     cr_assert_null(heap_first(&heap));
-    heap_add_number(&heap, 30, 3);
-    heap_add_number(&heap, 10, 1);
-    heap_add_number(&heap, 20, 2);
+    heap_add(&heap, 30, &items[3], NULL);
+    heap_add(&heap, 10, &items[1], NULL);
+    heap_add(&heap, 20, &items[2], NULL);
     cr_assert_eq(heap_first(&heap)->key, 10);
     for (uint64_t n = 1; n <= 3; n++)
-        cr_assert_eq(heap_pop(&heap).number, n);
+        cr_assert_eq(heap_pop(&heap).pointer, &items[n]);
     cr_assert_null(heap_first(&heap));
     heap_free(&heap);
 }
@@ -21,20 +24,20 @@ Test(heap, the_smallest_key_comes_first) {
 Test(heap, equal_keys_leave_in_the_order_they_came) {
     heap_t heap = {0};
     for (uint64_t n = 0; n < 1000; n++)
-        heap_add_number(&heap, n % 3, n);
+        heap_add(&heap, n % 3, &items[n], NULL);
     for (uint64_t key = 0; key < 3; key++) {
         for (uint64_t n = key; n < 1000; n += 3)
-            cr_assert_eq(heap_pop(&heap).number, n);
+            cr_assert_eq(heap_pop(&heap).pointer, &items[n]);
     }
     heap_free(&heap);
 }
 
 Test(heap, the_ends_of_the_range_work) {
     heap_t heap = {0};
-    heap_add_number(&heap, UINT64_MAX, 2);
-    heap_add_number(&heap, 0, 1);
-    cr_assert_eq(heap_pop(&heap).number, 1);
-    cr_assert_eq(heap_pop(&heap).number, 2);
+    heap_add(&heap, UINT64_MAX, &items[2], NULL);
+    heap_add(&heap, 0, &items[1], NULL);
+    cr_assert_eq(heap_pop(&heap).pointer, &items[1]);
+    cr_assert_eq(heap_pop(&heap).pointer, &items[2]);
     heap_free(&heap);
 }
 

@@ -17,16 +17,13 @@ Test(rangeset, rows_in_order_are_one_run) {
     cr_assert_null(set);
 }
 
-Test(rangeset, runs_join_and_split) {
+Test(rangeset, runs_join) {
     rangeset_t *set = rangeset_new();
     rangeset_add(set, 1), rangeset_add(set, 3);
     cr_assert_eq(rangeset_runs(set), 2);
     cr_assert_eq(rangeset_first_absent(set, 1), 2);
     rangeset_add(set, 2);
     cr_assert_eq(rangeset_runs(set), 1);
-    cr_assert(rangeset_remove(set, 2));
-    cr_assert_not(rangeset_remove(set, 2));
-    cr_assert_eq(rangeset_runs(set), 2);
     rangeset_destroy(&set);
 }
 
@@ -36,9 +33,7 @@ Test(rangeset, the_ends_of_the_range_work) {
     cr_assert(rangeset_add(set, 0));
     cr_assert(rangeset_has(set, UINT64_MAX) && rangeset_has(set, 0));
     cr_assert_eq(rangeset_runs(set), 2);
-    cr_assert(rangeset_remove(set, 0));
-    cr_assert(rangeset_remove(set, UINT64_MAX));
-    cr_assert_eq(rangeset_count(set), 0);
+    cr_assert_eq(rangeset_count(set), 2);
     rangeset_destroy(&set);
     rangeset_destroy(&set); /* twice is fine */
 }
@@ -62,19 +57,19 @@ static void check_all(const rangeset_t *set, const bool *model) {
 }
 
 Test(rangeset, random_changes_agree_with_a_plain_model) {
-    rangeset_t *set = rangeset_new();
-    bool model[SPACE] = {false};
     rng_t rng;
     rng_seed(&rng, 1, 1);
-    for (int i = 0; i < 3000; i++) {
-        uint64_t n = (uint64_t)rng_between(&rng, 0, SPACE - 1);
-        bool add = rng_next(&rng) & 1;
-        bool changed = add ? rangeset_add(set, n) : rangeset_remove(set, n);
-        cr_assert_eq(changed, model[n] != add);
-        model[n] = add;
-        check_all(set, model);
+    for (int round = 0; round < 30; round++) {
+        rangeset_t *set = rangeset_new();
+        bool model[SPACE] = {false};
+        for (int i = 0; i < 100; i++) {
+            uint64_t n = (uint64_t)rng_between(&rng, 0, SPACE - 1);
+            cr_assert_eq(rangeset_add(set, n), !model[n]);
+            model[n] = true;
+            check_all(set, model);
+        }
+        rangeset_destroy(&set);
     }
-    rangeset_destroy(&set);
 }
 
 Test(rangeset, next_walks_over_gaps) {
@@ -83,11 +78,10 @@ Test(rangeset, next_walks_over_gaps) {
     cr_assert_not(rangeset_next(set, 0, &n));
     rangeset_add(set, 3);
     rangeset_add(set, 4);
+    cr_assert_not(rangeset_next(set, 5, &n));
     rangeset_add(set, UINT64_MAX);
     cr_assert(rangeset_next(set, 0, &n) && n == 3);
     cr_assert(rangeset_next(set, 4, &n) && n == 4);
     cr_assert(rangeset_next(set, 5, &n) && n == UINT64_MAX);
-    rangeset_remove(set, UINT64_MAX);
-    cr_assert_not(rangeset_next(set, 5, &n));
     rangeset_destroy(&set);
 }

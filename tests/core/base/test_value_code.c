@@ -3,6 +3,7 @@
 #include "core/base/json.h"
 #include "core/base/rng.h"
 #include "core/base/value_code.h"
+#include "tests/core/base/value_whole.h"
 
 #include <criterion/criterion.h>
 #include <float.h>
