@@ -1,8 +1,8 @@
 /* csv.c - see csv.h.
  *
- * Four states and a pending CR. Runs of ordinary bytes are found by one table look-up (or memchr inside
- * quotes) and copied at once; only the special byte that ends a run is looked at. The fields of a record lie
- * one behind the other in `text`, a NUL behind each, and `ends` says where each stops. */
+ * A table (or memchr, inside quotes) finds the end of a run of ordinary bytes, which is copied in one piece;
+ * the state machine sees only the special byte that ends a run. The fields of a record lie one behind the
+ * other in `text`, with a NUL behind each, and `ends` says where each stops. */
 #include "core/data/csv.h"
 
 #include "core/base/buf.h"
@@ -18,7 +18,7 @@ typedef enum csv_state {
     CSV_FIELD,  /* at the start of a field */
     CSV_PLAIN,  /* inside an unquoted field, or behind a closing quote */
     CSV_QUOTED, /* inside quotes */
-    CSV_QUOTE,  /* behind a quote inside quotes: the end of the quotes, or half of a doubled one */
+    CSV_QUOTE,  /* behind a quote inside quotes: it closes them, or is half of a doubled one */
     CSV_CR,     /* behind a CR outside quotes: half of a line end, or a byte of the field */
 } csv_state_t;
 
@@ -90,7 +90,7 @@ static void end_field(csv_t *c) {
     c->state = CSV_FIELD;
 }
 
-/* At a line end outside quotes: is there a record, or was the line blank? */
+/* Called at a line end outside quotes. True: a record is complete; false: the line was blank. */
 static bool end_record(csv_t *c) {
     if (c->fields == 0 && c->text.len == 0 && !c->has_quotes && !c->text.full) {
         begin_record(c);
@@ -101,14 +101,12 @@ static bool end_record(csv_t *c) {
     return true;
 }
 
-/* A byte that ended a run, a closing quote or stands at the start of a field. True: the record is
- * complete. */
-static bool take_special(csv_t *c, char byte) {
+/* Takes the byte that ends a run of an unquoted field, or follows a closing quote or a CR. */
+static void take_special(csv_t *c, char byte) {
     if (byte == '\n') {
         c->line++;
-        return end_record(c);
-    }
-    if (byte == '\r') {
+        end_record(c);
+    } else if (byte == '\r') {
         c->state = CSV_CR;
     } else if (byte == c->separator) {
         end_field(c);
@@ -116,7 +114,6 @@ static bool take_special(csv_t *c, char byte) {
         buf_addc(&c->text, byte);
         c->state = CSV_PLAIN;
     }
-    return false;
 }
 
 static size_t take_plain(csv_t *c, const char *bytes, size_t n) {
@@ -127,7 +124,7 @@ static size_t take_plain(csv_t *c, const char *bytes, size_t n) {
     return run;
 }
 
-/* Everything up to the next quote, which is consumed. */
+/* Takes everything up to the next quote, and that quote. */
 static size_t take_quoted(csv_t *c, const char *bytes, size_t n) {
     const char *quote = memchr(bytes, '"', n);
     size_t run = quote ? (size_t)(quote - bytes) : n;
@@ -139,7 +136,8 @@ static size_t take_quoted(csv_t *c, const char *bytes, size_t n) {
     return run + 1;
 }
 
-/* One step; returns the bytes consumed and sets `complete` at the end of a record. */
+/* One step of the state machine: returns how many bytes it took, and sets `complete` at the end of a
+ * record. */
 static size_t step(csv_t *c, const char *bytes, size_t n) {
     switch (c->state) {
     case CSV_FIELD:

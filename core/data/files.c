@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Should the call be done again? Waits if the descriptor is somebody's non-blocking terminal or pipe. */
+/* Is a failed call to be done again? Waits first if the descriptor is a non-blocking terminal or pipe. */
 static bool again(int fd, short events) {
     if (errno == EINTR) return true;
     if (errno != EAGAIN) return false;
@@ -44,7 +44,7 @@ int file_make_parents(const char *path) {
     for (char *slash = strchr(copy + (*copy == '/'), '/'); slash && !error; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
         if (mkdir(copy, 0777) != 0) error = errno;
-        if (error && access(copy, F_OK) == 0) error = 0; /* it was there, whatever mkdir disliked */
+        if (error && access(copy, F_OK) == 0) error = 0; /* the folder is there */
         *slash = '/';
     }
     free(copy);

@@ -1,8 +1,8 @@
 /* identity.c - data_identity (reader.h): what tells one input file from another at a cost that does not grow
- * with it.
+ * with the file.
  *
- * Up to IDENTITY_WHOLE_MAX every byte counts. Above, the first and last MiB and evenly spread samples do: an
- * edit of a few bytes in the middle of a large file may go unseen, a file of another size or another shuffle
+ * Up to IDENTITY_WHOLE_MAX every byte counts. Of a larger file the first and last MiB and evenly spread
+ * samples count: an edit of a few bytes in its middle may go unseen; another size or another order of rows
  * does not.
  */
 #include "core/data/reader.h"
@@ -24,8 +24,8 @@ static const uint64_t IDENTITY_WHOLE_MAX = UINT64_C(8) << 20;
 static const uint64_t EDGE_BYTES = UINT64_C(1) << 20;
 static const uint64_t SAMPLE_BYTES = UINT64_C(64) << 10;
 
-/* Adds file bytes [from, from + count) to the hash; 0 or -1 with errno. A file that shrank meanwhile is
- * hashed as far as it is. */
+/* Adds the file's bytes [from, from + count) to the hash. 0, or -1 with errno. A file that has become shorter
+ * meanwhile is hashed up to its end. */
 static int hash_part(XXH3_state_t *hash, int fd, uint64_t from, uint64_t count, char *block) {
     while (count > 0) {
         ssize_t n = pread(fd, block, count < DATA_READ_BYTES ? count : DATA_READ_BYTES, (off_t)from);
@@ -38,6 +38,7 @@ static int hash_part(XXH3_state_t *hash, int fd, uint64_t from, uint64_t count, 
     return 0;
 }
 
+/* Adds the whole file or its samples to the hash. 0, or -1 with errno. */
 static int hash_file(XXH3_state_t *hash, int fd, uint64_t size) {
     char *block = xmalloc(DATA_READ_BYTES);
     int rc;
@@ -66,6 +67,7 @@ static int identity_of_fd(int fd, uint64_t size, char *out, size_t out_size) {
     return rc;
 }
 
+/* stdin and pipes cannot be read twice: their identity is a fixed word. */
 int data_identity(const char *path, char *out, size_t out_size, err_t *err) {
     struct stat st;
     if (strcmp(path, "-") == 0) {
@@ -74,7 +76,7 @@ int data_identity(const char *path, char *out, size_t out_size, err_t *err) {
     }
     if (stat(path, &st) != 0)
         return err_set(err, errno == ENOENT ? SDG_ENOTFOUND : SDG_EIO, "%s: %s", path, strerror(errno));
-    if (!S_ISREG(st.st_mode)) { /* a pipe cannot be read twice */
+    if (!S_ISREG(st.st_mode)) {
         snprintf(out, out_size, "stream");
         return 0;
     }

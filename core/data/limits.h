@@ -5,22 +5,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* read(2) size */
+/* bytes asked of one read(2): larger ones save nothing measurable */
 #define DATA_READ_BYTES ((size_t)256 << 10)
 
-/* as spreadsheets have; a header with more is refused */
+/* columns of a CSV file, as spreadsheets have; a header with more is refused */
 #define CSV_COLUMNS_MAX 16384
 
-/* one output line: as much as a message can carry */
+/* bytes of one output line: as much as a message can carry; a longer one is an error */
 #define RESULT_LINE_BYTES_MAX ((size_t)128 << 20)
 
-/* buffered output that is written by itself */
+/* bytes of buffered output that are written without being asked: enough for one efficient write(2) */
 #define WRITE_FLUSH_BYTES ((size_t)256 << 10)
 
-/* a larger wish is cut to this */
+/* bytes of buffered output at most: a larger wish is cut to this, it would only cost memory */
 #define WRITE_FLUSH_BYTES_MAX ((size_t)64 << 20)
 
-/* text worth a gzip member or zstd frame of its own: below it compresses badly */
+/* text worth a gzip member or zstd frame of its own: less than this compresses badly */
 #define WRITE_MEMBER_BYTES_MIN ((size_t)64 << 10)
 
 /* records looked at before a run (sdg doctor, --auto-tune): some milliseconds */
@@ -29,10 +29,11 @@
 /* bytes looked at before a run: rows may be large */
 #define SURVEY_SAMPLE_BYTES ((size_t)16 << 20)
 
-/* a larger JSONL file is estimated: newlines of a GiB take well below a second from memory */
+/* bytes of a JSONL file whose lines are counted, in well below a second from memory; a larger one is
+ * estimated */
 #define SURVEY_COUNT_BYTES_MAX ((uint64_t)1 << 30)
 
-/* a CSV or compressed file is parsed so far, then estimated: likewise */
+/* bytes of a CSV or compressed file that are parsed, in about as long; a larger one is estimated from them */
 #define SURVEY_READ_BYTES_MAX ((uint64_t)32 << 20)
 
 #endif

@@ -1,7 +1,8 @@
 /* lines.c - see lines.h.
  *
- * block: [ given ........ | unfinished line ........ | room ]
- *                         at             scanned     len     cap
+ *     block: [ given ........ | unfinished line ........ | room ]
+ *                             at             scanned     len     cap
+ *
  * `scanned` remembers how far the unfinished line was searched, so a line that comes in a thousand pieces is
  * searched once.
  */
@@ -60,7 +61,7 @@ static void make_room(lines_t *l) {
     l->cap = cap;
 }
 
-/* Reads more behind the unfinished line: 1, 0 at the end, negative on failure. */
+/* Reads more behind the unfinished line. 1, 0 at the end of the stream, negative on failure. */
 static int read_more(lines_t *l, err_t *err) {
     if (l->skipping) l->at = l->len;
     make_room(l);
@@ -70,21 +71,22 @@ static int read_more(lines_t *l, err_t *err) {
     return 1;
 }
 
-static int give(lines_t *l, line_t *line, size_t end, bool whole) {
+static int give(lines_t *l, text_line_t *line, size_t end, bool whole) {
     size_t len = end - l->at;
     bool too_long = l->skipping || len > l->line_max;
-    *line = (line_t){.bytes = too_long ? NULL : l->block + l->at,
-                     .len = too_long ? 0 : len,
-                     .number = ++l->number,
-                     .end = l->block_start + end + whole,
-                     .whole = whole,
-                     .too_long = too_long};
+    *line = (text_line_t){.bytes = too_long ? NULL : l->block + l->at,
+                          .len = too_long ? 0 : len,
+                          .number = ++l->number,
+                          .end = l->block_start + end + whole,
+                          .whole = whole,
+                          .too_long = too_long};
     l->at = l->scanned = end + whole;
     l->skipping = false;
     return 1;
 }
 
-int lines_next(lines_t *l, line_t *line, err_t *err) {
+/* What comes before the end of the stream without a newline is the last line, given once. */
+int lines_next(lines_t *l, text_line_t *line, err_t *err) {
     for (;;) {
         char *newline = l->len > l->scanned ? memchr(l->block + l->scanned, '\n', l->len - l->scanned) : NULL;
         if (newline) return give(l, line, (size_t)(newline - l->block), true);

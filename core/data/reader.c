@@ -1,9 +1,9 @@
 /* reader.c - records from a stream.
  *
- * JSONL: a line is a record, given in place. CSV: a record becomes a JSON object in `json`; the column names
- * are turned into JSON keys once, at open. Both give one row at a time, so the first row is there when its
- * line is, whatever follows. A record that cannot be a row is still counted and numbered: the row index of
- * all others must not depend on it.
+ * A line of JSONL is a record and is given in place. A CSV record becomes a JSON object in `json`; the column
+ * names are turned into JSON keys once, at open. Both give one row at a time, so a row is there as soon as
+ * its line is. A record that cannot be a row gets a number, too: the numbers of all others must not depend on
+ * it.
  */
 #include "core/data/reader.h"
 
@@ -23,8 +23,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* bytes of the sentence about a bad record; a longer one is cut */
-enum { BAD_TEXT_MAX = 160 };
+enum { BAD_TEXT_MAX = 160 }; /* bytes of the sentence about a bad record; a longer one is cut */
 
 struct reader {
     stream_t *stream;
@@ -34,7 +33,7 @@ struct reader {
     csv_t *csv;     /* CSV and TSV: all below */
     char *block;    /* DATA_READ_BYTES */
     size_t at, len; /* what of block is not yet fed */
-    bool begun;     /* the BOM was looked for */
+    bool begun;     /* a BOM was skipped, or there was none */
     buf_t *keys;    /* per column: `"name": ` */
     size_t columns;
     buf_t json; /* the record */
@@ -89,8 +88,9 @@ static const char NOT_UTF8[] = "not valid UTF-8 (is the file in another encoding
 
 /* ---- JSONL */
 
+/* The next line that is not blank, without BOM and CR. Returns as reader_next does. */
 static int next_json_line(reader_t *r, row_record_t *record, err_t *err) {
-    line_t line;
+    text_line_t line;
     int rc;
     do {
         rc = lines_next(r->lines, &line, err);
@@ -110,8 +110,7 @@ static int next_json_line(reader_t *r, row_record_t *record, err_t *err) {
 
 /* ---- CSV */
 
-/* Drops a BOM at the start of the input; it may come in pieces. Returns 0, or a negative code of the
- * stream. */
+/* Skips a BOM at the start of the input, which may come in pieces. 0, or a negative code of the stream. */
 static int skip_csv_bom(reader_t *r, err_t *err) {
     while (r->len < sizeof UTF8_BOM && memcmp(r->block, UTF8_BOM, r->len) == 0) {
         ssize_t n = stream_read(r->stream, r->block + r->len, DATA_READ_BYTES - r->len, err);
@@ -209,6 +208,7 @@ static int add_column(reader_t *r, size_t i, value_t *seen, err_t *err) {
     return 0;
 }
 
+/* Checks the header, the record that the parser holds, and makes the JSON keys of its columns. */
 static int add_columns(reader_t *r, err_t *err) {
     const char *file = stream_name(r->stream);
     size_t len, count = csv_fields(r->csv);
@@ -242,6 +242,7 @@ static int open_csv(reader_t *r, char separator, err_t *err) {
 
 /* ---- the reader */
 
+/* reader_close frees what was made so far when the header cannot be read. */
 reader_t *reader_open(const char *path, data_format_t format, err_t *err) {
     stream_t *stream = stream_open(path, err);
     if (!stream) return NULL;

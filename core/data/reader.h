@@ -1,15 +1,19 @@
 /* reader.h - rows from a dataset, in a stream: JSONL or CSV, plain, gzip or zstd, a file or stdin.
  *
- * Each record becomes one `row_record_t`: its index (ordinal of the non-blank record, from 0) and its raw
- * JSON object bytes. JSONL lines are passed on as they are, unparsed (the worker parses them); CSV records
- * become {"column": "text", ...}. A record that cannot be a row at all (CSV with an open quote at the end, a
- * line over DATA_LINE_BYTES_MAX, invalid UTF-8) has `bad` set: it fails as its own row and names its line;
- * reading goes on. Memory: one read block and one record.
+ * Each record becomes one `row_record_t`: its index (blank lines do not count) and the bytes of a JSON
+ * object. JSONL lines are passed on as they are, unparsed (the worker parses them); CSV records become
+ * {"column": "text", ...}. A record that cannot be a row (CSV with an open quote at the end, a line over
+ * DATA_LINE_BYTES_MAX, invalid UTF-8) has `bad` set: it fails as its own row, whose reason names the line,
+ * and reading goes on. Memory: one read block and one record.
  *
- * Format by extension, before an optional .gz / .zst: .jsonl .ndjson .json(l) -> JSONL, .csv -> CSV, .tsv ->
- * tab separated;
- * "-" is stdin (JSONL unless format says otherwise; compressed input is recognised by its magic bytes). A BOM
- * is skipped.
+ * The format follows from the end of the name, before an optional .gz, .zst or .zstd:
+ *
+ *     .jsonl .ndjson .json    JSONL
+ *     .csv                    CSV
+ *     .tsv                    CSV with tabs as separators
+ *     -                       stdin: JSONL, unless the caller gives a format
+ *
+ * Compressed input without such a name is recognised by its magic bytes. A BOM is skipped.
  */
 #ifndef SDG_DATA_READER_H
 #define SDG_DATA_READER_H
@@ -32,8 +36,8 @@ typedef struct row_record {
     const char *bad; /* NULL, or the reason: "input line 12: ..." */
 } row_record_t;
 
-/* Opens; NULL and a sentence that says what to do (not found, a folder, unknown extension, no permission).
- * For CSV the header is read here (duplicate or empty column names are an error that names them). */
+/* NULL and a sentence that says what to do: not found, a folder, an unknown format, no permission. The header
+ * of a CSV file is read here; a column name that is empty or there twice is an error that names it. */
 reader_t *reader_open(const char *path, data_format_t format, err_t *err);
 void reader_close(reader_t **reader);
 
@@ -44,21 +48,21 @@ enum { READER_WAIT = 2 };
 int reader_next(reader_t *reader, row_record_t *record, err_t *err);
 
 /* From now on reader_next answers READER_WAIT instead of blocking when the input is a pipe, terminal or
- * socket and no whole record has come yet. What has come of it (half a line, of a CSV record, of a compressed
- * block) is kept and continued by the next call. The descriptor's flags are not changed: it may be shared
- * with a shell. Regular files never wait. */
+ * socket and no whole record has come yet. Half a line, half a CSV record or half a compressed block is kept,
+ * and the next call goes on from there. The descriptor's flags are not changed: it may be shared with a
+ * shell. Regular files never wait. */
 void reader_set_waiting(reader_t *reader);
-/* What to poll for reading after READER_WAIT; -1 for a regular file. Never 0: stdin is read through a
- * duplicate. Only then: records that were read ahead do not make it readable. */
+/* What to poll for reading after READER_WAIT, and only then: records that were read ahead do not make it
+ * readable. -1 for a regular file. Never 0: stdin is read through a duplicate. */
 int reader_fd(const reader_t *reader);
 
 /* For progress: bytes of the file consumed and its size (0 when unknown: stdin, pipes). Compressed sizes for
  * compressed files. */
 void reader_progress(const reader_t *reader, uint64_t *bytes_done, uint64_t *bytes_total);
 
-/* What identifies this input for a later resume: "<size>-<hash>"; hash is XXH3-128 over the whole file up to
- * 8 MiB, else over the first and last MiB and 64 samples of 64 KiB between, so its cost does not grow with
- * the file. "stdin" for "-". */
+/* What identifies this input for a later resume: "<size>-<hash>". The hash is XXH3-128 over the whole file up
+ * to 8 MiB, else over the first and last MiB and 64 samples of 64 KiB between them, so its cost does not grow
+ * with the file. "stdin" for "-", "stream" for a pipe. */
 int data_identity(const char *path, char *out, size_t out_size, err_t *err);
 
 #endif

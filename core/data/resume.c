@@ -1,7 +1,7 @@
 /* resume.c - see resume.h.
  *
- * gzip and zstd: a torn member of ours was never acknowledged, so it is cut off. Only when it is the first
- * member of the file (somebody compressed the output as a whole and it is not all there) are its whole lines
+ * In a gzip or zstd output a torn member of ours was never acknowledged, so it is cut off. But when it is the
+ * first member, somebody compressed the output as a whole and part of it is missing: then its whole lines are
  * kept, by a rewrite.
  */
 #include "core/data/resume.h"
@@ -33,22 +33,22 @@ static bool looks_torn(const char *bytes, size_t len) {
 
 /* ---- the scan */
 
-typedef struct scan {
+typedef struct output_scan {
     const char *path;
     bool retry_failed;
     resume_t *found;
     bool any_row;       /* the file is ours */
     bool lacks_newline; /* the last row is whole, its newline is missing */
-} scan_t;
+} output_scan_t;
 
-static int not_ours(const scan_t *scan, uint64_t number, const char *why, err_t *err) {
+static int not_ours(const output_scan_t *scan, uint64_t number, const char *why, err_t *err) {
     return err_set(err, SDG_EINVAL,
                    "%s, line %llu: %s: this is not an output of sdg, nothing was changed; choose another "
                    "output or give --overwrite",
                    scan->path, (unsigned long long)number, why);
 }
 
-static void count_row(scan_t *scan, const result_line_t *row) {
+static void count_row(output_scan_t *scan, const result_line_t *row) {
     resume_t *found = scan->found;
     scan->any_row = true;
     if (row->failed && scan->retry_failed) {
@@ -62,7 +62,9 @@ static void count_row(scan_t *scan, const result_line_t *row) {
         found->rows_ok++;
 }
 
-static int scan_line(scan_t *scan, const line_t *line, err_t *err) {
+/* A last line without a newline is torn unless it is a row. Other lines that are neither rows nor blank mean
+ * that the file is not ours. */
+static int scan_line(output_scan_t *scan, const text_line_t *line, err_t *err) {
     if (line->too_long) return not_ours(scan, line->number, "far too long", err);
     bool blank = line_blank(line->bytes, line->len);
     result_line_t row;
@@ -79,17 +81,17 @@ static int scan_line(scan_t *scan, const line_t *line, err_t *err) {
     return 0;
 }
 
-/* The text of a torn first member without one whole line: could it be ours? */
-static int check_rest(const scan_t *scan, const lines_t *lines, err_t *err) {
+/* Called at the end of a torn member: if no row was found, could its unfinished line be one of ours? */
+static int check_rest(const output_scan_t *scan, const lines_t *lines, err_t *err) {
     size_t len;
     const char *rest = lines_rest_peek(lines, &len);
     if (scan->any_row || len == 0 || looks_torn(rest, len)) return 0;
     return not_ours(scan, 1, "not JSON", err);
 }
 
-static int scan_lines(scan_t *scan, stream_t *stream, err_t *err) {
+static int scan_lines(output_scan_t *scan, stream_t *stream, err_t *err) {
     lines_t *lines = lines_new(stream, RESULT_LINE_BYTES_MAX);
-    line_t line;
+    text_line_t line;
     int rc;
     while ((rc = lines_next(lines, &line, err)) > 0 && (rc = scan_line(scan, &line, err)) == 0) {
     }
@@ -98,19 +100,18 @@ static int scan_lines(scan_t *scan, stream_t *stream, err_t *err) {
     return rc;
 }
 
-static resume_repair_t choose_repair(const scan_t *scan, const stream_t *stream, bool plain, uint64_t size) {
-    const resume_t *found = scan->found;
-    bool between_members = plain || found->keep_text == stream_member_text_end(stream);
-    if (found->rows_retried > 0 || !between_members || (!plain && scan->lacks_newline)) return REPAIR_REWRITE;
-    if (scan->lacks_newline) return REPAIR_ADD_NEWLINE;
-    return found->keep_bytes < size ? REPAIR_CUT : REPAIR_NONE;
-}
-
-static void decide(const scan_t *scan, const stream_t *stream, bool plain, uint64_t size) {
+/* What has to be done to a file of `size` bytes whose lines are ours. */
+static void choose_repair(const output_scan_t *scan, const stream_t *stream, bool plain, uint64_t size) {
     resume_t *found = scan->found;
+    bool between_members = plain || found->keep_text == stream_member_text_end(stream);
     found->keep_bytes = plain ? found->keep_text : stream_member_end(stream);
     found->torn_bytes = size - found->keep_bytes;
-    found->repair = choose_repair(scan, stream, plain, size);
+    if (found->rows_retried > 0 || !between_members || (!plain && scan->lacks_newline))
+        found->repair = REPAIR_REWRITE;
+    else if (scan->lacks_newline)
+        found->repair = REPAIR_ADD_NEWLINE;
+    else
+        found->repair = found->keep_bytes < size ? REPAIR_CUT : REPAIR_NONE;
 }
 
 static int damaged(const stream_t *stream, const char *path, err_t *err) {
@@ -122,20 +123,20 @@ static int damaged(const stream_t *stream, const char *path, err_t *err) {
         why, (unsigned long long)stream_member_end(stream), path);
 }
 
-/* Scans up to `limit` bytes. *torn_at: where a torn member begins behind whole ones and its text was counted;
- * else 0. */
+/* Scans up to `limit` bytes. *torn_at: where a torn member begins behind whole ones, when rows of it were
+ * counted; else 0. */
 static int scan_up_to(uint64_t limit, int fd, const char *path, stream_coding_t coding, bool retry_failed,
                       resume_t *found, uint64_t *torn_at, err_t *err) {
     struct stat st;
     if (lseek(fd, 0, SEEK_SET) < 0 || fstat(fd, &st) != 0)
         return err_set(err, SDG_EIO, "%s: cannot be read: %s", path, strerror(errno));
     *found = (resume_t){.finished = rangeset_new()};
-    scan_t scan = {.path = path, .retry_failed = retry_failed, .found = found};
+    output_scan_t scan = {.path = path, .retry_failed = retry_failed, .found = found};
     stream_t *stream = stream_from_fd(fd, path, coding);
     stream_limit(stream, limit);
     int rc = scan_lines(&scan, stream, err);
     if (rc == SDG_EPARSE) rc = damaged(stream, path, err);
-    if (rc == 0) decide(&scan, stream, coding == STREAM_PLAIN, (uint64_t)st.st_size);
+    if (rc == 0) choose_repair(&scan, stream, coding == STREAM_PLAIN, (uint64_t)st.st_size);
     bool counted = stream_torn(stream) && found->keep_text != stream_member_text_end(stream);
     *torn_at = counted ? stream_member_end(stream) : 0;
     stream_close(&stream);
@@ -143,6 +144,8 @@ static int scan_up_to(uint64_t limit, int fd, const char *path, stream_coding_t 
     return rc;
 }
 
+/* Rows of a torn member that follows whole ones must not count: then a second scan ends before that
+ * member. */
 int resume_scan(int fd, const char *path, stream_coding_t coding, bool retry_failed, resume_t *found,
                 err_t *err) {
     uint64_t torn_at;
@@ -174,12 +177,12 @@ static int no_repair(const char *path, err_t *err) {
                    "%s: cannot be brought in order for resuming: %s", path, strerror(errno));
 }
 
-/* Copies the lines that stay, up to the last whole one. */
+/* Copies the lines that stay, up to `keep_text`. */
 static int copy_lines(stream_t *from, sink_t *to, bool retry_failed, uint64_t keep_text, err_t *err) {
     lines_t *lines = lines_new(from, RESULT_LINE_BYTES_MAX);
     buf_t batch;
     buf_init(&batch, RESULT_LINE_BYTES_MAX + WRITE_FLUSH_BYTES + 1);
-    line_t line = {0};
+    text_line_t line = {0};
     result_line_t row;
     int rc = 0;
     while (rc == 0 && line.end < keep_text && (rc = lines_next(lines, &line, err)) > 0) {
@@ -219,6 +222,8 @@ static int fill_and_rename(int old, int fresh, const char *path, const char *fre
     return rc;
 }
 
+/* Writes the lines that stay into a new file and puts it in the place of the old one. *fd changes on success
+ * only. */
 static int rewrite(int *fd, const char *given_path, stream_coding_t coding, bool retry_failed,
                    uint64_t keep_text, err_t *err) {
     char *path = realpath(given_path, NULL); /* a symbolic link stays one */

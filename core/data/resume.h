@@ -1,8 +1,7 @@
 /* resume.h - what an existing output holds, and bringing it into a state that can be appended to.
  *
- * resume_scan only reads. It decides one of: nothing to do, cut the file at `keep_bytes`, add the newline the
- * last row lacks, or rewrite it without some lines. resume_repair does what was decided. A file that is not
- * ours is an error before anything is changed.
+ * resume_scan only reads, and decides on a repair; resume_repair carries it out. A file that is not ours is
+ * an error before anything is changed.
  */
 #ifndef SDG_DATA_RESUME_H
 #define SDG_DATA_RESUME_H
@@ -16,24 +15,25 @@
 
 typedef enum resume_repair {
     REPAIR_NONE,
-    REPAIR_CUT,         /* the file ends at keep_bytes */
-    REPAIR_ADD_NEWLINE, /* the last row is whole but for its newline */
-    REPAIR_REWRITE,     /* lines must go, or whole lines stand in a torn member */
+    REPAIR_CUT,         /* what follows keep_bytes goes */
+    REPAIR_ADD_NEWLINE, /* the last row lacks only its newline */
+    REPAIR_REWRITE,     /* some lines go, or whole lines stand in a torn member: the file is written anew */
 } resume_repair_t;
 
 typedef struct resume {
     rangeset_t *finished; /* rows that are done; owned by the caller */
     uint64_t rows_ok, rows_failed, rows_retried;
-    uint64_t torn_bytes; /* bytes of the file that are no whole line */
+    uint64_t torn_bytes; /* bytes at the end of the file that are no whole line */
     uint64_t keep_bytes; /* REPAIR_CUT: size the file is to have */
-    uint64_t keep_text;  /* text up to the last whole line */
+    uint64_t keep_text;  /* bytes of text up to the end of the last whole line */
     resume_repair_t repair;
 } resume_t;
 
-/* Reads the open file from its start. On failure nothing is to be freed. */
+/* Reads the open file from its start and fills *found. On failure nothing is to be freed. */
 int resume_scan(int fd, const char *path, stream_coding_t coding, bool retry_failed, resume_t *found,
                 err_t *err);
-/* Repairs. After a rewrite *fd is another file (locked, in the place of the old one, which is closed). */
+/* Does what found->repair says. After a rewrite *fd is another file, locked and in the place of the old one,
+ * which is closed. */
 int resume_repair(int *fd, const char *path, stream_coding_t coding, bool retry_failed, const resume_t *found,
                   err_t *err);
 

@@ -12,13 +12,15 @@
 #include <string.h>
 #include <unistd.h>
 
-/* a run file has some hundred bytes; a larger one is no run file of ours */
-enum { RUN_FILE_FORMAT = 1, RUN_FILE_BYTES_MAX = 1 << 20 };
+enum {
+    RUN_FILE_FORMAT = 1,
+    RUN_FILE_BYTES_MAX = 1 << 20, /* a run file has some hundred bytes; a larger one is none of ours */
+};
 
 static char *run_file_path(const char *output) { return xasprintf("%s.sdg", output); }
 
 /* Reads the whole file. 1: read, 0: there is none (or it is empty), negative: failed. */
-static int slurp(const char *path, buf_t *out, err_t *err) {
+static int read_whole(const char *path, buf_t *out, err_t *err) {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT) return 0;
     if (fd < 0) return err_set(err, SDG_EIO, "%s: cannot be read: %s", path, strerror(errno));
@@ -40,6 +42,7 @@ static bool text_is(value_t object, const char *key, const char *text) {
            memcmp(v.string->data, text, v.string->len) == 0;
 }
 
+/* Is this a run file that we understand? */
 static int check_format(const char *path, value_t object, err_t *err) {
     value_t format = object.kind == VALUE_OBJECT ? object_get_peek(object, "format", 6, NULL) : value_null();
     if (format.kind != VALUE_INT || format.integer < 1)
@@ -56,6 +59,7 @@ static int check_format(const char *path, value_t object, err_t *err) {
     return 0;
 }
 
+/* Names what differs in the sentence: one, two or all three of pipeline, input and options. */
 static void compare(const char *output, value_t object, const run_identity_t *now, run_match_t *match,
                     err_t *err) {
     const char *name[3];
@@ -75,12 +79,13 @@ static void compare(const char *output, value_t object, const run_identity_t *no
             n > 1 ? name[1] : "", n == 3 ? " and " : "", n == 3 ? name[2] : "", output);
 }
 
+/* A file that is no JSON is refused by check_format, as one without a format. */
 int run_file_check(const char *output, const run_identity_t *now, run_match_t *match, err_t *err) {
     char *path = run_file_path(output);
     buf_t text = {0};
     value_t object = value_null();
     *match = RUN_ABSENT;
-    int rc = slurp(path, &text, err);
+    int rc = read_whole(path, &text, err);
     if (rc > 0) {
         json_parse_text(text.data, text.len, &object, NULL);
         rc = check_format(path, object, err);
@@ -95,15 +100,6 @@ int run_file_check(const char *output, const run_identity_t *now, run_match_t *m
 static void add_field(buf_t *out, const char *key, const char *text) {
     buf_addf(out, ", \"%s\": ", key);
     json_write_string(out, text ? text : "", text ? strlen(text) : 0);
-}
-
-static void write_text(buf_t *out, const run_identity_t *now) {
-    buf_addf(out, "{\"format\": %d", RUN_FILE_FORMAT);
-    add_field(out, "pipeline", now->pipeline);
-    add_field(out, "input", now->input);
-    add_field(out, "options", now->options);
-    add_field(out, "version", SDG_VERSION);
-    buf_adds(out, "}\n");
 }
 
 /* 0, or -1 with errno; the temporary file is gone in either case. */
@@ -121,11 +117,17 @@ static int replace_file(const char *path, const buf_t *text) {
     return rc;
 }
 
+/* The text is far shorter than RUN_FILE_BYTES_MAX, so the buffer is never full. */
 int run_file_write(const char *output, const run_identity_t *now, err_t *err) {
     char *path = run_file_path(output);
     buf_t text;
     buf_init(&text, RUN_FILE_BYTES_MAX);
-    write_text(&text, now);
+    buf_addf(&text, "{\"format\": %d", RUN_FILE_FORMAT);
+    add_field(&text, "pipeline", now->pipeline);
+    add_field(&text, "input", now->input);
+    add_field(&text, "options", now->options);
+    add_field(&text, "version", SDG_VERSION);
+    buf_adds(&text, "}\n");
     int rc = replace_file(path, &text);
     if (rc != 0)
         rc = err_set(err, file_no_space(errno) ? SDG_ENOSPACE : SDG_EIO, "%s: cannot be written: %s", path,

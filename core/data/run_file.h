@@ -1,5 +1,7 @@
 /* run_file.h - the file X.sdg beside an output X: one JSON object that says which run wrote it.
+ *
  *   {"format": 1, "pipeline": "...", "input": "...", "options": "...", "version": "0.1.0"}
+ *
  * The three texts are compared as they are; the version is for people. An empty file counts as none (a power
  * loss can leave one).
  */
@@ -16,12 +18,12 @@ typedef struct run_identity {
 
 typedef enum run_match { RUN_ABSENT, RUN_SAME, RUN_DIFFERS } run_match_t;
 
-/* Compares. 0 with *match set; RUN_DIFFERS: err already holds the sentence for SDG_EMISMATCH. Negative: the
- * file cannot be read or understood. */
+/* Compares the file with this run. 0 and *match; RUN_DIFFERS: err holds the sentence for SDG_EMISMATCH
+ * already. Negative: the file cannot be read or understood. */
 int run_file_check(const char *output, const run_identity_t *now, run_match_t *match, err_t *err);
-/* Writes it anew, by a temporary file and a rename. */
+/* Writes the file anew, by a temporary file and a rename. */
 int run_file_write(const char *output, const run_identity_t *now, err_t *err);
-/* Makes it and its name durable; what cannot be synced is left (it only guards against a mistake). */
+/* Makes the file and its name durable. Failures are ignored: the file only guards against a mistake. */
 void run_file_sync(const char *output);
 
 #endif

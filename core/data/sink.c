@@ -15,8 +15,8 @@
 #include <zstd.h>
 
 enum {
-    GZIP_WINDOW = 15 + 16,
-    GZIP_LEVEL = 3, /* about half the CPU of 6 for a few percent of size */
+    GZIP_WINDOW = 15 + 16, /* zlib: 32 KiB, and 16 asks for gzip's head and tail */
+    GZIP_LEVEL = 3,        /* about half the CPU of 6 for a few percent of size */
     ZSTD_LEVEL = 3,
 };
 
@@ -88,14 +88,15 @@ static int fail(sink_t *s, const char *what, int error, err_t *err) {
     return sink_broken(s, err);
 }
 
-/* Bytes of the first `written` that are whole: lines of plain text, nothing of a member. */
+/* How many of the first `written` bytes are whole: lines of plain text, but nothing of a member. */
 static size_t whole_bytes(const sink_t *s, const char *bytes, size_t written) {
     if (s->coding != STREAM_PLAIN) return 0;
     const char *newline = memrchr(bytes, '\n', written);
     return newline ? (size_t)(newline - bytes) + 1 : 0;
 }
 
-static int put_down(sink_t *s, const char *bytes, size_t n, err_t *err) {
+/* Writes all of it, or cuts the file back to what is whole and breaks the sink. */
+static int write_or_cut_back(sink_t *s, const char *bytes, size_t n, err_t *err) {
     size_t written;
     if (file_write_all(s->fd, bytes, n, &written) == 0) {
         s->end += (off_t)n;
@@ -110,7 +111,8 @@ static int put_down(sink_t *s, const char *bytes, size_t n, err_t *err) {
     return fail(s, "cannot be written", error, err);
 }
 
-/* One whole gzip member of n bytes into `packed`. deflateBound makes one call enough. */
+/* Packs n bytes into one whole gzip member. One call is enough, because deflateBound says how much room it
+ * needs. */
 static void pack_gzip(sink_t *s, const char *bytes, size_t n) {
     deflateReset(s->z);
     size_t bound = deflateBound(s->z, n);
@@ -138,13 +140,13 @@ int sink_write(sink_t *s, const char *lines, size_t n, err_t *err) {
     if (sink_broken(s, err)) return s->failure.code;
     if (n == 0) return 0;
     assert(lines[n - 1] == '\n' && n <= RESULT_LINE_BYTES_MAX + WRITE_FLUSH_BYTES_MAX + 1);
-    if (s->coding == STREAM_PLAIN) return put_down(s, lines, n, err);
+    if (s->coding == STREAM_PLAIN) return write_or_cut_back(s, lines, n, err);
     buf_reset(&s->packed);
     if (s->coding == STREAM_GZIP)
         pack_gzip(s, lines, n);
     else
         pack_zstd(s, lines, n);
-    int rc = put_down(s, s->packed.data, s->packed.len, err);
+    int rc = write_or_cut_back(s, s->packed.data, s->packed.len, err);
     if (s->packed.cap > 4 * WRITE_FLUSH_BYTES) buf_free(&s->packed); /* after a giant line */
     return rc;
 }

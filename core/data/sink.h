@@ -1,7 +1,8 @@
-/* sink.h - the written side of an output: takes batches of whole lines and puts each down with one write(2);
- * gzip and zstd batches are one whole member or frame. If a write fails, the file is cut back to the last
- * whole line (or member) that got in, and the sink is broken: every later call repeats the first failure.
- * Pipes and devices are never cut.
+/* sink.h - the written side of an output: takes batches of whole lines and writes each with one write(2). A
+ * gzip or zstd batch is one whole member or frame.
+ *
+ * If a write fails, the file is cut back to the last whole line (or member) that got in, and the sink is
+ * broken: every later call repeats the first failure. Pipes and devices are never cut.
  */
 #ifndef SDG_DATA_SINK_H
 #define SDG_DATA_SINK_H

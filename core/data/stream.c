@@ -1,10 +1,10 @@
 /* stream.c - reading and decompressing.
  *
- * Both decoders are driven by one loop (read_decoded): feed input, take output, remember where members end. A
- * decoder step may both produce bytes and find an error behind them; the bytes are delivered first and the
- * error is kept for the next call. "Inside a member" changes only when a step made progress, so that a
- * decoder asked in vain does not look busy. Waiting for a pipe is decided in one place, before read(2); all
- * above it keeps what it has and is simply called again.
+ * One loop (read_decoded) drives both decoders: feed input, take output, remember where members end. A step
+ * of a decoder may both produce bytes and find an error behind them; the bytes are delivered first, the error
+ * by the next call. `in_member` changes only when a step made progress, because a zstd decoder that is called
+ * in vain at the end of a frame claims to want more. read_file alone decides whether to wait for a pipe; what
+ * is above it keeps its state and is called again.
  */
 #include "core/data/stream.h"
 
@@ -31,11 +31,11 @@ struct stream {
     bool regular; /* a file: a read never has to wait for another program */
     bool waiting; /* answer STREAM_WAIT instead of blocking */
     char *name;   /* for sentences; owned */
-    bool sniff;   /* the magic bytes are still to decide the coding */
+    bool sniff;   /* the magic bytes have not decided the coding yet */
     stream_coding_t coding;
     unsigned char *in; /* DATA_READ_BYTES read from fd; plain: only the sniffed bytes */
     size_t in_at, in_len;
-    bool may_hold; /* the decoder filled all its room last time: it may hold more without new input */
+    bool may_hold; /* the decoder filled all its room last time, so it may hold more output */
     bool in_member;
     z_stream *z;         /* gzip; owned */
     ZSTD_DStream *zstd;  /* owned */
@@ -97,29 +97,25 @@ stream_t *stream_from_fd(int fd, const char *name, stream_coding_t coding) {
 }
 
 /* stdin is duplicated, so that the descriptor is never 0, which czmq's loop does not take. */
-static int open_for_reading(const char *path, err_t *err) {
+stream_t *stream_open(const char *path, err_t *err) {
     bool is_stdin = strcmp(path, "-") == 0;
+    const char *name = is_stdin ? "stdin" : path;
     int fd = is_stdin ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT) {
         err_set(err, SDG_ENOTFOUND, "%s: no such file", path);
-    } else if (fd < 0) {
-        err_set(err, SDG_EIO, "%s: cannot be opened for reading: %s", is_stdin ? "stdin" : path,
-                strerror(errno));
+        return NULL;
     }
-    return fd;
-}
-
-stream_t *stream_open(const char *path, err_t *err) {
-    bool is_stdin = strcmp(path, "-") == 0;
-    int fd = open_for_reading(path, err);
-    if (fd < 0) return NULL;
+    if (fd < 0) {
+        err_set(err, SDG_EIO, "%s: cannot be opened for reading: %s", name, strerror(errno));
+        return NULL;
+    }
     struct stat st;
     if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
         close(fd);
-        err_set(err, SDG_EINVAL, "%s is a folder: name the file in it", is_stdin ? "stdin" : path);
+        err_set(err, SDG_EINVAL, "%s is a folder: name the file in it", name);
         return NULL;
     }
-    stream_t *s = stream_new(fd, true, is_stdin ? "stdin" : path, stream_coding_of(path));
+    stream_t *s = stream_new(fd, true, name, stream_coding_of(path));
     s->sniff = s->coding == STREAM_PLAIN;
     (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     return s;
@@ -155,7 +151,7 @@ static int fail_torn(stream_t *s, const char *coding) {
                    s->name, coding, (unsigned long long)s->bytes_read);
 }
 
-/* Would read(2) block? At the end of a pipe it would not: that is told by POLLHUP. */
+/* Would read(2) block? At the end of a pipe it would not: poll reports POLLHUP there. */
 static bool nothing_yet(const stream_t *s) {
     struct pollfd p = {.fd = s->fd, .events = POLLIN};
     return poll(&p, 1, 0) == 0;
@@ -179,7 +175,7 @@ static ssize_t fill(stream_t *s) {
     return n;
 }
 
-/* What the first bytes say; false: a few more are needed to know. */
+/* The coding that the first bytes say; false: a few more are needed to know. */
 static bool magic_decides(const unsigned char *b, size_t n, stream_coding_t *coding) {
     static const unsigned char GZIP[] = {0x1f, 0x8b}, ZSTD[] = {0x28, 0xb5, 0x2f, 0xfd};
     bool gzip = memcmp(b, GZIP, n < sizeof GZIP ? n : sizeof GZIP) == 0;
@@ -215,7 +211,7 @@ static void end_member(stream_t *s, size_t made) {
     s->member_text_end = s->bytes_made + made;
 }
 
-/* Padding of zero bytes behind a member is allowed, as gzip itself does. False: nothing but padding here. */
+/* Zero bytes behind a member are padding and are skipped, as by gzip itself. False: there is nothing else. */
 static bool begin_gzip_member(stream_t *s) {
     while (s->member_end > 0 && s->in_at < s->in_len && s->in[s->in_at] == 0)
         s->in_at++;
@@ -225,6 +221,7 @@ static bool begin_gzip_member(stream_t *s) {
     return true;
 }
 
+/* One call of the decoder: takes input, puts *made bytes into `to`. 0, or a negative code. */
 static int step_gzip(stream_t *s, char *to, size_t room, size_t *made) {
     if (!s->z) {
         s->z = xcalloc(1, sizeof *s->z);
@@ -257,6 +254,7 @@ static int step_zstd(stream_t *s, char *to, size_t room, size_t *made) {
     return 0;
 }
 
+/* As stream_read. A file that ends inside a member is torn. */
 static ssize_t read_decoded(stream_t *s, char *to, size_t room) {
     bool gzip = s->coding == STREAM_GZIP;
     for (;;) {

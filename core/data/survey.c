@@ -1,5 +1,5 @@
-/* survey.c - see survey.h. Plain JSON Lines are counted by their newlines (memchr, some GB/s); CSV has
- * newlines in quotes and compressed files have none, so those are read on by the reader itself. */
+/* survey.c - see survey.h. Plain JSON Lines are counted by their newlines (memchr, some GB/s). CSV may have
+ * newlines in quotes, and compressed files must be unpacked, so the reader itself reads those on. */
 #include "core/data/survey.h"
 
 #include <string.h>
@@ -11,7 +11,8 @@
 #include "core/data/lines.h"
 #include "core/data/stream.h"
 
-/* Not a pipe, terminal or device. Of what is not there or is a folder reader_open tells. */
+/* False for pipes, terminals and devices. True also for what reader_open refuses: missing files and
+ * folders. */
 static bool can_be_looked_at(const char *path, uint64_t *size) {
     struct stat st;
     if (strcmp(path, "-") == 0) return false;
@@ -20,7 +21,7 @@ static bool can_be_looked_at(const char *path, uint64_t *size) {
     return S_ISREG(st.st_mode) || S_ISDIR(st.st_mode);
 }
 
-/* Reads on until `limit` records or `bytes` of JSON. 1: there is more, 0: the end, negative: failed. */
+/* Reads the sample. 1: there may be more, 0: the input ended, negative: failed. */
 static int take_sample(reader_t *reader, survey_each_fn *each, void *arg, survey_t *out, err_t *err) {
     row_record_t record;
     int got = 1;
@@ -44,11 +45,12 @@ static bool counts_by_lines(const char *path) {
                    strcasecmp(dot, ".json") == 0);
 }
 
+/* Counts the lines that are not blank, from the start of the file. */
 static int count_lines(const char *path, survey_t *out, err_t *err) {
     stream_t *stream = stream_open(path, err);
     if (!stream) return err->code;
     lines_t *lines = lines_new(stream, DATA_LINE_BYTES_MAX);
-    line_t line;
+    text_line_t line;
     uint64_t rows = 0;
     int got;
     while ((got = lines_next(lines, &line, err)) == 1) {
@@ -62,7 +64,7 @@ static int count_lines(const char *path, survey_t *out, err_t *err) {
     return SDG_OK;
 }
 
-/* Up to SURVEY_READ_BYTES_MAX of the file, then by proportion. */
+/* Reads up to SURVEY_READ_BYTES_MAX of the file; of a larger one the rest is estimated by proportion. */
 static int read_on(reader_t *reader, survey_t *out, err_t *err) {
     row_record_t record;
     uint64_t done = 0, total = 0;
@@ -78,19 +80,14 @@ static int read_on(reader_t *reader, survey_t *out, err_t *err) {
     return SDG_OK;
 }
 
-/* From the sample alone: a line is its JSON and a newline. */
-static int estimate(survey_t *out) {
+/* Estimates from the sample alone: a line is its JSON and a newline. */
+static void estimate(survey_t *out) {
     out->rows = (uint64_t)((double)out->file_bytes * (double)out->sampled /
                                (double)(out->sampled_bytes + out->sampled) +
                            0.5);
-    return SDG_OK;
 }
 
-static int count_rows(const char *path, reader_t *reader, survey_t *out, err_t *err) {
-    if (!counts_by_lines(path)) return read_on(reader, out, err);
-    return out->file_bytes > SURVEY_COUNT_BYTES_MAX ? estimate(out) : count_lines(path, out, err);
-}
-
+/* Sample first; then the cheapest way to the number of rows that the input allows. */
 int survey_input(const char *path, survey_each_fn *each, void *arg, survey_t *out, err_t *err) {
     *out = (survey_t){0};
     if (!can_be_looked_at(path, &out->file_bytes)) return SDG_OK;
@@ -100,8 +97,12 @@ int survey_input(const char *path, survey_each_fn *each, void *arg, survey_t *ou
     if (got == 0) {
         out->rows = out->sampled;
         out->exact = true;
+    } else if (got == 1 && !counts_by_lines(path)) {
+        got = read_on(reader, out, err);
+    } else if (got == 1 && out->file_bytes > SURVEY_COUNT_BYTES_MAX) {
+        estimate(out);
     } else if (got == 1) {
-        got = count_rows(path, reader, out, err);
+        got = count_lines(path, out, err);
     }
     reader_close(&reader);
     return got < 0 ? got : SDG_OK;

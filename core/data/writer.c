@@ -1,8 +1,8 @@
 /* writer.c - the output of a run (writer.h).
  *
- * Rows gather in `pending` and go down in batches (sink.c). In ordered mode they first pass a heap:
- * `finished` counts a row as soon as it was added, so its first absent number is exactly how far the heap may
- * be emptied.
+ * Rows gather in `pending` and are written in batches (sink.c). In ordered mode a row that comes early waits
+ * in a heap. `finished` has a row as soon as it was added, so the first number that is absent there tells how
+ * far the heap may be emptied.
  */
 #include "core/data/writer.h"
 
@@ -60,15 +60,15 @@ static int cannot_open(const char *path, err_t *err) {
     return err_set(err, code, "%s: cannot be opened for writing: %s", path, strerror(errno));
 }
 
-/* stdout, a pipe or a device: nothing to resume. The descriptor, or a negative code. */
+/* Opens stdout, a pipe or a device, where there is nothing to resume. The descriptor, or a negative code. */
 static int open_pipe(const char *path, err_t *err) {
     int fd =
         strcmp(path, "-") == 0 ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0) : open(path, O_WRONLY | O_CLOEXEC);
     return fd >= 0 ? fd : cannot_open(path, err);
 }
 
-/* Is the open file still what the name stands for? A rewrite by another run may have replaced it before we
- * had the lock. */
+/* Does the path still name the open file? A rewrite by another run may have replaced it before we had the
+ * lock. */
 static bool same_file(int fd, const char *path) {
     struct stat a, b;
     return fstat(fd, &a) == 0 && stat(path, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
@@ -87,7 +87,7 @@ static int open_locked(const char *path, err_t *err) {
     }
 }
 
-/* Does the run that wrote the rows match this one? Decides about continuing; says whether X.sdg is to be
+/* Does the run that wrote the rows match this one? SDG_EMISMATCH if not; *write_it: X.sdg is to be
  * written. */
 static int check_identity(const char *path, const writer_options_t *options, const run_identity_t *now,
                           writer_resumed_t *resumed, bool *write_it, err_t *err) {
@@ -142,7 +142,7 @@ static int prepare(int *fd, const char *path, const writer_options_t *options, w
     return rc;
 }
 
-/* What lies at the path: a folder is refused; *regular false means stdout, a pipe or a device. */
+/* Looks at what lies at the path. A folder is refused; *regular is false for stdout, a pipe or a device. */
 static int look_at(const char *path, bool *regular, err_t *err) {
     struct stat st;
     bool is_stdout = strcmp(path, "-") == 0;
@@ -153,6 +153,7 @@ static int look_at(const char *path, bool *regular, err_t *err) {
     return 0;
 }
 
+/* The file is locked before it is read, and stays locked until writer_close. */
 writer_t *writer_open(const char *path, const writer_options_t *options, writer_resumed_t *resumed,
                       err_t *err) {
     writer_resumed_t found = {0};
@@ -176,7 +177,7 @@ uint64_t writer_waiting_rows(const writer_t *w) { return w->early.count; }
 uint64_t writer_waiting_bytes(const writer_t *w) { return w->early_bytes; }
 bool writer_holds_back(const writer_t *w) { return sink_compresses(w->sink); }
 
-static int hand_down(writer_t *w, err_t *err) {
+static int write_pending(writer_t *w, err_t *err) {
     int rc = sink_write(w->sink, w->pending.data, w->pending.len, err);
     buf_reset(&w->pending);
     if (w->pending.cap > 4 * w->flush_bytes) buf_free(&w->pending); /* after a giant line */
@@ -186,7 +187,7 @@ static int hand_down(writer_t *w, err_t *err) {
 static int put_line(writer_t *w, const char *json, size_t len, err_t *err) {
     buf_add(&w->pending, json, len);
     buf_addc(&w->pending, '\n');
-    return w->pending.len >= w->flush_bytes ? hand_down(w, err) : 0;
+    return w->pending.len >= w->flush_bytes ? write_pending(w, err) : 0;
 }
 
 static void keep_early(writer_t *w, uint64_t index, const char *json, size_t len) {
@@ -209,6 +210,8 @@ static int release_early(writer_t *w, uint64_t limit, err_t *err) {
     return rc;
 }
 
+/* In ordered mode a row that is not early may be one that fills a gap: then the rows behind it follow at
+ * once. */
 int writer_add(writer_t *w, uint64_t index, const char *json, size_t len, err_t *err) {
     assert(len > 0 && !memchr(json, '\n', len));
     int rc = sink_broken(w->sink, err);
@@ -232,11 +235,11 @@ int writer_flush(writer_t *w, err_t *err) {
     int rc = sink_broken(w->sink, err);
     if (rc < 0) return rc;
     if (sink_compresses(w->sink) && w->pending.len < WRITE_MEMBER_BYTES_MIN) return 0;
-    return hand_down(w, err);
+    return write_pending(w, err);
 }
 
 int writer_sync(writer_t *w, err_t *err) {
-    int rc = hand_down(w, err);
+    int rc = write_pending(w, err);
     if (rc == 0) rc = sink_sync(w->sink, err);
     if (rc == 0 && !w->names_synced) {
         run_file_sync(w->path);
@@ -247,13 +250,13 @@ int writer_sync(writer_t *w, err_t *err) {
 
 int writer_finish(writer_t *w, err_t *err) {
     int rc = release_early(w, UINT64_MAX, err);
-    return rc < 0 ? rc : hand_down(w, err);
+    return rc < 0 ? rc : write_pending(w, err);
 }
 
 void writer_close(writer_t **writer) {
     writer_t *w = *writer;
     if (!w) return;
-    (void)hand_down(w, NULL); /* a broken sink writes nothing */
+    (void)write_pending(w, NULL); /* a broken sink writes nothing */
     while (heap_first(&w->early))
         free(heap_pop(&w->early).pointer);
     heap_free(&w->early);

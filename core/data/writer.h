@@ -18,11 +18,11 @@
  *
  * "-" writes to stdout, other pipes and devices may be named: no lock, no resume, no X.sdg.
  *
- * Beside the output `X` lies `X.sdg`: one JSON object that says which pipeline and input wrote it (identity
- * strings given by the caller). On open, if it differs: SDG_EMISMATCH and a sentence that names what differs
- * and the two ways out (--overwrite,
- * --force-resume). An output with rows but without that file is continued with a warning flag. It stays after
- * the run.
+ * Beside the output `X` lies `X.sdg` (run_file.h), which says which pipeline, input and options wrote it. If
+ * it differs from this run, opening gives SDG_EMISMATCH and a sentence that names what differs and the two
+ * ways out,
+ * --overwrite and --force-resume. An output with rows but without that file is continued (`adopted`). The
+ * file stays after the run.
  */
 #ifndef SDG_DATA_WRITER_H
 #define SDG_DATA_WRITER_H
@@ -37,46 +37,45 @@
 typedef struct writer writer_t;
 
 typedef struct writer_options {
-    const char *pipeline_identity; /* short texts, compared as they are */
-    const char *input_identity;
-    const char *options_identity; /* flags that change results: mapping, seed, save-intermediate, max-inputs
-                                     not included */
-    bool overwrite;               /* start anew: truncate what is there */
-    bool force_resume;            /* continue although the identity differs */
-    bool retry_failed;            /* rows with _error are done again */
-    bool ordered;         /* write in row order; rows that come early wait in memory (bounded by the caller's
-                           * window) */
-    uint64_t flush_bytes; /* buffered bytes that trigger a write by themselves; 0 = 256 KiB */
+    /* Short texts, compared as they are. The options are those that change results: mapping, seed,
+     * save-intermediate; not max-inputs. */
+    const char *pipeline_identity, *input_identity, *options_identity;
+    bool overwrite;    /* start anew: truncate what is there */
+    bool force_resume; /* continue although the identity differs */
+    bool retry_failed; /* rows with _error are done again */
+    /* Write in row order: rows that come early wait in memory, bounded by the caller's window. */
+    bool ordered;
+    uint64_t flush_bytes; /* buffered bytes that are written without being asked; 0: WRITE_FLUSH_BYTES */
 } writer_options_t;
 
 typedef struct writer_resumed {    /* what was found at open */
     uint64_t rows_ok, rows_failed; /* finished rows kept (failed: with _error) */
     uint64_t rows_retried;         /* failed rows removed because of retry_failed */
     uint64_t torn_bytes;           /* bytes of a torn last line that were cut */
-    bool adopted;                  /* rows without an X.sdg: continued on trust */
+    bool adopted;                  /* there were rows but no X.sdg: continued on trust */
     bool identity_forced;          /* identity differed, force_resume was given */
 } writer_resumed_t;
 
 writer_t *writer_open(const char *path, const writer_options_t *options, writer_resumed_t *resumed,
                       err_t *err);
-/* Rows finished in the file at open plus those added since. Borrowed. */
+/* Rows that were finished in the file at open, and those added since. Borrowed. */
 const rangeset_t *writer_finished(const writer_t *writer);
 
 /* Adds one result line (without newline) of row `index`. A row already finished is dropped (returns 1).
  * Ordered: kept until every row below it is finished. */
 int writer_add(writer_t *writer, uint64_t index, const char *json, size_t len, err_t *err);
 int writer_flush(writer_t *writer, err_t *err); /* hands all complete rows to the kernel */
-int writer_sync(writer_t *writer,
-                err_t *err); /* flush + fdatasync; after a failure only writer_close is allowed */
+/* Flush and fdatasync; after a failure only writer_close is allowed. */
+int writer_sync(writer_t *writer, err_t *err);
 /* Compressed output: writer_flush may keep finished rows in memory, so acknowledge them only after a
  * writer_sync. */
 bool writer_holds_back(const writer_t *writer);
-/* Ordered mode: rows not in the input, e.g. --max-inputs reached: writes what still waits, in order. */
+/* Ordered mode: no further row will come, so what still waits is written, in order, over the gaps. */
 int writer_finish(writer_t *writer, err_t *err);
 uint64_t writer_waiting_rows(const writer_t *writer);  /* ordered mode: rows held back */
-uint64_t writer_waiting_bytes(const writer_t *writer); /* and the bytes of their lines */
-/* Flushes what it can, unlocks. Rows that still wait for their order are not written: a rerun does them
- * again. */
+uint64_t writer_waiting_bytes(const writer_t *writer); /* the bytes of their lines */
+/* Flushes what it can and unlocks the file. Rows that still wait for their order are not written: a rerun
+ * does them again. */
 void writer_close(writer_t **writer);
 
 #endif

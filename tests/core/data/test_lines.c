@@ -10,7 +10,7 @@ Test(lines, lines_have_numbers_and_places) {
     int fd = open(scratch_text("a", "one\n\nthree"), O_RDONLY);
     stream_t *s = stream_from_fd(fd, "a", STREAM_PLAIN);
     lines_t *l = lines_new(s, 100);
-    line_t line;
+    text_line_t line;
     cr_assert_eq(lines_next(l, &line, NULL), 1);
     cr_assert(line.len == 3 && line.number == 1 && line.end == 4 && line.whole);
     cr_assert_eq(lines_next(l, &line, NULL), 1);
@@ -39,7 +39,7 @@ Test(lines, long_lines) {
     fclose(f);
     stream_t *s = stream_open(scratch_path("a"), NULL);
     lines_t *l = lines_new(s, max);
-    line_t line;
+    text_line_t line;
     for (size_t i = 0; i < count; i++) {
         cr_assert_eq(lines_next(l, &line, NULL), 1);
         cr_assert_eq(line.too_long, lengths[i] > max);
@@ -60,7 +60,7 @@ Test(lines, a_last_line_may_be_too_long) {
     memset(text, 'x', sizeof text);
     stream_t *s = stream_open(scratch_write("a", text, sizeof text), NULL);
     lines_t *l = lines_new(s, 100);
-    line_t line;
+    text_line_t line;
     cr_assert_eq(lines_next(l, &line, NULL), 1);
     cr_assert(line.too_long && !line.whole);
     cr_assert_eq(lines_next(l, &line, NULL), 0);
@@ -74,7 +74,7 @@ Test(lines, a_line_that_comes_in_pieces_is_given_when_it_is_whole) {
     stream_t *s = stream_from_fd(ends[0], "pipe", STREAM_PLAIN);
     stream_set_waiting(s);
     lines_t *l = lines_new(s, 100);
-    line_t line;
+    text_line_t line;
     cr_assert_eq(lines_next(l, &line, NULL), STREAM_WAIT);
     cr_assert(write(ends[1], "on", 2) == 2);
     cr_assert_eq(lines_next(l, &line, NULL), STREAM_WAIT, "its newline has not come");
