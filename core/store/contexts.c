@@ -1,17 +1,16 @@
 /* contexts.c - see contexts.h.
  *
- * A context is in memory or on disk, never both: loading takes it off the disk, and the disk copy of a
- * private one is known by its record here, that of a shared one only to the spill. Therefore: a shared
- * context that has no record is on disk or nowhere, and `shared_spilled` says when the disk need not be
- * asked.
+ * A context is in memory or on disk, never both: loading takes it off the disk. A private context on disk has
+ * a record here; a shared one is known only to the spill. So a shared context without a record is on disk or
+ * does not exist, and `shared_spilled` tells when the disk need not be asked.
  *
- * The order of eviction is a ring through the contexts in memory whose row is not pinned, and not lru.h: that
- * one has a fixed room and pushes out by itself, but here the order may be longer than max_cached (nothing
- * can leave while the disk is full), and pinned contexts must be found by the same look-up. `settle` puts a
- * context into the ring or takes it out and is the only function that does.
+ * The order of eviction is the ring `recent`, through the contexts in memory whose row is not pinned. lru.h
+ * would not do: it has a fixed room and pushes out by itself, but this order may be longer than max_cached
+ * (nothing can leave while the disk is full), and pinned contexts must be found by the same look-up. Only
+ * `list_evictable` puts contexts into the ring or takes them out.
  *
- * Keys of the spill: the row for a shared context; the upper half of all numbers, in order of eviction, for
- * private ones.
+ * The spill key of a shared context is its row. Private contexts take keys of the upper half of all numbers,
+ * in the order in which they are evicted.
  */
 #include "core/store/contexts.h"
 
@@ -30,41 +29,42 @@
 
 typedef struct part part_t;
 
-/* A row with contexts in memory, private ones on disk, or pins: with nothing of these it has no record. */
-typedef struct row {
+/* A row that has contexts in memory, private ones on disk, or pins. A row with none of these has no
+ * record. */
+typedef struct context_row {
     uint64_t number;
     part_t *parts; /* owned list: the shared one if it is in memory, all private ones */
     ring_t pins;   /* pin_t.of_row, owned */
-} row_t;
+} context_row_t;
 
-/* A worker with pins or private contexts; likewise. */
-typedef struct owner {
+/* A worker with pins or private contexts. A worker with none of these has no record. */
+typedef struct context_owner {
     uint64_t id;
     ring_t pins;  /* pin_t.of_owner */
     ring_t parts; /* part_t.owned */
-} owner_t;
+} context_owner_t;
 
 typedef struct pin {
     ring_node_t of_row, of_owner;
-    row_t *row;
-    owner_t *owner;
+    context_row_t *row;
+    context_owner_t *owner;
 } pin_t;
 
 struct part {
     ring_node_t recent; /* in contexts.recent: in memory and its row is not pinned */
     ring_node_t owned;  /* in owner.parts; of a shared one in no ring */
     part_t *next;       /* of the row */
-    row_t *row;
-    owner_t *owner; /* NULL: shared */
-    char *bytes;    /* owned; NULL: on disk, which only a private one with a record can be */
+    context_row_t *row;
+    context_owner_t *owner; /* NULL: shared */
+    char *bytes;            /* owned; NULL: on disk (private ones only: a shared one on disk has no record) */
     size_t len;
     uint64_t spill_key; /* on disk */
 };
 
 struct contexts {
     contexts_options_t options;
-    spill_t *spill;       /* NULL: what is evicted is forgotten */
-    idmap_t rows, owners; /* number -> row_t, id -> owner_t; owned */
+    spill_t *spill;       /* NULL: an evicted context is forgotten */
+    idmap_t rows, owners; /* number -> context_row_t, id -> context_owner_t; owned */
     ring_t recent;        /* part_t.recent, the least recently used first */
     size_t evictable;     /* in that ring */
     rangeset_t *completed;
@@ -76,14 +76,14 @@ struct contexts {
     contexts_stats_t stats; /* counters, cached, cached_bytes */
 };
 
-static const char PRESENT[] = ""; /* value of a map that is only a set */
+static const char PRESENT[] = ""; /* the value of all ids in an idmap_t that serves as a set */
 
 /* ---- records */
 
-static row_t *find_row(const contexts_t *c, uint64_t number) { return idmap_get(&c->rows, number); }
+static context_row_t *find_row(const contexts_t *c, uint64_t number) { return idmap_get(&c->rows, number); }
 
-static row_t *need_row(contexts_t *c, uint64_t number) {
-    row_t *row = find_row(c, number);
+static context_row_t *need_row(contexts_t *c, uint64_t number) {
+    context_row_t *row = find_row(c, number);
     if (row) return row;
     row = xcalloc(1, sizeof *row);
     row->number = number;
@@ -92,14 +92,14 @@ static row_t *need_row(contexts_t *c, uint64_t number) {
     return row;
 }
 
-static void tidy_row(contexts_t *c, row_t *row) {
+static void tidy_row(contexts_t *c, context_row_t *row) {
     if (row->parts || !ring_empty(&row->pins)) return;
     idmap_remove(&c->rows, row->number);
     free(row);
 }
 
-static owner_t *need_owner(contexts_t *c, uint64_t id) {
-    owner_t *owner = idmap_get(&c->owners, id);
+static context_owner_t *need_owner(contexts_t *c, uint64_t id) {
+    context_owner_t *owner = idmap_get(&c->owners, id);
     if (owner) return owner;
     owner = xcalloc(1, sizeof *owner);
     owner->id = id;
@@ -109,13 +109,13 @@ static owner_t *need_owner(contexts_t *c, uint64_t id) {
     return owner;
 }
 
-static void tidy_owner(contexts_t *c, owner_t *owner) {
+static void tidy_owner(contexts_t *c, context_owner_t *owner) {
     if (!ring_empty(&owner->pins) || !ring_empty(&owner->parts)) return;
     idmap_remove(&c->owners, owner->id);
     free(owner);
 }
 
-static part_t *find_part(const row_t *row, context_part_t kind, uint64_t owner) {
+static part_t *find_part(const context_row_t *row, context_part_t kind, uint64_t owner) {
     for (part_t *p = row ? row->parts : NULL; p; p = p->next) {
         if (kind == CONTEXT_SHARED ? !p->owner : p->owner && p->owner->id == owner) return p;
     }
@@ -124,9 +124,10 @@ static part_t *find_part(const row_t *row, context_part_t kind, uint64_t owner) 
 
 /* ---- in memory */
 
-static bool is_pinned(row_t *row) { return !ring_empty(&row->pins); }
+static bool is_pinned(context_row_t *row) { return !ring_empty(&row->pins); }
 
-static void settle(contexts_t *c, part_t *p) {
+/* Puts a context into the ring of those that may be evicted, or takes it out, as its state demands. */
+static void list_evictable(contexts_t *c, part_t *p) {
     bool evictable = p->bytes && !is_pinned(p->row), listed = p->recent.next;
     if (evictable && !listed) {
         ring_add_last(&c->recent, &p->recent);
@@ -137,9 +138,9 @@ static void settle(contexts_t *c, part_t *p) {
     }
 }
 
-static void settle_row(contexts_t *c, row_t *row) {
+static void list_evictable_row(contexts_t *c, context_row_t *row) {
     for (part_t *p = row->parts; p; p = p->next) {
-        settle(c, p);
+        list_evictable(c, p);
     }
 }
 
@@ -149,7 +150,7 @@ static void make_most_recent(contexts_t *c, part_t *p) {
     ring_add_last(&c->recent, &p->recent);
 }
 
-/* Takes the bytes. The context is in memory afterwards; if it was on disk, the caller has removed it
+/* Gives the context these bytes, which it takes, or none: NULL. If it was on disk, the caller has removed it
  * there. */
 static void set_bytes(contexts_t *c, part_t *p, char *bytes, size_t len) {
     if (p->bytes) {
@@ -163,7 +164,7 @@ static void set_bytes(contexts_t *c, part_t *p, char *bytes, size_t len) {
         c->stats.cached++;
         c->stats.cached_bytes += len;
     }
-    settle(c, p);
+    list_evictable(c, p);
 }
 
 static char *copy_bytes(const void *bytes, size_t len) {
@@ -186,7 +187,7 @@ static part_t *add_part(contexts_t *c, uint64_t row, context_part_t kind, uint64
     return p;
 }
 
-/* Frees the record and the bytes in memory; row and owner are tidied by the caller. */
+/* Frees the record and the bytes in memory. The caller tidies row and owner. */
 static void free_part(contexts_t *c, part_t *p) {
     part_t **link = &p->row->parts;
     while (*link != p)
@@ -199,7 +200,7 @@ static void free_part(contexts_t *c, part_t *p) {
 
 /* ---- pins */
 
-static pin_t *find_pin(row_t *row, uint64_t owner) {
+static pin_t *find_pin(context_row_t *row, uint64_t owner) {
     RING_EACH(&row->pins, node) {
         pin_t *pin = RING_OWNER(node, pin_t, of_row);
         if (pin->owner->id == owner) return pin;
@@ -207,28 +208,28 @@ static pin_t *find_pin(row_t *row, uint64_t owner) {
     return NULL;
 }
 
-static void add_pin(contexts_t *c, row_t *row, uint64_t owner) {
+static void add_pin(contexts_t *c, context_row_t *row, uint64_t owner) {
     if (find_pin(row, owner)) return;
     pin_t *pin = xcalloc(1, sizeof *pin);
     pin->row = row;
     pin->owner = need_owner(c, owner);
     ring_add_last(&row->pins, &pin->of_row);
     ring_add_last(&pin->owner->pins, &pin->of_owner);
-    settle_row(c, row);
+    list_evictable_row(c, row);
 }
 
 static void remove_pin(contexts_t *c, pin_t *pin) {
     ring_remove(&pin->of_row);
     ring_remove(&pin->of_owner);
-    settle_row(c, pin->row);
+    list_evictable_row(c, pin->row);
     free(pin);
 }
 
-/* False: this owner did not pin the row. The row is tidied by the caller. */
-static bool release_pin(contexts_t *c, row_t *row, uint64_t owner_id) {
+/* False: this owner did not pin the row. The caller tidies the row. */
+static bool release_pin(contexts_t *c, context_row_t *row, uint64_t owner_id) {
     pin_t *pin = find_pin(row, owner_id);
     if (!pin) return false;
-    owner_t *owner = pin->owner;
+    context_owner_t *owner = pin->owner;
     remove_pin(c, pin);
     tidy_owner(c, owner);
     return true;
@@ -236,7 +237,7 @@ static bool release_pin(contexts_t *c, row_t *row, uint64_t owner_id) {
 
 /* ---- to disk and back */
 
-/* On failure it stays as it is. */
+/* Puts a copy of the context on disk. On failure nothing has changed. */
 static int spill_part(contexts_t *c, part_t *p, err_t *err) {
     uint64_t key = p->owner ? PRIVATE_KEYS + c->private_keys : p->row->number;
     int rc = spill_put(c->spill, key, p->bytes, p->len, err);
@@ -247,9 +248,10 @@ static int spill_part(contexts_t *c, part_t *p, err_t *err) {
     return SDG_OK;
 }
 
+/* Moves the context to disk, or forgets it. A shared one loses its record either way. */
 static int evict(contexts_t *c, part_t *p, err_t *err) {
-    row_t *row = p->row;
-    owner_t *owner = p->owner;
+    context_row_t *row = p->row;
+    context_owner_t *owner = p->owner;
     uint64_t number = row->number;
     size_t len = p->len;
     int rc = c->spill ? spill_part(c, p, err) : SDG_OK;
@@ -279,7 +281,7 @@ static int make_room(contexts_t *c, err_t *err) {
     return rc;
 }
 
-/* Takes a context off the disk. *bytes is the caller's. */
+/* Takes a context off the disk. The caller frees *bytes. */
 static int take_from_disk(contexts_t *c, uint64_t key, char **bytes, size_t *len, err_t *err) {
     buf_t out;
     buf_init(&out, CONTEXT_BYTES_MAX);
@@ -288,7 +290,7 @@ static int take_from_disk(contexts_t *c, uint64_t key, char **bytes, size_t *len
     if (rc == SDG_OK) {
         c->stats.loads++;
         *bytes = buf_take(&out, len);
-        *bytes = xrealloc(*bytes, *len); /* the buffer had room to grow */
+        *bytes = xrealloc(*bytes, *len); /* gives back the room that the buffer had to grow */
     }
     buf_free(&out);
     return rc;
@@ -365,6 +367,7 @@ static bool in_memory(const contexts_t *c, uint64_t row, context_part_t kind, ui
     return p && p->bytes;
 }
 
+/* The order matters: the pin comes before make_room, which may evict anything that is not pinned. */
 int contexts_get_or_create(contexts_t *c, uint64_t row, context_part_t kind, uint64_t owner,
                            const void *initial, size_t initial_len, context_view_t *view, bool *created,
                            err_t *err) {
@@ -383,9 +386,10 @@ int contexts_get_or_create(contexts_t *c, uint64_t row, context_part_t kind, uin
     if (!p) p = add_part(c, row, kind, owner, copy_bytes(initial, initial_len), initial_len);
     add_pin(c, p->row, owner);
     *view = (context_view_t){p->bytes, p->len};
-    return make_room(c, err); /* it is pinned: it stays */
+    return make_room(c, err); /* the view stays valid: the row is pinned */
 }
 
+/* The copy on disk goes first: after a failure there nothing has changed. */
 int contexts_put(contexts_t *c, uint64_t row, context_part_t kind, uint64_t owner, const void *bytes,
                  size_t len, err_t *err) {
     int rc = admit(c, row, owner, len, err);
@@ -419,7 +423,7 @@ int contexts_pin(contexts_t *c, uint64_t row, uint64_t owner, err_t *err) {
 }
 
 int contexts_unpin(contexts_t *c, uint64_t number, uint64_t owner, err_t *err) {
-    row_t *row = find_row(c, number);
+    context_row_t *row = find_row(c, number);
     if (!row || !release_pin(c, row, owner))
         return err_set(err, SDG_ENOTFOUND, "row %llu is not pinned by this worker",
                        (unsigned long long)number);
@@ -427,12 +431,12 @@ int contexts_unpin(contexts_t *c, uint64_t number, uint64_t owner, err_t *err) {
     return make_room(c, err);
 }
 
-/* Everything there is of a row, and its record. A disk that cannot be read leaves dead bytes there, nothing
+/* Frees everything of a row, and its record. When the disk cannot be read, dead bytes stay on it, and nothing
  * else. */
-static int drop_row(contexts_t *c, row_t *row, err_t *err) {
+static int drop_row(contexts_t *c, context_row_t *row, err_t *err) {
     int rc = SDG_OK;
     while (row->parts) {
-        owner_t *owner = row->parts->owner;
+        context_owner_t *owner = row->parts->owner;
         int removed = forget_on_disk(c, row->parts, err);
         if (removed != SDG_OK) rc = removed;
         free_part(c, row->parts);
@@ -448,19 +452,20 @@ static int drop_row(contexts_t *c, row_t *row, err_t *err) {
 int contexts_complete(contexts_t *c, uint64_t number, err_t *err) {
     if (number > CONTEXTS_ROW_MAX || !rangeset_add(c->completed, number)) return SDG_OK;
     c->stats.completed++;
-    row_t *row = find_row(c, number);
+    context_row_t *row = find_row(c, number);
     int on_disk = find_part(row, CONTEXT_SHARED, 0) ? SDG_OK : forget_shared_on_disk(c, number, err);
     int rc = row ? drop_row(c, row, err) : SDG_OK;
     return rc != SDG_OK ? rc : on_disk;
 }
 
+/* Called twice, or for a row that was never here, it does nothing. */
 int contexts_release(contexts_t *c, uint64_t number, uint64_t owner_id, err_t *err) {
-    row_t *row = find_row(c, number);
+    context_row_t *row = find_row(c, number);
     part_t *p = find_part(row, CONTEXT_PRIVATE, owner_id);
     int rc = SDG_OK;
     if (!row) return SDG_OK;
     if (p) {
-        owner_t *owner = p->owner;
+        context_owner_t *owner = p->owner;
         rc = forget_on_disk(c, p, err);
         free_part(c, p);
         tidy_owner(c, owner);
@@ -472,20 +477,20 @@ int contexts_release(contexts_t *c, uint64_t number, uint64_t owner_id, err_t *e
     return rc != SDG_OK ? rc : room;
 }
 
-static void release_pins(contexts_t *c, const owner_t *owner) {
+static void release_pins(contexts_t *c, const context_owner_t *owner) {
     RING_EACH(&owner->pins, node) {
         pin_t *pin = RING_OWNER(node, pin_t, of_owner);
-        row_t *row = pin->row;
+        context_row_t *row = pin->row;
         remove_pin(c, pin);
         tidy_row(c, row);
     }
 }
 
-static int drop_parts(contexts_t *c, const owner_t *owner, err_t *err) {
+static int drop_parts(contexts_t *c, const context_owner_t *owner, err_t *err) {
     int rc = SDG_OK;
     RING_EACH(&owner->parts, node) {
         part_t *p = RING_OWNER(node, part_t, owned);
-        row_t *row = p->row;
+        context_row_t *row = p->row;
         int removed = forget_on_disk(c, p, err);
         if (removed != SDG_OK) rc = removed;
         free_part(c, p);
@@ -495,7 +500,7 @@ static int drop_parts(contexts_t *c, const owner_t *owner, err_t *err) {
 }
 
 int contexts_owner_gone(contexts_t *c, uint64_t id, err_t *err) {
-    owner_t *owner = idmap_get(&c->owners, id);
+    context_owner_t *owner = idmap_get(&c->owners, id);
     remember_gone(c, id);
     if (!owner) return SDG_OK;
     int rc = drop_parts(c, owner, err);
@@ -524,8 +529,10 @@ contexts_t *contexts_new(const contexts_options_t *options) {
     return c;
 }
 
+/* The spill is cleared first, so that no removal has to be noted for what was there. drop_row moves entries
+ * of the map, so the walk is repeated until the map is empty. */
 void contexts_release_all(contexts_t *c) {
-    if (c->spill) spill_clear(c->spill); /* first: then no removal has to be noted for what was there */
+    if (c->spill) spill_clear(c->spill);
     while (c->rows.count > 0) {
         for (size_t i = 0; i < c->rows.cap; i++) {
             if (c->rows.slots[i].value) drop_row(c, c->rows.slots[i].value, NULL);
@@ -572,6 +579,7 @@ typedef struct census {
     uint64_t bytes;
 } census_t;
 
+/* Asserts what must hold of one context, and counts it. */
 static void check_part(const contexts_t *c, part_t *p, census_t *all) {
     assert(p->owner || p->bytes);
     assert(p->owner ? p->owned.next != NULL : !p->owned.next);
@@ -589,7 +597,8 @@ static void check_part(const contexts_t *c, part_t *p, census_t *all) {
     }
 }
 
-static void check_row(const contexts_t *c, row_t *row, census_t *all) {
+/* Asserts what must hold of one row, and counts what it has. */
+static void check_row(const contexts_t *c, context_row_t *row, census_t *all) {
     size_t shared = 0;
     assert(row->parts || is_pinned(row));
     assert(!rangeset_has(c->completed, row->number));
@@ -613,6 +622,7 @@ static size_t length(const ring_t *ring) {
     return n;
 }
 
+/* Asserts that what was counted at the rows agrees with the counters, the owners and the spill. */
 void contexts_check(contexts_t *c) {
     census_t all = {0};
     size_t pins = 0, parts = 0;
@@ -621,7 +631,7 @@ void contexts_check(contexts_t *c) {
         if (c->rows.slots[i].value) check_row(c, c->rows.slots[i].value, &all);
     }
     for (size_t i = 0; i < c->owners.cap; i++) {
-        const owner_t *owner = c->owners.slots[i].value;
+        const context_owner_t *owner = c->owners.slots[i].value;
         if (!owner) continue;
         assert(!ring_empty(&owner->pins) || !ring_empty(&owner->parts));
         pins += length(&owner->pins);

@@ -1,9 +1,9 @@
 /* journal.c - see journal.h.
  *
- * The index is a map from row to its calls; a call is a place in the file. Records go through `pending`,
- * which holds what is not yet in the kernel: so a place is known when a record is added, and a look-up that
- * needs pending bytes flushes first. A row that finishes takes its calls out of the index; its number is kept
- * (as runs) so that a late record of it does not come back to life.
+ * The index is a map from a row to its calls; a call is a place in the file. Records gather in `pending`
+ * until they are flushed. A record's place is known when it is added, because `size` counts the pending
+ * bytes, too; a look-up flushes first. The calls of a row that finishes leave the index; its number is kept,
+ * so that a late record of it does not come back to life.
  */
 #include "core/store/journal.h"
 
@@ -25,16 +25,16 @@
 #include "core/store/journal_file.h"
 #include "core/store/limits.h"
 
-typedef struct call {
+typedef struct journal_call {
     uint64_t hash_high, hash_low;
     uint64_t at; /* place of the record in the file */
     uint32_t occurrence;
     uint32_t size; /* of the record with its frame, bytes */
-} call_t;
+} journal_call_t;
 
 typedef struct row_calls {
     uint32_t count, cap;
-    call_t *call; /* owned */
+    journal_call_t *call; /* owned */
 } row_calls_t;
 
 struct journal {
@@ -45,7 +45,7 @@ struct journal {
     uint64_t unsynced;     /* bytes in the kernel since the last sync began */
     uint64_t live;         /* bytes of records in the index */
     uint64_t calls;        /* in the index */
-    uint64_t compact_from; /* a rewrite failed: not again before the file has this size */
+    uint64_t compact_from; /* after a failed rewrite: none before the file has this size */
     idmap_t rows;          /* row -> row_calls_t */
     rangeset_t *finished;  /* rows finished since open */
     buf_t pending;         /* not yet written */
@@ -76,10 +76,11 @@ static int broken(const journal_t *j, err_t *err) {
 
 /* ---- the index */
 
-static call_t *find_call(const journal_t *j, const journal_key_t *key) {
+static journal_call_t *find_call(const journal_t *j, const journal_key_t *key) {
     const row_calls_t *r = idmap_get(&j->rows, key->row);
-    for (uint32_t i = r ? r->count : 0; i > 0; i--) { /* the latest first: that is the one sent twice */
-        call_t *c = &r->call[i - 1];
+    for (uint32_t i = r ? r->count : 0; i > 0;
+         i--) { /* the latest first: messages that come twice ask for it */
+        journal_call_t *c = &r->call[i - 1];
         if (c->hash_low == key->hash_low && c->hash_high == key->hash_high &&
             c->occurrence == key->occurrence)
             return c;
@@ -87,6 +88,7 @@ static call_t *find_call(const journal_t *j, const journal_key_t *key) {
     return NULL;
 }
 
+/* Puts a call whose record is at `at` into the index. A full index is counted, and no error. */
 static void index_call(journal_t *j, const journal_key_t *key, uint64_t at, size_t size) {
     if (j->calls == JOURNAL_CALLS_MAX) {
         j->stats.unindexed++;
@@ -98,11 +100,11 @@ static void index_call(journal_t *j, const journal_key_t *key, uint64_t at, size
         idmap_add(&j->rows, key->row, r);
     }
     GROW(r->call, r->cap, r->count + 1);
-    r->call[r->count++] = (call_t){.hash_high = key->hash_high,
-                                   .hash_low = key->hash_low,
-                                   .at = at,
-                                   .occurrence = key->occurrence,
-                                   .size = (uint32_t)size};
+    r->call[r->count++] = (journal_call_t){.hash_high = key->hash_high,
+                                           .hash_low = key->hash_low,
+                                           .at = at,
+                                           .occurrence = key->occurrence,
+                                           .size = (uint32_t)size};
     j->calls++;
     j->live += size;
 }
@@ -124,16 +126,16 @@ void journal_row_finished(journal_t *j, uint64_t row) {
 
 /* ---- opening and closing */
 
-typedef struct opening {
+typedef struct journal_opening {
     journal_t *journal;
     bool (*finished)(void *context, uint64_t row);
     void *context;
     journal_found_t found;
-} opening_t;
+} journal_opening_t;
 
 static bool take_record(void *context, const journal_key_t *key, const char *answer, size_t len,
                         uint64_t at) {
-    opening_t *o = context;
+    journal_opening_t *o = context;
     (void)answer;
     o->found.records++;
     if ((o->finished && o->finished(o->context, key->row)) || find_call(o->journal, key)) return true;
@@ -151,8 +153,8 @@ static int start_file(journal_t *j, err_t *err) {
     return journal_flush(j, err);
 }
 
-/* Reads what is there and cuts off what is no record. */
-static int take_file(journal_t *j, opening_t *o, err_t *err) {
+/* Indexes the records of the file and cuts off what follows the last whole one. */
+static int take_file(journal_t *j, journal_opening_t *o, err_t *err) {
     struct stat st;
     uint64_t end;
     if (fstat(j->fd, &st) != 0) return fail(j, "cannot be read", errno, err);
@@ -166,7 +168,8 @@ static int take_file(journal_t *j, opening_t *o, err_t *err) {
     return SDG_OK;
 }
 
-static int open_file(journal_t *j, opening_t *o, err_t *err) {
+/* Opens or makes the file and reads what is in it. A file that is no journal is left as it is. */
+static int open_file(journal_t *j, journal_opening_t *o, err_t *err) {
     char head[JOURNAL_HEAD_BYTES];
     j->fd = open(j->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (j->fd < 0) return fail(j, "cannot be opened", errno, err);
@@ -190,12 +193,13 @@ journal_t *journal_open(const char *path, bool (*finished)(void *context, uint64
     j->path_new = xasprintf("%s.new", path);
     j->finished = rangeset_new();
     buf_init(&j->pending, 2 * (JOURNAL_RECORD_HEAD_BYTES + JOURNAL_ANSWER_BYTES_MAX));
-    opening_t o = {.journal = j, .finished = finished, .context = context};
+    journal_opening_t o = {.journal = j, .finished = finished, .context = context};
     if (open_file(j, &o, err ? err : &ignored) != SDG_OK) journal_close(&j);
     if (found) *found = o.found;
     return j;
 }
 
+/* Records that were not flushed are lost. */
 void journal_close(journal_t **journal) {
     journal_t *j = *journal;
     if (!j) return;
@@ -220,6 +224,7 @@ void journal_remove(journal_t **journal) {
 
 /* ---- adding and finding */
 
+/* After a failed write the file is cut back, so that it ends with a whole record. */
 int journal_flush(journal_t *j, err_t *err) {
     size_t written;
     if (broken(j, err)) return j->failure.code;
@@ -227,9 +232,9 @@ int journal_flush(journal_t *j, err_t *err) {
     uint64_t start = j->size - j->pending.len;
     if (file_write_all(j->fd, j->pending.data, j->pending.len, &written) != 0) {
         int error = errno;
-        if (ftruncate(j->fd, (off_t)start) !=
-            0) { /* then the torn record is cut off when the file is next opened */
-        }
+        /* If this fails, too, the torn record is cut off when the file is next opened. */
+        int cut = ftruncate(j->fd, (off_t)start);
+        (void)cut;
         return fail(j, "cannot be written", error, err);
     }
     j->unsynced += j->pending.len;
@@ -238,6 +243,7 @@ int journal_flush(journal_t *j, err_t *err) {
     return SDG_OK;
 }
 
+/* Flushes before `pending` becomes larger than one write is worth. */
 int journal_add(journal_t *j, const journal_key_t *key, const char *answer, size_t len, err_t *err) {
     if (broken(j, err)) return j->failure.code;
     if (len > JOURNAL_ANSWER_BYTES_MAX)
@@ -261,8 +267,8 @@ int journal_sync(journal_t *j, err_t *err) {
     return SDG_OK;
 }
 
-/* Reads the record of `c` behind what `bytes` holds. */
-static int read_record(const journal_t *j, const call_t *c, buf_t *bytes, err_t *err) {
+/* Appends the record of `c` to `bytes`. */
+static int read_record(const journal_t *j, const journal_call_t *c, buf_t *bytes, err_t *err) {
     char *room = buf_reserve(bytes, c->size);
     size_t got = 0;
     if (!room) return err_set(err, SDG_ELIMIT, "%s: a record larger than its reader", j->path);
@@ -278,8 +284,9 @@ static int read_record(const journal_t *j, const call_t *c, buf_t *bytes, err_t 
     return SDG_OK;
 }
 
+/* The record is checked again as it is read: the disk may have changed under it. */
 int journal_find(journal_t *j, const journal_key_t *key, buf_t *answer, err_t *err) {
-    const call_t *c = find_call(j, key);
+    const journal_call_t *c = find_call(j, key);
     journal_key_t read_key;
     const char *found = NULL;
     size_t len, more;
@@ -306,8 +313,8 @@ static int write_out(int fd, buf_t *out) {
     return rc;
 }
 
-/* Copies head and live records in the order of the index; -1 when the new file cannot be written or the old
- * one read. */
+/* Copies the head and the live records, in the order of the index. -1 when the old file cannot be read or the
+ * new one written. */
 static int copy_live(journal_t *j, int fd) {
     buf_t out;
     int rc = 0;
@@ -325,7 +332,7 @@ static int copy_live(journal_t *j, int fd) {
     return rc;
 }
 
-/* The same walk again, now that the records have moved. */
+/* Gives each call its place in the new file. Walks the index in the order of copy_live. */
 static void move_places(journal_t *j) {
     uint64_t at = JOURNAL_HEAD_BYTES;
     for (size_t i = 0; i < j->rows.cap; i++) {
@@ -338,6 +345,7 @@ static void move_places(journal_t *j) {
     j->size = at;
 }
 
+/* Replaces the file by one with the live records only, which is synced. False: the old file stays in use. */
 static bool rewrite(journal_t *j) {
     int fd = open(j->path_new, O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666);
     if (fd < 0) return false;
@@ -364,7 +372,7 @@ int journal_compact(journal_t *j, uint64_t least, err_t *err) {
     return SDG_OK;
 }
 
-/* ---- for others */
+/* ---- syncing by another thread, counters */
 
 int journal_fd(const journal_t *j) { return j->fd; }
 uint64_t journal_unsynced(const journal_t *j) { return j->unsynced; }
@@ -378,39 +386,39 @@ void journal_stats(const journal_t *j, journal_stats_t *stats) {
     stats->calls = j->calls;
 }
 
-typedef struct reading {
+/* ---- reading a journal that somebody else owns */
+
+typedef struct journal_reader {
     journal_visit_fn *visit;
     void *context;
-} reading_t;
+} journal_reader_t;
 
 static bool pass_on(void *context, const journal_key_t *key, const char *answer, size_t len, uint64_t at) {
-    const reading_t *r = context;
+    const journal_reader_t *r = context;
     (void)at;
     return r->visit(r->context, key, answer, len);
 }
 
-static int read_open(int fd, const char *path, reading_t *r, uint64_t *torn_bytes, err_t *err) {
-    char head[JOURNAL_HEAD_BYTES];
-    uint64_t salt, end;
-    ssize_t n = pread(fd, head, sizeof head, 0);
-    if (n < 0) return err_set(err, SDG_EIO, "%s: cannot be read: %s", path, strerror(errno));
-    *torn_bytes = (uint64_t)n;
-    switch (journal_head_read(head, (size_t)n, &salt)) {
-    case SDG_OK: break;
-    case SDG_ENOTFOUND: return SDG_OK; /* empty, or torn before its first record */
-    default: return err_set(err, SDG_EINVAL, "%s: is not a call journal", path);
-    }
-    int rc = journal_file_scan(fd, path, salt, pass_on, r, &end, err);
-    off_t size = lseek(fd, 0, SEEK_END);
-    *torn_bytes = size > (off_t)end ? (uint64_t)size - end : 0;
-    return rc;
-}
-
+/* A file that is empty, or torn before its first record, is a journal without records. */
 int journal_read(const char *path, journal_visit_fn *visit, void *context, uint64_t *torn_bytes, err_t *err) {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return err_set(err, SDG_EIO, "%s: cannot be opened: %s", path, strerror(errno));
-    reading_t r = {visit, context};
-    int rc = read_open(fd, path, &r, torn_bytes, err);
+    journal_reader_t reader = {visit, context};
+    char head[JOURNAL_HEAD_BYTES];
+    uint64_t salt, end;
+    ssize_t n = pread(fd, head, sizeof head, 0);
+    int rc = n < 0 ? err_set(err, SDG_EIO, "%s: cannot be read: %s", path, strerror(errno))
+                   : journal_head_read(head, (size_t)n, &salt);
+    if (n >= 0) *torn_bytes = (uint64_t)n;
+    if (rc == SDG_OK) {
+        rc = journal_file_scan(fd, path, salt, pass_on, &reader, &end, err);
+        off_t size = lseek(fd, 0, SEEK_END);
+        *torn_bytes = size > (off_t)end ? (uint64_t)size - end : 0;
+    } else if (rc == SDG_ENOTFOUND) {
+        rc = SDG_OK;
+    } else if (rc == SDG_EPARSE) {
+        rc = err_set(err, SDG_EINVAL, "%s: is not a call journal", path);
+    }
     close(fd);
     return rc;
 }

@@ -10,9 +10,9 @@
  * records. All numbers are little-endian.
  *
  * What is promised: after journal_flush a record survives kill -9; after journal_sync it survives power loss.
- * Opening keeps every whole record before the first bad one and cuts the rest off. In memory is only an
- * index: 32 bytes per call of rows that are not finished, none of the answers. The file is rewritten with the
- * live records when most of it is dead (journal_compact), and goes away with journal_remove.
+ * Opening keeps every whole record before the first bad one and cuts the rest off. Only an index is in
+ * memory: 32 bytes per call of rows that are not finished, and no answer. When most of the file is dead it is
+ * rewritten with the live records (journal_compact); journal_remove deletes it.
  *
  * One owner, one thread. After a failed write the file ends with a whole record and every further call
  * returns that failure.
@@ -29,11 +29,11 @@
 
 typedef struct journal journal_t;
 
-/* When whoever owns a journal syncs it: what power loss may cost. (kill -9 costs nothing that was
- * flushed.) */
+/* When the owner of a journal syncs it, which decides what power loss may cost. kill -9 costs nothing that
+ * was flushed. */
 typedef enum journal_fsync {
-    JOURNAL_FSYNC_BATCH,  /* at most every JOURNAL_SYNC_NS or JOURNAL_SYNC_BYTES, off the hot path */
-    JOURNAL_FSYNC_NEVER,  /* when the kernel likes */
+    JOURNAL_FSYNC_BATCH,  /* after JOURNAL_SYNC_NS or JOURNAL_SYNC_BYTES, by another thread */
+    JOURNAL_FSYNC_NEVER,  /* whenever the kernel does it by itself */
     JOURNAL_FSYNC_ALWAYS, /* before an answer is used */
 } journal_fsync_t;
 
@@ -49,8 +49,8 @@ void journal_hash(const char *model, const char *body, size_t len, journal_key_t
 
 typedef struct journal_found {    /* what was in the file at open */
     uint64_t records, torn_bytes; /* whole records; bytes cut off behind them */
-    uint64_t calls, rows;         /* of these, calls of unfinished rows, and those rows */
-    uint64_t first_row, end_row; /* rows with calls are in [first_row, end_row); both 0 when there are none */
+    uint64_t calls, rows; /* calls of unfinished rows among the records, and the number of those rows */
+    uint64_t first_row, end_row; /* those rows are in [first_row, end_row); both 0 when there are none */
 } journal_found_t;
 
 /* Opens or makes the file. `finished` says which rows need nothing any more; NULL: none. NULL on failure; a
@@ -60,37 +60,37 @@ journal_t *journal_open(const char *path, bool (*finished)(void *context, uint64
 void journal_close(journal_t **journal);  /* keeps the file; flush first */
 void journal_remove(journal_t **journal); /* deletes the file: the job is complete */
 
-/* Adds an answer. It is in the kernel after journal_flush. A key that is there already and a finished row are
- * ignored. SDG_ELIMIT: the answer is longer than JOURNAL_ANSWER_BYTES_MAX (nothing is changed, the journal
- * goes on). */
+/* Adds an answer, which is in the kernel after journal_flush. Nothing happens when the key is there already
+ * or the row is finished. SDG_ELIMIT: the answer is longer than JOURNAL_ANSWER_BYTES_MAX; the journal is as
+ * before. */
 int journal_add(journal_t *journal, const journal_key_t *key, const char *answer, size_t len, err_t *err);
 int journal_flush(journal_t *journal, err_t *err);
 int journal_sync(journal_t *journal, err_t *err); /* flush and fdatasync */
-/* Appends the answer to `answer`; SDG_ENOTFOUND, or a failure of reading. */
+/* Appends the answer of this key to `answer`. SDG_ENOTFOUND, or a failure of reading. */
 int journal_find(journal_t *journal, const journal_key_t *key, buf_t *answer, err_t *err);
 
 void journal_row_finished(journal_t *journal, uint64_t row); /* its result is safe: its calls are dead */
-/* Rewrites the file if more than half of it is dead and it is larger than `least` bytes. A rewrite that fails
- * (no room) is given up and tried again when the file has doubled; only a journal that is lost is an
- * error. */
+/* Rewrites the file if more than half of it is dead and it is larger than `least` bytes. A rewrite that
+ * fails, for lack of room, is no error: it is tried again when the file has doubled. */
 int journal_compact(journal_t *journal, uint64_t least, err_t *err);
 
-/* For whoever syncs by another thread. */
-int journal_fd(const journal_t *journal);            /* changes when the file is rewritten */
+/* For an owner that syncs by another thread. */
+int journal_fd(const journal_t *journal);            /* another one after the file was rewritten */
 uint64_t journal_unsynced(const journal_t *journal); /* bytes in the kernel since the last journal_syncing */
 void journal_syncing(journal_t *journal);            /* a sync of journal_fd starts now */
 
 typedef struct journal_stats {
-    uint64_t bytes, live_bytes; /* of the file; of those, records in the index */
+    uint64_t bytes, live_bytes; /* of the file, and of its records that are in the index */
     uint64_t rows, calls;       /* in the index */
     uint64_t added, rewrites;   /* since open */
-    uint64_t unindexed;         /* written but not indexed: JOURNAL_CALLS_MAX reached */
+    uint64_t unindexed;         /* calls written but not indexed, because JOURNAL_CALLS_MAX was reached */
 } journal_stats_t;
 void journal_stats(const journal_t *journal, journal_stats_t *stats);
 
-/* Reads a journal without touching it, also one that is being written: `visit` for each whole record, false
- * ends it. */
+/* Called for each whole record; false ends the reading. */
 typedef bool journal_visit_fn(void *context, const journal_key_t *key, const char *answer, size_t len);
+/* Reads a journal without changing it; it may be one that is being written. *torn_bytes: what follows the
+ * last whole record. */
 int journal_read(const char *path, journal_visit_fn *visit, void *context, uint64_t *torn_bytes, err_t *err);
 
 #endif

@@ -1,5 +1,6 @@
-/* journal_file.c - see journal_file.h. A record's size is believed only up to the largest record there can
- * be, and only what its checksum confirms is used: so arbitrary bytes are at worst a file without records. */
+/* journal_file.c - see journal_file.h. A record's size is believed only up to that of the largest record
+ * there can be, and a record is used only if its checksum is right. So arbitrary bytes are a file without
+ * records. */
 #include "core/store/journal_file.h"
 
 #include <endian.h>
@@ -52,6 +53,7 @@ int journal_head_read(const char *bytes, size_t len, uint64_t *salt) {
     return SDG_OK;
 }
 
+/* The checksum covers what follows it, so it is filled in last. */
 void journal_record_write(buf_t *out, uint64_t salt, const journal_key_t *key, const char *answer,
                           size_t len) {
     size_t start = out->len;
@@ -68,6 +70,7 @@ void journal_record_write(buf_t *out, uint64_t salt, const journal_key_t *key, c
     memcpy(frame + 4, &sum, sizeof sum);
 }
 
+/* Nothing of the bytes is used before their checksum was found right, but for the size, which is bounded. */
 size_t journal_record_read(const char *bytes, size_t len, uint64_t salt, journal_key_t *key,
                            const char **answer, size_t *answer_len, size_t *more) {
     *more = JOURNAL_RECORD_HEAD_BYTES;
@@ -90,7 +93,8 @@ size_t journal_record_read(const char *bytes, size_t len, uint64_t salt, journal
     return JOURNAL_FRAME_BYTES + size;
 }
 
-/* Brings at least `want` bytes into `window`, whose first byte is at `*at` of the file; fewer at its end. */
+/* Reads on until `window`, which begins at byte `at` of the file, has `want` bytes; fewer at the end of the
+ * file. */
 static int fill(int fd, const char *path, buf_t *window, size_t want, uint64_t at, err_t *err) {
     while (window->len < want) {
         size_t room = want - window->len > JOURNAL_READ_BYTES ? want - window->len : JOURNAL_READ_BYTES;
@@ -104,11 +108,12 @@ static int fill(int fd, const char *path, buf_t *window, size_t want, uint64_t a
     return SDG_OK;
 }
 
+/* A window moves over the file. It grows only for a record that is larger than one read. */
 int journal_file_scan(int fd, const char *path, uint64_t salt, journal_place_fn *visit, void *context,
                       uint64_t *end, err_t *err) {
     buf_t window;
     size_t used = 0, want = JOURNAL_RECORD_HEAD_BYTES;
-    uint64_t base = JOURNAL_HEAD_BYTES; /* place of window's first byte */
+    uint64_t base = JOURNAL_HEAD_BYTES; /* place in the file of the window's first byte */
     int rc = SDG_OK;
     bool going = true;
     buf_init(&window, 2 * (JOURNAL_RECORD_HEAD_BYTES + JOURNAL_ANSWER_BYTES_MAX));

@@ -7,40 +7,42 @@
 
 #include "core/base/limits.h"
 
-/* one answer in the journal: whatever a server may say, and its counts */
+/* bytes of one answer in the journal: the largest body of a server, and its counts; a longer one is not
+ * kept */
 #define JOURNAL_ANSWER_BYTES_MAX (LLM_ANSWER_BYTES_MAX + 1024)
 
-/* calls in the index: 128 MiB; later ones are written but not found before a rerun */
+/* calls in the index, which take 128 MiB; later ones are written but not found before a rerun */
 #define JOURNAL_CALLS_MAX (4u << 20)
 
-/* read(2) and write(2) size */
+/* bytes of one read(2) and write(2) of the journal: larger ones save nothing measurable */
 #define JOURNAL_READ_BYTES ((size_t)256 << 10)
 
-/* one context of a row: as much as a message can carry; a larger one is refused */
+/* bytes of one context of a row: as much as a message can carry; a larger one is refused */
 #define CONTEXT_BYTES_MAX MESSAGE_BYTES_MAX
 
-/* the last row number: the other half numbers private contexts on disk; refused */
+/* the last row number: the other half of all numbers are keys of private contexts on disk; a larger one is
+ * refused */
 #define CONTEXTS_ROW_MAX (UINT64_MAX >> 1)
 
 /* dead owners whose late messages are refused: four times WORKERS_MAX; the oldest is forgotten */
 #define CONTEXTS_GONE_MAX 16384
 
-/* contexts gathered for one transaction, and about what LMDB copies for it; then it is written */
+/* bytes gathered for one transaction, with what LMDB copies for it; then it is written */
 #define SPILL_BATCH_BYTES ((size_t)4 << 20)
 
-/* pages of the spill file that this process may have read before it gives them back */
+/* bytes of the spill file's pages that may stay resident in this process; then they are given back */
 #define SPILL_RESIDENT_BYTES ((size_t)8 << 20)
 
-/* what a look-up counts as: the kernel maps 64 KiB around each page that is touched */
+/* resident bytes that a look-up counts as: the kernel maps 64 KiB around each page that is touched */
 #define SPILL_FAULT_BYTES ((size_t)128 << 10)
 
-/* address space for the spill file at first: it only has to be asked for rarely */
+/* address space for the spill file at first: large enough that it is rarely doubled */
 #define SPILL_MAP_BYTES (UINT64_C(1) << 30)
 
-/* the spill file at most; then nothing more is evicted and the store says so */
+/* bytes of the spill file at most, to bound a runaway; then nothing more is evicted and the store says so */
 #define SPILL_MAP_BYTES_MAX (UINT64_C(1) << 40)
 
-/* entries of one LRU cache: numbers of nodes fit 31 bits; more is a bug of the caller */
+/* entries of one LRU cache, so that numbers of nodes fit 31 bits; more is a bug of the caller */
 #define LRU_SIZE_MAX ((size_t)1 << 30)
 
 #endif

@@ -1,12 +1,11 @@
 /* spill.c - see spill.h.
  *
- * LMDB throws a transaction away when its commit fails, and a full disk is noticed only then. So LMDB is not
- * given anything that could be lost: puts and removals wait in `waiting`, one per key, and a commit writes
- * them all and only then forgets them. That also makes growing the map simple (abort, grow, write the batch
- * again) and saves the disk whatever is taken back soon.
+ * LMDB throws a transaction away when its commit fails, and only then is a full disk noticed. So puts and
+ * removals are kept in `waiting`, one per key, until a commit has written all of them. That also makes
+ * growing the map simple (abort, grow, write the batch again), and what is removed soon is never written.
  *
- * Every value is in exactly one state: waiting (a put), on disk, or both with the put being the newer one. A
- * waiting removal stands for a value on disk that is dead.
+ * A value waits (as a put), is on disk, or both: then the one that waits is the newer one. A removal that
+ * waits stands for a value on disk that is dead.
  */
 #include "core/store/spill.h"
 
@@ -26,19 +25,19 @@
 #include "core/store/limits.h"
 
 enum {
-    WAITING_COST = 4096, /* what a put or removal counts besides its bytes: LMDB copies about a page for it */
+    WAITING_COST = 4096, /* counted for a put or removal beside its bytes: LMDB copies about a page for it */
     MAP_STEP = 1 << 20,  /* sizes of the map are multiples of this, so of any page size */
 };
 #define ENV_FLAGS (MDB_NOSUBDIR | MDB_NOLOCK | MDB_NOSYNC | MDB_NOTLS | MDB_NORDAHEAD)
 _Static_assert(sizeof(size_t) == sizeof(uint64_t), "MDB_INTEGERKEY wants keys of the size of a size_t");
 
-typedef struct waiting {
+typedef struct spill_waiting {
     uint64_t key;
     size_t len;
     bool removed; /* a removal; len is 0 */
     bool on_disk; /* the file has an older value of this key */
     char bytes[];
-} waiting_t;
+} spill_waiting_t;
 
 struct spill {
     char *path;
@@ -48,11 +47,11 @@ struct spill {
     MDB_txn *reader;   /* reset between reads: it holds no snapshot */
     void *map;         /* where LMDB has mapped the file, NULL: not looked up yet */
     uint64_t resident; /* bytes of the map that may have become resident since they were last given back */
-    idmap_t waiting;   /* key -> waiting_t, owned */
+    idmap_t waiting;   /* key -> spill_waiting_t, owned */
     uint64_t waiting_bytes; /* their cost */
     uint64_t count, bytes;  /* live values */
     uint64_t commits;
-    err_t refused; /* the last commit failed with this; code 0: it did not */
+    err_t refused; /* the failure of the last commit; code 0: it succeeded */
 };
 
 spill_t *spill_new(const spill_options_t *o) {
@@ -100,7 +99,7 @@ void spill_destroy(spill_t **spill) {
 
 /* ---- failures */
 
-/* A disk that fills up cuts a write short, and LMDB reports that as EIO. One byte more says what it was. */
+/* A disk that fills up cuts a write short, and LMDB reports that as EIO. Writing one byte more tells why. */
 static int true_cause(const spill_t *s, int rc) {
     int fd;
     struct stat st;
@@ -125,7 +124,7 @@ static int fail(const spill_t *s, const char *what, int rc, err_t *err) {
 
 /* ---- the file */
 
-/* Makes the file. O_EXCL: neither somebody's file nor a link that was laid out for us is written to. */
+/* Makes the file. With O_EXCL it is neither somebody's file nor a link that an attacker has put there. */
 static int make_file(const spill_t *s) {
     int fd = open(s->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0) return errno;
@@ -174,8 +173,8 @@ static int need_file(spill_t *s, err_t *err) {
     return code;
 }
 
-/* Doubles the map. LMDB gives the old map up before it asks for the new one, so it is tried first whether
- * there is one. */
+/* Doubles the map. LMDB gives up the old map before it asks for the new one, so a trial shows first whether
+ * the system grants one of that size. */
 static int grow_map(spill_t *s) {
     int fd;
     uint64_t larger = s->map_bytes * 2 < s->map_bytes_max ? s->map_bytes * 2 : s->map_bytes_max;
@@ -194,7 +193,7 @@ static int grow_map(spill_t *s) {
 
 /* ---- resident pages */
 
-/* An address inside the map: where the first value lies. NULL when there is none. */
+/* Where the first value lies, which is an address inside the map. NULL when there is no value. */
 static const void *address_in_map(spill_t *s) {
     MDB_cursor *cursor;
     MDB_val key, value;
@@ -208,8 +207,8 @@ static const void *address_in_map(spill_t *s) {
     return found;
 }
 
-/* mdb_env_info says where the map is only if the address was fixed beforehand, so the kernel is asked: once,
- * and after each growth. */
+/* Where the map is. mdb_env_info tells that only of a map whose address was given beforehand, so the kernel
+ * is asked: once, and after each growth. */
 static void *find_map(spill_t *s) {
     char line[256];
     uintptr_t first, end, inside = (uintptr_t)address_in_map(s);
@@ -241,14 +240,14 @@ static void count_resident(spill_t *s, uint64_t bytes) {
 static uint64_t cost_of(size_t len) { return WAITING_COST + len; }
 
 static void drop_waiting(spill_t *s, uint64_t key) {
-    waiting_t *w = idmap_remove(&s->waiting, key);
+    spill_waiting_t *w = idmap_remove(&s->waiting, key);
     if (w) s->waiting_bytes -= cost_of(w->len);
     free(w);
 }
 
-static waiting_t *add_waiting(spill_t *s, uint64_t key, const void *bytes, size_t len, bool on_disk) {
-    waiting_t *w = xmalloc(sizeof *w + len);
-    *w = (waiting_t){.key = key, .len = len, .on_disk = on_disk};
+static spill_waiting_t *add_waiting(spill_t *s, uint64_t key, const void *bytes, size_t len, bool on_disk) {
+    spill_waiting_t *w = xmalloc(sizeof *w + len);
+    *w = (spill_waiting_t){.key = key, .len = len, .on_disk = on_disk};
     if (len) memcpy(w->bytes, bytes, len);
     drop_waiting(s, key);
     idmap_add(&s->waiting, key, w);
@@ -257,65 +256,61 @@ static waiting_t *add_waiting(spill_t *s, uint64_t key, const void *bytes, size_
 }
 
 static int by_key(const void *a, const void *b) {
-    uint64_t x = (*(waiting_t *const *)a)->key, y = (*(waiting_t *const *)b)->key;
+    uint64_t x = (*(spill_waiting_t *const *)a)->key, y = (*(spill_waiting_t *const *)b)->key;
     return (x > y) - (x < y);
 }
 
-/* In the order of keys each page of the tree is visited once. */
-static waiting_t **sorted_waiting(const spill_t *s, bool only_removals, size_t *count) {
-    waiting_t **all = xmalloc(s->waiting.count * sizeof(waiting_t *));
+/* What waits, in the order of keys, so that a transaction visits each page of the tree once. The caller
+ * frees. */
+static spill_waiting_t **sorted_waiting(const spill_t *s, bool only_removals, size_t *count) {
+    spill_waiting_t **all = xmalloc(s->waiting.count * sizeof(spill_waiting_t *));
     *count = 0;
     for (size_t i = 0; i < s->waiting.cap; i++) {
-        waiting_t *w = s->waiting.slots[i].value;
+        spill_waiting_t *w = s->waiting.slots[i].value;
         if (w && (w->removed || !only_removals)) all[(*count)++] = w;
     }
-    qsort(all, *count, sizeof(waiting_t *), by_key);
+    qsort(all, *count, sizeof(spill_waiting_t *), by_key);
     return all;
 }
 
-static int write_one(const spill_t *s, MDB_txn *txn, waiting_t *w) {
-    MDB_val key = {sizeof w->key, &w->key}, value = {w->len, w->bytes};
-    return w->removed ? mdb_del(txn, s->dbi, &key, NULL) : mdb_put(txn, s->dbi, &key, &value, 0);
-}
-
-static int write_all(const spill_t *s, waiting_t **all, size_t count) {
+/* One transaction with all of these. If it succeeds they no longer wait; if it fails nothing has changed. */
+static int write_transaction(spill_t *s, spill_waiting_t **some, size_t count) {
     MDB_txn *txn;
+    if (count == 0) return 0;
     int rc = mdb_txn_begin(s->env, NULL, 0, &txn);
     if (rc != 0) return rc;
     for (size_t i = 0; i < count && rc == 0; i++) {
-        rc = write_one(s, txn, all[i]);
+        spill_waiting_t *w = some[i];
+        MDB_val key = {sizeof w->key, &w->key}, value = {w->len, w->bytes};
+        rc = w->removed ? mdb_del(txn, s->dbi, &key, NULL) : mdb_put(txn, s->dbi, &key, &value, 0);
     }
-    if (rc == 0) return mdb_txn_commit(txn);
-    mdb_txn_abort(txn);
-    return rc;
-}
-
-/* One transaction; what is written no longer waits. */
-static int write_some(spill_t *s, waiting_t **some, size_t count) {
-    int rc = count ? write_all(s, some, count) : 0;
-    for (size_t i = 0; i < count && rc == 0; i++) {
+    if (rc == 0)
+        rc = mdb_txn_commit(txn);
+    else
+        mdb_txn_abort(txn);
+    for (size_t i = 0; i < count && rc == 0; i++)
         drop_waiting(s, some[i]->key);
-    }
     return rc;
 }
 
 static int write_batch(spill_t *s) {
     size_t count;
-    waiting_t **all = sorted_waiting(s, false, &count);
-    int rc = write_some(s, all, count);
+    spill_waiting_t **all = sorted_waiting(s, false, &count);
+    int rc = write_transaction(s, all, count);
     free(all);
     return rc;
 }
 
-/* When there is no room for a batch, its removals alone make some. Two transactions: LMDB uses freed pages
- * from the next but one on. */
+/* Removals alone make room when there is none for a whole batch. They are written in two transactions,
+ * because LMDB reuses pages that a transaction has freed only from the next but one on. */
 static void write_removals(spill_t *s) {
     size_t count;
-    waiting_t **all = sorted_waiting(s, true, &count);
-    if (write_some(s, all, count / 2) == 0) write_some(s, all + count / 2, count - count / 2);
+    spill_waiting_t **all = sorted_waiting(s, true, &count);
+    if (write_transaction(s, all, count / 2) == 0) write_transaction(s, all + count / 2, count - count / 2);
     free(all);
 }
 
+/* Writes what waits, in a map that grows as needed. A failure is kept in `refused`. */
 static int commit(spill_t *s, err_t *err) {
     if (s->waiting.count == 0) return SDG_OK;
     int rc = write_batch(s);
@@ -325,15 +320,14 @@ static int commit(spill_t *s, err_t *err) {
     s->commits += rc == 0;
     if (rc != 0) {
         fail(s, "cannot be written", rc, &s->refused);
-        write_removals(s); /* for the next try */
+        write_removals(s); /* so that the next try may succeed */
     }
     give_pages_back(s);
     if (rc != 0 && err) *err = s->refused;
     return rc != 0 ? s->refused.code : SDG_OK;
 }
 
-/* Room for one more to wait. After a failure the disk is asked again only by spill_flush, not by every
- * put. */
+/* Makes room for one more to wait. After a failure only spill_flush tries the disk again, not every put. */
 static int need_room(spill_t *s, uint64_t cost, err_t *err) {
     if (s->waiting.count == 0 || s->waiting_bytes + cost <= SPILL_BATCH_BYTES) return SDG_OK;
     if (!s->refused.code) return commit(s, err);
@@ -343,43 +337,44 @@ static int need_room(spill_t *s, uint64_t cost, err_t *err) {
 
 /* ---- finding */
 
-typedef struct found {
+typedef struct spill_found {
     bool there;        /* the key has a value */
     bool on_disk;      /* the file knows the key; its value may be dead */
     const char *bytes; /* borrowed until the next call that writes */
     size_t len;
-} found_t;
+} spill_found_t;
 
-static int find_on_disk(spill_t *s, uint64_t key, found_t *found, err_t *err) {
+static int find_on_disk(spill_t *s, uint64_t key, spill_found_t *found, err_t *err) {
     MDB_val k = {sizeof key, &key}, value;
-    *found = (found_t){0};
-    if (!s->env || s->count == 0) return SDG_OK; /* then all on disk is dead and has a removal waiting */
+    *found = (spill_found_t){0};
+    if (!s->env || s->count == 0) return SDG_OK; /* without live values, all on disk is dead */
     int rc = mdb_txn_renew(s->reader);
     if (rc == 0) {
         rc = mdb_get(s->reader, s->dbi, &k, &value);
         mdb_txn_reset(s->reader);
     }
     if (rc == 0)
-        *found = (found_t){.there = true, .on_disk = true, .bytes = value.mv_data, .len = value.mv_size};
+        *found =
+            (spill_found_t){.there = true, .on_disk = true, .bytes = value.mv_data, .len = value.mv_size};
     if (rc != 0 && rc != MDB_NOTFOUND) return fail(s, "cannot be read", rc, err);
     return SDG_OK;
 }
 
-static int find(spill_t *s, uint64_t key, found_t *found, err_t *err) {
-    const waiting_t *w = idmap_get(&s->waiting, key);
+static int find(spill_t *s, uint64_t key, spill_found_t *found, err_t *err) {
+    const spill_waiting_t *w = idmap_get(&s->waiting, key);
     if (!w) return find_on_disk(s, key, found, err);
-    *found = (found_t){.there = !w->removed, .on_disk = w->on_disk, .bytes = w->bytes, .len = w->len};
+    *found = (spill_found_t){.there = !w->removed, .on_disk = w->on_disk, .bytes = w->bytes, .len = w->len};
     return SDG_OK;
 }
 
-static void count_read(spill_t *s, const found_t *found) {
+static void count_read(spill_t *s, const spill_found_t *found) {
     if (found->on_disk) count_resident(s, found->len + SPILL_FAULT_BYTES);
 }
 
-/* ---- for others */
+/* ---- the spill */
 
 int spill_put(spill_t *s, uint64_t key, const void *bytes, size_t len, err_t *err) {
-    found_t old;
+    spill_found_t old;
     int rc = need_file(s, err);
     if (rc == SDG_OK) rc = need_room(s, cost_of(len), err);
     if (rc == SDG_OK) rc = find(s, key, &old, err);
@@ -392,7 +387,7 @@ int spill_put(spill_t *s, uint64_t key, const void *bytes, size_t len, err_t *er
 }
 
 int spill_get(spill_t *s, uint64_t key, buf_t *out, err_t *err) {
-    found_t found;
+    spill_found_t found;
     int rc = find(s, key, &found, err);
     if (rc != SDG_OK) return rc;
     if (!found.there) return SDG_ENOTFOUND;
@@ -404,15 +399,16 @@ int spill_get(spill_t *s, uint64_t key, buf_t *out, err_t *err) {
 }
 
 int spill_has(spill_t *s, uint64_t key, err_t *err) {
-    found_t found;
+    spill_found_t found;
     int rc = find(s, key, &found, err);
     if (rc != SDG_OK) return rc;
     count_read(s, &found);
     return found.there ? SDG_OK : SDG_ENOTFOUND;
 }
 
+/* A value that only waits is dropped; one on disk needs a removal, which waits. */
 int spill_remove(spill_t *s, uint64_t key, err_t *err) {
-    found_t old;
+    spill_found_t old;
     int rc = find(s, key, &old, err);
     if (rc != SDG_OK) return rc;
     if (!old.there) return SDG_ENOTFOUND;
@@ -423,7 +419,7 @@ int spill_remove(spill_t *s, uint64_t key, err_t *err) {
         add_waiting(s, key, NULL, 0, true)->removed = true;
     else
         drop_waiting(s, key);
-    need_room(s, 0, NULL); /* it is removed even if the disk says no; the next put or flush says so */
+    need_room(s, 0, NULL); /* a failure is no matter here: the next put or flush reports it */
     return SDG_OK;
 }
 

@@ -40,7 +40,7 @@ static void put(contexts_t *c, uint64_t row, context_part_t part, uint64_t owner
     cr_assert_eq(contexts_put(c, row, part, owner, text, strlen(text), &err), SDG_OK, "%s", err.text);
 }
 
-/* Gets what is there; `want` NULL: nothing. The row stays pinned. */
+/* Gets a context, which must be `want`; NULL: there must be none. The row stays pinned. */
 static void get(contexts_t *c, uint64_t row, context_part_t part, uint64_t owner, const char *want) {
     err_t err = {0};
     context_view_t view;
@@ -53,7 +53,7 @@ static void get(contexts_t *c, uint64_t row, context_part_t part, uint64_t owner
     contexts_check(c);
 }
 
-/* The same, and lets it go again. */
+/* Gets what is there and unpins the row again. */
 static void look(contexts_t *c, uint64_t row, context_part_t part, uint64_t owner, const char *want) {
     get(c, row, part, owner, want);
     if (want) cr_assert_eq(contexts_unpin(c, row, owner, NULL), SDG_OK);

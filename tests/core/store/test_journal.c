@@ -34,7 +34,7 @@ static void flush(journal_t *j) {
     cr_assert_eq(journal_flush(j, &err), SDG_OK, "%s", err.text);
 }
 
-/* `want` NULL: it must not be there. */
+/* What is found must be `want`; NULL: nothing must be found. */
 static void expect(journal_t *j, uint64_t row, const char *question, uint32_t occurrence, const char *want) {
     journal_key_t key = key_of(row, question, occurrence);
     buf_t got;

@@ -29,7 +29,7 @@ static void flush(spill_t *s) {
     cr_assert_eq(spill_flush(s, &err), SDG_OK, "%s", err.text);
 }
 
-/* `want` NULL: it must not be there. */
+/* What is found must be `want`; NULL: nothing must be found. */
 static void expect(spill_t *s, uint64_t key, const char *want) {
     buf_t got;
     err_t err = {0};
@@ -58,7 +58,7 @@ static int files_left(void) {
     return n - 2;
 }
 
-/* Bytes that follow from the key. */
+/* The bytes that a key has in these tests. */
 static const char *pattern(uint64_t key, size_t len) {
     static char bytes[1 << 17];
     for (size_t i = 0; i < len; i += 8) {
