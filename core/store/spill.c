@@ -344,6 +344,7 @@ typedef struct spill_found {
     size_t len;
 } spill_found_t;
 
+/* found->there is false when the key has no value; that is no failure. */
 static int find_on_disk(spill_t *s, uint64_t key, spill_found_t *found, err_t *err) {
     MDB_val k = {sizeof key, &key}, value;
     *found = (spill_found_t){0};
