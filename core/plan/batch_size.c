@@ -1,8 +1,12 @@
 /* batch_size.c - see batch_size.h. */
 #include "core/plan/batch_size.h"
 
-/* More than 5 % of failed requests are too many; fewer than 70 % of the target latency leave room to grow. */
-enum { FAILED_PERCENT_MAX = 5, ROOM_PERCENT = 70, STEP_DOWN_FAILED = 2, STEP = 1 };
+enum {
+    FAILED_PERCENT_MAX = 5, /* more failed requests than this are too many */
+    ROOM_PERCENT = 70,      /* a latency below this share of the target leaves room to grow */
+    STEP_DOWN_FAILED = 2,   /* rows fewer after failures */
+    STEP = 1,               /* rows fewer or more for the latency */
+};
 
 void batch_size_init(batch_size_t *b, uint64_t min, uint64_t max, uint64_t target_ms) {
     *b = (batch_size_t){.max = max ? max : 1, .target_us = target_ms * 1000};

@@ -1,8 +1,8 @@
-/* batch_size.h - how many rows batch mode runs at once, between --min-batch and --max-batch: fewer when
- * requests fail or take longer than
- * --target-latency-ms, more when they take much less. The rule is the documented one of the original's batch
- * mode; here it is applied after every `current` requests instead of once per block, so that it also works on
- * the first of a million rows. Pure. */
+/* batch_size.h - how many rows batch mode runs at once, between --min-batch and --max-batch. Pure.
+ *
+ * There are fewer when requests fail or take longer than --target-latency-ms, more when they take much less.
+ * The rule is the documented one of the original's batch mode. It is applied after every `current` requests
+ * and not once per block, so that it also works on the first of a million rows. */
 #ifndef SDG_PLAN_BATCH_SIZE_H
 #define SDG_PLAN_BATCH_SIZE_H
 
@@ -11,13 +11,14 @@
 typedef struct batch_size {
     uint64_t min, max, current; /* 1 <= min <= current <= max */
     uint64_t target_us;
-    uint64_t requests, failures, latency_us; /* since the last decision; latency: the sum */
+    uint64_t requests, failures; /* since the last decision */
+    uint64_t latency_us;         /* sum of the latencies since then */
 } batch_size_t;
 
-void batch_size_init(batch_size_t *b, uint64_t min, uint64_t max,
-                     uint64_t target_ms); /* starts at max; a min above max is max */
-/* Requests that have ended: how many, how many of them failed (retries included), and how long those with an
- * answer took in all. */
+/* Starts at max. A min above max counts as max. */
+void batch_size_init(batch_size_t *b, uint64_t min, uint64_t max, uint64_t target_ms);
+/* Counts requests that have ended: how many, how many of them failed (each retry is a failed request), and
+ * how long the answered ones took in all. */
 void batch_size_add(batch_size_t *b, uint64_t requests, uint64_t failures, uint64_t latency_us);
 
 #endif

@@ -5,22 +5,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* as documented */
+/* rows of a chunk, as documented */
 #define CHUNK_ROWS_DEFAULT 100
 
-/* half of what a message may have elements; a larger wish is cut */
+/* rows of a chunk at most: half the elements that a message may have; a larger wish is cut */
 #define CHUNK_ROWS_MAX 32768
 
-/* a chunk closes early when its rows are large */
+/* bytes of a chunk: one with large rows closes early, so that messages stay small */
 #define CHUNK_BYTES_MAX ((size_t)4 << 20)
 
 /* queued or leased rows per job, as documented */
 #define PENDING_ROWS_DEFAULT 1000
 
-/* their raw bytes and results: 32 KiB for each of them and of its result */
+/* bytes of pending rows and their results: 32 KiB for each row and for each result */
 #define PENDING_BYTES_DEFAULT ((size_t)64 << 20)
 
-/* an automatic window for large rows ends here: 512 rows of 1 MiB and results like them */
+/* bytes of an automatic window for large rows at most: 512 rows of 1 MiB and results like them */
 #define PENDING_BYTES_MAX ((size_t)1 << 30)
 
 /* --auto-tune: datasets from here on are medium, as documented */
@@ -29,16 +29,16 @@
 /* --auto-tune: datasets above this are large, as documented */
 #define TUNE_LARGE_ROWS 10000
 
-/* pending rows for each that runs: documented are 5 to 10; more ahead costs only bounded memory */
+/* pending rows for each row that runs: documented are 5 to 10; the larger number costs only bounded memory */
 #define TUNE_PENDING_PER_RUNNING 10
 
-/* pending rows for each that runs when rows are large */
+/* pending rows for each row that runs, when rows are large: the smaller of the documented numbers */
 #define TUNE_PENDING_PER_RUNNING_MIN 5
 
-/* contexts in memory that are chosen by themselves */
+/* contexts in memory at most, when --auto-tune chooses: ten times the documented number for large datasets */
 #define TUNE_CACHE_ROWS_MAX 10000
 
-/* bytes of input rows whose contexts are kept in memory by themselves: as much as pending rows may hold */
+/* bytes of input rows whose contexts --auto-tune keeps in memory: as much as pending rows may hold */
 #define TUNE_CACHE_BYTES_MAX ((uint64_t)64 << 20)
 
 #endif

@@ -67,7 +67,8 @@ static void fit_chunk(tune_t *t) {
     at_most(&t->chunk, most, &t->chunk_by, TUNE_BY_PENDING);
 }
 
-/* A cache below what runs at once would put out contexts that are needed next. */
+/* A cache smaller than what runs at once would evict contexts that are needed next: that bound is the last
+ * word. */
 static void fit_cache(const tune_facts_t *f, tune_t *t) {
     at_least(&t->cache, f->rows / 20, &t->cache_by, TUNE_BY_ROWS);
     at_most(&t->cache, TUNE_CACHE_ROWS_MAX, &t->cache_by, TUNE_BY_BYTES);

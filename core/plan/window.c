@@ -9,14 +9,14 @@
 static uint64_t smaller(uint64_t a, uint64_t b) { return a < b ? a : b; }
 static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
 
-/* Chunks close by themselves at CHUNK_BYTES_MAX: with large rows they have fewer. */
+/* Large rows make chunks of fewer rows, because a chunk closes at CHUNK_BYTES_MAX. */
 static uint64_t chunk_rows(const window_wish_t *wish) {
     if (wish->chunk_size) return smaller(wish->chunk_size, CHUNK_ROWS_MAX);
     if (wish->scheduling || wish->row_bytes == 0) return CHUNK_ROWS_DEFAULT;
     return larger(1, smaller(CHUNK_ROWS_DEFAULT, CHUNK_BYTES_MAX / wish->row_bytes));
 }
 
-/* For `rows` rows and as many bytes of results. */
+/* Bytes for so many rows and as many bytes of results; at most PENDING_BYTES_MAX. */
 static uint64_t bytes_for(const window_wish_t *wish, uint64_t rows) {
     bool huge = wish->row_bytes > PENDING_BYTES_MAX / 2 / rows;
     return huge ? PENDING_BYTES_MAX : 2 * rows * wish->row_bytes;

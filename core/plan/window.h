@@ -1,14 +1,13 @@
-/* window.h - how much of a dataset may be pending at once when nobody said so: rows, bytes, rows per chunk.
- * Pure.
+/* window.h - how much of a dataset may be pending at once: rows, bytes, rows per chunk. Pure.
  *
- * What is asked for is taken as it is. With --enable-scheduling, what is not asked for is what the Python
- * original documents: 1000 rows, chunks of 100. Otherwise four times what runs at once, at least 1000 rows,
- * so that workers never wait for the reader; fewer when rows are so large that their bytes would not fit, but
- * never less than what keeps `concurrency` rows busy plus one chunk.
+ * What the user asked for is taken as it is. The rest is chosen. With --enable-scheduling it is what the
+ * Python original documents: 1000 rows, chunks of 100. Otherwise there are four times as many rows as run at
+ * once, and at least 1000, so that workers never wait for the reader; fewer when rows are so large that their
+ * bytes would not fit, but never fewer than `concurrency` rows and one chunk, the least window.
  *
- * Half of the bytes are for rows, half for results (dispatch.h). They are the memory share when there is one,
- * strictly: then a job of large rows may run fewer at once. Without one they are PENDING_BYTES_DEFAULT, and
- * grow up to PENDING_BYTES_MAX when the rows of that least window are larger.
+ * Half of the bytes are for rows, half for results (core/sched/dispatch.h). With a memory limit they are its
+ * share, strictly: then fewer rows may run at once when they are large. Without one they are
+ * PENDING_BYTES_DEFAULT, or as many as the least window needs, up to PENDING_BYTES_MAX.
  */
 #ifndef SDG_PLAN_WINDOW_H
 #define SDG_PLAN_WINDOW_H
