@@ -1,4 +1,5 @@
-/* call.h - one call of an LLM as the language sees it: what is asked, and what came of it. */
+/* call.h - one call of an LLM as the language sees it: what is asked. core/base/llm_answer.h has what came of
+ * it. */
 #ifndef SDG_LLM_CALL_H
 #define SDG_LLM_CALL_H
 
@@ -11,9 +12,10 @@
 #include "core/llm/retry.h"
 
 typedef struct llm_request {
-    uint32_t route;   /* from llm_engine_open_route; a row says the number of the model here */
-    permit_t *permit; /* the job's units, which this call needs one of while it is in flight; outlives the
-                         call, and is the same for all calls of a route. NULL: none is needed */
+    uint32_t route; /* from llm_engine_open_route; in a row's request it is the number of the model */
+    /* The job's units, of which this call needs one while it is in flight. The permit outlives the call, and
+     * is the same for all calls of a route. NULL: no unit is needed. */
+    permit_t *permit;
     bool has_unit;    /* the caller holds a unit of `permit` and hands it over with the call */
     const char *body; /* JSON, copied */
     size_t body_len;

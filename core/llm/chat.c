@@ -1,10 +1,12 @@
 /* chat.c - see chat.h.
  *
- * The one idea: servers agree on the answer and on nothing else. An error body is looked up, in this order,
- * as
- * {"error": {...}}, {"error": "text"}, the flat {"message": ...}, {"detail": ...}, and failing all that as
- * text with the tags taken out; `code` may be a string, an integer, or the integer as a string. The class
- * comes from the code where the code is clear, else from the HTTP status.
+ * The one idea: servers agree on the answer and on nothing else. An error body is read as the first of these
+ * forms that fits:
+ *
+ *     {"error": {"message": ..}}    {"error": "text"}    {"message": ..}    {"detail": ..}    text or HTML
+ *
+ * `code` may be a string, an integer, or an integer as a string. The cause follows from the code where the
+ * code is clear, else from the HTTP status.
  */
 #include "core/llm/chat.h"
 
@@ -30,6 +32,8 @@ static bool key_is(str_t *key, const char *name) {
     return key->len == strlen(name) && memcmp(key->data, name, key->len) == 0;
 }
 
+/* `params` cannot replace model and messages: a key twice in one object is read differently by every
+ * server. */
 void chat_request_write(buf_t *out, value_t model, value_t system, value_t content, value_t params) {
     buf_adds(out, "{\"model\":");
     json_write(out, model, JSON_COMPACT);
@@ -43,8 +47,7 @@ void chat_request_write(buf_t *out, value_t model, value_t system, value_t conte
     size_t count = params.kind == VALUE_OBJECT ? object_count(params) : 0;
     for (size_t i = 0; i < count; i++) {
         str_t *key = object_key_peek(params, i);
-        if (key_is(key, "model") || key_is(key, "messages"))
-            continue; /* a key twice in one object is read differently by every server */
+        if (key_is(key, "model") || key_is(key, "messages")) continue;
         buf_addc(out, ',');
         json_write_string(out, key->data, key->len);
         buf_addc(out, ':');
@@ -67,7 +70,7 @@ static bool is_text(value_t v, const char *text) { return v.kind == VALUE_STRING
 
 /* --- error bodies --- */
 
-/* Where the server's own words and codes are; everything borrowed from the parsed body. */
+/* The server's own words and codes, borrowed from the parsed body. */
 typedef struct fault {
     value_t message, type, code;
 } fault_t;
@@ -108,7 +111,7 @@ static llm_cause_t cause_of_status(long status) {
     return LLM_CAUSE_REFUSED;
 }
 
-/* Takes back the last character if the cut went through it. */
+/* Removes the last character if it was cut in the middle. */
 static void half_character_drop(buf_t *out, size_t start) {
     size_t lead = out->len;
     while (lead > start && ((unsigned char)out->data[lead - 1] & 0xc0) == 0x80)
@@ -150,6 +153,7 @@ static void value_words_add(buf_t *out, value_t v) {
     buf_free(&text);
 }
 
+/* A body that is no JSON, or has no message in it, is taken as text. */
 llm_cause_t chat_error_read(long status, const char *body, size_t len, err_t *reason) {
     llm_cause_t cause = cause_of_status(status);
     buf_t words;
@@ -172,7 +176,7 @@ llm_cause_t chat_error_read(long status, const char *body, size_t len, err_t *re
 
 /* --- answers --- */
 
-/* The class of an `error` object inside a 200: by its code, else it is just not a completion. */
+/* The cause of an `error` object inside a 200: by its code; without a clear one it is MALFORMED. */
 static llm_cause_t fault_in_answer(value_t body, err_t *err) {
     fault_t fault;
     llm_cause_t cause = LLM_CAUSE_MALFORMED;
@@ -190,7 +194,7 @@ static llm_cause_t fault_in_answer(value_t body, err_t *err) {
     return cause;
 }
 
-/* Content as a list of parts: their texts, one after the other. */
+/* The texts of a list of parts, one after the other. */
 static value_t parts_text(value_t parts) {
     buf_t text;
     buf_init(&text, LLM_ANSWER_BYTES_MAX);
@@ -215,6 +219,7 @@ static void finish_reason_copy(char out[24], value_t reason) {
     out[n] = '\0';
 }
 
+/* Reads a parsed body; content that is null or absent is an empty answer. */
 static llm_cause_t completion_read(value_t body, chat_answer_t *answer, err_t *err) {
     if (field(body, "error").kind != VALUE_NULL || is_text(field(body, "object"), "error"))
         return fault_in_answer(body, err);

@@ -49,7 +49,7 @@ void endpoint_url_shown(const char *url, buf_t *out) {
     buf_add(out, at, len + strcspn(at + len, "?#"));
 }
 
-/* In small letters, but for the names of variables: ${ENV.HOST}. */
+/* Adds the text in small letters, but leaves names of variables as they are: ${ENV.HOST}. */
 static void small_letters_add(buf_t *out, const char *text, size_t len) {
     bool variable = false;
     for (size_t i = 0; i < len; i++) {
@@ -65,7 +65,8 @@ static bool ends_in(const char *text, size_t len, const char *end) {
     return len >= n && memcmp(text + len - n, end, n) == 0;
 }
 
-/* Scheme and host in small letters without a default port, the rest as it is, then "/v1". */
+/* Scheme and host in small letters, without a default port; the rest as it is; then "/v1". The caller
+ * frees. */
 static char *usual_spelling(const char *base) {
     if (!base || base[0] == '\0') base = ENDPOINT_URL_DEFAULT;
     size_t len;
@@ -94,6 +95,7 @@ static int compare_texts(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+/* No address at all means the usual one. */
 char *endpoint_addresses(const char *const *base_urls, size_t url_count) {
     static const char *const usual[] = {ENDPOINT_URL_DEFAULT};
     if (url_count == 0) {
@@ -122,7 +124,7 @@ static bool same_name(const char *a, const char *b) {
     return len == strcspn(b, ":") && strncasecmp(a, b, len) == 0;
 }
 
-/* Takes the line, unless one of `lines` has its name. */
+/* Adds a header of ours, unless one of the user's `lines` has its name. */
 static void own_header_add(endpoint_headers_t *headers, char *take, const char *const *lines,
                            size_t line_count) {
     bool replaced = false;
@@ -182,7 +184,7 @@ void endpoint_key_hide(char *text, const char *key) {
 
 /* ---- identity */
 
-/* Each part with its length before it, so that no two lists of parts are the same bytes. */
+/* Adds a part with its length before it, so that no two lists of parts are the same bytes. */
 static void part_add(buf_t *out, const char *text) {
     buf_addf(out, "%zu:", strlen(text));
     buf_adds(out, text);

@@ -1,5 +1,5 @@
 /* endpoint.h - a server address with a key and a model: where its pages are, which headers go there, how its
- * key is kept out of texts, and by which number it is known. Pure; who sends requests is core/http/engine.h.
+ * key is kept out of texts, and by which number it is known. Pure: core/http/engine.h sends the requests.
  *
  * An endpoint has one base URL or several (replicas of one server). Base URLs are as users write them: "/v1"
  * at the end may be missing, slashes may be there; NULL or "" means ENDPOINT_URL_DEFAULT.
@@ -32,10 +32,10 @@ char *endpoint_url(const char *base_url, endpoint_page_t page);
 /* Adds the URL as people may see it: without user, password, query and fragment. */
 void endpoint_url_shown(const char *url, buf_t *out);
 
-/* The addresses in one text, one a line, sorted, each in its usual spelling (scheme and host in small
- * letters, no default port, no slash at the end, "/v1" at the end): equal for two lists that mean the same
- * servers.
- * ${...} in them is left as it stands. The text may contain a password. The caller frees. */
+/* The addresses in one text, one a line, sorted, each in its usual spelling: scheme and host in small
+ * letters, no default port, "/v1" at the end and no slash behind it. The texts of two lists are equal when
+ * they mean the same servers. ${...} in an address is left as it stands. The text may contain a password. The
+ * caller frees. */
 char *endpoint_addresses(const char *const *base_urls, size_t url_count);
 
 /* ---- headers */
@@ -55,18 +55,19 @@ void endpoint_headers_free(endpoint_headers_t *headers);
 
 /* ---- the key */
 
-/* Some servers repeat the key they refuse, and what they say ends in output files and on screens: writes
- * "***" over each occurrence of the key in the text, and over a part of it at the end, where the text may
- * have been cut. A key of less than ENDPOINT_KEY_BYTES_MIN bytes (or NULL) is no secret: nothing changes.
- * Keys in another spelling (percent-encoded, base64) are not found: no request of ours sends them so. */
+/* Writes "***" over each occurrence of the key in the text, and over the beginning of the key at the end of
+ * the text, where the text may have been cut. Some servers repeat the key they refuse, and what they say ends
+ * in output files and on screens. A key of less than ENDPOINT_KEY_BYTES_MIN bytes (or NULL) is no secret:
+ * nothing changes. Keys in another spelling (percent-encoded, base64) are not found: no request of ours sends
+ * them so. */
 void endpoint_key_hide(char *text, const char *key);
 
 /* ---- identity */
 
-/* The number of an endpoint: the same for the same addresses (endpoint_addresses), key and model group in
- * every process and on every machine, never 0. Made by SHA-256, so that the key cannot be computed from it; a
- * key that can be guessed can be tried, as with every such number. The parts are those that the pipeline
- * writes, before ${ENV.NAME} is replaced: whoever has the file knows the number, also without the variables.
+/* The number of an endpoint, never 0: the same for the same addresses (endpoint_addresses), key and model
+ * group, in every process and on every machine. It is made by SHA-256, so that the key cannot be computed
+ * from it; a key that can be guessed can be tried, as with every such number. Addresses and key are given as
+ * the pipeline writes them, before ${ENV.NAME} is replaced, so the number does not depend on the variables.
  * `model_group` is api_model. NULL is "". */
 uint64_t endpoint_id(const char *const *base_urls, size_t url_count, const char *api_key,
                      const char *model_group);

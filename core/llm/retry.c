@@ -1,8 +1,8 @@
 /* retry.c - see retry.h.
  *
- * The one idea: a wait is never exactly what everybody else was told. The backoff is drawn from the upper
- * half of its exponential step, and a server's Retry-After is stretched by up to a tenth (never shortened),
- * so that a thousand calls that failed together do not come back together.
+ * The one idea: no two calls wait for exactly the same time, so that a thousand calls that failed together do
+ * not come back together. The backoff is drawn from the upper half of its exponential step, and a server's
+ * Retry-After is made longer by up to a tenth, never shorter.
  */
 #include "core/llm/retry.h"
 
@@ -39,7 +39,7 @@ static bool cause_is_retryable(const retry_policy_t *policy, llm_cause_t cause) 
 
 static bool may_retry(const retry_policy_t *policy, llm_cause_t cause, retry_hint_t hint) {
     if (cause == LLM_CAUSE_QUOTA || cause == LLM_CAUSE_CANCELLED || cause == LLM_CAUSE_NONE)
-        return false; /* whatever the server says: money or the user decides */
+        return false; /* also when the server says x-should-retry */
     if (hint.after_ms > LLM_RETRY_AFTER_MAX_S * INT64_C(1000)) return false;
     if (hint.should >= 0 && cause != LLM_CAUSE_EMPTY) return hint.should == 1;
     return cause_is_retryable(policy, cause);
@@ -47,7 +47,7 @@ static bool may_retry(const retry_policy_t *policy, llm_cause_t cause, retry_hin
 
 static uint32_t backoff_ms(const retry_policy_t *policy, uint32_t attempt, rng_t *rng) {
     double step = (double)policy->base_ms * pow(policy->factor, (double)(attempt - 1));
-    if (!(step < (double)policy->cap_ms)) /* also infinity and NaN */
+    if (!(step < (double)policy->cap_ms)) /* this way round also for infinity and NaN */
         step = (double)policy->cap_ms;
     return (uint32_t)(step * (0.5 + 0.5 * rng_real(rng)));
 }
@@ -63,8 +63,8 @@ bool retry_decide(const retry_policy_t *policy, uint32_t attempt, llm_cause_t ca
     return true;
 }
 
-/* A plain decimal number ("2", "0.5") times `unit`, or -1. No sign, no exponent: nothing else is meant by
- * these headers. */
+/* A plain decimal number ("2", "0.5") times `unit`; -1 for anything else: these headers have no signs or
+ * exponents. */
 static int64_t number_times(const char *value, size_t len, double unit) {
     double number = 0, scale = 1;
     size_t digits = 0, dots = 0;
@@ -94,7 +94,7 @@ static void trim_blanks(const char **value, size_t *len) {
 }
 
 /* Seconds since 1970 of an HTTP date in any of its three forms (RFC 9110, 5.6.7); -1: it is none. Names of
- * days and months are English whatever the user's locale is. */
+ * days and months are read as English ones, whatever the user's locale is. */
 static time_t http_date(const char *text) {
     static const char *const forms[] = {"%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT",
                                         "%a %b %d %H:%M:%S %Y"};
@@ -127,6 +127,7 @@ static bool name_is(const char *name, size_t len, const char *wanted) {
     return len == strlen(wanted) && strncasecmp(name, wanted, len) == 0;
 }
 
+/* A value that cannot be read leaves the hint as it is. */
 void retry_hint_header(retry_hint_t *hint, const char *name, size_t name_len, const char *value,
                        size_t value_len, int64_t now_unix_ms) {
     trim_blanks(&value, &value_len);

@@ -1,10 +1,9 @@
-/* retry.h - when to ask an LLM server again: pure decisions, no clock and no socket (facts: docs/design.md,
- * "LLM endpoints").
+/* retry.h - when to ask an LLM server again: pure decisions, no clock and no socket.
  *
- * Retryable: 408, 409, 429, 5xx, connection errors and timeouts; `x-should-retry` overrides;
- * `insufficient_quota` never. `Retry-After-Ms`, then `Retry-After` (seconds, fractions allowed, or an HTTP
- * date) is honoured for 0 < t <= 120 s; longer means: do not retry now (the call fails). Otherwise
- * exponential backoff with jitter, capped.
+ * 408, 409, 429, 5xx, malformed answers, connection errors and timeouts are retried; `x-should-retry`
+ * overrides that; `insufficient_quota` is never retried. The wait is what `Retry-After-Ms` says, or
+ * `Retry-After` (seconds, fractions allowed, or an HTTP date); a call that is told to wait more than
+ * LLM_RETRY_AFTER_MAX_S fails. Without such a header the wait is an exponential backoff with jitter, capped.
  */
 #ifndef SDG_LLM_RETRY_H
 #define SDG_LLM_RETRY_H
@@ -21,14 +20,14 @@ typedef struct retry_policy {
     uint32_t base_ms;      /* first wait; default 1000 */
     double factor;         /* default 2; 1 = fixed */
     uint32_t cap_ms;       /* default 30000 */
-    bool on_empty;         /* ask again on a blank answer (at most LLM_EMPTY_RETRIES times); default true */
+    bool on_empty;         /* ask again after a blank answer, at most LLM_EMPTY_RETRIES times; default true */
 } retry_policy_t;
 retry_policy_t retry_policy_default(void);
 
 /* What the server said about retrying. */
 typedef struct retry_hint {
-    int64_t after_ms; /* from Retry-After-Ms / Retry-After; -1 = absent */
-    int8_t should;    /* x-should-retry: 1, 0, or -1 = absent */
+    int64_t after_ms; /* from Retry-After-Ms or Retry-After; -1: absent */
+    int8_t should;    /* x-should-retry: 1 or 0; -1: absent */
 } retry_hint_t;
 
 retry_hint_t retry_hint_none(void);
@@ -37,12 +36,12 @@ retry_hint_t retry_hint_none(void);
 void retry_hint_header(retry_hint_t *hint, const char *name, size_t name_len, const char *value,
                        size_t value_len, int64_t now_unix_ms);
 
-/* Decides after failed request number `attempt` (1-based). Returns true and *wait_ms, or false: the call has
+/* Decides after the failure of request number `attempt` (from 1). True and *wait_ms, or false: the call has
  * failed. */
 bool retry_decide(const retry_policy_t *policy, uint32_t attempt, llm_cause_t cause, retry_hint_t hint,
                   rng_t *rng, uint32_t *wait_ms);
-/* Value of a Retry-After header (seconds with fraction, or an HTTP date against now_unix_ms) in ms; -1 if
- * unusable. */
+/* The value of a Retry-After header in ms: seconds with a fraction, or an HTTP date, which is read against
+ * now_unix_ms; -1 if it is neither. */
 int64_t retry_after_ms(const char *value, size_t len, int64_t now_unix_ms);
 
 #endif
