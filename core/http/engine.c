@@ -1,14 +1,14 @@
 /* engine.c - see engine.h.
  *
- * The one idea: a call is always in exactly one place, and its state names it: in its route's queue, in the
- * HTTP layer, in the heap of retry times, or in the list of finished calls. Moving on means leaving one place
- * and entering the next; call_set_state keeps the gauges. So there is exactly one answer per call, however it
- * ends.
+ * The one idea: a call is always in exactly one place, and its state names that place: its route's queue, the
+ * HTTP layer, the heap of retry times, or the list of finished calls. To move on, a call leaves one place and
+ * enters the next; call_set_state keeps the gauges. So there is exactly one answer per call, however it ends.
  *
- * Permits, replicas and their health belong to the endpoint, queues to the route, units to whoever owns the
- * permit that requests name. An endpoint is in the ring `hungry` while it has room and calls that wait; only
- * hungry endpoints are looked at when calls are started. They can still lack units, which come back without a
- * word to the engine: so each drive tries the routes of hungry endpoints, and the time-out looks at them.
+ * Permits, replicas and their health belong to the endpoint, queues to the route, units to the owner of the
+ * permit that requests name. An endpoint is in the ring `hungry` while it has free permits and calls that
+ * wait; only hungry endpoints are looked at when calls are started. Such calls may lack units, and nobody
+ * tells the engine when a unit is given back. So each drive tries the routes of hungry endpoints, and
+ * llm_engine_timeout_ms looks at them, too.
  */
 #include "core/http/engine.h"
 
@@ -31,10 +31,10 @@
 #include "core/llm/limits.h"
 
 enum {
-    PERMITS_FIRST = 8,            /* until the limiter says otherwise */
-    TIMEOUT_DEFAULT_MS = 3600000, /* documented */
+    PERMITS_FIRST = 8,            /* of an endpoint, until llm_engine_set_permits */
+    TIMEOUT_DEFAULT_MS = 3600000, /* of one request, as documented */
     AVOID_FIRST_MS = 250,         /* how long a replica that failed once is passed over; doubles each time */
-    AVOID_DOUBLINGS = 7,          /* at most: half a minute */
+    AVOID_DOUBLINGS = 7,          /* at most so many doublings: half a minute */
 };
 static const uint64_t NEVER = UINT64_MAX;
 
@@ -58,11 +58,11 @@ typedef struct llm_endpoint {
     ring_node_t place;  /* in engine->endpoints */
     ring_node_t hungry; /* in engine->hungry while it has room and calls wait */
     uint64_t id;
-    char *addresses; /* owned: the id alone might be somebody's mistake */
+    char *addresses; /* owned; compared beside the id, which another program may have got wrong */
     llm_replica_t *replicas;
     size_t replica_count;
-    size_t replica_turn;  /* where the search for a replica begins: equals take turns */
-    uint32_t route_count; /* that are open */
+    size_t replica_turn;  /* where the search for a replica begins, so that equal ones take turns */
+    uint32_t route_count; /* open routes of it */
     permit_t permit;      /* of requests in flight */
     ring_t turns;         /* routes with queued calls, the next one first */
     size_t turn_count;
@@ -72,11 +72,11 @@ typedef struct llm_endpoint {
 typedef struct llm_route {
     llm_endpoint_t *endpoint;
     ring_node_t turn;        /* in endpoint->turns while calls are queued */
-    ring_t retries;          /* queued calls that have waited for a retry: before all others */
+    ring_t retries;          /* queued calls that have waited for a retry; they go before the others */
     ring_t queue;            /* the other queued calls */
-    ring_t calls;            /* all, in whatever state */
+    ring_t calls;            /* all calls of the route, in whatever state */
     http_headers_t *headers; /* owned, borrowed by requests */
-    char *key;               /* owned; NULL: none. Only to keep it out of what servers say */
+    char *key;               /* owned; NULL: none. Only needed to hide it in what servers say */
     bool http2;
     uint32_t timeout_ms;
     retry_policy_t retry;
@@ -184,7 +184,7 @@ static void call_back_off(llm_engine_t *engine, llm_call_t *call, llm_cause_t ca
 
 /* --- queues --- */
 
-/* To be called when the endpoint's permits or queues have changed. */
+/* Puts the endpoint into `hungry` or takes it out. To be called when its permits or queues have changed. */
 static void endpoint_watch(llm_engine_t *engine, llm_endpoint_t *endpoint) {
     if (endpoint->turn_count > 0 && permit_free(&endpoint->permit) > 0)
         ring_add_last(&engine->hungry, &endpoint->hungry);
@@ -217,7 +217,7 @@ static llm_call_t *route_front(llm_route_t *route) {
     return RING_OWNER(node, llm_call_t, place);
 }
 
-/* The last reason, and what was done about it. */
+/* The error of a call: the last reason, and what was done about it. */
 static void failure_describe(llm_answer_t *answer, const err_t *reason, retry_hint_t hint) {
     char wait[64] = "", tries[48] = "";
     if (hint.after_ms > LLM_RETRY_AFTER_MAX_S * INT64_C(1000))
@@ -244,8 +244,8 @@ static llm_replica_t *replica_choose(llm_endpoint_t *endpoint, uint64_t now_ns) 
     return best;
 }
 
-/* Without this a dead replica would draw every request: it has the fewest in flight because it fails at
- * once. */
+/* Notes how a request to the replica ended. A dead replica fails at once, so it has the fewest requests in
+ * flight: without this it would draw every request. */
 static void replica_learn(llm_replica_t *replica, llm_cause_t cause, uint64_t now_ns) {
     bool ill = cause == LLM_CAUSE_CONNECTION || cause == LLM_CAUSE_TIMEOUT || cause == LLM_CAUSE_SERVER ||
                cause == LLM_CAUSE_OVERLOAD;
@@ -254,7 +254,7 @@ static void replica_learn(llm_replica_t *replica, llm_cause_t cause, uint64_t no
         replica->avoid_until_ns = 0;
         return;
     }
-    if (replica->avoid_until_ns > now_ns) return; /* requests sent before we knew say nothing new */
+    if (replica->avoid_until_ns > now_ns) return; /* this request was sent before the replica was avoided */
     uint32_t doublings = replica->failures < AVOID_DOUBLINGS ? replica->failures : AVOID_DOUBLINGS;
     replica->failures++;
     replica->avoid_until_ns = now_ns + ((uint64_t)AVOID_FIRST_MS << doublings) * MILLISECOND;
@@ -271,7 +271,7 @@ static void request_end(llm_engine_t *engine, llm_call_t *call) {
     endpoint_watch(engine, endpoint);
 }
 
-/* Latencies are kept in order, but the successful one stands first. */
+/* Keeps a latency. They are in the order of the requests, but the successful one stands first. */
 static void latency_note(llm_answer_t *answer, uint64_t latency_ns, bool success) {
     uint64_t us = latency_ns / 1000;
     uint32_t kept = us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
@@ -285,7 +285,7 @@ static void latency_note(llm_answer_t *answer, uint64_t latency_ns, bool success
     answer->latency_us[success ? 0 : last] = kept;
 }
 
-/* What the reply means, before any decision: a cause, and the text or the reason. */
+/* What the reply means, before any decision: LLM_CAUSE_NONE and the text, or a cause and the reason. */
 static llm_cause_t reply_read(const http_reply_t *reply, chat_answer_t *chat, err_t *reason) {
     *chat = (chat_answer_t){.text = value_null()};
     switch (reply->outcome) {
@@ -322,7 +322,7 @@ static void tokens_note(llm_call_t *call, const chat_answer_t *chat) {
     }
 }
 
-/* A completion, perhaps blank. */
+/* The server gave a completion, perhaps a blank one. */
 static void call_answered(llm_engine_t *engine, llm_call_t *call, chat_answer_t *chat, retry_hint_t hint,
                           uint64_t now_ns) {
     uint32_t wait_ms;
@@ -345,12 +345,15 @@ static void call_failed(llm_engine_t *engine, llm_call_t *call, llm_cause_t caus
         call_back_off(engine, call, cause, now_ns, wait_ms);
         return;
     }
-    endpoint_key_hide(reason->text, call->route->key); /* before more words follow: its end may be cut */
+    endpoint_key_hide(reason->text,
+                      call->route->key); /* first: it looks for a cut key at the end of the text */
     failure_describe(&call->answer, reason, hint);
     call_finish(engine, call, cause);
 }
 
-static void reply_settle(llm_engine_t *engine, const http_reply_t *reply, uint64_t now_ns) {
+/* Ends a request: notes what it says about the replica, then finishes the call or lets it wait for a
+ * retry. */
+static void reply_apply(llm_engine_t *engine, const http_reply_t *reply, uint64_t now_ns) {
     llm_call_t *call = reply->owner;
     chat_answer_t chat;
     err_t reason;
@@ -390,7 +393,7 @@ static void call_start(llm_engine_t *engine, llm_call_t *call, uint64_t now_ns) 
     call_set_state(call, CALL_IN_FLIGHT);
 }
 
-/* Starts what has room and units; the routes take turns. Ends when a whole round has found no unit. */
+/* Starts the calls that have room and units, routes in turn. It ends when a whole round has found no unit. */
 static void endpoint_pump(llm_engine_t *engine, llm_endpoint_t *endpoint, uint64_t now_ns) {
     for (size_t lost = 0; lost < endpoint->turn_count && permit_free(&endpoint->permit) > 0;) {
         llm_route_t *route = RING_OWNER(ring_first(&endpoint->turns), llm_route_t, turn);
@@ -409,7 +412,8 @@ static void endpoint_pump(llm_engine_t *engine, llm_endpoint_t *endpoint, uint64
     endpoint_watch(engine, endpoint);
 }
 
-/* Another endpoint begins each time: when units are short, the first one gets them. */
+/* Starts calls of all hungry endpoints. Another endpoint is the first each time: when units are short, the
+ * first one gets them. */
 static void hungry_pump(llm_engine_t *engine, uint64_t now_ns) {
     ring_node_t *first = ring_first(&engine->hungry);
     RING_EACH(&engine->hungry, node) {
@@ -425,7 +429,7 @@ static void retries_wake(llm_engine_t *engine, uint64_t now_ns) {
         call_enqueue(engine, heap_pop(&engine->back_offs).pointer, true);
 }
 
-/* What callers have brought goes back, so that retries, which are older, come first. */
+/* Gives back the units that callers have brought, so that retries, which are older, may take them. */
 static void fresh_units_give(llm_engine_t *engine) {
     for (ring_node_t *node; (node = ring_first(&engine->fresh));) {
         ring_remove(node);
@@ -437,7 +441,7 @@ void llm_engine_drive(llm_engine_t *engine, uint64_t now_ns) {
     if (engine->routes_open == 0) return;
     http_drive(engine->http);
     for (http_reply_t reply; http_next(engine->http, &reply);) {
-        reply_settle(engine, &reply, now_ns);
+        reply_apply(engine, &reply, now_ns);
         http_release(engine->http, reply.transfer);
     }
     retries_wake(engine, now_ns);
@@ -494,6 +498,7 @@ static llm_route_t *route_of(const llm_engine_t *engine, uint32_t number) {
     return number < engine->route_count ? engine->routes[number] : NULL;
 }
 
+/* A call with a copy of the body. It belongs to the route, but is in no place yet. */
 static llm_call_t *call_new(llm_route_t *route, const llm_request_t *request, uint64_t tag) {
     llm_call_t *call = xmalloc(sizeof *call + request->body_len + 1);
     memset(call, 0, sizeof *call);
@@ -510,6 +515,7 @@ static llm_call_t *call_new(llm_route_t *route, const llm_request_t *request, ui
     return call;
 }
 
+/* A call that brings a unit is in `fresh` until the next drive. */
 int llm_engine_submit(llm_engine_t *engine, const llm_request_t *request, uint64_t tag, err_t *err) {
     llm_route_t *route = route_of(engine, request->route);
     http_headers_t *headers = NULL;
@@ -528,7 +534,7 @@ int llm_engine_submit(llm_engine_t *engine, const llm_request_t *request, uint64
     return SDG_OK;
 }
 
-/* Out of the place it is in; its unit stays with it. */
+/* Takes the call out of the place it is in; its unit stays with it. */
 static void call_leave(llm_engine_t *engine, llm_call_t *call) {
     switch (call->state) {
     case CALL_QUEUED:
@@ -542,7 +548,7 @@ static void call_leave(llm_engine_t *engine, llm_call_t *call) {
         request_end(engine, call);
         break;
     case CALL_FINISHED: ring_remove(&call->place); break;
-    case CALL_NEW: assert(false); /* submit does not leave one behind */
+    case CALL_NEW: assert(false); /* llm_engine_submit leaves no call in this state */
     }
 }
 
@@ -571,7 +577,7 @@ static void endpoint_free(llm_engine_t *engine, llm_endpoint_t *endpoint) {
     free(endpoint);
 }
 
-/* Takes the addresses. */
+/* A new endpoint with the replicas of these options. It takes `addresses`. */
 static llm_endpoint_t *endpoint_new(llm_engine_t *engine, const llm_route_options_t *options, uint64_t id,
                                     char *addresses) {
     llm_endpoint_t *endpoint = xcalloc(1, sizeof *endpoint);
@@ -590,7 +596,7 @@ static llm_endpoint_t *endpoint_new(llm_engine_t *engine, const llm_route_option
     return endpoint;
 }
 
-/* The endpoint of these options, made when no route has it yet; NULL when there are too many. */
+/* The endpoint of these options; a new one when no route has it yet. NULL when there are too many. */
 static llm_endpoint_t *endpoint_obtain(llm_engine_t *engine, const llm_route_options_t *options, err_t *err) {
     uint64_t id = options->endpoint_id;
     if (id == 0)
@@ -610,7 +616,7 @@ static llm_endpoint_t *endpoint_obtain(llm_engine_t *engine, const llm_route_opt
     return endpoint_new(engine, options, id, addresses);
 }
 
-/* Makes its URLs usable with this version of HTTP. */
+/* Makes the URLs of the endpoint usable with this version of HTTP. */
 static int endpoint_targets_make(llm_engine_t *engine, llm_endpoint_t *endpoint, bool http2, err_t *err) {
     for (size_t i = 0; i < endpoint->replica_count; i++) {
         llm_replica_t *replica = &endpoint->replicas[i];
@@ -621,6 +627,7 @@ static int endpoint_targets_make(llm_engine_t *engine, llm_endpoint_t *endpoint,
     return SDG_OK;
 }
 
+/* A route of the endpoint was closed, or could not be opened: the last one takes the endpoint with it. */
 static void endpoint_leave(llm_engine_t *engine, llm_endpoint_t *endpoint) {
     if (endpoint->route_count == 0) endpoint_free(engine, endpoint);
 }
@@ -664,7 +671,7 @@ static int route_headers_make(llm_route_t *route, const llm_route_options_t *opt
     return rc;
 }
 
-/* Gives the route a number; the smallest that is free. */
+/* Gives the route the smallest number that is free. */
 static uint32_t route_add(llm_engine_t *engine, llm_route_t *route) {
     uint32_t number = 0;
     while (number < engine->route_count && engine->routes[number])
@@ -678,6 +685,7 @@ static uint32_t route_add(llm_engine_t *engine, llm_route_t *route) {
     return number;
 }
 
+/* A new endpoint whose URLs cannot be used goes again: endpoint_leave frees it. */
 int llm_engine_open_route(llm_engine_t *engine, const llm_route_options_t *options, err_t *err) {
     if (options->url_count > LLM_REPLICAS_MAX || engine->routes_open >= LLM_ROUTES_MAX)
         return err_set(err, SDG_ELIMIT, "model %s: more than %d models at a time, or %d URLs of one",
@@ -696,6 +704,7 @@ int llm_engine_open_route(llm_engine_t *engine, const llm_route_options_t *optio
     return (int)route_add(engine, route);
 }
 
+/* Calls end without an answer, finished ones that nobody has taken, too. Their tags are free again. */
 void llm_engine_close_route(llm_engine_t *engine, uint32_t number) {
     llm_route_t *route = route_of(engine, number);
     assert(route);

@@ -10,20 +10,25 @@
  * one job reaches its endpoint: headers, time-out, retries, HTTP version, and the calls that wait. All routes
  * of one endpoint share it; it exists as long as one of them. A *call* belongs to a route.
  *
- * A call goes: submitted -> queued -> one HTTP request -> (waiting for a retry -> queued again) -> finished.
- * To be in flight it needs a permit of its endpoint and, if its request names the permit of a job, a unit of
- * that (core/llm/permit.h). Who waits, in a queue or for a retry, holds neither:
- *  - a unit that a caller brings with a call stays with it until the next llm_engine_drive, which starts the
- *    call or gives the unit back;
+ * The life of a call:
+ *
+ *     submitted -> queued -> in flight (one HTTP request) -> finished
+ *                    ^            |
+ *                    +- backing off (waits for its retry)
+ *
+ * To be in flight a call needs a permit of its endpoint and, if its request names the permit of a job, a unit
+ * of that (core/llm/permit.h). A call that waits, in a queue or for a retry, holds neither:
+ *  - a unit that a caller brings with a call stays with the call until the next llm_engine_drive, which
+ * starts the call or gives the unit back;
  *  - a request that failed gives back both before the call waits for its retry; then the call goes to the
- *    front of its route's queue, behind earlier retries;
- *  - a finished or cancelled call keeps a unit that it has until llm_engine_next hands it out: see
- *    llm_answer_t.has_unit.
- * Routes of one endpoint take turns, call by call; one without a free unit loses its turn, so a job that is
- * at its limit does not hold up another one.
+ * front of its route's queue, behind earlier retries;
+ *  - a finished or cancelled call keeps its unit until llm_engine_next hands it out (llm_answer_t.has_unit).
+ * Routes of one endpoint take turns, call by call. A route whose job has no free unit loses its turn, so a
+ * job that is at its limit does not hold up another one.
  *
  * Calls are answered exactly once each, cancelled ones too; only llm_engine_close_route ends them unanswered.
- * Replicas: an endpoint may have several URLs; each request takes the one with the fewest requests in flight.
+ *
+ * Replicas: an endpoint may have several URLs. Each request takes the one with the fewest requests in flight.
  * A replica that fails (connection, timeout, 5xx) is passed over for a while, longer each time, as long as
  * another one works.
  *
@@ -67,31 +72,31 @@ typedef struct llm_route_options {
 } llm_route_options_t;
 
 llm_engine_t *llm_engine_new(const llm_engine_options_t *options, err_t *err); /* NULL on failure */
-void llm_engine_destroy(llm_engine_t **engine); /* closes all routes; their permits still exist */
+/* Closes all routes. The permits that their calls name must still exist. */
+void llm_engine_destroy(llm_engine_t **engine);
 
-/* Returns the route's number (0, 1, ...; numbers of closed routes come again) or a negative error (bad URL,
- * too many). The endpoint is the one with this id and these addresses, if another route has it; else a new
- * one, with 8 permits until llm_engine_set_permits. */
+/* Returns the route's number, from 0; a closed route's number is used again. Negative: a bad URL, or too many
+ * routes or endpoints. The route shares the endpoint of this id and these addresses with other routes that
+ * have it; else it gets a new one, with 8 permits until llm_engine_set_permits. */
 int llm_engine_open_route(llm_engine_t *engine, const llm_route_options_t *options, err_t *err);
 /* Ends the route's calls in whatever state they are, without an answer; units they hold are given back. */
 void llm_engine_close_route(llm_engine_t *engine, uint32_t route);
 
 uint64_t llm_engine_endpoint_id(const llm_engine_t *engine, uint32_t route);
-/* How many requests this endpoint may have in flight from now on (absolute, at most LLM_PERMITS_MAX).
- * Requests above a lowered number run to their end. An id that no open route has is ignored, and not
- * remembered. */
+/* How many requests this endpoint may have in flight from now on, at most LLM_PERMITS_MAX. Requests above a
+ * lowered number run to their end. An id that no open route has is ignored, and not remembered. */
 void llm_engine_set_permits(llm_engine_t *engine, uint64_t endpoint_id, uint32_t calls);
 
-/* Takes a call; the answer comes with `tag` out of llm_engine_next. Never fails for reasons of the network:
- * SDG_EINVAL for an unknown route, a bad header, or a tag that is still in use; then a unit stays with the
- * caller. Nothing is sent before the next llm_engine_drive. */
+/* Takes a call; llm_engine_next gives its answer, with `tag`. It fails only with SDG_EINVAL: an unknown
+ * route, a bad header, or a tag that is still in use; then a unit stays with the caller. Nothing is sent
+ * before the next llm_engine_drive. */
 int llm_engine_submit(llm_engine_t *engine, const llm_request_t *request, uint64_t tag, err_t *err);
-/* The call still finishes, with LLM_CAUSE_CANCELLED, at once; unknown tags are ignored. */
+/* Ends the call at once; it finishes with LLM_CAUSE_CANCELLED. Unknown tags are ignored. */
 void llm_engine_cancel(llm_engine_t *engine, uint64_t tag);
 
 int llm_engine_fd(const llm_engine_t *engine); /* becomes readable when there is something to drive */
-/* -1: none; else the longest sleep allowed. 0 also when a unit has become free that a queued call waits for.
- */
+/* The longest sleep allowed; -1: any. It is 0, too, when a unit has become free that a queued call waits
+ * for. */
 int llm_engine_timeout_ms(const llm_engine_t *engine, uint64_t now_ns);
 void llm_engine_drive(llm_engine_t *engine, uint64_t now_ns);     /* does what is ready; never blocks */
 bool llm_engine_next(llm_engine_t *engine, llm_answer_t *answer); /* the next finished call */
@@ -105,7 +110,7 @@ typedef struct llm_load { /* gauges and counters since the start */
     uint64_t retries[LLM_CAUSES];
 } llm_load_t;
 void llm_engine_route_load(const llm_engine_t *engine, uint32_t route, llm_load_t *load);
-/* Of all its routes, closed ones too; false, and all zero, when no open route has this id. */
+/* The load of all routes it has and had. False, and all zero, when no open route has this id. */
 bool llm_engine_endpoint_load(const llm_engine_t *engine, uint64_t endpoint_id, llm_load_t *load);
 
 #endif

@@ -1,10 +1,10 @@
 /* http.c - see http.h.
  *
- * The one idea: between two requests on a kept connection nothing of ours happens. curl announces "do not
- * watch this socket" after each answer and "watch it" with the next request; doing as told would cost two
- * system calls per request. So a removed socket stays in epoll ("lazy") and is taken out only when it is
- * closed, or when it reports something nobody waits for (the server closed an idle connection). This is safe
- * only for sockets that tell us when they are closed, i.e. those made by socket_open; others (curl's
+ * The one idea: between two requests on a kept connection this file does nothing. curl asks us to stop
+ * watching a socket after each answer and to watch it again with the next request; to obey would cost two
+ * system calls per request. So a socket stays in epoll when curl stops watching it. It is taken out when it
+ * is closed, or when it reports something nobody waits for (the server closed an idle connection). This is
+ * safe only for sockets that tell us when they are closed, those made by socket_open. Others (of curl's
  * resolver) are taken out at once, because their number may come back as another socket.
  *
  * curl's time grows with the transfers per multi handle, so there are several ("shards"), all in one epoll
@@ -33,11 +33,12 @@
 #include "core/llm/endpoint.h"
 
 enum {
-    EVENTS_MAX = 64, /* sockets served per http_drive, so that what a turn touches stays in the cache */
-    CONNECT_TIMEOUT_MS = 10000, /* as long as people wait for a connection that will never be */
+    EVENTS_MAX = 64, /* sockets served per http_drive, so that what it touches stays in the cache */
+    CONNECT_TIMEOUT_MS = 10000, /* a connection that is not there by then never comes */
     KEPT_BODY_BYTES = 64 << 10, /* a larger answer buffer is given back, not kept with the handle */
-    HOSTS_PER_SHARD = 4, /* connections kept per shard = this many times its transfers, so that a few replicas
-                              sharing a shard do not push out each other's connections */
+    /* A shard keeps this many times as many connections as it has transfers, so that a few replicas that
+     * share it do not push out each other's connections. */
+    HOSTS_PER_SHARD = 4,
 };
 static const uint64_t NEVER = UINT64_MAX;
 
@@ -62,7 +63,7 @@ typedef struct watch {
 typedef enum transfer_state { TRANSFER_IDLE, TRANSFER_RUNNING, TRANSFER_DONE } transfer_state_t;
 
 struct http_transfer {
-    ring_node_t node; /* in its target's `idle`, or in `running` or `done` of the engine */
+    ring_node_t node; /* in its target's `idle`, or in `running` or `done` of the http_t */
     CURL *easy;
     http_target_t *target;
     shard_t *shard; /* while running */
@@ -74,14 +75,14 @@ struct http_transfer {
     CURLcode result;
     long status;
     long os_error;                 /* of the last connection that failed */
-    bool get;                      /* method set on the handle now */
+    bool get;                      /* the method set on the handle now is GET */
     const http_headers_t *headers; /* set on the handle now */
     uint32_t timeout_ms;           /* set on the handle now */
     char reason[CURL_ERROR_SIZE];  /* curl's words about the last failure */
 };
 
 struct http_target {
-    ring_node_t node; /* in `targets` of the engine */
+    ring_node_t node; /* in `targets` of the http_t */
     CURLU *url;       /* parsed once */
     bool tls, http2;
     ring_t idle;     /* handles with all options set */
@@ -129,7 +130,7 @@ static void watch_apply(http_t *http, watch_t *w, curl_socket_t fd) {
     if (w->registered == w->wanted) return;
     struct epoll_event event = {.events = w->wanted, .data.fd = fd};
     int rc = epoll_ctl(http->epoll_fd, w->registered != 0 ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event);
-    assert(rc == 0); /* only the kernel's memory or a wrong table can fail it */
+    assert(rc == 0); /* it fails only if the kernel has no memory, or our table is wrong */
     w->registered = w->wanted;
 }
 
@@ -175,8 +176,9 @@ static int socket_close(void *user, curl_socket_t fd) {
 
 /* --- response callbacks --- */
 
-/* One header line. Most are not for us: the first letter decides before anything is compared. To read another
- * header (x-ratelimit-*, endpoint-load-metrics), add its first letter here and its meaning behind. */
+/* Takes one header line. Most lines are of no interest: the first letter decides before anything is compared.
+ * To read another header (x-ratelimit-*, endpoint-load-metrics), add its first letter here and its meaning
+ * below. */
 static size_t on_header(char *line, size_t size, size_t count, void *user) {
     http_transfer_t *t = user;
     size_t total = size * count, len = total;
@@ -199,12 +201,6 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *user) {
 
 /* --- shards --- */
 
-static void shard_set_connections(shard_t *shard) {
-    uint32_t kept = HTTP_CONNS_PER_MULTI * HOSTS_PER_SHARD;
-    uint32_t limit = shard->http->options.connections_max;
-    curl_multi_setopt(shard->multi, CURLMOPT_MAXCONNECTS, (long)(limit > 0 && limit < kept ? limit : kept));
-}
-
 static shard_t *shard_new(http_t *http, bool http2) {
     shard_t *shard = xcalloc(1, sizeof *shard);
     *shard = (shard_t){.http = http, .multi = curl_multi_init(), .http2 = http2, .due_ns = NEVER};
@@ -213,7 +209,8 @@ static shard_t *shard_new(http_t *http, bool http2) {
     curl_multi_setopt(shard->multi, CURLMOPT_SOCKETDATA, shard);
     curl_multi_setopt(shard->multi, CURLMOPT_TIMERFUNCTION, on_timer);
     curl_multi_setopt(shard->multi, CURLMOPT_TIMERDATA, shard);
-    shard_set_connections(shard);
+    uint32_t kept = HTTP_CONNS_PER_MULTI * HOSTS_PER_SHARD, limit = http->options.connections_max;
+    curl_multi_setopt(shard->multi, CURLMOPT_MAXCONNECTS, (long)(limit > 0 && limit < kept ? limit : kept));
     http->shards = xrealloc(http->shards, (http->shard_count + 1) * sizeof *http->shards);
     http->shards[http->shard_count++] = shard;
     return shard;
@@ -233,9 +230,9 @@ static const char *environment(const char *name) {
     return value && value[0] != '\0' ? value : NULL;
 }
 
-/* Who vouches for servers, as users of curl expect. A folder of certificates is used only when no file is
- * named: curl reads a file once per multi handle, but everything anew for each connection (20 ms) as soon as
- * a folder is set, also its default. */
+/* Sets the certificates that vouch for servers, as users of curl expect. A folder of certificates is used
+ * only when no file is named: curl reads a file once per multi handle, but reads everything anew for each
+ * connection (20 ms) when a folder is set, be it the default one. */
 static void easy_set_certificates(CURL *easy) {
     const char *file = environment("CURL_CA_BUNDLE"), *folder = environment("SSL_CERT_DIR");
     if (!file) file = environment("SSL_CERT_FILE");
@@ -249,27 +246,28 @@ static void easy_set_tls(CURL *easy, bool http2) {
     easy_set_certificates(easy);
     if (http2) {
         curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-        curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L); /* share a connection rather than open one */
+        curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L); /* wait for a connection to share, open no other */
     }
 }
 
+/* The options that do not change between requests and concern the connection. */
 static void easy_set_connection(CURL *easy, http_t *http) {
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT,
-                     1L); /* else giving up on a name lookup waits for it, and blocks the loop */
+    /* Without this, giving up on a name look-up would wait for it and block the loop. */
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
-    curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L); /* an answer may take an hour: NATs forget sooner */
+    curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L); /* an answer may take an hour; a NAT forgets sooner */
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, socket_open);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, http);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, socket_close);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, http);
     curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-    if (!http->proxies)
-        curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* saves curl a walk through the environment per request */
+    /* No proxy: so curl does not look for one in the environment at each request. */
+    if (!http->proxies) curl_easy_setopt(easy, CURLOPT_PROXY, "");
 }
 
 static void easy_set_response(CURL *easy, http_transfer_t *t) {
@@ -310,17 +308,15 @@ static http_transfer_t *transfer_take(http_t *http, http_target_t *target) {
     return t;
 }
 
-static void transfer_set_body(http_transfer_t *t, const http_post_t *post) {
+/* Prepares the handle for a request. Only options that differ from those of its last request are set. */
+static void transfer_set(http_transfer_t *t, const http_post_t *post) {
     bool get = !post->body;
     if (get != t->get) curl_easy_setopt(t->easy, get ? CURLOPT_HTTPGET : CURLOPT_POST, 1L);
     t->get = get;
-    if (get) return;
-    curl_easy_setopt(t->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)post->body_len);
-    curl_easy_setopt(t->easy, CURLOPT_POSTFIELDS, post->body);
-}
-
-static void transfer_set(http_transfer_t *t, const http_post_t *post) {
-    transfer_set_body(t, post);
+    if (!get) {
+        curl_easy_setopt(t->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)post->body_len);
+        curl_easy_setopt(t->easy, CURLOPT_POSTFIELDS, post->body);
+    }
     if (t->headers != post->headers) curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, post->headers);
     if (t->timeout_ms != post->timeout_ms)
         curl_easy_setopt(t->easy, CURLOPT_TIMEOUT_MS, (long)post->timeout_ms);
@@ -341,7 +337,7 @@ http_transfer_t *http_start(http_t *http, const http_post_t *post) {
     ring_add_last(&http->running, &t->node);
     t->shard->running++;
     CURLMcode rc = curl_multi_add_handle(t->shard->multi, t->easy);
-    assert(rc == CURLM_OK); /* else out of memory, or the handle is in use: a bug */
+    assert(rc == CURLM_OK); /* it fails only out of memory, or if the handle is in use: a bug */
     return t;
 }
 
@@ -358,7 +354,7 @@ static void transfer_recycle(http_transfer_t *t) {
     buf_reset(&t->body);
     t->state = TRANSFER_IDLE;
     t->owner = NULL;
-    ring_add_first(&t->target->idle, &t->node); /* the one used last is in the cache */
+    ring_add_first(&t->target->idle, &t->node); /* first: the handle used last is in the cache */
     t->target->in_use--;
 }
 
@@ -396,7 +392,7 @@ static void shard_collect(shard_t *shard) {
         if (msg->msg != CURLMSG_DONE) continue;
         http_transfer_t *t = NULL;
         curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **)&t);
-        transfer_finish(shard->http, t, msg->data.result); /* invalidates msg */
+        transfer_finish(shard->http, t, msg->data.result); /* msg is void after this */
     }
 }
 
@@ -406,15 +402,14 @@ static void shard_act(shard_t *shard, curl_socket_t fd, int what) {
     shard->touched = true;
 }
 
-/* One event of one socket. Events may be late: the socket may be closed, or belong to another shard by
- * now. */
+/* Serves one event of one socket. Events may be late: the socket may be closed by now, or belong to another
+ * shard. */
 static void socket_serve(http_t *http, const struct epoll_event *event) {
     curl_socket_t fd = event->data.fd;
     watch_t *w = watch_of(http, fd);
     if (w->wanted == 0) {
-        watch_drop(
-            http, w,
-            fd); /* an idle connection was closed by the server; curl finds out when it wants to use it */
+        /* The server closed an idle connection. curl finds out when it wants to use it. */
+        watch_drop(http, w, fd);
         return;
     }
     int what = ((event->events & (EPOLLIN | EPOLLHUP)) ? CURL_CSELECT_IN : 0) |
@@ -430,7 +425,7 @@ static void timers_run(http_t *http) {
         if (shard->due_ns == NEVER) continue;
         if (shard->due_ns > 0 && now_ns == 0) now_ns = clock_now_ns();
         if (shard->due_ns > now_ns) continue;
-        shard->due_ns = NEVER; /* curl sets it again if there is a next one */
+        shard->due_ns = NEVER; /* curl sets it again if there is another time to wait for */
         shard_act(shard, CURL_SOCKET_TIMEOUT, 0);
     }
 }
@@ -466,6 +461,7 @@ static http_outcome_t outcome_of(const http_transfer_t *t) {
     return t->result == CURLE_OPERATION_TIMEDOUT ? HTTP_TIMEOUT : HTTP_BROKEN;
 }
 
+/* What went wrong in a request without an answer, by curl's code. */
 static http_fault_t fault_of(CURLcode result) {
     switch (result) {
     case CURLE_OK: return HTTP_FAULT_NONE;
@@ -482,6 +478,7 @@ static http_fault_t fault_of(CURLcode result) {
     }
 }
 
+/* The transfer is in no ring until http_release or http_abort. */
 bool http_next(http_t *http, http_reply_t *reply) {
     http_transfer_t *t = first_of(&http->done);
     if (!t) return false;
@@ -520,7 +517,7 @@ static int header_check(const char *line, err_t *err) {
     return SDG_OK;
 }
 
-/* curl drops "Name:" without a value, and sends it when it is written "Name;". */
+/* Appends a header. curl drops "Name:" without a value, but sends it when it is written "Name;". */
 static struct curl_slist *header_append(struct curl_slist *list, const char *line) {
     size_t name = header_name_len(line);
     bool empty = line[name] == ':' && strspn(line + name + 1, " \t") == strlen(line + name + 1);
@@ -537,15 +534,14 @@ static bool header_is_renamed(const char *line, const char *const *lines, size_t
     return false;
 }
 
+/* All lines are checked before anything is made. */
 int http_headers_new(const http_headers_t *base, const char *const *lines, size_t count, http_headers_t **out,
                      err_t *err) {
     *out = NULL;
     for (size_t i = 0; i < count; i++)
         if (header_check(lines[i], err) != SDG_OK) return SDG_EINVAL;
-    struct curl_slist *list = NULL;
-    if (!base)
-        list =
-            curl_slist_append(NULL, "Expect:"); /* else curl waits for "100 Continue" before larger bodies */
+    /* "Expect:" keeps curl from waiting for "100 Continue" before larger bodies. */
+    struct curl_slist *list = base ? NULL : curl_slist_append(NULL, "Expect:");
     for (const struct curl_slist *h = base; h; h = h->next)
         if (!header_is_renamed(h->data, lines, count)) {
             list = curl_slist_append(list, h->data);
@@ -559,7 +555,7 @@ int http_headers_new(const http_headers_t *base, const char *const *lines, size_
 
 void http_headers_free(http_headers_t *headers) { curl_slist_free_all(headers); }
 
-/* --- engine --- */
+/* --- targets, life --- */
 
 static bool url_part_is(CURLU *url, CURLUPart part, const char *wanted) {
     char *text = NULL;
@@ -568,6 +564,7 @@ static bool url_part_is(CURLU *url, CURLUPart part, const char *wanted) {
     return same;
 }
 
+/* The URL is parsed once. A sentence about a bad one shows it without user and password. */
 http_target_t *http_target_new(http_t *http, const char *url, bool http2, err_t *err) {
     CURLU *parsed = curl_url();
     assert(parsed); /* only out of memory */
@@ -603,7 +600,7 @@ void http_target_free(http_t *http, http_target_t *target) {
     free(target);
 }
 
-/* curl's own names; http_proxy only in small letters, as curl reads it. */
+/* The names that curl reads; it reads http_proxy in small letters only. */
 static bool environment_names_proxy(void) {
     static const char *const names[] = {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
@@ -611,9 +608,10 @@ static bool environment_names_proxy(void) {
     return false;
 }
 
+/* Shards are made when requests need them. */
 http_t *http_new(const http_options_t *options, err_t *err) {
-    CURLcode rc =
-        curl_global_init(CURL_GLOBAL_ALL); /* thread-safe, counted, below 1 ms; kept until the process ends */
+    /* Takes less than 1 ms, is thread-safe and counted; it is kept until the process ends. */
+    CURLcode rc = curl_global_init(CURL_GLOBAL_ALL);
     if (rc != CURLE_OK) {
         err_set(err, SDG_EIO, "libcurl does not start: %s", curl_easy_strerror(rc));
         return NULL;
@@ -632,7 +630,7 @@ http_t *http_new(const http_options_t *options, err_t *err) {
 }
 
 static void shard_free(shard_t *shard) {
-    curl_multi_cleanup(shard->multi); /* closes connections: socket_close still needs the engine */
+    curl_multi_cleanup(shard->multi); /* closes connections, for which socket_close needs the http_t */
     free(shard);
 }
 

@@ -1,9 +1,9 @@
-/* http.h - raw HTTP requests on curl multi: POSTs and GETs in, replies out. Knows nothing of chat, permits or
- * retries.
+/* http.h - raw HTTP requests on curl multi: POSTs and GETs in, replies out. It knows nothing of chat, permits
+ * and retries.
  *
  * One epoll descriptor (http_fd) stands for all connections. The owner polls it for reading, sleeps no longer
- * than http_due_ns allows, and calls http_drive, then http_next until it returns false; after starting new
- * requests it calls http_flush, so that they leave in the same turn. Nothing blocks, no callbacks.
+ * than http_due_ns allows, and calls http_drive, then http_next until it returns false. After starting new
+ * requests it calls http_flush, so that they are sent at once. Nothing blocks, no callbacks.
  *
  * Limits: bodies by LLM_ANSWER_BYTES_MAX (a longer one is HTTP_TOO_LARGE); requests in flight by the owner's
  * permits. Connections follow curl's rules: kept open and reused, proxies from http_proxy / https_proxy /
@@ -33,16 +33,17 @@ http_t *http_new(const http_options_t *options, err_t *err); /* NULL on failure 
 void http_destroy(http_t **http);                            /* aborts what is in flight */
 
 /* NULL and err if the URL is not a complete http:// or https:// URL. `http2`: its requests ask for HTTP/2
- * over TLS, and share connections only with others that do. Owned by the engine, until http_target_free. */
+ * over TLS, and share connections only with others that do. Owned by the http_t, until http_target_free. */
 http_target_t *http_target_new(http_t *http, const char *url, bool http2, err_t *err);
-/* No request of it is running or waiting to be released. Connections stay open for others to the same server.
- */
+/* No request of the target is running or waiting to be released. Connections stay open for other targets of
+ * the same server. */
 void http_target_free(http_t *http, http_target_t *target);
 /* Closes all connections; no request is running or waiting to be released. */
 void http_close_idle(http_t *http);
 
-/* Makes a list: `lines` ("Name: value") and those of `base` (may be NULL) that no line renames. Refuses lines
- * without a name and line breaks. The caller frees with http_headers_free (NULL is fine). */
+/* Makes a list of `lines` ("Name: value") and of those headers of `base` (may be NULL) whose name no line
+ * has. A line without a name or with a line break is refused. The caller frees with http_headers_free (NULL
+ * is fine). */
 int http_headers_new(const http_headers_t *base, const char *const *lines, size_t count, http_headers_t **out,
                      err_t *err);
 void http_headers_free(http_headers_t *headers);
@@ -56,14 +57,14 @@ typedef struct http_post {
     void *owner;                   /* comes back in the reply */
 } http_post_t;
 http_transfer_t *http_start(http_t *http, const http_post_t *post);
-void http_abort(http_t *http,
-                http_transfer_t *transfer); /* no reply will come; also for one whose reply is pending */
+/* Ends a request without a reply, also one whose reply http_next has not given yet. */
+void http_abort(http_t *http, http_transfer_t *transfer);
 
 int http_fd(const http_t *http);
-uint64_t
-http_due_ns(const http_t *http); /* when to drive even if nothing is readable: 0 = now, UINT64_MAX = never */
-void http_drive(http_t *http);   /* does what is readable or due, some dozens of sockets per call */
-void http_flush(http_t *http);   /* only what is due: sends what was just started */
+/* When to drive even if nothing is readable. 0: now; UINT64_MAX: never. */
+uint64_t http_due_ns(const http_t *http);
+void http_drive(http_t *http); /* does what is readable or due, some dozens of sockets per call */
+void http_flush(http_t *http); /* does what is due; so it sends what was just started */
 
 typedef enum http_outcome {
     HTTP_ANSWERED,  /* a complete response of any status */
@@ -72,12 +73,12 @@ typedef enum http_outcome {
     HTTP_TOO_LARGE, /* the body passes LLM_ANSWER_BYTES_MAX */
 } http_outcome_t;
 
-/* What kind of BROKEN, for people. */
+/* Why a request is HTTP_BROKEN, for people. */
 typedef enum http_fault {
     HTTP_FAULT_NONE,
-    HTTP_FAULT_NAME,
-    HTTP_FAULT_CONNECT,
-    HTTP_FAULT_TLS,
+    HTTP_FAULT_NAME,    /* the name of the host is unknown */
+    HTTP_FAULT_CONNECT, /* no connection */
+    HTTP_FAULT_TLS,     /* no agreement on TLS */
     HTTP_FAULT_OTHER
 } http_fault_t;
 
@@ -91,7 +92,7 @@ typedef struct http_reply {
     retry_hint_t hint;
     uint64_t latency_ns; /* from http_start to the last byte of the body */
     const char *reason;  /* curl's words when not ANSWERED */
-    http_fault_t fault;  /* BROKEN: unknown name, no connection, no agreement on TLS, another */
+    http_fault_t fault;  /* when BROKEN */
     int os_error;        /* errno of a connection that failed, e.g. ECONNREFUSED; 0: none */
 } http_reply_t;
 bool http_next(http_t *http, http_reply_t *reply);

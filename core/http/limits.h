@@ -2,7 +2,7 @@
 #ifndef SDG_HTTP_LIMITS_H
 #define SDG_HTTP_LIMITS_H
 
-/* transfers per curl multi handle: 128-256 measured best */
+/* transfers per curl multi handle: 128 to 256 were measured to be best; further ones get another handle */
 #define HTTP_CONNS_PER_MULTI 192
 
 #endif

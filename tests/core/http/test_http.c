@@ -1,4 +1,4 @@
-/* test_http.c - the raw HTTP engine (core/llm/http) against a server in a thread. */
+/* test_http.c - raw HTTP requests (core/http/http) against a server in a thread. */
 #include <criterion/criterion.h>
 
 #include <errno.h>
