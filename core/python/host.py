@@ -7,10 +7,10 @@ Frames in:   {"init": ..}  {"def": n, ..}  {"call": id, "f": n, "a": [], "k": {}
 Frames out:  {"hello": [3, 11, 2]}  {"ok": id, ..}  {"bad": id, "e": text}  {"back": id}  {"ai": id, ..}  {"log": level, ..}
              {"prepared": "" or what went wrong}
 
-The idea that is not obvious: a result is sent before the next call starts, never collected, because the pool blames the
-first unanswered call when this process dies. And any thread may wait for a frame (user code may call ctx.call_ai from
-a thread pool): whoever waits reads for all, see Wire.wait_for. Calls that arrive while this one waits for an
-answer are given back, so that another host can run them.
+Two ideas that are not obvious. A result is sent before the next call starts, and results are never gathered, because
+the pool blames the first unanswered call when this process dies. And any thread may wait for a frame (user code may
+call ctx.call_ai from a thread pool): the thread that waits reads for all of them, see Wire.wait_for. Calls that arrive
+while the running one waits for an answer are given back, so that another host can run them.
 """
 import collections.abc
 import json

@@ -3,11 +3,12 @@
 #define SDG_PYTHON_LIMITS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* processes per pool when nobody says: two keep a row of Python going while the other starts */
 #define PY_HOSTS_DEFAULT 2
 
-/* processes per pool; more is refused when the pool is made */
+/* processes per pool: as many as cores of a large machine; more is refused when the pool is made */
 #define PY_HOSTS_MAX 256
 
 /* further processes while others only wait for ctx.call_ai; then calls wait */
@@ -16,19 +17,19 @@
 /* environments per pool: each in use keeps one process; more are refused */
 #define PY_ENVS_MAX 64
 
-/* functions per pool; more are refused */
+/* functions per pool: far above any pipeline; more are refused */
 #define PY_FUNCTIONS_MAX 4096
 
-/* calls in a pool, waiting or running: above any worker's row window; refused */
+/* calls in a pool, waiting or running: above any worker's row window; more are refused */
 #define PY_TASKS_MAX 65536
 
-/* one call or result as JSON; larger fails that call */
+/* bytes of one call or result as JSON: as much as an input line; a larger one fails that call */
 #define PY_FRAME_BYTES_MAX ((size_t)64 << 20)
 
-/* an empty buffer larger than this is given back */
+/* bytes of an empty buffer that is kept: most frames fit; a larger one is given back */
 #define PY_BUFFER_KEPT ((size_t)1 << 20)
 
-/* unsent bytes of a host above which it gets no further call */
+/* unsent bytes of a host above which it gets no further call: it does not keep up */
 #define PY_OUT_BYTES ((size_t)1 << 20)
 
 /* calls sent to one host at a time: hides the wake-up of both sides */
@@ -37,28 +38,37 @@
 /* expected time of the calls sent to one host: what a call may wait behind others */
 #define PY_WINDOW_US 2000
 
-/* bytes of a printed line; longer ones are cut into several */
+/* bytes of a printed line that is passed on in one piece; a longer one is cut into several */
 #define PY_LOG_LINE_MAX 4096
 
-/* lines printed while no call runs (threads of user code); further ones are dropped */
+/* lines printed while no call runs (by threads of user code), which nobody asked for; further ones are
+ * dropped */
 #define PY_STRAY_LINES_MAX 100
 
-/* log events not yet taken; further ones are dropped and counted */
+/* log events not yet taken, so that a chatty call does not fill the memory; further ones are dropped and
+ * counted */
 #define PY_LOG_EVENTS_MAX 1024
 
-/* until a host says hello (a cold disk, a slow shim); then it is killed */
+/* time until a host says hello (a cold disk, a slow shim); then it is killed */
 #define PY_START_MS_MAX 60000
 
-/* creating a virtual environment with requirements: large wheels, slow index */
+/* time to create a virtual environment with requirements (large wheels, slow index); then the installer is
+ * killed */
 #define PY_INSTALL_MS_MAX 1800000
 
-/* starts failed in a row after which waiting calls of that environment fail */
+/* starts failed in a row, after which waiting calls of that environment fail: one may be bad luck */
 #define PY_START_FAILURES_MAX 3
 
-/* an idle host above hosts_max is kept so long: it may be needed again at once */
+/* time that an idle host above hosts_max is kept, because it may be needed again at once; then it is ended */
 #define PY_IDLE_MS 10000
 
-/* a cancelled call may still finish so long, then its host is killed */
+/* time in which a cancelled call may still finish, which saves a start; then its host is killed */
 #define PY_CANCEL_MS 1000
+
+/* time between warnings that log lines are dropped: often enough to be seen, too rare to fill the log */
+#define PY_DROP_WARNING_NS UINT64_C(10000000000)
+
+/* the longest sleep that pypool_timeout_ms grants: it keeps the number far from overflow */
+#define PY_SLEEP_MS_MAX 60000
 
 #endif

@@ -1,8 +1,8 @@
 /* pyhost.c - see pyhost.h.
  *
- * The idea: everything a host sends is cut by length only, so nothing it says can confuse the pool about
- * where the next frame begins, and its prints travel on another descriptor altogether. Buffers are born with
- * a maximum; a host that announces more than that is killed by the pool.
+ * The idea: what a host sends is cut by length alone, so nothing it says can confuse the pool about where the
+ * next frame begins, and what it prints comes through another descriptor. Buffers have a maximum; the pool
+ * kills a host that announces a larger frame.
  */
 #include "core/python/pyhost.h"
 
@@ -21,8 +21,8 @@
 
 enum { READ_BYTES = 256 << 10, READS_PER_ROUND = 8, LOG_READ_BYTES = 64 << 10, LENGTH_BYTES = 4 };
 
-/* The boot line keeps `ps` readable; the source follows over the socket. The working folder is off sys.path
- * while host.py imports. */
+/* A short program keeps `ps` readable; it reads host.py from the socket. It takes the working folder off
+ * sys.path, so that host.py imports no module from there. */
 static const char BOOT[] = "import sys\n"
                            "here = sys.path[:1] == [''] and sys.path.pop(0) == ''\n"
                            "import socket\n"
@@ -32,6 +32,7 @@ static const char BOOT[] = "import sys\n"
                            "exec(compile(source, '<host.py>', 'exec'), {'__name__': 'sdg_host', "
                            "'sdg_socket': s, 'sdg_here': here})\n";
 
+/* The source of host.py is sent by the first pyhost_write. */
 py_host_t *pyhost_start(const char *program, char **environment, const char *work_dir, bool jail,
                         bool network, uint64_t memory_bytes_max, err_t *err) {
     char *argv[] = {(char *)program, "-X", "utf8", "-c", (char *)BOOT, "sdg-python-host", NULL};
@@ -62,6 +63,7 @@ static void close_fd(int *fd) {
     *fd = -1;
 }
 
+/* The wait is short: the process was killed. */
 void pyhost_destroy(py_host_t **host) {
     py_host_t *h = *host;
     if (!h) return;
@@ -119,12 +121,11 @@ bool pyhost_write(py_host_t *host) {
 
 /* ---- frames in ---- */
 
+/* A few reads per call, so that one host does not keep the others waiting. */
 bool pyhost_read(py_host_t *host) {
     for (int i = 0; i < READS_PER_ROUND; i++) {
         char *room = buf_reserve(&host->in, READ_BYTES);
-        if (!room)
-            return true; /* full of unused bytes: the frame at its head is too large, and pyhost_frame will
-                            say so */
+        if (!room) return true; /* the frame at the front is too large: pyhost_frame will say so */
         ssize_t n = recv(host->child.frame_fd, room, READ_BYTES, MSG_DONTWAIT);
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return errno == EAGAIN || errno == EWOULDBLOCK;
@@ -179,7 +180,7 @@ bool pyhost_log_line(py_host_t *host, bool all, char *line, size_t size) {
     const char *end = memchr(at, '\n', left);
     size_t len = end ? (size_t)(end - at) : left;
     if (!end && !all && len < PY_LOG_LINE_MAX) return no_more_lines(host);
-    bool whole = len < size; /* a very long line is cut into several */
+    bool whole = len < size;
     if (!whole) len = size - 1;
     memcpy(line, at, len);
     line[len] = '\0';
@@ -192,20 +193,21 @@ bool pyhost_log_line(py_host_t *host, bool all, char *line, size_t size) {
 void pyhost_kill(py_host_t *host) {
     assert(host->child.pid > 0);
     kill(-host->child.pid, SIGKILL);
-    kill(host->child.pid, SIGKILL); /* should user code have left its group */
+    kill(host->child.pid, SIGKILL); /* user code may have left the group */
     close_fd(&host->child.frame_fd);
 }
 
+/* WNOWAIT first: as long as the process is not waited for, its group's number cannot be somebody else's. */
 bool pyhost_reap(py_host_t *host, char *how, size_t size) {
     siginfo_t info = {0};
     int rc = waitid(P_PID, (id_t)host->child.pid, &info, WEXITED | WNOHANG | WNOWAIT);
-    if (rc != 0 && errno == ECHILD) { /* somebody in this process waited for it: gone all the same */
+    if (rc != 0 && errno == ECHILD) { /* somebody else in this process has waited for it: it is gone */
         host->child.pid = -1;
         snprintf(how, size, "has ended");
         return true;
     }
     if (rc != 0 || info.si_pid == 0) return false;
-    kill(-host->child.pid, SIGKILL); /* processes it started; its number is still ours until the wait below */
+    kill(-host->child.pid, SIGKILL); /* what it has started; its number is ours until waitpid below */
     while (waitpid(host->child.pid, NULL, 0) < 0 && errno == EINTR) {
     }
     host->child.pid = -1;

@@ -1,8 +1,8 @@
-/* pyhost.h - one Python process as the pool sees it: bytes in and out cut into frames, its log lines, its
- * end.
+/* pyhost.h - one Python process as the pool sees it: its bytes in and out, cut into frames, its log lines,
+ * its end.
  *
- * Never blocks. Knows frames but not what they say; what a host is doing is written in the second half of the
- * struct by the pool alone.
+ * Nothing here blocks, but for pyhost_destroy. A host knows frames but not what they say: the pool alone
+ * writes the second half of the struct, which tells what the host is doing.
  */
 #ifndef SDG_PYTHON_PYHOST_H
 #define SDG_PYTHON_PYHOST_H
@@ -18,9 +18,9 @@
 #include "core/python/pytask.h"
 
 typedef enum py_host_state {
-    HOST_STARTING, /* started, has not said hello */
+    HOST_STARTING, /* started, but has not said hello */
     HOST_READY,    /* runs calls */
-    HOST_ENDING,   /* killed or its socket closed; waiting for the process to be gone */
+    HOST_ENDING,   /* killed, or its socket closed; the process may not be gone yet */
     HOST_GONE,     /* reaped; freed at the end of the round */
 } py_host_state_t;
 
@@ -32,8 +32,9 @@ typedef struct py_host {
     size_t out_at;
     buf_t log; /* what it printed; log_at bytes of it are used */
     size_t log_at;
-    bool polls_out; /* registered for writability */
-    /* the pool's */
+
+    /* Written by the pool alone. */
+    bool polls_out;        /* registered for writability */
     py_host_state_t state; /* changed only by set_state in pypool.c */
     uint32_t env;
     uint32_t slot;        /* place in the pool's table */
@@ -46,34 +47,35 @@ typedef struct py_host {
     bool *knows;          /* by function number: its definition was sent */
     uint32_t knows_count;
     value_t consts;      /* the constants sent last, kept so that an equal pointer means equal contents */
-    bool greeted;        /* it said hello (or what it installed) */
-    bool explained;      /* why it was ended is known and was told; else its exit status will say */
-    char last_line[200]; /* of its log: says why it did not start */
+    bool greeted;        /* it said hello, or what it installed */
+    bool explained;      /* the reason for its end was reported; else its exit status will be */
+    char last_line[200]; /* the last line of its log, which may say why it did not start */
 } py_host_t;
 
 /* Starts a process that will run host.py; its source is queued as the first frame. NULL on failure. */
 py_host_t *pyhost_start(const char *program, char **environment, const char *work_dir, bool jail,
                         bool network, uint64_t memory_bytes_max, err_t *err);
-void pyhost_destroy(py_host_t **host); /* kills and reaps what still lives (a short wait) */
+void pyhost_destroy(py_host_t **host); /* kills a process that still lives, and waits for its end */
 
-/* A frame is written into host->out between begin and end. SDG_ELIMIT: it was too large and nothing was
- * added. */
+/* Between begin and end the pool writes a frame into host->out. The end gives SDG_ELIMIT when the frame is
+ * too large: then nothing was added. */
 size_t pyhost_frame_begin(py_host_t *host);
 int pyhost_frame_end(py_host_t *host, size_t begin);
 bool pyhost_write(py_host_t *host); /* sends what the socket takes; false: it is closed */
 
-bool pyhost_read(py_host_t *host); /* takes what is there (bounded per call); false: end of the socket */
-/* The next complete frame, valid until the next pyhost_read: 1, 0 (none yet) or SDG_ELIMIT (announced too
- * large). */
+/* Takes what is there, a bounded amount per call; false: the socket has ended. */
+bool pyhost_read(py_host_t *host);
+/* 1: the next complete frame, valid until the next pyhost_read. 0: there is none yet. SDG_ELIMIT: the frame
+ * that comes is too large. */
 int pyhost_frame(py_host_t *host, const char **bytes, size_t *len);
 void pyhost_read_done(py_host_t *host); /* after the last pyhost_frame: drops used bytes */
 
 void pyhost_read_log(py_host_t *host);
-bool pyhost_log_line(py_host_t *host, bool all, char *line,
-                     size_t size); /* all: an unended line too. False: no more; used bytes are dropped */
+/* The next line that was printed; with `all` also one without a newline. False: there is no more. */
+bool pyhost_log_line(py_host_t *host, bool all, char *line, size_t size);
 
-void pyhost_kill(py_host_t *host); /* the whole process group, and closes the socket */
-bool pyhost_reap(py_host_t *host, char *how,
-                 size_t size); /* true: it is gone, `how` says "exited with status 9" */
+void pyhost_kill(py_host_t *host); /* kills the whole process group and closes the socket */
+/* True: the process is gone, and `how` says "exited with status 9" or the like. */
+bool pyhost_reap(py_host_t *host, char *how, size_t size);
 
 #endif

@@ -1,7 +1,7 @@
 /* pyinterp.c - see pyinterp.h.
  *
- * The idea: a host never sees our environment. It is built from four names and what the pipeline declares, so
- * no API key and no setting of ours leaks into user code, however it came into this process. */
+ * The idea: a host never sees our environment variables. It gets four of them and those that the pipeline
+ * declares, so no API key and no setting of ours gets into user code. */
 #include "core/python/pyinterp.h"
 
 #include <ctype.h>
@@ -20,6 +20,7 @@ const char PY_VENV_MARK[] = ".sdg-unfinished";
 
 static bool is_operator(char c) { return c == '<' || c == '>' || c == '=' || c == '!' || c == '~'; }
 
+/* Longer operators come first: ">=" is not ">" and "=". */
 static int parse_operator(const char **at, py_constraint_t *c) {
     static const struct {
         const char *text;
@@ -42,7 +43,7 @@ static void skip_spaces(const char **at) {
         (*at)++;
 }
 
-/* "3", "3.8" or "3.8.2", with ".*" allowed at the end. */
+/* Reads "3", "3.8" or "3.8.2"; ".*" may follow. */
 static int parse_version(const char **at, py_constraint_t *c) {
     skip_spaces(at);
     int n = 0;
@@ -79,6 +80,7 @@ static bool is_bare_version(const char *text) {
     return text[0] != '\0' && strspn(text, "0123456789.") == strlen(text);
 }
 
+/* The program ends where the first operator begins. */
 int py_interp_parse(const char *text, py_interp_t *interp, err_t *err) {
     memset(interp, 0, sizeof *interp);
     const char *rest = !text ? "" : text;
@@ -151,10 +153,10 @@ char *py_absolute(const char *path) {
     return xasprintf("%s/%s", here, path);
 }
 
-/* The file if it can be executed, as an absolute path; consumes `file`. */
-static char *usable_program(char *file) {
-    char *found = is_program(file) ? py_absolute(file) : NULL;
-    free(file);
+/* The absolute path of the file if it can be executed, else NULL. */
+static char *usable_program(char *take) {
+    char *found = is_program(take) ? py_absolute(take) : NULL;
+    free(take);
     return found;
 }
 
@@ -188,7 +190,7 @@ typedef struct env_list {
     size_t count;
 } env_list_t;
 
-/* Sets or replaces a variable. A NUL inside cuts the value, as it would for everybody. */
+/* Sets or replaces a variable. A value ends at its first NUL. */
 static void put(env_list_t *list, const char *name, const char *value) {
     size_t n = strlen(name);
     char *item = xasprintf("%s=%s", name, value);
@@ -240,6 +242,7 @@ static void put_pip(env_list_t *list) {
     }
 }
 
+/* What the pipeline declares comes last, so it wins. */
 char **py_environ(const char *venv, value_t declared, bool installing) {
     env_list_t list = {0};
     put_ours(&list, "PATH", "/usr/local/bin:/usr/bin:/bin");

@@ -1,9 +1,9 @@
-/* pyinterp.h - which Python an environment means, and what environment variables it gets. Decides only;
- * starts nothing.
+/* pyinterp.h - which Python an environment means, and what environment variables it gets. It decides only,
+ * and starts nothing.
  *
  * `interpreter` is a program ("python3.12", "/opt/py/bin/python3") with an optional constraint
- * ("python>=3.8", "python>=3.8,<4", "3.10" alone is ">=3.10" of python3). The constraint is compared with
- * what the started host reports.
+ * ("python>=3.8", "python>=3.8,<4"); a version alone, "3.10", is python3 with ">=3.10". The constraint is
+ * compared with the version that the started host reports.
  */
 #ifndef SDG_PYTHON_PYINTERP_H
 #define SDG_PYTHON_PYINTERP_H
@@ -23,8 +23,7 @@ typedef struct py_constraint {
 } py_constraint_t;
 
 typedef struct py_interp {
-    char program[256]; /* as written, without the constraint; "python3" when it says nothing or only
-                        * "python" */
+    char program[256]; /* as written, without the constraint; "python3" for nothing and for "python" */
     py_constraint_t constraint[PY_CONSTRAINTS_MAX];
     int constraints;
 } py_interp_t;
@@ -32,18 +31,20 @@ typedef struct py_interp {
 int py_interp_parse(const char *text, py_interp_t *interp, err_t *err); /* text may be NULL */
 bool py_interp_accepts(const py_interp_t *interp, const int version[3]);
 
-char *py_absolute(const char *path); /* against the working folder; symbolic links stay (a venv's python is
-                                        one). Caller frees */
-/* Absolute path of an executable: the file itself when the name has a slash, else from PATH. The caller
- * frees; NULL if none. */
+/* The path from the root on. Symbolic links stay: the python of a virtual environment is one. The caller
+ * frees. */
+char *py_absolute(const char *path);
+/* The absolute path of an executable: the file itself when the name has a slash, else from PATH. NULL if
+ * there is none. The caller frees. */
 char *py_find_program(const char *program);
-char *py_venv_python(
-    const char *venv); /* <venv>/bin/python if it can be executed and the creation was finished; else NULL */
-extern const char PY_VENV_MARK[]; /* file in a virtual environment whose creation is unfinished */
+/* <venv>/bin/python if it can be executed and the environment is complete; else NULL. The caller frees. */
+char *py_venv_python(const char *venv);
+/* Name of a file that lies in a virtual environment while that is not complete. */
+extern const char PY_VENV_MARK[];
 
-/* A NULL-terminated environment: PATH (the venv in front), HOME, LANG, TMPDIR of ours, then `declared`
- * (object, values in text form). `installing` adds what pip needs to reach its index (proxy, certificate and
- * PIP_ variables). Free with py_environ_free. */
+/* A NULL-terminated environment: our PATH (with the venv in front), HOME, LANG and TMPDIR, then `declared`
+ * (an object, its values in text form). `installing` adds what pip needs to reach its index: proxy,
+ * certificate and PIP_ variables. Free with py_environ_free. */
 char **py_environ(const char *venv, value_t declared, bool installing);
 void py_environ_free(char **list);
 

@@ -1,16 +1,20 @@
 /* pypool.c - see pypool.h.
  *
- * The life of a call: waiting (in its environment) -> sent (in a host's queue; the first there is running) ->
- * finished. A host answers in order, so when it dies the first unanswered call is the one that did it and
- * fails; the others had not started and wait again. A host ends in one place, `end_host`, and is finished in
- * one place, `on_exit_of_host`, once the kernel says that it is gone: only then do we know its exit status.
+ * The life of a call:
  *
- * How many calls to send ahead: sending several hides the wake-ups of both sides, but a call behind a slow
- * one waits for nothing. So a host gets as many as are expected to take PY_WINDOW_US together, by the slowest
- * recent time of each function; an unknown function counts as slow. A call that starts to wait for
- * ctx.call_ai gives back what was sent behind it.
+ *     waiting (in its environment) -> sent (in a host's queue, of which the first one is running) -> finished
  *
- * To add a frame kind: one row in FRAMES at the bottom, one `on_` function, the other side in host.py. */
+ * A host answers in order. So when it dies, the first unanswered call is the one that did it, and fails; the
+ * others had not started, and wait again. end_host is the one place where a host is killed. on_exit_of_host
+ * is the one place where it is finished, once the kernel says that it is gone: only then do we know its exit
+ * status.
+ *
+ * How many calls to send ahead: several hide the wake-ups of both sides, but a call behind a slow one waits
+ * although it could run elsewhere. So a host gets as many as are expected to take PY_WINDOW_US together, by
+ * the slowest recent time of each function; an unknown function counts as slow. When a call begins to wait
+ * for ctx.call_ai, the calls that were sent behind it are given back.
+ *
+ * To add a kind of frame: one row in FRAMES, one `on_` function, the other side in host.py. */
 #include "core/python/pypool.h"
 
 #include <assert.h>
@@ -35,7 +39,7 @@ enum { EPOLL_BATCH = 64, SOURCE_FRAME = 0, SOURCE_LOG = 1, SOURCE_PROCESS = 2, S
 
 typedef enum env_state { ENV_NEW, ENV_INSTALLING, ENV_READY, ENV_FAILED } env_state_t;
 
-typedef struct env {
+typedef struct pool_env {
     env_state_t state;
     py_interp_t interp;
     char *asked;   /* interpreter as written, for messages */
@@ -47,42 +51,43 @@ typedef struct env {
     char *work_dir;
     py_tasks_t waiting;
     uint32_t hosts;             /* starting or ready */
-    uint32_t starting;          /* of them */
+    uint32_t starting;          /* hosts that are starting */
     uint32_t failures;          /* starts failed in a row */
     char failure[ERR_TEXT_MAX]; /* why it failed for good */
-} env_t;
+} pool_env_t;
 
-typedef struct function {
+typedef struct pool_function {
     uint32_t env;
     char *definition; /* the "def" frame */
     size_t definition_len;
     bool v1;
     uint32_t usual_us; /* slowest recent time of a call */
-} function_t;
+} pool_function_t;
 
 struct pypool {
     pypool_options_t options;
     int epoll_fd;
     uint64_t now_ns; /* of the last drive */
-    bool dirty;      /* something was handed in that only a drive moves on */
+    bool dirty;      /* the next drive has something to do, whatever the descriptors say */
     json_parser_t *parser;
-    env_t *envs;
+    pool_env_t *envs;
     uint32_t env_count;
-    function_t *functions;
+    pool_function_t *functions;
     uint32_t function_count;
     py_host_t **hosts; /* by slot, NULL: free */
     uint32_t slots, slots_max;
     uint64_t last_id;
     uint32_t tasks;     /* open calls */
-    py_event_t *events; /* ring of not yet taken events */
+    py_event_t *events; /* ring of events that nobody has taken yet */
     size_t event_first, event_count, event_cap;
-    uint32_t log_events; /* of them */
+    uint32_t log_events; /* log events among them */
     uint64_t logs_dropped, warned_drop_ns;
     bool warned_sandbox;
 };
 
 /* ---- events ---- */
 
+/* Appends an event without contents, which the caller fills. */
 static py_event_t *new_event(pypool_t *p, py_event_kind_t kind, uint64_t tag) {
     if (p->event_count == p->event_cap) {
         size_t cap = p->event_cap == 0 ? 64 : p->event_cap * 2;
@@ -124,7 +129,7 @@ static void free_task(pypool_t *p, py_task_t *take) {
     p->tasks--;
 }
 
-/* The call's one failure event; `take` is freed. */
+/* Ends a call with its failure event, unless it was cancelled and has had one. */
 static void fail_task(pypool_t *p, py_task_t *take, int code, const char *reason) {
     if (!take->cancelled) err_set(&new_event(p, PY_FAILED, take->tag)->error, code, "%s", reason);
     free_task(p, take);
@@ -133,7 +138,7 @@ static void fail_task(pypool_t *p, py_task_t *take, int code, const char *reason
 static void add_log(pypool_t *p, uint64_t tag, value_t level, value_t message) {
     if (p->log_events >= PY_LOG_EVENTS_MAX) {
         p->logs_dropped++;
-        if (log_due(&p->warned_drop_ns, p->now_ns, 10 * SECOND))
+        if (log_due(&p->warned_drop_ns, p->now_ns, PY_DROP_WARNING_NS))
             log_warn("python", "user code logs faster than the log is read: %llu lines dropped so far",
                      (unsigned long long)p->logs_dropped);
         return;
@@ -154,9 +159,9 @@ static const char *host_state_name(py_host_state_t s) {
 
 static bool is_alive(const py_host_t *h) { return h->state == HOST_STARTING || h->state == HOST_READY; }
 
-/* The one place where a host's state changes; keeps the environment's counts. */
+/* The one place where a host's state changes. It keeps the environment's counts. */
 static void set_state(pypool_t *p, py_host_t *h, py_host_state_t state, const char *why) {
-    env_t *env = &p->envs[h->env];
+    pool_env_t *env = &p->envs[h->env];
     log_debug("python", "host %u: %s -> %s (%s)", h->slot, host_state_name(h->state), host_state_name(state),
               why);
     if (!h->installer) {
@@ -182,9 +187,8 @@ static bool free_slot(pypool_t *p, uint32_t *slot) {
     return true;
 }
 
-/* A start did not work: after a few in a row the calls that wait for it fail (the next call tries once
- * more). */
-static void start_failed(pypool_t *p, env_t *env, const char *reason) {
+/* A start has failed. After a few in a row the calls that wait for it fail; the next call tries once more. */
+static void start_failed(pypool_t *p, pool_env_t *env, const char *reason) {
     p->dirty = true;
     if (++env->failures < PY_START_FAILURES_MAX) return;
     log_error("python", "%s", reason);
@@ -193,7 +197,7 @@ static void start_failed(pypool_t *p, env_t *env, const char *reason) {
         fail_task(p, t, SDG_EIO, reason);
 }
 
-static void env_fails(pypool_t *p, env_t *env, const char *reason) {
+static void env_fails(pypool_t *p, pool_env_t *env, const char *reason) {
     if (env->state == ENV_FAILED) return;
     env->state = ENV_FAILED;
     p->dirty = true;
@@ -201,8 +205,8 @@ static void env_fails(pypool_t *p, env_t *env, const char *reason) {
     log_error("python", "%s", env->failure);
 }
 
-/* True: this process may run user code of that environment. */
-static bool sandbox_is_enough(pypool_t *p, env_t *env, py_jail_t jail) {
+/* True: a host with this jail may run user code of that environment. */
+static bool sandbox_is_enough(pypool_t *p, pool_env_t *env, py_jail_t jail) {
     if (jail != PY_JAIL_NONE || env->network || p->options.sandbox == PY_SANDBOX_OFF) return true;
     if (p->options.sandbox == PY_SANDBOX_REQUIRED) {
         env_fails(p, env,
@@ -217,10 +221,8 @@ static bool sandbox_is_enough(pypool_t *p, env_t *env, py_jail_t jail) {
     return true;
 }
 
-static bool installs(const env_t *env) { return env->state == ENV_INSTALLING; }
-
-/* Says who it is to be: its process number, and what to install if that is its task. */
-static void write_init(py_host_t *h, const env_t *env) {
+/* Tells the host its process number, and what to install if it is an installer. */
+static void write_init(py_host_t *h, const pool_env_t *env) {
     value_t init = value_object(2), frame = value_object(1), prepare = value_null();
     if (h->installer) {
         prepare = value_object(3);
@@ -237,12 +239,14 @@ static void write_init(py_host_t *h, const env_t *env) {
     value_free(frame);
 }
 
+/* Starts a host for user code, or the installer of an environment that is being created. False: there is no
+ * place, or it failed; then the reason was noted. */
 static bool start_host(pypool_t *p, uint32_t env_number) {
-    env_t *env = &p->envs[env_number];
+    pool_env_t *env = &p->envs[env_number];
     uint32_t slot;
     if (!free_slot(p, &slot)) return false;
     err_t err;
-    bool installer = installs(env);
+    bool installer = env->state == ENV_INSTALLING;
     char **environment = py_environ(env->in_venv ? env->venv : NULL, env->variables, installer);
     py_host_t *h = pyhost_start(env->program, environment, env->work_dir,
                                 p->options.sandbox != PY_SANDBOX_OFF && !installer, env->network || installer,
@@ -260,7 +264,7 @@ static bool start_host(pypool_t *p, uint32_t env_number) {
     h->slot = slot;
     h->installer = installer;
     p->hosts[slot] = h;
-    h->state = HOST_GONE; /* not counted yet */
+    h->state = HOST_GONE; /* so that set_state does not take it out of the counts */
     set_state(p, h, HOST_STARTING, py_jail_name(h->child.jail));
     h->deadline_ns = p->now_ns + (installer ? PY_INSTALL_MS_MAX : PY_START_MS_MAX) * MILLISECOND;
     write_init(h, env);
@@ -275,7 +279,7 @@ static void forget_sent(py_host_t *h, py_task_t *t) {
     t->expected_us = 0;
 }
 
-/* Calls that were sent but had not started wait again. */
+/* Calls that were sent to the host but have not started wait again. */
 static void requeue_rest(pypool_t *p, py_host_t *h) {
     while (h->tasks.first && h->tasks.first->next) {
         py_task_t *t = py_tasks_take_id(&h->tasks, h->tasks.first->next->id);
@@ -295,8 +299,8 @@ static void fail_running(pypool_t *p, py_host_t *h, const char *reason) {
     fail_task(p, t, SDG_EIO, reason);
 }
 
-/* Kills a host. `reason` fails its running call at once; "" leaves that to the exit status, which comes a
- * moment later. */
+/* Kills a host. A `reason` fails its running call at once; with "" the call fails with the exit status, which
+ * comes a moment later. A host that is ending already is left alone. */
 static void end_host(pypool_t *p, py_host_t *h, const char *reason) {
     if (!is_alive(h)) return;
     h->explained = reason[0] != '\0';
@@ -311,7 +315,7 @@ static void end_host(pypool_t *p, py_host_t *h, const char *reason) {
 
 /* ---- environments ---- */
 
-static void set_program(env_t *env, char *take, bool in_venv) {
+static void set_program(pool_env_t *env, char *take, bool in_venv) {
     free(env->program);
     env->program = take;
     env->in_venv = in_venv;
@@ -319,7 +323,7 @@ static void set_program(env_t *env, char *take, bool in_venv) {
 
 /* Decides which Python runs: the venv's if it exists, a new venv if there are requirements, else the plain
  * interpreter. */
-static void resolve_env(pypool_t *p, env_t *env) {
+static void resolve_env(pypool_t *p, pool_env_t *env) {
     char *python = env->venv ? py_venv_python(env->venv) : NULL;
     bool wants_packages = list_count(env->requirements) > 0;
     if (python) {
@@ -350,7 +354,8 @@ static void resolve_env(pypool_t *p, env_t *env) {
             env->program);
 }
 
-static void fail_waiting(pypool_t *p, env_t *env) {
+/* The environment cannot be used: its calls fail. */
+static void fail_waiting(pypool_t *p, pool_env_t *env) {
     for (py_task_t *t; (t = py_tasks_pop(&env->waiting));)
         fail_task(p, t, SDG_EINVAL, env->failure);
 }
@@ -379,6 +384,8 @@ static int write_definition(pypool_t *p, py_host_t *h, uint32_t number) {
     return pyhost_frame_end(h, begin);
 }
 
+/* Writes the frame of a call, after the definition of its function if the host does not know that. Constants
+ * are sent only when they are others than those sent last. */
 static int write_call(pypool_t *p, py_host_t *h, const py_task_t *t) {
     int failed = write_definition(p, h, t->function);
     if (failed != 0) return failed;
@@ -398,7 +405,7 @@ static int write_call(pypool_t *p, py_host_t *h, const py_task_t *t) {
     return failed;
 }
 
-/* The first call of the queue starts now, or the host becomes idle. */
+/* Sets the host's deadline: its first call starts now, or it becomes idle. */
 static void note_start(pypool_t *p, py_host_t *h) {
     const py_task_t *t = h->tasks.first;
     if (!t)
@@ -434,7 +441,7 @@ static py_host_t *pick_host(const pypool_t *p, uint32_t env, uint32_t expected_u
     return best;
 }
 
-/* Alive hosts that run user code: those that wait for AI answers, and the others. */
+/* Counts the live hosts for user code: those that wait for AI answers, and the others. */
 static void count_hosts(const pypool_t *p, uint32_t *computing, uint32_t *asking) {
     *computing = *asking = 0;
     for (uint32_t i = 0; i < p->slots; i++) {
@@ -443,7 +450,7 @@ static void count_hosts(const pypool_t *p, uint32_t *computing, uint32_t *asking
     }
 }
 
-/* An idle host of an environment that has others may go to make room. */
+/* Ends one idle host of another environment that has more, to make room. False: there is none. */
 static bool retire_one(pypool_t *p, uint32_t except_env) {
     for (uint32_t i = 0; i < p->slots; i++) {
         py_host_t *h = p->hosts[i];
@@ -456,10 +463,10 @@ static bool retire_one(pypool_t *p, uint32_t except_env) {
     return false;
 }
 
-/* May one more host start? hosts_max counts hosts that compute; those that wait for an AI answer come on top,
- * up to a limit. If it is reached, an idle host elsewhere gives its place. */
+/* May one more host start? hosts_max bounds the hosts that compute; PY_AI_HOSTS_MAX further ones may wait for
+ * AI answers. When hosts_max is reached, an idle host of another environment may be ended for it. */
 static bool place_for_host(pypool_t *p, uint32_t env_number) {
-    const env_t *env = &p->envs[env_number];
+    const pool_env_t *env = &p->envs[env_number];
     if (env->starting >= env->waiting.count) return false;
     if (env->hosts == 0) return true;
     uint32_t computing, asking;
@@ -469,7 +476,7 @@ static bool place_for_host(pypool_t *p, uint32_t env_number) {
 }
 
 static void dispatch_env(pypool_t *p, uint32_t number) {
-    env_t *env = &p->envs[number];
+    pool_env_t *env = &p->envs[number];
     while (env->waiting.count > 0 && env->state == ENV_READY) {
         py_host_t *h = pick_host(p, number, p->functions[env->waiting.first->function].usual_us);
         if (!h || h->tasks.count > 0)
@@ -489,7 +496,7 @@ static bool has_installer(const pypool_t *p, uint32_t env) {
 static void dispatch(pypool_t *p) {
     p->dirty = false;
     for (uint32_t i = 0; i < p->env_count; i++) {
-        env_t *env = &p->envs[i];
+        pool_env_t *env = &p->envs[i];
         if (env->waiting.count == 0) continue;
         if (env->state == ENV_NEW) resolve_env(p, env);
         if (env->state == ENV_INSTALLING && !has_installer(p, i)) start_host(p, i);
@@ -523,7 +530,7 @@ static py_task_t *answered(pypool_t *p, py_host_t *h, value_t id, value_t micros
     uint32_t took = microseconds.kind == VALUE_INT && microseconds.integer < UINT32_MAX / 2
                         ? (uint32_t)microseconds.integer
                         : UINT32_MAX / 2;
-    function_t *f = &p->functions[t->function];
+    pool_function_t *f = &p->functions[t->function];
     uint32_t faded = f->usual_us - f->usual_us / 8;
     f->usual_us = took > faded ? took : faded;
     return t;
@@ -572,8 +579,9 @@ static void on_log(pypool_t *p, py_host_t *h, value_t frame) {
     add_log(p, h->tasks.first ? h->tasks.first->tag : 0, member(frame, "log"), member(frame, "m"));
 }
 
+/* The host is ready, if its version is one that the environment accepts. */
 static void on_hello(pypool_t *p, py_host_t *h, value_t frame) {
-    env_t *env = &p->envs[h->env];
+    pool_env_t *env = &p->envs[h->env];
     value_t v = member(frame, "hello");
     int version[3] = {0};
     for (size_t i = 0; v.kind == VALUE_LIST && i < 3 && i < list_count(v); i++)
@@ -592,8 +600,9 @@ static void on_hello(pypool_t *p, py_host_t *h, value_t frame) {
     end_host(p, h, reason);
 }
 
+/* The installer is done: the environment is ready, or has failed for good. */
 static void on_prepared(pypool_t *p, py_host_t *h, value_t frame) {
-    env_t *env = &p->envs[h->env];
+    pool_env_t *env = &p->envs[h->env];
     const char *said = text_or(member(frame, "prepared"), "no reason given");
     char *python = py_venv_python(env->venv);
     h->greeted = true;
@@ -631,7 +640,7 @@ static void on_frame(pypool_t *p, py_host_t *h, value_t frame) {
     end_host(p, h, "the Python process sent a frame that is not known");
 }
 
-/* A result may be deeper or stranger JSON than we take: that is the call's fault, not the host's. */
+/* A frame is no JSON that we take. If it is a result (too deep, or with odd numbers), only its call fails. */
 static void on_unreadable(pypool_t *p, py_host_t *h, const char *bytes, size_t len, const err_t *why) {
     static const char result[] = "{\"ok\":";
     char reason[ERR_TEXT_MAX];
@@ -644,6 +653,7 @@ static void on_unreadable(pypool_t *p, py_host_t *h, const char *bytes, size_t l
     }
 }
 
+/* Handles frames until there is none, or the host has been ended by one. */
 static void take_frames(pypool_t *p, py_host_t *h) {
     const char *bytes;
     size_t len;
@@ -661,6 +671,7 @@ static void take_frames(pypool_t *p, py_host_t *h) {
     if (got < 0) end_host(p, h, "the Python process sent more than 64 MiB at once");
 }
 
+/* Lines belong to the running call. Without one they go to our log, a bounded number of them. */
 static void take_log_lines(pypool_t *p, py_host_t *h, bool all) {
     char line[PY_LOG_LINE_MAX];
     pyhost_read_log(h);
@@ -682,14 +693,14 @@ static void take_log_lines(pypool_t *p, py_host_t *h, bool all) {
 static bool on_readable(pypool_t *p, py_host_t *h) {
     if (!is_alive(h)) return false;
     bool open = pyhost_read(h);
-    take_log_lines(p, h, true); /* a call's prints come before its answer */
+    take_log_lines(p, h, true); /* first: a call's prints come before its answer */
     take_frames(p, h);
     pyhost_read_done(h);
     return open && is_alive(h);
 }
 
 static void finish_start(pypool_t *p, py_host_t *h, const char *how) {
-    env_t *env = &p->envs[h->env];
+    pool_env_t *env = &p->envs[h->env];
     char reason[ERR_TEXT_MAX];
     snprintf(reason, sizeof reason, "%s %s %s%s%s", env->program, how,
              h->installer ? "while creating a virtual environment" : "at its start",
@@ -700,8 +711,8 @@ static void finish_start(pypool_t *p, py_host_t *h, const char *how) {
         start_failed(p, env, reason);
 }
 
-/* Reads until the end of the socket, or until nothing comes (a process it started may still hold the other
- * end). */
+/* Reads until the socket ends, or until nothing comes: a process that the host has started may hold the other
+ * end. */
 static void read_rest(py_host_t *h) {
     size_t before;
     do
@@ -709,7 +720,7 @@ static void read_rest(py_host_t *h) {
     while (pyhost_read(h) && h->in.len != before);
 }
 
-/* The process is gone. What it still said counts first. */
+/* The process is gone. Answers that it sent before count. */
 static void on_exit_of_host(pypool_t *p, py_host_t *h) {
     char how[128], reason[ERR_TEXT_MAX];
     if (!pyhost_reap(h, how, sizeof how)) return;
@@ -747,8 +758,8 @@ static void take_sources(pypool_t *p) {
     }
 }
 
-/* Hosts that came on top while others waited for AI answers go when they have nothing to do; the usual number
- * stays. */
+/* A host has been idle for PY_IDLE_MS. It goes if there are more than hosts_max, because others waited for AI
+ * answers when it started. */
 static void on_idle(pypool_t *p, py_host_t *h) {
     uint32_t computing, asking;
     count_hosts(p, &computing, &asking);
@@ -757,6 +768,7 @@ static void on_idle(pypool_t *p, py_host_t *h) {
         end_host(p, h, "idle and more than are needed");
 }
 
+/* A deadline has passed: of an idle host, of a start, of a call or of a cancelled one. */
 static void expire(pypool_t *p, py_host_t *h) {
     char reason[ERR_TEXT_MAX];
     const py_task_t *t = h->tasks.first;
@@ -777,7 +789,7 @@ static void expire(pypool_t *p, py_host_t *h) {
 
 static void flush_host(pypool_t *p, py_host_t *h) {
     if (h->out.len > 0 && !pyhost_write(h)) {
-        h->out.len = 0; /* closed: the end of the socket, or of the process, is reported next */
+        h->out.len = 0; /* the socket is closed, which is reported next, or the end of the process */
         h->out_at = 0;
     }
     bool wants = h->out.len > 0;
@@ -822,11 +834,12 @@ int pypool_timeout_ms(const pypool_t *p, uint64_t now_ns) {
     if (first == UINT64_MAX) return -1;
     if (first <= now_ns) return 0;
     uint64_t ms = (first - now_ns + MILLISECOND - 1) / MILLISECOND;
-    return ms > 60000 ? 60000 : (int)ms;
+    return ms > PY_SLEEP_MS_MAX ? PY_SLEEP_MS_MAX : (int)ms;
 }
 
 /* ---- the caller's side ---- */
 
+/* options NULL: the defaults. */
 pypool_t *pypool_new(const pypool_options_t *options, err_t *err) {
     if (options && options->hosts_max > PY_HOSTS_MAX) {
         err_set(err, SDG_ELIMIT, "at most %d Python processes per worker", PY_HOSTS_MAX);
@@ -842,7 +855,7 @@ pypool_t *pypool_new(const pypool_options_t *options, err_t *err) {
     if (p->options.hosts_max == 0) p->options.hosts_max = PY_HOSTS_DEFAULT;
     p->epoll_fd = epoll_fd;
     p->parser = json_parser_new();
-    /* Twice: a host that is ending still has its place while its successor starts. */
+    /* Twice as many places as hosts: one that is ending still has its place while its successor starts. */
     p->slots_max = 2 * (p->options.hosts_max + PY_AI_HOSTS_MAX + PY_ENVS_MAX);
     p->hosts = xcalloc(p->slots_max, sizeof *p->hosts);
     return p;
@@ -853,7 +866,7 @@ static void free_tasks(pypool_t *p, py_tasks_t *q) {
         free_task(p, t);
 }
 
-static void free_env(pypool_t *p, env_t *env) {
+static void free_env(pypool_t *p, pool_env_t *env) {
     free_tasks(p, &env->waiting);
     free(env->asked);
     free(env->program);
@@ -863,6 +876,7 @@ static void free_env(pypool_t *p, env_t *env) {
     value_free(env->variables);
 }
 
+/* Calls that are open and events that were not taken are dropped. */
 void pypool_destroy(pypool_t **pool) {
     pypool_t *p = *pool;
     if (!p) return;
@@ -886,7 +900,7 @@ void pypool_destroy(pypool_t **pool) {
     free(p);
 }
 
-/* A list of texts, whatever was written: a single text is a list of one. */
+/* A list of texts: a single text becomes a list of one, null an empty list. */
 static value_t as_list(value_t v) {
     if (v.kind == VALUE_LIST) return value_ref(v);
     value_t list = value_list(1);
@@ -894,13 +908,14 @@ static value_t as_list(value_t v) {
     return list;
 }
 
+/* Nothing is looked for or started before the first call. */
 int pypool_add_env(pypool_t *p, const py_env_t *given, err_t *err) {
     py_interp_t interp;
     if (p->env_count == PY_ENVS_MAX)
         return err_set(err, SDG_ELIMIT, "at most %d Python environments per run", PY_ENVS_MAX);
     if (py_interp_parse(given->interpreter, &interp, err) != 0) return SDG_EINVAL;
     p->envs = xrealloc(p->envs, (p->env_count + 1) * sizeof *p->envs);
-    p->envs[p->env_count] = (env_t){
+    p->envs[p->env_count] = (pool_env_t){
         .interp = interp,
         .asked = xstrdup(given->interpreter ? given->interpreter : "python3"),
         .venv = given->venv && given->venv[0] != '\0' ? py_absolute(given->venv) : NULL,
@@ -914,6 +929,7 @@ int pypool_add_env(pypool_t *p, const py_env_t *given, err_t *err) {
 
 static value_t text_or_null(const char *text) { return text ? value_text(text) : value_null(); }
 
+/* The definition is kept as the frame in which each host gets it. */
 int pypool_add_function(pypool_t *p, const py_function_t *given, err_t *err) {
     if (p->function_count == PY_FUNCTIONS_MAX)
         return err_set(err, SDG_ELIMIT, "at most %d Python functions per run", PY_FUNCTIONS_MAX);
@@ -935,8 +951,8 @@ int pypool_add_function(pypool_t *p, const py_function_t *given, err_t *err) {
     json_write(&text, def, JSON_COMPACT);
     value_free(def);
     p->functions = xrealloc(p->functions, (p->function_count + 1) * sizeof *p->functions);
-    function_t *f = &p->functions[p->function_count];
-    *f = (function_t){.env = given->env, .v1 = given->v1, .usual_us = PY_WINDOW_US};
+    pool_function_t *f = &p->functions[p->function_count];
+    *f = (pool_function_t){.env = given->env, .v1 = given->v1, .usual_us = PY_WINDOW_US};
     f->definition = buf_take(&text, &f->definition_len);
     return (int)p->function_count++;
 }
@@ -984,7 +1000,8 @@ void pypool_ai_answer(pypool_t *p, uint64_t tag, int64_t id, value_t text, const
     p->dirty = true;
 }
 
-/* The event comes now; what already runs may finish unheard for a moment, then its host is killed. */
+/* Cancels a call that was sent. Its event comes now. If it runs it may go on for PY_CANCEL_MS, unheard; then
+ * its host is killed. */
 static bool cancel_sent(pypool_t *p, py_host_t *h, uint64_t tag) {
     py_task_t *t = py_tasks_find_tag(&h->tasks, tag);
     if (!t) return false;

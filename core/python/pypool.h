@@ -1,23 +1,23 @@
-/* pypool.h - Python blocks: a pool of CPython host processes owned by one worker. Knows no YAML and no
+/* pypool.h - Python blocks: a pool of CPython host processes owned by one worker. It knows no YAML and no
  * actors.
  *
- * Hosts start lazily, up to `hosts_max`, and are reached over a socketpair with length-prefixed JSON frames,
- * so user prints cannot break the protocol (a host's stdout and stderr come out as PY_LOG events). Several
- * calls may be queued on one host (it runs one at a time). As with the LLM engine, one descriptor stands for
- * everything: poll pypool_fd with pypool_timeout_ms, call pypool_drive, take events with pypool_next. Nothing
- * blocks, no callbacks.
+ * Hosts start when they are needed, up to `hosts_max`. The pool and a host exchange JSON frames with a length
+ * before them over a socketpair, so what user code prints cannot break the protocol: a host's stdout and
+ * stderr become PY_LOG events. Several calls may be queued on one host, which runs one at a time. As with the
+ * LLM engine, one descriptor stands for everything: poll pypool_fd with pypool_timeout_ms, call pypool_drive,
+ * take events with pypool_next. Nothing blocks, no callbacks.
  *
- * A call ends in exactly one PY_DONE or PY_FAILED event, whatever happens to its host. In between it may
- * raise PY_CALL_AI events (the user called ctx.call_ai; several at once if the user's code has threads):
- * answer each with pypool_ai_answer. A timeout kills the host and the pool replaces it; calls queued behind
- * it start elsewhere. A cancelled call fails with SDG_ECANCELLED in the next events.
+ * A call ends in exactly one PY_DONE or PY_FAILED event, whatever happens to its host. Before that it may
+ * raise PY_CALL_AI events (user code called ctx.call_ai; several at once if it has threads): answer each with
+ * pypool_ai_answer. A timeout kills the host, and the pool replaces it; calls queued behind the one that took
+ * too long start elsewhere. A cancelled call fails with SDG_ECANCELLED, in an event that is there at once.
  *
  * Hosts are per environment: each environment in use keeps at least one, even above hosts_max. A host that
- * waits for AI answers does not count; up to PY_AI_HOSTS_MAX further ones start meanwhile and go when they
- * are idle. Module state persists within one host.
+ * waits for AI answers does not count; meanwhile up to PY_AI_HOSTS_MAX further ones start, which go when they
+ * are idle. The state of Python modules persists within one host.
  *
- * Use a pool from one thread, and let that thread live as long as the pool: hosts are killed by the kernel
- * when it ends.
+ * A pool is used from one thread, which lives as long as the pool: the kernel kills the hosts when that
+ * thread ends.
  */
 #ifndef SDG_PYTHON_PYPOOL_H
 #define SDG_PYTHON_PYPOOL_H
@@ -32,12 +32,13 @@ typedef struct pypool pypool_t;
 
 /* An environment a function runs in; hosts are per environment. Everything is copied. */
 typedef struct py_env {
-    const char *interpreter; /* program to run, NULL: python3 from PATH; a constraint such as "python>=3.8" is
-                                checked at start */
-    const char *venv;     /* folder; used if it exists (or can be created because requirements are given) */
-    value_t requirements; /* list of texts or null: what pip takes; a name that ends in .txt and exists is a
-                             file of them */
-    value_t env;          /* object of texts or null: added to the clean environment */
+    /* Program to run; NULL: python3 from PATH. A constraint such as "python>=3.8" is checked at start. */
+    const char *interpreter;
+    const char *venv; /* folder; used if it exists, or can be created because requirements are given */
+    /* List of texts or null: what pip takes. A text that ends in .txt and names a file is a list of
+     * requirements. */
+    value_t requirements;
+    value_t env; /* object of texts or null: added to the clean environment */
     bool allow_network;
     const char *work_dir; /* NULL: ours */
 } py_env_t;
@@ -67,39 +68,45 @@ typedef enum py_event_kind { PY_DONE, PY_FAILED, PY_CALL_AI, PY_LOG } py_event_k
 typedef struct py_event {
     py_event_kind_t kind;
     uint64_t tag;
-    value_t
-        outputs;  /* DONE: object output name -> value (declared outputs; ctx.emit lists included). Owned */
-    value_t vars; /* DONE: object of changed vars (ctx.vars / ctx.set, changed in place too), null when none.
-                     Owned */
-    value_t ai;   /* CALL_AI: {"id": n, "model": .., "system": .., "prompts": [..], "params": {..}}. Owned */
-    value_t log;  /* LOG: {"level": .., "message": ..}; prints have the level "info". Comes before the call's
-                     last event. Owned */
-    err_t error;  /* FAILED: Python's message, its last traceback line and the user's line number */
+    /* DONE: an object of the declared outputs, by name, with the lists of ctx.emit. Owned. */
+    value_t outputs;
+    /* DONE: an object of the vars that ctx.vars or ctx.set changed, or that were changed in place; null when
+     * there are none. Owned. */
+    value_t vars;
+    /* CALL_AI: {"id": n, "model": .., "system": .., "prompts": [..], "params": {..}}. Owned. */
+    value_t ai;
+    /* LOG: {"level": .., "message": ..}; prints have the level "info". It comes before the last event of its
+     * call. Owned. */
+    value_t log;
+    err_t error; /* FAILED: Python's message, its last traceback line and the user's line number */
 } py_event_t;
 
 typedef struct pypool_options {
-    uint32_t hosts_max; /* per pool, default 2 */
+    uint32_t hosts_max; /* processes; 0: PY_HOSTS_DEFAULT */
     enum { PY_SANDBOX_AUTO, PY_SANDBOX_REQUIRED, PY_SANDBOX_OFF } sandbox;
     uint64_t memory_bytes_max; /* RLIMIT_AS of a host, 0: none */
 } pypool_options_t;
 
 pypool_t *pypool_new(const pypool_options_t *options, err_t *err);
-void pypool_destroy(pypool_t **pool);                                               /* kills the hosts */
-int pypool_add_env(pypool_t *pool, const py_env_t *env, err_t *err);                /* number or negative */
-int pypool_add_function(pypool_t *pool, const py_function_t *function, err_t *err); /* number or negative */
+void pypool_destroy(pypool_t **pool); /* kills the hosts */
+/* Both return the number, or a negative code. */
+int pypool_add_env(pypool_t *pool, const py_env_t *env, err_t *err);
+int pypool_add_function(pypool_t *pool, const py_function_t *function, err_t *err);
 int pypool_submit(pypool_t *pool, const py_call_t *call, uint64_t tag, err_t *err);
-void pypool_ai_answer(pypool_t *pool, uint64_t tag, int64_t id, value_t text,
-                      const char *error); /* error NULL: text is the answer */
+/* Answers question `id` of the call; error NULL: `text` is the answer. Too late is harmless. */
+void pypool_ai_answer(pypool_t *pool, uint64_t tag, int64_t id, value_t text, const char *error);
 void pypool_cancel(pypool_t *pool, uint64_t tag);
 int pypool_fd(const pypool_t *pool);
 int pypool_timeout_ms(const pypool_t *pool, uint64_t now_ns);
 void pypool_drive(pypool_t *pool, uint64_t now_ns);
 bool pypool_next(pypool_t *pool, py_event_t *event);
 
-typedef struct pypool_load {         /* gauges */
-    uint32_t calls;                  /* submitted and not finished */
-    uint32_t hosts;                  /* processes for user code; of them: */
-    uint32_t starting, busy, asking; /* not yet ready; running a call; waiting for AI answers */
+typedef struct pypool_load { /* gauges, for tests */
+    uint32_t calls;          /* submitted and not finished */
+    uint32_t hosts;          /* processes for user code */
+    uint32_t starting;       /* hosts that are not ready yet */
+    uint32_t busy;           /* hosts that run a call */
+    uint32_t asking;         /* hosts that wait for AI answers */
 } pypool_load_t;
 void pypool_load(const pypool_t *pool, pypool_load_t *load);
 

@@ -1,8 +1,8 @@
 /* pyspawn.c - see pyspawn.h.
  *
- * The idea: the sandbox is closed before the first byte of Python runs, because a virtual environment may run
- * code of its own at start-up (.pth files, sitecustomize) and ctypes may be missing from it. So it is done
- * here, between clone and exec.
+ * The idea: the sandbox is closed between clone and exec, before the first byte of Python runs. Python itself
+ * could not do it: a virtual environment may run code of its own at start-up (.pth files, sitecustomize), and
+ * ctypes may be missing from it.
  *
  * The child shares our memory until it executes (CLONE_VM | CLONE_VFORK, as posix_spawn does): nothing is
  * copied however large this process is, and it can tell us why it failed by writing into `launch_t`. In
@@ -52,9 +52,9 @@ typedef struct launch {
     const py_spawn_t *spawn;
     py_jail_t jail; /* what to set up */
     pid_t parent;
-    int null_fd, log_fd, frame_fd; /* all >= FIRST_FREE_FD, so that dup2 never meets itself */
+    int null_fd, log_fd, frame_fd; /* all >= FIRST_FREE_FD, so that no dup2 overwrites one of them */
     char uid_map[48], gid_map[48];
-    const char *volatile failed_at; /* NULL: it is executing */
+    const char *volatile failed_at; /* NULL: the child is executing */
     volatile int failed_errno;
 } launch_t;
 
@@ -92,8 +92,8 @@ CHILD_CODE static void map_own_user(const launch_t *l) {
     write_file("/proc/self/gid_map", l->gid_map, strlen(l->gid_map));
 }
 
-/* Root keeps what file access needs and loses the rest, over exec too: it can neither enter another namespace
- * nor read our environment (that asks for at least our capabilities). */
+/* Drops capabilities of root for good, also over exec, but for those that file access needs. Then the child
+ * can neither enter another namespace nor read our environment, which takes at least our capabilities. */
 CHILD_CODE static void drop_capabilities(void) {
     for (unsigned cap = 0; cap < 64; cap++) {
         if (cap == CAP_CHOWN || cap == CAP_DAC_OVERRIDE || cap == CAP_FOWNER || cap == CAP_FSETID ||
@@ -173,8 +173,7 @@ CHILD_CODE static int child_main(void *argument) {
     setsid();
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) child_fails(l, "PR_SET_PDEATHSIG");
     if (l->jail == PY_JAIL_USER_NAMESPACE) map_own_user(l);
-    if (getppid() != l->parent) /* it died before prctl */
-        _exit(127);
+    if (getppid() != l->parent) _exit(127); /* the parent died before the prctl above */
     child_descriptors(l);
     if (s->work_dir && chdir(s->work_dir) != 0) child_fails(l, "working folder");
     child_limits(s);
@@ -188,7 +187,7 @@ CHILD_CODE static int child_main(void *argument) {
 
 /* ---- in the parent ---- */
 
-/* Clones with all signals blocked: a handler of ours must not run in the child. Gives the pid or a negative
+/* Clones with all signals blocked, because no handler of ours may run in the child. The pid, or a negative
  * errno. */
 static pid_t clone_child(launch_t *l, int namespaces) {
     char *stack =
@@ -211,8 +210,8 @@ static int jail_namespaces(py_jail_t jail, bool network) {
     return jail == PY_JAIL_ROOT ? net : 0;
 }
 
-/* One attempt with one kind of jail. True: the child executes, or failed for a reason that another jail would
- * not cure. */
+/* Tries one kind of jail. True: the child executes, or it failed for a reason that another jail would not
+ * cure. */
 static bool attempt(launch_t *l, py_jail_t jail, pid_t *pid) {
     l->jail = jail;
     l->failed_at = NULL;
@@ -229,7 +228,7 @@ static bool attempt(launch_t *l, py_jail_t jail, pid_t *pid) {
     return strcmp(l->failed_at, "seccomp") != 0;
 }
 
-/* Tries the jails, best first. With the network allowed there is nothing left to enforce by a filter. */
+/* Tries the jails, best first. With the network allowed a filter has nothing to enforce, and is not tried. */
 static pid_t launch(launch_t *l) {
     const bool root = geteuid() == 0;
     const py_jail_t order[] = {root ? PY_JAIL_ROOT : PY_JAIL_USER_NAMESPACE,
@@ -249,7 +248,7 @@ static int high_fd(int fd) {
     return high;
 }
 
-/* Opens the socket pair and the pipe: ours go into `child`, theirs into `l`. */
+/* Opens the socket pair and the pipe. Our ends go into `child`, those of the child into `l`. */
 static int open_channels(launch_t *l, py_child_t *child) {
     int socket_fd[2], pipe_fd[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, socket_fd) != 0) return -1;
@@ -275,6 +274,7 @@ static void kill_started(pid_t pid) {
     }
 }
 
+/* The child's ends are closed here, whether it was started or not. */
 int py_spawn(const py_spawn_t *spawn, py_child_t *child, err_t *err) {
     launch_t l = {.spawn = spawn, .parent = getpid(), .null_fd = -1, .log_fd = -1, .frame_fd = -1};
     snprintf(l.uid_map, sizeof l.uid_map, "%u %u 1", (unsigned)geteuid(), (unsigned)geteuid());

@@ -1,9 +1,10 @@
-/* pyspawn.h - starts one sandboxed child with a frame socket on descriptor 3 and its stdout and stderr on a
+/* pyspawn.h - starts one sandboxed child with a frame socket on descriptor 3, its stdout and stderr on a
  * pipe.
  *
- * What the child gets: the environment and descriptors listed here and no others; SIGKILL when the thread
- * that started it dies; no way to gain privileges; no core dumps; without `network` no network (see
- * py_jail_t). It stops accidents and theft (of the keys in our environment, for one), not hostile tenants. */
+ * The child has the environment and descriptors listed here and no others. It gets SIGKILL when the thread
+ * that started it dies, cannot gain privileges, and dumps no core; without `network` it has no network
+ * (py_jail_t). That stops accidents and theft (of the keys in our environment, for one), but not hostile
+ * tenants. */
 #ifndef SDG_PYTHON_PYSPAWN_H
 #define SDG_PYTHON_PYSPAWN_H
 
@@ -15,11 +16,13 @@
 
 /* How the child is confined, best first. */
 typedef enum py_jail {
-    PY_JAIL_USER_NAMESPACE, /* own user namespace, and an own empty network namespace if the network is
-                             * denied */
-    PY_JAIL_ROOT,    /* we are root: own network namespace, administrative capabilities dropped for good */
-    PY_JAIL_SECCOMP, /* namespaces are forbidden here: a filter refuses every socket that is not AF_UNIX */
-    PY_JAIL_NONE,    /* nothing worked, or nothing was wanted */
+    /* A user namespace of its own, and an empty network namespace if the network is denied. */
+    PY_JAIL_USER_NAMESPACE,
+    /* For root: a network namespace of its own, and administrative capabilities are dropped for good. */
+    PY_JAIL_ROOT,
+    /* Where namespaces are forbidden: a filter refuses every socket that is not AF_UNIX. */
+    PY_JAIL_SECCOMP,
+    PY_JAIL_NONE, /* nothing worked, or nothing was wanted */
 } py_jail_t;
 
 typedef struct py_spawn {
@@ -34,7 +37,7 @@ typedef struct py_spawn {
 
 typedef struct py_child {
     pid_t pid;    /* also its process group and session */
-    int pid_fd;   /* readable when it has ended; non-blocking like the others */
+    int pid_fd;   /* readable when the child has ended; non-blocking like the others */
     int frame_fd; /* our end of the socket */
     int log_fd;   /* our end of the pipe */
     py_jail_t jail;

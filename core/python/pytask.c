@@ -1,8 +1,7 @@
 /* pytask.c - see pytask.h.
  *
- * The idea: the window counts time, not calls. A host may have many calls of microseconds ahead of it, which
- * hides the wake-ups of both sides, but a call is never put behind one that is known to be slow while it
- * could start elsewhere.
+ * The idea: the window counts time, not calls. A host may have many calls of some microseconds ahead of it,
+ * which hides the wake-ups of both sides. But no call is put behind one that is known to be slow.
  */
 #include "core/python/pytask.h"
 
@@ -11,7 +10,7 @@
 #include "core/base/error.h"
 #include "core/python/limits.h"
 
-/* An absent value of a call is an empty container of the kind that belongs there. */
+/* The value, or an empty container if it is not of this kind. */
 static value_t or_empty(value_t v, value_kind_t kind) {
     if (v.kind == kind) return value_ref(v);
     return kind == VALUE_LIST ? value_list(0) : value_object(0);
@@ -60,7 +59,7 @@ void py_tasks_insert(py_tasks_t *q, py_task_t *t) {
     q->count++;
 }
 
-/* Takes out the call that stands at `at` (which is &q->first or &before->next). */
+/* Takes out the call at `at`, which is &q->first or &before->next. */
 static py_task_t *tasks_take(py_tasks_t *q, py_task_t **at, py_task_t *before) {
     py_task_t *t = *at;
     *at = t->next;

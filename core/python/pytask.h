@@ -1,4 +1,4 @@
-/* pytask.h - one call on its way through the pool, and queues of calls (first in first out). Pure. */
+/* pytask.h - one call on its way through the pool, and queues of calls: first in, first out. Pure. */
 #ifndef SDG_PYTHON_PYTASK_H
 #define SDG_PYTHON_PYTASK_H
 
@@ -16,7 +16,7 @@ typedef struct py_task {
     uint32_t function;
     uint32_t timeout_ms;
     uint32_t expected_us; /* counted in its host's queued_us */
-    bool cancelled;       /* its event was already given */
+    bool cancelled;       /* its last event was given already */
     value_t args, kwargs, context, vars, consts;
 } py_task_t;
 
@@ -25,17 +25,17 @@ typedef struct py_tasks {
     uint32_t count;
 } py_tasks_t;
 
-py_task_t *py_task_new(const py_call_t *call, uint64_t id,
-                       uint64_t tag); /* absent values become empty containers */
+/* A copy of the call. Values that are absent become empty containers. */
+py_task_t *py_task_new(const py_call_t *call, uint64_t id, uint64_t tag);
 void py_task_free(py_task_t *take);
 
 void py_tasks_push(py_tasks_t *q, py_task_t *take);
-void py_tasks_insert(py_tasks_t *q,
-                     py_task_t *take);  /* back among the waiting ones, in the order of submission */
-py_task_t *py_tasks_pop(py_tasks_t *q); /* NULL when empty */
+/* Puts a call that comes back among the waiting ones, in the order of submission. */
+void py_tasks_insert(py_tasks_t *q, py_task_t *take);
+py_task_t *py_tasks_pop(py_tasks_t *q);                  /* NULL when empty */
 py_task_t *py_tasks_take_id(py_tasks_t *q, uint64_t id); /* NULL: not there */
-py_task_t *py_tasks_find_tag(const py_tasks_t *q,
-                             uint64_t tag); /* not cancelled; borrowed; NULL: not there */
+/* The call with this tag, unless it was cancelled; borrowed. NULL: not there. */
+py_task_t *py_tasks_find_tag(const py_tasks_t *q, uint64_t tag);
 
 /* May a host with this queue get one more call of this expected time? */
 bool py_window_has_room(uint32_t count, uint64_t queued_us, uint32_t expected_us);

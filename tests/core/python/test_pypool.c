@@ -337,7 +337,7 @@ Test(pypool, constants_cannot_be_changed) {
     pypool_destroy(&b.pool);
 }
 
-/* Runs `body` with ctx_access; part NULL: it must succeed. */
+/* Runs `body` with this ctx_access. Its error must have `part` in it; part NULL: it must succeed. */
 static void run_access(const char *access, const char *body, const char *part) {
     bench_t b = open_bench(1);
     char *code = xasprintf("import os, socket\ndef main(ctx):\n    %s\n", body);
