@@ -40,6 +40,7 @@ Test(rangeset, the_ends_of_the_range_work) {
 
 enum { SPACE = 64 };
 
+/* Everything that the set says of the numbers below SPACE must be what the model says. */
 static void check_all(const rangeset_t *set, const bool *model) {
     uint64_t count = 0;
     size_t runs = 0;

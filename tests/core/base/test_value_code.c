@@ -365,6 +365,7 @@ Test(value_code, every_bit_turned_over) {
     buf_free(&bytes);
 }
 
+/* A value of random kind. Now and then it is one of the pool, so that values share their parts. */
 static value_t random_value(rng_t *rng, int depth, value_t *pool, size_t pool_count) {
     int64_t kind = rng_between(rng, 0, depth > 0 ? 8 : 5);
     char text[40];

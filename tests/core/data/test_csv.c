@@ -25,6 +25,7 @@ static void show(buf_t *out, csv_t *c) {
     buf_adds(out, csv_open_quote(c) ? "!;" : ";");
 }
 
+/* Feeds a text in pieces of this size and writes what the parser makes of it. */
 static void parse(buf_t *out, char separator, size_t max, const char *text, size_t len, size_t piece) {
     csv_t *c = csv_new(separator, max);
     buf_init(out, 1 << 20);

@@ -116,6 +116,7 @@ static void check_torn(const char *name, add_member_t *add) {
 Test(stream, torn_gzip) { check_torn("a.gz", add_gzip); }
 Test(stream, torn_zstd) { check_torn("a.zst", add_zstd); }
 
+/* What follows a whole member is no member: that is damage, not a torn end, and the member is delivered. */
 static void check_damaged(const char *name, add_member_t *add) {
     buf_t packed;
     buf_init(&packed, 1 << 20);

@@ -395,6 +395,8 @@ Test(writer, a_full_device_is_said) {
     cr_assert_neq(access("/dev/full.sdg", F_OK), 0);
 }
 
+/* A member that finds no room is cut off: the output ends with the member before it, and a rerun
+ * continues. */
 static void check_full_compressed(const char *name) {
     const char *path = scratch_path(name);
     writer_t *w = open_ok(path, &PLAIN, NULL);
@@ -464,6 +466,7 @@ Test(writer, a_reader_that_left_is_an_error) {
 
 typedef void add_member_t(buf_t *, const char *, size_t);
 
+/* An output of three members, cut at every byte: the whole members count, and a further row can be added. */
 static void check_compressed(const char *name) {
     const char *path = scratch_path(name);
     for (uint64_t row = 0; row < 3; row++) {

@@ -196,6 +196,7 @@ static void server_accept(server_t *s) {
     }
 }
 
+/* The loop of the server's thread; it ends when stop_fd becomes readable. */
 static void *server_run(void *user) {
     server_t *s = user;
     for (;;) {
@@ -215,6 +216,7 @@ static void *server_run(void *user) {
     }
 }
 
+/* Starts a server on a free port of 127.0.0.1; server_stop ends it. */
 static server_t *server_start(server_script_t script) {
     struct rlimit files;
     getrlimit(RLIMIT_NOFILE, &files);

@@ -17,6 +17,7 @@ static llm_engine_t *engine;
 static const retry_policy_t quick = {
     .attempts_max = 4, .base_ms = 2, .factor = 1, .cap_ms = 2, .on_empty = true};
 
+/* A route to these URLs, which make up its endpoint. */
 static uint32_t open_route(const char *const *urls, size_t count, uint32_t timeout_ms) {
     err_t err;
     static const char *const headers[] = {"X-Two: 2"};
@@ -145,6 +146,7 @@ Test(engine, connections_are_reused) {
     end();
 }
 
+/* Does what the prompt in the request says. */
 static act_t by_prompt(server_t *s, int nth, const char *request) {
     (void)s;
     const char *body = strstr(request, "\r\n\r\n") + 4;
@@ -649,9 +651,9 @@ Test(engine, a_route_is_closed_with_its_calls) {
     cr_assert_eq(llm_engine_submit(engine, &failing, 2, NULL), SDG_OK);
     while (route_load(doomed).succeeded < 1 || route_load(doomed).backing_off < 1)
         turn();
+    /* Two are in flight, where they hang; two are queued, because they find no unit. */
     for (uint64_t tag = 3; tag <= 6; tag++)
-        submit_with(doomed, &units, false, tag,
-                    "hang"); /* two in flight, two queued: they hang or find no unit */
+        submit_with(doomed, &units, false, tag, "hang");
     drive();
     cr_expect_eq(units.used, 3);
     cr_expect_eq(route_load(doomed).in_flight, 2);
@@ -918,6 +920,7 @@ Test(engine, a_dead_replica_does_not_draw_the_calls) {
 
 /* --- chaos --- */
 
+/* Answers in all ways that a server can, good and bad, in a fixed order by the number of the request. */
 static act_t chaos(server_t *s, int nth, const char *request) {
     (void)s, (void)request;
     static const act_t acts[] = {

@@ -49,15 +49,15 @@ Test(window, what_is_asked_for_is_taken) {
 }
 
 Test(window, large_rows_are_fewer) {
-    expect((window_wish_t){.concurrency = 64, .row_bytes = 100 * KIB}, 327, 64,
-           40); /* 32 MiB of rows; 4 MiB a chunk */
+    /* 32 MiB of rows, 4 MiB in a chunk. */
+    expect((window_wish_t){.concurrency = 64, .row_bytes = 100 * KIB}, 327, 64, 40);
     expect((window_wish_t){.concurrency = 8, .row_bytes = MIB}, 32, 64, 4);
 }
 
 Test(window, bytes_grow_until_all_are_busy) {
     expect((window_wish_t){.concurrency = 64, .row_bytes = MIB}, 68, 136, 4);
-    expect((window_wish_t){.concurrency = 1000, .row_bytes = 16 * MIB}, 1001, PENDING_BYTES_MAX / MIB,
-           1); /* but not without end */
+    /* They grow up to PENDING_BYTES_MAX. */
+    expect((window_wish_t){.concurrency = 1000, .row_bytes = 16 * MIB}, 1001, PENDING_BYTES_MAX / MIB, 1);
 }
 
 Test(window, a_share_of_the_memory_is_kept) {

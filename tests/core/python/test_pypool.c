@@ -72,6 +72,7 @@ typedef struct inputs {
     uint32_t timeout_ms;
 } inputs_t;
 
+/* Submits a call whose inputs are given as JSON. */
 static void submit(bench_t *b, uint32_t function, uint64_t tag, inputs_t in) {
     err_t err;
     py_call_t call = {.function = function,
@@ -411,8 +412,8 @@ Test(pypool, a_waiting_call_gives_back_what_was_sent_behind_it) {
     uint32_t f = add_function(
         &b, add_env(&b, (py_env_t){0}),
         "def main(ctx, ask):\n    return ctx.call_ai('m', None, 'p') if ask else 'quick'\n", "[\"R\"]");
-    for (uint64_t tag = 1; tag <= 200;
-         tag++) { /* by then the function counts as quick and several are sent ahead */
+    /* After these the function counts as quick, and several calls are sent ahead. */
+    for (uint64_t tag = 1; tag <= 200; tag++) {
         submit(&b, f, tag, (inputs_t){.kwargs = "{\"ask\":false}"});
         expect_done(&b, tag, "{\"R\":\"quick\"}", NULL);
     }
@@ -420,8 +421,8 @@ Test(pypool, a_waiting_call_gives_back_what_was_sent_behind_it) {
     for (uint64_t tag = 1001; tag <= 1010; tag++)
         submit(&b, f, tag, (inputs_t){.kwargs = "{\"ask\":false}"});
     py_event_t e = expect_question(&b, 1000);
-    for (uint64_t tag = 1001; tag <= 1010;
-         tag++) /* a further host runs them although hosts_max is 1: the first computes nothing */
+    /* A further host runs them although hosts_max is 1, because the first one computes nothing. */
+    for (uint64_t tag = 1001; tag <= 1010; tag++)
         expect_done(&b, tag, "{\"R\":\"quick\"}", NULL);
     value_t text = value_text("late");
     pypool_ai_answer(b.pool, 1000, question_id(&e), text, NULL);
@@ -701,8 +702,8 @@ Test(pypool, the_environment_is_clean) {
     setenv("HOME", "/home/somebody", 1);
     bench_t b = open_bench(2);
     value_t vars = json("{\"FLAVOR\":\"sweet\",\"N\":5}");
-    uint32_t env = add_env(
-        &b, (py_env_t){.env = vars, .interpreter = "/usr/bin/python3"}); /* not a shim that sets some more */
+    /* The program itself: a shim would set further variables. */
+    uint32_t env = add_env(&b, (py_env_t){.env = vars, .interpreter = "/usr/bin/python3"});
     value_free(vars);
     uint32_t f = add_function(
         &b, env,
@@ -881,8 +882,8 @@ static bool is_gone(pid_t pid) {
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
     FILE *f = fopen(path, "r");
     if (!f) return true;
-    bool zombie =
-        fgets(text, sizeof text, f) && strstr(text, ") Z ") != NULL; /* its adoptive parent may be slow */
+    /* A process that nobody has waited for yet counts as gone. */
+    bool zombie = fgets(text, sizeof text, f) && strstr(text, ") Z ");
     fclose(f);
     return zombie;
 }

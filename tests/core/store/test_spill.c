@@ -224,8 +224,8 @@ Test(spill, at_its_limit_it_refuses_and_keeps_what_it_has) {
     for (uint64_t key = 0; key < taken / 2; key++) {
         cr_assert_eq(spill_remove(s, key, NULL), SDG_OK);
     }
-    for (int tries = 0; spill_flush(s, NULL) != SDG_OK;
-         tries++) { /* what is removed makes room, once it is written */
+    /* What is removed makes room once it is written. */
+    for (int tries = 0; spill_flush(s, NULL) != SDG_OK; tries++) {
         cr_assert_lt(tries, 5);
     }
     for (uint64_t key = taken / 2; key < taken; key++) {
