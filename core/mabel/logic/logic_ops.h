@@ -74,7 +74,7 @@ typedef struct list_source {
     template_t *text;
     dotted_t ref; /* text without placeholders: tried as a name first; whole NULL: not so */
     list_parse_t parse;
-    regex_t_ *regex;
+    pattern_t *regex;
     bool drop_empty;
 } list_source_t;
 

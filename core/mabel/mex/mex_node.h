@@ -59,7 +59,7 @@ struct mex {
     dotted_t name;               /* var, ref; a text that is one placeholder */
     str_t **keys;                /* of an object literal, argc of them */
     str_t *bound[MEX_BOUND_MAX]; /* names that a lambda or let binds, or set assigns */
-    regex_t_ *regex;             /* constant pattern */
+    pattern_t *regex;            /* constant pattern */
 };
 
 extern const mex_op_t mex_table[];

@@ -283,8 +283,8 @@ int mex_run_ends_with(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
 /* ---- regular expressions */
 
 typedef struct search {
-    str_t *text;  /* owned */
-    regex_t_ *re; /* borrowed: of the node or of the thread's cache */
+    str_t *text;   /* owned */
+    pattern_t *re; /* borrowed: of the node or of the thread's cache */
 } search_t;
 
 /* Text and pattern; nothing may be evaluated between this and the search (the cache holds the pattern). */

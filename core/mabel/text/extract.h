@@ -12,7 +12,7 @@ typedef enum type_hint { HINT_NONE, HINT_STRING, HINT_NUMBER, HINT_BOOLEAN, HINT
 typedef struct extract {
     select_kind_t select;
     str_t *tag;       /* TAG: name, any case. Owned, as everything here */
-    regex_t_ *regex;  /* REGEX, compiled with REGEX_DOTALL */
+    pattern_t *regex; /* REGEX, compiled with REGEX_DOTALL */
     jsonpath_t *path; /* JSONPATH */
     str_t *join_with; /* NULL: the first hit; else all hits joined */
     type_hint_t hint;

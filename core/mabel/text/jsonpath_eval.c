@@ -222,11 +222,11 @@ static int test_compare(run_t *r, const jp_expr_t *e, value_t current, bool *yes
 }
 
 /* A computed pattern that is none matches nothing, as the RFC wants. */
-static regex_t_ *pattern_of(const jp_expr_t *call, maybe_t pattern) {
+static pattern_t *pattern_of(const jp_expr_t *call, maybe_t pattern) {
     if (call->regex) return call->regex;
     size_t len;
     char *text = jp_pattern(pattern.v.string->data, pattern.v.string->len, call->function == JP_MATCH, &len);
-    regex_t_ *re = regex_cached(text, len, 0, NULL);
+    pattern_t *re = regex_cached(text, len, 0, NULL);
     free(text);
     return re;
 }
@@ -238,7 +238,7 @@ static int test_pattern(run_t *r, const jp_expr_t *call, value_t current, bool *
     if (rc == SDG_OK) rc = value_of(r, call->right, current, &pattern);
     if (rc != SDG_OK || !text.present || !pattern.present) return rc;
     if (text.v.kind != VALUE_STRING || pattern.v.kind != VALUE_STRING) return SDG_OK;
-    regex_t_ *re = pattern_of(call, pattern);
+    pattern_t *re = pattern_of(call, pattern);
     size_t span[2];
     if (!re) return SDG_OK;
     rc = regex_match(re, text.v.string->data, text.v.string->len, 0, span, 2, r->err);

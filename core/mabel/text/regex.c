@@ -27,7 +27,7 @@ enum {
     SPAN_GROUPS_MAX = 100, /* groups that findall and replacements can see */
 };
 
-struct regex {
+struct pattern {
     pcre2_code *code;
     pcre2_match_data *data; /* of this pattern; a regex belongs to one thread */
     uint32_t groups;
@@ -38,7 +38,7 @@ struct regex {
 typedef struct cached {
     str_t *pattern; /* NULL: empty slot */
     int flags;
-    regex_t_ *re;
+    pattern_t *re;
 } cached_t;
 
 typedef struct thread_state {
@@ -110,7 +110,7 @@ static int compile_error(const char *pattern, size_t len, int code, size_t offse
                    character);
 }
 
-regex_t_ *regex_compile(const char *pattern, size_t len, int flags, err_t *err) {
+pattern_t *regex_compile(const char *pattern, size_t len, int flags, err_t *err) {
     if (len > REGEX_PATTERN_BYTES_MAX) {
         err_set(err, SDG_ELIMIT, "a regular expression of more than %d bytes", REGEX_PATTERN_BYTES_MAX);
         return NULL;
@@ -131,7 +131,7 @@ regex_t_ *regex_compile(const char *pattern, size_t len, int flags, err_t *err) 
     }
     buf_free(&text);
     pcre2_jit_compile(compiled, PCRE2_JIT_COMPLETE); /* a pattern it cannot do is interpreted */
-    regex_t_ *re = xcalloc(1, sizeof *re);
+    pattern_t *re = xcalloc(1, sizeof *re);
     re->code = compiled;
     re->data = pcre2_match_data_create_from_pattern(compiled, NULL);
     assert(re->data);
@@ -139,7 +139,7 @@ regex_t_ *regex_compile(const char *pattern, size_t len, int flags, err_t *err) 
     return re;
 }
 
-void regex_destroy(regex_t_ **re) {
+void regex_destroy(pattern_t **re) {
     if (!*re) return;
     pcre2_match_data_free((*re)->data);
     pcre2_code_free((*re)->code);
@@ -147,14 +147,14 @@ void regex_destroy(regex_t_ **re) {
     *re = NULL;
 }
 
-uint32_t regex_groups(const regex_t_ *re) { return re->groups; }
+uint32_t regex_groups(const pattern_t *re) { return re->groups; }
 
-regex_t_ *regex_cached(const char *pattern, size_t len, int flags, err_t *err) {
+pattern_t *regex_cached(const char *pattern, size_t len, int flags, err_t *err) {
     cached_t *slot = &thread_state()->cache[(str_hash_bytes(pattern, len) + (uint32_t)flags) % CACHE_SLOTS];
     if (slot->pattern && slot->flags == flags && slot->pattern->len == len &&
         memcmp(slot->pattern->data, pattern, len) == 0)
         return slot->re;
-    regex_t_ *re = regex_compile(pattern, len, flags, err);
+    pattern_t *re = regex_compile(pattern, len, flags, err);
     if (!re) return NULL;
     str_free(slot->pattern);
     regex_destroy(&slot->re);
@@ -173,7 +173,7 @@ static int match_error(int rc, err_t *err) {
     return err_set(err, SDG_EINVAL, "the regular expression failed: %s", (const char *)why);
 }
 
-static int run(regex_t_ *re, const char *text, size_t len, size_t from, uint32_t options, size_t *span,
+static int run(pattern_t *re, const char *text, size_t len, size_t from, uint32_t options, size_t *span,
                size_t span_max, err_t *err) {
     assert(span_max >= 2 && from <= len);
     pcre2_match_context *context = thread_state()->context;
@@ -194,7 +194,7 @@ static int run(regex_t_ *re, const char *text, size_t len, size_t from, uint32_t
     return 1;
 }
 
-int regex_match(regex_t_ *re, const char *text, size_t len, size_t from, size_t *span, size_t span_max,
+int regex_match(pattern_t *re, const char *text, size_t len, size_t from, size_t *span, size_t span_max,
                 err_t *err) {
     return run(re, text, len, from, 0, span, span_max, err);
 }
@@ -230,7 +230,7 @@ static value_t hit(const char *text, const size_t *span, size_t groups, size_t *
     return list;
 }
 
-int regex_findall(regex_t_ *re, const char *text, size_t len, size_t count_max, value_t *out, err_t *err) {
+int regex_findall(pattern_t *re, const char *text, size_t len, size_t count_max, value_t *out, err_t *err) {
     size_t span[2 * SPAN_GROUPS_MAX];
     size_t groups = re->groups < SPAN_GROUPS_MAX ? re->groups : SPAN_GROUPS_MAX - 1;
     regex_walk_t walk = {.re = re, .text = text, .len = len};
@@ -252,7 +252,7 @@ int regex_findall(regex_t_ *re, const char *text, size_t len, size_t count_max, 
 /* ---- replace */
 
 typedef struct replacing {
-    regex_t_ *re;
+    pattern_t *re;
     const char *text;
     const size_t *span;
     buf_t out;
@@ -323,8 +323,8 @@ static int add_replacement(replacing_t *r, const char *with, size_t with_len) {
     return rc;
 }
 
-int regex_replace(regex_t_ *re, const char *text, size_t len, const char *with, size_t with_len, value_t *out,
-                  err_t *err) {
+int regex_replace(pattern_t *re, const char *text, size_t len, const char *with, size_t with_len,
+                  value_t *out, err_t *err) {
     size_t span[2 * SPAN_GROUPS_MAX];
     replacing_t r = {.re = re, .text = text, .span = span, .err = err};
     buf_init(&r.out, MEX_TEXT_BYTES_MAX);

@@ -32,7 +32,7 @@ typedef struct segment {
     const char *detail; /* IMAGE: constant text */
 } segment_t;
 
-struct template {
+struct text_template {
     str_t *source;
     segment_t *segments;
     size_t count, cap;
@@ -89,7 +89,7 @@ static bool is_placeholder(const char *text, const size_t *span) {
 }
 
 static void cut(template_t *t, const char *text, size_t len) {
-    regex_t_ *re = regex_cached(PLACEHOLDER, sizeof PLACEHOLDER - 1, 0, NULL);
+    pattern_t *re = regex_cached(PLACEHOLDER, sizeof PLACEHOLDER - 1, 0, NULL);
     size_t span[6], from = 0, done = 0;
     for (; re && regex_match(re, text, len, from, span, 6, NULL) > 0; from = span[1]) {
         if (!is_placeholder(text, span)) continue;

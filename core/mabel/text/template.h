@@ -9,7 +9,7 @@
 #include "core/base/buf.h"
 #include "core/mabel/text/scope.h"
 
-typedef struct template template_t;
+typedef struct text_template template_t;
 
 typedef enum template_missing {
     TEMPLATE_EMPTY, /* an unresolved ASCII name becomes "", a non-ASCII one stays as written (prompts, final
