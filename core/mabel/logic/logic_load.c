@@ -425,7 +425,7 @@ static void unknown_function(loader_t *l, const ynode_t *n, const ypath_t *path,
 
 /* Arguments that are not given are null; names the function does not have are probably typing errors. */
 static void check_arguments(loader_t *l, const ynode_t *n, const ypath_t *path, const op_t *op) {
-    const function_t *f = &l->program->functions[op->function];
+    const logic_function_t *f = &l->program->functions[op->function];
     for (uint32_t i = 0; i < op->binding_count; i++) {
         const str_t *name = op->bindings[i].name;
         bool known = name ? false : i < f->arg_count;
@@ -512,7 +512,7 @@ static void read_reduce(loader_t *l, const ynode_t *n, const ypath_t *path, op_t
     body_field(l, n, path, by_step ? "step" : "body", false, &op->body);
 }
 
-static void read_call_target(loader_t *l, const ynode_t *n, const ypath_t *path, op_t *op) {
+static void read_call(loader_t *l, const ynode_t *n, const ypath_t *path, op_t *op) {
     const char *key = yaml_text(yaml_get(n, "function"), NULL) ? "function" : "name";
     str_t *name = name_field(l, n, path, key, NULL);
     op->function = NO_FUNCTION;
@@ -520,10 +520,6 @@ static void read_call_target(loader_t *l, const ynode_t *n, const ypath_t *path,
     if (name && op->function == NO_FUNCTION)
         unknown_function(l, yaml_get(n, key), YPATH_KEY(path, key), name->data);
     str_free(name);
-}
-
-static void read_call(loader_t *l, const ynode_t *n, const ypath_t *path, op_t *op) {
-    read_call_target(l, n, path, op);
     bindings_field(l, n, path, "with", true, op);
     op->return_count = names_field(l, n, path, "returns", &op->returns);
     if (op->function != NO_FUNCTION) check_arguments(l, n, path, op);
@@ -606,15 +602,15 @@ static void read_op(loader_t *l, const ynode_t *n, const ypath_t *path, bool blo
 
 /* ---- program */
 
-static function_t *add_function(logic_program_t *p, const ynode_t *node, bool of_block) {
+static logic_function_t *add_function(logic_program_t *p, const ynode_t *node, bool of_block) {
     p->functions = xrealloc(p->functions, (p->count + 1) * sizeof *p->functions);
-    function_t *f = &p->functions[p->count++];
-    *f = (function_t){.node = node, .of_block = of_block};
+    logic_function_t *f = &p->functions[p->count++];
+    *f = (logic_function_t){.node = node, .of_block = of_block};
     return f;
 }
 
 static void declare(loader_t *l, const ynode_t *named, const ynode_t *n, const ypath_t *path, bool of_block) {
-    function_t *f = add_function(l->program, n, of_block);
+    logic_function_t *f = add_function(l->program, n, of_block);
     f->name = name_field(l, named, path, "name", NULL);
     f->arg_count = names_field(l, n, path, yaml_get(n, "args") ? "args" : "params", &f->args);
     f->return_count = names_field(l, n, path, "returns", &f->returns);
@@ -657,7 +653,7 @@ static void declare_recursions(loader_t *l, const ynode_t *blocks) {
     }
 }
 
-static void read_base_case(loader_t *l, const ynode_t *n, const ypath_t *path, function_t *f) {
+static void read_base_case(loader_t *l, const ynode_t *n, const ypath_t *path, logic_function_t *f) {
     const ynode_t *base = yaml_get(n, "base_case");
     if (!base) return;
     const ypath_t *at = YPATH_KEY(path, "base_case");
@@ -679,7 +675,7 @@ static void read_base_case(loader_t *l, const ynode_t *n, const ypath_t *path, f
 
 /* Path of a function for messages; its place was found by pointer, so walk to it again. */
 static void read_function(loader_t *l, const ynode_t *list, uint32_t index) {
-    function_t *f = &l->program->functions[index];
+    logic_function_t *f = &l->program->functions[index];
     const ypath_t *root =
         f->of_block ? YPATH_KEY(NULL, "blocks") : YPATH_KEY(YPATH_KEY(NULL, "functions"), "logic");
     size_t place = 0;
@@ -790,7 +786,7 @@ void logic_program_destroy(logic_program_t **program) {
     if (!p) return;
     *program = NULL;
     for (uint32_t i = 0; i < p->count; i++) {
-        function_t *f = &p->functions[i];
+        logic_function_t *f = &p->functions[i];
         str_free(f->name);
         names_free(f->args, f->arg_count);
         names_free(f->returns, f->return_count);

@@ -105,7 +105,7 @@ struct op {
     uint32_t output_count;
 };
 
-typedef struct function {
+typedef struct logic_function {
     str_t *name;
     const ynode_t *node; /* where it is written; load time only */
     bool of_block;       /* belongs to an `op: recurse` block */
@@ -117,10 +117,10 @@ typedef struct function {
     mex_t **base_values;
     uint32_t base_count;
     body_t body;
-} function_t;
+} logic_function_t;
 
 struct logic_program {
-    function_t *functions;
+    logic_function_t *functions;
     uint32_t count;
 };
 
@@ -145,7 +145,7 @@ typedef struct op_result {
     value_t value;                 /* of the op: last value, accumulator, first return, ... */
     value_t raw, filtered, mapped; /* for; else null */
     value_t emitted;               /* list; null when nothing was */
-    uint64_t turns;                /* while: iterations */
+    uint64_t iterations;           /* while: iterations */
     bool truth;                    /* if, and, or, not */
     locals_t *callee;              /* call: locals of the function when it returned; else NULL */
 } op_result_t;

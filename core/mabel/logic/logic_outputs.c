@@ -66,7 +66,7 @@ static value_t end_of(value_t list, bool last) {
 
 static value_t count_of(const op_t *op, const op_result_t *r, value_t list) {
     size_t count = list_count(list);
-    if (op->kind == OP_WHILE && !op->emits && count == 0) return value_int((int64_t)r->turns);
+    if (op->kind == OP_WHILE && !op->emits && count == 0) return value_int((int64_t)r->iterations);
     return value_int((int64_t)count);
 }
 

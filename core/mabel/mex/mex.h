@@ -28,6 +28,5 @@ int mex_eval(const mex_t *m, scope_t *scope, value_t *out, err_t *err);
 int mex_eval_bool(const mex_t *m, scope_t *scope, bool *out, err_t *err); /* truthiness of the value */
 
 bool mex_is_operator(const char *name);
-bool mex_is_constant(const mex_t *m);
 
 #endif

@@ -105,17 +105,7 @@ int mex_run_filter(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     return finish_list(rc, kept, out);
 }
 
-/* Folds the elements from `first` on into the accumulator slot. */
-static int reduce_from(lambda_t *l, value_t list, size_t first, err_t *err) {
-    int rc = SDG_OK;
-    for (size_t i = first; i < list_count(list) && rc == SDG_OK; i++) {
-        value_t v;
-        rc = lambda_call(l, list_peek(list, i), i, &v, err);
-        if (rc == SDG_OK) value_replace(&l->slots[MEX_ACCUMULATOR].value, v);
-    }
-    return rc;
-}
-
+/* Without `init` the first element is the first accumulator, and the fold begins with the second one. */
 int mex_run_reduce(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     value_t list, seed = value_null();
     int rc = mex_list_of(m, 0, s, &list, err);
@@ -129,7 +119,11 @@ int mex_run_reduce(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
         lambda_t l;
         lambda_open(&l, m, s, true);
         l.slots[MEX_ACCUMULATOR].value = seed;
-        rc = reduce_from(&l, list, first, err);
+        for (size_t i = first; i < list_count(list) && rc == SDG_OK; i++) {
+            value_t v;
+            rc = lambda_call(&l, list_peek(list, i), i, &v, err);
+            if (rc == SDG_OK) value_replace(&l.slots[MEX_ACCUMULATOR].value, v);
+        }
         if (rc == SDG_OK) *out = value_ref(l.slots[MEX_ACCUMULATOR].value);
         lambda_close(&l);
     }
@@ -289,21 +283,17 @@ int mex_run_slice(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
 
 /* ---- range */
 
-static int range_of(const mex_t *m, scope_t *s, int64_t n[3], bool given[3], err_t *err) {
-    for (size_t i = 0; i < 3; i++) {
-        given[i] = false;
-        int rc = m->args[i] ? mex_index_of(m, i, s, &n[i], &given[i], err) : SDG_OK;
-        if (rc != SDG_OK) return rc;
-        if (m->args[i] && !given[i]) return mex_wrong(m, value_null(), "an integer", err);
-    }
-    return SDG_OK;
-}
-
+/* Python's range: one operand is the end, with two the first is the start. The length is worked out in 128
+ * bits, because the ends may be any integers. */
 int mex_run_range(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
-    int64_t n[3] = {0, 0, 1};
-    bool given[3];
-    int rc = range_of(m, s, n, given, err);
-    if (rc != SDG_OK) return rc;
+    int64_t n[3] = {0, 0, 1}; /* start or end, end, step */
+    bool given[3] = {false};
+    for (size_t i = 0; i < 3; i++) {
+        if (!m->args[i]) continue;
+        int rc = mex_index_of(m, i, s, &n[i], &given[i], err);
+        if (rc != SDG_OK) return rc;
+        if (!given[i]) return mex_wrong(m, value_null(), "an integer", err);
+    }
     int64_t start = given[1] ? n[0] : 0, end = given[1] ? n[1] : n[0], step = n[2];
     if (step == 0) return mex_fail(m, SDG_EINVAL, err, "the step is 0");
     __int128 span = step > 0 ? (__int128)end - start : (__int128)start - end;
@@ -311,7 +301,7 @@ int mex_run_range(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     __int128 count = span <= 0 ? 0 : (span + stride - 1) / stride;
     if (count > MEX_LIST_MAX)
         return mex_fail(m, SDG_ELIMIT, err, "a list of more than %d elements", MEX_LIST_MAX);
-    rc = mex_spend(s, (uint64_t)count, err);
+    int rc = mex_spend(s, (uint64_t)count, err);
     if (rc != SDG_OK) return rc;
     value_t list = value_list((size_t)count);
     for (int64_t i = 0; i < (int64_t)count; i++)

@@ -226,16 +226,16 @@ static bool is_named(const mex_op_t *op, const ynode_t *n) {
     return op->shape == SHAPE_ARGS && (!is_call(n) || all_params(op->params, n));
 }
 
-typedef struct call {
+typedef struct mex_call {
     mex_compiler_t *c;
     mex_t *m;
     const mex_op_t *op;
     strictness_t inner; /* how operands are read */
     const ynode_t *nodes[MEX_ARGS_MAX];
     bool over_data; /* any, all with fn: the list holds data, only fn is a condition */
-} call_t;
+} mex_call_t;
 
-static void take_arg(call_t *call, param_t p, const ynode_t *n, const ypath_t *path) {
+static void take_arg(mex_call_t *call, param_t p, const ynode_t *n, const ypath_t *path) {
     strictness_t strict = p.is_condition ? LITERAL_WRONG : call->inner;
     if (call->over_data && p.index == 0 && strict == LITERAL_WRONG) strict = LITERAL_OR_TYPO;
     mex_destroy(&call->m->args[p.index]);
@@ -243,7 +243,7 @@ static void take_arg(call_t *call, param_t p, const ynode_t *n, const ypath_t *p
     call->m->args[p.index] = compile_node(call->c, n, path, strict);
 }
 
-static void take_name(call_t *call, param_t p, const ynode_t *n, const ypath_t *path) {
+static void take_name(mex_call_t *call, param_t p, const ynode_t *n, const ypath_t *path) {
     size_t len;
     const char *text = yaml_text(n, &len);
     size_t slot = p.index == 0 ? MEX_ELEMENT : MEX_ACCUMULATOR;
@@ -266,7 +266,7 @@ static void show_params(const char *spec, char shown[SHOWN_PARAMS_MAX]) {
     shown[len] = '\0';
 }
 
-static void unknown_param(call_t *call, const ynode_t *map, size_t i, const ypath_t *path) {
+static void unknown_param(mex_call_t *call, const ynode_t *map, size_t i, const ypath_t *path) {
     const ynode_t *key = map->keys[i];
     char shown[SHOWN_PARAMS_MAX];
     show_params(call->op->params, shown);
@@ -274,7 +274,7 @@ static void unknown_param(call_t *call, const ynode_t *map, size_t i, const ypat
              "%s does not know \"%s\"; it knows: %s", call->op->name, yaml_key(map, i), shown);
 }
 
-static void take_named(call_t *call, const ynode_t *n, const ypath_t *path) {
+static void take_named(mex_call_t *call, const ynode_t *n, const ypath_t *path) {
     call->over_data = call->op->logical && yaml_get(n, "fn");
     for (size_t i = 0; i < n->count; i++) {
         param_t p;
@@ -288,7 +288,7 @@ static void take_named(call_t *call, const ynode_t *n, const ypath_t *path) {
     }
 }
 
-static void take_positional(call_t *call, const ynode_t *n, const ypath_t *path) {
+static void take_positional(mex_call_t *call, const ynode_t *n, const ypath_t *path) {
     if (n->count > call->op->max) {
         mex_complain(call->c, n, path, "%s takes at most %d operands, not %zu", call->op->name, call->op->max,
                      n->count);
@@ -304,7 +304,7 @@ static void take_positional(call_t *call, const ynode_t *n, const ypath_t *path)
     }
 }
 
-static void check_given(call_t *call, const ynode_t *n, const ypath_t *path) {
+static void check_given(mex_call_t *call, const ynode_t *n, const ypath_t *path) {
     for (size_t i = 0; i < call->op->min; i++) {
         if (call->m->args[i]) continue;
         char name[NAME_MAX_BYTES];
@@ -320,7 +320,7 @@ static bool maybe_wrapped(const mex_op_t *op, const ynode_t *n) {
            op->run == mex_run_first || op->run == mex_run_last || op->run == mex_run_choose;
 }
 
-static void take_one(call_t *call, const ynode_t *n, const ypath_t *path) {
+static void take_one(mex_call_t *call, const ynode_t *n, const ypath_t *path) {
     param_t first = {.index = 0};
     if (call->op->min == 0 && n->kind == YNODE_SCALAR && n->scalar.kind == VALUE_NULL)
         return; /* {rand: null} */
@@ -339,7 +339,7 @@ static void take_one(call_t *call, const ynode_t *n, const ypath_t *path) {
 }
 
 /* {get: [obj, {path, default}]} is {get: {obj, path, default}}. */
-static bool take_get(call_t *call, const ynode_t *n, const ypath_t *path) {
+static bool take_get(mex_call_t *call, const ynode_t *n, const ypath_t *path) {
     if (call->op->run != mex_run_get || n->kind != YNODE_LIST || n->count != 2) return false;
     const ynode_t *options = n->items[1];
     if (options->kind != YNODE_MAP || is_call(options) || !yaml_get(options, "path")) return false;
@@ -348,7 +348,7 @@ static bool take_get(call_t *call, const ynode_t *n, const ypath_t *path) {
     return true;
 }
 
-static void take_params(call_t *call, const ynode_t *n, const ypath_t *path) {
+static void take_params(mex_call_t *call, const ynode_t *n, const ypath_t *path) {
     if (is_named(call->op, n))
         take_named(call, n, path);
     else if (call->op->shape == SHAPE_ARGS && n->kind == YNODE_LIST && !take_get(call, n, path))
@@ -359,7 +359,7 @@ static void take_params(call_t *call, const ynode_t *n, const ypath_t *path) {
 
 /* ---- the other shapes */
 
-static void take_operands(call_t *call, const ynode_t *n, const ypath_t *path) {
+static void take_operands(mex_call_t *call, const ynode_t *n, const ypath_t *path) {
     const mex_op_t *op = call->op;
     mex_t *m = call->m;
     if (n->kind != YNODE_LIST) {
@@ -378,7 +378,7 @@ static void take_operands(call_t *call, const ynode_t *n, const ypath_t *path) {
                      op->min == op->max ? "" : "at least ", op->min, n->count);
 }
 
-static void take_var(call_t *call, const ynode_t *n, const ypath_t *path) {
+static void take_var(mex_call_t *call, const ynode_t *n, const ypath_t *path) {
     if (n->kind == YNODE_LIST && n->count == 1) n = n->items[0];
     if (n->kind != YNODE_SCALAR || n->scalar.kind == VALUE_NULL) {
         call->m->argc = 1; /* a computed name */
@@ -407,7 +407,7 @@ static const ynode_t *first_of(const ynode_t *map, const char *a, const char *b)
     return n ? n : yaml_get(map, b);
 }
 
-static void take_when(call_t *call, const ynode_t *arm, size_t i, const ypath_t *path) {
+static void take_when(mex_call_t *call, const ynode_t *arm, size_t i, const ypath_t *path) {
     const ynode_t *cond = yaml_get(arm, "cond"), *then = first_of(arm, "then", "value");
     if (!cond) mex_complain(call->c, arm, path, "case: each entry of `when` needs `cond`");
     call->m->args[2 * i] = compile_node(call->c, cond, YPATH_KEY(path, "cond"), LITERAL_WRONG);
@@ -415,7 +415,7 @@ static void take_when(call_t *call, const ynode_t *arm, size_t i, const ypath_t 
 }
 
 /* args: cond, value, cond, value, ..., otherwise */
-static void take_case(call_t *call, const ynode_t *n, const ypath_t *path) {
+static void take_case(mex_call_t *call, const ynode_t *n, const ypath_t *path) {
     const ynode_t *when = yaml_get(n, "when");
     bool single = when && when->kind == YNODE_MAP;
     if (!when || (when->kind != YNODE_LIST && !single)) {
@@ -441,7 +441,7 @@ static mex_t *compile_call(mex_compiler_t *c, const mex_op_t *op, const ynode_t 
                            strictness_t strict) {
     bool params = op->shape == SHAPE_ONE || op->shape == SHAPE_UNWRAP || op->shape == SHAPE_ARGS;
     size_t before = c->failures;
-    call_t call = {.c = c, .op = op, .inner = inner_of(op, strict)};
+    mex_call_t call = {.c = c, .op = op, .inner = inner_of(op, strict)};
     call.m = node_new(op->run, params ? op->max : 0);
     call.m->op = op;
     if (params) {
@@ -602,5 +602,3 @@ mex_t *mex_compile(ydoc_t *doc, const ynode_t *node, const ypath_t *path, mex_mo
     if (c.failures) mex_destroy(&m);
     return m;
 }
-
-bool mex_is_constant(const mex_t *m) { return m->constant; }

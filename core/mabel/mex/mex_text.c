@@ -126,13 +126,13 @@ int mex_run_join(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
 }
 
 /* Python's replace: an empty `old` stands before each character and at the end. */
-static void write_replaced(buf_t *b, const str_t *text, const str_t *old, const str_t *new) {
+static void write_replaced(buf_t *b, const str_t *text, const str_t *old, const str_t *with) {
     const char *at = text->data, *end = at + text->len;
     while (at < end && !b->full) {
         const char *hit = old->len ? memmem(at, (size_t)(end - at), old->data, old->len) : at;
         if (!hit) break;
         buf_add(b, at, (size_t)(hit - at));
-        buf_add(b, new->data, new->len);
+        buf_add(b, with->data, with->len);
         at = hit + old->len;
         if (old->len) continue;
         size_t step = utf8_offset(at, (size_t)(end - at), 1);
@@ -140,19 +140,19 @@ static void write_replaced(buf_t *b, const str_t *text, const str_t *old, const 
         at += step;
     }
     buf_add(b, at, (size_t)(end - at));
-    if (old->len == 0) buf_add(b, new->data, new->len);
+    if (old->len == 0) buf_add(b, with->data, with->len);
 }
 
 int mex_run_replace(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
-    str_t *text, *old, *new;
+    str_t *text, *old, *with;
     int rc = texts_of(m, s, &text, &old, err);
     if (rc != SDG_OK) return rc;
-    rc = mex_text_of(m, 2, s, &new, err);
+    rc = mex_text_of(m, 2, s, &with, err);
     if (rc == SDG_OK) {
         size_t mark = mex_scratch()->len;
-        write_replaced(mex_scratch(), text, old, new);
+        write_replaced(mex_scratch(), text, old, with);
         rc = mex_scratch_take(m, mark, s, out, err);
-        str_free(new);
+        str_free(with);
     }
     str_free(text);
     str_free(old);

@@ -44,7 +44,7 @@ static void write_result(row_t *row, value_t take_final) {
     value_free(take_final);
 }
 
-void row_fail(row_t *row, const char *label, const char *text, const char *class) {
+void row_fail(row_t *row, const char *label, const char *text, const char *kind) {
     buf_t line;
     buf_init(&line, ROW_ERROR_BYTES_MAX);
     if (label) buf_addf(&line, "%.1000s: ", label);
@@ -54,9 +54,9 @@ void row_fail(row_t *row, const char *label, const char *text, const char *class
     buf_free(&line);
     row->failed = true;
     if (label)
-        snprintf(row->reason, sizeof row->reason, "%.28s: %s", label, class);
+        snprintf(row->reason, sizeof row->reason, "%.28s: %s", label, kind);
     else
-        snprintf(row->reason, sizeof row->reason, "%s", class);
+        snprintf(row->reason, sizeof row->reason, "%s", kind);
     value_t error = value_ref(object_get_peek(final, RESULT_LINE_ERROR, sizeof RESULT_LINE_ERROR - 1, NULL));
     buf_reset(&row->line_out);
     write_result(row, final);
@@ -235,9 +235,9 @@ bool row_block_done(row_t *row) {
     return next_block(row);
 }
 
-static void row_failed(row_t *row, const char *class) {
+static void fail_in_block(row_t *row, const char *kind) {
     row_trace_end(row, row->err.text);
-    row_fail(row, row_block(row)->label->data, row->err.text, class);
+    row_fail(row, row_block(row)->label->data, row->err.text, kind);
 }
 
 static bool go_on_after_error(row_t *row) {
@@ -254,13 +254,13 @@ static uint64_t backoff_ns(const retry_policy_t *p, uint32_t attempt) {
     return (uint64_t)(ms * (double)MILLISECOND);
 }
 
-bool row_block_failed(row_t *row, const char *class) {
+bool row_block_failed(row_t *row, const char *kind) {
     const block_t *b = row_block(row);
     logic_abort(&row->logic);
     row_python_clear(row);
     if (b->on_error == ON_ERROR_CONTINUE) return go_on_after_error(row);
     if (b->on_error != ON_ERROR_RETRY || row->attempt >= b->retry.attempts_max) {
-        row_failed(row, class);
+        fail_in_block(row, kind);
         return false;
     }
     row_trace_add(row, "retried", value_int((int64_t)row->attempt));
@@ -374,21 +374,21 @@ static bool (*const HANDLERS[PHASES])(row_t *row) = {
 /* Ends a row that may not go on: cancelled, or out of wall time. Not an error of a block: on_error does not
  * apply. */
 static void check_stop(row_t *row) {
-    const char *class = NULL;
+    const char *kind = NULL;
     if (row->phase == PHASE_FINISHED) return;
     if (row->cancelled) {
         err_set(&row->err, SDG_ECANCELLED, "%s", row->cancelled);
-        class = "cancelled";
+        kind = "cancelled";
     } else if (row->now_ns >= row_deadline(row)) {
         err_set(&row->err, SDG_ELIMIT, "the row took longer than %llu ms (budget wall_time_ms)",
                 (unsigned long long)row_block(row)->budget.wall_time_ms);
-        class = "wall time";
+        kind = "wall time";
     }
-    if (!class) return;
+    if (!kind) return;
     if (row->at < row->pipeline->block_count)
-        row_failed(row, class);
+        fail_in_block(row, kind);
     else
-        row_fail(row, NULL, row->err.text, class);
+        row_fail(row, NULL, row->err.text, kind);
 }
 
 row_want_t row_run(row_t *row, uint64_t now_ns) {
@@ -404,7 +404,6 @@ row_want_t row_run(row_t *row, uint64_t now_ns) {
 
 const llm_request_t *row_llm_request(const row_t *row) { return &row->request; }
 const py_call_t *row_python_call(const row_t *row) { return &row->call; }
-uint64_t row_index(const row_t *row) { return row->index; }
 
 uint64_t row_wake_ns(const row_t *row) {
     return row->phase == PHASE_BACKOFF ? row->wake_ns : row_deadline(row);

@@ -46,7 +46,7 @@ typedef struct row_result {
     bool failed;
     const char *json;
     size_t len;                  /* the output line, without newline; lives as long as the row */
-    char reason[ROW_REASON_MAX]; /* failed: short class for counting, "<block>: HTTP 400", "input", "budget",
+    char reason[ROW_REASON_MAX]; /* failed: short kind for counting, "<block>: HTTP 400", "input", "budget",
                                   * ...; else the exit_code of the end block that ran, "" when it has none */
     const char *end_reason;      /* its `reason`, rendered; NULL when it has none. Lives as long as the row */
     const row_usage_t *usage;
@@ -71,7 +71,6 @@ void row_python_reply(const row_t *row, int64_t *id, value_t *text, const char *
  * row_run then fails it, and what it waited for must be cancelled. A row_run without news is harmless: it
  * wants time again. */
 uint64_t row_wake_ns(const row_t *row);
-uint64_t row_index(const row_t *row);
 void row_cancel(row_t *row, const char *reason);         /* the next row_run finishes it as failed */
 void row_result(const row_t *row, row_result_t *result); /* only when FINISHED */
 

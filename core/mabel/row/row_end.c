@@ -85,26 +85,25 @@ static int final_value(row_t *row, const final_value_t *f, value_t *out) {
     return f->tpl ? row_render(row, f->tpl, out) : render_inside(row, f->literal, out);
 }
 
-static void add_final(value_t *result, value_t *list, bool as_list, str_t *name, value_t take) {
-    if (!as_list) {
-        object_set(result, name, take);
-        return;
-    }
-    value_t pair = value_object(2);
-    object_set_text(&pair, "name", value_from_str(str_ref(name)));
-    object_set_text(&pair, "value", take);
-    list_push(list, pair);
-}
-
+/* Adds the finals in order: as columns of the result, or (final_mode: list) as one column `final` with a list
+ * of {name, value}. After an error the result is broken and the caller releases it. */
 static int add_finals(row_t *row, const end_block_t *e, value_t *result) {
     value_t list = value_null();
     int rc = SDG_OK;
     if (e->as_list) list = value_list(e->final_count);
     for (size_t i = 0; rc == SDG_OK && i < e->final_count; i++) {
+        str_t *name = e->finals[i].name;
         value_t v;
         rc = final_value(row, &e->finals[i], &v);
-        add_final(result, &list, e->as_list, e->finals[i].name, v);
-        if (rc < 0) err_prefix(&row->err, "final %s", e->finals[i].name->data);
+        if (rc < 0) err_prefix(&row->err, "final %s", name->data);
+        if (!e->as_list) {
+            object_set(result, name, v);
+            continue;
+        }
+        value_t pair = value_object(2);
+        object_set_text(&pair, "name", value_from_str(str_ref(name)));
+        object_set_text(&pair, "value", v);
+        list_push(&list, pair);
     }
     if (e->as_list) object_set_text(result, "final", list);
     return rc;

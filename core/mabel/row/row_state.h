@@ -83,13 +83,13 @@ bool row_wait(row_t *row, row_want_t want); /* sets want; always false */
 row_t *row_blank(const pipeline_t *pipeline, const row_options_t *options, uint64_t index, uint64_t now_ns);
 /* Makes the running block see the outputs its connections name. */
 void row_connect(row_t *row);
-/* Ends the row as failed: "<label>: <text>", label NULL: the text alone. `class` is one word for counting. */
-void row_fail(row_t *row, const char *label, const char *text, const char *class);
+/* Ends the row as failed: "<label>: <text>", label NULL: the text alone. `kind` is one word for counting. */
+void row_fail(row_t *row, const char *label, const char *text, const char *kind);
 /* Puts one output of the running block into the context (and wherever else it is needed). */
 void row_give(row_t *row, str_t *name, value_t take);
 bool row_block_done(row_t *row);
-/* The running block failed with row->err; `class` is one word for counting. Does what on_error says. */
-bool row_block_failed(row_t *row, const char *class);
+/* The running block failed with row->err; `kind` is one word for counting. Does what on_error says. */
+bool row_block_failed(row_t *row, const char *kind);
 /* Ends the row: `final` is the result without _row_index. */
 bool row_finish(row_t *row, value_t take_final);
 /* Renders a template to an owned string value. */
@@ -105,16 +105,15 @@ int row_llm_begin(row_t *row);
 int row_llm_end(row_t *row);
 void row_request_set(row_t *row, uint32_t model, char **headers, size_t header_count, uint32_t timeout_ms,
                      const retry_policy_t *retry);
-void row_llm_class(const row_t *row, char *class, size_t size);
 
 /* --- row_images.c --- */
-typedef struct parts {
+typedef struct message_parts {
     value_t list; /* finished parts of the message */
     buf_t text;   /* the run of text being gathered */
-} parts_t;
-int row_add_image(row_t *row, parts_t *parts, str_t *name, const char *detail);
-void parts_flush_text(parts_t *parts);
-void parts_add_url(parts_t *parts, const char *url, size_t len, const char *detail);
+} message_parts_t;
+int row_add_image(row_t *row, message_parts_t *parts, str_t *name, const char *detail);
+void message_parts_flush(message_parts_t *parts);
+void message_parts_add_url(message_parts_t *parts, const char *url, size_t len, const char *detail);
 void base64_write(buf_t *out, const void *bytes, size_t len);
 
 /* --- row_python.c --- */

@@ -173,8 +173,8 @@ static int match_error(int rc, err_t *err) {
     return err_set(err, SDG_EINVAL, "the regular expression failed: %s", (const char *)why);
 }
 
-static int run(pattern_t *re, const char *text, size_t len, size_t from, uint32_t options, size_t *span,
-               size_t span_max, err_t *err) {
+static int match_at(pattern_t *re, const char *text, size_t len, size_t from, uint32_t options, size_t *span,
+                    size_t span_max, err_t *err) {
     assert(span_max >= 2 && from <= len);
     pcre2_match_context *context = thread_state()->context;
     PCRE2_SPTR subject = (PCRE2_SPTR)(text ? text : "");
@@ -196,12 +196,12 @@ static int run(pattern_t *re, const char *text, size_t len, size_t from, uint32_
 
 int regex_match(pattern_t *re, const char *text, size_t len, size_t from, size_t *span, size_t span_max,
                 err_t *err) {
-    return run(re, text, len, from, 0, span, span_max, err);
+    return match_at(re, text, len, from, 0, span, span_max, err);
 }
 
 int regex_next(regex_walk_t *walk, size_t *span, size_t span_max, err_t *err) {
     uint32_t options = walk->after_empty ? PCRE2_NOTEMPTY_ATSTART : 0;
-    int rc = run(walk->re, walk->text, walk->len, walk->from, options, span, span_max, err);
+    int rc = match_at(walk->re, walk->text, walk->len, walk->from, options, span, span_max, err);
     if (rc <= 0) return rc;
     walk->from = span[1];
     walk->after_empty = span[0] == span[1];
@@ -215,7 +215,7 @@ static value_t group_text(const char *text, const size_t *span, size_t group) {
     return value_string(text + span[2 * group], span[2 * group + 1] - span[2 * group]);
 }
 
-static value_t hit(const char *text, const size_t *span, size_t groups, size_t *bytes) {
+static value_t hit_value(const char *text, const size_t *span, size_t groups, size_t *bytes) {
     if (groups <= 1) {
         value_t v = group_text(text, span, groups);
         *bytes += v.string->len;
@@ -238,7 +238,7 @@ int regex_findall(pattern_t *re, const char *text, size_t len, size_t count_max,
     int rc = 0;
     *out = value_list(0);
     while (list_count(*out) < count_max && (rc = regex_next(&walk, span, 2 * SPAN_GROUPS_MAX, err)) > 0) {
-        list_push(out, hit(text, span, groups, &bytes));
+        list_push(out, hit_value(text, span, groups, &bytes));
         if (bytes > REGEX_HITS_BYTES_MAX) {
             rc = err_set(err, SDG_ELIMIT, "the hits of the regular expression are longer than %zu bytes",
                          REGEX_HITS_BYTES_MAX);

@@ -153,22 +153,22 @@ void template_each_name(const template_t *t, void (*each)(void *arg, const char 
 
 /* ---- the walk */
 
-typedef struct parts {
+typedef struct part_list {
     template_part_t *items;
     size_t count, cap;
-} parts_t;
+} part_list_t;
 
 typedef struct walk {
     scope_t *scope;
     template_missing_t missing;
     buf_t *out;
-    parts_t *parts; /* NULL: images are written as they stand */
-    int depth;      /* templates being rendered, one inside the other */
-    int renders;    /* templates rendered so far */
+    part_list_t *parts; /* NULL: images are written as they stand */
+    int depth;          /* templates being rendered, one inside the other */
+    int renders;        /* templates rendered so far */
     err_t *err;
 } walk_t;
 
-static template_part_t *add_part(parts_t *p) {
+static template_part_t *add_part(part_list_t *p) {
     GROW(p->items, p->cap, p->count + 1);
     return &p->items[p->count++];
 }
@@ -207,23 +207,15 @@ static int write_named(walk_t *w, const named_text_t *named) {
     return rc;
 }
 
-static const named_text_t *find_template(const scope_t *s, const segment_t *segment) {
-    return assets_template(s->assets, segment->name.whole);
-}
-
-static const named_text_t *find_file(const scope_t *s, const segment_t *segment) {
-    return assets_file(s->assets, segment->name.whole);
-}
-
 static int write_name(walk_t *w, const segment_t *s) {
     const value_t *v = dotted_find(&s->name, w->scope, scope_find);
     if (v) {
         text_write(w->out, *v);
         return SDG_OK;
     }
-    const named_text_t *named = find_template(w->scope, s);
+    const named_text_t *named = assets_template(w->scope->assets, s->name.whole);
     if (named && named->tpl) return write_named(w, named);
-    named = find_file(w->scope, s);
+    named = assets_file(w->scope->assets, s->name.whole);
     if (named)
         buf_add(w->out, named->text->data, named->text->len);
     else if (w->missing == TEMPLATE_VERBATIM || !s->ascii)
@@ -266,10 +258,10 @@ static int render_value(const template_t *t, scope_t *scope, template_missing_t 
 
 /* A whole placeholder that is no name of the scope: a template, a file, or nothing. */
 static int named_value(const template_t *t, scope_t *scope, value_t *out, bool *resolved, err_t *err) {
-    const segment_t *s = &t->segments[0];
-    const named_text_t *named = find_template(scope, s);
+    str_t *name = t->segments[0].name.whole;
+    const named_text_t *named = assets_template(scope->assets, name);
     if (named && named->tpl) return render_value(t, scope, TEMPLATE_EMPTY, out, err);
-    named = find_file(scope, s);
+    named = assets_file(scope->assets, name);
     *resolved = named;
     *out = named ? value_from_str(str_ref(named->text)) : value_null();
     return SDG_OK;
@@ -292,7 +284,7 @@ int template_value(const template_t *t, scope_t *scope, template_missing_t missi
 }
 
 int template_parts(const template_t *t, scope_t *scope, template_part_t **parts, size_t *count, err_t *err) {
-    parts_t found = {0};
+    part_list_t found = {0};
     buf_t text;
     buf_init(&text, DATA_LINE_BYTES_MAX);
     walk_t w = {.scope = scope, .missing = TEMPLATE_EMPTY, .out = &text, .parts = &found, .err = err};
@@ -302,7 +294,7 @@ int template_parts(const template_t *t, scope_t *scope, template_part_t **parts,
         value_clear(&found.items[i].text);
     if (rc != SDG_OK) {
         free(found.items);
-        found = (parts_t){0};
+        found = (part_list_t){0};
     }
     buf_free(&text);
     *parts = found.items;

@@ -2,6 +2,7 @@
  * the same to the byte. */
 #include <criterion/criterion.h>
 
+#include "core/mabel/row/row_state.h"
 #include "tests/core/mabel/row/row_harness.h"
 
 #define MODEL "models:\n  - {name: m, api_model: m, api_key: k, base_url: \"http://127.0.0.1:1\"}\n"
@@ -347,7 +348,7 @@ Test(row_save, the_reason_of_an_end_block_comes_back) {
     row_result(row, &result);
     cr_expect_str_eq(result.end_reason, "because so");
     cr_expect_str_eq(result.reason, "why");
-    cr_expect_eq(row_index(row), 5);
+    cr_expect_eq(row->index, 5);
     row_destroy(&row);
     pipeline_destroy(&p);
 }
@@ -531,7 +532,7 @@ Test(row_save, a_failed_row_that_never_was) {
     cr_expect(result.failed);
     cr_expect_str_eq(result.json, "{\"_row_index\": 41, \"_error\": \"input line 42: it is \\\"torn\\\"\"}");
     cr_expect_str_eq(result.reason, "input");
-    cr_expect_eq(row_index(row), 41);
+    cr_expect_eq(row->index, 41);
     row_destroy(&row);
     buf_free(&bytes);
     pipeline_destroy(&p);
