@@ -11,7 +11,7 @@
 #include "proto/limits.h"
 
 typedef struct prescan {
-    const unsigned char *at, *end;
+    const unsigned char *at, *end;    /* what is left of the frame */
     uint32_t open[MESSAGE_DEPTH_MAX]; /* elements still expected, per open array */
     int depth;
 } prescan_t;
@@ -52,6 +52,8 @@ static int open_array(prescan_t *s, uint32_t count, err_t *err) {
     return SDG_OK;
 }
 
+/* Steps over the head of one value, and over its payload when it is no list. A list is opened: its elements
+ * come next. */
 static int one(prescan_t *s, bool *is_array, err_t *err) {
     static const uint8_t fixed[] = {1, 2, 4, 8, 1, 2, 4, 8}; /* 0xcc..0xd3: unsigned and signed integers */
     unsigned char type = *s->at++;
