@@ -2,8 +2,8 @@
  *
  * Problems arrive in whatever order the loader meets them and are shown in file order, each with its source
  * line and a caret. Columns are counted in characters, as libyaml does; the caret is placed in terminal
- * cells, where East Asian wide characters take two. When the table is full an error takes the place of
- * something less serious: what made a file fail is never among what is left out.
+ * cells, where East Asian wide characters take two. When the table is full, an error takes the place of
+ * something less serious, so that what made a file fail is always shown.
  */
 #include "core/mabel/yaml/diag.h"
 
@@ -128,7 +128,8 @@ static bool source_line(const diags_t *d, uint32_t line, line_text_t *out) {
     return true;
 }
 
-/* One character: its bytes and cells. Invalid bytes count as one cell each. */
+/* The bytes of the character at `at`; *cells is its width. An invalid byte counts as a character of one cell.
+ */
 static size_t char_at(line_text_t s, size_t at, size_t *cells) {
     uint32_t c = 0;
     int n = utf8_decode(s.bytes + at, s.len - at, &c);
@@ -136,7 +137,7 @@ static size_t char_at(line_text_t s, size_t at, size_t *cells) {
     return n > 0 ? (size_t)n : 1;
 }
 
-/* Bytes and cells of the first `chars` characters. */
+/* The bytes of the first `chars` characters; *cells is their width. */
 static size_t chars_span(line_text_t s, size_t chars, size_t *cells) {
     size_t at = 0, n;
     *cells = 0;
@@ -178,6 +179,8 @@ static void write_shown(buf_t *out, line_text_t line) {
     }
 }
 
+/* The source line without its indentation, cut to the width of a terminal, and a caret under the place.
+ * Nothing is written when the place or the source is not known. */
 static void write_caret(const diags_t *d, const diag_t *item, buf_t *out) {
     line_text_t line;
     if (item->col == 0 || !source_line(d, item->line, &line)) return;
@@ -208,7 +211,7 @@ static void write_item(const diags_t *d, const diag_t *item, buf_t *out) {
     write_caret(d, item, out);
 }
 
-/* File order; what was found first comes first within a place. */
+/* The order of the file; problems of one place stay in the order in which they were found. */
 static int by_place(const void *a, const void *b) {
     const diag_t *x = *(const diag_t *const *)a, *y = *(const diag_t *const *)b;
     if (x->line != y->line) return x->line < y->line ? -1 : 1;
@@ -260,6 +263,7 @@ static size_t edit_distance(const char *a, size_t n, const char *b, size_t m) {
     return above[m];
 }
 
+/* The closest name wins; of several with the same distance, the first. */
 const char *diag_nearest(const char *word, const char *const *names, size_t count) {
     size_t len = strlen(word);
     if (len < 2 || len > WORD_MAX) return NULL;
