@@ -1,10 +1,9 @@
 /* jsonpath.c - RFC 9535 text to a compiled query.
  *
  * A recursive descent over the grammar of the RFC, which also says where white space may stand and which
- * expressions are well typed: comparisons take single values, tests take queries or truth functions. The
- * first error ends the parse; what was built so far is released from the top. Beyond the RFC: a query may
- * miss its "$" ("score" is "$.score").
- */
+ * expressions are well typed: comparisons take single values, tests take queries or functions that give true
+ * or false. The first error ends the parse; what was built so far is released from the top. Beyond the RFC, a
+ * query may begin without its "$": "score" is "$.score". */
 #include "core/mabel/text/jsonpath_node.h"
 
 #include "core/base/buf.h"
@@ -105,7 +104,7 @@ static bool parse_hex4(jp_parser_t *p, uint32_t *unit) {
     return true;
 }
 
-/* Behind "\u": one code point, with its second half when it is a surrogate. */
+/* Reads a code point behind "\u"; a surrogate brings its second half along. */
 static int parse_unicode_escape(jp_parser_t *p, buf_t *out) {
     uint32_t high, low;
     if (!parse_hex4(p, &high)) return fail(p, "four hexadecimal digits were expected");
@@ -119,6 +118,7 @@ static int parse_unicode_escape(jp_parser_t *p, buf_t *out) {
     return SDG_OK;
 }
 
+/* Reads what stands behind a backslash. An error points at the character after it. */
 static int parse_escape(jp_parser_t *p, char quote, buf_t *out) {
     static const char letters[] = "bfnrt/\\", bytes[] = "\b\f\n\r\t/\\";
     char c = peek(p);
@@ -136,6 +136,7 @@ static int parse_escape(jp_parser_t *p, char quote, buf_t *out) {
     return SDG_OK;
 }
 
+/* Reads a text in single or double quotes; *out is set only on success. */
 static int parse_string(jp_parser_t *p, str_t **out) {
     char quote = *p->at++;
     buf_t text;
@@ -235,7 +236,7 @@ static jp_selector_t *add_selector(jp_segment_t *segment) {
     return s;
 }
 
-/* Behind the '['. */
+/* Reads the selectors behind a '[', and the ']'. */
 static int parse_bracket(jp_parser_t *p, jp_segment_t *segment) {
     for (;;) {
         skip_space(p);
@@ -247,7 +248,7 @@ static int parse_bracket(jp_parser_t *p, jp_segment_t *segment) {
     }
 }
 
-/* Behind '.' or '..': a name or '*'. */
+/* Reads the name or '*' behind '.' or '..'. */
 static int parse_dotted(jp_parser_t *p, jp_segment_t *segment) {
     jp_selector_t *s = add_selector(segment);
     if (take(p, "*")) {
@@ -268,7 +269,7 @@ static int parse_segment(jp_parser_t *p, jp_query_t *q) {
     return take(p, "[") ? parse_bracket(p, segment) : parse_dotted(p, segment);
 }
 
-/* Behind '$' or '@'. */
+/* Reads the segments behind '$' or '@'; there may be none. */
 static int parse_segments(jp_parser_t *p, jp_query_t *q) {
     for (;;) {
         const char *behind = p->at;
@@ -290,6 +291,7 @@ static jp_expr_t *expr_new(jp_expr_kind_t kind) {
     return e;
 }
 
+/* Reads a number as JSON writes it: no leading 0, digits on both sides of the point. */
 static int parse_number(jp_parser_t *p, jp_expr_t *e) {
     const char *from = p->at;
     take(p, "-");
@@ -343,7 +345,7 @@ static bool is_singular(const jp_query_t *q) {
     return true;
 }
 
-/* May e stand where a value is needed? */
+/* May this expression stand where a value is needed? */
 static bool gives_value(const jp_expr_t *e) {
     if (e->kind == JP_QUERY) return is_singular(&e->query);
     return e->kind == JP_LITERAL || (e->kind == JP_CALL && !row_of(e->function)->truth);
@@ -477,6 +479,7 @@ static int parse_not(jp_parser_t *p, jp_expr_t **out) {
     return rc == SDG_OK ? as_test(p, (*out)->left) : rc;
 }
 
+/* A negation, parentheses, a comparison, or a test of one operand. */
 static int parse_basic(jp_parser_t *p, jp_expr_t **out) {
     if (take(p, "!")) return parse_not(p, out);
     if (take(p, "(")) return parse_parentheses(p, out);
@@ -500,6 +503,7 @@ static int parse_basic(jp_parser_t *p, jp_expr_t **out) {
     return rc;
 }
 
+/* Terms joined by `sign`, each read by `part`; the tree leans to the left. */
 static int parse_chain(jp_parser_t *p, const char *sign, jp_expr_kind_t kind,
                        int (*part)(jp_parser_t *, jp_expr_t **), jp_expr_t **out) {
     int rc = part(p, out);
@@ -540,6 +544,7 @@ static int parse_all(jp_parser_t *p, jsonpath_t *path) {
     return rc == SDG_OK && p->at < p->end ? fail(p, "the query should end") : rc;
 }
 
+/* White space around the query is ignored. */
 jsonpath_t *jsonpath_compile(const char *text, size_t len, err_t *err) {
     text_trim(&text, &len);
     jp_parser_t p = {.start = text, .at = text, .end = text + len, .err = err};

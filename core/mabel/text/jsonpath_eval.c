@@ -1,9 +1,8 @@
 /* jsonpath_eval.c - a compiled query over a value.
  *
- * Depth first: each node that a segment selects goes through all later segments before the next one is looked
- * at. That gives the RFC's order without lists in between. A sink says what to do with a hit: keep it, count
- * it, or stop at the first.
- */
+ * The walk is depth first: each node that a segment selects goes through all later segments before the next
+ * node is looked at. That gives the RFC's order without lists in between. A sink says what to do with a hit:
+ * keep it, count it, or stop at the first. */
 #include "core/mabel/text/jsonpath_node.h"
 
 #include "core/base/text.h"
@@ -101,6 +100,7 @@ static int select_one(jp_run_t *r, const jp_query_t *q, size_t next, const jp_se
     return i >= 0 && i < count ? walk(r, q, next, list_peek(v, (size_t)i), sink) : SDG_OK;
 }
 
+/* All selectors of one segment, in the order written, on one node. */
 static int apply_selectors(jp_run_t *r, const jp_query_t *q, size_t segment, value_t v, jp_sink_t *sink) {
     const jp_segment_t *seg = &q->segments[segment];
     int rc = SDG_OK;
@@ -135,8 +135,9 @@ static int walk(jp_run_t *r, const jp_query_t *q, size_t segment, value_t v, jp_
     return apply_selectors(r, q, segment, v, sink);
 }
 
-/* ---- values in filters; absent is "Nothing" of the RFC */
+/* ---- values in filters */
 
+/* A value, or the "Nothing" of the RFC when it is not present. */
 typedef struct maybe {
     bool present;
     value_t v; /* borrowed */
@@ -221,7 +222,8 @@ static int test_compare(jp_run_t *r, const jp_expr_t *e, value_t current, bool *
     return rc;
 }
 
-/* A computed pattern that is none matches nothing, as the RFC wants. */
+/* The pattern of match() or search(). A computed text that is no pattern gives NULL and matches nothing, as
+ * the RFC wants. */
 static pattern_t *pattern_of(const jp_expr_t *call, maybe_t pattern) {
     if (call->regex) return call->regex;
     size_t len;
@@ -253,6 +255,7 @@ static int test_exists(jp_run_t *r, const jp_query_t *q, value_t current, bool *
     return rc;
 }
 
+/* The truth of an expression for the node `current` (the @ of the filter). Each test counts as a step. */
 static int test(jp_run_t *r, const jp_expr_t *e, value_t current, bool *yes) {
     int rc = spend(r);
     if (rc != SDG_OK) return rc;

@@ -1,10 +1,9 @@
-/* regex.c - PCRE2 behind Python's manners.
+/* regex.c - PCRE2 with the conventions of Python's re.
  *
  * Every match runs with a step limit and a heap limit, so that a catastrophic pattern costs milliseconds and
- * gives a sentence. The JIT is used when it can be; where its stack does not suffice the interpreter takes
- * over, whose memory is bounded by the heap limit. Texts that are not UTF-8 are searched too: nothing matches
- * across a broken byte.
- */
+ * gives a sentence. The JIT is used where it can be. When its stack does not suffice, the interpreter takes
+ * over, whose memory is bounded by the heap limit. Texts that are not UTF-8 are searched, too: nothing
+ * matches across a broken byte. */
 #include "core/mabel/text/regex.h"
 
 #include "core/base/buf.h"
@@ -21,15 +20,16 @@
 #include <pcre2.h>
 
 enum {
-    JIT_STACK_FIRST = 32 * 1024,
-    CACHE_SLOTS = 64, /* computed patterns of a thread, direct-mapped: a collision compiles again */
-    GROUP_NAME_MAX = 64,
+    JIT_STACK_FIRST = 32 * 1024, /* bytes of the JIT stack at once */
+    CACHE_SLOTS = 64,      /* computed patterns of a thread, direct-mapped: a collision compiles again */
+    GROUP_NAME_MAX = 64,   /* bytes of a group's name in a replacement, with its NUL */
+    ERROR_TEXT_MAX = 160,  /* bytes of a sentence of PCRE2 */
     SPAN_GROUPS_MAX = 100, /* groups that findall and replacements can see */
 };
 
 struct pattern {
     pcre2_code *code;
-    pcre2_match_data *data; /* of this pattern; a regex belongs to one thread */
+    pcre2_match_data *data; /* where matches are written: a pattern belongs to one thread */
     uint32_t groups;
 };
 
@@ -103,7 +103,7 @@ static void translate(buf_t *out, const char *pattern, size_t len) {
 }
 
 static int compile_error(const char *pattern, size_t len, int code, size_t offset, err_t *err) {
-    PCRE2_UCHAR why[160];
+    PCRE2_UCHAR why[ERROR_TEXT_MAX];
     if (pcre2_get_error_message(code, why, sizeof why) < 0) why[0] = '\0';
     size_t character = utf8_length(pattern, offset < len ? offset : len) + 1;
     return err_set(err, SDG_EINVAL, "not a regular expression: %s (at character %zu)", (const char *)why,
@@ -168,11 +168,13 @@ static int match_error(int rc, err_t *err) {
     if (rc == PCRE2_ERROR_MATCHLIMIT || rc == PCRE2_ERROR_DEPTHLIMIT || rc == PCRE2_ERROR_HEAPLIMIT)
         return err_set(err, SDG_ELIMIT,
                        "the regular expression takes too many steps on this text (nested repetition?)");
-    PCRE2_UCHAR why[160];
+    PCRE2_UCHAR why[ERROR_TEXT_MAX];
     if (pcre2_get_error_message(rc, why, sizeof why) < 0) why[0] = '\0';
     return err_set(err, SDG_EINVAL, "the regular expression failed: %s", (const char *)why);
 }
 
+/* One match from byte offset `from`, as regex_match tells it. A match that exceeds the JIT stack is tried
+ * again by the interpreter. */
 static int match_at(pattern_t *re, const char *text, size_t len, size_t from, uint32_t options, size_t *span,
                     size_t span_max, err_t *err) {
     assert(span_max >= 2 && from <= len);
@@ -215,6 +217,7 @@ static value_t group_text(const char *text, const size_t *span, size_t group) {
     return value_string(text + span[2 * group], span[2 * group + 1] - span[2 * group]);
 }
 
+/* One hit of findall; *bytes grows by the length of its texts. */
 static value_t hit_value(const char *text, const size_t *span, size_t groups, size_t *bytes) {
     if (groups <= 1) {
         value_t v = group_text(text, span, groups);
@@ -268,7 +271,7 @@ static int add_group(replacing_t *r, size_t group) {
     return SDG_OK;
 }
 
-/* \g<name> or \g<1>: *at stands behind "\g<". */
+/* Writes the group of \g<name> or \g<1>; *at stands behind "\g<" and moves behind the ">". */
 static int add_named(replacing_t *r, const char **at, const char *end) {
     const char *close = memchr(*at, '>', (size_t)(end - *at));
     size_t len = close ? (size_t)(close - *at) : 0;
@@ -286,7 +289,8 @@ static int add_named(replacing_t *r, const char **at, const char *end) {
     return add_group(r, (size_t)group);
 }
 
-/* What stands behind a backslash; *at at its first character, before end. */
+/* Writes what a backslash and the characters from *at on stand for; *at is before end and moves behind them.
+ */
 static int add_escape(replacing_t *r, const char **at, const char *end) {
     static const char letters[] = "ntrfva\\", bytes[] = "\n\t\r\f\v\a\\";
     char c = *(*at)++;

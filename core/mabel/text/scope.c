@@ -68,7 +68,8 @@ const value_t *scope_find(const scope_t *s, str_t *name) {
     return v ? v : find_in(s->consts, name);
 }
 
-/* Frames of expressions are passed through: `set` inside a map or let means the step around it. */
+/* Assigns the name in the frames of lambdas and lets that bind it; returns the frame of the step around them,
+ * which `set` means, or NULL. */
 static locals_t *assign_in_expressions(locals_t *l, str_t *name, value_t v) {
     for (; l && l->expression; l = l->outer) {
         value_t *slot = frame_find(l, name);
@@ -100,7 +101,7 @@ typedef struct path_step {
     size_t len;
 } path_step_t;
 
-/* "[12]", "[-1]" -> index; false when the bytes before `end` are no decimal number. */
+/* The index that "12" or "-1" stands for; false when these bytes are no decimal number. */
 static bool read_index(const char *at, const char *end, int64_t *index) {
     bool negative = at < end && *at == '-';
     if (negative) at++;

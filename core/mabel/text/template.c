@@ -25,7 +25,7 @@ typedef enum segment_kind { SEGMENT_TEXT, SEGMENT_NAME, SEGMENT_IMAGE } segment_
 
 typedef struct segment {
     segment_kind_t kind;
-    str_t *written;     /* as it stands in the source, with braces */
+    str_t *written;     /* its text in the source, braces included */
     dotted_t name;      /* NAME */
     bool ascii;         /* NAME: of ASCII characters only */
     str_t *image;       /* IMAGE: name without ".img" */
@@ -191,6 +191,8 @@ static void write_image(walk_t *w, const segment_t *s) {
 
 static int walk_template(walk_t *w, const template_t *t);
 
+/* Walks a template that a placeholder names. Unresolved names in it become "", even when the text around it
+ * is a MEX string that keeps them. */
 static int write_named(walk_t *w, const named_text_t *named) {
     if (w->depth == TEMPLATE_DEPTH_MAX)
         return err_set(w->err, SDG_ELIMIT, "template \"%s\" nests deeper than %d", named->name->data,
@@ -199,7 +201,7 @@ static int write_named(walk_t *w, const named_text_t *named) {
         return err_set(w->err, SDG_ELIMIT, "templates mention each other more than %d times",
                        TEMPLATE_RENDERS_MAX);
     template_missing_t outer = w->missing;
-    w->missing = TEMPLATE_EMPTY; /* the rule of MEX strings is for the string itself */
+    w->missing = TEMPLATE_EMPTY;
     w->depth++;
     int rc = walk_template(w, named->tpl);
     w->depth--;
@@ -207,6 +209,8 @@ static int write_named(walk_t *w, const named_text_t *named) {
     return rc;
 }
 
+/* Writes what a placeholder stands for: a name of the scope, else a template, else a file, else what
+ * `missing` says. */
 static int write_name(walk_t *w, const segment_t *s) {
     const value_t *v = dotted_find(&s->name, w->scope, scope_find);
     if (v) {
@@ -223,6 +227,7 @@ static int write_name(walk_t *w, const segment_t *s) {
     return SDG_OK;
 }
 
+/* Writes all segments. The recursion through write_name is bounded by TEMPLATE_DEPTH_MAX. */
 static int walk_template(walk_t *w, const template_t *t) {
     int rc = SDG_OK;
     for (size_t i = 0; i < t->count && rc == SDG_OK; i++) {
@@ -267,6 +272,7 @@ static int named_value(const template_t *t, scope_t *scope, value_t *out, bool *
     return SDG_OK;
 }
 
+/* A whole placeholder gives the value itself, without a copy through text. */
 int template_value(const template_t *t, scope_t *scope, template_missing_t missing, value_t *out,
                    bool *resolved, err_t *err) {
     *resolved = true;
@@ -283,6 +289,7 @@ int template_value(const template_t *t, scope_t *scope, template_missing_t missi
     return render_value(t, scope, missing, out, err);
 }
 
+/* Walks the template with a list of parts; after an error nothing is left for the caller to free. */
 int template_parts(const template_t *t, scope_t *scope, template_part_t **parts, size_t *count, err_t *err) {
     part_list_t found = {0};
     buf_t text;
