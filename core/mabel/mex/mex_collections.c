@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* nesting of lists that sort compares: bounds the C stack; what lies deeper counts as equal */
+/* Nesting of lists that sort compares: it bounds the C stack, and what lies deeper counts as equal. */
 enum { SORT_DEPTH_MAX = 64 };
 
 /* ---- lambdas */
@@ -60,6 +60,7 @@ static int lambda_test(lambda_t *l, value_t element, size_t index, bool *yes, er
     return SDG_OK;
 }
 
+/* Gives the list away when all went well, else frees it. */
 static int finish_list(int rc, value_t take, value_t *out) {
     if (rc == SDG_OK)
         *out = take;
@@ -70,6 +71,7 @@ static int finish_list(int rc, value_t take, value_t *out) {
 
 /* ---- map, filter, reduce, any, all */
 
+/* fn of each element, in order. */
 int mex_run_map(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     value_t list;
     int rc = mex_list_of(m, 0, s, &list, err);
@@ -88,6 +90,7 @@ int mex_run_map(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     return finish_list(rc, made, out);
 }
 
+/* The elements for which fn is true. */
 int mex_run_filter(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     value_t list;
     int rc = mex_list_of(m, 0, s, &list, err);
@@ -131,6 +134,7 @@ int mex_run_reduce(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     return rc;
 }
 
+/* any and all: the first test that gives stop_at decides. */
 static int run_search(const mex_t *m, scope_t *s, bool stop_at, value_t *out, err_t *err) {
     value_t list;
     int rc = mex_list_of(m, 0, s, &list, err);
@@ -180,6 +184,8 @@ static value_t end_character(const str_t *text, bool from_end) {
     return value_string(text->data + start, utf8_offset(text->data + start, text->len - start, 1));
 }
 
+/* first and last: an element of a list (the first that passes fn, if there is one) or a character of a text.
+ */
 static int run_end(const mex_t *m, scope_t *s, bool from_end, value_t *out, err_t *err) {
     value_t v;
     int rc = mex_value_of(m->args[0], s, &v, err);
@@ -210,6 +216,7 @@ static size_t text_form_length(value_t v) {
     return n;
 }
 
+/* Elements of a list, keys of an object, characters of anything else in text form; null has none. */
 int mex_run_len(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     value_t v;
     int rc = mex_value_of(m->args[0], s, &v, err);
@@ -252,6 +259,7 @@ static value_t slice_text(const str_t *text, int64_t start, int64_t end) {
     return value_string(text->data + from, len);
 }
 
+/* A part of a list, or of the text form of anything else but an object; null is an empty list. */
 int mex_run_slice(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     int64_t start = 0, end = 0;
     bool has_start, has_end;
@@ -312,7 +320,7 @@ int mex_run_range(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
 
 /* ---- unique */
 
-/* The keys of all elements: what fn gives, else the elements. */
+/* The keys that unique and sort compare: what fn gives for each element, else the elements themselves. */
 static int keys_of(const mex_t *m, scope_t *s, value_t list, value_t *keys, err_t *err) {
     if (!m->args[1]) {
         *keys = value_ref(list);
@@ -348,6 +356,7 @@ static bool seen_before(seen_t *seen, size_t at) {
     return false;
 }
 
+/* The first element of each key, in order. The hash set is at most half full. */
 int mex_run_unique(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     value_t list, keys;
     int rc = mex_list_of(m, 0, s, &list, err);
@@ -375,7 +384,8 @@ typedef struct sort_item {
     size_t at;   /* position before: equal keys keep their order */
 } sort_item_t;
 
-/* Numbers, then text; lists only among themselves; -1: has no place. */
+/* Which kinds come first: numbers, then text. Lists are sorted only among themselves; -1: it cannot be
+ * sorted. */
 static int rank_of(value_t v) {
     switch (v.kind) {
     case VALUE_BOOL:
@@ -389,9 +399,11 @@ static int rank_of(value_t v) {
 
 typedef struct sorting {
     bool reverse;
-    uint64_t steps; /* elements compared: lists that hold themselves many times over are given up on */
+    uint64_t steps; /* elements compared; beyond MEX_OPS_MAX comparing stops, because a list may hold another
+                       one many times over */
 } sorting_t;
 
+/* The order of two keys: lists by their first elements that differ, then by length. */
 static int sort_order(value_t a, value_t b, int depth, uint64_t *steps) {
     int ra = rank_of(a), rb = rank_of(b);
     if (ra != rb) return ra < rb ? -1 : 1;
@@ -446,6 +458,7 @@ static value_t sorted(value_t list, value_t keys, sorting_t *sorting) {
     return out;
 }
 
+/* Stable. A comparison costs about eight operations, which are counted before anything is compared. */
 int mex_run_sort(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     value_t list, keys;
     bool reverse = false;

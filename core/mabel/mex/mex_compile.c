@@ -1,11 +1,11 @@
 /* mex_compile.c - from YAML nodes to MEX nodes.
  *
  * Compiling never stops at the first problem: a broken part becomes the constant null, the problem is noted,
- * and the whole expression is thrown away at the end. What depends on nothing is evaluated here, once. A
- * condition is read more strictly than data: where only a call makes sense an unknown operator is an error;
- * among the operands of a comparison a one-key object may well be data, so there only a near miss of an
- * operator's name is one.
- */
+ * and the whole expression is thrown away at the end. A part that depends on nothing is evaluated here, once.
+ *
+ * A condition is read more strictly than data. Where only a call makes sense, an unknown operator is an
+ * error. Among the operands of a comparison a one-key object may well be data, so only a key that is close to
+ * the name of an operator is an error there. */
 #include "core/mabel/mex/mex_node.h"
 
 #include "core/base/names.h"
@@ -96,7 +96,8 @@ static bool all_constant(const mex_t *m) {
     return true;
 }
 
-/* Evaluates what depends on nothing. What fails is left for the row: it may stand where no row comes by. */
+/* Evaluates a node that depends on nothing. One that fails is left as it is: perhaps no row ever evaluates
+ * it. */
 static void fold(mex_compiler_t *c, mex_t *m) {
     if (c->failures || m->constant || m->text || (m->op && !m->op->pure) || !all_constant(m)) return;
     scope_t empty = {.ops = MEX_OPS_MAX - FOLD_OPS_MAX};
@@ -172,7 +173,8 @@ static bool spelled(const char *names, size_t len, const char *key) {
     return false;
 }
 
-/* The next parameter of a specification; false at its end. */
+/* The next parameter of a specification; false at its end. counts: how many values and names came before it.
+ */
 static bool next_param(const char **spec, param_t *p, const char **names, size_t *len, size_t counts[2]) {
     *spec += strspn(*spec, " ");
     if (!**spec) return false;
@@ -217,7 +219,8 @@ static bool all_params(const char *spec, const ynode_t *n) {
     return n->count > 0;
 }
 
-/* Are the operands written by name? Operators that take any value need their first parameter to be there. */
+/* Are the operands written by name? For an operator whose operand may itself be an object, only the name of
+ * its first parameter says so. */
 static bool is_named(const mex_op_t *op, const ynode_t *n) {
     if (n->kind != YNODE_MAP || !op->params) return false;
     param_t p;
@@ -288,6 +291,7 @@ static void take_named(mex_call_t *call, const ynode_t *n, const ypath_t *path) 
     }
 }
 
+/* Operands in order. The specification says which of them are conditions. */
 static void take_positional(mex_call_t *call, const ynode_t *n, const ypath_t *path) {
     if (n->count > call->op->max) {
         mex_complain(call->c, n, path, "%s takes at most %d operands, not %zu", call->op->name, call->op->max,
@@ -313,13 +317,15 @@ static void check_given(mex_call_t *call, const ynode_t *n, const ypath_t *path)
     }
 }
 
-/* [x] where x is computed: unless x turns out to be a list it stands for the list of one. */
+/* Is this {len: [x]}, where x is computed? If x gives a list, that list is meant, otherwise the list of x
+ * alone. */
 static bool maybe_wrapped(const mex_op_t *op, const ynode_t *n) {
     if (op->shape != SHAPE_ONE || n->kind != YNODE_LIST || n->count != 1) return false;
     return op->run == mex_run_len || op->run == mex_run_unique || op->run == mex_run_sort ||
            op->run == mex_run_first || op->run == mex_run_last || op->run == mex_run_choose;
 }
 
+/* An operand that stands alone: as it is, or out of its one-element list. */
 static void take_one(mex_call_t *call, const ynode_t *n, const ypath_t *path) {
     param_t first = {.index = 0};
     if (call->op->min == 0 && n->kind == YNODE_SCALAR && n->scalar.kind == VALUE_NULL)
@@ -359,6 +365,7 @@ static void take_params(mex_call_t *call, const ynode_t *n, const ypath_t *path)
 
 /* ---- the other shapes */
 
+/* SHAPE_OPERANDS: a list of operands, or one expression that gives the list at run time (spread). */
 static void take_operands(mex_call_t *call, const ynode_t *n, const ypath_t *path) {
     const mex_op_t *op = call->op;
     mex_t *m = call->m;
@@ -373,11 +380,12 @@ static void take_operands(mex_call_t *call, const ynode_t *n, const ypath_t *pat
     m->args = xcalloc(n->count ? n->count : 1, sizeof(mex_t *));
     for (size_t i = 0; i < n->count; i++)
         m->args[i] = compile_node(call->c, n->items[i], YPATH_AT(path, i), call->inner);
-    if (n->count < op->min || (op->max != 255 && n->count > op->max))
+    if (n->count < op->min || (op->max != MEX_MANY && n->count > op->max))
         mex_complain(call->c, n, path, "%s takes %s%d operands, not %zu", op->name,
                      op->min == op->max ? "" : "at least ", op->min, n->count);
 }
 
+/* var and ref: a name, or an expression that gives the name. */
 static void take_var(mex_call_t *call, const ynode_t *n, const ypath_t *path) {
     if (n->kind == YNODE_LIST && n->count == 1) n = n->items[0];
     if (n->kind != YNODE_SCALAR || n->scalar.kind == VALUE_NULL) {
@@ -414,7 +422,7 @@ static void take_when(mex_call_t *call, const ynode_t *arm, size_t i, const ypat
     call->m->args[2 * i + 1] = compile_node(call->c, then, YPATH_KEY(path, "then"), call->inner);
 }
 
-/* args: cond, value, cond, value, ..., otherwise */
+/* The args of a case: cond, value, cond, value, ..., and the value of `else`. */
 static void take_case(mex_call_t *call, const ynode_t *n, const ypath_t *path) {
     const ynode_t *when = yaml_get(n, "when");
     bool single = when && when->kind == YNODE_MAP;
@@ -437,6 +445,7 @@ static strictness_t inner_of(const mex_op_t *op, strictness_t strict) {
     return LITERAL_OR_TYPO;
 }
 
+/* A call of an operator. Its `prepare` runs only when all operands are sound. */
 static mex_t *compile_call(mex_compiler_t *c, const mex_op_t *op, const ynode_t *n, const ypath_t *path,
                            strictness_t strict) {
     bool params = op->shape == SHAPE_ONE || op->shape == SHAPE_UNWRAP || op->shape == SHAPE_ARGS;
@@ -494,12 +503,14 @@ void mex_prepare_set(mex_compiler_t *c, mex_t *m, const ynode_t *const *nodes, c
     if (copy) m->run = mex_run_set_in;
 }
 
+/* Sets *arg when the name of a placeholder is more than digits. */
 static void note_name(void *arg, const char *name, size_t len) {
     for (size_t i = 0; i < len; i++)
         if (!isdigit((unsigned char)name[i])) *(bool *)arg = true;
 }
 
-/* The pattern when it is known at load: "\d{3}" has no placeholder, only a count. */
+/* The pattern when it is known at load; NULL when it is computed. "\d{3}" is known: {3} is a count, no
+ * placeholder. */
 static str_t *constant_pattern(const mex_t *pattern) {
     if (pattern->constant)
         return pattern->value.kind == VALUE_STRING ? str_ref(pattern->value.string) : text_of(pattern->value);
