@@ -1,10 +1,13 @@
-/* budget.h - how much one row may use: budgets of a file, or budget of a block, which wins. */
+/* budget.h - how much one row may use: `budgets` of a file, and `budget` of a block, which wins. */
 #ifndef SDG_MABEL_LOGIC_BUDGET_H
 #define SDG_MABEL_LOGIC_BUDGET_H
 
 #include <stdint.h>
 
+/* What happens at a limit of loops or recursion: the block fails, or the loop ends (the call returns its base
+ * case) with what there is. */
 typedef enum on_exceed { EXCEED_ERROR, EXCEED_TRUNCATE, EXCEED_CONTINUE } on_exceed_t;
+
 typedef struct budget {
     uint64_t loop_iters_max; /* default 10000, of one loop */
     on_exceed_t loop_exceed;

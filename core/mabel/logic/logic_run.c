@@ -1,15 +1,16 @@
 /* logic_run.c - runs a logic block on heap frames.
  *
- * Two stacks. `frames`: one per op that is not finished (let, if, while, for, reduce, call), each with the
- * steps it is running. `calls`: one per function call, with that function's locals; calls[0] belongs to the
- * block. An op's names (`let` bindings, the loop's element, the accumulator) are put into the locals of the
- * running call and what they hid is kept in `saves` until the op ends. So `set` always writes one place, the
+ * There are two stacks:
+ *   frames  one for each op that is not finished (let, if, while, for, reduce, call), with the steps it is
+ * running calls   one for each function call, with that function's locals; calls[0] belongs to the block
+ *
+ * An op's names (`let` bindings, the loop's element, the accumulator) are put into the locals of the running
+ * call, and the values they hide are kept in `saves` until the op ends. So `set` always writes one place, the
  * current call, however deep the loops around it are.
  *
- * logic_step is a loop: start the next step of the top frame or, when its steps are used up, ask the op what
- * comes next (resume). Nothing here recurses, so recursion in a pipeline costs heap, counted against
- * FRAME_BYTES_MAX, and can stop at any step when fuel is out.
- */
+ * logic_step is a loop: it starts the next step of the top frame or, when the frame's steps are used up, asks
+ * the op what comes next (resume). Nothing here recurses, so recursion in a pipeline costs heap, counted
+ * against FRAME_BYTES_MAX, and can stop at any step when the fuel is used up. */
 #include "core/mabel/logic/logic_ops.h"
 
 #include "core/base/small.h"
@@ -23,18 +24,18 @@
 
 typedef struct logic_frame {
     const op_t *op;
-    const body_t *body;  /* steps being run; NULL: none */
-    uint32_t next;       /* next step of body */
-    uint32_t save_mark;  /* saves above this are this frame's */
-    uint32_t phase;      /* the op's own */
-    bool collects;       /* emits were put aside for this loop */
-    size_t made_bytes;   /* charged for `made` */
-    size_t emit_mark;    /* collects: emit_bytes to go back to */
+    const body_t *body; /* steps being run; NULL: none */
+    uint32_t next;      /* next step of body */
+    uint32_t save_mark; /* saves above this are this frame's */
+    uint32_t phase;     /* if: its truth; for: FOR_*; reduce: elements taken as the seed */
+    bool collects;      /* this loop collects its own emits; those of the loop around it are in outer_emits */
+    size_t made_bytes;  /* charged for `made` */
+    size_t emit_mark;   /* collects: emit_bytes to go back to */
     uint64_t iterations; /* iterations begun, or elements taken */
     value_t list;        /* for, reduce: elements */
     value_t kept;        /* for: those that passed `where` */
     value_t made;        /* for: mapped; call: returned values */
-    value_t outer_emits; /* collects: what to go back to, list or null */
+    value_t outer_emits; /* collects: the emits of the loop around it, a list or null */
 } logic_frame_t;
 
 typedef struct logic_call {
@@ -42,10 +43,11 @@ typedef struct logic_call {
     size_t bytes; /* charged for its locals while a deeper call runs */
 } logic_call_t;
 
+/* A name that an op binds, with the value it hides. */
 typedef struct save {
     str_t *name;
     value_t value;
-    bool had;
+    bool had; /* the call had a local of that name */
 } save_t;
 
 enum { CALLS_FIRST = 2 }; /* room for calls at once: the block's and one of a function */
@@ -77,18 +79,20 @@ typedef struct machine {
     err_t *err;
 } machine_t;
 
+/* What an op does. */
 typedef struct op_actions {
     const char *name;
     int (*start)(machine_t *m, const op_t *op);
     int (*resume)(machine_t *m, logic_frame_t *f); /* its steps are used up; NULL: never has a frame */
 } op_actions_t;
-static const op_actions_t *actions_of(const op_t *op); /* the table at the end of this file */
+static const op_actions_t *actions_of(const op_t *op); /* a row of ACTIONS, at the end of this file */
 
 /* ---- locals of the running call */
 
 static locals_t *here(logic_run_t *r) { return &r->calls[r->call_count - 1].locals; }
 
-/* Locals may have moved: after every push or pop of a call. */
+/* Makes the scope see the running call. It is called after every push or pop of a call, which may move the
+ * locals. */
 static void use_call(machine_t *m) { m->scope->locals = here(m->run); }
 
 static void locals_remove(locals_t *l, str_t *name) {
@@ -126,10 +130,12 @@ static void restore(logic_run_t *r, uint32_t mark) {
 
 /* ---- bytes */
 
-/* a local, globals.vars, the last step's value, a binding: more holders are other calls */
+/* A value is held by a local, globals.vars, the last step and a binding at most; more holders are other
+ * calls. */
 enum { OWN_REFS_MAX = 4 };
 
-/* What a value costs this call alone: contents handed down from call to call count in the first ones only. */
+/* What a value costs this call alone. A value that is handed down from call to call counts in the first few
+ * only. */
 static size_t own_bytes(value_t v) {
     if (v.kind < VALUE_STRING || *v.refs > OWN_REFS_MAX) return 0;
     if (v.kind == VALUE_STRING) return sizeof(str_t) + v.string->len;
@@ -153,7 +159,7 @@ static int check_bytes(machine_t *m) {
     return err_set(m->err, SDG_ELIMIT, "its calls and lists hold more than %zu MiB", FRAME_BYTES_MAX >> 20);
 }
 
-/* Adds to what a `for` maps to. */
+/* Adds an element to the mapped list of a `for`. */
 static int push_made(machine_t *m, logic_frame_t *f, value_t take) {
     size_t bytes = own_bytes(take);
     f->made_bytes += bytes;
@@ -225,7 +231,7 @@ static void values_free(value_t *values, size_t count) {
     small_free(values, count * sizeof *values);
 }
 
-/* Values of an op's outputs, in order, worked out while its names are still bound. */
+/* Evaluates an op's outputs, in order, while its names are still bound. *values is allocated in any case. */
 static int work_out(machine_t *m, const op_t *op, const op_result_t *result, value_t **values) {
     *values = values_new(op->output_count);
     for (uint32_t i = 0; i < op->output_count; i++) {
@@ -242,14 +248,14 @@ static void give_output(logic_run_t *r, str_t *name, value_t take) {
     value_replace(&r->outputs[i], take);
 }
 
-/* A name that leaves an op: the block's go out, a step's are set like variables. */
+/* Gives a name and its value out of an op: of the block it becomes an output, of a step a variable. */
 static int hand_over(machine_t *m, str_t *name, value_t take) {
     if (m->run->frame_count) return assign(m, name, take);
     give_output(m->run, name, take);
     return SDG_OK;
 }
 
-/* The values of the op's outputs, which end here. */
+/* Gives all outputs of an op out, unless rc is an error already, and releases their values. */
 static int hand_over_all(machine_t *m, int rc, const op_t *op, value_t *take_values) {
     for (uint32_t i = 0; i < op->output_count && rc == SDG_OK; i++)
         rc = hand_over(m, op->outputs[i].name, value_ref(take_values[i]));
@@ -257,7 +263,7 @@ static int hand_over_all(machine_t *m, int rc, const op_t *op, value_t *take_val
     return rc;
 }
 
-/* An op that never had a frame has come to its value. */
+/* Ends an op that never had a frame, with its value. */
 static int finish_plain(machine_t *m, const op_t *op, value_t take, bool truth) {
     int rc = SDG_OK;
     if (op->output_count) {
@@ -270,7 +276,7 @@ static int finish_plain(machine_t *m, const op_t *op, value_t take, bool truth) 
     return rc;
 }
 
-/* The op of the top frame has come to its value; its names end here. */
+/* Ends the op of the top frame, with its value; its names are unbound. */
 static int finish_frame(machine_t *m, value_t take, op_result_t result) {
     logic_run_t *r = m->run;
     const op_t *op = r->frames[r->frame_count - 1].op;
@@ -345,6 +351,7 @@ static int start_test(machine_t *m, const op_t *op) {
 
 /* ---- if */
 
+/* Steps run in a frame; anything else gives its value at once. */
 static int start_if(machine_t *m, const op_t *op) {
     bool truth = false;
     int rc = logic_eval_bool(op->cond, m->scope, m->fuel, &truth, m->err);
@@ -369,6 +376,7 @@ static int resume_if(machine_t *m, logic_frame_t *f) {
 
 /* ---- let */
 
+/* The bindings see each other in order. */
 static int start_let(machine_t *m, const op_t *op) {
     logic_frame_t *f = push_frame(m, op);
     for (uint32_t i = 0; i < op->binding_count; i++) {
@@ -396,7 +404,7 @@ static int resume_let(machine_t *m, logic_frame_t *f) {
 
 /* ---- loops */
 
-/* May this loop turn once more? *go false: it ends here and keeps what there is. */
+/* May this loop run once more? *go false: the budget ends it here, and it keeps what there is. */
 static int may_iterate(machine_t *m, const logic_frame_t *f, bool *go) {
     const budget_t *b = &m->run->budget;
     *go = f->iterations < b->loop_iters_max;
@@ -405,6 +413,7 @@ static int may_iterate(machine_t *m, const logic_frame_t *f, bool *go) {
                    (unsigned long long)b->loop_iters_max);
 }
 
+/* Runs `init` before the first test of the condition. */
 static int start_while(machine_t *m, const op_t *op) {
     logic_frame_t *f = push_frame(m, op);
     collect_own(m, f);
@@ -424,6 +433,7 @@ static int start_while(machine_t *m, const op_t *op) {
     return rc;
 }
 
+/* Tests the condition and runs the body once more, or ends the loop. */
 static int resume_while(machine_t *m, logic_frame_t *f) {
     bool go = false;
     int rc = logic_eval_bool(f->op->cond, m->scope, m->fuel, &go, m->err);
@@ -445,6 +455,7 @@ static int resume_while(machine_t *m, logic_frame_t *f) {
 
 enum { FOR_NEXT, FOR_IN_STEPS };
 
+/* Does the list of filtered elements differ from the list itself? */
 static bool for_copies(const machine_t *m, const logic_frame_t *f) {
     return f->op->cond || list_count(f->list) > m->run->budget.loop_iters_max;
 }
@@ -470,7 +481,8 @@ static int start_for(machine_t *m, const op_t *op) {
     return SDG_OK;
 }
 
-/* One element: where, then map. *in_steps: its steps run now. */
+/* Takes the next element: `where`, then `map`. *in_steps: its steps run now, and resume_for takes their
+ * value. */
 static int for_element(machine_t *m, logic_frame_t *f, bool *in_steps) {
     const op_t *op = f->op;
     bool pass = true;
@@ -492,6 +504,8 @@ static int for_element(machine_t *m, logic_frame_t *f, bool *in_steps) {
     return rc == SDG_OK ? push_made(m, f, v) : rc;
 }
 
+/* Takes the value of the element whose steps have run, then goes on until steps have to run, fuel is used up,
+ * or the list ends. */
 static int resume_for(machine_t *m, logic_frame_t *f) {
     if (f->phase == FOR_IN_STEPS) {
         f->phase = FOR_NEXT;
@@ -513,6 +527,7 @@ static int resume_for(machine_t *m, logic_frame_t *f) {
 
 /* ---- reduce */
 
+/* Without a seed the first element is the seed, and the loop begins with the second one. */
 static int start_reduce(machine_t *m, const op_t *op) {
     value_t list, seed = value_null();
     int rc = list_source_get(&op->list, m->scope, m->fuel, &list, m->err);
@@ -544,6 +559,7 @@ static int finish_reduce(machine_t *m, const logic_frame_t *f) {
     return rc;
 }
 
+/* Steps of the body leave their result in the accumulator; an expression is put there here. */
 static int resume_reduce(machine_t *m, logic_frame_t *f) {
     const op_t *op = f->op;
     while (f->iterations + f->phase < list_count(f->list)) {
@@ -591,6 +607,8 @@ static locals_t pop_call(machine_t *m) {
     return callee;
 }
 
+/* Evaluates the arguments in the caller's scope; those that are not given are null. After an error the caller
+ * frees *args. */
 static int call_arguments(machine_t *m, const op_t *op, const logic_function_t *fn, locals_t *args) {
     for (uint32_t i = 0; i < fn->arg_count; i++)
         locals_set(args, fn->args[i], value_null());
@@ -609,7 +627,7 @@ static int call_arguments(machine_t *m, const op_t *op, const logic_function_t *
     return SDG_OK;
 }
 
-/* The top frame's call is over with `rets` (a list, by position). */
+/* Ends the call of the top frame with its returned values, a list by position. */
 static int finish_call(machine_t *m, value_t take_rets) {
     logic_run_t *r = m->run;
     const op_t *op = r->frames[r->frame_count - 1].op;
@@ -632,7 +650,7 @@ static int finish_call(machine_t *m, value_t take_rets) {
     return rc;
 }
 
-/* What steps left under the names the function returns. */
+/* The values that the steps have left under the names that the function returns. */
 static value_t returned_locals(machine_t *m, const logic_function_t *fn) {
     value_t rets = value_list(fn->return_count);
     for (uint32_t i = 0; i < fn->return_count; i++) {
@@ -643,6 +661,7 @@ static value_t returned_locals(machine_t *m, const logic_function_t *fn) {
     return rets;
 }
 
+/* Sets the names that the function returns, for outputs with `from: var`. */
 static void name_returned(machine_t *m, const logic_function_t *fn, value_t rets) {
     for (uint32_t i = 0; i < fn->return_count && i < list_count(rets); i++)
         locals_set(here(m->run), fn->returns[i], value_ref(list_peek(rets, i)));
@@ -673,8 +692,8 @@ static int return_expression(machine_t *m, const logic_function_t *fn) {
     return finish_call(m, rets);
 }
 
-/* The block's own call is depth 0. Deeper than the budget: an error, or (*cut) the base case's value is
- * used. */
+/* Is the call deeper than the budget? Then it is an error, or the base case's value is used (*cut). The
+ * block's own call is depth 0. */
 static int check_depth(machine_t *m, const logic_function_t *fn, bool *cut) {
     const budget_t *b = &m->run->budget;
     *cut = m->run->call_count - 1 > b->recursion_depth_max;
@@ -683,6 +702,7 @@ static int check_depth(machine_t *m, const logic_function_t *fn, bool *cut) {
                    fn->name->data, b->recursion_depth_max);
 }
 
+/* The base case is tested with the arguments in place; a body that is one expression needs no steps. */
 static int start_call(machine_t *m, const op_t *op) {
     const logic_function_t *fn = &m->run->program->functions[op->function];
     locals_t args = {0};
@@ -723,6 +743,7 @@ static int resume_op(machine_t *m, logic_frame_t *f) {
     return rc;
 }
 
+/* Runs until the block is finished, fails, or the fuel is used up. */
 static int advance(machine_t *m) {
     logic_run_t *r = m->run;
     int rc = SDG_OK;
