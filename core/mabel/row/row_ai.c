@@ -1,9 +1,8 @@
 /* row_ai.c - ai blocks: from prompts to a request body, from an answer to outputs.
  *
  * A message without images and attachments is one text; otherwise it is a list of parts in the order written.
- * Outputs are all worked out before the first one is given, so that a conversion that fails leaves nothing
- * behind.
- */
+ * All outputs are worked out before the first one is given, so that a conversion that fails leaves nothing
+ * behind. */
 #include "core/mabel/row/row_state.h"
 
 #include "core/base/clock.h"
@@ -14,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BODY_FIRST = 1024 }; /* bytes set aside for a request body at once */
+enum { BODY_FIRST = 1024 }; /* bytes reserved for a request body at once: most bodies fit */
 
 /* ---- budget and usage, shared with call_ai */
 
@@ -31,7 +30,7 @@ int row_llm_begin(row_t *row) {
     return SDG_OK;
 }
 
-/* Counts the answer; an error when the call failed or went over the token budget. */
+/* Retries that never became an answer cost requests and tokens, too; the engine has added them up. */
 int row_llm_end(row_t *row) {
     const budget_t *b = &row_block(row)->budget;
     const llm_answer_t *a = &row->answer;
@@ -88,6 +87,7 @@ static int prompt_text(row_t *row, const ai_block_t *ai, value_t *out) {
     return rc;
 }
 
+/* Adds a prompt's text and images to the message. */
 static int add_prompt(row_t *row, message_parts_t *parts, const template_t *prompt) {
     template_part_t *list = NULL;
     size_t count = 0;
@@ -118,7 +118,7 @@ static void add_image_attachment(message_parts_t *parts, const str_t *mime, cons
     buf_free(&url);
 }
 
-/* Text becomes a part of its name, a newline and its content; images become images. */
+/* An image becomes an image part. Anything else becomes a text part: its name, a newline, and its content. */
 static int add_attachment(row_t *row, message_parts_t *parts, const attachment_t *a) {
     value_t name = value_null(), content = value_null();
     int rc = a->name ? row_render(row, a->name, &name) : SDG_OK;
@@ -136,6 +136,7 @@ static int add_attachment(row_t *row, message_parts_t *parts, const attachment_t
     return rc;
 }
 
+/* A message of parts: all prompts, then the attachments. *out is owned by the caller, after an error, too. */
 static int prompt_parts(row_t *row, const ai_block_t *ai, value_t *out) {
     message_parts_t parts = {.list = value_list(4)};
     buf_init(&parts.text, ROW_BODY_BYTES_MAX);
@@ -162,6 +163,7 @@ static bool has_parts(const ai_block_t *ai) {
 
 /* ---- the request */
 
+/* The timeout of a request, cut to what is left of the row's wall time; 0: the model's. */
 static uint32_t bounded_timeout(const row_t *row, uint32_t model, uint32_t timeout_ms) {
     uint64_t deadline = row_deadline(row);
     if (deadline == UINT64_MAX) return timeout_ms;
@@ -184,6 +186,7 @@ void row_request_set(row_t *row, uint32_t model, char **headers, size_t header_c
                                    .retry = retry || keep_empty ? &row->retry : NULL};
 }
 
+/* Writes the request body into row->body. */
 static int write_body(row_t *row, const ai_block_t *ai) {
     value_t system = value_null(), content = value_null();
     int rc = ai->system ? row_render(row, ai->system, &system) : SDG_OK;

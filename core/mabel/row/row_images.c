@@ -1,9 +1,7 @@
 /* row_images.c - images of a message: which picture a name means, and its URL.
  *
- * A column {"_type": "image", ...} of the row wins over the `images` section. Files are read when the message
- * is built and become data: URIs by their extension; they are tried from the working directory, then from the
- * YAML's folder.
- */
+ * A column {"_type": "image", ...} of the row wins over the `images` section. A file is read when the message
+ * is built and becomes a data: URI with the media type of its extension (pipeline_resolve finds it). */
 #include "core/mabel/row/row_state.h"
 
 #include "core/base/text.h"
@@ -45,7 +43,7 @@ static bool is_blank(const char *text, size_t len) {
     return len == 0;
 }
 
-/* The gathered text becomes a part; blank text between images is dropped. */
+/* Blank text between images is dropped. */
 void message_parts_flush(message_parts_t *parts) {
     if (!is_blank(parts->text.data ? parts->text.data : "", parts->text.len)) {
         value_t part = value_object(2);
@@ -105,6 +103,7 @@ static int read_file(const pipeline_t *p, const char *path, char **bytes, size_t
     return rc;
 }
 
+/* Adds an image file as a data: URI. */
 static int add_file(row_t *row, message_parts_t *parts, const char *path, const char *media_type,
                     const char *detail) {
     char *bytes = NULL;
