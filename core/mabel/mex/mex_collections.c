@@ -458,7 +458,7 @@ static value_t sorted(value_t list, value_t keys, sorting_t *sorting) {
     return out;
 }
 
-/* Stable. A comparison costs about eight operations, which are counted before anything is compared. */
+/* Stable. Each element is charged as eight operations before anything is compared. */
 int mex_run_sort(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     value_t list, keys;
     bool reverse = false;
