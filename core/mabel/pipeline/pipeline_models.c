@@ -452,6 +452,7 @@ static void model_check_name(load_t *l, const ynode_t *n, const ypath_t *path, c
         object_set(names, m->name, value_int(n->line));
 }
 
+/* Two models of one name are an error; an entry that is no map is left out. */
 void models_load(load_t *l, const ynode_t *models) {
     size_t count = list_length(models);
     const ypath_t *path = YPATH_KEY(NULL, "models");

@@ -70,7 +70,7 @@ static char *json_text(value_t v) {
 
 typedef struct expected {
     const char *expr, *want;
-} expected_t; /* want NULL: a row error */
+} expected_t; /* want NULL: the row fails */
 
 static void expect_one(const expected_t *c) {
     world_t w;
