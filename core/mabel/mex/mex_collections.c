@@ -399,8 +399,8 @@ static int rank_of(value_t v) {
 
 typedef struct sorting {
     bool reverse;
-    uint64_t steps; /* elements compared; beyond MEX_OPS_MAX comparing stops, because a list may hold another
-                       one many times over */
+    /* Elements compared. Beyond MEX_OPS_MAX comparing stops: a list may hold another one many times over. */
+    uint64_t steps;
 } sorting_t;
 
 /* The order of two keys: lists by their first elements that differ, then by length. */

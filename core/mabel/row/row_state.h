@@ -55,8 +55,8 @@ struct row {
     char **request_headers; /* of call_ai, owned; NULL: the block's */
     size_t request_header_count;
     uint32_t calls_begun; /* for budget ai.max_calls */
-    uint64_t
-        tokens_used; /* for budget ai.max_tokens; usage does not serve, because row_take_usage resets it */
+    /* For budget ai.max_tokens. usage does not serve: row_take_usage resets it. */
+    uint64_t tokens_used;
     bool answered;
     llm_answer_t answer;
 
