@@ -23,7 +23,7 @@ typedef struct mock_match {
     value_t model;    /* exact value of the request's "model"; null: any */
     value_t contains; /* list of texts that must all be in the last user message; null: any */
     value_t system;   /* text that must be in the system message; null: any */
-    regex_t_ *regex;  /* must be found in the last user message; NULL: any */
+    pattern_t *regex; /* must be found in the last user message; NULL: any */
 } mock_match_t;
 
 struct mock_rules {
