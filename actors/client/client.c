@@ -455,11 +455,8 @@ static client_t *client_new(const client_args_t *args) {
     c->results.next_batch = 1;
     c->told.tally.totals[CLIENT_rows_resumed] = args->resumed.rows_ok + args->resumed.rows_failed;
     buf_init(&c->scratch, MESSAGE_BYTES_MAX);
-    c->scheduler = link_socket(ZMQ_DEALER, 500);
-    if (args->monitor) {
-        c->monitor = link_socket(ZMQ_PUSH, 500);
-        zsock_connect(c->monitor, "%s", args->monitor);
-    }
+    c->scheduler = link_socket(ZMQ_DEALER, LINGER_MS, SOCKET_HWM);
+    c->monitor = link_to_monitor(args->monitor, LINGER_MS, args->monitor_queue_max, "client");
     return c;
 }
 
@@ -513,13 +510,14 @@ static const actor_ops_t ops = {on_message, on_input, on_command, after};
 
 void client_actor(zsock_t *pipe, void *args) {
     client_t *c = client_new(args);
+    err_t err;
     actor_init(&c->actor, "client", &ops, c, pipe);
-    if (zsock_connect(c->scheduler, "%s", c->args->endpoint) != 0) {
-        log_error("client", "cannot connect to %s: %s", c->args->endpoint, zmq_strerror(zmq_errno()));
+    if (link_attach(c->scheduler, LINK_CONNECT, c->args->endpoint, &err) < 0 ||
+        client_store_open(c, &err) != SDG_OK) {
+        log_error("client", "%s", err.text);
         actor_finish(&c->actor, EXIT_RUNTIME);
     }
     actor_add_socket(&c->actor, c->scheduler);
-    client_store_open(c);
     actor_run(&c->actor);
     client_destroy(&c);
 }

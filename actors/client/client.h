@@ -31,9 +31,10 @@
 #include "proto/parts/job.h"
 
 typedef struct client_args {
-    const char *endpoint; /* scheduler */
-    const char *monitor;  /* NULL: none */
-    const char *store;    /* the context store (call journal, contexts); NULL: none */
+    const char *endpoint;  /* scheduler */
+    const char *monitor;   /* NULL: none */
+    int monitor_queue_max; /* messages in the queue to it, above which the next are dropped; 0: SOCKET_HWM */
+    const char *store;     /* the context store (call journal, contexts); NULL: none */
     const char *name;
     const char *pipeline_path;   /* shown in messages */
     const char *pipeline_folder; /* where relative files of the pipeline are looked up */

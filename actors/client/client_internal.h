@@ -82,7 +82,7 @@ void client_tell_monitor(client_t *c);
 void client_tell_summary(client_t *c);
 
 /* client_store.c: without a store they do nothing */
-void client_store_open(client_t *c);
+int client_store_open(client_t *c, err_t *err);     /* SDG_OK, or SDG_EIO and a sentence */
 void client_store_job(client_t *c);                 /* c->job is the one whose calls and contexts are kept */
 void client_store_row(client_t *c, uint64_t index); /* its result is written */
 void client_store_flush(client_t *c);               /* tells which contexts may go */

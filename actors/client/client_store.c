@@ -15,12 +15,13 @@ static void say(client_t *c, const message_t *m) {
     if (c->store) link_send(c->store, 0, m, &c->scratch);
 }
 
-void client_store_open(client_t *c) {
-    if (!c->args->store) return;
-    c->store = link_socket(ZMQ_DEALER, 500);
-    zsock_connect(c->store, "%s", c->args->store);
+int client_store_open(client_t *c, err_t *err) {
+    if (!c->args->store) return SDG_OK;
+    c->store = link_socket(ZMQ_DEALER, LINGER_MS, SOCKET_HWM);
+    if (link_attach(c->store, LINK_CONNECT, c->args->store, err) < 0) return err->code;
     actor_add_socket(&c->actor, c->store);
     client_store_job(c);
+    return SDG_OK;
 }
 
 void client_store_job(client_t *c) {

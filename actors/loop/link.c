@@ -10,28 +10,40 @@
 #include "actors/loop/limits.h"
 #include "core/base/handover.h"
 #include "core/base/limits.h"
+#include "core/base/log.h"
 
 enum { ROUTING_ID_LEN = 5 };
 
-static int push_hwm = SOCKET_HWM;
-
-void link_set_push_hwm(int messages) { push_hwm = messages; }
-
-zsock_t *link_socket(int type, int linger_ms) {
+zsock_t *link_socket(int type, int linger_ms, int queue_max) {
     zsock_t *s = zsock_new(type);
-    int hwm = type == ZMQ_PUSH || type == ZMQ_PULL ? push_hwm : SOCKET_HWM;
     assert(s);
-    zsock_set_sndhwm(s, hwm);
-    zsock_set_rcvhwm(s, hwm);
+    zsock_set_sndhwm(s, queue_max);
+    zsock_set_rcvhwm(s, queue_max);
     zsock_set_linger(s, linger_ms);
     zsock_set_maxmsgsize(s, (int)MESSAGE_BYTES_MAX);
-    zsock_set_handshake_ivl(s, 5000);
-    zsock_set_reconnect_ivl(s, 100);
-    zsock_set_reconnect_ivl_max(s, 5000);
+    zsock_set_handshake_ivl(s, HANDSHAKE_MS_MAX);
+    zsock_set_reconnect_ivl(s, RECONNECT_MS_MIN);
+    zsock_set_reconnect_ivl_max(s, RECONNECT_MS_MAX);
     zsock_set_tcp_keepalive(s, 1);
-    zsock_set_backlog(s, 1024);
+    zsock_set_backlog(s, LISTEN_BACKLOG);
     if (type == ZMQ_ROUTER) zsock_set_router_mandatory(s, 1);
     return s;
+}
+
+int link_attach(zsock_t *socket, link_side_t side, const char *endpoint, err_t *err) {
+    int rc = side == LINK_BIND ? zsock_bind(socket, "%s", endpoint) : zsock_connect(socket, "%s", endpoint);
+    if (rc >= 0) return rc;
+    return err_set(err, SDG_EIO, "cannot %s %s: %s", side == LINK_BIND ? "listen on" : "connect to", endpoint,
+                   zmq_strerror(zmq_errno()));
+}
+
+zsock_t *link_to_monitor(const char *endpoint, int linger_ms, int queue_max, const char *actor) {
+    err_t err;
+    if (!endpoint) return NULL;
+    zsock_t *push = link_socket(ZMQ_PUSH, linger_ms, queue_max ? queue_max : SOCKET_HWM);
+    if (link_attach(push, LINK_CONNECT, endpoint, &err) < 0)
+        log_warn(actor, "the monitor will hear nothing: %s", err.text);
+    return push;
 }
 
 /* A literal address: a name could be anywhere. */

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "actors/loop/actor.h"
+#include "actors/loop/limits.h"
 #include "actors/monitor/limits.h"
 #include "actors/monitor/metrics.h"
 #include "actors/monitor/monitor_http.h"
@@ -195,15 +196,15 @@ static void drain(monitor_t *m) {
 
 void monitor_actor(zsock_t *pipe, void *args) {
     monitor_t *m = xcalloc(1, sizeof *m);
+    err_t err;
     m->args = *(monitor_args_t *)args;
     m->started_ns = clock_now_ns();
     m->metrics = metrics_new(m->args.mode, m->args.listen_fd >= 0, m->started_ns, clock_unix_ms());
     m->metrics->now.japanese = m->args.japanese;
     m->metrics->now.elsewhere = m->args.mode && strcmp(m->args.mode, "submit") == 0;
-    m->pull = link_socket(ZMQ_PULL, 0);
+    m->pull = link_socket(ZMQ_PULL, 0, SOCKET_HWM);
     actor_init(&m->actor, "monitor", &ops, m, pipe);
-    if (zsock_bind(m->pull, "%s", m->args.endpoint) < 0)
-        log_error("monitor", "cannot bind %s", m->args.endpoint);
+    if (link_attach(m->pull, LINK_BIND, m->args.endpoint, &err) < 0) log_error("monitor", "%s", err.text);
     actor_add_socket(&m->actor, m->pull);
     start_http(m);
     actor_run(&m->actor);

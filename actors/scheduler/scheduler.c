@@ -13,7 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "actors/exit_codes.h"
 #include "actors/loop/actor.h"
+#include "actors/loop/limits.h"
 #include "actors/scheduler/fleet_totals.h"
 #include "core/base/clock.h"
 #include "core/base/idmap.h"
@@ -640,15 +642,16 @@ static void on_command(void *self, const char *command, uint64_t now) {
 
 static const actor_ops_t ops = {on_message, NULL, on_command, after};
 
-static bool bind_all(scheduler_t *s, const scheduler_args_t *args) {
+/* Binds all endpoints and connects to the store, if there is one. */
+static int open_links(scheduler_t *s, const scheduler_args_t *args, err_t *err) {
     assert(args->endpoint_count <= SCHEDULER_ENDPOINTS_MAX);
     for (size_t i = 0; i < args->endpoint_count; i++) {
-        s->ports[i] = zsock_bind(s->router, "%s", args->endpoints[i]);
-        if (s->ports[i] >= 0) continue;
-        log_error("scheduler", "cannot listen on %s: %s", args->endpoints[i], zmq_strerror(zmq_errno()));
-        return false;
+        s->ports[i] = link_attach(s->router, LINK_BIND, args->endpoints[i], err);
+        if (s->ports[i] < 0) return err->code;
     }
-    return true;
+    if (!args->store) return SDG_OK;
+    s->store = link_socket(ZMQ_DEALER, 0, SOCKET_HWM);
+    return link_attach(s->store, LINK_CONNECT, args->store, err);
 }
 
 static void scheduler_destroy(scheduler_t *s) {
@@ -673,22 +676,19 @@ static void scheduler_destroy(scheduler_t *s) {
 void scheduler_actor(zsock_t *pipe, void *args) {
     const scheduler_args_t *a = args;
     scheduler_t *s = xcalloc(1, sizeof *s);
+    err_t err;
     s->epoch = rng_entropy() | 1;
     s->log_peers = a->log_peers;
     if (a->monitor && a->tell_totals) s->totals = fleet_totals_new();
     s->dispatch = dispatch_new();
     buf_init(&s->scratch, MESSAGE_BYTES_MAX);
-    s->router = link_socket(ZMQ_ROUTER, 200);
+    s->router = link_socket(ZMQ_ROUTER, SCHEDULER_LINGER_MS, SOCKET_HWM);
     actor_init(&s->actor, "scheduler", &ops, s, pipe);
-    if (a->monitor) {
-        s->monitor = link_socket(ZMQ_PUSH, 0);
-        zsock_connect(s->monitor, "%s", a->monitor);
+    s->monitor = link_to_monitor(a->monitor, 0, a->monitor_queue_max, "scheduler");
+    if (open_links(s, a, &err) < 0) {
+        log_error("scheduler", "%s", err.text);
+        actor_finish(&s->actor, EXIT_RUNTIME);
     }
-    if (a->store) {
-        s->store = link_socket(ZMQ_DEALER, 0);
-        zsock_connect(s->store, "%s", a->store);
-    }
-    if (!bind_all(s, a)) actor_finish(&s->actor, 2);
     size_t endpoints =
         s->actor.ended ? 0 : a->endpoint_count; /* the parent lets go of `a` once it has heard of all */
     actor_ready(&s->actor);

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "actors/exit_codes.h"
+#include "actors/loop/limits.h"
 #include "actors/store/limits.h"
 #include "actors/store/store_internal.h"
 #include "core/base/clock.h"
@@ -56,13 +57,15 @@ static uint64_t after(void *self, uint64_t now) {
     return due < tell ? due : tell;
 }
 
+/* Binds all endpoints. args->port becomes the port of the last tcp endpoint. */
 static int bind_all(context_store_t *s, context_store_args_t *args) {
+    err_t err;
     for (size_t i = 0; i < args->endpoint_count; i++) {
-        int port = zsock_bind(s->router, "%s", args->endpoints[i]);
+        int port = link_attach(s->router, LINK_BIND, args->endpoints[i], &err);
         if (port > 0) args->port = port;
         if (port >= 0) continue;
-        log_error("store", "cannot listen at %s: %s", args->endpoints[i], zmq_strerror(zmq_errno()));
-        return -1;
+        log_error("store", "%s", err.text);
+        return err.code;
     }
     return 0;
 }
@@ -150,11 +153,8 @@ static context_store_t *store_new(const context_store_args_t *args) {
     buf_init(&s->calls_found.text, MESSAGE_BYTES_MAX);
     buf_init(&s->contexts_found.text, MESSAGE_BYTES_MAX);
     buf_init(&s->scratch, MESSAGE_BYTES_MAX);
-    s->router = link_socket(ZMQ_ROUTER, 0);
-    if (args->monitor) {
-        s->monitor = link_socket(ZMQ_PUSH, 0);
-        zsock_connect(s->monitor, "%s", args->monitor);
-    }
+    s->router = link_socket(ZMQ_ROUTER, 0, SOCKET_HWM);
+    s->monitor = link_to_monitor(args->monitor, 0, SOCKET_HWM, "store");
     return s;
 }
 

@@ -43,6 +43,12 @@
  * die, so this finds one that hangs */
 #define WATCHED_PATIENCE_MS 60000
 
+/* ms; `sdg status` waits so long for each word of the scheduler */
+#define STATUS_WAIT_MS 5000
+
+/* ms; `sdg status` ends at most so much later for its BYE to leave */
+#define STATUS_LINGER_MS 200
+
 /* a page made from the table of flags: ten times what the largest, a completion, takes */
 #define PAGE_BYTES_MAX ((size_t)1 << 20)
 

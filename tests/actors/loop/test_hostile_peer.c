@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "actors/scheduler/scheduler.h"
+#include "actors/loop/limits.h"
 #include "core/base/limits.h"
 #include "core/base/rng.h"
 #include "tests/harness/actor_harness.h"
@@ -160,10 +161,10 @@ Test(hostile_peer, a_message_of_several_frames_is_refused_as_a_whole) {
 Test(hostile_peer, an_id_chosen_by_the_sender_is_not_used) {
     static const char *const ids[] = {"a", "four", "\x01idid", "a-long-identity-that-is-not-a-number"};
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
-        zsock_t *s = link_socket(ZMQ_DEALER, 200);
+        zsock_t *s = link_socket(ZMQ_DEALER, 200, SOCKET_HWM);
         buf_t bytes;
         zsock_set_identity(s, ids[i]);
-        cr_assert(zsock_connect(s, "%s", endpoint) == 0);
+        cr_assert_eq(link_attach(s, LINK_CONNECT, endpoint, NULL), 0);
         message_t hello = {.type = MESSAGE_HELLO,
                            .HELLO = {.role = 1, .instance = 5, .name = slice_of("chosen")}};
         encode(&hello, &bytes);
