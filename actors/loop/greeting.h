@@ -24,23 +24,25 @@ typedef struct greeting {
 } greeting_t;
 
 typedef enum greeting_news {
-    GREETING_UNKNOWN,   /* it does not know this peer: HELLO is due, nothing else may be said to it yet */
-    GREETING_WELCOME,   /* by the scheduler of before, or the first */
-    GREETING_RESTARTED, /* another epoch: what the scheduler knew of this peer is gone; see `welcome` for
-                           whether it is known */
+    GREETING_UNKNOWN, /* it does not know this peer: HELLO is due, nothing else may be said to it yet */
+    GREETING_WELCOME, /* by the same scheduler as before, or by the first one */
+    /* Another epoch: the scheduler has restarted, and what it knew of this peer is gone. `welcome` says
+     * whether it knows this peer again. */
+    GREETING_RESTARTED,
 } greeting_news_t;
 
 void greeting_init(greeting_t *g, uint64_t now);
 
-/* Any message of the scheduler ends its silence. True: it is to be handled, because it is of this epoch, or
- * WELCOME or REFUSED. */
+/* Any message of the scheduler ends its silence. True: the message is to be handled, because it is of this
+ * epoch, or is WELCOME or REFUSED. */
 bool greeting_hear(greeting_t *g, const message_t *m, uint64_t now);
 /* `m` is a WELCOME. Takes over its epoch. */
 greeting_news_t greeting_take(greeting_t *g, const message_t *m);
 
-/* With each wake-up, before greeting_is_due. True once for each silence: the actor may log it. */
+/* Called at each wake-up, before greeting_is_due. True once for each silence: the actor may log it. */
 bool greeting_falls_silent(greeting_t *g, uint64_t now);
 bool greeting_is_due(const greeting_t *g, uint64_t now); /* say HELLO now, then call greeting_said */
-void greeting_said(greeting_t *g, uint64_t now); /* not when HELLO could not be handed over: it stays due */
+/* HELLO has been handed over. Not called when it could not be: then it stays due. */
+void greeting_said(greeting_t *g, uint64_t now);
 
 #endif

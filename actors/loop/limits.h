@@ -44,7 +44,7 @@
 #define RECONNECT_MS_MAX 5000
 
 /* connections the kernel keeps until libzmq accepts them: a fleet of workers may come all at once */
-#define LISTEN_BACKLOG 1024
+#define LINK_BACKLOG 1024
 
 /* contexts in one message to the store, beyond the last one */
 #define CONTEXT_BATCH_BYTES ((size_t)1 << 20)
