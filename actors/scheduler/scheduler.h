@@ -2,7 +2,7 @@
  * does, this is its shell.
  *
  * Alone owns: jobs (their pipelines as bytes, never parsed here), chunks, leases, the registry of peers.
- * Socket: one ROUTER, bound to one or more endpoints (inproc, ipc, tcp on loopback); one PUSH to the monitor
+ * Sockets: one ROUTER, bound to one or more endpoints (inproc, ipc, tcp on loopback); one PUSH to the monitor
  * (optional, lossy); one DEALER to the context store (optional).
  *
  * Takes   from all      HELLO (answers WELCOME), BEAT, BYE, SYNC (answers SYNCED)
