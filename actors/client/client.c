@@ -57,12 +57,14 @@ static void say_hello(client_t *c, uint64_t now) {
     greeting_said(&c->greeting, now);
 }
 
-/* The same job id again is the same job: said with each beat until it is accepted, and after each WELCOME. */
+/* JOB_OPEN is said with each beat until the job is accepted, and after each WELCOME; the same job id again is
+ * the same job. In batch mode it waits for the store's answer to SYNC: contexts of the rows of this pass may
+ * still be on their way to the store. */
 static void say_job_open(client_t *c) {
     const client_args_t *a = c->args;
     job_options_t told = *a->options; /* shares what it points to */
     buf_t options;
-    if (c->told.sync_token) return; /* what was parked may be on its way to the store */
+    if (c->told.sync_token) return;
     told.row.stop_before = passes_stop(c->passes);
     buf_init(&options, 1 << 20);
     job_options_encode(&told, &options);
@@ -91,7 +93,7 @@ static void say_result_credit(client_t *c) {
     client_say(c, &m);
 }
 
-/* Only batch mode changes it, so only then a lost one has to be healed. */
+/* How many rows may run at once. Only batch mode changes that number, so it is repeated only there. */
 static void say_limit(client_t *c) {
     message_t m = {.type = MESSAGE_JOB_LIMIT,
                    .JOB_LIMIT = {.job = c->job, .concurrency = c->at_once.current}};
@@ -104,7 +106,7 @@ static void say_ack(client_t *c) {
     client_say(c, &m);
 }
 
-/* What was received is in the output: the scheduler may forget it and send more. */
+/* The results received so far are in the output: the scheduler may forget them and send more. */
 static void acknowledge(client_t *c) {
     c->results.safe_batch = c->results.next_batch - 1;
     c->results.safe_rows = c->results.rows;
@@ -127,7 +129,7 @@ static void say_bye(client_t *c) {
 
 /* ---- the end */
 
-/* Puts what came onto the disk; a failure here outranks every other ending. */
+/* Writes and syncs what came; a failure here outranks every other reason of the end. */
 static void close_output(client_t *c) {
     err_t err;
     if (writer_finish(c->results.writer, &err) != SDG_OK || writer_sync(c->results.writer, &err) != SDG_OK) {
@@ -140,6 +142,8 @@ static void close_output(client_t *c) {
     if (c->exit_code != EXIT_DATA) client_store_safe(c);
 }
 
+/* The end of the run, once: closes the output unless it has failed, tells scheduler, store and monitor, and
+ * ends the actor with the exit code. */
 static void finish(client_t *c, bool output_ok) {
     if (c->state == CLIENT_OVER) return;
     if (output_ok) close_output(c);
@@ -195,13 +199,13 @@ static void on_ingest_credit(client_t *c, const message_t *m, uint64_t now) {
 }
 
 /* The row has stopped and is in the store: it has finished this pass. */
-static void park_row(client_t *c, const row_done_t *row) {
-    if (!passes_park(c->passes, row->index)) return;
+static void take_parked_row(client_t *c, const row_done_t *row) {
+    if (!passes_take(c->passes, row->index)) return;
     client_count_parked(c, row);
     feed_finished(c->input.feed, row->index);
 }
 
-/* Appends one result; a row that is in the file already is dropped. Negative: the output failed. */
+/* Appends one result; the second result of a row is dropped. Negative: the output failed. */
 static int write_row(client_t *c, const row_done_t *row, err_t *err) {
     int rc = writer_add(c->results.writer, row->index, row->json.data, row->json.len, err);
     if (rc == SDG_OK) {
@@ -212,18 +216,18 @@ static int write_row(client_t *c, const row_done_t *row, err_t *err) {
     return rc;
 }
 
-static void change_limit(client_t *c, uint64_t before) {
+static void say_new_limit(client_t *c, uint64_t before) {
     log_debug("client", "batch mode: %" PRIu64 " rows at once instead of %" PRIu64, c->at_once.current,
               before);
     say_limit(c);
 }
 
-/* All rows of a batch, to where the kernel has them. Negative: the output failed. */
+/* Takes all rows of a batch into the output. Negative: the output failed. */
 static int take_rows(client_t *c, const row_done_list_t *rows, err_t *err) {
     for (size_t i = 0; i < rows->count; i++) {
         const row_done_t *row = &rows->items[i];
         if (row->status == ROW_STATUS_PARKED)
-            park_row(c, row);
+            take_parked_row(c, row);
         else if (write_row(c, row, err) < 0)
             return err->code;
         c->results.rows++;
@@ -245,7 +249,7 @@ static void on_results(client_t *c, const message_t *m, uint64_t now) {
         return;
     }
     client_store_flush(c);
-    if (c->at_once.current != at_once) change_limit(c, at_once);
+    if (c->at_once.current != at_once) say_new_limit(c, at_once);
     if (is_next) c->results.next_batch++;
     c->results.unsynced = true;
     if (!writer_holds_back(c->results.writer)) acknowledge(c);
@@ -256,7 +260,7 @@ static void on_results(client_t *c, const message_t *m, uint64_t now) {
 static void begin_next_pass(client_t *c) {
     log_debug("client", "batch mode: pass %" PRIu64 " of %" PRIu64 " is over, %" PRIu64 " rows",
               passes_number(c->passes), passes_count(c->passes), passes_parked(c->passes));
-    client_gather(c); /* the last look at the input file */
+    client_gather(c); /* takes the numbers of the source before it goes */
     source_destroy(&c->input.source);
     c->input.source = source_store_new(passes_next(c->passes), writer_finished(c->results.writer));
     c->input.over = false;
@@ -295,8 +299,9 @@ static void submit_anew(client_t *c) {
     say_job_open(c);
 }
 
-/* Without HELLO or its job the client has nothing to do; a job that was accepted before is submitted as
- * another one; any other refusal is for the log. */
+/* A refused JOB_OPEN of a job that was accepted before means that the scheduler has dropped the job: what is
+ * left of it is submitted as another one. A refused HELLO or first JOB_OPEN ends the run. Every other refusal
+ * is only logged. */
 static void on_refused(client_t *c, const message_t *m, uint64_t now) {
     char reason[256];
     (void)now;
@@ -351,8 +356,8 @@ static void sync_output(client_t *c, uint64_t now) {
     if (writer_holds_back(c->results.writer)) acknowledge(c);
 }
 
-/* The descriptor of a pipe is in the loop only while the reader waits for it: one that is readable and not
- * read would keep the loop busy. */
+/* The descriptor of a pipe is in the loop only while the source waits for it: a descriptor that is readable
+ * and not read would keep the loop busy. */
 static void watch_input(client_t *c) {
     if (c->input.watched == c->input.waits) return;
     c->input.watched = c->input.waits;
@@ -371,7 +376,7 @@ static void every_beat(client_t *c, uint64_t now) {
     if (c->state == CLIENT_STOPPING) say_stop(c, DISPATCH_STOP_DRAIN);
     client_store_sync(c);
     if (c->state != CLIENT_RUNNING && c->state != CLIENT_STOPPING) return;
-    say_result_credit(c); /* absolute: a lost one is healed by the next */
+    say_result_credit(c); /* absolute, so a lost one is healed by the next */
     say_limit(c);
 }
 
@@ -392,6 +397,7 @@ static uint64_t after(void *self, uint64_t now) {
 
 /* ---- life */
 
+/* "STOP": no more rows are read; rows that run are finished, and a rerun continues. */
 static void stop(client_t *c) {
     c->stop_asked = true;
     c->input.over = true;
@@ -412,7 +418,7 @@ static void abort_run(client_t *c) {
     finish(c, true);
 }
 
-/* Without one of its actors the run is over; what came is kept. */
+/* An actor that this run needs has ended and has said why: the run ends, and what came is kept. */
 static void fail_run(client_t *c, int exit_code) {
     c->exit_code = exit_code;
     snprintf(c->ending, sizeof c->ending, "ended early: see above");

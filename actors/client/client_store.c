@@ -1,6 +1,6 @@
 /* client_store.c - what the client tells the context store (actors/store/context_store.h): which job its
- * calls and contexts are of, which rows need them no more, and whether the job is complete. Calls are dropped
- * only for rows whose results are synced: until then they may be needed again. */
+ * calls and contexts are of, which rows do not need them any more, and whether the job is complete. Calls are
+ * dropped only for rows whose results are synced: until then they may be needed again. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,7 +72,8 @@ static size_t covered_rows(client_t *c) {
     return covered;
 }
 
-/* Told in portions of --gc-interval rows: each is a look at whether the journal is worth rewriting. */
+/* Tells which rows are synced, in portions of at least --gc-interval rows, because at each portion the store
+ * looks whether its journal is worth rewriting. */
 void client_store_safe(client_t *c) {
     numbers_t *rows = &c->told.to_finish;
     if (rows->count < c->args->options->gc_rows && c->state != CLIENT_OVER && !c->input.over) return;
