@@ -1,8 +1,8 @@
 /* context_store.c - see context_store.h: the messages and the life of the store; what it keeps is in
  * store_journal.c and store_contexts.c.
  *
- * Both gather what comes in one wake-up and settle it at its end: one write for the calls, one transaction
- * for the contexts that go to disk.
+ * Both gather what comes in one wake-up and write it at its end: one write for the calls, one transaction for
+ * the contexts that go to disk.
  *
  * To add a message: a row in proto/messages.def, an on_<message> function here, a line in the table at the
  * bottom, a test.
@@ -28,7 +28,7 @@ void store_give_up(context_store_t *s, const char *reason) {
 
 /* ---- messages */
 
-/* In batch mode each pass is a job; the contexts go from one to the next. */
+/* In batch mode each pass is a job of its own; the contexts stay from one to the next. */
 static void on_job_opened(context_store_t *s, const link_frame_t *in, uint64_t now) {
     (void)now;
     s->job = in->message.JOB_OPENED.job;
@@ -51,7 +51,7 @@ static void on_fd(void *self, int fd, uint64_t now) { (void)self, (void)fd, (voi
 
 static uint64_t after(void *self, uint64_t now) {
     context_store_t *s = self;
-    store_contexts_settle(s);
+    store_contexts_write(s);
     store_contexts_tell(s, now);
     uint64_t due = store_journal_due(s, now), tell = s->monitor ? STORE_STATS_NS : UINT64_MAX;
     return due < tell ? due : tell;
@@ -99,7 +99,7 @@ static const struct {
     {MESSAGE_SYNC, NEEDS_NOTHING, on_sync},
 };
 
-/* 0: of no job. JOB_OPENED says which one it is from now on. */
+/* The job this message is about; 0: none. (JOB_OPENED changes the job, so it is not compared.) */
 static uint64_t job_of(const message_t *m) {
     switch (m->type) {
     case MESSAGE_CTX_PUT: return m->CTX_PUT.job;
@@ -120,6 +120,8 @@ static bool is_there(const context_store_t *s, needs_t needs) {
     return needs != NEEDS_CONTEXTS || s->contexts;
 }
 
+/* A message about another job is refused. One that needs a part which is not there (any more)
+ * is dropped: the job is over and nobody waits for an answer. */
 static void on_message(void *self, zsock_t *socket, link_frame_t *in, uint64_t now) {
     context_store_t *s = self;
     uint64_t job = job_of(&in->message);
@@ -130,20 +132,20 @@ static void on_message(void *self, zsock_t *socket, link_frame_t *in, uint64_t n
     }
     for (size_t i = 0; i < sizeof handlers / sizeof *handlers; i++) {
         if (handlers[i].type != in->message.type) continue;
-        if (is_there(s, handlers[i].needs))
-            handlers[i].handle(s, in, now); /* else it is over: nobody waits for an answer any more */
+        if (is_there(s, handlers[i].needs)) handlers[i].handle(s, in, now);
         return;
     }
 }
 
-/* $TERM overtakes what came by the socket: the client's last words say whether the journal may go. */
+/* $TERM comes by the pipe and may overtake messages at the socket. They are still handled, because the
+ * client's last one (JOB_CLOSED) says whether the journal may be removed. */
 static void take_last_words(context_store_t *s) {
     link_frame_t in;
     while (link_recv_routed(s->router, &in, NULL) == LINK_MESSAGE) {
         on_message(s, s->router, &in, clock_now_ns());
         link_frame_free(&in);
     }
-    store_journal_settle(s);
+    store_journal_write(s);
 }
 
 static const actor_ops_t ops = {on_message, on_fd, NULL, after};
