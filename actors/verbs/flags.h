@@ -19,7 +19,7 @@ typedef enum verb {
     VERB_RUN = 1 << 0,
     VERB_SUBMIT = 1 << 1,
     VERB_TEST_RUN = 1 << 2,
-    VERB_DOCTOR = 1 << 3, /* takes every flag of run; its help shows those that name it */
+    VERB_DOCTOR = 1 << 3, /* it takes every flag of run; its help shows only rows that name it */
     VERB_VALIDATE = 1 << 4,
     VERB_SERVE = 1 << 5,
     VERB_WORKER = 1 << 6,
@@ -31,7 +31,7 @@ typedef enum verb {
     VERB_COMPLETION = 1 << 12,
     VERB_HELP = 1 << 13,
     VERB_ANY = (1 << 14) - 1,
-    SERVICE_VERBS = VERB_RUN | VERB_SERVE | VERB_WORKER /* have --config */
+    SERVICE_VERBS = VERB_RUN | VERB_SERVE | VERB_WORKER /* verbs that take --config */
 } verb_t;
 
 typedef enum flag_kind {

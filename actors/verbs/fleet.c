@@ -20,7 +20,7 @@
 #include "core/base/rng.h"
 #include "core/sched/limits.h"
 
-enum { STATUS_TOKEN = 1 }; /* what `sdg status` asks with: it asks once */
+enum { STATUS_TOKEN = 1 }; /* token of the only STATUS_GET that `sdg status` sends */
 
 int serve_main(void *options) {
     const serve_options_t *o = options;
@@ -37,8 +37,8 @@ int serve_main(void *options) {
 
 /* ---- worker */
 
-/* The kernel ends us with our parent, also when it is killed; if it is gone already, there is nothing to
- * do. */
+/* The kernel ends this process when its parent ends, also when that is killed. False: the parent has ended
+ * already. */
 static bool follow_parent(pid_t pid) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     return getppid() == pid;
@@ -50,6 +50,8 @@ static void default_name(char *out, size_t size) {
     snprintf(out, size, "%s-%d", host, (int)getpid());
 }
 
+/* One worker in this process. With --parent it ends with that process: the worker processes of `sdg run`
+ * are started so. */
 int worker_main(void *options) {
     const worker_options_t *o = options;
     char name[96];

@@ -11,8 +11,14 @@
 /* bytes of the input that are read at most to choose the window: milliseconds at the start */
 #define WINDOW_SAMPLE_BYTES ((size_t)4 << 20)
 
+/* rows of the input that `sdg test-run --random-input` chooses from, as documented */
+#define RANDOM_ROWS_MAX 100
+
 /* --max-cache-size, as documented */
 #define CONTEXTS_CACHED_DEFAULT 500
+
+/* --target-latency-ms, as documented */
+#define TARGET_LATENCY_MS_DEFAULT 3000
 
 /* --gc-interval, as documented */
 #define GC_INTERVAL_DEFAULT 100
