@@ -24,7 +24,7 @@ static void give_up(const char *format, ...) {
 /* ---- the actor */
 
 actor_thread_t *harness_start(zactor_fn *function, void *args) {
-    zsys_handler_set(NULL); /* an interrupt ends the test, not czmq's loops */
+    zsys_handler_set(NULL); /* an interrupt ends the test and not only czmq's loops */
     zsys_init();
     log_set_level(LEVEL_ERROR);
     return actor_spawn(function, args);

@@ -34,6 +34,7 @@ static uint64_t job; /* of the JOB_OPEN heard last */
 
 /* ---- the stage */
 
+/* The arguments of a client that is not started yet, and a scheduler that the test plays. */
 static void begin(void) {
     strcpy(folder, "/tmp/sdg-test-client-XXXXXX");
     cr_assert(mkdtemp(folder));

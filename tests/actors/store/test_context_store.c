@@ -18,6 +18,7 @@ static char spill_path[96];
 
 static const char *monitor; /* endpoint that the store tells, or NULL */
 
+/* A store with this journal and these contexts, and a worker that the test plays. */
 static void start_with(journal_t *journal, journal_fsync_t fsync) {
     static int starts;
     contexts_options_t contexts = {.max_cached = 2, .spill_path = spill_path};
