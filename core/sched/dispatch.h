@@ -92,13 +92,14 @@ typedef struct dispatch_done {
     size_t meta_len;
 } dispatch_done_t;
 
-typedef struct dispatch_job { /* what a client asks for */
-    uint64_t job;             /* its random id */
-    uint64_t window_rows;     /* most rows pending; >= 1 */
-    uint64_t window_bytes;    /* most bytes pending, see above */
-    uint64_t concurrency;     /* rows running at once over all workers; >= 1 */
-    uint64_t priority;        /* weight among jobs, up to JOB_PRIORITY_MAX; 0: JOB_PRIORITY_DEFAULT */
-    bool python;              /* it has python blocks: only workers that accept them can run it */
+/* What a client asks for. */
+typedef struct dispatch_job {
+    uint64_t job;          /* its random id */
+    uint64_t window_rows;  /* most rows pending; >= 1 */
+    uint64_t window_bytes; /* most bytes pending, see above */
+    uint64_t concurrency;  /* rows running at once over all workers; >= 1 */
+    uint64_t priority;     /* weight among jobs, up to JOB_PRIORITY_MAX; 0: JOB_PRIORITY_DEFAULT */
+    bool python;           /* it has python blocks: only workers that accept them can run it */
     /* Ids of the endpoints that its models call; dispatch_job_open reads them when the job is new. */
     const uint64_t *endpoints;
     size_t endpoint_count; /* up to JOB_ENDPOINTS_MAX */
@@ -139,10 +140,11 @@ void dispatch_client_gone(dispatch_t *d, uint64_t peer, uint64_t now);
 int dispatch_endpoint_limit(dispatch_t *d, uint64_t endpoint, uint64_t calls, uint64_t now);
 
 /* ---- events: workers (numbered by their instance id; peer: where to send) ---- */
-typedef struct dispatch_worker { /* what a worker says of itself */
-    uint64_t worker;             /* its random instance id */
-    bool python;                 /* it runs python blocks */
-    uint64_t patience_ns;        /* how long it may be silent before it is taken for dead; 0: for ever */
+/* What a worker says of itself. */
+typedef struct dispatch_worker {
+    uint64_t worker;      /* its random instance id */
+    bool python;          /* it runs python blocks */
+    uint64_t patience_ns; /* how long it may be silent before it is taken for dead; 0: for ever */
 } dispatch_worker_t;
 /* A new worker, or a known one on a new connection (its leases stay, what it said of itself first holds).
  * SDG_ELIMIT when there are too many. */
@@ -225,7 +227,7 @@ bool dispatch_next(dispatch_t *d, uint64_t now, dispatch_action_t *action);
 typedef struct dispatch_stats {
     uint64_t jobs, workers;
     uint64_t rows_queued, rows_leased, rows_answered, bytes_pending;
-    uint64_t leases_sent, leases_resent, leases_lost, rows_requeued, duplicates_dropped;
+    uint64_t leases_sent, leases_resent, rows_requeued, duplicates_dropped;
     uint64_t workers_lost;
     uint64_t row_credit; /* rows that all workers together can hold */
 } dispatch_stats_t;

@@ -47,19 +47,22 @@ typedef struct lease_row {
     uint8_t deaths;  /* workers that died holding it */
 } lease_row_t;
 
-typedef struct lease_row_block { /* rows are allocated many at a time */
+/* Rows are allocated many at a time. */
+typedef struct lease_row_block {
     struct lease_row_block *next;
     lease_row_t rows[];
 } lease_row_block_t;
 
-typedef struct result_batch { /* rows sent in one RESULTS, kept until acknowledged */
-    ring_node_t node;         /* job->batches */
+/* Rows sent in one RESULTS, kept until the client has acknowledged them. */
+typedef struct result_batch {
+    ring_node_t node; /* job->batches */
     uint64_t number;
     ring_t rows;
     uint64_t resend_ns, wait_ns;
 } result_batch_t;
 
-struct lease {        /* rows sent in one LEASE; exists while a row of it is open */
+/* Rows sent in one LEASE. It exists while a row of it is open. */
+struct lease {
     ring_node_t node; /* worker->leases, by number */
     uint64_t number;  /* era and count of this worker */
     seat_job_t *job;
@@ -70,7 +73,8 @@ struct lease {        /* rows sent in one LEASE; exists while a row of it is ope
     uint64_t resend_ns, wait_ns;
 };
 
-typedef struct seat {      /* what a worker is to a job */
+/* What a worker is to a job. */
+typedef struct seat {
     ring_node_t of_worker; /* in worker->seats: it is the turn of the first one */
     ring_node_t hungry;    /* in job->hungry or job->unserved */
     ring_node_t permits;   /* in d->permits: the worker is to be told its share */
@@ -94,12 +98,13 @@ struct call_endpoint {
     ring_node_t of_all; /* in d->endpoints */
     uint64_t id;
     uint64_t limit; /* calls in flight over all workers; DISPATCH_NO_LIMIT: nobody has said one */
-    uint64_t jobs;  /* that name it */
-    bool in_turns;  /* its limit is smaller than the number of workers that want to call it */
+    uint64_t jobs;  /* how many jobs name it */
+    bool in_turns;  /* its limit is smaller than the number of workers that want calls: they take turns */
     ring_t lines;
 };
 
-typedef struct call_line { /* what a worker is to an endpoint */
+/* What a worker is to an endpoint. */
+typedef struct call_line {
     ring_node_t of_worker, of_endpoint;
     ring_node_t permits; /* in d->line_permits: the worker is to be told its share */
     seat_worker_t *worker;
@@ -174,7 +179,8 @@ struct seat_job {
     bool tell_done;
 };
 
-typedef struct notice { /* an action that needs nothing that could go away before it is taken */
+/* An action that points to nothing that could be gone before it is taken. */
+typedef struct notice {
     dispatch_kind_t kind;
     uint64_t peer, worker, job, index, count;
     uint32_t mode;
@@ -247,7 +253,7 @@ void dispatch_job_destroy(dispatch_t *d, seat_job_t *job);
 seat_worker_t *dispatch_worker_find(const dispatch_t *d, uint64_t id);
 void dispatch_worker_wake(dispatch_t *d, seat_worker_t *worker);               /* it may want rows */
 void dispatch_worker_tick(dispatch_t *d, seat_worker_t *worker, uint64_t now); /* may destroy it */
-void dispatch_worker_destroy(dispatch_t *d, seat_worker_t *worker);            /* it holds nothing */
+void dispatch_worker_destroy(dispatch_t *d, seat_worker_t *worker);            /* it holds no row any more */
 void dispatch_seat_destroy(seat_t *seat);
 void dispatch_seat_hungry(seat_t *seat);    /* look at it again: it may want rows */
 void dispatch_seat_pass_turn(seat_t *seat); /* behind the other jobs of its worker, with a full turn */
@@ -272,7 +278,7 @@ void dispatch_lines_tick(dispatch_t *d, uint64_t now);
 bool dispatch_lease_next(dispatch_t *d, uint64_t now, dispatch_action_t *action);
 bool dispatch_lease_again(dispatch_t *d, uint64_t now, dispatch_action_t *action);
 void dispatch_lease_arrived(lease_t *lease);
-void dispatch_lease_close(lease_t *lease); /* its last row is gone */
+void dispatch_lease_close(lease_t *lease); /* its last row has left it: frees it */
 /* All rows that `worker` holds of `job` (NULL: of any job) go back into their queues, or fail when too many
  * workers have died with them. Returns how many rows that were. */
 uint64_t dispatch_leases_void(dispatch_t *d, seat_worker_t *worker, const seat_job_t *job, bool crashed);

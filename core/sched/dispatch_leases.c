@@ -314,7 +314,6 @@ uint64_t dispatch_leases_void(dispatch_t *d, seat_worker_t *worker, const seat_j
         seat_job_t *job = lease->job;
         before = node->prev;
         if (only && job != only) continue;
-        if (crashed) d->stats.leases_lost++;
         /* From the last row to the first, so that rows put back in front keep their order. With its last row
          * the lease is freed. */
         for (size_t open = lease->open; open > 0; open--) {

@@ -37,7 +37,7 @@ static void share_units(dispatch_t *d, seat_job_t *job) {
     tell_changed(d, job);
 }
 
-static void refresh(dispatch_t *d) {
+static void refresh_shares(dispatch_t *d) {
     if (!d->shares_stale) return;
     d->shares_stale = false;
     for (uint32_t i = 0; i < JOBS_MAX; i++) {
@@ -48,7 +48,7 @@ static void refresh(dispatch_t *d) {
 
 /* Permits of endpoints come before those of jobs, so that the rows which then start can call. */
 bool dispatch_permits_next(dispatch_t *d, dispatch_action_t *action) {
-    refresh(d);
+    refresh_shares(d);
     if (dispatch_line_next(d, action)) return true;
     ring_node_t *node = ring_first(&d->permits);
     if (!node) return false;

@@ -50,7 +50,7 @@ void dispatch_row_results(dispatch_t *d, uint64_t worker_id, uint64_t job_id, co
     seat_worker_t *worker = dispatch_worker_find(d, worker_id);
     seat_job_t *job = dispatch_job_find(d, job_id);
     dispatch_worker_beat(d, worker_id, now);
-    if (!job || job->state == JOB_OVER) { /* it has not heard that the job is over */
+    if (!job || job->state == JOB_OVER) { /* the worker has not heard that the job is over */
         d->stats.duplicates_dropped += count;
         if (worker)
             dispatch_notice(d, &(notice_t){.kind = DISPATCH_JOB_DROP,

@@ -239,19 +239,14 @@ bool outbox_next(outbox_t *o, uint64_t now, outbox_frame_t *frame) {
     return false;
 }
 
-static parcel_t *parcel_in(ring_t *ring, uint64_t number) {
-    RING_EACH(ring, node) {
-        parcel_t *p = RING_OWNER(node, parcel_t, node);
-        if (p->number == number) return p;
-    }
-    return NULL;
-}
-
 bool outbox_acknowledged(outbox_t *o, uint64_t batch) {
-    parcel_t *p = parcel_in(&o->sent, batch);
-    if (!p) return false;
-    parcel_free(o, p);
-    return true;
+    RING_EACH(&o->sent, node) {
+        parcel_t *p = RING_OWNER(node, parcel_t, node);
+        if (p->number != batch) continue;
+        parcel_free(o, p);
+        return true;
+    }
+    return false;
 }
 
 uint64_t outbox_rows(const outbox_t *o) { return o->gathered_rows + o->parcel_rows; }

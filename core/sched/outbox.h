@@ -44,7 +44,7 @@ typedef struct outbox_frame {
     uint64_t batch;
     const char *bytes; /* valid until the next call of an outbox function */
     size_t len;
-    bool again; /* it was handed out before */
+    bool again; /* this frame was handed out before */
 } outbox_frame_t;
 
 outbox_t *outbox_new(outbox_encode_t *encode, void *self);
@@ -71,6 +71,6 @@ bool outbox_next(outbox_t *o, uint64_t now, outbox_frame_t *frame);
 bool outbox_acknowledged(outbox_t *o, uint64_t batch);
 
 uint64_t outbox_rows(const outbox_t *o);  /* gathered, and in batches not acknowledged */
-uint64_t outbox_bytes(const outbox_t *o); /* of them: gathered results, and frames */
+uint64_t outbox_bytes(const outbox_t *o); /* bytes of gathered results and of frames */
 
 #endif

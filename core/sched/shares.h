@@ -22,9 +22,10 @@
 
 typedef struct share {
     uint64_t demand;  /* by demand: what the holder could use at most, up to UINT32_MAX */
-    uint64_t wanted;  /* what it is to have once others have let go of theirs */
-    uint64_t granted; /* what it is told */
-    uint64_t ceiling; /* what it may still be using: `granted`, or more until it says that it heard of less */
+    uint64_t wanted;  /* what the holder is to have once others have let go of theirs */
+    uint64_t granted; /* what the holder is told */
+    uint64_t
+        ceiling; /* what the holder may be using: `granted`, or more until it says that it heard of less */
     /* The holder has not answered the last grant. Until it has, it is granted nothing else: if it were
      * granted 4, then 8, then 4 again, its answer to the first grant could be taken for the answer to the
      * third. */
