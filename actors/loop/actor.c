@@ -12,21 +12,15 @@
 
 static int on_timer(zloop_t *loop, int timer_id, void *arg);
 
-/* Arms the one timer for `wait` ns from now, unless it fires earlier already: an early wake-up is harmless, a
- * late one is not. */
-static void arm(actor_t *a, uint64_t now, uint64_t wait) {
-    if (wait == UINT64_MAX) return;
-    uint64_t due = now + wait;
-    if (a->timer >= 0 && a->timer_due <= due) return;
+/* After each wake-up: lets the actor flush what it gathered, and arms the one timer for when it wants to be
+ * woken, unless the timer fires earlier already: an early wake-up is harmless, a late one is not. */
+static void flush_and_arm(actor_t *a, uint64_t now) {
+    if (a->ended) return;
+    uint64_t wait = a->ops->after(a->self, now), due = now + wait;
+    if (wait == UINT64_MAX || (a->timer >= 0 && a->timer_due <= due)) return;
     if (a->timer >= 0) zloop_timer_end(a->loop, a->timer);
     a->timer_due = due;
     a->timer = zloop_timer(a->loop, (size_t)((wait + MILLISECOND - 1) / MILLISECOND), 1, on_timer, a);
-}
-
-/* After each wake-up: lets the actor flush what it gathered, and arms the timer for when it wants to be
- * woken. */
-static void flush_and_arm(actor_t *a, uint64_t now) {
-    if (!a->ended) arm(a, now, a->ops->after(a->self, now));
 }
 
 static int on_timer(zloop_t *loop, int timer_id, void *arg) {
@@ -111,7 +105,7 @@ actor_thread_t *actor_spawn(zactor_fn *function, void *args) {
     t->args = args;
     t->pipe = zsys_create_pipe(&t->far_end);
     int rc = pthread_create(&t->thread, NULL, thread_main, t);
-    assert(rc == 0); /* it fails only without memory or threads */
+    assert(rc == 0); /* pthread_create fails only when memory or threads are used up */
     zsock_wait(t->pipe);
     HANDOVER_ACQUIRE(&handover);
     return t;

@@ -16,11 +16,11 @@
 
 typedef struct greeting {
     uint64_t epoch;    /* of the scheduler that was heard last; 0 before the first WELCOME */
-    bool welcome;      /* it knows this peer, as far as we know: no HELLO is due */
+    bool welcome;      /* the scheduler knows this peer, as far as this peer knows: no HELLO is due */
     bool silent;       /* nothing was heard for too long; ends with the next message */
-    uint64_t said_ns;  /* last HELLO */
-    uint64_t wait_ns;  /* from it to the next; 0: at once */
-    uint64_t heard_ns; /* last message, or the start */
+    uint64_t said_ns;  /* when HELLO was said last */
+    uint64_t wait_ns;  /* from that to the next HELLO; 0: at once */
+    uint64_t heard_ns; /* when a message came last, or the start */
 } greeting_t;
 
 typedef enum greeting_news {
