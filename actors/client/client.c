@@ -100,12 +100,6 @@ static void say_limit(client_t *c) {
     if (passes_count(c->passes) > 1) client_say(c, &m);
 }
 
-static void say_ack(client_t *c) {
-    message_t m = {.type = MESSAGE_RESULTS_ACK,
-                   .RESULTS_ACK = {.job = c->job, .batch = c->results.safe_batch}};
-    client_say(c, &m);
-}
-
 /* The results received so far are in the output: the scheduler may forget them and send more. */
 static void acknowledge(client_t *c) {
     c->results.safe_batch = c->results.next_batch - 1;
@@ -113,7 +107,9 @@ static void acknowledge(client_t *c) {
     c->results.safe_bytes = c->results.bytes;
     c->results.kept_ok = c->told.tally.totals[CLIENT_rows_ok];
     c->results.kept_failed = c->told.tally.totals[CLIENT_rows_failed];
-    say_ack(c);
+    message_t m = {.type = MESSAGE_RESULTS_ACK,
+                   .RESULTS_ACK = {.job = c->job, .batch = c->results.safe_batch}};
+    client_say(c, &m);
     say_result_credit(c);
 }
 
@@ -411,17 +407,10 @@ static void stop(client_t *c) {
     }
 }
 
-static void abort_run(client_t *c) {
-    c->exit_code = EXIT_STOPPED;
-    snprintf(c->ending, sizeof c->ending, "stopped at once");
-    say_stop(c, DISPATCH_STOP_NOW);
-    finish(c, true);
-}
-
-/* An actor that this run needs has ended and has said why: the run ends, and what came is kept. */
-static void fail_run(client_t *c, int exit_code) {
+/* The run ends at once, and what came is kept. */
+static void end_now(client_t *c, int exit_code, const char *ending) {
     c->exit_code = exit_code;
-    snprintf(c->ending, sizeof c->ending, "ended early: see above");
+    snprintf(c->ending, sizeof c->ending, "%s", ending);
     say_stop(c, DISPATCH_STOP_NOW);
     finish(c, true);
 }
@@ -430,9 +419,10 @@ static void on_command(void *self, const char *command, uint64_t now) {
     client_t *c = self;
     int exit_code;
     (void)now;
-    if (sscanf(command, "LOST %d", &exit_code) == 1 && c->state != CLIENT_OVER) fail_run(c, exit_code);
+    if (sscanf(command, "LOST %d", &exit_code) == 1 && c->state != CLIENT_OVER)
+        end_now(c, exit_code, "ended early: see above"); /* the actor that ended has logged why */
     if (streq(command, "STOP")) stop(c);
-    if (streq(command, "ABORT")) abort_run(c);
+    if (streq(command, "ABORT")) end_now(c, EXIT_STOPPED, "stopped at once");
     if (strncmp(command, "FAIL ", 5) == 0) client_give_up(c, EXIT_RUNTIME, command + 5);
 }
 

@@ -53,11 +53,11 @@ typedef struct client {
         /* Safe rows of the whole run: the summary says these when the output fails. */
         uint64_t kept_ok, kept_failed;
         bool unsynced;
-        uint64_t sync_ns; /* last */
+        uint64_t sync_ns; /* when the output was synced last */
     } results;
-    struct {               /* what others hear of it */
-        uint64_t beat_ns;  /* last */
-        uint64_t stats_ns; /* to the monitor, last */
+    struct {               /* what others hear of the run */
+        uint64_t beat_ns;  /* when BEAT was said last */
+        uint64_t stats_ns; /* when the monitor was told last */
         tally_t tally;     /* for the monitor */
         /* Rows whose results the next sync makes safe: then the call journal may drop their calls. */
         numbers_t to_finish;

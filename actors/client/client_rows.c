@@ -90,14 +90,7 @@ static bool read_record(client_t *c) {
     return false;
 }
 
-static void fill_chunk(client_t *c, uint64_t rows, int *records) {
-    while (feed_takes(c->input.feed, rows) && *records < RECORDS_PER_WAKE && c->state == CLIENT_RUNNING) {
-        (*records)++;
-        if (!read_record(c)) break;
-    }
-    feed_close(c->input.feed);
-}
-
+/* Reads at most RECORDS_PER_WAKE records, chunk by chunk, and sends each chunk when it is complete. */
 void client_read_more(client_t *c, uint64_t now) {
     int records = 0;
     uint64_t rows;
@@ -106,7 +99,11 @@ void client_read_more(client_t *c, uint64_t now) {
     send_chunks(c, now); /* chunks that are due again go before new rows */
     while (!c->input.over && !c->input.waits && records < RECORDS_PER_WAKE && c->state == CLIENT_RUNNING &&
            (rows = room(c)) > 0) {
-        fill_chunk(c, rows, &records);
+        while (feed_takes(c->input.feed, rows) && records < RECORDS_PER_WAKE && c->state == CLIENT_RUNNING) {
+            records++;
+            if (!read_record(c)) break;
+        }
+        feed_close(c->input.feed);
         send_chunks(c, now);
     }
     if (c->state == CLIENT_RUNNING && c->input.over) send_end(c, now);

@@ -24,7 +24,7 @@ typedef enum source_got {
 
 typedef struct source_progress {
     uint64_t rows_read;               /* records looked at, skipped ones included */
-    uint64_t bytes_done, bytes_total; /* of the file; total 0: unknown */
+    uint64_t bytes_done, bytes_total; /* bytes of the file; total 0: not known */
 } source_progress_t;
 
 typedef struct source_file_options {
