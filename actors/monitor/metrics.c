@@ -55,16 +55,12 @@ static void take_what_the_client_knows(metrics_t *m) {
 void metrics_take_totals(metrics_t *m, const MSG_STATS *stats) {
     tally_read(&m->tally, &stats->values, &stats->latency, stats->reasons);
     memcpy(m->now.client, m->tally.totals, sizeof m->now.client);
-    m->totals_seen = true;
     if (m->now.elsewhere) take_what_the_client_knows(m);
 }
 
-static void copy_numbers(uint64_t *to, size_t max, const u64_list_t *from) {
-    memcpy(to, from->items, (from->count < max ? from->count : max) * sizeof *to);
-}
-
 void metrics_take_store(metrics_t *m, const u64_list_t *values) {
-    if (values->count) copy_numbers(m->store, STORE_STATS, values);
+    size_t count = values->count < STORE_STATS ? values->count : STORE_STATS;
+    if (count) memcpy(m->store, values->items, count * sizeof *m->store);
     m->store_seen = true;
 }
 

@@ -70,10 +70,9 @@ typedef struct evicted {
 enum { EVICTED_DROPPED, EVICTED_TO_DISK, EVICTED_WAYS };
 
 typedef struct metrics {
-    const char *mode; /* "run", "submit", "serve"; borrowed constant */
-    report_t now;     /* the last numbers; rates for people */
-    tally_t tally;    /* the last totals */
-    bool totals_seen;
+    const char *mode;            /* "run", "submit", "serve"; borrowed constant */
+    report_t now;                /* the last numbers; rates for people */
+    tally_t tally;               /* the last totals */
     uint64_t store[STORE_STATS]; /* the context store's last numbers */
     bool store_seen;
     evicted_t evicted[EVICTED_WAYS];

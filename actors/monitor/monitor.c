@@ -43,17 +43,14 @@ typedef struct monitor {
     bool seen_client;
 } monitor_t;
 
-static uint64_t rows_now(const monitor_t *m) {
-    return m->metrics->now.client[CLIENT_rows_ok] + m->metrics->now.client[CLIENT_rows_failed];
-}
-
 /* Takes a sample each REDRAW_NS and makes the rates of it and the oldest one in the ring. */
 static void take_sample(monitor_t *m, uint64_t now) {
     if (now - m->sampled_ns < REDRAW_NS) return;
     m->sampled_ns = now;
-    rate_sample_t latest = {now, rows_now(m),
-                            m->metrics->now.client[CLIENT_completion_tokens] +
-                                m->metrics->now.client[CLIENT_prompt_tokens]};
+    const uint64_t *c = m->metrics->now.client;
+    rate_sample_t latest = {.at_ns = now,
+                            .rows = c[CLIENT_rows_ok] + c[CLIENT_rows_failed],
+                            .tokens = c[CLIENT_completion_tokens] + c[CLIENT_prompt_tokens]};
     const rate_sample_t *oldest =
         m->sample_count < RATE_SAMPLES ? &m->samples[0] : &m->samples[m->sample_next];
     if (m->sample_count > 0 && now > oldest->at_ns) {

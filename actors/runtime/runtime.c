@@ -305,11 +305,6 @@ static bool write_port_file(const char *path, int port) {
     return fclose(f) == 0;
 }
 
-static void start_serve_monitor(runtime_t *rt, int metrics_fd) {
-    monitor_args_t args = {.endpoint = "inproc://monitor", .mode = "serve", .listen_fd = metrics_fd};
-    if (metrics_fd >= 0) rt->monitor = actor_spawn(monitor_actor, &args);
-}
-
 /* The scheduler, with a monitor when metrics are served, until SIGINT or SIGTERM. */
 int runtime_serve(const char *endpoint, const char *port_file, int metrics_fd) {
     runtime_t rt = {.signals = open_signals()};
@@ -319,7 +314,8 @@ int runtime_serve(const char *endpoint, const char *port_file, int metrics_fd) {
                              .log_peers = true,
                              .tell_totals = true,
                              .monitor = metrics_fd >= 0 ? "inproc://monitor" : NULL};
-    start_serve_monitor(&rt, metrics_fd);
+    monitor_args_t shown = {.endpoint = args.monitor, .mode = "serve", .listen_fd = metrics_fd};
+    if (args.monitor) rt.monitor = actor_spawn(monitor_actor, &shown);
     rt.scheduler = actor_spawn(scheduler_actor, &args);
     bool ok = scheduler_bound(rt.scheduler, 1, &port) && (!port_file || write_port_file(port_file, port));
     if (ok) {

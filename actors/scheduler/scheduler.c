@@ -430,15 +430,6 @@ static void send_done(scheduler_t *s, const dispatch_action_t *a) {
     forget_job(s, a->job);
 }
 
-static void send_ingest_credit(scheduler_t *s, const dispatch_action_t *a) {
-    message_t m = {.type = MESSAGE_INGEST_CREDIT,
-                   .INGEST_CREDIT = {.job = a->job,
-                                     .next_chunk = a->next_chunk,
-                                     .rows_limit = a->rows_limit,
-                                     .bytes_limit = a->bytes_limit}};
-    say(s, a->peer, &m);
-}
-
 /* Sends what the dispatcher has decided. */
 static void perform(scheduler_t *s, const dispatch_action_t *a) {
     message_t m = {0};
@@ -460,7 +451,13 @@ static void perform(scheduler_t *s, const dispatch_action_t *a) {
     case DISPATCH_JOB_DROP:
         m = (message_t){.type = MESSAGE_JOB_DROP, .JOB_DROP = {.job = a->job, .mode = a->mode}};
         break;
-    case DISPATCH_INGEST_CREDIT: send_ingest_credit(s, a); return;
+    case DISPATCH_INGEST_CREDIT:
+        m = (message_t){.type = MESSAGE_INGEST_CREDIT,
+                        .INGEST_CREDIT = {.job = a->job,
+                                          .next_chunk = a->next_chunk,
+                                          .rows_limit = a->rows_limit,
+                                          .bytes_limit = a->bytes_limit}};
+        break;
     case DISPATCH_WORKER_LOST:
         if (a->row_count)
             log_warn("scheduler", "a worker is gone; %zu of its rows go back to the queue", a->row_count);

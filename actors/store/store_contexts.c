@@ -84,7 +84,7 @@ void store_contexts_on_put(context_store_t *s, const link_frame_t *in, uint64_t 
         if (!is_part(item->part)) continue;
         int rc = contexts_put(s->contexts, item->row, (context_part_t)item->part, m->owner, item->bytes.data,
                               item->bytes.len, &err);
-        if (is_refusal(rc)) continue; /* it is not in CTX_SAVED */
+        if (is_refusal(rc)) continue; /* its tag is not in CTX_SAVED */
         if (rc != SDG_OK) {
             store_give_up(s, err.text);
             break;

@@ -185,19 +185,17 @@ void store_journal_on_rows_finished(context_store_t *s, const link_frame_t *in, 
     if (journal_compact(s->journal.file, JOURNAL_COMPACT_BYTES, &err) != SDG_OK) store_give_up(s, err.text);
 }
 
-static void log_totals(const context_store_t *s, const char *what) {
+/* Logs what the journal has done, then removes or keeps it. */
+void store_journal_close(context_store_t *s, bool complete) {
     journal_stats_t stats;
+    store_journal_write(s);
+    if (!s->journal.file) return;
     journal_stats(s->journal.file, &stats);
     log_debug("journal",
               "%" PRIu64 " calls written, %" PRIu64 " of %" PRIu64 " rows kept, %" PRIu64
               " bytes, rewritten %" PRIu64 " times: %s",
-              stats.added, stats.calls, stats.rows, stats.bytes, stats.rewrites, what);
-}
-
-void store_journal_close(context_store_t *s, bool complete) {
-    store_journal_write(s);
-    if (!s->journal.file) return;
-    log_totals(s, complete ? "removed" : "kept for a rerun");
+              stats.added, stats.calls, stats.rows, stats.bytes, stats.rewrites,
+              complete ? "removed" : "kept for a rerun");
     if (complete)
         journal_remove(&s->journal.file);
     else

@@ -397,7 +397,7 @@ bool flags_japanese_environment(void) {
     return false;
 }
 
-static int finish(command_line_t *r) {
+static int complete_options(command_line_t *r) {
     common_options_t *o = r->options;
     o->japanese = o->locale ? o->locale == UI_LOCALE_JA : flags_japanese_environment();
     o->help = o->help || o->help_ja;
@@ -413,7 +413,7 @@ int flags_parse(const verb_row_t *verb, int argc, char **argv, void *options, er
     r.options->words = xcalloc((size_t)argc + 1, sizeof *r.options->words);
     r.given = xcalloc(flag_count, sizeof *r.given);
     int rc = take_words(&r);
-    if (rc == SDG_OK) rc = finish(&r);
+    if (rc == SDG_OK) rc = complete_options(&r);
     free(r.given);
     return rc;
 }
