@@ -24,6 +24,7 @@ worker_job_t *worker_find_job(worker_t *w, uint64_t id) {
 
 worker_job_t *worker_add_job(worker_t *w, uint64_t id) {
     worker_job_t *job = xcalloc(1, sizeof *job);
+    ring_init(&job->unit_queue);
     job->id = id;
     job->next = w->jobs;
     w->jobs = job;
@@ -86,7 +87,6 @@ static int connect_models(worker_t *w, worker_job_t *job, err_t *err) {
     if (p->model_count == 0) return SDG_OK;
     if (open_engine(w, err) != SDG_OK) return err->code;
     job->routes = xcalloc(p->model_count, sizeof *job->routes);
-    job->units = (permit_t){.allowed = UINT32_MAX};
     for (size_t i = 0; i < p->model_count; i++) {
         if (open_route(w, job, &p->models[i], err) != SDG_OK) return err->code;
     }

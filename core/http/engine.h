@@ -89,6 +89,10 @@ int llm_engine_submit(llm_engine_t *engine, const llm_request_t *request, uint64
 /* The call still finishes, with LLM_CAUSE_CANCELLED, at once; unknown tags are ignored. */
 void llm_engine_cancel(llm_engine_t *engine, uint64_t tag);
 
+/* The call holds no unit: it waits for a unit, a permit of the endpoint, or a retry. False for unknown tags.
+ */
+bool llm_engine_waits(const llm_engine_t *engine, uint64_t tag);
+
 int llm_engine_fd(const llm_engine_t *engine); /* becomes readable when there is something to drive */
 /* -1: none; else the longest sleep allowed. 0 also when a unit has become free that a queued call waits for.
  */

@@ -456,8 +456,8 @@ static void report(sim_t *s, slot_t *slot, passage_event_t event, answer_t *answ
     move_t move = {.answer = answer, .told = event >= PASSAGE_PYTHON_REFUSED && event <= PASSAGE_PYTHON_ASKS};
     for (; event != PASSAGE_EVENTS && !s->failed; event = move.next) {
         passage_state_t before = slot->passage.state;
-        uint32_t todo =
-            passage_next(&slot->passage, event, slot->facts | (slot->kept ? PASSAGE_HAS_ANSWER : 0));
+        uint32_t todo = passage_next(&slot->passage, event,
+                                     slot->facts | (slot->kept ? PASSAGE_HAS_ANSWER : 0) | PASSAGE_HAS_UNIT);
         trace(s, "row %d: %s -> %s (%s)", slot->row, passage_state_name(before),
               passage_state_name(slot->passage.state), passage_event_name(event));
         move.event = event;
