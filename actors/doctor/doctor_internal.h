@@ -27,13 +27,13 @@ typedef struct doctor {
     survey_t survey;
     bool surveyed;        /* the input could be looked at (a pipe cannot) */
     value_t columns;      /* object: column, after --mapping -> in how many rows of the sample */
-    uint64_t rows_parsed; /* of the sample */
+    uint64_t rows_parsed; /* rows of the sample */
     char *first_row;      /* JSON of the first record that is a row; owned; NULL: none */
     uint64_t first_index, first_line;
     /* Said so far. */
     doctor_finding_t *findings;
     size_t count, cap;
-    int exit_code;    /* of the first failure */
+    int exit_code;    /* what the first failure means; EXIT_ALL_FINE: none */
     int failure_code; /* what a failure of the running check means */
 } doctor_t;
 

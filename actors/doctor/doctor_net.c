@@ -28,7 +28,7 @@ typedef struct probe {
     int os_error;
     long status;
     uint64_t latency_ns;
-    buf_t body; /* of a 200 */
+    buf_t body; /* of an answer with status 200 */
     char reason[200];
 } probe_t;
 

@@ -57,7 +57,7 @@ typedef struct request {
     struct MHD_Connection *connection;
     ring_node_t node; /* in the queue */
     request_stage_t stage;
-    bool counted;   /* is part of in_flight */
+    bool counted;   /* it is counted in in_flight */
     bool running;   /* holds a running slot */
     bool too_large; /* the body passed MOCK_BODY_BYTES_MAX */
     bool gone;      /* the client left or the server ends: close without an answer */

@@ -7,7 +7,7 @@
 
 enum {
     LINE_CELLS = 112, /* a line of help in a terminal */
-    LEFT_CELLS = 36,  /* of the column with the flags: a longer flag has its text pushed to the right */
+    LEFT_CELLS = 36,  /* width of the column with the flags; the text of a longer flag begins farther right */
 };
 
 static const char *const group_names[GROUPS][2] = {

@@ -38,6 +38,7 @@ static void split_in_proportion(share_t *const *shares, size_t count, uint64_t l
     }
 }
 
+/* Adds up the demands, then splits in the one of three ways that fits them. */
 bool shares_split_by_demand(share_t *const *shares, size_t count, uint64_t limit, uint64_t first) {
     uint64_t asked = 0, askers = 0;
     for (size_t i = 0; i < count; i++) {

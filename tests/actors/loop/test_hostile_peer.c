@@ -100,7 +100,7 @@ Test(hostile_peer, random_bytes_do_no_harm) {
         for (size_t n = 0; n < len; n++) {
             bytes[n] = (char)rng_next(&rng);
         }
-        bytes[0] = (char)(0x90 + i % 16); /* a list: more of it is looked at */
+        bytes[0] = (char)(0x90 + i % 16); /* a list, so that more of it is looked at */
         say_bytes(&p, bytes, len);
     }
     expect_refused(&p, "random bytes");
@@ -130,7 +130,7 @@ Test(hostile_peer, another_version_is_refused_by_its_number) {
     buf_t bytes;
     puppet_t p = join();
     encode(&hello, &bytes);
-    bytes.data[1] = 99; /* [version, ...]: a small number is its own byte */
+    bytes.data[1] = 99; /* the version: a small number is its own byte */
     say_bytes(&p, bytes.data, bytes.len);
     puppet_await(&p, MESSAGE_REFUSED, &in);
     char *reason = xstrndup(in.message.REFUSED.reason.data, in.message.REFUSED.reason.len);

@@ -131,8 +131,8 @@ Test(monitor, prints_the_summary_of_a_client, .timeout = 120) {
 
 /* ---- nobody waits for it */
 
-/* A queue that is full: as many words as fit are kept, the others are dropped, and sending returns at once.
- * Were it to block, this test would never end. */
+/* When a queue is full, messages beyond it are dropped and sending returns at once. If sending blocked, this
+ * test would never end. */
 Test(monitor, sending_to_one_that_never_reads_or_is_absent_returns_at_once, .timeout = 120) {
     static const char *const endpoints[] = {"inproc://stalled-monitor", "inproc://absent-monitor"};
     zsock_t *pull = link_socket(ZMQ_PULL, 0, SOCKET_HWM);
@@ -247,8 +247,8 @@ static double with_a_monitor(void) {
     return rate;
 }
 
-/* It is there, and its queue is full after two words of each sender. How many it was told in all shows that
- * the rest was dropped. */
+/* A monitor that is bound and never reads: its queue is full after two messages of each sender. *kept is how
+ * many messages it got in all, which shows that the rest was dropped. */
 static double with_one_that_never_reads(size_t *kept) {
     zsock_t *pull = link_socket(ZMQ_PULL, 0, QUEUE_MAX);
     link_frame_t in;
@@ -266,7 +266,7 @@ Test(monitor, a_run_is_as_fast_with_one_that_never_reads_or_is_absent, .timeout 
     cr_assert_not_null(mkdtemp(folder));
     char *input = path_in("in.jsonl"), *command = xasprintf("rm -rf '%s'", folder);
     write_input(input);
-    run_with("inproc://monitor-warm-up"); /* caches and frequencies */
+    run_with("inproc://monitor-warm-up"); /* warms up caches and frequencies */
     double fine = with_a_monitor(), stalled = with_one_that_never_reads(&kept),
            absent = run_with("inproc://monitor-absent");
     fprintf(stderr,

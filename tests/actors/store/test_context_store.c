@@ -11,7 +11,7 @@
 enum { JOB = 42, OWNER = 7, OTHER = 8 };
 
 static char folder[64], path[80];
-static char endpoint[32]; /* another one each time: a closed inproc name becomes free a moment later */
+static char endpoint[32]; /* a new one each time, because a closed inproc name becomes free a moment later */
 static actor_thread_t *store;
 static puppet_t worker;
 static char spill_path[96];
@@ -313,7 +313,7 @@ Test(context_store, contexts_go_from_one_pass_to_the_next) {
     put(0, 5, CONTEXT_SHARED, OWNER, "state");
     say((message_t){.type = MESSAGE_JOB_OPENED, .JOB_OPENED = {.job = JOB + 1}});
     sync_store();
-    ask(1, 5, CONTEXT_SHARED, OWNER, ""); /* of the pass before: late */
+    ask(1, 5, CONTEXT_SHARED, OWNER, ""); /* a late message of the pass before */
     link_frame_t in;
     hear(MESSAGE_REFUSED, &in);
     link_frame_free(&in);
@@ -339,7 +339,7 @@ Test(context_store, a_pinned_context_makes_no_room) {
     put(0, 1, CONTEXT_SHARED, OWNER, "state");
     say((message_t){.type = MESSAGE_CTX_PIN, .CTX_PIN = {.job = JOB, .owner = OWNER, .rows = {pinned, 1}}});
     for (uint64_t row = 2; row < 6; row++) {
-        put(0, row, CONTEXT_SHARED, OWNER, "state"); /* two have room, with the pinned one */
+        put(0, row, CONTEXT_SHARED, OWNER, "state"); /* two contexts have room, the pinned one included */
     }
     while (evicted < 3) {
         link_frame_t in;
