@@ -366,7 +366,7 @@ static worker_t *worker_new(const worker_args_t *args) {
     w->leases = lease_book_new();
     buf_init(&w->scratch, MESSAGE_BYTES_MAX);
     greeting_init(&w->greeting, clock_now_ns());
-    w->scheduler = link_socket(ZMQ_DEALER, 500);
+    w->scheduler = link_socket(ZMQ_DEALER, LINGER_MS, SOCKET_HWM);
     zsock_set_immediate(w->scheduler, 1);
     return w;
 }
@@ -428,10 +428,10 @@ static const actor_ops_t ops = {on_message, on_fd, on_command, after};
 
 void worker_actor(zsock_t *pipe, void *args) {
     worker_t *w = worker_new(args);
+    err_t err;
     actor_init(&w->actor, "worker", &ops, w, pipe);
-    if (zsock_connect(w->scheduler, "%s", ((worker_args_t *)args)->endpoint) != 0) {
-        log_error("worker", "cannot connect to %s: %s", ((worker_args_t *)args)->endpoint,
-                  zmq_strerror(zmq_errno()));
+    if (link_attach(w->scheduler, LINK_CONNECT, ((worker_args_t *)args)->endpoint, &err) < 0) {
+        log_error("worker", "%s", err.text);
         actor_finish(&w->actor, 2);
     }
     actor_add_socket(&w->actor, w->scheduler);

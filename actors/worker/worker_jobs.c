@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "actors/worker/worker_internal.h"
+#include "actors/loop/limits.h"
 #include "actors/worker/limits.h"
 #include "actors/worker/worker_contexts.h"
 #include "actors/worker/worker_journal.h"
@@ -151,10 +152,9 @@ static int connect_store(worker_t *w, worker_job_t *job, err_t *err) {
     if (!endpoint) return SDG_OK;
     if (strncmp(endpoint, "inproc://", 9) != 0 && link_check_endpoint(endpoint, err) != SDG_OK)
         return err_prefix(err, "the job's context store");
-    job->store = link_socket(ZMQ_DEALER, 500);
-    if (zsock_connect(job->store, "%s", endpoint) != 0)
-        return err_set(err, SDG_EIO, "cannot connect to the job's context store at %s: %s", endpoint,
-                       zmq_strerror(zmq_errno()));
+    job->store = link_socket(ZMQ_DEALER, LINGER_MS, SOCKET_HWM);
+    if (link_attach(job->store, LINK_CONNECT, endpoint, err) < 0)
+        return err_prefix(err, "the job's context store");
     actor_add_socket(&w->actor, job->store);
     worker_journal_open(job);
     worker_contexts_open(job);
