@@ -58,8 +58,7 @@ static void print_help(const verb_row_t *verb, bool japanese, FILE *to) {
 
 static int print_version(void) { return puts("sdg " SDG_VERSION) < 0 ? EXIT_DATA : EXIT_ALL_FINE; }
 
-/* One row of a test-run and the findings of doctor stand alone on the screen: both are quiet by themselves.
- */
+/* test-run shows one row and doctor its findings, alone on the screen, so both log only warnings. */
 static log_level_t level_of(verb_t verb, const common_options_t *o) {
     if (verb == VERB_DOCTOR) return LEVEL_WARN;
     if (o->verbose) return LEVEL_DEBUG;
@@ -73,6 +72,7 @@ static int call(verb_t verb, void *options) {
     return EXIT_RUNTIME;
 }
 
+/* Reads the flags of a verb and runs it, unless they ask for help or the version. */
 static int run_verb(const verb_row_t *verb, int argc, char **argv) {
     void *options = xcalloc(1, verb->options_size);
     common_options_t *o = options;
@@ -125,7 +125,7 @@ static int run_words(int argc, char **argv) {
 int main(int argc, char **argv) {
     int code = run_words(argc, argv);
     runtime_end();
-    if (fflush(NULL) != 0 && code == 0) code = EXIT_DATA; /* what was asked for on stdout did not get there */
+    if (fflush(NULL) != 0 && code == 0) code = EXIT_DATA; /* the output on stdout is not complete */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(SDG_COVERAGE)
     return code;
 #else

@@ -5,8 +5,8 @@
 /* nesting of one frame: the messages of messages.def need 4; deeper is malformed */
 #define MESSAGE_DEPTH_MAX 8
 
-/* elements of one frame, counted before any is unpacked: bounds what a decoder allocates; more is malformed
- */
+/* elements of one list of a frame, counted before any is unpacked: bounds what a decoder allocates; more is
+ * malformed */
 #define MESSAGE_ELEMENTS_MAX 65536
 
 #endif

@@ -141,7 +141,7 @@ static int get_BYTES(const msgpack_object *o, slice_t *out, const char *field, e
     return as_bytes(o, out) ? SDG_OK : wrong(err, field, "bytes");
 }
 
-/* A tuple of exactly-or-more `n` elements. */
+/* The elements of a list of at least `n`; NULL for anything else. Further elements are ignored. */
 static const msgpack_object *tuple(const msgpack_object *o, size_t n) {
     return o->type == MSGPACK_OBJECT_ARRAY && o->via.array.size >= n ? o->via.array.ptr : NULL;
 }
@@ -195,6 +195,7 @@ GET_LIST(DONE, row_done_list_t, row_done, "finished rows (index, status, bytes, 
 GET_LIST(CALLS, call_list_t, call, "calls (tag, row, hash, hash, occurrence, bytes)")
 GET_LIST(CONTEXTS, context_list_t, context, "contexts (tag, row, part, bytes)")
 
+/* Reads the fields of a message whose type stands in *m. On an error the lists read so far belong to *m. */
 static int decode_fields(const msgpack_object *field, size_t count, message_t *m, err_t *err) {
     switch (m->type) {
 #define F(kind, name)                                           \

@@ -2,8 +2,8 @@
  * once at the edge.
  *
  * Decoded texts, bytes and rows are slices into the frame: they live as long as the frame's bytes. Lists are
- * arrays owned by the message (message_free). Three outcomes of receiving: a message (0), malformed
- * (SDG_EPARSE and a reason in words). The third, interrupted, is the socket's.
+ * arrays owned by the message (message_free). Receiving has three outcomes: a message (0), a malformed frame
+ * (SDG_EPARSE and a reason in words), and an interruption, which only the socket sees (actors/loop/link.h).
  */
 #ifndef SDG_PROTO_MESSAGE_H
 #define SDG_PROTO_MESSAGE_H
@@ -16,6 +16,7 @@
 
 enum { PROTO_VERSION = 2 }; /* major: raised when a message changes its meaning */
 
+/* Bytes that somebody else owns. */
 typedef struct slice {
     const char *data;
     size_t len;
@@ -24,26 +25,35 @@ static inline slice_t slice_of(const char *text) {
     return (slice_t){text, text ? __builtin_strlen(text) : 0};
 }
 
+/* An element of ROWS. */
 typedef struct row_in {
-    uint64_t index, line;
-    slice_t raw;
+    uint64_t index, line; /* its number in the dataset, from 0; its line in the input file, 0: unknown */
+    slice_t raw;          /* the record as JSON text */
 } row_in_t;
-typedef struct row_done {
-    uint64_t index;
-    uint32_t status;
-    slice_t json;
-    slice_t meta;
-} row_done_t;
+
+/* How a row was finished. */
 enum {
     ROW_STATUS_OK = 0,
     ROW_STATUS_FAILED = 1,
-    ROW_STATUS_PARKED = 2 /* batch mode: stopped before a block, in the store */
+    ROW_STATUS_PARKED = 2 /* batch mode: the row has stopped before a block and is in the store */
 };
+
+/* An element of DONE. */
+typedef struct row_done {
+    uint64_t index;
+    uint32_t status; /* ROW_STATUS_* */
+    slice_t json;    /* the result line, without newline */
+    slice_t meta;    /* what it cost: proto/parts/usage.h */
+} row_done_t;
+
+/* An element of CALLS. */
 typedef struct call_item {
     uint64_t tag, row, hash_high, hash_low;
     uint32_t occurrence;
     slice_t answer;
 } call_item_t;
+
+/* An element of CONTEXTS. */
 typedef struct context_item {
     uint64_t tag, row;
     uint32_t part;
@@ -91,8 +101,7 @@ typedef enum job_needs { JOB_NEEDS_PYTHON = 1 } job_needs_t; /* bits of JOB_OPEN
 #define FIELD_TYPE_CALLS call_list_t
 #define FIELD_TYPE_CONTEXTS context_list_t
 
-/* struct msg_hello { uint64_t role; ... }; and so on, named by the catalogue's name in capitals: struct
- * MSG_HELLO. */
+/* One struct for each message, by the catalogue's name: struct MSG_HELLO { uint64_t role; ... }. */
 #define F(kind, name) FIELD_TYPE_##kind name;
 #define MESSAGE(NAME, type, SAYERS, FIELDS) \
     typedef struct MSG_##NAME {             \
@@ -123,9 +132,9 @@ const char *message_name(message_type_t type); /* "HELLO", or "?" */
 /* Does the catalogue know that role `by` says this message to role `to`? False for an unknown type. */
 bool message_is_said(message_type_t type, uint64_t by, uint64_t to);
 
-/* Appends the frame of `m` to `out` (which should be empty). Never fails except by out's maximum
- * (out->full). */
+/* Appends the frame of `m` to `out`, which should be empty. It fails only by out's maximum (out->full). */
 void message_encode(const message_t *m, buf_t *out);
+
 /* Reads a frame. On failure returns SDG_EPARSE, err is the reason in words, *m is empty; *m needs
  * message_free only on success. */
 int message_decode(const char *frame, size_t len, message_t *m, err_t *err);

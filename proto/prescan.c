@@ -10,16 +10,16 @@
 
 #include "proto/limits.h"
 
-typedef struct scan {
-    const unsigned char *at, *end;
+typedef struct prescan {
+    const unsigned char *at, *end;    /* what is left of the frame */
     uint32_t open[MESSAGE_DEPTH_MAX]; /* elements still expected, per open array */
     int depth;
-} scan_t;
+} prescan_t;
 
-static size_t left(const scan_t *s) { return (size_t)(s->end - s->at); }
+static size_t left(const prescan_t *s) { return (size_t)(s->end - s->at); }
 
 /* Reads a big-endian number of `width` bytes; false if the frame ends inside it. */
-static bool number(scan_t *s, int width, uint32_t *out) {
+static bool number(prescan_t *s, int width, uint32_t *out) {
     if (left(s) < (size_t)width) return false;
     *out = 0;
     for (int i = 0; i < width; i++) {
@@ -30,19 +30,19 @@ static bool number(scan_t *s, int width, uint32_t *out) {
 
 static int cut(err_t *err) { return err_set(err, SDG_EPARSE, "the message ends in the middle of a value"); }
 
-static int skip(scan_t *s, uint32_t bytes, err_t *err) {
+static int skip(prescan_t *s, uint32_t bytes, err_t *err) {
     if (left(s) < bytes) return cut(err);
     s->at += bytes;
     return SDG_OK;
 }
 
-static int sized(scan_t *s, int width, err_t *err) {
+static int sized(prescan_t *s, int width, err_t *err) {
     uint32_t bytes;
     if (!number(s, width, &bytes)) return cut(err);
     return skip(s, bytes, err);
 }
 
-static int open_array(scan_t *s, uint32_t count, err_t *err) {
+static int open_array(prescan_t *s, uint32_t count, err_t *err) {
     if (count > MESSAGE_ELEMENTS_MAX || count > left(s))
         return err_set(err, SDG_EPARSE, "a list of %u elements in a message with %zu bytes left", count,
                        left(s));
@@ -52,7 +52,9 @@ static int open_array(scan_t *s, uint32_t count, err_t *err) {
     return SDG_OK;
 }
 
-static int one(scan_t *s, bool *is_array, err_t *err) {
+/* Steps over the head of one value, and over its payload when it is no list. A list is opened: its elements
+ * come next. */
+static int one(prescan_t *s, bool *is_array, err_t *err) {
     static const uint8_t fixed[] = {1, 2, 4, 8, 1, 2, 4, 8}; /* 0xcc..0xd3: unsigned and signed integers */
     unsigned char type = *s->at++;
     uint32_t count = 0;
@@ -72,7 +74,7 @@ static int one(scan_t *s, bool *is_array, err_t *err) {
 }
 
 /* A value has ended: so have all arrays whose last element it was. */
-static void close_finished(scan_t *s) {
+static void close_finished(prescan_t *s) {
     while (s->depth > 0 && s->open[s->depth - 1] == 0) {
         s->depth--;
         if (s->depth > 0) s->open[s->depth - 1]--;
@@ -80,7 +82,7 @@ static void close_finished(scan_t *s) {
 }
 
 int prescan(const char *frame, size_t len, err_t *err) {
-    scan_t s = {.at = (const unsigned char *)frame, .end = (const unsigned char *)frame + len, .depth = 0};
+    prescan_t s = {.at = (const unsigned char *)frame, .end = (const unsigned char *)frame + len, .depth = 0};
     do {
         bool is_array;
         if (s.at == s.end) return cut(err);

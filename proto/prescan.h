@@ -7,9 +7,9 @@
 
 #include "core/base/error.h"
 
-/* Exactly one value that fills the frame: depth <= MESSAGE_DEPTH_MAX, no count larger than the bytes left or
- * MESSAGE_ELEMENTS_MAX, no map, no extension type. Returns 0 or SDG_EPARSE and the reason. Never reads
- * outside. */
+/* 0 when the frame is exactly one value: nested at most MESSAGE_DEPTH_MAX deep, no list of more elements than
+ * bytes are left or than MESSAGE_ELEMENTS_MAX, no map, no extension type. Else SDG_EPARSE and the reason. It
+ * never reads outside the frame. */
 int prescan(const char *frame, size_t len, err_t *err);
 
 #endif

@@ -139,7 +139,7 @@ run_units() {
 }
 
 suite_house() {
-    build release sdg || return
+    build release all || return
     run_scripts house tests -maxdepth 1 -name 'test_*.py' -o -maxdepth 1 -name 'test_*.sh'
 }
 

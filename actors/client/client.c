@@ -57,12 +57,14 @@ static void say_hello(client_t *c, uint64_t now) {
     greeting_said(&c->greeting, now);
 }
 
-/* The same job id again is the same job: said with each beat until it is accepted, and after each WELCOME. */
+/* JOB_OPEN is said with each beat until the job is accepted, and after each WELCOME; the same job id again is
+ * the same job. In batch mode it waits for the store's answer to SYNC: contexts of the rows of this pass may
+ * still be on their way to the store. */
 static void say_job_open(client_t *c) {
     const client_args_t *a = c->args;
     job_options_t told = *a->options; /* shares what it points to */
     buf_t options;
-    if (c->told.sync_token) return; /* what was parked may be on its way to the store */
+    if (c->told.sync_token) return;
     told.row.stop_before = passes_stop(c->passes);
     buf_init(&options, 1 << 20);
     job_options_encode(&told, &options);
@@ -91,27 +93,23 @@ static void say_result_credit(client_t *c) {
     client_say(c, &m);
 }
 
-/* Only batch mode changes it, so only then a lost one has to be healed. */
+/* How many rows may run at once. Only batch mode changes that number, so it is repeated only there. */
 static void say_limit(client_t *c) {
     message_t m = {.type = MESSAGE_JOB_LIMIT,
                    .JOB_LIMIT = {.job = c->job, .concurrency = c->at_once.current}};
     if (passes_count(c->passes) > 1) client_say(c, &m);
 }
 
-static void say_ack(client_t *c) {
-    message_t m = {.type = MESSAGE_RESULTS_ACK,
-                   .RESULTS_ACK = {.job = c->job, .batch = c->results.safe_batch}};
-    client_say(c, &m);
-}
-
-/* What was received is in the output: the scheduler may forget it and send more. */
+/* The results received so far are in the output: the scheduler may forget them and send more. */
 static void acknowledge(client_t *c) {
     c->results.safe_batch = c->results.next_batch - 1;
     c->results.safe_rows = c->results.rows;
     c->results.safe_bytes = c->results.bytes;
     c->results.kept_ok = c->told.tally.totals[CLIENT_rows_ok];
     c->results.kept_failed = c->told.tally.totals[CLIENT_rows_failed];
-    say_ack(c);
+    message_t m = {.type = MESSAGE_RESULTS_ACK,
+                   .RESULTS_ACK = {.job = c->job, .batch = c->results.safe_batch}};
+    client_say(c, &m);
     say_result_credit(c);
 }
 
@@ -127,7 +125,7 @@ static void say_bye(client_t *c) {
 
 /* ---- the end */
 
-/* Puts what came onto the disk; a failure here outranks every other ending. */
+/* Writes and syncs what came; a failure here outranks every other reason of the end. */
 static void close_output(client_t *c) {
     err_t err;
     if (writer_finish(c->results.writer, &err) != SDG_OK || writer_sync(c->results.writer, &err) != SDG_OK) {
@@ -140,6 +138,8 @@ static void close_output(client_t *c) {
     if (c->exit_code != EXIT_DATA) client_store_safe(c);
 }
 
+/* The end of the run, once: closes the output unless it has failed, tells scheduler, store and monitor, and
+ * ends the actor with the exit code. */
 static void finish(client_t *c, bool output_ok) {
     if (c->state == CLIENT_OVER) return;
     if (output_ok) close_output(c);
@@ -195,13 +195,13 @@ static void on_ingest_credit(client_t *c, const message_t *m, uint64_t now) {
 }
 
 /* The row has stopped and is in the store: it has finished this pass. */
-static void park_row(client_t *c, const row_done_t *row) {
-    if (!passes_park(c->passes, row->index)) return;
+static void take_parked_row(client_t *c, const row_done_t *row) {
+    if (!passes_take(c->passes, row->index)) return;
     client_count_parked(c, row);
     feed_finished(c->input.feed, row->index);
 }
 
-/* Appends one result; a row that is in the file already is dropped. Negative: the output failed. */
+/* Appends one result; the second result of a row is dropped. Negative: the output failed. */
 static int write_row(client_t *c, const row_done_t *row, err_t *err) {
     int rc = writer_add(c->results.writer, row->index, row->json.data, row->json.len, err);
     if (rc == SDG_OK) {
@@ -212,18 +212,18 @@ static int write_row(client_t *c, const row_done_t *row, err_t *err) {
     return rc;
 }
 
-static void change_limit(client_t *c, uint64_t before) {
+static void say_new_limit(client_t *c, uint64_t before) {
     log_debug("client", "batch mode: %" PRIu64 " rows at once instead of %" PRIu64, c->at_once.current,
               before);
     say_limit(c);
 }
 
-/* All rows of a batch, to where the kernel has them. Negative: the output failed. */
+/* Takes all rows of a batch into the output. Negative: the output failed. */
 static int take_rows(client_t *c, const row_done_list_t *rows, err_t *err) {
     for (size_t i = 0; i < rows->count; i++) {
         const row_done_t *row = &rows->items[i];
         if (row->status == ROW_STATUS_PARKED)
-            park_row(c, row);
+            take_parked_row(c, row);
         else if (write_row(c, row, err) < 0)
             return err->code;
         c->results.rows++;
@@ -245,7 +245,7 @@ static void on_results(client_t *c, const message_t *m, uint64_t now) {
         return;
     }
     client_store_flush(c);
-    if (c->at_once.current != at_once) change_limit(c, at_once);
+    if (c->at_once.current != at_once) say_new_limit(c, at_once);
     if (is_next) c->results.next_batch++;
     c->results.unsynced = true;
     if (!writer_holds_back(c->results.writer)) acknowledge(c);
@@ -256,7 +256,7 @@ static void on_results(client_t *c, const message_t *m, uint64_t now) {
 static void begin_next_pass(client_t *c) {
     log_debug("client", "batch mode: pass %" PRIu64 " of %" PRIu64 " is over, %" PRIu64 " rows",
               passes_number(c->passes), passes_count(c->passes), passes_parked(c->passes));
-    client_gather(c); /* the last look at the input file */
+    client_gather(c); /* takes the numbers of the source before it goes */
     source_destroy(&c->input.source);
     c->input.source = source_store_new(passes_next(c->passes), writer_finished(c->results.writer));
     c->input.over = false;
@@ -295,8 +295,9 @@ static void submit_anew(client_t *c) {
     say_job_open(c);
 }
 
-/* Without HELLO or its job the client has nothing to do; a job that was accepted before is submitted as
- * another one; any other refusal is for the log. */
+/* A refused JOB_OPEN of a job that was accepted before means that the scheduler has dropped the job: what is
+ * left of it is submitted as another one. A refused HELLO or first JOB_OPEN ends the run. Every other refusal
+ * is only logged. */
 static void on_refused(client_t *c, const message_t *m, uint64_t now) {
     char reason[256];
     (void)now;
@@ -351,8 +352,8 @@ static void sync_output(client_t *c, uint64_t now) {
     if (writer_holds_back(c->results.writer)) acknowledge(c);
 }
 
-/* The descriptor of a pipe is in the loop only while the reader waits for it: one that is readable and not
- * read would keep the loop busy. */
+/* The descriptor of a pipe is in the loop only while the source waits for it: a descriptor that is readable
+ * and not read would keep the loop busy. */
 static void watch_input(client_t *c) {
     if (c->input.watched == c->input.waits) return;
     c->input.watched = c->input.waits;
@@ -371,7 +372,7 @@ static void every_beat(client_t *c, uint64_t now) {
     if (c->state == CLIENT_STOPPING) say_stop(c, DISPATCH_STOP_DRAIN);
     client_store_sync(c);
     if (c->state != CLIENT_RUNNING && c->state != CLIENT_STOPPING) return;
-    say_result_credit(c); /* absolute: a lost one is healed by the next */
+    say_result_credit(c); /* absolute, so a lost one is healed by the next */
     say_limit(c);
 }
 
@@ -392,6 +393,7 @@ static uint64_t after(void *self, uint64_t now) {
 
 /* ---- life */
 
+/* "STOP": no more rows are read; rows that run are finished, and a rerun continues. */
 static void stop(client_t *c) {
     c->stop_asked = true;
     c->input.over = true;
@@ -405,17 +407,10 @@ static void stop(client_t *c) {
     }
 }
 
-static void abort_run(client_t *c) {
-    c->exit_code = EXIT_STOPPED;
-    snprintf(c->ending, sizeof c->ending, "stopped at once");
-    say_stop(c, DISPATCH_STOP_NOW);
-    finish(c, true);
-}
-
-/* Without one of its actors the run is over; what came is kept. */
-static void fail_run(client_t *c, int exit_code) {
+/* The run ends at once, and what came is kept. */
+static void end_now(client_t *c, int exit_code, const char *ending) {
     c->exit_code = exit_code;
-    snprintf(c->ending, sizeof c->ending, "ended early: see above");
+    snprintf(c->ending, sizeof c->ending, "%s", ending);
     say_stop(c, DISPATCH_STOP_NOW);
     finish(c, true);
 }
@@ -424,9 +419,10 @@ static void on_command(void *self, const char *command, uint64_t now) {
     client_t *c = self;
     int exit_code;
     (void)now;
-    if (sscanf(command, "LOST %d", &exit_code) == 1 && c->state != CLIENT_OVER) fail_run(c, exit_code);
+    if (sscanf(command, "LOST %d", &exit_code) == 1 && c->state != CLIENT_OVER)
+        end_now(c, exit_code, "ended early: see above"); /* the actor that ended has logged why */
     if (streq(command, "STOP")) stop(c);
-    if (streq(command, "ABORT")) abort_run(c);
+    if (streq(command, "ABORT")) end_now(c, EXIT_STOPPED, "stopped at once");
     if (strncmp(command, "FAIL ", 5) == 0) client_give_up(c, EXIT_RUNTIME, command + 5);
 }
 
@@ -455,11 +451,8 @@ static client_t *client_new(const client_args_t *args) {
     c->results.next_batch = 1;
     c->told.tally.totals[CLIENT_rows_resumed] = args->resumed.rows_ok + args->resumed.rows_failed;
     buf_init(&c->scratch, MESSAGE_BYTES_MAX);
-    c->scheduler = link_socket(ZMQ_DEALER, 500);
-    if (args->monitor) {
-        c->monitor = link_socket(ZMQ_PUSH, 500);
-        zsock_connect(c->monitor, "%s", args->monitor);
-    }
+    c->scheduler = link_socket(ZMQ_DEALER, LINGER_MS, SOCKET_HWM);
+    c->monitor = link_to_monitor(args->monitor, LINGER_MS, args->monitor_queue_max, "client");
     return c;
 }
 
@@ -513,13 +506,14 @@ static const actor_ops_t ops = {on_message, on_input, on_command, after};
 
 void client_actor(zsock_t *pipe, void *args) {
     client_t *c = client_new(args);
+    err_t err;
     actor_init(&c->actor, "client", &ops, c, pipe);
-    if (zsock_connect(c->scheduler, "%s", c->args->endpoint) != 0) {
-        log_error("client", "cannot connect to %s: %s", c->args->endpoint, zmq_strerror(zmq_errno()));
+    if (link_attach(c->scheduler, LINK_CONNECT, c->args->endpoint, &err) < 0 ||
+        client_store_open(c, &err) != SDG_OK) {
+        log_error("client", "%s", err.text);
         actor_finish(&c->actor, EXIT_RUNTIME);
     }
     actor_add_socket(&c->actor, c->scheduler);
-    client_store_open(c);
     actor_run(&c->actor);
     client_destroy(&c);
 }

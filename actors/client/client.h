@@ -31,9 +31,10 @@
 #include "proto/parts/job.h"
 
 typedef struct client_args {
-    const char *endpoint; /* scheduler */
-    const char *monitor;  /* NULL: none */
-    const char *store;    /* the context store (call journal, contexts); NULL: none */
+    const char *endpoint;  /* scheduler */
+    const char *monitor;   /* NULL: none */
+    int monitor_queue_max; /* messages in the queue to it, above which the next are dropped; 0: SOCKET_HWM */
+    const char *store;     /* the context store (call journal, contexts); NULL: none */
     const char *name;
     const char *pipeline_path;   /* shown in messages */
     const char *pipeline_folder; /* where relative files of the pipeline are looked up */
@@ -46,11 +47,11 @@ typedef struct client_args {
     uint64_t window_rows, window_bytes, chunk_rows, concurrency;
     uint64_t priority;         /* 0: the default */
     bool needs_python;         /* the pipeline has python blocks */
-    const uint64_t *endpoints; /* that its models call (model_t.endpoint_id), each once */
+    const uint64_t *endpoints; /* ids of the endpoints its models call (model_t.endpoint_id), each once */
     size_t endpoint_count;
     uint64_t first_row;     /* rows below it are skipped (test-run --row) */
     uint64_t rows_max;      /* --max-inputs: rows of the input to look at from row 0; UINT64_MAX: all */
-    uint64_t memory_limit;  /* of the run, for the monitor; 0: none */
+    uint64_t memory_limit;  /* --memory-limit, shown by the monitor; 0: none */
     uint64_t row_bytes_max; /* a larger row fails: it alone is too much for the memory limit; 0: none */
     const uint32_t *stops;  /* --batch-mode: numbers of blocks before which all rows stop, ascending */
     size_t stop_count;      /* 0: no batch mode */

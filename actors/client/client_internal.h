@@ -32,7 +32,7 @@ typedef struct client {
     client_state_t state;
     greeting_t greeting;
     uint64_t job, instance;
-    bool accepted; /* the job, on this epoch */
+    bool accepted; /* the scheduler of this epoch has accepted the job */
     bool stop_asked;
     char ending[ERR_TEXT_MAX]; /* why the run ended early; "" normally */
     int exit_code;
@@ -41,29 +41,30 @@ typedef struct client {
     struct {
         source_t *source; /* of this pass */
         feed_t *feed;
-        bool over;    /* its end has come, or the run is stopping */
-        bool waits;   /* a pipe has nothing for now */
-        bool watched; /* its descriptor is in the loop */
+        bool over;    /* the source has ended, or the run is stopping */
+        bool waits;   /* the source is a pipe that has nothing for now */
+        bool watched; /* the descriptor of the pipe is in the loop */
     } input;
     struct {
         writer_t *writer;
         uint64_t next_batch, rows, bytes; /* received of this job, on this epoch */
         /* Of these, what the output has for good: acknowledged, and credit is counted from here. */
         uint64_t safe_batch, safe_rows, safe_bytes;
-        uint64_t kept_ok,
-            kept_failed; /* safe rows of the run: the summary says these when the output fails */
+        /* Safe rows of the whole run: the summary says these when the output fails. */
+        uint64_t kept_ok, kept_failed;
         bool unsynced;
-        uint64_t sync_ns; /* last */
+        uint64_t sync_ns; /* when the output was synced last */
     } results;
-    struct {                 /* what others hear of it */
-        uint64_t beat_ns;    /* last */
-        uint64_t stats_ns;   /* to the monitor, last */
-        tally_t tally;       /* for the monitor */
-        numbers_t to_finish; /* rows whose results the next sync makes safe: the call journal may drop their
-                                calls */
-        numbers_t
-            to_complete;     /* rows of the last pass of batch mode that are written: their contexts may go */
-        uint64_t sync_token; /* of a SYNC that the store has not answered: the next pass waits; 0: none */
+    struct {               /* what others hear of the run */
+        uint64_t beat_ns;  /* when BEAT was said last */
+        uint64_t stats_ns; /* when the monitor was told last */
+        tally_t tally;     /* for the monitor */
+        /* Rows whose results the next sync makes safe: then the call journal may drop their calls. */
+        numbers_t to_finish;
+        /* Rows of the last pass of batch mode that are written: their contexts may go. */
+        numbers_t to_complete;
+        /* Of a SYNC that the store has not answered; the next pass waits for the answer. 0: none. */
+        uint64_t sync_token;
     } told;
     buf_t scratch;
 } client_t;
@@ -81,13 +82,14 @@ void client_gather(client_t *c);                            /* brings the gauges
 void client_tell_monitor(client_t *c);
 void client_tell_summary(client_t *c);
 
-/* client_store.c: without a store they do nothing */
-void client_store_open(client_t *c);
+/* client_store.c. Without a store none of these functions does anything. */
+int client_store_open(client_t *c, err_t *err);     /* SDG_OK, or SDG_EIO and a sentence */
 void client_store_job(client_t *c);                 /* c->job is the one whose calls and contexts are kept */
 void client_store_row(client_t *c, uint64_t index); /* its result is written */
 void client_store_flush(client_t *c);               /* tells which contexts may go */
-void client_store_safe(client_t *c);                /* what is written is synced: tells which calls may go */
-void client_store_failed(client_t *c, uint64_t index, const char *error); /* puts a row away that is none */
+void client_store_safe(client_t *c);                /* the output is synced: tells which calls may go */
+/* An input line that is no row is put away like a row that has failed, with this error. */
+void client_store_failed(client_t *c, uint64_t index, const char *error);
 void client_store_sync(client_t *c);                   /* says SYNC, if one is to be answered */
 bool client_store_synced(client_t *c, uint64_t token); /* true: it was this one */
 void client_store_close(client_t *c, bool complete);
@@ -95,7 +97,7 @@ void client_store_free(client_t *c);
 
 /* client.c */
 void client_say(client_t *c, message_t *m);
-void client_give_up(client_t *c, int exit_code,
-                    const char *reason); /* ends the run now; what is on disk stays */
+/* Ends the run now, with this reason in the log and the summary. What is on disk stays. */
+void client_give_up(client_t *c, int exit_code, const char *reason);
 
 #endif

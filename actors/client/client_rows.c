@@ -2,8 +2,8 @@
  * (core/sched/feed.h), whose chunks are sent as ROWS.
  *
  * Three things hold the source back: the scheduler's credit (rows and bytes it can take), the client's own
- * window (in `ordered` mode a slow row makes finished ones wait here), and its end. A chunk closes when
- * it is full, when credit ends, or when a pipe has nothing more for now. */
+ * window (in `ordered` mode a slow row makes finished ones wait in the writer), and the end of the source. A
+ * chunk closes when it is full, when credit ends, or when a pipe has nothing more for now. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,14 +49,14 @@ static uint64_t room(const client_t *c) {
     return feed_room(c->input.feed, writer_waiting_rows(w), writer_waiting_bytes(w));
 }
 
-/* A record that is no row. Its line is written now; in a pass of batch mode that is not the last it is put
- * away as a row that has failed, so that it comes out in its turn. */
+/* A record that is no row: a failed result is written for it at once. In a pass of batch mode that is not the
+ * last it is put away like a row that has failed, so that its result is written in the order of the input. */
 static void fail_record(client_t *c, uint64_t index, const char *error) {
     buf_t line;
     err_t err;
     if (!passes_is_last(c->passes)) {
         client_store_failed(c, index, error);
-        passes_park(c->passes, index);
+        passes_take(c->passes, index);
         return;
     }
     buf_init(&line, 4 * ERR_TEXT_MAX);
@@ -90,23 +90,20 @@ static bool read_record(client_t *c) {
     return false;
 }
 
-static void fill_chunk(client_t *c, uint64_t rows, int *records) {
-    while (feed_takes(c->input.feed, rows) && *records < RECORDS_PER_TURN && c->state == CLIENT_RUNNING) {
-        (*records)++;
-        if (!read_record(c)) break;
-    }
-    feed_close(c->input.feed);
-}
-
+/* Reads at most RECORDS_PER_WAKE records, chunk by chunk, and sends each chunk when it is complete. */
 void client_read_more(client_t *c, uint64_t now) {
     int records = 0;
     uint64_t rows;
     c->input.waits = false;
     if (c->state != CLIENT_RUNNING) return;
-    send_chunks(c, now); /* what was lost, and what a new epoch has not seen, goes before new rows */
-    while (!c->input.over && !c->input.waits && records < RECORDS_PER_TURN && c->state == CLIENT_RUNNING &&
+    send_chunks(c, now); /* chunks that are due again go before new rows */
+    while (!c->input.over && !c->input.waits && records < RECORDS_PER_WAKE && c->state == CLIENT_RUNNING &&
            (rows = room(c)) > 0) {
-        fill_chunk(c, rows, &records);
+        while (feed_takes(c->input.feed, rows) && records < RECORDS_PER_WAKE && c->state == CLIENT_RUNNING) {
+            records++;
+            if (!read_record(c)) break;
+        }
+        feed_close(c->input.feed);
         send_chunks(c, now);
     }
     if (c->state == CLIENT_RUNNING && c->input.over) send_end(c, now);

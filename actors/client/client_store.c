@@ -1,6 +1,6 @@
 /* client_store.c - what the client tells the context store (actors/store/context_store.h): which job its
- * calls and contexts are of, which rows need them no more, and whether the job is complete. Calls are dropped
- * only for rows whose results are synced: until then they may be needed again. */
+ * calls and contexts are of, which rows do not need them any more, and whether the job is complete. Calls are
+ * dropped only for rows whose results are synced: until then they may be needed again. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,12 +15,13 @@ static void say(client_t *c, const message_t *m) {
     if (c->store) link_send(c->store, 0, m, &c->scratch);
 }
 
-void client_store_open(client_t *c) {
-    if (!c->args->store) return;
-    c->store = link_socket(ZMQ_DEALER, 500);
-    zsock_connect(c->store, "%s", c->args->store);
+int client_store_open(client_t *c, err_t *err) {
+    if (!c->args->store) return SDG_OK;
+    c->store = link_socket(ZMQ_DEALER, LINGER_MS, SOCKET_HWM);
+    if (link_attach(c->store, LINK_CONNECT, c->args->store, err) < 0) return err->code;
     actor_add_socket(&c->actor, c->store);
     client_store_job(c);
+    return SDG_OK;
 }
 
 void client_store_job(client_t *c) {
@@ -71,7 +72,8 @@ static size_t covered_rows(client_t *c) {
     return covered;
 }
 
-/* Told in portions of --gc-interval rows: each is a look at whether the journal is worth rewriting. */
+/* Tells which rows are synced, in portions of at least --gc-interval rows, because at each portion the store
+ * looks whether its journal is worth rewriting. */
 void client_store_safe(client_t *c) {
     numbers_t *rows = &c->told.to_finish;
     if (rows->count < c->args->options->gc_rows && c->state != CLIENT_OVER && !c->input.over) return;

@@ -8,7 +8,7 @@ static void read_usage(const row_done_t *row, usage_t *usage) {
     if (row->meta.len) usage_decode(row->meta.data, row->meta.len, usage, NULL);
 }
 
-/* How its requests went decides how many rows run at once. */
+/* In batch mode, how the requests of the rows went decides how many rows run at once. */
 static void count_requests(client_t *c, const row_usage_t *usage) {
     uint64_t failures = 0, latency_us = 0;
     if (usage->requests == 0) return;
@@ -51,8 +51,8 @@ static void gather_input(client_t *c) {
     totals[CLIENT_bytes_total] = p.bytes_total;
 }
 
-/* The totals of rows and requests are always up to date; these are the ones that are looked up when asked
- * for. */
+/* The totals of rows and requests are counted as they come; all other numbers are looked up here, when they
+ * are asked for. */
 void client_gather(client_t *c) {
     uint64_t *totals = c->told.tally.totals;
     bool batch_mode = passes_count(c->passes) > 1;
@@ -70,7 +70,7 @@ void client_gather(client_t *c) {
     totals[CLIENT_rows_parked] = passes_parked(c->passes);
 }
 
-/* Lossy: the next one, CLIENT_STATS_NS later, says everything again. */
+/* STATS to the monitor. Lossy: the next one, CLIENT_STATS_NS later, says everything again. */
 void client_tell_monitor(client_t *c) {
     uint64_t latency[HIST_NUMBERS_MAX];
     buf_t reasons;
@@ -87,7 +87,7 @@ void client_tell_monitor(client_t *c) {
     buf_free(&reasons);
 }
 
-/* Once, at the end; like STATS, with how the run ended. */
+/* SUMMARY to the monitor, once at the end: the same numbers as STATS, and how the run ended. */
 void client_tell_summary(client_t *c) {
     uint64_t latency[HIST_NUMBERS_MAX];
     buf_t reasons;

@@ -8,6 +8,6 @@
 #define CLIENT_STATS_NS (200 * UINT64_C(1000000))
 
 /* records looked at per wake-up: while finished rows are passed over, messages are heard in between */
-#define RECORDS_PER_TURN 20000
+#define RECORDS_PER_WAKE 20000
 
 #endif

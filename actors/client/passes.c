@@ -39,7 +39,7 @@ bool passes_is_last(const passes_t *p) { return p->at == p->stop_count; }
 
 uint32_t passes_stop(const passes_t *p) { return p->stops[p->at]; }
 
-bool passes_park(passes_t *p, uint64_t row) { return !passes_is_last(p) && rangeset_add(p->parked, row); }
+bool passes_take(passes_t *p, uint64_t row) { return !passes_is_last(p) && rangeset_add(p->parked, row); }
 
 uint64_t passes_parked(const passes_t *p) { return rangeset_count(p->parked); }
 

@@ -14,24 +14,24 @@
 typedef struct source source_t;
 
 typedef enum source_got {
-    SOURCE_ROW,     /* *row is one to submit; its bytes are valid until the next call */
+    SOURCE_ROW,     /* *row is to be submitted; its bytes are valid until the next call */
     SOURCE_BAD,     /* *row has an index and no bytes: it fails, `why` is the reason in words */
-    SOURCE_SKIPPED, /* one that is not to be done; ask again */
+    SOURCE_SKIPPED, /* a row that is not to be done; ask again */
     SOURCE_WAITS,   /* a pipe has nothing for now: poll source_fd */
     SOURCE_END,
-    SOURCE_FAILED, /* it cannot be read any further, `why` says where and why */
+    SOURCE_FAILED, /* the input cannot be read any further, `why` says where and why */
 } source_got_t;
 
 typedef struct source_progress {
     uint64_t rows_read;               /* records looked at, skipped ones included */
-    uint64_t bytes_done, bytes_total; /* of the file; total 0: unknown */
+    uint64_t bytes_done, bytes_total; /* bytes of the file; total 0: not known */
 } source_progress_t;
 
 typedef struct source_file_options {
     uint64_t first_row;         /* rows below it are passed over */
     uint64_t rows_max;          /* rows from this one on are not read: the end */
     uint64_t row_bytes_max;     /* a larger row is bad: it alone is too much for --memory-limit; 0: none */
-    const rangeset_t *finished; /* borrowed; grows meanwhile */
+    const rangeset_t *finished; /* rows that are done; borrowed, grows while the source is read */
 } source_file_options_t;
 
 /* The reader is taken over. */

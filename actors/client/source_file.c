@@ -12,7 +12,7 @@ typedef struct source_file {
     uint64_t rows_read;
 } source_file_t;
 
-/* The reason why a record cannot be a row; false: it can. A row that alone is too much for --memory-limit is
+/* True: the record cannot be a row, `why` is the reason. A row that alone is too much for --memory-limit is
  * as bad as one that cannot be read. */
 static bool is_bad(const source_file_t *f, const row_record_t *r, err_t *why) {
     uint64_t max = f->options.row_bytes_max;
@@ -28,8 +28,8 @@ static bool is_bad(const source_file_t *f, const row_record_t *r, err_t *why) {
     return true;
 }
 
-/* What is finished is passed over before it is judged: a bad row that an earlier run has reported is not bad
- * news again. */
+/* A row that is finished is passed over before it is judged, so a bad row that an earlier run has reported is
+ * not reported again. */
 static source_got_t file_next(source_t *s, dispatch_row_t *row, err_t *why) {
     source_file_t *f = (source_file_t *)s;
     row_record_t r;

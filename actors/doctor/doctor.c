@@ -27,7 +27,8 @@ static void hide_keys(char *text, const pipeline_t *p) {
     }
 }
 
-/* Words of files and servers come along: one line stays one line, and no escape reaches the terminal. */
+/* Findings hold words of files and servers: one line stays one line, and no escape sequence reaches the
+ * terminal. */
 static void make_printable(char *text, bool lines) {
     for (char *c = text; *c; c++) {
         if ((unsigned char)*c < ' ' || *c == 127) *c = lines && *c == '\n' ? '\n' : ' ';
@@ -88,7 +89,7 @@ static void print_finding(const doctor_finding_t *f) {
            f->advice ? f->advice : "");
     if (f->details)
         printf("%s%s", f->details, f->details[0] && f->details[strlen(f->details) - 1] == '\n' ? "" : "\n");
-    fflush(stdout); /* the next check may take a moment */
+    fflush(stdout); /* the next check may take long: this finding is seen now */
 }
 
 static void put_text(buf_t *out, const char *key, const char *text) {
@@ -117,6 +118,7 @@ static void choose(const doctor_t *d, tune_t *chosen) {
     tune_choose(&facts, chosen);
 }
 
+/* All findings at once, with the suggested settings. */
 static void print_json(const doctor_t *d) {
     tune_t chosen;
     buf_t out, flags;
@@ -173,7 +175,7 @@ uint64_t doctor_rows(const doctor_t *d) {
 
 static const struct {
     void (*check)(doctor_t *d);
-    int failure_code; /* what a failure here means as an exit code: docs/usage.md */
+    int failure_code; /* exit code when this check fails first: docs/usage.md */
 } checks[] = {
     {doctor_check_pipeline, EXIT_PIPELINE}, {doctor_check_files, EXIT_PIPELINE},
     {doctor_check_keys, EXIT_PIPELINE},     {doctor_check_python, EXIT_PIPELINE},
@@ -183,9 +185,12 @@ static const struct {
     {doctor_check_memory, EXIT_RUNTIME},
 };
 
-static int examine(run_options_t *o) {
+/* Runs all checks in order, says each finding as it comes, and frees what the checks have found out. */
+int doctor_main(void *options) {
+    run_options_t *o = options;
     doctor_t d = {.options = o, .columns = value_object(16)};
     size_t shown = 0;
+    signal(SIGPIPE, SIG_IGN);
     buf_init(&d.yaml, YAML_FILE_BYTES_MAX);
     for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {
         d.failure_code = checks[i].failure_code;
@@ -211,9 +216,4 @@ static int examine(run_options_t *o) {
     pipeline_destroy(&d.as_written);
     buf_free(&d.yaml);
     return d.exit_code;
-}
-
-int doctor_main(void *options) {
-    signal(SIGPIPE, SIG_IGN);
-    return examine(options);
 }

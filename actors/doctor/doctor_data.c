@@ -30,13 +30,13 @@
 /* ---- input */
 
 enum { BAD_LINES_SHOWN = 5 };
-typedef struct sample {
+typedef struct input_sample {
     doctor_t *d;
     uint64_t bad, lines[BAD_LINES_SHOWN];
     char reason[160];
-} sample_t;
+} input_sample_t;
 
-static void note_bad(sample_t *s, uint64_t line, const char *reason) {
+static void note_bad(input_sample_t *s, uint64_t line, const char *reason) {
     if (s->bad == 0) snprintf(s->reason, sizeof s->reason, "%.150s", reason);
     if (s->bad < BAD_LINES_SHOWN) s->lines[s->bad] = line;
     s->bad++;
@@ -52,8 +52,9 @@ static void note_columns(doctor_t *d, value_t row) {
     }
 }
 
+/* One record of the sample: counts it as a row or as bad, and keeps the first row. */
 static void on_record(void *arg, const row_record_t *record) {
-    sample_t *s = arg;
+    input_sample_t *s = arg;
     value_t row = value_null();
     err_t err = {0};
     if (record->bad) {
@@ -74,7 +75,7 @@ static void on_record(void *arg, const row_record_t *record) {
     value_free(row);
 }
 
-/* --mapping, as a row does it: in the order given. */
+/* Renames columns as --mapping does in a row: in the order given. */
 static void map_columns(doctor_t *d) {
     const row_options_t *o = &d->options->job.row;
     for (size_t i = 0; i < o->mapping_count; i++) {
@@ -86,6 +87,7 @@ static void map_columns(doctor_t *d) {
     }
 }
 
+/* How many rows the input has, how large they are, and which is the largest. */
 static void say_input(doctor_t *d) {
     const survey_t *s = &d->survey;
     buf_t text;
@@ -111,7 +113,7 @@ static void say_input(doctor_t *d) {
     buf_free(&text);
 }
 
-static void say_bad_lines(doctor_t *d, const sample_t *s) {
+static void say_bad_lines(doctor_t *d, const input_sample_t *s) {
     char lines[128] = "";
     size_t len = 0;
     bool all = s->bad == d->survey.sampled;
@@ -126,8 +128,9 @@ static void say_bad_lines(doctor_t *d, const sample_t *s) {
                          : "correct them; as they are these rows fail, the others do not");
 }
 
+/* Reads a sample of the input. A pipe is left alone. */
 void doctor_check_input(doctor_t *d) {
-    sample_t s = {.d = d};
+    input_sample_t s = {.d = d};
     err_t err;
     if (survey_input(d->options->input, on_record, &s, &d->survey, &err) != SDG_OK) {
         doctor_say(d, DOCTOR_FAIL, "input", "%s", err.text);
@@ -160,7 +163,7 @@ static const char *nearest(const doctor_t *d, value_t supplied, const char *name
     return found;
 }
 
-/* In how many rows of the sample a name is a column. */
+/* In how many rows of the sample this name is a column; of "a.b" and "a[0]" the part before counts, too. */
 static uint64_t rows_with(const doctor_t *d, const char *name) {
     static const char *const ends[] = {"", "[", ".["};
     for (size_t i = 0; i < 3; i++) {
@@ -171,6 +174,8 @@ static uint64_t rows_with(const doctor_t *d, const char *name) {
     return 0;
 }
 
+/* A name of a prompt is no column, or not in all rows. A wrong name in a prompt is a failure, elsewhere a
+ * warning. */
 static void say_column(doctor_t *d, value_t supplied, const char *name, const char *block, bool prompt) {
     uint64_t rows = rows_with(d, name);
     if (rows) {
@@ -191,7 +196,7 @@ static void say_column(doctor_t *d, value_t supplied, const char *name, const ch
         doctor_advise(d, "correct the name, or rename a column with --mapping COLUMN:%s", name);
 }
 
-/* Says what is missing; returns how many names are columns in all rows. */
+/* Says which of the names are missing. Returns how many of them are columns in all rows of the sample. */
 static size_t check_names(doctor_t *d, value_t wanted, value_t supplied, bool prompt) {
     size_t fine = 0;
     for (size_t i = 0; i < object_count(wanted); i++) {
@@ -204,6 +209,7 @@ static size_t check_names(doctor_t *d, value_t wanted, value_t supplied, bool pr
     return fine;
 }
 
+/* Names that the pipeline supplies itself are no columns: see doctor_names.h. */
 void doctor_check_columns(doctor_t *d) {
     const pipeline_t *p = doctor_structure(d);
     if (!p || d->rows_parsed == 0) return;
@@ -222,6 +228,7 @@ void doctor_check_columns(doctor_t *d) {
 
 /* ---- the first row */
 
+/* The first row comes to an LLM call: says what the request would be. It is not sent. */
 static void say_request(doctor_t *d, const pipeline_t *p, const llm_request_t *request) {
     value_t body = value_null();
     buf_t size;
@@ -238,6 +245,7 @@ static void say_request(doctor_t *d, const pipeline_t *p, const llm_request_t *r
     value_free(body);
 }
 
+/* The first row ends without an LLM call, well or with an error. */
 static void say_finished(doctor_t *d, const row_t *row) {
     row_result_t result;
     value_t line = value_null();
@@ -257,7 +265,8 @@ static void say_finished(doctor_t *d, const row_t *row) {
     value_free(line);
 }
 
-/* Until it wants something we do not do here, or time is up: a row may loop for long. */
+/* Runs the row until it wants an LLM call or Python, which are not done here, or until DOCTOR_ROW_NS have
+ * passed: a row may loop for long. */
 static void run_first_row(doctor_t *d, const pipeline_t *p, row_t *row) {
     uint64_t deadline = clock_now_ns() + DOCTOR_ROW_NS;
     row_want_t want;
@@ -329,6 +338,7 @@ static bool check_folder(doctor_t *d, const char *folder) {
     return false;
 }
 
+/* Is there room on the disk for the results, by the estimate of their size? */
 static void check_room(doctor_t *d, const char *folder) {
     struct statvfs fs;
     buf_t room, need;
@@ -355,7 +365,7 @@ static void check_room(doctor_t *d, const char *folder) {
     buf_free(&need);
 }
 
-/* Is a run writing it? The lock is held for a moment, so a run that starts in this very moment would be
+/* Is a run writing this file? The lock is taken for a moment, and a run that starts in this moment would be
  * refused. */
 static bool is_locked(int fd) {
     bool locked = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
@@ -363,13 +373,14 @@ static bool is_locked(int fd) {
     return locked;
 }
 
+/* Would a run continue this output, or refuse it because another pipeline, input or options wrote it? */
 static void check_identity(doctor_t *d, const struct stat *st) {
     const run_options_t *o = d->options;
     char pipeline[64] = "", options[64], input[128];
     run_match_t match = RUN_ABSENT;
     err_t err;
     if (!d->pipeline || data_identity(o->input, input, sizeof input, &err) != SDG_OK)
-        return; /* said already */
+        return; /* an earlier check has said why */
     prepare_pipeline_identity(d->pipeline, &d->yaml, pipeline);
     prepare_options_identity(&o->job, options);
     run_identity_t now = {.pipeline = pipeline, .input = input, .options = options};
@@ -387,6 +398,7 @@ static void check_identity(doctor_t *d, const struct stat *st) {
     }
 }
 
+/* The output exists: can it be written, is nobody writing it, and what happens to it? */
 static void check_existing(doctor_t *d, const struct stat *st) {
     const run_options_t *o = d->options;
     int fd = open(o->output, O_RDONLY | O_CLOEXEC);
@@ -406,6 +418,7 @@ static void check_existing(doctor_t *d, const struct stat *st) {
     if (fd >= 0) close(fd);
 }
 
+/* Looks at the output without changing it. */
 void doctor_check_output(doctor_t *d) {
     const char *path = d->options->output;
     struct stat st;

@@ -20,29 +20,30 @@ typedef struct doctor_finding {
 
 typedef struct doctor {
     run_options_t *options;
-    /* found out by the checks */
+    /* Found out by the checks. */
     buf_t yaml;
     pipeline_t *pipeline;   /* NULL: not valid */
-    pipeline_t *as_written; /* the same with its ${ENV.NAME} in place; NULL: not valid */
+    pipeline_t *as_written; /* the same with ${ENV.NAME} not replaced; NULL: not valid */
     survey_t survey;
     bool surveyed;        /* the input could be looked at (a pipe cannot) */
     value_t columns;      /* object: column, after --mapping -> in how many rows of the sample */
-    uint64_t rows_parsed; /* of the sample */
-    char *first_row;      /* JSON of the first row that is one; owned; NULL: none */
+    uint64_t rows_parsed; /* rows of the sample */
+    char *first_row;      /* JSON of the first record that is a row; owned; NULL: none */
     uint64_t first_index, first_line;
-    /* said so far */
+    /* Said so far. */
     doctor_finding_t *findings;
     size_t count, cap;
-    int exit_code;    /* of the first failure */
+    int exit_code;    /* what the first failure means; EXIT_ALL_FINE: none */
     int failure_code; /* what a failure of the running check means */
 } doctor_t;
 
 /* Adds a finding. Keys of the pipeline's models are hidden, whatever text they come in with. */
 void doctor_say(doctor_t *d, doctor_level_t level, const char *what, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
-void doctor_advise(doctor_t *d, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));          /* to the last finding: what to do */
-void doctor_details(doctor_t *d, const char *text); /* to the last finding */
+/* Adds to the last finding what to do about it. */
+void doctor_advise(doctor_t *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Adds to the last finding several lines, shown as they are. */
+void doctor_details(doctor_t *d, const char *text);
 
 /* doctor_pipeline.c */
 void doctor_check_pipeline(doctor_t *d);
@@ -60,10 +61,13 @@ void doctor_check_endpoints(doctor_t *d);
 void doctor_check_descriptors(doctor_t *d);
 void doctor_check_memory(doctor_t *d);
 
-const pipeline_t *
-doctor_structure(const doctor_t *d); /* the pipeline, also when only variables are missing; NULL: not valid */
-uint64_t doctor_concurrency(const doctor_t *d); /* rows at once, at most what estimates can be made of */
-uint64_t doctor_rows(const doctor_t *d); /* of the run: of the input, at most --max-inputs; 0: unknown */
-uint64_t doctor_result_bytes(const doctor_t *d); /* estimate of one output line */
+/* The pipeline, also when only environment variables are missing; NULL: it is not valid. */
+const pipeline_t *doctor_structure(const doctor_t *d);
+/* Rows at once, at most DOCTOR_CONCURRENCY_MAX, so that estimates stay numbers. */
+uint64_t doctor_concurrency(const doctor_t *d);
+/* Rows of the run: those of the input, at most --max-inputs; 0: not known. */
+uint64_t doctor_rows(const doctor_t *d);
+/* Estimate of the bytes of one output line. */
+uint64_t doctor_result_bytes(const doctor_t *d);
 
 #endif

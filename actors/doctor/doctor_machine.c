@@ -1,5 +1,5 @@
-/* doctor_machine.c - checks of the machine: descriptors and memory for what is wished. Estimates are said to
- * be ones. */
+/* doctor_machine.c - checks of the machine: descriptors and memory for what the options ask for. Estimates
+ * are called estimates. */
 #include "actors/doctor/doctor_internal.h"
 
 #include <inttypes.h>
@@ -14,6 +14,7 @@
 
 /* ---- descriptors */
 
+/* A run raises the soft limit by itself, so only the hard limit counts. */
 void doctor_check_descriptors(doctor_t *d) {
     struct rlimit files;
     uint64_t calls = doctor_concurrency(d), need = calls + DOCTOR_DESCRIPTORS_SPARE;
@@ -50,7 +51,7 @@ static uint64_t number_in(const char *path, const char *key) {
     return found;
 }
 
-/* What the machine has left, or what our control group may still take. */
+/* What the machine has left, or what the control group of this process may still take, if that is less. */
 static uint64_t memory_available(void) {
     uint64_t kib = number_in("/proc/meminfo", "MemAvailable:"),
              limit = number_in("/sys/fs/cgroup/memory.max", "");
@@ -61,8 +62,8 @@ static uint64_t memory_available(void) {
     return left < machine ? left : machine;
 }
 
-/* The program itself, rows read ahead and results on their way (each at most PENDING_BYTES_DEFAULT), calls in
- * flight, Python processes. */
+/* Memory that the run needs: the program itself, rows read ahead and results on their way (each at most
+ * PENDING_BYTES_DEFAULT), calls in flight, Python processes. */
 static uint64_t estimate(const doctor_t *d) {
     const run_options_t *o = d->options;
     const pipeline_t *p = doctor_structure(d);
@@ -79,6 +80,7 @@ static uint64_t estimate(const doctor_t *d) {
     return (1 + processes) * DOCTOR_PROGRAM_BYTES + ahead + calls + python;
 }
 
+/* A warning from half of the available memory on, because the need is an estimate. */
 void doctor_check_memory(doctor_t *d) {
     uint64_t need = estimate(d), have = memory_available();
     buf_t need_text, have_text;

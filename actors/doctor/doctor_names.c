@@ -21,7 +21,7 @@ typedef struct mentions {
 
 static void from_template(mentions_t *m, const template_t *t);
 
-/* A template's own names count in place of its name; each is followed once. */
+/* The names inside a template count in place of its own name; each template is followed once. */
 static void on_name(void *arg, const char *name, size_t len) {
     mentions_t *m = arg;
     bool known;
@@ -108,7 +108,7 @@ static void add_texts(value_t *names, const ynode_t *n) {
         add(names, yaml_key(n, i), strlen(yaml_key(n, i)));
 }
 
-/* Everything that gives a name, wherever it stands. The depth of the tree is YAML_DEPTH_MAX. */
+/* Collects everything that gives a name, wherever it stands. The tree is at most YAML_DEPTH_MAX deep. */
 static void walk(value_t *names, const ynode_t *n) {
     static const char *const givers[] = {"var",  "accumulator", "bindings", "init",   "with",
                                          "vars", "returns",     "args",     "params", NULL};
@@ -155,6 +155,7 @@ static void add_of_block(value_t *names, const block_t *b) {
     add(names, error, strlen(error));
 }
 
+/* Walks the pipeline and the text of its file, and collects every name that either supplies. */
 value_t doctor_names_supplied(const pipeline_t *p, const char *yaml, size_t len) {
     value_t names = value_object(32);
     diags_t diags;

@@ -12,7 +12,7 @@
 
 /* Objects name -> label of the first block that mentions it; templates are followed. Owned by the caller. */
 value_t doctor_names_of_prompts(const pipeline_t *p);
-value_t doctor_names_of_results(const pipeline_t *p); /* of end blocks */
+value_t doctor_names_of_results(const pipeline_t *p); /* names in end blocks */
 /* Object name -> null. Owned by the caller. yaml: the text of the file. */
 value_t doctor_names_supplied(const pipeline_t *p, const char *yaml, size_t len);
 /* Does `names` have this name, or what stands before its first '.' or '['? */

@@ -21,13 +21,14 @@ typedef enum question { ASK_MODELS, ASK_METRICS, ASK_LOADS, QUESTIONS } question
 
 /* One request and what came of it. */
 typedef struct probe {
-    bool asked, answered; /* answered: done below is valid */
+    bool asked;
+    bool answered; /* the fields below are valid */
     http_outcome_t outcome;
     http_fault_t fault;
     int os_error;
     long status;
     uint64_t latency_ns;
-    buf_t body; /* of a 200 */
+    buf_t body; /* of an answer with status 200 */
     char reason[200];
 } probe_t;
 
@@ -52,7 +53,7 @@ static int headers_of(const model_t *m, bool use_key, http_headers_t **out, err_
     return rc;
 }
 
-/* False: the address cannot be used, and that is said. */
+/* Starts one request. False: the address cannot be used, and a finding says so. */
 static bool ask(doctor_t *d, http_t *http, place_t *place, question_t q, size_t *open) {
     err_t err;
     static const endpoint_page_t pages[QUESTIONS] = {ENDPOINT_MODELS, ENDPOINT_METRICS, ENDPOINT_LOADS};
@@ -74,7 +75,7 @@ static bool ask(doctor_t *d, http_t *http, place_t *place, question_t q, size_t 
     return true;
 }
 
-static void take(const http_reply_t *reply) {
+static void take_reply(const http_reply_t *reply) {
     probe_t *p = reply->owner;
     p->answered = true;
     p->outcome = reply->outcome;
@@ -86,7 +87,7 @@ static void take(const http_reply_t *reply) {
     if (reply->status == 200) buf_add(&p->body, reply->body, reply->body_len);
 }
 
-/* Every request has a timeout, so this ends. */
+/* Waits until all requests are answered. Each of them has a timeout, so this ends. */
 static void wait_all(http_t *http, size_t open) {
     http_reply_t reply;
     http_flush(http);
@@ -96,7 +97,7 @@ static void wait_all(http_t *http, size_t open) {
         poll(&item, 1, due == UINT64_MAX ? 1000 : due <= now ? 0 : (int)((due - now) / MILLISECOND) + 1);
         http_drive(http);
         for (; http_next(http, &reply); open--) {
-            take(&reply);
+            take_reply(&reply);
             http_release(http, reply.transfer);
         }
     }
@@ -104,6 +105,7 @@ static void wait_all(http_t *http, size_t open) {
 
 /* ---- what they said */
 
+/* The server cannot be reached: why, and what to do. */
 static void say_broken(doctor_t *d, const char *what, const place_t *place, const probe_t *p) {
     bool refused = p->os_error == ECONNREFUSED;
     const char *words = p->outcome == HTTP_TIMEOUT ? "no answer in time"
@@ -125,6 +127,7 @@ static void say_broken(doctor_t *d, const char *what, const place_t *place, cons
         doctor_advise(d, "look at the network between here and there, and at base_url");
 }
 
+/* The server answers the question for its models with an error. */
 static void say_status(doctor_t *d, const char *what, const place_t *place, const probe_t *p) {
     bool keyed = place->model->api_key && place->model->api_key[0];
     bool denied = p->status == 401 || p->status == 403;
@@ -162,7 +165,8 @@ static bool is_listed(value_t ids, const str_t *name) {
     return false;
 }
 
-/* Some servers take names they do not list; one that looks like a listed one is a typing error. */
+/* A model that is not listed is a warning, because some servers take names they do not list; when its name
+ * looks like a listed one, it is a typing error and a failure. */
 static void say_model(doctor_t *d, const place_t *place, value_t ids) {
     char what[160];
     const char *name = place->model->api_model->data;
@@ -181,6 +185,7 @@ static void say_model(doctor_t *d, const place_t *place, value_t ids) {
                       list_peek(ids, 0).string->data, list_count(ids) > 1 ? ", ..." : "");
 }
 
+/* Numbers of the load, from /metrics or else from /v1/loads; most servers have neither. */
 static void say_load(doctor_t *d, const place_t *place) {
     const probe_t *metrics = &place->probe[ASK_METRICS], *loads = &place->probe[ASK_LOADS];
     char what[160];
@@ -199,6 +204,7 @@ static void say_load(doctor_t *d, const place_t *place) {
     buf_free(&words);
 }
 
+/* Everything one address has answered. */
 static void say_place(doctor_t *d, const place_t *place) {
     const probe_t *p = &place->probe[ASK_MODELS];
     char what[160];
@@ -225,10 +231,10 @@ static void say_place(doctor_t *d, const place_t *place) {
     value_free(ids);
 }
 
-/* ---- all */
+/* ---- all addresses */
 
-/* Addresses with a variable in them that is not set cannot be asked; that they miss it is said with the
- * pipeline. */
+/* All addresses of all models, up to DOCTOR_PLACES_MAX. An address with a variable that is not set is left
+ * out: the check of the pipeline has said so. */
 static size_t gather(const pipeline_t *p, place_t *places) {
     size_t n = 0;
     for (size_t i = 0; i < p->model_count; i++) {
@@ -245,6 +251,7 @@ static size_t gather(const pipeline_t *p, place_t *places) {
     return n;
 }
 
+/* Asks all addresses at once and waits for all answers. */
 static void ask_all(doctor_t *d, http_t *http, place_t *places, size_t count) {
     size_t open = 0;
     err_t err;
@@ -272,6 +279,7 @@ static void free_places(place_t *places, size_t count) {
     free(places);
 }
 
+/* Asks all servers that the pipeline names, unless --no-network. */
 void doctor_check_endpoints(doctor_t *d) {
     const pipeline_t *p = doctor_structure(d);
     err_t err;

@@ -7,6 +7,7 @@
 
 #include "core/base/json.h"
 
+/* Takes the ids out of an answer that has the form of the OpenAI API. */
 value_t doctor_models_read(const char *body, size_t len) {
     value_t answer = value_null(), ids = value_null();
     if (json_parse_text(body, len, &answer, NULL) != SDG_OK || answer.kind != VALUE_OBJECT) {

@@ -41,6 +41,7 @@ static void say_not_loaded(doctor_t *d, const buf_t *problems, size_t errors) {
     doctor_details(d, problems->len ? problems->data : "");
 }
 
+/* Loads the pipeline as a worker would, and once more with variables left as written. */
 void doctor_check_pipeline(doctor_t *d) {
     buf_t problems, ignored;
     err_t err;
@@ -69,6 +70,7 @@ static void say_missing(doctor_t *d, const char *what, const char *path) {
     doctor_advise(d, "files are looked for from the working directory, then from the folder of the pipeline");
 }
 
+/* Images and code that the pipeline names by path. */
 void doctor_check_files(doctor_t *d) {
     const pipeline_t *p = doctor_structure(d);
     size_t named = 0, missing = 0;
@@ -110,6 +112,7 @@ static void say_variable(doctor_t *d, const model_t *written, const char *what, 
     if (!value || !value[0]) doctor_advise(d, "export %s=...", name);
 }
 
+/* Where the key of one model comes from, and whether it is there. The key itself is never said. */
 static void check_key(doctor_t *d, const model_t *written, const model_t *resolved) {
     char what[128], variable[128];
     snprintf(what, sizeof what, "key of %s", written->name->data);
@@ -175,7 +178,7 @@ static bool python_version(const char *program, int version[3]) {
     if (rc == 0) read_version(ends[0], text, sizeof text);
     close(ends[0]);
     if (rc != 0) return false;
-    kill(pid, SIGKILL); /* one that has not ended by now never will */
+    kill(pid, SIGKILL); /* it had its time */
     waitpid(pid, &status, 0);
     return sscanf(text, "%d.%d.%d", &version[0], &version[1], &version[2]) == 3;
 }

@@ -12,26 +12,22 @@
 
 static int on_timer(zloop_t *loop, int timer_id, void *arg);
 
-/* Arms the one timer for `wait` ns from now unless it already fires early enough (an early wake-up is
- * harmless, a late one is not). */
-static void arm(actor_t *a, uint64_t now, uint64_t wait) {
-    if (wait == UINT64_MAX) return;
-    uint64_t due = now + wait;
-    if (a->timer >= 0 && a->timer_due <= due) return;
+/* After each wake-up: lets the actor flush what it gathered, and arms the one timer for when it wants to be
+ * woken, unless the timer fires earlier already: an early wake-up is harmless, a late one is not. */
+static void flush_and_arm(actor_t *a, uint64_t now) {
+    if (a->ended) return;
+    uint64_t wait = a->ops->after(a->self, now), due = now + wait;
+    if (wait == UINT64_MAX || (a->timer >= 0 && a->timer_due <= due)) return;
     if (a->timer >= 0) zloop_timer_end(a->loop, a->timer);
     a->timer_due = due;
     a->timer = zloop_timer(a->loop, (size_t)((wait + MILLISECOND - 1) / MILLISECOND), 1, on_timer, a);
-}
-
-static void settle(actor_t *a, uint64_t now) {
-    if (!a->ended) arm(a, now, a->ops->after(a->self, now));
 }
 
 static int on_timer(zloop_t *loop, int timer_id, void *arg) {
     actor_t *a = arg;
     (void)loop, (void)timer_id;
     a->timer = -1;
-    settle(a, clock_now_ns());
+    flush_and_arm(a, clock_now_ns());
     return a->ended ? -1 : 0;
 }
 
@@ -48,6 +44,8 @@ static void refuse_malformed(actor_t *a, zsock_t *socket, uint64_t peer, const e
     buf_free(&scratch);
 }
 
+/* Handles what has arrived at a socket, at most LINK_DRAIN_MAX messages, so that other sockets have their
+ * turn. A malformed message is counted and refused; it ends nothing. */
 static int on_socket(zloop_t *loop, zsock_t *socket, void *arg) {
     actor_t *a = arg;
     bool router = zsock_type(socket) == ZMQ_ROUTER;
@@ -65,7 +63,7 @@ static int on_socket(zloop_t *loop, zsock_t *socket, void *arg) {
         a->ops->on_message(a->self, socket, &in, now);
         link_frame_free(&in);
     }
-    settle(a, now);
+    flush_and_arm(a, now);
     return a->ended ? -1 : 0;
 }
 
@@ -74,7 +72,7 @@ static int on_descriptor(zloop_t *loop, zmq_pollitem_t *item, void *arg) {
     uint64_t now = clock_now_ns();
     (void)loop;
     a->ops->on_fd(a->self, item->fd, now);
-    settle(a, now);
+    flush_and_arm(a, now);
     return a->ended ? -1 : 0;
 }
 
@@ -87,11 +85,12 @@ static int on_pipe(zloop_t *loop, zsock_t *pipe, void *arg) {
     uint64_t now = clock_now_ns();
     if (!term && a->ops->on_command) a->ops->on_command(a->self, command, now);
     zstr_free(&command);
-    if (!term) settle(a, now);
+    if (!term) flush_and_arm(a, now);
     return term || a->ended ? -1 : 0;
 }
 
-static char handshake; /* an address for TSan, nothing else */
+/* An address with which the thread sanitizer is told that the start of an actor is a handover. */
+static char handover;
 
 static void *thread_main(void *arg) {
     actor_thread_t *t = arg;
@@ -106,9 +105,9 @@ actor_thread_t *actor_spawn(zactor_fn *function, void *args) {
     t->args = args;
     t->pipe = zsys_create_pipe(&t->far_end);
     int rc = pthread_create(&t->thread, NULL, thread_main, t);
-    assert(rc == 0); /* only out of memory or threads */
+    assert(rc == 0); /* pthread_create fails only when memory or threads are used up */
     zsock_wait(t->pipe);
-    HANDOVER_ACQUIRE(&handshake);
+    HANDOVER_ACQUIRE(&handover);
     return t;
 }
 
@@ -116,7 +115,7 @@ void actor_join(actor_thread_t **thread) {
     actor_thread_t *t = *thread;
     if (!t) return;
     *thread = NULL;
-    zsock_set_sndtimeo(t->pipe, 0); /* one that has ended already cannot be told */
+    zsock_set_sndtimeo(t->pipe, 0); /* an actor that has ended reads no $TERM: do not wait for it */
     zstr_send(t->pipe, "$TERM");
     pthread_join(t->thread, NULL);
     zsock_destroy(&t->pipe);
@@ -132,7 +131,7 @@ void actor_init(actor_t *a, const char *name, const actor_ops_t *ops, void *self
     a->timer = -1;
     a->loop = zloop_new();
     assert(a->loop);
-    zloop_set_nonstop(a->loop, true); /* signals are main's business */
+    zloop_set_nonstop(a->loop, true); /* signals are handled by the runtime, in main's thread */
     zloop_reader(a->loop, pipe, on_pipe, a);
 }
 
@@ -143,7 +142,7 @@ void actor_remove_socket(actor_t *a, zsock_t *socket) { zloop_reader_end(a->loop
 static int on_connected(zloop_t *loop, zmq_pollitem_t *item, void *arg) {
     actor_t *a = arg;
     zloop_poller_end(loop, item);
-    settle(a, clock_now_ns());
+    flush_and_arm(a, clock_now_ns());
     return a->ended ? -1 : 0;
 }
 
@@ -165,14 +164,14 @@ void actor_remove_fd(actor_t *a, int fd) {
 void actor_ready(actor_t *a) {
     if (a->ready) return;
     a->ready = true;
-    HANDOVER_RELEASE(&handshake);
+    HANDOVER_RELEASE(&handover);
     zsock_signal(a->pipe, 0);
     if (a->ended) zstr_sendf(a->pipe, "END %d", a->exit_code);
 }
 
 void actor_run(actor_t *a) {
     actor_ready(a);
-    settle(a, clock_now_ns());
+    flush_and_arm(a, clock_now_ns());
     if (!a->ended) zloop_start(a->loop);
 }
 

@@ -6,7 +6,7 @@
  * from a handler -> its function returns. The parent learns of the end by the pipe: one string, "END <exit
  * code>".
  *
- * A socket handler drains its socket (LINK_DRAIN_MAX messages at most per wake-up), then `after` runs once:
+ * A wake-up handles what has arrived at a socket (at most LINK_DRAIN_MAX messages), then `after` runs once:
  * the place to flush batches. The one timer is re-armed from now after each wake-up with what `after`
  * returns, so ticks missed in a stall are not replayed in a burst.
  */
@@ -43,28 +43,30 @@ struct actor {
     uint64_t malformed; /* messages refused at the edge */
     uint64_t malformed_logged_ns;
     bool ended; /* actor_finish was called */
-    bool ready; /* the parent has been told that we live; before that nothing else may go up the pipe */
+    bool ready; /* the parent knows that this actor lives; nothing else may be written to the pipe before */
     int exit_code;
 };
 
 /* What the parent holds of an actor. Not a zactor: czmq does not join its threads, so the last one may still
  * be closing its pipe when the process ends, and zsys_shutdown then sleeps for 200 ms. */
 typedef struct actor_thread {
-    zsock_t *pipe, *far_end; /* the parent's end; the actor's, which its thread closes */
+    zsock_t *pipe;    /* the parent's end */
+    zsock_t *far_end; /* the actor's end, which its thread closes */
     pthread_t thread;
     zactor_fn *function;
     void *args;
 } actor_thread_t;
 
-/* Returns when the new actor has said that it is ready: what it read of `args` until then is the caller's
- * again. */
+/* Starts an actor and returns when it has said that it is ready. What `args` points to has to live until
+ * then; the actor's header says what it needs longer. */
 actor_thread_t *actor_spawn(zactor_fn *function, void *args);
-void actor_join(actor_thread_t **thread); /* $TERM, and waits until the thread is gone; NULL is fine */
+/* Says $TERM and waits until the thread is gone. NULL is fine. */
+void actor_join(actor_thread_t **thread);
 
 void actor_init(actor_t *a, const char *name, const actor_ops_t *ops, void *self, zsock_t *pipe);
-void actor_add_socket(actor_t *a, zsock_t *socket); /* router or not is told by its type */
+void actor_add_socket(actor_t *a, zsock_t *socket); /* its type tells whether it is a ROUTER */
 void actor_remove_socket(actor_t *a, zsock_t *socket);
-void actor_await_peer(actor_t *a, zsock_t *socket); /* once: `after` runs when it is connected */
+void actor_await_peer(actor_t *a, zsock_t *socket); /* `after` runs once more when it is connected */
 void actor_add_fd(actor_t *a, int fd);
 void actor_remove_fd(actor_t *a, int fd);
 void actor_ready(actor_t *a); /* tells the parent that construction is over: actor_spawn returns there */

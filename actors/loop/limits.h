@@ -28,6 +28,24 @@
 /* messages; credits keep queues far below, this is the safety net */
 #define SOCKET_HWM 4096
 
+/* ms; an actor that ends waits so long until its last words to the scheduler or the store have left */
+#define LINGER_MS 500
+
+/* ms; the scheduler waits less: its peers need nothing of its last words, and the end of a run is short */
+#define SCHEDULER_LINGER_MS 200
+
+/* ms; a peer that connects and does not finish the ZMTP handshake is dropped after so long */
+#define HANDSHAKE_MS_MAX 5000
+
+/* ms; a lost connection is tried again so soon at first: a restarted scheduler is found at once */
+#define RECONNECT_MS_MIN 100
+
+/* ms; a lost connection is tried again so late at last, as HELLO is */
+#define RECONNECT_MS_MAX 5000
+
+/* connections the kernel keeps until libzmq accepts them: a fleet of workers may come all at once */
+#define LINK_BACKLOG 1024
+
 /* contexts in one message to the store, beyond the last one */
 #define CONTEXT_BATCH_BYTES ((size_t)1 << 20)
 

@@ -10,31 +10,44 @@
 #include "actors/loop/limits.h"
 #include "core/base/handover.h"
 #include "core/base/limits.h"
+#include "core/base/log.h"
 
 enum { ROUTING_ID_LEN = 5 };
 
-static int push_hwm = SOCKET_HWM;
-
-void link_set_push_hwm(int messages) { push_hwm = messages; }
-
-zsock_t *link_socket(int type, int linger_ms) {
+/* One place for the options that every socket of the program has: see link.h for why. */
+zsock_t *link_socket(int type, int linger_ms, int queue_max) {
     zsock_t *s = zsock_new(type);
-    int hwm = type == ZMQ_PUSH || type == ZMQ_PULL ? push_hwm : SOCKET_HWM;
     assert(s);
-    zsock_set_sndhwm(s, hwm);
-    zsock_set_rcvhwm(s, hwm);
+    zsock_set_sndhwm(s, queue_max);
+    zsock_set_rcvhwm(s, queue_max);
     zsock_set_linger(s, linger_ms);
     zsock_set_maxmsgsize(s, (int)MESSAGE_BYTES_MAX);
-    zsock_set_handshake_ivl(s, 5000);
-    zsock_set_reconnect_ivl(s, 100);
-    zsock_set_reconnect_ivl_max(s, 5000);
+    zsock_set_handshake_ivl(s, HANDSHAKE_MS_MAX);
+    zsock_set_reconnect_ivl(s, RECONNECT_MS_MIN);
+    zsock_set_reconnect_ivl_max(s, RECONNECT_MS_MAX);
     zsock_set_tcp_keepalive(s, 1);
-    zsock_set_backlog(s, 1024);
+    zsock_set_backlog(s, LINK_BACKLOG);
     if (type == ZMQ_ROUTER) zsock_set_router_mandatory(s, 1);
     return s;
 }
 
-/* A literal address: a name could be anywhere. */
+int link_attach(zsock_t *socket, link_side_t side, const char *endpoint, err_t *err) {
+    int rc = side == LINK_BIND ? zsock_bind(socket, "%s", endpoint) : zsock_connect(socket, "%s", endpoint);
+    if (rc >= 0) return rc;
+    return err_set(err, SDG_EIO, "cannot %s %s: %s", side == LINK_BIND ? "listen on" : "connect to", endpoint,
+                   zmq_strerror(zmq_errno()));
+}
+
+zsock_t *link_to_monitor(const char *endpoint, int linger_ms, int queue_max, const char *actor) {
+    err_t err;
+    if (!endpoint) return NULL;
+    zsock_t *push = link_socket(ZMQ_PUSH, linger_ms, queue_max ? queue_max : SOCKET_HWM);
+    if (link_attach(push, LINK_CONNECT, endpoint, &err) < 0)
+        log_warn(actor, "the monitor will hear nothing: %s", err.text);
+    return push;
+}
+
+/* Is this a literal address of this machine? A name could be resolved to any machine. */
 static bool host_is_local(const char *host, size_t len) {
     char text[INET_ADDRSTRLEN] = "";
     struct in_addr address;
@@ -51,6 +64,7 @@ static bool is_port(const char *text) {
     return strcmp(text, "*") == 0 || (text[0] >= '0' && text[0] <= '9' && *end == '\0' && port <= UINT16_MAX);
 }
 
+/* An ipc path or a literal loopback address with a port; everything else is refused. */
 int link_check_endpoint(const char *endpoint, err_t *err) {
     if (strncmp(endpoint, "ipc://", 6) == 0 && endpoint[6]) return SDG_OK;
     const char *host = endpoint + 6, *colon = strrchr(endpoint, ':');
@@ -81,7 +95,7 @@ static void drop_rest(void *socket, zmq_msg_t *frame) {
     }
 }
 
-/* in->frame holds the only frame a message of ours has: decode it, or say why not. */
+/* Decodes in->frame, which has to be the only frame of its message. Malformed: the frame is closed. */
 static link_status_t take_payload(void *socket, link_frame_t *in, err_t *err) {
     if (zmq_msg_more(&in->frame)) {
         drop_rest(socket, &in->frame);
@@ -104,6 +118,7 @@ link_status_t link_recv(zsock_t *sock, link_frame_t *in, err_t *err) {
     return LINK_EMPTY;
 }
 
+/* A ROUTER gives the routing id of the connection as a frame of its own before the message. */
 link_status_t link_recv_routed(zsock_t *router, link_frame_t *in, err_t *err) {
     void *socket = zsock_resolve(router);
     in->peer = 0;

@@ -21,12 +21,20 @@
 /* messages handled per wake-up of one socket: measured 0.2-0.6 us each against 1.3+ for one per poll */
 enum { LINK_DRAIN_MAX = 256 };
 
-/* type: ZMQ_ROUTER, ZMQ_DEALER, ZMQ_PUSH, ZMQ_PULL. linger_ms: how long close may wait to deliver what was
- * sent. */
-zsock_t *link_socket(int type, int linger_ms);
-/* For tests: PUSH and PULL sockets made from now on hold so many messages, so that a full queue to the
- * monitor takes few. Before any actor. */
-void link_set_push_hwm(int messages);
+/* A socket with the options above, not attached to anything yet. type: ZMQ_ROUTER, ZMQ_DEALER, ZMQ_PUSH,
+ * ZMQ_PULL. linger_ms: how long close may wait to deliver what was sent. queue_max: messages each of its
+ * queues holds, usually SOCKET_HWM. */
+zsock_t *link_socket(int type, int linger_ms, int queue_max);
+
+typedef enum link_side { LINK_CONNECT, LINK_BIND } link_side_t;
+/* Connects or binds the socket, once for each endpoint: every connection of the program begins here. Returns
+ * the port of a bound tcp endpoint, 0 for every other success, SDG_EIO with a sentence for people. */
+int link_attach(zsock_t *socket, link_side_t side, const char *endpoint, err_t *err);
+
+/* A PUSH socket to the monitor of this process, or NULL when `endpoint` is NULL. An actor does its work
+ * without a monitor as well as with one, so a failure is only logged (by the name of `actor`). queue_max 0:
+ * SOCKET_HWM. */
+zsock_t *link_to_monitor(const char *endpoint, int linger_ms, int queue_max, const char *actor);
 
 /* SDG_OK, or SDG_EINVAL and a sentence: connections are not encrypted, so only ipc:// and addresses of this
  * machine are accepted. */

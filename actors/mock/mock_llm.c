@@ -34,37 +34,42 @@
 #include <unistd.h>
 
 enum { EXIT_SIGNAL = 0, EXIT_FLAGS = 2, EXIT_LISTEN = 3 };
-/* STATUS_MAX: one more than the last HTTP status; LISTEN_BACKLOG: connections that wait for accept. */
-enum { DRIP_PIECES = 20, HANG_LOOK_MS = 500, STATUS_MAX = 600, LISTEN_BACKLOG = 4096, FDS_SPARE = 64 };
+enum {
+    DRIP_PIECES = 20,      /* pieces of a body that drips */
+    HANG_LOOK_MS = 500,    /* how often a hanging request is looked at: is its client still there? */
+    STATUS_MAX = 600,      /* one more than the last HTTP status */
+    LISTEN_BACKLOG = 4096, /* connections that wait for accept */
+    FDS_SPARE = 64         /* descriptors beside those of connections */
+};
 
-typedef enum stage {
+typedef enum request_stage {
     STAGE_NEW,     /* libmicrohttpd has the headers */
     STAGE_READING, /* the body is arriving */
     STAGE_QUEUED,  /* waits for a running slot */
     STAGE_WAITING, /* runs; its delay is in the heap */
-    STAGE_HANGING, /* runs for ever; looked at now and then, whether the client is still there */
+    STAGE_HANGING, /* runs until its client leaves, which is looked at every HANG_LOOK_MS */
     STAGE_READY,   /* the plan can be carried out */
     STAGE_SENDING, /* the response is with libmicrohttpd */
-} stage_t;
+} request_stage_t;
 
 typedef struct request {
     struct server *server;
     struct MHD_Connection *connection;
     ring_node_t node; /* in the queue */
-    stage_t stage;
-    bool counted;   /* is part of in_flight */
+    request_stage_t stage;
+    bool counted;   /* it is counted in in_flight */
     bool running;   /* holds a running slot */
     bool too_large; /* the body passed MOCK_BODY_BYTES_MAX */
     bool gone;      /* the client left or the server ends: close without an answer */
     buf_t body;     /* as received */
     char *path;     /* with the query, only when requests are logged; owned */
     mock_plan_t plan;
-    uint64_t due_ns;  /* it goes on then; the key in `timers` */
+    uint64_t due_ns;  /* when it goes on; the key in `timers` */
     uint64_t drip_ns; /* time between two pieces of a slow body */
 } request_t;
 
 typedef struct server {
-    mock_options_t options; /* what they own is the caller's */
+    mock_options_t options; /* a copy: what it points to belongs to the caller */
     mock_rules_t *rules;
     struct MHD_Daemon *daemon;
     struct MHD_Response *models, *health; /* made once */
@@ -99,7 +104,7 @@ static bool client_left(request_t *req) {
     return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
 }
 
-static void request_resume(request_t *req, stage_t stage) {
+static void request_resume(request_t *req, request_stage_t stage) {
     req->stage = stage;
     MHD_resume_connection(req->connection);
 }
@@ -213,6 +218,7 @@ static enum MHD_Result send_made(server_t *s, request_t *req, unsigned status, s
     return MHD_queue_response(req->connection, status, made);
 }
 
+/* Does what the plan says: answers, lets the body drip, resets, or closes because the client has left. */
 static enum MHD_Result plan_carry_out(server_t *s, request_t *req) {
     mock_plan_t *plan = &req->plan;
     if (req->gone) {
@@ -278,6 +284,7 @@ static void request_log(server_t *s, request_t *req, value_t body) {
 
 /* ---- pages */
 
+/* The numbers of /stats and of the summary, as one JSON object. */
 static void stats_write(const server_t *s, buf_t *out) {
     buf_addf(
         out,
@@ -334,7 +341,7 @@ static void chat_count(server_t *s, request_t *req) {
     if (++s->in_flight > s->in_flight_max) s->in_flight_max = s->in_flight;
 }
 
-/* Runs, waits or is refused. */
+/* Answers at once, runs with a delay, waits for a running slot, or is refused because the queue is full. */
 static enum MHD_Result chat_admit(server_t *s, request_t *req) {
     if (req->plan.at_once) return plan_carry_out(s, req);
     if (s->options.running_max && s->running >= s->options.running_max) {
@@ -362,7 +369,7 @@ static enum MHD_Result on_chat(server_t *s, request_t *req) {
     return chat_admit(s, req);
 }
 
-static const struct page {
+static const struct mock_page {
     const char *method, *path;
     enum MHD_Result (*run)(server_t *s, request_t *req);
 } PAGES[] = {
@@ -393,7 +400,8 @@ static void *on_uri(void *arg, const char *uri, struct MHD_Connection *connectio
     return req;
 }
 
-/* Called at the headers, for every piece of the body, once behind it, and again after each resume. */
+/* libmicrohttpd calls this at the headers, for every piece of the body, once behind it, and again after each
+ * resume. */
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *url,
                                   const char *method, const char *version, const char *upload,
                                   size_t *upload_len, void **context) {
@@ -414,6 +422,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
     return dispatch(s, req, method, url);
 }
 
+/* libmicrohttpd calls this at the end of each request, however it ended. A running slot becomes free. */
 static void on_completed(void *arg, struct MHD_Connection *connection, void **context,
                          enum MHD_RequestTerminationCode why) {
     server_t *s = arg;
@@ -447,6 +456,7 @@ static int socket_listen(const struct addrinfo *at, err_t *err) {
     return SDG_EIO;
 }
 
+/* Binds the socket and takes note of the port, which may have been any free one. */
 static int server_listen(server_t *s, err_t *err) {
     char port[8];
     snprintf(port, sizeof port, "%u", s->options.port);
@@ -464,7 +474,7 @@ static int server_listen(server_t *s, err_t *err) {
     return SDG_OK;
 }
 
-/* Raises the limit of open files as far as the system lets us and fits the number of connections into it. */
+/* Raises the limit of open files as far as the system allows, and fits the number of connections into it. */
 static void files_limit(server_t *s) {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit)) return;
@@ -487,6 +497,7 @@ static struct MHD_Response *json_response(buf_t *body) {
     return made;
 }
 
+/* Makes the answers that never change. */
 static void pages_make(server_t *s) {
     buf_t body;
     buf_init(&body, 1 << 20);
@@ -538,7 +549,7 @@ static int port_file_write(const server_t *s, err_t *err) {
                    : err_set(err, SDG_EIO, "--port-file %s: %s", s->options.port_file, strerror(errno));
 }
 
-/* The line comes last: who reads it may rely on everything else. */
+/* This line is printed last: when it is read, everything else is ready. */
 static void port_announce(const server_t *s) {
     if (!host_is_loopback(s->options.host))
         fprintf(stderr, "sdg mock-llm: %s can be reached from other machines, without any key\n",
@@ -560,7 +571,7 @@ static int files_open(server_t *s, err_t *err) {
                           : err_set(err, SDG_EIO, "--log %s: %s", s->options.log_file, strerror(errno));
 }
 
-/* Nanoseconds until something is due; UINT64_MAX when only a socket can wake us. */
+/* Nanoseconds until something is due; UINT64_MAX when only a socket can wake the loop. */
 static uint64_t loop_pause_ns(const server_t *s) {
     MHD_UNSIGNED_LONG_LONG http_ms;
     uint64_t pause_ns = UINT64_MAX;
@@ -583,7 +594,7 @@ static void server_loop(server_t *s) {
     }
 }
 
-/* libmicrohttpd must not be stopped while connections are suspended. */
+/* Resumes all suspended connections and closes them: libmicrohttpd must not be stopped before. */
 static void waiting_dismiss(server_t *s) {
     s->ending = true;
     while (heap_first(&s->timers)) {
@@ -600,6 +611,7 @@ static void waiting_dismiss(server_t *s) {
     MHD_run(s->daemon);
 }
 
+/* Also after a start that failed half-way. */
 static void server_destroy(server_t **server) {
     server_t *s = *server;
     if (s->daemon) {

@@ -35,6 +35,7 @@ static int spread_read(const char *text, double hi, mock_spread_t *out, err_t *e
     return rc ? rc : number_read(colon + 1, 0, 10, &out->sigma, err);
 }
 
+/* The name of a kind of failure: a status, or reset, hang, slow, malformed, empty. */
 static int fault_name_read(mock_fault_t *fault, err_t *err) {
     static const struct {
         const char *name;

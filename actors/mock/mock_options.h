@@ -26,7 +26,7 @@ typedef enum mock_fault_kind {
 
 typedef struct mock_fault {
     mock_fault_kind_t kind;
-    unsigned status; /* of MOCK_FAULT_STATUS */
+    unsigned status; /* HTTP status of MOCK_FAULT_STATUS */
     double rate;     /* 0..1, of all chat requests */
     char name[16];   /* as written in --fail */
 } mock_fault_t;
@@ -46,7 +46,7 @@ typedef struct mock_options {
     mock_spread_t tokens; /* least completion tokens; median 0: as long as the answer is */
     mock_fault_t faults[MOCK_FAULTS_MAX];
     size_t fault_count;
-    const char *retry_after; /* text of the header sent with injected 429 and 503; NULL: none */
+    const char *retry_after; /* the Retry-After of injected 429 and 503; NULL: none */
     double slow_ms;
     uint64_t seed;
     unsigned running_max; /* 0: no limit */

@@ -79,6 +79,7 @@ static bool value_at(value_t object, const char *key, value_t *out) {
     return found;
 }
 
+/* The JSON of a completion with this content, finish reason and usage. */
 static void completion_write(mock_plan_t *plan, value_t model, const buf_t *content,
                              const mock_rule_t *rule) {
     buf_t *out = &plan->body;

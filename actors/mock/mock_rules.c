@@ -23,7 +23,7 @@ typedef struct mock_match {
     value_t model;    /* exact value of the request's "model"; null: any */
     value_t contains; /* list of texts that must all be in the last user message; null: any */
     value_t system;   /* text that must be in the system message; null: any */
-    regex_t_ *regex;  /* must be found in the last user message; NULL: any */
+    pattern_t *regex; /* must be found in the last user message; NULL: any */
 } mock_match_t;
 
 struct mock_rules {
@@ -146,6 +146,7 @@ static bool expand_key(buf_t *out, const char *key, size_t len, const mock_view_
     return true;
 }
 
+/* Texts between {{ and }} that are no known key stay as they are. */
 void mock_expand(buf_t *out, const char *text, size_t len, const mock_view_t *view, uint64_t nth) {
     const char *at = text, *end = text + len;
     while (at < end) {
@@ -208,6 +209,7 @@ static int keys_check(value_t object, const char *const *names, size_t count, er
     return SDG_OK;
 }
 
+/* `contains`: one text or a list of texts. */
 static int contains_read(value_t v, value_t *out, err_t *err) {
     *out = value_list(1);
     if (v.kind == VALUE_STRING) {
@@ -224,6 +226,7 @@ static int contains_read(value_t v, value_t *out, err_t *err) {
     return SDG_OK;
 }
 
+/* The keys of `match`; a key that is unknown is refused. */
 static int match_read(mock_match_t *m, value_t v, err_t *err) {
     if (v.kind == VALUE_NULL) return SDG_OK;
     if (v.kind != VALUE_OBJECT) return err_set(err, SDG_EINVAL, "match must be an object");
@@ -253,6 +256,8 @@ static void rule_set_text(mock_rule_t *rule, mock_reply_kind_t kind, value_t v) 
     rule->text = buf_take(&out, &rule->text_len);
 }
 
+/* What a rule answers: the first of reset, raw_body, body, content_null and reply that it has; none of them
+ * means the default answer of the server. */
 static int rule_read_reply(mock_rule_t *rule, value_t v, err_t *err) {
     bool has_body, has_reply;
     value_t body = object_get_peek(v, "body", 4, &has_body),
@@ -291,6 +296,7 @@ static int number_read(value_t v, const char *key, double lo, double hi, double 
     return SDG_OK;
 }
 
+/* One rule: what it matches, what it answers, how often and how fast. */
 static int rule_read(mock_rule_t *rule, value_t v, err_t *err) {
     *rule = (mock_rule_t){.status = 200, .times = UINT64_MAX, .match = xcalloc(1, sizeof(mock_match_t))};
     if (v.kind != VALUE_OBJECT) return err_set(err, SDG_EINVAL, "a rule must be an object");
@@ -312,6 +318,7 @@ static int rule_read(mock_rule_t *rule, value_t v, err_t *err) {
     return SDG_OK;
 }
 
+/* Compiles a list of rules; the first that is wrong is named by its number. */
 int mock_rules_from_value(value_t list, mock_rules_t **rules, err_t *err) {
     if (list.kind != VALUE_LIST) return err_set(err, SDG_EINVAL, "rules must be a list");
     size_t count = list_count(list);
@@ -344,6 +351,7 @@ int mock_file_read(const char *path, buf_t *out, err_t *err) {
     return SDG_OK;
 }
 
+/* Reads YAML into a value; its problems are told in one sentence. */
 static int yaml_file_value(const char *path, const buf_t *text, value_t *out, err_t *err) {
     diags_t diags;
     diags_init(&diags, path, text->data, text->len);

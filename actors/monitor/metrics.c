@@ -39,7 +39,8 @@ void metrics_destroy(metrics_t **metrics) {
     *metrics = NULL;
 }
 
-/* The scheduler is elsewhere: of its numbers we know what this client has asked for and waits for. */
+/* The scheduler is in another process: of its numbers only what this client has asked for and waits for is
+ * known. */
 static void take_what_the_client_knows(metrics_t *m) {
     uint64_t *s = m->now.scheduler;
     const uint64_t *c = m->tally.totals;
@@ -54,16 +55,12 @@ static void take_what_the_client_knows(metrics_t *m) {
 void metrics_take_totals(metrics_t *m, const MSG_STATS *stats) {
     tally_read(&m->tally, &stats->values, &stats->latency, stats->reasons);
     memcpy(m->now.client, m->tally.totals, sizeof m->now.client);
-    m->totals_seen = true;
     if (m->now.elsewhere) take_what_the_client_knows(m);
 }
 
-static void copy_numbers(uint64_t *to, size_t max, const u64_list_t *from) {
-    memcpy(to, from->items, (from->count < max ? from->count : max) * sizeof *to);
-}
-
 void metrics_take_store(metrics_t *m, const u64_list_t *values) {
-    if (values->count) copy_numbers(m->store, STORE_STATS, values);
+    size_t count = values->count < STORE_STATS ? values->count : STORE_STATS;
+    if (count) memcpy(m->store, values->items, count * sizeof *m->store);
     m->store_seen = true;
 }
 
@@ -94,6 +91,7 @@ static double per_second(const metrics_t *m, int total, double seconds) {
     return now > before ? (double)(now - before) / seconds : 0;
 }
 
+/* Rates over the last tick, from the differences of totals. */
 static void fill_rates(metrics_t *m, double seconds) {
     double *c = m->columns;
     c[COLUMN_rows_per_s] =
@@ -131,7 +129,7 @@ static double store_per_second(const metrics_t *m, int total, double seconds) {
     return now > before ? (double)(now - before) / seconds : 0;
 }
 
-/* Unknown without a store; the share of hits also while nobody asks. */
+/* All of it is unknown (NAN) without a store, the share of hits also while nobody asks the store. */
 static void fill_store(metrics_t *m, double seconds) {
     const uint64_t *s = m->store;
     double *c = m->columns;

@@ -63,34 +63,33 @@ enum {
 };
 enum { METRICS_RECENT_POINTS = 600, METRICS_WHOLE_POINTS = 720, METRICS_LATENCY_WINDOW_S = 10 };
 
-/* Contexts that had to make room, as the store tells them: lossy, so never more than there were. */
+/* Contexts that had to make room, as the store tells them: lossy, so these numbers are lower bounds. */
 typedef struct evicted {
     uint64_t rows, bytes;
 } evicted_t;
 enum { EVICTED_DROPPED, EVICTED_TO_DISK, EVICTED_WAYS };
 
 typedef struct metrics {
-    const char *mode; /* "run", "submit", "serve"; borrowed constant */
-    report_t now;     /* the last numbers; rates for people */
-    tally_t tally;    /* the last totals */
-    bool totals_seen;
+    const char *mode;            /* "run", "submit", "serve"; borrowed constant */
+    report_t now;                /* the last numbers; rates for people */
+    tally_t tally;               /* the last totals */
     uint64_t store[STORE_STATS]; /* the context store's last numbers */
     bool store_seen;
     evicted_t evicted[EVICTED_WAYS];
     int64_t started_unix_ms;
     uint64_t started_ns, ticked_ns;
     memory_tree_t memory; /* of this process and its descendants, last sample */
-    /* made by metrics_tick */
+    /* The rest is made by metrics_tick. */
     tally_t ticked; /* totals at the last tick */
     uint64_t ticked_store[STORE_STATS];
-    hist_t past[METRICS_LATENCY_WINDOW_S],
-        recent; /* latency at the last ticks, a ring; its difference to now */
+    hist_t past[METRICS_LATENCY_WINDOW_S]; /* latencies at the last ticks, a ring */
+    hist_t recent;                         /* latencies since the oldest of them */
     size_t past_count, past_next;
     double columns[METRICS_COLUMN_COUNT];
     series_t *recent_series, *whole_series;
 } metrics_t;
 
-/* charts: keep series, for metrics_tick and metrics_series_json. */
+/* charts: series are kept, for metrics_tick and metrics_series_json. */
 metrics_t *metrics_new(const char *mode, bool charts, uint64_t now, int64_t unix_ms);
 void metrics_destroy(metrics_t **metrics);
 
@@ -109,7 +108,7 @@ void metrics_series_json(const metrics_t *m, bool whole, buf_t *out); /* /series
 void metrics_memory_words(const metrics_t *m, buf_t *out);
 uint64_t metrics_memory_bytes(const metrics_t *m);    /* PSS if sampled, else RSS */
 uint64_t metrics_accounted_bytes(const metrics_t *m); /* by client, workers and store together */
-double metrics_pass_percent(
-    const metrics_t *m); /* --batch-mode: rows that are through the pass; NAN: unknown, or no batch mode */
+/* --batch-mode: how many of the rows are through the pass. NAN: not known, or no batch mode. */
+double metrics_pass_percent(const metrics_t *m);
 
 #endif

@@ -8,12 +8,13 @@
 #include "core/base/json.h"
 #include "core/base/words.h"
 
-typedef enum source { FROM_CLIENT, FROM_SCHEDULER, FROM_STORE } source_t;
+typedef enum stat_home { FROM_CLIENT, FROM_SCHEDULER, FROM_STORE } stat_home_t;
+/* One number of a family: where it is found, and its labels. */
 typedef struct labelled {
-    source_t source;
+    stat_home_t source;
     int stat;
-    const char *label;
-} labelled_t; /* label: text between the braces, NULL: none */
+    const char *label; /* text between the braces; NULL: none */
+} labelled_t;
 
 static uint64_t value_of(const metrics_t *m, const labelled_t *l) {
     if (l->source == FROM_STORE) return m->store[l->stat];
@@ -39,6 +40,8 @@ typedef struct memory_part {
 } memory_part_t;
 enum { PART_MAIN, PART_WORKERS, PART_PYTHON, MEMORY_PARTS };
 
+/* Memory of this program's processes by part: the first process is the main one, others named sdg are
+ * workers, and the rest is Python. */
 static void memory_parts(const memory_tree_t *tree, memory_part_t *part) {
     static const char *const names[] = {"main", "workers", "python"};
     for (int i = 0; i < MEMORY_PARTS; i++) {
@@ -59,6 +62,7 @@ uint64_t metrics_memory_bytes(const metrics_t *m) {
     return m->memory.pss_bytes ? m->memory.pss_bytes : m->memory.rss_bytes;
 }
 
+/* "; accounted for: client 30 MiB, workers ..." when anybody accounts for anything. */
 static void accounted_words(const metrics_t *m, buf_t *out) {
     const struct {
         const char *name;
@@ -77,6 +81,7 @@ static void accounted_words(const metrics_t *m, buf_t *out) {
     words_bytes(out, m->now.client[CLIENT_memory_limit]);
 }
 
+/* One sentence for the log: how much memory, in which processes, and what the pending rows hold. */
 void metrics_memory_words(const metrics_t *m, buf_t *out) {
     const uint64_t *s = m->now.scheduler;
     memory_part_t part[MEMORY_PARTS];
@@ -360,6 +365,7 @@ static void write_latency(const metrics_t *m, buf_t *out) {
              name, (double)h->sum_us / 1e6, name, h->count);
 }
 
+/* Memory and number of processes, by part. */
 static void write_memory(const metrics_t *m, buf_t *out) {
     memory_part_t part[MEMORY_PARTS];
     memory_parts(&m->memory, part);
@@ -379,7 +385,7 @@ static void write_memory(const metrics_t *m, buf_t *out) {
     }
 }
 
-/* Room left: what is granted and not used. */
+/* Credits that are granted and not used. */
 static void write_outstanding(const metrics_t *m, buf_t *out) {
     static const char name[] = "sdg_credits_outstanding";
     const uint64_t *s = m->now.scheduler;
@@ -400,6 +406,7 @@ static void write_evicted(const metrics_t *m, buf_t *out) {
     sample(out, name, "to=\"nowhere\"", m->evicted[EVICTED_DROPPED].bytes);
 }
 
+/* The page /metrics: the families of the table, then those that need code of their own. */
 void metrics_prometheus(const metrics_t *m, buf_t *out) {
     head(out, "sdg_build_info", "gauge", "Version and way of running, as labels.");
     buf_addf(out, "sdg_build_info{version=\"%s\",mode=\"%s\"} 1\n", SDG_VERSION, m->mode);
@@ -432,6 +439,7 @@ static void put_real(buf_t *out, const char *key, double n) {
     add_real(out, n);
 }
 
+/* Rows, progress and the estimated time to the end; what cannot be known is null. */
 static void json_rows(const metrics_t *m, buf_t *out) {
     const uint64_t *c = m->tally.totals, *s = m->now.scheduler;
     uint64_t expected = report_rows_expected(&m->now), done = rows_completed(m) + c[CLIENT_rows_resumed];
@@ -469,6 +477,7 @@ static void json_latency(const hist_t *h, const char *key, buf_t *out) {
     buf_adds(out, "}");
 }
 
+/* LLM calls, tokens, latencies and retries. */
 static void json_calls(const metrics_t *m, buf_t *out) {
     const uint64_t *c = m->tally.totals, *s = m->now.scheduler;
     buf_addf(out,
@@ -512,7 +521,7 @@ static void json_credits(const metrics_t *m, buf_t *out) {
     buf_adds(out, "}");
 }
 
-/* A limit; 0 means that there is none. */
+/* A limit; null when it is 0, which means that there is none. */
 static void put_limit(buf_t *out, const char *key, uint64_t n) { put_real(out, key, n ? (double)n : NAN); }
 
 static void json_accounted(const metrics_t *m, buf_t *out) {
@@ -547,6 +556,7 @@ static void json_evicted(const char *key, const evicted_t *e, buf_t *out) {
     buf_addf(out, ", \"%s\": {\"rows\": %" PRIu64 ", \"bytes\": %" PRIu64 "}", key, e->rows, e->bytes);
 }
 
+/* The context store and the call journal. */
 static void json_cache(const metrics_t *m, buf_t *out) {
     const uint64_t *s = m->store;
     uint64_t asked = s[STORE_context_hits] + s[STORE_context_misses];
@@ -570,6 +580,7 @@ static void json_cache(const metrics_t *m, buf_t *out) {
              s[STORE_journal_calls], s[STORE_journal_bytes], s[STORE_journal_added]);
 }
 
+/* Memory by process, and what is accounted for. */
 static void json_memory(const metrics_t *m, buf_t *out) {
     const uint64_t *s = m->now.scheduler;
     buf_addf(out,
@@ -616,6 +627,7 @@ static const char *state_of(const metrics_t *m) {
     return "running";
 }
 
+/* The page /stats.json. */
 void metrics_json(const metrics_t *m, uint64_t now, buf_t *out) {
     const uint64_t *s = m->now.scheduler;
     buf_addf(out,
@@ -642,6 +654,7 @@ void metrics_json(const metrics_t *m, uint64_t now, buf_t *out) {
     buf_adds(out, "}\n");
 }
 
+/* The page /series.json: one line for each point, its columns named once. */
 void metrics_series_json(const metrics_t *m, bool whole, buf_t *out) {
     const series_t *series = whole ? m->whole_series : m->recent_series;
     uint64_t at_ns;

@@ -2,7 +2,7 @@
  *
  * Rates are taken over the last few seconds from a ring of (time, rows, tokens) samples: short enough to show
  * a stall, long enough not to flicker. On a terminal the line is redrawn five times a second; elsewhere a
- * plain line appears every PLAIN_EVERY seconds.
+ * plain line appears every PLAIN_EVERY_S seconds.
  *
  * Series, percentiles and samples of memory are made only for those who asked (--metrics-listen,
  * --enable-memory-monitoring), all in this thread: nobody waits for it, so what it costs slows no row.
@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "actors/loop/actor.h"
+#include "actors/loop/limits.h"
 #include "actors/monitor/limits.h"
 #include "actors/monitor/metrics.h"
 #include "actors/monitor/monitor_http.h"
@@ -25,48 +26,44 @@
 #include "core/base/memory.h"
 #include "core/base/words.h"
 
-enum { SAMPLES = 32, PLAIN_EVERY_S = 5 };
-static const uint64_t REDRAW_NS = 200 * MILLISECOND;
-
-typedef struct sample {
+typedef struct rate_sample {
     uint64_t at_ns, rows, tokens;
-} sample_t;
+} rate_sample_t;
 
 typedef struct monitor {
     actor_t actor;
     monitor_args_t args;
     zsock_t *pull;
     metrics_t *metrics;
-    monitor_http_t *http; /* NULL: nobody asked */
+    monitor_http_t *http; /* NULL: no --metrics-listen */
     uint64_t memory_samples, sampled_memory_ns, memory_warned_ns;
-    sample_t samples[SAMPLES];
+    rate_sample_t samples[RATE_SAMPLES];
     size_t sample_count, sample_next;
     uint64_t started_ns, drawn_ns, sampled_ns;
     bool seen_client;
 } monitor_t;
 
-static uint64_t rows_now(const monitor_t *m) {
-    return m->metrics->now.client[CLIENT_rows_ok] + m->metrics->now.client[CLIENT_rows_failed];
-}
-
-/* One sample each 200 ms; the ring spans the last six seconds. */
+/* Takes a sample each REDRAW_NS and makes the rates of it and the oldest one in the ring. */
 static void take_sample(monitor_t *m, uint64_t now) {
-    if (now - m->sampled_ns < 200 * MILLISECOND) return;
+    if (now - m->sampled_ns < REDRAW_NS) return;
     m->sampled_ns = now;
-    sample_t latest = {now, rows_now(m),
-                       m->metrics->now.client[CLIENT_completion_tokens] +
-                           m->metrics->now.client[CLIENT_prompt_tokens]};
-    const sample_t *oldest = m->sample_count < SAMPLES ? &m->samples[0] : &m->samples[m->sample_next];
+    const uint64_t *c = m->metrics->now.client;
+    rate_sample_t latest = {.at_ns = now,
+                            .rows = c[CLIENT_rows_ok] + c[CLIENT_rows_failed],
+                            .tokens = c[CLIENT_completion_tokens] + c[CLIENT_prompt_tokens]};
+    const rate_sample_t *oldest =
+        m->sample_count < RATE_SAMPLES ? &m->samples[0] : &m->samples[m->sample_next];
     if (m->sample_count > 0 && now > oldest->at_ns) {
         double seconds = (double)(now - oldest->at_ns) / 1e9;
         m->metrics->now.rows_per_s = (double)(latest.rows - oldest->rows) / seconds;
         m->metrics->now.tokens_per_s = (double)(latest.tokens - oldest->tokens) / seconds;
     }
     m->samples[m->sample_next] = latest;
-    m->sample_next = (m->sample_next + 1) % SAMPLES;
-    if (m->sample_count < SAMPLES) m->sample_count++;
+    m->sample_next = (m->sample_next + 1) % RATE_SAMPLES;
+    if (m->sample_count < RATE_SAMPLES) m->sample_count++;
 }
 
+/* Draws the progress line when it is due: over the last one on a terminal, as a line of the log elsewhere. */
 static void draw(monitor_t *m, uint64_t now) {
     buf_t line;
     uint64_t every = m->args.terminal ? REDRAW_NS : PLAIN_EVERY_S * SECOND;
@@ -89,7 +86,7 @@ static void copy_values(uint64_t *to, size_t max, const u64_list_t *from) {
 
 static void on_stats(monitor_t *m, const MSG_STATS *stats, uint64_t now) {
     if (stats->role == ROLE_CLIENT || stats->role == ROLE_WORKER) {
-        if (!m->seen_client) m->drawn_ns = now; /* the first plain line after a full interval */
+        if (!m->seen_client) m->drawn_ns = now; /* the first plain line comes after a full interval */
         m->seen_client = true;
         metrics_take_totals(m->metrics, stats);
         take_sample(m, now);
@@ -100,6 +97,7 @@ static void on_stats(monitor_t *m, const MSG_STATS *stats, uint64_t now) {
     }
 }
 
+/* The end of a run: takes the progress line away and prints the summary to stderr. */
 static void on_summary(monitor_t *m, const MSG_SUMMARY *s, uint64_t now) {
     hist_t latency;
     buf_t text;
@@ -115,7 +113,7 @@ static void on_summary(monitor_t *m, const MSG_SUMMARY *s, uint64_t now) {
     char *ending = xstrndup(s->ending.data, s->ending.len);
     report_summary(&m->metrics->now, &latency, s->reasons.data, s->reasons.len, ending, &text);
     if (write(STDERR_FILENO, text.data, text.len) < 0) {
-        /* nobody is looking */
+        /* stderr is closed: nobody reads the summary */
     }
     free(ending);
     buf_free(&text);
@@ -151,7 +149,7 @@ static void sample_memory(monitor_t *m, uint64_t now) {
     m->sampled_memory_ns = now;
     size_t processes = tree->count;
     memory_tree_sample(tree, m->memory_samples++ % MEMORY_PSS_EVERY == 0);
-    if (tree->count != processes) memory_tree_sample(tree, true); /* new ones have none yet */
+    if (tree->count != processes) memory_tree_sample(tree, true); /* new processes have no PSS yet */
     warn_of_memory(m, now);
 }
 
@@ -183,8 +181,8 @@ static void start_http(monitor_t *m) {
         log_error("monitor", "the web server of --metrics-listen cannot be started");
 }
 
-/* What arrived before $TERM is still shown: the summary is sent right before the end. */
-static void drain(monitor_t *m) {
+/* What arrived before $TERM is still shown: the client sends SUMMARY right before its end. */
+static void show_the_rest(monitor_t *m) {
     link_frame_t in;
     while (link_recv(m->pull, &in, NULL) == LINK_MESSAGE) {
         on_message(m, m->pull, &in, clock_now_ns());
@@ -193,21 +191,22 @@ static void drain(monitor_t *m) {
     log_set_status_line(NULL);
 }
 
+/* Runs until $TERM, then shows what has already arrived. */
 void monitor_actor(zsock_t *pipe, void *args) {
     monitor_t *m = xcalloc(1, sizeof *m);
+    err_t err;
     m->args = *(monitor_args_t *)args;
     m->started_ns = clock_now_ns();
     m->metrics = metrics_new(m->args.mode, m->args.listen_fd >= 0, m->started_ns, clock_unix_ms());
     m->metrics->now.japanese = m->args.japanese;
     m->metrics->now.elsewhere = m->args.mode && strcmp(m->args.mode, "submit") == 0;
-    m->pull = link_socket(ZMQ_PULL, 0);
+    m->pull = link_socket(ZMQ_PULL, 0, SOCKET_HWM);
     actor_init(&m->actor, "monitor", &ops, m, pipe);
-    if (zsock_bind(m->pull, "%s", m->args.endpoint) < 0)
-        log_error("monitor", "cannot bind %s", m->args.endpoint);
+    if (link_attach(m->pull, LINK_BIND, m->args.endpoint, &err) < 0) log_error("monitor", "%s", err.text);
     actor_add_socket(&m->actor, m->pull);
     start_http(m);
     actor_run(&m->actor);
-    drain(m);
+    show_the_rest(m);
     zsock_destroy(&m->pull);
     monitor_http_destroy(&m->http);
     actor_free(&m->actor);

@@ -7,7 +7,8 @@
  * lossy, a slow or absent monitor slows nothing.
  *
  * Takes   STATS (client, or scheduler for all workers: absolute totals; scheduler: gauges; store: both),
- * EVICTED (store), SUMMARY (client, once at the end, exact) Sends   nothing.
+ *         EVICTED (store), SUMMARY (client, once at the end, exact)
+ * Sends   nothing
  *
  * Limits: a fixed number of samples for the rates and series; METRICS_CONNECTIONS_MAX. Dies on "$TERM", after
  * handling what has already arrived (the SUMMARY).

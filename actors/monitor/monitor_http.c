@@ -21,7 +21,7 @@
 struct monitor_http {
     struct MHD_Daemon *daemon;
     const metrics_t *metrics;
-    bool loopback; /* bound there: Host must be, too */
+    bool loopback; /* bound to a loopback address: then Host must name one, too */
 };
 
 /* ---- listening */
@@ -48,7 +48,7 @@ static int listen_on(const struct addrinfo *a, const char *address, err_t *err) 
     return SDG_EIO;
 }
 
-/* "[::1]:80" and "127.0.0.1:80" in two parts. */
+/* Splits "[::1]:80" or "127.0.0.1:80" into host and port; false when it is neither. */
 static bool split_address(const char *address, char *host, size_t size, const char **port) {
     const char *colon = strrchr(address, ':');
     size_t len = colon ? (size_t)(colon - address) : 0;
@@ -61,6 +61,7 @@ static bool split_address(const char *address, char *host, size_t size, const ch
     return atol(*port) <= 65535;
 }
 
+/* Resolves and binds the address before anything else starts, so that a wrong one stops the run at once. */
 int monitor_http_listen(const char *who, const char *address, bool insecure, err_t *err) {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV},
                     *list = NULL;
@@ -130,6 +131,7 @@ static const page_t pages[] = {
 
 /* ---- requests */
 
+/* Sends `body`, which is taken over, with headers that forbid caches and foreign scripts. */
 static enum MHD_Result respond(struct MHD_Connection *c, unsigned status, const char *type, buf_t *body) {
     size_t len;
     char *bytes = buf_take(body, &len);
@@ -155,7 +157,7 @@ static enum MHD_Result refuse(struct MHD_Connection *c, unsigned status, const c
 
 static bool host_is_local(const char *host) {
     static const char *const names[] = {"localhost", "[::1]"};
-    if (!host) return true; /* HTTP/1.0 */
+    if (!host) return true; /* HTTP/1.0 has no Host */
     size_t len = host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":");
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (strlen(names[i]) == len && strncasecmp(host, names[i], len) == 0) return true;
@@ -163,6 +165,8 @@ static bool host_is_local(const char *host) {
     return strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == len;
 }
 
+/* Called by libmicrohttpd twice or more for each request: with its headers, with pieces of a body, at its
+ * end. */
 static enum MHD_Result on_request(void *self, struct MHD_Connection *c, const char *url, const char *method,
                                   const char *version, const char *upload, size_t *upload_len, void **seen) {
     static char first;
@@ -193,6 +197,7 @@ static enum MHD_Result on_request(void *self, struct MHD_Connection *c, const ch
 
 /* ---- life */
 
+/* The server uses the descriptor that is bound already; it has no thread of its own. */
 monitor_http_t *monitor_http_new(int listen_fd, const metrics_t *metrics) {
     struct sockaddr_storage bound;
     socklen_t len = sizeof bound;

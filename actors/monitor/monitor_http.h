@@ -16,8 +16,9 @@
 
 typedef struct monitor_http monitor_http_t;
 
-/* Listens on "HOST:PORT" and says so in the log as `who` (port 0: any). Not on loopback only if `insecure`.
- * The descriptor, or a negative code and the reason. */
+/* Listens on "HOST:PORT" and says so in the log as `who` (port 0: any free one). An address that
+ * is not on loopback is refused unless `insecure`. Returns the descriptor, or a negative code and the reason.
+ */
 int monitor_http_listen(const char *who, const char *address, bool insecure, err_t *err);
 /* Takes over the descriptor. NULL when the server cannot be started. metrics is borrowed. */
 monitor_http_t *monitor_http_new(int listen_fd, const metrics_t *metrics);

@@ -29,8 +29,6 @@ static uint64_t retries(const report_t *r) {
     return n;
 }
 
-/* Rows of the whole input: known, or estimated from how far the file has been read; 0 when there is no
- * telling. */
 uint64_t report_rows_expected(const report_t *r) {
     const uint64_t *c = r->client;
     if (c[CLIENT_rows_total]) return c[CLIENT_rows_total];
@@ -50,8 +48,7 @@ static void share_and_eta(const report_t *r, buf_t *out, buf_t *eta) {
     words_duration(eta, (uint64_t)((double)(expected - done) / r->rows_per_s * 1e9));
 }
 
-/* --batch-mode: all rows go through one part of the pipeline, then through the next. Before the last no row
- * is finished. */
+/* --batch-mode: which pass runs and how many rows are through it. Before the last pass no row is finished. */
 static void pass(const report_t *r, buf_t *out) {
     const uint64_t *c = r->client;
     if (c[CLIENT_passes] == 0) return;
@@ -75,6 +72,7 @@ static void problems(const report_t *r, buf_t *out) {
                                   : "  stopping (Ctrl-C again: at once)");
 }
 
+/* Parts that say nothing (no retries, no estimate) are left out. */
 void report_progress(const report_t *r, buf_t *out) {
     buf_t eta;
     bool ja = r->japanese;
@@ -105,13 +103,14 @@ void report_progress(const report_t *r, buf_t *out) {
 
 static void label(buf_t *out, const report_t *r, const char *english, const char *japanese) {
     buf_addf(out, "  %s", r->japanese ? japanese : english);
-    /* Columns: a Japanese character is two wide and three bytes, near enough for these words. */
+    /* A Japanese character is two columns wide and has three bytes, which is near enough for these words. */
     size_t wide = r->japanese ? strlen(japanese) * 2 / 3 : strlen(english);
     for (size_t i = wide; i < 12; i++) {
         buf_addc(out, ' ');
     }
 }
 
+/* Rows, time, rate and memory of the whole run. */
 static void rows_lines(const report_t *r, buf_t *out) {
     const uint64_t *c = r->client;
     label(out, r, "rows", "行");
@@ -133,6 +132,7 @@ static void rows_lines(const report_t *r, buf_t *out) {
     buf_adds(out, "\n");
 }
 
+/* LLM calls, tokens and latencies; nothing when no call was made. */
 static void call_lines(const report_t *r, const hist_t *latency, buf_t *out) {
     const uint64_t *c = r->client;
     if (c[CLIENT_calls] == 0) return;
@@ -165,6 +165,7 @@ static void call_lines(const report_t *r, const hist_t *latency, buf_t *out) {
     buf_adds(out, "\n");
 }
 
+/* Retries by cause; nothing when there was none. */
 static void retry_line(const report_t *r, buf_t *out) {
     static const struct {
         int stat;
@@ -211,6 +212,7 @@ static void reason_lines(const report_t *r, const char *json, size_t len, buf_t 
     value_free(reasons);
 }
 
+/* Begins with how the run ended. */
 void report_summary(const report_t *r, const hist_t *latency, const char *reasons_json, size_t reasons_len,
                     const char *ending, buf_t *out) {
     if (ending[0] && r->client[CLIENT_can_continue])

@@ -17,6 +17,8 @@
 
 extern char **environ;
 
+/* Starts worker process number i as `sdg worker` with the same executable. Returns 0, or -1 with the
+ * reason in the log. */
 static int spawn_one(children_t *c, unsigned i) {
     char name[32], python[16], parent[16], instance[24];
     posix_spawnattr_t attr;
@@ -43,9 +45,9 @@ static int spawn_one(children_t *c, unsigned i) {
                     NULL};
     sigemptyset(&none);
     posix_spawnattr_init(&attr);
-    posix_spawnattr_setflags(&attr,
-                             POSIX_SPAWN_SETSIGMASK |
-                                 POSIX_SPAWN_SETPGROUP); /* Ctrl-C reaches only us; we drain, then end them */
+    /* A process group of its own: Ctrl-C reaches only this process, which drains and then ends its children.
+     */
+    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
     posix_spawnattr_setsigmask(&attr, &none);
     posix_spawnattr_setpgroup(&attr, 0);
     int rc = posix_spawn(&c->pid[i], "/proc/self/exe", NULL, &attr, argv, environ);
@@ -71,8 +73,8 @@ static void describe_death(unsigned i, pid_t pid, int status) {
         log_warn("run", "worker-%u (pid %d) ended with code %d", i, (int)pid, WEXITSTATUS(status));
 }
 
-/* Waits for our workers by number and never for "any child": Python hosts of worker threads are the pool's to
- * reap. */
+/* Waits for each worker process by its pid and never for any child: Python hosts of worker threads are
+ * children too, and their pool reaps them. */
 int children_reap(children_t *c, bool ending, uint64_t *instance) {
     for (unsigned i = 0; i < c->count; i++) {
         int status;
@@ -103,9 +105,10 @@ static void signal_all(const children_t *c, int signal_number) {
     }
 }
 
+/* SIGTERM, at most one second for all to end, then SIGKILL. */
 void children_stop(children_t *c) {
     uint64_t instance, deadline = clock_now_ns() + SECOND;
-    sigset_t deaths; /* blocked: they wait for us */
+    sigset_t deaths; /* SIGCHLD is blocked, so it can be waited for */
     sigemptyset(&deaths);
     sigaddset(&deaths, SIGCHLD);
     signal_all(c, SIGTERM);

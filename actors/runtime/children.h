@@ -1,5 +1,5 @@
-/* children.h - worker processes on this machine: started with posix_spawn, restarted when they die, gone when
- * we are. */
+/* children.h - worker processes on this machine: started with posix_spawn, restarted when they die, ended
+ * by the kernel when this process ends. */
 #ifndef SDG_ACTORS_RUNTIME_CHILDREN_H
 #define SDG_ACTORS_RUNTIME_CHILDREN_H
 
@@ -9,8 +9,8 @@
 
 enum {
     CHILDREN_MAX = 256, /* worker processes of one run; more are refused by the command line */
-    CHILD_RESTARTS_MAX =
-        20, /* restarts of all children in one run; more means something is wrong with them */
+    /* Restarts of all children in one run; more of them mean that something is wrong with the children. */
+    CHILD_RESTARTS_MAX = 20,
 };
 
 typedef struct children {
@@ -26,6 +26,6 @@ int children_start(children_t *c); /* 0, or -1 when none could be started */
 /* After SIGCHLD: reaps one child that died and starts it again (unless `ending`). Returns 1 and its
  * *instance, 0 when there was none, -1 when there were too many deaths. Call until it does not return 1. */
 int children_reap(children_t *c, bool ending, uint64_t *instance);
-void children_stop(children_t *c); /* SIGTERM, a moment, SIGKILL; waits for all */
+void children_stop(children_t *c); /* SIGTERM, after a second SIGKILL; waits until all are gone */
 
 #endif

@@ -1,8 +1,8 @@
 /* runtime.c - see runtime.h.
  *
  * Order of starting: monitor, store (if something is kept), scheduler, workers, client. Order of stopping:
- * client (its END starts it all), workers, scheduler, store, monitor (it shows what arrived before). Each is
- * told by $TERM and its thread joined before the next.
+ * client (its END begins the stopping), workers, scheduler, store, monitor (it shows what arrived before).
+ * Each is told by $TERM and its thread joined before the next.
  */
 #include "actors/runtime/runtime.h"
 
@@ -30,13 +30,13 @@ enum { THREADS_MAX = 64 };
 
 typedef struct runtime {
     actor_thread_t *monitor, *scheduler, *store, *client;
-    bool store_ended; /* it has said END */
+    bool store_ended; /* the store has said END */
     actor_thread_t *worker[THREADS_MAX];
     unsigned workers;
     children_t children;
     char folder[64];     /* of the ipc sockets, 0700; "" when none */
-    char ipc[96];        /* endpoints for children: the scheduler's, */
-    char ipc_store[96];  /* and the store's */
+    char ipc[96];        /* endpoint of the scheduler for children */
+    char ipc_store[96];  /* endpoint of the store for children */
     int signals;         /* signalfd */
     unsigned interrupts; /* SIGINT and SIGTERM so far */
     int exit_code;
@@ -51,6 +51,8 @@ static sigset_t watched_signals(void) {
     return set;
 }
 
+/* Blocks the signals that main reads, takes all descriptors it may have, and keeps czmq from its own
+ * handling of signals. */
 void runtime_init(void) {
     struct rlimit files;
     sigset_t set = watched_signals();
@@ -76,7 +78,7 @@ static int open_signals(void) {
     return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
-/* Reads what came; returns how many interrupts, *child when a child may have died. */
+/* Reads the signals that came. Returns how many of them were interrupts; *child: a child may have died. */
 static unsigned take_signals(int fd, bool *child) {
     struct signalfd_siginfo info;
     unsigned interrupts = 0;
@@ -89,7 +91,7 @@ static unsigned take_signals(int fd, bool *child) {
     return interrupts;
 }
 
-/* "END <code>" from an actor's pipe; -1 for anything else. */
+/* Reads one string from an actor's pipe: the code of "END <code>", -1 for anything else. */
 static int end_code(void *pipe) {
     int code = -1;
     char *text = zstr_recv(pipe);
@@ -98,7 +100,7 @@ static int end_code(void *pipe) {
     return code;
 }
 
-/* ---- pieces */
+/* ---- actors */
 
 static void start_monitor(runtime_t *rt, const local_run_t *run) {
     monitor_args_t args = {.endpoint = "inproc://monitor",
@@ -160,8 +162,8 @@ static bool start_scheduler(runtime_t *rt, const local_run_t *run) {
     return scheduler_bound(rt->scheduler, count, NULL);
 }
 
-/* Where workers reach the store: in this process, in its children, or those of an `sdg serve` on this
- * machine. */
+/* Where workers reach the store: threads of this process, its children, or the workers of an `sdg serve` on
+ * this machine. */
 static void store_endpoints(const runtime_t *rt, const local_run_t *run, context_store_args_t *args) {
     args->endpoints[args->endpoint_count++] = "inproc://store";
     if (run->worker_processes)
@@ -170,7 +172,7 @@ static void store_endpoints(const runtime_t *rt, const local_run_t *run, context
         args->endpoints[args->endpoint_count++] = "tcp://127.0.0.1:*";
 }
 
-/* Workers learn from the options of their job where it is. */
+/* Starts the store when something is kept. Workers learn from the options of their job where it is. */
 static void start_store(runtime_t *rt, local_run_t *run) {
     context_store_args_t args = {.monitor = "inproc://monitor",
                                  .journal = run->journal,
@@ -185,6 +187,8 @@ static void start_store(runtime_t *rt, local_run_t *run) {
                                              : xstrdup(args.endpoints[args.endpoint_count - 1]);
 }
 
+/* Workers of a run: processes of their own, or threads of this one. Returns false when no process could be
+ * started. */
 static bool start_workers(runtime_t *rt, const local_run_t *run) {
     if (run->worker_processes) {
         rt->children = (children_t){.count = run->worker_processes,
@@ -230,7 +234,7 @@ static void interrupt_client(runtime_t *rt, unsigned times) {
 }
 
 /* A child's death is told to the scheduler at once, so that its rows need not wait for missed beats. */
-static void mind_children(runtime_t *rt) {
+static void on_child_died(runtime_t *rt) {
     uint64_t instance;
     int reaped;
     while ((reaped = children_reap(&rt->children, false, &instance)) == 1) {
@@ -240,8 +244,8 @@ static void mind_children(runtime_t *rt) {
     zstr_send(rt->client->pipe, "FAIL worker processes die again and again: giving up");
 }
 
-/* The store ends only when it cannot go on; then neither can the run. */
-static void mind_store(runtime_t *rt) {
+/* The store says END only when it cannot go on; then the run cannot go on either. */
+static void on_store_word(runtime_t *rt) {
     int code = end_code(rt->store->pipe);
     if (code < 0) return;
     rt->store_ended = true;
@@ -258,8 +262,8 @@ static void wait_for_client(runtime_t *rt) {
         if (zmq_poll(items, store ? 3 : 2, -1) < 0 && errno != EINTR) return;
         if (items[0].revents && (rt->exit_code = end_code(rt->client->pipe)) >= 0) return;
         if (items[1].revents) interrupt_client(rt, take_signals(rt->signals, &child));
-        if (child) mind_children(rt);
-        if (store && items[2].revents) mind_store(rt);
+        if (child) on_child_died(rt);
+        if (store && items[2].revents) on_store_word(rt);
     }
 }
 
@@ -267,6 +271,8 @@ int runtime_metrics_listen(const char *who, const char *address, bool insecure, 
     return monitor_http_listen(who, address, insecure, err);
 }
 
+/* Starts what the run needs, waits for the END of the client, stops everything. When something cannot be
+ * started, the client never takes over reader, writer and journal: they are closed here. */
 int runtime_run(local_run_t *run) {
     runtime_t rt = {.signals = open_signals(), .exit_code = EXIT_RUNTIME};
     bool ok = true;
@@ -299,11 +305,7 @@ static bool write_port_file(const char *path, int port) {
     return fclose(f) == 0;
 }
 
-static void start_serve_monitor(runtime_t *rt, int metrics_fd) {
-    monitor_args_t args = {.endpoint = "inproc://monitor", .mode = "serve", .listen_fd = metrics_fd};
-    if (metrics_fd >= 0) rt->monitor = actor_spawn(monitor_actor, &args);
-}
-
+/* The scheduler, with a monitor when metrics are served, until SIGINT or SIGTERM. */
 int runtime_serve(const char *endpoint, const char *port_file, int metrics_fd) {
     runtime_t rt = {.signals = open_signals()};
     int port = 0;
@@ -312,7 +314,8 @@ int runtime_serve(const char *endpoint, const char *port_file, int metrics_fd) {
                              .log_peers = true,
                              .tell_totals = true,
                              .monitor = metrics_fd >= 0 ? "inproc://monitor" : NULL};
-    start_serve_monitor(&rt, metrics_fd);
+    monitor_args_t shown = {.endpoint = args.monitor, .mode = "serve", .listen_fd = metrics_fd};
+    if (args.monitor) rt.monitor = actor_spawn(monitor_actor, &shown);
     rt.scheduler = actor_spawn(scheduler_actor, &args);
     bool ok = scheduler_bound(rt.scheduler, 1, &port) && (!port_file || write_port_file(port_file, port));
     if (ok) {
@@ -330,6 +333,8 @@ int runtime_serve(const char *endpoint, const char *port_file, int metrics_fd) {
     return ok ? EXIT_ALL_FINE : EXIT_RUNTIME;
 }
 
+/* One worker until it ends by itself or is interrupted: the first interrupt drains it, the second ends it
+ * at once. */
 int runtime_worker(const worker_args_t *args, unsigned drain_ms) {
     runtime_t rt = {.signals = open_signals(), .exit_code = -1};
     actor_thread_t *worker = actor_spawn(worker_actor, (void *)args);

@@ -1,4 +1,4 @@
-/* fleet_totals.c - see fleet_totals.h. The last word of each worker is kept; what is new in the next one is
+/* fleet_totals.c - see fleet_totals.h. The last STATS of each worker is kept; what is new in the next one is
  * added to the sum. */
 #include "actors/scheduler/fleet_totals.h"
 
@@ -41,6 +41,7 @@ static void forget_oldest(fleet_totals_t *f) {
     f->member[oldest] = f->member[--f->count];
 }
 
+/* The entry of this worker; a new one when there is none. */
 static member_t *find(fleet_totals_t *f, uint64_t instance) {
     for (size_t i = 0; i < f->count; i++) {
         if (f->member[i]->instance == instance) return f->member[i];
@@ -57,8 +58,8 @@ void fleet_totals_take(fleet_totals_t *f, uint64_t instance, const MSG_STATS *st
     member_t *m = find(f, instance);
     tally_read(&f->incoming, &stats->values, &stats->latency, stats->reasons);
     m->heard_ns = now;
-    /* Messages of one connection come in order; an older word that comes by another way would count
-     * backwards. */
+    /* Messages of one connection come in order, but an older one may come late over an earlier connection of
+     * the worker: counting its difference would count backwards. */
     if (f->incoming.totals[CLIENT_requests] < m->last.totals[CLIENT_requests] ||
         f->incoming.latency.count < m->last.latency.count)
         return;

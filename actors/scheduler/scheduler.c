@@ -13,8 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "actors/exit_codes.h"
 #include "actors/loop/actor.h"
+#include "actors/loop/limits.h"
 #include "actors/scheduler/fleet_totals.h"
+#include "actors/scheduler/limits.h"
 #include "core/base/clock.h"
 #include "core/base/idmap.h"
 #include "core/base/grow.h"
@@ -34,7 +37,8 @@ typedef struct peer {
     MSG_BEAT beat;                  /* last gauges of a worker */
 } peer_t;
 
-typedef struct job_spec { /* what JOB_GET is answered with; bytes copied from JOB_OPEN */
+/* What JOB_GET is answered with. Its bytes are copied from JOB_OPEN. */
+typedef struct job_spec {
     uint64_t id;
     char *path, *folder, *bundle, *options;
     size_t bundle_len, options_len;
@@ -50,11 +54,11 @@ typedef struct scheduler {
     bool log_peers;
     fleet_totals_t *totals; /* NULL: nobody asks */
     uint64_t ticked_ns, beat_ns, stats_ns;
-    row_done_t *done; /* scratch: actions to messages */
-    row_in_t *rows;
+    row_done_t *done; /* scratch of send_results */
+    row_in_t *rows;   /* scratch of send_lease */
     size_t done_cap, rows_cap;
-    dispatch_done_t *taken; /* scratch: messages to events */
-    dispatch_row_t *arrived;
+    dispatch_done_t *taken;  /* scratch of on_row_results */
+    dispatch_row_t *arrived; /* scratch of on_rows */
     size_t taken_cap, arrived_cap;
     int ports[SCHEDULER_ENDPOINTS_MAX]; /* of the bound endpoints; 0 for other transports */
     buf_t scratch;
@@ -104,7 +108,8 @@ static void acknowledge(scheduler_t *s, uint64_t peer, uint64_t batch) {
     say(s, peer, &m);
 }
 
-/* Before its rows are leased again, and before it is leased any: see scheduler.h. */
+/* OWNER_GONE or OWNER_BACK of a worker: sent before the rows it held are leased again, and before it is
+ * leased any. scheduler.h says why. */
 static void tell_store(scheduler_t *s, message_type_t type, uint64_t worker) {
     message_t m = {.type = type, .epoch = s->epoch};
     if (type == MESSAGE_OWNER_GONE)
@@ -129,7 +134,7 @@ static void forget_old_connection(scheduler_t *s, const MSG_HELLO *hello, uint64
     forget_peer(s, old->number);
 }
 
-/* False: there are too many, it has been told. */
+/* False: there are too many workers, and this one has been told so. */
 static bool admit_worker(scheduler_t *s, const MSG_HELLO *hello, uint64_t peer, uint64_t now) {
     dispatch_worker_t worker = {
         .worker = hello->instance, .python = hello->python, .patience_ns = hello->patience_ms * MILLISECOND};
@@ -142,6 +147,8 @@ static bool admit_worker(scheduler_t *s, const MSG_HELLO *hello, uint64_t peer, 
     return true;
 }
 
+/* HELLO ties the connection to a role and an instance. Said again on the same connection it is answered
+ * again; said on another one, the old connection is forgotten. */
 static void on_hello(scheduler_t *s, const link_frame_t *in, uint64_t now) {
     const MSG_HELLO *hello = &in->message.HELLO;
     if (!message_is_said(MESSAGE_HELLO, hello->role, ROLE_SCHEDULER)) {
@@ -159,7 +166,7 @@ static void on_hello(scheduler_t *s, const link_frame_t *in, uint64_t now) {
                       .patience_ns = hello->role == ROLE_CLIENT ? hello->patience_ms * MILLISECOND : 0};
     if (s->log_peers)
         log_info("scheduler", "%s %s joined", hello->role == ROLE_WORKER ? "worker" : "client", known->name);
-    forget_peer(s, in->peer); /* it has said HELLO here before */
+    forget_peer(s, in->peer); /* it may have said HELLO on this connection before */
     idmap_add(&s->peers, in->peer, known);
     welcome(s, in->peer, true);
 }
@@ -170,7 +177,8 @@ static void on_beat(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64
         dispatch_worker_leases(s->dispatch, peer->instance, in->message.BEAT.leases, now);
 }
 
-/* reason: of its BYE, may be empty. */
+/* A worker or client leaves, or is dropped because it was silent (crashed). `reason` is that of its BYE and
+ * may be empty. */
 static void leave(scheduler_t *s, peer_t *peer, bool crashed, slice_t reason, uint64_t now) {
     if (s->log_peers)
         log_info("scheduler", "%s %s %s%s%.*s", peer->role == ROLE_WORKER ? "worker" : "client", peer->name,
@@ -203,6 +211,8 @@ static char *copy(slice_t bytes) {
     return out;
 }
 
+/* Opens the job, or takes up one that is known. A client that says the job was open before (`reopened`) is
+ * refused when it is not known any more: it submits what is left as another job. */
 static void on_job_open(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
     const MSG_JOB_OPEN *open = &in->message.JOB_OPEN;
     dispatch_job_t job = {.job = open->job,
@@ -236,7 +246,7 @@ static void on_job_open(scheduler_t *s, peer_t *peer, const link_frame_t *in, ui
                          .options = copy(open->options),
                          .bundle_len = open->bundle.len,
                          .options_len = open->options.len};
-    forget_job(s, open->job); /* it was opened before */
+    forget_job(s, open->job); /* it may have been opened before */
     idmap_add(&s->jobs, open->job, spec);
     message_t m = {.type = MESSAGE_JOB_ACCEPTED, .JOB_ACCEPTED = {.job = open->job}};
     say(s, in->peer, &m);
@@ -283,6 +293,7 @@ static void on_job_stop(scheduler_t *s, peer_t *peer, const link_frame_t *in, ui
     dispatch_job_stop(s->dispatch, in->message.JOB_STOP.job, (uint32_t)in->message.JOB_STOP.mode, now);
 }
 
+/* STATUS: the dispatcher's counters as JSON, for `sdg status`. */
 static void on_status_get(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
     dispatch_stats_t d;
     buf_t json;
@@ -310,6 +321,7 @@ static void on_row_credit(scheduler_t *s, peer_t *peer, const link_frame_t *in, 
     dispatch_worker_credit(s->dispatch, peer->instance, m->rows, m->bytes, now);
 }
 
+/* A worker that was leased rows of a job it does not know asks for its pipeline and options. */
 static void on_job_get(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
     uint64_t job = in->message.JOB_GET.job;
     const job_spec_t *spec = idmap_get(&s->jobs, job);
@@ -327,6 +339,7 @@ static void on_job_get(scheduler_t *s, peer_t *peer, const link_frame_t *in, uin
     say(s, in->peer, &m);
 }
 
+/* Results are acknowledged also when they are of no use any more, so that the worker lets go of them. */
 static void on_row_results(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
     const MSG_ROW_RESULTS *m = &in->message.ROW_RESULTS;
     GROW(s->taken, s->taken_cap, m->rows.count);
@@ -357,7 +370,7 @@ static void on_job_refused(scheduler_t *s, peer_t *peer, const link_frame_t *in,
     free(reason);
 }
 
-/* What this worker has done so far. */
+/* STATS of a worker: what it has done since it started. */
 static void on_stats(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
     if (s->totals && in->message.STATS.role == ROLE_WORKER)
         fleet_totals_take(s->totals, peer->instance, &in->message.STATS, now);
@@ -417,15 +430,7 @@ static void send_done(scheduler_t *s, const dispatch_action_t *a) {
     forget_job(s, a->job);
 }
 
-static void send_ingest_credit(scheduler_t *s, const dispatch_action_t *a) {
-    message_t m = {.type = MESSAGE_INGEST_CREDIT,
-                   .INGEST_CREDIT = {.job = a->job,
-                                     .next_chunk = a->next_chunk,
-                                     .rows_limit = a->rows_limit,
-                                     .bytes_limit = a->bytes_limit}};
-    say(s, a->peer, &m);
-}
-
+/* Sends what the dispatcher has decided. */
 static void perform(scheduler_t *s, const dispatch_action_t *a) {
     message_t m = {0};
     switch (a->kind) {
@@ -446,12 +451,18 @@ static void perform(scheduler_t *s, const dispatch_action_t *a) {
     case DISPATCH_JOB_DROP:
         m = (message_t){.type = MESSAGE_JOB_DROP, .JOB_DROP = {.job = a->job, .mode = a->mode}};
         break;
-    case DISPATCH_INGEST_CREDIT: send_ingest_credit(s, a); return;
+    case DISPATCH_INGEST_CREDIT:
+        m = (message_t){.type = MESSAGE_INGEST_CREDIT,
+                        .INGEST_CREDIT = {.job = a->job,
+                                          .next_chunk = a->next_chunk,
+                                          .rows_limit = a->rows_limit,
+                                          .bytes_limit = a->bytes_limit}};
+        break;
     case DISPATCH_WORKER_LOST:
         if (a->row_count)
             log_warn("scheduler", "a worker is gone; %zu of its rows go back to the queue", a->row_count);
         tell_store(s, MESSAGE_OWNER_GONE, a->worker);
-        forget_peer(s, a->peer); /* if it comes back, it has to say HELLO again */
+        forget_peer(s, a->peer); /* a worker that comes back has to say HELLO again */
         return;
     case DISPATCH_ROW_FAILED:
         log_warn("scheduler", "row %" PRIu64 " failed: %d workers died while it was running", a->index,
@@ -470,6 +481,8 @@ static void perform_all(scheduler_t *s, uint64_t now) {
 
 /* ---- time */
 
+/* BEAT to everybody; clients that were silent longer than their patience are dropped. Silent workers are
+ * the business of the dispatcher. */
 static void beat_peers(scheduler_t *s, uint64_t now) {
     numbers_t silent = {0};
     IDMAP_EACH(&s->peers, slot) {
@@ -488,7 +501,7 @@ static void beat_peers(scheduler_t *s, uint64_t now) {
 
 static uint64_t left(uint64_t granted, uint64_t used) { return granted > used ? granted - used : 0; }
 
-/* Windows and credits of all jobs. */
+/* Windows and credits, summed over all jobs. */
 static void gather_jobs(scheduler_t *s, uint64_t *values) {
     IDMAP_EACH(&s->jobs, slot) {
         dispatch_job_stats_t job;
@@ -514,6 +527,7 @@ static void gather_peers(scheduler_t *s, uint64_t *values) {
     }
 }
 
+/* The totals of all workers, for the monitor of `sdg serve`. */
 static void tell_totals(scheduler_t *s) {
     const tally_t *sum = fleet_totals_sum_peek(s->totals);
     uint64_t values[CLIENT_STATS], latency[HIST_NUMBERS_MAX];
@@ -531,6 +545,7 @@ static void tell_totals(scheduler_t *s) {
     buf_free(&reasons);
 }
 
+/* The gauges of the scheduler and of all jobs and workers. Lossy: the next one says everything again. */
 static void tell_monitor(scheduler_t *s) {
     dispatch_stats_t d;
     uint64_t values[SCHEDULER_STATS] = {0};
@@ -556,9 +571,10 @@ static void tell_monitor(scheduler_t *s) {
     if (s->totals) tell_totals(s);
 }
 
+/* Time passes for the dispatcher, then what it has decided is sent, then beats and numbers that are due. */
 static uint64_t after(void *self, uint64_t now) {
     scheduler_t *s = self;
-    if (now - s->ticked_ns >= 100 * MILLISECOND) {
+    if (now - s->ticked_ns >= SCHEDULER_TICK_NS) {
         s->ticked_ns = now;
         dispatch_tick(s->dispatch, now);
     }
@@ -568,11 +584,11 @@ static uint64_t after(void *self, uint64_t now) {
         beat_peers(s, now);
         perform_all(s, now);
     }
-    if (s->monitor && now - s->stats_ns >= 200 * MILLISECOND) {
+    if (s->monitor && now - s->stats_ns >= SCHEDULER_STATS_NS) {
         s->stats_ns = now;
         tell_monitor(s);
     }
-    return 100 * MILLISECOND;
+    return SCHEDULER_TICK_NS;
 }
 
 /* ---- life */
@@ -640,17 +656,19 @@ static void on_command(void *self, const char *command, uint64_t now) {
 
 static const actor_ops_t ops = {on_message, NULL, on_command, after};
 
-static bool bind_all(scheduler_t *s, const scheduler_args_t *args) {
+/* Binds all endpoints and connects to the store, if there is one. */
+static int open_links(scheduler_t *s, const scheduler_args_t *args, err_t *err) {
     assert(args->endpoint_count <= SCHEDULER_ENDPOINTS_MAX);
     for (size_t i = 0; i < args->endpoint_count; i++) {
-        s->ports[i] = zsock_bind(s->router, "%s", args->endpoints[i]);
-        if (s->ports[i] >= 0) continue;
-        log_error("scheduler", "cannot listen on %s: %s", args->endpoints[i], zmq_strerror(zmq_errno()));
-        return false;
+        s->ports[i] = link_attach(s->router, LINK_BIND, args->endpoints[i], err);
+        if (s->ports[i] < 0) return err->code;
     }
-    return true;
+    if (!args->store) return SDG_OK;
+    s->store = link_socket(ZMQ_DEALER, 0, SOCKET_HWM);
+    return link_attach(s->store, LINK_CONNECT, args->store, err);
 }
 
+/* Frees everything. Peers and workers are not told: they notice the silence. */
 static void scheduler_destroy(scheduler_t *s) {
     zsock_destroy(&s->router);
     zsock_destroy(&s->monitor);
@@ -670,27 +688,25 @@ static void scheduler_destroy(scheduler_t *s) {
     free(s);
 }
 
+/* Binds its endpoints and says the port of each to its parent (BOUND), then runs until $TERM. */
 void scheduler_actor(zsock_t *pipe, void *args) {
     const scheduler_args_t *a = args;
     scheduler_t *s = xcalloc(1, sizeof *s);
+    err_t err;
     s->epoch = rng_entropy() | 1;
     s->log_peers = a->log_peers;
     if (a->monitor && a->tell_totals) s->totals = fleet_totals_new();
     s->dispatch = dispatch_new();
     buf_init(&s->scratch, MESSAGE_BYTES_MAX);
-    s->router = link_socket(ZMQ_ROUTER, 200);
+    s->router = link_socket(ZMQ_ROUTER, SCHEDULER_LINGER_MS, SOCKET_HWM);
     actor_init(&s->actor, "scheduler", &ops, s, pipe);
-    if (a->monitor) {
-        s->monitor = link_socket(ZMQ_PUSH, 0);
-        zsock_connect(s->monitor, "%s", a->monitor);
+    s->monitor = link_to_monitor(a->monitor, 0, a->monitor_queue_max, "scheduler");
+    if (open_links(s, a, &err) < 0) {
+        log_error("scheduler", "%s", err.text);
+        actor_finish(&s->actor, EXIT_RUNTIME);
     }
-    if (a->store) {
-        s->store = link_socket(ZMQ_DEALER, 0);
-        zsock_connect(s->store, "%s", a->store);
-    }
-    if (!bind_all(s, a)) actor_finish(&s->actor, 2);
-    size_t endpoints =
-        s->actor.ended ? 0 : a->endpoint_count; /* the parent lets go of `a` once it has heard of all */
+    /* `a` is not read after the last BOUND: the parent lets go of it then. */
+    size_t endpoints = s->actor.ended ? 0 : a->endpoint_count;
     actor_ready(&s->actor);
     for (size_t i = 0; i < endpoints; i++) {
         zstr_sendf(pipe, "BOUND %d", s->ports[i]);

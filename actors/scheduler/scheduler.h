@@ -2,7 +2,7 @@
  * does, this is its shell.
  *
  * Alone owns: jobs (their pipelines as bytes, never parsed here), chunks, leases, the registry of peers.
- * Socket: one ROUTER, bound to one or more endpoints (inproc, ipc, tcp on loopback); one PUSH to the monitor
+ * Sockets: one ROUTER, bound to one or more endpoints (inproc, ipc, tcp on loopback); one PUSH to the monitor
  * (optional, lossy); one DEALER to the context store (optional).
  *
  * Takes   from all      HELLO (answers WELCOME), BEAT, BYE, SYNC (answers SYNCED)
@@ -37,10 +37,11 @@ enum { SCHEDULER_ENDPOINTS_MAX = 4 };
 typedef struct scheduler_args {
     const char *const *endpoints; /* to bind */
     size_t endpoint_count;
-    const char *monitor; /* endpoint of the monitor, or NULL */
-    const char *store;   /* endpoint of the context store, or NULL; borrowed like all here until BOUND */
-    bool log_peers;      /* log who comes and goes (sdg serve) */
-    bool tell_totals;    /* tell the monitor what the workers have done: no client of this process does */
+    const char *monitor;   /* endpoint of the monitor, or NULL */
+    int monitor_queue_max; /* messages in the queue to it, above which the next are dropped; 0: SOCKET_HWM */
+    const char *store;     /* endpoint of the context store, or NULL; borrowed like all here until BOUND */
+    bool log_peers;        /* log who comes and goes (sdg serve) */
+    bool tell_totals;      /* tell the monitor what the workers have done: no client of this process does */
 } scheduler_args_t;
 
 /* zactor function; args is a scheduler_args_t* that lives until the BOUND messages. On the pipe: "BOUND

@@ -1,8 +1,8 @@
 /* context_store.c - see context_store.h: the messages and the life of the store; what it keeps is in
  * store_journal.c and store_contexts.c.
  *
- * Both gather what comes in one wake-up and settle it at its end: one write for the calls, one transaction
- * for the contexts that go to disk.
+ * Both gather what comes in one wake-up and write it at its end: one write for the calls, one transaction for
+ * the contexts that go to disk.
  *
  * To add a message: a row in proto/messages.def, an on_<message> function here, a line in the table at the
  * bottom, a test.
@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "actors/exit_codes.h"
+#include "actors/loop/limits.h"
 #include "actors/store/limits.h"
 #include "actors/store/store_internal.h"
 #include "core/base/clock.h"
@@ -27,7 +28,7 @@ void store_give_up(context_store_t *s, const char *reason) {
 
 /* ---- messages */
 
-/* In batch mode each pass is a job; the contexts go from one to the next. */
+/* In batch mode each pass is a job of its own; the contexts stay from one to the next. */
 static void on_job_opened(context_store_t *s, const link_frame_t *in, uint64_t now) {
     (void)now;
     s->job = in->message.JOB_OPENED.job;
@@ -50,19 +51,21 @@ static void on_fd(void *self, int fd, uint64_t now) { (void)self, (void)fd, (voi
 
 static uint64_t after(void *self, uint64_t now) {
     context_store_t *s = self;
-    store_contexts_settle(s);
+    store_contexts_write(s);
     store_contexts_tell(s, now);
     uint64_t due = store_journal_due(s, now), tell = s->monitor ? STORE_STATS_NS : UINT64_MAX;
     return due < tell ? due : tell;
 }
 
+/* Binds all endpoints. args->port becomes the port of the last tcp endpoint. */
 static int bind_all(context_store_t *s, context_store_args_t *args) {
+    err_t err;
     for (size_t i = 0; i < args->endpoint_count; i++) {
-        int port = zsock_bind(s->router, "%s", args->endpoints[i]);
+        int port = link_attach(s->router, LINK_BIND, args->endpoints[i], &err);
         if (port > 0) args->port = port;
         if (port >= 0) continue;
-        log_error("store", "cannot listen at %s: %s", args->endpoints[i], zmq_strerror(zmq_errno()));
-        return -1;
+        log_error("store", "%s", err.text);
+        return err.code;
     }
     return 0;
 }
@@ -96,7 +99,7 @@ static const struct {
     {MESSAGE_SYNC, NEEDS_NOTHING, on_sync},
 };
 
-/* 0: of no job. JOB_OPENED says which one it is from now on. */
+/* The job this message is about; 0: none. (JOB_OPENED changes the job, so it is not compared.) */
 static uint64_t job_of(const message_t *m) {
     switch (m->type) {
     case MESSAGE_CTX_PUT: return m->CTX_PUT.job;
@@ -117,6 +120,8 @@ static bool is_there(const context_store_t *s, needs_t needs) {
     return needs != NEEDS_CONTEXTS || s->contexts;
 }
 
+/* A message about another job is refused. One that needs a part which is not there (any more)
+ * is dropped: the job is over and nobody waits for an answer. */
 static void on_message(void *self, zsock_t *socket, link_frame_t *in, uint64_t now) {
     context_store_t *s = self;
     uint64_t job = job_of(&in->message);
@@ -127,20 +132,20 @@ static void on_message(void *self, zsock_t *socket, link_frame_t *in, uint64_t n
     }
     for (size_t i = 0; i < sizeof handlers / sizeof *handlers; i++) {
         if (handlers[i].type != in->message.type) continue;
-        if (is_there(s, handlers[i].needs))
-            handlers[i].handle(s, in, now); /* else it is over: nobody waits for an answer any more */
+        if (is_there(s, handlers[i].needs)) handlers[i].handle(s, in, now);
         return;
     }
 }
 
-/* $TERM overtakes what came by the socket: the client's last words say whether the journal may go. */
+/* $TERM comes by the pipe and may overtake messages at the socket. They are still handled, because the
+ * client's last one (JOB_CLOSED) says whether the journal may be removed. */
 static void take_last_words(context_store_t *s) {
     link_frame_t in;
     while (link_recv_routed(s->router, &in, NULL) == LINK_MESSAGE) {
         on_message(s, s->router, &in, clock_now_ns());
         link_frame_free(&in);
     }
-    store_journal_settle(s);
+    store_journal_write(s);
 }
 
 static const actor_ops_t ops = {on_message, on_fd, NULL, after};
@@ -150,11 +155,8 @@ static context_store_t *store_new(const context_store_args_t *args) {
     buf_init(&s->calls_found.text, MESSAGE_BYTES_MAX);
     buf_init(&s->contexts_found.text, MESSAGE_BYTES_MAX);
     buf_init(&s->scratch, MESSAGE_BYTES_MAX);
-    s->router = link_socket(ZMQ_ROUTER, 0);
-    if (args->monitor) {
-        s->monitor = link_socket(ZMQ_PUSH, 0);
-        zsock_connect(s->monitor, "%s", args->monitor);
-    }
+    s->router = link_socket(ZMQ_ROUTER, 0, SOCKET_HWM);
+    s->monitor = link_to_monitor(args->monitor, 0, SOCKET_HWM, "store");
     return s;
 }
 

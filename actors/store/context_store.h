@@ -18,7 +18,9 @@
  * Journal on disk: a record is in the kernel before CALL_RECORDED is sent (it survives kill -9). For power
  * loss: `always` syncs before that; `batch` syncs at most every JOURNAL_SYNC_NS or JOURNAL_SYNC_BYTES in a
  * thread of its own, so nobody waits for the disk; `never` leaves it to the kernel. Contexts on disk are for
- * this run only: the file has no name, nothing of it is left after any end. Limits: the journal's index is of
+ * this run only: the file has no name, nothing of it is left after any end.
+ *
+ * Limits: the journal's index is of
  * unfinished rows only (JOURNAL_CALLS_MAX calls), an answer above JOURNAL_ANSWER_BYTES_MAX is not kept;
  * contexts in memory <= max_cached and max_bytes, the least recently used go to disk, pinned ones never.
  * Dies: by $TERM, or when it cannot write (disk full): one sentence, "END 4", and the run is to end; a rerun

@@ -10,7 +10,8 @@
 #include "core/base/log.h"
 #include "proto/stats.h"
 
-/* For the monitor; what a moment has too much of is left out: it is lossy by design. */
+/* A context had to make room: noted for the monitor, up to STORE_EVICTED_MAX rows until it is told. Beyond
+ * that rows are left out, because the notice is lossy by design. */
 static void note_evicted(void *self, uint64_t row, size_t bytes, bool to_disk) {
     context_store_t *s = self;
     store_evicted_t *evicted = &s->evicted[to_disk];
@@ -35,8 +36,8 @@ static void say_found(context_store_t *s, uint64_t peer) {
 
 /* ---- messages */
 
-/* There is none, it came too late, or it is too large: the asker's business. Anything else means that the
- * store cannot go on. */
+/* There is no such context, it came too late, or it is too large: the store goes on, and whoever asked has to
+ * live with it. Any other error means that the store cannot go on. */
 static bool is_refusal(int rc) { return rc == SDG_ENOTFOUND || rc == SDG_ECANCELLED || rc == SDG_ELIMIT; }
 
 static int find(context_store_t *s, const context_item_t *asked, uint64_t owner, err_t *err) {
@@ -54,6 +55,7 @@ static int find(context_store_t *s, const context_item_t *asked, uint64_t owner,
 
 static bool is_part(uint32_t part) { return part == CONTEXT_SHARED || part == CONTEXT_PRIVATE; }
 
+/* Answers in portions of CONTEXT_BATCH_MAX contexts or CONTEXT_BATCH_BYTES. */
 void store_contexts_on_get(context_store_t *s, const link_frame_t *in, uint64_t now) {
     const MSG_CTX_GET_OR_CREATE *m = &in->message.CTX_GET_OR_CREATE;
     err_t err;
@@ -71,6 +73,7 @@ void store_contexts_on_get(context_store_t *s, const link_frame_t *in, uint64_t 
     say_found(s, in->peer);
 }
 
+/* Saves contexts; those with a tag are answered with CTX_SAVED. */
 void store_contexts_on_put(context_store_t *s, const link_frame_t *in, uint64_t now) {
     const MSG_CTX_PUT *m = &in->message.CTX_PUT;
     numbers_t saved = {0};
@@ -81,7 +84,7 @@ void store_contexts_on_put(context_store_t *s, const link_frame_t *in, uint64_t 
         if (!is_part(item->part)) continue;
         int rc = contexts_put(s->contexts, item->row, (context_part_t)item->part, m->owner, item->bytes.data,
                               item->bytes.len, &err);
-        if (is_refusal(rc)) continue; /* not acknowledged */
+        if (is_refusal(rc)) continue; /* its tag is not in CTX_SAVED */
         if (rc != SDG_OK) {
             store_give_up(s, err.text);
             break;
@@ -93,8 +96,8 @@ void store_contexts_on_put(context_store_t *s, const link_frame_t *in, uint64_t 
     numbers_free(&saved);
 }
 
-/* What is asked of the store without an answer. */
-static void settle_rc(context_store_t *s, int rc, const err_t *err) {
+/* The outcome of a message that has no answer. */
+static void give_up_unless_refusal(context_store_t *s, int rc, const err_t *err) {
     if (rc != SDG_OK && !is_refusal(rc) && !s->actor.ended) store_give_up(s, err->text);
 }
 
@@ -103,7 +106,7 @@ void store_contexts_on_pin(context_store_t *s, const link_frame_t *in, uint64_t 
     err_t err;
     (void)now;
     for (size_t i = 0; i < m->rows.count; i++) {
-        settle_rc(s, contexts_pin(s->contexts, m->rows.items[i], m->owner, &err), &err);
+        give_up_unless_refusal(s, contexts_pin(s->contexts, m->rows.items[i], m->owner, &err), &err);
     }
 }
 
@@ -112,7 +115,7 @@ void store_contexts_on_unpin(context_store_t *s, const link_frame_t *in, uint64_
     err_t err;
     (void)now;
     for (size_t i = 0; i < m->rows.count; i++) {
-        settle_rc(s, contexts_unpin(s->contexts, m->rows.items[i], m->owner, &err), &err);
+        give_up_unless_refusal(s, contexts_unpin(s->contexts, m->rows.items[i], m->owner, &err), &err);
     }
 }
 
@@ -122,17 +125,16 @@ void store_contexts_on_complete(context_store_t *s, const link_frame_t *in, uint
     (void)now;
     for (size_t i = 0; i < m->rows.count; i++) {
         uint64_t row = m->rows.items[i];
-        settle_rc(s,
-                  m->owner ? contexts_release(s->contexts, row, m->owner, &err)
-                           : contexts_complete(s->contexts, row, &err),
-                  &err);
+        int rc = m->owner ? contexts_release(s->contexts, row, m->owner, &err)
+                          : contexts_complete(s->contexts, row, &err);
+        give_up_unless_refusal(s, rc, &err);
     }
 }
 
 void store_contexts_on_owner_gone(context_store_t *s, const link_frame_t *in, uint64_t now) {
     err_t err;
     (void)now;
-    settle_rc(s, contexts_owner_gone(s->contexts, in->message.OWNER_GONE.owner, &err), &err);
+    give_up_unless_refusal(s, contexts_owner_gone(s->contexts, in->message.OWNER_GONE.owner, &err), &err);
 }
 
 void store_contexts_on_owner_back(context_store_t *s, const link_frame_t *in, uint64_t now) {
@@ -153,6 +155,7 @@ static void tell_evicted(context_store_t *s, bool to_disk) {
     evicted->rows.count = evicted->bytes.count = 0;
 }
 
+/* What the store holds and has done, for the monitor. */
 static void fill_contexts(const context_store_t *s, uint64_t *values) {
     contexts_stats_t stats;
     if (!s->contexts) return;
@@ -195,7 +198,7 @@ void store_contexts_tell(context_store_t *s, uint64_t now) {
 
 /* ---- life */
 
-void store_contexts_settle(context_store_t *s) {
+void store_contexts_write(context_store_t *s) {
     err_t err;
     if (s->contexts && contexts_flush(s->contexts, &err) != SDG_OK && !s->actor.ended)
         store_give_up(s, err.text);

@@ -19,10 +19,11 @@ typedef struct store_journal {
     journal_t *file; /* NULL: there is none, the job is complete, or it has failed */
     journal_fsync_t fsync;
     actor_thread_t *syncer;
-    bool syncing;       /* the syncer is at work */
+    bool syncing;       /* the syncer is at work: no other sync is begun */
     uint64_t synced_ns; /* when the last sync began */
-    bool elimit_logged;
-    receipt_t receipts[LINK_DRAIN_MAX]; /* CALL_RECORDED to be sent when all of this wake-up is written */
+    bool elimit_logged; /* it was logged once that an answer is too long to be kept */
+    /* CALL_RECORDED to be sent when everything of this wake-up is written. */
+    receipt_t receipts[LINK_DRAIN_MAX];
     size_t receipt_count, tag_count;
     uint64_t tags[MESSAGE_ELEMENTS_MAX]; /* of the receipts, one after the other */
 } store_journal_t;
@@ -40,22 +41,24 @@ typedef struct context_store {
     contexts_t *contexts;       /* NULL: none are kept */
     store_evicted_t evicted[2]; /* by to_disk */
     uint64_t stats_ns;
-    BATCH(call_item_t) calls_found; /* of the next answer, as the two below */
+    /* The next answer: calls or contexts that were found, and tags of those that were not. */
+    BATCH(call_item_t) calls_found;
     BATCH(context_item_t) contexts_found;
-    numbers_t missing; /* tags */
-    buf_t scratch;     /* encoding */
+    numbers_t missing;
+    buf_t scratch; /* encoding */
 } context_store_t;
 
-/* The store is of no use any more: the parent ends the run. */
+/* The store cannot go on, for this reason: it ends, and its parent ends the run. */
 void store_give_up(context_store_t *s, const char *reason);
 
 /* store_journal.c */
 void store_journal_start(context_store_t *s, const context_store_args_t *args);
 void store_journal_free(context_store_t *s);
-void store_journal_watch(context_store_t *s);  /* its syncer, in the loop */
-void store_journal_settle(context_store_t *s); /* writes what was added in this wake-up, then says so */
-uint64_t store_journal_due(context_store_t *s,
-                           uint64_t now); /* ns until it is to be called again; UINT64_MAX: no need */
+void store_journal_watch(context_store_t *s); /* puts the pipe of the syncer into the loop */
+void store_journal_write(context_store_t *s); /* writes what was added in this wake-up, then says so */
+/* Writes what is unwritten and begins a sync that is due. ns until it is to be called again; UINT64_MAX: no
+ * need. */
+uint64_t store_journal_due(context_store_t *s, uint64_t now);
 void store_journal_close(context_store_t *s, bool complete);
 void store_journal_on_lookup(context_store_t *s, const link_frame_t *in, uint64_t now);
 void store_journal_on_record(context_store_t *s, const link_frame_t *in, uint64_t now);
@@ -63,10 +66,10 @@ void store_journal_on_rows_finished(context_store_t *s, const link_frame_t *in, 
 
 /* store_contexts.c */
 void store_contexts_start(context_store_t *s, const context_store_args_t *args);
-void store_contexts_log(const context_store_t *s); /* at the end: what was kept, and what is left (of rows
-                                                      that were not finished) */
+/* At the end: what was kept, and what is left of rows that were not finished. */
+void store_contexts_log(const context_store_t *s);
 void store_contexts_free(context_store_t *s);
-void store_contexts_settle(context_store_t *s);             /* writes what was spilled in this wake-up */
+void store_contexts_write(context_store_t *s);              /* writes what was spilled in this wake-up */
 void store_contexts_tell(context_store_t *s, uint64_t now); /* the monitor, if it is time */
 void store_contexts_on_get(context_store_t *s, const link_frame_t *in, uint64_t now);
 void store_contexts_on_put(context_store_t *s, const link_frame_t *in, uint64_t now);

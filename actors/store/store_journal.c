@@ -37,6 +37,7 @@ static void syncer_actor(zsock_t *pipe, void *args) {
     }
 }
 
+/* The syncer is done. A failed sync ends the store, because calls it has acknowledged may be lost. */
 static int on_synced(zloop_t *loop, zsock_t *pipe, void *arg) {
     context_store_t *s = arg;
     char *text = zstr_recv(pipe);
@@ -92,8 +93,8 @@ static void say_found(context_store_t *s, uint64_t peer) {
     s->missing.count = 0;
 }
 
-/* Writes what was added in this wake-up, then says so. */
-void store_journal_settle(context_store_t *s) {
+/* Writes (with `always` also syncs) the calls added in this wake-up, then says CALL_RECORDED. */
+void store_journal_write(context_store_t *s) {
     err_t err;
     size_t at = 0;
     if (s->journal.receipt_count == 0 || !s->journal.file) return;
@@ -116,6 +117,7 @@ static journal_key_t key_of(const call_item_t *call) {
                            .occurrence = call->occurrence};
 }
 
+/* Finds the answer of one call; a call whose answer cannot be read counts as missing, so it is made again. */
 static void look_up(context_store_t *s, const call_item_t *call) {
     journal_key_t key = key_of(call);
     size_t before = s->calls_found.text.len;
@@ -127,7 +129,7 @@ static void look_up(context_store_t *s, const call_item_t *call) {
         BATCH_ADD(&s->calls_found, found);
         return;
     }
-    s->calls_found.text.len = before; /* of an answer that could not be read to its end */
+    s->calls_found.text.len = before; /* drops the part of an answer that could be read */
     if (rc != SDG_ENOTFOUND) log_warn("journal", "%s: the call is made again", err.text);
     numbers_add(&s->missing, call->tag);
 }
@@ -144,7 +146,8 @@ void store_journal_on_lookup(context_store_t *s, const link_frame_t *in, uint64_
     say_found(s, in->peer);
 }
 
-/* 0, also when the answer is too long to be kept: it is used all the same, and made again by a rerun. */
+/* SDG_OK also when the answer is too long to be kept: the row uses it all the same, and a rerun makes the
+ * call again. */
 static int add_call(context_store_t *s, const call_item_t *call, err_t *err) {
     journal_key_t key = key_of(call);
     int rc = journal_add(s->journal.file, &key, call->answer.data, call->answer.len, err);
@@ -154,6 +157,8 @@ static int add_call(context_store_t *s, const call_item_t *call, err_t *err) {
     return SDG_OK;
 }
 
+/* Adds the calls; CALL_RECORDED follows when the wake-up is written. A full list of receipts is written
+ * first. */
 void store_journal_on_record(context_store_t *s, const link_frame_t *in, uint64_t now) {
     const call_list_t *calls = &in->message.CALL_RECORD.calls;
     int rc = SDG_OK;
@@ -161,7 +166,7 @@ void store_journal_on_record(context_store_t *s, const link_frame_t *in, uint64_
     (void)now;
     if (s->journal.receipt_count == LINK_DRAIN_MAX ||
         s->journal.tag_count + calls->count > MESSAGE_ELEMENTS_MAX)
-        store_journal_settle(s);
+        store_journal_write(s);
     for (size_t i = 0; s->journal.file && i < calls->count && rc == SDG_OK; i++) {
         rc = add_call(s, &calls->items[i], &err);
         s->journal.tags[s->journal.tag_count++] = calls->items[i].tag;
@@ -180,19 +185,17 @@ void store_journal_on_rows_finished(context_store_t *s, const link_frame_t *in, 
     if (journal_compact(s->journal.file, JOURNAL_COMPACT_BYTES, &err) != SDG_OK) store_give_up(s, err.text);
 }
 
-static void log_totals(const context_store_t *s, const char *what) {
+/* Logs what the journal has done, then removes or keeps it. */
+void store_journal_close(context_store_t *s, bool complete) {
     journal_stats_t stats;
+    store_journal_write(s);
+    if (!s->journal.file) return;
     journal_stats(s->journal.file, &stats);
     log_debug("journal",
               "%" PRIu64 " calls written, %" PRIu64 " of %" PRIu64 " rows kept, %" PRIu64
               " bytes, rewritten %" PRIu64 " times: %s",
-              stats.added, stats.calls, stats.rows, stats.bytes, stats.rewrites, what);
-}
-
-void store_journal_close(context_store_t *s, bool complete) {
-    store_journal_settle(s);
-    if (!s->journal.file) return;
-    log_totals(s, complete ? "removed" : "kept for a rerun");
+              stats.added, stats.calls, stats.rows, stats.bytes, stats.rewrites,
+              complete ? "removed" : "kept for a rerun");
     if (complete)
         journal_remove(&s->journal.file);
     else
@@ -202,7 +205,7 @@ void store_journal_close(context_store_t *s, bool complete) {
 /* ---- life */
 
 uint64_t store_journal_due(context_store_t *s, uint64_t now) {
-    store_journal_settle(s);
+    store_journal_write(s);
     uint64_t due = sync_due(s, now);
     if (due == 0) start_sync(s, now);
     return due == 0 ? UINT64_MAX : due;

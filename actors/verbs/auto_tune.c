@@ -6,20 +6,20 @@
 
 #include "core/base/words.h"
 
-/* One flag that was chosen. number 0: it takes none. given: by the user, as it stands. */
+/* One flag that is on. */
 typedef struct choice {
     const char *flag;
-    uint64_t number;
-    bool given;
-    tune_reason_t by;
-    const char *english, *japanese;
+    uint64_t number;                /* its value; 0: it takes none */
+    bool given;                     /* by the user */
+    tune_reason_t by;               /* why this number */
+    const char *english, *japanese; /* why the flag is on; NULL: `by` says it */
 } choice_t;
-/* settings that --auto-tune chooses */
-enum { CHOICES_MAX = 7 };
+
+enum { CHOICES_MAX = 7 }; /* settings that --auto-tune chooses */
 
 static void add(choice_t *list, size_t *n, choice_t c) { list[(*n)++] = c; }
 
-/* What is on with these settings, in the order of --help. */
+/* Lists the flags that are on with these settings, in the order of --help. */
 static size_t choices(const run_options_t *o, const tune_t *t, choice_t *list) {
     size_t n = 0;
     if (t->scheduling || o->scheduling)
@@ -69,7 +69,8 @@ static const char *reason_of(const choice_t *c, bool ja) {
     return reasons[c->by][ja];
 }
 
-/* At most --max-inputs; of a pipe that is all we know. An empty file is a small one. */
+/* Rows of the run: at most --max-inputs, which is all that is known of a pipe; 0: not known. An empty file
+ * counts as one row, so that it is small and not unknown. */
 static uint64_t rows_of(const run_options_t *o, const survey_t *s) {
     bool unknown = s->rows == 0 && !s->exact;
     if (unknown) return o->max_inputs == UINT64_MAX ? 0 : o->max_inputs;
@@ -77,6 +78,7 @@ static uint64_t rows_of(const run_options_t *o, const survey_t *s) {
     return rows ? rows : 1;
 }
 
+/* How many rows the input has, which size that is, and how large a row is. */
 static void size_words(const run_options_t *o, const survey_t *s, const tune_t *t, buf_t *out) {
     bool ja = o->common.japanese;
     static const char *const names[][2] = {[TUNE_SMALL] = {"small", "小規模"},
@@ -98,6 +100,7 @@ static void size_words(const run_options_t *o, const survey_t *s, const tune_t *
     if (!ja) buf_adds(out, " each");
 }
 
+/* What is on and why, one flag a line. */
 void auto_tune_words(const run_options_t *o, const survey_t *s, const tune_t *t, buf_t *out) {
     choice_t list[CHOICES_MAX];
     size_t n = choices(o, t, list);

@@ -110,6 +110,7 @@ static void list_choices(const flag_choice_t *choices, buf_t *out) {
     }
 }
 
+/* One of a fixed set of words; the error lists them all and names the nearest. */
 static int read_choice(const flag_row_t *row, const char *text, unsigned *out, err_t *err) {
     const char *names[FLAG_CHOICES_MAX];
     size_t n = 0;
@@ -134,6 +135,7 @@ static void store_number(void *field, size_t size, uint64_t n) {
     memcpy(field, size == sizeof narrow ? (const void *)&narrow : &n, size);
 }
 
+/* The switch over kinds: each reads its text and stores a value of its type. */
 int flag_set(const flag_row_t *row, void *options, const char *text, err_t *err) {
     void *field = options && row->size ? (char *)options + row->place : NULL;
     uint64_t n = 0;
@@ -173,15 +175,16 @@ int flag_set(const flag_row_t *row, void *options, const char *text, err_t *err)
 
 /* ---- one command line */
 
-/* given: for each row of the table what it was given on this command line, NULL: nothing. */
-typedef struct reading {
+/* A command line while it is read. */
+typedef struct command_line {
     const verb_row_t *verb;
-    int argc, next; /* next: the word to look at */
+    int argc;
+    int next; /* the word to look at */
     char **argv;
-    common_options_t *options; /* the verb's, which begin so */
-    const char **given;
+    common_options_t *options; /* first member of the verb's options */
+    const char **given;        /* for each row of the table the value it was given here; NULL: none */
     err_t *err;
-} reading_t;
+} command_line_t;
 
 /* Names of the verbs that take the row, "sdg doctor or sdg test-run". */
 static void list_verbs(const flag_row_t *row, buf_t *out) {
@@ -199,7 +202,7 @@ static const flag_row_t *row_of_name(const char *name, verb_t verb) {
 }
 
 /* The nearest of the names that help shows. */
-static const char *nearest_flag(const reading_t *r, const char *name) {
+static const char *nearest_flag(const command_line_t *r, const char *name) {
     const char **names = xcalloc(flag_count, sizeof *names);
     size_t n = 0;
     for (size_t i = 0; i < flag_count; i++) {
@@ -210,7 +213,7 @@ static const char *nearest_flag(const reading_t *r, const char *name) {
     return nearest;
 }
 
-static int refuse_unknown(const reading_t *r, const char *name) {
+static int refuse_unknown(const command_line_t *r, const char *name) {
     const char *nearest = nearest_flag(r, name);
     if (nearest) return err_set(r->err, SDG_EINVAL, "unknown option --%s; did you mean --%s?", name, nearest);
     const flag_row_t *elsewhere = row_of_name(name, VERB_ANY);
@@ -229,8 +232,9 @@ static bool same_field(const flag_row_t *a, const flag_row_t *b) {
     return a == b || (a->size && b->size && a->place == b->place);
 }
 
-/* The row that `name` is or begins, *row; an error when there is none or several. */
-static int find_row(const reading_t *r, const char *name, const flag_row_t **row) {
+/* Finds the row with this name, or the only one whose name begins so; an error when there is none or several.
+ */
+static int find_row(const command_line_t *r, const char *name, const flag_row_t **row) {
     size_t len = strlen(name);
     *row = row_of_name(name, r->verb->verb);
     for (size_t i = 0; !*row && i < flag_count; i++) {
@@ -250,7 +254,7 @@ static int find_row(const reading_t *r, const char *name, const flag_row_t **row
 
 /* A file or an address that is given twice would silently lose one of the two. Of a setting the last one
  * counts, so that a script's settings can be overridden behind them. */
-static int check_given_once(const reading_t *r, const flag_row_t *row, const char *text) {
+static int check_given_once(const command_line_t *r, const flag_row_t *row, const char *text) {
     const char *before = r->given[row - flag_rows];
     if (row->kind != FLAG_TEXT || !before || strcmp(before, text) == 0) return SDG_OK;
     return err_set(r->err, SDG_EINVAL,
@@ -258,8 +262,8 @@ static int check_given_once(const reading_t *r, const flag_row_t *row, const cha
                    text);
 }
 
-/* One flag with its value ("true" for a switch). */
-static int take(reading_t *r, const flag_row_t *row, const char *text) {
+/* Stores one flag with its value ("true" for a switch). */
+static int take_flag(command_line_t *r, const flag_row_t *row, const char *text) {
     err_t why;
     if (check_given_once(r, row, text) != SDG_OK) return SDG_EINVAL;
     r->given[row - flag_rows] = text;
@@ -270,19 +274,19 @@ static int take(reading_t *r, const flag_row_t *row, const char *text) {
     return err_set(r->err, why.code, "--%s %s", row->name, why.text);
 }
 
-/* The next word as the value of a flag. A flag there means that the value was forgotten. */
-static int take_next(reading_t *r, const flag_row_t *row, const char *shown) {
+/* Takes the next word as the value of a flag. A flag in its place means that the value was forgotten. */
+static int take_next(command_line_t *r, const flag_row_t *row, const char *shown) {
     const char *word = r->next < r->argc ? r->argv[r->next] : NULL;
     if (!word) return err_set(r->err, SDG_EINVAL, "%s takes a value", shown);
     if (strncmp(word, "--", 2) == 0 && row_of_name(word + 2, r->verb->verb))
         return err_set(r->err, SDG_EINVAL, "%s takes a value, and %s is a flag (--%s=%s if it is meant)",
                        shown, word, row->name, word);
     r->next++;
-    return take(r, row, word);
+    return take_flag(r, row, word);
 }
 
-/* --name, --name=VALUE; word is what follows the dashes. */
-static int take_long(reading_t *r, const char *word) {
+/* Takes --name or --name=VALUE; `word` is what follows the dashes. */
+static int take_long(command_line_t *r, const char *word) {
     const flag_row_t *row;
     const char *value = strchr(word, '=');
     char *name = xstrndup(word, value ? (size_t)(value - word) : strlen(word));
@@ -291,15 +295,15 @@ static int take_long(reading_t *r, const char *word) {
     if (rc != SDG_OK) return rc;
     if (!flag_has_value(row) && value)
         return err_set(r->err, SDG_EINVAL, "--%s takes no value, not '%s'", row->name, value + 1);
-    if (!flag_has_value(row)) return take(r, row, "true");
-    if (value) return take(r, row, value + 1);
+    if (!flag_has_value(row)) return take_flag(r, row, "true");
+    if (value) return take_flag(r, row, value + 1);
     char *shown = xasprintf("--%s", row->name);
     rc = take_next(r, row, shown);
     free(shown);
     return rc;
 }
 
-static const flag_row_t *row_of_letter(const reading_t *r, char letter) {
+static const flag_row_t *row_of_letter(const command_line_t *r, char letter) {
     for (size_t i = 0; i < flag_count; i++) {
         if (flag_rows[i].letter == letter && flag_is_taken(&flag_rows[i], r->verb->verb))
             return &flag_rows[i];
@@ -307,21 +311,24 @@ static const flag_row_t *row_of_letter(const reading_t *r, char letter) {
     return NULL;
 }
 
-/* -q, -qv, -n 5, -n5; letters is what follows the dash. */
-static int take_letters(reading_t *r, const char *letters) {
+/* Takes -q, -qv, -n 5 or -n5; `letters` is what follows the dash. */
+static int take_letters(command_line_t *r, const char *letters) {
     for (const char *c = letters; *c; c++) {
         const flag_row_t *row = row_of_letter(r, *c);
         const char shown[] = {'-', *c, '\0'};
         if (!row) return err_set(r->err, SDG_EINVAL, "unknown option -%c", *c);
-        if (flag_has_value(row)) return c[1] ? take(r, row, c + 1) : take_next(r, row, shown);
-        if (take(r, row, "true") != SDG_OK) return SDG_EINVAL;
+        if (flag_has_value(row)) return c[1] ? take_flag(r, row, c + 1) : take_next(r, row, shown);
+        if (take_flag(r, row, "true") != SDG_OK) return SDG_EINVAL;
     }
     return SDG_OK;
 }
 
-static void add_word(reading_t *r, const char *word) { r->options->words[r->options->word_count++] = word; }
+static void add_word(command_line_t *r, const char *word) {
+    r->options->words[r->options->word_count++] = word;
+}
 
-static int take_all(reading_t *r) {
+/* Reads all words: flags, their values, and words that stand beside flags. */
+static int take_words(command_line_t *r) {
     int rc = SDG_OK;
     while (rc == SDG_OK && r->next < r->argc) {
         const char *word = r->argv[r->next++];
@@ -338,9 +345,9 @@ static int take_all(reading_t *r) {
     return rc;
 }
 
-/* ---- after the words */
+/* ---- after the last word */
 
-static int check_first_word(const reading_t *r) {
+static int check_first_word(const command_line_t *r) {
     const char *word = r->options->words[0];
     const char *const *allowed = r->verb->first_words;
     size_t n = 0;
@@ -353,7 +360,7 @@ static int check_first_word(const reading_t *r) {
                    r->verb->usage);
 }
 
-static int check_words(const reading_t *r) {
+static int check_words(const command_line_t *r) {
     size_t n = r->options->word_count;
     if (n > r->verb->words_max)
         return err_set(r->err, SDG_EINVAL, "unexpected word '%s'", r->options->words[r->verb->words_max]);
@@ -363,8 +370,8 @@ static int check_words(const reading_t *r) {
                                              r->verb->name, r->verb->usage);
 }
 
-/* Keys of the service file are values of flags that were not given. */
-static int take_service_file(reading_t *r) {
+/* Takes keys of the service file as values of the flags that were not given. */
+static int take_service_file(command_line_t *r) {
     common_options_t *o = r->options;
     if (!o->config) return SDG_OK;
     o->service = service_file_open(o->config, r->err);
@@ -390,7 +397,7 @@ bool flags_japanese_environment(void) {
     return false;
 }
 
-static int finish(reading_t *r) {
+static int complete_options(command_line_t *r) {
     common_options_t *o = r->options;
     o->japanese = o->locale ? o->locale == UI_LOCALE_JA : flags_japanese_environment();
     o->help = o->help || o->help_ja;
@@ -400,13 +407,13 @@ static int finish(reading_t *r) {
 }
 
 int flags_parse(const verb_row_t *verb, int argc, char **argv, void *options, err_t *err) {
-    reading_t r = {.verb = verb, .argc = argc, .next = 1, .argv = argv, .options = options, .err = err};
+    command_line_t r = {.verb = verb, .argc = argc, .next = 1, .argv = argv, .options = options, .err = err};
     memset(options, 0, verb->options_size);
     if (verb->prepare) verb->prepare(options);
     r.options->words = xcalloc((size_t)argc + 1, sizeof *r.options->words);
     r.given = xcalloc(flag_count, sizeof *r.given);
-    int rc = take_all(&r);
-    if (rc == SDG_OK) rc = finish(&r);
+    int rc = take_words(&r);
+    if (rc == SDG_OK) rc = complete_options(&r);
     free(r.given);
     return rc;
 }

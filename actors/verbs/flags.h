@@ -19,7 +19,7 @@ typedef enum verb {
     VERB_RUN = 1 << 0,
     VERB_SUBMIT = 1 << 1,
     VERB_TEST_RUN = 1 << 2,
-    VERB_DOCTOR = 1 << 3, /* takes every flag of run; its help shows those that name it */
+    VERB_DOCTOR = 1 << 3, /* it takes every flag of run; its help shows only rows that name it */
     VERB_VALIDATE = 1 << 4,
     VERB_SERVE = 1 << 5,
     VERB_WORKER = 1 << 6,
@@ -31,7 +31,7 @@ typedef enum verb {
     VERB_COMPLETION = 1 << 12,
     VERB_HELP = 1 << 13,
     VERB_ANY = (1 << 14) - 1,
-    SERVICE_VERBS = VERB_RUN | VERB_SERVE | VERB_WORKER /* have --config */
+    SERVICE_VERBS = VERB_RUN | VERB_SERVE | VERB_WORKER /* verbs that take --config */
 } verb_t;
 
 typedef enum flag_kind {
@@ -62,7 +62,7 @@ typedef enum flag_group {
 enum flag_trait {
     FLAG_HIDDEN = 1,     /* accepted, but in no help: another spelling, or without effect */
     FLAG_REPEATABLE = 2, /* each value adds to the ones before */
-    FLAG_NO_EFFECT = 4,  /* of the Python original: accepted, checked, and said to have no effect yet */
+    FLAG_NO_EFFECT = 4, /* a flag of the Python original: accepted, checked, and said to have no effect yet */
 };
 
 typedef struct flag_choice {
@@ -79,34 +79,35 @@ typedef struct flag_row {
     flag_group_t group;
     flag_kind_t kind;
     size_t place,
-        size;          /* of the field in the verb's options; size 0: the value is checked and goes nowhere */
-    size_t present;    /* place of a bool that becomes true when the flag is given; 0: none */
-    uint64_t min, max; /* of a number, a real and a size; max 0: the largest that there is */
+        size;       /* place and size of the field in the verb's options; size 0: the value is only checked */
+    size_t present; /* place of a bool that becomes true when the flag is given; 0: none */
+    uint64_t min, max;            /* bounds of a number, a real and a size; max 0: the largest that fits */
     const flag_choice_t *choices; /* ends with a row without a name */
     int (*check)(const char *text, err_t *err);
     int (*read)(void *options, const char *text, err_t *err);
     unsigned traits;
-    const char *unit;               /* of the value, in help; FILE and DIR are completed by shells */
-    const char *note;               /* of FLAG_NO_EFFECT: what happens instead; NULL: nothing */
+    const char *unit;               /* name of the value in help; FILE and DIR are completed by shells */
+    const char *note;               /* with FLAG_NO_EFFECT: what happens instead; NULL: nothing */
     const char *key;                /* in the service file: "memory.limit"; NULL: not there */
-    const char *sample;             /* of the key, in the example of a service file */
-    bool sample_is_default;         /* else the example has it as a comment */
-    const char *english, *japanese; /* for help: what it does; NULL when hidden */
+    const char *sample;             /* value of the key in the example of a service file */
+    bool sample_is_default;         /* false: the example has the key as a comment */
+    const char *english, *japanese; /* what the flag does, for help; NULL when it is hidden */
 } flag_row_t;
 
 typedef struct verb_row {
     verb_t verb;
     const char *name;
-    size_t options_size;            /* its struct of options, which begins with common_options_t */
+    size_t options_size;            /* size of its struct of options, which begins with common_options_t */
     void (*prepare)(void *options); /* defaults, on zeroed memory; NULL: zeros do */
-    int (*check)(verb_t verb, void *options, err_t *err); /* what no flag alone can tell; NULL: nothing */
-    void (*release)(void *options);                       /* what the options own; NULL: nothing */
-    size_t words_min, words_max;                          /* what may stand beside flags */
-    const char *const *first_words;                       /* what the first word may be; NULL: anything */
-    const char *usage, *usage_japanese;                   /* behind "sdg NAME " */
-    const char *summary, *summary_japanese;               /* in the list of verbs */
-    const char *about, *about_japanese;                   /* above the flags */
-    const char *end, *end_japanese;                       /* below them; NULL: nothing */
+    int (*check)(verb_t verb, void *options,
+                 err_t *err);               /* checks what no flag alone can tell; NULL: nothing to check */
+    void (*release)(void *options);         /* frees what the options own; NULL: they own nothing */
+    size_t words_min, words_max;            /* how many words may stand beside flags */
+    const char *const *first_words;         /* what the first word may be; NULL: anything */
+    const char *usage, *usage_japanese;     /* behind "sdg NAME " */
+    const char *summary, *summary_japanese; /* in the list of verbs */
+    const char *about, *about_japanese;     /* above the flags */
+    const char *end, *end_japanese;         /* below them; NULL: nothing */
 } verb_row_t;
 
 extern const flag_row_t flag_rows[];

@@ -60,6 +60,7 @@ static void bash_words(buf_t *out, const verb_row_t *verb) {
     buf_addf(out, "'%s ;;\n", takes_files(verb) ? " kind=file" : "");
 }
 
+/* The script of bash: one function that looks at the verb and at the word before the cursor. */
 static void complete_bash(buf_t *out) {
     buf_adds(out, "# Completion of sdg for bash, made by `sdg completion bash`.\n"
                   "_sdg() {\n"
@@ -115,6 +116,7 @@ static void zsh_text(buf_t *out, const char *text) {
     }
 }
 
+/* How zsh completes the value of this flag. */
 static void zsh_value(buf_t *out, const flag_row_t *row) {
     buf_addc(out, ':');
     zsh_text(out, row->unit);
@@ -161,6 +163,7 @@ static void zsh_verb(buf_t *out, const verb_row_t *verb) {
     buf_adds(out, "      ;;\n");
 }
 
+/* The script of zsh: a list of verbs, then the specifications of the flags of each. */
 static void complete_zsh(buf_t *out) {
     buf_adds(out, "#compdef sdg\n# Completion of sdg for zsh, made by `sdg completion zsh`.\n"
                   "_sdg() {\n"
@@ -200,6 +203,7 @@ static void fish_text(buf_t *out, const char *text) {
     }
 }
 
+/* One line of the script of fish for one flag of one verb. */
 static void fish_flag(buf_t *out, const verb_row_t *verb, const flag_row_t *row) {
     buf_addf(out, "complete -c sdg -n '__fish_seen_subcommand_from %s' -l %s", verb->name, row->name);
     if (row->letter) buf_addf(out, " -s %c", row->letter);
@@ -219,6 +223,7 @@ static void fish_flag(buf_t *out, const verb_row_t *verb, const flag_row_t *row)
     buf_adds(out, "'\n");
 }
 
+/* The lines of the script of fish for one verb. */
 static void fish_verb(buf_t *out, const verb_row_t *verb) {
     buf_addf(out, "complete -c sdg -n __fish_use_subcommand -a %s -d '", verb->name);
     fish_text(out, verb->summary);

@@ -7,7 +7,7 @@
 
 enum {
     LINE_CELLS = 112, /* a line of help in a terminal */
-    LEFT_CELLS = 36,  /* of the column with the flags: a longer flag has its text pushed to the right */
+    LEFT_CELLS = 36,  /* width of the column with the flags; the text of a longer flag begins farther right */
 };
 
 static const char *const group_names[GROUPS][2] = {
@@ -114,6 +114,7 @@ static bool has_texts(verb_t verb) {
     return false;
 }
 
+/* The flags of a verb stand in groups; a group without a flag of it is left out. */
 void flags_help(const verb_row_t *verb, bool japanese, buf_t *out) {
     size_t cells = left_cells(verb->verb);
     buf_addf(out, japanese ? "使い方: sdg %s %s\n\n" : "usage: sdg %s %s\n\n", verb->name,
@@ -144,6 +145,7 @@ void flags_help(const verb_row_t *verb, bool japanese, buf_t *out) {
 
 /* ---- the program */
 
+/* The page of the program: its verbs, one line each. */
 void flags_help_all(bool japanese, buf_t *out) {
     buf_adds(
         out,

@@ -42,6 +42,7 @@ static void add_text(buf_t *out, const char *text) {
     if (literal) buf_adds(out, ".fi\n");
 }
 
+/* One flag as an entry of a list. */
 static void add_flag(buf_t *out, const flag_row_t *row, bool japanese) {
     const char *text = japanese ? row->japanese : row->english;
     buf_adds(out, ".TP\n");
@@ -60,6 +61,7 @@ static void add_flag(buf_t *out, const flag_row_t *row, bool japanese) {
 
 /* ---- the page */
 
+/* The section of one verb: usage, text, flags. */
 static void add_verb(buf_t *out, const verb_row_t *verb, bool japanese) {
     const char *usage = japanese ? verb->usage_japanese : verb->usage;
     buf_addf(out, ".SS \"sdg %s\"\n\\fBsdg %s\\fR ", verb->name, verb->name);
@@ -85,6 +87,7 @@ static void add_list(buf_t *out, bool japanese) {
     }
 }
 
+/* Variables of the environment that change what the program does. */
 static void add_environment(buf_t *out, bool japanese) {
     static const char *const rows[][3] = {
         {"LC_ALL, LC_MESSAGES, LANG",
@@ -115,6 +118,7 @@ static const char *const writing[] = {"`sdg --yaml ...` is `sdg run --yaml ...`.
                                       "フラグに異なる値を2回与えるとエラーになり、そのほかの設定は後のものが"
                                       "有効です。-V, --version でバージョンを表示します。"};
 
+/* The whole page, verb after verb. */
 void flags_man(bool japanese, buf_t *out) {
     static const char *const heads[][2] = {{"NAME", "名前"},
                                            {"SYNOPSIS", "書式"},

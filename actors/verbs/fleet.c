@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "actors/loop/limits.h"
 #include "actors/loop/link.h"
 #include "actors/runtime/runtime.h"
 #include "actors/verbs/limits.h"
@@ -19,7 +20,7 @@
 #include "core/base/rng.h"
 #include "core/sched/limits.h"
 
-enum { STATUS_TOKEN = 1 }; /* what `sdg status` asks with: it asks once */
+enum { STATUS_TOKEN = 1 }; /* token of the only STATUS_GET that `sdg status` sends */
 
 int serve_main(void *options) {
     const serve_options_t *o = options;
@@ -36,8 +37,8 @@ int serve_main(void *options) {
 
 /* ---- worker */
 
-/* The kernel ends us with our parent, also when it is killed; if it is gone already, there is nothing to
- * do. */
+/* The kernel ends this process when its parent ends, also when that is killed. False: the parent has ended
+ * already. */
 static bool follow_parent(pid_t pid) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     return getppid() == pid;
@@ -49,6 +50,8 @@ static void default_name(char *out, size_t size) {
     snprintf(out, size, "%s-%d", host, (int)getpid());
 }
 
+/* One worker in this process. With --parent it ends with that process: the worker processes of `sdg run`
+ * are started so. */
 int worker_main(void *options) {
     const worker_options_t *o = options;
     char name[96];
@@ -69,13 +72,16 @@ int worker_main(void *options) {
 
 /* ---- status */
 
-/* Says HELLO, then STATUS_GET, waits for STATUS; 5 s in all. */
+/* Says HELLO, then STATUS_GET with the epoch of WELCOME, and prints the STATUS that answers it. When nothing
+ * is heard for STATUS_WAIT_MS, no scheduler is there. */
 static int ask_status(const char *endpoint) {
-    zsock_t *s = link_socket(ZMQ_DEALER, 0);
+    zsock_t *s = link_socket(ZMQ_DEALER, STATUS_LINGER_MS, SOCKET_HWM);
     buf_t scratch;
+    err_t err;
     int code = EXIT_RUNTIME;
     buf_init(&scratch, 4096);
-    zsock_connect(s, "%s", endpoint);
+    bool connected = link_attach(s, LINK_CONNECT, endpoint, &err) >= 0;
+    if (!connected) fprintf(stderr, "sdg status: %s\n", err.text);
     message_t hello = {.type = MESSAGE_HELLO,
                        .HELLO = {.role = ROLE_CLIENT,
                                  .instance = rng_entropy(),
@@ -83,7 +89,7 @@ static int ask_status(const char *endpoint) {
                                  .patience_ms = CLIENT_PATIENCE_MS}};
     link_send(s, 0, &hello, &scratch);
     zmq_pollitem_t item = {.socket = zsock_resolve(s), .events = ZMQ_POLLIN};
-    while (code == EXIT_RUNTIME && zmq_poll(&item, 1, 5000) > 0) {
+    while (connected && code == EXIT_RUNTIME && zmq_poll(&item, 1, STATUS_WAIT_MS) > 0) {
         link_frame_t in;
         if (link_recv(s, &in, NULL) != LINK_MESSAGE) continue;
         if (in.message.type == MESSAGE_WELCOME) {
@@ -98,10 +104,9 @@ static int ask_status(const char *endpoint) {
         }
         link_frame_free(&in);
     }
-    if (code != EXIT_ALL_FINE)
-        fprintf(stderr, "sdg status: no answer from %s within 5 s: is `sdg serve` running there?\n",
-                endpoint);
-    zsock_set_linger(s, 200);
+    if (connected && code != EXIT_ALL_FINE)
+        fprintf(stderr, "sdg status: no answer from %s within %d s: is `sdg serve` running there?\n",
+                endpoint, STATUS_WAIT_MS / 1000);
     zsock_destroy(&s);
     buf_free(&scratch);
     return code;

@@ -1,4 +1,4 @@
-/* journal_verb.c - see journal_verb.h. Both read the file once from front to back in bounded memory. */
+/* journal_verb.c - see journal_verb.h. Both words read the file once from front to back in bounded memory. */
 #include "actors/verbs/journal_verb.h"
 
 #include <inttypes.h>
@@ -19,6 +19,7 @@ typedef struct totals {
     uint64_t calls, unreadable, answer_bytes, prompt_tokens, completion_tokens;
 } totals_t;
 
+/* Counts one call of the journal; one whose bytes cannot be read is counted as unreadable. */
 static bool add_to_totals(void *context, const journal_key_t *key, const char *bytes, size_t len) {
     totals_t *t = context;
     llm_answer_t answer;
@@ -40,6 +41,7 @@ static int fail(const err_t *err) {
     return EXIT_DATA;
 }
 
+/* Totals of the journal as one JSON object. */
 static int stats(const char *path) {
     totals_t t = {.rows = rangeset_new()};
     struct stat st = {0};

@@ -11,8 +11,14 @@
 /* bytes of the input that are read at most to choose the window: milliseconds at the start */
 #define WINDOW_SAMPLE_BYTES ((size_t)4 << 20)
 
+/* rows of the input that `sdg test-run --random-input` chooses from, as documented */
+#define RANDOM_ROWS_MAX 100
+
 /* --max-cache-size, as documented */
 #define CONTEXTS_CACHED_DEFAULT 500
+
+/* --target-latency-ms, as documented */
+#define TARGET_LATENCY_MS_DEFAULT 3000
 
 /* --gc-interval, as documented */
 #define GC_INTERVAL_DEFAULT 100
@@ -42,6 +48,12 @@
 /* a worker process watched by its parent is taken for dead after so long a silence only: its parent sees it
  * die, so this finds one that hangs */
 #define WATCHED_PATIENCE_MS 60000
+
+/* ms; `sdg status` waits so long for each word of the scheduler */
+#define STATUS_WAIT_MS 5000
+
+/* ms; `sdg status` ends at most so much later for its BYE to leave */
+#define STATUS_LINGER_MS 200
 
 /* a page made from the table of flags: ten times what the largest, a completion, takes */
 #define PAGE_BYTES_MAX ((size_t)1 << 20)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "actors/loop/link.h"
+#include "actors/verbs/limits.h"
 #include "core/base/log.h"
 
 /* ---- defaults */
@@ -76,20 +77,21 @@ int endpoint_or_url_check(const char *text, err_t *err) {
 
 /* ---- rules between flags */
 
-/* Flags that mean something to --batch-mode only; what was not given gets its documented value. */
-static void settle_batch(run_options_t *o) {
+/* Flags of --batch-mode that were not given get their documented values. */
+static void fill_in_batch(run_options_t *o) {
     if (o->min_batch && !o->batch_mode) log_warn("options", "--min-batch has no effect without --batch-mode");
     if (o->target_latency_ms && !o->batch_mode)
         log_warn("options", "--target-latency-ms has no effect without --batch-mode");
     if (!o->min_batch) o->min_batch = 1;
-    if (!o->target_latency_ms) o->target_latency_ms = 3000;
+    if (!o->target_latency_ms) o->target_latency_ms = TARGET_LATENCY_MS_DEFAULT;
     if (o->adaptive || o->batch_mode) o->max_concurrent = o->max_batch;
     if (o->batch_mode) o->ordered = true;
 }
 
+/* Rules that no single row of the table can say: what is missing, and what does not go together. */
 int run_options_check(verb_t verb, void *options, err_t *err) {
     run_options_t *o = options;
-    settle_batch(o);
+    fill_in_batch(o);
     const char *missing = !o->yaml                                          ? "--yaml"
                           : !o->input                                       ? "--input"
                           : !o->output && (verb & (VERB_RUN | VERB_SUBMIT)) ? "--output"

@@ -36,7 +36,7 @@ typedef struct run_options {
     uint64_t max_cache, gc_interval; /* contexts in memory there; rows. 0: not given */
     uint64_t memory_limit;           /* bytes; 0: none */
     const char *spill_dir;           /* NULL: beside the output */
-    journal_fsync_t fsync;           /* of the call journal */
+    journal_fsync_t fsync;           /* how the call journal is synced */
     bool journal, no_journal;        /* neither: where a row can make more than one LLM call */
     bool ordered, overwrite, force_resume, retry_failed;
     const char *metrics_listen; /* NULL: none */

@@ -21,6 +21,7 @@ static int refuse_verb(const char *word) {
     return EXIT_USAGE;
 }
 
+/* The page of one verb, of the program, or the man page. */
 int help_main(void *options) {
     const help_options_t *o = options;
     bool japanese = o->common.locale == UI_LOCALE_JA;

@@ -126,6 +126,7 @@ uint64_t *prepare_endpoints(const pipeline_t *p, size_t *count) {
     return ids;
 }
 
+/* Reads at most WINDOW_SAMPLE_ROWS rows or WINDOW_SAMPLE_BYTES. */
 uint64_t prepare_row_bytes(const char *path) {
     struct stat st;
     row_record_t record;

@@ -27,6 +27,7 @@
 
 /* ---- how much may be pending */
 
+/* How many rows and bytes may be pending, from the options and the size of a row. */
 static void choose_windows(const run_options_t *o, client_args_t *c, uint64_t row_bytes,
                            const memory_split_t *share) {
     window_wish_t wish = {.concurrency = o->max_concurrent,
@@ -43,6 +44,7 @@ static void choose_windows(const run_options_t *o, client_args_t *c, uint64_t ro
     c->chunk_rows = window.chunk_rows;
 }
 
+/* Logs what was chosen. */
 static void say_windows(const client_args_t *c, uint64_t row_bytes) {
     buf_t line;
     buf_init(&line, 256);
@@ -109,7 +111,9 @@ static int open_data(const run_options_t *o, const pipeline_t *p, const buf_t *y
 
 /* ---- run and submit */
 
-static int execute(verb_t verb, run_options_t *o, const pipeline_t *p, client_args_t *c, int metrics_fd) {
+/* Opens what the run keeps (journal, contexts), then starts the actors and waits for their end. On failure
+ * everything that was taken over is closed here. */
+static int run_actors(verb_t verb, run_options_t *o, const pipeline_t *p, client_args_t *c, int metrics_fd) {
     err_t err;
     run_store_t store;
     local_run_t run = {.client = c,
@@ -139,9 +143,8 @@ static int execute(verb_t verb, run_options_t *o, const pipeline_t *p, client_ar
 
 /* The shares of --memory-limit. Without it the windows alone bound what is pending. */
 static memory_split_t share_memory(verb_t verb, run_options_t *o, client_args_t *c) {
-    uint64_t workers = verb == VERB_SUBMIT ? 1
-                       : o->processes      ? o->processes
-                                           : o->workers; /* of a fleet: each has the whole share */
+    /* In a fleet each worker has the whole share. */
+    uint64_t workers = verb == VERB_SUBMIT ? 1 : o->processes ? o->processes : o->workers;
     memory_split_t share = memory_split(o->memory_limit, workers);
     c->memory_limit = o->memory_limit;
     c->row_bytes_max = share.row_bytes_max;
@@ -150,8 +153,10 @@ static memory_split_t share_memory(verb_t verb, run_options_t *o, client_args_t 
     return share;
 }
 
-/* *metrics_fd is taken over by the run, if it comes to one. */
-static int run_pipeline(verb_t verb, run_options_t *o, int *metrics_fd) {
+/* Checks the pipeline, chooses the windows, opens input and output, and runs. Anything that is wrong ends it
+ * with a sentence and an exit code before a row has started. *metrics_fd becomes -1 when the run has taken it
+ * over. */
+static int check_and_run(verb_t verb, run_options_t *o, int *metrics_fd) {
     buf_t yaml;
     err_t err;
     int code = EXIT_PIPELINE;
@@ -189,7 +194,7 @@ static int run_pipeline(verb_t verb, run_options_t *o, int *metrics_fd) {
         code = EXIT_DATA;
         if (open_data(o, p, &yaml, &c) == SDG_OK) {
             say_windows(&c, row_bytes);
-            code = execute(verb, o, p, &c, *metrics_fd);
+            code = run_actors(verb, o, p, &c, *metrics_fd);
             *metrics_fd = -1;
         }
         free(endpoints);
@@ -200,32 +205,32 @@ static int run_pipeline(verb_t verb, run_options_t *o, int *metrics_fd) {
     return code;
 }
 
-/* Listens before anything is opened: a port that is taken stops the run at once. */
-static int run_options(verb_t verb, run_options_t *o) {
+/* Listens for --metrics-listen before anything is opened: a port that is taken stops the run at once. */
+static int listen_and_run(verb_t verb, run_options_t *o) {
     err_t err;
     int fd = -1;
     if (o->metrics_listen && (fd = runtime_metrics_listen("run", o->metrics_listen, o->insecure, &err)) < 0) {
         fprintf(stderr, "sdg: %s\n", err.text);
         return EXIT_USAGE;
     }
-    int code = run_pipeline(verb, o, &fd);
+    int code = check_and_run(verb, o, &fd);
     if (fd >= 0) close(fd);
     return code;
 }
 
 int run_main(void *options) {
     runtime_init();
-    return run_options(VERB_RUN, options);
+    return listen_and_run(VERB_RUN, options);
 }
 
 int submit_main(void *options) {
     runtime_init();
-    return run_options(VERB_SUBMIT, options);
+    return listen_and_run(VERB_SUBMIT, options);
 }
 
 /* ---- test-run: one row, through the same actors, into a file that is shown and removed */
 
-/* Rows of the input, at most `max`; 0 when it cannot be read: the run will say why. */
+/* Counts rows of the input, at most `max`. 0 when it cannot be read: the run says why. */
 static uint64_t count_rows(const char *path, uint64_t max) {
     row_record_t record;
     err_t err;
@@ -239,7 +244,7 @@ static uint64_t count_rows(const char *path, uint64_t max) {
 }
 
 static void choose_row(run_options_t *o) {
-    uint64_t rows = o->random_input ? count_rows(o->input, 100) : 0;
+    uint64_t rows = o->random_input ? count_rows(o->input, RANDOM_ROWS_MAX) : 0;
     if (rows > 0) o->row = rng_entropy() % rows;
     o->max_inputs = o->row + 1;
     o->max_concurrent = 1;
@@ -262,6 +267,7 @@ static int show(const char *path, const run_options_t *o, int code) {
     return code;
 }
 
+/* Runs one row through the same actors into a temporary file, shows it and removes the file. */
 int test_run_main(void *options) {
     run_options_t *o = options;
     char folder[] = "/tmp/sdg-test-run-XXXXXX", path[64], identity[72];
@@ -274,7 +280,7 @@ int test_run_main(void *options) {
     snprintf(path, sizeof path, "%s/row.jsonl", folder);
     snprintf(identity, sizeof identity, "%s.sdg", path);
     o->output = path;
-    int code = run_options(VERB_TEST_RUN, o);
+    int code = listen_and_run(VERB_TEST_RUN, o);
     code = code == EXIT_ALL_FINE || code == EXIT_ROWS_FAILED ? show(path, o, code) : code;
     unlink(path);
     unlink(identity);

@@ -59,8 +59,8 @@ static void say_found(const journal_found_t *found, const char *path) {
                  found->calls, found->rows);
 }
 
-/* After the output: its lock makes us the only owner, and it says which rows are finished. --overwrite starts
- * anew, so without old answers. */
+/* Called after the output is open: its lock makes this run the only owner of the journal too, and it says
+ * which rows are finished. --overwrite starts anew, so without old answers. */
 static int open_journal(const run_options_t *o, const client_args_t *c, local_run_t *run, err_t *err) {
     journal_found_t found;
     char *path = xasprintf("%s.journal", o->output);
@@ -89,7 +89,8 @@ static char *spill_folder(const run_options_t *o) {
     return xstrdup(system && *system ? system : "/tmp");
 }
 
-/* Writing there is tried when the first context is spilled; a wrong --spill-dir is told at once. */
+/* The folder is first written to when a context is spilled; so that a wrong --spill-dir is told at once, it
+ * is looked at here. */
 static int check_spill_folder(const run_options_t *o, const char *folder, err_t *err) {
     if (!o->spill_dir || access(folder, W_OK | X_OK) == 0) return SDG_OK;
     return err_set(err, SDG_EIO, "--spill-dir %s is not a folder that can be written to", folder);
@@ -102,6 +103,7 @@ static void choose_stops(run_store_t *store, const run_options_t *o, const pipel
     c->stop_count = pipeline_stops(p, store->stops, p->block_count);
 }
 
+/* Contexts are kept when an option asks for them, for a memory limit, and for batch mode. */
 static int open_contexts(run_store_t *store, run_options_t *o, const client_args_t *c, local_run_t *run,
                          err_t *err) {
     if (!o->memory_optimization && !o->memory_limit && c->stop_count == 0) return SDG_OK;
@@ -120,7 +122,7 @@ static int open_contexts(run_store_t *store, run_options_t *o, const client_args
     return store->spill_path ? SDG_OK : err->code;
 }
 
-/* ---- both */
+/* ---- the store of a run */
 
 int run_store_open(run_store_t *store, run_options_t *o, const pipeline_t *p, client_args_t *c,
                    local_run_t *run, err_t *err) {

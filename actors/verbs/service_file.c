@@ -1,8 +1,8 @@
 /* service_file.c - see service_file.h.
  *
- * Three readers look at the bytes, each for what it knows: our own YAML reader finds what is no YAML and
- * knows the place of every key; libcyaml holds keys and types against the schema; the row of a key holds the
- * value against its bounds. All problems are told in one form, with the line they are in. */
+ * Three readers look at the bytes, each for what it knows: the YAML reader of core/mabel finds what is no
+ * YAML and knows the place of every key; libcyaml compares keys and types with the schema; the row of a key
+ * compares the value with its bounds. All problems are told in one form, with the line they are in. */
 #include "actors/verbs/service_file.h"
 
 #include <assert.h>
@@ -21,7 +21,7 @@
 
 /* "memory.limit" is the key `limit` in the section `memory`; a key without a dot is in none, "". */
 typedef struct service_key {
-    const flag_row_t *row; /* the first that has the key; others agree with it in kind and bounds */
+    const flag_row_t *row; /* the first row that has the key; others agree with it in kind and bounds */
     char section[SERVICE_NAME_BYTES_MAX];
     const char *name;
 } service_key_t;
@@ -82,6 +82,7 @@ typedef struct schema {
 static const cyaml_strval_t truths[] = {{"true", 1}, {"false", 0}, {"yes", 1},
                                         {"no", 0},   {"on", 1},    {"off", 0}};
 
+/* How libcyaml reads the value of this row: numbers and switches as such, everything else as text. */
 static cyaml_schema_value_t type_of(const flag_row_t *row) {
     enum cyaml_flag flags = CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT;
     switch (row->kind) {
@@ -176,6 +177,7 @@ static void list_names(const char *const *names, size_t n, buf_t *out) {
     }
 }
 
+/* An unknown key: the nearest one, or all that may stand there. */
 static void explain_unknown(const service_keys_t *keys, const complaint_t *c, const char *unknown,
                             diags_t *problems) {
     const char *section = c->depth ? c->fields[0] : "", *names[SERVICE_KEYS_MAX];
@@ -194,7 +196,7 @@ static void explain_unknown(const service_keys_t *keys, const complaint_t *c, co
     buf_free(&list);
 }
 
-/* What stands where something else was expected, from libcyaml's reason; NULL: it does not tell. */
+/* What stands where something else was expected, from libcyaml's reason; NULL: the reason does not say it. */
 static const char *given_words(const char *reason) {
     const char *value = strstr(reason, " value: ");
     return strstr(reason, "got event: SEQUENCE")  ? "a list"
@@ -204,7 +206,7 @@ static const char *given_words(const char *reason) {
                                                   : NULL;
 }
 
-/* Says in our words what libcyaml found: an unknown key, a key given twice, or a value of another type. */
+/* Says in plain words what libcyaml found: an unknown key, a key given twice, or a value of another type. */
 static void explain(const service_keys_t *keys, const complaint_t *c, cyaml_err_t rc, diags_t *problems) {
     static const char unknown[] = "Unexpected key: ", twice[] = "Mapping field already seen: ";
     if (strncmp(c->reason, unknown, sizeof unknown - 1) == 0) {
@@ -239,10 +241,10 @@ static void explain(const service_keys_t *keys, const complaint_t *c, cyaml_err_
 
 /* ---- a file */
 
-/* texts: for each key its value as a flag's value is written; owned; NULL: not in the file. */
 struct service_file {
     service_keys_t keys;
-    char *texts[SERVICE_KEYS_MAX];
+    char
+        *texts[SERVICE_KEYS_MAX]; /* by key: its value as a flag's value is written; owned; NULL: not there */
 };
 
 static char *text_of_value(const flag_row_t *row, const void *value) {
@@ -254,8 +256,8 @@ static char *text_of_value(const flag_row_t *row, const void *value) {
     }
 }
 
-/* Types and structure. *file has the texts; false: told. */
-static bool load(service_file_t *file, const char *bytes, size_t len, diags_t *problems) {
+/* Reads types and structure with libcyaml and fills file->texts. False: `problems` say what is wrong. */
+static bool load_with_cyaml(service_file_t *file, const char *bytes, size_t len, diags_t *problems) {
     complaint_t complaint = {0};
     const cyaml_config_t config = {.log_fn = listen_to_cyaml,
                                    .log_ctx = &complaint,
@@ -297,7 +299,8 @@ service_file_t *service_file_parse(const char *bytes, size_t len, diags_t *probl
     service_file_t *file = xcalloc(1, sizeof *file);
     collect_keys(&file->keys);
     ydoc_t *doc = yaml_parse(bytes, len, &(yaml_options_t){0}, problems);
-    if (doc && !problems->errors && load(file, bytes, len, problems)) check_bounds(file, doc, problems);
+    if (doc && !problems->errors && load_with_cyaml(file, bytes, len, problems))
+        check_bounds(file, doc, problems);
     yaml_doc_free(&doc);
     if (problems->errors) service_file_close(&file);
     return file;
@@ -319,8 +322,8 @@ const char *service_file_text(const service_file_t *file, const char *key) {
     return NULL;
 }
 
-/* Reads and parses; NULL: told in err when the file cannot be read, else in problems. The bytes are the
- * caller's: problems show lines of them. */
+/* Reads and parses a file. NULL: `err` is set when the file cannot be read, otherwise `problems` say what is
+ * wrong. `bytes` stay with the caller, because problems show lines of them. */
 static service_file_t *read_file(const char *path, buf_t *bytes, diags_t *problems, err_t *err) {
     buf_init(bytes, SERVICE_FILE_BYTES_MAX);
     bool readable = prepare_read_file(path, bytes, err) == SDG_OK;
@@ -409,6 +412,7 @@ static void example_part(const service_keys_t *keys, const char *name, bool japa
     }
 }
 
+/* One section after the other; a key without a default is commented out. */
 void service_file_example(bool japanese, buf_t *out) {
     const char *names[SERVICE_KEYS_MAX];
     service_keys_t keys;

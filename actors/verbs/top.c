@@ -66,6 +66,7 @@ static void head_line(value_t s, buf_t *out) {
 }
 
 enum { BAR_WIDTH = 40 };
+/* Rows, and a bar when the number of rows is known. */
 static void progress_lines(value_t s, buf_t *out) {
     value_t total = child(s, "total"), percent = child(s, "progress_percent"), eta = child(s, "eta_s");
     label(out, "rows");
@@ -96,6 +97,7 @@ static void progress_lines(value_t s, buf_t *out) {
     buf_addc(out, '\n');
 }
 
+/* Calls, tokens and latencies. */
 static void call_lines(value_t s, buf_t *out) {
     value_t calls = child(s, "calls"), tokens = child(s, "tokens"), latency = child(s, "latency_ms");
     static const char *const points[] = {"p50", "p90", "p99", "max"};
@@ -139,7 +141,7 @@ static void counts_line(const char *name, value_t counts, buf_t *out) {
     if (some) buf_addc(out, '\n');
 }
 
-/* Only where somebody accounts for something. */
+/* What client, workers and store say they hold; nothing when none of them says anything. */
 static void accounted_line(value_t memory, buf_t *out) {
     static const char *const parts[][2] = {
         {"client", "client "}, {"workers", ", workers "}, {"store", ", context store "}};
@@ -174,6 +176,7 @@ static void batch_line(value_t s, buf_t *out) {
     buf_addc(out, '\n');
 }
 
+/* The context store; nothing when there is none. */
 static void cache_line(value_t s, buf_t *out) {
     value_t cache = child(s, "cache"), rate = child(cache, "hit_rate");
     if (!is_number(child(cache, "max_size")) && count_of(child(cache, "size")) == 0) return;
@@ -194,6 +197,7 @@ static void cache_line(value_t s, buf_t *out) {
     buf_adds(out, " pinned\n");
 }
 
+/* Memory of all processes, workers and jobs. */
 static void memory_line(value_t s, buf_t *out) {
     value_t memory = child(s, "memory"), processes = child(memory, "processes"),
             workers = child(s, "workers");
@@ -261,7 +265,7 @@ static int fetch(CURL *curl, const char *url, buf_t *body, err_t *err) {
                          url, status);
 }
 
-/* The text of one view, or why there is none. json: as it came. */
+/* The text of one view, or why there is none. json: the object as it came. */
 static int view(CURL *curl, const char *url, bool json, buf_t *out, err_t *err) {
     buf_t body;
     value_t stats = value_null();

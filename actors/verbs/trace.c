@@ -1,5 +1,5 @@
-/* trace.c - the trace is a list of objects made by core/mabel/row_trace: this file only lays them out. Keys
- * it does not know are shown as they are, so a newer row machine needs no change here. */
+/* trace.c - the trace is a list of objects made by core/mabel/row/row_trace.c: this file only lays them out.
+ * Keys it does not know are shown as they are, so a newer row machine needs no change here. */
 #include "actors/verbs/trace.h"
 
 #include <stdio.h>

@@ -8,6 +8,7 @@
 #include "actors/verbs/prepare.h"
 #include "core/mabel/yaml/limits.h"
 
+/* Shows all problems of one file on stderr, or says that it is valid. Returns the exit code. */
 static int check(const char *path, bool use_env) {
     buf_t yaml;
     err_t err;

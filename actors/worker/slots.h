@@ -25,6 +25,8 @@ typedef struct slot {
     struct held_events *held; /* what Python asks meanwhile; NULL: nothing */
     struct row_journal *journal; /* worker_journal.c; NULL: the job has no call journal */
     struct row_context *context; /* worker_contexts.c; NULL: the row is never put away */
+    bool has_unit;               /* of the job's units; while it calls an LLM, the engine has it */
+    ring_node_t unit_turn;       /* in the job's unit_queue, while it awaits a unit */
     agenda_entry_t agenda;
     struct {
         size_t held, held_most; /* now, and the most so far */

@@ -165,27 +165,48 @@ static void on_lease(worker_t *w, const message_t *m, uint64_t now) {
 
 /* What may run here, as the scheduler sees it: a worker that drains begins nothing more. */
 static uint64_t permit_of(const worker_t *w, const worker_job_t *job) {
-    return w->draining ? 0 : job->permit_rows;
+    return w->draining ? 0 : job->units.allowed;
+}
+
+/* Rows that have begun and hold no unit: they wait for a retry, a unit or a permit of the endpoint. */
+static uint64_t rows_waiting(const worker_job_t *job) {
+    return job->running > job->units.used ? job->running - job->units.used : 0;
+}
+
+/* Units in use. A worker that drains is given none any more, so it keeps one for each of its rows. */
+static uint64_t units_used(const worker_t *w, const worker_job_t *job) {
+    return job->units.used + (w->draining ? rows_waiting(job) : 0);
 }
 
 static void say_held(worker_t *w, worker_job_t *job) {
+    job->told.used = units_used(w, job);
+    job->told.waiting = rows_waiting(job);
     message_t m = {.type = MESSAGE_PERMITS_HELD,
-                   .PERMITS_HELD = {.job = job->id, .permit = permit_of(w, job), .running = job->running}};
+                   .PERMITS_HELD = {.job = job->id,
+                                    .permit = permit_of(w, job),
+                                    .running = job->told.used,
+                                    .waiting = job->told.waiting}};
     say(w, &m);
-    job->told_running = job->running;
 }
 
-/* While more rows run than are permitted, each that ends may be another worker's gain. */
-static void tell_what_was_given_up(worker_t *w) {
+/* While more units are in use than are permitted, each that comes free may be another worker's gain; and rows
+ * that wait make room for others here. */
+static bool is_news(const worker_t *w, const worker_job_t *job) {
+    uint64_t waiting = rows_waiting(job), step = job->units.allowed / 8 > 1 ? job->units.allowed / 8 : 1;
+    if (job->told.used > permit_of(w, job) && units_used(w, job) < job->told.used) return true;
+    return waiting > job->told.waiting + step || waiting + step < job->told.waiting;
+}
+
+static void tell_news_of_units(worker_t *w) {
     for (worker_job_t *job = w->jobs; job; job = job->next) {
-        if (job->told_running > permit_of(w, job) && job->running < job->told_running) say_held(w, job);
+        if (is_news(w, job)) say_held(w, job);
     }
 }
 
 static void on_permits(worker_t *w, const message_t *m, uint64_t now) {
     worker_job_t *job = job_or_ask(w, m->PERMITS.job, now);
     if (job->state == JOB_BROKEN) refuse_job(w, job);
-    job->permit_rows = m->PERMITS.units;
+    job->units.allowed = m->PERMITS.units < UINT32_MAX ? (uint32_t)m->PERMITS.units : UINT32_MAX;
     worker_start_rows(w, job, now);
     say_held(w, job);
 }
@@ -197,12 +218,13 @@ static void on_endpoint_permits(worker_t *w, const message_t *m, uint64_t now) {
 
 static void on_job_drop(worker_t *w, const message_t *m, uint64_t now) {
     worker_job_t *job = worker_find_job(w, m->JOB_DROP.job);
-    (void)now;
     if (!job) return;
-    if (m->JOB_DROP.mode == DISPATCH_STOP_DRAIN)
+    if (m->JOB_DROP.mode == DISPATCH_STOP_DRAIN) {
         worker_return_waiting(w, job);
-    else
+        worker_return_stuck(w, job, now);
+    } else {
         worker_forget_job(w, job);
+    }
 }
 
 static void on_row_results_ack(worker_t *w, const message_t *m, uint64_t now) {
@@ -255,6 +277,9 @@ static void on_sync(worker_t *w, const message_t *m, uint64_t now) {
 
 static void check_drained(worker_t *w, uint64_t now) {
     if (!w->draining || w->actor.ended) return;
+    for (worker_job_t *job = w->jobs; job; job = job->next) {
+        worker_return_stuck(w, job, now);
+    }
     bool empty = worker_rows_open(w) == 0;
     if (!empty && now < w->drain_deadline_ns) return;
     if (w->args.report_rss) say_totals(w);
@@ -307,7 +332,7 @@ static uint64_t after(void *self, uint64_t now) {
     worker_journal_flush(w, now);
     worker_contexts_flush(w, now);
     worker_flush(w, now);
-    tell_what_was_given_up(w);
+    tell_news_of_units(w);
     worker_endpoints_tell(w);
     every_beat(w, now);
     housekeep(w, now);
@@ -341,7 +366,7 @@ static worker_t *worker_new(const worker_args_t *args) {
     w->leases = lease_book_new();
     buf_init(&w->scratch, MESSAGE_BYTES_MAX);
     greeting_init(&w->greeting, clock_now_ns());
-    w->scheduler = link_socket(ZMQ_DEALER, 500);
+    w->scheduler = link_socket(ZMQ_DEALER, LINGER_MS, SOCKET_HWM);
     zsock_set_immediate(w->scheduler, 1);
     return w;
 }
@@ -403,10 +428,10 @@ static const actor_ops_t ops = {on_message, on_fd, on_command, after};
 
 void worker_actor(zsock_t *pipe, void *args) {
     worker_t *w = worker_new(args);
+    err_t err;
     actor_init(&w->actor, "worker", &ops, w, pipe);
-    if (zsock_connect(w->scheduler, "%s", ((worker_args_t *)args)->endpoint) != 0) {
-        log_error("worker", "cannot connect to %s: %s", ((worker_args_t *)args)->endpoint,
-                  zmq_strerror(zmq_errno()));
+    if (link_attach(w->scheduler, LINK_CONNECT, ((worker_args_t *)args)->endpoint, &err) < 0) {
+        log_error("worker", "%s", err.text);
         actor_finish(&w->actor, 2);
     }
     actor_add_socket(&w->actor, w->scheduler);

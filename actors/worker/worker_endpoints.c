@@ -56,6 +56,14 @@ void worker_endpoint_permit(worker_t *w, uint64_t endpoint, uint64_t calls) {
     say_held(w, permit);
 }
 
+bool worker_endpoints_closed(const worker_t *w, const worker_job_t *job) {
+    for (size_t i = 0; i < job->route_count; i++) {
+        const endpoint_permit_t *permit = find((worker_t *)w, llm_engine_endpoint_id(w->llm, job->routes[i]));
+        if (permit && permit->calls == 0) return true;
+    }
+    return false;
+}
+
 void worker_endpoints_tell(worker_t *w) {
     for (size_t i = 0; i < w->endpoint_count; i++) {
         endpoint_permit_t *permit = &w->endpoints[i];

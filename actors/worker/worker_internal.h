@@ -30,20 +30,22 @@ typedef struct worker_job {
     char *refusal; /* JOB_BROKEN: why; said again when the scheduler has not heard it */
     pipeline_t *pipeline;
     job_options_t options;
-    uint32_t *routes;              /* model index -> route of the worker's engine */
-    size_t route_count;            /* opened: all models, or fewer while the job is being loaded */
-    permit_t units;                /* of its calls; large: rows are limited by `running` */
-    pypool_t *python;              /* NULL when it has no python blocks */
-    zsock_t *store;                /* DEALER to the context store; NULL: it keeps nothing for this job */
-    struct journal_out *journal;   /* worker_journal.c; NULL: the job has no call journal */
+    uint32_t *routes;            /* model index -> route of the worker's engine */
+    size_t route_count;          /* opened: all models, or fewer while the job is being loaded */
+    permit_t units;              /* what may run here of the job: requests in flight and rows that run code */
+    ring_t unit_queue;           /* slots whose Python call waits for a unit */
+    pypool_t *python;            /* NULL when it has no python blocks */
+    zsock_t *store;              /* DEALER to the context store; NULL: it keeps nothing for this job */
+    struct journal_out *journal; /* worker_journal.c; NULL: the job has no call journal */
     struct contexts_out *contexts; /* worker_contexts.c; NULL: rows wait here */
     uint32_t *functions;           /* block index -> pool function */
-    uint64_t permit_rows;          /* units of the job's permit: rows started and not finished */
     uint64_t running;              /* rows started and not finished */
-    uint64_t told_running;         /* what the scheduler was told of it last */
-    uint64_t asked_ns;             /* last JOB_GET */
-    waiting_t waiting;             /* leased and not started */
-    uint64_t row_bytes;            /* what a row of it takes here, by the rows seen so far: worker_memory.c */
+    struct {
+        uint64_t used, waiting;
+    } told;             /* units in use, and rows that hold none, as the scheduler heard last */
+    uint64_t asked_ns;  /* last JOB_GET */
+    waiting_t waiting;  /* leased and not started */
+    uint64_t row_bytes; /* what a row of it takes here, by the rows seen so far: worker_memory.c */
 } worker_job_t;
 
 typedef struct endpoint_permit { /* calls in flight to an endpoint, of all jobs together */
@@ -82,6 +84,7 @@ void worker_endpoint_permit(worker_t *w, uint64_t endpoint, uint64_t calls); /* 
 void worker_endpoints_apply(worker_t *w, const worker_job_t *job);           /* its routes are new */
 void worker_endpoints_tell(worker_t *w); /* calls that have ended while there were too many */
 void worker_endpoints_forget(worker_t *w);
+bool worker_endpoints_closed(const worker_t *w, const worker_job_t *job); /* no call may go to one of them */
 
 /* worker_jobs.c */
 worker_job_t *worker_find_job(worker_t *w, uint64_t id);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "actors/worker/worker_internal.h"
+#include "actors/loop/limits.h"
 #include "actors/worker/limits.h"
 #include "actors/worker/worker_contexts.h"
 #include "actors/worker/worker_journal.h"
@@ -23,6 +24,7 @@ worker_job_t *worker_find_job(worker_t *w, uint64_t id) {
 
 worker_job_t *worker_add_job(worker_t *w, uint64_t id) {
     worker_job_t *job = xcalloc(1, sizeof *job);
+    ring_init(&job->unit_queue);
     job->id = id;
     job->next = w->jobs;
     w->jobs = job;
@@ -85,7 +87,6 @@ static int connect_models(worker_t *w, worker_job_t *job, err_t *err) {
     if (p->model_count == 0) return SDG_OK;
     if (open_engine(w, err) != SDG_OK) return err->code;
     job->routes = xcalloc(p->model_count, sizeof *job->routes);
-    job->units = (permit_t){.allowed = UINT32_MAX};
     for (size_t i = 0; i < p->model_count; i++) {
         if (open_route(w, job, &p->models[i], err) != SDG_OK) return err->code;
     }
@@ -151,10 +152,9 @@ static int connect_store(worker_t *w, worker_job_t *job, err_t *err) {
     if (!endpoint) return SDG_OK;
     if (strncmp(endpoint, "inproc://", 9) != 0 && link_check_endpoint(endpoint, err) != SDG_OK)
         return err_prefix(err, "the job's context store");
-    job->store = link_socket(ZMQ_DEALER, 500);
-    if (zsock_connect(job->store, "%s", endpoint) != 0)
-        return err_set(err, SDG_EIO, "cannot connect to the job's context store at %s: %s", endpoint,
-                       zmq_strerror(zmq_errno()));
+    job->store = link_socket(ZMQ_DEALER, LINGER_MS, SOCKET_HWM);
+    if (link_attach(job->store, LINK_CONNECT, endpoint, err) < 0)
+        return err_prefix(err, "the job's context store");
     actor_add_socket(&w->actor, job->store);
     worker_journal_open(job);
     worker_contexts_open(job);

@@ -62,7 +62,9 @@ static void call(worker_t *w, slot_t *slot, step_t *step) {
     err_t err;
     request.route = slot->job->routes[request.route];
     request.permit = &slot->job->units;
+    request.has_unit = slot->has_unit;
     if (llm_engine_submit(w->llm, &request, slot->call_tag, &err) == SDG_OK) {
+        slot->has_unit = false;                 /* it goes with the call, and comes back with the answer */
         slot->bytes.request = request.body_len; /* the engine has a copy */
         worker_account(w, slot);
         bool may = passage_expects(slot->passage.state, PASSAGE_PUT_AWAY);
@@ -223,6 +225,11 @@ static void set_alarm(worker_t *w, slot_t *slot, step_t *step) {
     agenda_set_alarm(w->agenda, &slot->agenda, due);
 }
 
+static void await_unit(worker_t *w, slot_t *slot, step_t *step) {
+    (void)w, (void)step;
+    ring_add_last(&slot->job->unit_queue, &slot->unit_turn);
+}
+
 static void take_turn(worker_t *w, slot_t *slot, step_t *step) {
     (void)step;
     agenda_add_turn(w->agenda, &slot->agenda);
@@ -254,6 +261,7 @@ static void run(worker_t *w, slot_t *slot, step_t *step) {
     };
     row_want_t want = row_run(slot->row, step->now);
     if (want != ROW_FINISHED && is_too_large(w, slot)) want = row_run(slot->row, step->now);
+    if (want == ROW_WANT_PYTHON && !slot->has_unit) slot->has_unit = permit_take(&slot->job->units);
     step->next = ends[want];
 }
 
@@ -261,8 +269,7 @@ static void run(worker_t *w, slot_t *slot, step_t *step) {
 
 static void give_back(worker_t *w, slot_t *slot, step_t *step) {
     (void)w, (void)step;
-    log_debug("worker", "row %" PRIu64 ": its context is not in the store any more, it starts again",
-              slot->passage.row);
+    log_debug("worker", "row %" PRIu64 " goes back to the scheduler and starts again", slot->passage.row);
     outbox_add_returned(w->outbox, slot->job->id, slot->passage.row);
 }
 
@@ -284,7 +291,7 @@ static void report_parked(worker_t *w, slot_t *slot, step_t *step) {
 
 static void release(worker_t *w, slot_t *slot, step_t *step) {
     (void)step;
-    assert(!slot->answer && !slot->held);
+    assert(!slot->answer && !slot->held && !slot->has_unit);
     agenda_remove(w->agenda, &slot->agenda);
     worker_account_gone(w, slot);
     worker_context_row_gone(slot);
@@ -303,15 +310,23 @@ static void ignore(worker_t *w, slot_t *slot, step_t *step) {
 
 /* What a passage says is to be done, in its order. */
 static void (*const doers[PASSAGE_ACTIONS])(worker_t *w, slot_t *slot, step_t *step) = {
-    cancel_call, cancel_python, drop_answer, keep,        hold,      count,         set_alarm,
-    ask,         look_up,       call,        call_python, record,    forget,        pin,
-    queue,       fetch,         fail,        save,        give_back, report_result, report_parked,
-    take_turn,   feed,          tell,        reply,       run,       release,       ignore,
+    cancel_call, cancel_python, drop_answer, keep,          hold,          count,     set_alarm, ask,
+    look_up,     call,          call_python, record,        forget,        pin,       queue,     fetch,
+    fail,        save,          give_back,   report_result, report_parked, take_turn, feed,      tell,
+    reply,       run,           release,     await_unit,    ignore,
 };
 
 static uint32_t facts_of(const slot_t *slot) {
-    return slot->facts | (slot->answer ? PASSAGE_HAS_ANSWER : 0) |
+    return slot->facts | (slot->answer ? PASSAGE_HAS_ANSWER : 0) | (slot->has_unit ? PASSAGE_HAS_UNIT : 0) |
            (worker_context_is_shared(slot) ? PASSAGE_SHARED : 0);
+}
+
+/* What a row holds or waits for of the job's units, once its state has changed. */
+static void follow_units(slot_t *slot) {
+    if (slot->passage.state != PASSAGE_AWAITING_UNIT) ring_remove(&slot->unit_turn);
+    if (!slot->has_unit || passage_unit(slot->passage.state) != PASSAGE_UNIT_NONE) return;
+    permit_give(&slot->job->units);
+    slot->has_unit = false;
 }
 
 /* What comes with the event is used up, or freed. */
@@ -325,6 +340,7 @@ static void advance(worker_t *w, slot_t *slot, passage_event_t event, llm_answer
         passage_state_t before = slot->passage.state;
         uint32_t todo = passage_next(&slot->passage, event, facts_of(slot));
         worker_account_here(w, passage_is_here(slot->passage.state) - passage_is_here(before));
+        follow_units(slot);
         step.next = PASSAGE_EVENTS;
         for (; todo; todo &= todo - 1) {
             doers[__builtin_ctz(todo)](w, slot, &step);
@@ -350,13 +366,16 @@ void worker_accept_rows(worker_t *w, worker_job_t *job, const row_in_list_t *row
     waiting_add(&job->waiting, rows, again);
 }
 
-/* In a later pass of batch mode a row without bytes is in the store. */
+/* The row takes the unit that may_start has seen. In a later pass of batch mode one without bytes is in the
+ * store. */
 static void start_row(worker_t *w, worker_job_t *job, const waiting_row_t *in, uint64_t now) {
     slot_t *slot = slots_take(w->slots, job);
     row_input_t input = {.index = in->index, .line = in->line, .json = in->raw, .len = in->len};
     bool stored = job->options.store.batch && in->len == 0;
     slot->passage.row = in->index;
     job->running++;
+    slot->has_unit = permit_take(&job->units);
+    assert(slot->has_unit);
     if (job->journal) slot->facts |= worker_journal_row(slot, in->again);
     if (job->contexts) slot->facts |= worker_context_row(slot, stored);
     if (!stored) slot->row = row_new(job->pipeline, &job->options.row, &input, now);
@@ -365,14 +384,14 @@ static void start_row(worker_t *w, worker_job_t *job, const waiting_row_t *in, u
 
 /* Rows whose answers are there go first: they free what they hold. */
 static bool may_start(const worker_t *w, const worker_job_t *job) {
-    if (job->state != JOB_READY || !job->waiting.first || job->running >= job->permit_rows) return false;
+    if (job->state != JOB_READY || !job->waiting.first || permit_free(&job->units) == 0) return false;
     return !worker_contexts_are_queued(job) &&
            worker_has_room(w, job, worker_room_for_new(job, job->waiting.first->len));
 }
 
 void worker_start_rows(worker_t *w, worker_job_t *job, uint64_t now) {
-    /* Rows that finish at once (no call in them) free their permit inside the loop: bounded so that messages
-     * are heard in between. */
+    /* Rows that finish at once (no call in them) give their unit back inside the loop: bounded so that
+     * messages are heard in between. */
     for (int i = 0; i < LEASE_ROWS_MAX && may_start(w, job); i++) {
         waiting_row_t *in = waiting_take(&job->waiting);
         start_row(w, job, in, now);
@@ -384,6 +403,21 @@ void worker_return_waiting(worker_t *w, worker_job_t *job) {
     for (waiting_row_t *row; (row = waiting_take(&job->waiting));) {
         outbox_add_returned(w->outbox, job->id, row->index);
         waiting_row_free(row);
+    }
+}
+
+/* Nobody gives it what it waits for: the job has no unit for this worker, or a worker that drains has no
+ * permit of the endpoint. The scheduler is asked to have it run elsewhere. */
+static bool is_stuck(const worker_t *w, const slot_t *slot) {
+    if (slot->has_unit || !passage_expects(slot->passage.state, PASSAGE_STUCK)) return false;
+    bool calls = passage_unit(slot->passage.state) == PASSAGE_UNIT_OF_CALL;
+    if (calls && !llm_engine_waits(w->llm, slot->call_tag)) return false;
+    return slot->job->units.allowed == 0 || (calls && w->draining && worker_endpoints_closed(w, slot->job));
+}
+
+void worker_return_stuck(worker_t *w, worker_job_t *job, uint64_t now) {
+    for (slot_t *slot = slots_next(w->slots, NULL); slot; slot = slots_next(w->slots, slot)) {
+        if (slot->job == job && is_stuck(w, slot)) worker_report(w, slot, PASSAGE_STUCK, now);
     }
 }
 
@@ -401,9 +435,13 @@ static void drive_llm(worker_t *w, uint64_t now) {
     llm_engine_drive(w->llm, now);
     while (llm_engine_next(w->llm, &answer)) {
         slot_t *slot = slots_of(w->slots, answer.tag);
-        if (answer.has_unit) permit_give(answer.permit);
+        bool wanted = slot && slot->call_tag == answer.tag;
+        if (answer.has_unit && wanted)
+            slot->has_unit = true;
+        else if (answer.has_unit)
+            permit_give(answer.permit);
         answer.has_unit = false;
-        if (slot && slot->call_tag == answer.tag)
+        if (wanted)
             worker_report_answer(w, slot,
                                  answer.cause == LLM_CAUSE_NONE ? PASSAGE_CALL_ANSWERED : PASSAGE_CALL_FAILED,
                                  &answer, now);
@@ -463,11 +501,21 @@ static void drive_agenda(worker_t *w, uint64_t now) {
     }
 }
 
+/* Rows that have begun come before those that have not. */
+static void hand_out_units(worker_t *w, worker_job_t *job, uint64_t now) {
+    while (!ring_empty(&job->unit_queue) && permit_take(&job->units)) {
+        slot_t *slot = RING_OWNER(ring_first(&job->unit_queue), slot_t, unit_turn);
+        slot->has_unit = true;
+        worker_report(w, slot, PASSAGE_UNIT, now);
+    }
+}
+
 void worker_drive(worker_t *w, uint64_t now) {
     drive_agenda(w, now);
     if (w->llm) drive_llm(w, now);
     for (worker_job_t *job = w->jobs; job; job = job->next) {
         if (job->python) drive_python(w, job, now);
+        hand_out_units(w, job, now);
         worker_start_rows(w, job, now);
     }
 }
@@ -483,7 +531,8 @@ uint64_t worker_next_wake(const worker_t *w, uint64_t now) {
     if (w->llm) wait = sooner(wait, from_ms(llm_engine_timeout_ms(w->llm, now)));
     for (const worker_job_t *job = w->jobs; job; job = job->next) {
         if (job->python) wait = sooner(wait, from_ms(pypool_timeout_ms(job->python, now)));
-        if (may_start(w, job)) wait = 0;
+        if (may_start(w, job) || (!ring_empty((ring_t *)&job->unit_queue) && permit_free(&job->units) > 0))
+            wait = 0;
     }
     return wait;
 }

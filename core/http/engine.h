@@ -94,6 +94,10 @@ int llm_engine_submit(llm_engine_t *engine, const llm_request_t *request, uint64
 /* Ends the call at once; it finishes with LLM_CAUSE_CANCELLED. Unknown tags are ignored. */
 void llm_engine_cancel(llm_engine_t *engine, uint64_t tag);
 
+/* The call holds no unit: it waits for a unit, for a permit of its endpoint or for a retry. False for unknown
+ * tags. */
+bool llm_engine_waits(const llm_engine_t *engine, uint64_t tag);
+
 int llm_engine_fd(const llm_engine_t *engine); /* becomes readable when there is something to drive */
 /* The longest sleep allowed; -1: any. It is 0, too, when a unit has become free that a queued call waits
  * for. */

@@ -25,6 +25,7 @@ dispatch_t *dispatch_new(void) {
     return d;
 }
 
+/* Frees everything, jobs first: their seats and leases point to workers. */
 void dispatch_destroy(dispatch_t **dispatch) {
     dispatch_t *d = *dispatch;
     if (!d) return;
@@ -91,8 +92,8 @@ bool dispatch_next(dispatch_t *d, uint64_t now, dispatch_action_t *action) {
 
 /* ---- time */
 
-/* If this process itself stood still (a stopped machine, a swap storm), the silence was ours, not the
- * workers'. */
+/* When this process itself stood still (a stopped machine, a swap storm), no worker is blamed for the
+ * silence: the pause is added to the time each was heard last. */
 static void forgive_own_pause(dispatch_t *d, uint64_t now) {
     uint64_t pause = d->tick_ns && now > d->tick_ns ? now - d->tick_ns : 0;
     d->tick_ns = now;
@@ -123,6 +124,7 @@ void dispatch_stats(const dispatch_t *d, dispatch_stats_t *stats) {
     }
 }
 
+/* What the monitor and STATUS show of a job, copied out of its counters. */
 bool dispatch_job_stats(const dispatch_t *d, uint64_t id, dispatch_job_stats_t *stats) {
     const seat_job_t *job = dispatch_job_find(d, id);
     *stats = (dispatch_job_stats_t){0};
@@ -164,13 +166,13 @@ static void check_worker(const seat_worker_t *w) {
         if (w->seat[i]) seats += w->seat[i]->leased;
     }
     assert(w->held_rows == rows && w->held_rows == seats);
-    assert(w->held_rows == w->held_class[0] + w->held_class[1] + w->held_class[2]);
+    assert(w->held_rows == w->held_kind[0] + w->held_kind[1] + w->held_kind[2]);
 }
 
 static void check_job(const seat_job_t *job) {
     uint64_t queued = 0, batched = 0;
-    for (int class = 0; class < CLASSES; class ++) {
-        queued += ring_length(&job->queue[class]);
+    for (int kind = 0; kind < KINDS; kind++) {
+        queued += ring_length(&job->queue[kind]);
     }
     for (const ring_node_t *node = job->batches.head.next; node != &job->batches.head; node = node->next) {
         batched += ring_length(&RING_OWNER(node, result_batch_t, node)->rows);

@@ -22,8 +22,8 @@
  *   pending bytes <= window_bytes + one row + results of the rows that were with workers
  *                    when results passed their half
  *
- * It cannot jam: results leave whatever is pending, and without results a row is leased whatever its size; a
- * client without pending rows may send one.
+ * The job cannot get stuck: results leave whatever is pending, and without results a row is leased whatever
+ * its size; a client without pending rows may send one.
  *
  * Who decides how many rows a worker gets: `concurrency` of the job is split evenly over the workers that can
  * run it (its share, in units: a row that runs code or has a call in flight uses one; a row that has begun
@@ -70,32 +70,38 @@ typedef struct dispatch_row {
     const char *raw;
     size_t len;
 } dispatch_row_t;
-enum { DISPATCH_FAILED = 1 };
-/* How a job stops: modes of dispatch_job_stop (of JOB_STOP on the wire) and of DISPATCH_JOB_DROP (JOB_DROP).
+
+enum { DISPATCH_FAILED = 1 }; /* status of a result that counts as failed */
+
+/* How a job stops: the mode of dispatch_job_stop (JOB_STOP on the wire) and of DISPATCH_JOB_DROP (JOB_DROP).
  */
 typedef enum dispatch_stop {
-    DISPATCH_STOP_DRAIN =
-        1, /* what runs is finished; rows that have not started are dropped, by workers: given back */
-    DISPATCH_STOP_NOW = 2 /* everything is dropped; by workers: the job is forgotten */
+    /* What runs is finished. Rows that have not started are dropped; workers give theirs back. */
+    DISPATCH_STOP_DRAIN = 1,
+    /* Everything is dropped; workers forget the job. */
+    DISPATCH_STOP_NOW = 2
 } dispatch_stop_t;
+
+/* The result of one row, from a worker or to a client. */
 typedef struct dispatch_done {
     uint64_t index;
-    uint32_t status; /* passed on; DISPATCH_FAILED counts as failed, all others do not */
+    uint32_t status; /* passed on unread, except that DISPATCH_FAILED counts as failed */
     const char *json;
     size_t json_len;
     const char *meta;
     size_t meta_len;
 } dispatch_done_t;
 
-typedef struct dispatch_job { /* what a client asks for */
-    uint64_t job;             /* its random id */
-    uint64_t window_rows;     /* most rows pending; >= 1 */
-    uint64_t window_bytes;    /* most bytes pending, see above */
-    uint64_t concurrency;     /* rows running at once over all workers; >= 1 */
-    uint64_t priority;        /* weight among jobs, up to JOB_PRIORITY_MAX; 0: JOB_PRIORITY_DEFAULT */
-    bool python;              /* it has python blocks: only workers that accept them can run it */
-    const uint64_t
-        *endpoints;        /* that its models call; read by dispatch_job_open only, of a job that is new */
+/* What a client asks for. */
+typedef struct dispatch_job {
+    uint64_t job;          /* its random id */
+    uint64_t window_rows;  /* most rows pending; >= 1 */
+    uint64_t window_bytes; /* most bytes pending, see above */
+    uint64_t concurrency;  /* rows running at once over all workers; >= 1 */
+    uint64_t priority;     /* weight among jobs, up to JOB_PRIORITY_MAX; 0: JOB_PRIORITY_DEFAULT */
+    bool python;           /* it has python blocks: only workers that accept them can run it */
+    /* Ids of the endpoints that its models call; dispatch_job_open reads them when the job is new. */
+    const uint64_t *endpoints;
     size_t endpoint_count; /* up to JOB_ENDPOINTS_MAX */
 } dispatch_job_t;
 
@@ -106,8 +112,8 @@ void dispatch_destroy(dispatch_t **d);
  * when there are too many jobs, SDG_EINVAL for a window, concurrency or priority that cannot be. */
 int dispatch_job_open(dispatch_t *d, uint64_t peer, const dispatch_job_t *job, uint64_t now, err_t *err);
 /* Chunk numbers count from 0 in order; a repeated or early one is ignored (credit says what is expected).
- * Unknown job: SDG_ENOTFOUND. */
-/* SDG_ELIMIT: beyond the credit, dropped; the client is told its credit again. */
+ * SDG_ENOTFOUND: the job is not known. SDG_ELIMIT: the chunk is beyond the credit and was dropped; the client
+ * is told its credit again. */
 int dispatch_rows(dispatch_t *d, uint64_t job, uint64_t chunk, const dispatch_row_t *rows, size_t count,
                   uint64_t now);
 int dispatch_rows_end(dispatch_t *d, uint64_t job, uint64_t chunks, uint64_t now);
@@ -134,19 +140,21 @@ void dispatch_client_gone(dispatch_t *d, uint64_t peer, uint64_t now);
 int dispatch_endpoint_limit(dispatch_t *d, uint64_t endpoint, uint64_t calls, uint64_t now);
 
 /* ---- events: workers (numbered by their instance id; peer: where to send) ---- */
-typedef struct dispatch_worker { /* what a worker says of itself */
-    uint64_t worker;             /* its random instance id */
-    bool python;                 /* it runs python blocks */
-    uint64_t patience_ns;        /* how long it may be silent before it is taken for dead; 0: for ever */
+/* What a worker says of itself. */
+typedef struct dispatch_worker {
+    uint64_t worker;      /* its random instance id */
+    bool python;          /* it runs python blocks */
+    uint64_t patience_ns; /* how long it may be silent before it is taken for dead; 0: for ever */
 } dispatch_worker_t;
 /* A new worker, or a known one on a new connection (its leases stay, what it said of itself first holds).
  * SDG_ELIMIT when there are too many. */
 int dispatch_worker_hello(dispatch_t *d, uint64_t peer, const dispatch_worker_t *worker, uint64_t now,
                           err_t *err);
 typedef struct dispatch_held {
-    uint64_t permit;  /* units it knows of; 0 from a worker that drains */
-    uint64_t used;    /* units in use: rows that run code, calls in flight; of a worker that drains also rows
-                         that wait and will use one */
+    uint64_t permit; /* units it knows of; 0 from a worker that drains */
+    /* Units in use: rows that run code, calls in flight. A worker that drains also counts rows that wait and
+     * will use a unit. */
+    uint64_t used;
     uint64_t waiting; /* rows it has begun that hold no unit: they wait for a retry, a permit, an endpoint */
 } dispatch_held_t;
 /* Its answer to PERMITS. What it gives up is given to others only then, and it is given no other share before
@@ -158,16 +166,16 @@ void dispatch_worker_calls(dispatch_t *d, uint64_t worker, uint64_t endpoint, ui
                            uint64_t in_flight, uint64_t now);
 void dispatch_worker_credit(dispatch_t *d, uint64_t worker, uint64_t rows, uint64_t bytes, uint64_t now);
 void dispatch_worker_beat(dispatch_t *d, uint64_t worker, uint64_t now); /* any sign of life */
-/* From its beat: all leases below this number have arrived. */
+/* From the worker's beat: all leases below this number have arrived. */
 void dispatch_worker_leases(dispatch_t *d, uint64_t worker, uint64_t first_missing, uint64_t now);
 /* Results of a worker (known or not any more): rows still open are taken, others dropped. */
 void dispatch_row_results(dispatch_t *d, uint64_t worker, uint64_t job, const dispatch_done_t *rows,
                           size_t count, uint64_t now);
-/* Rows it gives back; it gets no more of this job until its next dispatch_worker_credit. */
+/* The worker gives rows back; it gets no more of this job until its next dispatch_worker_credit. */
 void dispatch_lease_return(dispatch_t *d, uint64_t worker, uint64_t job, const uint64_t *indexes,
                            size_t count, uint64_t now);
-/* It cannot run this job: its leases of it are requeued (no attempt counted). When no worker can, the job
- * ends with the reason. */
+/* The worker cannot run this job: the rows it holds of it are queued again, without counting an attempt. When
+ * no worker can run the job, it ends with the reason. */
 void dispatch_worker_refuses(dispatch_t *d, uint64_t worker, uint64_t job, const char *reason, uint64_t now);
 void dispatch_worker_drain(dispatch_t *d, uint64_t worker, uint64_t now); /* no new leases */
 /* crashed: false after BYE (its rows are requeued without counting an attempt). */
@@ -219,7 +227,7 @@ bool dispatch_next(dispatch_t *d, uint64_t now, dispatch_action_t *action);
 typedef struct dispatch_stats {
     uint64_t jobs, workers;
     uint64_t rows_queued, rows_leased, rows_answered, bytes_pending;
-    uint64_t leases_sent, leases_resent, leases_lost, rows_requeued, duplicates_dropped;
+    uint64_t leases_sent, leases_resent, rows_requeued, duplicates_dropped;
     uint64_t workers_lost;
     uint64_t row_credit; /* rows that all workers together can hold */
 } dispatch_stats_t;
@@ -230,14 +238,15 @@ typedef struct dispatch_job_stats {
     uint64_t rows_ok, rows_failed;                                   /* acknowledged */
     uint64_t bytes_pending, workers, concurrency;                    /* workers: that share its concurrency */
     uint64_t window_rows, window_bytes;
-    uint64_t ingest_rows_limit, result_rows_limit; /* credits: rows that may have come, results that may have
-                                                      been sent, in all */
+    /* Credits, counted from the start of the job: rows that may have come, results that may have been sent.
+     */
+    uint64_t ingest_rows_limit, result_rows_limit;
     bool stopping, over;
 } dispatch_job_stats_t;
-bool dispatch_job_stats(const dispatch_t *d, uint64_t job,
-                        dispatch_job_stats_t *stats); /* false: unknown job, all zero */
+/* False: the job is not known, all numbers are 0. */
+bool dispatch_job_stats(const dispatch_t *d, uint64_t job, dispatch_job_stats_t *stats);
 
-void dispatch_check(
-    const dispatch_t *d); /* asserts that counters and lists agree; for tests, visits every row */
+/* Asserts that counters and lists agree. For tests: it visits every row. */
+void dispatch_check(const dispatch_t *d);
 
 #endif

@@ -25,7 +25,7 @@ static call_endpoint_t *endpoint_new(dispatch_t *d, uint64_t id) {
     return endpoint;
 }
 
-static void line_destroy(line_t *line) {
+static void line_destroy(call_line_t *line) {
     idmap_remove(&line->worker->line_by_endpoint, line->endpoint->id);
     ring_remove(&line->of_worker);
     ring_remove(&line->of_endpoint);
@@ -34,7 +34,7 @@ static void line_destroy(line_t *line) {
 }
 
 static void endpoint_destroy(dispatch_t *d, call_endpoint_t *endpoint) {
-    RING_EACH(&endpoint->lines, node) line_destroy(RING_OWNER(node, line_t, of_endpoint));
+    RING_EACH(&endpoint->lines, node) line_destroy(RING_OWNER(node, call_line_t, of_endpoint));
     ring_remove(&endpoint->of_all);
     idmap_remove(&d->endpoint_by_id, endpoint->id);
     free(endpoint);
@@ -79,8 +79,8 @@ int dispatch_endpoint_limit(dispatch_t *d, uint64_t id, uint64_t calls, uint64_t
 
 /* ---- lines */
 
-static line_t *line_of(seat_worker_t *worker, call_endpoint_t *endpoint) {
-    line_t *line = idmap_get(&worker->line_by_endpoint, endpoint->id);
+static call_line_t *line_of(seat_worker_t *worker, call_endpoint_t *endpoint) {
+    call_line_t *line = idmap_get(&worker->line_by_endpoint, endpoint->id);
     if (line) return line;
     line = xcalloc(1, sizeof *line);
     line->worker = worker;
@@ -92,69 +92,60 @@ static line_t *line_of(seat_worker_t *worker, call_endpoint_t *endpoint) {
 }
 
 void dispatch_lines_destroy(seat_worker_t *worker) {
-    RING_EACH(&worker->lines, node) line_destroy(RING_OWNER(node, line_t, of_worker));
+    RING_EACH(&worker->lines, node) line_destroy(RING_OWNER(node, call_line_t, of_worker));
     idmap_free(&worker->line_by_endpoint);
 }
 
 void dispatch_lines_repeat(dispatch_t *d, seat_worker_t *worker) {
     RING_EACH(&worker->lines, node) {
-        line_t *line = RING_OWNER(node, line_t, of_worker);
+        call_line_t *line = RING_OWNER(node, call_line_t, of_worker);
         if (line->told) ring_add_last(&d->line_permits, &line->permits);
     }
 }
 
 /* ---- shares */
 
-static uint64_t smaller(uint64_t a, uint64_t b) { return a < b ? a : b; }
-
-/* A job that is new to the worker: it is told of its endpoints again, it forgets those that no job of it
- * names. */
-static void add_demand(dispatch_t *d, seat_t *seat) {
-    for (size_t i = 0; i < seat->job->endpoint_count; i++) {
-        line_t *line = line_of(seat->worker, seat->job->endpoints[i]);
-        uint64_t units = smaller(seat->share.granted, ENDPOINT_CALLS_MAX);
-        line->share.demand = smaller(line->share.demand + units, ENDPOINT_CALLS_MAX);
-        if (!seat->lines_told && line->told) ring_add_last(&d->line_permits, &line->permits);
-    }
-    seat->lines_told = true;
-}
-
+/* Adds up what this worker could use of each endpoint: its units of the jobs that name it. When one of these
+ * jobs is new to the worker, it is told its permits of that job's endpoints again, because it forgets the
+ * endpoints that none of its jobs names. */
 static void sum_demand(dispatch_t *d, seat_worker_t *worker) {
-    RING_EACH(&worker->lines, node) RING_OWNER(node, line_t, of_worker)->share.demand = 0;
+    RING_EACH(&worker->lines, node) RING_OWNER(node, call_line_t, of_worker)->share.demand = 0;
     RING_EACH(&worker->seats, node) {
         seat_t *seat = RING_OWNER(node, seat_t, of_worker);
-        if (seat->share.granted > 0) add_demand(d, seat);
+        if (seat->share.granted == 0) continue;
+        for (size_t i = 0; i < seat->job->endpoint_count; i++) {
+            call_line_t *line = line_of(worker, seat->job->endpoints[i]);
+            uint64_t units = smaller(seat->share.granted, ENDPOINT_CALLS_MAX);
+            line->share.demand = smaller(line->share.demand + units, ENDPOINT_CALLS_MAX);
+            if (!seat->lines_told && line->told) ring_add_last(&d->line_permits, &line->permits);
+        }
+        seat->lines_told = true;
     }
 }
 
-/* Without a limit all is everybody's, also of one that has no units at the moment: rows of it may still run.
- */
-static void split_calls(dispatch_t *d, call_endpoint_t *endpoint, size_t count) {
-    endpoint->in_turns = false;
-    if (endpoint->limit != DISPATCH_NO_LIMIT) {
-        endpoint->in_turns = !shares_split_by_demand(d->sharing, count, endpoint->limit, d->turn);
-        return;
-    }
-    for (size_t i = 0; i < count; i++) {
-        d->sharing[i]->wanted = ENDPOINT_CALLS_MAX;
-    }
-}
-
+/* Splits the calls of one endpoint over the workers that call it. Without a limit each worker may make any
+ * number, also one that has no units at the moment: rows of it may still run. A worker that drains keeps what
+ * it was told, for the rows it runs. */
 static void share_calls(dispatch_t *d, call_endpoint_t *endpoint) {
     size_t count = 0;
-    uint64_t others =
-        0; /* calls of workers that drain: they keep what they were told for the rows they run */
+    uint64_t others = 0; /* calls that workers that drain may have in flight */
     RING_EACH(&endpoint->lines, node) {
-        line_t *line = RING_OWNER(node, line_t, of_endpoint);
+        call_line_t *line = RING_OWNER(node, call_line_t, of_endpoint);
         if (line->worker->draining)
             others += line->share.ceiling;
         else
             d->sharing[count++] = &line->share;
     }
-    split_calls(d, endpoint, count);
-    shares_settle(d->sharing, count, endpoint->limit, others);
+    endpoint->in_turns = false;
+    if (endpoint->limit != DISPATCH_NO_LIMIT) {
+        endpoint->in_turns = !shares_split_by_demand(d->sharing, count, endpoint->limit, d->endpoint_turn);
+    } else {
+        for (size_t i = 0; i < count; i++)
+            d->sharing[i]->wanted = ENDPOINT_CALLS_MAX;
+    }
+    shares_grant(d->sharing, count, endpoint->limit, others);
     RING_EACH(&endpoint->lines, node) {
-        line_t *line = RING_OWNER(node, line_t, of_endpoint);
+        call_line_t *line = RING_OWNER(node, call_line_t, of_endpoint);
         if (line->share.changed) ring_add_last(&d->line_permits, &line->permits);
         line->share.changed = false;
     }
@@ -170,7 +161,7 @@ void dispatch_lines_share(dispatch_t *d) {
 bool dispatch_line_next(dispatch_t *d, dispatch_action_t *action) {
     ring_node_t *node = ring_first(&d->line_permits);
     if (!node) return false;
-    line_t *line = RING_OWNER(node, line_t, permits);
+    call_line_t *line = RING_OWNER(node, call_line_t, permits);
     ring_remove(node);
     line->told = true;
     *action = (dispatch_action_t){.kind = DISPATCH_ENDPOINT_PERMITS,
@@ -184,15 +175,15 @@ bool dispatch_line_next(dispatch_t *d, dispatch_action_t *action) {
 void dispatch_worker_calls(dispatch_t *d, uint64_t id, uint64_t endpoint, uint64_t permit, uint64_t in_flight,
                            uint64_t now) {
     seat_worker_t *worker = dispatch_worker_find(d, id);
-    line_t *line = worker ? idmap_get(&worker->line_by_endpoint, endpoint) : NULL;
+    call_line_t *line = worker ? idmap_get(&worker->line_by_endpoint, endpoint) : NULL;
     (void)now;
     if (line && share_heard(&line->share, permit, in_flight)) d->shares_stale = true;
 }
 
 void dispatch_lines_tick(dispatch_t *d, uint64_t now) {
     uint64_t turn = now / ENDPOINT_TURN_NS;
-    if (turn == d->turn) return;
-    d->turn = turn;
+    if (turn == d->endpoint_turn) return;
+    d->endpoint_turn = turn;
     RING_EACH(&d->endpoints, node) {
         if (RING_OWNER(node, call_endpoint_t, of_all)->in_turns) d->shares_stale = true;
     }

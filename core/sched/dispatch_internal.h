@@ -24,19 +24,22 @@ typedef struct lease lease_t;
 typedef struct call_endpoint call_endpoint_t;
 
 typedef enum lease_row_state { ROW_QUEUED, ROW_LEASED, ROW_ANSWERED } lease_row_state_t;
+
+/* Kinds of rows, by the number of workers that died holding them. */
 enum {
-    CLASS_FRESH,
-    CLASS_SUSPECT,
-    CLASS_CULPRIT,
-    CLASSES
-}; /* of rows, by workers that died holding them: none, one, more */
+    KIND_FRESH,   /* none died */
+    KIND_SUSPECT, /* one died */
+    KIND_CULPRIT, /* more than one died */
+    KINDS
+};
 
 typedef struct lease_row {
-    ring_node_t node; /* queue, lease, answered or batch, as `state` says; free rows: the pool's next */
+    ring_node_t node; /* in a queue, lease, answered or batch, as `state` says; free rows: the pool's next */
     uint64_t index, line;
-    char *data; /* raw JSON until answered, then result line and meta; owned: rows of a chunk share nothing,
-                 * or one slow row would keep the bytes of all */
-    size_t len; /* of the raw JSON or the result line */
+    /* Raw JSON until answered, then the result line and its meta. Owned by the row: if the rows of a chunk
+     * shared their bytes, one slow row would keep the bytes of all. */
+    char *data;
+    size_t len;      /* of the raw JSON or the result line */
     size_t meta_len; /* of an answer; 0 before */
     lease_t *lease;  /* LEASED only */
     uint32_t status; /* ANSWERED only: as the worker said */
@@ -44,19 +47,22 @@ typedef struct lease_row {
     uint8_t deaths;  /* workers that died holding it */
 } lease_row_t;
 
-typedef struct lease_row_block { /* rows are allocated many at a time */
+/* Rows are allocated many at a time. */
+typedef struct lease_row_block {
     struct lease_row_block *next;
     lease_row_t rows[];
 } lease_row_block_t;
 
-typedef struct result_batch { /* rows sent in one RESULTS, kept until acknowledged */
-    ring_node_t node;         /* job->batches */
+/* Rows sent in one RESULTS, kept until the client has acknowledged them. */
+typedef struct result_batch {
+    ring_node_t node; /* job->batches */
     uint64_t number;
     ring_t rows;
     uint64_t resend_ns, wait_ns;
 } result_batch_t;
 
-struct lease {        /* rows sent in one LEASE; exists while a row of it is open */
+/* Rows sent in one LEASE. It exists while a row of it is open. */
+struct lease {
     ring_node_t node; /* worker->leases, by number */
     uint64_t number;  /* era and count of this worker */
     seat_job_t *job;
@@ -67,43 +73,45 @@ struct lease {        /* rows sent in one LEASE; exists while a row of it is ope
     uint64_t resend_ns, wait_ns;
 };
 
-typedef struct seat {      /* what a worker is to a job */
-    ring_node_t of_worker; /* worker->seats: the first one's turn it is */
-    ring_node_t hungry;    /* job->hungry or job->waiting */
-    ring_node_t permits;   /* d->permits: it is to be told its share */
+/* What a worker is to a job. */
+typedef struct seat {
+    ring_node_t of_worker; /* in worker->seats: it is the turn of the first one */
+    ring_node_t hungry;    /* in job->hungry or job->unserved */
+    ring_node_t permits;   /* in d->permits: the worker is to be told its share */
     seat_worker_t *worker;
     seat_job_t *job;
     share_t share;               /* of the units of the job's permit */
-    uint64_t waiting;            /* rows it has begun that hold no unit now, as it said last */
-    bool told;                   /* it has been sent PERMITS */
-    bool lines_told;             /* it is told (again) of the endpoints of the job */
-    bool refused;                /* it cannot run this job */
-    bool rests;                  /* it gave rows back: no more until it says its credit again */
-    bool parked;                 /* in job->waiting: no queued row is for it */
-    uint64_t turn_rows;          /* what is left of its turn at this worker */
-    uint64_t leased;             /* rows it holds of this job */
-    double rate;                 /* rows/s it finishes, smoothed */
-    uint64_t rate_ns, rate_rows; /* since when, how many not yet in `rate` */
+    uint64_t waiting;            /* rows the worker has begun that hold no unit now, as it said last */
+    bool told;                   /* the worker has been sent PERMITS */
+    bool lines_told;             /* the worker has been told (again) of the endpoints of the job */
+    bool refused;                /* the worker cannot run this job */
+    bool rests;                  /* the worker gave rows back: no more until it says its credit again */
+    bool unserved;               /* in job->unserved: no queued row is for it */
+    uint64_t turn_rows;          /* what is left of the job's turn at this worker */
+    uint64_t leased;             /* rows the worker holds of this job */
+    double rate;                 /* rows/s the worker finishes, smoothed */
+    uint64_t rate_ns, rate_rows; /* since when, and how many rows are not yet in `rate` */
 } seat_t;
 
-/* A server that jobs call. Here as long as a job names it. */
+/* A server that jobs call. It exists as long as a job names it. */
 struct call_endpoint {
-    ring_node_t of_all; /* d->endpoints */
+    ring_node_t of_all; /* in d->endpoints */
     uint64_t id;
     uint64_t limit; /* calls in flight over all workers; DISPATCH_NO_LIMIT: nobody has said one */
-    uint64_t jobs;  /* that name it */
-    bool in_turns;  /* its limit is smaller than the number of workers that want to call it */
+    uint64_t jobs;  /* how many jobs name it */
+    bool in_turns;  /* its limit is smaller than the number of workers that want calls: they take turns */
     ring_t lines;
 };
 
-typedef struct line { /* what a worker is to an endpoint */
+/* What a worker is to an endpoint. */
+typedef struct call_line {
     ring_node_t of_worker, of_endpoint;
-    ring_node_t permits; /* d->line_permits: it is to be told its share */
+    ring_node_t permits; /* in d->line_permits: the worker is to be told its share */
     seat_worker_t *worker;
     call_endpoint_t *endpoint;
     share_t share; /* of the calls in flight */
-    bool told;     /* it has been sent ENDPOINT_PERMITS */
-} line_t;
+    bool told;     /* the worker has been sent ENDPOINT_PERMITS */
+} call_line_t;
 
 struct seat_worker {
     uint64_t id, peer;
@@ -111,15 +119,16 @@ struct seat_worker {
     uint64_t leases_sent;
     uint64_t credit_rows, credit_bytes;
     uint64_t held_rows, held_bytes; /* leased to it */
-    uint64_t held_class[CLASSES];
+    uint64_t held_kind[KINDS];
     uint64_t heard_ns, permits_ns;
     uint64_t patience_ns; /* of silence; 0: any */
     bool python;          /* it runs python blocks */
     bool draining;
-    uint64_t hole, hole_count; /* leases it may miss that have no open rows: it is told, so that its count
-                                  goes on; count 0: none */
+    /* Leases the worker may never have got and that have no open rows: it is told (LEASES_VOID), so that it
+     * does not wait for them. void_count 0: none. */
+    uint64_t void_from, void_count;
     ring_t seats, leases, lines;
-    ring_node_t resend;     /* d->resend: leases may be due again */
+    ring_node_t resend;     /* in d->resend: leases may be due again */
     seat_t *seat[JOBS_MAX]; /* by job slot */
     idmap_t line_by_endpoint;
 };
@@ -133,10 +142,10 @@ struct seat_job {
     dispatch_job_t asked;
     call_endpoint_t **endpoints; /* its pipeline names; owned array */
     size_t endpoint_count;
-    ring_node_t due;   /* d->due: something may have to be said to its client */
-    ring_node_t ready; /* d->ready: rows may have to be leased */
+    ring_node_t due;   /* in d->due: something may have to be said to its client */
+    ring_node_t ready; /* in d->ready: rows may have to be leased */
     ring_t hungry;     /* seats that may want rows */
-    ring_t waiting;    /* parked seats, with room but no row for them: hungry again when rows are queued */
+    ring_t unserved;   /* seats with room but no row for them: hungry again when rows are queued */
     size_t able;       /* workers that share its concurrency */
     char *refusal;     /* first reason of a worker that cannot run it; owned */
     uint64_t able_ns;  /* when a worker that can run it was last known */
@@ -144,7 +153,7 @@ struct seat_job {
     idmap_t rows;              /* index -> lease_row_t, all pending rows */
     lease_row_block_t *blocks; /* owned */
     lease_row_t *free_rows;    /* linked by node.next */
-    ring_t queue[CLASSES];
+    ring_t queue[KINDS];
     ring_t answered; /* not yet in a batch */
     ring_t batches;  /* sent, not acknowledged */
     uint64_t queued, leased, answered_rows;
@@ -162,13 +171,16 @@ struct seat_job {
     bool resend; /* batches may be due again */
 
     uint64_t rows_ok, rows_failed;
-    char *reason;                            /* why it stopped; NULL: it did not; owned */
-    uint64_t drop_ns;                        /* last time rows were asked back (DISPATCH_STOP_DRAIN) */
-    uint64_t over_ns, done_ns, done_wait_ns; /* when it ended; when and how far apart JOB_DONE is repeated */
+    char *reason;     /* why it stopped; NULL: it did not; owned */
+    uint64_t drop_ns; /* last time rows were asked back (DISPATCH_STOP_DRAIN) */
+    uint64_t over_ns; /* when it ended */
+    /* When JOB_DONE was said last, and how long after that it is said again. */
+    uint64_t done_ns, done_wait_ns;
     bool tell_done;
 };
 
-typedef struct notice { /* an action that needs nothing that could go away before it is taken */
+/* An action that points to nothing that could be gone before it is taken. */
+typedef struct notice {
     dispatch_kind_t kind;
     uint64_t peer, worker, job, index, count;
     uint32_t mode;
@@ -186,27 +198,32 @@ struct dispatch {
     bool shares_stale; /* the workers, jobs or limits are not those the shares were made for */
     ring_t due, ready, permits, resend;
     ring_t endpoints, line_permits;
-    uint64_t turn;                 /* of workers at an endpoint whose limit is smaller than their number */
+    /* Whose turn it is at an endpoint whose limit is smaller than the number of workers that call it; counts
+     * up by 1 every ENDPOINT_TURN_NS. */
+    uint64_t endpoint_turn;
     share_t *sharing[WORKERS_MAX]; /* scratch: those that share one limit */
-    notice_t *notices;             /* a queue: taken from notice_at on */
+    notice_t *notices;             /* a queue, taken from notice_at on */
     size_t notice_at, notice_count, notice_cap;
     uint64_t tick_ns;
-    dispatch_row_t lease_rows[LEASE_ROWS_MAX]; /* what the last action points to */
+    /* What the last action points to. */
+    dispatch_row_t lease_rows[LEASE_ROWS_MAX];
     dispatch_done_t batch_rows[RESULT_BATCH_ROWS_MAX];
     dispatch_stats_t stats;
 };
+
+static inline uint64_t smaller(uint64_t a, uint64_t b) { return a < b ? a : b; }
+static inline uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
 
 /* dispatch.c */
 void dispatch_notice(dispatch_t *d, const notice_t *notice);
 void dispatch_touch(dispatch_t *d, seat_job_t *job); /* something changed: look at it in dispatch_next */
 
 /* dispatch_rows.c: what happens to one row */
-lease_row_t *
-dispatch_row_add(seat_job_t *job,
-                 uint64_t index); /* QUEUED in no queue yet; NULL if this index is pending already */
+/* A new row, QUEUED but in no queue yet. NULL when a row of this index is pending already. */
+lease_row_t *dispatch_row_add(seat_job_t *job, uint64_t index);
 void dispatch_row_enqueue(dispatch_t *d, seat_job_t *job, lease_row_t *row, bool first);
-void dispatch_row_answer(dispatch_t *d, seat_job_t *job, lease_row_t *row,
-                         const dispatch_done_t *done); /* copies the answer */
+/* Copies the answer. */
+void dispatch_row_answer(dispatch_t *d, seat_job_t *job, lease_row_t *row, const dispatch_done_t *done);
 void dispatch_row_fail(dispatch_t *d, seat_job_t *job, lease_row_t *row);
 void dispatch_row_release(dispatch_t *d, seat_job_t *job, lease_row_t *row); /* delivered or dropped */
 void dispatch_row_lease(dispatch_t *d, lease_row_t *row, lease_t *lease, seat_t *seat);
@@ -214,10 +231,11 @@ void dispatch_job_drop_queued(dispatch_t *d, seat_job_t *job);
 void dispatch_job_drop_rows(dispatch_t *d, seat_job_t *job); /* all of them */
 
 /* dispatch_jobs.c */
-/* Halves of the window: raw bytes queued or leased, and results above which nothing is leased. */
+/* One half of the window's bytes: results that are held; above it nothing is leased. */
 static inline uint64_t dispatch_job_results_bytes(const seat_job_t *job) {
     return job->asked.window_bytes / 2;
 }
+/* The other half: raw bytes of rows queued or leased. */
 static inline uint64_t dispatch_job_rows_bytes(const seat_job_t *job) {
     return job->asked.window_bytes - job->asked.window_bytes / 2;
 }
@@ -225,8 +243,8 @@ static inline uint64_t dispatch_job_pending(const seat_job_t *job) {
     return job->received_rows - job->released_rows;
 }
 seat_job_t *dispatch_job_find(const dispatch_t *d, uint64_t id);
-void dispatch_job_wind_down(dispatch_t *d, seat_job_t *job, const char *reason,
-                            uint64_t now);                            /* what runs may finish */
+/* What runs may finish, nothing else starts. */
+void dispatch_job_wind_down(dispatch_t *d, seat_job_t *job, const char *reason, uint64_t now);
 void dispatch_job_tick(dispatch_t *d, seat_job_t *job, uint64_t now); /* may destroy it */
 bool dispatch_job_next(dispatch_t *d, seat_job_t *job, uint64_t now, dispatch_action_t *action);
 void dispatch_job_destroy(dispatch_t *d, seat_job_t *job);
@@ -235,7 +253,7 @@ void dispatch_job_destroy(dispatch_t *d, seat_job_t *job);
 seat_worker_t *dispatch_worker_find(const dispatch_t *d, uint64_t id);
 void dispatch_worker_wake(dispatch_t *d, seat_worker_t *worker);               /* it may want rows */
 void dispatch_worker_tick(dispatch_t *d, seat_worker_t *worker, uint64_t now); /* may destroy it */
-void dispatch_worker_destroy(dispatch_t *d, seat_worker_t *worker);            /* it holds nothing */
+void dispatch_worker_destroy(dispatch_t *d, seat_worker_t *worker);            /* it holds no row any more */
 void dispatch_seat_destroy(seat_t *seat);
 void dispatch_seat_hungry(seat_t *seat);    /* look at it again: it may want rows */
 void dispatch_seat_pass_turn(seat_t *seat); /* behind the other jobs of its worker, with a full turn */
@@ -260,14 +278,15 @@ void dispatch_lines_tick(dispatch_t *d, uint64_t now);
 bool dispatch_lease_next(dispatch_t *d, uint64_t now, dispatch_action_t *action);
 bool dispatch_lease_again(dispatch_t *d, uint64_t now, dispatch_action_t *action);
 void dispatch_lease_arrived(lease_t *lease);
-void dispatch_lease_close(lease_t *lease); /* its last row is gone */
-/* All rows `worker` holds (of `job`, NULL: any) go back, or fail; how many. */
+void dispatch_lease_close(lease_t *lease); /* its last row has left it: frees it */
+/* All rows that `worker` holds of `job` (NULL: of any job) go back into their queues, or fail when too many
+ * workers have died with them. Returns how many rows that were. */
 uint64_t dispatch_leases_void(dispatch_t *d, seat_worker_t *worker, const seat_job_t *job, bool crashed);
 
 /* dispatch_results.c */
 bool dispatch_results_next(dispatch_t *d, seat_job_t *job, uint64_t now, dispatch_action_t *action);
-void dispatch_results_again(seat_job_t *job,
-                            uint64_t now); /* the client is new: everything unacknowledged at once */
-bool dispatch_results_due(seat_job_t *job, uint64_t now);
+/* The client has a new connection: everything that is not acknowledged is sent again at once. */
+void dispatch_results_again(seat_job_t *job, uint64_t now);
+bool dispatch_results_due(seat_job_t *job, uint64_t now); /* is a batch due to be sent again? */
 
 #endif

@@ -1,10 +1,10 @@
 /* dispatch_jobs.c - what clients say: jobs, chunks of rows, the end of the rows, stop; and what they are
  * told: how much more they may send, and that the job is over.
  *
- * Credit is cumulative: a client may have sent `limit` rows and bytes in all: what has been let go of plus
- * the window. Of the window's bytes one half is for rows, the other for results (dispatch_leases.c stops
- * leasing when those are more): a limit that was told cannot be taken back when results turn out to be larger
- * than their rows, so the two must not share.
+ * Credit is cumulative: the limit is how many rows and bytes a client may have sent in all, which is what has
+ * been let go of plus the window. One half of the window's bytes is for rows, the other for results
+ * (dispatch_leases.c stops leasing when results are more than that). The halves are apart because a limit
+ * that was told cannot be taken back when results turn out to be larger than their rows.
  */
 #include <assert.h>
 #include <inttypes.h>
@@ -12,7 +12,6 @@
 #include <string.h>
 
 #include "core/sched/dispatch_internal.h"
-
 #include "core/sched/limits.h"
 
 seat_job_t *dispatch_job_find(const dispatch_t *d, uint64_t id) { return idmap_get(&d->job_by_id, id); }
@@ -50,6 +49,7 @@ static void job_end(dispatch_t *d, seat_job_t *job, uint64_t now) {
     dispatch_touch(d, job);
 }
 
+/* Frees the job in any state; workers that were told of it are told to forget it. */
 void dispatch_job_destroy(dispatch_t *d, seat_job_t *job) {
     release_workers(d, job);
     while (job->blocks) {
@@ -68,7 +68,7 @@ void dispatch_job_destroy(dispatch_t *d, seat_job_t *job) {
     free(job);
 }
 
-/* Asks for rows that have not started: all of them, or those of workers that may not start any. */
+/* Asks workers to give back rows that have not started: all workers, or those whose share is 0. */
 static void recall_rows(dispatch_t *d, seat_job_t *job, bool all, uint64_t now) {
     job->drop_ns = now;
     for (size_t i = 0; i < d->worker_count; i++) {
@@ -111,6 +111,7 @@ static int take_slot(dispatch_t *d, uint32_t *slot) {
     return SDG_OK;
 }
 
+/* A running job in a free slot. Its endpoints are named and its shares are made anew with the next action. */
 static seat_job_t *job_new(dispatch_t *d, uint32_t slot, uint64_t peer, const dispatch_job_t *asked,
                            uint64_t now) {
     seat_job_t *job = xcalloc(1, sizeof *job);
@@ -122,11 +123,11 @@ static seat_job_t *job_new(dispatch_t *d, uint32_t slot, uint64_t peer, const di
     dispatch_endpoints_name(d, job, asked->endpoints, asked->endpoint_count);
     job->able_ns = now;
     ring_init(&job->hungry);
-    ring_init(&job->waiting);
+    ring_init(&job->unserved);
     ring_init(&job->answered);
     ring_init(&job->batches);
-    for (int class = 0; class < CLASSES; class ++) {
-        ring_init(&job->queue[class]);
+    for (int kind = 0; kind < KINDS; kind++) {
+        ring_init(&job->queue[kind]);
     }
     d->jobs[slot] = job;
     idmap_add(&d->job_by_id, job->id, job);
@@ -160,6 +161,7 @@ static int check_asked(const dispatch_job_t *asked, err_t *err) {
     return SDG_OK;
 }
 
+/* A job that is known already keeps its rows: the client is back and may have another priority for it. */
 int dispatch_job_open(dispatch_t *d, uint64_t peer, const dispatch_job_t *asked, uint64_t now, err_t *err) {
     uint32_t slot;
     seat_job_t *job = dispatch_job_find(d, asked->job);
@@ -191,21 +193,22 @@ int dispatch_job_limit(dispatch_t *d, uint64_t id, uint64_t concurrency, uint64_
 
 /* ---- rows */
 
-/* The client seems to be out of step: say where we are, but not once per message of a burst. */
+/* The client seems to be out of step: it is told its credit again, but not for every message of a burst. */
 static void correct_client(dispatch_t *d, seat_job_t *job, uint64_t now) {
-    if (now - job->told_ns < 100 * MILLISECOND) return;
+    if (now - job->told_ns < CREDIT_CORRECTION_NS) return;
     job->tell_credit = true;
     dispatch_touch(d, job);
 }
 
-/* `bytes` without the last row, which may pass the limit: the sender need not know its length before it reads
- * it. */
+/* Is a chunk of so many rows within the credit? The last row may pass the limit of bytes, because the client
+ * does not know its length before it has read it; so its bytes are not in `bytes_before_last`. */
 static bool within_credit(const seat_job_t *job, uint64_t rows, uint64_t bytes_before_last) {
     if (job->received_rows + rows > job->told_rows) return false;
     if (rows == 0 || job->received_bytes + bytes_before_last < job->told_bytes) return true;
     return rows == 1 && dispatch_job_pending(job) == 0;
 }
 
+/* Copies the rows into the queue. A row whose index is pending already is dropped and counts as let go of. */
 static void take_chunk(dispatch_t *d, seat_job_t *job, const dispatch_row_t *rows, size_t count) {
     for (size_t i = 0; i < count; i++) {
         lease_row_t *row = dispatch_row_add(job, rows[i].index);
@@ -222,6 +225,8 @@ static void take_chunk(dispatch_t *d, seat_job_t *job, const dispatch_row_t *row
     }
 }
 
+/* Takes a chunk when it is the expected one and within the credit; otherwise the client is told its credit
+ * again. */
 int dispatch_rows(dispatch_t *d, uint64_t id, uint64_t chunk, const dispatch_row_t *rows, size_t count,
                   uint64_t now) {
     seat_job_t *job = dispatch_job_find(d, id);
@@ -287,18 +292,21 @@ static bool expects_rows(const seat_job_t *job) {
     return job->state == JOB_RUNNING && !(job->end_known && job->next_chunk >= job->chunks);
 }
 
-/* Raw bytes answered or dropped, and half of the window. */
+/* Bytes a client may have sent in all: raw bytes answered or dropped, and half of the window. */
 static uint64_t bytes_limit(const seat_job_t *job) {
     return job->received_bytes - (job->pending_bytes - job->answered_bytes) + dispatch_job_rows_bytes(job);
 }
 
-/* Worth a message: a good part of the window is new, or the client has little left and some is new. */
+/* A new limit is worth a message when it has grown by a good part of the window, or by some of it and the
+ * client has little left. */
 static bool worth_telling(uint64_t limit, uint64_t told, uint64_t used, uint64_t window) {
     uint64_t grown = limit - told, left = told > used ? told - used : 0;
     if (grown == 0) return false;
     return grown >= window / 8 || (left < window / 4 && grown >= window / 32);
 }
 
+/* INGEST_CREDIT when the limits have grown enough to be worth a message, or when it is to be said in any
+ * case. */
 static bool credit_next(seat_job_t *job, uint64_t now, dispatch_action_t *action) {
     if (!expects_rows(job)) return false;
     uint64_t rows = job->released_rows + job->asked.window_rows, bytes = bytes_limit(job);
@@ -340,7 +348,7 @@ bool dispatch_job_next(dispatch_t *d, seat_job_t *job, uint64_t now, dispatch_ac
 
 /* ---- time */
 
-/* No worker can run it, and none that could has come for a while. */
+/* Ends the job when no worker can run it and none that could has come for REFUSED_GRACE_NS. */
 static void check_refusals(dispatch_t *d, seat_job_t *job, uint64_t now) {
     bool hope = d->worker_count == 0;
     for (size_t i = 0; i < d->worker_count && !hope; i++) {
@@ -368,8 +376,7 @@ void dispatch_job_tick(dispatch_t *d, seat_job_t *job, uint64_t now) {
         tick_over(d, job, now);
         return;
     }
-    bool idle_shares =
-        job->asked.concurrency < job->able; /* there are workers that may run none of its rows */
+    bool idle_shares = job->asked.concurrency < job->able; /* some workers may run none of its rows */
     if ((job->state == JOB_STOPPING || idle_shares) && now - job->drop_ns >= RESEND_NS)
         recall_rows(d, job, job->state == JOB_STOPPING, now);
     if (job->state == JOB_RUNNING) check_refusals(d, job, now);

@@ -3,21 +3,18 @@
  * A worker holds its share (units: rows that run at once), the rows it has begun that wait without a unit,
  * and a little ahead, which grows with how fast it finishes. A lease is numbered per worker without gaps, the
  * worker says up to which number all have arrived, and what has not is sent again: the worker drops what it
- * has seen. Rows that held a dying worker are tried before fresh ones: with one death a few at a time, with
- * two alone, one per worker, so at the third death it is known who was it.
+ * has seen. Rows that a worker held when it died are tried before fresh ones: after one death a few at a
+ * time, after two deaths alone, one per worker, so that a third death tells which row it was.
  *
- * Jobs compete for the credit of a worker, so turns are taken there: the ring of a worker's seats is walked
- * round and round, a turn is so many rows (deficit round robin with rows for bytes), and who is at its turn
- * keeps it while credit comes in small pieces. Who wants nothing when its turn comes saves nothing up. */
+ * Jobs compete for the credit of a worker, so they take turns there: the ring of a worker's seats is walked
+ * round and round, and a turn is a number of rows (deficit round robin, counted in rows). A job keeps its
+ * turn while credit comes in small pieces. A job that wants no rows when its turn comes loses the turn; it
+ * does not accumulate credit. */
 #include <assert.h>
 #include <stdlib.h>
 
 #include "core/sched/dispatch_internal.h"
-
 #include "core/sched/limits.h"
-
-static uint64_t smaller(uint64_t a, uint64_t b) { return a < b ? a : b; }
-static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
 
 /* ---- how many */
 
@@ -42,20 +39,20 @@ static uint64_t credit_left(const seat_worker_t *w) {
     return w->credit_rows > w->held_rows ? w->credit_rows - w->held_rows : 0;
 }
 
-static uint64_t class_room(const seat_t *seat, int class) {
+static uint64_t kind_room(const seat_t *seat, int kind) {
     const seat_job_t *job = seat->job;
-    uint64_t held = seat->worker->held_class[class], most = UINT64_MAX;
-    if (class == CLASS_CULPRIT) most = 1;
-    if (class == CLASS_SUSPECT) most = larger(1, seat->share.granted / 4);
-    if (class != CLASS_FRESH) return most > held ? most - held : 0;
+    uint64_t held = seat->worker->held_kind[kind], most = UINT64_MAX;
+    if (kind == KIND_CULPRIT) most = 1;
+    if (kind == KIND_SUSPECT) most = larger(1, seat->share.granted / 4);
+    if (kind != KIND_FRESH) return most > held ? most - held : 0;
     if (job->able < 2) return most;
-    return job->queued / (2 * job->able) + 1; /* a short queue is for everybody */
+    return job->queued / (2 * job->able) + 1; /* a short queue is split so that all workers get some */
 }
 
 static bool bytes_fit(const seat_worker_t *w, const lease_t *lease, uint64_t lease_bytes,
                       const lease_row_t *row) {
-    if (w->held_rows == 0)
-        return true; /* a row larger than its credit goes to a worker that holds nothing else */
+    /* A row larger than the worker's credit goes to a worker that holds nothing else. */
+    if (w->held_rows == 0) return true;
     if (lease->open && lease_bytes + row->len > LEASE_BYTES_MAX) return false;
     return w->held_bytes + row->len <= w->credit_bytes;
 }
@@ -82,7 +79,8 @@ void dispatch_lease_close(lease_t *lease) {
 
 void dispatch_lease_arrived(lease_t *lease) { lease->arrived = true; }
 
-static void describe(dispatch_t *d, const lease_t *lease, dispatch_action_t *action) {
+/* The action that sends this lease: its open rows, as they are now. */
+static void describe_lease(dispatch_t *d, const lease_t *lease, dispatch_action_t *action) {
     size_t count = 0;
     uint64_t attempt = 0;
     for (const ring_node_t *node = lease->rows.head.next; node != &lease->rows.head; node = node->next) {
@@ -101,9 +99,10 @@ static void describe(dispatch_t *d, const lease_t *lease, dispatch_action_t *act
                                   .row_count = count};
 }
 
-/* NULL: the first of them has too many bytes for what the worker holds. */
-static lease_t *lease_rows(dispatch_t *d, seat_t *seat, int class, uint64_t most, uint64_t now) {
-    ring_t *queue = &seat->job->queue[class];
+/* A new lease with up to `most` queued rows of this kind. NULL: the first of them has too many bytes beside
+ * what the worker holds. */
+static lease_t *lease_rows(dispatch_t *d, seat_t *seat, int kind, uint64_t most, uint64_t now) {
+    ring_t *queue = &seat->job->queue[kind];
     lease_t *lease = lease_new(seat, now);
     uint64_t bytes = 0;
     while (lease->open < most && !ring_empty(queue)) {
@@ -117,13 +116,13 @@ static lease_t *lease_rows(dispatch_t *d, seat_t *seat, int class, uint64_t most
     return NULL;
 }
 
-/* The most suspicious rows this seat may take; CLASSES: none of those queued. */
-static int class_for(const seat_t *seat) {
-    int class = CLASS_CULPRIT;
-    while (class >= CLASS_FRESH && (ring_empty(&seat->job->queue[class]) || class_room(seat, class) == 0)) {
-        class --;
+/* The kind of the most suspicious rows this seat may take; KINDS: it may take none of those queued. */
+static int kind_for(const seat_t *seat) {
+    int kind = KIND_CULPRIT;
+    while (kind >= KIND_FRESH && (ring_empty(&seat->job->queue[kind]) || kind_room(seat, kind) == 0)) {
+        kind--;
     }
-    return class < CLASS_FRESH ? CLASSES : class;
+    return kind < KIND_FRESH ? KINDS : kind;
 }
 
 /* ---- whose turn */
@@ -134,12 +133,13 @@ static bool may_lease(const seat_job_t *job) {
 }
 
 static bool wants_rows(const seat_t *seat) {
-    return !seat->parked && may_lease(seat->job) && seat_wish(seat) > 0;
+    return !seat->unserved && may_lease(seat->job) && seat_wish(seat) > 0;
 }
 
 static seat_t *first_seat(seat_worker_t *w) { return RING_OWNER(ring_first(&w->seats), seat_t, of_worker); }
 
-/* The first seat that wants rows, after those that have had their turn or want none. NULL: nobody does. */
+/* The seat of this worker whose turn it is: the first that wants rows. Seats before it, which have had their
+ * turn or want none, go to the end of the ring. NULL: no seat wants rows. */
 static seat_t *whose_turn(seat_worker_t *w) {
     if (first_seat(w)->turn_rows == 0) dispatch_seat_pass_turn(first_seat(w));
     for (const ring_node_t *last = ring_last(&w->seats), *node = NULL; node != last;) {
@@ -161,19 +161,20 @@ static bool has_rival(const seat_t *seat) {
     return false;
 }
 
-static void park(seat_t *seat) {
-    seat->parked = true;
+/* No queued row is for this seat: it is looked at again when rows are queued. */
+static void seat_unserved(seat_t *seat) {
+    seat->unserved = true;
     ring_remove(&seat->hungry);
-    ring_add_last(&seat->job->waiting, &seat->hungry);
+    ring_add_last(&seat->job->unserved, &seat->hungry);
 }
 
-/* One lease for the seat whose turn it is. A seat alone takes what it wants; with rivals no more than its
- * turn. NULL: see lease_at. */
-static lease_t *lease_for(dispatch_t *d, seat_t *seat, int class, uint64_t now) {
+/* One lease for the seat whose turn it is. A seat without rivals takes what it wants, a seat with rivals no
+ * more than its turn. NULL: its first row has to wait until the worker holds fewer bytes. */
+static lease_t *lease_for(dispatch_t *d, seat_t *seat, int kind, uint64_t now) {
     uint64_t most = smaller(smaller(seat_wish(seat), credit_left(seat->worker)),
-                            smaller(class_room(seat, class), LEASE_ROWS_MAX));
+                            smaller(kind_room(seat, kind), LEASE_ROWS_MAX));
     if (has_rival(seat)) most = smaller(most, seat->turn_rows);
-    lease_t *lease = lease_rows(d, seat, class, most, now);
+    lease_t *lease = lease_rows(d, seat, kind, most, now);
     if (!lease) return NULL;
     seat->turn_rows -= smaller(seat->turn_rows, lease->open);
     dispatch_seat_hungry(seat); /* perhaps more, but after the others */
@@ -182,13 +183,13 @@ static lease_t *lease_for(dispatch_t *d, seat_t *seat, int class, uint64_t now) 
     return lease;
 }
 
-/* One lease for this worker, of the job whose turn it is. NULL: no queued row is for anybody here, or the row
- * whose turn it is waits until the worker holds fewer bytes: then nobody passes it, or small rows would keep
+/* One lease for this worker, of the job whose turn it is. NULL: no queued row is for any seat here, or the
+ * next row has to wait until the worker holds fewer bytes. No other row may pass it, or small rows would keep
  * a large one out for ever. */
 static lease_t *lease_at(dispatch_t *d, seat_worker_t *w, uint64_t now) {
-    for (seat_t *seat; (seat = whose_turn(w)); park(seat)) {
-        int class = class_for(seat);
-        if (class != CLASSES) return lease_for(d, seat, class, now);
+    for (seat_t *seat; (seat = whose_turn(w)); seat_unserved(seat)) {
+        int kind = kind_for(seat);
+        if (kind != KINDS) return lease_for(d, seat, kind, now);
     }
     return NULL;
 }
@@ -201,7 +202,7 @@ static lease_t *lease_of_job(dispatch_t *d, seat_job_t *job, uint64_t now) {
         bool room = seat_wish(seat) > 0 && credit_left(seat->worker) > 0;
         lease_t *lease = room ? lease_at(d, seat->worker, now) : NULL;
         if (lease) return lease;
-        if (!seat->parked) ring_remove(&seat->hungry);
+        if (!seat->unserved) ring_remove(&seat->hungry);
     }
     return NULL;
 }
@@ -214,7 +215,7 @@ bool dispatch_lease_next(dispatch_t *d, uint64_t now, dispatch_action_t *action)
         ring_add_last(&d->ready, node);
         lease->worker->leases_sent++;
         d->stats.leases_sent++;
-        describe(d, lease, action);
+        describe_lease(d, lease, action);
         return true;
     }
     return false;
@@ -222,14 +223,14 @@ bool dispatch_lease_next(dispatch_t *d, uint64_t now, dispatch_action_t *action)
 
 /* ---- again */
 
-static bool hole_next(seat_worker_t *w, dispatch_action_t *action) {
-    if (w->hole_count == 0) return false;
+static bool leases_void_next(seat_worker_t *w, dispatch_action_t *action) {
+    if (w->void_count == 0) return false;
     *action = (dispatch_action_t){.kind = DISPATCH_LEASES_VOID,
                                   .peer = w->peer,
                                   .worker = w->id,
-                                  .lease = w->hole,
-                                  .lease_count = w->hole_count};
-    w->hole_count = 0;
+                                  .lease = w->void_from,
+                                  .lease_count = w->void_count};
+    w->void_count = 0;
     return true;
 }
 
@@ -241,16 +242,18 @@ static lease_t *lease_due(seat_worker_t *w, uint64_t now) {
     return NULL;
 }
 
+/* The next thing to say again to a worker: which leases it need not wait for, or a lease that has not
+ * arrived. */
 bool dispatch_lease_again(dispatch_t *d, uint64_t now, dispatch_action_t *action) {
     for (ring_node_t *node; (node = ring_first(&d->resend));) {
         seat_worker_t *w = RING_OWNER(node, seat_worker_t, resend);
-        if (hole_next(w, action)) return true;
+        if (leases_void_next(w, action)) return true;
         lease_t *lease = lease_due(w, now);
         if (lease) {
             lease->wait_ns = smaller(lease->wait_ns * 2, RESEND_NS_MAX);
             lease->resend_ns = now + lease->wait_ns;
             d->stats.leases_resent++;
-            describe(d, lease, action);
+            describe_lease(d, lease, action);
             return true;
         }
         ring_remove(node);
@@ -258,28 +261,30 @@ bool dispatch_lease_again(dispatch_t *d, uint64_t now, dispatch_action_t *action
     return false;
 }
 
+/* Marks leases as arrived, and finds the ones the worker waits for in vain because none of their rows is
+ * open any more. */
 void dispatch_worker_leases(dispatch_t *d, uint64_t id, uint64_t first_missing, uint64_t now) {
     seat_worker_t *w = dispatch_worker_find(d, id);
     if (!w) return;
     dispatch_worker_beat(d, id, now);
-    if (first_missing >> LEASE_ERA_SHIFT != w->era)
-        first_missing = w->era << LEASE_ERA_SHIFT; /* it has not heard of this registration */
-    uint64_t next =
-        w->era << LEASE_ERA_SHIFT | w->leases_sent; /* the first not yet arrived that has open rows */
+    /* A worker that has not heard of its new registration misses all leases of it. */
+    if (first_missing >> LEASE_ERA_SHIFT != w->era) first_missing = w->era << LEASE_ERA_SHIFT;
+    /* The first lease that has open rows and has not arrived. */
+    uint64_t next = w->era << LEASE_ERA_SHIFT | w->leases_sent;
     RING_EACH(&w->leases, node) {
         lease_t *lease = RING_OWNER(node, lease_t, node);
         if (lease->number < first_missing) dispatch_lease_arrived(lease);
         if (lease->arrived) continue;
         if (lease->number < next) next = lease->number;
-        /* The worker hears us and misses this one: no need to wait longer each time. */
+        /* The worker is heard and misses this lease: it is sent again without waiting longer each time. */
         if (lease->number == first_missing && now >= lease->resend_ns - lease->wait_ns + RESEND_NS)
             lease->resend_ns = now;
     }
     ring_add_last(&d->resend, &w->resend);
     if (first_missing >= next) return;
-    w->hole = first_missing; /* the rows of those before it were answered by others meanwhile, or they have
-                                arrived */
-    w->hole_count = next - first_missing;
+    /* The leases between have arrived, or others have answered their rows meanwhile. */
+    w->void_from = first_missing;
+    w->void_count = next - first_missing;
 }
 
 /* ---- back */
@@ -291,7 +296,7 @@ static void row_back(dispatch_t *d, seat_job_t *job, lease_row_t *row, bool cras
         dispatch_row_release(d, job, row);
         return;
     }
-    dispatch_row_enqueue(d, job, row, !crashed); /* out of the lease as what it was */
+    dispatch_row_enqueue(d, job, row, !crashed); /* leaves the lease before the death is counted */
     d->stats.rows_requeued++;
     if (!crashed) return;
     row->deaths++;
@@ -301,6 +306,7 @@ static void row_back(dispatch_t *d, seat_job_t *job, lease_row_t *row, bool cras
         dispatch_row_enqueue(d, job, row, true);
 }
 
+/* From the last lease to the first, so that rows put back in front of their queue keep their order. */
 uint64_t dispatch_leases_void(dispatch_t *d, seat_worker_t *worker, const seat_job_t *only, bool crashed) {
     uint64_t rows = 0;
     for (ring_node_t *node = worker->leases.head.prev, *before; node != &worker->leases.head; node = before) {
@@ -308,9 +314,8 @@ uint64_t dispatch_leases_void(dispatch_t *d, seat_worker_t *worker, const seat_j
         seat_job_t *job = lease->job;
         before = node->prev;
         if (only && job != only) continue;
-        if (crashed) d->stats.leases_lost++;
-        /* From the last row on, so that rows put back in front keep their order. The last one takes the lease
-         * with it. */
+        /* From the last row to the first, so that rows put back in front keep their order. With its last row
+         * the lease is freed. */
         for (size_t open = lease->open; open > 0; open--) {
             row_back(d, job, RING_OWNER(ring_last(&lease->rows), lease_row_t, node), crashed);
             rows++;
@@ -320,6 +325,8 @@ uint64_t dispatch_leases_void(dispatch_t *d, seat_worker_t *worker, const seat_j
     return rows;
 }
 
+/* Rows that are not (or no longer) leased to this worker are passed over, so a repeated return does
+ * nothing. */
 void dispatch_lease_return(dispatch_t *d, uint64_t worker, uint64_t job_id, const uint64_t *indexes,
                            size_t count, uint64_t now) {
     seat_worker_t *w = dispatch_worker_find(d, worker);
@@ -332,8 +339,8 @@ void dispatch_lease_return(dispatch_t *d, uint64_t worker, uint64_t job_id, cons
         dispatch_lease_arrived(row->lease);
         row_back(d, job, row, false);
     }
-    /* It may be draining while its word of that is still on the way: the same rows would go back and forth
-     * until it arrives. */
+    /* The worker may be draining, and its word of that still be on the way: until that arrives the same rows
+     * would go back and forth. */
     if (w->seat[job->slot]) w->seat[job->slot]->rests = true;
     dispatch_worker_wake(d, w);
     dispatch_touch(d, job);

@@ -3,7 +3,7 @@
  * The units of a job's permit (its concurrency) are split evenly over the workers that can run it, in their
  * order of arrival: with c units and n workers each gets c / n, the first c % n one more. So a newcomer may
  * get nothing when there are more workers than units, but never takes the last unit from one that has some.
- * What one gives up, another gets when the first has said so (shares.h). */
+ * What one worker gives up, another gets when the first has said so (shares.h). */
 #include <stdlib.h>
 
 #include "core/sched/dispatch_internal.h"
@@ -23,7 +23,7 @@ static void tell_changed(dispatch_t *d, const seat_job_t *job) {
 }
 
 static void share_units(dispatch_t *d, seat_job_t *job) {
-    uint64_t others = 0; /* units that workers may be using that get none any more */
+    uint64_t others = 0; /* units that workers which get none any more may still be using */
     job->able = 0;
     for (size_t i = 0; i < d->worker_count; i++) {
         seat_worker_t *worker = d->workers[i];
@@ -33,11 +33,11 @@ static void share_units(dispatch_t *d, seat_job_t *job) {
             others += worker->seat[job->slot] ? worker->seat[job->slot]->share.ceiling : 0;
     }
     shares_split_evenly(d->sharing, job->able, job->asked.concurrency);
-    shares_settle(d->sharing, job->able, job->asked.concurrency, others);
+    shares_grant(d->sharing, job->able, job->asked.concurrency, others);
     tell_changed(d, job);
 }
 
-static void refresh(dispatch_t *d) {
+static void refresh_shares(dispatch_t *d) {
     if (!d->shares_stale) return;
     d->shares_stale = false;
     for (uint32_t i = 0; i < JOBS_MAX; i++) {
@@ -46,9 +46,9 @@ static void refresh(dispatch_t *d) {
     dispatch_lines_share(d);
 }
 
-/* Permits of endpoints come first, so that the rows that then start can call. */
+/* Permits of endpoints come before those of jobs, so that the rows which then start can call. */
 bool dispatch_permits_next(dispatch_t *d, dispatch_action_t *action) {
-    refresh(d);
+    refresh_shares(d);
     if (dispatch_line_next(d, action)) return true;
     ring_node_t *node = ring_first(&d->permits);
     if (!node) return false;

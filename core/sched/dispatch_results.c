@@ -1,8 +1,8 @@
 /* dispatch_results.c - answers from workers, and their way to the client's disk.
  *
- * A row may be answered more than once (a worker taken for dead comes back): the first answer counts, from
- * whomever, whatever state the row is in. Answers are sent in batches, in the order they came, as far as the
- * client's credit goes, and again until acknowledged.
+ * A row may be answered more than once (a worker taken for dead comes back): the first answer counts, whoever
+ * sent it and whatever state the row is in. Answers are sent in batches, in the order they came, as far as
+ * the client's credit goes, and again until acknowledged.
  */
 #include <stdlib.h>
 
@@ -10,23 +10,20 @@
 #include "core/sched/dispatch_internal.h"
 #include "core/sched/limits.h"
 
-static uint64_t smaller(uint64_t a, uint64_t b) { return a < b ? a : b; }
-
 /* ---- from workers */
 
-/* Smooths the rate at which rows are finished: over about RATE_NS, in steps of at least RATE_STEP_NS. */
+/* Counts finished rows into the smoothed rate of this seat. */
 static void count_finished(seat_t *seat, uint64_t rows, uint64_t now) {
-    const uint64_t RATE_NS = 200 * MILLISECOND, RATE_STEP_NS = 5 * MILLISECOND;
     uint64_t passed = now > seat->rate_ns ? now - seat->rate_ns : 0;
     seat->rate_rows += rows;
     if (passed < RATE_STEP_NS) return;
     double rate = (double)seat->rate_rows * (double)SECOND / (double)passed;
-    seat->rate += (rate - seat->rate) * (double)passed / (double)(passed + RATE_NS);
+    seat->rate += (rate - seat->rate) * (double)passed / (double)(passed + RATE_SMOOTH_NS);
     seat->rate_ns = now;
     seat->rate_rows = 0;
 }
 
-/* Takes the answers of rows that are still open; how many of them this worker held. */
+/* Takes the answers of rows that are still open. Returns how many of those rows this worker held. */
 static uint64_t take_answers(dispatch_t *d, seat_job_t *job, const seat_worker_t *worker,
                              const dispatch_done_t *rows, size_t count) {
     uint64_t held = 0;
@@ -47,12 +44,13 @@ static uint64_t take_answers(dispatch_t *d, seat_job_t *job, const seat_worker_t
     return held;
 }
 
+/* Answers of a job that is over are dropped, and the worker is told once more to forget the job. */
 void dispatch_row_results(dispatch_t *d, uint64_t worker_id, uint64_t job_id, const dispatch_done_t *rows,
                           size_t count, uint64_t now) {
     seat_worker_t *worker = dispatch_worker_find(d, worker_id);
     seat_job_t *job = dispatch_job_find(d, job_id);
     dispatch_worker_beat(d, worker_id, now);
-    if (!job || job->state == JOB_OVER) { /* it has not heard that the job is over */
+    if (!job || job->state == JOB_OVER) { /* the worker has not heard that the job is over */
         d->stats.duplicates_dropped += count;
         if (worker)
             dispatch_notice(d, &(notice_t){.kind = DISPATCH_JOB_DROP,
@@ -72,8 +70,9 @@ void dispatch_row_results(dispatch_t *d, uint64_t worker_id, uint64_t job_id, co
 
 /* ---- to the client */
 
-static void describe(dispatch_t *d, const seat_job_t *job, const result_batch_t *batch,
-                     dispatch_action_t *action) {
+/* The action that sends this batch: all its rows, also when it is sent again. */
+static void describe_batch(dispatch_t *d, const seat_job_t *job, const result_batch_t *batch,
+                           dispatch_action_t *action) {
     size_t count = 0;
     for (const ring_node_t *node = batch->rows.head.next; node != &batch->rows.head; node = node->next) {
         const lease_row_t *row = RING_OWNER(node, lease_row_t, node);
@@ -97,7 +96,7 @@ static bool credit_allows(const seat_job_t *job, const lease_row_t *row, uint64_
     if (job->sent_rows >= job->result_rows_limit || rows == RESULT_BATCH_ROWS_MAX) return false;
     if (rows > 0 && bytes + row->len > RESULT_BATCH_BYTES_MAX) return false;
     if (job->sent_bytes + row->len <= job->result_bytes_limit) return true;
-    return rows == 0 && ring_empty(&job->batches); /* larger than the window: alone */
+    return rows == 0 && ring_empty(&job->batches); /* a result larger than the whole window is sent alone */
 }
 
 static result_batch_t *batch_new(seat_job_t *job, uint64_t now) {
@@ -109,6 +108,7 @@ static result_batch_t *batch_new(seat_job_t *job, uint64_t now) {
     return batch;
 }
 
+/* A new batch of answered rows, in the order they came, as far as the client's credit goes. */
 static bool batch_next(dispatch_t *d, seat_job_t *job, uint64_t now, dispatch_action_t *action) {
     result_batch_t *batch = NULL;
     uint64_t rows = 0, bytes = 0;
@@ -124,7 +124,7 @@ static bool batch_next(dispatch_t *d, seat_job_t *job, uint64_t now, dispatch_ac
     }
     if (!batch) return false;
     ring_add_last(&job->batches, &batch->node);
-    describe(d, job, batch, action);
+    describe_batch(d, job, batch, action);
     return true;
 }
 
@@ -144,7 +144,7 @@ static bool batch_again(dispatch_t *d, seat_job_t *job, uint64_t now, dispatch_a
     if (!batch) return false;
     batch->wait_ns = smaller(batch->wait_ns * 2, RESEND_NS_MAX);
     batch->resend_ns = now + batch->wait_ns;
-    describe(d, job, batch, action);
+    describe_batch(d, job, batch, action);
     return true;
 }
 

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "core/sched/dispatch_internal.h"
-
 #include "core/base/result_line.h"
 #include "core/sched/limits.h"
 
@@ -42,14 +41,14 @@ static void give_back(seat_job_t *job, lease_row_t *row) {
 
 /* ---- states */
 
-static int class_of(const lease_row_t *row) { return row->deaths < CLASSES ? row->deaths : CLASS_CULPRIT; }
+static int kind_of(const lease_row_t *row) { return row->deaths < KINDS ? row->deaths : KIND_CULPRIT; }
 
 static void leave_lease(dispatch_t *d, seat_job_t *job, lease_row_t *row) {
     lease_t *lease = row->lease;
     seat_worker_t *worker = lease->worker;
     worker->held_rows--;
     worker->held_bytes -= row->len;
-    worker->held_class[class_of(row)]--;
+    worker->held_kind[kind_of(row)]--;
     worker->seat[job->slot]->leased--;
     job->leased--;
     d->stats.rows_leased--;
@@ -64,7 +63,8 @@ static void count_bytes(dispatch_t *d, seat_job_t *job, int64_t bytes) {
 
 static size_t bytes_of(const lease_row_t *row) { return row->len + row->meta_len; }
 
-/* Out of its list, and out of the counters of its state. */
+/* Takes the row out of its list and out of the counters of its state. A new row, in no list yet, is counted
+ * nowhere. */
 static void row_detach(dispatch_t *d, seat_job_t *job, lease_row_t *row) {
     bool in_queue = row->state == ROW_QUEUED && row->node.next;
     ring_remove(&row->node);
@@ -84,12 +84,12 @@ static void row_detach(dispatch_t *d, seat_job_t *job, lease_row_t *row) {
 
 void dispatch_row_enqueue(dispatch_t *d, seat_job_t *job, lease_row_t *row, bool first) {
     row_detach(d, job, row);
-    ring_t *queue = &job->queue[class_of(row)];
+    ring_t *queue = &job->queue[kind_of(row)];
     if (first)
         ring_add_first(queue, &row->node);
     else
         ring_add_last(queue, &row->node);
-    RING_EACH(&job->waiting, node) dispatch_seat_hungry(RING_OWNER(node, seat_t, hungry));
+    RING_EACH(&job->unserved, node) dispatch_seat_hungry(RING_OWNER(node, seat_t, hungry));
     job->queued++;
     d->stats.rows_queued++;
     count_bytes(d, job, (int64_t)row->len);
@@ -104,12 +104,13 @@ void dispatch_row_lease(dispatch_t *d, lease_row_t *row, lease_t *lease, seat_t 
     seat->leased++;
     seat->worker->held_rows++;
     seat->worker->held_bytes += row->len;
-    seat->worker->held_class[class_of(row)]++;
+    seat->worker->held_kind[kind_of(row)]++;
     seat->job->leased++;
     d->stats.rows_leased++;
     count_bytes(d, seat->job, (int64_t)row->len);
 }
 
+/* The answer replaces the row's raw bytes. The row waits among the answered until it is sent. */
 void dispatch_row_answer(dispatch_t *d, seat_job_t *job, lease_row_t *row, const dispatch_done_t *done) {
     row_detach(d, job, row);
     free(row->data);
@@ -150,8 +151,8 @@ void dispatch_row_release(dispatch_t *d, seat_job_t *job, lease_row_t *row) {
 /* ---- many */
 
 void dispatch_job_drop_queued(dispatch_t *d, seat_job_t *job) {
-    for (int class = 0; class < CLASSES; class ++) {
-        RING_EACH(&job->queue[class], node) dispatch_row_release(d, job, RING_OWNER(node, lease_row_t, node));
+    for (int kind = 0; kind < KINDS; kind++) {
+        RING_EACH(&job->queue[kind], node) dispatch_row_release(d, job, RING_OWNER(node, lease_row_t, node));
     }
 }
 

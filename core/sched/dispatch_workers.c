@@ -2,7 +2,6 @@
 #include <stdlib.h>
 
 #include "core/sched/dispatch_internal.h"
-
 #include "core/sched/limits.h"
 
 seat_worker_t *dispatch_worker_find(const dispatch_t *d, uint64_t id) {
@@ -36,7 +35,7 @@ void dispatch_seat_destroy(seat_t *seat) {
 }
 
 void dispatch_seat_hungry(seat_t *seat) {
-    seat->parked = false;
+    seat->unserved = false;
     ring_remove(&seat->hungry);
     ring_add_last(&seat->job->hungry, &seat->hungry);
 }
@@ -58,6 +57,7 @@ void dispatch_worker_wake(dispatch_t *d, seat_worker_t *worker) {
 
 /* ---- coming and going */
 
+/* A worker that is new, or comes back after it was taken for dead: a new era of its leases begins. */
 static void worker_add(dispatch_t *d, uint64_t peer, const dispatch_worker_t *said, uint64_t now) {
     seat_worker_t *worker = xcalloc(1, sizeof *worker);
     worker->id = said->worker;
@@ -106,6 +106,7 @@ int dispatch_worker_hello(dispatch_t *d, uint64_t peer, const dispatch_worker_t 
     return SDG_OK;
 }
 
+/* The worker leaves the list, which keeps its order; its seats and lines go with it. */
 void dispatch_worker_destroy(dispatch_t *d, seat_worker_t *worker) {
     size_t at = 0;
     while (d->workers[at] != worker) {
@@ -164,13 +165,13 @@ void dispatch_worker_drain(dispatch_t *d, uint64_t id, uint64_t now) {
     worker->draining = true;
     RING_EACH(&worker->seats, node) {
         seat_t *seat = RING_OWNER(node, seat_t, of_worker);
-        ring_remove(&seat->permits); /* what it may do stays as it was: rows that run need their units */
+        ring_remove(&seat->permits); /* it keeps the units it was told: the rows it runs need them */
         share_withdraw(&seat->share);
     }
     d->shares_stale = true;
 }
 
-static bool anybody_else(const dispatch_t *d, const seat_job_t *job) {
+static bool somebody_can_run(const dispatch_t *d, const seat_job_t *job) {
     for (size_t i = 0; i < d->worker_count; i++) {
         seat_t *seat = d->workers[i]->seat[job->slot];
         if (!seat || !seat->refused) return true;
@@ -178,6 +179,8 @@ static bool anybody_else(const dispatch_t *d, const seat_job_t *job) {
     return false;
 }
 
+/* What the worker holds of the job goes back to the queue. When no other worker is left that can run it,
+ * the job ends with the first reason given. */
 void dispatch_worker_refuses(dispatch_t *d, uint64_t id, uint64_t job_id, const char *reason, uint64_t now) {
     seat_worker_t *worker = dispatch_worker_find(d, id);
     seat_job_t *job = dispatch_job_find(d, job_id);
@@ -191,7 +194,7 @@ void dispatch_worker_refuses(dispatch_t *d, uint64_t id, uint64_t job_id, const 
     dispatch_worker_wake(d, worker);
     if (!job->refusal) job->refusal = xstrdup(reason);
     d->shares_stale = true;
-    if (!anybody_else(d, job)) dispatch_job_wind_down(d, job, job->refusal, now);
+    if (!somebody_can_run(d, job)) dispatch_job_wind_down(d, job, job->refusal, now);
 }
 
 void dispatch_worker_tick(dispatch_t *d, seat_worker_t *worker, uint64_t now) {

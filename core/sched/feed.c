@@ -125,7 +125,7 @@ void feed_add(feed_t *f, const dispatch_row_t *row) {
     assert(!k->bytes.full); /* a line of the input is at most DATA_LINE_BYTES_MAX */
 }
 
-/* It is to be sent: what is open of it is taken from the credit. */
+/* The chunk is to be sent: it gets the next number, and its open rows are taken from the credit. */
 static void number_chunk(feed_t *f, chunk_t *k) {
     assert(!k->numbered && !k->due);
     k->numbered = k->due = true;
@@ -147,12 +147,12 @@ void feed_close(feed_t *f) {
     f->tail = &k->next;
     f->rows += k->count;
     f->bytes += k->bytes.len;
-    if (f->unnumbered++ == 0) number_chunk(f, k); /* feed_room gave it its credit */
+    if (f->unnumbered++ == 0) number_chunk(f, k); /* feed_room has checked that the credit is there */
 }
 
 /* ---- sending */
 
-static void describe(feed_t *f, const chunk_t *k, feed_chunk_t *chunk) {
+static void describe_chunk(feed_t *f, const chunk_t *k, feed_chunk_t *chunk) {
     size_t count = 0;
     if (f->out_cap < k->count) {
         f->out_cap = k->count;
@@ -167,6 +167,8 @@ static void describe(feed_t *f, const chunk_t *k, feed_chunk_t *chunk) {
     *chunk = (feed_chunk_t){.number = k->number, .rows = f->out, .count = count};
 }
 
+/* The first chunk of the list that is due. A chunk without a number gets one here, as soon as the credit
+ * is there. */
 bool feed_next(feed_t *f, uint64_t now, feed_chunk_t *chunk) {
     if (f->due + f->unnumbered == 0) return false;
     for (chunk_t *k = f->chunks; k; k = k->next) {
@@ -178,7 +180,7 @@ bool feed_next(feed_t *f, uint64_t now, feed_chunk_t *chunk) {
         k->due = false;
         f->due--;
         k->sent_ns = now;
-        describe(f, k, chunk);
+        describe_chunk(f, k, chunk);
         return true;
     }
     return false;
@@ -209,8 +211,8 @@ void feed_arrived(feed_t *f, uint64_t next_chunk, uint64_t now) {
     if (f->end_said && now - f->end_ns > CHUNK_RESEND_NS) f->end_due = true;
 }
 
-/* The row of this index, which is not above that of the last one. Where no row is left out it stands at its
- * distance from the first. */
+/* The row with this index, NULL when the chunk has none. `index` is not above that of the last row. When no
+ * index is left out in the chunk, the row stands at its distance from the first; otherwise it is searched. */
 static feed_row_t *row_in(const chunk_t *k, uint64_t index) {
     size_t from = 0, to = k->count;
     uint64_t distance = index - k->rows[0].index;
@@ -225,7 +227,7 @@ static feed_row_t *row_in(const chunk_t *k, uint64_t index) {
     return from < k->count && k->rows[from].index == index ? &k->rows[from] : NULL;
 }
 
-/* All its rows are finished: nobody asks for it any more. */
+/* All rows of this chunk are finished: it leaves the list and is freed. */
 static void release(feed_t *f, chunk_t **at) {
     chunk_t *k = *at;
     *at = k->next;

@@ -6,8 +6,8 @@
  *   feed_end_due                                   after the last row: is ROWS_END to be sent now?
  *   feed_credit, feed_arrived                      what the scheduler says
  *   feed_finished                                  a row has its result
- *   feed_restart                                   the scheduler knows nothing of the job: all that is open
- * goes again
+ *   feed_restart                                   the scheduler knows nothing of the job: what is open goes
+ * again
  *
  * Chunks are numbered from 0 in the order in which they are sent; the scheduler takes them in that order and
  * says which one it expects next. A chunk is kept until all its rows are finished, so that it can be sent
@@ -27,8 +27,8 @@
 typedef struct feed feed_t;
 
 typedef struct feed_options {
-    uint64_t window_rows,
-        window_bytes;    /* most rows that may be open, with bytes; one row may pass the bytes */
+    /* Most rows that may be open, and most bytes of them; one row may pass the bytes. */
+    uint64_t window_rows, window_bytes;
     uint64_t chunk_rows; /* most rows of a chunk; >= 1 */
     size_t chunk_bytes;  /* a chunk with so many bytes is full */
 } feed_options_t;

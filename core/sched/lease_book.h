@@ -2,8 +2,8 @@
  *
  * The scheduler numbers the leases of a worker from 0 without gaps (lower LEASE_ERA_SHIFT bits of a lease)
  * for each of its registrations (era: the bits above). A lease may arrive twice, in any order, or late from a
- * registration that is over; its rows may be taken once only. A new era says that the scheduler took this
- * worker for dead: rows that have not started are void, because others may have them. */
+ * registration that is over; its rows may be taken once only. A new era means that the scheduler took this
+ * worker for dead: its rows that have not started are void, because other workers may have them. */
 #ifndef SDG_SCHED_LEASE_BOOK_H
 #define SDG_SCHED_LEASE_BOOK_H
 

@@ -23,6 +23,15 @@
 /* work a worker holds beyond its share: 50 ms of it hides the round trip */
 #define LEASE_AHEAD_NS (50 * UINT64_C(1000000))
 
+/* a client that seems to be out of step is told its credit again at most so often */
+#define CREDIT_CORRECTION_NS (100 * UINT64_C(1000000))
+
+/* the rate at which a worker finishes rows is smoothed over about so long: shorter than its changes matter */
+#define RATE_SMOOTH_NS (200 * UINT64_C(1000000))
+
+/* that rate is taken anew at most so often: a shorter time holds too few rows */
+#define RATE_STEP_NS (5 * UINT64_C(1000000))
+
 /* rows of a job's turn at a worker, for each unit of its priority: 40 by default are worth a message, and
  * the next job waits for a moment only */
 #define LEASE_TURN_ROWS 4
@@ -69,7 +78,7 @@
 /* silence of a remote client (a slow disk) before its job is dropped */
 #define CLIENT_PATIENCE_MS 60000
 
-/* then a worker is taken for dead */
+/* beats a worker may miss before it is taken for dead */
 #define BEATS_MISSED_MAX 5
 
 /* jobs open in one scheduler */

@@ -64,7 +64,8 @@ void outbox_destroy(outbox_t **outbox) {
     *outbox = NULL;
 }
 
-/* Results of hundreds of MiB may have passed: a larger buffer is not kept. */
+/* Empties the buffer. One that has grown above RESULT_BYTES_KEPT (a result may be hundreds of MiB) is freed.
+ */
 static void reset_buf(buf_t *b) {
     buf_reset(b);
     if (b->cap > RESULT_BYTES_KEPT) buf_free(b);
@@ -115,7 +116,7 @@ static void parcel_free(outbox_t *o, parcel_t *p) {
     free(p);
 }
 
-/* The rows of this batch are no longer gathered: they are a parcel. */
+/* Makes a parcel of a batch: encodes it, keeps the frame, and moves its rows from gathered to parcels. */
 static void pack(outbox_t *o, outbox_batch_t batch) {
     batch.number = ++o->number;
     o->encode(o->encoder, &batch, &o->frame);
@@ -147,6 +148,7 @@ static void pack_returned(outbox_t *o, lot_t *lot) {
 
 /* ---- gathering */
 
+/* Gathers the result. A batch that is full with it is packed at once. */
 void outbox_add_result(outbox_t *o, uint64_t job, const dispatch_done_t *done) {
     lot_t *lot = lot_of(o, job);
     if (lot->done_count == lot->done_cap) {
@@ -203,7 +205,8 @@ void outbox_flush(outbox_t *o, uint64_t now, bool idle) {
 
 /* ---- sending */
 
-/* A frame leaves: it is the last of those sent, and due again after its wait. */
+/* The frame of this parcel is to be sent now. The parcel becomes the last of `sent`, due again after its
+ * wait. */
 static void hand_out(outbox_t *o, parcel_t *p, uint64_t now, outbox_frame_t *frame) {
     bool again = p->wait_ns > 0;
     p->wait_ns = again ? p->wait_ns * 2 : RESEND_NS;
@@ -215,6 +218,8 @@ static void hand_out(outbox_t *o, parcel_t *p, uint64_t now, outbox_frame_t *fra
     *frame = (outbox_frame_t){.batch = p->number, .bytes = p->bytes, .len = p->len, .again = again};
 }
 
+/* New parcels first, then those of `sent` that are due. again_ns spares the walk over `sent` while none
+ * can be due. */
 bool outbox_next(outbox_t *o, uint64_t now, outbox_frame_t *frame) {
     uint64_t earliest = UINT64_MAX;
     if (!ring_empty(&o->fresh)) {
@@ -234,19 +239,14 @@ bool outbox_next(outbox_t *o, uint64_t now, outbox_frame_t *frame) {
     return false;
 }
 
-static parcel_t *parcel_in(ring_t *ring, uint64_t number) {
-    RING_EACH(ring, node) {
-        parcel_t *p = RING_OWNER(node, parcel_t, node);
-        if (p->number == number) return p;
-    }
-    return NULL;
-}
-
 bool outbox_acknowledged(outbox_t *o, uint64_t batch) {
-    parcel_t *p = parcel_in(&o->sent, batch);
-    if (!p) return false;
-    parcel_free(o, p);
-    return true;
+    RING_EACH(&o->sent, node) {
+        parcel_t *p = RING_OWNER(node, parcel_t, node);
+        if (p->number != batch) continue;
+        parcel_free(o, p);
+        return true;
+    }
+    return false;
 }
 
 uint64_t outbox_rows(const outbox_t *o) { return o->gathered_rows + o->parcel_rows; }

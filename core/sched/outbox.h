@@ -3,8 +3,8 @@
  *
  *   outbox_add_result, outbox_add_returned -> gathered, per job
  *   outbox_flush, when they are due        -> one batch per job and kind, encoded once by `encode`
- *   outbox_next                            -> frames to send now: new batches in order, then those to be sent
- * again outbox_acknowledged                    -> gone
+ *   outbox_next                            -> frames to send now: new batches in order, then those due again
+ *   outbox_acknowledged                    -> gone
  *
  * Gathered rows leave at once when the last flush is a while ago, when many are gathered, or when the worker
  * has nothing else to do (RESULT_GATHER_ROWS, RESULT_GATHER_NS): each batch makes scheduler and client wake
@@ -26,8 +26,8 @@
 
 typedef struct outbox outbox_t;
 
-/* Rows of one job that leave together: finished ones, or (done is NULL) ones that are given back. Borrowed
- * for the call. */
+/* Rows of one job that leave together: finished rows, or rows that are given back (then `done` is NULL). All
+ * pointers are borrowed for the call. */
 typedef struct outbox_batch {
     uint64_t number; /* counts from 1, over all jobs */
     uint64_t job;
@@ -44,7 +44,7 @@ typedef struct outbox_frame {
     uint64_t batch;
     const char *bytes; /* valid until the next call of an outbox function */
     size_t len;
-    bool again; /* it was handed out before */
+    bool again; /* this frame was handed out before */
 } outbox_frame_t;
 
 outbox_t *outbox_new(outbox_encode_t *encode, void *self);
@@ -71,6 +71,6 @@ bool outbox_next(outbox_t *o, uint64_t now, outbox_frame_t *frame);
 bool outbox_acknowledged(outbox_t *o, uint64_t batch);
 
 uint64_t outbox_rows(const outbox_t *o);  /* gathered, and in batches not acknowledged */
-uint64_t outbox_bytes(const outbox_t *o); /* of them: gathered results, and frames */
+uint64_t outbox_bytes(const outbox_t *o); /* bytes of gathered results and of frames */
 
 #endif

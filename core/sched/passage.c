@@ -56,7 +56,8 @@ static const cell_t table[PASSAGE_STATES][PASSAGE_EVENTS] = {
         {
             [PASSAGE_YIELDS] = GO(YIELDED, DO(TAKE_TURN)),
             [PASSAGE_WANTS_LLM] = IF(ASKS, LOOKING_UP, NEW_CALL | DO(LOOK_UP), CALLING, NEW_CALL | DO(CALL)),
-            [PASSAGE_WANTS_PYTHON] = GO(IN_PYTHON, DO(SET_ALARM) | DO(CALL_PYTHON)),
+            [PASSAGE_WANTS_PYTHON] = IF(HAS_UNIT, IN_PYTHON, DO(SET_ALARM) | DO(CALL_PYTHON), AWAITING_UNIT,
+                                        DO(SET_ALARM) | DO(AWAIT_UNIT)),
             [PASSAGE_WANTS_TIME] = GO(ASLEEP, DO(SET_ALARM)),
             [PASSAGE_STOPS] = GO(SAVING, DO(SAVE)),
             [PASSAGE_FINISHES] = IF(SAVES, SAVING, DO(SAVE), NONE, END),
@@ -70,6 +71,14 @@ static const cell_t table[PASSAGE_STATES][PASSAGE_EVENTS] = {
     [PASSAGE_ASLEEP] =
         {
             [PASSAGE_WAKE] = GO(RUNNING, DO(RUN)),
+            [PASSAGE_STUCK] = GO(NONE, DO(GIVE_BACK) | DO(RELEASE)),
+            [PASSAGE_DROPPED] = GO(NONE, DO(RELEASE)),
+        },
+    [PASSAGE_AWAITING_UNIT] =
+        {
+            [PASSAGE_UNIT] = GO(IN_PYTHON, DO(CALL_PYTHON)),
+            [PASSAGE_WAKE] = GO(RUNNING, DO(RUN)),
+            [PASSAGE_STUCK] = GO(NONE, DO(GIVE_BACK) | DO(RELEASE)),
             [PASSAGE_DROPPED] = GO(NONE, DO(RELEASE)),
         },
     [PASSAGE_LOOKING_UP] =
@@ -87,6 +96,7 @@ static const cell_t table[PASSAGE_STATES][PASSAGE_EVENTS] = {
                 IF(HAS_JOURNAL, RECORDING, DO(KEEP) | DO(RECORD), RUNNING, FEED_AND_RUN),
             [PASSAGE_CALL_FAILED] = GO(RUNNING, FEED_AND_RUN),
             [PASSAGE_WAKE] = GO(RUNNING, DO(CANCEL_CALL) | DO(RUN)),
+            [PASSAGE_STUCK] = GO(NONE, DO(CANCEL_CALL) | DO(GIVE_BACK) | DO(RELEASE)),
             [PASSAGE_DROPPED] = GO(NONE, DO(CANCEL_CALL) | DO(RELEASE)),
         },
     [PASSAGE_CALLING_AWAY] =
@@ -95,6 +105,7 @@ static const cell_t table[PASSAGE_STATES][PASSAGE_EVENTS] = {
                                          DO(KEEP) | DO(QUEUE)),
             [PASSAGE_CALL_FAILED] = GO(WANTED, DO(KEEP) | DO(QUEUE)),
             [PASSAGE_WAKE] = GO(WANTED, DO(CANCEL_CALL) | DO(QUEUE)),
+            [PASSAGE_STUCK] = GO(NONE, DO(CANCEL_CALL) | DO(GIVE_BACK) | DO(RELEASE)),
             [PASSAGE_DROPPED] = GO(NONE, DO(CANCEL_CALL) | DO(RELEASE)),
         },
     [PASSAGE_RECORDING] =
@@ -164,6 +175,7 @@ static const cell_t table[PASSAGE_STATES][PASSAGE_EVENTS] = {
             [PASSAGE_PYTHON_ASKS] = GO(PYTHON_CALLING, DO(HOLD)),
             [PASSAGE_PYTHON_ENDED] = GO(RUNNING, DO(CANCEL_CALL) | TELL_AND_RUN),
             [PASSAGE_WAKE] = GO(ANSWERING_PYTHON, DO(CANCEL_CALL) | DO(RUN)),
+            [PASSAGE_STUCK] = GO(NONE, DO(CANCEL_CALL) | DO(CANCEL_PYTHON) | DO(GIVE_BACK) | DO(RELEASE)),
             [PASSAGE_DROPPED] = GO(NONE, DO(CANCEL_CALL) | DO(CANCEL_PYTHON) | DO(RELEASE)),
         },
     [PASSAGE_PYTHON_RECORDING] =
@@ -215,7 +227,8 @@ bool passage_is_here(passage_state_t state) {
 passage_unit_t passage_unit(passage_state_t state) {
     switch (state) {
     case PASSAGE_NONE:
-    case PASSAGE_ASLEEP: return PASSAGE_UNIT_NONE;
+    case PASSAGE_ASLEEP:
+    case PASSAGE_AWAITING_UNIT: return PASSAGE_UNIT_NONE;
     case PASSAGE_CALLING:
     case PASSAGE_CALLING_AWAY:
     case PASSAGE_PYTHON_CALLING: return PASSAGE_UNIT_OF_CALL;
@@ -237,6 +250,7 @@ const char *passage_state_name(passage_state_t state) {
         [PASSAGE_WANTED] = "wanted",
         [PASSAGE_FETCHING] = "fetching",
         [PASSAGE_SAVING] = "saving",
+        [PASSAGE_AWAITING_UNIT] = "awaiting a unit",
         [PASSAGE_IN_PYTHON] = "in Python",
         [PASSAGE_ANSWERING_PYTHON] = "answering Python",
         [PASSAGE_PYTHON_LOOKING_UP] = "looking up for Python",
@@ -251,6 +265,7 @@ const char *passage_event_name(passage_event_t event) {
         [PASSAGE_STARTED] = "STARTED",
         [PASSAGE_STARTED_STORED] = "STARTED_STORED",
         [PASSAGE_DROPPED] = "DROPPED",
+        [PASSAGE_STUCK] = "STUCK",
         [PASSAGE_YIELDS] = "YIELDS",
         [PASSAGE_WANTS_LLM] = "WANTS_LLM",
         [PASSAGE_WANTS_PYTHON] = "WANTS_PYTHON",
@@ -260,6 +275,7 @@ const char *passage_event_name(passage_event_t event) {
         [PASSAGE_FINISHES] = "FINISHES",
         [PASSAGE_TURN] = "TURN",
         [PASSAGE_WAKE] = "WAKE",
+        [PASSAGE_UNIT] = "UNIT",
         [PASSAGE_ROOM] = "ROOM",
         [PASSAGE_PUT_AWAY] = "PUT_AWAY",
         [PASSAGE_CALL_REFUSED] = "CALL_REFUSED",

@@ -3,13 +3,18 @@
  * A worker reports what happens to a row (its code wants an LLM, the store has the record, its time is over)
  * and gets back what is to be done; only this module says what comes next. A row is in exactly one state:
  *
- *     RUNNING -> LOOKING_UP -> CALLING -> RECORDING -> RUNNING                an ai block with a call journal
- *                              CALLING_AWAY -> RECORDING_AWAY -> WANTED -> FETCHING -> RUNNING
- *                                                               while it waits, the row is in the context
- * store RUNNING -> IN_PYTHON -> RUNNING                                         a Python block IN_PYTHON ->
- * ANSWERING_PYTHON -> PYTHON_CALLING -> ANSWERING_PYTHON -> IN_PYTHON   ctx.call_ai RUNNING -> YIELDED,
- * ASLEEP -> RUNNING                                   a long loop, a retry RUNNING -> SAVING -> NONE the end
- * of a pass of batch mode
+ *     an ai block with a call journal
+ *         RUNNING -> LOOKING_UP -> CALLING -> RECORDING -> RUNNING
+ *     the same while the row waits in the context store
+ *         CALLING -> CALLING_AWAY -> RECORDING_AWAY -> WANTED -> FETCHING -> RUNNING
+ *     a Python block
+ *         RUNNING -> (AWAITING_UNIT ->) IN_PYTHON -> RUNNING
+ *     ctx.call_ai
+ *         IN_PYTHON -> ANSWERING_PYTHON -> PYTHON_CALLING -> ANSWERING_PYTHON -> IN_PYTHON
+ *     a long loop, a retry of a block
+ *         RUNNING -> YIELDED -> RUNNING, RUNNING -> ASLEEP -> RUNNING
+ *     the end of a pass of batch mode
+ *         RUNNING -> SAVING -> NONE
  *
  * An event that the state does not expect is a bug of the caller (assert), unless it comes from another
  * actor: the context store may answer late or twice, and such an answer is ignored.
@@ -36,6 +41,7 @@ typedef enum passage_state {
     PASSAGE_WANTED,            /* in the store; is to be fetched as soon as there is room */
     PASSAGE_FETCHING,          /* the store was asked for it */
     PASSAGE_SAVING,            /* its pass is over; its bytes are here until the store has them */
+    PASSAGE_AWAITING_UNIT,     /* its Python call waits for a unit of the job's permit */
     PASSAGE_IN_PYTHON,         /* the Python call is with the pool */
     PASSAGE_ANSWERING_PYTHON,  /* its code runs while the Python call is open */
     PASSAGE_PYTHON_LOOKING_UP, /* ctx.call_ai: as LOOKING_UP, CALLING and RECORDING */
@@ -49,6 +55,7 @@ typedef enum passage_event {
     PASSAGE_STARTED,
     PASSAGE_STARTED_STORED, /* its bytes are in the store, from the pass before */
     PASSAGE_DROPPED,
+    PASSAGE_STUCK, /* it waits for a unit or a permit that nobody will give to this worker */
     /* what its code says at the end of a run */
     PASSAGE_YIELDS,
     PASSAGE_WANTS_LLM,
@@ -61,6 +68,7 @@ typedef enum passage_event {
     PASSAGE_TURN, /* of a row that yielded */
     PASSAGE_WAKE, /* the time has come that the row named when it began to wait: of a row that waits for an
                    * answer, its wall time is over */
+    PASSAGE_UNIT, /* the row has got the unit it waited for */
     PASSAGE_ROOM, /* there is memory for a row that is wanted */
     /* the engine and the pool */
     PASSAGE_PUT_AWAY,     /* the row's bytes are on their way to the store, for the time of the call */
@@ -87,10 +95,11 @@ enum {
     PASSAGE_SAVES = 4,       /* batch mode: the end of this pass is not the row's end */
     PASSAGE_HAS_ANSWER = 8,  /* the answer to its call is here and has not been fed */
     PASSAGE_SHARED = 16,     /* what the store has of it is all there is: it cannot start again */
+    PASSAGE_HAS_UNIT = 32,   /* the row holds a unit of the job's permit */
 };
 
 /* What to do, in this order. */
-enum { PASSAGE_ACTIONS = 28 };
+enum { PASSAGE_ACTIONS = 29 };
 enum {
     PASSAGE_DO_NOTHING = 0,
     PASSAGE_CANCEL_CALL = 1 << 0,   /* nobody waits for the LLM any more */
@@ -120,7 +129,8 @@ enum {
     PASSAGE_REPLY = 1 << 24,         /* Python gets the answer; what was held comes next */
     PASSAGE_RUN = 1 << 25,           /* its end is the next event */
     PASSAGE_RELEASE = 1 << 26,       /* everything the worker holds of it */
-    PASSAGE_IGNORE = 1 << 27,        /* the event came too late; nothing has changed */
+    PASSAGE_AWAIT_UNIT = 1 << 27,    /* UNIT comes when the job has one to spare */
+    PASSAGE_IGNORE = 1 << 28,        /* the event came too late; nothing has changed */
 };
 
 typedef struct passage {
@@ -140,7 +150,7 @@ bool passage_is_here(passage_state_t state);
 
 /* Who holds the unit of the job's permit that the row takes. */
 typedef enum passage_unit {
-    PASSAGE_UNIT_NONE,    /* it has not begun, sleeps or is over */
+    PASSAGE_UNIT_NONE,    /* it has not begun, sleeps, waits for a unit, or is over */
     PASSAGE_UNIT_OF_ROW,  /* it runs code, is in Python, or waits for the store */
     PASSAGE_UNIT_OF_CALL, /* the engine: a call that waits for a permit or a retry has none */
 } passage_unit_t;

@@ -7,7 +7,7 @@ void shares_split_evenly(share_t *const *shares, size_t count, uint64_t limit) {
     }
 }
 
-/* One each, in turns: fewer than there are holders with a demand. */
+/* The limit is smaller than the number of holders with a demand (askers): so many of them get one each. */
 static void split_in_turns(share_t *const *shares, size_t count, uint64_t limit, uint64_t askers,
                            uint64_t first) {
     uint64_t asker = 0;
@@ -19,7 +19,7 @@ static void split_in_turns(share_t *const *shares, size_t count, uint64_t limit,
     }
 }
 
-/* One each, and of the rest in proportion to what is asked for beyond that. */
+/* One each, and a part of the rest in proportion to what each asks for beyond that one. */
 static void split_in_proportion(share_t *const *shares, size_t count, uint64_t limit, uint64_t askers,
                                 uint64_t asked) {
     uint64_t rest = limit - askers, beyond = asked - askers, given = 0;
@@ -38,6 +38,7 @@ static void split_in_proportion(share_t *const *shares, size_t count, uint64_t l
     }
 }
 
+/* Adds up the demands, then splits in the one of three ways that fits them. */
 bool shares_split_by_demand(share_t *const *shares, size_t count, uint64_t limit, uint64_t first) {
     uint64_t asked = 0, askers = 0;
     for (size_t i = 0; i < count; i++) {
@@ -54,38 +55,37 @@ bool shares_split_by_demand(share_t *const *shares, size_t count, uint64_t limit
     return true;
 }
 
-static void grant(share_t *share, uint64_t granted) {
+static void share_grant(share_t *share, uint64_t granted) {
     if (share->granted == granted) return;
     share->granted = granted;
     if (share->ceiling < granted) share->ceiling = granted;
-    share->unsettled = share->changed = true;
+    share->unanswered = share->changed = true;
 }
 
-/* Those that are to have less hear of it first; then what is free by now goes to those that are to have more.
- */
-void shares_settle(share_t *const *shares, size_t count, uint64_t limit, uint64_t others) {
+/* Shares that shrink are granted first; then what is free by now goes to those that grow. */
+void shares_grant(share_t *const *shares, size_t count, uint64_t limit, uint64_t others) {
     uint64_t held = others;
     for (size_t i = 0; i < count; i++) {
         share_t *share = shares[i];
-        if (share->wanted < share->granted && !share->unsettled) grant(share, share->wanted);
+        if (share->wanted < share->granted && !share->unanswered) share_grant(share, share->wanted);
         held += share->ceiling;
     }
     for (size_t i = 0; i < count; i++) {
         share_t *share = shares[i];
-        if (share->wanted <= share->granted || share->unsettled) continue;
-        if (held > limit) return; /* it was lowered, or somebody uses what it was not granted */
+        if (share->wanted <= share->granted || share->unanswered) continue;
+        if (held > limit) return; /* the limit was lowered, or a holder uses what it was not granted */
         uint64_t room = limit - held;
-        uint64_t covered = share->ceiling - share->granted; /* it may be using those anyway */
+        uint64_t covered = share->ceiling - share->granted; /* the holder may be using those anyway */
         uint64_t more = share->wanted - share->granted;
         if (more > covered && more - covered > room) more = covered + room;
         if (more > covered) held += more - covered;
-        grant(share, share->granted + more);
+        share_grant(share, share->granted + more);
     }
 }
 
 bool share_heard(share_t *share, uint64_t granted, uint64_t used) {
     if (granted != share->granted) return false;
-    share->unsettled = false;
+    share->unanswered = false;
     share->ceiling = used > granted ? used : granted;
     return true;
 }

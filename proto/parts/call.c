@@ -1,4 +1,5 @@
-/* call.c - [finish_reason, prompt_tokens, completion_tokens, text]. Elements to come are ignored. */
+/* call.c - one msgpack list: [finish_reason, prompt_tokens, completion_tokens, text]. Elements that a later
+ * release adds behind them are ignored. */
 #include "proto/parts/call.h"
 
 #include <assert.h>
@@ -50,8 +51,9 @@ static bool take_answer(const msgpack_object *o, llm_answer_t *answer) {
     if (!is_text(&field[0]) || !take_u32(&field[1], &answer->prompt_tokens) ||
         !take_u32(&field[2], &answer->completion_tokens) || !is_text(&field[3]))
         return false;
-    snprintf(answer->finish_reason, sizeof answer->finish_reason, "%.*s",
-             (int)(field[0].via.str.size < 64 ? field[0].via.str.size : 64), field[0].via.str.ptr);
+    /* A msgpack text has no NUL at its end: the precision keeps snprintf inside it. */
+    size_t len = field[0].via.str.size, max = sizeof answer->finish_reason;
+    snprintf(answer->finish_reason, max, "%.*s", (int)(len < max ? len : max), field[0].via.str.ptr);
     answer->text = value_string(field[3].via.str.ptr, field[3].via.str.size);
     return true;
 }

@@ -7,10 +7,10 @@
 #include "core/base/error.h"
 #include "core/base/llm_answer.h"
 
-/* Only of a call that succeeded: what failed is tried again by a rerun. */
+/* Appends a call that succeeded (an assert holds it). One that failed is not kept: a rerun tries it again. */
 void call_encode(const llm_answer_t *answer, buf_t *out);
-/* 0 and an answer that owns its text: tokens as they were, requests 0 because none was made now. SDG_EPARSE:
- * these bytes are no call. */
+/* 0 and an answer that owns its text: the tokens are those of the recorded call, and requests is 0, because
+ * none is made now. SDG_EPARSE: these bytes are no call. */
 int call_decode(const char *bytes, size_t len, llm_answer_t *answer, err_t *err);
 
 #endif

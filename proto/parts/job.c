@@ -1,5 +1,5 @@
-/* job.c - see job.h. One key per option, written only by job_options_encode and read only by
- * job_options_decode. */
+/* job.c - see job.h. To add an option: its key in job_options_encode, and the same key in job_options_decode.
+ */
 #include "proto/parts/job.h"
 
 #include <stdio.h>
@@ -57,7 +57,7 @@ void job_options_encode(const job_options_t *o, buf_t *out) {
     object_set_text(&v, "trace", value_bool(o->row.trace));
     object_set_text(&v, "http2", value_bool(o->http2));
     object_set_text(&v, "mapping", mapping);
-    /* A seed is 64 bits: as text, because JSON integers of others stop at 63. */
+    /* A seed has 64 bits; it is written as text, because a JSON integer holds 63 (value.h). */
     if (o->row.seeded) {
         char seed[24];
         snprintf(seed, sizeof seed, "%llu", (unsigned long long)o->row.seed);

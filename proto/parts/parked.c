@@ -1,5 +1,5 @@
-/* parked.c - a count, then 20 bytes a question, in the byte order of this machine: what was put away never
- * leaves it. */
+/* parked.c - a count, then 20 bytes for each question, in the byte order of this machine: the bytes of a row
+ * between two passes never leave it. */
 #include "proto/parts/parked.h"
 
 #include <stdlib.h>

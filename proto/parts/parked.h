@@ -12,12 +12,13 @@
 #include "core/base/error.h"
 
 typedef struct parked_question {
-    uint64_t hash_high, hash_low;
-    uint32_t answers;
+    uint64_t hash_high, hash_low; /* journal_hash (core/store/journal.h) */
+    uint32_t answers;             /* answers that the question has had in earlier passes */
 } parked_question_t;
 
 void parked_write(buf_t *out, const parked_question_t *questions, uint32_t count);
-/* *questions is the caller's (free), NULL when there are none; *used is where the row's bytes begin. */
+/* Reads the head. *questions is the caller's (free), NULL when there are none; *used is where the row's own
+ * bytes begin. SDG_EPARSE: the bytes end inside the head. */
 int parked_read(const char *bytes, size_t len, parked_question_t **questions, uint32_t *count, size_t *used,
                 err_t *err);
 

@@ -12,7 +12,8 @@
 #include "proto/message.h"
 #include "proto/stats.h"
 
-/* Failure classes, counted; a bounded table: what does not fit is counted as "other". */
+/* Kinds of failures ("HTTP 400", "input", ...), each with its count. The table is bounded: when it is full, a
+ * further kind is counted as "other". */
 enum { REASONS_MAX = 24 };
 typedef struct reasons {
     struct {
@@ -26,22 +27,26 @@ typedef struct tally {
     uint64_t totals[CLIENT_STATS];
     hist_t latency;
     reasons_t reasons; /* of failed rows */
-    reasons_t endings; /* exit_code of the end blocks of fine rows; not in STATS */
+    reasons_t endings; /* exit_code of the end blocks of rows that succeeded; not in STATS */
 } tally_t;
 
+/* Adds calls, requests, tokens, retries and latencies. */
 void tally_usage(tally_t *t, const row_usage_t *usage);
-void tally_failure(tally_t *t, const char *reason,
-                   uint64_t rows); /* the reason only: rows_failed is counted by tally_row */
+/* Counts the reason of failed rows; rows_failed itself is counted by tally_row. */
+void tally_failure(tally_t *t, const char *reason, uint64_t rows);
+/* Counts a finished row with its usage. `reason` is why it failed, or the exit_code it ended with ("": none).
+ */
 void tally_row(tally_t *t, bool failed, const char *reason, const row_usage_t *usage);
 
 /* {"reason": count, ...} in the order they first appeared; at most REASONS_JSON_BYTES. */
 enum { REASONS_JSON_BYTES = REASONS_MAX * (6 * ROW_REASON_MAX + 32) };
 void tally_write_reasons(const tally_t *t, buf_t *out);
-void tally_write_outcomes(const tally_t *t,
-                          buf_t *out); /* {"failed": the same, "ended": the endings}; at most twice as long */
+/* {"failed": {reason: count, ...}, "ended": {exit_code: count, ...}}; at most twice as long. */
+void tally_write_outcomes(const tally_t *t, buf_t *out);
 
-/* A STATS or SUMMARY as a tally. Bounded, whatever the message holds. */
+/* Makes a tally of a STATS or SUMMARY; what does not fit is left out, whatever the message holds. */
 void tally_read(tally_t *t, const u64_list_t *values, const u64_list_t *latency, slice_t reasons);
+/* Adds to `sum` what a worker has done between two of its tallies. */
 void tally_add_difference(tally_t *sum, const tally_t *before, const tally_t *after);
 
 #endif

@@ -1,5 +1,8 @@
-/* usage.c - [reason, calls, requests, prompt_tokens, completion_tokens, cut_short, [retries by cause],
- * [latencies in us]]. */
+/* usage.c - one msgpack list:
+ *
+ *   [reason, calls, requests, prompt_tokens, completion_tokens, cut_short,
+ *    [retries, by cause], [latencies in us]]
+ */
 #include "proto/parts/usage.h"
 
 #include <msgpack.h>
@@ -48,7 +51,8 @@ static bool take_u32(const msgpack_object *o, uint32_t *out) {
     return true;
 }
 
-/* Up to `max` numbers; *count is how many. Causes a newer worker may know beyond ours are dropped. */
+/* Reads up to `max` numbers; *count is how many. Further ones, such as causes that only a newer worker knows,
+ * are dropped. */
 static bool take_list(const msgpack_object *o, uint32_t *items, size_t max, uint32_t *count) {
     if (o->type != MSGPACK_OBJECT_ARRAY) return false;
     *count = (uint32_t)(o->via.array.size < max ? o->via.array.size : max);

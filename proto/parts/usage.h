@@ -9,13 +9,15 @@
 #include "core/base/row_types.h"
 
 typedef struct usage {
-    char reason[ROW_REASON_MAX]; /* failed rows: short class, "" when fine */
+    /* A failed row: the kind of its failure ("HTTP 400", "input", ...). Else the exit_code of its end block,
+     * or "". */
+    char reason[ROW_REASON_MAX];
     row_usage_t row;
 } usage_t;
 
 /* Appends to `out`. Of `reason` (NUL-terminated) at most ROW_REASON_MAX - 1 bytes are written. */
 void usage_encode(const char *reason, const row_usage_t *row, buf_t *out);
-/* Bounded; a wrong shape is SDG_EPARSE and leaves zeros in *out. */
+/* Reads any bytes safely. A wrong shape is SDG_EPARSE and leaves zeros in *out. */
 int usage_decode(const char *bytes, size_t len, usage_t *out, err_t *err);
 
 #endif

@@ -1,4 +1,4 @@
-/* cache.c - <sdg/cache.h> over core/store/lru.h: a sdg_cache_t is an lru_t by another name. */
+/* cache.c - <sdg/cache.h> over core/store/lru.h: an sdg_cache_t is an lru_t by another name. */
 #include <sdg/cache.h>
 
 #include "core/store/limits.h"

@@ -1,5 +1,5 @@
-/* contexts.c - <sdg/contexts.h> over core/store/contexts.h: a sdg_contexts_t is a contexts_t by another name.
- */
+/* contexts.c - <sdg/contexts.h> over core/store/contexts.h: an sdg_contexts_t is a contexts_t by another
+ * name. */
 #include <sdg/contexts.h>
 
 #include <assert.h>

@@ -4,14 +4,14 @@
  * A row has a shared context, and a private one for each owner. An owner is whoever works on rows (a worker,
  * a thread), by a number that you choose; its private contexts go with it (sdg_contexts_owner_gone). At most
  * max_cached contexts and max_bytes bytes of them are in memory; then the least recently used one is put on
- * disk, or, without a spill path, forgotten. The next one who asks gets it from there.
+ * disk, or, without a spill path, forgotten. A call that asks for it later reads it from the disk.
  *
- * A pin keeps a row's contexts in memory. It belongs to an owner, who pins a row once however often it says
- * so; a row is pinned while any owner pins it. When everything is pinned the limits are passed rather than a
- * pin broken.
+ * A pin keeps a row's contexts in memory. It belongs to an owner; pinning a row twice is pinning it once. A
+ * row is pinned while any owner pins it. When everything is pinned, the limits are exceeded: no pin is
+ * broken.
  *
- * A row that was completed and an owner that is gone are remembered: what is asked for them is refused with
- * SDG_ECANCELLED, so nothing comes back to life.
+ * A row that was completed and an owner that is gone are remembered: calls for them are refused with
+ * SDG_ECANCELLED, so that a late call does not create their contexts again.
  *
  * Errors of all functions: SDG_ELIMIT, a context over 128 MiB or a row over 2^63 - 1; SDG_ECANCELLED as
  * above; SDG_EIO, the disk cannot be read: nothing was done. SDG_ENOSPACE (or another failure of writing)

@@ -1,4 +1,4 @@
-/* llm.c - <sdg/llm.h> over the engine of core/http: a sdg_llm_t is an llm_engine_t by another name. */
+/* llm.c - <sdg/llm.h> over the engine of core/http: an sdg_llm_t is an llm_engine_t by another name. */
 #include <sdg/llm.h>
 
 #include <stdlib.h>
@@ -85,6 +85,8 @@ static int read_params(const char *json, value_t *params, err_t *err) {
     return err_set(err, SDG_EINVAL, "params: not an object");
 }
 
+/* Writes a chat request into `body`, whose maximum is CHAT_BODY_BYTES_MAX. The texts are measured first, so
+ * that no copy of a text that is too long is made. */
 static int write_request(buf_t *body, const char *model, const char *system, const char *prompt,
                          const char *params_json, err_t *err) {
     value_t params;
@@ -132,7 +134,7 @@ int sdg_llm_timeout_ms(const sdg_llm_t *llm) {
 
 void sdg_llm_drive(sdg_llm_t *llm) { llm_engine_drive(inner(llm), clock_now_ns()); }
 
-/* An answer of the outside, and the one of the inside that its texts are borrowed from. */
+/* A public answer, and the inner answer that its texts are borrowed from. */
 typedef struct answer {
     sdg_answer_t told; /* first, because it is the pointer that is handed out */
     llm_answer_t from;

@@ -18,8 +18,8 @@ int public_error(sdg_error_t *error, int code, const err_t *inner);
  * know of it, and 0 for the rest. SDG_EINVAL with `what` in the sentence when the size was not set. */
 int public_read(void *into, size_t known_size, const void *from, const char *what, sdg_error_t *error);
 
-/* Writes a struct of the caller likewise: as much of *from as the size in *into, which stays, has room for.
- */
+/* Writes a struct of the caller that begins with its size: as much of *from as that size has room for. The
+ * size itself stays as it is. */
 void public_write(void *into, const void *from, size_t known_size);
 
 #endif

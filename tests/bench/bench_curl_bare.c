@@ -1,5 +1,5 @@
 /* bench_curl_bare.c - the yardstick: a bare curl multi loop that does N POSTs of one body at C in flight,
- * with the same tricks as core/llm/http (one epoll descriptor, sockets kept in it, handles reused, several
+ * with the same tricks as core/http/http (one epoll descriptor, sockets kept in it, handles reused, several
  * multi handles) and nothing else: no queue, no permits, no retries, no JSON. Compare with bench_llm on the
  * same server.
  *

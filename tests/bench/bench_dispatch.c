@@ -29,7 +29,7 @@ static uint64_t number(int argc, char **argv, int at, uint64_t otherwise) {
     return argc > at ? strtoull(argv[at], NULL, 10) : otherwise;
 }
 
-/* As many chunks as the credit allows. */
+/* Sends as many chunks as the credit allows. */
 static void send_chunks(bench_t *b, uint64_t id, uint64_t now) {
     bench_job_t *job = &b->job[id];
     dispatch_row_t rows[CHUNK];

@@ -41,7 +41,7 @@ int main(int argc, char **argv) {
     uint64_t operations = argc > 2 ? strtoull(argv[2], NULL, 10) : 60000000;
     double millions[ROUNDS];
     lru_t *lru = lru_new(entries);
-    mix(lru, 2 * entries, 4 * entries); /* full, and in random order */
+    mix(lru, 2 * entries, 4 * entries); /* fills the cache in random order */
     for (int round = 0; round < ROUNDS; round++) {
         uint64_t start = clock_now_ns(), done = mix(lru, 2 * entries, operations / ROUNDS);
         millions[round] = (double)done * 1e3 / (double)(clock_now_ns() - start);

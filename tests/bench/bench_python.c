@@ -72,7 +72,7 @@ int main(int argc, char **argv) {
                                                         .outputs = outputs},
                                        &err);
     const py_call_t call = {.function = (uint32_t)function, .kwargs = kwargs, .context = context};
-    run(pool, &call, 1000); /* hosts start */
+    run(pool, &call, 1000); /* the hosts start now and not while it is measured */
     uint64_t start = clock_now_ns(), cpu = own_cpu_ns();
     uint64_t done = run(pool, &call, calls);
     double wall_us = (double)(clock_now_ns() - start) / 1000, cpu_us = (double)(own_cpu_ns() - cpu) / 1000;

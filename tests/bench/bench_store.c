@@ -38,7 +38,7 @@ static void ask(bench_t *b, uint64_t first, bool create) {
     puppet_say(&b->asker, m);
 }
 
-/* What came back is put away as it is, then wanted again. */
+/* Puts each context that came back away as it is, then asks for it again. */
 static void turn(bench_t *b, const MSG_CTX *came) {
     message_t m = {.type = MESSAGE_CTX_PUT,
                    .CTX_PUT = {.job = JOB, .owner = OWNER, .contexts = came->contexts}};

@@ -19,7 +19,7 @@ static piece_t cut(const char **at, size_t *left) {
     return p;
 }
 
-static void extract(regex_t_ *re, piece_t text) {
+static void extract(pattern_t *re, piece_t text) {
     extract_t e = {.select = SELECT_REGEX, .regex = re, .join_with = str_new("|", 1)};
     extract_cache_t cache = {0};
     value_t answer = value_string(text.bytes, text.len), v;
@@ -37,7 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     piece_t pattern = cut(&at, &size), with = cut(&at, &size), text = {at, size};
     err_t err;
     value_t v;
-    regex_t_ *re = regex_compile(pattern.bytes, pattern.len, REGEX_DOTALL, &err);
+    pattern_t *re = regex_compile(pattern.bytes, pattern.len, REGEX_DOTALL, &err);
     if (!re) return 0;
     if (regex_findall(re, text.bytes, text.len, 1000, &v, &err) == SDG_OK && list_count(v) > 1000) abort();
     value_free(v);

@@ -80,7 +80,7 @@ static buf_t saved(const row_t *row) {
     return bytes;
 }
 
-/* The row as another one, loaded from what it was saved as; what that one is saved as is the same. */
+/* Saves the row and loads it into another one, which must be saved as the same bytes. */
 static row_t *away_and_back(row_t *row, const pipeline_t *p, const row_options_t *options, uint64_t now) {
     buf_t bytes = saved(row);
     if (bytes.full) {
@@ -113,7 +113,7 @@ static void run(row_t *row, const pipeline_t *p, const row_options_t *options) {
         if (want == ROW_STOPPED) break;
         if (want != ROW_WANT_TIME) continue;
         if (row_wake_ns(row) > now + 500 * UINT64_C(1000000))
-            answer(row, answers++); /* its call was made before it was put away */
+            answer(row, answers++); /* its call was made before the row was put away */
         else
             now = row_wake_ns(row);
     }

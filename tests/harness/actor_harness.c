@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "actors/loop/limits.h"
 #include "core/base/clock.h"
 #include "core/base/limits.h"
 #include "core/base/log.h"
@@ -23,7 +24,7 @@ static void give_up(const char *format, ...) {
 /* ---- the actor */
 
 actor_thread_t *harness_start(zactor_fn *function, void *args) {
-    zsys_handler_set(NULL); /* an interrupt ends the test, not czmq's loops */
+    zsys_handler_set(NULL); /* an interrupt ends the test and not only czmq's loops */
     zsys_init();
     log_set_level(LEVEL_ERROR);
     return actor_spawn(function, args);
@@ -47,26 +48,21 @@ void harness_command(actor_thread_t *actor, const char *command) {
 
 /* ---- its peers */
 
-static void puppet_open(puppet_t *p, int type) {
-    *p = (puppet_t){.socket = link_socket(type, 0), .router = type == ZMQ_ROUTER};
+static void puppet_open(puppet_t *p, int type, link_side_t side, const char *endpoint) {
+    err_t err;
+    *p = (puppet_t){.socket = link_socket(type, 0, SOCKET_HWM), .router = type == ZMQ_ROUTER};
     buf_init(&p->scratch, MESSAGE_BYTES_MAX);
+    if (link_attach(p->socket, side, endpoint, &err) < 0) give_up("%s", err.text);
 }
 
-void puppet_connect(puppet_t *p, const char *endpoint) {
-    puppet_open(p, ZMQ_DEALER);
-    if (zsock_connect(p->socket, "%s", endpoint) != 0) give_up("cannot connect to %s", endpoint);
-}
+void puppet_connect(puppet_t *p, const char *endpoint) { puppet_open(p, ZMQ_DEALER, LINK_CONNECT, endpoint); }
 
-void puppet_push(puppet_t *p, const char *endpoint) {
-    puppet_open(p, ZMQ_PUSH);
-    if (zsock_connect(p->socket, "%s", endpoint) != 0) give_up("cannot connect to %s", endpoint);
-}
+void puppet_push(puppet_t *p, const char *endpoint) { puppet_open(p, ZMQ_PUSH, LINK_CONNECT, endpoint); }
 
 void puppet_bind(puppet_t *p, int type, const char *endpoint) {
     zsys_handler_set(NULL);
     zsys_init();
-    puppet_open(p, type);
-    if (zsock_bind(p->socket, "%s", endpoint) < 0) give_up("cannot bind %s", endpoint);
+    puppet_open(p, type, LINK_BIND, endpoint);
 }
 
 void puppet_join(puppet_t *p, const char *endpoint, uint64_t role, uint64_t instance) {

@@ -27,8 +27,8 @@ typedef struct puppet {
 
 /* ---- the actor */
 
-/* ZeroMQ without signal handlers, errors logged only; then actor_spawn. What the actor reads of `args` later
- * must live on. */
+/* Starts an actor, in a process where ZeroMQ handles no signals and only errors are logged. What the actor
+ * reads of `args` after it is ready has to live on. */
 actor_thread_t *harness_start(zactor_fn *function, void *args);
 /* Waits for "<word> <number>" on the pipe ("BOUND", "END") and returns the number. Any other word: abort. */
 int harness_hear_word(actor_thread_t *actor, const char *word);
@@ -43,7 +43,7 @@ void puppet_push(puppet_t *p, const char *endpoint);    /* as PUSH */
 void puppet_bind(puppet_t *p, int type, const char *endpoint);
 /* Connects, says HELLO, hears WELCOME and takes its epoch. */
 void puppet_join(puppet_t *p, const char *endpoint, uint64_t role, uint64_t instance);
-void puppet_close(puppet_t *p); /* does nothing for one that is all zero */
+void puppet_close(puppet_t *p); /* does nothing when the puppet is all zero */
 
 void puppet_say(puppet_t *p, message_t m); /* in its epoch; waits for room */
 /* Waits for the next message. The frame is the caller's: link_frame_free. */
@@ -52,7 +52,7 @@ void puppet_hear(puppet_t *p, link_frame_t *in);
 bool puppet_hear_for(puppet_t *p, link_frame_t *in, int wait_ms);
 /* Waits for the next message of that type and drops those before it. */
 void puppet_await(puppet_t *p, message_type_t type, link_frame_t *in);
-void puppet_pass(puppet_t *p, message_type_t type); /* the same for who does not look at it */
+void puppet_pass(puppet_t *p, message_type_t type); /* like puppet_await, without giving the message */
 /* Like puppet_await, but false after `wait_ms`. Nothing is to be freed then. */
 bool puppet_await_for(puppet_t *p, message_type_t type, link_frame_t *in, int wait_ms);
 /* What the actor was told before is handled now. Drops what it said meanwhile, and returns how many of these

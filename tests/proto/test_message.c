@@ -1,5 +1,5 @@
-/* The messages on the wire. Everything about all messages is made from the catalogue: a new row in
- * messages.def is tested without an edit here. */
+/* test_message.c - the messages on the wire. The tests of all messages are made from the catalogue: a new row
+ * in messages.def is tested without an edit here. */
 #include "proto/message.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* The walk over a msgpack frame before it is unpacked: what is one value, what asks for too much, what has no
- * place. */
+/* test_prescan.c - the walk over a msgpack frame before it is unpacked: what is one value, what asks for too
+ * much, what is no part of our messages. */
 #include "proto/prescan.h"
 
 #include "proto/limits.h"

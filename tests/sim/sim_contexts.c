@@ -3,7 +3,7 @@
  *
  *   sim_contexts [--seeds N] [--seed S] [-v]
  *
- * Workers send what comes to their mind about their rows; a mailbox delivers it in any order. The judge is a
+ * Workers send random messages about their rows; a mailbox delivers it in any order. The judge is a
  * model that does to small arrays what contexts.h promises, before the store does it: which contexts there
  * are, where, what they contain, who pins, which one is evicted next, all counters. After each call store and
  * model must agree. Some seeds have no disk, in some it fills up for a while. In the end every worker is dead
@@ -27,11 +27,11 @@
 
 enum {
     ROWS = 24,
-    PLACES = 16, /* of a row: the shared context, and one for each worker */
+    PLACES = 16, /* contexts of a row: the shared one, and one for each worker */
     MAIL_MAX = 40,
     BYTES_MAX = PLACES * 20,
-    FULL_AT = 20000,     /* bytes a file may have on the full disk: batches fail, ... */
-    FULL_AT_ONCE = 4096, /* ... or already the first eviction does */
+    FULL_AT = 20000,     /* bytes a file may have on the full disk, so that some batch fails */
+    FULL_AT_ONCE = 4096, /* bytes a file may have on a disk on which the first eviction fails */
 };
 
 typedef enum mail_kind { M_GET, M_FETCH, M_PUT, M_PIN, M_UNPIN, M_COMPLETE, M_GONE, M_BACK } mail_kind_t;
@@ -48,7 +48,7 @@ typedef struct mail {
 /* What the model knows of a context. */
 typedef struct entry {
     bool there, in_memory;
-    uint64_t used; /* when, for the order of eviction; equal: any first */
+    uint64_t used; /* when it was used last, for the order of eviction; of equal ones any goes first */
     uint64_t version;
     size_t len;
 } entry_t;
@@ -56,8 +56,8 @@ typedef struct entry {
 typedef struct sim {
     uint64_t seed, steps, clock, versions, row_base;
     rng_t rng;
-    bool verbose, failed, spills, full,
-        behind; /* behind: contexts are still in memory because the disk was full */
+    bool verbose, failed, spills, full;
+    bool behind; /* contexts are still in memory because the disk was full */
     double drop, repeat;
     contexts_t *c;
     size_t max_cached;
@@ -66,7 +66,7 @@ typedef struct sim {
     uint32_t pins[ROWS]; /* bit per owner */
     bool complete[ROWS], gone[PLACES], alive[PLACES];
     size_t at[ROWS];       /* which worker has the row; 0 none */
-    contexts_stats_t want; /* counters */
+    contexts_stats_t want; /* what the counters of the store should be */
     mail_t mail[MAIL_MAX];
     size_t mail_count;
 } sim_t;
@@ -216,7 +216,7 @@ static void model_gone(sim_t *s, size_t owner) {
 
 /* ---- the judge */
 
-/* The store evicts one: it had to, and this was the one to go. */
+/* The store evicts a context: it had to make room, and this context was the one to go. */
 static void judge_eviction(void *context, uint64_t number, size_t len, bool to_disk) {
     sim_t *s = context;
     size_t row = (size_t)(number - s->row_base), place = len % PLACES;
@@ -278,7 +278,7 @@ static void judge_state(sim_t *s) {
         fail(s, "%zu are in memory, %zu of them pinned", t.cached, t.pinned);
 }
 
-/* A full disk may be the answer to what is done nevertheless. */
+/* A full disk may be the answer although what was asked for has been done. */
 static bool judge_code(sim_t *s, int got, int want, const err_t *err) {
     bool no_room = want == SDG_OK && s->full && got == SDG_ENOSPACE;
     if (no_room) s->behind = true;
@@ -354,7 +354,7 @@ static void deliver_any(sim_t *s) {
     deliver(s, &m);
 }
 
-/* It arrives never, once or twice; what the scheduler says arrives. */
+/* A mail arrives never, once or twice; what the scheduler says always arrives. */
 static void post(sim_t *s, mail_t m) {
     bool sure = m.kind >= M_COMPLETE;
     int copies = sure || !chance(s, s->drop) ? 1 : 0;
@@ -386,7 +386,7 @@ static void worker_speaks(sim_t *s, size_t owner) {
     if (kind != M_PUT && chance(s, 0.6)) post(s, (mail_t){.kind = M_UNPIN, .row = row, .owner = owner});
 }
 
-/* Crashed, or only silent: then it speaks on, and may come back. */
+/* A worker is taken for gone. It has crashed, or is only silent: then it speaks on, and may come back. */
 static void worker_lost(sim_t *s, size_t owner) {
     bool crashed = chance(s, 0.5);
     trace(s, "worker %zu %s", owner, crashed ? "crashes" : "is silent");
@@ -480,7 +480,7 @@ static void expect_nothing(sim_t *s, const char *when) {
         fail(s, "something is left %s", when);
 }
 
-/* Everybody dies, every row completes; what still comes does nothing. */
+/* All workers die and all rows complete; mails that still come must do nothing. */
 static void finish(sim_t *s) {
     contexts_stats_t got;
     s->full = false;
@@ -524,7 +524,7 @@ static void run_seed(uint64_t seed, bool verbose, totals_t *t) {
     free(s);
 }
 
-/* A failed assert inside the store: which seed was it? */
+/* An assert inside the store has failed: says in which seed. */
 static void on_abort(int sig) {
     char text[64];
     int n = snprintf(text, sizeof text, "seed %" PRIu64 " failed: assert\n", current ? current->seed : 0);

@@ -67,6 +67,7 @@ static size_t workers_alive(const sim_t *s) {
     return n;
 }
 
+/* One of the things that may happen to a worker. */
 static void disturb_worker(sim_t *s, worker_t *w) {
     switch (world_between(s, 0, 5)) {
     case 0: worker_crash(s, w); break;
@@ -81,13 +82,13 @@ static void disturb_worker(sim_t *s, worker_t *w) {
         world_trace(s, "worker %" PRIu64 " drains", w->instance);
         break;
     default:
-        w->credit_rows =
-            world_between(s, w->credit_rows,
-                          60); /* a smaller credit takes effect as rows finish: the judge could not tell */
+        /* Never smaller: a smaller credit takes effect as rows finish, and the judge could not tell when. */
+        w->credit_rows = world_between(s, w->credit_rows, 60);
         break;
     }
 }
 
+/* One of the things that may happen to a client. */
 static void disturb_client(sim_t *s, client_t *c) {
     if (!c->alive || c->finished) return;
     switch (world_between(s, 0, 10)) {
@@ -119,7 +120,7 @@ static void disturb_client(sim_t *s, client_t *c) {
     }
 }
 
-/* The limiter of an endpoint speaks; 0 closes it. */
+/* A new limit of an endpoint; 0 closes it. */
 static void limit_endpoint(sim_t *s, size_t endpoint, uint64_t calls) {
     if (dispatch_endpoint_limit(s->d, endpoint + 1, calls, s->now) != SDG_OK) return;
     world_trace(s, "endpoint %zu may have %" PRIu64 " calls in flight", endpoint + 1, calls);
@@ -127,7 +128,7 @@ static void limit_endpoint(sim_t *s, size_t endpoint, uint64_t calls) {
     scheduler_act(s);
 }
 
-/* From here on the world is good: links work, nobody new refuses, at least one worker can run everything. */
+/* From now on links work, no new worker refuses, and at least one worker can run every job. */
 static void become_good(sim_t *s) {
     world_trace(s, "the world becomes good");
     s->good = true;
@@ -139,7 +140,7 @@ static void become_good(sim_t *s) {
         s->workers[i].silent_until = 0;
     }
     for (size_t e = 0; e < ENDPOINTS; e++) {
-        uint64_t open = world_between(s, 1, 20); /* none stays closed */
+        uint64_t open = world_between(s, 1, 20); /* no endpoint stays closed */
         limit_endpoint(s, e, world_chance(s, 0.3) ? DISPATCH_NO_LIMIT : open);
     }
 }
@@ -151,6 +152,8 @@ static bool has_able_worker(const sim_t *s) {
     return false;
 }
 
+/* In a bad world something happens to somebody; in a good world the judge looks whether everything is
+ * shared out. */
 static void wake_chaos(sim_t *s) {
     if (!s->good && s->now >= s->faults_end) become_good(s);
     world_wake(s, WAKE_CHAOS, 0,
@@ -177,11 +180,12 @@ static void wake_chaos(sim_t *s) {
 }
 /* ---- running */
 
+/* A mail for a connection that nobody listens on any more is lost. */
 static void deliver_to_peer(sim_t *s, mail_t *m) {
     for (size_t i = 0; i < s->client_count; i++) {
         client_t *c = &s->clients[i];
         if (c->peer != m->peer || !c->alive) continue;
-        if (c->stall_until > s->now) { /* a slow disk: it is read later */
+        if (c->stall_until > s->now) { /* its disk is slow: it reads this mail later */
             world_push(s, (event_t){.time = c->stall_until, .kind = WAKE_MAIL, .mail = m});
             m->users++;
             return;
@@ -209,6 +213,7 @@ static void deliver(sim_t *s, mail_t *m) {
     mail_done(m);
 }
 
+/* A client with random limits; one in ten of its rows kills its worker. */
 static void setup_client(sim_t *s, client_t *c, size_t number) {
     *c = (client_t){.number = number,
                     .rows_total = world_between(s, 0, ROWS_MAX),
@@ -223,12 +228,13 @@ static void setup_client(sim_t *s, client_t *c, size_t number) {
     if (world_chance(s, 0.4)) c->window_bytes = world_between(s, 1, 2000);
     if (world_chance(s, 0.3)) c->result_bytes = world_between(s, 1, 1000);
     for (int i = 0; i < 2; i++) {
-        if (world_chance(s, 0.1)) c->killers[i] = world_between(s, 0, ROWS_MAX); /* index + 1 */
+        if (world_chance(s, 0.1)) c->killers[i] = world_between(s, 0, ROWS_MAX); /* 0: none; else index + 1 */
     }
     client_begin(s, c);
     world_wake(s, WAKE_CLIENT, number, s->now + world_between(s, 0, RULE_WAIT));
 }
 
+/* A world from the seed: what is lost, repeated and late, and who is there. */
 static void setup(sim_t *s) {
     rng_seed(&s->rng, s->seed, 1);
     s->now = SECOND;
@@ -262,6 +268,7 @@ static bool all_finished(const sim_t *s) {
     return true;
 }
 
+/* Takes the next event and lets it happen. */
 static void step(sim_t *s) {
     event_t e = world_pop(s);
     s->now = e.time;
@@ -278,6 +285,7 @@ static void step(sim_t *s) {
     }
 }
 
+/* Frees the world, in whatever state it is. */
 static void teardown(sim_t *s) {
     while (heap_first(&s->events)) {
         event_t e = world_pop(s);
@@ -324,6 +332,7 @@ typedef struct totals {
     uint64_t passed, failed, jobs, duplicates, row_failures, requeued, resent, lost, virtual_s;
 } totals_t;
 
+/* One world from its beginning to the end of its last job. True: no promise was broken. */
 static bool run_seed(uint64_t seed, broken_t broken, bool verbose, bool quiet, totals_t *t) {
     sim_t *s = xcalloc(1, sizeof *s);
     current = s;
@@ -353,7 +362,7 @@ static bool run_seed(uint64_t seed, broken_t broken, bool verbose, bool quiet, t
     return ok;
 }
 
-/* A failed assert inside the dispatcher: which seed was it? */
+/* An assert inside the dispatcher has failed: says in which seed. */
 static void on_abort(int sig) {
     char text[64];
     int n = snprintf(text, sizeof text, "seed %" PRIu64 " failed: assert\n", current ? current->seed : 0);
@@ -383,8 +392,8 @@ static void add_totals(totals_t *sum, const totals_t *t) {
     }
 }
 
-/* A process for each share of the seeds; what it found comes through a pipe. One that ends without a word has
- * failed. */
+/* Runs the seeds in several processes; each writes what it found into a pipe. A process that ends without
+ * that has failed. */
 static totals_t run_parallel(const plan_t *plan) {
     enum { JOBS_LIMIT = 64 };
     int pipes[JOBS_LIMIT][2];
@@ -416,8 +425,8 @@ static const char *const broken_names[BROKEN_KINDS] = {
     [BROKEN_WAITING] = "waiting", [BROKEN_CALLS] = "calls",
 };
 
-/* Each rule of worker and client that can be broken is, until a seed fails. One that nobody misses is a
- * failure of the judge. */
+/* Breaks each rule of worker and client that can be broken, until a seed fails. When no seed does, the judge
+ * has failed. */
 static totals_t run_broken(void) {
     enum { SEEDS_MAX = 1000 };
     totals_t sum = {0};
@@ -443,6 +452,7 @@ static int read_broken(const char *name, broken_t *broken) {
     return -1;
 }
 
+/* Reads the command line. Negative: it is wrong. */
 static int read_plan(int argc, char **argv, plan_t *plan) {
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     *plan = (plan_t){.first = 1, .seeds = 10000, .jobs = cpus > 0 && cpus < 64 ? (uint64_t)cpus : 1};

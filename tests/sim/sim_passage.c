@@ -107,13 +107,14 @@ typedef struct engine_call {
 } engine_call_t;
 
 typedef struct sim {
-    uint64_t seed, now, tags, worker; /* worker: which one lives now */
+    uint64_t seed, now, tags;
+    uint64_t worker; /* number of the one that lives now */
     rng_t rng;
     bool verbose, failed;
     double drop, repeat, loses, refuses, fails;
     bool journal, contexts, batch;
     plan_t plans[ROWS];
-    slot_t slots[ROWS]; /* of the row of that number */
+    slot_t slots[ROWS]; /* slot i is of row i */
     mail_t mail[MAIL_MAX];
     int mail_count;
     engine_call_t calls[CALLS_MAX];
@@ -123,7 +124,8 @@ typedef struct sim {
 
 typedef struct move {
     answer_t *answer;
-    passage_event_t event, next; /* next PASSAGE_EVENTS: nothing */
+    passage_event_t event;
+    passage_event_t next; /* PASSAGE_EVENTS: nothing follows */
     answer_t refusal;
     bool told; /* an event of Python is on its way */
 } move_t;
@@ -367,6 +369,7 @@ static void end_python(slot_t *slot) {
     slot->held = slot->asks_left = slot->asks_open = 0, slot->python_tag = 0;
 }
 
+/* Does what one action of the passage says, as a worker would, in the state of the simulation. */
 static void act(sim_t *s, slot_t *slot, uint32_t action, move_t *move) {
     plan_t *plan = &s->plans[slot->row];
     switch (action) {
@@ -448,12 +451,13 @@ static void act(sim_t *s, slot_t *slot, uint32_t action, move_t *move) {
     }
 }
 
+/* Gives an event to the passage and does what it says, until no further event follows. */
 static void report(sim_t *s, slot_t *slot, passage_event_t event, answer_t *answer) {
     move_t move = {.answer = answer, .told = event >= PASSAGE_PYTHON_REFUSED && event <= PASSAGE_PYTHON_ASKS};
     for (; event != PASSAGE_EVENTS && !s->failed; event = move.next) {
         passage_state_t before = slot->passage.state;
-        uint32_t todo =
-            passage_next(&slot->passage, event, slot->facts | (slot->kept ? PASSAGE_HAS_ANSWER : 0));
+        uint32_t todo = passage_next(&slot->passage, event,
+                                     slot->facts | (slot->kept ? PASSAGE_HAS_ANSWER : 0) | PASSAGE_HAS_UNIT);
         trace(s, "row %d: %s -> %s (%s)", slot->row, passage_state_name(before),
               passage_state_name(slot->passage.state), passage_event_name(event));
         move.event = event;
@@ -556,7 +560,7 @@ static void engine_answers(sim_t *s) {
     }
 }
 
-/* User code: asks what is left, one after the other or at once; ends when it has its answers, or dies. */
+/* User code asks its questions, one after the other or at once; it ends when it has its answers, or dies. */
 static void python_goes_on(sim_t *s, slot_t *slot) {
     if (!slot->python_tag || !chance(s, 0.3)) return;
     if (slot->asks_left > 0 && (slot->asks_open == 0 || chance(s, 0.5))) {
@@ -600,7 +604,7 @@ static void slot_goes_on(sim_t *s, slot_t *slot) {
     if (slot->used && !is_calm(s) && chance(s, 0.0005)) report(s, slot, PASSAGE_DROPPED, NULL);
 }
 
-/* The worker is gone with all it had; another takes its rows over. */
+/* The worker is gone with all it had; another worker takes its rows over. */
 static void crash(sim_t *s) {
     trace(s, "the worker crashes");
     s->crashes++;
@@ -684,7 +688,7 @@ static void run_seed(uint64_t seed, bool verbose, totals_t *t) {
     free(s);
 }
 
-/* A failed assert inside the passage: which seed was it? */
+/* An assert inside the passage has failed: says in which seed. */
 static void on_abort(int sig) {
     char text[64];
     int n = snprintf(text, sizeof text, "seed %" PRIu64 " failed: assert\n", current ? current->seed : 0);

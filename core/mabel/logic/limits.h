@@ -4,7 +4,8 @@
 
 #include <stddef.h>
 
-/* heap of one row's call frames, emitted and mapped values: 100,000 deep recursion fits */
+/* heap of one row's call frames, emitted and mapped values: recursion 100,000 deep fits; more fails the block
+ */
 #define FRAME_BYTES_MAX ((size_t)512 << 20)
 
 #endif

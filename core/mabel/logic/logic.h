@@ -1,9 +1,8 @@
-/* logic.h - logic blocks: compiled to a tree of ops, run on heap frames, so that recursion costs heap and not
- * C stack and a long loop can stop in the middle and go on later.
+/* logic.h - logic blocks: compiled to a tree of ops and run on heap frames. So recursion costs heap and not C
+ * stack, and a long loop can stop in the middle and go on later.
  *
  * A running block is a `logic_run_t` with a stack of frames; logic_step runs until the block is done, failed,
- * or the fuel is used up.
- */
+ * or the fuel is used up. */
 #ifndef SDG_MABEL_LOGIC_LOGIC_H
 #define SDG_MABEL_LOGIC_LOGIC_H
 
@@ -32,10 +31,12 @@ typedef struct logic_run logic_run_t;
 typedef enum logic_status { LOGIC_DONE, LOGIC_FAILED, LOGIC_YIELD } logic_status_t;
 
 logic_run_t *logic_start(const logic_program_t *program, const logic_block_t *block, const budget_t *budget);
-/* Runs at most about `fuel` steps. FAILED: err. */
+/* Runs about *fuel steps at most and takes what it used off *fuel. LOGIC_YIELD: the fuel is used up, call it
+ * again. LOGIC_FAILED: err says why. Must not be called after LOGIC_DONE or LOGIC_FAILED. */
 logic_status_t logic_step(logic_run_t *run, scope_t *scope, uint32_t *fuel, err_t *err);
-value_t logic_output_peek(const logic_run_t *run,
-                          size_t i); /* after DONE: the value of the block's name i (logic_block_outputs) */
-void logic_abort(logic_run_t **run); /* also after DONE and FAILED */
+/* After LOGIC_DONE: the value of the block's name i (logic_block_outputs), borrowed. */
+value_t logic_output_peek(const logic_run_t *run, size_t i);
+/* Releases the run, in whatever state it is. */
+void logic_abort(logic_run_t **run);
 
 #endif

@@ -12,8 +12,10 @@
 
 #include <string.h>
 
+enum { OPS_PER_FUEL = 8 }; /* MEX operations that cost as much as one step of logic */
+
 static void fuel_spend(uint32_t *fuel, uint64_t ops) {
-    uint64_t cost = ops / 8;
+    uint64_t cost = ops / OPS_PER_FUEL;
     *fuel = cost >= *fuel ? 0 : *fuel - (uint32_t)cost;
 }
 
@@ -60,7 +62,7 @@ static void split_lines(const char *text, size_t len, value_t *out) {
     if (start < len) push_text(out, text + start, len - start, false);
 }
 
-/* One field that begins with a quote: "" is a quote. Returns the offset behind it. */
+/* Reads a field that begins with a quote; "" in it is a quote. Returns the offset behind the field. */
 static size_t csv_quoted(const char *text, size_t len, size_t at, value_t *out) {
     buf_t field;
     buf_init(&field, len);
@@ -100,7 +102,7 @@ static void split_csv(const char *text, size_t len, value_t *out) {
     }
 }
 
-/* Models like to fence their JSON: ```json ... ```. */
+/* Takes a Markdown fence off the text, because models put one around JSON: ```json ... ```. */
 static void strip_fence(const char **text, size_t *len) {
     text_trim(text, len);
     if (*len < 6 || memcmp(*text, "```", 3) != 0 || memcmp(*text + *len - 3, "```", 3) != 0) return;
@@ -122,6 +124,7 @@ static int split_json(const char *text, size_t len, value_t *out, err_t *err) {
     return SDG_OK;
 }
 
+/* The elements of a text; *out is a list, or null after a regex that failed. */
 static int split_text(const list_source_t *s, value_t text, value_t *out, err_t *err) {
     const char *bytes = text.string->data;
     size_t len = text.string->len;
@@ -175,6 +178,7 @@ static void drop_blank(value_t *list) {
     value_replace(list, kept);
 }
 
+/* *out is null after an error. */
 int list_source_get(const list_source_t *source, scope_t *scope, uint32_t *fuel, value_t *out, err_t *err) {
     value_t v;
     int rc = source_value(source, scope, fuel, &v, err);

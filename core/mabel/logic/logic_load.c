@@ -2,12 +2,11 @@
  *
  * A block and a step are read by the same code: only what surrounds them differs. Functions are declared
  * first (their names and arguments), then bodies are compiled, so that functions may call each other in any
- * order. A call names its function: inside the function of a recurse block its own name comes first, then
- * functions.logic, then the functions of other recurse blocks.
+ * order. A call looks for its function by name in this order: the function of a recurse block whose body is
+ * being read, functions.logic, the functions of other recurse blocks.
  *
  * To add an op: a kind in logic_ops.h, a row in OPS below with its reader and keys, a row in logic_run.c's
- * table.
- */
+ * table. */
 #include "core/mabel/logic/logic_ops.h"
 
 #include "core/base/names.h"
@@ -35,7 +34,7 @@ typedef struct op_row {
     op_reader_t read;
     const char *keys; /* its own keys, blank-separated */
 } op_row_t;
-static const op_row_t *op_rows(size_t *count); /* the table at the end of this file */
+static const op_row_t *op_rows(size_t *count); /* OPS, at the end of this file */
 
 static void complain(loader_t *l, const ynode_t *n, const ypath_t *path, const char *what) {
     diag_add(l->diags, DIAG_ERROR, n->line, n->col, path, "%s", what);
@@ -132,6 +131,7 @@ static size_t split_keys(const char *keys, char *copy, const char **names, size_
     return count;
 }
 
+/* Warns of keys that are in neither of two blank-separated lists. */
 static void check_keys(loader_t *l, const ynode_t *n, const ypath_t *path, const char *own,
                        const char *common) {
     char all[512], copy[512];
@@ -223,8 +223,7 @@ static void body_field(loader_t *l, const ynode_t *n, const ypath_t *path, const
     read_body(l, v, YPATH_KEY(path, key), text, body);
 }
 
-/* ---- bindings: a map of name -> value, or a list of such maps; `with` may also be a plain list, by
- * position */
+/* ---- bindings */
 
 static void push_binding(op_t *op, str_t *take_name, mex_t *take_value) {
     op->bindings = xrealloc(op->bindings, (op->binding_count + 1) * sizeof *op->bindings);
@@ -239,6 +238,7 @@ static void read_binding_map(loader_t *l, const ynode_t *n, const ypath_t *path,
     }
 }
 
+/* A map of name -> value, or a list of such maps; with `positional` also a plain list of values. */
 static void bindings_field(loader_t *l, const ynode_t *n, const ypath_t *path, const char *key,
                            bool positional, op_t *op) {
     const ynode_t *v = yaml_get(n, key);
@@ -292,6 +292,7 @@ static void read_pattern(loader_t *l, const ynode_t *n, const ypath_t *path, lis
         diag_add(l->diags, DIAG_ERROR, v->line, v->col, YPATH_KEY(path, "regex_pattern"), "%s", err.text);
 }
 
+/* `list:` of for and reduce, with `parse` and `drop_empty`. */
 static void list_field(loader_t *l, const ynode_t *n, const ypath_t *path, list_source_t *list) {
     size_t len = 0;
     const ynode_t *v = yaml_get(n, "list");
@@ -340,6 +341,7 @@ static void ref_field(loader_t *l, const ynode_t *n, const ypath_t *path, const 
     str_free(name);
 }
 
+/* `source` of an output: one of three sequences for a `for`, otherwise a name. */
 static void read_source(loader_t *l, const ynode_t *n, const ypath_t *path, const op_t *op, output_t *o) {
     const ynode_t *v = yaml_get(n, "source");
     if (!v) return;
@@ -356,6 +358,7 @@ static void read_source(loader_t *l, const ynode_t *n, const ypath_t *path, cons
     complain(l, v, YPATH_KEY(path, "source"), "expected raw, filtered or mapped");
 }
 
+/* An output is a name alone, or an object that says where its value comes from. */
 static void read_output(loader_t *l, const ynode_t *n, const ypath_t *path, const op_t *op, output_t *o) {
     size_t len = 0;
     o->limit = UINT64_MAX;
@@ -425,7 +428,7 @@ static void unknown_function(loader_t *l, const ynode_t *n, const ypath_t *path,
 
 /* Arguments that are not given are null; names the function does not have are probably typing errors. */
 static void check_arguments(loader_t *l, const ynode_t *n, const ypath_t *path, const op_t *op) {
-    const function_t *f = &l->program->functions[op->function];
+    const logic_function_t *f = &l->program->functions[op->function];
     for (uint32_t i = 0; i < op->binding_count; i++) {
         const str_t *name = op->bindings[i].name;
         bool known = name ? false : i < f->arg_count;
@@ -512,7 +515,7 @@ static void read_reduce(loader_t *l, const ynode_t *n, const ypath_t *path, op_t
     body_field(l, n, path, by_step ? "step" : "body", false, &op->body);
 }
 
-static void read_call_target(loader_t *l, const ynode_t *n, const ypath_t *path, op_t *op) {
+static void read_call(loader_t *l, const ynode_t *n, const ypath_t *path, op_t *op) {
     const char *key = yaml_text(yaml_get(n, "function"), NULL) ? "function" : "name";
     str_t *name = name_field(l, n, path, key, NULL);
     op->function = NO_FUNCTION;
@@ -520,10 +523,6 @@ static void read_call_target(loader_t *l, const ynode_t *n, const ypath_t *path,
     if (name && op->function == NO_FUNCTION)
         unknown_function(l, yaml_get(n, key), YPATH_KEY(path, key), name->data);
     str_free(name);
-}
-
-static void read_call(loader_t *l, const ynode_t *n, const ypath_t *path, op_t *op) {
-    read_call_target(l, n, path, op);
     bindings_field(l, n, path, "with", true, op);
     op->return_count = names_field(l, n, path, "returns", &op->returns);
     if (op->function != NO_FUNCTION) check_arguments(l, n, path, op);
@@ -542,6 +541,7 @@ static void read_recurse(loader_t *l, const ynode_t *n, const ypath_t *path, op_
         complain(l, n, path, "recurse needs `function`: {args, returns, base_case, body}");
 }
 
+/* The conditions of and, or, not. */
 static void read_operands(loader_t *l, const ynode_t *n, const ypath_t *path, op_t *op) {
     const ynode_t *v = yaml_get(n, "operands");
     if (!v) {
@@ -568,6 +568,7 @@ static const op_row_t *find_op(const char *name) {
     return NULL;
 }
 
+/* Reports a block or step whose `op` is missing or unknown. */
 static void unknown_op(loader_t *l, const ynode_t *n, const ypath_t *path) {
     const ynode_t *v = yaml_get(n, "op");
     const char *names[16];
@@ -586,6 +587,7 @@ static void unknown_op(loader_t *l, const ynode_t *n, const ypath_t *path) {
                  word ? word : "?", near ? "; did you mean `" : "", near ? near : "", near ? "`?" : "");
 }
 
+/* Reads an op by its row of OPS; `block` says that it is a block and not a step. */
 static void read_op(loader_t *l, const ynode_t *n, const ypath_t *path, bool block, op_t *op) {
     const op_row_t *row = find_op(yaml_text(yaml_get(n, "op"), NULL));
     if (!row) {
@@ -606,15 +608,15 @@ static void read_op(loader_t *l, const ynode_t *n, const ypath_t *path, bool blo
 
 /* ---- program */
 
-static function_t *add_function(logic_program_t *p, const ynode_t *node, bool of_block) {
+static logic_function_t *add_function(logic_program_t *p, const ynode_t *node, bool of_block) {
     p->functions = xrealloc(p->functions, (p->count + 1) * sizeof *p->functions);
-    function_t *f = &p->functions[p->count++];
-    *f = (function_t){.node = node, .of_block = of_block};
+    logic_function_t *f = &p->functions[p->count++];
+    *f = (logic_function_t){.node = node, .of_block = of_block};
     return f;
 }
 
 static void declare(loader_t *l, const ynode_t *named, const ynode_t *n, const ypath_t *path, bool of_block) {
-    function_t *f = add_function(l->program, n, of_block);
+    logic_function_t *f = add_function(l->program, n, of_block);
     f->name = name_field(l, named, path, "name", NULL);
     f->arg_count = names_field(l, n, path, yaml_get(n, "args") ? "args" : "params", &f->args);
     f->return_count = names_field(l, n, path, "returns", &f->returns);
@@ -625,6 +627,7 @@ static void declare(loader_t *l, const ynode_t *named, const ynode_t *n, const y
                      "a second function called `%s`; the first one is used", f->name->data);
 }
 
+/* Declares the functions of functions.logic. */
 static void declare_functions(loader_t *l, const ynode_t *functions) {
     const ypath_t *path = YPATH_KEY(YPATH_KEY(NULL, "functions"), "logic");
     if (!functions || (functions->kind == YNODE_SCALAR && functions->scalar.kind == VALUE_NULL)) return;
@@ -657,7 +660,8 @@ static void declare_recursions(loader_t *l, const ynode_t *blocks) {
     }
 }
 
-static void read_base_case(loader_t *l, const ynode_t *n, const ypath_t *path, function_t *f) {
+/* `base_case` of a function: a condition, and the values that the function returns when it holds. */
+static void read_base_case(loader_t *l, const ynode_t *n, const ypath_t *path, logic_function_t *f) {
     const ynode_t *base = yaml_get(n, "base_case");
     if (!base) return;
     const ypath_t *at = YPATH_KEY(path, "base_case");
@@ -677,9 +681,9 @@ static void read_base_case(loader_t *l, const ynode_t *n, const ypath_t *path, f
     }
 }
 
-/* Path of a function for messages; its place was found by pointer, so walk to it again. */
+/* Compiles the body of a function. Its place in the file, for messages, is looked up by its node. */
 static void read_function(loader_t *l, const ynode_t *list, uint32_t index) {
-    function_t *f = &l->program->functions[index];
+    logic_function_t *f = &l->program->functions[index];
     const ypath_t *root =
         f->of_block ? YPATH_KEY(NULL, "blocks") : YPATH_KEY(YPATH_KEY(NULL, "functions"), "logic");
     size_t place = 0;
@@ -713,6 +717,7 @@ static void add_name(logic_block_t *b, str_t *name) {
     b->names[b->name_count++] = name;
 }
 
+/* A name that is in `returns` and in `outputs` is there once. */
 logic_block_t *logic_block_load(ydoc_t *doc, logic_program_t *program, const ynode_t *block,
                                 const ypath_t *path, diags_t *diags) {
     size_t before = diags->errors;
@@ -765,6 +770,7 @@ static void output_free(output_t *o) {
     str_free(o->join_with);
 }
 
+/* Releases what the op owns; the op itself is part of a body or a block. */
 void op_free(op_t *op) {
     str_free(op->var);
     str_free(op->accumulator);
@@ -790,7 +796,7 @@ void logic_program_destroy(logic_program_t **program) {
     if (!p) return;
     *program = NULL;
     for (uint32_t i = 0; i < p->count; i++) {
-        function_t *f = &p->functions[i];
+        logic_function_t *f = &p->functions[i];
         str_free(f->name);
         names_free(f->args, f->arg_count);
         names_free(f->returns, f->return_count);

@@ -1,10 +1,9 @@
 /* logic_ops.h - the compiled form of logic blocks, shared by logic_load.c, logic_run.c, logic_list.c and
  * logic_outputs.c only.
  *
- * A block is one op; a step inside a body is an op too, with the same fields. What an op has not is null or
- * zero. Everything here is owned by the op, function or program that holds it and never changes after
- * loading.
- */
+ * A block is one op; a step inside a body is an op, too, with the same fields. A field that an op does not
+ * have is null or zero. Everything here is owned by the op, function or program that holds it and never
+ * changes after loading. */
 #ifndef SDG_MABEL_LOGIC_LOGIC_OPS_H
 #define SDG_MABEL_LOGIC_LOGIC_OPS_H
 
@@ -49,17 +48,17 @@ typedef enum out_source { SOURCE_MAPPED, SOURCE_FILTERED, SOURCE_RAW } out_sourc
 typedef struct output {
     str_t *name;
     out_from_t from;
-    out_source_t source;    /* for: which sequence */
-    dotted_t ref;           /* var: X, or source: X of `if`; whole NULL: absent */
-    mex_t *value;           /* value: MEX, NULL when absent */
-    str_t *join_with;       /* NULL when absent */
+    out_source_t source; /* for: which sequence */
+    dotted_t ref;     /* the name in `var: X`, or in `source: X` of an op that is no for; whole NULL: none */
+    mex_t *value;     /* `value: MEX`; NULL when absent */
+    str_t *join_with; /* NULL when absent */
     uint64_t offset, limit; /* limit UINT64_MAX: none */
 } output_t;
 
 typedef struct op op_t;
 
-/* What runs under `body`, `step`, `then`, `else`, `init`, `map`: steps, or one expression, or a text. All
- * empty: absent. */
+/* `body`, `step`, `then`, `else`, `init` or `map` of an op: steps, or one expression, or a text. All empty:
+ * absent. */
 typedef struct body {
     op_t *ops;
     uint32_t count;
@@ -72,9 +71,9 @@ typedef enum list_parse { PARSE_COMMAS, PARSE_LINES, PARSE_CSV, PARSE_JSON, PARS
 typedef struct list_source {
     mex_t *expr;
     template_t *text;
-    dotted_t ref; /* text without placeholders: tried as a name first; whole NULL: not so */
+    dotted_t ref; /* of a text without placeholders, which is tried as a name first; else whole is NULL */
     list_parse_t parse;
-    regex_t_ *regex;
+    pattern_t *regex;
     bool drop_empty;
 } list_source_t;
 
@@ -105,7 +104,7 @@ struct op {
     uint32_t output_count;
 };
 
-typedef struct function {
+typedef struct logic_function {
     str_t *name;
     const ynode_t *node; /* where it is written; load time only */
     bool of_block;       /* belongs to an `op: recurse` block */
@@ -117,10 +116,10 @@ typedef struct function {
     mex_t **base_values;
     uint32_t base_count;
     body_t body;
-} function_t;
+} logic_function_t;
 
 struct logic_program {
-    function_t *functions;
+    logic_function_t *functions;
     uint32_t count;
 };
 
@@ -140,15 +139,16 @@ int logic_eval_bool(const mex_t *m, scope_t *scope, uint32_t *fuel, bool *out, e
 int list_source_get(const list_source_t *source, scope_t *scope, uint32_t *fuel, value_t *out, err_t *err);
 void list_source_free(list_source_t *source);
 
-/* What an op gave, for its outputs. All borrowed. */
+/* What an op has come to, for its outputs. All borrowed. */
 typedef struct op_result {
     value_t value;                 /* of the op: last value, accumulator, first return, ... */
     value_t raw, filtered, mapped; /* for; else null */
     value_t emitted;               /* list; null when nothing was */
-    uint64_t turns;                /* while: iterations */
+    uint64_t iterations;           /* while: iterations */
     bool truth;                    /* if, and, or, not */
     locals_t *callee;              /* call: locals of the function when it returned; else NULL */
 } op_result_t;
+/* The value of one output, owned by the caller; null after an error. */
 int output_value(const output_t *o, const op_t *op, const op_result_t *r, scope_t *scope, uint32_t *fuel,
                  value_t *out, err_t *err);
 

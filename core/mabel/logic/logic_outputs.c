@@ -1,8 +1,9 @@
-/* logic_outputs.c - from what an op gave to the values of its outputs (mabel.md section 5).
+/* logic_outputs.c - from the result of an op to the values of its outputs (mabel.md section 5).
  *
- * Every `from` works on one of two things: the op's value (set, let, reduce, call, if, ...) or its sequence
- * (for: raw, filtered or mapped; while and everything else: what was emitted). `value: MEX` and `var: name`
- * work everywhere.
+ * Every `from` works on one of two things:
+ *   the op's value     set, let, reduce, call, if, ...
+ *   the op's sequence  for: raw, filtered or mapped; while and everything else: the emitted values
+ * `value: MEX` and `var: name` work everywhere.
  */
 #include "core/mabel/logic/logic_ops.h"
 
@@ -66,10 +67,11 @@ static value_t end_of(value_t list, bool last) {
 
 static value_t count_of(const op_t *op, const op_result_t *r, value_t list) {
     size_t count = list_count(list);
-    if (op->kind == OP_WHILE && !op->emits && count == 0) return value_int((int64_t)r->turns);
+    if (op->kind == OP_WHILE && !op->emits && count == 0) return value_int((int64_t)r->iterations);
     return value_int((int64_t)count);
 }
 
+/* list, join, count, any, all, first, last and boolean of a sequence. */
 static int from_sequence(const output_t *o, out_from_t from, const op_t *op, const op_result_t *r,
                          value_t *out, err_t *err) {
     int rc = SDG_OK;
@@ -110,6 +112,7 @@ static out_from_t default_from(const output_t *o, const op_t *op) {
     return o->join_with ? FROM_JOIN : FROM_VALUE;
 }
 
+/* The order of the tests is that of mabel.md: an expression wins over a name, a name over a sequence. */
 int output_value(const output_t *o, const op_t *op, const op_result_t *r, scope_t *scope, uint32_t *fuel,
                  value_t *out, err_t *err) {
     out_from_t from = o->from == FROM_DEFAULT ? default_from(o, op) : o->from;

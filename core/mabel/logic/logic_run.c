@@ -1,15 +1,16 @@
 /* logic_run.c - runs a logic block on heap frames.
  *
- * Two stacks. `frames`: one per op that is not finished (let, if, while, for, reduce, call), each with the
- * steps it is running. `calls`: one per function call, with that function's locals; calls[0] belongs to the
- * block. An op's names (`let` bindings, the loop's element, the accumulator) are put into the locals of the
- * running call and what they hid is kept in `saves` until the op ends. So `set` always writes one place, the
+ * There are two stacks:
+ *   frames  one for each op that is not finished (let, if, while, for, reduce, call), with the steps it is
+ * running calls   one for each function call, with that function's locals; calls[0] belongs to the block
+ *
+ * An op's names (`let` bindings, the loop's element, the accumulator) are put into the locals of the running
+ * call, and the values they hide are kept in `saves` until the op ends. So `set` always writes one place, the
  * current call, however deep the loops around it are.
  *
- * logic_step is a loop: start the next step of the top frame or, when its steps are used up, ask the op what
- * comes next (resume). Nothing here recurses, so recursion in a pipeline costs heap, counted against
- * FRAME_BYTES_MAX, and can stop at any step when fuel is out.
- */
+ * logic_step is a loop: it starts the next step of the top frame or, when the frame's steps are used up, asks
+ * the op what comes next (resume). Nothing here recurses, so recursion in a pipeline costs heap, counted
+ * against FRAME_BYTES_MAX, and can stop at any step when the fuel is used up. */
 #include "core/mabel/logic/logic_ops.h"
 
 #include "core/base/small.h"
@@ -21,31 +22,32 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct frame {
+typedef struct logic_frame {
     const op_t *op;
-    const body_t *body;  /* steps being run; NULL: none */
-    uint32_t next;       /* next step of body */
-    uint32_t save_mark;  /* saves above this are this frame's */
-    uint32_t phase;      /* the op's own */
-    bool collects;       /* emits were put aside for this loop */
-    size_t made_bytes;   /* charged for `made` */
-    size_t emit_mark;    /* collects: emit_bytes to go back to */
-    uint64_t turns;      /* iterations begun, or elements taken */
+    const body_t *body; /* steps being run; NULL: none */
+    uint32_t next;      /* next step of body */
+    uint32_t save_mark; /* saves above this are this frame's */
+    uint32_t phase;     /* if: its truth; for: FOR_*; reduce: elements taken as the seed */
+    bool collects;      /* this loop collects its own emits; those of the loop around it are in outer_emits */
+    size_t made_bytes;  /* charged for `made` */
+    size_t emit_mark;   /* collects: emit_bytes to go back to */
+    uint64_t iterations; /* iterations begun, or elements taken */
     value_t list;        /* for, reduce: elements */
     value_t kept;        /* for: those that passed `where` */
     value_t made;        /* for: mapped; call: returned values */
-    value_t outer_emits; /* collects: what to go back to, list or null */
-} frame_t;
+    value_t outer_emits; /* collects: the emits of the loop around it, a list or null */
+} logic_frame_t;
 
-typedef struct call {
+typedef struct logic_call {
     locals_t locals;
     size_t bytes; /* charged for its locals while a deeper call runs */
-} call_t;
+} logic_call_t;
 
+/* A name that an op binds, with the value it hides. */
 typedef struct save {
     str_t *name;
     value_t value;
-    bool had;
+    bool had; /* the call had a local of that name */
 } save_t;
 
 enum { CALLS_FIRST = 2 }; /* room for calls at once: the block's and one of a function */
@@ -54,9 +56,9 @@ struct logic_run {
     const logic_program_t *program;
     const logic_block_t *block;
     budget_t budget;
-    frame_t *frames;
+    logic_frame_t *frames;
     uint32_t frame_count, frame_cap;
-    call_t *calls;
+    logic_call_t *calls;
     uint32_t call_count, call_cap;
     save_t *saves;
     uint32_t save_count, save_cap;
@@ -77,18 +79,20 @@ typedef struct machine {
     err_t *err;
 } machine_t;
 
-typedef struct op_class {
+/* What an op does. */
+typedef struct op_actions {
     const char *name;
     int (*start)(machine_t *m, const op_t *op);
-    int (*resume)(machine_t *m, frame_t *f); /* its steps are used up; NULL: never has a frame */
-} op_class_t;
-static const op_class_t *class_of(const op_t *op); /* the table at the end of this file */
+    int (*resume)(machine_t *m, logic_frame_t *f); /* its steps are used up; NULL: never has a frame */
+} op_actions_t;
+static const op_actions_t *actions_of(const op_t *op); /* a row of ACTIONS, at the end of this file */
 
 /* ---- locals of the running call */
 
 static locals_t *here(logic_run_t *r) { return &r->calls[r->call_count - 1].locals; }
 
-/* Locals may have moved: after every push or pop of a call. */
+/* Makes the scope see the running call. It is called after every push or pop of a call, which may move the
+ * locals. */
 static void use_call(machine_t *m) { m->scope->locals = here(m->run); }
 
 static void locals_remove(locals_t *l, str_t *name) {
@@ -126,10 +130,12 @@ static void restore(logic_run_t *r, uint32_t mark) {
 
 /* ---- bytes */
 
-/* a local, globals.vars, the last step's value, a binding: more holders are other calls */
+/* A value is held by a local, globals.vars, the last step and a binding at most; more holders are other
+ * calls. */
 enum { OWN_REFS_MAX = 4 };
 
-/* What a value costs this call alone: contents handed down from call to call count in the first ones only. */
+/* What a value costs this call alone. A value that is handed down from call to call counts in the first few
+ * only. */
 static size_t own_bytes(value_t v) {
     if (v.kind < VALUE_STRING || *v.refs > OWN_REFS_MAX) return 0;
     if (v.kind == VALUE_STRING) return sizeof(str_t) + v.string->len;
@@ -144,8 +150,8 @@ static size_t locals_bytes(const locals_t *l) {
 }
 
 static size_t run_bytes(const logic_run_t *r) {
-    return r->call_bytes + r->made_bytes + r->emit_bytes + r->frame_cap * sizeof(frame_t) +
-           r->call_cap * sizeof(call_t) + r->save_cap * sizeof(save_t);
+    return r->call_bytes + r->made_bytes + r->emit_bytes + r->frame_cap * sizeof(logic_frame_t) +
+           r->call_cap * sizeof(logic_call_t) + r->save_cap * sizeof(save_t);
 }
 
 static int check_bytes(machine_t *m) {
@@ -153,8 +159,8 @@ static int check_bytes(machine_t *m) {
     return err_set(m->err, SDG_ELIMIT, "its calls and lists hold more than %zu MiB", FRAME_BYTES_MAX >> 20);
 }
 
-/* Adds to what a `for` maps to. */
-static int push_made(machine_t *m, frame_t *f, value_t take) {
+/* Adds an element to the mapped list of a `for`. */
+static int push_made(machine_t *m, logic_frame_t *f, value_t take) {
     size_t bytes = own_bytes(take);
     f->made_bytes += bytes;
     m->run->made_bytes += bytes;
@@ -165,16 +171,16 @@ static int push_made(machine_t *m, frame_t *f, value_t take) {
 /* ---- frames */
 
 /* Pointers to frames are good until the next push. */
-static frame_t *push_frame(machine_t *m, const op_t *op) {
+static logic_frame_t *push_frame(machine_t *m, const op_t *op) {
     logic_run_t *r = m->run;
     if (r->frame_count == r->frame_cap)
         r->frames = small_grow(r->frames, &r->frame_cap, 4, sizeof *r->frames);
-    frame_t *f = &r->frames[r->frame_count++];
-    *f = (frame_t){.op = op, .save_mark = r->save_count};
+    logic_frame_t *f = &r->frames[r->frame_count++];
+    *f = (logic_frame_t){.op = op, .save_mark = r->save_count};
     return f;
 }
 
-static void frame_drop(logic_run_t *r, frame_t *f) {
+static void frame_drop(logic_run_t *r, logic_frame_t *f) {
     value_free(f->list);
     value_free(f->kept);
     value_free(f->made);
@@ -186,14 +192,14 @@ static void frame_drop(logic_run_t *r, frame_t *f) {
 
 static void pop_frame(machine_t *m) {
     logic_run_t *r = m->run;
-    frame_t *f = &r->frames[r->frame_count - 1];
+    logic_frame_t *f = &r->frames[r->frame_count - 1];
     restore(r, f->save_mark);
     frame_drop(r, f);
     r->frame_count--;
 }
 
 /* A loop with outputs of its own collects what is emitted inside it. */
-static void collect_own(machine_t *m, frame_t *f) {
+static void collect_own(machine_t *m, logic_frame_t *f) {
     if (m->run->frame_count <= 1 || f->op->output_count == 0) return;
     f->collects = true;
     f->outer_emits = m->run->emits;
@@ -201,7 +207,7 @@ static void collect_own(machine_t *m, frame_t *f) {
     m->run->emits = value_null();
 }
 
-static void run_body(frame_t *f, const body_t *body) {
+static void run_body(logic_frame_t *f, const body_t *body) {
     f->body = body;
     f->next = 0;
 }
@@ -225,7 +231,7 @@ static void values_free(value_t *values, size_t count) {
     small_free(values, count * sizeof *values);
 }
 
-/* Values of an op's outputs, in order, worked out while its names are still bound. */
+/* Evaluates an op's outputs, in order, while its names are still bound. *values is allocated in any case. */
 static int work_out(machine_t *m, const op_t *op, const op_result_t *result, value_t **values) {
     *values = values_new(op->output_count);
     for (uint32_t i = 0; i < op->output_count; i++) {
@@ -242,14 +248,14 @@ static void give_output(logic_run_t *r, str_t *name, value_t take) {
     value_replace(&r->outputs[i], take);
 }
 
-/* A name that leaves an op: the block's go out, a step's are set like variables. */
+/* Gives a name and its value out of an op: of the block it becomes an output, of a step a variable. */
 static int hand_over(machine_t *m, str_t *name, value_t take) {
     if (m->run->frame_count) return assign(m, name, take);
     give_output(m->run, name, take);
     return SDG_OK;
 }
 
-/* The values of the op's outputs, which end here. */
+/* Gives all outputs of an op out, unless rc is an error already, and releases their values. */
 static int hand_over_all(machine_t *m, int rc, const op_t *op, value_t *take_values) {
     for (uint32_t i = 0; i < op->output_count && rc == SDG_OK; i++)
         rc = hand_over(m, op->outputs[i].name, value_ref(take_values[i]));
@@ -257,7 +263,7 @@ static int hand_over_all(machine_t *m, int rc, const op_t *op, value_t *take_val
     return rc;
 }
 
-/* An op that never had a frame has come to its value. */
+/* Ends an op that never had a frame, with its value. */
 static int finish_plain(machine_t *m, const op_t *op, value_t take, bool truth) {
     int rc = SDG_OK;
     if (op->output_count) {
@@ -270,7 +276,7 @@ static int finish_plain(machine_t *m, const op_t *op, value_t take, bool truth) 
     return rc;
 }
 
-/* The op of the top frame has come to its value; its names end here. */
+/* Ends the op of the top frame, with its value; its names are unbound. */
 static int finish_frame(machine_t *m, value_t take, op_result_t result) {
     logic_run_t *r = m->run;
     const op_t *op = r->frames[r->frame_count - 1].op;
@@ -345,13 +351,14 @@ static int start_test(machine_t *m, const op_t *op) {
 
 /* ---- if */
 
+/* Steps run in a frame; anything else gives its value at once. */
 static int start_if(machine_t *m, const op_t *op) {
     bool truth = false;
     int rc = logic_eval_bool(op->cond, m->scope, m->fuel, &truth, m->err);
     if (rc < 0) return rc;
     const body_t *body = truth ? &op->body : &op->other;
     if (body->count) {
-        frame_t *f = push_frame(m, op);
+        logic_frame_t *f = push_frame(m, op);
         f->phase = truth;
         run_body(f, body);
         return SDG_OK;
@@ -363,14 +370,15 @@ static int start_if(machine_t *m, const op_t *op) {
     return rc == SDG_OK ? finish_plain(m, op, v, truth) : rc;
 }
 
-static int resume_if(machine_t *m, frame_t *f) {
+static int resume_if(machine_t *m, logic_frame_t *f) {
     return finish_frame(m, value_ref(m->run->last), (op_result_t){.truth = f->phase != 0});
 }
 
 /* ---- let */
 
+/* The bindings see each other in order. */
 static int start_let(machine_t *m, const op_t *op) {
-    frame_t *f = push_frame(m, op);
+    logic_frame_t *f = push_frame(m, op);
     for (uint32_t i = 0; i < op->binding_count; i++) {
         value_t v;
         int rc = logic_eval(op->bindings[i].value, m->scope, m->fuel, &v, m->err);
@@ -389,24 +397,25 @@ static int start_let(machine_t *m, const op_t *op) {
     return rc;
 }
 
-static int resume_let(machine_t *m, frame_t *f) {
+static int resume_let(machine_t *m, logic_frame_t *f) {
     (void)f;
     return finish_frame(m, value_ref(m->run->last), (op_result_t){0});
 }
 
 /* ---- loops */
 
-/* May this loop turn once more? *go false: it ends here and keeps what there is. */
-static int may_turn(machine_t *m, const frame_t *f, bool *go) {
+/* May this loop run once more? *go false: the budget ends it here, and it keeps what there is. */
+static int may_iterate(machine_t *m, const logic_frame_t *f, bool *go) {
     const budget_t *b = &m->run->budget;
-    *go = f->turns < b->loop_iters_max;
+    *go = f->iterations < b->loop_iters_max;
     if (*go || b->loop_exceed != EXCEED_ERROR) return SDG_OK;
     return err_set(m->err, SDG_ELIMIT, "more than %llu iterations (budget loops.max_iters)",
                    (unsigned long long)b->loop_iters_max);
 }
 
+/* Runs `init` before the first test of the condition. */
 static int start_while(machine_t *m, const op_t *op) {
-    frame_t *f = push_frame(m, op);
+    logic_frame_t *f = push_frame(m, op);
     collect_own(m, f);
     for (uint32_t i = 0; i < op->binding_count; i++) {
         value_t v;
@@ -424,17 +433,14 @@ static int start_while(machine_t *m, const op_t *op) {
     return rc;
 }
 
-static int finish_while(machine_t *m, const frame_t *f) {
-    return finish_frame(m, value_ref(m->run->last), (op_result_t){.turns = f->turns});
-}
-
-static int resume_while(machine_t *m, frame_t *f) {
+/* Tests the condition and runs the body once more, or ends the loop. */
+static int resume_while(machine_t *m, logic_frame_t *f) {
     bool go = false;
     int rc = logic_eval_bool(f->op->cond, m->scope, m->fuel, &go, m->err);
-    if (rc == SDG_OK && go) rc = may_turn(m, f, &go);
+    if (rc == SDG_OK && go) rc = may_iterate(m, f, &go);
     if (rc < 0) return rc;
-    if (!go) return finish_while(m, f);
-    f->turns++;
+    if (!go) return finish_frame(m, value_ref(m->run->last), (op_result_t){.iterations = f->iterations});
+    f->iterations++;
     if (f->op->body.count || is_absent(&f->op->body)) {
         run_body(f, &f->op->body);
         return SDG_OK;
@@ -447,13 +453,14 @@ static int resume_while(machine_t *m, frame_t *f) {
 
 /* ---- for */
 
-enum { TURN_NEXT, TURN_IN_STEPS };
+enum { FOR_NEXT, FOR_IN_STEPS };
 
-static bool for_copies(const machine_t *m, const frame_t *f) {
+/* Does the list of filtered elements differ from the list itself? */
+static bool for_copies(const machine_t *m, const logic_frame_t *f) {
     return f->op->cond || list_count(f->list) > m->run->budget.loop_iters_max;
 }
 
-static int finish_for(machine_t *m, const frame_t *f) {
+static int finish_for(machine_t *m, const logic_frame_t *f) {
     value_t filtered = for_copies(m, f) ? f->kept : f->list;
     value_t mapped = is_absent(&f->op->body) ? filtered : f->made;
     return finish_frame(m, value_ref(mapped),
@@ -464,20 +471,22 @@ static int start_for(machine_t *m, const op_t *op) {
     value_t list;
     int rc = list_source_get(&op->list, m->scope, m->fuel, &list, m->err);
     if (rc < 0) return rc;
-    frame_t *f = push_frame(m, op);
+    logic_frame_t *f = push_frame(m, op);
     bind(m->run, op->var, value_null());
     f->list = list;
     f->kept = value_list(0);
     f->made = value_list(is_absent(&op->body) ? 0 : list_count(list));
-    if (is_absent(&op->body) && !for_copies(m, f)) f->turns = list_count(list); /* nothing to do for each */
+    if (is_absent(&op->body) && !for_copies(m, f))
+        f->iterations = list_count(list); /* nothing to do for each */
     return SDG_OK;
 }
 
-/* One element: where, then map. *in_steps: its steps run now. */
-static int for_turn(machine_t *m, frame_t *f, bool *in_steps) {
+/* Takes the next element: `where`, then `map`. *in_steps: its steps run now, and resume_for takes their
+ * value. */
+static int for_element(machine_t *m, logic_frame_t *f, bool *in_steps) {
     const op_t *op = f->op;
     bool pass = true;
-    value_t element = list_peek(f->list, f->turns++);
+    value_t element = list_peek(f->list, f->iterations++);
     locals_set(here(m->run), op->var, value_ref(element));
     int rc = op->cond ? logic_eval_bool(op->cond, m->scope, m->fuel, &pass, m->err) : SDG_OK;
     *in_steps = false;
@@ -486,7 +495,7 @@ static int for_turn(machine_t *m, frame_t *f, bool *in_steps) {
     if (is_absent(&op->body)) return SDG_OK;
     if (op->body.count) {
         *in_steps = true;
-        f->phase = TURN_IN_STEPS;
+        f->phase = FOR_IN_STEPS;
         run_body(f, &op->body);
         return SDG_OK;
     }
@@ -495,19 +504,21 @@ static int for_turn(machine_t *m, frame_t *f, bool *in_steps) {
     return rc == SDG_OK ? push_made(m, f, v) : rc;
 }
 
-static int resume_for(machine_t *m, frame_t *f) {
-    if (f->phase == TURN_IN_STEPS) {
-        f->phase = TURN_NEXT;
+/* Takes the value of the element whose steps have run, then goes on until steps have to run, fuel is used up,
+ * or the list ends. */
+static int resume_for(machine_t *m, logic_frame_t *f) {
+    if (f->phase == FOR_IN_STEPS) {
+        f->phase = FOR_NEXT;
         f->body = NULL;
         int rc = push_made(m, f, value_ref(m->run->last));
         if (rc < 0) return rc;
     }
-    while (f->turns < list_count(f->list)) {
+    while (f->iterations < list_count(f->list)) {
         bool go = true, in_steps = false;
         if (*m->fuel == 0) return SDG_OK;
         --*m->fuel;
-        int rc = may_turn(m, f, &go);
-        if (rc == SDG_OK && go) rc = for_turn(m, f, &in_steps);
+        int rc = may_iterate(m, f, &go);
+        if (rc == SDG_OK && go) rc = for_element(m, f, &in_steps);
         if (rc < 0 || in_steps) return rc;
         if (!go) break;
     }
@@ -516,6 +527,7 @@ static int resume_for(machine_t *m, frame_t *f) {
 
 /* ---- reduce */
 
+/* Without a seed the first element is the seed, and the loop begins with the second one. */
 static int start_reduce(machine_t *m, const op_t *op) {
     value_t list, seed = value_null();
     int rc = list_source_get(&op->list, m->scope, m->fuel, &list, m->err);
@@ -525,7 +537,7 @@ static int start_reduce(machine_t *m, const op_t *op) {
         value_free(list);
         return rc;
     }
-    frame_t *f = push_frame(m, op);
+    logic_frame_t *f = push_frame(m, op);
     f->list = list;
     if (!op->value && list_count(list)) {
         seed = value_ref(list_peek(list, 0));
@@ -536,7 +548,7 @@ static int start_reduce(machine_t *m, const op_t *op) {
     return SDG_OK;
 }
 
-static int finish_reduce(machine_t *m, const frame_t *f) {
+static int finish_reduce(machine_t *m, const logic_frame_t *f) {
     const op_t *op = f->op;
     value_t *slot = own_local(here(m->run), op->accumulator);
     value_t sum = slot ? value_ref(*slot) : value_null();
@@ -547,16 +559,17 @@ static int finish_reduce(machine_t *m, const frame_t *f) {
     return rc;
 }
 
-static int resume_reduce(machine_t *m, frame_t *f) {
+/* Steps of the body leave their result in the accumulator; an expression is put there here. */
+static int resume_reduce(machine_t *m, logic_frame_t *f) {
     const op_t *op = f->op;
-    while (f->turns + f->phase < list_count(f->list)) {
+    while (f->iterations + f->phase < list_count(f->list)) {
         bool go = true;
         if (*m->fuel == 0) return SDG_OK;
         --*m->fuel;
-        int rc = may_turn(m, f, &go);
+        int rc = may_iterate(m, f, &go);
         if (rc < 0) return rc;
         if (!go) break;
-        locals_set(here(m->run), op->var, value_ref(list_peek(f->list, f->phase + f->turns++)));
+        locals_set(here(m->run), op->var, value_ref(list_peek(f->list, f->phase + f->iterations++)));
         if (op->body.count) {
             run_body(f, &op->body);
             return SDG_OK;
@@ -574,12 +587,12 @@ static int resume_reduce(machine_t *m, frame_t *f) {
 
 static int push_call(machine_t *m, locals_t take) {
     logic_run_t *r = m->run;
-    call_t *caller = &r->calls[r->call_count - 1];
+    logic_call_t *caller = &r->calls[r->call_count - 1];
     caller->bytes = locals_bytes(&caller->locals);
     r->call_bytes += caller->bytes;
     if (r->call_count == r->call_cap)
         r->calls = small_grow(r->calls, &r->call_cap, CALLS_FIRST, sizeof *r->calls);
-    r->calls[r->call_count++] = (call_t){.locals = take};
+    r->calls[r->call_count++] = (logic_call_t){.locals = take};
     use_call(m);
     return check_bytes(m);
 }
@@ -594,7 +607,9 @@ static locals_t pop_call(machine_t *m) {
     return callee;
 }
 
-static int call_arguments(machine_t *m, const op_t *op, const function_t *fn, locals_t *args) {
+/* Evaluates the arguments in the caller's scope; those that are not given are null. After an error the caller
+ * frees *args. */
+static int call_arguments(machine_t *m, const op_t *op, const logic_function_t *fn, locals_t *args) {
     for (uint32_t i = 0; i < fn->arg_count; i++)
         locals_set(args, fn->args[i], value_null());
     for (uint32_t i = 0; i < op->binding_count; i++) {
@@ -612,7 +627,7 @@ static int call_arguments(machine_t *m, const op_t *op, const function_t *fn, lo
     return SDG_OK;
 }
 
-/* The top frame's call is over with `rets` (a list, by position). */
+/* Ends the call of the top frame with its returned values, a list by position. */
 static int finish_call(machine_t *m, value_t take_rets) {
     logic_run_t *r = m->run;
     const op_t *op = r->frames[r->frame_count - 1].op;
@@ -635,8 +650,8 @@ static int finish_call(machine_t *m, value_t take_rets) {
     return rc;
 }
 
-/* What steps left under the names the function returns. */
-static value_t returned_locals(machine_t *m, const function_t *fn) {
+/* The values that the steps have left under the names that the function returns. */
+static value_t returned_locals(machine_t *m, const logic_function_t *fn) {
     value_t rets = value_list(fn->return_count);
     for (uint32_t i = 0; i < fn->return_count; i++) {
         const value_t *v = own_local(here(m->run), fn->returns[i]);
@@ -646,12 +661,13 @@ static value_t returned_locals(machine_t *m, const function_t *fn) {
     return rets;
 }
 
-static void name_returned(machine_t *m, const function_t *fn, value_t rets) {
+/* Sets the names that the function returns, for outputs with `from: var`. */
+static void name_returned(machine_t *m, const logic_function_t *fn, value_t rets) {
     for (uint32_t i = 0; i < fn->return_count && i < list_count(rets); i++)
         locals_set(here(m->run), fn->returns[i], value_ref(list_peek(rets, i)));
 }
 
-static int return_base(machine_t *m, const function_t *fn) {
+static int return_base(machine_t *m, const logic_function_t *fn) {
     value_t rets = value_list(fn->base_count);
     set_last(m->run, value_null());
     for (uint32_t i = 0; i < fn->base_count; i++) {
@@ -666,7 +682,7 @@ static int return_base(machine_t *m, const function_t *fn) {
     return finish_call(m, rets);
 }
 
-static int return_expression(machine_t *m, const function_t *fn) {
+static int return_expression(machine_t *m, const logic_function_t *fn) {
     value_t v;
     int rc = body_value(m, &fn->body, &v);
     if (rc < 0) return rc;
@@ -676,9 +692,9 @@ static int return_expression(machine_t *m, const function_t *fn) {
     return finish_call(m, rets);
 }
 
-/* The block's own call is depth 0. Deeper than the budget: an error, or (*cut) the base case's value is
- * used. */
-static int check_depth(machine_t *m, const function_t *fn, bool *cut) {
+/* Is the call deeper than the budget? Then it is an error, or the base case's value is used (*cut). The
+ * block's own call is depth 0. */
+static int check_depth(machine_t *m, const logic_function_t *fn, bool *cut) {
     const budget_t *b = &m->run->budget;
     *cut = m->run->call_count - 1 > b->recursion_depth_max;
     if (!*cut || b->recursion_exceed != EXCEED_ERROR) return SDG_OK;
@@ -686,8 +702,9 @@ static int check_depth(machine_t *m, const function_t *fn, bool *cut) {
                    fn->name->data, b->recursion_depth_max);
 }
 
+/* The base case is tested with the arguments in place; a body that is one expression needs no steps. */
 static int start_call(machine_t *m, const op_t *op) {
-    const function_t *fn = &m->run->program->functions[op->function];
+    const logic_function_t *fn = &m->run->program->functions[op->function];
     locals_t args = {0};
     bool base = false;
     int rc = check_depth(m, fn, &base);
@@ -696,7 +713,7 @@ static int start_call(machine_t *m, const op_t *op) {
         locals_free(&args);
         return rc;
     }
-    frame_t *f = push_frame(m, op);
+    logic_frame_t *f = push_frame(m, op);
     rc = push_call(m, args);
     if (rc == SDG_OK && !base && fn->base_cond)
         rc = logic_eval_bool(fn->base_cond, m->scope, m->fuel, &base, m->err);
@@ -707,25 +724,26 @@ static int start_call(machine_t *m, const op_t *op) {
     return SDG_OK;
 }
 
-static int resume_call(machine_t *m, frame_t *f) {
+static int resume_call(machine_t *m, logic_frame_t *f) {
     return finish_call(m, returned_locals(m, &m->run->program->functions[f->op->function]));
 }
 
 /* ---- the loop */
 
 static int start_op(machine_t *m, const op_t *op) {
-    int rc = class_of(op)->start(m, op);
-    if (rc < 0 && op->line) err_prefix(m->err, "line %u (%s)", op->line, class_of(op)->name);
+    int rc = actions_of(op)->start(m, op);
+    if (rc < 0 && op->line) err_prefix(m->err, "line %u (%s)", op->line, actions_of(op)->name);
     return rc;
 }
 
-static int resume_op(machine_t *m, frame_t *f) {
+static int resume_op(machine_t *m, logic_frame_t *f) {
     const op_t *op = f->op;
-    int rc = class_of(op)->resume(m, f);
-    if (rc < 0 && op->line) err_prefix(m->err, "line %u (%s)", op->line, class_of(op)->name);
+    int rc = actions_of(op)->resume(m, f);
+    if (rc < 0 && op->line) err_prefix(m->err, "line %u (%s)", op->line, actions_of(op)->name);
     return rc;
 }
 
+/* Runs until the block is finished, fails, or the fuel is used up. */
 static int advance(machine_t *m) {
     logic_run_t *r = m->run;
     int rc = SDG_OK;
@@ -734,7 +752,7 @@ static int advance(machine_t *m) {
         rc = start_op(m, &r->block->op);
     }
     while (rc == SDG_OK && r->frame_count && *m->fuel) {
-        frame_t *f = &r->frames[r->frame_count - 1];
+        logic_frame_t *f = &r->frames[r->frame_count - 1];
         --*m->fuel;
         rc = f->body && f->next < f->body->count ? start_op(m, &f->body->ops[f->next++]) : resume_op(m, f);
     }
@@ -746,7 +764,7 @@ logic_run_t *logic_start(const logic_program_t *program, const logic_block_t *bl
     logic_run_t *r = small_alloc(sizeof *r);
     *r = (logic_run_t){.program = program, .block = block, .budget = *budget, .call_count = 1};
     r->calls = small_grow(NULL, &r->call_cap, CALLS_FIRST, sizeof *r->calls);
-    r->calls[0] = (call_t){0};
+    r->calls[0] = (logic_call_t){0};
     r->outputs = values_new(block->name_count);
     return r;
 }
@@ -790,7 +808,7 @@ void logic_abort(logic_run_t **run) {
 
 /* ---- what each op does */
 
-static const op_class_t CLASSES[OP_KINDS] = {
+static const op_actions_t ACTIONS[OP_KINDS] = {
     [OP_SET] = {"set", start_set, NULL},
     [OP_EMIT] = {"emit", start_emit, NULL},
     [OP_EXPR] = {"expression", start_expr, NULL},
@@ -805,4 +823,4 @@ static const op_class_t CLASSES[OP_KINDS] = {
     [OP_NOT] = {"not", start_test, NULL},
 };
 
-static const op_class_t *class_of(const op_t *op) { return &CLASSES[op->kind]; }
+static const op_actions_t *actions_of(const op_t *op) { return &ACTIONS[op->kind]; }

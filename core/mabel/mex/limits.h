@@ -2,7 +2,7 @@
 #ifndef SDG_MABEL_MEX_LIMITS_H
 #define SDG_MABEL_MEX_LIMITS_H
 
-/* nesting of one expression: bounds the C stack of the evaluator */
+/* nesting of one expression: bounds the C stack of the evaluator; deeper is an error of the file */
 #define MEX_DEPTH_MAX 200
 
 /* operations of one expression: about a second; then the block fails */

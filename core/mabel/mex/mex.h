@@ -14,9 +14,11 @@
 typedef struct mex mex_t;
 
 typedef enum mex_mode {
-    MEX_VALUE,     /* a one-key object whose key is no operator is a literal */
-    MEX_CONDITION, /* run_if, cond, where, operands: an unknown one-key name is an error; a string may be JSON
-                      text of a condition */
+    /* A one-key object whose key is no operator is a literal. */
+    MEX_VALUE,
+    /* run_if, cond, where, operands: a one-key object whose key is no operator is an error. A string may be a
+     * condition written as JSON. */
+    MEX_CONDITION,
 } mex_mode_t;
 
 /* NULL after an error (reported in diags, all of them). `doc` takes the nodes of JSON-text conditions. */
@@ -28,6 +30,5 @@ int mex_eval(const mex_t *m, scope_t *scope, value_t *out, err_t *err);
 int mex_eval_bool(const mex_t *m, scope_t *scope, bool *out, err_t *err); /* truthiness of the value */
 
 bool mex_is_operator(const char *name);
-bool mex_is_constant(const mex_t *m);
 
 #endif

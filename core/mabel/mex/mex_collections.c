@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* nesting of lists that sort compares: bounds the C stack; what lies deeper counts as equal */
+/* Nesting of lists that sort compares: it bounds the C stack, and what lies deeper counts as equal. */
 enum { SORT_DEPTH_MAX = 64 };
 
 /* ---- lambdas */
@@ -60,6 +60,7 @@ static int lambda_test(lambda_t *l, value_t element, size_t index, bool *yes, er
     return SDG_OK;
 }
 
+/* Gives the list away when all went well, else frees it. */
 static int finish_list(int rc, value_t take, value_t *out) {
     if (rc == SDG_OK)
         *out = take;
@@ -70,6 +71,7 @@ static int finish_list(int rc, value_t take, value_t *out) {
 
 /* ---- map, filter, reduce, any, all */
 
+/* fn of each element, in order. */
 int mex_run_map(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     value_t list;
     int rc = mex_list_of(m, 0, s, &list, err);
@@ -88,6 +90,7 @@ int mex_run_map(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     return finish_list(rc, made, out);
 }
 
+/* The elements for which fn is true. */
 int mex_run_filter(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     value_t list;
     int rc = mex_list_of(m, 0, s, &list, err);
@@ -105,17 +108,7 @@ int mex_run_filter(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     return finish_list(rc, kept, out);
 }
 
-/* Folds the elements from `first` on into the accumulator slot. */
-static int reduce_from(lambda_t *l, value_t list, size_t first, err_t *err) {
-    int rc = SDG_OK;
-    for (size_t i = first; i < list_count(list) && rc == SDG_OK; i++) {
-        value_t v;
-        rc = lambda_call(l, list_peek(list, i), i, &v, err);
-        if (rc == SDG_OK) value_replace(&l->slots[MEX_ACCUMULATOR].value, v);
-    }
-    return rc;
-}
-
+/* Without `init` the first element is the first accumulator, and the fold begins with the second one. */
 int mex_run_reduce(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     value_t list, seed = value_null();
     int rc = mex_list_of(m, 0, s, &list, err);
@@ -129,7 +122,11 @@ int mex_run_reduce(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
         lambda_t l;
         lambda_open(&l, m, s, true);
         l.slots[MEX_ACCUMULATOR].value = seed;
-        rc = reduce_from(&l, list, first, err);
+        for (size_t i = first; i < list_count(list) && rc == SDG_OK; i++) {
+            value_t v;
+            rc = lambda_call(&l, list_peek(list, i), i, &v, err);
+            if (rc == SDG_OK) value_replace(&l.slots[MEX_ACCUMULATOR].value, v);
+        }
         if (rc == SDG_OK) *out = value_ref(l.slots[MEX_ACCUMULATOR].value);
         lambda_close(&l);
     }
@@ -137,6 +134,7 @@ int mex_run_reduce(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     return rc;
 }
 
+/* any and all: the first test that gives stop_at decides. */
 static int run_search(const mex_t *m, scope_t *s, bool stop_at, value_t *out, err_t *err) {
     value_t list;
     int rc = mex_list_of(m, 0, s, &list, err);
@@ -186,6 +184,8 @@ static value_t end_character(const str_t *text, bool from_end) {
     return value_string(text->data + start, utf8_offset(text->data + start, text->len - start, 1));
 }
 
+/* first and last: an element of a list (the first that passes fn, if there is one) or a character of a text.
+ */
 static int run_end(const mex_t *m, scope_t *s, bool from_end, value_t *out, err_t *err) {
     value_t v;
     int rc = mex_value_of(m->args[0], s, &v, err);
@@ -216,6 +216,7 @@ static size_t text_form_length(value_t v) {
     return n;
 }
 
+/* Elements of a list, keys of an object, characters of anything else in text form; null has none. */
 int mex_run_len(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     value_t v;
     int rc = mex_value_of(m->args[0], s, &v, err);
@@ -258,6 +259,7 @@ static value_t slice_text(const str_t *text, int64_t start, int64_t end) {
     return value_string(text->data + from, len);
 }
 
+/* A part of a list, or of the text form of anything else but an object; null is an empty list. */
 int mex_run_slice(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     int64_t start = 0, end = 0;
     bool has_start, has_end;
@@ -289,21 +291,17 @@ int mex_run_slice(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
 
 /* ---- range */
 
-static int range_of(const mex_t *m, scope_t *s, int64_t n[3], bool given[3], err_t *err) {
-    for (size_t i = 0; i < 3; i++) {
-        given[i] = false;
-        int rc = m->args[i] ? mex_index_of(m, i, s, &n[i], &given[i], err) : SDG_OK;
-        if (rc != SDG_OK) return rc;
-        if (m->args[i] && !given[i]) return mex_wrong(m, value_null(), "an integer", err);
-    }
-    return SDG_OK;
-}
-
+/* Python's range: one operand is the end, with two the first is the start. The length is worked out in 128
+ * bits, because the ends may be any integers. */
 int mex_run_range(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
-    int64_t n[3] = {0, 0, 1};
-    bool given[3];
-    int rc = range_of(m, s, n, given, err);
-    if (rc != SDG_OK) return rc;
+    int64_t n[3] = {0, 0, 1}; /* start or end, end, step */
+    bool given[3] = {false};
+    for (size_t i = 0; i < 3; i++) {
+        if (!m->args[i]) continue;
+        int rc = mex_index_of(m, i, s, &n[i], &given[i], err);
+        if (rc != SDG_OK) return rc;
+        if (!given[i]) return mex_wrong(m, value_null(), "an integer", err);
+    }
     int64_t start = given[1] ? n[0] : 0, end = given[1] ? n[1] : n[0], step = n[2];
     if (step == 0) return mex_fail(m, SDG_EINVAL, err, "the step is 0");
     __int128 span = step > 0 ? (__int128)end - start : (__int128)start - end;
@@ -311,7 +309,7 @@ int mex_run_range(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     __int128 count = span <= 0 ? 0 : (span + stride - 1) / stride;
     if (count > MEX_LIST_MAX)
         return mex_fail(m, SDG_ELIMIT, err, "a list of more than %d elements", MEX_LIST_MAX);
-    rc = mex_spend(s, (uint64_t)count, err);
+    int rc = mex_spend(s, (uint64_t)count, err);
     if (rc != SDG_OK) return rc;
     value_t list = value_list((size_t)count);
     for (int64_t i = 0; i < (int64_t)count; i++)
@@ -322,7 +320,7 @@ int mex_run_range(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
 
 /* ---- unique */
 
-/* The keys of all elements: what fn gives, else the elements. */
+/* The keys that unique and sort compare: what fn gives for each element, else the elements themselves. */
 static int keys_of(const mex_t *m, scope_t *s, value_t list, value_t *keys, err_t *err) {
     if (!m->args[1]) {
         *keys = value_ref(list);
@@ -358,6 +356,7 @@ static bool seen_before(seen_t *seen, size_t at) {
     return false;
 }
 
+/* The first element of each key, in order. The hash set is at most half full. */
 int mex_run_unique(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     value_t list, keys;
     int rc = mex_list_of(m, 0, s, &list, err);
@@ -385,7 +384,8 @@ typedef struct sort_item {
     size_t at;   /* position before: equal keys keep their order */
 } sort_item_t;
 
-/* Numbers, then text; lists only among themselves; -1: has no place. */
+/* Which kinds come first: numbers, then text. Lists are sorted only among themselves; -1: it cannot be
+ * sorted. */
 static int rank_of(value_t v) {
     switch (v.kind) {
     case VALUE_BOOL:
@@ -399,9 +399,11 @@ static int rank_of(value_t v) {
 
 typedef struct sorting {
     bool reverse;
-    uint64_t steps; /* elements compared: lists that hold themselves many times over are given up on */
+    /* Elements compared. Beyond MEX_OPS_MAX comparing stops: a list may hold another one many times over. */
+    uint64_t steps;
 } sorting_t;
 
+/* The order of two keys: lists by their first elements that differ, then by length. */
 static int sort_order(value_t a, value_t b, int depth, uint64_t *steps) {
     int ra = rank_of(a), rb = rank_of(b);
     if (ra != rb) return ra < rb ? -1 : 1;
@@ -456,6 +458,7 @@ static value_t sorted(value_t list, value_t keys, sorting_t *sorting) {
     return out;
 }
 
+/* Stable. Each element is charged as eight operations before anything is compared. */
 int mex_run_sort(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     value_t list, keys;
     bool reverse = false;

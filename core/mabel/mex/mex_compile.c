@@ -1,11 +1,11 @@
 /* mex_compile.c - from YAML nodes to MEX nodes.
  *
  * Compiling never stops at the first problem: a broken part becomes the constant null, the problem is noted,
- * and the whole expression is thrown away at the end. What depends on nothing is evaluated here, once. A
- * condition is read more strictly than data: where only a call makes sense an unknown operator is an error;
- * among the operands of a comparison a one-key object may well be data, so there only a near miss of an
- * operator's name is one.
- */
+ * and the whole expression is thrown away at the end. A part that depends on nothing is evaluated here, once.
+ *
+ * A condition is read more strictly than data. Where only a call makes sense, an unknown operator is an
+ * error. Among the operands of a comparison a one-key object may well be data, so only a key that is close to
+ * the name of an operator is an error there. */
 #include "core/mabel/mex/mex_node.h"
 
 #include "core/base/names.h"
@@ -96,7 +96,8 @@ static bool all_constant(const mex_t *m) {
     return true;
 }
 
-/* Evaluates what depends on nothing. What fails is left for the row: it may stand where no row comes by. */
+/* Evaluates a node that depends on nothing. One that fails is left as it is: perhaps no row ever evaluates
+ * it. */
 static void fold(mex_compiler_t *c, mex_t *m) {
     if (c->failures || m->constant || m->text || (m->op && !m->op->pure) || !all_constant(m)) return;
     scope_t empty = {.ops = MEX_OPS_MAX - FOLD_OPS_MAX};
@@ -172,7 +173,8 @@ static bool spelled(const char *names, size_t len, const char *key) {
     return false;
 }
 
-/* The next parameter of a specification; false at its end. */
+/* The next parameter of a specification; false at its end. counts: how many values and names came before it.
+ */
 static bool next_param(const char **spec, param_t *p, const char **names, size_t *len, size_t counts[2]) {
     *spec += strspn(*spec, " ");
     if (!**spec) return false;
@@ -217,7 +219,8 @@ static bool all_params(const char *spec, const ynode_t *n) {
     return n->count > 0;
 }
 
-/* Are the operands written by name? Operators that take any value need their first parameter to be there. */
+/* Are the operands written by name? For an operator whose operand may itself be an object, only the name of
+ * its first parameter says so. */
 static bool is_named(const mex_op_t *op, const ynode_t *n) {
     if (n->kind != YNODE_MAP || !op->params) return false;
     param_t p;
@@ -226,16 +229,16 @@ static bool is_named(const mex_op_t *op, const ynode_t *n) {
     return op->shape == SHAPE_ARGS && (!is_call(n) || all_params(op->params, n));
 }
 
-typedef struct call {
+typedef struct mex_call {
     mex_compiler_t *c;
     mex_t *m;
     const mex_op_t *op;
     strictness_t inner; /* how operands are read */
     const ynode_t *nodes[MEX_ARGS_MAX];
     bool over_data; /* any, all with fn: the list holds data, only fn is a condition */
-} call_t;
+} mex_call_t;
 
-static void take_arg(call_t *call, param_t p, const ynode_t *n, const ypath_t *path) {
+static void take_arg(mex_call_t *call, param_t p, const ynode_t *n, const ypath_t *path) {
     strictness_t strict = p.is_condition ? LITERAL_WRONG : call->inner;
     if (call->over_data && p.index == 0 && strict == LITERAL_WRONG) strict = LITERAL_OR_TYPO;
     mex_destroy(&call->m->args[p.index]);
@@ -243,7 +246,7 @@ static void take_arg(call_t *call, param_t p, const ynode_t *n, const ypath_t *p
     call->m->args[p.index] = compile_node(call->c, n, path, strict);
 }
 
-static void take_name(call_t *call, param_t p, const ynode_t *n, const ypath_t *path) {
+static void take_name(mex_call_t *call, param_t p, const ynode_t *n, const ypath_t *path) {
     size_t len;
     const char *text = yaml_text(n, &len);
     size_t slot = p.index == 0 ? MEX_ELEMENT : MEX_ACCUMULATOR;
@@ -266,7 +269,7 @@ static void show_params(const char *spec, char shown[SHOWN_PARAMS_MAX]) {
     shown[len] = '\0';
 }
 
-static void unknown_param(call_t *call, const ynode_t *map, size_t i, const ypath_t *path) {
+static void unknown_param(mex_call_t *call, const ynode_t *map, size_t i, const ypath_t *path) {
     const ynode_t *key = map->keys[i];
     char shown[SHOWN_PARAMS_MAX];
     show_params(call->op->params, shown);
@@ -274,7 +277,7 @@ static void unknown_param(call_t *call, const ynode_t *map, size_t i, const ypat
              "%s does not know \"%s\"; it knows: %s", call->op->name, yaml_key(map, i), shown);
 }
 
-static void take_named(call_t *call, const ynode_t *n, const ypath_t *path) {
+static void take_named(mex_call_t *call, const ynode_t *n, const ypath_t *path) {
     call->over_data = call->op->logical && yaml_get(n, "fn");
     for (size_t i = 0; i < n->count; i++) {
         param_t p;
@@ -288,7 +291,8 @@ static void take_named(call_t *call, const ynode_t *n, const ypath_t *path) {
     }
 }
 
-static void take_positional(call_t *call, const ynode_t *n, const ypath_t *path) {
+/* Operands in order. The specification says which of them are conditions. */
+static void take_positional(mex_call_t *call, const ynode_t *n, const ypath_t *path) {
     if (n->count > call->op->max) {
         mex_complain(call->c, n, path, "%s takes at most %d operands, not %zu", call->op->name, call->op->max,
                      n->count);
@@ -304,7 +308,7 @@ static void take_positional(call_t *call, const ynode_t *n, const ypath_t *path)
     }
 }
 
-static void check_given(call_t *call, const ynode_t *n, const ypath_t *path) {
+static void check_given(mex_call_t *call, const ynode_t *n, const ypath_t *path) {
     for (size_t i = 0; i < call->op->min; i++) {
         if (call->m->args[i]) continue;
         char name[NAME_MAX_BYTES];
@@ -313,14 +317,16 @@ static void check_given(call_t *call, const ynode_t *n, const ypath_t *path) {
     }
 }
 
-/* [x] where x is computed: unless x turns out to be a list it stands for the list of one. */
+/* Is this {len: [x]}, where x is computed? If x gives a list, that list is meant, otherwise the list of x
+ * alone. */
 static bool maybe_wrapped(const mex_op_t *op, const ynode_t *n) {
     if (op->shape != SHAPE_ONE || n->kind != YNODE_LIST || n->count != 1) return false;
     return op->run == mex_run_len || op->run == mex_run_unique || op->run == mex_run_sort ||
            op->run == mex_run_first || op->run == mex_run_last || op->run == mex_run_choose;
 }
 
-static void take_one(call_t *call, const ynode_t *n, const ypath_t *path) {
+/* An operand that stands alone: as it is, or out of its one-element list. */
+static void take_one(mex_call_t *call, const ynode_t *n, const ypath_t *path) {
     param_t first = {.index = 0};
     if (call->op->min == 0 && n->kind == YNODE_SCALAR && n->scalar.kind == VALUE_NULL)
         return; /* {rand: null} */
@@ -339,7 +345,7 @@ static void take_one(call_t *call, const ynode_t *n, const ypath_t *path) {
 }
 
 /* {get: [obj, {path, default}]} is {get: {obj, path, default}}. */
-static bool take_get(call_t *call, const ynode_t *n, const ypath_t *path) {
+static bool take_get(mex_call_t *call, const ynode_t *n, const ypath_t *path) {
     if (call->op->run != mex_run_get || n->kind != YNODE_LIST || n->count != 2) return false;
     const ynode_t *options = n->items[1];
     if (options->kind != YNODE_MAP || is_call(options) || !yaml_get(options, "path")) return false;
@@ -348,7 +354,7 @@ static bool take_get(call_t *call, const ynode_t *n, const ypath_t *path) {
     return true;
 }
 
-static void take_params(call_t *call, const ynode_t *n, const ypath_t *path) {
+static void take_params(mex_call_t *call, const ynode_t *n, const ypath_t *path) {
     if (is_named(call->op, n))
         take_named(call, n, path);
     else if (call->op->shape == SHAPE_ARGS && n->kind == YNODE_LIST && !take_get(call, n, path))
@@ -359,7 +365,8 @@ static void take_params(call_t *call, const ynode_t *n, const ypath_t *path) {
 
 /* ---- the other shapes */
 
-static void take_operands(call_t *call, const ynode_t *n, const ypath_t *path) {
+/* SHAPE_OPERANDS: a list of operands, or one expression that gives the list at run time (spread). */
+static void take_operands(mex_call_t *call, const ynode_t *n, const ypath_t *path) {
     const mex_op_t *op = call->op;
     mex_t *m = call->m;
     if (n->kind != YNODE_LIST) {
@@ -373,12 +380,13 @@ static void take_operands(call_t *call, const ynode_t *n, const ypath_t *path) {
     m->args = xcalloc(n->count ? n->count : 1, sizeof(mex_t *));
     for (size_t i = 0; i < n->count; i++)
         m->args[i] = compile_node(call->c, n->items[i], YPATH_AT(path, i), call->inner);
-    if (n->count < op->min || (op->max != 255 && n->count > op->max))
+    if (n->count < op->min || (op->max != MEX_MANY && n->count > op->max))
         mex_complain(call->c, n, path, "%s takes %s%d operands, not %zu", op->name,
                      op->min == op->max ? "" : "at least ", op->min, n->count);
 }
 
-static void take_var(call_t *call, const ynode_t *n, const ypath_t *path) {
+/* var and ref: a name, or an expression that gives the name. */
+static void take_var(mex_call_t *call, const ynode_t *n, const ypath_t *path) {
     if (n->kind == YNODE_LIST && n->count == 1) n = n->items[0];
     if (n->kind != YNODE_SCALAR || n->scalar.kind == VALUE_NULL) {
         call->m->argc = 1; /* a computed name */
@@ -407,15 +415,15 @@ static const ynode_t *first_of(const ynode_t *map, const char *a, const char *b)
     return n ? n : yaml_get(map, b);
 }
 
-static void take_when(call_t *call, const ynode_t *arm, size_t i, const ypath_t *path) {
+static void take_when(mex_call_t *call, const ynode_t *arm, size_t i, const ypath_t *path) {
     const ynode_t *cond = yaml_get(arm, "cond"), *then = first_of(arm, "then", "value");
     if (!cond) mex_complain(call->c, arm, path, "case: each entry of `when` needs `cond`");
     call->m->args[2 * i] = compile_node(call->c, cond, YPATH_KEY(path, "cond"), LITERAL_WRONG);
     call->m->args[2 * i + 1] = compile_node(call->c, then, YPATH_KEY(path, "then"), call->inner);
 }
 
-/* args: cond, value, cond, value, ..., otherwise */
-static void take_case(call_t *call, const ynode_t *n, const ypath_t *path) {
+/* The args of a case: cond, value, cond, value, ..., and the value of `else`. */
+static void take_case(mex_call_t *call, const ynode_t *n, const ypath_t *path) {
     const ynode_t *when = yaml_get(n, "when");
     bool single = when && when->kind == YNODE_MAP;
     if (!when || (when->kind != YNODE_LIST && !single)) {
@@ -437,11 +445,12 @@ static strictness_t inner_of(const mex_op_t *op, strictness_t strict) {
     return LITERAL_OR_TYPO;
 }
 
+/* A call of an operator. Its `prepare` runs only when all operands are sound. */
 static mex_t *compile_call(mex_compiler_t *c, const mex_op_t *op, const ynode_t *n, const ypath_t *path,
                            strictness_t strict) {
     bool params = op->shape == SHAPE_ONE || op->shape == SHAPE_UNWRAP || op->shape == SHAPE_ARGS;
     size_t before = c->failures;
-    call_t call = {.c = c, .op = op, .inner = inner_of(op, strict)};
+    mex_call_t call = {.c = c, .op = op, .inner = inner_of(op, strict)};
     call.m = node_new(op->run, params ? op->max : 0);
     call.m->op = op;
     if (params) {
@@ -494,12 +503,14 @@ void mex_prepare_set(mex_compiler_t *c, mex_t *m, const ynode_t *const *nodes, c
     if (copy) m->run = mex_run_set_in;
 }
 
+/* Sets *arg when the name of a placeholder is more than digits. */
 static void note_name(void *arg, const char *name, size_t len) {
     for (size_t i = 0; i < len; i++)
         if (!isdigit((unsigned char)name[i])) *(bool *)arg = true;
 }
 
-/* The pattern when it is known at load: "\d{3}" has no placeholder, only a count. */
+/* The pattern when it is known at load; NULL when it is computed. "\d{3}" is known: {3} is a count, no
+ * placeholder. */
 static str_t *constant_pattern(const mex_t *pattern) {
     if (pattern->constant)
         return pattern->value.kind == VALUE_STRING ? str_ref(pattern->value.string) : text_of(pattern->value);
@@ -602,5 +613,3 @@ mex_t *mex_compile(ydoc_t *doc, const ynode_t *node, const ypath_t *path, mex_mo
     if (c.failures) mex_destroy(&m);
     return m;
 }
-
-bool mex_is_constant(const mex_t *m) { return m->constant; }

@@ -1,9 +1,8 @@
 /* mex_eval.c - evaluation: literals, control, references, random values, and what all operators share.
  *
- * Nothing is looked up by operator name at run time and numbers never touch the heap. A lambda's names live
- * in a frame on the C stack in front of the scope's locals for the time of the call; `set` inside it reaches
- * the step around it (scope.h).
- */
+ * No operator is looked up by name at run time, and numbers never touch the heap. While a lambda runs, its
+ * names live in a frame on the C stack, in front of the scope's locals; `set` inside it reaches the step
+ * around it (locals_t of scope.h). */
 #include "core/mabel/mex/mex_node.h"
 
 #include "core/base/json.h"
@@ -65,12 +64,12 @@ int mex_eval_bool(const mex_t *m, scope_t *scope, bool *out, err_t *err) {
 /* ---- operands */
 
 static int check_spread(const mex_t *m, size_t count, err_t *err) {
-    if (count >= m->op->min && (m->op->max == 255 || count <= m->op->max)) return SDG_OK;
+    if (count >= m->op->min && (m->op->max == MEX_MANY || count <= m->op->max)) return SDG_OK;
     return mex_fail(m, SDG_EINVAL, err, "%s%d operands were expected, not %zu",
                     m->op->min == m->op->max ? "" : "at least ", m->op->min, count);
 }
 
-/* v becomes the list of operands; what is no list is the only operand. */
+/* The value becomes the list of operands; a value that is no list is the only operand. */
 static void use_list(mex_operands_t *o, value_t take) {
     if (take.kind != VALUE_LIST) {
         o->list = value_list(1);
@@ -128,6 +127,7 @@ int mex_index_of(const mex_t *m, size_t arg, scope_t *s, int64_t *n, bool *given
     return rc;
 }
 
+/* Charges nothing for the list itself, but looks whether the operations are used up. */
 int mex_list_of(const mex_t *m, size_t arg, scope_t *s, value_t *list, err_t *err) {
     value_t v;
     int rc = mex_value_of(m->args[arg], s, &v, err);
@@ -241,7 +241,7 @@ int mex_run_let(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
 
 /* ---- references */
 
-/* A name that is an expression of its own. */
+/* var and ref of a name that is itself computed. */
 static int run_computed_name(const mex_t *m, scope_t *s, dotted_lookup_fn *lookup, value_t *out, err_t *err) {
     str_t *text;
     int rc = mex_text_of(m, 0, s, &text, err);
@@ -270,8 +270,7 @@ int mex_run_ref(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     return run_name(m, s, scope_find_in_context, out, err);
 }
 
-/* The value at a path; an integer is an index, and a text that is itself a key comes before its reading as a
- * path. */
+/* The value at a path: an integer is an index; a text is tried as a key first, then as a path. */
 static const value_t *get_peek(const value_t *root, value_t path) {
     if (path.kind == VALUE_STRING) {
         const value_t *v = root->kind == VALUE_OBJECT ? object_find_peek(*root, path.string) : NULL;
@@ -285,6 +284,7 @@ static const value_t *get_peek(const value_t *root, value_t path) {
     return i >= 0 && i < count ? list_at_peek(*root, (size_t)i) : NULL;
 }
 
+/* A value inside another one, else the default, which is evaluated only then. */
 int mex_run_get(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     value_t root, path;
     int rc = mex_value_of(m->args[0], s, &root, err);
@@ -317,7 +317,8 @@ int mex_run_set(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     return rc;
 }
 
-/* args: value, in, path */
+/* set with `in` and `path`: a copy of `in` with the value at the path replaced. The args are value, in, path.
+ */
 int mex_run_set_in(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     value_t root, v;
     str_t *path;

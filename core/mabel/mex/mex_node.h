@@ -1,11 +1,12 @@
 /* mex_node.h - inside MEX: the compiled node, the operator table's row, and what operators share. Only
  * mex_*.c include it.
  *
- * A node knows the function that evaluates it; its children are in `args`, for operators with parameters in
- * the order of the table's `params`, NULL where one was not given. An operator reads its operands, frees them
- * and writes *out only when it succeeds. To add an operator: write mex_run_<name> in the file of its subject,
- * declare it here, add its row in mex_table.c.
- */
+ * A node knows the function that evaluates it. Its children are in `args`: for an operator with parameters in
+ * the order of the table's `params`, NULL for one that was not given. An operator reads its operands, frees
+ * them, and writes *out only when it succeeds.
+ *
+ * To add an operator: write mex_run_<name> in the file of its subject, declare it here, add its row in
+ * mex_table.c. */
 #ifndef SDG_MABEL_MEX_MEX_NODE_H
 #define SDG_MABEL_MEX_MEX_NODE_H
 
@@ -21,25 +22,30 @@ typedef enum mex_shape {
     SHAPE_OPERANDS, /* {add: [a, b, ...]}; anything but a list written there gives the list at run time */
     SHAPE_ONE,      /* {len: x}: the operand as it stands, a list too; or {list, fn, ...} by name */
     SHAPE_UNWRAP,   /* {neg: x} or {neg: [x]} */
-    SHAPE_ARGS, /* {split: [text, sep]} in order, {slice: {list, start, end}} by name, {range: x}: the first
-                   only */
+    SHAPE_ARGS, /* {split: [text, sep]} in order, {slice: {list, start, end}} by name, {range: end} alone */
     SHAPE_NAME, /* {var: name} */
     SHAPE_CASE, /* {case: {when, else}} */
     SHAPE_NONE, /* {now: null} */
 } mex_shape_t;
 
-/* No operator has more than four operands. */
-enum { MEX_ELEMENT, MEX_INDEX, MEX_ACCUMULATOR, MEX_BOUND_MAX, MEX_ARGS_MAX = 4 };
+/* The names that a lambda binds, by their place in `bound`. */
+enum { MEX_ELEMENT, MEX_INDEX, MEX_ACCUMULATOR, MEX_BOUND_MAX };
+
+enum {
+    MEX_ARGS_MAX = 4, /* no operator has more parameters */
+    MEX_MANY = 255,   /* mex_op_t.max: any number of operands */
+};
 
 typedef struct mex_compiler mex_compiler_t;
 typedef struct mex_op {
     const char *name;
     mex_shape_t shape;
-    const char *params; /* of ONE and ARGS: "list|text start end"; '|' other spellings, '=' a plain name, '?'
-                           a condition */
-    uint8_t min, max;   /* operands, or parameters that must be there */
-    bool pure;          /* gives the same for the same operands: may be evaluated at load */
-    bool logical;       /* its operands are conditions where it is one itself */
+    /* Of ONE and ARGS: "list|text start end". '|' separates spellings; a parameter that begins with '=' is a
+     * plain name, one that begins with '?' is a condition. */
+    const char *params;
+    uint8_t min, max; /* operands, or parameters that must be there */
+    bool pure;        /* gives the same for the same operands: may be evaluated at load */
+    bool logical;     /* its operands are conditions where it is one itself */
     mex_run_fn *run;
     /* Last touches and checks after the operands are compiled; nodes: where each came from (NULL: not given).
      * May be NULL. */
@@ -50,16 +56,16 @@ struct mex {
     mex_run_fn *run;
     const mex_op_t *op; /* NULL: literal, list, object, text */
     uint32_t argc;
-    bool constant; /* `value` is it */
-    bool spread;   /* args[0] gives the list of operands */
-    bool wrapped;  /* the list was written [x], and args[0] is x: unless x gives a list, it stands for [x] */
-    mex_t **args;  /* owned */
-    value_t value; /* of a constant */
-    template_t *text;            /* of a string with placeholders */
-    dotted_t name;               /* var, ref; a text that is one placeholder */
-    str_t **keys;                /* of an object literal, argc of them */
+    bool constant;    /* the node is `value` */
+    bool spread;      /* args[0] gives the list of operands */
+    bool wrapped;     /* the list was written [x], and args[0] is x: unless x gives a list, [x] is meant */
+    mex_t **args;     /* owned */
+    value_t value;    /* of a constant */
+    template_t *text; /* of a string with placeholders */
+    dotted_t name;    /* var, ref; a text that is one placeholder */
+    str_t **keys;     /* of an object literal, argc of them */
     str_t *bound[MEX_BOUND_MAX]; /* names that a lambda or let binds, or set assigns */
-    regex_t_ *regex;             /* constant pattern */
+    pattern_t *regex;            /* constant pattern */
 };
 
 extern const mex_op_t mex_table[];
@@ -75,6 +81,7 @@ void mex_prepare_regex(mex_compiler_t *c, mex_t *m, const ynode_t *const *nodes,
 
 /* ---- evaluation (mex_eval.c) */
 
+/* The error of an expression that takes too many operations. */
 int mex_spend_failed(err_t *err);
 /* Counts work; n is in operations (about 20 ns each). */
 static inline int mex_spend(scope_t *s, uint64_t n, err_t *err) {
@@ -89,6 +96,7 @@ static inline int mex_value_of(const mex_t *m, scope_t *s, value_t *out, err_t *
     }
     return ++s->ops > MEX_OPS_MAX ? mex_spend_failed(err) : m->run(m, s, out, err);
 }
+/* Evaluates a node as a condition. */
 static inline int mex_truth_of(const mex_t *m, scope_t *s, bool *out, err_t *err) {
     value_t v;
     int rc = mex_value_of(m, s, &v, err);
@@ -110,8 +118,8 @@ static inline int mex_operands_open(mex_operands_t *o, const mex_t *m, scope_t *
     *o = (mex_operands_t){.m = m, .s = s, .err = err, .count = m->argc};
     return m->spread ? mex_operands_spread(o) : SDG_OK;
 }
-int mex_operands_open_flat(mex_operands_t *o, const mex_t *m, scope_t *s,
-                           err_t *err); /* one operand that is a list: its elements */
+/* The same, but a single operand that is a list stands for its elements. */
+int mex_operands_open_flat(mex_operands_t *o, const mex_t *m, scope_t *s, err_t *err);
 static inline int mex_operand(mex_operands_t *o, size_t i, value_t *out) {
     if (o->list.kind == VALUE_NULL) return mex_value_of(o->m->args[i], o->s, out, o->err);
     *out = value_ref(list_peek(o->list, i));
@@ -119,8 +127,9 @@ static inline int mex_operand(mex_operands_t *o, size_t i, value_t *out) {
 }
 static inline void mex_operands_close(mex_operands_t *o) { value_free(o->list); }
 
-/* "add: a number was expected, not 'abc'" */
+/* An operand is of the wrong kind: "add: a number was expected, not 'abc'". Returns SDG_EINVAL. */
 int mex_wrong(const mex_t *m, value_t v, const char *wanted, err_t *err);
+/* An error with the operator's name before it; returns the code. */
 int mex_fail(const mex_t *m, int code, err_t *err, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
@@ -132,7 +141,8 @@ static inline bool mex_number(value_t v, value_t *number) {
     *number = v;
     return true;
 }
-int mex_number_from(const mex_t *m, value_t take, value_t *number, err_t *err); /* an error when it is none */
+/* A value as a number; an error when it is none. Frees the value. */
+int mex_number_from(const mex_t *m, value_t take, value_t *number, err_t *err);
 static inline int mex_number_of(const mex_t *m, size_t arg, scope_t *s, value_t *number, err_t *err) {
     int rc = mex_value_of(m->args[arg], s, number, err);
     return rc != SDG_OK || mex_is_number(*number) ? rc : mex_number_from(m, *number, number, err);
@@ -149,11 +159,11 @@ bool mex_equal(value_t a, value_t b);          /* `eq` */
 
 /* An operand in text form, null as None; one that is not written at all is "". */
 int mex_text_of(const mex_t *m, size_t arg, scope_t *s, str_t **out, err_t *err);
-/* A stack of bytes of this thread: text is written behind `mark` and taken from there; nested operators nest
- * their marks. */
+/* A stack of bytes of this thread. An operator remembers its length as a mark, writes its text behind it, and
+ * takes it or drops it; operators inside it do the same behind that. */
 buf_t *mex_scratch(void);
-int mex_scratch_take(const mex_t *m, size_t mark, scope_t *s, value_t *out,
-                     err_t *err); /* checks MEX_TEXT_BYTES_MAX */
+/* What stands behind the mark, as a text of at most MEX_TEXT_BYTES_MAX; it is dropped in any case. */
+int mex_scratch_take(const mex_t *m, size_t mark, scope_t *s, value_t *out, err_t *err);
 void mex_scratch_drop(size_t mark);
 
 /* ---- the operators, by subject */

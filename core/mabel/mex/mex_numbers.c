@@ -1,10 +1,9 @@
 /* mex_numbers.c - logic, comparison and arithmetic.
  *
  * Integers stay integers until they would overflow; then, and in division, reals take over. Numeric text
- * counts as a number everywhere. Comparison has one rule for `eq` (text against a number is never equal) and
- * one for the orderings (what is no number counts as 0 against a number); an int64 and a double are compared
- * exactly.
- */
+ * counts as a number everywhere. Comparison has one rule for `eq` (text that is no number never equals a
+ * number) and one for the orderings (a value that is no number counts as 0 against a number). An int64 and a
+ * double are compared exactly. */
 #include "core/mabel/mex/mex_node.h"
 
 #include "core/base/json.h"
@@ -16,8 +15,11 @@
 #include <string.h>
 #include <strings.h>
 
-/* Nesting of values that are compared, which bounds the C stack; digits after the point that round takes. */
-enum { COMPARE_DEPTH_MAX = 64, ROUND_DIGITS_MAX = 300 };
+enum {
+    COMPARE_DEPTH_MAX = 64, /* nesting of values that are compared: bounds the C stack */
+    ROUND_DIGITS_MAX = 300, /* digits behind the point that round takes; with more nothing changes */
+    ROUND_TEXT_BYTES = 700, /* a real in digits: 309 before the point, ROUND_DIGITS_MAX behind it */
+};
 
 /* ---- numbers */
 
@@ -99,7 +101,8 @@ static int order_text(str_t *a, str_t *b) {
 
 static int order(value_t a, value_t b, int depth, uint64_t *steps);
 
-/* Given up on after MEX_OPS_MAX steps: lists may hold themselves many times over. */
+/* The first elements that differ decide, then the length. Comparing stops after MEX_OPS_MAX steps, because a
+ * list may hold another one many times over. */
 static int order_lists(value_t a, value_t b, int depth, uint64_t *steps) {
     size_t na = list_count(a), nb = list_count(b);
     if (a.list == b.list) return 0;
@@ -120,7 +123,7 @@ static int order_texts(value_t a, value_t b) {
     return c;
 }
 
-/* -1 0 1, or 2 when there is no order (nan) */
+/* -1, 0 or 1, or 2 when there is no order (nan). */
 static int order(value_t a, value_t b, int depth, uint64_t *steps) {
     value_t x = value_int(0), y = value_int(0);
     if (is_numeric(a.kind) || is_numeric(b.kind)) {
@@ -243,8 +246,8 @@ int mex_run_contains(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     return rc;
 }
 
-/* Blank text counts as empty: conditions written for the original rely on it, after models that answer a line
- * end. */
+/* Blank text counts as empty, too: models answer a lone line end, and pipelines written for the original
+ * program rely on it. */
 static bool is_empty(value_t v) {
     if (v.kind != VALUE_STRING) return !is_numeric(v.kind) && !value_truthy(v);
     const char *bytes = v.string->data;
@@ -264,6 +267,7 @@ int mex_run_is_empty(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
 
 /* ---- logic */
 
+/* and and or: the first operand whose truth is stop_at decides; the others are not evaluated. */
 static int run_until(const mex_t *m, scope_t *s, bool stop_at, value_t *out, err_t *err) {
     mex_operands_t o;
     int rc = mex_operands_open(&o, m, s, err);
@@ -297,7 +301,7 @@ int mex_run_not(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
 
 /* ---- arithmetic: one step each */
 
-/* *sum becomes what it and b give. */
+/* Replaces *sum by the result of *sum and b. */
 typedef int step_fn(const mex_t *m, value_t *sum, value_t b, err_t *err);
 
 /* The result of two integers: a real beyond 64 bits, rounded once. */
@@ -306,7 +310,7 @@ static inline int give_exact(__int128 n, value_t *out) {
     return SDG_OK;
 }
 
-/* There is no infinity in JSON: it would silently become null. */
+/* A real result. Infinity is an error: JSON has none, so it would silently become null in the output. */
 static int give_real(const mex_t *m, double r, value_t *out, err_t *err) {
     if (isinf(r)) return mex_fail(m, SDG_EINVAL, err, "the result is too large");
     *out = value_real(r);
@@ -395,7 +399,7 @@ static value_t negated(value_t n) {
     return v;
 }
 
-/* The operands are the elements of a list, or the only one is no list. */
+/* For operands that come from a list at run time, and for a single operand; `empty` is the result of none. */
 static int fold_list(const mex_t *m, scope_t *s, value_t empty, step_fn *step, value_t *out, err_t *err) {
     mex_operands_t o;
     int rc = mex_operands_open_flat(&o, m, s, err);
@@ -488,7 +492,7 @@ int mex_run_ceil(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
 /* Correctly rounded decimal digits, as Python's round(x, n): printf rounds the exact binary value half to
  * even. */
 static value_t round_digits(value_t n, int64_t digits) {
-    char text[700];
+    char text[ROUND_TEXT_BYTES];
     if (n.kind == VALUE_INT && digits >= 0) return n;
     if (digits > ROUND_DIGITS_MAX) return n;
     if (digits < 0) {
@@ -520,7 +524,7 @@ int mex_run_to_number(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
 
 /* ---- the smallest and the largest */
 
-/* What the operands so far were, numeric text apart: it goes with both. */
+/* The kinds of the operands so far. Numeric text is not counted, because it goes with both. */
 typedef struct kinds {
     bool number, text;
 } kinds_t;
@@ -549,6 +553,8 @@ static int better(const mex_t *m, value_t a, value_t b, int want, bool *yes, err
     return SDG_OK;
 }
 
+/* min (want -1) and max (want 1). Numeric text goes with numbers and with text; numbers and text do not mix.
+ */
 static int run_best(const mex_t *m, scope_t *s, int want, value_t *out, err_t *err) {
     mex_operands_t o;
     int rc = mex_operands_open_flat(&o, m, s, err);

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { MANY = 255, PURE = 1, LOGICAL = 1 };
+enum { MANY = MEX_MANY, PURE = 1, LOGICAL = 1 };
 
 /* name, shape, params, min, max, pure, logical, run, prepare */
 const mex_op_t mex_table[] = {

@@ -1,7 +1,7 @@
 /* mex_text.c - operators on text, regular expressions, conversions.
  *
- * Results are written into one byte stack per thread (the scratch) and copied out once: an operator remembers
- * where its text begins, nested operators write behind it and are gone before it goes on. */
+ * Results are written into one byte stack per thread (the scratch) and copied out once. An operator remembers
+ * where its text begins; operators inside it write behind that and are finished before it goes on. */
 #include "core/mabel/mex/mex_node.h"
 
 #include "core/base/json.h"
@@ -12,7 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SCRATCH_KEEP = 1 << 20 }; /* bytes kept between expressions */
+enum {
+    SCRATCH_KEEP = 1 << 20,    /* bytes kept between expressions */
+    WRITTEN_BYTES_PER_OP = 4,  /* an operation is about 20 ns, a byte of text form about 5 ns */
+    SEARCHED_BYTES_PER_OP = 16 /* bytes that are only looked at are cheaper */
+};
 
 /* ---- scratch */
 
@@ -42,7 +46,7 @@ void mex_scratch_drop(size_t mark) {
 int mex_scratch_take(const mex_t *m, size_t mark, scope_t *s, value_t *out, err_t *err) {
     buf_t *b = mex_scratch();
     size_t len = b->len - mark;
-    int rc = mex_spend(s, len / 4, err); /* a byte of text form costs about 5 ns */
+    int rc = mex_spend(s, len / WRITTEN_BYTES_PER_OP, err);
     if (b->full || len > MEX_TEXT_BYTES_MAX)
         rc = mex_fail(m, SDG_ELIMIT, err, "a text of more than %zu bytes", MEX_TEXT_BYTES_MAX);
     if (rc == SDG_OK) *out = value_string(len ? b->data + mark : "", len);
@@ -52,7 +56,7 @@ int mex_scratch_take(const mex_t *m, size_t mark, scope_t *s, value_t *out, err_
 
 /* ---- operands as text */
 
-/* Of what is no text itself. */
+/* The text form of a value that is no text. */
 static int text_form(const mex_t *m, value_t take, scope_t *s, str_t **out, err_t *err) {
     size_t mark = mex_scratch()->len;
     text_write(mex_scratch(), take);
@@ -86,6 +90,7 @@ static int texts_of(const mex_t *m, scope_t *s, str_t **a, str_t **b, err_t *err
 
 /* ---- building */
 
+/* The text forms of all operands, one behind the other. */
 int mex_run_concat(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     mex_operands_t o;
     int rc = mex_operands_open(&o, m, s, err);
@@ -105,6 +110,7 @@ int mex_run_concat(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     return rc;
 }
 
+/* The text forms of all elements with the separator between them. */
 int mex_run_join(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     value_t list;
     str_t *sep;
@@ -126,13 +132,13 @@ int mex_run_join(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
 }
 
 /* Python's replace: an empty `old` stands before each character and at the end. */
-static void write_replaced(buf_t *b, const str_t *text, const str_t *old, const str_t *new) {
+static void write_replaced(buf_t *b, const str_t *text, const str_t *old, const str_t *with) {
     const char *at = text->data, *end = at + text->len;
     while (at < end && !b->full) {
         const char *hit = old->len ? memmem(at, (size_t)(end - at), old->data, old->len) : at;
         if (!hit) break;
         buf_add(b, at, (size_t)(hit - at));
-        buf_add(b, new->data, new->len);
+        buf_add(b, with->data, with->len);
         at = hit + old->len;
         if (old->len) continue;
         size_t step = utf8_offset(at, (size_t)(end - at), 1);
@@ -140,19 +146,20 @@ static void write_replaced(buf_t *b, const str_t *text, const str_t *old, const 
         at += step;
     }
     buf_add(b, at, (size_t)(end - at));
-    if (old->len == 0) buf_add(b, new->data, new->len);
+    if (old->len == 0) buf_add(b, with->data, with->len);
 }
 
+/* All occurrences, as Python does it. */
 int mex_run_replace(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
-    str_t *text, *old, *new;
+    str_t *text, *old, *with;
     int rc = texts_of(m, s, &text, &old, err);
     if (rc != SDG_OK) return rc;
-    rc = mex_text_of(m, 2, s, &new, err);
+    rc = mex_text_of(m, 2, s, &with, err);
     if (rc == SDG_OK) {
         size_t mark = mex_scratch()->len;
-        write_replaced(mex_scratch(), text, old, new);
+        write_replaced(mex_scratch(), text, old, with);
         rc = mex_scratch_take(m, mark, s, out, err);
-        str_free(new);
+        str_free(with);
     }
     str_free(text);
     str_free(old);
@@ -221,6 +228,7 @@ static size_t run_length(const char *at, size_t len, bool want) {
     return n;
 }
 
+/* Words between white space, as Python's split() without a separator. */
 static int split_words(const mex_t *m, const str_t *text, value_t *list, err_t *err) {
     const char *at = text->data;
     size_t len = text->len;
@@ -238,6 +246,7 @@ static int split_words(const mex_t *m, const str_t *text, value_t *list, err_t *
     return rc;
 }
 
+/* By the separator; without one, into words. */
 int mex_run_split(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     str_t *text, *sep;
     int rc = texts_of(m, s, &text, &sep, err);
@@ -249,7 +258,7 @@ int mex_run_split(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
         rc = mex_fail(m, SDG_EINVAL, err, "the separator is empty");
     else
         rc = split_at(m, text, sep, &list, err);
-    if (rc == SDG_OK) rc = mex_spend(s, list_count(list) + text->len / 16, err);
+    if (rc == SDG_OK) rc = mex_spend(s, list_count(list) + text->len / SEARCHED_BYTES_PER_OP, err);
     if (rc == SDG_OK)
         *out = list;
     else
@@ -283,11 +292,12 @@ int mex_run_ends_with(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
 /* ---- regular expressions */
 
 typedef struct search {
-    str_t *text;  /* owned */
-    regex_t_ *re; /* borrowed: of the node or of the thread's cache */
+    str_t *text;   /* owned */
+    pattern_t *re; /* borrowed: of the node or of the thread's cache */
 } search_t;
 
-/* Text and pattern; nothing may be evaluated between this and the search (the cache holds the pattern). */
+/* Evaluates text and pattern. Nothing may be evaluated between this and the search: a computed pattern is
+ * borrowed from the thread's cache until its next use. */
 static int open_search(const mex_t *m, scope_t *s, search_t *search, err_t *err) {
     str_t *pattern;
     search->re = m->regex;
@@ -303,7 +313,7 @@ static int open_search(const mex_t *m, scope_t *s, search_t *search, err_t *err)
 }
 
 static int end_search(const mex_t *m, search_t *search, scope_t *s, int rc, err_t *err) {
-    uint64_t work = search->text->len / 16;
+    uint64_t work = search->text->len / SEARCHED_BYTES_PER_OP;
     str_free(search->text);
     if (rc < 0) {
         err_prefix(err, "%s", m->op->name);
@@ -331,6 +341,7 @@ static value_t hit_at(value_t take_list, int64_t index) {
     return v;
 }
 
+/* All hits as a list, or the hit at `index`, for which no more hits than needed are searched. */
 int mex_run_regex_extract(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     search_t search;
     int64_t index = 0;
@@ -352,6 +363,7 @@ int mex_run_regex_extract(const mex_t *m, scope_t *s, value_t *out, err_t *err) 
     return rc;
 }
 
+/* The replacement is evaluated before the pattern: see open_search. */
 int mex_run_regex_replace(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     search_t search;
     str_t *with;
@@ -403,6 +415,7 @@ int mex_run_stringify(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     return mex_scratch_take(m, mark, s, out, err);
 }
 
+/* A list or an object is parsed already; the text form of anything else is parsed. */
 int mex_run_parse_json(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     value_t v;
     int rc = mex_value_of(m->args[0], s, &v, err);
@@ -420,7 +433,8 @@ int mex_run_parse_json(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
         *out = parsed;
     else
         err_prefix(err, "parse_json");
-    if (rc == SDG_OK) mex_spend(s, text->len / 16, NULL); /* an overrun shows at the next operation */
+    /* An overrun shows at the next operation. */
+    if (rc == SDG_OK) mex_spend(s, text->len / SEARCHED_BYTES_PER_OP, NULL);
     str_free(text);
     return rc;
 }

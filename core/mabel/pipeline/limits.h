@@ -5,10 +5,27 @@
 /* timeout_sec in a file: 46 days, fits 32 bits in milliseconds */
 #define LLM_TIMEOUT_S_MAX 4000000
 
-/* max_attempts in a file: beyond it is a typing error */
+/* timeout of one request when the file says none: an hour, because a long answer of a slow model is no error
+ */
+#define LLM_TIMEOUT_DEFAULT_MS (3600 * 1000)
+
+/* max_attempts in a file: more is a typing error */
 #define RETRY_ATTEMPTS_MAX 1000000
 
-/* backoff factor in a file, likewise */
+/* backoff factor in a file: more is a typing error */
 #define RETRY_FACTOR_MAX 1000
+
+/* attempts of a block with `on_error: retry` when the file says none: an error that is still there after the
+ * third is there to stay */
+#define BLOCK_ATTEMPTS_DEFAULT 3
+
+/* wait before the second attempt of a block when the file says none, in milliseconds */
+#define BLOCK_RETRY_MS_DEFAULT 1000
+
+/* iterations of one loop when the file says none: a loop that never ends fails within a second */
+#define LOOP_ITERS_DEFAULT 10000
+
+/* calls inside calls when the file says none: recursion that never ends fails at once */
+#define RECURSION_DEPTH_DEFAULT 256
 
 #endif

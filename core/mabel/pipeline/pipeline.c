@@ -8,6 +8,7 @@
 #include "core/mabel/pipeline/pipeline_load.h"
 
 #include "core/base/text.h"
+#include "core/mabel/pipeline/limits.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -68,6 +69,7 @@ static value_t object_of(const ynode_t *n) {
     return n && n->kind == YNODE_MAP ? yaml_value(n) : value_object(0);
 }
 
+/* A name that is both constant and variable gets a warning; the lookup order decides (scope.h). */
 static void globals_load(load_t *l) {
     pipeline_t *p = l->p;
     const ynode_t *n = field(l->root, "globals");
@@ -86,9 +88,9 @@ static void globals_load(load_t *l) {
 }
 
 static void budgets_load(load_t *l) {
-    budget_t base = {.loop_iters_max = 10000,
+    budget_t base = {.loop_iters_max = LOOP_ITERS_DEFAULT,
                      .loop_exceed = EXCEED_ERROR,
-                     .recursion_depth_max = 256,
+                     .recursion_depth_max = RECURSION_DEPTH_DEFAULT,
                      .recursion_exceed = EXCEED_ERROR};
     l->p->budget = budget_read(l, field(l->root, "budgets"), YPATH_KEY(NULL, "budgets"), base);
 }
@@ -104,7 +106,7 @@ static void blocks_section_load(load_t *l) {
     blocks_load(l, blocks && blocks->kind == YNODE_LIST ? blocks : NULL);
 }
 
-/* Variables that are not set, except where a key or an address has already been judged. */
+/* Warns of variables that are not set, except in keys and addresses, which have been reported already. */
 static void missing_env_warn(load_t *l) {
     const ynode_t *const *nodes;
     size_t count = yaml_missing_env(l->doc, &nodes);
@@ -118,6 +120,7 @@ static void missing_env_warn(load_t *l) {
     }
 }
 
+/* Reads the sections. The environment and the functions come before the blocks that use them. */
 static void sections_load(load_t *l) {
     if (!keys_check(l, l->root, NULL, &TOP_KEYS)) return;
     const ynode_t *functions = field(l->root, "functions");
@@ -134,7 +137,7 @@ static void sections_load(load_t *l) {
     missing_env_warn(l);
 }
 
-/* ---- the whole */
+/* ---- loading and freeing */
 
 static const char *process_env(void *arg, const char *name) {
     (void)arg;
@@ -200,7 +203,7 @@ char *pipeline_resolve(const pipeline_t *p, const char *relative) {
 }
 
 size_t pipeline_stops(const pipeline_t *p, uint32_t *stops, size_t max) {
-    size_t slow = 0; /* blocks that wait for somebody else */
+    size_t slow = 0; /* blocks so far that wait for an LLM or for Python */
     for (size_t i = 0; i < p->block_count; i++) {
         if (p->blocks[i].type != BLOCK_AI && p->blocks[i].type != BLOCK_PYTHON) continue;
         if (slow > 0 && slow <= max) stops[slow - 1] = (uint32_t)i;

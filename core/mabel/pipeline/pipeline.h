@@ -1,9 +1,8 @@
 /* pipeline.h - a MABEL file, loaded, checked and compiled: everything a row needs, nothing a row changes.
  *
- * A pipeline belongs to one thread (its values are not atomically counted); each worker loads its own from
- * the same bundle. The order of reading here is the order of a file: models, globals, functions, templates,
- * files, images, blocks.
- */
+ * A pipeline belongs to one thread, because its values are not counted atomically; each worker loads its own
+ * from the same bundle. The structs stand in the order of a file: models, images, blocks (ai, python, end),
+ * connections, and the pipeline that holds them. */
 #ifndef SDG_MABEL_PIPELINE_PIPELINE_H
 #define SDG_MABEL_PIPELINE_PIPELINE_H
 
@@ -23,23 +22,25 @@ struct logic_block;   /* one compiled logic block (logic.h) */
 typedef struct model {
     str_t *name;
     str_t *api_model;
-    char **base_urls;
-    size_t url_count;      /* as written, ENV replaced; none: the default */
+    char **base_urls; /* as written, with variables replaced; none: the default server */
+    size_t url_count;
     char *api_key;         /* "" when absent or its variable is missing */
-    char *missing_key_var; /* name of the missing variable, NULL when fine */
+    char *missing_key_var; /* name of the missing variable; NULL: none is missing */
     bool all_loopback;     /* every base_url is on loopback */
-    uint64_t endpoint_id; /* of its server (core/llm/endpoint.h): the same whether variables are set or not */
-    char **headers;
-    size_t header_count; /* "Name: value": headers, organization, extra_headers of request_defaults */
-    value_t params;      /* request_defaults cleaned of our own keys, extra_body merged in */
+    /* The id of its server (core/llm/endpoint.h): the same whether variables are set or not. */
+    uint64_t endpoint_id;
+    char **headers; /* "Name: value": headers, organization, extra_headers of request_defaults */
+    size_t header_count;
+    value_t params; /* request_defaults without our own keys, extra_body merged in */
     uint32_t timeout_ms;
     retry_policy_t retry;
 } model_t;
 
+/* An entry of images[]. Of path, url and base64 one is set, the others are NULL. */
 typedef struct image_source {
     str_t *name;
     str_t *path, *url, *base64, *media_type;
-} image_source_t; /* one of path/url/base64 */
+} image_source_t;
 
 typedef enum block_type { BLOCK_AI, BLOCK_LOGIC, BLOCK_PYTHON, BLOCK_END } block_type_t;
 typedef enum on_error { ON_ERROR_FAIL, ON_ERROR_CONTINUE, ON_ERROR_RETRY } on_error_t;
@@ -48,40 +49,45 @@ typedef struct ai_output {
     str_t *name;
     extract_t extract;
 } ai_output_t;
+
 typedef struct attachment {
     template_t *name;
     str_t *mime;
     template_t *content;
 } attachment_t;
+
 typedef struct ai_block {
-    uint32_t model;
+    uint32_t model;     /* index into pipeline.models */
     template_t *system; /* NULL: no system message */
     template_t **prompts;
     size_t prompt_count;
     attachment_t *attachments;
     size_t attachment_count;
-    value_t
-        params; /* final body parameters: model's merged with the block's, response_format for mode json */
-    char **headers;
-    size_t header_count; /* extra_headers of params, NULL when none */
+    /* Parameters of the request body: the model's merged with the block's, and response_format for `mode:
+     * json`. */
+    value_t params;
+    char **headers; /* "Name: value", from params; NULL when there are none */
+    size_t header_count;
     uint32_t timeout_ms; /* 0: the model's */
     retry_policy_t retry;
-    bool has_retry; /* params.retry */
-    ai_output_t *outputs;
-    size_t output_count; /* at least one ("full") */
+    bool has_retry;       /* the block has params.retry; else the model's counts */
+    ai_output_t *outputs; /* at least one; the default is "full" */
+    size_t output_count;
     struct {
         str_t *var, *output;
-    } * save;
-    size_t save_count; /* save_to.vars */
+    } * save; /* save_to.vars */
+    size_t save_count;
 } ai_block_t;
 
+/* An input of a python block: a name of the context, a template, a literal, or an expression. */
 typedef struct py_input {
-    str_t *param;
+    str_t *param; /* keyword; NULL: positional */
     str_t *context_name;
     template_t *tpl;
     value_t literal;
     mex_t *mex;
 } py_input_t;
+
 typedef struct python_block {
     str_t *entrypoint;
     char *code;      /* or NULL */
@@ -94,8 +100,9 @@ typedef struct python_block {
     uint32_t timeout_ms;
     value_t ctx_access; /* null or list */
     uint32_t env;       /* index into pipeline.py_envs */
-    bool v1;
+    bool v1;            /* of a file of version 1 */
 } python_block_t;
+
 typedef struct py_env_spec {
     char *interpreter, *venv; /* NULL when not given */
     value_t requirements, env;
@@ -104,10 +111,11 @@ typedef struct py_env_spec {
 
 typedef struct final_value {
     str_t *name;
-    value_t literal; /* non-string values: strings inside them are rendered when the row ends */
-    template_t *tpl; /* string values */
+    value_t literal; /* of a value that is no string: strings inside it are rendered when the row ends */
+    template_t *tpl; /* of a string; NULL otherwise */
     type_hint_t hint;
 } final_value_t;
+
 typedef struct end_block {
     final_value_t *finals;
     size_t final_count;
@@ -118,8 +126,9 @@ typedef struct end_block {
     str_t *exit_code;
 } end_block_t;
 
+/* An output of an earlier block that the running block sees under the name of the input. */
 typedef struct connection {
-    uint32_t from_block;
+    uint32_t from_block; /* index into pipeline.blocks */
     str_t *output;
     str_t *input;
 } connection_t;
@@ -134,9 +143,9 @@ typedef struct block {
     on_error_t on_error;
     retry_policy_t retry; /* of on_error: retry */
     budget_t budget;
-    connection_t *connections;
-    size_t connection_count; /* into this block */
-    bool feeds_connection;   /* some connection reads its outputs */
+    connection_t *connections; /* into this block */
+    size_t connection_count;
+    bool feeds_connection; /* some connection reads its outputs */
     union {
         ai_block_t ai;
         struct logic_block *logic;
@@ -167,18 +176,21 @@ typedef struct pipeline {
 } pipeline_t;
 
 typedef struct pipeline_source {
-    const char *path;   /* name in messages */
-    const char *folder; /* relative files are tried from the working directory, then from here; NULL: the
-                           folder of path */
-    const char *bytes;
-    size_t len;   /* the YAML text */
-    bool use_env; /* replace ${ENV.X} and check keys (the process that uses them); false: leave as written */
+    const char *path; /* name in messages */
+    /* Relative files are tried from the working directory, then from here; NULL: the folder of `path`. */
+    const char *folder;
+    const char *bytes; /* the YAML text */
+    size_t len;
+    /* True: replace ${ENV.X} and check keys, for a process that uses them. False: leave them as written. */
+    bool use_env;
     bool accept_python; /* false: a python block is refused with a message */
 } pipeline_source_t;
 
-/* NULL when there were errors; warnings do not prevent loading. All problems go to diags. */
+/* NULL when there were errors; warnings do not prevent loading. All problems go to diags. Release it with
+ * pipeline_destroy. */
 pipeline_t *pipeline_load(const pipeline_source_t *source, diags_t *diags);
-uint64_t pipeline_digest(const char *bytes, size_t len); /* of a file's text */
+/* The digest of a file's text. */
+uint64_t pipeline_digest(const char *bytes, size_t len);
 void pipeline_destroy(pipeline_t **p);
 
 /* Finds a file by the rule above (working directory, then the YAML's folder); the caller frees; NULL when in

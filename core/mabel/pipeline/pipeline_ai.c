@@ -1,4 +1,4 @@
-/* pipeline_ai.c - ai blocks: model, prompts, what is sent, and what is taken out of the answer. */
+/* pipeline_ai.c - ai blocks: the model, the prompts, the parameters, the outputs, save_to. */
 #include "core/mabel/pipeline/pipeline_load.h"
 
 #include <stdlib.h>
@@ -29,6 +29,7 @@ static const keyset_t SAVE_KEYS = KEYSET("save_to", SAVE_RULES, NULL);
 
 /* ---- model and messages */
 
+/* An unknown model leaves an index past the end, which only an erroneous pipeline has. */
 static void model_find(load_t *l, const ynode_t *n, const ypath_t *path, ai_block_t *ai) {
     const pipeline_t *p = l->p;
     str_t *name = field_text(n, "model");
@@ -61,6 +62,7 @@ static void prompts_read(load_t *l, const ynode_t *n, const ypath_t *path, ai_bl
              "an ai block needs 'prompts': a list of text");
 }
 
+/* An attachment that misses a field gets an empty one, so that a row need not look. */
 static void attachments_read(load_t *l, const ynode_t *n, const ypath_t *path, ai_block_t *ai) {
     const ynode_t *list = field(n, "attachments");
     size_t count = list_length(list);
@@ -87,7 +89,7 @@ static value_t params_merged(value_t model, value_t block) {
     return merged;
 }
 
-/* `mode: json`, unless the block's own parameters ask for a format. */
+/* Asks the server for JSON (`mode: json`), unless the block's own parameters ask for a format. */
 static void json_mode_set(value_t *params, value_t of_block) {
     bool given;
     object_get_peek(of_block, "response_format", strlen("response_format"), &given);
@@ -97,6 +99,7 @@ static void json_mode_set(value_t *params, value_t of_block) {
     object_set_text(params, "response_format", format);
 }
 
+/* The model's parameters with the block's on top. Headers, timeout and retry stay the block's own. */
 static void params_read(load_t *l, const ynode_t *n, const ypath_t *path, ai_block_t *ai) {
     static const char *const modes[] = {"text", "json"};
     call_options_t options;
@@ -120,7 +123,8 @@ static const char *const SELECTS[] = {"full", "tag", "regex", "jsonpath"};
 static const char *const SELECT_FIELDS[] = {NULL, "tag", "regex", "path"};
 static const char *const HINTS[] = {"", "string", "number", "boolean", "json"};
 
-/* The pattern a selection works with; what belongs to another selection is pointed out. */
+/* The tag, pattern or path that a selection works with; NULL for `full` and after an error. A field of
+ * another selection gets a warning. */
 static str_t *selector_text(load_t *l, const ynode_t *n, const ypath_t *path, select_kind_t select) {
     for (size_t i = 1; i < 4; i++)
         if (i != select && field(n, SELECT_FIELDS[i]))
@@ -149,8 +153,9 @@ static void selector_read(load_t *l, const ynode_t *n, const ypath_t *path, extr
     str_free(text);
 }
 
+/* An output is a name alone, or an object; its name stays NULL after an error. */
 static void output_read(load_t *l, const ynode_t *n, const ypath_t *path, ai_output_t *o) {
-    if (n->kind == YNODE_SCALAR) { /* just a name */
+    if (n->kind == YNODE_SCALAR) { /* a name alone */
         o->name = scalar_text(n);
         if (!o->name) complain(l, DIAG_ERROR, n, path, "an output needs 'name'");
         return;
@@ -210,6 +215,7 @@ static void save_check(load_t *l, const ynode_t *at, const ypath_t *path, const 
     free(names);
 }
 
+/* save_to.vars: variables that take outputs of this block. */
 static void save_read(load_t *l, const ynode_t *n, const ypath_t *path, ai_block_t *ai) {
     const ynode_t *save = field(n, "save_to");
     const ypath_t *at = YPATH_KEY(path, "save_to");

@@ -1,9 +1,8 @@
 /* pipeline_assets.c - templates, files and images: named things that placeholders may mention.
  *
- * Templates may mention templates. That is checked here for circles and for more than TEMPLATE_DEPTH_MAX
- * levels, so that rendering a row cannot fail because of it. A name that globals define is not a mention:
- * placeholders look there first.
- */
+ * Templates may mention templates. Circles and more than TEMPLATE_DEPTH_MAX levels are errors of the file, so
+ * that rendering a row cannot fail because of them. A name that globals define is no mention of a template:
+ * placeholders look there first. */
 #include "core/mabel/pipeline/pipeline_load.h"
 
 #include "core/mabel/text/limits.h"
@@ -42,6 +41,8 @@ static void check_name(load_t *l, value_t *names, const ynode_t *n, const ypath_
 
 /* ---- templates and files */
 
+/* Entries of templates[] or files[]; returns how many. An entry without a name is left out (it has been
+ * reported). */
 static size_t named_texts_load(load_t *l, const char *section, const keyset_t *keys, const char *text_key,
                                named_text_t **out, value_t *names) {
     const ynode_t *list = field(l->root, section);
@@ -70,10 +71,11 @@ typedef struct nesting {
     load_t *l;
     value_t names;   /* object: template name -> index */
     uint8_t *height; /* levels below and with it; 0: not known yet */
-    bool *open;      /* on the way from the first template to here */
+    bool *open;      /* the template is one of those being walked */
     bool failed;
 } nesting_t;
 
+/* What on_mention knows of the template whose placeholders it is called for. */
 typedef struct mention {
     nesting_t *nesting;
     size_t height; /* of the highest template mentioned */
@@ -96,6 +98,7 @@ static void on_mention(void *arg, const char *name, size_t len) {
     if (height > m->height) m->height = height;
 }
 
+/* Levels of a template with those it mentions, each worked out once; 0 after an error. */
 static size_t template_height(nesting_t *s, size_t index, size_t depth) {
     const named_text_t *t = &s->l->p->assets.templates[index];
     const ypath_t *path = YPATH_AT(YPATH_KEY(NULL, "templates"), index);
@@ -118,6 +121,7 @@ static size_t template_height(nesting_t *s, size_t index, size_t depth) {
     return s->height[index];
 }
 
+/* Circles are looked for only when no entry was left out: then the indexes of nodes and templates agree. */
 static void templates_load(load_t *l) {
     pipeline_t *p = l->p;
     nesting_t s = {.l = l, .names = value_object(0)};
@@ -129,8 +133,7 @@ static void templates_load(load_t *l) {
             template_compile(p->assets.templates[i].text->data, p->assets.templates[i].text->len);
     s.height = xcalloc(p->assets.template_count + 1, sizeof *s.height);
     s.open = xcalloc(p->assets.template_count + 1, sizeof *s.open);
-    bool whole =
-        l->diags->errors == before; /* indexes of nodes and templates agree only when none was left out */
+    bool whole = l->diags->errors == before;
     for (size_t i = 0; whole && i < p->assets.template_count && !s.failed; i++) {
         size_t height = template_height(&s, i, 1);
         if (height > TEMPLATE_DEPTH_MAX && !s.failed) {
@@ -147,6 +150,8 @@ static void templates_load(load_t *l) {
 
 /* ---- images */
 
+/* An image has one source; of several, base64 wins over url, and url over path. A missing file is a warning.
+ */
 static void image_check(load_t *l, const ynode_t *n, const ypath_t *path, image_source_t *image) {
     int sources = (image->path != NULL) + (image->url != NULL) + (image->base64 != NULL);
     if (sources == 0) complain(l, DIAG_ERROR, n, path, "an image needs one of 'path', 'url' and 'base64'");
@@ -167,6 +172,7 @@ static void image_check(load_t *l, const ynode_t *n, const ypath_t *path, image_
     free(file);
 }
 
+/* Entries of images[]; two of one name are an error. */
 static void images_load(load_t *l) {
     pipeline_t *p = l->p;
     const ynode_t *list = field(l->root, "images");

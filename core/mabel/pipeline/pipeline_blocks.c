@@ -1,13 +1,13 @@
 /* pipeline_blocks.c - what all blocks have, end blocks, and the running order.
  *
- * Blocks are read in file order, so that messages come in that order, and sorted afterwards: ascending
- * `exec`, equal numbers as written. A broken block stays in the list (its errors are reported) so that
- * connections to it are not called unknown.
- */
+ * Blocks are read in file order, so that messages come in that order, and sorted afterwards by ascending
+ * `exec`; equal numbers stay as written. A broken block, whose errors are reported, stays in the list, so
+ * that connections to it are not reported as unknown. */
 #include "core/mabel/pipeline/pipeline_load.h"
 #include "core/mabel/logic/logic.h"
 
 #include "core/base/text.h"
+#include "core/mabel/pipeline/limits.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -20,7 +20,7 @@ static const key_rule_t BLOCK_RULES[] = {
     {"comment", WANT_ANY, false},
 };
 const keyset_t BLOCK_KEYS = KEYSET("a block", BLOCK_RULES, NULL);
-/* Keys of logic blocks are known to the reader of logic blocks. */
+/* Open, because logic_block_load checks the keys of logic blocks. */
 static const keyset_t LOGIC_KEYS = {.what = "a logic block", .base = &BLOCK_KEYS, .open = true};
 
 static const key_rule_t END_RULES[] = {
@@ -65,6 +65,7 @@ static const ynode_t *budget_part(load_t *l, const ynode_t *n, const ypath_t *pa
     return keys_check(l, part, YPATH_KEY(path, key), keys) ? part : NULL;
 }
 
+/* Fields that are not given keep the values of b. */
 budget_t budget_read(load_t *l, const ynode_t *n, const ypath_t *path, budget_t b) {
     if (!n || n->kind != YNODE_MAP || !keys_check(l, n, path, &BUDGET_KEYS)) return b;
     const ypath_t *at = YPATH_KEY(path, "loops");
@@ -100,6 +101,7 @@ static void final_read(load_t *l, const ynode_t *n, const ypath_t *path, final_v
         f->literal = yaml_value(value);
 }
 
+/* The final values, and what else goes into the result. */
 static void end_block_load(load_t *l, const ynode_t *n, const ypath_t *path, block_t *b) {
     static const char *const modes[] = {"map", "list"};
     end_block_t *end = &b->end;
@@ -134,6 +136,7 @@ static void end_block_free(end_block_t *end) {
 
 static const char *const TYPES[] = {"ai", "logic", "python", "end"}; /* in the order of block_type_t */
 
+/* The place in the running order: a whole number, also as text or written as a real. */
 static int64_t exec_read(load_t *l, const ynode_t *n, const ypath_t *path) {
     const ynode_t *v = field(n, "exec");
     value_t number = v && v->kind == YNODE_SCALAR ? v->scalar : value_null();
@@ -162,8 +165,8 @@ static str_t *label_new(const block_t *b) {
 static void on_error_read(load_t *l, const ynode_t *n, const ypath_t *path, block_t *b) {
     static const char *const names[] = {"fail", "continue", "retry"};
     retry_policy_t base = retry_policy_default();
-    base.attempts_max = 3;
-    base.base_ms = 1000;
+    base.attempts_max = BLOCK_ATTEMPTS_DEFAULT;
+    base.base_ms = BLOCK_RETRY_MS_DEFAULT;
     b->on_error = (on_error_t)field_choice(l, n, path, "on_error", names, 3, ON_ERROR_FAIL);
     b->retry = retry_read(l, field(n, "retry"), YPATH_KEY(path, "retry"), base);
     if (field(n, "retry") && b->on_error != ON_ERROR_RETRY)
@@ -190,6 +193,7 @@ static void common_read(load_t *l, const ynode_t *n, const ypath_t *path, block_
     b->budget = budget_read(l, field(n, "budget"), YPATH_KEY(path, "budget"), l->p->budget);
 }
 
+/* Reads the fields of the block's type. */
 static void typed_read(load_t *l, const ynode_t *n, const ypath_t *path, block_t *b) {
     switch (b->type) {
     case BLOCK_AI:
@@ -211,7 +215,7 @@ static void typed_read(load_t *l, const ynode_t *n, const ypath_t *path, block_t
     }
 }
 
-/* False when nothing can be made of it. */
+/* False when the node cannot become a block: it is no map, or its type is missing or unknown. */
 static bool block_read(load_t *l, const ynode_t *n, const ypath_t *path, block_t *b) {
     if (n->kind != YNODE_MAP) {
         complain(l, DIAG_ERROR, n, path, "a block is a map of keys, found %s", yaml_kind_name(n));
@@ -231,6 +235,7 @@ static bool block_read(load_t *l, const ynode_t *n, const ypath_t *path, block_t
 
 /* ---- all of them */
 
+/* Two blocks of one id are an error. */
 static void ids_check(load_t *l, const ynode_t *blocks) {
     value_t ids = value_object(0);
     for (size_t i = 0; i < l->p->block_count; i++) {
@@ -268,6 +273,7 @@ void blocks_load(load_t *l, const ynode_t *blocks) {
     qsort(p->blocks, p->block_count, sizeof *p->blocks, by_exec);
 }
 
+/* Releases what the block owns; the block itself is part of the pipeline's array. */
 static void block_free(block_t *b) {
     str_free(b->label);
     str_free(b->id);

@@ -1,10 +1,9 @@
 /* pipeline_check.c - what can only be checked when all blocks are known: connections, blocks that never run,
  * outputs nobody uses.
  *
- * Whether an output is used is guessed from words: any text of the file outside of output declarations that
- * contains its name counts as a use (placeholders, MEX references, Python code). So the hint is never given
- * wrongly because of a form we did not think of.
- */
+ * Whether an output is used is guessed from words: its name in any text of the file outside of output
+ * declarations counts as a use (placeholders, MEX references, Python code). So an output that is used in some
+ * unusual form gets no hint. */
 #include "core/mabel/pipeline/pipeline_load.h"
 
 #include <ctype.h>
@@ -23,7 +22,7 @@ static void unknown_name(load_t *l, const ynode_t *at, const ypath_t *path, cons
     complain(l, DIAG_ERROR, at, path, "%s '%s'%s", what, word, meant(word, names, count).text);
 }
 
-/* A block by id, else by name; the label is what messages call it. */
+/* A block by its id, else by its name; NULL: there is none. */
 static block_t *block_named(pipeline_t *p, const str_t *name) {
     for (int by_name = 0; by_name < 2; by_name++)
         for (size_t i = 0; i < p->block_count; i++) {
@@ -33,6 +32,7 @@ static block_t *block_named(pipeline_t *p, const str_t *name) {
     return NULL;
 }
 
+/* The block at one end of a connection (`from` or `to`); NULL when it is unknown, which is reported. */
 static block_t *end_of(load_t *l, const ynode_t *n, const ypath_t *path, const char *key) {
     pipeline_t *p = l->p;
     str_t *name = field_text(n, key);
@@ -50,6 +50,7 @@ static block_t *end_of(load_t *l, const ynode_t *n, const ypath_t *path, const c
     return b;
 }
 
+/* A connection names an output that its block has. A logic block that is broken may have any. */
 static void output_check(load_t *l, const ynode_t *n, const ypath_t *path, const block_t *from,
                          str_t *output) {
     bool broken = from->type == BLOCK_LOGIC && !from->logic;
@@ -68,6 +69,7 @@ static void output_check(load_t *l, const ynode_t *n, const ypath_t *path, const
     free(names);
 }
 
+/* Connections are kept with the block they lead to. One from a later block is a warning. */
 static void connection_read(load_t *l, const ynode_t *n, const ypath_t *path) {
     pipeline_t *p = l->p;
     if (!keys_check(l, n, path, &CONNECTION_KEYS)) return;
@@ -121,8 +123,8 @@ static void words_add(value_t *words, const str_t *text) {
     }
 }
 
-/* Every word of every text below n; `outputs` declare names and do not use them, except in what they
- * compute. */
+/* Collects every word of every text below n. `declares` says that n is an `outputs` list or an entry of it:
+ * names in it are declarations, other texts in it are uses. */
 static void words_collect(value_t *words, const ynode_t *n, bool declares) {
     if (n->kind == YNODE_SCALAR) {
         if (n->scalar.kind == VALUE_STRING) words_add(words, n->scalar.string);
@@ -150,13 +152,14 @@ static bool all_words_in(value_t words, const str_t *name) {
 
 /* ---- hints */
 
-/* Code in a file of its own may use any name. */
+/* Is there Python code in a file of its own? It may use any name. */
 static bool has_foreign_code(const pipeline_t *p) {
     for (size_t i = 0; i < p->block_count; i++)
         if (p->blocks[i].type == BLOCK_PYTHON && p->blocks[i].python.code_path) return true;
     return false;
 }
 
+/* Without an end block all outputs are part of the result, so none is unused. */
 static void unused_hints(load_t *l, const ynode_t *blocks) {
     pipeline_t *p = l->p;
     if (!p->has_end || has_foreign_code(p)) return;

@@ -64,7 +64,7 @@ static const char *want_name(want_t want) {
     return names[want];
 }
 
-/* Text was wanted and {name} was written without quotes, which YAML reads as a map. */
+/* Is this a {name} without quotes, which YAML reads as a map, where text was wanted? */
 static bool looks_like_placeholder(const ynode_t *n, want_t want) {
     return (want == WANT_TEXT || want == WANT_TEXTS) && n->kind == YNODE_MAP && n->count == 1 &&
            is_null(n->items[0]);
@@ -160,6 +160,7 @@ uint64_t field_count(load_t *l, const ynode_t *n, const ypath_t *path, const cha
     return fallback;
 }
 
+/* The error lists all choices and the nearest one. */
 size_t field_choice(load_t *l, const ynode_t *n, const ypath_t *path, const char *key,
                     const char *const *names, size_t count, size_t fallback) {
     str_t *word = field_text(n, key);
@@ -184,6 +185,7 @@ size_t field_choice(load_t *l, const ynode_t *n, const ypath_t *path, const char
     return found;
 }
 
+/* Items that are no text are reported and left out. */
 size_t field_texts(load_t *l, const ynode_t *n, const ypath_t *path, const char *key, str_t ***out) {
     const ynode_t *v = field(n, key);
     *out = NULL;

@@ -47,19 +47,21 @@ typedef struct keyset {
     const key_rule_t *rules;
     size_t count;
     const struct keyset *base; /* further rules, or NULL */
-    bool open;                 /* unknown keys are somebody else's business */
+    bool open;                 /* further keys are allowed */
 } keyset_t;
 #define KEYSET(what_, rules_, base_) \
     { .what = (what_), .rules = (rules_), .count = sizeof(rules_) / sizeof((rules_)[0]), .base = (base_) }
 
-/* False when it is no map at all (reported). */
+/* Reports unknown keys, values of the wrong kind and missing fields. False when n is no map at all, which is
+ * reported, too. */
 bool keys_check(load_t *l, const ynode_t *n, const ypath_t *path, const keyset_t *set);
 
 /* ---- fields */
 
+/* Adds a problem at a node (NULL: the file as a whole). */
 void complain(load_t *l, diag_level_t level, const ynode_t *at, const ypath_t *path, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));
-/* "; did you mean 'x'?" or "": a text for messages. */
+/* ", did you mean 'x'?" for the end of a message, or "". */
 typedef struct meant {
     char text[96];
 } meant_t;
@@ -83,13 +85,14 @@ void texts_free(str_t **texts, size_t count);
 template_t *field_template(const ynode_t *n, const char *key); /* NULL when absent */
 size_t list_length(const ynode_t *list);                       /* 0 when it is no list */
 
-/* ---- parts (one file each) */
+/* ---- sections and blocks, one file each */
 
-/* A call's options: request_defaults of a model or params of a block, our own keys taken out. */
+/* The options of a call: request_defaults of a model or params of a block, split into what goes into the
+ * request body (params) and our own keys. */
 typedef struct call_options {
     value_t params; /* object */
-    char **headers;
-    size_t header_count; /* of extra_headers */
+    char **headers; /* "Name: value": of headers, extra_headers and organization */
+    size_t header_count;
     uint32_t timeout_ms; /* 0: not given */
     retry_policy_t retry;
     bool has_retry;
@@ -118,9 +121,10 @@ void blocks_free(pipeline_t *p);
 extern const keyset_t BLOCK_KEYS; /* what all blocks have */
 
 void connections_load(load_t *l);
-void usage_check(load_t *l); /* hints: outputs never used, blocks never reached */
+/* Hints: outputs that are never used, blocks that are never reached. */
+void usage_check(load_t *l);
 
-/* How many outputs a block has, and the name of one; NULL when the block is broken. */
+/* How many outputs a block has (0 when it is broken), and the name of one. */
 size_t block_output_count(const block_t *b);
 str_t *block_output_name(const block_t *b, size_t i);
 

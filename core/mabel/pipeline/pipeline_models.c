@@ -1,9 +1,8 @@
 /* pipeline_models.c - the models section: endpoints, keys, headers, and what is sent with every request.
  *
- * Our own keys are taken out of request_defaults here (and out of a block's params, by the same code); all
- * others pass through to the server. A key whose variable is not set is fatal only for a remote server: local
- * ones mostly need none.
- */
+ * Our own keys are taken out of request_defaults and, by the same code, out of a block's params; all others
+ * pass through to the server. An API key whose variable is not set is an error only for a remote server,
+ * because local ones mostly need none. */
 #include "core/mabel/pipeline/pipeline_load.h"
 
 #include "core/base/buf.h"
@@ -18,8 +17,6 @@
 #include <string.h>
 #include <strings.h>
 
-enum { TIMEOUT_DEFAULT_MS = 3600 * 1000 };
-
 static const key_rule_t BACKOFF_RULES[] = {
     {"type", WANT_TEXT, false},     {"base_ms", WANT_NUMBER, false}, {"initial_ms", WANT_NUMBER, false},
     {"factor", WANT_NUMBER, false}, {"cap_ms", WANT_NUMBER, false},
@@ -29,7 +26,7 @@ static const keyset_t BACKOFF_KEYS = KEYSET("backoff", BACKOFF_RULES, NULL);
 static const key_rule_t RETRY_RULES[] = {{"max_attempts", WANT_NUMBER, false}, {"backoff", WANT_MAP, false}};
 static const keyset_t RETRY_KEYS = KEYSET("retry", RETRY_RULES, NULL);
 
-/* Of request_defaults and params: what is ours. Everything else belongs to the server. */
+/* The keys of request_defaults and params that are our own. Everything else belongs to the server. */
 static const key_rule_t CALL_RULES[] = {
     {"retry", WANT_MAP, false},      {"timeout_sec", WANT_NUMBER, false},
     {"extra_body", WANT_MAP, false}, {"extra_headers", WANT_MAP, false},
@@ -164,7 +161,7 @@ static bool is_ours(const char *key) {
     return false;
 }
 
-/* Parameters that would contradict what we send or how we read. */
+/* Parameters that would contradict the request we send or the way we read its answer. */
 static bool is_refused(const char *key) {
     return strcmp(key, "model") == 0 || strcmp(key, "messages") == 0 || strcmp(key, "stream") == 0 ||
            strcmp(key, "stream_options") == 0;
@@ -240,7 +237,8 @@ static void judged_add(load_t *l, const ynode_t *n) {
     l->judged[l->judged_count++] = n;
 }
 
-/* Text of a key or address for use now; *missing as above. */
+/* The text of a key or an address, its variables replaced when this process uses them. *missing as in
+ * variables_replaced; the node then gets no second message. */
 static char *resolved(load_t *l, const ynode_t *n, char **missing) {
     str_t *text = scalar_text(n);
     char *out;
@@ -288,6 +286,8 @@ static bool host_is_loopback(const char *host) {
     return IN6_IS_ADDR_LOOPBACK(&v6) || (IN6_IS_ADDR_V4MAPPED(&v6) && v6.s6_addr[12] == 127);
 }
 
+/* An empty address is left out; one with a `$` in it is not judged, because its variable is replaced
+ * elsewhere. */
 static void url_add(load_t *l, const ynode_t *n, const ypath_t *path, model_t *m) {
     char *missing = NULL, host[256];
     char *url = resolved(l, n, &missing);
@@ -345,7 +345,7 @@ static void key_missing(load_t *l, const ynode_t *at, const ypath_t *path, model
                  "the environment variable '%s' is not set: set it, or write a key here", m->missing_key_var);
 }
 
-/* No key at all: the usual variable, but only for the server it belongs to. */
+/* Without `api_key` the usual variable is used, but only for the server it belongs to. */
 static void key_default(load_t *l, const ynode_t *n, const ypath_t *path, model_t *m) {
     if (!l->source->use_env || !url_is_openai(m)) return;
     const char *key = getenv("OPENAI_API_KEY");
@@ -358,6 +358,7 @@ static void key_default(load_t *l, const ynode_t *n, const ypath_t *path, model_
     }
 }
 
+/* Needs the addresses, because a missing variable is judged by them. */
 static void key_read(load_t *l, const ynode_t *n, const ypath_t *path, model_t *m) {
     const ynode_t *at = field(n, "api_key");
     m->api_key = xstrdup("");
@@ -377,7 +378,7 @@ static void key_read(load_t *l, const ynode_t *n, const ypath_t *path, model_t *
 
 /* ---- identity */
 
-/* What stands in the file, before any variable was replaced; NULL when it is no scalar. The caller frees. */
+/* The text in the file, before any variable was replaced; NULL when it is no scalar. The caller frees it. */
 static char *written_text(const ynode_t *n) {
     if (!n || n->kind != YNODE_SCALAR) return NULL;
     if (n->as_written) return xstrdup(n->as_written);
@@ -389,8 +390,7 @@ static char *written_text(const ynode_t *n) {
 
 static char *written_field(const ynode_t *n, const char *key) { return written_text(field(n, key)); }
 
-/* The number is made of what is written, so that those who have the file but not the variables know it, too.
- */
+/* The id is made of the text as written, so that a process without the variables knows it, too. */
 static uint64_t endpoint_id_read(const ynode_t *n) {
     const ynode_t *base = field(n, "base_url");
     size_t count = list_length(base), used = 0;
@@ -422,6 +422,7 @@ static void model_headers_read(load_t *l, const ynode_t *n, const ypath_t *path,
     }
 }
 
+/* Reads one model; a field that is missing (and reported) becomes empty text. */
 static void model_read(load_t *l, const ynode_t *n, const ypath_t *path, model_t *m) {
     call_options_t options;
     m->name = field_text(n, "name");
@@ -433,7 +434,7 @@ static void model_read(load_t *l, const ynode_t *n, const ypath_t *path, model_t
     headers_free(options.headers, options.header_count);
     m->params = options.params;
     m->retry = options.retry;
-    m->timeout_ms = options.timeout_ms ? options.timeout_ms : TIMEOUT_DEFAULT_MS;
+    m->timeout_ms = options.timeout_ms ? options.timeout_ms : LLM_TIMEOUT_DEFAULT_MS;
     urls_read(l, n, path, m);
     m->all_loopback = urls_are_loopback(m);
     key_read(l, n, path, m);
@@ -451,6 +452,7 @@ static void model_check_name(load_t *l, const ynode_t *n, const ypath_t *path, c
         object_set(names, m->name, value_int(n->line));
 }
 
+/* Two models of one name are an error; an entry that is no map is left out. */
 void models_load(load_t *l, const ynode_t *models) {
     size_t count = list_length(models);
     const ypath_t *path = YPATH_KEY(NULL, "models");

@@ -2,9 +2,8 @@
  *
  * Code comes from the block itself, or, when it has none, from the entry of functions.python that its
  * `function` names. The environment (interpreter, venv, network) is shared by all blocks except those that
- * override it; py_envs[0] is the shared one. What an override does not mention stays as in the shared one; a
- * venv of its own has requirements of its own.
- */
+ * override it; py_envs[0] is the shared one. A setting that an override does not mention is that of the
+ * shared one, but a venv of its own starts without requirements. */
 #include "core/mabel/pipeline/pipeline_load.h"
 
 #include "core/base/buf.h"
@@ -59,7 +58,7 @@ void py_env_free(py_env_spec_t *e) {
     value_clear(&e->env);
 }
 
-/* A venv that exists is found by the rule for all files; another one is left as written. */
+/* A venv that exists is found like any file (pipeline_resolve); another path stays as written. */
 static char *venv_place(const pipeline_t *p, char *take_written) {
     char *found = take_written ? pipeline_resolve(p, take_written) : NULL;
     if (!found) return take_written;
@@ -67,6 +66,8 @@ static char *venv_place(const pipeline_t *p, char *take_written) {
     return found;
 }
 
+/* Packages, and a requirements file as one more argument of pip. Requirements that are given replace those of
+ * *out. */
 static void requirements_read(load_t *l, const ynode_t *n, const ypath_t *path, value_t *out) {
     str_t **texts;
     size_t count = field_texts(l, n, path, "requirements", &texts);
@@ -109,7 +110,7 @@ static void setup_warn(load_t *l, const ynode_t *n, const ypath_t *path) {
                      "setup commands are not run: prepare the venv beforehand");
 }
 
-/* What `n` says, over what is in *env. */
+/* Changes *env by the settings that are given. */
 static void env_read(load_t *l, const ynode_t *n, const ypath_t *path, py_env_spec_t *env) {
     if (!n || !keys_check(l, n, path, &ENV_KEYS)) return;
     char *interpreter = field_chars(n, "interpreter"), *venv = field_chars(n, "venv");
@@ -219,7 +220,8 @@ static void code_read(load_t *l, const ynode_t *n, const ypath_t *path, const bl
     if (!py->code) code_path_read(l, n, path, b, py);
 }
 
-/* Function to call in an entry: what it says, else its own name, else main. */
+/* The function to call in an entry of functions.python: what the entry says, else its own name if the code
+ * defines it, else main. */
 static str_t *entry_function(const ynode_t *entry, const python_block_t *py) {
     str_t *said = field_text(entry, "entrypoint");
     if (!said) said = field_text(entry, "function");
@@ -242,7 +244,7 @@ static void code_missing(load_t *l, const ynode_t *n, const ypath_t *path, const
     free(names);
 }
 
-/* Fills code and entrypoint; the entry of functions.python that supplied them, or NULL. */
+/* Fills code and entrypoint; returns the entry of functions.python that supplied them, or NULL. */
 static const ynode_t *function_read(load_t *l, const ynode_t *n, const ypath_t *path, const block_t *b,
                                     python_block_t *py) {
     const ypath_t *functions = YPATH_KEY(YPATH_KEY(NULL, "functions"), "python");
@@ -315,6 +317,7 @@ static void outputs_read(load_t *l, const ynode_t *outputs, const ypath_t *path,
     }
 }
 
+/* What the code may do through ctx; an unknown word is a warning and is passed on. */
 static void ctx_access_read(load_t *l, const ynode_t *n, const ypath_t *path, python_block_t *py) {
     static const char *const known[] = {"get",       "set",        "emit",       "log",         "call_ai",
                                         "vars.read", "vars.write", "files.read", "files.write", "net"};
@@ -341,6 +344,7 @@ static const ynode_t *own_or_entry(const ynode_t *n, const ynode_t *entry, const
     return field(entry, key) ? field(entry, key) : field(entry, entry_key);
 }
 
+/* Inputs and outputs that the block does not name are those of its entry in functions.python. */
 void python_block_load(load_t *l, const ynode_t *n, const ypath_t *path, block_t *b) {
     python_block_t *py = &b->python;
     if (!l->source->accept_python) {

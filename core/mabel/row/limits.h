@@ -7,7 +7,7 @@
 /* logic steps a row runs before it yields to the event loop: well below 1 ms */
 #define ROW_FUEL 4096
 
-/* an `_error` text; longer ones are cut */
+/* bytes of an `_error` text: enough for a sentence and what a server said; longer ones are cut */
 #define ROW_ERROR_BYTES_MAX 4096
 
 /* one request body or rendered prompt; more fails the block */

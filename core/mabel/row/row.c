@@ -1,8 +1,8 @@
 /* row.c - the row machine: a loop over phases.
  *
- * Nothing in here waits: a handler that needs an answer records what it wants and returns; the answer is
- * stored by row_llm_answer or row_python_event and looked at in the next row_run. Everything a row needs of
- * its pipeline is shared by reference, so a row of a thousand costs what it changes.
+ * Nothing in here waits. A handler that needs an answer records what it wants and returns; the answer is
+ * stored by row_llm_answer or row_python_event and looked at in the next row_run. Everything that a row needs
+ * of its pipeline is shared by reference, so one of a thousand rows costs only what it changes.
  *
  * To add a block type: a case in start_block, and a phase with its handler if it has to wait. */
 #include "core/mabel/row/row_state.h"
@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROW_LINE_FIRST = 256 }; /* bytes set aside for a result at once: most fit */
+enum { ROW_LINE_FIRST = 256 }; /* bytes reserved for a result at once: most results fit */
 
 bool row_wait(row_t *row, row_want_t want) {
     row->want = want;
@@ -28,6 +28,7 @@ bool row_wait(row_t *row, row_want_t want) {
 
 /* ---- the result */
 
+/* Writes the result line: _row_index first, then the columns, then _trace if there is one. */
 static void write_result(row_t *row, value_t take_final) {
     buf_reserve(&row->line_out, ROW_LINE_FIRST);
     value_t result = value_object(object_count(take_final) + 2);
@@ -44,7 +45,9 @@ static void write_result(row_t *row, value_t take_final) {
     value_free(take_final);
 }
 
-void row_fail(row_t *row, const char *label, const char *text, const char *class) {
+/* With save_intermediate the result holds the outputs so far, unless they do not fit: then the error alone.
+ */
+void row_fail(row_t *row, const char *label, const char *text, const char *kind) {
     buf_t line;
     buf_init(&line, ROW_ERROR_BYTES_MAX);
     if (label) buf_addf(&line, "%.1000s: ", label);
@@ -54,9 +57,9 @@ void row_fail(row_t *row, const char *label, const char *text, const char *class
     buf_free(&line);
     row->failed = true;
     if (label)
-        snprintf(row->reason, sizeof row->reason, "%.28s: %s", label, class);
+        snprintf(row->reason, sizeof row->reason, "%.28s: %s", label, kind);
     else
-        snprintf(row->reason, sizeof row->reason, "%s", class);
+        snprintf(row->reason, sizeof row->reason, "%s", kind);
     value_t error = value_ref(object_get_peek(final, RESULT_LINE_ERROR, sizeof RESULT_LINE_ERROR - 1, NULL));
     buf_reset(&row->line_out);
     write_result(row, final);
@@ -102,6 +105,7 @@ static void rename_columns(row_t *row) {
     }
 }
 
+/* A record that is no JSON object ends the row as failed. */
 static void read_input(row_t *row, const row_input_t *input) {
     err_t err = {0};
     int rc = json_parse_text(input->json, input->len, &row->context, &err);
@@ -119,7 +123,8 @@ static void read_input(row_t *row, const row_input_t *input) {
     row_fail(row, NULL, text, "input");
 }
 
-/* Without --seed rows still get a generator each, from one draw of entropy per thread. */
+/* Without --seed each row has a generator of its own, too; their seeds come from one draw of entropy per
+ * thread. */
 static uint64_t thread_seed(void) {
     static _Thread_local uint64_t seed;
     if (seed == 0) seed = rng_entropy() | 1;
@@ -162,6 +167,7 @@ row_t *row_new(const pipeline_t *pipeline, const row_options_t *options, const r
     return row;
 }
 
+/* NULL is fine. */
 void row_destroy(row_t **row_p) {
     row_t *row = *row_p;
     if (!row) return;
@@ -235,9 +241,9 @@ bool row_block_done(row_t *row) {
     return next_block(row);
 }
 
-static void row_failed(row_t *row, const char *class) {
+static void fail_in_block(row_t *row, const char *kind) {
     row_trace_end(row, row->err.text);
-    row_fail(row, row_block(row)->label->data, row->err.text, class);
+    row_fail(row, row_block(row)->label->data, row->err.text, kind);
 }
 
 static bool go_on_after_error(row_t *row) {
@@ -254,13 +260,13 @@ static uint64_t backoff_ns(const retry_policy_t *p, uint32_t attempt) {
     return (uint64_t)(ms * (double)MILLISECOND);
 }
 
-bool row_block_failed(row_t *row, const char *class) {
+bool row_block_failed(row_t *row, const char *kind) {
     const block_t *b = row_block(row);
     logic_abort(&row->logic);
     row_python_clear(row);
     if (b->on_error == ON_ERROR_CONTINUE) return go_on_after_error(row);
     if (b->on_error != ON_ERROR_RETRY || row->attempt >= b->retry.attempts_max) {
-        row_failed(row, class);
+        fail_in_block(row, kind);
         return false;
     }
     row_trace_add(row, "retried", value_int((int64_t)row->attempt));
@@ -276,7 +282,8 @@ uint64_t row_deadline(const row_t *row) {
     return row->start_ns + (ms * MILLISECOND > row->spent_ns ? ms * MILLISECOND - row->spent_ns : 0);
 }
 
-/* What the connections into this block make it see: outputs of blocks that ran, even if overwritten since. */
+/* Makes the outputs that connections lead to this block visible, even where a later block has overwritten
+ * them in the context. */
 void row_connect(row_t *row) {
     const block_t *b = row_block(row);
     for (size_t i = 0; i < b->connection_count; i++) {
@@ -311,6 +318,7 @@ static bool start_block(row_t *row) {
 
 /* ---- phases */
 
+/* Runs the next block, unless the row has to stop before it, is out of fuel, or its run_if is false. */
 static bool on_block(row_t *row) {
     if (row->at >= row->pipeline->block_count) return row_finish(row, value_ref(row->outputs));
     if (row->options->stop_before && row->at >= row->options->stop_before) return row_wait(row, ROW_STOPPED);
@@ -323,7 +331,7 @@ static bool on_block(row_t *row) {
     row_trace_begin(row);
     if (b->run_if && mex_eval_bool(b->run_if, &row->scope, &runs, &row->err) < 0) {
         err_prefix(&row->err, "run_if");
-        row->attempt = UINT32_MAX; /* the same condition would fail again */
+        row->attempt = UINT32_MAX; /* no more attempts: the same condition would fail again */
         return row_block_failed(row, "run_if");
     }
     if (runs) return start_block(row);
@@ -346,7 +354,7 @@ static bool on_logic(row_t *row) {
     return row_block_done(row);
 }
 
-/* Called without news: there is nothing to do before the deadline. */
+/* row_run was called before an answer is there: nothing can be done before the deadline. */
 static bool wait_on(row_t *row) {
     row->wake_ns = row_deadline(row);
     return row_wait(row, ROW_WANT_TIME);
@@ -371,24 +379,24 @@ static bool (*const HANDLERS[PHASES])(row_t *row) = {
     [PHASE_FINISHED] = on_finished,
 };
 
-/* Ends a row that may not go on: cancelled, or out of wall time. Not an error of a block: on_error does not
- * apply. */
+/* Ends a row that is cancelled or out of wall time. That is no error of a block, so on_error does not apply.
+ */
 static void check_stop(row_t *row) {
-    const char *class = NULL;
+    const char *kind = NULL;
     if (row->phase == PHASE_FINISHED) return;
     if (row->cancelled) {
         err_set(&row->err, SDG_ECANCELLED, "%s", row->cancelled);
-        class = "cancelled";
+        kind = "cancelled";
     } else if (row->now_ns >= row_deadline(row)) {
         err_set(&row->err, SDG_ELIMIT, "the row took longer than %llu ms (budget wall_time_ms)",
                 (unsigned long long)row_block(row)->budget.wall_time_ms);
-        class = "wall time";
+        kind = "wall time";
     }
-    if (!class) return;
+    if (!kind) return;
     if (row->at < row->pipeline->block_count)
-        row_failed(row, class);
+        fail_in_block(row, kind);
     else
-        row_fail(row, NULL, row->err.text, class);
+        row_fail(row, NULL, row->err.text, kind);
 }
 
 row_want_t row_run(row_t *row, uint64_t now_ns) {
@@ -404,7 +412,6 @@ row_want_t row_run(row_t *row, uint64_t now_ns) {
 
 const llm_request_t *row_llm_request(const row_t *row) { return &row->request; }
 const py_call_t *row_python_call(const row_t *row) { return &row->call; }
-uint64_t row_index(const row_t *row) { return row->index; }
 
 uint64_t row_wake_ns(const row_t *row) {
     return row->phase == PHASE_BACKOFF ? row->wake_ns : row_deadline(row);

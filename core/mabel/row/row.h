@@ -1,20 +1,19 @@
-/* row.h - the row machine: runs one row until it WANTS something, and returns that want. No thread, no
- * callback, no socket: the worker feeds answers in, so one thread holds thousands of rows and the language is
- * testable without any I/O.
+/* row.h - the row machine: runs one row until it wants something, and returns that want. It has no thread, no
+ * callback and no socket: the worker feeds answers in, so one thread holds thousands of rows, and the
+ * language is testable without any I/O.
  *
  *   row_t *row = row_new(pipeline, &options, &input, now);
  *   for (;;) switch (row_run(row, now)) {
  *     case ROW_WANT_LLM:     send row_llm_request(row); later row_llm_answer(row, &answer); continue;
  *     case ROW_WANT_PYTHON:  call row_python_call(row); later row_python_event(row, &event); continue;
- *     case ROW_WANT_REPLY:   the running Python call asked for an LLM answer and here it is:
+ *     case ROW_WANT_REPLY:   the running Python call asked for an LLM answer, and here it is:
  *                            row_python_reply(row); then await its next event
- *     case ROW_WANT_TIME:    call row_run again at row_wake_ns(row);
- *     case ROW_YIELD:        it used up its fuel: let others run, then call row_run again;
- *     case ROW_STOPPED:      it is before block options.stop_before: row_save(row, &bytes);
- *                            row_destroy(&row); later row_load and on;
+ *     case ROW_WANT_TIME:    call row_run again at row_wake_ns(row)
+ *     case ROW_YIELD:        it used up its fuel: let others run, then call row_run again
+ *     case ROW_STOPPED:      it stands before block options.stop_before: row_save(row, &bytes);
+ *                            row_destroy(&row); later row_load, and the loop goes on
  *     case ROW_FINISHED:     row_result(row, &result); row_destroy(&row);
- *   }
- */
+ *   } */
 #ifndef SDG_MABEL_ROW_ROW_H
 #define SDG_MABEL_ROW_ROW_H
 
@@ -36,19 +35,20 @@ typedef enum row_want {
 } row_want_t;
 
 typedef struct row_input {
-    uint64_t index; /* _row_index */
-    uint64_t line;  /* line of the input file, for messages; 0: unknown */
-    const char *json;
-    size_t len; /* the raw record; read during row_new only */
+    uint64_t index;   /* _row_index */
+    uint64_t line;    /* line of the input file, for messages; 0: unknown */
+    const char *json; /* the raw record, borrowed during row_new only */
+    size_t len;
 } row_input_t;
 
 typedef struct row_result {
     bool failed;
-    const char *json;
-    size_t len;                  /* the output line, without newline; lives as long as the row */
-    char reason[ROW_REASON_MAX]; /* failed: short class for counting, "<block>: HTTP 400", "input", "budget",
-                                  * ...; else the exit_code of the end block that ran, "" when it has none */
-    const char *end_reason;      /* its `reason`, rendered; NULL when it has none. Lives as long as the row */
+    const char *json; /* the output line, without newline; lives as long as the row */
+    size_t len;
+    /* Of a failed row a short kind for counting: "<block>: HTTP 400", "input", "budget", ... Else the
+     * exit_code of the end block that ran, "" when it has none. */
+    char reason[ROW_REASON_MAX];
+    const char *end_reason; /* `reason` of that end block, rendered; NULL: none. Lives as long as the row */
     const row_usage_t *usage;
 } row_result_t;
 
@@ -61,17 +61,16 @@ row_want_t row_run(row_t *row, uint64_t now_ns);
 const llm_request_t *row_llm_request(const row_t *row); /* route = index into pipeline->models */
 void row_llm_answer(row_t *row, llm_answer_t *answer);  /* takes answer->text */
 const py_call_t *row_python_call(const row_t *row);     /* function = index into pipeline->blocks */
-/* DONE, FAILED, CALL_AI; takes its values. The call may end while the row waits for the LLM answer that it
- * asked for: that answer must not be given any more. */
+/* Takes the values of the event. PY_DONE and PY_FAILED may come while the row waits for an LLM answer that
+ * the call asked for: that answer must not be given any more. */
 void row_python_event(row_t *row, py_event_t *event);
 /* ROW_WANT_REPLY: what to hand to pypool_ai_answer. error NULL: text is the answer. Borrowed until the next
  * row_run. */
 void row_python_reply(const row_t *row, int64_t *id, value_t *text, const char **error);
-/* WANT_TIME: when. Also good while a row waits for an answer: the end of its wall time (UINT64_MAX: none); a
- * row_run then fails it, and what it waited for must be cancelled. A row_run without news is harmless: it
- * wants time again. */
+/* When a row that wants time has to run again. Of a row that waits for an answer it is the end of its wall
+ * time (UINT64_MAX: none): a row_run then fails the row, and the call it waited for must be cancelled. A
+ * row_run before that, and before the answer, is harmless: the row wants time again. */
 uint64_t row_wake_ns(const row_t *row);
-uint64_t row_index(const row_t *row);
 void row_cancel(row_t *row, const char *reason);         /* the next row_run finishes it as failed */
 void row_result(const row_t *row, row_result_t *result); /* only when FINISHED */
 
@@ -79,14 +78,13 @@ void row_result(const row_t *row, row_result_t *result); /* only when FINISHED *
  * before its end. */
 void row_take_usage(row_t *row, row_usage_t *usage);
 
-/* --- rows put away as bytes (row_save.c), so that what waits or is done need not live in a worker ---
+/* --- rows as bytes (row_save.c), so that a row that waits or is finished need not live in a worker ---
  *
- * The bytes are everything the row is; texts it holds several times are in there once. They are good for the
- * same pipeline file and the same options (but for stop_before: a row that stopped goes on under a later
- * one), on any machine if it stopped or is finished. A row that waits for an answer belongs to the machine
- * that asked: the time it waits counts for its wall time, by that machine's clock, wherever its bytes were
- * meanwhile. A row that stopped or is finished does not run while it is put away.
- */
+ * The bytes hold the whole row; a text that it holds several times is in them once. They are read with the
+ * same pipeline file and the same options, except stop_before: a row that stopped goes on under a later one.
+ * The bytes of a row that stopped or is finished can be read on any machine, and the clock stands still for
+ * it meanwhile. A row that waits for an answer belongs to the machine that asked, because the time it waits
+ * counts for its wall time by that machine's clock. */
 
 /* True when the row waits for the answer to an ai block (ROW_WANT_LLM, and row_llm_answer not yet called),
  * has stopped, or is finished. False in the middle of logic, Python and a backoff, and always with a
@@ -95,7 +93,7 @@ bool row_can_save(const row_t *row);
 /* Only when row_can_save. The request of a row that waits is not part of it: hand row_llm_request out before.
  * `out` is full when the row did not fit: its bytes are of no use then, and the row is as it was. */
 void row_save(const row_t *row, buf_t *out);
-/* The row again; everything above works as if nothing had happened, but that there is no request any more.
+/* The row again. Everything above works as before, except that there is no request any more.
  * NULL and the reason in err for bytes that are no row of this pipeline: any bytes are safe, and cost at most
  * some 60 bytes of memory for each. The caller keeps `bytes`. */
 row_t *row_load(const pipeline_t *pipeline, const row_options_t *options, const char *bytes, size_t len,

@@ -1,9 +1,8 @@
 /* row_ai.c - ai blocks: from prompts to a request body, from an answer to outputs.
  *
  * A message without images and attachments is one text; otherwise it is a list of parts in the order written.
- * Outputs are all worked out before the first one is given, so that a conversion that fails leaves nothing
- * behind.
- */
+ * All outputs are worked out before the first one is given, so that a conversion that fails leaves nothing
+ * behind. */
 #include "core/mabel/row/row_state.h"
 
 #include "core/base/clock.h"
@@ -14,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BODY_FIRST = 1024 }; /* bytes set aside for a request body at once */
+enum { BODY_FIRST = 1024 }; /* bytes reserved for a request body at once: most bodies fit */
 
 /* ---- budget and usage, shared with call_ai */
 
@@ -31,13 +30,7 @@ int row_llm_begin(row_t *row) {
     return SDG_OK;
 }
 
-static void count_latencies(row_usage_t *u, const llm_answer_t *a) {
-    for (uint32_t i = 0;
-         i < a->latency_count && i < LLM_LATENCIES_MAX && u->latency_count < ROW_LATENCIES_MAX; i++)
-        u->latency_us[u->latency_count++] = a->latency_us[i];
-}
-
-/* Counts the answer; an error when the call failed or went over the token budget. */
+/* Retries that never became an answer cost requests and tokens, too; the engine has added them up. */
 int row_llm_end(row_t *row) {
     const budget_t *b = &row_block(row)->budget;
     const llm_answer_t *a = &row->answer;
@@ -52,7 +45,9 @@ int row_llm_end(row_t *row) {
         u->retries[i] += a->retries[i];
     if (strcmp(a->finish_reason, "length") == 0 || strcmp(a->finish_reason, "content_filter") == 0)
         u->cut_short++;
-    count_latencies(u, a);
+    for (uint32_t i = 0;
+         i < a->latency_count && i < LLM_LATENCIES_MAX && u->latency_count < ROW_LATENCIES_MAX; i++)
+        u->latency_us[u->latency_count++] = a->latency_us[i];
     if (a->cause != LLM_CAUSE_NONE)
         return err_set(&row->err, SDG_EIO, "%s", a->error.text[0] ? a->error.text : llm_cause_name(a->cause));
     if (b->ai_tokens_max && row->tokens_used > b->ai_tokens_max)
@@ -61,22 +56,19 @@ int row_llm_end(row_t *row) {
     return SDG_OK;
 }
 
-/* "HTTP 400" or the cause's name: few different words, so that failures can be counted by them. */
-void row_llm_class(const row_t *row, char *class, size_t size) {
+/* Fails the block by "budget", "HTTP 400" or the cause's name: few different words, so that failures can be
+ * counted by them. */
+static bool call_failed(row_t *row) {
     const char *text = row->err.text;
     size_t len = strcspn(text, ":");
+    char kind[ROW_REASON_MAX];
     if (row->err.code == SDG_ELIMIT)
-        snprintf(class, size, "budget");
+        snprintf(kind, sizeof kind, "budget");
     else if (strncmp(text, "HTTP ", 5) == 0 && len < 16)
-        snprintf(class, size, "%.*s", (int)len, text);
+        snprintf(kind, sizeof kind, "%.*s", (int)len, text);
     else
-        snprintf(class, size, "%s", llm_cause_name(row->answer.cause));
-}
-
-static bool call_failed(row_t *row) {
-    char class[ROW_REASON_MAX];
-    row_llm_class(row, class, sizeof class);
-    return row_block_failed(row, class);
+        snprintf(kind, sizeof kind, "%s", llm_cause_name(row->answer.cause));
+    return row_block_failed(row, kind);
 }
 
 /* ---- the message */
@@ -95,7 +87,8 @@ static int prompt_text(row_t *row, const ai_block_t *ai, value_t *out) {
     return rc;
 }
 
-static int add_prompt(row_t *row, parts_t *parts, const template_t *prompt) {
+/* Adds a prompt's text and images to the message. */
+static int add_prompt(row_t *row, message_parts_t *parts, const template_t *prompt) {
     template_part_t *list = NULL;
     size_t count = 0;
     int rc = template_parts(prompt, &row->scope, &list, &count, &row->err);
@@ -116,17 +109,17 @@ static bool is_url(const char *text) {
            strncmp(text, "https://", 8) == 0;
 }
 
-static void add_image_attachment(parts_t *parts, const str_t *mime, const str_t *content) {
+static void add_image_attachment(message_parts_t *parts, const str_t *mime, const str_t *content) {
     buf_t url;
     buf_init(&url, ROW_BODY_BYTES_MAX);
     if (!is_url(content->data)) buf_addf(&url, "data:%s;base64,", mime->data);
     buf_add(&url, content->data, content->len);
-    parts_add_url(parts, url.data ? url.data : "", url.len, "auto");
+    message_parts_add_url(parts, url.data ? url.data : "", url.len, "auto");
     buf_free(&url);
 }
 
-/* Text becomes a part of its name, a newline and its content; images become images. */
-static int add_attachment(row_t *row, parts_t *parts, const attachment_t *a) {
+/* An image becomes an image part. Anything else becomes a text part: its name, a newline, and its content. */
+static int add_attachment(row_t *row, message_parts_t *parts, const attachment_t *a) {
     value_t name = value_null(), content = value_null();
     int rc = a->name ? row_render(row, a->name, &name) : SDG_OK;
     if (rc == SDG_OK && a->content) rc = row_render(row, a->content, &content);
@@ -136,22 +129,23 @@ static int add_attachment(row_t *row, parts_t *parts, const attachment_t *a) {
         if (name.kind == VALUE_STRING) buf_add(&parts->text, name.string->data, name.string->len);
         buf_addc(&parts->text, '\n');
         if (content.kind == VALUE_STRING) buf_add(&parts->text, content.string->data, content.string->len);
-        parts_flush_text(parts);
+        message_parts_flush(parts);
     }
     value_free(name);
     value_free(content);
     return rc;
 }
 
-static int message_parts(row_t *row, const ai_block_t *ai, value_t *out) {
-    parts_t parts = {.list = value_list(4)};
+/* A message of parts: all prompts, then the attachments. *out is owned by the caller, after an error, too. */
+static int prompt_parts(row_t *row, const ai_block_t *ai, value_t *out) {
+    message_parts_t parts = {.list = value_list(4)};
     buf_init(&parts.text, ROW_BODY_BYTES_MAX);
     int rc = SDG_OK;
     for (size_t i = 0; i < ai->prompt_count && rc == SDG_OK; i++) {
         if (i) buf_adds(&parts.text, "\n\n");
         rc = add_prompt(row, &parts, ai->prompts[i]);
     }
-    parts_flush_text(&parts);
+    message_parts_flush(&parts);
     for (size_t i = 0; i < ai->attachment_count && rc == SDG_OK; i++)
         rc = add_attachment(row, &parts, &ai->attachments[i]);
     if (rc == SDG_OK && parts.text.full)
@@ -169,6 +163,7 @@ static bool has_parts(const ai_block_t *ai) {
 
 /* ---- the request */
 
+/* The timeout of a request, cut to what is left of the row's wall time; 0: the model's. */
 static uint32_t bounded_timeout(const row_t *row, uint32_t model, uint32_t timeout_ms) {
     uint64_t deadline = row_deadline(row);
     if (deadline == UINT64_MAX) return timeout_ms;
@@ -191,12 +186,13 @@ void row_request_set(row_t *row, uint32_t model, char **headers, size_t header_c
                                    .retry = retry || keep_empty ? &row->retry : NULL};
 }
 
+/* Writes the request body into row->body. */
 static int write_body(row_t *row, const ai_block_t *ai) {
     value_t system = value_null(), content = value_null();
     int rc = ai->system ? row_render(row, ai->system, &system) : SDG_OK;
     if (system.kind == VALUE_STRING && system.string->len == 0)
         value_clear(&system); /* some servers refuse an empty one */
-    if (rc == SDG_OK) rc = has_parts(ai) ? message_parts(row, ai, &content) : prompt_text(row, ai, &content);
+    if (rc == SDG_OK) rc = has_parts(ai) ? prompt_parts(row, ai, &content) : prompt_text(row, ai, &content);
     if (rc == SDG_OK) {
         value_t model = {.kind = VALUE_STRING, .string = row->pipeline->models[ai->model].api_model};
         buf_reset(&row->body);

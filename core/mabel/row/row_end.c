@@ -9,8 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- values that are not strings: a copy with the strings inside rendered; shared where there is nothing to
- * render */
+/* ---- values that are not strings: a copy with the strings inside rendered */
 
 static int render_inside(row_t *row, value_t v, value_t *out);
 
@@ -59,7 +58,7 @@ static int render_inside(row_t *row, value_t v, value_t *out) {
 
 /* ---- finals */
 
-/* Under the hint json a value that is text, and no JSON, stays what it is: the hint keeps types. */
+/* With the hint json the value of a whole placeholder keeps its type: a text that is no JSON stays text. */
 static int convert(row_t *row, const final_value_t *f, value_t v, value_t *out) {
     bool may_stay = f->hint == HINT_JSON && v.kind == VALUE_STRING && f->tpl && template_is_whole(f->tpl);
     int rc = hint_convert(v, f->hint, out, may_stay ? NULL : &row->err);
@@ -68,7 +67,8 @@ static int convert(row_t *row, const final_value_t *f, value_t v, value_t *out) 
     return SDG_OK;
 }
 
-/* A hint works on the value a whole placeholder stands for, else on the text; nothing stays null. */
+/* A hint converts the value that a whole placeholder stands for, else the rendered text. A placeholder that
+ * is nothing gives null. */
 static int hinted_value(row_t *row, const final_value_t *f, value_t *out) {
     bool resolved = false;
     value_t v = value_null();
@@ -85,33 +85,31 @@ static int final_value(row_t *row, const final_value_t *f, value_t *out) {
     return f->tpl ? row_render(row, f->tpl, out) : render_inside(row, f->literal, out);
 }
 
-static void add_final(value_t *result, value_t *list, bool as_list, str_t *name, value_t take) {
-    if (!as_list) {
-        object_set(result, name, take);
-        return;
-    }
-    value_t pair = value_object(2);
-    object_set_text(&pair, "name", value_from_str(str_ref(name)));
-    object_set_text(&pair, "value", take);
-    list_push(list, pair);
-}
-
+/* Adds the finals in order: as columns of the result, or (final_mode: list) as one column `final` with a list
+ * of {name, value}. After an error the result is broken and the caller releases it. */
 static int add_finals(row_t *row, const end_block_t *e, value_t *result) {
     value_t list = value_null();
     int rc = SDG_OK;
     if (e->as_list) list = value_list(e->final_count);
     for (size_t i = 0; rc == SDG_OK && i < e->final_count; i++) {
+        str_t *name = e->finals[i].name;
         value_t v;
         rc = final_value(row, &e->finals[i], &v);
-        add_final(result, &list, e->as_list, e->finals[i].name, v);
-        if (rc < 0) err_prefix(&row->err, "final %s", e->finals[i].name->data);
+        if (rc < 0) err_prefix(&row->err, "final %s", name->data);
+        if (!e->as_list) {
+            object_set(result, name, v);
+            continue;
+        }
+        value_t pair = value_object(2);
+        object_set_text(&pair, "name", value_from_str(str_ref(name)));
+        object_set_text(&pair, "value", v);
+        list_push(&list, pair);
     }
     if (e->as_list) object_set_text(result, "final", list);
     return rc;
 }
 
-/* Variables and constants keep their types; a name that is neither may be one of the context; a name that is
- * nothing is null. */
+/* A value for include_vars: a variable, else a constant, else a name of the context, else null. */
 static value_t global_peek(row_t *row, str_t *name) {
     const value_t *v = object_find_peek(row->vars, name);
     if (!v && row->pipeline->consts.kind == VALUE_OBJECT) v = object_find_peek(row->pipeline->consts, name);
@@ -119,8 +117,8 @@ static value_t global_peek(row_t *row, str_t *name) {
     return v ? *v : value_null();
 }
 
-/* For the log and the run's report: neither is part of the result, so a reason that cannot be rendered is
- * left out. */
+/* Keeps exit_code and reason for the log and the run's report. They are no part of the result, so a reason
+ * that cannot be rendered is left out. */
 static void note_ending(row_t *row, const end_block_t *e) {
     if (e->exit_code) snprintf(row->reason, sizeof row->reason, "%s", e->exit_code->data);
     if (e->reason && row_render(row, e->reason, &row->end_reason) != SDG_OK) row->end_reason = value_null();

@@ -1,9 +1,7 @@
 /* row_images.c - images of a message: which picture a name means, and its URL.
  *
- * A column {"_type": "image", ...} of the row wins over the `images` section. Files are read when the message
- * is built and become data: URIs by their extension; they are tried from the working directory, then from the
- * YAML's folder.
- */
+ * A column {"_type": "image", ...} of the row wins over the `images` section. A file is read when the message
+ * is built and becomes a data: URI with the media type of its extension (pipeline_resolve finds it). */
 #include "core/mabel/row/row_state.h"
 
 #include "core/base/text.h"
@@ -45,8 +43,8 @@ static bool is_blank(const char *text, size_t len) {
     return len == 0;
 }
 
-/* The gathered text becomes a part; blank text between images is dropped. */
-void parts_flush_text(parts_t *parts) {
+/* Blank text between images is dropped. */
+void message_parts_flush(message_parts_t *parts) {
     if (!is_blank(parts->text.data ? parts->text.data : "", parts->text.len)) {
         value_t part = value_object(2);
         object_set_text(&part, "type", value_text("text"));
@@ -56,9 +54,9 @@ void parts_flush_text(parts_t *parts) {
     buf_reset(&parts->text);
 }
 
-void parts_add_url(parts_t *parts, const char *url, size_t len, const char *detail) {
+void message_parts_add_url(message_parts_t *parts, const char *url, size_t len, const char *detail) {
     value_t image = value_object(2), part = value_object(2);
-    parts_flush_text(parts);
+    message_parts_flush(parts);
     object_set_text(&image, "url", value_string(url, len));
     object_set_text(&image, "detail", value_text(detail));
     object_set_text(&part, "type", value_text("image_url"));
@@ -82,30 +80,31 @@ static const char *media_type_of(const char *path) {
     return NULL;
 }
 
-static int read_file(FILE *f, const char *path, char **bytes, size_t *len, err_t *err) {
-    struct stat st;
-    if (fstat(fileno(f), &st) != 0 || !S_ISREG(st.st_mode))
-        return err_set(err, SDG_EIO, "image %s is not a file", path);
-    if ((uint64_t)st.st_size > IMAGE_FILE_BYTES_MAX)
-        return err_set(err, SDG_EIO, "image %s is larger than %zu MiB", path, IMAGE_FILE_BYTES_MAX >> 20);
-    *bytes = xmalloc((size_t)st.st_size + 1);
-    *len = fread(*bytes, 1, (size_t)st.st_size, f);
-    return ferror(f) ? err_set(err, SDG_EIO, "image %s: %s", path, strerror(errno)) : SDG_OK;
-}
-
-static int load_file(const pipeline_t *p, const char *path, char **bytes, size_t *len, err_t *err) {
+/* The bytes of an image file; *bytes is the caller's (free), on an error too. */
+static int read_file(const pipeline_t *p, const char *path, char **bytes, size_t *len, err_t *err) {
     *bytes = NULL;
     char *place = pipeline_resolve(p, path);
     if (!place) return err_set(err, SDG_ENOTFOUND, "image file %s does not exist", path);
     FILE *f = fopen(place, "rb");
     free(place);
     if (!f) return err_set(err, SDG_EIO, "image %s: %s", path, strerror(errno));
-    int rc = read_file(f, path, bytes, len, err);
+    struct stat st;
+    int rc = SDG_OK;
+    if (fstat(fileno(f), &st) != 0 || !S_ISREG(st.st_mode)) {
+        rc = err_set(err, SDG_EIO, "image %s is not a file", path);
+    } else if ((uint64_t)st.st_size > IMAGE_FILE_BYTES_MAX) {
+        rc = err_set(err, SDG_EIO, "image %s is larger than %zu MiB", path, IMAGE_FILE_BYTES_MAX >> 20);
+    } else {
+        *bytes = xmalloc((size_t)st.st_size + 1);
+        *len = fread(*bytes, 1, (size_t)st.st_size, f);
+        if (ferror(f)) rc = err_set(err, SDG_EIO, "image %s: %s", path, strerror(errno));
+    }
     fclose(f);
     return rc;
 }
 
-static int add_file(row_t *row, parts_t *parts, const char *path, const char *media_type,
+/* Adds an image file as a data: URI. */
+static int add_file(row_t *row, message_parts_t *parts, const char *path, const char *media_type,
                     const char *detail) {
     char *bytes = NULL;
     size_t len = 0;
@@ -113,13 +112,13 @@ static int add_file(row_t *row, parts_t *parts, const char *path, const char *me
     if (!type)
         return err_set(&row->err, SDG_EIO, "image %s: its name must end in png, jpg, jpeg, gif, webp or bmp",
                        path);
-    int rc = load_file(row->pipeline, path, &bytes, &len, &row->err);
+    int rc = read_file(row->pipeline, path, &bytes, &len, &row->err);
     if (rc == SDG_OK) {
         buf_t url;
         buf_init(&url, ROW_BODY_BYTES_MAX);
         buf_addf(&url, "data:%s;base64,", type);
         base64_write(&url, bytes, len);
-        parts_add_url(parts, url.data, url.len, detail);
+        message_parts_add_url(parts, url.data, url.len, detail);
         buf_free(&url);
     }
     free(bytes);
@@ -133,26 +132,14 @@ typedef struct picture {
     const char *path, *url, *base64, *media_type;
 } picture_t;
 
-static void add_base64(parts_t *parts, const picture_t *p, const char *detail) {
+static void add_base64(message_parts_t *parts, const picture_t *p, const char *detail) {
     buf_t url;
     buf_init(&url, ROW_BODY_BYTES_MAX);
     if (strncmp(p->base64, "data:", 5) != 0)
         buf_addf(&url, "data:%s;base64,", p->media_type ? p->media_type : "image/png");
     buf_adds(&url, p->base64);
-    parts_add_url(parts, url.data, url.len, detail);
+    message_parts_add_url(parts, url.data, url.len, detail);
     buf_free(&url);
-}
-
-static int add_picture(row_t *row, parts_t *parts, const picture_t *p, const str_t *name,
-                       const char *detail) {
-    if (p->path) return add_file(row, parts, p->path, p->media_type, detail);
-    if (p->url)
-        parts_add_url(parts, p->url, strlen(p->url), detail);
-    else if (p->base64)
-        add_base64(parts, p, detail);
-    else
-        return err_set(&row->err, SDG_EIO, "image %s has no path, url or base64", name->data);
-    return SDG_OK;
 }
 
 static const char *text_of_key(value_t object, const char *key) {
@@ -184,11 +171,18 @@ static bool from_section(const row_t *row, str_t *name, picture_t *p) {
     return false;
 }
 
-int row_add_image(row_t *row, parts_t *parts, str_t *name, const char *detail) {
+int row_add_image(row_t *row, message_parts_t *parts, str_t *name, const char *detail) {
     picture_t p = {0};
     if (!from_row(row, name, &p) && !from_section(row, name, &p))
         return err_set(&row->err, SDG_ENOTFOUND,
                        "no image is called %s (neither a column of the row nor an entry of `images`)",
                        name->data);
-    return add_picture(row, parts, &p, name, detail);
+    if (p.path) return add_file(row, parts, p.path, p.media_type, detail);
+    if (p.url)
+        message_parts_add_url(parts, p.url, strlen(p.url), detail);
+    else if (p.base64)
+        add_base64(parts, &p, detail);
+    else
+        return err_set(&row->err, SDG_EIO, "image %s has no path, url or base64", name->data);
+    return SDG_OK;
 }

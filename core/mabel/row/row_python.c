@@ -1,15 +1,15 @@
 /* row_python.c - python blocks: from inputs to a call, from events to outputs and variables, and ctx.call_ai
  * in between.
  *
- * A call lives from row_python_start to its DONE or FAILED event. While its user code waits in call_ai, the
- * row wants an LLM like any ai block; the answer goes back as ROW_WANT_REPLY and the row waits for the next
- * event. A call_ai that cannot be made (budget, no such model) is answered with an error at once: it raises
- * in the user's code.
- */
+ * A call lives from row_python_start to its PY_DONE or PY_FAILED event. While its user code waits in call_ai,
+ * the row wants an LLM like any ai block; the answer goes back as ROW_WANT_REPLY and the row waits for the
+ * next event. A call_ai that cannot be made (budget, no such model) is answered with an error at once: it
+ * raises in the user's code. */
 #include "core/mabel/row/row_state.h"
 
 #include "core/base/text.h"
 #include "core/llm/chat.h"
+#include "core/mabel/pipeline/limits.h"
 #include "core/mabel/row/limits.h"
 
 #include <math.h>
@@ -76,6 +76,8 @@ static int input_value(row_t *row, const py_input_t *in, value_t *out) {
     return SDG_OK;
 }
 
+/* Evaluates the inputs into args (written as a list) or kwargs (written as a map). row_python_clear releases
+ * them. */
 static int bind_inputs(row_t *row, const python_block_t *py) {
     row->call.args = value_list(py->positional ? py->input_count : 0);
     row->call.kwargs = value_object(py->positional ? 0 : py->input_count);
@@ -218,9 +220,10 @@ static value_t merged_params(value_t base, value_t params) {
 static uint32_t timeout_of(value_t params) {
     value_t s = field(params, "timeout_sec");
     double seconds = s.kind == VALUE_INT ? (double)s.integer : s.kind == VALUE_REAL ? s.real : 0;
-    return seconds > 0 && seconds < 4e6 ? (uint32_t)ceil(seconds * 1000) : 0;
+    return seconds > 0 && seconds < LLM_TIMEOUT_S_MAX ? (uint32_t)ceil(seconds * 1000) : 0;
 }
 
+/* Makes the request of a call_ai event, as an ai block would; an error is the answer to the call. */
 static int ask(row_t *row) {
     value_t ai = row->event.ai, params = field(ai, "params"), system = field(ai, "system");
     uint32_t model = 0;
@@ -277,6 +280,7 @@ bool row_python_continue(row_t *row) {
     return true;
 }
 
+/* A log line needs no handler: it goes into the trace at once. */
 void row_python_event(row_t *row, py_event_t *event) {
     if (event->kind == PY_LOG) {
         row_trace_log(row, event->log);
@@ -288,7 +292,8 @@ void row_python_event(row_t *row, py_event_t *event) {
         row->event = *event;
         row->has_event = true;
         if (event->kind != PY_CALL_AI && row->phase == PHASE_PYTHON_LLM)
-            row->phase = PHASE_PYTHON; /* nobody waits for the answer to its ctx.call_ai any more */
+            row->phase =
+                PHASE_PYTHON; /* the call has ended: the answer to its ctx.call_ai is not needed any more */
     }
     event->outputs = event->vars = event->ai = event->log = value_null();
 }

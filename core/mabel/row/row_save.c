@@ -1,9 +1,12 @@
 /* row_save.c - rows as bytes and back.
  *
- * A row can be put away where it holds nothing but its own data: between blocks, while an ai block waits (its
- * request is with the HTTP engine by then, and the answer is all that row_ai_answer looks at), and at its
- * end, where only the result is left of it. What can be worked out again is not written: the connections of
- * the running block, the scope. What the pipeline holds is not written either, see known_peek.
+ * A row can be saved where it holds nothing but its own data:
+ *   between blocks
+ *   while an ai block waits, because its request is with the HTTP engine and row_ai_answer needs only the
+ * answer at its end, where only the result is left of it
+ *
+ * Not written are the things that can be worked out again (the connections of the running block, the scope)
+ * and the values that the pipeline holds (known_peek).
  *
  *   row   := magic, digest of the pipeline, state, index, at, attempt, time, cancelled, usage,
  *            (result | life)
@@ -36,8 +39,8 @@ bool row_can_save(const row_t *row) {
     return row->phase == PHASE_FINISHED || (row->phase == PHASE_LLM && !row->answered);
 }
 
-/* What the pipeline holds and rows refer to, by number: its variables as a whole (most rows change none),
- * each of them, each constant. The count is the same in every process that has this file. */
+/* The values of the pipeline that rows refer to by number: its variables as a whole (most rows change none),
+ * each of them, each constant. Their count is the same in every process that has this file. */
 static size_t known_count(const pipeline_t *p) { return 1 + object_count(p->vars) + object_count(p->consts); }
 
 static value_t known_peek(const pipeline_t *p, size_t i) {
@@ -46,10 +49,10 @@ static value_t known_peek(const pipeline_t *p, size_t i) {
     return i <= vars ? object_value_peek(p->vars, i - 1) : object_value_peek(p->consts, i - 1 - vars);
 }
 
-/* ---- time
- *
- * A row that waits keeps its start: the clock goes on for it. For any other it stands still, so what counts
- * is how long it ran. */
+/* ---- time */
+
+/* A row that waits keeps its start, because its wall time goes on. For any other row the clock stands still
+ * while it is saved, so the time it has run is written. */
 
 static void write_time(value_encoder_t *e, const row_t *row) {
     bool waits = state_of(row) == SAVED_WAITING;
@@ -114,7 +117,7 @@ static void read_result(value_decoder_t *d, row_t *row) {
     row->want = ROW_FINISHED;
 }
 
-/* ---- the life of another one */
+/* ---- the life of a row that is not finished */
 
 static void write_kept(value_encoder_t *e, const row_t *row) {
     size_t count = row->kept ? row->pipeline->block_count : 0, used = 0;
@@ -158,7 +161,7 @@ static void read_kept(value_decoder_t *d, row_t *row) {
     }
 }
 
-/* A generator of zeros stands still, and who draws until a number fits would draw for ever. */
+/* A generator of zeros only gives zeros: a draw that is repeated until a number fits would never end. */
 static void read_generator(value_decoder_t *d, rng_t *rng) {
     uint64_t any = 0;
     for (size_t i = 0; i < sizeof rng->s / sizeof *rng->s; i++)
@@ -166,6 +169,7 @@ static void read_generator(value_decoder_t *d, rng_t *rng) {
     if (any == 0) value_decoder_fail(d, "a random generator that stands still");
 }
 
+/* The counterpart of write_life. */
 static void read_life(value_decoder_t *d, row_t *row) {
     for (size_t i = 0; i < known_count(row->pipeline); i++)
         value_decoder_know(d, known_peek(row->pipeline, i));
@@ -182,7 +186,7 @@ static void read_life(value_decoder_t *d, row_t *row) {
     read_kept(d, row);
 }
 
-/* Where it stands, when all has been read. */
+/* Sets phase and want, after everything else has been read. */
 static void read_on(value_decoder_t *d, row_t *row, saved_state_t state) {
     if (row->at >= row->pipeline->block_count || (state == SAVED_WAITING && row_block(row)->type != BLOCK_AI))
         value_decoder_fail(d, "block %u is not one where a row waits", row->at);
@@ -241,6 +245,7 @@ static int check_head(const pipeline_t *p, const char *bytes, size_t len, err_t 
     return SDG_OK;
 }
 
+/* The counterpart of row_save. The decoder remembers the first error, so the fields are read in one go. */
 row_t *row_load(const pipeline_t *pipeline, const row_options_t *options, const char *bytes, size_t len,
                 uint64_t now_ns, err_t *err) {
     value_decoder_t d;
@@ -269,7 +274,8 @@ row_t *row_load(const pipeline_t *pipeline, const row_options_t *options, const 
     return row;
 }
 
-/* A row of a pipeline without blocks and values: a row that has failed refers to none. */
+/* The row belongs to an empty pipeline with the right digest: a failed row refers to no block and no value.
+ */
 void row_save_failed(buf_t *out, uint64_t pipeline_digest, uint64_t index, const char *error_text,
                      const char *reason) {
     pipeline_t pipeline = {.digest = pipeline_digest};

@@ -1,8 +1,8 @@
 /* row_state.h - what a running row holds; shared by row.c, row_ai.c, row_images.c, row_python.c, row_end.c,
  * row_trace.c and row_save.c only.
  *
- * A row is in one phase; row_run calls the phase's handler until one says that it has to wait (or that it is
- * finished). A handler returns true to go on and false when row->want is what the row wants.
+ * A row is in one phase. row_run calls the phase's handler until one says that the row has to wait or is
+ * finished: a handler returns true to go on, and false when row->want is set.
  *
  * To add a field that outlives a block or a wait for an LLM: row_save.c has to write and read it. */
 #ifndef SDG_MABEL_ROW_ROW_STATE_H
@@ -29,7 +29,7 @@ struct row {
     const row_options_t *options;
     uint64_t index;
     uint64_t start_ns, now_ns, wake_ns;
-    uint64_t spent_ns; /* of its wall time, before start_ns: by then it was put away */
+    uint64_t spent_ns; /* wall time used before it was saved; it counts on from start_ns */
     row_phase_t phase;
     row_want_t want;
     uint32_t fuel;
@@ -41,7 +41,9 @@ struct row {
     value_t outputs; /* object: outputs of blocks, in the order they first came */
     value_t saved;   /* object: _<exec>_<name>; null unless save_intermediate */
     value_t overlay; /* object or null: connections of the running block */
-    value_t *kept; /* per block: its outputs for connections, object or null; NULL when no block feeds any */
+    /* For each block its outputs that connections use, object or null; NULL when no block feeds a connection.
+     */
+    value_t *kept;
     rng_t rng;
     scope_t scope;
 
@@ -53,7 +55,8 @@ struct row {
     char **request_headers; /* of call_ai, owned; NULL: the block's */
     size_t request_header_count;
     uint32_t calls_begun; /* for budget ai.max_calls */
-    uint64_t tokens_used; /* for budget ai.max_tokens; not usage, which may be taken in between */
+    /* For budget ai.max_tokens. usage does not serve: row_take_usage resets it. */
+    uint64_t tokens_used;
     bool answered;
     llm_answer_t answer;
 
@@ -83,13 +86,14 @@ bool row_wait(row_t *row, row_want_t want); /* sets want; always false */
 row_t *row_blank(const pipeline_t *pipeline, const row_options_t *options, uint64_t index, uint64_t now_ns);
 /* Makes the running block see the outputs its connections name. */
 void row_connect(row_t *row);
-/* Ends the row as failed: "<label>: <text>", label NULL: the text alone. `class` is one word for counting. */
-void row_fail(row_t *row, const char *label, const char *text, const char *class);
-/* Puts one output of the running block into the context (and wherever else it is needed). */
+/* Ends the row as failed: "<label>: <text>", label NULL: the text alone. `kind` is one word for counting. */
+void row_fail(row_t *row, const char *label, const char *text, const char *kind);
+/* Puts one output of the running block into the context, the result, the intermediates and the trace. */
 void row_give(row_t *row, str_t *name, value_t take);
+/* The running block has succeeded: the next one begins. */
 bool row_block_done(row_t *row);
-/* The running block failed with row->err; `class` is one word for counting. Does what on_error says. */
-bool row_block_failed(row_t *row, const char *class);
+/* The running block failed with row->err; `kind` is one word for counting. Does what on_error says. */
+bool row_block_failed(row_t *row, const char *kind);
 /* Ends the row: `final` is the result without _row_index. */
 bool row_finish(row_t *row, value_t take_final);
 /* Renders a template to an owned string value. */
@@ -100,21 +104,23 @@ uint64_t row_deadline(const row_t *row);
 /* --- row_ai.c --- */
 bool row_ai_start(row_t *row);
 bool row_ai_answer(row_t *row);
-/* Budget, usage: shared with call_ai. `content` is text or a list of parts. */
+/* Checks the budget before a call of an ai block or of call_ai, and counts the call. */
 int row_llm_begin(row_t *row);
+/* Counts the answer; an error when the call failed or went over the token budget. */
 int row_llm_end(row_t *row);
+/* Makes row->request of row->body. timeout_ms 0 and retry NULL: the model's. The headers are borrowed. */
 void row_request_set(row_t *row, uint32_t model, char **headers, size_t header_count, uint32_t timeout_ms,
                      const retry_policy_t *retry);
-void row_llm_class(const row_t *row, char *class, size_t size);
 
 /* --- row_images.c --- */
-typedef struct parts {
+typedef struct message_parts {
     value_t list; /* finished parts of the message */
     buf_t text;   /* the run of text being gathered */
-} parts_t;
-int row_add_image(row_t *row, parts_t *parts, str_t *name, const char *detail);
-void parts_flush_text(parts_t *parts);
-void parts_add_url(parts_t *parts, const char *url, size_t len, const char *detail);
+} message_parts_t;
+int row_add_image(row_t *row, message_parts_t *parts, str_t *name, const char *detail);
+/* The gathered text becomes a part. */
+void message_parts_flush(message_parts_t *parts);
+void message_parts_add_url(message_parts_t *parts, const char *url, size_t len, const char *detail);
 void base64_write(buf_t *out, const void *bytes, size_t len);
 
 /* --- row_python.c --- */

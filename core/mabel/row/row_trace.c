@@ -1,8 +1,8 @@
 /* row_trace.c - what each block of a row did, for test runs: a list of objects that ends up as `_trace` in
  * the result.
  *
- * {"block", "type", "exec", "skipped"?, "system"?, "prompt"?, "args"?, "answer"?, "outputs", "vars"?, "log"?,
- * "ms", "error"?}
+ *   {"block", "type", "exec", "skipped"?, "system"?, "prompt"?, "args"?, "answer"?,
+ *    "outputs", "vars"?, "log"?, "ms", "error"?}
  */
 #include "core/mabel/row/row_state.h"
 
@@ -82,6 +82,7 @@ void row_trace_output(row_t *row, str_t *name, value_t v) {
         object_set(&row->trace->outputs, name, value_ref(v));
 }
 
+/* The variables that are new or have another value. */
 static value_t changed_vars(value_t before, value_t after) {
     value_t changed = value_object(2);
     for (size_t i = 0; after.kind == VALUE_OBJECT && i < object_count(after); i++) {

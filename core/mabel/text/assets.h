@@ -1,5 +1,5 @@
 /* assets.h - named texts of a pipeline that placeholders may mention: templates[] (rendered in turn) and
- * files[] (put in as they are). A scope borrows them; the pipeline owns them. */
+ * files[] (inserted as they are). A scope borrows them; the pipeline owns them. */
 #ifndef SDG_MABEL_TEXT_ASSETS_H
 #define SDG_MABEL_TEXT_ASSETS_H
 
@@ -7,7 +7,7 @@
 
 typedef struct named_text {
     str_t *name, *text;
-    template_t *tpl; /* of files: NULL */
+    template_t *tpl; /* the text compiled; NULL for an entry of files[] */
 } named_text_t;
 
 typedef struct assets {

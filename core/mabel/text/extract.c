@@ -1,8 +1,9 @@
 /* extract.c - from an answer to a value.
  *
  * Tags are searched by hand, in one pass: an answer may be megabytes of text with angle brackets that are no
- * tags, and a regular expression over it would run into its step limit. Models like to leave the closing tag
- * of something else in a hit; a closing tag at an end of the hit goes when nothing in the hit opens it. */
+ * tags, and a regular expression over it would run into its step limit. Models tend to leave the closing tag
+ * of something else in a hit: a closing tag at either end of a hit is removed when nothing in the hit opens
+ * it. */
 #include "core/mabel/text/extract.h"
 
 #include "core/base/json.h"
@@ -19,7 +20,7 @@ enum {
     SHOWN_BYTES_MAX = 60, /* of a value in an error sentence */
 };
 
-/* A piece of somebody's text. */
+/* A piece of a text that somebody else owns. */
 typedef struct span {
     const char *bytes;
     size_t len;
@@ -40,7 +41,8 @@ void extract_cache_free(extract_cache_t *cache) {
 
 /* ---- JSON, perhaps in a Markdown fence */
 
-/* What stands in the next fence at or behind *from; an open last fence reaches to the end. */
+/* The inside of the next Markdown fence at or behind *from, which moves behind it. A fence that is not closed
+ * reaches to the end of the text. */
 static bool next_fence(span_t text, size_t *from, span_t *inside) {
     const char *end = text.bytes + text.len;
     const char *open = memmem(text.bytes + *from, text.len - *from, "```", 3);
@@ -53,7 +55,7 @@ static bool next_fence(span_t text, size_t *from, span_t *inside) {
         open = line; /* the language stands before it */
     } else {
         while (open < close && ((*open >= 'a' && *open <= 'z') || (*open >= 'A' && *open <= 'Z')))
-            open++; /* ```json {"a": 1}``` on one line */
+            open++; /* the language of ```json {"a": 1}``` on one line */
     }
     *inside = (span_t){open, (size_t)(close - open)};
     *from = (size_t)(close - text.bytes) + (close < end ? 3 : 0);
@@ -181,8 +183,8 @@ static const char *skip_blanks(const char *p, const char *end) {
     return p;
 }
 
-/* The next <name ...> from *at on: sets *at behind it. Blanks may stand before the name. Self-closing ones
- * are none. */
+/* Moves *at behind the next <name ...>; false when there is none. Blanks may stand before the name. A
+ * self-closing tag is no opening tag. */
 static bool next_open(const char **at, const char *end, span_t name) {
     const char *p = *at;
     while ((p = memchr(p, '<', (size_t)(end - p)))) {
@@ -198,7 +200,7 @@ static bool next_open(const char **at, const char *end, span_t name) {
     return false;
 }
 
-/* The next </name> from `from` on: where it begins, and *behind it; NULL. */
+/* Where the next </name> begins, and in *behind where it ends; NULL when there is none. */
 static const char *next_close(const char *from, const char *end, span_t name, const char **behind) {
     const char *p = from;
     while ((p = memchr(p, '<', (size_t)(end - p)))) {
@@ -215,7 +217,7 @@ static const char *next_close(const char *from, const char *end, span_t name, co
     return NULL;
 }
 
-/* A closing tag </x> that fills exactly these bytes; its name. */
+/* Are exactly these bytes a closing tag </x>? *name is its name. */
 static bool closing_tag(const char *at, const char *end, span_t *name) {
     if (end - at < 4 || at[0] != '<' || at[1] != '/') return false;
     const char *p = at + 2;
@@ -288,6 +290,7 @@ static int find_matches(const extract_t *e, span_t text, hits_t *hits, err_t *er
     return rc;
 }
 
+/* `select: tag` and `select: regex`: the hits as text, then the type hint. */
 static int extract_text(const extract_t *e, span_t text, value_t *out, err_t *err) {
     hits_t hits = {.join_with = e->join_with};
     buf_init(&hits.text, MEX_TEXT_BYTES_MAX);
@@ -307,8 +310,8 @@ static int extract_text(const extract_t *e, span_t text, value_t *out, err_t *er
 
 /* ---- JSONPath */
 
-/* A JSON hit under its hint. With the hint json a JSON string stays text, unless it holds a list or object as
- * JSON. */
+/* A JSON hit under its hint. With the hint json a JSON string stays text, unless that text is a list or an
+ * object written as JSON. */
 static int convert_node(value_t v, type_hint_t hint, value_t *out, err_t *err) {
     if (hint != HINT_JSON || v.kind != VALUE_STRING)
         return hint_convert(v, hint == HINT_NONE ? HINT_STRING : hint, out, err);
@@ -319,6 +322,7 @@ static int convert_node(value_t v, type_hint_t hint, value_t *out, err_t *err) {
     return SDG_OK;
 }
 
+/* With join_with all hits become one text; otherwise the first hit keeps its type. */
 static int convert_nodes(const extract_t *e, value_t nodes, value_t *out, err_t *err) {
     if (!e->join_with && list_count(nodes) > 0) return convert_node(list_peek(nodes, 0), e->hint, out, err);
     hits_t hits = {.join_with = e->join_with};

@@ -12,19 +12,22 @@ typedef enum type_hint { HINT_NONE, HINT_STRING, HINT_NUMBER, HINT_BOOLEAN, HINT
 typedef struct extract {
     select_kind_t select;
     str_t *tag;       /* TAG: name, any case. Owned, as everything here */
-    regex_t_ *regex;  /* REGEX, compiled with REGEX_DOTALL */
+    pattern_t *regex; /* REGEX, compiled with REGEX_DOTALL */
     jsonpath_t *path; /* JSONPATH */
     str_t *join_with; /* NULL: the first hit; else all hits joined */
     type_hint_t hint;
 } extract_t;
 
 void extract_free(extract_t *e);
-/* *out: text, or a typed value with a hint. The cache keeps the answer parsed as JSON across outputs of one
- * block (start with {0}). No hit is "". A conversion that fails is SDG_EINVAL with a sentence. */
+
+/* The answer parsed as JSON, kept across the outputs of one block. Starts as {0}. */
 typedef struct extract_cache {
     value_t json;
-    bool tried, is_json;
+    bool tried, is_json; /* parsing was tried; it succeeded */
 } extract_cache_t;
+
+/* *out: text, or a typed value with a hint; owned by the caller. No hit is "". A conversion that fails is
+ * SDG_EINVAL with a sentence. */
 int extract_run(const extract_t *e, value_t answer, extract_cache_t *cache, value_t *out, err_t *err);
 void extract_cache_free(extract_cache_t *cache);
 

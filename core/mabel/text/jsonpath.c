@@ -1,10 +1,9 @@
 /* jsonpath.c - RFC 9535 text to a compiled query.
  *
  * A recursive descent over the grammar of the RFC, which also says where white space may stand and which
- * expressions are well typed: comparisons take single values, tests take queries or truth functions. The
- * first error ends the parse; what was built so far is released from the top. Beyond the RFC: a query may
- * miss its "$" ("score" is "$.score").
- */
+ * expressions are well typed: comparisons take single values, tests take queries or functions that give true
+ * or false. The first error ends the parse; what was built so far is released from the top. Beyond the RFC, a
+ * query may begin without its "$": "score" is "$.score". */
 #include "core/mabel/text/jsonpath_node.h"
 
 #include "core/base/buf.h"
@@ -16,13 +15,13 @@
 
 #define INDEX_MAX INT64_C(9007199254740991) /* 2^53 - 1: the RFC's bound of indexes */
 
-typedef struct parser {
+typedef struct jp_parser {
     const char *start, *at, *end;
     int nesting; /* filters and parentheses around `at` */
     err_t *err;
-} parser_t;
+} jp_parser_t;
 
-static int fail(const parser_t *p, const char *what) {
+static int fail(const jp_parser_t *p, const char *what) {
     size_t character = utf8_length(p->start, (size_t)(p->at - p->start)) + 1;
     return err_set(p->err, SDG_EINVAL, "not a JSONPath query: %s at character %zu", what, character);
 }
@@ -62,14 +61,14 @@ void jsonpath_destroy(jsonpath_t **path) {
 
 /* ---- characters */
 
-static char peek(const parser_t *p) { return p->at < p->end ? *p->at : '\0'; }
+static char peek(const jp_parser_t *p) { return p->at < p->end ? *p->at : '\0'; }
 
-static void skip_space(parser_t *p) {
+static void skip_space(jp_parser_t *p) {
     while (p->at < p->end && (*p->at == ' ' || *p->at == '\t' || *p->at == '\n' || *p->at == '\r'))
         p->at++;
 }
 
-static bool take(parser_t *p, const char *word) {
+static bool take(jp_parser_t *p, const char *word) {
     size_t len = strlen(word);
     if ((size_t)(p->end - p->at) < len || memcmp(p->at, word, len) != 0) return false;
     p->at += len;
@@ -84,14 +83,14 @@ static bool is_name_first(char c) {
 
 /* ---- names, strings, integers */
 
-static str_t *parse_shorthand(parser_t *p) {
+static str_t *parse_shorthand(jp_parser_t *p) {
     const char *from = p->at;
     while (p->at < p->end && (is_name_first(*p->at) || (p->at > from && is_digit(*p->at))))
         p->at++;
     return p->at > from ? str_new(from, (size_t)(p->at - from)) : NULL;
 }
 
-static bool parse_hex4(parser_t *p, uint32_t *unit) {
+static bool parse_hex4(jp_parser_t *p, uint32_t *unit) {
     *unit = 0;
     for (int i = 0; i < 4; i++, p->at++) {
         char c = peek(p);
@@ -105,8 +104,8 @@ static bool parse_hex4(parser_t *p, uint32_t *unit) {
     return true;
 }
 
-/* Behind "\u": one code point, with its second half when it is a surrogate. */
-static int parse_unicode_escape(parser_t *p, buf_t *out) {
+/* Reads a code point behind "\u"; a surrogate brings its second half along. */
+static int parse_unicode_escape(jp_parser_t *p, buf_t *out) {
     uint32_t high, low;
     if (!parse_hex4(p, &high)) return fail(p, "four hexadecimal digits were expected");
     if (high >= 0xDC00 && high <= 0xDFFF) return fail(p, "half of a surrogate pair");
@@ -119,7 +118,8 @@ static int parse_unicode_escape(parser_t *p, buf_t *out) {
     return SDG_OK;
 }
 
-static int parse_escape(parser_t *p, char quote, buf_t *out) {
+/* Reads what stands behind a backslash. An error points at the character after it. */
+static int parse_escape(jp_parser_t *p, char quote, buf_t *out) {
     static const char letters[] = "bfnrt/\\", bytes[] = "\b\f\n\r\t/\\";
     char c = peek(p);
     p->at++;
@@ -136,7 +136,8 @@ static int parse_escape(parser_t *p, char quote, buf_t *out) {
     return SDG_OK;
 }
 
-static int parse_string(parser_t *p, str_t **out) {
+/* Reads a text in single or double quotes; *out is set only on success. */
+static int parse_string(jp_parser_t *p, str_t **out) {
     char quote = *p->at++;
     buf_t text;
     buf_init(&text, REGEX_PATTERN_BYTES_MAX);
@@ -161,9 +162,9 @@ static int parse_string(parser_t *p, str_t **out) {
     return rc;
 }
 
-static bool at_integer(const parser_t *p) { return is_digit(peek(p)) || peek(p) == '-'; }
+static bool at_integer(const jp_parser_t *p) { return is_digit(peek(p)) || peek(p) == '-'; }
 
-static int parse_integer(parser_t *p, int64_t *out) {
+static int parse_integer(jp_parser_t *p, int64_t *out) {
     bool negative = take(p, "-");
     if (!is_digit(peek(p)) || (peek(p) == '0' && (negative || (p->at + 1 < p->end && is_digit(p->at[1])))))
         return fail(p, "an integer was expected");
@@ -178,9 +179,9 @@ static int parse_integer(parser_t *p, int64_t *out) {
 
 /* ---- selectors */
 
-static int parse_or(parser_t *p, jp_expr_t **out);
+static int parse_or(jp_parser_t *p, jp_expr_t **out);
 
-static int parse_filter(parser_t *p, jp_selector_t *s) {
+static int parse_filter(jp_parser_t *p, jp_selector_t *s) {
     s->kind = JP_FILTER;
     skip_space(p);
     if (++p->nesting > JSONPATH_NESTING_MAX) return fail(p, "filters nest too deep");
@@ -190,7 +191,7 @@ static int parse_filter(parser_t *p, jp_selector_t *s) {
 }
 
 /* [start] : [end] [: [step]], or a single index */
-static int parse_slice(parser_t *p, jp_selector_t *s) {
+static int parse_slice(jp_parser_t *p, jp_selector_t *s) {
     s->step = 1;
     s->kind = JP_INDEX;
     int rc = SDG_OK;
@@ -215,7 +216,7 @@ static int parse_slice(parser_t *p, jp_selector_t *s) {
     return at_integer(p) ? parse_integer(p, &s->step) : SDG_OK;
 }
 
-static int parse_selector(parser_t *p, jp_selector_t *s) {
+static int parse_selector(jp_parser_t *p, jp_selector_t *s) {
     char c = peek(p);
     if (c == '\'' || c == '"') {
         s->kind = JP_NAME;
@@ -235,8 +236,8 @@ static jp_selector_t *add_selector(jp_segment_t *segment) {
     return s;
 }
 
-/* Behind the '['. */
-static int parse_bracket(parser_t *p, jp_segment_t *segment) {
+/* Reads the selectors behind a '[', and the ']'. */
+static int parse_bracket(jp_parser_t *p, jp_segment_t *segment) {
     for (;;) {
         skip_space(p);
         int rc = parse_selector(p, add_selector(segment));
@@ -247,8 +248,8 @@ static int parse_bracket(parser_t *p, jp_segment_t *segment) {
     }
 }
 
-/* Behind '.' or '..': a name or '*'. */
-static int parse_dotted(parser_t *p, jp_segment_t *segment) {
+/* Reads the name or '*' behind '.' or '..'. */
+static int parse_dotted(jp_parser_t *p, jp_segment_t *segment) {
     jp_selector_t *s = add_selector(segment);
     if (take(p, "*")) {
         s->kind = JP_WILD;
@@ -259,7 +260,7 @@ static int parse_dotted(parser_t *p, jp_segment_t *segment) {
     return s->name ? SDG_OK : fail(p, "a name was expected");
 }
 
-static int parse_segment(parser_t *p, jp_query_t *q) {
+static int parse_segment(jp_parser_t *p, jp_query_t *q) {
     if (q->count == JSONPATH_SEGMENTS_MAX) return fail(p, "too many segments");
     q->segments = xrealloc(q->segments, (q->count + 1) * sizeof *q->segments);
     jp_segment_t *segment = &q->segments[q->count++];
@@ -268,8 +269,8 @@ static int parse_segment(parser_t *p, jp_query_t *q) {
     return take(p, "[") ? parse_bracket(p, segment) : parse_dotted(p, segment);
 }
 
-/* Behind '$' or '@'. */
-static int parse_segments(parser_t *p, jp_query_t *q) {
+/* Reads the segments behind '$' or '@'; there may be none. */
+static int parse_segments(jp_parser_t *p, jp_query_t *q) {
     for (;;) {
         const char *behind = p->at;
         skip_space(p);
@@ -290,7 +291,8 @@ static jp_expr_t *expr_new(jp_expr_kind_t kind) {
     return e;
 }
 
-static int parse_number(parser_t *p, jp_expr_t *e) {
+/* Reads a number as JSON writes it: no leading 0, digits on both sides of the point. */
+static int parse_number(jp_parser_t *p, jp_expr_t *e) {
     const char *from = p->at;
     take(p, "-");
     bool zero = peek(p) == '0';
@@ -343,15 +345,15 @@ static bool is_singular(const jp_query_t *q) {
     return true;
 }
 
-/* May e stand where a value is needed? */
+/* May this expression stand where a value is needed? */
 static bool gives_value(const jp_expr_t *e) {
     if (e->kind == JP_QUERY) return is_singular(&e->query);
     return e->kind == JP_LITERAL || (e->kind == JP_CALL && !row_of(e->function)->truth);
 }
 
-static int parse_operand(parser_t *p, jp_expr_t **out);
+static int parse_operand(jp_parser_t *p, jp_expr_t **out);
 
-static int parse_arguments(parser_t *p, const function_row_t *row, jp_expr_t *call) {
+static int parse_arguments(jp_parser_t *p, const function_row_t *row, jp_expr_t *call) {
     for (int i = 0; i < row->arguments; i++) {
         skip_space(p);
         if (i > 0 && !take(p, ",")) return fail(p, "\",\" was expected");
@@ -376,7 +378,7 @@ char *jp_pattern(const char *pattern, size_t len, bool whole, size_t *out_len) {
 }
 
 /* A pattern that stands in the query is checked and compiled now. */
-static int compile_pattern(parser_t *p, jp_expr_t *call) {
+static int compile_pattern(jp_parser_t *p, jp_expr_t *call) {
     const jp_expr_t *e = call->right;
     if (!e || e->kind != JP_LITERAL || e->literal.kind != VALUE_STRING) return SDG_OK;
     size_t len;
@@ -387,7 +389,7 @@ static int compile_pattern(parser_t *p, jp_expr_t *call) {
     return call->regex ? SDG_OK : SDG_EINVAL;
 }
 
-static int parse_call(parser_t *p, const char *name, size_t len, jp_expr_t *call) {
+static int parse_call(jp_parser_t *p, const char *name, size_t len, jp_expr_t *call) {
     for (size_t i = 0; i < sizeof FUNCTIONS / sizeof FUNCTIONS[0]; i++) {
         const function_row_t *row = &FUNCTIONS[i];
         if (strlen(row->name) != len || memcmp(row->name, name, len) != 0) continue;
@@ -403,7 +405,7 @@ static int parse_call(parser_t *p, const char *name, size_t len, jp_expr_t *call
 }
 
 /* true, false, null, or a function call */
-static int parse_word(parser_t *p, jp_expr_t *e) {
+static int parse_word(jp_parser_t *p, jp_expr_t *e) {
     const char *from = p->at;
     while ((peek(p) >= 'a' && peek(p) <= 'z') || (p->at > from && (peek(p) == '_' || is_digit(peek(p)))))
         p->at++;
@@ -420,7 +422,9 @@ static int parse_word(parser_t *p, jp_expr_t *e) {
     return SDG_OK;
 }
 
-static int parse_operand_into(parser_t *p, jp_expr_t *e) {
+/* A literal, a query or a call; *out is set even on failure, so that it is released. */
+static int parse_operand(jp_parser_t *p, jp_expr_t **out) {
+    jp_expr_t *e = *out = expr_new(JP_LITERAL);
     char c = peek(p);
     if (c == '$' || c == '@') {
         p->at++;
@@ -437,13 +441,7 @@ static int parse_operand_into(parser_t *p, jp_expr_t *e) {
     return at_integer(p) ? parse_number(p, e) : parse_word(p, e);
 }
 
-/* A literal, a query or a call; *out is set even on failure, so that it is released. */
-static int parse_operand(parser_t *p, jp_expr_t **out) {
-    *out = expr_new(JP_LITERAL);
-    return parse_operand_into(p, *out);
-}
-
-static bool take_comparison(parser_t *p, jp_compare_t *compare) {
+static bool take_comparison(jp_parser_t *p, jp_compare_t *compare) {
     static const char *const signs[] = {"==", "!=", "<=", ">=", "<", ">"};
     static const jp_compare_t kinds[] = {JP_EQ, JP_NE, JP_LE, JP_GE, JP_LT, JP_GT};
     for (size_t i = 0; i < 6; i++) {
@@ -455,7 +453,7 @@ static bool take_comparison(parser_t *p, jp_compare_t *compare) {
 }
 
 /* An operand by itself: does the query find anything, is the function true? */
-static int as_test(parser_t *p, jp_expr_t *e) {
+static int as_test(jp_parser_t *p, jp_expr_t *e) {
     if (e->kind == JP_QUERY)
         e->kind = JP_EXISTS;
     else if (e->kind != JP_CALL || !row_of(e->function)->truth)
@@ -463,7 +461,7 @@ static int as_test(parser_t *p, jp_expr_t *e) {
     return SDG_OK;
 }
 
-static int parse_parentheses(parser_t *p, jp_expr_t **out) {
+static int parse_parentheses(jp_parser_t *p, jp_expr_t **out) {
     if (++p->nesting > JSONPATH_NESTING_MAX) return fail(p, "parentheses nest too deep");
     skip_space(p);
     int rc = parse_or(p, out);
@@ -473,7 +471,7 @@ static int parse_parentheses(parser_t *p, jp_expr_t **out) {
     return rc;
 }
 
-static int parse_not(parser_t *p, jp_expr_t **out) {
+static int parse_not(jp_parser_t *p, jp_expr_t **out) {
     *out = expr_new(JP_NOT);
     skip_space(p);
     if (take(p, "(")) return parse_parentheses(p, &(*out)->left);
@@ -481,7 +479,8 @@ static int parse_not(parser_t *p, jp_expr_t **out) {
     return rc == SDG_OK ? as_test(p, (*out)->left) : rc;
 }
 
-static int parse_basic(parser_t *p, jp_expr_t **out) {
+/* A negation, parentheses, a comparison, or a test of one operand. */
+static int parse_basic(jp_parser_t *p, jp_expr_t **out) {
     if (take(p, "!")) return parse_not(p, out);
     if (take(p, "(")) return parse_parentheses(p, out);
     int rc = parse_operand(p, out);
@@ -504,8 +503,9 @@ static int parse_basic(parser_t *p, jp_expr_t **out) {
     return rc;
 }
 
-static int parse_chain(parser_t *p, const char *sign, jp_expr_kind_t kind,
-                       int (*part)(parser_t *, jp_expr_t **), jp_expr_t **out) {
+/* Terms joined by `sign`, each read by `part`; the tree leans to the left. */
+static int parse_chain(jp_parser_t *p, const char *sign, jp_expr_kind_t kind,
+                       int (*part)(jp_parser_t *, jp_expr_t **), jp_expr_t **out) {
     int rc = part(p, out);
     for (int terms = 1; rc == SDG_OK; terms++) {
         if (terms == JSONPATH_TERMS_MAX) return fail(p, "too many terms");
@@ -524,12 +524,14 @@ static int parse_chain(parser_t *p, const char *sign, jp_expr_kind_t kind,
     return rc;
 }
 
-static int parse_and(parser_t *p, jp_expr_t **out) { return parse_chain(p, "&&", JP_AND, parse_basic, out); }
-static int parse_or(parser_t *p, jp_expr_t **out) { return parse_chain(p, "||", JP_OR, parse_and, out); }
+static int parse_and(jp_parser_t *p, jp_expr_t **out) {
+    return parse_chain(p, "&&", JP_AND, parse_basic, out);
+}
+static int parse_or(jp_parser_t *p, jp_expr_t **out) { return parse_chain(p, "||", JP_OR, parse_and, out); }
 
 /* ---- the whole */
 
-static int parse_all(parser_t *p, jsonpath_t *path) {
+static int parse_all(jp_parser_t *p, jsonpath_t *path) {
     int rc;
     if (take(p, "$") || peek(p) == '.' || peek(p) == '[') {
         rc = parse_segments(p, &path->query);
@@ -542,9 +544,10 @@ static int parse_all(parser_t *p, jsonpath_t *path) {
     return rc == SDG_OK && p->at < p->end ? fail(p, "the query should end") : rc;
 }
 
+/* White space around the query is ignored. */
 jsonpath_t *jsonpath_compile(const char *text, size_t len, err_t *err) {
     text_trim(&text, &len);
-    parser_t p = {.start = text, .at = text, .end = text + len, .err = err};
+    jp_parser_t p = {.start = text, .at = text, .end = text + len, .err = err};
     if (len > REGEX_PATTERN_BYTES_MAX) {
         err_set(err, SDG_ELIMIT, "a JSONPath query of more than %d bytes", REGEX_PATTERN_BYTES_MAX);
         return NULL;

@@ -9,10 +9,11 @@
 
 typedef struct jsonpath jsonpath_t;
 
-jsonpath_t *jsonpath_compile(const char *text, size_t len,
-                             err_t *err); /* err says what and at which character */
+/* NULL when the text is no query; err says what is wrong and at which character. */
+jsonpath_t *jsonpath_compile(const char *text, size_t len, err_t *err);
 void jsonpath_destroy(jsonpath_t **path);
-int jsonpath_select(const jsonpath_t *path, value_t root, value_t *out_list,
-                    err_t *err); /* list of the hits, in RFC order */
+/* *out_list: the hits in the order of the RFC, owned by the caller; null after an error. SDG_ELIMIT: the
+ * query looks at too many nodes, or the value nests too deep. */
+int jsonpath_select(const jsonpath_t *path, value_t root, value_t *out_list, err_t *err);
 
 #endif

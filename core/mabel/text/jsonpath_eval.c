@@ -1,9 +1,8 @@
 /* jsonpath_eval.c - a compiled query over a value.
  *
- * Depth first: each node that a segment selects goes through all later segments before the next one is looked
- * at. That gives the RFC's order without lists in between. A sink says what to do with a hit: keep it, count
- * it, or stop at the first.
- */
+ * The walk is depth first: each node that a segment selects goes through all later segments before the next
+ * node is looked at. That gives the RFC's order without lists in between. A sink says what to do with a hit:
+ * keep it, count it, or stop at the first. */
 #include "core/mabel/text/jsonpath_node.h"
 
 #include "core/base/text.h"
@@ -14,25 +13,25 @@
 
 enum { STOP = 1 }; /* the sink wants no more hits */
 
-typedef struct sink {
+typedef struct jp_sink {
     value_t *list; /* hits are added to it; NULL: not kept */
     size_t count;
     size_t enough; /* stop after so many; 0: never */
     value_t first; /* borrowed */
-} sink_t;
+} jp_sink_t;
 
-typedef struct run {
+typedef struct jp_run {
     value_t root; /* borrowed */
     uint64_t steps;
     err_t *err;
-} run_t;
+} jp_run_t;
 
-static int spend(run_t *r) {
+static int spend(jp_run_t *r) {
     if (++r->steps <= JSONPATH_STEPS_MAX) return SDG_OK;
     return err_set(r->err, SDG_ELIMIT, "the JSONPath query looks at more than %d nodes", JSONPATH_STEPS_MAX);
 }
 
-static int add_hit(run_t *r, sink_t *sink, value_t v) {
+static int add_hit(jp_run_t *r, jp_sink_t *sink, value_t v) {
     if (sink->count == MEX_LIST_MAX)
         return err_set(r->err, SDG_ELIMIT, "a JSONPath query with more than %d hits", MEX_LIST_MAX);
     if (sink->count++ == 0) sink->first = v;
@@ -40,10 +39,10 @@ static int add_hit(run_t *r, sink_t *sink, value_t v) {
     return sink->count == sink->enough ? STOP : SDG_OK;
 }
 
-static int walk(run_t *r, const jp_query_t *q, size_t segment, value_t v, sink_t *sink);
-static int test(run_t *r, const jp_expr_t *e, value_t current, bool *yes);
+static int walk(jp_run_t *r, const jp_query_t *q, size_t segment, value_t v, jp_sink_t *sink);
+static int test(jp_run_t *r, const jp_expr_t *e, value_t current, bool *yes);
 
-static int walk_query(run_t *r, const jp_query_t *q, value_t current, sink_t *sink) {
+static int walk_query(jp_run_t *r, const jp_query_t *q, value_t current, jp_sink_t *sink) {
     int rc = walk(r, q, 0, q->relative ? current : r->root, sink);
     return rc == STOP ? SDG_OK : rc;
 }
@@ -58,8 +57,8 @@ static value_t child(value_t v, size_t i) {
     return v.kind == VALUE_LIST ? list_peek(v, i) : object_value_peek(v, i);
 }
 
-static int select_children(run_t *r, const jp_query_t *q, size_t next, const jp_expr_t *filter, value_t v,
-                           sink_t *sink) {
+static int select_children(jp_run_t *r, const jp_query_t *q, size_t next, const jp_expr_t *filter, value_t v,
+                           jp_sink_t *sink) {
     int rc = SDG_OK;
     for (size_t i = 0; i < children(v) && rc == SDG_OK; i++) {
         bool yes = true;
@@ -72,8 +71,8 @@ static int select_children(run_t *r, const jp_query_t *q, size_t next, const jp_
 static int64_t clamp(int64_t n, int64_t low, int64_t high) { return n < low ? low : n > high ? high : n; }
 
 /* Bounds as in the RFC (and Python): negative counts from the end, then both are cut to the list. */
-static int select_slice(run_t *r, const jp_query_t *q, size_t next, const jp_selector_t *s, value_t v,
-                        sink_t *sink) {
+static int select_slice(jp_run_t *r, const jp_query_t *q, size_t next, const jp_selector_t *s, value_t v,
+                        jp_sink_t *sink) {
     if (v.kind != VALUE_LIST || s->step == 0) return SDG_OK;
     int64_t count = (int64_t)list_count(v);
     int64_t start = s->has_start ? s->start : s->step > 0 ? 0 : count - 1;
@@ -89,8 +88,8 @@ static int select_slice(run_t *r, const jp_query_t *q, size_t next, const jp_sel
     return rc;
 }
 
-static int select_one(run_t *r, const jp_query_t *q, size_t next, const jp_selector_t *s, value_t v,
-                      sink_t *sink) {
+static int select_one(jp_run_t *r, const jp_query_t *q, size_t next, const jp_selector_t *s, value_t v,
+                      jp_sink_t *sink) {
     if (s->kind == JP_NAME) {
         bool found = false;
         value_t hit = v.kind == VALUE_OBJECT ? object_get_str_peek(v, s->name, &found) : value_null();
@@ -101,7 +100,8 @@ static int select_one(run_t *r, const jp_query_t *q, size_t next, const jp_selec
     return i >= 0 && i < count ? walk(r, q, next, list_peek(v, (size_t)i), sink) : SDG_OK;
 }
 
-static int apply_selectors(run_t *r, const jp_query_t *q, size_t segment, value_t v, sink_t *sink) {
+/* All selectors of one segment, in the order written, on one node. */
+static int apply_selectors(jp_run_t *r, const jp_query_t *q, size_t segment, value_t v, jp_sink_t *sink) {
     const jp_segment_t *seg = &q->segments[segment];
     int rc = SDG_OK;
     for (size_t i = 0; i < seg->count && rc == SDG_OK; i++) {
@@ -117,7 +117,7 @@ static int apply_selectors(run_t *r, const jp_query_t *q, size_t segment, value_
     return rc;
 }
 
-static int descend(run_t *r, const jp_query_t *q, size_t segment, value_t v, int depth, sink_t *sink) {
+static int descend(jp_run_t *r, const jp_query_t *q, size_t segment, value_t v, int depth, jp_sink_t *sink) {
     if (depth > JSONPATH_DEPTH_MAX)
         return err_set(r->err, SDG_ELIMIT, "the value nests deeper than %d", JSONPATH_DEPTH_MAX);
     int rc = spend(r);
@@ -127,7 +127,7 @@ static int descend(run_t *r, const jp_query_t *q, size_t segment, value_t v, int
     return rc;
 }
 
-static int walk(run_t *r, const jp_query_t *q, size_t segment, value_t v, sink_t *sink) {
+static int walk(jp_run_t *r, const jp_query_t *q, size_t segment, value_t v, jp_sink_t *sink) {
     int rc = spend(r);
     if (rc != SDG_OK) return rc;
     if (segment == q->count) return add_hit(r, sink, v);
@@ -135,31 +135,32 @@ static int walk(run_t *r, const jp_query_t *q, size_t segment, value_t v, sink_t
     return apply_selectors(r, q, segment, v, sink);
 }
 
-/* ---- values in filters; absent is "Nothing" of the RFC */
+/* ---- values in filters */
 
+/* A value, or the "Nothing" of the RFC when it is not present. */
 typedef struct maybe {
     bool present;
     value_t v; /* borrowed */
 } maybe_t;
 
-static int value_of(run_t *r, const jp_expr_t *e, value_t current, maybe_t *out);
+static int value_of(jp_run_t *r, const jp_expr_t *e, value_t current, maybe_t *out);
 
 /* The only node of a query, or nothing. */
-static int single_node(run_t *r, const jp_query_t *q, value_t current, maybe_t *out) {
-    sink_t sink = {.enough = 2};
+static int single_node(jp_run_t *r, const jp_query_t *q, value_t current, maybe_t *out) {
+    jp_sink_t sink = {.enough = 2};
     int rc = walk_query(r, q, current, &sink);
     *out = (maybe_t){sink.count == 1, sink.first};
     return rc;
 }
 
-static int count_nodes(run_t *r, const jp_query_t *q, value_t current, maybe_t *out) {
-    sink_t sink = {0};
+static int count_nodes(jp_run_t *r, const jp_query_t *q, value_t current, maybe_t *out) {
+    jp_sink_t sink = {0};
     int rc = walk_query(r, q, current, &sink);
     *out = (maybe_t){true, value_int((int64_t)sink.count)};
     return rc;
 }
 
-static int length_of(run_t *r, const jp_expr_t *e, value_t current, maybe_t *out) {
+static int length_of(jp_run_t *r, const jp_expr_t *e, value_t current, maybe_t *out) {
     maybe_t a;
     int rc = value_of(r, e, current, &a);
     *out = (maybe_t){0};
@@ -171,7 +172,7 @@ static int length_of(run_t *r, const jp_expr_t *e, value_t current, maybe_t *out
     return rc;
 }
 
-static int value_of(run_t *r, const jp_expr_t *e, value_t current, maybe_t *out) {
+static int value_of(jp_run_t *r, const jp_expr_t *e, value_t current, maybe_t *out) {
     if (e->kind == JP_QUERY) return single_node(r, &e->query, current, out);
     if (e->kind == JP_CALL && e->function == JP_LENGTH) return length_of(r, e->left, current, out);
     if (e->kind == JP_CALL && e->function == JP_COUNT) return count_nodes(r, &e->left->query, current, out);
@@ -213,7 +214,7 @@ static bool compare(jp_compare_t how, maybe_t a, maybe_t b) {
     return false;
 }
 
-static int test_compare(run_t *r, const jp_expr_t *e, value_t current, bool *yes) {
+static int test_compare(jp_run_t *r, const jp_expr_t *e, value_t current, bool *yes) {
     maybe_t a, b;
     int rc = value_of(r, e->left, current, &a);
     if (rc == SDG_OK) rc = value_of(r, e->right, current, &b);
@@ -221,24 +222,25 @@ static int test_compare(run_t *r, const jp_expr_t *e, value_t current, bool *yes
     return rc;
 }
 
-/* A computed pattern that is none matches nothing, as the RFC wants. */
-static regex_t_ *pattern_of(const jp_expr_t *call, maybe_t pattern) {
+/* The pattern of match() or search(). A computed text that is no pattern gives NULL and matches nothing, as
+ * the RFC wants. */
+static pattern_t *pattern_of(const jp_expr_t *call, maybe_t pattern) {
     if (call->regex) return call->regex;
     size_t len;
     char *text = jp_pattern(pattern.v.string->data, pattern.v.string->len, call->function == JP_MATCH, &len);
-    regex_t_ *re = regex_cached(text, len, 0, NULL);
+    pattern_t *re = regex_cached(text, len, 0, NULL);
     free(text);
     return re;
 }
 
-static int test_pattern(run_t *r, const jp_expr_t *call, value_t current, bool *yes) {
+static int test_pattern(jp_run_t *r, const jp_expr_t *call, value_t current, bool *yes) {
     maybe_t text, pattern;
     *yes = false;
     int rc = value_of(r, call->left, current, &text);
     if (rc == SDG_OK) rc = value_of(r, call->right, current, &pattern);
     if (rc != SDG_OK || !text.present || !pattern.present) return rc;
     if (text.v.kind != VALUE_STRING || pattern.v.kind != VALUE_STRING) return SDG_OK;
-    regex_t_ *re = pattern_of(call, pattern);
+    pattern_t *re = pattern_of(call, pattern);
     size_t span[2];
     if (!re) return SDG_OK;
     rc = regex_match(re, text.v.string->data, text.v.string->len, 0, span, 2, r->err);
@@ -246,14 +248,15 @@ static int test_pattern(run_t *r, const jp_expr_t *call, value_t current, bool *
     return rc < 0 ? rc : SDG_OK;
 }
 
-static int test_exists(run_t *r, const jp_query_t *q, value_t current, bool *yes) {
-    sink_t sink = {.enough = 1};
+static int test_exists(jp_run_t *r, const jp_query_t *q, value_t current, bool *yes) {
+    jp_sink_t sink = {.enough = 1};
     int rc = walk_query(r, q, current, &sink);
     *yes = sink.count > 0;
     return rc;
 }
 
-static int test(run_t *r, const jp_expr_t *e, value_t current, bool *yes) {
+/* The truth of an expression for the node `current` (the @ of the filter). Each test counts as a step. */
+static int test(jp_run_t *r, const jp_expr_t *e, value_t current, bool *yes) {
     int rc = spend(r);
     if (rc != SDG_OK) return rc;
     switch (e->kind) {
@@ -272,9 +275,9 @@ static int test(run_t *r, const jp_expr_t *e, value_t current, bool *yes) {
 }
 
 int jsonpath_select(const jsonpath_t *path, value_t root, value_t *out_list, err_t *err) {
-    run_t r = {.root = root, .err = err};
+    jp_run_t r = {.root = root, .err = err};
     *out_list = value_list(0);
-    sink_t sink = {.list = out_list};
+    jp_sink_t sink = {.list = out_list};
     int rc = walk_query(&r, &path->query, root, &sink);
     if (rc != SDG_OK) value_clear(out_list);
     return rc;

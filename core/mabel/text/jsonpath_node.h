@@ -48,7 +48,7 @@ struct jp_expr {
     jp_expr_t *left, *right; /* operands, arguments; NOT: left */
     jp_query_t query;        /* EXISTS, QUERY */
     value_t literal;         /* LITERAL */
-    regex_t_ *regex;         /* CALL match, search with a literal pattern */
+    pattern_t *regex;        /* CALL match, search with a literal pattern */
 };
 
 struct jsonpath {

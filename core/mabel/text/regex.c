@@ -1,10 +1,9 @@
-/* regex.c - PCRE2 behind Python's manners.
+/* regex.c - PCRE2 with the conventions of Python's re.
  *
  * Every match runs with a step limit and a heap limit, so that a catastrophic pattern costs milliseconds and
- * gives a sentence. The JIT is used when it can be; where its stack does not suffice the interpreter takes
- * over, whose memory is bounded by the heap limit. Texts that are not UTF-8 are searched too: nothing matches
- * across a broken byte.
- */
+ * gives a sentence. The JIT is used where it can be. When its stack does not suffice, the interpreter takes
+ * over, whose memory is bounded by the heap limit. Texts that are not UTF-8 are searched, too: nothing
+ * matches across a broken byte. */
 #include "core/mabel/text/regex.h"
 
 #include "core/base/buf.h"
@@ -21,15 +20,16 @@
 #include <pcre2.h>
 
 enum {
-    JIT_STACK_FIRST = 32 * 1024,
-    CACHE_SLOTS = 64, /* computed patterns of a thread, direct-mapped: a collision compiles again */
-    GROUP_NAME_MAX = 64,
+    JIT_STACK_FIRST = 32 * 1024, /* bytes of the JIT stack at once */
+    CACHE_SLOTS = 64,      /* computed patterns of a thread, direct-mapped: a collision compiles again */
+    GROUP_NAME_MAX = 64,   /* bytes of a group's name in a replacement, with its NUL */
+    ERROR_TEXT_MAX = 160,  /* bytes of a sentence of PCRE2 */
     SPAN_GROUPS_MAX = 100, /* groups that findall and replacements can see */
 };
 
-struct regex {
+struct pattern {
     pcre2_code *code;
-    pcre2_match_data *data; /* of this pattern; a regex belongs to one thread */
+    pcre2_match_data *data; /* where matches are written: a pattern belongs to one thread */
     uint32_t groups;
 };
 
@@ -38,7 +38,7 @@ struct regex {
 typedef struct cached {
     str_t *pattern; /* NULL: empty slot */
     int flags;
-    regex_t_ *re;
+    pattern_t *re;
 } cached_t;
 
 typedef struct thread_state {
@@ -103,14 +103,14 @@ static void translate(buf_t *out, const char *pattern, size_t len) {
 }
 
 static int compile_error(const char *pattern, size_t len, int code, size_t offset, err_t *err) {
-    PCRE2_UCHAR why[160];
+    PCRE2_UCHAR why[ERROR_TEXT_MAX];
     if (pcre2_get_error_message(code, why, sizeof why) < 0) why[0] = '\0';
     size_t character = utf8_length(pattern, offset < len ? offset : len) + 1;
     return err_set(err, SDG_EINVAL, "not a regular expression: %s (at character %zu)", (const char *)why,
                    character);
 }
 
-regex_t_ *regex_compile(const char *pattern, size_t len, int flags, err_t *err) {
+pattern_t *regex_compile(const char *pattern, size_t len, int flags, err_t *err) {
     if (len > REGEX_PATTERN_BYTES_MAX) {
         err_set(err, SDG_ELIMIT, "a regular expression of more than %d bytes", REGEX_PATTERN_BYTES_MAX);
         return NULL;
@@ -131,7 +131,7 @@ regex_t_ *regex_compile(const char *pattern, size_t len, int flags, err_t *err) 
     }
     buf_free(&text);
     pcre2_jit_compile(compiled, PCRE2_JIT_COMPLETE); /* a pattern it cannot do is interpreted */
-    regex_t_ *re = xcalloc(1, sizeof *re);
+    pattern_t *re = xcalloc(1, sizeof *re);
     re->code = compiled;
     re->data = pcre2_match_data_create_from_pattern(compiled, NULL);
     assert(re->data);
@@ -139,7 +139,7 @@ regex_t_ *regex_compile(const char *pattern, size_t len, int flags, err_t *err) 
     return re;
 }
 
-void regex_destroy(regex_t_ **re) {
+void regex_destroy(pattern_t **re) {
     if (!*re) return;
     pcre2_match_data_free((*re)->data);
     pcre2_code_free((*re)->code);
@@ -147,14 +147,14 @@ void regex_destroy(regex_t_ **re) {
     *re = NULL;
 }
 
-uint32_t regex_groups(const regex_t_ *re) { return re->groups; }
+uint32_t regex_groups(const pattern_t *re) { return re->groups; }
 
-regex_t_ *regex_cached(const char *pattern, size_t len, int flags, err_t *err) {
+pattern_t *regex_cached(const char *pattern, size_t len, int flags, err_t *err) {
     cached_t *slot = &thread_state()->cache[(str_hash_bytes(pattern, len) + (uint32_t)flags) % CACHE_SLOTS];
     if (slot->pattern && slot->flags == flags && slot->pattern->len == len &&
         memcmp(slot->pattern->data, pattern, len) == 0)
         return slot->re;
-    regex_t_ *re = regex_compile(pattern, len, flags, err);
+    pattern_t *re = regex_compile(pattern, len, flags, err);
     if (!re) return NULL;
     str_free(slot->pattern);
     regex_destroy(&slot->re);
@@ -168,13 +168,15 @@ static int match_error(int rc, err_t *err) {
     if (rc == PCRE2_ERROR_MATCHLIMIT || rc == PCRE2_ERROR_DEPTHLIMIT || rc == PCRE2_ERROR_HEAPLIMIT)
         return err_set(err, SDG_ELIMIT,
                        "the regular expression takes too many steps on this text (nested repetition?)");
-    PCRE2_UCHAR why[160];
+    PCRE2_UCHAR why[ERROR_TEXT_MAX];
     if (pcre2_get_error_message(rc, why, sizeof why) < 0) why[0] = '\0';
     return err_set(err, SDG_EINVAL, "the regular expression failed: %s", (const char *)why);
 }
 
-static int run(regex_t_ *re, const char *text, size_t len, size_t from, uint32_t options, size_t *span,
-               size_t span_max, err_t *err) {
+/* One match from byte offset `from`, as regex_match tells it. A match that exceeds the JIT stack is tried
+ * again by the interpreter. */
+static int match_at(pattern_t *re, const char *text, size_t len, size_t from, uint32_t options, size_t *span,
+                    size_t span_max, err_t *err) {
     assert(span_max >= 2 && from <= len);
     pcre2_match_context *context = thread_state()->context;
     PCRE2_SPTR subject = (PCRE2_SPTR)(text ? text : "");
@@ -194,14 +196,14 @@ static int run(regex_t_ *re, const char *text, size_t len, size_t from, uint32_t
     return 1;
 }
 
-int regex_match(regex_t_ *re, const char *text, size_t len, size_t from, size_t *span, size_t span_max,
+int regex_match(pattern_t *re, const char *text, size_t len, size_t from, size_t *span, size_t span_max,
                 err_t *err) {
-    return run(re, text, len, from, 0, span, span_max, err);
+    return match_at(re, text, len, from, 0, span, span_max, err);
 }
 
 int regex_next(regex_walk_t *walk, size_t *span, size_t span_max, err_t *err) {
     uint32_t options = walk->after_empty ? PCRE2_NOTEMPTY_ATSTART : 0;
-    int rc = run(walk->re, walk->text, walk->len, walk->from, options, span, span_max, err);
+    int rc = match_at(walk->re, walk->text, walk->len, walk->from, options, span, span_max, err);
     if (rc <= 0) return rc;
     walk->from = span[1];
     walk->after_empty = span[0] == span[1];
@@ -215,7 +217,8 @@ static value_t group_text(const char *text, const size_t *span, size_t group) {
     return value_string(text + span[2 * group], span[2 * group + 1] - span[2 * group]);
 }
 
-static value_t hit(const char *text, const size_t *span, size_t groups, size_t *bytes) {
+/* One hit of findall; *bytes grows by the length of its texts. */
+static value_t hit_value(const char *text, const size_t *span, size_t groups, size_t *bytes) {
     if (groups <= 1) {
         value_t v = group_text(text, span, groups);
         *bytes += v.string->len;
@@ -230,7 +233,7 @@ static value_t hit(const char *text, const size_t *span, size_t groups, size_t *
     return list;
 }
 
-int regex_findall(regex_t_ *re, const char *text, size_t len, size_t count_max, value_t *out, err_t *err) {
+int regex_findall(pattern_t *re, const char *text, size_t len, size_t count_max, value_t *out, err_t *err) {
     size_t span[2 * SPAN_GROUPS_MAX];
     size_t groups = re->groups < SPAN_GROUPS_MAX ? re->groups : SPAN_GROUPS_MAX - 1;
     regex_walk_t walk = {.re = re, .text = text, .len = len};
@@ -238,7 +241,7 @@ int regex_findall(regex_t_ *re, const char *text, size_t len, size_t count_max, 
     int rc = 0;
     *out = value_list(0);
     while (list_count(*out) < count_max && (rc = regex_next(&walk, span, 2 * SPAN_GROUPS_MAX, err)) > 0) {
-        list_push(out, hit(text, span, groups, &bytes));
+        list_push(out, hit_value(text, span, groups, &bytes));
         if (bytes > REGEX_HITS_BYTES_MAX) {
             rc = err_set(err, SDG_ELIMIT, "the hits of the regular expression are longer than %zu bytes",
                          REGEX_HITS_BYTES_MAX);
@@ -252,7 +255,7 @@ int regex_findall(regex_t_ *re, const char *text, size_t len, size_t count_max, 
 /* ---- replace */
 
 typedef struct replacing {
-    regex_t_ *re;
+    pattern_t *re;
     const char *text;
     const size_t *span;
     buf_t out;
@@ -268,7 +271,7 @@ static int add_group(replacing_t *r, size_t group) {
     return SDG_OK;
 }
 
-/* \g<name> or \g<1>: *at stands behind "\g<". */
+/* Writes the group of \g<name> or \g<1>; *at stands behind "\g<" and moves behind the ">". */
 static int add_named(replacing_t *r, const char **at, const char *end) {
     const char *close = memchr(*at, '>', (size_t)(end - *at));
     size_t len = close ? (size_t)(close - *at) : 0;
@@ -286,7 +289,8 @@ static int add_named(replacing_t *r, const char **at, const char *end) {
     return add_group(r, (size_t)group);
 }
 
-/* What stands behind a backslash; *at at its first character, before end. */
+/* Writes what a backslash and the characters from *at on stand for; *at is before end and moves behind them.
+ */
 static int add_escape(replacing_t *r, const char **at, const char *end) {
     static const char letters[] = "ntrfva\\", bytes[] = "\n\t\r\f\v\a\\";
     char c = *(*at)++;
@@ -323,8 +327,8 @@ static int add_replacement(replacing_t *r, const char *with, size_t with_len) {
     return rc;
 }
 
-int regex_replace(regex_t_ *re, const char *text, size_t len, const char *with, size_t with_len, value_t *out,
-                  err_t *err) {
+int regex_replace(pattern_t *re, const char *text, size_t len, const char *with, size_t with_len,
+                  value_t *out, err_t *err) {
     size_t span[2 * SPAN_GROUPS_MAX];
     replacing_t r = {.re = re, .text = text, .span = span, .err = err};
     buf_init(&r.out, MEX_TEXT_BYTES_MAX);

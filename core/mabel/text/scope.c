@@ -68,7 +68,8 @@ const value_t *scope_find(const scope_t *s, str_t *name) {
     return v ? v : find_in(s->consts, name);
 }
 
-/* Frames of expressions are passed through: `set` inside a map or let means the step around it. */
+/* Assigns the name in the frames of lambdas and lets that bind it; returns the frame of the step around them,
+ * which `set` means, or NULL. */
 static locals_t *assign_in_expressions(locals_t *l, str_t *name, value_t v) {
     for (; l && l->expression; l = l->outer) {
         value_t *slot = frame_find(l, name);
@@ -93,14 +94,14 @@ int scope_set(scope_t *s, str_t *name, value_t take, err_t *err) {
 
 /* ---- paths */
 
-typedef struct step {
+typedef struct path_step {
     bool is_index;
     int64_t index;
     const char *name; /* borrowed from the path */
     size_t len;
-} step_t;
+} path_step_t;
 
-/* "[12]", "[-1]" -> index; false when the bytes before `end` are no decimal number. */
+/* The index that "12" or "-1" stands for; false when these bytes are no decimal number. */
 static bool read_index(const char *at, const char *end, int64_t *index) {
     bool negative = at < end && *at == '-';
     if (negative) at++;
@@ -114,28 +115,28 @@ static bool read_index(const char *at, const char *end, int64_t *index) {
     return true;
 }
 
-static bool read_bracket(const char **at, const char *end, step_t *step) {
+static bool read_bracket(const char **at, const char *end, path_step_t *step) {
     const char *from = *at + 1;
     const char *close = memchr(from, ']', (size_t)(end - from));
     if (!close) return false;
     *at = close + 1;
     size_t len = (size_t)(close - from);
     if (len >= 2 && (*from == '"' || *from == '\'') && close[-1] == *from) {
-        *step = (step_t){.name = from + 1, .len = len - 2};
+        *step = (path_step_t){.name = from + 1, .len = len - 2};
         return true;
     }
-    *step = (step_t){.is_index = true};
+    *step = (path_step_t){.is_index = true};
     return read_index(from, close, &step->index);
 }
 
 /* The next step of a path; false when it is malformed. *at < end. */
-static bool next_step(const char **at, const char *end, step_t *step) {
+static bool next_step(const char **at, const char *end, path_step_t *step) {
     if (**at == '[') return read_bracket(at, end, step);
     if (**at == '.') ++*at;
     const char *from = *at;
     while (*at < end && **at != '.' && **at != '[')
         ++*at;
-    *step = (step_t){.name = from, .len = (size_t)(*at - from)};
+    *step = (path_step_t){.name = from, .len = (size_t)(*at - from)};
     return step->len > 0;
 }
 
@@ -145,7 +146,7 @@ static bool fit_index(int64_t *index, size_t count) {
     return *index >= 0 && *index < (int64_t)count;
 }
 
-static const value_t *follow(const value_t *v, step_t step) {
+static const value_t *follow(const value_t *v, path_step_t step) {
     if (v->kind == VALUE_LIST) {
         bool is_index = step.is_index || read_index(step.name, step.name + step.len, &step.index);
         return is_index && fit_index(&step.index, list_count(*v)) ? list_at_peek(*v, (size_t)step.index)
@@ -158,7 +159,7 @@ const value_t *value_path_find(const value_t *root, const char *path, size_t len
     const char *at = path, *end = path + len;
     const value_t *v = root;
     while (at < end && v) {
-        step_t step;
+        path_step_t step;
         v = next_step(&at, end, &step) ? follow(v, step) : NULL;
     }
     return v;
@@ -166,7 +167,7 @@ const value_t *value_path_find(const value_t *root, const char *path, size_t len
 
 static int set_at(value_t *slot, const char *at, const char *end, int depth, value_t v, err_t *err);
 
-static int set_in_list(value_t *slot, step_t step, const char *at, const char *end, int depth, value_t v,
+static int set_in_list(value_t *slot, path_step_t step, const char *at, const char *end, int depth, value_t v,
                        err_t *err) {
     if (!step.is_index && !read_index(step.name, step.name + step.len, &step.index))
         return err_set(err, SDG_EINVAL, "\"%.*s\" is no index of a list", (int)step.len, step.name);
@@ -181,8 +182,8 @@ static int set_in_list(value_t *slot, step_t step, const char *at, const char *e
     return rc;
 }
 
-static int set_in_object(value_t *slot, step_t step, const char *at, const char *end, int depth, value_t v,
-                         err_t *err) {
+static int set_in_object(value_t *slot, path_step_t step, const char *at, const char *end, int depth,
+                         value_t v, err_t *err) {
     str_t *key = name_new(step.name, step.len);
     value_t *child = object_slot(slot, key);
     if (!child) {
@@ -199,7 +200,7 @@ static int set_at(value_t *slot, const char *at, const char *end, int depth, val
         value_replace(slot, value_ref(v));
         return SDG_OK;
     }
-    step_t step;
+    path_step_t step;
     if (depth > JSON_DEPTH_MAX)
         return err_set(err, SDG_ELIMIT, "a path of more than %d steps", JSON_DEPTH_MAX);
     if (!next_step(&at, end, &step)) return err_set(err, SDG_EINVAL, "not a path");

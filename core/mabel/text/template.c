@@ -25,14 +25,14 @@ typedef enum segment_kind { SEGMENT_TEXT, SEGMENT_NAME, SEGMENT_IMAGE } segment_
 
 typedef struct segment {
     segment_kind_t kind;
-    str_t *written;     /* as it stands in the source, with braces */
+    str_t *written;     /* its text in the source, braces included */
     dotted_t name;      /* NAME */
     bool ascii;         /* NAME: of ASCII characters only */
     str_t *image;       /* IMAGE: name without ".img" */
     const char *detail; /* IMAGE: constant text */
 } segment_t;
 
-struct template {
+struct text_template {
     str_t *source;
     segment_t *segments;
     size_t count, cap;
@@ -89,7 +89,7 @@ static bool is_placeholder(const char *text, const size_t *span) {
 }
 
 static void cut(template_t *t, const char *text, size_t len) {
-    regex_t_ *re = regex_cached(PLACEHOLDER, sizeof PLACEHOLDER - 1, 0, NULL);
+    pattern_t *re = regex_cached(PLACEHOLDER, sizeof PLACEHOLDER - 1, 0, NULL);
     size_t span[6], from = 0, done = 0;
     for (; re && regex_match(re, text, len, from, span, 6, NULL) > 0; from = span[1]) {
         if (!is_placeholder(text, span)) continue;
@@ -153,22 +153,22 @@ void template_each_name(const template_t *t, void (*each)(void *arg, const char 
 
 /* ---- the walk */
 
-typedef struct parts {
+typedef struct part_list {
     template_part_t *items;
     size_t count, cap;
-} parts_t;
+} part_list_t;
 
 typedef struct walk {
     scope_t *scope;
     template_missing_t missing;
     buf_t *out;
-    parts_t *parts; /* NULL: images are written as they stand */
-    int depth;      /* templates being rendered, one inside the other */
-    int renders;    /* templates rendered so far */
+    part_list_t *parts; /* NULL: images are written as they stand */
+    int depth;          /* templates being rendered, one inside the other */
+    int renders;        /* templates rendered so far */
     err_t *err;
 } walk_t;
 
-static template_part_t *add_part(parts_t *p) {
+static template_part_t *add_part(part_list_t *p) {
     GROW(p->items, p->cap, p->count + 1);
     return &p->items[p->count++];
 }
@@ -191,6 +191,8 @@ static void write_image(walk_t *w, const segment_t *s) {
 
 static int walk_template(walk_t *w, const template_t *t);
 
+/* Walks a template that a placeholder names. Unresolved names in it become "", even when the text around it
+ * is a MEX string that keeps them. */
 static int write_named(walk_t *w, const named_text_t *named) {
     if (w->depth == TEMPLATE_DEPTH_MAX)
         return err_set(w->err, SDG_ELIMIT, "template \"%s\" nests deeper than %d", named->name->data,
@@ -199,7 +201,7 @@ static int write_named(walk_t *w, const named_text_t *named) {
         return err_set(w->err, SDG_ELIMIT, "templates mention each other more than %d times",
                        TEMPLATE_RENDERS_MAX);
     template_missing_t outer = w->missing;
-    w->missing = TEMPLATE_EMPTY; /* the rule of MEX strings is for the string itself */
+    w->missing = TEMPLATE_EMPTY;
     w->depth++;
     int rc = walk_template(w, named->tpl);
     w->depth--;
@@ -207,23 +209,17 @@ static int write_named(walk_t *w, const named_text_t *named) {
     return rc;
 }
 
-static const named_text_t *find_template(const scope_t *s, const segment_t *segment) {
-    return assets_template(s->assets, segment->name.whole);
-}
-
-static const named_text_t *find_file(const scope_t *s, const segment_t *segment) {
-    return assets_file(s->assets, segment->name.whole);
-}
-
+/* Writes what a placeholder stands for: a name of the scope, else a template, else a file, else what
+ * `missing` says. */
 static int write_name(walk_t *w, const segment_t *s) {
     const value_t *v = dotted_find(&s->name, w->scope, scope_find);
     if (v) {
         text_write(w->out, *v);
         return SDG_OK;
     }
-    const named_text_t *named = find_template(w->scope, s);
+    const named_text_t *named = assets_template(w->scope->assets, s->name.whole);
     if (named && named->tpl) return write_named(w, named);
-    named = find_file(w->scope, s);
+    named = assets_file(w->scope->assets, s->name.whole);
     if (named)
         buf_add(w->out, named->text->data, named->text->len);
     else if (w->missing == TEMPLATE_VERBATIM || !s->ascii)
@@ -231,6 +227,7 @@ static int write_name(walk_t *w, const segment_t *s) {
     return SDG_OK;
 }
 
+/* Writes all segments. The recursion through write_name is bounded by TEMPLATE_DEPTH_MAX. */
 static int walk_template(walk_t *w, const template_t *t) {
     int rc = SDG_OK;
     for (size_t i = 0; i < t->count && rc == SDG_OK; i++) {
@@ -266,15 +263,16 @@ static int render_value(const template_t *t, scope_t *scope, template_missing_t 
 
 /* A whole placeholder that is no name of the scope: a template, a file, or nothing. */
 static int named_value(const template_t *t, scope_t *scope, value_t *out, bool *resolved, err_t *err) {
-    const segment_t *s = &t->segments[0];
-    const named_text_t *named = find_template(scope, s);
+    str_t *name = t->segments[0].name.whole;
+    const named_text_t *named = assets_template(scope->assets, name);
     if (named && named->tpl) return render_value(t, scope, TEMPLATE_EMPTY, out, err);
-    named = find_file(scope, s);
+    named = assets_file(scope->assets, name);
     *resolved = named;
     *out = named ? value_from_str(str_ref(named->text)) : value_null();
     return SDG_OK;
 }
 
+/* A whole placeholder gives the value itself, without a copy through text. */
 int template_value(const template_t *t, scope_t *scope, template_missing_t missing, value_t *out,
                    bool *resolved, err_t *err) {
     *resolved = true;
@@ -291,8 +289,9 @@ int template_value(const template_t *t, scope_t *scope, template_missing_t missi
     return render_value(t, scope, missing, out, err);
 }
 
+/* Walks the template with a list of parts; after an error nothing is left for the caller to free. */
 int template_parts(const template_t *t, scope_t *scope, template_part_t **parts, size_t *count, err_t *err) {
-    parts_t found = {0};
+    part_list_t found = {0};
     buf_t text;
     buf_init(&text, DATA_LINE_BYTES_MAX);
     walk_t w = {.scope = scope, .missing = TEMPLATE_EMPTY, .out = &text, .parts = &found, .err = err};
@@ -302,7 +301,7 @@ int template_parts(const template_t *t, scope_t *scope, template_part_t **parts,
         value_clear(&found.items[i].text);
     if (rc != SDG_OK) {
         free(found.items);
-        found = (parts_t){0};
+        found = (part_list_t){0};
     }
     buf_free(&text);
     *parts = found.items;

@@ -9,12 +9,13 @@
 #include "core/base/buf.h"
 #include "core/mabel/text/scope.h"
 
-typedef struct template template_t;
+typedef struct text_template template_t;
 
 typedef enum template_missing {
-    TEMPLATE_EMPTY, /* an unresolved ASCII name becomes "", a non-ASCII one stays as written (prompts, final
-                       values) */
-    TEMPLATE_VERBATIM, /* unresolved names stay as written (MEX strings: "\d{3}") */
+    /* Prompts and final values: an unresolved ASCII name becomes "", a non-ASCII one stays as written. */
+    TEMPLATE_EMPTY,
+    /* MEX strings: unresolved names stay as written, such as "\d{3}". */
+    TEMPLATE_VERBATIM,
 } template_missing_t;
 
 template_t *template_compile(const char *text, size_t len); /* never fails */
@@ -28,27 +29,26 @@ bool template_has_images(const template_t *t);
  * deep. */
 int template_render(const template_t *t, scope_t *scope, template_missing_t missing, buf_t *out, err_t *err);
 
-/* Value position: exactly one placeholder gives the value itself (*resolved false and null when absent); any
- * other string renders to text (TEMPLATE_VERBATIM when verbatim). */
+/* A text is whole when it is exactly one placeholder. */
 bool template_is_whole(const template_t *t);
-const dotted_t *
-template_whole(const template_t *t); /* the placeholder's name, borrowed; NULL when it is not whole */
+/* The placeholder's name, borrowed; NULL when the text is not whole. */
+const dotted_t *template_whole(const template_t *t);
+/* The text where a value is wanted: a whole one gives the value itself (null and *resolved false when nothing
+ * has that name), any other one renders to text. *out is owned by the caller. */
 int template_value(const template_t *t, scope_t *scope, template_missing_t missing, value_t *out,
                    bool *resolved, err_t *err);
 
-/* Prompts with images: the segments in order. text: rendered run of text (owned by caller); image: name and
- * detail. */
+/* A part of a prompt with images: a run of text, or an image. */
 typedef struct template_part {
     bool is_image;
-    value_t text;       /* TEXT: string. Owned */
-    str_t *image;       /* IMAGE: name without ".img"; borrowed from the template */
-    const char *detail; /* IMAGE: "auto", "low", "high"; borrowed */
+    value_t text;       /* of a run: a string, owned by the caller of template_parts */
+    str_t *image;       /* of an image: its name without ".img"; borrowed from the template */
+    const char *detail; /* of an image: "auto", "low", "high"; a constant */
 } template_part_t;
-int template_parts(const template_t *t, scope_t *scope, template_part_t **parts, size_t *count,
-                   err_t *err); /* caller frees array and texts */
+/* The parts in order. The caller frees the array and the texts in it. */
+int template_parts(const template_t *t, scope_t *scope, template_part_t **parts, size_t *count, err_t *err);
 
-/* Names a template mentions (first segment and whole), for load-time hints: calls back for each
- * placeholder. */
+/* Calls `each` with the whole dotted name of each placeholder that is no image, for checks at load time. */
 void template_each_name(const template_t *t, void (*each)(void *arg, const char *name, size_t len),
                         void *arg);
 

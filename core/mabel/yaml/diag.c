@@ -2,8 +2,8 @@
  *
  * Problems arrive in whatever order the loader meets them and are shown in file order, each with its source
  * line and a caret. Columns are counted in characters, as libyaml does; the caret is placed in terminal
- * cells, where East Asian wide characters take two. When the table is full an error takes the place of
- * something less serious: what made a file fail is never among what is left out.
+ * cells, where East Asian wide characters take two. When the table is full, an error takes the place of
+ * something less serious, so that what made a file fail is always shown.
  */
 #include "core/mabel/yaml/diag.h"
 
@@ -107,13 +107,13 @@ static size_t cells_of(uint32_t c) {
     return wide ? 2 : 1;
 }
 
-typedef struct slice {
+typedef struct line_text {
     const char *bytes;
     size_t len;
-} slice_t;
+} line_text_t;
 
 /* Line number `line` (1-based) of the source, without its end; false when there is no such line. */
-static bool source_line(const diags_t *d, uint32_t line, slice_t *out) {
+static bool source_line(const diags_t *d, uint32_t line, line_text_t *out) {
     const char *p = d->source, *end = d->source + d->source_len;
     if (!p || line == 0) return false;
     for (uint32_t n = 1; n < line; n++) {
@@ -124,20 +124,21 @@ static bool source_line(const diags_t *d, uint32_t line, slice_t *out) {
     const char *stop = memchr(p, '\n', (size_t)(end - p));
     size_t len = (size_t)((stop ? stop : end) - p);
     if (len > 0 && p[len - 1] == '\r') len--;
-    *out = (slice_t){p, len};
+    *out = (line_text_t){p, len};
     return true;
 }
 
-/* One character: its bytes and cells. Invalid bytes count as one cell each. */
-static size_t char_at(slice_t s, size_t at, size_t *cells) {
+/* The bytes of the character at `at`; *cells is its width. An invalid byte counts as a character of one cell.
+ */
+static size_t char_at(line_text_t s, size_t at, size_t *cells) {
     uint32_t c = 0;
     int n = utf8_decode(s.bytes + at, s.len - at, &c);
     *cells = n > 0 ? cells_of(c) : 1;
     return n > 0 ? (size_t)n : 1;
 }
 
-/* Bytes and cells of the first `chars` characters. */
-static size_t chars_span(slice_t s, size_t chars, size_t *cells) {
+/* The bytes of the first `chars` characters; *cells is their width. */
+static size_t chars_span(line_text_t s, size_t chars, size_t *cells) {
     size_t at = 0, n;
     *cells = 0;
     for (; chars > 0 && at < s.len; chars--) {
@@ -148,7 +149,7 @@ static size_t chars_span(slice_t s, size_t chars, size_t *cells) {
 }
 
 /* Cuts the line to what fits, with the caret in it; returns the cells before the caret. */
-static size_t fit_line(slice_t *line, size_t caret_chars, bool *cut_front, bool *cut_back) {
+static size_t fit_line(line_text_t *line, size_t caret_chars, bool *cut_front, bool *cut_back) {
     size_t cells, n;
     size_t caret = chars_span(*line, caret_chars, &cells);
     size_t at = 0;
@@ -171,15 +172,17 @@ static size_t fit_line(slice_t *line, size_t caret_chars, bool *cut_front, bool 
     return cells;
 }
 
-static void write_shown(buf_t *out, slice_t line) {
+static void write_shown(buf_t *out, line_text_t line) {
     for (size_t i = 0; i < line.len; i++) {
         unsigned char c = (unsigned char)line.bytes[i];
         buf_addc(out, c < 0x20 || c == 0x7F ? ' ' : (char)c);
     }
 }
 
+/* The source line without its indentation, cut to the width of a terminal, and a caret under the place.
+ * Nothing is written when the place or the source is not known. */
 static void write_caret(const diags_t *d, const diag_t *item, buf_t *out) {
-    slice_t line;
+    line_text_t line;
     if (item->col == 0 || !source_line(d, item->line, &line)) return;
     size_t indent = 0;
     while (indent < line.len && indent + 1 < item->col &&
@@ -208,7 +211,7 @@ static void write_item(const diags_t *d, const diag_t *item, buf_t *out) {
     write_caret(d, item, out);
 }
 
-/* File order; what was found first comes first within a place. */
+/* The order of the file; problems of one place stay in the order in which they were found. */
 static int by_place(const void *a, const void *b) {
     const diag_t *x = *(const diag_t *const *)a, *y = *(const diag_t *const *)b;
     if (x->line != y->line) return x->line < y->line ? -1 : 1;
@@ -260,6 +263,7 @@ static size_t edit_distance(const char *a, size_t n, const char *b, size_t m) {
     return above[m];
 }
 
+/* The closest name wins; of several with the same distance, the first. */
 const char *diag_nearest(const char *word, const char *const *names, size_t count) {
     size_t len = strlen(word);
     if (len < 2 || len > WORD_MAX) return NULL;

@@ -1,5 +1,10 @@
-/* diag.h - problems of a pipeline file, all of them, for people: file:line:col, path, text with a caret, what
- * to do. */
+/* diag.h - all problems of a pipeline file, written for people:
+ *
+ *   p.yaml:12:7: error: blocks[3].regex: not a regular expression: ...
+ *       regex: (unclosed
+ *              ^
+ *
+ * A problem has a level, a place (line, column, path in the tree) and a sentence that says what to do. */
 #ifndef SDG_MABEL_YAML_DIAG_H
 #define SDG_MABEL_YAML_DIAG_H
 
@@ -11,7 +16,8 @@
 
 typedef enum diag_level { DIAG_HINT, DIAG_WARNING, DIAG_ERROR } diag_level_t;
 
-/* Where in the tree we are: a chain on the C stack, "blocks[3].outputs[0].regex". key NULL means index. */
+/* A place in the tree, "blocks[3].outputs[0].regex": a chain on the C stack from the root to here. A link
+ * with a NULL key is an index. */
 typedef struct ypath {
     const struct ypath *up;
     const char *key;
@@ -41,8 +47,7 @@ void diags_init(diags_t *d, const char *file, const char *source, size_t len);
 void diags_free(diags_t *d);
 void diag_add(diags_t *d, diag_level_t level, uint32_t line, uint32_t col, const ypath_t *path,
               const char *fmt, ...) __attribute__((format(printf, 6, 7)));
-/* All problems in file order: "p.yaml:12:7: error: blocks[3].regex: ...\n    regex: (unclosed\n
- * ^". */
+/* Appends all problems of at least this level, in file order, in the form shown above. */
 void diags_write(const diags_t *d, diag_level_t least, buf_t *out);
 
 /* The nearest of `names` to `word` (edit distance <= 1/3 of its length), or NULL. */

@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-/* a pipeline file; larger is refused */
+/* bytes of a pipeline file: far more than anybody writes by hand; larger is refused */
 #define YAML_FILE_BYTES_MAX ((size_t)16 << 20)
 
 /* after alias expansion: a "billion laughs" file is refused */

@@ -67,6 +67,7 @@ void yentries_finish(yentries_t *e, ynode_t *n) {
     *e = (yentries_t){0};
 }
 
+/* Frees all nodes, whoever refers to them, and sets the pointer to NULL; NULL is fine. */
 void yaml_doc_free(ydoc_t **doc) {
     if (!doc || !*doc) return;
     for (ybox_t *box = (*doc)->nodes, *next; box; box = next) {

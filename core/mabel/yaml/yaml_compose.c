@@ -1,13 +1,12 @@
 /* yaml_compose.c - libyaml's events become a tree.
  *
- * What libyaml leaves to its user is here: anchors, merge keys, duplicate keys, types of scalars, and the
- * bounds. Every alias adds the whole size of its target to `doc->expanded` and its height to the depth, so a
- * file is refused as soon as what it stands for is too large, although the nodes themselves are shared.
+ * libyaml leaves to its user what is done here: anchors, merge keys, duplicate keys, types of scalars, and
+ * the bounds. Every alias adds the whole size of its target to `doc->expanded` and its height to the depth.
+ * So a file is refused as soon as its expansion is too large, although the nodes themselves are shared.
  * Recursion is bounded by YAML_DEPTH_MAX.
  *
  * Merging follows PyYAML: the merged entries come first (of a list of maps the last map first), then the
- * map's own; a later value replaces an earlier one and keeps its place.
- */
+ * map's own; a later value replaces an earlier one and keeps its place. */
 #include "core/mabel/yaml/yaml_doc.h"
 #include "core/base/grow.h"
 #include "core/mabel/yaml/limits.h"
@@ -39,7 +38,7 @@ static const ynode_t *compose(composer_t *c, const ypath_t *path, uint32_t depth
 static uint32_t line_of(yaml_mark_t m) { return (uint32_t)m.line + 1; }
 static uint32_t col_of(yaml_mark_t m) { return (uint32_t)m.column + 1; }
 
-/* What usually is behind one of libyaml's complaints. */
+/* What to do about one of libyaml's complaints, by a part of its text; "" when there is no advice. */
 static const char *advice_for(const char *problem) {
     static const struct {
         const char *part, *advice;
@@ -62,7 +61,7 @@ static const char *advice_for(const char *problem) {
     return "";
 }
 
-/* A byte offset as a mark, for reader errors, which have none. */
+/* The line and column of a byte offset: errors of libyaml's reader have no mark, only an offset. */
 static yaml_mark_t mark_of_offset(const diags_t *d, size_t offset) {
     yaml_mark_t m = {.index = offset};
     for (size_t i = 0; d->source && i < offset && i < d->source_len; i++) {
@@ -73,6 +72,7 @@ static yaml_mark_t mark_of_offset(const diags_t *d, size_t offset) {
     return m;
 }
 
+/* Reports the error that libyaml stopped at. */
 static void report_syntax(composer_t *c) {
     const yaml_parser_t *p = &c->parser;
     const char *problem = p->problem ? p->problem : "not YAML";
@@ -211,6 +211,7 @@ static void replace_env(composer_t *c, ynode_t *n) {
     buf_free(&out);
 }
 
+/* A scalar with its type: by its tag, else text when it is quoted, else by the rules of yaml_resolve.h. */
 static const ynode_t *compose_scalar(composer_t *c, const ypath_t *path) {
     if (!count_nodes(c, 1, path)) return NULL;
     const char *text = (const char *)c->event.data.scalar.value;
@@ -276,6 +277,8 @@ static void merge_problem(composer_t *c, const ynode_t *value, const ypath_t *pa
              "'<<' merges a map or a list of maps, this is %s", yaml_kind_name(value));
 }
 
+/* The value of a `<<`. Of a list the last map comes first, because PyYAML does so. False: reading has
+ * stopped. */
 static bool merge_value(composer_t *c, mapping_t *m, const ynode_t *value, const ypath_t *path,
                         uint32_t depth) {
     if (value->kind == YNODE_MAP) return merge_map(c, m, value, path, depth);
@@ -335,8 +338,8 @@ static bool event_is_merge_key(const yaml_event_t *e) {
            !e->data.scalar.tag && e->data.scalar.length == 2 && memcmp(e->data.scalar.value, "<<", 2) == 0;
 }
 
-/* The key of an entry as a text scalar. A list or map as a key is reported and takes a name nobody asks
- * for. */
+/* The key of an entry as a text scalar. A list or map cannot be a key: it is reported, and "?" takes its
+ * place. */
 static const ynode_t *compose_key(composer_t *c, const ypath_t *path, uint32_t depth) {
     uint32_t line = line_of(c->event.start_mark), col = col_of(c->event.start_mark);
     c->in_key = c->event.type == YAML_SCALAR_EVENT;
@@ -409,6 +412,8 @@ static const ynode_t *compose(composer_t *c, const ypath_t *path, uint32_t depth
 
 static const ynode_t *empty_map(ydoc_t *doc) { return ydoc_node(doc, YNODE_MAP, 1, 1); }
 
+/* Sets the root of the document; it stays NULL when reading stopped. An empty file, and one that holds null,
+ * is an empty map. */
 static void compose_document(composer_t *c) {
     if (!advance(c) || !advance(c)) return; /* start of the stream, then of the document */
     if (c->event.type == YAML_STREAM_END_EVENT) {
@@ -428,6 +433,7 @@ static void compose_document(composer_t *c) {
         stop_at_event(c, NULL, "a second document begins here ('---'): a file holds one");
 }
 
+/* The document belongs to the caller; a file that is too large or cannot be read leaves none. */
 ydoc_t *yaml_parse(const char *bytes, size_t len, const yaml_options_t *options, diags_t *diags) {
     if (len > YAML_FILE_BYTES_MAX) {
         diag_add(diags, DIAG_ERROR, 0, 0, NULL, "the file has %zu bytes, at most %zu are read", len,

@@ -4,7 +4,8 @@
 
 #include "core/mabel/yaml/yaml.h"
 
-/* A node with what only the document knows of it. `node` must be the first member. */
+/* A node with what only the document knows of it. `node` is the first member, so that a pointer to the node
+ * is a pointer to its box (ybox_of). */
 typedef struct ybox {
     ynode_t node;
     struct ybox *next; /* all nodes of the document */
@@ -24,8 +25,10 @@ struct ydoc {
 
 static inline ybox_t *ybox_of(const ynode_t *n) { return (ybox_t *)(uintptr_t)n; }
 
+/* A new node that belongs to the document. */
 ynode_t *ydoc_node(ydoc_t *doc, ynode_kind_t kind, uint32_t line, uint32_t col);
 ynode_t *ydoc_scalar(ydoc_t *doc, value_t take, uint32_t line, uint32_t col);
+/* Remembers that a scalar mentions a variable that is not set; only the first one of a scalar counts. */
 void ydoc_note_missing(ydoc_t *doc, ynode_t *n, const char *name, size_t len);
 
 /* A list or map under construction. */

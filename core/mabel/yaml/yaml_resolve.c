@@ -2,9 +2,13 @@
  *
  * Each pattern of its resolver is a small scanner here: `scan_*` moves a cursor over what it accepts. A
  * scalar is of a kind when the scanner ends exactly at its end; then the underscores are dropped and the
- * digits are read. Peculiarities that are kept on purpose: a real needs a '.', an exponent needs a sign
- * ("1e3" is text, "1.5e3" too), "-.5" is text, "08" is text, "1:30" is ninety. Kept out: timestamps stay
- * text; integers beyond 64 bits become reals.
+ * digits are read.
+ *
+ * Peculiarities of PyYAML that are kept on purpose:
+ *   - a real needs a '.', and an exponent needs a sign: "1e3" and "1.5e3" are text
+ *   - "-.5" and "08" are text
+ *   - "1:30" is ninety
+ * Differences: timestamps stay text, and integers beyond 64 bits become reals.
  */
 #include "core/mabel/yaml/yaml_resolve.h"
 
@@ -57,7 +61,7 @@ static bool is_digit(char c, int base) {
     return base == 16 && ((c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'));
 }
 
-/* Digits and underscores; how many digits. */
+/* Steps over digits and underscores; returns how many digits there were. */
 static size_t take_digits(cursor_t *c, int base, bool underscores) {
     size_t digits = 0;
     for (; more(c) && (is_digit(*c->at, base) || (underscores && *c->at == '_')); c->at++)
@@ -69,7 +73,7 @@ static void take_sign(cursor_t *c) {
     if (next_is(c, '-') || next_is(c, '+')) c->at++;
 }
 
-/* One or more ":59" groups of a sexagesimal number. */
+/* Steps over one or more ":59" groups of a sexagesimal number. */
 static bool take_sixties(cursor_t *c) {
     size_t groups = 0;
     while (take(c, ':')) {
@@ -94,7 +98,7 @@ static double read_real(const char *text, size_t len) {
     return r;
 }
 
-/* Base 2, 8, 10, 16; turns to a real when it does not fit 64 bits. */
+/* The number that digits of base 2, 8, 10 or 16 stand for; a real when it does not fit 64 bits. */
 static value_t read_digits(const char *text, size_t len, int base, bool negative) {
     uint64_t n = 0;
     double real = 0;
@@ -115,7 +119,7 @@ static value_t read_digits(const char *text, size_t len, int base, bool negative
     return value_int(negative ? (int64_t)(0 - n) : (int64_t)n);
 }
 
-/* Integer groups "1:30:00"; a real when too large. */
+/* The number that "1:30:00" stands for; a real when it does not fit 64 bits. */
 static value_t read_sixties(const char *text, size_t len, bool negative) {
     int64_t n = 0;
     double real = 0;
@@ -162,6 +166,7 @@ static bool scan_int_sixties(cursor_t c) {
     return take_sixties(&c) && !more(&c);
 }
 
+/* Is this an integer? Octal is tried before decimal, because "017" is both. */
 static bool resolve_int(const char *text, size_t len, value_t *out) {
     cursor_t c = {text, text + len};
     bool negative = next_is(&c, '-');
@@ -184,7 +189,8 @@ static bool resolve_int(const char *text, size_t len, value_t *out) {
 
 /* ---- reals */
 
-/* "12.5e+3", "12.", ".5": what stands before the sign is the caller's. */
+/* "12.5e+3", "12.", ".5". The caller has stepped over the sign; after one, a digit must come before the
+ * point. */
 static bool scan_point(cursor_t c, bool signed_) {
     size_t before = 0;
     if (more(&c) && *c.at != '_') before = take_digits(&c, 10, true);
@@ -221,6 +227,7 @@ static double read_real_sixties(const char *text, size_t len) {
     return real;
 }
 
+/* Is this a real? */
 static bool resolve_real(const char *text, size_t len, value_t *out) {
     if (IS_ONE_OF(text, len, ".nan", ".NaN", ".NAN")) {
         *out = value_real(NAN);

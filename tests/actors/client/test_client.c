@@ -34,6 +34,7 @@ static uint64_t job; /* of the JOB_OPEN heard last */
 
 /* ---- the stage */
 
+/* The arguments of a client that is not started yet, and a scheduler that the test plays. */
 static void begin(void) {
     strcpy(folder, "/tmp/sdg-test-client-XXXXXX");
     cr_assert(mkdtemp(folder));
@@ -254,7 +255,7 @@ Test(client, hello_welcome_and_the_job) {
     cr_expect_eq(open->needs, JOB_NEEDS_PYTHON);
     cr_expect_eq(open->reopened, 0);
     link_frame_free(&in);
-    expect_job(false); /* not answered: with the next beat again */
+    expect_job(false); /* not answered, so it is said again with the next beat */
 }
 
 Test(client, hello_is_repeated_until_it_is_answered) {
@@ -591,7 +592,7 @@ Test(client, a_job_opened_on_a_new_epoch_is_opened_until_it_is_accepted) {
     puppet_pass(&scheduler, MESSAGE_HELLO);
     say_welcome(true);
     expect_job(false);
-    expect_job(false); /* the first was lost */
+    expect_job(false); /* the first one was lost */
     accept_job();
     give_credit(0, MANY, MANY);
     expect_rows(0, 0, 2);
@@ -760,10 +761,10 @@ Test(client, batch_mode_makes_two_passes) {
     expect_ack(1);
     uint64_t first_pass = job;
     say_done("");
-    expect_job_opened();                 /* of the first pass */
-    puppet_pass(&store, MESSAGE_SYNC);   /* not answered: */
-    expect_nothing_of(MESSAGE_JOB_OPEN); /* what was parked may be on its way */
-    answer_sync();                       /* asked again */
+    expect_job_opened();                 /* JOB_OPENED of the first pass */
+    puppet_pass(&store, MESSAGE_SYNC);   /* the store does not answer this SYNC */
+    expect_nothing_of(MESSAGE_JOB_OPEN); /* until the store answers, rows may be on their way to it */
+    answer_sync();                       /* SYNC is said again */
     expect_pass(first_pass, 0);
     cr_expect_neq(job, first_pass);
     accept_job();
@@ -796,7 +797,7 @@ Test(client, batch_mode_runs_fewer_rows_when_requests_fail) {
     usage(&meta, 3);
     send_results(1, 0, 8, ROW_STATUS_PARKED, (slice_t){meta.data, meta.len});
     uint64_t limit = args.concurrency;
-    while (limit == args.concurrency) { /* repeated with each beat: those of before come first */
+    while (limit == args.concurrency) { /* it is repeated with each beat: older ones come first */
         puppet_await(&scheduler, MESSAGE_JOB_LIMIT, &in);
         cr_assert_eq(in.message.JOB_LIMIT.job, job);
         limit = in.message.JOB_LIMIT.concurrency;

@@ -9,7 +9,7 @@ Test(passes, a_run_without_batch_mode_is_one_pass_that_stops_nowhere) {
     cr_expect_eq(passes_number(p), 1);
     cr_expect(passes_is_last(p));
     cr_expect_eq(passes_stop(p), 0);
-    cr_expect_not(passes_park(p, 4), "nothing waits for a next one");
+    cr_expect_not(passes_take(p, 4), "nothing waits for a next one");
     cr_expect_eq(passes_parked(p), 0);
     passes_destroy(&p);
     cr_expect_null(p);
@@ -34,9 +34,9 @@ Test(passes, each_but_the_last_stops_before_a_block) {
 Test(passes, the_rows_of_the_next_are_those_parked_in_this_one) {
     const uint32_t stops[] = {1};
     passes_t *p = passes_new(stops, 1);
-    cr_expect(passes_park(p, 9));
-    cr_expect(passes_park(p, 3));
-    cr_expect_not(passes_park(p, 9), "it came twice");
+    cr_expect(passes_take(p, 9));
+    cr_expect(passes_take(p, 3));
+    cr_expect_not(passes_take(p, 9), "it came twice");
     cr_expect_eq(passes_parked(p), 2);
     rangeset_t *rows = passes_next(p);
     cr_expect(rangeset_count(rows) == 2 && rangeset_has(rows, 3) && rangeset_has(rows, 9));

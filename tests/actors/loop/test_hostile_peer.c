@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "actors/scheduler/scheduler.h"
+#include "actors/loop/limits.h"
 #include "core/base/limits.h"
 #include "core/base/rng.h"
 #include "tests/harness/actor_harness.h"
@@ -99,7 +100,7 @@ Test(hostile_peer, random_bytes_do_no_harm) {
         for (size_t n = 0; n < len; n++) {
             bytes[n] = (char)rng_next(&rng);
         }
-        bytes[0] = (char)(0x90 + i % 16); /* a list: more of it is looked at */
+        bytes[0] = (char)(0x90 + i % 16); /* a list, so that more of it is looked at */
         say_bytes(&p, bytes, len);
     }
     expect_refused(&p, "random bytes");
@@ -129,7 +130,7 @@ Test(hostile_peer, another_version_is_refused_by_its_number) {
     buf_t bytes;
     puppet_t p = join();
     encode(&hello, &bytes);
-    bytes.data[1] = 99; /* [version, ...]: a small number is its own byte */
+    bytes.data[1] = 99; /* the version: a small number is its own byte */
     say_bytes(&p, bytes.data, bytes.len);
     puppet_await(&p, MESSAGE_REFUSED, &in);
     char *reason = xstrndup(in.message.REFUSED.reason.data, in.message.REFUSED.reason.len);
@@ -160,10 +161,10 @@ Test(hostile_peer, a_message_of_several_frames_is_refused_as_a_whole) {
 Test(hostile_peer, an_id_chosen_by_the_sender_is_not_used) {
     static const char *const ids[] = {"a", "four", "\x01idid", "a-long-identity-that-is-not-a-number"};
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
-        zsock_t *s = link_socket(ZMQ_DEALER, 200);
+        zsock_t *s = link_socket(ZMQ_DEALER, 200, SOCKET_HWM);
         buf_t bytes;
         zsock_set_identity(s, ids[i]);
-        cr_assert(zsock_connect(s, "%s", endpoint) == 0);
+        cr_assert_eq(link_attach(s, LINK_CONNECT, endpoint, NULL), 0);
         message_t hello = {.type = MESSAGE_HELLO,
                            .HELLO = {.role = 1, .instance = 5, .name = slice_of("chosen")}};
         encode(&hello, &bytes);

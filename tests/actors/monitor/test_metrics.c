@@ -410,10 +410,10 @@ Test(fleet_totals, adds_workers_up_whatever_is_lost_or_repeated) {
     tally_t a = {0}, b = {0};
     finish_rows(&a, 10, 1000);
     say(f, 1, &a, 1);
-    say(f, 1, &a, 2); /* repeated, or after a reconnect */
+    say(f, 1, &a, 2); /* said twice, or again after a reconnect */
     finish_rows(&b, 20, 9000);
     say(f, 2, &b, 3);
-    finish_rows(&a, 30, 1000); /* two words lost in between */
+    finish_rows(&a, 30, 1000); /* two STATS between were lost */
     say(f, 1, &a, 4);
     const tally_t *sum = fleet_totals_sum_peek(f);
     cr_assert_eq(sum->totals[CLIENT_rows_ok] + sum->totals[CLIENT_rows_failed], 60);

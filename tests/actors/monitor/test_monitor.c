@@ -131,20 +131,20 @@ Test(monitor, prints_the_summary_of_a_client, .timeout = 120) {
 
 /* ---- nobody waits for it */
 
-/* A queue that is full: as many words as fit are kept, the others are dropped, and sending returns at once.
- * Were it to block, this test would never end. */
+/* When a queue is full, messages beyond it are dropped and sending returns at once. If sending blocked, this
+ * test would never end. */
 Test(monitor, sending_to_one_that_never_reads_or_is_absent_returns_at_once, .timeout = 120) {
     static const char *const endpoints[] = {"inproc://stalled-monitor", "inproc://absent-monitor"};
-    zsock_t *pull = link_socket(ZMQ_PULL, 0);
+    zsock_t *pull = link_socket(ZMQ_PULL, 0, SOCKET_HWM);
     uint64_t values[CLIENT_STATS] = {0};
     message_t m = {.type = MESSAGE_STATS, .STATS = {.role = ROLE_CLIENT, .values = {values, CLIENT_STATS}}};
     buf_t scratch;
-    cr_assert_eq(zsock_bind(pull, "%s", endpoints[0]), 0);
+    cr_assert_eq(link_attach(pull, LINK_BIND, endpoints[0], NULL), 0);
     buf_init(&scratch, 65536);
     for (size_t i = 0; i < 2; i++) {
-        zsock_t *push = link_socket(ZMQ_PUSH, 0);
+        zsock_t *push = link_socket(ZMQ_PUSH, 0, SOCKET_HWM);
         int dropped = 0;
-        cr_assert_eq(zsock_connect(push, "%s", endpoints[i]), 0);
+        cr_assert_eq(link_attach(push, LINK_CONNECT, endpoints[i], NULL), 0);
         for (int n = 0; n < 3 * SOCKET_HWM; n++)
             dropped += !link_send(push, 0, &m, &scratch);
         cr_assert_gt(dropped, 0);
@@ -164,6 +164,8 @@ enum { ROWS = 20000 };
 #else
 enum { ROWS = 200000 };
 #endif
+/* messages in each queue to the monitor: so few that a short run fills them */
+enum { QUEUE_MAX = 1 };
 static char folder[64];
 
 static char *path_in(const char *name) { return xasprintf("%s/%s", folder, name); }
@@ -209,9 +211,12 @@ static double run_with(const char *monitor) {
     client_args_t c = client_args(input, output, &options, &err);
     c.endpoint = endpoint;
     c.monitor = monitor;
+    c.monitor_queue_max = QUEUE_MAX;
     uint64_t began = clock_now_ns();
-    scheduler_args_t s = {
-        .endpoints = (const char *const *)&endpoint, .endpoint_count = 1, .monitor = monitor};
+    scheduler_args_t s = {.endpoints = (const char *const *)&endpoint,
+                          .endpoint_count = 1,
+                          .monitor = monitor,
+                          .monitor_queue_max = QUEUE_MAX};
     actor_thread_t *scheduler = harness_start(scheduler_actor, &s);
     harness_hear_word(scheduler, "BOUND");
     worker_args_t w = {.endpoint = endpoint, .name = "worker", .python_hosts = 1};
@@ -242,12 +247,12 @@ static double with_a_monitor(void) {
     return rate;
 }
 
-/* It is there, and its queue is full after two words of each sender. How many it was told in all shows that
- * the rest was dropped. */
+/* A monitor that is bound and never reads: its queue is full after two messages of each sender. *kept is how
+ * many messages it got in all, which shows that the rest was dropped. */
 static double with_one_that_never_reads(size_t *kept) {
-    zsock_t *pull = link_socket(ZMQ_PULL, 0);
+    zsock_t *pull = link_socket(ZMQ_PULL, 0, QUEUE_MAX);
     link_frame_t in;
-    cr_assert_eq(zsock_bind(pull, "inproc://monitor-stalled"), 0);
+    cr_assert_eq(link_attach(pull, LINK_BIND, "inproc://monitor-stalled", NULL), 0);
     double rate = run_with("inproc://monitor-stalled");
     for (*kept = 0; link_recv(pull, &in, NULL) == LINK_MESSAGE; ++*kept)
         link_frame_free(&in);
@@ -257,12 +262,11 @@ static double with_one_that_never_reads(size_t *kept) {
 
 Test(monitor, a_run_is_as_fast_with_one_that_never_reads_or_is_absent, .timeout = 120) {
     size_t kept;
-    link_set_push_hwm(1);
     strcpy(folder, "/tmp/sdg-test-monitor-XXXXXX");
     cr_assert_not_null(mkdtemp(folder));
     char *input = path_in("in.jsonl"), *command = xasprintf("rm -rf '%s'", folder);
     write_input(input);
-    run_with("inproc://monitor-warm-up"); /* caches and frequencies */
+    run_with("inproc://monitor-warm-up"); /* warms up caches and frequencies */
     double fine = with_a_monitor(), stalled = with_one_that_never_reads(&kept),
            absent = run_with("inproc://monitor-absent");
     fprintf(stderr,

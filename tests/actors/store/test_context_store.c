@@ -11,13 +11,14 @@
 enum { JOB = 42, OWNER = 7, OTHER = 8 };
 
 static char folder[64], path[80];
-static char endpoint[32]; /* another one each time: a closed inproc name becomes free a moment later */
+static char endpoint[32]; /* a new one each time, because a closed inproc name becomes free a moment later */
 static actor_thread_t *store;
 static puppet_t worker;
 static char spill_path[96];
 
 static const char *monitor; /* endpoint that the store tells, or NULL */
 
+/* A store with this journal and these contexts, and a worker that the test plays. */
 static void start_with(journal_t *journal, journal_fsync_t fsync) {
     static int starts;
     contexts_options_t contexts = {.max_cached = 2, .spill_path = spill_path};
@@ -312,7 +313,7 @@ Test(context_store, contexts_go_from_one_pass_to_the_next) {
     put(0, 5, CONTEXT_SHARED, OWNER, "state");
     say((message_t){.type = MESSAGE_JOB_OPENED, .JOB_OPENED = {.job = JOB + 1}});
     sync_store();
-    ask(1, 5, CONTEXT_SHARED, OWNER, ""); /* of the pass before: late */
+    ask(1, 5, CONTEXT_SHARED, OWNER, ""); /* a late message of the pass before */
     link_frame_t in;
     hear(MESSAGE_REFUSED, &in);
     link_frame_free(&in);
@@ -338,7 +339,7 @@ Test(context_store, a_pinned_context_makes_no_room) {
     put(0, 1, CONTEXT_SHARED, OWNER, "state");
     say((message_t){.type = MESSAGE_CTX_PIN, .CTX_PIN = {.job = JOB, .owner = OWNER, .rows = {pinned, 1}}});
     for (uint64_t row = 2; row < 6; row++) {
-        put(0, row, CONTEXT_SHARED, OWNER, "state"); /* two have room, with the pinned one */
+        put(0, row, CONTEXT_SHARED, OWNER, "state"); /* two contexts have room, the pinned one included */
     }
     while (evicted < 3) {
         link_frame_t in;

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FACTS_ALL = 32, WAYS_MAX = 1 << 16 };
+enum { FACTS_ALL = 64, WAYS_MAX = 1 << 16 };
 
 static void expect(passage_t *p, passage_event_t event, uint32_t facts, passage_state_t state,
                    uint32_t todo) {
@@ -103,6 +103,21 @@ Test(passage, a_row_out_of_time_gives_up_what_it_waits_for) {
     expect(&p, PASSAGE_FINISHES, 0, PASSAGE_NONE, PASSAGE_CANCEL_PYTHON | PASSAGE_REPORT | PASSAGE_RELEASE);
 }
 
+Test(passage, python_waits_for_a_unit) {
+    passage_t p = {.state = PASSAGE_RUNNING};
+    expect(&p, PASSAGE_WANTS_PYTHON, 0, PASSAGE_AWAITING_UNIT, PASSAGE_SET_ALARM | PASSAGE_AWAIT_UNIT);
+    expect(&p, PASSAGE_UNIT, PASSAGE_HAS_UNIT, PASSAGE_IN_PYTHON, PASSAGE_CALL_PYTHON);
+    p.state = PASSAGE_RUNNING;
+    expect(&p, PASSAGE_WANTS_PYTHON, PASSAGE_HAS_UNIT, PASSAGE_IN_PYTHON,
+           PASSAGE_SET_ALARM | PASSAGE_CALL_PYTHON);
+}
+
+Test(passage, a_row_that_can_never_go_on_here_goes_back) {
+    passage_t p = {.state = PASSAGE_PYTHON_CALLING};
+    expect(&p, PASSAGE_STUCK, 0, PASSAGE_NONE,
+           PASSAGE_CANCEL_CALL | PASSAGE_CANCEL_PYTHON | PASSAGE_GIVE_BACK | PASSAGE_RELEASE);
+}
+
 Test(passage, what_nobody_can_have_said_is_a_bug, .signal = SIGABRT) {
     passage_t p = {.state = PASSAGE_ASLEEP};
     passage_next(&p, PASSAGE_CALL_ANSWERED, 0);
@@ -139,9 +154,11 @@ Test(passage, each_state_and_event_has_a_name_of_its_own) {
 /* A row that may not go on by itself holds no unit; the one of a call is with the engine. */
 Test(passage, units_follow_the_state) {
     for (int state = 0; state < PASSAGE_STATES; state++) {
-        passage_unit_t unit = state == PASSAGE_NONE || state == PASSAGE_ASLEEP ? PASSAGE_UNIT_NONE
-                              : passage_expects(state, PASSAGE_CALL_ANSWERED)  ? PASSAGE_UNIT_OF_CALL
-                                                                               : PASSAGE_UNIT_OF_ROW;
+        passage_unit_t unit =
+            state == PASSAGE_NONE || state == PASSAGE_ASLEEP || state == PASSAGE_AWAITING_UNIT
+                ? PASSAGE_UNIT_NONE
+            : passage_expects(state, PASSAGE_CALL_ANSWERED) ? PASSAGE_UNIT_OF_CALL
+                                                            : PASSAGE_UNIT_OF_ROW;
         cr_assert_eq(passage_unit(state), unit, "%s", passage_state_name(state));
     }
 }
@@ -150,7 +167,7 @@ Test(passage, units_follow_the_state) {
 
 /* What is so of one row in one world, and does not change. */
 typedef struct world {
-    bool journal, asks, saves, contexts, stored, wall_time;
+    bool journal, asks, saves, contexts, stored, wall_time, scarce; /* scarce: of units */
 } world_t;
 
 /* A point on the way, with an account of everything that is open. Compared as bytes. */
@@ -160,7 +177,7 @@ typedef struct point {
     uint8_t calls;                       /* made for the question it has asked last */
     uint8_t call, lookup, record, fetch; /* open */
     uint8_t python, held, save;
-    uint8_t alarm, turn, queued;
+    uint8_t alarm, turn, queued, unit_queued;
     uint8_t called_now; /* the call was made this moment: it may be refused, or the row put away */
     uint8_t asks_next;  /* what was held comes this moment */
     uint8_t told;       /* what the scheduler hears of its end */
@@ -202,6 +219,8 @@ static bool can_happen(const world_t *w, const point_t *p, passage_event_t event
     case PASSAGE_DROPPED: return p->state != PASSAGE_NONE;
     case PASSAGE_TURN: return p->turn;
     case PASSAGE_WAKE: return p->alarm;
+    case PASSAGE_UNIT: return p->unit_queued;
+    case PASSAGE_STUCK: return p->unit_queued || p->call || p->state == PASSAGE_ASLEEP;
     case PASSAGE_ROOM: return p->queued;
     case PASSAGE_PUT_AWAY: return fresh && w->contexts && !in_python(p->state);
     case PASSAGE_CALL_REFUSED: return fresh;
@@ -223,7 +242,7 @@ static bool can_happen(const world_t *w, const point_t *p, passage_event_t event
 static uint32_t facts_of(const world_t *w, const point_t *p) {
     return (w->journal ? PASSAGE_HAS_JOURNAL : 0) | (w->asks ? PASSAGE_ASKS : 0) |
            (w->saves ? PASSAGE_SAVES : 0) | (p->kept ? PASSAGE_HAS_ANSWER : 0) |
-           (p->shared ? PASSAGE_SHARED : 0);
+           (p->shared ? PASSAGE_SHARED : 0) | (w->scarce ? 0 : PASSAGE_HAS_UNIT);
 }
 
 /* The event closes what it answers. */
@@ -232,6 +251,7 @@ static void close_asked(point_t *p, passage_event_t event) {
     switch (event) {
     case PASSAGE_TURN: p->turn = 0; break;
     case PASSAGE_WAKE: p->alarm = 0; break;
+    case PASSAGE_UNIT: p->unit_queued = 0; break;
     case PASSAGE_ROOM: p->queued = 0; break;
     case PASSAGE_CALL_REFUSED:
     case PASSAGE_CALL_ANSWERED:
@@ -309,6 +329,10 @@ static void act(const world_t *w, point_t *p, passage_event_t event, uint32_t ac
         p->here = 0;
         break;
     case PASSAGE_PIN: cr_assert(!p->here); break;
+    case PASSAGE_AWAIT_UNIT:
+        cr_assert(p->here && !p->python && !p->unit_queued);
+        p->unit_queued = 1;
+        break;
     case PASSAGE_QUEUE:
         cr_assert(!p->here && !p->queued && !p->fetch);
         p->queued = 1;
@@ -327,7 +351,7 @@ static void act(const world_t *w, point_t *p, passage_event_t event, uint32_t ac
         p->save = p->shared = 1;
         break;
     case PASSAGE_GIVE_BACK:
-        cr_assert(!p->here && !p->shared);
+        cr_assert(event == PASSAGE_STUCK || (!p->here && !p->shared));
         p->told++;
         break;
     case PASSAGE_REPORT:
@@ -381,6 +405,7 @@ static bool is_awaited(const point_t *p) {
     case PASSAGE_WANTED: return p->queued;
     case PASSAGE_FETCHING: return p->fetch;
     case PASSAGE_SAVING: return p->save;
+    case PASSAGE_AWAITING_UNIT: return p->unit_queued;
     case PASSAGE_IN_PYTHON:
     case PASSAGE_ANSWERING_PYTHON: return p->python;
     case PASSAGE_PYTHON_LOOKING_UP: return p->python && p->lookup;
@@ -419,6 +444,7 @@ static point_t take_step(const world_t *w, point_t p, passage_event_t event) {
     if (event >= PASSAGE_WANTS_LLM && event <= PASSAGE_WANTS_TIME)
         cr_assert(p.alarm || !w->wall_time, "%s: its wall time is not minded", passage_event_name(event));
     cr_assert(!answer && !told, "%s: nobody has taken what it brought", passage_event_name(event));
+    if (p.state != PASSAGE_AWAITING_UNIT) p.unit_queued = 0;           /* it does not wait any more */
     if (!passage_expects(p.state, PASSAGE_CALL_MISSING)) p.lookup = 0; /* late from now on */
     if (!passage_expects(p.state, PASSAGE_CALL_RECORDED)) p.record = 0;
     check_point(&p);
@@ -434,7 +460,7 @@ static int number_of(search_t *s, const point_t *p) {
     return s->count++;
 }
 
-/* Every point there is, and from each a way to the end without being dropped. */
+/* Every point there is, and from each a way to the end without being dropped or given back as stuck. */
 static void search_all(search_t *s) {
     s->count = s->edge_count = 0;
     number_of(s, &(point_t){0});
@@ -445,7 +471,8 @@ static void search_all(search_t *s) {
             point_t p = take_step(&s->world, s->points[from], event);
             int to = number_of(s, &p);
             cr_assert_lt(s->edge_count, WAYS_MAX);
-            if (event != PASSAGE_DROPPED) s->edges[s->edge_count++] = (__typeof__(*s->edges)){from, to};
+            if (event != PASSAGE_DROPPED && event != PASSAGE_STUCK)
+                s->edges[s->edge_count++] = (__typeof__(*s->edges)){from, to};
         }
     }
     bool *ends = calloc((size_t)s->count, sizeof *ends);
@@ -468,13 +495,14 @@ static void search_all(search_t *s) {
 
 Test(passage, every_way_ends_and_nothing_is_lost_on_it, .timeout = 120) {
     search_t *s = calloc(1, sizeof *s);
-    for (int bits = 0; bits < 64; bits++) {
+    for (int bits = 0; bits < 128; bits++) {
         s->world = (world_t){.journal = bits & 1,
                              .asks = bits & 2,
                              .saves = bits & 4,
                              .contexts = bits & 8,
                              .stored = bits & 16,
-                             .wall_time = bits & 32};
+                             .wall_time = bits & 32,
+                             .scarce = bits & 64};
         if (s->world.asks && !s->world.journal) continue;
         search_all(s);
         cr_assert_gt(s->count, 10);

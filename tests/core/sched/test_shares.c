@@ -40,12 +40,12 @@ Test(shares, a_limit_is_split_granted_and_answered) {
     world_t w;
     start(&w);
     shares_split_evenly(w.all, 2, 5);
-    shares_settle(w.all, 2, 5, 0);
+    shares_grant(w.all, 2, 5, 0);
     cr_assert_eq(w.share[0].granted, 3);
     cr_assert_eq(w.share[1].granted, 2);
-    cr_assert(w.share[0].changed && w.share[0].unsettled);
+    cr_assert(w.share[0].changed && w.share[0].unanswered);
     cr_assert(share_heard(&w.share[0], 3, 1));
-    cr_assert_not(w.share[0].unsettled);
+    cr_assert_not(w.share[0].unanswered);
     cr_assert_eq(w.share[0].ceiling, 3);
 }
 
@@ -106,7 +106,7 @@ Test(shares, nobody_asks) {
     expect_wanted(&w, 0, 0, 0, 0);
     cr_assert(shares_split_by_demand(w.all, 0, 3, 7));
     shares_split_evenly(w.all, 0, 3);
-    shares_settle(w.all, 0, 3, 0);
+    shares_grant(w.all, 0, 3, 0);
 }
 
 /* ---- settling */
@@ -115,20 +115,20 @@ Test(shares, what_one_gives_up_another_gets_when_it_says_so) {
     world_t w;
     start(&w);
     shares_split_evenly(w.all, 1, 8);
-    shares_settle(w.all, 1, 8, 0);
+    shares_grant(w.all, 1, 8, 0);
     share_heard(&w.share[0], 8, 8);
     w.share[0].changed = false;
     shares_split_evenly(w.all, 2, 8);
-    shares_settle(w.all, 2, 8, 0);
+    shares_grant(w.all, 2, 8, 0);
     cr_assert_eq(w.share[0].granted, 4);
     cr_assert_eq(w.share[1].granted, 0);
     cr_assert(w.share[0].changed && !w.share[1].changed);
     cr_assert_not(share_heard(&w.share[0], 8, 2), "said before it heard of 4");
     cr_assert(share_heard(&w.share[0], 4, 6));
-    shares_settle(w.all, 2, 8, 0);
+    shares_grant(w.all, 2, 8, 0);
     cr_assert_eq(w.share[1].granted, 2);
     share_heard(&w.share[1], 2, 0), share_heard(&w.share[0], 4, 1);
-    shares_settle(w.all, 2, 8, 0);
+    shares_grant(w.all, 2, 8, 0);
     cr_assert_eq(w.share[1].granted, 4);
 }
 
@@ -136,12 +136,12 @@ Test(shares, one_that_has_not_answered_is_granted_nothing_else) {
     world_t w;
     start(&w);
     shares_split_evenly(w.all, 1, 4);
-    shares_settle(w.all, 1, 4, 0);
+    shares_grant(w.all, 1, 4, 0);
     shares_split_evenly(w.all, 1, 8);
-    shares_settle(w.all, 1, 8, 0);
+    shares_grant(w.all, 1, 8, 0);
     cr_assert_eq(w.share[0].granted, 4);
     share_heard(&w.share[0], 4, 4);
-    shares_settle(w.all, 1, 8, 0);
+    shares_grant(w.all, 1, 8, 0);
     cr_assert_eq(w.share[0].granted, 8);
 }
 
@@ -149,15 +149,15 @@ Test(shares, what_it_may_be_using_anyway_is_granted_again_at_once) {
     world_t w;
     start(&w);
     shares_split_evenly(w.all, 1, 8);
-    shares_settle(w.all, 1, 8, 0);
+    shares_grant(w.all, 1, 8, 0);
     share_heard(&w.share[0], 8, 8);
     shares_split_evenly(w.all, 1, 4);
-    shares_settle(w.all, 1, 4, 0);
+    shares_grant(w.all, 1, 4, 0);
     share_heard(&w.share[0], 4, 7);
     shares_split_evenly(w.all, 1, 6);
-    shares_settle(w.all, 1, 6, 0);
+    shares_grant(w.all, 1, 6, 0);
     cr_assert_eq(w.share[0].granted, 4, "7 are more than 6");
-    shares_settle(w.all, 1, 7, 0);
+    shares_grant(w.all, 1, 7, 0);
     cr_assert_eq(w.share[0].granted, 6, "no more than the 7 that it still uses");
 }
 
@@ -165,14 +165,14 @@ Test(shares, one_that_is_withdrawn_keeps_its_ceiling_until_it_answers) {
     world_t w;
     start(&w);
     shares_split_evenly(w.all, 2, 8);
-    shares_settle(w.all, 2, 8, 0);
+    shares_grant(w.all, 2, 8, 0);
     share_heard(&w.share[0], 4, 4), share_heard(&w.share[1], 4, 4);
     share_withdraw(&w.share[1]);
     shares_split_evenly(w.all, 1, 8);
-    shares_settle(w.all, 1, 8, w.share[1].ceiling);
+    shares_grant(w.all, 1, 8, w.share[1].ceiling);
     cr_assert_eq(w.share[0].granted, 4);
     cr_assert(share_heard(&w.share[1], 0, 1));
-    shares_settle(w.all, 1, 8, w.share[1].ceiling);
+    shares_grant(w.all, 1, 8, w.share[1].ceiling);
     cr_assert_eq(w.share[0].granted, 7);
 }
 
@@ -192,7 +192,7 @@ Test(shares, together_they_never_use_more_than_the_limit) {
         if (turn % 50 == 0) limit = rng_next(&rng) % 20;
         w.share[i].demand = rng_next(&rng) % 12;
         shares_split_by_demand(w.all, HOLDERS, limit, (uint64_t)turn / 100);
-        shares_settle(w.all, HOLDERS, limit, 0);
+        shares_grant(w.all, HOLDERS, limit, 0);
         for (int k = 0; k < HOLDERS; k++) {
             after += w.share[k].ceiling;
             cr_assert_leq(used[k], w.share[k].ceiling);

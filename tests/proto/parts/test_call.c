@@ -1,4 +1,4 @@
-/* A finished LLM call as bytes, for the call journal. */
+/* test_call.c - a finished LLM call as bytes, for the call journal. */
 #include "proto/parts/call.h"
 
 #include <stdlib.h>

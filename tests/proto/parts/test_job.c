@@ -1,4 +1,4 @@
-/* The options of a job, from client to worker. */
+/* test_job.c - the options of a job, from client to worker. */
 #include "proto/parts/job.h"
 
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* The head of a row between two passes. */
+/* test_parked.c - the head of a row between two passes. */
 #include "proto/parts/parked.h"
 
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* Tallies: counting rows, through a message and back, differences. */
+/* test_tally.c - tallies: counting rows, through a message and back, differences. */
 #include "proto/parts/tally.h"
 
 #include <criterion/criterion.h>

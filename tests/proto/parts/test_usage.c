@@ -1,4 +1,4 @@
-/* What a row cost, from worker to client. */
+/* test_usage.c - what a row cost, from worker to client. */
 #include "proto/parts/usage.h"
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
-/* The public face of libsdg: what it adds to the parts it stands before, which have tests of their own. */
+/* test_base.c - the public functions of libsdg: what they add to the inner parts, which have tests of their
+ * own. */
 #include <sdg/sdg.h>
 
 #include <string.h>

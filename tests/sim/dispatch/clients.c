@@ -7,7 +7,7 @@
 #include "tests/sim/dispatch/actors.h"
 #include "tests/sim/dispatch/judge.h"
 
-enum { CHUNK_BYTES = 600 }; /* of a chunk: less than a few large rows */
+enum { CHUNK_BYTES = 600 }; /* a full chunk has less bytes than a few large rows */
 
 static void say_open(sim_t *s, client_t *c) {
     world_post_plain(s, true, M_JOB_OPEN, c->peer, c->job, c->opened, 0, 0);
@@ -21,7 +21,7 @@ void client_connect(sim_t *s, client_t *c) {
     say_open(s, c);
 }
 
-/* A job of the rows that are not in the file. */
+/* Begins a job with the rows that are not in the file. */
 static void new_job(sim_t *s, client_t *c) {
     c->job = ++s->jobs;
     c->job_rows = c->rows_received = c->bytes_received = c->ok = c->failed = 0;
@@ -53,7 +53,7 @@ void client_begin(sim_t *s, client_t *c) {
     client_connect(s, c);
 }
 
-/* The scheduler has forgotten its job: what is open and what it has not read yet is another one. */
+/* The scheduler has forgotten the job: what is open, and what was not read yet, becomes another job. */
 static void submit_anew(sim_t *s, client_t *c) {
     if (s->broken != BROKEN_NUMBERS) feed_restart(c->feed);
     new_job(s, c);
@@ -132,8 +132,9 @@ static void write_row(sim_t *s, client_t *c, uint64_t index, bool failed) {
         c->ok++;
 }
 
+/* A batch is written once; one that comes again is only acknowledged. */
 static void take_results(sim_t *s, client_t *c, const mail_t *m) {
-    if (m->a > c->next_batch) return; /* comes again */
+    if (m->a > c->next_batch) return; /* out of order: it comes again */
     for (size_t i = 0; m->a == c->next_batch && i < m->count; i++) {
         write_row(s, c, m->rows[i] / 4, m->rows[i] % 4 == DISPATCH_FAILED);
     }
@@ -152,6 +153,7 @@ static void take_results(sim_t *s, client_t *c, const mail_t *m) {
     send_more(s, c);
 }
 
+/* The job is over: every row must be in the file once, and the counts must agree. */
 static void take_done(sim_t *s, client_t *c, const mail_t *m) {
     if (c->done) return;
     world_trace(s, "client %zu: job %" PRIu64 " is done", c->number, c->job);
@@ -168,6 +170,7 @@ static void take_done(sim_t *s, client_t *c, const mail_t *m) {
     world_post_plain(s, true, M_CLIENT_BYE, c->peer, c->job, 0, 0, 0);
 }
 
+/* One mail to this client; mails of an earlier job are ignored. */
 void client_message(sim_t *s, client_t *c, const mail_t *m) {
     if (m->job != c->job || c->done) return;
     switch (m->kind) {
@@ -188,6 +191,7 @@ void client_message(sim_t *s, client_t *c, const mail_t *m) {
     }
 }
 
+/* Time passes for a client: it rises from the dead, and repeats what may have been lost. */
 void client_wake(sim_t *s, size_t who) {
     client_t *c = &s->clients[who];
     if (c->finished) return;

@@ -12,7 +12,7 @@ job_book_t *judge_book(sim_t *s, uint64_t job) {
     return NULL;
 }
 
-/* ---- the judge: how many rows run */
+/* ---- how many rows run */
 
 chair_t *judge_chair(job_book_t *book, const sim_t *s, const worker_t *w) {
     return &book->chairs[w - s->workers];
@@ -26,8 +26,8 @@ static uint64_t ceilings_of(const job_book_t *book) {
     return sum;
 }
 
-/* When all have answered, a limit from before counts no more. */
-void judge_settled(job_book_t *book) {
+/* When all workers have answered, a larger limit from before no longer counts. */
+void judge_lower_running_max(job_book_t *book) {
     if (ceilings_of(book) <= book->concurrency || book->running_max < book->concurrency)
         book->running_max = book->concurrency;
 }
@@ -49,12 +49,12 @@ void judge_answer_of_permits(sim_t *s, const worker_t *w, const mail_t *m) {
     if (!book) return;
     chair_t *chair = judge_chair(book, s, w);
     if (m->a == chair->permit) chair->ceiling = m->a > m->b ? m->a : m->b;
-    judge_settled(book);
+    judge_lower_running_max(book);
 }
 
 void judge_limit(job_book_t *book, uint64_t concurrency) {
     book->concurrency = concurrency;
-    judge_settled(book);
+    judge_lower_running_max(book);
 }
 
 static bool is_able(const sim_t *s, const job_book_t *book, const worker_t *w) {
@@ -70,7 +70,8 @@ void judge_shares(sim_t *s, job_book_t *book) {
         bool counts = is_able(s, book, &s->workers[i]);
         able += counts;
         permits += counts ? book->chairs[i].permit : 0;
-        if (s->workers[i].draining) held += book->chairs[i].ceiling; /* not to be had yet */
+        if (s->workers[i].draining)
+            held += book->chairs[i].ceiling; /* these units cannot be given to others yet */
     }
     dispatch_job_stats_t stats;
     bool runs =
@@ -100,7 +101,7 @@ void judge_running(sim_t *s, const held_t *started) {
                    book->job, running, book->concurrency, book->running_max);
 }
 
-/* ---- the judge: what a worker makes of its leases */
+/* ---- what a worker makes of its leases */
 
 void judge_lease_heard(worker_t *w, const mail_t *m) {
     if (m->c > w->life_heard) w->life_heard = m->c;
@@ -126,7 +127,7 @@ void judge_started(sim_t *s, const worker_t *w, const held_t *h) {
                    h->index);
 }
 
-/* ---- the judge: calls in flight */
+/* ---- calls in flight */
 
 static uint64_t calls_allowed(const endpoint_book_t *book) {
     uint64_t sum = 0;
@@ -136,7 +137,7 @@ static uint64_t calls_allowed(const endpoint_book_t *book) {
     return sum;
 }
 
-static void settle_endpoint(endpoint_book_t *book) {
+static void lower_limit_max(endpoint_book_t *book) {
     if (calls_allowed(book) <= book->limit || book->limit_max < book->limit) book->limit_max = book->limit;
 }
 
@@ -162,7 +163,7 @@ void judge_endpoints(sim_t *s) {
 
 void judge_endpoint_limit(sim_t *s, size_t endpoint, uint64_t calls) {
     s->endpoints[endpoint].limit = calls;
-    settle_endpoint(&s->endpoints[endpoint]);
+    lower_limit_max(&s->endpoints[endpoint]);
 }
 
 void judge_endpoint_permits(sim_t *s, const dispatch_action_t *a) {
@@ -180,7 +181,7 @@ void judge_answer_of_endpoint(sim_t *s, const worker_t *w, const mail_t *m) {
     endpoint_book_t *book = &s->endpoints[m->a - 1];
     chair_t *chair = &book->chairs[w - s->workers];
     if (m->b == chair->permit) chair->ceiling = m->b > m->c ? m->b : m->c;
-    settle_endpoint(book);
+    lower_limit_max(book);
 }
 
 uint64_t judge_call_key(const sim_t *s, const worker_t *w, size_t endpoint) {
@@ -235,7 +236,7 @@ void judge_calls_shared(sim_t *s, size_t endpoint) {
                    permits, wanted);
 }
 
-/* ---- the judge: turns */
+/* ---- turns */
 
 static uint64_t held_of(const job_book_t *book, uint64_t instance) {
     uint64_t rows = 0;
@@ -319,7 +320,7 @@ static void judge_turns(sim_t *s, job_book_t *served, const dispatch_action_t *a
     }
 }
 
-/* ---- the judge: bytes */
+/* ---- bytes */
 
 static size_t died_bytes(uint64_t index) {
     return (size_t)snprintf(
@@ -358,8 +359,10 @@ static void judge_bytes(sim_t *s, const job_book_t *book, const dispatch_job_sta
                    stats->bytes_pending, book->raw_open + book->results_open);
 }
 
-/* ---- the judge: rows */
+/* ---- rows */
 
+/* One row of a lease: its bytes, that it is open and nobody else has it, and that it is not sent again
+ * without need. */
 static void judge_leased_row(sim_t *s, job_book_t *book, const dispatch_action_t *a,
                              const dispatch_row_t *leased) {
     book_t *row = &book->rows[leased->index];
@@ -404,6 +407,7 @@ static void judge_held(sim_t *s, const dispatch_action_t *a) {
         world_fail(s, "worker %" PRIu64 " holds %" PRIu64 " bytes", a->worker, bytes);
 }
 
+/* A lease is sent, for the first time or again. */
 void judge_lease(sim_t *s, const dispatch_action_t *a) {
     job_book_t *book = judge_book(s, a->job);
     if (!book || book->over) {
@@ -428,6 +432,8 @@ static uint64_t sum_of(const dispatch_action_t *a) {
     return sum;
 }
 
+/* One row of a batch: delivered in this batch only, with the bytes of its answer, or failed after too many
+ * deaths. */
 static void judge_result(sim_t *s, job_book_t *book, const dispatch_done_t *done, uint64_t batch) {
     book_t *row = &book->rows[done->index];
     dispatch_done_t wanted = world_done(book->client->number, done->index);
@@ -448,6 +454,7 @@ static void judge_result(sim_t *s, job_book_t *book, const dispatch_done_t *done
         world_fail(s, "row %" PRIu64 " is delivered with another result", done->index);
 }
 
+/* A batch is sent: in order, or again with the same rows. */
 void judge_results(sim_t *s, const dispatch_action_t *a) {
     job_book_t *book = judge_book(s, a->job);
     bool again = a->batch <= book->last_batch;
@@ -474,17 +481,18 @@ void judge_credit(sim_t *s, const dispatch_action_t *a) {
         world_fail(s, "%" PRIu64 " rows may come, %" PRIu64 " are on disk", a->rows_limit, book->acked_rows);
 }
 
+/* The dispatcher takes a worker for lost: its rows, permits and calls are free again. */
 void judge_lost(sim_t *s, const dispatch_action_t *a, bool crashed) {
     uint64_t rows = 0;
     worker_t *w = world_worker(s, a->worker);
     w->life++;
     for (size_t e = 0; e < ENDPOINTS; e++) {
         s->endpoints[e].chairs[w - s->workers] = (chair_t){0};
-        settle_endpoint(&s->endpoints[e]);
+        lower_limit_max(&s->endpoints[e]);
     }
     for (size_t b = 0; b < s->book_count; b++) {
         *judge_chair(s->books[b], s, w) = (chair_t){0};
-        judge_settled(s->books[b]);
+        judge_lower_running_max(s->books[b]);
         for (uint64_t i = 0; i < s->books[b]->client->rows_total; i++) {
             book_t *row = &s->books[b]->rows[i];
             if (row->holder != a->worker) continue;

@@ -11,8 +11,9 @@
 /* What the judge knows of a row of a running job, from the dispatcher's own words. */
 typedef struct book {
     uint64_t holder;          /* worker instance, 0 none */
-    uint64_t lease, lease_ns; /* and when it was sent first */
-    uint64_t taken_by, taken; /* the worker that took its lease last, and which */
+    uint64_t lease;           /* the lease it is in */
+    uint64_t lease_ns;        /* when that lease was sent first */
+    uint64_t taken_by, taken; /* the worker that took its lease last, and that lease */
     uint8_t received, answered, deaths;
     bool out;     /* it was with a worker at some time */
     size_t bytes; /* of its result as it is kept */
@@ -20,19 +21,23 @@ typedef struct book {
 
 /* What the judge knows of a worker for one job. */
 typedef struct chair {
-    uint64_t permit, ceiling; /* told last; it may run so many */
-    bool rests;               /* it gave rows back and has not said its credit since */
-    uint64_t passed;          /* rows given to others here while this job wanted some */
-    uint64_t starved; /* times in a row that it had units, room and rows to come, and nothing to start */
+    uint64_t permit;  /* what it was told last */
+    uint64_t ceiling; /* so many rows it may be running */
+    bool rests;       /* it gave rows back and has not said its credit since */
+    uint64_t passed;  /* rows given to others here while this job wanted some */
+    /* Times in a row that it had units, room and rows to come, and nothing to start. */
+    uint64_t starved;
 } chair_t;
 
 /* What the judge knows of an endpoint, as long as open jobs name it. */
 struct endpoint_book {
     bool named;
-    uint64_t generation;       /* how often it was forgotten */
-    uint64_t limit, limit_max; /* limit_max: a larger one from before, until the workers have answered */
-    uint64_t
-        unshared_ns; /* since when its workers together may make another number of calls than they could */
+    uint64_t generation; /* how often it was forgotten */
+    uint64_t limit;
+    uint64_t limit_max; /* a larger limit from before, until the workers have answered */
+    /* Since when its workers together may make another number of calls than the limit and their units allow;
+     * 0: they do not. */
+    uint64_t unshared_ns;
     chair_t chairs[WORKER_SLOTS];
 };
 
@@ -41,12 +46,12 @@ struct job_book {
     client_t *client;
     bool over, stopped, refused;
     uint64_t rows_total, rows_limit, bytes_limit, raw_open, acked_rows, last_batch, acked_batch;
-    uint64_t results_open,
-        results_max; /* bytes of results not acknowledged, and what they may be until the next lease */
-    uint64_t concurrency,
-        running_max;      /* running_max: a larger one from before, until the workers have answered */
-    uint64_t unshared_ns; /* since when its workers together may run another number than the limit; 0: they do
-                             not */
+    /* Bytes of results that are not acknowledged, and what they may be until the next lease. */
+    uint64_t results_open, results_max;
+    uint64_t concurrency;
+    uint64_t running_max; /* a larger concurrency from before, until the workers have answered */
+    /* Since when its workers together may run another number of rows than the limit; 0: they do not. */
+    uint64_t unshared_ns;
     chair_t chairs[WORKER_SLOTS];
     uint64_t batch_sum[BATCHES_MAX];
     book_t rows[ROWS_MAX];
@@ -58,7 +63,7 @@ chair_t *judge_chair(job_book_t *book, const sim_t *s, const worker_t *w);
 
 /* ---- how many rows run */
 
-void judge_settled(job_book_t *book);
+void judge_lower_running_max(job_book_t *book); /* when all workers have answered a lower limit */
 void judge_permits(sim_t *s, const dispatch_action_t *a);
 void judge_answer_of_permits(sim_t *s, const worker_t *w, const mail_t *m);
 void judge_limit(job_book_t *book, uint64_t concurrency);
@@ -73,8 +78,8 @@ void judge_endpoints(sim_t *s); /* after all actions of an event: those that no 
 void judge_endpoint_limit(sim_t *s, size_t endpoint, uint64_t calls);
 void judge_endpoint_permits(sim_t *s, const dispatch_action_t *a);
 void judge_answer_of_endpoint(sim_t *s, const worker_t *w, const mail_t *m);
-uint64_t judge_call_key(const sim_t *s, const worker_t *w,
-                        size_t endpoint);           /* of permits that are told now */
+/* The key of permits that are told now: calls are counted under the key of the permit they are made by. */
+uint64_t judge_call_key(const sim_t *s, const worker_t *w, size_t endpoint);
 void judge_called(sim_t *s, size_t endpoint);       /* a call begins */
 void judge_calls_shared(sim_t *s, size_t endpoint); /* in a good world, now and then */
 

@@ -20,6 +20,7 @@ static void send_rows(sim_t *s, mail_kind_t kind, const dispatch_action_t *a, si
     world_post(s, false, m);
 }
 
+/* Sends one action as a mail, and lets the judge look at it. */
 static void perform(sim_t *s, const dispatch_action_t *a) {
     switch (a->kind) {
     case DISPATCH_LEASE:
@@ -64,7 +65,8 @@ static void perform(sim_t *s, const dispatch_action_t *a) {
     }
 }
 
-/* The books follow a loss before anything that comes after it: the rows may already be in other hands. */
+/* Sends what the dispatcher wants now. The judge hears of a lost worker before anything that follows, because
+ * its rows may be leased to others at once. */
 void scheduler_act(sim_t *s) {
     dispatch_action_t a;
     while (!s->failed && dispatch_next(s->d, s->now, &a)) {
@@ -75,6 +77,7 @@ void scheduler_act(sim_t *s) {
     judge_step(s);
 }
 
+/* JOB_OPEN, with what the client asks for. A new job gets a book of the judge. */
 static void open_job(sim_t *s, const mail_t *m) {
     client_t *c = &s->clients[s->client_at[m->peer] - 1];
     if (c->registered && c->registered != m->peer)
@@ -93,12 +96,12 @@ static void open_job(sim_t *s, const mail_t *m) {
     job_book_t *book = judge_book(s, m->job);
     dispatch_job_stats_t stats;
     bool known = dispatch_job_stats(s->d, m->job, &stats);
-    if (c->job != m->job || !c->alive || c->done)
-        return; /* of a client that is gone: really its connection would be too */
-    if (!known && !m->a && (c->accepted || m->peer != c->peer))
-        return; /* said before it heard of its acceptance, or on a connection before this one: it would have
-                   come before the job was dropped */
-    if (!known && m->a) { /* it was open once and is forgotten: its numbers mean nothing any more */
+    /* The client is gone: in reality its connection would be gone too, and this message with it. */
+    if (c->job != m->job || !c->alive || c->done) return;
+    /* Said before the client heard of its acceptance, or on an earlier connection: in reality this message
+     * would have come before the job was dropped. */
+    if (!known && !m->a && (c->accepted || m->peer != c->peer)) return;
+    if (!known && m->a) { /* the job was open once and is forgotten: its numbers mean nothing any more */
         world_post_plain(s, false, M_REFUSED, m->peer, m->job, 0, 0, 0);
         return;
     }
@@ -115,6 +118,7 @@ static void open_job(sim_t *s, const mail_t *m) {
     book->results_max = c->window_bytes / 2;
 }
 
+/* ROWS: the judge learns from the counters whether the dispatcher took the chunk. */
 static void take_rows(sim_t *s, const mail_t *m) {
     job_book_t *book = judge_book(s, m->job);
     dispatch_row_t rows[ROWS_MAX];
@@ -175,7 +179,7 @@ static int limit_job(sim_t *s, const mail_t *m) {
     return rc;
 }
 
-/* It said goodbye, or its silence was noticed. */
+/* The client said goodbye, or its silence was noticed. */
 void scheduler_client_gone(sim_t *s, uint64_t peer) {
     dispatch_client_gone(s->d, peer, s->now);
     for (size_t i = 0; i < s->book_count; i++) {
@@ -184,13 +188,14 @@ void scheduler_client_gone(sim_t *s, uint64_t peer) {
     }
 }
 
+/* One mail of a client. */
 void scheduler_from_client(sim_t *s, const mail_t *m) {
     int rc = SDG_OK;
     job_book_t *book = judge_book(s, m->job);
     if (m->kind != M_JOB_OPEN && m->kind != M_CLIENT_BYE &&
         s->clients[s->client_at[m->peer] - 1].registered != m->peer) {
-        world_post_plain(s, false, M_WELCOME, m->peer, m->job, 0, 0,
-                         0); /* one connection for each client: say who you are */
+        /* A client has one connection: on another it has to say who it is. */
+        world_post_plain(s, false, M_WELCOME, m->peer, m->job, 0, 0, 0);
         return;
     }
     if (m->kind != M_JOB_OPEN && !book) return;
@@ -224,12 +229,12 @@ static void refused(sim_t *s, const mail_t *m, uint64_t worker) {
     if (!book) return;
     book->refused = true;
     *judge_chair(book, s, world_worker(s, worker)) = (chair_t){0};
-    judge_settled(book);
+    judge_lower_running_max(book);
     dispatch_worker_refuses(s->d, worker, m->job, "refused", s->now);
     judge_release_holder(s, m->job, worker, NULL, 0);
 }
 
-/* What was said on a connection that is gone does not arrive any more. */
+/* The answer of a worker; one that was said on an earlier connection does not count. */
 static void permits_held(sim_t *s, const mail_t *m, uint64_t worker) {
     const worker_t *w = world_worker(s, worker);
     if (w->peer != m->peer) return;
@@ -245,7 +250,8 @@ static void endpoint_held(sim_t *s, const mail_t *m, uint64_t worker) {
     dispatch_worker_calls(s->d, worker, m->a, m->b, m->c, s->now);
 }
 
-/* It rests no more; or it drains: it gets nothing more, and its answers are not asked for. */
+/* The worker says its credit: it gets rows again after giving some back. Credit 0 means that it drains: it
+ * gets nothing more. */
 static void row_credit(sim_t *s, const mail_t *m, uint64_t worker) {
     for (size_t i = 0; i < s->book_count; i++) {
         chair_t *chair = judge_chair(s->books[i], s, world_worker(s, worker));
@@ -264,6 +270,7 @@ static void rows_returned(sim_t *s, const mail_t *m, uint64_t worker) {
     world_post_plain(s, false, M_ACK, m->peer, 0, m->a, 0, 0);
 }
 
+/* One mail of a worker. */
 void scheduler_from_worker(sim_t *s, const mail_t *m) {
     uint64_t worker = s->instance_at[m->peer];
     if (m->kind == M_HELLO) {
@@ -271,7 +278,7 @@ void scheduler_from_worker(sim_t *s, const mail_t *m) {
         return;
     }
     if (m->kind == M_ROW_RESULTS)
-        take_answers(s, m, worker); /* of strangers too: a row still open is taken */
+        take_answers(s, m, worker); /* also from a worker that is not known: rows still open are taken */
     if (worker == 0) {
         world_post_plain(s, false, M_WELCOME, m->peer, 0, 0, 0, 0);
         return;

@@ -70,7 +70,7 @@ static void send_due(sim_t *s, worker_t *w) {
 
 /* ---- life */
 
-/* The next time it looks around by itself; an earlier plan is void. */
+/* Sets when the worker wakes next; an earlier plan is void. */
 static void wake_at(sim_t *s, worker_t *w, uint64_t time) {
     w->wake_ns = time;
     world_wake(s, WAKE_WORKER, (size_t)(w - s->workers), time);
@@ -84,6 +84,7 @@ void worker_connect(sim_t *s, worker_t *w) {
     say(s, w, M_HELLO, 0, w->instance, 0);
 }
 
+/* A new worker with a random credit and speed; NULL when the world has had too many. */
 worker_t *worker_start(sim_t *s) {
     if (s->worker_count == WORKER_SLOTS) return NULL;
     worker_t *w = &s->workers[s->worker_count++];
@@ -161,7 +162,7 @@ static uint64_t in_flight_to(const worker_t *w, size_t endpoint) {
 /* Its code is done, or its retry is due, and it has a unit: without a permit of the endpoint it gives that
  * back. */
 static void call(sim_t *s, worker_t *w, held_t *h) {
-    const line_t *line = &w->lines[h->endpoint];
+    const worker_permit_t *line = &w->lines[h->endpoint];
     if (in_flight_to(w, h->endpoint) >= line->calls && s->broken != BROKEN_CALLS) {
         h->unit = false;
         h->done_ns = s->now;
@@ -288,11 +289,12 @@ static bool is_taken(sim_t *s, worker_t *w, const mail_t *m) {
     return verdict != LEASE_OLD || s->broken == BROKEN_LEASE;
 }
 
-/* These leases have no open rows. */
+/* LEASES_VOID: these leases have no open rows. */
 static void take_void(worker_t *w, const mail_t *m) {
     if (lease_book_void(w->leases, m->a, m->b)) drop_waiting(w);
 }
 
+/* Rows of a lease that is new are held; a worker that cannot run the job refuses it. */
 static void take_lease(sim_t *s, worker_t *w, const mail_t *m) {
     judge_lease_heard(w, m);
     if (!is_taken(s, w, m)) return;
@@ -323,8 +325,8 @@ static uint64_t told_permit(const worker_t *w, const permit_t *permit) {
     return w->draining ? 0 : permit->rows;
 }
 
-/* Units in use; of a worker that drains also those that its rows will need again: it will not be given more.
- */
+/* Units in use. A worker that drains counts also the units that its rows will need again, because it is given
+ * no more. */
 static uint64_t told_units(const worker_t *w, uint64_t job) {
     return units_of(w, job) + (w->draining ? waiting_of(w, job) : 0);
 }
@@ -337,12 +339,12 @@ static void say_held(sim_t *s, worker_t *w, permit_t *permit) {
 }
 
 static void say_calls(sim_t *s, worker_t *w, size_t endpoint) {
-    line_t *line = &w->lines[endpoint];
+    worker_permit_t *line = &w->lines[endpoint];
     line->told = in_flight_to(w, endpoint);
     world_post_plain(s, true, M_ENDPOINT_HELD, w->peer, 0, endpoint + 1, line->calls, line->told);
 }
 
-/* What others may have now, and how many rows wait. */
+/* Says which units and calls are free for others now, and how many rows wait. */
 static void say_news(sim_t *s, worker_t *w) {
     for (size_t i = 0; i < w->permit_count; i++) {
         permit_t *permit = &w->permits[i];
@@ -358,7 +360,7 @@ static void say_news(sim_t *s, worker_t *w) {
 }
 
 static void take_endpoint_permits(sim_t *s, worker_t *w, const mail_t *m) {
-    line_t *line = &w->lines[m->a - 1];
+    worker_permit_t *line = &w->lines[m->a - 1];
     line->calls = m->b;
     line->key = m->c;
     go_on(s, w);
@@ -382,7 +384,8 @@ static uint64_t worker_next(const sim_t *s, const worker_t *w) {
     uint64_t next = w->beat_ns + BEAT_NS;
     for (size_t i = 0; i < w->held_count; i++) {
         const held_t *h = &w->held[i];
-        if (!h->running || (!h->unit && h->done_ns <= s->now)) continue; /* it waits for a unit or a call */
+        if (!h->running || (!h->unit && h->done_ns <= s->now))
+            continue; /* the row waits for a unit or a call */
         if (h->done_ns < next) next = h->done_ns;
     }
     uint64_t due = outbox_due(w->outbox, is_idle(w));
@@ -390,6 +393,7 @@ static uint64_t worker_next(const sim_t *s, const worker_t *w) {
     return next > s->now ? next : s->now + 1;
 }
 
+/* One mail to this worker, then what it can start and say after it. */
 void worker_message(sim_t *s, worker_t *w, const mail_t *m) {
     switch (m->kind) {
     case M_WELCOME:
@@ -426,6 +430,7 @@ static void beat(sim_t *s, worker_t *w) {
     say_what_holds(s, w);
 }
 
+/* Time passes for a worker: rows end, it beats, and what is due is sent. */
 void worker_wake(sim_t *s, size_t who) {
     worker_t *w = &s->workers[who];
     if (!w->alive || w->wake_ns != s->now) return;

@@ -105,23 +105,25 @@ typedef struct event {
 
 typedef struct client {
     size_t number;
-    uint64_t job, peer, registered; /* where it speaks, where the scheduler thinks it does */
-    bool alive, accepted, opened, done, stopped,
-        finished; /* finished: heard JOB_DONE of a whole run, or stopped */
+    uint64_t job;
+    uint64_t peer;       /* the connection it speaks on */
+    uint64_t registered; /* the connection on which the scheduler knows it */
+    bool alive, accepted, opened, done, stopped;
+    bool finished; /* it has heard JOB_DONE of a whole run, or has stopped */
     uint64_t rows_total, killers[2];
     uint64_t window_rows, window_bytes, concurrency, chunk_rows, priority;
     uint32_t endpoints;                  /* bit per endpoint that its pipeline names */
     uint64_t limit;                      /* what it wants the concurrency to be now; 0: as at first */
     uint64_t result_rows, result_bytes;  /* result window */
-    uint64_t todo[ROWS_MAX], todo_count; /* what it reads: the rows that were not in the file when it began */
-    uint64_t next;                       /* of todo, to read */
+    uint64_t todo[ROWS_MAX], todo_count; /* what it reads: rows that were not in the file when it began */
+    uint64_t next;                       /* place in todo that it reads next */
     uint64_t job_rows;                   /* rows of its job */
     feed_t *feed;
     uint64_t stall_until, gone_ns, rise_ns;
     bool gone_unseen; /* it died or is silent; the scheduler will notice at gone_ns */
     uint32_t stop_mode;
     uint64_t next_batch, rows_received, bytes_received;
-    uint8_t written[ROWS_MAX]; /* how often; the file outlives the client */
+    uint8_t written[ROWS_MAX]; /* how often each row is in the file, which outlives the client */
     uint64_t ok, failed;       /* written of its job */
 } client_t;
 
@@ -129,12 +131,12 @@ typedef struct held {
     uint64_t job, index, done_ns;
     uint64_t life; /* in which life of the worker (as the dispatcher sees it) the row was leased */
     bool running;  /* it has begun */
-    bool unit; /* it runs code until done_ns, or its call is in flight until then; else it rests until then */
-    bool ended;      /* its result is there */
-    size_t endpoint; /* that it calls when its code is done; ENDPOINTS: none */
+    bool unit;  /* until done_ns it runs code or its call is in flight; without a unit it rests until then */
+    bool ended; /* its result is there */
+    size_t endpoint; /* the one it calls when its code is done; ENDPOINTS: none */
     bool calling;
     uint64_t call_key; /* the permit it calls by: judge_call_key */
-    uint32_t retries;  /* of its call that will be needed */
+    uint32_t retries;  /* so many times its call has to be made again */
 } held_t;
 
 typedef struct permit {
@@ -142,10 +144,11 @@ typedef struct permit {
     bool refused;
 } permit_t;
 
-typedef struct line { /* a worker's permit of an endpoint */
+/* A worker's permit of an endpoint. */
+typedef struct worker_permit {
     uint64_t calls, told;
     uint64_t key; /* under which the judge counts calls by it: judge_call_key of when it was told */
-} line_t;
+} worker_permit_t;
 
 typedef struct worker {
     struct sim *sim;
@@ -158,12 +161,12 @@ typedef struct worker {
     size_t held_count, held_cap;
     permit_t permits[JOB_BOOKS];
     size_t permit_count;
-    line_t lines[ENDPOINTS];
+    worker_permit_t lines[ENDPOINTS];
     lease_book_t *leases;
     outbox_t *outbox;
-    uint64_t wake_ns;    /* it wakes next */
-    uint64_t life_heard; /* the judge's: the latest life it was sent a lease in, of those that arrived */
-    uint64_t life;       /* the judge's: how often the dispatcher has lost it */
+    uint64_t wake_ns;    /* when it wakes next */
+    uint64_t life_heard; /* for the judge: the latest life of the leases that have arrived */
+    uint64_t life;       /* for the judge: how often the dispatcher has lost this worker */
 } worker_t;
 
 typedef struct job_book job_book_t; /* judge.h */
@@ -184,11 +187,11 @@ typedef struct sim {
     worker_t workers[WORKER_SLOTS];
     size_t worker_count;
     uint64_t peers, instances, jobs;
-    uint64_t permits_ns[PEERS_MAX], held_ns[PEERS_MAX]; /* the last message of PERMITS, and of HELLO and
-                                                           PERMITS_HELD there, arrives then */
-    uint64_t instance_at[PEERS_MAX];                    /* scheduler: which worker speaks there; 0 unknown */
-    uint64_t client_at[PEERS_MAX];                      /* client number + 1 */
-    endpoint_book_t *endpoints;                         /* the judge's, ENDPOINTS of them */
+    /* By connection: when the last PERMITS arrives there, and the last HELLO or PERMITS_HELD from there. */
+    uint64_t permits_ns[PEERS_MAX], held_ns[PEERS_MAX];
+    uint64_t instance_at[PEERS_MAX]; /* of the scheduler: which worker speaks there; 0: none */
+    uint64_t client_at[PEERS_MAX];   /* client number + 1 */
+    endpoint_book_t *endpoints;      /* of the judge, ENDPOINTS of them */
     job_book_t *books[JOB_BOOKS];
     size_t book_count;
     uint64_t duplicates, failures, finished_jobs;

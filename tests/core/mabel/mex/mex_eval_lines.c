@@ -3,10 +3,11 @@
  *
  *   mex_eval_lines < requests > answers
  *
- * A request is a JSON object {"expr", "context", "vars", "consts"}, an answer {"value", "vars"} (vars as the
- * expression left them) or
- * {"error"} with "load": true when the expression was refused before it ran. A line that is not a request
- * ends the program.
+ *   request   {"expr", "context", "vars", "consts"}
+ *   answer    {"value", "vars"}, with the variables as the expression left them, or
+ *             {"error"}, with "load": true when the expression was refused before it ran
+ *
+ * A line that is not a request ends the program.
  */
 #include <stdio.h>
 #include <stdlib.h>

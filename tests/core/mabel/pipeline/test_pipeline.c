@@ -342,7 +342,8 @@ Test(pipeline, relative_files_are_looked_up_in_the_folder_that_is_given) {
     diags_free(&diags);
 }
 
-/* Whoever has the file knows the number, with the variables or without; what they hold does not change it. */
+/* The id depends on the text of the file alone: neither on whether its variables are set nor on their values.
+ */
 Test(pipeline, an_endpoint_is_known_by_what_is_written) {
     const char *text =
         "models:\n"

@@ -14,22 +14,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Answers one call; NULL in `harness`: echo. May fail: set cause and error. */
+/* Answers one LLM call; it may set cause and error instead. NULL in `harness`: the answer is an echo of the
+ * prompt. */
 typedef void harness_llm_fn(void *arg, value_t body, const llm_request_t *request, llm_answer_t *answer);
 /* Gives the next event of a python call. `reply` is call_ai's answer or NULL; `reply_error` likewise. */
 typedef void harness_python_fn(void *arg, const py_call_t *call, const value_t *reply,
                                const char *reply_error, py_event_t *event);
 
 struct harness;
-/* What may happen to a row between row_run and what it wants: it may be put away and come back as another
- * one. */
+/* Called between row_run and what the row wants. It may save the row and replace it by the one that is
+ * loaded. */
 typedef void harness_pause_fn(struct harness *h, row_t **row, row_want_t want);
 
 typedef struct harness {
     row_options_t options;
     harness_llm_fn *llm;
     harness_python_fn *python;
-    harness_pause_fn *pause; /* or NULL; must take a row that stopped further */
+    harness_pause_fn *pause; /* may be NULL; with stops it has to replace the row that stopped */
     void *arg;
     void *pause_arg;
     uint64_t now_ns;

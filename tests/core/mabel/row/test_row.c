@@ -569,7 +569,8 @@ Test(row, python_calls_an_llm) {
     pipeline_destroy(&p);
 }
 
-/* Its host died, or a thread of it had asked: nobody waits for the answer then. */
+/* A call may end while its LLM call runs: its host died, or another thread of it had asked. The answer is not
+ * given then. */
 Test(row, python_may_end_while_it_asks_an_llm) {
     pipeline_t *p = harness_load(PYTHON);
     row_options_t options = {0};

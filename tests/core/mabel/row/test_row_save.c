@@ -2,6 +2,7 @@
  * the same to the byte. */
 #include <criterion/criterion.h>
 
+#include "core/mabel/row/row_state.h"
 #include "tests/core/mabel/row/row_harness.h"
 
 #define MODEL "models:\n  - {name: m, api_model: m, api_key: k, base_url: \"http://127.0.0.1:1\"}\n"
@@ -28,22 +29,23 @@ static row_t *loaded(const pipeline_t *p, const row_options_t *options, const bu
     return row;
 }
 
-/* The row becomes another one that was loaded. What that one is saved as is settled: a mark less where an
- * owner was not the row, and after that the same bytes every time. */
+/* Replaces the row by one that is loaded from its bytes. The first bytes may be one mark longer than those of
+ * the loaded row, for a value that something else held, too; after that every row is saved as the same bytes.
+ */
 static void away_and_back(const pipeline_t *p, const row_options_t *options, row_t **row, uint64_t now_ns) {
     buf_t bytes = saved(*row);
     row_destroy(row);
     *row = loaded(p, options, &bytes, now_ns);
-    buf_t settled = saved(*row);
+    buf_t reloaded = saved(*row);
     row_destroy(row);
-    *row = loaded(p, options, &settled, now_ns);
+    *row = loaded(p, options, &reloaded, now_ns);
     buf_t again = saved(*row);
-    cr_expect_leq(settled.len, bytes.len);
-    cr_expect_eq(again.len, settled.len);
-    cr_expect_eq(memcmp(again.data, settled.data, settled.len), 0,
+    cr_expect_leq(reloaded.len, bytes.len);
+    cr_expect_eq(again.len, reloaded.len);
+    cr_expect_eq(memcmp(again.data, reloaded.data, reloaded.len), 0,
                  "a row is saved otherwise after it was loaded");
     buf_free(&bytes);
-    buf_free(&settled);
+    buf_free(&reloaded);
     buf_free(&again);
 }
 
@@ -205,8 +207,8 @@ Test(row_save, without_an_end_block) {
          (sample_t){.inputs = {"{\"q\": [1, 2.0, \"é\\u0000\"]}"}, .times_min = 4});
 }
 
-/* The prompt of the third block is written again after the first answer was refused: then too it must see
- * what its connection names. */
+/* The prompt of the third block is written again after the first answer was refused. It must see the output
+ * of its connection then, too. */
 Test(row_save, connections) {
     char *line = same_in_all_ways(
         V2 MODEL "blocks:\n  - {type: ai, exec: 1, id: maker, model: m, prompts: [\"make {q}\"], outputs: "
@@ -347,7 +349,7 @@ Test(row_save, the_reason_of_an_end_block_comes_back) {
     row_result(row, &result);
     cr_expect_str_eq(result.end_reason, "because so");
     cr_expect_str_eq(result.reason, "why");
-    cr_expect_eq(row_index(row), 5);
+    cr_expect_eq(row->index, 5);
     row_destroy(&row);
     pipeline_destroy(&p);
 }
@@ -387,7 +389,7 @@ Test(row_save, python_between_ai_blocks) {
                     .times_min = 6});
 }
 
-/* v is a list of itself twice, forty times over: 2^40 places, forty lists. */
+/* v is a list that holds the former v twice, forty times over: 2^40 places in forty lists. */
 Test(row_save, values_that_hold_themselves_many_times) {
     same(V2 "globals: {vars: {v: [1], i: 0}}\n" MODEL
             "blocks:\n  - {type: logic, exec: 1, op: while, cond: {lt: [{var: i}, 40]}, step: [{op: set, "
@@ -531,7 +533,7 @@ Test(row_save, a_failed_row_that_never_was) {
     cr_expect(result.failed);
     cr_expect_str_eq(result.json, "{\"_row_index\": 41, \"_error\": \"input line 42: it is \\\"torn\\\"\"}");
     cr_expect_str_eq(result.reason, "input");
-    cr_expect_eq(row_index(row), 41);
+    cr_expect_eq(row->index, 41);
     row_destroy(&row);
     buf_free(&bytes);
     pipeline_destroy(&p);

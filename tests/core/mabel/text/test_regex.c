@@ -9,15 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-static regex_t_ *compile(const char *pattern, int flags) {
+static pattern_t *compile(const char *pattern, int flags) {
     err_t err;
-    regex_t_ *re = regex_compile(pattern, strlen(pattern), flags, &err);
+    pattern_t *re = regex_compile(pattern, strlen(pattern), flags, &err);
     cr_assert(re, "%s: %s", pattern, err.text);
     return re;
 }
 
 static int match(const char *pattern, int flags, const char *text, size_t *span) {
-    regex_t_ *re = compile(pattern, flags);
+    pattern_t *re = compile(pattern, flags);
     err_t err;
     int rc = regex_match(re, text, strlen(text), 0, span, 8, &err);
     regex_destroy(&re);
@@ -68,7 +68,7 @@ Test(regex, a_broken_pattern_says_where) {
 }
 
 Test(regex, nested_repetition_fails_with_a_sentence) {
-    regex_t_ *re = compile("(a+)+$", 0);
+    pattern_t *re = compile("(a+)+$", 0);
     size_t span[4];
     err_t err;
     const char *text = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaab";
@@ -84,7 +84,7 @@ Test(regex, a_long_text_outgrows_the_jit_stack_and_still_matches) {
     size_t len = 100000, span[4];
     char *text = malloc(len);
     memset(text, 'x', len);
-    regex_t_ *re = compile("^(?:x|y)*$", 0);
+    pattern_t *re = compile("^(?:x|y)*$", 0);
     err_t err;
     int rc = regex_match(re, text, len, 0, span, 4, &err);
     cr_expect_eq(rc, 1, "%s", rc < 0 ? err.text : "");
@@ -106,7 +106,7 @@ Test(regex, findall_is_pythons) {
         {"q", "", "[]"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        regex_t_ *re = compile(cases[i].pattern, 0);
+        pattern_t *re = compile(cases[i].pattern, 0);
         value_t out;
         err_t err;
         cr_assert_eq(regex_findall(re, cases[i].text, strlen(cases[i].text), 100, &out, &err), 0);
@@ -117,7 +117,7 @@ Test(regex, findall_is_pythons) {
 }
 
 Test(regex, findall_stops_at_the_count) {
-    regex_t_ *re = compile(".", 0);
+    pattern_t *re = compile(".", 0);
     value_t out;
     err_t err;
     cr_expect_eq(regex_findall(re, "abc", 3, 2, &out, &err), 0);
@@ -144,7 +144,7 @@ Test(regex, replace_is_pythons) {
         {"b", "abc", "\\", "\"a\\\\c\""},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        regex_t_ *re = compile(cases[i].pattern, 0);
+        pattern_t *re = compile(cases[i].pattern, 0);
         value_t out;
         err_t err;
         int rc = regex_replace(re, cases[i].text, strlen(cases[i].text), cases[i].with, strlen(cases[i].with),
@@ -158,7 +158,7 @@ Test(regex, replace_is_pythons) {
 
 Test(regex, cache_gives_the_same_pattern_again_and_reports_errors) {
     err_t err;
-    regex_t_ *a = regex_cached("a+", 2, 0, &err);
+    pattern_t *a = regex_cached("a+", 2, 0, &err);
     cr_assert(a);
     cr_expect_eq(regex_cached("a+", 2, 0, &err), a);
     cr_expect_neq(regex_cached("a+", 2, REGEX_DOTALL, &err), a);

@@ -1,0 +1,13 @@
+/* limits.h - what bounds actors/scheduler: each limit with its reason, and what "full" does. */
+#ifndef SDG_ACTORS_SCHEDULER_LIMITS_H
+#define SDG_ACTORS_SCHEDULER_LIMITS_H
+
+#include <stdint.h>
+
+/* time passes for the dispatcher so often: well below the shortest wait it counts, which is a second */
+#define SCHEDULER_TICK_NS (100 * UINT64_C(1000000))
+
+/* the monitor hears so often what the scheduler holds: it draws as often */
+#define SCHEDULER_STATS_NS (200 * UINT64_C(1000000))
+
+#endif
