@@ -32,7 +32,7 @@ PROGRAM_S=600        # a single program or script may take this long; a soak 20 
 FUZZ_S=5
 SHOWN_LINES=60       # of the output of a failure
 passed=0 failed=0 skipped="" left_out=""
-only="" install=yes soak=""
+only="" install=yes soak="" waiting=()
 
 usage() { sed -n '2,25s/^# \{0,1\}//p' "$0"; }
 
@@ -64,23 +64,49 @@ count() {
     [ "$bad" -eq 0 ]
 }
 
-# check SUITE NAME COMMAND...: runs it with its output in a log, counts, and shows a failure.
+# check SUITE NAME COMMAND...: runs it beside the others (JOBS at a time), with its output in a log. What it gave is counted and
+# shown in the order of the calls; a suite ends with check_end.
 check() {
-    local suite=$1 name=$2 log code result began=$SECONDS limit=$PROGRAM_S
+    local suite=$1 name=$2 log limit=$PROGRAM_S
     log=$LOGS/$suite/$name.log
     shift 2
     mkdir -p "$LOGS/$suite"
+    rm -f "$log.code"
     [ "$suite" != soak ] || limit=$((PROGRAM_S * 20))
-    timeout -k 10 "$limit" "$@" >"$log" 2>&1 </dev/null
-    code=$?
-    if count "$log" "$code"; then
-        printf '  ok    %-34s %s (%d s)\n' "$name" "$result" $((SECONDS - began))
-    else
-        [ "$code" -ne 124 ] || result+=", stopped after $limit s"
-        printf '  FAIL  %-34s %s, exit code %d, %s\n' "$name" "$result" "$code" "$log"
-        tail -n "$SHOWN_LINES" "$log" | sed 's/^/        | /'
-    fi
-    note_left_out "$log"
+    while [ "$(jobs -rp | wc -l)" -ge "$JOBS" ]; do
+        wait -n
+        show_ended
+    done
+    (
+        began=$SECONDS
+        timeout -k 10 "$limit" "$@" >"$log" 2>&1 </dev/null
+        echo "$? $((SECONDS - began)) $limit" >"$log.new" && mv "$log.new" "$log.code"
+    ) &
+    waiting+=("$log")
+}
+
+# Counts and shows what has ended, up to the first that has not.
+show_ended() {
+    local log name code took limit result
+    while [ ${#waiting[@]} -gt 0 ] && [ -f "${waiting[0]}.code" ]; do
+        log=${waiting[0]} waiting=("${waiting[@]:1}")
+        name=$(basename "$log" .log)
+        read -r code took limit <"$log.code"
+        if count "$log" "$code"; then
+            printf '  ok    %-34s %s (%d s)\n' "$name" "$result" "$took"
+        else
+            [ "$code" -ne 124 ] || result+=", stopped after $limit s"
+            printf '  FAIL  %-34s %s, exit code %d, %s\n' "$name" "$result" "$code" "$log"
+            tail -n "$SHOWN_LINES" "$log" | sed 's/^/        | /'
+        fi
+        note_left_out "$log"
+    done
+}
+
+check_end() {
+    wait
+    show_ended
+    [ ${#waiting[@]} -eq 0 ] || die "no word of ${waiting[0]}"
 }
 
 # Tests that said SKIP and why: shown at once and again at the end.
@@ -220,8 +246,8 @@ suite_property() {
 fuzz_one() {
     local name=$1 seconds=$2 corpus found
     corpus=tests/fuzz/corpus/${name#fuzz_}
-    found=$(mktemp -d)
-    mkdir -p "$LOGS/fuzz"
+    found=$LOGS/fuzz/$name-found
+    mkdir -p "$found"
     local flags=(-rss_limit_mb=2048 -timeout=20 "-artifact_prefix=$LOGS/fuzz/$name-")
     if [ -d "$corpus" ]; then
         check fuzz "$name-corpus" "build-fuzz/$name" "${flags[@]}" -runs=0 "$corpus"
@@ -229,7 +255,6 @@ fuzz_one() {
     else
         check fuzz "$name" "build-fuzz/$name" "${flags[@]}" -max_total_time="$seconds" "$found"
     fi
-    rm -rf "$found"
 }
 
 suite_fuzz() {
@@ -286,6 +311,7 @@ mkdir -p "$LOGS"
 for suite in ${only:-$SUITES}; do
     echo "== $suite"
     "suite_$suite"
+    check_end
 done
 [ -z "$skipped" ] || echo "suites skipped:$skipped"
 [ -z "$left_out" ] || printf 'tests skipped:\n%s' "$left_out"
