@@ -1,8 +1,7 @@
-/* batch_size.h - how many rows batch mode runs at once, between --min-batch and --max-batch: fewer when
- * requests fail or take longer than
- * --target-latency-ms, more when they take much less. The rule is the documented one of the original's batch
- * mode; here it is applied after every `current` requests instead of once per block, so that it also works on
- * the first of a million rows. Pure. */
+/* batch_size.h - the concurrency of batch mode, between --min-batch and --max-batch: lower when requests fail
+ * or take longer than --target-latency-ms, higher when they take much less. The rule is the documented one of
+ * the original's batch mode; here it is applied after every `current` requests instead of once per block, so
+ * that it also works on the first of a million rows. Pure. */
 #ifndef SDG_PLAN_BATCH_SIZE_H
 #define SDG_PLAN_BATCH_SIZE_H
 

@@ -7,8 +7,8 @@
  * never less than what keeps `concurrency` rows busy plus one chunk.
  *
  * Half of the bytes are for rows, half for results (dispatch.h). They are the memory share when there is one,
- * strictly: then a job of large rows may run fewer at once. Without one they are PENDING_BYTES_DEFAULT, and
- * grow up to PENDING_BYTES_MAX when the rows of that least window are larger.
+ * strictly: then a job of large rows may have fewer in flight. Without one they are PENDING_BYTES_DEFAULT,
+ * and grow up to PENDING_BYTES_MAX when the rows of that least window are larger.
  */
 #ifndef SDG_PLAN_WINDOW_H
 #define SDG_PLAN_WINDOW_H
@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 typedef struct window_wish {
-    uint64_t concurrency;  /* rows running at once; >= 1 */
+    uint64_t concurrency;  /* requests in flight and rows that run code, at once; >= 1 */
     uint64_t row_bytes;    /* average size of a row; 0: unknown */
     uint64_t max_pending;  /* --max-pending-tasks, 0: not given */
     uint64_t chunk_size;   /* --chunk-size, 0: not given */
