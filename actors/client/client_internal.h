@@ -37,7 +37,7 @@ typedef struct client {
     char ending[ERR_TEXT_MAX]; /* why the run ended early; "" normally */
     int exit_code;
     passes_t *passes;
-    batch_size_t at_once; /* rows that may run at once: changes only in batch mode */
+    batch_size_t at_once; /* units that may be in use: changes only in batch mode */
     struct {
         source_t *source; /* of this pass */
         feed_t *feed;

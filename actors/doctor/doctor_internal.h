@@ -63,7 +63,7 @@ void doctor_check_memory(doctor_t *d);
 
 /* The pipeline, also when only environment variables are missing; NULL: it is not valid. */
 const pipeline_t *doctor_structure(const doctor_t *d);
-/* Rows at once, at most DOCTOR_CONCURRENCY_MAX, so that estimates stay numbers. */
+/* --max-concurrent, at most DOCTOR_CONCURRENCY_MAX, so that estimates stay numbers. */
 uint64_t doctor_concurrency(const doctor_t *d);
 /* Rows of the run: those of the input, at most --max-inputs; 0: not known. */
 uint64_t doctor_rows(const doctor_t *d);

@@ -285,7 +285,7 @@ static void on_job_limit(scheduler_t *s, peer_t *peer, const link_frame_t *in, u
     const MSG_JOB_LIMIT *m = &in->message.JOB_LIMIT;
     (void)peer;
     if (dispatch_job_limit(s->dispatch, m->job, m->concurrency, now) == SDG_EINVAL)
-        refuse(s, in->peer, MESSAGE_JOB_LIMIT, m->job, "a job needs a concurrency of at least 1 row");
+        refuse(s, in->peer, MESSAGE_JOB_LIMIT, m->job, "a job needs a concurrency of at least 1");
 }
 
 static void on_job_stop(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {

@@ -9,9 +9,10 @@
  *         LEASE         rows to run; answered by ROW_RESULTS or LEASE_RETURN for each of them
  *         LEASES_VOID   leases that it may miss and that have no open rows
  *         JOB_SPEC      the pipeline of a job (asked for with JOB_GET when a lease names an unknown job)
- *         PERMITS       units of a job's permit: rows running at once; answers PERMITS_HELD
+ *         PERMITS       units of a job that may be in use here; answers PERMITS_HELD
  *         ENDPOINT_PERMITS  calls in flight to an endpoint, of all jobs; answers ENDPOINT_HELD
- *         JOB_DROP      drain: return the rows that have not started; now: forget the job
+ *         JOB_DROP      drain: return the rows that have not started and those that would wait
+ *                       for ever; now: forget the job
  *         ROW_RESULTS_ACK, BEAT, DRAIN, SYNC, REFUSED
  *         from a store: CALL_FOUND, CALL_MISSING, CALL_RECORDED, CTX, CTX_MISSING, CTX_SAVED
  * Sends   HELLO, ROW_CREDIT, JOB_GET, ROW_RESULTS, LEASE_RETURN, PERMITS_HELD, ENDPOINT_HELD, JOB_REFUSED,

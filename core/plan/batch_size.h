@@ -1,6 +1,6 @@
-/* batch_size.h - how many rows batch mode runs at once, between --min-batch and --max-batch. Pure.
+/* batch_size.h - the concurrency of batch mode, between --min-batch and --max-batch. Pure.
  *
- * There are fewer when requests fail or take longer than --target-latency-ms, more when they take much less.
+ * It is lower when requests fail or take longer than --target-latency-ms, higher when they take much less.
  * The rule is the documented one of the original's batch mode. It is applied after every `current` requests
  * and not once per block, so that it also works on the first of a million rows. */
 #ifndef SDG_PLAN_BATCH_SIZE_H

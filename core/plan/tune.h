@@ -27,7 +27,7 @@
 typedef struct tune_facts {
     uint64_t rows;        /* 0: unknown */
     uint64_t row_bytes;   /* average; 0: unknown */
-    uint64_t concurrency; /* rows in progress at once, at least 1 */
+    uint64_t concurrency; /* requests in flight and rows that run code, at least 1 */
     uint64_t max_pending; /* given by the user: chunk is fitted to it; 0: to be chosen */
 } tune_facts_t;
 

@@ -6,7 +6,7 @@
  * bytes would not fit, but never fewer than `concurrency` rows and one chunk, the least window.
  *
  * Half of the bytes are for rows, half for results (core/sched/dispatch.h). With a memory limit they are its
- * share, strictly: then fewer rows may run at once when they are large. Without one they are
+ * share, strictly: then fewer rows may be in flight when they are large. Without one they are
  * PENDING_BYTES_DEFAULT, or as many as the least window needs, up to PENDING_BYTES_MAX.
  */
 #ifndef SDG_PLAN_WINDOW_H
@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 typedef struct window_wish {
-    uint64_t concurrency;  /* rows running at once; >= 1 */
+    uint64_t concurrency;  /* requests in flight and rows that run code, at once; >= 1 */
     uint64_t row_bytes;    /* average size of a row; 0: unknown */
     uint64_t max_pending;  /* --max-pending-tasks, 0: not given */
     uint64_t chunk_size;   /* --chunk-size, 0: not given */

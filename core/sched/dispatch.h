@@ -97,7 +97,7 @@ typedef struct dispatch_job {
     uint64_t job;          /* its random id */
     uint64_t window_rows;  /* most rows pending; >= 1 */
     uint64_t window_bytes; /* most bytes pending, see above */
-    uint64_t concurrency;  /* rows running at once over all workers; >= 1 */
+    uint64_t concurrency;  /* units in use at once over all workers; >= 1 */
     uint64_t priority;     /* weight among jobs, up to JOB_PRIORITY_MAX; 0: JOB_PRIORITY_DEFAULT */
     bool python;           /* it has python blocks: only workers that accept them can run it */
     /* Ids of the endpoints that its models call; dispatch_job_open reads them when the job is new. */
@@ -119,9 +119,9 @@ int dispatch_rows(dispatch_t *d, uint64_t job, uint64_t chunk, const dispatch_ro
 int dispatch_rows_end(dispatch_t *d, uint64_t job, uint64_t chunks, uint64_t now);
 int dispatch_result_credit(dispatch_t *d, uint64_t job, uint64_t rows_limit, uint64_t bytes_limit,
                            uint64_t now);
-/* From now on so many rows of this job may run at once (absolute, repeated harmlessly). More is granted at
- * once; less takes effect as workers say that they run less, and until then nobody gets more; a worker left
- * without a share is asked for rows that do not run. SDG_ENOTFOUND, or SDG_EINVAL for 0. */
+/* From now on so many units of this job may be in use at once (absolute, repeated harmlessly). More is
+ * granted at once; less takes effect as workers say that they use less, and until then nobody gets more; a
+ * worker left without a share is asked for rows that hold no unit. SDG_ENOTFOUND, or SDG_EINVAL for 0. */
 int dispatch_job_limit(dispatch_t *d, uint64_t job, uint64_t concurrency, uint64_t now);
 int dispatch_results_ack(dispatch_t *d, uint64_t job, uint64_t batch, uint64_t now); /* cumulative */
 /* SDG_ENOTFOUND, or SDG_EINVAL for a mode that is none. */

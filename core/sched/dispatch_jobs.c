@@ -151,7 +151,8 @@ static uint64_t priority_of(const dispatch_job_t *asked) {
 
 static int check_asked(const dispatch_job_t *asked, err_t *err) {
     if (asked->window_rows == 0 || asked->concurrency == 0)
-        return err_set(err, SDG_EINVAL, "a job needs a window and a concurrency of at least 1 row");
+        return err_set(err, SDG_EINVAL,
+                       "a job needs a window of at least 1 row and a concurrency of at least 1");
     if (asked->priority > JOB_PRIORITY_MAX)
         return err_set(err, SDG_EINVAL, "priority %" PRIu64 ": it may be %d at most", asked->priority,
                        JOB_PRIORITY_MAX);

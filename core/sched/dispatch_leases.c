@@ -1,6 +1,6 @@
 /* dispatch_leases.c - who gets which rows, and what happens to rows that come back.
  *
- * A worker holds its share (units: rows that run at once), the rows it has begun that wait without a unit,
+ * A worker holds its share (in units, one row each), the rows it has begun that wait without a unit,
  * and a little ahead, which grows with how fast it finishes. A lease is numbered per worker without gaps, the
  * worker says up to which number all have arrived, and what has not is sent again: the worker drops what it
  * has seen. Rows that a worker held when it died are tried before fresh ones: after one death a few at a

@@ -1,4 +1,4 @@
-/* dispatch_permits.c - how many rows of a job run at which worker.
+/* dispatch_permits.c - how many units of a job may be in use at which worker.
  *
  * The units of a job's permit (its concurrency) are split evenly over the workers that can run it, in their
  * order of arrival: with c units and n workers each gets c / n, the first c % n one more. So a newcomer may

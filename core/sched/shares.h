@@ -1,6 +1,6 @@
 /* shares.h - one limit split over several holders, so that together they never use more than it.
  *
- * The limit is a number of things in use at once: rows of a job that run, calls of an endpoint in flight. The
+ * The limit is a number of things in use at once: units of a job, calls of an endpoint in flight. The
  * holders are workers, and far away: a worker learns later what it is told, and says later still what it then
  * uses. So a share has two numbers: what was granted last, and a ceiling, what the holder may still be
  * using. The ceilings never add up to more than the limit, except after the limit was lowered, or a holder

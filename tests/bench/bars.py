@@ -6,6 +6,7 @@ turns (A B A B ...), and the median of the turns counts. Times and memory of a p
 start and end are inside. Each measure_* function below is one bar: it prints what it sees and returns rows for the table.
 """
 import argparse
+import http.client
 import json
 import os
 import random
@@ -100,7 +101,57 @@ def measure_latency(bench):
             ("... CPU of sdg meanwhile, cores", f"{median(cores):.2f}", "< 1", median(cores) < 1, "")]
 
 
-# --- 3: memory --------------------------------------------------------------------------------------------------------
+# --- 3: retries -------------------------------------------------------------------------------------------------------
+
+RETRIES_WINDOW = 1000  # rows that --max-concurrent 64 reads ahead: with fewer left, nobody is there to take the place of one that waits
+
+RETRIES_PIPELINE = """
+mabel: {version: "2.0", name: retries}
+models:
+  - {name: m, api_model: bench, base_url: "http://127.0.0.1:PORT/v1", api_key: none, request_defaults: {retry: {max_attempts: 50}}}
+blocks:
+  - {type: ai, exec: 1, model: m, prompts: ["{topic}"], outputs: [{name: A, select: full}]}
+"""
+
+
+def watch_in_flight(process, port, count):
+    """Requests in flight as the server counts them, every 20 ms from 0.5 s after the start until fewer rows than a window are left."""
+    server = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    seen, start = [], time.monotonic()
+    while process.poll() is None:
+        server.request("GET", "/stats")
+        stats = json.loads(server.getresponse().read())
+        if count - stats["by_status"].get("200", 0) < RETRIES_WINDOW:
+            break
+        if time.monotonic() - start >= 0.5:
+            seen.append(stats["in_flight"])
+        time.sleep(0.02)
+    server.close()
+    return seen
+
+
+def measure_retries(bench):
+    """Rows that wait for a retry keep no others from calling: the server has as many requests as --max-concurrent allows."""
+    count = 2500 if bench.options.quick else 8000
+    rows = []
+    for retry_after in (1, 5):
+        mock, port = start_mock(bench, "--latency-ms", "200", "--fail", "429=0.3,500=0.05", "--retry-after", str(retry_after))
+        yaml, output = bench.write("retries.yaml", RETRIES_PIPELINE.replace("PORT", str(port))), bench.path("retries.jsonl")
+        process = bench.start(run_command(bench, yaml, bench.rows(count), output, FLIGHT) + ["--overwrite"])
+        seen = watch_in_flight(process, port, count)
+        bench.stop(process)
+        bench.stop(mock)
+        remove_output(output)
+        if not seen:
+            die("retries: the run ended before it could be watched")
+        mean = statistics.fmean(seen)
+        print(f"  Retry-After {retry_after}: {mean:.1f} of {FLIGHT} in flight on average, {min(seen)} to {max(seen)} in {len(seen)} looks", flush=True)
+        rows.append((f"30 % of 429 and 5 % of 500, Retry-After {retry_after}: mean in flight of {FLIGHT}", f"{mean:.1f}", ">= 60", mean >= 60,
+                     f"the server's own count, {len(seen)} looks from {min(seen)} to {max(seen)}; 200 ms latency, {count:,} rows"))
+    return rows
+
+
+# --- 4: memory --------------------------------------------------------------------------------------------------------
 
 def measure_memory(bench):
     counts = (1000, 10000) if bench.options.quick else (10000, 100000, 1000000)
@@ -116,7 +167,7 @@ def measure_memory(bench):
             ("... and in MiB", f"{peaks[-1]:.1f}", "< 64", peaks[-1] < 64, "")]
 
 
-# --- 4: start-up ------------------------------------------------------------------------------------------------------
+# --- 5: start-up ------------------------------------------------------------------------------------------------------
 
 WHOLE_RUN_MS = 40  # half of all runs, and nine of ten: a wait that some runs have does not show in the median
 
@@ -182,7 +233,7 @@ def measure_start_up(bench):
              abs(many - few) <= max(2 * noise, 0.1 * few), first)]
 
 
-# --- 5: interpreter ---------------------------------------------------------------------------------------------------
+# --- 6: interpreter ---------------------------------------------------------------------------------------------------
 
 def profile_top(bench, command, count):
     """The functions that take most of the time: (per cent, where, name), or why there are none."""
@@ -216,7 +267,7 @@ def measure_interpreter(bench):
     return [("set, for, if, end without calls, rows/s per core", f"{core:,.0f}", "printed", True, note)]
 
 
-# --- 6: the language against plain Python -----------------------------------------------------------------------------
+# --- 7: the language against plain Python -----------------------------------------------------------------------------
 
 def measure_language(bench):
     row_count, ms, turns = (100, 100, 1) if bench.options.quick else (1000, 1000, 5)
@@ -231,7 +282,7 @@ def measure_language(bench):
              f"{python:,.0f} rows/s of the evaluator of the property test")]
 
 
-# --- 7: python blocks -------------------------------------------------------------------------------------------------
+# --- 8: python blocks -------------------------------------------------------------------------------------------------
 
 PYTHON_PIPELINE = """
 mabel: {version: "2.0", name: python}
@@ -257,7 +308,7 @@ def measure_python(bench):
     return [("calls/s of a python block's function, two hosts", f"{two:,.0f}", ">= 20,000", two >= 20000, note)]
 
 
-# --- 8: dispatch ------------------------------------------------------------------------------------------------------
+# --- 9: dispatch ------------------------------------------------------------------------------------------------------
 
 def rows_per_s(bench, program, rows, what="rows/s"):
     out = subprocess.run([bench.program(program), str(rows)], check=True, capture_output=True, text=True).stdout
@@ -277,7 +328,7 @@ def measure_dispatch(bench):
              note % (f"{min(actor):,.0f}", f"{max(actor):,.0f}") + "; client and workers are threads of the same process and have the same CPUs")]
 
 
-# --- 9: kill ----------------------------------------------------------------------------------------------------------
+# --- 10: kill ----------------------------------------------------------------------------------------------------------
 
 def check_output(path, count):
     """(lost, twice, wrong) of an output that should have rows 0 to count - 1, each with its own topic."""
@@ -339,7 +390,7 @@ def measure_kill(bench):
     return [("kill -9 and rerun: rows lost, rows twice", f"{lost}, {twice}", "0, 0", lost == twice == wrong == 0, note)]
 
 
-# --- 10: is it worth its lines? ---------------------------------------------------------------------------------------
+# --- 11: is it worth its lines? ---------------------------------------------------------------------------------------
 
 def measure_small_blocks(bench):
     """What core/base/small.c and names.c give beside jemalloc: one that gives less than 3 % is to be deleted. Instructions decide, because
@@ -367,6 +418,7 @@ def measure_small_blocks(bench):
 BARS = {
     "zero-latency": measure_zero_latency,
     "latency": measure_latency,
+    "retries": measure_retries,
     "memory": measure_memory,
     "start-up": measure_start_up,
     "interpreter": measure_interpreter,

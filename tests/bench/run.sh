@@ -2,8 +2,8 @@
 # Builds the release preset and measures the bars of docs/performance.md: ratios, each from one run on this machine.
 #
 # Usage: tests/bench/run.sh [BAR]... [--quick] [--rounds N] [--seed N] [--markdown FILE]
-#   BAR            zero-latency latency memory start-up interpreter language python dispatch kill small-blocks store-memory memory-limit housekeeping store store-core
-#                  journal (default: all, in this order)
+#   BAR            zero-latency latency retries memory start-up interpreter language python dispatch kill small-blocks store-memory memory-limit housekeeping
+#                  store store-core journal (default: all, in this order)
 #   --quick        small sizes, to see that everything works: the figures mean little
 #   --rounds N     kill, journal: how many times (50, 20)
 #   --seed N       kill, journal: seed of the random points (default: a new one, printed)

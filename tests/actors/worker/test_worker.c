@@ -38,20 +38,51 @@ static const char TWO_CALLS[] =
                "  - {type: ai, exec: 2, model: m, prompts: [\"more of {A}\"], outputs: [{name: B}]}\n"
                "  - {type: end, exec: 3, final: [{name: b, value: \"{B}\"}]}\n";
 
+/* The answer has to be a number; while it is none, the row sleeps. %s: the server. */
+static const char NUMBER_OR_SLEEP[] = HEAD MODEL
+    "blocks:\n"
+    "  - {type: ai, exec: 1, model: m, prompts: [\"{n}\"], outputs: [{name: A, type_hint: number}],\n"
+    "     on_error: retry, retry: {max_attempts: 2, backoff: {type: fixed, base_ms: 60000}}}\n"
+    "  - {type: end, exec: 2, final: [{name: a, value: \"{A}\"}]}\n";
+/* Row 0 calls Python, sleeps for a millisecond and calls it again. Other rows call it, then the server. */
+static const char PYTHON_TWICE[] =
+    HEAD MODEL "blocks:\n"
+               "  - type: python\n"
+               "    exec: 1\n"
+               "    entrypoint: f\n"
+               "    function_code: |\n"
+               "      calls = []\n"
+               "      def f(ctx, n):\n"
+               "          calls.append(str(n))\n"
+               "          if calls[-1] == '0' and calls.count('0') == 1:\n"
+               "              raise ValueError('not yet')\n"
+               "          return {'X': 'done'}\n"
+               "    inputs: {n: \"{n}\"}\n"
+               "    outputs: [X]\n"
+               "    on_error: retry\n"
+               "    retry: {max_attempts: 2, backoff: {type: fixed, base_ms: 1}}\n"
+               "  - {type: ai, exec: 2, model: m, prompts: [\"{n}\"], outputs: [{name: A}], run_if: {ne: "
+               "[\"{n}\", \"0\"]}}\n"
+               "  - {type: end, exec: 3, final: [{name: x, value: \"{X}\"}]}\n";
+
 static puppet_t scheduler, store;
 static actor_thread_t *worker;
 static worker_args_t args;
 static server_t *server;
 static job_options_t options;
 static char yaml[1024];
-static atomic_bool hold; /* the server answers when server->release_at requests are there */
+static atomic_bool hold;  /* the server answers when server->release_at requests are there */
+static int refused_first; /* so many requests get refusal instead */
+static act_t refusal;
+static const char *reply; /* what the others get; NULL: "ok" */
 static uint64_t next_lease;
 
 /* ---- the stage */
 
 static act_t answer(server_t *s, int nth, const char *request) {
-    (void)s, (void)nth, (void)request;
-    return (act_t){.kind = hold ? ACT_HOLD : ACT_ANSWER};
+    (void)s, (void)request;
+    if (nth <= refused_first) return refusal;
+    return (act_t){.kind = hold ? ACT_HOLD : ACT_ANSWER, .body = reply};
 }
 
 static void begin(void) {
@@ -90,6 +121,13 @@ static void with_held_calls(int requests) {
     with_calls(ONE_CALL);
     hold = true;
     server->release_at = requests;
+}
+
+/* A server that is too busy for the first `requests`. Each row makes one call. */
+static void with_busy_server(int requests, const char *retry_after) {
+    with_calls(ONE_CALL);
+    refused_first = requests;
+    refusal = (act_t){.status = 429, .headers = retry_after};
 }
 
 /* One more request at the server, so that it answers those that it holds; this one is not waited for. */
@@ -233,6 +271,28 @@ static void expect_held(uint64_t permitted, uint64_t running) {
         puppet_await(&scheduler, MESSAGE_PERMITS_HELD, &in);
         const MSG_PERMITS_HELD *h = &in.message.PERMITS_HELD;
         found = h->job == JOB && h->permit == permitted && h->running == running;
+        link_frame_free(&in);
+    }
+}
+
+/* Waits for PERMITS_HELD with so many rows that wait. Nothing else that is said meanwhile is looked at. */
+static void expect_waiting(uint64_t waiting) {
+    for (bool found = false; !found;) {
+        link_frame_t in;
+        puppet_await(&scheduler, MESSAGE_PERMITS_HELD, &in);
+        const MSG_PERMITS_HELD *h = &in.message.PERMITS_HELD;
+        found = h->job == JOB && h->waiting == waiting;
+        link_frame_free(&in);
+    }
+}
+
+/* The worker goes on for as long as it takes to say two beats, and has no result until then. */
+static void expect_no_results_for_two_beats(void) {
+    for (int beats = 0; beats < 2;) {
+        link_frame_t in;
+        puppet_hear(&scheduler, &in);
+        cr_assert_neq(in.message.type, MESSAGE_ROW_RESULTS);
+        beats += in.message.type == MESSAGE_BEAT;
         link_frame_free(&in);
     }
 }
@@ -440,6 +500,13 @@ Test(worker, what_it_gives_up_it_tells) {
     expect_held(1, 1);
 }
 
+static uint64_t endpoint_of_server(void) {
+    char *url = xasprintf("%s/v1", server->url);
+    uint64_t id = endpoint_id((const char *const *)&url, 1, "k", "m");
+    free(url);
+    return id;
+}
+
 /* Of all jobs together: says how many calls the server may have from here, and hears that it is known. */
 static void permit_calls(uint64_t endpoint, uint64_t calls) {
     link_frame_t in;
@@ -453,8 +520,7 @@ static void permit_calls(uint64_t endpoint, uint64_t calls) {
 
 Test(worker, as_many_calls_are_made_as_the_endpoint_permits) {
     with_held_calls(3);
-    char *url = xasprintf("%s/v1", server->url);
-    uint64_t endpoint = endpoint_id((const char *const *)&url, 1, "k", "m");
+    uint64_t endpoint = endpoint_of_server();
     join();
     permit_calls(endpoint, 1);
     permit(JOB, 3);
@@ -466,10 +532,64 @@ Test(worker, as_many_calls_are_made_as_the_endpoint_permits) {
     permit_calls(endpoint, 3);
     expect_ok(0, 3, "ok");
     cr_expect_eq(atomic_load(&server->held_max), 3);
-    free(url);
+}
+
+Test(worker, a_call_that_backs_off_lets_another_row_start) {
+    with_busy_server(1, "Retry-After: 100\r\n");
+    run_rows(1, 0, 2);
+    expect_ok(1, 1, "ok");
+    expect_nothing_of(MESSAGE_ROW_RESULTS); /* row 0 still waits */
+    cr_expect_eq(atomic_load(&server->requests), 2);
+}
+
+Test(worker, a_row_that_sleeps_lets_another_start) {
+    with_calls(NUMBER_OR_SLEEP);
+    refused_first = 1;
+    refusal = (act_t){.body = COMPLETION("\"seven\"")};
+    reply = COMPLETION("\"7\"");
+    run_rows(1, 0, 2);
+    expect_ok(1, 1, "7");
+    expect_nothing_of(MESSAGE_ROW_RESULTS);
+    cr_expect_eq(atomic_load(&server->requests), 2);
+}
+
+/* A row that has woken and finds no unit free: it begins its Python call when the other row has ended. */
+Test(worker, a_python_call_waits_for_a_unit) {
+    args.accept_python = true;
+    with_held_calls(2);
+    with_calls(PYTHON_TWICE);
+    run_rows(1, 0, 2);
+    await_held_calls(1);
+    expect_no_results_for_two_beats();
+    cr_expect_eq(atomic_load(&server->held), 1);
+    release_calls();
+    expect_ok(0, 2, "done");
+}
+
+Test(worker, what_waits_is_told_when_it_is_more_or_less_than_before) {
+    with_busy_server(2, "Retry-After: 1\r\n");
+    run_rows(1, 0, 3);
+    expect_waiting(2);
+    expect_waiting(0); /* they were called again */
+    cr_expect_geq(atomic_load(&server->requests), 4);
 }
 
 /* ---- the end of a job */
+
+Test(worker, a_job_that_drains_gets_back_rows_that_nobody_here_will_give_a_unit) {
+    with_busy_server(2, "Retry-After: 100\r\n");
+    run_rows(1, 0, 2);
+    expect_waiting(2);
+    drop_job(DISPATCH_STOP_DRAIN);
+    expect_nothing_of(MESSAGE_LEASE_RETURN); /* they have a unit to come back to */
+    permit(JOB, 0);
+    expect_held(0, 0);
+    drop_job(DISPATCH_STOP_DRAIN);
+    expect_returned(0, 2);
+    permit(JOB, 1);
+    lease(2, 1);
+    expect_ok(2, 1, "ok");
+}
 
 Test(worker, a_job_that_drains_gets_back_what_has_not_started) {
     with_held_calls(2);
@@ -558,6 +678,28 @@ Test(worker, a_worker_that_drains_leaves_at_its_deadline) {
     await_held_calls(1);
     harness_command(worker, "DRAIN 1");
     expect_end(1);
+}
+
+Test(worker, a_worker_that_drains_counts_rows_that_wait_as_running) {
+    with_busy_server(2, "Retry-After: 100\r\n");
+    run_rows(1, 0, 2);
+    expect_waiting(2);
+    drain(LONG_MS);
+    expect_held(0, 2);
+}
+
+Test(worker, a_worker_that_drains_gives_back_rows_of_a_closed_endpoint) {
+    with_calls(ONE_CALL);
+    join();
+    permit_calls(endpoint_of_server(), 0);
+    permit(JOB, 1);
+    lease(0, 2);
+    specify(JOB);
+    expect_waiting(2);
+    drain(LONG_MS);
+    expect_returned(0, 2);
+    expect_end(0);
+    cr_expect_eq(atomic_load(&server->requests), 0);
 }
 
 /* ---- the call journal */
