@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/grow.h"
 #include "core/sched/dispatch_internal.h"
 #include "core/sched/limits.h"
 
@@ -52,10 +53,7 @@ void dispatch_touch(dispatch_t *d, seat_job_t *job) {
 }
 
 void dispatch_notice(dispatch_t *d, const notice_t *notice) {
-    if (d->notice_count == d->notice_cap) {
-        d->notice_cap = d->notice_cap ? d->notice_cap * 2 : 16;
-        d->notices = xrealloc(d->notices, d->notice_cap * sizeof *d->notices);
-    }
+    GROW(d->notices, d->notice_cap, d->notice_count + 1);
     d->notices[d->notice_count++] = *notice;
 }
 

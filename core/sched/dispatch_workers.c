@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "core/sched/dispatch_internal.h"
+#include "core/base/grow.h"
 #include "core/sched/limits.h"
 
 seat_worker_t *dispatch_worker_find(const dispatch_t *d, uint64_t id) {
@@ -69,10 +70,7 @@ static void worker_add(dispatch_t *d, uint64_t peer, const dispatch_worker_t *sa
     ring_init(&worker->seats);
     ring_init(&worker->leases);
     ring_init(&worker->lines);
-    if (d->worker_count == d->worker_cap) {
-        d->worker_cap = d->worker_cap ? d->worker_cap * 2 : 16;
-        d->workers = xrealloc(d->workers, d->worker_cap * sizeof *d->workers);
-    }
+    GROW(d->workers, d->worker_cap, d->worker_count + 1);
     d->workers[d->worker_count++] = worker;
     idmap_add(&d->worker_by_id, worker->id, worker);
     d->stats.workers++;

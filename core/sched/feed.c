@@ -10,6 +10,7 @@
 
 #include "core/base/buf.h"
 #include "core/base/error.h"
+#include "core/base/grow.h"
 #include "core/base/limits.h"
 #include "core/sched/limits.h"
 
@@ -114,10 +115,7 @@ static chunk_t *chunk_new(const feed_t *f) {
 void feed_add(feed_t *f, const dispatch_row_t *row) {
     chunk_t *k = f->filling ? f->filling : (f->filling = chunk_new(f));
     assert(k->count == 0 || row->index > k->rows[k->count - 1].index);
-    if (k->count == k->cap) {
-        k->cap = k->cap ? k->cap * 2 : 16;
-        k->rows = xrealloc(k->rows, k->cap * sizeof *k->rows);
-    }
+    GROW(k->rows, k->cap, k->count + 1);
     k->rows[k->count++] =
         (feed_row_t){.index = row->index, .line = row->line, .start = k->bytes.len, .len = row->len};
     k->open++;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/grow.h"
 #include "core/base/limits.h"
 #include "core/base/numbers.h"
 #include "core/base/ring.h"
@@ -151,10 +152,7 @@ static void pack_returned(outbox_t *o, lot_t *lot) {
 /* Gathers the result. A batch that is full with it is packed at once. */
 void outbox_add_result(outbox_t *o, uint64_t job, const dispatch_done_t *done) {
     lot_t *lot = lot_of(o, job);
-    if (lot->done_count == lot->done_cap) {
-        lot->done_cap = lot->done_cap ? lot->done_cap * 2 : 64;
-        lot->done = xrealloc(lot->done, lot->done_cap * sizeof *lot->done);
-    }
+    GROW(lot->done, lot->done_cap, lot->done_count + 1);
     buf_add(&lot->bytes, done->json, done->json_len);
     buf_add(&lot->bytes, done->meta, done->meta_len);
     assert(!lot->bytes.full); /* a batch above its limit has left */
