@@ -661,9 +661,11 @@ Test(worker, a_worker_that_drains_finishes_what_runs) {
     run_rows(1, 0, 4);
     await_held_calls(1);
     drain(LONG_MS);
-    puppet_await(&scheduler, MESSAGE_ROW_CREDIT, &in);
-    cr_expect_eq(in.message.ROW_CREDIT.rows, 0);
-    link_frame_free(&in);
+    for (uint64_t credit = 1; credit != 0;) { /* what it said before may have been on its way */
+        puppet_await(&scheduler, MESSAGE_ROW_CREDIT, &in);
+        credit = in.message.ROW_CREDIT.rows;
+        link_frame_free(&in);
+    }
     expect_returned(1, 3);
     lease(7, 1); /* it was on its way */
     expect_returned(7, 1);
