@@ -93,7 +93,7 @@ static void say_result_credit(client_t *c) {
     client_say(c, &m);
 }
 
-/* How many rows may run at once. Only batch mode changes that number, so it is repeated only there. */
+/* How many units the job has. Only batch mode changes that number, so it is repeated only there. */
 static void say_limit(client_t *c) {
     message_t m = {.type = MESSAGE_JOB_LIMIT,
                    .JOB_LIMIT = {.job = c->job, .concurrency = c->at_once.current}};
@@ -213,8 +213,7 @@ static int write_row(client_t *c, const row_done_t *row, err_t *err) {
 }
 
 static void say_new_limit(client_t *c, uint64_t before) {
-    log_debug("client", "batch mode: %" PRIu64 " rows at once instead of %" PRIu64, c->at_once.current,
-              before);
+    log_debug("client", "batch mode: %" PRIu64 " units instead of %" PRIu64, c->at_once.current, before);
     say_limit(c);
 }
 

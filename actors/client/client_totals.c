@@ -8,7 +8,7 @@ static void read_usage(const row_done_t *row, usage_t *usage) {
     if (row->meta.len) usage_decode(row->meta.data, row->meta.len, usage, NULL);
 }
 
-/* In batch mode, how the requests of the rows went decides how many rows run at once. */
+/* In batch mode, how the requests of the rows went decides how many units the job has. */
 static void count_requests(client_t *c, const row_usage_t *usage) {
     uint64_t failures = 0, latency_us = 0;
     if (usage->requests == 0) return;

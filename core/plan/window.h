@@ -1,12 +1,12 @@
 /* window.h - how much of a dataset may be pending at once: rows, bytes, rows per chunk. Pure.
  *
  * What the user asked for is taken as it is. The rest is chosen. With --enable-scheduling it is what the
- * Python original documents: 1000 rows, chunks of 100. Otherwise there are four times as many rows as run at
- * once, and at least 1000, so that workers never wait for the reader; fewer when rows are so large that their
- * bytes would not fit, but never fewer than `concurrency` rows and one chunk, the least window.
+ * Python original documents: 1000 rows, chunks of 100. Otherwise there are four times as many rows as the
+ * concurrency, and at least 1000, so that workers never wait for the reader; fewer when rows are so large
+ * that their bytes would not fit, but never fewer than `concurrency` rows and one chunk, the least window.
  *
  * Half of the bytes are for rows, half for results (core/sched/dispatch.h). With a memory limit they are its
- * share, strictly: then fewer rows may be in flight when they are large. Without one they are
+ * share, strictly: then fewer requests may be in flight when rows are large. Without one they are
  * PENDING_BYTES_DEFAULT, or as many as the least window needs, up to PENDING_BYTES_MAX.
  */
 #ifndef SDG_PLAN_WINDOW_H
