@@ -244,7 +244,7 @@ def test_batch_mode_stopped_and_continued():
 def test_batch_mode_lowers_its_concurrency_when_the_server_is_slow():
     with Mock("--latency-ms", 60) as mock, Bench(mock, 70, SAME) as b:
         err = b.run("--batch-mode", "--max-batch", 12, "--min-batch", 2, "--target-latency-ms", 30, "--verbose")
-        sizes = [int(n) for n in re.findall(r"batch mode: (\d+) rows at once", err)]
+        sizes = [int(n) for n in re.findall(r"batch mode: (\d+) units instead of", err)]
         assert sizes and sizes == sorted(sizes, reverse=True) and sizes[-1] == 2, sizes
         most = mock.stats()["in_flight_max"]
         assert most <= 12, most
