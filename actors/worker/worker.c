@@ -67,6 +67,7 @@ static void say_totals(worker_t *w) {
     buf_free(&reasons);
 }
 
+/* BEAT with the gauges of all jobs, and what is said as often: credit and, from a process, the totals. */
 static void say_beat(worker_t *w, uint64_t now) {
     message_t m = {.type = MESSAGE_BEAT};
     for (const worker_job_t *job = w->jobs; job; job = job->next) {
@@ -248,6 +249,7 @@ static void on_drain(worker_t *w, const message_t *m, uint64_t now) {
     start_drain(w, m->DRAIN.deadline_ms, now);
 }
 
+/* A refused JOB_GET ends the job here, a refused HELLO ends the worker; any other refusal is only logged. */
 static void on_refused(worker_t *w, const message_t *m, uint64_t now) {
     worker_job_t *job = worker_find_job(w, m->REFUSED.id);
     (void)now;
@@ -326,6 +328,8 @@ static void housekeep(worker_t *w, uint64_t now) {
     memory_release();
 }
 
+/* After each wake-up: rows run first, then all that they have to say is sent, then come the timers. Returns
+ * how long the worker may sleep, in ns. */
 static uint64_t after(void *self, uint64_t now) {
     worker_t *w = self;
     worker_drive(w, now);
@@ -354,6 +358,7 @@ static void on_fd(void *self, int fd, uint64_t now) {
     (void)self, (void)fd, (void)now; /* `after` drives everything */
 }
 
+/* A worker without jobs. Its socket is not connected yet; the HTTP engine comes with the first job. */
 static worker_t *worker_new(const worker_args_t *args) {
     worker_t *w = xcalloc(1, sizeof *w);
     w->args = *args;
@@ -371,6 +376,7 @@ static worker_t *worker_new(const worker_args_t *args) {
     return w;
 }
 
+/* Jobs go first: their slots, routes and stores belong to what is freed after them. */
 static void worker_destroy(worker_t **worker) {
     worker_t *w = *worker;
     while (w->jobs) {

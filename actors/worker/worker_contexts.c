@@ -121,6 +121,7 @@ static void add_get(worker_t *w, slot_t *slot) {
         (context_item_t){.tag = slot->context->tag, .row = slot->passage.row, .part = slot->context->part};
 }
 
+/* Sends the numbers of rows as CTX_PIN, CTX_UNPIN or CTX_COMPLETE, and empties the list. */
 static void send_rows(worker_t *w, worker_job_t *job, message_type_t type, numbers_t *rows) {
     for (size_t at = 0; at < rows->count; at += STORE_BATCH_ROWS_MAX) {
         u64_list_t list = {rows->items + at,

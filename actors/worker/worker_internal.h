@@ -80,9 +80,12 @@ typedef struct worker {
 } worker_t;
 
 /* worker_endpoints.c */
-void worker_endpoint_permit(worker_t *w, uint64_t endpoint, uint64_t calls); /* and answers */
-void worker_endpoints_apply(worker_t *w, const worker_job_t *job);           /* its routes are new */
-void worker_endpoints_tell(worker_t *w); /* calls that have ended while there were too many */
+/* ENDPOINT_PERMITS has come: takes the permit, and answers ENDPOINT_HELD. */
+void worker_endpoint_permit(worker_t *w, uint64_t endpoint, uint64_t calls);
+/* The routes of this job have just been opened: the engine learns the permits of their endpoints. */
+void worker_endpoints_apply(worker_t *w, const worker_job_t *job);
+/* Says ENDPOINT_HELD of endpoints that have more calls in flight than permitted, when some have ended. */
+void worker_endpoints_tell(worker_t *w);
 void worker_endpoints_forget(worker_t *w);
 bool worker_endpoints_closed(const worker_t *w, const worker_job_t *job); /* no call may go to one of them */
 

@@ -33,6 +33,7 @@ worker_job_t *worker_add_job(worker_t *w, uint64_t id) {
 
 static char *slice_text(slice_t s) { return xstrndup(s.data ? s.data : "", s.len); }
 
+/* Makes job->pipeline; of one that does not load, err has all problems in words. */
 static int load_pipeline(worker_t *w, worker_job_t *job, const MSG_JOB_SPEC *spec, err_t *err) {
     char *path = slice_text(spec->path), *folder = slice_text(spec->folder);
     pipeline_source_t source = {.path = path,
@@ -65,6 +66,7 @@ static int open_engine(worker_t *w, err_t *err) {
     return SDG_OK;
 }
 
+/* Opens the route from one model of the job to its endpoint. */
 static int open_route(worker_t *w, worker_job_t *job, const model_t *model, err_t *err) {
     llm_route_options_t options = {.name = model->name->data,
                                    .endpoint_id = model->endpoint_id,
@@ -101,6 +103,7 @@ static void close_routes(worker_t *w, worker_job_t *job) {
     job->routes = NULL;
 }
 
+/* Gives the code of a Python block to the pool; other blocks have none. */
 static int add_function(worker_job_t *job, size_t index, err_t *err) {
     const block_t *block = &job->pipeline->blocks[index];
     if (block->type != BLOCK_PYTHON) return SDG_OK;
@@ -123,6 +126,7 @@ static int add_function(worker_job_t *job, size_t index, err_t *err) {
     return SDG_OK;
 }
 
+/* Makes the pool of the job with its environments and functions; a job without Python blocks has none. */
 static int start_python(worker_t *w, worker_job_t *job, err_t *err) {
     const pipeline_t *p = job->pipeline;
     if (p->python_block_count == 0) return SDG_OK;

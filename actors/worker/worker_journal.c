@@ -200,6 +200,8 @@ void worker_journal_resend(worker_t *w, uint64_t now) {
 
 /* ---- from the store */
 
+/* The store has these calls: their rows go on with the stored answers. An answer that cannot be read counts
+ * as missing. */
 static void on_call_found(worker_t *w, const message_t *m, uint64_t now) {
     for (size_t i = 0; i < m->CALL_FOUND.calls.count; i++) {
         const call_item_t *call = &m->CALL_FOUND.calls.items[i];

@@ -9,6 +9,7 @@
 
 #include "actors/worker/limits.h"
 
+/* A batch of finished rows as one frame of ROW_RESULTS. */
 static void encode_results(const worker_t *w, const outbox_batch_t *batch, buf_t *frame) {
     row_done_t *rows = xcalloc(batch->count, sizeof *rows);
     for (size_t i = 0; i < batch->count; i++) {

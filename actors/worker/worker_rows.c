@@ -57,6 +57,8 @@ static void look_up(worker_t *w, slot_t *slot, step_t *step) {
     worker_journal_look_up(slot);
 }
 
+/* Hands the row's LLM call to the engine, and the row to the store when it may wait there. A call that the
+ * engine refuses is answered at once, with that refusal. */
 static void call(worker_t *w, slot_t *slot, step_t *step) {
     llm_request_t request = *row_llm_request(slot->row);
     err_t err;
@@ -235,7 +237,7 @@ static void take_turn(worker_t *w, slot_t *slot, step_t *step) {
     agenda_add_turn(w->agenda, &slot->agenda);
 }
 
-/* One that alone takes more than the worker may hold can only fail; the others are not to suffer for it. */
+/* A row that alone takes more than the worker may hold can only fail; the others are not to suffer for it. */
 static bool is_too_large(worker_t *w, slot_t *slot) {
     uint64_t limit = slot->job->options.memory_bytes;
     char reason[160];
@@ -249,6 +251,8 @@ static bool is_too_large(worker_t *w, slot_t *slot) {
     return true;
 }
 
+/* Runs the row's code until the row wants something, and makes an event of that want. A row that has grown
+ * too large is cancelled, and runs once more to its end. */
 static void run(worker_t *w, slot_t *slot, step_t *step) {
     static const passage_event_t ends[] = {
         [ROW_YIELD] = PASSAGE_YIELDS,
@@ -406,8 +410,8 @@ void worker_return_waiting(worker_t *w, worker_job_t *job) {
     }
 }
 
-/* Nobody gives it what it waits for: the job has no unit for this worker, or a worker that drains has no
- * permit of the endpoint. The scheduler is asked to have it run elsewhere. */
+/* True for a row that nobody will give what it waits for: the job has no unit for this worker, or the worker
+ * drains and has no permit of the endpoint. Such a row goes back to the scheduler, to be run elsewhere. */
 static bool is_stuck(const worker_t *w, const slot_t *slot) {
     if (slot->has_unit || !passage_expects(slot->passage.state, PASSAGE_STUCK)) return false;
     bool calls = passage_unit(slot->passage.state) == PASSAGE_UNIT_OF_CALL;
@@ -430,6 +434,8 @@ void worker_drop_rows(worker_t *w, worker_job_t *job) {
 
 /* ---- driving */
 
+/* Takes the finished calls from the engine. The answer of a call that its row no longer waits for is dropped,
+ * and its unit goes back to the job. */
 static void drive_llm(worker_t *w, uint64_t now) {
     llm_answer_t answer;
     llm_engine_drive(w->llm, now);

@@ -166,6 +166,8 @@ CHILD_CODE static void child_descriptors(launch_t *l) {
     if (close_range(CHILD_FRAME_FD + 1, ~0U, 0) != 0) child_fails(l, "close_range");
 }
 
+/* The child from its first instruction to exec. The order matters: what needs rights comes before they are
+ * given up, and the parent may have died at any moment before PDEATHSIG was set. */
 CHILD_CODE static int child_main(void *argument) {
     launch_t *l = argument;
     const py_spawn_t *s = l->spawn;
