@@ -90,8 +90,9 @@ void client_store_flush(client_t *c);               /* tells which contexts may 
 void client_store_safe(client_t *c);                /* the output is synced: tells which calls may go */
 /* An input line that is no row is put away like a row that has failed, with this error. */
 void client_store_failed(client_t *c, uint64_t index, const char *error);
-void client_store_sync(client_t *c);                   /* says SYNC, if one is to be answered */
-bool client_store_synced(client_t *c, uint64_t token); /* true: it was this one */
+void client_store_sync(client_t *c); /* says SYNC (again) while told.sync_token is set */
+/* SYNCED has come: true, once, when it answers the SYNC of told.sync_token. */
+bool client_store_synced(client_t *c, uint64_t token);
 void client_store_close(client_t *c, bool complete);
 void client_store_free(client_t *c);
 

@@ -11,12 +11,12 @@ struct passes {
     uint32_t *stops; /* owned */
     size_t stop_count;
     size_t at;          /* the pass that runs, from 0 */
-    rangeset_t *parked; /* rows that have finished it */
+    rangeset_t *parked; /* rows that have finished the pass that runs */
 };
 
 passes_t *passes_new(const uint32_t *stops, size_t stop_count) {
     passes_t *p = xcalloc(1, sizeof *p);
-    p->stops = xcalloc(stop_count + 1, sizeof *p->stops); /* the last pass stops before block 0: nowhere */
+    p->stops = xcalloc(stop_count + 1, sizeof *p->stops); /* 0 for the last pass: it stops nowhere */
     p->stop_count = stop_count;
     p->parked = rangeset_new();
     if (stop_count > 0) memcpy(p->stops, stops, stop_count * sizeof *stops);

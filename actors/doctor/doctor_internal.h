@@ -23,7 +23,7 @@ typedef struct doctor {
     /* Found out by the checks. */
     buf_t yaml;
     pipeline_t *pipeline;   /* NULL: not valid */
-    pipeline_t *as_written; /* the same with ${ENV.NAME} not replaced; NULL: not valid */
+    pipeline_t *as_written; /* the pipeline with ${ENV.NAME} not replaced; NULL: not valid */
     survey_t survey;
     bool surveyed;        /* the input could be looked at (a pipe cannot) */
     value_t columns;      /* object: column, after --mapping -> in how many rows of the sample */

@@ -52,7 +52,7 @@
 /* contexts in one message to the store */
 #define CONTEXT_BATCH_MAX 256
 
-/* series.json: 720 points of 38 numbers are about 300 KB */
+/* series.json: 720 points of 36 columns and a time each are about 300 KB */
 #define METRICS_PAGE_BYTES_MAX ((size_t)1 << 20)
 
 #endif

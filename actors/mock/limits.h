@@ -29,7 +29,7 @@
 /* --answer-tokens: an answer of 4 MB */
 #define MOCK_TOKENS_MAX 1000000
 
-/* the same in the milliseconds of flags */
+/* MOCK_DELAY_NS_MAX in milliseconds, the unit of flags */
 #define MOCK_DELAY_MS_MAX 3600000
 
 /* --ms-per-token: more is longer than any delay for a handful of tokens */

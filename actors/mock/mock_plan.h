@@ -10,7 +10,7 @@
 
 typedef enum mock_ending {
     MOCK_ANSWER, /* status, headers and body are sent */
-    MOCK_DRIP,   /* the same, the body in pieces over options.slow_ms */
+    MOCK_DRIP,   /* status and headers are sent, the body in pieces over options.slow_ms */
     MOCK_RESET,  /* the connection is reset */
     MOCK_HANG,   /* nothing, until the client leaves */
 } mock_ending_t;

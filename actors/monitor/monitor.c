@@ -7,7 +7,7 @@
  * Series, percentiles and samples of memory are made only for those who asked (--metrics-listen,
  * --enable-memory-monitoring), all in this thread: nobody waits for it, so what it costs slows no row.
  *
- * To add a message: a row in proto/messages.def, a line in on_message, a test.
+ * To add a message: a row in proto/messages.def, an on_<message> function and its line in on_message, a test.
  */
 #include "actors/monitor/monitor.h"
 

@@ -22,7 +22,8 @@ typedef struct children {
     bool verbose;
 } children_t;
 
-int children_start(children_t *c); /* 0, or -1 when none could be started */
+/* 0, or -1 at the first that could not be started: those before it run, until children_stop. */
+int children_start(children_t *c);
 /* After SIGCHLD: reaps one child that died and starts it again (unless `ending`). Returns 1 and its
  * *instance, 0 when there was none, -1 when there were too many deaths. Call until it does not return 1. */
 int children_reap(children_t *c, bool ending, uint64_t *instance);

@@ -187,8 +187,8 @@ static void start_store(runtime_t *rt, local_run_t *run) {
                                              : xstrdup(args.endpoints[args.endpoint_count - 1]);
 }
 
-/* Workers of a run: processes of their own, or threads of this one. Returns false when no process could be
- * started. */
+/* Workers of a run: processes of their own, or threads of this one. Returns false when a process could not
+ * be started. */
 static bool start_workers(runtime_t *rt, const local_run_t *run) {
     if (run->worker_processes) {
         rt->children = (children_t){.count = run->worker_processes,

@@ -167,7 +167,7 @@ static inline bool value_truthy(value_t v) {
 }
 /* Deep; 1 equals 1.0, a boolean is not a number, the order of keys does not matter. */
 bool value_equal(value_t a, value_t b);
-uint64_t value_hash(value_t v);                 /* the same for values that are equal */
+uint64_t value_hash(value_t v);                 /* equal values have equal hashes */
 const char *value_kind_name(value_kind_t kind); /* null boolean integer real string list object */
 /* About the heap that v holds; shared parts count each time. SIZE_MAX when there are more than a million
  * parts. */

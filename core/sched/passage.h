@@ -35,9 +35,9 @@ typedef enum passage_state {
     PASSAGE_ASLEEP,            /* until its time comes */
     PASSAGE_LOOKING_UP,        /* the store looks whether the call was made before */
     PASSAGE_CALLING,           /* the LLM call is with the engine */
-    PASSAGE_CALLING_AWAY,      /* the same, while the row waits in the store */
+    PASSAGE_CALLING_AWAY,      /* the LLM call is with the engine, the row waits in the store */
     PASSAGE_RECORDING,         /* the answer is here, the store writes it down */
-    PASSAGE_RECORDING_AWAY,    /* the same, while the row waits in the store */
+    PASSAGE_RECORDING_AWAY,    /* the store writes the answer down, the row waits there, too */
     PASSAGE_WANTED,            /* in the store; is to be fetched as soon as there is room */
     PASSAGE_FETCHING,          /* the store was asked for it */
     PASSAGE_SAVING,            /* its pass is over; its bytes are here until the store has them */

@@ -337,7 +337,8 @@ static int start_expr(machine_t *m, const op_t *op) {
     return rc == SDG_OK ? finish_plain(m, op, v, false) : rc;
 }
 
-/* and stops at the first false, or and not at the first true. */
+/* The operator `and` stops at the first operand that is false; `or` and `not` stop at the first that is true.
+ */
 static int start_test(machine_t *m, const op_t *op) {
     bool stop_at = op->kind != OP_AND;
     bool truth = !stop_at;

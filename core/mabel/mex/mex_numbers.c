@@ -267,7 +267,8 @@ int mex_run_is_empty(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
 
 /* ---- logic */
 
-/* and and or: the first operand whose truth is stop_at decides; the others are not evaluated. */
+/* The operators `and` and `or`: the first operand whose truth is stop_at decides; the others are not
+ * evaluated. */
 static int run_until(const mex_t *m, scope_t *s, bool stop_at, value_t *out, err_t *err) {
     mex_operands_t o;
     int rc = mex_operands_open(&o, m, s, err);

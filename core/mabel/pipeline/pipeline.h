@@ -90,8 +90,8 @@ typedef struct py_input {
 
 typedef struct python_block {
     str_t *entrypoint;
-    char *code;      /* or NULL */
-    char *code_path; /* resolved, or NULL */
+    char *code;      /* source text; NULL: it is in a file */
+    char *code_path; /* of that file, resolved; NULL: none */
     py_input_t *inputs;
     size_t input_count;
     bool positional; /* inputs was a list */

@@ -69,8 +69,8 @@ meant_t meant(const char *word, const char *const *names, size_t count);
 
 const ynode_t *field(const ynode_t *n, const char *key); /* NULL when absent or null */
 str_t *scalar_text(const ynode_t *n);                    /* text form of a scalar; NULL when none. Owned */
-str_t *field_text(const ynode_t *n, const char *key);    /* the same of a field */
-char *field_chars(const ynode_t *n, const char *key);    /* the same as a C string */
+str_t *field_text(const ynode_t *n, const char *key);    /* text form of a field; NULL when none. Owned */
+char *field_chars(const ynode_t *n, const char *key);    /* the same text as a C string, owned */
 bool field_bool(const ynode_t *n, const char *key, bool fallback);
 /* A whole number between least and most; outside: an error and the fallback. */
 uint64_t field_count(load_t *l, const ynode_t *n, const ypath_t *path, const char *key, uint64_t least,
