@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Prints every limit of the project with its reason, and fails for one that gives none: each #define of a limits.h stands
-right below a comment, each *_MAX constant that is private to a source has a comment beside or above it."""
+right below a comment, each *_MAX constant that is private to a source has a comment beside or above it. A room has a limits.h."""
 import pathlib
 import re
 import sys
@@ -45,6 +45,9 @@ def check_private(path):
                 problems.append(f"{path.relative_to(ROOT)}:{i + 1}: {name} has no reason")
 
 
+for folder in sorted({path.parent for top in ("core", "proto", "actors") for path in (ROOT / top).rglob("*.c")}):
+    if folder != ROOT / "actors" and not (folder / "limits.h").exists():  # actors/ itself has main.c alone
+        problems.append(f"{folder.relative_to(ROOT)}: has no limits.h")
 for path in sorted(ROOT.glob("*/**/limits.h")):
     if path.relative_to(ROOT).parts[0] in ("core", "proto", "actors"):
         check_room(path)

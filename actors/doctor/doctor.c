@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "actors/doctor/limits.h"
-#include "actors/verbs/auto_tune.h"
-#include "actors/exit_codes.h"
 #include "actors/doctor/doctor_internal.h"
+#include "actors/doctor/limits.h"
+#include "actors/exit_codes.h"
+#include "actors/verbs/auto_tune.h"
 #include "core/base/grow.h"
 #include "core/base/json.h"
 #include "core/base/log.h"

@@ -22,10 +22,10 @@
 #include "core/base/clock.h"
 #include "core/base/json.h"
 #include "core/base/result_line.h"
+#include "core/base/words.h"
 #include "core/data/limits.h"
 #include "core/data/run_file.h"
 #include "core/mabel/row/row.h"
-#include "core/base/words.h"
 
 /* ---- input */
 

@@ -13,9 +13,9 @@
 #include "actors/doctor/limits.h"
 #include "core/base/clock.h"
 #include "core/base/limits.h"
+#include "core/base/words.h"
 #include "core/http/http.h"
 #include "core/llm/endpoint.h"
-#include "core/base/words.h"
 
 typedef enum question { ASK_MODELS, ASK_METRICS, ASK_LOADS, QUESTIONS } question_t;
 

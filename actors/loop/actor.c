@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "actors/loop/limits.h"
 #include "core/base/clock.h"
 #include "core/base/handover.h"
 #include "core/base/log.h"

@@ -55,4 +55,7 @@
 /* series.json: 720 points of 36 columns and a time each are about 300 KB */
 #define METRICS_PAGE_BYTES_MAX ((size_t)1 << 20)
 
+/* messages handled per wake-up of one socket: measured 0.2-0.6 us each against 1.3+ for one per poll */
+#define LINK_DRAIN_MAX 256
+
 #endif

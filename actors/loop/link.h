@@ -18,9 +18,6 @@
 #include "core/base/error.h"
 #include "proto/message.h"
 
-/* messages handled per wake-up of one socket: measured 0.2-0.6 us each against 1.3+ for one per poll */
-enum { LINK_DRAIN_MAX = 256 };
-
 /* A socket with the options above, not attached to anything yet. type: ZMQ_ROUTER, ZMQ_DEALER, ZMQ_PUSH,
  * ZMQ_PULL. linger_ms: how long close may wait to deliver what was sent. queue_max: messages each of its
  * queues holds, usually SOCKET_HWM. */

@@ -9,8 +9,8 @@
 #include "core/base/json.h"
 #include "core/base/limits.h"
 #include "core/base/text.h"
-#include "core/mabel/yaml/diag.h"
 #include "core/mabel/text/regex.h"
+#include "core/mabel/yaml/diag.h"
 #include "core/mabel/yaml/yaml.h"
 
 #include <assert.h>

@@ -209,7 +209,7 @@ static const family_t families[] = {
      1},
     {"sdg_llm_calls_limit",
      "gauge",
-     "LLM requests allowed in flight, over all jobs.",
+     "LLM requests in flight and rows that run code, allowed together, over all jobs.",
      {SCHEDULER(calls_limit, NULL)},
      1},
     {"sdg_credits_granted",

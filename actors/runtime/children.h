@@ -7,16 +7,13 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum {
-    CHILDREN_MAX = 256, /* worker processes of one run; more are refused by the command line */
-    /* Restarts of all children in one run; more of them mean that something is wrong with the children. */
-    CHILD_RESTARTS_MAX = 20,
-};
+#include "actors/runtime/limits.h"
 
 typedef struct children {
     pid_t pid[CHILDREN_MAX];         /* 0: not running */
     uint64_t instance[CHILDREN_MAX]; /* what each calls itself in HELLO */
-    unsigned count, restarts;
+    unsigned count;                  /* at most CHILDREN_MAX */
+    unsigned restarts;
     const char *endpoint;
     unsigned python_workers;
     bool verbose;

@@ -25,13 +25,10 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 
-/* worker threads of one process; more is cut */
-enum { THREADS_MAX = 64 };
-
 typedef struct runtime {
     actor_thread_t *monitor, *scheduler, *store, *client;
     bool store_ended; /* the store has said END */
-    actor_thread_t *worker[THREADS_MAX];
+    actor_thread_t *worker[WORKER_THREADS_MAX];
     unsigned workers;
     children_t children;
     char folder[64];     /* of the ipc sockets, 0700; "" when none */
@@ -197,7 +194,7 @@ static bool start_workers(runtime_t *rt, const local_run_t *run) {
                                     .verbose = run->verbose};
         return children_start(&rt->children) == 0;
     }
-    for (unsigned i = 0; i < run->worker_threads && i < THREADS_MAX; i++) {
+    for (unsigned i = 0; i < run->worker_threads; i++) {
         char name[32];
         snprintf(name, sizeof name, "thread-%u", i);
         worker_args_t args = {.endpoint = "inproc://scheduler",

@@ -10,4 +10,7 @@
 /* the monitor hears so often what the scheduler holds: it draws as often */
 #define SCHEDULER_STATS_NS (200 * UINT64_C(1000000))
 
+/* addresses that one scheduler listens on: inproc, ipc, tcp and one to spare */
+#define SCHEDULER_ENDPOINTS_MAX 4
+
 #endif

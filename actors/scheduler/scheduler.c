@@ -19,8 +19,8 @@
 #include "actors/scheduler/fleet_totals.h"
 #include "actors/scheduler/limits.h"
 #include "core/base/clock.h"
-#include "core/base/idmap.h"
 #include "core/base/grow.h"
+#include "core/base/idmap.h"
 #include "core/base/limits.h"
 #include "core/base/log.h"
 #include "core/base/numbers.h"
@@ -378,7 +378,7 @@ static void on_stats(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint6
 
 static void on_permits_held(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
     const MSG_PERMITS_HELD *m = &in->message.PERMITS_HELD;
-    dispatch_held_t held = {.permit = m->permit, .used = m->running, .waiting = m->waiting};
+    dispatch_held_t held = {.permit = m->permit, .used = m->used, .waiting = m->waiting};
     dispatch_worker_running(s->dispatch, peer->instance, m->job, &held, now);
 }
 

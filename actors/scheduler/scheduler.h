@@ -31,9 +31,6 @@
 
 #include <czmq.h>
 
-/* addresses that one scheduler listens on: inproc, ipc, tcp and one to spare */
-enum { SCHEDULER_ENDPOINTS_MAX = 4 };
-
 typedef struct scheduler_args {
     const char *const *endpoints; /* to bind */
     size_t endpoint_count;

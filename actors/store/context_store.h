@@ -30,11 +30,9 @@
 
 #include <czmq.h>
 
+#include "actors/store/limits.h"
 #include "core/store/contexts.h"
 #include "core/store/journal.h"
-
-/* addresses that one store listens on: for this process, and for others */
-enum { STORE_ENDPOINTS_MAX = 2 };
 
 typedef struct context_store_args {
     const char *endpoints[STORE_ENDPOINTS_MAX]; /* to bind */

@@ -19,4 +19,7 @@
 /* rows in one notice of evictions; more are counted in the totals only */
 #define STORE_EVICTED_MAX 4096
 
+/* addresses that one store listens on: for this process, and for others */
+#define STORE_ENDPOINTS_MAX 2
+
 #endif

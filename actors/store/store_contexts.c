@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "actors/store/store_internal.h"
 #include "actors/loop/limits.h"
 #include "actors/store/limits.h"
+#include "actors/store/store_internal.h"
 #include "core/base/limits.h"
 #include "core/base/log.h"
 #include "proto/stats.h"

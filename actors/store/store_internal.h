@@ -4,6 +4,7 @@
 #define SDG_ACTORS_STORE_STORE_INTERNAL_H
 
 #include "actors/loop/actor.h"
+#include "actors/loop/limits.h"
 #include "actors/store/context_store.h"
 #include "core/base/batch.h"
 #include "core/base/numbers.h"

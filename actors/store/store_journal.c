@@ -10,9 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "actors/store/store_internal.h"
 #include "actors/loop/limits.h"
 #include "actors/store/limits.h"
+#include "actors/store/store_internal.h"
 #include "core/base/clock.h"
 #include "core/base/limits.h"
 #include "core/base/log.h"

@@ -5,6 +5,7 @@
  * To add a verb: a bit in flags.h, a row in verb_rows, its function in actors/main.c. */
 #include "actors/loop/link.h"
 #include "actors/mock/mock_options.h"
+#include "actors/runtime/limits.h"
 #include "actors/verbs/flags.h"
 #include "actors/verbs/limits.h"
 #include "actors/verbs/options.h"
@@ -154,12 +155,12 @@ const flag_row_t flag_rows[] = {
      .japanese = "全エンドポイント合計の処理中リクエスト数と、コードを実行中の行数の合計の上限（既定 8）"},
     {"max-concurrent-rows", 0, BOTH, GROUP_SPEED, FLAG_NUMBER, TO_RUN(max_concurrent), .min = 1, .unit = "N",
      .traits = FLAG_HIDDEN},
-    {"processes", 0, RUN | DOCTOR, GROUP_SPEED, FLAG_NUMBER, TO_RUN(processes), .max = UINT32_MAX,
+    {"processes", 0, RUN | DOCTOR, GROUP_SPEED, FLAG_NUMBER, TO_RUN(processes), .max = CHILDREN_MAX,
      .unit = "N", .key = "concurrency.processes", .sample = "0", .sample_is_default = true,
      .english = "run N worker processes (default: one thread in this process)",
      .japanese = "N 個のワーカープロセスで実行（既定はこのプロセス内の1スレッド）"},
-    {"workers", 0, RUN, GROUP_SPEED, FLAG_NUMBER, TO_RUN(workers), .min = 1, .max = UINT32_MAX, .unit = "N",
-     .key = "concurrency.workers", .sample = "1", .sample_is_default = true,
+    {"workers", 0, RUN, GROUP_SPEED, FLAG_NUMBER, TO_RUN(workers), .min = 1, .max = WORKER_THREADS_MAX,
+     .unit = "N", .key = "concurrency.workers", .sample = "1", .sample_is_default = true,
      .english = "worker threads in this process (default 1)",
      .japanese = "プロセス内のワーカースレッド数（既定 1）"},
     {"python-workers", 0, RUN | TEST | DOCTOR, GROUP_SPEED, FLAG_NUMBER, TO_RUN(python_workers), .min = 1,

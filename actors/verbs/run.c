@@ -8,22 +8,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "actors/runtime/runtime.h"
 #include "actors/verbs/auto_tune.h"
 #include "actors/verbs/limits.h"
 #include "actors/verbs/options.h"
 #include "actors/verbs/prepare.h"
 #include "actors/verbs/run_store.h"
-#include "actors/runtime/runtime.h"
 #include "actors/verbs/trace.h"
 #include "core/base/limits.h"
 #include "core/base/log.h"
 #include "core/base/memory.h"
 #include "core/base/rng.h"
 #include "core/base/text.h"
+#include "core/base/words.h"
 #include "core/mabel/yaml/limits.h"
 #include "core/plan/memory_split.h"
 #include "core/plan/window.h"
-#include "core/base/words.h"
 
 /* ---- how much may be pending */
 

@@ -3,8 +3,8 @@
 #ifndef SDG_ACTORS_VERBS_RUN_STORE_H
 #define SDG_ACTORS_VERBS_RUN_STORE_H
 
-#include "actors/verbs/options.h"
 #include "actors/runtime/runtime.h"
+#include "actors/verbs/options.h"
 #include "core/mabel/pipeline/pipeline.h"
 
 typedef struct run_store {

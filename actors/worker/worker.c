@@ -185,7 +185,7 @@ static void say_held(worker_t *w, worker_job_t *job) {
     message_t m = {.type = MESSAGE_PERMITS_HELD,
                    .PERMITS_HELD = {.job = job->id,
                                     .permit = permit_of(w, job),
-                                    .running = job->told.used,
+                                    .used = job->told.used,
                                     .waiting = job->told.waiting}};
     say(w, &m);
 }

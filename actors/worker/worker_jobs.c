@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "actors/worker/worker_internal.h"
 #include "actors/loop/limits.h"
 #include "actors/worker/limits.h"
 #include "actors/worker/worker_contexts.h"
+#include "actors/worker/worker_internal.h"
 #include "actors/worker/worker_journal.h"
 #include "actors/worker/worker_rows.h"
 #include "core/base/limits.h"

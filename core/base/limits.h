@@ -35,4 +35,8 @@
 /* a gathering buffer larger than this is given back after its batch */
 #define RESULT_BYTES_KEPT ((size_t)1 << 20)
 
+/* processes whose memory is added up: 64 workers with a few Python hosts each; further ones are not counted
+ */
+#define MEMORY_PROCESSES_MAX 512
+
 #endif

@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "core/base/limits.h"
+
 uint64_t memory_rss_bytes(void);      /* this process now; 0 if unknown */
 uint64_t memory_peak_rss_bytes(void); /* this process's high-water mark (VmHWM); 0 if unknown */
 
@@ -25,8 +27,6 @@ typedef struct memory_process {
     char name[32]; /* "sdg worker-0", "python3": for people */
     uint64_t rss_bytes, pss_bytes;
 } memory_process_t;
-/* 64 workers with a few Python hosts each; further ones are not counted */
-enum { MEMORY_PROCESSES_MAX = 512 };
 typedef struct memory_tree {
     uint64_t rss_bytes, pss_bytes; /* sums; pss 0 if not asked for or unknown */
     size_t count;

@@ -71,4 +71,7 @@
 /* the longest sleep that pypool_timeout_ms grants: it keeps the number far from overflow */
 #define PY_SLEEP_MS_MAX 60000
 
+/* comparisons of one version requirement, e.g. ">=3.10,<3.13"; more is refused */
+#define PY_CONSTRAINTS_MAX 4
+
 #endif

@@ -13,9 +13,7 @@
 
 #include "core/base/error.h"
 #include "core/base/value.h"
-
-/* comparisons of one version requirement, e.g. ">=3.10,<3.13"; more is refused */
-enum { PY_CONSTRAINTS_MAX = 4 };
+#include "core/python/limits.h"
 
 typedef struct py_constraint {
     enum { PY_GE, PY_GT, PY_LE, PY_LT, PY_EQ, PY_NE, PY_COMPATIBLE } op;

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/sched/dispatch_internal.h"
 #include "core/base/result_line.h"
+#include "core/sched/dispatch_internal.h"
 #include "core/sched/limits.h"
 
 enum { ROWS_PER_BLOCK = 256 };

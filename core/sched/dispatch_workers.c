@@ -1,8 +1,8 @@
 /* dispatch_workers.c - who works: workers that come, go, drain and refuse, and their seats at the jobs. */
 #include <stdlib.h>
 
-#include "core/sched/dispatch_internal.h"
 #include "core/base/grow.h"
+#include "core/sched/dispatch_internal.h"
 #include "core/sched/limits.h"
 
 seat_worker_t *dispatch_worker_find(const dispatch_t *d, uint64_t id) {

@@ -10,11 +10,11 @@
 #include "core/base/hist.h"
 #include "core/base/row_types.h"
 #include "proto/message.h"
+#include "proto/parts/limits.h"
 #include "proto/stats.h"
 
-/* Kinds of failures ("HTTP 400", "input", ...), each with its count. The table is bounded: when it is full, a
- * further kind is counted as "other". */
-enum { REASONS_MAX = 24 };
+/* Kinds of failures ("HTTP 400", "input", ...), each with its count. When the table is full, a further kind
+ * is counted as "other". */
 typedef struct reasons {
     struct {
         char text[ROW_REASON_MAX];

@@ -98,7 +98,7 @@ def test_usage_errors():
     with Bench(None, 1, PLAIN) as b:
         good = b.args()[1:]
         for words, said in ((["--nope"], "--nope"), (["--max-concurrent"], "--max-concurrent"), (["--max-concurrent", "x"], "'x'"),
-                            (["--max-concurrent", "0"], "at least 1"), (["--max-concurrent", "-3"], "'-3'"), (["-n", "1.5"], "'1.5'"),
+                            (["--max-concurrent", "0"], "at least 1"), (["--processes", "257"], "at most 256"), (["--workers", "65"], "at most 64"), (["--max-concurrent", "-3"], "'-3'"), (["-n", "1.5"], "'1.5'"),
                             (["--mapping", "a"], "ORIGINAL:NEW"), (["--mapping", ":b"], "ORIGINAL:NEW"), (["extra"], "'extra'"),
                             (["--overwrite", "--force-resume"], "--overwrite"), (["--ui-locale", "fr"], "'fr'"),
                             (["--seed", "99999999999999999999999"], "--seed"), (["--row", "1"], "--row")):

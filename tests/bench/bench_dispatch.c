@@ -7,8 +7,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "core/base/clock.h"
 #include "actors/worker/limits.h"
+#include "core/base/clock.h"
 #include "core/sched/dispatch.h"
 #include "core/sched/limits.h"
 

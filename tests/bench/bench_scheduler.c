@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "actors/loop/limits.h"
 #include "actors/scheduler/scheduler.h"
 #include "actors/worker/limits.h"
 #include "core/base/clock.h"

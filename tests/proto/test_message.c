@@ -181,14 +181,14 @@ Test(message, a_message_comes_back_as_it_was) {
     buf_init(&frame, 1024);
     message_t m = {.type = MESSAGE_PERMITS_HELD,
                    .epoch = 5,
-                   .PERMITS_HELD = {.job = 1, .permit = 2, .running = 3}},
+                   .PERMITS_HELD = {.job = 1, .permit = 2, .used = 3}},
               back;
     err_t err;
     message_encode(&m, &frame);
     cr_assert_eq(message_decode(frame.data, frame.len, &back, &err), SDG_OK);
     cr_assert_eq(back.type, MESSAGE_PERMITS_HELD);
     cr_assert_eq(back.epoch, 5);
-    cr_assert_eq(back.PERMITS_HELD.running, 3);
+    cr_assert_eq(back.PERMITS_HELD.used, 3);
     message_free(&back);
     buf_free(&frame);
 }

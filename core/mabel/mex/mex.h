@@ -7,8 +7,8 @@
 #ifndef SDG_MABEL_MEX_MEX_H
 #define SDG_MABEL_MEX_MEX_H
 
-#include "core/mabel/yaml/diag.h"
 #include "core/mabel/text/scope.h"
+#include "core/mabel/yaml/diag.h"
 #include "core/mabel/yaml/yaml.h"
 
 typedef struct mex mex_t;

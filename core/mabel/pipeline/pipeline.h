@@ -9,12 +9,12 @@
 #include "core/base/error.h"
 #include "core/base/value.h"
 #include "core/llm/retry.h"
-#include "core/mabel/yaml/diag.h"
-#include "core/mabel/text/extract.h"
 #include "core/mabel/logic/budget.h"
 #include "core/mabel/mex/mex.h"
 #include "core/mabel/text/assets.h"
+#include "core/mabel/text/extract.h"
 #include "core/mabel/text/template.h"
+#include "core/mabel/yaml/diag.h"
 
 struct logic_program; /* functions.logic and recurse functions (logic.h) */
 struct logic_block;   /* one compiled logic block (logic.h) */

@@ -3,8 +3,8 @@
  * Blocks are read in file order, so that messages come in that order, and sorted afterwards by ascending
  * `exec`; equal numbers stay as written. A broken block, whose errors are reported, stays in the list, so
  * that connections to it are not reported as unknown. */
-#include "core/mabel/pipeline/pipeline_load.h"
 #include "core/mabel/logic/logic.h"
+#include "core/mabel/pipeline/pipeline_load.h"
 
 #include "core/base/text.h"
 #include "core/mabel/pipeline/limits.h"

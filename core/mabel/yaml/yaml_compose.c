@@ -7,9 +7,9 @@
  *
  * Merging follows PyYAML: the merged entries come first (of a list of maps the last map first), then the
  * map's own; a later value replaces an earlier one and keeps its place. */
-#include "core/mabel/yaml/yaml_doc.h"
 #include "core/base/grow.h"
 #include "core/mabel/yaml/limits.h"
+#include "core/mabel/yaml/yaml_doc.h"
 #include "core/mabel/yaml/yaml_resolve.h"
 
 #include "core/base/text.h"

@@ -10,8 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "actors/scheduler/scheduler.h"
 #include "actors/loop/limits.h"
+#include "actors/scheduler/scheduler.h"
 #include "core/base/limits.h"
 #include "core/base/rng.h"
 #include "tests/harness/actor_harness.h"

@@ -78,7 +78,7 @@ static uint64_t permitted(puppet_t *worker) {
 
 static void answer_permits(puppet_t *worker, uint64_t permit, uint64_t running) {
     puppet_say(worker, (message_t){.type = MESSAGE_PERMITS_HELD,
-                                   .PERMITS_HELD = {.job = JOB, .permit = permit, .running = running}});
+                                   .PERMITS_HELD = {.job = JOB, .permit = permit, .used = running}});
 }
 
 static void expect_gone(uint64_t owner) {
@@ -289,7 +289,7 @@ Test(scheduler, rows_that_wait_at_a_worker_let_others_come) {
     link_frame_free(&in);
     cr_expect_eq(count, 6, "4 and 2 ahead");
     puppet_say(a, (message_t){.type = MESSAGE_PERMITS_HELD,
-                              .PERMITS_HELD = {.job = JOB, .permit = 4, .running = 1, .waiting = 3}});
+                              .PERMITS_HELD = {.job = JOB, .permit = 4, .used = 1, .waiting = 3}});
     puppet_await(a, MESSAGE_LEASE, &in);
     cr_expect_eq(in.message.LEASE.rows.count, 3);
     link_frame_free(&in);

@@ -270,7 +270,7 @@ static void expect_held(uint64_t permitted, uint64_t running) {
         link_frame_t in;
         puppet_await(&scheduler, MESSAGE_PERMITS_HELD, &in);
         const MSG_PERMITS_HELD *h = &in.message.PERMITS_HELD;
-        found = h->job == JOB && h->permit == permitted && h->running == running;
+        found = h->job == JOB && h->permit == permitted && h->used == running;
         link_frame_free(&in);
     }
 }

@@ -1,0 +1,8 @@
+/* limits.h - the limits of proto/parts, each with its reason. */
+#ifndef SDG_PROTO_PARTS_LIMITS_H
+#define SDG_PROTO_PARTS_LIMITS_H
+
+/* kinds of failures that are counted apart: the causes of one run are few, and STATS carries the table */
+#define REASONS_MAX 24
+
+#endif
