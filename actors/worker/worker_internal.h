@@ -84,7 +84,7 @@ void worker_endpoint_permit(worker_t *w, uint64_t endpoint, uint64_t calls); /* 
 void worker_endpoints_apply(worker_t *w, const worker_job_t *job);           /* its routes are new */
 void worker_endpoints_tell(worker_t *w); /* calls that have ended while there were too many */
 void worker_endpoints_forget(worker_t *w);
-bool worker_endpoints_closed(const worker_t *w, const worker_job_t *job); /* no call may go to one of them */
+bool worker_endpoint_closed(const worker_t *w, uint64_t endpoint); /* no call may go there */
 
 /* worker_jobs.c */
 worker_job_t *worker_find_job(worker_t *w, uint64_t id);
