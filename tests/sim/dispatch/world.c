@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "tests/sim/dispatch/world.h"
+#include "tests/sim/sim.h"
 
 enum { PATTERN_BYTES = 1024 };
 /* a message stuck on its way may arrive after the silence that kills a worker */
@@ -27,9 +28,8 @@ void world_trace(const sim_t *s, const char *fmt, ...) {
     va_list args;
     printf("%10.3f  ", (double)s->now / (double)SECOND);
     va_start(args, fmt);
-    vprintf(fmt, args);
+    sim_print(fmt, args);
     va_end(args);
-    putchar('\n');
 }
 
 void world_fail(sim_t *s, const char *fmt, ...) {
@@ -39,15 +39,14 @@ void world_fail(sim_t *s, const char *fmt, ...) {
     if (s->quiet) return;
     printf("seed %" PRIu64 " failed at %.3f s: ", s->seed, (double)s->now / (double)SECOND);
     va_start(args, fmt);
-    vprintf(fmt, args);
+    sim_print(fmt, args);
     va_end(args);
-    putchar('\n');
 }
 
 uint64_t world_between(sim_t *s, uint64_t lo, uint64_t hi) {
     return (uint64_t)rng_between(&s->rng, (int64_t)lo, (int64_t)hi);
 }
-bool world_chance(sim_t *s, double p) { return rng_real(&s->rng) < p; }
+bool world_chance(sim_t *s, double p) { return sim_chance(&s->rng, p); }
 uint64_t world_mix(uint64_t a, uint64_t b) {
     uint64_t x = a * UINT64_C(0x9E3779B97F4A7C15) + b * UINT64_C(0xC2B2AE3D27D4EB4F);
     return (x ^ x >> 29) * UINT64_C(0xBF58476D1CE4E5B9) >> 17;
