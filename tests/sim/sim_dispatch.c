@@ -28,9 +28,9 @@
  * - a lost worker is announced before a row of it is in other hands
  * - every job ends
  *
- * PERMITS and their answers keep their order on a connection, as the dispatcher asks; everything else comes
- * in any order. Seeds are shared out to J processes (one per CPU); the one that fails is printed, and --seed
- * runs it alone. */
+ * PERMITS, what begins and ends a job, and their answers keep their order on a connection, as the dispatcher
+ * asks, and nothing overtakes JOB_DROP; everything else comes in any order. Seeds are shared out to J
+ * processes (one per CPU); the one that fails is printed, and --seed runs it alone. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -216,18 +216,20 @@ static uint64_t demand_of(const sim_t *s, size_t worker, size_t endpoint) {
     return units;
 }
 
-/* In a good world the workers may make as many calls as they could and the limit allows. */
+/* In a good world the workers may make as many calls as they could and the limit allows, but for calls that a
+ * worker may still be making although it has fewer permits: they cannot be given to others yet. */
 void judge_calls_shared(sim_t *s, size_t endpoint) {
     endpoint_book_t *book = &s->endpoints[endpoint];
-    uint64_t permits = 0, demand = 0;
-    bool drains = false;
+    uint64_t permits = 0, held = 0, demand = 0;
     for (size_t i = 0; i < s->worker_count; i++) {
-        permits += book->chairs[i].permit;
+        const chair_t *chair = &book->chairs[i];
+        permits += chair->permit;
+        held += chair->ceiling > chair->permit ? chair->ceiling - chair->permit : 0;
         demand += demand_of(s, i, endpoint);
-        drains = drains || book->chairs[i].ceiling > book->chairs[i].permit || s->workers[i].draining;
     }
     uint64_t wanted = demand < book->limit ? demand : book->limit;
-    if (!book->named || drains || book->limit == DISPATCH_NO_LIMIT || permits == wanted)
+    bool shared = permits == wanted || (permits < wanted && permits + held >= wanted);
+    if (!book->named || book->limit == DISPATCH_NO_LIMIT || shared)
         book->unshared_ns = 0;
     else if (book->unshared_ns == 0)
         book->unshared_ns = s->now;

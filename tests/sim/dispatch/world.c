@@ -130,20 +130,25 @@ void mail_done(mail_t *m) {
     if (m->users == 0) free(m);
 }
 
-/* The answers of permits, as the dispatcher asks. And the end of a job that was dropped with its silent
- * client: it must not come after the same job was opened and accepted once more on that connection. */
+/* Permits and their answers, as the dispatcher asks. The end of a job that was dropped with its silent
+ * client: JOB_DONE must not come after the same job was opened and accepted once more on that connection.
+ * JOB_DROP, for the same reason. Everything on a connection is in order in reality. */
 static bool keeps_order(const mail_t *m) {
-    if (m->kind == M_JOB_DONE || m->kind == M_JOB_ACCEPTED) return true;
+    if (m->kind == M_JOB_DONE || m->kind == M_JOB_ACCEPTED || m->kind == M_JOB_DROP) return true;
     return m->kind == M_PERMITS || m->kind == M_ENDPOINT_PERMITS || m->kind == M_HELLO ||
            m->kind == M_PERMITS_HELD || m->kind == M_ENDPOINT_HELD;
 }
 
 /* Not before those of its kind that were sent before it on this connection. */
 static uint64_t in_order(sim_t *s, const mail_t *m, uint64_t time) {
+    /* Nothing overtakes JOB_DROP: rows of a job that is opened once more would be forgotten with the old
+     * ones. */
+    if (!m->to_scheduler && time < s->drop_ns[m->peer]) time = s->drop_ns[m->peer];
     if (!keeps_order(m)) return time;
     bool told = !m->to_scheduler;
     uint64_t *last = told ? &s->permits_ns[m->peer] : &s->held_ns[m->peer];
     if (time < *last) time = *last;
+    if (m->kind == M_JOB_DROP) s->drop_ns[m->peer] = time;
     return *last = time;
 }
 

@@ -187,8 +187,9 @@ typedef struct sim {
     worker_t workers[WORKER_SLOTS];
     size_t worker_count;
     uint64_t peers, instances, jobs;
-    /* By connection: when the last PERMITS arrives there, and the last HELLO or PERMITS_HELD from there. */
-    uint64_t permits_ns[PEERS_MAX], held_ns[PEERS_MAX];
+    /* By connection: when the last message that keeps its order arrives there, the last one from there, and
+     * the last JOB_DROP there. */
+    uint64_t permits_ns[PEERS_MAX], held_ns[PEERS_MAX], drop_ns[PEERS_MAX];
     uint64_t instance_at[PEERS_MAX]; /* of the scheduler: which worker speaks there; 0: none */
     uint64_t client_at[PEERS_MAX];   /* client number + 1 */
     endpoint_book_t *endpoints;      /* of the judge, ENDPOINTS of them */
