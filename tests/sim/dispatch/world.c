@@ -56,24 +56,22 @@ uint64_t world_mix(uint64_t a, uint64_t b) {
 static size_t size_of(uint64_t random, size_t max) { return 1 + random / 8 % (random % 8 ? max / 8 : max); }
 
 /* What a row contains and what it gives. */
-dispatch_row_t world_row(uint64_t client, uint64_t index) {
-    return (dispatch_row_t){.index = index,
-                            .line = index + 1,
-                            .raw = pattern + index % 100,
-                            .len = size_of(world_mix(client, index), ROW_BYTES_MAX)};
+row_in_t world_row(uint64_t client, uint64_t index) {
+    return (row_in_t){.index = index,
+                      .line = index + 1,
+                      .raw = {pattern + index % 100, size_of(world_mix(client, index), ROW_BYTES_MAX)}};
 }
-dispatch_done_t world_done(uint64_t client, uint64_t index) {
+row_done_t world_done(uint64_t client, uint64_t index) {
     static const uint32_t statuses[] = {0, 0, 0, 1, 0, 2, 0}; /* fine, failed, parked */
-    return (dispatch_done_t){.index = index,
-                             .status = statuses[world_mix(index, client) % 7],
-                             .json = pattern + index % 97,
-                             .json_len = size_of(world_mix(client + 1, index), RESULT_BYTES_MAX - 5),
-                             .meta = pattern + index % 89,
-                             .meta_len = index % 5};
+    return (row_done_t){
+        .index = index,
+        .status = statuses[world_mix(index, client) % 7],
+        .json = {pattern + index % 97, size_of(world_mix(client + 1, index), RESULT_BYTES_MAX - 5)},
+        .meta = {pattern + index % 89, index % 5}};
 }
 size_t world_result_bytes(uint64_t client, uint64_t index) {
-    dispatch_done_t done = world_done(client, index);
-    return done.json_len + done.meta_len;
+    row_done_t done = world_done(client, index);
+    return done.json.len + done.meta.len;
 }
 
 worker_t *world_worker(sim_t *s, uint64_t instance) {

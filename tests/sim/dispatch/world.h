@@ -208,8 +208,8 @@ void world_fail(sim_t *s, const char *fmt, ...) __attribute__((format(printf, 2,
 uint64_t world_between(sim_t *s, uint64_t lo, uint64_t hi);
 bool world_chance(sim_t *s, double p);
 uint64_t world_mix(uint64_t a, uint64_t b); /* a number that looks random */
-dispatch_row_t world_row(uint64_t client, uint64_t index);
-dispatch_done_t world_done(uint64_t client, uint64_t index);
+row_in_t world_row(uint64_t client, uint64_t index);
+row_done_t world_done(uint64_t client, uint64_t index);
 size_t world_result_bytes(uint64_t client, uint64_t index);
 worker_t *world_worker(sim_t *s, uint64_t instance); /* NULL: there is none */
 
