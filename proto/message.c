@@ -9,14 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/pack.h"
 #include "proto/prescan.h"
 
 /* ---- encode */
-
-static int write_to_buf(void *data, const char *bytes, size_t len) {
-    buf_add(data, bytes, len);
-    return 0;
-}
 
 static void put_bytes(msgpack_packer *p, slice_t s) {
     msgpack_pack_bin_with_body(p, s.data ? s.data : "", s.len);
@@ -88,7 +84,7 @@ enum {
 void message_encode(const message_t *m, buf_t *out) {
     msgpack_packer packer;
     msgpack_packer *p = &packer;
-    msgpack_packer_init(p, out, write_to_buf);
+    pack_begin(p, out);
     switch (m->type) {
 #define F(kind, name) put_##kind(p, &body->name);
 #define MESSAGE(NAME, number, SAYERS, FIELDS)                  \

@@ -13,38 +13,9 @@
 
 #include "core/base/buf.h"
 #include "core/base/error.h"
+#include "core/base/row_io.h"
 
 enum { PROTO_VERSION = 2 }; /* major: raised when a message changes its meaning */
-
-/* Bytes that somebody else owns. */
-typedef struct slice {
-    const char *data;
-    size_t len;
-} slice_t;
-static inline slice_t slice_of(const char *text) {
-    return (slice_t){text, text ? __builtin_strlen(text) : 0};
-}
-
-/* An element of ROWS. */
-typedef struct row_in {
-    uint64_t index, line; /* its number in the dataset, from 0; its line in the input file, 0: unknown */
-    slice_t raw;          /* the record as JSON text */
-} row_in_t;
-
-/* How a row was finished. */
-enum {
-    ROW_STATUS_OK = 0,
-    ROW_STATUS_FAILED = 1,
-    ROW_STATUS_PARKED = 2 /* batch mode: the row has stopped before a block and is in the store */
-};
-
-/* An element of DONE. */
-typedef struct row_done {
-    uint64_t index;
-    uint32_t status; /* ROW_STATUS_* */
-    slice_t json;    /* the result line, without newline */
-    slice_t meta;    /* what it cost: proto/parts/usage.h */
-} row_done_t;
 
 /* An element of CALLS. */
 typedef struct call_item {

@@ -64,9 +64,10 @@ def is_built(name, texts):
 
 
 def is_handled(name, texts):
-    """A row of a table of handlers, a comparison of a type, or a case."""
-    rows = rf"\{{\s*MESSAGE_{name}\s*,|case MESSAGE_{name}\s*:|(?:type|got|kind)\s*[=!]=\s*MESSAGE_{name}\b"
-    return any(re.search(rows, text) for text in texts)
+    """A row of a table of handlers, or a condition or a case in which something is done. A case that only returns a value (such as
+    the job a message is about) handles nothing, nor does a comparison that is itself the value of a function."""
+    place = rf"\{{\s*MESSAGE_{name}\s*,|case MESSAGE_{name}\s*:(?!\s*return\b)|\bif \([^;{{}}]*\btype == MESSAGE_{name}\b"
+    return any(re.search(place, text) for text in texts)
 
 
 def functions(text):

@@ -17,15 +17,10 @@
 /* ---- chunks */
 
 static void send_chunk(client_t *c, const feed_chunk_t *chunk) {
-    row_in_t *rows = xcalloc(chunk->count, sizeof *rows);
-    for (size_t i = 0; i < chunk->count; i++) {
-        const dispatch_row_t *row = &chunk->rows[i];
-        rows[i] = (row_in_t){.index = row->index, .line = row->line, .raw = {row->raw, row->len}};
-    }
-    message_t m = {.type = MESSAGE_ROWS,
-                   .ROWS = {.job = c->job, .chunk = chunk->number, .rows = {rows, chunk->count}}};
+    message_t m = {
+        .type = MESSAGE_ROWS,
+        .ROWS = {.job = c->job, .chunk = chunk->number, .rows = {(row_in_t *)chunk->rows, chunk->count}}};
     client_say(c, &m);
-    free(rows);
 }
 
 static void send_chunks(client_t *c, uint64_t now) {
@@ -77,7 +72,7 @@ static void end_input(client_t *c, const char *failure) {
 
 /* One record of the source. False: nothing more for now. */
 static bool read_record(client_t *c) {
-    dispatch_row_t row;
+    row_in_t row;
     err_t why;
     switch (source_next(c->input.source, &row, &why)) {
     case SOURCE_ROW: feed_add(c->input.feed, &row); return true;

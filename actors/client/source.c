@@ -6,7 +6,7 @@ void source_destroy(source_t **s) {
     *s = NULL;
 }
 
-source_got_t source_next(source_t *s, dispatch_row_t *row, err_t *why) { return s->ops->next(s, row, why); }
+source_got_t source_next(source_t *s, row_in_t *row, err_t *why) { return s->ops->next(s, row, why); }
 
 int source_fd(const source_t *s) { return s->ops->fd ? s->ops->fd(s) : -1; }
 

@@ -41,7 +41,7 @@ source_t *source_file_new(reader_t *reader, const source_file_options_t *options
 source_t *source_store_new(rangeset_t *rows, const rangeset_t *finished);
 void source_destroy(source_t **s); /* NULL is fine */
 
-source_got_t source_next(source_t *s, dispatch_row_t *row, err_t *why);
+source_got_t source_next(source_t *s, row_in_t *row, err_t *why);
 int source_fd(const source_t *s); /* only after SOURCE_WAITS */
 /* Of the input file; a source that reads none leaves *p as it is. */
 void source_progress(const source_t *s, source_progress_t *p);

@@ -30,7 +30,7 @@ static bool is_bad(const source_file_t *f, const row_record_t *r, err_t *why) {
 
 /* A row that is finished is passed over before it is judged, so a bad row that an earlier run has reported is
  * not reported again. */
-static source_got_t file_next(source_t *s, dispatch_row_t *row, err_t *why) {
+static source_got_t file_next(source_t *s, row_in_t *row, err_t *why) {
     source_file_t *f = (source_file_t *)s;
     row_record_t r;
     int rc = reader_next(f->reader, &r, why);
@@ -39,10 +39,9 @@ static source_got_t file_next(source_t *s, dispatch_row_t *row, err_t *why) {
     if (rc == 0 || r.index >= f->options.rows_max) return SOURCE_END;
     f->rows_read++;
     if (r.index < f->options.first_row || rangeset_has(f->options.finished, r.index)) return SOURCE_SKIPPED;
-    *row = (dispatch_row_t){.index = r.index, .line = r.line};
+    *row = (row_in_t){.index = r.index, .line = r.line};
     if (is_bad(f, &r, why)) return SOURCE_BAD;
-    row->raw = r.json;
-    row->len = r.json_len;
+    row->raw = (slice_t){r.json, r.json_len};
     return SOURCE_ROW;
 }
 

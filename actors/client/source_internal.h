@@ -6,7 +6,7 @@
 #include "actors/client/source.h"
 
 typedef struct source_ops {
-    source_got_t (*next)(source_t *s, dispatch_row_t *row, err_t *why);
+    source_got_t (*next)(source_t *s, row_in_t *row, err_t *why);
     int (*fd)(const source_t *s);                              /* NULL: it never waits */
     void (*progress)(const source_t *s, source_progress_t *p); /* NULL: it reads no file */
     void (*destroy)(source_t *s);

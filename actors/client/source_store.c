@@ -10,14 +10,14 @@ typedef struct source_store {
     uint64_t next; /* the first that was not asked for yet */
 } source_store_t;
 
-static source_got_t store_next(source_t *s, dispatch_row_t *row, err_t *why) {
+static source_got_t store_next(source_t *s, row_in_t *row, err_t *why) {
     source_store_t *stored = (source_store_t *)s;
     uint64_t index;
     (void)why;
     if (!rangeset_next(stored->rows, stored->next, &index)) return SOURCE_END;
     stored->next = index + 1;
     if (rangeset_has(stored->finished, index)) return SOURCE_SKIPPED;
-    *row = (dispatch_row_t){.index = index, .raw = ""};
+    *row = (row_in_t){.index = index, .raw = slice_of("")};
     return SOURCE_ROW;
 }
 

@@ -19,7 +19,6 @@
 #include "actors/scheduler/fleet_totals.h"
 #include "actors/scheduler/limits.h"
 #include "core/base/clock.h"
-#include "core/base/grow.h"
 #include "core/base/idmap.h"
 #include "core/base/limits.h"
 #include "core/base/log.h"
@@ -54,12 +53,6 @@ typedef struct scheduler {
     bool log_peers;
     fleet_totals_t *totals; /* NULL: nobody asks */
     uint64_t ticked_ns, beat_ns, stats_ns;
-    row_done_t *done; /* scratch of send_results */
-    row_in_t *rows;   /* scratch of send_lease */
-    size_t done_cap, rows_cap;
-    dispatch_done_t *taken;  /* scratch of on_row_results */
-    dispatch_row_t *arrived; /* scratch of on_rows */
-    size_t taken_cap, arrived_cap;
     int ports[SCHEDULER_ENDPOINTS_MAX]; /* of the bound endpoints; 0 for other transports */
     buf_t scratch;
 } scheduler_t;
@@ -255,13 +248,7 @@ static void on_job_open(scheduler_t *s, peer_t *peer, const link_frame_t *in, ui
 static void on_rows(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
     const MSG_ROWS *m = &in->message.ROWS;
     (void)peer;
-    GROW(s->arrived, s->arrived_cap, m->rows.count);
-    for (size_t i = 0; i < m->rows.count; i++) {
-        const row_in_t *row = &m->rows.items[i];
-        s->arrived[i] = (dispatch_row_t){
-            .index = row->index, .line = row->line, .raw = row->raw.data, .len = row->raw.len};
-    }
-    if (dispatch_rows(s->dispatch, m->job, m->chunk, s->arrived, m->rows.count, now) == SDG_ENOTFOUND)
+    if (dispatch_rows(s->dispatch, m->job, m->chunk, m->rows.items, m->rows.count, now) == SDG_ENOTFOUND)
         refuse(s, in->peer, MESSAGE_ROWS, m->job, "unknown job");
 }
 
@@ -342,17 +329,7 @@ static void on_job_get(scheduler_t *s, peer_t *peer, const link_frame_t *in, uin
 /* Results are acknowledged also when they are of no use any more, so that the worker lets go of them. */
 static void on_row_results(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
     const MSG_ROW_RESULTS *m = &in->message.ROW_RESULTS;
-    GROW(s->taken, s->taken_cap, m->rows.count);
-    for (size_t i = 0; i < m->rows.count; i++) {
-        const row_done_t *row = &m->rows.items[i];
-        s->taken[i] = (dispatch_done_t){.index = row->index,
-                                        .status = row->status,
-                                        .json = row->json.data,
-                                        .json_len = row->json.len,
-                                        .meta = row->meta.data,
-                                        .meta_len = row->meta.len};
-    }
-    dispatch_row_results(s->dispatch, peer->instance, m->job, s->taken, m->rows.count, now);
+    dispatch_row_results(s->dispatch, peer->instance, m->job, m->rows.items, m->rows.count, now);
     acknowledge(s, in->peer, m->batch);
 }
 
@@ -396,32 +373,6 @@ static void on_drained(scheduler_t *s, peer_t *peer, const link_frame_t *in, uin
 
 /* ---- actions */
 
-static void send_lease(scheduler_t *s, const dispatch_action_t *a) {
-    GROW(s->rows, s->rows_cap, a->row_count);
-    for (size_t i = 0; i < a->row_count; i++) {
-        s->rows[i] = (row_in_t){
-            .index = a->rows[i].index, .line = a->rows[i].line, .raw = {a->rows[i].raw, a->rows[i].len}};
-    }
-    message_t m = {
-        .type = MESSAGE_LEASE,
-        .LEASE = {.lease = a->lease, .job = a->job, .attempt = a->attempt, .rows = {s->rows, a->row_count}}};
-    say(s, a->peer, &m);
-}
-
-static void send_results(scheduler_t *s, const dispatch_action_t *a) {
-    GROW(s->done, s->done_cap, a->done_count);
-    for (size_t i = 0; i < a->done_count; i++) {
-        const dispatch_done_t *d = &a->done[i];
-        s->done[i] = (row_done_t){.index = d->index,
-                                  .status = d->status,
-                                  .json = {d->json, d->json_len},
-                                  .meta = {d->meta, d->meta_len}};
-    }
-    message_t m = {.type = MESSAGE_RESULTS,
-                   .RESULTS = {.job = a->job, .batch = a->batch, .rows = {s->done, a->done_count}}};
-    say(s, a->peer, &m);
-}
-
 static void send_done(scheduler_t *s, const dispatch_action_t *a) {
     message_t m = {.type = MESSAGE_JOB_DONE, .JOB_DONE = {.job = a->job, .reason = slice_of(a->reason)}};
     log_debug("scheduler", "job %016" PRIx64 " is over: %" PRIu64 " rows, %" PRIu64 " failed", a->job,
@@ -434,9 +385,19 @@ static void send_done(scheduler_t *s, const dispatch_action_t *a) {
 static void perform(scheduler_t *s, const dispatch_action_t *a) {
     message_t m = {0};
     switch (a->kind) {
-    case DISPATCH_LEASE: send_lease(s, a); return;
-    case DISPATCH_RESULTS: send_results(s, a); return;
     case DISPATCH_JOB_DONE: send_done(s, a); return;
+    case DISPATCH_LEASE:
+        m = (message_t){.type = MESSAGE_LEASE,
+                        .LEASE = {.lease = a->lease,
+                                  .job = a->job,
+                                  .attempt = a->attempt,
+                                  .rows = {(row_in_t *)a->rows, a->row_count}}};
+        break;
+    case DISPATCH_RESULTS:
+        m = (message_t){
+            .type = MESSAGE_RESULTS,
+            .RESULTS = {.job = a->job, .batch = a->batch, .rows = {(row_done_t *)a->done, a->done_count}}};
+        break;
     case DISPATCH_PERMITS:
         m = (message_t){.type = MESSAGE_PERMITS, .PERMITS = {.job = a->job, .units = a->permit_units}};
         break;
@@ -681,10 +642,6 @@ static void scheduler_destroy(scheduler_t *s) {
     dispatch_destroy(&s->dispatch);
     actor_free(&s->actor);
     buf_free(&s->scratch);
-    free(s->done);
-    free(s->rows);
-    free(s->taken);
-    free(s->arrived);
     free(s);
 }
 

@@ -10,7 +10,7 @@
 #include "core/llm/limits.h"
 #include "core/sched/limits.h"
 
-static endpoint_permit_t *find(worker_t *w, uint64_t endpoint) {
+static endpoint_permit_t *find(const worker_t *w, uint64_t endpoint) {
     for (size_t i = 0; i < w->endpoint_count; i++) {
         if (w->endpoints[i].endpoint == endpoint) return &w->endpoints[i];
     }
@@ -56,12 +56,9 @@ void worker_endpoint_permit(worker_t *w, uint64_t endpoint, uint64_t calls) {
     say_held(w, permit);
 }
 
-bool worker_endpoints_closed(const worker_t *w, const worker_job_t *job) {
-    for (size_t i = 0; i < job->route_count; i++) {
-        const endpoint_permit_t *permit = find((worker_t *)w, llm_engine_endpoint_id(w->llm, job->routes[i]));
-        if (permit && permit->calls == 0) return true;
-    }
-    return false;
+bool worker_endpoint_closed(const worker_t *w, uint64_t endpoint) {
+    const endpoint_permit_t *permit = find(w, endpoint);
+    return permit && permit->calls == 0;
 }
 
 void worker_endpoints_tell(worker_t *w) {

@@ -87,7 +87,7 @@ void worker_endpoints_apply(worker_t *w, const worker_job_t *job);
 /* Says ENDPOINT_HELD of endpoints that have more calls in flight than permitted, when some have ended. */
 void worker_endpoints_tell(worker_t *w);
 void worker_endpoints_forget(worker_t *w);
-bool worker_endpoints_closed(const worker_t *w, const worker_job_t *job); /* no call may go to one of them */
+bool worker_endpoint_closed(const worker_t *w, uint64_t endpoint); /* no call may go there */
 
 /* worker_jobs.c */
 worker_job_t *worker_find_job(worker_t *w, uint64_t id);

@@ -11,19 +11,12 @@
 
 /* A batch of finished rows as one frame of ROW_RESULTS. */
 static void encode_results(const worker_t *w, const outbox_batch_t *batch, buf_t *frame) {
-    row_done_t *rows = xcalloc(batch->count, sizeof *rows);
-    for (size_t i = 0; i < batch->count; i++) {
-        const dispatch_done_t *done = &batch->done[i];
-        rows[i] = (row_done_t){.index = done->index,
-                               .status = done->status,
-                               .json = {done->json, done->json_len},
-                               .meta = {done->meta, done->meta_len}};
-    }
     message_t m = {.type = MESSAGE_ROW_RESULTS,
                    .epoch = w->greeting.epoch,
-                   .ROW_RESULTS = {.batch = batch->number, .job = batch->job, .rows = {rows, batch->count}}};
+                   .ROW_RESULTS = {.batch = batch->number,
+                                   .job = batch->job,
+                                   .rows = {(row_done_t *)batch->done, batch->count}}};
     message_encode(&m, frame);
-    free(rows);
 }
 
 static void encode_returned(const worker_t *w, const outbox_batch_t *batch, buf_t *frame) {
@@ -48,12 +41,10 @@ static void add_done(worker_t *w, worker_job_t *job, uint32_t status, const row_
     w->rows_since++;
     buf_reset(&w->scratch);
     usage_encode(result->reason, result->usage, &w->scratch);
-    dispatch_done_t done = {.index = index,
-                            .status = status,
-                            .json = result->json,
-                            .json_len = result->len,
-                            .meta = w->scratch.data,
-                            .meta_len = w->scratch.len};
+    row_done_t done = {.index = index,
+                       .status = status,
+                       .json = {result->json, result->len},
+                       .meta = {w->scratch.data, w->scratch.len}};
     outbox_add_result(w->outbox, job->id, &done);
 }
 

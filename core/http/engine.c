@@ -534,9 +534,10 @@ int llm_engine_submit(llm_engine_t *engine, const llm_request_t *request, uint64
     return SDG_OK;
 }
 
-bool llm_engine_waits(const llm_engine_t *engine, uint64_t tag) {
+uint64_t llm_engine_waits_for(const llm_engine_t *engine, uint64_t tag) {
     const llm_call_t *call = idmap_get(&engine->calls, tag);
-    return call && !call->has_unit && (call->state == CALL_QUEUED || call->state == CALL_BACKING_OFF);
+    bool waits = call && !call->has_unit && (call->state == CALL_QUEUED || call->state == CALL_BACKING_OFF);
+    return waits ? call->route->endpoint->id : 0;
 }
 
 /* Takes the call out of the place it is in; its unit stays with it. */

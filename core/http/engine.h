@@ -94,9 +94,9 @@ int llm_engine_submit(llm_engine_t *engine, const llm_request_t *request, uint64
 /* Ends the call at once; it finishes with LLM_CAUSE_CANCELLED. Unknown tags are ignored. */
 void llm_engine_cancel(llm_engine_t *engine, uint64_t tag);
 
-/* The call holds no unit: it waits for a unit, for a permit of its endpoint or for a retry. False for unknown
- * tags. */
-bool llm_engine_waits(const llm_engine_t *engine, uint64_t tag);
+/* The id of the call's endpoint while the call holds no unit: it waits for a unit, for a permit of this
+ * endpoint or for a retry. 0: it does not wait, or the tag is unknown. */
+uint64_t llm_engine_waits_for(const llm_engine_t *engine, uint64_t tag);
 
 int llm_engine_fd(const llm_engine_t *engine); /* becomes readable when there is something to drive */
 /* The longest sleep allowed; -1: any. It is 0, too, when a unit has become free that a queued call waits

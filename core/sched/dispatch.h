@@ -61,17 +61,12 @@
 #include <stdint.h>
 
 #include "core/base/error.h"
+#include "core/base/row_io.h"
 
 typedef struct dispatch dispatch_t;
 
-/* Bytes borrowed for the length of a call (events) or until the next dispatch_* call (actions). */
-typedef struct dispatch_row {
-    uint64_t index, line;
-    const char *raw;
-    size_t len;
-} dispatch_row_t;
-
-enum { DISPATCH_FAILED = 1 }; /* status of a result that counts as failed */
+/* Bytes of rows are borrowed for the length of a call (events) or until the next dispatch_* call (actions).
+ * Of the status of a finished row only ROW_STATUS_FAILED is looked at. */
 
 /* How a job stops: the mode of dispatch_job_stop (JOB_STOP on the wire) and of DISPATCH_JOB_DROP (JOB_DROP).
  */
@@ -81,16 +76,6 @@ typedef enum dispatch_stop {
     /* Everything is dropped; workers forget the job. */
     DISPATCH_STOP_NOW = 2
 } dispatch_stop_t;
-
-/* The result of one row, from a worker or to a client. */
-typedef struct dispatch_done {
-    uint64_t index;
-    uint32_t status; /* passed on unread, except that DISPATCH_FAILED counts as failed */
-    const char *json;
-    size_t json_len;
-    const char *meta;
-    size_t meta_len;
-} dispatch_done_t;
 
 /* What a client asks for. */
 typedef struct dispatch_job {
@@ -114,7 +99,7 @@ int dispatch_job_open(dispatch_t *d, uint64_t peer, const dispatch_job_t *job, u
 /* Chunk numbers count from 0 in order; a repeated or early one is ignored (credit says what is expected).
  * SDG_ENOTFOUND: the job is not known. SDG_ELIMIT: the chunk is beyond the credit and was dropped; the client
  * is told its credit again. */
-int dispatch_rows(dispatch_t *d, uint64_t job, uint64_t chunk, const dispatch_row_t *rows, size_t count,
+int dispatch_rows(dispatch_t *d, uint64_t job, uint64_t chunk, const row_in_t *rows, size_t count,
                   uint64_t now);
 int dispatch_rows_end(dispatch_t *d, uint64_t job, uint64_t chunks, uint64_t now);
 int dispatch_result_credit(dispatch_t *d, uint64_t job, uint64_t rows_limit, uint64_t bytes_limit,
@@ -169,8 +154,8 @@ void dispatch_worker_beat(dispatch_t *d, uint64_t worker, uint64_t now); /* any 
 /* From the worker's beat: all leases below this number have arrived. */
 void dispatch_worker_leases(dispatch_t *d, uint64_t worker, uint64_t first_missing, uint64_t now);
 /* Results of a worker (known or not any more): rows still open are taken, others dropped. */
-void dispatch_row_results(dispatch_t *d, uint64_t worker, uint64_t job, const dispatch_done_t *rows,
-                          size_t count, uint64_t now);
+void dispatch_row_results(dispatch_t *d, uint64_t worker, uint64_t job, const row_done_t *rows, size_t count,
+                          uint64_t now);
 /* The worker gives rows back; it gets no more of this job until its next dispatch_worker_credit. */
 void dispatch_lease_return(dispatch_t *d, uint64_t worker, uint64_t job, const uint64_t *indexes,
                            size_t count, uint64_t now);
@@ -205,9 +190,9 @@ typedef struct dispatch_action {
     uint64_t worker, job;
     uint64_t lease, attempt;
     uint64_t lease_count; /* LEASES_VOID */
-    const dispatch_row_t *rows;
+    const row_in_t *rows;
     size_t row_count; /* LEASE */
-    const dispatch_done_t *done;
+    const row_done_t *done;
     size_t done_count; /* RESULTS */
     uint64_t batch;
     uint64_t next_chunk, rows_limit, bytes_limit; /* INGEST_CREDIT */

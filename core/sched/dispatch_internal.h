@@ -206,8 +206,8 @@ struct dispatch {
     size_t notice_at, notice_count, notice_cap;
     uint64_t tick_ns;
     /* What the last action points to. */
-    dispatch_row_t lease_rows[LEASE_ROWS_MAX];
-    dispatch_done_t batch_rows[RESULT_BATCH_ROWS_MAX];
+    row_in_t lease_rows[LEASE_ROWS_MAX];
+    row_done_t batch_rows[RESULT_BATCH_ROWS_MAX];
     dispatch_stats_t stats;
 };
 
@@ -223,7 +223,7 @@ void dispatch_touch(dispatch_t *d, seat_job_t *job); /* something changed: look 
 lease_row_t *dispatch_row_add(seat_job_t *job, uint64_t index);
 void dispatch_row_enqueue(dispatch_t *d, seat_job_t *job, lease_row_t *row, bool first);
 /* Copies the answer. */
-void dispatch_row_answer(dispatch_t *d, seat_job_t *job, lease_row_t *row, const dispatch_done_t *done);
+void dispatch_row_answer(dispatch_t *d, seat_job_t *job, lease_row_t *row, const row_done_t *done);
 void dispatch_row_fail(dispatch_t *d, seat_job_t *job, lease_row_t *row);
 void dispatch_row_release(dispatch_t *d, seat_job_t *job, lease_row_t *row); /* delivered or dropped */
 void dispatch_row_lease(dispatch_t *d, lease_row_t *row, lease_t *lease, seat_t *seat);

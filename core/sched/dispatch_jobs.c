@@ -210,7 +210,7 @@ static bool within_credit(const seat_job_t *job, uint64_t rows, uint64_t bytes_b
 }
 
 /* Copies the rows into the queue. A row whose index is pending already is dropped and counts as let go of. */
-static void take_chunk(dispatch_t *d, seat_job_t *job, const dispatch_row_t *rows, size_t count) {
+static void take_chunk(dispatch_t *d, seat_job_t *job, const row_in_t *rows, size_t count) {
     for (size_t i = 0; i < count; i++) {
         lease_row_t *row = dispatch_row_add(job, rows[i].index);
         if (!row) { /* a second row of that index: there can be one result only */
@@ -219,25 +219,25 @@ static void take_chunk(dispatch_t *d, seat_job_t *job, const dispatch_row_t *row
             continue;
         }
         row->line = rows[i].line;
-        row->data = xmalloc(rows[i].len);
-        row->len = rows[i].len;
-        if (row->len) memcpy(row->data, rows[i].raw, row->len);
+        row->data = xmalloc(rows[i].raw.len);
+        row->len = rows[i].raw.len;
+        if (row->len) memcpy(row->data, rows[i].raw.data, row->len);
         dispatch_row_enqueue(d, job, row, false);
     }
 }
 
 /* Takes a chunk when it is the expected one and within the credit; otherwise the client is told its credit
  * again. */
-int dispatch_rows(dispatch_t *d, uint64_t id, uint64_t chunk, const dispatch_row_t *rows, size_t count,
+int dispatch_rows(dispatch_t *d, uint64_t id, uint64_t chunk, const row_in_t *rows, size_t count,
                   uint64_t now) {
     seat_job_t *job = dispatch_job_find(d, id);
     size_t bytes = 0;
     if (!job) return SDG_ENOTFOUND;
     if (job->state != JOB_RUNNING) return SDG_OK;
     for (size_t i = 0; i < count; i++) {
-        bytes += rows[i].len;
+        bytes += rows[i].raw.len;
     }
-    bool fits = within_credit(job, count, count ? bytes - rows[count - 1].len : 0);
+    bool fits = within_credit(job, count, count ? bytes - rows[count - 1].raw.len : 0);
     if (chunk != job->next_chunk || !fits) {
         correct_client(d, job, now);
         return chunk == job->next_chunk ? SDG_ELIMIT : SDG_OK;

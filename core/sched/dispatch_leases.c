@@ -86,7 +86,7 @@ static void describe_lease(dispatch_t *d, const lease_t *lease, dispatch_action_
     for (const ring_node_t *node = lease->rows.head.next; node != &lease->rows.head; node = node->next) {
         const lease_row_t *row = RING_OWNER(node, lease_row_t, node);
         d->lease_rows[count++] =
-            (dispatch_row_t){.index = row->index, .line = row->line, .raw = row->data, .len = row->len};
+            (row_in_t){.index = row->index, .line = row->line, .raw = {row->data, row->len}};
         attempt = row->deaths;
     }
     *action = (dispatch_action_t){.kind = DISPATCH_LEASE,

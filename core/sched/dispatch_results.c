@@ -25,7 +25,7 @@ static void count_finished(seat_t *seat, uint64_t rows, uint64_t now) {
 
 /* Takes the answers of rows that are still open. Returns how many of those rows this worker held. */
 static uint64_t take_answers(dispatch_t *d, seat_job_t *job, const seat_worker_t *worker,
-                             const dispatch_done_t *rows, size_t count) {
+                             const row_done_t *rows, size_t count) {
     uint64_t held = 0;
     for (size_t i = 0; i < count; i++) {
         lease_row_t *row = idmap_get(&job->rows, rows[i].index);
@@ -45,7 +45,7 @@ static uint64_t take_answers(dispatch_t *d, seat_job_t *job, const seat_worker_t
 }
 
 /* Answers of a job that is over are dropped, and the worker is told once more to forget the job. */
-void dispatch_row_results(dispatch_t *d, uint64_t worker_id, uint64_t job_id, const dispatch_done_t *rows,
+void dispatch_row_results(dispatch_t *d, uint64_t worker_id, uint64_t job_id, const row_done_t *rows,
                           size_t count, uint64_t now) {
     seat_worker_t *worker = dispatch_worker_find(d, worker_id);
     seat_job_t *job = dispatch_job_find(d, job_id);
@@ -76,12 +76,10 @@ static void describe_batch(dispatch_t *d, const seat_job_t *job, const result_ba
     size_t count = 0;
     for (const ring_node_t *node = batch->rows.head.next; node != &batch->rows.head; node = node->next) {
         const lease_row_t *row = RING_OWNER(node, lease_row_t, node);
-        d->batch_rows[count++] = (dispatch_done_t){.index = row->index,
-                                                   .status = row->status,
-                                                   .json = row->data,
-                                                   .json_len = row->len,
-                                                   .meta = row->data + row->len,
-                                                   .meta_len = row->meta_len};
+        d->batch_rows[count++] = (row_done_t){.index = row->index,
+                                              .status = row->status,
+                                              .json = {row->data, row->len},
+                                              .meta = {row->data + row->len, row->meta_len}};
     }
     *action = (dispatch_action_t){.kind = DISPATCH_RESULTS,
                                   .peer = job->peer,
@@ -178,7 +176,7 @@ int dispatch_result_credit(dispatch_t *d, uint64_t id, uint64_t rows_limit, uint
 static void batch_done(dispatch_t *d, seat_job_t *job, result_batch_t *batch) {
     RING_EACH(&batch->rows, node) {
         lease_row_t *row = RING_OWNER(node, lease_row_t, node);
-        if (row->status == DISPATCH_FAILED)
+        if (row->status == ROW_STATUS_FAILED)
             job->rows_failed++;
         else
             job->rows_ok++;

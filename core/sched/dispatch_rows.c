@@ -111,16 +111,16 @@ void dispatch_row_lease(dispatch_t *d, lease_row_t *row, lease_t *lease, seat_t 
 }
 
 /* The answer replaces the row's raw bytes. The row waits among the answered until it is sent. */
-void dispatch_row_answer(dispatch_t *d, seat_job_t *job, lease_row_t *row, const dispatch_done_t *done) {
+void dispatch_row_answer(dispatch_t *d, seat_job_t *job, lease_row_t *row, const row_done_t *done) {
     row_detach(d, job, row);
     free(row->data);
     row->state = ROW_ANSWERED;
     row->status = done->status;
-    row->data = xmalloc(done->json_len + done->meta_len);
-    if (done->json_len) memcpy(row->data, done->json, done->json_len);
-    if (done->meta_len) memcpy(row->data + done->json_len, done->meta, done->meta_len);
-    row->len = done->json_len;
-    row->meta_len = done->meta_len;
+    row->data = xmalloc(done->json.len + done->meta.len);
+    if (done->json.len) memcpy(row->data, done->json.data, done->json.len);
+    if (done->meta.len) memcpy(row->data + done->json.len, done->meta.data, done->meta.len);
+    row->len = done->json.len;
+    row->meta_len = done->meta.len;
     ring_add_last(&job->answered, &row->node);
     job->answered_rows++;
     job->answered_bytes += bytes_of(row);
@@ -134,7 +134,7 @@ void dispatch_row_fail(dispatch_t *d, seat_job_t *job, lease_row_t *row) {
     snprintf(why, sizeof why, "this row was running on %d workers that died", LEASE_ATTEMPTS_MAX);
     buf_init(&line, ERR_TEXT_MAX);
     result_line_fail(&line, row->index, why);
-    dispatch_done_t done = {.status = DISPATCH_FAILED, .json = line.data, .json_len = line.len};
+    row_done_t done = {.status = ROW_STATUS_FAILED, .json = {line.data, line.len}};
     dispatch_row_answer(d, job, row, &done);
     buf_free(&line);
     dispatch_notice(d, &(notice_t){.kind = DISPATCH_ROW_FAILED, .job = job->id, .index = row->index});

@@ -43,7 +43,7 @@ struct feed {
     uint64_t rows_limit, bytes_limit;
     bool end_said, end_due; /* end_due: it was said and got lost */
     uint64_t end_ns;        /* when it was said last */
-    dispatch_row_t *out;    /* rows of the chunk handed out last */
+    row_in_t *out;          /* rows of the chunk handed out last */
     size_t out_cap;
 };
 
@@ -112,14 +112,14 @@ static chunk_t *chunk_new(const feed_t *f) {
     return k;
 }
 
-void feed_add(feed_t *f, const dispatch_row_t *row) {
+void feed_add(feed_t *f, const row_in_t *row) {
     chunk_t *k = f->filling ? f->filling : (f->filling = chunk_new(f));
     assert(k->count == 0 || row->index > k->rows[k->count - 1].index);
     GROW(k->rows, k->cap, k->count + 1);
     k->rows[k->count++] =
-        (feed_row_t){.index = row->index, .line = row->line, .start = k->bytes.len, .len = row->len};
+        (feed_row_t){.index = row->index, .line = row->line, .start = k->bytes.len, .len = row->raw.len};
     k->open++;
-    buf_add(&k->bytes, row->raw, row->len);
+    buf_add(&k->bytes, row->raw.data, row->raw.len);
     assert(!k->bytes.full); /* a line of the input is at most DATA_LINE_BYTES_MAX */
 }
 
@@ -159,8 +159,8 @@ static void describe_chunk(feed_t *f, const chunk_t *k, feed_chunk_t *chunk) {
     for (size_t i = 0; i < k->count; i++) {
         const feed_row_t *row = &k->rows[i];
         if (row->finished) continue;
-        f->out[count++] = (dispatch_row_t){
-            .index = row->index, .line = row->line, .raw = k->bytes.data + row->start, .len = row->len};
+        f->out[count++] =
+            (row_in_t){.index = row->index, .line = row->line, .raw = {k->bytes.data + row->start, row->len}};
     }
     *chunk = (feed_chunk_t){.number = k->number, .rows = f->out, .count = count};
 }

@@ -35,7 +35,7 @@ typedef struct feed_options {
 
 typedef struct feed_chunk {
     uint64_t number;
-    const dispatch_row_t *rows; /* those not finished; valid until the next call of a feed function */
+    const row_in_t *rows; /* those not finished; valid until the next call of a feed function */
     size_t count;
 } feed_chunk_t;
 
@@ -51,7 +51,7 @@ uint64_t feed_room(const feed_t *f, uint64_t held_rows, uint64_t held_bytes);
 /* May the chunk that is being filled have one more row, if it is to have at most `rows`? */
 bool feed_takes(const feed_t *f, uint64_t rows);
 /* The row's bytes are copied. Indexes rise from row to row. */
-void feed_add(feed_t *f, const dispatch_row_t *row);
+void feed_add(feed_t *f, const row_in_t *row);
 /* The chunk that is being filled is complete. Does nothing when it is empty. */
 void feed_close(feed_t *f);
 

@@ -17,7 +17,7 @@
 typedef struct lot {
     struct lot *next;
     uint64_t job;
-    dispatch_done_t *done; /* lengths only: their bytes follow each other in `bytes`, which may move */
+    row_done_t *done; /* lengths only: their bytes follow each other in `bytes`, which may move */
     size_t done_count, done_cap;
     buf_t bytes;
     numbers_t returned;
@@ -101,10 +101,10 @@ static void lot_free(outbox_t *o, lot_t *lot) {
 static void point_results(lot_t *lot) {
     const char *at = lot->bytes.data;
     for (size_t i = 0; i < lot->done_count; i++) {
-        dispatch_done_t *done = &lot->done[i];
-        done->json = at;
-        done->meta = at + done->json_len;
-        at += done->json_len + done->meta_len;
+        row_done_t *done = &lot->done[i];
+        done->json.data = at;
+        done->meta.data = at + done->json.len;
+        at += done->json.len + done->meta.len;
     }
 }
 
@@ -150,15 +150,15 @@ static void pack_returned(outbox_t *o, lot_t *lot) {
 /* ---- gathering */
 
 /* Gathers the result. A batch that is full with it is packed at once. */
-void outbox_add_result(outbox_t *o, uint64_t job, const dispatch_done_t *done) {
+void outbox_add_result(outbox_t *o, uint64_t job, const row_done_t *done) {
     lot_t *lot = lot_of(o, job);
     GROW(lot->done, lot->done_cap, lot->done_count + 1);
-    buf_add(&lot->bytes, done->json, done->json_len);
-    buf_add(&lot->bytes, done->meta, done->meta_len);
+    buf_add(&lot->bytes, done->json.data, done->json.len);
+    buf_add(&lot->bytes, done->meta.data, done->meta.len);
     assert(!lot->bytes.full); /* a batch above its limit has left */
     lot->done[lot->done_count++] = *done;
     o->gathered_rows++;
-    o->gathered_bytes += done->json_len + done->meta_len;
+    o->gathered_bytes += done->json.len + done->meta.len;
     if (lot->done_count >= RESULT_BATCH_ROWS_MAX || lot->bytes.len >= RESULT_BATCH_BYTES_MAX)
         pack_results(o, lot);
 }

@@ -31,7 +31,7 @@ typedef struct outbox outbox_t;
 typedef struct outbox_batch {
     uint64_t number; /* counts from 1, over all jobs */
     uint64_t job;
-    const dispatch_done_t *done;
+    const row_done_t *done;
     const uint64_t *returned; /* indexes */
     size_t count;
 } outbox_batch_t;
@@ -50,9 +50,9 @@ typedef struct outbox_frame {
 outbox_t *outbox_new(outbox_encode_t *encode, void *self);
 void outbox_destroy(outbox_t **outbox);
 
-/* One finished row; its bytes are copied. json_len + meta_len <= MESSAGE_BYTES_MAX - RESULT_BATCH_BYTES_MAX.
+/* One finished row; its bytes are copied. json.len + meta.len <= MESSAGE_BYTES_MAX - RESULT_BATCH_BYTES_MAX.
  */
-void outbox_add_result(outbox_t *o, uint64_t job, const dispatch_done_t *done);
+void outbox_add_result(outbox_t *o, uint64_t job, const row_done_t *done);
 /* One row given back, to be run by somebody else. */
 void outbox_add_returned(outbox_t *o, uint64_t job, uint64_t index);
 /* The job is over: what is gathered for it is dropped. Its batches stay until acknowledged. */

@@ -8,14 +8,10 @@
 #include <string.h>
 
 #include "core/base/limits.h"
+#include "proto/pack.h"
 #include "proto/prescan.h"
 
 enum { CALL_FIELDS = 4 };
-
-static int write_to_buf(void *data, const char *bytes, size_t len) {
-    buf_add(data, bytes, len);
-    return 0;
-}
 
 static void pack_text(msgpack_packer *p, const char *text, size_t len) {
     msgpack_pack_str_with_body(p, text, len);
@@ -24,7 +20,7 @@ static void pack_text(msgpack_packer *p, const char *text, size_t len) {
 void call_encode(const llm_answer_t *answer, buf_t *out) {
     msgpack_packer packer, *p = &packer;
     assert(answer->cause == LLM_CAUSE_NONE);
-    msgpack_packer_init(p, out, write_to_buf);
+    pack_begin(p, out);
     msgpack_pack_array(p, CALL_FIELDS);
     pack_text(p, answer->finish_reason, strlen(answer->finish_reason));
     msgpack_pack_uint32(p, answer->prompt_tokens);

@@ -8,14 +8,10 @@
 #include <msgpack.h>
 #include <string.h>
 
+#include "proto/pack.h"
 #include "proto/prescan.h"
 
 enum { USAGE_FIELDS = 8 };
-
-static int write_to_buf(void *data, const char *bytes, size_t len) {
-    buf_add(data, bytes, len);
-    return 0;
-}
 
 static void pack_list(msgpack_packer *p, const uint32_t *items, size_t count) {
     msgpack_pack_array(p, count);
@@ -26,7 +22,7 @@ static void pack_list(msgpack_packer *p, const uint32_t *items, size_t count) {
 
 void usage_encode(const char *reason, const row_usage_t *u, buf_t *out) {
     msgpack_packer packer, *p = &packer;
-    msgpack_packer_init(p, out, write_to_buf);
+    pack_begin(p, out);
     msgpack_pack_array(p, USAGE_FIELDS);
     msgpack_pack_str_with_body(p, reason, strnlen(reason, ROW_REASON_MAX - 1));
     msgpack_pack_uint32(p, u->calls);

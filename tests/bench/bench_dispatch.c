@@ -32,10 +32,10 @@ static uint64_t number(int argc, char **argv, int at, uint64_t otherwise) {
 /* Sends as many chunks as the credit allows. */
 static void send_chunks(bench_t *b, uint64_t id, uint64_t now) {
     bench_job_t *job = &b->job[id];
-    dispatch_row_t rows[CHUNK];
+    row_in_t rows[CHUNK];
     while (job->sent < b->rows && job->sent + CHUNK <= job->limit) {
         for (int i = 0; i < CHUNK; i++) {
-            rows[i] = (dispatch_row_t){.index = job->sent++, .raw = b->raw, .len = b->row_bytes};
+            rows[i] = (row_in_t){.index = job->sent++, .raw = {b->raw, b->row_bytes}};
         }
         dispatch_rows(b->d, id, job->chunk++, rows, CHUNK, now);
     }
@@ -43,13 +43,10 @@ static void send_chunks(bench_t *b, uint64_t id, uint64_t now) {
 }
 
 static void echo(bench_t *b, const dispatch_action_t *a, uint64_t now) {
-    dispatch_done_t done[LEASE_ROWS_MAX];
+    row_done_t done[LEASE_ROWS_MAX];
     for (size_t i = 0; i < a->row_count; i++) {
-        done[i] = (dispatch_done_t){.index = a->rows[i].index,
-                                    .json = b->raw,
-                                    .json_len = b->row_bytes,
-                                    .meta = "meta",
-                                    .meta_len = 4};
+        done[i] =
+            (row_done_t){.index = a->rows[i].index, .json = {b->raw, b->row_bytes}, .meta = {"meta", 4}};
     }
     dispatch_row_results(b->d, a->worker, a->job, done, a->row_count, now);
 }

@@ -24,6 +24,7 @@
 #include "core/base/rng.h"
 #include "core/store/contexts.h"
 #include "core/store/limits.h"
+#include "tests/sim/sim.h"
 
 enum {
     ROWS = 24,
@@ -71,7 +72,6 @@ typedef struct sim {
     size_t mail_count;
 } sim_t;
 
-static sim_t *current; /* for the handler of failed asserts only */
 static char folder[64], path[80];
 
 /* ---- small things */
@@ -82,9 +82,8 @@ static void trace(const sim_t *s, const char *fmt, ...) {
     va_list args;
     printf("%6" PRIu64 "  ", s->steps);
     va_start(args, fmt);
-    vprintf(fmt, args);
+    sim_print(fmt, args);
     va_end(args);
-    putchar('\n');
 }
 
 static void fail(sim_t *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -94,15 +93,14 @@ static void fail(sim_t *s, const char *fmt, ...) {
     s->failed = true;
     printf("seed %" PRIu64 " failed at step %" PRIu64 ": ", s->seed, s->steps);
     va_start(args, fmt);
-    vprintf(fmt, args);
+    sim_print(fmt, args);
     va_end(args);
-    putchar('\n');
 }
 
 static size_t between(sim_t *s, size_t lo, size_t hi) {
     return (size_t)rng_between(&s->rng, (int64_t)lo, (int64_t)hi);
 }
-static bool chance(sim_t *s, double p) { return rng_real(&s->rng) < p; }
+static bool chance(sim_t *s, double p) { return sim_chance(&s->rng, p); }
 
 static uint64_t owner_id(const sim_t *s, size_t owner) { return s->seed * 100 + owner; }
 static context_part_t part_of(size_t place) { return place ? CONTEXT_PRIVATE : CONTEXT_SHARED; }
@@ -507,7 +505,7 @@ typedef struct totals {
 
 static void run_seed(uint64_t seed, bool verbose, totals_t *t) {
     sim_t *s = xcalloc(1, sizeof *s);
-    current = s;
+    sim_set_seed(seed);
     s->seed = seed;
     s->verbose = verbose;
     setup(s);
@@ -524,27 +522,12 @@ static void run_seed(uint64_t seed, bool verbose, totals_t *t) {
     free(s);
 }
 
-/* An assert inside the store has failed: says in which seed. */
-static void on_abort(int sig) {
-    char text[64];
-    int n = snprintf(text, sizeof text, "seed %" PRIu64 " failed: assert\n", current ? current->seed : 0);
-    if (write(STDOUT_FILENO, text, (size_t)n) < 0) _exit(2);
-    rmdir(folder);
-    signal(sig, SIG_DFL);
-    raise(sig);
-}
+static void remove_folder(void) { rmdir(folder); }
 
 int main(int argc, char **argv) {
-    uint64_t seeds = 10000, first = 1;
-    bool verbose = false;
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "-v") == 0)
-            verbose = true;
-        else if (i + 1 < argc && strcmp(argv[i], "--seeds") == 0)
-            seeds = strtoull(argv[++i], NULL, 10);
-        else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0)
-            first = strtoull(argv[++i], NULL, 10), seeds = 1;
-        else
+    sim_seeds_t seeds = SIM_SEEDS;
+    for (int at = 1; at < argc;) {
+        if (!sim_seeds_read(&seeds, argc, argv, &at))
             return fprintf(stderr, "usage: sim_contexts [--seeds N] [--seed S] [-v]\n"), 2;
     }
     const char *place =
@@ -552,12 +535,11 @@ int main(int argc, char **argv) {
     snprintf(folder, sizeof folder, "%s/sdg-sim-contexts-XXXXXX", place);
     if (!mkdtemp(folder)) return perror(folder), 2;
     snprintf(path, sizeof path, "%s/spill", folder);
-    signal(SIGABRT, on_abort);
+    sim_begin(remove_folder);
     signal(SIGXFSZ, SIG_IGN);
-    setvbuf(stdout, NULL, _IOLBF, 0);
     totals_t t = {0};
-    for (uint64_t seed = first; seed < first + seeds; seed++) {
-        run_seed(seed, verbose, &t);
+    for (uint64_t seed = seeds.first; seed < seeds.first + seeds.count; seed++) {
+        run_seed(seed, seeds.verbose, &t);
     }
     bool clean = rmdir(folder) == 0; /* no spill file is left */
     if (!clean) printf("%s is not empty\n", folder);

@@ -28,11 +28,10 @@
  * - a lost worker is announced before a row of it is in other hands
  * - every job ends
  *
- * PERMITS and their answers keep their order on a connection, as the dispatcher asks; everything else comes
- * in any order. Seeds are shared out to J processes (one per CPU); the one that fails is printed, and --seed
- * runs it alone. */
+ * PERMITS, what begins and ends a job, and their answers keep their order on a connection, as the dispatcher
+ * asks, and nothing overtakes JOB_DROP; everything else comes in any order. Seeds are shared out to J
+ * processes (one per CPU); the one that fails is printed, and --seed runs it alone. */
 #include <assert.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,11 +41,10 @@
 #include "core/sched/limits.h"
 #include "tests/sim/dispatch/actors.h"
 #include "tests/sim/dispatch/judge.h"
+#include "tests/sim/sim.h"
 
 enum { WORKERS_ALIVE_MAX = 6 };
 #define GOOD_PHASE_MAX (1500 * SECOND) /* after the faults end, everything is over by then */
-
-static sim_t *current; /* for the handler of failed asserts only */
 
 /* ---- chaos */
 
@@ -335,7 +333,7 @@ typedef struct totals {
 /* One world from its beginning to the end of its last job. True: no promise was broken. */
 static bool run_seed(uint64_t seed, broken_t broken, bool verbose, bool quiet, totals_t *t) {
     sim_t *s = xcalloc(1, sizeof *s);
-    current = s;
+    sim_set_seed(seed);
     s->seed = seed;
     s->broken = broken;
     s->verbose = verbose;
@@ -362,26 +360,17 @@ static bool run_seed(uint64_t seed, broken_t broken, bool verbose, bool quiet, t
     return ok;
 }
 
-/* An assert inside the dispatcher has failed: says in which seed. */
-static void on_abort(int sig) {
-    char text[64];
-    int n = snprintf(text, sizeof text, "seed %" PRIu64 " failed: assert\n", current ? current->seed : 0);
-    if (write(STDOUT_FILENO, text, (size_t)n) < 0) _exit(2);
-    signal(sig, SIG_DFL);
-    raise(sig);
-}
-
 typedef struct plan {
-    uint64_t first, seeds, jobs;
+    sim_seeds_t seeds;
+    uint64_t jobs;
     broken_t broken;
-    bool verbose;
 } plan_t;
 
 /* Every `jobs`th seed from `first` on. */
 static totals_t run_seeds(const plan_t *plan, uint64_t first) {
     totals_t t = {0};
-    for (uint64_t seed = first; seed < plan->first + plan->seeds; seed += plan->jobs) {
-        run_seed(seed, plan->broken, plan->verbose, false, &t);
+    for (uint64_t seed = first; seed < plan->seeds.first + plan->seeds.count; seed += plan->jobs) {
+        run_seed(seed, plan->broken, plan->seeds.verbose, false, &t);
     }
     return t;
 }
@@ -401,7 +390,7 @@ static totals_t run_parallel(const plan_t *plan) {
     for (uint64_t i = 0; i < plan->jobs; i++) {
         if (pipe(pipes[i]) != 0) abort();
         if (fork() != 0) continue;
-        totals_t t = run_seeds(plan, plan->first + i);
+        totals_t t = run_seeds(plan, plan->seeds.first + i);
         _exit(write(pipes[i][1], &t, sizeof t) == (ssize_t)sizeof t ? 0 : 2);
     }
     for (uint64_t i = 0; i < plan->jobs; i++) {
@@ -455,22 +444,17 @@ static int read_broken(const char *name, broken_t *broken) {
 /* Reads the command line. Negative: it is wrong. */
 static int read_plan(int argc, char **argv, plan_t *plan) {
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    *plan = (plan_t){.first = 1, .seeds = 10000, .jobs = cpus > 0 && cpus < 64 ? (uint64_t)cpus : 1};
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "-v") == 0)
-            plan->verbose = true;
-        else if (i + 1 < argc && strcmp(argv[i], "--seeds") == 0)
-            plan->seeds = strtoull(argv[++i], NULL, 10);
-        else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0)
-            plan->first = strtoull(argv[++i], NULL, 10), plan->seeds = plan->jobs = 1;
-        else if (i + 1 < argc && strcmp(argv[i], "--jobs") == 0)
-            plan->jobs = strtoull(argv[++i], NULL, 10);
-        else if (i + 1 < argc && strcmp(argv[i], "--break") == 0 &&
-                 read_broken(argv[i + 1], &plan->broken) == 0)
-            i++;
-        else
+    *plan = (plan_t){.seeds = SIM_SEEDS, .jobs = cpus > 0 && cpus < 64 ? (uint64_t)cpus : 1};
+    for (int at = 1; at < argc;) {
+        if (sim_seeds_read(&plan->seeds, argc, argv, &at)) continue;
+        if (at + 1 < argc && strcmp(argv[at], "--jobs") == 0)
+            plan->jobs = strtoull(argv[at + 1], NULL, 10);
+        else if (at + 1 == argc || strcmp(argv[at], "--break") != 0 ||
+                 read_broken(argv[at + 1], &plan->broken) != 0)
             return -1;
+        at += 2;
     }
+    if (plan->seeds.count == 1) plan->jobs = 1;
     return plan->jobs >= 1 && plan->jobs <= 64 ? 0 : -1;
 }
 
@@ -480,14 +464,13 @@ int main(int argc, char **argv) {
         return fprintf(stderr, "usage: sim_dispatch [--seeds N] [--seed S] [--jobs J] [--break RULE] [-v]\n"),
                2;
     world_init();
-    signal(SIGABRT, on_abort);
-    setvbuf(stdout, NULL, _IOLBF, 0);
-    totals_t t = plan.jobs == 1 ? run_seeds(&plan, plan.first) : run_parallel(&plan);
+    sim_begin(NULL);
+    totals_t t = plan.jobs == 1 ? run_seeds(&plan, plan.seeds.first) : run_parallel(&plan);
     printf("%" PRIu64 " jobs ended in %" PRIu64 " virtual seconds; %" PRIu64 " workers lost, %" PRIu64
            " rows requeued, %" PRIu64 " leases resent, %" PRIu64 " second answers dropped, %" PRIu64
            " rows failed\n",
            t.jobs, t.virtual_s, t.lost, t.requeued, t.resent, t.duplicates, t.row_failures);
-    if (plan.seeds > 1 && plan.broken == BROKEN_NOTHING) {
+    if (plan.seeds.count > 1 && plan.broken == BROKEN_NOTHING) {
         totals_t broken = run_broken();
         add_totals(&t, &broken);
     }

@@ -10,15 +10,13 @@
  * record was acknowledged is not made again; what is released has nothing open.
  */
 #include <inttypes.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "core/base/rng.h"
 #include "core/sched/passage.h"
+#include "tests/sim/sim.h"
 
 enum {
     ROWS = 12,
@@ -130,8 +128,6 @@ typedef struct move {
     bool told; /* an event of Python is on its way */
 } move_t;
 
-static sim_t *current; /* for the handler of failed asserts only */
-
 /* ---- small things */
 
 static void trace(const sim_t *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -140,9 +136,8 @@ static void trace(const sim_t *s, const char *fmt, ...) {
     va_list args;
     printf("%6" PRIu64 "  ", s->now);
     va_start(args, fmt);
-    vprintf(fmt, args);
+    sim_print(fmt, args);
     va_end(args);
-    putchar('\n');
 }
 
 static void fail(sim_t *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -152,13 +147,12 @@ static void fail(sim_t *s, const char *fmt, ...) {
     s->failed = true;
     printf("seed %" PRIu64 " failed at %" PRIu64 ": ", s->seed, s->now);
     va_start(args, fmt);
-    vprintf(fmt, args);
+    sim_print(fmt, args);
     va_end(args);
-    putchar('\n');
 }
 
 static int between(sim_t *s, int lo, int hi) { return (int)rng_between(&s->rng, lo, hi); }
-static bool chance(sim_t *s, double p) { return rng_real(&s->rng) < p; }
+static bool chance(sim_t *s, double p) { return sim_chance(&s->rng, p); }
 static bool is_calm(const sim_t *s) { return s->now >= CALM; }
 static uint64_t new_tag(sim_t *s, int row) { return ++s->tags << 8 | (uint64_t)row; }
 
@@ -672,7 +666,7 @@ typedef struct totals {
 
 static void run_seed(uint64_t seed, bool verbose, totals_t *t) {
     sim_t *s = calloc(1, sizeof *s);
-    current = s;
+    sim_set_seed(seed);
     s->seed = seed;
     s->verbose = verbose;
     setup(s);
@@ -688,33 +682,16 @@ static void run_seed(uint64_t seed, bool verbose, totals_t *t) {
     free(s);
 }
 
-/* An assert inside the passage has failed: says in which seed. */
-static void on_abort(int sig) {
-    char text[64];
-    int n = snprintf(text, sizeof text, "seed %" PRIu64 " failed: assert\n", current ? current->seed : 0);
-    if (write(STDOUT_FILENO, text, (size_t)n) < 0) _exit(2);
-    signal(sig, SIG_DFL);
-    raise(sig);
-}
-
 int main(int argc, char **argv) {
-    uint64_t seeds = 10000, first = 1;
-    bool verbose = false;
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "-v") == 0)
-            verbose = true;
-        else if (i + 1 < argc && strcmp(argv[i], "--seeds") == 0)
-            seeds = strtoull(argv[++i], NULL, 10);
-        else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0)
-            first = strtoull(argv[++i], NULL, 10), seeds = 1;
-        else
+    sim_seeds_t seeds = SIM_SEEDS;
+    for (int at = 1; at < argc;) {
+        if (!sim_seeds_read(&seeds, argc, argv, &at))
             return fprintf(stderr, "usage: sim_passage [--seeds N] [--seed S] [-v]\n"), 2;
     }
-    signal(SIGABRT, on_abort);
-    setvbuf(stdout, NULL, _IOLBF, 0);
+    sim_begin(NULL);
     totals_t t = {0};
-    for (uint64_t seed = first; seed < first + seeds; seed++) {
-        run_seed(seed, verbose, &t);
+    for (uint64_t seed = seeds.first; seed < seeds.first + seeds.count; seed++) {
+        run_seed(seed, seeds.verbose, &t);
     }
     printf("%" PRIu64 " answers fed, %" PRIu64 " found in the journal, %" PRIu64 " rows put away, %" PRIu64
            " lost in the store, %" PRIu64 " crashes\n",

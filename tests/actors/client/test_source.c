@@ -44,15 +44,15 @@ static source_t *open_file(source_file_options_t options) {
 }
 
 static void expect_row(source_t *s, uint64_t index, const char *raw) {
-    dispatch_row_t row;
+    row_in_t row;
     err_t why = {0};
     cr_assert_eq(source_next(s, &row, &why), SOURCE_ROW, "%s", why.text);
     cr_expect_eq(row.index, index);
-    cr_expect(row.len == strlen(raw) && memcmp(row.raw, raw, row.len) == 0);
+    cr_expect(row.raw.len == strlen(raw) && memcmp(row.raw.data, raw, row.raw.len) == 0);
 }
 
 static void expect_bad(source_t *s, uint64_t index, const char *reason) {
-    dispatch_row_t row;
+    row_in_t row;
     err_t why = {0};
     cr_assert_eq(source_next(s, &row, &why), SOURCE_BAD);
     cr_expect_eq(row.index, index);
@@ -60,7 +60,7 @@ static void expect_bad(source_t *s, uint64_t index, const char *reason) {
 }
 
 static void expect(source_t *s, source_got_t got) {
-    dispatch_row_t row;
+    row_in_t row;
     err_t why;
     cr_expect_eq(source_next(s, &row, &why), got);
 }
@@ -132,7 +132,7 @@ Test(source, a_pipe_waits) {
 }
 
 Test(source, input_that_cannot_be_read_further) {
-    dispatch_row_t row;
+    row_in_t row;
     err_t why = {0};
     char gz[112];
     snprintf(gz, sizeof gz, "%s.gz", path);

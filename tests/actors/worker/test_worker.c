@@ -38,6 +38,13 @@ static const char TWO_CALLS[] =
                "  - {type: ai, exec: 2, model: m, prompts: [\"more of {A}\"], outputs: [{name: B}]}\n"
                "  - {type: end, exec: 3, final: [{name: b, value: \"{B}\"}]}\n";
 
+/* A row makes one call to a model; another model of the job is not called. %s: the server, twice. */
+static const char TWO_MODELS[] =
+    HEAD MODEL "  - {name: other, api_model: other, api_key: k, base_url: \"%s/v1\"}\n"
+               "blocks:\n"
+               "  - {type: ai, exec: 1, model: m, prompts: [\"{n}\"], outputs: [{name: A}]}\n"
+               "  - {type: end, exec: 2, final: [{name: a, value: \"{A}\"}]}\n";
+
 /* The answer has to be a number; while it is none, the row sleeps. %s: the server. */
 static const char NUMBER_OR_SLEEP[] = HEAD MODEL
     "blocks:\n"
@@ -107,7 +114,7 @@ TestSuite(worker, .init = begin, .fini = end, .timeout = 180);
 
 static void with_calls(const char *pipeline) {
     _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wformat-nonliteral\"");
-    snprintf(yaml, sizeof yaml, pipeline, server->url);
+    snprintf(yaml, sizeof yaml, pipeline, server->url, server->url);
     _Pragma("GCC diagnostic pop");
 }
 
@@ -286,12 +293,12 @@ static void expect_waiting(uint64_t waiting) {
     }
 }
 
-/* The worker goes on for as long as it takes to say two beats, and has no result until then. */
-static void expect_no_results_for_two_beats(void) {
+/* The worker goes on for as long as it takes to say two beats, and says nothing of this type until then. */
+static void expect_none_for_two_beats(message_type_t type) {
     for (int beats = 0; beats < 2;) {
         link_frame_t in;
         puppet_hear(&scheduler, &in);
-        cr_assert_neq(in.message.type, MESSAGE_ROW_RESULTS);
+        cr_assert_neq(in.message.type, type, "%s was said", message_name(type));
         beats += in.message.type == MESSAGE_BEAT;
         link_frame_free(&in);
     }
@@ -500,14 +507,16 @@ Test(worker, what_it_gives_up_it_tells) {
     expect_held(1, 1);
 }
 
-static uint64_t endpoint_of_server(void) {
+static uint64_t endpoint_of_model(const char *api_model) {
     char *url = xasprintf("%s/v1", server->url);
-    uint64_t id = endpoint_id((const char *const *)&url, 1, "k", "m");
+    uint64_t id = endpoint_id((const char *const *)&url, 1, "k", api_model);
     free(url);
     return id;
 }
 
 /* Of all jobs together: says how many calls the server may have from here, and hears that it is known. */
+static uint64_t endpoint_of_server(void) { return endpoint_of_model("m"); }
+
 static void permit_calls(uint64_t endpoint, uint64_t calls) {
     link_frame_t in;
     say((message_t){.type = MESSAGE_ENDPOINT_PERMITS,
@@ -560,7 +569,7 @@ Test(worker, a_python_call_waits_for_a_unit) {
     with_calls(PYTHON_TWICE);
     run_rows(1, 0, 2);
     await_held_calls(1);
-    expect_no_results_for_two_beats();
+    expect_none_for_two_beats(MESSAGE_ROW_RESULTS);
     cr_expect_eq(atomic_load(&server->held), 1);
     release_calls();
     expect_ok(0, 2, "done");
@@ -581,7 +590,7 @@ Test(worker, a_job_that_drains_gets_back_rows_that_nobody_here_will_give_a_unit)
     run_rows(1, 0, 2);
     expect_waiting(2);
     drop_job(DISPATCH_STOP_DRAIN);
-    expect_nothing_of(MESSAGE_LEASE_RETURN); /* they have a unit to come back to */
+    expect_none_for_two_beats(MESSAGE_LEASE_RETURN); /* they have a unit to come back to */
     permit(JOB, 0);
     expect_held(0, 0);
     drop_job(DISPATCH_STOP_DRAIN);
@@ -606,7 +615,7 @@ Test(worker, a_job_that_is_dropped_is_forgotten) {
     run_rows(1, 0, 4);
     await_held_calls(1);
     drop_job(DISPATCH_STOP_NOW);
-    expect_nothing_of(MESSAGE_LEASE_RETURN);
+    expect_none_for_two_beats(MESSAGE_LEASE_RETURN);
     hold = false;
     permit(JOB, 1);
     lease(9, 1);
@@ -702,6 +711,19 @@ Test(worker, a_worker_that_drains_gives_back_rows_of_a_closed_endpoint) {
     expect_returned(0, 2);
     expect_end(0);
     cr_expect_eq(atomic_load(&server->requests), 0);
+}
+
+Test(worker, a_worker_that_drains_keeps_rows_when_another_endpoint_of_their_job_is_closed) {
+    with_busy_server(2, "Retry-After: 100\r\n");
+    with_calls(TWO_MODELS);
+    join();
+    permit_calls(endpoint_of_model("other"), 0);
+    permit(JOB, 1);
+    lease(0, 2);
+    specify(JOB);
+    expect_waiting(2);
+    drain(LONG_MS);
+    expect_none_for_two_beats(MESSAGE_LEASE_RETURN); /* their own server will take them again */
 }
 
 /* ---- the call journal */

@@ -800,6 +800,27 @@ Test(engine, a_call_that_waits_for_its_retry_has_no_unit) {
     end();
 }
 
+/* A call in a queue with a unit, in flight, or ended waits for nothing. */
+Test(engine, a_call_that_waits_names_its_endpoint) {
+    begin(hang);
+    permit_t units = {.allowed = 3, .used = 2};
+    uint32_t open = route_to(server->url, 77), closed = route_to(server->url, 78);
+    llm_engine_set_permits(engine, 78, 0);
+    submit_with(open, &units, true, 1, "{}");
+    submit_with(closed, &units, true, 2, "{}");
+    submit_with(closed, &units, false, 3, "{}");
+    cr_expect_eq(llm_engine_waits_for(engine, 2), 0, "its unit is with it until the next drive");
+    cr_expect_eq(llm_engine_waits_for(engine, 3), 78);
+    drive();
+    cr_expect_eq(llm_engine_waits_for(engine, 1), 0);
+    cr_expect_eq(llm_engine_waits_for(engine, 2), 78);
+    cr_expect_eq(llm_engine_waits_for(engine, 4), 0, "unknown");
+    llm_engine_cancel(engine, 2);
+    cr_expect_eq(llm_engine_waits_for(engine, 2), 0);
+    cr_expect_eq(wait_answer().tag, 2);
+    end();
+}
+
 static act_t refuse_the_third(server_t *s, int nth, const char *request) {
     (void)s, (void)nth;
     if (strstr(request, "full") != NULL)

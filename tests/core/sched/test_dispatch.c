@@ -45,7 +45,7 @@ static void keep(seen_t *s, const dispatch_action_t *a) {
         s->indexes[s->count++] = a->rows[i].index;
     for (size_t i = 0; a->kind == DISPATCH_RESULTS && i < a->done_count; i++)
         s->indexes[s->count++] = a->done[i].index;
-    if (a->kind == DISPATCH_RESULTS) copy_text(s, a->done[0].json, a->done[0].json_len);
+    if (a->kind == DISPATCH_RESULTS) copy_text(s, a->done[0].json.data, a->done[0].json.len);
     if (a->reason) copy_text(s, a->reason, strlen(a->reason));
 }
 
@@ -118,12 +118,11 @@ static void drain(world_t *w, uint64_t id) {
 
 /* The next chunk: `count` rows {"n":<index>}. */
 static int rows(world_t *w, size_t count) {
-    dispatch_row_t row[200];
+    row_in_t row[200];
     char text[200][32];
     for (size_t i = 0; i < count; i++) {
         int len = snprintf(text[i], sizeof text[i], "{\"n\":%" PRIu64 "}", w->index);
-        row[i] =
-            (dispatch_row_t){.index = w->index, .line = w->index + 1, .raw = text[i], .len = (size_t)len};
+        row[i] = (row_in_t){.index = w->index, .line = w->index + 1, .raw = {text[i], (size_t)len}};
         w->index++;
     }
     int rc = dispatch_rows(w->d, JOB, w->chunk, row, count, w->now);
@@ -132,8 +131,7 @@ static int rows(world_t *w, size_t count) {
 }
 
 static void answer(world_t *w, uint64_t id, uint64_t index, const char *json) {
-    dispatch_done_t done = {
-        .index = index, .json = json, .json_len = strlen(json), .meta = "m", .meta_len = 1};
+    row_done_t done = {.index = index, .json = {json, strlen(json)}, .meta = {"m", 1}};
     dispatch_row_results(w->d, id, JOB, &done, 1, w->now);
 }
 
@@ -259,7 +257,7 @@ Test(dispatch, a_repeated_or_early_chunk_changes_nothing_and_the_credit_says_wha
 Test(dispatch, two_rows_of_one_index_are_one_row) {
     world_t w = start();
     open_job(&w, 100, 10000, 4);
-    dispatch_row_t twice[2] = {{.index = 3, .raw = "1", .len = 1}, {.index = 3, .raw = "2", .len = 1}};
+    row_in_t twice[2] = {{.index = 3, .raw = {"1", 1}}, {.index = 3, .raw = {"2", 1}}};
     cr_assert_eq(dispatch_rows(w.d, JOB, 0, twice, 2, w.now), SDG_OK);
     dispatch_stats_t stats;
     dispatch_stats(w.d, &stats);
@@ -364,7 +362,7 @@ Test(dispatch, a_parked_row_counts_as_not_failed) {
     dispatch_rows_end(w.d, JOB, 1, w.now);
     go(&w);
     for (uint32_t status = 0; status < 3; status++) {
-        dispatch_done_t done = {.index = status, .status = status, .json = "{}", .json_len = 2};
+        row_done_t done = {.index = status, .status = status, .json = {"{}", 2}};
         dispatch_row_results(w.d, 1, JOB, &done, 1, w.now);
     }
     go(&w);
@@ -493,9 +491,9 @@ static void open_as(world_t *w, uint64_t job, uint64_t priority) {
 }
 
 static void fill(world_t *w, uint64_t job, uint64_t chunk, uint64_t first, size_t count) {
-    dispatch_row_t *row = xcalloc(count, sizeof *row);
+    row_in_t *row = xcalloc(count, sizeof *row);
     for (size_t i = 0; i < count; i++) {
-        row[i] = (dispatch_row_t){.index = first + i, .raw = "{}", .len = 2};
+        row[i] = (row_in_t){.index = first + i, .raw = {"{}", 2}};
     }
     cr_assert_eq(dispatch_rows(w->d, job, chunk, row, count, w->now), SDG_OK);
     free(row);
@@ -526,7 +524,7 @@ static void take_leases(shared_worker_t *s) {
 /* The worker answers its oldest rows, `at_once` of them, and takes what it gets for them. */
 static void work(shared_worker_t *s, uint64_t at_once) {
     for (uint64_t i = 0; i < at_once && s->held > 0; i++, s->held--) {
-        dispatch_done_t done = {.index = s->index[s->head], .json = "{}", .json_len = 2};
+        row_done_t done = {.index = s->index[s->head], .json = {"{}", 2}};
         dispatch_row_results(s->w->d, 1, s->job[s->head], &done, 1, s->w->now);
         s->head = (s->head + 1) % CREDIT;
     }
@@ -647,7 +645,7 @@ Test(dispatch, small_rows_do_not_keep_a_large_one_out) {
     dispatch_worker_credit(w.d, 1, 50, 1000, w.now); /* 50 small rows leave no room for the large one */
     fill(&w, JOB, 0, 0, 2000);
     go(&w), take_leases(&s);
-    dispatch_row_t row = {.index = 0, .raw = large, .len = sizeof large};
+    row_in_t row = {.index = 0, .raw = {large, sizeof large}};
     cr_assert_eq(dispatch_rows(w.d, JOB_2, 0, &row, 1, w.now), SDG_OK);
     dispatch_worker_credit(w.d, 1, 100, 990, w.now);
     for (go(&w), take_leases(&s); s.got[JOB] < 1900 && s.got[JOB_2] == 0;)

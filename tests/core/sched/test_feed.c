@@ -20,7 +20,7 @@ static feed_t *new_feed(uint64_t window_rows, uint64_t chunk_rows) {
 static void add(feed_t *f, uint64_t index) {
     char raw[ROW_BYTES];
     memcpy(raw, bytes + index % 16, ROW_BYTES); /* gone when this returns: the feed has a copy */
-    feed_add(f, &(dispatch_row_t){.index = index, .line = index + 1, .raw = raw, .len = ROW_BYTES});
+    feed_add(f, &(row_in_t){.index = index, .line = index + 1, .raw = {raw, ROW_BYTES}});
 }
 
 /* Fills and closes one chunk from row `next` on; returns the row after it. */
@@ -41,8 +41,8 @@ static void expect_chunk(feed_t *f, uint64_t now, uint64_t number, size_t count,
     cr_assert_eq(chunk.rows[0].index, first);
     for (size_t i = 0; i < count; i++) {
         cr_assert_eq(chunk.rows[i].line, chunk.rows[i].index + 1);
-        cr_assert_eq(chunk.rows[i].len, ROW_BYTES);
-        cr_assert_eq(memcmp(chunk.rows[i].raw, bytes + chunk.rows[i].index % 16, ROW_BYTES), 0);
+        cr_assert_eq(chunk.rows[i].raw.len, ROW_BYTES);
+        cr_assert_eq(memcmp(chunk.rows[i].raw.data, bytes + chunk.rows[i].index % 16, ROW_BYTES), 0);
     }
 }
 

@@ -22,8 +22,8 @@ static void encode(void *self, const outbox_batch_t *batch, buf_t *frame) {
     buf_addf(frame, "%s%" PRIu64 ":%" PRIu64, (const char *)self, batch->number, batch->job);
     for (size_t i = 0; i < batch->count; i++) {
         if (batch->done)
-            buf_addf(frame, " %" PRIu64 "=%.*s/%.*s", batch->done[i].index, (int)batch->done[i].json_len,
-                     batch->done[i].json, (int)batch->done[i].meta_len, batch->done[i].meta);
+            buf_addf(frame, " %" PRIu64 "=%.*s/%.*s", batch->done[i].index, (int)batch->done[i].json.len,
+                     batch->done[i].json.data, (int)batch->done[i].meta.len, batch->done[i].meta.data);
         else
             buf_addf(frame, " -%" PRIu64, batch->returned[i]);
     }
@@ -34,10 +34,8 @@ static outbox_t *new_outbox(void) { return outbox_new(encode, "#"); }
 static void add(outbox_t *o, uint64_t job, uint64_t index, const char *json) {
     char text[64];
     snprintf(text, sizeof text, "%s", json); /* gone when this returns: the outbox has a copy */
-    outbox_add_result(
-        o, job,
-        &(dispatch_done_t){
-            .index = index, .json = text, .json_len = strlen(text), .meta = "m", .meta_len = index % 2});
+    outbox_add_result(o, job,
+                      &(row_done_t){.index = index, .json = {text, strlen(text)}, .meta = {"m", index % 2}});
 }
 
 static void expect_frame(outbox_t *o, uint64_t now, const char *text, bool again) {
@@ -199,7 +197,7 @@ Test(outbox, bytes_are_counted) {
     uint64_t rows = 0;
     for (; !outbox_next(o, SECOND, &frame); rows++) {
         cr_assert_eq(outbox_bytes(o), rows * ROW);
-        outbox_add_result(o, 1, &(dispatch_done_t){.index = rows, .json = json, .json_len = ROW});
+        outbox_add_result(o, 1, &(row_done_t){.index = rows, .json = {json, ROW}});
     }
     cr_assert_eq(rows, RESULT_BATCH_BYTES_MAX / ROW);
     cr_assert_eq(outbox_bytes(o), frame.len);

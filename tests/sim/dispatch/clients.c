@@ -72,10 +72,10 @@ static void send_chunk(sim_t *s, client_t *c, const feed_chunk_t *chunk) {
     mail_t *m = mail_new(M_ROWS, c->peer, c->job, chunk->count);
     m->a = chunk->number;
     for (size_t i = 0; i < chunk->count; i++) {
-        const dispatch_row_t *row = &chunk->rows[i];
-        dispatch_row_t wanted = world_row(c->number, row->index);
-        if (row->len != wanted.len || row->line != wanted.line ||
-            memcmp(row->raw, wanted.raw, wanted.len) != 0)
+        const row_in_t *row = &chunk->rows[i];
+        row_in_t wanted = world_row(c->number, row->index);
+        if (row->raw.len != wanted.raw.len || row->line != wanted.line ||
+            memcmp(row->raw.data, wanted.raw.data, wanted.raw.len) != 0)
             world_fail(s, "row %" PRIu64 " leaves its client with other bytes", row->index);
         m->rows[i] = row->index;
     }
@@ -94,7 +94,7 @@ static void send_chunks(sim_t *s, client_t *c) {
 
 static void fill_chunk(client_t *c, uint64_t rows) {
     while (c->next < c->todo_count && feed_takes(c->feed, rows)) {
-        dispatch_row_t row = world_row(c->number, c->todo[c->next++]);
+        row_in_t row = world_row(c->number, c->todo[c->next++]);
         feed_add(c->feed, &row);
     }
     feed_close(c->feed);
@@ -136,7 +136,7 @@ static void write_row(sim_t *s, client_t *c, uint64_t index, bool failed) {
 static void take_results(sim_t *s, client_t *c, const mail_t *m) {
     if (m->a > c->next_batch) return; /* out of order: it comes again */
     for (size_t i = 0; m->a == c->next_batch && i < m->count; i++) {
-        write_row(s, c, m->rows[i] / 4, m->rows[i] % 4 == DISPATCH_FAILED);
+        write_row(s, c, m->rows[i] / 4, m->rows[i] % 4 == ROW_STATUS_FAILED);
     }
     if (m->a == c->next_batch) {
         if (c->rows_received + m->count > c->rows_received + c->result_rows)

@@ -216,18 +216,20 @@ static uint64_t demand_of(const sim_t *s, size_t worker, size_t endpoint) {
     return units;
 }
 
-/* In a good world the workers may make as many calls as they could and the limit allows. */
+/* In a good world the workers may make as many calls as they could and the limit allows, but for calls that a
+ * worker may still be making although it has fewer permits: they cannot be given to others yet. */
 void judge_calls_shared(sim_t *s, size_t endpoint) {
     endpoint_book_t *book = &s->endpoints[endpoint];
-    uint64_t permits = 0, demand = 0;
-    bool drains = false;
+    uint64_t permits = 0, held = 0, demand = 0;
     for (size_t i = 0; i < s->worker_count; i++) {
-        permits += book->chairs[i].permit;
+        const chair_t *chair = &book->chairs[i];
+        permits += chair->permit;
+        held += chair->ceiling > chair->permit ? chair->ceiling - chair->permit : 0;
         demand += demand_of(s, i, endpoint);
-        drains = drains || book->chairs[i].ceiling > book->chairs[i].permit || s->workers[i].draining;
     }
     uint64_t wanted = demand < book->limit ? demand : book->limit;
-    if (!book->named || drains || book->limit == DISPATCH_NO_LIMIT || permits == wanted)
+    bool shared = permits == wanted || (permits < wanted && permits + held >= wanted);
+    if (!book->named || book->limit == DISPATCH_NO_LIMIT || shared)
         book->unshared_ns = 0;
     else if (book->unshared_ns == 0)
         book->unshared_ns = s->now;
@@ -332,7 +334,7 @@ static void judge_result_kept(job_book_t *book, uint64_t index, size_t bytes) {
     book->rows[index].answered = true;
     book->rows[index].bytes = bytes;
     book->results_open += bytes;
-    book->raw_open -= world_row(book->client->number, index).len;
+    book->raw_open -= world_row(book->client->number, index).raw.len;
 }
 
 /* A lease is given: what results may grow to before the next one. */
@@ -363,12 +365,11 @@ static void judge_bytes(sim_t *s, const job_book_t *book, const dispatch_job_sta
 
 /* One row of a lease: its bytes, that it is open and nobody else has it, and that it is not sent again
  * without need. */
-static void judge_leased_row(sim_t *s, job_book_t *book, const dispatch_action_t *a,
-                             const dispatch_row_t *leased) {
+static void judge_leased_row(sim_t *s, job_book_t *book, const dispatch_action_t *a, const row_in_t *leased) {
     book_t *row = &book->rows[leased->index];
-    dispatch_row_t wanted = world_row(book->client->number, leased->index);
+    row_in_t wanted = world_row(book->client->number, leased->index);
     bool again = row->holder == a->worker && row->lease == a->lease;
-    if (leased->len != wanted.len || memcmp(leased->raw, wanted.raw, wanted.len) ||
+    if (leased->raw.len != wanted.raw.len || memcmp(leased->raw.data, wanted.raw.data, wanted.raw.len) ||
         leased->line != wanted.line)
         world_fail(s, "row %" PRIu64 " is leased with other bytes", wanted.index);
     if (!row->received || row->answered)
@@ -395,7 +396,7 @@ static void judge_held(sim_t *s, const dispatch_action_t *a) {
             if (s->books[b]->rows[i].holder != a->worker) continue;
             rows++;
             culprits += s->books[b]->rows[i].deaths > 1;
-            bytes += world_row(s->books[b]->client->number, i).len;
+            bytes += world_row(s->books[b]->client->number, i).raw.len;
         }
     }
     if (culprits > 1)
@@ -427,17 +428,17 @@ void judge_lease(sim_t *s, const dispatch_action_t *a) {
 static uint64_t sum_of(const dispatch_action_t *a) {
     uint64_t sum = 0;
     for (size_t i = 0; i < a->done_count; i++) {
-        sum = world_mix(sum, a->done[i].index * 4 + a->done[i].status) + a->done[i].json_len;
+        sum = world_mix(sum, a->done[i].index * 4 + a->done[i].status) + a->done[i].json.len;
     }
     return sum;
 }
 
 /* One row of a batch: delivered in this batch only, with the bytes of its answer, or failed after too many
  * deaths. */
-static void judge_result(sim_t *s, job_book_t *book, const dispatch_done_t *done, uint64_t batch) {
+static void judge_result(sim_t *s, job_book_t *book, const row_done_t *done, uint64_t batch) {
     book_t *row = &book->rows[done->index];
-    dispatch_done_t wanted = world_done(book->client->number, done->index);
-    bool died = done->json_len > 14 && memcmp(done->json, "{\"_row_index\":", 14) == 0;
+    row_done_t wanted = world_done(book->client->number, done->index);
+    bool died = done->json.len > 14 && memcmp(done->json.data, "{\"_row_index\":", 14) == 0;
     if (book->batch_of[done->index] && book->batch_of[done->index] != batch)
         world_fail(s, "row %" PRIu64 " is in two batches", done->index);
     book->batch_of[done->index] = batch;
@@ -448,9 +449,9 @@ static void judge_result(sim_t *s, job_book_t *book, const dispatch_done_t *done
         return;
     }
     if (!row->answered) world_fail(s, "row %" PRIu64 " is delivered but nobody answered it", done->index);
-    if (done->status != wanted.status || done->json_len != wanted.json_len ||
-        memcmp(done->json, wanted.json, wanted.json_len) || done->meta_len != wanted.meta_len ||
-        memcmp(done->meta, wanted.meta, wanted.meta_len))
+    if (done->status != wanted.status || done->json.len != wanted.json.len ||
+        memcmp(done->json.data, wanted.json.data, wanted.json.len) || done->meta.len != wanted.meta.len ||
+        memcmp(done->meta.data, wanted.meta.data, wanted.meta.len))
         world_fail(s, "row %" PRIu64 " is delivered with another result", done->index);
 }
 

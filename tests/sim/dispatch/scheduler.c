@@ -15,7 +15,7 @@ static void send_rows(sim_t *s, mail_kind_t kind, const dispatch_action_t *a, si
     m->c = kind == M_LEASE ? world_worker(s, a->worker)->life : 0;
     for (size_t i = 0; i < count; i++) {
         m->rows[i] = kind == M_LEASE ? a->rows[i].index : a->done[i].index * 4 + a->done[i].status;
-        if (kind == M_RESULTS) m->b += a->done[i].json_len;
+        if (kind == M_RESULTS) m->b += a->done[i].json.len;
     }
     world_post(s, false, m);
 }
@@ -121,7 +121,7 @@ static void open_job(sim_t *s, const mail_t *m) {
 /* ROWS: the judge learns from the counters whether the dispatcher took the chunk. */
 static void take_rows(sim_t *s, const mail_t *m) {
     job_book_t *book = judge_book(s, m->job);
-    dispatch_row_t rows[ROWS_MAX];
+    row_in_t rows[ROWS_MAX];
     dispatch_job_stats_t before, after;
     if (!book) return;
     for (size_t i = 0; i < m->count; i++) {
@@ -134,7 +134,7 @@ static void take_rows(sim_t *s, const mail_t *m) {
     for (size_t i = 0; i < m->count; i++) {
         if (book->rows[m->rows[i]].received) world_fail(s, "row %" PRIu64 " is taken twice", m->rows[i]);
         book->rows[m->rows[i]].received = true;
-        book->raw_open += rows[i].len;
+        book->raw_open += rows[i].raw.len;
     }
 }
 
@@ -154,7 +154,7 @@ static void take_ack(sim_t *s, const mail_t *m) {
 
 static void take_answers(sim_t *s, const mail_t *m, uint64_t worker) {
     job_book_t *book = judge_book(s, m->job);
-    dispatch_done_t *done = xcalloc(m->count + 1, sizeof *done);
+    row_done_t *done = xcalloc(m->count + 1, sizeof *done);
     for (size_t i = 0; book && i < m->count; i++) {
         done[i] = world_done(book->client->number, m->rows[i]);
     }

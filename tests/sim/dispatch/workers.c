@@ -29,11 +29,12 @@ static client_t *client_of(sim_t *s, uint64_t job) {
 /* ---- the outbox */
 
 /* What a row gave must still be what it gave when it leaves. */
-static void check_done(sim_t *s, const client_t *c, const dispatch_done_t *done) {
-    dispatch_done_t wanted = world_done(c->number, done->index);
-    if (done->status != wanted.status || done->json_len != wanted.json_len ||
-        done->meta_len != wanted.meta_len || memcmp(done->json, wanted.json, wanted.json_len) != 0 ||
-        memcmp(done->meta, wanted.meta, wanted.meta_len) != 0)
+static void check_done(sim_t *s, const client_t *c, const row_done_t *done) {
+    row_done_t wanted = world_done(c->number, done->index);
+    if (done->status != wanted.status || done->json.len != wanted.json.len ||
+        done->meta.len != wanted.meta.len ||
+        memcmp(done->json.data, wanted.json.data, wanted.json.len) != 0 ||
+        memcmp(done->meta.data, wanted.meta.data, wanted.meta.len) != 0)
         world_fail(s, "row %" PRIu64 " leaves its worker with another result", done->index);
 }
 
@@ -194,7 +195,7 @@ static void end_rows(sim_t *s, worker_t *w) {
         unit_used(s, w, at);
         if (!at->ended) continue;
         held_t h = *at;
-        dispatch_done_t done = world_done(client_of(s, h.job)->number, h.index);
+        row_done_t done = world_done(client_of(s, h.job)->number, h.index);
         unhold(w, i - 1);
         outbox_add_result(w->outbox, h.job, &done);
     }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "tests/sim/dispatch/world.h"
+#include "tests/sim/sim.h"
 
 enum { PATTERN_BYTES = 1024 };
 /* a message stuck on its way may arrive after the silence that kills a worker */
@@ -27,9 +28,8 @@ void world_trace(const sim_t *s, const char *fmt, ...) {
     va_list args;
     printf("%10.3f  ", (double)s->now / (double)SECOND);
     va_start(args, fmt);
-    vprintf(fmt, args);
+    sim_print(fmt, args);
     va_end(args);
-    putchar('\n');
 }
 
 void world_fail(sim_t *s, const char *fmt, ...) {
@@ -39,15 +39,14 @@ void world_fail(sim_t *s, const char *fmt, ...) {
     if (s->quiet) return;
     printf("seed %" PRIu64 " failed at %.3f s: ", s->seed, (double)s->now / (double)SECOND);
     va_start(args, fmt);
-    vprintf(fmt, args);
+    sim_print(fmt, args);
     va_end(args);
-    putchar('\n');
 }
 
 uint64_t world_between(sim_t *s, uint64_t lo, uint64_t hi) {
     return (uint64_t)rng_between(&s->rng, (int64_t)lo, (int64_t)hi);
 }
-bool world_chance(sim_t *s, double p) { return rng_real(&s->rng) < p; }
+bool world_chance(sim_t *s, double p) { return sim_chance(&s->rng, p); }
 uint64_t world_mix(uint64_t a, uint64_t b) {
     uint64_t x = a * UINT64_C(0x9E3779B97F4A7C15) + b * UINT64_C(0xC2B2AE3D27D4EB4F);
     return (x ^ x >> 29) * UINT64_C(0xBF58476D1CE4E5B9) >> 17;
@@ -57,24 +56,22 @@ uint64_t world_mix(uint64_t a, uint64_t b) {
 static size_t size_of(uint64_t random, size_t max) { return 1 + random / 8 % (random % 8 ? max / 8 : max); }
 
 /* What a row contains and what it gives. */
-dispatch_row_t world_row(uint64_t client, uint64_t index) {
-    return (dispatch_row_t){.index = index,
-                            .line = index + 1,
-                            .raw = pattern + index % 100,
-                            .len = size_of(world_mix(client, index), ROW_BYTES_MAX)};
+row_in_t world_row(uint64_t client, uint64_t index) {
+    return (row_in_t){.index = index,
+                      .line = index + 1,
+                      .raw = {pattern + index % 100, size_of(world_mix(client, index), ROW_BYTES_MAX)}};
 }
-dispatch_done_t world_done(uint64_t client, uint64_t index) {
+row_done_t world_done(uint64_t client, uint64_t index) {
     static const uint32_t statuses[] = {0, 0, 0, 1, 0, 2, 0}; /* fine, failed, parked */
-    return (dispatch_done_t){.index = index,
-                             .status = statuses[world_mix(index, client) % 7],
-                             .json = pattern + index % 97,
-                             .json_len = size_of(world_mix(client + 1, index), RESULT_BYTES_MAX - 5),
-                             .meta = pattern + index % 89,
-                             .meta_len = index % 5};
+    return (row_done_t){
+        .index = index,
+        .status = statuses[world_mix(index, client) % 7],
+        .json = {pattern + index % 97, size_of(world_mix(client + 1, index), RESULT_BYTES_MAX - 5)},
+        .meta = {pattern + index % 89, index % 5}};
 }
 size_t world_result_bytes(uint64_t client, uint64_t index) {
-    dispatch_done_t done = world_done(client, index);
-    return done.json_len + done.meta_len;
+    row_done_t done = world_done(client, index);
+    return done.json.len + done.meta.len;
 }
 
 worker_t *world_worker(sim_t *s, uint64_t instance) {
@@ -131,20 +128,25 @@ void mail_done(mail_t *m) {
     if (m->users == 0) free(m);
 }
 
-/* The answers of permits, as the dispatcher asks. And the end of a job that was dropped with its silent
- * client: it must not come after the same job was opened and accepted once more on that connection. */
+/* Permits and their answers, as the dispatcher asks. The end of a job that was dropped with its silent
+ * client: JOB_DONE must not come after the same job was opened and accepted once more on that connection.
+ * JOB_DROP, for the same reason. Everything on a connection is in order in reality. */
 static bool keeps_order(const mail_t *m) {
-    if (m->kind == M_JOB_DONE || m->kind == M_JOB_ACCEPTED) return true;
+    if (m->kind == M_JOB_DONE || m->kind == M_JOB_ACCEPTED || m->kind == M_JOB_DROP) return true;
     return m->kind == M_PERMITS || m->kind == M_ENDPOINT_PERMITS || m->kind == M_HELLO ||
            m->kind == M_PERMITS_HELD || m->kind == M_ENDPOINT_HELD;
 }
 
 /* Not before those of its kind that were sent before it on this connection. */
 static uint64_t in_order(sim_t *s, const mail_t *m, uint64_t time) {
+    /* Nothing overtakes JOB_DROP: rows of a job that is opened once more would be forgotten with the old
+     * ones. */
+    if (!m->to_scheduler && time < s->drop_ns[m->peer]) time = s->drop_ns[m->peer];
     if (!keeps_order(m)) return time;
     bool told = !m->to_scheduler;
     uint64_t *last = told ? &s->permits_ns[m->peer] : &s->held_ns[m->peer];
     if (time < *last) time = *last;
+    if (m->kind == M_JOB_DROP) s->drop_ns[m->peer] = time;
     return *last = time;
 }
 

@@ -187,8 +187,9 @@ typedef struct sim {
     worker_t workers[WORKER_SLOTS];
     size_t worker_count;
     uint64_t peers, instances, jobs;
-    /* By connection: when the last PERMITS arrives there, and the last HELLO or PERMITS_HELD from there. */
-    uint64_t permits_ns[PEERS_MAX], held_ns[PEERS_MAX];
+    /* By connection: when the last message that keeps its order arrives there, the last one from there, and
+     * the last JOB_DROP there. */
+    uint64_t permits_ns[PEERS_MAX], held_ns[PEERS_MAX], drop_ns[PEERS_MAX];
     uint64_t instance_at[PEERS_MAX]; /* of the scheduler: which worker speaks there; 0: none */
     uint64_t client_at[PEERS_MAX];   /* client number + 1 */
     endpoint_book_t *endpoints;      /* of the judge, ENDPOINTS of them */
@@ -207,8 +208,8 @@ void world_fail(sim_t *s, const char *fmt, ...) __attribute__((format(printf, 2,
 uint64_t world_between(sim_t *s, uint64_t lo, uint64_t hi);
 bool world_chance(sim_t *s, double p);
 uint64_t world_mix(uint64_t a, uint64_t b); /* a number that looks random */
-dispatch_row_t world_row(uint64_t client, uint64_t index);
-dispatch_done_t world_done(uint64_t client, uint64_t index);
+row_in_t world_row(uint64_t client, uint64_t index);
+row_done_t world_done(uint64_t client, uint64_t index);
 size_t world_result_bytes(uint64_t client, uint64_t index);
 worker_t *world_worker(sim_t *s, uint64_t instance); /* NULL: there is none */
 
