@@ -36,6 +36,12 @@ static void add_count(buf_t *out, value_t v) {
         buf_addc(out, '-');
 }
 
+/* The count that `object` has under this key, and the words behind it. */
+static void say_count(buf_t *out, value_t object, const char *key, const char *words) {
+    add_count(out, child(object, key));
+    buf_adds(out, words);
+}
+
 static void add_rate(buf_t *out, value_t v) { buf_addf(out, real_of(v) < 100 ? "%.1f" : "%.0f", real_of(v)); }
 
 static void add_ms(buf_t *out, value_t v) {
@@ -77,10 +83,8 @@ static void progress_lines(value_t s, buf_t *out) {
         add_count(out, total);
     }
     buf_adds(out, ", ");
-    add_count(out, child(s, "failed"));
-    buf_adds(out, " failed, ");
-    add_count(out, child(s, "pending"));
-    buf_adds(out, " pending, ");
+    say_count(out, s, "failed", " failed, ");
+    say_count(out, s, "pending", " pending, ");
     add_rate(out, child(s, "rows_per_s"));
     buf_adds(out, " rows/s\n");
     if (!is_number(percent)) return;
@@ -102,21 +106,15 @@ static void call_lines(value_t s, buf_t *out) {
     value_t calls = child(s, "calls"), tokens = child(s, "tokens"), latency = child(s, "latency_ms");
     static const char *const points[] = {"p50", "p90", "p99", "max"};
     label(out, "calls");
-    add_count(out, child(calls, "in_flight"));
-    buf_adds(out, " in flight of ");
-    add_count(out, child(calls, "limit"));
-    buf_adds(out, ", ");
-    add_count(out, child(calls, "waiting"));
-    buf_adds(out, " waiting, ");
-    add_count(out, child(calls, "requests"));
-    buf_adds(out, " requests\n");
+    say_count(out, calls, "in_flight", " in flight of ");
+    say_count(out, calls, "limit", ", ");
+    say_count(out, calls, "waiting", " waiting, ");
+    say_count(out, calls, "requests", " requests\n");
     label(out, "tokens");
     add_rate(out, child(tokens, "per_s"));
     buf_adds(out, " per second, ");
-    add_count(out, child(tokens, "prompt"));
-    buf_adds(out, " in, ");
-    add_count(out, child(tokens, "completion"));
-    buf_adds(out, " out\n");
+    say_count(out, tokens, "prompt", " in, ");
+    say_count(out, tokens, "completion", " out\n");
     label(out, "latency");
     for (int i = 0; i < 4; i++) {
         buf_addf(out, "%s%s ", i ? ", " : "", points[i]);
@@ -166,12 +164,9 @@ static void batch_line(value_t s, buf_t *out) {
     if (!is_number(child(batch, "pass"))) return;
     label(out, "batch");
     buf_adds(out, "pass ");
-    add_count(out, child(batch, "pass"));
-    buf_adds(out, " of ");
-    add_count(out, child(batch, "passes"));
-    buf_adds(out, ", ");
-    add_count(out, child(batch, "rows_parked"));
-    buf_adds(out, " rows through it");
+    say_count(out, batch, "pass", " of ");
+    say_count(out, batch, "passes", ", ");
+    say_count(out, batch, "rows_parked", " rows through it");
     if (is_number(percent)) buf_addf(out, " (%.1f %%)", real_of(percent));
     buf_addc(out, '\n');
 }
@@ -181,20 +176,15 @@ static void cache_line(value_t s, buf_t *out) {
     value_t cache = child(s, "cache"), rate = child(cache, "hit_rate");
     if (!is_number(child(cache, "max_size")) && count_of(child(cache, "size")) == 0) return;
     label(out, "contexts");
-    add_count(out, child(cache, "size"));
-    buf_adds(out, " in memory of ");
-    add_count(out, child(cache, "max_size"));
-    buf_adds(out, ", ");
-    add_count(out, child(cache, "spilled"));
-    buf_adds(out, " on disk; ");
+    say_count(out, cache, "size", " in memory of ");
+    say_count(out, cache, "max_size", ", ");
+    say_count(out, cache, "spilled", " on disk; ");
     if (is_number(rate))
         buf_addf(out, "%.1f %% hits, ", 100 * real_of(rate));
     else
         buf_adds(out, "hits -, ");
-    add_count(out, child(cache, "evictions"));
-    buf_adds(out, " evicted, ");
-    add_count(out, child(cache, "pins"));
-    buf_adds(out, " pinned\n");
+    say_count(out, cache, "evictions", " evicted, ");
+    say_count(out, cache, "pins", " pinned\n");
 }
 
 /* Memory of all processes, workers and jobs. */
@@ -214,10 +204,8 @@ static void memory_line(value_t s, buf_t *out) {
     buf_addc(out, '\n');
     accounted_line(memory, out);
     label(out, "workers");
-    add_count(out, child(workers, "connected"));
-    buf_adds(out, " connected, ");
-    add_count(out, child(workers, "lost"));
-    buf_adds(out, " lost; jobs ");
+    say_count(out, workers, "connected", " connected, ");
+    say_count(out, workers, "lost", " lost; jobs ");
     add_count(out, child(s, "jobs"));
     buf_addc(out, '\n');
 }
