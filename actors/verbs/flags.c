@@ -30,6 +30,17 @@ const verb_row_t *verb_find(const char *name) {
     return NULL;
 }
 
+/* The only verb that begins with these letters, or NULL. */
+static const char *verb_begun(const char *letters) {
+    const char *found = NULL;
+    for (size_t i = 0; i < verb_count; i++) {
+        if (strncmp(verb_rows[i].name, letters, strlen(letters)) != 0) continue;
+        if (found) return NULL;
+        found = verb_rows[i].name;
+    }
+    return found;
+}
+
 const char *verb_nearest(const char *name) {
     const char **names = xcalloc(verb_count, sizeof *names);
     for (size_t i = 0; i < verb_count; i++) {
@@ -37,7 +48,7 @@ const char *verb_nearest(const char *name) {
     }
     const char *nearest = diag_nearest(name, names, verb_count);
     free(names);
-    return nearest;
+    return nearest ? nearest : verb_begun(name);
 }
 
 bool flag_is_taken(const flag_row_t *row, verb_t verb) {
@@ -186,11 +197,16 @@ typedef struct command_line {
     err_t *err;
 } command_line_t;
 
-/* Names of the verbs that take the row, "sdg doctor or sdg test-run". */
-static void list_verbs(const flag_row_t *row, buf_t *out) {
-    for (size_t i = 0; i < verb_count; i++) {
-        if (row->verbs & verb_rows[i].verb)
-            buf_addf(out, "%ssdg %s", out->len ? " or " : "", verb_rows[i].name);
+/* Names of the verbs whose help shows a flag of this name, "sdg doctor or sdg test-run"; none: it is unknown.
+ */
+static void list_verbs(const char *name, buf_t *out) {
+    for (size_t v = 0; v < verb_count; v++) {
+        bool shown = false;
+        for (size_t i = 0; i < flag_count; i++) {
+            shown = shown ||
+                    (flag_is_shown(&flag_rows[i], verb_rows[v].verb) && strcmp(flag_rows[i].name, name) == 0);
+        }
+        if (shown) buf_addf(out, "%ssdg %s", out->len ? " or " : "", verb_rows[v].name);
     }
 }
 
@@ -216,13 +232,14 @@ static const char *nearest_flag(const command_line_t *r, const char *name) {
 static int refuse_unknown(const command_line_t *r, const char *name) {
     const char *nearest = nearest_flag(r, name);
     if (nearest) return err_set(r->err, SDG_EINVAL, "unknown option --%s; did you mean --%s?", name, nearest);
-    const flag_row_t *elsewhere = row_of_name(name, VERB_ANY);
-    if (!elsewhere) return err_set(r->err, SDG_EINVAL, "unknown option --%s", name);
     buf_t verbs;
     buf_init(&verbs, ERR_TEXT_MAX);
-    list_verbs(elsewhere, &verbs);
-    err_set(r->err, SDG_EINVAL, "unknown option --%s: %s takes it, sdg %s does not", name, verbs.data,
-            r->verb->name);
+    list_verbs(name, &verbs);
+    if (verbs.len)
+        err_set(r->err, SDG_EINVAL, "unknown option --%s: %s takes it, sdg %s does not", name, verbs.data,
+                r->verb->name);
+    else
+        err_set(r->err, SDG_EINVAL, "unknown option --%s", name);
     buf_free(&verbs);
     return SDG_EINVAL;
 }

@@ -7,7 +7,6 @@
 
 #include <assert.h>
 #include <cyaml/cyaml.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,16 +81,15 @@ typedef struct schema {
 static const cyaml_strval_t truths[] = {{"true", 1}, {"false", 0}, {"yes", 1},
                                         {"no", 0},   {"on", 1},    {"off", 0}};
 
-/* How libcyaml reads the value of this row: numbers and switches as such, everything else as text. */
+/* How libcyaml reads the value of this row: switches as such, everything else as text, which the row reads as
+ * its flag does. Numbers, too: libcyaml (1.3) takes 1.5 and 1_000 for 1, and 010 for 8. */
 static cyaml_schema_value_t type_of(const flag_row_t *row) {
     enum cyaml_flag flags = CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT;
     switch (row->kind) {
-    case FLAG_NUMBER:
-        return (cyaml_schema_value_t){.type = CYAML_INT, .flags = flags, .data_size = sizeof(int64_t)};
     case FLAG_SWITCH:
         return (cyaml_schema_value_t){
             .type = CYAML_ENUM,
-            .flags = flags,
+            .flags = flags | CYAML_FLAG_CASE_INSENSITIVE, /* YAML knows true, True and TRUE */
             .data_size = sizeof(int),
             .enumeration = {.strings = truths, .count = sizeof truths / sizeof *truths}};
     default:
@@ -206,9 +204,16 @@ static const char *given_words(const char *reason) {
                                                   : NULL;
 }
 
-/* Says in plain words what libcyaml found: an unknown key, a key given twice, or a value of another type. */
-static void explain(const service_keys_t *keys, const complaint_t *c, cyaml_err_t rc, diags_t *problems) {
-    static const char unknown[] = "Unexpected key: ", twice[] = "Mapping field already seen: ";
+static bool is_empty(const ydoc_t *doc, const char *section, const char *name) {
+    const ynode_t *in = *section ? yaml_get(yaml_root(doc), section) : yaml_root(doc);
+    const ynode_t *value = yaml_get(in, name);
+    return value && value->kind == YNODE_SCALAR && value->scalar.kind == VALUE_NULL;
+}
+
+/* Says in plain words what libcyaml found: an unknown key, or a value of another type. */
+static void explain(const service_keys_t *keys, const complaint_t *c, cyaml_err_t rc, const ydoc_t *doc,
+                    diags_t *problems) {
+    static const char unknown[] = "Unexpected key: ";
     if (strncmp(c->reason, unknown, sizeof unknown - 1) == 0) {
         explain_unknown(keys, c, c->reason + sizeof unknown - 1, problems);
         return;
@@ -217,15 +222,13 @@ static void explain(const service_keys_t *keys, const complaint_t *c, cyaml_err_
     const service_key_t *key = find_key(keys, section, name);
     const ypath_t *up = *section ? YPATH_KEY(NULL, section) : NULL;
     const ypath_t *path = *name ? YPATH_KEY(up, name) : NULL;
-    const char *given = given_words(c->reason);
+    const char *given = is_empty(doc, section, name) ? "an empty value" : given_words(c->reason);
     uint32_t line = c->line ? c->line : 1, col = c->line ? c->col : 1;
     const char *names[SERVICE_KEYS_MAX];
     buf_t list;
     buf_init(&list, ERR_TEXT_MAX);
     list_names(names, names_in(keys, name, names), &list);
-    if (strncmp(c->reason, twice, sizeof twice - 1) == 0)
-        diag_add(problems, DIAG_ERROR, line, col, path, "is given twice");
-    else if (rc == CYAML_ERR_ALIAS)
+    if (rc == CYAML_ERR_ALIAS)
         diag_add(problems, DIAG_ERROR, line, col, path, "aliases (*name) are not taken here");
     else if (key)
         diag_add(problems, DIAG_ERROR, line, col, path, "expected %s%s%s", type_words(key->row),
@@ -250,14 +253,29 @@ struct service_file {
 static char *text_of_value(const flag_row_t *row, const void *value) {
     if (!value) return NULL;
     switch (row->kind) {
-    case FLAG_NUMBER: return xasprintf("%" PRId64, *(const int64_t *)value);
     case FLAG_SWITCH: return xstrdup(*(const int *)value ? "true" : "false");
     default: return xstrdup(value);
     }
 }
 
-/* Reads types and structure with libcyaml and fills file->texts. False: `problems` say what is wrong. */
-static bool load_with_cyaml(service_file_t *file, const char *bytes, size_t len, diags_t *problems) {
+/* A key that is given twice is an error here, at its second place. The YAML reader has warned of it, and
+ * warns of nothing else. False: there was one. */
+static bool refuse_twice(diags_t *problems) {
+    size_t warned = problems->count;
+    for (size_t i = 0; i < warned; i++) {
+        const diag_t *d = &problems->items[i];
+        if (d->level != DIAG_WARNING) continue;
+        char *path = xstrdup(d->path); /* a full table gives the warning's place to the error */
+        diag_add(problems, DIAG_ERROR, d->line, d->col, YPATH_KEY(NULL, path), "is given twice");
+        free(path);
+    }
+    return problems->errors == 0;
+}
+
+/* Reads types and structure with libcyaml and fills file->texts. False: `problems` say what is wrong. `doc`
+ * is the same file, as the YAML reader has it. */
+static bool load_with_cyaml(service_file_t *file, const char *bytes, size_t len, const ydoc_t *doc,
+                            diags_t *problems) {
     complaint_t complaint = {0};
     const cyaml_config_t config = {.log_fn = listen_to_cyaml,
                                    .log_ctx = &complaint,
@@ -269,7 +287,7 @@ static bool load_with_cyaml(service_file_t *file, const char *bytes, size_t len,
     make_schema(&file->keys, schema);
     cyaml_err_t rc =
         cyaml_load_data((const uint8_t *)bytes, len, &config, &schema->root, (void **)&values, NULL);
-    if (rc != CYAML_OK) explain(&file->keys, &complaint, rc, problems);
+    if (rc != CYAML_OK) explain(&file->keys, &complaint, rc, doc, problems);
     for (size_t i = 0; values && i < file->keys.count; i++) {
         file->texts[i] = text_of_value(file->keys.list[i].row, values->of[i]);
     }
@@ -299,7 +317,8 @@ service_file_t *service_file_parse(const char *bytes, size_t len, diags_t *probl
     service_file_t *file = xcalloc(1, sizeof *file);
     collect_keys(&file->keys);
     ydoc_t *doc = yaml_parse(bytes, len, &(yaml_options_t){0}, problems);
-    if (doc && !problems->errors && load_with_cyaml(file, bytes, len, problems))
+    if (doc && !problems->errors && refuse_twice(problems) &&
+        load_with_cyaml(file, bytes, len, doc, problems))
         check_bounds(file, doc, problems);
     yaml_doc_free(&doc);
     if (problems->errors) service_file_close(&file);

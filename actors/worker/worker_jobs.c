@@ -185,6 +185,8 @@ int worker_load_job(worker_t *w, worker_job_t *job, const MSG_JOB_SPEC *spec, er
     return SDG_OK;
 }
 
+/* The job leaves the worker: its rows are dropped, and everything it owns ends with it. Its endpoints go with
+ * the last job of the worker. */
 void worker_forget_job(worker_t *w, worker_job_t *job) {
     worker_drop_rows(w, job);
     leave_store(w, job);

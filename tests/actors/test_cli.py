@@ -55,6 +55,8 @@ def test_help_of_a_verb_is_that_of_its_flag():
         equal(sdg("help", verb)[0], sdg(verb, "--help")[0])
         equal(sdg(verb, "-h")[0], sdg(verb, "--help")[0])
         equal(sdg("help", verb, "--ui-locale", "ja")[0], sdg(verb, "--help.ja")[0])
+    for verb in VERBS:  # a page is Japanese when a flag asks for it, not by the environment
+        equal(sdg("help", verb, env={"LC_ALL": "ja_JP.UTF-8"})[0], sdg(verb, "--help")[0])
     has(sdg("help", "stauts", code=2)[1], "'stauts'", "did you mean 'status'?")
 
 

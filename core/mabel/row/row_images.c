@@ -14,6 +14,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 
+/* Base64 with padding (RFC 4648). A buffer without room for all of it becomes full and gets none of it. */
 void base64_write(buf_t *out, const void *bytes, size_t len) {
     static const char ALPHABET[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     const unsigned char *in = bytes;
@@ -171,6 +172,8 @@ static bool from_section(const row_t *row, str_t *name, picture_t *p) {
     return false;
 }
 
+/* Adds the picture that the prompt names: one of the row goes before one of `images`. An error is in
+ * row->err, too. */
 int row_add_image(row_t *row, message_parts_t *parts, str_t *name, const char *detail) {
     picture_t p = {0};
     if (!from_row(row, name, &p) && !from_section(row, name, &p))

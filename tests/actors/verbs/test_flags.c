@@ -149,9 +149,13 @@ Test(flags, the_nearest_is_told) {
     REFUSED(RUN_LINE("--max-concurent=4"), "did you mean --max-concurrent?");
     REFUSED(RUN_LINE("--fsync", "allways"), "never, batch or always", "'allways'", "did you mean always?");
     REFUSED(RUN_LINE("--row", "1"), "--row", "sdg test-run");
+    REFUSED(LINE(VERB_SERVE, "--quiet"), "sdg run or sdg test-run or ", "sdg serve does not");
     REFUSED(RUN_LINE("--nothing-like-it"), "unknown option --nothing-like-it");
     REFUSED(RUN_LINE("--m"), "unknown option --m: ", "?");
     cr_assert_str_eq(verb_nearest("stauts"), "status");
+    cr_assert_str_eq(verb_nearest("mock"), "mock-llm");
+    cr_assert_str_eq(verb_nearest("comp"), "completion");
+    cr_assert_null(verb_nearest("s")); /* serve, submit or status */
     cr_assert_null(verb_nearest("frobnicate"));
 }
 

@@ -79,6 +79,13 @@ Test(service_file, every_kind_of_value) {
     service_file_close(&file);
 }
 
+Test(service_file, a_value_is_read_as_its_flag_is) {
+    service_file_t *file = good("concurrency:\n  max: 010\npython: {allow: True}\n");
+    cr_assert_str_eq(service_file_text(file, "concurrency.max"), "010"); /* ten, as --max-concurrent 010 */
+    cr_assert_str_eq(service_file_text(file, "python.allow"), "true");
+    service_file_close(&file);
+}
+
 Test(service_file, nothing_is_a_file_without_keys) {
     for (const char *const *text = (const char *const[]){"", "\n", "# only a comment\n", NULL}; *text;
          text++) {
@@ -100,15 +107,27 @@ Test(service_file, refusals_say_where_and_what) {
         "f.yaml:1:17: error: memory.limit: takes a size such as 256M or 2G, not 'big'");
     bad("concurrency:\n  max: 0\n", "f.yaml:2:8: error: concurrency.max: must be at least 1");
     bad("concurrency:\n  max: many\n",
-        "f.yaml:2:8: error: concurrency.max: expected a whole number, not 'many'");
+        "f.yaml:2:8: error: concurrency.max: takes a whole number, not 'many'");
     bad("concurrency:\n  max: -1\n", "takes a whole number, not '-1'");
     bad("python: {allow: maybe}\n", "f.yaml:1:17: error: python.allow: expected true or false, not maybe");
+    bad("concurrency: {max: [1]}\n",
+        "f.yaml:1:20: error: concurrency.max: expected a whole number, not a list");
+    for (const char *const *number = (const char *const[]){"1.5", "1_000", "0x10", "8 rows", NULL}; *number;
+         number++) { /* libcyaml would take some of them for another number, silently */
+        char *text = xasprintf("concurrency:\n  max: %s\n", *number);
+        bad(text, "f.yaml:2:8: error: concurrency.max: takes a whole number, not '");
+        free(text);
+    }
+    bad("concurrency:\n  max: 99999999999999999999\n", "takes a whole number, not '9999");
     bad("python: 3\n", "python: expected a map with keys of hosts, allow, not a single value");
     bad("listen: [a]\n", "f.yaml:1:9: error: listen: expected text, not a list");
-    bad("listen:\n", "listen: expected text");
+    bad("listen:\n", "listen: expected text, not an empty value");
+    bad("memory:\n", "memory: expected a map with keys of contexts, limit, spill_dir, not an empty value");
+    bad("python:\n  allow:\n", "python.allow: expected true or false, not an empty value");
     bad("- a\n", "f.yaml:1:1: error: expected a map with keys of listen, connect,");
     bad("listen: tcp://10.0.0.1:3\n", "f.yaml:1:9: error: listen: tcp://10.0.0.1:3 is not on this machine");
-    bad("listen: ipc://a\nlisten: ipc://b\n", "listen: is given twice");
+    bad("listen: ipc://a\nlisten: ipc://b\n", "f.yaml:2:1: error: listen: is given twice");
+    bad("memory:\n  limit: 20M\n  limit: 30M\n", "f.yaml:3:3: error: memory.limit: is given twice");
     bad("listen: &a ipc://a\nconnect: *a\n", "f.yaml:2:1: error: connect: aliases");
     bad("listen: \"ipc://a\n", "a quote is not closed");
     bad("listen: ipc://a\n---\nlisten: ipc://b\n", "f.yaml:2:1: error: a second document");
