@@ -1086,7 +1086,7 @@ Test(dispatch, a_job_with_python_that_no_worker_runs_ends_with_the_reason_after_
     go(&w);
     seen_t *done = find(&w, DISPATCH_JOB_DONE, 0);
     cr_assert(strstr(done->text, "python blocks are not supported here"), "%s", done->text);
-    cr_assert(strstr(done->text, "--accept-python"), "%s", done->text);
+    cr_assert(strstr(done->text, "--allow-python"), "%s", done->text);
     finish(&w);
 }
 
