@@ -51,7 +51,7 @@ static void keep(seen_t *s, const dispatch_action_t *a) {
 
 /* What a worker says of its units of a job's permit. */
 static void held(world_t *w, uint64_t id, uint64_t job, uint64_t permit, uint64_t used, uint64_t waiting) {
-    dispatch_held_t said = {.permit = permit, .used = used, .waiting = waiting};
+    units_held_t said = {.permit = permit, .used = used, .waiting = waiting};
     dispatch_worker_running(w->d, id, job, &said, w->now);
 }
 
