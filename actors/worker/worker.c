@@ -92,6 +92,32 @@ static void ask_for_job(worker_t *w, worker_job_t *job, uint64_t now) {
     job->asked_ns = now;
 }
 
+/* What may run here, as the scheduler sees it: a worker that drains begins nothing more. */
+static uint64_t permit_of(const worker_t *w, const worker_job_t *job) {
+    return w->draining ? 0 : job->units.allowed;
+}
+
+/* Rows that have begun and hold no unit: they wait for a retry, a unit or a permit of the endpoint. */
+static uint64_t rows_waiting(const worker_job_t *job) {
+    return job->running > job->units.used ? job->running - job->units.used : 0;
+}
+
+/* Units in use. A worker that drains is given none any more, so it keeps one for each of its rows. */
+static uint64_t units_used(const worker_t *w, const worker_job_t *job) {
+    return job->units.used + (w->draining ? rows_waiting(job) : 0);
+}
+
+static void say_held(worker_t *w, worker_job_t *job) {
+    job->told.used = units_used(w, job);
+    job->told.waiting = rows_waiting(job);
+    message_t m = {.type = MESSAGE_PERMITS_HELD,
+                   .PERMITS_HELD = {.job = job->id,
+                                    .permit = permit_of(w, job),
+                                    .running = job->told.used,
+                                    .waiting = job->told.waiting}};
+    say(w, &m);
+}
+
 static void refuse_job(worker_t *w, worker_job_t *job) {
     message_t m = {.type = MESSAGE_JOB_REFUSED,
                    .JOB_REFUSED = {.job = job->id, .reason = slice_of(job->refusal)}};
@@ -101,6 +127,8 @@ static void refuse_job(worker_t *w, worker_job_t *job) {
 
 /* ---- messages */
 
+/* The worker names each of its jobs: one that ended while this worker was not heard is answered by JOB_DROP.
+ */
 static void on_welcome(worker_t *w, const message_t *m, uint64_t now) {
     (void)now;
     if (greeting_take(&w->greeting, m) == GREETING_RESTARTED) {
@@ -113,7 +141,11 @@ static void on_welcome(worker_t *w, const message_t *m, uint64_t now) {
         outbox_clear(w->outbox);
         lease_book_forget(w->leases);
     }
-    if (w->greeting.welcome) say_credit(w);
+    if (!w->greeting.welcome) return;
+    say_credit(w);
+    for (worker_job_t *job = w->jobs; job; job = job->next) {
+        say_held(w, job);
+    }
 }
 
 static void on_job_spec(worker_t *w, const message_t *m, uint64_t now) {
@@ -161,32 +193,6 @@ static void on_lease(worker_t *w, const message_t *m, uint64_t now) {
     worker_accept_rows(w, job, &m->LEASE.rows, m->LEASE.attempt > 0);
     if (w->draining) worker_return_waiting(w, job);
     worker_start_rows(w, job, now);
-}
-
-/* What may run here, as the scheduler sees it: a worker that drains begins nothing more. */
-static uint64_t permit_of(const worker_t *w, const worker_job_t *job) {
-    return w->draining ? 0 : job->units.allowed;
-}
-
-/* Rows that have begun and hold no unit: they wait for a retry, a unit or a permit of the endpoint. */
-static uint64_t rows_waiting(const worker_job_t *job) {
-    return job->running > job->units.used ? job->running - job->units.used : 0;
-}
-
-/* Units in use. A worker that drains is given none any more, so it keeps one for each of its rows. */
-static uint64_t units_used(const worker_t *w, const worker_job_t *job) {
-    return job->units.used + (w->draining ? rows_waiting(job) : 0);
-}
-
-static void say_held(worker_t *w, worker_job_t *job) {
-    job->told.used = units_used(w, job);
-    job->told.waiting = rows_waiting(job);
-    message_t m = {.type = MESSAGE_PERMITS_HELD,
-                   .PERMITS_HELD = {.job = job->id,
-                                    .permit = permit_of(w, job),
-                                    .running = job->told.used,
-                                    .waiting = job->told.waiting}};
-    say(w, &m);
 }
 
 /* While more units are in use than are permitted, each that comes free may be another worker's gain; and rows

@@ -158,7 +158,8 @@ typedef struct dispatch_held {
     uint64_t waiting; /* rows it has begun that hold no unit: they wait for a retry, a permit, an endpoint */
 } dispatch_held_t;
 /* Its answer to PERMITS. What it gives up is given to others only then, and it is given no other share before
- * it has answered the last one. Its answers have to come in the order it gave them, as on one connection. */
+ * it has answered the last one. Its answers have to come in the order it gave them, as on one connection.
+ * A worker that speaks of a job that is over has not heard of the end, and is told to forget the job. */
 void dispatch_worker_running(dispatch_t *d, uint64_t worker, uint64_t job, const dispatch_held_t *held,
                              uint64_t now);
 /* Its answer to ENDPOINT_PERMITS, in the same way: it knows of `permit`, so many calls are in flight. */

@@ -52,12 +52,7 @@ void dispatch_row_results(dispatch_t *d, uint64_t worker_id, uint64_t job_id, co
     dispatch_worker_beat(d, worker_id, now);
     if (!job || job->state == JOB_OVER) { /* the worker has not heard that the job is over */
         d->stats.duplicates_dropped += count;
-        if (worker)
-            dispatch_notice(d, &(notice_t){.kind = DISPATCH_JOB_DROP,
-                                           .peer = worker->peer,
-                                           .worker = worker_id,
-                                           .job = job_id,
-                                           .mode = DISPATCH_STOP_NOW});
+        if (worker) dispatch_job_unknown(d, worker, job_id);
         return;
     }
     uint64_t held = take_answers(d, job, worker, rows, count);

@@ -1166,6 +1166,26 @@ Test(dispatch, stop_now_drops_everything) {
     finish(&w);
 }
 
+Test(dispatch, a_worker_that_was_silent_at_the_end_is_told_to_forget_the_job) {
+    world_t w = start();
+    open_job(&w, 100, 10000, 2);
+    worker(&w, 1);
+    rows(&w, 1);
+    go(&w);
+    dispatch_worker_gone(w.d, 1, true, w.now);
+    dispatch_job_stop(w.d, JOB, DISPATCH_STOP_NOW, w.now);
+    worker(&w, 1);
+    go(&w);
+    cr_assert_null(find(&w, DISPATCH_JOB_DROP, 1));
+    held(&w, 1, JOB, 2, 1, 0);
+    go(&w);
+    cr_assert_eq(find(&w, DISPATCH_JOB_DROP, 1)->a.mode, DISPATCH_STOP_NOW, "the job is over");
+    held(&w, 1, JOB + 1, 2, 1, 0);
+    go(&w);
+    cr_assert_eq(find(&w, DISPATCH_JOB_DROP, 1)->a.job, JOB + 1, "the job is not known any more");
+    finish(&w);
+}
+
 Test(dispatch, the_end_is_repeated_and_then_forgotten) {
     world_t w = start();
     open_job(&w, 100, 10000, 2);
