@@ -93,6 +93,20 @@ static void ask_for_job(worker_t *w, worker_job_t *job, uint64_t now) {
     job->asked_ns = now;
 }
 
+static units_held_t held_of(const worker_t *w, const worker_job_t *job) {
+    return units_held(job->units.allowed, job->units.used, job->running, w->draining);
+}
+
+static void say_held(worker_t *w, worker_job_t *job) {
+    job->told = held_of(w, job);
+    message_t m = {.type = MESSAGE_PERMITS_HELD,
+                   .PERMITS_HELD = {.job = job->id,
+                                    .permit = job->told.permit,
+                                    .used = job->told.used,
+                                    .waiting = job->told.waiting}};
+    say(w, &m);
+}
+
 static void refuse_job(worker_t *w, worker_job_t *job) {
     message_t m = {.type = MESSAGE_JOB_REFUSED,
                    .JOB_REFUSED = {.job = job->id, .reason = slice_of(job->refusal)}};
@@ -102,6 +116,8 @@ static void refuse_job(worker_t *w, worker_job_t *job) {
 
 /* ---- messages */
 
+/* The worker names each of its jobs: one that ended while this worker was not heard is answered by JOB_DROP.
+ */
 static void on_welcome(worker_t *w, const message_t *m, uint64_t now) {
     (void)now;
     if (greeting_take(&w->greeting, m) == GREETING_RESTARTED) {
@@ -114,7 +130,11 @@ static void on_welcome(worker_t *w, const message_t *m, uint64_t now) {
         outbox_clear(w->outbox);
         lease_book_forget(w->leases);
     }
-    if (w->greeting.welcome) say_credit(w);
+    if (!w->greeting.welcome) return;
+    say_credit(w);
+    for (worker_job_t *job = w->jobs; job; job = job->next) {
+        say_held(w, job);
+    }
 }
 
 static void on_job_spec(worker_t *w, const message_t *m, uint64_t now) {
@@ -162,20 +182,6 @@ static void on_lease(worker_t *w, const message_t *m, uint64_t now) {
     worker_accept_rows(w, job, &m->LEASE.rows, m->LEASE.attempt > 0);
     if (w->draining) worker_return_waiting(w, job);
     worker_start_rows(w, job, now);
-}
-
-static units_held_t held_of(const worker_t *w, const worker_job_t *job) {
-    return units_held(job->units.allowed, job->units.used, job->running, w->draining);
-}
-
-static void say_held(worker_t *w, worker_job_t *job) {
-    job->told = held_of(w, job);
-    message_t m = {.type = MESSAGE_PERMITS_HELD,
-                   .PERMITS_HELD = {.job = job->id,
-                                    .permit = job->told.permit,
-                                    .used = job->told.used,
-                                    .waiting = job->told.waiting}};
-    say(w, &m);
 }
 
 static void tell_news_of_units(worker_t *w) {

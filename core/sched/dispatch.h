@@ -137,7 +137,8 @@ typedef struct dispatch_worker {
 int dispatch_worker_hello(dispatch_t *d, uint64_t peer, const dispatch_worker_t *worker, uint64_t now,
                           err_t *err);
 /* Its answer to PERMITS. What it gives up is given to others only then, and it is given no other share before
- * it has answered the last one. Its answers have to come in the order it gave them, as on one connection. */
+ * it has answered the last one. Its answers have to come in the order it gave them, as on one connection.
+ * A worker that speaks of a job that is over has not heard of the end, and is told to forget the job. */
 void dispatch_worker_running(dispatch_t *d, uint64_t worker, uint64_t job, const units_held_t *held,
                              uint64_t now);
 /* Its answer to ENDPOINT_PERMITS, in the same way: it knows of `permit`, so many calls are in flight. */

@@ -245,6 +245,8 @@ static inline uint64_t dispatch_job_pending(const seat_job_t *job) {
 seat_job_t *dispatch_job_find(const dispatch_t *d, uint64_t id);
 /* What runs may finish, nothing else starts. */
 void dispatch_job_wind_down(dispatch_t *d, seat_job_t *job, const char *reason, uint64_t now);
+/* A worker has spoken of a job that is over or forgotten: it is to forget it, too. */
+void dispatch_job_unknown(dispatch_t *d, const seat_worker_t *worker, uint64_t job);
 void dispatch_job_tick(dispatch_t *d, seat_job_t *job, uint64_t now); /* may destroy it */
 bool dispatch_job_next(dispatch_t *d, seat_job_t *job, uint64_t now, dispatch_action_t *action);
 void dispatch_job_destroy(dispatch_t *d, seat_job_t *job);

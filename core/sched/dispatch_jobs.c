@@ -18,12 +18,15 @@ seat_job_t *dispatch_job_find(const dispatch_t *d, uint64_t id) { return idmap_g
 
 /* ---- life */
 
-static void drop_at_worker(dispatch_t *d, const seat_t *seat, uint32_t mode) {
-    dispatch_notice(d, &(notice_t){.kind = DISPATCH_JOB_DROP,
-                                   .peer = seat->worker->peer,
-                                   .worker = seat->worker->id,
-                                   .job = seat->job->id,
-                                   .mode = mode});
+static void drop_at_worker(dispatch_t *d, const seat_worker_t *worker, uint64_t job, uint32_t mode) {
+    dispatch_notice(
+        d,
+        &(notice_t){
+            .kind = DISPATCH_JOB_DROP, .peer = worker->peer, .worker = worker->id, .job = job, .mode = mode});
+}
+
+void dispatch_job_unknown(dispatch_t *d, const seat_worker_t *worker, uint64_t job) {
+    drop_at_worker(d, worker, job, DISPATCH_STOP_NOW);
 }
 
 /* Workers forget the job; its rows, seats and endpoints are gone. */
@@ -32,7 +35,7 @@ static void release_workers(dispatch_t *d, seat_job_t *job) {
     for (size_t i = 0; i < d->worker_count; i++) {
         seat_t *seat = d->workers[i]->seat[job->slot];
         if (!seat) continue;
-        if (seat->told && !seat->refused) drop_at_worker(d, seat, DISPATCH_STOP_NOW);
+        if (seat->told && !seat->refused) drop_at_worker(d, seat->worker, job->id, DISPATCH_STOP_NOW);
         dispatch_worker_wake(d, seat->worker);
         dispatch_seat_destroy(seat);
     }
@@ -74,7 +77,7 @@ static void recall_rows(dispatch_t *d, seat_job_t *job, bool all, uint64_t now) 
     for (size_t i = 0; i < d->worker_count; i++) {
         seat_t *seat = d->workers[i]->seat[job->slot];
         if (seat && seat->leased > 0 && (all || seat->share.granted == 0))
-            drop_at_worker(d, seat, DISPATCH_STOP_DRAIN);
+            drop_at_worker(d, seat->worker, job->id, DISPATCH_STOP_DRAIN);
     }
 }
 

@@ -76,8 +76,13 @@ void dispatch_worker_running(dispatch_t *d, uint64_t id, uint64_t job_id, const 
                              uint64_t now) {
     seat_worker_t *worker = dispatch_worker_find(d, id);
     seat_job_t *job = dispatch_job_find(d, job_id);
-    seat_t *seat = worker && job ? worker->seat[job->slot] : NULL;
     (void)now;
+    if (!worker) return;
+    if (!job || job->state == JOB_OVER) {
+        dispatch_job_unknown(d, worker, job_id);
+        return;
+    }
+    seat_t *seat = worker->seat[job->slot];
     if (!seat) return;
     uint64_t waiting = held->waiting < seat->leased ? held->waiting : seat->leased;
     if (seat->waiting != waiting) dispatch_seat_wake(d, seat);

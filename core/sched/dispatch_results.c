@@ -52,12 +52,7 @@ void dispatch_row_results(dispatch_t *d, uint64_t worker_id, uint64_t job_id, co
     dispatch_worker_beat(d, worker_id, now);
     if (!job || job->state == JOB_OVER) { /* the worker has not heard that the job is over */
         d->stats.duplicates_dropped += count;
-        if (worker)
-            dispatch_notice(d, &(notice_t){.kind = DISPATCH_JOB_DROP,
-                                           .peer = worker->peer,
-                                           .worker = worker_id,
-                                           .job = job_id,
-                                           .mode = DISPATCH_STOP_NOW});
+        if (worker) dispatch_job_unknown(d, worker, job_id);
         return;
     }
     uint64_t held = take_answers(d, job, worker, rows, count);
@@ -136,10 +131,16 @@ static result_batch_t *batch_due(seat_job_t *job, uint64_t now) {
 
 bool dispatch_results_due(seat_job_t *job, uint64_t now) { return batch_due(job, now); }
 
+/* Sends the first batch again that is due. A client takes batches in order and drops one that comes too
+ * early, so those behind it follow: else each would wait for its own turn, and meanwhile new ones would be
+ * dropped. */
 static bool batch_again(dispatch_t *d, seat_job_t *job, uint64_t now, dispatch_action_t *action) {
     result_batch_t *batch = job->resend ? batch_due(job, now) : NULL;
     job->resend = batch;
     if (!batch) return false;
+    for (ring_node_t *node = batch->node.next; node != &job->batches.head; node = node->next) {
+        RING_OWNER(node, result_batch_t, node)->resend_ns = now;
+    }
     batch->wait_ns = smaller(batch->wait_ns * 2, RESEND_NS_MAX);
     batch->resend_ns = now + batch->wait_ns;
     describe_batch(d, job, batch, action);

@@ -8,9 +8,11 @@ import random
 import signal
 import sys
 
-from harness import RUN_S, Bench, Mock, Serve, alive, children_of, equal, has, lacks, main, summary, wait_for
+from harness import ECHO, RUN_S, Bench, Mock, Serve, alive, children_of, equal, has, lacks, main, summary, wait_for
 
 ROWS = 400
+# Two calls a row, so that there is a call journal.
+TWICE = ECHO.replace("  - {type: end", '  - {type: ai, exec: 2, id: again, model: m, prompts: ["again"], outputs: [{name: B, select: full}]}\n  - {type: end').replace("exec: 2, final", "exec: 3, final")
 
 
 def kill_and_rerun(times, *flags, output=None):
@@ -110,6 +112,22 @@ def test_stopped_worker_is_taken_for_dead_and_comes_back():
             w.signal(signal.SIGCONT)
             p.ends(0)
         b.check_echo()
+
+
+def test_worker_that_is_stopped_beyond_the_end_of_a_job_forgets_it():
+    """Its row waits for a store that has gone with the client: the worker drops it, and drains without waiting for it."""
+    with Mock("--latency-ms", 30) as mock, Bench(mock, 30, TWICE) as b, Serve(b.folder) as s, s.worker("--name", "sleeper") as w, s.worker():
+        wait_for(lambda: s.status()["workers"] == 2, "two workers")
+        with b.submit(s, "--max-concurrent", 4) as p:
+            b.wait_lines(4)
+            w.signal(signal.SIGSTOP)
+            p.ends(0)
+        b.check_echo()
+        w.signal(signal.SIGCONT)
+        wait_for(lambda: s.status()["workers"] == 2, "the sleeper is back")
+        w.signal(signal.SIGTERM)
+        equal(w.wait(20), 0)  # the time-out of a drain is 30 s
+        has(w.err(), "draining")
 
 
 def killer_of_whoever_works(mock, p, row_requests):

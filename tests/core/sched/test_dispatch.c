@@ -861,6 +861,30 @@ Test(dispatch, results_are_sent_again_until_acknowledged) {
     finish(&w);
 }
 
+/* A client takes batches in order: what came behind a lost one was dropped there. */
+Test(dispatch, batches_behind_one_that_is_sent_again_follow_it) {
+    world_t w = start();
+    open_job(&w, 100, 10000, 4);
+    worker(&w, 1);
+    rows(&w, 3);
+    go(&w);
+    answer(&w, 1, 0, "{}");
+    go(&w);
+    uint64_t lost = find(&w, DISPATCH_RESULTS, 0)->a.batch;
+    pass(&w, RESEND_NS - 500 * MILLISECOND, 1, 0);
+    answer(&w, 1, 1, "{}");
+    go(&w);
+    answer(&w, 1, 2, "{}");
+    go(&w);
+    cr_assert_eq(find(&w, DISPATCH_RESULTS, 0)->a.batch, lost + 2);
+    pass(&w, 500 * MILLISECOND, 1, 0);
+    go(&w);
+    cr_assert_eq(how_many(&w, DISPATCH_RESULTS), 3, "all of them, although the others are not due");
+    cr_assert_eq(find(&w, DISPATCH_RESULTS, 0)->a.batch, lost, "in order");
+    dispatch_results_ack(w.d, JOB, lost + 2, w.now);
+    finish(&w);
+}
+
 Test(dispatch, a_second_answer_is_dropped) {
     world_t w = start();
     open_job(&w, 100, 10000, 2);
@@ -1161,6 +1185,26 @@ Test(dispatch, stop_now_drops_everything) {
     go(&w);
     cr_assert_eq(find(&w, DISPATCH_JOB_DROP, 1)->a.mode, DISPATCH_STOP_NOW);
     cr_assert_null(find(&w, DISPATCH_RESULTS, 0));
+    finish(&w);
+}
+
+Test(dispatch, a_worker_that_was_silent_at_the_end_is_told_to_forget_the_job) {
+    world_t w = start();
+    open_job(&w, 100, 10000, 2);
+    worker(&w, 1);
+    rows(&w, 1);
+    go(&w);
+    dispatch_worker_gone(w.d, 1, true, w.now);
+    dispatch_job_stop(w.d, JOB, DISPATCH_STOP_NOW, w.now);
+    worker(&w, 1);
+    go(&w);
+    cr_assert_null(find(&w, DISPATCH_JOB_DROP, 1));
+    held(&w, 1, JOB, 2, 1, 0);
+    go(&w);
+    cr_assert_eq(find(&w, DISPATCH_JOB_DROP, 1)->a.mode, DISPATCH_STOP_NOW, "the job is over");
+    held(&w, 1, JOB + 1, 2, 1, 0);
+    go(&w);
+    cr_assert_eq(find(&w, DISPATCH_JOB_DROP, 1)->a.job, JOB + 1, "the job is not known any more");
     finish(&w);
 }
 

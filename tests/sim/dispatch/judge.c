@@ -217,14 +217,16 @@ static uint64_t demand_of(const sim_t *s, size_t worker, size_t endpoint) {
 }
 
 /* In a good world the workers may make as many calls as they could and the limit allows, but for calls that a
- * worker may still be making although it has fewer permits: they cannot be given to others yet. */
+ * worker may still be making although it has fewer permits, or because it drains: they cannot be given to
+ * others yet. */
 void judge_calls_shared(sim_t *s, size_t endpoint) {
     endpoint_book_t *book = &s->endpoints[endpoint];
     uint64_t permits = 0, held = 0, demand = 0;
     for (size_t i = 0; i < s->worker_count; i++) {
         const chair_t *chair = &book->chairs[i];
-        permits += chair->permit;
-        held += chair->ceiling > chair->permit ? chair->ceiling - chair->permit : 0;
+        uint64_t permit = s->workers[i].draining ? 0 : chair->permit; /* one that drains keeps what it had */
+        permits += permit;
+        held += chair->ceiling > permit ? chair->ceiling - permit : 0;
         demand += demand_of(s, i, endpoint);
     }
     uint64_t wanted = demand < book->limit ? demand : book->limit;

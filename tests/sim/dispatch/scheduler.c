@@ -100,7 +100,7 @@ static void open_job(sim_t *s, const mail_t *m) {
     if (c->job != m->job || !c->alive || c->done) return;
     /* Said before the client heard of its acceptance, or on an earlier connection: in reality this message
      * would have come before the job was dropped. */
-    if (!known && !m->a && (c->accepted || m->peer != c->peer)) return;
+    if (!known && !m->a && (c->opened || m->peer != c->peer)) return;
     if (!known && m->a) { /* the job was open once and is forgotten: its numbers mean nothing any more */
         world_post_plain(s, false, M_REFUSED, m->peer, m->job, 0, 0, 0);
         return;

@@ -393,6 +393,9 @@ void worker_message(sim_t *s, worker_t *w, const mail_t *m) {
         w->welcome = m->a;
         if (m->a == 0) say(s, w, M_HELLO, 0, w->instance, 0);
         say_what_holds(s, w);
+        for (size_t i = 0; w->welcome && i < w->units_count; i++) {
+            say_held(s, w, &w->units[i]);
+        }
         break;
     case M_LEASE: take_lease(s, w, m); break;
     case M_LEASES_VOID: take_void(w, m); break;

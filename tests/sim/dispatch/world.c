@@ -150,9 +150,13 @@ static uint64_t in_order(sim_t *s, const mail_t *m, uint64_t time) {
     return *last = time;
 }
 
+/* In reality a message is lost only with its connection, and the worker that comes back names its jobs: those
+ * that are over are dropped again. Here connections lose single messages, so JOB_DROP must arrive. */
+static bool is_lossy(const mail_t *m) { return m->kind != M_JOB_DROP; }
+
 void world_post(sim_t *s, bool to_scheduler, mail_t *m) {
     m->to_scheduler = to_scheduler;
-    m->users = s->good || !world_chance(s, s->drop) ? 1 : 0;
+    m->users = s->good || !is_lossy(m) || !world_chance(s, s->drop) ? 1 : 0;
     if (m->users && !s->good && world_chance(s, s->repeat)) m->users = 2;
     if (m->users == 0)
         world_trace(s, "      lost %s %s %" PRIu64, mail_name(m->kind), to_scheduler ? "from" : "to",
