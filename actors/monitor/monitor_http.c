@@ -15,6 +15,8 @@
 #include "actors/loop/limits.h"
 #include "actors/monitor/limits.h"
 #include "core/base/clock.h"
+#include "core/base/host_port.h"
+#include "core/base/limits.h"
 #include "core/base/log.h"
 #include "dashboard_html.h"
 
@@ -48,26 +50,13 @@ static int listen_on(const struct addrinfo *a, const char *address, err_t *err) 
     return SDG_EIO;
 }
 
-/* Splits "[::1]:80" or "127.0.0.1:80" into host and port; false when it is neither. */
-static bool split_address(const char *address, char *host, size_t size, const char **port) {
-    const char *colon = strrchr(address, ':');
-    size_t len = colon ? (size_t)(colon - address) : 0;
-    if (len == 0 || len >= size || colon[1] == '\0' || strspn(colon + 1, "0123456789") != strlen(colon + 1))
-        return false;
-    bool brackets = address[0] == '[' && address[len - 1] == ']';
-    memcpy(host, address + brackets, len);
-    host[len - 2 * brackets] = '\0';
-    *port = colon + 1;
-    return atol(*port) <= 65535;
-}
-
 /* Resolves and binds the address before anything else starts, so that a wrong one stops the run at once. */
 int monitor_http_listen(const char *who, const char *address, bool insecure, err_t *err) {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV},
                     *list = NULL;
-    char host[256];
+    char host[HOST_BYTES_MAX];
     const char *service;
-    if (!split_address(address, host, sizeof host, &service))
+    if (!host_port_split(address, host, sizeof host, &service))
         return err_set(err, SDG_EINVAL,
                        "--metrics-listen takes HOST:PORT, for example 127.0.0.1:9464, not '%s'", address);
     int rc = getaddrinfo(host, service, &hints, &list);

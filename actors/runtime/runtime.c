@@ -302,6 +302,18 @@ static bool write_port_file(const char *path, int port) {
     return fclose(f) == 0;
 }
 
+/* The address as it is, with the port that was found for "tcp://HOST:*". */
+static void log_listening(const char *endpoint, int port) {
+    const char *colon = strrchr(endpoint, ':');
+    char *address =
+        port && colon ? xasprintf("%.*s:%d", (int)(colon - endpoint), endpoint, port) : xstrdup(endpoint);
+    log_info(
+        "serve",
+        "scheduler at %s: start workers with `sdg worker --connect %s`, jobs with `sdg submit --connect %s`",
+        address, address, address);
+    free(address);
+}
+
 /* The scheduler, with a monitor when metrics are served, until SIGINT or SIGTERM. */
 int runtime_serve(const char *endpoint, const char *port_file, int metrics_fd) {
     runtime_t rt = {.signals = open_signals()};
@@ -318,10 +330,7 @@ int runtime_serve(const char *endpoint, const char *port_file, int metrics_fd) {
     if (ok) {
         struct pollfd item = {.fd = rt.signals, .events = POLLIN};
         bool child;
-        log_info("serve",
-                 "scheduler at %s%s%d: start workers with `sdg worker --connect`, jobs with `sdg submit "
-                 "--connect`",
-                 endpoint, port ? " port " : "", port);
+        log_listening(endpoint, port);
         while (poll(&item, 1, -1) < 0 || take_signals(rt.signals, &child) == 0) {
         }
         log_info("serve", "stopping");

@@ -355,7 +355,7 @@ static void on_stats(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint6
 
 static void on_permits_held(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
     const MSG_PERMITS_HELD *m = &in->message.PERMITS_HELD;
-    dispatch_held_t held = {.permit = m->permit, .used = m->used, .waiting = m->waiting};
+    units_held_t held = {.permit = m->permit, .used = m->used, .waiting = m->waiting};
     dispatch_worker_running(s->dispatch, peer->instance, m->job, &held, now);
 }
 

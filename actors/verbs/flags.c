@@ -42,11 +42,12 @@ static const char *verb_begun(const char *letters) {
 }
 
 const char *verb_nearest(const char *name) {
-    const char **names = xcalloc(verb_count, sizeof *names);
+    const char **names = xcalloc(verb_count + 1, sizeof *names);
     for (size_t i = 0; i < verb_count; i++) {
         names[i] = verb_rows[i].name;
     }
-    const char *nearest = diag_nearest(name, names, verb_count);
+    names[verb_count] = "version"; /* a flag that is taken as a word, too */
+    const char *nearest = diag_nearest(name, names, verb_count + 1);
     free(names);
     return nearest ? nearest : verb_begun(name);
 }

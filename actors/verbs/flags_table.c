@@ -325,7 +325,7 @@ const flag_row_t flag_rows[] = {
     {"json", 0, DOCTOR, GROUP_SCREEN, FLAG_SWITCH, TO_RUN(json), .english = "the findings as JSON",
      .japanese = "結果を JSON で出力"},
     {"metrics-listen", 0, BOTH, GROUP_SCREEN, FLAG_TEXT, TO_RUN(metrics_listen), .unit = "HOST:PORT",
-     .key = "metrics.listen", .sample = "127.0.0.1:9464",
+     .check = host_port_check, .key = "metrics.listen", .sample = "127.0.0.1:9464",
      .english = "dashboard, /metrics and /stats.json, e.g. 127.0.0.1:9464",
      .japanese = "ダッシュボード・/metrics・/stats.json。例 127.0.0.1:9464"},
     {"insecure", 0, BOTH, GROUP_SCREEN, FLAG_SWITCH, TO_RUN(insecure), .key = "metrics.insecure",
@@ -333,7 +333,7 @@ const flag_row_t flag_rows[] = {
      .english = "let --metrics-listen take other than loopback addresses",
      .japanese = "--metrics-listen にループバック以外も許可"},
     {"metrics-listen", 0, SERVE, GROUP_MAIN, FLAG_TEXT, TO(serve_options_t, metrics_listen),
-     .unit = "HOST:PORT", .key = "metrics.listen",
+     .unit = "HOST:PORT", .check = host_port_check, .key = "metrics.listen",
      .english = "dashboard, /metrics and /stats.json, e.g. 127.0.0.1:9464",
      .japanese = "ダッシュボード・/metrics・/stats.json。例 127.0.0.1:9464"},
     {"insecure", 0, SERVE, GROUP_MAIN, FLAG_SWITCH, TO(serve_options_t, insecure), .key = "metrics.insecure",
@@ -360,7 +360,8 @@ const flag_row_t flag_rows[] = {
      .japanese = "英語のヘルプ"},
     {"help.ja", 0, VERB_ANY, GROUP_SCREEN, FLAG_SWITCH, TO_COMMON(help_ja),
      .english = "this help in Japanese", .japanese = "このヘルプ"},
-    {"version", 'V', VERB_ANY, GROUP_SCREEN, FLAG_SWITCH, TO_COMMON(version), .traits = FLAG_HIDDEN},
+    {"version", 'V', VERB_ANY, GROUP_SCREEN, FLAG_SWITCH, TO_COMMON(version), .english = "the version",
+     .japanese = "バージョンを表示"},
 };
 const size_t flag_count = sizeof flag_rows / sizeof *flag_rows;
 

@@ -7,6 +7,8 @@
 
 #include "actors/loop/link.h"
 #include "actors/verbs/limits.h"
+#include "core/base/host_port.h"
+#include "core/base/limits.h"
 #include "core/base/log.h"
 
 /* ---- defaults */
@@ -73,6 +75,14 @@ int url_check(const char *text, err_t *err) {
 
 int endpoint_or_url_check(const char *text, err_t *err) {
     return url_check(text, NULL) == SDG_OK ? SDG_OK : link_check_endpoint(text, err);
+}
+
+int host_port_check(const char *text, err_t *err) {
+    char host[HOST_BYTES_MAX];
+    const char *port;
+    return host_port_split(text, host, sizeof host, &port)
+               ? SDG_OK
+               : err_set(err, SDG_EINVAL, "takes HOST:PORT, for example 127.0.0.1:9464, not '%s'", text);
 }
 
 /* ---- rules between flags */

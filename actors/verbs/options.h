@@ -109,5 +109,6 @@ int run_options_refuse_dataset(void *options, const char *text,
                                err_t *err); /* --dataset, --subset, --split */
 int endpoint_or_url_check(const char *text, err_t *err);
 int url_check(const char *text, err_t *err);
+int host_port_check(const char *text, err_t *err);
 
 #endif

@@ -7,9 +7,9 @@
 #ifndef SDG_ACTORS_WORKER_SLOTS_H
 #define SDG_ACTORS_WORKER_SLOTS_H
 
-#include "actors/worker/agenda.h"
 #include "core/llm/call.h"
 #include "core/mabel/row/row.h"
+#include "core/sched/agenda.h"
 #include "core/sched/passage.h"
 
 typedef struct slots slots_t;

@@ -164,43 +164,24 @@ static void on_lease(worker_t *w, const message_t *m, uint64_t now) {
     worker_start_rows(w, job, now);
 }
 
-/* What may run here, as the scheduler sees it: a worker that drains begins nothing more. */
-static uint64_t permit_of(const worker_t *w, const worker_job_t *job) {
-    return w->draining ? 0 : job->units.allowed;
-}
-
-/* Rows that have begun and hold no unit: they wait for a retry, a unit or a permit of the endpoint. */
-static uint64_t rows_waiting(const worker_job_t *job) {
-    return job->running > job->units.used ? job->running - job->units.used : 0;
-}
-
-/* Units in use. A worker that drains is given none any more, so it keeps one for each of its rows. */
-static uint64_t units_used(const worker_t *w, const worker_job_t *job) {
-    return job->units.used + (w->draining ? rows_waiting(job) : 0);
+static units_held_t held_of(const worker_t *w, const worker_job_t *job) {
+    return units_held(job->units.allowed, job->units.used, job->running, w->draining);
 }
 
 static void say_held(worker_t *w, worker_job_t *job) {
-    job->told.used = units_used(w, job);
-    job->told.waiting = rows_waiting(job);
+    job->told = held_of(w, job);
     message_t m = {.type = MESSAGE_PERMITS_HELD,
                    .PERMITS_HELD = {.job = job->id,
-                                    .permit = permit_of(w, job),
+                                    .permit = job->told.permit,
                                     .used = job->told.used,
                                     .waiting = job->told.waiting}};
     say(w, &m);
 }
 
-/* While more units are in use than are permitted, each that comes free may be another worker's gain; and rows
- * that wait make room for others here. */
-static bool is_news(const worker_t *w, const worker_job_t *job) {
-    uint64_t waiting = rows_waiting(job), step = job->units.allowed / 8 > 1 ? job->units.allowed / 8 : 1;
-    if (job->told.used > permit_of(w, job) && units_used(w, job) < job->told.used) return true;
-    return waiting > job->told.waiting + step || waiting + step < job->told.waiting;
-}
-
 static void tell_news_of_units(worker_t *w) {
     for (worker_job_t *job = w->jobs; job; job = job->next) {
-        if (is_news(w, job)) say_held(w, job);
+        units_held_t held = held_of(w, job);
+        if (units_are_news(&job->told, &held, job->units.allowed)) say_held(w, job);
     }
 }
 

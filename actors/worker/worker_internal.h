@@ -7,7 +7,6 @@
 
 #include "actors/loop/actor.h"
 #include "actors/loop/greeting.h"
-#include "actors/worker/agenda.h"
 #include "actors/worker/slots.h"
 #include "actors/worker/waiting.h"
 #include "actors/worker/worker.h"
@@ -15,8 +14,10 @@
 #include "core/http/engine.h"
 #include "core/mabel/row/row.h"
 #include "core/python/pypool.h"
+#include "core/sched/agenda.h"
 #include "core/sched/lease_book.h"
 #include "core/sched/outbox.h"
+#include "core/sched/units.h"
 #include "proto/parts/job.h"
 #include "proto/parts/tally.h"
 #include "proto/parts/usage.h"
@@ -40,12 +41,10 @@ typedef struct worker_job {
     struct contexts_out *contexts; /* worker_contexts.c; NULL: rows wait here */
     uint32_t *functions;           /* block index -> pool function */
     uint64_t running;              /* rows started and not finished */
-    struct {
-        uint64_t used, waiting;
-    } told;             /* units in use, and rows that hold none, as the scheduler heard last */
-    uint64_t asked_ns;  /* last JOB_GET */
-    waiting_t waiting;  /* leased and not started */
-    uint64_t row_bytes; /* what a row of it takes here, by the rows seen so far: worker_memory.c */
+    units_held_t told;             /* as the scheduler heard last */
+    uint64_t asked_ns;             /* last JOB_GET */
+    waiting_t waiting;             /* leased and not started */
+    uint64_t row_bytes;            /* what a row of it takes here, by the rows seen so far: worker_memory.c */
 } worker_job_t;
 
 typedef struct endpoint_permit { /* calls in flight to an endpoint, of all jobs together */

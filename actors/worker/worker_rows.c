@@ -410,15 +410,14 @@ void worker_return_waiting(worker_t *w, worker_job_t *job) {
     }
 }
 
-/* True for a row that nobody will give what it waits for: the job has no unit for this worker, or the worker
- * drains and has no permit of the endpoint that the row's call goes to. Such a row goes back to the
- * scheduler, to be run elsewhere. */
+/* Does the row wait for what it will never get here (units.h)? */
 static bool is_stuck(const worker_t *w, const slot_t *slot) {
     if (slot->has_unit || !passage_expects(slot->passage.state, PASSAGE_STUCK)) return false;
-    if (passage_unit(slot->passage.state) != PASSAGE_UNIT_OF_CALL) return slot->job->units.allowed == 0;
-    uint64_t endpoint = llm_engine_waits_for(w->llm, slot->call_tag);
-    if (endpoint == 0) return false;
-    return slot->job->units.allowed == 0 || (w->draining && worker_endpoint_closed(w, endpoint));
+    uint64_t allowed = slot->job->units.allowed, endpoint;
+    if (passage_unit(slot->passage.state) != PASSAGE_UNIT_OF_CALL)
+        return units_never_come(allowed, false, false);
+    endpoint = llm_engine_waits_for(w->llm, slot->call_tag);
+    return endpoint != 0 && units_never_come(allowed, w->draining, worker_endpoint_closed(w, endpoint));
 }
 
 void worker_return_stuck(worker_t *w, worker_job_t *job, uint64_t now) {

@@ -33,4 +33,8 @@ static inline size_t grow_cap(size_t cap, size_t need) {
         }                                                                \
     } while (0)
 
+/* Makes room for one element behind the `count` there are, for lists without a capacity: those that are made
+ * once, when something is loaded, and stay short. */
+#define GROW_BY_ONE(array, count) ((array) = xrealloc((array), ((size_t)(count) + 1) * sizeof *(array)))
+
 #endif

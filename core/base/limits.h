@@ -39,4 +39,7 @@
  */
 #define MEMORY_PROCESSES_MAX 512
 
+/* bytes of a host name, NUL included: DNS has at most 253 */
+#define HOST_BYTES_MAX 256
+
 #endif

@@ -27,6 +27,7 @@
 
 #include "core/base/buf.h"
 #include "core/base/clock.h"
+#include "core/base/grow.h"
 #include "core/base/limits.h"
 #include "core/base/ring.h"
 #include "core/http/limits.h"
@@ -211,7 +212,7 @@ static shard_t *shard_new(http_t *http, bool http2) {
     curl_multi_setopt(shard->multi, CURLMOPT_TIMERDATA, shard);
     uint32_t kept = HTTP_CONNS_PER_MULTI * HOSTS_PER_SHARD, limit = http->options.connections_max;
     curl_multi_setopt(shard->multi, CURLMOPT_MAXCONNECTS, (long)(limit > 0 && limit < kept ? limit : kept));
-    http->shards = xrealloc(http->shards, (http->shard_count + 1) * sizeof *http->shards);
+    GROW_BY_ONE(http->shards, http->shard_count);
     http->shards[http->shard_count++] = shard;
     return shard;
 }

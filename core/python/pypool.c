@@ -915,7 +915,7 @@ int pypool_add_env(pypool_t *p, const py_env_t *given, err_t *err) {
     if (p->env_count == PY_ENVS_MAX)
         return err_set(err, SDG_ELIMIT, "at most %d Python environments per run", PY_ENVS_MAX);
     if (py_interp_parse(given->interpreter, &interp, err) != 0) return SDG_EINVAL;
-    p->envs = xrealloc(p->envs, (p->env_count + 1) * sizeof *p->envs);
+    GROW_BY_ONE(p->envs, p->env_count);
     p->envs[p->env_count] = (pool_env_t){
         .interp = interp,
         .asked = xstrdup(given->interpreter ? given->interpreter : "python3"),
@@ -951,7 +951,7 @@ int pypool_add_function(pypool_t *p, const py_function_t *given, err_t *err) {
     buf_init(&text, PY_FRAME_BYTES_MAX);
     json_write(&text, def, JSON_COMPACT);
     value_free(def);
-    p->functions = xrealloc(p->functions, (p->function_count + 1) * sizeof *p->functions);
+    GROW_BY_ONE(p->functions, p->function_count);
     pool_function_t *f = &p->functions[p->function_count];
     *f = (pool_function_t){.env = given->env, .v1 = given->v1, .usual_us = PY_WINDOW_US};
     f->definition = buf_take(&text, &f->definition_len);

@@ -62,6 +62,7 @@
 
 #include "core/base/error.h"
 #include "core/base/row_io.h"
+#include "core/sched/units.h"
 
 typedef struct dispatch dispatch_t;
 
@@ -135,16 +136,9 @@ typedef struct dispatch_worker {
  * SDG_ELIMIT when there are too many. */
 int dispatch_worker_hello(dispatch_t *d, uint64_t peer, const dispatch_worker_t *worker, uint64_t now,
                           err_t *err);
-typedef struct dispatch_held {
-    uint64_t permit; /* units it knows of; 0 from a worker that drains */
-    /* Units in use: rows that run code, calls in flight. A worker that drains also counts rows that wait and
-     * will use a unit. */
-    uint64_t used;
-    uint64_t waiting; /* rows it has begun that hold no unit: they wait for a retry, a permit, an endpoint */
-} dispatch_held_t;
 /* Its answer to PERMITS. What it gives up is given to others only then, and it is given no other share before
  * it has answered the last one. Its answers have to come in the order it gave them, as on one connection. */
-void dispatch_worker_running(dispatch_t *d, uint64_t worker, uint64_t job, const dispatch_held_t *held,
+void dispatch_worker_running(dispatch_t *d, uint64_t worker, uint64_t job, const units_held_t *held,
                              uint64_t now);
 /* Its answer to ENDPOINT_PERMITS, in the same way: it knows of `permit`, so many calls are in flight. */
 void dispatch_worker_calls(dispatch_t *d, uint64_t worker, uint64_t endpoint, uint64_t permit,

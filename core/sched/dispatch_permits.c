@@ -72,7 +72,7 @@ void dispatch_permits_repeat(dispatch_t *d, seat_worker_t *worker) {
     }
 }
 
-void dispatch_worker_running(dispatch_t *d, uint64_t id, uint64_t job_id, const dispatch_held_t *held,
+void dispatch_worker_running(dispatch_t *d, uint64_t id, uint64_t job_id, const units_held_t *held,
                              uint64_t now) {
     seat_worker_t *worker = dispatch_worker_find(d, id);
     seat_job_t *job = dispatch_job_find(d, job_id);

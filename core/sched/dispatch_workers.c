@@ -13,7 +13,7 @@ seat_worker_t *dispatch_worker_find(const dispatch_t *d, uint64_t id) {
 
 /* Why a job with python blocks ends when no worker accepts them. */
 static const char NO_PYTHON[] =
-    "python blocks are not supported here: no worker was started with --accept-python";
+    "python blocks are not supported here: no worker was started with --allow-python";
 
 seat_t *dispatch_seat(seat_worker_t *worker, seat_job_t *job) {
     seat_t *seat = worker->seat[job->slot];

@@ -152,10 +152,7 @@ void feed_close(feed_t *f) {
 
 static void describe_chunk(feed_t *f, const chunk_t *k, feed_chunk_t *chunk) {
     size_t count = 0;
-    if (f->out_cap < k->count) {
-        f->out_cap = k->count;
-        f->out = xrealloc(f->out, f->out_cap * sizeof *f->out);
-    }
+    GROW(f->out, f->out_cap, k->count);
     for (size_t i = 0; i < k->count; i++) {
         const feed_row_t *row = &k->rows[i];
         if (row->finished) continue;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/grow.h"
 #include "core/base/json.h"
 
 void job_options_init(job_options_t *o) {
@@ -25,7 +26,7 @@ void job_options_free(job_options_t *o) {
 
 void job_options_map(job_options_t *o, const char *from, const char *to) {
     size_t n = o->row.mapping_count;
-    o->row.mapping = xrealloc(o->row.mapping, (n + 1) * sizeof *o->row.mapping);
+    GROW_BY_ONE(o->row.mapping, n);
     o->row.mapping[n].from = xstrdup(from);
     o->row.mapping[n].to = xstrdup(to);
     o->row.mapping_count = n + 1;

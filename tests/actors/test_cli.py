@@ -188,7 +188,9 @@ def test_endpoints_that_are_not_on_this_machine_are_refused():
 
 
 def test_serve_on_a_taken_port_and_a_bad_endpoint():
-    with Bench() as b, Serve(b.folder) as s:
+    with Bench() as b, Serve(b.folder) as s, Serve(b.folder, "ipc://" + b.path("s.ipc")) as local:
+        s.wait_says("scheduler at %s: start workers with `sdg worker --connect %s`" % (s.endpoint, s.endpoint))
+        local.wait_says("scheduler at %s: start" % local.endpoint)
         has(sdg("serve", "--listen", s.endpoint, code=6)[1], s.endpoint, "in use")
         has(sdg("serve", "--listen", "tcp://127.0.0.1:99999", code=2)[1], "99999", "65535")
         sdg("serve", "--listen", "ipc:///nowhere/at/all", code=6)

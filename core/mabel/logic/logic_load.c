@@ -9,6 +9,7 @@
  * table. */
 #include "core/mabel/logic/logic_ops.h"
 
+#include "core/base/grow.h"
 #include "core/base/names.h"
 #include "core/mabel/mex/limits.h"
 
@@ -226,7 +227,7 @@ static void body_field(loader_t *l, const ynode_t *n, const ypath_t *path, const
 /* ---- bindings */
 
 static void push_binding(op_t *op, str_t *take_name, mex_t *take_value) {
-    op->bindings = xrealloc(op->bindings, (op->binding_count + 1) * sizeof *op->bindings);
+    GROW_BY_ONE(op->bindings, op->binding_count);
     op->bindings[op->binding_count++] = (binding_t){.name = take_name, .value = take_value};
 }
 
@@ -609,7 +610,7 @@ static void read_op(loader_t *l, const ynode_t *n, const ypath_t *path, bool blo
 /* ---- program */
 
 static logic_function_t *add_function(logic_program_t *p, const ynode_t *node, bool of_block) {
-    p->functions = xrealloc(p->functions, (p->count + 1) * sizeof *p->functions);
+    GROW_BY_ONE(p->functions, p->count);
     logic_function_t *f = &p->functions[p->count++];
     *f = (logic_function_t){.node = node, .of_block = of_block};
     return f;

@@ -4,6 +4,7 @@
  * Whether an output is used is guessed from words: its name in any text of the file outside of output
  * declarations counts as a use (placeholders, MEX references, Python code). So an output that is used in some
  * unusual form gets no hint. */
+#include "core/base/grow.h"
 #include "core/mabel/pipeline/pipeline_load.h"
 
 #include <ctype.h>
@@ -86,7 +87,7 @@ static void connection_read(load_t *l, const ynode_t *n, const ypath_t *path) {
                  from->label->data, to->label->data);
     c.from_block = (uint32_t)(from - p->blocks);
     from->feeds_connection = true;
-    to->connections = xrealloc(to->connections, (to->connection_count + 1) * sizeof *to->connections);
+    GROW_BY_ONE(to->connections, to->connection_count);
     to->connections[to->connection_count++] = c;
 }
 

@@ -109,7 +109,7 @@ static size_t header_place(char *const *headers, size_t count, const str_t *name
 static void header_put(char ***headers, size_t *count, const str_t *name, const str_t *value) {
     size_t at = header_place(*headers, *count, name);
     if (at == *count) {
-        *headers = xrealloc(*headers, (*count + 1) * sizeof **headers);
+        GROW_BY_ONE(*headers, *count);
         (*headers)[(*count)++] = NULL;
     }
     free((*headers)[at]);
@@ -301,7 +301,7 @@ static void url_add(load_t *l, const ynode_t *n, const ypath_t *path, model_t *m
                  url);
     }
     free(missing);
-    m->base_urls = xrealloc(m->base_urls, (m->url_count + 1) * sizeof *m->base_urls);
+    GROW_BY_ONE(m->base_urls, m->url_count);
     m->base_urls[m->url_count++] = url;
 }
 

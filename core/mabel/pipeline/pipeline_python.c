@@ -7,6 +7,7 @@
 #include "core/mabel/pipeline/pipeline_load.h"
 
 #include "core/base/buf.h"
+#include "core/base/grow.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -145,7 +146,7 @@ void python_runtime_load(load_t *l) {
 }
 
 static uint32_t env_add(pipeline_t *p, py_env_spec_t take) {
-    p->py_envs = xrealloc(p->py_envs, (p->py_env_count + 1) * sizeof *p->py_envs);
+    GROW_BY_ONE(p->py_envs, p->py_env_count);
     p->py_envs[p->py_env_count] = take;
     return (uint32_t)p->py_env_count++;
 }

@@ -7,6 +7,7 @@
 #include "core/mabel/text/jsonpath_node.h"
 
 #include "core/base/buf.h"
+#include "core/base/grow.h"
 #include "core/base/text.h"
 #include "core/mabel/text/limits.h"
 
@@ -230,7 +231,7 @@ static int parse_selector(jp_parser_t *p, jp_selector_t *s) {
 }
 
 static jp_selector_t *add_selector(jp_segment_t *segment) {
-    segment->selectors = xrealloc(segment->selectors, (segment->count + 1) * sizeof *segment->selectors);
+    GROW_BY_ONE(segment->selectors, segment->count);
     jp_selector_t *s = &segment->selectors[segment->count++];
     *s = (jp_selector_t){0};
     return s;
@@ -262,7 +263,7 @@ static int parse_dotted(jp_parser_t *p, jp_segment_t *segment) {
 
 static int parse_segment(jp_parser_t *p, jp_query_t *q) {
     if (q->count == JSONPATH_SEGMENTS_MAX) return fail(p, "too many segments");
-    q->segments = xrealloc(q->segments, (q->count + 1) * sizeof *q->segments);
+    GROW_BY_ONE(q->segments, q->count);
     jp_segment_t *segment = &q->segments[q->count++];
     *segment = (jp_segment_t){.descendant = take(p, "..")};
     if (!segment->descendant && take(p, ".")) return parse_dotted(p, segment);

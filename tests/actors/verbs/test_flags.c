@@ -65,6 +65,7 @@ static const char *good_value(const flag_row_t *row) {
     if (strcmp(row->name, "answer-file") == 0) return "/dev/null";
     if (row->check == link_check_endpoint || row->check == endpoint_or_url_check) return "tcp://127.0.0.1:1";
     if (row->check == url_check) return "http://127.0.0.1:1";
+    if (row->check == host_port_check) return "127.0.0.1:0";
     return row->kind == FLAG_SIZE ? "2G" : "1";
 }
 

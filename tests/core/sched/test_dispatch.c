@@ -51,7 +51,7 @@ static void keep(seen_t *s, const dispatch_action_t *a) {
 
 /* What a worker says of its units of a job's permit. */
 static void held(world_t *w, uint64_t id, uint64_t job, uint64_t permit, uint64_t used, uint64_t waiting) {
-    dispatch_held_t said = {.permit = permit, .used = used, .waiting = waiting};
+    units_held_t said = {.permit = permit, .used = used, .waiting = waiting};
     dispatch_worker_running(w->d, id, job, &said, w->now);
 }
 
@@ -1086,7 +1086,7 @@ Test(dispatch, a_job_with_python_that_no_worker_runs_ends_with_the_reason_after_
     go(&w);
     seen_t *done = find(&w, DISPATCH_JOB_DONE, 0);
     cr_assert(strstr(done->text, "python blocks are not supported here"), "%s", done->text);
-    cr_assert(strstr(done->text, "--accept-python"), "%s", done->text);
+    cr_assert(strstr(done->text, "--allow-python"), "%s", done->text);
     finish(&w);
 }
 

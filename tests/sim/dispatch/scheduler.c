@@ -239,7 +239,7 @@ static void permits_held(sim_t *s, const mail_t *m, uint64_t worker) {
     const worker_t *w = world_worker(s, worker);
     if (w->peer != m->peer) return;
     judge_answer_of_permits(s, w, m);
-    dispatch_held_t held = {.permit = m->a, .used = m->b, .waiting = m->c};
+    units_held_t held = {.permit = m->a, .used = m->b, .waiting = m->c};
     dispatch_worker_running(s->d, worker, m->job, &held, s->now);
 }
 

@@ -12,13 +12,13 @@ static void say(sim_t *s, const worker_t *w, mail_kind_t kind, uint64_t job, uin
     world_post_plain(s, true, kind, w->peer, job, a, b, 0);
 }
 
-static permit_t *permit_of(worker_t *w, uint64_t job) {
-    for (size_t i = 0; i < w->permit_count; i++) {
-        if (w->permits[i].job == job) return &w->permits[i];
+static job_units_t *units_of(worker_t *w, uint64_t job) {
+    for (size_t i = 0; i < w->units_count; i++) {
+        if (w->units[i].job == job) return &w->units[i];
     }
-    assert(w->permit_count < JOB_BOOKS);
-    w->permits[w->permit_count] = (permit_t){.job = job};
-    return &w->permits[w->permit_count++];
+    assert(w->units_count < JOB_BOOKS);
+    w->units[w->units_count] = (job_units_t){.job = job};
+    return &w->units[w->units_count++];
 }
 
 static client_t *client_of(sim_t *s, uint64_t job) {
@@ -136,7 +136,7 @@ void worker_bye(sim_t *s, worker_t *w) {
 
 static void unhold(worker_t *w, size_t i) { w->held[i] = w->held[--w->held_count]; }
 
-static uint64_t units_of(const worker_t *w, uint64_t job) {
+static uint64_t units_used(const worker_t *w, uint64_t job) {
     uint64_t units = 0;
     for (size_t i = 0; i < w->held_count; i++) {
         units += w->held[i].unit && w->held[i].job == job;
@@ -144,10 +144,10 @@ static uint64_t units_of(const worker_t *w, uint64_t job) {
     return units;
 }
 
-static uint64_t waiting_of(const worker_t *w, uint64_t job) {
+static uint64_t rows_begun(const worker_t *w, uint64_t job) {
     uint64_t rows = 0;
     for (size_t i = 0; i < w->held_count; i++) {
-        rows += w->held[i].running && !w->held[i].unit && w->held[i].job == job;
+        rows += w->held[i].running && w->held[i].job == job;
     }
     return rows;
 }
@@ -204,7 +204,7 @@ static void end_rows(sim_t *s, worker_t *w) {
 /* A row that begins, or goes on after it waited. */
 static void take_unit(sim_t *s, worker_t *w, held_t *h) {
     h->unit = true;
-    if (permit_of(w, h->job)->life != w->life)
+    if (units_of(w, h->job)->life != w->life)
         h->life = UINT64_MAX; /* by an allowance from before it was taken for dead */
     judge_running(s, h);
 }
@@ -216,7 +216,7 @@ static void go_on(sim_t *s, worker_t *w) {
         if (!h->running || h->unit || h->done_ns > s->now) continue;
         if (in_flight_to(w, h->endpoint) >= w->lines[h->endpoint].calls && s->broken != BROKEN_CALLS)
             continue;
-        if (units_of(w, h->job) >= permit_of(w, h->job)->rows) continue;
+        if (units_used(w, h->job) >= units_of(w, h->job)->allowed) continue;
         take_unit(s, w, h);
         call(s, w, h);
     }
@@ -230,8 +230,8 @@ static void drop_waiting(worker_t *w) {
 
 /* It has begun and can never go on here: nobody gives it a unit, or a call to a worker that drains. */
 static bool is_stuck(worker_t *w, const held_t *h) {
-    if (h->unit) return false;
-    return permit_of(w, h->job)->rows == 0 || (w->draining && w->lines[h->endpoint].calls == 0);
+    bool closed = h->endpoint < ENDPOINTS && w->lines[h->endpoint].calls == 0;
+    return !h->unit && units_never_come(units_of(w, h->job)->allowed, w->draining, closed);
 }
 
 static void return_waiting(worker_t *w, uint64_t job) {
@@ -265,7 +265,7 @@ static bool start_rows(sim_t *s, worker_t *w) {
     go_on(s, w);
     for (size_t i = 0; i < w->held_count; i++) {
         held_t *h = &w->held[i];
-        if (h->running || units_of(w, h->job) >= permit_of(w, h->job)->rows) continue;
+        if (h->running || units_used(w, h->job) >= units_of(w, h->job)->allowed) continue;
         judge_started(s, w, h);
         plan_row(s, w, h);
         take_unit(s, w, h);
@@ -280,7 +280,7 @@ static void refuse_job(sim_t *s, worker_t *w, uint64_t job) {
     for (size_t i = w->held_count; i > 0; i--) {
         if (w->held[i - 1].job == job) unhold(w, i - 1);
     }
-    permit_of(w, job)->refused = true;
+    units_of(w, job)->refused = true;
     say(s, w, M_JOB_REFUSED, job, 0, 0);
 }
 
@@ -322,21 +322,17 @@ static void forget_job(worker_t *w, uint64_t job) {
     }
 }
 
-static uint64_t told_permit(const worker_t *w, const permit_t *permit) {
-    return w->draining ? 0 : permit->rows;
+static units_held_t held_of(const sim_t *s, const worker_t *w, const job_units_t *units) {
+    units_held_t held =
+        units_held(units->allowed, units_used(w, units->job), rows_begun(w, units->job), w->draining);
+    if (s->broken == BROKEN_WAITING) held.waiting = 0;
+    return held;
 }
 
-/* Units in use. A worker that drains counts also the units that its rows will need again, because it is given
- * no more. */
-static uint64_t told_units(const worker_t *w, uint64_t job) {
-    return units_of(w, job) + (w->draining ? waiting_of(w, job) : 0);
-}
-
-static void say_held(sim_t *s, worker_t *w, permit_t *permit) {
-    permit->told_running = told_units(w, permit->job);
-    permit->told_waiting = s->broken == BROKEN_WAITING ? 0 : waiting_of(w, permit->job);
-    world_post_plain(s, true, M_PERMITS_HELD, w->peer, permit->job, told_permit(w, permit),
-                     permit->told_running, permit->told_waiting);
+static void say_held(sim_t *s, worker_t *w, job_units_t *units) {
+    units->told = held_of(s, w, units);
+    world_post_plain(s, true, M_PERMITS_HELD, w->peer, units->job, units->told.permit, units->told.used,
+                     units->told.waiting);
 }
 
 static void say_calls(sim_t *s, worker_t *w, size_t endpoint) {
@@ -347,13 +343,9 @@ static void say_calls(sim_t *s, worker_t *w, size_t endpoint) {
 
 /* Says which units and calls are free for others now, and how many rows wait. */
 static void say_news(sim_t *s, worker_t *w) {
-    for (size_t i = 0; i < w->permit_count; i++) {
-        permit_t *permit = &w->permits[i];
-        uint64_t units = told_units(w, permit->job), step = permit->rows / 8 > 1 ? permit->rows / 8 : 1;
-        uint64_t waiting = s->broken == BROKEN_WAITING ? 0 : waiting_of(w, permit->job);
-        bool fewer = units < permit->told_running && permit->told_running > told_permit(w, permit);
-        if (fewer || waiting > permit->told_waiting + step || waiting + step < permit->told_waiting)
-            say_held(s, w, permit);
+    for (size_t i = 0; i < w->units_count; i++) {
+        units_held_t held = held_of(s, w, &w->units[i]);
+        if (units_are_news(&w->units[i].told, &held, w->units[i].allowed)) say_held(s, w, &w->units[i]);
     }
     for (size_t e = 0; e < ENDPOINTS; e++) {
         if (w->lines[e].told > w->lines[e].calls && in_flight_to(w, e) < w->lines[e].told) say_calls(s, w, e);
@@ -370,11 +362,11 @@ static void take_endpoint_permits(sim_t *s, worker_t *w, const mail_t *m) {
 
 static void take_permits(sim_t *s, worker_t *w, const mail_t *m) {
     const client_t *c = client_of(s, m->job);
-    permit_t *permit = permit_of(w, m->job);
-    permit->rows = m->a;
-    permit->life = m->c;
+    job_units_t *units = units_of(w, m->job);
+    units->allowed = m->a;
+    units->life = m->c;
     if (c && w->refuses >> c->number & 1) refuse_job(s, w, m->job);
-    if (start_rows(s, w)) say_held(s, w, permit);
+    if (start_rows(s, w)) say_held(s, w, units);
 }
 
 static void say_what_holds(sim_t *s, worker_t *w) {
@@ -440,8 +432,8 @@ void worker_wake(sim_t *s, size_t who) {
         return;
     }
     end_rows(s, w);
-    for (size_t i = 0; i < w->permit_count; i++) {
-        if (w->draining) return_waiting(w, w->permits[i].job);
+    for (size_t i = 0; i < w->units_count; i++) {
+        if (w->draining) return_waiting(w, w->units[i].job);
     }
     beat(s, w);
     if (!w->alive || !start_rows(s, w)) return;

@@ -139,10 +139,12 @@ typedef struct held {
     uint32_t retries;  /* so many times its call has to be made again */
 } held_t;
 
-typedef struct permit {
-    uint64_t job, rows, told_running, told_waiting, life;
+/* A worker's units of a job. */
+typedef struct job_units {
+    uint64_t job, allowed, life;
+    units_held_t told; /* as the scheduler heard last */
     bool refused;
-} permit_t;
+} job_units_t;
 
 /* A worker's permit of an endpoint. */
 typedef struct worker_permit {
@@ -159,8 +161,8 @@ typedef struct worker {
     uint32_t refuses; /* bit per client number */
     held_t *held;
     size_t held_count, held_cap;
-    permit_t permits[JOB_BOOKS];
-    size_t permit_count;
+    job_units_t units[JOB_BOOKS];
+    size_t units_count;
     worker_permit_t lines[ENDPOINTS];
     lease_book_t *leases;
     outbox_t *outbox;

@@ -1,5 +1,5 @@
 /* agenda.c - see agenda.h. */
-#include "actors/worker/agenda.h"
+#include "core/sched/agenda.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -3,8 +3,8 @@
  *
  * An entry lives in what it stands for (a slot) and does not move while it is on the agenda; nothing is
  * allocated for a turn, and what is removed leaves nothing behind. */
-#ifndef SDG_ACTORS_WORKER_AGENDA_H
-#define SDG_ACTORS_WORKER_AGENDA_H
+#ifndef SDG_SCHED_AGENDA_H
+#define SDG_SCHED_AGENDA_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
 /* Who runs next: turns in their order, alarms in that of their times. */
-#include "actors/worker/agenda.h"
+#include "core/sched/agenda.h"
 
 #include <criterion/criterion.h>
 
