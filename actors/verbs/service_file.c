@@ -175,10 +175,26 @@ static void list_names(const char *const *names, size_t n, buf_t *out) {
     }
 }
 
-/* An unknown key: the nearest one, or all that may stand there. */
+/* What stands in this section; "" is the whole file. NULL: the file has no such section. */
+static const ynode_t *section_in(const ydoc_t *doc, const char *section) {
+    return *section ? yaml_get(yaml_root(doc), section) : yaml_root(doc);
+}
+
+/* The key with this name in a map; NULL: there is none. */
+static const ynode_t *key_in(const ynode_t *map, const char *name) {
+    for (size_t i = 0; map && map->kind == YNODE_MAP && i < map->count; i++) {
+        if (strcmp(yaml_key(map, i), name) == 0) return map->keys[i];
+    }
+    return NULL;
+}
+
+/* An unknown key: the nearest one, or all that may stand there. Its place comes from the document, because
+ * libcyaml (1.3) tells that of what stands before the key. */
 static void explain_unknown(const service_keys_t *keys, const complaint_t *c, const char *unknown,
-                            diags_t *problems) {
+                            const ydoc_t *doc, diags_t *problems) {
     const char *section = c->depth ? c->fields[0] : "", *names[SERVICE_KEYS_MAX];
+    const ynode_t *at = key_in(section_in(doc, section), unknown);
+    uint32_t line = at ? at->line : c->line, col = at ? at->col : c->col;
     size_t n = names_in(keys, section, names);
     const char *nearest = diag_nearest(unknown, names, n);
     const ypath_t *up = c->depth ? YPATH_KEY(NULL, section) : NULL;
@@ -186,10 +202,10 @@ static void explain_unknown(const service_keys_t *keys, const complaint_t *c, co
     buf_init(&list, ERR_TEXT_MAX);
     list_names(names, n, &list);
     if (nearest)
-        diag_add(problems, DIAG_ERROR, c->line, c->col, YPATH_KEY(up, unknown),
+        diag_add(problems, DIAG_ERROR, line, col, YPATH_KEY(up, unknown),
                  "there is no such key, did you mean '%s'?", nearest);
     else
-        diag_add(problems, DIAG_ERROR, c->line, c->col, YPATH_KEY(up, unknown),
+        diag_add(problems, DIAG_ERROR, line, col, YPATH_KEY(up, unknown),
                  "there is no such key; expected one of %s", list.data);
     buf_free(&list);
 }
@@ -205,8 +221,7 @@ static const char *given_words(const char *reason) {
 }
 
 static bool is_empty(const ydoc_t *doc, const char *section, const char *name) {
-    const ynode_t *in = *section ? yaml_get(yaml_root(doc), section) : yaml_root(doc);
-    const ynode_t *value = yaml_get(in, name);
+    const ynode_t *value = yaml_get(section_in(doc, section), name);
     return value && value->kind == YNODE_SCALAR && value->scalar.kind == VALUE_NULL;
 }
 
@@ -215,7 +230,7 @@ static void explain(const service_keys_t *keys, const complaint_t *c, cyaml_err_
                     diags_t *problems) {
     static const char unknown[] = "Unexpected key: ";
     if (strncmp(c->reason, unknown, sizeof unknown - 1) == 0) {
-        explain_unknown(keys, c, c->reason + sizeof unknown - 1, problems);
+        explain_unknown(keys, c, c->reason + sizeof unknown - 1, doc, problems);
         return;
     }
     const char *section = c->depth == 2 ? c->fields[1] : "", *name = c->depth ? c->fields[0] : "";
@@ -246,8 +261,8 @@ static void explain(const service_keys_t *keys, const complaint_t *c, cyaml_err_
 
 struct service_file {
     service_keys_t keys;
-    char
-        *texts[SERVICE_KEYS_MAX]; /* by key: its value as a flag's value is written; owned; NULL: not there */
+    /* By key: its value as a flag's value is written; owned; NULL: not there. */
+    char *texts[SERVICE_KEYS_MAX];
 };
 
 static char *text_of_value(const flag_row_t *row, const void *value) {
@@ -301,8 +316,7 @@ static void check_bounds(const service_file_t *file, const ydoc_t *doc, diags_t 
         const service_key_t *key = &file->keys.list[i];
         err_t err;
         if (!file->texts[i] || flag_set(key->row, NULL, file->texts[i], &err) == SDG_OK) continue;
-        const ynode_t *root = yaml_root(doc), *in = key->section[0] ? yaml_get(root, key->section) : root;
-        const ynode_t *at = yaml_get(in, key->name);
+        const ynode_t *at = yaml_get(section_in(doc, key->section), key->name);
         const ypath_t *up = key->section[0] ? YPATH_KEY(NULL, key->section) : NULL;
         diag_add(problems, DIAG_ERROR, at ? at->line : 0, at ? at->col : 0, YPATH_KEY(up, key->name), "%s",
                  err.text);

@@ -5,6 +5,7 @@
 #include "core/base/tree.h"
 
 #include "core/base/error.h"
+#include "core/base/grow.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +26,7 @@ typedef struct tree_frames {
 
 static void push(tree_frames_t *s, value_t container) {
     if (s->count == s->cap) {
-        size_t cap = s->cap * 2;
+        size_t cap = grow_cap(s->cap, s->count + 1);
         tree_frame_t *old = s->frames == s->first ? NULL : s->frames;
         tree_frame_t *frames = xrealloc(old, cap * sizeof *frames);
         if (!old) memcpy(frames, s->first, sizeof s->first);

@@ -91,7 +91,7 @@ struct pypool {
 /* Appends an event without contents, which the caller fills. */
 static py_event_t *new_event(pypool_t *p, py_event_kind_t kind, uint64_t tag) {
     if (p->event_count == p->event_cap) {
-        size_t cap = p->event_cap == 0 ? 64 : p->event_cap * 2;
+        size_t cap = grow_cap(p->event_cap, p->event_count + 1);
         py_event_t *events = xcalloc(cap, sizeof *events);
         for (size_t i = 0; i < p->event_count; i++)
             events[i] = p->events[(p->event_first + i) % p->event_cap];

@@ -33,6 +33,7 @@ typedef struct job_options {
 void job_options_init(job_options_t *o); /* the defaults of `sdg run` */
 void job_options_free(job_options_t *o);
 void job_options_map(job_options_t *o, const char *from, const char *to); /* adds one --mapping */
+/* Appends them as the JSON object that JOB_OPEN carries, for job_options_decode. */
 void job_options_encode(const job_options_t *o, buf_t *out);
 /* Initialises *o and reads the object into it; SDG_EPARSE when the bytes are none. *o is freed by the caller
  * in any case. */

@@ -113,6 +113,7 @@ void python_block_free(python_block_t *b);
 void py_env_free(py_env_spec_t *env);
 
 void ai_block_load(load_t *l, const ynode_t *n, const ypath_t *path, block_t *b);
+/* Frees what the block owns; the struct is part of its block. */
 void ai_block_free(ai_block_t *b);
 
 budget_t budget_read(load_t *l, const ynode_t *n, const ypath_t *path, budget_t base);

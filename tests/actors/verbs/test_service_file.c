@@ -102,6 +102,14 @@ Test(service_file, refusals_say_where_and_what) {
     bad("memory:\n  limt: 2G\n",
         "f.yaml:2:3: error: memory.limt: there is no such key, did you mean 'limit'?");
     bad("quotas: 3\n", "there is no such key; expected one of listen, connect,");
+    bad("listen: ipc://a\n\nlisen: x\n",
+        "f.yaml:3:1: error: lisen: there is no such key, did you mean 'listen'?");
+    bad("python:\n  hosts: 2\nquotas: 3\n",
+        "f.yaml:3:1: error: quotas: there is no such key; expected one of");
+    bad("python:\n  hosts: 2\n  host: 3\n", "f.yaml:3:3: error: python.host: there is no such key");
+    bad("python: {hosts: 2, 'host': 3}\n", "f.yaml:1:20: error: python.host: there is no such key");
+    bad("? \"\"\n: 1\n", "f.yaml:1:3: error: there is no such key");
+    bad("memory: {}\n1: 3\n", "f.yaml:2:1: error: 1: there is no such key");
     bad("memory:\n  limit: 1M\n", "f.yaml:2:10: error: memory.limit: must be at least 16M, not '1M'");
     bad("memory: {limit: big}\n",
         "f.yaml:1:17: error: memory.limit: takes a size such as 256M or 2G, not 'big'");
