@@ -50,7 +50,8 @@ typedef struct llm_replica {
     char *url;                 /* of its chat page; owned */
     http_target_t *targets[2]; /* without and with HTTP/2; owned. NULL: no route has asked for it */
     uint32_t in_flight;
-    uint32_t failures;       /* in a row */
+    uint32_t failures;       /* requests that failed in a row */
+    uint32_t rests;          /* how often in a row it was avoided */
     uint64_t avoid_until_ns; /* passed over until then if another replica will do */
 } llm_replica_t;
 
@@ -228,9 +229,13 @@ static void failure_describe(llm_answer_t *answer, const err_t *reason, retry_hi
 
 /* --- replicas --- */
 
+/* While all replicas are avoided, the one with the fewest failures in a row is the likeliest to answer; a
+ * dead one has the fewest requests in flight because it fails at once. */
 static bool replica_is_better(const llm_replica_t *a, const llm_replica_t *b, uint64_t now_ns) {
     bool a_avoided = a->avoid_until_ns > now_ns, b_avoided = b->avoid_until_ns > now_ns;
-    return a_avoided != b_avoided ? b_avoided : a->in_flight < b->in_flight;
+    if (a_avoided != b_avoided) return b_avoided;
+    if (a_avoided && a->failures != b->failures) return a->failures < b->failures;
+    return a->in_flight < b->in_flight;
 }
 
 static llm_replica_t *replica_choose(llm_endpoint_t *endpoint, uint64_t now_ns) {
@@ -250,13 +255,14 @@ static void replica_learn(llm_replica_t *replica, llm_cause_t cause, uint64_t no
     bool ill = cause == LLM_CAUSE_CONNECTION || cause == LLM_CAUSE_TIMEOUT || cause == LLM_CAUSE_SERVER ||
                cause == LLM_CAUSE_OVERLOAD;
     if (!ill) {
-        replica->failures = 0;
+        replica->failures = replica->rests = 0;
         replica->avoid_until_ns = 0;
         return;
     }
-    if (replica->avoid_until_ns > now_ns) return; /* this request was sent before the replica was avoided */
-    uint32_t doublings = replica->failures < AVOID_DOUBLINGS ? replica->failures : AVOID_DOUBLINGS;
     replica->failures++;
+    if (replica->avoid_until_ns > now_ns) return; /* this request says nothing about the time after that */
+    uint32_t doublings = replica->rests < AVOID_DOUBLINGS ? replica->rests : AVOID_DOUBLINGS;
+    replica->rests++;
     replica->avoid_until_ns = now_ns + ((uint64_t)AVOID_FIRST_MS << doublings) * MILLISECOND;
 }
 

@@ -939,6 +939,28 @@ Test(engine, a_dead_replica_does_not_draw_the_calls) {
     server_stop(&second);
 }
 
+static act_t unsteady(server_t *s, int nth, const char *request) {
+    (void)s, (void)request;
+    return nth % 10 == 9 ? (act_t){.status = 500} : (act_t){.kind = ACT_DRIP};
+}
+
+/* The living replica fails now and then and is avoided, too, for a while: it is still the better one. */
+Test(engine, a_dead_replica_does_not_draw_the_calls_while_all_are_avoided) {
+    begin(unsteady);
+    server_t *second = server_start(dead);
+    const char *urls[] = {second->url, server->url};
+    uint32_t route = open_route(urls, 2, 60000);
+    set_permits(route, 4);
+    for (uint64_t i = 0; i < 200; i++) {
+        llm_request_t request = {.route = route, .body = "{}", .body_len = 2};
+        cr_assert_eq(llm_engine_submit(engine, &request, i, NULL), SDG_OK);
+    }
+    expect_each_once(200);
+    cr_expect_lt(second->requests, 60, "%d", second->requests);
+    end();
+    server_stop(&second);
+}
+
 /* --- chaos --- */
 
 /* Answers in all ways that a server can, good and bad, in a fixed order by the number of the request. */
