@@ -538,8 +538,7 @@ uint64_t worker_next_wake(const worker_t *w, uint64_t now) {
     if (w->llm) wait = sooner(wait, from_ms(llm_engine_timeout_ms(w->llm, now)));
     for (const worker_job_t *job = w->jobs; job; job = job->next) {
         if (job->python) wait = sooner(wait, from_ms(pypool_timeout_ms(job->python, now)));
-        if (may_start(w, job) || (!ring_empty((ring_t *)&job->unit_queue) && permit_free(&job->units) > 0))
-            wait = 0;
+        if (may_start(w, job) || (!ring_empty(&job->unit_queue) && permit_free(&job->units) > 0)) wait = 0;
     }
     return wait;
 }

@@ -468,7 +468,7 @@ static bool endpoint_can_start(llm_endpoint_t *endpoint) {
 
 static bool something_can_start(const llm_engine_t *engine) {
     if (!ring_empty(&engine->fresh)) return true;
-    RING_EACH((ring_t *)&engine->hungry, node) {
+    RING_EACH(&engine->hungry, node) {
         if (endpoint_can_start(RING_OWNER(node, llm_endpoint_t, hungry))) return true;
     }
     return false;
@@ -752,7 +752,7 @@ void llm_engine_route_load(const llm_engine_t *engine, uint32_t number, llm_load
 
 bool llm_engine_endpoint_load(const llm_engine_t *engine, uint64_t id, llm_load_t *load) {
     *load = (llm_load_t){0};
-    RING_EACH((ring_t *)&engine->endpoints, node) {
+    RING_EACH(&engine->endpoints, node) {
         const llm_endpoint_t *endpoint = RING_OWNER(node, llm_endpoint_t, place);
         if (endpoint->id != id) continue;
         *load = endpoint->load;

@@ -147,15 +147,13 @@ bool dispatch_job_stats(const dispatch_t *d, uint64_t id, dispatch_job_stats_t *
 
 static uint64_t ring_length(const ring_t *ring) {
     uint64_t n = 0;
-    for (const ring_node_t *node = ring->head.next; node != &ring->head; node = node->next) {
-        n++;
-    }
+    RING_EACH(ring, node) n++;
     return n;
 }
 
 static void check_worker(const seat_worker_t *w) {
     uint64_t rows = 0, seats = 0;
-    for (const ring_node_t *node = w->leases.head.next; node != &w->leases.head; node = node->next) {
+    RING_EACH(&w->leases, node) {
         const lease_t *lease = RING_OWNER(node, lease_t, node);
         assert(lease->open > 0 && lease->open == ring_length(&lease->rows));
         rows += lease->open;
@@ -172,9 +170,7 @@ static void check_job(const seat_job_t *job) {
     for (int kind = 0; kind < KINDS; kind++) {
         queued += ring_length(&job->queue[kind]);
     }
-    for (const ring_node_t *node = job->batches.head.next; node != &job->batches.head; node = node->next) {
-        batched += ring_length(&RING_OWNER(node, result_batch_t, node)->rows);
-    }
+    RING_EACH(&job->batches, node) batched += ring_length(&RING_OWNER(node, result_batch_t, node)->rows);
     assert(job->queued == queued && job->answered_rows == batched + ring_length(&job->answered));
     assert(dispatch_job_pending(job) == job->queued + job->leased + job->answered_rows);
     assert(job->answered_bytes <= job->pending_bytes);

@@ -83,7 +83,7 @@ void dispatch_lease_arrived(lease_t *lease) { lease->arrived = true; }
 static void describe_lease(dispatch_t *d, const lease_t *lease, dispatch_action_t *action) {
     size_t count = 0;
     uint64_t attempt = 0;
-    for (const ring_node_t *node = lease->rows.head.next; node != &lease->rows.head; node = node->next) {
+    RING_EACH(&lease->rows, node) {
         const lease_row_t *row = RING_OWNER(node, lease_row_t, node);
         d->lease_rows[count++] =
             (row_in_t){.index = row->index, .line = row->line, .raw = {row->data, row->len}};
@@ -153,8 +153,7 @@ static seat_t *whose_turn(seat_worker_t *w) {
 
 /* Does another job want rows of this worker? */
 static bool has_rival(const seat_t *seat) {
-    const ring_t *seats = &seat->worker->seats;
-    for (const ring_node_t *node = seats->head.next; node != &seats->head; node = node->next) {
+    RING_EACH(&seat->worker->seats, node) {
         const seat_t *other = RING_OWNER(node, seat_t, of_worker);
         if (other != seat && wants_rows(other)) return true;
     }

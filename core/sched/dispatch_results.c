@@ -69,7 +69,7 @@ void dispatch_row_results(dispatch_t *d, uint64_t worker_id, uint64_t job_id, co
 static void describe_batch(dispatch_t *d, const seat_job_t *job, const result_batch_t *batch,
                            dispatch_action_t *action) {
     size_t count = 0;
-    for (const ring_node_t *node = batch->rows.head.next; node != &batch->rows.head; node = node->next) {
+    RING_EACH(&batch->rows, node) {
         const lease_row_t *row = RING_OWNER(node, lease_row_t, node);
         d->batch_rows[count++] = (row_done_t){.index = row->index,
                                               .status = row->status,

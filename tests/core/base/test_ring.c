@@ -18,12 +18,14 @@ Test(ring, members_stand_in_their_order) {
     ring_t ring;
     item_t a = {.name = 'a'}, b = {.name = 'b'}, c = {.name = 'c'};
     ring_init(&ring);
-    cr_assert(ring_empty(&ring) && !ring_first(&ring) && !ring_last(&ring));
+    cr_assert(ring_empty(&ring) && !ring_first(&ring) && !ring_last(&ring) && !ring_next(&ring, NULL));
     ring_add_last(&ring, &b.node);
     ring_add_last(&ring, &c.node);
     ring_add_first(&ring, &a.node);
     expect(&ring, "abc");
     cr_assert(ring_first(&ring) == &a.node && ring_last(&ring) == &c.node);
+    cr_assert(ring_next(&ring, NULL) == &a.node && ring_next(&ring, &a.node) == &b.node);
+    cr_assert_null(ring_next(&ring, &c.node));
     ring_remove(&b.node);
     expect(&ring, "ac");
 }
