@@ -15,7 +15,7 @@
 #include "core/sched/limits.h"
 
 typedef struct lot {
-    struct lot *next;
+    ring_node_t node; /* in `lots` */
     uint64_t job;
     row_done_t *done; /* lengths only: their bytes follow each other in `bytes`, which may move */
     size_t done_count, done_cap;
@@ -36,7 +36,7 @@ typedef struct parcel {
 struct outbox {
     outbox_encode_t *encode;
     void *encoder;
-    lot_t *lots;
+    ring_t lots; /* the newest first */
     ring_t fresh, sent;
     uint64_t number;     /* of the last batch */
     uint64_t flushed_ns; /* when gathered rows last left */
@@ -51,6 +51,7 @@ outbox_t *outbox_new(outbox_encode_t *encode, void *self) {
     o->encode = encode;
     o->encoder = self;
     o->again_ns = UINT64_MAX;
+    ring_init(&o->lots);
     ring_init(&o->fresh);
     ring_init(&o->sent);
     buf_init(&o->frame, MESSAGE_BYTES_MAX);
@@ -74,21 +75,27 @@ static void reset_buf(buf_t *b) {
 
 /* ---- lots */
 
-static lot_t *lot_of(outbox_t *o, uint64_t job) {
-    lot_t *lot = o->lots;
-    while (lot && lot->job != job) {
-        lot = lot->next;
+/* NULL: nothing was gathered of this job so far. */
+static lot_t *find_lot(const outbox_t *o, uint64_t job) {
+    RING_EACH(&o->lots, node) {
+        lot_t *lot = RING_OWNER(node, lot_t, node);
+        if (lot->job == job) return lot;
     }
+    return NULL;
+}
+
+static lot_t *lot_of(outbox_t *o, uint64_t job) {
+    lot_t *lot = find_lot(o, job);
     if (lot) return lot;
     lot = xcalloc(1, sizeof *lot);
     lot->job = job;
     buf_init(&lot->bytes, MESSAGE_BYTES_MAX);
-    lot->next = o->lots;
-    o->lots = lot;
+    ring_add_first(&o->lots, &lot->node);
     return lot;
 }
 
 static void lot_free(outbox_t *o, lot_t *lot) {
+    ring_remove(&lot->node);
     o->gathered_rows -= lot->done_count + lot->returned.count;
     o->gathered_bytes -= lot->bytes.len;
     free(lot->done);
@@ -169,19 +176,12 @@ void outbox_add_returned(outbox_t *o, uint64_t job, uint64_t index) {
 }
 
 void outbox_forget(outbox_t *o, uint64_t job) {
-    for (lot_t **at = &o->lots; *at; at = &(*at)->next) {
-        if ((*at)->job != job) continue;
-        lot_t *lot = *at;
-        *at = lot->next;
-        lot_free(o, lot);
-        return;
-    }
+    lot_t *lot = find_lot(o, job);
+    if (lot) lot_free(o, lot);
 }
 
 void outbox_clear(outbox_t *o) {
-    while (o->lots) {
-        outbox_forget(o, o->lots->job);
-    }
+    RING_EACH(&o->lots, node) lot_free(o, RING_OWNER(node, lot_t, node));
     RING_EACH(&o->fresh, node) parcel_free(o, RING_OWNER(node, parcel_t, node));
     RING_EACH(&o->sent, node) parcel_free(o, RING_OWNER(node, parcel_t, node));
     o->again_ns = UINT64_MAX;
@@ -195,7 +195,8 @@ uint64_t outbox_due(const outbox_t *o, bool idle) {
 void outbox_flush(outbox_t *o, uint64_t now, bool idle) {
     if (now < outbox_due(o, idle)) return;
     o->flushed_ns = now;
-    for (lot_t *lot = o->lots; lot; lot = lot->next) {
+    RING_EACH(&o->lots, node) {
+        lot_t *lot = RING_OWNER(node, lot_t, node);
         pack_results(o, lot);
         pack_returned(o, lot);
     }
