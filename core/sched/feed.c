@@ -1,6 +1,6 @@
 /* feed.c - see feed.h.
  *
- * Chunks stand in one list in the order of their rows. Those the scheduler has not been offered since the
+ * Chunks stand in one ring in the order of their rows. Those the scheduler has not been offered since the
  * last feed_restart are at its end, without a number. */
 #include "core/sched/feed.h"
 
@@ -12,6 +12,7 @@
 #include "core/base/error.h"
 #include "core/base/grow.h"
 #include "core/base/limits.h"
+#include "core/base/ring.h"
 #include "core/sched/limits.h"
 
 typedef struct feed_row {
@@ -21,7 +22,7 @@ typedef struct feed_row {
 } feed_row_t;
 
 typedef struct chunk {
-    struct chunk *next;
+    ring_node_t node; /* in `chunks`; not while it is being filled */
     bool numbered;
     uint64_t number;  /* when numbered */
     bool due;         /* when numbered: to be sent */
@@ -34,10 +35,10 @@ typedef struct chunk {
 
 struct feed {
     feed_options_t options;
-    chunk_t *chunks, **tail;
+    ring_t chunks;
     chunk_t *filling;       /* NULL: none is begun */
-    size_t unnumbered, due; /* chunks of the list without a number, and those with one that are due */
-    uint64_t rows, bytes;   /* open, of the list */
+    size_t unnumbered, due; /* chunks of the ring without a number, and those with one that are due */
+    uint64_t rows, bytes;   /* open, of the ring */
     uint64_t next_number;   /* since the last restart, as all below */
     uint64_t rows_sent, bytes_sent;
     uint64_t rows_limit, bytes_limit;
@@ -50,11 +51,12 @@ struct feed {
 feed_t *feed_new(const feed_options_t *options) {
     feed_t *f = xcalloc(1, sizeof *f);
     f->options = *options;
-    f->tail = &f->chunks;
+    ring_init(&f->chunks);
     return f;
 }
 
 static void chunk_free(chunk_t *k) {
+    ring_remove(&k->node);
     free(k->rows);
     buf_free(&k->bytes);
     free(k);
@@ -63,11 +65,7 @@ static void chunk_free(chunk_t *k) {
 void feed_destroy(feed_t **feed) {
     feed_t *f = *feed;
     if (!f) return;
-    while (f->chunks) {
-        chunk_t *k = f->chunks;
-        f->chunks = k->next;
-        chunk_free(k);
-    }
+    RING_EACH(&f->chunks, node) chunk_free(RING_OWNER(node, chunk_t, node));
     if (f->filling) chunk_free(f->filling);
     free(f->out);
     free(f);
@@ -141,8 +139,7 @@ void feed_close(feed_t *f) {
     chunk_t *k = f->filling;
     if (!k || k->count == 0) return;
     f->filling = NULL;
-    *f->tail = k;
-    f->tail = &k->next;
+    ring_add_last(&f->chunks, &k->node);
     f->rows += k->count;
     f->bytes += k->bytes.len;
     if (f->unnumbered++ == 0) number_chunk(f, k); /* feed_room has checked that the credit is there */
@@ -162,11 +159,12 @@ static void describe_chunk(feed_t *f, const chunk_t *k, feed_chunk_t *chunk) {
     *chunk = (feed_chunk_t){.number = k->number, .rows = f->out, .count = count};
 }
 
-/* The first chunk of the list that is due. A chunk without a number gets one here, as soon as the credit
+/* The first chunk of the ring that is due. A chunk without a number gets one here, as soon as the credit
  * is there. */
 bool feed_next(feed_t *f, uint64_t now, feed_chunk_t *chunk) {
     if (f->due + f->unnumbered == 0) return false;
-    for (chunk_t *k = f->chunks; k; k = k->next) {
+    RING_EACH(&f->chunks, node) {
+        chunk_t *k = RING_OWNER(node, chunk_t, node);
         if (!k->numbered) {
             if (credit_left(f) < k->open) return false;
             number_chunk(f, k);
@@ -198,7 +196,8 @@ void feed_credit(feed_t *f, uint64_t rows_limit, uint64_t bytes_limit) {
 }
 
 void feed_arrived(feed_t *f, uint64_t next_chunk, uint64_t now) {
-    for (chunk_t *k = f->chunks; k; k = k->next) {
+    RING_EACH(&f->chunks, node) {
+        chunk_t *k = RING_OWNER(node, chunk_t, node);
         if (!k->numbered || k->due || k->number < next_chunk || now - k->sent_ns <= CHUNK_RESEND_NS) continue;
         k->due = true;
         f->due++;
@@ -222,27 +221,30 @@ static feed_row_t *row_in(const chunk_t *k, uint64_t index) {
     return from < k->count && k->rows[from].index == index ? &k->rows[from] : NULL;
 }
 
-/* All rows of this chunk are finished: it leaves the list and is freed. */
-static void release(feed_t *f, chunk_t **at) {
-    chunk_t *k = *at;
-    *at = k->next;
-    if (f->tail == &k->next) f->tail = at;
+/* All rows of this chunk are finished: it leaves the ring and is freed. */
+static void release(feed_t *f, chunk_t *k) {
     f->bytes -= k->bytes.len;
     f->due -= k->due;
     f->unnumbered -= !k->numbered;
     chunk_free(k);
 }
 
-bool feed_finished(feed_t *f, uint64_t index) {
-    chunk_t **at = &f->chunks;
-    while (*at && index > (*at)->rows[(*at)->count - 1].index) {
-        at = &(*at)->next;
+/* The only chunk that may have the row with this index; NULL: it is above all. */
+static chunk_t *chunk_for(const feed_t *f, uint64_t index) {
+    RING_EACH(&f->chunks, node) {
+        chunk_t *k = RING_OWNER(node, chunk_t, node);
+        if (index <= k->rows[k->count - 1].index) return k;
     }
-    feed_row_t *row = *at ? row_in(*at, index) : NULL;
+    return NULL;
+}
+
+bool feed_finished(feed_t *f, uint64_t index) {
+    chunk_t *k = chunk_for(f, index);
+    feed_row_t *row = k ? row_in(k, index) : NULL;
     if (!row || row->finished) return false;
     row->finished = true;
     f->rows--;
-    if (--(*at)->open == 0) release(f, at);
+    if (--k->open == 0) release(f, k);
     return true;
 }
 
@@ -250,7 +252,8 @@ void feed_restart(feed_t *f) {
     f->next_number = f->rows_sent = f->bytes_sent = f->rows_limit = f->bytes_limit = 0;
     f->end_said = f->end_due = false;
     f->due = f->unnumbered = 0;
-    for (chunk_t *k = f->chunks; k; k = k->next) {
+    RING_EACH(&f->chunks, node) {
+        chunk_t *k = RING_OWNER(node, chunk_t, node);
         k->numbered = k->due = false;
         f->unnumbered++;
     }
