@@ -44,6 +44,7 @@ py_host_t *pyhost_start(const char *program, char **environment, const char *wor
                               .network = network,
                               .memory_bytes_max = memory_bytes_max};
     py_host_t *host = xcalloc(1, sizeof *host);
+    py_tasks_init(&host->tasks);
     if (py_spawn(&spawn, &host->child, err) != 0) {
         free(host);
         return NULL;

@@ -71,7 +71,7 @@ struct pypool {
     uint64_t now_ns; /* of the last drive */
     bool dirty;      /* the next drive has something to do, whatever the descriptors say */
     json_parser_t *parser;
-    pool_env_t *envs;
+    pool_env_t *envs; /* PY_ENVS_MAX places: their queues do not move */
     uint32_t env_count;
     pool_function_t *functions;
     uint32_t function_count;
@@ -282,8 +282,8 @@ static void forget_sent(py_host_t *h, py_task_t *t) {
 
 /* Calls that were sent to the host but have not started wait again. */
 static void requeue_rest(pypool_t *p, py_host_t *h) {
-    while (h->tasks.first && h->tasks.first->next) {
-        py_task_t *t = py_tasks_take_id(&h->tasks, h->tasks.first->next->id);
+    while (h->tasks.count > 1) {
+        py_task_t *t = py_tasks_pop_last(&h->tasks);
         forget_sent(h, t);
         if (t->cancelled)
             free_task(p, t);
@@ -408,7 +408,7 @@ static int write_call(pypool_t *p, py_host_t *h, const py_task_t *t) {
 
 /* Sets the host's deadline: its first call starts now, or it becomes idle. */
 static void note_start(pypool_t *p, py_host_t *h) {
-    const py_task_t *t = h->tasks.first;
+    const py_task_t *t = py_tasks_first(&h->tasks);
     if (!t)
         h->deadline_ns = p->now_ns + PY_IDLE_MS * MILLISECOND;
     else if (t->cancelled)
@@ -479,7 +479,7 @@ static bool place_for_host(pypool_t *p, uint32_t env_number) {
 static void dispatch_env(pypool_t *p, uint32_t number) {
     pool_env_t *env = &p->envs[number];
     while (env->waiting.count > 0 && env->state == ENV_READY) {
-        py_host_t *h = pick_host(p, number, p->functions[env->waiting.first->function].usual_us);
+        py_host_t *h = pick_host(p, number, p->functions[py_tasks_first(&env->waiting)->function].usual_us);
         if (!h || h->tasks.count > 0)
             while (place_for_host(p, number) && start_host(p, number)) {
             }
@@ -518,7 +518,7 @@ static const char *text_or(value_t v, const char *otherwise) {
 
 /* Takes the running call out of the queue; NULL (and the host ends) if the host answers something else. */
 static py_task_t *answered(pypool_t *p, py_host_t *h, value_t id, value_t microseconds) {
-    py_task_t *t = h->tasks.first;
+    py_task_t *t = py_tasks_first(&h->tasks);
     if (!t || id.kind != VALUE_INT || (uint64_t)id.integer != t->id) {
         end_host(p, h, "the Python process answered a call it was not given");
         return NULL;
@@ -565,7 +565,7 @@ static void on_back(pypool_t *p, py_host_t *h, value_t frame) {
 }
 
 static void on_ai(pypool_t *p, py_host_t *h, value_t frame) {
-    py_task_t *t = h->tasks.first;
+    py_task_t *t = py_tasks_first(&h->tasks);
     if (!t || t->cancelled) return;
     h->ai_open++;
     py_event_t *e = new_event(p, PY_CALL_AI, t->tag);
@@ -577,7 +577,8 @@ static void on_ai(pypool_t *p, py_host_t *h, value_t frame) {
 }
 
 static void on_log(pypool_t *p, py_host_t *h, value_t frame) {
-    add_log(p, h->tasks.first ? h->tasks.first->tag : 0, member(frame, "log"), member(frame, "m"));
+    const py_task_t *t = py_tasks_first(&h->tasks);
+    add_log(p, t ? t->tag : 0, member(frame, "log"), member(frame, "m"));
 }
 
 /* The host is ready, if its version is one that the environment accepts. */
@@ -646,9 +647,9 @@ static void on_unreadable(pypool_t *p, py_host_t *h, const char *bytes, size_t l
     static const char result[] = "{\"ok\":";
     char reason[ERR_TEXT_MAX];
     snprintf(reason, sizeof reason, "the result cannot be read: %.400s", why->text);
-    if (len > sizeof result && memcmp(bytes, result, sizeof result - 1) == 0 && h->tasks.first) {
-        py_task_t *t = answered(p, h, value_int((int64_t)h->tasks.first->id), value_int(0));
-        fail_task(p, t, SDG_EPARSE, reason);
+    py_task_t *t = py_tasks_first(&h->tasks);
+    if (len > sizeof result && memcmp(bytes, result, sizeof result - 1) == 0 && t) {
+        fail_task(p, answered(p, h, value_int((int64_t)t->id), value_int(0)), SDG_EPARSE, reason);
     } else {
         end_host(p, h, reason);
     }
@@ -679,12 +680,13 @@ static void take_log_lines(pypool_t *p, py_host_t *h, bool all) {
     while (pyhost_log_line(h, all, line, sizeof line)) {
         if (line[0] == '\0') continue;
         snprintf(h->last_line, sizeof h->last_line, "%.190s", line);
-        if (!h->tasks.first) {
+        const py_task_t *t = py_tasks_first(&h->tasks);
+        if (!t) {
             if (h->stray_lines++ < PY_STRAY_LINES_MAX) log_info("python", "%s", line);
             continue;
         }
         value_t level = value_text("info"), message = value_text(line);
-        add_log(p, h->tasks.first->tag, level, message);
+        add_log(p, t->tag, level, message);
         value_free(level);
         value_free(message);
     }
@@ -772,7 +774,7 @@ static void on_idle(pypool_t *p, py_host_t *h) {
 /* A deadline has passed: of an idle host, of a start, of a call or of a cancelled one. */
 static void expire(pypool_t *p, py_host_t *h) {
     char reason[ERR_TEXT_MAX];
-    const py_task_t *t = h->tasks.first;
+    const py_task_t *t = py_tasks_first(&h->tasks);
     if (h->state == HOST_READY && !t) {
         on_idle(p, h);
         return;
@@ -859,6 +861,7 @@ pypool_t *pypool_new(const pypool_options_t *options, err_t *err) {
     /* Twice as many places as hosts: one that is ending still has its place while its successor starts. */
     p->slots_max = 2 * (p->options.hosts_max + PY_AI_HOSTS_MAX + PY_ENVS_MAX);
     p->hosts = xcalloc(p->slots_max, sizeof *p->hosts);
+    p->envs = xcalloc(PY_ENVS_MAX, sizeof *p->envs);
     return p;
 }
 
@@ -915,8 +918,8 @@ int pypool_add_env(pypool_t *p, const py_env_t *given, err_t *err) {
     if (p->env_count == PY_ENVS_MAX)
         return err_set(err, SDG_ELIMIT, "at most %d Python environments per run", PY_ENVS_MAX);
     if (py_interp_parse(given->interpreter, &interp, err) != 0) return SDG_EINVAL;
-    GROW_BY_ONE(p->envs, p->env_count);
-    p->envs[p->env_count] = (pool_env_t){
+    pool_env_t *env = &p->envs[p->env_count];
+    *env = (pool_env_t){
         .interp = interp,
         .asked = xstrdup(given->interpreter ? given->interpreter : "python3"),
         .venv = given->venv && given->venv[0] != '\0' ? py_absolute(given->venv) : NULL,
@@ -925,6 +928,7 @@ int pypool_add_env(pypool_t *p, const py_env_t *given, err_t *err) {
         .network = given->allow_network,
         .work_dir = given->work_dir ? xstrdup(given->work_dir) : NULL,
     };
+    py_tasks_init(&env->waiting);
     return (int)p->env_count++;
 }
 
@@ -973,8 +977,9 @@ int pypool_submit(pypool_t *p, const py_call_t *call, uint64_t tag, err_t *err) 
 static py_host_t *find_asking(const pypool_t *p, uint64_t tag) {
     for (uint32_t i = 0; i < p->slots; i++) {
         py_host_t *h = p->hosts[i];
-        if (h && h->state == HOST_READY && h->ai_open > 0 && h->tasks.first && h->tasks.first->tag == tag)
-            return h;
+        if (!h || h->state != HOST_READY || h->ai_open == 0) continue;
+        const py_task_t *t = py_tasks_first(&h->tasks);
+        if (t && t->tag == tag) return h;
     }
     return NULL;
 }
@@ -1009,7 +1014,7 @@ static bool cancel_sent(pypool_t *p, py_host_t *h, uint64_t tag) {
     err_set(&new_event(p, PY_FAILED, tag)->error, SDG_ECANCELLED, "cancelled");
     t->cancelled = true;
     uint64_t latest = p->now_ns + PY_CANCEL_MS * MILLISECOND;
-    if (t == h->tasks.first && latest < h->deadline_ns) h->deadline_ns = latest;
+    if (t == py_tasks_first(&h->tasks) && latest < h->deadline_ns) h->deadline_ns = latest;
     return true;
 }
 

@@ -39,49 +39,55 @@ void py_task_free(py_task_t *take) {
     free(take);
 }
 
+/* NULL for no node. */
+static py_task_t *task_of(ring_node_t *node) { return node ? RING_OWNER(node, py_task_t, node) : NULL; }
+
+void py_tasks_init(py_tasks_t *q) {
+    ring_init(&q->calls);
+    q->count = 0;
+}
+
 void py_tasks_push(py_tasks_t *q, py_task_t *t) {
-    t->next = NULL;
-    if (q->last)
-        q->last->next = t;
-    else
-        q->first = t;
-    q->last = t;
+    ring_add_last(&q->calls, &t->node);
     q->count++;
 }
 
 void py_tasks_insert(py_tasks_t *q, py_task_t *t) {
-    py_task_t **at = &q->first;
-    while (*at && (*at)->id < t->id)
-        at = &(*at)->next;
-    t->next = *at;
-    *at = t;
-    if (!t->next) q->last = t;
-    q->count++;
+    RING_EACH(&q->calls, node) {
+        if (task_of(node)->id < t->id) continue;
+        ring_put_before(node, &t->node);
+        q->count++;
+        return;
+    }
+    py_tasks_push(q, t);
 }
 
-/* Takes out the call at `at`, which is &q->first or &before->next. */
-static py_task_t *tasks_take(py_tasks_t *q, py_task_t **at, py_task_t *before) {
-    py_task_t *t = *at;
-    *at = t->next;
-    if (q->last == t) q->last = before;
+/* t may be NULL. */
+static py_task_t *take(py_tasks_t *q, py_task_t *t) {
+    if (!t) return NULL;
+    ring_remove(&t->node);
     q->count--;
     return t;
 }
 
-py_task_t *py_tasks_pop(py_tasks_t *q) { return !q->first ? NULL : tasks_take(q, &q->first, NULL); }
+py_task_t *py_tasks_first(const py_tasks_t *q) { return task_of(ring_first(&q->calls)); }
+
+py_task_t *py_tasks_pop(py_tasks_t *q) { return take(q, py_tasks_first(q)); }
+
+py_task_t *py_tasks_pop_last(py_tasks_t *q) { return take(q, task_of(ring_last(&q->calls))); }
 
 py_task_t *py_tasks_take_id(py_tasks_t *q, uint64_t id) {
-    py_task_t *before = NULL;
-    for (py_task_t **at = &q->first; *at; before = *at, at = &(*at)->next)
-        if ((*at)->id == id) return tasks_take(q, at, before);
+    RING_EACH(&q->calls, node)
+    if (task_of(node)->id == id) return take(q, task_of(node));
     return NULL;
 }
 
 py_task_t *py_tasks_find_tag(const py_tasks_t *q, uint64_t tag) {
-    py_task_t *t = q->first;
-    while (t && (t->tag != tag || t->cancelled))
-        t = t->next;
-    return t;
+    RING_EACH(&q->calls, node) {
+        py_task_t *t = task_of(node);
+        if (t->tag == tag && !t->cancelled) return t;
+    }
+    return NULL;
 }
 
 bool py_window_has_room(uint32_t count, uint64_t queued_us, uint32_t expected_us) {

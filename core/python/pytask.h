@@ -5,14 +5,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/base/ring.h"
 #include "core/base/value.h"
 #include "core/python/pypool.h"
 
 /* A call from submit to its event. */
 typedef struct py_task {
-    struct py_task *next;
-    uint64_t id;  /* ours, ascending: the order of submission */
-    uint64_t tag; /* the caller's */
+    ring_node_t node; /* in its queue */
+    uint64_t id;      /* ours, ascending: the order of submission */
+    uint64_t tag;     /* the caller's */
     uint32_t function;
     uint32_t timeout_ms;
     uint32_t expected_us; /* counted in its host's queued_us */
@@ -21,18 +22,21 @@ typedef struct py_task {
 } py_task_t;
 
 typedef struct py_tasks {
-    py_task_t *first, *last;
+    ring_t calls;
     uint32_t count;
-} py_tasks_t;
+} py_tasks_t; /* py_tasks_init before use; does not move afterwards */
 
 /* A copy of the call. Values that are absent become empty containers. */
 py_task_t *py_task_new(const py_call_t *call, uint64_t id, uint64_t tag);
 void py_task_free(py_task_t *take);
 
+void py_tasks_init(py_tasks_t *q);
 void py_tasks_push(py_tasks_t *q, py_task_t *take);
 /* Puts a call that comes back among the waiting ones, in the order of submission. */
 void py_tasks_insert(py_tasks_t *q, py_task_t *take);
-py_task_t *py_tasks_pop(py_tasks_t *q);                  /* NULL when empty */
+py_task_t *py_tasks_first(const py_tasks_t *q);          /* borrowed; NULL when empty */
+py_task_t *py_tasks_pop(py_tasks_t *q);                  /* the first; NULL when empty */
+py_task_t *py_tasks_pop_last(py_tasks_t *q);             /* NULL when empty */
 py_task_t *py_tasks_take_id(py_tasks_t *q, uint64_t id); /* NULL: not there */
 /* The call with this tag, unless it was cancelled; borrowed. NULL: not there. */
 py_task_t *py_tasks_find_tag(const py_tasks_t *q, uint64_t tag);
