@@ -18,6 +18,7 @@ typedef struct waiting_row {
     char raw[];
 } waiting_row_t;
 
+/* A list with a tail and no ring: rows leave at the front alone, and each would keep a second link. */
 typedef struct waiting {
     waiting_row_t *first, **last; /* NULL and unset while there are none */
     uint64_t count, bytes;        /* bytes: of their records */
