@@ -70,7 +70,7 @@ static void say_totals(worker_t *w) {
 /* BEAT with the gauges of all jobs, and what is said as often: credit and, from a process, the totals. */
 static void say_beat(worker_t *w, uint64_t now) {
     message_t m = {.type = MESSAGE_BEAT};
-    for (const worker_job_t *job = w->jobs; job; job = job->next) {
+    for (const worker_job_t *job = worker_next_job(w, NULL); job; job = worker_next_job(w, job)) {
         for (size_t i = 0; i < job->route_count; i++) {
             llm_load_t load;
             llm_engine_route_load(w->llm, job->routes[i], &load);
@@ -124,15 +124,13 @@ static void on_welcome(worker_t *w, const message_t *m, uint64_t now) {
         log_info(
             "worker",
             "the scheduler has restarted: rows in progress are dropped, their clients submit them again");
-        while (w->jobs) {
-            worker_forget_job(w, w->jobs);
-        }
+        worker_forget_all_jobs(w);
         outbox_clear(w->outbox);
         lease_book_forget(w->leases);
     }
     if (!w->greeting.welcome) return;
     say_credit(w);
-    for (worker_job_t *job = w->jobs; job; job = job->next) {
+    for (worker_job_t *job = worker_next_job(w, NULL); job; job = worker_next_job(w, job)) {
         say_held(w, job);
     }
 }
@@ -160,7 +158,7 @@ static worker_job_t *job_or_ask(worker_t *w, uint64_t id, uint64_t now) {
 
 /* Rows that have not started have gone to other workers. */
 static void drop_all_waiting(worker_t *w) {
-    for (worker_job_t *job = w->jobs; job; job = job->next) {
+    for (worker_job_t *job = worker_next_job(w, NULL); job; job = worker_next_job(w, job)) {
         waiting_drop(&job->waiting);
     }
 }
@@ -185,7 +183,7 @@ static void on_lease(worker_t *w, const message_t *m, uint64_t now) {
 }
 
 static void tell_news_of_units(worker_t *w) {
-    for (worker_job_t *job = w->jobs; job; job = job->next) {
+    for (worker_job_t *job = worker_next_job(w, NULL); job; job = worker_next_job(w, job)) {
         units_held_t held = held_of(w, job);
         if (units_are_news(&job->told, &held, job->units.allowed)) say_held(w, job);
     }
@@ -226,7 +224,7 @@ static void start_drain(worker_t *w, uint64_t deadline_ms, uint64_t now) {
     w->drain_deadline_ns = now + deadline_ms * MILLISECOND;
     log_info("worker", "%s: draining: %" PRIu64 " rows open", w->name, worker_rows_open(w));
     say_credit(w);
-    for (worker_job_t *job = w->jobs; job; job = job->next) {
+    for (worker_job_t *job = worker_next_job(w, NULL); job; job = worker_next_job(w, job)) {
         worker_return_waiting(w, job);
         say_held(w, job);
     }
@@ -266,7 +264,7 @@ static void on_sync(worker_t *w, const message_t *m, uint64_t now) {
 
 static void check_drained(worker_t *w, uint64_t now) {
     if (!w->draining || w->actor.ended) return;
-    for (worker_job_t *job = w->jobs; job; job = job->next) {
+    for (worker_job_t *job = worker_next_job(w, NULL); job; job = worker_next_job(w, job)) {
         worker_return_stuck(w, job, now);
     }
     bool empty = worker_rows_open(w) == 0;
@@ -301,14 +299,15 @@ static void every_beat(worker_t *w, uint64_t now) {
     say_beat(w, now);
     worker_journal_resend(w, now);
     worker_contexts_resend(w, now);
-    for (worker_job_t *job = w->jobs; job; job = job->next) {
+    for (worker_job_t *job = worker_next_job(w, NULL); job; job = worker_next_job(w, job)) {
         if (job->state == JOB_ASKED && now - job->asked_ns > SECOND) ask_for_job(w, job, now);
     }
 }
 
 /* --gc-interval: memory that rows have freed goes back to the system, of the whole process. */
 static void housekeep(worker_t *w, uint64_t now) {
-    uint64_t interval = w->jobs ? w->jobs->options.gc_rows : 0;
+    const worker_job_t *newest = worker_next_job(w, NULL);
+    uint64_t interval = newest ? newest->options.gc_rows : 0;
     if (interval == 0 || w->rows_since < interval || now - w->housekept_ns < HOUSEKEEPING_NS) return;
     w->rows_since = 0;
     w->housekept_ns = now;
@@ -351,6 +350,7 @@ static worker_t *worker_new(const worker_args_t *args) {
     w->args = *args;
     w->name = xstrdup(args->name);
     w->instance = args->instance ? args->instance : rng_entropy();
+    ring_init(&w->jobs);
     w->slots = slots_new();
     w->agenda = agenda_new();
     w->footprint = footprint_new();
@@ -366,9 +366,7 @@ static worker_t *worker_new(const worker_args_t *args) {
 /* Jobs go first: their slots, routes and stores belong to what is freed after them. */
 static void worker_destroy(worker_t **worker) {
     worker_t *w = *worker;
-    while (w->jobs) {
-        worker_forget_job(w, w->jobs);
-    }
+    worker_forget_all_jobs(w);
     if (w->llm) actor_remove_fd(&w->actor, llm_engine_fd(w->llm));
     llm_engine_destroy(&w->llm);
     outbox_destroy(&w->outbox);

@@ -265,7 +265,7 @@ static void fetch_wanted(worker_t *w, worker_job_t *job, uint64_t now) {
 }
 
 void worker_contexts_flush(worker_t *w, uint64_t now) {
-    for (worker_job_t *job = w->jobs; job; job = job->next) {
+    for (worker_job_t *job = worker_next_job(w, NULL); job; job = worker_next_job(w, job)) {
         struct contexts_out *out = job->contexts;
         if (!out) continue;
         send_puts(w, job); /* before the questions: a row may be put away and wanted in the same moment */

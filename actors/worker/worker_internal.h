@@ -11,6 +11,7 @@
 #include "actors/worker/waiting.h"
 #include "actors/worker/worker.h"
 #include "core/base/numbers.h"
+#include "core/base/ring.h"
 #include "core/http/engine.h"
 #include "core/mabel/row/row.h"
 #include "core/python/pypool.h"
@@ -25,7 +26,7 @@
 typedef enum job_state { JOB_ASKED, JOB_READY, JOB_BROKEN } job_state_t;
 
 typedef struct worker_job {
-    struct worker_job *next;
+    ring_node_t node; /* in the worker's jobs */
     uint64_t id;
     job_state_t state;
     char *refusal; /* JOB_BROKEN: why; said again when the scheduler has not heard it */
@@ -64,7 +65,7 @@ typedef struct worker {
     uint64_t drain_deadline_ns;
     uint64_t beat_ns; /* last beat */
     worker_args_t args;
-    worker_job_t *jobs;
+    ring_t jobs;                  /* owned, the newest first; worker_jobs.c */
     endpoint_permit_t *endpoints; /* worker_endpoints.c; owned */
     size_t endpoint_count, endpoint_cap;
     llm_engine_t *llm; /* of all jobs; NULL until one has models */
@@ -89,9 +90,12 @@ void worker_endpoints_forget(worker_t *w);
 bool worker_endpoint_closed(const worker_t *w, uint64_t endpoint); /* no call may go there */
 
 /* worker_jobs.c */
+/* The job after this one (NULL: the newest), NULL at the end. None may be forgotten on the way. */
+worker_job_t *worker_next_job(const worker_t *w, const worker_job_t *after);
 worker_job_t *worker_find_job(worker_t *w, uint64_t id);
 worker_job_t *worker_add_job(worker_t *w, uint64_t id);
 void worker_forget_job(worker_t *w, worker_job_t *job);
+void worker_forget_all_jobs(worker_t *w);
 int worker_load_job(worker_t *w, worker_job_t *job, const MSG_JOB_SPEC *spec, err_t *err);
 
 /* worker_outbox.c */

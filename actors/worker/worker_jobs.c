@@ -14,20 +14,25 @@
 #include "core/base/log.h"
 #include "core/base/memory.h"
 
+static worker_job_t *job_of(ring_node_t *node) { return RING_OWNER(node, worker_job_t, node); }
+
+worker_job_t *worker_next_job(const worker_t *w, const worker_job_t *after) {
+    ring_node_t *node = ring_next(&w->jobs, after ? &after->node : NULL);
+    return node ? job_of(node) : NULL;
+}
+
 worker_job_t *worker_find_job(worker_t *w, uint64_t id) {
-    worker_job_t *job = w->jobs;
-    while (job && job->id != id) {
-        job = job->next;
+    RING_EACH(&w->jobs, node) {
+        if (job_of(node)->id == id) return job_of(node);
     }
-    return job;
+    return NULL;
 }
 
 worker_job_t *worker_add_job(worker_t *w, uint64_t id) {
     worker_job_t *job = xcalloc(1, sizeof *job);
     ring_init(&job->unit_queue);
     job->id = id;
-    job->next = w->jobs;
-    w->jobs = job;
+    ring_add_first(&w->jobs, &job->node);
     return job;
 }
 
@@ -190,12 +195,8 @@ int worker_load_job(worker_t *w, worker_job_t *job, const MSG_JOB_SPEC *spec, er
 void worker_forget_job(worker_t *w, worker_job_t *job) {
     worker_drop_rows(w, job);
     leave_store(w, job);
-    if (w->jobs == job && !job->next) worker_endpoints_forget(w);
-    for (worker_job_t **at = &w->jobs; *at; at = &(*at)->next) {
-        if (*at != job) continue;
-        *at = job->next;
-        break;
-    }
+    ring_remove(&job->node);
+    if (ring_empty(&w->jobs)) worker_endpoints_forget(w);
     if (job->python) actor_remove_fd(&w->actor, pypool_fd(job->python));
     close_routes(w, job);
     pypool_destroy(&job->python);
@@ -206,3 +207,5 @@ void worker_forget_job(worker_t *w, worker_job_t *job) {
     outbox_forget(w->outbox, job->id);
     free(job);
 }
+
+void worker_forget_all_jobs(worker_t *w) { RING_EACH(&w->jobs, node) worker_forget_job(w, job_of(node)); }

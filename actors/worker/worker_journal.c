@@ -182,7 +182,7 @@ static void flush_list(worker_t *w, worker_job_t *job, numbers_t *tags, message_
 }
 
 void worker_journal_flush(worker_t *w, uint64_t now) {
-    for (worker_job_t *job = w->jobs; job; job = job->next) {
+    for (worker_job_t *job = worker_next_job(w, NULL); job; job = worker_next_job(w, job)) {
         if (!job->journal) continue;
         flush_list(w, job, &job->journal->to_look_up, MESSAGE_CALL_LOOKUP, now);
         flush_list(w, job, &job->journal->to_record, MESSAGE_CALL_RECORD, now);

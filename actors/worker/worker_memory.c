@@ -29,7 +29,7 @@ void footprint_destroy(footprint_t **footprint) {
 
 uint64_t worker_bytes_held(const worker_t *w) {
     uint64_t bytes = w->footprint->bytes + outbox_bytes(w->outbox);
-    for (const worker_job_t *job = w->jobs; job; job = job->next) {
+    for (const worker_job_t *job = worker_next_job(w, NULL); job; job = worker_next_job(w, job)) {
         bytes += job->waiting.bytes;
     }
     return bytes;

@@ -62,7 +62,7 @@ void worker_add_parked(worker_t *w, worker_job_t *job, const row_usage_t *usage,
 /* Nothing runs or waits that could give another result soon; or the worker is about to leave. */
 static bool is_idle(const worker_t *w) {
     uint64_t open = 0;
-    for (const worker_job_t *job = w->jobs; job; job = job->next) {
+    for (const worker_job_t *job = worker_next_job(w, NULL); job; job = worker_next_job(w, job)) {
         open += job->running + job->waiting.count;
     }
     return open == 0 || w->draining;

@@ -520,7 +520,7 @@ static void hand_out_units(worker_t *w, worker_job_t *job, uint64_t now) {
 void worker_drive(worker_t *w, uint64_t now) {
     drive_agenda(w, now);
     if (w->llm) drive_llm(w, now);
-    for (worker_job_t *job = w->jobs; job; job = job->next) {
+    for (worker_job_t *job = worker_next_job(w, NULL); job; job = worker_next_job(w, job)) {
         if (job->python) drive_python(w, job, now);
         hand_out_units(w, job, now);
         worker_start_rows(w, job, now);
@@ -536,7 +536,7 @@ uint64_t worker_next_wake(const worker_t *w, uint64_t now) {
     uint64_t flush = worker_flush_due(w);
     if (flush != UINT64_MAX) wait = sooner(wait, flush > now ? flush - now : 0);
     if (w->llm) wait = sooner(wait, from_ms(llm_engine_timeout_ms(w->llm, now)));
-    for (const worker_job_t *job = w->jobs; job; job = job->next) {
+    for (const worker_job_t *job = worker_next_job(w, NULL); job; job = worker_next_job(w, job)) {
         if (job->python) wait = sooner(wait, from_ms(pypool_timeout_ms(job->python, now)));
         if (may_start(w, job) || (!ring_empty(&job->unit_queue) && permit_free(&job->units) > 0)) wait = 0;
     }
@@ -545,7 +545,7 @@ uint64_t worker_next_wake(const worker_t *w, uint64_t now) {
 
 uint64_t worker_rows_open(const worker_t *w) {
     uint64_t n = outbox_rows(w->outbox);
-    for (const worker_job_t *job = w->jobs; job; job = job->next) {
+    for (const worker_job_t *job = worker_next_job(w, NULL); job; job = worker_next_job(w, job)) {
         n += job->running + job->waiting.count;
     }
     return n;
