@@ -49,4 +49,22 @@ void sim_print(const char *fmt, va_list args) {
     putchar('\n');
 }
 
+void sim_trace(uint64_t step, const char *fmt, ...) {
+    va_list args;
+    printf("%6" PRIu64 "  ", step);
+    va_start(args, fmt);
+    sim_print(fmt, args);
+    va_end(args);
+}
+
+void sim_fail(bool *failed, uint64_t step, const char *fmt, ...) {
+    if (*failed) return;
+    va_list args;
+    *failed = true;
+    printf("seed %" PRIu64 " failed at step %" PRIu64 ": ", seed_now, step);
+    va_start(args, fmt);
+    sim_print(fmt, args);
+    va_end(args);
+}
+
 bool sim_chance(rng_t *rng, double p) { return rng_real(rng) < p; }

@@ -34,6 +34,10 @@ void sim_begin(void (*clean)(void));
 void sim_set_seed(uint64_t seed); /* the one that runs from now on */
 
 void sim_print(const char *fmt, va_list args); /* one line */
+/* A line of what happens at this step. */
+void sim_trace(uint64_t step, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The seed that runs has failed at this step: sets *failed, and says why unless it is set already. */
+void sim_fail(bool *failed, uint64_t step, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 bool sim_chance(rng_t *rng, double p);
 
 #endif

@@ -14,7 +14,6 @@
  */
 #include <inttypes.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,26 +75,8 @@ static char folder[64], path[80];
 
 /* ---- small things */
 
-static void trace(const sim_t *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void trace(const sim_t *s, const char *fmt, ...) {
-    if (!s->verbose) return;
-    va_list args;
-    printf("%6" PRIu64 "  ", s->steps);
-    va_start(args, fmt);
-    sim_print(fmt, args);
-    va_end(args);
-}
-
-static void fail(sim_t *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void fail(sim_t *s, const char *fmt, ...) {
-    if (s->failed) return;
-    va_list args;
-    s->failed = true;
-    printf("seed %" PRIu64 " failed at step %" PRIu64 ": ", s->seed, s->steps);
-    va_start(args, fmt);
-    sim_print(fmt, args);
-    va_end(args);
-}
+#define trace(s, ...) ((s)->verbose ? sim_trace((s)->steps, __VA_ARGS__) : (void)0)
+#define fail(s, ...) sim_fail(&(s)->failed, (s)->steps, __VA_ARGS__)
 
 static size_t between(sim_t *s, size_t lo, size_t hi) {
     return (size_t)rng_between(&s->rng, (int64_t)lo, (int64_t)hi);

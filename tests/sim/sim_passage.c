@@ -10,7 +10,6 @@
  * record was acknowledged is not made again; what is released has nothing open.
  */
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -130,26 +129,8 @@ typedef struct move {
 
 /* ---- small things */
 
-static void trace(const sim_t *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void trace(const sim_t *s, const char *fmt, ...) {
-    if (!s->verbose) return;
-    va_list args;
-    printf("%6" PRIu64 "  ", s->now);
-    va_start(args, fmt);
-    sim_print(fmt, args);
-    va_end(args);
-}
-
-static void fail(sim_t *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void fail(sim_t *s, const char *fmt, ...) {
-    if (s->failed) return;
-    va_list args;
-    s->failed = true;
-    printf("seed %" PRIu64 " failed at %" PRIu64 ": ", s->seed, s->now);
-    va_start(args, fmt);
-    sim_print(fmt, args);
-    va_end(args);
-}
+#define trace(s, ...) ((s)->verbose ? sim_trace((s)->now, __VA_ARGS__) : (void)0)
+#define fail(s, ...) sim_fail(&(s)->failed, (s)->now, __VA_ARGS__)
 
 static int between(sim_t *s, int lo, int hi) { return (int)rng_between(&s->rng, lo, hi); }
 static bool chance(sim_t *s, double p) { return sim_chance(&s->rng, p); }
