@@ -560,6 +560,11 @@ static void submit_with(uint32_t route, permit_t *permit, bool has_unit, uint64_
     cr_assert_eq(llm_engine_submit(engine, &request, tag, &err), SDG_OK, "%s", err.text);
 }
 
+static void submit_many_to(uint32_t route, uint64_t count) {
+    for (uint64_t i = 0; i < count; i++)
+        submit_with(route, NULL, false, i, "{}");
+}
+
 static void drive(void) { llm_engine_drive(engine, clock_now_ns()); }
 
 static llm_load_t route_load(uint32_t route) {
@@ -908,10 +913,7 @@ Test(engine, replicas_share_the_load) {
     const char *urls[] = {server->url, second->url};
     uint32_t route = open_route(urls, 2, 60000);
     set_permits(route, 20);
-    for (uint64_t i = 0; i < 20; i++) {
-        llm_request_t request = {.route = route, .body = "{}", .body_len = 2};
-        cr_assert_eq(llm_engine_submit(engine, &request, i, NULL), SDG_OK);
-    }
+    submit_many_to(route, 20);
     expect_each_once(20);
     cr_expect_eq(server->requests, 10);
     cr_expect_eq(second->requests, 10);
@@ -929,10 +931,7 @@ Test(engine, a_dead_replica_does_not_draw_the_calls) {
     server_t *second = server_start(dead);
     const char *urls[] = {second->url, server->url};
     uint32_t route = open_route(urls, 2, 60000);
-    for (uint64_t i = 0; i < 200; i++) {
-        llm_request_t request = {.route = route, .body = "{}", .body_len = 2};
-        cr_assert_eq(llm_engine_submit(engine, &request, i, NULL), SDG_OK);
-    }
+    submit_many_to(route, 200);
     expect_each_once(200);
     cr_expect_lt(second->requests, 20, "%d", second->requests);
     end();
@@ -951,10 +950,7 @@ Test(engine, a_dead_replica_does_not_draw_the_calls_while_all_are_avoided) {
     const char *urls[] = {second->url, server->url};
     uint32_t route = open_route(urls, 2, 60000);
     set_permits(route, 4);
-    for (uint64_t i = 0; i < 200; i++) {
-        llm_request_t request = {.route = route, .body = "{}", .body_len = 2};
-        cr_assert_eq(llm_engine_submit(engine, &request, i, NULL), SDG_OK);
-    }
+    submit_many_to(route, 200);
     expect_each_once(200);
     cr_expect_lt(second->requests, 60, "%d", second->requests);
     end();
