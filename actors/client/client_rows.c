@@ -4,13 +4,9 @@
  * Three things hold the source back: the scheduler's credit (rows and bytes it can take), the client's own
  * window (in `ordered` mode a slow row makes finished ones wait in the writer), and the end of the source. A
  * chunk closes when it is full, when credit ends, or when a pipe has nothing more for now. */
-#include <inttypes.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "actors/client/client_internal.h"
 #include "actors/client/limits.h"
-#include "core/base/limits.h"
 #include "core/base/log.h"
 #include "core/base/result_line.h"
 

@@ -15,7 +15,6 @@
 #include "actors/verbs/auto_tune.h"
 #include "core/base/grow.h"
 #include "core/base/json.h"
-#include "core/base/log.h"
 #include "core/llm/endpoint.h"
 #include "core/mabel/yaml/limits.h"
 

@@ -22,7 +22,6 @@
 
 #include "actors/loop/actor.h"
 #include "actors/runtime/children.h"
-#include "core/base/clock.h"
 #include "core/base/log.h"
 
 typedef struct runtime {

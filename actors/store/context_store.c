@@ -9,7 +9,6 @@
  */
 #include "actors/store/context_store.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #include "actors/exit_codes.h"

@@ -198,16 +198,19 @@ typedef struct command_line {
     err_t *err;
 } command_line_t;
 
+static bool shows_flag(verb_t verb, const char *name) {
+    for (size_t i = 0; i < flag_count; i++) {
+        if (flag_is_shown(&flag_rows[i], verb) && strcmp(flag_rows[i].name, name) == 0) return true;
+    }
+    return false;
+}
+
 /* Names of the verbs whose help shows a flag of this name, "sdg doctor or sdg test-run"; none: it is unknown.
  */
 static void list_verbs(const char *name, buf_t *out) {
     for (size_t v = 0; v < verb_count; v++) {
-        bool shown = false;
-        for (size_t i = 0; i < flag_count; i++) {
-            shown = shown ||
-                    (flag_is_shown(&flag_rows[i], verb_rows[v].verb) && strcmp(flag_rows[i].name, name) == 0);
-        }
-        if (shown) buf_addf(out, "%ssdg %s", out->len ? " or " : "", verb_rows[v].name);
+        if (shows_flag(verb_rows[v].verb, name))
+            buf_addf(out, "%ssdg %s", out->len ? " or " : "", verb_rows[v].name);
     }
 }
 

@@ -16,7 +16,6 @@
 #include "actors/verbs/options.h"
 #include "actors/verbs/top.h"
 #include "core/base/clock.h"
-#include "core/base/log.h"
 #include "core/base/rng.h"
 #include "core/sched/limits.h"
 
@@ -79,9 +78,12 @@ static int ask_status(const char *endpoint) {
     buf_t scratch;
     err_t err;
     int code = EXIT_RUNTIME;
+    if (link_attach(s, LINK_CONNECT, endpoint, &err) < 0) {
+        fprintf(stderr, "sdg status: %s\n", err.text);
+        zsock_destroy(&s);
+        return code;
+    }
     buf_init(&scratch, 4096);
-    bool connected = link_attach(s, LINK_CONNECT, endpoint, &err) >= 0;
-    if (!connected) fprintf(stderr, "sdg status: %s\n", err.text);
     message_t hello = {.type = MESSAGE_HELLO,
                        .HELLO = {.role = ROLE_CLIENT,
                                  .instance = rng_entropy(),
@@ -89,7 +91,7 @@ static int ask_status(const char *endpoint) {
                                  .patience_ms = CLIENT_PATIENCE_MS}};
     link_send(s, 0, &hello, &scratch);
     zmq_pollitem_t item = {.socket = zsock_resolve(s), .events = ZMQ_POLLIN};
-    while (connected && code == EXIT_RUNTIME && zmq_poll(&item, 1, STATUS_WAIT_MS) > 0) {
+    while (code == EXIT_RUNTIME && zmq_poll(&item, 1, STATUS_WAIT_MS) > 0) {
         link_frame_t in;
         if (link_recv(s, &in, NULL) != LINK_MESSAGE) continue;
         if (in.message.type == MESSAGE_WELCOME) {
@@ -104,7 +106,7 @@ static int ask_status(const char *endpoint) {
         }
         link_frame_free(&in);
     }
-    if (connected && code != EXIT_ALL_FINE)
+    if (code != EXIT_ALL_FINE)
         fprintf(stderr, "sdg status: no answer from %s within %d s: is `sdg serve` running there?\n",
                 endpoint, STATUS_WAIT_MS / 1000);
     zsock_destroy(&s);

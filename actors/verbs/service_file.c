@@ -85,19 +85,16 @@ static const cyaml_strval_t truths[] = {{"true", 1}, {"false", 0}, {"yes", 1},
  * its flag does. Numbers, too: libcyaml (1.3) takes 1.5 and 1_000 for 1, and 010 for 8. */
 static cyaml_schema_value_t type_of(const flag_row_t *row) {
     enum cyaml_flag flags = CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT;
-    switch (row->kind) {
-    case FLAG_SWITCH:
+    if (row->kind == FLAG_SWITCH)
         return (cyaml_schema_value_t){
             .type = CYAML_ENUM,
             .flags = flags | CYAML_FLAG_CASE_INSENSITIVE, /* YAML knows true, True and TRUE */
             .data_size = sizeof(int),
             .enumeration = {.strings = truths, .count = sizeof truths / sizeof *truths}};
-    default:
-        return (cyaml_schema_value_t){.type = CYAML_STRING,
-                                      .flags = flags,
-                                      .data_size = 1,
-                                      .string = {.min = 1, .max = SERVICE_FILE_BYTES_MAX}};
-    }
+    return (cyaml_schema_value_t){.type = CYAML_STRING,
+                                  .flags = flags,
+                                  .data_size = 1,
+                                  .string = {.min = 1, .max = SERVICE_FILE_BYTES_MAX}};
 }
 
 /* Fills a zeroed schema. Every field of every section has its place in one values_t: a section is a mapping
@@ -180,20 +177,12 @@ static const ynode_t *section_in(const ydoc_t *doc, const char *section) {
     return *section ? yaml_get(yaml_root(doc), section) : yaml_root(doc);
 }
 
-/* The key with this name in a map; NULL: there is none. */
-static const ynode_t *key_in(const ynode_t *map, const char *name) {
-    for (size_t i = 0; map && map->kind == YNODE_MAP && i < map->count; i++) {
-        if (strcmp(yaml_key(map, i), name) == 0) return map->keys[i];
-    }
-    return NULL;
-}
-
 /* An unknown key: the nearest one, or all that may stand there. Its place comes from the document, because
  * libcyaml (1.3) tells that of what stands before the key. */
 static void explain_unknown(const service_keys_t *keys, const complaint_t *c, const char *unknown,
                             const ydoc_t *doc, diags_t *problems) {
     const char *section = c->depth ? c->fields[0] : "", *names[SERVICE_KEYS_MAX];
-    const ynode_t *at = key_in(section_in(doc, section), unknown);
+    const ynode_t *at = yaml_get_key(section_in(doc, section), unknown);
     uint32_t line = at ? at->line : c->line, col = at ? at->col : c->col;
     size_t n = names_in(keys, section, names);
     const char *nearest = diag_nearest(unknown, names, n);
@@ -267,10 +256,8 @@ struct service_file {
 
 static char *text_of_value(const flag_row_t *row, const void *value) {
     if (!value) return NULL;
-    switch (row->kind) {
-    case FLAG_SWITCH: return xstrdup(*(const int *)value ? "true" : "false");
-    default: return xstrdup(value);
-    }
+    if (row->kind == FLAG_SWITCH) return xstrdup(*(const int *)value ? "true" : "false");
+    return xstrdup(value);
 }
 
 /* A key that is given twice is an error here, at its second place. The YAML reader has warned of it, and

@@ -3,7 +3,6 @@
 #include "actors/verbs/top.h"
 
 #include <curl/curl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,6 @@
  * The scheduler says it before it gives permits of a job that names the endpoint, and again with each job
  * that is new here: so all can be forgotten with the last job. The engine forgets an endpoint with its last
  * route, therefore a job's routes are given their permits when they are opened. */
-#include <stdlib.h>
 
 #include "actors/worker/worker_internal.h"
 #include "core/base/grow.h"

@@ -11,7 +11,6 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "actors/loop/limits.h"
 #include "actors/worker/worker_rows.h"

@@ -5,8 +5,6 @@
  * vain. */
 #include "actors/worker/worker_internal.h"
 
-#include <stdlib.h>
-
 #include "actors/worker/limits.h"
 
 /* A batch of finished rows as one frame of ROW_RESULTS. */

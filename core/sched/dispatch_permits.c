@@ -4,7 +4,6 @@
  * order of arrival: with c units and n workers each gets c / n, the first c % n one more. So a newcomer may
  * get nothing when there are more workers than units, but never takes the last unit from one that has some.
  * What one worker gives up, another gets when the first has said so (shares.h). */
-#include <stdlib.h>
 
 #include "core/sched/dispatch_internal.h"
 

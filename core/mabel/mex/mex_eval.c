@@ -5,7 +5,6 @@
  * around it (locals_t of scope.h). */
 #include "core/mabel/mex/mex_node.h"
 
-#include "core/base/json.h"
 #include "core/base/text.h"
 #include "core/mabel/mex/limits.h"
 #include "core/mabel/text/limits.h"

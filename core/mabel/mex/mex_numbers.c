@@ -6,7 +6,6 @@
  * double are compared exactly. */
 #include "core/mabel/mex/mex_node.h"
 
-#include "core/base/json.h"
 #include "core/base/text.h"
 #include "core/mabel/mex/limits.h"
 

@@ -95,11 +95,21 @@ size_t yaml_missing_env(const ydoc_t *doc, const ynode_t *const **nodes) {
 
 const char *yaml_key(const ynode_t *map, size_t i) { return map->keys[i]->scalar.string->data; }
 
+/* The place of the key; SIZE_MAX when absent or not a map. */
+static size_t place_of(const ynode_t *map, const char *key) {
+    for (size_t i = 0; map && map->kind == YNODE_MAP && i < map->count; i++)
+        if (strcmp(yaml_key(map, i), key) == 0) return i;
+    return SIZE_MAX;
+}
+
 const ynode_t *yaml_get(const ynode_t *map, const char *key) {
-    if (!map || map->kind != YNODE_MAP) return NULL;
-    for (size_t i = 0; i < map->count; i++)
-        if (strcmp(yaml_key(map, i), key) == 0) return map->items[i];
-    return NULL;
+    size_t i = place_of(map, key);
+    return i < SIZE_MAX ? map->items[i] : NULL;
+}
+
+const ynode_t *yaml_get_key(const ynode_t *map, const char *key) {
+    size_t i = place_of(map, key);
+    return i < SIZE_MAX ? map->keys[i] : NULL;
 }
 
 bool yaml_is_string(const ynode_t *n) {

@@ -55,7 +55,8 @@ size_t yaml_missing_env(const ydoc_t *doc, const ynode_t *const **nodes);
  * not JSON. */
 const ynode_t *yaml_from_json(ydoc_t *doc, const char *json, size_t len, const ynode_t *at, err_t *err);
 
-const ynode_t *yaml_get(const ynode_t *map, const char *key); /* NULL when absent or not a map */
+const ynode_t *yaml_get(const ynode_t *map, const char *key);     /* NULL when absent or not a map */
+const ynode_t *yaml_get_key(const ynode_t *map, const char *key); /* the key itself, for its place */
 bool yaml_is_string(const ynode_t *n);
 /* The bytes of a string scalar, NULL otherwise; len may be NULL. */
 const char *yaml_text(const ynode_t *n, size_t *len);
