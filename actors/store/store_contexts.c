@@ -64,7 +64,7 @@ void store_contexts_on_get(context_store_t *s, const link_frame_t *in, uint64_t 
         if (!is_part(m->contexts.items[i].part)) continue;
         if (find(s, &m->contexts.items[i], m->owner, &err) != SDG_OK) {
             store_give_up(s, err.text);
-            return;
+            break; /* what was found is answered: the next asker must not get it */
         }
         if (s->contexts_found.count + s->missing.count == CONTEXT_BATCH_MAX ||
             s->contexts_found.text.len >= CONTEXT_BATCH_BYTES)

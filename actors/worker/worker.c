@@ -264,9 +264,7 @@ static void on_sync(worker_t *w, const message_t *m, uint64_t now) {
 
 static void check_drained(worker_t *w, uint64_t now) {
     if (!w->draining || w->actor.ended) return;
-    for (worker_job_t *job = worker_next_job(w, NULL); job; job = worker_next_job(w, job)) {
-        worker_return_stuck(w, job, now);
-    }
+    worker_return_stuck(w, NULL, now);
     bool empty = worker_rows_open(w) == 0;
     if (!empty && now < w->drain_deadline_ns) return;
     if (w->args.report_rss) say_totals(w);

@@ -30,9 +30,10 @@
 struct row_context {
     context_part_t part; /* of the row that is in the store, or goes there */
     bool stored;         /* the store has something private of it */
-    size_t saved_bytes;  /* what it took in memory when it was put away, or is expected to take; 0: unknown */
-    uint64_t put_tag;    /* of the CTX_PUT that put it away; 0: it asked for no answer */
-    size_t on_its_way;   /* bytes of that, until the store says that it has them */
+    size_t saved_bytes; /* what it took in memory when it was put away, or is expected to take; 0: unknown, or
+                           no limit */
+    uint64_t put_tag;   /* of the CTX_PUT that put it away; 0: it asked for no answer */
+    size_t on_its_way;  /* bytes of that, until the store says that it has them */
     uint64_t tag, sent_ns; /* of the question that is open, and when it was sent (0: not yet) */
     char *saved;           /* between passes: its bytes, owned, until the store has them */
     size_t saved_len;
@@ -156,7 +157,7 @@ bool worker_context_put_away(worker_t *w, slot_t *slot) {
         text->full = false;
         return false;
     }
-    c->saved_bytes = row_bytes(slot->row);
+    c->saved_bytes = limited ? row_bytes(slot->row) : 0; /* a walk over the row, which only a limit needs */
     c->put_tag = tag;
     /* Under a limit what the store has not taken yet still counts as ours: it may be slower than we are. */
     c->on_its_way = limited ? text->len - before : 0;

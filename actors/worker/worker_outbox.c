@@ -4,6 +4,7 @@
  * While the scheduler is silent frames stay here: WELCOME lets them go, and none of them has backed off in
  * vain. */
 #include "actors/worker/worker_internal.h"
+#include "actors/worker/worker_rows.h"
 
 #include "actors/worker/limits.h"
 
@@ -59,11 +60,7 @@ void worker_add_parked(worker_t *w, worker_job_t *job, const row_usage_t *usage,
 
 /* Nothing runs or waits that could give another result soon; or the worker is about to leave. */
 static bool is_idle(const worker_t *w) {
-    uint64_t open = 0;
-    for (const worker_job_t *job = worker_next_job(w, NULL); job; job = worker_next_job(w, job)) {
-        open += job->running + job->waiting.count;
-    }
-    return open == 0 || w->draining;
+    return w->draining || worker_rows_open(w) == outbox_rows(w->outbox);
 }
 
 uint64_t worker_flush_due(const worker_t *w) { return outbox_due(w->outbox, is_idle(w)); }

@@ -37,13 +37,6 @@ typedef struct step {
     py_event_t own_event; /* room for an event of Python that is not the pool's */
 } step_t;
 
-static void free_event(py_event_t *e) {
-    value_free(e->outputs);
-    value_free(e->vars);
-    value_free(e->ai);
-    value_free(e->log);
-}
-
 /* ---- the call of an LLM */
 
 static void ask(worker_t *w, slot_t *slot, step_t *step) {
@@ -136,7 +129,7 @@ static void call_python(worker_t *w, slot_t *slot, step_t *step) {
 static void free_held(slot_t *slot) {
     held_events_t *held = slot->held;
     for (uint32_t i = held ? held->first : 0; held && i < held->count; i++) {
-        free_event(&held->items[i]);
+        py_event_free(&held->items[i]);
     }
     if (held) free(held->items);
     free(held);
@@ -351,7 +344,7 @@ static void advance(worker_t *w, slot_t *slot, passage_event_t event, llm_answer
         }
     }
     if (step.answer) value_free(step.answer->text);
-    if (step.python) free_event(step.python);
+    if (step.python) py_event_free(step.python);
 }
 
 void worker_report(worker_t *w, slot_t *slot, passage_event_t event, uint64_t now) {
@@ -413,16 +406,15 @@ void worker_return_waiting(worker_t *w, worker_job_t *job) {
 /* Does the row wait for what it will never get here (units.h)? */
 static bool is_stuck(const worker_t *w, const slot_t *slot) {
     if (slot->has_unit || !passage_expects(slot->passage.state, PASSAGE_STUCK)) return false;
-    uint64_t allowed = slot->job->units.allowed, endpoint;
-    if (passage_unit(slot->passage.state) != PASSAGE_UNIT_OF_CALL)
-        return units_never_come(allowed, false, false);
-    endpoint = llm_engine_waits_for(w->llm, slot->call_tag);
+    uint64_t allowed = slot->job->units.allowed;
+    if (passage_unit(slot->passage.state) != PASSAGE_UNIT_OF_CALL) return allowed == 0;
+    uint64_t endpoint = llm_engine_waits_for(w->llm, slot->call_tag);
     return endpoint != 0 && units_never_come(allowed, w->draining, worker_endpoint_closed(w, endpoint));
 }
 
-void worker_return_stuck(worker_t *w, worker_job_t *job, uint64_t now) {
+void worker_return_stuck(worker_t *w, const worker_job_t *job, uint64_t now) {
     for (slot_t *slot = slots_next(w->slots, NULL); slot; slot = slots_next(w->slots, slot)) {
-        if (slot->job == job && is_stuck(w, slot)) worker_report(w, slot, PASSAGE_STUCK, now);
+        if ((!job || slot->job == job) && is_stuck(w, slot)) worker_report(w, slot, PASSAGE_STUCK, now);
     }
 }
 
@@ -490,12 +482,12 @@ static void drive_python(worker_t *w, worker_job_t *job, uint64_t now) {
         if (slot && slot->python_tag == event.tag)
             on_python(w, slot, &event, now);
         else
-            free_event(&event); /* of a call that was cancelled */
+            py_event_free(&event); /* of a call that was cancelled */
     }
 }
 
 static slot_t *slot_of_entry(agenda_entry_t *entry) {
-    return entry ? AGENDA_OWNER(entry, slot_t, agenda) : NULL;
+    return entry ? RING_OWNER(entry, slot_t, agenda) : NULL;
 }
 
 static void drive_agenda(worker_t *w, uint64_t now) {

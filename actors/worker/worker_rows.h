@@ -9,7 +9,7 @@ void worker_accept_rows(worker_t *w, worker_job_t *job, const row_in_list_t *row
 void worker_start_rows(worker_t *w, worker_job_t *job, uint64_t now); /* as many as permits allow */
 void worker_return_waiting(worker_t *w, worker_job_t *job);
 /* Rows that have begun and can never go on here: see is_stuck. */
-void worker_return_stuck(worker_t *w, worker_job_t *job, uint64_t now);
+void worker_return_stuck(worker_t *w, const worker_job_t *job, uint64_t now); /* NULL: of all jobs */
 void worker_drop_rows(worker_t *w, worker_job_t *job); /* those that wait, and those that have begun */
 
 void worker_drive(worker_t *w, uint64_t now); /* finished calls, Python events, alarms, turns, starts */

@@ -109,7 +109,7 @@ static py_event_t *new_event(pypool_t *p, py_event_kind_t kind, uint64_t tag) {
     return e;
 }
 
-static void free_event(py_event_t *e) {
+void py_event_free(py_event_t *e) {
     value_free(e->outputs);
     value_free(e->vars);
     value_free(e->ai);
@@ -894,7 +894,7 @@ void pypool_destroy(pypool_t **pool) {
     for (uint32_t i = 0; i < p->function_count; i++)
         free(p->functions[i].definition);
     for (py_event_t e; pypool_next(p, &e);)
-        free_event(&e);
+        py_event_free(&e);
     json_parser_destroy(&p->parser);
     close(p->epoll_fd);
     free(p->hosts);

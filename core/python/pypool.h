@@ -80,6 +80,7 @@ typedef struct py_event {
     value_t log;
     err_t error; /* FAILED: Python's message, its last traceback line and the user's line number */
 } py_event_t;
+void py_event_free(py_event_t *event); /* what it owns */
 
 typedef struct pypool_options {
     uint32_t hosts_max; /* processes; 0: PY_HOSTS_DEFAULT */

@@ -19,8 +19,6 @@ typedef struct agenda_entry {
     size_t alarm;      /* its place in the heap of alarms; 0: not set */
 } agenda_entry_t;      /* all zero: on no agenda */
 
-#define AGENDA_OWNER(entry, type, member) ((type *)((char *)(entry)-offsetof(type, member)))
-
 agenda_t *agenda_new(void);
 void agenda_destroy(agenda_t **agenda); /* its entries have left */
 

@@ -1,8 +1,9 @@
 /* units.h - what a worker tells the scheduler of the units of one job, and which rows it gives back for want
  * of one: pure.
  *
- * A row that has begun holds a unit while it runs code, and while a call of it is in flight; otherwise it
- * waits for a retry, a unit or a permit of its endpoint. */
+ * A row that has begun holds a unit while it runs, waits for its turn to, is in Python or waits for the
+ * store, and while a call of it is in flight. It holds none while it sleeps, or waits for a retry, a unit or
+ * a permit of its endpoint. */
 #ifndef SDG_SCHED_UNITS_H
 #define SDG_SCHED_UNITS_H
 

@@ -9,7 +9,7 @@ typedef struct runner {
 } runner_t;
 
 static int number_of(agenda_entry_t *entry) {
-    return entry ? AGENDA_OWNER(entry, runner_t, entry)->number : -1;
+    return entry ? RING_OWNER(entry, runner_t, entry)->number : -1;
 }
 
 Test(agenda, turns_come_in_the_order_they_were_taken) {
