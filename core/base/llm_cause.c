@@ -10,7 +10,8 @@ const char *llm_cause_name(llm_cause_t cause) {
         [LLM_CAUSE_TIMEOUT] = "timeout",     [LLM_CAUSE_CONNECTION] = "connection",
         [LLM_CAUSE_MALFORMED] = "malformed", [LLM_CAUSE_EMPTY] = "empty answer",
         [LLM_CAUSE_REFUSED] = "refused",     [LLM_CAUSE_QUOTA] = "quota",
-        [LLM_CAUSE_CANCELLED] = "cancelled",
+        [LLM_CAUSE_CANCELLED] = "cancelled", [LLM_CAUSE_ENDPOINT] = "endpoint",
+        [LLM_CAUSE_DECLINED] = "declined",
     };
     assert(cause < LLM_CAUSES);
     return names[cause];

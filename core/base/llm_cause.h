@@ -8,7 +8,7 @@
 typedef enum llm_cause {
     LLM_CAUSE_NONE,
     LLM_CAUSE_RATE_LIMIT, /* 429 */
-    LLM_CAUSE_OVERLOAD,   /* 503 */
+    LLM_CAUSE_OVERLOAD,   /* 503 that says when to come back, or that its queue is full */
     LLM_CAUSE_SERVER,     /* other 5xx, 409 */
     LLM_CAUSE_TIMEOUT,    /* our timeout, or 408 */
     LLM_CAUSE_CONNECTION, /* refused, reset, DNS, TLS, truncated body */
@@ -17,6 +17,10 @@ typedef enum llm_cause {
     LLM_CAUSE_REFUSED,    /* 4xx that is final: the request itself is wrong */
     LLM_CAUSE_QUOTA,      /* insufficient_quota */
     LLM_CAUSE_CANCELLED,
+    LLM_CAUSE_ENDPOINT, /* the endpoint refuses whatever it is asked: 401, 402, 403, a model or path it has
+                         * not, a certificate or host name that is wrong */
+    LLM_CAUSE_DECLINED, /* an answer without a text to use: a refusal, a content filter, only tool calls, or
+                         * cut before it began */
     LLM_CAUSES
 } llm_cause_t;
 

@@ -20,7 +20,9 @@ _Static_assert(SDG_CAUSE_NONE == (int)LLM_CAUSE_NONE && SDG_CAUSE_RATE_LIMIT == 
                    SDG_CAUSE_MALFORMED == (int)LLM_CAUSE_MALFORMED &&
                    SDG_CAUSE_EMPTY == (int)LLM_CAUSE_EMPTY && SDG_CAUSE_REFUSED == (int)LLM_CAUSE_REFUSED &&
                    SDG_CAUSE_QUOTA == (int)LLM_CAUSE_QUOTA &&
-                   SDG_CAUSE_CANCELLED == (int)LLM_CAUSE_CANCELLED && LLM_CAUSES == 11,
+                   SDG_CAUSE_CANCELLED == (int)LLM_CAUSE_CANCELLED &&
+                   SDG_CAUSE_ENDPOINT == (int)LLM_CAUSE_ENDPOINT &&
+                   SDG_CAUSE_DECLINED == (int)LLM_CAUSE_DECLINED && LLM_CAUSES == 13,
                "a new cause is added to <sdg/llm.h>, too");
 
 static llm_engine_t *inner(sdg_llm_t *llm) { return (llm_engine_t *)llm; }

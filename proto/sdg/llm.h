@@ -54,7 +54,7 @@ typedef struct sdg_endpoint {
 typedef enum sdg_cause {
     SDG_CAUSE_NONE = 0,       /* it did not */
     SDG_CAUSE_RATE_LIMIT = 1, /* 429 */
-    SDG_CAUSE_OVERLOAD = 2,   /* 503 */
+    SDG_CAUSE_OVERLOAD = 2,   /* 503 that says when to come back, or that its queue is full */
     SDG_CAUSE_SERVER = 3,     /* other 5xx, 409 */
     SDG_CAUSE_TIMEOUT = 4,    /* ours, or 408 */
     SDG_CAUSE_CONNECTION = 5, /* refused, reset, DNS, TLS, a body cut short */
@@ -62,7 +62,11 @@ typedef enum sdg_cause {
     SDG_CAUSE_EMPTY = 7,      /* a blank answer */
     SDG_CAUSE_REFUSED = 8,    /* 4xx that is final: the request itself is wrong */
     SDG_CAUSE_QUOTA = 9,      /* insufficient_quota */
-    SDG_CAUSE_CANCELLED = 10  /* sdg_llm_cancel */
+    SDG_CAUSE_CANCELLED = 10, /* sdg_llm_cancel */
+    SDG_CAUSE_ENDPOINT =
+        11, /* the endpoint refuses whatever it is asked: key, credit, model, path, certificate */
+    SDG_CAUSE_DECLINED =
+        12 /* an answer without a text to use: a refusal, a content filter, only tool calls */
 } sdg_cause_t;
 
 /* A finished call. Handed out by sdg_llm_next, yours until sdg_answer_destroy; all pointers live as long. */
