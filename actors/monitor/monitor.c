@@ -97,6 +97,16 @@ static void on_stats(monitor_t *m, const MSG_STATS *stats, uint64_t now) {
     }
 }
 
+/* The page of --report: the numbers of this moment, and the summary. */
+static void write_report(monitor_t *m, const char *summary, uint64_t now) {
+    err_t err;
+    metrics_tick(m->metrics, now);
+    if (report_page_write(&m->args.report, m->metrics, now, summary, &err) == SDG_OK)
+        log_info("run", "report: %s", m->args.report.path);
+    else
+        log_error("run", "%s", err.text);
+}
+
 /* The end of a run: takes the progress line away and prints the summary to stderr. */
 static void on_summary(monitor_t *m, const MSG_SUMMARY *s, uint64_t now) {
     hist_t latency;
@@ -108,11 +118,12 @@ static void on_summary(monitor_t *m, const MSG_SUMMARY *s, uint64_t now) {
         memory_peak_rss_bytes() + m->metrics->now.scheduler[SCHEDULER_worker_rss_bytes];
     log_set_status_line(NULL);
     m->args.progress = false;
-    if (!m->args.summary) return;
+    if (!m->args.summary && !m->args.report.path) return;
     buf_init(&text, 64 << 10);
     char *ending = xstrndup(s->ending.data, s->ending.len);
     report_summary(&m->metrics->now, &latency, s->reasons.data, s->reasons.len, ending, &text);
-    if (write(STDERR_FILENO, text.data, text.len) < 0) {
+    if (m->args.report.path) write_report(m, text.data, now);
+    if (m->args.summary && write(STDERR_FILENO, text.data, text.len) < 0) {
         /* stderr is closed: nobody reads the summary */
     }
     free(ending);
@@ -155,13 +166,15 @@ static void sample_memory(monitor_t *m, uint64_t now) {
 
 /* ---- life */
 
-static bool is_detailed(const monitor_t *m) { return m->http || m->args.memory_threshold_bytes; }
+static bool has_charts(const monitor_t *m) { return m->http || m->args.report.path; }
+
+static bool is_detailed(const monitor_t *m) { return has_charts(m) || m->args.memory_threshold_bytes; }
 
 static uint64_t after(void *self, uint64_t now) {
     monitor_t *m = self;
     draw(m, now);
     if (is_detailed(m)) sample_memory(m, now);
-    if (m->http && now - m->metrics->ticked_ns >= SECOND) metrics_tick(m->metrics, now);
+    if (has_charts(m) && now - m->metrics->ticked_ns >= SECOND) metrics_tick(m->metrics, now);
     if (m->http) monitor_http_run(m->http); /* also closes idle connections */
     return REDRAW_NS;
 }
@@ -197,7 +210,8 @@ void monitor_actor(zsock_t *pipe, void *args) {
     err_t err;
     m->args = *(monitor_args_t *)args;
     m->started_ns = clock_now_ns();
-    m->metrics = metrics_new(m->args.mode, m->args.listen_fd >= 0, m->started_ns, clock_unix_ms());
+    m->metrics = metrics_new(m->args.mode, m->args.listen_fd >= 0 || m->args.report.path, m->started_ns,
+                             clock_unix_ms());
     m->metrics->now.japanese = m->args.japanese;
     m->metrics->now.elsewhere = m->args.mode && strcmp(m->args.mode, "submit") == 0;
     m->pull = link_socket(ZMQ_PULL, 0, SOCKET_HWM);

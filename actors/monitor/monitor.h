@@ -20,6 +20,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "actors/monitor/report_page.h"
+
 typedef struct monitor_args {
     const char *endpoint; /* to bind */
     bool progress;        /* show progress at all */
@@ -29,6 +31,7 @@ typedef struct monitor_args {
     const char *mode;                /* "run", "submit", "serve"; a constant */
     int listen_fd;                   /* of monitor_http_listen, taken over; -1: no web server */
     uint64_t memory_threshold_bytes; /* warn above it; 0: never */
+    report_page_t report;            /* written at the end; borrowed */
 } monitor_args_t;
 
 /* zactor function; args is a monitor_args_t*, copied. */

@@ -337,6 +337,10 @@ const flag_row_t flag_rows[] = {
      .check = host_port_check, .key = "metrics.listen", .sample = "127.0.0.1:9464",
      .english = "dashboard, /metrics and /stats.json, e.g. 127.0.0.1:9464",
      .japanese = "ダッシュボード・/metrics・/stats.json。例 127.0.0.1:9464"},
+    {"report", 0, BOTH, GROUP_SCREEN, FLAG_SWITCH, TO_RUN(report),
+     .english =
+         "write OUTPUT.report.html at the end: summary, charts, failures, settings, the pipeline; one file",
+     .japanese = "終了時に OUTPUT.report.html を書く（要約、グラフ、失敗、設定、パイプラインを1ファイルに）"},
     {"insecure", 0, BOTH, GROUP_SCREEN, FLAG_SWITCH, TO_RUN(insecure), .key = "metrics.insecure",
      .sample = "false", .sample_is_default = true,
      .english = "let --metrics-listen take other than loopback addresses",

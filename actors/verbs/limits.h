@@ -26,6 +26,9 @@
 /* below it not even one batch of results fits everywhere; refused */
 #define MEMORY_LIMIT_MIN ((uint64_t)16 << 20)
 
+/* the words of the command that the page of --report shows: as much as Linux takes for one word */
+#define COMMAND_BYTES_MAX ((size_t)128 << 10)
+
 /* values of one flag of a fixed set: for the nearest one when a word is none of them */
 #define FLAG_CHOICES_MAX 16
 
