@@ -103,7 +103,7 @@ static void fold(mex_compiler_t *c, mex_t *m) {
     scope_t empty = {.ops = MEX_OPS_MAX - FOLD_OPS_MAX};
     value_t v;
     if (m->run(m, &empty, &v, NULL) != SDG_OK) return;
-    if (value_bytes(v) > FOLD_BYTES_MAX) {
+    if (value_bytes(v) > FOLD_BYTES_MAX || empty.zeros) { /* zeros are counted per row */
         value_free(v);
         return;
     }

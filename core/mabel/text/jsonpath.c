@@ -313,8 +313,8 @@ static int parse_number(jp_parser_t *p, jp_expr_t *e) {
         while (is_digit(peek(p)))
             p->at++;
     }
-    return text_to_number(from, (size_t)(p->at - from), &e->literal) ? SDG_OK
-                                                                     : fail(p, "a number was expected");
+    return text_to_exact_number(from, (size_t)(p->at - from), &e->literal) ? SDG_OK
+                                                                           : fail(p, "a number was expected");
 }
 
 typedef struct function_row {
