@@ -549,8 +549,7 @@ Test(conditions, forms) {
         {"'{e}'", false},
         {"text", true},
         {"0", false},
-        {"null", false},
-        {"{}", false},
+        {"{filter: {list: [], fn: 1}}", false},
         {"{eq: ['{o}', {k: 1}]}", false},
         {"{not: {equals: ['{s}', 'on']}}", true},
         {"{get: [{var: o}, zz], default: 1}", true},
@@ -566,6 +565,24 @@ Test(conditions, forms) {
         cr_expect_eq(yes, cases[i].want, "%s", cases[i].expr);
         world_free(&w);
     }
+}
+
+Test(conditions, an_empty_one_is_no_condition) {
+    static const char *const empty[] = {"null", "{}", "''", "'{}'", "' { } '", "'null'"};
+    static const mex_mode_t modes[] = {MEX_CONDITION, MEX_OPERAND};
+    for (size_t i = 0; i < 2 * sizeof empty / sizeof empty[0]; i++) {
+        world_t w;
+        bool yes;
+        err_t err;
+        const char *expr = empty[i / 2];
+        world_init(&w, expr, modes[i % 2]);
+        cr_assert(w.m, "%s: %s", expr, w.diags.count ? w.diags.items[0].message : "?");
+        cr_assert_eq(mex_eval_bool(w.m, &w.scope, &yes, &err), 0);
+        cr_expect_eq(yes, modes[i % 2] == MEX_CONDITION, "%s", expr);
+        world_free(&w);
+    }
+    EXPECT({"{if: {cond: {}, then: 1, else: 2}}", "2"}, {"{and: [true, {}]}", "false"},
+           {"{case: {when: [{cond: {}, then: 1}], else: 2}}", "2"}, {"{not: {}}", "true"});
 }
 
 static void expect_refused(const char *expr, mex_mode_t mode, const char *path, const char *word) {
