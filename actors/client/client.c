@@ -138,6 +138,11 @@ static void close_output(client_t *c) {
     if (c->exit_code != EXIT_DATA) client_store_safe(c);
 }
 
+/* Does the output hold rows with _error, of this run or an earlier one? */
+static bool holds_failed_rows(const client_t *c) {
+    return c->told.tally.totals[CLIENT_rows_failed] + c->args->resumed.rows_failed > 0;
+}
+
 /* The end of the run, once: closes the output unless it has failed, tells scheduler, store and monitor, and
  * ends the actor with the exit code. */
 static void finish(client_t *c, bool output_ok) {
@@ -145,10 +150,8 @@ static void finish(client_t *c, bool output_ok) {
     if (output_ok) close_output(c);
     set_state(c, CLIENT_OVER, c->ending[0] ? c->ending : "done");
     say_bye(c);
-    client_store_close(c, c->exit_code == EXIT_ALL_FINE);
-    if (c->exit_code == EXIT_ALL_FINE &&
-        c->told.tally.totals[CLIENT_rows_failed] + c->args->resumed.rows_failed > 0)
-        c->exit_code = EXIT_ROWS_FAILED;
+    client_store_close(c, c->exit_code == EXIT_ALL_FINE, holds_failed_rows(c));
+    if (c->exit_code == EXIT_ALL_FINE && holds_failed_rows(c)) c->exit_code = EXIT_ROWS_FAILED;
     c->told.tally.totals[CLIENT_can_continue] =
         c->exit_code == EXIT_STOPPED || c->exit_code == EXIT_DATA || c->exit_code == EXIT_RUNTIME;
     client_tell_summary(c);
@@ -206,7 +209,7 @@ static int write_row(client_t *c, const row_done_t *row, err_t *err) {
     int rc = writer_add(c->results.writer, row->index, row->json.data, row->json.len, err);
     if (rc == SDG_OK) {
         client_count_result(c, row);
-        client_store_row(c, row->index);
+        client_store_row(c, row);
         feed_finished(c->input.feed, row->index);
     }
     return rc;

@@ -47,7 +47,12 @@ static bool wants_journal(const run_options_t *o, const pipeline_t *p) {
     return false;
 }
 
-static bool row_is_finished(void *finished, uint64_t row) { return rangeset_has(finished, row); }
+/* A row that has failed may be done again by a later run, perhaps with a corrected pipeline: its calls stay.
+ */
+static journal_row_t row_of(void *writer, uint64_t row) {
+    if (rangeset_has(writer_failed(writer), row)) return JOURNAL_ROW_KEPT;
+    return rangeset_has(writer_finished(writer), row) ? JOURNAL_ROW_FINISHED : JOURNAL_ROW_OPEN;
+}
 
 static void say_found(const journal_found_t *found, const char *path) {
     if (found->torn_bytes)
@@ -60,12 +65,11 @@ static void say_found(const journal_found_t *found, const char *path) {
 }
 
 /* Called after the output is open: its lock makes this run the only owner of the journal too, and it says
- * which rows are finished. --overwrite starts anew, so without old answers. */
+ * which rows are finished. */
 static int open_journal(const run_options_t *o, const client_args_t *c, local_run_t *run, err_t *err) {
     journal_found_t found;
     char *path = xasprintf("%s.journal", o->output);
-    if (o->overwrite) unlink(path);
-    run->journal = journal_open(path, row_is_finished, (void *)writer_finished(c->writer), &found, err);
+    run->journal = journal_open(path, JOURNAL_MAKE, row_of, c->writer, &found, err);
     if (run->journal) say_found(&found, path);
     run->options->store.calls = run->journal;
     run->options->store.first_row = found.first_row;
@@ -124,9 +128,18 @@ static int open_contexts(run_store_t *store, run_options_t *o, const client_args
 
 /* ---- the store of a run */
 
+/* --overwrite starts anew, so without old answers, also when no journal is kept now. A file that is no
+ * journal is left alone. */
+static void drop_old_journal(const run_options_t *o) {
+    char *path = xasprintf("%s.journal", o->output);
+    if (o->overwrite && is_a_file(o->output) && journal_is_there(path)) unlink(path);
+    free(path);
+}
+
 int run_store_open(run_store_t *store, run_options_t *o, const pipeline_t *p, client_args_t *c,
                    local_run_t *run, err_t *err) {
     *store = (run_store_t){0};
+    drop_old_journal(o);
     choose_stops(store, o, p, c);
     int rc = open_contexts(store, o, c, run, err);
     if (rc == SDG_OK && wants_journal(o, p)) rc = open_journal(o, c, run, err);

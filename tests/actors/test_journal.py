@@ -49,6 +49,24 @@ PYTHON = HEAD + """
           return {"C": ctx.call_ai("m", prompts=[text])}
   - {type: end, exec: 4, final: [{name: n, value: "{n}", type_hint: json}, {name: c, value: "{C}"}]}
 """
+PICKY = HEAD + """
+  - {type: ai, exec: 1, id: one, model: m, prompts: ["one {n}"], outputs: [{name: A, select: full}]}
+  - {type: ai, exec: 2, id: two, model: m, prompts: ["two {A}"], outputs: [{name: B, select: full}]}
+  - type: python
+    exec: 3
+    entrypoint: check
+    ctx_access: [get]
+    inputs: {n: "{n}", b: "{B}"}
+    outputs: [C]
+    function_code: |
+      def check(ctx, n, b):
+          if n % 8 == 0:
+              raise ValueError("not this one")
+          return {"C": b}
+  - {type: end, exec: 4, final: [{name: n, value: "{n}", type_hint: json}, {name: c, value: "{C}"}]}
+"""
+
+
 def chained(n):
     return "echo[m]: three echo[m]: two echo[m]: one %d" % n
 
@@ -197,6 +215,10 @@ def test_overwrite_starts_without_old_answers():
         made = mock.stats()["requests"]
         b.run("--max-concurrent", AT_ONCE, "--overwrite")
         equal(mock.stats()["requests"] - made, 150)
+        run_and_kill(b, mock, mock.stats()["requests"] + 60, "--overwrite")
+        assert os.path.exists(journal(b))
+        b.run("--max-concurrent", AT_ONCE, "--overwrite", "--no-journal")
+        assert not os.path.exists(journal(b)), "answers of a run that was thrown away"
 
 
 def test_a_torn_record_is_cut():
@@ -248,6 +270,44 @@ def test_a_stopped_run_keeps_its_journal():
         b.run("--max-concurrent", AT_ONCE)
         check(b)
         equal(mock.stats()["requests"], ROWS * 3)
+
+
+def fails(b):
+    """Rows of the output that have failed."""
+    return sorted(row["_row_index"] for row in b.rows() if "_error" in row)
+
+
+def test_calls_of_failed_rows_outlive_further_runs():
+    """The third block's type_hint is wrong: a later run that does nothing keeps the journal, a corrected one asks nothing."""
+    with Mock("--latency-ms", 1) as mock, Bench(mock, 40, THREE.replace("name: C,", "name: C, type_hint: json,")) as b:
+        b.run("--max-concurrent", AT_ONCE, code=1)
+        equal(fails(b), list(range(40)))
+        equal(mock.stats()["requests"], 120)
+        stats = json.loads(tool("stats", journal(b)))
+        equal((stats["calls"], stats["rows"]), (120, 40))
+        b.run("--max-concurrent", AT_ONCE, code=1)
+        equal(mock.stats()["requests"], 120)
+        equal(json.loads(tool("stats", journal(b)))["calls"], 120)
+        b.write_pipeline(THREE)
+        err = b.run("--max-concurrent", AT_ONCE, "--retry-failed", "--force-resume")
+        has(err, "120 LLM calls of 40 unfinished rows are in the journal and are not made again")
+        equal(mock.stats()["requests"], 120)
+        check(b)
+        assert not os.path.exists(journal(b)), "no row is failed any more"
+
+
+def test_only_the_calls_of_failed_rows_stay():
+    with Mock("--latency-ms", 1) as mock, Bench(mock, 40, PICKY) as b:
+        b.run("--max-concurrent", AT_ONCE, code=1)
+        equal(fails(b), list(range(0, 40, 8)))
+        equal(json.loads(tool("stats", journal(b)))["rows"], 5)
+        made = mock.stats()["requests"]
+        b.write_pipeline(PICKY.replace("n % 8 == 0", "False"))
+        b.run("--max-concurrent", AT_ONCE, "--retry-failed", "--force-resume")
+        equal(mock.stats()["requests"], made)
+        equal(fails(b), [])
+        check_indexes(b.rows(), 40)
+        assert not os.path.exists(journal(b))
 
 
 def test_stats_and_export():

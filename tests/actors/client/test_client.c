@@ -662,7 +662,7 @@ static void expect_job_opened(void) {
     link_frame_free(&in);
 }
 
-static void expect_job_closed(bool complete) {
+static void expect_job_closed(uint64_t complete) {
     link_frame_t in;
     puppet_await(&store, MESSAGE_JOB_CLOSED, &in);
     cr_expect_eq(in.message.JOB_CLOSED.job, job);
@@ -687,7 +687,26 @@ Test(client, the_store_hears_of_rows_that_are_safe_and_of_the_end) {
     link_frame_free(&in);
     say_done("");
     expect_end(EXIT_ALL_FINE, "");
-    expect_job_closed(true);
+    expect_job_closed(1);
+}
+
+Test(client, the_store_keeps_the_calls_of_a_failed_row) {
+    link_frame_t in;
+    write_rows(2);
+    with_store();
+    options.store.calls = true;
+    open_job();
+    give_credit(0, MANY, MANY);
+    expect_rows_end(1);
+    send_results(1, 0, 1, ROW_STATUS_FAILED, (slice_t){0});
+    send_ok(2, 1, 1);
+    puppet_await(&store, MESSAGE_ROWS_FINISHED, &in);
+    cr_assert_eq(in.message.ROWS_FINISHED.rows.count, 1);
+    cr_expect_eq(in.message.ROWS_FINISHED.rows.items[0], 1, "only the row that is fine");
+    link_frame_free(&in);
+    say_done("");
+    expect_end(EXIT_ROWS_FAILED, "");
+    expect_job_closed(2);
 }
 
 Test(client, a_stopped_job_is_not_complete_in_the_store) {
@@ -699,7 +718,7 @@ Test(client, a_stopped_job_is_not_complete_in_the_store) {
     puppet_pass(&scheduler, MESSAGE_JOB_STOP);
     say_done("stopped");
     expect_end(EXIT_STOPPED, "stopped");
-    expect_job_closed(false);
+    expect_job_closed(0);
 }
 
 /* ---- batch mode */
