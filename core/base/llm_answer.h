@@ -21,6 +21,7 @@ typedef struct llm_answer {
     bool has_unit;
     struct permit *permit; /* the request's (core/llm/permit.h); NULL: none was needed */
     value_t text;          /* owned by the receiver; null when failed */
+    bool replayed;         /* from the call journal: no request was made for it */
     char finish_reason[24];
     uint32_t prompt_tokens, completion_tokens; /* summed over the requests of this call */
     uint32_t requests;                         /* HTTP requests made */
