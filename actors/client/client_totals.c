@@ -93,7 +93,7 @@ void client_tell_summary(client_t *c) {
     buf_t reasons;
     if (!c->monitor) return;
     client_gather(c);
-    buf_init(&reasons, 2 * REASONS_JSON_BYTES);
+    buf_init(&reasons, OUTCOMES_JSON_BYTES);
     tally_write_outcomes(&c->told.tally, &reasons);
     message_t m = {.type = MESSAGE_SUMMARY,
                    .SUMMARY = {.values = {c->told.tally.totals, CLIENT_STATS},

@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* meta of a finished row: reason, counters, ROW_LATENCIES_MAX latencies */
-#define USAGE_BYTES_MAX 1024
+/* meta of a finished row: reason, counters, ROW_LATENCIES_MAX latencies, ROW_NOTES_MAX notes */
+#define USAGE_BYTES_MAX 2048
 
 /* rows one worker holds: 4,096 calls in flight with plenty ready behind them */
 #define WORKER_ROWS_MAX 16384

@@ -122,6 +122,11 @@ static bool is_printable(uint32_t cp) {
     return !find_range(TEXT_NOT_PRINTABLE, TEXT_NOT_PRINTABLE_COUNT, cp);
 }
 
+unsigned text_width(uint32_t cp) {
+    if (find_range(TEXT_NO_WIDTH, TEXT_NO_WIDTH_COUNT, cp)) return 0;
+    return find_range(TEXT_WIDE, TEXT_WIDE_COUNT, cp) ? 2 : 1;
+}
+
 /* ---- str() and repr() */
 
 void text_write_int(buf_t *out, int64_t i) {

@@ -33,6 +33,8 @@ size_t utf8_offset(const char *bytes, size_t len, size_t code_points);
  * none. */
 int utf8_decode(const char *bytes, size_t len, uint32_t *code_point);
 void utf8_write(buf_t *out, uint32_t code_point);
+/* Columns that a terminal gives a character that is no control: 0 (a mark), 1 or 2 (East Asian wide). */
+unsigned text_width(uint32_t code_point);
 bool utf8_valid(const char *bytes, size_t len);
 /* How many bytes at the front are printable ASCII and neither `quote` nor a backslash: these need no escape
  * in JSON nor in repr(). */

@@ -106,6 +106,9 @@ typedef struct python_block {
 typedef struct py_env_spec {
     char *interpreter, *venv; /* NULL when not given */
     value_t requirements, env;
+    /* runtime.python.setup: commands for a shell, in order, run when the venv is made: before the
+     * requirements are installed, and after. Lists of text, or null when there are none. */
+    value_t pre_install, post_install;
     bool allow_network;
 } py_env_spec_t;
 

@@ -211,6 +211,13 @@ void row_give(row_t *row, str_t *name, value_t take) {
     object_set(&row->context, name, take);
 }
 
+void row_note(row_t *row, row_note_kind_t kind, const str_t *output, uint32_t count) {
+    const char *label = row_block(row)->label->data;
+    char *name = output ? xasprintf("%s.%s", label, output->data) : NULL;
+    row_notes_add(&row->usage.notes, kind, name ? name : label, count);
+    free(name);
+}
+
 int row_render(row_t *row, const template_t *t, value_t *out) {
     *out = value_null();
     if (template_is_plain(t)) {

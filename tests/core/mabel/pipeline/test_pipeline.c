@@ -665,6 +665,27 @@ Test(pipeline, python_blocks_are_compiled) {
     done(&l);
 }
 
+Test(pipeline, setup_commands_of_a_python_environment) {
+    loaded_t l = load_clean(
+        "runtime: {python: {setup: {pre_install: [\"apt list\", b], post_install: c}}}\n"
+        "blocks:\n"
+        "  - {type: python, exec: 1, function_code: x}\n"
+        "  - {type: python, exec: 2, function_code: x, use_env: override, override_env: {setup: "
+        "{pre_install: "
+        "[]}}}\n"
+        "  - {type: python, exec: 3, function_code: x, use_env: override, override_env: {venv: other}}\n");
+    expect_json(l.p->py_envs[0].pre_install, "[\"apt list\",\"b\"]");
+    expect_json(l.p->py_envs[0].post_install, "[\"c\"]");
+    cr_assert_eq(l.p->py_envs[1].pre_install.kind, VALUE_NULL, "an empty list replaces, too");
+    expect_json(l.p->py_envs[1].post_install, "[\"c\"]");
+    cr_assert_eq(l.p->py_envs[2].post_install.kind, VALUE_NULL, "a venv of its own has a setup of its own");
+    done(&l);
+    expect_said("runtime: {python: {setup: {preinstall: [a]}}}\nblocks:\n" END,
+                "runtime.python.setup: unknown key 'preinstall' in setup, did you mean 'pre_install'?", 0, 1);
+    expect_said("runtime: {python: {setup: {pre_install: [[a]]}}}\nblocks:\n" END,
+                "runtime.python.setup.pre_install[0]: expected text, found a list", 1, 0);
+}
+
 Test(pipeline, python_problems) {
     static const struct {
         const char *fields, *part;
