@@ -5,4 +5,7 @@
 /* kinds of failures that are counted apart: the causes of one run are few, and STATS carries the table */
 #define REASONS_MAX 24
 
+/* endpoints in one report: as many as a job may name (JOB_ENDPOINTS_MAX); further ones are not said */
+#define ENDPOINT_REPORTS_MAX 256
+
 #endif
