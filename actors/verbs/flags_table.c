@@ -94,6 +94,8 @@ const flag_row_t flag_rows[] = {
     /* ---- validate, config, help */
     {"yaml", 'y', VALIDATE, GROUP_MAIN, FLAG_TEXT, TO(validate_options_t, yaml), .unit = "FILE",
      .english = "one more pipeline", .japanese = "検査するパイプライン（もう1つ）"},
+    {"strict", 0, VALIDATE, GROUP_MAIN, FLAG_SWITCH, TO(validate_options_t, strict),
+     .english = "warnings are errors", .japanese = "警告もエラーとして扱う"},
     {"no-env", 0, VALIDATE, GROUP_MAIN, FLAG_SWITCH_OFF, TO(validate_options_t, use_env),
      .english = "do not look at ${ENV.NAME}: missing variables are no problem",
      .japanese = "${ENV.NAME} を調べない"},
@@ -106,6 +108,9 @@ const flag_row_t flag_rows[] = {
     {"man", 0, HELP, GROUP_MAIN, FLAG_SWITCH, TO(help_options_t, man), .traits = FLAG_HIDDEN},
 
     /* ---- rows */
+    {"strict", 0, ALL | DOCTOR, GROUP_ROWS, FLAG_SWITCH, TO_RUN(strict),
+     .english = "warnings of the pipeline, and names that are no column, are errors",
+     .japanese = "パイプラインの警告と、列にない名前をエラーとして扱う"},
     {"mapping", 0, ALL | DOCTOR, GROUP_ROWS, FLAG_READ, .read = run_options_map, .traits = FLAG_REPEATABLE,
      .unit = "A:B", .english = "rename input column A to B (repeatable)",
      .japanese = "入力列 A を B に改名（複数指定可）"},
@@ -127,8 +132,7 @@ const flag_row_t flag_rows[] = {
      .unit = "NAME"},
     {"subset", 0, ALL, GROUP_ROWS, FLAG_READ, .read = run_options_refuse_dataset, .traits = FLAG_HIDDEN,
      .unit = "NAME"},
-    {"split", 0, ALL, GROUP_ROWS, FLAG_READ, .read = run_options_refuse_dataset, .traits = FLAG_HIDDEN,
-     .unit = "NAME"},
+    {"split", 0, ALL, GROUP_ROWS, FLAG_TEXT, TO_RUN(split), .traits = FLAG_HIDDEN, .unit = "NAME"},
     {"disable-output-cleaning", 0, ALL, GROUP_ROWS, FLAG_SWITCH, .traits = FLAG_HIDDEN},
     {"row", 0, TEST, GROUP_ROWS, FLAG_NUMBER, TO_RUN(row), .unit = "N",
      .english = "which row, from 0 (default 0)", .japanese = "何行目か、0 から（既定 0）"},
@@ -355,6 +359,8 @@ const flag_row_t flag_rows[] = {
      .japanese = "進捗を表示しない"},
     {"quiet", 'q', ALL | WORKER, GROUP_SCREEN, FLAG_SWITCH, TO_COMMON(quiet),
      .english = "warnings and errors only", .japanese = "警告とエラーのみ"},
+    {"no-verbose", 0, ALL, GROUP_SCREEN, FLAG_SWITCH_OFF, TO_COMMON(verbose), .traits = FLAG_HIDDEN},
+    {"legacy-logs", 0, ALL, GROUP_SCREEN, FLAG_SWITCH, .traits = FLAG_HIDDEN},
     {"verbose", 'v', ALL | SERVE | WORKER, GROUP_SCREEN, FLAG_SWITCH, TO_COMMON(verbose),
      .english = "say what the runtime does", .japanese = "動作の詳細を表示"},
     {"ui-locale", 0, ALL | DOCTOR | CONFIG, GROUP_SCREEN, FLAG_CHOICE, TO_COMMON(locale), .choices = locales,

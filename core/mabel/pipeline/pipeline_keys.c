@@ -90,7 +90,7 @@ static bool looks_like_placeholder(const ynode_t *n, want_t want) {
 static void check_text(load_t *l, const ynode_t *n, const ypath_t *path, want_t want) {
     if (want == WANT_NAME) name_check_text(l->diags, n, path);
     if (want == WANT_OUTPUT) name_check_output(l->diags, n, path);
-    if (want == WANT_TEXT || want == WANT_TEXTS) name_check_change(l->diags, n, path);
+    if ((want == WANT_TEXT || want == WANT_TEXTS) && !is_null(n)) name_check_change(l->diags, n, path);
 }
 
 static const key_rule_t *find_rule(const keyset_t *set, const char *key) {

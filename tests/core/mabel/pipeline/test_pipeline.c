@@ -670,8 +670,8 @@ Test(pipeline, names_that_yaml_made_something_else) {
     };
     for (size_t i = 0; i < sizeof warnings / sizeof warnings[0]; i++)
         expect_said(warnings[i].text, warnings[i].part, 0, 1);
-    loaded_t l =
-        load_clean("mabel: {version: 2.0}\nblocks:\n  - {type: end, exec: 1, id: 7, exit_code: 0}\n");
+    loaded_t l = load_clean("mabel: {version: 2.0}\nblocks:\n  - {type: end, exec: 1, id: 7, name: null, "
+                            "reason: ~, exit_code: 0}\n");
     done(&l);
 }
 
