@@ -306,8 +306,9 @@ static void read_pattern(loader_t *l, const ynode_t *n, const ypath_t *path, lis
         diag_add(l->diags, DIAG_ERROR, v->line, v->col, YPATH_KEY(path, "regex_pattern"), "%s", err.text);
 }
 
-/* `list:` of for and reduce, with `parse` and `drop_empty`. */
-static void list_field(loader_t *l, const ynode_t *n, const ypath_t *path, list_source_t *list) {
+/* `list:` of for and reduce, with `parse` (else text is split as `otherwise`) and `drop_empty`. */
+static void list_field(loader_t *l, const ynode_t *n, const ypath_t *path, list_parse_t otherwise,
+                       list_source_t *list) {
     size_t len = 0;
     const ynode_t *v = yaml_get(n, "list");
     if (!v) {
@@ -318,9 +319,11 @@ static void list_field(loader_t *l, const ynode_t *n, const ypath_t *path, list_
     if (text) {
         list->text = template_compile(text, len);
         if (template_is_plain(list->text)) dotted_init(&list->ref, text, len);
+        list->is_name = template_is_name(text, len);
     } else {
         list->expr = mex_compile(l->doc, v, YPATH_KEY(path, "list"), MEX_VALUE, l->diags);
     }
+    list->parse = otherwise;
     read_parse(l, n, path, list);
     if (list->parse == PARSE_REGEX) read_pattern(l, n, path, list);
     list->drop_empty = flag_field(l, n, path, "drop_empty");
@@ -504,7 +507,7 @@ static void read_while(loader_t *l, const ynode_t *n, const ypath_t *path, op_t 
 }
 
 static void read_for(loader_t *l, const ynode_t *n, const ypath_t *path, op_t *op) {
-    list_field(l, n, path, &op->list);
+    list_field(l, n, path, PARSE_COMMAS, &op->list);
     op->var = name_field(l, n, path, "var", "item");
     op->cond = mex_field(l, n, path, "where", MEX_CONDITION);
     if (yaml_get(n, "map"))
@@ -517,7 +520,7 @@ static void read_for(loader_t *l, const ynode_t *n, const ypath_t *path, op_t *o
  * called `var`, the element `item`. */
 static void read_reduce(loader_t *l, const ynode_t *n, const ypath_t *path, op_t *op) {
     bool by_step = yaml_get(n, "step") && !yaml_get(n, "body");
-    list_field(l, n, path, &op->list);
+    list_field(l, n, path, PARSE_LINES, &op->list);
     op->value =
         mex_field(l, n, path, yaml_get(n, "init") && !yaml_get(n, "value") ? "init" : "value", MEX_VALUE);
     if (by_step) {
@@ -570,8 +573,7 @@ static void read_operands(loader_t *l, const ynode_t *n, const ypath_t *path, op
     op->operands = xcalloc(count ? count : 1, sizeof *op->operands);
     for (size_t i = 0; i < count; i++) {
         const ynode_t *item = v->kind == YNODE_LIST ? v->items[i] : v;
-        op->operands[op->operand_count++] =
-            mex_compile(l->doc, item, YPATH_AT(at, i), MEX_CONDITION, l->diags);
+        op->operands[op->operand_count++] = mex_compile(l->doc, item, YPATH_AT(at, i), MEX_OPERAND, l->diags);
     }
 }
 

@@ -1,6 +1,7 @@
 /* pipeline_keys.c - objects against their key tables, and fields of objects. See pipeline_load.h. */
 #include "core/mabel/pipeline/pipeline_load.h"
 
+#include "core/base/integer.h"
 #include "core/base/text.h"
 #include "core/mabel/yaml/limits.h"
 
@@ -38,6 +39,8 @@ static bool is_scalar(const ynode_t *n) { return n->kind == YNODE_SCALAR && n->s
 static bool scalar_number(const ynode_t *n, value_t *out) {
     if (n->kind != YNODE_SCALAR) return false;
     *out = n->scalar;
+    if (n->scalar.kind == VALUE_BIGINT) *out = value_real(integer_to_real(n->scalar));
+    if (n->scalar.kind == VALUE_BIGINT) return true;
     if (n->scalar.kind == VALUE_INT || n->scalar.kind == VALUE_REAL) return true;
     return n->scalar.kind == VALUE_STRING &&
            text_to_number(n->scalar.string->data, n->scalar.string->len, out);
