@@ -59,7 +59,6 @@
 #include "core/base/endpoint_report.h"
 #include "core/base/error.h"
 #include "core/llm/call.h"
-#include "core/llm/endpoint_report.h"
 #include "core/llm/permit.h"
 #include "core/llm/retry.h"
 
