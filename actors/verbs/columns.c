@@ -22,7 +22,7 @@ struct columns {
     uint64_t *found;  /* rows of the sample that have it */
     bool *supplied;   /* the pipeline supplies it */
     value_t supplies; /* object: names that the pipeline supplies -> null */
-    value_t columns;  /* object: column, after --mapping -> rows that have it */
+    value_t columns;  /* object: column of some row, after --mapping -> null */
     uint64_t rows;
 };
 
@@ -83,12 +83,10 @@ static void map_columns(const row_options_t *o, value_t *row) {
 }
 
 static void note_columns(columns_t *c, value_t row) {
-    for (size_t i = 0; i < object_count(row); i++) {
-        str_t *column = object_key_peek(row, i);
+    for (size_t i = 0; i < object_count(row) && object_count(c->columns) < CSV_COLUMNS_MAX; i++) {
         bool found;
-        value_t n = object_get_str_peek(c->columns, column, &found);
-        if (found || object_count(c->columns) < CSV_COLUMNS_MAX)
-            object_set(&c->columns, column, value_int(found ? n.integer + 1 : 1));
+        object_get_str_peek(c->columns, object_key_peek(row, i), &found);
+        if (!found) object_set(&c->columns, object_key_peek(row, i), value_null());
     }
 }
 

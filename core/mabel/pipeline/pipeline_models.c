@@ -52,7 +52,10 @@ static const key_rule_t MODEL_RULES[] = {
     {"description", WANT_ANY, false},
     {"comment", WANT_ANY, false},
 };
-static const keyset_t MODEL_KEYS = KEYSET("a model", MODEL_RULES, NULL);
+static const keyset_t MODEL_KEYS = {.what = "a model",
+                                    .rules = MODEL_RULES,
+                                    .count = sizeof MODEL_RULES / sizeof MODEL_RULES[0],
+                                    .params = "request_defaults"};
 
 /* ---- retry */
 

@@ -137,6 +137,13 @@ static bool is_known(const char *key) {
     return false;
 }
 
+bool params_have(const char *key) {
+    static const char *const short_ones[] = {"n", "seed", "stop", "user", "stream"};
+    for (size_t i = 0; i < sizeof short_ones / sizeof short_ones[0]; i++)
+        if (strcmp(short_ones[i], key) == 0) return true;
+    return is_known(key);
+}
+
 static void key_check(load_t *l, const ynode_t *at, const ypath_t *path) {
     const char *key = at->scalar.string->data;
     for (size_t i = 0; i < sizeof FOREIGN / sizeof FOREIGN[0]; i++)

@@ -816,6 +816,14 @@ Test(pipeline, parameters_that_will_not_do_what_they_seem_to) {
     }
     expect_said(MODEL "blocks:\n  - {type: ai, exec: 1, model: m, prompts: [a], params: {timeout: 3}}\n",
                 "blocks[0].params.timeout: 'timeout' only goes to the server", 0, 1);
+    expect_said(
+        MODEL "blocks:\n  - {type: ai, exec: 1, model: m, prompts: [a], temperature: 1}\n",
+        "blocks[0]: unknown key 'temperature' in an ai block: a parameter of requests stands in 'params'", 0,
+        1);
+    expect_said("models: [{name: m, api_model: a, api_key: k, max_tokens: 5}]\nblocks:\n" END,
+                "models[0]: unknown key 'max_tokens' in a model: a parameter of requests stands in "
+                "'request_defaults'",
+                0, 1);
     loaded_t l =
         load("models: [{name: m, api_model: a, api_key: k, request_defaults: {timeout: 3, stop: [no]}}]\n"
              "blocks:\n" END);
