@@ -24,7 +24,7 @@ typedef struct llm_answer {
     value_t text;          /* owned by the receiver; null when failed */
     /* What came beside the text as reasoning, owned likewise; null: nothing did, or the call failed. */
     value_t reasoning;
-    bool replayed;         /* from the call journal: no request was made for it */
+    bool replayed; /* from the call journal: no request was made for it */
     char finish_reason[24];
     uint32_t prompt_tokens, completion_tokens; /* summed over the requests of this call */
     uint32_t requests;                         /* HTTP requests made */
