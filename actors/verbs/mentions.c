@@ -83,7 +83,8 @@ static void in_braces(finder_t *f, const str_t *text) {
         at++;
         while (at + len < end && !strchr("{}\n", at[len]))
             len++;
-        if (at + len == end || at[len] != '}' || len == 0 || len > BRACES_BYTES_MAX) continue;
+        bool jinja = at - text->data >= 2 && at[-2] == '{'; /* said when the file is loaded */
+        if (at + len == end || at[len] != '}' || len == 0 || len > BRACES_BYTES_MAX || jinja) continue;
         char *whole = xasprintf("{%.*s}", (int)len, at);
         template_t *t = template_compile(whole, strlen(whole));
         if (template_is_plain(t)) add_mention(f, MENTION_TEXT, at, len);
