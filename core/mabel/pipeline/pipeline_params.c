@@ -203,21 +203,13 @@ static void number_check(load_t *l, const ynode_t *n, const ypath_t *path) {
              text, text, better);
 }
 
-/* A word of a list that YAML 1.1 reads as something else, [yes, no] or [12:30]: choices and words for a
- * server are texts. `true` and `false` are booleans for everybody. */
-static void word_check(load_t *l, const ynode_t *n, const ypath_t *path) {
-    bool word = n->plain && n->scalar.kind == VALUE_BOOL && !strchr("tTfF", n->plain[0]);
-    bool sixties = n->plain && strchr(n->plain, ':');
-    if (word || sixties) name_check_warn(l->diags, n, path);
-}
-
 /* The tree is at most YAML_DEPTH_MAX deep. */
 static void values_check(load_t *l, const ynode_t *n, const ypath_t *path) {
     bool list = n->kind == YNODE_LIST;
     if (n->kind == YNODE_SCALAR) number_check(l, n, path);
     for (size_t i = 0; n->kind != YNODE_SCALAR && i < n->count; i++) {
         const ypath_t *at = list ? YPATH_AT(path, i) : YPATH_KEY(path, yaml_key(n, i));
-        if (list) word_check(l, n->items[i], at);
+        if (list) name_check_word(l->diags, n->items[i], at); /* choices for a server are texts */
         values_check(l, n->items[i], at);
     }
 }

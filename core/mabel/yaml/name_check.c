@@ -53,6 +53,12 @@ void name_check_warn(diags_t *diags, const ynode_t *n, const ypath_t *path) {
     complain(diags, DIAG_WARNING, n, path);
 }
 
+void name_check_word(diags_t *diags, const ynode_t *n, const ypath_t *path) {
+    bool word = n->plain && n->scalar.kind == VALUE_BOOL && !strchr("tTfF", n->plain[0]);
+    bool sixties = n->plain && strchr(n->plain, ':');
+    if (word || sixties) complain(diags, DIAG_WARNING, n, path);
+}
+
 void name_check_change(diags_t *diags, const ynode_t *n, const ypath_t *path) {
     if (!n || n->kind != YNODE_SCALAR || !n->plain || !n->plain[0]) return;
     str_t *text = text_of(n->scalar);

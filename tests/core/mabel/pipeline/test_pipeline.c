@@ -736,6 +736,16 @@ Test(pipeline, placeholders_without_quotes) {
     done(&l);
 }
 
+Test(pipeline, comparisons_with_words_that_are_booleans) {
+    expect_said("blocks:\n  - {type: end, exec: 1, run_if: {equals: [\"{Flag}\", on]}}\n",
+                "blocks[0].run_if.equals[1]: expected text, found a boolean: YAML 1.1 reads on as true", 0,
+                1);
+    expect_said("blocks:\n  - {type: end, exec: 1, run_if: {and: [{ne: [12:30, \"{t}\"]}, {eq: [{var: x}, "
+                "true]}]}}\n",
+                "blocks[0].run_if.and[0].ne[0]: expected text, found an integer: YAML 1.1 reads 12:30 as 750",
+                0, 1);
+}
+
 Test(pipeline, jinja) {
     static const struct {
         const char *prompt, *part; /* part NULL: nothing is said */
