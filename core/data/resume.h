@@ -22,6 +22,7 @@ typedef enum resume_repair {
 
 typedef struct resume {
     rangeset_t *finished; /* rows that are done; owned by the caller */
+    rangeset_t *failed;   /* those of them with _error; owned by the caller */
     uint64_t rows_ok, rows_failed, rows_retried;
     uint64_t torn_bytes; /* bytes at the end of the file that are no whole line */
     uint64_t keep_bytes; /* REPAIR_CUT: size the file is to have */

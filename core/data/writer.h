@@ -61,6 +61,8 @@ writer_t *writer_open(const char *path, const writer_options_t *options, writer_
                       err_t *err);
 /* Rows that were finished in the file at open, and those added since. Borrowed. */
 const rangeset_t *writer_finished(const writer_t *writer);
+/* Rows that stood in the file with _error at open and stay there. Borrowed. */
+const rangeset_t *writer_failed(const writer_t *writer);
 
 /* Adds one result line (without newline) of row `index`. A row already finished is dropped (returns 1).
  * Ordered: kept until every row below it is finished. */
