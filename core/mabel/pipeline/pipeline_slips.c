@@ -1,5 +1,5 @@
 /* pipeline_slips.c - slips of the pen that are valid YAML: a {placeholder} without quotes, the {{ name }} and
- * {% if %} of Jinja, and a comparison with `yes` or `on`.
+ * {% if %} of Jinja, a comparison with `yes` or `on`, and numbers such as 12:30 and 0123.
  *
  * The first is looked for in the whole file, because YAML reads it as a map with a null wherever it stands;
  * Jinja only in texts that go to a model or into the result, because code and expressions have braces of
@@ -120,6 +120,7 @@ static void comparison_check(load_t *l, const ynode_t *n, const ypath_t *path) {
 static void walk(load_t *l, const ynode_t *n, const ypath_t *path, const char *section, bool prose) {
     if (n->kind == YNODE_SCALAR) {
         if (prose) jinja_check(l, n, path);
+        if (n->plain && !is_said(l, n)) name_check_number(l->diags, n, path);
         return;
     }
     bare_check(l, n, path);

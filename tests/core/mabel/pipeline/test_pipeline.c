@@ -746,6 +746,17 @@ Test(pipeline, comparisons_with_words_that_are_booleans) {
                 0, 1);
 }
 
+Test(pipeline, numbers_that_nobody_means) {
+    expect_said("globals: {vars: {zip: 01234, at: 9:30, ok: 0, real: 0.5, hex: 0x1F, thousand: "
+                "1_000}}\nblocks:\n" END,
+                "globals.vars.zip: YAML 1.1 reads 01234 as 668; for the text put it in quotes, \"01234\"", 0,
+                2);
+    expect_said("blocks:\n  - {type: end, exec: 1, final: [{name: a, value: 12:30:15}]}\n",
+                "blocks[0].final[0].value: YAML 1.1 reads 12:30:15 as 45015", 0, 1);
+    expect_said("blocks:\n  - {type: python, exec: 1, function_code: x, inputs: [no, 5]}\n",
+                "blocks[0].inputs[0]: expected text, found a boolean", 0, 1);
+}
+
 Test(pipeline, jinja) {
     static const struct {
         const char *prompt, *part; /* part NULL: nothing is said */
