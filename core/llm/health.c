@@ -20,8 +20,8 @@
 
 enum {
     WINDOW_MS_MIN = 250,
-    WINDOW_MS_MAX = 60000,
-    WINDOW_SENDS = 16, /* long enough that one rejection more or less is no news */
+    WINDOW_MS_MAX = 60000, /* at the least rate a window has a dozen requests by then */
+    WINDOW_SENDS = 16,     /* long enough that one rejection more or less is no news */
     RAMP_SENDS = 8,
     SETTLE_MS = 500,  /* a rejection takes a round trip, not more */
     CATCH_UP_MS = 20, /* a timer that fires late: so much of the time may be made good */
