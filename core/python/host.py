@@ -31,7 +31,7 @@ MESSAGE_BYTES_MAX = 300     # of an exception's text; with the line below it fit
 LINE_BYTES_MAX = 120        # of the source line that is shown
 PID = os.getpid()
 
-encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # the pool reads NaN and infinities as null, and counts them
 decode = json.JSONDecoder().decode
 
 
@@ -59,7 +59,7 @@ class Wire:
         self.consts = {}
 
     def send_text(self, text):
-        data = text.encode("utf-8")
+        data = text.encode("utf-8", "backslashreplace")  # a lone surrogate as its JSON escape: the pool replaces it, and counts it
         with self.sending:
             self.sock.sendall(struct.pack("<I", len(data)) + data)
 
@@ -590,7 +590,6 @@ def run(frame):
         ACCESS = function.access
         try:
             text = reply_to(frame, function, call, start)
-            text.encode("utf-8")
         finally:
             ACCESS = None
     except BaseException as error:
