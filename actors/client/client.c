@@ -354,6 +354,14 @@ static void sync_output(client_t *c, uint64_t now) {
     if (writer_holds_back(c->results.writer)) acknowledge(c);
 }
 
+/* Once a second, also while no row comes: is the output still there? */
+static void check_output(client_t *c, uint64_t now) {
+    err_t err;
+    if (c->state == CLIENT_OVER || now - c->results.check_ns < SECOND) return;
+    c->results.check_ns = now;
+    if (writer_check(c->results.writer, &err) < 0) client_give_up(c, EXIT_DATA, err.text);
+}
+
 /* The descriptor of a pipe is in the loop only while the source waits for it: a descriptor that is readable
  * and not read would keep the loop busy. */
 static void watch_input(client_t *c) {
@@ -384,6 +392,7 @@ static uint64_t after(void *self, uint64_t now) {
     client_read_more(c, now);
     watch_input(c);
     sync_output(c, now);
+    check_output(c, now);
     every_beat(c, now);
     if (now - c->told.stats_ns >= CLIENT_STATS_NS) {
         c->told.stats_ns = now;

@@ -53,7 +53,8 @@ typedef struct client {
         /* Safe rows of the whole run: the summary says these when the output fails. */
         uint64_t kept_ok, kept_failed;
         bool unsynced;
-        uint64_t sync_ns; /* when the output was synced last */
+        uint64_t sync_ns;  /* when the output was synced last */
+        uint64_t check_ns; /* when it was last looked whether the output is still there */
     } results;
     struct {               /* what others hear of the run */
         uint64_t beat_ns;  /* when BEAT was said last */

@@ -66,11 +66,12 @@ void client_count_failure(client_t *c, const char *reason) {
 static void gather_input(client_t *c) {
     uint64_t *totals = c->told.tally.totals;
     source_progress_t p = {.rows_read = totals[CLIENT_rows_read],
-                           .bytes_done = totals[CLIENT_bytes_done],
+                           .bytes_read = totals[CLIENT_bytes_read],
                            .bytes_total = totals[CLIENT_bytes_total]};
     source_progress(c->input.source, &p);
     totals[CLIENT_rows_read] = p.rows_read;
-    totals[CLIENT_bytes_done] = p.bytes_done;
+    totals[CLIENT_bytes_read] = p.bytes_read;
+    totals[CLIENT_bytes_done] = p.bytes_read - feed_input_bytes(c->input.feed);
     totals[CLIENT_bytes_total] = p.bytes_total;
 }
 

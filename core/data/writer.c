@@ -132,18 +132,28 @@ static int continue_file(int *fd, const char *path, const writer_options_t *opti
     return 0;
 }
 
+/* --overwrite: what is there goes, if it is an output of ours. */
+static int empty(int fd, const char *path, err_t *err) {
+    int rc = output_check_ours(fd, path, stream_coding_of(path), err);
+    if (rc == 0) rc = run_file_check_ours(path, err);
+    if (rc < 0) return rc;
+    return ftruncate(fd, 0) == 0 ? 0 : cannot_open(path, err);
+}
+
 /* Makes an open, locked file ready to be appended to. */
 static int prepare(int *fd, const char *path, const writer_options_t *options, writer_resumed_t *resumed,
                    output_rows_t *rows, err_t *err) {
     run_identity_t now = {options->pipeline_identity, options->input_identity, options->options_identity};
     struct stat st;
-    if (options->overwrite && ftruncate(*fd, 0) != 0) return cannot_open(path, err);
+    if (options->overwrite && empty(*fd, path, err) != 0) return err->code;
     if (fstat(*fd, &st) != 0) return cannot_open(path, err);
     bool write_identity = true;
     if (st.st_size > 0) {
         int rc = check_identity(path, options, &now, resumed, &write_identity, err);
         if (rc == 0) rc = continue_file(fd, path, options, resumed, rows, err);
         if (rc < 0) return rc;
+    } else if (run_file_check_ours(path, err) < 0) {
+        return err->code;
     } else {
         *rows = (output_rows_t){rangeset_new(), rangeset_new()};
     }
@@ -251,9 +261,15 @@ int writer_flush(writer_t *w, err_t *err) {
     return write_pending(w, err);
 }
 
+int writer_check(writer_t *w, err_t *err) {
+    if (strcmp(w->path, "-") == 0 || !sink_regular(w->sink)) return 0;
+    return sink_check_place(w->sink, w->path, err);
+}
+
 int writer_sync(writer_t *w, err_t *err) {
     int rc = write_pending(w, err);
     if (rc == 0) rc = sink_sync(w->sink, err);
+    if (rc == 0) rc = writer_check(w, err);
     if (rc == 0 && !w->names_synced) {
         run_file_sync(w->path);
         w->names_synced = true;

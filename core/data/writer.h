@@ -40,7 +40,8 @@ typedef struct writer_options {
     /* Short texts, compared as they are. The options are those that change results: mapping, seed,
      * save-intermediate; not max-inputs. */
     const char *pipeline_identity, *input_identity, *options_identity;
-    bool overwrite;    /* start anew: truncate what is there */
+    /* Start anew: what is there goes, if it is empty or begins with a result line; else it is refused. */
+    bool overwrite;
     bool force_resume; /* continue although the identity differs */
     bool retry_failed; /* rows with _error are done again */
     /* Write in row order: rows that come early wait in memory, bounded by the caller's window. */
@@ -67,6 +68,9 @@ const rangeset_t *writer_failed(const writer_t *writer);
  * Ordered: kept until every row below it is finished. */
 int writer_add(writer_t *writer, uint64_t index, const char *json, size_t len, err_t *err);
 int writer_flush(writer_t *writer, err_t *err); /* hands all complete rows to the kernel */
+/* Is the file still what its name says? Removed, replaced or cut by somebody else is a failure like that of a
+ * write: rows would go where nobody finds them. A writer_sync looks, too. */
+int writer_check(writer_t *writer, err_t *err);
 /* Flush and fdatasync; after a failure only writer_close is allowed. */
 int writer_sync(writer_t *writer, err_t *err);
 /* Compressed output: writer_flush may keep finished rows in memory, so acknowledge them only after a

@@ -29,6 +29,7 @@
 #include "core/llm/chat.h"
 #include "core/llm/endpoint.h"
 #include "core/llm/limits.h"
+#include "core/llm/verdict.h"
 
 enum {
     PERMITS_FIRST = 8,            /* of an endpoint, until llm_engine_set_permits */
@@ -307,7 +308,8 @@ static llm_cause_t reply_read(const http_reply_t *reply, chat_answer_t *chat, er
     case HTTP_ANSWERED: break;
     }
     if (reply->status < 200 || reply->status > 299)
-        return chat_error_read(reply->status, reply->body, reply->body_len, reason);
+        return verdict_with_hint(chat_error_read(reply->status, reply->body, reply->body_len, reason),
+                                 reply->status, reply->hint);
     return chat_answer_read(reply->body, reply->body_len, chat, reason);
 }
 

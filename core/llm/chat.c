@@ -5,8 +5,7 @@
  *
  *     {"error": {"message": ..}}    {"error": "text"}    {"message": ..}    {"detail": ..}    text or HTML
  *
- * `code` may be a string, an integer, or an integer as a string. The cause follows from the code where the
- * code is clear, else from the HTTP status.
+ * `code` may be a string, an integer, or an integer as a string. What the words mean is said by verdict.h.
  */
 #include "core/llm/chat.h"
 
@@ -17,6 +16,7 @@
 #include "core/base/limits.h"
 #include "core/base/text.h"
 #include "core/llm/limits.h"
+#include "core/llm/verdict.h"
 
 /* --- requests --- */
 
@@ -103,12 +103,13 @@ static long fault_status(const fault_t *fault) {
                                                                                       : 0;
 }
 
-static llm_cause_t cause_of_status(long status) {
-    if (status == 429) return LLM_CAUSE_RATE_LIMIT;
-    if (status == 503) return LLM_CAUSE_OVERLOAD;
-    if (status == 408) return LLM_CAUSE_TIMEOUT;
-    if (status == 409 || status >= 500) return LLM_CAUSE_SERVER;
-    return LLM_CAUSE_REFUSED;
+static const char *words_peek(value_t v) { return v.kind == VALUE_STRING ? v.string->data : NULL; }
+
+/* The cause of a status with these words of the server. */
+static llm_cause_t cause_of_fault(long status, const fault_t *fault, const buf_t *words) {
+    return verdict_cause(status, &(verdict_words_t){.code = words_peek(fault->code),
+                                                    .type = words_peek(fault->type),
+                                                    .message = words->len > 0 ? words->data : NULL});
 }
 
 /* Removes the last character if it was cut in the middle. */
@@ -155,18 +156,17 @@ static void value_words_add(buf_t *out, value_t v) {
 
 /* A body that is no JSON, or has no message in it, is taken as text. */
 llm_cause_t chat_error_read(long status, const char *body, size_t len, err_t *reason) {
-    llm_cause_t cause = cause_of_status(status);
     buf_t words;
     buf_init(&words, LLM_ERROR_TEXT_MAX + 8);
     value_t parsed = value_null();
-    fault_t fault;
+    fault_t fault = {0};
     if (json_parse_text(body, len, &parsed, NULL) == SDG_OK && fault_find(parsed, &fault)) {
         value_words_add(&words, fault.message);
-        if (fault_says(&fault, "insufficient_quota")) cause = LLM_CAUSE_QUOTA;
     } else {
         text_trim(&body, &len);
         words_add(&words, body, len);
     }
+    llm_cause_t cause = cause_of_fault(status, &fault, &words);
     err_set(reason, SDG_EIO, "HTTP %ld%s%s", status, words.len > 0 ? ": " : "",
             words.len > 0 ? words.data : "");
     value_free(parsed);
@@ -188,7 +188,7 @@ static llm_cause_t fault_in_answer(value_t body, err_t *err) {
     else if (fault_says(&fault, "rate_limit_exceeded") || fault_says(&fault, "slow_down"))
         cause = LLM_CAUSE_RATE_LIMIT;
     else if (fault_status(&fault) >= 400)
-        cause = cause_of_status(fault_status(&fault));
+        cause = cause_of_fault(fault_status(&fault), &fault, &words);
     err_set(err, SDG_EIO, "error in a 200 answer: %s", words.len > 0 ? words.data : "(no reason)");
     buf_free(&words);
     return cause;

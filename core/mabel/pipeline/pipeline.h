@@ -164,7 +164,9 @@ typedef struct pipeline {
     value_t consts, vars;  /* objects */
     budget_t budget;
     model_t *models;
-    size_t model_count;
+    /* All models. The first `named_count` are those of the file; behind them stands one for each other
+     * api_model that a block asks for with params.model, under the name of the model it is made of. */
+    size_t model_count, named_count;
     assets_t assets; /* templates[] and files[] */
     image_source_t *images;
     size_t image_count;

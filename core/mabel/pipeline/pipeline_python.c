@@ -23,7 +23,7 @@ static const key_rule_t PYTHON_RULES[] = {
 static const keyset_t PYTHON_KEYS = KEYSET("a python block", PYTHON_RULES, &BLOCK_KEYS);
 
 static const key_rule_t ENTRY_RULES[] = {
-    {"name", WANT_TEXT, true},      {"function_code", WANT_TEXT, false}, {"code", WANT_TEXT, false},
+    {"name", WANT_NAME, true},      {"function_code", WANT_TEXT, false}, {"code", WANT_TEXT, false},
     {"body", WANT_TEXT, false},     {"code_path", WANT_TEXT, false},     {"entrypoint", WANT_TEXT, false},
     {"function", WANT_TEXT, false}, {"args", WANT_TEXTS, false},         {"returns", WANT_TEXTS, false},
     {"inputs", WANT_ANY, false},    {"outputs", WANT_TEXTS, false},      {"description", WANT_ANY, false},
@@ -330,7 +330,9 @@ static void outputs_read(load_t *l, const ynode_t *outputs, const ypath_t *path,
     py->outputs = xcalloc(count + 1, sizeof *py->outputs);
     for (size_t i = 0; i < count; i++) {
         const ynode_t *item = outputs->kind == YNODE_LIST ? outputs->items[i] : outputs;
-        str_t *name = item->kind == YNODE_MAP ? field_text(item, "name") : scalar_text(item);
+        const ynode_t *at = item->kind == YNODE_MAP ? field(item, "name") : item;
+        str_t *name = scalar_text(at);
+        name_check_output(l->diags, at, YPATH_AT(path, i));
         if (name)
             py->outputs[py->output_count++] = name;
         else

@@ -77,6 +77,7 @@ void yaml_doc_free(ydoc_t **doc) {
         free(box->node.keys);
         free(box->missing_env);
         free(box->as_written);
+        free(box->plain);
         free(box);
     }
     free((*doc)->missing);

@@ -325,7 +325,7 @@ static void expect_key_hidden(const char *key, const char *words, const char *sh
     llm_request_t request = {.route = (uint32_t)number, .body = "{}", .body_len = 2};
     cr_assert_eq(llm_engine_submit(engine, &request, 1, NULL), SDG_OK);
     llm_answer_t answer = wait_answer();
-    cr_expect_eq(answer.cause, LLM_CAUSE_REFUSED);
+    cr_expect_eq(answer.cause, LLM_CAUSE_ENDPOINT);
     cr_expect_str_eq(answer.error.text, shown);
     end();
 }

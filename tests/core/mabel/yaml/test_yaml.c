@@ -137,7 +137,16 @@ Test(yaml, explicit_tags) {
 }
 
 Test(yaml, keys_are_text) {
-    expect("{1: a, yes: b, ~: c, 1.5: d}", "{\"1\":\"a\",\"True\":\"b\",\"None\":\"c\",\"1.5\":\"d\"}");
+    expect("{1: a, 1.5: d}", "{\"1\":\"a\",\"1.5\":\"d\"}");
+    parsed_t p = parse("{1: a, yes: b, ~: c, 1.5: d}");
+    cr_assert_str_eq(p.json, "{\"1\":\"a\",\"True\":\"b\",\"None\":\"c\",\"1.5\":\"d\"}");
+    cr_assert_eq(p.diags.warnings, 2, "%s", p.said);
+    done(&p);
+    expect_said("on: a",
+                "p.yaml:1:1: warning: expected text, found a boolean: YAML 1.1 reads on as true; put it in "
+                "quotes, \"on\"",
+                0, 1);
+    expect_said("a: {012: b}", "YAML 1.1 reads 012 as 10", 0, 1);
     expect_said("a: {{x}}", "a map cannot be a key; if this is a {placeholder}", 1, 0);
 }
 
