@@ -14,8 +14,8 @@
 /* seconds of Retry-After: as the official SDK, a call that is told to wait longer fails */
 #define LLM_RETRY_AFTER_MAX_S 120
 
-/* times that an empty answer is asked for again: more rarely help, and each costs */
-#define LLM_EMPTY_RETRIES 2
+/* requests in all for an answer that stays empty: more rarely help, and each costs */
+#define LLM_EMPTY_REQUESTS 3
 
 /* endpoints per engine: those of all jobs of one worker; more is refused */
 #define LLM_ENDPOINTS_MAX 1024

@@ -23,7 +23,12 @@ static const key_rule_t BACKOFF_RULES[] = {
 };
 static const keyset_t BACKOFF_KEYS = KEYSET("backoff", BACKOFF_RULES, NULL);
 
-static const key_rule_t RETRY_RULES[] = {{"max_attempts", WANT_NUMBER, false}, {"backoff", WANT_MAP, false}};
+static const key_rule_t RETRY_RULES[] = {
+    {"max_attempts", WANT_NUMBER, false},
+    {"backoff", WANT_MAP, false},
+    {"retry_on_empty", WANT_BOOL, false},
+    {"max_empty_retries", WANT_NUMBER, false},
+};
 static const keyset_t RETRY_KEYS = KEYSET("retry", RETRY_RULES, NULL);
 
 /* The keys of request_defaults and params that are our own. Everything else belongs to the server. */
@@ -75,6 +80,9 @@ retry_policy_t retry_read(load_t *l, const ynode_t *n, const ypath_t *path, retr
     base.attempts_max =
         (uint32_t)field_count(l, n, path, "max_attempts", 0, RETRY_ATTEMPTS_MAX, base.attempts_max);
     if (base.attempts_max == 0) base.attempts_max = 1; /* "no retries" is one request */
+    base.on_empty = field_bool(n, "retry_on_empty", base.on_empty);
+    base.empty_max =
+        (uint32_t)field_count(l, n, path, "max_empty_retries", 0, RETRY_ATTEMPTS_MAX, base.empty_max);
     backoff_read(l, field(n, "backoff"), YPATH_KEY(path, "backoff"), &base);
     return base;
 }
@@ -161,11 +169,8 @@ static bool is_ours(const char *key) {
     return false;
 }
 
-/* Parameters that would contradict the request we send or the way we read its answer. */
-static bool is_refused(const char *key) {
-    return strcmp(key, "model") == 0 || strcmp(key, "messages") == 0 || strcmp(key, "stream") == 0 ||
-           strcmp(key, "stream_options") == 0;
-}
+/* Parameters that would contradict the request we send. */
+static bool is_refused(const char *key) { return strcmp(key, "model") == 0 || strcmp(key, "messages") == 0; }
 
 static void params_put(load_t *l, const ynode_t *n, const ypath_t *path, value_t *params) {
     for (size_t i = 0; n && n->kind == YNODE_MAP && i < n->count; i++) {

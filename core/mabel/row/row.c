@@ -238,7 +238,8 @@ static bool next_block(row_t *row) {
     value_clear(&row->overlay);
     row->scope.overlay = value_null();
     row->at++;
-    row->attempt = 0;
+    row->attempt = row->spent = 0;
+    row->was_cut = false;
     row->phase = PHASE_BLOCK;
     return true;
 }
@@ -272,7 +273,9 @@ bool row_block_failed(row_t *row, const char *kind) {
     logic_abort(&row->logic);
     row_python_clear(row);
     if (b->on_error == ON_ERROR_CONTINUE) return go_on_after_error(row);
-    if (b->on_error != ON_ERROR_RETRY || row->attempt >= b->retry.attempts_max) {
+    bool spent =
+        row->attempt >= b->retry.attempts_max || (b->has_retry && row->spent >= b->retry.attempts_max);
+    if (b->on_error != ON_ERROR_RETRY || spent) {
         fail_in_block(row, kind);
         return false;
     }

@@ -35,6 +35,9 @@ struct row {
     uint32_t fuel;
     uint32_t at;      /* number of the running block */
     uint32_t attempt; /* of the running block, from 1; 0: not begun */
+    /* Requests that the running ai block has spent of the attempts of its `retry`. */
+    uint32_t spent;
+    bool was_cut; /* an answer to the running block was cut, and asked for again */
 
     value_t context; /* input columns, outputs of blocks, error_block_<exec> */
     value_t vars;
