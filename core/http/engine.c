@@ -78,7 +78,7 @@ typedef struct llm_route {
     ring_t queue;            /* the other queued calls */
     ring_t calls;            /* all calls of the route, in whatever state */
     http_headers_t *headers; /* owned, borrowed by requests */
-    char *key;               /* owned; NULL: none. Only needed to hide it in what servers say */
+    char *key;               /* owned; "": none. Only needed to hide it in what servers say */
     bool http2;
     uint32_t timeout_ms;
     retry_policy_t retry;
@@ -677,7 +677,7 @@ static void route_free(llm_route_t *route) {
 
 static llm_route_t *route_new(const llm_route_options_t *options) {
     llm_route_t *route = xcalloc(1, sizeof *route);
-    if (options->api_key) route->key = xstrdup(options->api_key);
+    route->key = endpoint_key(options->api_key);
     route->http2 = options->http2;
     route->retry = options->retry;
     route->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : TIMEOUT_DEFAULT_MS;

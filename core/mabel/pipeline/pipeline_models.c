@@ -8,6 +8,7 @@
 #include "core/base/buf.h"
 #include "core/base/grow.h"
 #include "core/base/limits.h"
+#include "core/base/text.h"
 #include "core/llm/endpoint.h"
 #include "core/mabel/pipeline/limits.h"
 
@@ -295,7 +296,12 @@ static bool host_is_loopback(const char *host) {
  * elsewhere. */
 static void url_add(load_t *l, const ynode_t *n, const ypath_t *path, model_t *m) {
     char *missing = NULL, host[256];
-    char *url = resolved(l, n, &missing);
+    char *written = resolved(l, n, &missing);
+    size_t len = strlen(written);
+    const char *begin = written;
+    text_trim(&begin, &len);
+    char *url = xstrndup(begin, len);
+    free(written);
     if (missing) {
         complain(l, DIAG_ERROR, n, path, "the environment variable '%s' is not set", missing);
     } else if (!url[0]) {
@@ -356,7 +362,9 @@ static void key_default(load_t *l, const ynode_t *n, const ypath_t *path, model_
     const char *key = getenv("OPENAI_API_KEY");
     if (key && key[0]) {
         free(m->api_key);
-        m->api_key = xstrdup(key);
+        m->api_key = endpoint_key(key);
+        if (!endpoint_key_is_line(m->api_key))
+            complain(l, DIAG_ERROR, n, path, "OPENAI_API_KEY has a line break in it: a key is one line");
     } else {
         complain(l, DIAG_WARNING, n, path,
                  "no api_key, and OPENAI_API_KEY is not set: requests are sent without a key");
@@ -378,7 +386,11 @@ static void key_read(load_t *l, const ynode_t *n, const ypath_t *path, model_t *
         return;
     }
     free(m->api_key);
-    m->api_key = key;
+    m->api_key = endpoint_key(key);
+    free(key);
+    if (!endpoint_key_is_line(m->api_key))
+        complain(l, DIAG_ERROR, at, YPATH_KEY(path, "api_key"),
+                 "the API key has a line break in it: a key is one line");
 }
 
 /* ---- identity */

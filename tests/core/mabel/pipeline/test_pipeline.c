@@ -291,6 +291,21 @@ Test(pipeline, variables_in_keys_and_addresses) {
     done(&l);
 }
 
+Test(pipeline, keys_and_addresses_are_trimmed_and_a_key_is_one_line) {
+    setenv("SUITE_KEY", " sk-1234\r\n", 1);
+    setenv("SUITE_BASE", " http://127.0.0.1:7/v1\n", 1);
+    loaded_t l = load_clean("models: [{name: m, api_model: a, api_key: \"${ENV.SUITE_KEY}\", base_url: "
+                            "\"${ENV.SUITE_BASE}\"}]\nblocks:\n" END);
+    cr_assert_str_eq(l.p->models[0].api_key, "sk-1234");
+    cr_assert_str_eq(l.p->models[0].base_urls[0], "http://127.0.0.1:7/v1");
+    done(&l);
+    setenv("SUITE_KEY", "sk-12\n34", 1);
+    expect_said(
+        "models: [{name: m, api_model: a, api_key: \"${ENV.SUITE_KEY}\", base_url: \"http://127.0.0.1:7\"}]\n"
+        "blocks:\n" END,
+        "models[0].api_key: the API key has a line break in it", 1, 0);
+}
+
 Test(pipeline, a_missing_key_is_fatal_only_for_remote_servers) {
     unsetenv("ABSENT_KEY");
     static const char *const forms[] = {"${ENV.ABSENT_KEY}", "${ABSENT_KEY}"};
