@@ -32,6 +32,7 @@
 #include "core/plan/limits.h"
 #include "core/sched/dispatch.h"
 #include "core/sched/limits.h"
+#include "proto/parts/endpoint_reports.h"
 
 void client_say(client_t *c, message_t *m) {
     m->epoch = c->greeting.epoch;
@@ -138,6 +139,11 @@ static void close_output(client_t *c) {
     if (c->exit_code != EXIT_DATA) client_store_safe(c);
 }
 
+/* Does the output hold rows with _error, of this run or an earlier one? */
+static bool holds_failed_rows(const client_t *c) {
+    return c->told.tally.totals[CLIENT_rows_failed] + c->args->resumed.rows_failed > 0;
+}
+
 /* The end of the run, once: closes the output unless it has failed, tells scheduler, store and monitor, and
  * ends the actor with the exit code. */
 static void finish(client_t *c, bool output_ok) {
@@ -145,10 +151,8 @@ static void finish(client_t *c, bool output_ok) {
     if (output_ok) close_output(c);
     set_state(c, CLIENT_OVER, c->ending[0] ? c->ending : "done");
     say_bye(c);
-    client_store_close(c, c->exit_code == EXIT_ALL_FINE);
-    if (c->exit_code == EXIT_ALL_FINE &&
-        c->told.tally.totals[CLIENT_rows_failed] + c->args->resumed.rows_failed > 0)
-        c->exit_code = EXIT_ROWS_FAILED;
+    client_store_close(c, c->exit_code == EXIT_ALL_FINE, holds_failed_rows(c));
+    if (c->exit_code == EXIT_ALL_FINE && holds_failed_rows(c)) c->exit_code = EXIT_ROWS_FAILED;
     c->told.tally.totals[CLIENT_can_continue] =
         c->exit_code == EXIT_STOPPED || c->exit_code == EXIT_DATA || c->exit_code == EXIT_RUNTIME;
     client_tell_summary(c);
@@ -206,7 +210,7 @@ static int write_row(client_t *c, const row_done_t *row, err_t *err) {
     int rc = writer_add(c->results.writer, row->index, row->json.data, row->json.len, err);
     if (rc == SDG_OK) {
         client_count_result(c, row);
-        client_store_row(c, row->index);
+        client_store_row(c, row);
         feed_finished(c->input.feed, row->index);
     }
     return rc;
@@ -250,6 +254,12 @@ static void on_results(client_t *c, const message_t *m, uint64_t now) {
     if (!writer_holds_back(c->results.writer)) acknowledge(c);
 }
 
+/* What is left of the run goes on under another id. */
+static void new_job(client_t *c) {
+    endpoint_book_gone(c->endpoints, c->job);
+    c->job = rng_entropy();
+}
+
 /* The rows that this pass has parked are a job of their own. It is opened when the store has answered SYNC:
  * then all that was put there is there. */
 static void begin_next_pass(client_t *c) {
@@ -259,7 +269,7 @@ static void begin_next_pass(client_t *c) {
     source_destroy(&c->input.source);
     c->input.source = source_store_new(passes_next(c->passes), writer_finished(c->results.writer));
     c->input.over = false;
-    c->job = rng_entropy();
+    new_job(c);
     c->told.sync_token = rng_entropy() | 1;
     client_store_job(c);
     client_store_sync(c);
@@ -287,7 +297,7 @@ static void on_job_done(client_t *c, const message_t *m, uint64_t now) {
 static void submit_anew(client_t *c) {
     log_warn("client",
              "the scheduler has dropped the job while this client was silent: submitting what is left again");
-    c->job = rng_entropy();
+    new_job(c);
     client_store_job(c);
     client_resubmit(c);
     if (c->state == CLIENT_RUNNING) set_state(c, CLIENT_OPENING, "dropped by the scheduler");
@@ -311,6 +321,23 @@ static void on_refused(client_t *c, const message_t *m, uint64_t now) {
         client_give_up(c, EXIT_RUNTIME, reason);
     else
         log_warn("client", "%s", reason);
+}
+
+/* Reports of the jobs of this run (passes of batch mode, a job submitted anew) add up like those of workers.
+ */
+static void on_endpoint_report(client_t *c, const message_t *m, uint64_t now) {
+    slice_t bytes = m->ENDPOINT_REPORT.reports;
+    endpoint_report_t *reports;
+    size_t count;
+    err_t err;
+    if (m->ENDPOINT_REPORT.job != c->job || c->state == CLIENT_OVER) return;
+    if (endpoint_reports_decode(bytes.data, bytes.len, &reports, &count, &err) != SDG_OK) {
+        log_warn("client", "%s", err.text);
+        return;
+    }
+    endpoint_book_take(c->endpoints, c->job, reports, count, now);
+    free(reports);
+    client_tell_endpoints(c, now);
 }
 
 static void on_beat(client_t *c, const message_t *m, uint64_t now) { (void)c, (void)m, (void)now; }
@@ -351,6 +378,14 @@ static void sync_output(client_t *c, uint64_t now) {
     if (writer_holds_back(c->results.writer)) acknowledge(c);
 }
 
+/* Once a second, also while no row comes: is the output still there? */
+static void check_output(client_t *c, uint64_t now) {
+    err_t err;
+    if (c->state == CLIENT_OVER || now - c->results.check_ns < SECOND) return;
+    c->results.check_ns = now;
+    if (writer_check(c->results.writer, &err) < 0) client_give_up(c, EXIT_DATA, err.text);
+}
+
 /* The descriptor of a pipe is in the loop only while the source waits for it: a descriptor that is readable
  * and not read would keep the loop busy. */
 static void watch_input(client_t *c) {
@@ -381,6 +416,7 @@ static uint64_t after(void *self, uint64_t now) {
     client_read_more(c, now);
     watch_input(c);
     sync_output(c, now);
+    check_output(c, now);
     every_beat(c, now);
     if (now - c->told.stats_ns >= CLIENT_STATS_NS) {
         c->told.stats_ns = now;
@@ -434,6 +470,7 @@ static client_t *client_new(const client_args_t *args) {
     c->job = rng_entropy();
     c->instance = rng_entropy();
     greeting_init(&c->greeting, clock_now_ns());
+    c->endpoints = endpoint_book_new();
     c->passes = passes_new(args->stops, args->stop_count);
     batch_size_init(&c->at_once, batch_mode ? args->batch_min : args->concurrency, args->concurrency,
                     args->target_latency_ms);
@@ -460,6 +497,7 @@ static void client_destroy(client_t **client) {
     feed_destroy(&c->input.feed);
     source_destroy(&c->input.source);
     passes_destroy(&c->passes);
+    endpoint_book_destroy(&c->endpoints);
     writer_close(&c->results.writer);
     zsock_destroy(&c->scheduler);
     zsock_destroy(&c->monitor);
@@ -480,6 +518,7 @@ static const struct {
     {MESSAGE_INGEST_CREDIT, on_ingest_credit},
     {MESSAGE_RESULTS, on_results},
     {MESSAGE_JOB_DONE, on_job_done},
+    {MESSAGE_ENDPOINT_REPORT, on_endpoint_report},
     {MESSAGE_REFUSED, on_refused},
     {MESSAGE_BEAT, on_beat},
     {MESSAGE_SYNC, on_sync},

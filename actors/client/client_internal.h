@@ -10,6 +10,7 @@
 #include "actors/loop/greeting.h"
 #include "core/base/numbers.h"
 #include "core/plan/batch_size.h"
+#include "core/sched/endpoint_book.h"
 #include "core/sched/feed.h"
 #include "proto/parts/tally.h"
 #include "proto/parts/usage.h"
@@ -37,7 +38,8 @@ typedef struct client {
     char ending[ERR_TEXT_MAX]; /* why the run ended early; "" normally */
     int exit_code;
     passes_t *passes;
-    batch_size_t at_once; /* units that may be in use: changes only in batch mode */
+    endpoint_book_t *endpoints; /* what the scheduler says of them, by job: a run may be several */
+    batch_size_t at_once;       /* units that may be in use: changes only in batch mode */
     struct {
         source_t *source; /* of this pass */
         feed_t *feed;
@@ -53,7 +55,8 @@ typedef struct client {
         /* Safe rows of the whole run: the summary says these when the output fails. */
         uint64_t kept_ok, kept_failed;
         bool unsynced;
-        uint64_t sync_ns; /* when the output was synced last */
+        uint64_t sync_ns;  /* when the output was synced last */
+        uint64_t check_ns; /* when it was last looked whether the output is still there */
     } results;
     struct {               /* what others hear of the run */
         uint64_t beat_ns;  /* when BEAT was said last */
@@ -80,20 +83,22 @@ void client_count_parked(client_t *c, const row_done_t *row);
 void client_count_failure(client_t *c, const char *reason); /* of a row that no worker has seen */
 void client_gather(client_t *c);                            /* brings the gauges of the tally up to date */
 void client_tell_monitor(client_t *c);
+void client_tell_endpoints(client_t *c, uint64_t now);
 void client_tell_summary(client_t *c);
 
 /* client_store.c. Without a store none of these functions does anything. */
-int client_store_open(client_t *c, err_t *err);     /* SDG_OK, or SDG_EIO and a sentence */
-void client_store_job(client_t *c);                 /* c->job is the one whose calls and contexts are kept */
-void client_store_row(client_t *c, uint64_t index); /* its result is written */
-void client_store_flush(client_t *c);               /* tells which contexts may go */
-void client_store_safe(client_t *c);                /* the output is synced: tells which calls may go */
+int client_store_open(client_t *c, err_t *err); /* SDG_OK, or SDG_EIO and a sentence */
+void client_store_job(client_t *c);             /* c->job is the one whose calls and contexts are kept */
+void client_store_row(client_t *c, const row_done_t *row); /* its result is written */
+void client_store_flush(client_t *c);                      /* tells which contexts may go */
+void client_store_safe(client_t *c); /* the output is synced: tells which calls may go */
 /* An input line that is no row is put away like a row that has failed, with this error. */
 void client_store_failed(client_t *c, uint64_t index, const char *error);
 void client_store_sync(client_t *c); /* says SYNC (again) while told.sync_token is set */
 /* SYNCED has come: true, once, when it answers the SYNC of told.sync_token. */
 bool client_store_synced(client_t *c, uint64_t token);
-void client_store_close(client_t *c, bool complete);
+/* complete: the output has all rows, some of them perhaps with _error. */
+void client_store_close(client_t *c, bool complete, bool holds_failed_rows);
 void client_store_free(client_t *c);
 
 /* client.c */

@@ -1,7 +1,11 @@
 /* client_totals.c - what the run has done, counted from the records that travel with the results: exact,
  * whatever was lost or repeated on the way, because each row is counted when it is written and never
  * before. */
+#include <stdlib.h>
+
 #include "actors/client/client_internal.h"
+#include "core/base/limits.h"
+#include "proto/parts/endpoint_reports.h"
 
 static void read_usage(const row_done_t *row, usage_t *usage) {
     *usage = (usage_t){0};
@@ -43,11 +47,12 @@ void client_count_failure(client_t *c, const char *reason) {
 static void gather_input(client_t *c) {
     uint64_t *totals = c->told.tally.totals;
     source_progress_t p = {.rows_read = totals[CLIENT_rows_read],
-                           .bytes_done = totals[CLIENT_bytes_done],
+                           .bytes_read = totals[CLIENT_bytes_read],
                            .bytes_total = totals[CLIENT_bytes_total]};
     source_progress(c->input.source, &p);
     totals[CLIENT_rows_read] = p.rows_read;
-    totals[CLIENT_bytes_done] = p.bytes_done;
+    totals[CLIENT_bytes_read] = p.bytes_read;
+    totals[CLIENT_bytes_done] = p.bytes_read - feed_input_bytes(c->input.feed);
     totals[CLIENT_bytes_total] = p.bytes_total;
 }
 
@@ -85,6 +90,22 @@ void client_tell_monitor(client_t *c) {
                              .reasons = {reasons.data, reasons.len}}};
     link_send(c->monitor, 0, &m, &c->scratch);
     buf_free(&reasons);
+}
+
+/* ENDPOINT_REPORT to the monitor: of all jobs of this run. */
+void client_tell_endpoints(client_t *c, uint64_t now) {
+    endpoint_report_t *reports;
+    buf_t bytes;
+    if (!c->monitor) return;
+    reports = xcalloc(ENDPOINT_REPORTS_MAX, sizeof *reports);
+    size_t count = endpoint_book_sum(c->endpoints, now, reports, ENDPOINT_REPORTS_MAX);
+    buf_init(&bytes, MESSAGE_BYTES_MAX);
+    endpoint_reports_encode(reports, count, &bytes);
+    message_t m = {.type = MESSAGE_ENDPOINT_REPORT,
+                   .ENDPOINT_REPORT = {.job = c->job, .reports = {bytes.data, bytes.len}}};
+    link_send(c->monitor, 0, &m, &c->scratch);
+    buf_free(&bytes);
+    free(reports);
 }
 
 /* SUMMARY to the monitor, once at the end: the same numbers as STATS, and how the run ended. */

@@ -5,6 +5,7 @@
  * character, str() and the case functions copy it, and repr() shows it as \xNN. */
 #include "core/base/text.h"
 
+#include "core/base/integer.h"
 #include "core/base/limits.h"
 #include "core/base/real_text.h"
 #include "core/base/text_tables.h"
@@ -74,6 +75,25 @@ void utf8_write(buf_t *out, uint32_t cp) {
     buf_add(out, b, (size_t)n);
 }
 
+void utf8_copy_line(char *out, size_t max, const char *bytes, size_t len) {
+    size_t used = 0;
+    for (size_t at = 0; at < len;) {
+        uint32_t code_point;
+        int n = utf8_decode(bytes + at, len - at, &code_point);
+        size_t taken = n ? (size_t)n : 1;
+        if (used + taken >= max) break;
+        if (n == 0)
+            out[used] = '?';
+        else if (code_point < 0x20 || (code_point >= 0x7f && code_point < 0xa0))
+            out[used] = ' ', taken = 1;
+        else
+            memcpy(out + used, bytes + at, taken);
+        used += taken;
+        at += n ? (size_t)n : 1;
+    }
+    out[used] = '\0';
+}
+
 /* Sets the high bit of each byte of x that is zero. Bytes above the lowest zero byte may be set wrongly. */
 static uint64_t zero_bytes(uint64_t x) {
     return (x - UINT64_C(0x0101010101010101)) & ~x & UINT64_C(0x8080808080808080);
@@ -120,6 +140,11 @@ static const text_range_t *find_range(const text_range_t *table, size_t count, u
 static bool is_printable(uint32_t cp) {
     if (cp < 0x7F) return cp >= 0x20;
     return !find_range(TEXT_NOT_PRINTABLE, TEXT_NOT_PRINTABLE_COUNT, cp);
+}
+
+unsigned text_width(uint32_t cp) {
+    if (find_range(TEXT_NO_WIDTH, TEXT_NO_WIDTH_COUNT, cp)) return 0;
+    return find_range(TEXT_WIDE, TEXT_WIDE_COUNT, cp) ? 2 : 1;
 }
 
 /* ---- str() and repr() */
@@ -197,6 +222,7 @@ static void write_scalar(buf_t *out, value_t v) {
     case VALUE_BOOL: buf_adds(out, v.boolean ? "True" : "False"); return;
     case VALUE_INT: text_write_int(out, v.integer); return;
     case VALUE_REAL: text_write_real(out, v.real); return;
+    case VALUE_BIGINT: buf_add(out, v.string->data, v.string->len); return;
     default: buf_adds(out, "None"); return;
     }
 }
@@ -338,36 +364,23 @@ static bool is_number(const char *at, const char *end, bool *whole) {
     return point < end && skip_digits(point, end) == end;
 }
 
-/* The integer of ASCII digits; false when it does not fit 64 bits. */
-static bool integer_of(const char *at, const char *end, bool negative, int64_t *out) {
-    int64_t i = 0;
-    for (; at < end; at++) {
-        int digit = *at - '0';
-        if (__builtin_mul_overflow(i, 10, &i) || __builtin_add_overflow(i, negative ? -digit : digit, &i))
-            return false;
-    }
-    *out = i;
-    return true;
-}
-
-/* Reads a sign and a number; an integer when it is digits alone and fits 64 bits, else a real. */
+/* Reads a sign and a number; an integer when it is digits alone, else a real. */
 static bool ascii_to_number(const char *bytes, size_t len, value_t *out) {
     const char *at = bytes, *end = bytes + len;
     bool negative = len && *at == '-', whole;
     if (len && (*at == '-' || *at == '+')) at++;
     if (!is_number(at, end, &whole)) return false;
-    int64_t i;
-    if (whole && integer_of(at, end, negative, &i)) {
-        *out = value_int(i);
-        return true;
+    size_t digits = (size_t)(end - at);
+    if (whole) {
+        *out = integer_from_digits(at, digits, negative);
+    } else {
+        double r = real_parse(at, digits);
+        *out = value_real(negative ? -r : r);
     }
-    double r = real_parse(at, (size_t)(end - at));
-    if (isinf(r)) return false;
-    *out = value_real(negative ? -r : r);
-    return true;
+    return out->kind != VALUE_REAL || !isinf(out->real);
 }
 
-bool text_to_number(const char *bytes, size_t len, value_t *out) {
+bool text_to_exact_number(const char *bytes, size_t len, value_t *out) {
     text_trim(&bytes, &len);
     bool ascii = true;
     for (size_t i = 0; i < len && ascii; i++)
@@ -379,6 +392,12 @@ bool text_to_number(const char *bytes, size_t len, value_t *out) {
     bool ok = ascii_to_number(plain.data, plain.len, out);
     buf_free(&plain);
     return ok;
+}
+
+bool text_to_number(const char *bytes, size_t len, value_t *out) {
+    if (!text_to_exact_number(bytes, len, out)) return false;
+    if (out->kind == VALUE_BIGINT) value_replace(out, value_real(integer_to_real(*out)));
+    return out->kind != VALUE_REAL || !isinf(out->real);
 }
 
 /* ---- upper and lower case */

@@ -5,8 +5,7 @@
  *
  *     {"error": {"message": ..}}    {"error": "text"}    {"message": ..}    {"detail": ..}    text or HTML
  *
- * `code` may be a string, an integer, or an integer as a string. The cause follows from the code where the
- * code is clear, else from the HTTP status.
+ * `code` may be a string, an integer, or an integer as a string. What the words mean is said by verdict.h.
  */
 #include "core/llm/chat.h"
 
@@ -21,6 +20,7 @@
 #include "core/base/text.h"
 #include "core/llm/endpoint.h"
 #include "core/llm/limits.h"
+#include "core/llm/verdict.h"
 
 /* --- requests --- */
 
@@ -99,12 +99,13 @@ static long fault_status(const chat_fault_t *fault) {
                                                                                       : 0;
 }
 
-static llm_cause_t cause_of_status(long status) {
-    if (status == 429) return LLM_CAUSE_RATE_LIMIT;
-    if (status == 503) return LLM_CAUSE_OVERLOAD;
-    if (status == 408) return LLM_CAUSE_TIMEOUT;
-    if (status == 409 || status >= 500) return LLM_CAUSE_SERVER;
-    return LLM_CAUSE_REFUSED;
+static const char *words_peek(value_t v) { return v.kind == VALUE_STRING ? v.string->data : NULL; }
+
+/* The cause of a status with these words of the server. */
+static llm_cause_t cause_of_fault(long status, const chat_fault_t *fault, const buf_t *words) {
+    return verdict_cause(status, &(verdict_words_t){.code = words_peek(fault->code),
+                                                    .type = words_peek(fault->type),
+                                                    .message = words->len > 0 ? words->data : NULL});
 }
 
 /* The cause of an error inside a 200: by its code; without a clear one it is MALFORMED. */
@@ -112,8 +113,13 @@ llm_cause_t chat_fault_cause(const chat_fault_t *fault) {
     if (fault_says(fault, "insufficient_quota")) return LLM_CAUSE_QUOTA;
     if (fault_says(fault, "rate_limit_exceeded") || fault_says(fault, "slow_down"))
         return LLM_CAUSE_RATE_LIMIT;
-    long status = fault_status(fault);
-    return status >= 400 ? cause_of_status(status) : LLM_CAUSE_MALFORMED;
+    if (fault_status(fault) < 400) return LLM_CAUSE_MALFORMED;
+    buf_t words;
+    buf_init(&words, LLM_ERROR_TEXT_MAX + 8);
+    chat_value_words_add(&words, fault->message);
+    llm_cause_t cause = cause_of_fault(fault_status(fault), fault, &words);
+    buf_free(&words);
+    return cause;
 }
 
 /* Removes the last character if it was cut in the middle. */
@@ -196,18 +202,17 @@ static value_t error_body_parse(const char *body, size_t len) {
 
 /* A body that is no JSON, or has no message in it, is taken as text. */
 llm_cause_t chat_error_read(long status, const char *body, size_t len, err_t *reason) {
-    llm_cause_t cause = cause_of_status(status);
     buf_t words;
     buf_init(&words, LLM_ERROR_TEXT_MAX + 8);
     value_t parsed = error_body_parse(body, len);
-    chat_fault_t fault;
+    chat_fault_t fault = {0};
     if (chat_fault_find(parsed, &fault)) {
         chat_value_words_add(&words, fault.message);
-        if (fault_says(&fault, "insufficient_quota")) cause = LLM_CAUSE_QUOTA;
     } else {
         text_trim(&body, &len);
         chat_body_words_add(&words, body, len);
     }
+    llm_cause_t cause = cause_of_fault(status, &fault, &words);
     err_set(reason, SDG_EIO, "HTTP %ld%s%s", status, words.len > 0 ? ": " : "",
             words.len > 0 ? words.data : "");
     value_free(parsed);

@@ -314,10 +314,36 @@ static uint32_t attempts_spent(const llm_answer_t *a) {
     return a->requests > free ? a->requests - free : 0;
 }
 
+/* Would the row fail now, for an answer that was only replayed from the call journal? */
+static bool fails_by_replay(const row_t *row) {
+    const block_t *b = row_block(row);
+    if (!row->answer.replayed || b->on_error == ON_ERROR_CONTINUE) return false;
+    return b->on_error != ON_ERROR_RETRY || !row_attempts_left(row);
+}
+
+/* The block begins again as if the replayed answers had not been: this answer has failed its outputs before,
+ * and would do so in every run. */
+static bool ask_anew(row_t *row) {
+    row->calls_begun--;
+    row->tokens_used -= (uint64_t)row->answer.prompt_tokens + row->answer.completion_tokens;
+    row_trace_add(row, "replayed", value_text(row->err.text));
+    row->attempt = 1;
+    row->spent = 0;
+    row->was_cut = false;
+    llm_answer_clear(&row->answer);
+    return row_ai_start(row);
+}
+
+/* The answer is of no use: the block fails, or begins again. */
+static bool answer_failed(row_t *row, const char *kind) {
+    if (fails_by_replay(row)) return ask_anew(row);
+    llm_answer_clear(&row->answer);
+    return row_block_failed(row, kind);
+}
+
 /* An answer that was cut is asked for again, or fails the block. */
 static bool answer_cut(row_t *row, const ai_block_t *ai) {
-    const block_t *b = row_block(row);
-    bool may = !b->has_retry || row->spent < b->retry.attempts_max;
+    bool may = !row_block(row)->has_retry || row_attempts_left(row);
     if (ai->on_truncated == ON_TRUNCATED_RETRY && !row->was_cut && may) {
         row->was_cut = true;
         llm_answer_clear(&row->answer);
@@ -327,8 +353,7 @@ static bool answer_cut(row_t *row, const ai_block_t *ai) {
     bool by_length = strcmp(row->answer.finish_reason, "length") == 0;
     err_set(&row->err, SDG_ELIMIT, "the answer was cut%s (finish_reason %s)%s", row->was_cut ? " twice" : "",
             row->answer.finish_reason, by_length ? ": raise max_tokens" : "");
-    llm_answer_clear(&row->answer);
-    return row_block_failed(row, "truncated");
+    return answer_failed(row, "truncated");
 }
 
 bool row_ai_answer(row_t *row) {
@@ -342,6 +367,10 @@ bool row_ai_answer(row_t *row) {
         row_trace_add(row, "reasoning", value_ref(row->answer.reasoning));
     if (is_cut(&row->answer) && ai->on_truncated != ON_TRUNCATED_KEEP) return answer_cut(row, ai);
     int rc = harvest(row, ai, &h);
+    if (rc != SDG_OK && fails_by_replay(row)) {
+        harvest_free(&h);
+        return ask_anew(row);
+    }
     if (rc == SDG_OK) rc = save_vars(row, ai, h.values);
     if (rc == SDG_OK) harvest_give(row, ai, &h);
     harvest_free(&h);

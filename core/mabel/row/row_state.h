@@ -97,6 +97,8 @@ void row_give(row_t *row, str_t *name, value_t take);
 void row_note(row_t *row, row_note_kind_t kind, const str_t *output, uint32_t count);
 /* The running block has succeeded: the next one begins. */
 bool row_block_done(row_t *row);
+/* May the running block, or a request of it, be tried once more by the attempts of its `retry`? */
+bool row_attempts_left(const row_t *row);
 /* The running block failed with row->err; `kind` is one word for counting. Does what on_error says. */
 bool row_block_failed(row_t *row, const char *kind);
 /* Ends the row: `final` is the result without _row_index. */

@@ -18,6 +18,7 @@
 #include "core/plan/limits.h"
 #include "core/sched/dispatch.h"
 #include "core/store/contexts.h"
+#include "proto/parts/endpoint_reports.h"
 #include "proto/parts/usage.h"
 #include "proto/stats.h"
 #include "tests/harness/actor_harness.h"
@@ -653,6 +654,50 @@ Test(client, the_monitor_hears_how_far_it_is_and_how_it_ended) {
     expect_end(EXIT_STOPPED, "stopped on request");
 }
 
+/* ---- endpoints */
+
+static void send_report(endpoint_report_t r) {
+    buf_t bytes;
+    buf_init(&bytes, 4096);
+    endpoint_reports_encode(&r, 1, &bytes);
+    say((message_t){.type = MESSAGE_ENDPOINT_REPORT,
+                    .ENDPOINT_REPORT = {.job = job, .reports = {bytes.data, bytes.len}}});
+    buf_free(&bytes);
+}
+
+/* Waits until the monitor hears of so many requests. */
+static void expect_requests(uint64_t requests) {
+    for (uint64_t found = requests + 1; found != requests;) {
+        link_frame_t in;
+        endpoint_report_t *reports;
+        size_t count;
+        puppet_await(&monitor, MESSAGE_ENDPOINT_REPORT, &in);
+        slice_t bytes = in.message.ENDPOINT_REPORT.reports;
+        cr_assert_eq(endpoint_reports_decode(bytes.data, bytes.len, &reports, &count, NULL), SDG_OK);
+        cr_assert_eq(count, 1);
+        found = reports[0].requests;
+        free(reports);
+        link_frame_free(&in);
+    }
+}
+
+Test(client, the_monitor_hears_how_endpoints_fare_in_all_jobs_of_the_run) {
+    write_rows(3);
+    with_monitor();
+    open_job();
+    send_report((endpoint_report_t){.endpoint = 70, .requests = 3});
+    expect_requests(3);
+    say((message_t){.type = MESSAGE_ENDPOINT_REPORT,
+                    .ENDPOINT_REPORT = {.job = job, .reports = slice_of("no list")}});
+    say_welcome(true);
+    expect_job(true);
+    refuse(MESSAGE_JOB_OPEN, "the job is not known any more");
+    expect_job(false);
+    accept_job();
+    send_report((endpoint_report_t){.endpoint = 70, .requests = 2});
+    expect_requests(5);
+}
+
 /* ---- the store */
 
 static void expect_job_opened(void) {
@@ -662,7 +707,7 @@ static void expect_job_opened(void) {
     link_frame_free(&in);
 }
 
-static void expect_job_closed(bool complete) {
+static void expect_job_closed(uint64_t complete) {
     link_frame_t in;
     puppet_await(&store, MESSAGE_JOB_CLOSED, &in);
     cr_expect_eq(in.message.JOB_CLOSED.job, job);
@@ -687,7 +732,26 @@ Test(client, the_store_hears_of_rows_that_are_safe_and_of_the_end) {
     link_frame_free(&in);
     say_done("");
     expect_end(EXIT_ALL_FINE, "");
-    expect_job_closed(true);
+    expect_job_closed(1);
+}
+
+Test(client, the_store_keeps_the_calls_of_a_failed_row) {
+    link_frame_t in;
+    write_rows(2);
+    with_store();
+    options.store.calls = true;
+    open_job();
+    give_credit(0, MANY, MANY);
+    expect_rows_end(1);
+    send_results(1, 0, 1, ROW_STATUS_FAILED, (slice_t){0});
+    send_ok(2, 1, 1);
+    puppet_await(&store, MESSAGE_ROWS_FINISHED, &in);
+    cr_assert_eq(in.message.ROWS_FINISHED.rows.count, 1);
+    cr_expect_eq(in.message.ROWS_FINISHED.rows.items[0], 1, "only the row that is fine");
+    link_frame_free(&in);
+    say_done("");
+    expect_end(EXIT_ROWS_FAILED, "");
+    expect_job_closed(2);
 }
 
 Test(client, a_stopped_job_is_not_complete_in_the_store) {
@@ -699,7 +763,7 @@ Test(client, a_stopped_job_is_not_complete_in_the_store) {
     puppet_pass(&scheduler, MESSAGE_JOB_STOP);
     say_done("stopped");
     expect_end(EXIT_STOPPED, "stopped");
-    expect_job_closed(false);
+    expect_job_closed(0);
 }
 
 /* ---- batch mode */

@@ -12,6 +12,7 @@
 #include "core/sched/dispatch.h"
 #include "core/sched/limits.h"
 #include "core/store/contexts.h"
+#include "proto/parts/endpoint_reports.h"
 #include "proto/parts/job.h"
 #include "proto/parts/usage.h"
 #include "proto/stats.h"
@@ -32,6 +33,11 @@ static const char ONE_CALL[] =
     HEAD MODEL "blocks:\n"
                "  - {type: ai, exec: 1, model: m, prompts: [\"{n}\"], outputs: [{name: A}]}\n"
                "  - {type: end, exec: 2, final: [{name: a, value: \"{A}\"}]}\n";
+/* The answer of the server is "ok", which is no number. */
+static const char FAILING_CALL[] = HEAD MODEL
+    "blocks:\n"
+    "  - {type: ai, exec: 1, model: m, prompts: [\"{n}\"], outputs: [{name: A, type_hint: number}]}\n"
+    "  - {type: end, exec: 2, final: [{name: a, value: \"{A}\"}]}\n";
 static const char TWO_CALLS[] =
     HEAD MODEL "blocks:\n"
                "  - {type: ai, exec: 1, model: m, prompts: [\"{n}\"], outputs: [{name: A}]}\n"
@@ -551,6 +557,49 @@ Test(worker, a_call_that_backs_off_lets_another_row_start) {
     cr_expect_eq(atomic_load(&server->requests), 2);
 }
 
+/* Hears reports of the job until one says that its endpoint has met this trouble. It is the only one. */
+static endpoint_report_t hear_trouble(llm_cause_t trouble) {
+    endpoint_report_t report = {0};
+    while (report.trouble != trouble) {
+        link_frame_t in;
+        endpoint_report_t *reports;
+        size_t count;
+        puppet_await(&scheduler, MESSAGE_ENDPOINT_REPORT, &in);
+        const MSG_ENDPOINT_REPORT *m = &in.message.ENDPOINT_REPORT;
+        cr_assert_eq(m->job, JOB);
+        cr_assert_eq(endpoint_reports_decode(m->reports.data, m->reports.len, &reports, &count, NULL),
+                     SDG_OK);
+        cr_assert_eq(count, 1);
+        report = reports[0];
+        free(reports);
+        link_frame_free(&in);
+    }
+    return report;
+}
+
+Test(worker, trouble_of_an_endpoint_is_told_before_a_row_ends) {
+    with_busy_server(1, "Retry-After: 100\r\n");
+    refusal.body = "{\"error\": {\"message\": \"slow down\"}}";
+    run_rows(1, 0, 1);
+    endpoint_report_t report = hear_trouble(LLM_CAUSE_RATE_LIMIT);
+    cr_expect_eq(report.requests, 1);
+    cr_expect_eq(report.answered, 0);
+    cr_expect_eq(report.in_flight, 0);
+    cr_expect_eq(report.waiting, 1);
+    cr_expect_eq(report.answered_ms, ENDPOINT_NEVER);
+    cr_expect(strstr(report.trouble_text, "slow down"), "%s", report.trouble_text);
+    cr_expect(strstr(report.address, "http://127.0.0.1:"), "%s", report.address);
+    expect_nothing_of(MESSAGE_ROW_RESULTS);
+}
+
+Test(worker, what_was_said_of_endpoints_is_said_again_to_a_scheduler_that_may_have_lost_it) {
+    with_busy_server(1, "Retry-After: 100\r\n");
+    run_rows(1, 0, 1);
+    hear_trouble(LLM_CAUSE_RATE_LIMIT);
+    say_welcome(true);
+    hear_trouble(LLM_CAUSE_RATE_LIMIT);
+}
+
 Test(worker, a_row_that_sleeps_lets_another_start) {
     with_calls(NUMBER_OR_SLEEP);
     refused_first = 1;
@@ -826,6 +875,62 @@ Test(worker, a_call_that_the_journal_has_not_is_made) {
     tag = hear_record(3, NULL);
     say_tags(MESSAGE_CALL_RECORDED, &tag, 1);
     expect_ok(3, 1, "ok");
+}
+
+static void with_late_journal(const char *pipeline) {
+    with_calls(pipeline);
+    with_store();
+    options.store.calls = options.store.late = true;
+}
+
+Test(worker, a_fine_row_does_not_wait_for_a_journal_that_is_written_late) {
+    with_late_journal(ONE_CALL);
+    run_rows(1, 0, 1);
+    expect_ok(0, 1, "ok");
+}
+
+Test(worker, a_failed_row_is_reported_when_its_answer_is_written_down) {
+    with_late_journal(FAILING_CALL);
+    run_rows(1, 0, 1);
+    hear_record(0, NULL);
+    uint64_t tag = hear_record(0, NULL); /* not answered: said again */
+    expect_nothing_of(MESSAGE_ROW_RESULTS);
+    say_tags(MESSAGE_CALL_RECORDED, &tag, 1);
+    expect_results(JOB, 0, 1, ROW_STATUS_FAILED, "output A");
+    cr_expect_eq(atomic_load(&server->requests), 1);
+}
+
+Test(worker, a_failed_row_does_not_wait_for_ever_for_the_journal, .timeout = 60) {
+    with_late_journal(FAILING_CALL);
+    run_rows(1, 0, 1);
+    for (int second = 0; second < 7; second++) {
+        puppet_say(&scheduler, (message_t){.type = MESSAGE_BEAT}); /* the scheduler is there */
+        zclock_sleep(1000);
+    }
+    expect_results(JOB, 0, 1, ROW_STATUS_FAILED, "output A");
+}
+
+Test(worker, a_replayed_answer_that_fails_is_asked_for_anew) {
+    buf_t kept;
+    with_late_journal(FAILING_CALL);
+    options.store.end_row = 10;
+    run_rows(1, 0, 1);
+    uint64_t tag = hear_lookup(0);
+    say_tags(MESSAGE_CALL_MISSING, &tag, 1);
+    buf_init(&kept, 1 << 16);
+    tag = hear_record(0, &kept);
+    say_tags(MESSAGE_CALL_RECORDED, &tag, 1);
+    expect_results(JOB, 0, 1, ROW_STATUS_FAILED, "output A");
+    say_lease(next_lease++, JOB, 1, 0, 1, false);
+    call_item_t found = {.tag = hear_lookup(0), .answer = {kept.data, kept.len}};
+    puppet_say(&store, (message_t){.type = MESSAGE_CALL_FOUND, .CALL_FOUND = {.calls = {&found, 1}}});
+    tag = hear_lookup(0); /* the second answer to the same question */
+    say_tags(MESSAGE_CALL_MISSING, &tag, 1);
+    tag = hear_record(0, NULL);
+    say_tags(MESSAGE_CALL_RECORDED, &tag, 1);
+    expect_results(JOB, 0, 1, ROW_STATUS_FAILED, "output A");
+    cr_expect_eq(atomic_load(&server->requests), 2);
+    buf_free(&kept);
 }
 
 /* ---- contexts */

@@ -139,7 +139,7 @@ Test(chat, an_error_object_in_a_200_is_classed_by_its_code) {
     cr_expect_eq(read_answer("{\"error\":{\"type\":\"slow_down\"}}"), LLM_CAUSE_RATE_LIMIT);
     cr_expect_eq(read_answer("{\"error\":{\"message\":\"m\",\"code\":\"insufficient_quota\"}}"),
                  LLM_CAUSE_QUOTA);
-    cr_expect_eq(read_answer("{\"error\":{\"message\":\"m\",\"code\":503}}"), LLM_CAUSE_OVERLOAD);
+    cr_expect_eq(read_answer("{\"error\":{\"message\":\"m\",\"code\":503}}"), LLM_CAUSE_SERVER);
     cr_expect_eq(read_answer("{\"error\":{\"message\":\"m\",\"code\":\"429\"}}"), LLM_CAUSE_RATE_LIMIT);
     cr_expect_eq(read_answer("{\"object\":\"error\",\"message\":\"flat\",\"code\":400}"), LLM_CAUSE_REFUSED);
     cr_expect(strstr(reason.text, "flat"));
@@ -160,8 +160,8 @@ Test(chat, error_bodies_of_every_shape) {
     expect_error(422, "{\"detail\":\"why\"}", LLM_CAUSE_REFUSED, "HTTP 422: why");
     expect_error(422, "{\"detail\":[{\"loc\":[\"body\"],\"msg\":\"m\"}]}", LLM_CAUSE_REFUSED,
                  "HTTP 422: [{\"loc\":[\"body\"],\"msg\":\"m\"}]");
-    expect_error(401, "{\"error\":\"string\"}", LLM_CAUSE_REFUSED, "HTTP 401: string");
-    expect_error(404, "plain a < b\r\n", LLM_CAUSE_REFUSED, "HTTP 404: plain a < b");
+    expect_error(401, "{\"error\":\"string\"}", LLM_CAUSE_ENDPOINT, "HTTP 401: string");
+    expect_error(404, "plain a < b\r\n", LLM_CAUSE_ENDPOINT, "HTTP 404: plain a < b");
     expect_error(502, "<html>\n<h1>Bad  Gateway</h1><hr>nginx</html>", LLM_CAUSE_SERVER,
                  "HTTP 502: Bad Gateway nginx");
     expect_error(500, "", LLM_CAUSE_SERVER, "HTTP 500");
@@ -182,9 +182,9 @@ Test(chat, causes_by_status) {
         long status;
         llm_cause_t cause;
     } table[] = {
-        {429, LLM_CAUSE_RATE_LIMIT}, {503, LLM_CAUSE_OVERLOAD}, {500, LLM_CAUSE_SERVER},
+        {429, LLM_CAUSE_RATE_LIMIT}, {503, LLM_CAUSE_SERVER},   {500, LLM_CAUSE_SERVER},
         {504, LLM_CAUSE_SERVER},     {409, LLM_CAUSE_SERVER},   {408, LLM_CAUSE_TIMEOUT},
-        {400, LLM_CAUSE_REFUSED},    {403, LLM_CAUSE_REFUSED},  {301, LLM_CAUSE_REFUSED},
+        {400, LLM_CAUSE_REFUSED},    {403, LLM_CAUSE_ENDPOINT}, {301, LLM_CAUSE_ENDPOINT},
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
         cr_expect_eq(chat_error_read(table[i].status, "x", 1, &reason), table[i].cause, "%ld",
