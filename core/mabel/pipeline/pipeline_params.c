@@ -170,6 +170,15 @@ static void count_check(load_t *l, const ynode_t *n, const ypath_t *path, const 
             key);
 }
 
+/* A stream is read to its end like any answer. */
+static void stream_check(load_t *l, const ynode_t *n, const ypath_t *path) {
+    bool off = n->kind == YNODE_SCALAR &&
+               (n->scalar.kind == VALUE_NULL || (n->scalar.kind == VALUE_BOOL && !n->scalar.boolean));
+    if (!off)
+        complain(l, DIAG_WARNING, n, path,
+                 "an answer is read whole, so a stream only costs: leave 'stream' out");
+}
+
 /* ---- values */
 
 /* How the number of a text is written so that YAML 1.1 reads it as one. */
@@ -236,6 +245,7 @@ void params_check(load_t *l, const ynode_t *n, const ypath_t *path) {
                     strcmp(key, "timeout_sec") == 0 || strcmp(key, "model") == 0;
         key_check(l, n->keys[i], at);
         if (strcmp(key, "n") == 0 || strcmp(key, "best_of") == 0) count_check(l, n->items[i], at, key);
+        if (strcmp(key, "stream") == 0) stream_check(l, n->items[i], at);
         if (stop) stop_check(l, n->items[i], at);
         if (!ours && !stop) values_check(l, n->items[i], at);
     }
