@@ -39,6 +39,9 @@ typedef struct py_env {
     /* List of texts or null: what pip takes. A text that ends in .txt and names a file is a list of
      * requirements. */
     value_t requirements;
+    /* Lists of commands for a shell or null: run when the venv is made or its requirements change, before
+     * they are installed and after. */
+    value_t pre_install, post_install;
     value_t env; /* object of texts or null: added to the clean environment */
     bool allow_network;
     const char *work_dir; /* NULL: ours */
