@@ -10,6 +10,7 @@
 #include "actors/loop/greeting.h"
 #include "core/base/numbers.h"
 #include "core/plan/batch_size.h"
+#include "core/sched/endpoint_book.h"
 #include "core/sched/feed.h"
 #include "proto/parts/tally.h"
 #include "proto/parts/usage.h"
@@ -37,7 +38,8 @@ typedef struct client {
     char ending[ERR_TEXT_MAX]; /* why the run ended early; "" normally */
     int exit_code;
     passes_t *passes;
-    batch_size_t at_once; /* units that may be in use: changes only in batch mode */
+    endpoint_book_t *endpoints; /* what the scheduler says of them, by job: a run may be several */
+    batch_size_t at_once;       /* units that may be in use: changes only in batch mode */
     struct {
         source_t *source; /* of this pass */
         feed_t *feed;
@@ -82,6 +84,7 @@ void client_count_parked(client_t *c, const row_done_t *row);
 void client_count_failure(client_t *c, const char *reason); /* of a row that no worker has seen */
 void client_gather(client_t *c);                            /* brings the gauges of the tally up to date */
 void client_tell_monitor(client_t *c);
+void client_tell_endpoints(client_t *c, uint64_t now);
 void client_tell_summary(client_t *c);
 
 /* client_store.c. Without a store none of these functions does anything. */

@@ -8,6 +8,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/error.h"
+#include "proto/parts/endpoint_reports.h"
 
 static const series_merge_t MERGES[] = {
 #define COLUMN(name, merge) merge,
@@ -35,6 +36,7 @@ void metrics_destroy(metrics_t **metrics) {
     if (!m) return;
     series_destroy(&m->recent_series);
     series_destroy(&m->whole_series);
+    free(m->now.endpoints);
     free(m);
     *metrics = NULL;
 }
@@ -70,6 +72,16 @@ void metrics_take_evicted(metrics_t *m, const MSG_EVICTED *e) {
     for (size_t i = 0; i < e->bytes.count; i++) {
         to->bytes += e->bytes.items[i];
     }
+}
+
+void metrics_take_endpoints(metrics_t *m, slice_t bytes, uint64_t now) {
+    endpoint_report_t *reports;
+    size_t count;
+    if (endpoint_reports_decode(bytes.data, bytes.len, &reports, &count, NULL) != SDG_OK) return;
+    free(m->now.endpoints);
+    m->now.endpoints = reports;
+    m->now.endpoint_count = count;
+    m->now.endpoints_ns = now;
 }
 
 uint64_t metrics_accounted_bytes(const metrics_t *m) {

@@ -96,6 +96,8 @@ void metrics_destroy(metrics_t **metrics);
 void metrics_take_totals(metrics_t *m, const MSG_STATS *stats); /* of the client, or of all workers */
 void metrics_take_store(metrics_t *m, const u64_list_t *values);
 void metrics_take_evicted(metrics_t *m, const MSG_EVICTED *evicted);
+/* Keeps now.endpoints, owned; reports that cannot be read change nothing. */
+void metrics_take_endpoints(metrics_t *m, slice_t reports, uint64_t now);
 void metrics_tick(metrics_t *m, uint64_t now); /* once a second */
 
 /* What is missing is 0 in Prometheus text and null in JSON. */

@@ -124,6 +124,8 @@ static void on_message(void *self, zsock_t *socket, link_frame_t *in, uint64_t n
     (void)socket;
     if (in->message.type == MESSAGE_STATS) on_stats(m, &in->message.STATS, now);
     if (in->message.type == MESSAGE_SUMMARY) on_summary(m, &in->message.SUMMARY, now);
+    if (in->message.type == MESSAGE_ENDPOINT_REPORT)
+        metrics_take_endpoints(m->metrics, in->message.ENDPOINT_REPORT.reports, now);
     if (in->message.type == MESSAGE_EVICTED) metrics_take_evicted(m->metrics, &in->message.EVICTED);
 }
 

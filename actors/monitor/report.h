@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "core/base/buf.h"
+#include "core/base/endpoint_report.h"
 #include "core/base/hist.h"
 #include "proto/message.h"
 #include "proto/stats.h"
@@ -16,6 +17,9 @@ typedef struct report {
     uint64_t elapsed_ns;
     double rows_per_s, tokens_per_s; /* over the last seconds */
     uint64_t rss_bytes;              /* this process and its workers */
+    endpoint_report_t *endpoints;    /* how the endpoints fare, as of endpoints_ns; NULL while count is 0 */
+    size_t endpoint_count;
+    uint64_t endpoints_ns; /* when that was heard */
     bool japanese;
     bool elsewhere; /* the scheduler is in another process: workers and calls in flight are not known */
 } report_t;

@@ -27,4 +27,10 @@
  * is there writes within a second, and one that cannot be reached must not hold the row for ever */
 #define JOURNAL_HAND_IN_NS UINT64_C(5000000000)
 
+/* the worker looks at the endpoints of its jobs at most so often: what is urgent is said within 500 ms */
+#define REPORT_LOOK_NS UINT64_C(100000000)
+
+/* a request without an answer for so long is worth a word: most answers take less */
+#define REPORT_HANG_MS UINT64_C(5000)
+
 #endif

@@ -101,7 +101,7 @@ static void keep(worker_t *w, slot_t *slot, step_t *step) {
 
 static void drop_answer(worker_t *w, slot_t *slot, step_t *step) {
     (void)w, (void)step;
-    if (slot->answer) value_free(slot->answer->text);
+    if (slot->answer) llm_answer_clear(slot->answer);
     free(slot->answer);
     slot->answer = NULL;
 }
@@ -347,7 +347,7 @@ static void advance(worker_t *w, slot_t *slot, passage_event_t event, llm_answer
             doers[__builtin_ctz(todo)](w, slot, &step);
         }
     }
-    if (step.answer) value_free(step.answer->text);
+    if (step.answer) llm_answer_clear(step.answer);
     if (step.python) py_event_free(step.python);
 }
 
@@ -449,7 +449,7 @@ static void drive_llm(worker_t *w, uint64_t now) {
                                  answer.cause == LLM_CAUSE_NONE ? PASSAGE_CALL_ANSWERED : PASSAGE_CALL_FAILED,
                                  &answer, now);
         else
-            value_free(answer.text); /* of a call that was cancelled */
+            llm_answer_clear(&answer); /* of a call that was cancelled */
     }
 }
 

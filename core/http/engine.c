@@ -69,6 +69,14 @@ typedef struct llm_endpoint {
     ring_t turns;         /* routes with queued calls, the next one first */
     size_t turn_count;
     llm_load_t load;
+    ring_t in_flight;     /* calls, the oldest request first */
+    uint64_t answered_ns; /* when the last good answer came; 0: none has */
+    struct {              /* what went wrong last */
+        llm_cause_t cause;
+        uint64_t at_ns;
+        size_t replica;
+        char text[LLM_TROUBLE_TEXT_MAX];
+    } trouble;
 } llm_endpoint_t;
 
 typedef struct llm_route {
@@ -89,6 +97,8 @@ typedef struct llm_call {
     ring_node_t place;    /* in its route's retries or queue, or in engine->finished */
     ring_node_t of_route; /* in route->calls */
     ring_node_t fresh;    /* in engine->fresh: submitted with a unit since the last drive */
+    ring_node_t flight;   /* in endpoint->in_flight while in flight */
+    uint64_t since_ns;    /* when its request was sent, or when it began to wait */
     uint64_t tag;         /* the caller's */
     llm_call_state_t state;
     bool has_unit; /* of `permit` */
@@ -100,6 +110,7 @@ typedef struct llm_call {
     http_headers_t *headers;   /* owned; NULL: the route's */
     retry_policy_t retry;
     uint32_t timeout_ms;
+    bool wants_reasoning;
     llm_answer_t answer; /* what is known so far */
     size_t body_len;
     char body[];
@@ -147,8 +158,9 @@ static void call_set_state(llm_call_t *call, llm_call_state_t state) {
 
 static void call_free(llm_call_t *call) {
     ring_remove(&call->of_route);
+    ring_remove(&call->flight);
     http_headers_free(call->headers);
-    value_free(call->answer.text);
+    llm_answer_clear(&call->answer);
     free(call);
 }
 
@@ -181,6 +193,7 @@ static void call_back_off(llm_engine_t *engine, llm_call_t *call, llm_cause_t ca
     call->route->endpoint->load.retries[cause]++;
     call_give_unit(call);
     call_set_state(call, CALL_BACKING_OFF);
+    call->since_ns = now_ns;
     heap_add(&engine->back_offs, now_ns + wait_ms * MILLISECOND, call, &call->due_place);
 }
 
@@ -274,6 +287,7 @@ static void request_end(llm_engine_t *engine, llm_call_t *call) {
     call->replica->in_flight--;
     call->replica = NULL;
     call->transfer = NULL;
+    ring_remove(&call->flight);
     permit_give(&endpoint->permit);
     endpoint_watch(engine, endpoint);
 }
@@ -294,7 +308,7 @@ static void latency_note(llm_answer_t *answer, uint64_t latency_ns, bool success
 
 /* What the reply means, before any decision: LLM_CAUSE_NONE and the text, or a cause and the reason. */
 static llm_cause_t reply_read(const http_reply_t *reply, chat_answer_t *chat, err_t *reason) {
-    *chat = (chat_answer_t){.text = value_null()};
+    *chat = (chat_answer_t){.text = value_null(), .reasoning = value_null()};
     switch (reply->outcome) {
     case HTTP_TIMEOUT:
         err_set(reason, SDG_EIO, "request timed out: %s", reply->reason);
@@ -307,6 +321,8 @@ static llm_cause_t reply_read(const http_reply_t *reply, chat_answer_t *chat, er
         return LLM_CAUSE_MALFORMED;
     case HTTP_ANSWERED: break;
     }
+    if (reply->status >= 300 && reply->status <= 399)
+        return chat_redirect_read(reply->status, reply->location, reason);
     if (reply->status < 200 || reply->status > 299)
         return verdict_with_hint(chat_error_read(reply->status, reply->body, reply->body_len, reason),
                                  reply->status, reply->hint);
@@ -330,18 +346,33 @@ static void tokens_note(llm_call_t *call, const chat_answer_t *chat) {
     }
 }
 
+/* Is there nothing in the answer that its caller wants? Reasoning is never blank. */
+static bool is_empty(const llm_call_t *call, const chat_answer_t *chat) {
+    return is_blank(chat->text) && !(call->wants_reasoning && chat->reasoning.kind == VALUE_STRING);
+}
+
+/* Keeps what went wrong, for llm_engine_report. */
+static void trouble_note(llm_endpoint_t *endpoint, const llm_replica_t *replica, llm_cause_t cause,
+                         const char *text, uint64_t now_ns) {
+    endpoint->trouble.cause = cause;
+    endpoint->trouble.at_ns = now_ns;
+    endpoint->trouble.replica = (size_t)(replica - endpoint->replicas);
+    utf8_copy_line(endpoint->trouble.text, sizeof endpoint->trouble.text, text, strlen(text));
+}
+
 /* The server gave a completion, perhaps a blank one. */
 static void call_answered(llm_engine_t *engine, llm_call_t *call, chat_answer_t *chat, retry_hint_t hint,
                           uint64_t now_ns) {
     uint32_t wait_ms;
-    tokens_note(call, chat);
-    if (is_blank(chat->text) && call->answer.retries[LLM_CAUSE_EMPTY] < LLM_EMPTY_RETRIES &&
+    if (is_empty(call, chat) && call->answer.retries[LLM_CAUSE_EMPTY] < LLM_EMPTY_RETRIES &&
         retry_decide(&call->retry, call->answer.requests, LLM_CAUSE_EMPTY, hint, &engine->rng, &wait_ms)) {
         value_free(chat->text);
+        value_free(chat->reasoning);
         call_back_off(engine, call, LLM_CAUSE_EMPTY, now_ns, wait_ms);
         return;
     }
     call->answer.text = chat->text;
+    call->answer.reasoning = chat->reasoning;
     memcpy(call->answer.finish_reason, chat->finish_reason, sizeof call->answer.finish_reason);
     call_finish(engine, call, LLM_CAUSE_NONE);
 }
@@ -353,8 +384,6 @@ static void call_failed(llm_engine_t *engine, llm_call_t *call, llm_cause_t caus
         call_back_off(engine, call, cause, now_ns, wait_ms);
         return;
     }
-    endpoint_key_hide(reason->text,
-                      call->route->key); /* first: it looks for a cut key at the end of the text */
     failure_describe(&call->answer, reason, hint);
     call_finish(engine, call, cause);
 }
@@ -366,8 +395,17 @@ static void reply_apply(llm_engine_t *engine, const http_reply_t *reply, uint64_
     chat_answer_t chat;
     err_t reason;
     llm_cause_t cause = reply_read(reply, &chat, &reason);
+    llm_endpoint_t *endpoint = call->route->endpoint;
     replica_learn(call->replica, cause, now_ns);
+    if (cause == LLM_CAUSE_NONE) {
+        endpoint->answered_ns = now_ns;
+    } else {
+        endpoint_key_hide(reason.text,
+                          call->route->key); /* first: it looks for a cut key at the end of the text */
+        trouble_note(endpoint, call->replica, cause, reason.text, now_ns);
+    }
     request_end(engine, call);
+    tokens_note(call, &chat); /* of answers that are of no use, too: they are paid for */
     call->answer.http_status = reply->status;
     if (reply->outcome == HTTP_ANSWERED)
         latency_note(&call->answer, reply->latency_ns, cause == LLM_CAUSE_NONE);
@@ -398,6 +436,9 @@ static void call_start(llm_engine_t *engine, llm_call_t *call, uint64_t now_ns) 
         .owner = call,
     };
     call->transfer = http_start(engine->http, &post);
+    call->answer.waited_ns += now_ns > call->since_ns ? now_ns - call->since_ns : 0;
+    call->since_ns = now_ns;
+    ring_add_last(&route->endpoint->in_flight, &call->flight);
     call_set_state(call, CALL_IN_FLIGHT);
 }
 
@@ -495,7 +536,7 @@ bool llm_engine_next(llm_engine_t *engine, llm_answer_t *answer) {
     ring_remove(node);
     *answer = call->answer;
     answer->has_unit = call->has_unit;
-    call->answer.text = value_null();
+    call->answer.text = call->answer.reasoning = value_null();
     call_free(call);
     return true;
 }
@@ -516,6 +557,7 @@ static llm_call_t *call_new(llm_route_t *route, const llm_request_t *request, ui
     call->has_unit = request->has_unit;
     call->retry = request->retry ? *request->retry : route->retry;
     call->timeout_ms = request->timeout_ms > 0 ? request->timeout_ms : route->timeout_ms;
+    call->wants_reasoning = request->wants_reasoning;
     call->body_len = request->body_len;
     memcpy(call->body, request->body, request->body_len);
     call->body[request->body_len] = '\0';
@@ -538,6 +580,7 @@ int llm_engine_submit(llm_engine_t *engine, const llm_request_t *request, uint64
     call->headers = headers;
     idmap_add(&engine->calls, tag, call);
     if (call->has_unit) ring_add_last(&engine->fresh, &call->fresh);
+    call->since_ns = clock_now_ns();
     call_enqueue(engine, call, false);
     return SDG_OK;
 }
@@ -546,6 +589,13 @@ uint64_t llm_engine_waits_for(const llm_engine_t *engine, uint64_t tag) {
     const llm_call_t *call = idmap_get(&engine->calls, tag);
     bool waits = call && !call->has_unit && (call->state == CALL_QUEUED || call->state == CALL_BACKING_OFF);
     return waits ? call->route->endpoint->id : 0;
+}
+
+uint64_t llm_engine_waited_ns(const llm_engine_t *engine, uint64_t tag, uint64_t now_ns) {
+    const llm_call_t *call = idmap_get(&engine->calls, tag);
+    if (!call) return 0;
+    bool waits = call->state == CALL_QUEUED || call->state == CALL_BACKING_OFF;
+    return call->answer.waited_ns + (waits && now_ns > call->since_ns ? now_ns - call->since_ns : 0);
 }
 
 /* Takes the call out of the place it is in; its unit stays with it. */
@@ -605,6 +655,7 @@ static llm_endpoint_t *endpoint_new(llm_engine_t *engine, const llm_route_option
     }
     endpoint->permit.allowed = PERMITS_FIRST;
     ring_init(&endpoint->turns);
+    ring_init(&endpoint->in_flight);
     ring_add_last(&engine->endpoints, &endpoint->place);
     engine->endpoint_count++;
     return endpoint;
@@ -762,6 +813,51 @@ bool llm_engine_endpoint_load(const llm_engine_t *engine, uint64_t id, llm_load_
         return true;
     }
     return false;
+}
+
+static uint64_t ms_since(uint64_t at_ns, uint64_t now_ns) {
+    return now_ns > at_ns ? (now_ns - at_ns) / MILLISECOND : 0;
+}
+
+static void report_load(const llm_load_t *load, endpoint_report_t *report) {
+    report->in_flight += load->in_flight;
+    report->waiting += load->queued + load->backing_off;
+    report->requests += load->requests;
+    report->answered += load->succeeded;
+    for (int i = 0; i < LLM_CAUSES; i++) {
+        report->retries[i] += load->retries[i];
+    }
+}
+
+static void report_endpoint(const llm_endpoint_t *endpoint, uint64_t now_ns, endpoint_report_t *report) {
+    const ring_node_t *oldest = ring_first(&endpoint->in_flight);
+    buf_t shown;
+    buf_init(&shown, DATA_LINE_BYTES_MAX);
+    endpoint_url_shown(endpoint->replicas[endpoint->trouble.replica].url, &shown);
+    utf8_copy_line(report->address, sizeof report->address, shown.data, shown.len);
+    buf_free(&shown);
+    report->endpoint = endpoint->id;
+    if (oldest) report->oldest_ms = ms_since(RING_OWNER(oldest, llm_call_t, flight)->since_ns, now_ns);
+    report->answered_ms = endpoint->answered_ns ? ms_since(endpoint->answered_ns, now_ns) : ENDPOINT_NEVER;
+    report->trouble = endpoint->trouble.cause;
+    if (report->trouble == LLM_CAUSE_NONE) return;
+    report->trouble_ms = ms_since(endpoint->trouble.at_ns, now_ns);
+    memcpy(report->trouble_text, endpoint->trouble.text, sizeof report->trouble_text);
+}
+
+bool llm_engine_report(const llm_engine_t *engine, const uint32_t *routes, size_t route_count, uint64_t id,
+                       uint64_t now_ns, endpoint_report_t *report) {
+    const llm_endpoint_t *endpoint = NULL;
+    *report = (endpoint_report_t){0};
+    for (size_t i = 0; i < route_count; i++) {
+        const llm_route_t *route = route_of(engine, routes[i]);
+        assert(route);
+        if (route->endpoint->id != id) continue;
+        endpoint = route->endpoint;
+        report_load(&route->load, report);
+    }
+    if (endpoint) report_endpoint(endpoint, now_ns, report);
+    return endpoint;
 }
 
 /* --- the engine --- */

@@ -8,5 +8,7 @@
 /* notes of a run that are counted apart: a few for each output of a pipeline's blocks; further ones are
  * counted as "other" */
 #define NOTES_MAX 64
+/* endpoints in one report: as many as a job may name (JOB_ENDPOINTS_MAX); further ones are not said */
+#define ENDPOINT_REPORTS_MAX 256
 
 #endif
