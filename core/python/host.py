@@ -27,7 +27,7 @@ if sdg_here:  # noqa: F821 (the boot line took the working folder off sys.path: 
     sys.path.insert(0, "")
 
 FRAME_BYTES_MAX = 64 << 20  # as PY_FRAME_BYTES_MAX
-MESSAGE_BYTES_MAX = 300     # of an exception's text; with the line below it fits the pool's sentence
+MESSAGE_BYTES_MAX = 3500    # of an exception's text; with the line below it fits the reason of a failed row
 LINE_BYTES_MAX = 120        # of the source line that is shown
 PID = os.getpid()
 

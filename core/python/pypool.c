@@ -106,7 +106,7 @@ static py_event_t *new_event(pypool_t *p, py_event_kind_t kind, uint64_t tag) {
     py_event_t *e = &p->events[(p->event_first + p->event_count++) % p->event_cap];
     e->kind = kind;
     e->tag = tag;
-    e->outputs = e->vars = e->ai = e->log = value_null();
+    e->outputs = e->vars = e->ai = e->log = e->words = value_null();
     e->repairs = (json_repairs_t){0};
     e->error.code = 0;
     e->error.text[0] = '\0';
@@ -118,6 +118,7 @@ void py_event_free(py_event_t *e) {
     value_free(e->vars);
     value_free(e->ai);
     value_free(e->log);
+    value_free(e->words);
 }
 
 bool pypool_next(pypool_t *p, py_event_t *event) {
@@ -136,7 +137,11 @@ static void free_task(pypool_t *p, py_task_t *take) {
 
 /* Ends a call with its failure event, unless it was cancelled and has had one. */
 static void fail_task(pypool_t *p, py_task_t *take, int code, const char *reason) {
-    if (!take->cancelled) err_set(&new_event(p, PY_FAILED, take->tag)->error, code, "%s", reason);
+    if (!take->cancelled) {
+        py_event_t *e = new_event(p, PY_FAILED, take->tag);
+        err_set(&e->error, code, "%s", reason);
+        if (strlen(reason) >= sizeof e->error.text) e->words = value_text(reason);
+    }
     free_task(p, take);
 }
 

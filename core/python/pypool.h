@@ -83,7 +83,8 @@ typedef struct py_event {
     /* LOG: {"level": .., "message": ..}; prints have the level "info". It comes before the last event of its
      * call. Owned. */
     value_t log;
-    err_t error; /* FAILED: Python's message, its last traceback line and the user's line number */
+    err_t error;   /* FAILED: Python's message, its last traceback line and the user's line number */
+    value_t words; /* FAILED: the same in full, if error.text had to cut it, else null. Owned */
 } py_event_t;
 void py_event_free(py_event_t *event); /* what it owns */
 

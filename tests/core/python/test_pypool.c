@@ -533,6 +533,21 @@ static void run_value(const char *code, const char *want) {
     free(outputs);
 }
 
+Test(pypool, a_long_message_is_told_in_full) {
+    bench_t b = open_bench(1);
+    submit(&b,
+           add_function(&b, add_env(&b, (py_env_t){0}), "def main(ctx): raise ValueError('x' * 2000 + 'y')",
+                        "[\"R\"]"),
+           1, (inputs_t){0});
+    py_event_t e = wait_event(&b);
+    cr_assert_eq(e.kind, PY_FAILED);
+    cr_assert_eq(e.words.kind, VALUE_STRING);
+    cr_expect(strstr(e.words.string->data, "xxy (line 1: def main"), "%s", e.words.string->data);
+    cr_expect(strstr(e.error.text, "ValueError: xxx"), "%s", e.error.text);
+    free_event(&e);
+    pypool_destroy(&b.pool);
+}
+
 Test(pypool, values_that_json_has_not_come_back_as_text_or_list) {
     run_value("return {'R': {3, 1, 2}}", "[1,2,3]");
     run_value("return {'R': frozenset(['b', 'a'])}", "[\"a\",\"b\"]");
