@@ -53,7 +53,7 @@ static void fail_record(client_t *c, uint64_t index, const char *error) {
     buf_init(&line, 4 * ERR_TEXT_MAX);
     result_line_fail(&line, index, error);
     int rc = writer_add(c->results.writer, index, line.data, line.len, &err);
-    if (rc == SDG_OK) client_count_failure(c, "input");
+    if (rc == SDG_OK) client_count_failure(c, "input", error);
     if (rc < 0) client_give_up(c, EXIT_DATA, err.text);
     buf_free(&line);
 }
@@ -75,7 +75,10 @@ static bool read_record(client_t *c) {
     case SOURCE_BAD: fail_record(c, row.index, why.text); return true;
     case SOURCE_SKIPPED: return true;
     case SOURCE_WAITS: c->input.waits = true; return false;
-    case SOURCE_END: end_input(c, NULL); return false;
+    case SOURCE_END:
+        client_know_the_end(c);
+        end_input(c, NULL);
+        return false;
     case SOURCE_FAILED: end_input(c, why.text); return false;
     }
     return false;

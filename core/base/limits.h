@@ -42,4 +42,10 @@
 /* bytes of a host name, NUL included: DNS has at most 253 */
 #define HOST_BYTES_MAX 256
 
+/* bytes of the last error of an endpoint that are shown on a screen, with its end */
+#define LLM_TROUBLE_TEXT_MAX 256
+
+/* bytes of an endpoint's address that are shown on a screen, with its end; a longer one is cut */
+#define ENDPOINT_SHOWN_MAX 128
+
 #endif

@@ -74,6 +74,25 @@ void utf8_write(buf_t *out, uint32_t cp) {
     buf_add(out, b, (size_t)n);
 }
 
+void utf8_copy_line(char *out, size_t max, const char *bytes, size_t len) {
+    size_t used = 0;
+    for (size_t at = 0; at < len;) {
+        uint32_t code_point;
+        int n = utf8_decode(bytes + at, len - at, &code_point);
+        size_t taken = n ? (size_t)n : 1;
+        if (used + taken >= max) break;
+        if (n == 0)
+            out[used] = '?';
+        else if (code_point < 0x20 || (code_point >= 0x7f && code_point < 0xa0))
+            out[used] = ' ', taken = 1;
+        else
+            memcpy(out + used, bytes + at, taken);
+        used += taken;
+        at += n ? (size_t)n : 1;
+    }
+    out[used] = '\0';
+}
+
 /* Sets the high bit of each byte of x that is zero. Bytes above the lowest zero byte may be set wrongly. */
 static uint64_t zero_bytes(uint64_t x) {
     return (x - UINT64_C(0x0101010101010101)) & ~x & UINT64_C(0x8080808080808080);

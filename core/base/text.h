@@ -36,6 +36,9 @@ void utf8_write(buf_t *out, uint32_t code_point);
 /* Columns that a terminal gives a character that is no control: 0 (a mark), 1 or 2 (East Asian wide). */
 unsigned text_width(uint32_t code_point);
 bool utf8_valid(const char *bytes, size_t len);
+/* The text on one line, in at most `max` bytes with its end: a character that does not fit is left out with
+ * all behind it, bytes that are no UTF-8 become "?", control characters a blank. */
+void utf8_copy_line(char *out, size_t max, const char *bytes, size_t len);
 /* How many bytes at the front are printable ASCII and neither `quote` nor a backslash: these need no escape
  * in JSON nor in repr(). */
 size_t ascii_plain_run(const char *bytes, size_t len, char quote);

@@ -5,12 +5,6 @@
 /* bytes of a server's reason that are shown: a sentence or two; the rest is cut */
 #define LLM_ERROR_TEXT_MAX 400
 
-/* bytes of the last error of an endpoint that are shown on a screen, with its end */
-#define LLM_TROUBLE_TEXT_MAX 256
-
-/* bytes of an endpoint's address that are shown on a screen, with its end; a longer one is cut */
-#define ENDPOINT_SHOWN_MAX 128
-
 /* seconds of Retry-After: as the official SDK, a call that is told to wait longer fails */
 #define LLM_RETRY_AFTER_MAX_S 120
 

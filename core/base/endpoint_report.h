@@ -1,18 +1,23 @@
 /* endpoint_report.h - how one endpoint fares, as far as one job of one worker can see it. It travels: the
  * engine fills it, workers say it with their beats, the scheduler adds up what its workers say, and the
- * client and the monitor show it. */
-#ifndef SDG_LLM_ENDPOINT_REPORT_H
-#define SDG_LLM_ENDPOINT_REPORT_H
+ * client and the monitor show it.
+ *
+ * Times are ages at the moment it was made ("so many ms ago", "in so many ms"): clocks of two machines need
+ * not agree. Who keeps a report for a while brings it up to date with endpoint_report_age. */
+#ifndef SDG_BASE_ENDPOINT_REPORT_H
+#define SDG_BASE_ENDPOINT_REPORT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
+#include "core/base/limits.h"
 #include "core/base/llm_cause.h"
-#include "core/llm/limits.h"
 
 typedef enum endpoint_state {
     ENDPOINT_OPEN,   /* requests go there */
     ENDPOINT_CLOSED, /* it said that it can take nothing for now: requests wait until it opens again */
     ENDPOINT_FINAL,  /* it refuses whatever it is asked, and waiting does not mend that */
+    ENDPOINT_STATES
 } endpoint_state_t;
 
 typedef struct endpoint_report {
@@ -36,5 +41,13 @@ typedef struct endpoint_report {
 } endpoint_report_t;
 
 #define ENDPOINT_NEVER UINT64_MAX
+
+/* So many ms have passed since it was made. */
+void endpoint_report_age(endpoint_report_t *report, uint64_t ms);
+/* Do both say the same, apart from ages? */
+bool endpoint_report_same(const endpoint_report_t *a, const endpoint_report_t *b);
+/* Adds what another one says of the same endpoint at the same moment: counters and gauges are sums, the state
+ * is the better one (OPEN, else CLOSED), and the words are those of the later trouble. */
+void endpoint_report_add(endpoint_report_t *sum, const endpoint_report_t *other);
 
 #endif
