@@ -32,6 +32,7 @@
 #include "core/plan/limits.h"
 #include "core/sched/dispatch.h"
 #include "core/sched/limits.h"
+#include "proto/parts/endpoint_reports.h"
 
 void client_say(client_t *c, message_t *m) {
     m->epoch = c->greeting.epoch;
@@ -250,6 +251,12 @@ static void on_results(client_t *c, const message_t *m, uint64_t now) {
     if (!writer_holds_back(c->results.writer)) acknowledge(c);
 }
 
+/* What is left of the run goes on under another id. */
+static void new_job(client_t *c) {
+    endpoint_book_gone(c->endpoints, c->job);
+    c->job = rng_entropy();
+}
+
 /* The rows that this pass has parked are a job of their own. It is opened when the store has answered SYNC:
  * then all that was put there is there. */
 static void begin_next_pass(client_t *c) {
@@ -259,7 +266,7 @@ static void begin_next_pass(client_t *c) {
     source_destroy(&c->input.source);
     c->input.source = source_store_new(passes_next(c->passes), writer_finished(c->results.writer));
     c->input.over = false;
-    c->job = rng_entropy();
+    new_job(c);
     c->told.sync_token = rng_entropy() | 1;
     client_store_job(c);
     client_store_sync(c);
@@ -287,7 +294,7 @@ static void on_job_done(client_t *c, const message_t *m, uint64_t now) {
 static void submit_anew(client_t *c) {
     log_warn("client",
              "the scheduler has dropped the job while this client was silent: submitting what is left again");
-    c->job = rng_entropy();
+    new_job(c);
     client_store_job(c);
     client_resubmit(c);
     if (c->state == CLIENT_RUNNING) set_state(c, CLIENT_OPENING, "dropped by the scheduler");
@@ -311,6 +318,23 @@ static void on_refused(client_t *c, const message_t *m, uint64_t now) {
         client_give_up(c, EXIT_RUNTIME, reason);
     else
         log_warn("client", "%s", reason);
+}
+
+/* Reports of the jobs of this run (passes of batch mode, a job submitted anew) add up like those of workers.
+ */
+static void on_endpoint_report(client_t *c, const message_t *m, uint64_t now) {
+    slice_t bytes = m->ENDPOINT_REPORT.reports;
+    endpoint_report_t *reports;
+    size_t count;
+    err_t err;
+    if (m->ENDPOINT_REPORT.job != c->job || c->state == CLIENT_OVER) return;
+    if (endpoint_reports_decode(bytes.data, bytes.len, &reports, &count, &err) != SDG_OK) {
+        log_warn("client", "%s", err.text);
+        return;
+    }
+    endpoint_book_take(c->endpoints, c->job, reports, count, now);
+    free(reports);
+    client_tell_endpoints(c, now);
 }
 
 static void on_beat(client_t *c, const message_t *m, uint64_t now) { (void)c, (void)m, (void)now; }
@@ -434,6 +458,7 @@ static client_t *client_new(const client_args_t *args) {
     c->job = rng_entropy();
     c->instance = rng_entropy();
     greeting_init(&c->greeting, clock_now_ns());
+    c->endpoints = endpoint_book_new();
     c->passes = passes_new(args->stops, args->stop_count);
     batch_size_init(&c->at_once, batch_mode ? args->batch_min : args->concurrency, args->concurrency,
                     args->target_latency_ms);
@@ -461,6 +486,7 @@ static void client_destroy(client_t **client) {
     feed_destroy(&c->input.feed);
     source_destroy(&c->input.source);
     passes_destroy(&c->passes);
+    endpoint_book_destroy(&c->endpoints);
     writer_close(&c->results.writer);
     zsock_destroy(&c->scheduler);
     zsock_destroy(&c->monitor);
@@ -482,6 +508,7 @@ static const struct {
     {MESSAGE_INGEST_CREDIT, on_ingest_credit},
     {MESSAGE_RESULTS, on_results},
     {MESSAGE_JOB_DONE, on_job_done},
+    {MESSAGE_ENDPOINT_REPORT, on_endpoint_report},
     {MESSAGE_REFUSED, on_refused},
     {MESSAGE_BEAT, on_beat},
     {MESSAGE_SYNC, on_sync},

@@ -10,10 +10,11 @@
  *         INGEST_CREDIT   answers ROWS, at last ROWS_END
  *         RESULTS         answers RESULTS_ACK and RESULT_CREDIT when the output has them
  *         JOB_DONE        answers BYE, or JOB_OPEN of the next pass of batch mode
+ *         ENDPOINT_REPORT tells the monitor
  *         REFUSED, BEAT, SYNC; from the store SYNCED
  * Sends   HELLO, JOB_OPEN, ROWS, ROWS_END, RESULT_CREDIT, RESULTS_ACK, JOB_LIMIT, JOB_STOP, BEAT, BYE,
- * SYNCED; to the monitor STATS and SUMMARY; to the store JOB_OPENED, ROWS_FINISHED, CTX_PUT, CTX_COMPLETE,
- * SYNC and JOB_CLOSED
+ * SYNCED; to the monitor STATS, ENDPOINT_REPORT and SUMMARY; to the store JOB_OPENED, ROWS_FINISHED, CTX_PUT,
+ * CTX_COMPLETE, SYNC and JOB_CLOSED
  *
  * Limits: unfinished rows <= window_rows and about window_bytes (a slow output or, with `ordered`, a slow row
  * stops the reading). Dies: after JOB_DONE, or when the output cannot be written (everything on disk stays; a

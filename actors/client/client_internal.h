@@ -10,6 +10,7 @@
 #include "actors/loop/greeting.h"
 #include "core/base/numbers.h"
 #include "core/plan/batch_size.h"
+#include "core/sched/endpoint_book.h"
 #include "core/sched/feed.h"
 #include "proto/parts/samples.h"
 #include "proto/parts/tally.h"
@@ -38,7 +39,8 @@ typedef struct client {
     char ending[ERR_TEXT_MAX]; /* why the run ended early; "" normally */
     int exit_code;
     passes_t *passes;
-    batch_size_t at_once; /* units that may be in use: changes only in batch mode */
+    endpoint_book_t *endpoints; /* what the scheduler says of them, by job: a run may be several */
+    batch_size_t at_once;       /* units that may be in use: changes only in batch mode */
     struct {
         source_t *source; /* of this pass */
         feed_t *feed;
@@ -84,6 +86,7 @@ void client_count_failure(client_t *c, const char *kind, const char *message);
 void client_know_the_end(client_t *c); /* the whole input has been read: how many rows it has */
 void client_gather(client_t *c);       /* brings the gauges of the tally up to date */
 void client_tell_monitor(client_t *c);
+void client_tell_endpoints(client_t *c, uint64_t now);
 void client_tell_summary(client_t *c);
 
 /* client_store.c. Without a store none of these functions does anything. */

@@ -1,11 +1,14 @@
 /* client_totals.c - what the run has done, counted from the records that travel with the results: exact,
  * whatever was lost or repeated on the way, because each row is counted when it is written and never
  * before. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "actors/client/client_internal.h"
 #include "core/base/json.h"
+#include "core/base/limits.h"
 #include "core/base/result_line.h"
+#include "proto/parts/endpoint_reports.h"
 
 static void read_usage(const row_done_t *row, usage_t *usage) {
     *usage = (usage_t){0};
@@ -113,6 +116,22 @@ void client_tell_monitor(client_t *c) {
                              .reasons = {reasons.data, reasons.len}}};
     link_send(c->monitor, 0, &m, &c->scratch);
     buf_free(&reasons);
+}
+
+/* ENDPOINT_REPORT to the monitor: of all jobs of this run. */
+void client_tell_endpoints(client_t *c, uint64_t now) {
+    endpoint_report_t *reports;
+    buf_t bytes;
+    if (!c->monitor) return;
+    reports = xcalloc(ENDPOINT_REPORTS_MAX, sizeof *reports);
+    size_t count = endpoint_book_sum(c->endpoints, now, reports, ENDPOINT_REPORTS_MAX);
+    buf_init(&bytes, MESSAGE_BYTES_MAX);
+    endpoint_reports_encode(reports, count, &bytes);
+    message_t m = {.type = MESSAGE_ENDPOINT_REPORT,
+                   .ENDPOINT_REPORT = {.job = c->job, .reports = {bytes.data, bytes.len}}};
+    link_send(c->monitor, 0, &m, &c->scratch);
+    buf_free(&bytes);
+    free(reports);
 }
 
 /* SUMMARY to the monitor, once at the end: the same numbers as STATS, and how the run ended. */

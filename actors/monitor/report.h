@@ -7,6 +7,7 @@
 
 #include "actors/monitor/trouble.h"
 #include "core/base/buf.h"
+#include "core/base/endpoint_report.h"
 #include "core/base/hist.h"
 #include "proto/message.h"
 #include "proto/stats.h"

@@ -13,4 +13,7 @@
 /* addresses that one scheduler listens on: inproc, ipc, tcp and one to spare */
 #define SCHEDULER_ENDPOINTS_MAX 4
 
+/* a client hears of its endpoints at most so often: its monitor draws five times a second */
+#define SCHEDULER_REPORT_NS (500 * UINT64_C(1000000))
+
 #endif

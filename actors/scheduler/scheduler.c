@@ -25,7 +25,9 @@
 #include "core/base/numbers.h"
 #include "core/base/rng.h"
 #include "core/sched/dispatch.h"
+#include "core/sched/endpoint_book.h"
 #include "core/sched/limits.h"
+#include "proto/parts/endpoint_reports.h"
 #include "proto/stats.h"
 
 typedef struct peer {
@@ -36,11 +38,15 @@ typedef struct peer {
     MSG_BEAT beat;                  /* last gauges of a worker */
 } peer_t;
 
-/* What JOB_GET is answered with. Its bytes are copied from JOB_OPEN. */
+/* What JOB_GET is answered with (its bytes are copied from JOB_OPEN), and what workers say of its endpoints.
+ */
 typedef struct job_spec {
     uint64_t id;
     char *path, *folder, *bundle, *options;
     size_t bundle_len, options_len;
+    endpoint_book_t *endpoints;
+    uint64_t reported_ns; /* when its client was told last */
+    bool news;            /* a worker has said something since */
 } job_spec_t;
 
 typedef struct scheduler {
@@ -71,6 +77,7 @@ static void spec_free(job_spec_t *spec) {
     free(spec->folder);
     free(spec->bundle);
     free(spec->options);
+    endpoint_book_destroy(&spec->endpoints);
     free(spec);
 }
 
@@ -204,6 +211,15 @@ static char *copy(slice_t bytes) {
     return out;
 }
 
+/* What is known of the job's endpoints, when it was opened before; else an empty book. */
+static endpoint_book_t *take_book(scheduler_t *s, uint64_t job) {
+    job_spec_t *spec = idmap_get(&s->jobs, job);
+    if (!spec) return endpoint_book_new();
+    endpoint_book_t *book = spec->endpoints;
+    spec->endpoints = NULL;
+    return book;
+}
+
 /* Opens the job, or takes up one that is known. A client that says the job was open before (`reopened`) is
  * refused when it is not known any more: it submits what is left as another job. */
 static void on_job_open(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
@@ -238,7 +254,8 @@ static void on_job_open(scheduler_t *s, peer_t *peer, const link_frame_t *in, ui
                          .bundle = copy(open->bundle),
                          .options = copy(open->options),
                          .bundle_len = open->bundle.len,
-                         .options_len = open->options.len};
+                         .options_len = open->options.len,
+                         .endpoints = take_book(s, open->job)};
     forget_job(s, open->job); /* it may have been opened before */
     idmap_add(&s->jobs, open->job, spec);
     message_t m = {.type = MESSAGE_JOB_ACCEPTED, .JOB_ACCEPTED = {.job = open->job}};
@@ -347,6 +364,23 @@ static void on_job_refused(scheduler_t *s, peer_t *peer, const link_frame_t *in,
     free(reason);
 }
 
+/* A report of a job that is over is of no use any more. */
+static void on_endpoint_report(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
+    const MSG_ENDPOINT_REPORT *m = &in->message.ENDPOINT_REPORT;
+    job_spec_t *spec = idmap_get(&s->jobs, m->job);
+    endpoint_report_t *reports;
+    size_t count;
+    err_t err;
+    if (!spec) return;
+    if (endpoint_reports_decode(m->reports.data, m->reports.len, &reports, &count, &err) != SDG_OK) {
+        refuse(s, in->peer, MESSAGE_ENDPOINT_REPORT, m->job, err.text);
+        return;
+    }
+    endpoint_book_take(spec->endpoints, peer->instance, reports, count, now);
+    spec->news = true;
+    free(reports);
+}
+
 /* STATS of a worker: what it has done since it started. */
 static void on_stats(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
     if (s->totals && in->message.STATS.role == ROLE_WORKER)
@@ -371,9 +405,82 @@ static void on_drained(scheduler_t *s, peer_t *peer, const link_frame_t *in, uin
                  in->message.DRAINED.rows_open);
 }
 
+/* ---- endpoints */
+
+static void send_reports(scheduler_t *s, zsock_t *to, uint64_t peer, uint64_t job,
+                         const endpoint_report_t *reports, size_t count) {
+    buf_t bytes;
+    buf_init(&bytes, MESSAGE_BYTES_MAX);
+    endpoint_reports_encode(reports, count, &bytes);
+    message_t m = {.type = MESSAGE_ENDPOINT_REPORT,
+                   .epoch = s->epoch,
+                   .ENDPOINT_REPORT = {.job = job, .reports = {bytes.data, bytes.len}}};
+    link_send(to, peer, &m, &s->scratch);
+    buf_free(&bytes);
+}
+
+static void tell_client_of_endpoints(scheduler_t *s, job_spec_t *spec, uint64_t peer, uint64_t now) {
+    endpoint_report_t *reports = xcalloc(ENDPOINT_REPORTS_MAX, sizeof *reports);
+    size_t count = endpoint_book_sum(spec->endpoints, now, reports, ENDPOINT_REPORTS_MAX);
+    send_reports(s, s->router, peer, spec->id, reports, count);
+    free(reports);
+    spec->reported_ns = now;
+    spec->news = false;
+}
+
+static void tell_clients_of_endpoints(scheduler_t *s, uint64_t now) {
+    IDMAP_EACH(&s->jobs, slot) {
+        job_spec_t *spec = slot->value;
+        dispatch_job_stats_t job;
+        if (!spec->news || now - spec->reported_ns < SCHEDULER_REPORT_NS) continue;
+        if (dispatch_job_stats(s->dispatch, spec->id, &job))
+            tell_client_of_endpoints(s, spec, job.client, now);
+    }
+}
+
+/* Adds the reports of one job to those of others; jobs that name the same endpoint share a line. */
+static size_t add_reports(endpoint_report_t *sums, size_t count, const endpoint_report_t *reports, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        size_t at = 0;
+        while (at < count && sums[at].endpoint != reports[i].endpoint) {
+            at++;
+        }
+        if (at < count)
+            endpoint_report_add(&sums[at], &reports[i]);
+        else if (count < ENDPOINT_REPORTS_MAX)
+            sums[count++] = reports[i];
+    }
+    return count;
+}
+
+/* For the monitor of `sdg serve`: the endpoints of all jobs. */
+static void tell_monitor_of_endpoints(scheduler_t *s, uint64_t now) {
+    endpoint_report_t *reports = xcalloc(2 * ENDPOINT_REPORTS_MAX, sizeof *reports);
+    endpoint_report_t *sums = reports + ENDPOINT_REPORTS_MAX;
+    size_t count = 0;
+    IDMAP_EACH(&s->jobs, slot) {
+        const job_spec_t *spec = slot->value;
+        size_t n = endpoint_book_sum(spec->endpoints, now, reports, ENDPOINT_REPORTS_MAX);
+        count = add_reports(sums, count, reports, n);
+    }
+    send_reports(s, s->monitor, 0, 0, sums, count);
+    free(reports);
+}
+
+static void forget_worker_in_books(scheduler_t *s, uint64_t worker) {
+    IDMAP_EACH(&s->jobs, slot) {
+        job_spec_t *spec = slot->value;
+        endpoint_book_gone(spec->endpoints, worker);
+        spec->news = true;
+    }
+}
+
 /* ---- actions */
 
-static void send_done(scheduler_t *s, const dispatch_action_t *a) {
+/* The client has the last word about the endpoints before it hears of the end. */
+static void send_done(scheduler_t *s, const dispatch_action_t *a, uint64_t now) {
+    job_spec_t *spec = idmap_get(&s->jobs, a->job);
+    if (spec && spec->news) tell_client_of_endpoints(s, spec, a->peer, now);
     message_t m = {.type = MESSAGE_JOB_DONE, .JOB_DONE = {.job = a->job, .reason = slice_of(a->reason)}};
     log_debug("scheduler", "job %016" PRIx64 " is over: %" PRIu64 " rows, %" PRIu64 " failed", a->job,
               a->rows_ok, a->rows_failed);
@@ -382,10 +489,10 @@ static void send_done(scheduler_t *s, const dispatch_action_t *a) {
 }
 
 /* Sends what the dispatcher has decided. */
-static void perform(scheduler_t *s, const dispatch_action_t *a) {
+static void perform(scheduler_t *s, const dispatch_action_t *a, uint64_t now) {
     message_t m = {0};
     switch (a->kind) {
-    case DISPATCH_JOB_DONE: send_done(s, a); return;
+    case DISPATCH_JOB_DONE: send_done(s, a, now); return;
     case DISPATCH_LEASE:
         m = (message_t){.type = MESSAGE_LEASE,
                         .LEASE = {.lease = a->lease,
@@ -423,6 +530,7 @@ static void perform(scheduler_t *s, const dispatch_action_t *a) {
         if (a->row_count)
             log_warn("scheduler", "a worker is gone; %zu of its rows go back to the queue", a->row_count);
         tell_store(s, MESSAGE_OWNER_GONE, a->worker);
+        forget_worker_in_books(s, a->worker);
         forget_peer(s, a->peer); /* a worker that comes back has to say HELLO again */
         return;
     case DISPATCH_ROW_FAILED:
@@ -436,7 +544,7 @@ static void perform(scheduler_t *s, const dispatch_action_t *a) {
 static void perform_all(scheduler_t *s, uint64_t now) {
     dispatch_action_t action;
     while (dispatch_next(s->dispatch, now, &action)) {
-        perform(s, &action);
+        perform(s, &action, now);
     }
 }
 
@@ -548,7 +656,9 @@ static uint64_t after(void *self, uint64_t now) {
     if (s->monitor && now - s->stats_ns >= SCHEDULER_STATS_NS) {
         s->stats_ns = now;
         tell_monitor(s);
+        if (s->totals) tell_monitor_of_endpoints(s, now);
     }
+    tell_clients_of_endpoints(s, now);
     return SCHEDULER_TICK_NS;
 }
 
@@ -577,6 +687,7 @@ static const struct {
     {MESSAGE_JOB_REFUSED, on_job_refused},
     {MESSAGE_PERMITS_HELD, on_permits_held},
     {MESSAGE_ENDPOINT_HELD, on_endpoint_held},
+    {MESSAGE_ENDPOINT_REPORT, on_endpoint_report},
     {MESSAGE_DRAINED, on_drained},
     {MESSAGE_STATS, on_stats},
 };

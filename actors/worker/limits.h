@@ -23,4 +23,10 @@
 /* a row of unknown size is taken for this part of the worker's share */
 #define MEMORY_UNKNOWN_PARTS 8
 
+/* the worker looks at the endpoints of its jobs at most so often: what is urgent is said within 500 ms */
+#define REPORT_LOOK_NS UINT64_C(100000000)
+
+/* a request without an answer for so long is worth a word: most answers take less */
+#define REPORT_HANG_MS UINT64_C(5000)
+
 #endif

@@ -132,6 +132,7 @@ static void on_welcome(worker_t *w, const message_t *m, uint64_t now) {
     say_credit(w);
     for (worker_job_t *job = worker_next_job(w, NULL); job; job = worker_next_job(w, job)) {
         say_held(w, job);
+        worker_reports_repeat(job);
     }
 }
 
@@ -319,6 +320,7 @@ static uint64_t after(void *self, uint64_t now) {
     worker_drive(w, now);
     worker_journal_flush(w, now);
     worker_contexts_flush(w, now);
+    uint64_t reports = worker_reports_tell(w, now); /* before the results: the scheduler judges by both */
     worker_flush(w, now);
     tell_news_of_units(w);
     worker_endpoints_tell(w);
@@ -327,6 +329,7 @@ static uint64_t after(void *self, uint64_t now) {
     greet(w, now);
     check_drained(w, now);
     uint64_t wait = worker_next_wake(w, now), beat = w->greeting.welcome ? BEAT_NS : HELLO_LOOK_NS;
+    if (reports < wait) wait = reports;
     return wait < beat ? wait : beat;
 }
 

@@ -43,9 +43,14 @@ typedef struct worker_job {
     uint32_t *functions;           /* block index -> pool function */
     uint64_t running;              /* rows started and not finished */
     units_held_t told;             /* as the scheduler heard last */
-    uint64_t asked_ns;             /* last JOB_GET */
-    waiting_t waiting;             /* leased and not started */
-    uint64_t row_bytes;            /* what a row of it takes here, by the rows seen so far: worker_memory.c */
+    struct {                       /* what it heard last of the endpoints; worker_reports.c */
+        endpoint_report_t *items;  /* owned */
+        size_t count;              /* 0: nothing yet */
+        uint64_t at_ns;
+    } reported;
+    uint64_t asked_ns;  /* last JOB_GET */
+    waiting_t waiting;  /* leased and not started */
+    uint64_t row_bytes; /* what a row of it takes here, by the rows seen so far: worker_memory.c */
 } worker_job_t;
 
 typedef struct endpoint_permit { /* calls in flight to an endpoint, of all jobs together */
@@ -63,7 +68,8 @@ typedef struct worker {
     greeting_t greeting;
     bool draining;
     uint64_t drain_deadline_ns;
-    uint64_t beat_ns; /* last beat */
+    uint64_t beat_ns;    /* last beat */
+    uint64_t reports_ns; /* when worker_reports.c looked at the endpoints last */
     worker_args_t args;
     ring_t jobs;                  /* owned, the newest first; worker_jobs.c */
     endpoint_permit_t *endpoints; /* worker_endpoints.c; owned */
@@ -88,6 +94,12 @@ void worker_endpoints_apply(worker_t *w, const worker_job_t *job);
 void worker_endpoints_tell(worker_t *w);
 void worker_endpoints_forget(worker_t *w);
 bool worker_endpoint_closed(const worker_t *w, uint64_t endpoint); /* no call may go there */
+
+/* worker_reports.c */
+/* Says ENDPOINT_REPORT of the jobs that have news. Returns how long it need not be asked again, ns;
+ * UINT64_MAX: as long as nothing happens. */
+uint64_t worker_reports_tell(worker_t *w, uint64_t now);
+void worker_reports_repeat(worker_job_t *job); /* what was said may be lost: it is said again */
 
 /* worker_jobs.c */
 /* The job after this one (NULL: the newest), NULL at the end. None may be forgotten on the way. */

@@ -203,6 +203,7 @@ void worker_forget_job(worker_t *w, worker_job_t *job) {
     pipeline_destroy(&job->pipeline);
     job_options_free(&job->options);
     free(job->functions);
+    free(job->reported.items);
     free(job->refusal);
     outbox_forget(w->outbox, job->id);
     free(job);

@@ -28,8 +28,9 @@ typedef struct llm_answer {
     /* Sent to full body, the successful request first; latency_count of them. */
     uint32_t latency_us[LLM_LATENCIES_MAX];
     uint32_t latency_count;
-    long http_status; /* of the last response; 0 if none */
-    err_t error;      /* the reason when failed */
+    long http_status;   /* of the last response; 0 if none */
+    uint64_t waited_ns; /* since the call was submitted it was not in flight for so long in all */
+    err_t error;        /* the reason when failed */
 } llm_answer_t;
 
 #endif

@@ -68,6 +68,14 @@ typedef struct llm_endpoint {
     ring_t turns;         /* routes with queued calls, the next one first */
     size_t turn_count;
     llm_load_t load;
+    ring_t in_flight;     /* calls, the oldest request first */
+    uint64_t answered_ns; /* when the last good answer came; 0: none has */
+    struct {              /* what went wrong last */
+        llm_cause_t cause;
+        uint64_t at_ns;
+        size_t replica;
+        char text[LLM_TROUBLE_TEXT_MAX];
+    } trouble;
 } llm_endpoint_t;
 
 typedef struct llm_route {
@@ -88,6 +96,8 @@ typedef struct llm_call {
     ring_node_t place;    /* in its route's retries or queue, or in engine->finished */
     ring_node_t of_route; /* in route->calls */
     ring_node_t fresh;    /* in engine->fresh: submitted with a unit since the last drive */
+    ring_node_t flight;   /* in endpoint->in_flight while in flight */
+    uint64_t since_ns;    /* when its request was sent, or when it began to wait */
     uint64_t tag;         /* the caller's */
     llm_call_state_t state;
     bool has_unit; /* of `permit` */
@@ -146,6 +156,7 @@ static void call_set_state(llm_call_t *call, llm_call_state_t state) {
 
 static void call_free(llm_call_t *call) {
     ring_remove(&call->of_route);
+    ring_remove(&call->flight);
     http_headers_free(call->headers);
     value_free(call->answer.text);
     free(call);
@@ -180,6 +191,7 @@ static void call_back_off(llm_engine_t *engine, llm_call_t *call, llm_cause_t ca
     call->route->endpoint->load.retries[cause]++;
     call_give_unit(call);
     call_set_state(call, CALL_BACKING_OFF);
+    call->since_ns = now_ns;
     heap_add(&engine->back_offs, now_ns + wait_ms * MILLISECOND, call, &call->due_place);
 }
 
@@ -273,6 +285,7 @@ static void request_end(llm_engine_t *engine, llm_call_t *call) {
     call->replica->in_flight--;
     call->replica = NULL;
     call->transfer = NULL;
+    ring_remove(&call->flight);
     permit_give(&endpoint->permit);
     endpoint_watch(engine, endpoint);
 }
@@ -328,6 +341,15 @@ static void tokens_note(llm_call_t *call, const chat_answer_t *chat) {
     }
 }
 
+/* Keeps what went wrong, for llm_engine_report. */
+static void trouble_note(llm_endpoint_t *endpoint, const llm_replica_t *replica, llm_cause_t cause,
+                         const char *text, uint64_t now_ns) {
+    endpoint->trouble.cause = cause;
+    endpoint->trouble.at_ns = now_ns;
+    endpoint->trouble.replica = (size_t)(replica - endpoint->replicas);
+    utf8_copy_line(endpoint->trouble.text, sizeof endpoint->trouble.text, text, strlen(text));
+}
+
 /* The server gave a completion, perhaps a blank one. */
 static void call_answered(llm_engine_t *engine, llm_call_t *call, chat_answer_t *chat, retry_hint_t hint,
                           uint64_t now_ns) {
@@ -351,8 +373,6 @@ static void call_failed(llm_engine_t *engine, llm_call_t *call, llm_cause_t caus
         call_back_off(engine, call, cause, now_ns, wait_ms);
         return;
     }
-    endpoint_key_hide(reason->text,
-                      call->route->key); /* first: it looks for a cut key at the end of the text */
     failure_describe(&call->answer, reason, hint);
     call_finish(engine, call, cause);
 }
@@ -364,7 +384,15 @@ static void reply_apply(llm_engine_t *engine, const http_reply_t *reply, uint64_
     chat_answer_t chat;
     err_t reason;
     llm_cause_t cause = reply_read(reply, &chat, &reason);
+    llm_endpoint_t *endpoint = call->route->endpoint;
     replica_learn(call->replica, cause, now_ns);
+    if (cause == LLM_CAUSE_NONE) {
+        endpoint->answered_ns = now_ns;
+    } else {
+        endpoint_key_hide(reason.text,
+                          call->route->key); /* first: it looks for a cut key at the end of the text */
+        trouble_note(endpoint, call->replica, cause, reason.text, now_ns);
+    }
     request_end(engine, call);
     call->answer.http_status = reply->status;
     if (reply->outcome == HTTP_ANSWERED)
@@ -396,6 +424,9 @@ static void call_start(llm_engine_t *engine, llm_call_t *call, uint64_t now_ns) 
         .owner = call,
     };
     call->transfer = http_start(engine->http, &post);
+    call->answer.waited_ns += now_ns > call->since_ns ? now_ns - call->since_ns : 0;
+    call->since_ns = now_ns;
+    ring_add_last(&route->endpoint->in_flight, &call->flight);
     call_set_state(call, CALL_IN_FLIGHT);
 }
 
@@ -536,6 +567,7 @@ int llm_engine_submit(llm_engine_t *engine, const llm_request_t *request, uint64
     call->headers = headers;
     idmap_add(&engine->calls, tag, call);
     if (call->has_unit) ring_add_last(&engine->fresh, &call->fresh);
+    call->since_ns = clock_now_ns();
     call_enqueue(engine, call, false);
     return SDG_OK;
 }
@@ -544,6 +576,13 @@ uint64_t llm_engine_waits_for(const llm_engine_t *engine, uint64_t tag) {
     const llm_call_t *call = idmap_get(&engine->calls, tag);
     bool waits = call && !call->has_unit && (call->state == CALL_QUEUED || call->state == CALL_BACKING_OFF);
     return waits ? call->route->endpoint->id : 0;
+}
+
+uint64_t llm_engine_waited_ns(const llm_engine_t *engine, uint64_t tag, uint64_t now_ns) {
+    const llm_call_t *call = idmap_get(&engine->calls, tag);
+    if (!call) return 0;
+    bool waits = call->state == CALL_QUEUED || call->state == CALL_BACKING_OFF;
+    return call->answer.waited_ns + (waits && now_ns > call->since_ns ? now_ns - call->since_ns : 0);
 }
 
 /* Takes the call out of the place it is in; its unit stays with it. */
@@ -603,6 +642,7 @@ static llm_endpoint_t *endpoint_new(llm_engine_t *engine, const llm_route_option
     }
     endpoint->permit.allowed = PERMITS_FIRST;
     ring_init(&endpoint->turns);
+    ring_init(&endpoint->in_flight);
     ring_add_last(&engine->endpoints, &endpoint->place);
     engine->endpoint_count++;
     return endpoint;
@@ -760,6 +800,51 @@ bool llm_engine_endpoint_load(const llm_engine_t *engine, uint64_t id, llm_load_
         return true;
     }
     return false;
+}
+
+static uint64_t ms_since(uint64_t at_ns, uint64_t now_ns) {
+    return now_ns > at_ns ? (now_ns - at_ns) / MILLISECOND : 0;
+}
+
+static void report_load(const llm_load_t *load, endpoint_report_t *report) {
+    report->in_flight += load->in_flight;
+    report->waiting += load->queued + load->backing_off;
+    report->requests += load->requests;
+    report->answered += load->succeeded;
+    for (int i = 0; i < LLM_CAUSES; i++) {
+        report->retries[i] += load->retries[i];
+    }
+}
+
+static void report_endpoint(const llm_endpoint_t *endpoint, uint64_t now_ns, endpoint_report_t *report) {
+    const ring_node_t *oldest = ring_first(&endpoint->in_flight);
+    buf_t shown;
+    buf_init(&shown, DATA_LINE_BYTES_MAX);
+    endpoint_url_shown(endpoint->replicas[endpoint->trouble.replica].url, &shown);
+    utf8_copy_line(report->address, sizeof report->address, shown.data, shown.len);
+    buf_free(&shown);
+    report->endpoint = endpoint->id;
+    if (oldest) report->oldest_ms = ms_since(RING_OWNER(oldest, llm_call_t, flight)->since_ns, now_ns);
+    report->answered_ms = endpoint->answered_ns ? ms_since(endpoint->answered_ns, now_ns) : ENDPOINT_NEVER;
+    report->trouble = endpoint->trouble.cause;
+    if (report->trouble == LLM_CAUSE_NONE) return;
+    report->trouble_ms = ms_since(endpoint->trouble.at_ns, now_ns);
+    memcpy(report->trouble_text, endpoint->trouble.text, sizeof report->trouble_text);
+}
+
+bool llm_engine_report(const llm_engine_t *engine, const uint32_t *routes, size_t route_count, uint64_t id,
+                       uint64_t now_ns, endpoint_report_t *report) {
+    const llm_endpoint_t *endpoint = NULL;
+    *report = (endpoint_report_t){0};
+    for (size_t i = 0; i < route_count; i++) {
+        const llm_route_t *route = route_of(engine, routes[i]);
+        assert(route);
+        if (route->endpoint->id != id) continue;
+        endpoint = route->endpoint;
+        report_load(&route->load, report);
+    }
+    if (endpoint) report_endpoint(endpoint, now_ns, report);
+    return endpoint;
 }
 
 /* --- the engine --- */

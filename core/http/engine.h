@@ -44,6 +44,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/base/endpoint_report.h"
 #include "core/base/error.h"
 #include "core/llm/call.h"
 #include "core/llm/permit.h"
@@ -98,6 +99,10 @@ void llm_engine_cancel(llm_engine_t *engine, uint64_t tag);
  * endpoint or for a retry. 0: it does not wait, or the tag is unknown. */
 uint64_t llm_engine_waits_for(const llm_engine_t *engine, uint64_t tag);
 
+/* How long the call has waited in all since it was submitted: for a permit, a unit, a retry or a closed
+ * endpoint, not for an answer. 0: the tag is unknown. llm_answer_t.waited_ns says the same at the end. */
+uint64_t llm_engine_waited_ns(const llm_engine_t *engine, uint64_t tag, uint64_t now_ns);
+
 int llm_engine_fd(const llm_engine_t *engine); /* becomes readable when there is something to drive */
 /* The longest sleep allowed; -1: any. It is 0, too, when a unit has become free that a queued call waits
  * for. */
@@ -116,5 +121,11 @@ typedef struct llm_load { /* gauges and counters since the start */
 void llm_engine_route_load(const llm_engine_t *engine, uint32_t route, llm_load_t *load);
 /* The load of all routes it has and had. False, and all zero, when no open route has this id. */
 bool llm_engine_endpoint_load(const llm_engine_t *engine, uint64_t endpoint_id, llm_load_t *load);
+
+/* How this endpoint fares for the job that has these routes; routes to other endpoints are passed over.
+ * Requests, answers, retries and what waits or is in flight are those of the routes, the rest is the
+ * endpoint's. False, and all zero, when none of the routes leads there. */
+bool llm_engine_report(const llm_engine_t *engine, const uint32_t *routes, size_t route_count,
+                       uint64_t endpoint_id, uint64_t now_ns, endpoint_report_t *report);
 
 #endif

@@ -127,7 +127,8 @@ bool dispatch_job_stats(const dispatch_t *d, uint64_t id, dispatch_job_stats_t *
     const seat_job_t *job = dispatch_job_find(d, id);
     *stats = (dispatch_job_stats_t){0};
     if (!job) return false;
-    *stats = (dispatch_job_stats_t){.rows_received = job->received_rows,
+    *stats = (dispatch_job_stats_t){.client = job->peer,
+                                    .rows_received = job->received_rows,
                                     .rows_queued = job->queued,
                                     .rows_leased = job->leased,
                                     .rows_answered = job->answered_rows,

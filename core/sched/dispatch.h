@@ -214,6 +214,7 @@ typedef struct dispatch_stats {
 void dispatch_stats(const dispatch_t *d, dispatch_stats_t *stats);
 
 typedef struct dispatch_job_stats {
+    uint64_t client;                                                 /* its peer number */
     uint64_t rows_received, rows_queued, rows_leased, rows_answered; /* answered: not yet acknowledged */
     uint64_t rows_ok, rows_failed;                                   /* acknowledged */
     uint64_t bytes_pending, workers, concurrency;                    /* workers: that share its concurrency */

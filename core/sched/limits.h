@@ -63,6 +63,17 @@
 /* calls in flight a worker may have to an endpoint that nobody has limited: the units of jobs bound them */
 #define ENDPOINT_CALLS_MAX UINT32_MAX
 
+/* all rows of a job that wait with a refusal have to do so for so long: results on their way arrive meanwhile
+ */
+#define ENDPOINT_STUCK_NS (500 * UINT64_C(1000000))
+
+/* refusals in a row without a good answer after which nobody hopes any more (one row that is wrong gives one)
+ */
+#define ENDPOINT_REFUSALS_MAX 16
+
+/* an endpoint that answered a worker so short a time ago, and has refused it nothing since, is well */
+#define ENDPOINT_ANSWERS_MS 5000
+
 /* workers that take turns at an endpoint (its limit is smaller than their number) have it so long */
 #define ENDPOINT_TURN_NS UINT64_C(1000000000)
 

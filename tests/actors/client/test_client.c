@@ -18,6 +18,7 @@
 #include "core/plan/limits.h"
 #include "core/sched/dispatch.h"
 #include "core/store/contexts.h"
+#include "proto/parts/endpoint_reports.h"
 #include "proto/parts/usage.h"
 #include "proto/stats.h"
 #include "tests/harness/actor_harness.h"
@@ -651,6 +652,50 @@ Test(client, the_monitor_hears_how_far_it_is_and_how_it_ended) {
     cr_expect(slice_is(in.message.SUMMARY.ending, "stopped on request"));
     link_frame_free(&in);
     expect_end(EXIT_STOPPED, "stopped on request");
+}
+
+/* ---- endpoints */
+
+static void send_report(endpoint_report_t r) {
+    buf_t bytes;
+    buf_init(&bytes, 4096);
+    endpoint_reports_encode(&r, 1, &bytes);
+    say((message_t){.type = MESSAGE_ENDPOINT_REPORT,
+                    .ENDPOINT_REPORT = {.job = job, .reports = {bytes.data, bytes.len}}});
+    buf_free(&bytes);
+}
+
+/* Waits until the monitor hears of so many requests. */
+static void expect_requests(uint64_t requests) {
+    for (uint64_t found = requests + 1; found != requests;) {
+        link_frame_t in;
+        endpoint_report_t *reports;
+        size_t count;
+        puppet_await(&monitor, MESSAGE_ENDPOINT_REPORT, &in);
+        slice_t bytes = in.message.ENDPOINT_REPORT.reports;
+        cr_assert_eq(endpoint_reports_decode(bytes.data, bytes.len, &reports, &count, NULL), SDG_OK);
+        cr_assert_eq(count, 1);
+        found = reports[0].requests;
+        free(reports);
+        link_frame_free(&in);
+    }
+}
+
+Test(client, the_monitor_hears_how_endpoints_fare_in_all_jobs_of_the_run) {
+    write_rows(3);
+    with_monitor();
+    open_job();
+    send_report((endpoint_report_t){.endpoint = 70, .requests = 3});
+    expect_requests(3);
+    say((message_t){.type = MESSAGE_ENDPOINT_REPORT,
+                    .ENDPOINT_REPORT = {.job = job, .reports = slice_of("no list")}});
+    say_welcome(true);
+    expect_job(true);
+    refuse(MESSAGE_JOB_OPEN, "the job is not known any more");
+    expect_job(false);
+    accept_job();
+    send_report((endpoint_report_t){.endpoint = 70, .requests = 2});
+    expect_requests(5);
 }
 
 /* ---- the store */

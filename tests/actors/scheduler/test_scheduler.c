@@ -9,6 +9,7 @@
 #include "actors/scheduler/scheduler.h"
 #include "core/sched/dispatch.h"
 #include "core/sched/limits.h"
+#include "proto/parts/endpoint_reports.h"
 #include "tests/harness/actor_harness.h"
 
 enum { CLIENT = 11, WORKER_A = 21, WORKER_B = 22, JOB = 5 };
@@ -344,6 +345,68 @@ Test(scheduler, what_only_others_may_say_is_refused) {
     puppet_say(a, (message_t){.type = MESSAGE_LEASE});
     puppet_await(a, MESSAGE_REFUSED, &in);
     cr_expect_eq(in.message.REFUSED.about, MESSAGE_LEASE);
+    link_frame_free(&in);
+    leave(&a), leave(&client);
+}
+
+/* ---- endpoints */
+
+enum { SERVER = 70 };
+
+/* A worker has made so many requests of the job to one endpoint. */
+static void report(puppet_t *worker, endpoint_report_t r) {
+    buf_t bytes;
+    buf_init(&bytes, 4096);
+    endpoint_reports_encode(&r, 1, &bytes);
+    puppet_say(worker, (message_t){.type = MESSAGE_ENDPOINT_REPORT,
+                                   .ENDPOINT_REPORT = {.job = JOB, .reports = {bytes.data, bytes.len}}});
+    buf_free(&bytes);
+}
+
+/* Waits until the client hears of so many requests. */
+static endpoint_report_t heard(puppet_t *client, uint64_t requests) {
+    endpoint_report_t r = {0};
+    while (r.requests != requests) {
+        link_frame_t in;
+        endpoint_report_t *reports;
+        size_t count;
+        puppet_await(client, MESSAGE_ENDPOINT_REPORT, &in);
+        slice_t bytes = in.message.ENDPOINT_REPORT.reports;
+        cr_assert_eq(in.message.ENDPOINT_REPORT.job, JOB);
+        cr_assert_eq(endpoint_reports_decode(bytes.data, bytes.len, &reports, &count, NULL), SDG_OK);
+        cr_assert_eq(count, 1);
+        r = reports[0];
+        free(reports);
+        link_frame_free(&in);
+    }
+    return r;
+}
+
+Test(scheduler, a_client_hears_how_its_endpoints_fare_at_all_workers) {
+    puppet_t *client = client_with_rows(50), *a = join(ROLE_WORKER, WORKER_A),
+             *b = join(ROLE_WORKER, WORKER_B);
+    report(a, (endpoint_report_t){.endpoint = SERVER, .requests = 3, .waiting = 1});
+    report(b,
+           (endpoint_report_t){
+               .endpoint = SERVER, .requests = 4, .trouble = LLM_CAUSE_SERVER, .trouble_text = "HTTP 500"});
+    endpoint_report_t r = heard(client, 7);
+    cr_expect_eq(r.endpoint, SERVER);
+    cr_expect_eq(r.waiting, 1);
+    cr_expect_str_eq(r.trouble_text, "HTTP 500");
+    zstr_sendf(scheduler->pipe, "GONE %d", WORKER_A);
+    report(b, (endpoint_report_t){.endpoint = SERVER, .requests = 5});
+    cr_expect_eq(heard(client, 8).waiting, 0, "its requests were made, nothing of it waits");
+    leave(&a), leave(&b), leave(&client);
+}
+
+Test(scheduler, a_report_that_is_none_is_refused_in_words) {
+    puppet_t *client = client_with_rows(1), *a = join(ROLE_WORKER, WORKER_A);
+    link_frame_t in;
+    puppet_say(a, (message_t){.type = MESSAGE_ENDPOINT_REPORT,
+                              .ENDPOINT_REPORT = {.job = JOB, .reports = slice_of("no list")}});
+    puppet_await(a, MESSAGE_REFUSED, &in);
+    cr_expect_eq(in.message.REFUSED.about, MESSAGE_ENDPOINT_REPORT);
+    cr_expect(slice_has(in.message.REFUSED.reason, "msgpack") || in.message.REFUSED.reason.len > 0);
     link_frame_free(&in);
     leave(&a), leave(&client);
 }

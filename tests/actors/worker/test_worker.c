@@ -12,6 +12,7 @@
 #include "core/sched/dispatch.h"
 #include "core/sched/limits.h"
 #include "core/store/contexts.h"
+#include "proto/parts/endpoint_reports.h"
 #include "proto/parts/job.h"
 #include "proto/parts/usage.h"
 #include "proto/stats.h"
@@ -549,6 +550,49 @@ Test(worker, a_call_that_backs_off_lets_another_row_start) {
     expect_ok(1, 1, "ok");
     expect_nothing_of(MESSAGE_ROW_RESULTS); /* row 0 still waits */
     cr_expect_eq(atomic_load(&server->requests), 2);
+}
+
+/* Hears reports of the job until one says that its endpoint has met this trouble. It is the only one. */
+static endpoint_report_t hear_trouble(llm_cause_t trouble) {
+    endpoint_report_t report = {0};
+    while (report.trouble != trouble) {
+        link_frame_t in;
+        endpoint_report_t *reports;
+        size_t count;
+        puppet_await(&scheduler, MESSAGE_ENDPOINT_REPORT, &in);
+        const MSG_ENDPOINT_REPORT *m = &in.message.ENDPOINT_REPORT;
+        cr_assert_eq(m->job, JOB);
+        cr_assert_eq(endpoint_reports_decode(m->reports.data, m->reports.len, &reports, &count, NULL),
+                     SDG_OK);
+        cr_assert_eq(count, 1);
+        report = reports[0];
+        free(reports);
+        link_frame_free(&in);
+    }
+    return report;
+}
+
+Test(worker, trouble_of_an_endpoint_is_told_before_a_row_ends) {
+    with_busy_server(1, "Retry-After: 100\r\n");
+    refusal.body = "{\"error\": {\"message\": \"slow down\"}}";
+    run_rows(1, 0, 1);
+    endpoint_report_t report = hear_trouble(LLM_CAUSE_RATE_LIMIT);
+    cr_expect_eq(report.requests, 1);
+    cr_expect_eq(report.answered, 0);
+    cr_expect_eq(report.in_flight, 0);
+    cr_expect_eq(report.waiting, 1);
+    cr_expect_eq(report.answered_ms, ENDPOINT_NEVER);
+    cr_expect(strstr(report.trouble_text, "slow down"), "%s", report.trouble_text);
+    cr_expect(strstr(report.address, "http://127.0.0.1:"), "%s", report.address);
+    expect_nothing_of(MESSAGE_ROW_RESULTS);
+}
+
+Test(worker, what_was_said_of_endpoints_is_said_again_to_a_scheduler_that_may_have_lost_it) {
+    with_busy_server(1, "Retry-After: 100\r\n");
+    run_rows(1, 0, 1);
+    hear_trouble(LLM_CAUSE_RATE_LIMIT);
+    say_welcome(true);
+    hear_trouble(LLM_CAUSE_RATE_LIMIT);
 }
 
 Test(worker, a_row_that_sleeps_lets_another_start) {

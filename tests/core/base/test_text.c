@@ -220,3 +220,16 @@ Test(text, trim_takes_pythons_white_space) {
     text_trim(&blank, &len);
     cr_assert_eq(len, 0);
 }
+
+Test(text, a_copy_on_one_line_is_valid_and_ends) {
+    char out[8];
+    static const struct {
+        const char *in, *out;
+    } cases[] = {
+        {"", ""},          {"abcdefg", "abcdefg"},         {"abcdefgh", "abcdefg"}, {"a\nb\x01", "a b "},
+        {"a\xff!", "a?!"}, {"abcde\xe9\x81\x85", "abcde"}, {"\xc2\x85x", " x"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        utf8_copy_line(out, sizeof out, cases[i].in, strlen(cases[i].in));
+        cr_expect_str_eq(out, cases[i].out);
+    }
+}

@@ -805,6 +805,58 @@ Test(engine, a_call_that_waits_for_its_retry_has_no_unit) {
     end();
 }
 
+Test(engine, an_endpoint_is_reported_as_far_as_a_job_sees_it) {
+    begin(first_fails);
+    retry_policy_t patient = {.attempts_max = 2, .base_ms = 60000, .factor = 1, .cap_ms = 60000};
+    llm_request_t request = {.body = "{}", .body_len = 2, .retry = &patient};
+    uint32_t mine[] = {route_to(server->url, 77), route_to(server->url, 77), route_to(server->url, 78)};
+    uint32_t of_another = route_to(server->url, 77);
+    endpoint_report_t r;
+    cr_expect(llm_engine_report(engine, mine, 3, 77, clock_now_ns(), &r));
+    cr_expect_eq(r.trouble, LLM_CAUSE_NONE);
+    cr_expect_eq(r.answered_ms, ENDPOINT_NEVER);
+    request.route = mine[0];
+    cr_assert_eq(llm_engine_submit(engine, &request, 1, NULL), SDG_OK);
+    while (endpoint_load(77).backing_off == 0)
+        turn();
+    request.route = of_another;
+    cr_assert_eq(llm_engine_submit(engine, &request, 2, NULL), SDG_OK);
+    cr_expect_eq(wait_answer().tag, 2);
+    uint64_t now = clock_now_ns();
+    cr_expect(llm_engine_report(engine, mine, 3, 77, now + 5 * MILLISECOND, &r));
+    cr_expect_eq(r.endpoint, 77);
+    cr_expect_eq(r.requests, 1, "that of another job is not counted");
+    cr_expect_eq(r.answered, 0);
+    cr_expect_eq(r.waiting, 1);
+    cr_expect_eq(r.in_flight, 0);
+    cr_expect_eq(r.oldest_ms, 0);
+    cr_expect_neq(r.answered_ms, ENDPOINT_NEVER, "another job was answered there");
+    cr_expect_neq(r.trouble, LLM_CAUSE_NONE);
+    cr_expect_geq(r.trouble_ms, 5);
+    cr_expect(strstr(r.address, server->url), "%s", r.address);
+    cr_expect_eq(r.retries[r.trouble], 1);
+    cr_expect(llm_engine_report(engine, mine, 3, 78, now, &r));
+    cr_expect_eq(r.waiting, 0);
+    cr_expect_not(llm_engine_report(engine, mine, 2, 78, now, &r));
+    cr_expect_geq(llm_engine_waited_ns(engine, 1, now + SECOND), SECOND);
+    cr_expect_eq(llm_engine_waited_ns(engine, 2, now), 0, "it has ended");
+    end();
+}
+
+Test(engine, a_request_in_flight_is_as_old_as_it_is) {
+    begin(hang);
+    uint32_t route = route_to(server->url, 77);
+    endpoint_report_t r;
+    submit_with(route, NULL, false, 1, "{}");
+    drive();
+    uint64_t now = clock_now_ns();
+    cr_expect(llm_engine_report(engine, &route, 1, 77, now + SECOND, &r));
+    cr_expect_eq(r.in_flight, 1);
+    cr_expect_geq(r.oldest_ms, 1000);
+    cr_expect_lt(llm_engine_waited_ns(engine, 1, now + SECOND), SECOND, "it does not wait for its turn");
+    end();
+}
+
 /* A call in a queue with a unit, in flight, or ended waits for nothing. */
 Test(engine, a_call_that_waits_names_its_endpoint) {
     begin(hang);

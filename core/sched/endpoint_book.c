@@ -1,0 +1,255 @@
+/* endpoint_book.c - see endpoint_book.h. */
+#include "core/sched/endpoint_book.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "core/base/error.h"
+#include "core/base/grow.h"
+#include "core/base/idmap.h"
+#include "core/sched/limits.h"
+
+/* Numbers that only grow. */
+typedef struct counters {
+    uint64_t requests, answered, retries[LLM_CAUSES];
+} counters_t;
+
+typedef struct line {  /* what one worker says of one endpoint */
+    counters_t before; /* counted in earlier lives of the job at this worker */
+    endpoint_report_t said;
+} line_t;
+
+typedef struct teller { /* a worker */
+    uint64_t worker, heard_ns;
+    bool gone;
+    line_t *lines; /* owned */
+    size_t count, cap;
+} teller_t;
+
+typedef struct known { /* an endpoint of the job */
+    uint64_t endpoint;
+    counters_t lump; /* of workers that are not remembered any more */
+} known_t;
+
+struct endpoint_book {
+    idmap_t tellers; /* worker -> teller_t; owned */
+    size_t gone;     /* of them */
+    known_t *known;  /* in the order they were first heard of; owned */
+    size_t known_count, known_cap;
+    /* Since when all rows wait, and how many they are; 0: not all do. */
+    uint64_t stuck_rows, stuck_ns;
+};
+
+endpoint_book_t *endpoint_book_new(void) { return xcalloc(1, sizeof(endpoint_book_t)); }
+
+static void teller_free(teller_t *t) {
+    free(t->lines);
+    free(t);
+}
+
+void endpoint_book_destroy(endpoint_book_t **book) {
+    endpoint_book_t *b = *book;
+    if (!b) return;
+    IDMAP_EACH(&b->tellers, slot) teller_free(slot->value);
+    idmap_free(&b->tellers);
+    free(b->known);
+    free(b);
+    *book = NULL;
+}
+
+/* ---- what workers say */
+
+static void count_said(counters_t *c, const endpoint_report_t *said) {
+    c->requests += said->requests;
+    c->answered += said->answered;
+    for (int i = 0; i < LLM_CAUSES; i++) {
+        c->retries[i] += said->retries[i];
+    }
+}
+
+static void add_counters(endpoint_report_t *sum, const counters_t *c) {
+    sum->requests += c->requests;
+    sum->answered += c->answered;
+    for (int i = 0; i < LLM_CAUSES; i++) {
+        sum->retries[i] += c->retries[i];
+    }
+}
+
+static known_t *known_of(endpoint_book_t *b, uint64_t endpoint) {
+    for (size_t i = 0; i < b->known_count; i++) {
+        if (b->known[i].endpoint == endpoint) return &b->known[i];
+    }
+    if (b->known_count == JOB_ENDPOINTS_MAX) return NULL;
+    GROW(b->known, b->known_cap, b->known_count + 1);
+    known_t *known = &b->known[b->known_count++];
+    *known = (known_t){.endpoint = endpoint};
+    return known;
+}
+
+static teller_t *teller_of(endpoint_book_t *b, uint64_t worker) {
+    teller_t *t = idmap_get(&b->tellers, worker);
+    if (t) return t;
+    t = xcalloc(1, sizeof *t);
+    t->worker = worker;
+    idmap_add(&b->tellers, worker, t);
+    return t;
+}
+
+static line_t *line_of(teller_t *t, uint64_t endpoint) {
+    for (size_t i = 0; i < t->count; i++) {
+        if (t->lines[i].said.endpoint == endpoint) return &t->lines[i];
+    }
+    GROW(t->lines, t->cap, t->count + 1);
+    line_t *line = &t->lines[t->count++];
+    *line = (line_t){.said = {.endpoint = endpoint}};
+    return line;
+}
+
+/* Fewer requests than before: the job has begun anew at this worker. */
+static void line_take(line_t *line, const endpoint_report_t *report) {
+    if (report->requests < line->said.requests) count_said(&line->before, &line->said);
+    line->said = *report;
+}
+
+void endpoint_book_take(endpoint_book_t *b, uint64_t worker, const endpoint_report_t *reports, size_t count,
+                        uint64_t now) {
+    teller_t *t = teller_of(b, worker);
+    if (t->gone) b->gone--;
+    t->gone = false;
+    for (size_t i = 0; i < t->count; i++) { /* what it does not speak of now ages on */
+        endpoint_report_age(&t->lines[i].said, (now - t->heard_ns) / MILLISECOND);
+    }
+    t->heard_ns = now;
+    for (size_t i = 0; i < count; i++) {
+        if (known_of(b, reports[i].endpoint)) line_take(line_of(t, reports[i].endpoint), &reports[i]);
+    }
+}
+
+/* The counters of the worker that has been gone for the longest time become nameless. */
+static void forget_oldest(endpoint_book_t *b) {
+    teller_t *oldest = NULL;
+    IDMAP_EACH(&b->tellers, slot) {
+        teller_t *t = slot->value;
+        if (t->gone && (!oldest || t->heard_ns < oldest->heard_ns)) oldest = t;
+    }
+    for (size_t i = 0; i < oldest->count; i++) {
+        line_t *line = &oldest->lines[i];
+        known_t *known = known_of(b, line->said.endpoint);
+        endpoint_report_t all = {.endpoint = line->said.endpoint};
+        add_counters(&all, &line->before);
+        count_said(&known->lump, &all);
+        count_said(&known->lump, &line->said);
+    }
+    idmap_remove(&b->tellers, oldest->worker);
+    teller_free(oldest);
+    b->gone--;
+}
+
+void endpoint_book_gone(endpoint_book_t *b, uint64_t worker) {
+    teller_t *t = idmap_get(&b->tellers, worker);
+    if (!t || t->gone) return;
+    t->gone = true;
+    b->gone++;
+    if (b->gone > WORKERS_MAX) forget_oldest(b);
+}
+
+/* ---- sums */
+
+/* What a worker said, as of `now`. Of one that is gone only what it has counted and seen is left. */
+static endpoint_report_t said_now(const teller_t *t, const line_t *line, uint64_t now) {
+    endpoint_report_t r = line->said;
+    endpoint_report_age(&r, (now - t->heard_ns) / MILLISECOND);
+    add_counters(&r, &line->before);
+    if (!t->gone) return r;
+    r.in_flight = r.waiting = r.refused = r.refused_in_a_row = r.oldest_ms = r.reopens_ms = 0;
+    r.state = ENDPOINT_FINAL; /* says nothing beside a living one */
+    return r;
+}
+
+static void add_line(endpoint_report_t *sum, const endpoint_report_t *r) {
+    if (!sum->address[0]) memcpy(sum->address, r->address, sizeof sum->address);
+    endpoint_report_add(sum, r);
+}
+
+static const line_t *line_peek(const teller_t *t, uint64_t endpoint) {
+    for (size_t i = 0; i < t->count; i++) {
+        if (t->lines[i].said.endpoint == endpoint) return &t->lines[i];
+    }
+    return NULL;
+}
+
+static void sum_of(const endpoint_book_t *b, const known_t *known, uint64_t now, endpoint_report_t *sum) {
+    bool living = false;
+    *sum = (endpoint_report_t){
+        .endpoint = known->endpoint, .state = ENDPOINT_FINAL, .answered_ms = ENDPOINT_NEVER};
+    add_counters(sum, &known->lump);
+    IDMAP_EACH(&b->tellers, slot) {
+        const teller_t *t = slot->value;
+        const line_t *line = line_peek(t, known->endpoint);
+        if (!line) continue;
+        endpoint_report_t r = said_now(t, line, now);
+        add_line(sum, &r);
+        living = living || !t->gone;
+    }
+    if (!living) sum->state = ENDPOINT_OPEN;
+}
+
+size_t endpoint_book_sum(const endpoint_book_t *b, uint64_t now, endpoint_report_t *out, size_t max) {
+    size_t count = b->known_count < max ? b->known_count : max;
+    for (size_t i = 0; i < count; i++) {
+        sum_of(b, &b->known[i], now, &out[i]);
+    }
+    return count;
+}
+
+/* ---- the verdict */
+
+/* Has one worker found it final, while nobody is answered? */
+static bool is_final(const endpoint_book_t *b, uint64_t endpoint, uint64_t now) {
+    bool final = false;
+    IDMAP_EACH(&b->tellers, slot) {
+        const teller_t *t = slot->value;
+        const line_t *line = line_peek(t, endpoint);
+        if (!line || t->gone) continue;
+        endpoint_report_t r = said_now(t, line, now);
+        if (r.state == ENDPOINT_FINAL)
+            final = true;
+        else if (r.refused_in_a_row == 0 && r.answered_ms < ENDPOINT_ANSWERS_MS)
+            return false;
+    }
+    return final;
+}
+
+/* For how long all unfinished rows have been waiting with a refusal. */
+static uint64_t stuck_for(endpoint_book_t *b, const endpoint_facts_t *facts, uint64_t refused, uint64_t now) {
+    bool more_may_come = !facts->input_ended && refused < ENDPOINT_REFUSALS_MAX;
+    bool stuck = facts->rows_unfinished > 0 && refused >= facts->rows_unfinished && !more_may_come;
+    if (!stuck) {
+        b->stuck_rows = 0;
+        return 0;
+    }
+    if (b->stuck_rows != facts->rows_unfinished) {
+        b->stuck_rows = facts->rows_unfinished;
+        b->stuck_ns = now;
+    }
+    return now - b->stuck_ns;
+}
+
+endpoint_verdict_t endpoint_book_judge(endpoint_book_t *b, const endpoint_facts_t *facts, uint64_t now,
+                                       endpoint_report_t *of) {
+    uint64_t refused = 0, most = 0;
+    for (size_t i = 0; i < b->known_count; i++) {
+        endpoint_report_t sum;
+        sum_of(b, &b->known[i], now, &sum);
+        if (is_final(b, sum.endpoint, now)) {
+            *of = sum;
+            return ENDPOINT_IS_FINAL;
+        }
+        refused += sum.refused;
+        if (sum.refused > most) *of = sum;
+        if (sum.refused > most) most = sum.refused;
+    }
+    if (stuck_for(b, facts, refused, now) < ENDPOINT_STUCK_NS) return ENDPOINT_GOES_ON;
+    return facts->rows_unfinished > 1 ? ENDPOINT_IS_FINAL : ENDPOINT_FAILS_ITS_ROW;
+}
