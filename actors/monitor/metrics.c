@@ -36,15 +36,20 @@ void metrics_destroy(metrics_t **metrics) {
     if (!m) return;
     series_destroy(&m->recent_series);
     series_destroy(&m->whole_series);
-    free(m->now.endpoints);
+    free(m->end.summary);
     free(m);
     *metrics = NULL;
 }
 
 /* The scheduler is in another process: of its numbers only what this client has asked for and waits for is
- * known. */
+ * known, and how the endpoints of its job fare. */
 static void take_what_the_client_knows(metrics_t *m) {
     uint64_t *s = m->now.scheduler;
+    s[SCHEDULER_calls_in_flight] = s[SCHEDULER_calls_waiting] = 0;
+    for (size_t i = 0; i < m->endpoints.now_count; i++) {
+        s[SCHEDULER_calls_in_flight] += m->endpoints.now[i].in_flight;
+        s[SCHEDULER_calls_waiting] += m->endpoints.now[i].waiting;
+    }
     const uint64_t *c = m->tally.totals;
     s[SCHEDULER_rows_leased] = c[CLIENT_rows_pending];
     s[SCHEDULER_bytes_pending] = c[CLIENT_bytes_pending];
@@ -54,10 +59,59 @@ static void take_what_the_client_knows(metrics_t *m) {
     s[SCHEDULER_jobs] = 1;
 }
 
+static void lift(uint64_t *total, uint64_t at_least) {
+    if (*total < at_least) *total = at_least;
+}
+
+/* Requests and retries as the endpoints tell them. The tally can only be ahead where their last report has
+ * not come. */
+static void count_what_endpoints_tell(metrics_t *m) {
+    uint64_t *t = m->tally.totals;
+    lift(&t[CLIENT_requests], endpoints_requests(&m->endpoints));
+    for (int i = 0; i < LLM_CAUSES; i++) {
+        int stat = tally_retry_stat((llm_cause_t)i);
+        if (stat) lift(&t[stat], endpoints_retries(&m->endpoints, (llm_cause_t)i));
+    }
+    memcpy(m->now.client, t, sizeof m->now.client);
+}
+
 void metrics_take_totals(metrics_t *m, const MSG_STATS *stats) {
     tally_read(&m->tally, &stats->values, &stats->latency, stats->reasons);
-    memcpy(m->now.client, m->tally.totals, sizeof m->now.client);
+    count_what_endpoints_tell(m);
     if (m->now.elsewhere) take_what_the_client_knows(m);
+}
+
+void metrics_refresh(metrics_t *m, uint64_t now) {
+    if (!m->end.ended) endpoints_refresh(&m->endpoints, now);
+    m->now.endpoints = m->endpoints.now;
+    m->now.endpoint_count = m->endpoints.now_count;
+    m->now.unix_ms = m->started_unix_ms + (int64_t)((now - m->started_ns) / 1000000);
+    if (!m->end.ended) m->now.elapsed_ns = now - m->started_ns;
+}
+
+void metrics_take_endpoints(metrics_t *m, const MSG_ENDPOINT_REPORT *told, uint64_t now) {
+    endpoint_report_t *reports;
+    size_t count;
+    if (m->end.ended ||
+        endpoint_reports_decode(told->reports.data, told->reports.len, &reports, &count, NULL) != SDG_OK)
+        return;
+    endpoints_take(&m->endpoints, told->job, reports, count, now);
+    free(reports);
+    count_what_endpoints_tell(m);
+    metrics_refresh(m, now);
+    if (m->now.elsewhere) take_what_the_client_knows(m);
+}
+
+void metrics_take_end(metrics_t *m, const MSG_SUMMARY *last, uint64_t now) {
+    reasons_t reasons = m->tally.reasons;
+    tally_read(&m->tally, &last->values, &last->latency, (slice_t){0});
+    m->tally.reasons = reasons;
+    endpoints_end(&m->endpoints, now);
+    count_what_endpoints_tell(m);
+    metrics_refresh(m, now);
+    m->now.scheduler[SCHEDULER_calls_in_flight] = m->now.scheduler[SCHEDULER_calls_waiting] = 0;
+    m->end.ended = true;
+    m->end.early = last->ending.len > 0;
 }
 
 void metrics_take_store(metrics_t *m, const u64_list_t *values) {
@@ -72,16 +126,6 @@ void metrics_take_evicted(metrics_t *m, const MSG_EVICTED *e) {
     for (size_t i = 0; i < e->bytes.count; i++) {
         to->bytes += e->bytes.items[i];
     }
-}
-
-void metrics_take_endpoints(metrics_t *m, slice_t bytes, uint64_t now) {
-    endpoint_report_t *reports;
-    size_t count;
-    if (endpoint_reports_decode(bytes.data, bytes.len, &reports, &count, NULL) != SDG_OK) return;
-    free(m->now.endpoints);
-    m->now.endpoints = reports;
-    m->now.endpoint_count = count;
-    m->now.endpoints_ns = now;
 }
 
 uint64_t metrics_accounted_bytes(const metrics_t *m) {

@@ -58,4 +58,10 @@
 /* a page made from the table of flags: ten times what the largest, a completion, takes */
 #define PAGE_BYTES_MAX ((size_t)1 << 20)
 
+/* bytes of the command line that the summary of a run repeats; of a longer one it says nothing */
+#define COMMAND_LINE_BYTES_MAX 4096
+
+/* s; --metrics-linger: longer than a day nobody looks at the end of a run */
+#define METRICS_LINGER_S_MAX 86400
+
 #endif

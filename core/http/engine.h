@@ -59,7 +59,6 @@
 #include "core/base/endpoint_report.h"
 #include "core/base/error.h"
 #include "core/llm/call.h"
-#include "core/llm/endpoint_report.h"
 #include "core/llm/permit.h"
 #include "core/llm/retry.h"
 
@@ -154,11 +153,5 @@ void llm_engine_set_final(llm_engine_t *engine, uint64_t endpoint_id);
 
 /* The load of all routes it has and had. False, and all zero, when no open route has this id. */
 bool llm_engine_endpoint_load(const llm_engine_t *engine, uint64_t endpoint_id, llm_load_t *load);
-
-/* How this endpoint fares for the job that has these routes; routes to other endpoints are passed over.
- * Requests, answers, retries and what waits or is in flight are those of the routes, the rest is the
- * endpoint's. False, and all zero, when none of the routes leads there. */
-bool llm_engine_report(const llm_engine_t *engine, const uint32_t *routes, size_t route_count,
-                       uint64_t endpoint_id, uint64_t now_ns, endpoint_report_t *report);
 
 #endif
