@@ -67,6 +67,9 @@
  * forgotten, and the run does not wait for it */
 #define METRICS_PAGES_MAX 32
 
+/* the header of a request for /stats.json by which a page says its number */
+#define METRICS_PAGE_HEADER "X-Sdg-Page"
+
 /* ns; a page that has not asked for so long is closed: it asks once a second */
 #define METRICS_PAGE_OPEN_NS (3 * UINT64_C(1000000000))
 

@@ -102,12 +102,26 @@ void metrics_take_endpoints(metrics_t *m, const MSG_ENDPOINT_REPORT *told, uint6
     if (m->now.elsewhere) take_what_the_client_knows(m);
 }
 
+/* The last report of an endpoint may be older than the last row. Where there is one endpoint only, all that was
+ * counted is its own. */
+static void count_for_the_only_endpoint(metrics_t *m) {
+    endpoint_report_t *only = &m->endpoints.now[0];
+    const uint64_t *t = m->tally.totals;
+    if (m->endpoints.now_count != 1) return;
+    lift(&only->requests, t[CLIENT_requests]);
+    for (int i = 0; i < LLM_CAUSES; i++) {
+        int stat = tally_retry_stat((llm_cause_t)i);
+        if (stat) lift(&only->retries[i], t[stat]);
+    }
+}
+
 void metrics_take_end(metrics_t *m, const MSG_SUMMARY *last, uint64_t now) {
     reasons_t reasons = m->tally.reasons;
     tally_read(&m->tally, &last->values, &last->latency, (slice_t){0});
     m->tally.reasons = reasons;
     endpoints_end(&m->endpoints, now);
     count_what_endpoints_tell(m);
+    count_for_the_only_endpoint(m);
     metrics_refresh(m, now);
     m->now.scheduler[SCHEDULER_calls_in_flight] = m->now.scheduler[SCHEDULER_calls_waiting] = 0;
     m->end.ended = true;

@@ -165,7 +165,7 @@ static bool host_is_local(const char *host) {
 /* The place of the page that asks, a free one, or that of the page that was silent for the longest time. NULL
  * when it does not say that it is one. */
 static reader_t *reader_of(monitor_http_t *h, struct MHD_Connection *c, uint64_t now) {
-    const char *text = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, "page");
+    const char *text = MHD_lookup_connection_value(c, MHD_HEADER_KIND, METRICS_PAGE_HEADER);
     uint64_t page = text ? strtoull(text, NULL, 10) : 0;
     reader_t *place = &h->readers[0];
     if (page == 0) return NULL;

@@ -64,4 +64,7 @@
 /* s; --metrics-linger: longer than a day nobody looks at the end of a run */
 #define METRICS_LINGER_S_MAX 86400
 
+/* endpoints that `sdg top` shows, those with a trouble first: a view fits on a screen */
+#define TOP_ENDPOINTS_MAX 8
+
 #endif

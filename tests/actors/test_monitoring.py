@@ -228,7 +228,7 @@ def test_top_and_status_show_the_same():
         done = subprocess.run([SDG, "top", "--connect", url, "--count", "2"], capture_output=True, timeout=60)
         equal((done.returncode, done.stderr), (0, b""))
         equal(done.stdout.decode().count("SDG Nexus  run  running"), 2)
-        has(done.stdout.decode(), "in flight of 8", "1 connected", "p99", " PSS in 1 processes")
+        has(done.stdout.decode(), "in flight of 8", "1 connected", "p99", " PSS in 1 process;")
         done = subprocess.run([SDG, "status", "--connect", url + "/", "--json"], capture_output=True, timeout=60)
         equal(json.loads(done.stdout)["mode"], "run")
         done = subprocess.run([SDG, "status", "--connect", url], capture_output=True, timeout=60)
