@@ -110,6 +110,7 @@ typedef struct llm_call {
     http_headers_t *headers;   /* owned; NULL: the route's */
     retry_policy_t retry;
     uint32_t timeout_ms;
+    bool wants_reasoning;
     llm_answer_t answer; /* what is known so far */
     size_t body_len;
     char body[];
@@ -159,7 +160,7 @@ static void call_free(llm_call_t *call) {
     ring_remove(&call->of_route);
     ring_remove(&call->flight);
     http_headers_free(call->headers);
-    value_free(call->answer.text);
+    llm_answer_clear(&call->answer);
     free(call);
 }
 
@@ -307,7 +308,7 @@ static void latency_note(llm_answer_t *answer, uint64_t latency_ns, bool success
 
 /* What the reply means, before any decision: LLM_CAUSE_NONE and the text, or a cause and the reason. */
 static llm_cause_t reply_read(const http_reply_t *reply, chat_answer_t *chat, err_t *reason) {
-    *chat = (chat_answer_t){.text = value_null()};
+    *chat = (chat_answer_t){.text = value_null(), .reasoning = value_null()};
     switch (reply->outcome) {
     case HTTP_TIMEOUT:
         err_set(reason, SDG_EIO, "request timed out: %s", reply->reason);
@@ -320,6 +321,8 @@ static llm_cause_t reply_read(const http_reply_t *reply, chat_answer_t *chat, er
         return LLM_CAUSE_MALFORMED;
     case HTTP_ANSWERED: break;
     }
+    if (reply->status >= 300 && reply->status <= 399)
+        return chat_redirect_read(reply->status, reply->location, reason);
     if (reply->status < 200 || reply->status > 299)
         return verdict_with_hint(chat_error_read(reply->status, reply->body, reply->body_len, reason),
                                  reply->status, reply->hint);
@@ -343,6 +346,11 @@ static void tokens_note(llm_call_t *call, const chat_answer_t *chat) {
     }
 }
 
+/* Is there nothing in the answer that its caller wants? Reasoning is never blank. */
+static bool is_empty(const llm_call_t *call, const chat_answer_t *chat) {
+    return is_blank(chat->text) && !(call->wants_reasoning && chat->reasoning.kind == VALUE_STRING);
+}
+
 /* Keeps what went wrong, for llm_engine_report. */
 static void trouble_note(llm_endpoint_t *endpoint, const llm_replica_t *replica, llm_cause_t cause,
                          const char *text, uint64_t now_ns) {
@@ -356,14 +364,15 @@ static void trouble_note(llm_endpoint_t *endpoint, const llm_replica_t *replica,
 static void call_answered(llm_engine_t *engine, llm_call_t *call, chat_answer_t *chat, retry_hint_t hint,
                           uint64_t now_ns) {
     uint32_t wait_ms;
-    tokens_note(call, chat);
-    if (is_blank(chat->text) && call->answer.retries[LLM_CAUSE_EMPTY] < LLM_EMPTY_RETRIES &&
+    if (is_empty(call, chat) && call->answer.retries[LLM_CAUSE_EMPTY] < LLM_EMPTY_RETRIES &&
         retry_decide(&call->retry, call->answer.requests, LLM_CAUSE_EMPTY, hint, &engine->rng, &wait_ms)) {
         value_free(chat->text);
+        value_free(chat->reasoning);
         call_back_off(engine, call, LLM_CAUSE_EMPTY, now_ns, wait_ms);
         return;
     }
     call->answer.text = chat->text;
+    call->answer.reasoning = chat->reasoning;
     memcpy(call->answer.finish_reason, chat->finish_reason, sizeof call->answer.finish_reason);
     call_finish(engine, call, LLM_CAUSE_NONE);
 }
@@ -396,6 +405,7 @@ static void reply_apply(llm_engine_t *engine, const http_reply_t *reply, uint64_
         trouble_note(endpoint, call->replica, cause, reason.text, now_ns);
     }
     request_end(engine, call);
+    tokens_note(call, &chat); /* of answers that are of no use, too: they are paid for */
     call->answer.http_status = reply->status;
     if (reply->outcome == HTTP_ANSWERED)
         latency_note(&call->answer, reply->latency_ns, cause == LLM_CAUSE_NONE);
@@ -526,7 +536,7 @@ bool llm_engine_next(llm_engine_t *engine, llm_answer_t *answer) {
     ring_remove(node);
     *answer = call->answer;
     answer->has_unit = call->has_unit;
-    call->answer.text = value_null();
+    call->answer.text = call->answer.reasoning = value_null();
     call_free(call);
     return true;
 }
@@ -547,6 +557,7 @@ static llm_call_t *call_new(llm_route_t *route, const llm_request_t *request, ui
     call->has_unit = request->has_unit;
     call->retry = request->retry ? *request->retry : route->retry;
     call->timeout_ms = request->timeout_ms > 0 ? request->timeout_ms : route->timeout_ms;
+    call->wants_reasoning = request->wants_reasoning;
     call->body_len = request->body_len;
     memcpy(call->body, request->body, request->body_len);
     call->body[request->body_len] = '\0';

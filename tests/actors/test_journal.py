@@ -310,6 +310,110 @@ def test_only_the_calls_of_failed_rows_stay():
         assert not os.path.exists(journal(b))
 
 
+def once(output, more=""):
+    """A pipeline whose rows make one call, with these outputs and blocks behind it."""
+    return HEAD + """
+  - {type: ai, exec: 1, id: one, model: m, prompts: ["one {n}"], outputs: [{name: A, %s}]}%s
+  - {type: end, exec: 9, final: [{name: n, value: "{n}", type_hint: json}, {name: c, value: "{A}"}]}
+""" % (output, more)
+
+
+def corrected(bad, good, *flags, verb="run", rows=20, **start):
+    """All rows of a run fail behind their one call; the corrected pipeline with --retry-failed --force-resume makes no request."""
+    with Mock("--latency-ms", 1) as mock, Bench(mock, rows, bad) as b, Serve(b.folder) if verb == "submit" else Nothing() as serve:
+        with serve.worker("--name", "a") if serve else Nothing():
+            def go(code, *more):
+                with b.submit(serve, *more, *flags) if serve else b.start(*more, *flags) as p:
+                    p.ends(code)
+            go(1)
+            equal(len(fails(b)), rows)
+            equal(mock.stats()["requests"], rows)
+            equal(json.loads(tool("stats", journal(b)))["calls"], rows)
+            b.write_pipeline(good)
+            go(0, "--retry-failed", "--force-resume")
+            equal(mock.stats()["requests"], rows, "answers that were paid for are asked for again")
+            check_indexes(b.rows(), rows)
+            equal(fails(b), [])
+            assert not os.path.exists(journal(b))
+
+
+class Nothing:
+    def __enter__(self):
+        return None
+
+    def __exit__(self, *_):
+        return False
+
+
+WRONG, RIGHT = once("type_hint: number"), once("select: full")
+BROKEN_LATER = """
+  - {type: python, exec: 2, entrypoint: f, ctx_access: [get], outputs: [B], function_code: "def f(ctx):\\n    return %s\\n"}"""
+
+
+def test_one_call_per_row_a_corrected_conversion_costs_no_request():
+    corrected(WRONG, RIGHT)
+    corrected(WRONG, RIGHT, "--workers", 3)
+    corrected(WRONG, RIGHT, "--processes", 2)
+    corrected(WRONG, RIGHT, "--ordered")
+    corrected(WRONG, RIGHT, "--batch-mode")
+    corrected(WRONG, RIGHT, "--journal")
+    corrected(WRONG, RIGHT, "--enable-memory-optimization")
+    corrected(WRONG, RIGHT, "--memory-limit", "200M")
+    corrected(WRONG, RIGHT, "--fsync", "always")
+
+
+def test_one_call_per_row_of_a_submitted_job():
+    corrected(WRONG, RIGHT, verb="submit")
+
+
+def test_one_call_per_row_a_corrected_later_block_costs_no_request():
+    corrected(once("select: full", BROKEN_LATER % "1 / 0"), once("select: full", BROKEN_LATER % "1"))
+    corrected(once("select: full", BROKEN_LATER % "1 / 0"), once("select: full", BROKEN_LATER % "1"), "--batch-mode")
+
+
+def test_one_call_per_row_fine_rows_leave_no_journal():
+    with Mock() as mock, Bench(mock, 50, RIGHT) as b:
+        b.run()
+        assert not os.path.exists(journal(b))
+        equal(mock.stats()["requests"], 50)
+
+
+def test_an_answer_that_fails_again_is_asked_for_anew():
+    """In an unchanged pipeline a replayed answer fails as before: then one new request is right, and it is kept, too."""
+    for flags in ((), ("--journal",)):
+        with Mock("--latency-ms", 1) as mock, Bench(mock, 10, WRONG) as b:
+            b.run(*flags, code=1)
+            b.run("--retry-failed", *flags, code=1)
+            equal(mock.stats()["requests"], 20)
+            equal(json.loads(tool("stats", journal(b)))["calls"], 20)
+            b.write_pipeline(RIGHT)
+            b.run("--retry-failed", "--force-resume", *flags)
+            equal(mock.stats()["requests"], 20)
+            check_indexes(b.rows(), 10)
+
+
+def test_answers_of_an_attempt_are_replayed_one_after_the_other():
+    retrying = WRONG.replace("id: one,", "id: one, on_error: retry, retry: {max_attempts: 3, backoff: {type: fixed, base_ms: 1}},")
+    with Mock("--latency-ms", 1) as mock, Bench(mock, 5, retrying) as b:
+        b.run(code=1)
+        equal(mock.stats()["requests"], 15)
+        equal(json.loads(tool("stats", journal(b)))["calls"], 15)
+        b.run("--retry-failed", code=1)  # three answers that fail again, then three new attempts
+        equal(mock.stats()["requests"], 30)
+        b.write_pipeline(RIGHT)
+        b.run("--retry-failed", "--force-resume")
+        equal(mock.stats()["requests"], 30)
+
+
+def test_a_failed_run_without_a_journal_asks_again():
+    with Mock() as mock, Bench(mock, 10, WRONG) as b:
+        b.run("--no-journal", code=1)
+        assert not os.path.exists(journal(b))
+        b.write_pipeline(RIGHT)
+        b.run("--no-journal", "--retry-failed", "--force-resume")
+        equal(mock.stats()["requests"], 20)
+
+
 def test_stats_and_export():
     with Mock(*LATENCY) as mock, Bench(mock, 100, THREE) as b:
         run_and_kill(b, mock, 120)

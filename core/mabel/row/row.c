@@ -184,7 +184,7 @@ void row_destroy(row_t **row_p) {
     for (size_t i = 0; row->kept && i < row->pipeline->block_count; i++)
         value_free(row->kept[i]);
     free(row->kept);
-    value_free(row->answer.text);
+    llm_answer_clear(&row->answer);
     free((char *)row->cancelled);
     buf_free(&row->body);
     buf_free(&row->line_out);
@@ -425,9 +425,9 @@ uint64_t row_wake_ns(const row_t *row) {
 }
 
 void row_llm_answer(row_t *row, llm_answer_t *answer) {
-    value_clear(&row->answer.text);
+    llm_answer_clear(&row->answer);
     row->answer = *answer;
-    answer->text = value_null();
+    answer->text = answer->reasoning = value_null();
     row->answered = true;
 }
 

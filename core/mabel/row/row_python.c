@@ -263,6 +263,7 @@ bool row_python_llm(row_t *row) {
     row->reply_error = (err_t){0};
     value_replace(&row->reply_text, row->answer.text);
     row->answer.text = value_null();
+    llm_answer_clear(&row->answer);
     if (row->reply_text.kind != VALUE_STRING) value_replace(&row->reply_text, value_text(""));
     return reply(row);
 }

@@ -321,8 +321,8 @@ static size_t call_bytes(value_seen_t *seen, const row_t *row) {
 }
 
 static size_t data_bytes(value_seen_t *seen, const row_t *row) {
-    const value_t held[] = {row->context, row->vars,        row->outputs,   row->saved,
-                            row->overlay, row->answer.text, row->end_reason};
+    const value_t held[] = {row->context, row->vars,        row->outputs,          row->saved,
+                            row->overlay, row->answer.text, row->answer.reasoning, row->end_reason};
     size_t bytes = 0, kept = row->kept ? row->pipeline->block_count : 0;
     for (size_t i = 0; i < sizeof held / sizeof *held; i++)
         bytes += value_seen_bytes(seen, held[i]);

@@ -30,18 +30,23 @@ Test(chat, a_request_is_model_messages_and_params) {
     expect_request(
         "\"m\"", "\"be brief\"", "\"hi\\n\\\"you\\\"\"", "{\"temperature\":0.5,\"stop\":[\"END\"]}",
         "{\"model\":\"m\",\"messages\":[{\"role\":\"system\",\"content\":\"be brief\"},"
-        "{\"role\":\"user\",\"content\":\"hi\\n\\\"you\\\"\"}],\"temperature\":0.5,\"stop\":[\"END\"]}");
+        "{\"role\":\"user\",\"content\":\"hi\\n\\\"you\\\"\"}],\"temperature\":0.5,\"stop\":[\"END\"],"
+        "\"stream\":false}");
 }
 
 Test(chat, no_system_parts_and_no_params) {
     expect_request("\"m\"", "null", "[{\"type\":\"text\",\"text\":\"a\"}]", "null",
                    "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\","
-                   "\"text\":\"a\"}]}]}");
+                   "\"text\":\"a\"}]}],\"stream\":false}");
 }
 
 Test(chat, a_key_never_stands_twice) {
-    expect_request("\"m\"", "null", "\"q\"", "{\"model\":\"other\",\"seed\":7,\"messages\":[]}",
-                   "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"q\"}],\"seed\":7}");
+    expect_request(
+        "\"m\"", "null", "\"q\"", "{\"model\":\"other\",\"seed\":7,\"messages\":[]}",
+        "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"q\"}],\"seed\":7,\"stream\":false}");
+    expect_request(
+        "\"m\"", "null", "\"q\"", "{\"stream\":true,\"seed\":7}",
+        "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"q\"}],\"stream\":true,\"seed\":7}");
 }
 
 static chat_answer_t answer;
@@ -147,6 +152,12 @@ Test(chat, error_bodies_of_every_shape) {
     expect_error(500, "", LLM_CAUSE_SERVER, "HTTP 500");
     expect_error(500, "{\"error\":{\"code\":7}}", LLM_CAUSE_SERVER, "HTTP 500: {\"code\":7}");
     expect_error(400, "[{\"error\":{\"message\":\"in a list\"}}]", LLM_CAUSE_REFUSED, "HTTP 400: in a list");
+    expect_error(500, "data: {\"error\":{\"message\":\"in a stream\"}}\n\ndata: [DONE]\n\n", LLM_CAUSE_SERVER,
+                 "HTTP 500: in a stream");
+    expect_error(502,
+                 "<!DOCTYPE html><html><head><SCRIPT>if (a < b) go('>');</SCRIPT><style>h1 {}</style><title>"
+                 "Bad</title></head><body>Gateway</body></html>",
+                 LLM_CAUSE_SERVER, "HTTP 502: Bad Gateway");
     expect_error(500, "{\"error\":{\"message\":\"two\\nlines\\u0007\"}}", LLM_CAUSE_SERVER,
                  "HTTP 500: two lines");
 }
@@ -165,6 +176,16 @@ Test(chat, causes_by_status) {
                      table[i].status);
     expect_error(429, "{\"error\":{\"message\":\"m\",\"type\":\"insufficient_quota\"}}", LLM_CAUSE_QUOTA,
                  "HTTP 429: m");
+}
+
+Test(chat, a_redirect_names_its_address) {
+    cr_expect_eq(chat_redirect_read(307, "https://user:pw@gw.example/v1/?key=abc", &reason),
+                 LLM_CAUSE_ENDPOINT);
+    cr_expect(strncmp(reason.text, "HTTP 307 to https://gw.example/v1/", 34) == 0, "%s", reason.text);
+    cr_expect(strstr(reason.text, ": correct base_url"));
+    cr_expect_not(strstr(reason.text, "abc") || strstr(reason.text, "pw"));
+    cr_expect_eq(chat_redirect_read(302, NULL, &reason), LLM_CAUSE_ENDPOINT);
+    cr_expect(strstr(reason.text, "HTTP 302") && strstr(reason.text, "correct base_url"));
 }
 
 Test(chat, long_reasons_are_cut_between_characters) {
