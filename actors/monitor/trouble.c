@@ -179,7 +179,7 @@ static void add_words(const endpoint_report_t *r, const trouble_view_t *v, detai
         add_hang(r, v, detail, out);
         return;
     }
-    if (kind == TROUBLE_FINAL) buf_adds(out, v->japanese ? "打ち切り: " : "given up: ");
+    if (kind == TROUBLE_FINAL && !least) buf_adds(out, v->japanese ? "打ち切り: " : "given up: ");
     if (kind == TROUBLE_STUCK && !least) add_stuck(r, v, detail, out);
     if (kind == TROUBLE_CLOSED && !least) add_closed(r, v, detail, out);
     if (kind == TROUBLE_REFUSED && !least) add_refused(r, v, out);
