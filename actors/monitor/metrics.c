@@ -121,8 +121,8 @@ void metrics_take_end(metrics_t *m, const MSG_SUMMARY *last, uint64_t now) {
     m->tally.reasons = reasons;
     endpoints_end(&m->endpoints, now);
     count_what_endpoints_tell(m);
-    count_for_the_only_endpoint(m);
     metrics_refresh(m, now);
+    count_for_the_only_endpoint(m);
     m->now.scheduler[SCHEDULER_calls_in_flight] = m->now.scheduler[SCHEDULER_calls_waiting] = 0;
     m->end.ended = true;
     m->end.early = last->ending.len > 0;

@@ -179,7 +179,9 @@ static void write_part(const report_t *r, part_t part, uint64_t columns, buf_t *
     case PART_RETRIES: count_part(r, report_retries(r), "retry", "retries", "再試行", out); break;
     case PART_PASSED_TROUBLE: trouble_part(r, true, columns, out); break;
     case PART_WORKERS:
-        if (r->scheduler[SCHEDULER_workers] == 0 && (!r->elsewhere || report_rows_done(r) == 0))
+        /* Who has said how an endpoint fares is a worker. */
+        if (r->scheduler[SCHEDULER_workers] == 0 && r->endpoint_count == 0 &&
+            (!r->elsewhere || report_rows_done(r) == 0))
             buf_adds(out, ja ? "ワーカー待ち" : "waiting for workers");
         break;
     case PART_STOPPING:
