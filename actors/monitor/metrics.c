@@ -102,8 +102,8 @@ void metrics_take_endpoints(metrics_t *m, const MSG_ENDPOINT_REPORT *told, uint6
     if (m->now.elsewhere) take_what_the_client_knows(m);
 }
 
-/* The last report of an endpoint may be older than the last row. Where there is one endpoint only, all that was
- * counted is its own. */
+/* The last report of an endpoint may be older than the last row. Where there is one endpoint only, all that
+ * was counted is its own. */
 static void count_for_the_only_endpoint(metrics_t *m) {
     endpoint_report_t *only = &m->endpoints.now[0];
     const uint64_t *t = m->tally.totals;
