@@ -6,6 +6,7 @@
 #include "actors/exit_codes.h"
 #include "actors/verbs/options.h"
 #include "actors/verbs/prepare.h"
+#include "core/base/words.h"
 #include "core/mabel/yaml/limits.h"
 
 /* Shows all problems of one file on stderr, or says that it is valid. Returns the exit code. */
@@ -19,7 +20,9 @@ static int check(const char *path, bool use_env) {
     } else {
         pipeline_t *p = prepare_pipeline(path, &yaml, use_env, true);
         if (p) {
-            printf("%s: valid: %zu blocks, %zu models\n", path, p->block_count, p->model_count);
+            printf("%s: valid: %zu %s, %zu %s\n", path, p->block_count,
+                   words_choose(p->block_count, "block", "blocks"), p->model_count,
+                   words_choose(p->model_count, "model", "models"));
             code = EXIT_ALL_FINE;
         }
         pipeline_destroy(&p);
