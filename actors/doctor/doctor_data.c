@@ -130,13 +130,21 @@ static void say_bad_lines(doctor_t *d, const input_sample_t *s) {
                          : "correct them; as they are these rows fail, the others do not");
 }
 
+/* What the reader notes of the columns. */
+static void say_notes(doctor_t *d) {
+    for (const char *line = d->survey.notes, *end; (end = strchr(line, '\n')); line = end + 1) {
+        doctor_say(d, DOCTOR_WARN, "input", "%.*s", (int)(end - line), line);
+        doctor_advise(d, "name each column once in the header, and see --delimiter");
+    }
+}
+
 /* Reads a sample of the input. A pipe is left alone. */
 void doctor_check_input(doctor_t *d) {
     input_sample_t s = {.d = d};
     err_t err;
-    if (survey_input(d->options->input, on_record, &s, &d->survey, &err) != SDG_OK) {
+    if (survey_input(d->options->input, &d->options->form, on_record, &s, &d->survey, &err) != SDG_OK) {
         doctor_say(d, DOCTOR_FAIL, "input", "%s", err.text);
-        doctor_advise(d, "give a .jsonl, .csv or .tsv file with --input");
+        doctor_advise(d, "give a .jsonl, .csv or .tsv file with --input, or say its --format");
         return;
     }
     d->surveyed = true;
@@ -148,6 +156,7 @@ void doctor_check_input(doctor_t *d) {
     }
     map_columns(d);
     say_input(d);
+    say_notes(d);
     if (s.bad) say_bad_lines(d, &s);
 }
 
@@ -381,7 +390,7 @@ static void check_identity(doctor_t *d, const struct stat *st) {
     char pipeline[64] = "", options[64], input[128];
     run_match_t match = RUN_ABSENT;
     err_t err;
-    if (!d->pipeline || data_identity(o->input, input, sizeof input, &err) != SDG_OK)
+    if (!d->pipeline || prepare_input_identity(o->input, &o->form, input, sizeof input, &err) != SDG_OK)
         return; /* an earlier check has said why */
     prepare_pipeline_identity(d->pipeline, &d->yaml, pipeline);
     prepare_options_identity(&o->job, options);

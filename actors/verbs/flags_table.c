@@ -37,6 +37,7 @@ static const flag_choice_t locales[] = {{"en", UI_LOCALE_EN}, {"ja", UI_LOCALE_J
 static const flag_choice_t fsyncs[] = {
     {"never", JOURNAL_FSYNC_NEVER}, {"batch", JOURNAL_FSYNC_BATCH}, {"always", JOURNAL_FSYNC_ALWAYS}, {0}};
 
+static const flag_choice_t formats[] = {{"jsonl", DATA_JSONL}, {"csv", DATA_CSV}, {"tsv", DATA_TSV}, {0}};
 static const flag_choice_t templates[] = {{"questions", TEMPLATE_QUESTIONS}, {0}};
 
 const flag_row_t flag_rows[] = {
@@ -106,6 +107,12 @@ const flag_row_t flag_rows[] = {
     {"man", 0, HELP, GROUP_MAIN, FLAG_SWITCH, TO(help_options_t, man), .traits = FLAG_HIDDEN},
 
     /* ---- rows */
+    {"format", 0, ALL | DOCTOR, GROUP_ROWS, FLAG_CHOICE, TO_RUN(form.format), .choices = formats, .unit = "F",
+     .english = "format of the input: jsonl, csv or tsv (default: by its name; stdin: jsonl)",
+     .japanese = "入力の形式: jsonl, csv, tsv（既定はファイル名による。標準入力は jsonl）"},
+    {"delimiter", 0, ALL | DOCTOR, GROUP_ROWS, FLAG_READ, .read = run_options_delimiter, .unit = "C",
+     .english = "character between the fields of CSV, or tab (default: , or ; by the header)",
+     .japanese = "CSV の区切り文字、または tab（既定はヘッダーにより , か ;）"},
     {"mapping", 0, ALL | DOCTOR, GROUP_ROWS, FLAG_READ, .read = run_options_map, .traits = FLAG_REPEATABLE,
      .unit = "A:B", .english = "rename input column A to B (repeatable)",
      .japanese = "入力列 A を B に改名（複数指定可）"},

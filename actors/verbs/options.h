@@ -10,6 +10,7 @@
 #include "actors/common_options.h"
 #include "actors/verbs/flags.h"
 #include "core/base/error.h"
+#include "core/data/reader.h"
 #include "core/store/journal.h"
 #include "proto/parts/job.h"
 
@@ -20,6 +21,7 @@
 typedef struct run_options {
     common_options_t common;
     const char *yaml, *input, *output;
+    data_form_t form;    /* of the input: --format, --delimiter */
     const char *connect; /* submit: the scheduler */
     job_options_t job;   /* owned: mapping */
     uint64_t max_inputs; /* UINT64_MAX: all */
@@ -112,7 +114,8 @@ int config_options_check(verb_t verb, void *options, err_t *err);
 void run_options_release(void *options);
 
 /* Texts with a grammar of their own: the `read` and `check` of rows. */
-int run_options_map(void *options, const char *text, err_t *err); /* --mapping A:B */
+int run_options_map(void *options, const char *text, err_t *err);       /* --mapping A:B */
+int run_options_delimiter(void *options, const char *text, err_t *err); /* --delimiter C */
 int run_options_refuse_dataset(void *options, const char *text,
                                err_t *err); /* --dataset, --subset, --split */
 int endpoint_or_url_check(const char *text, err_t *err);

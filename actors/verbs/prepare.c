@@ -126,14 +126,26 @@ uint64_t *prepare_endpoints(const pipeline_t *p, size_t *count) {
     return ids;
 }
 
+int prepare_input_identity(const char *path, const data_form_t *form, char *out, size_t out_size,
+                           err_t *err) {
+    struct stat st;
+    if (strcmp(path, "-") == 0 || stat(path, &st) != 0 || !S_ISREG(st.st_mode))
+        return data_identity(path, out, out_size, err);
+    reader_t *reader = reader_open_as(path, form, err);
+    if (!reader) return err->code;
+    int rc = reader_identity(reader, path, out, out_size, err);
+    reader_close(&reader);
+    return rc;
+}
+
 /* Reads at most WINDOW_SAMPLE_ROWS rows or WINDOW_SAMPLE_BYTES. */
-uint64_t prepare_row_bytes(const char *path) {
+uint64_t prepare_row_bytes(const char *path, const data_form_t *form) {
     struct stat st;
     row_record_t record;
     err_t err;
     uint64_t rows = 0, bytes = 0;
     if (stat(path, &st) != 0 || !S_ISREG(st.st_mode)) return 0;
-    reader_t *reader = reader_open(path, DATA_AUTO, &err);
+    reader_t *reader = reader_open_as(path, form, &err);
     while (reader && rows < WINDOW_SAMPLE_ROWS && bytes < WINDOW_SAMPLE_BYTES &&
            reader_next(reader, &record, &err) == 1) {
         rows++;

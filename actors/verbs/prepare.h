@@ -7,6 +7,7 @@
 
 #include "core/base/buf.h"
 #include "core/base/error.h"
+#include "core/data/reader.h"
 #include "core/mabel/pipeline/pipeline.h"
 #include "proto/parts/job.h"
 
@@ -30,7 +31,10 @@ uint64_t *prepare_endpoints(const pipeline_t *p, size_t *count);
 
 /* Average size of the first rows of an input file; 0 when it has none, cannot be read, or is a pipe, which
  * can be read only once. */
-uint64_t prepare_row_bytes(const char *path);
+uint64_t prepare_row_bytes(const char *path, const data_form_t *form);
+
+/* Of the input, for the resume check: reader_identity, without opening what can be read only once. */
+int prepare_input_identity(const char *path, const data_form_t *form, char *out, size_t out_size, err_t *err);
 
 char *prepare_folder_of(const char *path); /* absolute folder of a file; the caller frees */
 
