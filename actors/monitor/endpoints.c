@@ -4,17 +4,19 @@
 #include <stdio.h>
 #include <string.h>
 
-static endpoint_report_t *find(endpoint_report_t *list, size_t count, uint64_t endpoint) {
-    for (size_t i = 0; i < count; i++) {
-        if (list[i].endpoint == endpoint) return &list[i];
+/* The place of an endpoint in a list; `count`: it is not there. */
+static size_t find(const endpoint_report_t *list, size_t count, uint64_t endpoint) {
+    size_t i = 0;
+    while (i < count && list[i].endpoint != endpoint) {
+        i++;
     }
-    return NULL;
+    return i;
 }
 
 static void add_to(endpoint_report_t *list, size_t *count, const endpoint_report_t *report) {
-    endpoint_report_t *same = find(list, *count, report->endpoint);
-    if (same)
-        endpoint_report_add(same, report);
+    size_t same = find(list, *count, report->endpoint);
+    if (same < *count)
+        endpoint_report_add(&list[same], report);
     else if (*count < ENDPOINT_REPORTS_MAX)
         list[(*count)++] = *report;
 }
@@ -25,29 +27,37 @@ static void make_past(endpoint_report_t *r) {
     r->reopens_ms = r->in_flight = r->waiting = r->refused = r->refused_in_a_row = r->oldest_ms = 0;
 }
 
-static void put_away(endpoints_t *e, uint64_t now) {
-    uint64_t ms = (now - e->heard_ns) / 1000000;
+static void age_past(endpoints_t *e, uint64_t now) {
     for (size_t i = 0; i < e->past_count; i++) {
-        endpoint_report_age(&e->past[i], ms);
+        endpoint_report_age(&e->past[i], (now - e->heard_ns) / 1000000);
     }
-    for (size_t i = 0; i < e->told_count; i++) {
-        endpoint_report_age(&e->told[i], ms);
-        make_past(&e->told[i]);
-        add_to(e->past, &e->past_count, &e->told[i]);
-    }
-    e->told_count = 0;
+}
+
+static void put_away(endpoints_t *e, endpoint_report_t *told, uint64_t now) {
+    endpoint_report_age(told, (now - e->heard_ns) / 1000000);
+    make_past(told);
+    add_to(e->past, &e->past_count, told);
+}
+
+/* Reports of another job, and reports of all jobs of a server that leave an endpoint out or count it from the
+ * beginning, say nothing of what it did before. */
+static bool begins_again(const endpoints_t *e, const endpoint_report_t *told, uint64_t job,
+                         const endpoint_report_t *reports, size_t count) {
+    size_t next = find(reports, count, told->endpoint);
+    return e->job != job || next == count || reports[next].requests < told->requests;
 }
 
 void endpoints_take(endpoints_t *e, uint64_t job, const endpoint_report_t *reports, size_t count,
                     uint64_t now) {
-    if (e->job != job) put_away(e, now);
-    for (size_t i = 0; i < e->past_count && e->job == job; i++) {
-        endpoint_report_age(&e->past[i], (now - e->heard_ns) / 1000000);
+    if (count > ENDPOINT_REPORTS_MAX) count = ENDPOINT_REPORTS_MAX;
+    age_past(e, now);
+    for (size_t i = 0; i < e->told_count; i++) {
+        if (begins_again(e, &e->told[i], job, reports, count)) put_away(e, &e->told[i], now);
     }
     e->job = job;
     e->heard_ns = now;
-    e->told_count = count < ENDPOINT_REPORTS_MAX ? count : ENDPOINT_REPORTS_MAX;
-    if (count) memcpy(e->told, reports, e->told_count * sizeof *reports);
+    e->told_count = count;
+    if (count) memcpy(e->told, reports, count * sizeof *reports);
     endpoints_refresh(e, now);
 }
 
@@ -80,8 +90,9 @@ void endpoints_refresh(endpoints_t *e, uint64_t now) {
     memcpy(e->now, e->told, e->told_count * sizeof *e->now);
     e->now_count = e->told_count;
     for (size_t i = 0; i < e->past_count; i++) {
-        endpoint_report_t *same = find(e->now, e->now_count, e->past[i].endpoint), past = e->past[i];
-        if (same) past.state = same->state, past.reopens_ms = same->reopens_ms;
+        endpoint_report_t past = e->past[i];
+        size_t same = find(e->now, e->now_count, past.endpoint);
+        if (same < e->now_count) past.state = e->now[same].state, past.reopens_ms = e->now[same].reopens_ms;
         add_to(e->now, &e->now_count, &past);
     }
     for (size_t i = 0; i < e->now_count; i++) {
@@ -90,11 +101,7 @@ void endpoints_refresh(endpoints_t *e, uint64_t now) {
     }
 }
 
-void endpoints_end(endpoints_t *e, uint64_t now) {
-    put_away(e, now);
-    e->heard_ns = now;
-    endpoints_refresh(e, now);
-}
+void endpoints_end(endpoints_t *e, uint64_t now) { endpoints_take(e, e->job, NULL, 0, now); }
 
 uint64_t endpoints_requests(const endpoints_t *e) {
     uint64_t n = 0;

@@ -42,14 +42,9 @@ void metrics_destroy(metrics_t **metrics) {
 }
 
 /* The scheduler is in another process: of its numbers only what this client has asked for and waits for is
- * known, and how the endpoints of its job fare. */
+ * known. */
 static void take_what_the_client_knows(metrics_t *m) {
     uint64_t *s = m->now.scheduler;
-    s[SCHEDULER_calls_in_flight] = s[SCHEDULER_calls_waiting] = 0;
-    for (size_t i = 0; i < m->endpoints.now_count; i++) {
-        s[SCHEDULER_calls_in_flight] += m->endpoints.now[i].in_flight;
-        s[SCHEDULER_calls_waiting] += m->endpoints.now[i].waiting;
-    }
     const uint64_t *c = m->tally.totals;
     s[SCHEDULER_rows_leased] = c[CLIENT_rows_pending];
     s[SCHEDULER_bytes_pending] = c[CLIENT_bytes_pending];
@@ -57,6 +52,24 @@ static void take_what_the_client_knows(metrics_t *m) {
     s[SCHEDULER_window_bytes] = c[CLIENT_window_bytes];
     s[SCHEDULER_calls_limit] = c[CLIENT_concurrency];
     s[SCHEDULER_jobs] = 1;
+}
+
+/* Calls in flight and calls that wait are those of the endpoints, where these are told: then all that is
+ * shown says the same. */
+static void take_calls_of_endpoints(metrics_t *m) {
+    uint64_t *s = m->now.scheduler;
+    if (m->endpoints.now_count == 0) return;
+    s[SCHEDULER_calls_in_flight] = s[SCHEDULER_calls_waiting] = 0;
+    for (size_t i = 0; i < m->endpoints.now_count; i++) {
+        s[SCHEDULER_calls_in_flight] += m->endpoints.now[i].in_flight;
+        s[SCHEDULER_calls_waiting] += m->endpoints.now[i].waiting;
+    }
+}
+
+void metrics_take_gauges(metrics_t *m, const u64_list_t *values) {
+    size_t count = values->count < SCHEDULER_STATS ? values->count : SCHEDULER_STATS;
+    if (count) memcpy(m->now.scheduler, values->items, count * sizeof *m->now.scheduler);
+    take_calls_of_endpoints(m);
 }
 
 static void lift(uint64_t *total, uint64_t at_least) {
@@ -85,6 +98,7 @@ void metrics_refresh(metrics_t *m, uint64_t now) {
     if (!m->end.ended) endpoints_refresh(&m->endpoints, now);
     m->now.endpoints = m->endpoints.now;
     m->now.endpoint_count = m->endpoints.now_count;
+    take_calls_of_endpoints(m);
     m->now.unix_ms = m->started_unix_ms + (int64_t)((now - m->started_ns) / 1000000);
     if (!m->end.ended) m->now.elapsed_ns = now - m->started_ns;
 }
@@ -99,7 +113,6 @@ void metrics_take_endpoints(metrics_t *m, const MSG_ENDPOINT_REPORT *told, uint6
     free(reports);
     count_what_endpoints_tell(m);
     metrics_refresh(m, now);
-    if (m->now.elsewhere) take_what_the_client_knows(m);
 }
 
 /* The last report of an endpoint may be older than the last row. Where there is one endpoint only, all that

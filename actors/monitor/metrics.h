@@ -105,7 +105,8 @@ typedef struct metrics {
 metrics_t *metrics_new(const char *mode, bool charts, uint64_t now, int64_t unix_ms);
 void metrics_destroy(metrics_t **metrics);
 
-void metrics_take_totals(metrics_t *m, const MSG_STATS *stats); /* of the client, or of all workers */
+void metrics_take_totals(metrics_t *m, const MSG_STATS *stats);   /* of the client, or of all workers */
+void metrics_take_gauges(metrics_t *m, const u64_list_t *values); /* of the scheduler */
 void metrics_take_store(metrics_t *m, const u64_list_t *values);
 void metrics_take_evicted(metrics_t *m, const MSG_EVICTED *evicted);
 /* Reports that cannot be read change nothing. */

@@ -372,6 +372,12 @@ enum { RETRIED_COUNT = sizeof RETRIED / sizeof *RETRIED };
 
 static const char *const STATES[ENDPOINT_STATES] = {"open", "closed", "final"};
 
+/* After the end nothing waits any more; only what was given up stays so. */
+static trouble_kind_t kind_now(const metrics_t *m, const endpoint_report_t *r) {
+    trouble_kind_t kind = trouble_kind(r);
+    return m->end.ended && kind != TROUBLE_FINAL ? TROUBLE_NONE : kind;
+}
+
 static size_t endpoints_shown(const metrics_t *m) {
     return m->endpoints.now_count < ENDPOINTS_SHOWN_MAX ? m->endpoints.now_count : ENDPOINTS_SHOWN_MAX;
 }
@@ -438,7 +444,7 @@ static void write_endpoint_troubles(const metrics_t *m, buf_t *out) {
     head(out, name, "gauge", "1 while something is wrong at an endpoint, with what it is.");
     for (size_t i = 0; i < endpoints_shown(m); i++) {
         const endpoint_report_t *r = &m->endpoints.now[i];
-        trouble_kind_t kind = trouble_kind(r);
+        trouble_kind_t kind = kind_now(m, r);
         buf_t words;
         if (kind == TROUBLE_NONE) continue;
         buf_init(&words, TROUBLE_WORDS_BYTES);
@@ -678,7 +684,7 @@ static void put_trouble(const metrics_t *m, const char *key, const endpoint_repo
     buf_t words;
     view.japanese = false;
     buf_init(&words, TROUBLE_WORDS_BYTES);
-    if (r) trouble_words(r, &view, UINT64_MAX, &words);
+    if (r && kind_now(m, r) != TROUBLE_NONE) trouble_words(r, &view, UINT64_MAX, &words);
     put_text(out, key, words.data, words.len);
     buf_free(&words);
 }
@@ -711,7 +717,7 @@ static void json_endpoint(const metrics_t *m, const endpoint_report_t *r, buf_t 
     put_seconds(out, "last_error_s", r->trouble_ms, troubled);
     buf_adds(out, ", ");
     put_cause(r, out);
-    buf_addf(out, ", \"trouble_kind\": \"%s\", ", trouble_kind_name(trouble_kind(r)));
+    buf_addf(out, ", \"trouble_kind\": \"%s\", ", trouble_kind_name(kind_now(m, r)));
     put_trouble(m, "trouble", r, out);
     buf_adds(out, "}");
 }

@@ -109,10 +109,6 @@ static void say_troubles(monitor_t *m, uint64_t now) {
     }
 }
 
-static void copy_values(uint64_t *to, size_t max, const u64_list_t *from) {
-    memcpy(to, from->items, (from->count < max ? from->count : max) * sizeof *to);
-}
-
 static void on_stats(monitor_t *m, const MSG_STATS *stats, uint64_t now) {
     if (m->metrics->end.ended) return;
     if (stats->role == ROLE_CLIENT || stats->role == ROLE_WORKER) {
@@ -121,7 +117,7 @@ static void on_stats(monitor_t *m, const MSG_STATS *stats, uint64_t now) {
         metrics_take_totals(m->metrics, stats);
         take_sample(m, now);
     } else if (stats->role == ROLE_SCHEDULER) {
-        copy_values(m->metrics->now.scheduler, SCHEDULER_STATS, &stats->values);
+        metrics_take_gauges(m->metrics, &stats->values);
     } else if (stats->role == ROLE_STORE) {
         metrics_take_store(m->metrics, &stats->values);
     }

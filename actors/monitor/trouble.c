@@ -133,10 +133,11 @@ static void add_time_of_day(int64_t unix_ms, buf_t *out) {
 }
 
 static void add_stuck(const endpoint_report_t *r, const trouble_view_t *v, detail_t detail, buf_t *out) {
+    uint64_t ms = r->answered_ms == ENDPOINT_NEVER ? v->running_ms : r->answered_ms;
     add_calls(r, v, detail, out);
-    if (r->waiting && detail < DETAIL_SHORT) {
+    if (r->waiting && detail < DETAIL_SHORT && ms >= 1000) {
         buf_addc(out, ' ');
-        words_wait(out, r->answered_ms == ENDPOINT_NEVER ? v->running_ms : r->answered_ms);
+        words_wait(out, ms);
     }
     buf_adds(out, ": ");
 }

@@ -214,6 +214,8 @@ def test_a_server_tells_what_all_its_workers_did():
             s = wait_for(lambda: (lambda s: s["completed"] == 3000 and s)(stats(port)), "all rows in the server's numbers")
             equal((s["mode"], s["failed"], s["latency_ms_all"]["count"], s["calls"]["finished"]), ("serve", 0, 3000, 3000))
             wait_for(lambda: stats(port)["state"] == "idle", "the end of the job")
+            s = wait_for(lambda: (lambda s: s["calls"]["in_flight"] == 0 and s)(stats(port)), "nothing in flight")
+            equal((s["calls"]["requests"], s["trouble"], s["endpoints"][0]["in_flight"]), (3000, None, 0))
             check_prometheus(get(port, "/metrics")[2])
             first.kill()
             second.kill()

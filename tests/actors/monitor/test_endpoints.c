@@ -35,6 +35,25 @@ Test(endpoints, ages_go_on_and_counters_of_earlier_jobs_stay) {
     free(e);
 }
 
+/* `sdg serve` says the endpoints of all its jobs together: what a job that is over has counted leaves them.
+ */
+Test(endpoints, what_is_counted_from_the_beginning_is_added) {
+    endpoints_t *e = calloc(1, sizeof *e);
+    endpoint_report_t first = report_of(1, "http://a", 50), other = report_of(2, "http://b", 5),
+                      second = report_of(1, "http://a", 20);
+    endpoints_take(e, 0, &first, 1, 1000 * MS);
+    endpoints_take(e, 0, &other, 1, 2000 * MS);
+    cr_expect_eq(endpoints_requests(e), 55);
+    endpoints_take(e, 0, NULL, 0, 3000 * MS);
+    cr_expect_eq(endpoints_requests(e), 55);
+    cr_expect_eq(e->now[0].in_flight, 0, "nothing runs");
+    endpoints_take(e, 0, &second, 1, 4000 * MS);
+    second.requests = 10;
+    endpoints_take(e, 0, &second, 1, 5000 * MS);
+    cr_expect_eq(endpoints_requests(e), 85);
+    free(e);
+}
+
 Test(endpoints, a_name_is_the_first_address_and_is_unique) {
     endpoints_t *e = calloc(1, sizeof *e);
     endpoint_report_t two[2] = {report_of(1, "http://a", 1), report_of(2, "http://a", 1)};
