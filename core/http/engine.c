@@ -388,6 +388,21 @@ static void call_failed(llm_engine_t *engine, llm_call_t *call, llm_cause_t caus
     call_finish(engine, call, cause);
 }
 
+/* The reason in full, of a failure whose error is too short for it. It goes with the answer if that was the
+ * last request of the call. */
+static void reason_keep(llm_call_t *call, const http_reply_t *reply, llm_cause_t cause, const char *reason) {
+    buf_t full;
+    value_clear(&call->answer.text);
+    if (cause == LLM_CAUSE_NONE || reply->outcome != HTTP_ANSWERED) return;
+    buf_init(&full, LLM_REASON_BYTES_MAX + ERR_TEXT_MAX);
+    chat_reason_in_full(reason, reply->body, reply->body_len, &full);
+    if (full.len > 0) {
+        endpoint_key_hide(full.data, call->route->key);
+        call->answer.text = value_text(full.data);
+    }
+    buf_free(&full);
+}
+
 /* Ends a request: notes what it says about the replica, then finishes the call or lets it wait for a
  * retry. */
 static void reply_apply(llm_engine_t *engine, const http_reply_t *reply, uint64_t now_ns) {
@@ -395,6 +410,7 @@ static void reply_apply(llm_engine_t *engine, const http_reply_t *reply, uint64_
     chat_answer_t chat;
     err_t reason;
     llm_cause_t cause = reply_read(reply, &chat, &reason);
+    reason_keep(call, reply, cause, reason.text);
     llm_endpoint_t *endpoint = call->route->endpoint;
     replica_learn(call->replica, cause, now_ns);
     if (cause == LLM_CAUSE_NONE) {

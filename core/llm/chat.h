@@ -45,6 +45,10 @@ llm_cause_t chat_error_read(long status, const char *body, size_t len, err_t *re
  * Returns LLM_CAUSE_ENDPOINT. */
 llm_cause_t chat_redirect_read(long status, const char *location, err_t *reason);
 
+/* `reason`, as filled by the functions above from this body, with the server's words in full (up to
+ * LLM_REASON_BYTES_MAX bytes of them). Appends nothing when it was not cut. */
+void chat_reason_in_full(const char *reason, const char *body, size_t len, buf_t *out);
+
 /* Adds a text on one line: at most LLM_ERROR_TEXT_MAX bytes and no more than fit, cut between characters;
  * white space and control characters become one blank. */
 void chat_words_add(buf_t *out, const char *bytes, size_t len);
