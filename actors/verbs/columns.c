@@ -218,6 +218,15 @@ static bool judge_inside(const columns_t *c, const mention_t *m, buf_t *text, bu
     return true;
 }
 
+/* The name that --mapping gave to a column of this name; NULL: none. */
+static const char *renamed_to(const columns_t *c, const char *name) {
+    for (size_t i = 0; i < c->options->mapping_count; i++)
+        if (strcmp(c->options->mapping[i].from, name) == 0 &&
+            has_column(c, c->options->mapping[i].to, strlen(c->options->mapping[i].to)))
+            return c->options->mapping[i].to;
+    return NULL;
+}
+
 static void judge_missing(const columns_t *c, const mention_t *m, buf_t *text, buf_t *advice) {
     const char *near = nearest(c, m->name), *img = m->kind == MENTION_IMAGE ? ".img" : "";
     if (judge_inside(c, m, text, advice)) return;
@@ -225,7 +234,9 @@ static void judge_missing(const columns_t *c, const mention_t *m, buf_t *text, b
              "{%s%s} of '%s' is no column of the first %" PRIu64
              " row%s, and nothing in the pipeline supplies it",
              m->name, img, m->block, c->rows, c->rows == 1 ? "" : "s");
-    if (near && is_placeholder(near))
+    if (renamed_to(c, m->name))
+        buf_addf(advice, "--mapping renames it: write {%s%s}", renamed_to(c, m->name), img);
+    else if (near && is_placeholder(near))
         buf_addf(advice, "did you mean {%s%s}? Or rename a column with --mapping COLUMN:%s", near, img,
                  m->name);
     else if (near && !strchr(near, ':'))

@@ -21,7 +21,9 @@ def test_a_misspelled_column_is_said_before_the_run():
         said = b.run("-q")
         has(said, "p.yaml:7:", "warning: blocks[0].prompts[0]: {nn} of 'ask' is no column of the first 3 rows", "did you mean {n}?")
         equal(mock.stats()["requests"], 3)
-        lacks(b.run("-q", "--overwrite", "--mapping", "n:nn"), "{nn}")
+        said = b.run("-q", "--overwrite", "--mapping", "n:nn")
+        lacks(said, "{nn} of")
+        has(said, "{n} of 'blocks[1]' is no column", "--mapping renames it: write {nn}")
         b.write("in.jsonl", '{"n": 1}\n{"n": 2, "nn": 3}\n')
         lacks(b.run("-q", "--overwrite"), "nn")
 
