@@ -467,6 +467,39 @@ static void tell_monitor_of_endpoints(scheduler_t *s, uint64_t now) {
     free(reports);
 }
 
+/* The server's words first cost a user the least time: what it says is mostly what is to be repaired. */
+static void end_job_at(scheduler_t *s, uint64_t job, const endpoint_report_t *of, uint64_t now) {
+    char reason[ERR_TEXT_MAX];
+    snprintf(reason, sizeof reason, "%s refuses every request: %s", of->address, of->trouble_text);
+    log_debug("scheduler", "job %016" PRIx64 ": %s", job, reason);
+    dispatch_job_final(s->dispatch, job, reason, now);
+}
+
+static void let_fail(scheduler_t *s, uint64_t job, uint64_t endpoint) {
+    IDMAP_EACH(&s->peers, slot) {
+        const peer_t *p = slot->value;
+        message_t m = {.type = MESSAGE_ENDPOINT_LET_FAIL,
+                       .ENDPOINT_LET_FAIL = {.job = job, .endpoint = endpoint}};
+        if (p->role == ROLE_WORKER) say(s, p->number, &m);
+    }
+}
+
+/* Does the job go on, as far as its endpoints are concerned? */
+static void judge_job(scheduler_t *s, job_spec_t *spec, uint64_t now) {
+    dispatch_job_stats_t job;
+    endpoint_report_t of;
+    if (!dispatch_job_stats(s->dispatch, spec->id, &job) || job.stopping || job.over) return;
+    endpoint_facts_t facts = {.rows_unfinished = job.rows_queued + job.rows_leased,
+                              .input_ended = job.input_ended};
+    endpoint_verdict_t verdict = endpoint_book_judge(spec->endpoints, &facts, now, &of);
+    if (verdict == ENDPOINT_IS_FINAL) end_job_at(s, spec->id, &of, now);
+    if (verdict == ENDPOINT_FAILS_ITS_ROW) let_fail(s, spec->id, of.endpoint);
+}
+
+static void judge_jobs(scheduler_t *s, uint64_t now) {
+    IDMAP_EACH(&s->jobs, slot) judge_job(s, slot->value, now);
+}
+
 static void forget_worker_in_books(scheduler_t *s, uint64_t worker) {
     IDMAP_EACH(&s->jobs, slot) {
         job_spec_t *spec = slot->value;
@@ -481,7 +514,8 @@ static void forget_worker_in_books(scheduler_t *s, uint64_t worker) {
 static void send_done(scheduler_t *s, const dispatch_action_t *a, uint64_t now) {
     job_spec_t *spec = idmap_get(&s->jobs, a->job);
     if (spec && spec->news) tell_client_of_endpoints(s, spec, a->peer, now);
-    message_t m = {.type = MESSAGE_JOB_DONE, .JOB_DONE = {.job = a->job, .reason = slice_of(a->reason)}};
+    message_t m = {.type = MESSAGE_JOB_DONE,
+                   .JOB_DONE = {.job = a->job, .reason = slice_of(a->reason), .kind = a->end}};
     log_debug("scheduler", "job %016" PRIx64 " is over: %" PRIu64 " rows, %" PRIu64 " failed", a->job,
               a->rows_ok, a->rows_failed);
     say(s, a->peer, &m);
@@ -646,6 +680,7 @@ static uint64_t after(void *self, uint64_t now) {
     if (now - s->ticked_ns >= SCHEDULER_TICK_NS) {
         s->ticked_ns = now;
         dispatch_tick(s->dispatch, now);
+        judge_jobs(s, now);
     }
     perform_all(s, now);
     if (now - s->beat_ns >= BEAT_NS) {

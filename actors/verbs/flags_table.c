@@ -153,6 +153,18 @@ const flag_row_t flag_rows[] = {
      .unit = "N", .key = "concurrency.max", .sample = "8", .sample_is_default = true,
      .english = "requests in flight over all endpoints, plus rows that run code (default 8)",
      .japanese = "全エンドポイント合計の処理中リクエスト数と、コードを実行中の行数の合計の上限（既定 8）"},
+    {"give-up-after", 0, BOTH, GROUP_SPEED, FLAG_DURATION, TO_RUN(limits.give_up_ms), .unit = "DURATION",
+     .english =
+         "stop (exit code 5) when an LLM server takes no requests for so long, or says that it will not: "
+         "seconds, or 90s, 15m, 24h (24h)",
+     .japanese = "LLMサーバーがこの時間リクエストを受け付けない、または受け付けないと告げたら止まる"
+                 "（終了コード 5）: 秒、または 90s, 15m, 24h (24h)"},
+    {"max-failures", 0, BOTH, GROUP_SPEED, FLAG_NUMBER, TO_RUN(limits.failures), .min = 1, .unit = "N",
+     .english = "stop (exit code 5) when N rows have failed in this run",
+     .japanese = "この実行で N 行失敗したら止まる（終了コード 5）"},
+    {"max-failure-rate", 0, BOTH, GROUP_SPEED, FLAG_REAL, TO_RUN(limits.failure_rate), .max = 1, .unit = "R",
+     .english = "stop (exit code 5) when more than this part of the rows has failed, 0 to 1, after 100 rows",
+     .japanese = "100行を終えた後、失敗した行の割合（0〜1）がこれを超えたら止まる（終了コード 5）"},
     {"max-concurrent-rows", 0, BOTH, GROUP_SPEED, FLAG_NUMBER, TO_RUN(max_concurrent), .min = 1, .unit = "N",
      .traits = FLAG_HIDDEN},
     {"processes", 0, RUN | DOCTOR, GROUP_SPEED, FLAG_NUMBER, TO_RUN(processes), .max = CHILDREN_MAX,

@@ -58,4 +58,7 @@
 /* a page made from the table of flags: ten times what the largest, a completion, takes */
 #define PAGE_BYTES_MAX ((size_t)1 << 20)
 
+/* seconds of a time that a flag takes: some 30 years, and milliseconds of it fit anywhere */
+#define DURATION_S_MAX 1e9
+
 #endif

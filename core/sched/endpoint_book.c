@@ -35,6 +35,7 @@ typedef struct known { /* an endpoint of the job */
 struct endpoint_book {
     idmap_t tellers; /* worker -> teller_t; owned */
     size_t gone;     /* of them */
+    bool suspect;    /* calls may wait with a refusal somewhere, or a worker has found an endpoint final */
     known_t *known;  /* in the order they were first heard of; owned */
     size_t known_count, known_cap;
     /* Since when all rows wait, and how many they are; 0: not all do. */
@@ -122,7 +123,9 @@ void endpoint_book_take(endpoint_book_t *b, uint64_t worker, const endpoint_repo
     }
     t->heard_ns = now;
     for (size_t i = 0; i < count; i++) {
-        if (known_of(b, reports[i].endpoint)) line_take(line_of(t, reports[i].endpoint), &reports[i]);
+        if (!known_of(b, reports[i].endpoint)) continue;
+        line_take(line_of(t, reports[i].endpoint), &reports[i]);
+        if (reports[i].refused > 0 || reports[i].state == ENDPOINT_FINAL) b->suspect = true;
     }
 }
 
@@ -205,20 +208,26 @@ size_t endpoint_book_sum(const endpoint_book_t *b, uint64_t now, endpoint_report
 
 /* ---- the verdict */
 
-/* Has one worker found it final, while nobody is answered? */
-static bool is_final(const endpoint_book_t *b, uint64_t endpoint, uint64_t now) {
-    bool final = false;
+static bool is_found_final(const endpoint_book_t *b, uint64_t endpoint) {
+    IDMAP_EACH(&b->tellers, slot) {
+        const teller_t *t = slot->value;
+        const line_t *line = line_peek(t, endpoint);
+        if (line && !t->gone && line->said.state == ENDPOINT_FINAL) return true;
+    }
+    return false;
+}
+
+/* Does it answer a worker at the moment, that it has refused nothing since? */
+static bool is_well_somewhere(const endpoint_book_t *b, uint64_t endpoint, uint64_t now) {
     IDMAP_EACH(&b->tellers, slot) {
         const teller_t *t = slot->value;
         const line_t *line = line_peek(t, endpoint);
         if (!line || t->gone) continue;
         endpoint_report_t r = said_now(t, line, now);
-        if (r.state == ENDPOINT_FINAL)
-            final = true;
-        else if (r.refused_in_a_row == 0 && r.answered_ms < ENDPOINT_ANSWERS_MS)
-            return false;
+        bool answers = r.refused_in_a_row == 0 && r.answered_ms < ENDPOINT_ANSWERS_MS;
+        if (r.state != ENDPOINT_FINAL && answers) return true;
     }
-    return final;
+    return false;
 }
 
 /* For how long all unfinished rows have been waiting with a refusal. */
@@ -239,10 +248,13 @@ static uint64_t stuck_for(endpoint_book_t *b, const endpoint_facts_t *facts, uin
 endpoint_verdict_t endpoint_book_judge(endpoint_book_t *b, const endpoint_facts_t *facts, uint64_t now,
                                        endpoint_report_t *of) {
     uint64_t refused = 0, most = 0;
-    for (size_t i = 0; i < b->known_count; i++) {
+    bool suspect = false;
+    for (size_t i = 0; i < b->known_count && b->suspect; i++) {
         endpoint_report_t sum;
         sum_of(b, &b->known[i], now, &sum);
-        if (is_final(b, sum.endpoint, now)) {
+        bool final = is_found_final(b, sum.endpoint);
+        suspect = suspect || final;
+        if (final && !is_well_somewhere(b, sum.endpoint, now)) {
             *of = sum;
             return ENDPOINT_IS_FINAL;
         }
@@ -250,6 +262,8 @@ endpoint_verdict_t endpoint_book_judge(endpoint_book_t *b, const endpoint_facts_
         if (sum.refused > most) *of = sum;
         if (sum.refused > most) most = sum.refused;
     }
+    b->suspect = suspect || refused > 0;
     if (stuck_for(b, facts, refused, now) < ENDPOINT_STUCK_NS) return ENDPOINT_GOES_ON;
+    b->stuck_ns = now;
     return facts->rows_unfinished > 1 ? ENDPOINT_IS_FINAL : ENDPOINT_FAILS_ITS_ROW;
 }

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "actors/exit_codes.h"
 #include "core/base/clock.h"
 #include "core/llm/endpoint.h"
 #include "core/sched/dispatch.h"
@@ -362,7 +363,7 @@ Test(worker, a_refused_worker_ends) {
     puppet_pass(&scheduler, MESSAGE_HELLO);
     say((message_t){.type = MESSAGE_REFUSED,
                     .REFUSED = {.about = MESSAGE_HELLO, .reason = slice_of("too many")}});
-    cr_expect_eq(harness_hear_word(worker, "END"), 1);
+    cr_expect_eq(harness_hear_word(worker, "END"), EXIT_RUNTIME);
 }
 
 Test(worker, one_in_a_process_of_its_own_tells_its_numbers) {
