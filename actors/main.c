@@ -15,6 +15,7 @@
 #include "actors/runtime/runtime.h"
 #include "actors/verbs/flags.h"
 #include "actors/verbs/fleet.h"
+#include "actors/verbs/init.h"
 #include "actors/verbs/journal_verb.h"
 #include "actors/verbs/limits.h"
 #include "actors/verbs/pages.h"
@@ -42,6 +43,7 @@ static const struct {
     {VERB_CONFIG, config_main},
     {VERB_COMPLETION, completion_main},
     {VERB_HELP, help_main},
+    {VERB_INIT, init_main},
 };
 
 /* The help of a verb, or of the program (NULL). */

@@ -4,7 +4,8 @@
     python3 deploy/make_text_tables.py > core/base/text_tables.c
 
 The tables are asked out of the running Python (3.11 is the one whose text form this project follows), so that str.upper(),
-str.lower() and repr() of this project and of Python agree character by character.
+str.lower() and repr() of this project and of Python agree character by character. The widths on a terminal come from the
+same Unicode tables.
 """
 import sys
 import unicodedata
@@ -81,6 +82,9 @@ def main():
     write_ranges("TEXT_CASED", map(ord, cased))
     write_ranges("TEXT_CASE_IGNORABLE", map(ord, ignorable))
     write_ranges("TEXT_DIGITS", [ord(c) for c in CHARACTERS if unicodedata.decimal(c, None) == 0])
+    # How wide a terminal draws a character: East Asian wide and full-width ones take two columns, marks and format characters none.
+    write_ranges("TEXT_WIDE", [ord(c) for c in CHARACTERS if unicodedata.east_asian_width(c) in "WF"])
+    write_ranges("TEXT_NO_WIDTH", [ord(c) for c in CHARACTERS if unicodedata.category(c) in ("Mn", "Me", "Cf") and c != "\u00ad"])
     write_mapping("TEXT_UPPER", str.upper)
     write_mapping("TEXT_LOWER", str.lower)
 

@@ -83,4 +83,7 @@ head -n 3 "$OUT"
 echo "..."
 echo "$(wc -l <"$OUT") rows are in $(pwd)/$OUT"
 [ "$status" -eq 0 ] || fail "sdg run ended with exit code $status, see its messages above"
-echo "Next: change deploy/examples/quickstart.yaml, or point SDG_BASE_URL, SDG_MODEL and SDG_API_KEY at a real server."
+cat <<EOF
+Next: \`sdg\` is $(pwd)/$SDG; in this shell: export PATH="$(pwd)/build:\$PATH" (or for everybody: sudo cmake --install build).
+Then \`sdg init my-first\` writes a small pipeline of your own. Or point SDG_BASE_URL, SDG_MODEL and SDG_API_KEY at a real server.
+EOF

@@ -139,6 +139,11 @@ static void close_output(client_t *c) {
     if (c->exit_code != EXIT_DATA) client_store_safe(c);
 }
 
+/* Does the output hold rows with _error, of this run or an earlier one? */
+static bool holds_failed_rows(const client_t *c) {
+    return c->told.tally.totals[CLIENT_rows_failed] + c->args->resumed.rows_failed > 0;
+}
+
 /* The end of the run, once: closes the output unless it has failed, tells scheduler, store and monitor, and
  * ends the actor with the exit code. */
 static void finish(client_t *c, bool output_ok) {
@@ -146,10 +151,8 @@ static void finish(client_t *c, bool output_ok) {
     if (output_ok) close_output(c);
     set_state(c, CLIENT_OVER, c->ending[0] ? c->ending : "done");
     say_bye(c);
-    client_store_close(c, c->exit_code == EXIT_ALL_FINE);
-    if (c->exit_code == EXIT_ALL_FINE &&
-        c->told.tally.totals[CLIENT_rows_failed] + c->args->resumed.rows_failed > 0)
-        c->exit_code = EXIT_ROWS_FAILED;
+    client_store_close(c, c->exit_code == EXIT_ALL_FINE, holds_failed_rows(c));
+    if (c->exit_code == EXIT_ALL_FINE && holds_failed_rows(c)) c->exit_code = EXIT_ROWS_FAILED;
     c->told.tally.totals[CLIENT_can_continue] =
         c->exit_code == EXIT_STOPPED || c->exit_code == EXIT_DATA || c->exit_code == EXIT_RUNTIME;
     client_tell_summary(c);
@@ -229,7 +232,7 @@ static int write_row(client_t *c, const row_done_t *row, err_t *err) {
     int rc = writer_add(c->results.writer, row->index, row->json.data, row->json.len, err);
     if (rc == SDG_OK) {
         client_count_result(c, row);
-        client_store_row(c, row->index);
+        client_store_row(c, row);
         feed_finished(c->input.feed, row->index);
     }
     return rc;
@@ -444,6 +447,14 @@ static void sync_output(client_t *c, uint64_t now) {
     if (writer_holds_back(c->results.writer)) acknowledge(c);
 }
 
+/* Once a second, also while no row comes: is the output still there? */
+static void check_output(client_t *c, uint64_t now) {
+    err_t err;
+    if (c->state == CLIENT_OVER || now - c->results.check_ns < SECOND) return;
+    c->results.check_ns = now;
+    if (writer_check(c->results.writer, &err) < 0) client_give_up(c, EXIT_DATA, err.text);
+}
+
 /* The descriptor of a pipe is in the loop only while the source waits for it: a descriptor that is readable
  * and not read would keep the loop busy. */
 static void watch_input(client_t *c) {
@@ -476,6 +487,7 @@ static uint64_t after(void *self, uint64_t now) {
     client_read_more(c, now);
     watch_input(c);
     sync_output(c, now);
+    check_output(c, now);
     every_beat(c, now);
     if (now - c->told.stats_ns >= CLIENT_STATS_NS) {
         c->told.stats_ns = now;

@@ -57,7 +57,8 @@ typedef struct client {
         /* Safe rows of the whole run: the summary says these when the output fails. */
         uint64_t kept_ok, kept_failed;
         bool unsynced;
-        uint64_t sync_ns; /* when the output was synced last */
+        uint64_t sync_ns;  /* when the output was synced last */
+        uint64_t check_ns; /* when it was last looked whether the output is still there */
     } results;
     struct {               /* what others hear of the run */
         uint64_t beat_ns;  /* when BEAT was said last */
@@ -88,17 +89,18 @@ void client_tell_endpoints(client_t *c, uint64_t now);
 void client_tell_summary(client_t *c);
 
 /* client_store.c. Without a store none of these functions does anything. */
-int client_store_open(client_t *c, err_t *err);     /* SDG_OK, or SDG_EIO and a sentence */
-void client_store_job(client_t *c);                 /* c->job is the one whose calls and contexts are kept */
-void client_store_row(client_t *c, uint64_t index); /* its result is written */
-void client_store_flush(client_t *c);               /* tells which contexts may go */
-void client_store_safe(client_t *c);                /* the output is synced: tells which calls may go */
+int client_store_open(client_t *c, err_t *err); /* SDG_OK, or SDG_EIO and a sentence */
+void client_store_job(client_t *c);             /* c->job is the one whose calls and contexts are kept */
+void client_store_row(client_t *c, const row_done_t *row); /* its result is written */
+void client_store_flush(client_t *c);                      /* tells which contexts may go */
+void client_store_safe(client_t *c); /* the output is synced: tells which calls may go */
 /* An input line that is no row is put away like a row that has failed, with this error. */
 void client_store_failed(client_t *c, uint64_t index, const char *error);
 void client_store_sync(client_t *c); /* says SYNC (again) while told.sync_token is set */
 /* SYNCED has come: true, once, when it answers the SYNC of told.sync_token. */
 bool client_store_synced(client_t *c, uint64_t token);
-void client_store_close(client_t *c, bool complete);
+/* complete: the output has all rows, some of them perhaps with _error. */
+void client_store_close(client_t *c, bool complete, bool holds_failed_rows);
 void client_store_free(client_t *c);
 
 /* client.c */

@@ -66,16 +66,26 @@ static void end_input(client_t *c, const char *failure) {
     c->exit_code = EXIT_DATA;
 }
 
+/* The input has been read to its end: from now on its rows are known. */
+static void count_input(client_t *c) {
+    client_gather(c);
+    if (passes_number(c->passes) == 1)
+        c->told.tally.totals[CLIENT_rows_total] = c->told.tally.totals[CLIENT_rows_read];
+}
+
 /* One record of the source. False: nothing more for now. */
 static bool read_record(client_t *c) {
     row_in_t row;
     err_t why;
     switch (source_next(c->input.source, &row, &why)) {
-    case SOURCE_ROW: feed_add(c->input.feed, &row); return true;
+    case SOURCE_ROW: feed_add(c->input.feed, &row, source_row_bytes(c->input.source)); return true;
     case SOURCE_BAD: fail_record(c, row.index, why.text); return true;
     case SOURCE_SKIPPED: return true;
     case SOURCE_WAITS: c->input.waits = true; return false;
-    case SOURCE_END: end_input(c, NULL); return false;
+    case SOURCE_END:
+        count_input(c);
+        end_input(c, NULL);
+        return false;
     case SOURCE_FAILED: end_input(c, why.text); return false;
     }
     return false;

@@ -1,6 +1,7 @@
 /* client_store.c - what the client tells the context store (actors/store/context_store.h): which job its
  * calls and contexts are of, which rows do not need them any more, and whether the job is complete. Calls are
- * dropped only for rows whose results are synced: until then they may be needed again. */
+ * dropped only for rows whose results are synced: until then they may be needed again. Those of failed rows
+ * are not dropped at all: they were paid for, and --retry-failed needs them. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,8 +30,12 @@ void client_store_job(client_t *c) {
     say(c, &m);
 }
 
-void client_store_close(client_t *c, bool complete) {
-    message_t m = {.type = MESSAGE_JOB_CLOSED, .JOB_CLOSED = {.job = c->job, .complete = complete}};
+void client_store_close(client_t *c, bool complete, bool holds_failed_rows) {
+    message_t m = {.type = MESSAGE_JOB_CLOSED,
+                   .JOB_CLOSED = {.job = c->job,
+                                  .complete = !complete           ? 0
+                                              : holds_failed_rows ? 2
+                                                                  : 1}};
     say(c, &m);
 }
 
@@ -42,9 +47,16 @@ void client_store_free(client_t *c) {
 
 /* ---- rows that are written */
 
-void client_store_row(client_t *c, uint64_t index) {
-    if (c->args->options->store.calls) numbers_add(&c->told.to_finish, index);
-    if (passes_count(c->passes) > 1) numbers_add(&c->told.to_complete, index);
+/* Where only failing rows hand in their calls, those of fine rows are there from an earlier run at most. */
+static bool may_have_calls(const job_store_t *store, uint64_t row) {
+    return store->calls && (!store->late || (row >= store->first_row && row < store->end_row));
+}
+
+void client_store_row(client_t *c, const row_done_t *row) {
+    bool is_fine = row->status == ROW_STATUS_OK;
+    if (is_fine && may_have_calls(&c->args->options->store, row->index))
+        numbers_add(&c->told.to_finish, row->index);
+    if (passes_count(c->passes) > 1) numbers_add(&c->told.to_complete, row->index);
 }
 
 void client_store_flush(client_t *c) {

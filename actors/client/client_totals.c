@@ -47,11 +47,12 @@ void client_count_failure(client_t *c, const char *reason) {
 static void gather_input(client_t *c) {
     uint64_t *totals = c->told.tally.totals;
     source_progress_t p = {.rows_read = totals[CLIENT_rows_read],
-                           .bytes_done = totals[CLIENT_bytes_done],
+                           .bytes_read = totals[CLIENT_bytes_read],
                            .bytes_total = totals[CLIENT_bytes_total]};
     source_progress(c->input.source, &p);
     totals[CLIENT_rows_read] = p.rows_read;
-    totals[CLIENT_bytes_done] = p.bytes_done;
+    totals[CLIENT_bytes_read] = p.bytes_read;
+    totals[CLIENT_bytes_done] = p.bytes_read - feed_input_bytes(c->input.feed);
     totals[CLIENT_bytes_total] = p.bytes_total;
 }
 
@@ -113,7 +114,7 @@ void client_tell_summary(client_t *c) {
     buf_t reasons;
     if (!c->monitor) return;
     client_gather(c);
-    buf_init(&reasons, 2 * REASONS_JSON_BYTES);
+    buf_init(&reasons, OUTCOMES_JSON_BYTES);
     tally_write_outcomes(&c->told.tally, &reasons);
     message_t m = {.type = MESSAGE_SUMMARY,
                    .SUMMARY = {.values = {c->told.tally.totals, CLIENT_STATS},

@@ -23,8 +23,11 @@ typedef enum source_got {
 } source_got_t;
 
 typedef struct source_progress {
-    uint64_t rows_read;               /* records looked at, skipped ones included */
-    uint64_t bytes_done, bytes_total; /* bytes of the file; total 0: not known */
+    uint64_t rows_read;  /* records looked at, skipped ones included */
+    uint64_t bytes_read; /* bytes of the file that those records take */
+    /* Bytes that all rows to be looked at take: the size of the file; with rows_max an estimate until the
+     * end is reached. 0: not known. */
+    uint64_t bytes_total;
 } source_progress_t;
 
 typedef struct source_file_options {
@@ -42,6 +45,8 @@ source_t *source_store_new(rangeset_t *rows, const rangeset_t *finished);
 void source_destroy(source_t **s); /* NULL is fine */
 
 source_got_t source_next(source_t *s, row_in_t *row, err_t *why);
+/* After SOURCE_ROW: bytes of the input that this row took, with what was skipped before it. */
+uint64_t source_row_bytes(const source_t *s);
 int source_fd(const source_t *s); /* only after SOURCE_WAITS */
 /* Of the input file; a source that reads none leaves *p as it is. */
 void source_progress(const source_t *s, source_progress_t *p);

@@ -7,6 +7,7 @@
 
 typedef struct source_ops {
     source_got_t (*next)(source_t *s, row_in_t *row, err_t *why);
+    uint64_t (*row_bytes)(const source_t *s);                  /* NULL: rows take nothing of an input */
     int (*fd)(const source_t *s);                              /* NULL: it never waits */
     void (*progress)(const source_t *s, source_progress_t *p); /* NULL: it reads no file */
     void (*destroy)(source_t *s);

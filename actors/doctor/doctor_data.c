@@ -19,11 +19,13 @@
 #include "actors/doctor/doctor_names.h"
 #include "actors/doctor/limits.h"
 #include "actors/verbs/prepare.h"
+#include "actors/verbs/run_files.h"
 #include "core/base/clock.h"
 #include "core/base/json.h"
 #include "core/base/result_line.h"
 #include "core/base/words.h"
 #include "core/data/limits.h"
+#include "core/data/resume.h"
 #include "core/data/run_file.h"
 #include "core/mabel/row/row.h"
 
@@ -401,6 +403,7 @@ static void check_identity(doctor_t *d, const struct stat *st) {
 /* The output exists: can it be written, is nobody writing it, and what happens to it? */
 static void check_existing(doctor_t *d, const struct stat *st) {
     const run_options_t *o = d->options;
+    err_t err;
     int fd = open(o->output, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || access(o->output, W_OK) != 0) {
         doctor_say(d, DOCTOR_FAIL, "output", "%s cannot be written: %s", o->output, strerror(errno));
@@ -408,6 +411,9 @@ static void check_existing(doctor_t *d, const struct stat *st) {
     } else if (is_locked(fd)) {
         doctor_say(d, DOCTOR_FAIL, "output", "%s is being written by another run", o->output);
         doctor_advise(d, "wait for it, or choose another --output");
+    } else if (o->overwrite && output_check_ours(fd, o->output, stream_coding_of(o->output), &err) < 0) {
+        doctor_say(d, DOCTOR_FAIL, "output", "%s", err.text);
+        doctor_advise(d, "choose another --output");
     } else if (o->overwrite) {
         doctor_say(d, DOCTOR_WARN, "output", "%s exists and --overwrite throws its %" PRIu64 " bytes away",
                    o->output, (uint64_t)st->st_size);
@@ -422,6 +428,12 @@ static void check_existing(doctor_t *d, const struct stat *st) {
 void doctor_check_output(doctor_t *d) {
     const char *path = d->options->output;
     struct stat st;
+    err_t err;
+    if (run_files_check(d->options, d->pipeline, &err) != SDG_OK) {
+        doctor_say(d, DOCTOR_FAIL, "output", "%s", err.text);
+        doctor_advise(d, "choose another --output");
+        return;
+    }
     if (!path || strcmp(path, "-") == 0) {
         doctor_say(d, DOCTOR_OK, "output",
                    path ? "stdout: a run that ends early cannot be continued"

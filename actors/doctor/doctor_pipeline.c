@@ -25,7 +25,7 @@
 static void say_loaded(doctor_t *d, const buf_t *problems) {
     const pipeline_t *p = d->pipeline;
     doctor_say(d, problems->len ? DOCTOR_WARN : DOCTOR_OK, "pipeline", "%s: %zu blocks, %zu models%s",
-               d->options->yaml, p->block_count, p->model_count, problems->len ? ", with remarks" : "");
+               d->options->yaml, p->block_count, p->named_count, problems->len ? ", with remarks" : "");
     if (problems->len) {
         doctor_advise(d, "read them below");
         doctor_details(d, problems->data);
@@ -136,9 +136,9 @@ static void check_key(doctor_t *d, const model_t *written, const model_t *resolv
 }
 
 void doctor_check_keys(doctor_t *d) {
-    for (size_t i = 0; d->as_written && i < d->as_written->model_count; i++) {
+    for (size_t i = 0; d->as_written && i < d->as_written->named_count; i++) {
         const model_t *resolved =
-            d->pipeline && i < d->pipeline->model_count ? &d->pipeline->models[i] : NULL;
+            d->pipeline && i < d->pipeline->named_count ? &d->pipeline->models[i] : NULL;
         check_key(d, &d->as_written->models[i], resolved);
     }
 }

@@ -11,6 +11,16 @@
 /* a rules or answer file; larger is refused at start */
 #define MOCK_FILE_BYTES_MAX ((size_t)16 << 20)
 
+/* tags that the default answer is written in: more than any prompt of a pipeline asks for; further ones are
+   left out */
+#define MOCK_TAGS_MAX 32
+
+/* bytes of the name of such a tag; a longer one is none */
+#define MOCK_TAG_BYTES_MAX 40
+
+/* characters of the question that such an answer repeats: enough to know which row it was */
+#define MOCK_TAG_QUESTION_MAX 80
+
 /* rules are tried one after the other; more is refused at start */
 #define MOCK_RULES_MAX 10000
 

@@ -101,6 +101,7 @@ static void answer_set(mock_options_t *o, const char *text, size_t len) {
 int mock_answer_read(void *options, const char *text, err_t *err) {
     (void)err;
     answer_set(options, text, strlen(text));
+    ((mock_options_t *)options)->answer_given = true;
     return SDG_OK;
 }
 
@@ -109,6 +110,7 @@ int mock_answer_file_read(void *options, const char *path, err_t *err) {
     buf_init(&text, MOCK_FILE_BYTES_MAX);
     int rc = mock_file_read(path, &text, err);
     if (!rc) answer_set(options, text.data ? text.data : "", text.len);
+    ((mock_options_t *)options)->answer_given = rc == SDG_OK;
     buf_free(&text);
     return rc;
 }

@@ -39,6 +39,7 @@ typedef struct mock_options {
     const char *models;    /* comma-separated ids for /v1/models */
     char *answer;          /* owned; template of the default answer */
     size_t answer_len;
+    bool answer_given;      /* by --answer or --answer-file */
     const char *rules_file; /* NULL: no rules */
     const char *log_file;   /* NULL: no log */
     mock_spread_t latency_ms;

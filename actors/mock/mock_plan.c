@@ -6,6 +6,7 @@
 #include "actors/mock/mock_plan.h"
 
 #include "actors/mock/limits.h"
+#include "actors/mock/mock_tags.h"
 #include "core/base/json.h"
 #include "core/base/rng.h"
 #include "core/base/text.h"
@@ -106,6 +107,15 @@ static void completion_write(mock_plan_t *plan, value_t model, const buf_t *cont
     buf_addc(out, '}');
 }
 
+/* The rule's text, or the default answer; without --answer, that is in the tags the prompt asks for. */
+static void content_write(buf_t *out, const mock_options_t *o, const mock_rule_t *rule,
+                          const mock_view_t *view) {
+    if (rule && rule->text)
+        mock_expand(out, rule->text, rule->text_len, view, rule->hits);
+    else if (o->answer_given || !mock_tags_write(out, view))
+        mock_expand(out, o->answer, o->answer_len, view, rule ? rule->hits : 1);
+}
+
 /* A completion with the rule's or the default text. */
 static void plan_completion(mock_plan_t *plan, const mock_options_t *o, const mock_rule_t *rule,
                             const mock_view_t *view, uint64_t tokens_min, bool empty) {
@@ -113,9 +123,7 @@ static void plan_completion(mock_plan_t *plan, const mock_options_t *o, const mo
     buf_t content;
     buf_init(&content, MOCK_BODY_BYTES_MAX * 2);
     if (!null_content && !empty) {
-        const char *text = rule && rule->text ? rule->text : o->answer;
-        size_t len = rule && rule->text ? rule->text_len : o->answer_len;
-        mock_expand(&content, text, len, view, rule ? rule->hits : 1);
+        content_write(&content, o, rule, view);
         if (!rule) lengthen(&content, tokens_min);
     }
     plan->prompt_tokens = prompt_tokens_of(view);

@@ -32,4 +32,19 @@
 /* --enable-memory-monitoring warns at most so often, as documented */
 #define MEMORY_WARN_NS (10 * UINT64_C(1000000000))
 
+/* ms; requests that are in flight for so long while nobody is answered are called a hang */
+#define TROUBLE_HANG_MS 5000
+
+/* ms; what went wrong at an endpoint that answers again is shown for so long */
+#define TROUBLE_RECENT_MS 10000
+
+/* ns; without a progress line on a terminal a trouble is logged at once, and again after so long */
+#define TROUBLE_AGAIN_NS (30 * UINT64_C(1000000000))
+
+/* troubles that are remembered as said; when more differ, the one said first is said again */
+#define TROUBLES_SAID_MAX 16
+
+/* the words of one trouble: an address and a text of a server at their longest, and some words around */
+#define TROUBLE_WORDS_BYTES ((size_t)2 << 10)
+
 #endif

@@ -167,7 +167,7 @@ static const family_t families[] = {
      "Bytes that pending rows and results may hold, over all jobs.",
      {SCHEDULER(window_bytes, NULL)},
      1},
-    {"sdg_input_read_bytes_total", "counter", "Bytes of the input file read.", {CLIENT(bytes_done, NULL)}, 1},
+    {"sdg_input_read_bytes_total", "counter", "Bytes of the input file read.", {CLIENT(bytes_read, NULL)}, 1},
     {"sdg_input_size_bytes",
      "gauge",
      "Size of the input file, 0 while unknown.",
@@ -452,8 +452,7 @@ static void json_rows(const metrics_t *m, buf_t *out) {
              rows_pending(m), rows_completed(m), c[CLIENT_rows_failed], c[CLIENT_rows_resumed],
              c[CLIENT_rows_read]);
     put_real(out, "total", known ? (double)expected : NAN);
-    buf_addf(out, ", \"total_is_estimate\": %s, ",
-             known && c[CLIENT_rows_total] == 0 && c[CLIENT_rows_read] < expected ? "true" : "false");
+    buf_addf(out, ", \"total_is_estimate\": %s, ", known && c[CLIENT_rows_total] == 0 ? "true" : "false");
     put_real(out, "progress_percent", known ? 100.0 * (double)done / (double)expected : NAN);
     buf_adds(out, ", ");
     put_real(out, "eta_s", known && rate > 0 ? (double)(expected - done) / rate : NAN);

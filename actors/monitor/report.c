@@ -31,9 +31,9 @@ static uint64_t retries(const report_t *r) {
 uint64_t report_rows_expected(const report_t *r) {
     const uint64_t *c = r->client;
     if (c[CLIENT_rows_total]) return c[CLIENT_rows_total];
-    if (c[CLIENT_bytes_total] == 0 || c[CLIENT_bytes_done] == 0) return 0;
+    if (c[CLIENT_bytes_total] == 0 || c[CLIENT_bytes_read] == 0) return 0;
     return (uint64_t)((double)c[CLIENT_rows_read] * (double)c[CLIENT_bytes_total] /
-                          (double)c[CLIENT_bytes_done] +
+                          (double)c[CLIENT_bytes_read] +
                       0.5);
 }
 

@@ -60,7 +60,7 @@ void store_journal_write(context_store_t *s); /* writes what was added in this w
 /* Writes what is unwritten and begins a sync that is due. ns until it is to be called again; UINT64_MAX: no
  * need. */
 uint64_t store_journal_due(context_store_t *s, uint64_t now);
-void store_journal_close(context_store_t *s, bool complete);
+void store_journal_close(context_store_t *s, uint64_t complete); /* as JOB_CLOSED says it */
 void store_journal_on_lookup(context_store_t *s, const link_frame_t *in, uint64_t now);
 void store_journal_on_record(context_store_t *s, const link_frame_t *in, uint64_t now);
 void store_journal_on_rows_finished(context_store_t *s, const link_frame_t *in, uint64_t now);

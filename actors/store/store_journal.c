@@ -185,18 +185,21 @@ void store_journal_on_rows_finished(context_store_t *s, const link_frame_t *in, 
     if (journal_compact(s->journal.file, JOURNAL_COMPACT_BYTES, &err) != SDG_OK) store_give_up(s, err.text);
 }
 
-/* Logs what the journal has done, then removes or keeps it. */
-void store_journal_close(context_store_t *s, bool complete) {
+/* Logs what the journal has done, then removes or keeps it. What is kept is rewritten first when most of it
+ * is of rows that are fine. */
+void store_journal_close(context_store_t *s, uint64_t complete) {
     journal_stats_t stats;
     store_journal_write(s);
     if (!s->journal.file) return;
+    journal_compact(s->journal.file, 0, NULL);
     journal_stats(s->journal.file, &stats);
+    bool removed = complete == 1 || (complete && stats.calls + stats.unindexed == 0);
     log_debug("journal",
               "%" PRIu64 " calls written, %" PRIu64 " of %" PRIu64 " rows kept, %" PRIu64
               " bytes, rewritten %" PRIu64 " times: %s",
               stats.added, stats.calls, stats.rows, stats.bytes, stats.rewrites,
-              complete ? "removed" : "kept for a rerun");
-    if (complete)
+              removed ? "removed" : "kept for a rerun");
+    if (removed)
         journal_remove(&s->journal.file);
     else
         journal_close(&s->journal.file);

@@ -30,7 +30,8 @@ typedef enum verb {
     VERB_CONFIG = 1 << 11,
     VERB_COMPLETION = 1 << 12,
     VERB_HELP = 1 << 13,
-    VERB_ANY = (1 << 14) - 1,
+    VERB_INIT = 1 << 14,
+    VERB_ANY = (1 << 15) - 1,
     SERVICE_VERBS = VERB_RUN | VERB_SERVE | VERB_WORKER /* verbs that take --config */
 } verb_t;
 

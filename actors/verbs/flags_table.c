@@ -37,6 +37,8 @@ static const flag_choice_t locales[] = {{"en", UI_LOCALE_EN}, {"ja", UI_LOCALE_J
 static const flag_choice_t fsyncs[] = {
     {"never", JOURNAL_FSYNC_NEVER}, {"batch", JOURNAL_FSYNC_BATCH}, {"always", JOURNAL_FSYNC_ALWAYS}, {0}};
 
+static const flag_choice_t templates[] = {{"questions", TEMPLATE_QUESTIONS}, {0}};
+
 const flag_row_t flag_rows[] = {
     /* ---- run, submit, test-run, doctor */
     {"yaml", 'y', ALL | DOCTOR, GROUP_MAIN, FLAG_TEXT, TO_RUN(yaml), .unit = "FILE",
@@ -49,6 +51,10 @@ const flag_row_t flag_rows[] = {
     {"connect", 0, SUBMIT, GROUP_MAIN, FLAG_TEXT, TO_RUN(connect), .unit = "ENDPOINT",
      .check = link_check_endpoint, .english = "scheduler of `sdg serve`, e.g. tcp://127.0.0.1:5577 (default)",
      .japanese = "`sdg serve` のスケジューラー。既定 tcp://127.0.0.1:5577"},
+
+    {"template", 0, VERB_INIT, GROUP_MAIN, FLAG_CHOICE, TO(init_options_t, template), .choices = templates,
+     .unit = "T", .english = "which one: questions (a question about each topic; default)",
+     .japanese = "テンプレート: questions（トピックごとに質問を1つ。既定）"},
 
     /* ---- serve, worker, status, top */
     {"listen", 0, SERVE, GROUP_MAIN, FLAG_TEXT, TO(serve_options_t, listen), .unit = "ENDPOINT",
@@ -272,8 +278,11 @@ const flag_row_t flag_rows[] = {
      .unit = "N", .english = "open connections (16384); further ones wait to be accepted",
      .japanese = "同時接続数 (16384)。超えた接続は受け付けを待ちます"},
     {"answer", 0, MOCK, GROUP_MOCK_ANSWER, FLAG_READ, TO_MOCK(answer), .read = mock_answer_read,
-     .unit = "TEXT", .english = "the answer, with placeholders (echo[{{model}}]: {{last_user}})",
-     .japanese = "応答の文。プレースホルダーが使えます (echo[{{model}}]: {{last_user}})"},
+     .unit = "TEXT",
+     .english = "the answer, with placeholders (default: echo[{{model}}]: {{last_user}}, or in the "
+                "tags the prompt asks for)",
+     .japanese = "応答の文。プレースホルダーが使えます (既定は echo[{{model}}]: {{last_user}}。"
+                 "プロンプトがタグを求めていれば、そのタグで答えます)"},
     {"answer-file", 0, MOCK, GROUP_MOCK_ANSWER, FLAG_READ, TO_MOCK(answer), .read = mock_answer_file_read,
      .unit = "FILE", .english = "the same, read from a file", .japanese = "同じものをファイルから読みます"},
     {"answer-tokens", 0, MOCK, GROUP_MOCK_ANSWER, FLAG_READ, TO_MOCK(tokens), .read = mock_tokens_read,
@@ -437,6 +446,20 @@ const verb_row_t verb_rows[] = {
          "できます。",
      .end = RUN_CODES,
      .end_japanese = RUN_CODES_JA},
+    {.verb = VERB_INIT,
+     .name = "init",
+     .options_size = sizeof(init_options_t),
+     .words_max = 1,
+     .usage = "[DIR] [--template T]",
+     .usage_japanese = "[DIR] [--template T]",
+     .summary = "write a first pipeline with its data",
+     .summary_japanese = "最初のパイプラインとデータを作成",
+     .about = "Writes a small, commented pipeline, a dataset and answers for the simulated server into DIR "
+              "(default: here), and says what to do next. No file that is there is touched.",
+     .about_japanese = "コメント付きの小さなパイプライン、データセット、模擬サーバーの応答を DIR（既定: "
+                       "現在のフォルダー）に書き、次にすることを示します。既存のファイルには触れません。",
+     .end = "Exit codes: 0 written · 2 usage · 4 a file is there already, or cannot be written",
+     .end_japanese = "終了コード: 0 作成した · 2 使い方の誤り · 4 既にファイルがある、または書けない"},
     {.verb = VERB_TEST_RUN,
      .name = "test-run",
      .options_size = sizeof(run_options_t),

@@ -89,6 +89,13 @@ typedef struct config_options {
     const char *check; /* a service file; NULL: none */
 } config_options_t;
 
+typedef enum init_template { TEMPLATE_QUESTIONS } init_template_t;
+
+typedef struct init_options {
+    common_options_t common; /* words: the folder */
+    init_template_t template;
+} init_options_t;
+
 typedef struct help_options {
     common_options_t common; /* words: a verb */
     bool man;

@@ -13,6 +13,7 @@
 #include "actors/verbs/limits.h"
 #include "actors/verbs/options.h"
 #include "actors/verbs/prepare.h"
+#include "actors/verbs/run_files.h"
 #include "actors/verbs/run_store.h"
 #include "actors/verbs/trace.h"
 #include "core/base/limits.h"
@@ -100,7 +101,7 @@ static int open_data(const run_options_t *o, const pipeline_t *p, const buf_t *y
     err_t err;
     prepare_pipeline_identity(p, yaml, id.pipeline);
     prepare_options_identity(&o->job, id.options);
-    c->reader = reader_open(o->input, DATA_AUTO, &err);
+    if (run_files_check(o, p, &err) == SDG_OK) c->reader = reader_open(o->input, DATA_AUTO, &err);
     if (c->reader && data_identity(o->input, id.input, sizeof id.input, &err) == SDG_OK &&
         open_output(o, &id, c, &err) == SDG_OK)
         return SDG_OK;

@@ -25,13 +25,15 @@ static bool may_call_ai(const block_t *b) {
     return false;
 }
 
-/* Can a row make more than one LLM call? */
-static bool calls_several(const pipeline_t *p) {
-    if (p->ai_block_count > 1) return true;
+/* How many LLM calls can a row make? */
+typedef enum row_calls { ROW_CALLS_NOBODY, ROW_CALLS_ONCE, ROW_CALLS_OFTEN } row_calls_t;
+
+static row_calls_t calls_of_a_row(const pipeline_t *p) {
+    if (p->ai_block_count > 1) return ROW_CALLS_OFTEN;
     for (size_t i = 0; p->model_count > 0 && i < p->block_count; i++) {
-        if (may_call_ai(&p->blocks[i])) return true;
+        if (may_call_ai(&p->blocks[i])) return ROW_CALLS_OFTEN;
     }
-    return false;
+    return p->ai_block_count ? ROW_CALLS_ONCE : ROW_CALLS_NOBODY;
 }
 
 /* A journal lies beside a file and continues it; beside a pipe or a device there is nothing to continue. */
@@ -41,13 +43,19 @@ static bool is_a_file(const char *output) {
 }
 
 static bool wants_journal(const run_options_t *o, const pipeline_t *p) {
-    if (o->no_journal || o->job.row.trace || !(o->journal || calls_several(p))) return false;
+    if (o->no_journal || o->job.row.trace) return false;
+    if (!o->journal && calls_of_a_row(p) == ROW_CALLS_NOBODY) return false;
     if (is_a_file(o->output)) return true;
     if (o->journal) log_warn("run", "no call journal: %s is not a file it could lie beside", o->output);
     return false;
 }
 
-static bool row_is_finished(void *finished, uint64_t row) { return rangeset_has(finished, row); }
+/* A row that has failed may be done again by a later run, perhaps with a corrected pipeline: its calls stay.
+ */
+static journal_row_t row_of(void *writer, uint64_t row) {
+    if (rangeset_has(writer_failed(writer), row)) return JOURNAL_ROW_KEPT;
+    return rangeset_has(writer_finished(writer), row) ? JOURNAL_ROW_FINISHED : JOURNAL_ROW_OPEN;
+}
 
 static void say_found(const journal_found_t *found, const char *path) {
     if (found->torn_bytes)
@@ -59,15 +67,25 @@ static void say_found(const journal_found_t *found, const char *path) {
                  found->calls, found->rows);
 }
 
+/* Where a row makes one call, no other call of the row can be lost: its answer is written down only when the
+ * row fails, so that rows need not wait for the journal. In batch mode a row is with several workers one
+ * after the other, so it is written down at once. */
+static bool is_late(const run_options_t *o, const pipeline_t *p) {
+    return !o->journal && !o->batch_mode && calls_of_a_row(p) == ROW_CALLS_ONCE;
+}
+
 /* Called after the output is open: its lock makes this run the only owner of the journal too, and it says
- * which rows are finished. --overwrite starts anew, so without old answers. */
-static int open_journal(const run_options_t *o, const client_args_t *c, local_run_t *run, err_t *err) {
+ * which rows are finished. */
+static int open_journal(const run_options_t *o, const pipeline_t *p, const client_args_t *c, local_run_t *run,
+                        err_t *err) {
     journal_found_t found;
+    bool late = is_late(o, p);
     char *path = xasprintf("%s.journal", o->output);
-    if (o->overwrite) unlink(path);
-    run->journal = journal_open(path, row_is_finished, (void *)writer_finished(c->writer), &found, err);
+    run->journal =
+        journal_open(path, late ? JOURNAL_WHEN_NEEDED : JOURNAL_MAKE, row_of, c->writer, &found, err);
     if (run->journal) say_found(&found, path);
     run->options->store.calls = run->journal;
+    run->options->store.late = late;
     run->options->store.first_row = found.first_row;
     run->options->store.end_row = found.end_row;
     free(path);
@@ -124,12 +142,21 @@ static int open_contexts(run_store_t *store, run_options_t *o, const client_args
 
 /* ---- the store of a run */
 
+/* --overwrite starts anew, so without old answers, also when no journal is kept now. A file that is no
+ * journal is left alone. */
+static void drop_old_journal(const run_options_t *o) {
+    char *path = xasprintf("%s.journal", o->output);
+    if (o->overwrite && is_a_file(o->output) && journal_is_there(path)) unlink(path);
+    free(path);
+}
+
 int run_store_open(run_store_t *store, run_options_t *o, const pipeline_t *p, client_args_t *c,
                    local_run_t *run, err_t *err) {
     *store = (run_store_t){0};
+    drop_old_journal(o);
     choose_stops(store, o, p, c);
     int rc = open_contexts(store, o, c, run, err);
-    if (rc == SDG_OK && wants_journal(o, p)) rc = open_journal(o, c, run, err);
+    if (rc == SDG_OK && wants_journal(o, p)) rc = open_journal(o, p, c, run, err);
     if (rc != SDG_OK) run_store_free(store);
     return rc;
 }

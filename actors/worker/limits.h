@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* meta of a finished row: reason, counters, ROW_LATENCIES_MAX latencies */
-#define USAGE_BYTES_MAX 1024
+/* meta of a finished row: reason, counters, ROW_LATENCIES_MAX latencies, ROW_NOTES_MAX notes */
+#define USAGE_BYTES_MAX 2048
 
 /* rows one worker holds: 4,096 calls in flight with plenty ready behind them */
 #define WORKER_ROWS_MAX 16384
@@ -22,6 +22,10 @@
 
 /* a row of unknown size is taken for this part of the worker's share */
 #define MEMORY_UNKNOWN_PARTS 8
+
+/* time a failed row waits until the call journal has its answers; then it is reported without: a store that
+ * is there writes within a second, and one that cannot be reached must not hold the row for ever */
+#define JOURNAL_HAND_IN_NS UINT64_C(5000000000)
 
 /* the worker looks at the endpoints of its jobs at most so often: what is urgent is said within 500 ms */
 #define REPORT_LOOK_NS UINT64_C(100000000)

@@ -204,6 +204,16 @@ static void on_endpoint_permits(worker_t *w, const message_t *m, uint64_t now) {
     worker_endpoint_permit(w, m->ENDPOINT_PERMITS.endpoint, m->ENDPOINT_PERMITS.calls);
 }
 
+/* Routes of the job to other endpoints hold nothing, or it would not be its last row. */
+static void on_endpoint_let_fail(worker_t *w, const message_t *m, uint64_t now) {
+    worker_job_t *job = worker_find_job(w, m->ENDPOINT_LET_FAIL.job);
+    (void)now;
+    for (size_t i = 0; job && i < job->route_count; i++) {
+        if (llm_engine_endpoint_id(w->llm, job->routes[i]) == m->ENDPOINT_LET_FAIL.endpoint)
+            llm_engine_release_held(w->llm, job->routes[i]);
+    }
+}
+
 static void on_job_drop(worker_t *w, const message_t *m, uint64_t now) {
     worker_job_t *job = worker_find_job(w, m->JOB_DROP.job);
     if (!job) return;
@@ -396,6 +406,7 @@ static const struct {
     {MESSAGE_JOB_SPEC, on_job_spec},
     {MESSAGE_PERMITS, on_permits},
     {MESSAGE_ENDPOINT_PERMITS, on_endpoint_permits},
+    {MESSAGE_ENDPOINT_LET_FAIL, on_endpoint_let_fail},
     {MESSAGE_JOB_DROP, on_job_drop},
     {MESSAGE_ROW_RESULTS_ACK, on_row_results_ack},
     {MESSAGE_DRAIN, on_drain},

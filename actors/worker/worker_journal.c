@@ -4,6 +4,9 @@
  * and rows leased again. What is asked and recorded in one wake-up leaves as one message each; until the
  * store answers, a beat later it is said again.
  *
+ * A row that makes one call at most does not wait for the store: its answers are kept here, and written down
+ * when the row has failed, before that is reported. Otherwise they are of no use to anybody.
+ *
  * The occurrence of a question counts answers, not attempts: a call that failed and was made again must be
  * found under the same number.
  */
@@ -13,6 +16,7 @@
 #include <stdlib.h>
 
 #include "actors/loop/limits.h"
+#include "actors/worker/limits.h"
 #include "actors/worker/worker_rows.h"
 #include "core/base/batch.h"
 #include "core/base/limits.h"
@@ -22,11 +26,21 @@
 #include "proto/parts/call.h"
 #include "proto/parts/parked.h"
 
+/* An answer that is written down only if its row fails. */
+typedef struct kept_call {
+    journal_key_t key;
+    size_t len; /* of its bytes, behind those of the call before */
+} kept_call_t;
+
 struct row_journal {
     journal_key_t key;            /* of the call it makes, or made last */
     uint64_t sent_ns;             /* when the store was told of it; 0: not since it was gathered */
     parked_question_t *questions; /* asked by this row and answered */
     uint32_t question_count, question_cap;
+    kept_call_t *kept; /* calls that are written down late */
+    uint32_t kept_count, kept_cap;
+    buf_t kept_bytes;
+    uint64_t owed_since_ns; /* when the store was told of them first; 0: not yet */
 };
 
 struct journal_out {
@@ -59,8 +73,9 @@ uint32_t worker_journal_row(slot_t *slot, bool again) {
     uint64_t row = slot->passage.row;
     slot->journal = xcalloc(1, sizeof *slot->journal);
     slot->journal->key.row = row;
+    buf_init(&slot->journal->kept_bytes, MESSAGE_BYTES_MAX / 2);
     bool asks = again || (row >= range->first_row && row < range->end_row);
-    return PASSAGE_HAS_JOURNAL | (asks ? PASSAGE_ASKS : 0);
+    return (range->late ? 0 : PASSAGE_HAS_JOURNAL) | (asks ? PASSAGE_ASKS : 0);
 }
 
 void worker_journal_save(const slot_t *slot, buf_t *out) {
@@ -87,6 +102,8 @@ void worker_journal_row_gone(slot_t *slot) {
     struct row_journal *j = slot->journal;
     if (!j) return;
     free(j->questions);
+    free(j->kept);
+    buf_free(&j->kept_bytes);
     free(j);
     slot->journal = NULL;
 }
@@ -110,6 +127,31 @@ void worker_journal_count(slot_t *slot) {
     q->answers++;
 }
 
+/* An answer that does not fit is not kept: the call is made again then. */
+void worker_journal_fed(slot_t *slot, const llm_answer_t *answer) {
+    struct row_journal *j = slot->journal;
+    if (!j || !slot->job->options.store.late || answer->cause != LLM_CAUSE_NONE || answer->replayed) return;
+    size_t before = j->kept_bytes.len;
+    if (j->kept_count < JOURNAL_BATCH_CALLS_MAX) call_encode(answer, &j->kept_bytes);
+    if (j->kept_bytes.full) {
+        j->kept_bytes.len = before;
+        j->kept_bytes.full = false;
+    } else if (j->kept_bytes.len > before) {
+        GROW(j->kept, j->kept_cap, j->kept_count + 1);
+        j->kept[j->kept_count++] = (kept_call_t){j->key, j->kept_bytes.len - before};
+    }
+    worker_journal_count(slot);
+}
+
+bool worker_journal_is_owed(const slot_t *slot) {
+    row_result_t result;
+    if (!slot->journal || slot->journal->kept_count == 0) return false;
+    row_result(slot->row, &result);
+    return result.failed;
+}
+
+size_t worker_journal_bytes(const slot_t *slot) { return slot->journal ? slot->journal->kept_bytes.len : 0; }
+
 void worker_journal_ask(slot_t *slot) {
     struct row_journal *j = slot->journal;
     const llm_request_t *request = row_llm_request(slot->row);
@@ -127,6 +169,12 @@ void worker_journal_look_up(slot_t *slot) {
 void worker_journal_record(slot_t *slot) {
     slot->journal->sent_ns = 0;
     numbers_add(&slot->job->journal->to_record, slot->call_tag);
+}
+
+void worker_journal_hand_in(worker_t *w, slot_t *slot, uint64_t now) {
+    slot->call_tag = slots_new_tag(w->slots, slot);
+    if (slot->journal->owed_since_ns == 0) slot->journal->owed_since_ns = now;
+    worker_journal_record(slot);
 }
 
 /* The slot of a call that waits for this answer of the store; NULL: it does not any more. */
@@ -153,6 +201,25 @@ static void send_calls(worker_t *w, worker_job_t *job, message_type_t type) {
     BATCH_RESET(&out->calls, RESULT_BYTES_KEPT);
 }
 
+/* All answers that the row has kept. The last one carries the tag: when that is written, all are. */
+static void add_kept_calls(worker_job_t *job, slot_t *slot, uint64_t now) {
+    struct journal_out *out = job->journal;
+    struct row_journal *j = slot->journal;
+    size_t at = 0;
+    for (uint32_t i = 0; i < j->kept_count; i++) {
+        const kept_call_t *kept = &j->kept[i];
+        buf_add(&out->calls.text, j->kept_bytes.data + at, kept->len);
+        at += kept->len;
+        BATCH_ADD(&out->calls, (call_item_t){.tag = i + 1 == j->kept_count ? slot->call_tag : 0,
+                                             .row = kept->key.row,
+                                             .hash_high = kept->key.hash_high,
+                                             .hash_low = kept->key.hash_low,
+                                             .occurrence = kept->key.occurrence,
+                                             .answer.len = kept->len});
+    }
+    j->sent_ns = now;
+}
+
 static void add_call(worker_job_t *job, slot_t *slot, message_type_t type, uint64_t now) {
     struct journal_out *out = job->journal;
     struct row_journal *j = slot->journal;
@@ -172,7 +239,10 @@ static void flush_list(worker_t *w, worker_job_t *job, numbers_t *tags, message_
     passage_event_t answer = type == MESSAGE_CALL_LOOKUP ? PASSAGE_CALL_MISSING : PASSAGE_CALL_RECORDED;
     for (size_t i = 0; i < tags->count; i++) {
         slot_t *slot = slot_of_call(w, tags->items[i], answer);
-        if (slot) add_call(job, slot, type, now);
+        if (slot && passage_expects(slot->passage.state, PASSAGE_UNHEARD))
+            add_kept_calls(job, slot, now);
+        else if (slot)
+            add_call(job, slot, type, now);
         if (out->calls.count >= JOURNAL_BATCH_CALLS_MAX || out->calls.text.len >= RESULT_BATCH_BYTES_MAX)
             send_calls(w, job, type);
     }
@@ -188,10 +258,24 @@ void worker_journal_flush(worker_t *w, uint64_t now) {
     }
 }
 
+/* A store that does not answer at all (a worker on another machine cannot reach it) is not waited for: the
+ * answers are lost, the row is not. */
+static bool give_up_handing_in(worker_t *w, slot_t *slot, uint64_t now) {
+    if (!passage_expects(slot->passage.state, PASSAGE_UNHEARD)) return false;
+    if (now - slot->journal->owed_since_ns < JOURNAL_HAND_IN_NS) return false;
+    log_warn("worker",
+             "row %" PRIu64
+             ": the call journal does not answer: what this failed row was answered is not kept",
+             slot->passage.row);
+    worker_report(w, slot, PASSAGE_UNHEARD, now);
+    return true;
+}
+
 void worker_journal_resend(worker_t *w, uint64_t now) {
     for (slot_t *slot = slots_next(w->slots, NULL); slot; slot = slots_next(w->slots, slot)) {
         const struct row_journal *j = slot->journal;
         if (!j || j->sent_ns == 0 || now - j->sent_ns < RESEND_NS) continue;
+        if (give_up_handing_in(w, slot, now)) continue;
         if (passage_expects(slot->passage.state, PASSAGE_CALL_MISSING)) worker_journal_look_up(slot);
         if (passage_expects(slot->passage.state, PASSAGE_CALL_RECORDED)) worker_journal_record(slot);
     }
@@ -209,6 +293,7 @@ static void on_call_found(worker_t *w, const message_t *m, uint64_t now) {
         err_t err;
         if (!slot) continue;
         if (call_decode(call->answer.data, call->answer.len, &answer, &err) == SDG_OK) {
+            answer.replayed = true;
             worker_report_answer(w, slot, PASSAGE_CALL_FOUND, &answer, now);
             continue;
         }

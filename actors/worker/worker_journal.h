@@ -13,7 +13,8 @@ void worker_journal_open(worker_job_t *job); /* when its options say so; the job
 void worker_journal_close(worker_job_t *job);
 
 /* Of a row, from start to release. `again`: it was leased before, so calls of it may have been recorded.
- * Gives PASSAGE_HAS_JOURNAL, and PASSAGE_ASKS when the store is to be asked before it calls. */
+ * Gives PASSAGE_HAS_JOURNAL when answers are written down as they come, and PASSAGE_ASKS when the store is to
+ * be asked before it calls. */
 uint32_t worker_journal_row(slot_t *slot, bool again);
 void worker_journal_row_gone(slot_t *slot);
 /* Between passes of batch mode: what it has asked so far (proto/parts/parked.h; also without a journal).
@@ -24,10 +25,17 @@ int worker_journal_load(slot_t *slot, const char *bytes, size_t len, size_t *use
 /* The row, which is in memory, wants the call slot->call_tag: remembers which question that is. */
 void worker_journal_ask(slot_t *slot);
 void worker_journal_count(slot_t *slot); /* that question has had one more answer */
+/* The row is about to get this answer. Where answers are written down late, it is kept and counted here. */
+void worker_journal_fed(slot_t *slot, const llm_answer_t *answer);
+/* The row is finished. True: it has failed and has answers that are not written down. */
+bool worker_journal_is_owed(const slot_t *slot);
+size_t worker_journal_bytes(const slot_t *slot); /* of the answers that are kept */
 /* Gathered for the next message: is there an answer to it (CALL_FOUND or CALL_MISSING is reported later)?
  * Write down slot->answer (CALL_RECORDED is reported later). */
 void worker_journal_look_up(slot_t *slot);
 void worker_journal_record(slot_t *slot);
+/* Gathers all answers that are kept (CALL_RECORDED, or UNHEARD, is reported later). */
+void worker_journal_hand_in(worker_t *w, slot_t *slot, uint64_t now);
 
 void worker_journal_message(worker_t *w, const message_t *m, uint64_t now);
 void worker_journal_flush(worker_t *w, uint64_t now);  /* sends what was gathered in this wake-up */

@@ -14,6 +14,7 @@
 
 #include "actors/worker/limits.h"
 #include "actors/worker/worker_contexts.h"
+#include "actors/worker/worker_journal.h"
 
 struct footprint {
     uint64_t bytes;     /* of all slots */
@@ -41,8 +42,8 @@ void worker_account_here(worker_t *w, int rows) {
 }
 
 static size_t measure(const slot_t *slot) {
-    size_t bytes = slot->bytes.request + worker_context_bytes(slot);
-    if (slot->answer) bytes += value_bytes(slot->answer->text);
+    size_t bytes = slot->bytes.request + worker_context_bytes(slot) + worker_journal_bytes(slot);
+    if (slot->answer) bytes += value_bytes(slot->answer->text) + value_bytes(slot->answer->reasoning);
     return slot->row ? bytes + row_bytes(slot->row) : bytes;
 }
 

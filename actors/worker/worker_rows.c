@@ -83,6 +83,8 @@ static void record(worker_t *w, slot_t *slot, step_t *step) {
     worker_journal_record(slot);
 }
 
+static void hand_in(worker_t *w, slot_t *slot, step_t *step) { worker_journal_hand_in(w, slot, step->now); }
+
 static void count(worker_t *w, slot_t *slot, step_t *step) {
     (void)w, (void)step;
     worker_journal_count(slot);
@@ -99,7 +101,7 @@ static void keep(worker_t *w, slot_t *slot, step_t *step) {
 
 static void drop_answer(worker_t *w, slot_t *slot, step_t *step) {
     (void)w, (void)step;
-    if (slot->answer) value_free(slot->answer->text);
+    if (slot->answer) llm_answer_clear(slot->answer);
     free(slot->answer);
     slot->answer = NULL;
 }
@@ -107,6 +109,7 @@ static void drop_answer(worker_t *w, slot_t *slot, step_t *step) {
 /* The one place where a row gets an answer. */
 static void feed(worker_t *w, slot_t *slot, step_t *step) {
     assert(!step->answer != !slot->answer);
+    worker_journal_fed(slot, slot->answer ? slot->answer : step->answer);
     row_llm_answer(slot->row, slot->answer ? slot->answer : step->answer);
     step->answer = NULL;
     slot->bytes.request = 0;
@@ -260,6 +263,7 @@ static void run(worker_t *w, slot_t *slot, step_t *step) {
     if (want != ROW_FINISHED && is_too_large(w, slot)) want = row_run(slot->row, step->now);
     if (want == ROW_WANT_PYTHON && !slot->has_unit) slot->has_unit = permit_take(&slot->job->units);
     step->next = ends[want];
+    if (want == ROW_FINISHED && worker_journal_is_owed(slot)) step->next = PASSAGE_FAILS;
 }
 
 /* ---- its end here */
@@ -310,7 +314,7 @@ static void (*const doers[PASSAGE_ACTIONS])(worker_t *w, slot_t *slot, step_t *s
     cancel_call, cancel_python, drop_answer, keep,          hold,          count,     set_alarm, ask,
     look_up,     call,          call_python, record,        forget,        pin,       queue,     fetch,
     fail,        save,          give_back,   report_result, report_parked, take_turn, feed,      tell,
-    reply,       run,           release,     await_unit,    ignore,
+    reply,       run,           release,     await_unit,    hand_in,       ignore,
 };
 
 static uint32_t facts_of(const slot_t *slot) {
@@ -343,7 +347,7 @@ static void advance(worker_t *w, slot_t *slot, passage_event_t event, llm_answer
             doers[__builtin_ctz(todo)](w, slot, &step);
         }
     }
-    if (step.answer) value_free(step.answer->text);
+    if (step.answer) llm_answer_clear(step.answer);
     if (step.python) py_event_free(step.python);
 }
 
@@ -445,7 +449,7 @@ static void drive_llm(worker_t *w, uint64_t now) {
                                  answer.cause == LLM_CAUSE_NONE ? PASSAGE_CALL_ANSWERED : PASSAGE_CALL_FAILED,
                                  &answer, now);
         else
-            value_free(answer.text); /* of a call that was cancelled */
+            llm_answer_clear(&answer); /* of a call that was cancelled */
     }
 }
 

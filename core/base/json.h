@@ -1,7 +1,11 @@
 /* json.h - JSON text to values and back. json_parse.cc reads, with simdjson's tokenizer; json_write.c writes.
  *
- * Integers that fit 64 bits stay integers, larger ones become reals; a number with '.', 'e' or 'E' is a real.
- * A duplicate key: the last wins. Lone surrogate escapes become U+FFFD. NUL bytes inside strings are kept. */
+ * Integers keep all their digits; a number with '.', 'e' or 'E' is a real. A duplicate key: the last wins.
+ * NUL bytes inside strings are kept.
+ *
+ * What Python writes although JSON has not got it is read, too: NaN, Infinity and -Infinity are null, as is a
+ * number beyond all reals (1e400), and the escape of a lone surrogate is U+FFFD. Each is counted
+ * (json_repairs_so_far). */
 #ifndef SDG_BASE_JSON_H
 #define SDG_BASE_JSON_H
 
@@ -20,6 +24,14 @@ void json_parser_destroy(json_parser_t **parser);
 int json_parse(json_parser_t *parser, const char *bytes, size_t len, value_t *out, err_t *err);
 /* The same with a parser of the calling thread (made on first use, kept until the thread ends). */
 int json_parse_text(const char *bytes, size_t len, value_t *out, err_t *err);
+
+/* What parsing had to replace since the calling thread began. Whoever wants to know about one text takes the
+ * difference. */
+typedef struct json_repairs {
+    uint64_t nulls;      /* NaN, infinities and numbers beyond all reals */
+    uint64_t characters; /* lone surrogates */
+} json_repairs_t;
+json_repairs_t json_repairs_so_far(void);
 
 typedef enum json_style {
     JSON_COMPACT, /* {"a":1,"b":[1,2]}: requests, messages */

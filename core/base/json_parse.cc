@@ -3,13 +3,14 @@
  * simdjson does the part that needs SIMD: its first stage checks the UTF-8 and lists where every token
  * begins, and its string reader resolves escapes. This file walks the grammar over that list of tokens,
  * strictly, and makes values of it at once. So there is no tree in between, what simdjson refuses (integers
- * beyond 64 bits, lone surrogates) needs no second reader, and an error always knows its byte.
+ * beyond 64 bits, NaN, lone surrogates) needs no second reader, and an error always knows its byte.
  *
  * Safety: tokens come from the list only, and NUL bytes, which end every scan, follow the copy of the input.
  * No exception leaves this file: what allocates is noexcept, so running out of memory ends the process, as
  * everywhere.
  */
 extern "C" {
+#include "core/base/integer.h"
 #include "core/base/json.h"
 #include "core/base/limits.h"
 #include "core/base/names.h"
@@ -19,6 +20,7 @@ extern "C" {
 
 #include <simdjson.h>
 
+#include <cmath>
 #include <cstring>
 #include <memory>
 
@@ -53,6 +55,8 @@ struct json_parser {
 namespace {
 
 bool parse_value(json_parser_t &p, value_t *out, int depth);
+
+thread_local json_repairs_t repairs; /* so far */
 
 /* ---- errors */
 
@@ -149,15 +153,24 @@ const char *skip_digits(const char *at) {
     return at;
 }
 
-/* The integer of digits [at, end); false when it does not fit 64 bits. */
-bool integer_of(const char *at, const char *end, bool negative, int64_t *out) {
-    if (end - at > 19) return false;
-    uint64_t magnitude = 0;
+/* A real, or null when it is beyond all reals; `bytes` may hold an integer with too many digits, too. */
+value_t real_or_null(const char *bytes, size_t len) {
+    double r = real_parse(bytes, len);
+    if (std::isfinite(r)) return value_real(r);
+    repairs.nulls++;
+    return value_null();
+}
+
+/* The integer of digits [at, end). Up to 18 of them fit 64 bits whatever they are. */
+value_t integer_of(const char *at, const char *end, bool negative) {
+    if (end - at > 18) {
+        if (end - at > INTEGER_DIGITS_MAX) return real_or_null(at, size_t(end - at));
+        return integer_from_digits(at, size_t(end - at), negative);
+    }
+    int64_t magnitude = 0;
     for (; at < end; at++)
-        magnitude = magnitude * 10 + uint64_t(*at - '0'); /* 19 digits fit 64 bits unsigned */
-    if (magnitude > uint64_t(INT64_MAX) + (negative ? 1 : 0)) return false;
-    *out = static_cast<int64_t>(negative ? 0 - magnitude : magnitude);
-    return true;
+        magnitude = magnitude * 10 + (*at - '0');
+    return value_int(negative ? -magnitude : magnitude);
 }
 
 /* Where the fraction and exponent behind an integer part end; NULL when they are malformed. */
@@ -184,12 +197,15 @@ bool parse_number(json_parser_t &p, value_t *out) {
     if (whole == digits || (*digits == '0' && whole - digits > 1)) return fail_here(p, "malformed number");
     const char *end = skip_fraction(whole);
     if (!end || !ends_scalar(p, end)) return fail_here(p, "malformed number");
-    int64_t integer;
-    if (end == whole && integer_of(digits, whole, negative, &integer))
-        *out = value_int(integer);
-    else
-        *out = value_real(real_parse(start, size_t(end - start)));
+    *out = end == whole ? integer_of(digits, whole, negative) : real_or_null(start, size_t(end - start));
     p.next++;
+    return true;
+}
+
+/* NaN, Infinity and -Infinity, as json.dumps of Python writes them by default. */
+bool parse_no_number(json_parser_t &p, const char *word, value_t *out) {
+    if (!parse_word(p, word, value_null(), out)) return false;
+    repairs.nulls++;
     return true;
 }
 
@@ -241,7 +257,10 @@ char *unescape_unicode(const char **from, char *to) {
     *from += 6;
     if (unit < 0xD800 || unit > 0xDFFF) return put_utf8(to, uint32_t(unit));
     int low = unit < 0xDC00 ? code_unit(*from) : -1;
-    if (low < 0xDC00 || low > 0xDFFF) return put_utf8(to, 0xFFFD);
+    if (low < 0xDC00 || low > 0xDFFF) {
+        repairs.characters++;
+        return put_utf8(to, 0xFFFD);
+    }
     *from += 6;
     return put_utf8(to, 0x10000 + (uint32_t(unit - 0xD800) << 10) + uint32_t(low - 0xDC00));
 }
@@ -354,7 +373,11 @@ bool parse_value(json_parser_t &p, value_t *out, int depth) {
     case 't': return parse_word(p, "true", value_bool(true), out);
     case 'f': return parse_word(p, "false", value_bool(false), out);
     case 'n': return parse_word(p, "null", value_null(), out);
+    case 'N': return parse_no_number(p, "NaN", out);
+    case 'I': return parse_no_number(p, "Infinity", out);
     case '-':
+        if (p.text[here(p) + 1] == 'I') return parse_no_number(p, "-Infinity", out);
+        return parse_number(p, out);
     case '0':
     case '1':
     case '2':
@@ -429,12 +452,18 @@ void json_parser_destroy(json_parser_t **parser) {
 int json_parse(json_parser_t *parser, const char *bytes, size_t len, value_t *out, err_t *err) {
     *out = value_null();
     parser->err = err;
+    json_repairs_t before = repairs;
     bool ok = parse_document(*parser, bytes, len, out);
-    if (!ok) *out = value_null();
+    if (!ok) {
+        *out = value_null();
+        repairs = before; /* the text is refused as a whole */
+    }
     parser->err = nullptr;
     trim_capacity(*parser);
     return ok ? SDG_OK : SDG_EPARSE;
 }
+
+json_repairs_t json_repairs_so_far(void) { return repairs; }
 
 int json_parse_text(const char *bytes, size_t len, value_t *out, err_t *err) {
     static thread_local json_parser parser;

@@ -62,6 +62,7 @@ static void write_scalar(buf_t *out, value_t v) {
     switch (v.kind) {
     case VALUE_BOOL: buf_adds(out, v.boolean ? "true" : "false"); return;
     case VALUE_INT: text_write_int(out, v.integer); return;
+    case VALUE_BIGINT: buf_add(out, v.string->data, v.string->len); return;
     case VALUE_REAL:
         if (isfinite(v.real))
             text_write_real(out, v.real);

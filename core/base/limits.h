@@ -8,6 +8,10 @@
  * asserted */
 #define VALUE_STRING_MAX ((size_t)256 << 20)
 
+/* digits of one integer: Python's own limit (sys.get_int_max_str_digits), so that each of them can be read by
+ * a Python block; a longer one is read as a real, which is infinite */
+#define INTEGER_DIGITS_MAX 4300
+
 /* elements of one decoded list or object: eight times what an input line can hold; more is refused */
 #define VALUE_COUNT_MAX ((size_t)1 << 28)
 

@@ -15,22 +15,34 @@ enum { LLM_LATENCIES_MAX = 16 };
 
 typedef struct llm_answer {
     uint64_t tag; /* the caller's, from llm_engine_submit */
-    /* NONE: text is the answer, "" perhaps after empty retries. Any other: the call failed, see error. */
+    /* NONE: text is the answer; "" after empty retries, or beside reasoning that was asked for. Any other:
+     * the call failed, see error. */
     llm_cause_t cause;
     /* The receiver holds a unit of `permit` now: it goes on with it, or gives it back. */
     bool has_unit;
     struct permit *permit; /* the request's (core/llm/permit.h); NULL: none was needed */
     value_t text;          /* owned by the receiver; null when failed */
+    /* What came beside the text as reasoning, owned likewise; null: nothing did, or the call failed. */
+    value_t reasoning;
+    bool replayed; /* from the call journal: no request was made for it */
     char finish_reason[24];
     uint32_t prompt_tokens, completion_tokens; /* summed over the requests of this call */
     uint32_t requests;                         /* HTTP requests made */
-    uint32_t retries[LLM_CAUSES];              /* by cause of the failure that was retried */
+    uint32_t
+        attempts; /* of these: those that count for the retry policy; a rejected request (429) does not */
+    uint64_t flight_ns; /* how long they were in flight, together; the rest of its time the call has waited */
+    uint32_t retries[LLM_CAUSES]; /* by cause of the failure that was retried */
     /* Sent to full body, the successful request first; latency_count of them. */
     uint32_t latency_us[LLM_LATENCIES_MAX];
     uint32_t latency_count;
-    long http_status;   /* of the last response; 0 if none */
-    uint64_t waited_ns; /* since the call was submitted it was not in flight for so long in all */
-    err_t error;        /* the reason when failed */
+    long http_status; /* of the last response; 0 if none */
+    err_t error;      /* the reason when failed */
 } llm_answer_t;
+
+/* Frees the texts of an answer that nobody takes. */
+static inline void llm_answer_clear(llm_answer_t *answer) {
+    value_clear(&answer->text);
+    value_clear(&answer->reasoning);
+}
 
 #endif

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "core/base/llm_cause.h"
+#include "core/base/row_notes.h"
 
 typedef struct row_options { /* of a job; must outlive its rows */
     bool save_intermediate;
@@ -27,7 +28,7 @@ typedef struct row_options { /* of a job; must outlive its rows */
 } row_options_t;
 
 enum {
-    ROW_LATENCIES_MAX = 64, /* latencies kept of one row, so that its usage record stays below a KiB */
+    ROW_LATENCIES_MAX = 64, /* latencies kept of one row, so that its usage record stays small */
     ROW_REASON_MAX = 48,    /* bytes of a failure class, NUL included */
 };
 typedef struct row_usage {
@@ -37,6 +38,7 @@ typedef struct row_usage {
     uint32_t cut_short; /* answers with finish_reason length or content_filter */
     uint32_t latency_count;
     uint32_t latency_us[ROW_LATENCIES_MAX];
+    row_notes_t notes;
 } row_usage_t;
 
 #endif

@@ -5,6 +5,7 @@
  * character, str() and the case functions copy it, and repr() shows it as \xNN. */
 #include "core/base/text.h"
 
+#include "core/base/integer.h"
 #include "core/base/limits.h"
 #include "core/base/real_text.h"
 #include "core/base/text_tables.h"
@@ -141,6 +142,11 @@ static bool is_printable(uint32_t cp) {
     return !find_range(TEXT_NOT_PRINTABLE, TEXT_NOT_PRINTABLE_COUNT, cp);
 }
 
+unsigned text_width(uint32_t cp) {
+    if (find_range(TEXT_NO_WIDTH, TEXT_NO_WIDTH_COUNT, cp)) return 0;
+    return find_range(TEXT_WIDE, TEXT_WIDE_COUNT, cp) ? 2 : 1;
+}
+
 /* ---- str() and repr() */
 
 void text_write_int(buf_t *out, int64_t i) {
@@ -216,6 +222,7 @@ static void write_scalar(buf_t *out, value_t v) {
     case VALUE_BOOL: buf_adds(out, v.boolean ? "True" : "False"); return;
     case VALUE_INT: text_write_int(out, v.integer); return;
     case VALUE_REAL: text_write_real(out, v.real); return;
+    case VALUE_BIGINT: buf_add(out, v.string->data, v.string->len); return;
     default: buf_adds(out, "None"); return;
     }
 }
@@ -357,36 +364,23 @@ static bool is_number(const char *at, const char *end, bool *whole) {
     return point < end && skip_digits(point, end) == end;
 }
 
-/* The integer of ASCII digits; false when it does not fit 64 bits. */
-static bool integer_of(const char *at, const char *end, bool negative, int64_t *out) {
-    int64_t i = 0;
-    for (; at < end; at++) {
-        int digit = *at - '0';
-        if (__builtin_mul_overflow(i, 10, &i) || __builtin_add_overflow(i, negative ? -digit : digit, &i))
-            return false;
-    }
-    *out = i;
-    return true;
-}
-
-/* Reads a sign and a number; an integer when it is digits alone and fits 64 bits, else a real. */
+/* Reads a sign and a number; an integer when it is digits alone, else a real. */
 static bool ascii_to_number(const char *bytes, size_t len, value_t *out) {
     const char *at = bytes, *end = bytes + len;
     bool negative = len && *at == '-', whole;
     if (len && (*at == '-' || *at == '+')) at++;
     if (!is_number(at, end, &whole)) return false;
-    int64_t i;
-    if (whole && integer_of(at, end, negative, &i)) {
-        *out = value_int(i);
-        return true;
+    size_t digits = (size_t)(end - at);
+    if (whole) {
+        *out = integer_from_digits(at, digits, negative);
+    } else {
+        double r = real_parse(at, digits);
+        *out = value_real(negative ? -r : r);
     }
-    double r = real_parse(at, (size_t)(end - at));
-    if (isinf(r)) return false;
-    *out = value_real(negative ? -r : r);
-    return true;
+    return out->kind != VALUE_REAL || !isinf(out->real);
 }
 
-bool text_to_number(const char *bytes, size_t len, value_t *out) {
+bool text_to_exact_number(const char *bytes, size_t len, value_t *out) {
     text_trim(&bytes, &len);
     bool ascii = true;
     for (size_t i = 0; i < len && ascii; i++)
@@ -398,6 +392,12 @@ bool text_to_number(const char *bytes, size_t len, value_t *out) {
     bool ok = ascii_to_number(plain.data, plain.len, out);
     buf_free(&plain);
     return ok;
+}
+
+bool text_to_number(const char *bytes, size_t len, value_t *out) {
+    if (!text_to_exact_number(bytes, len, out)) return false;
+    if (out->kind == VALUE_BIGINT) value_replace(out, value_real(integer_to_real(*out)));
+    return out->kind != VALUE_REAL || !isinf(out->real);
 }
 
 /* ---- upper and lower case */

@@ -21,9 +21,11 @@ void text_write_int(buf_t *out, int64_t i); /* decimal */
 str_t *text_of(value_t v);
 
 /* The number a text stands for, by the rules of Python's int() and float() on trimmed text, but without
- * underscores, "inf" and "nan". Integers beyond 64 bits become reals. False if the text is no number, or is
- * one beyond all reals (1e999). */
+ * underscores, "inf" and "nan". False if the text is no number, or is one beyond all reals (1e999). Integers
+ * beyond 64 bits become reals: *out needs no release. */
 bool text_to_number(const char *bytes, size_t len, value_t *out);
+/* The same, but integers keep their digits: *out is owned by the caller. */
+bool text_to_exact_number(const char *bytes, size_t len, value_t *out);
 
 /* UTF-8 helpers (pure, bounded). */
 size_t utf8_length(const char *bytes, size_t len); /* code points; an invalid byte counts as one */
@@ -33,6 +35,8 @@ size_t utf8_offset(const char *bytes, size_t len, size_t code_points);
  * none. */
 int utf8_decode(const char *bytes, size_t len, uint32_t *code_point);
 void utf8_write(buf_t *out, uint32_t code_point);
+/* Columns that a terminal gives a character that is no control: 0 (a mark), 1 or 2 (East Asian wide). */
+unsigned text_width(uint32_t code_point);
 bool utf8_valid(const char *bytes, size_t len);
 /* The text on one line, in at most `max` bytes with its end: a character that does not fit is left out with
  * all behind it, bytes that are no UTF-8 become "?", control characters a blank. */

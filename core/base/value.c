@@ -1,6 +1,7 @@
 /* value.c - values shared by reference count, copied on write.
  *
- * Strings, lists and objects all begin with their count of references, so value_ref and value_free need not
+ * Strings (and the digits of large integers), lists and objects all begin with their count of references, so
+ * value_ref and value_free need not
  * know which of them they have. An object is an array of entries in insertion order. Up to OBJECT_LINEAR_MAX
  * keys it is searched from the front (compare pointer, then hash, then bytes); a larger one has an
  * open-addressing index of entry numbers beside it.
@@ -13,6 +14,7 @@
 
 #include "core/base/error.h"
 #include "core/base/grow.h"
+#include "core/base/integer.h"
 #include "core/base/limits.h"
 #include "core/base/names.h"
 #include "core/base/small.h"
@@ -101,8 +103,8 @@ value_t value_object(size_t capacity_hint) {
 
 /* Drops one reference of v. A container that dies is not walked here: it joins the chain *dead. */
 static void drop(value_t v, container_t **dead) {
-    if (v.kind < VALUE_STRING || --*v.refs > 0) return;
-    if (v.kind == VALUE_STRING) {
+    if (v.kind < VALUE_BIGINT || --*v.refs > 0) return;
+    if (v.kind <= VALUE_STRING) {
         str_release(v.string);
         return;
     }
@@ -135,7 +137,7 @@ static void release_object(object_t *o, container_t **dead) {
 
 /* Frees a container, then one after the other what died with it. */
 void value_release(value_t v) {
-    if (v.kind == VALUE_STRING) {
+    if (v.kind <= VALUE_STRING) {
         str_release(v.string);
         return;
     }
@@ -379,16 +381,21 @@ static bool int_equals_real(int64_t i, double r) {
     return real_as_int(r, &as_int) && as_int == i;
 }
 
+static bool big_equals_real(value_t big, value_t r) {
+    return big.kind == VALUE_BIGINT && r.kind == VALUE_REAL && integer_compare(big, r) == 0;
+}
+
 /* False when a and b differ at this level. Two containers of one size go to `rest`, to be compared later. */
 static bool shallow_equal(value_t a, value_t b, worklist_t *rest) {
     if (a.kind == VALUE_INT && b.kind == VALUE_REAL) return int_equals_real(a.integer, b.real);
     if (a.kind == VALUE_REAL && b.kind == VALUE_INT) return int_equals_real(b.integer, a.real);
-    if (a.kind != b.kind) return false;
+    if (a.kind != b.kind) return big_equals_real(a, b) || big_equals_real(b, a);
     switch (a.kind) {
     case VALUE_NULL: return true;
     case VALUE_BOOL: return a.boolean == b.boolean;
     case VALUE_INT: return a.integer == b.integer;
     case VALUE_REAL: return a.real == b.real;
+    case VALUE_BIGINT:
     case VALUE_STRING: return str_equal(a.string, b.string);
     case VALUE_LIST:
         if (a.list->head.count != b.list->head.count) return false;
@@ -518,6 +525,7 @@ static uint64_t hash_at(value_t v, int depth) {
     case VALUE_BOOL: return mix(VALUE_BOOL, v.boolean);
     case VALUE_INT: return mix(VALUE_INT, (uint64_t)v.integer);
     case VALUE_REAL: return hash_real(v.real);
+    case VALUE_BIGINT: return integer_hash(v, hash_real);
     case VALUE_STRING: return mix(VALUE_STRING, XXH3_64bits(v.string->data, v.string->len));
     case VALUE_LIST: return depth > HASH_DEPTH_MAX ? VALUE_LIST : hash_list(v.list, depth);
     case VALUE_OBJECT: return depth > HASH_DEPTH_MAX ? VALUE_OBJECT : hash_object(v.object, depth);
@@ -528,7 +536,8 @@ static uint64_t hash_at(value_t v, int depth) {
 uint64_t value_hash(value_t v) { return hash_at(v, 0); }
 
 const char *value_kind_name(value_kind_t kind) {
-    static const char *const names[] = {"null", "boolean", "integer", "real", "string", "list", "object"};
+    static const char *const names[] = {"null",    "boolean", "integer", "real",
+                                        "integer", "string",  "list",    "object"};
     assert((size_t)kind < sizeof names / sizeof names[0]);
     return names[kind];
 }
@@ -537,10 +546,10 @@ static size_t str_bytes(const str_t *s) { return sizeof *s + s->len + 1; }
 
 /* The heap of one value without what its elements hold; those go to `rest`. */
 static size_t own_bytes(value_t v, worklist_t *rest) {
-    if (v.kind == VALUE_STRING) return str_bytes(v.string);
+    if (v.kind <= VALUE_STRING) return str_bytes(v.string);
     if (v.kind == VALUE_LIST) {
         for (uint32_t i = 0; i < v.list->head.count; i++)
-            if (v.list->items[i].kind >= VALUE_STRING) work_push(rest, v.list->items[i]);
+            if (v.list->items[i].kind >= VALUE_BIGINT) work_push(rest, v.list->items[i]);
         return sizeof *v.list + v.list->head.cap * sizeof *v.list->items;
     }
     object_t *o = v.object;
@@ -548,13 +557,13 @@ static size_t own_bytes(value_t v, worklist_t *rest) {
     if (o->index) bytes += (o->index_mask + (size_t)1) * sizeof *o->index;
     for (uint32_t i = 0; i < o->head.count; i++) {
         bytes += str_bytes(o->entries[i].key);
-        if (o->entries[i].value.kind >= VALUE_STRING) work_push(rest, o->entries[i].value);
+        if (o->entries[i].value.kind >= VALUE_BIGINT) work_push(rest, o->entries[i].value);
     }
     return bytes;
 }
 
 size_t value_bytes(value_t v) {
-    if (v.kind < VALUE_STRING) return 0;
+    if (v.kind < VALUE_BIGINT) return 0;
     worklist_t rest = {0};
     size_t bytes = own_bytes(v, &rest);
     for (size_t steps = 0; rest.count && steps < BYTES_STEPS_MAX; steps++)

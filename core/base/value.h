@@ -1,7 +1,8 @@
-/* value.h - the values of MABEL: null, boolean, integer (64 bit), real, string, list, object (insertion order
- * kept).
+/* value.h - the values of MABEL: null, boolean, integer, real, string, list, object (insertion order kept).
+ * An integer beyond 64 bits has a kind of its own and holds its digits (integer.h).
  *
- * A `value_t` is 16 bytes and is passed by value. Strings, lists and objects are shared by reference count.
+ * A `value_t` is 16 bytes and is passed by value. Strings, large integers, lists and objects are shared by
+ * reference count.
  * The count is not atomic: a value never leaves its thread (messages carry bytes).
  *
  * Ownership, in two rules. What a function returns is owned by the caller, who releases it with value_free;
@@ -24,6 +25,7 @@ typedef enum value_kind {
     VALUE_BOOL,
     VALUE_INT,
     VALUE_REAL,
+    VALUE_BIGINT, /* from here on a value has heap of its own, shared by reference count */
     VALUE_STRING,
     VALUE_LIST,
     VALUE_OBJECT,
@@ -54,11 +56,11 @@ typedef struct value {
         bool boolean;
         int64_t integer;
         double real;
-        str_t *string;
+        str_t *string; /* a string, or the digits of a VALUE_BIGINT */
         list_t *list;
         object_t *object;
         container_t *container; /* a list or an object */
-        uint32_t *refs;         /* of a string, list or object: each begins with its count */
+        uint32_t *refs;         /* of all kinds from VALUE_BIGINT on: each begins with its count */
     };
 } value_t;
 
@@ -102,12 +104,12 @@ value_t value_object(size_t capacity_hint);
 void value_release(value_t v);
 /* Another owner of the same contents. */
 static inline value_t value_ref(value_t v) {
-    if (v.kind >= VALUE_STRING) ++*v.refs;
+    if (v.kind >= VALUE_BIGINT) ++*v.refs;
     return v;
 }
 /* Drops one reference; deep structures are released without recursion on the C stack. */
 static inline void value_free(value_t v) {
-    if (v.kind >= VALUE_STRING && --*v.refs == 0) value_release(v);
+    if (v.kind >= VALUE_BIGINT && --*v.refs == 0) value_release(v);
 }
 /* Puts a value into the slot and frees the one that was in it. */
 static inline void value_replace(value_t *slot, value_t take) {
@@ -159,6 +161,7 @@ static inline bool value_truthy(value_t v) {
     case VALUE_BOOL: return v.boolean;
     case VALUE_INT: return v.integer != 0;
     case VALUE_REAL: return v.real != 0.0;
+    case VALUE_BIGINT: return true;
     case VALUE_STRING: return v.string->len > 0;
     case VALUE_LIST:
     case VALUE_OBJECT: return v.container->count > 0;

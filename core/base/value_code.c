@@ -10,6 +10,7 @@
 #include "core/base/value_code.h"
 
 #include "core/base/grow.h"
+#include "core/base/integer.h"
 #include "core/base/limits.h"
 
 #include <assert.h>
@@ -29,6 +30,7 @@ enum {
     TAG_LIST,
     TAG_OBJECT,
     TAG_AGAIN,
+    TAG_BIGINT,
     TAG_SHARED = 64, /* added to TAG_STRING, TAG_LIST or TAG_OBJECT: the value has several owners */
     VARINT_BYTES_MAX = 10,
     ITEM_BYTES_MIN = 1,  /* a list's element: its tag */
@@ -108,6 +110,10 @@ static void put(value_encoder_t *e, value_t v) {
         put_head(e->out, TAG_INT, (uint64_t)v.integer << 1 ^ (v.integer < 0 ? UINT64_MAX : 0));
         break;
     case VALUE_REAL: put_real(e->out, v.real); break;
+    case VALUE_BIGINT:
+        put_head(e->out, TAG_BIGINT, v.string->len);
+        buf_add(e->out, v.string->data, v.string->len);
+        break;
     case VALUE_STRING: put_string(e, v.string); break;
     case VALUE_LIST:
     case VALUE_OBJECT: open_container(e, v); break;
@@ -263,6 +269,17 @@ static value_t read_int(value_decoder_t *d) {
     return value_int((int64_t)(n >> 1 ^ (n & 1 ? UINT64_MAX : 0)));
 }
 
+static value_t read_bigint(value_decoder_t *d) {
+    size_t len;
+    const char *bytes = read_bytes(d, INTEGER_DIGITS_MAX + 1, &len);
+    if (bytes && integer_is_big(bytes, len)) {
+        bool negative = *bytes == '-';
+        return integer_from_digits(bytes + negative, len - negative, negative);
+    }
+    value_decoder_fail(d, "an integer in another form than it has");
+    return value_null();
+}
+
 static value_t read_string(value_decoder_t *d, bool shared) {
     size_t len;
     const char *bytes = read_bytes(d, VALUE_STRING_MAX, &len);
@@ -318,6 +335,8 @@ static value_t read_value(value_decoder_t *d) {
         return read_int(d);
     else if (tag == TAG_REAL)
         return read_real(d);
+    else if (tag == TAG_BIGINT)
+        return read_bigint(d);
     else if (tag == TAG_AGAIN)
         return read_again(d);
     else if (tag != TAG_NULL)

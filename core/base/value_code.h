@@ -1,11 +1,11 @@
-/* value_code.h - values as bytes and back, exactly: kinds, all 64 bits of integers and reals, strings with
- * any bytes, the order of keys, and what is shared. For messages and stores of ours; people and other
- * programs get JSON.
+/* value_code.h - values as bytes and back, exactly: kinds, all digits of integers, all 64 bits of reals,
+ * strings with any bytes, the order of keys, and what is shared. For messages and stores of ours; people and
+ * other programs get JSON.
  *
  *   value  := 0 null | 1 false | 2 true | 3 integer (zigzag varint) | 4 real (8 bytes, low first)
  *           | 5 string (varint length, bytes) | 6 list (varint count, values)
  *           | 7 object (varint count, then key and value in turn; a key is a string)
- *           | 8 again (varint number: a value that came before)
+ *           | 8 again (varint number: a value that came before) | 9 integer beyond 64 bits (as a string)
  *
  * A string, list or object that has several owners is marked with 64 and gets the next number when it is
  * complete, so a text of 1 MB in two columns is written once, and a list that holds the same list twice,

@@ -77,7 +77,7 @@ typedef struct pending {
 
 /* The heap of a string; a container is put on the list, to be counted later. */
 static size_t inner_bytes(value_seen_t *seen, value_t v, pending_t *later) {
-    if (v.kind == VALUE_STRING) return string_bytes(seen, v.string);
+    if (v.kind == VALUE_STRING || v.kind == VALUE_BIGINT) return string_bytes(seen, v.string);
     if (v.kind < VALUE_STRING || !is_new(seen, v)) return 0;
     GROW(later->containers, later->cap, later->count + 1);
     later->containers[later->count++] = v;

@@ -102,6 +102,8 @@ int lines_next(lines_t *l, text_line_t *line, err_t *err) {
     }
 }
 
+uint64_t lines_given(const lines_t *l) { return l->block_start + l->at; }
+
 const char *lines_rest_peek(const lines_t *l, size_t *len) {
     *len = l->len - l->at;
     return l->block + l->at;

@@ -29,6 +29,8 @@ void lines_destroy(lines_t **lines);
 /* 1: a line. 0: end. STREAM_WAIT: the line is not whole yet; call again. Another negative code: the stream
  * failed, and its unfinished line is not given. */
 int lines_next(lines_t *lines, text_line_t *line, err_t *err);
+/* Place in the text of the byte behind the line given last and its newline. */
+uint64_t lines_given(const lines_t *lines);
 /* After a failure: the unfinished line before it, without a NUL behind it. */
 const char *lines_rest_peek(const lines_t *lines, size_t *len);
 

@@ -28,13 +28,15 @@ enum { BAD_TEXT_MAX = 160 }; /* bytes of the sentence about a bad record; a long
 struct reader {
     stream_t *stream;
     uint64_t next_index;
+    uint64_t consumed; /* bytes of the file up to the end of the record given last */
     char bad[BAD_TEXT_MAX];
-    lines_t *lines; /* JSONL */
-    csv_t *csv;     /* CSV and TSV: all below */
-    char *block;    /* DATA_READ_BYTES */
-    size_t at, len; /* what of block is not yet fed */
-    bool begun;     /* a BOM was skipped, or there was none */
-    buf_t *keys;    /* per column: `"name": ` */
+    lines_t *lines;       /* JSONL */
+    csv_t *csv;           /* CSV and TSV: all below */
+    char *block;          /* DATA_READ_BYTES */
+    size_t at, len;       /* what of block is not yet fed */
+    uint64_t block_start; /* place of block[0] in the text */
+    bool begun;           /* a BOM was skipped, or there was none */
+    buf_t *keys;          /* per column: `"name": ` */
     size_t columns;
     buf_t json; /* the record */
 };
@@ -134,6 +136,7 @@ static int next_csv_record(reader_t *r, err_t *err) {
             ssize_t n = stream_read(r->stream, r->block, DATA_READ_BYTES, err);
             if (n < 0) return (int)n;
             if (n == 0) return csv_end(r->csv);
+            r->block_start += r->len;
             r->at = 0;
             r->len = (size_t)n;
         }
@@ -279,10 +282,22 @@ void reader_close(reader_t **reader) {
     *reader = NULL;
 }
 
+/* Notes how far the input is used up: to the end of a record, or at the end of the input wholly. */
+static void note_consumed(reader_t *r, bool ended) {
+    uint64_t text = r->lines ? lines_given(r->lines) : r->block_start + r->at, done, total;
+    uint64_t place = stream_file_place(r->stream, text);
+    stream_progress(r->stream, &done, &total);
+    if (ended) place = done;
+    if (place > r->consumed) r->consumed = place;
+}
+
 int reader_next(reader_t *r, row_record_t *record, err_t *err) {
     int rc = r->lines ? next_json_line(r, record, err) : next_csv_row(r, record, err);
+    if (rc == 0 || rc == 1) note_consumed(r, rc == 0);
     return rc == STREAM_WAIT ? READER_WAIT : rc;
 }
+
+uint64_t reader_consumed(const reader_t *r) { return r->consumed; }
 
 void reader_set_waiting(reader_t *r) { stream_set_waiting(r->stream); }
 

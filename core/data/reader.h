@@ -60,6 +60,10 @@ int reader_fd(const reader_t *reader);
  * compressed files. */
 void reader_progress(const reader_t *reader, uint64_t *bytes_done, uint64_t *bytes_total);
 
+/* Bytes of the file up to the end of the record given last, whatever was read ahead; all of them after the
+ * end of the input. Never falls. Of compressed files bytes of the file too, by proportion of their text. */
+uint64_t reader_consumed(const reader_t *reader);
+
 /* What identifies this input for a later resume: "<size>-<hash>". The hash is XXH3-128 over the whole file up
  * to 8 MiB, else over the first and last MiB and 64 samples of 64 KiB between them, so its cost does not grow
  * with the file. "stdin" for "-", "stream" for a pipe. */

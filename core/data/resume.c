@@ -44,8 +44,8 @@ typedef struct output_scan {
 static int not_ours(const output_scan_t *scan, uint64_t number, const char *why, err_t *err) {
     return err_set(err, SDG_EINVAL,
                    "%s, line %llu: %s: this is not an output of sdg, nothing was changed; choose another "
-                   "output or give --overwrite",
-                   scan->path, (unsigned long long)number, why);
+                   "output%s",
+                   scan->path, (unsigned long long)number, why, scan->any_row ? " or give --overwrite" : "");
 }
 
 static void count_row(output_scan_t *scan, const result_line_t *row) {
@@ -56,10 +56,12 @@ static void count_row(output_scan_t *scan, const result_line_t *row) {
         return;
     }
     if (!rangeset_add(found->finished, row->row)) return;
-    if (row->failed)
+    if (row->failed) {
         found->rows_failed++;
-    else
+        rangeset_add(found->failed, row->row);
+    } else {
         found->rows_ok++;
+    }
 }
 
 /* A last line without a newline is torn unless it is a row. Other lines that are neither rows nor blank mean
@@ -123,6 +125,11 @@ static int damaged(const stream_t *stream, const char *path, err_t *err) {
         why, (unsigned long long)stream_member_end(stream), path);
 }
 
+static void free_rows(resume_t *found) {
+    rangeset_destroy(&found->finished);
+    rangeset_destroy(&found->failed);
+}
+
 /* Scans up to `limit` bytes. *torn_at: where a torn member begins behind whole ones, when rows of it were
  * counted; else 0. */
 static int scan_up_to(uint64_t limit, int fd, const char *path, stream_coding_t coding, bool retry_failed,
@@ -130,7 +137,7 @@ static int scan_up_to(uint64_t limit, int fd, const char *path, stream_coding_t 
     struct stat st;
     if (lseek(fd, 0, SEEK_SET) < 0 || fstat(fd, &st) != 0)
         return err_set(err, SDG_EIO, "%s: cannot be read: %s", path, strerror(errno));
-    *found = (resume_t){.finished = rangeset_new()};
+    *found = (resume_t){.finished = rangeset_new(), .failed = rangeset_new()};
     output_scan_t scan = {.path = path, .retry_failed = retry_failed, .found = found};
     stream_t *stream = stream_from_fd(fd, path, coding);
     stream_limit(stream, limit);
@@ -140,7 +147,7 @@ static int scan_up_to(uint64_t limit, int fd, const char *path, stream_coding_t 
     bool counted = stream_torn(stream) && found->keep_text != stream_member_text_end(stream);
     *torn_at = counted ? stream_member_end(stream) : 0;
     stream_close(&stream);
-    if (rc < 0) rangeset_destroy(&found->finished);
+    if (rc < 0) free_rows(found);
     return rc;
 }
 
@@ -152,11 +159,48 @@ int resume_scan(int fd, const char *path, stream_coding_t coding, bool retry_fai
     err_t why = {0};
     int rc = scan_up_to(UINT64_MAX, fd, path, coding, retry_failed, found, &torn_at, &why);
     if (rc == 0 && torn_at > 0) {
-        rangeset_destroy(&found->finished);
+        free_rows(found);
         rc = scan_up_to(torn_at, fd, path, coding, retry_failed, found, &torn_at, &why);
     }
     if (rc < 0 && err) *err = why;
     return rc;
+}
+
+/* ---- what may be overwritten */
+
+/* Is a file that begins with this line, of which `whole` says that a newline ended it, an output of ours? */
+static bool begins_ours(const text_line_t *line) {
+    static const char BEGIN[] = "{\"" RESULT_LINE_ROW "\"";
+    result_line_t row;
+    if (line->too_long) return false;
+    if (result_line_read(line->bytes, line->len, &row, NULL) == 0) return true;
+    return !line->whole && line->len < RESULT_LINE_BYTES_MAX && line->len >= sizeof BEGIN - 1 &&
+           memcmp(line->bytes, BEGIN, sizeof BEGIN - 1) == 0;
+}
+
+/* The first line that is not blank decides; no more than the longest line is read. A compressed file that is
+ * torn in its first member gives that line all the same, if it is whole. */
+int output_check_ours(int fd, const char *path, stream_coding_t coding, err_t *err) {
+    struct stat st;
+    if (lseek(fd, 0, SEEK_SET) < 0 || fstat(fd, &st) != 0)
+        return err_set(err, SDG_EIO, "%s: cannot be read: %s", path, strerror(errno));
+    if (st.st_size == 0) return 0;
+    stream_t *stream = stream_from_fd(fd, path, coding);
+    stream_limit(stream, RESULT_LINE_BYTES_MAX);
+    lines_t *lines = lines_new(stream, RESULT_LINE_BYTES_MAX);
+    text_line_t line;
+    int got;
+    while ((got = lines_next(lines, &line, NULL)) > 0 && !line.too_long && line_blank(line.bytes, line.len)) {
+    }
+    bool ours = got > 0 && begins_ours(&line);
+    lines_destroy(&lines);
+    stream_close(&stream);
+    if (ours) return 0;
+    return err_set(
+        err, SDG_EINVAL,
+        "%s is not an output of sdg (its first line has no " RESULT_LINE_ROW
+        "), and --overwrite would destroy it: nothing was changed; name another file with --output",
+        path);
 }
 
 /* ---- repair */

@@ -22,6 +22,7 @@ typedef enum resume_repair {
 
 typedef struct resume {
     rangeset_t *finished; /* rows that are done; owned by the caller */
+    rangeset_t *failed;   /* those of them with _error; owned by the caller */
     uint64_t rows_ok, rows_failed, rows_retried;
     uint64_t torn_bytes; /* bytes at the end of the file that are no whole line */
     uint64_t keep_bytes; /* REPAIR_CUT: size the file is to have */
@@ -36,6 +37,10 @@ int resume_scan(int fd, const char *path, stream_coding_t coding, bool retry_fai
  * which is closed. */
 int resume_repair(int *fd, const char *path, stream_coding_t coding, bool retry_failed, const resume_t *found,
                   err_t *err);
+
+/* May --overwrite empty this open file? Ours is one that is empty or begins with a result line, be it torn.
+ * 0, or SDG_EINVAL with a sentence. Moves the place of the descriptor. */
+int output_check_ours(int fd, const char *path, stream_coding_t coding, err_t *err);
 
 /* Locks an open file for one writer; SDG_EINVAL if another has it. File systems without locks are
  * accepted. */

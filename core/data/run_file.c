@@ -47,8 +47,8 @@ static int check_format(const char *path, value_t object, err_t *err) {
     value_t format = object.kind == VALUE_OBJECT ? object_get_peek(object, "format", 6, NULL) : value_null();
     if (format.kind != VALUE_INT || format.integer < 1)
         return err_set(err, SDG_EINVAL,
-                       "%s does not say which run wrote the output: give --overwrite to start anew, or "
-                       "delete it to continue",
+                       "%s does not say which run wrote the output: delete it to continue, or choose another "
+                       "output",
                        path);
     if (format.integer > RUN_FILE_FORMAT)
         return err_set(err, SDG_EINVAL,
@@ -92,6 +92,32 @@ int run_file_check(const char *output, const run_identity_t *now, run_match_t *m
         if (rc == 0) compare(output, object, now, match, err);
     }
     value_free(object);
+    buf_free(&text);
+    free(path);
+    return rc;
+}
+
+/* Could these bytes be a run file, or what a power loss has left of one? */
+static bool looks_ours(const buf_t *text) {
+    static const char BEGIN[] = "{\"format\": ";
+    size_t zeros = 0;
+    while (zeros < text->len && text->data[zeros] == '\0')
+        zeros++;
+    return zeros == text->len ||
+           (text->len >= sizeof BEGIN - 1 && memcmp(text->data, BEGIN, sizeof BEGIN - 1) == 0);
+}
+
+int run_file_check_ours(const char *output, err_t *err) {
+    char *path = run_file_path(output);
+    buf_t text = {0};
+    int rc = read_whole(path, &text, err);
+    if (rc > 0)
+        rc = looks_ours(&text)
+                 ? 0
+                 : err_set(err, SDG_EINVAL,
+                           "%s lies where the record of this run would be written, and no run has "
+                           "written it: move it away, or choose another output",
+                           path);
     buf_free(&text);
     free(path);
     return rc;

@@ -151,6 +151,27 @@ int sink_write(sink_t *s, const char *lines, size_t n, err_t *err) {
     return rc;
 }
 
+/* The file was taken away under the run: the rest of the sentence is `how`. */
+static int fail_lost(sink_t *s, const char *how, err_t *err) {
+    err_set(&s->failure, SDG_EIO,
+            "%s was %s while the run wrote it: the run ends here; the same command does what is missing",
+            s->name, how);
+    return sink_broken(s, err);
+}
+
+int sink_check_place(sink_t *s, const char *path, err_t *err) {
+    struct stat named, open;
+    if (sink_broken(s, err)) return s->failure.code;
+    if (fstat(s->fd, &open) != 0) return 0;
+    if (stat(path, &named) != 0)
+        return errno == ENOENT || errno == ENOTDIR || errno == ESTALE
+                   ? fail_lost(s, "removed or renamed", err)
+                   : 0;
+    if (named.st_dev != open.st_dev || named.st_ino != open.st_ino)
+        return fail_lost(s, "replaced by another file", err);
+    return open.st_size < s->end ? fail_lost(s, "cut by another program", err) : 0;
+}
+
 int sink_sync(sink_t *s, err_t *err) {
     if (sink_broken(s, err)) return s->failure.code;
     if (s->regular && fdatasync(s->fd) != 0) return fail(s, "cannot be synced to disk", errno, err);

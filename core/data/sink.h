@@ -22,7 +22,10 @@ bool sink_regular(const sink_t *sink); /* a file that can be read again, cut and
 bool sink_compresses(const sink_t *sink);
 
 int sink_write(sink_t *sink, const char *lines, size_t n, err_t *err);
-int sink_sync(sink_t *sink, err_t *err);         /* fdatasync; nothing to do for pipes */
+int sink_sync(sink_t *sink, err_t *err); /* fdatasync; nothing to do for pipes */
+/* Does `path` still name the file, with all that was written? If not, the sink is broken. For regular
+ * files. */
+int sink_check_place(sink_t *sink, const char *path, err_t *err);
 int sink_broken(const sink_t *sink, err_t *err); /* 0, or the code of the first failure */
 
 #endif

@@ -73,6 +73,13 @@ void stream_progress(const stream_t *s, uint64_t *bytes_done, uint64_t *bytes_to
     *bytes_total = s->size;
 }
 
+uint64_t stream_file_place(const stream_t *s, uint64_t text_place) {
+    uint64_t decoded = s->bytes_read - (s->in_len - s->in_at);
+    if (s->coding == STREAM_PLAIN || s->bytes_made == 0) return text_place;
+    if (text_place >= s->bytes_made) return decoded;
+    return (uint64_t)((double)decoded * ((double)text_place / (double)s->bytes_made));
+}
+
 void stream_set_waiting(stream_t *s) { s->waiting = !s->regular; }
 
 int stream_fd(const stream_t *s) { return s->regular ? -1 : s->fd; }

@@ -50,6 +50,10 @@ ssize_t stream_read(stream_t *stream, char *to, size_t room, err_t *err);
 /* For progress: bytes of the file read so far and its size (0 when unknown). */
 void stream_progress(const stream_t *stream, uint64_t *bytes_done, uint64_t *bytes_total);
 
+/* The place in the file of a place in its text, which must have been read: exact for plain text, else by
+ * proportion. */
+uint64_t stream_file_place(const stream_t *stream, uint64_t text_place);
+
 /* Where the last whole member ends: in the file, and in the text it decodes to. Of a plain stream: what was
  * read so far. */
 uint64_t stream_member_end(const stream_t *stream);

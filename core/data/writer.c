@@ -31,6 +31,7 @@ struct writer {
     char *path; /* as given; owned */
     sink_t *sink;
     rangeset_t *finished; /* in the file at open, or added since */
+    rangeset_t *failed;   /* in the file at open, with _error */
     buf_t pending;        /* whole lines not yet handed to the sink */
     size_t flush_bytes;
     bool ordered;
@@ -41,12 +42,22 @@ struct writer {
 
 /* ---- opening */
 
+typedef struct output_rows { /* what stands in the file at open */
+    rangeset_t *finished, *failed;
+} output_rows_t;
+
+static void free_rows(output_rows_t *rows) {
+    rangeset_destroy(&rows->finished);
+    rangeset_destroy(&rows->failed);
+}
+
 static writer_t *writer_new(const char *path, const writer_options_t *options, int take_fd,
-                            rangeset_t *take_finished) {
+                            const output_rows_t *take_rows) {
     writer_t *w = xcalloc(1, sizeof *w);
     w->path = xstrdup(path);
     w->sink = sink_new(take_fd, strcmp(path, "-") == 0 ? "standard output" : path, stream_coding_of(path));
-    w->finished = take_finished;
+    w->finished = take_rows->finished;
+    w->failed = take_rows->failed;
     w->ordered = options->ordered;
     w->flush_bytes = options->flush_bytes ? options->flush_bytes : WRITE_FLUSH_BYTES;
     if (w->flush_bytes > WRITE_FLUSH_BYTES_MAX) w->flush_bytes = WRITE_FLUSH_BYTES_MAX;
@@ -103,17 +114,17 @@ static int check_identity(const char *path, const writer_options_t *options, con
 
 /* Scans and repairs an output with something in it. */
 static int continue_file(int *fd, const char *path, const writer_options_t *options,
-                         writer_resumed_t *resumed, rangeset_t **finished, err_t *err) {
+                         writer_resumed_t *resumed, output_rows_t *rows, err_t *err) {
     resume_t found;
     stream_coding_t coding = stream_coding_of(path);
     int rc = resume_scan(*fd, path, coding, options->retry_failed, &found, err);
     if (rc < 0) return rc;
+    *rows = (output_rows_t){found.finished, found.failed};
     rc = resume_repair(fd, path, coding, options->retry_failed, &found, err);
     if (rc < 0) {
-        rangeset_destroy(&found.finished);
+        free_rows(rows);
         return rc;
     }
-    *finished = found.finished;
     resumed->rows_ok = found.rows_ok;
     resumed->rows_failed = found.rows_failed;
     resumed->rows_retried = found.rows_retried;
@@ -121,24 +132,34 @@ static int continue_file(int *fd, const char *path, const writer_options_t *opti
     return 0;
 }
 
+/* --overwrite: what is there goes, if it is an output of ours. */
+static int empty(int fd, const char *path, err_t *err) {
+    int rc = output_check_ours(fd, path, stream_coding_of(path), err);
+    if (rc == 0) rc = run_file_check_ours(path, err);
+    if (rc < 0) return rc;
+    return ftruncate(fd, 0) == 0 ? 0 : cannot_open(path, err);
+}
+
 /* Makes an open, locked file ready to be appended to. */
 static int prepare(int *fd, const char *path, const writer_options_t *options, writer_resumed_t *resumed,
-                   rangeset_t **finished, err_t *err) {
+                   output_rows_t *rows, err_t *err) {
     run_identity_t now = {options->pipeline_identity, options->input_identity, options->options_identity};
     struct stat st;
-    if (options->overwrite && ftruncate(*fd, 0) != 0) return cannot_open(path, err);
+    if (options->overwrite && empty(*fd, path, err) != 0) return err->code;
     if (fstat(*fd, &st) != 0) return cannot_open(path, err);
     bool write_identity = true;
     if (st.st_size > 0) {
         int rc = check_identity(path, options, &now, resumed, &write_identity, err);
-        if (rc == 0) rc = continue_file(fd, path, options, resumed, finished, err);
+        if (rc == 0) rc = continue_file(fd, path, options, resumed, rows, err);
         if (rc < 0) return rc;
+    } else if (run_file_check_ours(path, err) < 0) {
+        return err->code;
     } else {
-        *finished = rangeset_new();
+        *rows = (output_rows_t){rangeset_new(), rangeset_new()};
     }
     if (resumed->rows_ok + resumed->rows_failed + resumed->rows_retried == 0) resumed->adopted = false;
     int rc = write_identity ? run_file_write(path, &now, err) : 0;
-    if (rc < 0) rangeset_destroy(finished);
+    if (rc < 0) free_rows(rows);
     return rc;
 }
 
@@ -157,22 +178,24 @@ static int look_at(const char *path, bool *regular, err_t *err) {
 writer_t *writer_open(const char *path, const writer_options_t *options, writer_resumed_t *resumed,
                       err_t *err) {
     writer_resumed_t found = {0};
-    rangeset_t *finished = NULL;
+    output_rows_t rows = {NULL, NULL};
     bool regular = false;
     if (look_at(path, &regular, err) < 0) return NULL;
     int fd = regular ? open_locked(path, err) : open_pipe(path, err);
     if (fd < 0) return NULL;
-    if (regular && prepare(&fd, path, options, &found, &finished, err) < 0) {
+    if (regular && prepare(&fd, path, options, &found, &rows, err) < 0) {
         close(fd);
         return NULL;
     }
     if (resumed) *resumed = found;
-    return writer_new(path, options, fd, finished ? finished : rangeset_new());
+    if (!regular) rows = (output_rows_t){rangeset_new(), rangeset_new()};
+    return writer_new(path, options, fd, &rows);
 }
 
 /* ---- writing */
 
 const rangeset_t *writer_finished(const writer_t *w) { return w->finished; }
+const rangeset_t *writer_failed(const writer_t *w) { return w->failed; }
 uint64_t writer_waiting_rows(const writer_t *w) { return w->early.count; }
 uint64_t writer_waiting_bytes(const writer_t *w) { return w->early_bytes; }
 bool writer_holds_back(const writer_t *w) { return sink_compresses(w->sink); }
@@ -238,9 +261,15 @@ int writer_flush(writer_t *w, err_t *err) {
     return write_pending(w, err);
 }
 
+int writer_check(writer_t *w, err_t *err) {
+    if (strcmp(w->path, "-") == 0 || !sink_regular(w->sink)) return 0;
+    return sink_check_place(w->sink, w->path, err);
+}
+
 int writer_sync(writer_t *w, err_t *err) {
     int rc = write_pending(w, err);
     if (rc == 0) rc = sink_sync(w->sink, err);
+    if (rc == 0) rc = writer_check(w, err);
     if (rc == 0 && !w->names_synced) {
         run_file_sync(w->path);
         w->names_synced = true;
@@ -262,6 +291,7 @@ void writer_close(writer_t **writer) {
     heap_free(&w->early);
     buf_free(&w->pending);
     rangeset_destroy(&w->finished);
+    rangeset_destroy(&w->failed);
     sink_close(&w->sink);
     free(w->path);
     free(w);

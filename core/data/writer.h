@@ -40,7 +40,8 @@ typedef struct writer_options {
     /* Short texts, compared as they are. The options are those that change results: mapping, seed,
      * save-intermediate; not max-inputs. */
     const char *pipeline_identity, *input_identity, *options_identity;
-    bool overwrite;    /* start anew: truncate what is there */
+    /* Start anew: what is there goes, if it is empty or begins with a result line; else it is refused. */
+    bool overwrite;
     bool force_resume; /* continue although the identity differs */
     bool retry_failed; /* rows with _error are done again */
     /* Write in row order: rows that come early wait in memory, bounded by the caller's window. */
@@ -60,11 +61,16 @@ writer_t *writer_open(const char *path, const writer_options_t *options, writer_
                       err_t *err);
 /* Rows that were finished in the file at open, and those added since. Borrowed. */
 const rangeset_t *writer_finished(const writer_t *writer);
+/* Rows that stood in the file with _error at open and stay there. Borrowed. */
+const rangeset_t *writer_failed(const writer_t *writer);
 
 /* Adds one result line (without newline) of row `index`. A row already finished is dropped (returns 1).
  * Ordered: kept until every row below it is finished. */
 int writer_add(writer_t *writer, uint64_t index, const char *json, size_t len, err_t *err);
 int writer_flush(writer_t *writer, err_t *err); /* hands all complete rows to the kernel */
+/* Is the file still what its name says? Removed, replaced or cut by somebody else is a failure like that of a
+ * write: rows would go where nobody finds them. A writer_sync looks, too. */
+int writer_check(writer_t *writer, err_t *err);
 /* Flush and fdatasync; after a failure only writer_close is allowed. */
 int writer_sync(writer_t *writer, err_t *err);
 /* Compressed output: writer_flush may keep finished rows in memory, so acknowledge them only after a

@@ -29,6 +29,7 @@
 #include "core/llm/chat.h"
 #include "core/llm/endpoint.h"
 #include "core/llm/limits.h"
+#include "core/llm/verdict.h"
 
 enum {
     PERMITS_FIRST = 8,            /* of an endpoint, until llm_engine_set_permits */
@@ -97,7 +98,7 @@ typedef struct llm_call {
     ring_node_t of_route; /* in route->calls */
     ring_node_t fresh;    /* in engine->fresh: submitted with a unit since the last drive */
     ring_node_t flight;   /* in endpoint->in_flight while in flight */
-    uint64_t since_ns;    /* when its request was sent, or when it began to wait */
+    uint64_t since_ns;    /* when its last request was sent */
     uint64_t tag;         /* the caller's */
     llm_call_state_t state;
     bool has_unit; /* of `permit` */
@@ -109,6 +110,7 @@ typedef struct llm_call {
     http_headers_t *headers;   /* owned; NULL: the route's */
     retry_policy_t retry;
     uint32_t timeout_ms;
+    bool wants_reasoning;
     llm_answer_t answer; /* what is known so far */
     size_t body_len;
     char body[];
@@ -158,7 +160,7 @@ static void call_free(llm_call_t *call) {
     ring_remove(&call->of_route);
     ring_remove(&call->flight);
     http_headers_free(call->headers);
-    value_free(call->answer.text);
+    llm_answer_clear(&call->answer);
     free(call);
 }
 
@@ -191,7 +193,6 @@ static void call_back_off(llm_engine_t *engine, llm_call_t *call, llm_cause_t ca
     call->route->endpoint->load.retries[cause]++;
     call_give_unit(call);
     call_set_state(call, CALL_BACKING_OFF);
-    call->since_ns = now_ns;
     heap_add(&engine->back_offs, now_ns + wait_ms * MILLISECOND, call, &call->due_place);
 }
 
@@ -306,7 +307,7 @@ static void latency_note(llm_answer_t *answer, uint64_t latency_ns, bool success
 
 /* What the reply means, before any decision: LLM_CAUSE_NONE and the text, or a cause and the reason. */
 static llm_cause_t reply_read(const http_reply_t *reply, chat_answer_t *chat, err_t *reason) {
-    *chat = (chat_answer_t){.text = value_null()};
+    *chat = (chat_answer_t){.text = value_null(), .reasoning = value_null()};
     switch (reply->outcome) {
     case HTTP_TIMEOUT:
         err_set(reason, SDG_EIO, "request timed out: %s", reply->reason);
@@ -319,8 +320,11 @@ static llm_cause_t reply_read(const http_reply_t *reply, chat_answer_t *chat, er
         return LLM_CAUSE_MALFORMED;
     case HTTP_ANSWERED: break;
     }
+    if (reply->status >= 300 && reply->status <= 399)
+        return chat_redirect_read(reply->status, reply->location, reason);
     if (reply->status < 200 || reply->status > 299)
-        return chat_error_read(reply->status, reply->body, reply->body_len, reason);
+        return verdict_with_hint(chat_error_read(reply->status, reply->body, reply->body_len, reason),
+                                 reply->status, reply->hint);
     return chat_answer_read(reply->body, reply->body_len, chat, reason);
 }
 
@@ -341,6 +345,11 @@ static void tokens_note(llm_call_t *call, const chat_answer_t *chat) {
     }
 }
 
+/* Is there nothing in the answer that its caller wants? Reasoning is never blank. */
+static bool is_empty(const llm_call_t *call, const chat_answer_t *chat) {
+    return is_blank(chat->text) && !(call->wants_reasoning && chat->reasoning.kind == VALUE_STRING);
+}
+
 /* Keeps what went wrong, for llm_engine_report. */
 static void trouble_note(llm_endpoint_t *endpoint, const llm_replica_t *replica, llm_cause_t cause,
                          const char *text, uint64_t now_ns) {
@@ -354,14 +363,15 @@ static void trouble_note(llm_endpoint_t *endpoint, const llm_replica_t *replica,
 static void call_answered(llm_engine_t *engine, llm_call_t *call, chat_answer_t *chat, retry_hint_t hint,
                           uint64_t now_ns) {
     uint32_t wait_ms;
-    tokens_note(call, chat);
-    if (is_blank(chat->text) && call->answer.retries[LLM_CAUSE_EMPTY] < LLM_EMPTY_RETRIES &&
+    if (is_empty(call, chat) && call->answer.retries[LLM_CAUSE_EMPTY] < LLM_EMPTY_RETRIES &&
         retry_decide(&call->retry, call->answer.requests, LLM_CAUSE_EMPTY, hint, &engine->rng, &wait_ms)) {
         value_free(chat->text);
+        value_free(chat->reasoning);
         call_back_off(engine, call, LLM_CAUSE_EMPTY, now_ns, wait_ms);
         return;
     }
     call->answer.text = chat->text;
+    call->answer.reasoning = chat->reasoning;
     memcpy(call->answer.finish_reason, chat->finish_reason, sizeof call->answer.finish_reason);
     call_finish(engine, call, LLM_CAUSE_NONE);
 }
@@ -393,7 +403,9 @@ static void reply_apply(llm_engine_t *engine, const http_reply_t *reply, uint64_
                           call->route->key); /* first: it looks for a cut key at the end of the text */
         trouble_note(endpoint, call->replica, cause, reason.text, now_ns);
     }
+    if (now_ns > call->since_ns) call->answer.flight_ns += now_ns - call->since_ns;
     request_end(engine, call);
+    tokens_note(call, &chat); /* of answers that are of no use, too: they are paid for */
     call->answer.http_status = reply->status;
     if (reply->outcome == HTTP_ANSWERED)
         latency_note(&call->answer, reply->latency_ns, cause == LLM_CAUSE_NONE);
@@ -424,7 +436,6 @@ static void call_start(llm_engine_t *engine, llm_call_t *call, uint64_t now_ns) 
         .owner = call,
     };
     call->transfer = http_start(engine->http, &post);
-    call->answer.waited_ns += now_ns > call->since_ns ? now_ns - call->since_ns : 0;
     call->since_ns = now_ns;
     ring_add_last(&route->endpoint->in_flight, &call->flight);
     call_set_state(call, CALL_IN_FLIGHT);
@@ -524,7 +535,7 @@ bool llm_engine_next(llm_engine_t *engine, llm_answer_t *answer) {
     ring_remove(node);
     *answer = call->answer;
     answer->has_unit = call->has_unit;
-    call->answer.text = value_null();
+    call->answer.text = call->answer.reasoning = value_null();
     call_free(call);
     return true;
 }
@@ -545,6 +556,7 @@ static llm_call_t *call_new(llm_route_t *route, const llm_request_t *request, ui
     call->has_unit = request->has_unit;
     call->retry = request->retry ? *request->retry : route->retry;
     call->timeout_ms = request->timeout_ms > 0 ? request->timeout_ms : route->timeout_ms;
+    call->wants_reasoning = request->wants_reasoning;
     call->body_len = request->body_len;
     memcpy(call->body, request->body, request->body_len);
     call->body[request->body_len] = '\0';
@@ -567,7 +579,6 @@ int llm_engine_submit(llm_engine_t *engine, const llm_request_t *request, uint64
     call->headers = headers;
     idmap_add(&engine->calls, tag, call);
     if (call->has_unit) ring_add_last(&engine->fresh, &call->fresh);
-    call->since_ns = clock_now_ns();
     call_enqueue(engine, call, false);
     return SDG_OK;
 }
@@ -578,11 +589,11 @@ uint64_t llm_engine_waits_for(const llm_engine_t *engine, uint64_t tag) {
     return waits ? call->route->endpoint->id : 0;
 }
 
-uint64_t llm_engine_waited_ns(const llm_engine_t *engine, uint64_t tag, uint64_t now_ns) {
+uint64_t llm_engine_flight_ns(const llm_engine_t *engine, uint64_t tag, uint64_t now_ns) {
     const llm_call_t *call = idmap_get(&engine->calls, tag);
     if (!call) return 0;
-    bool waits = call->state == CALL_QUEUED || call->state == CALL_BACKING_OFF;
-    return call->answer.waited_ns + (waits && now_ns > call->since_ns ? now_ns - call->since_ns : 0);
+    bool flies = call->state == CALL_IN_FLIGHT && now_ns > call->since_ns;
+    return call->answer.flight_ns + (flies ? now_ns - call->since_ns : 0);
 }
 
 /* Takes the call out of the place it is in; its unit stays with it. */
@@ -755,6 +766,9 @@ int llm_engine_open_route(llm_engine_t *engine, const llm_route_options_t *optio
     route->endpoint = endpoint;
     return (int)route_add(engine, route);
 }
+
+/* A refused call fails at once: none is held. */
+void llm_engine_release_held(llm_engine_t *engine, uint32_t number) { assert(route_of(engine, number)); }
 
 /* Calls end without an answer, finished ones that nobody has taken, too. Their tags are free again. */
 void llm_engine_close_route(llm_engine_t *engine, uint32_t number) {

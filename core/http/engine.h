@@ -13,8 +13,9 @@
  * The life of a call:
  *
  *     submitted -> queued -> in flight (one HTTP request) -> finished
- *                    ^            |
- *                    +- backing off (waits for its retry)
+ *                    ^            |                             ^
+ *                    +- backing off (waits for its retry)       |
+ *                    +- held (its endpoint refused it) ---------+
  *
  * To be in flight a call needs a permit of its endpoint and, if its request names the permit of a job, a unit
  * of that (core/llm/permit.h). A call that waits, in a queue or for a retry, holds neither:
@@ -31,6 +32,17 @@
  * Replicas: an endpoint may have several URLs. Each request takes the one with the fewest requests in flight.
  * A replica that fails (connection, timeout, 5xx) is passed over for a while, longer each time, as long as
  * another one works.
+ *
+ * Health: each replica is open, closed for a time, or final (core/llm/health.h), by what its replies mean
+ * (core/llm/verdict.h).
+ *  - A call that is rejected (429, a full queue) is no failure: it waits and is asked again, which spends no
+ * attempt of its retry policy, while the replica is closed or its requests are spread in time. A replica
+ * that is closed gets no requests; calls wait in their queues.
+ *  - A call that a replica refuses whatever it is asked (a wrong key, a model it has not, TLS, ...) goes to
+ * another replica. When all have refused it, it is *held*: an answer to a request that was sent later shows
+ * that the call itself is to blame, and it fails; LLM_REFUSALS_MAX refusals in a row without an answer make
+ * the replica final. Calls of an endpoint whose replicas are all final stay until their route is closed.
+ * Without llm_engine_options_t.hold they fail at once instead, and nothing becomes final.
  *
  * Limits: queued calls are bounded by the caller (it submits what its rows want); bodies by
  * LLM_ANSWER_BYTES_MAX; endpoints, routes, replicas and permits in core/llm/limits.h. One descriptor per
@@ -54,7 +66,9 @@ typedef struct llm_engine llm_engine_t;
 
 typedef struct llm_engine_options {
     uint32_t connections_max; /* kept open per endpoint; 0: as many as permits */
-    uint64_t seed;            /* of the jitter */
+    uint32_t in_flight_max; /* requests at a time, to all endpoints: for want of descriptors. 0: any number */
+    bool hold;     /* hold calls that their endpoint refuses, until the caller or an answer decides */
+    uint64_t seed; /* of the jitter */
 } llm_engine_options_t;
 
 /* Everything is copied. */
@@ -96,12 +110,11 @@ int llm_engine_submit(llm_engine_t *engine, const llm_request_t *request, uint64
 void llm_engine_cancel(llm_engine_t *engine, uint64_t tag);
 
 /* The id of the call's endpoint while the call holds no unit: it waits for a unit, for a permit of this
- * endpoint or for a retry. 0: it does not wait, or the tag is unknown. */
+ * endpoint, for a retry, until the endpoint opens, or is held. 0: it does not wait, or the tag is unknown. */
 uint64_t llm_engine_waits_for(const llm_engine_t *engine, uint64_t tag);
-
-/* How long the call has waited in all since it was submitted: for a permit, a unit, a retry or a closed
- * endpoint, not for an answer. 0: the tag is unknown. llm_answer_t.waited_ns says the same at the end. */
-uint64_t llm_engine_waited_ns(const llm_engine_t *engine, uint64_t tag, uint64_t now_ns);
+/* How long requests of the call have been in flight, together, the present one included; 0 if the tag is
+ * unknown. What remains of its age is waiting. */
+uint64_t llm_engine_flight_ns(const llm_engine_t *engine, uint64_t tag, uint64_t now_ns);
 
 int llm_engine_fd(const llm_engine_t *engine); /* becomes readable when there is something to drive */
 /* The longest sleep allowed; -1: any. It is 0, too, when a unit has become free that a queued call waits
@@ -112,20 +125,30 @@ bool llm_engine_next(llm_engine_t *engine, llm_answer_t *answer); /* the next fi
 
 typedef struct llm_load { /* gauges and counters since the start */
     uint32_t permits;     /* of the endpoint */
-    uint32_t in_flight, queued, backing_off;
+    uint32_t in_flight, queued, backing_off, held;
     uint64_t requests;          /* HTTP requests sent */
     uint64_t succeeded, failed; /* calls; cancelled ones are neither */
     uint64_t prompt_tokens, completion_tokens;
     uint64_t retries[LLM_CAUSES];
 } llm_load_t;
 void llm_engine_route_load(const llm_engine_t *engine, uint32_t route, llm_load_t *load);
-/* The load of all routes it has and had. False, and all zero, when no open route has this id. */
-bool llm_engine_endpoint_load(const llm_engine_t *engine, uint64_t endpoint_id, llm_load_t *load);
-
 /* How this endpoint fares for the job that has these routes; routes to other endpoints are passed over.
  * Requests, answers, retries and what waits or is in flight are those of the routes, the rest is the
- * endpoint's. False, and all zero, when none of the routes leads there. */
+ * endpoint's. False, and all zero, when none of the routes leads there. `state` is ENDPOINT_FINAL when all
+ * its replicas are; `trouble_text` says why. */
 bool llm_engine_report(const llm_engine_t *engine, const uint32_t *routes, size_t route_count,
                        uint64_t endpoint_id, uint64_t now_ns, endpoint_report_t *report);
+/* A number that changes whenever an endpoint meets a trouble, closes, opens, or becomes final: whoever has
+ * told the number before need not look at reports. */
+uint64_t llm_engine_news(const llm_engine_t *engine);
+/* The held calls of the route fail now, each with the refusal it met (LLM_CAUSE_ENDPOINT or LLM_CAUSE_QUOTA).
+ */
+void llm_engine_release_held(llm_engine_t *engine, uint32_t route);
+/* Somebody else has found out that the endpoint is final: nothing is sent to it any more, whatever its
+ * requests in flight bring. A route that is opened later asks it again. */
+void llm_engine_set_final(llm_engine_t *engine, uint64_t endpoint_id);
+
+/* The load of all routes it has and had. False, and all zero, when no open route has this id. */
+bool llm_engine_endpoint_load(const llm_engine_t *engine, uint64_t endpoint_id, llm_load_t *load);
 
 #endif

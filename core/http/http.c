@@ -31,6 +31,7 @@
 #include "core/base/limits.h"
 #include "core/base/ring.h"
 #include "core/http/limits.h"
+#include "core/http/proxy.h"
 #include "core/llm/endpoint.h"
 
 enum {
@@ -281,6 +282,14 @@ static void easy_set_response(CURL *easy, http_transfer_t *t) {
     curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)LLM_ANSWER_BYTES_MAX);
 }
 
+/* What all requests say and take. An encoding is not asked for: to compress answers costs the server more
+ * than to send them, but some gateways compress unasked. "Accept-Encoding:" in http_headers_new keeps curl
+ * from asking. */
+static void easy_set_request(CURL *easy) {
+    curl_easy_setopt(easy, CURLOPT_USERAGENT, "sdg/" SDG_VERSION);
+    curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
+}
+
 static http_transfer_t *transfer_new(http_t *http, http_target_t *target) {
     http_transfer_t *t = xcalloc(1, sizeof *t);
     t->target = target;
@@ -290,6 +299,7 @@ static http_transfer_t *transfer_new(http_t *http, http_target_t *target) {
     easy_set_connection(t->easy, http);
     if (target->tls || http->proxies) easy_set_tls(t->easy, target->http2);
     easy_set_response(t->easy, t);
+    easy_set_request(t->easy);
     curl_easy_setopt(t->easy, CURLOPT_CURLU, target->url);
     curl_easy_setopt(t->easy, CURLOPT_POST, 1L);
     return t;
@@ -381,6 +391,7 @@ static void transfer_finish(http_t *http, http_transfer_t *t, CURLcode result) {
     t->os_error = 0;
     curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &t->status);
     if (result == CURLE_COULDNT_CONNECT) curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &t->os_error);
+    if (result != CURLE_OK && http->proxies) proxy_reason(t->reason, sizeof t->reason, t->target->tls);
     transfer_stop(t);
     t->state = TRANSFER_DONE;
     ring_add_last(&http->done, &t->node);
@@ -497,6 +508,8 @@ bool http_next(http_t *http, http_reply_t *reply) {
         .fault = fault_of(t->result),
         .os_error = (int)t->os_error,
     };
+    if (t->status >= 300 && t->status <= 399)
+        curl_easy_getinfo(t->easy, CURLINFO_REDIRECT_URL, &reply->location);
     return true;
 }
 
@@ -543,6 +556,7 @@ int http_headers_new(const http_headers_t *base, const char *const *lines, size_
         if (header_check(lines[i], err) != SDG_OK) return SDG_EINVAL;
     /* "Expect:" keeps curl from waiting for "100 Continue" before larger bodies. */
     struct curl_slist *list = base ? NULL : curl_slist_append(NULL, "Expect:");
+    if (!base) list = curl_slist_append(list, "Accept-Encoding:");
     for (const struct curl_slist *h = base; h; h = h->next)
         if (!header_is_renamed(h->data, lines, count)) {
             list = curl_slist_append(list, h->data);
@@ -601,14 +615,6 @@ void http_target_free(http_t *http, http_target_t *target) {
     free(target);
 }
 
-/* The names that curl reads; it reads http_proxy in small letters only. */
-static bool environment_names_proxy(void) {
-    static const char *const names[] = {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (environment(names[i])) return true;
-    return false;
-}
-
 /* Shards are made when requests need them. */
 http_t *http_new(const http_options_t *options, err_t *err) {
     /* Takes less than 1 ms, is thread-safe and counted; it is kept until the process ends. */
@@ -623,7 +629,7 @@ http_t *http_new(const http_options_t *options, err_t *err) {
         return NULL;
     }
     http_t *http = xcalloc(1, sizeof *http);
-    *http = (http_t){.options = *options, .epoll_fd = epoll_fd, .proxies = environment_names_proxy()};
+    *http = (http_t){.options = *options, .epoll_fd = epoll_fd, .proxies = proxy_is_set()};
     ring_init(&http->running);
     ring_init(&http->done);
     ring_init(&http->targets);

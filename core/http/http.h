@@ -8,7 +8,8 @@
  * Limits: bodies by LLM_ANSWER_BYTES_MAX (a longer one is HTTP_TOO_LARGE); requests in flight by the owner's
  * permits. Connections follow curl's rules: kept open and reused, proxies from http_proxy / https_proxy /
  * no_proxy, certificates checked against CURL_CA_BUNDLE, SSL_CERT_FILE or SSL_CERT_DIR if set. Redirects are
- * not followed.
+ * not followed. A body that is encoded (gzip, deflate, br, zstd) comes decoded, although no request asks for
+ * an encoding. Each request names us: "User-Agent: sdg/<version>", unless its headers name another.
  */
 #ifndef SDG_HTTP_HTTP_H
 #define SDG_HTTP_HTTP_H
@@ -90,10 +91,11 @@ typedef struct http_reply {
     const char *body; /* never NULL; complete only when ANSWERED */
     size_t body_len;
     retry_hint_t hint;
-    uint64_t latency_ns; /* from http_start to the last byte of the body */
-    const char *reason;  /* curl's words when not ANSWERED */
-    http_fault_t fault;  /* when BROKEN */
-    int os_error;        /* errno of a connection that failed, e.g. ECONNREFUSED; 0: none */
+    uint64_t latency_ns;  /* from http_start to the last byte of the body */
+    const char *reason;   /* curl's words when not ANSWERED */
+    http_fault_t fault;   /* when BROKEN */
+    int os_error;         /* errno of a connection that failed, e.g. ECONNREFUSED; 0: none */
+    const char *location; /* of a redirect (3xx), as a whole URL; NULL: none */
 } http_reply_t;
 bool http_next(http_t *http, http_reply_t *reply);
 void http_release(http_t *http, http_transfer_t *transfer);

@@ -23,6 +23,7 @@ typedef struct llm_request {
     size_t header_count;
     uint32_t timeout_ms;         /* 0: the route's */
     const retry_policy_t *retry; /* NULL: the route's */
+    bool wants_reasoning;        /* an answer of reasoning alone is not empty: it is not asked again */
 } llm_request_t;
 
 #endif

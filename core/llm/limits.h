@@ -8,6 +8,10 @@
 /* seconds of Retry-After: as the official SDK, a call that is told to wait longer fails */
 #define LLM_RETRY_AFTER_MAX_S 120
 
+/* refusals of a replica in a row, without an answer in between, that make it final: fewer may be the fault of
+   rows, and each further one is a row that was asked in vain */
+#define LLM_REFUSALS_MAX 16
+
 /* times that an empty answer is asked for again: more rarely help, and each costs */
 #define LLM_EMPTY_RETRIES 2
 

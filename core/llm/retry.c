@@ -38,7 +38,8 @@ static bool cause_is_retryable(const retry_policy_t *policy, llm_cause_t cause) 
 }
 
 static bool may_retry(const retry_policy_t *policy, llm_cause_t cause, retry_hint_t hint) {
-    if (cause == LLM_CAUSE_QUOTA || cause == LLM_CAUSE_CANCELLED || cause == LLM_CAUSE_NONE)
+    if (cause == LLM_CAUSE_QUOTA || cause == LLM_CAUSE_CANCELLED || cause == LLM_CAUSE_NONE ||
+        cause == LLM_CAUSE_DECLINED)
         return false; /* also when the server says x-should-retry */
     if (hint.after_ms > LLM_RETRY_AFTER_MAX_S * INT64_C(1000)) return false;
     if (hint.should >= 0 && cause != LLM_CAUSE_EMPTY) return hint.should == 1;

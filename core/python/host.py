@@ -31,8 +31,87 @@ MESSAGE_BYTES_MAX = 300     # of an exception's text; with the line below it fit
 LINE_BYTES_MAX = 120        # of the source line that is shown
 PID = os.getpid()
 
-encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 decode = json.JSONDecoder().decode
+
+if hasattr(sys, "set_int_max_str_digits"):  # Python 3.11: integers keep their digits, however many
+    sys.set_int_max_str_digits(0)
+
+
+# ---- values that JSON has not -------------------------------------------------------------------------------------
+
+# Known by name, because nobody should wait for the import of modules that user code may never use.
+AS_TEXT = {"datetime.date", "datetime.time", "datetime.timedelta", "datetime.tzinfo", "decimal.Decimal", "fractions.Fraction", "uuid.UUID",
+           "pathlib.PurePath", "pathlib._local.PurePath", "ipaddress._IPAddressBase", "numpy.datetime64", "numpy.timedelta64",
+           "builtins.complex"}
+AS_LIST = {"builtins.dict_keys", "builtins.dict_values", "builtins.dict_items", "builtins.range", "collections.deque"}
+BYTES = (bytes, bytearray, memoryview)
+
+
+def is_no_number(value):
+    """Decimal("NaN"), pandas.NaT: what is not even itself."""
+    try:
+        return bool(value != value)
+    except Exception:
+        return False
+
+
+def plain(value):
+    """What stands for a value in JSON: the text or the list that it is. Raises TypeError for anything else."""
+    kind = type(value)
+    names = {f"{base.__module__}.{base.__qualname__}" for base in kind.__mro__}
+    if isinstance(value, BYTES):
+        return bytes(value).decode("utf-8", "replace")
+    if isinstance(value, (set, frozenset)):
+        try:
+            return sorted(value)
+        except TypeError:
+            return sorted(value, key=repr)
+    if names & AS_TEXT:
+        if is_no_number(value) or str(value) == "NaT":
+            return float("nan")
+        return float(value) if "decimal.Decimal" in names and value.is_infinite() else str(value)
+    if "enum.Enum" in names:
+        return value.value
+    if hasattr(kind, "__dataclass_fields__"):
+        return {name: getattr(value, name) for name in kind.__dataclass_fields__}
+    if names & AS_LIST:
+        return list(value)
+    if "numpy.ndarray" in names and value.dtype.kind in "mM":
+        return value.astype(str).tolist()
+    if callable(getattr(value, "tolist", None)):  # scalars and arrays of numpy, series of pandas, tensors
+        got = value.tolist()
+        return float(got) if type(got) is kind else got
+    raise TypeError(f"Object of type {kind.__name__} is not JSON serializable")
+
+
+def key_text(key):
+    """The name that a key of a dict gets where JSON knows none."""
+    if isinstance(key, str) or key is None or isinstance(key, (bool, int, float)):
+        return key
+    return bytes(key).decode("utf-8", "replace") if isinstance(key, BYTES) else str(key)
+
+
+def with_text_keys(value):
+    """A copy in which all keys are such that JSON takes them."""
+    if isinstance(value, dict):
+        return {key_text(key): with_text_keys(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [with_text_keys(item) for item in value]
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
+    return with_text_keys(plain(value))
+
+
+encode_plain = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=plain).encode
+
+
+def encode(value):
+    try:
+        return encode_plain(value)
+    except TypeError as error:
+        if not str(error).startswith("keys must be"):
+            raise
+        return encode_plain(with_text_keys(value))
 
 
 def cut(text, limit):
@@ -132,6 +211,9 @@ class Wire:
 # ---- what user code sees -----------------------------------------------------------------------------------------
 
 
+READING = ("get", "vars.read", "vars.write")  # who may write variables may read them, too
+
+
 class Vars(collections.abc.MutableMapping):
     """ctx.vars: the row's globals.vars; reads see the constants too."""
 
@@ -140,7 +222,7 @@ class Vars(collections.abc.MutableMapping):
 
     def __getitem__(self, name):
         call = self._call
-        call.need("ctx.vars", "get", "vars.read")
+        call.need("ctx.vars", *READING)
         if name in call.vars:
             return call.watch(name)
         if name in call.consts:
@@ -157,7 +239,7 @@ class Vars(collections.abc.MutableMapping):
         del self._call.vars[name]
 
     def __iter__(self):
-        self._call.need("ctx.vars", "get", "vars.read")
+        self._call.need("ctx.vars", *READING)
         yield from self._call.vars
         yield from (name for name in self._call.consts if name not in self._call.vars)
 
@@ -176,7 +258,7 @@ class Ctx:
         self.vars = Vars(call)
 
     def get(self, path, default=None):
-        self._call.need("ctx.get", "get", "vars.read")
+        self._call.need("ctx.get", *READING)
         return self._call.lookup(path, default)
 
     def set(self, name, value):
@@ -361,7 +443,7 @@ def audit(event, args):
         needed = ("net",)
     else:
         return
-    missing = [right for right in needed if right not in ACCESS]
+    missing = [right for right in needed if right not in ACCESS and not (right == "files.read" and "files.write" in ACCESS)]
     if missing and not sys._getframe(1).f_code.co_filename.startswith("<frozen importlib"):
         raise PermissionError(f"{event} is not allowed here: ctx_access does not list {missing[0]}")
 

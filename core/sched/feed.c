@@ -16,7 +16,7 @@
 #include "core/sched/limits.h"
 
 typedef struct feed_row {
-    uint64_t index, line;
+    uint64_t index, line, input_bytes;
     size_t start, len; /* in the chunk's bytes */
     bool finished;
 } feed_row_t;
@@ -39,6 +39,7 @@ struct feed {
     chunk_t *filling;       /* NULL: none is begun */
     size_t unnumbered, due; /* chunks of the ring without a number, and those with one that are due */
     uint64_t rows, bytes;   /* open, of the ring */
+    uint64_t input_bytes;   /* of open rows, those of the chunk that is being filled included */
     uint64_t next_number;   /* since the last restart, as all below */
     uint64_t rows_sent, bytes_sent;
     uint64_t rows_limit, bytes_limit;
@@ -110,12 +111,16 @@ static chunk_t *chunk_new(const feed_t *f) {
     return k;
 }
 
-void feed_add(feed_t *f, const row_in_t *row) {
+void feed_add(feed_t *f, const row_in_t *row, uint64_t input_bytes) {
     chunk_t *k = f->filling ? f->filling : (f->filling = chunk_new(f));
     assert(k->count == 0 || row->index > k->rows[k->count - 1].index);
     GROW(k->rows, k->cap, k->count + 1);
-    k->rows[k->count++] =
-        (feed_row_t){.index = row->index, .line = row->line, .start = k->bytes.len, .len = row->raw.len};
+    k->rows[k->count++] = (feed_row_t){.index = row->index,
+                                       .line = row->line,
+                                       .input_bytes = input_bytes,
+                                       .start = k->bytes.len,
+                                       .len = row->raw.len};
+    f->input_bytes += input_bytes;
     k->open++;
     buf_add(&k->bytes, row->raw.data, row->raw.len);
     assert(!k->bytes.full); /* a line of the input is at most DATA_LINE_BYTES_MAX */
@@ -244,6 +249,7 @@ bool feed_finished(feed_t *f, uint64_t index) {
     if (!row || row->finished) return false;
     row->finished = true;
     f->rows--;
+    f->input_bytes -= row->input_bytes;
     if (--k->open == 0) release(f, k);
     return true;
 }
@@ -264,3 +270,5 @@ void feed_restart(feed_t *f) {
 uint64_t feed_rows(const feed_t *f) { return f->rows; }
 
 uint64_t feed_bytes(const feed_t *f) { return f->bytes; }
+
+uint64_t feed_input_bytes(const feed_t *f) { return f->input_bytes; }

@@ -50,8 +50,8 @@ void feed_destroy(feed_t **feed);
 uint64_t feed_room(const feed_t *f, uint64_t held_rows, uint64_t held_bytes);
 /* May the chunk that is being filled have one more row, if it is to have at most `rows`? */
 bool feed_takes(const feed_t *f, uint64_t rows);
-/* The row's bytes are copied. Indexes rise from row to row. */
-void feed_add(feed_t *f, const row_in_t *row);
+/* The row's bytes are copied. Indexes rise from row to row. input_bytes: how much of the input it took. */
+void feed_add(feed_t *f, const row_in_t *row, uint64_t input_bytes);
 /* The chunk that is being filled is complete. Does nothing when it is empty. */
 void feed_close(feed_t *f);
 
@@ -78,7 +78,8 @@ void feed_restart(feed_t *f);
 
 /* ---- numbers */
 
-uint64_t feed_rows(const feed_t *f);  /* open: added, closed and not finished */
-uint64_t feed_bytes(const feed_t *f); /* of the chunks they are in */
+uint64_t feed_rows(const feed_t *f);        /* open: added, closed and not finished */
+uint64_t feed_bytes(const feed_t *f);       /* of the chunks they are in */
+uint64_t feed_input_bytes(const feed_t *f); /* of the input that rows without a result took */
 
 #endif

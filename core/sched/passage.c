@@ -61,6 +61,7 @@ static const cell_t table[PASSAGE_STATES][PASSAGE_EVENTS] = {
             [PASSAGE_WANTS_TIME] = GO(ASLEEP, DO(SET_ALARM)),
             [PASSAGE_STOPS] = GO(SAVING, DO(SAVE)),
             [PASSAGE_FINISHES] = IF(SAVES, SAVING, DO(SAVE), NONE, END),
+            [PASSAGE_FAILS] = GO(HANDING_IN, DO(HAND_IN)),
         },
     [PASSAGE_YIELDED] =
         {
@@ -140,6 +141,13 @@ static const cell_t table[PASSAGE_STATES][PASSAGE_EVENTS] = {
             [PASSAGE_WAKE] = STAY(SAVING),
             [PASSAGE_DROPPED] = GO(NONE, DO(RELEASE)),
         },
+    [PASSAGE_HANDING_IN] =
+        {
+            [PASSAGE_CALL_RECORDED] = GO(NONE, END),
+            [PASSAGE_WAKE] = STAY(HANDING_IN),
+            [PASSAGE_UNHEARD] = GO(NONE, END),
+            [PASSAGE_DROPPED] = GO(NONE, DO(RELEASE)),
+        },
     [PASSAGE_IN_PYTHON] =
         {
             [PASSAGE_PYTHON_REFUSED] = GO(YIELDED, DO(TELL) | DO(TAKE_TURN)),
@@ -156,6 +164,7 @@ static const cell_t table[PASSAGE_STATES][PASSAGE_EVENTS] = {
             [PASSAGE_WANTS_TIME] = GO(IN_PYTHON, DO(SET_ALARM)),
             [PASSAGE_FINISHES] =
                 IF(SAVES, SAVING, DO(CANCEL_PYTHON) | DO(SAVE), NONE, DO(CANCEL_PYTHON) | END),
+            [PASSAGE_FAILS] = GO(HANDING_IN, DO(CANCEL_PYTHON) | DO(HAND_IN)),
         },
     [PASSAGE_PYTHON_LOOKING_UP] =
         {
@@ -250,6 +259,7 @@ const char *passage_state_name(passage_state_t state) {
         [PASSAGE_WANTED] = "wanted",
         [PASSAGE_FETCHING] = "fetching",
         [PASSAGE_SAVING] = "saving",
+        [PASSAGE_HANDING_IN] = "handing in",
         [PASSAGE_AWAITING_UNIT] = "awaiting a unit",
         [PASSAGE_IN_PYTHON] = "in Python",
         [PASSAGE_ANSWERING_PYTHON] = "answering Python",
@@ -273,6 +283,7 @@ const char *passage_event_name(passage_event_t event) {
         [PASSAGE_WANTS_TIME] = "WANTS_TIME",
         [PASSAGE_STOPS] = "STOPS",
         [PASSAGE_FINISHES] = "FINISHES",
+        [PASSAGE_FAILS] = "FAILS",
         [PASSAGE_TURN] = "TURN",
         [PASSAGE_WAKE] = "WAKE",
         [PASSAGE_UNIT] = "UNIT",
@@ -290,6 +301,7 @@ const char *passage_event_name(passage_event_t event) {
         [PASSAGE_CONTEXT_CAME] = "CONTEXT_CAME",
         [PASSAGE_CONTEXT_LOST] = "CONTEXT_LOST",
         [PASSAGE_CONTEXT_SAVED] = "CONTEXT_SAVED",
+        [PASSAGE_UNHEARD] = "UNHEARD",
     };
     return names[event];
 }

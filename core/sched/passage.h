@@ -7,6 +7,8 @@
  *         RUNNING -> LOOKING_UP -> CALLING -> RECORDING -> RUNNING
  *     the same while the row waits in the context store
  *         CALLING -> CALLING_AWAY -> RECORDING_AWAY -> WANTED -> FETCHING -> RUNNING
+ *     a row whose answers are written down only because it has failed
+ *         RUNNING -> CALLING -> RUNNING -> HANDING_IN -> NONE
  *     a Python block
  *         RUNNING -> (AWAITING_UNIT ->) IN_PYTHON -> RUNNING
  *     ctx.call_ai
@@ -41,6 +43,7 @@ typedef enum passage_state {
     PASSAGE_WANTED,            /* in the store; is to be fetched as soon as there is room */
     PASSAGE_FETCHING,          /* the store was asked for it */
     PASSAGE_SAVING,            /* its pass is over; its bytes are here until the store has them */
+    PASSAGE_HANDING_IN,        /* it has failed; the store writes down the answers that it had */
     PASSAGE_AWAITING_UNIT,     /* its Python call waits for a unit of the job's permit */
     PASSAGE_IN_PYTHON,         /* the Python call is with the pool */
     PASSAGE_ANSWERING_PYTHON,  /* its code runs while the Python call is open */
@@ -64,6 +67,7 @@ typedef enum passage_event {
     PASSAGE_WANTS_TIME,
     PASSAGE_STOPS,
     PASSAGE_FINISHES,
+    PASSAGE_FAILS, /* it is finished, has failed, and had answers that are not written down yet */
     /* the worker's agenda */
     PASSAGE_TURN, /* of a row that yielded */
     PASSAGE_WAKE, /* the time has come that the row named when it began to wait: of a row that waits for an
@@ -85,6 +89,7 @@ typedef enum passage_event {
     PASSAGE_CONTEXT_CAME,
     PASSAGE_CONTEXT_LOST,
     PASSAGE_CONTEXT_SAVED,
+    PASSAGE_UNHEARD, /* the store says nothing at all: what it was to write down is given up */
     PASSAGE_EVENTS
 } passage_event_t;
 
@@ -99,7 +104,7 @@ enum {
 };
 
 /* What to do, in this order. */
-enum { PASSAGE_ACTIONS = 29 };
+enum { PASSAGE_ACTIONS = 30 };
 enum {
     PASSAGE_DO_NOTHING = 0,
     PASSAGE_CANCEL_CALL = 1 << 0,   /* nobody waits for the LLM any more */
@@ -130,7 +135,8 @@ enum {
     PASSAGE_RUN = 1 << 25,           /* its end is the next event */
     PASSAGE_RELEASE = 1 << 26,       /* everything the worker holds of it */
     PASSAGE_AWAIT_UNIT = 1 << 27,    /* UNIT comes when the job has one to spare */
-    PASSAGE_IGNORE = 1 << 28,        /* the event came too late; nothing has changed */
+    PASSAGE_HAND_IN = 1 << 28,       /* the store is to write down all answers of the row */
+    PASSAGE_IGNORE = 1 << 29,        /* the event came too late; nothing has changed */
 };
 
 typedef struct passage {

@@ -128,8 +128,10 @@ void journal_row_finished(journal_t *j, uint64_t row) {
 
 typedef struct journal_opening {
     journal_t *journal;
-    bool (*finished)(void *context, uint64_t row);
+    journal_mode_t mode;
+    journal_row_fn *row_of;
     void *context;
+    rangeset_t *open_rows; /* among those with calls */
     journal_found_t found;
 } journal_opening_t;
 
@@ -138,8 +140,12 @@ static bool take_record(void *context, const journal_key_t *key, const char *ans
     journal_opening_t *o = context;
     (void)answer;
     o->found.records++;
-    if ((o->finished && o->finished(o->context, key->row)) || find_call(o->journal, key)) return true;
+    journal_row_t row = o->row_of ? o->row_of(o->context, key->row) : JOURNAL_ROW_OPEN;
+    if (row == JOURNAL_ROW_FINISHED || find_call(o->journal, key)) return true;
     index_call(o->journal, key, at, JOURNAL_RECORD_HEAD_BYTES + len);
+    if (row == JOURNAL_ROW_KEPT) return true;
+    o->found.calls++;
+    rangeset_add(o->open_rows, key->row);
     if (o->found.end_row == 0 || key->row < o->found.first_row) o->found.first_row = key->row;
     if (key->row >= o->found.end_row) o->found.end_row = key->row == UINT64_MAX ? key->row : key->row + 1;
     return true;
@@ -163,15 +169,15 @@ static int take_file(journal_t *j, journal_opening_t *o, err_t *err) {
     if (o->found.torn_bytes && ftruncate(j->fd, (off_t)end) != 0)
         return fail(j, "cannot be cut back to its last whole record", errno, err);
     j->size = end;
-    o->found.calls = j->calls;
-    o->found.rows = j->rows.count;
+    o->found.rows = rangeset_count(o->open_rows);
     return SDG_OK;
 }
 
 /* Opens or makes the file and reads what is in it. A file that is no journal is left as it is. */
 static int open_file(journal_t *j, journal_opening_t *o, err_t *err) {
     char head[JOURNAL_HEAD_BYTES];
-    j->fd = open(j->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    j->fd = open(j->path, O_RDWR | O_APPEND | O_CLOEXEC | (o->mode == JOURNAL_MAKE ? O_CREAT : 0), 0666);
+    if (j->fd < 0 && errno == ENOENT && o->mode == JOURNAL_WHEN_NEEDED) return SDG_OK;
     if (j->fd < 0) return fail(j, "cannot be opened", errno, err);
     unlink(j->path_new);
     ssize_t n = pread(j->fd, head, sizeof head, 0);
@@ -185,7 +191,24 @@ static int open_file(journal_t *j, journal_opening_t *o, err_t *err) {
     }
 }
 
-journal_t *journal_open(const char *path, bool (*finished)(void *context, uint64_t row), void *context,
+/* The file of a journal that was opened WHEN_NEEDED. */
+static int make_file(journal_t *j, err_t *err) {
+    if (j->fd >= 0) return SDG_OK;
+    j->fd = open(j->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (j->fd < 0) return fail(j, "cannot be made", errno, err);
+    return start_file(j, err);
+}
+
+bool journal_is_there(const char *path) {
+    char head[JOURNAL_HEAD_BYTES];
+    uint64_t salt;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : pread(fd, head, sizeof head, 0);
+    if (fd >= 0) close(fd);
+    return n >= 0 && journal_head_read(head, (size_t)n, &salt) != SDG_EPARSE;
+}
+
+journal_t *journal_open(const char *path, journal_mode_t mode, journal_row_fn *row_of, void *context,
                         journal_found_t *found, err_t *err) {
     journal_t *j = xcalloc(1, sizeof *j);
     err_t ignored;
@@ -193,8 +216,10 @@ journal_t *journal_open(const char *path, bool (*finished)(void *context, uint64
     j->path_new = xasprintf("%s.new", path);
     j->finished = rangeset_new();
     buf_init(&j->pending, 2 * (JOURNAL_RECORD_HEAD_BYTES + JOURNAL_ANSWER_BYTES_MAX));
-    journal_opening_t o = {.journal = j, .finished = finished, .context = context};
+    journal_opening_t o = {
+        .journal = j, .mode = mode, .row_of = row_of, .context = context, .open_rows = rangeset_new()};
     if (open_file(j, &o, err ? err : &ignored) != SDG_OK) journal_close(&j);
+    rangeset_destroy(&o.open_rows);
     if (found) *found = o.found;
     return j;
 }
@@ -218,7 +243,7 @@ void journal_close(journal_t **journal) {
 
 void journal_remove(journal_t **journal) {
     if (!*journal) return;
-    unlink((*journal)->path);
+    if ((*journal)->fd >= 0) unlink((*journal)->path);
     journal_close(journal);
 }
 
@@ -250,6 +275,7 @@ int journal_add(journal_t *j, const journal_key_t *key, const char *answer, size
         return err_set(err, SDG_ELIMIT, "an answer of %zu bytes is not kept in the journal (at most %zu)",
                        len, JOURNAL_ANSWER_BYTES_MAX);
     if (rangeset_has(j->finished, key->row) || find_call(j, key)) return SDG_OK;
+    if (make_file(j, err) != SDG_OK) return j->failure.code;
     size_t size = JOURNAL_RECORD_HEAD_BYTES + len;
     if (j->pending.len + size > JOURNAL_READ_BYTES && journal_flush(j, err) != SDG_OK) return j->failure.code;
     journal_record_write(&j->pending, j->salt, key, answer, len);
@@ -262,7 +288,7 @@ int journal_add(journal_t *j, const journal_key_t *key, const char *answer, size
 
 int journal_sync(journal_t *j, err_t *err) {
     if (journal_flush(j, err) != SDG_OK) return j->failure.code;
-    if (fdatasync(j->fd) != 0) return fail(j, "cannot be synced to disk", errno, err);
+    if (j->fd >= 0 && fdatasync(j->fd) != 0) return fail(j, "cannot be synced to disk", errno, err);
     j->unsynced = 0;
     return SDG_OK;
 }

@@ -49,14 +49,29 @@ void journal_hash(const char *model, const char *body, size_t len, journal_key_t
 
 typedef struct journal_found {    /* what was in the file at open */
     uint64_t records, torn_bytes; /* whole records; bytes cut off behind them */
-    uint64_t calls, rows; /* calls of unfinished rows among the records, and the number of those rows */
-    uint64_t first_row, end_row; /* those rows are in [first_row, end_row); both 0 when there are none */
+    uint64_t calls, rows;         /* calls of open rows among the records, and the number of those rows */
+    uint64_t first_row, end_row;  /* those rows are in [first_row, end_row); both 0 when there are none */
 } journal_found_t;
 
-/* Opens or makes the file. `finished` says which rows need nothing any more; NULL: none. NULL on failure; a
- * file that is not a journal is left as it is. */
-journal_t *journal_open(const char *path, bool (*finished)(void *context, uint64_t row), void *context,
+/* What becomes of a row whose calls are in the file. */
+typedef enum journal_row {
+    JOURNAL_ROW_OPEN,     /* it is done in this run, with these calls */
+    JOURNAL_ROW_KEPT,     /* it has failed and is not done again now: its calls stay for a later run */
+    JOURNAL_ROW_FINISHED, /* it needs nothing any more */
+} journal_row_t;
+typedef journal_row_t journal_row_fn(void *context, uint64_t row);
+
+typedef enum journal_mode {
+    JOURNAL_MAKE,        /* a file that is not there is made at once */
+    JOURNAL_WHEN_NEEDED, /* it is made when the first call is added */
+} journal_mode_t;
+
+/* Opens the file. row_of NULL: all rows are open. NULL on failure; a file that is not a journal is left as it
+ * is. */
+journal_t *journal_open(const char *path, journal_mode_t mode, journal_row_fn *row_of, void *context,
                         journal_found_t *found, err_t *err);
+/* Is there a journal at this path, or an empty file? */
+bool journal_is_there(const char *path);
 void journal_close(journal_t **journal);  /* keeps the file; flush first */
 void journal_remove(journal_t **journal); /* deletes the file: the job is complete */
 
@@ -75,7 +90,7 @@ void journal_row_finished(journal_t *journal, uint64_t row); /* its result is sa
 int journal_compact(journal_t *journal, uint64_t least, err_t *err);
 
 /* For an owner that syncs by another thread. */
-int journal_fd(const journal_t *journal);            /* another one after the file was rewritten */
+int journal_fd(const journal_t *journal); /* another one after the file was rewritten; -1: no file yet */
 uint64_t journal_unsynced(const journal_t *journal); /* bytes in the kernel since the last journal_syncing */
 void journal_syncing(journal_t *journal);            /* a sync of journal_fd starts now */
 

@@ -34,9 +34,10 @@ void job_options_map(job_options_t *o, const char *from, const char *to) {
 
 static void encode_store(const job_store_t *store, value_t *v) {
     if (!store->endpoint) return;
-    value_t s = value_object(6);
+    value_t s = value_object(7);
     object_set_text(&s, "endpoint", value_text(store->endpoint));
     object_set_text(&s, "calls", value_bool(store->calls));
+    object_set_text(&s, "late", value_bool(store->late));
     object_set_text(&s, "first_row", value_int((int64_t)store->first_row));
     object_set_text(&s, "end_row", value_int((int64_t)store->end_row));
     object_set_text(&s, "contexts", value_bool(store->contexts));
@@ -91,6 +92,7 @@ static void decode_store(value_t v, job_store_t *store) {
     if (v.kind != VALUE_OBJECT || option(v, "endpoint").kind != VALUE_STRING) return;
     store->endpoint = xstrdup(option(v, "endpoint").string->data);
     store->calls = value_truthy(option(v, "calls"));
+    store->late = value_truthy(option(v, "late"));
     store->first_row = natural(option(v, "first_row"));
     store->end_row = natural(option(v, "end_row"));
     store->contexts = value_truthy(option(v, "contexts"));

@@ -11,6 +11,7 @@
 typedef struct job_store {
     char *endpoint; /* owned; NULL: nothing is kept */
     bool calls;     /* finished LLM calls: the call journal */
+    bool late;      /* of these only the calls of rows that fail, written when they do */
     /* Rows that may have calls in the journal from an earlier run: [first_row, end_row). */
     uint64_t first_row, end_row;
     bool contexts; /* a row that waits for an LLM waits in the store */

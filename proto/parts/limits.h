@@ -5,6 +5,9 @@
 /* kinds of failures that are counted apart: the causes of one run are few, and STATS carries the table */
 #define REASONS_MAX 24
 
+/* notes of a run that are counted apart: a few for each output of a pipeline's blocks; further ones are
+ * counted as "other" */
+#define NOTES_MAX 64
 /* endpoints in one report: as many as a job may name (JOB_ENDPOINTS_MAX); further ones are not said */
 #define ENDPOINT_REPORTS_MAX 256
 

@@ -6,6 +6,24 @@
 
 #include "core/base/json.h"
 
+static void count_note(notes_t *n, row_note_kind_t kind, const char *name, uint64_t count) {
+    size_t i = 0;
+    while (i < n->count && (n->item[i].kind != kind || strcmp(n->item[i].name, name) != 0)) {
+        i++;
+    }
+    if (i == n->count && i >= NOTES_MAX && strcmp(name, "other") != 0) {
+        count_note(n, kind, "other", count);
+        return;
+    }
+    if (i == n->count) {
+        n->item[i].kind = kind;
+        snprintf(n->item[i].name, sizeof n->item[i].name, "%s", name);
+        n->item[i].count = 0;
+        n->count++;
+    }
+    n->item[i].count += count;
+}
+
 void tally_usage(tally_t *t, const row_usage_t *u) {
     static const int retry_stat[LLM_CAUSES] = {
         [LLM_CAUSE_RATE_LIMIT] = CLIENT_retry_rate_limit, [LLM_CAUSE_OVERLOAD] = CLIENT_retry_overload,
@@ -23,6 +41,10 @@ void tally_usage(tally_t *t, const row_usage_t *u) {
     }
     for (uint32_t i = 0; i < u->latency_count; i++) {
         hist_add(&t->latency, u->latency_us[i]);
+    }
+    for (uint32_t i = 0; i < u->notes.count; i++) {
+        count_note(&t->notes, (row_note_kind_t)u->notes.item[i].kind, u->notes.item[i].name,
+                   u->notes.item[i].count);
     }
 }
 
@@ -70,10 +92,27 @@ void tally_write_reasons(const tally_t *t, buf_t *out) {
     value_free(v);
 }
 
+/* The notes of one kind; an empty object when there are none. */
+static value_t notes_of(const notes_t *n, row_note_kind_t kind) {
+    value_t v = value_object(0);
+    for (size_t i = 0; i < n->count; i++) {
+        if (n->item[i].kind == kind)
+            object_set_text(&v, n->item[i].name, value_int((int64_t)n->item[i].count));
+    }
+    return v;
+}
+
 void tally_write_outcomes(const tally_t *t, buf_t *out) {
     value_t v = value_object(2);
     object_set_text(&v, "failed", counts_of(&t->reasons));
     object_set_text(&v, "ended", counts_of(&t->endings));
+    for (int kind = 0; kind < ROW_NOTE_KINDS; kind++) {
+        value_t notes = notes_of(&t->notes, (row_note_kind_t)kind);
+        if (object_count(notes))
+            object_set_text(&v, row_notes_kind_name((row_note_kind_t)kind), notes);
+        else
+            value_free(notes);
+    }
     json_write(out, v, JSON_COMPACT);
     value_free(v);
 }

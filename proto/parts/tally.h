@@ -23,14 +23,26 @@ typedef struct reasons {
     size_t count;
 } reasons_t;
 
+/* Notes of rows ("ask.Question: nothing"), each with its count: names that do not fit are counted as "other"
+ * of their kind. */
+typedef struct notes {
+    struct {
+        row_note_kind_t kind;
+        char name[ROW_NOTE_NAME_MAX];
+        uint64_t count;
+    } item[NOTES_MAX + ROW_NOTE_KINDS];
+    size_t count;
+} notes_t;
+
 typedef struct tally {
     uint64_t totals[CLIENT_STATS];
     hist_t latency;
     reasons_t reasons; /* of failed rows */
     reasons_t endings; /* exit_code of the end blocks of rows that succeeded; not in STATS */
+    notes_t notes;     /* of all rows; not in STATS */
 } tally_t;
 
-/* Adds calls, requests, tokens, retries and latencies. */
+/* Adds calls, requests, tokens, retries, latencies and notes. */
 void tally_usage(tally_t *t, const row_usage_t *usage);
 /* Counts the reason of failed rows; rows_failed itself is counted by tally_row. */
 void tally_failure(tally_t *t, const char *reason, uint64_t rows);
@@ -41,7 +53,12 @@ void tally_row(tally_t *t, bool failed, const char *reason, const row_usage_t *u
 /* {"reason": count, ...} in the order they first appeared; at most REASONS_JSON_BYTES. */
 enum { REASONS_JSON_BYTES = REASONS_MAX * (6 * ROW_REASON_MAX + 32) };
 void tally_write_reasons(const tally_t *t, buf_t *out);
-/* {"failed": {reason: count, ...}, "ended": {exit_code: count, ...}}; at most twice as long. */
+/* {"failed": {reason: count, ...}, "ended": {exit_code: count, ...}} and, of kinds of notes that came,
+ * {"nothing": {"<block>.<output>": count, ...}, "zero": {"<block>": count, ...}, "not_json": {..}, "nulled":
+ * {..}}; at most OUTCOMES_JSON_BYTES. */
+enum {
+    OUTCOMES_JSON_BYTES = 2 * REASONS_JSON_BYTES + (NOTES_MAX + ROW_NOTE_KINDS) * (6 * ROW_NOTE_NAME_MAX + 32)
+};
 void tally_write_outcomes(const tally_t *t, buf_t *out);
 
 /* Makes a tally of a STATS or SUMMARY; what does not fit is left out, whatever the message holds. */

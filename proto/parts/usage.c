@@ -1,7 +1,9 @@
 /* usage.c - one msgpack list:
  *
  *   [reason, calls, requests, prompt_tokens, completion_tokens, cut_short,
- *    [retries, by cause], [latencies in us]]
+ *    [retries, by cause], [latencies in us], [kind, name, count of each note, one after the other]]
+ *
+ * Records of older releases end before the notes.
  */
 #include "proto/parts/usage.h"
 
@@ -11,12 +13,22 @@
 #include "proto/pack.h"
 #include "proto/prescan.h"
 
-enum { USAGE_FIELDS = 8 };
+enum { USAGE_FIELDS_MIN = 8, USAGE_FIELDS, NOTE_FIELDS = 3 };
 
 static void pack_list(msgpack_packer *p, const uint32_t *items, size_t count) {
     msgpack_pack_array(p, count);
     for (size_t i = 0; i < count; i++) {
         msgpack_pack_uint32(p, items[i]);
+    }
+}
+
+static void pack_notes(msgpack_packer *p, const row_notes_t *notes) {
+    msgpack_pack_array(p, (size_t)notes->count * NOTE_FIELDS);
+    for (uint32_t i = 0; i < notes->count; i++) {
+        const row_note_t *note = &notes->item[i];
+        msgpack_pack_uint32(p, note->kind);
+        msgpack_pack_str_with_body(p, note->name, strnlen(note->name, ROW_NOTE_NAME_MAX - 1));
+        msgpack_pack_uint32(p, note->count);
     }
 }
 
@@ -32,6 +44,7 @@ void usage_encode(const char *reason, const row_usage_t *u, buf_t *out) {
     msgpack_pack_uint32(p, u->cut_short);
     pack_list(p, u->retries, LLM_CAUSES);
     pack_list(p, u->latency_us, u->latency_count);
+    pack_notes(p, &u->notes);
 }
 
 static bool take_number(const msgpack_object *o, uint64_t max, uint64_t *out) {
@@ -58,8 +71,27 @@ static bool take_list(const msgpack_object *o, uint32_t *items, size_t max, uint
     return true;
 }
 
+/* One note; a kind that only a newer worker knows is dropped. */
+static bool take_note(const msgpack_object *o, row_notes_t *notes) {
+    uint32_t kind, count;
+    char name[ROW_NOTE_NAME_MAX] = "";
+    if (!take_u32(&o[0], &kind) || o[1].type != MSGPACK_OBJECT_STR || !take_u32(&o[2], &count)) return false;
+    if (o[1].via.str.size >= sizeof name) return false;
+    if (o[1].via.str.size) memcpy(name, o[1].via.str.ptr, o[1].via.str.size);
+    if (kind < ROW_NOTE_KINDS && count > 0) row_notes_add(notes, (row_note_kind_t)kind, name, count);
+    return true;
+}
+
+static bool take_notes(const msgpack_object *o, row_notes_t *notes) {
+    if (o->type != MSGPACK_OBJECT_ARRAY || o->via.array.size % NOTE_FIELDS != 0) return false;
+    for (uint32_t i = 0; i < o->via.array.size; i += NOTE_FIELDS) {
+        if (!take_note(&o->via.array.ptr[i], notes)) return false;
+    }
+    return true;
+}
+
 static bool take_fields(const msgpack_object *o, usage_t *out) {
-    if (o->type != MSGPACK_OBJECT_ARRAY || o->via.array.size < USAGE_FIELDS) return false;
+    if (o->type != MSGPACK_OBJECT_ARRAY || o->via.array.size < USAGE_FIELDS_MIN) return false;
     const msgpack_object *f = o->via.array.ptr;
     row_usage_t *u = &out->row;
     uint32_t causes;
@@ -69,7 +101,8 @@ static bool take_fields(const msgpack_object *o, usage_t *out) {
            take_number(&f[3], UINT64_MAX, &u->prompt_tokens) &&
            take_number(&f[4], UINT64_MAX, &u->completion_tokens) && take_u32(&f[5], &u->cut_short) &&
            take_list(&f[6], u->retries, LLM_CAUSES, &causes) &&
-           take_list(&f[7], u->latency_us, ROW_LATENCIES_MAX, &u->latency_count);
+           take_list(&f[7], u->latency_us, ROW_LATENCIES_MAX, &u->latency_count) &&
+           (o->via.array.size < USAGE_FIELDS || take_notes(&f[8], &u->notes));
 }
 
 int usage_decode(const char *bytes, size_t len, usage_t *out, err_t *err) {

@@ -167,7 +167,7 @@ sdg_answer_t *sdg_llm_next(sdg_llm_t *llm) {
 void sdg_answer_destroy(sdg_answer_t **answer) {
     if (!*answer) return;
     answer_t *a = (answer_t *)*answer;
-    value_free(a->from.text);
+    llm_answer_clear(&a->from);
     free(a);
     *answer = NULL;
 }

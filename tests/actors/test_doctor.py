@@ -390,5 +390,16 @@ def test_auto_tune_of_large_unknown_and_compressed_inputs():
         has(b.run("--auto-tune", input="/nowhere.jsonl", code=4), "no such file")
 
 
+def test_output_that_a_run_refuses():
+    with Mock() as mock, Bench(mock, 3) as b:
+        os.link(b.input, b.path("hard.jsonl"))
+        b.write("notes.txt", "my notes\n")
+        before = open(b.input).read()
+        one(findings(b, "--overwrite", output_path=b.path("hard.jsonl"), code=4), "fail", "output", "same file")
+        one(findings(b, output_path=b.yaml, code=4), "fail", "output", "same file")
+        one(findings(b, "--overwrite", output_path=b.path("notes.txt"), code=4), "fail", "output", "destroy")
+        equal((open(b.input).read(), open(b.path("notes.txt")).read()), (before, "my notes\n"))
+
+
 if __name__ == "__main__":
     sys.exit(main(globals()))

@@ -49,6 +49,24 @@ PYTHON = HEAD + """
           return {"C": ctx.call_ai("m", prompts=[text])}
   - {type: end, exec: 4, final: [{name: n, value: "{n}", type_hint: json}, {name: c, value: "{C}"}]}
 """
+PICKY = HEAD + """
+  - {type: ai, exec: 1, id: one, model: m, prompts: ["one {n}"], outputs: [{name: A, select: full}]}
+  - {type: ai, exec: 2, id: two, model: m, prompts: ["two {A}"], outputs: [{name: B, select: full}]}
+  - type: python
+    exec: 3
+    entrypoint: check
+    ctx_access: [get]
+    inputs: {n: "{n}", b: "{B}"}
+    outputs: [C]
+    function_code: |
+      def check(ctx, n, b):
+          if n % 8 == 0:
+              raise ValueError("not this one")
+          return {"C": b}
+  - {type: end, exec: 4, final: [{name: n, value: "{n}", type_hint: json}, {name: c, value: "{C}"}]}
+"""
+
+
 def chained(n):
     return "echo[m]: three echo[m]: two echo[m]: one %d" % n
 
@@ -197,6 +215,10 @@ def test_overwrite_starts_without_old_answers():
         made = mock.stats()["requests"]
         b.run("--max-concurrent", AT_ONCE, "--overwrite")
         equal(mock.stats()["requests"] - made, 150)
+        run_and_kill(b, mock, mock.stats()["requests"] + 60, "--overwrite")
+        assert os.path.exists(journal(b))
+        b.run("--max-concurrent", AT_ONCE, "--overwrite", "--no-journal")
+        assert not os.path.exists(journal(b)), "answers of a run that was thrown away"
 
 
 def test_a_torn_record_is_cut():
@@ -248,6 +270,148 @@ def test_a_stopped_run_keeps_its_journal():
         b.run("--max-concurrent", AT_ONCE)
         check(b)
         equal(mock.stats()["requests"], ROWS * 3)
+
+
+def fails(b):
+    """Rows of the output that have failed."""
+    return sorted(row["_row_index"] for row in b.rows() if "_error" in row)
+
+
+def test_calls_of_failed_rows_outlive_further_runs():
+    """The third block's type_hint is wrong: a later run that does nothing keeps the journal, a corrected one asks nothing."""
+    with Mock("--latency-ms", 1) as mock, Bench(mock, 40, THREE.replace("name: C,", "name: C, type_hint: json,")) as b:
+        b.run("--max-concurrent", AT_ONCE, code=1)
+        equal(fails(b), list(range(40)))
+        equal(mock.stats()["requests"], 120)
+        stats = json.loads(tool("stats", journal(b)))
+        equal((stats["calls"], stats["rows"]), (120, 40))
+        b.run("--max-concurrent", AT_ONCE, code=1)
+        equal(mock.stats()["requests"], 120)
+        equal(json.loads(tool("stats", journal(b)))["calls"], 120)
+        b.write_pipeline(THREE)
+        err = b.run("--max-concurrent", AT_ONCE, "--retry-failed", "--force-resume")
+        has(err, "120 LLM calls of 40 unfinished rows are in the journal and are not made again")
+        equal(mock.stats()["requests"], 120)
+        check(b)
+        assert not os.path.exists(journal(b)), "no row is failed any more"
+
+
+def test_only_the_calls_of_failed_rows_stay():
+    with Mock("--latency-ms", 1) as mock, Bench(mock, 40, PICKY) as b:
+        b.run("--max-concurrent", AT_ONCE, code=1)
+        equal(fails(b), list(range(0, 40, 8)))
+        equal(json.loads(tool("stats", journal(b)))["rows"], 5)
+        made = mock.stats()["requests"]
+        b.write_pipeline(PICKY.replace("n % 8 == 0", "False"))
+        b.run("--max-concurrent", AT_ONCE, "--retry-failed", "--force-resume")
+        equal(mock.stats()["requests"], made)
+        equal(fails(b), [])
+        check_indexes(b.rows(), 40)
+        assert not os.path.exists(journal(b))
+
+
+def once(output, more=""):
+    """A pipeline whose rows make one call, with these outputs and blocks behind it."""
+    return HEAD + """
+  - {type: ai, exec: 1, id: one, model: m, prompts: ["one {n}"], outputs: [{name: A, %s}]}%s
+  - {type: end, exec: 9, final: [{name: n, value: "{n}", type_hint: json}, {name: c, value: "{A}"}]}
+""" % (output, more)
+
+
+def corrected(bad, good, *flags, verb="run", rows=20, **start):
+    """All rows of a run fail behind their one call; the corrected pipeline with --retry-failed --force-resume makes no request."""
+    with Mock("--latency-ms", 1) as mock, Bench(mock, rows, bad) as b, Serve(b.folder) if verb == "submit" else Nothing() as serve:
+        with serve.worker("--name", "a") if serve else Nothing():
+            def go(code, *more):
+                with b.submit(serve, *more, *flags) if serve else b.start(*more, *flags) as p:
+                    p.ends(code)
+            go(1)
+            equal(len(fails(b)), rows)
+            equal(mock.stats()["requests"], rows)
+            equal(json.loads(tool("stats", journal(b)))["calls"], rows)
+            b.write_pipeline(good)
+            go(0, "--retry-failed", "--force-resume")
+            equal(mock.stats()["requests"], rows, "answers that were paid for are asked for again")
+            check_indexes(b.rows(), rows)
+            equal(fails(b), [])
+            assert not os.path.exists(journal(b))
+
+
+class Nothing:
+    def __enter__(self):
+        return None
+
+    def __exit__(self, *_):
+        return False
+
+
+WRONG, RIGHT = once("type_hint: number"), once("select: full")
+BROKEN_LATER = """
+  - {type: python, exec: 2, entrypoint: f, ctx_access: [get], outputs: [B], function_code: "def f(ctx):\\n    return %s\\n"}"""
+
+
+def test_one_call_per_row_a_corrected_conversion_costs_no_request():
+    corrected(WRONG, RIGHT)
+    corrected(WRONG, RIGHT, "--workers", 3)
+    corrected(WRONG, RIGHT, "--processes", 2)
+    corrected(WRONG, RIGHT, "--ordered")
+    corrected(WRONG, RIGHT, "--batch-mode")
+    corrected(WRONG, RIGHT, "--journal")
+    corrected(WRONG, RIGHT, "--enable-memory-optimization")
+    corrected(WRONG, RIGHT, "--memory-limit", "200M")
+    corrected(WRONG, RIGHT, "--fsync", "always")
+
+
+def test_one_call_per_row_of_a_submitted_job():
+    corrected(WRONG, RIGHT, verb="submit")
+
+
+def test_one_call_per_row_a_corrected_later_block_costs_no_request():
+    corrected(once("select: full", BROKEN_LATER % "1 / 0"), once("select: full", BROKEN_LATER % "1"))
+    corrected(once("select: full", BROKEN_LATER % "1 / 0"), once("select: full", BROKEN_LATER % "1"), "--batch-mode")
+
+
+def test_one_call_per_row_fine_rows_leave_no_journal():
+    with Mock() as mock, Bench(mock, 50, RIGHT) as b:
+        b.run()
+        assert not os.path.exists(journal(b))
+        equal(mock.stats()["requests"], 50)
+
+
+def test_an_answer_that_fails_again_is_asked_for_anew():
+    """In an unchanged pipeline a replayed answer fails as before: then one new request is right, and it is kept, too."""
+    for flags in ((), ("--journal",)):
+        with Mock("--latency-ms", 1) as mock, Bench(mock, 10, WRONG) as b:
+            b.run(*flags, code=1)
+            b.run("--retry-failed", *flags, code=1)
+            equal(mock.stats()["requests"], 20)
+            equal(json.loads(tool("stats", journal(b)))["calls"], 20)
+            b.write_pipeline(RIGHT)
+            b.run("--retry-failed", "--force-resume", *flags)
+            equal(mock.stats()["requests"], 20)
+            check_indexes(b.rows(), 10)
+
+
+def test_answers_of_an_attempt_are_replayed_one_after_the_other():
+    retrying = WRONG.replace("id: one,", "id: one, on_error: retry, retry: {max_attempts: 3, backoff: {type: fixed, base_ms: 1}},")
+    with Mock("--latency-ms", 1) as mock, Bench(mock, 5, retrying) as b:
+        b.run(code=1)
+        equal(mock.stats()["requests"], 15)
+        equal(json.loads(tool("stats", journal(b)))["calls"], 15)
+        b.run("--retry-failed", code=1)  # three answers that fail again, then three new attempts
+        equal(mock.stats()["requests"], 30)
+        b.write_pipeline(RIGHT)
+        b.run("--retry-failed", "--force-resume")
+        equal(mock.stats()["requests"], 30)
+
+
+def test_a_failed_run_without_a_journal_asks_again():
+    with Mock() as mock, Bench(mock, 10, WRONG) as b:
+        b.run("--no-journal", code=1)
+        assert not os.path.exists(journal(b))
+        b.write_pipeline(RIGHT)
+        b.run("--no-journal", "--retry-failed", "--force-resume")
+        equal(mock.stats()["requests"], 20)
 
 
 def test_stats_and_export():

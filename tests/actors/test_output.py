@@ -143,6 +143,87 @@ def test_foreign_file_is_not_touched():
             equal(open(b.output).read(), text)
 
 
+def unchanged(b, path, said, *flags, **more):
+    """A run that would write over this file of its own ends with 4, in words, and leaves it as it was."""
+    before = open(path, "rb").read()
+    has(b.run(*flags, code=4, **more), "same file" if said is None else said, "--output")
+    equal(open(path, "rb").read(), before)
+
+
+IMAGES = """
+mabel: {version: "2.0"}
+models: [{name: m, api_model: m, base_url: "@BASE@", api_key: "@KEY@"}]
+images: [{name: cat, path: cat.png}]
+blocks:
+  - {type: python, exec: 1, function: f, code_path: code.py, outputs: [x]}
+  - {type: end, exec: 2, final: [{name: x, value: "{x}"}]}
+"""
+
+
+def test_no_file_of_the_run_is_an_output():
+    with Mock() as mock, Bench(mock, 2) as b:
+        os.symlink("in.jsonl", b.path("link.jsonl"))
+        os.link(b.input, b.path("hard.jsonl"))
+        for flags in ([], ["--overwrite"], ["--force-resume"], ["--retry-failed"]):
+            for name in ("in.jsonl", "link.jsonl", "hard.jsonl", "../%s/in.jsonl" % os.path.basename(b.folder)):
+                unchanged(b, b.input, None, *flags, output=b.path(name))
+            unchanged(b, b.yaml, None, *flags, output=b.yaml)
+            unchanged(b, b.input, None, *flags, output=b.input, verb="submit")
+            unchanged(b, b.input, None, *flags, input="-", stdin=open(b.input, "rb"), output=b.input)
+            unchanged(b, b.input, None, *flags, output="-", stdout=open(b.input, "ab"))
+        b.write_pipeline(IMAGES)
+        b.write("code.py", "def f():\n    return {'x': 1}\n")
+        b.write("cat.png", b"\x89PNG")
+        unchanged(b, b.path("code.py"), None, "--overwrite", output=b.path("code.py"))
+        unchanged(b, b.path("cat.png"), None, "--overwrite", output=b.path("cat.png"))
+        equal(sorted(os.listdir(b.folder)), ["cat.png", "code.py", "hard.jsonl", "in.jsonl", "link.jsonl", "p.yaml"])
+
+
+def test_no_file_beside_the_output_is_one_of_the_run():
+    with Mock() as mock, Bench(mock, 2) as b:
+        for ending in (".sdg", ".journal", ".report.html", ".rewrite", ".sdg.new", ".journal.new"):
+            path = b.path("o.jsonl" + ending)
+            os.link(b.input, path)
+            unchanged(b, b.input, "beside its output", "--overwrite", output=b.path("o.jsonl"))
+            os.unlink(path)
+            os.symlink(b.yaml, path)
+            unchanged(b, b.yaml, "beside its output", output=b.path("o.jsonl"))
+            os.unlink(path)
+        journal = b.write("o.jsonl.journal", "a diary\n")
+        unchanged(b, journal, "no call journal", "--overwrite", output=b.path("o.jsonl"))
+        assert not os.path.exists(b.path("o.jsonl"))
+
+
+def test_overwrite_takes_only_outputs_of_ours():
+    with Mock() as mock, Bench(mock, 2) as b:
+        for name, text in (("notes.txt", "my notes\n"), ("data.jsonl", '{"n": 1}\n'), ("page.html", "<html>"), ("x.bin", b"\0\1\2\n")):
+            unchanged(b, b.write(name, text), "--overwrite would destroy it", "--overwrite", output=b.path(name))
+        equal(mock.stats()["requests"], 0)
+        for text in ("", '{"_row_index": 9, "other": 1}\n'):
+            b.write("out.jsonl", text)
+            b.run("--overwrite")
+            b.check_echo()
+        b.run("--overwrite", output="/dev/null")
+
+
+def test_output_that_is_taken_away_ends_the_run():
+    def remove(b):
+        os.unlink(b.output)
+
+    def replace(b):
+        os.rename(b.write("other.jsonl", ""), b.output)
+
+    def cut(b):
+        os.truncate(b.output, 0)
+
+    for take, word in ((remove, "removed or renamed"), (replace, "replaced by another file"), (cut, "cut by another program")):
+        with Mock("--latency-ms", 100) as mock, Bench(mock, 400) as b, b.start("--max-concurrent", 4) as p:
+            b.wait_lines(5)
+            take(b)
+            has(p.ends(4, 20), b.output, word)
+            assert mock.stats()["requests"] < 200, mock.stats()
+
+
 def test_locked_by_another_run():
     with Mock("--latency-ms", 60000) as mock, Bench(mock, 5) as b:
         with b.start() as first:

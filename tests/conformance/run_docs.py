@@ -179,7 +179,7 @@ def flags_in(text):
 
 def flags_taken():
     """Verb -> flags its help names."""
-    verbs = ["run", "submit", "test-run", "validate", "doctor", "serve", "worker", "status", "top", "journal", "mock-llm", "config", "completion", "help"]
+    verbs = ["init", "run", "submit", "test-run", "validate", "doctor", "serve", "worker", "status", "top", "journal", "mock-llm", "config", "completion", "help"]
     return {v: flags_in(subprocess.run([SDG, v, "--help"], stdout=subprocess.PIPE, text=True).stdout) for v in verbs}
 
 

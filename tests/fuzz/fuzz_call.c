@@ -19,10 +19,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     call_encode(&answer, &bytes);
     assert(call_decode(bytes.data, bytes.len, &again, NULL) == SDG_OK);
     assert(value_equal(answer.text, again.text) && strcmp(answer.finish_reason, again.finish_reason) == 0);
+    assert(value_equal(answer.reasoning, again.reasoning));
     assert(answer.prompt_tokens == again.prompt_tokens &&
            answer.completion_tokens == again.completion_tokens);
-    value_free(answer.text);
-    value_free(again.text);
+    llm_answer_clear(&answer);
+    llm_answer_clear(&again);
     buf_free(&bytes);
     return 0;
 }

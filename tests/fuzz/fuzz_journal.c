@@ -29,7 +29,7 @@ static bool look(void *context, const journal_key_t *key, const char *answer, si
 
 static void go_on(const char *path, const seen_t *seen) {
     journal_found_t found;
-    journal_t *j = journal_open(path, NULL, NULL, &found, NULL);
+    journal_t *j = journal_open(path, JOURNAL_MAKE, NULL, NULL, &found, NULL);
     if (!j) return;
     buf_t answer;
     buf_init(&answer, JOURNAL_ANSWER_BYTES_MAX);
@@ -39,7 +39,7 @@ static void go_on(const char *path, const seen_t *seen) {
     assert(journal_add(j, &key, "x", 1, NULL) == SDG_OK && journal_flush(j, NULL) == SDG_OK);
     buf_free(&answer);
     journal_close(&j);
-    j = journal_open(path, NULL, NULL, &found, NULL);
+    j = journal_open(path, JOURNAL_MAKE, NULL, NULL, &found, NULL);
     assert(j && found.torn_bytes == 0 && found.records >= seen->count);
     journal_close(&j);
 }

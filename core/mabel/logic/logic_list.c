@@ -1,8 +1,9 @@
 /* logic_list.c - where `for` and `reduce` get their elements from.
  *
  * A list is taken as it is; null is no elements; an object or any other scalar is one element; text is split
- * by `parse`, or at commas and trimmed when there is no `parse`. A text without placeholders is a name first
- * and a text only when nothing has that name.
+ * by `parse`, or without it at commas and trimmed (for), or into lines (reduce). A text without placeholders
+ * is a name first. Where nothing has that name in this row, a bare name is no elements, and any other text is
+ * itself.
  */
 #include "core/mabel/logic/logic_ops.h"
 
@@ -35,8 +36,8 @@ int logic_eval_bool(const mex_t *m, scope_t *scope, uint32_t *fuel, bool *out, e
 
 /* ---- text to elements */
 
-static void push_text(value_t *list, const char *text, size_t len, bool trim) {
-    if (trim) text_trim(&text, &len);
+static void push_trimmed(value_t *list, const char *text, size_t len) {
+    text_trim(&text, &len);
     list_push(list, value_string(text, len));
 }
 
@@ -45,21 +46,23 @@ static void split_commas(const char *text, size_t len, value_t *out) {
     for (const char *at = text; at <= end;) {
         const char *comma = memchr(at, ',', (size_t)(end - at));
         const char *stop = comma ? comma : end;
-        push_text(out, at, (size_t)(stop - at), true);
+        push_trimmed(out, at, (size_t)(stop - at));
         at = stop + 1;
     }
 }
 
-/* As Python's str.splitlines for \n, \r\n and \r: a final line end starts no line of its own. */
+/* Lines end at \n or \r\n. Each is stripped as str.strip of Python does, and empty ones are dropped. */
 static void split_lines(const char *text, size_t len, value_t *out) {
-    size_t start = 0;
-    for (size_t i = 0; i < len; i++) {
-        if (text[i] != '\n' && text[i] != '\r') continue;
-        push_text(out, text + start, i - start, false);
-        if (text[i] == '\r' && i + 1 < len && text[i + 1] == '\n') i++;
-        start = i + 1;
+    const char *end = text + len;
+    for (const char *at = text; at < end;) {
+        const char *stop = memchr(at, '\n', (size_t)(end - at));
+        if (!stop) stop = end;
+        const char *line = at;
+        size_t left = (size_t)(stop - at);
+        text_trim(&line, &left);
+        if (left) list_push(out, value_string(line, left));
+        at = stop + 1;
     }
-    if (start < len) push_text(out, text + start, len - start, false);
 }
 
 /* Reads a field that begins with a quote; "" in it is a quote. Returns the offset behind the field. */
@@ -96,7 +99,7 @@ static void split_csv(const char *text, size_t len, value_t *out) {
             size_t start = i;
             while (i < len && text[i] != ',' && text[i] != '\n')
                 i++;
-            push_text(out, text + start, i - start, true);
+            push_trimmed(out, text + start, i - start);
         }
         i++;
     }
@@ -155,7 +158,10 @@ static int source_value(const list_source_t *s, scope_t *scope, uint32_t *fuel, 
     *out = value_null();
     if (s->ref.whole) {
         const value_t *named = dotted_find(&s->ref, scope, scope_find);
-        *out = named ? value_ref(*named) : value_from_str(str_ref(s->ref.whole));
+        if (named)
+            *out = value_ref(*named);
+        else if (!s->is_name)
+            *out = value_from_str(str_ref(s->ref.whole));
         return SDG_OK;
     }
     if (!s->text) return SDG_OK;

@@ -12,6 +12,7 @@
 #include "core/base/grow.h"
 #include "core/base/names.h"
 #include "core/mabel/mex/limits.h"
+#include "core/mabel/yaml/name_check.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -49,8 +50,9 @@ static str_t *text_field(loader_t *l, const ynode_t *n, const ypath_t *path, con
     size_t len = 0;
     const char *text = yaml_text(v, &len);
     if (text) return name_new(text, len);
-    diag_add(l->diags, DIAG_ERROR, v->line, v->col, YPATH_KEY(path, key), "expected text, found %s",
-             yaml_kind_name(v));
+    if (name_check_text(l->diags, v, YPATH_KEY(path, key)))
+        diag_add(l->diags, DIAG_ERROR, v->line, v->col, YPATH_KEY(path, key), "expected text, found %s",
+                 yaml_kind_name(v));
     return NULL;
 }
 
@@ -110,12 +112,23 @@ static uint32_t names_field(loader_t *l, const ynode_t *n, const ypath_t *path, 
         const char *text = yaml_text(item, &len);
         if (text && len)
             names[used++] = name_new(text, len);
-        else
+        else if (name_check_text(l->diags, item, YPATH_KEY(path, key)))
             diag_add(l->diags, DIAG_ERROR, item->line, item->col, YPATH_KEY(path, key),
                      "expected a name, found %s", yaml_kind_name(item));
     }
     *out = names;
     return used;
+}
+
+/* `returns`: names that end in the result row. */
+static uint32_t returns_field(loader_t *l, const ynode_t *n, const ypath_t *path, str_t ***out) {
+    const ynode_t *v = yaml_get(n, "returns");
+    bool list = v && v->kind == YNODE_LIST;
+    for (size_t i = 0; v && i < (list ? v->count : 1); i++) {
+        const ynode_t *item = list ? v->items[i] : v;
+        if (yaml_is_string(item)) name_check_output(l->diags, item, YPATH_KEY(path, "returns"));
+    }
+    return names_field(l, n, path, "returns", out);
 }
 
 /* ---- keys */
@@ -293,8 +306,9 @@ static void read_pattern(loader_t *l, const ynode_t *n, const ypath_t *path, lis
         diag_add(l->diags, DIAG_ERROR, v->line, v->col, YPATH_KEY(path, "regex_pattern"), "%s", err.text);
 }
 
-/* `list:` of for and reduce, with `parse` and `drop_empty`. */
-static void list_field(loader_t *l, const ynode_t *n, const ypath_t *path, list_source_t *list) {
+/* `list:` of for and reduce, with `parse` (else text is split as `otherwise`) and `drop_empty`. */
+static void list_field(loader_t *l, const ynode_t *n, const ypath_t *path, list_parse_t otherwise,
+                       list_source_t *list) {
     size_t len = 0;
     const ynode_t *v = yaml_get(n, "list");
     if (!v) {
@@ -305,9 +319,11 @@ static void list_field(loader_t *l, const ynode_t *n, const ypath_t *path, list_
     if (text) {
         list->text = template_compile(text, len);
         if (template_is_plain(list->text)) dotted_init(&list->ref, text, len);
+        list->is_name = template_is_name(text, len);
     } else {
         list->expr = mex_compile(l->doc, v, YPATH_KEY(path, "list"), MEX_VALUE, l->diags);
     }
+    list->parse = otherwise;
     read_parse(l, n, path, list);
     if (list->parse == PARSE_REGEX) read_pattern(l, n, path, list);
     list->drop_empty = flag_field(l, n, path, "drop_empty");
@@ -366,14 +382,17 @@ static void read_output(loader_t *l, const ynode_t *n, const ypath_t *path, cons
     const char *bare = yaml_text(n, &len);
     if (bare && len) {
         o->name = name_new(bare, len);
+        name_check_output(l->diags, n, path);
         return;
     }
+    if (!name_check_text(l->diags, n, path)) return;
     if (n->kind != YNODE_MAP) {
         complain(l, n, path, "an output is an object with `name` and `from`");
         return;
     }
     check_keys(l, n, path, "name from var value source join_with limit offset description", "");
     o->name = name_field(l, n, path, "name", NULL);
+    if (o->name) name_check_output(l->diags, yaml_get(n, "name"), YPATH_KEY(path, "name"));
     read_from(l, n, path, o);
     read_source(l, n, path, op, o);
     if (yaml_get(n, "var")) ref_field(l, n, path, "var", o);
@@ -488,7 +507,7 @@ static void read_while(loader_t *l, const ynode_t *n, const ypath_t *path, op_t 
 }
 
 static void read_for(loader_t *l, const ynode_t *n, const ypath_t *path, op_t *op) {
-    list_field(l, n, path, &op->list);
+    list_field(l, n, path, PARSE_COMMAS, &op->list);
     op->var = name_field(l, n, path, "var", "item");
     op->cond = mex_field(l, n, path, "where", MEX_CONDITION);
     if (yaml_get(n, "map"))
@@ -501,7 +520,7 @@ static void read_for(loader_t *l, const ynode_t *n, const ypath_t *path, op_t *o
  * called `var`, the element `item`. */
 static void read_reduce(loader_t *l, const ynode_t *n, const ypath_t *path, op_t *op) {
     bool by_step = yaml_get(n, "step") && !yaml_get(n, "body");
-    list_field(l, n, path, &op->list);
+    list_field(l, n, path, PARSE_LINES, &op->list);
     op->value =
         mex_field(l, n, path, yaml_get(n, "init") && !yaml_get(n, "value") ? "init" : "value", MEX_VALUE);
     if (by_step) {
@@ -525,7 +544,7 @@ static void read_call(loader_t *l, const ynode_t *n, const ypath_t *path, op_t *
         unknown_function(l, yaml_get(n, key), YPATH_KEY(path, key), name->data);
     str_free(name);
     bindings_field(l, n, path, "with", true, op);
-    op->return_count = names_field(l, n, path, "returns", &op->returns);
+    op->return_count = returns_field(l, n, path, &op->returns);
     if (op->function != NO_FUNCTION) check_arguments(l, n, path, op);
 }
 
@@ -535,7 +554,7 @@ static void read_recurse(loader_t *l, const ynode_t *n, const ypath_t *path, op_
     for (uint32_t i = 0; node && i < l->program->count; i++)
         if (l->program->functions[i].node == node) op->function = i;
     bindings_field(l, n, path, "with", true, op);
-    op->return_count = names_field(l, n, path, "returns", &op->returns);
+    op->return_count = returns_field(l, n, path, &op->returns);
     if (op->function != NO_FUNCTION)
         check_arguments(l, n, path, op);
     else if (!node || node->kind != YNODE_MAP)
@@ -554,8 +573,7 @@ static void read_operands(loader_t *l, const ynode_t *n, const ypath_t *path, op
     op->operands = xcalloc(count ? count : 1, sizeof *op->operands);
     for (size_t i = 0; i < count; i++) {
         const ynode_t *item = v->kind == YNODE_LIST ? v->items[i] : v;
-        op->operands[op->operand_count++] =
-            mex_compile(l->doc, item, YPATH_AT(at, i), MEX_CONDITION, l->diags);
+        op->operands[op->operand_count++] = mex_compile(l->doc, item, YPATH_AT(at, i), MEX_OPERAND, l->diags);
     }
 }
 
@@ -620,7 +638,7 @@ static void declare(loader_t *l, const ynode_t *named, const ynode_t *n, const y
     logic_function_t *f = add_function(l->program, n, of_block);
     f->name = name_field(l, named, path, "name", NULL);
     f->arg_count = names_field(l, n, path, yaml_get(n, "args") ? "args" : "params", &f->args);
-    f->return_count = names_field(l, n, path, "returns", &f->returns);
+    f->return_count = returns_field(l, n, path, &f->returns);
     if (!f->name) f->name = str_new("", 0);
     for (uint32_t i = 0; !of_block && i + 1 < l->program->count; i++)
         if (f->name->len && str_equal(l->program->functions[i].name, f->name))

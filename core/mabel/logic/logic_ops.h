@@ -72,6 +72,7 @@ typedef struct list_source {
     mex_t *expr;
     template_t *text;
     dotted_t ref; /* of a text without placeholders, which is tried as a name first; else whole is NULL */
+    bool is_name; /* that text is a bare name: it is never itself the list */
     list_parse_t parse;
     pattern_t *regex;
     bool drop_empty;

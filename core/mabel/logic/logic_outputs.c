@@ -60,9 +60,10 @@ static bool all_of(value_t list) {
     return true;
 }
 
+/* Of an empty list it is the empty text. */
 static value_t end_of(value_t list, bool last) {
     size_t count = list_count(list);
-    return count ? value_ref(list_peek(list, last ? count - 1 : 0)) : value_null();
+    return count ? value_ref(list_peek(list, last ? count - 1 : 0)) : value_text("");
 }
 
 static value_t count_of(const op_t *op, const op_result_t *r, value_t list) {

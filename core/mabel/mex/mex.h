@@ -16,9 +16,11 @@ typedef struct mex mex_t;
 typedef enum mex_mode {
     /* A one-key object whose key is no operator is a literal. */
     MEX_VALUE,
-    /* run_if, cond, where, operands: a one-key object whose key is no operator is an error. A string may be a
-     * condition written as JSON. */
+    /* run_if, cond, where: a one-key object whose key is no operator is an error. A string may be a condition
+     * written as JSON. An empty one ({}, null, "", the text "{}") is no condition: it is true. */
     MEX_CONDITION,
+    /* An operand of and, or, not: the same, but an empty one is a value, which is false. */
+    MEX_OPERAND,
 } mex_mode_t;
 
 /* NULL after an error (reported in diags, all of them). `doc` takes the nodes of JSON-text conditions. */

@@ -5,6 +5,7 @@
  */
 #include "core/mabel/mex/mex_node.h"
 
+#include "core/base/integer.h"
 #include "core/base/text.h"
 #include "core/mabel/mex/limits.h"
 #include "core/mabel/text/limits.h"
@@ -339,6 +340,26 @@ static int keys_of(const mex_t *m, scope_t *s, value_t list, value_t *keys, err_
     return finish_list(rc, made, keys);
 }
 
+static bool is_number_kind(value_kind_t kind) {
+    return kind == VALUE_INT || kind == VALUE_REAL || kind == VALUE_BIGINT;
+}
+
+/* Two texts are equal as texts, but a number is equal to numeric text. */
+static bool unique_equal(value_t a, value_t b) {
+    bool mixed = (is_number_kind(a.kind) && b.kind == VALUE_STRING) ||
+                 (is_number_kind(b.kind) && a.kind == VALUE_STRING);
+    return mixed ? mex_equal(a, b) : value_equal(a, b);
+}
+
+/* Numeric text has the hash of its number. */
+static uint64_t unique_hash(value_t v) {
+    value_t number;
+    if (v.kind != VALUE_STRING || !mex_exact_number(v, &number)) return value_hash(v);
+    uint64_t hash = value_hash(number);
+    value_free(number);
+    return hash;
+}
+
 /* A hash set of positions in `keys`. */
 typedef struct seen {
     value_t keys;
@@ -349,9 +370,9 @@ typedef struct seen {
 /* True when an equal key is there already; else it is put in. */
 static bool seen_before(seen_t *seen, size_t at) {
     value_t key = list_peek(seen->keys, at);
-    size_t slot = value_hash(key) & seen->mask;
+    size_t slot = unique_hash(key) & seen->mask;
     for (; seen->slots[slot]; slot = (slot + 1) & seen->mask)
-        if (value_equal(list_peek(seen->keys, seen->slots[slot] - 1), key)) return true;
+        if (unique_equal(list_peek(seen->keys, seen->slots[slot] - 1), key)) return true;
     seen->slots[slot] = (uint32_t)at + 1;
     return false;
 }
@@ -390,7 +411,8 @@ static int rank_of(value_t v) {
     switch (v.kind) {
     case VALUE_BOOL:
     case VALUE_INT:
-    case VALUE_REAL: return 0;
+    case VALUE_REAL:
+    case VALUE_BIGINT: return 0;
     case VALUE_STRING: return 1;
     case VALUE_LIST: return 2;
     default: return -1;
@@ -403,12 +425,18 @@ typedef struct sorting {
     uint64_t steps;
 } sorting_t;
 
+/* A boolean is a number here; nan has no order and counts as equal. */
+static int sort_order_numbers(value_t a, value_t b) {
+    if (a.kind == VALUE_BOOL) a = value_int(a.boolean);
+    if (b.kind == VALUE_BOOL) b = value_int(b.boolean);
+    return integer_compare(a, b) % 2;
+}
+
 /* The order of two keys: lists by their first elements that differ, then by length. */
 static int sort_order(value_t a, value_t b, int depth, uint64_t *steps) {
     int ra = rank_of(a), rb = rank_of(b);
     if (ra != rb) return ra < rb ? -1 : 1;
-    value_t x, y;
-    if (ra == 0) return mex_number(a, &x) && mex_number(b, &y) ? mex_compare_numbers(x, y) % 2 : 0;
+    if (ra == 0) return sort_order_numbers(a, b);
     if (ra == 1) {
         size_t len = a.string->len < b.string->len ? a.string->len : b.string->len;
         int c = memcmp(a.string->data, b.string->data, len);

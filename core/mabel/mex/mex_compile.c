@@ -103,7 +103,7 @@ static void fold(mex_compiler_t *c, mex_t *m) {
     scope_t empty = {.ops = MEX_OPS_MAX - FOLD_OPS_MAX};
     value_t v;
     if (m->run(m, &empty, &v, NULL) != SDG_OK) return;
-    if (value_bytes(v) > FOLD_BYTES_MAX) {
+    if (value_bytes(v) > FOLD_BYTES_MAX || empty.zeros) { /* zeros are counted per row */
         value_free(v);
         return;
     }
@@ -602,13 +602,24 @@ static const ynode_t *condition_node(mex_compiler_t *c, const ynode_t *n, const 
     return parsed ? parsed : n;
 }
 
+static bool is_empty(const ynode_t *n) {
+    size_t len;
+    const char *text = n ? yaml_text(n, &len) : NULL;
+    if (!n || n->kind == YNODE_MAP) return !n || n->count == 0;
+    if (n->kind != YNODE_SCALAR) return false;
+    if (!yaml_is_string(n)) return n->scalar.kind == VALUE_NULL;
+    text_trim(&text, &len);
+    return len == 0;
+}
+
 mex_t *mex_compile(ydoc_t *doc, const ynode_t *node, const ypath_t *path, mex_mode_t mode, diags_t *diags) {
     mex_compiler_t c = {.doc = doc, .diags = diags};
     assert(mex_table_count <= sizeof c.op_names / sizeof c.op_names[0]);
     for (size_t i = 0; i < mex_table_count; i++)
         c.op_names[i] = mex_table[i].name;
-    bool condition = mode == MEX_CONDITION;
+    bool condition = mode != MEX_VALUE;
     if (condition) node = condition_node(&c, node, path);
+    if (mode == MEX_CONDITION && is_empty(node)) return c.failures ? NULL : constant(value_bool(true));
     mex_t *m = compile_node(&c, node, path, condition ? LITERAL_WRONG : LITERAL_FINE);
     if (c.failures) mex_destroy(&m);
     return m;

@@ -9,6 +9,7 @@
 #include "core/mabel/mex/limits.h"
 #include "core/mabel/text/limits.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/time.h>
@@ -99,10 +100,28 @@ int mex_operands_open_flat(mex_operands_t *o, const mex_t *m, scope_t *s, err_t 
     return mex_spend(s, o->count, err);
 }
 
-int mex_number_from(const mex_t *m, value_t take, value_t *number, err_t *err) {
-    int rc = mex_number(take, number) ? SDG_OK : mex_wrong(m, take, "a number", err);
+int mex_exact_number_from(const mex_t *m, value_t take, scope_t *s, value_t *number, err_t *err) {
+    int rc = SDG_OK;
+    if (!mex_exact_number(take, number)) {
+        if (take.kind != VALUE_NULL && take.kind != VALUE_STRING) {
+            rc = mex_wrong(m, take, "a number", err);
+        } else {
+            *number = value_int(0);
+            s->zeros++;
+        }
+    }
     value_free(take);
     return rc;
+}
+
+int mex_number_from(const mex_t *m, value_t take, scope_t *s, value_t *number, err_t *err) {
+    value_t exact;
+    int rc = mex_exact_number_from(m, take, s, &exact, err);
+    if (rc != SDG_OK) return rc;
+    mex_number(exact, number);
+    value_free(exact);
+    if (exact.kind != VALUE_BIGINT || !isinf(number->real)) return SDG_OK;
+    return mex_fail(m, SDG_EINVAL, err, "the integer is too large to calculate with");
 }
 
 static bool integral(value_t number, int64_t *n) {

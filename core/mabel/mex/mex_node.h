@@ -134,26 +134,31 @@ int mex_fail(const mex_t *m, int code, err_t *err, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
 static inline bool mex_is_number(value_t v) { return v.kind == VALUE_INT || v.kind == VALUE_REAL; }
-/* v as a number: integers, reals, booleans (0 and 1) and numeric text. */
+/* v as a number to calculate with, VALUE_INT or VALUE_REAL: integers (those beyond 64 bits as reals, perhaps
+ * infinite), reals, booleans (0 and 1) and numeric text. *number needs no release. */
 bool mex_number_other(value_t v, value_t *number); /* only for mex_number */
 static inline bool mex_number(value_t v, value_t *number) {
     if (!mex_is_number(v)) return mex_number_other(v, number);
     *number = v;
     return true;
 }
-/* A value as a number; an error when it is none. Frees the value. */
-int mex_number_from(const mex_t *m, value_t take, value_t *number, err_t *err);
+/* The same with all digits, a VALUE_BIGINT where it has to be one. Owned by the caller. */
+bool mex_exact_number(value_t v, value_t *number);
+/* An operand of arithmetic as a number: null and text that is no number are 0, and counted (scope_t.zeros);
+ * what is no number either is an error. Frees the value. */
+int mex_number_from(const mex_t *m, value_t take, scope_t *s, value_t *number, err_t *err);
+/* The same with all digits: *number is owned. */
+int mex_exact_number_from(const mex_t *m, value_t take, scope_t *s, value_t *number, err_t *err);
 static inline int mex_number_of(const mex_t *m, size_t arg, scope_t *s, value_t *number, err_t *err) {
     int rc = mex_value_of(m->args[arg], s, number, err);
-    return rc != SDG_OK || mex_is_number(*number) ? rc : mex_number_from(m, *number, number, err);
+    return rc != SDG_OK || mex_is_number(*number) ? rc : mex_number_from(m, *number, s, number, err);
 }
 /* An integral operand; *given false (and n untouched) when it is missing or null. */
 int mex_index_of(const mex_t *m, size_t arg, scope_t *s, int64_t *n, bool *given, err_t *err);
 /* The list under args[arg]; null is the empty list; anything else is an error. */
 int mex_list_of(const mex_t *m, size_t arg, scope_t *s, value_t *list, err_t *err);
 
-int mex_compare_numbers(value_t a, value_t b); /* -1 0 1, 2 when one is not a number at all (nan) */
-bool mex_equal(value_t a, value_t b);          /* `eq` */
+bool mex_equal(value_t a, value_t b); /* `eq` */
 
 /* ---- text (mex_text.c) */
 

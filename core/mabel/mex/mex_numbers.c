@@ -1,11 +1,12 @@
 /* mex_numbers.c - logic, comparison and arithmetic.
  *
  * Integers stay integers until they would overflow; then, and in division, reals take over. Numeric text
- * counts as a number everywhere. Comparison has one rule for `eq` (text that is no number never equals a
- * number) and one for the orderings (a value that is no number counts as 0 against a number). An int64 and a
- * double are compared exactly. */
+ * counts as a number beside a number, and null and other text as 0 in arithmetic. Comparison has one rule for
+ * `eq` (text that is no number never equals a number) and one for the orderings (a value that is no number
+ * counts as 0 against a number). Numbers are compared exactly, however large they are. */
 #include "core/mabel/mex/mex_node.h"
 
+#include "core/base/integer.h"
 #include "core/base/text.h"
 #include "core/mabel/mex/limits.h"
 
@@ -25,20 +26,25 @@ enum {
 bool mex_number_other(value_t v, value_t *number) {
     switch (v.kind) {
     case VALUE_BOOL: *number = value_int(v.boolean); return true;
+    case VALUE_BIGINT: *number = value_real(integer_to_real(v)); return true;
     case VALUE_STRING: return text_to_number(v.string->data, v.string->len, number);
     default: return false;
     }
 }
 
+bool mex_exact_number(value_t v, value_t *number) {
+    if (v.kind == VALUE_STRING) return text_to_exact_number(v.string->data, v.string->len, number);
+    if (v.kind != VALUE_BIGINT) return mex_number(v, number);
+    *number = value_ref(v);
+    return true;
+}
+
 static double real_of(value_t n) { return n.kind == VALUE_INT ? (double)n.integer : n.real; }
 
-int mex_compare_numbers(value_t a, value_t b) {
+/* Short integers, which are nearly all, need no call. */
+static inline int compare_numbers(value_t a, value_t b) {
     if (a.kind == VALUE_INT && b.kind == VALUE_INT) return (a.integer > b.integer) - (a.integer < b.integer);
-    /* long double holds every int64 and every double */
-    long double x = a.kind == VALUE_INT ? (long double)a.integer : (long double)a.real;
-    long double y = b.kind == VALUE_INT ? (long double)b.integer : (long double)b.real;
-    if (isnan(x) || isnan(y)) return 2;
-    return (x > y) - (x < y);
+    return integer_compare(a, b);
 }
 
 /* An integral real within 64 bits as an integer; others as they are. */
@@ -49,7 +55,7 @@ static value_t to_integer(double r) {
 /* ---- equality */
 
 static bool is_numeric(value_kind_t kind) {
-    return kind == VALUE_BOOL || kind == VALUE_INT || kind == VALUE_REAL;
+    return kind == VALUE_BOOL || kind == VALUE_INT || kind == VALUE_REAL || kind == VALUE_BIGINT;
 }
 
 static bool text_equals_bool(const str_t *s, bool b) {
@@ -64,18 +70,23 @@ static bool text_equals_form(str_t *s, value_t container) {
     return equal;
 }
 
-/* A text against any other value. */
+static bool text_equals_number(str_t *s, value_t number) {
+    value_t n;
+    if (!text_to_exact_number(s->data, s->len, &n)) return false;
+    bool equal = compare_numbers(n, number) == 0;
+    value_free(n);
+    return equal;
+}
+
+/* A text against any other value; two texts are compared as texts. */
 static bool text_equal(str_t *s, value_t other) {
-    value_t a, b;
     switch (other.kind) {
     case VALUE_NULL: return s->len == 0;
     case VALUE_BOOL: return text_equals_bool(s, other.boolean);
     case VALUE_INT:
-    case VALUE_REAL: return text_to_number(s->data, s->len, &a) && mex_compare_numbers(a, other) == 0;
-    case VALUE_STRING:
-        if (str_equal(s, other.string)) return true;
-        return text_to_number(s->data, s->len, &a) &&
-               text_to_number(other.string->data, other.string->len, &b) && mex_compare_numbers(a, b) == 0;
+    case VALUE_REAL:
+    case VALUE_BIGINT: return text_equals_number(s, other);
+    case VALUE_STRING: return str_equal(s, other.string);
     default: return s->len > 1 && (*s->data == '[' || *s->data == '{') && text_equals_form(s, other);
     }
 }
@@ -83,10 +94,10 @@ static bool text_equal(str_t *s, value_t other) {
 bool mex_equal(value_t a, value_t b) {
     if (a.kind == VALUE_STRING) return text_equal(a.string, b);
     if (b.kind == VALUE_STRING) return text_equal(b.string, a);
-    value_t x, y;
-    if (is_numeric(a.kind) && is_numeric(b.kind))
-        return mex_number(a, &x) && mex_number(b, &y) && mex_compare_numbers(x, y) == 0;
-    return value_equal(a, b);
+    if (!is_numeric(a.kind) || !is_numeric(b.kind)) return value_equal(a, b);
+    if (a.kind == VALUE_BOOL) a = value_int(a.boolean);
+    if (b.kind == VALUE_BOOL) b = value_int(b.boolean);
+    return compare_numbers(a, b) == 0;
 }
 
 /* ---- order */
@@ -122,18 +133,24 @@ static int order_texts(value_t a, value_t b) {
     return c;
 }
 
+/* Compares as numbers; what is none counts as 0. False, and nothing is compared, unless `one_is_enough` or
+ * both are numbers. */
+static bool order_numbers(value_t a, value_t b, bool one_is_enough, int *c) {
+    value_t x = value_int(0), y = value_int(0);
+    bool are = mex_exact_number(a, &x) & mex_exact_number(b, &y);
+    if (are || one_is_enough) *c = compare_numbers(x, y);
+    value_free(x);
+    value_free(y);
+    return are || one_is_enough;
+}
+
 /* -1, 0 or 1, or 2 when there is no order (nan). */
 static int order(value_t a, value_t b, int depth, uint64_t *steps) {
-    value_t x = value_int(0), y = value_int(0);
-    if (is_numeric(a.kind) || is_numeric(b.kind)) {
-        mex_number(a, &x); /* what is no number counts as 0 */
-        mex_number(b, &y);
-        return mex_compare_numbers(x, y);
-    }
-    if (a.kind == VALUE_STRING && b.kind == VALUE_STRING) {
-        if (mex_number(a, &x) && mex_number(b, &y)) return mex_compare_numbers(x, y);
-        return order_text(a.string, b.string);
-    }
+    bool texts = a.kind == VALUE_STRING && b.kind == VALUE_STRING;
+    bool numeric = is_numeric(a.kind) || is_numeric(b.kind);
+    int c;
+    if ((numeric || texts) && order_numbers(a, b, numeric, &c)) return c;
+    if (texts) return order_text(a.string, b.string);
     if (a.kind == VALUE_LIST && b.kind == VALUE_LIST && depth < COMPARE_DEPTH_MAX)
         return order_lists(a, b, depth, steps);
     return order_texts(a, b);
@@ -183,7 +200,7 @@ static int run_order(const mex_t *m, scope_t *s, int *c, err_t *err) {
     int rc = pair(m, s, &a, &b, err);
     if (rc != SDG_OK) return rc;
     uint64_t steps = 0;
-    *c = mex_is_number(a) && mex_is_number(b) ? mex_compare_numbers(a, b) : order(a, b, 0, &steps);
+    *c = mex_is_number(a) && mex_is_number(b) ? compare_numbers(a, b) : order(a, b, 0, &steps);
     value_free(a);
     value_free(b);
     return mex_spend(s, steps, err);
@@ -407,7 +424,7 @@ static int fold_list(const mex_t *m, scope_t *s, value_t empty, step_fn *step, v
     value_t sum = empty;
     for (size_t i = 0; i < o.count && rc == SDG_OK; i++) {
         value_t n;
-        rc = mex_number_from(m, value_ref(list_peek(o.list, i)), &n, err);
+        rc = mex_number_from(m, value_ref(list_peek(o.list, i)), s, &n, err);
         if (rc == SDG_OK && i == 0)
             sum = n;
         else if (rc == SDG_OK)
@@ -475,10 +492,17 @@ int mex_run_abs(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     return SDG_OK;
 }
 
+/* The first operand with all its digits, owned. */
+static int exact_number_of(const mex_t *m, scope_t *s, value_t *number, err_t *err) {
+    value_t v;
+    int rc = mex_value_of(m->args[0], s, &v, err);
+    return rc == SDG_OK ? mex_exact_number_from(m, v, s, number, err) : rc;
+}
+
 static int run_rounding(const mex_t *m, scope_t *s, double (*rounding)(double), value_t *out, err_t *err) {
     value_t n;
-    int rc = mex_number_of(m, 0, s, &n, err);
-    if (rc == SDG_OK) *out = n.kind == VALUE_INT ? n : to_integer(rounding(n.real));
+    int rc = exact_number_of(m, s, &n, err);
+    if (rc == SDG_OK) *out = n.kind == VALUE_REAL ? to_integer(rounding(n.real)) : n;
     return rc;
 }
 
@@ -490,10 +514,15 @@ int mex_run_ceil(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
 }
 
 /* Correctly rounded decimal digits, as Python's round(x, n): printf rounds the exact binary value half to
- * even. */
-static value_t round_digits(value_t n, int64_t digits) {
+ * even. An integer beyond 64 bits that loses digits becomes a real. */
+static value_t round_digits(value_t take, int64_t digits) {
     char text[ROUND_TEXT_BYTES];
-    if (n.kind == VALUE_INT && digits >= 0) return n;
+    value_t n = take;
+    if (n.kind != VALUE_REAL && digits >= 0) return n;
+    if (n.kind == VALUE_BIGINT) {
+        mex_number(take, &n);
+        value_free(take);
+    }
     if (digits > ROUND_DIGITS_MAX) return n;
     if (digits < 0) {
         double unit = pow(10.0, (double)-digits);
@@ -513,74 +542,70 @@ int mex_run_round(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
     int rc = m->args[1] ? mex_index_of(m, 1, s, &digits, &given, err) : SDG_OK;
     if (rc != SDG_OK) return rc;
     if (!given) return run_rounding(m, s, rint, out, err);
-    rc = mex_number_of(m, 0, s, &n, err);
+    rc = exact_number_of(m, s, &n, err);
     if (rc == SDG_OK) *out = round_digits(n, digits);
     return rc;
 }
 
 int mex_run_to_number(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
-    return mex_number_of(m, 0, s, out, err);
+    return exact_number_of(m, s, out, err);
 }
 
 /* ---- the smallest and the largest */
 
-/* The kinds of the operands so far. Numeric text is not counted, because it goes with both. */
-typedef struct kinds {
-    bool number, text;
-} kinds_t;
-
-static int check_kinds(const mex_t *m, kinds_t *seen, value_t v, err_t *err) {
-    value_t x;
-    bool numeric = mex_number(v, &x);
-    if (v.kind != VALUE_STRING)
-        seen->number = true;
-    else if (!numeric)
-        seen->text = true;
-    if (seen->number && seen->text) return mex_fail(m, SDG_EINVAL, err, "a number was expected, not text");
-    return SDG_OK;
-}
-
-/* Is b better than a? Numbers among themselves, or texts among themselves. */
-static int better(const mex_t *m, value_t a, value_t b, int want, bool *yes, err_t *err) {
-    value_t x, y;
-    if (mex_number(a, &x) && mex_number(b, &y)) {
-        *yes = mex_compare_numbers(y, x) == want;
-        return SDG_OK;
+/* Texts are compared as texts unless all of them are numbers. */
+static bool all_text(value_t list) {
+    bool numeric = true;
+    value_t number;
+    for (size_t i = 0; i < list_count(list); i++) {
+        value_t v = list_peek(list, i);
+        if (v.kind != VALUE_STRING) return false;
+        if (numeric && (numeric = mex_exact_number(v, &number))) value_free(number);
     }
-    if (a.kind != VALUE_STRING || b.kind != VALUE_STRING)
-        return mex_wrong(m, a.kind == VALUE_STRING || mex_number(a, &x) ? b : a, "a number", err);
-    *yes = order_text(b.string, a.string) == want;
-    return SDG_OK;
+    return !numeric;
 }
 
-/* min (want -1) and max (want 1). Numeric text goes with numbers and with text; numbers and text do not mix.
- */
-static int run_best(const mex_t *m, scope_t *s, int want, value_t *out, err_t *err) {
+/* Replaces the values by numbers, as operands of arithmetic. */
+static int make_numbers(const mex_t *m, scope_t *s, value_t *list, err_t *err) {
+    int rc = SDG_OK;
+    for (size_t i = 0; i < list_count(*list) && rc == SDG_OK; i++) {
+        value_t number;
+        rc = mex_exact_number_from(m, value_ref(list_peek(*list, i)), s, &number, err);
+        if (rc == SDG_OK) list_set(list, i, number);
+    }
+    return rc;
+}
+
+/* The operands in a list of their own. */
+static int gather(const mex_t *m, scope_t *s, value_t *list, err_t *err) {
     mex_operands_t o;
     int rc = mex_operands_open_flat(&o, m, s, err);
     if (rc != SDG_OK) return rc;
     if (o.count == 0) rc = mex_fail(m, SDG_EINVAL, err, "the list is empty");
-    value_t best = value_null();
-    kinds_t seen = {0};
+    *list = value_list(o.count);
     for (size_t i = 0; i < o.count && rc == SDG_OK; i++) {
         value_t v;
-        bool yes = false;
         rc = mex_operand(&o, i, &v);
-        if (rc != SDG_OK) break;
-        rc = better(m, i ? best : v, v, want, &yes, err);
-        if (rc == SDG_OK) rc = check_kinds(m, &seen, v, err);
-        if (rc == SDG_OK && (yes || i == 0))
-            value_replace(&best, v);
-        else
-            value_free(v);
+        if (rc == SDG_OK) list_push(list, v);
     }
     mex_operands_close(&o);
-    value_t number;
-    if (rc == SDG_OK && mex_number(best, &number)) value_replace(&best, number);
-    if (rc == SDG_OK)
-        *out = best;
-    else
-        value_free(best);
+    if (rc != SDG_OK) value_free(*list);
+    return rc;
+}
+
+/* min (want -1) and max (want 1) of texts or of numbers; of equal ones the first. */
+static int run_best(const mex_t *m, scope_t *s, int want, value_t *out, err_t *err) {
+    value_t list;
+    int rc = gather(m, s, &list, err);
+    if (rc != SDG_OK) return rc;
+    bool texts = all_text(list);
+    if (!texts) rc = make_numbers(m, s, &list, err);
+    for (size_t i = 0, best = 0; i < list_count(list) && rc == SDG_OK; i++) {
+        value_t a = list_peek(list, i), b = list_peek(list, best);
+        if ((texts ? order_text(a.string, b.string) : compare_numbers(a, b)) == want) best = i;
+        if (i + 1 == list_count(list)) *out = value_ref(list_peek(list, best));
+    }
+    value_free(list);
     return rc;
 }
 

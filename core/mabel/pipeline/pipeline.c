@@ -135,6 +135,7 @@ static void sections_load(load_t *l) {
     blocks_section_load(l);
     connections_load(l);
     missing_env_warn(l);
+    braces_check(l);
 }
 
 /* ---- loading and freeing */
@@ -160,6 +161,7 @@ pipeline_t *pipeline_load(const pipeline_source_t *source, diags_t *diags) {
     if (!l.doc) return NULL;
     l.root = yaml_root(l.doc);
     l.p = xcalloc(1, sizeof *l.p);
+    l.keys_said = value_object(1);
     l.p->path = xstrdup(source->path);
     l.p->base_dir = source->folder ? xstrdup(source->folder) : folder_of(source->path);
     l.p->digest = pipeline_digest(source->bytes, source->len);
@@ -169,6 +171,7 @@ pipeline_t *pipeline_load(const pipeline_source_t *source, diags_t *diags) {
     yaml_doc_free(&l.doc);
     py_env_free(&l.python_env);
     free(l.judged);
+    value_free(l.keys_said);
     return l.p;
 }
 

@@ -106,6 +106,9 @@ typedef struct python_block {
 typedef struct py_env_spec {
     char *interpreter, *venv; /* NULL when not given */
     value_t requirements, env;
+    /* runtime.python.setup: commands for a shell, in order, run when the venv is made: before the
+     * requirements are installed, and after. Lists of text, or null when there are none. */
+    value_t pre_install, post_install;
     bool allow_network;
 } py_env_spec_t;
 
@@ -161,7 +164,9 @@ typedef struct pipeline {
     value_t consts, vars;  /* objects */
     budget_t budget;
     model_t *models;
-    size_t model_count;
+    /* All models. The first `named_count` are those of the file; behind them stands one for each other
+     * api_model that a block asks for with params.model, under the name of the model it is made of. */
+    size_t model_count, named_count;
     assets_t assets; /* templates[] and files[] */
     image_source_t *images;
     size_t image_count;

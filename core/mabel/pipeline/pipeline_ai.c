@@ -12,7 +12,7 @@ static const key_rule_t AI_RULES[] = {
 static const keyset_t AI_KEYS = KEYSET("an ai block", AI_RULES, &BLOCK_KEYS);
 
 static const key_rule_t OUTPUT_RULES[] = {
-    {"name", WANT_TEXT, true},       {"select", WANT_TEXT, false},     {"tag", WANT_TEXT, false},
+    {"name", WANT_OUTPUT, true},     {"select", WANT_TEXT, false},     {"tag", WANT_TEXT, false},
     {"regex", WANT_TEXT, false},     {"path", WANT_TEXT, false},       {"join_with", WANT_TEXT, false},
     {"type_hint", WANT_TEXT, false}, {"description", WANT_ANY, false}, {"comment", WANT_ANY, false},
 };
@@ -29,16 +29,16 @@ static const keyset_t SAVE_KEYS = KEYSET("save_to", SAVE_RULES, NULL);
 
 /* ---- model and messages */
 
-/* An unknown model leaves an index past the end, which only an erroneous pipeline has. */
+/* An unknown model leaves UINT32_MAX, which only an erroneous pipeline has. */
 static void model_find(load_t *l, const ynode_t *n, const ypath_t *path, ai_block_t *ai) {
     const pipeline_t *p = l->p;
     str_t *name = field_text(n, "model");
     if (!name) return;
     uint32_t i = 0;
-    while (i < p->model_count && !str_equal(p->models[i].name, name))
+    while (i < p->named_count && !str_equal(p->models[i].name, name))
         i++;
-    ai->model = i;
-    if (i == p->model_count) {
+    ai->model = i < p->named_count ? i : UINT32_MAX;
+    if (i == p->named_count) {
         const char **names = xcalloc(i + 1, sizeof *names);
         for (uint32_t k = 0; k < i; k++)
             names[k] = p->models[k].name->data;
@@ -110,6 +110,10 @@ static void params_read(load_t *l, const ynode_t *n, const ypath_t *path, ai_blo
     value_free(of_model);
     if (field_choice(l, n, path, "mode", modes, 2, 0) == 1) json_mode_set(&ai->params, options.params);
     value_free(options.params);
+    if (options.model &&
+        name_check_text(l->diags, options.model, YPATH_KEY(YPATH_KEY(path, "params"), "model")) &&
+        yaml_is_string(options.model) && ai->model < l->p->model_count)
+        ai->model = model_renamed(l, ai->model, options.model);
     ai->headers = options.headers;
     ai->header_count = options.header_count;
     ai->timeout_ms = options.timeout_ms;
@@ -157,6 +161,7 @@ static void selector_read(load_t *l, const ynode_t *n, const ypath_t *path, extr
 static void output_read(load_t *l, const ynode_t *n, const ypath_t *path, ai_output_t *o) {
     if (n->kind == YNODE_SCALAR) { /* a name alone */
         o->name = scalar_text(n);
+        name_check_output(l->diags, n, path);
         if (!o->name) complain(l, DIAG_ERROR, n, path, "an output needs 'name'");
         return;
     }

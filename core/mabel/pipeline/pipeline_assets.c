@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const key_rule_t TEMPLATE_RULES[] = {{"name", WANT_TEXT, true},
+static const key_rule_t TEMPLATE_RULES[] = {{"name", WANT_NAME, true},
                                             {"text", WANT_TEXT, true},
                                             {"description", WANT_ANY, false},
                                             {"comment", WANT_ANY, false}};

@@ -29,7 +29,7 @@ static const key_rule_t END_RULES[] = {
 };
 static const keyset_t END_KEYS = KEYSET("an end block", END_RULES, &BLOCK_KEYS);
 
-static const key_rule_t FINAL_RULES[] = {{"name", WANT_TEXT, true},
+static const key_rule_t FINAL_RULES[] = {{"name", WANT_OUTPUT, true},
                                          {"value", WANT_ANY, false},
                                          {"type_hint", WANT_TEXT, false},
                                          {"description", WANT_ANY, false},
@@ -87,6 +87,30 @@ budget_t budget_read(load_t *l, const ynode_t *n, const ypath_t *path, budget_t 
 
 /* ---- end blocks */
 
+static bool is_expression(const ynode_t *n) {
+    if (n->kind != YNODE_MAP) return false;
+    if (n->count == 2) return yaml_get(n, "get") && yaml_get(n, "default");
+    bool empty = n->count == 1 && n->items[0]->kind == YNODE_SCALAR && n->items[0]->scalar.kind == VALUE_NULL;
+    return n->count == 1 && !empty && mex_is_operator(yaml_key(n, 0));
+}
+
+/* Warns of the first MEX expression in a final value: it is data there. The tree is at most YAML_DEPTH_MAX
+ * deep. True: warned. */
+static bool expression_warn(load_t *l, const ynode_t *n, const ypath_t *path) {
+    if (is_expression(n)) {
+        complain(l, DIAG_WARNING, n, path,
+                 "'%s' is no expression here but data: compute it in a logic block, and name its output here",
+                 yaml_key(n, 0));
+        return true;
+    }
+    for (size_t i = 0; n->kind != YNODE_SCALAR && i < n->count; i++) {
+        bool map = n->kind == YNODE_MAP;
+        if (expression_warn(l, n->items[i], map ? YPATH_KEY(path, yaml_key(n, i)) : YPATH_AT(path, i)))
+            return true;
+    }
+    return false;
+}
+
 static void final_read(load_t *l, const ynode_t *n, const ypath_t *path, final_value_t *f) {
     static const char *const hints[] = {"string", "number", "boolean", "json"};
     const ynode_t *value = yaml_get(n, "value");
@@ -99,6 +123,16 @@ static void final_read(load_t *l, const ynode_t *n, const ypath_t *path, final_v
         f->tpl = field_template(n, "value");
     else
         f->literal = yaml_value(value);
+    if (value) expression_warn(l, value, YPATH_KEY(path, "value"));
+}
+
+/* A variable that is added to the result row must not hide what is sdg's own there. */
+static void include_vars_check(load_t *l, const ynode_t *n, const ypath_t *path) {
+    const ynode_t *v = field(n, "include_vars");
+    const ypath_t *at = YPATH_KEY(path, "include_vars");
+    if (yaml_is_string(v)) name_check_output(l->diags, v, at);
+    for (size_t i = 0; i < list_length(v); i++)
+        if (yaml_is_string(v->items[i])) name_check_output(l->diags, v->items[i], YPATH_AT(at, i));
 }
 
 /* The final values, and what else goes into the result. */
@@ -115,6 +149,7 @@ static void end_block_load(load_t *l, const ynode_t *n, const ypath_t *path, blo
             final_read(l, finals->items[i], at, &end->finals[end->final_count++]);
     }
     end->as_list = field_choice(l, n, path, "final_mode", modes, 2, 0) == 1;
+    include_vars_check(l, n, path);
     end->include_count = field_texts(l, n, path, "include_vars", &end->include_vars);
     end->reason = field_template(n, "reason");
     end->exit_code = field_text(n, "exit_code");

@@ -1,6 +1,7 @@
 /* pipeline_keys.c - objects against their key tables, and fields of objects. See pipeline_load.h. */
 #include "core/mabel/pipeline/pipeline_load.h"
 
+#include "core/base/integer.h"
 #include "core/base/text.h"
 #include "core/mabel/yaml/limits.h"
 
@@ -38,6 +39,8 @@ static bool is_scalar(const ynode_t *n) { return n->kind == YNODE_SCALAR && n->s
 static bool scalar_number(const ynode_t *n, value_t *out) {
     if (n->kind != YNODE_SCALAR) return false;
     *out = n->scalar;
+    if (n->scalar.kind == VALUE_BIGINT) *out = value_real(integer_to_real(n->scalar));
+    if (n->scalar.kind == VALUE_BIGINT) return true;
     if (n->scalar.kind == VALUE_INT || n->scalar.kind == VALUE_REAL) return true;
     return n->scalar.kind == VALUE_STRING &&
            text_to_number(n->scalar.string->data, n->scalar.string->len, out);
@@ -47,7 +50,10 @@ static bool fits(const ynode_t *n, want_t want) {
     value_t number;
     switch (want) {
     case WANT_ANY: return true;
-    case WANT_TEXT: return is_scalar(n);
+    case WANT_TEXT:
+    case WANT_NAME:
+    case WANT_OUTPUT:
+    case WANT_SECRET: return is_scalar(n);
     case WANT_NUMBER: return scalar_number(n, &number);
     case WANT_BOOL: return is_scalar(n) && n->scalar.kind == VALUE_BOOL;
     case WANT_LIST: return n->kind == YNODE_LIST;
@@ -59,15 +65,35 @@ static bool fits(const ynode_t *n, want_t want) {
 }
 
 static const char *want_name(want_t want) {
-    static const char *const names[] = {"anything", "text",  "a number",       "true or false",
-                                        "a list",   "a map", "a list of text", "a list or a map"};
+    static const char *const names[] = {[WANT_ANY] = "anything",
+                                        [WANT_TEXT] = "text",
+                                        [WANT_NAME] = "text",
+                                        [WANT_OUTPUT] = "text",
+                                        [WANT_SECRET] = "text",
+                                        [WANT_NUMBER] = "a number",
+                                        [WANT_LIST] = "a list",
+                                        [WANT_BOOL] = "true or false",
+                                        [WANT_MAP] = "a map",
+                                        [WANT_TEXTS] = "a list of text",
+                                        [WANT_LIST_OR_MAP] = "a list or a map"};
     return names[want];
+}
+
+static bool wants_text(want_t want) {
+    return want == WANT_TEXT || want == WANT_NAME || want == WANT_OUTPUT || want == WANT_SECRET ||
+           want == WANT_TEXTS;
 }
 
 /* Is this a {name} without quotes, which YAML reads as a map, where text was wanted? */
 static bool looks_like_placeholder(const ynode_t *n, want_t want) {
-    return (want == WANT_TEXT || want == WANT_TEXTS) && n->kind == YNODE_MAP && n->count == 1 &&
-           is_null(n->items[0]);
+    return wants_text(want) && n->kind == YNODE_MAP && n->count == 1 && is_null(n->items[0]);
+}
+
+/* Judges a text by what it was before YAML read it. */
+static void check_text(load_t *l, const ynode_t *n, const ypath_t *path, want_t want) {
+    if (want == WANT_NAME) name_check_text(l->diags, n, path);
+    if (want == WANT_OUTPUT) name_check_output(l->diags, n, path);
+    if (want == WANT_TEXT || want == WANT_TEXTS) name_check_change(l->diags, n, path);
 }
 
 static const key_rule_t *find_rule(const keyset_t *set, const char *key) {
@@ -98,10 +124,20 @@ static void check_entry(load_t *l, const ynode_t *n, size_t i, const ypath_t *pa
         if (!set->open) unknown_key(l, n->keys[i], path, set);
         return;
     }
-    if (is_null(value) || fits(value, rule->want)) return;
+    if (is_null(value) || fits(value, rule->want)) {
+        check_text(l, value, YPATH_KEY(path, key), rule->want);
+        return;
+    }
     bool placeholder = looks_like_placeholder(value, rule->want);
     complain(l, DIAG_ERROR, value, YPATH_KEY(path, key), "expected %s, found %s%s", want_name(rule->want),
              yaml_kind_name(value), placeholder ? "; put a {placeholder} in quotes" : "");
+}
+
+/* Has a name been reported that is written as null? */
+static bool said_null(const key_rule_t *rule, const ynode_t *n) {
+    const ynode_t *v = yaml_get(n, rule->key);
+    bool name = rule->want == WANT_NAME || rule->want == WANT_OUTPUT;
+    return name && v && v->plain && v->plain[0];
 }
 
 bool keys_check(load_t *l, const ynode_t *n, const ypath_t *path, const keyset_t *set) {
@@ -113,7 +149,7 @@ bool keys_check(load_t *l, const ynode_t *n, const ypath_t *path, const keyset_t
         check_entry(l, n, i, path, set);
     for (const keyset_t *s = set; s; s = s->base)
         for (size_t i = 0; i < s->count; i++)
-            if (s->rules[i].required && !field(n, s->rules[i].key))
+            if (s->rules[i].required && !field(n, s->rules[i].key) && !said_null(&s->rules[i], n))
                 complain(l, DIAG_ERROR, n, path, "%s needs '%s'", set->what, s->rules[i].key);
     return true;
 }
@@ -196,6 +232,7 @@ size_t field_texts(load_t *l, const ynode_t *n, const ypath_t *path, const char 
     for (size_t i = 0; i < count; i++) {
         const ynode_t *item = list ? v->items[i] : v;
         texts[used] = scalar_text(item);
+        if (list) name_check_change(l->diags, item, YPATH_AT(YPATH_KEY(path, key), i));
         if (texts[used])
             used++;
         else

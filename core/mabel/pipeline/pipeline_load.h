@@ -10,6 +10,7 @@
 #define SDG_MABEL_PIPELINE_PIPELINE_LOAD_H
 
 #include "core/mabel/pipeline/pipeline.h"
+#include "core/mabel/yaml/name_check.h"
 
 typedef struct load {
     const pipeline_source_t *source;
@@ -21,6 +22,7 @@ typedef struct load {
     py_env_spec_t python_env;        /* runtime.python; copied to p->py_envs[0] when a python block is met */
     const ynode_t **judged;          /* scalars whose missing variable has been reported already */
     size_t judged_count, judged_cap;
+    value_t keys_said; /* object: variables of keys that are not set and have been reported */
 } load_t;
 
 /* ---- keys */
@@ -28,6 +30,9 @@ typedef struct load {
 typedef enum want {
     WANT_ANY,
     WANT_TEXT,   /* a scalar; numbers and booleans are taken in text form */
+    WANT_NAME,   /* text only: name_check.h */
+    WANT_OUTPUT, /* a name that becomes a key of the result row: name_check.h */
+    WANT_SECRET, /* as WANT_TEXT; no message repeats it */
     WANT_NUMBER, /* also as text ("${ENV.X}") */
     WANT_BOOL,
     WANT_LIST,
@@ -90,8 +95,9 @@ size_t list_length(const ynode_t *list);                       /* 0 when it is n
 /* The options of a call: request_defaults of a model or params of a block, split into what goes into the
  * request body (params) and our own keys. */
 typedef struct call_options {
-    value_t params; /* object */
-    char **headers; /* "Name: value": of headers, extra_headers and organization */
+    value_t params;       /* object */
+    const ynode_t *model; /* `model`, which is the caller's to judge; NULL: not given */
+    char **headers;       /* "Name: value": of headers, extra_headers and organization */
     size_t header_count;
     uint32_t timeout_ms; /* 0: not given */
     retry_policy_t retry;
@@ -99,9 +105,14 @@ typedef struct call_options {
 } call_options_t;
 void call_options_read(load_t *l, const ynode_t *n, const ypath_t *path, call_options_t *options);
 void headers_free(char **headers, size_t count);
+/* Warns of parameters of a request that will not do what they seem to. */
+void params_check(load_t *l, const ynode_t *n, const ypath_t *path);
 
 retry_policy_t retry_read(load_t *l, const ynode_t *n, const ypath_t *path, retry_policy_t base);
 void models_load(load_t *l, const ynode_t *models);
+/* The number of the model that is models[base] under the api_model that `name` (a scalar that is text) gives.
+ */
+uint32_t model_renamed(load_t *l, uint32_t base, const ynode_t *name);
 void models_free(pipeline_t *p);
 
 void assets_load(load_t *l); /* templates, files, images */
@@ -122,6 +133,9 @@ void blocks_free(pipeline_t *p);
 extern const keyset_t BLOCK_KEYS; /* what all blocks have */
 
 void connections_load(load_t *l);
+/* Warns of placeholders without quotes, and of Jinja. Comes last, because it adds to no place a second
+ * message. */
+void braces_check(load_t *l);
 /* Hints: outputs that are never used, blocks that are never reached. */
 void usage_check(load_t *l);
 

@@ -8,6 +8,7 @@
 #include "core/base/buf.h"
 #include "core/base/grow.h"
 #include "core/base/limits.h"
+#include "core/base/text.h"
 #include "core/llm/endpoint.h"
 #include "core/mabel/pipeline/limits.h"
 
@@ -39,9 +40,9 @@ static const keyset_t CALL_KEYS = {.what = "parameters",
                                    .open = true};
 
 static const key_rule_t MODEL_RULES[] = {
-    {"name", WANT_TEXT, true},
-    {"api_model", WANT_TEXT, true},
-    {"api_key", WANT_TEXT, false},
+    {"name", WANT_NAME, true},
+    {"api_model", WANT_NAME, true},
+    {"api_key", WANT_SECRET, false},
     {"base_url", WANT_TEXTS, false},
     {"organization", WANT_TEXT, false},
     {"headers", WANT_MAP, false},
@@ -163,13 +164,15 @@ static bool is_ours(const char *key) {
 
 /* Parameters that would contradict the request we send or the way we read its answer. */
 static bool is_refused(const char *key) {
-    return strcmp(key, "model") == 0 || strcmp(key, "messages") == 0 || strcmp(key, "stream") == 0 ||
-           strcmp(key, "stream_options") == 0;
+    return strcmp(key, "messages") == 0 || strcmp(key, "stream") == 0 || strcmp(key, "stream_options") == 0;
 }
 
 static void params_put(load_t *l, const ynode_t *n, const ypath_t *path, value_t *params) {
     for (size_t i = 0; n && n->kind == YNODE_MAP && i < n->count; i++) {
         const char *key = yaml_key(n, i);
+        bool no_stream = strcmp(key, "stream") == 0 && n->items[i]->scalar.kind == VALUE_BOOL &&
+                         !n->items[i]->scalar.boolean;        /* what is done anyway */
+        if (strcmp(key, "model") == 0 || no_stream) continue; /* the model is the caller's */
         if (is_refused(key))
             complain(l, DIAG_WARNING, n->keys[i], YPATH_KEY(path, key),
                      "'%s' is decided by the runtime and is left out", key);
@@ -189,8 +192,17 @@ static uint32_t timeout_read(load_t *l, const ynode_t *n, const ypath_t *path) {
 void call_options_read(load_t *l, const ynode_t *n, const ypath_t *path, call_options_t *options) {
     *options = (call_options_t){.params = value_object(0), .retry = retry_policy_default()};
     if (!n || n->kind != YNODE_MAP || !keys_check(l, n, path, &CALL_KEYS)) return;
+    const ynode_t *extra = field(n, "extra_body");
+    const ypath_t *extra_path = YPATH_KEY(path, "extra_body");
+    params_check(l, n, path);
+    params_check(l, extra, extra_path);
     params_put(l, n, path, &options->params);
-    params_put(l, field(n, "extra_body"), YPATH_KEY(path, "extra_body"), &options->params);
+    params_put(l, extra, extra_path, &options->params);
+    options->model = field(n, "model");
+    if (field(extra, "model"))
+        complain(
+            l, DIAG_WARNING, field(extra, "model"), YPATH_KEY(extra_path, "model"),
+            "'model' is decided by the runtime and is left out; params.model of a block names another one");
     organization_read(l, n, path, &options->headers, &options->header_count);
     header_map_read(l, field(n, "headers"), YPATH_KEY(path, "headers"), &options->headers,
                     &options->header_count);
@@ -335,7 +347,16 @@ static bool url_is_openai(const model_t *m) {
 
 /* ---- keys */
 
+/* Is this the first model that wants this variable? It is warned of once, however many do. */
+static bool is_news(load_t *l, const char *variable) {
+    bool found;
+    object_get_peek(l->keys_said, variable, strlen(variable), &found);
+    if (!found) object_set_text(&l->keys_said, variable, value_null());
+    return !found;
+}
+
 static void key_missing(load_t *l, const ynode_t *at, const ypath_t *path, model_t *m) {
+    if (m->all_loopback && !is_news(l, m->missing_key_var)) return;
     if (m->all_loopback)
         complain(l, DIAG_WARNING, at, path,
                  "the environment variable '%s' is not set: requests are sent without a key",
@@ -352,10 +373,41 @@ static void key_default(load_t *l, const ynode_t *n, const ypath_t *path, model_
     if (key && key[0]) {
         free(m->api_key);
         m->api_key = xstrdup(key);
-    } else {
+    } else if (is_news(l, "OPENAI_API_KEY")) {
         complain(l, DIAG_WARNING, n, path,
                  "no api_key, and OPENAI_API_KEY is not set: requests are sent without a key");
     }
+}
+
+/* The text in the file, before any variable was replaced; NULL when it is no scalar. The caller frees it. */
+static char *written_text(const ynode_t *n) {
+    if (!n || n->kind != YNODE_SCALAR) return NULL;
+    if (n->as_written) return xstrdup(n->as_written);
+    str_t *text = scalar_text(n);
+    char *out = text ? xstrndup(text->data, text->len) : NULL;
+    str_free(text);
+    return out;
+}
+
+/* Files of keys end in a newline, so white space around a key is no part of it. The caller frees. */
+static char *key_cleaned(const char *key) {
+    size_t len = strlen(key);
+    text_trim(&key, &len);
+    return xstrndup(key, len);
+}
+
+/* No message repeats the key. */
+static void key_check(load_t *l, const ynode_t *at, const ypath_t *path, const char *key) {
+    char *written = written_text(at);
+    for (const char *c = key; *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7F) {
+            complain(l, DIAG_ERROR, at, path,
+                     "the key has a line break or another control character in it: is it one key?");
+            break;
+        }
+    if (!key[0] && written && written[0])
+        complain(l, DIAG_WARNING, at, path, "the key is empty: requests are sent without one");
+    free(written);
 }
 
 /* Needs the addresses, because a missing variable is judged by them. */
@@ -373,29 +425,21 @@ static void key_read(load_t *l, const ynode_t *n, const ypath_t *path, model_t *
         return;
     }
     free(m->api_key);
-    m->api_key = key;
+    m->api_key = key_cleaned(key);
+    free(key);
+    key_check(l, at, YPATH_KEY(path, "api_key"), m->api_key);
 }
 
 /* ---- identity */
 
-/* The text in the file, before any variable was replaced; NULL when it is no scalar. The caller frees it. */
-static char *written_text(const ynode_t *n) {
-    if (!n || n->kind != YNODE_SCALAR) return NULL;
-    if (n->as_written) return xstrdup(n->as_written);
-    str_t *text = scalar_text(n);
-    char *out = text ? xstrndup(text->data, text->len) : NULL;
-    str_free(text);
-    return out;
-}
-
 static char *written_field(const ynode_t *n, const char *key) { return written_text(field(n, key)); }
 
 /* The id is made of the text as written, so that a process without the variables knows it, too. */
-static uint64_t endpoint_id_read(const ynode_t *n) {
+static uint64_t endpoint_id_read(const ynode_t *n, const ynode_t *api_model) {
     const ynode_t *base = field(n, "base_url");
     size_t count = list_length(base), used = 0;
     char **urls = xcalloc(count + 1, sizeof *urls);
-    char *key = written_field(n, "api_key"), *group = written_field(n, "api_model");
+    char *key = written_field(n, "api_key"), *group = written_text(api_model);
     if ((urls[used] = written_text(base))) used++;
     for (size_t i = 0; i < count; i++)
         if ((urls[used] = written_text(base->items[i]))) used++;
@@ -430,6 +474,9 @@ static void model_read(load_t *l, const ynode_t *n, const ypath_t *path, model_t
     if (!m->name) m->name = str_new("", 0);
     if (!m->api_model) m->api_model = str_new("", 0);
     call_options_read(l, field(n, "request_defaults"), YPATH_KEY(path, "request_defaults"), &options);
+    if (options.model)
+        complain(l, DIAG_WARNING, options.model, YPATH_KEY(YPATH_KEY(path, "request_defaults"), "model"),
+                 "'model' is decided by api_model and is left out");
     model_headers_read(l, n, path, &options, m);
     headers_free(options.headers, options.header_count);
     m->params = options.params;
@@ -438,7 +485,7 @@ static void model_read(load_t *l, const ynode_t *n, const ypath_t *path, model_t
     urls_read(l, n, path, m);
     m->all_loopback = urls_are_loopback(m);
     key_read(l, n, path, m);
-    m->endpoint_id = endpoint_id_read(n);
+    m->endpoint_id = endpoint_id_read(n, field(n, "api_model"));
 }
 
 static void model_check_name(load_t *l, const ynode_t *n, const ypath_t *path, const model_t *m,
@@ -466,7 +513,57 @@ void models_load(load_t *l, const ynode_t *models) {
         model_read(l, n, YPATH_AT(path, i), m);
         model_check_name(l, n, YPATH_AT(path, i), m, &names);
     }
+    p->named_count = p->model_count;
     value_free(names);
+}
+
+/* ---- a model under another api_model */
+
+static char **lines_copied(char *const *lines, size_t count) {
+    char **copy = xcalloc(count ? count : 1, sizeof *copy);
+    for (size_t i = 0; i < count; i++)
+        copy[i] = xstrdup(lines[i]);
+    return copy;
+}
+
+/* The node of a model of the file. */
+static const ynode_t *model_node(const load_t *l, const model_t *m) {
+    const ynode_t *list = field(l->root, "models");
+    const ynode_t *found = NULL;
+    for (size_t i = 0; !found && i < list_length(list); i++) {
+        str_t *name = field_text(list->items[i], "name");
+        if (name && str_equal(name, m->name)) found = list->items[i];
+        str_free(name);
+    }
+    return found;
+}
+
+/* Blocks that ask for the same one share it. */
+uint32_t model_renamed(load_t *l, uint32_t base, const ynode_t *name) {
+    pipeline_t *p = l->p;
+    str_t *api_model = scalar_text(name);
+    const model_t *m = &p->models[base];
+    uint32_t i = base;
+    while (i < p->model_count &&
+           !((i == base || i >= p->named_count) && str_equal(p->models[i].name, m->name) &&
+             str_equal(p->models[i].api_model, api_model)))
+        i++;
+    if (i == p->model_count) {
+        p->models = xrealloc(p->models, (p->model_count + 1) * sizeof *p->models);
+        m = &p->models[base];
+        model_t *copy = &p->models[p->model_count++];
+        *copy = *m;
+        copy->name = str_ref(m->name);
+        copy->api_model = str_ref(api_model);
+        copy->base_urls = lines_copied(m->base_urls, m->url_count);
+        copy->api_key = xstrdup(m->api_key);
+        copy->missing_key_var = m->missing_key_var ? xstrdup(m->missing_key_var) : NULL;
+        copy->headers = lines_copied(m->headers, m->header_count);
+        copy->params = value_ref(m->params);
+        copy->endpoint_id = endpoint_id_read(model_node(l, m), name);
+    }
+    str_free(api_model);
+    return i;
 }
 
 void models_free(pipeline_t *p) {

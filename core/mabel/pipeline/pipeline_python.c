@@ -3,7 +3,7 @@
  * Code comes from the block itself, or, when it has none, from the entry of functions.python that its
  * `function` names. The environment (interpreter, venv, network) is shared by all blocks except those that
  * override it; py_envs[0] is the shared one. A setting that an override does not mention is that of the
- * shared one, but a venv of its own starts without requirements. */
+ * shared one, but a venv of its own starts without requirements and setup. */
 #include "core/mabel/pipeline/pipeline_load.h"
 
 #include "core/base/buf.h"
@@ -23,7 +23,7 @@ static const key_rule_t PYTHON_RULES[] = {
 static const keyset_t PYTHON_KEYS = KEYSET("a python block", PYTHON_RULES, &BLOCK_KEYS);
 
 static const key_rule_t ENTRY_RULES[] = {
-    {"name", WANT_TEXT, true},      {"function_code", WANT_TEXT, false}, {"code", WANT_TEXT, false},
+    {"name", WANT_NAME, true},      {"function_code", WANT_TEXT, false}, {"code", WANT_TEXT, false},
     {"body", WANT_TEXT, false},     {"code_path", WANT_TEXT, false},     {"entrypoint", WANT_TEXT, false},
     {"function", WANT_TEXT, false}, {"args", WANT_TEXTS, false},         {"returns", WANT_TEXTS, false},
     {"inputs", WANT_ANY, false},    {"outputs", WANT_TEXTS, false},      {"description", WANT_ANY, false},
@@ -39,6 +39,10 @@ static const key_rule_t ENV_RULES[] = {
 };
 static const keyset_t ENV_KEYS = KEYSET("a python environment", ENV_RULES, NULL);
 
+static const key_rule_t SETUP_RULES[] = {{"pre_install", WANT_TEXTS, false},
+                                         {"post_install", WANT_TEXTS, false}};
+static const keyset_t SETUP_KEYS = KEYSET("setup", SETUP_RULES, NULL);
+
 static const key_rule_t RUNTIME_RULES[] = {{"python", WANT_MAP, false}};
 static const keyset_t RUNTIME_KEYS = KEYSET("runtime", RUNTIME_RULES, NULL);
 
@@ -49,6 +53,8 @@ static py_env_spec_t env_copy(const py_env_spec_t *e) {
                            .venv = e->venv ? xstrdup(e->venv) : NULL,
                            .requirements = value_ref(e->requirements),
                            .env = value_ref(e->env),
+                           .pre_install = value_ref(e->pre_install),
+                           .post_install = value_ref(e->post_install),
                            .allow_network = e->allow_network};
 }
 
@@ -57,6 +63,8 @@ void py_env_free(py_env_spec_t *e) {
     free(e->venv);
     value_clear(&e->requirements);
     value_clear(&e->env);
+    value_clear(&e->pre_install);
+    value_clear(&e->post_install);
 }
 
 /* A venv that exists is found like any file (pipeline_resolve); another path stays as written. */
@@ -103,12 +111,23 @@ static void env_vars_read(load_t *l, const ynode_t *n, const ypath_t *path, valu
     }
 }
 
-static void setup_warn(load_t *l, const ynode_t *n, const ypath_t *path) {
+/* One list of commands; commands that are given replace those of *out. */
+static void commands_read(load_t *l, const ynode_t *n, const ypath_t *path, const char *key, value_t *out) {
+    str_t **texts;
+    if (!field(n, key)) return;
+    size_t count = field_texts(l, n, path, key, &texts);
+    value_replace(out, count ? value_list(count) : value_null());
+    for (size_t i = 0; i < count; i++)
+        list_push(out, value_from_str(str_ref(texts[i])));
+    texts_free(texts, count);
+}
+
+static void setup_read(load_t *l, const ynode_t *n, const ypath_t *path, py_env_spec_t *env) {
     const ynode_t *setup = field(n, "setup");
-    for (size_t i = 0; setup && setup->kind == YNODE_MAP && i < setup->count; i++)
-        if (list_length(setup->items[i]) > 0)
-            complain(l, DIAG_WARNING, setup, YPATH_KEY(path, "setup"),
-                     "setup commands are not run: prepare the venv beforehand");
+    const ypath_t *at = YPATH_KEY(path, "setup");
+    if (!setup || setup->kind != YNODE_MAP || !keys_check(l, setup, at, &SETUP_KEYS)) return;
+    commands_read(l, setup, at, "pre_install", &env->pre_install);
+    commands_read(l, setup, at, "post_install", &env->post_install);
 }
 
 /* Changes *env by the settings that are given. */
@@ -123,11 +142,13 @@ static void env_read(load_t *l, const ynode_t *n, const ypath_t *path, py_env_sp
         free(env->venv);
         env->venv = venv_place(l->p, venv);
         value_clear(&env->requirements);
+        value_clear(&env->pre_install);
+        value_clear(&env->post_install);
     }
     requirements_read(l, n, path, &env->requirements);
     env_vars_read(l, n, path, &env->env);
     env->allow_network = field_bool(n, "allow_network", env->allow_network);
-    setup_warn(l, n, path);
+    setup_read(l, n, path, env);
 }
 
 void python_runtime_load(load_t *l) {
@@ -309,7 +330,9 @@ static void outputs_read(load_t *l, const ynode_t *outputs, const ypath_t *path,
     py->outputs = xcalloc(count + 1, sizeof *py->outputs);
     for (size_t i = 0; i < count; i++) {
         const ynode_t *item = outputs->kind == YNODE_LIST ? outputs->items[i] : outputs;
-        str_t *name = item->kind == YNODE_MAP ? field_text(item, "name") : scalar_text(item);
+        const ynode_t *at = item->kind == YNODE_MAP ? field(item, "name") : item;
+        str_t *name = scalar_text(at);
+        name_check_output(l->diags, at, YPATH_AT(path, i));
         if (name)
             py->outputs[py->output_count++] = name;
         else

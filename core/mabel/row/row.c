@@ -184,7 +184,7 @@ void row_destroy(row_t **row_p) {
     for (size_t i = 0; row->kept && i < row->pipeline->block_count; i++)
         value_free(row->kept[i]);
     free(row->kept);
-    value_free(row->answer.text);
+    llm_answer_clear(&row->answer);
     free((char *)row->cancelled);
     buf_free(&row->body);
     buf_free(&row->line_out);
@@ -209,6 +209,13 @@ void row_give(row_t *row, str_t *name, value_t take) {
     }
     row_trace_output(row, name, take);
     object_set(&row->context, name, take);
+}
+
+void row_note(row_t *row, row_note_kind_t kind, const str_t *output, uint32_t count) {
+    const char *label = row_block(row)->label->data;
+    char *name = output ? xasprintf("%s.%s", label, output->data) : NULL;
+    row_notes_add(&row->usage.notes, kind, name ? name : label, count);
+    free(name);
 }
 
 int row_render(row_t *row, const template_t *t, value_t *out) {
@@ -418,9 +425,9 @@ uint64_t row_wake_ns(const row_t *row) {
 }
 
 void row_llm_answer(row_t *row, llm_answer_t *answer) {
-    value_clear(&row->answer.text);
+    llm_answer_clear(&row->answer);
     row->answer = *answer;
-    answer->text = value_null();
+    answer->text = answer->reasoning = value_null();
     row->answered = true;
 }
 

@@ -59,7 +59,7 @@ void row_destroy(row_t **row);
 row_want_t row_run(row_t *row, uint64_t now_ns);
 
 const llm_request_t *row_llm_request(const row_t *row); /* route = index into pipeline->models */
-void row_llm_answer(row_t *row, llm_answer_t *answer);  /* takes answer->text */
+void row_llm_answer(row_t *row, llm_answer_t *answer);  /* takes its texts */
 const py_call_t *row_python_call(const row_t *row);     /* function = index into pipeline->blocks */
 /* Takes the values of the event. PY_DONE and PY_FAILED may come while the row waits for an LLM answer that
  * the call asked for: that answer must not be given any more. */

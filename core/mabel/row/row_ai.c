@@ -248,6 +248,23 @@ static int save_vars(row_t *row, const ai_block_t *ai, value_t values) {
     return SDG_OK;
 }
 
+/* Would the row fail now, for an answer that was only replayed from the call journal? */
+static bool fails_by_replay(const row_t *row) {
+    const block_t *b = row_block(row);
+    if (!row->answer.replayed || b->on_error == ON_ERROR_CONTINUE) return false;
+    return b->on_error != ON_ERROR_RETRY || row->attempt >= b->retry.attempts_max;
+}
+
+/* The block begins again as if the replayed answers had not been: this answer has failed its outputs before,
+ * and would do so in every run. */
+static bool ask_anew(row_t *row) {
+    row->calls_begun--;
+    row->tokens_used -= (uint64_t)row->answer.prompt_tokens + row->answer.completion_tokens;
+    row_trace_add(row, "replayed", value_text(row->err.text));
+    row->attempt = 1;
+    return row_ai_start(row);
+}
+
 bool row_ai_answer(row_t *row) {
     const ai_block_t *ai = &row_block(row)->ai;
     value_t values = value_null();
@@ -255,6 +272,11 @@ bool row_ai_answer(row_t *row) {
     if (row->answer.text.kind != VALUE_STRING) value_replace(&row->answer.text, value_text(""));
     row_trace_add(row, "answer", value_ref(row->answer.text));
     int rc = extract_all(row, ai, &values);
+    if (rc != SDG_OK && fails_by_replay(row)) {
+        value_free(values);
+        value_clear(&row->answer.text);
+        return ask_anew(row);
+    }
     if (rc == SDG_OK) rc = save_vars(row, ai, values);
     for (size_t i = 0; rc == SDG_OK && i < ai->output_count; i++)
         row_give(row, ai->outputs[i].name, value_ref(list_peek(values, i)));

@@ -52,7 +52,7 @@ static int render_inside(row_t *row, value_t v, value_t *out) {
     if (v.kind == VALUE_STRING) return render_text(row, v, out);
     if (v.kind == VALUE_LIST) return render_list(row, v, out);
     if (v.kind == VALUE_OBJECT) return render_object(row, v, out);
-    *out = v;
+    *out = value_ref(v);
     return SDG_OK;
 }
 

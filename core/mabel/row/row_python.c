@@ -161,11 +161,11 @@ static value_t field(value_t v, const char *key) {
 /* The model by name; without a name, the only one there is. */
 static int find_model(row_t *row, value_t name, uint32_t *model) {
     const pipeline_t *p = row->pipeline;
-    if (name.kind == VALUE_NULL && p->model_count == 1) {
+    if (name.kind == VALUE_NULL && p->named_count == 1) {
         *model = 0;
         return SDG_OK;
     }
-    for (size_t i = 0; name.kind == VALUE_STRING && i < p->model_count; i++) {
+    for (size_t i = 0; name.kind == VALUE_STRING && i < p->named_count; i++) {
         if (!str_equal(p->models[i].name, name.string)) continue;
         *model = (uint32_t)i;
         return SDG_OK;
@@ -263,6 +263,7 @@ bool row_python_llm(row_t *row) {
     row->reply_error = (err_t){0};
     value_replace(&row->reply_text, row->answer.text);
     row->answer.text = value_null();
+    llm_answer_clear(&row->answer);
     if (row->reply_text.kind != VALUE_STRING) value_replace(&row->reply_text, value_text(""));
     return reply(row);
 }

@@ -23,7 +23,7 @@
 #include <endian.h>
 #include <string.h>
 
-enum { MAGIC = 0xD5, FORM = 1 }; /* MAGIC begins neither JSON nor UTF-8 */
+enum { MAGIC = 0xD5, FORM = 2 }; /* MAGIC begins neither JSON nor UTF-8 */
 
 typedef enum saved_state { SAVED_STOPPED = 1, SAVED_WAITING, SAVED_FINISHED } saved_state_t;
 
@@ -68,6 +68,15 @@ static void read_time(value_decoder_t *d, row_t *row, bool waits) {
 
 /* ---- usage */
 
+static void write_notes(value_encoder_t *e, const row_notes_t *notes) {
+    value_encoder_uint(e, notes->count);
+    for (uint32_t i = 0; i < notes->count; i++) {
+        value_encoder_uint(e, notes->item[i].kind);
+        value_encoder_bytes(e, notes->item[i].name, strlen(notes->item[i].name));
+        value_encoder_uint(e, notes->item[i].count);
+    }
+}
+
 static void write_usage(value_encoder_t *e, const row_usage_t *u) {
     value_encoder_uint(e, u->calls);
     value_encoder_uint(e, u->requests);
@@ -79,9 +88,22 @@ static void write_usage(value_encoder_t *e, const row_usage_t *u) {
     value_encoder_uint(e, u->latency_count);
     for (uint32_t i = 0; i < u->latency_count; i++)
         value_encoder_uint(e, u->latency_us[i]);
+    write_notes(e, &u->notes);
 }
 
 static uint32_t read_u32(value_decoder_t *d) { return (uint32_t)value_decoder_uint(d, UINT32_MAX); }
+
+static void read_notes(value_decoder_t *d, row_notes_t *notes) {
+    uint64_t count = value_decoder_uint(d, ROW_NOTES_MAX + ROW_NOTE_KINDS);
+    for (uint64_t i = 0; i < count && d->rc == SDG_OK; i++) {
+        char name[ROW_NOTE_NAME_MAX] = "";
+        size_t len;
+        row_note_kind_t kind = (row_note_kind_t)value_decoder_uint(d, ROW_NOTE_KINDS - 1);
+        const char *bytes = value_decoder_bytes(d, sizeof name - 1, &len);
+        memcpy(name, bytes, len);
+        row_notes_add(notes, kind, name, read_u32(d));
+    }
+}
 
 static void read_usage(value_decoder_t *d, row_usage_t *u) {
     u->calls = read_u32(d);
@@ -94,6 +116,7 @@ static void read_usage(value_decoder_t *d, row_usage_t *u) {
     u->latency_count = (uint32_t)value_decoder_uint(d, ROW_LATENCIES_MAX);
     for (uint32_t i = 0; i < u->latency_count; i++)
         u->latency_us[i] = read_u32(d);
+    read_notes(d, &u->notes);
 }
 
 /* ---- the result of a finished row */
@@ -298,8 +321,8 @@ static size_t call_bytes(value_seen_t *seen, const row_t *row) {
 }
 
 static size_t data_bytes(value_seen_t *seen, const row_t *row) {
-    const value_t held[] = {row->context, row->vars,        row->outputs,   row->saved,
-                            row->overlay, row->answer.text, row->end_reason};
+    const value_t held[] = {row->context, row->vars,        row->outputs,          row->saved,
+                            row->overlay, row->answer.text, row->answer.reasoning, row->end_reason};
     size_t bytes = 0, kept = row->kept ? row->pipeline->block_count : 0;
     for (size_t i = 0; i < sizeof held / sizeof *held; i++)
         bytes += value_seen_bytes(seen, held[i]);

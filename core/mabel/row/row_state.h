@@ -90,6 +90,8 @@ void row_connect(row_t *row);
 void row_fail(row_t *row, const char *label, const char *text, const char *kind);
 /* Puts one output of the running block into the context, the result, the intermediates and the trace. */
 void row_give(row_t *row, str_t *name, value_t take);
+/* Counts something odd about the running block, under "<label>" or, with an output, "<label>.<output>". */
+void row_note(row_t *row, row_note_kind_t kind, const str_t *output, uint32_t count);
 /* The running block has succeeded: the next one begins. */
 bool row_block_done(row_t *row);
 /* The running block failed with row->err; `kind` is one word for counting. Does what on_error says. */

@@ -85,12 +85,12 @@ static int refuse(value_t v, const char *hint, const char *is_not, err_t *err) {
 
 static int to_number(value_t v, value_t *out, err_t *err) {
     bool ok = true;
-    if (v.kind == VALUE_INT || v.kind == VALUE_REAL)
-        *out = v;
+    if (v.kind == VALUE_INT || v.kind == VALUE_REAL || v.kind == VALUE_BIGINT)
+        *out = value_ref(v);
     else if (v.kind == VALUE_BOOL)
         *out = value_int(v.boolean);
     else
-        ok = v.kind == VALUE_STRING && text_to_number(v.string->data, v.string->len, out);
+        ok = v.kind == VALUE_STRING && text_to_exact_number(v.string->data, v.string->len, out);
     return ok ? SDG_OK : refuse(v, "number", "a number", err);
 }
 
@@ -102,7 +102,7 @@ static bool is_word(span_t text, const char *const *words) {
 
 static int to_boolean(value_t v, value_t *out, err_t *err) {
     static const char *const yes[] = {"true", "yes", "1", NULL}, *const no[] = {"false", "no", "0", NULL};
-    if (v.kind == VALUE_BOOL || v.kind == VALUE_INT || v.kind == VALUE_REAL) {
+    if (v.kind >= VALUE_BOOL && v.kind <= VALUE_BIGINT) { /* a boolean or a number */
         *out = value_bool(value_truthy(v));
         return SDG_OK;
     }

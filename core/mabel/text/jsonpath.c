@@ -3,7 +3,7 @@
  * A recursive descent over the grammar of the RFC, which also says where white space may stand and which
  * expressions are well typed: comparisons take single values, tests take queries or functions that give true
  * or false. The first error ends the parse; what was built so far is released from the top. Beyond the RFC, a
- * query may begin without its "$": "score" is "$.score". */
+ * query may begin without its "$", "score" is "$.score", and a name behind a point may hold '-'. */
 #include "core/mabel/text/jsonpath_node.h"
 
 #include "core/base/buf.h"
@@ -86,7 +86,7 @@ static bool is_name_first(char c) {
 
 static str_t *parse_shorthand(jp_parser_t *p) {
     const char *from = p->at;
-    while (p->at < p->end && (is_name_first(*p->at) || (p->at > from && is_digit(*p->at))))
+    while (p->at < p->end && (is_name_first(*p->at) || (p->at > from && (is_digit(*p->at) || *p->at == '-'))))
         p->at++;
     return p->at > from ? str_new(from, (size_t)(p->at - from)) : NULL;
 }
@@ -313,8 +313,8 @@ static int parse_number(jp_parser_t *p, jp_expr_t *e) {
         while (is_digit(peek(p)))
             p->at++;
     }
-    return text_to_number(from, (size_t)(p->at - from), &e->literal) ? SDG_OK
-                                                                     : fail(p, "a number was expected");
+    return text_to_exact_number(from, (size_t)(p->at - from), &e->literal) ? SDG_OK
+                                                                           : fail(p, "a number was expected");
 }
 
 typedef struct function_row {

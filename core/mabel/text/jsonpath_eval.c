@@ -5,6 +5,7 @@
  * keep it, count it, or stop at the first. */
 #include "core/mabel/text/jsonpath_node.h"
 
+#include "core/base/integer.h"
 #include "core/base/text.h"
 #include "core/mabel/text/limits.h"
 
@@ -183,15 +184,13 @@ static int value_of(jp_run_t *r, const jp_expr_t *e, value_t current, maybe_t *o
 
 /* ---- truth in filters */
 
-static bool is_number(value_t v) { return v.kind == VALUE_INT || v.kind == VALUE_REAL; }
+static bool is_number(value_t v) {
+    return v.kind == VALUE_INT || v.kind == VALUE_REAL || v.kind == VALUE_BIGINT;
+}
 
 static bool less(maybe_t a, maybe_t b) {
     if (!a.present || !b.present) return false;
-    if (is_number(a.v) && is_number(b.v)) {
-        long double x = a.v.kind == VALUE_INT ? (long double)a.v.integer : (long double)a.v.real;
-        long double y = b.v.kind == VALUE_INT ? (long double)b.v.integer : (long double)b.v.real;
-        return x < y;
-    }
+    if (is_number(a.v) && is_number(b.v)) return integer_compare(a.v, b.v) == -1;
     if (a.v.kind != VALUE_STRING || b.v.kind != VALUE_STRING) return false;
     const str_t *x = a.v.string, *y = b.v.string;
     int c = memcmp(x->data, y->data, x->len < y->len ? x->len : y->len);

@@ -83,7 +83,8 @@ static size_t hex_digits(const char *at, const char *end, size_t max) {
     return n;
 }
 
-/* Python's \uXXXX and \UXXXXXXXX as PCRE's \x{...}; everything else as it is. */
+/* Python's \uXXXX and \UXXXXXXXX as PCRE's \x{...}, and \Z, the very end, as PCRE's \z (whose own \Z takes a
+ * line end before it, too); everything else as it is. */
 static void translate(buf_t *out, const char *pattern, size_t len) {
     const char *at = pattern, *end = pattern + len;
     while (at < end) {
@@ -95,6 +96,9 @@ static void translate(buf_t *out, const char *pattern, size_t len) {
         if (want && hex_digits(at + 2, end, want) == want) {
             buf_addf(out, "\\x{%.*s}", (int)want, at + 2);
             at += 2 + want;
+        } else if (at[1] == 'Z') {
+            buf_add(out, "\\z", 2);
+            at += 2;
         } else {
             buf_add(out, at, 2);
             at += 2;

@@ -40,6 +40,7 @@ typedef struct scope {
     const struct assets *assets; /* templates and files; NULL: none */
     rng_t *rng;                  /* for rand, randint, choose */
     uint64_t ops;                /* MEX operations spent so far in the running expression (MEX_OPS_MAX) */
+    uint64_t zeros;              /* operands of arithmetic so far that were no number and counted as 0 */
 } scope_t;
 
 /* What a name stands for: locals, overlay, context, vars, const. NULL: nothing has that name. Borrowed, until

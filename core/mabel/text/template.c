@@ -13,6 +13,7 @@
 #include "core/mabel/text/limits.h"
 #include "core/mabel/text/regex.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,6 +46,17 @@ static segment_t *add_segment(template_t *t, segment_kind_t kind, const char *by
     segment_t *s = &t->segments[t->count++];
     *s = (segment_t){.kind = kind, .written = str_new(bytes, len)};
     return s;
+}
+
+bool template_is_name(const char *text, size_t len) {
+    static const char name[] = "^" NAME_CLASS "++(?:\\[-?[0-9]{1,18}\\]" NAME_CLASS "*+)*+\\Z";
+    bool letters = false;
+    for (size_t i = 0; i < len && !letters; i++)
+        letters = isalpha((unsigned char)text[i]) || text[i] == '_' || (unsigned char)text[i] >= 0x80;
+    if (!letters) return false;
+    pattern_t *re = regex_cached(name, sizeof name - 1, 0, NULL);
+    size_t span[2];
+    return re && regex_match(re, text, len, 0, span, 2, NULL) > 0;
 }
 
 static bool is_ascii(const char *bytes, size_t len) {

@@ -21,6 +21,8 @@ typedef enum template_missing {
 template_t *template_compile(const char *text, size_t len); /* never fails */
 void template_destroy(template_t **t);
 
+/* Could the text stand in braces as a name? It has to hold more than digits and punctuation. */
+bool template_is_name(const char *text, size_t len);
 bool template_is_plain(const template_t *t); /* no placeholder at all */
 str_t *template_text(const template_t *t);   /* the source; borrowed */
 bool template_has_images(const template_t *t);

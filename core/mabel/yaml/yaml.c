@@ -77,6 +77,7 @@ void yaml_doc_free(ydoc_t **doc) {
         free(box->node.keys);
         free(box->missing_env);
         free(box->as_written);
+        free(box->plain);
         free(box);
     }
     free((*doc)->missing);
@@ -148,7 +149,8 @@ const char *yaml_kind_name(const ynode_t *n) {
     switch (n->scalar.kind) {
     case VALUE_NULL: return "null";
     case VALUE_BOOL: return "a boolean";
-    case VALUE_INT: return "an integer";
+    case VALUE_INT:
+    case VALUE_BIGINT: return "an integer";
     case VALUE_REAL: return "a number";
     default: return "text";
     }

@@ -23,6 +23,7 @@ struct ynode {
     ynode_kind_t kind;
     uint32_t line, col;    /* 1-based */
     bool quoted;           /* scalar written with quotes or as a block scalar */
+    bool brackets;         /* LIST, MAP: written in [] or {} */
     value_t scalar;        /* SCALAR: resolved value, owned by the document */
     size_t count;          /* LIST, MAP: entries */
     const ynode_t **items; /* LIST: items; MAP: values */
@@ -32,6 +33,9 @@ struct ynode {
     const char *missing_env;
     /* SCALAR: its text before ${ENV.X} was replaced; NULL: nothing was replaced. Owned by the document. */
     const char *as_written;
+    /* SCALAR: how a plain scalar is written that became a number, a boolean or null; NULL: it is none. Owned
+     * by the document. */
+    const char *plain;
 };
 
 typedef struct ydoc ydoc_t; /* owns all nodes; nodes live as long as it */

@@ -9,6 +9,7 @@
  * map's own; a later value replaces an earlier one and keeps its place. */
 #include "core/base/grow.h"
 #include "core/mabel/yaml/limits.h"
+#include "core/mabel/yaml/name_check.h"
 #include "core/mabel/yaml/yaml_doc.h"
 #include "core/mabel/yaml/yaml_resolve.h"
 
@@ -225,6 +226,7 @@ static const ynode_t *compose_scalar(composer_t *c, const ypath_t *path) {
             diag_add(c->diags, DIAG_ERROR, n->line, n->col, path, "%s", err.text);
     } else {
         n->scalar = n->quoted ? value_string(text, len) : yaml_resolve_plain(text, len);
+        if (n->scalar.kind != VALUE_STRING) n->plain = ybox_of(n)->plain = xstrndup(text, len);
     }
     if (!c->in_key) replace_env(c, n);
     return n;
@@ -245,6 +247,7 @@ static const ynode_t *compose_list(composer_t *c, const ypath_t *path, uint32_t 
     if (!count_nodes(c, 1, path)) return NULL;
     check_collection_tag(c, c->event.data.sequence_start.tag, YAML_SEQ_TAG, path);
     ynode_t *n = ydoc_node(c->doc, YNODE_LIST, line_of(c->event.start_mark), col_of(c->event.start_mark));
+    n->brackets = c->event.data.sequence_start.style == YAML_FLOW_SEQUENCE_STYLE;
     yentries_t items = {0};
     while (advance(c) && c->event.type != YAML_SEQUENCE_END_EVENT) {
         const ynode_t *item = compose(c, YPATH_AT(path, items.count), depth + 1);
@@ -347,8 +350,10 @@ static const ynode_t *compose_key(composer_t *c, const ypath_t *path, uint32_t d
     c->in_key = false;
     if (!key) return NULL;
     if (key->kind == YNODE_SCALAR && key->scalar.kind == VALUE_STRING && key->line == line) return key;
-    if (key->kind == YNODE_SCALAR)
+    if (key->kind == YNODE_SCALAR) {
+        name_check_change(c->diags, key, path);
         return ydoc_scalar(c->doc, value_from_str(text_of(key->scalar)), line, col);
+    }
     diag_add(c->diags, DIAG_ERROR, line, col, path,
              "%s cannot be a key; if this is a {placeholder}, put the text in quotes", yaml_kind_name(key));
     return ydoc_scalar(c->doc, value_text("?"), line, col);
@@ -371,6 +376,7 @@ static const ynode_t *compose_map(composer_t *c, const ypath_t *path, uint32_t d
     if (!count_nodes(c, 1, path)) return NULL;
     check_collection_tag(c, c->event.data.mapping_start.tag, YAML_MAP_TAG, path);
     ynode_t *n = ydoc_node(c->doc, YNODE_MAP, line_of(c->event.start_mark), col_of(c->event.start_mark));
+    n->brackets = c->event.data.mapping_start.style == YAML_FLOW_MAPPING_STYLE;
     mapping_t m = {.seen = value_object(0)};
     while (advance(c) && c->event.type != YAML_MAPPING_END_EVENT)
         if (!compose_entry(c, &m, path, depth)) break;

@@ -13,6 +13,7 @@ typedef struct ybox {
     uint32_t height;   /* levels of the subtree, 1 for a scalar */
     char *missing_env; /* owner of node.missing_env */
     char *as_written;  /* owner of node.as_written */
+    char *plain;       /* owner of node.plain */
 } ybox_t;
 
 struct ydoc {

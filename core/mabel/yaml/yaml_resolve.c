@@ -8,11 +8,12 @@
  *   - a real needs a '.', and an exponent needs a sign: "1e3" and "1.5e3" are text
  *   - "-.5" and "08" are text
  *   - "1:30" is ninety
- * Differences: timestamps stay text, and integers beyond 64 bits become reals.
+ * Difference: timestamps stay text.
  */
 #include "core/mabel/yaml/yaml_resolve.h"
 
 #include "core/base/buf.h"
+#include "core/base/integer.h"
 #include "core/base/limits.h"
 #include "core/base/real_text.h"
 #include "core/base/text.h"
@@ -98,46 +99,30 @@ static double read_real(const char *text, size_t len) {
     return r;
 }
 
-/* The number that digits of base 2, 8, 10 or 16 stand for; a real when it does not fit 64 bits. */
-static value_t read_digits(const char *text, size_t len, int base, bool negative) {
-    uint64_t n = 0;
-    double real = 0;
-    bool fits = true;
+/* The integer that digits of base 2, 8, 10 or 16 stand for. */
+static value_t read_digits(const char *text, size_t len, uint32_t base, bool negative) {
+    integer_sum_t sum = {0};
     for (size_t i = 0; i < len; i++) {
         if (text[i] == '_') continue;
         int d = text[i] <= '9' ? text[i] - '0' : (text[i] | 0x20) - 'a' + 10;
-        uint64_t next;
-        fits = fits && !__builtin_mul_overflow(n, (uint64_t)base, &next) &&
-               !__builtin_add_overflow(next, (uint64_t)d, &n);
-        real = real * base + d;
+        integer_sum_add(&sum, base, (uint32_t)d);
     }
-    uint64_t limit = negative ? (uint64_t)INT64_MAX + 1 : INT64_MAX;
-    if (!fits || n > limit) {
-        if (base == 10) real = read_real(text, len); /* correctly rounded */
-        return value_real(negative ? -real : real);
-    }
-    return value_int(negative ? (int64_t)(0 - n) : (int64_t)n);
+    return integer_sum_take(&sum, negative);
 }
 
-/* The number that "1:30:00" stands for; a real when it does not fit 64 bits. */
+/* The integer that "1:30:00" stands for. The first group has any number of digits, the others one or two. */
 static value_t read_sixties(const char *text, size_t len, bool negative) {
-    int64_t n = 0;
-    double real = 0;
-    bool fits = true;
-    for (size_t i = 0; i < len;) {
-        size_t stop = i;
-        while (stop < len && text[stop] != ':')
-            stop++;
-        value_t part = read_digits(text + i, stop - i, 10, false);
-        double digits = part.kind == VALUE_INT ? (double)part.integer : part.real;
-        int64_t next;
-        fits = fits && part.kind == VALUE_INT && !__builtin_mul_overflow(n, 60, &next) &&
-               !__builtin_add_overflow(next, part.integer, &n);
-        real = real * 60 + digits;
-        i = stop + 1;
+    integer_sum_t sum = {0};
+    size_t i = 0;
+    for (; i < len && text[i] != ':'; i++)
+        if (text[i] != '_') integer_sum_add(&sum, 10, (uint32_t)(text[i] - '0'));
+    while (i < len) {
+        uint32_t group = 0;
+        for (i++; i < len && text[i] != ':'; i++)
+            group = group * 10 + (uint32_t)(text[i] - '0');
+        integer_sum_add(&sum, 60, group);
     }
-    if (!fits) return value_real(negative ? -real : real);
-    return value_int(negative ? -n : n);
+    return integer_sum_take(&sum, negative);
 }
 
 /* ---- integers */

@@ -127,8 +127,9 @@ static void say_end(dispatch_end_t kind, const char *reason) {
                     .JOB_DONE = {.job = job, .kind = kind, .reason = slice_of(reason)}});
 }
 
-static void say_done(void) { say_end(DISPATCH_ENDED, ""); }
-static void say_stopped(void) { say_end(DISPATCH_ENDED_STOPPED, "stopped by its client"); }
+static void say_done(const char *reason) {
+    say_end(reason[0] ? DISPATCH_ENDED_STOPPED : DISPATCH_ENDED, reason);
+}
 
 static void refuse(message_type_t about, const char *reason) {
     say((message_t){.type = MESSAGE_REFUSED,
@@ -374,7 +375,7 @@ Test(client, a_record_that_is_no_row_fails_without_a_worker) {
     link_frame_free(&in);
     send_ok(1, 0, 1);
     send_ok(2, 2, 1);
-    say_done();
+    say_done("");
     expect_end(EXIT_ROWS_FAILED, "");
     expect_output("{\"_row_index\": 1, \"_error\": \"input line 2: not valid UTF-8 (is the file in another "
                   "encoding?)\"}\n"
@@ -396,7 +397,7 @@ Test(client, finished_rows_are_not_submitted) {
     link_frame_free(&in);
     send_ok(1, 0, 1);
     send_ok(2, 2, 1);
-    say_done();
+    say_done("");
     expect_end(EXIT_ALL_FINE, "");
     expect_output("{\"_row_index\": 1}\n{\"_row_index\": 0}\n{\"_row_index\": 2}\n");
 }
@@ -433,7 +434,7 @@ Test(client, results_are_acknowledged_when_the_file_has_them) {
     cr_expect_eq(in.message.RESULT_CREDIT.rows_limit, WINDOW + 2);
     cr_expect_eq(in.message.RESULT_CREDIT.bytes_limit, PENDING_BYTES_DEFAULT + 2 * 17);
     link_frame_free(&in);
-    say_done();
+    say_done("");
     expect_end(EXIT_ALL_FINE, "");
 }
 
@@ -489,7 +490,7 @@ Test(client, a_failed_row_shows_in_the_exit_code) {
     expect_rows_end(1);
     send_results(1, 0, 1, ROW_STATUS_FAILED, (slice_t){0});
     expect_ack(1);
-    say_done();
+    say_done("");
     expect_end(EXIT_ROWS_FAILED, "");
 }
 
@@ -527,7 +528,7 @@ Test(client, too_many_failed_rows_stop_it) {
     expect_nothing_of(MESSAGE_JOB_STOP);
     send_results(2, 1, 1, ROW_STATUS_FAILED, (slice_t){0});
     puppet_pass(&scheduler, MESSAGE_JOB_STOP);
-    say_stopped();
+    say_done("stopped by its client");
     expect_end(EXIT_STOPPED, "2 rows have failed (--max-failures 2). The same command continues");
 }
 
@@ -539,7 +540,7 @@ Test(client, a_run_that_was_whole_before_its_end_was_asked_for_is_whole) {
     expect_rows_end(1);
     send_results(1, 0, 1, ROW_STATUS_FAILED, (slice_t){0});
     puppet_pass(&scheduler, MESSAGE_JOB_STOP);
-    say_done();
+    say_done("");
     expect_end(EXIT_ROWS_FAILED, "");
 }
 
@@ -582,7 +583,7 @@ Test(client, asked_to_stop_it_drains) {
     send_ok(1, 0, 2); /* what runs is finished */
     expect_ack(1);
     expect_nothing_of(MESSAGE_ROWS);
-    say_stopped();
+    say_done("stopped by its client");
     expect_end(EXIT_STOPPED, "stopped on request");
     expect_output("{\"_row_index\": 0}\n{\"_row_index\": 1}\n");
 }
@@ -626,7 +627,7 @@ Test(client, a_new_epoch_gets_the_unfinished_rows_only) {
     send_ok(2, 2, 2);
     expect_ack(1);
     expect_ack(2);
-    say_done();
+    say_done("");
     expect_end(EXIT_ALL_FINE, "");
     expect_output("{\"_row_index\": 1}\n{\"_row_index\": 0}\n{\"_row_index\": 2}\n{\"_row_index\": 3}\n");
 }
@@ -690,7 +691,7 @@ Test(client, the_monitor_hears_how_far_it_is_and_how_it_ended) {
     expect_stats(CLIENT_rows_failed, 1);
     harness_command(client, "STOP");
     expect_stats(CLIENT_stopping, 1);
-    say_stopped();
+    say_done("stopped by its client");
     puppet_await(&monitor, MESSAGE_SUMMARY, &in);
     const u64_list_t *values = &in.message.SUMMARY.values;
     cr_assert_eq(values->count, CLIENT_STATS);
@@ -763,7 +764,7 @@ Test(client, an_endpoint_that_is_closed_for_too_long_stops_it) {
     closed.reopens_ms = 3600000;
     send_report(closed);
     puppet_pass(&scheduler, MESSAGE_JOB_STOP);
-    say_stopped();
+    say_done("stopped by its client");
     expect_end(EXIT_STOPPED,
                "(in 1h00m), and --give-up-after is 1m00s: HTTP 429: come back later. The same command "
                "continues");
@@ -778,7 +779,7 @@ static void expect_job_opened(void) {
     link_frame_free(&in);
 }
 
-static void expect_job_closed(bool complete) {
+static void expect_job_closed(uint64_t complete) {
     link_frame_t in;
     puppet_await(&store, MESSAGE_JOB_CLOSED, &in);
     cr_expect_eq(in.message.JOB_CLOSED.job, job);
@@ -801,9 +802,28 @@ Test(client, the_store_hears_of_rows_that_are_safe_and_of_the_end) {
     cr_assert_eq(in.message.ROWS_FINISHED.rows.count, 2);
     cr_expect_eq(in.message.ROWS_FINISHED.rows.items[1], 1);
     link_frame_free(&in);
-    say_done();
+    say_done("");
     expect_end(EXIT_ALL_FINE, "");
-    expect_job_closed(true);
+    expect_job_closed(1);
+}
+
+Test(client, the_store_keeps_the_calls_of_a_failed_row) {
+    link_frame_t in;
+    write_rows(2);
+    with_store();
+    options.store.calls = true;
+    open_job();
+    give_credit(0, MANY, MANY);
+    expect_rows_end(1);
+    send_results(1, 0, 1, ROW_STATUS_FAILED, (slice_t){0});
+    send_ok(2, 1, 1);
+    puppet_await(&store, MESSAGE_ROWS_FINISHED, &in);
+    cr_assert_eq(in.message.ROWS_FINISHED.rows.count, 1);
+    cr_expect_eq(in.message.ROWS_FINISHED.rows.items[0], 1, "only the row that is fine");
+    link_frame_free(&in);
+    say_done("");
+    expect_end(EXIT_ROWS_FAILED, "");
+    expect_job_closed(2);
 }
 
 Test(client, a_stopped_job_is_not_complete_in_the_store) {
@@ -813,9 +833,9 @@ Test(client, a_stopped_job_is_not_complete_in_the_store) {
     open_job();
     harness_command(client, "STOP");
     puppet_pass(&scheduler, MESSAGE_JOB_STOP);
-    say_stopped();
+    say_done("stopped by its client");
     expect_end(EXIT_STOPPED, "stopped");
-    expect_job_closed(false);
+    expect_job_closed(0);
 }
 
 /* ---- batch mode */
@@ -876,7 +896,7 @@ Test(client, batch_mode_makes_two_passes) {
     send_results(1, 0, 2, ROW_STATUS_PARKED, (slice_t){0});
     expect_ack(1);
     uint64_t first_pass = job;
-    say_done();
+    say_done("");
     expect_job_opened();                 /* JOB_OPENED of the first pass */
     puppet_pass(&store, MESSAGE_SYNC);   /* the store does not answer this SYNC */
     expect_nothing_of(MESSAGE_JOB_OPEN); /* until the store answers, rows may be on their way to it */
@@ -895,7 +915,7 @@ Test(client, batch_mode_makes_two_passes) {
     cr_expect_eq(in.message.CTX_COMPLETE.owner, 0);
     cr_expect_eq(in.message.CTX_COMPLETE.rows.count, 2);
     link_frame_free(&in);
-    say_done();
+    say_done("");
     expect_end(EXIT_ALL_FINE, "");
     expect_job_closed(true);
     expect_output("{\"_row_index\": 0}\n{\"_row_index\": 1}\n");
@@ -950,7 +970,7 @@ Test(client, a_row_that_is_too_large_alone_fails) {
     give_credit(0, MANY, MANY);
     expect_rows(0, 1, 1);
     send_ok(1, 1, 1);
-    say_done();
+    say_done("");
     expect_end(EXIT_ROWS_FAILED, "");
     expect_output("{\"_row_index\": 0, \"_error\": \"input line 1: this row alone has 0 MiB; --memory-limit "
                   "allows 0 MiB for "

@@ -87,7 +87,44 @@ Test(source, rows_that_are_not_to_be_done_are_skipped_and_counted) {
     expect(s, SOURCE_END);
     source_progress(s, &p);
     cr_expect_eq(p.rows_read, 3);
-    cr_expect_eq(p.bytes_total, 36);
+    cr_expect_eq(p.bytes_read, 27);
+    cr_expect_eq(p.bytes_total, 27, "three rows were wanted, and they are known now");
+    source_destroy(&s);
+}
+
+Test(source, each_row_knows_its_bytes_of_the_input) {
+    source_progress_t p = {0};
+    write_input("\n{\"n\": 0}\n\n{\"n\": 10}\r\n{\"n\": 2}\n\n\n");
+    source_t *s = open_file((source_file_options_t){0});
+    expect_row(s, 0, "{\"n\": 0}");
+    cr_expect_eq(source_row_bytes(s), 10, "with the blank line before it");
+    expect_row(s, 1, "{\"n\": 10}");
+    cr_expect_eq(source_row_bytes(s), 12);
+    source_progress(s, &p);
+    cr_expect_eq(p.bytes_read, 22, "not what was read ahead");
+    cr_expect_eq(p.bytes_total, 33);
+    expect_row(s, 2, "{\"n\": 2}");
+    expect(s, SOURCE_END);
+    source_progress(s, &p);
+    cr_expect_eq(p.bytes_read, 33);
+    source_destroy(&s);
+}
+
+Test(source, the_bytes_of_the_first_rows_are_estimated_until_they_are_read) {
+    source_progress_t p = {0};
+    write_input("{\"n\": 0}\n{\"n\": 1}\n{\"n\": 22}\n{\"n\": 3}\n{\"n\": 4}\n");
+    source_t *s = open_file((source_file_options_t){.rows_max = 3});
+    source_progress(s, &p);
+    cr_expect_eq(p.bytes_total, 46);
+    expect_row(s, 0, "{\"n\": 0}");
+    source_progress(s, &p);
+    cr_expect_eq(p.bytes_total, 27);
+    expect_row(s, 1, "{\"n\": 1}");
+    expect_row(s, 2, "{\"n\": 22}");
+    expect(s, SOURCE_END);
+    source_progress(s, &p);
+    cr_expect_eq(p.bytes_total, 28);
+    cr_expect_eq(p.bytes_read, 28);
     source_destroy(&s);
 }
 

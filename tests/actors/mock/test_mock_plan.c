@@ -48,6 +48,30 @@ Test(mock_plan, echo_at_once) {
     options_free(&o);
 }
 
+static void expect_content(const char *const *flags, const char *request, const char *want) {
+    mock_options_t o = options_of(flags);
+    mock_plan_t plan;
+    value_t body = parse(request);
+    mock_plan_make(&plan, &o, NULL, body, 1);
+    cr_expect(strstr(plan.body.data, want), "%s is not in %s", want, plan.body.data);
+    mock_plan_free(&plan);
+    value_free(body);
+    options_free(&o);
+}
+
+Test(mock_plan, tags_that_the_prompt_asks_for) {
+    static const char asks[] =
+        "{\"model\":\"m\",\"messages\":[{\"role\":\"system\",\"content\":\"Say how hard it is in <level> "
+        "tags.\"},{\"role\":\"user\",\"content\":\"Ask about tea, inside <q></q>.\"}]}";
+    expect_content(
+        NULL, asks,
+        "\"content\": \"<level>simulated level: Ask about tea, inside .</level>\\n<q>simulated q: Ask about "
+        "tea, inside .</q>\"");
+    expect_content((const char *[]){"--answer", "no tags", NULL}, asks, "\"content\": \"no tags\"");
+    expect_content(NULL, "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"is a <b a? <3\"}]}",
+                   "\"content\": \"echo[m]: is a <b a? <3\"");
+}
+
 Test(mock_plan, delay_counts_latency_and_tokens) {
     mock_options_t o = options_of(
         (const char *[]){"--latency-ms", "7", "--ms-per-token", "2", "--answer-tokens", "10", NULL});

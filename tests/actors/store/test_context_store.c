@@ -35,7 +35,9 @@ static void start_with(journal_t *journal, journal_fsync_t fsync) {
     puppet_connect(&worker, endpoint);
 }
 
-static void start(journal_fsync_t fsync) { start_with(journal_open(path, NULL, NULL, NULL, NULL), fsync); }
+static void start(journal_fsync_t fsync) {
+    start_with(journal_open(path, JOURNAL_MAKE, NULL, NULL, NULL, NULL), fsync);
+}
 
 static void stop(void) {
     actor_join(&store);
@@ -144,7 +146,7 @@ Test(context_store, many_in_one_message) {
 Test(context_store, records_are_in_the_file_when_they_are_acknowledged) {
     journal_found_t found;
     record(1, 5, "safe");
-    journal_t *copy = journal_open(path, NULL, NULL, &found, NULL);
+    journal_t *copy = journal_open(path, JOURNAL_MAKE, NULL, NULL, &found, NULL);
     cr_assert_eq(found.records, 1);
     journal_close(&copy);
 }
@@ -200,7 +202,7 @@ Test(context_store, another_job_is_refused) {
 Test(context_store, a_journal_that_cannot_be_written_ends_it) {
     call_item_t item = call(1, 5, "a");
     stop();
-    journal_t *full = journal_open(path, NULL, NULL, NULL, NULL);
+    journal_t *full = journal_open(path, JOURNAL_MAKE, NULL, NULL, NULL, NULL);
     int null = open("/dev/full", O_WRONLY);
     cr_assert(null >= 0 && dup2(null, journal_fd(full)) >= 0);
     start_with(full, JOURNAL_FSYNC_BATCH);

@@ -34,6 +34,11 @@ static const char ONE_CALL[] =
     HEAD MODEL "blocks:\n"
                "  - {type: ai, exec: 1, model: m, prompts: [\"{n}\"], outputs: [{name: A}]}\n"
                "  - {type: end, exec: 2, final: [{name: a, value: \"{A}\"}]}\n";
+/* The answer of the server is "ok", which is no number. */
+static const char FAILING_CALL[] = HEAD MODEL
+    "blocks:\n"
+    "  - {type: ai, exec: 1, model: m, prompts: [\"{n}\"], outputs: [{name: A, type_hint: number}]}\n"
+    "  - {type: end, exec: 2, final: [{name: a, value: \"{A}\"}]}\n";
 static const char TWO_CALLS[] =
     HEAD MODEL "blocks:\n"
                "  - {type: ai, exec: 1, model: m, prompts: [\"{n}\"], outputs: [{name: A}]}\n"
@@ -871,6 +876,62 @@ Test(worker, a_call_that_the_journal_has_not_is_made) {
     tag = hear_record(3, NULL);
     say_tags(MESSAGE_CALL_RECORDED, &tag, 1);
     expect_ok(3, 1, "ok");
+}
+
+static void with_late_journal(const char *pipeline) {
+    with_calls(pipeline);
+    with_store();
+    options.store.calls = options.store.late = true;
+}
+
+Test(worker, a_fine_row_does_not_wait_for_a_journal_that_is_written_late) {
+    with_late_journal(ONE_CALL);
+    run_rows(1, 0, 1);
+    expect_ok(0, 1, "ok");
+}
+
+Test(worker, a_failed_row_is_reported_when_its_answer_is_written_down) {
+    with_late_journal(FAILING_CALL);
+    run_rows(1, 0, 1);
+    hear_record(0, NULL);
+    uint64_t tag = hear_record(0, NULL); /* not answered: said again */
+    expect_nothing_of(MESSAGE_ROW_RESULTS);
+    say_tags(MESSAGE_CALL_RECORDED, &tag, 1);
+    expect_results(JOB, 0, 1, ROW_STATUS_FAILED, "output A");
+    cr_expect_eq(atomic_load(&server->requests), 1);
+}
+
+Test(worker, a_failed_row_does_not_wait_for_ever_for_the_journal, .timeout = 60) {
+    with_late_journal(FAILING_CALL);
+    run_rows(1, 0, 1);
+    for (int second = 0; second < 7; second++) {
+        puppet_say(&scheduler, (message_t){.type = MESSAGE_BEAT}); /* the scheduler is there */
+        zclock_sleep(1000);
+    }
+    expect_results(JOB, 0, 1, ROW_STATUS_FAILED, "output A");
+}
+
+Test(worker, a_replayed_answer_that_fails_is_asked_for_anew) {
+    buf_t kept;
+    with_late_journal(FAILING_CALL);
+    options.store.end_row = 10;
+    run_rows(1, 0, 1);
+    uint64_t tag = hear_lookup(0);
+    say_tags(MESSAGE_CALL_MISSING, &tag, 1);
+    buf_init(&kept, 1 << 16);
+    tag = hear_record(0, &kept);
+    say_tags(MESSAGE_CALL_RECORDED, &tag, 1);
+    expect_results(JOB, 0, 1, ROW_STATUS_FAILED, "output A");
+    say_lease(next_lease++, JOB, 1, 0, 1, false);
+    call_item_t found = {.tag = hear_lookup(0), .answer = {kept.data, kept.len}};
+    puppet_say(&store, (message_t){.type = MESSAGE_CALL_FOUND, .CALL_FOUND = {.calls = {&found, 1}}});
+    tag = hear_lookup(0); /* the second answer to the same question */
+    say_tags(MESSAGE_CALL_MISSING, &tag, 1);
+    tag = hear_record(0, NULL);
+    say_tags(MESSAGE_CALL_RECORDED, &tag, 1);
+    expect_results(JOB, 0, 1, ROW_STATUS_FAILED, "output A");
+    cr_expect_eq(atomic_load(&server->requests), 2);
+    buf_free(&kept);
 }
 
 /* ---- contexts */

@@ -1,4 +1,5 @@
 /* Text form: every expectation here is what CPython 3.11 prints. */
+#include "core/base/integer.h"
 #include "core/base/text.h"
 
 #include "core/base/json.h"
@@ -36,6 +37,7 @@ Test(text, scalars_print_as_in_python) {
     check_text(value_null(), "None");
     check_text(value_int(INT64_MIN), "-9223372036854775808");
     check_text(value_int(0), "0");
+    check_text(integer_from_digits("12345678901234567890", 20, true), "-12345678901234567890");
     check_text(value_text("it's"), "it's");
 }
 
@@ -119,6 +121,10 @@ Test(text, numbers_are_read_by_pythons_rules) {
                                       "1e+", "1 2", "1_000", "inf", "nan",  "1e999", "-1e999",  "0x10",
                                       "--1", "+-1", "1.2.3", "12a", "\xff", "1\xff", "\xc2\xb2"};
     value_t v;
+    cr_assert(text_to_exact_number(" -009223372036854775809\n", 24, &v));
+    cr_expect_eq(v.kind, VALUE_BIGINT);
+    cr_expect_str_eq(v.string->data, "-9223372036854775809");
+    value_free(v);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         cr_assert_not(text_to_number(bad[i], strlen(bad[i]), &v), "%s", bad[i]);
 }

@@ -36,6 +36,7 @@ static bool same(value_t a, value_t b) {
     case VALUE_BOOL: return a.boolean == b.boolean;
     case VALUE_INT:
     case VALUE_REAL: return a.integer == b.integer;
+    case VALUE_BIGINT:
     case VALUE_STRING: return str_equal(a.string, b.string) && b.string->data[b.string->len] == '\0';
     case VALUE_LIST:
     case VALUE_OBJECT: break;
@@ -77,6 +78,8 @@ Test(value_code, integers_and_reals_to_the_bit) {
         round_trip(value_int(integers[i]));
     for (size_t i = 0; i < sizeof reals / sizeof *reals; i++)
         round_trip(value_real(reals[i]));
+    round_trip(parsed("9223372036854775808"));
+    round_trip(parsed("[-9223372036854775809, {\"a\": 123456789012345678901234567890}]"));
     value_t odd = {.kind = VALUE_REAL, .integer = 0x7FF4DEADBEEF0001}; /* a NaN with a payload */
     round_trip(odd);
 }
@@ -267,7 +270,20 @@ static void refused(const char *bytes, size_t len, const char *part) {
 
 Test(value_code, bytes_that_are_no_value_are_refused_in_words) {
     REFUSED("", "end where a value should be");
-    REFUSED("\x09", "no value begins with 9");
+    REFUSED("\x0a", "no value begins with 10");
+    REFUSED("\x09", "inside a number");
+    REFUSED("\x09\x03"
+            "123",
+            "an integer in another form than it has");
+    REFUSED("\x09\x13"
+            "9223372036854775807",
+            "an integer in another form than it has");
+    REFUSED("\x09\x14"
+            "09223372036854775808",
+            "an integer in another form than it has");
+    REFUSED("\x09\x14"
+            "9223372036854775808x",
+            "an integer in another form than it has");
     REFUSED("\x43", "no value begins with 67"); /* an integer has no owners */
     REFUSED("\xff", "no value begins with 255");
     REFUSED("\x03", "inside a number");
@@ -392,7 +408,7 @@ Test(value_code, random_values_come_back_and_are_written_alike) {
     rng_t rng;
     rng_seed(&rng, 20, 26);
     for (int round = 0; round < 500; round++) {
-        value_t pool[POOL] = {value_text("p"), parsed("[1]"), parsed("{}")};
+        value_t pool[POOL] = {value_text("p"), parsed("[1]"), parsed("-12345678901234567890")};
         for (int i = 3; i < POOL; i++)
             pool[i] = random_value(&rng, 3, pool, (size_t)i);
         value_t v = random_value(&rng, 4, pool, POOL);

@@ -439,3 +439,49 @@ Test(reader, a_large_file_is_known_by_its_ends_and_samples) {
     }
     free(bytes);
 }
+
+/* ---- how much of the input is used up */
+
+static void expect_consumed(const char *path, const uint64_t *after, int rows, uint64_t end) {
+    err_t err = {0};
+    row_record_t row;
+    reader_t *r = reader_open(path, DATA_AUTO, &err);
+    cr_assert(r, "%s", err.text);
+    for (int i = 0; i < rows; i++) {
+        cr_assert_eq(reader_next(r, &row, &err), 1);
+        cr_expect_eq(reader_consumed(r), after[i], "row %d: %u", i, (unsigned)reader_consumed(r));
+    }
+    cr_assert_eq(reader_next(r, &row, &err), 0);
+    cr_expect_eq(reader_consumed(r), end);
+    reader_close(&r);
+}
+
+Test(reader, consumed_bytes_end_at_the_record_given_last) {
+    expect_consumed(scratch_text("a.jsonl", "{1}\n\n{2}\r\n{3}"), (const uint64_t[]){4, 10, 13}, 3, 13);
+    expect_consumed(scratch_text("a.csv", "\xEF\xBB\xBFid\n1\n\"a\nb\"\r\n\n"), (const uint64_t[]){8, 15}, 2,
+                    16);
+}
+
+Test(reader, consumed_bytes_of_compressed_input_are_of_the_file) {
+    enum { ROWS = 20000 };
+    buf_t text, packed;
+    err_t err = {0};
+    row_record_t row;
+    uint64_t before = 0;
+    buf_init(&text, 1 << 24), buf_init(&packed, 1 << 24);
+    for (int i = 0; i < ROWS; i++)
+        buf_addf(&text, "{\"n\": %d, \"m\": %d}\n", i, i * 7919 % 10007);
+    add_gzip(&packed, text.data, text.len);
+    reader_t *r = reader_open(scratch_write("a.jsonl.gz", packed.data, packed.len), DATA_AUTO, &err);
+    for (int i = 0; i < ROWS; i++) {
+        cr_assert_eq(reader_next(r, &row, &err), 1);
+        cr_assert_geq(reader_consumed(r), before);
+        before = reader_consumed(r);
+        if (i == ROWS / 2)
+            cr_expect(before > packed.len * 2 / 5 && before < packed.len * 3 / 5, "%u", (unsigned)before);
+    }
+    cr_assert_eq(reader_next(r, &row, &err), 0);
+    cr_expect_eq(reader_consumed(r), packed.len);
+    reader_close(&r);
+    buf_free(&text), buf_free(&packed);
+}

@@ -15,13 +15,18 @@ static resume_t scan(const char *path, bool retry_failed) {
     return found;
 }
 
+static void free_rows(resume_t *found) {
+    rangeset_destroy(&found->finished);
+    rangeset_destroy(&found->failed);
+}
+
 /* What is decided about this text, and how many of its bytes stay if it is cut. */
 static void expect_repair(const char *text, bool retry_failed, resume_repair_t repair, uint64_t keep_bytes) {
     resume_t found = scan(scratch_text("o.jsonl", text), retry_failed);
     cr_assert_eq(found.repair, repair, "%s", text);
     cr_assert_eq(found.keep_bytes, keep_bytes, "%s", text);
     cr_assert_str_eq(scratch_read(scratch_path("o.jsonl"), NULL), text, "a scan only reads");
-    rangeset_destroy(&found.finished);
+    free_rows(&found);
 }
 
 Test(resume, what_a_file_needs) {
@@ -40,11 +45,13 @@ Test(resume, finished_and_failed_rows_are_counted) {
     cr_assert(found.rows_ok == 2 && found.rows_failed == 1 && found.rows_retried == 0);
     cr_assert(rangeset_has(found.finished, 3) && rangeset_has(found.finished, 4));
     cr_assert(rangeset_has(found.finished, 5), "failed is finished, unless it is to be done again");
-    rangeset_destroy(&found.finished);
+    cr_assert(rangeset_has(found.failed, 5) && rangeset_count(found.failed) == 1);
+    free_rows(&found);
     found = scan(path, true);
     cr_assert(found.rows_ok == 2 && found.rows_failed == 0 && found.rows_retried == 1);
     cr_assert_not(rangeset_has(found.finished, 5));
-    rangeset_destroy(&found.finished);
+    cr_assert_eq(rangeset_count(found.failed), 0, "a row that is done again is open, not failed");
+    free_rows(&found);
 }
 
 Test(resume, a_file_that_is_not_ours_is_refused) {
@@ -65,7 +72,7 @@ static void expect_repaired(const char *before, bool retry_failed, const char *a
     cr_assert_eq(resume_scan(fd, path, STREAM_PLAIN, retry_failed, &found, &err), 0, "%s", err.text);
     cr_assert_eq(resume_repair(&fd, path, STREAM_PLAIN, retry_failed, &found, &err), 0, "%s", err.text);
     cr_assert_str_eq(scratch_read(path, NULL), after);
-    rangeset_destroy(&found.finished);
+    free_rows(&found);
     close(fd);
 }
 

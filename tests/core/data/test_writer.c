@@ -212,13 +212,87 @@ Test(writer, one_writer_per_file) {
 }
 
 Test(writer, overwrite_starts_anew) {
-    const char *path = scratch_text("o.jsonl", "not ours\n");
+    const char *path = scratch_text("o.jsonl", "{\"_row_index\": 7}\nand more\n");
     writer_options_t options = PLAIN;
     options.overwrite = true;
     writer_t *w = open_ok(path, &options, NULL);
     add(w, 0);
     writer_close(&w);
     expect_file(path, "{\"_row_index\": 0}\n");
+}
+
+Test(writer, overwrite_takes_only_outputs_of_ours) {
+    static const char *const ours[] = {"", "{\"_row_index\": 0}\n", "\n{\"_row_index\": 0}",
+                                       "{\"_row_index\": 0, \"a"};
+    static const char *const foreign[] = {"my notes\n", "{\"n\": 1}\n", "x", "{\"_row_index\": 0, \"a\n",
+                                          "\xff\xfe{\n"};
+    writer_options_t options = PLAIN;
+    options.overwrite = true;
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
+        writer_t *w = open_ok(scratch_text("o.jsonl", ours[i]), &options, NULL);
+        writer_close(&w);
+        expect_file(scratch_path("o.jsonl"), "");
+    }
+    for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++) {
+        expect_refused(scratch_text("o.jsonl", foreign[i]), &options, SDG_EINVAL, "not an output of sdg");
+        expect_file(scratch_path("o.jsonl"), foreign[i]);
+    }
+}
+
+Test(writer, overwrite_takes_only_compressed_outputs_of_ours) {
+    buf_t packed;
+    buf_init(&packed, 1 << 20);
+    add_gzip(&packed, "{\"_row_index\": 0}\n", 18);
+    writer_options_t options = PLAIN;
+    options.overwrite = true;
+    writer_t *w = open_ok(scratch_write("o.jsonl.gz", packed.data, packed.len - 1), &options, NULL);
+    writer_close(&w);
+    expect_refused(scratch_text("o.jsonl.gz", "{\"_row_index\": 0}\n"), &options, SDG_EINVAL,
+                   "not an output");
+    expect_refused(scratch_write("o.jsonl", packed.data, packed.len), &options, SDG_EINVAL, "not an output");
+    buf_free(&packed);
+}
+
+Test(writer, a_foreign_file_in_the_place_of_the_record_is_left_alone) {
+    writer_options_t options = PLAIN;
+    options.overwrite = true;
+    scratch_text("o.jsonl.sdg", "import sys\n");
+    expect_refused(scratch_path("o.jsonl"), &PLAIN, SDG_EINVAL, "no run has written it");
+    expect_refused(scratch_path("o.jsonl"), &options, SDG_EINVAL, "no run has written it");
+    expect_file(scratch_path("o.jsonl.sdg"), "import sys\n");
+    scratch_text("o.jsonl.sdg", "{\"format\": 1, \"pipe");
+    writer_t *w = open_ok(scratch_path("o.jsonl"), &options, NULL);
+    writer_close(&w);
+}
+
+static void expect_lost(writer_t **w, const char *how) {
+    err_t err = {0};
+    cr_assert_eq(writer_check(*w, &err), SDG_EIO);
+    cr_expect(strstr(err.text, how), "%s", err.text);
+    cr_expect_eq(writer_sync(*w, &err), SDG_EIO, "no more rows go there");
+    writer_close(w);
+}
+
+Test(writer, an_output_that_is_taken_away_is_a_failure) {
+    const char *path = scratch_path("o.jsonl"), *other = scratch_path("p.jsonl");
+    err_t err = {0};
+    writer_t *w = open_ok(path, &PLAIN, NULL);
+    add(w, 0);
+    cr_assert_eq(writer_sync(w, &err), 0);
+    cr_assert_eq(writer_check(w, &err), 0);
+    cr_assert_eq(unlink(path), 0);
+    expect_lost(&w, "removed or renamed");
+
+    w = open_ok(path, &PLAIN, NULL);
+    scratch_text("p.jsonl", "");
+    cr_assert_eq(rename(other, path), 0);
+    expect_lost(&w, "replaced by another file");
+
+    w = open_ok(path, &PLAIN, NULL);
+    add(w, 0);
+    cr_assert_eq(writer_sync(w, &err), 0);
+    cr_assert_eq(truncate(path, 3), 0);
+    expect_lost(&w, "cut by another program");
 }
 
 /* ---- order */

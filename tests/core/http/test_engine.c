@@ -306,6 +306,64 @@ Test(engine, empty_answers_may_be_taken) {
     end();
 }
 
+/* --- answers of no use, and answers that come otherwise than asked for --- */
+
+static void expect_one_failure(const char *body, llm_cause_t cause, const char *words) {
+    empties[0] = body;
+    begin(say_empties);
+    submit(1, "{}");
+    llm_answer_t answer = wait_answer();
+    cr_expect_eq(answer.cause, cause, "%s: %s", llm_cause_name(answer.cause), answer.error.text);
+    cr_expect_str_eq(answer.error.text, words);
+    cr_expect_eq(answer.completion_tokens, 9, "it was paid for");
+    cr_expect_eq(server->requests, 1, "and is not asked for again");
+    expect_idle();
+    end();
+}
+
+#define SAID(message, finish)                                            \
+    "{\"choices\":[{\"message\":{" message "},\"finish_reason\":" finish \
+    "}],\"usage\":{\"completion_tokens\":9}}"
+
+Test(engine, declined_answers_take_one_request) {
+    expect_one_failure(SAID("\"content\":null,\"refusal\":\"No.\"", "\"stop\""), LLM_CAUSE_DECLINED,
+                       "refused: No.");
+    expect_one_failure(SAID("\"content\":\"\"", "\"length\""), LLM_CAUSE_DECLINED,
+                       "the answer was cut before it began: raise max_tokens");
+    expect_one_failure(SAID("\"tool_calls\":[{\"function\":{\"name\":\"f\"}}]", "\"stop\""),
+                       LLM_CAUSE_DECLINED, "the answer is a tool call (f)");
+}
+
+Test(engine, reasoning_alone_is_an_answer_where_it_is_wanted) {
+    empties[0] = SAID("\"content\":null,\"reasoning_content\":\"so\"", "\"stop\"");
+    empties[1] = SAID("\"content\":\"42\",\"reasoning_content\":\"hm\"", "\"stop\"");
+    for (int wants = 0; wants < 2; wants++) {
+        begin(say_empties);
+        llm_request_t request = {.body = "{}", .body_len = 2, .wants_reasoning = wants};
+        cr_assert_eq(llm_engine_submit(engine, &request, 1, NULL), SDG_OK);
+        llm_answer_t answer = wait_answer();
+        cr_expect_str_eq(answer.text.string->data, wants ? "" : "42");
+        cr_expect_str_eq(answer.reasoning.string->data, wants ? "so" : "hm");
+        cr_expect_eq(server->requests, wants ? 1 : 2);
+        llm_answer_clear(&answer);
+        end();
+    }
+}
+
+static act_t redirect(server_t *s, int nth, const char *request) {
+    (void)s, (void)nth, (void)request;
+    return (act_t){.status = 307, .headers = "Location: https://gw.example/v1/\r\n", .body = "-"};
+}
+
+Test(engine, a_redirect_says_where_to) {
+    begin(redirect);
+    submit(1, "{}");
+    llm_answer_t answer = wait_answer();
+    cr_expect_str_eq(answer.error.text, "HTTP 307 to https://gw.example/v1/: correct base_url");
+    cr_expect_eq(server->requests, 1);
+    end();
+}
+
 /* --- the key --- */
 
 static char refusal[600];
@@ -325,7 +383,7 @@ static void expect_key_hidden(const char *key, const char *words, const char *sh
     llm_request_t request = {.route = (uint32_t)number, .body = "{}", .body_len = 2};
     cr_assert_eq(llm_engine_submit(engine, &request, 1, NULL), SDG_OK);
     llm_answer_t answer = wait_answer();
-    cr_expect_eq(answer.cause, LLM_CAUSE_REFUSED);
+    cr_expect_eq(answer.cause, LLM_CAUSE_ENDPOINT);
     cr_expect_str_eq(answer.error.text, shown);
     end();
 }
@@ -838,8 +896,10 @@ Test(engine, an_endpoint_is_reported_as_far_as_a_job_sees_it) {
     cr_expect(llm_engine_report(engine, mine, 3, 78, now, &r));
     cr_expect_eq(r.waiting, 0);
     cr_expect_not(llm_engine_report(engine, mine, 2, 78, now, &r));
-    cr_expect_geq(llm_engine_waited_ns(engine, 1, now + SECOND), SECOND);
-    cr_expect_eq(llm_engine_waited_ns(engine, 2, now), 0, "it has ended");
+    uint64_t flight = llm_engine_flight_ns(engine, 1, now);
+    cr_expect_gt(flight, 0);
+    cr_expect_eq(llm_engine_flight_ns(engine, 1, now + SECOND), flight, "it waits for its retry");
+    cr_expect_eq(llm_engine_flight_ns(engine, 2, now), 0, "it has ended");
     end();
 }
 
@@ -853,7 +913,7 @@ Test(engine, a_request_in_flight_is_as_old_as_it_is) {
     cr_expect(llm_engine_report(engine, &route, 1, 77, now + SECOND, &r));
     cr_expect_eq(r.in_flight, 1);
     cr_expect_geq(r.oldest_ms, 1000);
-    cr_expect_lt(llm_engine_waited_ns(engine, 1, now + SECOND), SECOND, "it does not wait for its turn");
+    cr_expect_geq(llm_engine_flight_ns(engine, 1, now + SECOND), SECOND);
     end();
 }
 

@@ -262,6 +262,117 @@ Test(http, nobody_listens) {
     end();
 }
 
+/* A port where nobody listens. */
+static int dead_port(void) {
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    cr_assert_eq(bind(fd, (struct sockaddr *)&address, len), 0);
+    getsockname(fd, (struct sockaddr *)&address, &len);
+    close(fd);
+    return ntohs(address.sin_port);
+}
+
+Test(http, a_dead_proxy_is_called_a_proxy) {
+    char proxy[64], wanted[128];
+    snprintf(proxy, sizeof proxy, "http://user:secret@127.0.0.1:%d", dead_port());
+    setenv("http_proxy", proxy, 1);
+    setenv("no_proxy", "", 1);
+    begin(say_ok);
+    post("{}");
+    http_reply_t reply = wait_reply();
+    cr_expect_eq(reply.outcome, HTTP_BROKEN);
+    snprintf(wanted, sizeof wanted, "proxy http://127.0.0.1:%s does not answer (http_proxy)",
+             strrchr(proxy, ':') + 1);
+    cr_expect_str_eq(reply.reason, wanted);
+    http_release(http, reply.transfer);
+    end();
+}
+
+Test(http, a_dead_server_is_not_called_a_proxy) {
+    setenv("https_proxy", "http://127.0.0.1:1", 1);
+    begin(say_ok);
+    char url[64];
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/", dead_port());
+    target = http_target_new(http, url, false, NULL);
+    post("{}");
+    http_reply_t reply = wait_reply();
+    cr_expect_eq(reply.outcome, HTTP_BROKEN);
+    cr_expect_not(strstr(reply.reason, "proxy"), "%s", reply.reason);
+    http_release(http, reply.transfer);
+    end();
+}
+
+/* --- what all requests say, and encodings that come unasked --- */
+
+static act_t say_who(server_t *s, int nth, const char *request) {
+    (void)s, (void)nth;
+    cr_expect(strstr(request, "\r\nUser-Agent: sdg/" SDG_VERSION "\r\n"), "%s", request);
+    cr_expect_not(strcasestr(request, "\r\nAccept-Encoding"), "%s", request);
+    return (act_t){.body = "hello"};
+}
+
+Test(http, requests_name_us_and_ask_for_no_encoding) {
+    begin(say_who);
+    post("{}");
+    expect_outcome(HTTP_ANSWERED);
+    end();
+}
+
+static act_t say_gzip(server_t *s, int nth, const char *request) {
+    static const char gzip[] = "\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff\xcb\x48\xcd\xc9\xc9\x07\x00\x86"
+                               "\xa6\x10\x36\x05\x00\x00\x00";
+    static const char zstd[] = "\x28\xb5\x2f\xfd\x04\x58\x29\x00\x00\x68\x65\x6c\x6c\x6f\xa3\x6d\x9f\x88";
+    (void)s, (void)request;
+    if (nth == 1)
+        return (act_t){.headers = "Content-Encoding: gzip\r\n", .body = gzip, .body_len = sizeof gzip - 1};
+    if (nth == 2)
+        return (act_t){.headers = "Content-Encoding: deflate\r\n",
+                       .body = "\x78\x9c\xcb\x48\xcd\xc9\xc9\x07\x00\x06\x2c\x02\x15",
+                       .body_len = 13};
+    if (nth == 3)
+        return (act_t){.headers = "Content-Encoding: br\r\n", .body = "\x0b\x02\x80hello\x03", .body_len = 9};
+    return (act_t){.headers = "Content-Encoding: zstd\r\n", .body = zstd, .body_len = sizeof zstd - 1};
+}
+
+Test(http, encoded_bodies_come_decoded) {
+    begin(say_gzip);
+    for (int i = 0; i < 4; i++) {
+        post("{}");
+        http_reply_t reply = wait_reply();
+        cr_expect_eq(reply.outcome, HTTP_ANSWERED, "%d: %s", i, reply.reason);
+        cr_expect_eq(reply.body_len, 5, "%d", i);
+        cr_expect_str_eq(reply.body, "hello", "%d", i);
+        http_release(http, reply.transfer);
+    }
+    end();
+}
+
+static act_t say_elsewhere(server_t *s, int nth, const char *request) {
+    (void)s, (void)request;
+    if (nth == 1)
+        return (act_t){.status = 307, .headers = "Location: https://gw.example/v1/\r\n", .body = "-"};
+    if (nth == 2) return (act_t){.status = 302, .headers = "Location: /login?next=1\r\n", .body = "-"};
+    return (act_t){.status = 301, .body = "-"};
+}
+
+Test(http, redirects_are_told_and_not_followed) {
+    begin(say_elsewhere);
+    static const char *const wanted[] = {"https://gw.example/v1/", "/login?next=1", NULL};
+    for (int i = 0; i < 3; i++) {
+        post("{}");
+        http_reply_t reply = wait_reply();
+        cr_expect_eq(reply.outcome, HTTP_ANSWERED);
+        if (wanted[i])
+            cr_expect(reply.location && strstr(reply.location, wanted[i]), "%s", reply.location);
+        else
+            cr_expect_null(reply.location);
+        http_release(http, reply.transfer);
+    }
+    cr_expect_eq(server->requests, 3);
+    end();
+}
+
 /* The name lookup has sockets of its own, which must not stay in epoll. */
 Test(http, a_name_that_does_not_exist) {
     begin(say_ok);
@@ -403,10 +514,10 @@ Test(http, headers_replace_by_name_and_are_checked) {
     const char *lines[] = {"A: 1", "Bee: 2"};
     http_headers_t *base;
     cr_assert_eq(http_headers_new(NULL, lines, 2, &base, NULL), SDG_OK);
-    cr_expect_str_eq(headers_text(NULL, "A: 1"), "Expect:|A: 1|");
-    cr_expect_str_eq(headers_text(base, "bee: 3"), "Expect:|A: 1|bee: 3|");
-    cr_expect_str_eq(headers_text(base, "B: 3"), "Expect:|A: 1|Bee: 2|B: 3|");
-    cr_expect_str_eq(headers_text(NULL, "A: "), "Expect:|A;|");
+    cr_expect_str_eq(headers_text(NULL, "A: 1"), "Expect:|Accept-Encoding:|A: 1|");
+    cr_expect_str_eq(headers_text(base, "bee: 3"), "Expect:|Accept-Encoding:|A: 1|bee: 3|");
+    cr_expect_str_eq(headers_text(base, "B: 3"), "Expect:|Accept-Encoding:|A: 1|Bee: 2|B: 3|");
+    cr_expect_str_eq(headers_text(NULL, "A: "), "Expect:|Accept-Encoding:|A;|");
     cr_expect_str_eq(headers_text(NULL, "A"), "refused");
     cr_expect_str_eq(headers_text(NULL, ": x"), "refused");
     cr_expect_str_eq(headers_text(NULL, "A b: x"), "refused");

@@ -30,18 +30,23 @@ Test(chat, a_request_is_model_messages_and_params) {
     expect_request(
         "\"m\"", "\"be brief\"", "\"hi\\n\\\"you\\\"\"", "{\"temperature\":0.5,\"stop\":[\"END\"]}",
         "{\"model\":\"m\",\"messages\":[{\"role\":\"system\",\"content\":\"be brief\"},"
-        "{\"role\":\"user\",\"content\":\"hi\\n\\\"you\\\"\"}],\"temperature\":0.5,\"stop\":[\"END\"]}");
+        "{\"role\":\"user\",\"content\":\"hi\\n\\\"you\\\"\"}],\"temperature\":0.5,\"stop\":[\"END\"],"
+        "\"stream\":false}");
 }
 
 Test(chat, no_system_parts_and_no_params) {
     expect_request("\"m\"", "null", "[{\"type\":\"text\",\"text\":\"a\"}]", "null",
                    "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\","
-                   "\"text\":\"a\"}]}]}");
+                   "\"text\":\"a\"}]}],\"stream\":false}");
 }
 
 Test(chat, a_key_never_stands_twice) {
-    expect_request("\"m\"", "null", "\"q\"", "{\"model\":\"other\",\"seed\":7,\"messages\":[]}",
-                   "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"q\"}],\"seed\":7}");
+    expect_request(
+        "\"m\"", "null", "\"q\"", "{\"model\":\"other\",\"seed\":7,\"messages\":[]}",
+        "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"q\"}],\"seed\":7,\"stream\":false}");
+    expect_request(
+        "\"m\"", "null", "\"q\"", "{\"stream\":true,\"seed\":7}",
+        "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"q\"}],\"stream\":true,\"seed\":7}");
 }
 
 static chat_answer_t answer;
@@ -119,7 +124,7 @@ Test(chat, an_error_object_in_a_200_is_classed_by_its_code) {
     cr_expect_eq(read_answer("{\"error\":{\"type\":\"slow_down\"}}"), LLM_CAUSE_RATE_LIMIT);
     cr_expect_eq(read_answer("{\"error\":{\"message\":\"m\",\"code\":\"insufficient_quota\"}}"),
                  LLM_CAUSE_QUOTA);
-    cr_expect_eq(read_answer("{\"error\":{\"message\":\"m\",\"code\":503}}"), LLM_CAUSE_OVERLOAD);
+    cr_expect_eq(read_answer("{\"error\":{\"message\":\"m\",\"code\":503}}"), LLM_CAUSE_SERVER);
     cr_expect_eq(read_answer("{\"error\":{\"message\":\"m\",\"code\":\"429\"}}"), LLM_CAUSE_RATE_LIMIT);
     cr_expect_eq(read_answer("{\"object\":\"error\",\"message\":\"flat\",\"code\":400}"), LLM_CAUSE_REFUSED);
     cr_expect(strstr(reason.text, "flat"));
@@ -140,13 +145,19 @@ Test(chat, error_bodies_of_every_shape) {
     expect_error(422, "{\"detail\":\"why\"}", LLM_CAUSE_REFUSED, "HTTP 422: why");
     expect_error(422, "{\"detail\":[{\"loc\":[\"body\"],\"msg\":\"m\"}]}", LLM_CAUSE_REFUSED,
                  "HTTP 422: [{\"loc\":[\"body\"],\"msg\":\"m\"}]");
-    expect_error(401, "{\"error\":\"string\"}", LLM_CAUSE_REFUSED, "HTTP 401: string");
-    expect_error(404, "plain a < b\r\n", LLM_CAUSE_REFUSED, "HTTP 404: plain a < b");
+    expect_error(401, "{\"error\":\"string\"}", LLM_CAUSE_ENDPOINT, "HTTP 401: string");
+    expect_error(404, "plain a < b\r\n", LLM_CAUSE_ENDPOINT, "HTTP 404: plain a < b");
     expect_error(502, "<html>\n<h1>Bad  Gateway</h1><hr>nginx</html>", LLM_CAUSE_SERVER,
                  "HTTP 502: Bad Gateway nginx");
     expect_error(500, "", LLM_CAUSE_SERVER, "HTTP 500");
     expect_error(500, "{\"error\":{\"code\":7}}", LLM_CAUSE_SERVER, "HTTP 500: {\"code\":7}");
     expect_error(400, "[{\"error\":{\"message\":\"in a list\"}}]", LLM_CAUSE_REFUSED, "HTTP 400: in a list");
+    expect_error(500, "data: {\"error\":{\"message\":\"in a stream\"}}\n\ndata: [DONE]\n\n", LLM_CAUSE_SERVER,
+                 "HTTP 500: in a stream");
+    expect_error(502,
+                 "<!DOCTYPE html><html><head><SCRIPT>if (a < b) go('>');</SCRIPT><style>h1 {}</style><title>"
+                 "Bad</title></head><body>Gateway</body></html>",
+                 LLM_CAUSE_SERVER, "HTTP 502: Bad Gateway");
     expect_error(500, "{\"error\":{\"message\":\"two\\nlines\\u0007\"}}", LLM_CAUSE_SERVER,
                  "HTTP 500: two lines");
 }
@@ -156,15 +167,25 @@ Test(chat, causes_by_status) {
         long status;
         llm_cause_t cause;
     } table[] = {
-        {429, LLM_CAUSE_RATE_LIMIT}, {503, LLM_CAUSE_OVERLOAD}, {500, LLM_CAUSE_SERVER},
+        {429, LLM_CAUSE_RATE_LIMIT}, {503, LLM_CAUSE_SERVER},   {500, LLM_CAUSE_SERVER},
         {504, LLM_CAUSE_SERVER},     {409, LLM_CAUSE_SERVER},   {408, LLM_CAUSE_TIMEOUT},
-        {400, LLM_CAUSE_REFUSED},    {403, LLM_CAUSE_REFUSED},  {301, LLM_CAUSE_REFUSED},
+        {400, LLM_CAUSE_REFUSED},    {403, LLM_CAUSE_ENDPOINT}, {301, LLM_CAUSE_ENDPOINT},
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
         cr_expect_eq(chat_error_read(table[i].status, "x", 1, &reason), table[i].cause, "%ld",
                      table[i].status);
     expect_error(429, "{\"error\":{\"message\":\"m\",\"type\":\"insufficient_quota\"}}", LLM_CAUSE_QUOTA,
                  "HTTP 429: m");
+}
+
+Test(chat, a_redirect_names_its_address) {
+    cr_expect_eq(chat_redirect_read(307, "https://user:pw@gw.example/v1/?key=abc", &reason),
+                 LLM_CAUSE_ENDPOINT);
+    cr_expect(strncmp(reason.text, "HTTP 307 to https://gw.example/v1/", 34) == 0, "%s", reason.text);
+    cr_expect(strstr(reason.text, ": correct base_url"));
+    cr_expect_not(strstr(reason.text, "abc") || strstr(reason.text, "pw"));
+    cr_expect_eq(chat_redirect_read(302, NULL, &reason), LLM_CAUSE_ENDPOINT);
+    cr_expect(strstr(reason.text, "HTTP 302") && strstr(reason.text, "correct base_url"));
 }
 
 Test(chat, long_reasons_are_cut_between_characters) {

@@ -359,12 +359,17 @@ Test(pypool, ctx_access_allows_what_it_lists_in_both_vocabularies) {
     run_access("[\"vars.read\"]", "ctx.vars['v']", NULL);
     run_access("[\"vars.read\"]", "ctx.vars['v'].append(1)", "PermissionError");
     run_access("[\"vars.write\"]", "ctx.set('v', 1)", NULL);
+    run_access("[\"vars.write\"]", "ctx.get('v'); ctx.vars['v']; list(ctx.vars)", NULL);
+    run_access("[\"vars.write\"]", "ctx.vars['v'].append(1)", NULL);
+    run_access("[\"set\"]", "ctx.get('v')", "PermissionError: ctx.get is not allowed here");
     run_access("[\"vars.read\",\"vars.write\"]", "ctx.vars['v'].append(1)", NULL);
     run_access("[]", "ctx.emit('a', 1)", "ctx_access lists nothing");
     run_access("[\"get\"]", "ctx.call_ai('m', 's', [])", "ctx.call_ai is not allowed");
     run_access("[\"get\"]", "open('/etc/hostname').read()", "ctx_access does not list files.read");
     run_access("[\"files.read\"]", "open('/etc/passwd').read()", NULL);
     run_access("[\"files.read\"]", "open('/dev/null', 'w')", "does not list files.write");
+    run_access("[\"files.write\"]",
+               "open('/dev/null', 'w'); open('/dev/null', 'r+'); open('/etc/passwd').read()", NULL);
     run_access("[\"get\"]", "import colorsys, zipfile", NULL);
     run_access("[\"get\"]", "socket.socket(socket.AF_UNIX).connect('/nowhere')", "does not list net");
 }
@@ -486,7 +491,6 @@ Test(pypool, an_exception_names_message_line_and_code) {
 Test(pypool, results_that_are_not_json_fail_the_call) {
     run_failed("def main(ctx): return {'R': object()}", (inputs_t){0},
                "output 'R' cannot be written as JSON");
-    run_failed("def main(ctx): return {'R': {1, 2}}", (inputs_t){0}, "set is not JSON serializable");
     run_failed("def main(ctx): return {'R': float('nan')}", (inputs_t){0}, "output 'R'");
     run_failed("def main(ctx): return {'R': 'x' * (70 << 20)}", (inputs_t){0}, "the result is too large");
     run_failed("def main(ctx): ctx.set('v', object())", (inputs_t){0}, "variable 'v'");
@@ -494,6 +498,62 @@ Test(pypool, results_that_are_not_json_fail_the_call) {
                "output 'R'");
     run_failed("def main(ctx):\n    a = 1\n    for i in range(300): a = [a]\n    return {'R': a}",
                (inputs_t){0}, "the result cannot be read");
+}
+
+/* One output R: what main returns for it, and the JSON it becomes. */
+static void run_value(const char *code, const char *want) {
+    char *source = xasprintf("def main(ctx):\n    %s\n", code);
+    char *outputs = xasprintf("{\"R\":%s}", want);
+    run_done(source, "[\"R\"]", (inputs_t){0}, outputs, NULL);
+    free(source);
+    free(outputs);
+}
+
+Test(pypool, values_that_json_has_not_come_back_as_text_or_list) {
+    run_value("return {'R': {3, 1, 2}}", "[1,2,3]");
+    run_value("return {'R': frozenset(['b', 'a'])}", "[\"a\",\"b\"]");
+    run_value("return {'R': {(1, 2), 'x'}}", "[\"x\",[1,2]]");
+    run_value("import datetime as d; return {'R': [d.date(2024, 2, 29), d.datetime(2024, 2, 29, 1, 2, 3), "
+              "d.time(4, 5), d.timedelta(days=1, seconds=2)]}",
+              "[\"2024-02-29\",\"2024-02-29 01:02:03\",\"04:05:00\",\"1 day, 0:00:02\"]");
+    run_value("from decimal import Decimal as D; return {'R': [D('1.10'), D('1E+30')]}",
+              "[\"1.10\",\"1E+30\"]");
+    run_value("import uuid, pathlib, fractions; return {'R': [uuid.UUID(int=1), pathlib.Path('a/b'), "
+              "fractions.Fraction(1, 3), 1 + 2j]}",
+              "[\"00000000-0000-0000-0000-000000000001\",\"a/b\",\"1/3\",\"(1+2j)\"]");
+    run_value("return {'R': ['é'.encode(), bytearray(b'a'), memoryview(b'b'), b'\\xff']}",
+              "[\"é\",\"a\",\"b\",\"\xef\xbf\xbd\"]");
+    run_value("import enum; return {'R': [enum.Enum('C', 'RED').RED, enum.IntEnum('I', 'ONE').ONE]}",
+              "[1,1]");
+    run_value("import dataclasses as s; return {'R': s.make_dataclass('P', ['x', 'y'])(1, {2})}",
+              "{\"x\":1,\"y\":[2]}");
+    run_value("import collections as c; return {'R': [c.deque([1]), range(3), {'a': 1}.keys(), "
+              "c.namedtuple('N', 'x')(5), c.Counter('aa'), c.OrderedDict(b=1)]}",
+              "[[1],[0,1,2],[\"a\"],[5],{\"a\":2},{\"b\":1}]");
+    run_value("import array; return {'R': array.array('d', [0.5, 2])}", "[0.5,2.0]");
+}
+
+/* numpy need not be there: these have what is used of it. */
+Test(pypool, scalars_and_arrays_of_numpy_come_back_as_numbers_and_lists) {
+    static const char code[] =
+        "class generic:\n    def __init__(self, v): self.v = v\n    def tolist(self): return self.v\n"
+        "generic.__module__ = 'numpy'\n"
+        "class long_double(generic):\n    def tolist(self): return self\n    def __float__(self): return "
+        "0.5\n"
+        "class datetime64(generic):\n    def __str__(self): return '2024-02-29'\n"
+        "datetime64.__module__ = 'numpy'\n"
+        "def main(ctx):\n    return {'R': {'i': generic(7), 'b': generic(True), 'a': generic([[1, 2], [3, "
+        "4]]), "
+        "'l': long_double(0), 'd': datetime64(0)}}\n";
+    run_done(code, "[\"R\"]", (inputs_t){0},
+             "{\"R\":{\"i\":7,\"b\":true,\"a\":[[1,2],[3,4]],\"l\":0.5,\"d\":\"2024-02-29\"}}", NULL);
+}
+
+Test(pypool, keys_that_are_no_text_become_text) {
+    run_value("return {'R': {1: 'i', None: 'n', True: 't', 0.5: 'f'}}",
+              "{\"1\":\"t\",\"null\":\"n\",\"0.5\":\"f\"}");
+    run_value("import datetime; return {'R': [{(1, 2): {b'k': {3: {4}}}, datetime.date(2024, 1, 2): 1}]}",
+              "[{\"(1, 2)\":{\"k\":{\"3\":[4]}},\"2024-01-02\":1}]");
 }
 
 /* How a call ends must not matter to the ones before and after it, whatever host they are on. */

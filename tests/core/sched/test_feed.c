@@ -20,7 +20,7 @@ static feed_t *new_feed(uint64_t window_rows, uint64_t chunk_rows) {
 static void add(feed_t *f, uint64_t index) {
     char raw[ROW_BYTES];
     memcpy(raw, bytes + index % 16, ROW_BYTES); /* gone when this returns: the feed has a copy */
-    feed_add(f, &(row_in_t){.index = index, .line = index + 1, .raw = {raw, ROW_BYTES}});
+    feed_add(f, &(row_in_t){.index = index, .line = index + 1, .raw = {raw, ROW_BYTES}}, 2 * ROW_BYTES);
 }
 
 /* Fills and closes one chunk from row `next` on; returns the row after it. */
@@ -254,5 +254,20 @@ Test(feed, rows_finished_before_the_new_number_are_not_waited_for) {
     feed_credit(f, 10, 1000);
     cr_assert_eq(fill(f, 6), 9);
     expect_chunk(f, SECOND, 0, 3, 6);
+    feed_destroy(&f);
+}
+
+Test(feed, rows_without_a_result_say_how_much_of_the_input_they_took) {
+    feed_t *f = new_feed(10, 4);
+    feed_credit(f, 100, 1000);
+    fill(f, 0);
+    cr_expect_eq(feed_input_bytes(f), 4 * 2 * ROW_BYTES);
+    finish(f, 1, 3);
+    cr_expect_eq(feed_input_bytes(f), 2 * 2 * ROW_BYTES);
+    feed_restart(f);
+    cr_expect_eq(feed_input_bytes(f), 2 * 2 * ROW_BYTES, "open rows stay open");
+    finish(f, 0, 1);
+    finish(f, 3, 4);
+    cr_expect_eq(feed_input_bytes(f), 0);
     feed_destroy(&f);
 }

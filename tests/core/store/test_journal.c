@@ -12,7 +12,7 @@ TestSuite(journal, .init = scratch_begin, .fini = scratch_end);
 
 static journal_t *open_ok(const char *path, journal_found_t *found) {
     err_t err = {0};
-    journal_t *j = journal_open(path, NULL, NULL, found, &err);
+    journal_t *j = journal_open(path, JOURNAL_MAKE, NULL, NULL, found, &err);
     cr_assert(j, "%s", err.text);
     return j;
 }
@@ -46,9 +46,10 @@ static void expect(journal_t *j, uint64_t row, const char *question, uint32_t oc
     buf_free(&got);
 }
 
-static bool row_is_even(void *context, uint64_t row) {
+/* Even rows are finished, row 7 has failed, the others are open. */
+static journal_row_t row_of_test(void *context, uint64_t row) {
     (void)context;
-    return row % 2 == 0;
+    return row % 2 == 0 ? JOURNAL_ROW_FINISHED : row == 7 ? JOURNAL_ROW_KEPT : JOURNAL_ROW_OPEN;
 }
 
 Test(journal, keeps_an_answer_over_a_restart) {
@@ -170,7 +171,7 @@ Test(journal, a_changed_byte_ends_the_file_there) {
 Test(journal, another_file_is_left_alone) {
     err_t err = {0};
     const char *path = scratch_text("notes.txt", "not a journal, but somebody's notes");
-    cr_assert_null(journal_open(path, NULL, NULL, NULL, &err));
+    cr_assert_null(journal_open(path, JOURNAL_MAKE, NULL, NULL, NULL, &err));
     cr_assert_eq(err.code, SDG_EINVAL, "%s", err.text);
     cr_assert_str_eq(scratch_read(path, NULL), "not a journal, but somebody's notes");
 }
@@ -184,14 +185,64 @@ Test(journal, finished_rows_are_not_indexed) {
     }
     flush(j);
     journal_close(&j);
-    j = journal_open(path, row_is_even, NULL, &found, NULL);
+    j = journal_open(path, JOURNAL_MAKE, row_of_test, NULL, &found, NULL);
     cr_assert_eq(found.records, 10);
-    cr_assert_eq(found.calls, 5);
+    cr_assert_eq(found.calls, 4);
+    cr_assert_eq(found.rows, 4);
     cr_assert_eq(found.first_row, 1);
     cr_assert_eq(found.end_row, 10);
     expect(j, 2, "q", 0, NULL);
     expect(j, 3, "q", 0, "a");
     journal_close(&j);
+}
+
+Test(journal, calls_of_a_failed_row_outlive_a_rewrite_but_are_not_asked_for) {
+    const char *path = scratch_path("o.journal");
+    journal_found_t found;
+    journal_t *j = open_ok(path, NULL);
+    for (uint64_t row = 0; row < 8; row += row == 0 ? 7 : 1) {
+        add(j, row, "q", "paid for");
+    }
+    flush(j);
+    journal_close(&j);
+    j = journal_open(path, JOURNAL_MAKE, row_of_test, NULL, &found, NULL);
+    cr_assert_eq(found.records, 2);
+    cr_assert_eq(found.calls, 0);
+    cr_assert_eq(found.end_row, 0);
+    add(j, 9, "gone", "soon");
+    journal_row_finished(j, 9);
+    cr_assert_eq(journal_compact(j, 0, NULL), SDG_OK);
+    journal_close(&j);
+    j = open_ok(path, &found);
+    cr_assert_eq(found.records, 1);
+    expect(j, 7, "q", 0, "paid for");
+    journal_close(&j);
+}
+
+Test(journal, a_file_that_is_made_when_needed) {
+    const char *path = scratch_path("late.journal");
+    journal_stats_t stats;
+    err_t err = {0};
+    journal_t *j = journal_open(path, JOURNAL_WHEN_NEEDED, NULL, NULL, NULL, &err);
+    cr_assert(j, "%s", err.text);
+    cr_assert_not(journal_is_there(path));
+    expect(j, 1, "q", 0, NULL);
+    flush(j);
+    cr_assert_eq(journal_sync(j, &err), SDG_OK, "%s", err.text);
+    cr_assert_eq(journal_compact(j, 0, &err), SDG_OK, "%s", err.text);
+    cr_assert_not(journal_is_there(path), "nothing was added");
+    add(j, 1, "q", "a");
+    flush(j);
+    cr_assert(journal_is_there(path));
+    journal_stats(j, &stats);
+    cr_assert_eq(stats.bytes, stats.live_bytes + 16);
+    journal_close(&j);
+    j = journal_open(path, JOURNAL_WHEN_NEEDED, NULL, NULL, NULL, &err);
+    expect(j, 1, "q", 0, "a");
+    journal_remove(&j);
+    cr_assert_not(journal_is_there(path));
+    scratch_text("notes.txt", "somebody's notes");
+    cr_assert_not(journal_is_there(scratch_path("notes.txt")));
 }
 
 Test(journal, a_row_that_finishes_leaves_no_memory_and_does_not_come_back) {

@@ -33,6 +33,25 @@ Test(call, comes_back_as_if_just_made_but_without_requests) {
     buf_free(&bytes);
 }
 
+Test(call, reasoning_comes_back_and_may_be_missing) {
+    llm_answer_t answer = {.text = value_text("42"), .reasoning = value_text("so")}, back;
+    buf_t out;
+    buf_init(&out, JOURNAL_ANSWER_BYTES_MAX);
+    call_encode(&answer, &out);
+    cr_assert_eq(call_decode(out.data, out.len, &back, NULL), SDG_OK);
+    cr_assert_str_eq(back.text.string->data, "42");
+    cr_assert_str_eq(back.reasoning.string->data, "so");
+    llm_answer_clear(&back);
+    for (size_t cut = 0; cut < out.len; cut++)
+        cr_assert_eq(call_decode(out.data, cut, &back, NULL), SDG_EPARSE, "cut at %zu", cut);
+    cr_assert_eq(call_decode("\x94\xa0\x01\x02\xa1x", 6, &back, NULL), SDG_OK, "of an older release");
+    cr_assert_eq(back.reasoning.kind, VALUE_NULL);
+    llm_answer_clear(&back);
+    cr_assert_eq(call_decode("\x95\xa0\x01\x02\xa1x\x01", 7, &back, NULL), SDG_EPARSE, "reasoning is text");
+    llm_answer_clear(&answer);
+    buf_free(&out);
+}
+
 Test(call, an_empty_answer_is_an_answer) {
     buf_t bytes = encoded("", "");
     llm_answer_t back;

@@ -39,6 +39,7 @@ Test(job, all_options_come_back) {
     o.memory_bytes = (uint64_t)5 << 32;
     o.store = (job_store_t){.endpoint = xstrdup("ipc:///x"),
                             .calls = true,
+                            .late = true,
                             .first_row = 3,
                             .end_row = 9,
                             .contexts = true,
@@ -51,8 +52,8 @@ Test(job, all_options_come_back) {
     cr_assert_eq(back.row.seed, UINT64_MAX, "all 64 bits");
     cr_assert(back.row.stop_before == 7 && back.gc_rows == 100 && back.memory_bytes == (uint64_t)5 << 32);
     cr_assert_str_eq(back.store.endpoint, "ipc:///x");
-    cr_assert(back.store.calls && back.store.contexts && back.store.batch && back.store.first_row == 3 &&
-              back.store.end_row == 9);
+    cr_assert(back.store.calls && back.store.late && back.store.contexts && back.store.batch &&
+              back.store.first_row == 3 && back.store.end_row == 9);
     cr_assert_eq(back.row.mapping_count, 2);
     cr_assert_str_eq(back.row.mapping[0].to, "Frage \"1\"");
     cr_assert_str_eq(back.row.mapping[1].from, "\xe8\xb3\xaa");

@@ -1,6 +1,8 @@
 /* test_tally.c - tallies: counting rows, through a message and back, differences. */
 #include "proto/parts/tally.h"
 
+#include "core/base/json.h"
+
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
@@ -95,4 +97,57 @@ Test(tally, the_difference_is_added) {
     cr_assert_eq(sum.reasons.count, 2);
     cr_assert_eq(sum.reasons.item[0].count, 1);
     cr_assert_eq(sum.reasons.item[1].count, 1);
+}
+
+static value_t outcomes_of(const tally_t *t) {
+    value_t v;
+    buf_t json;
+    buf_init(&json, OUTCOMES_JSON_BYTES);
+    tally_write_outcomes(t, &json);
+    cr_assert_not(json.full);
+    cr_assert_eq(json_parse_text(json.data, json.len, &v, NULL), SDG_OK);
+    buf_free(&json);
+    return v;
+}
+
+static int64_t noted(value_t outcomes, const char *kind, const char *name) {
+    value_t of_kind = object_get_peek(outcomes, kind, strlen(kind), NULL);
+    value_t n =
+        of_kind.kind == VALUE_OBJECT ? object_get_peek(of_kind, name, strlen(name), NULL) : value_null();
+    return n.kind == VALUE_INT ? n.integer : -1;
+}
+
+Test(tally, notes_of_rows_are_in_the_outcomes) {
+    static tally_t t;
+    row_usage_t u = usage(100);
+    row_notes_add(&u.notes, ROW_NOTE_NOTHING, "ask.Question", 1);
+    row_notes_add(&u.notes, ROW_NOTE_ZERO, "sum", 4);
+    for (int i = 0; i < 3; i++)
+        tally_row(&t, i == 2, i == 2 ? "x" : "", &u);
+    value_t outcomes = outcomes_of(&t);
+    cr_assert_eq(noted(outcomes, "nothing", "ask.Question"), 3);
+    cr_assert_eq(noted(outcomes, "zero", "sum"), 12);
+    cr_assert_eq(noted(outcomes, "failed", "x"), 1);
+    bool found;
+    object_get_peek(outcomes, "not_json", strlen("not_json"), &found);
+    cr_assert_not(found, "kinds that never came have no key");
+    value_free(outcomes);
+}
+
+Test(tally, notes_that_do_not_fit_are_counted_as_other) {
+    static tally_t t;
+    for (int i = 0; i < 2 * NOTES_MAX; i++) {
+        row_usage_t u = {0};
+        char name[ROW_NOTE_NAME_MAX];
+        snprintf(name, sizeof name, "\x01\x02\x03\x04 block.output %d", i);
+        for (int kind = 0; kind < ROW_NOTE_KINDS; kind++)
+            row_notes_add(&u.notes, (row_note_kind_t)kind, name, 1);
+        tally_usage(&t, &u);
+    }
+    cr_assert_eq(t.notes.count, NOTES_MAX + ROW_NOTE_KINDS);
+    value_t outcomes = outcomes_of(&t);
+    for (int kind = 0; kind < ROW_NOTE_KINDS; kind++)
+        cr_assert_eq(noted(outcomes, row_notes_kind_name((row_note_kind_t)kind), "other"),
+                     2 * NOTES_MAX - NOTES_MAX / ROW_NOTE_KINDS);
+    value_free(outcomes);
 }

@@ -95,7 +95,7 @@ static void send_chunks(sim_t *s, client_t *c) {
 static void fill_chunk(client_t *c, uint64_t rows) {
     while (c->next < c->todo_count && feed_takes(c->feed, rows)) {
         row_in_t row = world_row(c->number, c->todo[c->next++]);
-        feed_add(c->feed, &row);
+        feed_add(c->feed, &row, row.raw.len + 1);
     }
     feed_close(c->feed);
 }

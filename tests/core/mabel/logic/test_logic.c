@@ -119,6 +119,60 @@ Test(logic, for_takes_lists_from_many_places) {
            "23], \"j\": [\"red\", \"blue\"], \"k\": []}");
 }
 
+Test(logic, a_bare_name_without_a_value_is_the_empty_list) {
+    expect(
+        "  - {type: logic, exec: 1, op: for, list: gone, outputs: [{name: a}, {name: n, from: count}]}\n"
+        "  - {type: logic, exec: 2, op: for, list: \"gone.too[0]\", outputs: [{name: b}]}\n"
+        "  - {type: logic, exec: 3, op: for, list: nil, outputs: [{name: c}]}\n"
+        "  - {type: logic, exec: 4, op: for, list: \"\u540d\u524d\", outputs: [{name: d}]}\n"
+        "  - {type: logic, exec: 5, op: reduce, list: gone, value: seed, step: {add: [1, 2]}, outputs: "
+        "[{name: e}]}\n"
+        "  - {type: logic, exec: 6, op: for, list: \"no name, this\", outputs: [{name: f}]}\n"
+        "  - {type: logic, exec: 7, op: for, list: \"12\", outputs: [{name: g}]}\n",
+        "{\"nil\": null}",
+        "{\"_row_index\": 0, \"a\": [], \"n\": 0, \"b\": [], \"c\": [], \"d\": [], \"e\": \"seed\", \"f\": "
+        "[\"no name\", \"this\"], \"g\": [\"12\"]}");
+}
+
+Test(logic, lines_are_stripped_and_empty_ones_dropped) {
+    expect(
+        "  - {type: logic, exec: 1, op: for, list: \"{t}\", parse: lines, outputs: [{name: a}]}\n"
+        "  - {type: logic, exec: 2, op: reduce, list: \"{t}\", value: \"\", step: {concat: [{var: "
+        "accumulator}, \"<\", {var: item}, \">\"]}, outputs: [{name: b}]}\n"
+        "  - {type: logic, exec: 3, op: reduce, list: t, parse: regex, regex_pattern: '\\w', value: 0, step: "
+        "{add: [{var: accumulator}, 1]}, outputs: [{name: c}]}\n",
+        "{\"t\": \"  one, 1 \\r\\n\\n \\t \\n\\u3000two\\rx\\n\\r\\nthree\"}",
+        "{\"_row_index\": 0, \"a\": [\"one, 1\", \"two\\rx\", \"three\"], \"b\": \"<one, "
+        "1><two\\rx><three>\", \"c\": 13}");
+}
+
+Test(logic, the_ends_of_an_empty_list_are_the_empty_text) {
+    expect("  - {type: logic, exec: 1, op: for, list: [], outputs: [{name: a, from: first}, {name: b, from: "
+           "last}, {name: c, from: first, limit: 1, offset: 5}]}\n"
+           "  - {type: logic, exec: 2, op: for, list: [1, null], outputs: [{name: d, from: last}]}\n",
+           "{}", "{\"_row_index\": 0, \"a\": \"\", \"b\": \"\", \"c\": \"\", \"d\": null}");
+}
+
+Test(logic, an_empty_condition_is_none) {
+    expect(
+        "  - {type: logic, exec: 1, op: if, cond: {}, then: yes!, else: no!, outputs: [{name: a, from: "
+        "value}], run_if: {}}\n"
+        "  - {type: logic, exec: 2, op: if, cond: null, then: yes!, else: no!, outputs: [{name: b, from: "
+        "value}], run_if: null}\n"
+        "  - {type: logic, exec: 3, op: for, list: [0, 1], where: {}, outputs: [{name: c}], run_if: \"{}\"}\n"
+        "  - {type: logic, exec: 4, op: for, list: [0, 1], where: \"\", outputs: [{name: d}], run_if: \"\"}\n"
+        "  - {type: logic, exec: 5, op: and, operands: [true, {}], outputs: [{name: e}]}\n"
+        "  - {type: logic, exec: 6, op: or, operands: [{}, null], outputs: [{name: f}]}\n"
+        "  - {type: logic, exec: 7, op: if, cond: \"{nothing}\", then: yes!, else: no!, outputs: [{name: g, "
+        "from: value}]}\n"
+        "  - type: logic\n    exec: 8\n    op: recurse\n    name: r\n    function: {args: [x], returns: [y], "
+        "base_case: {cond: {}, value: [\"{x}\"]}, body: []}\n    with: {x: 5}\n    outputs: [{name: h, from: "
+        "value}]\n",
+        "{}",
+        "{\"_row_index\": 0, \"a\": \"yes!\", \"b\": \"yes!\", \"c\": [0, 1], \"d\": [0, 1], \"e\": false, "
+        "\"f\": false, \"g\": \"no!\", \"h\": 5}");
+}
+
 Test(logic, for_refuses_text_that_is_not_json) {
     expect_error(
         "", "  - {type: logic, exec: 1, id: L, op: for, list: \"{x}\", parse: json, outputs: [{name: a}]}\n",
@@ -153,7 +207,7 @@ Test(logic, a_while_that_never_emits_has_an_empty_list) {
            "    outputs: [{name: L}, {name: T, from: text}, {name: J, from: join, join_with: x}, {name: C, "
            "from: count}, {name: F, from: first}, {name: A, from: all}]\n",
            "{}",
-           "{\"_row_index\": 0, \"L\": [], \"T\": \"[]\", \"J\": \"\", \"C\": 3, \"F\": null, \"A\": true}");
+           "{\"_row_index\": 0, \"L\": [], \"T\": \"[]\", \"J\": \"\", \"C\": 3, \"F\": \"\", \"A\": true}");
 }
 
 Test(logic, two_outputs_of_one_name_are_one) {

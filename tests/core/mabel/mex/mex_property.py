@@ -50,7 +50,7 @@ def is_number(v):
 
 
 def fit(number):
-    """What becomes of a result: integers of 64 bits stay, larger ones are reals, and there is no infinity."""
+    """What becomes of an operand or a result of arithmetic: integers of 64 bits stay, larger ones are reals, and there is no infinity."""
     if isinstance(number, complex):
         raise Refused("complex")
     if isinstance(number, int) and not INT_MIN <= number <= INT_MAX:
@@ -68,24 +68,42 @@ def number_or_none(v):
     if is_number(v):
         return v
     if isinstance(v, str):
+        if INTEGER_TEXT.match(v):
+            return int(v)
         if REAL_TEXT.match(v) and math.isfinite(float(v)):
-            return fit(int(v) if INTEGER_TEXT.match(v) else float(v))
+            return float(v)
     return None
 
 
-def number(v):
+def strict(v):
     n = int(v) if isinstance(v, bool) else number_or_none(v)
     if n is None:
         raise Refused("not a number")
     return n
 
 
+def exact(v):
+    """Null and text that is no number are 0 in arithmetic."""
+    if v is None or isinstance(v, str) and number_or_none(v) is None:
+        return 0
+    return strict(v)
+
+
+def number(v):
+    return fit(exact(v))
+
+
 def integer(v):
-    n = number(v)
+    n = fit(strict(v))
     shaped(isinstance(n, int) or not 2**62 < abs(n) < 2**64)           # silent
     if n != int(n) or not INT_MIN <= int(n) <= INT_MAX:
         raise Refused("not an integer")
     return int(n)
+
+
+def rounded(function, n):
+    """An integer keeps its digits, of any size; a real beyond 64 bits stays a real."""
+    return n if isinstance(n, int) else fit(function(n))
 
 
 # --- comparing --------------------------------------------------------------------------------------------------------
@@ -119,7 +137,7 @@ def equal(a, b):
     if kinds == {bool, str}:
         return str(a).lower() == str(b).lower()
     x, y = comparable(a), comparable(b)
-    if x is not None and y is not None:
+    if kinds != {str} and x is not None and y is not None:
         return x == y
     return same(a, b)
 
@@ -401,13 +419,13 @@ class Mex:
 
     def op_round(self, e):
         shaped(not isinstance(e, list) or len(e) == 1)
-        return fit(round(number(self.one(e))))
+        return rounded(round, exact(self.one(e)))
 
     def op_floor(self, e):
-        return fit(math.floor(number(self.one(e))))
+        return rounded(math.floor, exact(self.one(e)))
 
     def op_ceil(self, e):
-        return fit(math.ceil(number(self.one(e))))
+        return rounded(math.ceil, exact(self.one(e)))
 
     def op_min(self, e):
         return self.extreme(e, min)
@@ -423,7 +441,7 @@ class Mex:
         if len(texts) == len(values):
             return function(texts)
         shaped(not texts or not all(isinstance(v, str) for v in values))       # silent: numeric text among other text
-        return function(map(number, values))
+        return function(map(exact, values))
 
     # -- text
 
@@ -525,7 +543,7 @@ class Mex:
     def op_unique(self, e):
         seen = []
         for v in self.sequence(e, self.given):
-            if not any(same(v, x) for x in seen):
+            if not any(same(v, x) or {type(v), type(x)} in ({str, int}, {str, float}) and equal(v, x) for x in seen):
                 seen.append(v)
         return seen
 
@@ -613,7 +631,7 @@ class Mex:
     # -- conversion and chance
 
     def op_to_number(self, e):
-        return number(self.one(e))
+        return exact(self.one(e))
 
     def op_to_string(self, e):
         return str(self.eval(e))
@@ -622,10 +640,10 @@ class Mex:
         return bool(self.eval(e))
 
     def op_parse_json(self, e):
-        def refuse(name):
-            raise ValueError(name)
+        def real(digits):
+            return float(digits) if math.isfinite(float(digits)) else None
         try:
-            return fit_all(json.loads(str(self.eval(e)), parse_constant=refuse))
+            return json.loads(str(self.eval(e)), parse_constant=lambda name: None, parse_float=real)
         except (ValueError, TypeError):
             raise Refused("not JSON") from None
 
@@ -650,7 +668,7 @@ class Mex:
 
     def op_randint(self, e):
         shaped(isinstance(e, dict))
-        low, high = number(self.eval(e["min"])), number(self.eval(e["max"]))
+        low, high = integer(self.eval(e["min"])), integer(self.eval(e["max"]))
         if low > high:
             raise Refused("empty range")
         shaped(low == high)
@@ -677,27 +695,21 @@ def in_order(values):
     return sorted(values, key=lambda v: (isinstance(v, str), v))
 
 
-def fit_all(v):
-    """Integers of JSON beyond 64 bits are reals."""
-    if isinstance(v, list):
-        return [fit_all(x) for x in v]
-    if isinstance(v, dict):
-        return {k: fit_all(x) for k, x in v.items()}
-    return fit(v) if is_number(v) else v
-
-
 # --- the generator ----------------------------------------------------------------------------------------------------
 
 NUMBERS = [0, 1, -1, 2, 3, 7, 10, -7, 100, INT_MAX, INT_MIN, 2**53 + 1, 2**31, 0.0, -0.0, 0.1, 0.5, 1.5, 2.5, -2.5, 1.0, 10.0, 1e15, 1e16, 1e22,
-           1e-7, 1e300, 9.2233720368547758e18, 0.30000000000000004, 123456.789]
-NUMBER_TEXTS = ["10", "0", "-1", "2.5", "10.0", " 7 ", "+3", "1e3", ".5", "9223372036854775807", "9223372036854775808", "007"]
+           1e-7, 1e300, 9.2233720368547758e18, 0.30000000000000004, 123456.789, 2**63, 2**63 + 1, -2**63 - 1, 2**64, 12345678901234567890, 10**22, 10**22 + 1,
+           -10**30, 10**308, 10**400]
+NUMBER_TEXTS = ["10", "0", "-1", "2.5", "10.0", " 7 ", "+3", "1e3", ".5", "9223372036854775807", "9223372036854775808", "007",
+                "-9223372036854775809", "0012345678901234567890", "1" + 400 * "0", "1e22"]
 TEXTS = ["", "a", "abc", "abd", "B", "hello world", "a,b,,c", "x1y22", "h\u00e9llo", "\u540d\u524d", "\U0001f600!", "  pad\t\n", "\u00df\u00c9", "it's",
          "it's \"q\"", "{", "{}", "a{b", "k=v, x=y", "True", "None", "aaa", "12ab", "ab\nba", "\u00a0nb\u00a0", "-", ",", "\\", "caf\u00e9 42"]
 SEPARATORS = [",", " ", "a", "--", "\n", "\u00e9", ", "]
 PATTERNS = [r"\d+", r"\w+", r"(\w)(\d)", r"a|b", r"^\s*", r"[^,]+", r"(a)?b", r"x*", r"\b\w", r"(?i)ABC", r".", r"(\w+) (\w+)", r"\d{2}", r"a.b", r"b$",
             r"[^\W\d_]+", r"(?:l+)o?", r"\s"]
 REPLACEMENTS = ["#", "", "<\\g<0>>", "ab", "\\\\", "{n}"]
-JSON_TEXTS = ['{"a": [1, 2.5, null, true]}', "[1, [2, 3]]", "7", '"t"', "12345678901234567890", "{bad", "", "[1e2, -0.0]", ' {"k": "\\u00e9"} ', "NaN"]
+JSON_TEXTS = ['{"a": [1, 2.5, null, true]}', "[1, [2, 3]]", "7", '"t"', "12345678901234567890", "{bad", "", "[1e2, -0.0]", ' {"k": "\\u00e9"} ', "NaN", "[NaN, -Infinity, 1e400]",
+              "-9223372036854775809"]
 PATHS = ["a", "a.b", "a.b[0]", "a.b[1].c", "k", "[0]", "[-1]", "[1].k", "a.zz", "[9]", "a.b[-1]", "a.b.c", "0"]
 ONE_OF = 12                # how often something of any kind stands where a certain kind is wanted: once in so many
 

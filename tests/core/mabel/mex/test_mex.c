@@ -138,15 +138,16 @@ Test(mex, rounding) {
 Test(mex, min_and_max) {
     EXPECT({"{min: [3, 1, 2]}", "1"}, {"{max: [3, 1.5, 2]}", "3"}, {"{max: '{xs}'}", "5"},
            {"{min: ['{xs}']}", "3"}, {"{max: ['9', '10']}", "10"}, {"{min: [b, a]}", "\"a\""},
-           {"{max: [[1, 4]]}", "4"}, {"{min: '{empty}'}", NULL}, {"{max: [1, x]}", NULL},
-           {"{max: [x, 1]}", NULL}, {"{min: ['5', 18, '']}", NULL}, {"{min: [null]}", NULL});
+           {"{max: [[1, 4]]}", "4"}, {"{min: '{empty}'}", NULL}, {"{max: [1, x]}", "1"},
+           {"{max: [x, -1]}", "0"}, {"{min: ['5', 18, '']}", "0"}, {"{min: [null]}", "0"},
+           {"{min: ['5', '']}", "\"\""}, {"{max: [[], 1]}", NULL});
 }
 
 Test(mex, arithmetic_errors_name_the_operator) {
-    EXPECT({"{div: [1, 0]}", NULL}, {"{mod: [1, 0.0]}", NULL}, {"{add: [1, abc]}", NULL},
-           {"{add: [1, '{nope}']}", NULL}, {"{pow: [0, -1]}", NULL}, {"{pow: [-8, 0.5]}", NULL},
-           {"{pow: [10.0, 400]}", NULL}, {"{neg: x}", NULL}, {"{sub: '{empty}'}", NULL},
-           {"{mul: [1.0e+300, 1.0e+300]}", NULL}, {"{add: ['1e999', 1]}", NULL});
+    EXPECT({"{div: [1, 0]}", NULL}, {"{mod: [1, 0.0]}", NULL}, {"{add: [1, '{pair}', {a: 1}]}", NULL},
+           {"{add: [1, [2]]}", NULL}, {"{pow: [0, -1]}", NULL}, {"{pow: [-8, 0.5]}", NULL},
+           {"{pow: [10.0, 400]}", NULL}, {"{neg: {a: 1}}", NULL}, {"{sub: '{empty}'}", NULL},
+           {"{mul: [1.0e+300, 1.0e+300]}", NULL}, {"{div: [1, x]}", NULL}, {"{mod: [1, null]}", NULL});
     world_t w;
     err_t err;
     value_t v;
@@ -154,15 +155,103 @@ Test(mex, arithmetic_errors_name_the_operator) {
     cr_assert_eq(mex_eval(w.m, &w.scope, &v, &err), SDG_EINVAL);
     cr_expect_str_eq(err.text, "div: division by zero");
     world_free(&w);
-    world_init(&w, "{mul: [2, '{s}']}", MEX_VALUE);
+    world_init(&w, "{mul: [2, '{xs}']}", MEX_VALUE);
     cr_assert_eq(mex_eval(w.m, &w.scope, &v, &err), SDG_EINVAL);
-    cr_expect_str_eq(err.text, "mul: a number was expected, not 'me@x.org'");
+    cr_expect_str_eq(err.text, "mul: a number was expected, not [5, 3, 5]");
     world_free(&w);
+}
+
+/* What is no number counts as 0 in arithmetic, and how often is counted. */
+static void expect_zeros(const char *expr, const char *want, uint64_t zeros) {
+    world_t w;
+    err_t err = {0};
+    value_t v;
+    world_init(&w, expr, MEX_VALUE);
+    cr_assert_eq(mex_eval(w.m, &w.scope, &v, &err), SDG_OK, "%s: %s", expr, err.text);
+    char *got = json_text(v);
+    cr_expect_str_eq(got, want, "%s gives %s, not %s", expr, got, want);
+    cr_expect_eq(w.scope.zeros, zeros, "%s", expr);
+    free(got);
+    value_free(v);
+    world_free(&w);
+}
+
+Test(mex, what_is_no_number_counts_as_0_in_arithmetic) {
+    expect_zeros("{add: [1, abc]}", "1", 1);
+    expect_zeros("{add: [1, '{nope}', null, '', ' 2 ']}", "3", 3);
+    expect_zeros("{add: ['1e999', 1]}", "1", 1);
+    expect_zeros("{mul: [2, '{s}']}", "0", 1);
+    expect_zeros("{sub: [x]}", "0", 1);
+    expect_zeros("{neg: x}", "0", 1);
+    expect_zeros("{abs: null}", "0", 1);
+    expect_zeros("{round: ''}", "0", 1);
+    expect_zeros("{floor: x}", "0", 1);
+    expect_zeros("{pow: [2, x]}", "1", 1);
+    expect_zeros("{to_number: abc}", "0", 1);
+    expect_zeros("{to_number: ''}", "0", 1);
+    expect_zeros("{to_number: '{nope}'}", "0", 1);
+    expect_zeros("{to_number: true}", "1", 0);
+    expect_zeros("{max: [x, -1]}", "0", 1);
+    expect_zeros("{lt: [x, 1]}", "true", 0);
+    expect_zeros("{eq: [x, 0]}", "false", 0);
+}
+
+Test(mex, integers_beyond_64_bits_keep_their_digits) {
+    EXPECT({"12345678901234567890", "12345678901234567890"},
+           {"{to_number: '18446744073709551616'}", "18446744073709551616"},
+           {"{to_number: ' -0009223372036854775809 '}", "-9223372036854775809"},
+           {"{parse_json: '[12345678901234567890, -9223372036854775808]'}",
+            "[12345678901234567890,-9223372036854775808]"},
+           {"{round: 12345678901234567890}", "12345678901234567890"},
+           {"{floor: '12345678901234567890'}", "12345678901234567890"},
+           {"{round: [12345678901234567890, 2]}", "12345678901234567890"},
+           {"{max: [12345678901234567890, '12345678901234567891', 1]}", "12345678901234567891"},
+           {"{min: [-9223372036854775809, -9.3e+18, 0]}", "-9.3e+18"},
+           {"{concat: [n, 12345678901234567890]}", "\"n12345678901234567890\""},
+           {"{to_string: [[12345678901234567890]]}", "\"[[12345678901234567890]]\""},
+           {"{stringify: {a: -9223372036854775809}}", "\"{\\\"a\\\": -9223372036854775809}\""},
+           {"{to_boolean: 9223372036854775808}", "true"});
+}
+
+Test(mex, arithmetic_beyond_64_bits_gives_reals) {
+    EXPECT({"{add: [9223372036854775807, 1]}", "9.223372036854776e+18"},
+           {"{add: [9223372036854775808, 1]}", "9.223372036854776e+18"},
+           {"{sub: [12345678901234567890, 12345678901234567890]}", "0.0"},
+           {"{neg: -9223372036854775808}", "9.223372036854776e+18"},
+           {"{abs: -9223372036854775808}", "9.223372036854776e+18"},
+           {"{neg: 9223372036854775808}", "-9.223372036854776e+18"},
+           {"{round: [12345678901234567890, -2]}", "1.2345678901234567e+19"},
+           {"{mod: [18446744073709551616, 10]}", "6.0"});
+}
+
+Test(mex, large_integers_are_compared_exactly) {
+    EXPECT({"{eq: [12345678901234567890, 12345678901234567890]}", "true"},
+           {"{eq: [12345678901234567890, 12345678901234567891]}", "false"},
+           {"{eq: [12345678901234567890, '12345678901234567890']}", "true"},
+           {"{eq: [12345678901234567890, '12345678901234567891']}", "false"},
+           {"{eq: [12345678901234567891, 12345678901234567168.0]}", "false"},
+           {"{eq: [18446744073709551616, 18446744073709551616.0]}", "true"},
+           {"{eq: [9223372036854775808, 9223372036854775807]}", "false"},
+           {"{lt: [12345678901234567890, 12345678901234567891]}", "true"},
+           {"{lt: ['12345678901234567890', '12345678901234567891']}", "true"},
+           {"{gt: [18446744073709551617, 18446744073709551616.0]}", "true"},
+           {"{lt: [-12345678901234567890, -9223372036854775808]}", "true"},
+           {"{gt: [12345678901234567890, abc]}", "true"}, {"{lt: [12345678901234567890, .inf]}", "true"},
+           {"{ge: [12345678901234567890, .nan]}", "false"},
+           {"{contains: [[12345678901234567890], 12345678901234567891]}", "false"},
+           {"{contains: [[12345678901234567890], '12345678901234567890']}", "true"},
+           {"{unique: [12345678901234567890, 12345678901234567891, 12345678901234567890]}",
+            "[12345678901234567890,12345678901234567891]"},
+           {"{unique: [18446744073709551616, 18446744073709551616.0, '18446744073709551616']}",
+            "[18446744073709551616]"},
+           {"{sort: [12345678901234567891, a, 1.0e+30, 12345678901234567890, -9223372036854775809, 5]}",
+            "[-9223372036854775809,5,12345678901234567890,12345678901234567891,1e+30,\"a\"]"});
 }
 
 Test(mex, equality) {
     EXPECT({"{eq: [1, 1.0]}", "true"}, {"{eq: ['1', 1]}", "true"}, {"{eq: [a, a]}", "true"},
-           {"{eq: [a, A]}", "false"}, {"{eq: ['10', '10.0']}", "true"}, {"{ne: [x, y]}", "true"},
+           {"{eq: [a, A]}", "false"}, {"{eq: ['10', '10.0']}", "false"}, {"{eq: [10, '10.0']}", "true"},
+           {"{eq: ['01234', '1234']}", "false"}, {"{ne: ['1', '1.0']}", "true"}, {"{ne: [x, y]}", "true"},
            {"{equals: ['{s}', 'me@x.org']}", "true"}, {"{not_equals: ['{s}', 'me@x.org']}", "false"},
            {"{eq: [[1, [2]], [1, [2]]]}", "true"}, {"{eq: [{j: 2, k: 1}, {k: 1, j: 2}]}", "true"},
            {"{eq: ['{t}', true]}", "true"}, {"{eq: ['{nope}', '']}", "true"},
@@ -286,7 +375,8 @@ Test(mex, lambdas) {
 Test(mex, unique_and_sort) {
     EXPECT({"{unique: [3, 1, 3, 2, 1]}", "[3,1,2]"},
            {"{unique: [{a: 1, b: 2}, {b: 2, a: 1}, {a: 2}]}", "[{\"a\":1,\"b\":2},{\"a\":2}]"},
-           {"{unique: [1, 1.0, '1', true]}", "[1,\"1\",true]"},
+           {"{unique: [1, 1.0, '1', true]}", "[1,true]"},
+           {"{unique: ['1', '01', 1, '1.0', '1']}", "[\"1\",\"01\",\"1.0\"]"},
            {"{unique: {list: '{os}', fn: 1}}", "[{\"k\":\"x\",\"n\":1}]"}, {"{unique: []}", "[]"},
            {"{sort: {var: xs}}", "[3,5,5]"}, {"{sort: [b, C, a]}", "[\"C\",\"a\",\"b\"]"},
            {"{sort: [3, 1.5, 2]}", "[1.5,2,3]"}, {"{sort: ['{xs}']}", "[3,5,5]"},
@@ -358,8 +448,8 @@ Test(mex, literals) {
 
 Test(mex, conversions) {
     EXPECT({"{to_number: '42'}", "42"}, {"{to_number: '3.5'}", "3.5"}, {"{to_number: 7}", "7"},
-           {"{to_number: ' 8 '}", "8"}, {"{to_number: '2.0'}", "2.0"}, {"{to_number: abc}", NULL},
-           {"{to_number: ''}", NULL}, {"{to_number: '{nope}'}", NULL}, {"{to_number: [1, 2]}", NULL},
+           {"{to_number: ' 8 '}", "8"}, {"{to_number: '2.0'}", "2.0"}, {"{to_number: abc}", "0"},
+           {"{to_number: ''}", "0"}, {"{to_number: '{nope}'}", "0"}, {"{to_number: [1, 2]}", NULL},
            {"{to_string: [1, a, null]}", "\"[1, 'a', None]\""}, {"{to_string: 2.0}", "\"2.0\""},
            {"{to_string: x}", "\"x\""}, {"{to_boolean: x}", "true"}, {"{to_boolean: 'no'}", "true"},
            {"{to_boolean: []}", "false"}, {"{to_boolean: 0}", "false"},
@@ -459,8 +549,7 @@ Test(conditions, forms) {
         {"'{e}'", false},
         {"text", true},
         {"0", false},
-        {"null", false},
-        {"{}", false},
+        {"{filter: {list: [], fn: 1}}", false},
         {"{eq: ['{o}', {k: 1}]}", false},
         {"{not: {equals: ['{s}', 'on']}}", true},
         {"{get: [{var: o}, zz], default: 1}", true},
@@ -476,6 +565,24 @@ Test(conditions, forms) {
         cr_expect_eq(yes, cases[i].want, "%s", cases[i].expr);
         world_free(&w);
     }
+}
+
+Test(conditions, an_empty_one_is_no_condition) {
+    static const char *const empty[] = {"null", "{}", "''", "'{}'", "' { } '", "'null'"};
+    static const mex_mode_t modes[] = {MEX_CONDITION, MEX_OPERAND};
+    for (size_t i = 0; i < 2 * sizeof empty / sizeof empty[0]; i++) {
+        world_t w;
+        bool yes;
+        err_t err;
+        const char *expr = empty[i / 2];
+        world_init(&w, expr, modes[i % 2]);
+        cr_assert(w.m, "%s: %s", expr, w.diags.count ? w.diags.items[0].message : "?");
+        cr_assert_eq(mex_eval_bool(w.m, &w.scope, &yes, &err), 0);
+        cr_expect_eq(yes, modes[i % 2] == MEX_CONDITION, "%s", expr);
+        world_free(&w);
+    }
+    EXPECT({"{if: {cond: {}, then: 1, else: 2}}", "2"}, {"{and: [true, {}]}", "false"},
+           {"{case: {when: [{cond: {}, then: 1}], else: 2}}", "2"}, {"{not: {}}", "true"});
 }
 
 static void expect_refused(const char *expr, mex_mode_t mode, const char *path, const char *word) {

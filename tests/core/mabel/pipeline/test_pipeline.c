@@ -227,7 +227,7 @@ Test(pipeline, models_are_compiled) {
 
 Test(pipeline, model_problems) {
     expect_said("models: [{name: m}, {api_model: x}]\nblocks:\n" END, "models[0]: a model needs 'api_model'",
-                2, 2);
+                2, 1);
     expect_said(
         "models: [{name: m, api_model: a, api_key: k}, {name: m, api_model: b, api_key: k}]\nblocks:\n" END,
         "models[1].name: a second model called 'm'", 1, 0);
@@ -615,6 +615,273 @@ Test(pipeline, connection_problems) {
     }
 }
 
+Test(pipeline, names_that_yaml_made_something_else) {
+    static const struct {
+        const char *text, *part;
+    } errors[] = {
+        {"models: [{name: no, api_model: a, api_key: k}]\nblocks:\n" END,
+         "p.yaml:1:17: error: models[0].name: expected text, found a boolean: YAML 1.1 reads no as false; "
+         "put it "
+         "in quotes, \"no\""},
+        {"models: [{name: m, api_model: 4.10, api_key: k}]\nblocks:\n" END,
+         "models[0].api_model: expected text, found a number: YAML 1.1 reads 4.10 as 4.1"},
+        {"models: [{name: m, api_model: 5, api_key: k}]\nblocks:\n" END,
+         "models[0].api_model: expected text, found an integer; put it in quotes, \"5\""},
+        {"models: [{name: Null, api_model: a, api_key: k}]\nblocks:\n" END,
+         "models[0].name: expected text, found null: YAML 1.1 reads Null as null"},
+        {"templates: [{name: 12:30, text: a}]\nblocks:\n" END,
+         "templates[0].name: expected text, found an integer: YAML 1.1 reads 12:30 as 750"},
+        {"functions: {logic: [{name: on, body: [{op: emit, value: 1}]}]}\nblocks:\n" END,
+         "functions.logic[0].name: expected text, found a boolean: YAML 1.1 reads on as true"},
+        {"functions: {logic: [{name: f, returns: [yes], body: [{op: emit, value: 1}]}]}\nblocks:\n" END,
+         "functions.logic[0].returns: expected text, found a boolean: YAML 1.1 reads yes as true"},
+        {"functions: {python: [{name: off, code: x}]}\nblocks:\n" END,
+         "functions.python[0].name: expected text, found a boolean"},
+        {MODEL "blocks:\n  - {type: ai, exec: 1, model: m, prompts: [a], outputs: [yes]}\n",
+         "blocks[0].outputs[0]: expected text, found a boolean"},
+        {MODEL "blocks:\n  - {type: ai, exec: 1, model: m, prompts: [a], outputs: [{name: 1_0}]}\n",
+         "blocks[0].outputs[0].name: expected text, found an integer: YAML 1.1 reads 1_0 as 10"},
+        {"blocks:\n  - {type: logic, exec: 1, op: set, var: v, value: 1, outputs: [0x1F]}\n",
+         "blocks[0].outputs[0]: expected text, found an integer: YAML 1.1 reads 0x1F as 31"},
+        {"blocks:\n  - {type: logic, exec: 1, op: set, var: v, value: 1, outputs: [{name: off}]}\n",
+         "blocks[0].outputs[0].name: expected text, found a boolean"},
+        {"blocks:\n  - {type: python, exec: 1, function_code: x, outputs: [no]}\n",
+         "blocks[0].outputs[0]: expected text, found a boolean"},
+        {"blocks:\n  - {type: python, exec: 1, function_code: x, outputs: [{name: 1.50}]}\n",
+         "blocks[0].outputs[0]: expected text, found a number: YAML 1.1 reads 1.50 as 1.5"},
+        {"blocks:\n  - {type: end, exec: 1, final: [{name: on, value: a}]}\n",
+         "blocks[0].final[0].name: expected text, found a boolean"},
+        {MODEL "blocks:\n  - {type: ai, exec: 1, model: m, prompts: [a], params: {model: 4.10}}\n",
+         "blocks[0].params.model: expected text, found a number"},
+    };
+    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++)
+        expect_said(errors[i].text, errors[i].part, 1, 0);
+    static const struct {
+        const char *text, *part;
+    } warnings[] = {
+        {"blocks:\n  - {type: end, exec: 1, id: 0123}\n",
+         "blocks[0].id: expected text, found an integer: YAML 1.1 reads 0123 as 83"},
+        {"runtime: {python: {interpreter: 3.10}}\nblocks:\n" END,
+         "runtime.python.interpreter: expected text, found a number: YAML 1.1 reads 3.10 as 3.1"},
+        {MODEL "blocks:\n  - {type: ai, exec: 1, model: m, prompts: [yes]}\n",
+         "blocks[0].prompts[0]: expected text, found a boolean"},
+        {"globals: {vars: {on: 1}}\nblocks:\n" END,
+         "globals.vars: expected text, found a boolean: YAML 1.1 reads on as true"},
+    };
+    for (size_t i = 0; i < sizeof warnings / sizeof warnings[0]; i++)
+        expect_said(warnings[i].text, warnings[i].part, 0, 1);
+    loaded_t l =
+        load_clean("mabel: {version: 2.0}\nblocks:\n  - {type: end, exec: 1, id: 7, exit_code: 0}\n");
+    done(&l);
+}
+
+Test(pipeline, names_of_sdg_itself) {
+    static const char *const texts[] = {
+        "blocks:\n  - {type: end, exec: 1, final: [{name: _row_index, value: a}]}\n",
+        "blocks:\n  - {type: end, exec: 1, final_mode: list, final: [{name: _error, value: a}]}\n",
+        "blocks:\n  - {type: end, exec: 1, include_vars: [_error]}\n",
+        "blocks:\n  - {type: end, exec: 1, include_vars: _row_index}\n",
+        MODEL "blocks:\n  - {type: ai, exec: 1, model: m, prompts: [a], outputs: [_error]}\n",
+        MODEL "blocks:\n  - {type: ai, exec: 1, model: m, prompts: [a], outputs: [{name: _row_index}]}\n",
+        "blocks:\n  - {type: python, exec: 1, function_code: x, outputs: [_error]}\n",
+        "blocks:\n  - {type: logic, exec: 1, op: set, var: v, value: 1, outputs: [_error]}\n",
+        "blocks:\n  - {type: logic, exec: 1, op: let, bindings: {x: 1}, outputs: [{name: _row_index, from: "
+        "var, "
+        "var: x}]}\n",
+        "functions: {logic: [{name: f, returns: [_error], body: [{op: emit, value: 1}]}]}\nblocks:\n" END,
+        "functions: {logic: [{name: f, returns: [a], body: [{op: set, var: a, value: 1}]}]}\nblocks:\n"
+        "  - {type: logic, exec: 1, op: call, function: f, returns: [_error]}\n",
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        expect_said(texts[i], "is a name of sdg itself in each result row", 1, 0);
+}
+
+Test(pipeline, expressions_in_final_values_are_data) {
+    expect_said("blocks:\n  - {type: end, exec: 1, final: [{name: a, value: {add: [1, 2]}}]}\n",
+                "blocks[0].final[0].value: 'add' is no expression here but data", 0, 1);
+    expect_said(
+        "blocks:\n  - {type: end, exec: 1, final: [{name: a, value: {n: [{get: [x, y], default: 1}]}}]}\n",
+        "blocks[0].final[0].value.n[0]: 'get' is no expression here", 0, 1);
+    loaded_t l =
+        load_clean("blocks:\n  - {type: end, exec: 1, final: [{name: a, value: {sum: [1], of: 2}}]}\n");
+    done(&l);
+}
+
+Test(pipeline, placeholders_without_quotes) {
+    static const struct {
+        const char *text, *part;
+    } cases[] = {
+        {"blocks:\n  - {type: end, exec: 1, final: [{name: a, value: {x}}]}\n",
+         "p.yaml:2:51: warning: blocks[0].final[0].value: found a map with a null; put a {placeholder} in "
+         "quotes: "
+         "\"{x}\""},
+        {"blocks:\n  - {type: end, exec: 1, final: [{name: a, value: {k: [{x.y}]}}]}\n",
+         "blocks[0].final[0].value.k[0]: found a map with a null"},
+        {"blocks:\n  - {type: logic, exec: 1, op: set, var: v, value: {名}}\n",
+         "blocks[0].value: found a map with a null"},
+        {"blocks:\n  - {type: python, exec: 1, function_code: x, inputs: {q: {x}}}\n",
+         "blocks[0].inputs.q: found a map with a null"},
+        {"blocks:\n  - {type: end, exec: 1, final: [{name: a, value: {len}}]}\n",
+         "put a {placeholder} in quotes: \"{len}\""},
+        {MODEL "blocks:\n  - {type: ai, exec: 1, model: m, prompts: [a], params: {user: {x}}}\n",
+         "blocks[0].params.user: found a map with a null"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        expect_said(cases[i].text, cases[i].part, 0, 1);
+    expect_said(MODEL "blocks:\n  - type: ai\n    exec: 1\n    model: m\n    prompts:\n      - {question}\n",
+                "blocks[0].prompts[0]: expected text, found a map; put a {placeholder} in quotes", 1, 0);
+    loaded_t l =
+        load_clean("globals: {vars: {x}}\nblocks:\n  - {type: end, exec: 1, final: [{name: a, value: {x: "
+                   "null}}, {name: c, value: {}}, {name: d, value: {x, y}}]}\n");
+    done(&l);
+}
+
+Test(pipeline, jinja) {
+    static const struct {
+        const char *prompt, *part; /* part NULL: nothing is said */
+    } cases[] = {
+        {"Hello {{ name }}",
+         "blocks[0].prompts[0]: a placeholder has single braces: write {name}, not {{ name }}"},
+        {"Hello {{name|upper}}", "write {name}"},
+        {"{% if x %}a{% endif %}", "of Jinja stays as written"},
+        {"JSON: {{\"a\": 1}}", NULL},
+        {"\\frac{{x}}{{y}}", NULL},
+        {"5 {% 3", NULL},
+        {"{{ 1 }}", NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char *text =
+            xasprintf(MODEL "blocks:\n  - {type: ai, exec: 1, model: m, prompts: ['%s']}\n", cases[i].prompt);
+        loaded_t l = load(text);
+        cr_assert_not_null(l.p, "%s", l.said);
+        if (cases[i].part) cr_assert(strstr(l.said, cases[i].part), "%s", l.said);
+        cr_assert_eq(l.diags.warnings, cases[i].part ? 1 : 0, "%s", l.said);
+        done(&l);
+        free(text);
+    }
+    loaded_t l = load("templates: [{name: t, text: '{{ x }}'}]\nblocks:\n"
+                      "  - {type: python, exec: 1, function_code: 'f\"{{x}}\"'}\n"
+                      "  - {type: end, exec: 2, final: [{name: a, value: '{{ t }}'}]}\n");
+    cr_assert_eq(l.diags.warnings, 2, "%s", l.said);
+    done(&l);
+}
+
+Test(pipeline, parameters_that_will_not_do_what_they_seem_to) {
+    static const struct {
+        const char *params, *part;
+        size_t warnings;
+    } cases[] = {
+        {"temperature: 1e-3",
+         "request_defaults.temperature: YAML 1.1 reads 1e-3 as the text \"1e-3\": for a "
+         "number write 1.0e-3",
+         1},
+        {"max_tokens: 1e3", "for a number write 1000", 1},
+        {"top_p: 9.5e-1", NULL, 0},
+        {"top_p: 9.5E01, seed: 08", "for a number write 8", 2},
+        {"temperature: 2.5e-3, top_p: 2.5e3", "for a number write 2500", 1},
+        {"presence_penalty: -.5", "reads -.5 as the text \"-.5\": for a number write -0.5", 1},
+        {"temperature: '1e-3', user: '7'", NULL, 0},
+        {"extra_body: {min_p: 1e-2}", "request_defaults.extra_body.min_p: YAML 1.1 reads 1e-2", 1},
+        {"chat_template_kwargs: {t: [1e5]}", "chat_template_kwargs.t[0]: YAML 1.1 reads 1e5 as the text", 1},
+        {"stop: [no, END]",
+         "request_defaults.stop[0]: expected text, found a boolean: YAML 1.1 reads no as false; "
+         "put it in quotes, \"no\"",
+         1},
+        {"stop: [no, yes, 12:30, null, 5]",
+         "stop[4]: expected text, found an integer; put it in quotes, \"5\"", 5},
+        {"stop: off", "request_defaults.stop: expected text, found a boolean", 1},
+        {"stop: null", NULL, 0},
+        {"stop: [\"no\"]", NULL, 0},
+        {"timeout: 30",
+         "'timeout' only goes to the server as a parameter; for the time of a request write "
+         "timeout_sec: seconds",
+         1},
+        {"max_retries: 3", "write retry: {max_attempts: N}", 1},
+        {"n: 3", "'n' asks for several answers", 1},
+        {"n: 1, stream: false", NULL, 0},
+        {"temprature: 1", "'temprature' goes to the server as it is; did you mean 'temperature'?", 1},
+        {"max_token: 1", "did you mean 'max_tokens'?", 1},
+        {"min_p: 0.1, top_k: 3, top_a: 1, seed: 1, my_own_thing: 2, guided_json: {}, max_completion_tokens: "
+         "5",
+         NULL, 0},
+        {"model: other", "request_defaults.model: 'model' is decided by api_model", 1},
+        {"extra_body: {model: other}", "extra_body.model: 'model' is decided by the runtime", 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char *text =
+            xasprintf("models: [{name: m, api_model: a, api_key: k, request_defaults: {%s}}]\nblocks:\n" END,
+                      cases[i].params);
+        expect_said(text, cases[i].part ? cases[i].part : "", 0, cases[i].warnings);
+        free(text);
+    }
+    expect_said(MODEL "blocks:\n  - {type: ai, exec: 1, model: m, prompts: [a], params: {timeout: 3}}\n",
+                "blocks[0].params.timeout: 'timeout' only goes to the server", 0, 1);
+    loaded_t l =
+        load("models: [{name: m, api_model: a, api_key: k, request_defaults: {timeout: 3, stop: [no]}}]\n"
+             "blocks:\n" END);
+    expect_json(l.p->models[0].params, "{\"timeout\":3,\"stop\":[false]}");
+    done(&l);
+}
+
+Test(pipeline, a_block_names_another_model_of_the_server) {
+    loaded_t l = load_clean("models:\n"
+                            "  - {name: x, api_model: x1, api_key: k, base_url: \"http://127.0.0.1:9\"}\n"
+                            "  - {name: m, api_model: am, api_key: k, base_url: \"http://127.0.0.1:9\", "
+                            "request_defaults: {top_p: 1, timeout_sec: 5}}\n"
+                            "  - {name: o, api_model: big, api_key: k, base_url: \"http://127.0.0.1:9\"}\n"
+                            "blocks:\n"
+                            "  - {type: ai, exec: 1, model: m, prompts: [a], params: {model: big, seed: 1}}\n"
+                            "  - {type: ai, exec: 2, model: m, prompts: [a], params: {model: big}}\n"
+                            "  - {type: ai, exec: 3, model: m, prompts: [a], params: {model: am}}\n"
+                            "  - {type: ai, exec: 4, model: m, prompts: [a]}\n");
+    cr_assert_eq(l.p->named_count, 3);
+    cr_assert_eq(l.p->model_count, 4);
+    cr_assert_eq(l.p->blocks[0].ai.model, 3);
+    cr_assert_eq(l.p->blocks[1].ai.model, 3);
+    cr_assert_eq(l.p->blocks[2].ai.model, 1, "its own name is no other");
+    cr_assert_eq(l.p->blocks[3].ai.model, 1);
+    const model_t *big = &l.p->models[3];
+    cr_assert_str_eq(big->name->data, "m");
+    cr_assert_str_eq(big->api_model->data, "big");
+    cr_assert_str_eq(big->api_key, "k");
+    cr_assert_eq(big->timeout_ms, 5000);
+    cr_assert_eq(big->endpoint_id, l.p->models[2].endpoint_id, "the same server, key and model");
+    cr_assert_neq(big->endpoint_id, l.p->models[1].endpoint_id);
+    expect_json(l.p->blocks[0].ai.params, "{\"top_p\":1,\"seed\":1}");
+    done(&l);
+}
+
+Test(pipeline, keys_are_cleaned) {
+    setenv("SDG_TEST_KEY", " sk-1234567890\r\n", 1);
+    setenv("SDG_TEST_TWO", "sk-1\nsk-2", 1);
+    setenv("SDG_TEST_BLANK", " \n", 1);
+    const char *form =
+        "models: [{name: m, api_model: a, base_url: \"http://h\", api_key: \"%s\"}]\nblocks:\n" END;
+    static const char *const written[] = {"${ENV.SDG_TEST_KEY}", "${SDG_TEST_KEY}", "\\tsk-1234567890 "};
+    for (size_t i = 0; i < 3; i++) {
+        char *text = xasprintf(form, written[i]);
+        loaded_t l = load_clean(text);
+        cr_assert_str_eq(l.p->models[0].api_key, "sk-1234567890");
+        done(&l);
+        free(text);
+    }
+    char *text = xasprintf(form, "${ENV.SDG_TEST_TWO}");
+    expect_said(text, "models[0].api_key: the key has a line break or another control character in it", 1, 0);
+    free(text);
+    text = xasprintf(form, "${ENV.SDG_TEST_BLANK}");
+    expect_said(text, "models[0].api_key: the key is empty: requests are sent without one", 0, 1);
+    free(text);
+    text = xasprintf(form, "");
+    loaded_t l = load_clean(text);
+    done(&l);
+    free(text);
+    expect_said("models: [{name: m, api_model: a, api_key: \"${ENV.SDG_NO_SUCH_KEY}\", base_url: "
+                "\"http://127.0.0.1\"},"
+                " {name: n, api_model: a, api_key: \"${ENV.SDG_NO_SUCH_KEY}\", base_url: "
+                "\"http://127.0.0.1\"}]\nblocks:\n" END,
+                "'SDG_NO_SUCH_KEY' is not set: requests are sent without a key", 0, 1);
+}
+
 Test(pipeline, python_blocks_are_compiled) {
     loaded_t l = load_clean(
         "mabel: {version: '2.0'}\n"
@@ -663,6 +930,27 @@ Test(pipeline, python_blocks_are_compiled) {
     expect_json(l.p->py_envs[1].env, "{\"A\":\"base\",\"B\":\"special\"}");
     expect_json(l.p->py_envs[0].requirements, "[\"a\",\"b\"]");
     done(&l);
+}
+
+Test(pipeline, setup_commands_of_a_python_environment) {
+    loaded_t l = load_clean(
+        "runtime: {python: {setup: {pre_install: [\"apt list\", b], post_install: c}}}\n"
+        "blocks:\n"
+        "  - {type: python, exec: 1, function_code: x}\n"
+        "  - {type: python, exec: 2, function_code: x, use_env: override, override_env: {setup: "
+        "{pre_install: "
+        "[]}}}\n"
+        "  - {type: python, exec: 3, function_code: x, use_env: override, override_env: {venv: other}}\n");
+    expect_json(l.p->py_envs[0].pre_install, "[\"apt list\",\"b\"]");
+    expect_json(l.p->py_envs[0].post_install, "[\"c\"]");
+    cr_assert_eq(l.p->py_envs[1].pre_install.kind, VALUE_NULL, "an empty list replaces, too");
+    expect_json(l.p->py_envs[1].post_install, "[\"c\"]");
+    cr_assert_eq(l.p->py_envs[2].post_install.kind, VALUE_NULL, "a venv of its own has a setup of its own");
+    done(&l);
+    expect_said("runtime: {python: {setup: {preinstall: [a]}}}\nblocks:\n" END,
+                "runtime.python.setup: unknown key 'preinstall' in setup, did you mean 'pre_install'?", 0, 1);
+    expect_said("runtime: {python: {setup: {pre_install: [[a]]}}}\nblocks:\n" END,
+                "runtime.python.setup.pre_install[0]: expected text, found a list", 1, 0);
 }
 
 Test(pipeline, python_problems) {

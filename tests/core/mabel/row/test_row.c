@@ -134,6 +134,44 @@ Test(row, connections_rename_for_one_block) {
         "{\"_row_index\": 0, \"w\": \"<ABC> overwritten row plan\"}");
 }
 
+Test(row, run_if_sees_wired_names_and_a_skipped_source_wires_nothing) {
+    static const char yaml[] =
+        "mabel: {version: \"2.0\"}\nblocks:\n"
+        "  - {type: logic, exec: 1, id: maker, op: set, var: v, value: go, outputs: [{name: Flag}], run_if: "
+        "{eq: [\"{make}\", true]}}\n"
+        "  - {type: logic, exec: 2, id: user, op: set, var: w, value: \"<{Plan}>\", outputs: [{name: W}], "
+        "run_if: "
+        "{eq: [\"{Plan}\", go]}}\n"
+        "  - {type: end, exec: 3, final: [{name: w, value: \"{W}\"}]}\n"
+        "connections: [{from: maker, output: Flag, to: user, input: Plan}]\n";
+    expect(yaml, "{\"make\": true, \"Plan\": \"stop\"}", "{\"_row_index\": 0, \"w\": \"<go>\"}");
+    expect(yaml, "{\"make\": false, \"Plan\": \"go\"}", "{\"_row_index\": 0, \"w\": \"<go>\"}");
+    expect(yaml, "{\"make\": false, \"Plan\": \"stop\"}", "{\"_row_index\": 0, \"w\": \"\"}");
+}
+
+Test(row, included_variables_stay_beside_a_final_list) {
+    expect(
+        "mabel: {version: \"2.0\"}\nglobals: {vars: {seen: 12345678901234567890, list: [1]}}\nblocks:\n"
+        "  - {type: end, exec: 1, final_mode: list, include_vars: [seen, list], final: [{name: a, value: "
+        "\"{x}\"}]}\n",
+        "{\"x\": 18446744073709551616}",
+        "{\"_row_index\": 0, \"final\": [{\"name\": \"a\", \"value\": \"18446744073709551616\"}], \"seen\": "
+        "12345678901234567890, \"list\": [1]}");
+}
+
+Test(row, large_integers_pass_through_finals) {
+    expect(
+        "mabel: {version: \"2.0\"}\nglobals: {const: {big: -9223372036854775809}}\nblocks:\n"
+        "  - {type: end, exec: 1, final: [{name: a, value: 12345678901234567890}, {name: b, value: "
+        "[12345678901234567890, \"{id}\"]}, {name: c, value: \"{id}\", type_hint: number}, {name: d, value: "
+        "\"{big} {o}\"}, {name: e, value: \"{text}\", type_hint: number}]}\n",
+        "{\"id\": 18446744073709551616, \"o\": {\"n\": [12345678901234567890]}, \"text\": "
+        "\"12345678901234567891\"}",
+        "{\"_row_index\": 0, \"a\": 12345678901234567890, \"b\": [12345678901234567890, "
+        "\"18446744073709551616\"], \"c\": 18446744073709551616, \"d\": \"-9223372036854775809 {'n': "
+        "[12345678901234567890]}\", \"e\": 12345678901234567891}");
+}
+
 Test(row, intermediates_are_saved_also_when_the_row_fails) {
     const char *yaml = "mabel: {version: \"2.0\"}\nblocks:\n"
                        "  - {type: logic, exec: 10, op: set, var: a, value: {concat: [\"{x}\", \"!\"]}, "

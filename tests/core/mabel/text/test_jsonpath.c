@@ -87,6 +87,13 @@ Test(jsonpath, descendants_come_in_document_order) {
     expect_hits("[[[1]],2]", "$..*", "[[[1]],2,[1],1]");
 }
 
+Test(jsonpath, a_name_may_hold_a_hyphen) {
+    expect_hits("{\"my-key\":{\"a-b-2\":7}}", "$.my-key.a-b-2", "[7]");
+    expect_hits("{\"my-key\":1,\"my\":{\"key\":2}}", "$..my-key", "[1]");
+    expect_hits("[{\"my-key\":-1},{\"my-key\":1}]", "$[?@.my-key==-1]", "[{\"my-key\":-1}]");
+    expect_hits("{\"my-key\":5}", "my-key", "[5]");
+}
+
 Test(jsonpath, filters) {
     static const char doc[] = "{\"a\":[3,5,1,2,4,6,{\"b\":\"j\"},{\"b\":\"k\"},{\"b\":{}},{\"b\":\"kilo\"}],"
                               "\"o\":{\"p\":1,\"q\":2,\"r\":3},\"e\":\"f\"}";
@@ -105,6 +112,11 @@ Test(jsonpath, filters) {
     expect_hits(
         doc, "$[?@.*]",
         "[[3,5,1,2,4,6,{\"b\":\"j\"},{\"b\":\"k\"},{\"b\":{}},{\"b\":\"kilo\"}],{\"p\":1,\"q\":2,\"r\":3}]");
+    static const char ids[] = "[9223372036854775807,12345678901234567890,12345678901234567891,1e30,-1]";
+    expect_hits(ids, "$[?@ == 12345678901234567890]", "[12345678901234567890]");
+    expect_hits(ids, "$[?@ > 12345678901234567890]", "[12345678901234567891,1e+30]");
+    expect_hits(ids, "$[?@ <= 9223372036854775808]", "[9223372036854775807,-1]");
+    expect_hits(ids, "$[?@ < -12345678901234567890]", "[]");
     expect_hits("[{\"t\":true},{\"t\":1},{\"t\":null},{\"t\":\"1\"},{}]", "$[?@.t == true]",
                 "[{\"t\":true}]");
     expect_hits("[{\"t\":true},{\"t\":1},{\"t\":null},{\"t\":\"1\"},{}]", "$[?@.t == null]",
@@ -170,7 +182,7 @@ Test(jsonpath, what_is_no_query) {
                                       "$[?@.a == 1.]",
                                       "$[?@.a == .5]",
                                       "$[?search(@, '(')]",
-                                      "$.a-b",
+                                      "$.-b",
                                       "$[?length(@.*) > 1]",
                                       "$[\"\t\"]",
                                       "$$",

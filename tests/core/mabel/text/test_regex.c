@@ -55,6 +55,14 @@ Test(regex, classes_are_unicode_and_python_escapes_are_known) {
     cr_expect_eq(match("\\\\u3040", 0, "\\u3040", span), 1);
 }
 
+Test(regex, capital_z_is_the_very_end) {
+    size_t span[8];
+    cr_expect_eq(match("a\\Z", 0, "ba", span), 1);
+    cr_expect_eq(match("a\\Z", 0, "ba\n", span), 0);
+    cr_expect_eq(match("a\\n\\Z", 0, "ba\n", span), 1);
+    cr_expect_eq(match("a\\\\Z", 0, "a\\Z", span), 1);
+}
+
 Test(regex, a_broken_pattern_says_where) {
     err_t err;
     cr_expect_null(regex_compile("ab(c", 4, 0, &err));

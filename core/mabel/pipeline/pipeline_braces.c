@@ -1,0 +1,121 @@
+/* pipeline_braces.c - braces that do not do what they seem to: a {placeholder} without quotes, and the {{
+ * name }} and {% if %} of Jinja.
+ *
+ * The first is looked for in the whole file, because YAML reads it as a map with a null wherever it stands;
+ * the second only in texts that go to a model or into the result, because code and expressions have braces of
+ * their own. A place that has a message already gets no second one. */
+#include "core/mabel/pipeline/pipeline_load.h"
+
+#include <string.h>
+
+/* ---- placeholders without quotes */
+
+static bool is_name_byte(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '.' || c == '-' || (unsigned char)c >= 0x80;
+}
+
+/* Is this {name}, with nothing behind the name? */
+static bool is_bare(const ynode_t *n) {
+    if (n->kind != YNODE_MAP || !n->brackets || n->count != 1 || n->keys[0]->quoted) return false;
+    const ynode_t *value = n->items[0];
+    if (value->kind != YNODE_SCALAR || !value->plain || value->plain[0]) return false;
+    const char *key = yaml_key(n, 0);
+    while (is_name_byte(*key))
+        key++;
+    return *key == '\0' && key > yaml_key(n, 0);
+}
+
+static bool is_said(const load_t *l, const ynode_t *n) {
+    for (size_t i = 0; i < l->diags->count; i++)
+        if (l->diags->items[i].line == n->line && l->diags->items[i].col == n->col) return true;
+    return false;
+}
+
+/* Maps whose keys are names that the file declares: {name} alone declares one there. */
+static bool declares(const char *key) { return strcmp(key, "vars") == 0 || strcmp(key, "const") == 0; }
+
+static void bare_check(load_t *l, const ynode_t *n, const ypath_t *path) {
+    if (is_bare(n) && !(path && path->key && declares(path->key)) && !is_said(l, n)) {
+        const char *name = yaml_key(n, 0);
+        complain(l, DIAG_WARNING, n, path, "found a map with a null; put a {placeholder} in quotes: \"{%s}\"",
+                 name);
+    }
+}
+
+/* ---- Jinja */
+
+/* What stands between "{{" and "}}" when it is what Jinja would take: a name, perhaps with filters behind it.
+ */
+static bool is_jinja_name(const char *at, const char *end) {
+    while (at < end && (*at == ' ' || *at == '-'))
+        at++;
+    if (at == end || !is_name_byte(*at) || (*at >= '0' && *at <= '9')) return false;
+    while (at < end && (is_name_byte(*at) || *at == '[' || *at == ']'))
+        at++;
+    while (at < end && *at == ' ')
+        at++;
+    return at == end || *at == '|';
+}
+
+/* "\frac{{x}}{{y}}" is LaTeX. */
+static bool follows_command(const char *text, const char *at) {
+    if (at > text && (at[-1] == '}' || at[-1] == '^')) return true;
+    while (at > text && ((at[-1] >= 'a' && at[-1] <= 'z') || (at[-1] >= 'A' && at[-1] <= 'Z')))
+        at--;
+    return at > text && at[-1] == '\\';
+}
+
+static void jinja_check(load_t *l, const ynode_t *n, const ypath_t *path) {
+    const char *text = yaml_text(n, NULL), *at = text;
+    if (!text || is_said(l, n)) return;
+    const char *tag = strstr(text, "{%");
+    if (tag && strstr(tag, "%}")) {
+        complain(l, DIAG_WARNING, n, path,
+                 "{%% ... %%} of Jinja stays as written: write {name} for a value, and a logic block or "
+                 "run_if for "
+                 "a condition");
+        return;
+    }
+    while ((at = strstr(at, "{{"))) {
+        const char *end = strstr(at, "}}");
+        if (end && !follows_command(text, at) && is_jinja_name(at + 2, end)) {
+            const char *name = at + 2 + strspn(at + 2, " -");
+            int len = (int)strcspn(name, " |}");
+            complain(l, DIAG_WARNING, n, path,
+                     "a placeholder has single braces: write {%.*s}, not {{ %.*s }}", len > 80 ? 80 : len,
+                     name, len > 80 ? 80 : len, name);
+            return;
+        }
+        at += 2;
+    }
+}
+
+/* Do the texts below this key go to a model or into the result? `section` is the first key of the path. */
+static bool has_prose(const char *section, const char *key) {
+    static const char *const keys[] = {"system_prompt", "prompts", "content", "final", "reason"};
+    if (strcmp(section, "templates") == 0) return strcmp(key, "text") == 0;
+    for (size_t i = 0; strcmp(section, "blocks") == 0 && i < sizeof keys / sizeof keys[0]; i++)
+        if (strcmp(keys[i], key) == 0) return true;
+    return false;
+}
+
+/* ---- the walk, at most YAML_DEPTH_MAX deep */
+
+static void walk(load_t *l, const ynode_t *n, const ypath_t *path, const char *section, bool prose) {
+    if (n->kind == YNODE_SCALAR) {
+        if (prose) jinja_check(l, n, path);
+        return;
+    }
+    bare_check(l, n, path);
+    for (size_t i = 0; i < n->count; i++) {
+        const char *key = n->kind == YNODE_MAP ? yaml_key(n, i) : NULL;
+        walk(l, n->items[i], key ? YPATH_KEY(path, key) : YPATH_AT(path, i),
+             path  ? section
+             : key ? key
+                   : "",
+             prose || (path && key && has_prose(section, key)));
+    }
+}
+
+void braces_check(load_t *l) { walk(l, l->root, NULL, "", false); }
