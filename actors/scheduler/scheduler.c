@@ -490,7 +490,7 @@ static void judge_job(scheduler_t *s, job_spec_t *spec, uint64_t now) {
     endpoint_report_t of;
     if (!dispatch_job_stats(s->dispatch, spec->id, &job) || job.stopping || job.over) return;
     endpoint_facts_t facts = {.rows_unfinished = job.rows_queued + job.rows_leased,
-                              .input_ended = job.input_ended};
+                              .none_come = job.none_come};
     endpoint_verdict_t verdict = endpoint_book_judge(spec->endpoints, &facts, now, &of);
     if (verdict == ENDPOINT_IS_FINAL) end_job_at(s, spec->id, &of, now);
     if (verdict == ENDPOINT_FAILS_ITS_ROW) let_fail(s, spec->id, of.endpoint);

@@ -234,7 +234,7 @@ typedef struct dispatch_job_stats {
     /* Credits, counted from the start of the job: rows that may have come, results that may have been sent.
      */
     uint64_t ingest_rows_limit, result_rows_limit;
-    bool input_ended; /* all its rows have come */
+    bool none_come; /* no row comes before one of these is done: all have come, or the window is full */
     bool stopping, over;
 } dispatch_job_stats_t;
 /* False: the job is not known, all numbers are 0. */

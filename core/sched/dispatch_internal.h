@@ -245,6 +245,8 @@ static inline uint64_t dispatch_job_pending(const seat_job_t *job) {
 }
 seat_job_t *dispatch_job_find(const dispatch_t *d, uint64_t id);
 /* What runs may finish, nothing else starts. */
+/* Is the client expected to send rows, and does the window have room for one? */
+bool dispatch_job_takes_rows(const seat_job_t *job);
 void dispatch_job_wind_down(dispatch_t *d, seat_job_t *job, dispatch_end_t end, const char *reason,
                             uint64_t now);
 /* A worker has spoken of a job that is over or forgotten: it is to forget it, too. */

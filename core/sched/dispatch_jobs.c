@@ -305,6 +305,12 @@ static bool expects_rows(const seat_job_t *job) {
     return job->state == JOB_RUNNING && !(job->end_known && job->next_chunk >= job->chunks);
 }
 
+bool dispatch_job_takes_rows(const seat_job_t *job) {
+    uint64_t row_bytes = job->pending_bytes - job->answered_bytes;
+    return expects_rows(job) && dispatch_job_pending(job) < job->asked.window_rows &&
+           row_bytes < dispatch_job_rows_bytes(job);
+}
+
 /* Bytes a client may have sent in all: raw bytes answered or dropped, and half of the window. */
 static uint64_t bytes_limit(const seat_job_t *job) {
     return job->received_bytes - (job->pending_bytes - job->answered_bytes) + dispatch_job_rows_bytes(job);

@@ -40,6 +40,8 @@ struct endpoint_book {
     size_t known_count, known_cap;
     /* Since when all rows wait, and how many they are; 0: not all do. */
     uint64_t stuck_rows, stuck_ns;
+    /* Requests so far, and since when they are that many and none is in flight. */
+    uint64_t requests, quiet_ns;
 };
 
 endpoint_book_t *endpoint_book_new(void) { return xcalloc(1, sizeof(endpoint_book_t)); }
@@ -232,8 +234,8 @@ static bool is_well_somewhere(const endpoint_book_t *b, uint64_t endpoint, uint6
 
 /* For how long all unfinished rows have been waiting with a refusal. */
 static uint64_t stuck_for(endpoint_book_t *b, const endpoint_facts_t *facts, uint64_t refused, uint64_t now) {
-    bool more_may_come = !facts->input_ended && refused < ENDPOINT_REFUSALS_MAX;
-    bool stuck = facts->rows_unfinished > 0 && refused >= facts->rows_unfinished && !more_may_come;
+    bool others_come = !facts->none_come && refused < ENDPOINT_REFUSALS_MAX;
+    bool stuck = facts->rows_unfinished > 0 && refused >= facts->rows_unfinished && !others_come;
     if (!stuck) {
         b->stuck_rows = 0;
         return 0;
@@ -245,9 +247,17 @@ static uint64_t stuck_for(endpoint_book_t *b, const endpoint_facts_t *facts, uin
     return now - b->stuck_ns;
 }
 
+/* For how long nothing has been asked. */
+static uint64_t quiet_for(endpoint_book_t *b, uint64_t requests, uint64_t in_flight, uint64_t now) {
+    if (requests != b->requests || in_flight > 0 || b->quiet_ns == 0) b->quiet_ns = now;
+    b->requests = requests;
+    return now - b->quiet_ns;
+}
+
 endpoint_verdict_t endpoint_book_judge(endpoint_book_t *b, const endpoint_facts_t *facts, uint64_t now,
                                        endpoint_report_t *of) {
-    uint64_t refused = 0, most = 0;
+    endpoint_report_t all = {0}; /* the sum over all endpoints */
+    uint64_t most = 0;
     bool suspect = false;
     for (size_t i = 0; i < b->known_count && b->suspect; i++) {
         endpoint_report_t sum;
@@ -258,12 +268,14 @@ endpoint_verdict_t endpoint_book_judge(endpoint_book_t *b, const endpoint_facts_
             *of = sum;
             return ENDPOINT_IS_FINAL;
         }
-        refused += sum.refused;
+        endpoint_report_add(&all, &sum);
         if (sum.refused > most) *of = sum;
         if (sum.refused > most) most = sum.refused;
     }
-    b->suspect = suspect || refused > 0;
-    if (stuck_for(b, facts, refused, now) < ENDPOINT_STUCK_NS) return ENDPOINT_GOES_ON;
-    b->stuck_ns = now;
-    return facts->rows_unfinished > 1 ? ENDPOINT_IS_FINAL : ENDPOINT_FAILS_ITS_ROW;
+    b->suspect = suspect || all.refused > 0;
+    bool stuck = stuck_for(b, facts, all.refused, now) >= ENDPOINT_STUCK_NS;
+    bool quiet = quiet_for(b, all.requests, all.in_flight, now) >= ENDPOINT_QUIET_NS && all.refused > 0;
+    if (!stuck && !quiet) return ENDPOINT_GOES_ON;
+    b->stuck_ns = b->quiet_ns = now; /* a verdict that is lost on its way is given again */
+    return all.refused > 1 && facts->rows_unfinished > 1 ? ENDPOINT_IS_FINAL : ENDPOINT_FAILS_ITS_ROW;
 }

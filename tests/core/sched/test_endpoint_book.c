@@ -43,7 +43,7 @@ static endpoint_report_t sum(uint64_t now) {
 
 static endpoint_verdict_t judge(uint64_t rows, bool ended, uint64_t now) {
     endpoint_report_t of;
-    endpoint_facts_t facts = {.rows_unfinished = rows, .input_ended = ended};
+    endpoint_facts_t facts = {.rows_unfinished = rows, .none_come = ended};
     return endpoint_book_judge(book, &facts, now, &of);
 }
 
@@ -161,10 +161,27 @@ Test(endpoint_book, rows_at_two_endpoints_are_counted_together) {
     endpoint_report_t two[] = {refused(1), refused(2)}, of;
     two[1].endpoint = OTHER;
     endpoint_book_take(book, WORKER_A, two, 2, 0);
-    endpoint_facts_t facts = {.rows_unfinished = 3, .input_ended = true};
+    endpoint_facts_t facts = {.rows_unfinished = 3, .none_come = true};
     cr_expect_eq(endpoint_book_judge(book, &facts, 0, &of), ENDPOINT_GOES_ON);
     cr_expect_eq(endpoint_book_judge(book, &facts, ENDPOINT_STUCK_NS, &of), ENDPOINT_IS_FINAL);
     cr_expect_eq(of.endpoint, OTHER, "the one most rows wait for");
+}
+
+Test(endpoint_book, workers_without_room_for_other_rows_do_not_wait_for_ever) {
+    say(WORKER_A, refused(2), 0);
+    cr_expect_eq(judge(100, false, 0), ENDPOINT_GOES_ON);
+    endpoint_report_t r = refused(2);
+    r.requests = 3;
+    r.in_flight = 1;
+    say(WORKER_A, r, 5 * SECOND);
+    cr_expect_eq(judge(100, false, 15 * SECOND), ENDPOINT_GOES_ON, "an answer may come");
+    r = refused(3);
+    say(WORKER_A, r, 20 * SECOND);
+    cr_expect_eq(judge(100, false, 20 * SECOND), ENDPOINT_GOES_ON);
+    cr_expect_eq(judge(100, false, 20 * SECOND + ENDPOINT_QUIET_NS), ENDPOINT_IS_FINAL);
+    say(WORKER_A, refused(1), 40 * SECOND);
+    cr_expect_eq(judge(100, false, 40 * SECOND), ENDPOINT_GOES_ON);
+    cr_expect_eq(judge(100, false, 40 * SECOND + ENDPOINT_QUIET_NS), ENDPOINT_FAILS_ITS_ROW);
 }
 
 Test(endpoint_book, a_single_row_fails) {
