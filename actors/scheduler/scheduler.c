@@ -361,6 +361,8 @@ static void on_job_refused(scheduler_t *s, peer_t *peer, const link_frame_t *in,
     log_debug("scheduler", "worker %s cannot run job %" PRIx64 ": %s", peer->name,
               in->message.JOB_REFUSED.job, reason);
     dispatch_worker_refuses(s->dispatch, peer->instance, in->message.JOB_REFUSED.job, reason, now);
+    job_spec_t *spec = idmap_get(&s->jobs, in->message.JOB_REFUSED.job);
+    if (spec) endpoint_book_gone(spec->endpoints, peer->instance);
     free(reason);
 }
 
@@ -467,12 +469,11 @@ static void tell_monitor_of_endpoints(scheduler_t *s, uint64_t now) {
     free(reports);
 }
 
-/* The server's words first cost a user the least time: what it says is mostly what is to be repaired. */
-static void end_job_at(scheduler_t *s, uint64_t job, const endpoint_report_t *of, uint64_t now) {
-    char reason[ERR_TEXT_MAX];
-    snprintf(reason, sizeof reason, "%s refuses every request: %s", of->address, of->trouble_text);
-    log_debug("scheduler", "job %016" PRIx64 ": %s", job, reason);
-    dispatch_job_final(s->dispatch, job, reason, now);
+/* The worker cannot use an endpoint that answers others: these run its rows. */
+static void do_without(scheduler_t *s, job_spec_t *spec, uint64_t worker, const char *reason, uint64_t now) {
+    log_warn("scheduler", "a worker is given no more rows of this job: only there %s", reason);
+    endpoint_book_gone(spec->endpoints, worker);
+    dispatch_worker_unfit(s->dispatch, worker, spec->id, reason, now);
 }
 
 static void let_fail(scheduler_t *s, uint64_t job, uint64_t endpoint) {
@@ -487,13 +488,17 @@ static void let_fail(scheduler_t *s, uint64_t job, uint64_t endpoint) {
 /* Does the job go on, as far as its endpoints are concerned? */
 static void judge_job(scheduler_t *s, job_spec_t *spec, uint64_t now) {
     dispatch_job_stats_t job;
-    endpoint_report_t of;
+    endpoint_ruling_t r;
+    char reason[ERR_TEXT_MAX];
     if (!dispatch_job_stats(s->dispatch, spec->id, &job) || job.stopping || job.over) return;
     endpoint_facts_t facts = {.rows_unfinished = job.rows_queued + job.rows_leased,
                               .none_come = job.none_come};
-    endpoint_verdict_t verdict = endpoint_book_judge(spec->endpoints, &facts, now, &of);
-    if (verdict == ENDPOINT_IS_FINAL) end_job_at(s, spec->id, &of, now);
-    if (verdict == ENDPOINT_FAILS_ITS_ROW) let_fail(s, spec->id, of.endpoint);
+    if (endpoint_book_judge(spec->endpoints, &facts, now, &r) == ENDPOINT_GOES_ON) return;
+    snprintf(reason, sizeof reason, "%s refuses every request: %s", r.of.address, r.of.trouble_text);
+    log_debug("scheduler", "job %016" PRIx64 ": %s", spec->id, reason);
+    if (r.verdict == ENDPOINT_IS_FINAL) dispatch_job_final(s->dispatch, spec->id, reason, now);
+    if (r.verdict == ENDPOINT_FAILS_ITS_ROW) let_fail(s, spec->id, r.of.endpoint);
+    if (r.verdict == ENDPOINT_UNFIT_WORKER) do_without(s, spec, r.worker, reason, now);
 }
 
 static void judge_jobs(scheduler_t *s, uint64_t now) {

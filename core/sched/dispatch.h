@@ -168,6 +168,8 @@ void dispatch_lease_return(dispatch_t *d, uint64_t worker, uint64_t job, const u
 /* The worker cannot run this job: the rows it holds of it are queued again, without counting an attempt. When
  * no worker can run the job, it ends with the reason. */
 void dispatch_worker_refuses(dispatch_t *d, uint64_t worker, uint64_t job, const char *reason, uint64_t now);
+/* Likewise, but the worker does not know it: it is told to forget the job. */
+void dispatch_worker_unfit(dispatch_t *d, uint64_t worker, uint64_t job, const char *reason, uint64_t now);
 void dispatch_worker_drain(dispatch_t *d, uint64_t worker, uint64_t now); /* no new leases */
 /* crashed: false after BYE (its rows are requeued without counting an attempt). */
 void dispatch_worker_gone(dispatch_t *d, uint64_t worker, bool crashed, uint64_t now);

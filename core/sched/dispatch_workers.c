@@ -195,6 +195,12 @@ void dispatch_worker_refuses(dispatch_t *d, uint64_t id, uint64_t job_id, const 
     if (!somebody_can_run(d, job)) dispatch_job_wind_down(d, job, DISPATCH_ENDED_REFUSED, job->refusal, now);
 }
 
+void dispatch_worker_unfit(dispatch_t *d, uint64_t id, uint64_t job_id, const char *reason, uint64_t now) {
+    const seat_worker_t *worker = dispatch_worker_find(d, id);
+    if (worker) dispatch_job_unknown(d, worker, job_id);
+    dispatch_worker_refuses(d, id, job_id, reason, now);
+}
+
 void dispatch_worker_tick(dispatch_t *d, seat_worker_t *worker, uint64_t now) {
     if (worker->patience_ns && now > worker->heard_ns + worker->patience_ns) {
         worker_leave(d, worker, true, "it fell silent");

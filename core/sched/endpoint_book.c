@@ -210,13 +210,14 @@ size_t endpoint_book_sum(const endpoint_book_t *b, uint64_t now, endpoint_report
 
 /* ---- the verdict */
 
-static bool is_found_final(const endpoint_book_t *b, uint64_t endpoint) {
+/* A worker that has found it final; NULL: none has. */
+static const teller_t *who_found_final(const endpoint_book_t *b, uint64_t endpoint) {
     IDMAP_EACH(&b->tellers, slot) {
         const teller_t *t = slot->value;
         const line_t *line = line_peek(t, endpoint);
-        if (line && !t->gone && line->said.state == ENDPOINT_FINAL) return true;
+        if (line && !t->gone && line->said.state == ENDPOINT_FINAL) return t;
     }
-    return false;
+    return NULL;
 }
 
 /* Does it answer a worker at the moment, that it has refused nothing since? */
@@ -254,28 +255,37 @@ static uint64_t quiet_for(endpoint_book_t *b, uint64_t requests, uint64_t in_fli
     return now - b->quiet_ns;
 }
 
-endpoint_verdict_t endpoint_book_judge(endpoint_book_t *b, const endpoint_facts_t *facts, uint64_t now,
-                                       endpoint_report_t *of) {
-    endpoint_report_t all = {0}; /* the sum over all endpoints */
-    uint64_t most = 0;
-    bool suspect = false;
-    for (size_t i = 0; i < b->known_count && b->suspect; i++) {
+static endpoint_verdict_t rule(endpoint_ruling_t *ruling, endpoint_verdict_t verdict) {
+    return ruling->verdict = verdict;
+}
+
+/* The sums are added up in *all; the ruling is about the endpoint most rows wait for, unless one is final. */
+static endpoint_verdict_t look_for_final(endpoint_book_t *b, uint64_t now, endpoint_report_t *all,
+                                         endpoint_ruling_t *ruling) {
+    for (size_t i = 0; i < b->known_count; i++) {
         endpoint_report_t sum;
         sum_of(b, &b->known[i], now, &sum);
-        bool final = is_found_final(b, sum.endpoint);
-        suspect = suspect || final;
-        if (final && !is_well_somewhere(b, sum.endpoint, now)) {
-            *of = sum;
-            return ENDPOINT_IS_FINAL;
-        }
-        endpoint_report_add(&all, &sum);
-        if (sum.refused > most) *of = sum;
-        if (sum.refused > most) most = sum.refused;
+        const teller_t *finder = who_found_final(b, sum.endpoint);
+        endpoint_report_add(all, &sum);
+        if (sum.refused > ruling->of.refused || finder) ruling->of = sum;
+        if (!finder) continue;
+        ruling->worker = finder->worker;
+        return is_well_somewhere(b, sum.endpoint, now) ? ENDPOINT_UNFIT_WORKER : ENDPOINT_IS_FINAL;
     }
-    b->suspect = suspect || all.refused > 0;
+    return ENDPOINT_GOES_ON;
+}
+
+endpoint_verdict_t endpoint_book_judge(endpoint_book_t *b, const endpoint_facts_t *facts, uint64_t now,
+                                       endpoint_ruling_t *ruling) {
+    endpoint_report_t all = {0}; /* the sum over all endpoints */
+    *ruling = (endpoint_ruling_t){0};
+    endpoint_verdict_t found = b->suspect ? look_for_final(b, now, &all, ruling) : ENDPOINT_GOES_ON;
+    if (found != ENDPOINT_GOES_ON) return rule(ruling, found);
+    b->suspect = all.refused > 0;
     bool stuck = stuck_for(b, facts, all.refused, now) >= ENDPOINT_STUCK_NS;
     bool quiet = quiet_for(b, all.requests, all.in_flight, now) >= ENDPOINT_QUIET_NS && all.refused > 0;
-    if (!stuck && !quiet) return ENDPOINT_GOES_ON;
+    if (!stuck && !quiet) return rule(ruling, ENDPOINT_GOES_ON);
     b->stuck_ns = b->quiet_ns = now; /* a verdict that is lost on its way is given again */
-    return all.refused > 1 && facts->rows_unfinished > 1 ? ENDPOINT_IS_FINAL : ENDPOINT_FAILS_ITS_ROW;
+    bool alone = all.refused == 1 || facts->rows_unfinished == 1;
+    return rule(ruling, alone ? ENDPOINT_FAILS_ITS_ROW : ENDPOINT_IS_FINAL);
 }

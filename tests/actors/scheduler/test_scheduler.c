@@ -465,3 +465,22 @@ Test(scheduler, the_last_row_fails_with_what_its_endpoint_says) {
     link_frame_free(&in);
     leave(&a), leave(&client);
 }
+
+Test(scheduler, a_worker_that_alone_is_refused_gets_no_more_of_the_job) {
+    puppet_t *client = client_with_rows(50), *a = join(ROLE_WORKER, WORKER_A),
+             *b = join(ROLE_WORKER, WORKER_B);
+    link_frame_t in;
+    puppet_pass(a, MESSAGE_LEASE);
+    report(b, (endpoint_report_t){.endpoint = SERVER, .requests = 9, .answered = 9});
+    puppet_sync(b, MESSAGE_NONE);
+    report(a, refused(16, ENDPOINT_FINAL));
+    puppet_await(a, MESSAGE_JOB_DROP, &in);
+    cr_expect_eq(in.message.JOB_DROP.mode, DISPATCH_STOP_NOW);
+    link_frame_free(&in);
+    puppet_say(client, (message_t){.type = MESSAGE_STATUS_GET, .STATUS_GET = {.token = 7}});
+    puppet_await(client, MESSAGE_STATUS, &in);
+    cr_expect(slice_has(in.message.STATUS.json, "\"jobs\": 1"));
+    link_frame_free(&in);
+    cr_expect_eq(puppet_sync(client, MESSAGE_JOB_DONE), 0);
+    leave(&a), leave(&b), leave(&client);
+}

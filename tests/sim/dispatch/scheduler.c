@@ -259,7 +259,7 @@ static void endpoint_report(sim_t *s, const mail_t *m, uint64_t worker) {
     endpoint_report_t reports[ENDPOINTS];
     if (!book || book->over || world_worker(s, worker)->peer != m->peer) return;
     for (size_t e = 0; e < ENDPOINTS; e++) {
-        const uint64_t *said = &m->rows[e * 5];
+        const uint64_t *said = &m->rows[e * REPORT_WORDS];
         reports[e] = (endpoint_report_t){
             .endpoint = e + 1,
             .state = said[4] >= ENDPOINT_REFUSALS_MAX ? ENDPOINT_FINAL : ENDPOINT_OPEN,
@@ -268,7 +268,7 @@ static void endpoint_report(sim_t *s, const mail_t *m, uint64_t worker) {
             .in_flight = said[2],
             .refused = said[3],
             .refused_in_a_row = said[4],
-            .answered_ms = said[1] ? 0 : ENDPOINT_NEVER,
+            .answered_ms = said[1] ? said[5] / MILLISECOND : ENDPOINT_NEVER,
         };
     }
     endpoint_book_take(book->endpoints, worker, reports, ENDPOINTS, s->now);
@@ -277,13 +277,13 @@ static void endpoint_report(sim_t *s, const mail_t *m, uint64_t worker) {
 /* A job ends at an endpoint only when its key is refused there; a row fails alone only when it is alone. */
 static void judge_job(sim_t *s, job_book_t *book) {
     dispatch_job_stats_t stats;
-    endpoint_report_t of;
+    endpoint_ruling_t r;
     if (!dispatch_job_stats(s->d, book->job, &stats) || stats.stopping || stats.over) return;
     endpoint_facts_t facts = {.rows_unfinished = stats.rows_queued + stats.rows_leased,
                               .none_come = stats.none_come};
-    endpoint_verdict_t verdict = endpoint_book_judge(book->endpoints, &facts, s->now, &of);
-    if (verdict == ENDPOINT_GOES_ON) return;
-    world_trace(s, "scheduler: job %" PRIu64 ", endpoint %" PRIu64 ": %s", book->job, of.endpoint,
+    endpoint_verdict_t verdict = endpoint_book_judge(book->endpoints, &facts, s->now, &r);
+    if (verdict == ENDPOINT_GOES_ON || verdict == ENDPOINT_UNFIT_WORKER) return;
+    world_trace(s, "scheduler: job %" PRIu64 ", endpoint %" PRIu64 ": %s", book->job, r.of.endpoint,
                 verdict == ENDPOINT_IS_FINAL ? "final" : "its row fails");
     if (book->client->revoked_ns > s->now)
         world_fail(s, "job %" PRIu64 " ends at an endpoint that answers it", book->job);
@@ -292,10 +292,10 @@ static void judge_job(sim_t *s, job_book_t *book) {
         dispatch_job_final(s->d, book->job, "it refuses everything", s->now);
         return;
     }
-    if (of.refused != 1) world_fail(s, "%" PRIu64 " rows fail together", of.refused);
+    if (r.of.refused != 1) world_fail(s, "%" PRIu64 " rows fail together", r.of.refused);
     for (uint64_t peer = 0; peer < s->peers; peer++) {
         if (s->instance_at[peer])
-            world_post_plain(s, false, M_ENDPOINT_LET_FAIL, peer, book->job, of.endpoint, 0, 0);
+            world_post_plain(s, false, M_ENDPOINT_LET_FAIL, peer, book->job, r.of.endpoint, 0, 0);
     }
 }
 

@@ -382,16 +382,16 @@ static uint64_t calls_of(const worker_t *w, uint64_t job, size_t endpoint) {
 /* How the endpoints of a job fare here: when calls have been refused or are not any more, and with each beat.
  */
 static void say_reports(sim_t *s, worker_t *w, job_units_t *units, bool beats) {
-    mail_t *m = mail_new(M_ENDPOINT_REPORT, w->peer, units->job, ENDPOINTS * 5);
+    mail_t *m = mail_new(M_ENDPOINT_REPORT, w->peer, units->job, ENDPOINTS * REPORT_WORDS);
     bool news = beats;
     for (size_t e = 0; e < ENDPOINTS; e++) {
         seen_t *seen = &units->seen[e];
         uint64_t refused = refused_by(w, units->job, e);
         news = news || refused != seen->refused;
         seen->refused = refused;
-        uint64_t values[] = {seen->requests, seen->answered, calls_of(w, units->job, e), refused,
-                             seen->refused_in_a_row};
-        memcpy(&m->rows[e * 5], values, sizeof values);
+        uint64_t values[] = {seen->requests, seen->answered,         calls_of(w, units->job, e),
+                             refused,        seen->refused_in_a_row, s->now - seen->answered_ns};
+        memcpy(&m->rows[e * REPORT_WORDS], values, sizeof values);
     }
     if (news && w->welcome && s->broken != BROKEN_REPORTS)
         world_post(s, true, m);

@@ -30,6 +30,7 @@ enum {
     BATCHES_MAX = 4096,
     ROW_BYTES_MAX = 256,
     RESULT_BYTES_MAX = 512, /* with meta */
+    REPORT_WORDS = 6,       /* of ENDPOINT_REPORT, for each endpoint */
     ENDPOINTS = 2,          /* LLM servers; number 0 has the id 1 */
 };
 #define RULE_WAIT SECOND /* how often absolute things are repeated */
