@@ -61,4 +61,10 @@
 /* seconds of a time that a flag takes: some 30 years, and milliseconds of it fit anywhere */
 #define DURATION_S_MAX 1e9
 
+/* what stands between braces may be the name of a column up to so many bytes; longer texts are prose */
+#define BRACES_BYTES_MAX 200
+
+/* the path of a place in a pipeline, for messages; a longer one is cut */
+#define MENTION_PATH_BYTES_MAX 4096
+
 #endif

@@ -443,14 +443,21 @@ static void end_wait(worker_t *w, slot_t *slot, uint64_t work_ns, uint64_t now) 
         agenda_set_alarm(w->agenda, &slot->agenda, slot->agenda.alarm_ns + later);
 }
 
-static uint64_t flight_ns(const worker_t *w, const slot_t *slot, uint64_t now) {
-    return w->llm && slot->call_tag ? llm_engine_flight_ns(w->llm, slot->call_tag, now) : 0;
+/* For how long the row's call, since it was made, has been in flight when it has waited for so long. */
+static uint64_t flight_ns(const slot_t *slot, uint64_t waited_ns, uint64_t now) {
+    uint64_t age = now > slot->wait.since_ns ? now - slot->wait.since_ns : 0;
+    return age > waited_ns ? age - waited_ns : 0;
+}
+
+static uint64_t flight_so_far(const worker_t *w, const slot_t *slot, uint64_t now) {
+    if (!w->llm || !slot->call_tag) return 0;
+    return flight_ns(slot, llm_engine_waited_ns(w->llm, slot->call_tag, now), now);
 }
 
 /* The alarm that rings is that of the wall time. A row that has only waited for its turn has time left: then
  * the alarm is set anew. */
 static bool has_time_left(worker_t *w, slot_t *slot, uint64_t now) {
-    uint64_t due = slot->agenda.alarm_ns + wait_clock_moves(&slot->wait, now, flight_ns(w, slot, now));
+    uint64_t due = slot->agenda.alarm_ns + wait_clock_moves(&slot->wait, now, flight_so_far(w, slot, now));
     if (!slot->wait.runs || due <= now) return false;
     agenda_set_alarm(w->agenda, &slot->agenda, due);
     return true;
@@ -471,7 +478,7 @@ static void drive_llm(worker_t *w, uint64_t now) {
         else if (answer.has_unit)
             permit_give(answer.permit);
         answer.has_unit = false;
-        if (wanted) end_wait(w, slot, answer.flight_ns, now);
+        if (wanted) end_wait(w, slot, flight_ns(slot, answer.waited_ns, now), now);
         if (wanted)
             worker_report_answer(w, slot,
                                  answer.cause == LLM_CAUSE_NONE ? PASSAGE_CALL_ANSWERED : PASSAGE_CALL_FAILED,
@@ -525,7 +532,7 @@ static slot_t *slot_of_entry(agenda_entry_t *entry) {
 static void drive_agenda(worker_t *w, uint64_t now) {
     for (slot_t *slot; (slot = slot_of_entry(agenda_take_alarm(w->agenda, now)));) {
         if (has_time_left(w, slot, now)) continue;
-        end_wait(w, slot, flight_ns(w, slot, now), now);
+        end_wait(w, slot, flight_so_far(w, slot, now), now);
         worker_report(w, slot, PASSAGE_WAKE, now);
     }
     for (size_t turns = agenda_turns(w->agenda); turns > 0; turns--) {

@@ -98,7 +98,7 @@ typedef struct llm_call {
     ring_node_t of_route; /* in route->calls */
     ring_node_t fresh;    /* in engine->fresh: submitted with a unit since the last drive */
     ring_node_t flight;   /* in endpoint->in_flight while in flight */
-    uint64_t since_ns;    /* when its last request was sent */
+    uint64_t since_ns;    /* when its request was sent, or when it began to wait */
     uint64_t tag;         /* the caller's */
     llm_call_state_t state;
     bool has_unit; /* of `permit` */
@@ -193,6 +193,7 @@ static void call_back_off(llm_engine_t *engine, llm_call_t *call, llm_cause_t ca
     call->route->endpoint->load.retries[cause]++;
     call_give_unit(call);
     call_set_state(call, CALL_BACKING_OFF);
+    call->since_ns = now_ns;
     heap_add(&engine->back_offs, now_ns + wait_ms * MILLISECOND, call, &call->due_place);
 }
 
@@ -232,12 +233,10 @@ static llm_call_t *route_front(llm_route_t *route) {
 }
 
 /* The error of a call: the last reason, and what was done about it. */
-static void failure_describe(llm_answer_t *answer, const err_t *reason, retry_hint_t hint) {
-    char wait[64] = "", tries[48] = "";
-    if (hint.after_ms > LLM_RETRY_AFTER_MAX_S * INT64_C(1000))
-        snprintf(wait, sizeof wait, " (the server asks to wait %lld s)", (long long)(hint.after_ms / 1000));
+static void failure_describe(llm_answer_t *answer, const err_t *reason) {
+    char tries[48] = "";
     if (answer->requests > 1) snprintf(tries, sizeof tries, " (after %u attempts)", answer->requests);
-    err_set(&answer->error, reason->code, "%s%s%s", reason->text, wait, tries);
+    err_set(&answer->error, reason->code, "%s%s", reason->text, tries);
 }
 
 /* --- replicas --- */
@@ -373,6 +372,7 @@ static void call_answered(llm_engine_t *engine, llm_call_t *call, chat_answer_t 
     call->answer.text = chat->text;
     call->answer.reasoning = chat->reasoning;
     memcpy(call->answer.finish_reason, chat->finish_reason, sizeof call->answer.finish_reason);
+    call->answer.replaced = chat->replaced;
     call_finish(engine, call, LLM_CAUSE_NONE);
 }
 
@@ -383,7 +383,7 @@ static void call_failed(llm_engine_t *engine, llm_call_t *call, llm_cause_t caus
         call_back_off(engine, call, cause, now_ns, wait_ms);
         return;
     }
-    failure_describe(&call->answer, reason, hint);
+    failure_describe(&call->answer, reason);
     call_finish(engine, call, cause);
 }
 
@@ -403,7 +403,6 @@ static void reply_apply(llm_engine_t *engine, const http_reply_t *reply, uint64_
                           call->route->key); /* first: it looks for a cut key at the end of the text */
         trouble_note(endpoint, call->replica, cause, reason.text, now_ns);
     }
-    if (now_ns > call->since_ns) call->answer.flight_ns += now_ns - call->since_ns;
     request_end(engine, call);
     tokens_note(call, &chat); /* of answers that are of no use, too: they are paid for */
     call->answer.http_status = reply->status;
@@ -436,6 +435,7 @@ static void call_start(llm_engine_t *engine, llm_call_t *call, uint64_t now_ns) 
         .owner = call,
     };
     call->transfer = http_start(engine->http, &post);
+    call->answer.waited_ns += now_ns > call->since_ns ? now_ns - call->since_ns : 0;
     call->since_ns = now_ns;
     ring_add_last(&route->endpoint->in_flight, &call->flight);
     call_set_state(call, CALL_IN_FLIGHT);
@@ -579,6 +579,7 @@ int llm_engine_submit(llm_engine_t *engine, const llm_request_t *request, uint64
     call->headers = headers;
     idmap_add(&engine->calls, tag, call);
     if (call->has_unit) ring_add_last(&engine->fresh, &call->fresh);
+    call->since_ns = clock_now_ns();
     call_enqueue(engine, call, false);
     return SDG_OK;
 }
@@ -589,11 +590,11 @@ uint64_t llm_engine_waits_for(const llm_engine_t *engine, uint64_t tag) {
     return waits ? call->route->endpoint->id : 0;
 }
 
-uint64_t llm_engine_flight_ns(const llm_engine_t *engine, uint64_t tag, uint64_t now_ns) {
+uint64_t llm_engine_waited_ns(const llm_engine_t *engine, uint64_t tag, uint64_t now_ns) {
     const llm_call_t *call = idmap_get(&engine->calls, tag);
     if (!call) return 0;
-    bool flies = call->state == CALL_IN_FLIGHT && now_ns > call->since_ns;
-    return call->answer.flight_ns + (flies ? now_ns - call->since_ns : 0);
+    bool waits = call->state == CALL_QUEUED || call->state == CALL_BACKING_OFF;
+    return call->answer.waited_ns + (waits && now_ns > call->since_ns ? now_ns - call->since_ns : 0);
 }
 
 /* Takes the call out of the place it is in; its unit stays with it. */

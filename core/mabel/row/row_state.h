@@ -8,6 +8,7 @@
 #ifndef SDG_MABEL_ROW_ROW_STATE_H
 #define SDG_MABEL_ROW_ROW_STATE_H
 
+#include "core/base/json.h"
 #include "core/mabel/logic/logic.h"
 #include "core/mabel/row/row.h"
 
@@ -92,6 +93,8 @@ void row_fail(row_t *row, const char *label, const char *text, const char *kind)
 void row_give(row_t *row, str_t *name, value_t take);
 /* Counts something odd about the running block, under "<label>" or, with an output, "<label>.<output>". */
 void row_note(row_t *row, row_note_kind_t kind, const str_t *output, uint32_t count);
+/* Counts what was read although JSON has not got it, under a name. */
+void row_note_repairs(row_t *row, const char *name, json_repairs_t repairs);
 /* The running block has succeeded: the next one begins. */
 bool row_block_done(row_t *row);
 /* The running block failed with row->err; `kind` is one word for counting. Does what on_error says. */
