@@ -15,7 +15,7 @@
 
 #include "actors/monitor/limits.h"
 #include "core/base/buf.h"
-#include "core/llm/endpoint_report.h"
+#include "core/base/endpoint_report.h"
 
 /* In the order of weight. */
 typedef enum trouble_kind {
