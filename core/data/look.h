@@ -27,7 +27,7 @@ look_t look_text(const char *bytes, size_t n, bool ended);
 const char *look_packed(const char *bytes, size_t n);
 
 /* The separator of a CSV file by its header: ';' when the header has that and no comma, outside of quotes,
- * else ','. False: the header is not whole. */
+ * else ','. A first line "sep=C", as spreadsheets write it, names it. False: the header is not whole. */
 bool look_separator(const char *bytes, size_t n, bool ended, char *separator);
 
 #endif

@@ -414,6 +414,14 @@ static char find_separator(reader_t *r) {
     return separator;
 }
 
+/* Is the record that the parser holds a line "sep=C", before the header? */
+static bool names_separator(const reader_t *r) {
+    size_t len;
+    if (csv_problem(r->csv) || csv_too_long(r->csv) || csv_fields(r->csv) != 2) return false;
+    const char *text = csv_text_peek(r->csv, &len);
+    return len == sizeof "sep=" + 1 && memcmp(text, "sep=\0", len) == 0;
+}
+
 static int open_csv(reader_t *r, err_t *err) {
     bool tsv = r->form.format == DATA_TSV;
     if (!r->form.delimiter) r->form.delimiter = tsv ? '\t' : find_separator(r);
@@ -421,6 +429,7 @@ static int open_csv(reader_t *r, err_t *err) {
     r->block = xmalloc(DATA_READ_BYTES);
     buf_init(&r->json, DATA_LINE_BYTES_MAX);
     int rc = next_csv_record(r, err);
+    if (rc > 0 && names_separator(r)) rc = next_csv_record(r, err);
     if (rc < 0) return rc;
     if (rc == 0)
         return err_set(err, SDG_EINVAL, "%s is empty: a CSV file begins with a line of column names",

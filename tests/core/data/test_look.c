@@ -93,6 +93,10 @@ Test(look, the_separator_by_the_header) {
     cr_expect_eq(separator_of("a\nb;c\n"), ',', "only the header counts");
     cr_expect_eq(separator_of("\"a,\nb\";c\n"), ';', "a header may go over lines inside quotes");
     cr_expect_eq(separator_of("\"a;b\",c\n"), ',');
+    cr_expect_eq(separator_of("sep=|\r\na,b|c\r\n"), '|', "a spreadsheet names it");
+    cr_expect_eq(separator_of("\xEF\xBB\xBFsep=\t\na,b\tc\n"), '\t');
+    cr_expect_eq(separator_of("sep=ab,c\n"), ',');
+    cr_expect_eq(separator_of("sep=\n"), ',');
     cr_expect_not(look_separator("a;b", 3, false, &separator), "more of the header may come");
     cr_expect(look_separator("a;b\n", 4, false, &separator) && separator == ';');
 }

@@ -246,6 +246,12 @@ Test(reader, semicolons_are_recognised_by_the_header) {
     expect_notes(scratch_text("a.csv", "\xEF\xBB\xBF\"a\";b\r\n1;2,5\r\n"), "", rows);
     expect_notes(scratch_text("a.csv", "\"a,b\";c\n1;2\n"), "", "0@2 {\"a,b\": \"1\", \"c\": \"2\"}\nend");
     expect_notes(scratch_text("a.csv", "\"a;b\",c\n1,2\n"), "", "0@2 {\"a;b\": \"1\", \"c\": \"2\"}\nend");
+    expect_notes(scratch_text("a.csv", "sep=;\r\na,x;b\r\n1;2\r\n"), "",
+                 "0@3 {\"a,x\": \"1\", \"b\": \"2\"}\nend");
+    expect_notes(scratch_text("a.csv", "sep=,\na,b\n1,2\n"), "", "0@3 {\"a\": \"1\", \"b\": \"2\"}\nend");
+    expect_notes(scratch_text("a.csv", "sep=,x\n1,2\n"), "", "0@2 {\"sep=\": \"1\", \"x\": \"2\"}\nend");
+    expect_notes(scratch_text("a.csv", "\"a\n;\",\"b\"\r\n\"1\r\n\",\"\"\r\n"), "",
+                 "0@3 {\"a\\n;\": \"1\\r\\n\", \"b\": \"\"}\nend");
     expect_notes(scratch_text("a.csv", "a;b,c\n1,2\n"), "", "0@2 {\"a;b\": \"1\", \"c\": \"2\"}\nend");
     expect_notes(scratch_text("a.csv", "a|b\n1|2\n"), "give --delimiter '|'", "0@2 {\"a|b\": \"1|2\"}\nend");
     expect_notes(scratch_text("a.csv", "a\tb\n"), "give --delimiter tab", "end");
