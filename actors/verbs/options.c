@@ -23,6 +23,7 @@ void run_options_prepare(void *options) {
     o->workers = 1;
     o->python_workers = 2;
     o->memory_threshold_mb = 1024;
+    o->metrics_linger_s = UINT64_MAX;
 }
 
 void serve_options_prepare(void *options) { ((serve_options_t *)options)->listen = DEFAULT_ENDPOINT; }
@@ -116,6 +117,7 @@ static void fill_in_batch(run_options_t *o) {
 int run_options_check(verb_t verb, void *options, err_t *err) {
     run_options_t *o = options;
     fill_in_batch(o);
+    if (o->split && !o->input) return run_options_refuse_dataset(o, "--split", err);
     const char *missing = !o->yaml                                          ? "--yaml"
                           : !o->input                                       ? "--input"
                           : !o->output && (verb & (VERB_RUN | VERB_SUBMIT)) ? "--output"

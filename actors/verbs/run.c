@@ -10,6 +10,8 @@
 
 #include "actors/runtime/runtime.h"
 #include "actors/verbs/auto_tune.h"
+#include "actors/verbs/columns.h"
+#include "actors/verbs/command_line.h"
 #include "actors/verbs/limits.h"
 #include "actors/verbs/options.h"
 #include "actors/verbs/prepare.h"
@@ -50,8 +52,8 @@ static void say_windows(const client_args_t *c, uint64_t row_bytes) {
     buf_t line;
     buf_init(&line, 256);
     buf_adds(&line, "window: ");
-    words_count(&line, c->window_rows);
-    buf_adds(&line, " rows (concurrency ");
+    words_plural(&line, c->window_rows, "row", "rows");
+    buf_adds(&line, " (concurrency ");
     words_count(&line, c->concurrency);
     if (row_bytes) buf_adds(&line, ", rows of about ");
     if (row_bytes) words_bytes(&line, row_bytes);
@@ -67,15 +69,19 @@ static void say_windows(const client_args_t *c, uint64_t row_bytes) {
 
 static void say_resumed(const writer_resumed_t *r, const char *output) {
     if (r->torn_bytes)
-        log_warn("run", "%s ended in the middle of a line: %" PRIu64 " bytes cut", output, r->torn_bytes);
+        log_warn("run", "%s ended in the middle of a line: %" PRIu64 " %s cut", output, r->torn_bytes,
+                 words_choose(r->torn_bytes, "byte", "bytes"));
     if (r->adopted)
         log_warn("run", "%s has rows but no record of what wrote them: continuing on trust", output);
     if (r->identity_forced)
         log_warn("run", "%s was written by another pipeline, input or options: continuing as asked", output);
-    if (r->rows_retried) log_info("run", "%" PRIu64 " failed rows are done again", r->rows_retried);
+    if (r->rows_retried)
+        log_info("run", "%" PRIu64 " failed %s done again", r->rows_retried,
+                 words_choose(r->rows_retried, "row is", "rows are"));
     if (r->rows_ok + r->rows_failed)
-        log_info("run", "continuing: %" PRIu64 " rows are finished already (%" PRIu64 " of them failed)",
-                 r->rows_ok + r->rows_failed, r->rows_failed);
+        log_info("run", "continuing: %" PRIu64 " %s finished already (%" PRIu64 " of them failed)",
+                 r->rows_ok + r->rows_failed, words_choose(r->rows_ok + r->rows_failed, "row is", "rows are"),
+                 r->rows_failed);
 }
 
 typedef struct identities {
@@ -133,6 +139,10 @@ static int run_actors(verb_t verb, run_options_t *o, const pipeline_t *p, client
                        .own_scheduler = verb != VERB_SUBMIT,
                        .progress = !o->no_progress && !o->common.quiet,
                        .summary = !o->common.quiet,
+                       .failed_line = verb != VERB_TEST_RUN,
+                       .output = o->output,
+                       .linger_ms =
+                           o->metrics_linger_s == UINT64_MAX ? LINGER_UNTIL_SEEN : o->metrics_linger_s * 1000,
                        .japanese = o->common.japanese,
                        .worker_threads = (unsigned)o->workers,
                        .worker_processes = (unsigned)o->processes,
@@ -149,7 +159,10 @@ static int run_actors(verb_t verb, run_options_t *o, const pipeline_t *p, client
         if (metrics_fd >= 0) close(metrics_fd);
         return EXIT_DATA;
     }
+    char *again = strcmp(o->output, "-") == 0 ? NULL : command_line_again();
+    run.again = again;
     int code = runtime_run(&run);
+    free(again);
     run_store_free(&store);
     return code;
 }
@@ -166,6 +179,16 @@ static memory_split_t share_memory(verb_t verb, run_options_t *o, client_args_t 
     return share;
 }
 
+/* Shows on stderr which names are no columns of the input. False: with --strict that is an error. */
+static bool columns_are_fine(const run_options_t *o, const pipeline_t *p, const buf_t *yaml) {
+    buf_t problems;
+    buf_init(&problems, 4 << 20);
+    size_t count = columns_check_input(p, yaml, &o->job.row, o->input, o->strict, &problems);
+    if (problems.len) fputs(problems.data, stderr);
+    buf_free(&problems);
+    return count == 0 || !o->strict;
+}
+
 /* Checks the pipeline, chooses the windows, opens input and output, and runs. Anything that is wrong ends it
  * with a sentence and an exit code before a row has started. *metrics_fd becomes -1 when the run has taken it
  * over. */
@@ -179,7 +202,8 @@ static int check_and_run(verb_t verb, run_options_t *o, int *metrics_fd) {
         buf_free(&yaml);
         return EXIT_PIPELINE;
     }
-    pipeline_t *p = prepare_pipeline(o->yaml, &yaml, verb != VERB_SUBMIT, false);
+    pipeline_t *p = prepare_pipeline(o->yaml, &yaml,
+                                     (prepare_how_t){.use_env = verb != VERB_SUBMIT, .strict = o->strict});
     client_args_t c = {.endpoint = o->connect,
                        .name = "client",
                        .pipeline_path = o->yaml,
@@ -193,7 +217,7 @@ static int check_and_run(verb_t verb, run_options_t *o, int *metrics_fd) {
                        .batch_min = o->min_batch,
                        .target_latency_ms = o->target_latency_ms,
                        .priority = o->priority};
-    if (p) {
+    if (p && columns_are_fine(o, p, &yaml)) {
         char *folder = prepare_folder_of(o->yaml);
         c.needs_python = p->python_block_count > 0;
         uint64_t *endpoints = prepare_endpoints(p, &c.endpoint_count);
