@@ -275,11 +275,11 @@ size_t columns_judge(const columns_t *c, columns_each_fn *each, void *arg) {
 
 /* ---- before a run */
 
-static void read_sample(columns_t *c, const char *input) {
+static void read_sample(columns_t *c, const char *input, const data_form_t *form) {
     row_record_t record;
     err_t err;
     uint64_t records = 0, bytes = 0;
-    reader_t *reader = reader_open(input, DATA_AUTO, &err);
+    reader_t *reader = reader_open_as(input, form, &err);
     while (reader && records < SURVEY_SAMPLE_ROWS && bytes < SURVEY_SAMPLE_BYTES &&
            reader_next(reader, &record, &err) == 1) {
         value_t row = value_null();
@@ -309,14 +309,14 @@ static void add_finding(void *arg, const columns_finding_t *finding) {
 }
 
 size_t columns_check_input(const pipeline_t *p, const buf_t *yaml, const row_options_t *row,
-                           const char *input, bool strict, buf_t *out) {
+                           const char *input, const data_form_t *form, bool strict, buf_t *out) {
     struct stat st;
     said_t said = {.level = strict ? DIAG_ERROR : DIAG_WARNING};
     if (stat(input, &st) != 0 || !S_ISREG(st.st_mode)) return 0;
     said.names = value_object(4);
     columns_t *c = columns_new(p, yaml->data, yaml->len, row);
     diags_init(&said.diags, p->path, yaml->data, yaml->len);
-    read_sample(c, input);
+    read_sample(c, input, form);
     columns_judge(c, add_finding, &said);
     size_t count = said.diags.errors + said.diags.warnings;
     diags_write(&said.diags, DIAG_WARNING, out);
