@@ -73,7 +73,7 @@ static size_t skip_blanks(const char *bytes, size_t n, size_t at, bool *line_end
 static look_t look_list(const char *bytes, size_t n, size_t at) {
     bool line_end;
     size_t next = skip_blanks(bytes, n, at + 1, &line_end);
-    return line_end || (next < n && bytes[next] == '{') ? LOOK_LIST_OF_OBJECTS : LOOK_LIST;
+    return line_end || (next < n && strchr("{[\"]", bytes[next]) && bytes[next]) ? LOOK_SURE_LIST : LOOK_LIST;
 }
 
 /* Are there CRs between objects, and not one LF? */

@@ -127,7 +127,7 @@ static int judge(const reader_t *r, look_t found, const char *packed, err_t *err
         snprintf(what, sizeof what, "is %s", packed);
         return refuse(r, err, what, "make it JSON Lines (.jsonl) or CSV, plain or packed with gzip or zstd");
     case LOOK_LIST: return format == DATA_JSONL ? refuse(r, err, "is one JSON array", ONE) : 0;
-    case LOOK_LIST_OF_OBJECTS: return refuse(r, err, "is one JSON array", ONE);
+    case LOOK_SURE_LIST: return refuse(r, err, "is one JSON array", ONE);
     case LOOK_OBJECT:
         if (format != DATA_CSV && format != DATA_TSV) return 0;
         return refuse(r, err, "begins with a JSON object, not with column names",

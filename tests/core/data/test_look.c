@@ -25,10 +25,13 @@ Test(look, text_as_it_should_be) {
 }
 
 Test(look, json_that_is_no_lines) {
-    expect("[{\"n\": 1}]", LOOK_LIST_OF_OBJECTS);
-    expect("[\n", LOOK_LIST_OF_OBJECTS);
-    expect(" \n[ {", LOOK_LIST_OF_OBJECTS);
-    expect("[]", LOOK_LIST);
+    expect("[{\"n\": 1}]", LOOK_SURE_LIST);
+    expect("[\n", LOOK_SURE_LIST);
+    expect(" \n[ {", LOOK_SURE_LIST);
+    expect("[]", LOOK_SURE_LIST);
+    expect("[[1, 2], [3, 4]]", LOOK_SURE_LIST);
+    expect("[\"a\", 2]", LOOK_SURE_LIST);
+    expect("[id],[name]\n", LOOK_LIST);
     expect("[1, 2]\n", LOOK_LIST);
     expect("{\n  \"n\": 1\n}", LOOK_OBJECT_OVER_LINES);
     expect("{ \r\n\"n\": 1}", LOOK_OBJECT_OVER_LINES);
