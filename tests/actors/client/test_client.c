@@ -703,6 +703,36 @@ Test(client, the_monitor_hears_how_far_it_is_and_how_it_ended) {
     expect_end(EXIT_STOPPED, "stopped on request");
 }
 
+Test(client, the_monitor_hears_of_the_bytes_of_finished_rows_not_of_those_read) {
+    write_rows(3); /* 9 bytes each */
+    with_monitor();
+    open_job();
+    give_credit(0, 2, MANY);
+    expect_stats(CLIENT_bytes_read, 18);
+    expect_stats(CLIENT_bytes_done, 0);
+    expect_stats(CLIENT_rows_total, 0);
+    send_ok(1, 1, 1);
+    expect_stats(CLIENT_bytes_done, 9);
+    give_credit(1, MANY, MANY);
+    expect_rows_end(2);
+    expect_stats(CLIENT_rows_total, 3);
+    expect_stats(CLIENT_bytes_total, 27);
+    send_ok(2, 0, 1);
+    send_ok(3, 2, 1);
+    expect_stats(CLIENT_bytes_done, 27);
+    say_done("");
+    expect_end(EXIT_ALL_FINE, "");
+}
+
+Test(client, an_output_that_is_removed_ends_it_in_words) {
+    write_rows(1);
+    open_job();
+    give_credit(0, MANY, MANY);
+    expect_rows_end(1);
+    cr_assert_eq(unlink(output), 0);
+    expect_end(EXIT_DATA, "removed or renamed");
+}
+
 /* ---- endpoints */
 
 static void send_report(endpoint_report_t r) {
