@@ -137,7 +137,8 @@ static int order_texts(value_t a, value_t b) {
  * both are numbers. */
 static bool order_numbers(value_t a, value_t b, bool one_is_enough, int *c) {
     value_t x = value_int(0), y = value_int(0);
-    bool are = mex_exact_number(a, &x) & mex_exact_number(b, &y);
+    bool first = mex_exact_number(a, &x), second = mex_exact_number(b, &y);
+    bool are = first && second;
     if (are || one_is_enough) *c = compare_numbers(x, y);
     value_free(x);
     value_free(y);
