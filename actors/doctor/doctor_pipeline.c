@@ -18,6 +18,7 @@
 #include "actors/doctor/limits.h"
 #include "actors/verbs/prepare.h"
 #include "core/base/clock.h"
+#include "core/base/words.h"
 #include "core/llm/endpoint.h"
 #include "core/python/pyinterp.h"
 
@@ -25,8 +26,10 @@
 
 static void say_loaded(doctor_t *d, const buf_t *problems) {
     const pipeline_t *p = d->pipeline;
-    doctor_say(d, problems->len ? DOCTOR_WARN : DOCTOR_OK, "pipeline", "%s: %zu blocks, %zu models%s",
-               d->options->yaml, p->block_count, p->named_count, problems->len ? ", with remarks" : "");
+    doctor_say(d, problems->len ? DOCTOR_WARN : DOCTOR_OK, "pipeline", "%s: %zu %s, %zu %s%s",
+               d->options->yaml, p->block_count, words_choose(p->block_count, "block", "blocks"),
+               p->named_count, words_choose(p->named_count, "model", "models"),
+               problems->len ? ", with remarks" : "");
     if (problems->len) {
         doctor_advise(d, "read them below");
         doctor_details(d, problems->data);
