@@ -33,7 +33,7 @@ static void say_loaded(doctor_t *d, const buf_t *problems) {
 }
 
 static void say_not_loaded(doctor_t *d, const buf_t *problems, size_t errors) {
-    bool variables = d->as_written;
+    bool variables = d->as_written && !d->pipeline;
     doctor_say(d, DOCTOR_FAIL, "pipeline", "%s: %zu error%s%s", d->options->yaml, errors,
                errors == 1 ? "" : "s", variables ? ": environment variables are not set" : "");
     doctor_advise(d, variables ? "set them where the workers run"
@@ -53,9 +53,13 @@ void doctor_check_pipeline(doctor_t *d) {
     }
     buf_init(&problems, 4 << 20);
     buf_init(&ignored, 4 << 20);
-    d->pipeline = prepare_pipeline_quietly(d->options->yaml, &d->yaml, true, false, &problems, &errors);
-    d->as_written = prepare_pipeline_quietly(d->options->yaml, &d->yaml, false, false, &ignored, NULL);
-    if (d->pipeline)
+    prepare_how_t strict = {.use_env = true, .strict = d->options->strict}, lenient = {.use_env = true};
+    d->pipeline = prepare_pipeline_quietly(d->options->yaml, &d->yaml, strict, &problems, &errors);
+    d->as_written = prepare_pipeline_quietly(d->options->yaml, &d->yaml, (prepare_how_t){0}, &ignored, NULL);
+    bool fine = d->pipeline;
+    if (!fine && d->options->strict) /* the other checks go on with what only --strict refuses */
+        d->pipeline = prepare_pipeline_quietly(d->options->yaml, &d->yaml, lenient, &ignored, NULL);
+    if (fine)
         say_loaded(d, &problems);
     else
         say_not_loaded(d, &problems, errors);

@@ -233,12 +233,10 @@ static llm_call_t *route_front(llm_route_t *route) {
 }
 
 /* The error of a call: the last reason, and what was done about it. */
-static void failure_describe(llm_answer_t *answer, const err_t *reason, retry_hint_t hint) {
-    char wait[64] = "", tries[48] = "";
-    if (hint.after_ms > LLM_RETRY_AFTER_MAX_S * INT64_C(1000))
-        snprintf(wait, sizeof wait, " (the server asks to wait %lld s)", (long long)(hint.after_ms / 1000));
+static void failure_describe(llm_answer_t *answer, const err_t *reason) {
+    char tries[48] = "";
     if (answer->requests > 1) snprintf(tries, sizeof tries, " (after %u attempts)", answer->requests);
-    err_set(&answer->error, reason->code, "%s%s%s", reason->text, wait, tries);
+    err_set(&answer->error, reason->code, "%s%s", reason->text, tries);
 }
 
 /* --- replicas --- */
@@ -374,6 +372,7 @@ static void call_answered(llm_engine_t *engine, llm_call_t *call, chat_answer_t 
     call->answer.text = chat->text;
     call->answer.reasoning = chat->reasoning;
     memcpy(call->answer.finish_reason, chat->finish_reason, sizeof call->answer.finish_reason);
+    call->answer.replaced = chat->replaced;
     call_finish(engine, call, LLM_CAUSE_NONE);
 }
 
@@ -384,7 +383,7 @@ static void call_failed(llm_engine_t *engine, llm_call_t *call, llm_cause_t caus
         call_back_off(engine, call, cause, now_ns, wait_ms);
         return;
     }
-    failure_describe(&call->answer, reason, hint);
+    failure_describe(&call->answer, reason);
     call_finish(engine, call, cause);
 }
 

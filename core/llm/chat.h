@@ -20,6 +20,7 @@ typedef struct chat_answer {
     char finish_reason[24]; /* "stop", "length", "content_filter", ... or "" */
     uint32_t prompt_tokens; /* 0 when not reported */
     uint32_t completion_tokens;
+    uint32_t replaced; /* lone surrogates of the body that are U+FFFD now */
 } chat_answer_t;
 /* Reads a 2xx body: a JSON object or, although none is asked for, an event stream. Returns LLM_CAUSE_NONE and
  * *answer, or a cause and the reason in err:

@@ -284,9 +284,11 @@ llm_cause_t chat_answer_read(const char *body, size_t len, chat_answer_t *answer
         body += mark;
         len -= mark;
     }
+    json_repairs_t before = json_repairs_so_far();
     llm_cause_t cause = chat_is_stream(body, len) ? chat_stream_read(&said, body, len, err)
                                                   : body_read(&said, body, len, err);
     if (cause == LLM_CAUSE_NONE) cause = said_tell(&said, answer, err);
     chat_said_free(&said);
+    answer->replaced = (uint32_t)json_repairs_since(before).characters;
     return cause;
 }

@@ -9,7 +9,11 @@ static const key_rule_t AI_RULES[] = {
     {"params", WANT_MAP, false},   {"attachments", WANT_LIST, false},   {"mode", WANT_TEXT, false},
     {"outputs", WANT_LIST, false}, {"save_to", WANT_MAP, false},
 };
-static const keyset_t AI_KEYS = KEYSET("an ai block", AI_RULES, &BLOCK_KEYS);
+static const keyset_t AI_KEYS = {.what = "an ai block",
+                                 .rules = AI_RULES,
+                                 .count = sizeof AI_RULES / sizeof AI_RULES[0],
+                                 .base = &BLOCK_KEYS,
+                                 .params = "params"};
 
 static const key_rule_t OUTPUT_RULES[] = {
     {"name", WANT_OUTPUT, true},     {"select", WANT_TEXT, false},     {"tag", WANT_TEXT, false},

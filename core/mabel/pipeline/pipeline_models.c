@@ -52,7 +52,10 @@ static const key_rule_t MODEL_RULES[] = {
     {"description", WANT_ANY, false},
     {"comment", WANT_ANY, false},
 };
-static const keyset_t MODEL_KEYS = KEYSET("a model", MODEL_RULES, NULL);
+static const keyset_t MODEL_KEYS = {.what = "a model",
+                                    .rules = MODEL_RULES,
+                                    .count = sizeof MODEL_RULES / sizeof MODEL_RULES[0],
+                                    .params = "request_defaults"};
 
 /* ---- retry */
 
@@ -538,30 +541,39 @@ static const ynode_t *model_node(const load_t *l, const model_t *m) {
     return found;
 }
 
+/* The number of a model that is models[base] or made of it, with this api_model; the count of models: none
+ * is. */
+static uint32_t model_like(const pipeline_t *p, uint32_t base, str_t *api_model) {
+    for (uint32_t i = base; i < p->model_count; i++) {
+        bool made_of_it =
+            i == base || (i >= p->named_count && str_equal(p->models[i].name, p->models[base].name));
+        if (made_of_it && str_equal(p->models[i].api_model, api_model)) return i;
+    }
+    return (uint32_t)p->model_count;
+}
+
+/* Adds a copy of models[base] with the api_model, which `name` gives. */
+static void model_copy(load_t *l, uint32_t base, const ynode_t *name, str_t *api_model) {
+    pipeline_t *p = l->p;
+    p->models = xrealloc(p->models, (p->model_count + 1) * sizeof *p->models);
+    const model_t *m = &p->models[base];
+    model_t *copy = &p->models[p->model_count++];
+    *copy = *m;
+    copy->name = str_ref(m->name);
+    copy->api_model = str_ref(api_model);
+    copy->base_urls = lines_copied(m->base_urls, m->url_count);
+    copy->api_key = xstrdup(m->api_key);
+    copy->missing_key_var = m->missing_key_var ? xstrdup(m->missing_key_var) : NULL;
+    copy->headers = lines_copied(m->headers, m->header_count);
+    copy->params = value_ref(m->params);
+    copy->endpoint_id = endpoint_id_read(model_node(l, m), name);
+}
+
 /* Blocks that ask for the same one share it. */
 uint32_t model_renamed(load_t *l, uint32_t base, const ynode_t *name) {
-    pipeline_t *p = l->p;
     str_t *api_model = scalar_text(name);
-    const model_t *m = &p->models[base];
-    uint32_t i = base;
-    while (i < p->model_count &&
-           !((i == base || i >= p->named_count) && str_equal(p->models[i].name, m->name) &&
-             str_equal(p->models[i].api_model, api_model)))
-        i++;
-    if (i == p->model_count) {
-        p->models = xrealloc(p->models, (p->model_count + 1) * sizeof *p->models);
-        m = &p->models[base];
-        model_t *copy = &p->models[p->model_count++];
-        *copy = *m;
-        copy->name = str_ref(m->name);
-        copy->api_model = str_ref(api_model);
-        copy->base_urls = lines_copied(m->base_urls, m->url_count);
-        copy->api_key = xstrdup(m->api_key);
-        copy->missing_key_var = m->missing_key_var ? xstrdup(m->missing_key_var) : NULL;
-        copy->headers = lines_copied(m->headers, m->header_count);
-        copy->params = value_ref(m->params);
-        copy->endpoint_id = endpoint_id_read(model_node(l, m), name);
-    }
+    uint32_t i = model_like(l->p, base, api_model);
+    if (i == l->p->model_count) model_copy(l, base, name, api_model);
     str_free(api_model);
     return i;
 }

@@ -45,6 +45,7 @@ int row_llm_end(row_t *row) {
         u->retries[i] += a->retries[i];
     if (strcmp(a->finish_reason, "length") == 0 || strcmp(a->finish_reason, "content_filter") == 0)
         u->cut_short++;
+    if (a->replaced) row_note(row, ROW_NOTE_REPLACED, NULL, a->replaced);
     for (uint32_t i = 0;
          i < a->latency_count && i < LLM_LATENCIES_MAX && u->latency_count < ROW_LATENCIES_MAX; i++)
         u->latency_us[u->latency_count++] = a->latency_us[i];

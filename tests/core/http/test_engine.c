@@ -230,7 +230,6 @@ Test(engine, failures_that_do_not_pass_are_answers) {
     expect_final("bad", LLM_CAUSE_REFUSED, "HTTP 400: malformed prompt", 1);
     expect_final("broke", LLM_CAUSE_QUOTA, "you ran out", 1);
     expect_final("told not", LLM_CAUSE_SERVER, "stay away", 1);
-    expect_final("wait for ever", LLM_CAUSE_RATE_LIMIT, "the server asks to wait 3000 s", 1);
 }
 
 Test(engine, a_hanging_request_times_out_and_is_retried) {

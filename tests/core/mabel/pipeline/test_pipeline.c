@@ -670,8 +670,8 @@ Test(pipeline, names_that_yaml_made_something_else) {
     };
     for (size_t i = 0; i < sizeof warnings / sizeof warnings[0]; i++)
         expect_said(warnings[i].text, warnings[i].part, 0, 1);
-    loaded_t l =
-        load_clean("mabel: {version: 2.0}\nblocks:\n  - {type: end, exec: 1, id: 7, exit_code: 0}\n");
+    loaded_t l = load_clean("mabel: {version: 2.0}\nblocks:\n  - {type: end, exec: 1, id: 7, name: null, "
+                            "reason: ~, exit_code: 0}\n");
     done(&l);
 }
 
@@ -790,6 +790,10 @@ Test(pipeline, parameters_that_will_not_do_what_they_seem_to) {
         {"stop: [no, yes, 12:30, null, 5]",
          "stop[4]: expected text, found an integer; put it in quotes, \"5\"", 5},
         {"stop: off", "request_defaults.stop: expected text, found a boolean", 1},
+        {"response_format: {json_schema: {schema: {enum: [yes, no, maybe, true]}}}",
+         "schema.enum[1]: expected text, found a boolean: YAML 1.1 reads no as false", 2},
+        {"guided_choice: [12:30, off], chat_template_kwargs: {enable_thinking: off}",
+         "guided_choice[0]: expected text, found an integer", 2},
         {"stop: null", NULL, 0},
         {"stop: [\"no\"]", NULL, 0},
         {"timeout: 30",
@@ -816,6 +820,14 @@ Test(pipeline, parameters_that_will_not_do_what_they_seem_to) {
     }
     expect_said(MODEL "blocks:\n  - {type: ai, exec: 1, model: m, prompts: [a], params: {timeout: 3}}\n",
                 "blocks[0].params.timeout: 'timeout' only goes to the server", 0, 1);
+    expect_said(
+        MODEL "blocks:\n  - {type: ai, exec: 1, model: m, prompts: [a], temperature: 1}\n",
+        "blocks[0]: unknown key 'temperature' in an ai block: a parameter of requests stands in 'params'", 0,
+        1);
+    expect_said("models: [{name: m, api_model: a, api_key: k, max_tokens: 5}]\nblocks:\n" END,
+                "models[0]: unknown key 'max_tokens' in a model: a parameter of requests stands in "
+                "'request_defaults'",
+                0, 1);
     loaded_t l =
         load("models: [{name: m, api_model: a, api_key: k, request_defaults: {timeout: 3, stop: [no]}}]\n"
              "blocks:\n" END);
