@@ -102,7 +102,7 @@ def with_text_keys(value):
     return with_text_keys(plain(value))
 
 
-# NaN and infinities are written as such: the pool reads them as null, and counts them.
+# NaN and infinities are written as Python does: the pool reads them as null, and counts them.
 encode_plain = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=plain).encode
 
 

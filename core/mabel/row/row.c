@@ -273,7 +273,8 @@ static bool next_block(row_t *row) {
     value_clear(&row->overlay);
     row->scope.overlay = value_null();
     row->at++;
-    row->attempt = 0;
+    row->attempt = row->spent = 0;
+    row->was_cut = false;
     row->phase = PHASE_BLOCK;
     return true;
 }
@@ -307,12 +308,17 @@ static uint64_t backoff_ns(const retry_policy_t *p, uint32_t attempt) {
     return (uint64_t)(ms * (double)MILLISECOND);
 }
 
+bool row_attempts_left(const row_t *row) {
+    const block_t *b = row_block(row);
+    return row->attempt < b->retry.attempts_max && !(b->has_retry && row->spent >= b->retry.attempts_max);
+}
+
 bool row_block_failed(row_t *row, const char *kind) {
     const block_t *b = row_block(row);
     logic_abort(&row->logic);
     row_python_clear(row);
     if (b->on_error == ON_ERROR_CONTINUE) return go_on_after_error(row);
-    if (b->on_error != ON_ERROR_RETRY || row->attempt >= b->retry.attempts_max) {
+    if (b->on_error != ON_ERROR_RETRY || !row_attempts_left(row)) {
         fail_in_block(row, kind);
         return false;
     }
