@@ -993,11 +993,11 @@ Test(engine, a_call_that_waits_names_its_endpoint) {
 static act_t refuse_the_third(server_t *s, int nth, const char *request) {
     (void)s, (void)nth;
     if (strstr(request, "full") != NULL)
-        return (act_t){.status = 429, .headers = "Retry-After: 100\r\n", .body = "full"};
+        return (act_t){.status = 429, .headers = "Retry-After: 5\r\n", .body = "full"};
     return (act_t){.kind = ACT_HOLD};
 }
 
-/* 64 calls, of which 20 are told to come back in 100 s. The server answers the others only when 16 of them
+/* 64 calls, of which 20 are told to come back in 5 s. The server answers the others only when 16 of them
  * are in flight at once, which is all that is allowed: none of those that wait may take up a place. */
 Test(engine, calls_that_wait_for_a_retry_keep_no_others_from_starting) {
     begin(refuse_the_third);
