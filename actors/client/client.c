@@ -542,6 +542,7 @@ static client_t *client_new(const client_args_t *args) {
     c->results.writer = args->writer;
     c->results.next_batch = 1;
     c->told.tally.totals[CLIENT_rows_resumed] = args->resumed.rows_ok + args->resumed.rows_failed;
+    c->told.tally.totals[CLIENT_resumed_failed] = args->resumed.rows_failed;
     buf_init(&c->scratch, MESSAGE_BYTES_MAX);
     c->scheduler = link_socket(ZMQ_DEALER, LINGER_MS, SOCKET_HWM);
     c->monitor = link_to_monitor(args->monitor, LINGER_MS, args->monitor_queue_max, "client");
@@ -560,6 +561,7 @@ static void client_destroy(client_t **client) {
     zsock_destroy(&c->monitor);
     client_store_free(c);
     actor_free(&c->actor);
+    samples_free(&c->told.samples);
     buf_free(&c->scratch);
     free(c);
     *client = NULL;

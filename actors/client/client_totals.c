@@ -1,15 +1,16 @@
 /* client_totals.c - what the run has done, counted from the records that travel with the results: exact,
  * whatever was lost or repeated on the way, because each row is counted when it is written and never
  * before. */
+#include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "actors/client/client_internal.h"
+#include "core/base/json.h"
 #include "core/base/limits.h"
-#include "proto/parts/endpoint_reports.h"
-
-#include <inttypes.h>
-
 #include "core/base/log.h"
+#include "core/base/result_line.h"
+#include "proto/parts/endpoint_reports.h"
 
 static void read_usage(const row_done_t *row, usage_t *usage) {
     *usage = (usage_t){0};
@@ -46,11 +47,27 @@ static void warn_once(client_t *c, uint64_t index, const row_notes_t *notes) {
     }
 }
 
+/* Keeps the message of a failed row when it is the first of its kind. */
+static void take_sample(client_t *c, const row_done_t *row, const char *kind) {
+    value_t line;
+    if (!samples_wants(&c->told.samples, kind) ||
+        json_parse_text(row->json.data, row->json.len, &line, NULL) != SDG_OK)
+        return;
+    value_t message = line.kind == VALUE_OBJECT
+                          ? object_get_peek(line, RESULT_LINE_ERROR, strlen(RESULT_LINE_ERROR), NULL)
+                          : value_null();
+    if (message.kind == VALUE_STRING)
+        samples_keep(&c->told.samples, kind, message.string->data, message.string->len);
+    value_free(line);
+}
+
 void client_count_result(client_t *c, const row_done_t *row) {
     usage_t usage;
     read_usage(row, &usage);
+    bool failed = row->status != ROW_STATUS_OK;
     warn_once(c, row->index, &usage.row.notes);
-    tally_row(&c->told.tally, row->status != ROW_STATUS_OK, usage.reason, &usage.row);
+    tally_row(&c->told.tally, failed, usage.reason, &usage.row);
+    if (failed) take_sample(c, row, usage.reason[0] ? usage.reason : "other");
     count_requests(c, &usage.row);
 }
 
@@ -62,9 +79,10 @@ void client_count_parked(client_t *c, const row_done_t *row) {
     count_requests(c, &usage.row);
 }
 
-void client_count_failure(client_t *c, const char *reason) {
+void client_count_failure(client_t *c, const char *kind, const char *message) {
     c->told.tally.totals[CLIENT_rows_failed]++;
-    tally_failure(&c->told.tally, reason, 1);
+    tally_failure(&c->told.tally, kind, 1);
+    samples_keep(&c->told.samples, kind, message, strlen(message));
 }
 
 static void gather_input(client_t *c) {
@@ -138,7 +156,7 @@ void client_tell_summary(client_t *c) {
     if (!c->monitor) return;
     client_gather(c);
     buf_init(&reasons, OUTCOMES_JSON_BYTES);
-    tally_write_outcomes(&c->told.tally, &reasons);
+    tally_write_outcomes(&c->told.tally, &c->told.samples, &reasons);
     message_t m = {.type = MESSAGE_SUMMARY,
                    .SUMMARY = {.values = {c->told.tally.totals, CLIENT_STATS},
                                .latency = {latency, hist_to_numbers(&c->told.tally.latency, latency)},

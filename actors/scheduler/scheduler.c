@@ -24,6 +24,7 @@
 #include "core/base/log.h"
 #include "core/base/numbers.h"
 #include "core/base/rng.h"
+#include "core/base/words.h"
 #include "core/sched/dispatch.h"
 #include "core/sched/endpoint_book.h"
 #include "core/sched/limits.h"
@@ -403,8 +404,8 @@ static void on_endpoint_held(scheduler_t *s, peer_t *peer, const link_frame_t *i
 static void on_drained(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
     (void)now;
     if (s->log_peers)
-        log_info("scheduler", "worker %s has drained, %" PRIu64 " rows open", peer->name,
-                 in->message.DRAINED.rows_open);
+        log_info("scheduler", "worker %s has drained, %" PRIu64 " %s open", peer->name,
+                 in->message.DRAINED.rows_open, words_choose(in->message.DRAINED.rows_open, "row", "rows"));
 }
 
 /* ---- endpoints */
@@ -567,7 +568,8 @@ static void perform(scheduler_t *s, const dispatch_action_t *a, uint64_t now) {
         break;
     case DISPATCH_WORKER_LOST:
         if (a->row_count)
-            log_warn("scheduler", "a worker is gone; %zu of its rows go back to the queue", a->row_count);
+            log_warn("scheduler", "a worker is gone; %zu of its rows %s back to the queue", a->row_count,
+                     words_choose(a->row_count, "goes", "go"));
         tell_store(s, MESSAGE_OWNER_GONE, a->worker);
         forget_worker_in_books(s, a->worker);
         forget_peer(s, a->peer); /* a worker that comes back has to say HELLO again */

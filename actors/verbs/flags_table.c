@@ -360,6 +360,12 @@ const flag_row_t flag_rows[] = {
      .check = host_port_check, .key = "metrics.listen", .sample = "127.0.0.1:9464",
      .english = "dashboard, /metrics and /stats.json, e.g. 127.0.0.1:9464",
      .japanese = "ダッシュボード・/metrics・/stats.json。例 127.0.0.1:9464"},
+    {"metrics-linger", 0, BOTH, GROUP_SCREEN, FLAG_NUMBER, TO_RUN(metrics_linger_s),
+     .max = METRICS_LINGER_S_MAX, .unit = "S",
+     .english =
+         "the dashboard stays S seconds after the end (default: until open pages have seen it; 0: not)",
+     .japanese =
+         "終了後もダッシュボードを S 秒間残す（既定: 開いているページが終了を表示するまで、0: 残さない）"},
     {"insecure", 0, BOTH, GROUP_SCREEN, FLAG_SWITCH, TO_RUN(insecure), .key = "metrics.insecure",
      .sample = "false", .sample_is_default = true,
      .english = "let --metrics-listen take other than loopback addresses",

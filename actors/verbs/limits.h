@@ -66,5 +66,13 @@
 
 /* the path of a place in a pipeline, for messages; a longer one is cut */
 #define MENTION_PATH_BYTES_MAX 4096
+/* bytes of the command line that the summary of a run repeats; of a longer one it says nothing */
+#define COMMAND_LINE_BYTES_MAX 4096
+
+/* s; --metrics-linger: longer than a day nobody looks at the end of a run */
+#define METRICS_LINGER_S_MAX 86400
+
+/* endpoints that `sdg top` shows, those with a trouble first: a view fits on a screen */
+#define TOP_ENDPOINTS_MAX 8
 
 #endif

@@ -25,6 +25,7 @@ void run_options_prepare(void *options) {
     o->workers = 1;
     o->python_workers = 2;
     o->memory_threshold_mb = 1024;
+    o->metrics_linger_s = UINT64_MAX;
 }
 
 void serve_options_prepare(void *options) { ((serve_options_t *)options)->listen = DEFAULT_ENDPOINT; }

@@ -47,6 +47,7 @@ typedef struct run_options {
     const char *split; /* --split of the original, which means nothing beside --input; NULL: not given */
     const char *metrics_listen; /* NULL: none */
     bool insecure;              /* --metrics-listen may take other than loopback addresses */
+    uint64_t metrics_linger_s;  /* UINT64_MAX: not given */
     bool memory_monitoring;
     uint64_t memory_threshold_mb;
     bool no_network, json; /* doctor */

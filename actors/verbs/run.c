@@ -11,6 +11,7 @@
 #include "actors/runtime/runtime.h"
 #include "actors/verbs/auto_tune.h"
 #include "actors/verbs/columns.h"
+#include "actors/verbs/command_line.h"
 #include "actors/verbs/limits.h"
 #include "actors/verbs/options.h"
 #include "actors/verbs/prepare.h"
@@ -51,8 +52,8 @@ static void say_windows(const client_args_t *c, uint64_t row_bytes) {
     buf_t line;
     buf_init(&line, 256);
     buf_adds(&line, "window: ");
-    words_count(&line, c->window_rows);
-    buf_adds(&line, " rows (concurrency ");
+    words_plural(&line, c->window_rows, "row", "rows");
+    buf_adds(&line, " (concurrency ");
     words_count(&line, c->concurrency);
     if (row_bytes) buf_adds(&line, ", rows of about ");
     if (row_bytes) words_bytes(&line, row_bytes);
@@ -68,15 +69,19 @@ static void say_windows(const client_args_t *c, uint64_t row_bytes) {
 
 static void say_resumed(const writer_resumed_t *r, const char *output) {
     if (r->torn_bytes)
-        log_warn("run", "%s ended in the middle of a line: %" PRIu64 " bytes cut", output, r->torn_bytes);
+        log_warn("run", "%s ended in the middle of a line: %" PRIu64 " %s cut", output, r->torn_bytes,
+                 words_choose(r->torn_bytes, "byte", "bytes"));
     if (r->adopted)
         log_warn("run", "%s has rows but no record of what wrote them: continuing on trust", output);
     if (r->identity_forced)
         log_warn("run", "%s was written by another pipeline, input or options: continuing as asked", output);
-    if (r->rows_retried) log_info("run", "%" PRIu64 " failed rows are done again", r->rows_retried);
+    if (r->rows_retried)
+        log_info("run", "%" PRIu64 " failed %s done again", r->rows_retried,
+                 words_choose(r->rows_retried, "row is", "rows are"));
     if (r->rows_ok + r->rows_failed)
-        log_info("run", "continuing: %" PRIu64 " rows are finished already (%" PRIu64 " of them failed)",
-                 r->rows_ok + r->rows_failed, r->rows_failed);
+        log_info("run", "continuing: %" PRIu64 " %s finished already (%" PRIu64 " of them failed)",
+                 r->rows_ok + r->rows_failed, words_choose(r->rows_ok + r->rows_failed, "row is", "rows are"),
+                 r->rows_failed);
 }
 
 typedef struct identities {
@@ -134,6 +139,10 @@ static int run_actors(verb_t verb, run_options_t *o, const pipeline_t *p, client
                        .own_scheduler = verb != VERB_SUBMIT,
                        .progress = !o->no_progress && !o->common.quiet,
                        .summary = !o->common.quiet,
+                       .failed_line = verb != VERB_TEST_RUN,
+                       .output = o->output,
+                       .linger_ms =
+                           o->metrics_linger_s == UINT64_MAX ? LINGER_UNTIL_SEEN : o->metrics_linger_s * 1000,
                        .japanese = o->common.japanese,
                        .worker_threads = (unsigned)o->workers,
                        .worker_processes = (unsigned)o->processes,
@@ -150,7 +159,10 @@ static int run_actors(verb_t verb, run_options_t *o, const pipeline_t *p, client
         if (metrics_fd >= 0) close(metrics_fd);
         return EXIT_DATA;
     }
+    char *again = strcmp(o->output, "-") == 0 ? NULL : command_line_again();
+    run.again = again;
     int code = runtime_run(&run);
+    free(again);
     run_store_free(&store);
     return code;
 }

@@ -26,6 +26,7 @@
 #include "core/base/log.h"
 #include "core/base/memory.h"
 #include "core/base/rng.h"
+#include "core/base/words.h"
 #include "core/sched/dispatch.h"
 #include "core/sched/limits.h"
 
@@ -236,7 +237,8 @@ static void start_drain(worker_t *w, uint64_t deadline_ms, uint64_t now) {
     if (w->draining) return;
     w->draining = true;
     w->drain_deadline_ns = now + deadline_ms * MILLISECOND;
-    log_info("worker", "%s: draining: %" PRIu64 " rows open", w->name, worker_rows_open(w));
+    log_info("worker", "%s: draining: %" PRIu64 " %s open", w->name, worker_rows_open(w),
+             words_choose(worker_rows_open(w), "row", "rows"));
     say_credit(w);
     for (worker_job_t *job = worker_next_job(w, NULL); job; job = worker_next_job(w, job)) {
         worker_return_waiting(w, job);

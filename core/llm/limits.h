@@ -5,6 +5,9 @@
 /* bytes of a server's reason that are shown: a sentence or two; the rest is cut */
 #define LLM_ERROR_TEXT_MAX 400
 
+/* bytes of a server's reason in a failed row, which is all that tells what to change; the rest is cut */
+#define LLM_REASON_BYTES_MAX 4096
+
 /* seconds of Retry-After that are believed: a month, longer than any quota; more is cut */
 #define LLM_RETRY_AFTER_MAX_S (31 * 86400)
 
@@ -37,8 +40,8 @@
    rows, and each further one is a row that was asked in vain */
 #define LLM_REFUSALS_MAX 16
 
-/* times that an empty answer is asked for again: more rarely help, and each costs */
-#define LLM_EMPTY_RETRIES 2
+/* requests in all for an answer that stays empty: more rarely help, and each costs */
+#define LLM_EMPTY_REQUESTS 3
 
 /* endpoints per engine: those of all jobs of one worker; more is refused */
 #define LLM_ENDPOINTS_MAX 1024

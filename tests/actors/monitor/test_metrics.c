@@ -307,11 +307,11 @@ Test(store, prometheus_and_words) {
                                          "MiB, together at most 512 MiB"),
                        "%s", text.data);
     buf_reset(&text);
-    report_progress(&m->now, &text);
-    cr_assert_not_null(strstr(text.data, "  pass 2/3 (250 rows through it)  "), "%s", text.data);
+    report_progress(&m->now, UINT64_MAX, &text);
+    cr_assert_not_null(strstr(text.data, "  pass 2 of 3 (250 rows through it)  "), "%s", text.data);
     m->now.japanese = true;
     buf_reset(&text);
-    report_progress(&m->now, &text);
+    report_progress(&m->now, UINT64_MAX, &text);
     cr_assert_not_null(strstr(text.data, "パス 2/3（通過 250 行）"), "%s", text.data);
     buf_free(&text);
     metrics_destroy(&m);
@@ -442,11 +442,11 @@ Test(metrics, keeps_how_endpoints_fare) {
     buf_t bytes;
     buf_init(&bytes, 4096);
     endpoint_reports_encode(two, 2, &bytes);
-    metrics_take_endpoints(m, (slice_t){bytes.data, bytes.len}, 77);
-    metrics_take_endpoints(m, slice_of("no list"), 99);
+    metrics_take_endpoints(m, &(MSG_ENDPOINT_REPORT){.job = 1, .reports = {bytes.data, bytes.len}}, 77);
+    metrics_take_endpoints(m, &(MSG_ENDPOINT_REPORT){.job = 1, .reports = slice_of("no list")}, 99);
     cr_assert_eq(m->now.endpoint_count, 2);
     cr_expect_eq(m->now.endpoints[0].requests, 5);
-    cr_expect_eq(m->now.endpoints_ns, 77);
+    cr_expect_eq(m->endpoints.heard_ns, 77);
     buf_free(&bytes);
     metrics_destroy(&m);
 }
