@@ -510,9 +510,7 @@ Test(client, an_endpoint_that_refuses_everything_ends_it) {
     send_ok(1, 0, 1);
     expect_ack(1);
     say_end(DISPATCH_ENDED_FINAL, "http://gpu1 refuses every request: HTTP 401: no such key");
-    expect_end(EXIT_RUNTIME,
-               "http://gpu1 refuses every request: HTTP 401: no such key. Fix it and run the same "
-               "command again: it continues");
+    expect_end(EXIT_RUNTIME, "http://gpu1 refuses every request: HTTP 401: no such key");
     expect_output("{\"_row_index\": 0}\n");
 }
 
@@ -529,7 +527,7 @@ Test(client, too_many_failed_rows_stop_it) {
     send_results(2, 1, 1, ROW_STATUS_FAILED, (slice_t){0});
     puppet_pass(&scheduler, MESSAGE_JOB_STOP);
     say_done("stopped by its client");
-    expect_end(EXIT_STOPPED, "2 rows have failed (--max-failures 2). The same command continues");
+    expect_end(EXIT_STOPPED, "2 rows have failed (--max-failures 2)");
 }
 
 Test(client, a_run_that_was_whole_before_its_end_was_asked_for_is_whole) {
@@ -795,9 +793,7 @@ Test(client, an_endpoint_that_is_closed_for_too_long_stops_it) {
     send_report(closed);
     puppet_pass(&scheduler, MESSAGE_JOB_STOP);
     say_done("stopped by its client");
-    expect_end(EXIT_STOPPED,
-               "(in 1h00m), and --give-up-after is 1m00s: HTTP 429: come back later. The same command "
-               "continues");
+    expect_end(EXIT_STOPPED, "(in 1h00m), and --give-up-after is 1m00s: HTTP 429: come back later");
 }
 
 /* ---- the store */
