@@ -67,4 +67,10 @@
 /* endpoints that `sdg top` shows, those with a trouble first: a view fits on a screen */
 #define TOP_ENDPOINTS_MAX 8
 
+/* what stands between braces may be the name of a column up to so many bytes; longer texts are prose */
+#define BRACES_BYTES_MAX 200
+
+/* the path of a place in a pipeline, for messages; a longer one is cut */
+#define MENTION_PATH_BYTES_MAX 4096
+
 #endif

@@ -117,6 +117,7 @@ static void fill_in_batch(run_options_t *o) {
 int run_options_check(verb_t verb, void *options, err_t *err) {
     run_options_t *o = options;
     fill_in_batch(o);
+    if (o->split && !o->input) return run_options_refuse_dataset(o, "--split", err);
     const char *missing = !o->yaml                                          ? "--yaml"
                           : !o->input                                       ? "--input"
                           : !o->output && (verb & (VERB_RUN | VERB_SUBMIT)) ? "--output"

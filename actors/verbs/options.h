@@ -41,6 +41,8 @@ typedef struct run_options {
     journal_fsync_t fsync;           /* how the call journal is synced */
     bool journal, no_journal;        /* neither: where a row can make more than one LLM call */
     bool ordered, overwrite, force_resume, retry_failed;
+    bool strict;       /* warnings of pipeline and columns are errors */
+    const char *split; /* --split of the original, which means nothing beside --input; NULL: not given */
     const char *metrics_listen; /* NULL: none */
     bool insecure;              /* --metrics-listen may take other than loopback addresses */
     uint64_t metrics_linger_s;  /* UINT64_MAX: not given */
@@ -82,6 +84,7 @@ typedef struct validate_options {
     common_options_t common; /* words: files */
     const char *yaml;        /* one more file; NULL: none */
     bool use_env;
+    bool strict; /* warnings are errors */
 } validate_options_t;
 
 typedef struct config_options {
@@ -114,10 +117,9 @@ int config_options_check(verb_t verb, void *options, err_t *err);
 void run_options_release(void *options);
 
 /* Texts with a grammar of their own: the `read` and `check` of rows. */
-int run_options_map(void *options, const char *text, err_t *err);       /* --mapping A:B */
-int run_options_delimiter(void *options, const char *text, err_t *err); /* --delimiter C */
-int run_options_refuse_dataset(void *options, const char *text,
-                               err_t *err); /* --dataset, --subset, --split */
+int run_options_map(void *options, const char *text, err_t *err);            /* --mapping A:B */
+int run_options_delimiter(void *options, const char *text, err_t *err);      /* --delimiter C */
+int run_options_refuse_dataset(void *options, const char *text, err_t *err); /* --dataset, --subset */
 int endpoint_or_url_check(const char *text, err_t *err);
 int url_check(const char *text, err_t *err);
 int host_port_check(const char *text, err_t *err);

@@ -45,23 +45,25 @@ int prepare_read_file(const char *path, buf_t *out, err_t *err) {
     return rc;
 }
 
-pipeline_t *prepare_pipeline_quietly(const char *path, const buf_t *bytes, bool use_env, bool hints,
-                                     buf_t *text, size_t *errors) {
+pipeline_t *prepare_pipeline_quietly(const char *path, const buf_t *bytes, prepare_how_t how, buf_t *text,
+                                     size_t *errors) {
     pipeline_source_t source = {
-        .path = path, .bytes = bytes->data, .len = bytes->len, .use_env = use_env, .accept_python = true};
+        .path = path, .bytes = bytes->data, .len = bytes->len, .use_env = how.use_env, .accept_python = true};
     diags_t diags;
     diags_init(&diags, path, bytes->data, bytes->len);
     pipeline_t *p = pipeline_load(&source, &diags);
-    diags_write(&diags, hints ? DIAG_HINT : DIAG_WARNING, text);
+    if (how.strict) diags_raise(&diags);
+    if (diags.errors) pipeline_destroy(&p);
+    diags_write(&diags, how.hints ? DIAG_HINT : DIAG_WARNING, text);
     if (errors) *errors = diags.errors;
     diags_free(&diags);
     return p;
 }
 
-pipeline_t *prepare_pipeline(const char *path, const buf_t *bytes, bool use_env, bool hints) {
+pipeline_t *prepare_pipeline(const char *path, const buf_t *bytes, prepare_how_t how) {
     buf_t text;
     buf_init(&text, 4 << 20);
-    pipeline_t *p = prepare_pipeline_quietly(path, bytes, use_env, hints, &text, NULL);
+    pipeline_t *p = prepare_pipeline_quietly(path, bytes, how, &text, NULL);
     if (text.len) fputs(text.data, stderr);
     buf_free(&text);
     return p;

@@ -14,12 +14,19 @@
 /* The whole file; SDG_ENOTFOUND, SDG_EIO, SDG_ELIMIT with a sentence. */
 int prepare_read_file(const char *path, buf_t *out, err_t *err);
 
-/* Loads and shows all problems on stderr (hints too when asked). NULL when it is not valid. */
-pipeline_t *prepare_pipeline(const char *path, const buf_t *bytes, bool use_env, bool hints);
+/* How a pipeline is loaded. */
+typedef struct prepare_how {
+    bool use_env; /* replace ${ENV.NAME} and check keys, for a process that uses them */
+    bool hints;   /* show hints, too */
+    bool strict;  /* warnings are errors */
+} prepare_how_t;
+
+/* Loads and shows all problems on stderr. NULL when it is not valid. */
+pipeline_t *prepare_pipeline(const char *path, const buf_t *bytes, prepare_how_t how);
 
 /* The same without showing: the problems go to `text`, *errors says how many are errors (may be NULL). */
-pipeline_t *prepare_pipeline_quietly(const char *path, const buf_t *bytes, bool use_env, bool hints,
-                                     buf_t *text, size_t *errors);
+pipeline_t *prepare_pipeline_quietly(const char *path, const buf_t *bytes, prepare_how_t how, buf_t *text,
+                                     size_t *errors);
 
 /* Identities for the resume check: of the pipeline (its bytes and those of the local Python files it names),
  * of the options that change results. */

@@ -10,6 +10,7 @@
 
 #include "actors/runtime/runtime.h"
 #include "actors/verbs/auto_tune.h"
+#include "actors/verbs/columns.h"
 #include "actors/verbs/command_line.h"
 #include "actors/verbs/limits.h"
 #include "actors/verbs/options.h"
@@ -178,6 +179,16 @@ static memory_split_t share_memory(verb_t verb, run_options_t *o, client_args_t 
     return share;
 }
 
+/* Shows on stderr which names are no columns of the input. False: with --strict that is an error. */
+static bool columns_are_fine(const run_options_t *o, const pipeline_t *p, const buf_t *yaml) {
+    buf_t problems;
+    buf_init(&problems, 4 << 20);
+    size_t count = columns_check_input(p, yaml, &o->job.row, o->input, o->strict, &problems);
+    if (problems.len) fputs(problems.data, stderr);
+    buf_free(&problems);
+    return count == 0 || !o->strict;
+}
+
 /* Checks the pipeline, chooses the windows, opens input and output, and runs. Anything that is wrong ends it
  * with a sentence and an exit code before a row has started. *metrics_fd becomes -1 when the run has taken it
  * over. */
@@ -191,7 +202,8 @@ static int check_and_run(verb_t verb, run_options_t *o, int *metrics_fd) {
         buf_free(&yaml);
         return EXIT_PIPELINE;
     }
-    pipeline_t *p = prepare_pipeline(o->yaml, &yaml, verb != VERB_SUBMIT, false);
+    pipeline_t *p = prepare_pipeline(o->yaml, &yaml,
+                                     (prepare_how_t){.use_env = verb != VERB_SUBMIT, .strict = o->strict});
     client_args_t c = {.endpoint = o->connect,
                        .name = "client",
                        .pipeline_path = o->yaml,
@@ -205,7 +217,7 @@ static int check_and_run(verb_t verb, run_options_t *o, int *metrics_fd) {
                        .batch_min = o->min_batch,
                        .target_latency_ms = o->target_latency_ms,
                        .priority = o->priority};
-    if (p) {
+    if (p && columns_are_fine(o, p, &yaml)) {
         char *folder = prepare_folder_of(o->yaml);
         c.needs_python = p->python_block_count > 0;
         uint64_t *endpoints = prepare_endpoints(p, &c.endpoint_count);

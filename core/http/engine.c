@@ -65,6 +65,7 @@ typedef struct llm_endpoint {
     size_t replica_count;
     size_t replica_turn;  /* where the search for a replica begins, so that equal ones take turns */
     uint32_t route_count; /* open routes of it */
+    bool streams;         /* it has answered with an event stream, although none was asked for */
     permit_t permit;      /* of requests in flight */
     ring_t turns;         /* routes with queued calls, the next one first */
     size_t turn_count;
@@ -86,7 +87,7 @@ typedef struct llm_route {
     ring_t queue;            /* the other queued calls */
     ring_t calls;            /* all calls of the route, in whatever state */
     http_headers_t *headers; /* owned, borrowed by requests */
-    char *key;               /* owned; NULL: none. Only needed to hide it in what servers say */
+    char *key;               /* owned; "": none. Only needed to hide it in what servers say */
     bool http2;
     uint32_t timeout_ms;
     retry_policy_t retry;
@@ -233,12 +234,10 @@ static llm_call_t *route_front(llm_route_t *route) {
 }
 
 /* The error of a call: the last reason, and what was done about it. */
-static void failure_describe(llm_answer_t *answer, const err_t *reason, retry_hint_t hint) {
-    char wait[64] = "", tries[48] = "";
-    if (hint.after_ms > LLM_RETRY_AFTER_MAX_S * INT64_C(1000))
-        snprintf(wait, sizeof wait, " (the server asks to wait %lld s)", (long long)(hint.after_ms / 1000));
+static void failure_describe(llm_answer_t *answer, const err_t *reason) {
+    char tries[48] = "";
     if (answer->requests > 1) snprintf(tries, sizeof tries, " (after %u attempts)", answer->requests);
-    err_set(&answer->error, reason->code, "%s%s%s", reason->text, wait, tries);
+    err_set(&answer->error, reason->code, "%s%s", reason->text, tries);
 }
 
 /* --- replicas --- */
@@ -364,7 +363,7 @@ static void trouble_note(llm_endpoint_t *endpoint, const llm_replica_t *replica,
 static void call_answered(llm_engine_t *engine, llm_call_t *call, chat_answer_t *chat, retry_hint_t hint,
                           uint64_t now_ns) {
     uint32_t wait_ms;
-    if (is_empty(call, chat) && call->answer.retries[LLM_CAUSE_EMPTY] < LLM_EMPTY_RETRIES &&
+    if (is_empty(call, chat) && call->answer.retries[LLM_CAUSE_EMPTY] + 1 < call->retry.empty_max &&
         retry_decide(&call->retry, call->answer.requests, LLM_CAUSE_EMPTY, hint, &engine->rng, &wait_ms)) {
         value_free(chat->text);
         value_free(chat->reasoning);
@@ -374,6 +373,7 @@ static void call_answered(llm_engine_t *engine, llm_call_t *call, chat_answer_t 
     call->answer.text = chat->text;
     call->answer.reasoning = chat->reasoning;
     memcpy(call->answer.finish_reason, chat->finish_reason, sizeof call->answer.finish_reason);
+    call->answer.replaced = chat->replaced;
     call_finish(engine, call, LLM_CAUSE_NONE);
 }
 
@@ -384,7 +384,7 @@ static void call_failed(llm_engine_t *engine, llm_call_t *call, llm_cause_t caus
         call_back_off(engine, call, cause, now_ns, wait_ms);
         return;
     }
-    failure_describe(&call->answer, reason, hint);
+    failure_describe(&call->answer, reason);
     call_finish(engine, call, cause);
 }
 
@@ -405,6 +405,7 @@ static void reply_apply(llm_engine_t *engine, const http_reply_t *reply, uint64_
         trouble_note(endpoint, call->replica, cause, reason.text, now_ns);
     }
     request_end(engine, call);
+    if (chat.streamed) call->route->endpoint->streams = true;
     tokens_note(call, &chat); /* of answers that are of no use, too: they are paid for */
     call->answer.http_status = reply->status;
     if (reply->outcome == HTTP_ANSWERED)
@@ -424,6 +425,7 @@ static void call_start(llm_engine_t *engine, llm_call_t *call, uint64_t now_ns) 
     assert(permitted);
     call->replica = replica_choose(route->endpoint, now_ns);
     call->replica->in_flight++;
+    if (route->endpoint->streams) call->body_len = chat_request_unstream(call->body, call->body_len);
     call->answer.requests++;
     route->load.requests++;
     route->endpoint->load.requests++;
@@ -549,7 +551,7 @@ static llm_route_t *route_of(const llm_engine_t *engine, uint32_t number) {
 
 /* A call with a copy of the body. It belongs to the route, but is in no place yet. */
 static llm_call_t *call_new(llm_route_t *route, const llm_request_t *request, uint64_t tag) {
-    llm_call_t *call = xmalloc(sizeof *call + request->body_len + 1);
+    llm_call_t *call = xmalloc(sizeof *call + request->body_len + CHAT_UNSTREAM_BYTES + 1);
     memset(call, 0, sizeof *call);
     call->tag = call->answer.tag = tag;
     call->route = route;
@@ -716,7 +718,7 @@ static void route_free(llm_route_t *route) {
 
 static llm_route_t *route_new(const llm_route_options_t *options) {
     llm_route_t *route = xcalloc(1, sizeof *route);
-    if (options->api_key) route->key = xstrdup(options->api_key);
+    route->key = endpoint_key(options->api_key);
     route->http2 = options->http2;
     route->retry = options->retry;
     route->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : TIMEOUT_DEFAULT_MS;

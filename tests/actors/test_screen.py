@@ -126,6 +126,12 @@ def test_quiet_with_failed_rows_says_one_line():
         equal(b.run("--quiet"), "")
 
 
+def test_outputs_that_found_nothing_are_said():
+    tagged = ECHO.replace("outputs: [{name: A, select: full}]", "outputs: [{name: A, select: full}, {name: Question, select: tag, tag: question}]")
+    with Mock() as mock, Bench(mock, 3, tagged) as b:
+        has(b.run(), "Question: nothing in 3 of 3 rows")
+
+
 # ---- what goes wrong, while it does ---------------------------------------------------------------------------------
 
 REDRAW = re.compile(r"\r\x1b\[K([^\r\n\x1b]*)")
