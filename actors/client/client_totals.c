@@ -1,18 +1,16 @@
 /* client_totals.c - what the run has done, counted from the records that travel with the results: exact,
  * whatever was lost or repeated on the way, because each row is counted when it is written and never
  * before. */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "actors/client/client_internal.h"
 #include "core/base/json.h"
 #include "core/base/limits.h"
+#include "core/base/log.h"
 #include "core/base/result_line.h"
 #include "proto/parts/endpoint_reports.h"
-
-#include <inttypes.h>
-
-#include "core/base/log.h"
 
 static void read_usage(const row_done_t *row, usage_t *usage) {
     *usage = (usage_t){0};
@@ -32,20 +30,6 @@ static void count_requests(client_t *c, const row_usage_t *usage) {
     batch_size_add(&c->at_once, usage->requests, failures, latency_us);
 }
 
-/* Keeps the message of a failed row when it is the first of its kind. */
-static void take_sample(client_t *c, const row_done_t *row, const char *kind) {
-    value_t line;
-    if (!samples_wants(&c->told.samples, kind) ||
-        json_parse_text(row->json.data, row->json.len, &line, NULL) != SDG_OK)
-        return;
-    value_t message = line.kind == VALUE_OBJECT
-                          ? object_get_peek(line, RESULT_LINE_ERROR, strlen(RESULT_LINE_ERROR), NULL)
-                          : value_null();
-    if (message.kind == VALUE_STRING)
-        samples_keep(&c->told.samples, kind, message.string->data, message.string->len);
-    value_free(line);
-}
-
 /* The first row in which something was read that JSON has not is named in the log; further ones are only
  * counted. */
 static void warn_once(client_t *c, uint64_t index, const row_notes_t *notes) {
@@ -61,6 +45,20 @@ static void warn_once(client_t *c, uint64_t index, const row_notes_t *notes) {
         log_warn("client", "row %" PRIu64 ", %s: %s; further ones are counted in the summary", index,
                  note->name, said[note->kind]);
     }
+}
+
+/* Keeps the message of a failed row when it is the first of its kind. */
+static void take_sample(client_t *c, const row_done_t *row, const char *kind) {
+    value_t line;
+    if (!samples_wants(&c->told.samples, kind) ||
+        json_parse_text(row->json.data, row->json.len, &line, NULL) != SDG_OK)
+        return;
+    value_t message = line.kind == VALUE_OBJECT
+                          ? object_get_peek(line, RESULT_LINE_ERROR, strlen(RESULT_LINE_ERROR), NULL)
+                          : value_null();
+    if (message.kind == VALUE_STRING)
+        samples_keep(&c->told.samples, kind, message.string->data, message.string->len);
+    value_free(line);
 }
 
 void client_count_result(client_t *c, const row_done_t *row) {

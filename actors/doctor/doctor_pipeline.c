@@ -18,8 +18,8 @@
 #include "actors/doctor/limits.h"
 #include "actors/verbs/prepare.h"
 #include "core/base/clock.h"
-#include "core/llm/endpoint.h"
 #include "core/base/words.h"
+#include "core/llm/endpoint.h"
 #include "core/python/pyinterp.h"
 
 /* ---- does it load */

@@ -58,6 +58,14 @@
 /* a page made from the table of flags: ten times what the largest, a completion, takes */
 #define PAGE_BYTES_MAX ((size_t)1 << 20)
 
+/* seconds of a time that a flag takes: some 30 years, and milliseconds of it fit anywhere */
+#define DURATION_S_MAX 1e9
+
+/* what stands between braces may be the name of a column up to so many bytes; longer texts are prose */
+#define BRACES_BYTES_MAX 200
+
+/* the path of a place in a pipeline, for messages; a longer one is cut */
+#define MENTION_PATH_BYTES_MAX 4096
 /* bytes of the command line that the summary of a run repeats; of a longer one it says nothing */
 #define COMMAND_LINE_BYTES_MAX 4096
 
@@ -66,11 +74,5 @@
 
 /* endpoints that `sdg top` shows, those with a trouble first: a view fits on a screen */
 #define TOP_ENDPOINTS_MAX 8
-
-/* what stands between braces may be the name of a column up to so many bytes; longer texts are prose */
-#define BRACES_BYTES_MAX 200
-
-/* the path of a place in a pipeline, for messages; a longer one is cut */
-#define MENTION_PATH_BYTES_MAX 4096
 
 #endif

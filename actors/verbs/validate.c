@@ -8,6 +8,7 @@
 #include "actors/exit_codes.h"
 #include "actors/verbs/options.h"
 #include "actors/verbs/prepare.h"
+#include "core/base/words.h"
 #include "core/llm/endpoint.h"
 #include "core/mabel/yaml/limits.h"
 
@@ -25,8 +26,9 @@ static void print_addresses(const model_t *m) {
 }
 
 static void print_valid(const char *path, const pipeline_t *p) {
-    printf("%s: valid: %zu block%s, %zu model%s\n", path, p->block_count, p->block_count == 1 ? "" : "s",
-           p->named_count, p->named_count == 1 ? "" : "s");
+    printf("%s: valid: %zu %s, %zu %s\n", path, p->block_count,
+           words_choose(p->block_count, "block", "blocks"), p->named_count,
+           words_choose(p->named_count, "model", "models"));
     for (size_t i = 0; i < p->model_count; i++)
         print_addresses(&p->models[i]);
 }

@@ -143,6 +143,8 @@ static int start_python(worker_t *w, worker_job_t *job, err_t *err) {
         py_env_t env = {.interpreter = e->interpreter,
                         .venv = e->venv,
                         .requirements = e->requirements,
+                        .pre_install = e->pre_install,
+                        .post_install = e->post_install,
                         .env = e->env,
                         .allow_network = e->allow_network};
         if (pypool_add_env(job->python, &env, err) < 0) return err->code;

@@ -21,7 +21,8 @@ typedef struct llm_answer {
     /* The receiver holds a unit of `permit` now: it goes on with it, or gives it back. */
     bool has_unit;
     struct permit *permit; /* the request's (core/llm/permit.h); NULL: none was needed */
-    value_t text;          /* owned by the receiver; null when failed */
+    /* Owned by the receiver. When failed: the reason in full, if error.text had to cut it, else null. */
+    value_t text;
     /* What came beside the text as reasoning, owned likewise; null: nothing did, or the call failed. */
     value_t reasoning;
     bool replayed; /* from the call journal: no request was made for it */

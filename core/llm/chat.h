@@ -26,7 +26,7 @@ typedef struct chat_answer {
     uint32_t prompt_tokens; /* 0 when not reported */
     uint32_t completion_tokens;
     uint32_t replaced; /* lone surrogates of the body that are U+FFFD now */
-    bool streamed; /* it came as an event stream */
+    bool streamed;     /* it came as an event stream */
 } chat_answer_t;
 /* Reads a 2xx body: a JSON object or, although none is asked for, an event stream. Returns LLM_CAUSE_NONE and
  * *answer, or a cause and the reason in err:
@@ -44,6 +44,10 @@ llm_cause_t chat_error_read(long status, const char *body, size_t len, err_t *re
 /* Reads a redirect (3xx) to `location` (NULL: it names none): "HTTP 307 to https://gw/v1/: correct base_url".
  * Returns LLM_CAUSE_ENDPOINT. */
 llm_cause_t chat_redirect_read(long status, const char *location, err_t *reason);
+
+/* `reason`, as filled by the functions above from this body, with the server's words in full (up to
+ * LLM_REASON_BYTES_MAX bytes of them). Appends nothing when it was not cut. */
+void chat_reason_in_full(const char *reason, const char *body, size_t len, buf_t *out);
 
 /* Adds a text on one line: at most LLM_ERROR_TEXT_MAX bytes and no more than fit, cut between characters;
  * white space and control characters become one blank. */

@@ -5,6 +5,9 @@
 /* bytes of a server's reason that are shown: a sentence or two; the rest is cut */
 #define LLM_ERROR_TEXT_MAX 400
 
+/* bytes of a server's reason in a failed row, which is all that tells what to change; the rest is cut */
+#define LLM_REASON_BYTES_MAX 4096
+
 /* seconds of Retry-After that are believed: a month, longer than any quota; more is cut */
 #define LLM_RETRY_AFTER_MAX_S (31 * 86400)
 

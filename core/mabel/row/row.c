@@ -19,7 +19,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROW_LINE_FIRST = 256 }; /* bytes reserved for a result at once: most results fit */
+enum {
+    ROW_LINE_FIRST = 256,   /* bytes reserved for a result at once: most results fit */
+    LABEL_SHOWN_MAX = 1000, /* bytes of a block's name in front of its error */
+    LABEL_COUNTED_MAX = 28, /* and of its kind, which is short */
+};
 
 bool row_wait(row_t *row, row_want_t want) {
     row->want = want;
@@ -45,19 +49,39 @@ static void write_result(row_t *row, value_t take_final) {
     value_free(take_final);
 }
 
+/* The longest front of a text that has at most `max` bytes and splits no character. */
+static int front_length(const char *text, size_t max) {
+    size_t len = strnlen(text, max + 1);
+    if (len <= max) return (int)len;
+    len = max;
+    while (len > 0 && ((unsigned char)text[len] & 0xC0) == 0x80)
+        len--;
+    return (int)len;
+}
+
+/* "<label>: <text>", cut to ROW_ERROR_BYTES_MAX. */
+static void write_error(buf_t *line, const char *label, const char *text) {
+    if (label) buf_addf(line, "%.*s: ", front_length(label, LABEL_SHOWN_MAX), label);
+    size_t room = ROW_ERROR_BYTES_MAX - line->len;
+    if (strlen(text) <= room)
+        buf_adds(line, text);
+    else
+        buf_addf(line, "%.*s...", front_length(text, room - 3), text);
+}
+
 /* With save_intermediate the result holds the outputs so far, unless they do not fit: then the error alone.
  */
 void row_fail(row_t *row, const char *label, const char *text, const char *kind) {
     buf_t line;
     buf_init(&line, ROW_ERROR_BYTES_MAX);
-    if (label) buf_addf(&line, "%.1000s: ", label);
-    buf_adds(&line, text);
+    write_error(&line, label, text);
     value_t final = row->saved.kind == VALUE_OBJECT ? value_ref(row->saved) : value_object(1);
     object_set_text(&final, RESULT_LINE_ERROR, value_string(line.data ? line.data : "", line.len));
     buf_free(&line);
     row->failed = true;
     if (label)
-        snprintf(row->reason, sizeof row->reason, "%.28s: %s", label, kind);
+        snprintf(row->reason, sizeof row->reason, "%.*s: %s", front_length(label, LABEL_COUNTED_MAX), label,
+                 kind);
     else
         snprintf(row->reason, sizeof row->reason, "%s", kind);
     value_t error = value_ref(object_get_peek(final, RESULT_LINE_ERROR, sizeof RESULT_LINE_ERROR - 1, NULL));
@@ -190,6 +214,7 @@ void row_destroy(row_t **row_p) {
     value_free(row->outputs);
     value_free(row->saved);
     value_free(row->end_reason);
+    value_free(row->words);
     value_free(row->overlay);
     for (size_t i = 0; row->kept && i < row->pipeline->block_count; i++)
         value_free(row->kept[i]);
@@ -259,16 +284,21 @@ bool row_block_done(row_t *row) {
     return next_block(row);
 }
 
+static const char *reason_in_full(const row_t *row) {
+    return row->words.kind == VALUE_STRING ? row->words.string->data : row->err.text;
+}
+
 static void fail_in_block(row_t *row, const char *kind) {
-    row_trace_end(row, row->err.text);
-    row_fail(row, row_block(row)->label->data, row->err.text, kind);
+    row_trace_end(row, reason_in_full(row));
+    row_fail(row, row_block(row)->label->data, reason_in_full(row), kind);
 }
 
 static bool go_on_after_error(row_t *row) {
     char *name = xasprintf("error_block_%lld", (long long)row_block(row)->exec);
-    object_set_text(&row->context, name, value_text(row->err.text));
+    object_set_text(&row->context, name, value_text(reason_in_full(row)));
     free(name);
-    row_trace_end(row, row->err.text);
+    row_trace_end(row, reason_in_full(row));
+    value_clear(&row->words);
     return next_block(row);
 }
 
@@ -292,6 +322,7 @@ bool row_block_failed(row_t *row, const char *kind) {
         fail_in_block(row, kind);
         return false;
     }
+    value_clear(&row->words);
     row_trace_add(row, "retried", value_int((int64_t)row->attempt));
     row->wake_ns = row->now_ns + backoff_ns(&b->retry, row->attempt);
     row->phase = PHASE_BACKOFF;
@@ -416,6 +447,7 @@ static void check_stop(row_t *row) {
         kind = "wall time";
     }
     if (!kind) return;
+    value_clear(&row->words);
     if (row->at < row->pipeline->block_count)
         fail_in_block(row, kind);
     else
@@ -447,6 +479,8 @@ row_want_t row_run(row_t *row, uint64_t now_ns) {
 }
 
 /* ---- what the worker gives and takes */
+
+void row_waited(row_t *row, uint64_t ns) { row->start_ns += ns; }
 
 const llm_request_t *row_llm_request(const row_t *row) { return &row->request; }
 const py_call_t *row_python_call(const row_t *row) { return &row->call; }

@@ -54,6 +54,7 @@ int row_llm_end(row_t *row) {
     for (uint32_t i = 0;
          i < a->latency_count && i < LLM_LATENCIES_MAX && u->latency_count < ROW_LATENCIES_MAX; i++)
         u->latency_us[u->latency_count++] = a->latency_us[i];
+    if (a->cause != LLM_CAUSE_NONE) value_replace(&row->words, value_ref(a->text));
     if (a->cause != LLM_CAUSE_NONE)
         return err_set(&row->err, SDG_EIO, "%s", a->error.text[0] ? a->error.text : llm_cause_name(a->cause));
     if (b->ai_tokens_max && row->tokens_used > b->ai_tokens_max)

@@ -74,6 +74,7 @@ struct row {
     row_usage_t usage;
     const char *cancelled; /* reason, owned; NULL: not cancelled */
     err_t err;             /* of the block that is failing */
+    value_t words;         /* string: the same in full, if err.text had to cut it; else null */
     bool failed;
     char reason[ROW_REASON_MAX]; /* row_result_t */
     value_t end_reason;          /* of the end block, rendered; null */

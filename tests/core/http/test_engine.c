@@ -410,6 +410,7 @@ static void expect_key_hidden(const char *key, const char *words, const char *sh
     llm_answer_t answer = wait_answer();
     cr_expect_eq(answer.cause, LLM_CAUSE_ENDPOINT);
     cr_expect_str_eq(answer.error.text, shown);
+    llm_answer_clear(&answer);
     end();
 }
 
@@ -418,6 +419,34 @@ Test(engine, a_key_that_the_server_repeats_is_hidden) {
     expect_key_hidden("sixsix", "bad sixsix, sixsix", "HTTP 401: bad ***, ***");
     expect_key_hidden("sevense", "bad sevense", "HTTP 401: bad ***");
     expect_key_hidden("sk-long-key", "bad sk-long-key", "HTTP 401: bad ***");
+}
+
+static char long_refusal[8192];
+
+static act_t refuse_at_length(server_t *s, int nth, const char *request) {
+    (void)s, (void)nth, (void)request;
+    return (act_t){.status = 400, .body = long_refusal};
+}
+
+/* A row tells what the server said, also when an error sentence is too short for it; without the key. */
+Test(engine, a_long_reason_comes_in_full) {
+    char words[3000], shown[3100];
+    begin(refuse_at_length);
+    snprintf(words, sizeof words, "%0*dsk-long-key%0*dend", 900, 0, 1000, 0);
+    snprintf(shown, sizeof shown, "HTTP 400: %0*d***%0*dend", 900, 0, 1000, 0);
+    snprintf(long_refusal, sizeof long_refusal, "{\"error\":{\"message\":\"%s\"}}", words);
+    const char *urls[] = {server->url};
+    llm_route_options_t options = {
+        .name = "keyed", .base_urls = urls, .url_count = 1, .api_key = "sk-long-key", .retry = quick};
+    int number = llm_engine_open_route(engine, &options, NULL);
+    llm_request_t request = {.route = (uint32_t)number, .body = "{}", .body_len = 2};
+    cr_assert_eq(llm_engine_submit(engine, &request, 1, NULL), SDG_OK);
+    llm_answer_t answer = wait_answer();
+    cr_expect_neq(answer.cause, LLM_CAUSE_NONE);
+    cr_assert_eq(answer.text.kind, VALUE_STRING);
+    cr_expect_str_eq(answer.text.string->data, shown);
+    llm_answer_clear(&answer);
+    end();
 }
 
 /* Of a long reason LLM_ERROR_TEXT_MAX bytes are kept, and the cut may go through the key. */
@@ -964,11 +993,11 @@ Test(engine, a_call_that_waits_names_its_endpoint) {
 static act_t refuse_the_third(server_t *s, int nth, const char *request) {
     (void)s, (void)nth;
     if (strstr(request, "full") != NULL)
-        return (act_t){.status = 429, .headers = "Retry-After: 100\r\n", .body = "full"};
+        return (act_t){.status = 429, .headers = "Retry-After: 5\r\n", .body = "full"};
     return (act_t){.kind = ACT_HOLD};
 }
 
-/* 64 calls, of which 20 are told to come back in 100 s. The server answers the others only when 16 of them
+/* 64 calls, of which 20 are told to come back in 5 s. The server answers the others only when 16 of them
  * are in flight at once, which is all that is allowed: none of those that wait may take up a place. */
 Test(engine, calls_that_wait_for_a_retry_keep_no_others_from_starting) {
     begin(refuse_the_third);

@@ -203,6 +203,39 @@ Test(chat, a_redirect_names_its_address) {
     cr_expect(strstr(reason.text, "HTTP 302") && strstr(reason.text, "correct base_url"));
 }
 
+static void expect_in_full(long status, const char *before, const char *after) {
+    char words[3001], *body, *want;
+    buf_t full;
+    for (int i = 0; i < 1000; i++)
+        memcpy(words + 3 * i, "\xe6\x97\xa5", 3);
+    words[3000] = '\0';
+    body = xasprintf("%s%s%s", before, words, after);
+    if (status == 200)
+        read_answer(body);
+    else
+        chat_error_read(status, body, strlen(body), &reason);
+    buf_init(&full, 1 << 20);
+    chat_reason_in_full(reason.text, body, strlen(body), &full);
+    want = strstr(reason.text, "\xe6");
+    cr_assert(want && full.len > 3000, "%s", reason.text);
+    cr_expect_eq(strncmp(full.data, reason.text, (size_t)(want - reason.text)), 0);
+    cr_expect_str_eq(full.data + (want - reason.text), words);
+    buf_free(&full);
+    free(body);
+}
+
+Test(chat, what_a_reason_cuts_is_there_in_full) {
+    expect_in_full(400, "{\"error\":{\"message\":\"", "\"}}");
+    expect_in_full(400, "{\"detail\":\"", "\"}");
+    expect_in_full(502, "<html><body>", "</body></html>");
+    expect_in_full(200, "{\"error\":{\"message\":\"", "\",\"code\":400}}");
+    expect_in_full(200, "{\"choices\":[{\"message\":{\"refusal\":\"", "\"}}]}");
+    buf_t full;
+    buf_init(&full, 100);
+    chat_reason_in_full("HTTP 400: short", "short", 5, &full);
+    cr_expect_eq(full.len, 0);
+}
+
 Test(chat, long_reasons_are_cut_between_characters) {
     for (size_t shift = 0; shift < 4; shift++) {
         char body[2000];
