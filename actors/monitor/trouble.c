@@ -51,10 +51,13 @@ const endpoint_report_t *trouble_worst(const endpoint_report_t *reports, size_t 
 /* How much is said, from all to the least that still names the cause and the place. */
 typedef enum detail { DETAIL_ALL, DETAIL_NO_TEXT, DETAIL_SHORT, DETAIL_LEAST } detail_t;
 
-/* The status of "HTTP 429: slow down", 0 when the text does not begin so; *text is then what comes after. */
+/* The status of "HTTP 429: slow down", 0 when the text does not begin so. *text becomes what comes after
+ * that, or after the words that say no more than the cause does. */
 static unsigned status_of(const char **text) {
+    static const char failed[] = "connection failed: ";
     unsigned status;
     int read = 0;
+    if (strncmp(*text, failed, sizeof failed - 1) == 0) *text += sizeof failed - 1;
     if (sscanf(*text, "HTTP %3u%n", &status, &read) != 1) return 0;
     *text += read;
     *text += strspn(*text, ": ");

@@ -362,7 +362,7 @@ const flag_row_t flag_rows[] = {
      .english = "dashboard, /metrics and /stats.json, e.g. 127.0.0.1:9464",
      .japanese = "ダッシュボード・/metrics・/stats.json。例 127.0.0.1:9464"},
     {"metrics-linger", 0, BOTH, GROUP_SCREEN, FLAG_NUMBER, TO_RUN(metrics_linger_s),
-     .max = METRICS_LINGER_S_MAX, .unit = "S",
+     .max = METRICS_LINGER_S_MAX, .unit = "S", .key = "metrics.linger", .sample = "0",
      .english =
          "the dashboard stays S seconds after the end (default: until open pages have seen it; 0: not)",
      .japanese =

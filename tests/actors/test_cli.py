@@ -195,6 +195,15 @@ def test_endpoints_that_are_not_on_this_machine_are_refused():
         has(b.run("--connect", "tcp://10.0.0.1:5577", verb="submit", code=2), "tcp://10.0.0.1:5577", "127.0.0.1")
 
 
+def test_an_endpoint_without_tcp_is_told_so():
+    with Bench(None, 1, PLAIN) as b:
+        for args in (["serve", "--listen", "127.0.0.1:5999"], ["worker", "--connect", "127.0.0.1:5999"], ["status", "--connect", "127.0.0.1:5999"],
+                     b.args("--connect", "127.0.0.1:5999", verb="submit")):
+            done = subprocess.run([SDG, *map(str, args)], capture_output=True, text=True, timeout=RUN_S)
+            equal(done.returncode, 2, args)
+            has(done.stderr, "tcp:// is missing, write tcp://127.0.0.1:5999")
+
+
 def test_serve_on_a_taken_port_and_a_bad_endpoint():
     with Bench() as b, Serve(b.folder) as s, Serve(b.folder, "ipc://" + b.path("s.ipc")) as local:
         s.wait_says("scheduler at %s: start workers with `sdg worker --connect %s`" % (s.endpoint, s.endpoint))

@@ -126,6 +126,12 @@ def test_quiet_with_failed_rows_says_one_line():
         equal(b.run("--quiet"), "")
 
 
+def test_outputs_that_found_nothing_are_said():
+    tagged = ECHO.replace("outputs: [{name: A, select: full}]", "outputs: [{name: A, select: full}, {name: Question, select: tag, tag: question}]")
+    with Mock() as mock, Bench(mock, 3, tagged) as b:
+        has(b.run(), "Question: nothing in 3 of 3 rows")
+
+
 # ---- what goes wrong, while it does ---------------------------------------------------------------------------------
 
 REDRAW = re.compile(r"\r\x1b\[K([^\r\n\x1b]*)")
@@ -234,6 +240,14 @@ def test_trouble_is_on_the_line_within_three_seconds():
                     b.write_pipeline(PATIENT, base=url, attempts=100, timeout=60)
                     with Screen(b, columns, "--max-concurrent", 64) as s:
                         s.wait_line(words, seconds)
+
+
+def test_a_closed_endpoint_says_until_when():
+    with Mock("--fail", "429=1", "--retry-after", 300) as mock, Bench(mock, 64) as b:
+        with Screen(b, 120, "--max-concurrent", 64) as s:
+            s.wait_line(r"0/64 in flight, 64 wait, closed until \d\d:\d\d:\d\d: 429 from http://127\.0\.0\.1:%d" % mock.port, 3)
+        with Screen(b, 60, "--overwrite", "--ui-locale", "ja") as s:
+            s.wait_line(r"\d\d:\d\d:\d\d まで閉鎖: 127\.0\.0\.1:%d から 429|127\.0\.0\.1:%d から 429" % (mock.port, mock.port), 3)
 
 
 def test_retries_are_counted_while_they_happen():
