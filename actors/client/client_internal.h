@@ -62,6 +62,7 @@ typedef struct client {
         uint64_t beat_ns;  /* when BEAT was said last */
         uint64_t stats_ns; /* when the monitor was told last */
         tally_t tally;     /* for the monitor */
+        uint32_t warned;   /* bits by row_note_kind_t: a row had such a note, and the log says so */
         /* Rows whose results the next sync makes safe: then the call journal may drop their calls. */
         numbers_t to_finish;
         /* Rows of the last pass of batch mode that are written: their contexts may go. */

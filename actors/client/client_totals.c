@@ -7,6 +7,10 @@
 #include "core/base/limits.h"
 #include "proto/parts/endpoint_reports.h"
 
+#include <inttypes.h>
+
+#include "core/base/log.h"
+
 static void read_usage(const row_done_t *row, usage_t *usage) {
     *usage = (usage_t){0};
     if (row->meta.len) usage_decode(row->meta.data, row->meta.len, usage, NULL);
@@ -25,9 +29,27 @@ static void count_requests(client_t *c, const row_usage_t *usage) {
     batch_size_add(&c->at_once, usage->requests, failures, latency_us);
 }
 
+/* The first row in which something was read that JSON has not is named in the log; further ones are only
+ * counted. */
+static void warn_once(client_t *c, uint64_t index, const row_notes_t *notes) {
+    static const char *const said[ROW_NOTE_KINDS] = {
+        [ROW_NOTE_NULLED] = "a NaN, an infinity or a number beyond all reals was read as null",
+        [ROW_NOTE_REPLACED] = "half a surrogate pair was read as U+FFFD",
+    };
+    for (uint32_t i = 0; i < notes->count; i++) {
+        const row_note_t *note = &notes->item[i];
+        uint32_t bit = UINT32_C(1) << note->kind;
+        if (!said[note->kind] || c->told.warned & bit) continue;
+        c->told.warned |= bit;
+        log_warn("client", "row %" PRIu64 ", %s: %s; further ones are counted in the summary", index,
+                 note->name, said[note->kind]);
+    }
+}
+
 void client_count_result(client_t *c, const row_done_t *row) {
     usage_t usage;
     read_usage(row, &usage);
+    warn_once(c, row->index, &usage.row.notes);
     tally_row(&c->told.tally, row->status != ROW_STATUS_OK, usage.reason, &usage.row);
     count_requests(c, &usage.row);
 }
@@ -35,6 +57,7 @@ void client_count_result(client_t *c, const row_done_t *row) {
 void client_count_parked(client_t *c, const row_done_t *row) {
     usage_t usage;
     read_usage(row, &usage);
+    warn_once(c, row->index, &usage.row.notes);
     tally_usage(&c->told.tally, &usage.row);
     count_requests(c, &usage.row);
 }

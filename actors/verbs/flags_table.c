@@ -37,6 +37,7 @@ static const flag_choice_t locales[] = {{"en", UI_LOCALE_EN}, {"ja", UI_LOCALE_J
 static const flag_choice_t fsyncs[] = {
     {"never", JOURNAL_FSYNC_NEVER}, {"batch", JOURNAL_FSYNC_BATCH}, {"always", JOURNAL_FSYNC_ALWAYS}, {0}};
 
+static const flag_choice_t formats[] = {{"jsonl", DATA_JSONL}, {"csv", DATA_CSV}, {"tsv", DATA_TSV}, {0}};
 static const flag_choice_t templates[] = {{"questions", TEMPLATE_QUESTIONS}, {0}};
 
 const flag_row_t flag_rows[] = {
@@ -94,6 +95,8 @@ const flag_row_t flag_rows[] = {
     /* ---- validate, config, help */
     {"yaml", 'y', VALIDATE, GROUP_MAIN, FLAG_TEXT, TO(validate_options_t, yaml), .unit = "FILE",
      .english = "one more pipeline", .japanese = "検査するパイプライン（もう1つ）"},
+    {"strict", 0, VALIDATE, GROUP_MAIN, FLAG_SWITCH, TO(validate_options_t, strict),
+     .english = "warnings are errors", .japanese = "警告もエラーとして扱う"},
     {"no-env", 0, VALIDATE, GROUP_MAIN, FLAG_SWITCH_OFF, TO(validate_options_t, use_env),
      .english = "do not look at ${ENV.NAME}: missing variables are no problem",
      .japanese = "${ENV.NAME} を調べない"},
@@ -106,6 +109,15 @@ const flag_row_t flag_rows[] = {
     {"man", 0, HELP, GROUP_MAIN, FLAG_SWITCH, TO(help_options_t, man), .traits = FLAG_HIDDEN},
 
     /* ---- rows */
+    {"format", 0, ALL | DOCTOR, GROUP_ROWS, FLAG_CHOICE, TO_RUN(form.format), .choices = formats, .unit = "F",
+     .english = "format of the input: jsonl, csv or tsv (default: by its name; stdin: jsonl)",
+     .japanese = "入力の形式: jsonl, csv, tsv（既定はファイル名による。標準入力は jsonl）"},
+    {"delimiter", 0, ALL | DOCTOR, GROUP_ROWS, FLAG_READ, .read = run_options_delimiter, .unit = "C",
+     .english = "character between the fields of CSV, or tab (default: , or ; by the header)",
+     .japanese = "CSV の区切り文字、または tab（既定はヘッダーにより , か ;）"},
+    {"strict", 0, ALL | DOCTOR, GROUP_ROWS, FLAG_SWITCH, TO_RUN(strict),
+     .english = "warnings of the pipeline, and names that are no column, are errors",
+     .japanese = "パイプラインの警告と、列にない名前をエラーとして扱う"},
     {"mapping", 0, ALL | DOCTOR, GROUP_ROWS, FLAG_READ, .read = run_options_map, .traits = FLAG_REPEATABLE,
      .unit = "A:B", .english = "rename input column A to B (repeatable)",
      .japanese = "入力列 A を B に改名（複数指定可）"},
@@ -127,8 +139,7 @@ const flag_row_t flag_rows[] = {
      .unit = "NAME"},
     {"subset", 0, ALL, GROUP_ROWS, FLAG_READ, .read = run_options_refuse_dataset, .traits = FLAG_HIDDEN,
      .unit = "NAME"},
-    {"split", 0, ALL, GROUP_ROWS, FLAG_READ, .read = run_options_refuse_dataset, .traits = FLAG_HIDDEN,
-     .unit = "NAME"},
+    {"split", 0, ALL, GROUP_ROWS, FLAG_TEXT, TO_RUN(split), .traits = FLAG_HIDDEN, .unit = "NAME"},
     {"disable-output-cleaning", 0, ALL, GROUP_ROWS, FLAG_SWITCH, .traits = FLAG_HIDDEN},
     {"row", 0, TEST, GROUP_ROWS, FLAG_NUMBER, TO_RUN(row), .unit = "N",
      .english = "which row, from 0 (default 0)", .japanese = "何行目か、0 から（既定 0）"},
@@ -355,6 +366,8 @@ const flag_row_t flag_rows[] = {
      .japanese = "進捗を表示しない"},
     {"quiet", 'q', ALL | WORKER, GROUP_SCREEN, FLAG_SWITCH, TO_COMMON(quiet),
      .english = "warnings and errors only", .japanese = "警告とエラーのみ"},
+    {"no-verbose", 0, ALL, GROUP_SCREEN, FLAG_SWITCH_OFF, TO_COMMON(verbose), .traits = FLAG_HIDDEN},
+    {"legacy-logs", 0, ALL, GROUP_SCREEN, FLAG_SWITCH, .traits = FLAG_HIDDEN},
     {"verbose", 'v', ALL | SERVE | WORKER, GROUP_SCREEN, FLAG_SWITCH, TO_COMMON(verbose),
      .english = "say what the runtime does", .japanese = "動作の詳細を表示"},
     {"ui-locale", 0, ALL | DOCTOR | CONFIG, GROUP_SCREEN, FLAG_CHOICE, TO_COMMON(locale), .choices = locales,

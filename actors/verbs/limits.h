@@ -58,4 +58,10 @@
 /* a page made from the table of flags: ten times what the largest, a completion, takes */
 #define PAGE_BYTES_MAX ((size_t)1 << 20)
 
+/* what stands between braces may be the name of a column up to so many bytes; longer texts are prose */
+#define BRACES_BYTES_MAX 200
+
+/* the path of a place in a pipeline, for messages; a longer one is cut */
+#define MENTION_PATH_BYTES_MAX 4096
+
 #endif

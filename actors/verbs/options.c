@@ -59,6 +59,20 @@ int run_options_map(void *options, const char *text, err_t *err) {
     return SDG_OK;
 }
 
+/* One byte: a character that needs more of them in UTF-8 separates no CSV that is known of. */
+int run_options_delimiter(void *options, const char *text, err_t *err) {
+    run_options_t *o = options;
+    char delimiter = text[0];
+    if (strcmp(text, "tab") == 0 || strcmp(text, "\\t") == 0)
+        delimiter = '\t';
+    else if (text[0] == '\0' || text[1] != '\0' || (unsigned char)text[0] < ' ' || text[0] == '"')
+        delimiter = text[0] == '\t' && text[1] == '\0' ? '\t' : '\0';
+    if (!delimiter)
+        return err_set(err, SDG_EINVAL, "takes one character, for example ';', or tab, not '%s'", text);
+    o->form.delimiter = delimiter;
+    return SDG_OK;
+}
+
 int run_options_refuse_dataset(void *options, const char *text, err_t *err) {
     (void)options;
     return err_set(err, SDG_EINVAL,
@@ -102,6 +116,7 @@ static void fill_in_batch(run_options_t *o) {
 int run_options_check(verb_t verb, void *options, err_t *err) {
     run_options_t *o = options;
     fill_in_batch(o);
+    if (o->split && !o->input) return run_options_refuse_dataset(o, "--split", err);
     const char *missing = !o->yaml                                          ? "--yaml"
                           : !o->input                                       ? "--input"
                           : !o->output && (verb & (VERB_RUN | VERB_SUBMIT)) ? "--output"

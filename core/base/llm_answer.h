@@ -26,6 +26,7 @@ typedef struct llm_answer {
     value_t reasoning;
     bool replayed; /* from the call journal: no request was made for it */
     char finish_reason[24];
+    uint32_t replaced; /* lone surrogates of the answer that are U+FFFD in the texts */
     uint32_t prompt_tokens, completion_tokens; /* summed over the requests of this call */
     uint32_t requests;                         /* HTTP requests made */
     uint32_t

@@ -67,6 +67,7 @@ typedef struct llm_endpoint {
     uint64_t opens_ns;      /* until then no replica takes a request of the calls that wait; 0: one may */
     ring_t held;            /* calls that all its replicas refuse */
     uint32_t route_count;   /* open routes of it */
+    bool streams;           /* it has answered with an event stream, although none was asked for */
     permit_t permit;        /* of requests in flight */
     ring_t turns;           /* routes with queued calls, the next one first */
     size_t turn_count;
@@ -87,7 +88,7 @@ typedef struct llm_route {
     ring_t queue;            /* the other queued calls */
     ring_t calls;            /* all calls of the route, in whatever state */
     http_headers_t *headers; /* owned, borrowed by requests */
-    char *key;               /* owned; NULL: none. Only needed to hide it in what servers say */
+    char *key;               /* owned; "": none. Only needed to hide it in what servers say */
     bool http2;
     uint32_t timeout_ms;
     retry_policy_t retry;
@@ -353,7 +354,7 @@ static void call_answered(llm_engine_t *engine, llm_call_t *call, chat_answer_t 
                           uint64_t now_ns) {
     uint32_t wait_ms;
     call->answer.attempts++;
-    if (is_empty(call, chat) && call->answer.retries[LLM_CAUSE_EMPTY] < LLM_EMPTY_RETRIES &&
+    if (is_empty(call, chat) && call->answer.retries[LLM_CAUSE_EMPTY] + 1 < call->retry.empty_max &&
         retry_decide(&call->retry, call->answer.attempts, LLM_CAUSE_EMPTY, hint, &engine->rng, &wait_ms)) {
         value_free(chat->text);
         value_free(chat->reasoning);
@@ -364,6 +365,7 @@ static void call_answered(llm_engine_t *engine, llm_call_t *call, chat_answer_t 
     call->answer.text = chat->text;
     call->answer.reasoning = chat->reasoning;
     memcpy(call->answer.finish_reason, chat->finish_reason, sizeof call->answer.finish_reason);
+    call->answer.replaced = chat->replaced;
     call_finish(engine, call, LLM_CAUSE_NONE);
 }
 
@@ -552,6 +554,7 @@ static void reply_apply(llm_engine_t *engine, const http_reply_t *reply, uint64_
     }
     replica_judge(replica);
     if (replica->health.state != before) engine->news++;
+    if (chat.streamed) endpoint->streams = true;
     tokens_note(call, &chat); /* of answers that are of no use, too: they are paid for */
     call->answer.http_status = reply->status;
     if (reply->outcome == HTTP_ANSWERED)
@@ -569,6 +572,7 @@ static void call_start(llm_engine_t *engine, llm_call_t *call, replica_t *replic
     call->replica = replica;
     replica_begin(replica, &call->flight, now_ns);
     engine->in_flight++;
+    if (route->endpoint->streams) call->body_len = chat_request_unstream(call->body, call->body_len);
     call->answer.requests++;
     route->load.requests++;
     route->endpoint->load.requests++;
@@ -781,7 +785,7 @@ static llm_route_t *route_of(const llm_engine_t *engine, uint32_t number) {
 
 /* A call with a copy of the body. It belongs to the route, but is in no place yet. */
 static llm_call_t *call_new(llm_route_t *route, const llm_request_t *request, uint64_t tag) {
-    llm_call_t *call = xmalloc(sizeof *call + request->body_len + 1);
+    llm_call_t *call = xmalloc(sizeof *call + request->body_len + CHAT_UNSTREAM_BYTES + 1);
     memset(call, 0, sizeof *call);
     call->tag = call->answer.tag = tag;
     call->route = route;
@@ -946,7 +950,7 @@ static void route_free(llm_route_t *route) {
 
 static llm_route_t *route_new(const llm_route_options_t *options) {
     llm_route_t *route = xcalloc(1, sizeof *route);
-    if (options->api_key) route->key = xstrdup(options->api_key);
+    route->key = endpoint_key(options->api_key);
     route->http2 = options->http2;
     route->retry = options->retry;
     route->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : TIMEOUT_DEFAULT_MS;

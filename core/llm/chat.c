@@ -37,8 +37,7 @@ static bool key_is(const str_t *key, const char *name) {
 }
 
 /* `params` cannot replace model and messages: a key twice in one object is read differently by every
- * server. Some gateways stream by default, so each request says that it wants no stream, unless `params` does
- * say something about it. */
+ * server. */
 void chat_request_write(buf_t *out, value_t model, value_t system, value_t content, value_t params) {
     buf_adds(out, "{\"model\":");
     json_write(out, model, JSON_COMPACT);
@@ -50,7 +49,6 @@ void chat_request_write(buf_t *out, value_t model, value_t system, value_t conte
     message_write(out, "user", content);
     buf_addc(out, ']');
     size_t count = params.kind == VALUE_OBJECT ? object_count(params) : 0;
-    bool streamed = false;
     for (size_t i = 0; i < count; i++) {
         str_t *key = object_key_peek(params, i);
         if (key_is(key, "model") || key_is(key, "messages")) continue;
@@ -58,9 +56,17 @@ void chat_request_write(buf_t *out, value_t model, value_t system, value_t conte
         json_write_string(out, key->data, key->len);
         buf_addc(out, ':');
         json_write(out, object_value_peek(params, i), JSON_COMPACT);
-        streamed = streamed || key_is(key, "stream");
     }
-    buf_adds(out, streamed ? "}" : ",\"stream\":false}");
+    buf_addc(out, '}');
+}
+
+/* Bytes of "stream" inside of strings are no key: their quotes are escaped. A key of that name anywhere in
+ * the body is taken for the user's word. */
+size_t chat_request_unstream(char *body, size_t len) {
+    static const char key[] = "\"stream\":", tail[] = ",\"stream\":false}";
+    if (len < 2 || body[len - 1] != '}' || memmem(body, len, key, sizeof key - 1)) return len;
+    memcpy(body + len - 1, tail, sizeof tail);
+    return len + CHAT_UNSTREAM_BYTES;
 }
 
 /* --- error bodies --- */
@@ -148,9 +154,9 @@ static size_t tag_length(const char *bytes, size_t len) {
 }
 
 /* White space and control characters become one blank. */
-void chat_words_add(buf_t *out, const char *bytes, size_t len) {
+static void words_add(buf_t *out, const char *bytes, size_t len, bool html) {
     size_t start = out->len;
-    bool html = len > 0 && bytes[0] == '<', gap = false;
+    bool gap = false;
     for (size_t i = 0; i < len && out->len - start < LLM_ERROR_TEXT_MAX; i++) {
         unsigned char c = (unsigned char)bytes[i];
         bool tag = html && c == '<';
@@ -166,15 +172,21 @@ void chat_words_add(buf_t *out, const char *bytes, size_t len) {
     half_character_drop(out, start);
 }
 
+void chat_words_add(buf_t *out, const char *bytes, size_t len) { words_add(out, bytes, len, false); }
+
+void chat_body_words_add(buf_t *out, const char *bytes, size_t len) {
+    words_add(out, bytes, len, len > 0 && bytes[0] == '<');
+}
+
 void chat_value_words_add(buf_t *out, value_t v) {
     if (v.kind == VALUE_STRING) {
-        chat_words_add(out, v.string->data, v.string->len);
+        chat_body_words_add(out, v.string->data, v.string->len);
         return;
     }
     buf_t text;
     buf_init(&text, LLM_ANSWER_BYTES_MAX);
     json_write(&text, v, JSON_COMPACT);
-    chat_words_add(out, text.len > 0 ? text.data : "", text.len);
+    chat_body_words_add(out, text.len > 0 ? text.data : "", text.len);
     buf_free(&text);
 }
 
@@ -198,7 +210,7 @@ llm_cause_t chat_error_read(long status, const char *body, size_t len, err_t *re
         chat_value_words_add(&words, fault.message);
     } else {
         text_trim(&body, &len);
-        chat_words_add(&words, body, len);
+        chat_body_words_add(&words, body, len);
     }
     llm_cause_t cause = cause_of_fault(status, &fault, &words);
     err_set(reason, SDG_EIO, "HTTP %ld%s%s", status, words.len > 0 ? ": " : "",

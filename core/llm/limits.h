@@ -37,8 +37,8 @@
    rows, and each further one is a row that was asked in vain */
 #define LLM_REFUSALS_MAX 16
 
-/* times that an empty answer is asked for again: more rarely help, and each costs */
-#define LLM_EMPTY_RETRIES 2
+/* requests in all for an answer that stays empty: more rarely help, and each costs */
+#define LLM_EMPTY_REQUESTS 3
 
 /* endpoints per engine: those of all jobs of one worker; more is refused */
 #define LLM_ENDPOINTS_MAX 1024

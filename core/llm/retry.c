@@ -18,8 +18,12 @@
 enum { HTTP_DATE_BYTES_MAX = 64 }; /* "Sunday, 06-Nov-94 08:49:37 GMT" is the longest form in use */
 
 retry_policy_t retry_policy_default(void) {
-    return (retry_policy_t){
-        .attempts_max = 10, .base_ms = 1000, .factor = 2, .cap_ms = 30000, .on_empty = true};
+    return (retry_policy_t){.attempts_max = 10,
+                            .base_ms = 1000,
+                            .factor = 2,
+                            .cap_ms = 30000,
+                            .on_empty = true,
+                            .empty_max = LLM_EMPTY_REQUESTS};
 }
 
 retry_hint_t retry_hint_none(void) { return (retry_hint_t){.after_ms = -1, .should = -1}; }
@@ -67,7 +71,8 @@ uint32_t retry_after_wait_ms(int64_t after_ms, rng_t *rng) {
 bool retry_decide(const retry_policy_t *policy, uint32_t attempt, llm_cause_t cause, retry_hint_t hint,
                   rng_t *rng, uint32_t *wait_ms) {
     assert(attempt >= 1);
-    if (attempt >= policy->attempts_max || !may_retry(policy, cause, hint)) return false;
+    uint32_t most = cause == LLM_CAUSE_EMPTY ? UINT32_MAX : policy->attempts_max;
+    if (attempt >= most || !may_retry(policy, cause, hint)) return false;
     if (hint.after_ms > 0)
         *wait_ms = retry_after_wait_ms(hint.after_ms, rng);
     else

@@ -21,7 +21,8 @@ typedef struct retry_policy {
     uint32_t base_ms;      /* first wait; default 1000 */
     double factor;         /* default 2; 1 = fixed */
     uint32_t cap_ms;       /* default 30000 */
-    bool on_empty;         /* ask again after a blank answer, at most LLM_EMPTY_RETRIES times; default true */
+    bool on_empty;         /* ask again after a blank answer; default true */
+    uint32_t empty_max; /* requests in all whose answers may be blank, whatever attempts_max is; default 3 */
 } retry_policy_t;
 retry_policy_t retry_policy_default(void);
 
@@ -37,8 +38,8 @@ retry_hint_t retry_hint_none(void);
 void retry_hint_header(retry_hint_t *hint, const char *name, size_t name_len, const char *value,
                        size_t value_len, int64_t now_unix_ms);
 
-/* Decides after the failure of request number `attempt` (from 1). True and *wait_ms, or false: the call has
- * failed. */
+/* Decides after the failure of request number `attempt` (from 1). The caller counts blank answers
+ * (empty_max). True and *wait_ms, or false: the call has failed. */
 bool retry_decide(const retry_policy_t *policy, uint32_t attempt, llm_cause_t cause, retry_hint_t hint,
                   rng_t *rng, uint32_t *wait_ms);
 /* The wait for a server that wants to be asked again after `after_ms`: a little longer, so that not all calls

@@ -102,7 +102,8 @@ def with_text_keys(value):
     return with_text_keys(plain(value))
 
 
-encode_plain = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=plain).encode
+# NaN and infinities are written as such: the pool reads them as null, and counts them.
+encode_plain = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=plain).encode
 
 
 def encode(value):
@@ -138,7 +139,7 @@ class Wire:
         self.consts = {}
 
     def send_text(self, text):
-        data = text.encode("utf-8")
+        data = text.encode("utf-8", "backslashreplace")  # a lone surrogate as its JSON escape: the pool replaces it, and counts it
         with self.sending:
             self.sock.sendall(struct.pack("<I", len(data)) + data)
 
@@ -672,7 +673,6 @@ def run(frame):
         ACCESS = function.access
         try:
             text = reply_to(frame, function, call, start)
-            text.encode("utf-8")
         finally:
             ACCESS = None
     except BaseException as error:

@@ -71,7 +71,8 @@ struct pypool {
     uint64_t now_ns; /* of the last drive */
     bool dirty;      /* the next drive has something to do, whatever the descriptors say */
     json_parser_t *parser;
-    pool_env_t *envs; /* PY_ENVS_MAX places: their queues do not move */
+    json_repairs_t repairs; /* of the frame being handled */
+    pool_env_t *envs;       /* PY_ENVS_MAX places: their queues do not move */
     uint32_t env_count;
     pool_function_t *functions;
     uint32_t function_count;
@@ -104,6 +105,7 @@ static py_event_t *new_event(pypool_t *p, py_event_kind_t kind, uint64_t tag) {
     e->kind = kind;
     e->tag = tag;
     e->outputs = e->vars = e->ai = e->log = value_null();
+    e->repairs = (json_repairs_t){0};
     e->error.code = 0;
     e->error.text[0] = '\0';
     return e;
@@ -544,6 +546,7 @@ static void on_ok(pypool_t *p, py_host_t *h, value_t frame) {
         py_event_t *e = new_event(p, PY_DONE, t->tag);
         e->outputs = value_ref(member(frame, "o"));
         e->vars = value_ref(member(frame, "v"));
+        e->repairs = p->repairs;
     }
     free_task(p, t);
 }
@@ -663,7 +666,10 @@ static void take_frames(pypool_t *p, py_host_t *h) {
     while ((got = pyhost_frame(h, &bytes, &len)) > 0) {
         value_t frame;
         err_t err;
-        if (json_parse(p->parser, bytes, len, &frame, &err) != 0)
+        json_repairs_t before = json_repairs_so_far();
+        int rc = json_parse(p->parser, bytes, len, &frame, &err);
+        p->repairs = json_repairs_since(before);
+        if (rc != 0)
             on_unreadable(p, h, bytes, len, &err);
         else
             on_frame(p, h, frame);

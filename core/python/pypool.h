@@ -26,6 +26,7 @@
 #include <stdint.h>
 
 #include "core/base/error.h"
+#include "core/base/json.h"
 #include "core/base/value.h"
 
 typedef struct pypool pypool_t;
@@ -73,6 +74,7 @@ typedef struct py_event {
     /* DONE: an object of the vars that ctx.vars or ctx.set changed, or that were changed in place; null when
      * there are none. Owned. */
     value_t vars;
+    json_repairs_t repairs; /* DONE: what JSON has not in these */
     /* CALL_AI: {"id": n, "model": .., "system": .., "prompts": [..], "params": {..}}. Owned. */
     value_t ai;
     /* LOG: {"level": .., "message": ..}; prints have the level "info". It comes before the last event of its

@@ -90,8 +90,16 @@ def test_flags_without_effect_are_in_no_help():
 
 def test_datasets_by_name_say_what_to_do():
     with Bench(None, 1, PLAIN) as b:
-        for flag in ("--dataset", "--subset", "--split"):
+        for flag in ("--dataset", "--subset"):
             has(b.run(flag, "x", code=2), flag, "--input")
+        has(sdg("run", "--yaml", b.yaml, "--output", b.output, "--split", "train", code=2)[1], "--split", "--input")
+
+
+def test_flags_of_the_original_are_taken():
+    with Bench(None, 1, PLAIN) as b:
+        said = b.run("--split", "train", "--legacy-logs", "-v", "--no-verbose", "-q")
+        lacks(said, "no effect", "--split", "--legacy-logs")
+        equal(len(b.rows()), 1)
 
 
 # ---- usage errors --------------------------------------------------------------------------------------------------

@@ -553,16 +553,16 @@ int mex_run_to_number(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
 
 /* ---- the smallest and the largest */
 
-/* Texts are compared as texts unless all of them are numbers. */
+/* True when all are text and none is a number: then they are compared as texts. */
 static bool all_text(value_t list) {
-    bool numeric = true;
-    value_t number;
     for (size_t i = 0; i < list_count(list); i++) {
-        value_t v = list_peek(list, i);
+        value_t v = list_peek(list, i), number;
         if (v.kind != VALUE_STRING) return false;
-        if (numeric && (numeric = mex_exact_number(v, &number))) value_free(number);
+        if (!mex_exact_number(v, &number)) continue;
+        value_free(number);
+        return false;
     }
-    return !numeric;
+    return true;
 }
 
 /* Replaces the values by numbers, as operands of arithmetic. */

@@ -6,6 +6,8 @@
  * their own. A place that has a message already gets no second one. */
 #include "core/mabel/pipeline/pipeline_load.h"
 
+#include "core/mabel/pipeline/limits.h"
+
 #include <string.h>
 
 /* ---- placeholders without quotes */
@@ -78,7 +80,8 @@ static void jinja_check(load_t *l, const ynode_t *n, const ypath_t *path) {
         return;
     }
     while ((at = strstr(at, "{{"))) {
-        const char *end = strstr(at, "}}");
+        size_t reach = strnlen(at, JINJA_BYTES_MAX);
+        const char *end = memmem(at, reach, "}}", 2);
         if (end && !follows_command(text, at) && is_jinja_name(at + 2, end)) {
             const char *name = at + 2 + strspn(at + 2, " -");
             int len = (int)strcspn(name, " |}");

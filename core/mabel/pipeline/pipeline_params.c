@@ -137,6 +137,13 @@ static bool is_known(const char *key) {
     return false;
 }
 
+bool params_have(const char *key) {
+    static const char *const short_ones[] = {"n", "seed", "stop", "user", "stream"};
+    for (size_t i = 0; i < sizeof short_ones / sizeof short_ones[0]; i++)
+        if (strcmp(short_ones[i], key) == 0) return true;
+    return is_known(key);
+}
+
 static void key_check(load_t *l, const ynode_t *at, const ypath_t *path) {
     const char *key = at->scalar.string->data;
     for (size_t i = 0; i < sizeof FOREIGN / sizeof FOREIGN[0]; i++)
@@ -196,12 +203,23 @@ static void number_check(load_t *l, const ynode_t *n, const ypath_t *path) {
              text, text, better);
 }
 
+/* A word of a list that YAML 1.1 reads as something else, [yes, no] or [12:30]: choices and words for a
+ * server are texts. `true` and `false` are booleans for everybody. */
+static void word_check(load_t *l, const ynode_t *n, const ypath_t *path) {
+    bool word = n->plain && n->scalar.kind == VALUE_BOOL && !strchr("tTfF", n->plain[0]);
+    bool sixties = n->plain && strchr(n->plain, ':');
+    if (word || sixties) name_check_warn(l->diags, n, path);
+}
+
 /* The tree is at most YAML_DEPTH_MAX deep. */
-static void numbers_check(load_t *l, const ynode_t *n, const ypath_t *path) {
+static void values_check(load_t *l, const ynode_t *n, const ypath_t *path) {
+    bool list = n->kind == YNODE_LIST;
     if (n->kind == YNODE_SCALAR) number_check(l, n, path);
-    for (size_t i = 0; n->kind != YNODE_SCALAR && i < n->count; i++)
-        numbers_check(l, n->items[i],
-                      n->kind == YNODE_MAP ? YPATH_KEY(path, yaml_key(n, i)) : YPATH_AT(path, i));
+    for (size_t i = 0; n->kind != YNODE_SCALAR && i < n->count; i++) {
+        const ypath_t *at = list ? YPATH_AT(path, i) : YPATH_KEY(path, yaml_key(n, i));
+        if (list) word_check(l, n->items[i], at);
+        values_check(l, n->items[i], at);
+    }
 }
 
 /* Servers stop at texts. */
@@ -227,6 +245,6 @@ void params_check(load_t *l, const ynode_t *n, const ypath_t *path) {
         key_check(l, n->keys[i], at);
         if (strcmp(key, "n") == 0 || strcmp(key, "best_of") == 0) count_check(l, n->items[i], at, key);
         if (stop) stop_check(l, n->items[i], at);
-        if (!ours && !stop) numbers_check(l, n->items[i], at);
+        if (!ours && !stop) values_check(l, n->items[i], at);
     }
 }

@@ -91,6 +91,8 @@ bool row_finish(row_t *row, value_t take_final) {
 
 /* ---- birth */
 
+static uint32_t count_of(uint64_t n) { return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX; }
+
 static void rename_columns(row_t *row) {
     const row_options_t *o = row->options;
     for (size_t i = 0; i < o->mapping_count; i++) {
@@ -105,10 +107,18 @@ static void rename_columns(row_t *row) {
     }
 }
 
+void row_note_repairs(row_t *row, const char *name, json_repairs_t repairs) {
+    row_notes_t *notes = &row->usage.notes;
+    if (repairs.nulls) row_notes_add(notes, ROW_NOTE_NULLED, name, count_of(repairs.nulls));
+    if (repairs.characters) row_notes_add(notes, ROW_NOTE_REPLACED, name, count_of(repairs.characters));
+}
+
 /* A record that is no JSON object ends the row as failed. */
 static void read_input(row_t *row, const row_input_t *input) {
     err_t err = {0};
+    json_repairs_t before = json_repairs_so_far();
     int rc = json_parse_text(input->json, input->len, &row->context, &err);
+    row_note_repairs(row, "input", json_repairs_since(before));
     if (rc == SDG_OK && row->context.kind != VALUE_OBJECT)
         rc =
             err_set(&err, SDG_EPARSE, "expected a JSON object, found %s", value_kind_name(row->context.kind));
@@ -238,7 +248,8 @@ static bool next_block(row_t *row) {
     value_clear(&row->overlay);
     row->scope.overlay = value_null();
     row->at++;
-    row->attempt = 0;
+    row->attempt = row->spent = 0;
+    row->was_cut = false;
     row->phase = PHASE_BLOCK;
     return true;
 }
@@ -267,12 +278,17 @@ static uint64_t backoff_ns(const retry_policy_t *p, uint32_t attempt) {
     return (uint64_t)(ms * (double)MILLISECOND);
 }
 
+bool row_attempts_left(const row_t *row) {
+    const block_t *b = row_block(row);
+    return row->attempt < b->retry.attempts_max && !(b->has_retry && row->spent >= b->retry.attempts_max);
+}
+
 bool row_block_failed(row_t *row, const char *kind) {
     const block_t *b = row_block(row);
     logic_abort(&row->logic);
     row_python_clear(row);
     if (b->on_error == ON_ERROR_CONTINUE) return go_on_after_error(row);
-    if (b->on_error != ON_ERROR_RETRY || row->attempt >= b->retry.attempts_max) {
+    if (b->on_error != ON_ERROR_RETRY || !row_attempts_left(row)) {
         fail_in_block(row, kind);
         return false;
     }
@@ -406,11 +422,26 @@ static void check_stop(row_t *row) {
         row_fail(row, NULL, row->err.text, kind);
 }
 
+/* One phase. What its block took as 0 or null is counted under the block's name: a handler may go on to the
+ * next one, but evaluates nothing there. */
+static bool handle(row_t *row) {
+    uint32_t at = row->at;
+    json_repairs_t before = json_repairs_so_far();
+    bool more = HANDLERS[row->phase](row);
+    json_repairs_t repairs = json_repairs_since(before);
+    if (!row->scope.zeros && !repairs.nulls && !repairs.characters) return more;
+    const char *label = at < row->pipeline->block_count ? row->pipeline->blocks[at].label->data : "result";
+    if (row->scope.zeros) row_notes_add(&row->usage.notes, ROW_NOTE_ZERO, label, count_of(row->scope.zeros));
+    row->scope.zeros = 0;
+    row_note_repairs(row, label, repairs);
+    return more;
+}
+
 row_want_t row_run(row_t *row, uint64_t now_ns) {
     row->now_ns = now_ns;
     row->fuel = ROW_FUEL;
     check_stop(row);
-    while (HANDLERS[row->phase](row)) {
+    while (handle(row)) {
     }
     return row->want;
 }

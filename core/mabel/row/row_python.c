@@ -124,6 +124,7 @@ bool row_python_start(row_t *row) {
 static bool take_done(row_t *row) {
     value_t outputs = value_ref(row->event.outputs), vars = value_ref(row->event.vars);
     int rc = SDG_OK;
+    row_note_repairs(row, row_block(row)->label->data, row->event.repairs);
     for (size_t i = 0; rc == SDG_OK && vars.kind == VALUE_OBJECT && i < object_count(vars); i++)
         rc = scope_set(&row->scope, object_key_peek(vars, i), value_ref(object_value_peek(vars, i)),
                        &row->err);

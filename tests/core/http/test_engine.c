@@ -14,8 +14,12 @@
 
 static server_t *server;
 static llm_engine_t *engine;
-static const retry_policy_t quick = {
-    .attempts_max = 4, .base_ms = 2, .factor = 1, .cap_ms = 2, .on_empty = true};
+static const retry_policy_t quick = {.attempts_max = 4,
+                                     .base_ms = 2,
+                                     .factor = 1,
+                                     .cap_ms = 2,
+                                     .on_empty = true,
+                                     .empty_max = LLM_EMPTY_REQUESTS};
 
 /* A route to these URLs, which make up its endpoint. */
 static uint32_t open_route(const char *const *urls, size_t count, uint32_t timeout_ms) {
@@ -289,7 +293,7 @@ Test(engine, an_answer_that_stays_empty_is_empty) {
     begin(say_empties);
     submit(1, "{}");
     expect_answer("");
-    cr_expect_eq(server->requests, 1 + LLM_EMPTY_RETRIES);
+    cr_expect_eq(server->requests, LLM_EMPTY_REQUESTS);
     end();
 }
 
@@ -347,6 +351,28 @@ Test(engine, reasoning_alone_is_an_answer_where_it_is_wanted) {
         llm_answer_clear(&answer);
         end();
     }
+}
+
+/* Streams unless it is told not to; counts those that it has told so. */
+static act_t stream_unless_false(server_t *s, int nth, const char *request) {
+    (void)s;
+    cr_expect_eq(!strstr(request, "{\"q\":1,\"stream\":false}"), nth == 1, "%s", request);
+    if (strstr(request, "\"stream\":false")) return (act_t){0};
+    return (act_t){
+        .headers = "Content-Type: text/event-stream\r\n",
+        .body = "data: {\"choices\":[{\"delta\":{\"content\":\"o\"}}]}\r\n\r\n"
+                "data: {\"choices\":[{\"delta\":{\"content\":\"k\"},\"finish_reason\":\"stop\"}]}\r\n\r\n"
+                "data: [DONE]\r\n\r\n"};
+}
+
+Test(engine, a_server_that_streams_unasked_is_told_not_to) {
+    begin(stream_unless_false);
+    for (uint64_t i = 0; i < 3; i++) {
+        submit(i, "{\"q\":1}");
+        expect_answer("ok");
+    }
+    cr_expect_eq(server->requests, 3);
+    end();
 }
 
 static act_t redirect(server_t *s, int nth, const char *request) {

@@ -30,23 +30,38 @@ Test(chat, a_request_is_model_messages_and_params) {
     expect_request(
         "\"m\"", "\"be brief\"", "\"hi\\n\\\"you\\\"\"", "{\"temperature\":0.5,\"stop\":[\"END\"]}",
         "{\"model\":\"m\",\"messages\":[{\"role\":\"system\",\"content\":\"be brief\"},"
-        "{\"role\":\"user\",\"content\":\"hi\\n\\\"you\\\"\"}],\"temperature\":0.5,\"stop\":[\"END\"],"
-        "\"stream\":false}");
+        "{\"role\":\"user\",\"content\":\"hi\\n\\\"you\\\"\"}],\"temperature\":0.5,\"stop\":[\"END\"]}");
 }
 
 Test(chat, no_system_parts_and_no_params) {
     expect_request("\"m\"", "null", "[{\"type\":\"text\",\"text\":\"a\"}]", "null",
                    "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\","
-                   "\"text\":\"a\"}]}],\"stream\":false}");
+                   "\"text\":\"a\"}]}]}");
 }
 
 Test(chat, a_key_never_stands_twice) {
-    expect_request(
-        "\"m\"", "null", "\"q\"", "{\"model\":\"other\",\"seed\":7,\"messages\":[]}",
-        "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"q\"}],\"seed\":7,\"stream\":false}");
+    expect_request("\"m\"", "null", "\"q\"", "{\"model\":\"other\",\"seed\":7,\"messages\":[]}",
+                   "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"q\"}],\"seed\":7}");
     expect_request(
         "\"m\"", "null", "\"q\"", "{\"stream\":true,\"seed\":7}",
         "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"q\"}],\"stream\":true,\"seed\":7}");
+}
+
+static void expect_unstreamed(const char *body, const char *wanted) {
+    char room[200];
+    snprintf(room, sizeof room, "%s", body);
+    size_t len = chat_request_unstream(room, strlen(body));
+    cr_expect_str_eq(room, wanted);
+    cr_expect_eq(len, strlen(wanted));
+}
+
+Test(chat, a_request_may_say_that_it_wants_no_stream) {
+    expect_unstreamed("{\"model\":\"m\"}", "{\"model\":\"m\",\"stream\":false}");
+    expect_unstreamed("{\"model\":\"say \\\"stream\\\": 1\"}",
+                      "{\"model\":\"say \\\"stream\\\": 1\",\"stream\":false}");
+    expect_unstreamed("{\"model\":\"m\",\"stream\":true}", "{\"model\":\"m\",\"stream\":true}");
+    expect_unstreamed("hm", "hm");
+    expect_unstreamed("", "");
 }
 
 static chat_answer_t answer;

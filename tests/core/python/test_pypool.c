@@ -488,10 +488,34 @@ Test(pypool, an_exception_names_message_line_and_code) {
                (inputs_t){0}, "E: (its message cannot be shown)");
 }
 
+/* NaN and infinities are null, half a surrogate pair is U+FFFD, and the event says how many there were. */
+Test(pypool, what_json_has_not_is_replaced_and_counted) {
+    run_done("def main(ctx):\n    ctx.vars['v'] = float('inf')\n"
+             "    return {'R': [float('nan'), -float('inf'), 1.5], 'S': 'a\\ud800b'}",
+             "[\"R\", \"S\"]", (inputs_t){.vars = "{\"v\":1}"},
+             "{\"R\":[null,null,1.5],\"S\":\"a\xEF\xBF\xBD"
+             "b\"}",
+             "{\"v\":null}");
+    bench_t b = open_bench(1);
+    submit(&b,
+           add_function(&b, add_env(&b, (py_env_t){0}),
+                        "def main(ctx): return {'R': [float('nan'), 1e400, '\\udfff']}", "[\"R\"]"),
+           1, (inputs_t){0});
+    py_event_t e = wait_event(&b);
+    cr_expect(e.kind == PY_DONE && e.repairs.nulls == 2 && e.repairs.characters == 1);
+    free_event(&e);
+    pypool_destroy(&b.pool);
+}
+
+Test(pypool, integers_of_any_size_go_both_ways) {
+    run_done("def main(ctx, n): return {'R': n + 1, 'S': [ctx.vars['v'], -2**70]}", "[\"R\", \"S\"]",
+             (inputs_t){.context = "{\"n\":18446744073709551615}", .vars = "{\"v\":-9223372036854775809}"},
+             "{\"R\":18446744073709551616,\"S\":[-9223372036854775809,-1180591620717411303424]}", NULL);
+}
+
 Test(pypool, results_that_are_not_json_fail_the_call) {
     run_failed("def main(ctx): return {'R': object()}", (inputs_t){0},
                "output 'R' cannot be written as JSON");
-    run_failed("def main(ctx): return {'R': float('nan')}", (inputs_t){0}, "output 'R'");
     run_failed("def main(ctx): return {'R': 'x' * (70 << 20)}", (inputs_t){0}, "the result is too large");
     run_failed("def main(ctx): ctx.set('v', object())", (inputs_t){0}, "variable 'v'");
     run_failed("def main(ctx):\n    a = []\n    a.append(a)\n    return {'R': a}", (inputs_t){0},

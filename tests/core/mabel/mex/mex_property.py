@@ -440,7 +440,6 @@ class Mex:
         texts = [v for v in values if isinstance(v, str) and number_or_none(v) is None]
         if len(texts) == len(values):
             return function(texts)
-        shaped(not texts or not all(isinstance(v, str) for v in values))       # silent: numeric text among other text
         return function(map(exact, values))
 
     # -- text

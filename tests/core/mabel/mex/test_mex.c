@@ -140,7 +140,7 @@ Test(mex, min_and_max) {
            {"{min: ['{xs}']}", "3"}, {"{max: ['9', '10']}", "10"}, {"{min: [b, a]}", "\"a\""},
            {"{max: [[1, 4]]}", "4"}, {"{min: '{empty}'}", NULL}, {"{max: [1, x]}", "1"},
            {"{max: [x, -1]}", "0"}, {"{min: ['5', 18, '']}", "0"}, {"{min: [null]}", "0"},
-           {"{min: ['5', '']}", "\"\""}, {"{max: [[], 1]}", NULL});
+           {"{min: ['5', '']}", "0"}, {"{max: ['', a]}", "\"a\""}, {"{max: [[], 1]}", NULL});
 }
 
 Test(mex, arithmetic_errors_name_the_operator) {

@@ -172,6 +172,40 @@ Test(row, large_integers_pass_through_finals) {
         "[12345678901234567890]}\", \"e\": 12345678901234567891}");
 }
 
+/* A note of the row that ran last. */
+static uint32_t noted(const harness_t *h, row_note_kind_t kind, const char *name) {
+    const row_notes_t *notes = &h->usage.notes;
+    for (uint32_t i = 0; i < notes->count; i++)
+        if (notes->item[i].kind == kind && strcmp(notes->item[i].name, name) == 0)
+            return notes->item[i].count;
+    return 0;
+}
+
+Test(row, what_counted_as_0_and_what_json_has_not_is_noted_by_block) {
+    harness_t h = {0};
+    pipeline_t *p = harness_load("mabel: {version: \"2.0\"}\nblocks:\n"
+                                 "  - {type: logic, exec: 1, id: sum, op: set, var: v, value: {add: "
+                                 "[\"{a}\", \"{b}\", \"{c}\"]}, outputs: "
+                                 "[{name: A}]}\n"
+                                 "  - {type: logic, exec: 2, name: gate, op: set, var: v, value: 1, outputs: "
+                                 "[{name: B}], run_if: {lt: [{mul: "
+                                 "[\"{c}\", 2]}, 1]}}\n"
+                                 "  - {type: logic, exec: 3, id: parse, op: set, var: v, value: {parse_json: "
+                                 "\"[NaN, 1e999]\"}, outputs: "
+                                 "[{name: C}]}\n"
+                                 "  - {type: end, exec: 4, final: [{name: r, value: \"{A} {B} {C}\"}]}\n");
+    expect_row(&h, p, 0, "{\"a\": NaN, \"b\": 2, \"c\": \"x\\ud800\"}",
+               "{\"_row_index\": 0, \"r\": \"2 1 [None, None]\"}");
+    cr_expect_eq(noted(&h, ROW_NOTE_ZERO, "sum"), 2);
+    cr_expect_eq(noted(&h, ROW_NOTE_ZERO, "gate"), 1);
+    cr_expect_eq(noted(&h, ROW_NOTE_NULLED, "input"), 1);
+    cr_expect_eq(noted(&h, ROW_NOTE_REPLACED, "input"), 1);
+    cr_expect_eq(noted(&h, ROW_NOTE_NULLED, "parse"), 2);
+    expect_row(&h, p, 1, "{\"a\": 1, \"b\": 2, \"c\": 3}", "{\"_row_index\": 1, \"r\": \"6  [None, None]\"}");
+    cr_expect_eq(noted(&h, ROW_NOTE_ZERO, "sum"), 0);
+    pipeline_destroy(&p);
+}
+
 Test(row, intermediates_are_saved_also_when_the_row_fails) {
     const char *yaml = "mabel: {version: \"2.0\"}\nblocks:\n"
                        "  - {type: logic, exec: 10, op: set, var: a, value: {concat: [\"{x}\", \"!\"]}, "
