@@ -4,6 +4,7 @@
 #define SDG_ACTORS_CLIENT_CLIENT_INTERNAL_H
 
 #include "actors/client/client.h"
+#include "actors/client/limits.h"
 #include "actors/client/passes.h"
 #include "actors/client/source.h"
 #include "actors/loop/actor.h"
@@ -35,9 +36,10 @@ typedef struct client {
     uint64_t job, instance;
     bool accepted; /* the scheduler of this epoch has accepted the job */
     bool stop_asked;
-    char ending[ERR_TEXT_MAX]; /* why the run ended early; "" normally */
+    char ending[ENDING_MAX]; /* why the run ended early; "" normally */
     int exit_code;
     passes_t *passes;
+    closed_times_t *closed;     /* how long they take no requests */
     endpoint_book_t *endpoints; /* what the scheduler says of them, by job: a run may be several */
     batch_size_t at_once;       /* units that may be in use: changes only in batch mode */
     struct {

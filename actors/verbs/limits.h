@@ -58,6 +58,9 @@
 /* a page made from the table of flags: ten times what the largest, a completion, takes */
 #define PAGE_BYTES_MAX ((size_t)1 << 20)
 
+/* seconds of a time that a flag takes: some 30 years, and milliseconds of it fit anywhere */
+#define DURATION_S_MAX 1e9
+
 /* what stands between braces may be the name of a column up to so many bytes; longer texts are prose */
 #define BRACES_BYTES_MAX 200
 

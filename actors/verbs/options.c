@@ -10,6 +10,7 @@
 #include "core/base/host_port.h"
 #include "core/base/limits.h"
 #include "core/base/log.h"
+#include "core/plan/limits.h"
 
 /* ---- defaults */
 
@@ -19,6 +20,7 @@ void run_options_prepare(void *options) {
     o->connect = DEFAULT_ENDPOINT;
     o->max_inputs = UINT64_MAX;
     o->max_concurrent = 8;
+    o->limits = (stop_limits_t){.failure_rate = -1, .give_up_ms = GIVE_UP_MS_DEFAULT};
     o->max_batch = 64;
     o->workers = 1;
     o->python_workers = 2;

@@ -11,6 +11,7 @@
 #include "actors/verbs/flags.h"
 #include "core/base/error.h"
 #include "core/data/reader.h"
+#include "core/plan/stop_rules.h"
 #include "core/store/journal.h"
 #include "proto/parts/job.h"
 
@@ -27,6 +28,7 @@ typedef struct run_options {
     uint64_t max_inputs; /* UINT64_MAX: all */
     uint64_t max_concurrent;
     uint64_t max_pending, chunk_size; /* 0: automatic */
+    stop_limits_t limits;             /* when the run ends by itself although rows are left */
     uint64_t priority;                /* 0: the default */
     uint64_t processes, workers;      /* worker processes (0: none, threads instead); worker threads */
     uint64_t python_workers;

@@ -204,7 +204,8 @@ static int check_and_run(verb_t verb, run_options_t *o, int *metrics_fd) {
                        .first_row = o->row,
                        .batch_min = o->min_batch,
                        .target_latency_ms = o->target_latency_ms,
-                       .priority = o->priority};
+                       .priority = o->priority,
+                       .limits = o->limits};
     if (p && columns_are_fine(o, p, &yaml)) {
         char *folder = prepare_folder_of(o->yaml);
         c.needs_python = p->python_block_count > 0;
@@ -236,7 +237,8 @@ static int listen_and_run(verb_t verb, run_options_t *o) {
     int fd = -1;
     if (o->metrics_listen && (fd = runtime_metrics_listen("run", o->metrics_listen, o->insecure, &err)) < 0) {
         fprintf(stderr, "sdg: %s\n", err.text);
-        return EXIT_USAGE;
+        return err.code == SDG_EIO ? EXIT_RUNTIME
+                                   : EXIT_USAGE; /* the port is taken, or the address is none */
     }
     int code = check_and_run(verb, o, &fd);
     if (fd >= 0) close(fd);

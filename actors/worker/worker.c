@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "actors/exit_codes.h"
 #include "actors/loop/limits.h"
 #include "actors/worker/limits.h"
 #include "actors/worker/worker_contexts.h"
@@ -203,6 +204,16 @@ static void on_endpoint_permits(worker_t *w, const message_t *m, uint64_t now) {
     worker_endpoint_permit(w, m->ENDPOINT_PERMITS.endpoint, m->ENDPOINT_PERMITS.calls);
 }
 
+/* Routes of the job to other endpoints hold nothing, or it would not be its last row. */
+static void on_endpoint_let_fail(worker_t *w, const message_t *m, uint64_t now) {
+    worker_job_t *job = worker_find_job(w, m->ENDPOINT_LET_FAIL.job);
+    (void)now;
+    for (size_t i = 0; job && i < job->route_count; i++) {
+        if (llm_engine_endpoint_id(w->llm, job->routes[i]) == m->ENDPOINT_LET_FAIL.endpoint)
+            llm_engine_release_held(w->llm, job->routes[i]);
+    }
+}
+
 static void on_job_drop(worker_t *w, const message_t *m, uint64_t now) {
     worker_job_t *job = worker_find_job(w, m->JOB_DROP.job);
     if (!job) return;
@@ -246,7 +257,7 @@ static void on_refused(worker_t *w, const message_t *m, uint64_t now) {
     if (m->REFUSED.about == MESSAGE_HELLO) {
         log_error("worker", "the scheduler refused this worker: %.*s", (int)m->REFUSED.reason.len,
                   m->REFUSED.reason.data);
-        actor_finish(&w->actor, 1);
+        actor_finish(&w->actor, EXIT_RUNTIME);
         return;
     }
     log_warn("worker", "the scheduler refused %s: %.*s", message_name((message_type_t)m->REFUSED.about),
@@ -273,7 +284,7 @@ static void check_drained(worker_t *w, uint64_t now) {
     message_t bye = {.type = MESSAGE_BYE, .BYE = {.reason = slice_of("drained")}};
     say(w, &drained);
     say(w, &bye);
-    actor_finish(&w->actor, 0);
+    actor_finish(&w->actor, EXIT_ALL_FINE);
 }
 
 static void greet(worker_t *w, uint64_t now) {
@@ -288,7 +299,7 @@ static void give_up_on_silence(worker_t *w, uint64_t now) {
     if (!w->args.give_up_ms || silent <= w->args.give_up_ms * MILLISECOND) return;
     log_error("worker", "%s: no word from the scheduler for %" PRIu64 " s: giving up", w->name,
               (uint64_t)(silent / SECOND));
-    actor_finish(&w->actor, 1);
+    actor_finish(&w->actor, EXIT_RUNTIME);
 }
 
 static void every_beat(worker_t *w, uint64_t now) {
@@ -395,6 +406,7 @@ static const struct {
     {MESSAGE_JOB_SPEC, on_job_spec},
     {MESSAGE_PERMITS, on_permits},
     {MESSAGE_ENDPOINT_PERMITS, on_endpoint_permits},
+    {MESSAGE_ENDPOINT_LET_FAIL, on_endpoint_let_fail},
     {MESSAGE_JOB_DROP, on_job_drop},
     {MESSAGE_ROW_RESULTS_ACK, on_row_results_ack},
     {MESSAGE_DRAIN, on_drain},
@@ -424,7 +436,7 @@ void worker_actor(zsock_t *pipe, void *args) {
     actor_init(&w->actor, "worker", &ops, w, pipe);
     if (link_attach(w->scheduler, LINK_CONNECT, ((worker_args_t *)args)->endpoint, &err) < 0) {
         log_error("worker", "%s", err.text);
-        actor_finish(&w->actor, 2);
+        actor_finish(&w->actor, EXIT_RUNTIME);
     }
     actor_add_socket(&w->actor, w->scheduler);
     actor_await_peer(&w->actor, w->scheduler);

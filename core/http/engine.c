@@ -1007,6 +1007,9 @@ int llm_engine_open_route(llm_engine_t *engine, const llm_route_options_t *optio
     return (int)route_add(engine, route);
 }
 
+/* A refused call fails at once: none is held. */
+void llm_engine_release_held(llm_engine_t *engine, uint32_t number) { assert(route_of(engine, number)); }
+
 /* Calls end without an answer, finished ones that nobody has taken, too. Their tags are free again. */
 void llm_engine_close_route(llm_engine_t *engine, uint32_t number) {
     llm_route_t *route = route_of(engine, number);

@@ -157,9 +157,10 @@ def test_addresses():
     with Mock() as mock, Bench(mock, rows=1) as b, socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        for address, words in (("0.0.0.0:0", "--insecure"), ("127.0.0.1", "HOST:PORT"), ("127.0.0.1:x", "HOST:PORT"), (":1", "HOST:PORT"),
-                               ("127.0.0.1:99999", "HOST:PORT"), ("127.0.0.1:%d" % taken.getsockname()[1], "in use")):
-            has(b.run("--metrics-listen", address, code=2), words)
+        for address, words, code in (("0.0.0.0:0", "--insecure", 2), ("127.0.0.1", "HOST:PORT", 2), ("127.0.0.1:x", "HOST:PORT", 2),
+                                     (":1", "HOST:PORT", 2), ("127.0.0.1:99999", "HOST:PORT", 2),
+                                     ("127.0.0.1:%d" % taken.getsockname()[1], "in use", 6)):
+            has(b.run("--metrics-listen", address, code=code), words)
             assert not os.path.exists(b.output), "nothing is touched"
         b.run("--metrics-listen", "0.0.0.0:0", "--insecure")
         b.run("--metrics-listen", "[::1]:0", "--overwrite") if os.path.exists("/proc/net/if_inet6") else None

@@ -448,6 +448,8 @@ row_want_t row_run(row_t *row, uint64_t now_ns) {
 
 /* ---- what the worker gives and takes */
 
+void row_waited(row_t *row, uint64_t ns) { row->start_ns += ns; }
+
 const llm_request_t *row_llm_request(const row_t *row) { return &row->request; }
 const py_call_t *row_python_call(const row_t *row) { return &row->call; }
 

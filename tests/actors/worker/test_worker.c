@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "actors/exit_codes.h"
 #include "core/base/clock.h"
 #include "core/llm/endpoint.h"
 #include "core/sched/dispatch.h"
@@ -50,6 +51,12 @@ static const char TWO_MODELS[] =
                "blocks:\n"
                "  - {type: ai, exec: 1, model: m, prompts: [\"{n}\"], outputs: [{name: A}]}\n"
                "  - {type: end, exec: 2, final: [{name: a, value: \"{A}\"}]}\n";
+
+/* A row makes one call and has 300 ms for it. %s: the server. */
+static const char SHORT_TIME[] =
+    HEAD "budgets: {wall_time_ms: 300}\n" MODEL "blocks:\n"
+         "  - {type: ai, exec: 1, model: m, prompts: [\"{n}\"], outputs: [{name: A}]}\n"
+         "  - {type: end, exec: 2, final: [{name: a, value: \"{A}\"}]}\n";
 
 /* The answer has to be a number; while it is none, the row sleeps. %s: the server. */
 static const char NUMBER_OR_SLEEP[] = HEAD MODEL
@@ -367,7 +374,7 @@ Test(worker, a_refused_worker_ends) {
     puppet_pass(&scheduler, MESSAGE_HELLO);
     say((message_t){.type = MESSAGE_REFUSED,
                     .REFUSED = {.about = MESSAGE_HELLO, .reason = slice_of("too many")}});
-    cr_expect_eq(harness_hear_word(worker, "END"), 1);
+    cr_expect_eq(harness_hear_word(worker, "END"), EXIT_RUNTIME);
 }
 
 Test(worker, one_in_a_process_of_its_own_tells_its_numbers) {
@@ -555,6 +562,32 @@ Test(worker, a_call_that_backs_off_lets_another_row_start) {
     expect_ok(1, 1, "ok");
     expect_nothing_of(MESSAGE_ROW_RESULTS); /* row 0 still waits */
     cr_expect_eq(atomic_load(&server->requests), 2);
+}
+
+/* ---- time that does not count for wall_time_ms */
+
+Test(worker, waiting_for_a_busy_server_is_no_wall_time) {
+    with_busy_server(1, "Retry-After: 1\r\n");
+    with_calls(SHORT_TIME);
+    run_rows(1, 0, 1);
+    expect_ok(0, 1, "ok");
+}
+
+Test(worker, waiting_for_a_permit_is_no_wall_time) {
+    with_calls(SHORT_TIME);
+    run_rows(1, 0, 0);
+    permit_calls(endpoint_of_server(), 0);
+    lease(0, 1);
+    expect_none_for_two_beats(MESSAGE_ROW_RESULTS);
+    permit_calls(endpoint_of_server(), 1);
+    expect_ok(0, 1, "ok");
+}
+
+Test(worker, waiting_for_an_answer_is_wall_time) {
+    with_held_calls(100);
+    with_calls(SHORT_TIME);
+    run_rows(1, 0, 1);
+    expect_results(JOB, 0, 1, ROW_STATUS_FAILED, "wall_time_ms");
 }
 
 /* Hears reports of the job until one says that its endpoint has met this trouble. It is the only one. */
