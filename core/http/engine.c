@@ -343,11 +343,19 @@ static void trouble_note(llm_engine_t *engine, llm_endpoint_t *endpoint, const r
 
 /* --- what becomes of a call --- */
 
+enum { SAME_REASON_BYTES = 40 }; /* reasons that begin with so many equal bytes are one */
+
 /* The error of a call: the last reason, and what was done about it. */
 static void failure_describe(llm_answer_t *answer, const err_t *reason) {
     char tries[48] = "";
     if (answer->attempts > 1) snprintf(tries, sizeof tries, " (after %u attempts)", answer->attempts);
     err_set(&answer->error, reason->code, "%s%s", reason->text, tries);
+    if (answer->text.kind != VALUE_STRING) return;
+    /* What was kept in full may be of an earlier request. */
+    bool same = strncmp(answer->text.string->data, reason->text, SAME_REASON_BYTES) == 0;
+    char *full = same ? xasprintf("%s%s", answer->text.string->data, tries) : NULL;
+    value_replace(&answer->text, full ? value_text(full) : value_null());
+    free(full);
 }
 
 /* The server gave a completion, perhaps a blank one. */
