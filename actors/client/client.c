@@ -186,10 +186,8 @@ static void stop(client_t *c, const char *ending) {
 
 /* The run has reached a limit that the user has set. */
 static void stop_early(client_t *c, const char *why) {
-    char ending[ENDING_MAX];
-    snprintf(ending, sizeof ending, "%s. The same command continues", why);
-    log_error("client", "%s", ending);
-    stop(c, ending);
+    log_error("client", "%s. The same command continues", why);
+    stop(c, why);
 }
 
 /* ---- messages */
@@ -319,12 +317,12 @@ static void take_early_end(client_t *c, const MSG_JOB_DONE *done) {
         c->exit_code = EXIT_PIPELINE;
         break;
     case DISPATCH_ENDED_FINAL:
-        snprintf(
-            c->ending, sizeof c->ending,
+        snprintf(c->ending, sizeof c->ending, "%.*s", len, reason);
+        log_error(
+            "client",
             "%.*s. Fix it and run the same command again: it continues; rows that have met only this are "
             "not written",
             len, reason);
-        log_error("client", "%s", c->ending);
         c->exit_code = EXIT_RUNTIME;
         break;
     default: snprintf(c->ending, sizeof c->ending, "%.*s", len, reason); c->exit_code = EXIT_STOPPED;

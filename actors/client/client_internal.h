@@ -4,7 +4,6 @@
 #define SDG_ACTORS_CLIENT_CLIENT_INTERNAL_H
 
 #include "actors/client/client.h"
-#include "actors/client/limits.h"
 #include "actors/client/passes.h"
 #include "actors/client/source.h"
 #include "actors/loop/actor.h"
@@ -37,7 +36,7 @@ typedef struct client {
     uint64_t job, instance;
     bool accepted; /* the scheduler of this epoch has accepted the job */
     bool stop_asked;
-    char ending[ENDING_MAX]; /* why the run ended early; "" normally */
+    char ending[ERR_TEXT_MAX]; /* why the run ended early; "" normally */
     int exit_code;
     passes_t *passes;
     closed_times_t *closed;     /* how long they take no requests */

@@ -10,7 +10,4 @@
 /* records looked at per wake-up: while finished rows are passed over, messages are heard in between */
 #define RECORDS_PER_WAKE 20000
 
-/* bytes of the words that say why a run ended early: a reason with what to do */
-#define ENDING_MAX 1024
-
 #endif

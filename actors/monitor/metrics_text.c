@@ -300,7 +300,7 @@ static const family_t families[] = {
      1},
     {"sdg_journal_calls",
      "gauge",
-     "Finished LLM calls of unfinished rows in the call journal.",
+     "Finished LLM calls of unfinished and failed rows in the call journal.",
      {STORE(journal_calls, NULL)},
      1},
     {"sdg_journal_file_bytes", "gauge", "Size of the call journal.", {STORE(journal_bytes, NULL)}, 1},

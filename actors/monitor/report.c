@@ -398,8 +398,8 @@ static void note_lines(const report_t *r, value_t outcomes, buf_t *out) {
         {ROW_NOTE_NOT_JSON, "answer was not JSON", "answers were not JSON", "JSON でない応答"},
         {ROW_NOTE_NULLED, "value made null (NaN, infinite or too large)",
          "values made null (NaN, infinite or too large)", "null にした値（NaN・無限大・範囲外）"},
-        {ROW_NOTE_REPLACED, "text with a character that was no text (now U+FFFD)",
-         "texts with a character that was no text (now U+FFFD)", "文字でないものを U+FFFD にした値"},
+        {ROW_NOTE_REPLACED, "half surrogate pair read as U+FFFD", "half surrogate pairs read as U+FFFD",
+         "U+FFFD にした不完全なサロゲート"},
     };
     value_t nothing = child(outcomes, row_notes_kind_name(ROW_NOTE_NOTHING));
     for (size_t i = 0; nothing.kind == VALUE_OBJECT && i < object_count(nothing); i++) {

@@ -218,6 +218,15 @@ static bool judge_inside(const columns_t *c, const mention_t *m, buf_t *text, bu
     return true;
 }
 
+/* The name that --mapping gave to a column of this name; NULL: none. */
+static const char *renamed_to(const columns_t *c, const char *name) {
+    for (size_t i = 0; i < c->options->mapping_count; i++)
+        if (strcmp(c->options->mapping[i].from, name) == 0 &&
+            has_column(c, c->options->mapping[i].to, strlen(c->options->mapping[i].to)))
+            return c->options->mapping[i].to;
+    return NULL;
+}
+
 static void judge_missing(const columns_t *c, const mention_t *m, buf_t *text, buf_t *advice) {
     const char *near = nearest(c, m->name), *img = m->kind == MENTION_IMAGE ? ".img" : "";
     if (judge_inside(c, m, text, advice)) return;
@@ -225,7 +234,9 @@ static void judge_missing(const columns_t *c, const mention_t *m, buf_t *text, b
              "{%s%s} of '%s' is no column of the first %" PRIu64
              " row%s, and nothing in the pipeline supplies it",
              m->name, img, m->block, c->rows, c->rows == 1 ? "" : "s");
-    if (near && is_placeholder(near))
+    if (renamed_to(c, m->name))
+        buf_addf(advice, "--mapping renames it: write {%s%s}", renamed_to(c, m->name), img);
+    else if (near && is_placeholder(near))
         buf_addf(advice, "did you mean {%s%s}? Or rename a column with --mapping COLUMN:%s", near, img,
                  m->name);
     else if (near && !strchr(near, ':'))
@@ -275,11 +286,11 @@ size_t columns_judge(const columns_t *c, columns_each_fn *each, void *arg) {
 
 /* ---- before a run */
 
-static void read_sample(columns_t *c, const char *input) {
+static void read_sample(columns_t *c, const char *input, const data_form_t *form) {
     row_record_t record;
     err_t err;
     uint64_t records = 0, bytes = 0;
-    reader_t *reader = reader_open(input, DATA_AUTO, &err);
+    reader_t *reader = reader_open_as(input, form, &err);
     while (reader && records < SURVEY_SAMPLE_ROWS && bytes < SURVEY_SAMPLE_BYTES &&
            reader_next(reader, &record, &err) == 1) {
         value_t row = value_null();
@@ -309,14 +320,14 @@ static void add_finding(void *arg, const columns_finding_t *finding) {
 }
 
 size_t columns_check_input(const pipeline_t *p, const buf_t *yaml, const row_options_t *row,
-                           const char *input, bool strict, buf_t *out) {
+                           const char *input, const data_form_t *form, bool strict, buf_t *out) {
     struct stat st;
     said_t said = {.level = strict ? DIAG_ERROR : DIAG_WARNING};
     if (stat(input, &st) != 0 || !S_ISREG(st.st_mode)) return 0;
     said.names = value_object(4);
     columns_t *c = columns_new(p, yaml->data, yaml->len, row);
     diags_init(&said.diags, p->path, yaml->data, yaml->len);
-    read_sample(c, input);
+    read_sample(c, input, form);
     columns_judge(c, add_finding, &said);
     size_t count = said.diags.errors + said.diags.warnings;
     diags_write(&said.diags, DIAG_WARNING, out);

@@ -9,6 +9,7 @@
 
 #include "actors/verbs/mentions.h"
 #include "core/base/row_types.h"
+#include "core/data/reader.h"
 
 typedef struct columns columns_t;
 
@@ -40,6 +41,6 @@ size_t columns_judge(const columns_t *columns, columns_each_fn *each, void *arg)
  * pipeline (diag.h): warnings, with `strict` errors. Returns how many. A pipe is left alone, because reading
  * it would take rows away from the run; an input that cannot be read has no findings: opening it says why. */
 size_t columns_check_input(const pipeline_t *p, const buf_t *yaml, const row_options_t *row,
-                           const char *input, bool strict, buf_t *out);
+                           const char *input, const data_form_t *form, bool strict, buf_t *out);
 
 #endif

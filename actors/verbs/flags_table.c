@@ -154,13 +154,14 @@ const flag_row_t flag_rows[] = {
      .english = "continue although pipeline, input or options have changed",
      .japanese = "パイプライン・入力・オプションが変わっていても続行"},
     {"retry-failed", 0, BOTH, GROUP_RESUME, FLAG_SWITCH, TO_RUN(retry_failed),
-     .english = "do rows with _error again", .japanese = "_error の行をやり直す"},
+     .english = "do rows with _error again, with the LLM answers that they had",
+     .japanese = "_error の行を、得たLLMの応答を使ってやり直す"},
     {"journal", 0, BOTH, GROUP_RESUME, FLAG_SWITCH, TO_RUN(journal),
-     .english = "keep finished LLM calls in OUTPUT.journal (default: if a row can make several)",
-     .japanese = "完了したLLM呼び出しを OUTPUT.journal に記録（既定は1行で複数回呼び出しうる場合）"},
+     .english = "write each LLM answer to OUTPUT.journal at once (default: if a row can make several calls)",
+     .japanese = "LLMの応答をすぐに OUTPUT.journal に記録（既定は1行で複数回呼び出しうる場合）"},
     {"no-journal", 0, BOTH, GROUP_RESUME, FLAG_SWITCH, TO_RUN(no_journal),
-     .english = "do not: a row that is done again makes all its calls again",
-     .japanese = "記録しない: やり直す行はすべての呼び出しを再実行"},
+     .english = "keep none, not of failed rows either: a row that is done again makes all its calls again",
+     .japanese = "失敗した行のものも記録しない: やり直す行はすべての呼び出しを再実行"},
     {"fsync", 0, BOTH, GROUP_RESUME, FLAG_CHOICE, TO_RUN(fsync), .choices = fsyncs, .unit = "WHEN",
      .english = "never, batch (default) or always: when the journal is synced",
      .japanese = "ジャーナルのディスク同期: never, batch（既定）, always"},
@@ -623,16 +624,17 @@ const verb_row_t verb_rows[] = {
      .first_words = journal_words,
      .usage = "stats|export FILE",
      .usage_japanese = "stats|export FILE",
-     .summary = "look into the call journal of an unfinished run",
-     .summary_japanese = "未完了の実行の呼び出しジャーナルを調べる",
+     .summary = "look into the call journal of unfinished and failed rows",
+     .summary_japanese = "未完了の行と失敗した行の呼び出しジャーナルを調べる",
      .about =
-         "While rows make several LLM calls, `sdg run --output X` keeps finished calls in X.journal; it is "
-         "removed when all rows are finished. stats prints what is in it as one line of JSON; export prints "
-         "each call as a line of JSON.",
-     .about_japanese =
-         "1行で複数のLLM呼び出しを行う場合、`sdg run --output X` は完了した呼び出しを X.journal "
-         "に記録し、全行の完了時に削除します。stats は内容の要約を1行のJSONで、export "
-         "は各呼び出しを1行ずつのJSONで表示します。",
+         "`sdg run --output X` keeps finished LLM calls in X.journal: of unfinished rows that make several, "
+         "and "
+         "of failed rows; it is removed when all rows are finished and none has failed. stats prints what is "
+         "in it as one line of JSON; export prints each call as a line of JSON.",
+     .about_japanese = "`sdg run --output X` "
+                       "は、複数のLLM呼び出しを行う未完了の行と失敗した行の、完了した呼び出しを X.journal "
+                       "に記録し、全行が成功すると削除します。stats は内容の要約を1行のJSONで、export "
+                       "は各呼び出しを1行ずつのJSONで表示します。",
      .end = "Exit codes: 0 printed · 2 usage · 4 there is no such journal, or it cannot be read",
      .end_japanese = "終了コード: 0 表示した · 2 使い方の誤り · 4 その記録がない、または読めない"},
     {.verb = VERB_MOCK_LLM,

@@ -184,7 +184,7 @@ static memory_split_t share_memory(verb_t verb, run_options_t *o, client_args_t 
 static bool columns_are_fine(const run_options_t *o, const pipeline_t *p, const buf_t *yaml) {
     buf_t problems;
     buf_init(&problems, 4 << 20);
-    size_t count = columns_check_input(p, yaml, &o->job.row, o->input, o->strict, &problems);
+    size_t count = columns_check_input(p, yaml, &o->job.row, o->input, &o->form, o->strict, &problems);
     if (problems.len) fputs(problems.data, stderr);
     buf_free(&problems);
     return count == 0 || !o->strict;

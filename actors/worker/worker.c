@@ -195,6 +195,7 @@ static void tell_news_of_units(worker_t *w) {
 static void on_permits(worker_t *w, const message_t *m, uint64_t now) {
     worker_job_t *job = job_or_ask(w, m->PERMITS.job, now);
     if (job->state == JOB_BROKEN) refuse_job(w, job);
+    job->gives_back = false;
     job->units.allowed = m->PERMITS.units < UINT32_MAX ? (uint32_t)m->PERMITS.units : UINT32_MAX;
     worker_start_rows(w, job, now);
     say_held(w, job);
@@ -221,6 +222,7 @@ static void on_job_drop(worker_t *w, const message_t *m, uint64_t now) {
     if (m->JOB_DROP.mode == DISPATCH_STOP_DRAIN) {
         worker_return_waiting(w, job);
         worker_return_stuck(w, job, now);
+        job->gives_back = true;
     } else {
         worker_forget_job(w, job);
     }
@@ -289,6 +291,13 @@ static void check_drained(worker_t *w, uint64_t now) {
     actor_finish(&w->actor, EXIT_ALL_FINE);
 }
 
+/* Rows of a job that stops may get stuck after JOB_DROP has come. */
+static void give_back_stuck(worker_t *w, uint64_t now) {
+    for (worker_job_t *job = worker_next_job(w, NULL); job; job = worker_next_job(w, job)) {
+        if (job->gives_back) worker_return_stuck(w, job, now);
+    }
+}
+
 static void greet(worker_t *w, uint64_t now) {
     if (greeting_falls_silent(&w->greeting, now))
         log_warn("worker", "%s: the scheduler is silent; saying hello again", w->name);
@@ -331,6 +340,7 @@ static void housekeep(worker_t *w, uint64_t now) {
 static uint64_t after(void *self, uint64_t now) {
     worker_t *w = self;
     worker_drive(w, now);
+    give_back_stuck(w, now);
     worker_journal_flush(w, now);
     worker_contexts_flush(w, now);
     uint64_t reports = worker_reports_tell(w, now); /* before the results: the scheduler judges by both */

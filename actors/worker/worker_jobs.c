@@ -65,7 +65,7 @@ static int load_pipeline(worker_t *w, worker_job_t *job, const MSG_JOB_SPEC *spe
 
 static int open_engine(worker_t *w, err_t *err) {
     if (w->llm) return SDG_OK;
-    w->llm = llm_engine_new(&(llm_engine_options_t){.seed = w->instance}, err);
+    w->llm = llm_engine_new(&(llm_engine_options_t){.hold = true, .seed = w->instance}, err);
     if (!w->llm) return err->code;
     actor_add_fd(&w->actor, llm_engine_fd(w->llm));
     return SDG_OK;

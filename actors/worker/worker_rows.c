@@ -411,9 +411,11 @@ void worker_return_waiting(worker_t *w, worker_job_t *job) {
     }
 }
 
-/* Does the row wait for what it will never get here (units.h)? */
-static bool is_stuck(const worker_t *w, const slot_t *slot) {
+/* Does the row wait for what it will never get here (units.h), or for an endpoint that takes nothing for now?
+ * The latter does not hold up the end of a job or worker. */
+static bool is_stuck(const worker_t *w, const slot_t *slot, uint64_t now) {
     if (slot->has_unit || !passage_expects(slot->passage.state, PASSAGE_STUCK)) return false;
+    if (slot->call_tag && llm_engine_waits_long(w->llm, slot->call_tag, now)) return true;
     uint64_t allowed = slot->job->units.allowed;
     if (passage_unit(slot->passage.state) != PASSAGE_UNIT_OF_CALL) return allowed == 0;
     uint64_t endpoint = llm_engine_waits_for(w->llm, slot->call_tag);
@@ -422,7 +424,7 @@ static bool is_stuck(const worker_t *w, const slot_t *slot) {
 
 void worker_return_stuck(worker_t *w, const worker_job_t *job, uint64_t now) {
     for (slot_t *slot = slots_next(w->slots, NULL); slot; slot = slots_next(w->slots, slot)) {
-        if ((!job || slot->job == job) && is_stuck(w, slot)) worker_report(w, slot, PASSAGE_STUCK, now);
+        if ((!job || slot->job == job) && is_stuck(w, slot, now)) worker_report(w, slot, PASSAGE_STUCK, now);
     }
 }
 

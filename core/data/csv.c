@@ -234,30 +234,49 @@ static size_t room_for(const csv_t *c, size_t n) {
 
 static bool is_line_end(char byte) { return byte == '\n' || byte == '\r'; }
 
-/* Takes a run of ordinary bytes inside quotes, or else one special byte. 0: the record broke. */
-static size_t take_quoted(csv_t *c, const char *bytes, size_t n) {
-    size_t run = 0;
-    while (run < n && bytes[run] != '"' && !is_line_end(bytes[run]))
-        run++;
-    if (run == 0 && *bytes == '"') {
-        if (c->keeping) buf_addc(&c->kept, '"');
-        c->state = CSV_QUOTE;
-        c->after_cr = false;
-        return 1;
+static size_t find(const char *bytes, size_t n, char byte) {
+    const char *found = memchr(bytes, byte, n);
+    return found ? (size_t)(found - bytes) : n;
+}
+
+/* Takes bytes of a quoted field up to and with its first line end. */
+static size_t take_first_line(csv_t *c, const char *bytes, size_t n) {
+    size_t end = find(bytes, find(bytes, n, '\n'), '\r');
+    if (end == n) {
+        buf_add(&c->text, bytes, n);
+        return n;
     }
-    size_t taken = room_for(c, run ? run : 1);
+    buf_add(&c->text, bytes, end + 1);
+    count_line(c, bytes[end]);
+    go_over_line(c);
+    return end + 1;
+}
+
+/* Takes bytes of a quoted field behind its first line end. 0: the record broke, because there are too many.
+ */
+static size_t take_more_lines(csv_t *c, const char *bytes, size_t n) {
+    size_t taken = room_for(c, n);
     if (taken == 0) {
         break_span(c, CSV_QUOTE_TOO_LONG);
         return 0;
     }
     add_quoted(c, bytes, taken);
-    if (run > 0) {
-        c->after_cr = false;
-        return taken;
+    for (size_t i = 0; i < taken; i++) {
+        if (is_line_end(bytes[i]))
+            count_line(c, bytes[i]);
+        else
+            c->after_cr = false;
     }
-    uint64_t before = c->line;
-    count_line(c, *bytes);
-    if (c->line > before) go_over_line(c);
+    return taken;
+}
+
+/* Takes what is inside quotes up to the next quote, or that quote. 0: the record broke. */
+static size_t take_quoted(csv_t *c, const char *bytes, size_t n) {
+    size_t run = find(bytes, n, '"');
+    if (run > 0) return c->keeping ? take_more_lines(c, bytes, run) : take_first_line(c, bytes, run);
+    if (c->keeping) buf_addc(&c->kept, '"');
+    c->state = CSV_QUOTE;
+    c->after_cr = false;
     return 1;
 }
 

@@ -73,7 +73,7 @@ static size_t skip_blanks(const char *bytes, size_t n, size_t at, bool *line_end
 static look_t look_list(const char *bytes, size_t n, size_t at) {
     bool line_end;
     size_t next = skip_blanks(bytes, n, at + 1, &line_end);
-    return line_end || (next < n && bytes[next] == '{') ? LOOK_LIST_OF_OBJECTS : LOOK_LIST;
+    return line_end || (next < n && strchr("{[\"]", bytes[next]) && bytes[next]) ? LOOK_SURE_LIST : LOOK_LIST;
 }
 
 /* Are there CRs between objects, and not one LF? */
@@ -114,9 +114,22 @@ look_t look_text(const char *bytes, size_t n, bool ended) {
 
 /* ---- the separator */
 
+/* The C of a first line "sep=C"; 0: it is none, or not whole. */
+static char named_separator(const char *bytes, size_t n, bool ended) {
+    static const char SEP[] = "sep=";
+    size_t len = sizeof SEP - 1;
+    if (!begins(bytes, n, SEP, len) || n < len + (ended ? 1 : 2)) return '\0';
+    char after = n > len + 1 ? bytes[len + 1] : '\n', separator = bytes[len];
+    return separator == '"' || (is_blank(separator) && separator != '\t') ? '\0'
+           : after == '\n' || after == '\r'                               ? separator
+                                                                          : '\0';
+}
+
 bool look_separator(const char *bytes, size_t n, bool ended, char *separator) {
     bool quoted = false, any = false, comma = false, semicolon = false;
-    for (size_t i = bom_length(bytes, n); i < n; i++) {
+    size_t bom = bom_length(bytes, n);
+    if ((*separator = named_separator(bytes + bom, n - bom, ended))) return true;
+    for (size_t i = bom; i < n; i++) {
         bool line_end = !quoted && (bytes[i] == '\n' || bytes[i] == '\r');
         if (line_end && any) {
             ended = true;

@@ -13,10 +13,10 @@ typedef enum look {
     LOOK_UTF16_LE,
     LOOK_UTF16_BE,
     LOOK_UTF32,
-    LOOK_PACKED,            /* bzip2, xz, zip (spreadsheets, too), Parquet: look_packed says which */
-    LOOK_LIST,              /* begins with '[' */
-    LOOK_LIST_OF_OBJECTS,   /* begins with '[' and '{', or with a '[' on a line of its own */
-    LOOK_OBJECT,            /* begins with '{' and a name in quotes */
+    LOOK_PACKED,    /* bzip2, xz, zip (spreadsheets, too), Parquet: look_packed says which */
+    LOOK_LIST,      /* begins with '[': a JSON array, or a column name in brackets */
+    LOOK_SURE_LIST, /* the '[' stands alone on its line, or an item of JSON follows that is no such name */
+    LOOK_OBJECT,    /* begins with '{' and a name in quotes */
     LOOK_OBJECT_OVER_LINES, /* begins with a '{' on a line of its own */
     LOOK_CR_LINES,          /* objects, with CR alone between them */
 } look_t;
@@ -27,7 +27,7 @@ look_t look_text(const char *bytes, size_t n, bool ended);
 const char *look_packed(const char *bytes, size_t n);
 
 /* The separator of a CSV file by its header: ';' when the header has that and no comma, outside of quotes,
- * else ','. False: the header is not whole. */
+ * else ','. A first line "sep=C", as spreadsheets write it, names it. False: the header is not whole. */
 bool look_separator(const char *bytes, size_t n, bool ended, char *separator);
 
 #endif

@@ -27,6 +27,7 @@
 
 enum {
     BAD_TEXT_MAX = 256,        /* bytes of the sentence about a bad record; a longer one is cut */
+    NOTES_SHOWN = 3,           /* columns of one kind that are noted one by one */
     NOTES_BYTES_MAX = 8 << 10, /* of notes about the columns; more are not written */
 };
 
@@ -48,7 +49,8 @@ struct reader {
     bool ended;           /* the stream has no more bytes */
     buf_t *keys;          /* per column: `"name": `; empty: a later column has the same name */
     size_t columns;
-    buf_t json; /* the record */
+    size_t unnamed, doubles; /* of these, without a name, and with one that a column before has */
+    buf_t json;              /* the record */
 };
 
 /* ---- opening */
@@ -88,7 +90,8 @@ static void write_way_out(const reader_t *r, const char *way_out, buf_t *out) {
         size_t command = (size_t)(gap - way_out);
         while (command > 0 && strchr(" <", way_out[command - 1]))
             command--;
-        buf_addf(out, "%.*s | sdg ... --input -", (int)command, way_out);
+        buf_addf(out, "%s%s%.*s | sdg ... --input -", unpack[coding], coding == STREAM_PLAIN ? "" : "| ",
+                 (int)command, way_out);
     } else {
         buf_add(out, way_out, (size_t)(gap - way_out));
         buf_addf(out, coding == STREAM_PLAIN ? "%s%s" : "<(%s%s)", unpack[coding], name);
@@ -124,7 +127,7 @@ static int judge(const reader_t *r, look_t found, const char *packed, err_t *err
         snprintf(what, sizeof what, "is %s", packed);
         return refuse(r, err, what, "make it JSON Lines (.jsonl) or CSV, plain or packed with gzip or zstd");
     case LOOK_LIST: return format == DATA_JSONL ? refuse(r, err, "is one JSON array", ONE) : 0;
-    case LOOK_LIST_OF_OBJECTS: return refuse(r, err, "is one JSON array", ONE);
+    case LOOK_SURE_LIST: return refuse(r, err, "is one JSON array", ONE);
     case LOOK_OBJECT:
         if (format != DATA_CSV && format != DATA_TSV) return 0;
         return refuse(r, err, "begins with a JSON object, not with column names",
@@ -138,15 +141,17 @@ static int judge(const reader_t *r, look_t found, const char *packed, err_t *err
     return 0;
 }
 
-/* Looks at the first bytes, once. 0, a negative code, or STREAM_WAIT. A stream that cannot be read is left to
- * whoever reads it. */
+/* Looks at the first bytes, once. 0, a negative code, or STREAM_WAIT. A stream that breaks off behind them is
+ * left to whoever reads it. */
 static int look(reader_t *r, err_t *err) {
     look_t found = LOOK_MORE;
     const char *bytes = NULL;
     size_t n = 0, want = 1;
     while (found == LOOK_MORE && want <= STREAM_PEEK_MAX) {
         int rc = stream_peek(r->stream, want, &bytes, &n);
+        char nothing;
         bool ended = n < want && rc != STREAM_WAIT;
+        if (rc < 0 && rc != STREAM_WAIT && n == 0) return (int)stream_read(r->stream, &nothing, 1, err);
         found = look_text(bytes, n, ended);
         if (found == LOOK_MORE && rc == STREAM_WAIT) return rc;
         if (ended) break;
@@ -335,17 +340,17 @@ static int add_column(reader_t *r, size_t i, value_t *seen, err_t *err) {
     size_t len;
     char room[32];
     const char *name = column_name(r, i, room, sizeof room, &len);
-    if (name == room) note(r, "column %zu of the header has no name: it is called %s", i + 1, room);
+    if (name == room && r->unnamed++ < NOTES_SHOWN)
+        note(r, "column %zu of the header has no name: it is called %s", i + 1, room);
     if (len > VALUE_STRING_MAX)
         return err_set(err, SDG_ELIMIT, "%s: the name of column %zu is too long", stream_name(r->stream),
                        i + 1);
     bool found;
     value_t before = object_get_peek(*seen, name, len, &found);
-    if (found) {
+    if (found && r->doubles++ < NOTES_SHOWN)
         note(r, "columns %lld and %zu of the header have the same name \"%.*s\": the last one counts",
              (long long)before.integer, i + 1, shown(len), name);
-        buf_reset(&r->keys[before.integer - 1]);
-    }
+    if (found) buf_reset(&r->keys[before.integer - 1]);
     str_t *key = str_new(name, len);
     object_set(seen, key, value_int((int64_t)i + 1));
     str_free(key);
@@ -399,7 +404,12 @@ static int add_columns(reader_t *r, err_t *err) {
     for (size_t i = 0; i < count && rc == 0; i++)
         rc = add_column(r, i, &seen, err);
     value_free(seen);
-    if (rc == 0) note_separator(r);
+    if (rc < 0) return rc;
+    if (r->unnamed > NOTES_SHOWN)
+        note(r, "in all %zu columns of the header have no name, and are called column_N", r->unnamed);
+    if (r->doubles > NOTES_SHOWN)
+        note(r, "in all %zu columns of the header have a name that is there before", r->doubles);
+    note_separator(r);
     return rc;
 }
 
@@ -414,6 +424,14 @@ static char find_separator(reader_t *r) {
     return separator;
 }
 
+/* Is the record that the parser holds a line "sep=C", before the header? */
+static bool names_separator(const reader_t *r) {
+    size_t len;
+    if (csv_problem(r->csv) || csv_too_long(r->csv) || csv_fields(r->csv) != 2) return false;
+    const char *text = csv_text_peek(r->csv, &len);
+    return len == sizeof "sep=" + 1 && memcmp(text, "sep=\0", len) == 0;
+}
+
 static int open_csv(reader_t *r, err_t *err) {
     bool tsv = r->form.format == DATA_TSV;
     if (!r->form.delimiter) r->form.delimiter = tsv ? '\t' : find_separator(r);
@@ -421,6 +439,7 @@ static int open_csv(reader_t *r, err_t *err) {
     r->block = xmalloc(DATA_READ_BYTES);
     buf_init(&r->json, DATA_LINE_BYTES_MAX);
     int rc = next_csv_record(r, err);
+    if (rc > 0 && names_separator(r)) rc = next_csv_record(r, err);
     if (rc < 0) return rc;
     if (rc == 0)
         return err_set(err, SDG_EINVAL, "%s is empty: a CSV file begins with a line of column names",

@@ -471,11 +471,13 @@ static void call_release(llm_engine_t *engine, llm_call_t *call, bool again, uin
     call_finish(engine, call, cause);
 }
 
-/* The endpoint has answered a request that was sent at this time. */
+/* The endpoint has answered a request that was sent at this time. That says something about calls that were
+ * refused before then: requests that are on their way at the same time may be looked at in any order, and the
+ * key may have been revoked between them. */
 static void held_judge(llm_engine_t *engine, llm_endpoint_t *endpoint, uint64_t sent_ns, uint64_t now_ns) {
     RING_EACH(&endpoint->held, node) {
         llm_call_t *call = RING_OWNER(node, llm_call_t, place);
-        if (call->flight.ticket.sent_ns <= sent_ns) call_release(engine, call, true, now_ns);
+        if (call->since_ns <= sent_ns) call_release(engine, call, true, now_ns);
     }
 }
 
@@ -1139,6 +1141,14 @@ bool llm_engine_report(const llm_engine_t *engine, const uint32_t *routes, size_
 }
 
 uint64_t llm_engine_news(const llm_engine_t *engine) { return engine->news; }
+
+bool llm_engine_waits_long(const llm_engine_t *engine, uint64_t tag, uint64_t now_ns) {
+    const llm_call_t *call = idmap_get(&engine->calls, tag);
+    uint64_t reopens_ns;
+    if (!call || call->has_unit || !call_waits(call)) return false;
+    return call->state == CALL_HELD ||
+           endpoint_state(call->route->endpoint, now_ns, &reopens_ns) != ENDPOINT_OPEN;
+}
 
 /* --- decisions of others --- */
 

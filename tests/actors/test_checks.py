@@ -21,7 +21,9 @@ def test_a_misspelled_column_is_said_before_the_run():
         said = b.run("-q")
         has(said, "p.yaml:7:", "warning: blocks[0].prompts[0]: {nn} of 'ask' is no column of the first 3 rows", "did you mean {n}?")
         equal(mock.stats()["requests"], 3)
-        lacks(b.run("-q", "--overwrite", "--mapping", "n:nn"), "{nn}")
+        said = b.run("-q", "--overwrite", "--mapping", "n:nn")
+        lacks(said, "{nn} of")
+        has(said, "{n} of 'blocks[1]' is no column", "--mapping renames it: write {nn}")
         b.write("in.jsonl", '{"n": 1}\n{"n": 2, "nn": 3}\n')
         lacks(b.run("-q", "--overwrite"), "nn")
 
@@ -91,14 +93,16 @@ def test_validate_shows_the_addresses_that_are_called():
         b.write_pipeline("""models:
   - {name: w, api_model: m1, api_key: k, base_url: ["http://gpu1:8000", "http://user:pass@gpu2:8000/v1/"]}
   - {name: o, api_model: m2, api_key: k}
+  - {name: z, api_model: m3, api_key: k, base_url: "https://h/openai/deployments/d?api-version=2024-06-01&sig=secret1&Token=secret2"}
 blocks:
   - {type: ai, exec: 1, model: w, params: {model: other}, prompts: [x], outputs: [{name: A}]}
   - {type: end, exec: 2, final: [{name: a, value: "{A}"}]}
 """)
         said = sdg("validate", b.yaml)
-        has(said, "valid: 2 blocks, 2 models", "  w: m1 at http://gpu1:8000/v1/chat/completions\n", "  w: m1 at http://gpu2:8000/v1/chat/completions\n",
+        has(said, "valid: 2 blocks, 3 models", "  w: m1 at http://gpu1:8000/v1/chat/completions\n", "  w: m1 at http://gpu2:8000/v1/chat/completions\n",
             "  o: m2 at https://api.openai.com/v1/chat/completions\n", "  w: other at http://gpu1:8000/v1/chat/completions\n")
-        lacks(said, "pass")
+        has(said, "  z: m3 at https://h/openai/deployments/d/chat/completions?api-version=2024-06-01&")
+        lacks(said, "pass", "secret1", "secret2")
 
 
 def test_params_model_of_a_block_goes_to_the_server():

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-from harness import ECHO, PLAIN, SDG, Bench, Mock, check_echo, check_indexes, equal, has, main, summary
+from harness import ECHO, PLAIN, SDG, Bench, Mock, check_echo, check_indexes, equal, has, lacks, main, summary
 
 COPY = """
 mabel: {version: "2.0"}
@@ -166,6 +166,15 @@ def test_separators_and_formats():
                             (["--format", "xlsx"], "jsonl, csv or tsv")):
             has(b.run(*flags, code=2), word)
         has(b.run("--overwrite", "--delimiter", ";", code=4), "--format csv")
+
+
+def test_the_columns_are_looked_for_in_the_form_that_is_given():
+    with Mock() as mock, Bench(mock) as b:
+        b.write("x.txt", "n|other\n0|y\n1|z\n")
+        lacks(b.run("--delimiter", "|", "--strict", input=b.path("x.txt")), "no column")
+        check_indexes(b.rows(), 2)
+        has(b.run("--overwrite", "--format", "csv", "--strict", input=b.path("x.txt"), code=3), "{n}")
+        equal(len(b.rows()), 2)
 
 
 def test_another_separator_is_another_input():

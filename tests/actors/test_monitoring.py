@@ -143,6 +143,31 @@ def test_a_run_tells_its_numbers_and_is_not_changed_by_it():
         b.check_echo()
 
 
+def test_a_number_of_rows_is_exact_or_called_an_estimate():
+    """Large rows come first, so that what is read ahead says little of the rest."""
+    count = 12240
+    with Mock("--latency-ms", 20) as mock, Bench(mock) as b:
+        with open(b.input, "w") as f:
+            for i in range(count):
+                f.write('{"n": %d, "t": "%s"}\n' % (i, "x" * (400 if i < 4000 else 10)))
+        for flags, total in (([], count), (["-n", "6000"], 6000)):
+            seen = []
+            with b.start("--overwrite", "--max-concurrent", 64, "--metrics-listen", "127.0.0.1:0", *flags) as p:
+                port = metrics_port(p)
+                while p.proc.poll() is None and len(seen) < 30:
+                    try:
+                        seen.append(stats(port))
+                    except OSError:
+                        break
+                    time.sleep(0.1)
+                p.ends(0)
+            said = [s for s in seen if s["total"] is not None]
+            assert said, seen
+            for s in said:
+                assert s["total_is_estimate"] or s["total"] == total, s["total"]
+            assert any(s["total_is_estimate"] for s in said)
+
+
 def test_without_the_flag_nothing_listens():
     with Mock("--latency-ms", 200) as mock, Bench(mock, rows=4) as b:
         with b.start() as p:

@@ -137,11 +137,12 @@ static int order_texts(value_t a, value_t b) {
  * both are numbers. */
 static bool order_numbers(value_t a, value_t b, bool one_is_enough, int *c) {
     value_t x = value_int(0), y = value_int(0);
-    bool are = mex_exact_number(a, &x) & mex_exact_number(b, &y);
-    if (are || one_is_enough) *c = compare_numbers(x, y);
+    bool x_is = mex_exact_number(a, &x), y_is = mex_exact_number(b, &y);
+    bool compared = (x_is && y_is) || one_is_enough;
+    if (compared) *c = compare_numbers(x, y);
     value_free(x);
     value_free(y);
-    return are || one_is_enough;
+    return compared;
 }
 
 /* -1, 0 or 1, or 2 when there is no order (nan). */

@@ -136,9 +136,9 @@ void blocks_free(pipeline_t *p);
 extern const keyset_t BLOCK_KEYS; /* what all blocks have */
 
 void connections_load(load_t *l);
-/* Warns of placeholders without quotes, and of Jinja. Comes last, because it adds to no place a second
- * message. */
-void braces_check(load_t *l);
+/* Warns of placeholders without quotes, of Jinja, and of words that are booleans. Comes last, because it adds
+ * to no place a second message. */
+void slips_check(load_t *l);
 /* Hints: outputs that are never used, blocks that are never reached. */
 void usage_check(load_t *l);
 

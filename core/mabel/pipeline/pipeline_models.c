@@ -179,9 +179,7 @@ static bool is_refused(const char *key) { return strcmp(key, "messages") == 0; }
 static void params_put(load_t *l, const ynode_t *n, const ypath_t *path, value_t *params) {
     for (size_t i = 0; n && n->kind == YNODE_MAP && i < n->count; i++) {
         const char *key = yaml_key(n, i);
-        bool no_stream = strcmp(key, "stream") == 0 && n->items[i]->scalar.kind == VALUE_BOOL &&
-                         !n->items[i]->scalar.boolean;        /* what is done anyway */
-        if (strcmp(key, "model") == 0 || no_stream) continue; /* the model is the caller's */
+        if (strcmp(key, "model") == 0) continue; /* the caller's */
         if (is_refused(key))
             complain(l, DIAG_WARNING, n->keys[i], YPATH_KEY(path, key),
                      "'%s' is decided by the runtime and is left out", key);

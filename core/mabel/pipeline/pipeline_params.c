@@ -170,6 +170,15 @@ static void count_check(load_t *l, const ynode_t *n, const ypath_t *path, const 
             key);
 }
 
+/* A stream is read to its end like any answer. */
+static void stream_check(load_t *l, const ynode_t *n, const ypath_t *path) {
+    bool off = n->kind == YNODE_SCALAR &&
+               (n->scalar.kind == VALUE_NULL || (n->scalar.kind == VALUE_BOOL && !n->scalar.boolean));
+    if (!off)
+        complain(l, DIAG_WARNING, n, path,
+                 "an answer is read whole, so a stream only costs: leave 'stream' out");
+}
+
 /* ---- values */
 
 /* How the number of a text is written so that YAML 1.1 reads it as one. */
@@ -203,21 +212,13 @@ static void number_check(load_t *l, const ynode_t *n, const ypath_t *path) {
              text, text, better);
 }
 
-/* A word of a list that YAML 1.1 reads as something else, [yes, no] or [12:30]: choices and words for a
- * server are texts. `true` and `false` are booleans for everybody. */
-static void word_check(load_t *l, const ynode_t *n, const ypath_t *path) {
-    bool word = n->plain && n->scalar.kind == VALUE_BOOL && !strchr("tTfF", n->plain[0]);
-    bool sixties = n->plain && strchr(n->plain, ':');
-    if (word || sixties) name_check_warn(l->diags, n, path);
-}
-
 /* The tree is at most YAML_DEPTH_MAX deep. */
 static void values_check(load_t *l, const ynode_t *n, const ypath_t *path) {
     bool list = n->kind == YNODE_LIST;
     if (n->kind == YNODE_SCALAR) number_check(l, n, path);
     for (size_t i = 0; n->kind != YNODE_SCALAR && i < n->count; i++) {
         const ypath_t *at = list ? YPATH_AT(path, i) : YPATH_KEY(path, yaml_key(n, i));
-        if (list) word_check(l, n->items[i], at);
+        if (list) name_check_word(l->diags, n->items[i], at); /* choices for a server are texts */
         values_check(l, n->items[i], at);
     }
 }
@@ -244,6 +245,7 @@ void params_check(load_t *l, const ynode_t *n, const ypath_t *path) {
                     strcmp(key, "timeout_sec") == 0 || strcmp(key, "model") == 0;
         key_check(l, n->keys[i], at);
         if (strcmp(key, "n") == 0 || strcmp(key, "best_of") == 0) count_check(l, n->items[i], at, key);
+        if (strcmp(key, "stream") == 0) stream_check(l, n->items[i], at);
         if (stop) stop_check(l, n->items[i], at);
         if (!ours && !stop) values_check(l, n->items[i], at);
     }

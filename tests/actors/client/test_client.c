@@ -510,9 +510,7 @@ Test(client, an_endpoint_that_refuses_everything_ends_it) {
     send_ok(1, 0, 1);
     expect_ack(1);
     say_end(DISPATCH_ENDED_FINAL, "http://gpu1 refuses every request: HTTP 401: no such key");
-    expect_end(EXIT_RUNTIME,
-               "http://gpu1 refuses every request: HTTP 401: no such key. Fix it and run the same "
-               "command again: it continues");
+    expect_end(EXIT_RUNTIME, "http://gpu1 refuses every request: HTTP 401: no such key");
     expect_output("{\"_row_index\": 0}\n");
 }
 
@@ -529,7 +527,7 @@ Test(client, too_many_failed_rows_stop_it) {
     send_results(2, 1, 1, ROW_STATUS_FAILED, (slice_t){0});
     puppet_pass(&scheduler, MESSAGE_JOB_STOP);
     say_done("stopped by its client");
-    expect_end(EXIT_STOPPED, "2 rows have failed (--max-failures 2). The same command continues");
+    expect_end(EXIT_STOPPED, "2 rows have failed (--max-failures 2)");
 }
 
 Test(client, a_run_that_was_whole_before_its_end_was_asked_for_is_whole) {
@@ -703,6 +701,36 @@ Test(client, the_monitor_hears_how_far_it_is_and_how_it_ended) {
     expect_end(EXIT_STOPPED, "stopped on request");
 }
 
+Test(client, the_monitor_hears_of_the_bytes_of_finished_rows_not_of_those_read) {
+    write_rows(3); /* 9 bytes each */
+    with_monitor();
+    open_job();
+    give_credit(0, 2, MANY);
+    expect_stats(CLIENT_bytes_read, 18);
+    expect_stats(CLIENT_bytes_done, 0);
+    expect_stats(CLIENT_rows_total, 0);
+    send_ok(1, 1, 1);
+    expect_stats(CLIENT_bytes_done, 9);
+    give_credit(1, MANY, MANY);
+    expect_rows_end(2);
+    expect_stats(CLIENT_rows_total, 3);
+    expect_stats(CLIENT_bytes_total, 27);
+    send_ok(2, 0, 1);
+    send_ok(3, 2, 1);
+    expect_stats(CLIENT_bytes_done, 27);
+    say_done("");
+    expect_end(EXIT_ALL_FINE, "");
+}
+
+Test(client, an_output_that_is_removed_ends_it_in_words) {
+    write_rows(1);
+    open_job();
+    give_credit(0, MANY, MANY);
+    expect_rows_end(1);
+    cr_assert_eq(unlink(output), 0);
+    expect_end(EXIT_DATA, "removed or renamed");
+}
+
 /* ---- endpoints */
 
 static void send_report(endpoint_report_t r) {
@@ -765,9 +793,7 @@ Test(client, an_endpoint_that_is_closed_for_too_long_stops_it) {
     send_report(closed);
     puppet_pass(&scheduler, MESSAGE_JOB_STOP);
     say_done("stopped by its client");
-    expect_end(EXIT_STOPPED,
-               "(in 1h00m), and --give-up-after is 1m00s: HTTP 429: come back later. The same command "
-               "continues");
+    expect_end(EXIT_STOPPED, "(in 1h00m), and --give-up-after is 1m00s: HTTP 429: come back later");
 }
 
 /* ---- the store */

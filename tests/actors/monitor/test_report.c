@@ -139,7 +139,8 @@ Test(report, share_and_eta_come_from_bytes_of_finished_rows) {
 
 static const char OUTCOMES[] =
     "{\"failed\": {\"ask: HTTP 400\": 2, \"input\": 1}, \"ended\": {}, \"nothing\": {\"ask.Question\": 3}, "
-    "\"zero\": {\"sum\": 12}, \"not_json\": {\"ask\": 1}, \"nulled\": {\"input\": 1}, "
+    "\"zero\": {\"sum\": 12}, \"not_json\": {\"ask\": 1}, \"nulled\": {\"input\": 1}, \"replaced\": "
+    "{\"input\": 2}, "
     "\"samples\": {\"ask: HTTP 400\": \"ask: HTTP 400: never\\nnow\"}}";
 
 static char *summary_of(report_t *r, report_end_t end, bool one_line) {
@@ -178,6 +179,8 @@ Test(report, the_summary_says_what_to_do) {
     expect_line(text, "  note        ask.Question: nothing in 3 of 3 rows");
     expect_line(text, "  note        sum: 12 values counted as 0");
     expect_line(text, "  note        ask: 1 answer was not JSON");
+    expect_line(text, "  note        input: 1 value made null (NaN, infinite or too large)");
+    expect_line(text, "  note        input: 2 half surrogate pairs read as U+FFFD");
     expect_line(text, "  failed      2 ask: HTTP 400");
     expect_line(text, "                e.g. ask: HTTP 400: never now");
     expect_line(text, "              1 input");

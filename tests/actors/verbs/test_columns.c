@@ -107,6 +107,11 @@ Test(columns, after_mapping) {
     char *got = judged("{question} {Question Text}", rows, &job.row);
     cr_assert_str_eq(got, "", "%s", got);
     free(got);
+    job_options_map(&job, "n", "number");
+    const char *const more[] = {"{\"n\": 1}", NULL};
+    got = judged("{n}", more, &job.row);
+    cr_assert(strstr(got, "--mapping renames it: write {number}"), "%s", got);
+    free(got);
     job_options_free(&job);
 }
 

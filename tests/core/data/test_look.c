@@ -25,10 +25,13 @@ Test(look, text_as_it_should_be) {
 }
 
 Test(look, json_that_is_no_lines) {
-    expect("[{\"n\": 1}]", LOOK_LIST_OF_OBJECTS);
-    expect("[\n", LOOK_LIST_OF_OBJECTS);
-    expect(" \n[ {", LOOK_LIST_OF_OBJECTS);
-    expect("[]", LOOK_LIST);
+    expect("[{\"n\": 1}]", LOOK_SURE_LIST);
+    expect("[\n", LOOK_SURE_LIST);
+    expect(" \n[ {", LOOK_SURE_LIST);
+    expect("[]", LOOK_SURE_LIST);
+    expect("[[1, 2], [3, 4]]", LOOK_SURE_LIST);
+    expect("[\"a\", 2]", LOOK_SURE_LIST);
+    expect("[id],[name]\n", LOOK_LIST);
     expect("[1, 2]\n", LOOK_LIST);
     expect("{\n  \"n\": 1\n}", LOOK_OBJECT_OVER_LINES);
     expect("{ \r\n\"n\": 1}", LOOK_OBJECT_OVER_LINES);
@@ -93,6 +96,10 @@ Test(look, the_separator_by_the_header) {
     cr_expect_eq(separator_of("a\nb;c\n"), ',', "only the header counts");
     cr_expect_eq(separator_of("\"a,\nb\";c\n"), ';', "a header may go over lines inside quotes");
     cr_expect_eq(separator_of("\"a;b\",c\n"), ',');
+    cr_expect_eq(separator_of("sep=|\r\na,b|c\r\n"), '|', "a spreadsheet names it");
+    cr_expect_eq(separator_of("\xEF\xBB\xBFsep=\t\na,b\tc\n"), '\t');
+    cr_expect_eq(separator_of("sep=ab,c\n"), ',');
+    cr_expect_eq(separator_of("sep=\n"), ',');
     cr_expect_not(look_separator("a;b", 3, false, &separator), "more of the header may come");
     cr_expect(look_separator("a;b\n", 4, false, &separator) && separator == ';');
 }

@@ -105,6 +105,11 @@ Test(reader, a_torn_compressed_input_gives_its_whole_rows_first) {
     buf_free(&packed);
 }
 
+Test(reader, packed_input_that_gives_nothing_is_refused_when_it_is_opened) {
+    expect_refused(scratch_text("a.jsonl.gz", "{\"n\": 1}\n"), SDG_EPARSE, "damaged gzip");
+    expect_refused(scratch_text("a.csv.zst", "a,b\n"), SDG_EPARSE, "damaged zstd");
+}
+
 Test(reader, csv_values_are_text) {
     expect_rows(
         scratch_text(
@@ -237,6 +242,9 @@ Test(reader, columns_without_a_name_are_numbered_and_of_equal_ones_the_last_coun
                  "0@2 {\"b\": \"2\", \"a\": \"4\"}\n1@3 {\"b\": \"6\", \"a\": \"\"}\nend");
     expect_notes(scratch_text("a.tsv", "\tcolumn_1\nx\ty\n"),
                  "columns 1 and 2 of the header have the same name", "0@2 {\"column_1\": \"y\"}\nend");
+    expect_notes(scratch_text("a.csv", ",,,,,\n"), "in all 6 columns of the header have no name", "end");
+    expect_notes(scratch_text("a.csv", "a,a,a,a,a\n"),
+                 "in all 4 columns of the header have a name that is there before", "end");
     expect_notes(scratch_text("a.csv", " name ,b\n1,2\n"), "", "0@2 {\" name \": \"1\", \"b\": \"2\"}\nend");
 }
 
@@ -246,6 +254,12 @@ Test(reader, semicolons_are_recognised_by_the_header) {
     expect_notes(scratch_text("a.csv", "\xEF\xBB\xBF\"a\";b\r\n1;2,5\r\n"), "", rows);
     expect_notes(scratch_text("a.csv", "\"a,b\";c\n1;2\n"), "", "0@2 {\"a,b\": \"1\", \"c\": \"2\"}\nend");
     expect_notes(scratch_text("a.csv", "\"a;b\",c\n1,2\n"), "", "0@2 {\"a;b\": \"1\", \"c\": \"2\"}\nend");
+    expect_notes(scratch_text("a.csv", "sep=;\r\na,x;b\r\n1;2\r\n"), "",
+                 "0@3 {\"a,x\": \"1\", \"b\": \"2\"}\nend");
+    expect_notes(scratch_text("a.csv", "sep=,\na,b\n1,2\n"), "", "0@3 {\"a\": \"1\", \"b\": \"2\"}\nend");
+    expect_notes(scratch_text("a.csv", "sep=,x\n1,2\n"), "", "0@2 {\"sep=\": \"1\", \"x\": \"2\"}\nend");
+    expect_notes(scratch_text("a.csv", "\"a\n;\",\"b\"\r\n\"1\r\n\",\"\"\r\n"), "",
+                 "0@3 {\"a\\n;\": \"1\\r\\n\", \"b\": \"\"}\nend");
     expect_notes(scratch_text("a.csv", "a;b,c\n1,2\n"), "", "0@2 {\"a;b\": \"1\", \"c\": \"2\"}\nend");
     expect_notes(scratch_text("a.csv", "a|b\n1|2\n"), "give --delimiter '|'", "0@2 {\"a|b\": \"1|2\"}\nend");
     expect_notes(scratch_text("a.csv", "a\tb\n"), "give --delimiter tab", "end");

@@ -457,14 +457,16 @@ Test(pipeline, an_ai_block_without_outputs_has_full) {
 }
 
 Test(pipeline, an_ai_block_says_what_it_needs_of_answers) {
-    loaded_t l = load_clean(
-        MODEL "blocks:\n"
-              "  - type: ai\n    exec: 1\n    model: m\n    prompts: [hi]\n    on_truncated: retry\n"
-              "    retry: {max_attempts: 2, retry_on_empty: false, max_empty_retries: 1}\n"
-              "    outputs:\n"
-              "      - {name: A, select: reasoning}\n"
-              "      - {name: B, select: finish_reason, required: true}\n"
-              "  - {type: ai, exec: 2, model: m, prompts: [\"{A}{B}\"], params: {stream: true}}\n");
+    loaded_t l =
+        load(MODEL "blocks:\n"
+                   "  - type: ai\n    exec: 1\n    model: m\n    prompts: [hi]\n    on_truncated: retry\n"
+                   "    retry: {max_attempts: 2, retry_on_empty: false, max_empty_retries: 1}\n"
+                   "    outputs:\n"
+                   "      - {name: A, select: reasoning}\n"
+                   "      - {name: B, select: finish_reason, required: true}\n"
+                   "  - {type: ai, exec: 2, model: m, prompts: [\"{A}{B}\"], params: {stream: true}}\n");
+    cr_assert_eq(l.diags.count, 1, "%s", l.said);
+    cr_assert(strstr(l.said, "blocks[1].params.stream: an answer is read whole"), "%s", l.said);
     const block_t *b = l.p->blocks;
     cr_assert_eq(b[0].ai.on_truncated, ON_TRUNCATED_RETRY);
     cr_assert(b[0].ai.wants_reasoning && b[0].has_retry);
@@ -782,6 +784,27 @@ Test(pipeline, placeholders_without_quotes) {
         load_clean("globals: {vars: {x}}\nblocks:\n  - {type: end, exec: 1, final: [{name: a, value: {x: "
                    "null}}, {name: c, value: {}}, {name: d, value: {x, y}}]}\n");
     done(&l);
+}
+
+Test(pipeline, comparisons_with_words_that_are_booleans) {
+    expect_said("blocks:\n  - {type: end, exec: 1, run_if: {equals: [\"{Flag}\", on]}}\n",
+                "blocks[0].run_if.equals[1]: expected text, found a boolean: YAML 1.1 reads on as true", 0,
+                1);
+    expect_said("blocks:\n  - {type: end, exec: 1, run_if: {and: [{ne: [12:30, \"{t}\"]}, {eq: [{var: x}, "
+                "true]}]}}\n",
+                "blocks[0].run_if.and[0].ne[0]: expected text, found an integer: YAML 1.1 reads 12:30 as 750",
+                0, 1);
+}
+
+Test(pipeline, numbers_that_nobody_means) {
+    expect_said("globals: {vars: {zip: 01234, at: 9:30, ok: 0, real: 0.5, hex: 0x1F, thousand: "
+                "1_000}}\nblocks:\n" END,
+                "globals.vars.zip: YAML 1.1 reads 01234 as 668; for the text put it in quotes, \"01234\"", 0,
+                2);
+    expect_said("blocks:\n  - {type: end, exec: 1, final: [{name: a, value: 12:30:15}]}\n",
+                "blocks[0].final[0].value: YAML 1.1 reads 12:30:15 as 45015", 0, 1);
+    expect_said("blocks:\n  - {type: python, exec: 1, function_code: x, inputs: [no, 5]}\n",
+                "blocks[0].inputs[0]: expected text, found a boolean", 0, 1);
 }
 
 Test(pipeline, jinja) {
