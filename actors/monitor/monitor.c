@@ -97,7 +97,7 @@ static void draw(monitor_t *m, uint64_t now) {
 static void say_troubles(monitor_t *m, uint64_t now) {
     const report_t *r = &m->metrics->now;
     trouble_view_t view = report_trouble_view(r);
-    if (!m->args.summary || (m->args.terminal && m->args.progress) || m->metrics->end.ended) return;
+    if (!m->args.troubles || (m->args.terminal && m->args.progress) || m->metrics->end.ended) return;
     for (size_t i = 0; i < r->endpoint_count; i++) {
         trouble_kind_t kind = trouble_kind(&r->endpoints[i]);
         buf_t words;

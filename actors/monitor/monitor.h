@@ -26,7 +26,8 @@ typedef struct monitor_args {
     const char *endpoint; /* to bind */
     bool progress;        /* show progress at all */
     bool terminal;        /* stderr is a terminal: one line, redrawn; else a plain line every few seconds */
-    bool summary;         /* print the summary at the end, and say what goes wrong as it happens */
+    bool summary;         /* print the summary at the end */
+    bool troubles;        /* log what goes wrong at an endpoint, unless a line on a terminal shows it */
     bool failed_line;     /* without a summary: one line when rows have failed */
     bool japanese;
     const char *output; /* name of the output, for the summary; NULL: none. Lives as long as the actor */

@@ -104,6 +104,7 @@ static void start_monitor(runtime_t *rt, const local_run_t *run) {
                            .progress = run->progress,
                            .terminal = isatty(STDERR_FILENO) == 1,
                            .summary = run->summary,
+                           .troubles = run->troubles,
                            .failed_line = run->failed_line,
                            .output = run->output,
                            .again = run->again,

@@ -26,8 +26,8 @@ int runtime_metrics_listen(const char *who, const char *address, bool insecure, 
 
 typedef struct local_run {
     client_args_t *client;
-    bool own_scheduler;                            /* false: submit, the scheduler is elsewhere */
-    bool progress, summary, failed_line, japanese; /* see monitor_args_t */
+    bool own_scheduler;                                      /* false: submit, the scheduler is elsewhere */
+    bool progress, summary, troubles, failed_line, japanese; /* see monitor_args_t */
     const char *output, *again;
     uint64_t linger_ms;
     int metrics_fd;                  /* of runtime_metrics_listen, taken over; -1: none */

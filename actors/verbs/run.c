@@ -139,6 +139,7 @@ static int run_actors(verb_t verb, run_options_t *o, const pipeline_t *p, client
                        .own_scheduler = verb != VERB_SUBMIT,
                        .progress = !o->no_progress && !o->common.quiet,
                        .summary = !o->common.quiet,
+                       .troubles = verb == VERB_TEST_RUN || !o->common.quiet,
                        .failed_line = verb != VERB_TEST_RUN,
                        .output = o->output,
                        .linger_ms =

@@ -242,6 +242,13 @@ def test_trouble_is_on_the_line_within_three_seconds():
                         s.wait_line(words, seconds)
 
 
+def test_a_test_run_says_it_too():
+    with Bench(rows=1) as b:
+        b.write_pipeline(PATIENT, base="http://127.0.0.1:%d" % closed_port(), attempts=3)
+        done = subprocess.run([SDG, "test-run", "--yaml", b.yaml, "--input", b.input], capture_output=True, text=True, timeout=RUN_S, env=ENVIRONMENT)
+        has(done.stderr, "endpoint: ", "no connection to http://127.0.0.1:")
+
+
 def test_a_closed_endpoint_says_until_when():
     with Mock("--fail", "429=1", "--retry-after", 300) as mock, Bench(mock, 64) as b:
         with Screen(b, 120, "--max-concurrent", 64) as s:
