@@ -170,6 +170,26 @@ void client_give_up(client_t *c, int exit_code, const char *reason) {
     finish(c, false);
 }
 
+/* No more rows are read; rows that run are finished, and a rerun continues. */
+static void stop(client_t *c, const char *ending) {
+    c->stop_asked = true;
+    c->input.over = true;
+    c->exit_code = EXIT_STOPPED;
+    snprintf(c->ending, sizeof c->ending, "%s", ending);
+    if (c->state == CLIENT_RUNNING || c->state == CLIENT_OPENING) {
+        set_state(c, CLIENT_STOPPING, ending);
+        say_stop(c, DISPATCH_STOP_DRAIN);
+    } else if (c->state == CLIENT_JOINING) {
+        finish(c, true);
+    }
+}
+
+/* The run has reached a limit that the user has set. */
+static void stop_early(client_t *c, const char *why) {
+    log_error("client", "%s. The same command continues", why);
+    stop(c, why);
+}
+
 /* ---- messages */
 
 static void on_welcome(client_t *c, const message_t *m, uint64_t now) {
@@ -235,6 +255,15 @@ static int take_rows(client_t *c, const row_done_list_t *rows, err_t *err) {
     return SDG_OK;
 }
 
+/* --max-failures and --max-failure-rate. Rows that failed in an earlier run do not count. */
+static void stop_for_failed_rows(client_t *c) {
+    const uint64_t *totals = c->told.tally.totals;
+    err_t why;
+    if (c->state == CLIENT_RUNNING &&
+        stop_for_failures(&c->args->limits, totals[CLIENT_rows_ok], totals[CLIENT_rows_failed], &why))
+        stop_early(c, why.text);
+}
+
 /* A batch out of order comes again. One that was taken before is only acknowledged again. */
 static void on_results(client_t *c, const message_t *m, uint64_t now) {
     const MSG_RESULTS *r = &m->RESULTS;
@@ -277,15 +306,41 @@ static void begin_next_pass(client_t *c) {
     set_state(c, CLIENT_OPENING, "next pass");
 }
 
+/* The job has ended before all its rows were done, and this client has not asked for that. */
+static void take_early_end(client_t *c, const MSG_JOB_DONE *done) {
+    int len = (int)done->reason.len;
+    const char *reason = done->reason.data;
+    switch (done->kind) {
+    case DISPATCH_ENDED_REFUSED:
+        snprintf(c->ending, sizeof c->ending, "%.*s", len, reason);
+        log_error("client", "the job could not be run: %.*s", len, reason);
+        c->exit_code = EXIT_PIPELINE;
+        break;
+    case DISPATCH_ENDED_FINAL:
+        snprintf(c->ending, sizeof c->ending, "%.*s", len, reason);
+        log_error(
+            "client",
+            "%.*s. Fix it and run the same command again: it continues; rows that have met only this are "
+            "not written",
+            len, reason);
+        c->exit_code = EXIT_RUNTIME;
+        break;
+    default: snprintf(c->ending, sizeof c->ending, "%.*s", len, reason); c->exit_code = EXIT_STOPPED;
+    }
+}
+
+/* The last row was done before the scheduler heard that the run should stop. */
+static void take_whole_end(client_t *c) {
+    if (!passes_is_last(c->passes)) return;
+    c->exit_code = EXIT_ALL_FINE;
+    c->ending[0] = '\0';
+}
+
 static void on_job_done(client_t *c, const message_t *m, uint64_t now) {
     (void)now;
     if (m->JOB_DONE.job != c->job || c->state == CLIENT_OVER) return;
-    slice_t reason = m->JOB_DONE.reason;
-    if (c->state != CLIENT_STOPPING && reason.len) {
-        snprintf(c->ending, sizeof c->ending, "%.*s", (int)reason.len, reason.data);
-        log_error("client", "the job could not be run: %.*s", (int)reason.len, reason.data);
-        c->exit_code = EXIT_PIPELINE;
-    }
+    if (c->state != CLIENT_STOPPING && m->JOB_DONE.kind != DISPATCH_ENDED) take_early_end(c, &m->JOB_DONE);
+    if (c->state == CLIENT_STOPPING && m->JOB_DONE.kind == DISPATCH_ENDED) take_whole_end(c);
     if (c->state == CLIENT_RUNNING && c->exit_code == EXIT_ALL_FINE && !passes_is_last(c->passes))
         begin_next_pass(c);
     else
@@ -323,6 +378,17 @@ static void on_refused(client_t *c, const message_t *m, uint64_t now) {
         log_warn("client", "%s", reason);
 }
 
+/* --give-up-after. An endpoint of the run that is closed holds up its rows, whatever others do. */
+static void give_up_on_closed(client_t *c, uint64_t now) {
+    endpoint_report_t *reports = xcalloc(ENDPOINT_REPORTS_MAX, sizeof *reports);
+    size_t count = endpoint_book_sum(c->endpoints, now, reports, ENDPOINT_REPORTS_MAX);
+    err_t why;
+    if (c->state == CLIENT_RUNNING &&
+        closed_times_give_up(c->closed, &c->args->limits, reports, count, now, clock_unix_ms(), &why))
+        stop_early(c, why.text);
+    free(reports);
+}
+
 /* Reports of the jobs of this run (passes of batch mode, a job submitted anew) add up like those of workers.
  */
 static void on_endpoint_report(client_t *c, const message_t *m, uint64_t now) {
@@ -338,6 +404,7 @@ static void on_endpoint_report(client_t *c, const message_t *m, uint64_t now) {
     endpoint_book_take(c->endpoints, c->job, reports, count, now);
     free(reports);
     client_tell_endpoints(c, now);
+    give_up_on_closed(c, now);
 }
 
 static void on_beat(client_t *c, const message_t *m, uint64_t now) { (void)c, (void)m, (void)now; }
@@ -405,6 +472,7 @@ static void every_beat(client_t *c, uint64_t now) {
     if (c->state == CLIENT_OPENING) say_job_open(c);
     if (c->state == CLIENT_STOPPING) say_stop(c, DISPATCH_STOP_DRAIN);
     client_store_sync(c);
+    give_up_on_closed(c, now);
     if (c->state != CLIENT_RUNNING && c->state != CLIENT_STOPPING) return;
     say_result_credit(c); /* absolute, so a lost one is healed by the next */
     say_limit(c);
@@ -413,6 +481,7 @@ static void every_beat(client_t *c, uint64_t now) {
 static uint64_t after(void *self, uint64_t now) {
     client_t *c = self;
     greet(c, now);
+    stop_for_failed_rows(c);
     client_read_more(c, now);
     watch_input(c);
     sync_output(c, now);
@@ -428,20 +497,6 @@ static uint64_t after(void *self, uint64_t now) {
 
 /* ---- life */
 
-/* "STOP": no more rows are read; rows that run are finished, and a rerun continues. */
-static void stop(client_t *c) {
-    c->stop_asked = true;
-    c->input.over = true;
-    c->exit_code = EXIT_STOPPED;
-    snprintf(c->ending, sizeof c->ending, "stopped on request");
-    if (c->state == CLIENT_RUNNING || c->state == CLIENT_OPENING) {
-        set_state(c, CLIENT_STOPPING, "asked to stop");
-        say_stop(c, DISPATCH_STOP_DRAIN);
-    } else if (c->state == CLIENT_JOINING) {
-        finish(c, true);
-    }
-}
-
 /* The run ends at once, and what came is kept. */
 static void end_now(client_t *c, int exit_code, const char *ending) {
     c->exit_code = exit_code;
@@ -456,7 +511,7 @@ static void on_command(void *self, const char *command, uint64_t now) {
     (void)now;
     if (sscanf(command, "LOST %d", &exit_code) == 1 && c->state != CLIENT_OVER)
         end_now(c, exit_code, "ended early: see above"); /* the actor that ended has logged why */
-    if (streq(command, "STOP")) stop(c);
+    if (streq(command, "STOP")) stop(c, "stopped on request");
     if (streq(command, "ABORT")) end_now(c, EXIT_STOPPED, "stopped at once");
     if (strncmp(command, "FAIL ", 5) == 0) client_give_up(c, EXIT_RUNTIME, command + 5);
 }
@@ -470,6 +525,7 @@ static client_t *client_new(const client_args_t *args) {
     c->job = rng_entropy();
     c->instance = rng_entropy();
     greeting_init(&c->greeting, clock_now_ns());
+    c->closed = closed_times_new();
     c->endpoints = endpoint_book_new();
     c->passes = passes_new(args->stops, args->stop_count);
     batch_size_init(&c->at_once, batch_mode ? args->batch_min : args->concurrency, args->concurrency,
@@ -486,6 +542,7 @@ static client_t *client_new(const client_args_t *args) {
     c->results.writer = args->writer;
     c->results.next_batch = 1;
     c->told.tally.totals[CLIENT_rows_resumed] = args->resumed.rows_ok + args->resumed.rows_failed;
+    c->told.tally.totals[CLIENT_resumed_failed] = args->resumed.rows_failed;
     buf_init(&c->scratch, MESSAGE_BYTES_MAX);
     c->scheduler = link_socket(ZMQ_DEALER, LINGER_MS, SOCKET_HWM);
     c->monitor = link_to_monitor(args->monitor, LINGER_MS, args->monitor_queue_max, "client");
@@ -497,12 +554,14 @@ static void client_destroy(client_t **client) {
     feed_destroy(&c->input.feed);
     source_destroy(&c->input.source);
     passes_destroy(&c->passes);
+    closed_times_destroy(&c->closed);
     endpoint_book_destroy(&c->endpoints);
     writer_close(&c->results.writer);
     zsock_destroy(&c->scheduler);
     zsock_destroy(&c->monitor);
     client_store_free(c);
     actor_free(&c->actor);
+    samples_free(&c->told.samples);
     buf_free(&c->scratch);
     free(c);
     *client = NULL;

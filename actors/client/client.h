@@ -29,6 +29,7 @@
 #include "core/data/reader.h"
 #include "core/data/writer.h"
 #include "core/mabel/pipeline/pipeline.h"
+#include "core/plan/stop_rules.h"
 #include "proto/parts/job.h"
 
 typedef struct client_args {
@@ -57,6 +58,7 @@ typedef struct client_args {
     const uint32_t *stops;  /* --batch-mode: numbers of blocks before which all rows stop, ascending */
     size_t stop_count;      /* 0: no batch mode */
     uint64_t batch_min, target_latency_ms; /* --batch-mode; `concurrency` is the most */
+    stop_limits_t limits;                  /* when it ends by itself although rows are left */
     bool ordered;
     bool fleet; /* over a network: a missing scheduler or worker is waited for, not an error */
 } client_args_t;

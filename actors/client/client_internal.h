@@ -12,6 +12,7 @@
 #include "core/plan/batch_size.h"
 #include "core/sched/endpoint_book.h"
 #include "core/sched/feed.h"
+#include "proto/parts/samples.h"
 #include "proto/parts/tally.h"
 #include "proto/parts/usage.h"
 #include "proto/stats.h"
@@ -38,6 +39,7 @@ typedef struct client {
     char ending[ERR_TEXT_MAX]; /* why the run ended early; "" normally */
     int exit_code;
     passes_t *passes;
+    closed_times_t *closed;     /* how long they take no requests */
     endpoint_book_t *endpoints; /* what the scheduler says of them, by job: a run may be several */
     batch_size_t at_once;       /* units that may be in use: changes only in batch mode */
     struct {
@@ -62,6 +64,8 @@ typedef struct client {
         uint64_t beat_ns;  /* when BEAT was said last */
         uint64_t stats_ns; /* when the monitor was told last */
         tally_t tally;     /* for the monitor */
+        uint32_t warned;   /* bits by row_note_kind_t: a row had such a note, and the log says so */
+        samples_t samples; /* one message of each kind of failure */
         /* Rows whose results the next sync makes safe: then the call journal may drop their calls. */
         numbers_t to_finish;
         /* Rows of the last pass of batch mode that are written: their contexts may go. */
@@ -80,8 +84,9 @@ bool client_can_read_on(const client_t *c);       /* there is something to do at
 /* client_totals.c: each row is counted once, when it is written or parked; its usage may change c->at_once */
 void client_count_result(client_t *c, const row_done_t *row);
 void client_count_parked(client_t *c, const row_done_t *row);
-void client_count_failure(client_t *c, const char *reason); /* of a row that no worker has seen */
-void client_gather(client_t *c);                            /* brings the gauges of the tally up to date */
+/* A row that no worker has seen: the kind of its failure, and the message. */
+void client_count_failure(client_t *c, const char *kind, const char *message);
+void client_gather(client_t *c); /* brings the gauges of the tally up to date */
 void client_tell_monitor(client_t *c);
 void client_tell_endpoints(client_t *c, uint64_t now);
 void client_tell_summary(client_t *c);

@@ -53,7 +53,7 @@ static void fail_record(client_t *c, uint64_t index, const char *error) {
     buf_init(&line, 4 * ERR_TEXT_MAX);
     result_line_fail(&line, index, error);
     int rc = writer_add(c->results.writer, index, line.data, line.len, &err);
-    if (rc == SDG_OK) client_count_failure(c, "input");
+    if (rc == SDG_OK) client_count_failure(c, "input", error);
     if (rc < 0) client_give_up(c, EXIT_DATA, err.text);
     buf_free(&line);
 }

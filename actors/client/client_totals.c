@@ -1,10 +1,15 @@
 /* client_totals.c - what the run has done, counted from the records that travel with the results: exact,
  * whatever was lost or repeated on the way, because each row is counted when it is written and never
  * before. */
+#include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "actors/client/client_internal.h"
+#include "core/base/json.h"
 #include "core/base/limits.h"
+#include "core/base/log.h"
+#include "core/base/result_line.h"
 #include "proto/parts/endpoint_reports.h"
 
 static void read_usage(const row_done_t *row, usage_t *usage) {
@@ -25,23 +30,59 @@ static void count_requests(client_t *c, const row_usage_t *usage) {
     batch_size_add(&c->at_once, usage->requests, failures, latency_us);
 }
 
+/* The first row in which something was read that JSON has not is named in the log; further ones are only
+ * counted. */
+static void warn_once(client_t *c, uint64_t index, const row_notes_t *notes) {
+    static const char *const said[ROW_NOTE_KINDS] = {
+        [ROW_NOTE_NULLED] = "a NaN, an infinity or a number beyond all reals was read as null",
+        [ROW_NOTE_REPLACED] = "half a surrogate pair was read as U+FFFD",
+    };
+    for (uint32_t i = 0; i < notes->count; i++) {
+        const row_note_t *note = &notes->item[i];
+        uint32_t bit = UINT32_C(1) << note->kind;
+        if (!said[note->kind] || c->told.warned & bit) continue;
+        c->told.warned |= bit;
+        log_warn("client", "row %" PRIu64 ", %s: %s; further ones are counted in the summary", index,
+                 note->name, said[note->kind]);
+    }
+}
+
+/* Keeps the message of a failed row when it is the first of its kind. */
+static void take_sample(client_t *c, const row_done_t *row, const char *kind) {
+    value_t line;
+    if (!samples_wants(&c->told.samples, kind) ||
+        json_parse_text(row->json.data, row->json.len, &line, NULL) != SDG_OK)
+        return;
+    value_t message = line.kind == VALUE_OBJECT
+                          ? object_get_peek(line, RESULT_LINE_ERROR, strlen(RESULT_LINE_ERROR), NULL)
+                          : value_null();
+    if (message.kind == VALUE_STRING)
+        samples_keep(&c->told.samples, kind, message.string->data, message.string->len);
+    value_free(line);
+}
+
 void client_count_result(client_t *c, const row_done_t *row) {
     usage_t usage;
     read_usage(row, &usage);
-    tally_row(&c->told.tally, row->status != ROW_STATUS_OK, usage.reason, &usage.row);
+    bool failed = row->status != ROW_STATUS_OK;
+    warn_once(c, row->index, &usage.row.notes);
+    tally_row(&c->told.tally, failed, usage.reason, &usage.row);
+    if (failed) take_sample(c, row, usage.reason[0] ? usage.reason : "other");
     count_requests(c, &usage.row);
 }
 
 void client_count_parked(client_t *c, const row_done_t *row) {
     usage_t usage;
     read_usage(row, &usage);
+    warn_once(c, row->index, &usage.row.notes);
     tally_usage(&c->told.tally, &usage.row);
     count_requests(c, &usage.row);
 }
 
-void client_count_failure(client_t *c, const char *reason) {
+void client_count_failure(client_t *c, const char *kind, const char *message) {
     c->told.tally.totals[CLIENT_rows_failed]++;
-    tally_failure(&c->told.tally, reason, 1);
+    tally_failure(&c->told.tally, kind, 1);
+    samples_keep(&c->told.samples, kind, message, strlen(message));
 }
 
 static void gather_input(client_t *c) {
@@ -115,7 +156,7 @@ void client_tell_summary(client_t *c) {
     if (!c->monitor) return;
     client_gather(c);
     buf_init(&reasons, OUTCOMES_JSON_BYTES);
-    tally_write_outcomes(&c->told.tally, &reasons);
+    tally_write_outcomes(&c->told.tally, &c->told.samples, &reasons);
     message_t m = {.type = MESSAGE_SUMMARY,
                    .SUMMARY = {.values = {c->told.tally.totals, CLIENT_STATS},
                                .latency = {latency, hist_to_numbers(&c->told.tally.latency, latency)},

@@ -187,7 +187,7 @@ static const struct {
 /* Runs all checks in order, says each finding as it comes, and frees what the checks have found out. */
 int doctor_main(void *options) {
     run_options_t *o = options;
-    doctor_t d = {.options = o, .columns = value_object(16)};
+    doctor_t d = {.options = o};
     size_t shown = 0;
     signal(SIGPIPE, SIG_IGN);
     buf_init(&d.yaml, YAML_FILE_BYTES_MAX);
@@ -210,7 +210,7 @@ int doctor_main(void *options) {
     }
     free(d.findings);
     free(d.first_row);
-    value_free(d.columns);
+    columns_destroy(&d.columns);
     pipeline_destroy(&d.pipeline);
     pipeline_destroy(&d.as_written);
     buf_free(&d.yaml);

@@ -16,8 +16,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "actors/doctor/doctor_names.h"
 #include "actors/doctor/limits.h"
+#include "actors/exit_codes.h"
 #include "actors/verbs/prepare.h"
 #include "actors/verbs/run_files.h"
 #include "core/base/clock.h"
@@ -44,16 +44,6 @@ static void note_bad(input_sample_t *s, uint64_t line, const char *reason) {
     s->bad++;
 }
 
-static void note_columns(doctor_t *d, value_t row) {
-    for (size_t i = 0; i < object_count(row); i++) {
-        str_t *column = object_key_peek(row, i);
-        bool found;
-        value_t n = object_get_str_peek(d->columns, column, &found);
-        if (found || object_count(d->columns) < CSV_COLUMNS_MAX)
-            object_set(&d->columns, column, value_int(found ? n.integer + 1 : 1));
-    }
-}
-
 /* One record of the sample: counts it as a row or as bad, and keeps the first row. */
 static void on_record(void *arg, const row_record_t *record) {
     input_sample_t *s = arg;
@@ -71,22 +61,9 @@ static void on_record(void *arg, const row_record_t *record) {
             s->d->first_index = record->index;
             s->d->first_line = record->line;
         }
-        s->d->rows_parsed++;
-        note_columns(s->d, row);
+        if (s->d->columns) columns_add(s->d->columns, value_ref(row));
     }
     value_free(row);
-}
-
-/* Renames columns as --mapping does in a row: in the order given. */
-static void map_columns(doctor_t *d) {
-    const row_options_t *o = &d->options->job.row;
-    for (size_t i = 0; i < o->mapping_count; i++) {
-        bool found;
-        value_t n = object_get_peek(d->columns, o->mapping[i].from, strlen(o->mapping[i].from), &found);
-        if (!found) continue;
-        object_remove(&d->columns, o->mapping[i].from, strlen(o->mapping[i].from));
-        object_set_text(&d->columns, o->mapping[i].to, n);
-    }
 }
 
 /* How many rows the input has, how large they are, and which is the largest. */
@@ -130,13 +107,23 @@ static void say_bad_lines(doctor_t *d, const input_sample_t *s) {
                          : "correct them; as they are these rows fail, the others do not");
 }
 
+/* What the reader notes of the columns. */
+static void say_notes(doctor_t *d) {
+    for (const char *line = d->survey.notes, *end; (end = strchr(line, '\n')); line = end + 1) {
+        doctor_say(d, DOCTOR_WARN, "input", "%.*s", (int)(end - line), line);
+        doctor_advise(d, "name each column once in the header, and see --delimiter");
+    }
+}
+
 /* Reads a sample of the input. A pipe is left alone. */
 void doctor_check_input(doctor_t *d) {
     input_sample_t s = {.d = d};
+    const pipeline_t *p = doctor_structure(d);
     err_t err;
-    if (survey_input(d->options->input, on_record, &s, &d->survey, &err) != SDG_OK) {
+    if (p) d->columns = columns_new(p, d->yaml.data, d->yaml.len, &d->options->job.row);
+    if (survey_input(d->options->input, &d->options->form, on_record, &s, &d->survey, &err) != SDG_OK) {
         doctor_say(d, DOCTOR_FAIL, "input", "%s", err.text);
-        doctor_advise(d, "give a .jsonl, .csv or .tsv file with --input");
+        doctor_advise(d, "give a .jsonl, .csv or .tsv file with --input, or say its --format");
         return;
     }
     d->surveyed = true;
@@ -146,86 +133,29 @@ void doctor_check_input(doctor_t *d) {
                    strcmp(d->options->input, "-") == 0 ? "stdin" : d->options->input);
         return;
     }
-    map_columns(d);
     say_input(d);
+    say_notes(d);
     if (s.bad) say_bad_lines(d, &s);
 }
 
 /* ---- columns */
 
-static const char *nearest(const doctor_t *d, value_t supplied, const char *name) {
-    size_t columns = object_count(d->columns), others = object_count(supplied);
-    const char **names = xcalloc(columns + others + 1, sizeof *names);
-    for (size_t i = 0; i < columns; i++)
-        names[i] = object_key_peek(d->columns, i)->data;
-    for (size_t i = 0; i < others; i++)
-        names[columns + i] = object_key_peek(supplied, i)->data;
-    const char *found = diag_nearest(name, names, columns + others);
-    free(names);
-    return found;
+/* A wrong name in a prompt is a failure, elsewhere a warning; with --strict both are failures. */
+static void say_column(void *arg, const columns_finding_t *finding) {
+    doctor_t *d = arg;
+    bool wrong = !finding->partly && finding->mention->kind != MENTION_TEXT && finding->mention->prompt;
+    bool fails = wrong || (d->options->strict && !finding->partly);
+    doctor_say(d, fails ? DOCTOR_FAIL : DOCTOR_WARN, "columns", "%s", finding->text);
+    doctor_advise(d, "%s", finding->advice);
 }
 
-/* In how many rows of the sample this name is a column; of "a.b" and "a[0]" the part before counts, too. */
-static uint64_t rows_with(const doctor_t *d, const char *name) {
-    static const char *const ends[] = {"", "[", ".["};
-    for (size_t i = 0; i < 3; i++) {
-        bool found;
-        value_t n = object_get_peek(d->columns, name, i ? strcspn(name, ends[i]) : strlen(name), &found);
-        if (found) return (uint64_t)n.integer;
-    }
-    return 0;
-}
-
-/* A name of a prompt is no column, or not in all rows. A wrong name in a prompt is a failure, elsewhere a
- * warning. */
-static void say_column(doctor_t *d, value_t supplied, const char *name, const char *block, bool prompt) {
-    uint64_t rows = rows_with(d, name);
-    if (rows) {
-        doctor_say(d, DOCTOR_WARN, "columns",
-                   "{%s} of '%s': %" PRIu64 " of the first %" PRIu64 " rows have no such column", name, block,
-                   d->rows_parsed - rows, d->rows_parsed);
-        doctor_advise(d, "it is empty there");
-        return;
-    }
-    const char *near = nearest(d, supplied, name);
-    doctor_say(d, prompt ? DOCTOR_FAIL : DOCTOR_WARN, "columns",
-               "{%s} of '%s' is no column of the first %" PRIu64
-               " rows, and nothing in the pipeline supplies it",
-               name, block, d->rows_parsed);
-    if (near)
-        doctor_advise(d, "did you mean {%s}? Or rename a column with --mapping COLUMN:%s", near, name);
-    else
-        doctor_advise(d, "correct the name, or rename a column with --mapping COLUMN:%s", name);
-}
-
-/* Says which of the names are missing. Returns how many of them are columns in all rows of the sample. */
-static size_t check_names(doctor_t *d, value_t wanted, value_t supplied, bool prompt) {
-    size_t fine = 0;
-    for (size_t i = 0; i < object_count(wanted); i++) {
-        const char *name = object_key_peek(wanted, i)->data;
-        bool column = rows_with(d, name) == d->rows_parsed;
-        fine += column;
-        if (!column && !doctor_names_have(supplied, name))
-            say_column(d, supplied, name, object_value_peek(wanted, i).string->data, prompt);
-    }
-    return fine;
-}
-
-/* Names that the pipeline supplies itself are no columns: see doctor_names.h. */
+/* Names that the pipeline supplies itself are no columns: see actors/verbs/columns.h. */
 void doctor_check_columns(doctor_t *d) {
-    const pipeline_t *p = doctor_structure(d);
-    if (!p || d->rows_parsed == 0) return;
-    size_t before = d->count;
-    value_t prompts = doctor_names_of_prompts(p), results = doctor_names_of_results(p);
-    value_t supplied = doctor_names_supplied(p, d->yaml.data, d->yaml.len);
-    size_t fine = check_names(d, prompts, supplied, true);
-    check_names(d, results, supplied, false);
-    if (d->count == before)
-        doctor_say(d, DOCTOR_OK, "columns", "the prompts use %zu of %zu; all they name is there", fine,
-                   object_count(d->columns));
-    value_free(prompts);
-    value_free(results);
-    value_free(supplied);
+    if (!d->columns || columns_rows(d->columns) == 0) return;
+    if (d->options->strict) d->failure_code = EXIT_PIPELINE;
+    if (columns_judge(d->columns, say_column, d) == 0)
+        doctor_say(d, DOCTOR_OK, "columns", "the prompts use %zu of %zu; all they name is there",
+                   columns_in_use(d->columns), columns_count(d->columns));
 }
 
 /* ---- the first row */
@@ -381,7 +311,7 @@ static void check_identity(doctor_t *d, const struct stat *st) {
     char pipeline[64] = "", options[64], input[128];
     run_match_t match = RUN_ABSENT;
     err_t err;
-    if (!d->pipeline || data_identity(o->input, input, sizeof input, &err) != SDG_OK)
+    if (!d->pipeline || prepare_input_identity(o->input, &o->form, input, sizeof input, &err) != SDG_OK)
         return; /* an earlier check has said why */
     prepare_pipeline_identity(d->pipeline, &d->yaml, pipeline);
     prepare_options_identity(&o->job, options);

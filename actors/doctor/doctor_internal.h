@@ -6,6 +6,7 @@
 #ifndef SDG_ACTORS_DOCTOR_DOCTOR_INTERNAL_H
 #define SDG_ACTORS_DOCTOR_DOCTOR_INTERNAL_H
 
+#include "actors/verbs/columns.h"
 #include "actors/verbs/options.h"
 #include "core/data/survey.h"
 #include "core/mabel/pipeline/pipeline.h"
@@ -25,10 +26,9 @@ typedef struct doctor {
     pipeline_t *pipeline;   /* NULL: not valid */
     pipeline_t *as_written; /* the pipeline with ${ENV.NAME} not replaced; NULL: not valid */
     survey_t survey;
-    bool surveyed;        /* the input could be looked at (a pipe cannot) */
-    value_t columns;      /* object: column, after --mapping -> in how many rows of the sample */
-    uint64_t rows_parsed; /* rows of the sample */
-    char *first_row;      /* JSON of the first record that is a row; owned; NULL: none */
+    bool surveyed;      /* the input could be looked at (a pipe cannot) */
+    columns_t *columns; /* what the sample has of the names the pipeline mentions; NULL: not looked at */
+    char *first_row;    /* JSON of the first record that is a row; owned; NULL: none */
     uint64_t first_index, first_line;
     /* Said so far. */
     doctor_finding_t *findings;

@@ -18,14 +18,18 @@
 #include "actors/doctor/limits.h"
 #include "actors/verbs/prepare.h"
 #include "core/base/clock.h"
+#include "core/base/words.h"
+#include "core/llm/endpoint.h"
 #include "core/python/pyinterp.h"
 
 /* ---- does it load */
 
 static void say_loaded(doctor_t *d, const buf_t *problems) {
     const pipeline_t *p = d->pipeline;
-    doctor_say(d, problems->len ? DOCTOR_WARN : DOCTOR_OK, "pipeline", "%s: %zu blocks, %zu models%s",
-               d->options->yaml, p->block_count, p->named_count, problems->len ? ", with remarks" : "");
+    doctor_say(d, problems->len ? DOCTOR_WARN : DOCTOR_OK, "pipeline", "%s: %zu %s, %zu %s%s",
+               d->options->yaml, p->block_count, words_choose(p->block_count, "block", "blocks"),
+               p->named_count, words_choose(p->named_count, "model", "models"),
+               problems->len ? ", with remarks" : "");
     if (problems->len) {
         doctor_advise(d, "read them below");
         doctor_details(d, problems->data);
@@ -33,10 +37,10 @@ static void say_loaded(doctor_t *d, const buf_t *problems) {
 }
 
 static void say_not_loaded(doctor_t *d, const buf_t *problems, size_t errors) {
-    bool variables = d->as_written;
+    bool variables = d->as_written && !d->pipeline;
     doctor_say(d, DOCTOR_FAIL, "pipeline", "%s: %zu error%s%s", d->options->yaml, errors,
-               errors == 1 ? "" : "s", variables ? ": environment variables are not set" : "");
-    doctor_advise(d, variables ? "set them where the workers run"
+               errors == 1 ? "" : "s", variables ? ": environment variables are not set, or wrong" : "");
+    doctor_advise(d, variables ? "set them where the workers run, as shown below"
                                : "correct what is shown below; `sdg validate` shows it, too");
     doctor_details(d, problems->len ? problems->data : "");
 }
@@ -53,9 +57,13 @@ void doctor_check_pipeline(doctor_t *d) {
     }
     buf_init(&problems, 4 << 20);
     buf_init(&ignored, 4 << 20);
-    d->pipeline = prepare_pipeline_quietly(d->options->yaml, &d->yaml, true, false, &problems, &errors);
-    d->as_written = prepare_pipeline_quietly(d->options->yaml, &d->yaml, false, false, &ignored, NULL);
-    if (d->pipeline)
+    prepare_how_t strict = {.use_env = true, .strict = d->options->strict}, lenient = {.use_env = true};
+    d->pipeline = prepare_pipeline_quietly(d->options->yaml, &d->yaml, strict, &problems, &errors);
+    d->as_written = prepare_pipeline_quietly(d->options->yaml, &d->yaml, (prepare_how_t){0}, &ignored, NULL);
+    bool fine = d->pipeline;
+    if (!fine && d->options->strict) /* the other checks go on with what only --strict refuses */
+        d->pipeline = prepare_pipeline_quietly(d->options->yaml, &d->yaml, lenient, &ignored, NULL);
+    if (fine)
         say_loaded(d, &problems);
     else
         say_not_loaded(d, &problems, errors);
@@ -103,7 +111,13 @@ static bool variable_of(const char *text, char *name, size_t size) {
 
 static void say_variable(doctor_t *d, const model_t *written, const char *what, const char *name) {
     const char *value = getenv(name);
-    if (value && value[0])
+    char *key = endpoint_key(value);
+    bool broken = !endpoint_key_is_line(key);
+    free(key);
+    if (broken)
+        doctor_say(d, DOCTOR_FAIL, what,
+                   "the environment variable %s has a line break in it: a key is one line", name);
+    else if (value && value[0])
         doctor_say(d, DOCTOR_OK, what, "from the environment variable %s, which is set", name);
     else
         doctor_say(d, written->all_loopback ? DOCTOR_WARN : DOCTOR_FAIL, what,

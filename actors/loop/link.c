@@ -69,6 +69,9 @@ int link_check_endpoint(const char *endpoint, err_t *err) {
     if (strncmp(endpoint, "ipc://", 6) == 0 && endpoint[6]) return SDG_OK;
     const char *host = endpoint + 6, *colon = strrchr(endpoint, ':');
     bool tcp = strncmp(endpoint, "tcp://", 6) == 0;
+    if (!strstr(endpoint, "://"))
+        return err_set(err, SDG_EINVAL, "'%s' is no endpoint: tcp:// is missing, write tcp://%s", endpoint,
+                       colon ? endpoint : "127.0.0.1:PORT");
     if (!tcp || colon < host || !host_is_local(host, (size_t)(colon - host)))
         return err_set(err, SDG_EINVAL,
                        "%s is not on this machine; only tcp://127.0.0.1:PORT and ipc://PATH are accepted, "

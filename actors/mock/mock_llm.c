@@ -7,6 +7,7 @@
  * path: a row in PAGES.
  */
 #include "actors/mock/mock_llm.h"
+#include "actors/exit_codes.h"
 
 #include "actors/mock/limits.h"
 #include "actors/mock/mock_options.h"
@@ -33,7 +34,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { EXIT_SIGNAL = 0, EXIT_FLAGS = 2, EXIT_LISTEN = 3 };
 enum {
     DRIP_PIECES = 20,      /* pieces of a body that drips */
     HANG_LOOK_MS = 500,    /* how often a hanging request is looked at: is its client still there? */
@@ -638,18 +638,18 @@ static void summary_print(const server_t *s) {
 }
 
 static int server_run(server_t *s, err_t *err) {
-    if (files_open(s, err)) return EXIT_FLAGS;
+    if (files_open(s, err)) return EXIT_USAGE;
     files_limit(s);
     s->signal_fd = signals_take(err);
-    if (s->signal_fd < 0 || server_listen(s, err)) return EXIT_LISTEN;
+    if (s->signal_fd < 0 || server_listen(s, err)) return EXIT_RUNTIME;
     pages_make(s);
     s->started_ns = clock_now_ns();
-    if (daemon_start(s, err)) return EXIT_LISTEN;
-    if (port_file_write(s, err)) return EXIT_FLAGS;
+    if (daemon_start(s, err)) return EXIT_RUNTIME;
+    if (port_file_write(s, err)) return EXIT_USAGE;
     port_announce(s);
     server_loop(s);
     if (!s->options.common.quiet) summary_print(s);
-    return EXIT_SIGNAL;
+    return EXIT_ALL_FINE;
 }
 
 int mock_llm_main(void *options) {

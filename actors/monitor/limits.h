@@ -47,7 +47,39 @@
 /* troubles that are remembered as said; when more differ, the one said first is said again */
 #define TROUBLES_SAID_MAX 16
 
+/* endpoints that /metrics and /stats.json tell of: a page stays small, and nobody runs more against one job
+ */
+#define ENDPOINTS_SHOWN_MAX 64
+
 /* the words of one trouble: an address and a text of a server at their longest, and some words around */
 #define TROUBLE_WORDS_BYTES ((size_t)2 << 10)
+
+/* the progress line: words of a trouble and a dozen short parts */
+#define PROGRESS_LINE_BYTES ((size_t)8 << 10)
+
+/* the final summary: a message of each kind of failure, a line for each note and endpoint */
+#define SUMMARY_BYTES ((size_t)1 << 20)
+
+/* columns of the progress line when the terminal does not say how many it has */
+#define COLUMNS_DEFAULT 80
+
+/* columns; a wider progress line is not read any better, and the log keeps 512 bytes of it */
+#define COLUMNS_MAX 250
+
+/* pages (dashboards, `sdg top`) of which is known whether they have seen the end; of more the oldest is
+ * forgotten, and the run does not wait for it */
+#define METRICS_PAGES_MAX 32
+
+/* the header of a request for /stats.json by which a page says its number */
+#define METRICS_PAGE_HEADER "X-Sdg-Page"
+
+/* ns; a page that has not asked for so long is closed: it asks once a second */
+#define METRICS_PAGE_OPEN_NS (3 * UINT64_C(1000000000))
+
+/* ms; how long the end of a run waits for open pages to see it */
+#define LINGER_SEEN_MS 5000
+
+/* ns; while the monitor lingers it looks so often whether all pages have seen the end */
+#define LINGER_LOOK_NS (50 * UINT64_C(1000000))
 
 #endif

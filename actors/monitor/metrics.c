@@ -36,7 +36,7 @@ void metrics_destroy(metrics_t **metrics) {
     if (!m) return;
     series_destroy(&m->recent_series);
     series_destroy(&m->whole_series);
-    free(m->now.endpoints);
+    free(m->end.summary);
     free(m);
     *metrics = NULL;
 }
@@ -54,10 +54,89 @@ static void take_what_the_client_knows(metrics_t *m) {
     s[SCHEDULER_jobs] = 1;
 }
 
+/* Calls in flight and calls that wait are those of the endpoints, where these are told: then all that is
+ * shown says the same. */
+static void take_calls_of_endpoints(metrics_t *m) {
+    uint64_t *s = m->now.scheduler;
+    if (m->endpoints.now_count == 0) return;
+    s[SCHEDULER_calls_in_flight] = s[SCHEDULER_calls_waiting] = 0;
+    for (size_t i = 0; i < m->endpoints.now_count; i++) {
+        s[SCHEDULER_calls_in_flight] += m->endpoints.now[i].in_flight;
+        s[SCHEDULER_calls_waiting] += m->endpoints.now[i].waiting;
+    }
+}
+
+void metrics_take_gauges(metrics_t *m, const u64_list_t *values) {
+    size_t count = values->count < SCHEDULER_STATS ? values->count : SCHEDULER_STATS;
+    if (count) memcpy(m->now.scheduler, values->items, count * sizeof *m->now.scheduler);
+    take_calls_of_endpoints(m);
+}
+
+static void lift(uint64_t *total, uint64_t at_least) {
+    if (*total < at_least) *total = at_least;
+}
+
+/* Requests and retries as the endpoints tell them. The tally can only be ahead where their last report has
+ * not come. */
+static void count_what_endpoints_tell(metrics_t *m) {
+    uint64_t *t = m->tally.totals;
+    lift(&t[CLIENT_requests], endpoints_requests(&m->endpoints));
+    for (int i = 0; i < LLM_CAUSES; i++) {
+        int stat = tally_retry_stat((llm_cause_t)i);
+        if (stat) lift(&t[stat], endpoints_retries(&m->endpoints, (llm_cause_t)i));
+    }
+    memcpy(m->now.client, t, sizeof m->now.client);
+}
+
 void metrics_take_totals(metrics_t *m, const MSG_STATS *stats) {
     tally_read(&m->tally, &stats->values, &stats->latency, stats->reasons);
-    memcpy(m->now.client, m->tally.totals, sizeof m->now.client);
+    count_what_endpoints_tell(m);
     if (m->now.elsewhere) take_what_the_client_knows(m);
+}
+
+void metrics_refresh(metrics_t *m, uint64_t now) {
+    if (!m->end.ended) endpoints_refresh(&m->endpoints, now);
+    m->now.endpoints = m->endpoints.now;
+    m->now.endpoint_count = m->endpoints.now_count;
+    take_calls_of_endpoints(m);
+    m->now.unix_ms = m->started_unix_ms + (int64_t)((now - m->started_ns) / 1000000);
+    if (!m->end.ended) m->now.elapsed_ns = now - m->started_ns;
+}
+
+void metrics_take_endpoints(metrics_t *m, const MSG_ENDPOINT_REPORT *told, uint64_t now) {
+    endpoint_report_t *reports;
+    size_t count;
+    if (m->end.ended ||
+        endpoint_reports_decode(told->reports.data, told->reports.len, &reports, &count, NULL) != SDG_OK)
+        return;
+    endpoints_take(&m->endpoints, told->job, reports, count, now);
+    free(reports);
+    count_what_endpoints_tell(m);
+    metrics_refresh(m, now);
+}
+
+/* The last report of an endpoint may be older than the last row. Where there is one endpoint only, all that
+ * was counted is its own. */
+static void count_for_the_only_endpoint(metrics_t *m) {
+    endpoint_report_t *only = &m->endpoints.now[0];
+    const uint64_t *t = m->tally.totals;
+    if (m->endpoints.now_count != 1) return;
+    lift(&only->requests, t[CLIENT_requests]);
+    for (int i = 0; i < LLM_CAUSES; i++) {
+        int stat = tally_retry_stat((llm_cause_t)i);
+        if (stat) lift(&only->retries[i], t[stat]);
+    }
+}
+
+void metrics_take_end(metrics_t *m, const MSG_SUMMARY *last, uint64_t now) {
+    tally_read(&m->tally, &last->values, &last->latency, last->reasons);
+    endpoints_end(&m->endpoints, now);
+    count_what_endpoints_tell(m);
+    metrics_refresh(m, now);
+    count_for_the_only_endpoint(m);
+    m->now.scheduler[SCHEDULER_calls_in_flight] = m->now.scheduler[SCHEDULER_calls_waiting] = 0;
+    m->end.ended = true;
+    m->end.early = last->ending.len > 0;
 }
 
 void metrics_take_store(metrics_t *m, const u64_list_t *values) {
@@ -72,16 +151,6 @@ void metrics_take_evicted(metrics_t *m, const MSG_EVICTED *e) {
     for (size_t i = 0; i < e->bytes.count; i++) {
         to->bytes += e->bytes.items[i];
     }
-}
-
-void metrics_take_endpoints(metrics_t *m, slice_t bytes, uint64_t now) {
-    endpoint_report_t *reports;
-    size_t count;
-    if (endpoint_reports_decode(bytes.data, bytes.len, &reports, &count, NULL) != SDG_OK) return;
-    free(m->now.endpoints);
-    m->now.endpoints = reports;
-    m->now.endpoint_count = count;
-    m->now.endpoints_ns = now;
 }
 
 uint64_t metrics_accounted_bytes(const metrics_t *m) {

@@ -10,6 +10,7 @@
 #ifndef SDG_ACTORS_MONITOR_METRICS_H
 #define SDG_ACTORS_MONITOR_METRICS_H
 
+#include "actors/monitor/endpoints.h"
 #include "actors/monitor/report.h"
 #include "core/base/memory.h"
 #include "core/base/series.h"
@@ -69,10 +70,21 @@ typedef struct evicted {
 } evicted_t;
 enum { EVICTED_DROPPED, EVICTED_TO_DISK, EVICTED_WAYS };
 
+/* How the run ended; all zero while it runs. */
+typedef struct end {
+    bool ended;
+    bool early;    /* not all of the input is done */
+    char *summary; /* as people read it; owned */
+} end_t;
+
 typedef struct metrics {
-    const char *mode;            /* "run", "submit", "serve"; borrowed constant */
-    report_t now;                /* the last numbers; rates for people */
-    tally_t tally;               /* the last totals */
+    const char *mode; /* "run", "submit", "serve"; borrowed constant */
+    report_t now;     /* the last numbers; rates for people */
+    /* The last totals. Requests and retries are those of the endpoints where these are told more: they are
+     * counted as they happen, those of the tally when their row is finished. */
+    tally_t tally;
+    endpoints_t endpoints;       /* `now` points into it */
+    end_t end;                   /* of the run */
     uint64_t store[STORE_STATS]; /* the context store's last numbers */
     bool store_seen;
     evicted_t evicted[EVICTED_WAYS];
@@ -93,11 +105,16 @@ typedef struct metrics {
 metrics_t *metrics_new(const char *mode, bool charts, uint64_t now, int64_t unix_ms);
 void metrics_destroy(metrics_t **metrics);
 
-void metrics_take_totals(metrics_t *m, const MSG_STATS *stats); /* of the client, or of all workers */
+void metrics_take_totals(metrics_t *m, const MSG_STATS *stats);   /* of the client, or of all workers */
+void metrics_take_gauges(metrics_t *m, const u64_list_t *values); /* of the scheduler */
 void metrics_take_store(metrics_t *m, const u64_list_t *values);
 void metrics_take_evicted(metrics_t *m, const MSG_EVICTED *evicted);
-/* Keeps now.endpoints, owned; reports that cannot be read change nothing. */
-void metrics_take_endpoints(metrics_t *m, slice_t reports, uint64_t now);
+/* Reports that cannot be read change nothing. */
+void metrics_take_endpoints(metrics_t *m, const MSG_ENDPOINT_REPORT *told, uint64_t now);
+/* The last numbers of a run, which has ended. */
+void metrics_take_end(metrics_t *m, const MSG_SUMMARY *last, uint64_t now);
+/* Brings the ages of now.endpoints up to date; before anything is shown. */
+void metrics_refresh(metrics_t *m, uint64_t now);
 void metrics_tick(metrics_t *m, uint64_t now); /* once a second */
 
 /* What is missing is 0 in Prometheus text and null in JSON. */
@@ -110,6 +127,8 @@ void metrics_series_json(const metrics_t *m, bool whole, buf_t *out); /* /series
 void metrics_memory_words(const metrics_t *m, buf_t *out);
 uint64_t metrics_memory_bytes(const metrics_t *m);    /* PSS if sampled, else RSS */
 uint64_t metrics_accounted_bytes(const metrics_t *m); /* by client, workers and store together */
+bool metrics_ended_fine(
+    const metrics_t *m); /* all of the input is done, and no row of the output has failed */
 /* --batch-mode: how many of the rows are through the pass. NAN: not known, or no batch mode. */
 double metrics_pass_percent(const metrics_t *m);
 

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "actors/monitor/limits.h"
 #include "actors/monitor/metrics.h"
 #include "core/base/json.h"
 #include "core/base/words.h"
@@ -96,9 +97,11 @@ void metrics_memory_words(const metrics_t *m, buf_t *out) {
         comma = ", ";
     }
     buf_addf(out,
-             "; %" PRIu64 " pending rows (%" PRIu64 " queued, %" PRIu64 " at workers, %" PRIu64
-             " to be written) hold ",
-             rows_pending(m), s[SCHEDULER_rows_queued], s[SCHEDULER_rows_leased], s[SCHEDULER_rows_answered]);
+             "; %" PRIu64 " pending %s (%" PRIu64 " queued, %" PRIu64 " at workers, %" PRIu64
+             " to be written) %s ",
+             rows_pending(m), words_choose(rows_pending(m), "row", "rows"), s[SCHEDULER_rows_queued],
+             s[SCHEDULER_rows_leased], s[SCHEDULER_rows_answered],
+             words_choose(rows_pending(m), "holds", "hold"));
     words_bytes(out, s[SCHEDULER_bytes_pending]);
     if (s[SCHEDULER_window_bytes]) {
         buf_adds(out, " of at most ");
@@ -176,12 +179,12 @@ static const family_t families[] = {
     {"sdg_llm_calls_total", "counter", "LLM calls of finished rows.", {CLIENT(calls, NULL)}, 1},
     {"sdg_llm_requests_total",
      "counter",
-     "HTTP requests of those calls, repeated ones included.",
+     "HTTP requests, counted as they are sent, repeated ones included.",
      {CLIENT(requests, NULL)},
      1},
     {"sdg_llm_tokens_total",
      "counter",
-     "Tokens of those calls as counted by the servers.",
+     "Tokens of the calls of finished rows, as counted by the servers.",
      {CLIENT(prompt_tokens, "direction=\"prompt\""), CLIENT(completion_tokens, "direction=\"completion\"")},
      2},
     {"sdg_llm_answers_cut_short_total",
@@ -297,7 +300,7 @@ static const family_t families[] = {
      1},
     {"sdg_journal_calls",
      "gauge",
-     "Finished LLM calls of unfinished rows in the call journal.",
+     "Finished LLM calls of unfinished and failed rows in the call journal.",
      {STORE(journal_calls, NULL)},
      1},
     {"sdg_journal_file_bytes", "gauge", "Size of the call journal.", {STORE(journal_bytes, NULL)}, 1},
@@ -350,6 +353,136 @@ static void write_failures(const metrics_t *m, buf_t *out) {
         add_escaped(out, m->tally.reasons.item[i].text);
         buf_addf(out, "\"} %" PRIu64 "\n", m->tally.reasons.item[i].count);
     }
+}
+
+/* ---- endpoints */
+
+/* Retries are counted by these causes. */
+static const struct {
+    llm_cause_t cause;
+    const char *name;
+} RETRIED[] = {{LLM_CAUSE_RATE_LIMIT, "rate_limit"},
+               {LLM_CAUSE_OVERLOAD, "overload"},
+               {LLM_CAUSE_SERVER, "server"},
+               {LLM_CAUSE_TIMEOUT, "timeout"},
+               {LLM_CAUSE_CONNECTION, "connection"},
+               {LLM_CAUSE_MALFORMED, "malformed"},
+               {LLM_CAUSE_EMPTY, "empty"}};
+enum { RETRIED_COUNT = sizeof RETRIED / sizeof *RETRIED };
+
+static const char *const STATES[ENDPOINT_STATES] = {"open", "closed", "final"};
+
+/* After the end nothing waits any more; only what was given up stays so. */
+static trouble_kind_t kind_now(const metrics_t *m, const endpoint_report_t *r) {
+    trouble_kind_t kind = trouble_kind(r);
+    return m->end.ended && kind != TROUBLE_FINAL ? TROUBLE_NONE : kind;
+}
+
+static size_t endpoints_shown(const metrics_t *m) {
+    return m->endpoints.now_count < ENDPOINTS_SHOWN_MAX ? m->endpoints.now_count : ENDPOINTS_SHOWN_MAX;
+}
+
+/* `name{endpoint="http://gpu1:8000"`, and whatever comes behind it. */
+static void begin_series(const metrics_t *m, const char *name, const endpoint_report_t *r, buf_t *out) {
+    const char *shown = endpoints_name(&m->endpoints, r->endpoint);
+    buf_addf(out, "%s{endpoint=\"", name);
+    add_escaped(out, shown ? shown : r->address);
+    buf_addc(out, '"');
+}
+
+static uint64_t requests_of(const endpoint_report_t *r) { return r->requests; }
+static uint64_t answers_of(const endpoint_report_t *r) { return r->answered; }
+static uint64_t in_flight_of(const endpoint_report_t *r) { return r->in_flight; }
+static uint64_t waiting_of(const endpoint_report_t *r) { return r->waiting; }
+
+static void write_endpoint_counts(const metrics_t *m, buf_t *out) {
+    static const struct {
+        const char *name, *type, *help;
+        uint64_t (*value)(const endpoint_report_t *r);
+    } rows[] = {
+        {"sdg_endpoint_requests_total", "counter", "HTTP requests to an endpoint.", requests_of},
+        {"sdg_endpoint_answers_total", "counter", "Those that were answered well.", answers_of},
+        {"sdg_endpoint_requests_in_flight", "gauge", "Requests sent and not answered.", in_flight_of},
+        {"sdg_endpoint_calls_waiting", "gauge",
+         "Calls that wait for a permit, for a retry, or until the endpoint opens.", waiting_of},
+    };
+    for (size_t f = 0; f < sizeof rows / sizeof *rows; f++) {
+        head(out, rows[f].name, rows[f].type, rows[f].help);
+        for (size_t i = 0; i < endpoints_shown(m); i++) {
+            begin_series(m, rows[f].name, &m->endpoints.now[i], out);
+            buf_addf(out, "} %" PRIu64 "\n", rows[f].value(&m->endpoints.now[i]));
+        }
+    }
+}
+
+static void write_endpoint_states(const metrics_t *m, buf_t *out) {
+    static const char name[] = "sdg_endpoint_state";
+    head(out, name, "gauge", "1 for the state that an endpoint is in.");
+    for (size_t i = 0; i < endpoints_shown(m); i++) {
+        for (int state = 0; state < ENDPOINT_STATES; state++) {
+            begin_series(m, name, &m->endpoints.now[i], out);
+            buf_addf(out, ",state=\"%s\"} %d\n", STATES[state], (int)m->endpoints.now[i].state == state);
+        }
+    }
+}
+
+static void write_endpoint_retries(const metrics_t *m, buf_t *out) {
+    static const char name[] = "sdg_endpoint_retries_total";
+    head(out, name, "counter", "Requests to an endpoint made again, by cause.");
+    for (size_t i = 0; i < endpoints_shown(m); i++) {
+        for (int c = 0; c < RETRIED_COUNT; c++) {
+            begin_series(m, name, &m->endpoints.now[i], out);
+            buf_addf(out, ",cause=\"%s\"} %" PRIu64 "\n", RETRIED[c].name,
+                     m->endpoints.now[i].retries[RETRIED[c].cause]);
+        }
+    }
+}
+
+/* What goes wrong now, as text; of ages, which change from moment to moment, the text has none. */
+static void write_endpoint_troubles(const metrics_t *m, buf_t *out) {
+    static const char name[] = "sdg_endpoint_trouble";
+    head(out, name, "gauge", "1 while something is wrong at an endpoint, with what it is.");
+    for (size_t i = 0; i < endpoints_shown(m); i++) {
+        const endpoint_report_t *r = &m->endpoints.now[i];
+        trouble_kind_t kind = kind_now(m, r);
+        buf_t words;
+        if (kind == TROUBLE_NONE) continue;
+        buf_init(&words, TROUBLE_WORDS_BYTES);
+        if (kind == TROUBLE_HANG)
+            buf_addf(&words, "no answer from %s", r->address);
+        else
+            trouble_cause(r, false, &words);
+        begin_series(m, name, r, out);
+        buf_addf(out, ",kind=\"%s\",text=\"", trouble_kind_name(kind));
+        add_escaped(out, words.len ? words.data : "");
+        buf_adds(out, "\"} 1\n");
+        buf_free(&words);
+    }
+}
+
+static void write_endpoint_ages(const metrics_t *m, buf_t *out) {
+    static const char trouble[] = "sdg_endpoint_last_trouble_age_seconds",
+                      oldest[] = "sdg_endpoint_oldest_request_seconds";
+    head(out, trouble, "gauge", "How long ago something went wrong at an endpoint; none: nothing has.");
+    for (size_t i = 0; i < endpoints_shown(m); i++) {
+        const endpoint_report_t *r = &m->endpoints.now[i];
+        if (r->trouble == LLM_CAUSE_NONE) continue;
+        begin_series(m, trouble, r, out);
+        buf_addf(out, "} %.3f\n", (double)r->trouble_ms / 1e3);
+    }
+    head(out, oldest, "gauge", "How long the oldest request in flight has been waiting; 0: none is.");
+    for (size_t i = 0; i < endpoints_shown(m); i++) {
+        begin_series(m, oldest, &m->endpoints.now[i], out);
+        buf_addf(out, "} %.3f\n", (double)m->endpoints.now[i].oldest_ms / 1e3);
+    }
+}
+
+static void write_endpoints(const metrics_t *m, buf_t *out) {
+    write_endpoint_states(m, out);
+    write_endpoint_counts(m, out);
+    write_endpoint_retries(m, out);
+    write_endpoint_troubles(m, out);
+    write_endpoint_ages(m, out);
 }
 
 /* Buckets end just below powers of two microseconds, where they are exact: 1 ms to 36 minutes. */
@@ -419,6 +552,7 @@ void metrics_prometheus(const metrics_t *m, buf_t *out) {
         write_family(m, &families[i], out);
     }
     write_failures(m, out);
+    write_endpoints(m, out);
     write_outstanding(m, out);
     write_evicted(m, out);
     write_latency(m, out);
@@ -442,22 +576,19 @@ static void put_real(buf_t *out, const char *key, double n) {
 /* Rows, progress and the estimated time to the end; what cannot be known is null. */
 static void json_rows(const metrics_t *m, buf_t *out) {
     const uint64_t *c = m->tally.totals, *s = m->now.scheduler;
-    uint64_t expected = report_rows_expected(&m->now), done = rows_completed(m) + c[CLIENT_rows_resumed];
-    bool known = expected > 0;
-    if (known && done > expected) done = expected;
-    double rate = m->now.rows_per_s;
+    uint64_t expected = report_rows_expected(&m->now);
     buf_addf(out,
              "\"pending\": %" PRIu64 ", \"completed\": %" PRIu64 ", \"failed\": %" PRIu64
              ", \"resumed\": %" PRIu64 ", \"read\": %" PRIu64 ", ",
              rows_pending(m), rows_completed(m), c[CLIENT_rows_failed], c[CLIENT_rows_resumed],
              c[CLIENT_rows_read]);
-    put_real(out, "total", known ? (double)expected : NAN);
-    buf_addf(out, ", \"total_is_estimate\": %s, ", known && c[CLIENT_rows_total] == 0 ? "true" : "false");
-    put_real(out, "progress_percent", known ? 100.0 * (double)done / (double)expected : NAN);
+    put_real(out, "total", expected ? (double)expected : NAN);
+    buf_addf(out, ", \"total_is_estimate\": %s, ", report_rows_are_exact(&m->now) ? "false" : "true");
+    put_real(out, "progress_percent", 100 * report_done_share(&m->now));
     buf_adds(out, ", ");
-    put_real(out, "eta_s", known && rate > 0 ? (double)(expected - done) / rate : NAN);
+    put_real(out, "eta_s", m->end.ended ? NAN : report_eta_s(&m->now));
     buf_adds(out, ", ");
-    put_real(out, "rows_per_s", rate);
+    put_real(out, "rows_per_s", m->now.rows_per_s);
     buf_addf(out,
              ", \"rows\": {\"queued\": %" PRIu64 ", \"leased\": %" PRIu64 ", \"answered\": %" PRIu64
              ", \"window\": %" PRIu64 ", \"requeued\": %" PRIu64 ", \"duplicates_dropped\": %" PRIu64 "}",
@@ -531,6 +662,87 @@ static void json_accounted(const metrics_t *m, buf_t *out) {
              m->store[STORE_contexts_cached_bytes], metrics_accounted_bytes(m));
     put_limit(out, "limit_bytes", m->now.client[CLIENT_memory_limit]);
     buf_adds(out, ", ");
+}
+
+/* A text that may hold anything; null when there is none. */
+static void put_text(buf_t *out, const char *key, const char *text, size_t len) {
+    buf_addf(out, "\"%s\": ", key);
+    if (len)
+        json_write_string(out, text, len);
+    else
+        buf_adds(out, "null");
+}
+
+static void put_seconds(buf_t *out, const char *key, uint64_t ms, bool known) {
+    buf_adds(out, ", ");
+    put_real(out, key, known ? (double)ms / 1e3 : NAN);
+}
+
+/* The words of one endpoint's trouble as the progress line has them; null when there is none. */
+static void put_trouble(const metrics_t *m, const char *key, const endpoint_report_t *r, buf_t *out) {
+    trouble_view_t view = report_trouble_view(&m->now);
+    buf_t words;
+    view.japanese = false;
+    buf_init(&words, TROUBLE_WORDS_BYTES);
+    if (r && kind_now(m, r) != TROUBLE_NONE) trouble_words(r, &view, UINT64_MAX, &words);
+    put_text(out, key, words.data, words.len);
+    buf_free(&words);
+}
+
+static void put_cause(const endpoint_report_t *r, buf_t *out) {
+    buf_t words;
+    buf_init(&words, TROUBLE_WORDS_BYTES);
+    trouble_cause(r, false, &words);
+    put_text(out, "last_error", words.data, words.len);
+    buf_free(&words);
+}
+
+static void json_endpoint(const metrics_t *m, const endpoint_report_t *r, buf_t *out) {
+    const char *name = endpoints_name(&m->endpoints, r->endpoint);
+    bool troubled = r->trouble != LLM_CAUSE_NONE;
+    buf_adds(out, "{");
+    put_text(out, "address", name ? name : r->address, strlen(name ? name : r->address));
+    buf_addf(out,
+             ", \"state\": \"%s\", \"in_flight\": %" PRIu64 ", \"waiting\": %" PRIu64
+             ", \"refused\": %" PRIu64 ", \"requests\": %" PRIu64 ", \"answered\": %" PRIu64
+             ", \"retries\": {",
+             STATES[r->state], r->in_flight, r->waiting, r->refused, r->requests, r->answered);
+    for (int c = 0; c < RETRIED_COUNT; c++) {
+        buf_addf(out, "%s\"%s\": %" PRIu64, c ? ", " : "", RETRIED[c].name, r->retries[RETRIED[c].cause]);
+    }
+    buf_adds(out, "}");
+    put_seconds(out, "reopens_s", r->reopens_ms, r->state == ENDPOINT_CLOSED);
+    put_seconds(out, "oldest_s", r->oldest_ms, r->in_flight > 0);
+    put_seconds(out, "answered_s", r->answered_ms, r->answered_ms != ENDPOINT_NEVER);
+    put_seconds(out, "last_error_s", r->trouble_ms, troubled);
+    buf_adds(out, ", ");
+    put_cause(r, out);
+    buf_addf(out, ", \"trouble_kind\": \"%s\", ", trouble_kind_name(kind_now(m, r)));
+    put_trouble(m, "trouble", r, out);
+    buf_adds(out, "}");
+}
+
+/* How the endpoints fare, and the words of the worst of them. */
+static void json_endpoints(const metrics_t *m, buf_t *out) {
+    put_trouble(m, "trouble", trouble_worst(m->endpoints.now, m->endpoints.now_count), out);
+    buf_adds(out, ", \"endpoints\": [");
+    for (size_t i = 0; i < endpoints_shown(m); i++) {
+        if (i) buf_adds(out, ", ");
+        json_endpoint(m, &m->endpoints.now[i], out);
+    }
+    buf_adds(out, "]");
+}
+
+/* How the run ended; null while it runs. */
+static void json_end(const metrics_t *m, buf_t *out) {
+    if (!m->end.ended) {
+        buf_adds(out, "\"ended\": null");
+        return;
+    }
+    buf_addf(out, "\"ended\": {\"fine\": %s, \"early\": %s, ", metrics_ended_fine(m) ? "true" : "false",
+             m->end.early ? "true" : "false");
+    put_text(out, "summary", m->end.summary, m->end.summary ? strlen(m->end.summary) : 0);
+    buf_adds(out, "}");
 }
 
 static void json_limiter(const metrics_t *m, buf_t *out) {
@@ -619,7 +831,13 @@ static void json_sample(const metrics_t *m, buf_t *out) {
     buf_adds(out, "}");
 }
 
+bool metrics_ended_fine(const metrics_t *m) {
+    const uint64_t *c = m->now.client;
+    return m->end.ended && !m->end.early && c[CLIENT_rows_failed] + c[CLIENT_resumed_failed] == 0;
+}
+
 static const char *state_of(const metrics_t *m) {
+    if (m->end.ended) return m->end.early ? "ended_early" : "done";
     if (m->tally.totals[CLIENT_stopping]) return "stopping";
     if (m->now.scheduler[SCHEDULER_workers] == 0 && !m->now.elsewhere) return "waiting_for_workers";
     if (m->now.scheduler[SCHEDULER_jobs] == 0) return "idle";
@@ -639,6 +857,10 @@ void metrics_json(const metrics_t *m, uint64_t now, buf_t *out) {
     buf_addf(out,
              ", \"workers\": {\"connected\": %" PRIu64 ", \"lost\": %" PRIu64 "}, \"jobs\": %" PRIu64 ", ",
              s[SCHEDULER_workers], s[SCHEDULER_workers_lost], s[SCHEDULER_jobs]);
+    json_endpoints(m, out);
+    buf_adds(out, ", ");
+    json_end(m, out);
+    buf_adds(out, ", ");
     json_credits(m, out);
     buf_adds(out, ", ");
     json_limiter(m, out);

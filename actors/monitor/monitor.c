@@ -2,7 +2,7 @@
  *
  * Rates are taken over the last few seconds from a ring of (time, rows, tokens) samples: short enough to show
  * a stall, long enough not to flicker. On a terminal the line is redrawn five times a second; elsewhere a
- * plain line appears every PLAIN_EVERY_S seconds.
+ * plain line appears every PLAIN_EVERY_S seconds, and what goes wrong at an endpoint at once.
  *
  * Series, percentiles and samples of memory are made only for those who asked (--metrics-listen,
  * --enable-memory-monitoring), all in this thread: nobody waits for it, so what it costs slows no row.
@@ -11,8 +11,10 @@
  */
 #include "actors/monitor/monitor.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "actors/loop/actor.h"
@@ -40,6 +42,8 @@ typedef struct monitor {
     rate_sample_t samples[RATE_SAMPLES];
     size_t sample_count, sample_next;
     uint64_t started_ns, drawn_ns, sampled_ns;
+    trouble_log_t troubles;
+    uint64_t linger_until_ns; /* 0: the run goes on */
     bool seen_client;
 } monitor_t;
 
@@ -63,16 +67,25 @@ static void take_sample(monitor_t *m, uint64_t now) {
     if (m->sample_count < RATE_SAMPLES) m->sample_count++;
 }
 
+/* How wide the progress line may be: asked anew each time, so that a resized terminal is filled and no more.
+ * The last column stays free, where some terminals wrap. */
+static uint64_t columns_of(const monitor_t *m) {
+    struct winsize size;
+    if (!m->args.terminal) return UINT64_MAX;
+    uint64_t columns = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+    if (columns == 0) columns = COLUMNS_DEFAULT;
+    return (columns < COLUMNS_MAX ? columns : COLUMNS_MAX) - 1;
+}
+
 /* Draws the progress line when it is due: over the last one on a terminal, as a line of the log elsewhere. */
 static void draw(monitor_t *m, uint64_t now) {
     buf_t line;
     uint64_t every = m->args.terminal ? REDRAW_NS : PLAIN_EVERY_S * SECOND;
     if (!m->args.progress || !m->seen_client || now - m->drawn_ns < every) return;
     m->drawn_ns = now;
-    buf_init(&line, 1024);
-    m->metrics->now.elapsed_ns = now - m->started_ns;
+    buf_init(&line, PROGRESS_LINE_BYTES);
     m->metrics->now.rss_bytes = memory_rss_bytes() + m->metrics->now.scheduler[SCHEDULER_worker_rss_bytes];
-    report_progress(&m->metrics->now, &line);
+    report_progress(&m->metrics->now, columns_of(m), &line);
     if (m->args.terminal)
         log_set_status_line(line.data);
     else
@@ -80,54 +93,78 @@ static void draw(monitor_t *m, uint64_t now) {
     buf_free(&line);
 }
 
-static void copy_values(uint64_t *to, size_t max, const u64_list_t *from) {
-    memcpy(to, from->items, (from->count < max ? from->count : max) * sizeof *to);
+/* Where no line is redrawn, what goes wrong is said when it is new and not with the next plain line. */
+static void say_troubles(monitor_t *m, uint64_t now) {
+    const report_t *r = &m->metrics->now;
+    trouble_view_t view = report_trouble_view(r);
+    if (!m->args.troubles || (m->args.terminal && m->args.progress) || m->metrics->end.ended) return;
+    for (size_t i = 0; i < r->endpoint_count; i++) {
+        trouble_kind_t kind = trouble_kind(&r->endpoints[i]);
+        buf_t words;
+        if (kind == TROUBLE_NONE || !trouble_is_new(&m->troubles, &r->endpoints[i], now)) continue;
+        buf_init(&words, TROUBLE_WORDS_BYTES);
+        trouble_words(&r->endpoints[i], &view, UINT64_MAX, &words);
+        log_write(kind == TROUBLE_PASSING ? LEVEL_INFO : LEVEL_WARN, "endpoint", "%s", words.data);
+        buf_free(&words);
+    }
 }
 
 static void on_stats(monitor_t *m, const MSG_STATS *stats, uint64_t now) {
+    if (m->metrics->end.ended) return;
     if (stats->role == ROLE_CLIENT || stats->role == ROLE_WORKER) {
         if (!m->seen_client) m->drawn_ns = now; /* the first plain line comes after a full interval */
         m->seen_client = true;
         metrics_take_totals(m->metrics, stats);
         take_sample(m, now);
     } else if (stats->role == ROLE_SCHEDULER) {
-        copy_values(m->metrics->now.scheduler, SCHEDULER_STATS, &stats->values);
+        metrics_take_gauges(m->metrics, &stats->values);
     } else if (stats->role == ROLE_STORE) {
         metrics_take_store(m->metrics, &stats->values);
     }
 }
 
 /* The page of --report: the numbers of this moment, and the summary. */
-static void write_report(monitor_t *m, const char *summary, uint64_t now) {
+static void write_report(monitor_t *m, uint64_t now) {
     err_t err;
     metrics_tick(m->metrics, now);
-    if (report_page_write(&m->args.report, m->metrics, now, summary, &err) == SDG_OK)
+    if (report_page_write(&m->args.report, m->metrics, now, &err) == SDG_OK)
         log_info("run", "report: %s", m->args.report.path);
     else
         log_error("run", "%s", err.text);
 }
 
-/* The end of a run: takes the progress line away and prints the summary to stderr. */
+static void print(const buf_t *text) {
+    if (text->len && write(STDERR_FILENO, text->data, text->len) < 0) {
+        /* stderr is closed: nobody reads it */
+    }
+}
+
+/* The end of a run: takes the progress line away and prints the summary to stderr, or the one line of a quiet
+ * run. The pages keep the summary. */
 static void on_summary(monitor_t *m, const MSG_SUMMARY *s, uint64_t now) {
-    hist_t latency;
-    buf_t text;
-    copy_values(m->metrics->now.client, CLIENT_STATS, &s->values);
-    hist_from_numbers(&latency, s->latency.items, s->latency.count);
-    m->metrics->now.elapsed_ns = now - m->started_ns;
-    m->metrics->now.rss_bytes =
-        memory_peak_rss_bytes() + m->metrics->now.scheduler[SCHEDULER_worker_rss_bytes];
+    report_t *r = &m->metrics->now;
+    buf_t text, line;
+    metrics_take_end(m->metrics, s, now);
+    r->rss_bytes = memory_peak_rss_bytes() + r->scheduler[SCHEDULER_worker_rss_bytes];
     log_set_status_line(NULL);
     m->args.progress = false;
-    if (!m->args.summary && !m->args.report.path) return;
-    buf_init(&text, 64 << 10);
     char *ending = xstrndup(s->ending.data, s->ending.len);
-    report_summary(&m->metrics->now, &latency, s->reasons.data, s->reasons.len, ending, &text);
-    if (m->args.report.path) write_report(m, text.data, now);
-    if (m->args.summary && write(STDERR_FILENO, text.data, text.len) < 0) {
-        /* stderr is closed: nobody reads the summary */
-    }
+    report_end_t end = {.latency = &m->metrics->tally.latency,
+                        .outcomes = s->reasons.data,
+                        .outcomes_len = s->reasons.len,
+                        .ending = ending,
+                        .output = m->args.output,
+                        .again = m->args.again};
+    buf_init(&text, SUMMARY_BYTES);
+    buf_init(&line, TROUBLE_WORDS_BYTES);
+    report_summary(r, &end, &text);
+    report_failed_line(r, &end, &line);
+    if (m->args.summary) print(&text);
+    if (!m->args.summary && m->args.failed_line) print(&line);
+    m->metrics->end.summary = buf_take(&text, NULL);
+    if (m->args.report.path) write_report(m, now);
+    buf_free(&line);
     free(ending);
-    buf_free(&text);
 }
 
 static void on_message(void *self, zsock_t *socket, link_frame_t *in, uint64_t now) {
@@ -136,7 +173,7 @@ static void on_message(void *self, zsock_t *socket, link_frame_t *in, uint64_t n
     if (in->message.type == MESSAGE_STATS) on_stats(m, &in->message.STATS, now);
     if (in->message.type == MESSAGE_SUMMARY) on_summary(m, &in->message.SUMMARY, now);
     if (in->message.type == MESSAGE_ENDPOINT_REPORT)
-        metrics_take_endpoints(m->metrics, in->message.ENDPOINT_REPORT.reports, now);
+        metrics_take_endpoints(m->metrics, &in->message.ENDPOINT_REPORT, now);
     if (in->message.type == MESSAGE_EVICTED) metrics_take_evicted(m->metrics, &in->message.EVICTED);
 }
 
@@ -172,20 +209,52 @@ static bool has_charts(const monitor_t *m) { return m->http || m->args.report.pa
 
 static bool is_detailed(const monitor_t *m) { return has_charts(m) || m->args.memory_threshold_bytes; }
 
+/* A run that has ended stays on its pages for as long as it was asked to, or until they have seen it. */
+static bool has_lingered(const monitor_t *m, uint64_t now) {
+    if (!m->http || !m->metrics->end.ended || now >= m->linger_until_ns) return true;
+    return m->args.linger_ms == LINGER_UNTIL_SEEN && !monitor_http_is_watched(m->http, now);
+}
+
 static uint64_t after(void *self, uint64_t now) {
     monitor_t *m = self;
+    metrics_refresh(m->metrics, now);
     draw(m, now);
+    say_troubles(m, now);
     if (is_detailed(m)) sample_memory(m, now);
-    if (has_charts(m) && now - m->metrics->ticked_ns >= SECOND) metrics_tick(m->metrics, now);
+    if (has_charts(m) && now - m->metrics->ticked_ns >= SECOND && !m->metrics->end.ended)
+        metrics_tick(m->metrics, now);
     if (m->http) monitor_http_run(m->http); /* also closes idle connections */
-    return REDRAW_NS;
+    if (!m->linger_until_ns) return REDRAW_NS;
+    if (has_lingered(m, now)) actor_finish(&m->actor, 0);
+    return LINGER_LOOK_NS;
+}
+
+/* What arrived before the end is still shown: the client sends SUMMARY right before its own end. */
+static void show_the_rest(monitor_t *m) {
+    link_frame_t in;
+    while (link_recv(m->pull, &in, NULL) == LINK_MESSAGE) {
+        on_message(m, m->pull, &in, clock_now_ns());
+        link_frame_free(&in);
+    }
+    log_set_status_line(NULL);
+}
+
+/* "LINGER": the run is over. */
+static void on_command(void *self, const char *command, uint64_t now) {
+    monitor_t *m = self;
+    if (!streq(command, "LINGER")) return;
+    uint64_t ms = m->args.linger_ms == LINGER_UNTIL_SEEN ? LINGER_SEEN_MS : m->args.linger_ms;
+    show_the_rest(m);
+    m->linger_until_ns = now + ms * MILLISECOND;
+    if (m->args.summary && m->args.linger_ms != LINGER_UNTIL_SEEN && ms > 0)
+        log_info("monitor", "the dashboard stays for %" PRIu64 " s (Ctrl-C ends it)", ms / 1000);
 }
 
 static void on_fd(void *self, int fd, uint64_t now) {
     (void)self, (void)fd, (void)now; /* `after` runs the server */
 }
 
-static const actor_ops_t ops = {on_message, on_fd, NULL, after};
+static const actor_ops_t ops = {on_message, on_fd, on_command, after};
 
 static void start_http(monitor_t *m) {
     if (m->args.listen_fd < 0) return;
@@ -196,17 +265,7 @@ static void start_http(monitor_t *m) {
         log_error("monitor", "the web server of --metrics-listen cannot be started");
 }
 
-/* What arrived before $TERM is still shown: the client sends SUMMARY right before its end. */
-static void show_the_rest(monitor_t *m) {
-    link_frame_t in;
-    while (link_recv(m->pull, &in, NULL) == LINK_MESSAGE) {
-        on_message(m, m->pull, &in, clock_now_ns());
-        link_frame_free(&in);
-    }
-    log_set_status_line(NULL);
-}
-
-/* Runs until $TERM, then shows what has already arrived. */
+/* Runs until $TERM or the end of its lingering, then shows what has already arrived. */
 void monitor_actor(zsock_t *pipe, void *args) {
     monitor_t *m = xcalloc(1, sizeof *m);
     err_t err;

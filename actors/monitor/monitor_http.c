@@ -20,8 +20,16 @@
 #include "core/base/log.h"
 #include "dashboard_html.h"
 
+/* Somebody who asks for /stats.json again and again. */
+typedef struct reader {
+    uint64_t page;     /* its number; 0: this place is free */
+    uint64_t asked_ns; /* last */
+    bool told_end;     /* an answer that says that the run has ended was sent */
+} reader_t;
+
 struct monitor_http {
     struct MHD_Daemon *daemon;
+    reader_t readers[METRICS_PAGES_MAX];
     const metrics_t *metrics;
     bool loopback; /* bound to a loopback address: then Host must name one, too */
 };
@@ -154,12 +162,50 @@ static bool host_is_local(const char *host) {
     return strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == len;
 }
 
+/* The place of the page that asks, a free one, or that of the page that was silent for the longest time. NULL
+ * when it does not say that it is one. */
+static reader_t *reader_of(monitor_http_t *h, struct MHD_Connection *c, uint64_t now) {
+    const char *text = MHD_lookup_connection_value(c, MHD_HEADER_KIND, METRICS_PAGE_HEADER);
+    uint64_t page = text ? strtoull(text, NULL, 10) : 0;
+    reader_t *place = &h->readers[0];
+    if (page == 0) return NULL;
+    for (size_t i = 0; i < METRICS_PAGES_MAX; i++) {
+        if (h->readers[i].page == page) {
+            place = &h->readers[i];
+            break;
+        }
+        if (h->readers[i].asked_ns < place->asked_ns) place = &h->readers[i];
+    }
+    if (place->page != page) *place = (reader_t){.page = page};
+    place->asked_ns = now;
+    return place;
+}
+
+bool monitor_http_is_watched(const monitor_http_t *h, uint64_t now) {
+    for (size_t i = 0; i < METRICS_PAGES_MAX; i++) {
+        const reader_t *r = &h->readers[i];
+        if (r->page && !r->told_end && now - r->asked_ns < METRICS_PAGE_OPEN_NS) return true;
+    }
+    return false;
+}
+
+/* An answer has been sent, or cannot be; *seen is the reader that was told the end with it, if any. */
+static void on_completed(void *self, struct MHD_Connection *c, void **seen,
+                         enum MHD_RequestTerminationCode how) {
+    monitor_http_t *h = self;
+    (void)c, (void)how;
+    for (size_t i = 0; i < METRICS_PAGES_MAX; i++) {
+        if (*seen == &h->readers[i]) h->readers[i].told_end = true;
+    }
+}
+
 /* Called by libmicrohttpd twice or more for each request: with its headers, with pieces of a body, at its
  * end. */
 static enum MHD_Result on_request(void *self, struct MHD_Connection *c, const char *url, const char *method,
                                   const char *version, const char *upload, size_t *upload_len, void **seen) {
     static char first;
-    const monitor_http_t *h = self;
+    monitor_http_t *h = self;
+    uint64_t now = clock_now_ns();
     buf_t body;
     (void)version, (void)upload;
     if (!*seen) { /* headers only: the answer is given at the second call */
@@ -176,8 +222,10 @@ static enum MHD_Result on_request(void *self, struct MHD_Connection *c, const ch
         return refuse(c, MHD_HTTP_METHOD_NOT_ALLOWED, "GET only");
     for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
         if (strcmp(url, pages[i].path) != 0) continue;
+        reader_t *reader = pages[i].write == page_stats ? reader_of(h, c, now) : NULL;
+        if (reader && h->metrics->end.ended) *seen = reader;
         buf_init(&body, METRICS_PAGE_BYTES_MAX);
-        pages[i].write(h->metrics, clock_now_ns(), &body);
+        pages[i].write(h->metrics, now, &body);
         return respond(c, MHD_HTTP_OK, pages[i].type, &body);
     }
     return refuse(c, MHD_HTTP_NOT_FOUND,
@@ -194,11 +242,11 @@ monitor_http_t *monitor_http_new(int listen_fd, const metrics_t *metrics) {
     h->metrics = metrics;
     h->loopback = getsockname(listen_fd, (struct sockaddr *)&bound, &len) == 0 &&
                   is_loopback((struct sockaddr *)&bound);
-    h->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_SUPPRESS_DATE_NO_CLOCK, 0, NULL, NULL, on_request, h,
-                                 MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_CONNECTION_LIMIT,
-                                 (unsigned)METRICS_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-                                 (unsigned)METRICS_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                                 (size_t)METRICS_CONNECTION_BYTES, MHD_OPTION_END);
+    h->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_USE_SUPPRESS_DATE_NO_CLOCK, 0, NULL, NULL, on_request, h,
+        MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)METRICS_CONNECTIONS_MAX,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)METRICS_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)METRICS_CONNECTION_BYTES, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h, MHD_OPTION_END);
     if (h->daemon) return h;
     close(listen_fd);
     free(h);

@@ -27,29 +27,26 @@ static void add_for_script(buf_t *out, const char *json, size_t len) {
 
 static void put_text(buf_t *json, const char *key, const char *text) {
     buf_addf(json, ", \"%s\": ", key);
-    json_write_string(json, text, strlen(text));
+    json_write_string(json, text ? text : "", text ? strlen(text) : 0);
 }
 
-static void write_numbers(const report_page_t *page, const metrics_t *metrics, uint64_t now,
-                          const char *summary, buf_t *json) {
+static void write_numbers(const report_page_t *page, const metrics_t *metrics, uint64_t now, buf_t *json) {
     buf_adds(json, "{\"stats\": ");
     metrics_json(metrics, now, json);
     buf_adds(json, ", \"series\": ");
     metrics_series_json(metrics, true, json);
-    put_text(json, "summary", summary);
     put_text(json, "command", page->command);
     put_text(json, "pipeline", page->pipeline);
     buf_addc(json, '}');
 }
 
-void report_page_make(const report_page_t *page, const metrics_t *metrics, uint64_t now, const char *summary,
-                      buf_t *out) {
+void report_page_make(const report_page_t *page, const metrics_t *metrics, uint64_t now, buf_t *out) {
     const char *html = (const char *)DASHBOARD_HTML, *end = html + sizeof DASHBOARD_HTML;
     const char *place = memmem(html, sizeof DASHBOARD_HTML, PLACE, strlen(PLACE));
     buf_t json;
     assert(place);
     buf_init(&json, REPORT_PAGE_BYTES_MAX);
-    write_numbers(page, metrics, now, summary, &json);
+    write_numbers(page, metrics, now, &json);
     buf_add(out, html, (size_t)(place - html));
     buf_adds(out, "<script type=\"application/json\" id=\"report\">");
     add_for_script(out, json.data, json.len);
@@ -72,11 +69,10 @@ static int put_file(const char *path, const buf_t *bytes, err_t *err) {
     return rc;
 }
 
-int report_page_write(const report_page_t *page, const metrics_t *metrics, uint64_t now, const char *summary,
-                      err_t *err) {
+int report_page_write(const report_page_t *page, const metrics_t *metrics, uint64_t now, err_t *err) {
     buf_t out;
     buf_init(&out, 2 * REPORT_PAGE_BYTES_MAX);
-    report_page_make(page, metrics, now, summary, &out);
+    report_page_make(page, metrics, now, &out);
     int rc = put_file(page->path, &out, err);
     buf_free(&out);
     return rc;

@@ -12,16 +12,14 @@
 /* What no actor knows. Borrowed; without secrets. */
 typedef struct report_page {
     const char *path;     /* of the file; NULL: no report is wanted */
-    const char *command;  /* as it was typed */
+    const char *command;  /* as it was typed; NULL: not known */
     const char *pipeline; /* text of the pipeline */
 } report_page_t;
 
-/* The page; summary: the words at the end of the run. metrics have charts. */
-void report_page_make(const report_page_t *page, const metrics_t *metrics, uint64_t now, const char *summary,
-                      buf_t *out);
+/* The page. metrics have charts, and know the end of the run. */
+void report_page_make(const report_page_t *page, const metrics_t *metrics, uint64_t now, buf_t *out);
 
 /* Writes the page beside its place and puts it there when it is whole. SDG_EIO and a sentence. */
-int report_page_write(const report_page_t *page, const metrics_t *metrics, uint64_t now, const char *summary,
-                      err_t *err);
+int report_page_write(const report_page_t *page, const metrics_t *metrics, uint64_t now, err_t *err);
 
 #endif

@@ -51,19 +51,25 @@ const endpoint_report_t *trouble_worst(const endpoint_report_t *reports, size_t 
 /* How much is said, from all to the least that still names the cause and the place. */
 typedef enum detail { DETAIL_ALL, DETAIL_NO_TEXT, DETAIL_SHORT, DETAIL_LEAST } detail_t;
 
-/* The status of "HTTP 429: slow down", 0 when the text does not begin so; *text is then what comes after. */
+/* The status of "HTTP 429: slow down", 0 when the text does not begin so. *text becomes what comes after
+ * that, or after the words that say no more than the cause does. */
 static unsigned status_of(const char **text) {
+    static const char failed[] = "connection failed: ";
     unsigned status;
     int read = 0;
+    if (strncmp(*text, failed, sizeof failed - 1) == 0) *text += sizeof failed - 1;
     if (sscanf(*text, "HTTP %3u%n", &status, &read) != 1) return 0;
     *text += read;
     *text += strspn(*text, ": ");
     return status;
 }
 
-static const char *place_of(const endpoint_report_t *r, detail_t detail) {
-    const char *slashes = strstr(r->address, "://");
-    return detail >= DETAIL_SHORT && slashes ? slashes + 3 : r->address;
+/* Scheme, host and port; where columns are few without the scheme. What is an address without a scheme is
+ * shown as it is. */
+static void add_place(const endpoint_report_t *r, detail_t detail, buf_t *out) {
+    const char *slashes = strstr(r->address, "://"), *host = slashes ? slashes + 3 : r->address;
+    const char *from = detail >= DETAIL_SHORT ? host : r->address;
+    buf_add(out, from, (size_t)(host - from) + (slashes ? strcspn(host, "/?#") : strlen(host)));
 }
 
 /* "429 from http://gpu1:8000": what, and where. */
@@ -83,21 +89,14 @@ static void add_what(const endpoint_report_t *r, unsigned status, detail_t detai
         [LLM_CAUSE_ENDPOINT] = {"%s cannot be used", "%s は使えません"},
         [LLM_CAUSE_DECLINED] = {"answers without text from %s", "%s の応答に本文なし"},
     };
-    const char *place = place_of(r, detail),
-               *form = ja ? words[r->trouble].japanese : words[r->trouble].english;
-    if (status && ja)
-        buf_addf(out, "%s から %u", place, status);
-    else if (status)
-        buf_addf(out, "%u from %s", status, place);
-    else if (form)
-        for (; *form; form++) { /* the address holds any bytes and is no format */
-            if (strncmp(form, "%s", 2) == 0)
-                buf_adds(out, place), form++;
-            else
-                buf_addc(out, *form);
-        }
-    else
-        buf_addf(out, "%s: %s", llm_cause_name(r->trouble), place);
+    const char *form = ja ? words[r->trouble].japanese : words[r->trouble].english;
+    const char *at = form ? strstr(form, "%s") : NULL;
+    if (status && !ja) buf_addf(out, "%u from ", status);
+    if (!status && at) buf_add(out, form, (size_t)(at - form));
+    if (!status && !at) buf_addf(out, "%s: ", llm_cause_name(r->trouble));
+    add_place(r, detail, out);
+    if (status && ja) buf_addf(out, " から %u", status);
+    if (!status && at) buf_adds(out, at + 2);
 }
 
 static void add_cause(const endpoint_report_t *r, detail_t detail, bool ja, buf_t *out) {
@@ -137,10 +136,11 @@ static void add_time_of_day(int64_t unix_ms, buf_t *out) {
 }
 
 static void add_stuck(const endpoint_report_t *r, const trouble_view_t *v, detail_t detail, buf_t *out) {
+    uint64_t ms = r->answered_ms == ENDPOINT_NEVER ? v->running_ms : r->answered_ms;
     add_calls(r, v, detail, out);
-    if (r->waiting && detail < DETAIL_SHORT) {
+    if (r->waiting && detail < DETAIL_SHORT && ms >= 1000) {
         buf_addc(out, ' ');
-        words_wait(out, r->answered_ms == ENDPOINT_NEVER ? v->running_ms : r->answered_ms);
+        words_wait(out, ms);
     }
     buf_adds(out, ": ");
 }
@@ -172,7 +172,8 @@ static void add_hang(const endpoint_report_t *r, const trouble_view_t *v, detail
         buf_adds(out, ja ? "、最長 " : ", oldest ");
         words_wait(out, r->oldest_ms);
     }
-    buf_addf(out, ja ? "、%s" : detail < DETAIL_LEAST ? ", from %s" : ": %s", place_of(r, detail));
+    buf_adds(out, ja ? "、" : detail < DETAIL_LEAST ? ", from " : ": ");
+    add_place(r, detail, out);
 }
 
 static void add_words(const endpoint_report_t *r, const trouble_view_t *v, detail_t detail, buf_t *out) {
@@ -182,7 +183,7 @@ static void add_words(const endpoint_report_t *r, const trouble_view_t *v, detai
         add_hang(r, v, detail, out);
         return;
     }
-    if (kind == TROUBLE_FINAL) buf_adds(out, v->japanese ? "打ち切り: " : "given up: ");
+    if (kind == TROUBLE_FINAL && !least) buf_adds(out, v->japanese ? "打ち切り: " : "given up: ");
     if (kind == TROUBLE_STUCK && !least) add_stuck(r, v, detail, out);
     if (kind == TROUBLE_CLOSED && !least) add_closed(r, v, detail, out);
     if (kind == TROUBLE_REFUSED && !least) add_refused(r, v, out);

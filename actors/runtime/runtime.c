@@ -27,6 +27,7 @@
 typedef struct runtime {
     actor_thread_t *monitor, *scheduler, *store, *client;
     bool store_ended; /* the store has said END */
+    bool lingers;     /* the monitor has pages that are to show the end of the run */
     actor_thread_t *worker[WORKER_THREADS_MAX];
     unsigned workers;
     children_t children;
@@ -103,6 +104,11 @@ static void start_monitor(runtime_t *rt, const local_run_t *run) {
                            .progress = run->progress,
                            .terminal = isatty(STDERR_FILENO) == 1,
                            .summary = run->summary,
+                           .troubles = run->troubles,
+                           .failed_line = run->failed_line,
+                           .output = run->output,
+                           .again = run->again,
+                           .linger_ms = run->linger_ms,
                            .japanese = run->japanese,
                            .mode = run->own_scheduler ? "run" : "submit",
                            .listen_fd = run->metrics_fd,
@@ -206,6 +212,19 @@ static bool start_workers(runtime_t *rt, const local_run_t *run) {
     return true;
 }
 
+/* The dashboard shows the end for a while; a signal ends that. */
+static void linger(runtime_t *rt) {
+    bool child = false;
+    zstr_send(rt->monitor->pipe, "LINGER");
+    for (;;) {
+        zmq_pollitem_t items[2] = {{.socket = zsock_resolve(rt->monitor->pipe), .events = ZMQ_POLLIN},
+                                   {.fd = rt->signals, .events = ZMQ_POLLIN}};
+        if (zmq_poll(items, 2, -1) < 0 && errno != EINTR) return;
+        if (items[0].revents && end_code(rt->monitor->pipe) >= 0) return;
+        if (items[1].revents && take_signals(rt->signals, &child) > 0) return;
+    }
+}
+
 static void stop_all(runtime_t *rt) {
     actor_join(&rt->client);
     if (rt->children.count) children_stop(&rt->children);
@@ -214,6 +233,7 @@ static void stop_all(runtime_t *rt) {
     }
     actor_join(&rt->scheduler);
     actor_join(&rt->store);
+    if (rt->lingers) linger(rt);
     actor_join(&rt->monitor);
     remove_ipc_folder(rt);
     if (rt->signals >= 0) close(rt->signals);
@@ -273,6 +293,7 @@ int runtime_metrics_listen(const char *who, const char *address, bool insecure, 
 int runtime_run(local_run_t *run) {
     runtime_t rt = {.signals = open_signals(), .exit_code = EXIT_RUNTIME};
     bool ok = true;
+    rt.lingers = run->metrics_fd >= 0;
     start_monitor(&rt, run);
     if (run->worker_processes) ok = make_ipc_folder(&rt);
     if (ok) start_store(&rt, run);

@@ -26,8 +26,10 @@ int runtime_metrics_listen(const char *who, const char *address, bool insecure, 
 
 typedef struct local_run {
     client_args_t *client;
-    bool own_scheduler; /* false: submit, the scheduler is elsewhere */
-    bool progress, summary, japanese;
+    bool own_scheduler;                                      /* false: submit, the scheduler is elsewhere */
+    bool progress, summary, troubles, failed_line, japanese; /* see monitor_args_t */
+    const char *output, *again;
+    uint64_t linger_ms;
     int metrics_fd;                  /* of runtime_metrics_listen, taken over; -1: none */
     uint64_t memory_threshold_bytes; /* 0: not watched */
     report_page_t report;            /* borrowed; without path: none is wanted */

@@ -24,6 +24,7 @@
 #include "core/base/log.h"
 #include "core/base/numbers.h"
 #include "core/base/rng.h"
+#include "core/base/words.h"
 #include "core/sched/dispatch.h"
 #include "core/sched/endpoint_book.h"
 #include "core/sched/limits.h"
@@ -361,6 +362,8 @@ static void on_job_refused(scheduler_t *s, peer_t *peer, const link_frame_t *in,
     log_debug("scheduler", "worker %s cannot run job %" PRIx64 ": %s", peer->name,
               in->message.JOB_REFUSED.job, reason);
     dispatch_worker_refuses(s->dispatch, peer->instance, in->message.JOB_REFUSED.job, reason, now);
+    job_spec_t *spec = idmap_get(&s->jobs, in->message.JOB_REFUSED.job);
+    if (spec) endpoint_book_gone(spec->endpoints, peer->instance);
     free(reason);
 }
 
@@ -401,8 +404,8 @@ static void on_endpoint_held(scheduler_t *s, peer_t *peer, const link_frame_t *i
 static void on_drained(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
     (void)now;
     if (s->log_peers)
-        log_info("scheduler", "worker %s has drained, %" PRIu64 " rows open", peer->name,
-                 in->message.DRAINED.rows_open);
+        log_info("scheduler", "worker %s has drained, %" PRIu64 " %s open", peer->name,
+                 in->message.DRAINED.rows_open, words_choose(in->message.DRAINED.rows_open, "row", "rows"));
 }
 
 /* ---- endpoints */
@@ -467,6 +470,42 @@ static void tell_monitor_of_endpoints(scheduler_t *s, uint64_t now) {
     free(reports);
 }
 
+/* The worker cannot use an endpoint that answers others: these run its rows. */
+static void do_without(scheduler_t *s, job_spec_t *spec, uint64_t worker, const char *reason, uint64_t now) {
+    log_warn("scheduler", "a worker is given no more rows of this job: only there %s", reason);
+    endpoint_book_gone(spec->endpoints, worker);
+    dispatch_worker_unfit(s->dispatch, worker, spec->id, reason, now);
+}
+
+static void let_fail(scheduler_t *s, uint64_t job, uint64_t endpoint) {
+    IDMAP_EACH(&s->peers, slot) {
+        const peer_t *p = slot->value;
+        message_t m = {.type = MESSAGE_ENDPOINT_LET_FAIL,
+                       .ENDPOINT_LET_FAIL = {.job = job, .endpoint = endpoint}};
+        if (p->role == ROLE_WORKER) say(s, p->number, &m);
+    }
+}
+
+/* Does the job go on, as far as its endpoints are concerned? */
+static void judge_job(scheduler_t *s, job_spec_t *spec, uint64_t now) {
+    dispatch_job_stats_t job;
+    endpoint_ruling_t r;
+    char reason[ERR_TEXT_MAX];
+    if (!dispatch_job_stats(s->dispatch, spec->id, &job) || job.stopping || job.over) return;
+    endpoint_facts_t facts = {.rows_unfinished = job.rows_queued + job.rows_leased,
+                              .none_come = job.none_come};
+    if (endpoint_book_judge(spec->endpoints, &facts, now, &r) == ENDPOINT_GOES_ON) return;
+    snprintf(reason, sizeof reason, "%s refuses every request: %s", r.of.address, r.of.trouble_text);
+    log_debug("scheduler", "job %016" PRIx64 ": %s", spec->id, reason);
+    if (r.verdict == ENDPOINT_IS_FINAL) dispatch_job_final(s->dispatch, spec->id, reason, now);
+    if (r.verdict == ENDPOINT_FAILS_ITS_ROW) let_fail(s, spec->id, r.of.endpoint);
+    if (r.verdict == ENDPOINT_UNFIT_WORKER) do_without(s, spec, r.worker, reason, now);
+}
+
+static void judge_jobs(scheduler_t *s, uint64_t now) {
+    IDMAP_EACH(&s->jobs, slot) judge_job(s, slot->value, now);
+}
+
 static void forget_worker_in_books(scheduler_t *s, uint64_t worker) {
     IDMAP_EACH(&s->jobs, slot) {
         job_spec_t *spec = slot->value;
@@ -481,7 +520,8 @@ static void forget_worker_in_books(scheduler_t *s, uint64_t worker) {
 static void send_done(scheduler_t *s, const dispatch_action_t *a, uint64_t now) {
     job_spec_t *spec = idmap_get(&s->jobs, a->job);
     if (spec && spec->news) tell_client_of_endpoints(s, spec, a->peer, now);
-    message_t m = {.type = MESSAGE_JOB_DONE, .JOB_DONE = {.job = a->job, .reason = slice_of(a->reason)}};
+    message_t m = {.type = MESSAGE_JOB_DONE,
+                   .JOB_DONE = {.job = a->job, .reason = slice_of(a->reason), .kind = a->end}};
     log_debug("scheduler", "job %016" PRIx64 " is over: %" PRIu64 " rows, %" PRIu64 " failed", a->job,
               a->rows_ok, a->rows_failed);
     say(s, a->peer, &m);
@@ -528,7 +568,8 @@ static void perform(scheduler_t *s, const dispatch_action_t *a, uint64_t now) {
         break;
     case DISPATCH_WORKER_LOST:
         if (a->row_count)
-            log_warn("scheduler", "a worker is gone; %zu of its rows go back to the queue", a->row_count);
+            log_warn("scheduler", "a worker is gone; %zu of its rows %s back to the queue", a->row_count,
+                     words_choose(a->row_count, "goes", "go"));
         tell_store(s, MESSAGE_OWNER_GONE, a->worker);
         forget_worker_in_books(s, a->worker);
         forget_peer(s, a->peer); /* a worker that comes back has to say HELLO again */
@@ -646,6 +687,7 @@ static uint64_t after(void *self, uint64_t now) {
     if (now - s->ticked_ns >= SCHEDULER_TICK_NS) {
         s->ticked_ns = now;
         dispatch_tick(s->dispatch, now);
+        judge_jobs(s, now);
     }
     perform_all(s, now);
     if (now - s->beat_ns >= BEAT_NS) {

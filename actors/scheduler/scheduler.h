@@ -11,8 +11,8 @@
  *         from workers  ROW_CREDIT, PERMITS_HELD, ENDPOINT_HELD, ENDPOINT_REPORT, JOB_GET (answers JOB_SPEC
  * or REFUSED), ROW_RESULTS and LEASE_RETURN (answer ROW_RESULTS_ACK), JOB_REFUSED, DRAINED, STATS (added up
  * for the monitor of `sdg serve`) Sends   besides those answers INGEST_CREDIT, RESULTS, JOB_DONE, LEASE,
- * LEASES_VOID, PERMITS, ENDPOINT_PERMITS, JOB_DROP, BEAT; ENDPOINT_REPORT to clients and the monitor, STATS
- * to the monitor; OWNER_GONE and OWNER_BACK to the store
+ * LEASES_VOID, PERMITS, ENDPOINT_PERMITS, ENDPOINT_LET_FAIL, JOB_DROP, BEAT; ENDPOINT_REPORT to clients and
+ * the monitor, STATS to the monitor; OWNER_GONE and OWNER_BACK to the store
  *
  * OWNER_GONE of a worker that is lost or left is sent before any lease of the rows that it held: it is on its
  * way to the store before another worker can have them. In which order the store reads it and what that

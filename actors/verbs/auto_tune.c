@@ -149,7 +149,7 @@ void auto_tune(run_options_t *o) {
     tune_t chosen;
     buf_t words;
     err_t err;
-    if (survey_input(o->input, NULL, NULL, &survey, &err) != SDG_OK) return;
+    if (survey_input(o->input, &o->form, NULL, NULL, &survey, &err) != SDG_OK) return;
     tune_facts_t facts = auto_tune_facts(o, &survey);
     tune_choose(&facts, &chosen);
     buf_init(&words, 4096);

@@ -115,6 +115,21 @@ static int read_size(const flag_row_t *row, const char *text, uint64_t *out, err
     return SDG_OK;
 }
 
+/* "90", "90s", "15m", "1.5h": milliseconds. */
+static int read_duration(const flag_row_t *row, const char *text, uint64_t *out, err_t *err) {
+    char *end;
+    errno = 0;
+    double n = strtod(text, &end);
+    double unit_s = *end == 'm' ? 60 : *end == 'h' ? 3600 : 1;
+    bool has_unit = *end == 's' || *end == 'm' || *end == 'h';
+    if (errno || end == text || end[has_unit] || !(n >= 0) || !(n * unit_s <= DURATION_S_MAX))
+        return err_set(err, SDG_EINVAL, "takes seconds, or a time such as 90s, 15m or 24h, not '%s'", text);
+    if (n * unit_s * 1000 < (double)row->min)
+        return err_set(err, SDG_EINVAL, "must be at least %" PRIu64 " s, not '%s'", row->min / 1000, text);
+    *out = (uint64_t)(n * unit_s * 1000);
+    return SDG_OK;
+}
+
 /* "never, batch or always" */
 static void list_choices(const flag_choice_t *choices, buf_t *out) {
     for (const flag_choice_t *c = choices; c->name; c++) {
@@ -169,6 +184,10 @@ int flag_set(const flag_row_t *row, void *options, const char *text, err_t *err)
         break;
     case FLAG_SIZE:
         rc = read_size(row, text, &n, err);
+        if (!rc && field) store_number(field, row->size, n);
+        break;
+    case FLAG_DURATION:
+        rc = read_duration(row, text, &n, err);
         if (!rc && field) store_number(field, row->size, n);
         break;
     case FLAG_CHOICE:
@@ -253,18 +272,23 @@ static bool same_field(const flag_row_t *a, const flag_row_t *b) {
     return a == b || (a->size && b->size && a->place == b->place);
 }
 
+/* Does help show a flag whose name begins so? Flags that it does not show have to be written in full: whoever
+ * writes less means another. */
+static bool may_mean(const command_line_t *r, const flag_row_t *row, const char *name) {
+    return flag_is_taken(row, r->verb->verb) && !(row->traits & FLAG_HIDDEN) &&
+           strncmp(row->name, name, strlen(name)) == 0;
+}
+
 /* Finds the row with this name, or the only one whose name begins so; an error when there is none or several.
  */
 static int find_row(const command_line_t *r, const char *name, const flag_row_t **row) {
-    size_t len = strlen(name);
     *row = row_of_name(name, r->verb->verb);
     for (size_t i = 0; !*row && i < flag_count; i++) {
         const flag_row_t *first = &flag_rows[i];
-        if (!flag_is_taken(first, r->verb->verb) || strncmp(first->name, name, len) != 0) continue;
+        if (!may_mean(r, first, name)) continue;
         for (size_t j = i + 1; j < flag_count; j++) {
             const flag_row_t *other = &flag_rows[j];
-            if (flag_is_taken(other, r->verb->verb) && strncmp(other->name, name, len) == 0 &&
-                !same_field(first, other))
+            if (may_mean(r, other, name) && !same_field(first, other))
                 return err_set(r->err, SDG_EINVAL, "unknown option --%s: --%s or --%s?", name, first->name,
                                other->name);
         }

@@ -36,12 +36,13 @@ typedef enum verb {
 } verb_t;
 
 typedef enum flag_kind {
-    FLAG_TEXT,   /* const char *: borrowed; `check` may refuse it; twice with different values is refused */
-    FLAG_NUMBER, /* unsigned or uint64_t, from min to max */
-    FLAG_REAL,   /* double, from min to max */
-    FLAG_SIZE,   /* uint64_t of bytes, at least min: "256M", "2 GiB" */
-    FLAG_CHOICE, /* an enum: one of `choices` */
-    FLAG_SWITCH, /* bool: takes no value, becomes true */
+    FLAG_TEXT,     /* const char *: borrowed; `check` may refuse it; twice with different values is refused */
+    FLAG_NUMBER,   /* unsigned or uint64_t, from min to max */
+    FLAG_REAL,     /* double, from min to max */
+    FLAG_SIZE,     /* uint64_t of bytes, at least min: "256M", "2 GiB" */
+    FLAG_DURATION, /* uint64_t of milliseconds, at least min: "90" (seconds), "90s", "15m", "24h" */
+    FLAG_CHOICE,   /* an enum: one of `choices` */
+    FLAG_SWITCH,   /* bool: takes no value, becomes true */
     FLAG_SWITCH_OFF, /* bool: takes no value, becomes false */
     FLAG_READ,       /* a grammar of its own: `read` takes the text */
 } flag_kind_t;

@@ -37,6 +37,7 @@ static const flag_choice_t locales[] = {{"en", UI_LOCALE_EN}, {"ja", UI_LOCALE_J
 static const flag_choice_t fsyncs[] = {
     {"never", JOURNAL_FSYNC_NEVER}, {"batch", JOURNAL_FSYNC_BATCH}, {"always", JOURNAL_FSYNC_ALWAYS}, {0}};
 
+static const flag_choice_t formats[] = {{"jsonl", DATA_JSONL}, {"csv", DATA_CSV}, {"tsv", DATA_TSV}, {0}};
 static const flag_choice_t templates[] = {{"questions", TEMPLATE_QUESTIONS}, {0}};
 
 const flag_row_t flag_rows[] = {
@@ -94,6 +95,8 @@ const flag_row_t flag_rows[] = {
     /* ---- validate, config, help */
     {"yaml", 'y', VALIDATE, GROUP_MAIN, FLAG_TEXT, TO(validate_options_t, yaml), .unit = "FILE",
      .english = "one more pipeline", .japanese = "検査するパイプライン（もう1つ）"},
+    {"strict", 0, VALIDATE, GROUP_MAIN, FLAG_SWITCH, TO(validate_options_t, strict),
+     .english = "warnings are errors", .japanese = "警告もエラーとして扱う"},
     {"no-env", 0, VALIDATE, GROUP_MAIN, FLAG_SWITCH_OFF, TO(validate_options_t, use_env),
      .english = "do not look at ${ENV.NAME}: missing variables are no problem",
      .japanese = "${ENV.NAME} を調べない"},
@@ -106,6 +109,15 @@ const flag_row_t flag_rows[] = {
     {"man", 0, HELP, GROUP_MAIN, FLAG_SWITCH, TO(help_options_t, man), .traits = FLAG_HIDDEN},
 
     /* ---- rows */
+    {"format", 0, ALL | DOCTOR, GROUP_ROWS, FLAG_CHOICE, TO_RUN(form.format), .choices = formats, .unit = "F",
+     .english = "format of the input: jsonl, csv or tsv (default: by its name; stdin: jsonl)",
+     .japanese = "入力の形式: jsonl, csv, tsv（既定はファイル名による。標準入力は jsonl）"},
+    {"delimiter", 0, ALL | DOCTOR, GROUP_ROWS, FLAG_READ, .read = run_options_delimiter, .unit = "C",
+     .english = "character between the fields of CSV, or tab (default: , or ; by the header)",
+     .japanese = "CSV の区切り文字、または tab（既定はヘッダーにより , か ;）"},
+    {"strict", 0, ALL | DOCTOR, GROUP_ROWS, FLAG_SWITCH, TO_RUN(strict),
+     .english = "warnings of the pipeline, and names that are no column, are errors",
+     .japanese = "パイプラインの警告と、列にない名前をエラーとして扱う"},
     {"mapping", 0, ALL | DOCTOR, GROUP_ROWS, FLAG_READ, .read = run_options_map, .traits = FLAG_REPEATABLE,
      .unit = "A:B", .english = "rename input column A to B (repeatable)",
      .japanese = "入力列 A を B に改名（複数指定可）"},
@@ -127,8 +139,7 @@ const flag_row_t flag_rows[] = {
      .unit = "NAME"},
     {"subset", 0, ALL, GROUP_ROWS, FLAG_READ, .read = run_options_refuse_dataset, .traits = FLAG_HIDDEN,
      .unit = "NAME"},
-    {"split", 0, ALL, GROUP_ROWS, FLAG_READ, .read = run_options_refuse_dataset, .traits = FLAG_HIDDEN,
-     .unit = "NAME"},
+    {"split", 0, ALL, GROUP_ROWS, FLAG_TEXT, TO_RUN(split), .traits = FLAG_HIDDEN, .unit = "NAME"},
     {"disable-output-cleaning", 0, ALL, GROUP_ROWS, FLAG_SWITCH, .traits = FLAG_HIDDEN},
     {"row", 0, TEST, GROUP_ROWS, FLAG_NUMBER, TO_RUN(row), .unit = "N",
      .english = "which row, from 0 (default 0)", .japanese = "何行目か、0 から（既定 0）"},
@@ -143,13 +154,14 @@ const flag_row_t flag_rows[] = {
      .english = "continue although pipeline, input or options have changed",
      .japanese = "パイプライン・入力・オプションが変わっていても続行"},
     {"retry-failed", 0, BOTH, GROUP_RESUME, FLAG_SWITCH, TO_RUN(retry_failed),
-     .english = "do rows with _error again", .japanese = "_error の行をやり直す"},
+     .english = "do rows with _error again, with the LLM answers that they had",
+     .japanese = "_error の行を、得たLLMの応答を使ってやり直す"},
     {"journal", 0, BOTH, GROUP_RESUME, FLAG_SWITCH, TO_RUN(journal),
-     .english = "keep finished LLM calls in OUTPUT.journal (default: if a row can make several)",
-     .japanese = "完了したLLM呼び出しを OUTPUT.journal に記録（既定は1行で複数回呼び出しうる場合）"},
+     .english = "write each LLM answer to OUTPUT.journal at once (default: if a row can make several calls)",
+     .japanese = "LLMの応答をすぐに OUTPUT.journal に記録（既定は1行で複数回呼び出しうる場合）"},
     {"no-journal", 0, BOTH, GROUP_RESUME, FLAG_SWITCH, TO_RUN(no_journal),
-     .english = "do not: a row that is done again makes all its calls again",
-     .japanese = "記録しない: やり直す行はすべての呼び出しを再実行"},
+     .english = "keep none, not of failed rows either: a row that is done again makes all its calls again",
+     .japanese = "失敗した行のものも記録しない: やり直す行はすべての呼び出しを再実行"},
     {"fsync", 0, BOTH, GROUP_RESUME, FLAG_CHOICE, TO_RUN(fsync), .choices = fsyncs, .unit = "WHEN",
      .english = "never, batch (default) or always: when the journal is synced",
      .japanese = "ジャーナルのディスク同期: never, batch（既定）, always"},
@@ -159,6 +171,18 @@ const flag_row_t flag_rows[] = {
      .unit = "N", .key = "concurrency.max", .sample = "8", .sample_is_default = true,
      .english = "requests in flight over all endpoints, plus rows that run code (default 8)",
      .japanese = "全エンドポイント合計の処理中リクエスト数と、コードを実行中の行数の合計の上限（既定 8）"},
+    {"give-up-after", 0, BOTH, GROUP_SPEED, FLAG_DURATION, TO_RUN(limits.give_up_ms), .unit = "DURATION",
+     .english =
+         "stop (exit code 5) when an LLM server takes no requests for so long, or says that it will not: "
+         "seconds, or 90s, 15m, 24h (24h)",
+     .japanese = "LLMサーバーがこの時間リクエストを受け付けない、または受け付けないと告げたら止まる"
+                 "（終了コード 5）: 秒、または 90s, 15m, 24h (24h)"},
+    {"max-failures", 0, BOTH, GROUP_SPEED, FLAG_NUMBER, TO_RUN(limits.failures), .min = 1, .unit = "N",
+     .english = "stop (exit code 5) when N rows have failed in this run",
+     .japanese = "この実行で N 行失敗したら止まる（終了コード 5）"},
+    {"max-failure-rate", 0, BOTH, GROUP_SPEED, FLAG_REAL, TO_RUN(limits.failure_rate), .max = 1, .unit = "R",
+     .english = "stop (exit code 5) when more than this part of the rows has failed, 0 to 1, after 100 rows",
+     .japanese = "100行を終えた後、失敗した行の割合（0〜1）がこれを超えたら止まる（終了コード 5）"},
     {"max-concurrent-rows", 0, BOTH, GROUP_SPEED, FLAG_NUMBER, TO_RUN(max_concurrent), .min = 1, .unit = "N",
      .traits = FLAG_HIDDEN},
     {"processes", 0, RUN | DOCTOR, GROUP_SPEED, FLAG_NUMBER, TO_RUN(processes), .max = CHILDREN_MAX,
@@ -341,6 +365,12 @@ const flag_row_t flag_rows[] = {
      .english =
          "write OUTPUT.report.html at the end: summary, charts, failures, settings, the pipeline; one file",
      .japanese = "終了時に OUTPUT.report.html を書く（要約、グラフ、失敗、設定、パイプラインを1ファイルに）"},
+    {"metrics-linger", 0, BOTH, GROUP_SCREEN, FLAG_NUMBER, TO_RUN(metrics_linger_s),
+     .max = METRICS_LINGER_S_MAX, .unit = "S", .key = "metrics.linger", .sample = "0",
+     .english =
+         "the dashboard stays S seconds after the end (default: until open pages have seen it; 0: not)",
+     .japanese =
+         "終了後もダッシュボードを S 秒間残す（既定: 開いているページが終了を表示するまで、0: 残さない）"},
     {"insecure", 0, BOTH, GROUP_SCREEN, FLAG_SWITCH, TO_RUN(insecure), .key = "metrics.insecure",
      .sample = "false", .sample_is_default = true,
      .english = "let --metrics-listen take other than loopback addresses",
@@ -359,6 +389,8 @@ const flag_row_t flag_rows[] = {
      .japanese = "進捗を表示しない"},
     {"quiet", 'q', ALL | WORKER, GROUP_SCREEN, FLAG_SWITCH, TO_COMMON(quiet),
      .english = "warnings and errors only", .japanese = "警告とエラーのみ"},
+    {"no-verbose", 0, ALL, GROUP_SCREEN, FLAG_SWITCH_OFF, TO_COMMON(verbose), .traits = FLAG_HIDDEN},
+    {"legacy-logs", 0, ALL, GROUP_SCREEN, FLAG_SWITCH, .traits = FLAG_HIDDEN},
     {"verbose", 'v', ALL | SERVE | WORKER, GROUP_SCREEN, FLAG_SWITCH, TO_COMMON(verbose),
      .english = "say what the runtime does", .japanese = "動作の詳細を表示"},
     {"ui-locale", 0, ALL | DOCTOR | CONFIG, GROUP_SCREEN, FLAG_CHOICE, TO_COMMON(locale), .choices = locales,
@@ -380,14 +412,18 @@ const size_t flag_count = sizeof flag_rows / sizeof *flag_rows;
 
 /* ---- verbs */
 
-static const char RUN_CODES[] = "Exit codes: 0 all rows fine · 1 some rows failed · 2 usage · 3 the pipeline "
-                                "is not valid · 4 input or output "
-                                "cannot be used (also: disk full) · 5 stopped before the end (the same "
-                                "command continues) · 6 the runtime "
-                                "failed";
+static const char RUN_CODES[] =
+    "Exit codes: 0 complete, no failed row in the output · 1 complete, the output holds rows with _error · "
+    "2 wrong flags or service file · 3 the pipeline is not valid, or workers may not run it · 4 input or "
+    "output "
+    "(also: disk full) · 5 stopped by somebody or a limit; the same command continues · 6 something outside "
+    "must "
+    "be repaired (an LLM server that refuses everything, quota, no scheduler); the same command continues";
 static const char RUN_CODES_JA[] =
-    "終了コード: 0 全行成功 · 1 一部の行が失敗 · 2 使い方の誤り · 3 パイプラインが不正 · 4 "
-    "入出力の問題（容量不足など） · 5 途中で停止（再実行で続行） · 6 実行環境の失敗";
+    "終了コード: 0 完了、出力に失敗行なし · 1 完了、出力に _error の行あり · 2 フラグか設定ファイルの誤り · "
+    "3 パイプラインが不正、またはワーカーが実行を許していない · 4 入出力の問題（容量不足など） · "
+    "5 停止の指示か上限で停止（同じコマンドで続行） · 6 外部の修復が必要（すべてを拒むLLMサーバー、残高、"
+    "スケジューラーがないなど。直せば同じコマンドで続行）";
 
 static const char MOCK_END[] =
     "A rules file is a list (JSON or YAML); the first rule that matches and is not used up answers:\n"
@@ -401,7 +437,7 @@ static const char MOCK_END[] =
     "Placeholders in answers, reply and raw_body: {{last_user}} {{system}} {{model}} {{nth}} (how often this "
     "rule "
     "was used) {{json:messages.0.content}} (a place in the request).\n\n"
-    "Exit codes: 0 ended by a signal · 2 wrong flags or files · 3 cannot listen";
+    "Exit codes: 0 ended by a signal · 2 wrong flags or files · 6 cannot listen";
 static const char MOCK_END_JA[] =
     "規則ファイルはリストです (JSON または YAML)。条件に合い、回数が残っている最初の規則が応答します。\n"
     "  match: {model, contains (文字列かリスト), regex, system_contains}   すべて省略可。最後の user "
@@ -414,7 +450,7 @@ static const char MOCK_END_JA[] =
     "応答、reply、raw_body のプレースホルダー: {{last_user}} {{system}} {{model}} {{nth}} "
     "(この規則が使われた回数) "
     "{{json:messages.0.content}} (リクエスト内の場所)。\n\n"
-    "終了コード: 0 シグナルで終了 · 2 フラグやファイルの誤り · 3 待ち受けできない";
+    "終了コード: 0 シグナルで終了 · 2 フラグやファイルの誤り · 6 待ち受けできない";
 
 static const char *const journal_words[] = {"stats", "export", NULL};
 static const char *const shells[] = {"bash", "zsh", "fish", NULL};
@@ -521,7 +557,9 @@ const verb_row_t verb_rows[] = {
          "Runs a scheduler: workers join it with `sdg worker`, jobs come from `sdg submit`. Ctrl-C ends it.",
      .about_japanese =
          "スケジューラーを起動します。`sdg worker` が参加し、`sdg submit` がジョブを送ります。Ctrl-C "
-         "で終了します。"},
+         "で終了します。",
+     .end = "Exit codes: 0 ended by a signal · 2 usage · 6 cannot listen",
+     .end_japanese = "終了コード: 0 シグナルで終了 · 2 使い方の誤り · 6 待ち受けできない"},
     {.verb = VERB_WORKER,
      .name = "worker",
      .options_size = sizeof(worker_options_t),
@@ -534,7 +572,10 @@ const verb_row_t verb_rows[] = {
          "Runs rows for a scheduler (`sdg serve`). Any number may join at any time. Ctrl-C drains: rows in "
          "progress are finished within the drain timeout, the others go back; again: at once.",
      .about_japanese = "スケジューラー（`sdg serve`）の行を処理します。いつでも何台でも参加できます。Ctrl-C "
-                       "で処理中の行を終えて終了し、残りは返します。もう一度押すと即時終了します。"},
+                       "で処理中の行を終えて終了し、残りは返します。もう一度押すと即時終了します。",
+     .end = "Exit codes: 0 left after its rows · 2 usage · 5 ended at once · 6 not admitted, or no scheduler",
+     .end_japanese = "終了コード: 0 行を終えて終了 · 2 使い方の誤り · 5 即時終了 · 6 "
+                     "参加を断られた、またはスケジューラーがない"},
     {.verb = VERB_SUBMIT,
      .name = "submit",
      .options_size = sizeof(run_options_t),
@@ -562,7 +603,9 @@ const verb_row_t verb_rows[] = {
               "with --metrics-listen, when ENDPOINT is its http:// address.",
      .about_japanese =
          "スケジューラー（`sdg serve`）の状態を1行のJSONで表示します。ENDPOINT が http:// のときは "
-         "--metrics-listen を付けた実行やサーバーの数値を表示します。"},
+         "--metrics-listen を付けた実行やサーバーの数値を表示します。",
+     .end = "Exit codes: 0 printed · 2 usage · 6 nobody answers",
+     .end_japanese = "終了コード: 0 表示した · 2 使い方の誤り · 6 応答がない"},
     {.verb = VERB_TOP,
      .name = "top",
      .options_size = sizeof(top_options_t),
@@ -574,8 +617,9 @@ const verb_row_t verb_rows[] = {
      .about =
          "Shows the numbers of a run or server that was started with --metrics-listen, once a second, until "
          "Ctrl-C.",
-     .about_japanese =
-         "--metrics-listen を付けて起動した実行やサーバーの数値を、Ctrl-C まで毎秒表示します。"},
+     .about_japanese = "--metrics-listen を付けて起動した実行やサーバーの数値を、Ctrl-C まで毎秒表示します。",
+     .end = "Exit codes: 0 ended · 2 usage · 6 nobody answers",
+     .end_japanese = "終了コード: 0 終了 · 2 使い方の誤り · 6 応答がない"},
     {.verb = VERB_JOURNAL,
      .name = "journal",
      .options_size = sizeof(common_options_t),
@@ -584,16 +628,19 @@ const verb_row_t verb_rows[] = {
      .first_words = journal_words,
      .usage = "stats|export FILE",
      .usage_japanese = "stats|export FILE",
-     .summary = "look into the call journal of an unfinished run",
-     .summary_japanese = "未完了の実行の呼び出しジャーナルを調べる",
+     .summary = "look into the call journal of unfinished and failed rows",
+     .summary_japanese = "未完了の行と失敗した行の呼び出しジャーナルを調べる",
      .about =
-         "While rows make several LLM calls, `sdg run --output X` keeps finished calls in X.journal; it is "
-         "removed when all rows are finished. stats prints what is in it as one line of JSON; export prints "
-         "each call as a line of JSON.",
-     .about_japanese =
-         "1行で複数のLLM呼び出しを行う場合、`sdg run --output X` は完了した呼び出しを X.journal "
-         "に記録し、全行の完了時に削除します。stats は内容の要約を1行のJSONで、export "
-         "は各呼び出しを1行ずつのJSONで表示します。"},
+         "`sdg run --output X` keeps finished LLM calls in X.journal: of unfinished rows that make several, "
+         "and "
+         "of failed rows; it is removed when all rows are finished and none has failed. stats prints what is "
+         "in it as one line of JSON; export prints each call as a line of JSON.",
+     .about_japanese = "`sdg run --output X` "
+                       "は、複数のLLM呼び出しを行う未完了の行と失敗した行の、完了した呼び出しを X.journal "
+                       "に記録し、全行が成功すると削除します。stats は内容の要約を1行のJSONで、export "
+                       "は各呼び出しを1行ずつのJSONで表示します。",
+     .end = "Exit codes: 0 printed · 2 usage · 4 there is no such journal, or it cannot be read",
+     .end_japanese = "終了コード: 0 表示した · 2 使い方の誤り · 4 その記録がない、または読めない"},
     {.verb = VERB_MOCK_LLM,
      .name = "mock-llm",
      .options_size = sizeof(mock_options_t),

@@ -28,7 +28,8 @@ int serve_main(void *options) {
     if (o->metrics_listen &&
         (metrics_fd = runtime_metrics_listen("serve", o->metrics_listen, o->insecure, &err)) < 0) {
         fprintf(stderr, "sdg serve: %s\n", err.text);
-        return EXIT_USAGE;
+        return err.code == SDG_EIO ? EXIT_RUNTIME
+                                   : EXIT_USAGE; /* the port is taken, or the address is none */
     }
     runtime_init();
     return runtime_serve(o->listen, o->port_file, metrics_fd);

@@ -32,7 +32,7 @@ static bool add_to_totals(void *context, const journal_key_t *key, const char *b
     t->answer_bytes += answer.text.string->len;
     t->prompt_tokens += answer.prompt_tokens;
     t->completion_tokens += answer.completion_tokens;
-    value_free(answer.text);
+    llm_answer_clear(&answer);
     return true;
 }
 
@@ -69,6 +69,10 @@ static void write_call(buf_t *line, const journal_key_t *key, const llm_answer_t
     json_write_string(line, answer->finish_reason, strlen(answer->finish_reason));
     buf_adds(line, ", \"answer\": ");
     json_write_string(line, answer->text.string->data, answer->text.string->len);
+    if (answer->reasoning.kind == VALUE_STRING) {
+        buf_adds(line, ", \"reasoning\": ");
+        json_write_string(line, answer->reasoning.string->data, answer->reasoning.string->len);
+    }
     buf_adds(line, "}\n");
 }
 
@@ -78,7 +82,7 @@ static bool export_call(void *context, const journal_key_t *key, const char *byt
     if (call_decode(bytes, len, &answer, NULL) != SDG_OK) return true;
     buf_reset(line);
     write_call(line, key, &answer);
-    value_free(answer.text);
+    llm_answer_clear(&answer);
     return fwrite(line->data, 1, line->len, stdout) == line->len;
 }
 

@@ -26,9 +26,6 @@
 /* below it not even one batch of results fits everywhere; refused */
 #define MEMORY_LIMIT_MIN ((uint64_t)16 << 20)
 
-/* the words of the command that the page of --report shows: as much as Linux takes for one word */
-#define COMMAND_BYTES_MAX ((size_t)128 << 10)
-
 /* values of one flag of a fixed set: for the nearest one when a word is none of them */
 #define FLAG_CHOICES_MAX 16
 
@@ -60,5 +57,22 @@
 
 /* a page made from the table of flags: ten times what the largest, a completion, takes */
 #define PAGE_BYTES_MAX ((size_t)1 << 20)
+
+/* seconds of a time that a flag takes: some 30 years, and milliseconds of it fit anywhere */
+#define DURATION_S_MAX 1e9
+
+/* what stands between braces may be the name of a column up to so many bytes; longer texts are prose */
+#define BRACES_BYTES_MAX 200
+
+/* the path of a place in a pipeline, for messages; a longer one is cut */
+#define MENTION_PATH_BYTES_MAX 4096
+/* bytes of the command line that the summary of a run repeats; of a longer one it says nothing */
+#define COMMAND_LINE_BYTES_MAX 4096
+
+/* s; --metrics-linger: longer than a day nobody looks at the end of a run */
+#define METRICS_LINGER_S_MAX 86400
+
+/* endpoints that `sdg top` shows, those with a trouble first: a view fits on a screen */
+#define TOP_ENDPOINTS_MAX 8
 
 #endif

@@ -10,6 +10,7 @@
 #include "core/base/host_port.h"
 #include "core/base/limits.h"
 #include "core/base/log.h"
+#include "core/plan/limits.h"
 
 /* ---- defaults */
 
@@ -19,10 +20,12 @@ void run_options_prepare(void *options) {
     o->connect = DEFAULT_ENDPOINT;
     o->max_inputs = UINT64_MAX;
     o->max_concurrent = 8;
+    o->limits = (stop_limits_t){.failure_rate = -1, .give_up_ms = GIVE_UP_MS_DEFAULT};
     o->max_batch = 64;
     o->workers = 1;
     o->python_workers = 2;
     o->memory_threshold_mb = 1024;
+    o->metrics_linger_s = UINT64_MAX;
 }
 
 void serve_options_prepare(void *options) { ((serve_options_t *)options)->listen = DEFAULT_ENDPOINT; }
@@ -56,6 +59,20 @@ int run_options_map(void *options, const char *text, err_t *err) {
     char *from = xstrndup(text, (size_t)(colon - text));
     job_options_map(&o->job, from, colon + 1);
     free(from);
+    return SDG_OK;
+}
+
+/* One byte: a character that needs more of them in UTF-8 separates no CSV that is known of. */
+int run_options_delimiter(void *options, const char *text, err_t *err) {
+    run_options_t *o = options;
+    char delimiter = text[0];
+    if (strcmp(text, "tab") == 0 || strcmp(text, "\\t") == 0)
+        delimiter = '\t';
+    else if (text[0] == '\0' || text[1] != '\0' || (unsigned char)text[0] < ' ' || text[0] == '"')
+        delimiter = text[0] == '\t' && text[1] == '\0' ? '\t' : '\0';
+    if (!delimiter)
+        return err_set(err, SDG_EINVAL, "takes one character, for example ';', or tab, not '%s'", text);
+    o->form.delimiter = delimiter;
     return SDG_OK;
 }
 
@@ -102,6 +119,7 @@ static void fill_in_batch(run_options_t *o) {
 int run_options_check(verb_t verb, void *options, err_t *err) {
     run_options_t *o = options;
     fill_in_batch(o);
+    if (o->split && !o->input) return run_options_refuse_dataset(o, "--split", err);
     const char *missing = !o->yaml                                          ? "--yaml"
                           : !o->input                                       ? "--input"
                           : !o->output && (verb & (VERB_RUN | VERB_SUBMIT)) ? "--output"

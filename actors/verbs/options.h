@@ -10,6 +10,8 @@
 #include "actors/common_options.h"
 #include "actors/verbs/flags.h"
 #include "core/base/error.h"
+#include "core/data/reader.h"
+#include "core/plan/stop_rules.h"
 #include "core/store/journal.h"
 #include "proto/parts/job.h"
 
@@ -20,11 +22,13 @@
 typedef struct run_options {
     common_options_t common;
     const char *yaml, *input, *output;
+    data_form_t form;    /* of the input: --format, --delimiter */
     const char *connect; /* submit: the scheduler */
     job_options_t job;   /* owned: mapping */
     uint64_t max_inputs; /* UINT64_MAX: all */
     uint64_t max_concurrent;
     uint64_t max_pending, chunk_size; /* 0: automatic */
+    stop_limits_t limits;             /* when the run ends by itself although rows are left */
     uint64_t priority;                /* 0: the default */
     uint64_t processes, workers;      /* worker processes (0: none, threads instead); worker threads */
     uint64_t python_workers;
@@ -39,8 +43,11 @@ typedef struct run_options {
     journal_fsync_t fsync;           /* how the call journal is synced */
     bool journal, no_journal;        /* neither: where a row can make more than one LLM call */
     bool ordered, overwrite, force_resume, retry_failed;
+    bool strict;       /* warnings of pipeline and columns are errors */
+    const char *split; /* --split of the original, which means nothing beside --input; NULL: not given */
     const char *metrics_listen; /* NULL: none */
     bool insecure;              /* --metrics-listen may take other than loopback addresses */
+    uint64_t metrics_linger_s;  /* UINT64_MAX: not given */
     bool memory_monitoring;
     uint64_t memory_threshold_mb;
     bool no_network, json; /* doctor */
@@ -80,6 +87,7 @@ typedef struct validate_options {
     common_options_t common; /* words: files */
     const char *yaml;        /* one more file; NULL: none */
     bool use_env;
+    bool strict; /* warnings are errors */
 } validate_options_t;
 
 typedef struct config_options {
@@ -112,9 +120,9 @@ int config_options_check(verb_t verb, void *options, err_t *err);
 void run_options_release(void *options);
 
 /* Texts with a grammar of their own: the `read` and `check` of rows. */
-int run_options_map(void *options, const char *text, err_t *err); /* --mapping A:B */
-int run_options_refuse_dataset(void *options, const char *text,
-                               err_t *err); /* --dataset, --subset, --split */
+int run_options_map(void *options, const char *text, err_t *err);            /* --mapping A:B */
+int run_options_delimiter(void *options, const char *text, err_t *err);      /* --delimiter C */
+int run_options_refuse_dataset(void *options, const char *text, err_t *err); /* --dataset, --subset */
 int endpoint_or_url_check(const char *text, err_t *err);
 int url_check(const char *text, err_t *err);
 int host_port_check(const char *text, err_t *err);

@@ -45,23 +45,25 @@ int prepare_read_file(const char *path, buf_t *out, err_t *err) {
     return rc;
 }
 
-pipeline_t *prepare_pipeline_quietly(const char *path, const buf_t *bytes, bool use_env, bool hints,
-                                     buf_t *text, size_t *errors) {
+pipeline_t *prepare_pipeline_quietly(const char *path, const buf_t *bytes, prepare_how_t how, buf_t *text,
+                                     size_t *errors) {
     pipeline_source_t source = {
-        .path = path, .bytes = bytes->data, .len = bytes->len, .use_env = use_env, .accept_python = true};
+        .path = path, .bytes = bytes->data, .len = bytes->len, .use_env = how.use_env, .accept_python = true};
     diags_t diags;
     diags_init(&diags, path, bytes->data, bytes->len);
     pipeline_t *p = pipeline_load(&source, &diags);
-    diags_write(&diags, hints ? DIAG_HINT : DIAG_WARNING, text);
+    if (how.strict) diags_raise(&diags);
+    if (diags.errors) pipeline_destroy(&p);
+    diags_write(&diags, how.hints ? DIAG_HINT : DIAG_WARNING, text);
     if (errors) *errors = diags.errors;
     diags_free(&diags);
     return p;
 }
 
-pipeline_t *prepare_pipeline(const char *path, const buf_t *bytes, bool use_env, bool hints) {
+pipeline_t *prepare_pipeline(const char *path, const buf_t *bytes, prepare_how_t how) {
     buf_t text;
     buf_init(&text, 4 << 20);
-    pipeline_t *p = prepare_pipeline_quietly(path, bytes, use_env, hints, &text, NULL);
+    pipeline_t *p = prepare_pipeline_quietly(path, bytes, how, &text, NULL);
     if (text.len) fputs(text.data, stderr);
     buf_free(&text);
     return p;
@@ -126,14 +128,26 @@ uint64_t *prepare_endpoints(const pipeline_t *p, size_t *count) {
     return ids;
 }
 
+int prepare_input_identity(const char *path, const data_form_t *form, char *out, size_t out_size,
+                           err_t *err) {
+    struct stat st;
+    if (strcmp(path, "-") == 0 || stat(path, &st) != 0 || !S_ISREG(st.st_mode))
+        return data_identity(path, out, out_size, err);
+    reader_t *reader = reader_open_as(path, form, err);
+    if (!reader) return err->code;
+    int rc = reader_identity(reader, path, out, out_size, err);
+    reader_close(&reader);
+    return rc;
+}
+
 /* Reads at most WINDOW_SAMPLE_ROWS rows or WINDOW_SAMPLE_BYTES. */
-uint64_t prepare_row_bytes(const char *path) {
+uint64_t prepare_row_bytes(const char *path, const data_form_t *form) {
     struct stat st;
     row_record_t record;
     err_t err;
     uint64_t rows = 0, bytes = 0;
     if (stat(path, &st) != 0 || !S_ISREG(st.st_mode)) return 0;
-    reader_t *reader = reader_open(path, DATA_AUTO, &err);
+    reader_t *reader = reader_open_as(path, form, &err);
     while (reader && rows < WINDOW_SAMPLE_ROWS && bytes < WINDOW_SAMPLE_BYTES &&
            reader_next(reader, &record, &err) == 1) {
         rows++;

@@ -10,6 +10,8 @@
 
 #include "actors/runtime/runtime.h"
 #include "actors/verbs/auto_tune.h"
+#include "actors/verbs/columns.h"
+#include "actors/verbs/command_line.h"
 #include "actors/verbs/limits.h"
 #include "actors/verbs/options.h"
 #include "actors/verbs/prepare.h"
@@ -51,8 +53,8 @@ static void say_windows(const client_args_t *c, uint64_t row_bytes) {
     buf_t line;
     buf_init(&line, 256);
     buf_adds(&line, "window: ");
-    words_count(&line, c->window_rows);
-    buf_adds(&line, " rows (concurrency ");
+    words_plural(&line, c->window_rows, "row", "rows");
+    buf_adds(&line, " (concurrency ");
     words_count(&line, c->concurrency);
     if (row_bytes) buf_adds(&line, ", rows of about ");
     if (row_bytes) words_bytes(&line, row_bytes);
@@ -68,15 +70,19 @@ static void say_windows(const client_args_t *c, uint64_t row_bytes) {
 
 static void say_resumed(const writer_resumed_t *r, const char *output) {
     if (r->torn_bytes)
-        log_warn("run", "%s ended in the middle of a line: %" PRIu64 " bytes cut", output, r->torn_bytes);
+        log_warn("run", "%s ended in the middle of a line: %" PRIu64 " %s cut", output, r->torn_bytes,
+                 words_choose(r->torn_bytes, "byte", "bytes"));
     if (r->adopted)
         log_warn("run", "%s has rows but no record of what wrote them: continuing on trust", output);
     if (r->identity_forced)
         log_warn("run", "%s was written by another pipeline, input or options: continuing as asked", output);
-    if (r->rows_retried) log_info("run", "%" PRIu64 " failed rows are done again", r->rows_retried);
+    if (r->rows_retried)
+        log_info("run", "%" PRIu64 " failed %s done again", r->rows_retried,
+                 words_choose(r->rows_retried, "row is", "rows are"));
     if (r->rows_ok + r->rows_failed)
-        log_info("run", "continuing: %" PRIu64 " rows are finished already (%" PRIu64 " of them failed)",
-                 r->rows_ok + r->rows_failed, r->rows_failed);
+        log_info("run", "continuing: %" PRIu64 " %s finished already (%" PRIu64 " of them failed)",
+                 r->rows_ok + r->rows_failed, words_choose(r->rows_ok + r->rows_failed, "row is", "rows are"),
+                 r->rows_failed);
 }
 
 typedef struct identities {
@@ -97,15 +103,27 @@ static int open_output(const run_options_t *o, const identities_t *id, client_ar
     return SDG_OK;
 }
 
+/* What a person should know of the input: notes about its columns, and a separator that was found. */
+static void say_input(const run_options_t *o, const reader_t *reader) {
+    data_form_t form = reader_form(reader);
+    for (const char *line = reader_notes(reader), *end; (end = strchr(line, '\n')); line = end + 1)
+        log_warn("run", "%.*s", (int)(end - line), line);
+    if (form.format == DATA_CSV && form.delimiter != ',' && !o->form.delimiter)
+        log_info("run", "%s: fields are separated by '%c', by its header (--delimiter overrides)", o->input,
+                 form.delimiter);
+}
+
 static int open_data(const run_options_t *o, const pipeline_t *p, const buf_t *yaml, client_args_t *c) {
     identities_t id;
     err_t err;
     prepare_pipeline_identity(p, yaml, id.pipeline);
     prepare_options_identity(&o->job, id.options);
-    if (run_files_check(o, p, &err) == SDG_OK) c->reader = reader_open(o->input, DATA_AUTO, &err);
-    if (c->reader && data_identity(o->input, id.input, sizeof id.input, &err) == SDG_OK &&
-        open_output(o, &id, c, &err) == SDG_OK)
+    if (run_files_check(o, p, &err) == SDG_OK) c->reader = reader_open_as(o->input, &o->form, &err);
+    if (c->reader && reader_identity(c->reader, o->input, id.input, sizeof id.input, &err) == SDG_OK &&
+        open_output(o, &id, c, &err) == SDG_OK) {
+        say_input(o, c->reader);
         return SDG_OK;
+    }
     fprintf(stderr, "sdg: %s\n", err.text);
     reader_close(&c->reader);
     return err.code;
@@ -123,6 +141,11 @@ static int run_actors(verb_t verb, run_options_t *o, const pipeline_t *p, client
                        .own_scheduler = verb != VERB_SUBMIT,
                        .progress = !o->no_progress && !o->common.quiet,
                        .summary = !o->common.quiet,
+                       .troubles = verb == VERB_TEST_RUN || !o->common.quiet,
+                       .failed_line = verb != VERB_TEST_RUN,
+                       .output = o->output,
+                       .linger_ms =
+                           o->metrics_linger_s == UINT64_MAX ? LINGER_UNTIL_SEEN : o->metrics_linger_s * 1000,
                        .japanese = o->common.japanese,
                        .worker_threads = (unsigned)o->workers,
                        .worker_processes = (unsigned)o->processes,
@@ -140,7 +163,10 @@ static int run_actors(verb_t verb, run_options_t *o, const pipeline_t *p, client
         if (metrics_fd >= 0) close(metrics_fd);
         return EXIT_DATA;
     }
+    char *again = strcmp(o->output, "-") == 0 ? NULL : command_line_again();
+    run.again = again;
     int code = runtime_run(&run);
+    free(again);
     run_store_free(&store);
     return code;
 }
@@ -157,6 +183,16 @@ static memory_split_t share_memory(verb_t verb, run_options_t *o, client_args_t 
     return share;
 }
 
+/* Shows on stderr which names are no columns of the input. False: with --strict that is an error. */
+static bool columns_are_fine(const run_options_t *o, const pipeline_t *p, const buf_t *yaml) {
+    buf_t problems;
+    buf_init(&problems, 4 << 20);
+    size_t count = columns_check_input(p, yaml, &o->job.row, o->input, &o->form, o->strict, &problems);
+    if (problems.len) fputs(problems.data, stderr);
+    buf_free(&problems);
+    return count == 0 || !o->strict;
+}
+
 /* Checks the pipeline, chooses the windows, opens input and output, and runs. Anything that is wrong ends it
  * with a sentence and an exit code before a row has started. *metrics_fd becomes -1 when the run has taken it
  * over. */
@@ -170,7 +206,8 @@ static int check_and_run(verb_t verb, run_options_t *o, int *metrics_fd) {
         buf_free(&yaml);
         return EXIT_PIPELINE;
     }
-    pipeline_t *p = prepare_pipeline(o->yaml, &yaml, verb != VERB_SUBMIT, false);
+    pipeline_t *p = prepare_pipeline(o->yaml, &yaml,
+                                     (prepare_how_t){.use_env = verb != VERB_SUBMIT, .strict = o->strict});
     client_args_t c = {.endpoint = o->connect,
                        .name = "client",
                        .pipeline_path = o->yaml,
@@ -183,8 +220,9 @@ static int check_and_run(verb_t verb, run_options_t *o, int *metrics_fd) {
                        .first_row = o->row,
                        .batch_min = o->min_batch,
                        .target_latency_ms = o->target_latency_ms,
-                       .priority = o->priority};
-    if (p) {
+                       .priority = o->priority,
+                       .limits = o->limits};
+    if (p && columns_are_fine(o, p, &yaml)) {
         char *folder = prepare_folder_of(o->yaml);
         c.needs_python = p->python_block_count > 0;
         uint64_t *endpoints = prepare_endpoints(p, &c.endpoint_count);
@@ -192,7 +230,7 @@ static int check_and_run(verb_t verb, run_options_t *o, int *metrics_fd) {
         c.pipeline_folder = folder;
         if (o->auto_tune) auto_tune(o);
         o->job.gc_rows = o->gc_interval ? o->gc_interval : GC_INTERVAL_DEFAULT;
-        uint64_t row_bytes = prepare_row_bytes(o->input);
+        uint64_t row_bytes = prepare_row_bytes(o->input, &o->form);
         memory_split_t share = share_memory(verb, o, &c);
         choose_windows(o, &c, row_bytes, &share);
         code = EXIT_DATA;
@@ -219,7 +257,8 @@ static int listen_and_run(verb_t verb, run_options_t *o) {
     int fd = -1;
     if (o->metrics_listen && (fd = runtime_metrics_listen("run", o->metrics_listen, o->insecure, &err)) < 0) {
         fprintf(stderr, "sdg: %s\n", err.text);
-        return EXIT_USAGE;
+        return err.code == SDG_EIO ? EXIT_RUNTIME
+                                   : EXIT_USAGE; /* the port is taken, or the address is none */
     }
     int code = check_and_run(verb, o, &fd);
     if (fd >= 0) close(fd);
@@ -239,11 +278,11 @@ int submit_main(void *options) {
 /* ---- test-run: one row, through the same actors, into a file that is shown and removed */
 
 /* Counts rows of the input, at most `max`. 0 when it cannot be read: the run says why. */
-static uint64_t count_rows(const char *path, uint64_t max) {
+static uint64_t count_rows(const run_options_t *o, uint64_t max) {
     row_record_t record;
     err_t err;
     uint64_t n = 0;
-    reader_t *reader = reader_open(path, DATA_AUTO, &err);
+    reader_t *reader = reader_open_as(o->input, &o->form, &err);
     while (reader && n < max && reader_next(reader, &record, &err) == 1) {
         n++;
     }
@@ -252,7 +291,7 @@ static uint64_t count_rows(const char *path, uint64_t max) {
 }
 
 static void choose_row(run_options_t *o) {
-    uint64_t rows = o->random_input ? count_rows(o->input, RANDOM_ROWS_MAX) : 0;
+    uint64_t rows = o->random_input ? count_rows(o, RANDOM_ROWS_MAX) : 0;
     if (rows > 0) o->row = rng_entropy() % rows;
     o->max_inputs = o->row + 1;
     o->max_concurrent = 1;

@@ -7,51 +7,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "actors/verbs/limits.h"
-#include "actors/verbs/prepare.h"
+#include "actors/verbs/command_line.h"
 #include "core/llm/endpoint.h"
 
 static const char MARK[] = "<!doctype html>\n<html lang=\"en\">\n<!-- SDG Nexus -->";
-
-/* ---- the command */
-
-static bool is_plain(const char *word) {
-    return word[0] &&
-           strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%") ==
-               strlen(word);
-}
-
-/* As a shell takes it. */
-static void add_word(buf_t *out, const char *word) {
-    if (is_plain(word)) {
-        buf_adds(out, word);
-        return;
-    }
-    buf_addc(out, '\'');
-    for (; *word; word++) {
-        if (*word == '\'')
-            buf_adds(out, "'\\''");
-        else
-            buf_addc(out, *word);
-    }
-    buf_addc(out, '\'');
-}
-
-/* The words this process was started with. Empty when the system does not tell. */
-static char *command_line(void) {
-    buf_t words, out;
-    buf_init(&words, COMMAND_BYTES_MAX);
-    buf_init(&out, 5 * COMMAND_BYTES_MAX);
-    buf_adds(&out, "");
-    if (prepare_read_file("/proc/self/cmdline", &words, NULL) == SDG_OK) {
-        for (size_t at = 0; at < words.len; at += strlen(words.data + at) + 1) {
-            if (at > 0) buf_addc(&out, ' ');
-            add_word(&out, words.data + at);
-        }
-    }
-    buf_free(&words);
-    return buf_take(&out, NULL);
-}
 
 /* ---- the pipeline */
 

@@ -11,6 +11,7 @@
 #include "actors/verbs/limits.h"
 #include "core/base/log.h"
 #include "core/base/rng.h"
+#include "core/base/words.h"
 #include "core/plan/memory_split.h"
 
 /* ---- call journal */
@@ -59,12 +60,14 @@ static journal_row_t row_of(void *writer, uint64_t row) {
 
 static void say_found(const journal_found_t *found, const char *path) {
     if (found->torn_bytes)
-        log_warn("run", "%s ended in the middle of a record: %" PRIu64 " bytes cut", path, found->torn_bytes);
+        log_warn("run", "%s ended in the middle of a record: %" PRIu64 " %s cut", path, found->torn_bytes,
+                 words_choose(found->torn_bytes, "byte", "bytes"));
     if (found->calls)
         log_info("run",
-                 "%" PRIu64 " LLM calls of %" PRIu64
-                 " unfinished rows are in the journal and are not made again",
-                 found->calls, found->rows);
+                 "%" PRIu64 " LLM %s of %" PRIu64 " unfinished %s in the journal and %s not made again",
+                 found->calls, words_choose(found->calls, "call", "calls"), found->rows,
+                 words_choose(found->rows, found->calls == 1 ? "row is" : "row are", "rows are"),
+                 words_choose(found->calls, "is", "are"));
 }
 
 /* Where a row makes one call, no other call of the row can be lost: its answer is written down only when the

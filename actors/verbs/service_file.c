@@ -152,10 +152,11 @@ static void listen_to_cyaml(cyaml_log_t level, void *context, const char *format
 }
 
 static const char *type_words(const flag_row_t *row) {
-    return row->kind == FLAG_NUMBER   ? "a whole number"
-           : row->kind == FLAG_SWITCH ? "true or false"
-           : row->kind == FLAG_SIZE   ? "a size such as 256M or 2G"
-                                      : "text";
+    return row->kind == FLAG_NUMBER     ? "a whole number"
+           : row->kind == FLAG_SWITCH   ? "true or false"
+           : row->kind == FLAG_SIZE     ? "a size such as 256M or 2G"
+           : row->kind == FLAG_DURATION ? "a time such as 90s or 24h"
+                                        : "text";
 }
 
 static const service_key_t *find_key(const service_keys_t *keys, const char *section, const char *name) {

@@ -3,6 +3,7 @@
 #include "actors/verbs/top.h"
 
 #include <curl/curl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +11,10 @@
 
 #include "actors/exit_codes.h"
 #include "actors/loop/limits.h"
+#include "actors/verbs/limits.h"
 #include "actors/verbs/options.h"
 #include "core/base/json.h"
+#include "core/base/rng.h"
 #include "core/base/words.h"
 
 enum { FETCH_TIMEOUT_MS = 5000 };
@@ -41,6 +44,10 @@ static void say_count(buf_t *out, value_t object, const char *key, const char *w
     buf_adds(out, words);
 }
 
+static void say_plural(buf_t *out, value_t object, const char *key, const char *one, const char *many) {
+    say_count(out, object, key, words_choose(count_of(child(object, key)), one, many));
+}
+
 static void add_rate(buf_t *out, value_t v) { buf_addf(out, real_of(v) < 100 ? "%.1f" : "%.0f", real_of(v)); }
 
 static void add_ms(buf_t *out, value_t v) {
@@ -51,11 +58,7 @@ static void add_ms(buf_t *out, value_t v) {
 }
 
 /* Texts come from a server: only printable characters reach the terminal. */
-static void add_text(buf_t *out, const char *text) {
-    for (; *text; text++) {
-        buf_addc(out, (unsigned char)*text < ' ' || *text == 127 ? '?' : *text);
-    }
-}
+static void add_text(buf_t *out, const char *text) { words_fit(out, text, strlen(text), UINT64_MAX); }
 
 static void label(buf_t *out, const char *text) { buf_addf(out, "  %-10s", text); }
 
@@ -100,6 +103,48 @@ static void progress_lines(value_t s, buf_t *out) {
     buf_addc(out, '\n');
 }
 
+static bool is_text(value_t v) { return v.kind == VALUE_STRING && v.string->len > 0; }
+
+/* What is wrong at an endpoint, in the words of the progress line; else what went wrong there last. */
+static void endpoint_line(value_t endpoint, buf_t *out) {
+    value_t trouble = child(endpoint, "trouble"), last = child(endpoint, "last_error");
+    value_t address = child(endpoint, "address");
+    label(out, "endpoint");
+    if (is_text(address)) add_text(out, address.string->data);
+    buf_adds(out, ": ");
+    if (is_text(trouble)) {
+        add_text(out, trouble.string->data);
+        buf_adds(out, "; ");
+    }
+    say_count(out, endpoint, "in_flight", " in flight, ");
+    say_count(out, endpoint, "waiting", " waiting, ");
+    say_plural(out, endpoint, "requests", " request, ", " requests, ");
+    say_count(out, endpoint, "answered", " answered");
+    if (is_text(last) && !is_text(trouble)) {
+        buf_adds(out, "; last error ");
+        words_wait(out, (uint64_t)(real_of(child(endpoint, "last_error_s")) * 1e3));
+        buf_adds(out, " ago: ");
+        add_text(out, last.string->data);
+    }
+    buf_addc(out, '\n');
+}
+
+/* Those with a trouble come first, and of the others only as many as there is room for. */
+static void endpoint_lines(value_t s, buf_t *out) {
+    value_t list = child(s, "endpoints");
+    size_t count = list.kind == VALUE_LIST ? list_count(list) : 0, shown = 0;
+    for (int troubled = 1; troubled >= 0; troubled--) {
+        for (size_t i = 0; i < count && shown < TOP_ENDPOINTS_MAX; i++) {
+            if (is_text(child(list_peek(list, i), "trouble")) != (bool)troubled) continue;
+            endpoint_line(list_peek(list, i), out);
+            shown++;
+        }
+    }
+    if (shown == count) return;
+    label(out, "");
+    buf_addf(out, "and %zu more\n", count - shown);
+}
+
 /* Calls, tokens and latencies. */
 static void call_lines(value_t s, buf_t *out) {
     value_t calls = child(s, "calls"), tokens = child(s, "tokens"), latency = child(s, "latency_ms");
@@ -108,7 +153,7 @@ static void call_lines(value_t s, buf_t *out) {
     say_count(out, calls, "in_flight", " in flight of ");
     say_count(out, calls, "limit", ", ");
     say_count(out, calls, "waiting", " waiting, ");
-    say_count(out, calls, "requests", " requests\n");
+    say_plural(out, calls, "requests", " request\n", " requests\n");
     label(out, "tokens");
     add_rate(out, child(tokens, "per_s"));
     buf_adds(out, " per second, ");
@@ -165,7 +210,7 @@ static void batch_line(value_t s, buf_t *out) {
     buf_adds(out, "pass ");
     say_count(out, batch, "pass", " of ");
     say_count(out, batch, "passes", ", ");
-    say_count(out, batch, "rows_parked", " rows through it");
+    say_plural(out, batch, "rows_parked", " row through it", " rows through it");
     if (is_number(percent)) buf_addf(out, " (%.1f %%)", real_of(percent));
     buf_addc(out, '\n');
 }
@@ -195,8 +240,9 @@ static void memory_line(value_t s, buf_t *out) {
     words_bytes(out, rss);
     buf_adds(out, " RSS, ");
     words_bytes(out, pss);
-    buf_addf(out, " PSS in %zu processes; pending rows ",
-             processes.kind == VALUE_LIST ? list_count(processes) : 0);
+    size_t process_count = processes.kind == VALUE_LIST ? list_count(processes) : 0;
+    buf_addf(out, " PSS in %zu %s; pending rows ", process_count,
+             words_choose(process_count, "process", "processes"));
     words_bytes(out, count_of(child(memory, "pending_bytes")));
     buf_adds(out, " of ");
     words_bytes(out, count_of(child(memory, "window_bytes")));
@@ -214,6 +260,7 @@ void top_render(value_t s, buf_t *out) {
     progress_lines(s, out);
     batch_line(s, out);
     call_lines(s, out);
+    endpoint_lines(s, out);
     counts_line("retries", child(s, "retries"), out);
     counts_line("failed", child(s, "failures"), out);
     cache_line(s, out);
@@ -228,8 +275,15 @@ static size_t take_bytes(char *bytes, size_t size, size_t count, void *arg) {
     return body->full ? 0 : size * count;
 }
 
-/* GET url/stats.json; 0, or a negative code and the reason. */
-static int fetch(CURL *curl, const char *url, buf_t *body, err_t *err) {
+/* The number by which the server knows this process (monitor_http.h), as a header. */
+static struct curl_slist *page_header(void) {
+    char header[64];
+    snprintf(header, sizeof header, "X-Sdg-Page: %" PRIu64, rng_entropy() | 1);
+    return curl_slist_append(NULL, header);
+}
+
+/* GET url/stats.json; 0, or a negative code and the reason. *gone: nobody listens there. */
+static int fetch(CURL *curl, const char *url, buf_t *body, bool *gone, err_t *err) {
     buf_t address;
     long status = 0;
     size_t len = strlen(url);
@@ -245,6 +299,7 @@ static int fetch(CURL *curl, const char *url, buf_t *body, err_t *err) {
     CURLcode rc = curl_easy_perform(curl);
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     buf_free(&address);
+    *gone = rc == CURLE_COULDNT_CONNECT || rc == CURLE_RECV_ERROR || rc == CURLE_GOT_NOTHING;
     if (rc != CURLE_OK) return err_set(err, SDG_EIO, "no answer from %s: %s", url, curl_easy_strerror(rc));
     return status == 200
                ? SDG_OK
@@ -252,15 +307,35 @@ static int fetch(CURL *curl, const char *url, buf_t *body, err_t *err) {
                          url, status);
 }
 
-/* The text of one view, or why there is none. json: the object as it came. */
-static int view(CURL *curl, const char *url, bool json, buf_t *out, err_t *err) {
+/* One look at the server. */
+typedef struct view {
+    buf_t text; /* owned */
+    bool gone;  /* nobody listens there */
+    bool ended; /* the run has ended */
+    bool fine;  /* without failed rows and without stopping early */
+    uint64_t rows, failed;
+} view_t;
+
+static void read_end(value_t stats, view_t *v) {
+    value_t ended = child(stats, "ended"), fine = child(ended, "fine");
+    v->ended = ended.kind == VALUE_OBJECT;
+    v->fine = fine.kind == VALUE_BOOL && fine.boolean;
+    v->rows = count_of(child(stats, "completed")) + count_of(child(stats, "resumed"));
+    v->failed = count_of(child(stats, "failed"));
+}
+
+/* Looks once; 0, or a negative code and why there is nothing to see. json: the object as it came. */
+static int view_take(CURL *curl, const char *url, bool json, view_t *v, err_t *err) {
     buf_t body;
     value_t stats = value_null();
     buf_init(&body, METRICS_PAGE_BYTES_MAX);
-    int rc = fetch(curl, url, &body, err);
+    *v = (view_t){0};
+    buf_init(&v->text, METRICS_PAGE_BYTES_MAX);
+    int rc = fetch(curl, url, &body, &v->gone, err);
     if (rc == SDG_OK) rc = json_parse_text(body.data, body.len, &stats, err);
-    if (rc == SDG_OK && json) buf_add(out, body.data, body.len);
-    if (rc == SDG_OK && !json) top_render(stats, out);
+    if (rc == SDG_OK && json) buf_add(&v->text, body.data, body.len);
+    if (rc == SDG_OK && !json) top_render(stats, &v->text);
+    if (rc == SDG_OK) read_end(stats, v);
     value_free(stats);
     buf_free(&body);
     return rc;
@@ -268,43 +343,71 @@ static int view(CURL *curl, const char *url, bool json, buf_t *out, err_t *err) 
 
 int top_status(const char *url, bool json) {
     CURL *curl = curl_easy_init();
-    buf_t text;
+    view_t v;
     err_t err;
-    buf_init(&text, METRICS_PAGE_BYTES_MAX);
-    int rc = view(curl, url, json, &text, &err);
+    int rc = view_take(curl, url, json, &v, &err);
     if (rc == SDG_OK)
-        fwrite(text.data, 1, text.len, stdout);
+        fwrite(v.text.data, 1, v.text.len, stdout);
     else
         fprintf(stderr, "sdg status: %s\n", err.text);
-    buf_free(&text);
+    buf_free(&v.text);
     curl_easy_cleanup(curl);
     return rc == SDG_OK ? EXIT_ALL_FINE : EXIT_RUNTIME;
 }
 
 /* ---- the verb */
 
-/* On a terminal each view takes the place of the one before. */
-static bool show_once(CURL *curl, const char *url) {
-    buf_t text;
-    err_t err;
-    buf_init(&text, METRICS_PAGE_BYTES_MAX);
-    bool ok = view(curl, url, false, &text, &err) == SDG_OK;
-    if (!ok) buf_addf(&text, "%s; trying again\n", err.text);
-    if (isatty(STDOUT_FILENO)) fputs("\033[H\033[2J", stdout);
-    fwrite(text.data, 1, text.len, stdout);
-    fflush(stdout);
-    buf_free(&text);
-    return ok;
+/* The last line: the run that was watched is over. */
+static void say_end(const char *url, const view_t *v, buf_t *out) {
+    if (!v->ended) {
+        buf_addf(out, "%s does not answer any more: what was watched there has ended\n", url);
+        return;
+    }
+    buf_addf(out, "the run has ended%s: ", v->fine || v->failed ? "" : " early");
+    words_plural(out, v->rows, "row", "rows");
+    buf_adds(out, " finished, ");
+    words_count(out, v->failed);
+    buf_adds(out, " failed\n");
 }
 
+/* What a server that was seen before and now does not answer may be doing. */
+typedef enum watch { WATCH_ON, WATCH_OVER, WATCH_ABSENT } watch_t;
+
+/* On a terminal each view takes the place of the one before. `seen`: there was one. */
+static watch_t show_once(CURL *curl, const char *url, bool seen) {
+    view_t v;
+    err_t err;
+    bool ok = view_take(curl, url, false, &v, &err) == SDG_OK;
+    watch_t watch = ok        ? v.ended ? WATCH_OVER : WATCH_ON
+                    : !v.gone ? WATCH_ON
+                    : seen    ? WATCH_OVER
+                              : WATCH_ABSENT;
+    if (!ok && watch == WATCH_ON) buf_addf(&v.text, "%s; trying again\n", err.text);
+    if (watch == WATCH_ABSENT)
+        buf_addf(&v.text,
+                 "%s\nnothing runs there: start a run with --metrics-listen, or name its address with "
+                 "--connect\n",
+                 err.text);
+    if (watch == WATCH_OVER) say_end(url, &v, &v.text);
+    if (isatty(STDOUT_FILENO) && ok) fputs("\033[H\033[2J", stdout);
+    fwrite(v.text.data, 1, v.text.len, stdout);
+    fflush(stdout);
+    buf_free(&v.text);
+    return watch;
+}
+
+/* Ends with the run it watches. */
 int top_main(void *options) {
     const top_options_t *o = options;
-    bool ok = true;
+    watch_t watch = WATCH_ON;
     CURL *curl = curl_easy_init();
-    for (uint64_t i = 0; i < o->count; i++) {
+    struct curl_slist *headers = page_header();
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+    for (uint64_t i = 0; i < o->count && watch == WATCH_ON; i++) {
         if (i) sleep(1);
-        ok = show_once(curl, o->connect);
+        watch = show_once(curl, o->connect, i > 0);
     }
     curl_easy_cleanup(curl);
-    return ok ? EXIT_ALL_FINE : EXIT_RUNTIME;
+    curl_slist_free_all(headers);
+    return watch == WATCH_ABSENT ? EXIT_RUNTIME : EXIT_ALL_FINE;
 }

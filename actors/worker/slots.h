@@ -11,6 +11,7 @@
 #include "core/mabel/row/row.h"
 #include "core/sched/agenda.h"
 #include "core/sched/passage.h"
+#include "core/sched/wait_clock.h"
 
 typedef struct slots slots_t;
 
@@ -28,6 +29,7 @@ typedef struct slot {
     bool has_unit;               /* of the job's units; while it calls an LLM, the engine has it */
     ring_node_t unit_turn;       /* in the job's unit_queue, while it awaits a unit */
     agenda_entry_t agenda;
+    wait_clock_t wait; /* of the call it makes, or the unit it awaits */
     struct {
         size_t held, held_most; /* now, and the most so far */
         size_t request;         /* of these, the request the engine has a copy of */

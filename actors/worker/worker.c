@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "actors/exit_codes.h"
 #include "actors/loop/limits.h"
 #include "actors/worker/limits.h"
 #include "actors/worker/worker_contexts.h"
@@ -25,6 +26,7 @@
 #include "core/base/log.h"
 #include "core/base/memory.h"
 #include "core/base/rng.h"
+#include "core/base/words.h"
 #include "core/sched/dispatch.h"
 #include "core/sched/limits.h"
 
@@ -193,6 +195,7 @@ static void tell_news_of_units(worker_t *w) {
 static void on_permits(worker_t *w, const message_t *m, uint64_t now) {
     worker_job_t *job = job_or_ask(w, m->PERMITS.job, now);
     if (job->state == JOB_BROKEN) refuse_job(w, job);
+    job->gives_back = false;
     job->units.allowed = m->PERMITS.units < UINT32_MAX ? (uint32_t)m->PERMITS.units : UINT32_MAX;
     worker_start_rows(w, job, now);
     say_held(w, job);
@@ -203,12 +206,23 @@ static void on_endpoint_permits(worker_t *w, const message_t *m, uint64_t now) {
     worker_endpoint_permit(w, m->ENDPOINT_PERMITS.endpoint, m->ENDPOINT_PERMITS.calls);
 }
 
+/* Routes of the job to other endpoints hold nothing, or it would not be its last row. */
+static void on_endpoint_let_fail(worker_t *w, const message_t *m, uint64_t now) {
+    worker_job_t *job = worker_find_job(w, m->ENDPOINT_LET_FAIL.job);
+    (void)now;
+    for (size_t i = 0; job && i < job->route_count; i++) {
+        if (llm_engine_endpoint_id(w->llm, job->routes[i]) == m->ENDPOINT_LET_FAIL.endpoint)
+            llm_engine_release_held(w->llm, job->routes[i]);
+    }
+}
+
 static void on_job_drop(worker_t *w, const message_t *m, uint64_t now) {
     worker_job_t *job = worker_find_job(w, m->JOB_DROP.job);
     if (!job) return;
     if (m->JOB_DROP.mode == DISPATCH_STOP_DRAIN) {
         worker_return_waiting(w, job);
         worker_return_stuck(w, job, now);
+        job->gives_back = true;
     } else {
         worker_forget_job(w, job);
     }
@@ -223,7 +237,8 @@ static void start_drain(worker_t *w, uint64_t deadline_ms, uint64_t now) {
     if (w->draining) return;
     w->draining = true;
     w->drain_deadline_ns = now + deadline_ms * MILLISECOND;
-    log_info("worker", "%s: draining: %" PRIu64 " rows open", w->name, worker_rows_open(w));
+    log_info("worker", "%s: draining: %" PRIu64 " %s open", w->name, worker_rows_open(w),
+             words_choose(worker_rows_open(w), "row", "rows"));
     say_credit(w);
     for (worker_job_t *job = worker_next_job(w, NULL); job; job = worker_next_job(w, job)) {
         worker_return_waiting(w, job);
@@ -246,7 +261,7 @@ static void on_refused(worker_t *w, const message_t *m, uint64_t now) {
     if (m->REFUSED.about == MESSAGE_HELLO) {
         log_error("worker", "the scheduler refused this worker: %.*s", (int)m->REFUSED.reason.len,
                   m->REFUSED.reason.data);
-        actor_finish(&w->actor, 1);
+        actor_finish(&w->actor, EXIT_RUNTIME);
         return;
     }
     log_warn("worker", "the scheduler refused %s: %.*s", message_name((message_type_t)m->REFUSED.about),
@@ -273,7 +288,14 @@ static void check_drained(worker_t *w, uint64_t now) {
     message_t bye = {.type = MESSAGE_BYE, .BYE = {.reason = slice_of("drained")}};
     say(w, &drained);
     say(w, &bye);
-    actor_finish(&w->actor, 0);
+    actor_finish(&w->actor, EXIT_ALL_FINE);
+}
+
+/* Rows of a job that stops may get stuck after JOB_DROP has come. */
+static void give_back_stuck(worker_t *w, uint64_t now) {
+    for (worker_job_t *job = worker_next_job(w, NULL); job; job = worker_next_job(w, job)) {
+        if (job->gives_back) worker_return_stuck(w, job, now);
+    }
 }
 
 static void greet(worker_t *w, uint64_t now) {
@@ -288,7 +310,7 @@ static void give_up_on_silence(worker_t *w, uint64_t now) {
     if (!w->args.give_up_ms || silent <= w->args.give_up_ms * MILLISECOND) return;
     log_error("worker", "%s: no word from the scheduler for %" PRIu64 " s: giving up", w->name,
               (uint64_t)(silent / SECOND));
-    actor_finish(&w->actor, 1);
+    actor_finish(&w->actor, EXIT_RUNTIME);
 }
 
 static void every_beat(worker_t *w, uint64_t now) {
@@ -318,6 +340,7 @@ static void housekeep(worker_t *w, uint64_t now) {
 static uint64_t after(void *self, uint64_t now) {
     worker_t *w = self;
     worker_drive(w, now);
+    give_back_stuck(w, now);
     worker_journal_flush(w, now);
     worker_contexts_flush(w, now);
     uint64_t reports = worker_reports_tell(w, now); /* before the results: the scheduler judges by both */
@@ -395,6 +418,7 @@ static const struct {
     {MESSAGE_JOB_SPEC, on_job_spec},
     {MESSAGE_PERMITS, on_permits},
     {MESSAGE_ENDPOINT_PERMITS, on_endpoint_permits},
+    {MESSAGE_ENDPOINT_LET_FAIL, on_endpoint_let_fail},
     {MESSAGE_JOB_DROP, on_job_drop},
     {MESSAGE_ROW_RESULTS_ACK, on_row_results_ack},
     {MESSAGE_DRAIN, on_drain},
@@ -424,7 +448,7 @@ void worker_actor(zsock_t *pipe, void *args) {
     actor_init(&w->actor, "worker", &ops, w, pipe);
     if (link_attach(w->scheduler, LINK_CONNECT, ((worker_args_t *)args)->endpoint, &err) < 0) {
         log_error("worker", "%s", err.text);
-        actor_finish(&w->actor, 2);
+        actor_finish(&w->actor, EXIT_RUNTIME);
     }
     actor_add_socket(&w->actor, w->scheduler);
     actor_await_peer(&w->actor, w->scheduler);

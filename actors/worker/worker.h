@@ -11,13 +11,14 @@
  *         JOB_SPEC      the pipeline of a job (asked for with JOB_GET when a lease names an unknown job)
  *         PERMITS       units of a job that may be in use here; answers PERMITS_HELD
  *         ENDPOINT_PERMITS  calls in flight to an endpoint, of all jobs; answers ENDPOINT_HELD
+ *         ENDPOINT_LET_FAIL  calls that wait with a refusal of an endpoint fail with it
  *         JOB_DROP      drain: return the rows that have not started and those that would wait
  *                       for ever; now: forget the job
  *         ROW_RESULTS_ACK, BEAT, DRAIN, SYNC, REFUSED
  *         from a store: CALL_FOUND, CALL_MISSING, CALL_RECORDED, CTX, CTX_MISSING, CTX_SAVED
- * Sends   HELLO, ROW_CREDIT, JOB_GET, ROW_RESULTS, LEASE_RETURN, PERMITS_HELD, ENDPOINT_HELD, JOB_REFUSED,
- * BEAT, STATS, DRAINED, BYE, SYNCED; to a store CALL_LOOKUP, CALL_RECORD, CTX_GET_OR_CREATE, CTX_PUT,
- * CTX_PIN, CTX_UNPIN, CTX_COMPLETE
+ * Sends   HELLO, ROW_CREDIT, JOB_GET, ROW_RESULTS, LEASE_RETURN, PERMITS_HELD, ENDPOINT_HELD,
+ * ENDPOINT_REPORT, JOB_REFUSED, BEAT, STATS, DRAINED, BYE, SYNCED; to a store CALL_LOOKUP, CALL_RECORD,
+ * CTX_GET_OR_CREATE, CTX_PUT, CTX_PIN, CTX_UNPIN, CTX_COMPLETE
  *
  * Limits: rows held <= the credit it gave (WORKER_ROWS_MAX, WORKER_BYTES_MAX); unacknowledged results are
  * kept until acknowledged and are part of those rows. Full: the scheduler leases nothing more. Under

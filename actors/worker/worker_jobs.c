@@ -65,7 +65,7 @@ static int load_pipeline(worker_t *w, worker_job_t *job, const MSG_JOB_SPEC *spe
 
 static int open_engine(worker_t *w, err_t *err) {
     if (w->llm) return SDG_OK;
-    w->llm = llm_engine_new(&(llm_engine_options_t){.seed = w->instance}, err);
+    w->llm = llm_engine_new(&(llm_engine_options_t){.hold = true, .seed = w->instance}, err);
     if (!w->llm) return err->code;
     actor_add_fd(&w->actor, llm_engine_fd(w->llm));
     return SDG_OK;
@@ -143,6 +143,8 @@ static int start_python(worker_t *w, worker_job_t *job, err_t *err) {
         py_env_t env = {.interpreter = e->interpreter,
                         .venv = e->venv,
                         .requirements = e->requirements,
+                        .pre_install = e->pre_install,
+                        .post_install = e->post_install,
                         .env = e->env,
                         .allow_network = e->allow_network};
         if (pypool_add_env(job->python, &env, err) < 0) return err->code;

@@ -59,6 +59,7 @@ static void call(worker_t *w, slot_t *slot, step_t *step) {
     request.permit = &slot->job->units;
     request.has_unit = slot->has_unit;
     if (llm_engine_submit(w->llm, &request, slot->call_tag, &err) == SDG_OK) {
+        wait_clock_start(&slot->wait, step->now);
         slot->has_unit = false;                 /* it goes with the call, and comes back with the answer */
         slot->bytes.request = request.body_len; /* the engine has a copy */
         worker_account(w, slot);
@@ -109,6 +110,7 @@ static void drop_answer(worker_t *w, slot_t *slot, step_t *step) {
 /* The one place where a row gets an answer. */
 static void feed(worker_t *w, slot_t *slot, step_t *step) {
     assert(!step->answer != !slot->answer);
+    row_waited(slot->row, wait_clock_pay(&slot->wait));
     worker_journal_fed(slot, slot->answer ? slot->answer : step->answer);
     row_llm_answer(slot->row, slot->answer ? slot->answer : step->answer);
     step->answer = NULL;
@@ -224,7 +226,8 @@ static void set_alarm(worker_t *w, slot_t *slot, step_t *step) {
 }
 
 static void await_unit(worker_t *w, slot_t *slot, step_t *step) {
-    (void)w, (void)step;
+    (void)w;
+    wait_clock_start(&slot->wait, step->now);
     ring_add_last(&slot->job->unit_queue, &slot->unit_turn);
 }
 
@@ -259,6 +262,7 @@ static void run(worker_t *w, slot_t *slot, step_t *step) {
         [ROW_STOPPED] = PASSAGE_STOPS,
         [ROW_FINISHED] = PASSAGE_FINISHES,
     };
+    row_waited(slot->row, wait_clock_pay(&slot->wait));
     row_want_t want = row_run(slot->row, step->now);
     if (want != ROW_FINISHED && is_too_large(w, slot)) want = row_run(slot->row, step->now);
     if (want == ROW_WANT_PYTHON && !slot->has_unit) slot->has_unit = permit_take(&slot->job->units);
@@ -407,9 +411,11 @@ void worker_return_waiting(worker_t *w, worker_job_t *job) {
     }
 }
 
-/* Does the row wait for what it will never get here (units.h)? */
-static bool is_stuck(const worker_t *w, const slot_t *slot) {
+/* Does the row wait for what it will never get here (units.h), or for an endpoint that takes nothing for now?
+ * The latter does not hold up the end of a job or worker. */
+static bool is_stuck(const worker_t *w, const slot_t *slot, uint64_t now) {
     if (slot->has_unit || !passage_expects(slot->passage.state, PASSAGE_STUCK)) return false;
+    if (slot->call_tag && llm_engine_waits_long(w->llm, slot->call_tag, now)) return true;
     uint64_t allowed = slot->job->units.allowed;
     if (passage_unit(slot->passage.state) != PASSAGE_UNIT_OF_CALL) return allowed == 0;
     uint64_t endpoint = llm_engine_waits_for(w->llm, slot->call_tag);
@@ -418,7 +424,7 @@ static bool is_stuck(const worker_t *w, const slot_t *slot) {
 
 void worker_return_stuck(worker_t *w, const worker_job_t *job, uint64_t now) {
     for (slot_t *slot = slots_next(w->slots, NULL); slot; slot = slots_next(w->slots, slot)) {
-        if ((!job || slot->job == job) && is_stuck(w, slot)) worker_report(w, slot, PASSAGE_STUCK, now);
+        if ((!job || slot->job == job) && is_stuck(w, slot, now)) worker_report(w, slot, PASSAGE_STUCK, now);
     }
 }
 
@@ -427,6 +433,36 @@ void worker_drop_rows(worker_t *w, worker_job_t *job) {
     for (slot_t *slot = slots_next(w->slots, NULL); slot; slot = slots_next(w->slots, slot)) {
         if (slot->job == job) worker_report(w, slot, PASSAGE_DROPPED, 0);
     }
+}
+
+/* ---- time that does not count */
+
+/* What the row waited for is there, or given up: its wall time ends so much later. `work_ns`: for so long its
+ * request was in flight. */
+static void end_wait(worker_t *w, slot_t *slot, uint64_t work_ns, uint64_t now) {
+    uint64_t later = wait_clock_stop(&slot->wait, now, work_ns);
+    if (later > 0 && slot->agenda.alarm)
+        agenda_set_alarm(w->agenda, &slot->agenda, slot->agenda.alarm_ns + later);
+}
+
+/* For how long the row's call, since it was made, has been in flight when it has waited for so long. */
+static uint64_t flight_ns(const slot_t *slot, uint64_t waited_ns, uint64_t now) {
+    uint64_t age = now > slot->wait.since_ns ? now - slot->wait.since_ns : 0;
+    return age > waited_ns ? age - waited_ns : 0;
+}
+
+static uint64_t flight_so_far(const worker_t *w, const slot_t *slot, uint64_t now) {
+    if (!w->llm || !slot->call_tag) return 0;
+    return flight_ns(slot, llm_engine_waited_ns(w->llm, slot->call_tag, now), now);
+}
+
+/* The alarm that rings is that of the wall time. A row that has only waited for its turn has time left: then
+ * the alarm is set anew. */
+static bool has_time_left(worker_t *w, slot_t *slot, uint64_t now) {
+    uint64_t due = slot->agenda.alarm_ns + wait_clock_moves(&slot->wait, now, flight_so_far(w, slot, now));
+    if (!slot->wait.runs || due <= now) return false;
+    agenda_set_alarm(w->agenda, &slot->agenda, due);
+    return true;
 }
 
 /* ---- driving */
@@ -444,6 +480,7 @@ static void drive_llm(worker_t *w, uint64_t now) {
         else if (answer.has_unit)
             permit_give(answer.permit);
         answer.has_unit = false;
+        if (wanted) end_wait(w, slot, flight_ns(slot, answer.waited_ns, now), now);
         if (wanted)
             worker_report_answer(w, slot,
                                  answer.cause == LLM_CAUSE_NONE ? PASSAGE_CALL_ANSWERED : PASSAGE_CALL_FAILED,
@@ -496,6 +533,8 @@ static slot_t *slot_of_entry(agenda_entry_t *entry) {
 
 static void drive_agenda(worker_t *w, uint64_t now) {
     for (slot_t *slot; (slot = slot_of_entry(agenda_take_alarm(w->agenda, now)));) {
+        if (has_time_left(w, slot, now)) continue;
+        end_wait(w, slot, flight_so_far(w, slot, now), now);
         worker_report(w, slot, PASSAGE_WAKE, now);
     }
     for (size_t turns = agenda_turns(w->agenda); turns > 0; turns--) {
@@ -509,6 +548,7 @@ static void hand_out_units(worker_t *w, worker_job_t *job, uint64_t now) {
     while (!ring_empty(&job->unit_queue) && permit_take(&job->units)) {
         slot_t *slot = RING_OWNER(ring_first(&job->unit_queue), slot_t, unit_turn);
         slot->has_unit = true;
+        end_wait(w, slot, 0, now);
         worker_report(w, slot, PASSAGE_UNIT, now);
     }
 }

@@ -134,7 +134,7 @@ void integer_sum_add(integer_sum_t *sum, uint32_t factor, uint32_t digit) {
 }
 
 value_t integer_sum_take(integer_sum_t *sum, bool negative) {
-    char digits[SUM_LIMBS * LIMB_DIGITS + 1] = "0";
+    char digits[1 + SUM_LIMBS * LIMB_DIGITS + 1] = "0";
     size_t len = 1;
     for (size_t i = sum->count; i-- > 0; len += LIMB_DIGITS)
         snprintf(digits + len, LIMB_DIGITS + 1, "%09u", sum->limbs[i]);

@@ -32,6 +32,7 @@ typedef struct json_repairs {
     uint64_t characters; /* lone surrogates */
 } json_repairs_t;
 json_repairs_t json_repairs_so_far(void);
+json_repairs_t json_repairs_since(json_repairs_t before);
 
 typedef enum json_style {
     JSON_COMPACT, /* {"a":1,"b":[1,2]}: requests, messages */

@@ -465,6 +465,10 @@ int json_parse(json_parser_t *parser, const char *bytes, size_t len, value_t *ou
 
 json_repairs_t json_repairs_so_far(void) { return repairs; }
 
+json_repairs_t json_repairs_since(json_repairs_t before) {
+    return {repairs.nulls - before.nulls, repairs.characters - before.characters};
+}
+
 int json_parse_text(const char *bytes, size_t len, value_t *out, err_t *err) {
     static thread_local json_parser parser;
     return json_parse(&parser, bytes, len, out, err);

@@ -21,16 +21,17 @@ typedef struct llm_answer {
     /* The receiver holds a unit of `permit` now: it goes on with it, or gives it back. */
     bool has_unit;
     struct permit *permit; /* the request's (core/llm/permit.h); NULL: none was needed */
-    value_t text;          /* owned by the receiver; null when failed */
+    /* Owned by the receiver. When failed: the reason in full, if error.text had to cut it, else null. */
+    value_t text;
     /* What came beside the text as reasoning, owned likewise; null: nothing did, or the call failed. */
     value_t reasoning;
     bool replayed; /* from the call journal: no request was made for it */
     char finish_reason[24];
+    uint32_t replaced; /* lone surrogates of the answer that are U+FFFD in the texts */
     uint32_t prompt_tokens, completion_tokens; /* summed over the requests of this call */
     uint32_t requests;                         /* HTTP requests made */
     uint32_t
-        attempts; /* of these: those that count for the retry policy; a rejected request (429) does not */
-    uint64_t flight_ns; /* how long they were in flight, together; the rest of its time the call has waited */
+        attempts; /* of these: those that count for the retry policy; one that is rejected (429) does not */
     uint32_t retries[LLM_CAUSES]; /* by cause of the failure that was retried */
     /* Sent to full body, the successful request first; latency_count of them. */
     uint32_t latency_us[LLM_LATENCIES_MAX];

@@ -43,10 +43,8 @@ void row_notes_add(row_notes_t *notes, row_note_kind_t kind, const char *name, u
 
 const char *row_notes_kind_name(row_note_kind_t kind) {
     static const char *const names[ROW_NOTE_KINDS] = {
-        [ROW_NOTE_NOTHING] = "nothing",
-        [ROW_NOTE_ZERO] = "zero",
-        [ROW_NOTE_NOT_JSON] = "not_json",
-        [ROW_NOTE_NULLED] = "nulled",
+        [ROW_NOTE_NOTHING] = "nothing", [ROW_NOTE_ZERO] = "zero",         [ROW_NOTE_NOT_JSON] = "not_json",
+        [ROW_NOTE_NULLED] = "nulled",   [ROW_NOTE_REPLACED] = "replaced",
     };
     assert(kind < ROW_NOTE_KINDS);
     return names[kind];

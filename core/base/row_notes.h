@@ -13,6 +13,7 @@ typedef enum row_note_kind {
     ROW_NOTE_NOT_JSON, /* an answer that is not JSON, under `select: jsonpath`; named "<block>" */
     ROW_NOTE_NULLED,   /* a value that JSON has not (NaN, an infinity) and became null; named "<block>", or
                         * "input" */
+    ROW_NOTE_REPLACED, /* a lone surrogate that became U+FFFD; named like ROW_NOTE_NULLED */
     ROW_NOTE_KINDS
 } row_note_kind_t;
 
@@ -35,7 +36,8 @@ typedef struct row_notes {
 
 /* Adds `count` of this kind and name. kind < ROW_NOTE_KINDS, asserted. */
 void row_notes_add(row_notes_t *notes, row_note_kind_t kind, const char *name, uint32_t count);
-/* "nothing", "zero", "not_json", "nulled": the keys of a summary. kind < ROW_NOTE_KINDS, asserted. */
+/* "nothing", "zero", "not_json", "nulled", "replaced": the keys of a summary. kind < ROW_NOTE_KINDS,
+ * asserted. */
 const char *row_notes_kind_name(row_note_kind_t kind);
 
 #endif

@@ -371,13 +371,16 @@ static bool ascii_to_number(const char *bytes, size_t len, value_t *out) {
     if (len && (*at == '-' || *at == '+')) at++;
     if (!is_number(at, end, &whole)) return false;
     size_t digits = (size_t)(end - at);
+    value_t n;
     if (whole) {
-        *out = integer_from_digits(at, digits, negative);
+        n = integer_from_digits(at, digits, negative);
     } else {
         double r = real_parse(at, digits);
-        *out = value_real(negative ? -r : r);
+        n = value_real(negative ? -r : r);
     }
-    return out->kind != VALUE_REAL || !isinf(out->real);
+    if (n.kind == VALUE_REAL && isinf(n.real)) return false;
+    *out = n;
+    return true;
 }
 
 bool text_to_exact_number(const char *bytes, size_t len, value_t *out) {
@@ -395,9 +398,12 @@ bool text_to_exact_number(const char *bytes, size_t len, value_t *out) {
 }
 
 bool text_to_number(const char *bytes, size_t len, value_t *out) {
-    if (!text_to_exact_number(bytes, len, out)) return false;
-    if (out->kind == VALUE_BIGINT) value_replace(out, value_real(integer_to_real(*out)));
-    return out->kind != VALUE_REAL || !isinf(out->real);
+    value_t n;
+    if (!text_to_exact_number(bytes, len, &n)) return false;
+    if (n.kind == VALUE_BIGINT) value_replace(&n, value_real(integer_to_real(n)));
+    if (n.kind == VALUE_REAL && isinf(n.real)) return false;
+    *out = n;
+    return true;
 }
 
 /* ---- upper and lower case */

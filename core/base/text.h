@@ -21,8 +21,8 @@ void text_write_int(buf_t *out, int64_t i); /* decimal */
 str_t *text_of(value_t v);
 
 /* The number a text stands for, by the rules of Python's int() and float() on trimmed text, but without
- * underscores, "inf" and "nan". False if the text is no number, or is one beyond all reals (1e999). Integers
- * beyond 64 bits become reals: *out needs no release. */
+ * underscores, "inf" and "nan". False, and *out is untouched, if the text is no number, or is one beyond all
+ * reals (1e999). Integers beyond 64 bits become reals: *out needs no release. */
 bool text_to_number(const char *bytes, size_t len, value_t *out);
 /* The same, but integers keep their digits: *out is owned by the caller. */
 bool text_to_exact_number(const char *bytes, size_t len, value_t *out);

@@ -40,6 +40,11 @@ void lines_destroy(lines_t **lines) {
     *lines = NULL;
 }
 
+size_t bom_length(const char *bytes, size_t len) {
+    size_t n = strlen(UTF8_BOM);
+    return len >= n && memcmp(bytes, UTF8_BOM, n) == 0 ? n : 0;
+}
+
 bool line_blank(const char *bytes, size_t len) {
     for (size_t i = 0; i < len; i++)
         if (bytes[i] != ' ' && bytes[i] != '\t' && bytes[i] != '\r' && bytes[i] != '\n') return false;

@@ -34,6 +34,9 @@ uint64_t lines_given(const lines_t *lines);
 /* After a failure: the unfinished line before it, without a NUL behind it. */
 const char *lines_rest_peek(const lines_t *lines, size_t *len);
 
+#define UTF8_BOM "\xEF\xBB\xBF"
+size_t bom_length(const char *bytes,
+                  size_t len);                  /* of the byte order mark that a text begins with; 0: none */
 bool line_blank(const char *bytes, size_t len); /* nothing but white space (JSON's: space, tab, CR, LF) */
 
 #endif

@@ -2,18 +2,20 @@
  *
  * Each record becomes one `row_record_t`: its index (blank lines do not count) and the bytes of a JSON
  * object. JSONL lines are passed on as they are, unparsed (the worker parses them); CSV records become
- * {"column": "text", ...}. A record that cannot be a row (CSV with an open quote at the end, a line over
+ * {"column": "text", ...}. A record that cannot be a row (CSV with a stray quote, a line over
  * DATA_LINE_BYTES_MAX, invalid UTF-8) has `bad` set: it fails as its own row, whose reason names the line,
  * and reading goes on. Memory: one read block and one record.
  *
  * The format follows from the end of the name, before an optional .gz, .zst or .zstd:
  *
  *     .jsonl .ndjson .json    JSONL
- *     .csv                    CSV
- *     .tsv                    CSV with tabs as separators
+ *     .csv                    CSV; separated by ';' when the header has that and no comma
+ *     .tsv                    fields between tabs, without quoting
  *     -                       stdin: JSONL, unless the caller gives a format
  *
- * Compressed input without such a name is recognised by its magic bytes. A BOM is skipped.
+ * Compressed input without such a name is recognised by its magic bytes. A BOM is skipped. Whatever the name
+ * says, UTF-16, a JSON array, objects that go over several lines and the like are recognised by the first
+ * bytes and refused with the way out: a file at reader_open, a pipe when its first bytes have come.
  */
 #ifndef SDG_DATA_READER_H
 #define SDG_DATA_READER_H
@@ -26,6 +28,13 @@
 
 typedef enum data_format { DATA_AUTO, DATA_JSONL, DATA_CSV, DATA_TSV } data_format_t;
 
+/* How a dataset is to be read. */
+typedef struct data_form {
+    data_format_t format; /* DATA_AUTO: by the name */
+    char delimiter; /* between the fields of CSV or TSV; it makes an unknown name CSV. 0: by format and header
+                     */
+} data_form_t;
+
 typedef struct reader reader_t;
 
 typedef struct row_record {
@@ -36,10 +45,20 @@ typedef struct row_record {
     const char *bad; /* NULL, or the reason: "input line 12: ..." */
 } row_record_t;
 
-/* NULL and a sentence that says what to do: not found, a folder, an unknown format, no permission. The header
- * of a CSV file is read here; a column name that is empty or there twice is an error that names it. */
+/* NULL and a sentence that says what to do: not found, a folder, an unknown format, no permission, text in
+ * another form. The header of a CSV file is read here. A column without a name is called column_N, its number
+ * counted from 1; of columns with the same name the last one counts: reader_notes tells. */
 reader_t *reader_open(const char *path, data_format_t format, err_t *err);
+reader_t *reader_open_as(const char *path, const data_form_t *form, err_t *err);
 void reader_close(reader_t **reader);
+
+/* What a person should know of the input before it is used, one sentence a line; "" when there is nothing. */
+const char *reader_notes(const reader_t *reader);
+/* How it is read: a format, and with CSV and TSV a delimiter. */
+data_form_t reader_form(const reader_t *reader);
+
+/* Is each line of the file that is not blank a record, and the file not packed? */
+bool reader_counts_by_lines(const reader_t *reader);
 
 enum { READER_WAIT = 2 };
 
@@ -68,5 +87,8 @@ uint64_t reader_consumed(const reader_t *reader);
  * to 8 MiB, else over the first and last MiB and 64 samples of 64 KiB between them, so its cost does not grow
  * with the file. "stdin" for "-", "stream" for a pipe. */
 int data_identity(const char *path, char *out, size_t out_size, err_t *err);
+/* The same, with the form behind it when it is not the one that the name of the file promises: other columns
+ * are another input. */
+int reader_identity(const reader_t *reader, const char *path, char *out, size_t out_size, err_t *err);
 
 #endif

@@ -22,6 +22,7 @@
 #include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 enum { MAGIC_BYTES = 4, GZIP_WINDOW = 15 + 16 };
 
@@ -44,7 +45,9 @@ struct stream {
     uint64_t member_end, member_text_end;
     uint64_t size;  /* of the file; 0 unknown */
     uint64_t limit; /* of bytes_read */
-    err_t failure;  /* code != 0: what every further read answers */
+    char *ahead;    /* STREAM_PEEK_MAX bytes of text read by stream_peek and not given yet; owned */
+    size_t ahead_at, ahead_len;
+    err_t failure; /* code != 0: what every further read answers */
     bool torn;
 };
 
@@ -59,6 +62,7 @@ stream_coding_t stream_coding_of(const char *path) {
     return STREAM_PLAIN;
 }
 
+stream_coding_t stream_coding(const stream_t *s) { return s->coding; }
 const char *stream_name(const stream_t *s) { return s->name; }
 uint64_t stream_member_end(const stream_t *s) {
     return s->coding == STREAM_PLAIN ? s->bytes_read : s->member_end;
@@ -136,6 +140,7 @@ void stream_close(stream_t **stream) {
     ZSTD_freeDStream(s->zstd);
     if (s->owns_fd) close(s->fd);
     free(s->in);
+    free(s->ahead);
     free(s->name);
     free(s);
     *stream = NULL;
@@ -247,15 +252,47 @@ static int step_gzip(stream_t *s, char *to, size_t room, size_t *made) {
     return fail_damaged(s, "gzip", s->z->msg ? s->z->msg : "unknown compression");
 }
 
+/* The largest window that is taken, as a power of 2: that of zstd's own format, or what the machine's memory
+ * holds, but never less than what zstd takes unasked. */
+static int window_log_max(void) {
+    enum { UNASKED = 27 };
+    long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
+    int most = (int)ZSTD_dParam_getBounds(ZSTD_d_windowLogMax).upperBound;
+    if (pages < 0 || page_bytes < 0) return UNASKED;
+    while (most > UNASKED && ((uint64_t)1 << most) > (uint64_t)pages * (uint64_t)page_bytes)
+        most--;
+    return most;
+}
+
+static bool start_zstd(stream_t *s) {
+    s->zstd = ZSTD_createDStream();
+    return s->zstd && !ZSTD_isError(ZSTD_DCtx_setParameter(s->zstd, ZSTD_d_windowLogMax, window_log_max()));
+}
+
+/* Not damaged: its window does not fit. */
+static int fail_window(stream_t *s, const char *why) {
+    return err_set(&s->failure, SDG_ELIMIT,
+                   "%s: compressed with a longer window than this machine has memory for (%s): pack it anew "
+                   "with a shorter one: zstd -dc --long=31 %s | zstd -o NEW.zst",
+                   s->name, why, s->name);
+}
+
+static int fail_zstd(stream_t *s, size_t rc) {
+    ZSTD_ErrorCode code = ZSTD_getErrorCode(rc);
+    const char *why = ZSTD_getErrorName(rc);
+    bool memory = code == ZSTD_error_frameParameter_windowTooLarge || code == ZSTD_error_memory_allocation;
+    return memory ? fail_window(s, why) : fail_damaged(s, "zstd", why);
+}
+
 static int step_zstd(stream_t *s, char *to, size_t room, size_t *made) {
-    if (!s->zstd && !(s->zstd = ZSTD_createDStream())) return fail(s, "zstd cannot be started");
+    if (!s->zstd && !start_zstd(s)) return fail(s, "zstd cannot be started");
     ZSTD_inBuffer in = {s->in, s->in_len, s->in_at};
     ZSTD_outBuffer out = {to, room, 0};
     size_t rc = ZSTD_decompressStream(s->zstd, &out, &in);
     bool progress = in.pos > s->in_at || out.pos > 0;
     s->in_at = in.pos;
     *made = out.pos;
-    if (ZSTD_isError(rc)) return fail_damaged(s, "zstd", ZSTD_getErrorName(rc));
+    if (ZSTD_isError(rc)) return fail_zstd(s, rc);
     if (progress && rc == 0) end_member(s, *made);
     if (progress && rc != 0) s->in_member = true;
     return 0;
@@ -279,8 +316,8 @@ static ssize_t read_decoded(stream_t *s, char *to, size_t room) {
     }
 }
 
-ssize_t stream_read(stream_t *s, char *to, size_t room, err_t *err) {
-    assert(room > 0);
+/* As stream_read, past what was peeked at. */
+static ssize_t read_text(stream_t *s, char *to, size_t room) {
     ssize_t n = s->failure.code;
     if (room > INT32_MAX) room = INT32_MAX;
     if (n == 0 && s->sniff) n = sniff(s);
@@ -290,6 +327,41 @@ ssize_t stream_read(stream_t *s, char *to, size_t room, err_t *err) {
     } else if (n == 0) {
         n = read_decoded(s, to, room);
     }
+    return n;
+}
+
+int stream_peek(stream_t *s, size_t want, const char **bytes, size_t *n) {
+    ssize_t got = 1;
+    assert(want <= STREAM_PEEK_MAX);
+    if (!s->ahead) s->ahead = xmalloc(STREAM_PEEK_MAX);
+    memmove(s->ahead, s->ahead + s->ahead_at, s->ahead_len - s->ahead_at);
+    s->ahead_len -= s->ahead_at;
+    s->ahead_at = 0;
+    while (s->ahead_len < want &&
+           (got = read_text(s, s->ahead + s->ahead_len, STREAM_PEEK_MAX - s->ahead_len)) > 0)
+        s->ahead_len += (size_t)got;
+    *bytes = s->ahead;
+    *n = s->ahead_len;
+    return got < 0 ? (int)got : 0;
+}
+
+static size_t give_peeked(stream_t *s, char *to, size_t room) {
+    size_t left = s->ahead_len - s->ahead_at, n = left < room ? left : room;
+    if (n == 0) return 0;
+    memcpy(to, s->ahead + s->ahead_at, n);
+    s->ahead_at += n;
+    if (n < left) return n;
+    free(s->ahead);
+    s->ahead = NULL;
+    s->ahead_at = s->ahead_len = 0;
+    return n;
+}
+
+ssize_t stream_read(stream_t *s, char *to, size_t room, err_t *err) {
+    assert(room > 0);
+    size_t peeked = give_peeked(s, to, room);
+    if (peeked) return (ssize_t)peeked;
+    ssize_t n = read_text(s, to, room);
     if (n < 0 && n != STREAM_WAIT && err) *err = s->failure;
     return n;
 }

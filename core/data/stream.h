@@ -4,7 +4,7 @@
  * stream_read gives what is there, like read(2): it passes a slow pipe on piece by piece and never waits to
  * fill a block. A stream that ends inside a member, or is damaged, first delivers what could be decoded and
  * then fails for good, with the file and the place in the sentence. Memory: one read block and the decoder
- * (zstd: the window of the file, at most 128 MiB).
+ * (zstd: the window of the file, as zstd --long makes it up to 2 GiB if the machine has that).
  */
 #ifndef SDG_DATA_STREAM_H
 #define SDG_DATA_STREAM_H
@@ -37,11 +37,19 @@ stream_t *stream_from_fd(int fd, const char *name, stream_coding_t coding);
 void stream_limit(stream_t *stream, uint64_t bytes);
 void stream_close(stream_t **stream);
 
+/* How it is packed; of a stream whose name promises nothing, known after the first stream_read or
+ * stream_peek. */
+stream_coding_t stream_coding(const stream_t *stream);
 /* From now on a pipe, terminal or socket that has nothing to give is answered with STREAM_WAIT. The
  * descriptor's flags stay as they are (a shell may share it). Regular files never wait. */
 void stream_set_waiting(stream_t *stream);
 /* The descriptor to poll while waiting; -1 for a regular file. */
 int stream_fd(const stream_t *stream);
+
+/* Shows what stream_read will give next, at least `want` bytes if there are so many; 1 .. STREAM_PEEK_MAX.
+ * *n is less than that only at the end, and with a code other than 0: STREAM_WAIT, or a failure. */
+enum { STREAM_PEEK_MAX = 256 << 10 };
+int stream_peek(stream_t *stream, size_t want, const char **bytes, size_t *n);
 
 /* How many bytes were put into `to` (1..room), 0 at the end, STREAM_WAIT (err is untouched), or the negative
  * code of a failure, which every later call repeats. */

@@ -2,8 +2,8 @@
  * newlines in quotes, and compressed files must be unpacked, so the reader itself reads those on. */
 #include "core/data/survey.h"
 
+#include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 
 #include "core/base/limits.h"
@@ -38,13 +38,6 @@ static int take_sample(reader_t *reader, survey_each_fn *each, void *arg, survey
     return got;
 }
 
-/* Plain text, one record a line. */
-static bool counts_by_lines(const char *path) {
-    const char *dot = strrchr(path, '.');
-    return dot && (strcasecmp(dot, ".jsonl") == 0 || strcasecmp(dot, ".ndjson") == 0 ||
-                   strcasecmp(dot, ".json") == 0);
-}
-
 /* Counts the lines that are not blank, from the start of the file. */
 static int count_lines(const char *path, survey_t *out, err_t *err) {
     stream_t *stream = stream_open(path, err);
@@ -54,7 +47,8 @@ static int count_lines(const char *path, survey_t *out, err_t *err) {
     uint64_t rows = 0;
     int got;
     while ((got = lines_next(lines, &line, err)) == 1) {
-        rows += line.too_long || !line_blank(line.bytes, line.len);
+        size_t bom = line.number == 1 ? bom_length(line.bytes, line.len) : 0;
+        rows += line.too_long || !line_blank(line.bytes + bom, line.len - bom);
     }
     lines_destroy(&lines);
     stream_close(&stream);
@@ -67,14 +61,15 @@ static int count_lines(const char *path, survey_t *out, err_t *err) {
 /* Reads up to SURVEY_READ_BYTES_MAX of the file; of a larger one the rest is estimated by proportion. */
 static int read_on(reader_t *reader, survey_t *out, err_t *err) {
     row_record_t record;
-    uint64_t done = 0, total = 0;
+    uint64_t done = 0, ahead, total;
     int got = 1;
     out->rows = out->sampled;
     while (done < SURVEY_READ_BYTES_MAX && (got = reader_next(reader, &record, err)) == 1) {
         out->rows++;
-        if (out->rows % 256 == 0) reader_progress(reader, &done, &total);
+        done = reader_consumed(reader);
     }
     if (got < 0) return got;
+    reader_progress(reader, &ahead, &total);
     out->exact = got == 0;
     if (!out->exact && done) out->rows = (uint64_t)((double)out->rows * (double)total / (double)done + 0.5);
     return SDG_OK;
@@ -88,16 +83,18 @@ static void estimate(survey_t *out) {
 }
 
 /* Sample first; then the cheapest way to the number of rows that the input allows. */
-int survey_input(const char *path, survey_each_fn *each, void *arg, survey_t *out, err_t *err) {
+int survey_input(const char *path, const data_form_t *form, survey_each_fn *each, void *arg, survey_t *out,
+                 err_t *err) {
     *out = (survey_t){0};
     if (!can_be_looked_at(path, &out->file_bytes)) return SDG_OK;
-    reader_t *reader = reader_open(path, DATA_AUTO, err);
+    reader_t *reader = reader_open_as(path, form, err);
     if (!reader) return err->code;
+    snprintf(out->notes, sizeof out->notes, "%s", reader_notes(reader));
     int got = take_sample(reader, each, arg, out, err);
     if (got == 0) {
         out->rows = out->sampled;
         out->exact = true;
-    } else if (got == 1 && !counts_by_lines(path)) {
+    } else if (got == 1 && !reader_counts_by_lines(reader)) {
         got = read_on(reader, out, err);
     } else if (got == 1 && out->file_bytes > SURVEY_COUNT_BYTES_MAX) {
         estimate(out);

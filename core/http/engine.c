@@ -1,18 +1,21 @@
 /* engine.c - see engine.h.
  *
  * The one idea: a call is always in exactly one place, and its state names that place: its route's queue, the
- * HTTP layer, the heap of retry times, or the list of finished calls. To move on, a call leaves one place and
- * enters the next; call_set_state keeps the gauges. So there is exactly one answer per call, however it ends.
+ * HTTP layer, the heap of retry times, its endpoint's held calls, or the list of finished calls. To move on,
+ * a call leaves one place and enters the next; call_set_state keeps the gauges. So there is exactly one
+ * answer per call, however it ends.
  *
- * Permits, replicas and their health belong to the endpoint, queues to the route, units to the owner of the
+ * Permits and replicas belong to the endpoint, queues to the route, units to the owner of the
  * permit that requests name. An endpoint is in the ring `hungry` while it has free permits and calls that
  * wait; only hungry endpoints are looked at when calls are started. Such calls may lack units, and nobody
  * tells the engine when a unit is given back. So each drive tries the routes of hungry endpoints, and
- * llm_engine_timeout_ms looks at them, too.
+ * llm_engine_timeout_ms looks at them, too. When no replica takes a request now, endpoint->opens_ns says when
+ * one will; until then the endpoint's calls wait, whatever units there are.
  */
 #include "core/http/engine.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,9 +26,11 @@
 #include "core/base/heap.h"
 #include "core/base/idmap.h"
 #include "core/base/limits.h"
+#include "core/base/log.h"
 #include "core/base/ring.h"
 #include "core/base/text.h"
 #include "core/http/http.h"
+#include "core/http/replica.h"
 #include "core/llm/chat.h"
 #include "core/llm/endpoint.h"
 #include "core/llm/limits.h"
@@ -34,8 +39,10 @@
 enum {
     PERMITS_FIRST = 8,            /* of an endpoint, until llm_engine_set_permits */
     TIMEOUT_DEFAULT_MS = 3600000, /* of one request, as documented */
-    AVOID_FIRST_MS = 250,         /* how long a replica that failed once is passed over; doubles each time */
-    AVOID_DOUBLINGS = 7,          /* at most so many doublings: half a minute */
+    AGAIN_MS = 100,          /* a call that was rejected comes back so soon while nothing slows it down */
+    SHORT_MS = 200,          /* how long no request is begun when there was no descriptor for one */
+    CALLS_SEARCHED_MAX = 64, /* calls of a route that are looked at for one whose replicas are open */
+    CLOSED_MS_MIN = 500,     /* an endpoint that opens sooner is not called closed */
 };
 static const uint64_t NEVER = UINT64_MAX;
 
@@ -44,32 +51,27 @@ typedef enum llm_call_state {
     CALL_QUEUED,
     CALL_IN_FLIGHT,
     CALL_BACKING_OFF,
+    CALL_HELD,
     CALL_FINISHED
 } llm_call_state_t;
-
-typedef struct llm_replica {
-    char *url;                 /* of its chat page; owned */
-    http_target_t *targets[2]; /* without and with HTTP/2; owned. NULL: no route has asked for it */
-    uint32_t in_flight;
-    uint32_t failures;       /* requests that failed in a row */
-    uint32_t rests;          /* how often in a row it was avoided */
-    uint64_t avoid_until_ns; /* passed over until then if another replica will do */
-} llm_replica_t;
 
 typedef struct llm_endpoint {
     ring_node_t place;  /* in engine->endpoints */
     ring_node_t hungry; /* in engine->hungry while it has room and calls wait */
     uint64_t id;
     char *addresses; /* owned; compared beside the id, which another program may have got wrong */
-    llm_replica_t *replicas;
+    replica_t *replicas;
     size_t replica_count;
-    size_t replica_turn;  /* where the search for a replica begins, so that equal ones take turns */
-    uint32_t route_count; /* open routes of it */
-    permit_t permit;      /* of requests in flight */
-    ring_t turns;         /* routes with queued calls, the next one first */
+    size_t replica_turn;    /* where the search for a replica begins */
+    endpoint_state_t state; /* when it was last looked at */
+    uint64_t opens_ns;      /* until then no replica takes a request of the calls that wait; 0: one may */
+    ring_t held;            /* calls that all its replicas refuse */
+    uint32_t route_count;   /* open routes of it */
+    bool streams;           /* it has answered with an event stream, although none was asked for */
+    permit_t permit;        /* of requests in flight */
+    ring_t turns;           /* routes with queued calls, the next one first */
     size_t turn_count;
     llm_load_t load;
-    ring_t in_flight;     /* calls, the oldest request first */
     uint64_t answered_ns; /* when the last good answer came; 0: none has */
     struct {              /* what went wrong last */
         llm_cause_t cause;
@@ -86,7 +88,7 @@ typedef struct llm_route {
     ring_t queue;            /* the other queued calls */
     ring_t calls;            /* all calls of the route, in whatever state */
     http_headers_t *headers; /* owned, borrowed by requests */
-    char *key;               /* owned; NULL: none. Only needed to hide it in what servers say */
+    char *key;               /* owned; "": none. Only needed to hide it in what servers say */
     bool http2;
     uint32_t timeout_ms;
     retry_policy_t retry;
@@ -94,17 +96,20 @@ typedef struct llm_route {
 } llm_route_t;
 
 typedef struct llm_call {
-    ring_node_t place;    /* in its route's retries or queue, or in engine->finished */
+    ring_node_t place;    /* in its route's retries or queue, in endpoint->held, or in engine->finished */
     ring_node_t of_route; /* in route->calls */
     ring_node_t fresh;    /* in engine->fresh: submitted with a unit since the last drive */
-    ring_node_t flight;   /* in endpoint->in_flight while in flight */
+    flight_t flight;      /* at its replica while in flight; what it was then */
     uint64_t since_ns;    /* when its request was sent, or when it began to wait */
     uint64_t tag;         /* the caller's */
     llm_call_state_t state;
     bool has_unit; /* of `permit` */
     permit_t *permit;
     llm_route_t *route;
-    llm_replica_t *replica;    /* while in flight */
+    replica_t *replica;        /* while in flight */
+    replica_set_t refused_by;  /* replicas that have refused it */
+    uint64_t refused_ns;       /* when the last of them did */
+    bool unreached;            /* the last of them could not be reached */
     http_transfer_t *transfer; /* while in flight */
     size_t due_place;          /* in engine->back_offs; 0: in none */
     http_headers_t *headers;   /* owned; NULL: the route's */
@@ -125,6 +130,13 @@ struct llm_engine {
     uint32_t route_count; /* length of `routes` */
     uint32_t route_cap;
     uint32_t routes_open;
+    bool hold;
+    uint64_t news;           /* of endpoints */
+    uint32_t in_flight;      /* requests, of all endpoints */
+    uint32_t in_flight_max;  /* what there are descriptors for, as far as one knows */
+    uint32_t in_flight_most; /* what in_flight_max may grow to again */
+    uint64_t short_until_ns; /* no request is begun until then: there was no descriptor for the last one */
+    bool shortage_said;
     idmap_t calls;    /* unfinished ones, by tag */
     heap_t back_offs; /* calls, by the time of their retry */
     ring_t fresh;
@@ -138,6 +150,7 @@ static uint32_t *gauge_of(llm_load_t *load, llm_call_state_t state) {
     case CALL_QUEUED: return &load->queued;
     case CALL_IN_FLIGHT: return &load->in_flight;
     case CALL_BACKING_OFF: return &load->backing_off;
+    case CALL_HELD: return &load->held;
     case CALL_NEW:
     case CALL_FINISHED: break;
     }
@@ -156,18 +169,27 @@ static void call_set_state(llm_call_t *call, llm_call_state_t state) {
     call->state = state;
 }
 
-static void call_free(llm_call_t *call) {
-    ring_remove(&call->of_route);
-    ring_remove(&call->flight);
-    http_headers_free(call->headers);
-    llm_answer_clear(&call->answer);
-    free(call);
-}
-
 static void call_give_unit(llm_call_t *call) {
     if (!call->has_unit) return;
     permit_give(call->permit);
     call->has_unit = false;
+}
+
+static bool call_waits(const llm_call_t *call) {
+    return call->state == CALL_QUEUED || call->state == CALL_BACKING_OFF || call->state == CALL_HELD;
+}
+
+/* From now on the call waits, unless it does already. */
+static void call_wait(llm_call_t *call, uint64_t now_ns) {
+    call_give_unit(call);
+    if (!call_waits(call)) call->since_ns = now_ns;
+}
+
+static void call_free(llm_call_t *call) {
+    ring_remove(&call->of_route);
+    http_headers_free(call->headers);
+    llm_answer_clear(&call->answer);
+    free(call);
 }
 
 static void count_finished(llm_load_t *load, llm_cause_t cause) {
@@ -186,14 +208,15 @@ static void call_finish(llm_engine_t *engine, llm_call_t *call, llm_cause_t caus
     ring_add_last(&engine->finished, &call->place);
 }
 
-static void call_back_off(llm_engine_t *engine, llm_call_t *call, llm_cause_t cause, uint64_t now_ns,
-                          uint32_t wait_ms) {
+static void count_retry(llm_call_t *call, llm_cause_t cause) {
     call->answer.retries[cause]++;
     call->route->load.retries[cause]++;
     call->route->endpoint->load.retries[cause]++;
-    call_give_unit(call);
+}
+
+static void call_back_off(llm_engine_t *engine, llm_call_t *call, uint64_t now_ns, uint32_t wait_ms) {
+    call_wait(call, now_ns);
     call_set_state(call, CALL_BACKING_OFF);
-    call->since_ns = now_ns;
     heap_add(&engine->back_offs, now_ns + wait_ms * MILLISECOND, call, &call->due_place);
 }
 
@@ -212,6 +235,7 @@ static void call_enqueue(llm_engine_t *engine, llm_call_t *call, bool retried) {
     bool first = ring_empty(&route->queue) && ring_empty(&route->retries);
     ring_add_last(retried ? &route->retries : &route->queue, &call->place);
     call_set_state(call, CALL_QUEUED);
+    route->endpoint->opens_ns = 0;
     if (!first) return;
     ring_add_last(&route->endpoint->turns, &route->turn);
     route->endpoint->turn_count++;
@@ -226,68 +250,15 @@ static void call_dequeue(llm_call_t *call) {
     route->endpoint->turn_count--;
 }
 
-static llm_call_t *route_front(llm_route_t *route) {
-    ring_node_t *node = ring_first(&route->retries);
-    if (!node) node = ring_first(&route->queue);
-    return RING_OWNER(node, llm_call_t, place);
-}
-
-/* The error of a call: the last reason, and what was done about it. */
-static void failure_describe(llm_answer_t *answer, const err_t *reason, retry_hint_t hint) {
-    char wait[64] = "", tries[48] = "";
-    if (hint.after_ms > LLM_RETRY_AFTER_MAX_S * INT64_C(1000))
-        snprintf(wait, sizeof wait, " (the server asks to wait %lld s)", (long long)(hint.after_ms / 1000));
-    if (answer->requests > 1) snprintf(tries, sizeof tries, " (after %u attempts)", answer->requests);
-    err_set(&answer->error, reason->code, "%s%s%s", reason->text, wait, tries);
-}
-
-/* --- replicas --- */
-
-/* While all replicas are avoided, the one with the fewest failures in a row is the likeliest to answer; a
- * dead one has the fewest requests in flight because it fails at once. */
-static bool replica_is_better(const llm_replica_t *a, const llm_replica_t *b, uint64_t now_ns) {
-    bool a_avoided = a->avoid_until_ns > now_ns, b_avoided = b->avoid_until_ns > now_ns;
-    if (a_avoided != b_avoided) return b_avoided;
-    if (a_avoided && a->failures != b->failures) return a->failures < b->failures;
-    return a->in_flight < b->in_flight;
-}
-
-static llm_replica_t *replica_choose(llm_endpoint_t *endpoint, uint64_t now_ns) {
-    size_t count = endpoint->replica_count, turn = endpoint->replica_turn;
-    llm_replica_t *best = &endpoint->replicas[turn];
-    for (size_t i = 1; i < count; i++) {
-        llm_replica_t *other = &endpoint->replicas[(turn + i) % count];
-        if (replica_is_better(other, best, now_ns)) best = other;
-    }
-    endpoint->replica_turn = (size_t)(best - endpoint->replicas + 1) % count;
-    return best;
-}
-
-/* Notes how a request to the replica ended. A dead replica fails at once, so it has the fewest requests in
- * flight: without this it would draw every request. */
-static void replica_learn(llm_replica_t *replica, llm_cause_t cause, uint64_t now_ns) {
-    bool ill = cause == LLM_CAUSE_CONNECTION || cause == LLM_CAUSE_TIMEOUT || cause == LLM_CAUSE_SERVER ||
-               cause == LLM_CAUSE_OVERLOAD;
-    if (!ill) {
-        replica->failures = replica->rests = 0;
-        replica->avoid_until_ns = 0;
-        return;
-    }
-    replica->failures++;
-    if (replica->avoid_until_ns > now_ns) return; /* this request says nothing about the time after that */
-    uint32_t doublings = replica->rests < AVOID_DOUBLINGS ? replica->rests : AVOID_DOUBLINGS;
-    replica->rests++;
-    replica->avoid_until_ns = now_ns + ((uint64_t)AVOID_FIRST_MS << doublings) * MILLISECOND;
-}
-
 /* --- a request ends --- */
 
 static void request_end(llm_engine_t *engine, llm_call_t *call) {
     llm_endpoint_t *endpoint = call->route->endpoint;
-    call->replica->in_flight--;
+    replica_end(call->replica, &call->flight);
     call->replica = NULL;
     call->transfer = NULL;
-    ring_remove(&call->flight);
+    engine->in_flight--;
+    endpoint->opens_ns = 0;
     permit_give(&endpoint->permit);
     endpoint_watch(engine, endpoint);
 }
@@ -306,6 +277,13 @@ static void latency_note(llm_answer_t *answer, uint64_t latency_ns, bool success
     answer->latency_us[success ? 0 : last] = kept;
 }
 
+/* A name that is unknown, no agreement on TLS, and a proxy that wants a password are the endpoint's; whatever
+ * else keeps an answer away may be over the next time. */
+static llm_cause_t broken_cause(http_fault_t fault) {
+    bool lasting = fault == HTTP_FAULT_NAME || fault == HTTP_FAULT_TLS || fault == HTTP_FAULT_PROXY;
+    return lasting ? LLM_CAUSE_ENDPOINT : LLM_CAUSE_CONNECTION;
+}
+
 /* What the reply means, before any decision: LLM_CAUSE_NONE and the text, or a cause and the reason. */
 static llm_cause_t reply_read(const http_reply_t *reply, chat_answer_t *chat, err_t *reason) {
     *chat = (chat_answer_t){.text = value_null(), .reasoning = value_null()};
@@ -315,7 +293,7 @@ static llm_cause_t reply_read(const http_reply_t *reply, chat_answer_t *chat, er
         return LLM_CAUSE_TIMEOUT;
     case HTTP_BROKEN:
         err_set(reason, SDG_EIO, "connection failed: %s", reply->reason);
-        return LLM_CAUSE_CONNECTION;
+        return broken_cause(reply->fault);
     case HTTP_TOO_LARGE:
         err_set(reason, SDG_ELIMIT, "the answer is larger than %zu MiB", LLM_ANSWER_BYTES_MAX >> 20);
         return LLM_CAUSE_MALFORMED;
@@ -351,79 +329,277 @@ static bool is_empty(const llm_call_t *call, const chat_answer_t *chat) {
     return is_blank(chat->text) && !(call->wants_reasoning && chat->reasoning.kind == VALUE_STRING);
 }
 
-/* Keeps what went wrong, for llm_engine_report. */
-static void trouble_note(llm_endpoint_t *endpoint, const llm_replica_t *replica, llm_cause_t cause,
-                         const char *text, uint64_t now_ns) {
+/* Keeps what went wrong, for llm_engine_report. What is wrong with single calls is no trouble of the
+ * endpoint. */
+static void trouble_note(llm_engine_t *engine, llm_endpoint_t *endpoint, const replica_t *replica,
+                         llm_cause_t cause, const char *text, uint64_t now_ns) {
+    if (cause == LLM_CAUSE_REFUSED || cause == LLM_CAUSE_DECLINED) return;
+    engine->news++;
     endpoint->trouble.cause = cause;
     endpoint->trouble.at_ns = now_ns;
     endpoint->trouble.replica = (size_t)(replica - endpoint->replicas);
     utf8_copy_line(endpoint->trouble.text, sizeof endpoint->trouble.text, text, strlen(text));
 }
 
+/* --- what becomes of a call --- */
+
+enum { SAME_REASON_BYTES = 40 }; /* reasons that begin with so many equal bytes are one */
+
+/* The error of a call: the last reason, and what was done about it. */
+static void failure_describe(llm_answer_t *answer, const err_t *reason) {
+    char tries[48] = "";
+    if (answer->attempts > 1) snprintf(tries, sizeof tries, " (after %u attempts)", answer->attempts);
+    err_set(&answer->error, reason->code, "%s%s", reason->text, tries);
+    if (answer->text.kind != VALUE_STRING) return;
+    /* What was kept in full may be of an earlier request. */
+    bool same = strncmp(answer->text.string->data, reason->text, SAME_REASON_BYTES) == 0;
+    char *full = same ? xasprintf("%s%s", answer->text.string->data, tries) : NULL;
+    value_replace(&answer->text, full ? value_text(full) : value_null());
+    free(full);
+}
+
 /* The server gave a completion, perhaps a blank one. */
 static void call_answered(llm_engine_t *engine, llm_call_t *call, chat_answer_t *chat, retry_hint_t hint,
                           uint64_t now_ns) {
     uint32_t wait_ms;
-    if (is_empty(call, chat) && call->answer.retries[LLM_CAUSE_EMPTY] < LLM_EMPTY_RETRIES &&
-        retry_decide(&call->retry, call->answer.requests, LLM_CAUSE_EMPTY, hint, &engine->rng, &wait_ms)) {
+    call->answer.attempts++;
+    if (is_empty(call, chat) && call->answer.retries[LLM_CAUSE_EMPTY] + 1 < call->retry.empty_max &&
+        retry_decide(&call->retry, call->answer.attempts, LLM_CAUSE_EMPTY, hint, &engine->rng, &wait_ms)) {
         value_free(chat->text);
         value_free(chat->reasoning);
-        call_back_off(engine, call, LLM_CAUSE_EMPTY, now_ns, wait_ms);
+        count_retry(call, LLM_CAUSE_EMPTY);
+        call_back_off(engine, call, now_ns, wait_ms);
         return;
     }
     call->answer.text = chat->text;
     call->answer.reasoning = chat->reasoning;
     memcpy(call->answer.finish_reason, chat->finish_reason, sizeof call->answer.finish_reason);
+    call->answer.replaced = chat->replaced;
     call_finish(engine, call, LLM_CAUSE_NONE);
 }
 
-static void call_failed(llm_engine_t *engine, llm_call_t *call, llm_cause_t cause, err_t *reason,
+/* An attempt is spent; the retry policy says whether there is another one. */
+static void call_failed(llm_engine_t *engine, llm_call_t *call, llm_cause_t cause, const err_t *reason,
                         retry_hint_t hint, uint64_t now_ns) {
     uint32_t wait_ms;
-    if (retry_decide(&call->retry, call->answer.requests, cause, hint, &engine->rng, &wait_ms)) {
-        call_back_off(engine, call, cause, now_ns, wait_ms);
+    call->answer.attempts++;
+    if (retry_decide(&call->retry, call->answer.attempts, cause, hint, &engine->rng, &wait_ms)) {
+        count_retry(call, cause);
+        call_back_off(engine, call, now_ns, wait_ms);
         return;
     }
-    failure_describe(&call->answer, reason, hint);
+    failure_describe(&call->answer, reason);
     call_finish(engine, call, cause);
 }
 
-/* Ends a request: notes what it says about the replica, then finishes the call or lets it wait for a
- * retry. */
+/* The reason in full, of a failure whose error is too short for it. It goes with the answer if that was the
+ * last request of the call. */
+static void reason_keep(llm_call_t *call, const http_reply_t *reply, llm_cause_t cause, const char *reason) {
+    buf_t full;
+    value_clear(&call->answer.text);
+    if (cause == LLM_CAUSE_NONE || reply->outcome != HTTP_ANSWERED) return;
+    buf_init(&full, LLM_REASON_BYTES_MAX + ERR_TEXT_MAX);
+    chat_reason_in_full(reason, reply->body, reply->body_len, &full);
+    if (full.len > 0) {
+        endpoint_key_hide(full.data, call->route->key);
+        call->answer.text = value_text(full.data);
+    }
+    buf_free(&full);
+}
+
+/* The call waits in its queue for a replica that takes it; its unit goes back. */
+static void call_requeue(llm_engine_t *engine, llm_call_t *call, uint64_t now_ns) {
+    call_wait(call, now_ns);
+    call_enqueue(engine, call, true);
+}
+
+/* A call that is told to come back soon waits for itself. Any other one waits for its replica, which is
+ * closed or spreads its requests in time, or for another one; a replica that does neither is asked again
+ * soon. */
+static void call_rejected(llm_engine_t *engine, llm_call_t *call, const replica_t *replica, llm_cause_t cause,
+                          retry_hint_t hint, uint64_t now_ns) {
+    const health_t *health = &replica->health;
+    count_retry(call, cause);
+    if (hint.after_ms > 0 && hint.after_ms <= HEALTH_HOLD_MS_MAX)
+        call_back_off(engine, call, now_ns, retry_after_wait_ms(hint.after_ms, &engine->rng));
+    else if (health->state != HEALTH_OPEN || health->paced || health->limit > 0)
+        call_requeue(engine, call, now_ns);
+    else
+        call_back_off(engine, call, now_ns,
+                      AGAIN_MS / 2 + (uint32_t)rng_between(&engine->rng, 0, AGAIN_MS / 2));
+}
+
+/* Is there a replica that has not refused the call, and may still take it? */
+static bool call_has_hope(const llm_call_t *call) {
+    const llm_endpoint_t *endpoint = call->route->endpoint;
+    for (size_t i = 0; i < endpoint->replica_count; i++)
+        if (!replica_set_has(&call->refused_by, i) && endpoint->replicas[i].health.state != HEALTH_FINAL)
+            return true;
+    return false;
+}
+
+static void call_hold(llm_call_t *call, uint64_t now_ns) {
+    call_wait(call, now_ns);
+    call_set_state(call, CALL_HELD);
+    ring_add_last(&call->route->endpoint->held, &call->place);
+}
+
+/* The replica refuses whatever it is asked, it seems: another one is tried. When there is none, the call is
+ * held with what was said, until an answer or somebody else decides. */
+static void call_refused(llm_engine_t *engine, llm_call_t *call, size_t replica, bool unreached,
+                         llm_cause_t cause, const err_t *reason, uint64_t now_ns) {
+    replica_set_add(&call->refused_by, replica);
+    call->refused_ns = now_ns;
+    call->unreached = unreached;
+    call->answer.cause = cause;
+    call->answer.error = *reason;
+    if (call_has_hope(call)) {
+        count_retry(call, cause);
+        call_requeue(engine, call, now_ns);
+    } else if (engine->hold) {
+        call_hold(call, now_ns);
+    } else {
+        call->answer.attempts++;
+        call_finish(engine, call, cause);
+    }
+}
+
+/* A held call that is to blame itself, as its endpoint answers others. One whose server was out of reach is
+ * asked again: that cannot be its fault. */
+static void call_release(llm_engine_t *engine, llm_call_t *call, bool again, uint64_t now_ns) {
+    ring_remove(&call->place);
+    call->refused_by = (replica_set_t){0};
+    llm_cause_t cause = call->answer.cause;
+    err_t reason = call->answer.error;
+    if (again && call->unreached) {
+        call_failed(engine, call, LLM_CAUSE_CONNECTION, &reason, retry_hint_none(), now_ns);
+        return;
+    }
+    call->answer.attempts++;
+    call->answer.waited_ns += now_ns > call->since_ns ? now_ns - call->since_ns : 0;
+    failure_describe(&call->answer, &reason);
+    call_finish(engine, call, cause);
+}
+
+/* The endpoint has answered a request that was sent at this time. What was sent before the call was refused
+ * says nothing: the key may have been revoked in between. */
+static void held_judge(llm_engine_t *engine, llm_endpoint_t *endpoint, uint64_t sent_ns, uint64_t now_ns) {
+    RING_EACH(&endpoint->held, node) {
+        llm_call_t *call = RING_OWNER(node, llm_call_t, place);
+        if (call->refused_ns < sent_ns) call_release(engine, call, true, now_ns);
+    }
+}
+
+/* There was no descriptor or no port for the request: this has nothing to do with the server. Fewer requests
+ * at a time are begun from now on. */
+static void call_lacked(llm_engine_t *engine, llm_call_t *call, const char *why, uint64_t now_ns) {
+    if (!engine->shortage_said) {
+        log_warn("llm", "%s: %u requests at a time for now; raise `ulimit -n`", why,
+                 engine->in_flight > 0 ? engine->in_flight : 1);
+        engine->shortage_said = true;
+    }
+    engine->in_flight_max = engine->in_flight > 0 ? engine->in_flight : 1;
+    engine->short_until_ns = now_ns + SHORT_MS * MILLISECOND;
+    call_requeue(engine, call, now_ns);
+}
+
+static bool is_shortage(const http_reply_t *reply) {
+    return reply->outcome == HTTP_BROKEN && (reply->os_error == EMFILE || reply->os_error == ENFILE ||
+                                             reply->os_error == EADDRNOTAVAIL || reply->os_error == ENOBUFS);
+}
+
+/* Tells the replica what its reply means. */
+static void replica_learn(llm_engine_t *engine, replica_t *replica, health_ticket_t ticket, llm_cause_t cause,
+                          const http_reply_t *reply, uint64_t now_ns) {
+    health_t *health = &replica->health;
+    int64_t after_ms = reply->hint.after_ms;
+    switch (verdict_of(cause, reply->hint)) {
+    case VERDICT_ANSWERED: health_answered(health, ticket, now_ns); return;
+    case VERDICT_REJECTED:
+        (cause == LLM_CAUSE_OVERLOAD ? health_overloaded : health_rejected)(health, ticket, after_ms, now_ns);
+        return;
+    case VERDICT_REFUSED:
+        if (!engine->hold)
+            health_told(health, ticket, now_ns);
+        else if (reply->outcome == HTTP_BROKEN && health->answered_ns > 0)
+            health_unreached(health, ticket, now_ns);
+        else
+            health_refused(health, ticket, now_ns);
+        return;
+    case VERDICT_FAILED: break;
+    }
+    bool ill = cause == LLM_CAUSE_CONNECTION || cause == LLM_CAUSE_TIMEOUT || cause == LLM_CAUSE_SERVER;
+    (ill ? health_failed : health_told)(health, ticket, now_ns);
+}
+
+/* The request has ended with this verdict: finishes the call, or lets it wait. */
+static void call_go_on(llm_engine_t *engine, llm_call_t *call, replica_t *replica, llm_cause_t cause,
+                       const http_reply_t *reply, chat_answer_t *chat, const err_t *reason, uint64_t now_ns) {
+    llm_endpoint_t *endpoint = call->route->endpoint;
+    switch (verdict_of(cause, reply->hint)) {
+    case VERDICT_ANSWERED:
+        if (engine->in_flight_max < engine->in_flight_most) engine->in_flight_max++;
+        endpoint->answered_ns = now_ns;
+        held_judge(engine, endpoint, call->flight.ticket.sent_ns, now_ns);
+        call_answered(engine, call, chat, reply->hint, now_ns);
+        break;
+    case VERDICT_REJECTED: call_rejected(engine, call, replica, cause, reply->hint, now_ns); break;
+    case VERDICT_REFUSED:
+        if (replica->health.state == HEALTH_CLOSED) { /* out of reach, for now */
+            count_retry(call, cause);
+            call_requeue(engine, call, now_ns);
+            break;
+        }
+        call_refused(engine, call, (size_t)(replica - endpoint->replicas), reply->outcome == HTTP_BROKEN,
+                     cause, reason, now_ns);
+        break;
+    case VERDICT_FAILED: call_failed(engine, call, cause, reason, reply->hint, now_ns); break;
+    }
+}
+
+/* Ends a request: notes what it says about the replica, then decides about the call. */
 static void reply_apply(llm_engine_t *engine, const http_reply_t *reply, uint64_t now_ns) {
     llm_call_t *call = reply->owner;
+    llm_endpoint_t *endpoint = call->route->endpoint;
+    replica_t *replica = call->replica;
+    health_state_t before = replica->health.state;
     chat_answer_t chat;
     err_t reason;
+    request_end(engine, call);
+    if (is_shortage(reply)) {
+        health_dropped(&replica->health, call->flight.ticket);
+        call_lacked(engine, call, strerror(reply->os_error), now_ns);
+        return;
+    }
     llm_cause_t cause = reply_read(reply, &chat, &reason);
-    llm_endpoint_t *endpoint = call->route->endpoint;
-    replica_learn(call->replica, cause, now_ns);
-    if (cause == LLM_CAUSE_NONE) {
-        endpoint->answered_ns = now_ns;
-    } else {
+    reason_keep(call, reply, cause, reason.text);
+    replica_learn(engine, replica, call->flight.ticket, cause, reply, now_ns);
+    if (cause != LLM_CAUSE_NONE) {
         endpoint_key_hide(reason.text,
                           call->route->key); /* first: it looks for a cut key at the end of the text */
-        trouble_note(endpoint, call->replica, cause, reason.text, now_ns);
+        trouble_note(engine, endpoint, replica, cause, reason.text, now_ns);
     }
-    request_end(engine, call);
+    replica_judge(replica);
+    if (replica->health.state != before) engine->news++;
+    if (chat.streamed) endpoint->streams = true;
     tokens_note(call, &chat); /* of answers that are of no use, too: they are paid for */
     call->answer.http_status = reply->status;
     if (reply->outcome == HTTP_ANSWERED)
         latency_note(&call->answer, reply->latency_ns, cause == LLM_CAUSE_NONE);
-    if (cause == LLM_CAUSE_NONE)
-        call_answered(engine, call, &chat, reply->hint, now_ns);
-    else
-        call_failed(engine, call, cause, &reason, reply->hint, now_ns);
+    call_go_on(engine, call, replica, cause, reply, &chat, &reason, now_ns);
 }
 
 /* --- a request begins --- */
 
-/* The call has left its queue; it has its unit, and there is room at the endpoint. */
-static void call_start(llm_engine_t *engine, llm_call_t *call, uint64_t now_ns) {
+/* The call has left its queue; it has its unit, there is room at the endpoint, and the replica takes it. */
+static void call_start(llm_engine_t *engine, llm_call_t *call, replica_t *replica, uint64_t now_ns) {
     llm_route_t *route = call->route;
     bool permitted = permit_take(&route->endpoint->permit);
     assert(permitted);
-    call->replica = replica_choose(route->endpoint, now_ns);
-    call->replica->in_flight++;
+    call->replica = replica;
+    replica_begin(replica, &call->flight, now_ns);
+    engine->in_flight++;
+    if (route->endpoint->streams) call->body_len = chat_request_unstream(call->body, call->body_len);
     call->answer.requests++;
     route->load.requests++;
     route->endpoint->load.requests++;
@@ -438,26 +614,101 @@ static void call_start(llm_engine_t *engine, llm_call_t *call, uint64_t now_ns) 
     call->transfer = http_start(engine->http, &post);
     call->answer.waited_ns += now_ns > call->since_ns ? now_ns - call->since_ns : 0;
     call->since_ns = now_ns;
-    ring_add_last(&route->endpoint->in_flight, &call->flight);
     call_set_state(call, CALL_IN_FLIGHT);
 }
 
-/* Starts the calls that have room and units, routes in turn. It ends when a whole round has found no unit. */
+/* The replica that takes the call now. NULL: none does; *opens_ns is lowered to when one will. */
+static replica_t *call_replica(const llm_call_t *call, uint64_t now_ns, uint64_t *opens_ns) {
+    llm_endpoint_t *endpoint = call->route->endpoint;
+    uint64_t at_ns;
+    replica_t *replica = replicas_choose(endpoint->replicas, endpoint->replica_count, &call->refused_by,
+                                         &endpoint->replica_turn, now_ns, &at_ns);
+    if (at_ns < *opens_ns) *opens_ns = at_ns;
+    return replica;
+}
+
+/* The first call of the route that a replica takes now, and that one. NULL: there is none. A call that no
+ * replica will take any more is held. */
+static llm_call_t *route_pick(llm_route_t *route, uint64_t now_ns, replica_t **replica, uint64_t *opens_ns) {
+    int searched = 0;
+    RING_EACH(&route->retries, node) {
+        llm_call_t *call = RING_OWNER(node, llm_call_t, place);
+        if (call->answer.cause != LLM_CAUSE_NONE && !call_has_hope(call)) {
+            call_dequeue(call);
+            call_hold(call, now_ns);
+            continue;
+        }
+        *replica = call_replica(call, now_ns, opens_ns);
+        if (*replica) return call;
+        bool choosy =
+            call->answer.cause != LLM_CAUSE_NONE; /* another call may have more replicas to choose from */
+        if (!choosy || ++searched >= CALLS_SEARCHED_MAX) return NULL;
+    }
+    ring_node_t *first = ring_first(&route->queue);
+    llm_call_t *call = first ? RING_OWNER(first, llm_call_t, place) : NULL;
+    *replica = call ? call_replica(call, now_ns, opens_ns) : NULL;
+    return *replica ? call : NULL;
+}
+
+static bool engine_has_room(const llm_engine_t *engine, uint64_t now_ns) {
+    return engine->in_flight < engine->in_flight_max && engine->short_until_ns <= now_ns;
+}
+
+/* The best state of the replicas, and when the first of them opens. An endpoint that is open, but takes the
+ * next request only later, is closed, too, as long as it has none. */
+static endpoint_state_t endpoint_state(const llm_endpoint_t *endpoint, uint64_t now_ns,
+                                       uint64_t *reopens_ns) {
+    bool open = false;
+    *reopens_ns = HEALTH_NEVER;
+    for (size_t i = 0; i < endpoint->replica_count; i++) {
+        const health_t *health = &endpoint->replicas[i].health;
+        bool closed = health->state == HEALTH_CLOSED && health->reopens_ns > now_ns;
+        open = open || health->state == HEALTH_OPEN || (health->state == HEALTH_CLOSED && !closed);
+        if (closed && health->reopens_ns < *reopens_ns) *reopens_ns = health->reopens_ns;
+    }
+    if (!open) return *reopens_ns == HEALTH_NEVER ? ENDPOINT_FINAL : ENDPOINT_CLOSED;
+    bool later =
+        endpoint->opens_ns != HEALTH_NEVER && endpoint->opens_ns > now_ns + CLOSED_MS_MIN * MILLISECOND;
+    *reopens_ns = endpoint->opens_ns;
+    return later && endpoint->load.in_flight == 0 ? ENDPOINT_CLOSED : ENDPOINT_OPEN;
+}
+
+/* Tells of a state that has changed. */
+static void endpoint_state_note(llm_engine_t *engine, llm_endpoint_t *endpoint, uint64_t now_ns) {
+    uint64_t reopens_ns;
+    endpoint_state_t state = endpoint_state(endpoint, now_ns, &reopens_ns);
+    if (state != endpoint->state) engine->news++;
+    endpoint->state = state;
+}
+
+/* Starts the calls that have room, units and a replica, routes in turn. It ends when a whole round has found
+ * none. */
 static void endpoint_pump(llm_engine_t *engine, llm_endpoint_t *endpoint, uint64_t now_ns) {
-    for (size_t lost = 0; lost < endpoint->turn_count && permit_free(&endpoint->permit) > 0;) {
+    uint64_t opens_ns = HEALTH_NEVER;
+    bool open = false; /* a replica was there, but no unit */
+    size_t lost = 0;
+    while (lost < endpoint->turn_count && permit_free(&endpoint->permit) > 0 &&
+           engine_has_room(engine, now_ns)) {
         llm_route_t *route = RING_OWNER(ring_first(&endpoint->turns), llm_route_t, turn);
-        llm_call_t *call = route_front(route);
-        ring_remove(&route->turn);
-        ring_add_last(&endpoint->turns, &route->turn);
-        if (call->permit && !permit_take(call->permit)) {
+        replica_t *replica;
+        llm_call_t *call = route_pick(route, now_ns, &replica, &opens_ns);
+        if (route->turn.next) { /* unless its last call is held now */
+            ring_remove(&route->turn);
+            ring_add_last(&endpoint->turns, &route->turn);
+        }
+        if (!call || (call->permit && !permit_take(call->permit))) {
+            open = open || call;
             lost++;
             continue;
         }
         call->has_unit = call->permit;
         call_dequeue(call);
-        call_start(engine, call, now_ns);
+        call_start(engine, call, replica, now_ns);
         lost = 0;
     }
+    bool shut = lost >= endpoint->turn_count && !open;
+    endpoint->opens_ns = shut ? opens_ns : 0;
+    endpoint_state_note(engine, endpoint, now_ns);
     endpoint_watch(engine, endpoint);
 }
 
@@ -501,28 +752,40 @@ void llm_engine_drive(llm_engine_t *engine, uint64_t now_ns) {
 
 int llm_engine_fd(const llm_engine_t *engine) { return http_fd(engine->http); }
 
-static bool endpoint_can_start(llm_endpoint_t *endpoint) {
-    RING_EACH(&endpoint->turns, node) {
-        const llm_call_t *call = route_front(RING_OWNER(node, llm_route_t, turn));
-        if (!call->permit || call->has_unit || permit_free(call->permit) > 0) return true;
-    }
-    return false;
+static llm_call_t *route_front(llm_route_t *route) {
+    ring_node_t *node = ring_first(&route->retries);
+    if (!node) node = ring_first(&route->queue);
+    return RING_OWNER(node, llm_call_t, place);
 }
 
-static bool something_can_start(const llm_engine_t *engine) {
-    if (!ring_empty(&engine->fresh)) return true;
-    RING_EACH(&engine->hungry, node) {
-        if (endpoint_can_start(RING_OWNER(node, llm_endpoint_t, hungry))) return true;
+/* When a call of the endpoint can start, as far as units go; NEVER: none can. */
+static uint64_t endpoint_due_ns(llm_endpoint_t *endpoint) {
+    RING_EACH(&endpoint->turns, node) {
+        const llm_call_t *call = route_front(RING_OWNER(node, llm_route_t, turn));
+        if (!call->permit || call->has_unit || permit_free(call->permit) > 0) return endpoint->opens_ns;
     }
-    return false;
+    return NEVER;
+}
+
+/* When a call can start; 0: at once. */
+static uint64_t start_due_ns(const llm_engine_t *engine) {
+    uint64_t due_ns = NEVER;
+    if (!ring_empty(&engine->fresh)) return 0;
+    if (engine->in_flight >= engine->in_flight_max) return NEVER; /* the end of a request comes first */
+    RING_EACH(&engine->hungry, node) {
+        uint64_t at_ns = endpoint_due_ns(RING_OWNER(node, llm_endpoint_t, hungry));
+        if (at_ns < due_ns) due_ns = at_ns;
+    }
+    return due_ns < engine->short_until_ns ? engine->short_until_ns : due_ns;
 }
 
 int llm_engine_timeout_ms(const llm_engine_t *engine, uint64_t now_ns) {
     if (engine->routes_open == 0) return -1;
-    if (!ring_empty(&engine->finished) || something_can_start(engine)) return 0;
-    uint64_t due_ns = http_due_ns(engine->http);
+    if (!ring_empty(&engine->finished)) return 0;
+    uint64_t due_ns = http_due_ns(engine->http), start_ns = start_due_ns(engine);
     const heap_item_t *first = heap_first(&engine->back_offs);
     if (first && first->key < due_ns) due_ns = first->key;
+    if (start_ns < due_ns) due_ns = start_ns;
     if (due_ns == NEVER) return -1;
     if (due_ns <= now_ns) return 0;
     uint64_t ms = (due_ns - now_ns + MILLISECOND - 1) / MILLISECOND;
@@ -549,7 +812,7 @@ static llm_route_t *route_of(const llm_engine_t *engine, uint32_t number) {
 
 /* A call with a copy of the body. It belongs to the route, but is in no place yet. */
 static llm_call_t *call_new(llm_route_t *route, const llm_request_t *request, uint64_t tag) {
-    llm_call_t *call = xmalloc(sizeof *call + request->body_len + 1);
+    llm_call_t *call = xmalloc(sizeof *call + request->body_len + CHAT_UNSTREAM_BYTES + 1);
     memset(call, 0, sizeof *call);
     call->tag = call->answer.tag = tag;
     call->route = route;
@@ -587,14 +850,14 @@ int llm_engine_submit(llm_engine_t *engine, const llm_request_t *request, uint64
 
 uint64_t llm_engine_waits_for(const llm_engine_t *engine, uint64_t tag) {
     const llm_call_t *call = idmap_get(&engine->calls, tag);
-    bool waits = call && !call->has_unit && (call->state == CALL_QUEUED || call->state == CALL_BACKING_OFF);
+    bool waits = call && !call->has_unit && call_waits(call);
     return waits ? call->route->endpoint->id : 0;
 }
 
 uint64_t llm_engine_waited_ns(const llm_engine_t *engine, uint64_t tag, uint64_t now_ns) {
     const llm_call_t *call = idmap_get(&engine->calls, tag);
     if (!call) return 0;
-    bool waits = call->state == CALL_QUEUED || call->state == CALL_BACKING_OFF;
+    bool waits = call_waits(call);
     return call->answer.waited_ns + (waits && now_ns > call->since_ns ? now_ns - call->since_ns : 0);
 }
 
@@ -609,8 +872,10 @@ static void call_leave(llm_engine_t *engine, llm_call_t *call) {
     case CALL_BACKING_OFF: heap_remove(&engine->back_offs, &call->due_place); break;
     case CALL_IN_FLIGHT:
         http_abort(engine->http, call->transfer);
+        health_dropped(&call->replica->health, call->flight.ticket);
         request_end(engine, call);
         break;
+    case CALL_HELD:
     case CALL_FINISHED: ring_remove(&call->place); break;
     case CALL_NEW: assert(false); /* llm_engine_submit leaves no call in this state */
     }
@@ -627,12 +892,8 @@ void llm_engine_cancel(llm_engine_t *engine, uint64_t tag) {
 /* --- endpoints --- */
 
 static void endpoint_free(llm_engine_t *engine, llm_endpoint_t *endpoint) {
-    for (size_t i = 0; i < endpoint->replica_count; i++) {
-        llm_replica_t *replica = &endpoint->replicas[i];
-        for (size_t k = 0; k < 2; k++)
-            if (replica->targets[k]) http_target_free(engine->http, replica->targets[k]);
-        free(replica->url);
-    }
+    for (size_t i = 0; i < endpoint->replica_count; i++)
+        replica_free(&endpoint->replicas[i], engine->http);
     engine->endpoint_count--;
     ring_remove(&endpoint->place);
     ring_remove(&endpoint->hungry);
@@ -651,11 +912,11 @@ static llm_endpoint_t *endpoint_new(llm_engine_t *engine, const llm_route_option
     endpoint->replicas = xcalloc(endpoint->replica_count, sizeof *endpoint->replicas);
     for (size_t i = 0; i < endpoint->replica_count; i++) {
         const char *base = options->url_count > 0 ? options->base_urls[i] : NULL;
-        endpoint->replicas[i].url = endpoint_url(base, ENDPOINT_CHAT);
+        replica_init(&endpoint->replicas[i], endpoint_url(base, ENDPOINT_CHAT));
     }
     endpoint->permit.allowed = PERMITS_FIRST;
     ring_init(&endpoint->turns);
-    ring_init(&endpoint->in_flight);
+    ring_init(&endpoint->held);
     ring_add_last(&engine->endpoints, &endpoint->place);
     engine->endpoint_count++;
     return endpoint;
@@ -684,7 +945,7 @@ static llm_endpoint_t *endpoint_obtain(llm_engine_t *engine, const llm_route_opt
 /* Makes the URLs of the endpoint usable with this version of HTTP. */
 static int endpoint_targets_make(llm_engine_t *engine, llm_endpoint_t *endpoint, bool http2, err_t *err) {
     for (size_t i = 0; i < endpoint->replica_count; i++) {
-        llm_replica_t *replica = &endpoint->replicas[i];
+        replica_t *replica = &endpoint->replicas[i];
         if (!replica->targets[http2])
             replica->targets[http2] = http_target_new(engine->http, replica->url, http2, err);
         if (!replica->targets[http2]) return SDG_EINVAL;
@@ -716,7 +977,7 @@ static void route_free(llm_route_t *route) {
 
 static llm_route_t *route_new(const llm_route_options_t *options) {
     llm_route_t *route = xcalloc(1, sizeof *route);
-    if (options->api_key) route->key = xstrdup(options->api_key);
+    route->key = endpoint_key(options->api_key);
     route->http2 = options->http2;
     route->retry = options->retry;
     route->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : TIMEOUT_DEFAULT_MS;
@@ -764,6 +1025,10 @@ int llm_engine_open_route(llm_engine_t *engine, const llm_route_options_t *optio
         route_free(route);
         return err_set(err, reason.code, "model %s: %s", options->name ? options->name : "", reason.text);
     }
+    for (size_t i = 0; i < endpoint->replica_count; i++)
+        if (endpoint->replicas[i].health.state == HEALTH_FINAL)
+            health_forget_refusals(&endpoint->replicas[i].health); /* perhaps it has been mended */
+    endpoint->opens_ns = 0;
     endpoint->route_count++;
     route->endpoint = endpoint;
     return (int)route_add(engine, route);
@@ -821,7 +1086,8 @@ static uint64_t ms_since(uint64_t at_ns, uint64_t now_ns) {
 
 static void report_load(const llm_load_t *load, endpoint_report_t *report) {
     report->in_flight += load->in_flight;
-    report->waiting += load->queued + load->backing_off;
+    report->waiting += load->queued + load->backing_off + load->held;
+    report->refused += load->held;
     report->requests += load->requests;
     report->answered += load->succeeded;
     for (int i = 0; i < LLM_CAUSES; i++) {
@@ -829,15 +1095,38 @@ static void report_load(const llm_load_t *load, endpoint_report_t *report) {
     }
 }
 
-static void report_endpoint(const llm_endpoint_t *endpoint, uint64_t now_ns, endpoint_report_t *report) {
-    const ring_node_t *oldest = ring_first(&endpoint->in_flight);
+static void report_replicas(const llm_endpoint_t *endpoint, uint64_t now_ns, endpoint_report_t *report) {
+    for (size_t i = 0; i < endpoint->replica_count; i++) {
+        const replica_t *replica = &endpoint->replicas[i];
+        const ring_node_t *oldest = ring_first(&replica->flights);
+        report->refused_in_a_row += replica->health.refused;
+        if (!oldest) continue;
+        uint64_t ms = ms_since(RING_OWNER(oldest, flight_t, place)->ticket.sent_ns, now_ns);
+        if (ms > report->oldest_ms) report->oldest_ms = ms;
+    }
+    uint64_t reopens_ns;
+    report->state = endpoint_state(endpoint, now_ns, &reopens_ns);
+    if (report->state == ENDPOINT_CLOSED) report->reopens_ms = ms_since(now_ns, reopens_ns);
+}
+
+/* The address without the page of chats, which says nothing to people. */
+static void report_address(const replica_t *replica, endpoint_report_t *report) {
+    static const char page[] = "/chat/completions", version[] = "/v1";
     buf_t shown;
     buf_init(&shown, DATA_LINE_BYTES_MAX);
-    endpoint_url_shown(endpoint->replicas[endpoint->trouble.replica].url, &shown);
-    utf8_copy_line(report->address, sizeof report->address, shown.data, shown.len);
+    endpoint_url_shown(replica->url, &shown);
+    size_t len = shown.len, page_len = sizeof page - 1, version_len = sizeof version - 1;
+    if (len > page_len && memcmp(shown.data + len - page_len, page, page_len) == 0) len -= page_len;
+    if (len > version_len && memcmp(shown.data + len - version_len, version, version_len) == 0)
+        len -= version_len;
+    utf8_copy_line(report->address, sizeof report->address, shown.data, len);
     buf_free(&shown);
+}
+
+static void report_endpoint(const llm_endpoint_t *endpoint, uint64_t now_ns, endpoint_report_t *report) {
+    report_address(&endpoint->replicas[endpoint->trouble.replica], report);
+    report_replicas(endpoint, now_ns, report);
     report->endpoint = endpoint->id;
-    if (oldest) report->oldest_ms = ms_since(RING_OWNER(oldest, llm_call_t, flight)->since_ns, now_ns);
     report->answered_ms = endpoint->answered_ns ? ms_since(endpoint->answered_ns, now_ns) : ENDPOINT_NEVER;
     report->trouble = endpoint->trouble.cause;
     if (report->trouble == LLM_CAUSE_NONE) return;
@@ -860,6 +1149,39 @@ bool llm_engine_report(const llm_engine_t *engine, const uint32_t *routes, size_
     return endpoint;
 }
 
+uint64_t llm_engine_news(const llm_engine_t *engine) { return engine->news; }
+
+bool llm_engine_waits_long(const llm_engine_t *engine, uint64_t tag, uint64_t now_ns) {
+    const llm_call_t *call = idmap_get(&engine->calls, tag);
+    uint64_t reopens_ns;
+    if (!call || call->has_unit || !call_waits(call)) return false;
+    return call->state == CALL_HELD ||
+           endpoint_state(call->route->endpoint, now_ns, &reopens_ns) != ENDPOINT_OPEN;
+}
+
+/* --- decisions of others --- */
+
+void llm_engine_release_held(llm_engine_t *engine, uint32_t number) {
+    llm_route_t *route = route_of(engine, number);
+    assert(route);
+    uint64_t now_ns = clock_now_ns();
+    RING_EACH(&route->calls, node) {
+        llm_call_t *call = RING_OWNER(node, llm_call_t, of_route);
+        if (call->state == CALL_HELD) call_release(engine, call, false, now_ns);
+    }
+}
+
+void llm_engine_set_final(llm_engine_t *engine, uint64_t id) {
+    RING_EACH(&engine->endpoints, node) {
+        llm_endpoint_t *endpoint = RING_OWNER(node, llm_endpoint_t, place);
+        if (endpoint->id != id) continue;
+        for (size_t i = 0; i < endpoint->replica_count; i++)
+            health_set_final(&endpoint->replicas[i].health);
+        endpoint->opens_ns = 0;
+        engine->news++;
+    }
+}
+
 /* --- the engine --- */
 
 llm_engine_t *llm_engine_new(const llm_engine_options_t *options, err_t *err) {
@@ -868,6 +1190,9 @@ llm_engine_t *llm_engine_new(const llm_engine_options_t *options, err_t *err) {
     if (!http) return NULL;
     llm_engine_t *engine = xcalloc(1, sizeof *engine);
     engine->http = http;
+    engine->hold = options->hold;
+    engine->in_flight_most = engine->in_flight_max =
+        options->in_flight_max > 0 ? options->in_flight_max : UINT32_MAX;
     rng_seed(&engine->rng, options->seed, 0);
     ring_init(&engine->endpoints);
     ring_init(&engine->hungry);

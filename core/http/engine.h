@@ -112,10 +112,8 @@ void llm_engine_cancel(llm_engine_t *engine, uint64_t tag);
 /* The id of the call's endpoint while the call holds no unit: it waits for a unit, for a permit of this
  * endpoint, for a retry, until the endpoint opens, or is held. 0: it does not wait, or the tag is unknown. */
 uint64_t llm_engine_waits_for(const llm_engine_t *engine, uint64_t tag);
-/* How long requests of the call have been in flight, together, the present one included; 0 if the tag is
- * unknown. What remains of its age is waiting. */
-uint64_t llm_engine_flight_ns(const llm_engine_t *engine, uint64_t tag, uint64_t now_ns);
-
+/* Does the call wait for an endpoint that takes nothing for now, or is it held? */
+bool llm_engine_waits_long(const llm_engine_t *engine, uint64_t tag, uint64_t now_ns);
 /* How long the call has waited in all since it was submitted: for a permit, a unit, a retry or a closed
  * endpoint, not for an answer. 0: the tag is unknown. llm_answer_t.waited_ns says the same at the end. */
 uint64_t llm_engine_waited_ns(const llm_engine_t *engine, uint64_t tag, uint64_t now_ns);
@@ -136,11 +134,6 @@ typedef struct llm_load { /* gauges and counters since the start */
     uint64_t retries[LLM_CAUSES];
 } llm_load_t;
 void llm_engine_route_load(const llm_engine_t *engine, uint32_t route, llm_load_t *load);
-/* How an endpoint fares: `requests`, `answered` and `retries` are those of these routes of it, which may name
- * others, too (they are passed over); the rest is of the endpoint. False, and nothing is written, when no
- * open route has this id. state is ENDPOINT_FINAL when all its replicas are; `trouble_text` says why. */
-bool llm_engine_report(const llm_engine_t *engine, const uint32_t *routes, size_t route_count,
-                       uint64_t endpoint_id, uint64_t now_ns, endpoint_report_t *report);
 /* A number that changes whenever an endpoint meets a trouble, closes, opens, or becomes final: whoever has
  * told the number before need not look at reports. */
 uint64_t llm_engine_news(const llm_engine_t *engine);
@@ -156,7 +149,8 @@ bool llm_engine_endpoint_load(const llm_engine_t *engine, uint64_t endpoint_id, 
 
 /* How this endpoint fares for the job that has these routes; routes to other endpoints are passed over.
  * Requests, answers, retries and what waits or is in flight are those of the routes, the rest is the
- * endpoint's. False, and all zero, when none of the routes leads there. */
+ * endpoint's. state is ENDPOINT_FINAL when all its replicas are; trouble_text says why. False, and all zero,
+ * when none of the routes leads there. */
 bool llm_engine_report(const llm_engine_t *engine, const uint32_t *routes, size_t route_count,
                        uint64_t endpoint_id, uint64_t now_ns, endpoint_report_t *report);
 

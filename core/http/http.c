@@ -16,6 +16,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -67,6 +68,7 @@ typedef enum transfer_state { TRANSFER_IDLE, TRANSFER_RUNNING, TRANSFER_DONE } t
 struct http_transfer {
     ring_node_t node; /* in its target's `idle`, or in `running` or `done` of the http_t */
     CURL *easy;
+    http_t *http;
     http_target_t *target;
     shard_t *shard; /* while running */
     void *owner;    /* of the request */
@@ -76,6 +78,7 @@ struct http_transfer {
     uint64_t started_ns, latency_ns;
     CURLcode result;
     long status;
+    int socket_error;              /* errno of a socket that could not be made; 0: none */
     long os_error;                 /* of the last connection that failed */
     bool get;                      /* the method set on the handle now is GET */
     const http_headers_t *headers; /* set on the handle now */
@@ -161,10 +164,14 @@ static int on_timer(CURLM *multi, long timeout_ms, void *user) {
 }
 
 static curl_socket_t socket_open(void *user, curlsocktype purpose, struct curl_sockaddr *address) {
+    http_transfer_t *t = user;
     (void)purpose;
     int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-    if (fd < 0) return CURL_SOCKET_BAD;
-    *watch_of(user, fd) = (watch_t){.connection = true};
+    if (fd < 0) {
+        t->socket_error = errno;
+        return CURL_SOCKET_BAD;
+    }
+    *watch_of(t->http, fd) = (watch_t){.connection = true};
     return fd;
 }
 
@@ -253,7 +260,8 @@ static void easy_set_tls(CURL *easy, bool http2) {
 }
 
 /* The options that do not change between requests and concern the connection. */
-static void easy_set_connection(CURL *easy, http_t *http) {
+static void easy_set_connection(http_transfer_t *t, http_t *http) {
+    CURL *easy = t->easy;
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     /* Without this, giving up on a name look-up would wait for it and block the loop. */
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
@@ -264,7 +272,7 @@ static void easy_set_connection(CURL *easy, http_t *http) {
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L); /* an answer may take an hour; a NAT forgets sooner */
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, socket_open);
-    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, http);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, t);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, socket_close);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, http);
     curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
@@ -292,11 +300,12 @@ static void easy_set_request(CURL *easy) {
 
 static http_transfer_t *transfer_new(http_t *http, http_target_t *target) {
     http_transfer_t *t = xcalloc(1, sizeof *t);
+    t->http = http;
     t->target = target;
     t->easy = curl_easy_init();
     assert(t->easy); /* only out of memory */
     buf_init(&t->body, LLM_ANSWER_BYTES_MAX);
-    easy_set_connection(t->easy, http);
+    easy_set_connection(t, http);
     if (target->tls || http->proxies) easy_set_tls(t->easy, target->http2);
     easy_set_response(t->easy, t);
     easy_set_request(t->easy);
@@ -335,6 +344,7 @@ static void transfer_set(http_transfer_t *t, const http_post_t *post) {
     t->timeout_ms = post->timeout_ms;
     t->owner = post->owner;
     t->hint = retry_hint_none();
+    t->socket_error = 0;
     t->reason[0] = '\0';
 }
 
@@ -384,6 +394,14 @@ void http_release(http_t *http, http_transfer_t *t) {
 
 /* --- driving --- */
 
+/* Is there no descriptor left? Look-ups of names and certificates fail then, and say something else. */
+static int descriptor_error(const http_t *http) {
+    int fd = fcntl(http->epoll_fd, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0) return errno;
+    close(fd);
+    return 0;
+}
+
 static void transfer_finish(http_t *http, http_transfer_t *t, CURLcode result) {
     t->latency_ns = clock_now_ns() - t->started_ns;
     t->result = result;
@@ -391,6 +409,8 @@ static void transfer_finish(http_t *http, http_transfer_t *t, CURLcode result) {
     t->os_error = 0;
     curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &t->status);
     if (result == CURLE_COULDNT_CONNECT) curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &t->os_error);
+    if (result != CURLE_OK && t->socket_error) t->os_error = t->socket_error;
+    if (result != CURLE_OK && !t->os_error) t->os_error = descriptor_error(http);
     if (result != CURLE_OK && http->proxies) proxy_reason(t->reason, sizeof t->reason, t->target->tls);
     transfer_stop(t);
     t->state = TRANSFER_DONE;
@@ -473,20 +493,35 @@ static http_outcome_t outcome_of(const http_transfer_t *t) {
     return t->result == CURLE_OPERATION_TIMEDOUT ? HTTP_TIMEOUT : HTTP_BROKEN;
 }
 
+/* Did the connection break during the greeting of TLS? A server that is restarted does that. */
+static bool was_cut(const char *reason) {
+    return strstr(reason, "SSL_ERROR_SYSCALL") || strcasestr(reason, "reset by peer") ||
+           strcasestr(reason, "unexpected eof");
+}
+
+static bool proxy_refuses(const http_transfer_t *t) {
+    long status = 0;
+    curl_easy_getinfo(t->easy, CURLINFO_HTTP_CONNECTCODE, &status);
+    return status == 401 || status == 403 || status == 407;
+}
+
 /* What went wrong in a request without an answer, by curl's code. */
-static http_fault_t fault_of(CURLcode result) {
-    switch (result) {
+static http_fault_t fault_of(const http_transfer_t *t) {
+    switch (t->result) {
     case CURLE_OK: return HTTP_FAULT_NONE;
     case CURLE_COULDNT_RESOLVE_PROXY:
     case CURLE_COULDNT_RESOLVE_HOST: return HTTP_FAULT_NAME;
-    case CURLE_COULDNT_CONNECT: return HTTP_FAULT_CONNECT;
-    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_SSL_CONNECT_ERROR: return was_cut(t->reason) ? HTTP_FAULT_OTHER : HTTP_FAULT_TLS;
     case CURLE_SSL_CERTPROBLEM:
     case CURLE_SSL_CIPHER:
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_SSL_CRL_BADFILE:
+    case CURLE_SSL_INVALIDCERTSTATUS:
+    case CURLE_SSL_CLIENTCERT:
     case CURLE_PEER_FAILED_VERIFICATION: return HTTP_FAULT_TLS;
-    default: return HTTP_FAULT_OTHER;
+    case CURLE_COULDNT_CONNECT: return proxy_refuses(t) ? HTTP_FAULT_PROXY : HTTP_FAULT_CONNECT;
+    default: return proxy_refuses(t) ? HTTP_FAULT_PROXY : HTTP_FAULT_OTHER;
     }
 }
 
@@ -505,7 +540,7 @@ bool http_next(http_t *http, http_reply_t *reply) {
         .hint = t->hint,
         .latency_ns = t->latency_ns,
         .reason = t->reason[0] != '\0' ? t->reason : curl_easy_strerror(t->result),
-        .fault = fault_of(t->result),
+        .fault = fault_of(t),
         .os_error = (int)t->os_error,
     };
     if (t->status >= 300 && t->status <= 399)

@@ -79,7 +79,8 @@ typedef enum http_fault {
     HTTP_FAULT_NONE,
     HTTP_FAULT_NAME,    /* the name of the host is unknown */
     HTTP_FAULT_CONNECT, /* no connection */
-    HTTP_FAULT_TLS,     /* no agreement on TLS */
+    HTTP_FAULT_TLS,     /* no agreement on TLS: a certificate, a host name, or no TLS at all */
+    HTTP_FAULT_PROXY,   /* the proxy refuses to pass it on: 401, 403 or 407 */
     HTTP_FAULT_OTHER
 } http_fault_t;
 

@@ -37,8 +37,7 @@ static bool key_is(const str_t *key, const char *name) {
 }
 
 /* `params` cannot replace model and messages: a key twice in one object is read differently by every
- * server. Some gateways stream by default, so each request says that it wants no stream, unless `params` does
- * say something about it. */
+ * server. */
 void chat_request_write(buf_t *out, value_t model, value_t system, value_t content, value_t params) {
     buf_adds(out, "{\"model\":");
     json_write(out, model, JSON_COMPACT);
@@ -50,7 +49,6 @@ void chat_request_write(buf_t *out, value_t model, value_t system, value_t conte
     message_write(out, "user", content);
     buf_addc(out, ']');
     size_t count = params.kind == VALUE_OBJECT ? object_count(params) : 0;
-    bool streamed = false;
     for (size_t i = 0; i < count; i++) {
         str_t *key = object_key_peek(params, i);
         if (key_is(key, "model") || key_is(key, "messages")) continue;
@@ -58,9 +56,17 @@ void chat_request_write(buf_t *out, value_t model, value_t system, value_t conte
         json_write_string(out, key->data, key->len);
         buf_addc(out, ':');
         json_write(out, object_value_peek(params, i), JSON_COMPACT);
-        streamed = streamed || key_is(key, "stream");
     }
-    buf_adds(out, streamed ? "}" : ",\"stream\":false}");
+    buf_addc(out, '}');
+}
+
+/* Bytes of "stream" inside of strings are no key: their quotes are escaped. A key of that name anywhere in
+ * the body is taken for the user's word. */
+size_t chat_request_unstream(char *body, size_t len) {
+    static const char key[] = "\"stream\":", tail[] = ",\"stream\":false}";
+    if (len < 2 || body[len - 1] != '}' || memmem(body, len, key, sizeof key - 1)) return len;
+    memcpy(body + len - 1, tail, sizeof tail);
+    return len + CHAT_UNSTREAM_BYTES;
 }
 
 /* --- error bodies --- */
@@ -147,11 +153,11 @@ static size_t tag_length(const char *bytes, size_t len) {
     return at < len ? at + 1 : len;
 }
 
-/* White space and control characters become one blank. */
-void chat_words_add(buf_t *out, const char *bytes, size_t len) {
+/* Adds at most `max` bytes. White space and control characters become one blank. */
+static void words_add(buf_t *out, const char *bytes, size_t len, bool html, size_t max) {
     size_t start = out->len;
-    bool html = len > 0 && bytes[0] == '<', gap = false;
-    for (size_t i = 0; i < len && out->len - start < LLM_ERROR_TEXT_MAX; i++) {
+    bool gap = false;
+    for (size_t i = 0; i < len && out->len - start < max; i++) {
         unsigned char c = (unsigned char)bytes[i];
         bool tag = html && c == '<';
         if (tag) i += tag_length(bytes + i, len - i) - 1;
@@ -166,17 +172,32 @@ void chat_words_add(buf_t *out, const char *bytes, size_t len) {
     half_character_drop(out, start);
 }
 
-void chat_value_words_add(buf_t *out, value_t v) {
+void chat_words_add(buf_t *out, const char *bytes, size_t len) {
+    words_add(out, bytes, len, false, LLM_ERROR_TEXT_MAX);
+}
+
+/* The same, of a page without its tags. */
+static void body_words_add(buf_t *out, const char *bytes, size_t len, size_t max) {
+    words_add(out, bytes, len, len > 0 && bytes[0] == '<', max);
+}
+
+void chat_body_words_add(buf_t *out, const char *bytes, size_t len) {
+    body_words_add(out, bytes, len, LLM_ERROR_TEXT_MAX);
+}
+
+static void value_words_add(buf_t *out, value_t v, size_t max) {
     if (v.kind == VALUE_STRING) {
-        chat_words_add(out, v.string->data, v.string->len);
+        body_words_add(out, v.string->data, v.string->len, max);
         return;
     }
     buf_t text;
     buf_init(&text, LLM_ANSWER_BYTES_MAX);
     json_write(&text, v, JSON_COMPACT);
-    chat_words_add(out, text.len > 0 ? text.data : "", text.len);
+    body_words_add(out, text.len > 0 ? text.data : "", text.len, max);
     buf_free(&text);
 }
+
+void chat_value_words_add(buf_t *out, value_t v) { value_words_add(out, v, LLM_ERROR_TEXT_MAX); }
 
 /* The body as JSON; of an event stream its first event with data. Null when it is neither. */
 static value_t error_body_parse(const char *body, size_t len) {
@@ -198,7 +219,7 @@ llm_cause_t chat_error_read(long status, const char *body, size_t len, err_t *re
         chat_value_words_add(&words, fault.message);
     } else {
         text_trim(&body, &len);
-        chat_words_add(&words, body, len);
+        chat_body_words_add(&words, body, len);
     }
     llm_cause_t cause = cause_of_fault(status, &fault, &words);
     err_set(reason, SDG_EIO, "HTTP %ld%s%s", status, words.len > 0 ? ": " : "",
@@ -219,4 +240,40 @@ llm_cause_t chat_redirect_read(long status, const char *location, err_t *reason)
         err_set(reason, SDG_EIO, "HTTP %ld, a redirect to nowhere: correct base_url", status);
     buf_free(&shown);
     return LLM_CAUSE_ENDPOINT;
+}
+
+/* --- reasons in full --- */
+
+/* What a reason was made of: the message of an error, a refusal, or else the body as it is. */
+static void whole_words(const char *body, size_t len, buf_t *words) {
+    value_t parsed = error_body_parse(body, len);
+    value_t refusal = chat_field(chat_field(chat_first(chat_field(parsed, "choices")), "message"), "refusal");
+    chat_fault_t fault = {0};
+    if (chat_fault_find(parsed, &fault)) {
+        value_words_add(words, fault.message, LLM_REASON_BYTES_MAX);
+    } else if (refusal.kind == VALUE_STRING) {
+        value_words_add(words, refusal, LLM_REASON_BYTES_MAX);
+    } else {
+        text_trim(&body, &len);
+        body_words_add(words, body, len, LLM_REASON_BYTES_MAX);
+    }
+    value_free(parsed);
+}
+
+/* The words of the reason begin where the beginning of the whole words stands in it, and go on to its end. */
+void chat_reason_in_full(const char *reason, const char *body, size_t len, buf_t *out) {
+    enum { SAME = 100 }; /* so many bytes are no coincidence */
+    char beginning[SAME + 1];
+    buf_t words;
+    if (strlen(reason) < LLM_ERROR_TEXT_MAX) return;
+    buf_init(&words, LLM_REASON_BYTES_MAX + 8);
+    whole_words(body, len, &words);
+    if (words.len >= LLM_ERROR_TEXT_MAX) {
+        memcpy(beginning, words.data, SAME);
+        beginning[SAME] = '\0';
+        const char *at = strstr(reason, beginning);
+        if (at) buf_add(out, reason, (size_t)(at - reason));
+        if (at) buf_add(out, words.data, words.len);
+    }
+    buf_free(&words);
 }

@@ -8,11 +8,16 @@
 #include "core/base/value.h"
 #include "core/llm/retry.h"
 
-/* Writes {"model": .., "messages": [system, user], <params>, "stream": false}, without the last where the
- * params have a `stream` of their own. `system` may be null: then the user's message
+/* Writes {"model": .., "messages": [system, user], <params>}. `system` may be null: then the user's message
  * is the only one. `content` is a string, or a list of parts ({"type":"text",..} or {"type":"image_url",..}).
  * `params` is an object that has already been merged and cleaned. */
 void chat_request_write(buf_t *out, value_t model, value_t system, value_t content, value_t params);
+
+/* Adds "stream": false to a request of chat_request_write, in place, for a server that streams unasked;
+ * unless the user's parameters say something about it. `body` has room for CHAT_UNSTREAM_BYTES more, and is
+ * ended by NUL. Returns its new length. */
+size_t chat_request_unstream(char *body, size_t len);
+enum { CHAT_UNSTREAM_BYTES = 15 };
 
 typedef struct chat_answer {
     value_t text;           /* string; "" when there was no content; null after a failure. Owned */
@@ -20,6 +25,8 @@ typedef struct chat_answer {
     char finish_reason[24]; /* "stop", "length", "content_filter", ... or "" */
     uint32_t prompt_tokens; /* 0 when not reported */
     uint32_t completion_tokens;
+    uint32_t replaced; /* lone surrogates of the body that are U+FFFD now */
+    bool streamed;     /* it came as an event stream */
 } chat_answer_t;
 /* Reads a 2xx body: a JSON object or, although none is asked for, an event stream. Returns LLM_CAUSE_NONE and
  * *answer, or a cause and the reason in err:
@@ -37,5 +44,13 @@ llm_cause_t chat_error_read(long status, const char *body, size_t len, err_t *re
 /* Reads a redirect (3xx) to `location` (NULL: it names none): "HTTP 307 to https://gw/v1/: correct base_url".
  * Returns LLM_CAUSE_ENDPOINT. */
 llm_cause_t chat_redirect_read(long status, const char *location, err_t *reason);
+
+/* `reason`, as filled by the functions above from this body, with the server's words in full (up to
+ * LLM_REASON_BYTES_MAX bytes of them). Appends nothing when it was not cut. */
+void chat_reason_in_full(const char *reason, const char *body, size_t len, buf_t *out);
+
+/* Adds a text on one line: at most LLM_ERROR_TEXT_MAX bytes and no more than fit, cut between characters;
+ * white space and control characters become one blank. */
+void chat_words_add(buf_t *out, const char *bytes, size_t len);
 
 #endif

@@ -182,7 +182,7 @@ static bool finished_by(const chat_said_t *said, const char *const *reasons) {
 static llm_cause_t refusal_tell(const chat_said_t *said, err_t *err) {
     buf_t words;
     buf_init(&words, LLM_ERROR_TEXT_MAX + 8);
-    chat_words_add(&words, said->refusal.data ? said->refusal.data : "", said->refusal.len);
+    chat_body_words_add(&words, said->refusal.data ? said->refusal.data : "", said->refusal.len);
     err_set(err, SDG_EIO, "refused: %s", words.len > 0 ? words.data : "(no reason)");
     buf_free(&words);
     return LLM_CAUSE_DECLINED;
@@ -242,7 +242,7 @@ static llm_cause_t no_completion(const char *what, const char *body, size_t len,
     buf_t words;
     buf_init(&words, LLM_ERROR_TEXT_MAX + 8);
     text_trim(&body, &len);
-    chat_words_add(&words, body, len);
+    chat_body_words_add(&words, body, len);
     err_set(err, SDG_EPARSE, "%s%s%s", what, words.len > 0 ? ": " : "", words.len > 0 ? words.data : "");
     buf_free(&words);
     return LLM_CAUSE_MALFORMED;
@@ -284,9 +284,12 @@ llm_cause_t chat_answer_read(const char *body, size_t len, chat_answer_t *answer
         body += mark;
         len -= mark;
     }
-    llm_cause_t cause = chat_is_stream(body, len) ? chat_stream_read(&said, body, len, err)
-                                                  : body_read(&said, body, len, err);
+    json_repairs_t before = json_repairs_so_far();
+    answer->streamed = chat_is_stream(body, len);
+    llm_cause_t cause =
+        answer->streamed ? chat_stream_read(&said, body, len, err) : body_read(&said, body, len, err);
     if (cause == LLM_CAUSE_NONE) cause = said_tell(&said, answer, err);
     chat_said_free(&said);
+    answer->replaced = (uint32_t)json_repairs_since(before).characters;
     return cause;
 }

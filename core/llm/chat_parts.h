@@ -35,8 +35,8 @@ typedef struct chat_fault {
 bool chat_fault_find(value_t body, chat_fault_t *fault);
 /* The cause of an error inside a 200: by its code; without a clear one it is MALFORMED. */
 llm_cause_t chat_fault_cause(const chat_fault_t *fault);
-/* Adds at most LLM_ERROR_TEXT_MAX bytes of a text (of HTML: its words), or of a value, on one line. */
-void chat_words_add(buf_t *out, const char *bytes, size_t len);
+/* As chat_words_add, of HTML the words outside its tags; of a value its text, or its JSON. */
+void chat_body_words_add(buf_t *out, const char *bytes, size_t len);
 void chat_value_words_add(buf_t *out, value_t v);
 
 /* --- completions --- */

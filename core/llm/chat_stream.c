@@ -140,7 +140,7 @@ static llm_cause_t odd_event_tell(const chat_said_t *said, const events_t *e, er
     if (e->at == e->end && !e->is_error) return cut_tell(err);
     buf_t words;
     buf_init(&words, LLM_ERROR_TEXT_MAX + 8);
-    chat_words_add(&words, e->data.data, e->data.len);
+    chat_body_words_add(&words, e->data.data, e->data.len);
     err_set(err, SDG_EPARSE, "%s: %s", e->is_error ? "error in a 200 answer" : "the stream holds no JSON but",
             words.len > 0 ? words.data : "(nothing)");
     buf_free(&words);

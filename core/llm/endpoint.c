@@ -9,45 +9,108 @@
 #include <strings.h>
 
 #include "core/base/limits.h"
+#include "core/base/text.h"
 #include "core/llm/limits.h"
 
 /* ---- addresses */
 
-/* Length of a base URL without its "/v1" and the slashes at its end. */
-static size_t root_length(const char *base) {
-    size_t len = strlen(base);
-    while (len > 0 && base[len - 1] == '/')
+/* A base URL taken apart, as URLs are (RFC 3986, appendix B): the first of "/?#" ends the authority. The
+ * fragment is left out. By hand, because an address may have variables in it that no parser takes:
+ * ${ENV.HOST}. */
+typedef struct address {
+    const char *scheme; /* with its "://"; empty when there is none */
+    size_t scheme_len;
+    const char *authority; /* user:password@host:port */
+    size_t authority_len;
+    const char
+        *path; /* up to the API's version or the like: without "/chat/completions" and slashes at its end */
+    size_t path_len;
+    const char *query; /* with its "?" */
+    size_t query_len;
+    bool bare; /* it has no path: "/v1" belongs to it */
+} address_t;
+
+static bool ends_in(const char *text, size_t len, const char *end) {
+    size_t n = strlen(end);
+    return len >= n && memcmp(text + len - n, end, n) == 0;
+}
+
+static size_t without_slashes(const char *path, size_t len) {
+    while (len > 0 && path[len - 1] == '/')
         len--;
-    return len >= 3 && memcmp(base + len - 3, "/v1", 3) == 0 ? len - 3 : len;
+    return len;
+}
+
+static address_t address_take_apart(const char *base) {
+    static const char page[] = "/chat/completions";
+    if (!base || base[0] == '\0') base = ENDPOINT_URL_DEFAULT;
+    address_t a = {.scheme = base};
+    size_t first = strcspn(base, "/?#");
+    if (first > 0 && base[first - 1] == ':' && strncmp(base + first, "//", 2) == 0) a.scheme_len = first + 2;
+    if (first == 0 && strncmp(base, "//", 2) == 0) a.scheme_len = 2;
+    a.authority = base + a.scheme_len;
+    a.authority_len = strcspn(a.authority, "/?#");
+    a.path = a.authority + a.authority_len;
+    a.query = a.path + strcspn(a.path, "?#");
+    a.query_len = strcspn(a.query, "#");
+    a.path_len = without_slashes(a.path, (size_t)(a.query - a.path));
+    a.bare = a.path_len == 0;
+    if (ends_in(a.path, a.path_len, page))
+        a.path_len = without_slashes(a.path, a.path_len - (sizeof page - 1));
+    return a;
 }
 
 char *endpoint_url(const char *base_url, endpoint_page_t page) {
-    static const char *const tails[ENDPOINT_PAGES] = {"/v1/chat/completions", "/v1/models", "/metrics",
+    static const char *const tails[ENDPOINT_PAGES] = {"/chat/completions", "/models", "/metrics",
                                                       "/v1/loads"};
     assert(page < ENDPOINT_PAGES);
-    if (!base_url || base_url[0] == '\0') base_url = ENDPOINT_URL_DEFAULT;
-    return xasprintf("%.*s%s", (int)root_length(base_url), base_url, tails[page]);
+    address_t a = address_take_apart(base_url);
+    bool beside = page == ENDPOINT_METRICS || page == ENDPOINT_LOADS; /* not below the version */
+    if (beside && ends_in(a.path, a.path_len, "/v1")) a.path_len -= 3;
+    return xasprintf("%.*s%.*s%.*s%s%s%.*s", (int)a.scheme_len, a.scheme, (int)a.authority_len, a.authority,
+                     (int)a.path_len, a.path, a.bare && !beside ? "/v1" : "", tails[page], (int)a.query_len,
+                     a.query);
 }
 
-/* Where the authority of a URL begins and how long it is; without "://" the URL begins with it. */
-static const char *authority_of(const char *url, size_t *len) {
-    const char *at = strstr(url, "://");
-    at = at ? at + 3 : url;
-    *len = strcspn(at, "/?#");
-    return at;
+/* ---- addresses for people */
+
+/* Does the name of a query parameter say that its value is a secret? */
+static bool is_secret(const char *name, size_t len) {
+    static const char *const words[] = {"key", "token", "secret", "sig", "pass", "auth", "cred", "code"};
+    char text[64];
+    size_t n = len < sizeof text - 1 ? len : sizeof text - 1;
+    memcpy(text, name, n);
+    text[n] = '\0';
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcasestr(text, words[i])) return true;
+    return len > n; /* a name of this length is none that we know */
+}
+
+/* Adds the query, the values of secrets replaced. */
+static void query_show(const char *query, size_t len, buf_t *out) {
+    for (size_t at = 0; at < len;) {
+        size_t whole = 1 + strcspn(query + at + 1, "&;");
+        if (whole > len - at) whole = len - at;
+        const char *equals = memchr(query + at, '=', whole);
+        size_t name = equals ? (size_t)(equals - query) - at : whole;
+        bool hidden = equals && is_secret(query + at + 1, name - 1);
+        buf_add(out, query + at, hidden ? name + 1 : whole);
+        if (hidden) buf_adds(out, "***");
+        at += whole;
+    }
 }
 
 void endpoint_url_shown(const char *url, buf_t *out) {
-    size_t len;
-    const char *at = authority_of(url, &len);
-    buf_add(out, url, (size_t)(at - url));
-    const char *user = memrchr(at, '@', len);
-    if (user) {
-        len -= (size_t)(user + 1 - at);
-        at = user + 1;
-    }
-    buf_add(out, at, len + strcspn(at + len, "?#"));
+    if (url[0] == '\0') return;
+    address_t a = address_take_apart(url);
+    const char *user = memrchr(a.authority, '@', a.authority_len);
+    const char *from = user ? user + 1 : a.authority;
+    buf_add(out, a.scheme, a.scheme_len);
+    buf_add(out, from, (size_t)(a.query - from));
+    query_show(a.query, a.query_len, out);
 }
+
+/* ---- addresses in their usual spelling */
 
 /* Adds the text in small letters, but leaves names of variables as they are: ${ENV.HOST}. */
 static void small_letters_add(buf_t *out, const char *text, size_t len) {
@@ -60,34 +123,27 @@ static void small_letters_add(buf_t *out, const char *text, size_t len) {
     }
 }
 
-static bool ends_in(const char *text, size_t len, const char *end) {
-    size_t n = strlen(end);
-    return len >= n && memcmp(text + len - n, end, n) == 0;
-}
-
-/* Scheme and host in small letters, without a default port; the rest as it is; then "/v1". The caller
- * frees. */
+/* Scheme and host in small letters, without a default port; the path of the API, the query as it is. The
+ * caller frees. */
 static char *usual_spelling(const char *base) {
-    if (!base || base[0] == '\0') base = ENDPOINT_URL_DEFAULT;
-    size_t len;
-    const char *host = authority_of(base, &len), *end = host + len, *path_end = base + root_length(base);
-    size_t scheme = (size_t)(host - base);
-    bool http = scheme == 7 && strncasecmp(base, "http://", 7) == 0;
-    bool https = scheme == 8 && strncasecmp(base, "https://", 8) == 0;
-    const char *user = memrchr(host, '@', len);
+    address_t a = address_take_apart(base);
+    const char *host = a.authority, *user = memrchr(a.authority, '@', a.authority_len);
+    size_t len = a.authority_len;
     buf_t out;
     buf_init(&out, VALUE_STRING_MAX);
-    small_letters_add(&out, base, scheme);
+    small_letters_add(&out, a.scheme, a.scheme_len);
     if (user) {
         buf_add(&out, host, (size_t)(user + 1 - host));
+        len -= (size_t)(user + 1 - host);
         host = user + 1;
     }
-    len = (size_t)(end - host);
-    if (http && ends_in(host, len, ":80")) len -= 3;
-    if (https && ends_in(host, len, ":443")) len -= 4;
+    if (a.scheme_len == 7 && strncasecmp(a.scheme, "http://", 7) == 0 && ends_in(host, len, ":80")) len -= 3;
+    if (a.scheme_len == 8 && strncasecmp(a.scheme, "https://", 8) == 0 && ends_in(host, len, ":443"))
+        len -= 4;
     small_letters_add(&out, host, len);
-    if (path_end > end) buf_add(&out, end, (size_t)(path_end - end));
-    buf_adds(&out, "/v1");
+    buf_add(&out, a.path, a.path_len);
+    if (a.bare) buf_adds(&out, "/v1");
+    buf_add(&out, a.query, a.query_len);
     return buf_take(&out, NULL);
 }
 
@@ -119,6 +175,14 @@ char *endpoint_addresses(const char *const *base_urls, size_t url_count) {
 
 /* ---- headers */
 
+char *endpoint_key(const char *api_key) {
+    size_t len = api_key ? strlen(api_key) : 0;
+    if (api_key) text_trim(&api_key, &len);
+    return xstrndup(api_key ? api_key : "", len);
+}
+
+bool endpoint_key_is_line(const char *key) { return !strpbrk(key, "\r\n"); }
+
 static bool same_name(const char *a, const char *b) {
     size_t len = strcspn(a, ":");
     return len == strcspn(b, ":") && strncasecmp(a, b, len) == 0;
@@ -138,13 +202,16 @@ static void own_header_add(endpoint_headers_t *headers, char *take, const char *
 
 int endpoint_headers_make(const char *api_key, const char *const *lines, size_t line_count, bool body,
                           endpoint_headers_t *out, err_t *err) {
-    bool keyed = api_key && api_key[0] != '\0';
     *out = (endpoint_headers_t){0};
-    if (keyed && strpbrk(api_key, "\r\n"))
+    char *key = endpoint_key(api_key);
+    if (!endpoint_key_is_line(key)) {
+        free(key);
         return err_set(err, SDG_EINVAL, "the API key has a line break in it");
+    }
     out->lines = xcalloc(line_count + 2, sizeof *out->lines);
     if (body) own_header_add(out, xstrdup("Content-Type: application/json"), lines, line_count);
-    if (keyed) own_header_add(out, xasprintf("Authorization: Bearer %s", api_key), lines, line_count);
+    if (key[0]) own_header_add(out, xasprintf("Authorization: Bearer %s", key), lines, line_count);
+    free(key);
     for (size_t i = 0; i < line_count; i++)
         out->lines[out->count++] = xstrdup(lines[i]);
     return SDG_OK;

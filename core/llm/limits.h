@@ -5,15 +5,43 @@
 /* bytes of a server's reason that are shown: a sentence or two; the rest is cut */
 #define LLM_ERROR_TEXT_MAX 400
 
-/* seconds of Retry-After: as the official SDK, a call that is told to wait longer fails */
-#define LLM_RETRY_AFTER_MAX_S 120
+/* bytes of a server's reason in a failed row, which is all that tells what to change; the rest is cut */
+#define LLM_REASON_BYTES_MAX 4096
+
+/* seconds of Retry-After that are believed: a month, longer than any quota; more is cut */
+#define LLM_RETRY_AFTER_MAX_S (31 * 86400)
+
+/* ms of Retry-After that hold only the call that was told so: a busy server says so to single requests; a
+   longer time is meant for all requests, and closes the replica */
+#define HEALTH_HOLD_MS_MAX 5000
+
+/* ms that a replica is closed for the first time, and that it may take nothing before it is: a limit per
+   second or a restart of a process is over by then */
+#define HEALTH_CLOSE_FIRST_MS 5000
+
+/* ms that a replica is closed at most when it does not say for how long: it is not asked in vain more often
+   than once a minute, and not forgotten for longer */
+#define HEALTH_CLOSE_MAX_MS 60000
+
+/* requests that try a replica which opens again: one may be unlucky, and more would be rejected in vain */
+#define HEALTH_PROBES 4
+
+/* ms that a replica which has answered before may be out of reach (DNS, TLS) before that counts as final: a
+   name server that restarts is back by then */
+#define HEALTH_UNREACHED_MS_MAX 30000
+
+/* ms for which a replica that failed once is passed over; doubles each time */
+#define HEALTH_AVOID_FIRST_MS 250
+
+/* doublings of the time for which a replica is passed over: half a minute at most */
+#define HEALTH_AVOID_DOUBLINGS 7
 
 /* refusals of a replica in a row, without an answer in between, that make it final: fewer may be the fault of
    rows, and each further one is a row that was asked in vain */
 #define LLM_REFUSALS_MAX 16
 
-/* times that an empty answer is asked for again: more rarely help, and each costs */
-#define LLM_EMPTY_RETRIES 2
+/* requests in all for an answer that stays empty: more rarely help, and each costs */
+#define LLM_EMPTY_REQUESTS 3
 
 /* endpoints per engine: those of all jobs of one worker; more is refused */
 #define LLM_ENDPOINTS_MAX 1024

@@ -2,7 +2,7 @@
  *
  * The one idea: no two calls wait for exactly the same time, so that a thousand calls that failed together do
  * not come back together. The backoff is drawn from the upper half of its exponential step, and a server's
- * Retry-After is made longer by up to a tenth, never shorter.
+ * Retry-After is made longer by up to a tenth (of 5 s at most), never shorter.
  */
 #include "core/llm/retry.h"
 
@@ -18,8 +18,12 @@
 enum { HTTP_DATE_BYTES_MAX = 64 }; /* "Sunday, 06-Nov-94 08:49:37 GMT" is the longest form in use */
 
 retry_policy_t retry_policy_default(void) {
-    return (retry_policy_t){
-        .attempts_max = 10, .base_ms = 1000, .factor = 2, .cap_ms = 30000, .on_empty = true};
+    return (retry_policy_t){.attempts_max = 10,
+                            .base_ms = 1000,
+                            .factor = 2,
+                            .cap_ms = 30000,
+                            .on_empty = true,
+                            .empty_max = LLM_EMPTY_REQUESTS};
 }
 
 retry_hint_t retry_hint_none(void) { return (retry_hint_t){.after_ms = -1, .should = -1}; }
@@ -41,7 +45,6 @@ static bool may_retry(const retry_policy_t *policy, llm_cause_t cause, retry_hin
     if (cause == LLM_CAUSE_QUOTA || cause == LLM_CAUSE_CANCELLED || cause == LLM_CAUSE_NONE ||
         cause == LLM_CAUSE_DECLINED)
         return false; /* also when the server says x-should-retry */
-    if (hint.after_ms > LLM_RETRY_AFTER_MAX_S * INT64_C(1000)) return false;
     if (hint.should >= 0 && cause != LLM_CAUSE_EMPTY) return hint.should == 1;
     return cause_is_retryable(policy, cause);
 }
@@ -53,12 +56,25 @@ static uint32_t backoff_ms(const retry_policy_t *policy, uint32_t attempt, rng_t
     return (uint32_t)(step * (0.5 + 0.5 * rng_real(rng)));
 }
 
+/* No server is believed to mean more than that. */
+static int64_t cut(int64_t ms) {
+    int64_t most = LLM_RETRY_AFTER_MAX_S * INT64_C(1000);
+    return ms < most ? ms : most;
+}
+
+uint32_t retry_after_wait_ms(int64_t after_ms, rng_t *rng) {
+    return (uint32_t)(cut(after_ms) +
+                      rng_between(rng, 0,
+                                  after_ms < HEALTH_HOLD_MS_MAX ? after_ms / 10 : HEALTH_HOLD_MS_MAX / 10));
+}
+
 bool retry_decide(const retry_policy_t *policy, uint32_t attempt, llm_cause_t cause, retry_hint_t hint,
                   rng_t *rng, uint32_t *wait_ms) {
     assert(attempt >= 1);
-    if (attempt >= policy->attempts_max || !may_retry(policy, cause, hint)) return false;
+    uint32_t most = cause == LLM_CAUSE_EMPTY ? UINT32_MAX : policy->attempts_max;
+    if (attempt >= most || !may_retry(policy, cause, hint)) return false;
     if (hint.after_ms > 0)
-        *wait_ms = (uint32_t)(hint.after_ms + rng_between(rng, 0, hint.after_ms / 10));
+        *wait_ms = retry_after_wait_ms(hint.after_ms, rng);
     else
         *wait_ms = backoff_ms(policy, attempt, rng);
     return true;
@@ -134,9 +150,9 @@ void retry_hint_header(retry_hint_t *hint, const char *name, size_t name_len, co
     trim_blanks(&value, &value_len);
     if (name_is(name, name_len, "retry-after-ms")) {
         int64_t ms = number_times(value, value_len, 1);
-        hint->after_ms = ms >= 0 ? ms : hint->after_ms;
+        hint->after_ms = ms >= 0 ? cut(ms) : hint->after_ms;
     } else if (name_is(name, name_len, "retry-after")) {
-        if (hint->after_ms < 0) hint->after_ms = retry_after_ms(value, value_len, now_unix_ms);
+        if (hint->after_ms < 0) hint->after_ms = cut(retry_after_ms(value, value_len, now_unix_ms));
     } else if (name_is(name, name_len, "x-should-retry")) {
         if (name_is(value, value_len, "true"))
             hint->should = 1;

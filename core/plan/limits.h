@@ -41,4 +41,10 @@
 /* bytes of input rows whose contexts --auto-tune keeps in memory: as much as pending rows may hold */
 #define TUNE_CACHE_BYTES_MAX ((uint64_t)64 << 20)
 
+/* --max-failure-rate: finished rows before a rate means something, as documented */
+#define FAILURE_RATE_ROWS 100
+
+/* --give-up-after: a server that is closed for longer than a day needs a person, as documented */
+#define GIVE_UP_MS_DEFAULT (UINT64_C(24) * 3600 * 1000)
+
 #endif

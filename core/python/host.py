@@ -27,7 +27,7 @@ if sdg_here:  # noqa: F821 (the boot line took the working folder off sys.path: 
     sys.path.insert(0, "")
 
 FRAME_BYTES_MAX = 64 << 20  # as PY_FRAME_BYTES_MAX
-MESSAGE_BYTES_MAX = 300     # of an exception's text; with the line below it fits the pool's sentence
+MESSAGE_BYTES_MAX = 3500    # of an exception's text; with the line below it fits the reason of a failed row
 LINE_BYTES_MAX = 120        # of the source line that is shown
 PID = os.getpid()
 
@@ -77,7 +77,7 @@ def plain(value):
     if names & AS_LIST:
         return list(value)
     if "numpy.ndarray" in names and value.dtype.kind in "mM":
-        return value.astype(str).tolist()
+        return list(value) if value.ndim else value[()]
     if callable(getattr(value, "tolist", None)):  # scalars and arrays of numpy, series of pandas, tensors
         got = value.tolist()
         return float(got) if type(got) is kind else got
@@ -102,7 +102,8 @@ def with_text_keys(value):
     return with_text_keys(plain(value))
 
 
-encode_plain = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=plain).encode
+# NaN and infinities are written as Python does: the pool reads them as null, and counts them.
+encode_plain = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=plain).encode
 
 
 def encode(value):
@@ -138,7 +139,7 @@ class Wire:
         self.consts = {}
 
     def send_text(self, text):
-        data = text.encode("utf-8")
+        data = text.encode("utf-8", "backslashreplace")  # a lone surrogate as its JSON escape: the pool replaces it, and counts it
         with self.sending:
             self.sock.sendall(struct.pack("<I", len(data)) + data)
 
@@ -672,7 +673,6 @@ def run(frame):
         ACCESS = function.access
         try:
             text = reply_to(frame, function, call, start)
-            text.encode("utf-8")
         finally:
             ACCESS = None
     except BaseException as error:
@@ -717,35 +717,75 @@ def serve(init):
         WIRE.send_text(text)
 
 
-# ---- creating a virtual environment --------------------------------------------------------------------------------
+# ---- preparing a virtual environment -------------------------------------------------------------------------------
+
+
+def run_step(command, environment=None):
+    """Runs a list of arguments, or a text for the shell. Gives "" or what went wrong; the end of its output goes to the log."""
+    import subprocess
+    shell = isinstance(command, str)
+    done = subprocess.run(command, shell=shell, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+    lines = [line for line in done.stdout.decode("utf-8", "replace").splitlines() if line.strip()]
+    print("\n".join(lines[-20:]), flush=True)
+    if done.returncode == 0:
+        return ""
+    said = [line for line in lines if "error" in line.lower()] or lines or ["no output"]
+    name = command if shell else " ".join(command[1:4])
+    return cut(f"{name} failed: {said[-1].strip()}", MESSAGE_BYTES_MAX)
+
+
+def inside(venv):
+    """The environment of a shell in which this virtual environment is active."""
+    return {**os.environ, "VIRTUAL_ENV": venv, "PATH": os.path.join(venv, "bin") + os.pathsep + os.environ.get("PATH", "")}
+
+
+def install(python, requirements):
+    """pip leaves alone what is there, and asks no index about it. An environment that was made without pip is used as it is."""
+    import subprocess
+    if not requirements:
+        return ""
+    wanted = []
+    for item in requirements:
+        wanted += ["-r", item] if item.endswith(".txt") and os.path.exists(item) else [item]
+    if subprocess.run([python, "-c", "import pip"], stderr=subprocess.DEVNULL).returncode != 0:
+        print(f"{python} has no pip: nothing is installed", flush=True)
+        return ""
+    return run_step([python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check", *wanted])
 
 
 def prepare(order):
-    """Creates the environment and installs into it. A mark file is there while that is unfinished, so an interrupted
-    creation is continued instead of used; a lock keeps several workers from doing it at once."""
+    """Creates the environment if it is not there, and installs into it. A mark file is there while a new one is unfinished, so an
+    interrupted creation is continued instead of used; the stamp file says what was installed last; a lock keeps several workers from
+    doing it at once."""
     import fcntl
-    import subprocess
     venv = os.path.abspath(order["venv"])
+    if os.path.exists(venv) and not os.access(venv, os.W_OK):
+        print(f"{venv} cannot be written to: nothing is installed", flush=True)
+        return ""
     os.makedirs(os.path.dirname(venv), exist_ok=True)
     with open(venv + ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        mark = os.path.join(venv, order["mark"])
+        mark, stamp = os.path.join(venv, order["mark"]), os.path.join(venv, order["stamp_file"])
         python = os.path.join(venv, "bin", "python")
-        if os.path.exists(python) and not os.path.exists(mark):
-            return ""
-        os.makedirs(venv, exist_ok=True)
-        open(mark, "w").close()
-        wanted = []
-        for item in order["requirements"]:
-            wanted += ["-r", item] if item.endswith(".txt") and os.path.exists(item) else [item]
-        for command in ([sys.executable, "-m", "venv", venv], [python, "-m", "pip", "install", "--no-input", *wanted]):
-            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
-            lines = [line for line in done.stdout.decode("utf-8", "replace").splitlines() if line.strip()]
-            print("\n".join(lines[-20:]), flush=True)
-            if done.returncode != 0:
-                said = [line for line in lines if "error" in line.lower()] or lines or ["no output"]
-                return cut(f"{' '.join(command[1:4])} failed: {said[-1].strip()}", MESSAGE_BYTES_MAX)
-        os.remove(mark)
+        is_new = not os.path.exists(python) or os.path.exists(mark)
+        if not is_new and os.path.exists(stamp) and open(stamp).read().strip() == order["stamp"]:
+            return ""  # another worker has done it meanwhile
+        if is_new:
+            os.makedirs(venv, exist_ok=True)
+            open(mark, "w").close()
+        steps = [lambda: run_step([sys.executable, "-m", "venv", venv])] if is_new else []
+        steps += [lambda command=command: run_step(command, inside(venv)) for command in order["before"]]
+        steps.append(lambda: install(python, order["requirements"]))
+        steps += [lambda command=command: run_step(command, inside(venv)) for command in order["after"]]
+        for step in steps:
+            said = step()
+            if said:
+                return said
+        with open(stamp + ".new", "w") as note:
+            note.write(order["stamp"] + "\n")
+        os.replace(stamp + ".new", stamp)
+        if is_new:
+            os.remove(mark)
         return ""
 
 

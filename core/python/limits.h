@@ -56,6 +56,10 @@
  * killed */
 #define PY_INSTALL_MS_MAX 1800000
 
+/* bytes of requirements, their files and setup commands that are compared with what was installed; a change
+ * behind them is not seen */
+#define PY_REQUIREMENTS_BYTES_MAX ((size_t)1 << 20)
+
 /* starts failed in a row, after which waiting calls of that environment fail: one may be bad luck */
 #define PY_START_FAILURES_MAX 3
 

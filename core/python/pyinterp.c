@@ -10,11 +10,14 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <xxhash.h>
 
+#include "core/base/buf.h"
 #include "core/base/text.h"
 
 extern char **environ;
 const char PY_VENV_MARK[] = ".sdg-unfinished";
+const char PY_STAMP_FILE[] = ".sdg-installed";
 
 /* ---- interpreter and constraint ---- */
 
@@ -181,6 +184,59 @@ char *py_venv_python(const char *venv) {
     if (usable) return python;
     free(python);
     return NULL;
+}
+
+/* ---- what was installed ---- */
+
+/* Appends the file's bytes, up to what `out` takes; nothing when it cannot be read. */
+static void add_file(buf_t *out, const char *path) {
+    char block[4096];
+    FILE *f = fopen(path, "rb");
+    for (size_t n; f && (n = fread(block, 1, sizeof block, f)) > 0;)
+        buf_add(out, block, n);
+    if (f) fclose(f);
+}
+
+/* The file of requirements that an argument of pip names; NULL: it names none. */
+static const char *requirements_file(const char *text) {
+    static const char option[] = "--requirement=";
+    if (strncmp(text, option, sizeof option - 1) == 0) return text + sizeof option - 1;
+    size_t len = strlen(text);
+    return len > 4 && strcmp(text + len - 4, ".txt") == 0 ? text : NULL;
+}
+
+static void add_texts(buf_t *out, value_t texts) {
+    for (size_t i = 0; texts.kind == VALUE_LIST && i < list_count(texts); i++) {
+        str_t *text = text_of(list_peek(texts, i));
+        const char *file = requirements_file(text->data);
+        buf_add(out, text->data, text->len + 1); /* a NUL ends each */
+        if (file) add_file(out, file);
+        str_free(text);
+    }
+    buf_addc(out, '\n');
+}
+
+void py_stamp(value_t requirements, value_t pre_install, value_t post_install, char out[PY_STAMP_BYTES]) {
+    buf_t all;
+    buf_init(&all, PY_REQUIREMENTS_BYTES_MAX);
+    add_texts(&all, requirements);
+    add_texts(&all, pre_install);
+    add_texts(&all, post_install);
+    XXH128_hash_t h = XXH3_128bits(all.data, all.len);
+    snprintf(out, PY_STAMP_BYTES, "%016llx%016llx", (unsigned long long)h.high64,
+             (unsigned long long)h.low64);
+    buf_free(&all);
+}
+
+bool py_stamp_matches(const char *venv, const char *stamp) {
+    char *path = xasprintf("%s/%s", venv, PY_STAMP_FILE);
+    buf_t found;
+    buf_init(&found, PY_STAMP_BYTES);
+    add_file(&found, path);
+    free(path);
+    bool same = found.len >= PY_STAMP_BYTES - 1 && memcmp(found.data, stamp, PY_STAMP_BYTES - 1) == 0;
+    buf_free(&found);
+    return same;
 }
 
 /* ---- environment variables ---- */

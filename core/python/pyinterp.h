@@ -40,6 +40,15 @@ char *py_venv_python(const char *venv);
 /* Name of a file that lies in a virtual environment while that is not complete. */
 extern const char PY_VENV_MARK[];
 
+enum { PY_STAMP_BYTES = 33 }; /* of a stamp, with its NUL */
+/* A short text that differs when the requirements, the files of requirements that they name, or the commands
+ * do. Lists of texts. */
+void py_stamp(value_t requirements, value_t pre_install, value_t post_install, char out[PY_STAMP_BYTES]);
+/* Was the venv last installed into with this stamp? */
+bool py_stamp_matches(const char *venv, const char *stamp);
+/* Name of the file in a venv that holds its stamp. */
+extern const char PY_STAMP_FILE[];
+
 /* A NULL-terminated environment: our PATH (with the venv in front), HOME, LANG and TMPDIR, then `declared`
  * (an object, its values in text form). `installing` adds what pip needs to reach its index: proxy,
  * certificate and PIP_ variables. Free with py_environ_free. */

@@ -43,11 +43,13 @@ typedef enum env_state { ENV_NEW, ENV_INSTALLING, ENV_READY, ENV_FAILED } env_st
 typedef struct pool_env {
     env_state_t state;
     py_interp_t interp;
-    char *asked;   /* interpreter as written, for messages */
-    char *program; /* absolute path, once resolved */
-    char *venv;    /* absolute, NULL: none */
-    bool in_venv;  /* program is the venv's */
-    value_t requirements, variables;
+    char *asked;                                     /* interpreter as written, for messages */
+    char *program;                                   /* absolute path, once resolved */
+    char *venv;                                      /* absolute, NULL: none */
+    bool in_venv;                                    /* program is the venv's */
+    value_t requirements, pre_install, post_install; /* lists */
+    char stamp[PY_STAMP_BYTES];                      /* of these */
+    value_t variables;
     bool network;
     char *work_dir;
     py_tasks_t waiting;
@@ -71,7 +73,8 @@ struct pypool {
     uint64_t now_ns; /* of the last drive */
     bool dirty;      /* the next drive has something to do, whatever the descriptors say */
     json_parser_t *parser;
-    pool_env_t *envs; /* PY_ENVS_MAX places: their queues do not move */
+    json_repairs_t repairs; /* of the frame being handled */
+    pool_env_t *envs;       /* PY_ENVS_MAX places: their queues do not move */
     uint32_t env_count;
     pool_function_t *functions;
     uint32_t function_count;
@@ -103,7 +106,8 @@ static py_event_t *new_event(pypool_t *p, py_event_kind_t kind, uint64_t tag) {
     py_event_t *e = &p->events[(p->event_first + p->event_count++) % p->event_cap];
     e->kind = kind;
     e->tag = tag;
-    e->outputs = e->vars = e->ai = e->log = value_null();
+    e->outputs = e->vars = e->ai = e->log = e->words = value_null();
+    e->repairs = (json_repairs_t){0};
     e->error.code = 0;
     e->error.text[0] = '\0';
     return e;
@@ -114,6 +118,7 @@ void py_event_free(py_event_t *e) {
     value_free(e->vars);
     value_free(e->ai);
     value_free(e->log);
+    value_free(e->words);
 }
 
 bool pypool_next(pypool_t *p, py_event_t *event) {
@@ -132,7 +137,11 @@ static void free_task(pypool_t *p, py_task_t *take) {
 
 /* Ends a call with its failure event, unless it was cancelled and has had one. */
 static void fail_task(pypool_t *p, py_task_t *take, int code, const char *reason) {
-    if (!take->cancelled) err_set(&new_event(p, PY_FAILED, take->tag)->error, code, "%s", reason);
+    if (!take->cancelled) {
+        py_event_t *e = new_event(p, PY_FAILED, take->tag);
+        err_set(&e->error, code, "%s", reason);
+        if (strlen(reason) >= sizeof e->error.text) e->words = value_text(reason);
+    }
     free_task(p, take);
 }
 
@@ -226,10 +235,14 @@ static bool sandbox_is_enough(pypool_t *p, pool_env_t *env, py_jail_t jail) {
 static void write_init(py_host_t *h, const pool_env_t *env) {
     value_t init = value_object(2), frame = value_object(1), prepare = value_null();
     if (h->installer) {
-        prepare = value_object(3);
+        prepare = value_object(7);
         object_set_text(&prepare, "venv", value_text(env->venv));
         object_set_text(&prepare, "mark", value_text(PY_VENV_MARK));
         object_set_text(&prepare, "requirements", value_ref(env->requirements));
+        object_set_text(&prepare, "before", value_ref(env->pre_install));
+        object_set_text(&prepare, "after", value_ref(env->post_install));
+        object_set_text(&prepare, "stamp", value_text(env->stamp));
+        object_set_text(&prepare, "stamp_file", value_text(PY_STAMP_FILE));
     }
     object_set_text(&init, "pid", value_int(h->child.pid));
     object_set_text(&init, "prepare", prepare);
@@ -322,11 +335,28 @@ static void set_program(pool_env_t *env, char *take, bool in_venv) {
     env->in_venv = in_venv;
 }
 
-/* Decides which Python runs: the venv's if it exists, a new venv if there are requirements, else the plain
- * interpreter. */
+/* The venv is there, but not with what the pipeline asks for now. The installer is the plain interpreter, as
+ * for a new one; without it the venv's own. */
+static void begin_update(pool_env_t *env, char *take_python) {
+    char *program = py_find_program(env->interp.program);
+    log_info("python", "installing what is missing of the requirements into the virtual environment %s",
+             env->venv);
+    set_program(env, program ? program : take_python, !program);
+    if (program) free(take_python);
+    env->state = ENV_INSTALLING;
+}
+
+/* Decides which Python runs: the venv's if it exists, a new venv if there is something to install, else the
+ * plain interpreter. */
 static void resolve_env(pypool_t *p, pool_env_t *env) {
     char *python = env->venv ? py_venv_python(env->venv) : NULL;
-    bool wants_packages = list_count(env->requirements) > 0;
+    bool wants_packages =
+        list_count(env->requirements) + list_count(env->pre_install) + list_count(env->post_install) > 0;
+    py_stamp(env->requirements, env->pre_install, env->post_install, env->stamp);
+    if (python && wants_packages && !py_stamp_matches(env->venv, env->stamp)) {
+        begin_update(env, python);
+        return;
+    }
     if (python) {
         set_program(env, python, true);
         env->state = ENV_READY;
@@ -342,17 +372,17 @@ static void resolve_env(pypool_t *p, pool_env_t *env) {
     }
     env->state = env->venv && wants_packages ? ENV_INSTALLING : ENV_READY;
     if (env->state == ENV_INSTALLING)
-        log_info("python", "creating the virtual environment %s with %zu requirements", env->venv,
-                 list_count(env->requirements));
+        log_info("python", "creating the virtual environment %s and installing its requirements", env->venv);
     else if (env->venv)
         log_warn("python",
                  "there is no virtual environment %s and no requirements to create it from: using %s",
                  env->venv, env->program);
     else if (wants_packages)
-        log_warn(
-            "python",
-            "runtime.python.requirements need runtime.python.venv to be installed into: using %s as it is",
-            env->program);
+        log_warn("python",
+                 "runtime.python.requirements and setup need runtime.python.venv to be installed into: using "
+                 "%s as it "
+                 "is",
+                 env->program);
 }
 
 /* The environment cannot be used: its calls fail. */
@@ -544,6 +574,7 @@ static void on_ok(pypool_t *p, py_host_t *h, value_t frame) {
         py_event_t *e = new_event(p, PY_DONE, t->tag);
         e->outputs = value_ref(member(frame, "o"));
         e->vars = value_ref(member(frame, "v"));
+        e->repairs = p->repairs;
     }
     free_task(p, t);
 }
@@ -609,12 +640,12 @@ static void on_prepared(pypool_t *p, py_host_t *h, value_t frame) {
     char *python = py_venv_python(env->venv);
     h->greeted = true;
     if (said[0] == '\0' && python) {
-        log_info("python", "created the virtual environment %s", env->venv);
+        log_info("python", "the virtual environment %s is ready", env->venv);
         set_program(env, python, true);
         env->state = ENV_READY;
     } else {
         char reason[ERR_TEXT_MAX];
-        snprintf(reason, sizeof reason, "cannot create the virtual environment %s: %s", env->venv,
+        snprintf(reason, sizeof reason, "cannot prepare the virtual environment %s: %s", env->venv,
                  said[0] != '\0' ? said : "it has no bin/python");
         free(python);
         env_fails(p, env, reason);
@@ -663,7 +694,10 @@ static void take_frames(pypool_t *p, py_host_t *h) {
     while ((got = pyhost_frame(h, &bytes, &len)) > 0) {
         value_t frame;
         err_t err;
-        if (json_parse(p->parser, bytes, len, &frame, &err) != 0)
+        json_repairs_t before = json_repairs_so_far();
+        int rc = json_parse(p->parser, bytes, len, &frame, &err);
+        p->repairs = json_repairs_since(before);
+        if (rc != 0)
             on_unreadable(p, h, bytes, len, &err);
         else
             on_frame(p, h, frame);
@@ -706,7 +740,7 @@ static void finish_start(pypool_t *p, py_host_t *h, const char *how) {
     pool_env_t *env = &p->envs[h->env];
     char reason[ERR_TEXT_MAX];
     snprintf(reason, sizeof reason, "%s %s %s%s%s", env->program, how,
-             h->installer ? "while creating a virtual environment" : "at its start",
+             h->installer ? "while preparing a virtual environment" : "at its start",
              h->last_line[0] != '\0' ? ": " : "", h->last_line);
     if (h->installer)
         env_fails(p, env, reason);
@@ -786,7 +820,7 @@ static void expire(pypool_t *p, py_host_t *h) {
                  t->timeout_ms);
     else
         snprintf(reason, sizeof reason, "cancelled");
-    if (h->installer) env_fails(p, &p->envs[h->env], "creating the virtual environment took too long");
+    if (h->installer) env_fails(p, &p->envs[h->env], "preparing the virtual environment took too long");
     end_host(p, h, reason);
 }
 
@@ -877,6 +911,8 @@ static void free_env(pypool_t *p, pool_env_t *env) {
     free(env->venv);
     free(env->work_dir);
     value_free(env->requirements);
+    value_free(env->pre_install);
+    value_free(env->post_install);
     value_free(env->variables);
 }
 
@@ -924,6 +960,8 @@ int pypool_add_env(pypool_t *p, const py_env_t *given, err_t *err) {
         .asked = xstrdup(given->interpreter ? given->interpreter : "python3"),
         .venv = given->venv && given->venv[0] != '\0' ? py_absolute(given->venv) : NULL,
         .requirements = as_list(given->requirements),
+        .pre_install = as_list(given->pre_install),
+        .post_install = as_list(given->post_install),
         .variables = value_ref(given->env),
         .network = given->allow_network,
         .work_dir = given->work_dir ? xstrdup(given->work_dir) : NULL,

@@ -26,6 +26,7 @@
 #include <stdint.h>
 
 #include "core/base/error.h"
+#include "core/base/json.h"
 #include "core/base/value.h"
 
 typedef struct pypool pypool_t;
@@ -38,6 +39,9 @@ typedef struct py_env {
     /* List of texts or null: what pip takes. A text that ends in .txt and names a file is a list of
      * requirements. */
     value_t requirements;
+    /* Lists of commands for a shell or null: run when the venv is made or its requirements change, before
+     * they are installed and after. */
+    value_t pre_install, post_install;
     value_t env; /* object of texts or null: added to the clean environment */
     bool allow_network;
     const char *work_dir; /* NULL: ours */
@@ -73,12 +77,14 @@ typedef struct py_event {
     /* DONE: an object of the vars that ctx.vars or ctx.set changed, or that were changed in place; null when
      * there are none. Owned. */
     value_t vars;
+    json_repairs_t repairs; /* DONE: what JSON has not in these */
     /* CALL_AI: {"id": n, "model": .., "system": .., "prompts": [..], "params": {..}}. Owned. */
     value_t ai;
     /* LOG: {"level": .., "message": ..}; prints have the level "info". It comes before the last event of its
      * call. Owned. */
     value_t log;
-    err_t error; /* FAILED: Python's message, its last traceback line and the user's line number */
+    err_t error;   /* FAILED: Python's message, its last traceback line and the user's line number */
+    value_t words; /* FAILED: the same in full, if error.text had to cut it, else null. Owned */
 } py_event_t;
 void py_event_free(py_event_t *event); /* what it owns */
 

@@ -141,6 +141,7 @@ bool dispatch_job_stats(const dispatch_t *d, uint64_t id, dispatch_job_stats_t *
                                     .window_bytes = job->asked.window_bytes,
                                     .ingest_rows_limit = job->told_rows,
                                     .result_rows_limit = job->result_rows_limit,
+                                    .none_come = !dispatch_job_takes_rows(job),
                                     .over = job->state == JOB_OVER,
                                     .stopping = job->state == JOB_STOPPING};
     return true;

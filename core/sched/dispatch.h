@@ -78,6 +78,14 @@ typedef enum dispatch_stop {
     DISPATCH_STOP_NOW = 2
 } dispatch_stop_t;
 
+/* Why a job ended: JOB_DONE.kind on the wire. */
+typedef enum dispatch_end {
+    DISPATCH_ENDED,         /* all its rows are done */
+    DISPATCH_ENDED_REFUSED, /* no worker can run it */
+    DISPATCH_ENDED_STOPPED, /* its client has asked for it */
+    DISPATCH_ENDED_FINAL /* an endpoint refuses whatever it is asked: what has met only that stays undone */
+} dispatch_end_t;
+
 /* What a client asks for. */
 typedef struct dispatch_job {
     uint64_t job;          /* its random id */
@@ -112,6 +120,9 @@ int dispatch_job_limit(dispatch_t *d, uint64_t job, uint64_t concurrency, uint64
 int dispatch_results_ack(dispatch_t *d, uint64_t job, uint64_t batch, uint64_t now); /* cumulative */
 /* SDG_ENOTFOUND, or SDG_EINVAL for a mode that is none. */
 int dispatch_job_stop(dispatch_t *d, uint64_t job, uint32_t mode, uint64_t now);
+/* The job cannot go on, because an endpoint of it refuses everything: it stops like DISPATCH_STOP_DRAIN and
+ * ends with DISPATCH_ENDED_FINAL and this reason. SDG_ENOTFOUND. */
+int dispatch_job_final(dispatch_t *d, uint64_t job, const char *reason, uint64_t now);
 /* The client is known to have a new connection: its jobs follow, and hear again what may have been lost on
  * the way. */
 void dispatch_client_moved(dispatch_t *d, uint64_t from, uint64_t to, uint64_t now);
@@ -157,6 +168,8 @@ void dispatch_lease_return(dispatch_t *d, uint64_t worker, uint64_t job, const u
 /* The worker cannot run this job: the rows it holds of it are queued again, without counting an attempt. When
  * no worker can run the job, it ends with the reason. */
 void dispatch_worker_refuses(dispatch_t *d, uint64_t worker, uint64_t job, const char *reason, uint64_t now);
+/* Likewise, but the worker does not know it: it is told to forget the job. */
+void dispatch_worker_unfit(dispatch_t *d, uint64_t worker, uint64_t job, const char *reason, uint64_t now);
 void dispatch_worker_drain(dispatch_t *d, uint64_t worker, uint64_t now); /* no new leases */
 /* crashed: false after BYE (its rows are requeued without counting an attempt). */
 void dispatch_worker_gone(dispatch_t *d, uint64_t worker, bool crashed, uint64_t now);
@@ -174,7 +187,7 @@ typedef enum dispatch_kind {
     DISPATCH_JOB_DROP,         /* -> worker: job, mode */
     DISPATCH_INGEST_CREDIT,    /* -> client: next_chunk, rows_limit, bytes_limit */
     DISPATCH_RESULTS,          /* -> client: batch, done rows */
-    DISPATCH_JOB_DONE,         /* -> client: rows_ok, rows_failed, reason */
+    DISPATCH_JOB_DONE,         /* -> client: rows_ok, rows_failed, end, reason */
     DISPATCH_WORKER_LOST,      /* for the log: worker, row_count it held, reason */
     DISPATCH_ROW_FAILED,       /* for the log: job, index: its attempts ran out */
 } dispatch_kind_t;
@@ -194,6 +207,7 @@ typedef struct dispatch_action {
     uint64_t permit_units;                        /* PERMITS */
     uint64_t endpoint, permit_calls;              /* ENDPOINT_PERMITS */
     uint64_t rows_ok, rows_failed;                /* JOB_DONE */
+    dispatch_end_t end;                           /* JOB_DONE */
     uint32_t mode;                                /* JOB_DROP */
     uint64_t index;                               /* ROW_FAILED */
     const char *reason;
@@ -222,6 +236,7 @@ typedef struct dispatch_job_stats {
     /* Credits, counted from the start of the job: rows that may have come, results that may have been sent.
      */
     uint64_t ingest_rows_limit, result_rows_limit;
+    bool none_come; /* no row comes before one of these is done: all have come, or the window is full */
     bool stopping, over;
 } dispatch_job_stats_t;
 /* False: the job is not known, all numbers are 0. */

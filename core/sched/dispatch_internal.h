@@ -171,9 +171,10 @@ struct seat_job {
     bool resend; /* batches may be due again */
 
     uint64_t rows_ok, rows_failed;
-    char *reason;     /* why it stopped; NULL: it did not; owned */
-    uint64_t drop_ns; /* last time rows were asked back (DISPATCH_STOP_DRAIN) */
-    uint64_t over_ns; /* when it ended */
+    dispatch_end_t end; /* what JOB_DONE will say */
+    char *reason;       /* why it stopped; NULL: it did not; owned */
+    uint64_t drop_ns;   /* last time rows were asked back (DISPATCH_STOP_DRAIN) */
+    uint64_t over_ns;   /* when it ended */
     /* When JOB_DONE was said last, and how long after that it is said again. */
     uint64_t done_ns, done_wait_ns;
     bool tell_done;
@@ -244,7 +245,10 @@ static inline uint64_t dispatch_job_pending(const seat_job_t *job) {
 }
 seat_job_t *dispatch_job_find(const dispatch_t *d, uint64_t id);
 /* What runs may finish, nothing else starts. */
-void dispatch_job_wind_down(dispatch_t *d, seat_job_t *job, const char *reason, uint64_t now);
+/* Is the client expected to send rows, and does the window have room for one? */
+bool dispatch_job_takes_rows(const seat_job_t *job);
+void dispatch_job_wind_down(dispatch_t *d, seat_job_t *job, dispatch_end_t end, const char *reason,
+                            uint64_t now);
 /* A worker has spoken of a job that is over or forgotten: it is to forget it, too. */
 void dispatch_job_unknown(dispatch_t *d, const seat_worker_t *worker, uint64_t job);
 void dispatch_job_tick(dispatch_t *d, seat_job_t *job, uint64_t now); /* may destroy it */

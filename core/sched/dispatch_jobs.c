@@ -81,9 +81,11 @@ static void recall_rows(dispatch_t *d, seat_job_t *job, bool all, uint64_t now) 
     }
 }
 
-void dispatch_job_wind_down(dispatch_t *d, seat_job_t *job, const char *reason, uint64_t now) {
+void dispatch_job_wind_down(dispatch_t *d, seat_job_t *job, dispatch_end_t end, const char *reason,
+                            uint64_t now) {
     if (job->state != JOB_RUNNING) return;
     job->state = JOB_STOPPING;
+    job->end = end;
     job->reason = xstrdup(reason);
     dispatch_job_drop_queued(d, job);
     recall_rows(d, job, true, now);
@@ -272,8 +274,15 @@ int dispatch_job_stop(dispatch_t *d, uint64_t id, uint32_t mode, uint64_t now) {
         dispatch_touch(d, job);
         return SDG_OK;
     }
-    dispatch_job_wind_down(d, job, "stopped by its client", now);
+    dispatch_job_wind_down(d, job, DISPATCH_ENDED_STOPPED, "stopped by its client", now);
     if (mode == DISPATCH_STOP_NOW) job_end(d, job, now);
+    return SDG_OK;
+}
+
+int dispatch_job_final(dispatch_t *d, uint64_t id, const char *reason, uint64_t now) {
+    seat_job_t *job = dispatch_job_find(d, id);
+    if (!job) return SDG_ENOTFOUND;
+    dispatch_job_wind_down(d, job, DISPATCH_ENDED_FINAL, reason, now);
     return SDG_OK;
 }
 
@@ -294,6 +303,12 @@ void dispatch_client_gone(dispatch_t *d, uint64_t peer, uint64_t now) {
 
 static bool expects_rows(const seat_job_t *job) {
     return job->state == JOB_RUNNING && !(job->end_known && job->next_chunk >= job->chunks);
+}
+
+bool dispatch_job_takes_rows(const seat_job_t *job) {
+    uint64_t row_bytes = job->pending_bytes - job->answered_bytes;
+    return expects_rows(job) && dispatch_job_pending(job) < job->asked.window_rows &&
+           row_bytes < dispatch_job_rows_bytes(job);
 }
 
 /* Bytes a client may have sent in all: raw bytes answered or dropped, and half of the window. */
@@ -340,6 +355,7 @@ static bool done_next(seat_job_t *job, uint64_t now, dispatch_action_t *action) 
                                   .job = job->id,
                                   .rows_ok = job->rows_ok,
                                   .rows_failed = job->rows_failed,
+                                  .end = job->end,
                                   .reason = job->reason ? job->reason : ""};
     return true;
 }
@@ -361,7 +377,8 @@ static void check_refusals(dispatch_t *d, seat_job_t *job, uint64_t now) {
     }
     if (hope) job->able_ns = now;
     if (now - job->able_ns > REFUSED_GRACE_NS)
-        dispatch_job_wind_down(d, job, job->refusal ? job->refusal : "no worker can run it", now);
+        dispatch_job_wind_down(d, job, DISPATCH_ENDED_REFUSED,
+                               job->refusal ? job->refusal : "no worker can run it", now);
 }
 
 static void tick_over(dispatch_t *d, seat_job_t *job, uint64_t now) {

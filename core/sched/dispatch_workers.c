@@ -192,7 +192,13 @@ void dispatch_worker_refuses(dispatch_t *d, uint64_t id, uint64_t job_id, const 
     dispatch_worker_wake(d, worker);
     if (!job->refusal) job->refusal = xstrdup(reason);
     d->shares_stale = true;
-    if (!somebody_can_run(d, job)) dispatch_job_wind_down(d, job, job->refusal, now);
+    if (!somebody_can_run(d, job)) dispatch_job_wind_down(d, job, DISPATCH_ENDED_REFUSED, job->refusal, now);
+}
+
+void dispatch_worker_unfit(dispatch_t *d, uint64_t id, uint64_t job_id, const char *reason, uint64_t now) {
+    const seat_worker_t *worker = dispatch_worker_find(d, id);
+    if (worker) dispatch_job_unknown(d, worker, job_id);
+    dispatch_worker_refuses(d, id, job_id, reason, now);
 }
 
 void dispatch_worker_tick(dispatch_t *d, seat_worker_t *worker, uint64_t now) {

@@ -35,10 +35,13 @@ typedef struct known { /* an endpoint of the job */
 struct endpoint_book {
     idmap_t tellers; /* worker -> teller_t; owned */
     size_t gone;     /* of them */
+    bool suspect;    /* calls may wait with a refusal somewhere, or a worker has found an endpoint final */
     known_t *known;  /* in the order they were first heard of; owned */
     size_t known_count, known_cap;
     /* Since when all rows wait, and how many they are; 0: not all do. */
     uint64_t stuck_rows, stuck_ns;
+    /* Requests so far, and since when they are that many and none is in flight. */
+    uint64_t requests, quiet_ns;
 };
 
 endpoint_book_t *endpoint_book_new(void) { return xcalloc(1, sizeof(endpoint_book_t)); }
@@ -122,7 +125,9 @@ void endpoint_book_take(endpoint_book_t *b, uint64_t worker, const endpoint_repo
     }
     t->heard_ns = now;
     for (size_t i = 0; i < count; i++) {
-        if (known_of(b, reports[i].endpoint)) line_take(line_of(t, reports[i].endpoint), &reports[i]);
+        if (!known_of(b, reports[i].endpoint)) continue;
+        line_take(line_of(t, reports[i].endpoint), &reports[i]);
+        if (reports[i].refused > 0 || reports[i].state == ENDPOINT_FINAL) b->suspect = true;
     }
 }
 
@@ -205,26 +210,33 @@ size_t endpoint_book_sum(const endpoint_book_t *b, uint64_t now, endpoint_report
 
 /* ---- the verdict */
 
-/* Has one worker found it final, while nobody is answered? */
-static bool is_final(const endpoint_book_t *b, uint64_t endpoint, uint64_t now) {
-    bool final = false;
+/* A worker that has found it final; NULL: none has. */
+static const teller_t *who_found_final(const endpoint_book_t *b, uint64_t endpoint) {
+    IDMAP_EACH(&b->tellers, slot) {
+        const teller_t *t = slot->value;
+        const line_t *line = line_peek(t, endpoint);
+        if (line && !t->gone && line->said.state == ENDPOINT_FINAL) return t;
+    }
+    return NULL;
+}
+
+/* Does it answer a worker at the moment, that it has refused nothing since? */
+static bool is_well_somewhere(const endpoint_book_t *b, uint64_t endpoint, uint64_t now) {
     IDMAP_EACH(&b->tellers, slot) {
         const teller_t *t = slot->value;
         const line_t *line = line_peek(t, endpoint);
         if (!line || t->gone) continue;
         endpoint_report_t r = said_now(t, line, now);
-        if (r.state == ENDPOINT_FINAL)
-            final = true;
-        else if (r.refused_in_a_row == 0 && r.answered_ms < ENDPOINT_ANSWERS_MS)
-            return false;
+        bool answers = r.refused_in_a_row == 0 && r.answered_ms < ENDPOINT_ANSWERS_MS;
+        if (r.state != ENDPOINT_FINAL && answers) return true;
     }
-    return final;
+    return false;
 }
 
 /* For how long all unfinished rows have been waiting with a refusal. */
 static uint64_t stuck_for(endpoint_book_t *b, const endpoint_facts_t *facts, uint64_t refused, uint64_t now) {
-    bool more_may_come = !facts->input_ended && refused < ENDPOINT_REFUSALS_MAX;
-    bool stuck = facts->rows_unfinished > 0 && refused >= facts->rows_unfinished && !more_may_come;
+    bool others_come = !facts->none_come && refused < ENDPOINT_REFUSALS_MAX;
+    bool stuck = facts->rows_unfinished > 0 && refused >= facts->rows_unfinished && !others_come;
     if (!stuck) {
         b->stuck_rows = 0;
         return 0;
@@ -236,20 +248,44 @@ static uint64_t stuck_for(endpoint_book_t *b, const endpoint_facts_t *facts, uin
     return now - b->stuck_ns;
 }
 
-endpoint_verdict_t endpoint_book_judge(endpoint_book_t *b, const endpoint_facts_t *facts, uint64_t now,
-                                       endpoint_report_t *of) {
-    uint64_t refused = 0, most = 0;
+/* For how long nothing has been asked. */
+static uint64_t quiet_for(endpoint_book_t *b, uint64_t requests, uint64_t in_flight, uint64_t now) {
+    if (requests != b->requests || in_flight > 0 || b->quiet_ns == 0) b->quiet_ns = now;
+    b->requests = requests;
+    return now - b->quiet_ns;
+}
+
+static endpoint_verdict_t rule(endpoint_ruling_t *ruling, endpoint_verdict_t verdict) {
+    return ruling->verdict = verdict;
+}
+
+/* The sums are added up in *all; the ruling is about the endpoint most rows wait for, unless one is final. */
+static endpoint_verdict_t look_for_final(endpoint_book_t *b, uint64_t now, endpoint_report_t *all,
+                                         endpoint_ruling_t *ruling) {
     for (size_t i = 0; i < b->known_count; i++) {
         endpoint_report_t sum;
         sum_of(b, &b->known[i], now, &sum);
-        if (is_final(b, sum.endpoint, now)) {
-            *of = sum;
-            return ENDPOINT_IS_FINAL;
-        }
-        refused += sum.refused;
-        if (sum.refused > most) *of = sum;
-        if (sum.refused > most) most = sum.refused;
+        const teller_t *finder = who_found_final(b, sum.endpoint);
+        endpoint_report_add(all, &sum);
+        if (sum.refused > ruling->of.refused || finder) ruling->of = sum;
+        if (!finder) continue;
+        ruling->worker = finder->worker;
+        return is_well_somewhere(b, sum.endpoint, now) ? ENDPOINT_UNFIT_WORKER : ENDPOINT_IS_FINAL;
     }
-    if (stuck_for(b, facts, refused, now) < ENDPOINT_STUCK_NS) return ENDPOINT_GOES_ON;
-    return facts->rows_unfinished > 1 ? ENDPOINT_IS_FINAL : ENDPOINT_FAILS_ITS_ROW;
+    return ENDPOINT_GOES_ON;
+}
+
+endpoint_verdict_t endpoint_book_judge(endpoint_book_t *b, const endpoint_facts_t *facts, uint64_t now,
+                                       endpoint_ruling_t *ruling) {
+    endpoint_report_t all = {0}; /* the sum over all endpoints */
+    *ruling = (endpoint_ruling_t){0};
+    endpoint_verdict_t found = b->suspect ? look_for_final(b, now, &all, ruling) : ENDPOINT_GOES_ON;
+    if (found != ENDPOINT_GOES_ON) return rule(ruling, found);
+    b->suspect = all.refused > 0;
+    bool stuck = stuck_for(b, facts, all.refused, now) >= ENDPOINT_STUCK_NS;
+    bool quiet = quiet_for(b, all.requests, all.in_flight, now) >= ENDPOINT_QUIET_NS && all.refused > 0;
+    if (!stuck && !quiet) return rule(ruling, ENDPOINT_GOES_ON);
+    b->stuck_ns = b->quiet_ns = now; /* a verdict that is lost on its way is given again */
+    bool alone = all.refused == 1 || facts->rows_unfinished == 1;
+    return rule(ruling, alone ? ENDPOINT_FAILS_ITS_ROW : ENDPOINT_IS_FINAL);
 }

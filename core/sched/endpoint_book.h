@@ -33,24 +33,33 @@ size_t endpoint_book_sum(const endpoint_book_t *b, uint64_t now, endpoint_report
 /* What the dispatcher knows of the job. */
 typedef struct endpoint_facts {
     uint64_t rows_unfinished; /* queued or with workers */
-    bool input_ended;         /* no more rows come */
+    bool none_come; /* no more rows come before one of these ends: the input has, or the window is full */
 } endpoint_facts_t;
 
 typedef enum endpoint_verdict {
     ENDPOINT_GOES_ON, /* nothing is to be done */
-    /* No more can be done: a worker has found the endpoint to be final, or all unfinished rows, 2 or more,
-     * wait with a refusal of it and nothing can come that helps them. */
+    /* No more can be done: a worker has found the endpoint to be final; or all unfinished rows, 2 or more,
+     * wait with a refusal of it and none come that could show that it answers others; or 2 or more wait so
+     * while workers have no room for others, and nothing has been asked for ENDPOINT_QUIET_NS. */
     ENDPOINT_IS_FINAL,
-    /* The last row of the job waits alone with a refusal: it fails with that. One refusal does not tell a row
-     * that is wrong from an endpoint that is. */
+    /* In these cases one row waits alone: it fails with what it met. One refusal does not tell a row that is
+     * wrong from an endpoint that is. */
     ENDPOINT_FAILS_ITS_ROW,
+    /* One worker has found it final, but it answers another: that is the worker's own trouble (its
+     * certificates, its name server), and others run the job. */
+    ENDPOINT_UNFIT_WORKER,
 } endpoint_verdict_t;
 
-/* The verdict on the job's endpoints; of the endpoint it is about, *of is the sum. To be asked again as time
- * passes: that all rows wait counts when it was so for ENDPOINT_STUCK_NS, because a report may be older than
- * the results of its rows. While one worker is answered, the refusals another one meets are that worker's own
- * trouble (its certificates, its name server). */
+typedef struct endpoint_ruling {
+    endpoint_verdict_t verdict;
+    endpoint_report_t of; /* the sum of the endpoint it is about */
+    uint64_t worker;      /* ENDPOINT_UNFIT_WORKER: which */
+} endpoint_ruling_t;
+
+/* The verdict on the job's endpoints. To be asked again as time passes: that all rows wait counts when it was
+ * so for ENDPOINT_STUCK_NS, because a report may be older than the results of its rows. A worker that is
+ * unfit is named until it is said to be gone. */
 endpoint_verdict_t endpoint_book_judge(endpoint_book_t *b, const endpoint_facts_t *facts, uint64_t now,
-                                       endpoint_report_t *of);
+                                       endpoint_ruling_t *ruling);
 
 #endif

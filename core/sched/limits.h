@@ -67,6 +67,10 @@
  */
 #define ENDPOINT_STUCK_NS (500 * UINT64_C(1000000))
 
+/* rows that wait with a refusal while nothing is asked: workers have no room to begin others, or these
+   compute for long */
+#define ENDPOINT_QUIET_NS (10 * UINT64_C(1000000000))
+
 /* refusals in a row without a good answer after which nobody hopes any more (one row that is wrong gives one)
  */
 #define ENDPOINT_REFUSALS_MAX 16

@@ -8,6 +8,11 @@
 /* notes of a run that are counted apart: a few for each output of a pipeline's blocks; further ones are
  * counted as "other" */
 #define NOTES_MAX 64
+
+/* bytes of the one message of a kind of failure that is shown at the end: as many as a row keeps of its
+ * reason */
+#define SAMPLE_BYTES_MAX 4096
+
 /* endpoints in one report: as many as a job may name (JOB_ENDPOINTS_MAX); further ones are not said */
 #define ENDPOINT_REPORTS_MAX 256
 

@@ -24,20 +24,25 @@ static void count_note(notes_t *n, row_note_kind_t kind, const char *name, uint6
     n->item[i].count += count;
 }
 
-void tally_usage(tally_t *t, const row_usage_t *u) {
+int tally_retry_stat(llm_cause_t cause) {
     static const int retry_stat[LLM_CAUSES] = {
         [LLM_CAUSE_RATE_LIMIT] = CLIENT_retry_rate_limit, [LLM_CAUSE_OVERLOAD] = CLIENT_retry_overload,
         [LLM_CAUSE_SERVER] = CLIENT_retry_server,         [LLM_CAUSE_TIMEOUT] = CLIENT_retry_timeout,
         [LLM_CAUSE_CONNECTION] = CLIENT_retry_connection, [LLM_CAUSE_MALFORMED] = CLIENT_retry_malformed,
         [LLM_CAUSE_EMPTY] = CLIENT_retry_empty,
     };
+    return retry_stat[cause];
+}
+
+void tally_usage(tally_t *t, const row_usage_t *u) {
     t->totals[CLIENT_calls] += u->calls;
     t->totals[CLIENT_requests] += u->requests;
     t->totals[CLIENT_prompt_tokens] += u->prompt_tokens;
     t->totals[CLIENT_completion_tokens] += u->completion_tokens;
     t->totals[CLIENT_cut_short] += u->cut_short;
     for (int i = 0; i < LLM_CAUSES; i++) {
-        if (retry_stat[i]) t->totals[retry_stat[i]] += u->retries[i];
+        int stat = tally_retry_stat((llm_cause_t)i);
+        if (stat) t->totals[stat] += u->retries[i];
     }
     for (uint32_t i = 0; i < u->latency_count; i++) {
         hist_add(&t->latency, u->latency_us[i]);
@@ -102,7 +107,7 @@ static value_t notes_of(const notes_t *n, row_note_kind_t kind) {
     return v;
 }
 
-void tally_write_outcomes(const tally_t *t, buf_t *out) {
+void tally_write_outcomes(const tally_t *t, const samples_t *samples, buf_t *out) {
     value_t v = value_object(2);
     object_set_text(&v, "failed", counts_of(&t->reasons));
     object_set_text(&v, "ended", counts_of(&t->endings));
@@ -113,19 +118,24 @@ void tally_write_outcomes(const tally_t *t, buf_t *out) {
         else
             value_free(notes);
     }
+    if (samples) object_set_text(&v, "samples", samples_of(samples));
     json_write(out, v, JSON_COMPACT);
     value_free(v);
 }
 
+/* {"reason": count, ...}, or what tally_write_outcomes has written. */
 static void read_reasons(tally_t *t, slice_t json) {
     value_t v;
-    if (json.len == 0 || json.len > REASONS_JSON_BYTES ||
+    if (json.len == 0 || json.len > OUTCOMES_JSON_BYTES ||
         json_parse_text(json.data, json.len, &v, NULL) != SDG_OK)
         return;
-    for (size_t i = 0; v.kind == VALUE_OBJECT && i < object_count(v); i++) {
-        value_t n = object_value_peek(v, i);
+    value_t failed =
+        v.kind == VALUE_OBJECT ? object_get_peek(v, "failed", strlen("failed"), NULL) : value_null();
+    value_t counts = failed.kind == VALUE_OBJECT ? failed : v;
+    for (size_t i = 0; counts.kind == VALUE_OBJECT && i < object_count(counts); i++) {
+        value_t n = object_value_peek(counts, i);
         char text[ROW_REASON_MAX];
-        snprintf(text, sizeof text, "%s", object_key_peek(v, i)->data);
+        snprintf(text, sizeof text, "%s", object_key_peek(counts, i)->data);
         if (n.kind == VALUE_INT && n.integer > 0) tally_failure(t, text, (uint64_t)n.integer);
     }
     value_free(v);

@@ -11,6 +11,7 @@
 #include "core/base/row_types.h"
 #include "proto/message.h"
 #include "proto/parts/limits.h"
+#include "proto/parts/samples.h"
 #include "proto/stats.h"
 
 /* Kinds of failures ("HTTP 400", "input", ...), each with its count. When the table is full, a further kind
@@ -44,6 +45,8 @@ typedef struct tally {
 
 /* Adds calls, requests, tokens, retries, latencies and notes. */
 void tally_usage(tally_t *t, const row_usage_t *usage);
+/* The total that counts retries of this cause; 0: none does. */
+int tally_retry_stat(llm_cause_t cause);
 /* Counts the reason of failed rows; rows_failed itself is counted by tally_row. */
 void tally_failure(tally_t *t, const char *reason, uint64_t rows);
 /* Counts a finished row with its usage. `reason` is why it failed, or the exit_code it ended with ("": none).
@@ -55,11 +58,12 @@ enum { REASONS_JSON_BYTES = REASONS_MAX * (6 * ROW_REASON_MAX + 32) };
 void tally_write_reasons(const tally_t *t, buf_t *out);
 /* {"failed": {reason: count, ...}, "ended": {exit_code: count, ...}} and, of kinds of notes that came,
  * {"nothing": {"<block>.<output>": count, ...}, "zero": {"<block>": count, ...}, "not_json": {..}, "nulled":
- * {..}}; at most OUTCOMES_JSON_BYTES. */
+ * {..}}, and "samples": {reason: message} unless `samples` is NULL; at most OUTCOMES_JSON_BYTES. */
 enum {
-    OUTCOMES_JSON_BYTES = 2 * REASONS_JSON_BYTES + (NOTES_MAX + ROW_NOTE_KINDS) * (6 * ROW_NOTE_NAME_MAX + 32)
+    OUTCOMES_JSON_BYTES = 3 * REASONS_JSON_BYTES + REASONS_MAX * 6 * SAMPLE_BYTES_MAX +
+                          (NOTES_MAX + ROW_NOTE_KINDS) * (6 * ROW_NOTE_NAME_MAX + 32)
 };
-void tally_write_outcomes(const tally_t *t, buf_t *out);
+void tally_write_outcomes(const tally_t *t, const samples_t *samples, buf_t *out);
 
 /* Makes a tally of a STATS or SUMMARY; what does not fit is left out, whatever the message holds. */
 void tally_read(tally_t *t, const u64_list_t *values, const u64_list_t *latency, slice_t reasons);

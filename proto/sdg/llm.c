@@ -151,9 +151,11 @@ sdg_answer_t *sdg_llm_next(sdg_llm_t *llm) {
     answer->told = (sdg_answer_t){
         .tag = from.tag,
         .cause = (sdg_cause_t)from.cause,
-        .text = has_text ? from.text.string->data : "",
-        .text_len = has_text ? from.text.string->len : 0,
-        .error = ok ? "" : answer->from.error.text,
+        .text = ok && has_text ? from.text.string->data : "",
+        .text_len = ok && has_text ? from.text.string->len : 0,
+        .error = ok         ? ""
+                 : has_text ? from.text.string->data /* the reason in full */
+                            : answer->from.error.text,
         .finish_reason = answer->from.finish_reason,
         .prompt_tokens = from.prompt_tokens,
         .completion_tokens = from.completion_tokens,

@@ -90,8 +90,16 @@ def test_flags_without_effect_are_in_no_help():
 
 def test_datasets_by_name_say_what_to_do():
     with Bench(None, 1, PLAIN) as b:
-        for flag in ("--dataset", "--subset", "--split"):
+        for flag in ("--dataset", "--subset"):
             has(b.run(flag, "x", code=2), flag, "--input")
+        has(sdg("run", "--yaml", b.yaml, "--output", b.output, "--split", "train", code=2)[1], "--split", "--input")
+
+
+def test_flags_of_the_original_are_taken():
+    with Bench(None, 1, PLAIN) as b:
+        said = b.run("--split", "train", "--legacy-logs", "-v", "--no-verbose", "-q")
+        lacks(said, "no effect", "--split", "--legacy-logs")
+        equal(len(b.rows()), 1)
 
 
 # ---- usage errors --------------------------------------------------------------------------------------------------
@@ -185,6 +193,15 @@ def test_endpoints_that_are_not_on_this_machine_are_refused():
             has(sdg(verb, flag, endpoint, code=2)[1], endpoint, "127.0.0.1")
     with Bench(None, 1, PLAIN) as b:
         has(b.run("--connect", "tcp://10.0.0.1:5577", verb="submit", code=2), "tcp://10.0.0.1:5577", "127.0.0.1")
+
+
+def test_an_endpoint_without_tcp_is_told_so():
+    with Bench(None, 1, PLAIN) as b:
+        for args in (["serve", "--listen", "127.0.0.1:5999"], ["worker", "--connect", "127.0.0.1:5999"], ["status", "--connect", "127.0.0.1:5999"],
+                     b.args("--connect", "127.0.0.1:5999", verb="submit")):
+            done = subprocess.run([SDG, *map(str, args)], capture_output=True, text=True, timeout=RUN_S)
+            equal(done.returncode, 2, args)
+            has(done.stderr, "tcp:// is missing, write tcp://127.0.0.1:5999")
 
 
 def test_serve_on_a_taken_port_and_a_bad_endpoint():

@@ -100,7 +100,7 @@ def test_a_run_that_can_begin():
         for line in said.split("\nsuggested")[0].splitlines():
             assert re.match(r"(ok  |warn|FAIL)  [^:]+: \S", line) or not line, "not the form: %r" % line
         lacks(said, "FAIL  ", "warn  ")
-        has(said, "2 blocks, 1 models", "1,500 rows", "the prompts use 1 of 1", "renders: model m, 1 message", "can be made", "answers in", "m is listed",
+        has(said, "2 blocks, 1 model", "1,500 rows", "the prompts use 1 of 1", "renders: model m, 1 message", "can be made", "answers in", "m is listed",
             "descriptors:", "memory:", "--max-pending-tasks 640", "0 failed, 0 warnings")
         equal(mock.stats()["requests"], 0, "no LLM call")
         equal(sorted(os.listdir(b.folder)), ["in.jsonl", "p.yaml"], "nothing is made")

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-from harness import ECHO, PLAIN, Bench, Mock, check_echo, check_indexes, equal, has, main, summary
+from harness import ECHO, PLAIN, SDG, Bench, Mock, check_echo, check_indexes, equal, has, lacks, main, summary
 
 COPY = """
 mabel: {version: "2.0"}
@@ -30,9 +30,9 @@ def by_index(b):
 def test_every_format_gives_the_same_rows():
     jsonl = b'{"a": "1", "b": "x y"}\n{"a": "2", "b": "\xc3\xa4,\\"q\\"\\nline"}\n'
     csv = b'\xef\xbb\xbfa,b\r\n1,x y\r\n2,"\xc3\xa4,""q""\nline"\r\n'
-    tsv = b'a\tb\n1\tx y\n2\t"\xc3\xa4,""q""\nline"\n'
+    csv2 = b'a;b\n1;x y\n2;"\xc3\xa4,""q""\nline"\n'
     with Bench(pipeline=COPY) as b:
-        for name, data in (("x.jsonl", jsonl), ("x.ndjson", jsonl), ("x.csv", csv), ("x.tsv", tsv)):
+        for name, data in (("x.jsonl", jsonl), ("x.ndjson", jsonl), ("x.csv", csv), ("y.csv", csv2)):
             for suffix, pack in (("", lambda d: d), (".gz", gzip.compress), (".zst", zstd)):
                 b.run("--overwrite", input=b.write(name + suffix, pack(data)))
                 equal(by_index(b), [{"_row_index": 0, "a": "1", "b": "x y"}, {"_row_index": 1, "a": "2", "b": 'ä,"q"\nline'}], name + suffix)
@@ -109,7 +109,114 @@ def test_csv_with_an_open_quote_and_missing_columns():
         b.run(input=path, code=1)
         rows = by_index(b)
         equal((rows[0]["a"], rows[0]["b"]), ("1", "2"))
-        has(rows[-1]["_error"], "line 5", "quote")
+        has(rows[3]["_error"], "line 5", "quote")
+        equal((len(rows), rows[4]["a"], rows[4]["b"]), (5, "8", "9"))
+
+
+def test_stray_quotes_in_many_rows_swallow_none():
+    """1,000 rows, of which every tenth has a stray quote: the others are as they are."""
+    lines = ['%d,%s' % (i, ('"no end %d' if i % 20 else '%d" tall, "x') % i if i % 10 == 0 else '"text %d"' % i) for i in range(1000)]
+    for end in ("\n", "\r\n", "\r"):
+        for suffix, pack in (("", lambda d: d), (".gz", gzip.compress)):
+            with Bench(pipeline=COPY) as b:
+                data = end.join(["a,b", *lines, ""]).encode()
+                b.run(input=b.write("x.csv" + suffix, pack(data)), code=1)
+                rows = by_index(b)
+                check_indexes(rows, 1000)
+                for i, row in enumerate(rows):
+                    if i % 10:
+                        equal((row["a"], row["b"]), (str(i), "text %d" % i))
+                    else:
+                        has(row["_error"], "line %d:" % (i + 2))
+
+
+def test_tsv_has_no_quoting():
+    with Bench(pipeline=COPY) as b:
+        b.run(input=b.write("x.tsv", 'a\tb\n1\t"open\n2\t5" wide\n"3"\t""\r\n4\tend'))
+        equal([(r["a"], r["b"]) for r in by_index(b)], [("1", '"open'), ("2", '5" wide'), ('"3"', '""'), ("4", "end")])
+
+
+def test_columns_without_a_name_or_with_an_equal_one_are_taken_with_a_warning():
+    with Bench(pipeline=COPY.replace("{b}", "{column_1}")) as b:
+        err = b.run(input=b.write("x.csv", ",a,a\n0,Ann,Bea\n1,Bob\n"))
+        has(err, "warn", "column 1 of the header has no name: it is called column_1", 'columns 2 and 3 of the header have the same name "a"')
+        equal([(r["a"], r["b"]) for r in by_index(b)], [("Bea", "0"), ("", "1")])
+        equal(err.count("column_1"), 1)
+
+
+def test_separators_and_formats():
+    rows = [("1", "x, y"), ("2", "z")]
+    with Bench(pipeline=COPY) as b:
+        for name, text, flags in (("x.csv", 'a;b\n1;x, y\n2;z\n', []), ("x.txt", 'a|b\n1|"x, y"\n2|z\n', ["--delimiter", "|"]),
+                                  ("x.csv", 'a\tb\n1\tx, y\n2\tz\n', ["--delimiter", "tab"]), ("x.txt", 'a,b\r1,"x, y"\r2,z', ["--format", "csv"]),
+                                  ("x.csv", 'a\tb\n1\tx, y\n2\tz\n', ["--format", "tsv"]),
+                                  ("x.csv", '{"a": 1, "b": "x, y"}\n{"a": 2, "b": "z"}\n', ["--format", "jsonl"])):
+            path = b.write(name, text)
+            b.run("--overwrite", *flags, input=path)
+            equal([(r["a"], r["b"]) for r in by_index(b)], rows, name)
+            if "jsonl" not in flags and name != "x.csv":
+                b.run("--overwrite", *flags, input="-", stdin=open(path, "rb"))
+                equal([(r["a"], r["b"]) for r in by_index(b)], rows, name)
+            shown = subprocess.run([SDG, "test-run", "--yaml", b.yaml, "--input", path, *flags], capture_output=True, text=True)
+            has(shown.stdout, "x, y")
+            equal(shown.returncode, 0)
+        b.run("--overwrite", input="-", stdin=open(b.write("s", "a;b\n1;x, y\n2;z\n"), "rb"), *["--format", "csv"])
+        equal([(r["a"], r["b"]) for r in by_index(b)], rows)
+        for flags, word in ((["--delimiter", "ab"], "one character"), (["--delimiter", ""], "one character"), (["--delimiter", '"'], "one character"),
+                            (["--format", "xlsx"], "jsonl, csv or tsv")):
+            has(b.run(*flags, code=2), word)
+        has(b.run("--overwrite", "--delimiter", ";", code=4), "--format csv")
+
+
+def test_the_columns_are_looked_for_in_the_form_that_is_given():
+    with Mock() as mock, Bench(mock) as b:
+        b.write("x.txt", "n|other\n0|y\n1|z\n")
+        lacks(b.run("--delimiter", "|", "--strict", input=b.path("x.txt")), "no column")
+        check_indexes(b.rows(), 2)
+        has(b.run("--overwrite", "--format", "csv", "--strict", input=b.path("x.txt"), code=3), "{n}")
+        equal(len(b.rows()), 2)
+
+
+def test_another_separator_is_another_input():
+    with Bench(pipeline=COPY.replace("{b}", "")) as b:
+        path = b.write("x.csv", "a;b\n1;2\n")
+        b.run(input=path)
+        b.run("--delimiter", ";", input=path)
+        has(b.run("--delimiter", ",", input=path, code=4), "other input")
+        has(b.run("--format", "tsv", input=path, code=4), "other input")
+        b.run("--delimiter", ",", "--force-resume", input=path)
+
+
+def test_other_forms_are_refused_before_the_first_row():
+    array = b'[\n {"n": 0},\n {"n": 1}\n]\n'
+    with Mock() as mock, Bench(mock) as b:
+        for data, words in ((array, ["JSON array", "jq -c '.[]'"]), (b'[{"n": 0}, {"n": 1}]', ["JSON array", "jq -c '.[]'"]),
+                            (b'{\n "n": 0\n}\n', ["over several lines", "jq -c ."]), ('{"n": 0}\n'.encode("utf-16"), ["UTF-16", "iconv -f UTF-16 -t UTF-8"]),
+                            ('{"n": 0}\n'.encode("utf-16-le"), ["UTF-16", "iconv -f UTF-16LE -t UTF-8"]),
+                            ('{"n": 0}\n'.encode("utf-16-be"), ["UTF-16", "iconv -f UTF-16BE -t UTF-8"])):
+            for name in ("x.jsonl", "x.json", "x.csv", "x.tsv", "x.dat"):
+                has(b.run(input=b.write(name, data), code=4), *words)
+                has(b.run(input=b.write(name + ".gz", gzip.compress(data)), code=4), *words, "gzip -dc")
+                has(b.run(input=b.write(name + ".zst", zstd(data)), code=4), *words, "zstd -dc")
+            for flags in ([], ["--format", "csv"]):
+                has(b.run(*flags, input="-", stdin=open(b.path("x.jsonl"), "rb"), code=4), *words)
+                with b.start(*flags, input="-", stdin=subprocess.PIPE) as p:
+                    p.proc.stdin.write(data)
+                    p.proc.stdin.close()
+                    has(p.ends(4), *words)
+            equal(b.lines(), 0)
+        equal(mock.stats()["requests"], 0)
+        b.write("x.json", '{"n": 0}\n{"n": 1}\n')
+        b.run("--overwrite", input=b.path("x.json"))
+        b.check_echo(count=2)
+
+
+def test_zstd_with_a_long_window():
+    with Mock() as mock, Bench(mock, 3) as b:
+        packed = b.path("long.jsonl.zst")
+        subprocess.run(["zstd", "-q", "--long=30", "-o", packed, "-"], stdin=open(b.input, "rb"), check=True)
+        b.run(input=packed)
+        b.check_echo()
 
 
 def test_mapping():
@@ -141,7 +248,7 @@ def test_inputs_that_cannot_be_used():
         os.mkdir(b.path("folder.jsonl"))
         os.mkfifo(b.path("unused.fifo"))
         cases = [("missing.jsonl", None, "missing.jsonl"), ("folder.jsonl", None, "folder"), ("x.parquet", b"PAR1", ".jsonl"),
-                 ("double.csv", b"a,a\n1,2\n", "a"), ("noname.csv", b"a,\n1,2\n", "column")]
+                 ("quote.csv", b'a,"b"c\n1,2\n', "quote"), ("open.csv", b'a,"b\n1,2\n', "quote")]
         for name, data, word in cases:
             path = b.write(name, data) if data is not None else b.path(name)
             has(b.run(input=path, code=4), path, word)

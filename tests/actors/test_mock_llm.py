@@ -324,7 +324,7 @@ def test_port_file_and_taken_port():
         with open(path) as f:
             equal(int(f.read()), s.port)
         done = subprocess.run([SDG, "mock-llm", "--port", str(s.port)], capture_output=True, text=True, timeout=20)
-        equal(done.returncode, 3)
+        equal(done.returncode, 6)
         assert "--port" in done.stderr, done.stderr
 
 

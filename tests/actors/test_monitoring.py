@@ -7,6 +7,7 @@ import math
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import threading
 import time
 
 import browser
-from harness import SDG, Bench, Mock, Proc, Serve, Skip, equal, has, lacks, main, wait_for
+from harness import ECHO, SDG, Bench, Mock, Proc, Serve, Skip, equal, has, lacks, main, summary, wait_for
 
 LISTEN = ("--metrics-listen", "127.0.0.1:0")
 
@@ -142,6 +143,31 @@ def test_a_run_tells_its_numbers_and_is_not_changed_by_it():
         b.check_echo()
 
 
+def test_a_number_of_rows_is_exact_or_called_an_estimate():
+    """Large rows come first, so that what is read ahead says little of the rest."""
+    count = 12240
+    with Mock("--latency-ms", 20) as mock, Bench(mock) as b:
+        with open(b.input, "w") as f:
+            for i in range(count):
+                f.write('{"n": %d, "t": "%s"}\n' % (i, "x" * (400 if i < 4000 else 10)))
+        for flags, total in (([], count), (["-n", "6000"], 6000)):
+            seen = []
+            with b.start("--overwrite", "--max-concurrent", 64, "--metrics-listen", "127.0.0.1:0", *flags) as p:
+                port = metrics_port(p)
+                while p.proc.poll() is None and len(seen) < 30:
+                    try:
+                        seen.append(stats(port))
+                    except OSError:
+                        break
+                    time.sleep(0.1)
+                p.ends(0)
+            said = [s for s in seen if s["total"] is not None]
+            assert said, seen
+            for s in said:
+                assert s["total_is_estimate"] or s["total"] == total, s["total"]
+            assert any(s["total_is_estimate"] for s in said)
+
+
 def test_without_the_flag_nothing_listens():
     with Mock("--latency-ms", 200) as mock, Bench(mock, rows=4) as b:
         with b.start() as p:
@@ -157,9 +183,10 @@ def test_addresses():
     with Mock() as mock, Bench(mock, rows=1) as b, socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        for address, words in (("0.0.0.0:0", "--insecure"), ("127.0.0.1", "HOST:PORT"), ("127.0.0.1:x", "HOST:PORT"), (":1", "HOST:PORT"),
-                               ("127.0.0.1:99999", "HOST:PORT"), ("127.0.0.1:%d" % taken.getsockname()[1], "in use")):
-            has(b.run("--metrics-listen", address, code=2), words)
+        for address, words, code in (("0.0.0.0:0", "--insecure", 2), ("127.0.0.1", "HOST:PORT", 2), ("127.0.0.1:x", "HOST:PORT", 2),
+                                     (":1", "HOST:PORT", 2), ("127.0.0.1:99999", "HOST:PORT", 2),
+                                     ("127.0.0.1:%d" % taken.getsockname()[1], "in use", 6)):
+            has(b.run("--metrics-listen", address, code=code), words)
             assert not os.path.exists(b.output), "nothing is touched"
         b.run("--metrics-listen", "0.0.0.0:0", "--insecure")
         b.run("--metrics-listen", "[::1]:0", "--overwrite") if os.path.exists("/proc/net/if_inet6") else None
@@ -213,6 +240,8 @@ def test_a_server_tells_what_all_its_workers_did():
             s = wait_for(lambda: (lambda s: s["completed"] == 3000 and s)(stats(port)), "all rows in the server's numbers")
             equal((s["mode"], s["failed"], s["latency_ms_all"]["count"], s["calls"]["finished"]), ("serve", 0, 3000, 3000))
             wait_for(lambda: stats(port)["state"] == "idle", "the end of the job")
+            s = wait_for(lambda: (lambda s: s["calls"]["in_flight"] == 0 and s)(stats(port)), "nothing in flight")
+            equal((s["calls"]["requests"], s["trouble"], s["endpoints"][0]["in_flight"]), (3000, None, 0))
             check_prometheus(get(port, "/metrics")[2])
             first.kill()
             second.kill()
@@ -228,7 +257,7 @@ def test_top_and_status_show_the_same():
         done = subprocess.run([SDG, "top", "--connect", url, "--count", "2"], capture_output=True, timeout=60)
         equal((done.returncode, done.stderr), (0, b""))
         equal(done.stdout.decode().count("SDG Nexus  run  running"), 2)
-        has(done.stdout.decode(), "in flight of 8", "1 connected", "p99", " PSS in 1 processes")
+        has(done.stdout.decode(), "in flight of 8", "1 connected", "p99", " PSS in 1 process;")
         done = subprocess.run([SDG, "status", "--connect", url + "/", "--json"], capture_output=True, timeout=60)
         equal(json.loads(done.stdout)["mode"], "run")
         done = subprocess.run([SDG, "status", "--connect", url], capture_output=True, timeout=60)
@@ -238,6 +267,144 @@ def test_top_and_status_show_the_same():
         equal(done.returncode, 6)
         has(done.stdout.decode(), "no answer from " + url)
         equal(subprocess.run([SDG, "top", "--connect", "tcp://127.0.0.1:1"], capture_output=True).returncode, 2)
+
+
+# ---- what goes wrong at an endpoint, while it does ------------------------------------------------------------------
+
+PATIENT = ECHO.replace("base_ms: 1,", "base_ms: 500,")
+
+
+def closed_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def seconds_until(condition, what, began):
+    wait_for(condition, what)
+    return time.monotonic() - began
+
+
+def first_seen(b, url, words, limit):
+    """Runs against a server that gives no answer; each screen has to have the words within `limit` seconds of the start."""
+    b.write_pipeline(PATIENT, base=url, attempts=100, timeout=60)
+    with b.start(*LISTEN, "--max-concurrent", 64, "--overwrite") as p:
+        port = metrics_port(p)
+        began = time.monotonic()
+        screens = {
+            "stats": lambda: re.search(words, stats(port)["trouble"] or ""),
+            "metrics": lambda: any(re.search(words.replace(" yet.*", ""), line) for line in get(port, "/metrics")[2].splitlines() if line.startswith("sdg_endpoint_trouble{")),
+            "log": lambda: re.search("endpoint: .*" + words, p.err()),
+            "top": lambda: re.search(words, subprocess.run([SDG, "top", "--connect", "http://127.0.0.1:%d" % port, "--count", "1"],
+                                                           capture_output=True, timeout=60).stdout.decode()),
+        }
+        taken = {name: seconds_until(condition, "%s in %s" % (words, name), began) for name, condition in screens.items()}
+        assert max(taken.values()) <= limit, taken
+        s = stats(port)
+        check_prometheus(get(port, "/metrics")[2])
+        return s, p.err()
+
+
+def test_each_screen_says_what_is_wrong_within_three_seconds():
+    with Mock("--fail", "429=1") as limited, Mock("--fail", "hang=1") as hang, Mock() as plain, Bench(rows=64) as b:
+        refused = "http://127.0.0.1:%d" % closed_port()
+        s, _ = first_seen(b, limited.url, r"429 from http://127\.0\.0\.1:%d" % limited.port, 3)
+        e = s["endpoints"][0]
+        equal((len(s["endpoints"]), e["answered"], e["answered_s"]), (1, 0, None))
+        assert e["address"].startswith(limited.url) and e["waiting"] + e["in_flight"] <= 64 and s["calls"]["requests"] >= e["requests"] > 0, e
+        s, _ = first_seen(b, refused, r"no connection to " + re.escape(refused), 3)
+        assert s["retries"]["connection"] >= s["endpoints"][0]["retries"]["connection"] > 0 and s["completed"] == 0, s
+        first_seen(b, "https://127.0.0.1:%d" % plain.port, r"https://127\.0\.0\.1:%d" % plain.port, 3)
+        s, _ = first_seen(b, hang.url, r"no answer yet.* from http://127\.0\.0\.1:%d" % hang.port, 6.5)
+        equal((s["endpoints"][0]["trouble_kind"], s["endpoints"][0]["in_flight"]), ("hang", 64))
+
+
+def test_the_dashboard_says_what_is_wrong():
+    need_browser()
+    with Mock("--fail", "429=1") as mock, Bench(mock, rows=64) as b, browser.Browser(1440, 1500) as page:
+        b.write_pipeline(PATIENT, attempts=100)
+        with b.start(*LISTEN, "--max-concurrent", 64) as p:
+            port = metrics_port(p)
+            began = time.monotonic()
+            page.open("http://127.0.0.1:%d/" % port)
+            taken = seconds_until(lambda: "429 from " + mock.url in (text_of(page, "#trouble") or ""), "the words", began)
+            assert taken <= 3, taken
+            has(text_of(page, "#endpoints"), mock.url, "rate limit", "429 from")
+            check_quiet(page, port)
+            p.kill()
+
+
+def test_all_screens_agree_on_requests_and_retries():
+    with Mock("--latency-ms", 30, "--fail", "500=0.2") as mock, Bench(mock, rows=600, attempts=20) as b:
+        with b.start(*LISTEN, "--metrics-linger", 30, "--max-concurrent", 16) as p:
+            port = metrics_port(p)
+            s = wait_for(lambda: (lambda s: s["ended"] and s)(stats(port)), "the end")
+            v = check_prometheus(get(port, "/metrics")[2])
+            told = mock.stats()["requests"]
+            equal((s["state"], s["ended"]["fine"], s["completed"], s["total"], s["total_is_estimate"], s["progress_percent"]),
+                  ("done", True, 600, 600, False, 100))
+            equal((s["calls"]["requests"], v["sdg_llm_requests_total"], s["endpoints"][0]["requests"]), (told, told, told))
+            equal(s["retries"]["server"], told - 600)
+            equal(v['sdg_llm_retries_total{cause="server"}'], told - 600)
+            equal(v['sdg_endpoint_retries_total{endpoint="%s",cause="server"}' % s["endpoints"][0]["address"]], told - 600)
+            numbers = summary(s["ended"]["summary"])
+            equal((numbers["requests"], numbers["retries"]), (told, {"server error": told - 600}))
+            equal(summary(p.err()), numbers)
+            p.signal(signal.SIGINT)
+            began = time.monotonic()
+            p.ends(0)
+            assert time.monotonic() - began < 5, "Ctrl-C ends the lingering"
+
+
+def test_the_end_waits_for_open_pages_only():
+    with Mock() as mock, Bench(mock, rows=20) as b:
+        began = time.monotonic()
+        b.run(*LISTEN)
+        alone = time.monotonic() - began
+        assert alone < 2, "nobody looks: no delay, %g s" % alone
+        with b.start(*LISTEN, "--overwrite", "--metrics-linger", 3) as p:
+            port = metrics_port(p)
+            wait_for(lambda: stats(port)["state"] == "done", "the end on the page")
+            time.sleep(1)
+            equal(stats(port)["completed"], 20)
+            began = time.monotonic()
+            has(p.ends(0), "the dashboard stays for 3 s")
+            assert 0.5 < time.monotonic() - began < 6
+
+
+def test_top_ends_with_the_run_it_watches():
+    with Mock("--latency-ms", 100) as mock, Bench(mock, rows=200) as b:
+        with b.start(*LISTEN, "--max-concurrent", 8) as p:
+            url = "http://127.0.0.1:%d" % metrics_port(p)
+            with Proc(["top", "--connect", url]) as top:
+                p.ends(0)
+                has(top.ends(0, 30), "the run has ended: 200 rows finished, 0 failed")
+        with b.start(*LISTEN, "--overwrite") as p:
+            url = "http://127.0.0.1:%d" % metrics_port(p)
+            with Proc(["top", "--connect", url]) as top:
+                wait_for(lambda: "SDG Nexus" in top.err(), "a view")
+                p.kill()
+                has(top.ends(0, 30), url + " does not answer any more")
+        done = subprocess.run([SDG, "top", "--connect", url], capture_output=True, timeout=60)
+        equal(done.returncode, 6)
+        has(done.stdout.decode(), "nothing runs there")
+
+
+def test_the_dashboard_shows_the_end():
+    need_browser()
+    rules = [{"match": {"regex": "^q 3$"}, "status": 400, "body": {"error": {"message": "never"}}}]
+    with Bench() as r, Mock("--rules", r.write("rules.json", json.dumps(rules)), "--latency-ms", 50) as mock, Bench(mock, rows=200) as b:
+        with browser.Browser(1440, 1500) as page:
+            for wanted, cls, code in ((["done, 1 failed row"], "wait", 1), (["done"], "good", 0)):
+                with b.start(*LISTEN, "--overwrite", *(("--max-inputs", 3) if code == 0 else ()), "--max-concurrent", 2) as p:
+                    port = metrics_port(p)
+                    page.open("http://127.0.0.1:%d/" % port)
+                    p.ends(code)
+                wait_for(lambda: text_of(page, "#state") == wanted[0], wanted[0])
+                equal(page.js("document.getElementById('state').className"), "pill " + cls)
+                has(text_of(page, "#summary"), "done\n", "output", b.output)
+                time.sleep(3)
+                equal(text_of(page, "#state"), wanted[0], "the page keeps the end when the server is gone")
 
 
 def test_memory_monitoring_warns_with_what_holds_it():

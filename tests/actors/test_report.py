@@ -9,7 +9,7 @@ import re
 import sys
 
 import browser
-from harness import ECHO, Bench, Mock, Skip, equal, has, lacks, main, read_text
+from harness import ECHO, Bench, Mock, Skip, equal, has, lacks, main, read_text, wait_for
 
 SECRETS = """
 mabel: {version: "2.0"}
@@ -36,7 +36,7 @@ def test_the_page_has_the_numbers_of_the_run():
         r = numbers_of(b.output + ".report.html")
         equal((r["stats"]["completed"], r["stats"]["failed"], r["stats"]["total"]), (30, 0, 30))
         assert len(r["series"]["points"]) >= 1, r["series"]
-        has(r["summary"], "30 fine, 0 failed")
+        has(r["stats"]["ended"]["summary"], "30 fine, 0 failed")
         has(r["command"], "--yaml " + b.yaml, "--report")
         has(r["pipeline"], "id: ask")
 
@@ -75,7 +75,8 @@ def test_a_browser_shows_it():
     with Mock("--fail", "400=0.3") as mock, Bench(mock, 40, pipeline=ECHO) as b, browser.Browser() as page:
         b.run("--report", code=1)
         page.open("file://" + b.output + ".report.html")
-        has(page.js("document.body.innerText"), "Summary", "failed", "Command", "Pipeline", "id: ask", "HTTP 400")
+        wait_for(lambda: page.js("document.readyState") == "complete", "the page")
+        has(page.js("document.body.innerText"), "failed", "Command", "Pipeline", "id: ask", "HTTP 400")
         equal(page.js("document.body.classList.contains('stale')"), False)
 
 

@@ -59,6 +59,11 @@ static void error_try(long status, const char *body, size_t len) {
     check(strncmp(reason.text, "HTTP ", 5) == 0);
     check(strlen(reason.text) <= LLM_ERROR_TEXT_MAX + strlen("HTTP 4294967295: "));
     check(!strpbrk(reason.text, "\r\n\t"));
+    buf_t full;
+    buf_init(&full, LLM_REASON_BYTES_MAX + ERR_TEXT_MAX);
+    chat_reason_in_full(reason.text, body, len, &full);
+    check(!full.full && (full.len == 0 || full.len > LLM_ERROR_TEXT_MAX));
+    buf_free(&full);
 }
 
 static void headers_try(const char *value, size_t len) {

@@ -24,7 +24,9 @@ static void extract(pattern_t *re, piece_t text) {
     extract_cache_t cache = {0};
     value_t answer = value_string(text.bytes, text.len), v;
     err_t err;
-    if (extract_run(&e, answer, &cache, &v, &err) == SDG_OK && v.kind != VALUE_STRING) abort();
+    extract_source_t source = {.text = answer, .finish_reason = "stop"};
+    bool found;
+    if (extract_run(&e, &source, &cache, &v, &found, &err) == SDG_OK && v.kind != VALUE_STRING) abort();
     value_free(v);
     value_free(answer);
     extract_cache_free(&cache);

@@ -7,9 +7,12 @@
 
 static void run(const extract_t *e, value_t answer, size_t max) {
     extract_cache_t cache = {0};
+    extract_source_t source = {.text = answer, .finish_reason = "stop"};
+    bool found;
     err_t err;
     value_t v;
-    if (extract_run(e, answer, &cache, &v, &err) == SDG_OK && v.kind == VALUE_STRING && v.string->len > max)
+    if (extract_run(e, &source, &cache, &v, &found, &err) == SDG_OK && v.kind == VALUE_STRING &&
+        v.string->len > max)
         abort();
     value_free(v);
     extract_cache_free(&cache);

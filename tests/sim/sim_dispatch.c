@@ -27,6 +27,8 @@
  * - a job that wants rows of a worker waits for one turn of each other job there
  * - a lost worker is announced before a row of it is in other hands
  * - every job ends
+ * - a job ends early only at endpoints that refuse its key, whenever that begins; then no row is lost and
+ * none has failed, unless it was the only one that waited: the same client, begun again, has all the others
  *
  * PERMITS, what begins and ends a job, and their answers keep their order on a connection, as the dispatcher
  * asks, and nothing overtakes JOB_DROP; everything else comes in any order. Seeds are shared out to J
@@ -223,6 +225,7 @@ static void setup_client(sim_t *s, client_t *c, size_t number) {
                     .result_bytes = 100000};
     c->priority = world_between(s, 1, 5);
     c->endpoints = (uint32_t)world_between(s, 0, (1 << ENDPOINTS) - 1);
+    c->revoked_ns = world_chance(s, 0.3) ? s->now + world_between(s, 0, 30 * SECOND) : UINT64_MAX;
     if (world_chance(s, 0.4)) c->window_bytes = world_between(s, 1, 2000);
     if (world_chance(s, 0.3)) c->result_bytes = world_between(s, 1, 1000);
     for (int i = 0; i < 2; i++) {
@@ -277,6 +280,7 @@ static void step(sim_t *s) {
     case WAKE_CHAOS: wake_chaos(s); break;
     case WAKE_SCHEDULER:
         dispatch_tick(s->d, s->now);
+        scheduler_judge(s);
         scheduler_act(s);
         world_wake(s, WAKE_SCHEDULER, 0, s->now + 100 * MILLISECOND);
         break;
@@ -296,6 +300,7 @@ static void teardown(sim_t *s) {
         client_clear(&s->clients[i]);
     }
     for (size_t i = 0; i < s->book_count; i++) {
+        endpoint_book_destroy(&s->books[i]->endpoints);
         free(s->books[i]);
     }
     free(s->endpoints);
@@ -411,7 +416,7 @@ static const char *const broken_names[BROKEN_KINDS] = {
     [BROKEN_NOTHING] = "nothing", [BROKEN_RESEND] = "resend", [BROKEN_ACK] = "ack",
     [BROKEN_LEASE] = "lease",     [BROKEN_ERA] = "era",       [BROKEN_MISSING] = "missing",
     [BROKEN_CHUNK] = "chunk",     [BROKEN_END] = "end",       [BROKEN_NUMBERS] = "numbers",
-    [BROKEN_WAITING] = "waiting", [BROKEN_CALLS] = "calls",
+    [BROKEN_WAITING] = "waiting", [BROKEN_CALLS] = "calls",   [BROKEN_REPORTS] = "reports",
 };
 
 /* Breaks each rule of worker and client that can be broken, until a seed fails. When no seed does, the judge

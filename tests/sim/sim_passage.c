@@ -7,7 +7,8 @@
  * walk through scripts of calls, Python blocks, sleeps and stops; an engine that answers or fails; a pool
  * whose calls ask LLMs, several at once, and die; a journal and a context store behind a mailbox. The judge:
  * every row ends and is told once; an answer is fed once, to the question it was given for; a call whose
- * record was acknowledged is not made again; what is released has nothing open.
+ * record was acknowledged is not made again; where answers are written down late, all those of a failed row
+ * are before it is told; what is released has nothing open.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -73,6 +74,7 @@ typedef struct slot {
     bool queued, turn;
     int asks_left, asks_open, asks_begun; /* of the Python call */
     int held;
+    uint32_t owed; /* a bit for each question whose answer is not written down */
 } slot_t;
 
 typedef enum mail_kind {
@@ -94,6 +96,7 @@ typedef struct mail {
     uint64_t worker, tag, put_tag, due;
     int row, question;
     bool shared;
+    uint32_t owed; /* M_RECORD of all these questions; 0: of `question` */
     machine_t machine;
 } mail_t;
 
@@ -109,7 +112,7 @@ typedef struct sim {
     rng_t rng;
     bool verbose, failed;
     double drop, repeat, loses, refuses, fails;
-    bool journal, contexts, batch;
+    bool journal, late, contexts, batch;
     plan_t plans[ROWS];
     slot_t slots[ROWS]; /* slot i is of row i */
     mail_t mail[MAIL_MAX];
@@ -213,6 +216,7 @@ static passage_event_t machine_run(sim_t *s, slot_t *slot) {
     machine_t *m = &slot->machine;
     for (;;) {
         if (s->now >= deadline(s, slot)) m->failed = true;
+        if (m->failed && slot->owed) return PASSAGE_FAILS;
         if (m->failed || m->at == plan->count) return PASSAGE_FINISHES;
         if (m->wake && s->now < m->wake) return PASSAGE_WANTS_TIME;
         m->wake = 0;
@@ -278,6 +282,7 @@ static void feed(sim_t *s, slot_t *slot, move_t *move) {
     answer_t answer = slot->kept ? slot->answer : *move->answer;
     slot->kept = false;
     move->answer = NULL;
+    if (s->late && answer.ok && move->event != PASSAGE_CALL_FOUND) slot->owed |= 1u << answer.question;
     if (!m->asked || m->answered || answer.row != slot->row || answer.question != m->question)
         fail(s, "row %d waits for question %d%s and is fed question %d of row %d", slot->row, m->question,
              m->answered ? ", has its answer," : "", answer.question, answer.row);
@@ -297,6 +302,10 @@ static void send_question(sim_t *s, slot_t *slot) {
     case PASSAGE_PYTHON_RECORDING:
         m.kind = M_RECORD;
         m.question = slot->answer.question;
+        break;
+    case PASSAGE_HANDING_IN:
+        m.kind = M_RECORD;
+        m.owed = slot->owed;
         break;
     case PASSAGE_FETCHING:
         m.kind = M_GET;
@@ -325,6 +334,10 @@ static void release(sim_t *s, slot_t *slot, passage_event_t event) {
 
 static void end_pass(sim_t *s, slot_t *slot) {
     plan_t *plan = &s->plans[slot->row];
+    for (int i = 0; slot->machine.failed && i < QUESTIONS; i++) {
+        if (slot->owed >> i & 1 && !plan->recorded[i])
+            fail(s, "row %d has failed and is told before answer %d is written down", slot->row, i);
+    }
     if (plan->ended) fail(s, "row %d is told twice", slot->row);
     plan->told++;
     plan->again = false;
@@ -385,6 +398,7 @@ static void act(sim_t *s, slot_t *slot, uint32_t action, move_t *move) {
             move->next = PASSAGE_PYTHON_REFUSED;
         }
         break;
+    case PASSAGE_HAND_IN: slot->call_tag = new_tag(s, slot->row); /* fall through */
     case PASSAGE_LOOK_UP:
     case PASSAGE_RECORD:
     case PASSAGE_FETCH: send_question(s, slot); break;
@@ -452,7 +466,8 @@ static void store_takes(sim_t *s, const mail_t *m) {
     switch (m->kind) {
     case M_LOOKUP: back.kind = plan->recorded[m->question] ? M_FOUND : M_MISSING; break;
     case M_RECORD:
-        plan->recorded[m->question] = true;
+        for (int i = 0; i < QUESTIONS; i++)
+            plan->recorded[i] |= m->owed ? m->owed >> i & 1 : i == m->question;
         back.kind = M_RECORDED;
         break;
     case M_PUT:
@@ -554,7 +569,7 @@ static void start(sim_t *s, int row) {
     *slot = (slot_t){
         .used = true, .row = row, .passage.row = (uint64_t)row, .started = s->now, .alarm = UINT64_MAX};
     if (s->journal) slot->facts |= PASSAGE_HAS_JOURNAL;
-    if (s->journal && plan->again) slot->facts |= PASSAGE_ASKS;
+    if ((s->journal || s->late) && plan->again) slot->facts |= PASSAGE_ASKS;
     if (plan->pass + 1 < plan->passes) slot->facts |= PASSAGE_SAVES;
     if (stored) slot->facts |= PASSAGE_SHARED;
     slot->here = !stored;
@@ -624,6 +639,7 @@ static void setup(sim_t *s) {
     s->journal = chance(s, 0.7);
     s->contexts = chance(s, 0.6);
     s->batch = chance(s, 0.3);
+    s->late = !s->journal && !s->batch && chance(s, 0.8);
     s->drop = chance(s, 0.7) ? rng_real(&s->rng) * 0.3 : 0;
     s->repeat = chance(s, 0.7) ? rng_real(&s->rng) * 0.3 : 0;
     s->loses = chance(s, 0.3) ? 0.1 : 0;

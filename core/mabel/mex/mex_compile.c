@@ -8,6 +8,7 @@
  * the name of an operator is an error there. */
 #include "core/mabel/mex/mex_node.h"
 
+#include "core/base/json.h"
 #include "core/base/names.h"
 #include "core/base/text.h"
 #include "core/mabel/mex/limits.h"
@@ -97,13 +98,15 @@ static bool all_constant(const mex_t *m) {
 }
 
 /* Evaluates a node that depends on nothing. One that fails is left as it is: perhaps no row ever evaluates
- * it. */
+ * it. So is one that takes something as 0 or null, because that is counted in each row. */
 static void fold(mex_compiler_t *c, mex_t *m) {
     if (c->failures || m->constant || m->text || (m->op && !m->op->pure) || !all_constant(m)) return;
     scope_t empty = {.ops = MEX_OPS_MAX - FOLD_OPS_MAX};
     value_t v;
+    json_repairs_t before = json_repairs_so_far();
     if (m->run(m, &empty, &v, NULL) != SDG_OK) return;
-    if (value_bytes(v) > FOLD_BYTES_MAX || empty.zeros) { /* zeros are counted per row */
+    json_repairs_t repairs = json_repairs_since(before);
+    if (value_bytes(v) > FOLD_BYTES_MAX || empty.zeros || repairs.nulls || repairs.characters) {
         value_free(v);
         return;
     }

@@ -137,11 +137,12 @@ static int order_texts(value_t a, value_t b) {
  * both are numbers. */
 static bool order_numbers(value_t a, value_t b, bool one_is_enough, int *c) {
     value_t x = value_int(0), y = value_int(0);
-    bool are = mex_exact_number(a, &x) & mex_exact_number(b, &y);
-    if (are || one_is_enough) *c = compare_numbers(x, y);
+    bool x_is = mex_exact_number(a, &x), y_is = mex_exact_number(b, &y);
+    bool compared = (x_is && y_is) || one_is_enough;
+    if (compared) *c = compare_numbers(x, y);
     value_free(x);
     value_free(y);
-    return are || one_is_enough;
+    return compared;
 }
 
 /* -1, 0 or 1, or 2 when there is no order (nan). */
@@ -553,16 +554,16 @@ int mex_run_to_number(const mex_t *m, scope_t *s, value_t *out, err_t *err) {
 
 /* ---- the smallest and the largest */
 
-/* Texts are compared as texts unless all of them are numbers. */
+/* True when all are text and none is a number: then they are compared as texts. */
 static bool all_text(value_t list) {
-    bool numeric = true;
-    value_t number;
     for (size_t i = 0; i < list_count(list); i++) {
-        value_t v = list_peek(list, i);
+        value_t v = list_peek(list, i), number;
         if (v.kind != VALUE_STRING) return false;
-        if (numeric && (numeric = mex_exact_number(v, &number))) value_free(number);
+        if (!mex_exact_number(v, &number)) continue;
+        value_free(number);
+        return false;
     }
-    return !numeric;
+    return true;
 }
 
 /* Replaces the values by numbers, as operands of arithmetic. */

@@ -28,4 +28,8 @@
 /* calls inside calls when the file says none: recursion that never ends fails at once */
 #define RECURSION_DEPTH_DEFAULT 256
 
+/* what {{ }} of Jinja holds is looked for within so many bytes: a longer one is prose, and looking costs time
+ */
+#define JINJA_BYTES_MAX 256
+
 #endif

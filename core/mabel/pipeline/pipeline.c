@@ -135,7 +135,7 @@ static void sections_load(load_t *l) {
     blocks_section_load(l);
     connections_load(l);
     missing_env_warn(l);
-    braces_check(l);
+    slips_check(l);
 }
 
 /* ---- loading and freeing */

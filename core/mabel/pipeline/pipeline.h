@@ -48,7 +48,15 @@ typedef enum on_error { ON_ERROR_FAIL, ON_ERROR_CONTINUE, ON_ERROR_RETRY } on_er
 typedef struct ai_output {
     str_t *name;
     extract_t extract;
+    bool required; /* nothing found fails the block */
 } ai_output_t;
+
+/* What becomes of an answer that was cut (finish_reason length or content_filter). */
+typedef enum on_truncated {
+    ON_TRUNCATED_KEEP,
+    ON_TRUNCATED_RETRY, /* asked once more, then as FAIL */
+    ON_TRUNCATED_FAIL
+} on_truncated_t;
 
 typedef struct attachment {
     template_t *name;
@@ -70,7 +78,9 @@ typedef struct ai_block {
     size_t header_count;
     uint32_t timeout_ms; /* 0: the model's */
     retry_policy_t retry;
-    bool has_retry;       /* the block has params.retry; else the model's counts */
+    bool has_retry; /* the block has params.retry; else the model's counts */
+    on_truncated_t on_truncated;
+    bool wants_reasoning; /* an output selects it */
     ai_output_t *outputs; /* at least one; the default is "full" */
     size_t output_count;
     struct {
@@ -144,7 +154,10 @@ typedef struct block {
     str_t *id, *name;      /* NULL when absent */
     mex_t *run_if;         /* NULL: always */
     on_error_t on_error;
-    retry_policy_t retry; /* of on_error: retry */
+    /* Of on_error: retry. With has_retry it is also that of the requests of an ai block, instead of the
+     * model's: attempts_max counts all requests of the block in a row. */
+    retry_policy_t retry;
+    bool has_retry; /* the block has `retry` */
     budget_t budget;
     connection_t *connections; /* into this block */
     size_t connection_count;

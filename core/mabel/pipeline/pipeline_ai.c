@@ -7,14 +7,19 @@
 static const key_rule_t AI_RULES[] = {
     {"model", WANT_TEXT, true},    {"system_prompt", WANT_TEXT, false}, {"prompts", WANT_TEXTS, false},
     {"params", WANT_MAP, false},   {"attachments", WANT_LIST, false},   {"mode", WANT_TEXT, false},
-    {"outputs", WANT_LIST, false}, {"save_to", WANT_MAP, false},
+    {"outputs", WANT_LIST, false}, {"save_to", WANT_MAP, false},        {"on_truncated", WANT_TEXT, false},
 };
-static const keyset_t AI_KEYS = KEYSET("an ai block", AI_RULES, &BLOCK_KEYS);
+static const keyset_t AI_KEYS = {.what = "an ai block",
+                                 .rules = AI_RULES,
+                                 .count = sizeof AI_RULES / sizeof AI_RULES[0],
+                                 .base = &BLOCK_KEYS,
+                                 .params = "params"};
 
 static const key_rule_t OUTPUT_RULES[] = {
-    {"name", WANT_OUTPUT, true},     {"select", WANT_TEXT, false},     {"tag", WANT_TEXT, false},
-    {"regex", WANT_TEXT, false},     {"path", WANT_TEXT, false},       {"join_with", WANT_TEXT, false},
-    {"type_hint", WANT_TEXT, false}, {"description", WANT_ANY, false}, {"comment", WANT_ANY, false},
+    {"name", WANT_OUTPUT, true},     {"select", WANT_TEXT, false},   {"tag", WANT_TEXT, false},
+    {"regex", WANT_TEXT, false},     {"path", WANT_TEXT, false},     {"join_with", WANT_TEXT, false},
+    {"type_hint", WANT_TEXT, false}, {"required", WANT_BOOL, false}, {"description", WANT_ANY, false},
+    {"comment", WANT_ANY, false},
 };
 static const keyset_t OUTPUT_KEYS = KEYSET("an output", OUTPUT_RULES, NULL);
 
@@ -123,18 +128,20 @@ static void params_read(load_t *l, const ynode_t *n, const ypath_t *path, ai_blo
 
 /* ---- outputs */
 
-static const char *const SELECTS[] = {"full", "tag", "regex", "jsonpath"};
-static const char *const SELECT_FIELDS[] = {NULL, "tag", "regex", "path"};
+static const char *const SELECTS[SELECT_KINDS] = {"full",     "tag",       "regex",
+                                                  "jsonpath", "reasoning", "finish_reason"};
+/* The field that a selection works with; NULL: it needs none. */
+static const char *const SELECT_FIELDS[SELECT_KINDS] = {NULL, "tag", "regex", "path"};
 static const char *const HINTS[] = {"", "string", "number", "boolean", "json"};
 
-/* The tag, pattern or path that a selection works with; NULL for `full` and after an error. A field of
- * another selection gets a warning. */
+/* The tag, pattern or path that a selection works with; NULL for one that needs none, and after an error. A
+ * field of another selection gets a warning. */
 static str_t *selector_text(load_t *l, const ynode_t *n, const ypath_t *path, select_kind_t select) {
-    for (size_t i = 1; i < 4; i++)
-        if (i != select && field(n, SELECT_FIELDS[i]))
+    for (size_t i = 0; i < SELECT_KINDS; i++)
+        if (i != select && SELECT_FIELDS[i] && field(n, SELECT_FIELDS[i]))
             complain(l, DIAG_WARNING, field(n, SELECT_FIELDS[i]), YPATH_KEY(path, SELECT_FIELDS[i]),
                      "'%s' has no effect with 'select: %s'", SELECT_FIELDS[i], SELECTS[select]);
-    if (select == SELECT_FULL) return NULL;
+    if (!SELECT_FIELDS[select]) return NULL;
     str_t *text = field_text(n, SELECT_FIELDS[select]);
     if (text && text->len) return text;
     complain(l, DIAG_ERROR, n, path, "'select: %s' needs '%s'", SELECTS[select], SELECT_FIELDS[select]);
@@ -167,11 +174,13 @@ static void output_read(load_t *l, const ynode_t *n, const ypath_t *path, ai_out
     }
     if (!keys_check(l, n, path, &OUTPUT_KEYS)) return;
     o->name = field_text(n, "name");
-    size_t select = field_choice(l, n, path, "select", SELECTS, 4, field(n, "select") ? 4 : SELECT_FULL);
-    o->extract.select = select < 4 ? (select_kind_t)select : SELECT_FULL;
+    size_t select = field_choice(l, n, path, "select", SELECTS, SELECT_KINDS,
+                                 field(n, "select") ? SELECT_KINDS : SELECT_FULL);
+    o->extract.select = select < SELECT_KINDS ? (select_kind_t)select : SELECT_FULL;
+    o->required = field_bool(n, "required", false);
     o->extract.hint = (type_hint_t)(field_choice(l, n, path, "type_hint", HINTS + 1, 4, (size_t)-1) + 1);
     o->extract.join_with = field_text(n, "join_with");
-    if (select < 4) selector_read(l, n, path, &o->extract);
+    if (select < SELECT_KINDS) selector_read(l, n, path, &o->extract);
 }
 
 static void outputs_check_names(load_t *l, const ynode_t *list, const ypath_t *path, const ai_block_t *ai) {
@@ -197,6 +206,7 @@ static void outputs_read(load_t *l, const ynode_t *n, const ypath_t *path, ai_bl
     for (size_t i = 0; i < count; i++) {
         output_read(l, list->items[i], YPATH_AT(at, i), &ai->outputs[i]);
         if (!ai->outputs[i].name) ai->outputs[i].name = str_new("", 0);
+        if (ai->outputs[i].extract.select == SELECT_REASONING) ai->wants_reasoning = true;
     }
     if (count) outputs_check_names(l, list, at, ai);
 }
@@ -242,6 +252,11 @@ static void save_read(load_t *l, const ynode_t *n, const ypath_t *path, ai_block
     }
 }
 
+static void truncated_read(load_t *l, const ynode_t *n, const ypath_t *path, ai_block_t *ai) {
+    static const char *const names[] = {"keep", "retry", "fail"}; /* in the order of on_truncated_t */
+    ai->on_truncated = (on_truncated_t)field_choice(l, n, path, "on_truncated", names, 3, ON_TRUNCATED_KEEP);
+}
+
 void ai_block_load(load_t *l, const ynode_t *n, const ypath_t *path, block_t *b) {
     ai_block_t *ai = &b->ai;
     keys_check(l, n, path, &AI_KEYS);
@@ -250,6 +265,7 @@ void ai_block_load(load_t *l, const ynode_t *n, const ypath_t *path, block_t *b)
     attachments_read(l, n, path, ai);
     params_read(l, n, path, ai);
     outputs_read(l, n, path, ai);
+    truncated_read(l, n, path, ai);
     save_read(l, n, path, ai);
 }
 

@@ -204,7 +204,8 @@ static void on_error_read(load_t *l, const ynode_t *n, const ypath_t *path, bloc
     base.base_ms = BLOCK_RETRY_MS_DEFAULT;
     b->on_error = (on_error_t)field_choice(l, n, path, "on_error", names, 3, ON_ERROR_FAIL);
     b->retry = retry_read(l, field(n, "retry"), YPATH_KEY(path, "retry"), base);
-    if (field(n, "retry") && b->on_error != ON_ERROR_RETRY)
+    b->has_retry = field(n, "retry");
+    if (b->has_retry && b->on_error != ON_ERROR_RETRY && b->type != BLOCK_AI)
         complain(l, DIAG_HINT, field(n, "retry"), YPATH_KEY(path, "retry"),
                  "'retry' has no effect without 'on_error: retry'");
 }

@@ -93,7 +93,7 @@ static bool looks_like_placeholder(const ynode_t *n, want_t want) {
 static void check_text(load_t *l, const ynode_t *n, const ypath_t *path, want_t want) {
     if (want == WANT_NAME) name_check_text(l->diags, n, path);
     if (want == WANT_OUTPUT) name_check_output(l->diags, n, path);
-    if (want == WANT_TEXT || want == WANT_TEXTS) name_check_change(l->diags, n, path);
+    if ((want == WANT_TEXT || want == WANT_TEXTS) && !is_null(n)) name_check_change(l->diags, n, path);
 }
 
 static const key_rule_t *find_rule(const keyset_t *set, const char *key) {
@@ -112,8 +112,10 @@ static void unknown_key(load_t *l, const ynode_t *key, const ypath_t *path, cons
             names[count++] = s->rules[i].key;
         }
     const char *word = key->scalar.string->data;
-    complain(l, DIAG_WARNING, key, path, "unknown key '%s' in %s%s", word, set->what,
-             meant(word, names, count).text);
+    meant_t better = meant(word, names, count);
+    if (!better.text[0] && set->params && params_have(word))
+        snprintf(better.text, sizeof better.text, ": a parameter of requests stands in '%s'", set->params);
+    complain(l, DIAG_WARNING, key, path, "unknown key '%s' in %s%s", word, set->what, better.text);
 }
 
 static void check_entry(load_t *l, const ynode_t *n, size_t i, const ypath_t *path, const keyset_t *set) {

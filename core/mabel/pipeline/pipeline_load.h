@@ -53,6 +53,7 @@ typedef struct keyset {
     size_t count;
     const struct keyset *base; /* further rules, or NULL */
     bool open;                 /* further keys are allowed */
+    const char *params;        /* the key under which parameters of requests stand, or NULL */
 } keyset_t;
 #define KEYSET(what_, rules_, base_) \
     { .what = (what_), .rules = (rules_), .count = sizeof(rules_) / sizeof((rules_)[0]), .base = (base_) }
@@ -105,6 +106,8 @@ typedef struct call_options {
 } call_options_t;
 void call_options_read(load_t *l, const ynode_t *n, const ypath_t *path, call_options_t *options);
 void headers_free(char **headers, size_t count);
+/* Is this a parameter of a request, and not a field of a model or block? */
+bool params_have(const char *key);
 /* Warns of parameters of a request that will not do what they seem to. */
 void params_check(load_t *l, const ynode_t *n, const ypath_t *path);
 
@@ -133,9 +136,9 @@ void blocks_free(pipeline_t *p);
 extern const keyset_t BLOCK_KEYS; /* what all blocks have */
 
 void connections_load(load_t *l);
-/* Warns of placeholders without quotes, and of Jinja. Comes last, because it adds to no place a second
- * message. */
-void braces_check(load_t *l);
+/* Warns of placeholders without quotes, of Jinja, and of words that are booleans. Comes last, because it adds
+ * to no place a second message. */
+void slips_check(load_t *l);
 /* Hints: outputs that are never used, blocks that are never reached. */
 void usage_check(load_t *l);
 

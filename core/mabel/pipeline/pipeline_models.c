@@ -24,7 +24,12 @@ static const key_rule_t BACKOFF_RULES[] = {
 };
 static const keyset_t BACKOFF_KEYS = KEYSET("backoff", BACKOFF_RULES, NULL);
 
-static const key_rule_t RETRY_RULES[] = {{"max_attempts", WANT_NUMBER, false}, {"backoff", WANT_MAP, false}};
+static const key_rule_t RETRY_RULES[] = {
+    {"max_attempts", WANT_NUMBER, false},
+    {"backoff", WANT_MAP, false},
+    {"retry_on_empty", WANT_BOOL, false},
+    {"max_empty_retries", WANT_NUMBER, false},
+};
 static const keyset_t RETRY_KEYS = KEYSET("retry", RETRY_RULES, NULL);
 
 /* The keys of request_defaults and params that are our own. Everything else belongs to the server. */
@@ -52,7 +57,10 @@ static const key_rule_t MODEL_RULES[] = {
     {"description", WANT_ANY, false},
     {"comment", WANT_ANY, false},
 };
-static const keyset_t MODEL_KEYS = KEYSET("a model", MODEL_RULES, NULL);
+static const keyset_t MODEL_KEYS = {.what = "a model",
+                                    .rules = MODEL_RULES,
+                                    .count = sizeof MODEL_RULES / sizeof MODEL_RULES[0],
+                                    .params = "request_defaults"};
 
 /* ---- retry */
 
@@ -76,6 +84,9 @@ retry_policy_t retry_read(load_t *l, const ynode_t *n, const ypath_t *path, retr
     base.attempts_max =
         (uint32_t)field_count(l, n, path, "max_attempts", 0, RETRY_ATTEMPTS_MAX, base.attempts_max);
     if (base.attempts_max == 0) base.attempts_max = 1; /* "no retries" is one request */
+    base.on_empty = field_bool(n, "retry_on_empty", base.on_empty);
+    base.empty_max =
+        (uint32_t)field_count(l, n, path, "max_empty_retries", 0, RETRY_ATTEMPTS_MAX, base.empty_max);
     backoff_read(l, field(n, "backoff"), YPATH_KEY(path, "backoff"), &base);
     return base;
 }
@@ -162,17 +173,13 @@ static bool is_ours(const char *key) {
     return false;
 }
 
-/* Parameters that would contradict the request we send or the way we read its answer. */
-static bool is_refused(const char *key) {
-    return strcmp(key, "messages") == 0 || strcmp(key, "stream") == 0 || strcmp(key, "stream_options") == 0;
-}
+/* Parameters that would contradict the request we send. */
+static bool is_refused(const char *key) { return strcmp(key, "messages") == 0; }
 
 static void params_put(load_t *l, const ynode_t *n, const ypath_t *path, value_t *params) {
     for (size_t i = 0; n && n->kind == YNODE_MAP && i < n->count; i++) {
         const char *key = yaml_key(n, i);
-        bool no_stream = strcmp(key, "stream") == 0 && n->items[i]->scalar.kind == VALUE_BOOL &&
-                         !n->items[i]->scalar.boolean;        /* what is done anyway */
-        if (strcmp(key, "model") == 0 || no_stream) continue; /* the model is the caller's */
+        if (strcmp(key, "model") == 0) continue; /* the caller's */
         if (is_refused(key))
             complain(l, DIAG_WARNING, n->keys[i], YPATH_KEY(path, key),
                      "'%s' is decided by the runtime and is left out", key);
@@ -302,7 +309,12 @@ static bool host_is_loopback(const char *host) {
  * elsewhere. */
 static void url_add(load_t *l, const ynode_t *n, const ypath_t *path, model_t *m) {
     char *missing = NULL, host[256];
-    char *url = resolved(l, n, &missing);
+    char *written = resolved(l, n, &missing);
+    size_t len = strlen(written);
+    const char *begin = written;
+    text_trim(&begin, &len);
+    char *url = xstrndup(begin, len);
+    free(written);
     if (missing) {
         complain(l, DIAG_ERROR, n, path, "the environment variable '%s' is not set", missing);
     } else if (!url[0]) {
@@ -366,19 +378,6 @@ static void key_missing(load_t *l, const ynode_t *at, const ypath_t *path, model
                  "the environment variable '%s' is not set: set it, or write a key here", m->missing_key_var);
 }
 
-/* Without `api_key` the usual variable is used, but only for the server it belongs to. */
-static void key_default(load_t *l, const ynode_t *n, const ypath_t *path, model_t *m) {
-    if (!l->source->use_env || !url_is_openai(m)) return;
-    const char *key = getenv("OPENAI_API_KEY");
-    if (key && key[0]) {
-        free(m->api_key);
-        m->api_key = xstrdup(key);
-    } else if (is_news(l, "OPENAI_API_KEY")) {
-        complain(l, DIAG_WARNING, n, path,
-                 "no api_key, and OPENAI_API_KEY is not set: requests are sent without a key");
-    }
-}
-
 /* The text in the file, before any variable was replaced; NULL when it is no scalar. The caller frees it. */
 static char *written_text(const ynode_t *n) {
     if (!n || n->kind != YNODE_SCALAR) return NULL;
@@ -387,13 +386,6 @@ static char *written_text(const ynode_t *n) {
     char *out = text ? xstrndup(text->data, text->len) : NULL;
     str_free(text);
     return out;
-}
-
-/* Files of keys end in a newline, so white space around a key is no part of it. The caller frees. */
-static char *key_cleaned(const char *key) {
-    size_t len = strlen(key);
-    text_trim(&key, &len);
-    return xstrndup(key, len);
 }
 
 /* No message repeats the key. */
@@ -408,6 +400,20 @@ static void key_check(load_t *l, const ynode_t *at, const ypath_t *path, const c
     if (!key[0] && written && written[0])
         complain(l, DIAG_WARNING, at, path, "the key is empty: requests are sent without one");
     free(written);
+}
+
+/* Without `api_key` the usual variable is used, but only for the server it belongs to. */
+static void key_default(load_t *l, const ynode_t *n, const ypath_t *path, model_t *m) {
+    if (!l->source->use_env || !url_is_openai(m)) return;
+    const char *key = getenv("OPENAI_API_KEY");
+    if (key && key[0]) {
+        free(m->api_key);
+        m->api_key = endpoint_key(key);
+        key_check(l, n, path, m->api_key);
+    } else if (is_news(l, "OPENAI_API_KEY")) {
+        complain(l, DIAG_WARNING, n, path,
+                 "no api_key, and OPENAI_API_KEY is not set: requests are sent without a key");
+    }
 }
 
 /* Needs the addresses, because a missing variable is judged by them. */
@@ -425,7 +431,7 @@ static void key_read(load_t *l, const ynode_t *n, const ypath_t *path, model_t *
         return;
     }
     free(m->api_key);
-    m->api_key = key_cleaned(key);
+    m->api_key = endpoint_key(key);
     free(key);
     key_check(l, at, YPATH_KEY(path, "api_key"), m->api_key);
 }
@@ -538,30 +544,39 @@ static const ynode_t *model_node(const load_t *l, const model_t *m) {
     return found;
 }
 
+/* The number of a model that is models[base] or made of it, with this api_model; the count of models: none
+ * is. */
+static uint32_t model_like(const pipeline_t *p, uint32_t base, str_t *api_model) {
+    for (uint32_t i = base; i < p->model_count; i++) {
+        bool made_of_it =
+            i == base || (i >= p->named_count && str_equal(p->models[i].name, p->models[base].name));
+        if (made_of_it && str_equal(p->models[i].api_model, api_model)) return i;
+    }
+    return (uint32_t)p->model_count;
+}
+
+/* Adds a copy of models[base] with the api_model, which `name` gives. */
+static void model_copy(load_t *l, uint32_t base, const ynode_t *name, str_t *api_model) {
+    pipeline_t *p = l->p;
+    p->models = xrealloc(p->models, (p->model_count + 1) * sizeof *p->models);
+    const model_t *m = &p->models[base];
+    model_t *copy = &p->models[p->model_count++];
+    *copy = *m;
+    copy->name = str_ref(m->name);
+    copy->api_model = str_ref(api_model);
+    copy->base_urls = lines_copied(m->base_urls, m->url_count);
+    copy->api_key = xstrdup(m->api_key);
+    copy->missing_key_var = m->missing_key_var ? xstrdup(m->missing_key_var) : NULL;
+    copy->headers = lines_copied(m->headers, m->header_count);
+    copy->params = value_ref(m->params);
+    copy->endpoint_id = endpoint_id_read(model_node(l, m), name);
+}
+
 /* Blocks that ask for the same one share it. */
 uint32_t model_renamed(load_t *l, uint32_t base, const ynode_t *name) {
-    pipeline_t *p = l->p;
     str_t *api_model = scalar_text(name);
-    const model_t *m = &p->models[base];
-    uint32_t i = base;
-    while (i < p->model_count &&
-           !((i == base || i >= p->named_count) && str_equal(p->models[i].name, m->name) &&
-             str_equal(p->models[i].api_model, api_model)))
-        i++;
-    if (i == p->model_count) {
-        p->models = xrealloc(p->models, (p->model_count + 1) * sizeof *p->models);
-        m = &p->models[base];
-        model_t *copy = &p->models[p->model_count++];
-        *copy = *m;
-        copy->name = str_ref(m->name);
-        copy->api_model = str_ref(api_model);
-        copy->base_urls = lines_copied(m->base_urls, m->url_count);
-        copy->api_key = xstrdup(m->api_key);
-        copy->missing_key_var = m->missing_key_var ? xstrdup(m->missing_key_var) : NULL;
-        copy->headers = lines_copied(m->headers, m->header_count);
-        copy->params = value_ref(m->params);
-        copy->endpoint_id = endpoint_id_read(model_node(l, m), name);
-    }
+    uint32_t i = model_like(l->p, base, api_model);
+    if (i == l->p->model_count) model_copy(l, base, name, api_model);
     str_free(api_model);
     return i;
 }

@@ -137,6 +137,13 @@ static bool is_known(const char *key) {
     return false;
 }
 
+bool params_have(const char *key) {
+    static const char *const short_ones[] = {"n", "seed", "stop", "user", "stream"};
+    for (size_t i = 0; i < sizeof short_ones / sizeof short_ones[0]; i++)
+        if (strcmp(short_ones[i], key) == 0) return true;
+    return is_known(key);
+}
+
 static void key_check(load_t *l, const ynode_t *at, const ypath_t *path) {
     const char *key = at->scalar.string->data;
     for (size_t i = 0; i < sizeof FOREIGN / sizeof FOREIGN[0]; i++)
@@ -161,6 +168,15 @@ static void count_check(load_t *l, const ynode_t *n, const ypath_t *path, const 
             "'%s' asks for several answers, of which the first is read and all are paid for: leave it out, "
             "and give the input more rows",
             key);
+}
+
+/* A stream is read to its end like any answer. */
+static void stream_check(load_t *l, const ynode_t *n, const ypath_t *path) {
+    bool off = n->kind == YNODE_SCALAR &&
+               (n->scalar.kind == VALUE_NULL || (n->scalar.kind == VALUE_BOOL && !n->scalar.boolean));
+    if (!off)
+        complain(l, DIAG_WARNING, n, path,
+                 "an answer is read whole, so a stream only costs: leave 'stream' out");
 }
 
 /* ---- values */
@@ -197,11 +213,14 @@ static void number_check(load_t *l, const ynode_t *n, const ypath_t *path) {
 }
 
 /* The tree is at most YAML_DEPTH_MAX deep. */
-static void numbers_check(load_t *l, const ynode_t *n, const ypath_t *path) {
+static void values_check(load_t *l, const ynode_t *n, const ypath_t *path) {
+    bool list = n->kind == YNODE_LIST;
     if (n->kind == YNODE_SCALAR) number_check(l, n, path);
-    for (size_t i = 0; n->kind != YNODE_SCALAR && i < n->count; i++)
-        numbers_check(l, n->items[i],
-                      n->kind == YNODE_MAP ? YPATH_KEY(path, yaml_key(n, i)) : YPATH_AT(path, i));
+    for (size_t i = 0; n->kind != YNODE_SCALAR && i < n->count; i++) {
+        const ypath_t *at = list ? YPATH_AT(path, i) : YPATH_KEY(path, yaml_key(n, i));
+        if (list) name_check_word(l->diags, n->items[i], at); /* choices for a server are texts */
+        values_check(l, n->items[i], at);
+    }
 }
 
 /* Servers stop at texts. */
@@ -226,7 +245,8 @@ void params_check(load_t *l, const ynode_t *n, const ypath_t *path) {
                     strcmp(key, "timeout_sec") == 0 || strcmp(key, "model") == 0;
         key_check(l, n->keys[i], at);
         if (strcmp(key, "n") == 0 || strcmp(key, "best_of") == 0) count_check(l, n->items[i], at, key);
+        if (strcmp(key, "stream") == 0) stream_check(l, n->items[i], at);
         if (stop) stop_check(l, n->items[i], at);
-        if (!ours && !stop) numbers_check(l, n->items[i], at);
+        if (!ours && !stop) values_check(l, n->items[i], at);
     }
 }

@@ -319,6 +319,7 @@ static void inputs_read(load_t *l, const ynode_t *inputs, const ypath_t *path, p
         py_input_t *in = &py->inputs[py->input_count++];
         const ynode_t *item = map || list ? inputs->items[i] : inputs;
         if (map) in->param = str_ref(inputs->keys[i]->scalar.string);
+        if (list) name_check_word(l->diags, item, YPATH_AT(path, i)); /* names, mostly */
         input_value_read(l, item, map ? YPATH_KEY(path, yaml_key(inputs, i)) : YPATH_AT(path, i), !map, in);
     }
 }

@@ -10,6 +10,9 @@
 /* bytes of an `_error` text: enough for a sentence and what a server said; longer ones are cut */
 #define ROW_ERROR_BYTES_MAX 4096
 
+/* bytes of an answer that the error of a required output shows: enough to see what came instead */
+#define REQUIRED_SHOWN_MAX 200
+
 /* one request body or rendered prompt; more fails the block */
 #define ROW_BODY_BYTES_MAX ((size_t)64 << 20)
 

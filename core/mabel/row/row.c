@@ -19,7 +19,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROW_LINE_FIRST = 256 }; /* bytes reserved for a result at once: most results fit */
+enum {
+    ROW_LINE_FIRST = 256,   /* bytes reserved for a result at once: most results fit */
+    LABEL_SHOWN_MAX = 1000, /* bytes of a block's name in front of its error */
+    LABEL_COUNTED_MAX = 28, /* and of its kind, which is short */
+};
 
 bool row_wait(row_t *row, row_want_t want) {
     row->want = want;
@@ -45,19 +49,39 @@ static void write_result(row_t *row, value_t take_final) {
     value_free(take_final);
 }
 
+/* The longest front of a text that has at most `max` bytes and splits no character. */
+static int front_length(const char *text, size_t max) {
+    size_t len = strnlen(text, max + 1);
+    if (len <= max) return (int)len;
+    len = max;
+    while (len > 0 && ((unsigned char)text[len] & 0xC0) == 0x80)
+        len--;
+    return (int)len;
+}
+
+/* "<label>: <text>", cut to ROW_ERROR_BYTES_MAX. */
+static void write_error(buf_t *line, const char *label, const char *text) {
+    if (label) buf_addf(line, "%.*s: ", front_length(label, LABEL_SHOWN_MAX), label);
+    size_t room = ROW_ERROR_BYTES_MAX - line->len;
+    if (strlen(text) <= room)
+        buf_adds(line, text);
+    else
+        buf_addf(line, "%.*s...", front_length(text, room - 3), text);
+}
+
 /* With save_intermediate the result holds the outputs so far, unless they do not fit: then the error alone.
  */
 void row_fail(row_t *row, const char *label, const char *text, const char *kind) {
     buf_t line;
     buf_init(&line, ROW_ERROR_BYTES_MAX);
-    if (label) buf_addf(&line, "%.1000s: ", label);
-    buf_adds(&line, text);
+    write_error(&line, label, text);
     value_t final = row->saved.kind == VALUE_OBJECT ? value_ref(row->saved) : value_object(1);
     object_set_text(&final, RESULT_LINE_ERROR, value_string(line.data ? line.data : "", line.len));
     buf_free(&line);
     row->failed = true;
     if (label)
-        snprintf(row->reason, sizeof row->reason, "%.28s: %s", label, kind);
+        snprintf(row->reason, sizeof row->reason, "%.*s: %s", front_length(label, LABEL_COUNTED_MAX), label,
+                 kind);
     else
         snprintf(row->reason, sizeof row->reason, "%s", kind);
     value_t error = value_ref(object_get_peek(final, RESULT_LINE_ERROR, sizeof RESULT_LINE_ERROR - 1, NULL));
@@ -91,6 +115,8 @@ bool row_finish(row_t *row, value_t take_final) {
 
 /* ---- birth */
 
+static uint32_t count_of(uint64_t n) { return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX; }
+
 static void rename_columns(row_t *row) {
     const row_options_t *o = row->options;
     for (size_t i = 0; i < o->mapping_count; i++) {
@@ -105,10 +131,18 @@ static void rename_columns(row_t *row) {
     }
 }
 
+void row_note_repairs(row_t *row, const char *name, json_repairs_t repairs) {
+    row_notes_t *notes = &row->usage.notes;
+    if (repairs.nulls) row_notes_add(notes, ROW_NOTE_NULLED, name, count_of(repairs.nulls));
+    if (repairs.characters) row_notes_add(notes, ROW_NOTE_REPLACED, name, count_of(repairs.characters));
+}
+
 /* A record that is no JSON object ends the row as failed. */
 static void read_input(row_t *row, const row_input_t *input) {
     err_t err = {0};
+    json_repairs_t before = json_repairs_so_far();
     int rc = json_parse_text(input->json, input->len, &row->context, &err);
+    row_note_repairs(row, "input", json_repairs_since(before));
     if (rc == SDG_OK && row->context.kind != VALUE_OBJECT)
         rc =
             err_set(&err, SDG_EPARSE, "expected a JSON object, found %s", value_kind_name(row->context.kind));
@@ -180,6 +214,7 @@ void row_destroy(row_t **row_p) {
     value_free(row->outputs);
     value_free(row->saved);
     value_free(row->end_reason);
+    value_free(row->words);
     value_free(row->overlay);
     for (size_t i = 0; row->kept && i < row->pipeline->block_count; i++)
         value_free(row->kept[i]);
@@ -238,7 +273,8 @@ static bool next_block(row_t *row) {
     value_clear(&row->overlay);
     row->scope.overlay = value_null();
     row->at++;
-    row->attempt = 0;
+    row->attempt = row->spent = 0;
+    row->was_cut = false;
     row->phase = PHASE_BLOCK;
     return true;
 }
@@ -248,16 +284,21 @@ bool row_block_done(row_t *row) {
     return next_block(row);
 }
 
+static const char *reason_in_full(const row_t *row) {
+    return row->words.kind == VALUE_STRING ? row->words.string->data : row->err.text;
+}
+
 static void fail_in_block(row_t *row, const char *kind) {
-    row_trace_end(row, row->err.text);
-    row_fail(row, row_block(row)->label->data, row->err.text, kind);
+    row_trace_end(row, reason_in_full(row));
+    row_fail(row, row_block(row)->label->data, reason_in_full(row), kind);
 }
 
 static bool go_on_after_error(row_t *row) {
     char *name = xasprintf("error_block_%lld", (long long)row_block(row)->exec);
-    object_set_text(&row->context, name, value_text(row->err.text));
+    object_set_text(&row->context, name, value_text(reason_in_full(row)));
     free(name);
-    row_trace_end(row, row->err.text);
+    row_trace_end(row, reason_in_full(row));
+    value_clear(&row->words);
     return next_block(row);
 }
 
@@ -267,15 +308,21 @@ static uint64_t backoff_ns(const retry_policy_t *p, uint32_t attempt) {
     return (uint64_t)(ms * (double)MILLISECOND);
 }
 
+bool row_attempts_left(const row_t *row) {
+    const block_t *b = row_block(row);
+    return row->attempt < b->retry.attempts_max && !(b->has_retry && row->spent >= b->retry.attempts_max);
+}
+
 bool row_block_failed(row_t *row, const char *kind) {
     const block_t *b = row_block(row);
     logic_abort(&row->logic);
     row_python_clear(row);
     if (b->on_error == ON_ERROR_CONTINUE) return go_on_after_error(row);
-    if (b->on_error != ON_ERROR_RETRY || row->attempt >= b->retry.attempts_max) {
+    if (b->on_error != ON_ERROR_RETRY || !row_attempts_left(row)) {
         fail_in_block(row, kind);
         return false;
     }
+    value_clear(&row->words);
     row_trace_add(row, "retried", value_int((int64_t)row->attempt));
     row->wake_ns = row->now_ns + backoff_ns(&b->retry, row->attempt);
     row->phase = PHASE_BACKOFF;
@@ -400,22 +447,40 @@ static void check_stop(row_t *row) {
         kind = "wall time";
     }
     if (!kind) return;
+    value_clear(&row->words);
     if (row->at < row->pipeline->block_count)
         fail_in_block(row, kind);
     else
         row_fail(row, NULL, row->err.text, kind);
 }
 
+/* One phase. What its block took as 0 or null is counted under the block's name: a handler may go on to the
+ * next one, but evaluates nothing there. */
+static bool handle(row_t *row) {
+    uint32_t at = row->at;
+    json_repairs_t before = json_repairs_so_far();
+    bool more = HANDLERS[row->phase](row);
+    json_repairs_t repairs = json_repairs_since(before);
+    if (!row->scope.zeros && !repairs.nulls && !repairs.characters) return more;
+    const char *label = at < row->pipeline->block_count ? row->pipeline->blocks[at].label->data : "result";
+    if (row->scope.zeros) row_notes_add(&row->usage.notes, ROW_NOTE_ZERO, label, count_of(row->scope.zeros));
+    row->scope.zeros = 0;
+    row_note_repairs(row, label, repairs);
+    return more;
+}
+
 row_want_t row_run(row_t *row, uint64_t now_ns) {
     row->now_ns = now_ns;
     row->fuel = ROW_FUEL;
     check_stop(row);
-    while (HANDLERS[row->phase](row)) {
+    while (handle(row)) {
     }
     return row->want;
 }
 
 /* ---- what the worker gives and takes */
+
+void row_waited(row_t *row, uint64_t ns) { row->start_ns += ns; }
 
 const llm_request_t *row_llm_request(const row_t *row) { return &row->request; }
 const py_call_t *row_python_call(const row_t *row) { return &row->call; }

@@ -71,6 +71,9 @@ void row_python_reply(const row_t *row, int64_t *id, value_t *text, const char *
  * time (UINT64_MAX: none): a row_run then fails the row, and the call it waited for must be cancelled. A
  * row_run before that, and before the answer, is harmless: the row wants time again. */
 uint64_t row_wake_ns(const row_t *row);
+/* So much of its time until now the row has done nothing but wait for its turn: it does not count for its
+ * wall time. */
+void row_waited(row_t *row, uint64_t ns);
 void row_cancel(row_t *row, const char *reason);         /* the next row_run finishes it as failed */
 void row_result(const row_t *row, row_result_t *result); /* only when FINISHED */
 

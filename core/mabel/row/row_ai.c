@@ -30,6 +30,12 @@ int row_llm_begin(row_t *row) {
     return SDG_OK;
 }
 
+/* Is it an answer that ends before its end? */
+static bool is_cut(const llm_answer_t *answer) {
+    return strcmp(answer->finish_reason, "length") == 0 ||
+           strcmp(answer->finish_reason, "content_filter") == 0;
+}
+
 /* Retries that never became an answer cost requests and tokens, too; the engine has added them up. */
 int row_llm_end(row_t *row) {
     const budget_t *b = &row_block(row)->budget;
@@ -43,11 +49,12 @@ int row_llm_end(row_t *row) {
     row->tokens_used += (uint64_t)a->prompt_tokens + a->completion_tokens;
     for (int i = 0; i < LLM_CAUSES; i++)
         u->retries[i] += a->retries[i];
-    if (strcmp(a->finish_reason, "length") == 0 || strcmp(a->finish_reason, "content_filter") == 0)
-        u->cut_short++;
+    if (a->cause == LLM_CAUSE_NONE && is_cut(a)) u->cut_short++;
+    if (a->replaced) row_note(row, ROW_NOTE_REPLACED, NULL, a->replaced);
     for (uint32_t i = 0;
          i < a->latency_count && i < LLM_LATENCIES_MAX && u->latency_count < ROW_LATENCIES_MAX; i++)
         u->latency_us[u->latency_count++] = a->latency_us[i];
+    if (a->cause != LLM_CAUSE_NONE) value_replace(&row->words, value_ref(a->text));
     if (a->cause != LLM_CAUSE_NONE)
         return err_set(&row->err, SDG_EIO, "%s", a->error.text[0] ? a->error.text : llm_cause_name(a->cause));
     if (b->ai_tokens_max && row->tokens_used > b->ai_tokens_max)
@@ -209,32 +216,87 @@ static int write_body(row_t *row, const ai_block_t *ai) {
     return rc;
 }
 
+/* How the requests of the running block are retried; NULL: as its model says. What the block has spent of its
+ * own attempts is taken off; a request that is sent at all is one attempt. */
+static const retry_policy_t *block_retry(const row_t *row, retry_policy_t *policy) {
+    const block_t *b = row_block(row);
+    if (!b->has_retry) return b->ai.has_retry ? &b->ai.retry : NULL;
+    *policy = b->retry;
+    policy->attempts_max = row->spent < b->retry.attempts_max ? b->retry.attempts_max - row->spent : 1;
+    if (policy->empty_max > policy->attempts_max) policy->empty_max = policy->attempts_max;
+    return policy;
+}
+
 bool row_ai_start(row_t *row) {
     const ai_block_t *ai = &row_block(row)->ai;
+    retry_policy_t policy;
     if (row_llm_begin(row) < 0) return row_block_failed(row, "budget");
     if (write_body(row, ai) < 0)
         return row_block_failed(row, row->err.code == SDG_EIO || row->err.code == SDG_ENOTFOUND ? "image"
                                                                                                 : "prompt");
-    row_request_set(row, ai->model, ai->headers, ai->header_count, ai->timeout_ms,
-                    ai->has_retry ? &ai->retry : NULL);
+    row_request_set(row, ai->model, ai->headers, ai->header_count, ai->timeout_ms, block_retry(row, &policy));
+    row->request.wants_reasoning = ai->wants_reasoning;
     row->phase = PHASE_LLM;
     return row_wait(row, ROW_WANT_LLM);
 }
 
 /* ---- the answer */
 
-static int extract_all(row_t *row, const ai_block_t *ai, value_t *values) {
-    extract_cache_t cache = {.json = value_null()};
-    int rc = SDG_OK;
-    *values = value_list(ai->output_count);
-    for (size_t i = 0; i < ai->output_count && rc == SDG_OK; i++) {
-        value_t v = value_null();
-        rc = extract_run(&ai->outputs[i].extract, row->answer.text, &cache, &v, &row->err);
-        list_push(values, v);
-        if (rc < 0) err_prefix(&row->err, "output %s", ai->outputs[i].name->data);
-    }
-    extract_cache_free(&cache);
+/* The outputs of one answer, before any is given. */
+typedef struct harvest {
+    value_t values;        /* list, in the order of the outputs */
+    bool *found;           /* of each output; owned */
+    extract_cache_t cache; /* what the outputs share */
+} harvest_t;
+
+/* "nothing found by tag 'q' in: <the first words of the answer>" */
+static int nothing_found(row_t *row, const ai_output_t *output, const harvest_t *h) {
+    static const char *const ways[SELECT_KINDS] = {[SELECT_TAG] = " by its tag in",
+                                                   [SELECT_REGEX] = " by its regex in",
+                                                   [SELECT_JSONPATH] = " by its path in"};
+    select_kind_t select = output->extract.select;
+    const str_t *answer = row->answer.text.string;
+    buf_t words;
+    buf_init(&words, REQUIRED_SHOWN_MAX);
+    chat_words_add(&words, answer->data, answer->len);
+    const char *shown = words.len > 0 ? words.data : "(an empty answer)";
+    int rc = select == SELECT_JSONPATH && h->cache.not_json
+                 ? err_set(&row->err, SDG_EINVAL, "nothing found: the answer is not JSON but: %s", shown)
+             : ways[select] ? err_set(&row->err, SDG_EINVAL, "nothing found%s: %s", ways[select], shown)
+                            : err_set(&row->err, SDG_EINVAL, "nothing found, it is empty");
+    buf_free(&words);
     return rc;
+}
+
+static int harvest(row_t *row, const ai_block_t *ai, harvest_t *h) {
+    extract_source_t source = {row->answer.text, row->answer.reasoning, row->answer.finish_reason};
+    int rc = SDG_OK;
+    *h = (harvest_t){.values = value_list(ai->output_count)};
+    h->found = xcalloc(ai->output_count, sizeof *h->found);
+    for (size_t i = 0; i < ai->output_count && rc == SDG_OK; i++) {
+        const ai_output_t *output = &ai->outputs[i];
+        value_t v = value_null();
+        rc = extract_run(&output->extract, &source, &h->cache, &v, &h->found[i], &row->err);
+        if (rc == SDG_OK && output->required && !h->found[i]) rc = nothing_found(row, output, h);
+        list_push(&h->values, v);
+        if (rc < 0) err_prefix(&row->err, "output %s", output->name->data);
+    }
+    return rc;
+}
+
+static void harvest_free(harvest_t *h) {
+    extract_cache_free(&h->cache);
+    value_free(h->values);
+    free(h->found);
+}
+
+/* Gives the outputs, and counts those that found nothing. */
+static void harvest_give(row_t *row, const ai_block_t *ai, const harvest_t *h) {
+    if (h->cache.not_json) row_note(row, ROW_NOTE_NOT_JSON, NULL, 1);
+    for (size_t i = 0; i < ai->output_count; i++) {
+        if (!h->found[i]) row_note(row, ROW_NOTE_NOTHING, ai->outputs[i].name, 1);
+        row_give(row, ai->outputs[i].name, value_ref(list_peek(h->values, i)));
+    }
 }
 
 static int save_vars(row_t *row, const ai_block_t *ai, value_t values) {
@@ -248,11 +310,17 @@ static int save_vars(row_t *row, const ai_block_t *ai, value_t values) {
     return SDG_OK;
 }
 
+/* Requests of the call that count as attempts: a server that has no room for one spends none. */
+static uint32_t attempts_spent(const llm_answer_t *a) {
+    uint32_t free = a->retries[LLM_CAUSE_RATE_LIMIT] + a->retries[LLM_CAUSE_OVERLOAD];
+    return a->requests > free ? a->requests - free : 0;
+}
+
 /* Would the row fail now, for an answer that was only replayed from the call journal? */
 static bool fails_by_replay(const row_t *row) {
     const block_t *b = row_block(row);
     if (!row->answer.replayed || b->on_error == ON_ERROR_CONTINUE) return false;
-    return b->on_error != ON_ERROR_RETRY || row->attempt >= b->retry.attempts_max;
+    return b->on_error != ON_ERROR_RETRY || !row_attempts_left(row);
 }
 
 /* The block begins again as if the replayed answers had not been: this answer has failed its outputs before,
@@ -262,25 +330,52 @@ static bool ask_anew(row_t *row) {
     row->tokens_used -= (uint64_t)row->answer.prompt_tokens + row->answer.completion_tokens;
     row_trace_add(row, "replayed", value_text(row->err.text));
     row->attempt = 1;
+    row->spent = 0;
+    row->was_cut = false;
+    llm_answer_clear(&row->answer);
     return row_ai_start(row);
+}
+
+/* The answer is of no use: the block fails, or begins again. */
+static bool answer_failed(row_t *row, const char *kind) {
+    if (fails_by_replay(row)) return ask_anew(row);
+    llm_answer_clear(&row->answer);
+    return row_block_failed(row, kind);
+}
+
+/* An answer that was cut is asked for again, or fails the block. */
+static bool answer_cut(row_t *row, const ai_block_t *ai) {
+    bool may = !row_block(row)->has_retry || row_attempts_left(row);
+    if (ai->on_truncated == ON_TRUNCATED_RETRY && !row->was_cut && may) {
+        row->was_cut = true;
+        llm_answer_clear(&row->answer);
+        row_trace_add(row, "cut", value_bool(true));
+        return row_ai_start(row);
+    }
+    bool by_length = strcmp(row->answer.finish_reason, "length") == 0;
+    err_set(&row->err, SDG_ELIMIT, "the answer was cut%s (finish_reason %s)%s", row->was_cut ? " twice" : "",
+            row->answer.finish_reason, by_length ? ": raise max_tokens" : "");
+    return answer_failed(row, "truncated");
 }
 
 bool row_ai_answer(row_t *row) {
     const ai_block_t *ai = &row_block(row)->ai;
-    value_t values = value_null();
+    harvest_t h;
+    row->spent += attempts_spent(&row->answer);
     if (row_llm_end(row) < 0) return call_failed(row);
     if (row->answer.text.kind != VALUE_STRING) value_replace(&row->answer.text, value_text(""));
     row_trace_add(row, "answer", value_ref(row->answer.text));
-    int rc = extract_all(row, ai, &values);
+    if (row->answer.reasoning.kind == VALUE_STRING)
+        row_trace_add(row, "reasoning", value_ref(row->answer.reasoning));
+    if (is_cut(&row->answer) && ai->on_truncated != ON_TRUNCATED_KEEP) return answer_cut(row, ai);
+    int rc = harvest(row, ai, &h);
     if (rc != SDG_OK && fails_by_replay(row)) {
-        value_free(values);
-        value_clear(&row->answer.text);
+        harvest_free(&h);
         return ask_anew(row);
     }
-    if (rc == SDG_OK) rc = save_vars(row, ai, values);
-    for (size_t i = 0; rc == SDG_OK && i < ai->output_count; i++)
-        row_give(row, ai->outputs[i].name, value_ref(list_peek(values, i)));
-    value_free(values);
-    value_clear(&row->answer.text);
+    if (rc == SDG_OK) rc = save_vars(row, ai, h.values);
+    if (rc == SDG_OK) harvest_give(row, ai, &h);
+    harvest_free(&h);
+    llm_answer_clear(&row->answer);
     return rc == SDG_OK ? row_block_done(row) : row_block_failed(row, "output");
 }

@@ -30,7 +30,8 @@ static void clear_event(row_t *row) {
     value_free(row->event.vars);
     value_free(row->event.ai);
     value_free(row->event.log);
-    row->event.outputs = row->event.vars = row->event.ai = row->event.log = value_null();
+    value_free(row->event.words);
+    row->event.outputs = row->event.vars = row->event.ai = row->event.log = row->event.words = value_null();
     row->has_event = false;
 }
 
@@ -124,6 +125,7 @@ bool row_python_start(row_t *row) {
 static bool take_done(row_t *row) {
     value_t outputs = value_ref(row->event.outputs), vars = value_ref(row->event.vars);
     int rc = SDG_OK;
+    row_note_repairs(row, row_block(row)->label->data, row->event.repairs);
     for (size_t i = 0; rc == SDG_OK && vars.kind == VALUE_OBJECT && i < object_count(vars); i++)
         rc = scope_set(&row->scope, object_key_peek(vars, i), value_ref(object_value_peek(vars, i)),
                        &row->err);
@@ -138,6 +140,7 @@ static bool take_done(row_t *row) {
 static bool take_failed(row_t *row) {
     row->err = row->event.error;
     if (row->err.code == SDG_OK) row->err.code = SDG_EINVAL;
+    value_replace(&row->words, value_ref(row->event.words));
     return row_block_failed(row, "python");
 }
 
@@ -150,6 +153,7 @@ static bool reply(row_t *row) {
 
 static bool reply_error(row_t *row) {
     row->reply_error = row->err;
+    value_clear(&row->words);
     value_clear(&row->reply_text);
     return reply(row);
 }
@@ -288,6 +292,7 @@ void row_python_event(row_t *row, py_event_t *event) {
         value_free(event->outputs);
         value_free(event->vars);
         value_free(event->ai);
+        value_free(event->words);
     } else {
         clear_event(row);
         row->event = *event;
@@ -296,7 +301,7 @@ void row_python_event(row_t *row, py_event_t *event) {
             row->phase =
                 PHASE_PYTHON; /* the call has ended: the answer to its ctx.call_ai is not needed any more */
     }
-    event->outputs = event->vars = event->ai = event->log = value_null();
+    event->outputs = event->vars = event->ai = event->log = event->words = value_null();
 }
 
 void row_python_reply(const row_t *row, int64_t *id, value_t *text, const char **error) {

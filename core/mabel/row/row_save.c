@@ -8,10 +8,9 @@
  * Not written are the things that can be worked out again (the connections of the running block, the scope)
  * and the values that the pipeline holds (known_peek).
  *
- *   row   := magic, digest of the pipeline, state, index, at, attempt, time, cancelled, usage,
- *            (result | life)
- *   life  := calls begun, tokens used, MEX operations, generator, context, vars, outputs, saved,
- *            what blocks keep for connections
+ *   row   := magic, digest of the pipeline, state, index, at, attempt, spent, was_cut, time, cancelled,
+ * usage, (result | life) life  := calls begun, tokens used, MEX operations, generator, context, vars,
+ * outputs, saved, what blocks keep for connections
  *
  * To add a field: write it and read it in the same place of a pair of functions here, and change FORM. */
 #include "core/mabel/row/row_state.h"
@@ -245,6 +244,8 @@ void row_save(const row_t *row, buf_t *out) {
     value_encoder_uint(&e, row->index);
     value_encoder_uint(&e, row->at);
     value_encoder_uint(&e, row->attempt);
+    value_encoder_uint(&e, row->spent);
+    value_encoder_uint(&e, row->was_cut);
     write_time(&e, row);
     write_cancelled(&e, row);
     write_usage(&e, &row->usage);
@@ -279,6 +280,8 @@ row_t *row_load(const pipeline_t *pipeline, const row_options_t *options, const 
     row->index = value_decoder_uint(&d, UINT64_MAX);
     row->at = read_u32(&d);
     row->attempt = read_u32(&d);
+    row->spent = read_u32(&d);
+    row->was_cut = value_decoder_uint(&d, 1);
     read_time(&d, row, state == SAVED_WAITING);
     read_cancelled(&d, row);
     read_usage(&d, &row->usage);

@@ -8,6 +8,7 @@
 #ifndef SDG_MABEL_ROW_ROW_STATE_H
 #define SDG_MABEL_ROW_ROW_STATE_H
 
+#include "core/base/json.h"
 #include "core/mabel/logic/logic.h"
 #include "core/mabel/row/row.h"
 
@@ -35,6 +36,9 @@ struct row {
     uint32_t fuel;
     uint32_t at;      /* number of the running block */
     uint32_t attempt; /* of the running block, from 1; 0: not begun */
+    /* Requests that the running ai block has spent of the attempts of its `retry`. */
+    uint32_t spent;
+    bool was_cut; /* an answer to the running block was cut, and asked for again */
 
     value_t context; /* input columns, outputs of blocks, error_block_<exec> */
     value_t vars;
@@ -70,6 +74,7 @@ struct row {
     row_usage_t usage;
     const char *cancelled; /* reason, owned; NULL: not cancelled */
     err_t err;             /* of the block that is failing */
+    value_t words;         /* string: the same in full, if err.text had to cut it; else null */
     bool failed;
     char reason[ROW_REASON_MAX]; /* row_result_t */
     value_t end_reason;          /* of the end block, rendered; null */
@@ -92,8 +97,12 @@ void row_fail(row_t *row, const char *label, const char *text, const char *kind)
 void row_give(row_t *row, str_t *name, value_t take);
 /* Counts something odd about the running block, under "<label>" or, with an output, "<label>.<output>". */
 void row_note(row_t *row, row_note_kind_t kind, const str_t *output, uint32_t count);
+/* Counts what was read although JSON has not got it, under a name. */
+void row_note_repairs(row_t *row, const char *name, json_repairs_t repairs);
 /* The running block has succeeded: the next one begins. */
 bool row_block_done(row_t *row);
+/* May the running block, or a request of it, be tried once more by the attempts of its `retry`? */
+bool row_attempts_left(const row_t *row);
 /* The running block failed with row->err; `kind` is one word for counting. Does what on_error says. */
 bool row_block_failed(row_t *row, const char *kind);
 /* Ends the row: `final` is the result without _row_index. */

@@ -1,30 +1,24 @@
 /* extract.c - from an answer to a value.
  *
- * Tags are searched by hand, in one pass: an answer may be megabytes of text with angle brackets that are no
- * tags, and a regular expression over it would run into its step limit. Models tend to leave the closing tag
- * of something else in a hit: a closing tag at either end of a hit is removed when nothing in the hit opens
- * it. */
+ * Tags, patterns and JSONPaths search what stands behind the thoughts of the answer (think.h). Only where the
+ * text does not tell whether it has thoughts (THINK_LONE) they search that first, and the whole answer when
+ * nothing is found there. */
 #include "core/mabel/text/extract.h"
 
 #include "core/base/json.h"
 #include "core/base/text.h"
 #include "core/mabel/text/limits.h"
+#include "core/mabel/text/think.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 enum {
-    STRAYS_MAX = 16,      /* stray closing tags removed from one hit */
     FENCES_MAX = 16,      /* Markdown fences looked into for JSON */
+    BRACKETS_MAX = 64,    /* brackets in prose where JSON may begin that are tried */
     SHOWN_BYTES_MAX = 60, /* of a value in an error sentence */
 };
-
-/* A piece of a text that somebody else owns. */
-typedef struct span {
-    const char *bytes;
-    size_t len;
-} span_t;
 
 void extract_free(extract_t *e) {
     str_free(e->tag);
@@ -35,8 +29,9 @@ void extract_free(extract_t *e) {
 }
 
 void extract_cache_free(extract_cache_t *cache) {
-    value_clear(&cache->json);
-    cache->tried = false;
+    for (size_t i = 0; i < sizeof cache->json / sizeof *cache->json; i++)
+        value_free(cache->json[i].value);
+    *cache = (extract_cache_t){0};
 }
 
 /* ---- JSON, perhaps in a Markdown fence */
@@ -69,6 +64,58 @@ static int parse_json(span_t text, value_t *out, err_t *err) {
     for (int i = 0; rc != SDG_OK && i < FENCES_MAX && next_fence(text, &from, &inside); i++)
         if (json_parse_text(inside.bytes, inside.len, out, NULL) == SDG_OK) return SDG_OK;
     return rc;
+}
+
+/* How long the bracketed text at the front is, up to the bracket that closes the first one; 0: none does.
+ * Brackets inside of JSON strings do not count. */
+static size_t bracketed_length(span_t text) {
+    size_t depth = 0;
+    bool quoted = false;
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.bytes[i];
+        if (quoted) {
+            i += c == '\\';
+            quoted = c != '"';
+        } else if (c == '"') {
+            quoted = true;
+        } else if (c == '{' || c == '[') {
+            depth++;
+        } else if ((c == '}' || c == ']') && --depth == 0) {
+            return i + 1;
+        }
+    }
+    return 0;
+}
+
+/* Is it JSON that a model means by its answer? "[1]" in prose is a reference. */
+static bool is_data(value_t v) {
+    return v.kind == VALUE_OBJECT ||
+           (v.kind == VALUE_LIST && list_count(v) > 0 && list_peek(v, 0).kind >= VALUE_STRING);
+}
+
+/* The longest JSON object or list in prose ("Here you go: {..}"). What stands inside of brackets that hold no
+ * JSON is not looked at, nor what follows a bracket that nothing closes: a part of an answer that was cut
+ * must not be taken for the answer. */
+static bool find_json(span_t text, value_t *out) {
+    size_t best = 0, at = 0;
+    *out = value_null();
+    for (int i = 0; i < BRACKETS_MAX; i++) {
+        while (at < text.len && text.bytes[at] != '{' && text.bytes[at] != '[')
+            at++;
+        size_t len = bracketed_length((span_t){text.bytes + at, text.len - at});
+        value_t v;
+        if (len == 0) break;
+        if (len > best && json_parse_text(text.bytes + at, len, &v, NULL) == SDG_OK) {
+            if (is_data(v)) {
+                value_replace(out, v);
+                best = len;
+            } else {
+                value_free(v);
+            }
+        }
+        at += len;
+    }
+    return best > 0;
 }
 
 /* ---- type hints */
@@ -141,136 +188,86 @@ int hint_convert(value_t v, type_hint_t hint, value_t *out, err_t *err) {
     return rc;
 }
 
-/* ---- hits in text: the first, or all joined */
+/* ---- hits: the first, or all joined */
 
 typedef struct hits {
-    const str_t *join_with; /* NULL: only the first counts */
-    buf_t text;
+    const extract_t *e;
+    value_t first; /* converted; without join_with */
+    buf_t text;    /* the converted hits, joined */
     size_t count;
+    int rc;
+    err_t *err;
 } hits_t;
 
-/* False when no more hits are wanted. */
-static bool add_hit(hits_t *h, const char *bytes, size_t len) {
-    if (h->count++ && h->join_with) buf_add(&h->text, h->join_with->data, h->join_with->len);
-    buf_add(&h->text, bytes, len);
-    return h->join_with && !h->text.full;
+static void hits_begin(hits_t *h, const extract_t *e, err_t *err) {
+    *h = (hits_t){.e = e, .first = value_null(), .err = err};
+    buf_init(&h->text, MEX_TEXT_BYTES_MAX);
 }
 
-static int finish_hits(hits_t *h, int rc, value_t *out, err_t *err) {
-    if (rc == SDG_OK && h->text.full)
-        rc = err_set(err, SDG_ELIMIT, "the hits are longer than %zu bytes", h->text.max);
-    *out = rc == SDG_OK ? value_string(h->text.data ? h->text.data : "", h->text.len) : value_null();
+/* A hit under the hint. Without one it becomes text, and a JSON null no text at all. With the hint json a
+ * JSON string of a JSONPath stays text, unless that text is a list or an object written as JSON. */
+static int hit_convert(const extract_t *e, value_t hit, value_t *out, err_t *err) {
+    if (e->hint == HINT_NONE && hit.kind == VALUE_NULL) {
+        *out = value_text("");
+        return SDG_OK;
+    }
+    bool stays = e->select == SELECT_JSONPATH && e->hint == HINT_JSON && hit.kind == VALUE_STRING;
+    if (!stays) return hint_convert(hit, e->hint == HINT_NONE ? HINT_STRING : e->hint, out, err);
+    value_t parsed;
+    bool nested = hint_convert(hit, e->hint, &parsed, NULL) == SDG_OK && parsed.kind >= VALUE_LIST;
+    *out = nested ? parsed : value_ref(hit);
+    if (!nested) value_free(parsed);
+    return SDG_OK;
+}
+
+/* False when no more hits are wanted. */
+static bool hits_add(hits_t *h, value_t hit) {
+    value_t v;
+    bool later = h->count++ > 0;
+    h->rc = hit_convert(h->e, hit, &v, h->err);
+    if (h->rc != SDG_OK) return false;
+    if (!h->e->join_with) {
+        h->first = v;
+        return false;
+    }
+    if (later) buf_add(&h->text, h->e->join_with->data, h->e->join_with->len);
+    text_write(&h->text, v);
+    value_free(v);
+    return !h->text.full;
+}
+
+static bool hits_add_text(hits_t *h, const char *bytes, size_t len) {
+    value_t hit = value_string(bytes, len);
+    bool more = hits_add(h, hit);
+    value_free(hit);
+    return more;
+}
+
+/* *out: the first hit, or all joined; no hit is the empty text, with a hint, too. */
+static int hits_end(hits_t *h, value_t *out) {
+    if (h->rc == SDG_OK && h->text.full)
+        h->rc = err_set(h->err, SDG_ELIMIT, "the hits are longer than %zu bytes", h->text.max);
+    bool single = !h->e->join_with && h->count > 0;
+    if (h->rc != SDG_OK)
+        value_clear(&h->first);
+    else if (!single)
+        h->first = value_string(h->text.data ? h->text.data : "", h->text.len);
+    *out = h->first;
     buf_free(&h->text);
-    return rc;
+    return h->rc;
 }
 
 /* ---- tags */
 
-static bool is_name_byte(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-           c == '-' || c == '.' || c == ':' || (unsigned char)c >= 0x80;
-}
-
-/* Is there `name` at `at`, in any case, and no longer name? */
-static bool name_at(const char *at, const char *end, span_t name) {
-    if ((size_t)(end - at) < name.len || strncasecmp(at, name.bytes, name.len) != 0) return false;
-    return at + name.len == end || !is_name_byte(at[name.len]);
-}
-
-static const char *skip_blanks(const char *p, const char *end) {
-    while (p < end && (*p == ' ' || *p == '\t' || *p == '\r' || *p == '\n'))
-        p++;
-    return p;
-}
-
-/* Moves *at behind the next <name ...>; false when there is none. Blanks may stand before the name. A
- * self-closing tag is no opening tag. */
-static bool next_open(const char **at, const char *end, span_t name) {
-    const char *p = *at;
-    while ((p = memchr(p, '<', (size_t)(end - p)))) {
-        p = skip_blanks(p + 1, end);
-        if (!name_at(p, end, name)) continue;
-        const char *close = memchr(p, '>', (size_t)(end - p));
-        if (!close) return false;
-        p = close + 1;
-        if (close[-1] == '/') continue;
-        *at = p;
-        return true;
-    }
-    return false;
-}
-
-/* Where the next </name> begins, and in *behind where it ends; NULL when there is none. */
-static const char *next_close(const char *from, const char *end, span_t name, const char **behind) {
-    const char *p = from;
-    while ((p = memchr(p, '<', (size_t)(end - p)))) {
-        const char *start = p;
-        p = skip_blanks(p + 1, end);
-        if (p == end || *p != '/') continue;
-        p = skip_blanks(p + 1, end);
-        if (!name_at(p, end, name)) continue;
-        p = skip_blanks(p + name.len, end);
-        if (p == end || *p != '>') continue;
-        *behind = p + 1;
-        return start;
-    }
-    return NULL;
-}
-
-/* Are exactly these bytes a closing tag </x>? *name is its name. */
-static bool closing_tag(const char *at, const char *end, span_t *name) {
-    if (end - at < 4 || at[0] != '<' || at[1] != '/') return false;
-    const char *p = at + 2;
-    while (p < end && is_name_byte(*p))
-        p++;
-    *name = (span_t){at + 2, (size_t)(p - at) - 2};
-    p = skip_blanks(p, end);
-    return name->len > 0 && p + 1 == end && *p == '>';
-}
-
-static bool cut_front(span_t *hit) {
-    const char *close = memchr(hit->bytes, '>', hit->len);
-    span_t name;
-    if (!close || !closing_tag(hit->bytes, close + 1, &name)) return false;
-    hit->len -= (size_t)(close + 1 - hit->bytes);
-    hit->bytes = close + 1;
-    return true;
-}
-
-/* Are there fewer <name> than </name> before `end`, counting one more </name> behind it? */
-static bool unopened(span_t hit, const char *end, span_t name) {
-    size_t open = 0, close = 1;
-    for (const char *at = hit.bytes; next_open(&at, end, name);)
-        open++;
-    for (const char *at = hit.bytes, *behind; next_close(at, end, name, &behind); at = behind)
-        close++;
-    return open < close;
-}
-
-static bool cut_back(span_t *hit) {
-    const char *end = hit->bytes + hit->len;
-    const char *open = hit->len ? memrchr(hit->bytes, '<', hit->len) : NULL;
-    span_t name;
-    if (!open || !closing_tag(open, end, &name) || !unopened(*hit, open, name)) return false;
-    hit->len = (size_t)(open - hit->bytes);
-    return true;
-}
-
-static void clean(span_t *hit) {
-    text_trim(&hit->bytes, &hit->len);
-    for (int i = 0; i < STRAYS_MAX && hit->len && (cut_front(hit) || cut_back(hit)); i++)
-        text_trim(&hit->bytes, &hit->len);
-}
-
 static void find_tags(const extract_t *e, span_t text, hits_t *hits) {
     span_t name = {e->tag->data, e->tag->len};
     const char *at = text.bytes, *end = at + text.len, *behind = NULL;
-    while (next_open(&at, end, name)) {
-        const char *close = next_close(at, end, name, &behind);
+    while (tags_next_open(&at, end, name)) {
+        const char *close = tags_next_close(at, end, name, &behind);
         if (!close) return;
         span_t hit = {at, (size_t)(close - at)};
-        clean(&hit);
-        if (!add_hit(hits, hit.bytes, hit.len)) return;
+        tags_clean(&hit);
+        if (!hits_add_text(hits, hit.bytes, hit.len)) return;
         at = behind;
     }
 }
@@ -285,95 +282,132 @@ static int find_matches(const extract_t *e, span_t text, hits_t *hits, err_t *er
     while ((rc = regex_next(&walk, span, 4, err)) > 0) {
         bool set = span[group] != SIZE_MAX;
         size_t from = set ? span[group] : 0, to = set ? span[group + 1] : 0;
-        if (!add_hit(hits, text.bytes + from, to - from)) return SDG_OK;
+        if (!hits_add_text(hits, text.bytes + from, to - from)) return SDG_OK;
     }
     return rc;
 }
 
-/* `select: tag` and `select: regex`: the hits as text, then the type hint. */
-static int extract_text(const extract_t *e, span_t text, value_t *out, err_t *err) {
-    hits_t hits = {.join_with = e->join_with};
-    buf_init(&hits.text, MEX_TEXT_BYTES_MAX);
+/* `select: tag` and `select: regex` on one text. *count: how many hits. */
+static int extract_text(const extract_t *e, span_t text, value_t *out, size_t *count, err_t *err) {
+    hits_t hits;
     int rc = SDG_OK;
+    hits_begin(&hits, e, err);
     if (e->select == SELECT_TAG)
         find_tags(e, text, &hits);
     else
         rc = find_matches(e, text, &hits, err);
-    value_t v;
-    rc = finish_hits(&hits, rc, &v, err);
-    if (rc == SDG_OK) {
-        rc = hint_convert(v, e->hint, out, err);
-        value_free(v);
-    }
-    return rc;
+    if (rc != SDG_OK) hits.rc = rc;
+    *count = hits.count;
+    return hits_end(&hits, out);
 }
 
 /* ---- JSONPath */
 
-/* A JSON hit under its hint. With the hint json a JSON string stays text, unless that text is a list or an
- * object written as JSON. */
-static int convert_node(value_t v, type_hint_t hint, value_t *out, err_t *err) {
-    if (hint != HINT_JSON || v.kind != VALUE_STRING)
-        return hint_convert(v, hint == HINT_NONE ? HINT_STRING : hint, out, err);
-    value_t parsed;
-    bool nested = hint_convert(v, hint, &parsed, NULL) == SDG_OK && parsed.kind >= VALUE_LIST;
-    *out = nested ? parsed : value_ref(v);
-    if (!nested) value_free(parsed);
-    return SDG_OK;
-}
-
-/* With join_with all hits become one text; otherwise the first hit keeps its type. */
-static int convert_nodes(const extract_t *e, value_t nodes, value_t *out, err_t *err) {
-    if (!e->join_with && list_count(nodes) > 0) return convert_node(list_peek(nodes, 0), e->hint, out, err);
-    hits_t hits = {.join_with = e->join_with};
-    buf_init(&hits.text, MEX_TEXT_BYTES_MAX);
-    bool more = true;
-    for (size_t i = 0; i < list_count(nodes) && more; i++) {
-        str_t *text = text_of(list_peek(nodes, i));
-        more = add_hit(&hits, text->data, text->len);
-        str_free(text);
+/* The text as JSON, parsed once per block; `part` is its place in the cache. Null: it is none. */
+static bool text_json(span_t text, extract_cache_t *cache, extract_part_t part, value_t *out) {
+    extract_json_t *json = &cache->json[part];
+    if (!json->tried) {
+        json->tried = true;
+        json->is_json = parse_json(text, &json->value, NULL) == SDG_OK || find_json(text, &json->value);
     }
-    value_t v;
-    int rc = finish_hits(&hits, SDG_OK, &v, err);
-    if (rc != SDG_OK) return rc;
-    rc = hint_convert(v, e->hint, out, err);
-    value_free(v);
-    return rc;
+    *out = json->value;
+    return json->is_json;
 }
 
-/* The answer as JSON, parsed once per block; false when it is none. */
-static bool answer_json(span_t text, extract_cache_t *cache) {
-    if (!cache->tried) {
-        cache->tried = true;
-        cache->is_json = parse_json(text, &cache->json, NULL) == SDG_OK;
-    }
-    return cache->is_json;
-}
-
-static int extract_path(const extract_t *e, span_t text, extract_cache_t *cache, value_t *out, err_t *err) {
-    value_t nodes;
+/* `select: jsonpath` on one text; a text that is no JSON has no hits. */
+static int extract_path(const extract_t *e, span_t text, extract_cache_t *cache, extract_part_t part,
+                        value_t *out, size_t *count, err_t *err) {
+    value_t nodes, json;
     int rc = SDG_OK;
-    if (answer_json(text, cache))
-        rc = jsonpath_select(e->path, cache->json, &nodes, err);
+    if (text_json(text, cache, part, &json))
+        rc = jsonpath_select(e->path, json, &nodes, err);
     else
         nodes = value_list(0);
     if (rc != SDG_OK) return rc;
-    rc = convert_nodes(e, nodes, out, err);
+    hits_t hits;
+    hits_begin(&hits, e, err);
+    *count = list_count(nodes);
+    for (size_t i = 0, more = true; i < *count && more; i++)
+        more = hits_add(&hits, list_peek(nodes, i));
     value_free(nodes);
-    return rc;
+    return hits_end(&hits, out);
 }
 
 /* ---- the whole */
 
-int extract_run(const extract_t *e, value_t answer, extract_cache_t *cache, value_t *out, err_t *err) {
+static int extract_part(const extract_t *e, span_t text, extract_cache_t *cache, extract_part_t part,
+                        value_t *out, size_t *count, err_t *err) {
+    *count = 0;
+    if (e->select == SELECT_JSONPATH) return extract_path(e, text, cache, part, out, count, err);
+    return extract_text(e, text, out, count, err);
+}
+
+/* The answer was searched for JSON, and there is none in it. */
+static void not_json_note(const extract_t *e, extract_cache_t *cache) {
+    bool any = false;
+    for (size_t i = 0; i < sizeof cache->json / sizeof *cache->json; i++)
+        any = any || cache->json[i].is_json;
+    if (e->select == SELECT_JSONPATH && !any) cache->not_json = true;
+}
+
+/* `tag: think` reads the thoughts themselves. */
+static int extract_search(const extract_t *e, span_t text, extract_cache_t *cache, value_t *out, err_t *err) {
+    think_t think = think_find(text);
+    size_t count;
+    bool thoughts = e->select == SELECT_TAG && think_is_name((span_t){e->tag->data, e->tag->len});
+    int rc = extract_part(e, thoughts ? text : think.behind, cache, EXTRACT_BEHIND, out, &count, err);
+    if (rc == SDG_OK && count == 0 && think.kind == THINK_LONE && !thoughts) {
+        value_free(*out);
+        rc = extract_part(e, text, cache, EXTRACT_WHOLE, out, &count, err);
+    }
+    not_json_note(e, cache);
+    return rc;
+}
+
+/* What came beside the content, else the thoughts at the front of it. A lone </think> counts only if
+ * something stands behind it. */
+static value_t reasoning_of(const extract_source_t *source, span_t text) {
+    think_t think = think_find(text);
+    span_t behind = think.behind;
+    if (source->reasoning.kind == VALUE_STRING)
+        think.thoughts = (span_t){source->reasoning.string->data, source->reasoning.string->len};
+    text_trim(&behind.bytes, &behind.len);
+    text_trim(&think.thoughts.bytes, &think.thoughts.len);
+    if (source->reasoning.kind != VALUE_STRING && think.kind == THINK_LONE && behind.len == 0)
+        return value_text("");
+    return value_string(think.thoughts.bytes, think.thoughts.len);
+}
+
+/* What is no search: the whole of something that the server said. */
+static int extract_said(const extract_t *e, const extract_source_t *source, span_t text, value_t *out,
+                        err_t *err) {
+    value_t said = e->select == SELECT_REASONING       ? reasoning_of(source, text)
+                   : e->select == SELECT_FINISH_REASON ? value_text(source->finish_reason)
+                                                       : value_ref(source->text);
+    int rc = hint_convert(said, e->hint == HINT_NONE ? HINT_STRING : e->hint, out, err);
+    value_free(said);
+    return rc;
+}
+
+/* Neither null nor blank text. */
+static bool is_something(value_t v) {
+    if (v.kind != VALUE_STRING) return v.kind != VALUE_NULL;
+    const char *bytes = v.string->data;
+    size_t len = v.string->len;
+    text_trim(&bytes, &len);
+    return len > 0;
+}
+
+int extract_run(const extract_t *e, const extract_source_t *source, extract_cache_t *cache, value_t *out,
+                bool *found, err_t *err) {
     *out = value_null();
-    if (e->select == SELECT_FULL)
-        return hint_convert(answer, e->hint == HINT_NONE ? HINT_STRING : e->hint, out, err);
-    str_t *text = text_of(answer);
+    *found = false;
+    str_t *text = text_of(source->text);
     span_t span = {text->data, text->len};
-    int rc = e->select == SELECT_JSONPATH ? extract_path(e, span, cache, out, err)
-                                          : extract_text(e, span, out, err);
+    bool search = e->select == SELECT_TAG || e->select == SELECT_REGEX || e->select == SELECT_JSONPATH;
+    int rc = search ? extract_search(e, span, cache, out, err) : extract_said(e, source, span, out, err);
     if (rc != SDG_OK) value_clear(out);
+    *found = is_something(*out);
     str_free(text);
     return rc;
 }

@@ -163,6 +163,13 @@ void template_each_name(const template_t *t, void (*each)(void *arg, const char 
             each(arg, t->segments[i].name.whole->data, t->segments[i].name.whole->len);
 }
 
+void template_each_image(const template_t *t, void (*each)(void *arg, const char *name, size_t len),
+                         void *arg) {
+    for (size_t i = 0; i < t->count; i++)
+        if (t->segments[i].kind == SEGMENT_IMAGE)
+            each(arg, t->segments[i].image->data, t->segments[i].image->len);
+}
+
 /* ---- the walk */
 
 typedef struct part_list {

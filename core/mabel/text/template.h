@@ -50,6 +50,9 @@ typedef struct template_part {
 /* The parts in order. The caller frees the array and the texts in it. */
 int template_parts(const template_t *t, scope_t *scope, template_part_t **parts, size_t *count, err_t *err);
 
+/* Calls `each` with the name of each image, without ".img". */
+void template_each_image(const template_t *t, void (*each)(void *arg, const char *name, size_t len),
+                         void *arg);
 /* Calls `each` with the whole dotted name of each placeholder that is no image, for checks at load time. */
 void template_each_name(const template_t *t, void (*each)(void *arg, const char *name, size_t len),
                         void *arg);

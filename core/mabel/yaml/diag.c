@@ -91,6 +91,13 @@ void diag_add(diags_t *d, diag_level_t level, uint32_t line, uint32_t col, const
     *item = (diag_t){level, line, col, path_text(path), xstrdup(message)};
 }
 
+void diags_raise(diags_t *d) {
+    d->errors += d->warnings;
+    d->warnings = 0;
+    for (size_t i = 0; i < d->count; i++)
+        if (d->items[i].level == DIAG_WARNING) d->items[i].level = DIAG_ERROR;
+}
+
 /* ---- showing */
 
 static const char *level_name(diag_level_t level) {

@@ -47,6 +47,8 @@ void diags_init(diags_t *d, const char *file, const char *source, size_t len);
 void diags_free(diags_t *d);
 void diag_add(diags_t *d, diag_level_t level, uint32_t line, uint32_t col, const ypath_t *path,
               const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+/* Makes errors of all warnings (--strict). */
+void diags_raise(diags_t *d);
 /* Appends all problems of at least this level, in file order, in the form shown above. */
 void diags_write(const diags_t *d, diag_level_t least, buf_t *out);
 

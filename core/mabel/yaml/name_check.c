@@ -53,6 +53,25 @@ void name_check_warn(diags_t *diags, const ynode_t *n, const ypath_t *path) {
     complain(diags, DIAG_WARNING, n, path);
 }
 
+void name_check_word(diags_t *diags, const ynode_t *n, const ypath_t *path) {
+    bool word = n->plain && n->scalar.kind == VALUE_BOOL && !strchr("tTfF", n->plain[0]);
+    bool sixties = n->plain && strchr(n->plain, ':');
+    if (word || sixties) complain(diags, DIAG_WARNING, n, path);
+}
+
+void name_check_number(diags_t *diags, const ynode_t *n, const ypath_t *path) {
+    char value[96];
+    if (!n->plain || (n->scalar.kind != VALUE_INT && n->scalar.kind != VALUE_REAL)) return;
+    const char *digits = n->plain + (n->plain[0] == '-' || n->plain[0] == '+');
+    bool octal = n->scalar.kind == VALUE_INT && digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9';
+    if (!octal && !strchr(n->plain, ':')) return;
+    write_value(n, value, sizeof value);
+    if (strcmp(value, n->plain) != 0)
+        diag_add(diags, DIAG_WARNING, n->line, n->col, path,
+                 "YAML 1.1 reads %.80s as %s; for the text put it in quotes, \"%.80s\"", n->plain, value,
+                 n->plain);
+}
+
 void name_check_change(diags_t *diags, const ynode_t *n, const ypath_t *path) {
     if (!n || n->kind != YNODE_SCALAR || !n->plain || !n->plain[0]) return;
     str_t *text = text_of(n->scalar);

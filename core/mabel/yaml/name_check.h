@@ -19,6 +19,14 @@ bool name_check_output(diags_t *diags, const ynode_t *n, const ypath_t *path);
 /* Text is wanted, and a scalar of another kind goes on as it is: a warning. */
 void name_check_warn(diags_t *diags, const ynode_t *n, const ypath_t *path);
 
+/* A warning when this is a word that YAML 1.1 alone reads as something else: yes, no, on, off, 12:30. `true`
+ * and `false` are booleans for everybody. */
+void name_check_word(diags_t *diags, const ynode_t *n, const ypath_t *path);
+
+/* A warning when this is a number that YAML 1.1 alone reads so and hardly anybody means: 12:30 (750), 0123
+ * (83). */
+void name_check_number(diags_t *diags, const ynode_t *n, const ypath_t *path);
+
 /* A text that numbers and booleans may stand for. A warning when its text form is not what is written. */
 void name_check_change(diags_t *diags, const ynode_t *n, const ypath_t *path);
 

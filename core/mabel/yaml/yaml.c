@@ -149,8 +149,8 @@ const char *yaml_kind_name(const ynode_t *n) {
     switch (n->scalar.kind) {
     case VALUE_NULL: return "null";
     case VALUE_BOOL: return "a boolean";
-    case VALUE_INT:
-    case VALUE_BIGINT: return "an integer";
+    case VALUE_INT: return "an integer";
+    case VALUE_BIGINT: return "an integer beyond 64 bits";
     case VALUE_REAL: return "a number";
     default: return "text";
     }

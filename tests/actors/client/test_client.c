@@ -50,6 +50,7 @@ static void begin(void) {
                            .pipeline_len = sizeof YAML - 1,
                            .options = &options,
                            .rows_max = UINT64_MAX,
+                           .limits = {.failure_rate = -1, .give_up_ms = UINT64_MAX / 2},
                            .window_rows = WINDOW,
                            .window_bytes = PENDING_BYTES_DEFAULT,
                            .chunk_rows = 2,
@@ -121,8 +122,13 @@ static void give_credit(uint64_t next_chunk, uint64_t rows, uint64_t bytes) {
         .INGEST_CREDIT = {.job = job, .next_chunk = next_chunk, .rows_limit = rows, .bytes_limit = bytes}});
 }
 
+static void say_end(dispatch_end_t kind, const char *reason) {
+    say((message_t){.type = MESSAGE_JOB_DONE,
+                    .JOB_DONE = {.job = job, .kind = kind, .reason = slice_of(reason)}});
+}
+
 static void say_done(const char *reason) {
-    say((message_t){.type = MESSAGE_JOB_DONE, .JOB_DONE = {.job = job, .reason = slice_of(reason)}});
+    say_end(reason[0] ? DISPATCH_ENDED_STOPPED : DISPATCH_ENDED, reason);
 }
 
 static void refuse(message_type_t about, const char *reason) {
@@ -491,8 +497,49 @@ Test(client, a_failed_row_shows_in_the_exit_code) {
 Test(client, a_job_that_cannot_be_run_ends_with_the_reason) {
     write_rows(1);
     open_job();
-    say_done("no worker can run it");
+    say_end(DISPATCH_ENDED_REFUSED, "no worker can run it");
     expect_end(EXIT_PIPELINE, "no worker can run it");
+}
+
+Test(client, an_endpoint_that_refuses_everything_ends_it) {
+    write_rows(3);
+    with_monitor();
+    open_job();
+    give_credit(0, MANY, MANY);
+    expect_rows_end(2);
+    send_ok(1, 0, 1);
+    expect_ack(1);
+    say_end(DISPATCH_ENDED_FINAL, "http://gpu1 refuses every request: HTTP 401: no such key");
+    expect_end(EXIT_RUNTIME, "http://gpu1 refuses every request: HTTP 401: no such key");
+    expect_output("{\"_row_index\": 0}\n");
+}
+
+Test(client, too_many_failed_rows_stop_it) {
+    args.limits.failures = 2;
+    write_rows(5);
+    open_job();
+    give_credit(0, 4, MANY);
+    expect_rows(0, 0, 2);
+    expect_rows(1, 2, 2);
+    send_results(1, 0, 1, ROW_STATUS_FAILED, (slice_t){0});
+    expect_ack(1);
+    expect_nothing_of(MESSAGE_JOB_STOP);
+    send_results(2, 1, 1, ROW_STATUS_FAILED, (slice_t){0});
+    puppet_pass(&scheduler, MESSAGE_JOB_STOP);
+    say_done("stopped by its client");
+    expect_end(EXIT_STOPPED, "2 rows have failed (--max-failures 2)");
+}
+
+Test(client, a_run_that_was_whole_before_its_end_was_asked_for_is_whole) {
+    args.limits.failures = 1;
+    write_rows(1);
+    open_job();
+    give_credit(0, MANY, MANY);
+    expect_rows_end(1);
+    send_results(1, 0, 1, ROW_STATUS_FAILED, (slice_t){0});
+    puppet_pass(&scheduler, MESSAGE_JOB_STOP);
+    say_done("");
+    expect_end(EXIT_ROWS_FAILED, "");
 }
 
 Test(client, a_refused_hello_ends_it_in_words) {
@@ -534,7 +581,7 @@ Test(client, asked_to_stop_it_drains) {
     send_ok(1, 0, 2); /* what runs is finished */
     expect_ack(1);
     expect_nothing_of(MESSAGE_ROWS);
-    say_done("stopped");
+    say_done("stopped by its client");
     expect_end(EXIT_STOPPED, "stopped on request");
     expect_output("{\"_row_index\": 0}\n{\"_row_index\": 1}\n");
 }
@@ -642,7 +689,7 @@ Test(client, the_monitor_hears_how_far_it_is_and_how_it_ended) {
     expect_stats(CLIENT_rows_failed, 1);
     harness_command(client, "STOP");
     expect_stats(CLIENT_stopping, 1);
-    say_done("stopped");
+    say_done("stopped by its client");
     puppet_await(&monitor, MESSAGE_SUMMARY, &in);
     const u64_list_t *values = &in.message.SUMMARY.values;
     cr_assert_eq(values->count, CLIENT_STATS);
@@ -652,6 +699,36 @@ Test(client, the_monitor_hears_how_far_it_is_and_how_it_ended) {
     cr_expect(slice_is(in.message.SUMMARY.ending, "stopped on request"));
     link_frame_free(&in);
     expect_end(EXIT_STOPPED, "stopped on request");
+}
+
+Test(client, the_monitor_hears_of_the_bytes_of_finished_rows_not_of_those_read) {
+    write_rows(3); /* 9 bytes each */
+    with_monitor();
+    open_job();
+    give_credit(0, 2, MANY);
+    expect_stats(CLIENT_bytes_read, 18);
+    expect_stats(CLIENT_bytes_done, 0);
+    expect_stats(CLIENT_rows_total, 0);
+    send_ok(1, 1, 1);
+    expect_stats(CLIENT_bytes_done, 9);
+    give_credit(1, MANY, MANY);
+    expect_rows_end(2);
+    expect_stats(CLIENT_rows_total, 3);
+    expect_stats(CLIENT_bytes_total, 27);
+    send_ok(2, 0, 1);
+    send_ok(3, 2, 1);
+    expect_stats(CLIENT_bytes_done, 27);
+    say_done("");
+    expect_end(EXIT_ALL_FINE, "");
+}
+
+Test(client, an_output_that_is_removed_ends_it_in_words) {
+    write_rows(1);
+    open_job();
+    give_credit(0, MANY, MANY);
+    expect_rows_end(1);
+    cr_assert_eq(unlink(output), 0);
+    expect_end(EXIT_DATA, "removed or renamed");
 }
 
 /* ---- endpoints */
@@ -696,6 +773,27 @@ Test(client, the_monitor_hears_how_endpoints_fare_in_all_jobs_of_the_run) {
     accept_job();
     send_report((endpoint_report_t){.endpoint = 70, .requests = 2});
     expect_requests(5);
+}
+
+Test(client, an_endpoint_that_is_closed_for_too_long_stops_it) {
+    args.limits.give_up_ms = 60000;
+    write_rows(3);
+    open_job();
+    give_credit(0, MANY, MANY);
+    expect_rows_end(2);
+    endpoint_report_t closed = {.endpoint = 70,
+                                .address = "http://gpu1",
+                                .state = ENDPOINT_CLOSED,
+                                .reopens_ms = 59000,
+                                .trouble = LLM_CAUSE_RATE_LIMIT,
+                                .trouble_text = "HTTP 429: come back later"};
+    send_report(closed);
+    expect_nothing_of(MESSAGE_JOB_STOP);
+    closed.reopens_ms = 3600000;
+    send_report(closed);
+    puppet_pass(&scheduler, MESSAGE_JOB_STOP);
+    say_done("stopped by its client");
+    expect_end(EXIT_STOPPED, "(in 1h00m), and --give-up-after is 1m00s: HTTP 429: come back later");
 }
 
 /* ---- the store */
@@ -761,7 +859,7 @@ Test(client, a_stopped_job_is_not_complete_in_the_store) {
     open_job();
     harness_command(client, "STOP");
     puppet_pass(&scheduler, MESSAGE_JOB_STOP);
-    say_done("stopped");
+    say_done("stopped by its client");
     expect_end(EXIT_STOPPED, "stopped");
     expect_job_closed(0);
 }

@@ -307,11 +307,11 @@ Test(store, prometheus_and_words) {
                                          "MiB, together at most 512 MiB"),
                        "%s", text.data);
     buf_reset(&text);
-    report_progress(&m->now, &text);
-    cr_assert_not_null(strstr(text.data, "  pass 2/3 (250 rows through it)  "), "%s", text.data);
+    report_progress(&m->now, UINT64_MAX, &text);
+    cr_assert_not_null(strstr(text.data, "  pass 2 of 3 (250 rows through it)  "), "%s", text.data);
     m->now.japanese = true;
     buf_reset(&text);
-    report_progress(&m->now, &text);
+    report_progress(&m->now, UINT64_MAX, &text);
     cr_assert_not_null(strstr(text.data, "パス 2/3（通過 250 行）"), "%s", text.data);
     buf_free(&text);
     metrics_destroy(&m);
@@ -436,17 +436,106 @@ Test(fleet_totals, remembers_a_bounded_number_of_workers) {
     fleet_totals_destroy(&f);
 }
 
+/* Two endpoints, the first behind a rate limit, as a client or a scheduler tells them. */
+static void take_two_endpoints(metrics_t *m, uint64_t now) {
+    endpoint_report_t two[2] = {{.endpoint = 1,
+                                 .address = "http://gpu1:8000/v1",
+                                 .waiting = 60,
+                                 .in_flight = 4,
+                                 .requests = 50,
+                                 .answered_ms = ENDPOINT_NEVER,
+                                 .trouble = LLM_CAUSE_RATE_LIMIT,
+                                 .trouble_text = "HTTP 429: \"slow\\down\"",
+                                 .trouble_ms = 200},
+                                {.endpoint = 2, .address = "http://gpu2", .requests = 7, .answered = 7}};
+    buf_t bytes;
+    two[0].retries[LLM_CAUSE_RATE_LIMIT] = 46;
+    buf_init(&bytes, 4096);
+    endpoint_reports_encode(two, 2, &bytes);
+    metrics_take_endpoints(m, &(MSG_ENDPOINT_REPORT){.job = 1, .reports = {bytes.data, bytes.len}}, now);
+    buf_free(&bytes);
+}
+
+/* Nothing is finished yet: the numbers and the words come from the endpoints. */
+Test(metrics, says_what_is_wrong_before_a_row_is_finished) {
+    metrics_t *m = metrics_new("run", true, 0, 0);
+    tally_t none = {0};
+    buf_t text;
+    m->now.scheduler[SCHEDULER_calls_limit] = 64;
+    take(m, &none);
+    take_two_endpoints(m, 3 * SECOND);
+    value_t v = stats_of(m, 3 * SECOND), list = object_get_peek(v, "endpoints", 9, NULL);
+    cr_assert_eq(at(v, "calls", "requests"), 57);
+    cr_assert_eq(at(v, "calls", "in_flight"), 4);
+    cr_assert_eq(at(v, "calls", "waiting"), 60);
+    cr_assert_eq(at(v, "retries", "rate_limit"), 46);
+    cr_assert_eq(at(list_peek(list, 0), "retries", "rate_limit"), 46);
+    cr_assert(isnan(at(list_peek(list, 0), "answered_s", NULL)));
+    cr_assert_str_eq(object_get_peek(v, "trouble", 7, NULL).string->data,
+                     "4/64 in flight, 60 wait 3 s: 429 from http://gpu1:8000 (\"\"slow\\down\"\")");
+    buf_init(&text, METRICS_PAGE_BYTES_MAX);
+    top_render(v, &text);
+    cr_assert_not_null(
+        strstr(text.data, "  endpoint  http://gpu1:8000/v1: 4/64 in flight, 60 wait 3 s: 429 from"), "%s",
+        text.data);
+    cr_assert_not_null(
+        strstr(text.data, "  endpoint  http://gpu2: 0 in flight, 0 waiting, 7 requests, 7 answered\n"));
+    buf_reset(&text);
+    metrics_prometheus(m, &text);
+    static const char *const lines[] = {
+        "sdg_llm_requests_total 57\n",
+        "sdg_llm_retries_total{cause=\"rate_limit\"} 46\n",
+        "sdg_endpoint_state{endpoint=\"http://gpu1:8000/v1\",state=\"open\"} 1\n",
+        "sdg_endpoint_requests_total{endpoint=\"http://gpu2\"} 7\n",
+        "sdg_endpoint_retries_total{endpoint=\"http://gpu1:8000/v1\",cause=\"rate_limit\"} 46\n",
+        "sdg_endpoint_trouble{endpoint=\"http://gpu1:8000/v1\",kind=\"stuck\",text=\"429 from "
+        "http://gpu1:8000 "
+        "(\\\"\\\"slow\\\\down\\\"\\\")\"} 1\n",
+        "sdg_endpoint_last_trouble_age_seconds{endpoint=\"http://gpu1:8000/v1\"} 0.200\n",
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        cr_expect_not_null(strstr(text.data, lines[i]), "%s", lines[i]);
+    buf_free(&text);
+    value_free(v);
+    metrics_destroy(&m);
+}
+
+/* The exact numbers of the end, also where the last report of the endpoints is older. */
+Test(metrics, the_end_is_exact_and_nothing_waits_any_more) {
+    metrics_t *m = metrics_new("run", true, 0, 0);
+    tally_t t = {0};
+    take_two_endpoints(m, SECOND);
+    finish_rows(&t, 100, 20000); /* 200 requests, 100 retries */
+    t.totals[CLIENT_rows_total] = 100;
+    uint64_t latency[HIST_NUMBERS_MAX];
+    MSG_SUMMARY last = {.values = {t.totals, CLIENT_STATS},
+                        .latency = {latency, hist_to_numbers(&t.latency, latency)},
+                        .reasons = slice_of("{}"),
+                        .ending = slice_of("")};
+    metrics_take_end(m, &last, 2 * SECOND);
+    value_t v = stats_of(m, 5 * SECOND);
+    cr_assert_str_eq(object_get_peek(v, "state", 5, NULL).string->data, "done");
+    cr_assert_eq(object_get_peek(v, "trouble", 7, NULL).kind, VALUE_NULL);
+    cr_assert_eq(at(v, "calls", "requests"), 200);
+    cr_assert_eq(at(v, "calls", "in_flight"), 0);
+    cr_assert_eq(at(v, "retries", "rate_limit"), 100);
+    cr_assert_eq(at(v, "progress_percent", NULL), 100);
+    cr_assert_not(metrics_ended_fine(m), "ten rows have failed");
+    value_free(v);
+    metrics_destroy(&m);
+}
+
 Test(metrics, keeps_how_endpoints_fare) {
     metrics_t *m = metrics_new("run", false, 0, 0);
     endpoint_report_t two[2] = {{.endpoint = 1, .requests = 5}, {.endpoint = 2}};
     buf_t bytes;
     buf_init(&bytes, 4096);
     endpoint_reports_encode(two, 2, &bytes);
-    metrics_take_endpoints(m, (slice_t){bytes.data, bytes.len}, 77);
-    metrics_take_endpoints(m, slice_of("no list"), 99);
+    metrics_take_endpoints(m, &(MSG_ENDPOINT_REPORT){.job = 1, .reports = {bytes.data, bytes.len}}, 77);
+    metrics_take_endpoints(m, &(MSG_ENDPOINT_REPORT){.job = 1, .reports = slice_of("no list")}, 99);
     cr_assert_eq(m->now.endpoint_count, 2);
     cr_expect_eq(m->now.endpoints[0].requests, 5);
-    cr_expect_eq(m->now.endpoints_ns, 77);
+    cr_expect_eq(m->endpoints.heard_ns, 77);
     buf_free(&bytes);
     metrics_destroy(&m);
 }

@@ -55,7 +55,7 @@ Test(trouble, each_cause_has_its_words) {
         llm_cause_t cause;
         const char *text, *english, *japanese;
     } cases[] = {
-        {LLM_CAUSE_CONNECTION, "connection refused",
+        {LLM_CAUSE_CONNECTION, "connection failed: connection refused",
          "no connection to http://gpu1:8000 (\"connection refused\")",
          "http://gpu1:8000 に接続できません（\"connection refused\"）"},
         {LLM_CAUSE_TIMEOUT, "", "no answer in time from http://gpu1:8000",

@@ -410,3 +410,77 @@ Test(scheduler, a_report_that_is_none_is_refused_in_words) {
     link_frame_free(&in);
     leave(&a), leave(&client);
 }
+
+static endpoint_report_t refused(uint64_t calls, endpoint_state_t state) {
+    return (endpoint_report_t){.endpoint = SERVER,
+                               .address = "http://gpu1",
+                               .state = state,
+                               .requests = calls,
+                               .refused = calls,
+                               .refused_in_a_row = calls,
+                               .answered_ms = ENDPOINT_NEVER,
+                               .trouble = LLM_CAUSE_ENDPOINT,
+                               .trouble_text = "HTTP 401: no such key"};
+}
+
+static void expect_final(puppet_t *client) {
+    link_frame_t in;
+    puppet_await(client, MESSAGE_JOB_DONE, &in);
+    cr_expect_eq(in.message.JOB_DONE.kind, DISPATCH_ENDED_FINAL);
+    cr_expect(
+        slice_is(in.message.JOB_DONE.reason, "http://gpu1 refuses every request: HTTP 401: no such key"));
+    link_frame_free(&in);
+}
+
+/* The worker gives back the rows that have met only that; they are not done. */
+Test(scheduler, a_job_ends_when_an_endpoint_of_it_is_final) {
+    puppet_t *client = client_with_rows(50), *a = join(ROLE_WORKER, WORKER_A);
+    link_frame_t in;
+    puppet_await(a, MESSAGE_LEASE, &in);
+    size_t count = in.message.LEASE.rows.count;
+    uint64_t rows[100];
+    for (size_t i = 0; i < count; i++) {
+        rows[i] = in.message.LEASE.rows.items[i].index;
+    }
+    link_frame_free(&in);
+    report(a, refused(16, ENDPOINT_FINAL));
+    puppet_await(a, MESSAGE_JOB_DROP, &in);
+    cr_expect_eq(in.message.JOB_DROP.mode, DISPATCH_STOP_DRAIN);
+    link_frame_free(&in);
+    puppet_say(a, (message_t){.type = MESSAGE_LEASE_RETURN,
+                              .LEASE_RETURN = {.batch = 1, .job = JOB, .rows = {rows, count}}});
+    expect_final(client);
+    leave(&a), leave(&client);
+}
+
+Test(scheduler, the_last_row_fails_with_what_its_endpoint_says) {
+    puppet_t *client = client_with_rows(1), *a = join(ROLE_WORKER, WORKER_A);
+    link_frame_t in;
+    puppet_pass(a, MESSAGE_LEASE);
+    report(a, refused(1, ENDPOINT_OPEN));
+    puppet_say(client, (message_t){.type = MESSAGE_ROWS_END, .ROWS_END = {.job = JOB, .chunks = 1}});
+    puppet_await(a, MESSAGE_ENDPOINT_LET_FAIL, &in);
+    cr_expect_eq(in.message.ENDPOINT_LET_FAIL.job, JOB);
+    cr_expect_eq(in.message.ENDPOINT_LET_FAIL.endpoint, SERVER);
+    link_frame_free(&in);
+    leave(&a), leave(&client);
+}
+
+Test(scheduler, a_worker_that_alone_is_refused_gets_no_more_of_the_job) {
+    puppet_t *client = client_with_rows(50), *a = join(ROLE_WORKER, WORKER_A),
+             *b = join(ROLE_WORKER, WORKER_B);
+    link_frame_t in;
+    puppet_pass(a, MESSAGE_LEASE);
+    report(b, (endpoint_report_t){.endpoint = SERVER, .requests = 9, .answered = 9});
+    puppet_sync(b, MESSAGE_NONE);
+    report(a, refused(16, ENDPOINT_FINAL));
+    puppet_await(a, MESSAGE_JOB_DROP, &in);
+    cr_expect_eq(in.message.JOB_DROP.mode, DISPATCH_STOP_NOW);
+    link_frame_free(&in);
+    puppet_say(client, (message_t){.type = MESSAGE_STATUS_GET, .STATUS_GET = {.token = 7}});
+    puppet_await(client, MESSAGE_STATUS, &in);
+    cr_expect(slice_has(in.message.STATUS.json, "\"jobs\": 1"));
+    link_frame_free(&in);
+    cr_expect_eq(puppet_sync(client, MESSAGE_JOB_DONE), 0);
+    leave(&a), leave(&b), leave(&client);
+}

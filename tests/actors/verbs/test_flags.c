@@ -198,6 +198,33 @@ Test(flags, sizes) {
     }
 }
 
+Test(flags, durations) {
+    static const struct {
+        const char *text;
+        uint64_t ms;
+    } good[] = {{"90", 90000},     {"90s", 90000},    {"15m", 900000},
+                {"24h", 86400000}, {"1.5h", 5400000}, {"0", 0}};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        line_t line = RUN_LINE("--give-up-after", good[i].text);
+        cr_assert_eq(line.rc, SDG_OK, "%s", line.err.text);
+        cr_assert_eq(((run_options_t *)line.options)->limits.give_up_ms, good[i].ms, "%s", good[i].text);
+        line_free(&line);
+    }
+    for (const char *const *bad =
+             (const char *const[]){"", "x", "-1", "5d", "5 m", "10ms", "1e30", "nan", "inf", NULL};
+         *bad; bad++) {
+        REFUSED(RUN_LINE("--give-up-after", *bad), "--give-up-after takes seconds, or a time such as");
+    }
+}
+
+/* "--max-wait 5" would be --max-wait-ms, which has no effect. */
+Test(flags, what_no_help_shows_has_to_be_written_in_full) {
+    REFUSED(RUN_LINE("--max-wait", "5"), "unknown option --max-wait");
+    line_t line = RUN_LINE("--max-wait-ms", "5");
+    cr_assert_eq(line.rc, SDG_OK, "%s", line.err.text);
+    line_free(&line);
+}
+
 /* ---- the language of the environment */
 
 static bool japanese_with(const char *all, const char *messages, const char *lang) {
@@ -241,12 +268,13 @@ Test(flags, every_row_is_whole) {
     for (size_t i = 0; i < flag_count; i++) {
         const flag_row_t *row = &flag_rows[i];
         bool hidden = row->traits & FLAG_HIDDEN;
-        size_t wanted = row->kind == FLAG_TEXT     ? sizeof(char *)
-                        : row->kind == FLAG_REAL   ? sizeof(double)
-                        : row->kind == FLAG_SIZE   ? sizeof(uint64_t)
-                        : row->kind == FLAG_CHOICE ? sizeof(unsigned)
-                        : flag_has_value(row)      ? row->size
-                                                   : sizeof(bool);
+        size_t wanted = row->kind == FLAG_TEXT       ? sizeof(char *)
+                        : row->kind == FLAG_REAL     ? sizeof(double)
+                        : row->kind == FLAG_SIZE     ? sizeof(uint64_t)
+                        : row->kind == FLAG_DURATION ? sizeof(uint64_t)
+                        : row->kind == FLAG_CHOICE   ? sizeof(unsigned)
+                        : flag_has_value(row)        ? row->size
+                                                     : sizeof(bool);
         cr_assert(row->verbs, "--%s: somebody takes it", row->name);
         cr_assert(row->size == 0 || row->size == wanted, "--%s: its field is of another type", row->name);
         if (row->kind == FLAG_NUMBER)

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "actors/exit_codes.h"
 #include "core/base/clock.h"
 #include "core/llm/endpoint.h"
 #include "core/sched/dispatch.h"
@@ -50,6 +51,12 @@ static const char TWO_MODELS[] =
                "blocks:\n"
                "  - {type: ai, exec: 1, model: m, prompts: [\"{n}\"], outputs: [{name: A}]}\n"
                "  - {type: end, exec: 2, final: [{name: a, value: \"{A}\"}]}\n";
+
+/* A row makes one call and has 300 ms for it. %s: the server. */
+static const char SHORT_TIME[] =
+    HEAD "budgets: {wall_time_ms: 300}\n" MODEL "blocks:\n"
+         "  - {type: ai, exec: 1, model: m, prompts: [\"{n}\"], outputs: [{name: A}]}\n"
+         "  - {type: end, exec: 2, final: [{name: a, value: \"{A}\"}]}\n";
 
 /* The answer has to be a number; while it is none, the row sleeps. %s: the server. */
 static const char NUMBER_OR_SLEEP[] = HEAD MODEL
@@ -367,7 +374,7 @@ Test(worker, a_refused_worker_ends) {
     puppet_pass(&scheduler, MESSAGE_HELLO);
     say((message_t){.type = MESSAGE_REFUSED,
                     .REFUSED = {.about = MESSAGE_HELLO, .reason = slice_of("too many")}});
-    cr_expect_eq(harness_hear_word(worker, "END"), 1);
+    cr_expect_eq(harness_hear_word(worker, "END"), EXIT_RUNTIME);
 }
 
 Test(worker, one_in_a_process_of_its_own_tells_its_numbers) {
@@ -550,11 +557,37 @@ Test(worker, as_many_calls_are_made_as_the_endpoint_permits) {
 }
 
 Test(worker, a_call_that_backs_off_lets_another_row_start) {
-    with_busy_server(1, "Retry-After: 100\r\n");
+    with_busy_server(1, "Retry-After: 4\r\n");
     run_rows(1, 0, 2);
     expect_ok(1, 1, "ok");
     expect_nothing_of(MESSAGE_ROW_RESULTS); /* row 0 still waits */
     cr_expect_eq(atomic_load(&server->requests), 2);
+}
+
+/* ---- time that does not count for wall_time_ms */
+
+Test(worker, waiting_for_a_busy_server_is_no_wall_time) {
+    with_busy_server(1, "Retry-After: 1\r\n");
+    with_calls(SHORT_TIME);
+    run_rows(1, 0, 1);
+    expect_ok(0, 1, "ok");
+}
+
+Test(worker, waiting_for_a_permit_is_no_wall_time) {
+    with_calls(SHORT_TIME);
+    run_rows(1, 0, 0);
+    permit_calls(endpoint_of_server(), 0);
+    lease(0, 1);
+    expect_none_for_two_beats(MESSAGE_ROW_RESULTS);
+    permit_calls(endpoint_of_server(), 1);
+    expect_ok(0, 1, "ok");
+}
+
+Test(worker, waiting_for_an_answer_is_wall_time) {
+    with_held_calls(100);
+    with_calls(SHORT_TIME);
+    run_rows(1, 0, 1);
+    expect_results(JOB, 0, 1, ROW_STATUS_FAILED, "wall_time_ms");
 }
 
 /* Hears reports of the job until one says that its endpoint has met this trouble. It is the only one. */
@@ -635,7 +668,7 @@ Test(worker, what_waits_is_told_when_it_is_more_or_less_than_before) {
 /* ---- the end of a job */
 
 Test(worker, a_job_that_drains_gets_back_rows_that_nobody_here_will_give_a_unit) {
-    with_busy_server(2, "Retry-After: 100\r\n");
+    with_busy_server(2, "Retry-After: 4\r\n");
     run_rows(1, 0, 2);
     expect_waiting(2);
     drop_job(DISPATCH_STOP_DRAIN);
@@ -763,7 +796,7 @@ Test(worker, a_worker_that_drains_gives_back_rows_of_a_closed_endpoint) {
 }
 
 Test(worker, a_worker_that_drains_keeps_rows_when_another_endpoint_of_their_job_is_closed) {
-    with_busy_server(2, "Retry-After: 100\r\n");
+    with_busy_server(2, "Retry-After: 4\r\n");
     with_calls(TWO_MODELS);
     join();
     permit_calls(endpoint_of_model("other"), 0);
@@ -773,6 +806,46 @@ Test(worker, a_worker_that_drains_keeps_rows_when_another_endpoint_of_their_job_
     expect_waiting(2);
     drain(LONG_MS);
     expect_none_for_two_beats(MESSAGE_LEASE_RETURN); /* their own server will take them again */
+}
+
+/* ---- endpoints that are closed, or refuse everything */
+
+/* With a unit that is free: the server takes nothing for now. */
+Test(worker, a_job_that_drains_gets_back_rows_of_a_server_that_is_closed) {
+    with_busy_server(2, "Retry-After: 100\r\n");
+    run_rows(2, 0, 2);
+    expect_waiting(2);
+    hear_trouble(LLM_CAUSE_RATE_LIMIT);
+    drop_job(DISPATCH_STOP_DRAIN);
+    expect_returned(0, 2);
+}
+
+static void with_wrong_key(void) {
+    with_calls(ONE_CALL);
+    refused_first = 1000;
+    refusal = (act_t){.status = 401, .body = "{\"error\": {\"message\": \"no such key\"}}"};
+}
+
+Test(worker, a_refused_row_waits_until_it_is_let_fail) {
+    with_wrong_key();
+    run_rows(1, 0, 1);
+    endpoint_report_t report = hear_trouble(LLM_CAUSE_ENDPOINT);
+    cr_expect_eq(report.refused, 1);
+    cr_expect_eq(report.refused_in_a_row, 1);
+    cr_expect_eq(report.state, ENDPOINT_OPEN);
+    expect_none_for_two_beats(MESSAGE_ROW_RESULTS);
+    say((message_t){.type = MESSAGE_ENDPOINT_LET_FAIL,
+                    .ENDPOINT_LET_FAIL = {.job = JOB, .endpoint = report.endpoint}});
+    expect_results(JOB, 0, 1, ROW_STATUS_FAILED, "no such key");
+}
+
+Test(worker, a_job_that_drains_gets_back_rows_that_are_refused) {
+    with_wrong_key();
+    run_rows(4, 0, 4);
+    for (endpoint_report_t report = {0}; report.refused < 4;)
+        report = hear_trouble(LLM_CAUSE_ENDPOINT);
+    drop_job(DISPATCH_STOP_DRAIN);
+    expect_returned(0, 4);
 }
 
 /* ---- the call journal */

@@ -105,6 +105,11 @@ Test(reader, a_torn_compressed_input_gives_its_whole_rows_first) {
     buf_free(&packed);
 }
 
+Test(reader, packed_input_that_gives_nothing_is_refused_when_it_is_opened) {
+    expect_refused(scratch_text("a.jsonl.gz", "{\"n\": 1}\n"), SDG_EPARSE, "damaged gzip");
+    expect_refused(scratch_text("a.csv.zst", "a,b\n"), SDG_EPARSE, "damaged zstd");
+}
+
 Test(reader, csv_values_are_text) {
     expect_rows(
         scratch_text(
@@ -128,9 +133,7 @@ Test(reader, csv_with_missing_and_surplus_fields) {
 Test(reader, csv_headers_that_cannot_be) {
     expect_refused(scratch_text("a.csv", ""), SDG_EINVAL, "is empty");
     expect_refused(scratch_text("a.csv", "\xEF\xBB\xBF\n\n"), SDG_EINVAL, "is empty");
-    expect_refused(scratch_text("a.csv", "a,b,a\n"), SDG_EINVAL,
-                   "columns 1 and 3 of the header have the same name \"a\"");
-    expect_refused(scratch_text("a.csv", "a,,b\n"), SDG_EINVAL, "column 2 of the header has no name");
+    expect_refused(scratch_text("a.csv", "a,\"b\"c\n1,2\n"), SDG_EINVAL, "text behind a closing quote");
     expect_refused(scratch_text("a.csv", "\"a"), SDG_EINVAL, "never closes it");
     expect_refused(scratch_text("a.csv", "\x82\xa0,b\n"), SDG_EINVAL, "not valid UTF-8");
     char *commas = xcalloc(1, CSV_COLUMNS_MAX + 1);
@@ -146,6 +149,199 @@ Test(reader, bad_records_are_rows_and_reading_goes_on) {
     expect_rows(scratch_text("a.csv", "a,b\n\xC3,\xA9\n1,\"open\n"), DATA_AUTO,
                 "0@2 !input line 2: not valid UTF-8 (is the file in another encoding?)\n"
                 "1@3 !input line 3: a quote is opened and never closed\nend");
+}
+
+Test(reader, a_stray_quote_costs_its_own_line) {
+    expect_rows(
+        scratch_text("a.csv", "id,t\n1,fine\n2,\"no end\n3,lost\n4,quoted\" tail\n5,fine\n"), DATA_AUTO,
+        "0@2 {\"id\": \"1\", \"t\": \"fine\"}\n"
+        "1@3 !input line 3: the quote opened here is closed in line 5, with text behind it (a quote inside "
+        "quotes is doubled)\n"
+        "2@4 {\"id\": \"3\", \"t\": \"lost\"}\n"
+        "3@5 {\"id\": \"4\", \"t\": \"quoted\\\" tail\"}\n"
+        "4@6 {\"id\": \"5\", \"t\": \"fine\"}\nend");
+    expect_rows(scratch_text("a.csv", "id\n\"1\" x\n2\n"), DATA_AUTO,
+                "0@2 !input line 2: text behind a closing quote (a quote inside quotes is doubled)\n"
+                "1@3 {\"id\": \"2\"}\nend");
+}
+
+Test(reader, lines_that_a_broken_record_spanned_need_all_their_fields) {
+    expect_rows(
+        scratch_text("a.csv", "id,t,u\n1,\"open,x\nonly text\n3,b,c\n4,d\"e,\"f\n5,g\n"), DATA_AUTO,
+        "0@2 !input line 2: the quote opened here is closed in line 5, with text behind it (a quote inside "
+        "quotes is doubled)\n"
+        "1@3 !input line 3: 1 field, the header has 3 (a quote opened in line 2 runs over this line)\n"
+        "2@4 {\"id\": \"3\", \"t\": \"b\", \"u\": \"c\"}\n"
+        "3@5 !input line 5: a quote is opened and never closed\n"
+        "4@6 !input line 6: 2 fields, the header has 3 (a quote opened in line 5 runs over this line)\nend");
+}
+
+Test(reader, a_stray_quote_in_a_pipe_or_packed_is_no_other) {
+    const char *text = "id,t\n1,\"open\n2,x\n3,\"y\"\n";
+    const char *want =
+        "0@2 !input line 2: the quote opened here is closed in line 4, with text behind it (a quote "
+        "inside quotes is doubled)\n"
+        "1@3 {\"id\": \"2\", \"t\": \"x\"}\n2@4 {\"id\": \"3\", \"t\": \"y\"}\nend";
+    buf_t packed;
+    buf_init(&packed, 1 << 20);
+    add_gzip(&packed, text, 12);
+    add_gzip(&packed, text + 12, strlen(text) - 12);
+    expect_rows(scratch_write("a.csv.gz", packed.data, packed.len), DATA_AUTO, want);
+    buf_free(&packed);
+    const char *path = scratch_path("pipe");
+    cr_assert_eq(mkfifo(path, 0600), 0);
+    int in = open(path, O_RDWR);
+    cr_assert_eq(write(in, text, strlen(text)), (ssize_t)strlen(text));
+    err_t err = {0};
+    row_record_t row;
+    reader_t *r = reader_open(path, DATA_CSV, &err);
+    reader_set_waiting(r);
+    cr_assert_eq(reader_next(r, &row, &err), 1);
+    cr_assert(row.bad);
+    cr_assert_eq(reader_next(r, &row, &err), 1);
+    cr_assert_eq(row.line, 3);
+    cr_assert_eq(reader_next(r, &row, &err), 1, "it is there, although the pipe has nothing more");
+    cr_assert_eq(row.line, 4);
+    cr_assert_eq(reader_next(r, &row, &err), READER_WAIT);
+    reader_close(&r);
+    close(in);
+}
+
+Test(reader, tsv_has_no_quoting) {
+    expect_rows(scratch_text("a.tsv", "id\tt\n1\t\"open\n2\ta \"b\" c\n\"3\"\t\"\"\n"), DATA_AUTO,
+                "0@2 {\"id\": \"1\", \"t\": \"\\\"open\"}\n"
+                "1@3 {\"id\": \"2\", \"t\": \"a \\\"b\\\" c\"}\n"
+                "2@4 {\"id\": \"\\\"3\\\"\", \"t\": \"\\\"\\\"\"}\nend");
+}
+
+Test(reader, a_lone_cr_ends_a_line) {
+    const char *rows = "0@2 {\"a\": \"1\", \"b\": \"2\"}\n1@3 {\"a\": \"3\", \"b\": \"4\"}\nend";
+    expect_rows(scratch_text("a.csv", "a,b\r1,2\r3,4"), DATA_AUTO, rows);
+    expect_rows(scratch_text("a.csv", "a,b\r\n1,2\r3,4\n"), DATA_AUTO, rows);
+    expect_rows(scratch_text("a.tsv", "a\tb\n1\t2\r3\t4\r"), DATA_AUTO, rows);
+}
+
+static void expect_notes(const char *path, const char *want, const char *rows) {
+    err_t err = {0};
+    reader_t *r = reader_open(path, DATA_AUTO, &err);
+    cr_assert(r, "%s", err.text);
+    cr_assert(want[0] ? strstr(reader_notes(r), want) != NULL : !reader_notes(r)[0], "%s", reader_notes(r));
+    reader_close(&r);
+    expect_rows(path, DATA_AUTO, rows);
+}
+
+Test(reader, columns_without_a_name_are_numbered_and_of_equal_ones_the_last_counts) {
+    expect_notes(scratch_text("a.csv", "a,b\n1,2\n"), "", "0@2 {\"a\": \"1\", \"b\": \"2\"}\nend");
+    expect_notes(scratch_text("a.csv", ",name\n0,Ann\n"),
+                 "column 1 of the header has no name: it is called column_1",
+                 "0@2 {\"column_1\": \"0\", \"name\": \"Ann\"}\nend");
+    expect_notes(scratch_text("a.csv", "a,\"\", ,\n1,2,3,4\n"), "column 4 of the header has no name",
+                 "0@2 {\"a\": \"1\", \"column_2\": \"2\", \"column_3\": \"3\", \"column_4\": \"4\"}\nend");
+    expect_notes(scratch_text("a.csv", "a,b,a,a\n1,2,3,4\n5,6\n"),
+                 "columns 1 and 3 of the header have the same name \"a\": the last one counts",
+                 "0@2 {\"b\": \"2\", \"a\": \"4\"}\n1@3 {\"b\": \"6\", \"a\": \"\"}\nend");
+    expect_notes(scratch_text("a.tsv", "\tcolumn_1\nx\ty\n"),
+                 "columns 1 and 2 of the header have the same name", "0@2 {\"column_1\": \"y\"}\nend");
+    expect_notes(scratch_text("a.csv", ",,,,,\n"), "in all 6 columns of the header have no name", "end");
+    expect_notes(scratch_text("a.csv", "a,a,a,a,a\n"),
+                 "in all 4 columns of the header have a name that is there before", "end");
+    expect_notes(scratch_text("a.csv", " name ,b\n1,2\n"), "", "0@2 {\" name \": \"1\", \"b\": \"2\"}\nend");
+}
+
+Test(reader, semicolons_are_recognised_by_the_header) {
+    const char *rows = "0@2 {\"a\": \"1\", \"b\": \"2,5\"}\nend";
+    expect_notes(scratch_text("a.csv", "a;b\n1;2,5\n"), "", rows);
+    expect_notes(scratch_text("a.csv", "\xEF\xBB\xBF\"a\";b\r\n1;2,5\r\n"), "", rows);
+    expect_notes(scratch_text("a.csv", "\"a,b\";c\n1;2\n"), "", "0@2 {\"a,b\": \"1\", \"c\": \"2\"}\nend");
+    expect_notes(scratch_text("a.csv", "\"a;b\",c\n1,2\n"), "", "0@2 {\"a;b\": \"1\", \"c\": \"2\"}\nend");
+    expect_notes(scratch_text("a.csv", "sep=;\r\na,x;b\r\n1;2\r\n"), "",
+                 "0@3 {\"a,x\": \"1\", \"b\": \"2\"}\nend");
+    expect_notes(scratch_text("a.csv", "sep=,\na,b\n1,2\n"), "", "0@3 {\"a\": \"1\", \"b\": \"2\"}\nend");
+    expect_notes(scratch_text("a.csv", "sep=,x\n1,2\n"), "", "0@2 {\"sep=\": \"1\", \"x\": \"2\"}\nend");
+    expect_notes(scratch_text("a.csv", "\"a\n;\",\"b\"\r\n\"1\r\n\",\"\"\r\n"), "",
+                 "0@3 {\"a\\n;\": \"1\\r\\n\", \"b\": \"\"}\nend");
+    expect_notes(scratch_text("a.csv", "a;b,c\n1,2\n"), "", "0@2 {\"a;b\": \"1\", \"c\": \"2\"}\nend");
+    expect_notes(scratch_text("a.csv", "a|b\n1|2\n"), "give --delimiter '|'", "0@2 {\"a|b\": \"1|2\"}\nend");
+    expect_notes(scratch_text("a.csv", "a\tb\n"), "give --delimiter tab", "end");
+}
+
+static void expect_form(const char *path, data_form_t form, const char *rows, const char *identity) {
+    err_t err = {0};
+    char id[128] = "";
+    buf_t got;
+    buf_init(&got, 1 << 20);
+    reader_t *r = reader_open_as(path, &form, &err);
+    cr_assert(r, "%s", err.text);
+    cr_assert_eq(reader_identity(r, path, id, sizeof id, &err), 0);
+    cr_assert_str_eq(strchr(id, ' ') ? strchr(id, ' ') : "", identity);
+    show_rows(r, &got);
+    cr_assert_str_eq(got.data, rows);
+    buf_free(&got);
+    reader_close(&r);
+}
+
+Test(reader, a_form_that_is_given_overrides_the_name_and_the_header) {
+    const char *two = "0@2 {\"a\": \"1\", \"b\": \"2\"}\nend";
+    const char *path = scratch_text("a.csv", "a;b\n1;2\n");
+    expect_form(path, (data_form_t){0}, two, " 0x3b");
+    expect_form(path, (data_form_t){.delimiter = ';'}, two, " 0x3b");
+    expect_form(path, (data_form_t){.format = DATA_CSV, .delimiter = ','}, "0@2 {\"a;b\": \"1;2\"}\nend", "");
+    expect_form(scratch_text("a.jsonl", "a,b\n1,2\n"), (data_form_t){.format = DATA_CSV}, two, " csv");
+    expect_form(scratch_text("a.csv", "a,b\n1,2\n"), (data_form_t){.format = DATA_CSV}, two, "");
+    expect_form(scratch_text("a.csv", "a\tb\n1\t\"2\"\n"), (data_form_t){.delimiter = '\t'}, two, " 0x09");
+    expect_form(scratch_text("a.txt", "a|b\n1|2\n"), (data_form_t){.delimiter = '|'}, two, " csv 0x7c");
+    expect_form(scratch_text("a.txt", "a\tb\n1\t2\n"), (data_form_t){.format = DATA_TSV}, two, " tsv");
+    expect_form(scratch_text("a.csv", "{\"n\": 1}\n"), (data_form_t){.format = DATA_JSONL},
+                "0@1 {\"n\": 1}\nend", " jsonl");
+    err_t err = {0};
+    cr_assert_null(reader_open_as(scratch_text("b.jsonl", "{}\n"), &(data_form_t){.delimiter = ';'}, &err));
+    cr_assert(strstr(err.text, "--format csv"), "%s", err.text);
+}
+
+Test(reader, another_form_is_refused_whatever_the_name_with_the_way_out) {
+    static const char *const names[] = {"a.jsonl", "a.json", "a.csv", "a.tsv", "a.txt"};
+    buf_t packed;
+    buf_init(&packed, 1 << 20);
+    for (size_t i = 0; i < 5; i++) {
+        expect_refused(scratch_text(names[i], "[\n{\"n\": 1},\n{\"n\": 2}\n]\n"), SDG_EINVAL, "jq -c '.[]'");
+        expect_refused(scratch_text(names[i], "\xEF\xBB\xBF \n[{\"n\": 1}]"), SDG_EINVAL,
+                       "is one JSON array");
+        expect_refused(scratch_text(names[i], "{\n  \"n\": 1\n}\n"), SDG_EINVAL, "jq -c .");
+        expect_refused(scratch_write(names[i], "\xff\xfe{\0}\0\n", 8), SDG_EINVAL,
+                       "iconv -f UTF-16 -t UTF-8");
+        expect_refused(scratch_write(names[i], "\xfe\xff\0{\0}", 6), SDG_EINVAL, "iconv -f UTF-16 -t UTF-8");
+        expect_refused(scratch_write(names[i], "{\0}\0\n", 6), SDG_EINVAL, "iconv -f UTF-16LE");
+        expect_refused(scratch_write(names[i], "\0{\0}\0\n", 6), SDG_EINVAL, "iconv -f UTF-16BE");
+        expect_refused(scratch_text(names[i], "PK\x03\x04 and more"), SDG_EINVAL, "zip");
+    }
+    expect_refused(scratch_text("a.csv", "{\"n\": 1}\n"), SDG_EINVAL, "--format jsonl");
+    expect_refused(scratch_text("a.jsonl", "{\"n\": 1}\r{\"n\": 2}\r"), SDG_EINVAL, "tr '\\r' '\\n'");
+    add_gzip(&packed, "[{\"n\": 1}]", 10);
+    expect_refused(scratch_write("a.jsonl.gz", packed.data, packed.len), SDG_EINVAL, "<(gzip -dc ");
+    buf_reset(&packed);
+    add_zstd(&packed, "\xff\xfe{\0}\0", 6);
+    expect_refused(scratch_write("a.csv.zst", packed.data, packed.len), SDG_EINVAL, "<(zstd -dc ");
+    buf_free(&packed);
+}
+
+Test(reader, a_pipe_in_another_form_is_refused_when_its_first_bytes_come) {
+    const char *path = scratch_path("pipe");
+    err_t err = {0};
+    row_record_t row;
+    cr_assert_eq(mkfifo(path, 0600), 0);
+    int in = open(path, O_RDWR);
+    reader_t *r = reader_open(path, DATA_JSONL, &err);
+    cr_assert(r);
+    reader_set_waiting(r);
+    cr_assert_eq(reader_next(r, &row, &err), READER_WAIT);
+    cr_assert_eq(write(in, " \n", 2), 2);
+    cr_assert_eq(reader_next(r, &row, &err), READER_WAIT);
+    cr_assert_eq(write(in, "[{", 2), 2);
+    cr_assert_eq(reader_next(r, &row, &err), SDG_EINVAL);
+    cr_assert(strstr(err.text, "is one JSON array"), "%s", err.text);
+    cr_assert_eq(reader_next(r, &row, &err), SDG_EINVAL, "and it stays so");
+    reader_close(&r);
+    close(in);
 }
 
 Test(reader, records_over_the_maximum_are_bad_rows) {
@@ -311,9 +507,9 @@ Test(reader, csv_may_pause_anywhere) {
     pipe_give(&p, "y\"", 2);   /* behind a quote that may be half of a doubled one */
     pipe_give(&p, "\"z\"", 3);
     pipe_give(&p, "\r", 1); /* between CR and LF */
-    pipe_expect(&p, "wait|wait|wait|wait|wait|");
+    pipe_expect(&p, "wait|wait|wait|wait|{\"a\": \"1\", \"b\": \"x\\ny\\\"z\"}|wait|");
     pipe_give(&p, "\n2", 2);
-    pipe_expect(&p, "{\"a\": \"1\", \"b\": \"x\\ny\\\"z\"}|wait|");
+    pipe_expect(&p, "wait|");
     pipe_close(&p, "{\"a\": \"2\", \"b\": \"\"}|end|");
 }
 

@@ -114,6 +114,45 @@ static void check_torn(const char *name, add_member_t *add) {
 }
 
 Test(stream, torn_gzip) { check_torn("a.gz", add_gzip); }
+/* One frame with a window of 2 to the power of `log`, of which the text fills but a little. */
+static void add_long_zstd(buf_t *out, int log, const char *text, size_t n) {
+    ZSTD_CCtx *z = ZSTD_createCCtx();
+    ZSTD_CCtx_setParameter(z, ZSTD_c_enableLongDistanceMatching, 1);
+    ZSTD_CCtx_setParameter(z, ZSTD_c_windowLog, log);
+    ZSTD_inBuffer in = {text, n, 0};
+    ZSTD_outBuffer to = {buf_reserve(out, n + 1000), n + 1000, 0};
+    ZSTD_compressStream2(z, &to, &in, ZSTD_e_flush); /* so that the size is not known at the start */
+    cr_assert_eq(ZSTD_compressStream2(z, &to, &in, ZSTD_e_end), 0);
+    out->len += to.pos;
+    ZSTD_freeCCtx(z);
+}
+
+Test(stream, zstd_with_a_long_window) {
+    for (int log = 27; log <= 30; log++) {
+        buf_t packed;
+        buf_init(&packed, 1 << 20);
+        add_long_zstd(&packed, log, "{\"n\": 1}\n", 9);
+        expect_text(scratch_write("a.zst", packed.data, packed.len), 100, "{\"n\": 1}\n", 9);
+        buf_free(&packed);
+    }
+}
+
+Test(stream, what_is_peeked_at_is_read_afterwards) {
+    const char *path = scratch_text("a.txt", "0123456789"), *bytes;
+    char got[11] = "";
+    size_t n;
+    stream_t *s = stream_open(path, NULL);
+    cr_assert_eq(stream_peek(s, 3, &bytes, &n), 0);
+    cr_assert(n >= 3 && memcmp(bytes, "012", 3) == 0);
+    cr_assert_eq(stream_read(s, got, 2, NULL), 2);
+    cr_assert_eq(stream_peek(s, 20, &bytes, &n), 0);
+    cr_assert(n == 8 && memcmp(bytes, "23456789", 8) == 0, "fewer only at the end");
+    cr_assert_eq(stream_read(s, got + 2, 9, NULL), 8);
+    cr_assert_str_eq(got, "0123456789");
+    cr_assert_eq(stream_read(s, got, 2, NULL), 0);
+    stream_close(&s);
+}
+
 Test(stream, torn_zstd) { check_torn("a.zst", add_zstd); }
 
 /* What follows a whole member is no member: that is damage, not a torn end, and the member is delivered. */

@@ -12,7 +12,7 @@ TestSuite(survey, .init = scratch_begin, .fini = scratch_end);
 static survey_t survey_of(const char *path) {
     survey_t s;
     err_t err = {0};
-    cr_assert_eq(survey_input(path, NULL, NULL, &s, &err), SDG_OK, "%s", err.text);
+    cr_assert_eq(survey_input(path, &(data_form_t){0}, NULL, NULL, &s, &err), SDG_OK, "%s", err.text);
     return s;
 }
 
@@ -60,12 +60,27 @@ Test(survey, a_large_csv_is_estimated) {
               (unsigned long long)s.rows);
 }
 
+Test(survey, an_exact_number_is_the_number_of_the_reader) {
+    const char *marked = write_lines("a.jsonl", "\xEF\xBB\xBF\n", "{\"x\": 1}\n", 3000);
+    survey_t s = survey_of(marked);
+    cr_assert(s.exact && s.rows == 3000, "a byte order mark alone is no row");
+    const char *csv = write_lines("a.txt", "x;y\n", "1;\"a\nb\"\n", 3000);
+    err_t err = {0};
+    cr_assert_eq(survey_input(csv, &(data_form_t){.delimiter = ';'}, NULL, NULL, &s, &err), SDG_OK, "%s",
+                 err.text);
+    cr_assert(s.exact && s.rows == 3000);
+    s = survey_of(scratch_text("b.csv", "a,a\n1,2\n"));
+    cr_assert(strstr(s.notes, "the same name"));
+}
+
 static void count_bad(void *arg, const row_record_t *record) { *(int *)arg += record->bad != NULL; }
 
 Test(survey, shows_the_sample_bad_records_included) {
     int bad = 0;
     survey_t s;
-    cr_assert_eq(survey_input(scratch_text("a.csv", "x,y\n1,2\n1,2,3\n"), count_bad, &bad, &s, NULL), SDG_OK);
+    cr_assert_eq(survey_input(scratch_text("a.csv", "x,y\n1,2\n1,2,3\n"), &(data_form_t){0}, count_bad, &bad,
+                              &s, NULL),
+                 SDG_OK);
     cr_assert_eq(bad, 1);
     cr_assert_eq(s.rows, 2);
 }
@@ -73,9 +88,9 @@ Test(survey, shows_the_sample_bad_records_included) {
 Test(survey, what_cannot_be_read_says_why) {
     survey_t s;
     err_t err = {0};
-    cr_assert_lt(survey_input("/nowhere/a.jsonl", NULL, NULL, &s, &err), 0);
+    cr_assert_lt(survey_input("/nowhere/a.jsonl", &(data_form_t){0}, NULL, NULL, &s, &err), 0);
     cr_assert(strstr(err.text, "/nowhere/a.jsonl"), "%s", err.text);
-    cr_assert_lt(survey_input("/tmp", NULL, NULL, &s, &err), 0);
+    cr_assert_lt(survey_input("/tmp", &(data_form_t){0}, NULL, NULL, &s, &err), 0);
 }
 
 Test(survey, a_pipe_is_left_alone, .timeout = 10) {

@@ -30,23 +30,38 @@ Test(chat, a_request_is_model_messages_and_params) {
     expect_request(
         "\"m\"", "\"be brief\"", "\"hi\\n\\\"you\\\"\"", "{\"temperature\":0.5,\"stop\":[\"END\"]}",
         "{\"model\":\"m\",\"messages\":[{\"role\":\"system\",\"content\":\"be brief\"},"
-        "{\"role\":\"user\",\"content\":\"hi\\n\\\"you\\\"\"}],\"temperature\":0.5,\"stop\":[\"END\"],"
-        "\"stream\":false}");
+        "{\"role\":\"user\",\"content\":\"hi\\n\\\"you\\\"\"}],\"temperature\":0.5,\"stop\":[\"END\"]}");
 }
 
 Test(chat, no_system_parts_and_no_params) {
     expect_request("\"m\"", "null", "[{\"type\":\"text\",\"text\":\"a\"}]", "null",
                    "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\","
-                   "\"text\":\"a\"}]}],\"stream\":false}");
+                   "\"text\":\"a\"}]}]}");
 }
 
 Test(chat, a_key_never_stands_twice) {
-    expect_request(
-        "\"m\"", "null", "\"q\"", "{\"model\":\"other\",\"seed\":7,\"messages\":[]}",
-        "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"q\"}],\"seed\":7,\"stream\":false}");
+    expect_request("\"m\"", "null", "\"q\"", "{\"model\":\"other\",\"seed\":7,\"messages\":[]}",
+                   "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"q\"}],\"seed\":7}");
     expect_request(
         "\"m\"", "null", "\"q\"", "{\"stream\":true,\"seed\":7}",
         "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"q\"}],\"stream\":true,\"seed\":7}");
+}
+
+static void expect_unstreamed(const char *body, const char *wanted) {
+    char room[200];
+    snprintf(room, sizeof room, "%s", body);
+    size_t len = chat_request_unstream(room, strlen(body));
+    cr_expect_str_eq(room, wanted);
+    cr_expect_eq(len, strlen(wanted));
+}
+
+Test(chat, a_request_may_say_that_it_wants_no_stream) {
+    expect_unstreamed("{\"model\":\"m\"}", "{\"model\":\"m\",\"stream\":false}");
+    expect_unstreamed("{\"model\":\"say \\\"stream\\\": 1\"}",
+                      "{\"model\":\"say \\\"stream\\\": 1\",\"stream\":false}");
+    expect_unstreamed("{\"model\":\"m\",\"stream\":true}", "{\"model\":\"m\",\"stream\":true}");
+    expect_unstreamed("hm", "hm");
+    expect_unstreamed("", "");
 }
 
 static chat_answer_t answer;
@@ -186,6 +201,39 @@ Test(chat, a_redirect_names_its_address) {
     cr_expect_not(strstr(reason.text, "abc") || strstr(reason.text, "pw"));
     cr_expect_eq(chat_redirect_read(302, NULL, &reason), LLM_CAUSE_ENDPOINT);
     cr_expect(strstr(reason.text, "HTTP 302") && strstr(reason.text, "correct base_url"));
+}
+
+static void expect_in_full(long status, const char *before, const char *after) {
+    char words[3001], *body, *want;
+    buf_t full;
+    for (int i = 0; i < 1000; i++)
+        memcpy(words + 3 * i, "\xe6\x97\xa5", 3);
+    words[3000] = '\0';
+    body = xasprintf("%s%s%s", before, words, after);
+    if (status == 200)
+        read_answer(body);
+    else
+        chat_error_read(status, body, strlen(body), &reason);
+    buf_init(&full, 1 << 20);
+    chat_reason_in_full(reason.text, body, strlen(body), &full);
+    want = strstr(reason.text, "\xe6");
+    cr_assert(want && full.len > 3000, "%s", reason.text);
+    cr_expect_eq(strncmp(full.data, reason.text, (size_t)(want - reason.text)), 0);
+    cr_expect_str_eq(full.data + (want - reason.text), words);
+    buf_free(&full);
+    free(body);
+}
+
+Test(chat, what_a_reason_cuts_is_there_in_full) {
+    expect_in_full(400, "{\"error\":{\"message\":\"", "\"}}");
+    expect_in_full(400, "{\"detail\":\"", "\"}");
+    expect_in_full(502, "<html><body>", "</body></html>");
+    expect_in_full(200, "{\"error\":{\"message\":\"", "\",\"code\":400}}");
+    expect_in_full(200, "{\"choices\":[{\"message\":{\"refusal\":\"", "\"}}]}");
+    buf_t full;
+    buf_init(&full, 100);
+    chat_reason_in_full("HTTP 400: short", "short", 5, &full);
+    cr_expect_eq(full.len, 0);
 }
 
 Test(chat, long_reasons_are_cut_between_characters) {

@@ -187,3 +187,13 @@ Test(chat_answer, of_several_choices_number_0_counts) {
     cr_expect_str_eq(answer.text.string->data, "b");
     answer_drop();
 }
+
+Test(chat_answer, half_a_surrogate_pair_is_replaced_and_counted) {
+    expect_answer("\"content\":\"a\\ud83d b\\ude00\"", "\"stop\"", "a\xEF\xBF\xBD b\xEF\xBF\xBD", NULL);
+    cr_expect_eq(read_message("\"content\":\"a\\ud83d b\\ude00\"", "\"stop\""), LLM_CAUSE_NONE);
+    cr_expect_eq(answer.replaced, 2);
+    answer_drop();
+    cr_expect_eq(read_message("\"content\":\"\\ud83d\\ude00\"", "\"stop\""), LLM_CAUSE_NONE);
+    cr_expect_eq(answer.replaced, 0);
+    answer_drop();
+}

@@ -24,8 +24,44 @@ Test(endpoint, urls) {
     expect_url("http://h:1/", "http://h:1/v1/chat/completions");
     expect_url("http://h/v1", "http://h/v1/chat/completions");
     expect_url("http://h/v1///", "http://h/v1/chat/completions");
-    expect_url("http://h/openai", "http://h/openai/v1/chat/completions");
-    expect_url("http://h/xv1", "http://h/xv1/v1/chat/completions");
+    expect_url("http://h/openai", "http://h/openai/chat/completions");
+    expect_url("http://h/xv1", "http://h/xv1/chat/completions");
+}
+
+Test(endpoint, urls_of_other_services) {
+    expect_url("https://g.example/v1beta/openai/", "https://g.example/v1beta/openai/chat/completions");
+    expect_url("https://z.example/api/paas/v4", "https://z.example/api/paas/v4/chat/completions");
+    expect_url("https://r.openai.azure.com/openai/deployments/d?api-version=2024-06-01",
+               "https://r.openai.azure.com/openai/deployments/d/chat/completions?api-version=2024-06-01");
+    expect_url("https://r.openai.azure.com/openai/deployments/d/chat/completions?api-version=2024-06-01",
+               "https://r.openai.azure.com/openai/deployments/d/chat/completions?api-version=2024-06-01");
+    expect_url("http://h/v1/chat/completions", "http://h/v1/chat/completions");
+    expect_url("http://h/v1/chat/completions/", "http://h/v1/chat/completions");
+    expect_url("http://h/chat/completions", "http://h/chat/completions");
+    expect_url("http://h/chat/completions#", "http://h/chat/completions");
+    expect_url("http://h/v1#top", "http://h/v1/chat/completions");
+    expect_url("http://h#/v1", "http://h/v1/chat/completions");
+    expect_url("http://h?x=1#y", "http://h/v1/chat/completions?x=1");
+    expect_url("http://h/?x=http://i/v2", "http://h/v1/chat/completions?x=http://i/v2");
+    expect_url("http://u:p@[::1]:8000", "http://u:p@[::1]:8000/v1/chat/completions");
+    expect_url("HTTP://H:8000/API", "HTTP://H:8000/API/chat/completions");
+}
+
+static void expect_page(const char *base, endpoint_page_t page, const char *wanted) {
+    char *url = endpoint_url(base, page);
+    cr_expect_str_eq(url, wanted);
+    free(url);
+}
+
+Test(endpoint, pages_of_other_services) {
+    static const char azure[] = "https://r/openai/deployments/d/chat/completions?api-version=1";
+    expect_page(azure, ENDPOINT_MODELS, "https://r/openai/deployments/d/models?api-version=1");
+    expect_page("https://g/v1beta/openai", ENDPOINT_MODELS, "https://g/v1beta/openai/models");
+    expect_page("http://h/v1/chat/completions", ENDPOINT_MODELS, "http://h/v1/models");
+    expect_page("http://h/v1/chat/completions", ENDPOINT_METRICS, "http://h/metrics");
+    expect_page("http://h/v1/chat/completions", ENDPOINT_LOADS, "http://h/v1/loads");
+    expect_page("http://h/chat/completions", ENDPOINT_MODELS, "http://h/models");
+    expect_page("http://h?token=x", ENDPOINT_METRICS, "http://h/metrics?token=x");
 }
 
 Test(endpoint, pages_beside_the_chat) {
@@ -44,9 +80,19 @@ Test(endpoint, pages_beside_the_chat) {
 
 Test(endpoint, addresses_are_shown_without_user_and_query) {
     static const char *const pairs[][2] = {
-        {"http://h:1/v1", "http://h:1/v1"}, {"https://u:secret@h/v1?key=x#y", "https://h/v1"},
-        {"http://u@v:p@h", "http://h"},     {"http://h/a@b", "http://h/a@b"},
-        {"nonsense", "nonsense"},           {"", ""}};
+        {"http://h:1/v1", "http://h:1/v1"},
+        {"https://u:secret@h/v1?key=x#y", "https://h/v1?key=***"},
+        {"https://h/d?api-version=2024-06-01&API_KEY=abc&x=1&Sig=",
+         "https://h/d?api-version=2024-06-01&API_KEY=***&x=1&Sig=***"},
+        {"https://h?access_token=a;sv=2;code=b", "https://h?access_token=***;sv=2;code=***"},
+        {"https://h/?secret", "https://h/?secret"},
+        {"https://h/?a=b=c&&=", "https://h/?a=b=c&&="},
+        {"127.0.0.1:3128", "127.0.0.1:3128"},
+        {"/v1?key=x", "/v1?key=***"},
+        {"http://u@v:p@h", "http://h"},
+        {"http://h/a@b", "http://h/a@b"},
+        {"nonsense", "nonsense"},
+        {"", ""}};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         buf_t out;
         buf_init(&out, 256);
@@ -74,10 +120,16 @@ Test(endpoint, addresses_have_one_spelling) {
     expect_spelling("https://h:443", "https://h/v1");
     expect_spelling("https://h:80", "https://h:80/v1");
     expect_spelling("http://h:8080", "http://h:8080/v1");
-    expect_spelling("http://[::1]:80/Path/V", "http://[::1]/Path/V/v1");
+    expect_spelling("http://[::1]:80/Path/V", "http://[::1]/Path/V");
     expect_spelling("http://User:PassWord@Host/v1", "http://User:PassWord@host/v1");
     expect_spelling("http://${ENV.HOST}:${ENV.Port}/v1/", "http://${ENV.HOST}:${ENV.Port}/v1");
     expect_spelling("${ENV.URL}", "${ENV.URL}/v1");
+    expect_spelling("http://h/v1/chat/completions", "http://h/v1");
+    expect_spelling("http://h/v1/#", "http://h/v1");
+    expect_spelling("https://H/openai/deployments/D?api-version=1",
+                    "https://h/openai/deployments/D?api-version=1");
+    expect_spelling("https://h/openai/deployments/D/chat/completions?api-version=1",
+                    "https://h/openai/deployments/D?api-version=1");
     expect_spelling("", "https://api.openai.com/v1");
     expect_spelling(NULL, "https://api.openai.com/v1");
 }
@@ -135,6 +187,8 @@ Test(endpoint, a_key_is_one_line) {
     cr_expect_eq(endpoint_headers_make("a\nEvil: 1", NULL, 0, true, &headers, &err), SDG_EINVAL);
     cr_expect_null(strstr(err.text, "Evil"));
     endpoint_headers_free(&headers);
+    expect_headers(" \t sk-1 \r\n", NULL, 0, false, "Authorization: Bearer sk-1|");
+    expect_headers(" \n", NULL, 0, false, "");
 }
 
 /* ---- the key */

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "core/llm/limits.h"
 #include "core/llm/retry.h"
 
 static rng_t rng;
@@ -67,9 +68,13 @@ Test(retry, retry_after_is_honoured_within_its_limit) {
     cr_assert(decide(1, LLM_CAUSE_RATE_LIMIT, (retry_hint_t){.after_ms = 2500, .should = -1}, &wait_ms));
     cr_expect_geq(wait_ms, 2500, "never earlier than asked");
     cr_expect_leq(wait_ms, 2750);
-    cr_assert(decide(1, LLM_CAUSE_RATE_LIMIT, (retry_hint_t){.after_ms = 120000, .should = -1}, &wait_ms));
-    cr_assert_not(
-        decide(1, LLM_CAUSE_RATE_LIMIT, (retry_hint_t){.after_ms = 120001, .should = -1}, &wait_ms));
+    cr_assert(decide(1, LLM_CAUSE_SERVER, (retry_hint_t){.after_ms = 3600000, .should = -1}, &wait_ms));
+    cr_expect_geq(wait_ms, 3600000, "a long one, too: rows wait");
+    cr_expect_leq(wait_ms, 3600500);
+    retry_hint_t ages = retry_hint_none();
+    retry_hint_header(&ages, "Retry-After", 11, "99999999999", 11, 0);
+    cr_assert(decide(1, LLM_CAUSE_SERVER, ages, &wait_ms));
+    cr_expect_leq(wait_ms, LLM_RETRY_AFTER_MAX_S * 1000u + 500, "but not for ages");
     cr_assert(decide(1, LLM_CAUSE_RATE_LIMIT, (retry_hint_t){.after_ms = 0, .should = -1}, &wait_ms));
     cr_expect_geq(wait_ms, 500, "zero means nothing: backoff");
 }

@@ -488,10 +488,34 @@ Test(pypool, an_exception_names_message_line_and_code) {
                (inputs_t){0}, "E: (its message cannot be shown)");
 }
 
+/* NaN and infinities are null, half a surrogate pair is U+FFFD, and the event says how many there were. */
+Test(pypool, what_json_has_not_is_replaced_and_counted) {
+    run_done("def main(ctx):\n    ctx.vars['v'] = float('inf')\n"
+             "    return {'R': [float('nan'), -float('inf'), 1.5], 'S': 'a\\ud800b'}",
+             "[\"R\", \"S\"]", (inputs_t){.vars = "{\"v\":1}"},
+             "{\"R\":[null,null,1.5],\"S\":\"a\xEF\xBF\xBD"
+             "b\"}",
+             "{\"v\":null}");
+    bench_t b = open_bench(1);
+    submit(&b,
+           add_function(&b, add_env(&b, (py_env_t){0}),
+                        "def main(ctx): return {'R': [float('nan'), 1e400, '\\udfff']}", "[\"R\"]"),
+           1, (inputs_t){0});
+    py_event_t e = wait_event(&b);
+    cr_expect(e.kind == PY_DONE && e.repairs.nulls == 2 && e.repairs.characters == 1);
+    free_event(&e);
+    pypool_destroy(&b.pool);
+}
+
+Test(pypool, integers_of_any_size_go_both_ways) {
+    run_done("def main(ctx, n): return {'R': n + 1, 'S': [ctx.vars['v'], -2**70]}", "[\"R\", \"S\"]",
+             (inputs_t){.context = "{\"n\":18446744073709551615}", .vars = "{\"v\":-9223372036854775809}"},
+             "{\"R\":18446744073709551616,\"S\":[-9223372036854775809,-1180591620717411303424]}", NULL);
+}
+
 Test(pypool, results_that_are_not_json_fail_the_call) {
     run_failed("def main(ctx): return {'R': object()}", (inputs_t){0},
                "output 'R' cannot be written as JSON");
-    run_failed("def main(ctx): return {'R': float('nan')}", (inputs_t){0}, "output 'R'");
     run_failed("def main(ctx): return {'R': 'x' * (70 << 20)}", (inputs_t){0}, "the result is too large");
     run_failed("def main(ctx): ctx.set('v', object())", (inputs_t){0}, "variable 'v'");
     run_failed("def main(ctx):\n    a = []\n    a.append(a)\n    return {'R': a}", (inputs_t){0},
@@ -507,6 +531,21 @@ static void run_value(const char *code, const char *want) {
     run_done(source, "[\"R\"]", (inputs_t){0}, outputs, NULL);
     free(source);
     free(outputs);
+}
+
+Test(pypool, a_long_message_is_told_in_full) {
+    bench_t b = open_bench(1);
+    submit(&b,
+           add_function(&b, add_env(&b, (py_env_t){0}), "def main(ctx): raise ValueError('x' * 2000 + 'y')",
+                        "[\"R\"]"),
+           1, (inputs_t){0});
+    py_event_t e = wait_event(&b);
+    cr_assert_eq(e.kind, PY_FAILED);
+    cr_assert_eq(e.words.kind, VALUE_STRING);
+    cr_expect(strstr(e.words.string->data, "xxy (line 1: def main"), "%s", e.words.string->data);
+    cr_expect(strstr(e.error.text, "ValueError: xxx"), "%s", e.error.text);
+    free_event(&e);
+    pypool_destroy(&b.pool);
 }
 
 Test(pypool, values_that_json_has_not_come_back_as_text_or_list) {
@@ -902,35 +941,100 @@ Test(pypool, the_interpreter_is_checked) {
     pypool_destroy(&b.pool);
 }
 
+/* A wheel of one module, which has WORD = 5; no index is needed to install it. */
+static void write_wheel(const char *folder, const char *name) {
+    char *command = xasprintf(
+        "cd %s && python3 -c \"\nimport zipfile\nz = zipfile.ZipFile('%s-1.0-py3-none-any.whl', 'w')\n"
+        "z.writestr('%s.py', 'WORD = 5')\nz.writestr('%s-1.0.dist-info/METADATA', 'Metadata-Version: "
+        "2.1\\nName: %s\\nVersion: 1.0\\n')\n"
+        "z.writestr('%s-1.0.dist-info/WHEEL', 'Wheel-Version: 1.0\\nGenerator: t\\nRoot-Is-Purelib: "
+        "true\\nTag: py3-none-any\\n')\n"
+        "z.writestr('%s-1.0.dist-info/RECORD', '')\nz.close()\"",
+        folder, name, name, name, name, name, name);
+    cr_assert_eq(system(command), 0);
+    free(command);
+}
+
+/* One call of `code` in this environment; takes env's lists. */
+static void run_in_venv(py_env_t env, const char *code, const char *want) {
+    bench_t b = open_bench(1);
+    uint32_t f = add_function(&b, add_env(&b, env), code, "[\"R\"]");
+    submit(&b, f, 1, (inputs_t){0});
+    if (want)
+        expect_done(&b, 1, want, NULL);
+    else
+        expect_failed(&b, 1, "ModuleNotFoundError");
+    pypool_destroy(&b.pool);
+    value_free(env.requirements);
+    value_free(env.pre_install);
+    value_free(env.post_install);
+}
+
+static value_t wheels(const char *folder, const char *first, const char *second) {
+    char *text = second ? xasprintf("[\"%s/%s-1.0-py3-none-any.whl\",\"%s/%s-1.0-py3-none-any.whl\"]", folder,
+                                    first, folder, second)
+                        : xasprintf("[\"%s/%s-1.0-py3-none-any.whl\"]", folder, first);
+    value_t list = json(text);
+    free(text);
+    return list;
+}
+
 Test(pypool, a_virtual_environment_is_created_for_requirements_and_used_afterwards, .timeout = 300) {
     if (system("python3 -c 'import ensurepip, venv' 2>/dev/null") != 0)
         cr_skip_test("this python3 has no ensurepip");
     char *folder = new_folder();
     char *venv = xasprintf("%s/venv", folder);
-    char *command = xasprintf(
-        "cd %s && python3 -c \"\nimport zipfile\nz = zipfile.ZipFile('leaf-1.0-py3-none-any.whl', 'w')\n"
-        "z.writestr('leaf.py', 'WORD = 5')\nz.writestr('leaf-1.0.dist-info/METADATA', 'Metadata-Version: "
-        "2.1\\nName: leaf\\nVersion: 1.0\\n')\n"
-        "z.writestr('leaf-1.0.dist-info/WHEEL', 'Wheel-Version: 1.0\\nGenerator: t\\nRoot-Is-Purelib: "
-        "true\\nTag: py3-none-any\\n')\n"
-        "z.writestr('leaf-1.0.dist-info/RECORD', '')\nz.close()\"",
-        folder);
-    cr_assert_eq(system(command), 0);
-    char *wheel = xasprintf("[\"%s/leaf-1.0-py3-none-any.whl\"]", folder);
+    write_wheel(folder, "leaf");
     static const char code[] =
         "import leaf, sys\ndef main(ctx): return {'R': [leaf.WORD, sys.prefix != sys.base_prefix]}\n";
     for (int round = 0; round < 2; round++) { /* the second time it is there */
-        bench_t b = open_bench(1);
-        value_t requirements = round == 0 ? json(wheel) : value_null();
-        uint32_t f = add_function(&b, add_env(&b, (py_env_t){.venv = venv, .requirements = requirements}),
-                                  code, "[\"R\"]");
-        value_free(requirements);
-        submit(&b, f, 1, (inputs_t){0});
-        expect_done(&b, 1, "{\"R\":[5,true]}", NULL);
-        pypool_destroy(&b.pool);
+        value_t requirements = round == 0 ? wheels(folder, "leaf", NULL) : value_null();
+        run_in_venv((py_env_t){.venv = venv, .requirements = requirements}, code, "{\"R\":[5,true]}");
     }
-    free(wheel);
-    free(command);
+    free(venv);
+    remove_folder(folder);
+}
+
+Test(pypool, requirements_that_come_later_are_installed_once_and_commands_run_around_them, .timeout = 300) {
+    if (system("python3 -c 'import ensurepip, venv' 2>/dev/null") != 0)
+        cr_skip_test("this python3 has no ensurepip");
+    char *folder = new_folder();
+    char *venv = xasprintf("%s/venv", folder), *log = xasprintf("%s/log", folder);
+    char *before = xasprintf("[\"echo before $VIRTUAL_ENV >> %s\"]", log);
+    char *after = xasprintf("[\"python -c 'import twig, sys; print(twig.WORD, sys.prefix)' >> %s\"]", log);
+    static const char uses_twig[] = "import leaf, twig\ndef main(ctx): return {'R': leaf.WORD + twig.WORD}\n";
+    write_wheel(folder, "leaf");
+    write_wheel(folder, "twig");
+    run_in_venv((py_env_t){.venv = venv, .requirements = wheels(folder, "leaf", NULL)}, uses_twig, NULL);
+    for (int round = 0; round < 2; round++) { /* the second time nothing has changed */
+        run_in_venv((py_env_t){.venv = venv,
+                               .requirements = wheels(folder, "leaf", "twig"),
+                               .pre_install = json(before),
+                               .post_install = json(after)},
+                    uses_twig, "{\"R\":10}");
+    }
+    char *want = xasprintf("test \"$(cat %s)\" = \"$(printf 'before %s\\n5 %s')\"", log, venv, venv);
+    cr_assert_eq(system(want), 0, "the commands ran once, with the environment active");
+    char *file = xasprintf("%s/requirements.txt", folder);
+    char *option = xasprintf("[\"--requirement=%s\"]", file);
+    write_text(file, "");
+    run_in_venv((py_env_t){.venv = venv, .requirements = json(option)}, uses_twig, "{\"R\":10}");
+    write_text(file, "no-such-package-of-anybody @ file:///nowhere/x.whl\n"); /* the file's content counts */
+    bench_t b = open_bench(1);
+    value_t requirements = json(option);
+    submit(&b,
+           add_function(&b, add_env(&b, (py_env_t){.venv = venv, .requirements = requirements}), uses_twig,
+                        "[\"R\"]"),
+           1, (inputs_t){0});
+    expect_failed(&b, 1, "cannot prepare the virtual environment");
+    pypool_destroy(&b.pool);
+    value_free(requirements);
+    free(option);
+    free(file);
+    free(want);
+    free(after);
+    free(before);
+    free(log);
     free(venv);
     remove_folder(folder);
 }

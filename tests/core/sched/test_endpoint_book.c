@@ -42,9 +42,9 @@ static endpoint_report_t sum(uint64_t now) {
 }
 
 static endpoint_verdict_t judge(uint64_t rows, bool ended, uint64_t now) {
-    endpoint_report_t of;
-    endpoint_facts_t facts = {.rows_unfinished = rows, .input_ended = ended};
-    return endpoint_book_judge(book, &facts, now, &of);
+    endpoint_ruling_t r;
+    endpoint_facts_t facts = {.rows_unfinished = rows, .none_come = ended};
+    return endpoint_book_judge(book, &facts, now, &r);
 }
 
 Test(endpoint_book, what_workers_say_is_added_up) {
@@ -105,23 +105,26 @@ Test(endpoint_book, the_best_state_of_the_living_counts) {
 }
 
 Test(endpoint_book, a_final_endpoint_of_a_worker_is_final) {
-    endpoint_report_t of;
+    endpoint_ruling_t r;
     say(WORKER_A, report(50, 50), 0);
     cr_expect_eq(judge(100, false, 0), ENDPOINT_GOES_ON);
     endpoint_report_t final = refused(16);
     final.state = ENDPOINT_FINAL;
     say(WORKER_A, final, SECOND);
-    cr_expect_eq(endpoint_book_judge(book, &(endpoint_facts_t){.rows_unfinished = 100}, SECOND, &of),
-                 ENDPOINT_IS_FINAL);
-    cr_expect_str_eq(of.trouble_text, "HTTP 401: no such key");
+    endpoint_book_judge(book, &(endpoint_facts_t){.rows_unfinished = 100}, SECOND, &r);
+    cr_expect_eq(r.verdict, ENDPOINT_IS_FINAL);
+    cr_expect_str_eq(r.of.trouble_text, "HTTP 401: no such key");
 }
 
-Test(endpoint_book, while_one_worker_is_answered_the_other_has_its_own_trouble) {
+Test(endpoint_book, while_one_worker_is_answered_the_other_is_unfit) {
     endpoint_report_t final = refused(16), well = report(50, 50);
+    endpoint_facts_t facts = {.rows_unfinished = 100};
+    endpoint_ruling_t r;
     final.state = ENDPOINT_FINAL;
     say(WORKER_A, final, 0);
     say(WORKER_B, well, 0);
-    cr_expect_eq(judge(100, false, 0), ENDPOINT_GOES_ON);
+    cr_expect_eq(endpoint_book_judge(book, &facts, 0, &r), ENDPOINT_UNFIT_WORKER);
+    cr_expect_eq(r.worker, WORKER_A);
     cr_expect_eq(judge(100, false, ENDPOINT_ANSWERS_MS * MILLISECOND), ENDPOINT_IS_FINAL,
                  "nobody is answered any more");
     well.refused_in_a_row = 1;
@@ -129,8 +132,8 @@ Test(endpoint_book, while_one_worker_is_answered_the_other_has_its_own_trouble) 
     cr_expect_eq(judge(100, false, 0), ENDPOINT_IS_FINAL, "it has met it, too");
     well.refused_in_a_row = 0;
     say(WORKER_B, well, 0);
-    endpoint_book_gone(book, WORKER_B);
-    cr_expect_eq(judge(100, false, 0), ENDPOINT_IS_FINAL);
+    endpoint_book_gone(book, WORKER_A);
+    cr_expect_eq(judge(100, false, 0), ENDPOINT_GOES_ON, "the job does without it");
 }
 
 Test(endpoint_book, a_shorter_input_is_final_when_all_its_rows_wait) {
@@ -158,13 +161,31 @@ Test(endpoint_book, rows_that_fill_the_window_wait_for_no_others) {
 }
 
 Test(endpoint_book, rows_at_two_endpoints_are_counted_together) {
-    endpoint_report_t two[] = {refused(1), refused(2)}, of;
+    endpoint_report_t two[] = {refused(1), refused(2)};
+    endpoint_ruling_t r;
     two[1].endpoint = OTHER;
     endpoint_book_take(book, WORKER_A, two, 2, 0);
-    endpoint_facts_t facts = {.rows_unfinished = 3, .input_ended = true};
-    cr_expect_eq(endpoint_book_judge(book, &facts, 0, &of), ENDPOINT_GOES_ON);
-    cr_expect_eq(endpoint_book_judge(book, &facts, ENDPOINT_STUCK_NS, &of), ENDPOINT_IS_FINAL);
-    cr_expect_eq(of.endpoint, OTHER, "the one most rows wait for");
+    endpoint_facts_t facts = {.rows_unfinished = 3, .none_come = true};
+    cr_expect_eq(endpoint_book_judge(book, &facts, 0, &r), ENDPOINT_GOES_ON);
+    cr_expect_eq(endpoint_book_judge(book, &facts, ENDPOINT_STUCK_NS, &r), ENDPOINT_IS_FINAL);
+    cr_expect_eq(r.of.endpoint, OTHER, "the one most rows wait for");
+}
+
+Test(endpoint_book, workers_without_room_for_other_rows_do_not_wait_for_ever) {
+    say(WORKER_A, refused(2), 0);
+    cr_expect_eq(judge(100, false, 0), ENDPOINT_GOES_ON);
+    endpoint_report_t r = refused(2);
+    r.requests = 3;
+    r.in_flight = 1;
+    say(WORKER_A, r, 5 * SECOND);
+    cr_expect_eq(judge(100, false, 15 * SECOND), ENDPOINT_GOES_ON, "an answer may come");
+    r = refused(3);
+    say(WORKER_A, r, 20 * SECOND);
+    cr_expect_eq(judge(100, false, 20 * SECOND), ENDPOINT_GOES_ON);
+    cr_expect_eq(judge(100, false, 20 * SECOND + ENDPOINT_QUIET_NS), ENDPOINT_IS_FINAL);
+    say(WORKER_A, refused(1), 40 * SECOND);
+    cr_expect_eq(judge(100, false, 40 * SECOND), ENDPOINT_GOES_ON);
+    cr_expect_eq(judge(100, false, 40 * SECOND + ENDPOINT_QUIET_NS), ENDPOINT_FAILS_ITS_ROW);
 }
 
 Test(endpoint_book, a_single_row_fails) {

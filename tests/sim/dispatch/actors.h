@@ -10,6 +10,7 @@ void scheduler_act(sim_t *s); /* performs what the dispatcher wants now, and let
 void scheduler_from_client(sim_t *s, const mail_t *m);
 void scheduler_from_worker(sim_t *s, const mail_t *m);
 void scheduler_client_gone(sim_t *s, uint64_t peer);
+void scheduler_judge(sim_t *s); /* asks the books of endpoints whether jobs go on */
 
 /* workers.c */
 worker_t *worker_start(sim_t *s);           /* NULL: there were too many */

@@ -153,13 +153,22 @@ static void take_results(sim_t *s, client_t *c, const mail_t *m) {
     send_more(s, c);
 }
 
+/* An endpoint refused its key: that is repaired, and the same command runs again. */
+static void run_again(sim_t *s, client_t *c) {
+    c->revoked_ns = UINT64_MAX;
+    c->finished = c->gone_unseen = c->alive = false;
+    c->registered = 0;
+    c->rise_ns = s->now + world_between(s, 0, 5 * SECOND);
+    world_wake(s, WAKE_CLIENT, c->number, c->rise_ns + 1);
+}
+
 /* The job is over: every row must be in the file once, and the counts must agree. */
 static void take_done(sim_t *s, client_t *c, const mail_t *m) {
     if (c->done) return;
-    world_trace(s, "client %zu: job %" PRIu64 " is done", c->number, c->job);
+    world_trace(s, "client %zu: job %" PRIu64 " is done, kind %" PRIu64, c->number, c->job, m->c);
     c->done = c->finished = true;
     s->finished_jobs++;
-    if (m->c == 0) {
+    if (m->c == DISPATCH_ENDED) {
         for (uint64_t i = 0; i < c->rows_total; i++) {
             if (c->written[i] != 1)
                 world_fail(s, "the job of client %zu is done without row %" PRIu64, c->number, i);
@@ -168,6 +177,7 @@ static void take_done(sim_t *s, client_t *c, const mail_t *m) {
             world_fail(s, "counts of the job differ from what was written");
     }
     world_post_plain(s, true, M_CLIENT_BYE, c->peer, c->job, 0, 0, 0);
+    if (m->c == DISPATCH_ENDED_FINAL && !c->stop_mode) run_again(s, c);
 }
 
 /* One mail to this client; mails of an earlier job are ignored. */

@@ -129,7 +129,7 @@ void judge_started(sim_t *s, const worker_t *w, const held_t *h) {
 
 /* ---- calls in flight */
 
-static uint64_t calls_allowed(const endpoint_book_t *book) {
+static uint64_t calls_allowed(const call_book_t *book) {
     uint64_t sum = 0;
     for (size_t i = 0; i < WORKER_SLOTS; i++) {
         sum += book->chairs[i].ceiling;
@@ -137,7 +137,7 @@ static uint64_t calls_allowed(const endpoint_book_t *book) {
     return sum;
 }
 
-static void lower_limit_max(endpoint_book_t *book) {
+static void lower_limit_max(call_book_t *book) {
     if (calls_allowed(book) <= book->limit || book->limit_max < book->limit) book->limit_max = book->limit;
 }
 
@@ -151,12 +151,12 @@ static bool is_named(const sim_t *s, size_t endpoint) {
 
 void judge_endpoints(sim_t *s) {
     for (size_t e = 0; e < ENDPOINTS; e++) {
-        endpoint_book_t *book = &s->endpoints[e];
+        call_book_t *book = &s->endpoints[e];
         bool named = is_named(s, e);
         if (book->named && !named)
-            *book = (endpoint_book_t){.generation = book->generation + 1,
-                                      .limit = DISPATCH_NO_LIMIT,
-                                      .limit_max = DISPATCH_NO_LIMIT};
+            *book = (call_book_t){.generation = book->generation + 1,
+                                  .limit = DISPATCH_NO_LIMIT,
+                                  .limit_max = DISPATCH_NO_LIMIT};
         book->named = named;
     }
 }
@@ -167,7 +167,7 @@ void judge_endpoint_limit(sim_t *s, size_t endpoint, uint64_t calls) {
 }
 
 void judge_endpoint_permits(sim_t *s, const dispatch_action_t *a) {
-    endpoint_book_t *book = &s->endpoints[a->endpoint - 1];
+    call_book_t *book = &s->endpoints[a->endpoint - 1];
     chair_t *chair = &book->chairs[world_worker(s, a->worker) - s->workers];
     chair->permit = a->permit_calls;
     if (a->permit_calls <= chair->ceiling) return;
@@ -178,7 +178,7 @@ void judge_endpoint_permits(sim_t *s, const dispatch_action_t *a) {
 }
 
 void judge_answer_of_endpoint(sim_t *s, const worker_t *w, const mail_t *m) {
-    endpoint_book_t *book = &s->endpoints[m->a - 1];
+    call_book_t *book = &s->endpoints[m->a - 1];
     chair_t *chair = &book->chairs[w - s->workers];
     if (m->b == chair->permit) chair->ceiling = m->b > m->c ? m->b : m->c;
     lower_limit_max(book);
@@ -190,7 +190,7 @@ uint64_t judge_call_key(const sim_t *s, const worker_t *w, size_t endpoint) {
 
 /* Calls by a permit from before count no more; nor do those of a job that is over. */
 void judge_called(sim_t *s, size_t endpoint) {
-    const endpoint_book_t *book = &s->endpoints[endpoint];
+    const call_book_t *book = &s->endpoints[endpoint];
     uint64_t in_flight = 0;
     for (size_t i = 0; i < s->worker_count; i++) {
         const worker_t *w = &s->workers[i];
@@ -220,7 +220,7 @@ static uint64_t demand_of(const sim_t *s, size_t worker, size_t endpoint) {
  * worker may still be making although it has fewer permits, or because it drains: they cannot be given to
  * others yet. */
 void judge_calls_shared(sim_t *s, size_t endpoint) {
-    endpoint_book_t *book = &s->endpoints[endpoint];
+    call_book_t *book = &s->endpoints[endpoint];
     uint64_t permits = 0, held = 0, demand = 0;
     for (size_t i = 0; i < s->worker_count; i++) {
         const chair_t *chair = &book->chairs[i];
@@ -538,6 +538,8 @@ void judge_close(job_book_t *book) {
 void judge_done(sim_t *s, const dispatch_action_t *a) {
     job_book_t *book = judge_book(s, a->job);
     judge_close(book);
+    if ((a->end == DISPATCH_ENDED_FINAL) != book->final)
+        world_fail(s, "job %" PRIu64 " ends with kind %d", a->job, (int)a->end);
     if (a->reason[0] && !book->stopped && !book->refused)
         world_fail(s, "job %" PRIu64 " ends: %s", a->job, a->reason);
     if (!a->reason[0] && a->rows_ok + a->rows_failed != book->rows_total)

@@ -30,7 +30,7 @@ typedef struct chair {
 } chair_t;
 
 /* What the judge knows of an endpoint, as long as open jobs name it. */
-struct endpoint_book {
+struct call_book {
     bool named;
     uint64_t generation; /* how often it was forgotten */
     uint64_t limit;
@@ -45,6 +45,8 @@ struct job_book {
     uint64_t job;
     client_t *client;
     bool over, stopped, refused;
+    bool final;                 /* it was told to end at an endpoint that refuses everything */
+    endpoint_book_t *endpoints; /* the scheduler's; owned */
     uint64_t rows_total, rows_limit, bytes_limit, raw_open, acked_rows, last_batch, acked_batch;
     /* Bytes of results that are not acknowledged, and what they may be until the next lease. */
     uint64_t results_open, results_max;

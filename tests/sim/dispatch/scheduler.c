@@ -41,8 +41,7 @@ static void perform(sim_t *s, const dispatch_action_t *a) {
         break;
     case DISPATCH_JOB_DONE:
         judge_done(s, a);
-        world_post_plain(s, false, M_JOB_DONE, a->peer, a->job, a->rows_ok, a->rows_failed,
-                         a->reason[0] != '\0');
+        world_post_plain(s, false, M_JOB_DONE, a->peer, a->job, a->rows_ok, a->rows_failed, a->end);
         break;
     case DISPATCH_PERMITS:
         judge_permits(s, a);
@@ -58,6 +57,9 @@ static void perform(sim_t *s, const dispatch_action_t *a) {
     case DISPATCH_WORKER_LOST:
         world_trace(s, "scheduler: worker %" PRIu64 " lost, %s", a->worker, a->reason);
         s->instance_at[a->peer] = 0;
+        for (size_t i = 0; i < s->book_count; i++) {
+            endpoint_book_gone(s->books[i]->endpoints, a->worker);
+        }
         break;
     case DISPATCH_ROW_FAILED:
         world_trace(s, "scheduler: row %" PRIu64 " of job %" PRIu64 " failed", a->index, a->job);
@@ -112,6 +114,7 @@ static void open_job(sim_t *s, const mail_t *m) {
     assert(s->book_count < JOB_BOOKS);
     book = s->books[s->book_count++] = xcalloc(1, sizeof *book);
     book->job = m->job;
+    book->endpoints = endpoint_book_new();
     book->client = c;
     book->rows_total = c->job_rows;
     book->concurrency = book->running_max = c->concurrency;
@@ -250,6 +253,58 @@ static void endpoint_held(sim_t *s, const mail_t *m, uint64_t worker) {
     dispatch_worker_calls(s->d, worker, m->a, m->b, m->c, s->now);
 }
 
+/* How the endpoints of a job fare at a worker. */
+static void endpoint_report(sim_t *s, const mail_t *m, uint64_t worker) {
+    job_book_t *book = judge_book(s, m->job);
+    endpoint_report_t reports[ENDPOINTS];
+    if (!book || book->over || world_worker(s, worker)->peer != m->peer) return;
+    for (size_t e = 0; e < ENDPOINTS; e++) {
+        const uint64_t *said = &m->rows[e * REPORT_WORDS];
+        reports[e] = (endpoint_report_t){
+            .endpoint = e + 1,
+            .state = said[4] >= ENDPOINT_REFUSALS_MAX ? ENDPOINT_FINAL : ENDPOINT_OPEN,
+            .requests = said[0],
+            .answered = said[1],
+            .in_flight = said[2],
+            .refused = said[3],
+            .refused_in_a_row = said[4],
+            .answered_ms = said[1] ? said[5] / MILLISECOND : ENDPOINT_NEVER,
+        };
+    }
+    endpoint_book_take(book->endpoints, worker, reports, ENDPOINTS, s->now);
+}
+
+/* A job ends at an endpoint only when its key is refused there; a row fails alone only when it is alone. */
+static void judge_job(sim_t *s, job_book_t *book) {
+    dispatch_job_stats_t stats;
+    endpoint_ruling_t r;
+    if (!dispatch_job_stats(s->d, book->job, &stats) || stats.stopping || stats.over) return;
+    endpoint_facts_t facts = {.rows_unfinished = stats.rows_queued + stats.rows_leased,
+                              .none_come = stats.none_come};
+    endpoint_verdict_t verdict = endpoint_book_judge(book->endpoints, &facts, s->now, &r);
+    if (verdict == ENDPOINT_GOES_ON || verdict == ENDPOINT_UNFIT_WORKER) return;
+    world_trace(s, "scheduler: job %" PRIu64 ", endpoint %" PRIu64 ": %s", book->job, r.of.endpoint,
+                verdict == ENDPOINT_IS_FINAL ? "final" : "its row fails");
+    if (book->client->revoked_ns > s->now)
+        world_fail(s, "job %" PRIu64 " ends at an endpoint that answers it", book->job);
+    if (verdict == ENDPOINT_IS_FINAL) {
+        book->stopped = book->final = true;
+        dispatch_job_final(s->d, book->job, "it refuses everything", s->now);
+        return;
+    }
+    if (r.of.refused != 1) world_fail(s, "%" PRIu64 " rows fail together", r.of.refused);
+    for (uint64_t peer = 0; peer < s->peers; peer++) {
+        if (s->instance_at[peer])
+            world_post_plain(s, false, M_ENDPOINT_LET_FAIL, peer, book->job, r.of.endpoint, 0, 0);
+    }
+}
+
+void scheduler_judge(sim_t *s) {
+    for (size_t i = 0; i < s->book_count; i++) {
+        if (s->books[i]->job && !s->books[i]->over) judge_job(s, s->books[i]);
+    }
+}
+
 /* The worker says its credit: it gets rows again after giving some back. Credit 0 means that it drains: it
  * gets nothing more. */
 static void row_credit(sim_t *s, const mail_t *m, uint64_t worker) {
@@ -288,6 +343,7 @@ void scheduler_from_worker(sim_t *s, const mail_t *m) {
     case M_ROW_CREDIT: row_credit(s, m, worker); break;
     case M_PERMITS_HELD: permits_held(s, m, worker); break;
     case M_ENDPOINT_HELD: endpoint_held(s, m, worker); break;
+    case M_ENDPOINT_REPORT: endpoint_report(s, m, worker); break;
     case M_BEAT: dispatch_worker_leases(s->d, worker, m->a, s->now); break;
     case M_RETURN: rows_returned(s, m, worker); break;
     case M_JOB_REFUSED: refused(s, m, worker); break;

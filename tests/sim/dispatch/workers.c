@@ -170,9 +170,27 @@ static void call(sim_t *s, worker_t *w, held_t *h) {
         return;
     }
     h->calling = true;
+    h->revoked = s->now >= client_of(s, h->job)->revoked_ns;
+    units_of(w, h->job)->seen[h->endpoint].requests++;
     h->call_key = line->key;
     h->done_ns = s->now + world_between(s, 1, w->row_ns);
     judge_called(s, h->endpoint);
+}
+
+/* Its call is answered, or refused like every other one: then it waits without a unit. */
+static void call_ends(sim_t *s, worker_t *w, held_t *h) {
+    seen_t *seen = &units_of(w, h->job)->seen[h->endpoint];
+    if (h->revoked) {
+        h->refused = true;
+        h->calling = h->unit = false;
+        h->done_ns = UINT64_MAX;
+        seen->refused_in_a_row++;
+        return;
+    }
+    seen->answered++;
+    seen->answered_ns = s->now;
+    seen->refused_in_a_row = 0;
+    h->ended = true;
 }
 
 /* What it did with its unit until now is over. */
@@ -183,6 +201,8 @@ static void unit_used(sim_t *s, worker_t *w, held_t *h) {
         h->retries--;
         h->calling = h->unit = false;
         h->done_ns = s->now + world_between(s, 1, 3 * SECOND);
+    } else if (h->calling) {
+        call_ends(s, w, h);
     } else {
         h->ended = true;
     }
@@ -228,8 +248,10 @@ static void drop_waiting(worker_t *w) {
     }
 }
 
-/* It has begun and can never go on here: nobody gives it a unit, or a call to a worker that drains. */
+/* It has begun and can never go on here: nobody gives it a unit, or a call to a worker that drains. Or it has
+ * been refused, and does not hold up the end of its job or worker. */
 static bool is_stuck(worker_t *w, const held_t *h) {
+    if (h->refused) return true;
     bool closed = h->endpoint < ENDPOINTS && w->lines[h->endpoint].calls == 0;
     return !h->unit && units_never_come(units_of(w, h->job)->allowed, w->draining, closed);
 }
@@ -341,9 +363,57 @@ static void say_calls(sim_t *s, worker_t *w, size_t endpoint) {
     world_post_plain(s, true, M_ENDPOINT_HELD, w->peer, 0, endpoint + 1, line->calls, line->told);
 }
 
+static uint64_t refused_by(const worker_t *w, uint64_t job, size_t endpoint) {
+    uint64_t rows = 0;
+    for (size_t i = 0; i < w->held_count; i++) {
+        rows += w->held[i].refused && w->held[i].job == job && w->held[i].endpoint == endpoint;
+    }
+    return rows;
+}
+
+static uint64_t calls_of(const worker_t *w, uint64_t job, size_t endpoint) {
+    uint64_t calls = 0;
+    for (size_t i = 0; i < w->held_count; i++) {
+        calls += w->held[i].calling && w->held[i].job == job && w->held[i].endpoint == endpoint;
+    }
+    return calls;
+}
+
+/* How the endpoints of a job fare here: when calls have been refused or are not any more, and with each beat.
+ */
+static void say_reports(sim_t *s, worker_t *w, job_units_t *units, bool beats) {
+    mail_t *m = mail_new(M_ENDPOINT_REPORT, w->peer, units->job, ENDPOINTS * REPORT_WORDS);
+    bool news = beats;
+    for (size_t e = 0; e < ENDPOINTS; e++) {
+        seen_t *seen = &units->seen[e];
+        uint64_t refused = refused_by(w, units->job, e);
+        news = news || refused != seen->refused;
+        seen->refused = refused;
+        uint64_t values[] = {seen->requests, seen->answered,         calls_of(w, units->job, e),
+                             refused,        seen->refused_in_a_row, s->now - seen->answered_ns};
+        memcpy(&m->rows[e * REPORT_WORDS], values, sizeof values);
+    }
+    if (news && w->welcome && s->broken != BROKEN_REPORTS)
+        world_post(s, true, m);
+    else
+        free(m);
+}
+
+/* The last row of a job fails with what it met. */
+static void let_fail(sim_t *s, worker_t *w, const mail_t *m) {
+    for (size_t i = w->held_count; i > 0; i--) {
+        held_t h = w->held[i - 1];
+        if (h.job != m->job || !h.refused || h.endpoint + 1 != m->a) continue;
+        row_done_t done = world_done(client_of(s, h.job)->number, h.index);
+        unhold(w, i - 1);
+        outbox_add_result(w->outbox, h.job, &done);
+    }
+}
+
 /* Says which units and calls are free for others now, and how many rows wait. */
 static void say_news(sim_t *s, worker_t *w) {
     for (size_t i = 0; i < w->units_count; i++) {
+        say_reports(s, w, &w->units[i], false);
         units_held_t held = held_of(s, w, &w->units[i]);
         if (units_are_news(&w->units[i].told, &held, w->units[i].allowed)) say_held(s, w, &w->units[i]);
     }
@@ -407,6 +477,7 @@ void worker_message(sim_t *s, worker_t *w, const mail_t *m) {
         else
             forget_job(w, m->job);
         break;
+    case M_ENDPOINT_LET_FAIL: let_fail(s, w, m); break;
     case M_ACK: outbox_acknowledged(w->outbox, m->a); break;
     default: break;
     }
@@ -424,6 +495,9 @@ static void beat(sim_t *s, worker_t *w) {
     uint64_t missing = lease_book_first_missing(w->leases);
     say(s, w, M_BEAT, 0, s->broken == BROKEN_MISSING ? missing | UINT32_MAX : missing, 0);
     say_what_holds(s, w);
+    for (size_t i = 0; i < w->units_count; i++) {
+        say_reports(s, w, &w->units[i], true);
+    }
 }
 
 /* Time passes for a worker: rows end, it beats, and what is due is sent. */

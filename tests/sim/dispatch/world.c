@@ -13,12 +13,37 @@ enum { PATTERN_BYTES = 1024 };
 
 static char pattern[PATTERN_BYTES];
 static const char *const mail_names[] = {
-    "JOB_OPEN",      "JOB_ACCEPTED", "INGEST_CREDIT",    "ROWS",          "ROWS_END",
-    "RESULT_CREDIT", "RESULTS",      "RESULTS_ACK",      "JOB_DONE",      "JOB_STOP",
-    "JOB_LIMIT",     "CLIENT_BYE",   "REFUSED",          "HELLO",         "WELCOME",
-    "ROW_CREDIT",    "LEASE",        "LEASES_VOID",      "ROW_RESULTS",   "ROW_RESULTS_ACK",
-    "PERMITS",       "LEASE_RETURN", "JOB_DROP",         "JOB_REFUSED",   "BEAT",
-    "BYE",           "PERMITS_HELD", "ENDPOINT_PERMITS", "ENDPOINT_HELD",
+    "JOB_OPEN",
+    "JOB_ACCEPTED",
+    "INGEST_CREDIT",
+    "ROWS",
+    "ROWS_END",
+    "RESULT_CREDIT",
+    "RESULTS",
+    "RESULTS_ACK",
+    "JOB_DONE",
+    "JOB_STOP",
+    "JOB_LIMIT",
+    "CLIENT_BYE",
+    "REFUSED",
+    "HELLO",
+    "WELCOME",
+    "ROW_CREDIT",
+    "LEASE",
+    "LEASES_VOID",
+    "ROW_RESULTS",
+    "ROW_RESULTS_ACK",
+    "PERMITS",
+    "LEASE_RETURN",
+    "JOB_DROP",
+    "JOB_REFUSED",
+    "BEAT",
+    "BYE",
+    "PERMITS_HELD",
+    "ENDPOINT_PERMITS",
+    "ENDPOINT_HELD",
+    "ENDPOINT_REPORT",
+    "ENDPOINT_LET_FAIL",
 };
 
 /* ---- small things */
@@ -134,7 +159,7 @@ void mail_done(mail_t *m) {
 static bool keeps_order(const mail_t *m) {
     if (m->kind == M_JOB_DONE || m->kind == M_JOB_ACCEPTED || m->kind == M_JOB_DROP) return true;
     return m->kind == M_PERMITS || m->kind == M_ENDPOINT_PERMITS || m->kind == M_HELLO ||
-           m->kind == M_PERMITS_HELD || m->kind == M_ENDPOINT_HELD;
+           m->kind == M_PERMITS_HELD || m->kind == M_ENDPOINT_HELD || m->kind == M_ENDPOINT_REPORT;
 }
 
 /* Not before those of its kind that were sent before it on this connection. */

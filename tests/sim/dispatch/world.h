@@ -16,6 +16,7 @@
 #include "core/base/heap.h"
 #include "core/base/rng.h"
 #include "core/sched/dispatch.h"
+#include "core/sched/endpoint_book.h"
 #include "core/sched/feed.h"
 #include "core/sched/lease_book.h"
 #include "core/sched/outbox.h"
@@ -29,6 +30,7 @@ enum {
     BATCHES_MAX = 4096,
     ROW_BYTES_MAX = 256,
     RESULT_BYTES_MAX = 512, /* with meta */
+    REPORT_WORDS = 6,       /* of ENDPOINT_REPORT, for each endpoint */
     ENDPOINTS = 2,          /* LLM servers; number 0 has the id 1 */
 };
 #define RULE_WAIT SECOND /* how often absolute things are repeated */
@@ -45,6 +47,7 @@ typedef enum broken {
     BROKEN_END,     /* the client says the end of its rows once */
     BROKEN_WAITING, /* the worker does not say that rows wait */
     BROKEN_CALLS,   /* the worker calls endpoints without their permit */
+    BROKEN_REPORTS, /* the worker does not say that an endpoint refuses its calls */
     BROKEN_NUMBERS, /* the client goes on with the numbers of the job before */
     BROKEN_KINDS
 } broken_t;
@@ -81,6 +84,8 @@ typedef enum mail_kind {
     M_PERMITS_HELD,
     M_ENDPOINT_PERMITS,
     M_ENDPOINT_HELD,
+    M_ENDPOINT_REPORT,
+    M_ENDPOINT_LET_FAIL,
 } mail_kind_t;
 
 typedef struct mail {
@@ -112,8 +117,9 @@ typedef struct client {
     bool finished; /* it has heard JOB_DONE of a whole run, or has stopped */
     uint64_t rows_total, killers[2];
     uint64_t window_rows, window_bytes, concurrency, chunk_rows, priority;
-    uint32_t endpoints;                  /* bit per endpoint that its pipeline names */
-    uint64_t limit;                      /* what it wants the concurrency to be now; 0: as at first */
+    uint32_t endpoints;  /* bit per endpoint that its pipeline names */
+    uint64_t revoked_ns; /* from then on all endpoints refuse its key; UINT64_MAX: they do not */
+    uint64_t limit;      /* what it wants the concurrency to be now; 0: as at first */
     uint64_t result_rows, result_bytes;  /* result window */
     uint64_t todo[ROWS_MAX], todo_count; /* what it reads: rows that were not in the file when it began */
     uint64_t next;                       /* place in todo that it reads next */
@@ -136,14 +142,22 @@ typedef struct held {
     size_t endpoint; /* the one it calls when its code is done; ENDPOINTS: none */
     bool calling;
     uint64_t call_key; /* the permit it calls by: judge_call_key */
+    bool revoked;      /* its call is one that is refused */
+    bool refused;      /* it has been refused: the row waits for what becomes of that */
     uint32_t retries;  /* so many times its call has to be made again */
 } held_t;
+
+/* What a worker has seen of an endpoint for a job. */
+typedef struct seen {
+    uint64_t requests, answered, in_flight, refused, refused_in_a_row, answered_ns;
+} seen_t;
 
 /* A worker's units of a job. */
 typedef struct job_units {
     uint64_t job, allowed, life;
     units_held_t told; /* as the scheduler heard last */
     bool refused;
+    seen_t seen[ENDPOINTS];
 } job_units_t;
 
 /* A worker's permit of an endpoint. */
@@ -172,7 +186,7 @@ typedef struct worker {
 } worker_t;
 
 typedef struct job_book job_book_t; /* judge.h */
-typedef struct endpoint_book endpoint_book_t;
+typedef struct call_book call_book_t;
 
 typedef struct sim {
     uint64_t seed, now, faults_end, steps;
@@ -194,7 +208,7 @@ typedef struct sim {
     uint64_t permits_ns[PEERS_MAX], held_ns[PEERS_MAX], drop_ns[PEERS_MAX];
     uint64_t instance_at[PEERS_MAX]; /* of the scheduler: which worker speaks there; 0: none */
     uint64_t client_at[PEERS_MAX];   /* client number + 1 */
-    endpoint_book_t *endpoints;      /* of the judge, ENDPOINTS of them */
+    call_book_t *endpoints;          /* of the judge, ENDPOINTS of them */
     job_book_t *books[JOB_BOOKS];
     size_t book_count;
     uint64_t duplicates, failures, finished_jobs;

@@ -440,7 +440,6 @@ class Mex:
         texts = [v for v in values if isinstance(v, str) and number_or_none(v) is None]
         if len(texts) == len(values):
             return function(texts)
-        shaped(not texts or not all(isinstance(v, str) for v in values))       # silent: numeric text among other text
         return function(map(exact, values))
 
     # -- text
@@ -701,7 +700,7 @@ NUMBERS = [0, 1, -1, 2, 3, 7, 10, -7, 100, INT_MAX, INT_MIN, 2**53 + 1, 2**31, 0
            1e-7, 1e300, 9.2233720368547758e18, 0.30000000000000004, 123456.789, 2**63, 2**63 + 1, -2**63 - 1, 2**64, 12345678901234567890, 10**22, 10**22 + 1,
            -10**30, 10**308, 10**400]
 NUMBER_TEXTS = ["10", "0", "-1", "2.5", "10.0", " 7 ", "+3", "1e3", ".5", "9223372036854775807", "9223372036854775808", "007",
-                "-9223372036854775809", "0012345678901234567890", "1" + 400 * "0", "1e22"]
+                "-9223372036854775809", "0012345678901234567890", "1" + 400 * "0", "1e22", "1e999", "-1e999"]
 TEXTS = ["", "a", "abc", "abd", "B", "hello world", "a,b,,c", "x1y22", "h\u00e9llo", "\u540d\u524d", "\U0001f600!", "  pad\t\n", "\u00df\u00c9", "it's",
          "it's \"q\"", "{", "{}", "a{b", "k=v, x=y", "True", "None", "aaa", "12ab", "ab\nba", "\u00a0nb\u00a0", "-", ",", "\\", "caf\u00e9 42"]
 SEPARATORS = [",", " ", "a", "--", "\n", "\u00e9", ", "]

@@ -239,8 +239,8 @@ Test(pipeline, model_problems) {
     expect_said("models: [{name: m, api_model: a, api_key: k, headers: {\"a b\": c}}]\nblocks:\n" END,
                 "cannot be the name of an HTTP header", 1, 0);
     expect_said(
-        "models: [{name: m, api_model: a, api_key: k, request_defaults: {stream: true}}]\nblocks:\n" END,
-        "'stream' is decided by the runtime", 0, 1);
+        "models: [{name: m, api_model: a, api_key: k, request_defaults: {messages: []}}]\nblocks:\n" END,
+        "'messages' is decided by the runtime", 0, 1);
     expect_said(
         "models: [{name: m, api_model: a, api_key: k, request_defaults: {timeout_sec: -1}}]\nblocks:\n" END,
         "models[0].request_defaults.timeout_sec: expected seconds", 1, 0);
@@ -289,6 +289,21 @@ Test(pipeline, variables_in_keys_and_addresses) {
     cr_assert_str_eq(l.p->models[0].base_urls[0], "http://127.0.0.1:7/v1");
     expect_json(l.p->consts, "{\"PLACE\":\"<kk>\"}");
     done(&l);
+}
+
+Test(pipeline, keys_and_addresses_are_trimmed_and_a_key_is_one_line) {
+    setenv("SUITE_KEY", " sk-1234\r\n", 1);
+    setenv("SUITE_BASE", " http://127.0.0.1:7/v1\n", 1);
+    loaded_t l = load_clean("models: [{name: m, api_model: a, api_key: \"${ENV.SUITE_KEY}\", base_url: "
+                            "\"${ENV.SUITE_BASE}\"}]\nblocks:\n" END);
+    cr_assert_str_eq(l.p->models[0].api_key, "sk-1234");
+    cr_assert_str_eq(l.p->models[0].base_urls[0], "http://127.0.0.1:7/v1");
+    done(&l);
+    setenv("SUITE_KEY", "sk-12\n34", 1);
+    expect_said(
+        "models: [{name: m, api_model: a, api_key: \"${ENV.SUITE_KEY}\", base_url: \"http://127.0.0.1:7\"}]\n"
+        "blocks:\n" END,
+        "models[0].api_key: the key has a line break", 1, 0);
 }
 
 Test(pipeline, a_missing_key_is_fatal_only_for_remote_servers) {
@@ -441,6 +456,33 @@ Test(pipeline, an_ai_block_without_outputs_has_full) {
     done(&l);
 }
 
+Test(pipeline, an_ai_block_says_what_it_needs_of_answers) {
+    loaded_t l =
+        load(MODEL "blocks:\n"
+                   "  - type: ai\n    exec: 1\n    model: m\n    prompts: [hi]\n    on_truncated: retry\n"
+                   "    retry: {max_attempts: 2, retry_on_empty: false, max_empty_retries: 1}\n"
+                   "    outputs:\n"
+                   "      - {name: A, select: reasoning}\n"
+                   "      - {name: B, select: finish_reason, required: true}\n"
+                   "  - {type: ai, exec: 2, model: m, prompts: [\"{A}{B}\"], params: {stream: true}}\n");
+    cr_assert_eq(l.diags.count, 1, "%s", l.said);
+    cr_assert(strstr(l.said, "blocks[1].params.stream: an answer is read whole"), "%s", l.said);
+    const block_t *b = l.p->blocks;
+    cr_assert_eq(b[0].ai.on_truncated, ON_TRUNCATED_RETRY);
+    cr_assert(b[0].ai.wants_reasoning && b[0].has_retry);
+    cr_assert_eq(b[0].retry.attempts_max, 2);
+    cr_assert_eq(b[0].retry.empty_max, 1);
+    cr_assert_not(b[0].retry.on_empty);
+    cr_assert_eq(b[0].ai.outputs[0].extract.select, SELECT_REASONING);
+    cr_assert_eq(b[0].ai.outputs[1].extract.select, SELECT_FINISH_REASON);
+    cr_assert(!b[0].ai.outputs[0].required && b[0].ai.outputs[1].required);
+    cr_assert_eq(b[1].ai.on_truncated, ON_TRUNCATED_KEEP);
+    cr_assert(!b[1].ai.wants_reasoning && !b[1].has_retry);
+    cr_assert_eq(b[1].retry.empty_max, 3);
+    expect_json(b[1].ai.params, "{\"stream\":true}");
+    done(&l);
+}
+
 Test(pipeline, ai_block_problems) {
     static const struct {
         const char *fields, *part;
@@ -450,7 +492,9 @@ Test(pipeline, ai_block_problems) {
         {"prompts: [x]", "an ai block needs 'model'", 1, 0},
         {"model: m, prompts: [x], mode: jsn", "unknown mode 'jsn', expected text or json", 1, 0},
         {"model: m, prompts: [x], outputs: [{name: A, select: rgex}]",
-         "unknown select 'rgex', expected full, tag, regex or jsonpath, did you mean 'regex'?", 1, 0},
+         "unknown select 'rgex', expected full, tag, regex, jsonpath, reasoning or finish_reason, did you "
+         "mean 'regex'?",
+         1, 0},
         {"model: m, prompts: [x], outputs: [{name: A, select: tag}]",
          "blocks[0].outputs[0]: 'select: tag' needs 'tag'", 1, 0},
         {"model: m, prompts: [x], outputs: [{name: A, select: regex}]", "'select: regex' needs 'regex'", 1,
@@ -461,6 +505,12 @@ Test(pipeline, ai_block_problems) {
          "blocks[0].outputs[0].path", 1, 0},
         {"model: m, prompts: [x], outputs: [{name: A, regex: x}]",
          "'regex' has no effect with 'select: full'", 0, 1},
+        {"model: m, prompts: [x], outputs: [{name: A, select: reasoning, tag: t}]",
+         "'tag' has no effect with 'select: reasoning'", 0, 1},
+        {"model: m, prompts: [x], outputs: [{name: A, required: perhaps}]",
+         "blocks[0].outputs[0].required: expected true or false", 1, 0},
+        {"model: m, prompts: [x], on_truncated: drop",
+         "unknown on_truncated 'drop', expected keep, retry or fail", 1, 0},
         {"model: m, prompts: [x], outputs: [{name: A, type_hint: int}]",
          "unknown type_hint 'int', expected string, number, boolean or json", 1, 0},
         {"model: m, prompts: [x], outputs: [{select: full}]", "an output needs 'name'", 1, 0},
@@ -670,8 +720,8 @@ Test(pipeline, names_that_yaml_made_something_else) {
     };
     for (size_t i = 0; i < sizeof warnings / sizeof warnings[0]; i++)
         expect_said(warnings[i].text, warnings[i].part, 0, 1);
-    loaded_t l =
-        load_clean("mabel: {version: 2.0}\nblocks:\n  - {type: end, exec: 1, id: 7, exit_code: 0}\n");
+    loaded_t l = load_clean("mabel: {version: 2.0}\nblocks:\n  - {type: end, exec: 1, id: 7, name: null, "
+                            "reason: ~, exit_code: 0}\n");
     done(&l);
 }
 
@@ -736,6 +786,27 @@ Test(pipeline, placeholders_without_quotes) {
     done(&l);
 }
 
+Test(pipeline, comparisons_with_words_that_are_booleans) {
+    expect_said("blocks:\n  - {type: end, exec: 1, run_if: {equals: [\"{Flag}\", on]}}\n",
+                "blocks[0].run_if.equals[1]: expected text, found a boolean: YAML 1.1 reads on as true", 0,
+                1);
+    expect_said("blocks:\n  - {type: end, exec: 1, run_if: {and: [{ne: [12:30, \"{t}\"]}, {eq: [{var: x}, "
+                "true]}]}}\n",
+                "blocks[0].run_if.and[0].ne[0]: expected text, found an integer: YAML 1.1 reads 12:30 as 750",
+                0, 1);
+}
+
+Test(pipeline, numbers_that_nobody_means) {
+    expect_said("globals: {vars: {zip: 01234, at: 9:30, ok: 0, real: 0.5, hex: 0x1F, thousand: "
+                "1_000}}\nblocks:\n" END,
+                "globals.vars.zip: YAML 1.1 reads 01234 as 668; for the text put it in quotes, \"01234\"", 0,
+                2);
+    expect_said("blocks:\n  - {type: end, exec: 1, final: [{name: a, value: 12:30:15}]}\n",
+                "blocks[0].final[0].value: YAML 1.1 reads 12:30:15 as 45015", 0, 1);
+    expect_said("blocks:\n  - {type: python, exec: 1, function_code: x, inputs: [no, 5]}\n",
+                "blocks[0].inputs[0]: expected text, found a boolean", 0, 1);
+}
+
 Test(pipeline, jinja) {
     static const struct {
         const char *prompt, *part; /* part NULL: nothing is said */
@@ -790,6 +861,10 @@ Test(pipeline, parameters_that_will_not_do_what_they_seem_to) {
         {"stop: [no, yes, 12:30, null, 5]",
          "stop[4]: expected text, found an integer; put it in quotes, \"5\"", 5},
         {"stop: off", "request_defaults.stop: expected text, found a boolean", 1},
+        {"response_format: {json_schema: {schema: {enum: [yes, no, maybe, true]}}}",
+         "schema.enum[1]: expected text, found a boolean: YAML 1.1 reads no as false", 2},
+        {"guided_choice: [12:30, off], chat_template_kwargs: {enable_thinking: off}",
+         "guided_choice[0]: expected text, found an integer", 2},
         {"stop: null", NULL, 0},
         {"stop: [\"no\"]", NULL, 0},
         {"timeout: 30",
@@ -816,6 +891,14 @@ Test(pipeline, parameters_that_will_not_do_what_they_seem_to) {
     }
     expect_said(MODEL "blocks:\n  - {type: ai, exec: 1, model: m, prompts: [a], params: {timeout: 3}}\n",
                 "blocks[0].params.timeout: 'timeout' only goes to the server", 0, 1);
+    expect_said(
+        MODEL "blocks:\n  - {type: ai, exec: 1, model: m, prompts: [a], temperature: 1}\n",
+        "blocks[0]: unknown key 'temperature' in an ai block: a parameter of requests stands in 'params'", 0,
+        1);
+    expect_said("models: [{name: m, api_model: a, api_key: k, max_tokens: 5}]\nblocks:\n" END,
+                "models[0]: unknown key 'max_tokens' in a model: a parameter of requests stands in "
+                "'request_defaults'",
+                0, 1);
     loaded_t l =
         load("models: [{name: m, api_model: a, api_key: k, request_defaults: {timeout: 3, stop: [no]}}]\n"
              "blocks:\n" END);

@@ -1,6 +1,7 @@
 /* test_row.c - the row machine with an LLM and Python that are functions of the test. */
 #include <criterion/criterion.h>
 
+#include "core/base/text.h"
 #include "tests/core/mabel/row/row_harness.h"
 
 #include <unistd.h>
@@ -172,6 +173,40 @@ Test(row, large_integers_pass_through_finals) {
         "[12345678901234567890]}\", \"e\": 12345678901234567891}");
 }
 
+/* A note of the row that ran last. */
+static uint32_t noted(const harness_t *h, row_note_kind_t kind, const char *name) {
+    const row_notes_t *notes = &h->usage.notes;
+    for (uint32_t i = 0; i < notes->count; i++)
+        if (notes->item[i].kind == kind && strcmp(notes->item[i].name, name) == 0)
+            return notes->item[i].count;
+    return 0;
+}
+
+Test(row, what_counted_as_0_and_what_json_has_not_is_noted_by_block) {
+    harness_t h = {0};
+    pipeline_t *p = harness_load("mabel: {version: \"2.0\"}\nblocks:\n"
+                                 "  - {type: logic, exec: 1, id: sum, op: set, var: v, value: {add: "
+                                 "[\"{a}\", \"{b}\", \"{c}\"]}, outputs: "
+                                 "[{name: A}]}\n"
+                                 "  - {type: logic, exec: 2, name: gate, op: set, var: v, value: 1, outputs: "
+                                 "[{name: B}], run_if: {lt: [{mul: "
+                                 "[\"{c}\", 2]}, 1]}}\n"
+                                 "  - {type: logic, exec: 3, id: parse, op: set, var: v, value: {parse_json: "
+                                 "\"[NaN, 1e999]\"}, outputs: "
+                                 "[{name: C}]}\n"
+                                 "  - {type: end, exec: 4, final: [{name: r, value: \"{A} {B} {C}\"}]}\n");
+    expect_row(&h, p, 0, "{\"a\": NaN, \"b\": 2, \"c\": \"x\\ud800\"}",
+               "{\"_row_index\": 0, \"r\": \"2 1 [None, None]\"}");
+    cr_expect_eq(noted(&h, ROW_NOTE_ZERO, "sum"), 2);
+    cr_expect_eq(noted(&h, ROW_NOTE_ZERO, "gate"), 1);
+    cr_expect_eq(noted(&h, ROW_NOTE_NULLED, "input"), 1);
+    cr_expect_eq(noted(&h, ROW_NOTE_REPLACED, "input"), 1);
+    cr_expect_eq(noted(&h, ROW_NOTE_NULLED, "parse"), 2);
+    expect_row(&h, p, 1, "{\"a\": 1, \"b\": 2, \"c\": 3}", "{\"_row_index\": 1, \"r\": \"6  [None, None]\"}");
+    cr_expect_eq(noted(&h, ROW_NOTE_ZERO, "sum"), 0);
+    pipeline_destroy(&p);
+}
+
 Test(row, intermediates_are_saved_also_when_the_row_fails) {
     const char *yaml = "mabel: {version: \"2.0\"}\nblocks:\n"
                        "  - {type: logic, exec: 10, op: set, var: a, value: {concat: [\"{x}\", \"!\"]}, "
@@ -221,6 +256,90 @@ static void llm_unlucky(void *arg, value_t body, const llm_request_t *request, l
     answer->cause = LLM_CAUSE_REFUSED;
     answer->http_status = 400;
     err_set(&answer->error, SDG_EIO, "HTTP 400: not yet");
+}
+
+/* A refusal with a reason that the sentence of the error cuts. */
+static void llm_wordy(void *arg, value_t body, const llm_request_t *request, llm_answer_t *answer) {
+    (void)body, (void)request;
+    answer->cause = LLM_CAUSE_REFUSED;
+    err_set(&answer->error, SDG_EIO, "%s", (const char *)arg);
+    answer->text = value_text(arg);
+}
+
+/* Fails a row with this reason; its _error, which the caller frees. */
+static char *error_of(const char *reason, const char *on_error) {
+    harness_t h = {.llm = llm_wordy, .arg = (void *)reason};
+    char *yaml =
+        xasprintf("mabel: {version: \"2.0\"}\n" MODEL "blocks:\n"
+                  "  - {type: ai, exec: 1, id: asker, model: m, prompts: [x]%s, outputs: [{name: A}]}\n"
+                  "  - {type: end, exec: 2, final: [{name: e, value: \"{error_block_1}\"}]}\n",
+                  on_error);
+    pipeline_t *p = harness_load(yaml);
+    char *line = harness_run(&h, p, "{}");
+    value_t row;
+    cr_assert_eq(json_parse_text(line, strlen(line), &row, NULL), 0);
+    value_t error = object_get_peek(row, h.failed ? "_error" : "e", h.failed ? 6 : 1, NULL);
+    char *text = xstrdup(error.string->data);
+    cr_assert(utf8_valid(text, strlen(text)));
+    value_free(row);
+    free(line);
+    free(yaml);
+    pipeline_destroy(&p);
+    return text;
+}
+
+Test(row, a_failed_row_keeps_its_reason_in_full) {
+    char reason[6000], *got, *want;
+    for (size_t i = 0; i < 1000; i++)
+        memcpy(reason + 3 * i, "\xe6\x97\xa5", 3);
+    reason[3000] = '\0';
+    got = error_of(reason, "");
+    want = xasprintf("asker: %s", reason);
+    cr_expect_str_eq(got, want);
+    free(want);
+    free(got);
+    got = error_of(reason, ", on_error: continue");
+    cr_expect_str_eq(got, reason);
+    free(got);
+    for (size_t i = 1000; i < 1999; i++)
+        memcpy(reason + 3 * i, "\xe6\x97\xa5", 3);
+    reason[3 * 1999] = '\0';
+    got = error_of(reason, "");
+    cr_expect(strlen(got) <= 4096 && strlen(got) > 4096 - 3, "%zu bytes", strlen(got));
+    cr_expect_str_eq(got + strlen(got) - 3, "...");
+    free(got);
+}
+
+/* The first answers come from the call journal and are no numbers; then 7. */
+static void llm_replays(void *arg, value_t body, const llm_request_t *request, llm_answer_t *answer) {
+    int *left = arg;
+    (void)body, (void)request;
+    answer->replayed = (*left)-- > 0;
+    answer->text = value_text(answer->replayed ? "seven" : "7");
+}
+
+static void expect_replayed(int replays, const char *more, const char *want, uint64_t calls) {
+    int left = replays;
+    harness_t h = {.llm = llm_replays, .arg = &left};
+    char *yaml =
+        xasprintf("mabel: {version: \"2.0\"}\n" MODEL "blocks:\n"
+                  "  - {type: ai, exec: 1, id: asker, model: m, prompts: [x], budget: {ai: {max_calls: 1}}, "
+                  "outputs: [{name: A, type_hint: number}]%s}\n"
+                  "  - {type: end, exec: 2, final: [{name: a, value: \"{A}\"}]}\n",
+                  more);
+    pipeline_t *p = harness_load(yaml);
+    expect_row(&h, p, 0, "{}", want);
+    cr_expect_eq(h.llm_calls, calls);
+    pipeline_destroy(&p);
+    free(yaml);
+}
+
+Test(row, a_row_does_not_fail_for_an_answer_that_was_replayed) {
+    static const char seven[] = "{\"_row_index\": 0, \"a\": \"7\"}";
+    expect_replayed(0, "", seven, 1);
+    expect_replayed(1, "", seven, 2);
+    expect_replayed(3, "", seven, 4);
+    expect_replayed(1, ", on_error: continue", "{\"_row_index\": 0, \"a\": \"\"}", 1);
 }
 
 static const char RETRY[] =

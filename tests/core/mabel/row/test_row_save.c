@@ -242,7 +242,7 @@ Test(row_save, intermediates) {
     const char *yaml =
         V2 MODEL "blocks:\n  - {type: ai, exec: 1, model: m, prompts: [\"{q}\"], outputs: [{name: A}]}\n"
                  "  - {type: ai, exec: 2, model: m, prompts: [\"{A}\"], outputs: [{name: A}, {name: N, "
-                 "select: regex, regex: '(\\d)', type_hint: number}]}\n"
+                 "select: regex, regex: '(\\S+)$', type_hint: number}]}\n"
                  "  - {type: end, exec: 3, final: [{name: n, value: \"{N}\"}]}\n";
     sample_t s = {
         .options.save_intermediate = true, .inputs = {"{\"q\": 7}", "{\"q\": \"no digit\"}"}, .times_min = 4};

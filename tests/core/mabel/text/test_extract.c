@@ -38,7 +38,9 @@ static void expect_one(const expected_t *c) {
     extract_cache_t cache = {0};
     value_t answer = value_text(c->answer), v;
     err_t err = {0};
-    int rc = extract_run(&e, answer, &cache, &v, &err);
+    extract_source_t source = {.text = answer, .finish_reason = "stop"};
+    bool found;
+    int rc = extract_run(&e, &source, &cache, &v, &found, &err);
     if (c->want) {
         cr_assert_eq(rc, 0, "%s: %s", c->answer, err.text);
         buf_t b;
@@ -131,7 +133,7 @@ Test(extract, jsonpath) {
            {PATH, "$.a", NULL, HINT_NONE, "no JSON", "\"\""},
            {PATH, "$.list[0].n", NULL, HINT_NUMBER, BARE, "1"},
            {PATH, "$.a", NULL, HINT_JSON, BARE, "{\"b\":\"B\"}"},
-           {PATH, "$.a.b", NULL, HINT_JSON, BARE, "\"B\""}, {PATH, "$.no", NULL, HINT_NONE, BARE, "\"None\""},
+           {PATH, "$.a.b", NULL, HINT_JSON, BARE, "\"B\""}, {PATH, "$.no", NULL, HINT_NONE, BARE, "\"\""},
            {PATH, "$.no", NULL, HINT_JSON, BARE, "null"}, {PATH, "$.flag", NULL, HINT_BOOLEAN, BARE, "true"},
            {PATH, "$.x", NULL, HINT_JSON, "{\"x\":\"[1]\"}", "[1]"},
            {PATH, "$.x", NULL, HINT_JSON, "{\"x\":\"12\"}", "\"12\""});
@@ -165,7 +167,7 @@ Test(extract, type_hints) {
            {SELECT_FULL, NULL, NULL, HINT_BOOLEAN, "perhaps", NULL},
            {SELECT_FULL, NULL, NULL, HINT_STRING, "41", "\"41\""},
            {SELECT_FULL, NULL, NULL, HINT_JSON, "{\"k\":[1,null]}", "{\"k\":[1,null]}"},
-           {SELECT_FULL, NULL, NULL, HINT_JSON, "{k}", NULL}, {TAG, "ghost", NULL, HINT_NUMBER, "x", NULL},
+           {SELECT_FULL, NULL, NULL, HINT_JSON, "{k}", NULL}, {TAG, "ghost", NULL, HINT_NUMBER, "x", "\"\""},
            {TAG, "ghost", NULL, HINT_STRING, "x", "\"\""});
 }
 
@@ -211,15 +213,131 @@ Test(extract, the_answer_is_parsed_once_for_all_outputs) {
     extract_t e = make(&c);
     extract_cache_t cache = {0};
     value_t first = value_text("{\"a\":1}"), other = value_text("{\"a\":2}"), v;
-    cr_assert_eq(extract_run(&e, first, &cache, &v, NULL), 0);
+    bool found;
+    cr_assert_eq(extract_run(&e, &(extract_source_t){.text = first}, &cache, &v, &found, NULL), 0);
     value_free(v);
-    cr_assert_eq(extract_run(&e, other, &cache, &v, NULL), 0);
+    cr_assert_eq(extract_run(&e, &(extract_source_t){.text = other}, &cache, &v, &found, NULL), 0);
     cr_expect_str_eq(v.string->data, "1");
     value_free(v);
     value_free(first);
     value_free(other);
     extract_cache_free(&cache);
     extract_free(&e);
+}
+
+/* Docs: no hit is the empty text, with a hint, too; hits are converted one by one, then joined as text. */
+Test(extract, hints_concern_hits) {
+    EXPECT({TAG, "ghost", NULL, HINT_JSON, "x", "\"\""}, {RE, "(z)", NULL, HINT_BOOLEAN, "x", "\"\""},
+           {PATH, "$.zz", NULL, HINT_NUMBER, BARE, "\"\""}, {PATH, "$.zz", ",", HINT_NUMBER, BARE, "\"\""},
+           {TAG, "n", "+", HINT_NUMBER, "<n> 1 </n><n>2.50</n>", "\"1+2.5\""},
+           {TAG, "n", "+", HINT_NUMBER, "<n>1</n><n>two</n>", NULL},
+           {TAG, "b", " ", HINT_BOOLEAN, "<b>yes</b><b>0</b>", "\"True False\""},
+           {TAG, "j", ";", HINT_JSON, "<j>[1,null]</j><j>{\"k\":\"v\"}</j>", "\"[1, None];{'k': 'v'}\""},
+           {PATH, "$.list[*].n", "+", HINT_NUMBER, BARE, "\"1+2+3\""},
+           {PATH, "$['no','flag']", "+", HINT_NONE, BARE, "\"+True\""},
+           {PATH, "$.no", NULL, HINT_NUMBER, BARE, NULL});
+}
+
+static const char DRAFT[] =
+    "<think>\nThe answer goes into <q></q>. Draft: <q>draft</q>\n</think>\n\n<q>real</q>";
+
+Test(extract, thoughts_are_not_the_answer) {
+    EXPECT({TAG, "q", NULL, HINT_NONE, DRAFT, "\"real\""}, {TAG, "q", "+", HINT_NONE, DRAFT, "\"real\""},
+           {RE, "<q>(.*?)</q>", NULL, HINT_NONE, DRAFT, "\"real\""},
+           {PATH, "$.t", NULL, HINT_NONE, " \n<THINK>maybe {\"t\": \"draft\"}</Think>\n{\"t\": \"real\"}",
+            "\"real\""},
+           {SELECT_FULL, NULL, NULL, HINT_NONE, "<think>a</think>b", "\"<think>a</think>b\""},
+           {TAG, "q", NULL, HINT_NONE, "<think><q>1</q></think><q>2</q></think><q>3</q>", "\"3\""},
+           {TAG, "q", NULL, HINT_NONE, "<think><q>1</q></think> none", "\"\""},
+           {TAG, "q", NULL, HINT_NONE, "<think><q>1</q> and so on", "\"\""},
+           {RE, "\\d", NULL, HINT_NONE, "<think>1", "\"\""},
+           {PATH, "$.t", NULL, HINT_NONE, "<think>{\"t\":1}", "\"\""},
+           {TAG, "q", NULL, HINT_NONE, "Well: <think><q>1</q></think><q>2</q>", "\"1\""},
+           {TAG, "q", NULL, HINT_NONE, "<thinking><q>1</q></thinking>", "\"1\""},
+           {TAG, "q", NULL, HINT_NONE, "<q>1</q><think>2</think>", "\"1\""});
+}
+
+Test(extract, tag_think_reads_the_thoughts) {
+    EXPECT({TAG, "think", NULL, HINT_NONE, DRAFT, "\"The answer goes into <q></q>. Draft: <q>draft</q>\""},
+           {TAG, "Think", "|", HINT_NONE, "<think>a</think>b<think>c</think>", "\"a|c\""},
+           {TAG, "think", NULL, HINT_NONE, "<think>never ends", "\"\""});
+}
+
+Test(extract, a_lone_closing_tag_counts_if_something_is_found_behind_it) {
+    EXPECT({TAG, "q", NULL, HINT_NONE, "Draft: <q>draft</q>\n</think>\n\n<q>real</q>", "\"real\""},
+           {TAG, "q", NULL, HINT_NONE, "<q>the tag </think> ends it</q>", "\"the tag </think> ends it\""},
+           {RE, "no (\\d)", NULL, HINT_NONE, "no 1 </think> no 2", "\"2\""},
+           {RE, "no (\\d)", NULL, HINT_NONE, "no 1 </think> nothing", "\"1\""},
+           {PATH, "$.t", NULL, HINT_NONE, "{\"t\":1}</think>{\"t\":2}", "\"2\""},
+           {PATH, "$.t", NULL, HINT_NONE, "{\"t\":\"a </think> b\"}", "\"a </think> b\""});
+}
+
+Test(extract, json_in_prose) {
+    EXPECT({PATH, "$.t", NULL, HINT_NONE, "Here you go: {\"t\": \"x\"}", "\"x\""},
+           {PATH, "$.t", NULL, HINT_NONE, "As in [1]: {\"t\": \"}x{\"} hope that helps (see [2])", "\"}x{\""},
+           {PATH, "$[1].t", NULL, HINT_NONE, "List: [{\"t\":1},{\"t\":2}].", "\"2\""},
+           {PATH, "$.t", NULL, HINT_NONE, "{\"t\": \"x\",", "\"\""},
+           {PATH, "$.t", NULL, HINT_NONE, "{\"a\": {\"t\": 1}, \"b\": ", "\"\""},
+           {PATH, "$.t", NULL, HINT_NONE, "{'a': {\"t\": 1}}", "\"\""},
+           {PATH, "$[0]", NULL, HINT_NONE, "The answer is 5 [1].", "\"\""},
+           {PATH, "$.t", NULL, HINT_NONE, "{a} or {\"t\": 3}", "\"3\""});
+}
+
+static void expect_source(select_kind_t select, const char *text, const char *reasoning, const char *finish,
+                          const char *want, bool found_wanted) {
+    extract_t e = {.select = select};
+    extract_cache_t cache = {0};
+    extract_source_t source = {.text = value_text(text),
+                               .reasoning = reasoning ? value_text(reasoning) : value_null(),
+                               .finish_reason = finish};
+    value_t v;
+    bool found;
+    cr_assert_eq(extract_run(&e, &source, &cache, &v, &found, NULL), SDG_OK);
+    cr_expect_str_eq(v.string->data, want, "%s", text);
+    cr_expect_eq(found, found_wanted, "%s", text);
+    value_free(v);
+    value_free(source.text);
+    value_free(source.reasoning);
+    extract_cache_free(&cache);
+}
+
+Test(extract, reasoning_and_finish_reason) {
+    expect_source(SELECT_REASONING, "42", " so \n", "stop", "so", true);
+    expect_source(SELECT_REASONING, "<think>in text</think>42", "beside", "stop", "beside", true);
+    expect_source(SELECT_REASONING, " <think>\nin text\n</think>42", NULL, "stop", "in text", true);
+    expect_source(SELECT_REASONING, "<think>never ends", NULL, "length", "never ends", true);
+    expect_source(SELECT_REASONING, "so</think>42", NULL, "stop", "so", true);
+    expect_source(SELECT_REASONING, "42</think> ", NULL, "stop", "", false);
+    expect_source(SELECT_REASONING, "42", NULL, "stop", "", false);
+    expect_source(SELECT_FINISH_REASON, "42", NULL, "length", "length", true);
+    expect_source(SELECT_FINISH_REASON, "42", NULL, "", "", false);
+    expect_source(SELECT_FULL, " \n", NULL, "stop", " \n", false);
+}
+
+Test(extract, an_answer_without_json_is_noted) {
+    expected_t c = {PATH, "$.a", NULL, HINT_NONE, NULL, NULL};
+    static const struct {
+        const char *answer;
+        bool found, not_json;
+    } cases[] = {{"{\"a\":1}", true, false},
+                 {"{\"b\":1}", false, false},
+                 {"Sorry, no.", false, true},
+                 {"{\"a\":\"\"}", false, false},
+                 {"no</think>{\"b\":1}", false, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        extract_t e = make(&c);
+        extract_cache_t cache = {0};
+        extract_source_t source = {.text = value_text(cases[i].answer)};
+        value_t v;
+        bool found;
+        cr_assert_eq(extract_run(&e, &source, &cache, &v, &found, NULL), SDG_OK);
+        cr_expect_eq(found, cases[i].found, "%s", cases[i].answer);
+        cr_expect_eq(cache.not_json, cases[i].not_json, "%s", cases[i].answer);
+        value_free(v);
+        value_free(source.text);
+        extract_cache_free(&cache);
+        extract_free(&e);
+    }
 }
 
 Test(extract, a_long_answer_of_half_tags_takes_no_time) {

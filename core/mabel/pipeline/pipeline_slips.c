@@ -1,10 +1,12 @@
-/* pipeline_braces.c - braces that do not do what they seem to: a {placeholder} without quotes, and the {{
- * name }} and {% if %} of Jinja.
+/* pipeline_slips.c - slips of the pen that are valid YAML: a {placeholder} without quotes, the {{ name }} and
+ * {% if %} of Jinja, a comparison with `yes` or `on`, and numbers such as 12:30 and 0123.
  *
  * The first is looked for in the whole file, because YAML reads it as a map with a null wherever it stands;
- * the second only in texts that go to a model or into the result, because code and expressions have braces of
+ * Jinja only in texts that go to a model or into the result, because code and expressions have braces of
  * their own. A place that has a message already gets no second one. */
 #include "core/mabel/pipeline/pipeline_load.h"
+
+#include "core/mabel/pipeline/limits.h"
 
 #include <string.h>
 
@@ -78,7 +80,8 @@ static void jinja_check(load_t *l, const ynode_t *n, const ypath_t *path) {
         return;
     }
     while ((at = strstr(at, "{{"))) {
-        const char *end = strstr(at, "}}");
+        size_t reach = strnlen(at, JINJA_BYTES_MAX);
+        const char *end = memmem(at, reach, "}}", 2);
         if (end && !follows_command(text, at) && is_jinja_name(at + 2, end)) {
             const char *name = at + 2 + strspn(at + 2, " -");
             int len = (int)strcspn(name, " |}");
@@ -100,14 +103,28 @@ static bool has_prose(const char *section, const char *key) {
     return false;
 }
 
+/* ---- comparisons */
+
+/* {eq: ["{Flag}", on]} compares a text with true. Who means the boolean writes true. */
+static void comparison_check(load_t *l, const ynode_t *n, const ypath_t *path) {
+    static const char *const names[] = {"eq", "ne", "equals", "not_equals", "contains"};
+    const ynode_t *list = n->kind == YNODE_MAP && n->count == 1 ? n->items[0] : NULL;
+    if (!list || list->kind != YNODE_LIST || list->count != 2) return;
+    for (size_t k = 0; k < sizeof names / sizeof names[0]; k++)
+        for (size_t i = 0; strcmp(names[k], yaml_key(n, 0)) == 0 && i < 2; i++)
+            name_check_word(l->diags, list->items[i], YPATH_AT(YPATH_KEY(path, names[k]), i));
+}
+
 /* ---- the walk, at most YAML_DEPTH_MAX deep */
 
 static void walk(load_t *l, const ynode_t *n, const ypath_t *path, const char *section, bool prose) {
     if (n->kind == YNODE_SCALAR) {
         if (prose) jinja_check(l, n, path);
+        if (n->plain && !is_said(l, n)) name_check_number(l->diags, n, path);
         return;
     }
     bare_check(l, n, path);
+    comparison_check(l, n, path);
     for (size_t i = 0; i < n->count; i++) {
         const char *key = n->kind == YNODE_MAP ? yaml_key(n, i) : NULL;
         walk(l, n->items[i], key ? YPATH_KEY(path, key) : YPATH_AT(path, i),
@@ -118,4 +135,4 @@ static void walk(load_t *l, const ynode_t *n, const ypath_t *path, const char *s
     }
 }
 
-void braces_check(load_t *l) { walk(l, l->root, NULL, "", false); }
+void slips_check(load_t *l) { walk(l, l->root, NULL, "", false); }
