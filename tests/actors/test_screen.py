@@ -340,8 +340,10 @@ def test_key_is_not_in_errors():
     with Bench() as r, Mock("--rules", r.write("rules.json", json.dumps(rules))) as mock, Bench(mock, 3) as b:
         b.write_pipeline(ECHO, key="${ENV.SDG_TEST_KEY}")
         for flags in (["--verbose"], ["--verbose", "--overwrite", "--processes", 2]):
-            keyless(b, b.run(*flags, env={"SDG_TEST_KEY": SECRET}, code=1))
-        has(b.rows()[0]["_error"], "401")
+            err = b.run(*flags, env={"SDG_TEST_KEY": SECRET}, code=6)
+            keyless(b, err)
+            has(err, "HTTP 401: Incorrect API key provided: ***", "3 refused in a row: 401 from " + mock.url)
+            equal(b.rows(), [], "rows that have met only this are not written")
 
 
 def test_key_is_not_on_a_command_line_or_in_the_scheduler():
