@@ -411,18 +411,20 @@ void worker_return_waiting(worker_t *w, worker_job_t *job) {
     }
 }
 
-/* Does the row wait for what it will never get here (units.h)? */
-static bool is_stuck(const worker_t *w, const slot_t *slot) {
+/* Does the row wait for what it will never get here (units.h)? When the job is recalled, that is also a call
+ * which its endpoint refuses. */
+static bool is_stuck(const worker_t *w, const slot_t *slot, bool recalled) {
     if (slot->has_unit || !passage_expects(slot->passage.state, PASSAGE_STUCK)) return false;
     uint64_t allowed = slot->job->units.allowed;
     if (passage_unit(slot->passage.state) != PASSAGE_UNIT_OF_CALL) return allowed == 0;
     uint64_t endpoint = llm_engine_waits_for(w->llm, slot->call_tag);
+    if (recalled && llm_engine_is_hopeless(w->llm, slot->call_tag)) return true;
     return endpoint != 0 && units_never_come(allowed, w->draining, worker_endpoint_closed(w, endpoint));
 }
 
 void worker_return_stuck(worker_t *w, const worker_job_t *job, uint64_t now) {
     for (slot_t *slot = slots_next(w->slots, NULL); slot; slot = slots_next(w->slots, slot)) {
-        if ((!job || slot->job == job) && is_stuck(w, slot)) worker_report(w, slot, PASSAGE_STUCK, now);
+        if ((!job || slot->job == job) && is_stuck(w, slot, job)) worker_report(w, slot, PASSAGE_STUCK, now);
     }
 }
 

@@ -830,6 +830,11 @@ uint64_t llm_engine_waits_for(const llm_engine_t *engine, uint64_t tag) {
     return waits ? call->route->endpoint->id : 0;
 }
 
+bool llm_engine_is_hopeless(const llm_engine_t *engine, uint64_t tag) {
+    const llm_call_t *call = idmap_get(&engine->calls, tag);
+    return call && call_waits(call) && (call->state == CALL_HELD || !call_has_hope(call));
+}
+
 uint64_t llm_engine_waited_ns(const llm_engine_t *engine, uint64_t tag, uint64_t now_ns) {
     const llm_call_t *call = idmap_get(&engine->calls, tag);
     if (!call) return 0;
