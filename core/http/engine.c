@@ -832,7 +832,12 @@ uint64_t llm_engine_waits_for(const llm_engine_t *engine, uint64_t tag) {
 
 bool llm_engine_is_hopeless(const llm_engine_t *engine, uint64_t tag) {
     const llm_call_t *call = idmap_get(&engine->calls, tag);
-    return call && call_waits(call) && (call->state == CALL_HELD || !call_has_hope(call));
+    if (!call || !call_waits(call)) return false;
+    const llm_endpoint_t *endpoint = call->route->endpoint;
+    for (size_t i = 0; call->state != CALL_HELD && i < endpoint->replica_count; i++)
+        if (!replica_set_has(&call->refused_by, i) && endpoint->replicas[i].health.state == HEALTH_OPEN)
+            return false;
+    return true;
 }
 
 uint64_t llm_engine_waited_ns(const llm_engine_t *engine, uint64_t tag, uint64_t now_ns) {

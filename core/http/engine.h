@@ -112,8 +112,8 @@ void llm_engine_cancel(llm_engine_t *engine, uint64_t tag);
 /* The id of the call's endpoint while the call holds no unit: it waits for a unit, for a permit of this
  * endpoint, for a retry, until the endpoint opens, or is held. 0: it does not wait, or the tag is unknown. */
 uint64_t llm_engine_waits_for(const llm_engine_t *engine, uint64_t tag);
-/* Does the call wait for an endpoint that will not answer it, as far as one knows: is it held, or are all
- * replicas final? */
+/* Does the call wait for an endpoint that takes nothing now: is it held, or are all its replicas closed or
+ * final? */
 bool llm_engine_is_hopeless(const llm_engine_t *engine, uint64_t tag);
 
 /* How long the call has waited in all since it was submitted: for a permit, a unit, a retry or a closed

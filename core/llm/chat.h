@@ -26,7 +26,7 @@ typedef struct chat_answer {
     uint32_t prompt_tokens; /* 0 when not reported */
     uint32_t completion_tokens;
     uint32_t replaced; /* lone surrogates of the body that are U+FFFD now */
-    bool streamed; /* it came as an event stream */
+    bool streamed;     /* it came as an event stream */
 } chat_answer_t;
 /* Reads a 2xx body: a JSON object or, although none is asked for, an event stream. Returns LLM_CAUSE_NONE and
  * *answer, or a cause and the reason in err:
