@@ -78,6 +78,8 @@ typedef struct server {
     heap_t timers; /* suspended requests by due time */
     ring_t queue;  /* requests that wait for a running slot */
     unsigned running, queued;
+    double tokens; /* in the bucket of --rate, at bucket_ns */
+    uint64_t bucket_ns;
     uint64_t started_ns, chats, in_flight, in_flight_max, prompt_tokens, completion_tokens;
     uint64_t by_status[STATUS_MAX], by_fault[MOCK_FAULTS_MAX], resets, gone;
     bool ending;
@@ -208,7 +210,7 @@ static void plan_headers(const mock_plan_t *plan, struct MHD_Response *response)
         MHD_add_response_header(response, name, object_value_peek(plan->headers, i).string->data);
     }
     if (!typed) MHD_add_response_header(response, "Content-Type", "application/json");
-    if (plan->retry_after) MHD_add_response_header(response, "Retry-After", plan->retry_after);
+    if (plan->retry_after[0] != '\0') MHD_add_response_header(response, "Retry-After", plan->retry_after);
 }
 
 static enum MHD_Result send_made(server_t *s, request_t *req, unsigned status, struct MHD_Response *made) {
@@ -357,13 +359,35 @@ static enum MHD_Result chat_admit(server_t *s, request_t *req) {
     return MHD_YES;
 }
 
+/* Takes a token out of the bucket of --rate; false when there is none: *missing_s is how long one will take.
+ */
+static bool bucket_take(server_t *s, double *missing_s) {
+    const mock_options_t *o = &s->options;
+    if (o->rate <= 0) return true;
+    uint64_t now_ns = clock_now_ns();
+    double burst = o->burst > 0 ? o->burst : o->rate > 10 ? o->rate / 5 : 1;
+    double come = (double)(now_ns - s->bucket_ns) / 1e9 * o->rate;
+    s->tokens = s->tokens + come < burst ? s->tokens + come : burst;
+    s->bucket_ns = now_ns;
+    *missing_s = (1 - s->tokens) / o->rate;
+    if (s->tokens < 1) return false;
+    s->tokens--;
+    return true;
+}
+
 static enum MHD_Result on_chat(server_t *s, request_t *req) {
     value_t body = value_null();
     err_t err = {0};
     chat_count(s, req);
     json_parse_text(req->body.data ? req->body.data : "", req->body.len, &body, &err);
     request_log(s, req, body);
-    chat_plan(s, req, body, &err);
+    double missing_s;
+    if (bucket_take(s, &missing_s)) {
+        chat_plan(s, req, body, &err);
+    } else {
+        mock_plan_refuse(&req->plan, 429, "Rate limit reached (simulated).");
+        mock_plan_retry_after(&req->plan, &s->options, missing_s);
+    }
     value_free(body);
     buf_free(&req->body);
     return chat_admit(s, req);

@@ -1151,12 +1151,19 @@ bool llm_engine_report(const llm_engine_t *engine, const uint32_t *routes, size_
 
 uint64_t llm_engine_news(const llm_engine_t *engine) { return engine->news; }
 
+/* Has nobody been answered there for a while? */
+static bool is_silent(const llm_endpoint_t *endpoint, uint64_t now_ns) {
+    return endpoint->answered_ns == 0 || now_ns > endpoint->answered_ns + LLM_SILENT_MS * MILLISECOND;
+}
+
 bool llm_engine_waits_long(const llm_engine_t *engine, uint64_t tag, uint64_t now_ns) {
     const llm_call_t *call = idmap_get(&engine->calls, tag);
     uint64_t reopens_ns;
     if (!call || call->has_unit || !call_waits(call)) return false;
-    return call->state == CALL_HELD ||
-           endpoint_state(call->route->endpoint, now_ns, &reopens_ns) != ENDPOINT_OPEN;
+    const llm_endpoint_t *endpoint = call->route->endpoint;
+    if (call->state == CALL_HELD || endpoint_state(endpoint, now_ns, &reopens_ns) != ENDPOINT_OPEN)
+        return true;
+    return call->state == CALL_BACKING_OFF && is_silent(endpoint, now_ns);
 }
 
 /* --- decisions of others --- */

@@ -112,7 +112,9 @@ void llm_engine_cancel(llm_engine_t *engine, uint64_t tag);
 /* The id of the call's endpoint while the call holds no unit: it waits for a unit, for a permit of this
  * endpoint, for a retry, until the endpoint opens, or is held. 0: it does not wait, or the tag is unknown. */
 uint64_t llm_engine_waits_for(const llm_engine_t *engine, uint64_t tag);
-/* Does the call wait for an endpoint that takes nothing for now, or is it held? */
+/* Does the call wait for an endpoint that takes nothing for now: is it held, is the endpoint closed or final,
+ * or does the call wait for a retry while nobody has been answered for LLM_SILENT_MS? A run that ends does
+ * not wait for it. */
 bool llm_engine_waits_long(const llm_engine_t *engine, uint64_t tag, uint64_t now_ns);
 /* How long the call has waited in all since it was submitted: for a permit, a unit, a retry or a closed
  * endpoint, not for an answer. 0: the tag is unknown. llm_answer_t.waited_ns says the same at the end. */
