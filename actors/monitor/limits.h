@@ -11,6 +11,9 @@
 /* s; without a terminal a progress line is logged so often */
 #define PLAIN_EVERY_S 5
 
+/* the numbers of a report: series of the whole run, and the text of a pipeline at its longest (16 MiB) */
+#define REPORT_PAGE_BYTES_MAX ((size_t)64 << 20)
+
 /* samples of the rates: at one each REDRAW_NS they span the last six seconds */
 #define RATE_SAMPLES 32
 

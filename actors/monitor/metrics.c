@@ -129,9 +129,7 @@ static void count_for_the_only_endpoint(metrics_t *m) {
 }
 
 void metrics_take_end(metrics_t *m, const MSG_SUMMARY *last, uint64_t now) {
-    reasons_t reasons = m->tally.reasons;
-    tally_read(&m->tally, &last->values, &last->latency, (slice_t){0});
-    m->tally.reasons = reasons;
+    tally_read(&m->tally, &last->values, &last->latency, last->reasons);
     endpoints_end(&m->endpoints, now);
     count_what_endpoints_tell(m);
     metrics_refresh(m, now);

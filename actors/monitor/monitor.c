@@ -123,6 +123,16 @@ static void on_stats(monitor_t *m, const MSG_STATS *stats, uint64_t now) {
     }
 }
 
+/* The page of --report: the numbers of this moment, and the summary. */
+static void write_report(monitor_t *m, uint64_t now) {
+    err_t err;
+    metrics_tick(m->metrics, now);
+    if (report_page_write(&m->args.report, m->metrics, now, &err) == SDG_OK)
+        log_info("run", "report: %s", m->args.report.path);
+    else
+        log_error("run", "%s", err.text);
+}
+
 static void print(const buf_t *text) {
     if (text->len && write(STDERR_FILENO, text->data, text->len) < 0) {
         /* stderr is closed: nobody reads it */
@@ -152,6 +162,7 @@ static void on_summary(monitor_t *m, const MSG_SUMMARY *s, uint64_t now) {
     if (m->args.summary) print(&text);
     if (!m->args.summary && m->args.failed_line) print(&line);
     m->metrics->end.summary = buf_take(&text, NULL);
+    if (m->args.report.path) write_report(m, now);
     buf_free(&line);
     free(ending);
 }
@@ -194,7 +205,9 @@ static void sample_memory(monitor_t *m, uint64_t now) {
 
 /* ---- life */
 
-static bool is_detailed(const monitor_t *m) { return m->http || m->args.memory_threshold_bytes; }
+static bool has_charts(const monitor_t *m) { return m->http || m->args.report.path; }
+
+static bool is_detailed(const monitor_t *m) { return has_charts(m) || m->args.memory_threshold_bytes; }
 
 /* A run that has ended stays on its pages for as long as it was asked to, or until they have seen it. */
 static bool has_lingered(const monitor_t *m, uint64_t now) {
@@ -208,7 +221,7 @@ static uint64_t after(void *self, uint64_t now) {
     draw(m, now);
     say_troubles(m, now);
     if (is_detailed(m)) sample_memory(m, now);
-    if (m->http && now - m->metrics->ticked_ns >= SECOND && !m->metrics->end.ended)
+    if (has_charts(m) && now - m->metrics->ticked_ns >= SECOND && !m->metrics->end.ended)
         metrics_tick(m->metrics, now);
     if (m->http) monitor_http_run(m->http); /* also closes idle connections */
     if (!m->linger_until_ns) return REDRAW_NS;
@@ -258,7 +271,8 @@ void monitor_actor(zsock_t *pipe, void *args) {
     err_t err;
     m->args = *(monitor_args_t *)args;
     m->started_ns = clock_now_ns();
-    m->metrics = metrics_new(m->args.mode, m->args.listen_fd >= 0, m->started_ns, clock_unix_ms());
+    m->metrics = metrics_new(m->args.mode, m->args.listen_fd >= 0 || m->args.report.path, m->started_ns,
+                             clock_unix_ms());
     m->metrics->now.japanese = m->args.japanese;
     m->metrics->now.elsewhere = m->args.mode && strcmp(m->args.mode, "submit") == 0;
     m->pull = link_socket(ZMQ_PULL, 0, SOCKET_HWM);

@@ -22,6 +22,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "actors/monitor/report_page.h"
+
 typedef struct monitor_args {
     const char *endpoint; /* to bind */
     bool progress;        /* show progress at all */
@@ -36,6 +38,7 @@ typedef struct monitor_args {
     int listen_fd;      /* of monitor_http_listen, taken over; -1: no web server */
     uint64_t linger_ms; /* LINGER_UNTIL_SEEN: until open pages have seen the end, LINGER_SEEN_MS at most */
     uint64_t memory_threshold_bytes; /* warn above it; 0: never */
+    report_page_t report;            /* written at the end; borrowed */
 } monitor_args_t;
 
 #define LINGER_UNTIL_SEEN UINT64_MAX

@@ -112,7 +112,8 @@ static void start_monitor(runtime_t *rt, const local_run_t *run) {
                            .japanese = run->japanese,
                            .mode = run->own_scheduler ? "run" : "submit",
                            .listen_fd = run->metrics_fd,
-                           .memory_threshold_bytes = run->memory_threshold_bytes};
+                           .memory_threshold_bytes = run->memory_threshold_bytes,
+                           .report = run->report};
     rt->monitor = actor_spawn(monitor_actor, &args);
     run->client->monitor = "inproc://monitor";
 }

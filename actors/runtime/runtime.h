@@ -32,6 +32,7 @@ typedef struct local_run {
     uint64_t linger_ms;
     int metrics_fd;                  /* of runtime_metrics_listen, taken over; -1: none */
     uint64_t memory_threshold_bytes; /* 0: not watched */
+    report_page_t report;            /* borrowed; without path: none is wanted */
     unsigned worker_threads;         /* own_scheduler only */
     unsigned worker_processes;
     unsigned python_workers;

@@ -28,6 +28,13 @@ static void write_word(const char *word, buf_t *out) {
     buf_addc(out, '\'');
 }
 
+static void write_words(const char *words, size_t len, buf_t *out) {
+    for (size_t at = 0; at < len; at += strlen(words + at) + 1) {
+        if (at) buf_addc(out, ' ');
+        write_word(words + at, out);
+    }
+}
+
 void command_line_write_again(const char *words, size_t len, buf_t *out) {
     bool retries = false;
     for (size_t at = 0; at < len; at += strlen(words + at) + 1) {
@@ -40,7 +47,8 @@ void command_line_write_again(const char *words, size_t len, buf_t *out) {
     if (!retries) buf_adds(out, " --retry-failed");
 }
 
-char *command_line_again(void) {
+/* What `write` makes of the words this process was started with. */
+static char *written(void (*write)(const char *words, size_t len, buf_t *out)) {
     char words[COMMAND_LINE_BYTES_MAX];
     buf_t out;
     FILE *f = fopen("/proc/self/cmdline", "rb");
@@ -48,6 +56,10 @@ char *command_line_again(void) {
     if (f) fclose(f);
     if (len == 0 || len == sizeof words || words[len - 1] != '\0') return NULL;
     buf_init(&out, 8 * sizeof words);
-    command_line_write_again(words, len, &out);
+    write(words, len, &out);
     return buf_take(&out, NULL);
 }
+
+char *command_line(void) { return written(write_words); }
+
+char *command_line_again(void) { return written(command_line_write_again); }

@@ -6,6 +6,8 @@
 
 #include "core/base/buf.h"
 
+/* The command line as it was typed. Owned by the caller; NULL when it cannot be read. */
+char *command_line(void);
 /* The command line that asks the failed rows of this one again: with --retry-failed, and without --overwrite,
  * which starts anew. Owned by the caller; NULL when it cannot be read. */
 char *command_line_again(void);

@@ -361,6 +361,10 @@ const flag_row_t flag_rows[] = {
      .check = host_port_check, .key = "metrics.listen", .sample = "127.0.0.1:9464",
      .english = "dashboard, /metrics and /stats.json, e.g. 127.0.0.1:9464",
      .japanese = "ダッシュボード・/metrics・/stats.json。例 127.0.0.1:9464"},
+    {"report", 0, BOTH, GROUP_SCREEN, FLAG_SWITCH, TO_RUN(report),
+     .english =
+         "write OUTPUT.report.html at the end: summary, charts, failures, settings, the pipeline; one file",
+     .japanese = "終了時に OUTPUT.report.html を書く（要約、グラフ、失敗、設定、パイプラインを1ファイルに）"},
     {"metrics-linger", 0, BOTH, GROUP_SCREEN, FLAG_NUMBER, TO_RUN(metrics_linger_s),
      .max = METRICS_LINGER_S_MAX, .unit = "S", .key = "metrics.linger", .sample = "0",
      .english =

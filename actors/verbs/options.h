@@ -51,6 +51,7 @@ typedef struct run_options {
     bool memory_monitoring;
     uint64_t memory_threshold_mb;
     bool no_network, json; /* doctor */
+    bool report;           /* X.report.html at the end */
     bool no_progress, random_input, meta;
 } run_options_t;
 

@@ -16,6 +16,7 @@
 #include "actors/verbs/options.h"
 #include "actors/verbs/prepare.h"
 #include "actors/verbs/run_files.h"
+#include "actors/verbs/run_report.h"
 #include "actors/verbs/run_store.h"
 #include "actors/verbs/trace.h"
 #include "core/base/limits.h"
@@ -132,7 +133,8 @@ static int open_data(const run_options_t *o, const pipeline_t *p, const buf_t *y
 
 /* Opens what the run keeps (journal, contexts), then starts the actors and waits for their end. On failure
  * everything that was taken over is closed here. */
-static int run_actors(verb_t verb, run_options_t *o, const pipeline_t *p, client_args_t *c, int metrics_fd) {
+static int run_actors(verb_t verb, run_options_t *o, const pipeline_t *p, client_args_t *c,
+                      const report_page_t *report, int metrics_fd) {
     err_t err;
     run_store_t store;
     local_run_t run = {.client = c,
@@ -152,7 +154,8 @@ static int run_actors(verb_t verb, run_options_t *o, const pipeline_t *p, client
                        .options = &o->job,
                        .fsync = o->fsync,
                        .metrics_fd = metrics_fd,
-                       .memory_threshold_bytes = o->memory_monitoring ? o->memory_threshold_mb << 20 : 0};
+                       .memory_threshold_bytes = o->memory_monitoring ? o->memory_threshold_mb << 20 : 0,
+                       .report = *report};
     if (run_store_open(&store, o, p, c, &run, &err) != SDG_OK) {
         fprintf(stderr, "sdg: %s\n", err.text);
         reader_close(&c->reader);
@@ -231,11 +234,15 @@ static int check_and_run(verb_t verb, run_options_t *o, int *metrics_fd) {
         memory_split_t share = share_memory(verb, o, &c);
         choose_windows(o, &c, row_bytes, &share);
         code = EXIT_DATA;
-        if (open_data(o, p, &yaml, &c) == SDG_OK) {
+        report_page_t report;
+        if (run_report_make(o, p, &yaml, &report, &err) != SDG_OK) {
+            fprintf(stderr, "sdg: %s\n", err.text);
+        } else if (open_data(o, p, &yaml, &c) == SDG_OK) {
             say_windows(&c, row_bytes);
-            code = run_actors(verb, o, p, &c, *metrics_fd);
+            code = run_actors(verb, o, p, &c, &report, *metrics_fd);
             *metrics_fd = -1;
         }
+        run_report_free(&report);
         free(endpoints);
         free(folder);
     }

@@ -108,6 +108,7 @@ typedef struct llm_call {
     llm_route_t *route;
     replica_t *replica;        /* while in flight */
     replica_set_t refused_by;  /* replicas that have refused it */
+    uint64_t refused_ns;       /* when the last of them did */
     bool unreached;            /* the last of them could not be reached */
     http_transfer_t *transfer; /* while in flight */
     size_t due_place;          /* in engine->back_offs; 0: in none */
@@ -342,11 +343,19 @@ static void trouble_note(llm_engine_t *engine, llm_endpoint_t *endpoint, const r
 
 /* --- what becomes of a call --- */
 
+enum { SAME_REASON_BYTES = 40 }; /* reasons that begin with so many equal bytes are one */
+
 /* The error of a call: the last reason, and what was done about it. */
 static void failure_describe(llm_answer_t *answer, const err_t *reason) {
     char tries[48] = "";
     if (answer->attempts > 1) snprintf(tries, sizeof tries, " (after %u attempts)", answer->attempts);
     err_set(&answer->error, reason->code, "%s%s", reason->text, tries);
+    if (answer->text.kind != VALUE_STRING) return;
+    /* What was kept in full may be of an earlier request. */
+    bool same = strncmp(answer->text.string->data, reason->text, SAME_REASON_BYTES) == 0;
+    char *full = same ? xasprintf("%s%s", answer->text.string->data, tries) : NULL;
+    value_replace(&answer->text, full ? value_text(full) : value_null());
+    free(full);
 }
 
 /* The server gave a completion, perhaps a blank one. */
@@ -440,6 +449,7 @@ static void call_hold(llm_call_t *call, uint64_t now_ns) {
 static void call_refused(llm_engine_t *engine, llm_call_t *call, size_t replica, bool unreached,
                          llm_cause_t cause, const err_t *reason, uint64_t now_ns) {
     replica_set_add(&call->refused_by, replica);
+    call->refused_ns = now_ns;
     call->unreached = unreached;
     call->answer.cause = cause;
     call->answer.error = *reason;
@@ -471,13 +481,12 @@ static void call_release(llm_engine_t *engine, llm_call_t *call, bool again, uin
     call_finish(engine, call, cause);
 }
 
-/* The endpoint has answered a request that was sent at this time. That says something about calls that were
- * refused before then: requests that are on their way at the same time may be looked at in any order, and the
- * key may have been revoked between them. */
+/* The endpoint has answered a request that was sent at this time. What was sent before the call was refused
+ * says nothing: the key may have been revoked in between. */
 static void held_judge(llm_engine_t *engine, llm_endpoint_t *endpoint, uint64_t sent_ns, uint64_t now_ns) {
     RING_EACH(&endpoint->held, node) {
         llm_call_t *call = RING_OWNER(node, llm_call_t, place);
-        if (call->since_ns <= sent_ns) call_release(engine, call, true, now_ns);
+        if (call->refused_ns < sent_ns) call_release(engine, call, true, now_ns);
     }
 }
 

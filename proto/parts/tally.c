@@ -123,15 +123,19 @@ void tally_write_outcomes(const tally_t *t, const samples_t *samples, buf_t *out
     value_free(v);
 }
 
+/* {"reason": count, ...}, or what tally_write_outcomes has written. */
 static void read_reasons(tally_t *t, slice_t json) {
     value_t v;
-    if (json.len == 0 || json.len > REASONS_JSON_BYTES ||
+    if (json.len == 0 || json.len > OUTCOMES_JSON_BYTES ||
         json_parse_text(json.data, json.len, &v, NULL) != SDG_OK)
         return;
-    for (size_t i = 0; v.kind == VALUE_OBJECT && i < object_count(v); i++) {
-        value_t n = object_value_peek(v, i);
+    value_t failed =
+        v.kind == VALUE_OBJECT ? object_get_peek(v, "failed", strlen("failed"), NULL) : value_null();
+    value_t counts = failed.kind == VALUE_OBJECT ? failed : v;
+    for (size_t i = 0; counts.kind == VALUE_OBJECT && i < object_count(counts); i++) {
+        value_t n = object_value_peek(counts, i);
         char text[ROW_REASON_MAX];
-        snprintf(text, sizeof text, "%s", object_key_peek(v, i)->data);
+        snprintf(text, sizeof text, "%s", object_key_peek(counts, i)->data);
         if (n.kind == VALUE_INT && n.integer > 0) tally_failure(t, text, (uint64_t)n.integer);
     }
     value_free(v);
