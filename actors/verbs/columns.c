@@ -203,17 +203,26 @@ static bool judge_text(const columns_t *c, const mention_t *m, buf_t *text, buf_
 }
 
 static void judge_partly(const columns_t *c, const mention_t *m, uint64_t found, buf_t *text, buf_t *advice) {
-    buf_addf(text, "{%s} of '%s': %" PRIu64 " of the first %" PRIu64 " rows have no such column", m->name,
-             m->block, c->rows - found, c->rows);
+    buf_addf(text, "{%s} of '%s': %" PRIu64 " of the first %" PRIu64 " rows ha%s no such column", m->name,
+             m->block, c->rows - found, c->rows, c->rows - found == 1 ? "s" : "ve");
     buf_addf(advice, "it is empty there");
+}
+
+/* "row" or "1000 rows", behind "the first". */
+static void rows_add(buf_t *text, uint64_t rows) {
+    if (rows == 1)
+        buf_adds(text, "row");
+    else
+        buf_addf(text, "%" PRIu64 " rows", rows);
 }
 
 /* "{user.nmae}": the column is there, and what is looked for inside it is not. */
 static bool judge_inside(const columns_t *c, const mention_t *m, buf_t *text, buf_t *advice) {
     size_t root = strcspn(m->name, ".[");
     if (!m->name[root] || !has_column(c, m->name, root)) return false;
-    buf_addf(text, "{%s} of '%s': the column '%.*s' has no '%s' in the first %" PRIu64 " rows", m->name,
-             m->block, (int)root, m->name, m->name + root + (m->name[root] == '.'), c->rows);
+    buf_addf(text, "{%s} of '%s': the column '%.*s' has no '%s' in the first ", m->name, m->block, (int)root,
+             m->name, m->name + root + (m->name[root] == '.'));
+    rows_add(text, c->rows);
     buf_addf(advice, "correct the name");
     return true;
 }
@@ -230,10 +239,9 @@ static const char *renamed_to(const columns_t *c, const char *name) {
 static void judge_missing(const columns_t *c, const mention_t *m, buf_t *text, buf_t *advice) {
     const char *near = nearest(c, m->name), *img = m->kind == MENTION_IMAGE ? ".img" : "";
     if (judge_inside(c, m, text, advice)) return;
-    buf_addf(text,
-             "{%s%s} of '%s' is no column of the first %" PRIu64
-             " row%s, and nothing in the pipeline supplies it",
-             m->name, img, m->block, c->rows, c->rows == 1 ? "" : "s");
+    buf_addf(text, "{%s%s} of '%s' is no column of the first ", m->name, img, m->block);
+    rows_add(text, c->rows);
+    buf_adds(text, ", and nothing in the pipeline supplies it");
     if (renamed_to(c, m->name))
         buf_addf(advice, "--mapping renames it: write {%s%s}", renamed_to(c, m->name), img);
     else if (near && is_placeholder(near))

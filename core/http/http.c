@@ -80,6 +80,7 @@ struct http_transfer {
     long status;
     int socket_error;              /* errno of a socket that could not be made; 0: none */
     long os_error;                 /* of the last connection that failed */
+    bool undecoded;                /* set on the handle now */
     bool get;                      /* the method set on the handle now is GET */
     const http_headers_t *headers; /* set on the handle now */
     uint32_t timeout_ms;           /* set on the handle now */
@@ -90,6 +91,7 @@ struct http_target {
     ring_node_t node; /* in `targets` of the http_t */
     CURLU *url;       /* parsed once */
     bool tls, http2;
+    bool undecoded;  /* it names encodings that are none, such as utf-8: its answers are taken as they come */
     ring_t idle;     /* handles with all options set */
     uint32_t in_use; /* handles that are not idle */
 };
@@ -340,6 +342,8 @@ static void transfer_set(http_transfer_t *t, const http_post_t *post) {
     if (t->headers != post->headers) curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, post->headers);
     if (t->timeout_ms != post->timeout_ms)
         curl_easy_setopt(t->easy, CURLOPT_TIMEOUT_MS, (long)post->timeout_ms);
+    if (t->undecoded != t->target->undecoded) curl_easy_setopt(t->easy, CURLOPT_HTTP_CONTENT_DECODING, 0L);
+    t->undecoded = t->target->undecoded;
     t->headers = post->headers;
     t->timeout_ms = post->timeout_ms;
     t->owner = post->owner;
@@ -402,11 +406,17 @@ static int descriptor_error(const http_t *http) {
     return 0;
 }
 
+/* "Content-Encoding: utf-8" is a mistake of the server; the body is plain, and further ones will be, too. */
+static bool names_no_encoding(const http_transfer_t *t) {
+    return t->result == CURLE_BAD_CONTENT_ENCODING && strstr(t->reason, "nrecognized content encoding");
+}
+
 static void transfer_finish(http_t *http, http_transfer_t *t, CURLcode result) {
     t->latency_ns = clock_now_ns() - t->started_ns;
     t->result = result;
     t->status = 0;
     t->os_error = 0;
+    if (names_no_encoding(t)) t->target->undecoded = true;
     curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &t->status);
     if (result == CURLE_COULDNT_CONNECT) curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &t->os_error);
     if (result != CURLE_OK && t->socket_error) t->os_error = t->socket_error;

@@ -64,8 +64,19 @@ static void part_add(chat_said_t *said, value_t part) {
         text_add(&said->content, chat_field(part, "text"));
 }
 
+/* Is it a part of content that is a list, sent alone? */
+static bool is_part(value_t content) {
+    return chat_field(content, "type").kind == VALUE_STRING ||
+           chat_field(content, "text").kind == VALUE_STRING;
+}
+
+/* Content is a text, a part or a list of parts. JSON in place of a text (a number, an object that is no part)
+ * counts as the text of that JSON. */
 static void content_add(chat_said_t *said, value_t content) {
-    if (content.kind == VALUE_OBJECT) part_add(said, content);
+    bool is_json = content.kind == VALUE_INT || content.kind == VALUE_BIGINT || content.kind == VALUE_REAL ||
+                   (content.kind == VALUE_OBJECT && object_count(content) > 0 && !is_part(content));
+    if (is_json) json_write(&said->content, content, JSON_COMPACT);
+    if (content.kind == VALUE_OBJECT && !is_json) part_add(said, content);
     for (size_t i = 0; content.kind == VALUE_LIST && i < list_count(content); i++)
         part_add(said, list_peek(content, i));
     text_add(&said->content, content);
@@ -193,7 +204,7 @@ static llm_cause_t refusal_tell(const chat_said_t *said, err_t *err) {
 static llm_cause_t blank_judge(const chat_said_t *said, err_t *err) {
     static const char *const filters[] = {"content_filter",     "safety",    "recitation",
                                           "prohibited_content", "blocklist", NULL};
-    static const char *const cuts[] = {"length", "max_tokens", NULL};
+    static const char *const cuts[] = {"length", "max_tokens", "model_length", NULL};
     static const char *const refusals[] = {"refusal", NULL};
     static const char *const tools[] = {"tool_calls", "function_call", "tool_use", NULL};
     if (finished_by(said, refusals)) return refusal_tell(said, err);

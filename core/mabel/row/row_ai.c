@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum { BODY_FIRST = 1024 }; /* bytes reserved for a request body at once: most bodies fit */
 
@@ -30,10 +31,17 @@ int row_llm_begin(row_t *row) {
     return SDG_OK;
 }
 
+/* Did the answer end because it had as many tokens as it may have? Some servers say `max_tokens`. */
+static bool is_cut_by_length(const llm_answer_t *answer) {
+    static const char *const reasons[] = {"length", "max_tokens", "model_length"};
+    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
+        if (strcasecmp(answer->finish_reason, reasons[i]) == 0) return true;
+    return false;
+}
+
 /* Is it an answer that ends before its end? */
 static bool is_cut(const llm_answer_t *answer) {
-    return strcmp(answer->finish_reason, "length") == 0 ||
-           strcmp(answer->finish_reason, "content_filter") == 0;
+    return is_cut_by_length(answer) || strcmp(answer->finish_reason, "content_filter") == 0;
 }
 
 /* Retries that never became an answer cost requests and tokens, too; the engine has added them up. */
@@ -352,7 +360,7 @@ static bool answer_cut(row_t *row, const ai_block_t *ai) {
         row_trace_add(row, "cut", value_bool(true));
         return row_ai_start(row);
     }
-    bool by_length = strcmp(row->answer.finish_reason, "length") == 0;
+    bool by_length = is_cut_by_length(&row->answer);
     err_set(&row->err, SDG_ELIMIT, "the answer was cut%s (finish_reason %s)%s", row->was_cut ? " twice" : "",
             row->answer.finish_reason, by_length ? ": raise max_tokens" : "");
     return answer_failed(row, "truncated");
