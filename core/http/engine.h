@@ -132,6 +132,7 @@ typedef struct llm_load { /* gauges and counters since the start */
     uint32_t in_flight, queued, backing_off, held;
     uint64_t requests;          /* HTTP requests sent */
     uint64_t succeeded, failed; /* calls; cancelled ones are neither */
+    uint64_t faulted;           /* of the failed ones: endpoint_report_t.faulted */
     uint64_t prompt_tokens, completion_tokens;
     uint64_t retries[LLM_CAUSES];
 } llm_load_t;
