@@ -1200,7 +1200,8 @@ void llm_engine_set_final(llm_engine_t *engine, uint64_t id) {
 /* --- the engine --- */
 
 llm_engine_t *llm_engine_new(const llm_engine_options_t *options, err_t *err) {
-    http_options_t http_options = {.connections_max = options->connections_max};
+    http_options_t http_options = {.connections_max = options->connections_max,
+                                   .sockets_max = options->in_flight_max};
     http_t *http = http_new(&http_options, err);
     if (!http) return NULL;
     llm_engine_t *engine = xcalloc(1, sizeof *engine);
