@@ -39,7 +39,7 @@ enum {
     HANG_LOOK_MS = 500,    /* how often a hanging request is looked at: is its client still there? */
     STATUS_MAX = 600,      /* one more than the last HTTP status */
     LISTEN_BACKLOG = 4096, /* connections that wait for accept */
-    FDS_SPARE = 64         /* descriptors beside those of connections */
+    FDS_SPARE = 24         /* descriptors beside those of connections: 8 are used, the rest is for files */
 };
 
 typedef enum request_stage {
@@ -78,6 +78,8 @@ typedef struct server {
     heap_t timers; /* suspended requests by due time */
     ring_t queue;  /* requests that wait for a running slot */
     unsigned running, queued;
+    double tokens; /* in the bucket of --rate, at bucket_ns */
+    uint64_t bucket_ns;
     uint64_t started_ns, chats, in_flight, in_flight_max, prompt_tokens, completion_tokens;
     uint64_t by_status[STATUS_MAX], by_fault[MOCK_FAULTS_MAX], resets, gone;
     bool ending;
@@ -208,7 +210,7 @@ static void plan_headers(const mock_plan_t *plan, struct MHD_Response *response)
         MHD_add_response_header(response, name, object_value_peek(plan->headers, i).string->data);
     }
     if (!typed) MHD_add_response_header(response, "Content-Type", "application/json");
-    if (plan->retry_after) MHD_add_response_header(response, "Retry-After", plan->retry_after);
+    if (plan->retry_after[0] != '\0') MHD_add_response_header(response, "Retry-After", plan->retry_after);
 }
 
 static enum MHD_Result send_made(server_t *s, request_t *req, unsigned status, struct MHD_Response *made) {
@@ -357,13 +359,35 @@ static enum MHD_Result chat_admit(server_t *s, request_t *req) {
     return MHD_YES;
 }
 
+/* Takes a token out of the bucket of --rate; false when there is none: *missing_s is how long one will take.
+ */
+static bool bucket_take(server_t *s, double *missing_s) {
+    const mock_options_t *o = &s->options;
+    if (o->rate <= 0) return true;
+    uint64_t now_ns = clock_now_ns();
+    double burst = o->burst > 0 ? o->burst : o->rate > 10 ? o->rate / 5 : 1;
+    double come = (double)(now_ns - s->bucket_ns) / 1e9 * o->rate;
+    s->tokens = s->tokens + come < burst ? s->tokens + come : burst;
+    s->bucket_ns = now_ns;
+    *missing_s = (1 - s->tokens) / o->rate;
+    if (s->tokens < 1) return false;
+    s->tokens--;
+    return true;
+}
+
 static enum MHD_Result on_chat(server_t *s, request_t *req) {
     value_t body = value_null();
     err_t err = {0};
     chat_count(s, req);
     json_parse_text(req->body.data ? req->body.data : "", req->body.len, &body, &err);
     request_log(s, req, body);
-    chat_plan(s, req, body, &err);
+    double missing_s;
+    if (bucket_take(s, &missing_s)) {
+        chat_plan(s, req, body, &err);
+    } else {
+        mock_plan_refuse(&req->plan, 429, "Rate limit reached (simulated).");
+        mock_plan_retry_after(&req->plan, &s->options, missing_s);
+    }
     value_free(body);
     buf_free(&req->body);
     return chat_admit(s, req);
@@ -475,18 +499,23 @@ static int server_listen(server_t *s, err_t *err) {
 }
 
 /* Raises the limit of open files as far as the system allows, and fits the number of connections into it. */
-static void files_limit(server_t *s) {
+static int files_limit(server_t *s, err_t *err) {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit)) return;
+    if (getrlimit(RLIMIT_NOFILE, &limit)) return SDG_OK;
     rlim_t wanted = s->options.conns_max + FDS_SPARE;
     if (limit.rlim_cur < wanted) {
         limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
         setrlimit(RLIMIT_NOFILE, &limit);
     }
-    if (limit.rlim_cur >= wanted) return;
-    s->options.conns_max = limit.rlim_cur > 2 * FDS_SPARE ? (unsigned)limit.rlim_cur - FDS_SPARE : FDS_SPARE;
+    if (limit.rlim_cur >= wanted) return SDG_OK;
+    if (limit.rlim_cur <= FDS_SPARE)
+        return err_set(err, SDG_ELIMIT,
+                       "`ulimit -n %llu` allows too few open files: at least %d are needed: raise it",
+                       (unsigned long long)limit.rlim_cur, FDS_SPARE + 1);
+    s->options.conns_max = (unsigned)limit.rlim_cur - FDS_SPARE;
     fprintf(stderr, "sdg mock-llm: only %u connections: the limit of open files is %llu (ulimit -n)\n",
             s->options.conns_max, (unsigned long long)limit.rlim_cur);
+    return SDG_OK;
 }
 
 static struct MHD_Response *json_response(buf_t *body) {
@@ -638,8 +667,8 @@ static void summary_print(const server_t *s) {
 }
 
 static int server_run(server_t *s, err_t *err) {
+    if (files_limit(s, err)) return EXIT_RUNTIME;
     if (files_open(s, err)) return EXIT_USAGE;
-    files_limit(s);
     s->signal_fd = signals_take(err);
     if (s->signal_fd < 0 || server_listen(s, err)) return EXIT_RUNTIME;
     pages_make(s);

@@ -123,9 +123,26 @@ int mock_latency_read(void *options, const char *text, err_t *err) {
     return spread_read(text, MOCK_DELAY_MS_MAX, &((mock_options_t *)options)->latency_ms, err);
 }
 
+/* "N/s" or "N/m". */
+int mock_rate_read(void *options, const char *text, err_t *err) {
+    mock_options_t *o = options;
+    const char *slash = strchr(text, '/');
+    bool minutes = slash && strcmp(slash, "/m") == 0;
+    char number[32] = {0};
+    size_t len = slash ? (size_t)(slash - text) : 0;
+    if (len == 0 || len >= sizeof number || !(minutes || strcmp(slash, "/s") == 0))
+        return err_set(err, SDG_EINVAL, "takes N/s or N/m, not '%s'", text);
+    memcpy(number, text, len);
+    int rc = number_read(number, 0.001, MOCK_COUNT_MAX, &o->rate, err);
+    if (minutes) o->rate /= 60;
+    return rc;
+}
+
 int mock_retry_after_check(const char *text, err_t *err) {
     double seconds;
-    return number_read(text, 0, 1e6, &seconds, err);
+    if (strcmp(text, "auto") == 0 || strcmp(text, "none") == 0) return SDG_OK;
+    if (number_read(text, 0, 1e6, &seconds, NULL) == SDG_OK) return SDG_OK;
+    return err_set(err, SDG_EINVAL, "takes a number of seconds, auto or none, not '%s'", text);
 }
 
 void mock_options_prepare(void *options) {

@@ -47,7 +47,10 @@ typedef struct mock_options {
     mock_spread_t tokens; /* least completion tokens; median 0: as long as the answer is */
     mock_fault_t faults[MOCK_FAULTS_MAX];
     size_t fault_count;
-    const char *retry_after; /* the Retry-After of injected 429 and 503; NULL: none */
+    /* The Retry-After of its 429 and 503: seconds, "auto", or "none" and NULL: none. */
+    const char *retry_after;
+    double rate;    /* answers a second that its token bucket passes; 0: it has none */
+    unsigned burst; /* tokens that the bucket holds; 0: what comes in a fifth of a second, at least 1 */
     double slow_ms;
     uint64_t seed;
     unsigned running_max; /* 0: no limit */
@@ -65,6 +68,7 @@ int mock_answer_read(void *options, const char *text, err_t *err);
 int mock_answer_file_read(void *options, const char *path, err_t *err);
 int mock_tokens_read(void *options, const char *text, err_t *err);  /* N or lognormal:MEDIAN:SIGMA */
 int mock_latency_read(void *options, const char *text, err_t *err); /* N or lognormal:MEDIAN:SIGMA, ms */
+int mock_rate_read(void *options, const char *text, err_t *err);    /* N/s or N/m */
 int mock_retry_after_check(const char *text, err_t *err);
 
 #endif

@@ -12,6 +12,7 @@
 #include "core/base/text.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { CHARS_PER_TOKEN = 4 }; /* the usual estimate for English text */
@@ -63,6 +64,15 @@ void mock_plan_refuse(mock_plan_t *plan, unsigned status, const char *message) {
              code ? code : "null", code ? "\"" : "");
 }
 
+void mock_plan_retry_after(mock_plan_t *plan, const mock_options_t *o, double seconds) {
+    const char *wanted = o->retry_after;
+    if (!wanted || strcmp(wanted, "none") == 0) return;
+    if (strcmp(wanted, "auto") == 0)
+        snprintf(plan->retry_after, sizeof plan->retry_after, "%.0f", seconds > 1 ? ceil(seconds) : 1);
+    else
+        snprintf(plan->retry_after, sizeof plan->retry_after, "%s", wanted);
+}
+
 static void plan_status_fault(mock_plan_t *plan, const mock_options_t *o, int fault) {
     unsigned status = o->faults[fault].status;
     const char *message = status == 429   ? "Rate limit reached (simulated)."
@@ -71,7 +81,7 @@ static void plan_status_fault(mock_plan_t *plan, const mock_options_t *o, int fa
     mock_plan_refuse(plan, status, message);
     plan->fault = fault;
     plan->at_once = status == 429 || status == 503;
-    if (plan->at_once) plan->retry_after = o->retry_after;
+    if (plan->at_once) mock_plan_retry_after(plan, o, 1);
 }
 
 static bool value_at(value_t object, const char *key, value_t *out) {

@@ -18,12 +18,12 @@ typedef enum mock_ending {
 typedef struct mock_plan {
     mock_ending_t ending;
     unsigned status;
-    value_t headers;         /* object name -> text, or null; owned */
-    const char *retry_after; /* header value, or NULL; borrowed from the options */
-    buf_t body;              /* owned */
-    uint64_t delay_ns;       /* before the ending */
-    bool at_once;            /* a refusal: does not wait for a running slot */
-    int fault;               /* index in options.faults, or -1 */
+    value_t headers;      /* object name -> text, or null; owned */
+    char retry_after[24]; /* header value, or "" */
+    buf_t body;           /* owned */
+    uint64_t delay_ns;    /* before the ending */
+    bool at_once;         /* a refusal: does not wait for a running slot */
+    int fault;            /* index in options.faults, or -1 */
     uint64_t prompt_tokens;
     uint64_t completion_tokens;
 } mock_plan_t;
@@ -33,6 +33,8 @@ void mock_plan_make(mock_plan_t *plan, const mock_options_t *o, mock_rules_t *ru
                     uint64_t n);
 /* A refusal with an OpenAI-style error body. */
 void mock_plan_refuse(mock_plan_t *plan, unsigned status, const char *message);
+/* Adds the Retry-After that the options want; "auto" is `seconds` in whole ones. */
+void mock_plan_retry_after(mock_plan_t *plan, const mock_options_t *o, double seconds);
 void mock_plan_free(mock_plan_t *plan);
 
 #endif

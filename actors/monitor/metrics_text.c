@@ -372,10 +372,12 @@ enum { RETRIED_COUNT = sizeof RETRIED / sizeof *RETRIED };
 
 static const char *const STATES[ENDPOINT_STATES] = {"open", "closed", "final"};
 
-/* After the end nothing waits any more; only what was given up stays so. */
+/* After the end nothing waits any more. What was given up stays so, and so does what may be why the run ended
+ * early. */
 static trouble_kind_t kind_now(const metrics_t *m, const endpoint_report_t *r) {
     trouble_kind_t kind = trouble_kind(r);
-    return m->end.ended && kind != TROUBLE_FINAL ? TROUBLE_NONE : kind;
+    bool stays = kind == TROUBLE_FINAL || (m->end.early && kind == TROUBLE_STUCK);
+    return m->end.ended && !stays ? TROUBLE_NONE : kind;
 }
 
 static size_t endpoints_shown(const metrics_t *m) {

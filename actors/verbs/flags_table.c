@@ -323,6 +323,16 @@ const flag_row_t flag_rows[] = {
     {"max-queue", 0, MOCK, GROUP_MOCK_TIME, FLAG_NUMBER, TO_MOCK(queue_max), .max = MOCK_COUNT_MAX,
      .unit = "N", .english = "waiting requests (no limit); more are refused with 503",
      .japanese = "待ち行列の長さ (無制限)。超えたものは 503 で断ります"},
+    {"rate", 0, MOCK, GROUP_MOCK_TIME, FLAG_READ, TO_MOCK(rate), .read = mock_rate_read, .unit = "N/s",
+     .english =
+         "answers that it passes in a second, or in a minute (N/m); more are refused with 429, as by a "
+         "token bucket (no limit)",
+     .japanese =
+         "1 秒 (N/m なら 1 分) に受け付ける数。超えたものはトークンバケットのように 429 で断ります (無制限)"},
+    {"burst", 0, MOCK, GROUP_MOCK_TIME, FLAG_NUMBER, TO_MOCK(burst), .min = 1, .max = MOCK_COUNT_MAX,
+     .unit = "B",
+     .english = "tokens that the bucket of --rate holds (those of a fifth of a second, at least 1)",
+     .japanese = "--rate のバケットの容量 (0.2 秒分、最小 1)"},
     {"fail", 0, MOCK, GROUP_MOCK_FAULTS, FLAG_READ, TO_MOCK(faults), .read = mock_faults_read,
      .unit = "NAME=RATE,...",
      .english =
@@ -336,8 +346,11 @@ const flag_row_t flag_rows[] = {
          "429 と 503 は直ちに、ほかは遅延のあとに起こります"},
     {"retry-after", 0, MOCK, GROUP_MOCK_FAULTS, FLAG_TEXT, TO_MOCK(retry_after),
      .check = mock_retry_after_check, .unit = "S",
-     .english = "Retry-After header, in seconds, of injected 429 and 503",
-     .japanese = "注入した 429 と 503 に付ける Retry-After ヘッダー (秒)"},
+     .english =
+         "Retry-After header of its 429 and of injected 503: seconds, auto (of --rate: until it has a token "
+         "again, in whole seconds) or none (none)",
+     .japanese = "429 と注入した 503 に付ける Retry-After ヘッダー: 秒数、auto (--rate "
+                 "でトークンが戻るまで、1 秒単位)、none (none)"},
     {"slow-ms", 0, MOCK, GROUP_MOCK_FAULTS, FLAG_REAL, TO_MOCK(slow_ms), .max = MOCK_DELAY_MS_MAX,
      .unit = "N", .english = "how long a slow body takes (5000)",
      .japanese = "slow の本文にかける時間 (5000)"},

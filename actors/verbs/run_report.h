@@ -3,7 +3,7 @@
 #ifndef SDG_ACTORS_VERBS_RUN_REPORT_H
 #define SDG_ACTORS_VERBS_RUN_REPORT_H
 
-#include "actors/monitor/report_page.h"
+#include "actors/runtime/runtime.h"
 #include "actors/verbs/options.h"
 #include "core/mabel/pipeline/pipeline.h"
 

@@ -46,8 +46,9 @@
  *
  * Limits: queued calls are bounded by the caller (it submits what its rows want); bodies by
  * LLM_ANSWER_BYTES_MAX; endpoints, routes, replicas and permits in core/llm/limits.h. One descriptor per
- * request in flight: the program raises its limit. Connections are kept until the server closes them, or the
- * last route of the engine is closed.
+ * connection: the program raises its limit, and says with in_flight_max how many there may be. A request that
+ * finds no descriptor all the same waits and spends no attempt. Connections are kept until the server closes
+ * them, another one needs their place, or the last route of the engine is closed.
  */
 #ifndef SDG_HTTP_ENGINE_H
 #define SDG_HTTP_ENGINE_H
@@ -112,7 +113,9 @@ void llm_engine_cancel(llm_engine_t *engine, uint64_t tag);
 /* The id of the call's endpoint while the call holds no unit: it waits for a unit, for a permit of this
  * endpoint, for a retry, until the endpoint opens, or is held. 0: it does not wait, or the tag is unknown. */
 uint64_t llm_engine_waits_for(const llm_engine_t *engine, uint64_t tag);
-/* Does the call wait for an endpoint that takes nothing for now, or is it held? */
+/* Does the call wait for an endpoint that takes nothing for now: is it held, is the endpoint closed or final,
+ * or does the call wait for a retry while nobody has been answered for LLM_SILENT_MS? A run that ends does
+ * not wait for it. */
 bool llm_engine_waits_long(const llm_engine_t *engine, uint64_t tag, uint64_t now_ns);
 /* How long the call has waited in all since it was submitted: for a permit, a unit, a retry or a closed
  * endpoint, not for an answer. 0: the tag is unknown. llm_answer_t.waited_ns says the same at the end. */
@@ -130,6 +133,7 @@ typedef struct llm_load { /* gauges and counters since the start */
     uint32_t in_flight, queued, backing_off, held;
     uint64_t requests;          /* HTTP requests sent */
     uint64_t succeeded, failed; /* calls; cancelled ones are neither */
+    uint64_t faulted;           /* of the failed ones: endpoint_report_t.faulted */
     uint64_t prompt_tokens, completion_tokens;
     uint64_t retries[LLM_CAUSES];
 } llm_load_t;

@@ -98,6 +98,7 @@ struct http_target {
 
 struct http {
     http_options_t options;
+    uint32_t shard_transfers; /* that a shard takes, at most */
     int epoll_fd;
     bool proxies;     /* the environment names a proxy: curl has to look for each request */
     shard_t **shards; /* grown on demand, addresses stay */
@@ -222,6 +223,8 @@ static shard_t *shard_new(http_t *http, bool http2) {
     curl_multi_setopt(shard->multi, CURLMOPT_TIMERDATA, shard);
     uint32_t kept = HTTP_CONNS_PER_MULTI * HOSTS_PER_SHARD, limit = http->options.connections_max;
     curl_multi_setopt(shard->multi, CURLMOPT_MAXCONNECTS, (long)(limit > 0 && limit < kept ? limit : kept));
+    if (http->options.sockets_max > 0)
+        curl_multi_setopt(shard->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)http->shard_transfers);
     GROW_BY_ONE(http->shards, http->shard_count);
     http->shards[http->shard_count++] = shard;
     return shard;
@@ -229,7 +232,7 @@ static shard_t *shard_new(http_t *http, bool http2) {
 
 static shard_t *shard_with_room(http_t *http, bool http2) {
     for (size_t i = 0; i < http->shard_count; i++)
-        if (http->shards[i]->running < HTTP_CONNS_PER_MULTI && http->shards[i]->http2 == http2)
+        if (http->shards[i]->running < http->shard_transfers && http->shards[i]->http2 == http2)
             return http->shards[i];
     return shard_new(http, http2);
 }
@@ -660,6 +663,14 @@ void http_target_free(http_t *http, http_target_t *target) {
     free(target);
 }
 
+/* As many shards as all requests need, and all of the same size: so their connections together are about
+ * sockets_max, those that wait for a request included. */
+static uint32_t shard_transfers(uint32_t sockets_max) {
+    if (sockets_max == 0) return HTTP_CONNS_PER_MULTI;
+    uint32_t shards = (sockets_max - 1) / HTTP_CONNS_PER_MULTI + 1;
+    return (sockets_max - 1) / shards + 1;
+}
+
 /* Shards are made when requests need them. */
 http_t *http_new(const http_options_t *options, err_t *err) {
     /* Takes less than 1 ms, is thread-safe and counted; it is kept until the process ends. */
@@ -674,7 +685,10 @@ http_t *http_new(const http_options_t *options, err_t *err) {
         return NULL;
     }
     http_t *http = xcalloc(1, sizeof *http);
-    *http = (http_t){.options = *options, .epoll_fd = epoll_fd, .proxies = proxy_is_set()};
+    *http = (http_t){.options = *options,
+                     .shard_transfers = shard_transfers(options->sockets_max),
+                     .epoll_fd = epoll_fd,
+                     .proxies = proxy_is_set()};
     ring_init(&http->running);
     ring_init(&http->done);
     ring_init(&http->targets);

@@ -59,4 +59,8 @@
    word, and hiding it would hide words of reasons; no provider's keys are shorter */
 #define ENDPOINT_KEY_BYTES_MIN 6
 
+/* ms without an answer of an endpoint after which a run that ends does not wait for retries there: they would
+   hold it up for minutes, and cost nothing to make again */
+#define LLM_SILENT_MS 5000
+
 #endif

@@ -124,7 +124,7 @@ def permanent(code, fail=None, rules=None, attempts=2, timeout=30, requests=None
 
 
 def test_rows_fail_when_attempts_are_used_up():
-    for fail, word in (("429=1", "429"), ("500=1", "500"), ("503=1", "503"), ("malformed=1", "JSON")):
+    for fail, word in (("500=1", "500"), ("malformed=1", "JSON")):
         error, _ = permanent(1, fail, requests=20)
         has(error, word)
     permanent(1, "reset=1", requests=20)
@@ -132,13 +132,27 @@ def test_rows_fail_when_attempts_are_used_up():
     has(error, "time")
 
 
+def test_a_server_that_is_busy_for_ever_fails_nobody():
+    for fail in ("429=1", "503=1"):
+        with Mock("--fail", fail, "--retry-after", 2) as mock, Bench(mock, 10, attempts=2) as b:
+            has(b.run("--max-concurrent", 4, "--give-up-after", 5, code=5, timeout=60), "--give-up-after is 5.0 s", "same command continues")
+            equal(b.lines(), 0)
+
+
+def test_a_server_that_refuses_everything_ends_the_run():
+    html = {"status": 404, "raw_body": "<html>bad thing</html>", "headers": {"Content-Type": "text/html"}}
+    for rule in ({"status": 401, "body": {"error": {"message": "bad thing"}}}, {"status": 404, "body": {"detail": "bad thing"}}, html,
+                 {"status": 429, "body": {"error": {"message": "bad thing", "code": "insufficient_quota"}}}):
+        with Bench() as r, Mock("--rules", r.write("rules.json", json.dumps([rule]))) as mock, Bench(mock, 10) as b:
+            has(b.run("--max-concurrent", 4, code=6), str(rule["status"]), "bad thing", "run the same command again")
+            equal(b.lines(), 0)
+            equal(mock.stats()["requests"], 10)
+
+
 def test_errors_that_are_not_retried():
-    for status, body in ((400, {"error": {"message": "bad thing"}}), (401, {"error": {"message": "bad thing"}}), (404, {"detail": "bad thing"}),
-                         (422, {"detail": [{"msg": "bad thing"}]}), (429, {"error": {"message": "bad thing", "code": "insufficient_quota"}})):
+    for status, body in ((400, {"error": {"message": "bad thing"}}), (422, {"detail": [{"msg": "bad thing"}]})):
         error, _ = permanent(1, rules=[{"status": status, "body": body}], attempts=5, requests=10)
         has(error, str(status), "bad thing")
-    error, _ = permanent(1, rules=[{"status": 404, "raw_body": "<html>bad thing</html>", "headers": {"Content-Type": "text/html"}}], attempts=5, requests=10)
-    has(error, "404", "bad thing")
 
 
 def test_server_that_is_not_there():

@@ -286,15 +286,16 @@ def seconds_until(condition, what, began):
 
 
 def first_seen(b, url, words, limit):
-    """Runs against a server that gives no answer; each screen has to have the words within `limit` seconds of the start."""
+    """Runs against a server that gives no answer; each screen has to have the words within `limit` seconds of the start, also when the run has
+    given up by then."""
     b.write_pipeline(PATIENT, base=url, attempts=100, timeout=60)
-    with b.start(*LISTEN, "--max-concurrent", 64, "--overwrite") as p:
+    with b.start(*LISTEN, "--max-concurrent", 64, "--overwrite", "--metrics-linger", 60) as p:
         port = metrics_port(p)
         began = time.monotonic()
         screens = {
             "stats": lambda: re.search(words, stats(port)["trouble"] or ""),
             "metrics": lambda: any(re.search(words.replace(" yet.*", ""), line) for line in get(port, "/metrics")[2].splitlines() if line.startswith("sdg_endpoint_trouble{")),
-            "log": lambda: re.search("endpoint: .*" + words, p.err()),
+            "log": lambda: re.search("(endpoint|error client): .*" + words, p.err()),
             "top": lambda: re.search(words, subprocess.run([SDG, "top", "--connect", "http://127.0.0.1:%d" % port, "--count", "1"],
                                                            capture_output=True, timeout=60).stdout.decode()),
         }

@@ -250,10 +250,13 @@ bool row_ai_start(row_t *row) {
 
 /* ---- the answer */
 
-/* The outputs of one answer, before any is given. */
+enum { HARVEST_FEW = 16 }; /* outputs of nearly every block */
+
+/* The outputs of one answer, before any is given. It stays where it is made. */
 typedef struct harvest {
     value_t values;        /* list, in the order of the outputs */
-    bool *found;           /* of each output; owned */
+    bool *found;           /* of each output; `few`, or owned */
+    bool few[HARVEST_FEW]; /* serves where there are so few */
     extract_cache_t cache; /* what the outputs share */
 } harvest_t;
 
@@ -280,7 +283,7 @@ static int harvest(row_t *row, const ai_block_t *ai, harvest_t *h) {
     extract_source_t source = {row->answer.text, row->answer.reasoning, row->answer.finish_reason};
     int rc = SDG_OK;
     *h = (harvest_t){.values = value_list(ai->output_count)};
-    h->found = xcalloc(ai->output_count, sizeof *h->found);
+    h->found = ai->output_count <= HARVEST_FEW ? h->few : xcalloc(ai->output_count, sizeof *h->found);
     for (size_t i = 0; i < ai->output_count && rc == SDG_OK; i++) {
         const ai_output_t *output = &ai->outputs[i];
         value_t v = value_null();
@@ -295,7 +298,7 @@ static int harvest(row_t *row, const ai_block_t *ai, harvest_t *h) {
 static void harvest_free(harvest_t *h) {
     extract_cache_free(&h->cache);
     value_free(h->values);
-    free(h->found);
+    if (h->found != h->few) free(h->found);
 }
 
 /* Gives the outputs, and counts those that found nothing. */
