@@ -39,7 +39,7 @@ enum {
     HANG_LOOK_MS = 500,    /* how often a hanging request is looked at: is its client still there? */
     STATUS_MAX = 600,      /* one more than the last HTTP status */
     LISTEN_BACKLOG = 4096, /* connections that wait for accept */
-    FDS_SPARE = 64         /* descriptors beside those of connections */
+    FDS_SPARE = 24         /* descriptors beside those of connections: 8 are used, the rest is for files */
 };
 
 typedef enum request_stage {
@@ -499,18 +499,23 @@ static int server_listen(server_t *s, err_t *err) {
 }
 
 /* Raises the limit of open files as far as the system allows, and fits the number of connections into it. */
-static void files_limit(server_t *s) {
+static int files_limit(server_t *s, err_t *err) {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit)) return;
+    if (getrlimit(RLIMIT_NOFILE, &limit)) return SDG_OK;
     rlim_t wanted = s->options.conns_max + FDS_SPARE;
     if (limit.rlim_cur < wanted) {
         limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
         setrlimit(RLIMIT_NOFILE, &limit);
     }
-    if (limit.rlim_cur >= wanted) return;
-    s->options.conns_max = limit.rlim_cur > 2 * FDS_SPARE ? (unsigned)limit.rlim_cur - FDS_SPARE : FDS_SPARE;
+    if (limit.rlim_cur >= wanted) return SDG_OK;
+    if (limit.rlim_cur <= FDS_SPARE)
+        return err_set(err, SDG_ELIMIT,
+                       "`ulimit -n %llu` allows too few open files: at least %d are needed: raise it",
+                       (unsigned long long)limit.rlim_cur, FDS_SPARE + 1);
+    s->options.conns_max = (unsigned)limit.rlim_cur - FDS_SPARE;
     fprintf(stderr, "sdg mock-llm: only %u connections: the limit of open files is %llu (ulimit -n)\n",
             s->options.conns_max, (unsigned long long)limit.rlim_cur);
+    return SDG_OK;
 }
 
 static struct MHD_Response *json_response(buf_t *body) {
@@ -662,8 +667,8 @@ static void summary_print(const server_t *s) {
 }
 
 static int server_run(server_t *s, err_t *err) {
+    if (files_limit(s, err)) return EXIT_RUNTIME;
     if (files_open(s, err)) return EXIT_USAGE;
-    files_limit(s);
     s->signal_fd = signals_take(err);
     if (s->signal_fd < 0 || server_listen(s, err)) return EXIT_RUNTIME;
     pages_make(s);

@@ -156,8 +156,12 @@ static void add_closed(const endpoint_report_t *r, const trouble_view_t *v, deta
 }
 
 static void add_refused(const endpoint_report_t *r, const trouble_view_t *v, buf_t *out) {
-    words_count(out, r->refused_in_a_row);
-    buf_adds(out, v->japanese ? " 回続けて拒否: " : " refused in a row: ");
+    bool in_a_row = r->refused_in_a_row > 1;
+    words_count(out, in_a_row ? r->refused_in_a_row : r->refused);
+    if (in_a_row)
+        buf_adds(out, v->japanese ? " 回続けて拒否: " : " refused in a row: ");
+    else
+        buf_adds(out, v->japanese ? " 件拒否: " : " refused: ");
 }
 
 static void add_hang(const endpoint_report_t *r, const trouble_view_t *v, detail_t detail, buf_t *out) {

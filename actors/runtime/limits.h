@@ -11,4 +11,33 @@
 /* worker threads of one process (--workers); one drives hundreds of requests, so few are ever of use */
 #define WORKER_THREADS_MAX 64
 
+/* descriptors that are looked at to count the open ones; a process that may have more has enough */
+#define DESCRIPTORS_COUNTED_MAX 4096
+
+/* descriptors of libzmq's context once it has a socket, and of signals (measured: 6), and some to open files
+ * with for a moment */
+#define DESCRIPTORS_BASE 12
+
+/* those of DESCRIPTORS_BASE that runtime_init takes */
+#define DESCRIPTORS_STARTED 1
+
+/* descriptors of client, monitor, store, input, output and what lies beside it (measured: 15) */
+#define DESCRIPTORS_RUN 15
+
+/* descriptors of a scheduler (measured: 5) */
+#define DESCRIPTORS_SCHEDULER 5
+
+/* descriptors of the monitor's pages: the socket and some connections; a page more takes what a request
+ * would have taken */
+#define DESCRIPTORS_METRICS 10
+
+/* descriptors of a worker without its requests (measured: 7) */
+#define DESCRIPTORS_WORKER 8
+
+/* descriptors of a connection to another process, and of what waits for it */
+#define DESCRIPTORS_PEER 2
+
+/* descriptors of a Python host: its socket, its output, and one more while it starts */
+#define DESCRIPTORS_PYTHON_HOST 3
+
 #endif

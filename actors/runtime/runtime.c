@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -50,20 +49,18 @@ static sigset_t watched_signals(void) {
 
 /* Blocks the signals that main reads, takes all descriptors it may have, and keeps czmq from its own
  * handling of signals. */
-void runtime_init(void) {
-    struct rlimit files;
+bool runtime_init(const char *who, const descriptors_use_t *use) {
     sigset_t set = watched_signals();
+    descriptors_raise();
+    if (!descriptors_suffice(who, use)) return false;
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        files.rlim_cur = files.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &files);
-    }
     zsys_handler_set(NULL);
     zsys_init();
     zsys_set_logstream(stderr);
     zsys_set_max_sockets(0);
+    return true;
 }
 
 void runtime_end(void) { zsys_shutdown(); }
@@ -206,7 +203,8 @@ static bool start_workers(runtime_t *rt, const local_run_t *run) {
         worker_args_t args = {.endpoint = "inproc://scheduler",
                               .name = name,
                               .accept_python = true,
-                              .python_hosts = run->python_workers};
+                              .python_hosts = run->python_workers,
+                              .in_flight_max = run->in_flight_max};
         rt->worker[rt->workers++] = actor_spawn(worker_actor, &args);
     }
     return true;
@@ -358,6 +356,10 @@ int runtime_serve(const char *endpoint, const char *port_file, int metrics_fd) {
     }
     stop_all(&rt);
     return ok ? EXIT_ALL_FINE : EXIT_RUNTIME;
+}
+
+descriptors_use_t runtime_worker_use(unsigned python_hosts) {
+    return (descriptors_use_t){.workers = 1, .peers = 2, .python_hosts = python_hosts};
 }
 
 /* One worker until it ends by itself or is interrupted: the first interrupt drains it, the second ends it

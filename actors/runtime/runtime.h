@@ -10,13 +10,15 @@
 
 #include "actors/client/client.h"
 #include "actors/monitor/monitor.h"
+#include "actors/runtime/descriptors.h"
 #include "actors/scheduler/scheduler.h"
 #include "actors/store/context_store.h"
 #include "actors/worker/worker.h"
 
 /* Once per process, before any thread: signals blocked, czmq told to leave them alone, descriptor limit
- * raised. */
-void runtime_init(void);
+ * raised. False, and a sentence on stderr, when the limit is too low for `use` all the same: the verb ends
+ * with EXIT_RUNTIME. */
+bool runtime_init(const char *who, const descriptors_use_t *use);
 /* Before the process ends: what was sent last (a BYE) gets its moment to leave. Fine without runtime_init. */
 void runtime_end(void);
 
@@ -36,6 +38,7 @@ typedef struct local_run {
     unsigned worker_threads;         /* own_scheduler only */
     unsigned worker_processes;
     unsigned python_workers;
+    uint32_t in_flight_max; /* of worker threads: requests for which there are descriptors */
     bool verbose;
     job_options_t *options; /* of the job; told where the store is */
     journal_t *journal;     /* taken over; NULL: none */
@@ -48,5 +51,7 @@ int runtime_run(local_run_t *run);
 /* `sdg serve`: scheduler until a signal. `sdg worker`: one worker until a signal or until it gives up. */
 int runtime_serve(const char *endpoint, const char *port_file, int metrics_fd /* like above */);
 int runtime_worker(const worker_args_t *args, unsigned drain_ms);
+/* What a process takes that is one worker with so many Python hosts. */
+descriptors_use_t runtime_worker_use(unsigned python_hosts);
 
 #endif

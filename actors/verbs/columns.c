@@ -23,6 +23,7 @@ struct columns {
     bool *supplied;   /* the pipeline supplies it */
     value_t supplies; /* object: names that the pipeline supplies -> null */
     value_t columns;  /* object: column of some row, after --mapping -> null */
+    bool *renamed;    /* by mapping: some row had the column */
     uint64_t rows;
 };
 
@@ -43,6 +44,7 @@ columns_t *columns_new(const pipeline_t *p, const char *yaml, size_t len, const 
     c->names = xcalloc(c->mentions.count + 1, sizeof *c->names);
     c->found = xcalloc(c->mentions.count + 1, sizeof *c->found);
     c->supplied = xcalloc(c->mentions.count + 1, sizeof *c->supplied);
+    c->renamed = xcalloc(row->mapping_count + 1, sizeof *c->renamed);
     for (size_t i = 0; i < c->mentions.count; i++) {
         const mention_t *m = &c->mentions.items[i];
         dotted_init(&c->names[i], m->name, strlen(m->name));
@@ -64,18 +66,21 @@ void columns_destroy(columns_t **columns) {
     free(c->names);
     free(c->found);
     free(c->supplied);
+    free(c->renamed);
     free(c);
 }
 
 /* ---- the sample */
 
 /* Renames columns as --mapping does in a row: in the order given. */
-static void map_columns(const row_options_t *o, value_t *row) {
+static void map_columns(columns_t *c, value_t *row) {
+    const row_options_t *o = c->options;
     for (size_t i = 0; i < o->mapping_count; i++) {
         const char *from = o->mapping[i].from;
         bool found;
         value_t v = object_get_peek(*row, from, strlen(from), &found);
         if (!found) continue;
+        c->renamed[i] = true;
         v = value_ref(v);
         object_remove(row, from, strlen(from));
         object_set_text(row, o->mapping[i].to, v);
@@ -92,7 +97,7 @@ static void note_columns(columns_t *c, value_t row) {
 
 void columns_add(columns_t *c, value_t take) {
     if (take.kind == VALUE_OBJECT) {
-        map_columns(c->options, &take);
+        map_columns(c, &take);
         scope_t scope = {.context = &take};
         c->rows++;
         note_columns(c, take);
@@ -203,17 +208,26 @@ static bool judge_text(const columns_t *c, const mention_t *m, buf_t *text, buf_
 }
 
 static void judge_partly(const columns_t *c, const mention_t *m, uint64_t found, buf_t *text, buf_t *advice) {
-    buf_addf(text, "{%s} of '%s': %" PRIu64 " of the first %" PRIu64 " rows have no such column", m->name,
-             m->block, c->rows - found, c->rows);
+    buf_addf(text, "{%s} of '%s': %" PRIu64 " of the first %" PRIu64 " rows ha%s no such column", m->name,
+             m->block, c->rows - found, c->rows, c->rows - found == 1 ? "s" : "ve");
     buf_addf(advice, "it is empty there");
+}
+
+/* "row" or "1000 rows", behind "the first". */
+static void rows_add(buf_t *text, uint64_t rows) {
+    if (rows == 1)
+        buf_adds(text, "row");
+    else
+        buf_addf(text, "%" PRIu64 " rows", rows);
 }
 
 /* "{user.nmae}": the column is there, and what is looked for inside it is not. */
 static bool judge_inside(const columns_t *c, const mention_t *m, buf_t *text, buf_t *advice) {
     size_t root = strcspn(m->name, ".[");
     if (!m->name[root] || !has_column(c, m->name, root)) return false;
-    buf_addf(text, "{%s} of '%s': the column '%.*s' has no '%s' in the first %" PRIu64 " rows", m->name,
-             m->block, (int)root, m->name, m->name + root + (m->name[root] == '.'), c->rows);
+    buf_addf(text, "{%s} of '%s': the column '%.*s' has no '%s' in the first ", m->name, m->block, (int)root,
+             m->name, m->name + root + (m->name[root] == '.'));
+    rows_add(text, c->rows);
     buf_addf(advice, "correct the name");
     return true;
 }
@@ -230,10 +244,9 @@ static const char *renamed_to(const columns_t *c, const char *name) {
 static void judge_missing(const columns_t *c, const mention_t *m, buf_t *text, buf_t *advice) {
     const char *near = nearest(c, m->name), *img = m->kind == MENTION_IMAGE ? ".img" : "";
     if (judge_inside(c, m, text, advice)) return;
-    buf_addf(text,
-             "{%s%s} of '%s' is no column of the first %" PRIu64
-             " row%s, and nothing in the pipeline supplies it",
-             m->name, img, m->block, c->rows, c->rows == 1 ? "" : "s");
+    buf_addf(text, "{%s%s} of '%s' is no column of the first ", m->name, img, m->block);
+    rows_add(text, c->rows);
+    buf_adds(text, ", and nothing in the pipeline supplies it");
     if (renamed_to(c, m->name))
         buf_addf(advice, "--mapping renames it: write {%s%s}", renamed_to(c, m->name), img);
     else if (near && is_placeholder(near))
@@ -284,6 +297,24 @@ size_t columns_judge(const columns_t *c, columns_each_fn *each, void *arg) {
     return judge_class(c, true, each, arg) + judge_class(c, false, each, arg);
 }
 
+size_t columns_judge_mapping(const columns_t *c, bool strict, buf_t *out) {
+    size_t said = 0;
+    for (size_t i = 0; c->rows > 0 && i < c->options->mapping_count; i++) {
+        const char *from = c->options->mapping[i].from, *to = c->options->mapping[i].to;
+        if (c->renamed[i]) continue;
+        const char *near = nearest(c, from);
+        buf_addf(out, "%s: --mapping %s:%s renames nothing: '%s' is no column of the first ",
+                 strict ? "error" : "warning", from, to, from);
+        rows_add(out, c->rows);
+        if (near && has_column(c, near, strlen(near)))
+            buf_addf(out, "; did you mean --mapping %s:%s?\n", near, to);
+        else
+            buf_adds(out, "; correct the name\n");
+        said++;
+    }
+    return said;
+}
+
 /* ---- before a run */
 
 static void read_sample(columns_t *c, const char *input, const data_form_t *form) {
@@ -331,6 +362,7 @@ size_t columns_check_input(const pipeline_t *p, const buf_t *yaml, const row_opt
     columns_judge(c, add_finding, &said);
     size_t count = said.diags.errors + said.diags.warnings;
     diags_write(&said.diags, DIAG_WARNING, out);
+    count += columns_judge_mapping(c, strict, out);
     diags_free(&said.diags);
     value_free(said.names);
     columns_destroy(&c);

@@ -37,6 +37,9 @@ size_t columns_in_use(const columns_t *columns); /* names in prompts that all ro
  * nothing is wrong. */
 size_t columns_judge(const columns_t *columns, columns_each_fn *each, void *arg);
 
+/* Writes a line for each --mapping whose column no row of the sample has. Returns how many. */
+size_t columns_judge_mapping(const columns_t *columns, bool strict, buf_t *out);
+
 /* Reads the sample from a file and writes the findings that are not `partly` to `out`, as problems of the
  * pipeline (diag.h): warnings, with `strict` errors. Returns how many. A pipe is left alone, because reading
  * it would take rows away from the run; an input that cannot be read has no findings: opening it says why. */

@@ -23,15 +23,16 @@ enum { STATUS_TOKEN = 1 }; /* token of the only STATUS_GET that `sdg status` sen
 
 int serve_main(void *options) {
     const serve_options_t *o = options;
+    descriptors_use_t use = {.scheduler = true, .metrics = o->metrics_listen, .peers = SERVE_PEERS_MIN};
     int metrics_fd = -1;
     err_t err;
+    if (!runtime_init("serve", &use)) return EXIT_RUNTIME;
     if (o->metrics_listen &&
         (metrics_fd = runtime_metrics_listen("serve", o->metrics_listen, o->insecure, &err)) < 0) {
         fprintf(stderr, "sdg serve: %s\n", err.text);
         return err.code == SDG_EIO ? EXIT_RUNTIME
                                    : EXIT_USAGE; /* the port is taken, or the address is none */
     }
-    runtime_init();
     return runtime_serve(o->listen, o->port_file, metrics_fd);
 }
 
@@ -54,19 +55,22 @@ static void default_name(char *out, size_t size) {
  * are started so. */
 int worker_main(void *options) {
     const worker_options_t *o = options;
+    descriptors_use_t use = runtime_worker_use(o->allow_python ? (unsigned)o->python_workers : 0);
     char name[96];
+    if (o->parent && !follow_parent((pid_t)o->parent)) return EXIT_STOPPED;
+    if (!runtime_init("worker", &use)) return EXIT_RUNTIME;
+    use.started = true;
     default_name(name, sizeof name);
     worker_args_t args = {.endpoint = o->connect,
                           .name = o->name ? o->name : name,
                           .instance = o->instance,
                           .accept_python = o->allow_python,
                           .python_hosts = (uint32_t)o->python_workers,
+                          .in_flight_max = descriptors_requests(&use, descriptors_free()),
                           .report_rss = true,
                           .may_release = true,
                           .patience_ms =
                               o->parent ? WATCHED_PATIENCE_MS : BEATS_MISSED_MAX * BEAT_NS / MILLISECOND};
-    if (o->parent && !follow_parent((pid_t)o->parent)) return EXIT_STOPPED;
-    runtime_init();
     return runtime_worker(&args, (unsigned)o->drain_s * 1000);
 }
 
@@ -118,6 +122,6 @@ static int ask_status(const char *endpoint) {
 int status_main(void *options) {
     const status_options_t *o = options;
     if (strncmp(o->connect, "http", 4) == 0) return top_status(o->connect, o->json);
-    runtime_init();
+    if (!runtime_init("status", &(descriptors_use_t){.peers = 1})) return EXIT_RUNTIME;
     return ask_status(o->connect);
 }

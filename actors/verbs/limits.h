@@ -75,4 +75,7 @@
 /* endpoints that `sdg top` shows, those with a trouble first: a view fits on a screen */
 #define TOP_ENDPOINTS_MAX 8
 
+/* peers of `sdg serve` for which there must be descriptors: fewer are no fleet */
+#define SERVE_PEERS_MIN 4
+
 #endif

@@ -27,6 +27,8 @@ typedef struct run_options {
     job_options_t job;   /* owned: mapping */
     uint64_t max_inputs; /* UINT64_MAX: all */
     uint64_t max_concurrent;
+    uint32_t
+        requests_max; /* at a time, for which there are descriptors; no flag, found when the run begins */
     uint64_t max_pending, chunk_size; /* 0: automatic */
     stop_limits_t limits;             /* when the run ends by itself although rows are left */
     uint64_t priority;                /* 0: the default */

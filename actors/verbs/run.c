@@ -43,6 +43,7 @@ static void choose_windows(const run_options_t *o, client_args_t *c, uint64_t ro
     window_t window;
     window_choose(&wish, &window);
     c->concurrency = o->max_concurrent;
+    c->batch_min = o->min_batch;
     c->window_rows = window.rows;
     c->window_bytes = window.bytes;
     c->chunk_rows = window.chunk_rows;
@@ -64,6 +65,43 @@ static void say_windows(const client_args_t *c, uint64_t row_bytes) {
     words_count(&line, c->chunk_rows);
     log_info("run", "%s", line.data);
     buf_free(&line);
+}
+
+/* ---- descriptors */
+
+/* What the process of the run is going to have; `python`: its pipeline has blocks of Python. */
+static descriptors_use_t descriptors_of(verb_t verb, const run_options_t *o, bool python) {
+    bool own = verb != VERB_SUBMIT;
+    unsigned threads = own && !o->processes ? (unsigned)o->workers : 0;
+    return (descriptors_use_t){.run = true,
+                               .scheduler = own,
+                               .metrics = o->metrics_listen,
+                               .workers = threads,
+                               /* of each worker process to scheduler and store, or of a fleet to the store */
+                               .peers = own ? 2 * (unsigned)o->processes : 4,
+                               .python_hosts = python ? threads * (unsigned)o->python_workers : 0};
+}
+
+/* Fewer requests at a time than asked for when there are no descriptors for them, which is said. Each worker
+ * process has a limit of its own, which is like this one. False, and a sentence, when there are not even
+ * enough for one request. */
+static bool cut_concurrency(verb_t verb, run_options_t *o, const pipeline_t *p) {
+    descriptors_use_t own = descriptors_of(verb, o, p->python_block_count > 0),
+                      worker = runtime_worker_use(0);
+    own.started = true;
+    if (p->python_block_count) worker.python_hosts = (unsigned)o->python_workers;
+    if (!descriptors_suffice("run", &own) || (o->processes && !descriptors_suffice("run", &worker)))
+        return false;
+    if (verb == VERB_SUBMIT) return true; /* requests are made elsewhere */
+    o->requests_max = descriptors_requests(o->processes ? &worker : &own, descriptors_free());
+    uint64_t all = (uint64_t)o->requests_max * (o->processes ? o->processes : 1);
+    if (all >= o->max_concurrent) return true;
+    log_warn("run",
+             "`ulimit -n %" PRIu64 "` allows %" PRIu64 " %s at a time instead of %" PRIu64 ": raise it",
+             descriptors_allowed(), all, words_choose(all, "request", "requests"), o->max_concurrent);
+    o->max_concurrent = all;
+    if (o->min_batch > all) o->min_batch = all;
+    return true;
 }
 
 /* ---- opening */
@@ -150,6 +188,7 @@ static int run_actors(verb_t verb, run_options_t *o, const pipeline_t *p, client
                        .worker_threads = (unsigned)o->workers,
                        .worker_processes = (unsigned)o->processes,
                        .python_workers = (unsigned)o->python_workers,
+                       .in_flight_max = o->requests_max,
                        .verbose = o->common.verbose,
                        .options = &o->job,
                        .fsync = o->fsync,
@@ -218,11 +257,12 @@ static int check_and_run(verb_t verb, run_options_t *o, int *metrics_fd) {
                        .ordered = o->ordered,
                        .fleet = verb == VERB_SUBMIT,
                        .first_row = o->row,
-                       .batch_min = o->min_batch,
                        .target_latency_ms = o->target_latency_ms,
                        .priority = o->priority,
                        .limits = o->limits};
-    if (p && columns_are_fine(o, p, &yaml)) {
+    bool fine = p && columns_are_fine(o, p, &yaml), room = fine && cut_concurrency(verb, o, p);
+    if (fine && !room) code = EXIT_RUNTIME;
+    if (room) {
         char *folder = prepare_folder_of(o->yaml);
         c.needs_python = p->python_block_count > 0;
         uint64_t *endpoints = prepare_endpoints(p, &c.endpoint_count);
@@ -265,15 +305,15 @@ static int listen_and_run(verb_t verb, run_options_t *o) {
     return code;
 }
 
-int run_main(void *options) {
-    runtime_init();
-    return listen_and_run(VERB_RUN, options);
+/* Starts what all actors need, and runs. Whether the pipeline has blocks of Python is not yet known. */
+static int init_and_run(verb_t verb, run_options_t *o) {
+    descriptors_use_t use = descriptors_of(verb, o, false);
+    return runtime_init(verb_of(verb)->name, &use) ? listen_and_run(verb, o) : EXIT_RUNTIME;
 }
 
-int submit_main(void *options) {
-    runtime_init();
-    return listen_and_run(VERB_SUBMIT, options);
-}
+int run_main(void *options) { return init_and_run(VERB_RUN, options); }
+
+int submit_main(void *options) { return init_and_run(VERB_SUBMIT, options); }
 
 /* ---- test-run: one row, through the same actors, into a file that is shown and removed */
 
@@ -319,7 +359,6 @@ static int show(const char *path, const run_options_t *o, int code) {
 int test_run_main(void *options) {
     run_options_t *o = options;
     char folder[] = "/tmp/sdg-test-run-XXXXXX", path[64], identity[72];
-    runtime_init();
     choose_row(o);
     if (!mkdtemp(folder)) {
         perror("sdg test-run: cannot make a temporary folder");
@@ -328,7 +367,7 @@ int test_run_main(void *options) {
     snprintf(path, sizeof path, "%s/row.jsonl", folder);
     snprintf(identity, sizeof identity, "%s.sdg", path);
     o->output = path;
-    int code = listen_and_run(VERB_TEST_RUN, o);
+    int code = init_and_run(VERB_TEST_RUN, o);
     code = code == EXIT_ALL_FINE || code == EXIT_ROWS_FAILED ? show(path, o, code) : code;
     unlink(path);
     unlink(identity);

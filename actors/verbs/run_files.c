@@ -50,9 +50,10 @@ static int check_file(const target_t *t, const char *what, const char *path, err
         t->path, what);
 }
 
-/* Requirements files stand among the arguments of pip. */
+/* Requirements files stand among the arguments of pip; an argument without a flag may be one that was meant.
+ */
 static int check_requirements(const target_t *t, const py_env_spec_t *env, err_t *err) {
-    static const char *const flags[] = {"--requirement=", "--requirement ", "-r "};
+    static const char *const flags[] = {"--requirement=", "--requirement ", "-r ", ""};
     size_t count = env->requirements.kind == VALUE_LIST ? list_count(env->requirements) : 0;
     for (size_t i = 0; i < count; i++) {
         value_t line = list_peek(env->requirements, i);

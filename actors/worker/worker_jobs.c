@@ -65,7 +65,9 @@ static int load_pipeline(worker_t *w, worker_job_t *job, const MSG_JOB_SPEC *spe
 
 static int open_engine(worker_t *w, err_t *err) {
     if (w->llm) return SDG_OK;
-    w->llm = llm_engine_new(&(llm_engine_options_t){.hold = true, .seed = w->instance}, err);
+    llm_engine_options_t options = {
+        .in_flight_max = w->args.in_flight_max, .hold = true, .seed = w->instance};
+    w->llm = llm_engine_new(&options, err);
     if (!w->llm) return err->code;
     actor_add_fd(&w->actor, llm_engine_fd(w->llm));
     return SDG_OK;

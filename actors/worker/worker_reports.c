@@ -36,9 +36,11 @@ static size_t make_reports(const worker_t *w, const worker_job_t *job, uint64_t 
 
 static bool hangs(const endpoint_report_t *r) { return r->oldest_ms >= REPORT_HANG_MS; }
 
+/* While calls wait with a refusal the scheduler decides about the job by what it knows of them: it must not
+ * be the calls of a moment ago. */
 static bool is_urgent(const endpoint_report_t *said, const endpoint_report_t *r) {
-    return said->state != r->state || said->trouble != r->trouble || said->refused != r->refused ||
-           hangs(said) != hangs(r);
+    return said->state != r->state || said->trouble != r->trouble || hangs(said) != hangs(r) ||
+           ((said->refused > 0 || r->refused > 0) && !endpoint_report_same(said, r));
 }
 
 /* Is there something to say now? *changed: there is something for the beat. */

@@ -18,7 +18,7 @@ bool endpoint_report_same(const endpoint_report_t *a, const endpoint_report_t *b
     return a->endpoint == b->endpoint && a->state == b->state && a->in_flight == b->in_flight &&
            a->waiting == b->waiting && a->refused == b->refused &&
            a->refused_in_a_row == b->refused_in_a_row && a->requests == b->requests &&
-           a->answered == b->answered && a->trouble == b->trouble &&
+           a->answered == b->answered && a->faulted == b->faulted && a->trouble == b->trouble &&
            memcmp(a->retries, b->retries, sizeof a->retries) == 0 && strcmp(a->address, b->address) == 0 &&
            strcmp(a->trouble_text, b->trouble_text) == 0;
 }
@@ -53,6 +53,7 @@ void endpoint_report_add(endpoint_report_t *sum, const endpoint_report_t *other)
     sum->refused_in_a_row += other->refused_in_a_row;
     sum->requests += other->requests;
     sum->answered += other->answered;
+    sum->faulted += other->faulted;
     for (int i = 0; i < LLM_CAUSES; i++) {
         sum->retries[i] += other->retries[i];
     }

@@ -28,10 +28,12 @@ typedef struct endpoint_report {
     uint64_t reopens_ms;              /* CLOSED: in so many ms; else 0 */
     uint64_t in_flight;               /* requests */
     uint64_t waiting;                 /* calls that wait for a permit, a unit or a retry, or until it opens */
-    uint64_t refused;             /* of these: calls that have met a refusal of the endpoint and wait for what
-                                   * becomes of it */
-    uint64_t refused_in_a_row;    /* refusals of the endpoint since its last good answer */
-    uint64_t requests, answered;  /* since the start of the job: sent; answered well */
+    uint64_t refused;            /* of these: calls that have met a refusal of the endpoint and wait for what
+                                  * becomes of it */
+    uint64_t refused_in_a_row;   /* refusals of the endpoint since its last good answer */
+    uint64_t requests, answered; /* since the start of the job: sent; answered well */
+    uint64_t faulted; /* since the start of the job: calls that failed with a refusal because others
+                       * were answered after it, so it was the fault of their rows */
     uint64_t retries[LLM_CAUSES]; /* since the start of the job, by cause */
     uint64_t oldest_ms;           /* how long the oldest request in flight has been waiting; 0: none */
     uint64_t answered_ms;         /* how long ago the last good answer came; ENDPOINT_NEVER: none yet */

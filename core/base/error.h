@@ -27,6 +27,12 @@ typedef struct err {
     char text[ERR_TEXT_MAX];
 } err_t;
 
+/* No error and no sentence; the bytes behind the sentence are left as they are. */
+static inline void err_clear(err_t *err) {
+    err->code = 0;
+    err->text[0] = '\0';
+}
+
 /* Fills `err` (may be NULL) and returns `code`: `return err_set(err, SDG_EINVAL, "...")` is one line. */
 int err_set(err_t *err, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* Puts "<prefix>: " before the sentence already in `err`; returns err->code. */

@@ -377,7 +377,7 @@ bool parse_value(json_parser_t &p, value_t *out, int depth) {
     case 'I': return parse_no_number(p, "Infinity", out);
     case '-':
         if (p.text[here(p) + 1] == 'I') return parse_no_number(p, "-Infinity", out);
-        return parse_number(p, out);
+        [[fallthrough]];
     case '0':
     case '1':
     case '2':

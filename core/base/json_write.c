@@ -58,11 +58,16 @@ void json_write_string(buf_t *out, const char *bytes, size_t len) {
     buf_addc(out, '"');
 }
 
+/* Apart, so that write_scalar stays small: they are rare. */
+static __attribute__((noinline)) void write_digits(buf_t *out, const str_t *digits) {
+    buf_add(out, digits->data, digits->len);
+}
+
 static void write_scalar(buf_t *out, value_t v) {
     switch (v.kind) {
     case VALUE_BOOL: buf_adds(out, v.boolean ? "true" : "false"); return;
     case VALUE_INT: text_write_int(out, v.integer); return;
-    case VALUE_BIGINT: buf_add(out, v.string->data, v.string->len); return;
+    case VALUE_BIGINT: write_digits(out, v.string); return;
     case VALUE_REAL:
         if (isfinite(v.real))
             text_write_real(out, v.real);

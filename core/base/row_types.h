@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "core/base/llm_cause.h"
 #include "core/base/row_notes.h"
@@ -40,5 +41,11 @@ typedef struct row_usage {
     uint32_t latency_us[ROW_LATENCIES_MAX];
     row_notes_t notes;
 } row_usage_t;
+
+/* Nothing used. Latencies and notes behind their counts are left as they are. */
+static inline void row_usage_clear(row_usage_t *usage) {
+    memset(usage, 0, offsetof(row_usage_t, latency_us));
+    usage->notes.count = 0;
+}
 
 #endif

@@ -141,6 +141,25 @@ static int judge(const reader_t *r, look_t found, const char *packed, err_t *err
     return 0;
 }
 
+static void note(reader_t *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void note(reader_t *r, const char *fmt, ...) {
+    char text[ERR_TEXT_MAX];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    buf_addf(&r->notes, "%s: %s\n", stream_name(r->stream), text);
+}
+
+/* Lines that are no objects fail one by one, and often all for the same reason: this is another format. */
+static void note_words(reader_t *r, const char *bytes, size_t n) {
+    size_t bom = bom_length(bytes, n);
+    bytes += bom, n -= bom;
+    text_trim(&bytes, &n);
+    if (r->form.format == DATA_JSONL && n > 0 && *bytes != '{')
+        note(r, "it is read as JSON Lines and does not begin with an object: for CSV give --format csv");
+}
+
 /* Looks at the first bytes, once. 0, a negative code, or STREAM_WAIT. A stream that breaks off behind them is
  * left to whoever reads it. */
 static int look(reader_t *r, err_t *err) {
@@ -159,6 +178,7 @@ static int look(reader_t *r, err_t *err) {
     }
     int rc = judge(r, found, look_packed(bytes, n), err);
     r->looked = rc == 0;
+    if (found == LOOK_TEXT) note_words(r, bytes, n);
     return rc;
 }
 
@@ -312,16 +332,6 @@ static int next_csv_row(reader_t *r, row_record_t *record, err_t *err) {
 }
 
 /* ---- the header of CSV */
-
-static void note(reader_t *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void note(reader_t *r, const char *fmt, ...) {
-    char text[ERR_TEXT_MAX];
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
-    va_end(args);
-    buf_addf(&r->notes, "%s: %s\n", stream_name(r->stream), text);
-}
 
 enum { NAME_SHOWN = 100 }; /* bytes of a column's name in a sentence */
 

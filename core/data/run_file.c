@@ -64,13 +64,13 @@ static void compare(const char *output, value_t object, const run_identity_t *no
                     err_t *err) {
     const char *name[3];
     size_t n = 0;
-    if (!text_is(object, "pipeline", now->pipeline)) name[n++] = "pipeline";
-    if (!text_is(object, "input", now->input)) name[n++] = "input";
-    if (!text_is(object, "options", now->options)) name[n++] = "options";
+    if (!text_is(object, "pipeline", now->pipeline)) name[n++] = "another pipeline";
+    if (!text_is(object, "input", now->input)) name[n] = n == 0 ? "another input" : "input", n++;
+    if (!text_is(object, "options", now->options)) name[n++] = "other options";
     *match = n == 0 ? RUN_SAME : RUN_DIFFERS;
     if (n == 0) return;
     err_set(err, SDG_EMISMATCH,
-            "%s was written with other %s%s%s%s%s (%s.sdg): give --overwrite to start anew, or "
+            "%s was written with %s%s%s%s%s (%s.sdg): give --overwrite to start anew, or "
             "--force-resume to continue it anyway",
             output, name[0],
             n == 3   ? ", "

@@ -150,7 +150,31 @@ static int fail(stream_t *s, const char *what) {
     return err_set(&s->failure, SDG_EIO, "%s: %s", s->name, what);
 }
 
+/* The coding that the first bytes say; false: a few more are needed to know. */
+static bool magic_decides(const unsigned char *b, size_t n, stream_coding_t *coding) {
+    static const unsigned char GZIP[] = {0x1f, 0x8b}, ZSTD[] = {0x28, 0xb5, 0x2f, 0xfd};
+    bool gzip = memcmp(b, GZIP, n < sizeof GZIP ? n : sizeof GZIP) == 0;
+    bool zstd = memcmp(b, ZSTD, n < sizeof ZSTD ? n : sizeof ZSTD) == 0;
+    *coding = STREAM_PLAIN;
+    if (gzip && n >= sizeof GZIP) *coding = STREAM_GZIP;
+    if (zstd && n >= sizeof ZSTD) *coding = STREAM_ZSTD;
+    return *coding != STREAM_PLAIN || (!gzip && !zstd);
+}
+
+/* Do the first bytes of the file stand in `in`, and are they none of a packed file? */
+static bool is_plain_text(const stream_t *s) {
+    stream_coding_t coding;
+    bool begin = s->bytes_read == s->in_len && s->bytes_made == 0;
+    return begin && magic_decides(s->in, s->in_len, &coding) && coding == STREAM_PLAIN;
+}
+
 static int fail_damaged(stream_t *s, const char *coding, const char *why) {
+    if (is_plain_text(s))
+        return err_set(
+            &s->failure, SDG_EPARSE,
+            "%s is not %s data, although its name says so: was it unpacked already? Give it a name "
+            "without the last ending",
+            s->name, coding);
     return err_set(&s->failure, SDG_EPARSE,
                    "%s: damaged %s data near byte %llu (%s); the text before it was read", s->name, coding,
                    (unsigned long long)(s->bytes_read - (s->in_len - s->in_at)), why);
@@ -185,17 +209,6 @@ static ssize_t fill(stream_t *s) {
     ssize_t n = read_file(s, s->in + s->in_len, DATA_READ_BYTES - s->in_len);
     if (n > 0) s->in_len += (size_t)n;
     return n;
-}
-
-/* The coding that the first bytes say; false: a few more are needed to know. */
-static bool magic_decides(const unsigned char *b, size_t n, stream_coding_t *coding) {
-    static const unsigned char GZIP[] = {0x1f, 0x8b}, ZSTD[] = {0x28, 0xb5, 0x2f, 0xfd};
-    bool gzip = memcmp(b, GZIP, n < sizeof GZIP ? n : sizeof GZIP) == 0;
-    bool zstd = memcmp(b, ZSTD, n < sizeof ZSTD ? n : sizeof ZSTD) == 0;
-    *coding = STREAM_PLAIN;
-    if (gzip && n >= sizeof GZIP) *coding = STREAM_GZIP;
-    if (zstd && n >= sizeof ZSTD) *coding = STREAM_ZSTD;
-    return *coding != STREAM_PLAIN || (!gzip && !zstd);
 }
 
 static int sniff(stream_t *s) {

@@ -72,6 +72,7 @@ typedef struct llm_endpoint {
     ring_t turns;           /* routes with queued calls, the next one first */
     size_t turn_count;
     llm_load_t load;
+    uint64_t asked_ns;    /* when the first request was sent; 0: none was */
     uint64_t answered_ns; /* when the last good answer came; 0: none has */
     struct {              /* what went wrong last */
         llm_cause_t cause;
@@ -476,6 +477,10 @@ static void call_release(llm_engine_t *engine, llm_call_t *call, bool again, uin
         return;
     }
     call->answer.attempts++;
+    if (again) {
+        call->route->load.faulted++;
+        call->route->endpoint->load.faulted++;
+    }
     call->answer.waited_ns += now_ns > call->since_ns ? now_ns - call->since_ns : 0;
     failure_describe(&call->answer, &reason);
     call_finish(engine, call, cause);
@@ -599,6 +604,7 @@ static void call_start(llm_engine_t *engine, llm_call_t *call, replica_t *replic
     call->replica = replica;
     replica_begin(replica, &call->flight, now_ns);
     engine->in_flight++;
+    if (route->endpoint->asked_ns == 0) route->endpoint->asked_ns = now_ns;
     if (route->endpoint->streams) call->body_len = chat_request_unstream(call->body, call->body_len);
     call->answer.requests++;
     route->load.requests++;
@@ -1090,6 +1096,7 @@ static void report_load(const llm_load_t *load, endpoint_report_t *report) {
     report->refused += load->held;
     report->requests += load->requests;
     report->answered += load->succeeded;
+    report->faulted += load->faulted;
     for (int i = 0; i < LLM_CAUSES; i++) {
         report->retries[i] += load->retries[i];
     }
@@ -1153,7 +1160,8 @@ uint64_t llm_engine_news(const llm_engine_t *engine) { return engine->news; }
 
 /* Has nobody been answered there for a while? */
 static bool is_silent(const llm_endpoint_t *endpoint, uint64_t now_ns) {
-    return endpoint->answered_ns == 0 || now_ns > endpoint->answered_ns + LLM_SILENT_MS * MILLISECOND;
+    uint64_t since_ns = endpoint->answered_ns ? endpoint->answered_ns : endpoint->asked_ns;
+    return since_ns > 0 && now_ns > since_ns + LLM_SILENT_MS * MILLISECOND;
 }
 
 bool llm_engine_waits_long(const llm_engine_t *engine, uint64_t tag, uint64_t now_ns) {
@@ -1204,7 +1212,8 @@ void llm_engine_set_final(llm_engine_t *engine, uint64_t id) {
 /* --- the engine --- */
 
 llm_engine_t *llm_engine_new(const llm_engine_options_t *options, err_t *err) {
-    http_options_t http_options = {.connections_max = options->connections_max};
+    http_options_t http_options = {.connections_max = options->connections_max,
+                                   .sockets_max = options->in_flight_max};
     http_t *http = http_new(&http_options, err);
     if (!http) return NULL;
     llm_engine_t *engine = xcalloc(1, sizeof *engine);

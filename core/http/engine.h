@@ -46,8 +46,9 @@
  *
  * Limits: queued calls are bounded by the caller (it submits what its rows want); bodies by
  * LLM_ANSWER_BYTES_MAX; endpoints, routes, replicas and permits in core/llm/limits.h. One descriptor per
- * request in flight: the program raises its limit. Connections are kept until the server closes them, or the
- * last route of the engine is closed.
+ * connection: the program raises its limit, and says with in_flight_max how many there may be. A request that
+ * finds no descriptor all the same waits and spends no attempt. Connections are kept until the server closes
+ * them, another one needs their place, or the last route of the engine is closed.
  */
 #ifndef SDG_HTTP_ENGINE_H
 #define SDG_HTTP_ENGINE_H
@@ -135,6 +136,7 @@ typedef struct llm_load { /* gauges and counters since the start */
     uint32_t in_flight, queued, backing_off, held;
     uint64_t requests;          /* HTTP requests sent */
     uint64_t succeeded, failed; /* calls; cancelled ones are neither */
+    uint64_t faulted;           /* of the failed ones: endpoint_report_t.faulted */
     uint64_t prompt_tokens, completion_tokens;
     uint64_t retries[LLM_CAUSES];
 } llm_load_t;

@@ -80,6 +80,7 @@ struct http_transfer {
     long status;
     int socket_error;              /* errno of a socket that could not be made; 0: none */
     long os_error;                 /* of the last connection that failed */
+    bool undecoded;                /* set on the handle now */
     bool get;                      /* the method set on the handle now is GET */
     const http_headers_t *headers; /* set on the handle now */
     uint32_t timeout_ms;           /* set on the handle now */
@@ -90,12 +91,14 @@ struct http_target {
     ring_node_t node; /* in `targets` of the http_t */
     CURLU *url;       /* parsed once */
     bool tls, http2;
+    bool undecoded;  /* it names encodings that are none, such as utf-8: its answers are taken as they come */
     ring_t idle;     /* handles with all options set */
     uint32_t in_use; /* handles that are not idle */
 };
 
 struct http {
     http_options_t options;
+    uint32_t shard_transfers; /* that a shard takes, at most */
     int epoll_fd;
     bool proxies;     /* the environment names a proxy: curl has to look for each request */
     shard_t **shards; /* grown on demand, addresses stay */
@@ -220,6 +223,8 @@ static shard_t *shard_new(http_t *http, bool http2) {
     curl_multi_setopt(shard->multi, CURLMOPT_TIMERDATA, shard);
     uint32_t kept = HTTP_CONNS_PER_MULTI * HOSTS_PER_SHARD, limit = http->options.connections_max;
     curl_multi_setopt(shard->multi, CURLMOPT_MAXCONNECTS, (long)(limit > 0 && limit < kept ? limit : kept));
+    if (http->options.sockets_max > 0)
+        curl_multi_setopt(shard->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)http->shard_transfers);
     GROW_BY_ONE(http->shards, http->shard_count);
     http->shards[http->shard_count++] = shard;
     return shard;
@@ -227,7 +232,7 @@ static shard_t *shard_new(http_t *http, bool http2) {
 
 static shard_t *shard_with_room(http_t *http, bool http2) {
     for (size_t i = 0; i < http->shard_count; i++)
-        if (http->shards[i]->running < HTTP_CONNS_PER_MULTI && http->shards[i]->http2 == http2)
+        if (http->shards[i]->running < http->shard_transfers && http->shards[i]->http2 == http2)
             return http->shards[i];
     return shard_new(http, http2);
 }
@@ -340,6 +345,8 @@ static void transfer_set(http_transfer_t *t, const http_post_t *post) {
     if (t->headers != post->headers) curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, post->headers);
     if (t->timeout_ms != post->timeout_ms)
         curl_easy_setopt(t->easy, CURLOPT_TIMEOUT_MS, (long)post->timeout_ms);
+    if (t->undecoded != t->target->undecoded) curl_easy_setopt(t->easy, CURLOPT_HTTP_CONTENT_DECODING, 0L);
+    t->undecoded = t->target->undecoded;
     t->headers = post->headers;
     t->timeout_ms = post->timeout_ms;
     t->owner = post->owner;
@@ -402,11 +409,17 @@ static int descriptor_error(const http_t *http) {
     return 0;
 }
 
+/* "Content-Encoding: utf-8" is a mistake of the server; the body is plain, and further ones will be, too. */
+static bool names_no_encoding(const http_transfer_t *t) {
+    return t->result == CURLE_BAD_CONTENT_ENCODING && strstr(t->reason, "nrecognized content encoding");
+}
+
 static void transfer_finish(http_t *http, http_transfer_t *t, CURLcode result) {
     t->latency_ns = clock_now_ns() - t->started_ns;
     t->result = result;
     t->status = 0;
     t->os_error = 0;
+    if (names_no_encoding(t)) t->target->undecoded = true;
     curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &t->status);
     if (result == CURLE_COULDNT_CONNECT) curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &t->os_error);
     if (result != CURLE_OK && t->socket_error) t->os_error = t->socket_error;
@@ -650,6 +663,14 @@ void http_target_free(http_t *http, http_target_t *target) {
     free(target);
 }
 
+/* As many shards as all requests need, and all of the same size: so their connections together are about
+ * sockets_max, those that wait for a request included. */
+static uint32_t shard_transfers(uint32_t sockets_max) {
+    if (sockets_max == 0) return HTTP_CONNS_PER_MULTI;
+    uint32_t shards = (sockets_max - 1) / HTTP_CONNS_PER_MULTI + 1;
+    return (sockets_max - 1) / shards + 1;
+}
+
 /* Shards are made when requests need them. */
 http_t *http_new(const http_options_t *options, err_t *err) {
     /* Takes less than 1 ms, is thread-safe and counted; it is kept until the process ends. */
@@ -664,7 +685,10 @@ http_t *http_new(const http_options_t *options, err_t *err) {
         return NULL;
     }
     http_t *http = xcalloc(1, sizeof *http);
-    *http = (http_t){.options = *options, .epoll_fd = epoll_fd, .proxies = proxy_is_set()};
+    *http = (http_t){.options = *options,
+                     .shard_transfers = shard_transfers(options->sockets_max),
+                     .epoll_fd = epoll_fd,
+                     .proxies = proxy_is_set()};
     ring_init(&http->running);
     ring_init(&http->done);
     ring_init(&http->targets);

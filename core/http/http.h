@@ -28,6 +28,8 @@ typedef struct curl_slist http_headers_t;     /* a checked list of headers, unch
 
 typedef struct http_options {
     uint32_t connections_max; /* kept open per target; 0: as many as ever were in flight */
+    uint32_t sockets_max; /* connections at a time, those that wait for a request, too: the oldest of these is
+                           * closed for a new one. The owner starts no more requests. 0: any number */
 } http_options_t;
 
 http_t *http_new(const http_options_t *options, err_t *err); /* NULL on failure */

@@ -16,29 +16,63 @@
 
 /* --- what is gathered --- */
 
+static void text_init(chat_text_t *text) {
+    text->only = value_null();
+    buf_init(&text->joined, LLM_ANSWER_BYTES_MAX);
+}
+
+static void text_free(chat_text_t *text) {
+    value_free(text->only);
+    buf_free(&text->joined);
+}
+
 void chat_said_init(chat_said_t *said) {
     *said = (chat_said_t){0};
-    buf_init(&said->content, LLM_ANSWER_BYTES_MAX);
-    buf_init(&said->reasoning, LLM_ANSWER_BYTES_MAX);
-    buf_init(&said->refusal, LLM_ANSWER_BYTES_MAX);
+    text_init(&said->content);
+    text_init(&said->reasoning);
+    text_init(&said->refusal);
 }
 
 void chat_said_free(chat_said_t *said) {
-    buf_free(&said->content);
-    buf_free(&said->reasoning);
-    buf_free(&said->refusal);
+    text_free(&said->content);
+    text_free(&said->reasoning);
+    text_free(&said->refusal);
 }
 
-static bool text_add(buf_t *out, value_t v) {
+static const char *text_peek(const chat_text_t *text, size_t *len) {
+    bool one = text->only.kind == VALUE_STRING;
+    *len = one ? text->only.string->len : text->joined.len;
+    if (one) return text->only.string->data;
+    return text->joined.data ? text->joined.data : "";
+}
+
+static size_t text_length(const chat_text_t *text) {
+    size_t len;
+    text_peek(text, &len);
+    return len;
+}
+
+/* The buffer, for a piece that is to be added to it. */
+static buf_t *text_join(chat_text_t *text) {
+    if (text->only.kind == VALUE_STRING)
+        buf_add(&text->joined, text->only.string->data, text->only.string->len);
+    value_clear(&text->only);
+    return &text->joined;
+}
+
+static bool text_add(chat_text_t *text, value_t v) {
     if (v.kind != VALUE_STRING) return false;
-    buf_add(out, v.string->data, v.string->len);
+    if (text_length(text) == 0)
+        value_replace(&text->only, value_ref(v));
+    else
+        buf_add(text_join(text), v.string->data, v.string->len);
     return true;
 }
 
 /* The texts of reasoning: a string, a part {"text" | "thinking" | "reasoning" | "content" | "summary": ..},
  * or a list of these. Parts hold parts at most a few levels deep; what lies deeper than `levels` is left out.
  */
-static void reasoning_add(buf_t *out, value_t v, int levels) {
+static void reasoning_add(chat_text_t *out, value_t v, int levels) {
     static const char *const keys[] = {"text", "thinking", "reasoning", "content", "summary"};
     if (text_add(out, v) || levels == 0) return;
     for (size_t i = 0; v.kind == VALUE_LIST && i < list_count(v); i++)
@@ -64,8 +98,19 @@ static void part_add(chat_said_t *said, value_t part) {
         text_add(&said->content, chat_field(part, "text"));
 }
 
+/* Is it a part of content that is a list, sent alone? */
+static bool is_part(value_t content) {
+    return chat_field(content, "type").kind == VALUE_STRING ||
+           chat_field(content, "text").kind == VALUE_STRING;
+}
+
+/* Content is a text, a part or a list of parts. JSON in place of a text (a number, an object that is no part)
+ * counts as the text of that JSON. */
 static void content_add(chat_said_t *said, value_t content) {
-    if (content.kind == VALUE_OBJECT) part_add(said, content);
+    bool is_json = content.kind == VALUE_INT || content.kind == VALUE_BIGINT || content.kind == VALUE_REAL ||
+                   (content.kind == VALUE_OBJECT && object_count(content) > 0 && !is_part(content));
+    if (is_json) json_write(&said->content, content, JSON_COMPACT);
+    if (content.kind == VALUE_OBJECT && !is_json) part_add(said, content);
     for (size_t i = 0; content.kind == VALUE_LIST && i < list_count(content); i++)
         part_add(said, list_peek(content, i));
     text_add(&said->content, content);
@@ -73,15 +118,39 @@ static void content_add(chat_said_t *said, value_t content) {
 
 static void refusal_add(chat_said_t *said, value_t refusal) {
     if (!text_add(&said->refusal, refusal) && value_truthy(refusal))
-        json_write(&said->refusal, refusal, JSON_COMPACT);
+        json_write(text_join(&said->refusal), refusal, JSON_COMPACT);
 }
 
-/* Servers send the same thoughts under several names: the first that has any counts. */
-static void reasonings_add(chat_said_t *said, value_t message) {
-    static const char *const names[] = {"reasoning_content", "reasoning", "thinking", "reasoning_details"};
-    size_t before = said->reasoning.len;
-    for (size_t i = 0; i < sizeof names / sizeof *names && said->reasoning.len == before; i++)
-        reasoning_add(&said->reasoning, chat_field(message, names[i]), REASONING_LEVELS);
+/* The members of a message that count. Servers send the same thoughts under several names: the first of these
+ * four that has any counts. */
+enum {
+    IN_CONTENT,
+    IN_REFUSAL,
+    IN_TOOLS,
+    IN_FUNCTION,
+    IN_ERROR,
+    IN_REASONING,
+    MESSAGE_FIELDS = IN_REASONING + 4
+};
+static const chat_name_t MESSAGE[MESSAGE_FIELDS] = {
+    [IN_CONTENT] = CHAT_NAME("content"),
+    [IN_REFUSAL] = CHAT_NAME("refusal"),
+    [IN_TOOLS] = CHAT_NAME("tool_calls"),
+    [IN_FUNCTION] = CHAT_NAME("function_call"),
+    [IN_ERROR] = CHAT_NAME("error"),
+    [IN_REASONING] = CHAT_NAME("reasoning_content"),
+    CHAT_NAME("reasoning"),
+    CHAT_NAME("thinking"),
+    CHAT_NAME("reasoning_details"),
+};
+
+static void reasonings_add(chat_said_t *said, const value_t *message) {
+    size_t before = text_length(&said->reasoning);
+    for (size_t i = IN_REASONING; i < MESSAGE_FIELDS; i++) {
+        if (message[i].kind == VALUE_NULL) continue;
+        reasoning_add(&said->reasoning, message[i], REASONING_LEVELS);
+        if (text_length(&said->reasoning) > before) return;
+    }
 }
 
 static void short_copy(char *out, size_t size, value_t text) {
@@ -91,25 +160,27 @@ static void short_copy(char *out, size_t size, value_t text) {
     out[n] = '\0';
 }
 
-static void tools_note(chat_said_t *said, value_t message) {
-    value_t call = chat_first(chat_field(message, "tool_calls"));
+static void tools_note(chat_said_t *said, const value_t *message) {
+    value_t call = chat_first(message[IN_TOOLS]);
     value_t function = chat_field(call, "function");
-    if (call.kind == VALUE_NULL) function = chat_field(message, "function_call");
+    if (call.kind == VALUE_NULL) function = message[IN_FUNCTION];
     if (call.kind == VALUE_NULL && !value_truthy(function)) return;
     said->tools = true;
     if (said->tool_name[0] == '\0')
         short_copy(said->tool_name, sizeof said->tool_name, chat_field(function, "name"));
 }
 
-static uint32_t token_count(value_t usage, const char *key) {
-    value_t n = chat_field(usage, key);
+static uint32_t token_count(value_t n) {
     return n.kind == VALUE_INT && n.integer > 0 && n.integer <= UINT32_MAX ? (uint32_t)n.integer : 0;
 }
 
 static void usage_note(chat_said_t *said, value_t usage) {
+    static const chat_name_t names[] = {CHAT_NAME("prompt_tokens"), CHAT_NAME("completion_tokens")};
+    value_t tokens[2];
     if (usage.kind != VALUE_OBJECT) return;
-    said->prompt_tokens = token_count(usage, "prompt_tokens");
-    said->completion_tokens = token_count(usage, "completion_tokens");
+    chat_fields(usage, names, 2, tokens);
+    said->prompt_tokens = token_count(tokens[0]);
+    said->completion_tokens = token_count(tokens[1]);
 }
 
 /* --- errors inside --- */
@@ -135,8 +206,7 @@ llm_cause_t chat_fault_tell(value_t body, err_t *err) {
 
 /* The choice that counts when a server sends several: number 0. The chunks of a stream name it; of a whole
  * body it is the first where none is called so. */
-static value_t choice_of(value_t body) {
-    value_t choices = chat_field(body, "choices");
+static value_t choice_of(value_t choices) {
     value_t first = chat_first(choices);
     for (size_t i = 0; choices.kind == VALUE_LIST && i < list_count(choices); i++) {
         value_t index = chat_field(list_peek(choices, i), "index");
@@ -145,31 +215,50 @@ static value_t choice_of(value_t body) {
     return chat_field(first, "message").kind == VALUE_OBJECT ? first : value_null();
 }
 
+/* The members of a body and of a choice that count. */
+enum { IN_BODY_ERROR, IN_BODY_OBJECT, IN_BODY_CHOICES, IN_BODY_USAGE, BODY_FIELDS };
+static const chat_name_t BODY[BODY_FIELDS] = {
+    CHAT_NAME("error"),
+    CHAT_NAME("object"),
+    CHAT_NAME("choices"),
+    CHAT_NAME("usage"),
+};
+enum { IN_CHOICE_ERROR, IN_CHOICE_MESSAGE, IN_CHOICE_DELTA, IN_CHOICE_FINISH, CHOICE_FIELDS };
+static const chat_name_t CHOICE[CHOICE_FIELDS] = {
+    CHAT_NAME("error"),
+    CHAT_NAME("message"),
+    CHAT_NAME("delta"),
+    CHAT_NAME("finish_reason"),
+};
+
 llm_cause_t chat_said_add(chat_said_t *said, value_t body, bool *found, err_t *err) {
-    value_t choice = choice_of(body);
-    value_t message = chat_field(choice, "message");
-    if (message.kind != VALUE_OBJECT) message = chat_field(choice, "delta");
+    value_t of_body[BODY_FIELDS], of_choice[CHOICE_FIELDS], of_message[MESSAGE_FIELDS];
+    chat_fields(body, BODY, BODY_FIELDS, of_body);
+    value_t choice = choice_of(of_body[IN_BODY_CHOICES]);
+    chat_fields(choice, CHOICE, CHOICE_FIELDS, of_choice);
+    value_t message = of_choice[IN_CHOICE_MESSAGE], finish = of_choice[IN_CHOICE_FINISH];
+    if (message.kind != VALUE_OBJECT) message = of_choice[IN_CHOICE_DELTA];
+    chat_fields(message, MESSAGE, MESSAGE_FIELDS, of_message);
     *found = message.kind == VALUE_OBJECT;
-    if (!is_nothing(chat_field(body, "error")) || chat_is_text(chat_field(body, "object"), "error"))
+    if (!is_nothing(of_body[IN_BODY_ERROR]) || chat_is_text(of_body[IN_BODY_OBJECT], "error"))
         return chat_fault_tell(body, err);
-    if (!is_nothing(chat_field(choice, "error"))) return chat_fault_tell(choice, err);
-    if (!is_nothing(chat_field(message, "error"))) return chat_fault_tell(message, err);
-    content_add(said, chat_field(message, "content"));
-    reasonings_add(said, message);
-    refusal_add(said, chat_field(message, "refusal"));
-    tools_note(said, message);
-    value_t finish = chat_field(choice, "finish_reason");
+    if (!is_nothing(of_choice[IN_CHOICE_ERROR])) return chat_fault_tell(choice, err);
+    if (!is_nothing(of_message[IN_ERROR])) return chat_fault_tell(message, err);
+    content_add(said, of_message[IN_CONTENT]);
+    reasonings_add(said, of_message);
+    refusal_add(said, of_message[IN_REFUSAL]);
+    tools_note(said, of_message);
     if (finish.kind == VALUE_STRING) short_copy(said->finish_reason, sizeof said->finish_reason, finish);
-    usage_note(said, chat_field(body, "usage"));
+    usage_note(said, of_body[IN_BODY_USAGE]);
     return LLM_CAUSE_NONE;
 }
 
 /* --- the judgement --- */
 
-static bool is_blank(const buf_t *text) {
-    const char *bytes = text->data ? text->data : "";
-    size_t len = text->len;
-    text_trim(&bytes, &len);
+static bool is_blank(const chat_text_t *text) {
+    size_t len;
+    const char *bytes = text_peek(text, &len);
+    if (len > 0) text_trim(&bytes, &len);
     return len == 0;
 }
 
@@ -181,8 +270,10 @@ static bool finished_by(const chat_said_t *said, const char *const *reasons) {
 
 static llm_cause_t refusal_tell(const chat_said_t *said, err_t *err) {
     buf_t words;
+    size_t len;
+    const char *bytes = text_peek(&said->refusal, &len);
     buf_init(&words, LLM_ERROR_TEXT_MAX + 8);
-    chat_body_words_add(&words, said->refusal.data ? said->refusal.data : "", said->refusal.len);
+    chat_body_words_add(&words, bytes, len);
     err_set(err, SDG_EIO, "refused: %s", words.len > 0 ? words.data : "(no reason)");
     buf_free(&words);
     return LLM_CAUSE_DECLINED;
@@ -193,7 +284,7 @@ static llm_cause_t refusal_tell(const chat_said_t *said, err_t *err) {
 static llm_cause_t blank_judge(const chat_said_t *said, err_t *err) {
     static const char *const filters[] = {"content_filter",     "safety",    "recitation",
                                           "prohibited_content", "blocklist", NULL};
-    static const char *const cuts[] = {"length", "max_tokens", NULL};
+    static const char *const cuts[] = {"length", "max_tokens", "model_length", NULL};
     static const char *const refusals[] = {"refusal", NULL};
     static const char *const tools[] = {"tool_calls", "function_call", "tool_use", NULL};
     if (finished_by(said, refusals)) return refusal_tell(said, err);
@@ -221,7 +312,11 @@ static llm_cause_t said_judge(const chat_said_t *said, err_t *err) {
     return is_blank(&said->content) ? blank_judge(said, err) : LLM_CAUSE_NONE;
 }
 
-static value_t text_value(const buf_t *text) { return value_string(text->data ? text->data : "", text->len); }
+static value_t text_value(const chat_text_t *text) {
+    size_t len;
+    const char *bytes = text_peek(text, &len);
+    return text->only.kind == VALUE_STRING ? value_ref(text->only) : value_string(bytes, len);
+}
 
 /* Copies what was gathered; the texts only of an answer to use. */
 static llm_cause_t said_tell(const chat_said_t *said, chat_answer_t *answer, err_t *err) {

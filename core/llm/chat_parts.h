@@ -15,6 +15,28 @@ static inline value_t chat_field(value_t v, const char *key) {
     return v.kind == VALUE_OBJECT ? object_get_peek(v, key, strlen(key), NULL) : value_null();
 }
 
+/* A member to look for, with the length of its name. */
+typedef struct chat_name {
+    const char *text;
+    size_t len;
+} chat_name_t;
+#define CHAT_NAME(text) \
+    { text, sizeof(text) - 1 }
+
+/* Finds `count` members in one walk over an object: found[i] is the one that names[i] names. */
+static inline void chat_fields(value_t v, const chat_name_t *names, size_t count, value_t *found) {
+    size_t members = v.kind == VALUE_OBJECT ? object_count(v) : 0;
+    for (size_t i = 0; i < count; i++)
+        found[i] = value_null();
+    for (size_t at = 0; at < members; at++) {
+        const str_t *key = object_key_peek(v, at);
+        size_t len = key->len, i = 0;
+        while (i < count && (names[i].len != len || memcmp(key->data, names[i].text, len) != 0))
+            i++;
+        if (i < count) found[i] = object_value_peek(v, at);
+    }
+}
+
 static inline value_t chat_first(value_t list) {
     return list.kind == VALUE_LIST && list_count(list) > 0 ? list_peek(list, 0) : value_null();
 }
@@ -41,9 +63,15 @@ void chat_value_words_add(buf_t *out, value_t v);
 
 /* --- completions --- */
 
+/* A text that comes in pieces. A piece that stays the only one is not copied. */
+typedef struct chat_text {
+    value_t only; /* string; null when there is no piece, or several. Owned */
+    buf_t joined; /* several pieces */
+} chat_text_t;
+
 /* What a completion says, gathered from one body or from the chunks of a stream. */
 typedef struct chat_said {
-    buf_t content, reasoning, refusal;
+    chat_text_t content, reasoning, refusal;
     bool tools;         /* it calls tools */
     char tool_name[64]; /* of the first call, "" when it has none */
     char finish_reason[24];

@@ -19,6 +19,7 @@
 
 bool chat_is_stream(const char *body, size_t len) {
     static const char *const fields[] = {":", "data:", "event:", "id:", "retry:"};
+    if (len > 0 && *body == '{') return false; /* as nearly all bodies begin */
     text_trim(&body, &len);
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         size_t n = strlen(fields[i]);

@@ -12,7 +12,7 @@
 
 /* Numbers that only grow. */
 typedef struct counters {
-    uint64_t requests, answered, retries[LLM_CAUSES];
+    uint64_t requests, answered, faulted, retries[LLM_CAUSES];
 } counters_t;
 
 typedef struct line {  /* what one worker says of one endpoint */
@@ -66,6 +66,7 @@ void endpoint_book_destroy(endpoint_book_t **book) {
 static void count_said(counters_t *c, const endpoint_report_t *said) {
     c->requests += said->requests;
     c->answered += said->answered;
+    c->faulted += said->faulted;
     for (int i = 0; i < LLM_CAUSES; i++) {
         c->retries[i] += said->retries[i];
     }
@@ -74,6 +75,7 @@ static void count_said(counters_t *c, const endpoint_report_t *said) {
 static void add_counters(endpoint_report_t *sum, const counters_t *c) {
     sum->requests += c->requests;
     sum->answered += c->answered;
+    sum->faulted += c->faulted;
     for (int i = 0; i < LLM_CAUSES; i++) {
         sum->retries[i] += c->retries[i];
     }
@@ -287,5 +289,6 @@ endpoint_verdict_t endpoint_book_judge(endpoint_book_t *b, const endpoint_facts_
     if (!stuck && !quiet) return rule(ruling, ENDPOINT_GOES_ON);
     b->stuck_ns = b->quiet_ns = now; /* a verdict that is lost on its way is given again */
     bool alone = all.refused == 1 || facts->rows_unfinished == 1;
-    return rule(ruling, alone ? ENDPOINT_FAILS_ITS_ROW : ENDPOINT_IS_FINAL);
+    bool rows_at_fault = all.faulted > 0; /* it has refused single rows before: so these may be, too */
+    return rule(ruling, alone || rows_at_fault ? ENDPOINT_FAILS_ITS_ROW : ENDPOINT_IS_FINAL);
 }

@@ -1,7 +1,7 @@
 /* endpoint_reports.c - a msgpack list of lists:
  *
  *   [endpoint, address, state, reopens_ms, in_flight, waiting, refused, refused_in_a_row, requests, answered,
- *    [retries, by cause], oldest_ms, answered_ms, trouble, trouble_text, trouble_ms]
+ *    [retries, by cause], oldest_ms, answered_ms, trouble, trouble_text, trouble_ms, faulted]
  *
  * New fields go to the end: who does not know them ignores them. */
 #include "proto/parts/endpoint_reports.h"
@@ -14,7 +14,7 @@
 #include "proto/pack.h"
 #include "proto/prescan.h"
 
-enum { REPORT_FIELDS = 16 };
+enum { REPORT_FIELDS = 17 };
 
 static void pack_text(msgpack_packer *p, const char *text, size_t max) {
     msgpack_pack_str_with_body(p, text, strnlen(text, max - 1));
@@ -41,6 +41,7 @@ static void pack_report(msgpack_packer *p, const endpoint_report_t *r) {
     msgpack_pack_uint64(p, r->trouble);
     pack_text(p, r->trouble_text, sizeof r->trouble_text);
     msgpack_pack_uint64(p, r->trouble_ms);
+    msgpack_pack_uint64(p, r->faulted);
 }
 
 void endpoint_reports_encode(const endpoint_report_t *reports, size_t count, buf_t *out) {
@@ -87,7 +88,7 @@ static bool take_report(const msgpack_object *o, endpoint_report_t *r) {
               take_retries(&f[10], r->retries) && take_number(&f[11], &r->oldest_ms) &&
               take_number(&f[12], &r->answered_ms) && take_number(&f[13], &trouble) &&
               take_text(&f[14], r->trouble_text, sizeof r->trouble_text) &&
-              take_number(&f[15], &r->trouble_ms);
+              take_number(&f[15], &r->trouble_ms) && take_number(&f[16], &r->faulted);
     if (!ok || state >= ENDPOINT_STATES) return false;
     r->state = (endpoint_state_t)state;
     /* A cause that only a newer worker knows is still trouble. */

@@ -112,6 +112,12 @@ def test_an_event_stream_is_read_and_not_asked_for_twice():
     equal([q["body"].get("stream") for q in asked], [None] + [False] * 29)
 
 
+def test_an_encoding_that_is_none_costs_one_request():
+    behave = lambda prompt, _: (200, {"Content-Encoding": "UTF-8"}, completion(prompt))
+    rows, asked = rows_of(behave, ask("outputs: [{name: A}]"), rows=5, flags=("--max-concurrent", 1))
+    equal((rows, len(asked)), ([{"A": "q %d" % i} for i in range(5)], 6))
+
+
 def test_a_stream_that_the_user_asks_for_is_read():
     def behave(prompt, _):
         return 200, {"Content-Type": "text/event-stream"}, 'data: {"choices":[{"delta":{"content":"x"},"finish_reason":"stop"}]}\n\n'

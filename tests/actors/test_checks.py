@@ -24,6 +24,10 @@ def test_a_misspelled_column_is_said_before_the_run():
         said = b.run("-q", "--overwrite", "--mapping", "n:nn")
         lacks(said, "{nn} of")
         has(said, "{n} of 'blocks[1]' is no column", "--mapping renames it: write {nn}")
+        b.write_pipeline(ECHO)
+        has(b.run("-q", "--overwrite", "--mapping", "mn:q"), "warning: --mapping mn:q renames nothing: 'mn' is no column of the first 3 rows")
+        has(b.run("--overwrite", "--strict", "--mapping", "m:q", code=3), "error: --mapping m:q renames nothing")
+        b.write_pipeline(WRONG)
         b.write("in.jsonl", '{"n": 1}\n{"n": 2, "nn": 3}\n')
         lacks(b.run("-q", "--overwrite"), "nn")
 

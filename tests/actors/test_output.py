@@ -109,7 +109,7 @@ def test_refused_when_something_differs():
         b.write_rows(20)
         b.write_pipeline(ECHO.replace("q {n}", "Q {n}"))
         refused(b, "pipeline")
-        refused(b, "pipeline and options", "--seed", 7)
+        refused(b, "another pipeline and other options", "--seed", 7)
         has(b.run("--force-resume"), "continuing as asked")
         equal(sorted(r["a"][:9] for r in b.rows()), ["echo[m]: "] * 20)
         equal(sum("Q" in r["a"] for r in b.rows()), 15)

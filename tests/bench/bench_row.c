@@ -1,6 +1,6 @@
 /* bench_row.c - what the row machine costs: rows per second of one thread, without I/O.
  *
- *   build/bench_row [--rows N]
+ *   build/bench_row [--rows N [logic|ai]]
  *
  * `logic`: set, if, for and end. `ai`: one ai block whose answer is there at once; the time includes writing
  * the request body.
@@ -87,9 +87,10 @@ static void bench(const char *name, const char *yaml, uint64_t rows) {
 }
 
 int main(int argc, char **argv) {
-    uint64_t rows = argc == 3 && strcmp(argv[1], "--rows") == 0 ? strtoull(argv[2], NULL, 10) : 200000;
+    uint64_t rows = argc >= 3 && strcmp(argv[1], "--rows") == 0 ? strtoull(argv[2], NULL, 10) : 200000;
+    const char *only = argc == 4 ? argv[3] : "";
     if (rows == 0) return 1;
-    bench("logic", LOGIC, rows);
-    bench("ai", AI, rows);
+    if (strcmp(only, "ai") != 0) bench("logic", LOGIC, rows);
+    if (strcmp(only, "logic") != 0) bench("ai", AI, rows);
     return 0;
 }

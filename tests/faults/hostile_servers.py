@@ -258,6 +258,21 @@ def _():
     return Against(behave).go().expect(code=1, fine={i for i in range(ROWS) if i % 2 == 0}, reason="HTTP 4(00|22)").asked_at_most(ROWS)
 
 
+@case("403 for what some rows say")
+def _():
+    return Against(lambda q: error(403, "Your input was flagged", "moderation") if q.row % 4 == 3 else good(q)).go().expect(
+        code=1, fine={i for i in range(ROWS) if i % 4 != 3}, reason="flagged").asked_at_most(ROWS)
+
+
+@case("key revoked when a few rows are left")
+def _():
+    t = Against(lambda q: good(q) if q.number < 34 else error(401, "Key revoked", "invalid_api_key"))
+    t.go().expect(code=6, fine=34, says="Key revoked").asked_at_most(ROWS)
+    require(not t.failed, "rows are written as failed: %s", t.failed)
+    t.heals()
+    return t
+
+
 # ---- servers that are busy
 
 class Bucket:

@@ -297,8 +297,8 @@ static void take_named(mex_call_t *call, const ynode_t *n, const ypath_t *path) 
 /* Operands in order. The specification says which of them are conditions. */
 static void take_positional(mex_call_t *call, const ynode_t *n, const ypath_t *path) {
     if (n->count > call->op->max) {
-        mex_complain(call->c, n, path, "%s takes at most %d operands, not %zu", call->op->name, call->op->max,
-                     n->count);
+        mex_complain(call->c, n, path, "%s takes at most %d operand%s, not %zu", call->op->name,
+                     call->op->max, call->op->max == 1 ? "" : "s", n->count);
         return;
     }
     for (size_t i = 0; i < n->count; i++) {
@@ -384,8 +384,8 @@ static void take_operands(mex_call_t *call, const ynode_t *n, const ypath_t *pat
     for (size_t i = 0; i < n->count; i++)
         m->args[i] = compile_node(call->c, n->items[i], YPATH_AT(path, i), call->inner);
     if (n->count < op->min || (op->max != MEX_MANY && n->count > op->max))
-        mex_complain(call->c, n, path, "%s takes %s%d operands, not %zu", op->name,
-                     op->min == op->max ? "" : "at least ", op->min, n->count);
+        mex_complain(call->c, n, path, "%s takes %s%d operand%s, not %zu", op->name,
+                     op->min == op->max ? "" : "at least ", op->min, op->min == 1 ? "" : "s", n->count);
 }
 
 /* var and ref: a name, or an expression that gives the name. */

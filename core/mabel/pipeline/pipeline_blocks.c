@@ -24,7 +24,7 @@ const keyset_t BLOCK_KEYS = KEYSET("a block", BLOCK_RULES, NULL);
 static const keyset_t LOGIC_KEYS = {.what = "a logic block", .base = &BLOCK_KEYS, .open = true};
 
 static const key_rule_t END_RULES[] = {
-    {"final", WANT_LIST, false},  {"final_mode", WANT_TEXT, false}, {"include_vars", WANT_TEXTS, false},
+    {"final", WANT_LIST, false},  {"final_mode", WANT_TEXT, false}, {"include_vars", WANT_ANY, false},
     {"reason", WANT_TEXT, false}, {"exit_code", WANT_TEXT, false},  {"outputs", WANT_ANY, false},
 };
 static const keyset_t END_KEYS = KEYSET("an end block", END_RULES, &BLOCK_KEYS);
@@ -126,13 +126,21 @@ static void final_read(load_t *l, const ynode_t *n, const ypath_t *path, final_v
     if (value) expression_warn(l, value, YPATH_KEY(path, "value"));
 }
 
-/* A variable that is added to the result row must not hide what is sdg's own there. */
-static void include_vars_check(load_t *l, const ynode_t *n, const ypath_t *path) {
+/* Variables that are added to the result row are called by name, and must not hide what is sdg's own there.
+ */
+static bool include_vars_check(load_t *l, const ynode_t *n, const ypath_t *path) {
     const ynode_t *v = field(n, "include_vars");
     const ypath_t *at = YPATH_KEY(path, "include_vars");
-    if (yaml_is_string(v)) name_check_output(l->diags, v, at);
+    bool right = true;
+    if (!v) return true;
+    if (v->kind == YNODE_MAP || v->scalar.kind == VALUE_BOOL) {
+        complain(l, DIAG_ERROR, v, at, "expected a list of names of variables, found %s", yaml_kind_name(v));
+        return false;
+    }
+    if (v->kind == YNODE_SCALAR) right = name_check_output(l->diags, v, at);
     for (size_t i = 0; i < list_length(v); i++)
-        if (yaml_is_string(v->items[i])) name_check_output(l->diags, v->items[i], YPATH_AT(at, i));
+        right = name_check_output(l->diags, v->items[i], YPATH_AT(at, i)) && right;
+    return right;
 }
 
 /* The final values, and what else goes into the result. */
@@ -149,8 +157,8 @@ static void end_block_load(load_t *l, const ynode_t *n, const ypath_t *path, blo
             final_read(l, finals->items[i], at, &end->finals[end->final_count++]);
     }
     end->as_list = field_choice(l, n, path, "final_mode", modes, 2, 0) == 1;
-    include_vars_check(l, n, path);
-    end->include_count = field_texts(l, n, path, "include_vars", &end->include_vars);
+    if (include_vars_check(l, n, path))
+        end->include_count = field_texts(l, n, path, "include_vars", &end->include_vars);
     end->reason = field_template(n, "reason");
     end->exit_code = field_text(n, "exit_code");
 }

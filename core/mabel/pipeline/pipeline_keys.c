@@ -115,6 +115,8 @@ static void unknown_key(load_t *l, const ynode_t *key, const ypath_t *path, cons
     meant_t better = meant(word, names, count);
     if (!better.text[0] && set->params && params_have(word))
         snprintf(better.text, sizeof better.text, ": a parameter of requests stands in '%s'", set->params);
+    const char *instead = set->params ? params_instead(word) : NULL;
+    if (instead) snprintf(better.text, sizeof better.text, ": %s (in '%s')", instead, set->params);
     complain(l, DIAG_WARNING, key, path, "unknown key '%s' in %s%s", word, set->what, better.text);
 }
 

@@ -108,6 +108,11 @@ void call_options_read(load_t *l, const ynode_t *n, const ypath_t *path, call_op
 void headers_free(char **headers, size_t count);
 /* Is this a parameter of a request, and not a field of a model or block? */
 bool params_have(const char *key);
+/* What does here what this key of another program means, as half a sentence; NULL: the key is none of these.
+ */
+const char *params_instead(const char *key);
+/* Warns of a plain scalar that looks like a number and is text to YAML 1.1: "1e-3", "-.5", "08". */
+void params_number_check(load_t *l, const ynode_t *n, const ypath_t *path);
 /* Warns of parameters of a request that will not do what they seem to. */
 void params_check(load_t *l, const ynode_t *n, const ypath_t *path);
 

@@ -139,6 +139,7 @@ static void header_read(load_t *l, const ynode_t *at, const ypath_t *path, str_t
         complain(l, DIAG_ERROR, at, path, "the value of an HTTP header is one line of text");
     else
         header_put(headers, count, name, value);
+    name_check_change(l->diags, at, path);
     str_free(value);
 }
 

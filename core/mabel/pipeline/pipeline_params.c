@@ -144,14 +144,18 @@ bool params_have(const char *key) {
     return is_known(key);
 }
 
-static void key_check(load_t *l, const ynode_t *at, const ypath_t *path) {
-    const char *key = at->scalar.string->data;
+const char *params_instead(const char *key) {
     for (size_t i = 0; i < sizeof FOREIGN / sizeof FOREIGN[0]; i++)
-        if (strcmp(FOREIGN[i].key, key) == 0) {
-            complain(l, DIAG_WARNING, at, path, "'%s' only goes to the server as a parameter; %s", key,
-                     FOREIGN[i].instead);
-            return;
-        }
+        if (strcmp(FOREIGN[i].key, key) == 0) return FOREIGN[i].instead;
+    return NULL;
+}
+
+static void key_check(load_t *l, const ynode_t *at, const ypath_t *path) {
+    const char *key = at->scalar.string->data, *instead = params_instead(key);
+    if (instead) {
+        complain(l, DIAG_WARNING, at, path, "'%s' only goes to the server as a parameter; %s", key, instead);
+        return;
+    }
     if (is_known(key) || strlen(key) < NEAR_BYTES_MIN) return;
     const char *near = diag_nearest(key, KNOWN, KNOWN_COUNT);
     if (near)
@@ -198,8 +202,7 @@ static void write_number(const char *text, value_t number, char *out, size_t siz
     }
 }
 
-/* A plain scalar that looks like a number and is text to YAML 1.1: "1e-3", "-.5", "08". */
-static void number_check(load_t *l, const ynode_t *n, const ypath_t *path) {
+void params_number_check(load_t *l, const ynode_t *n, const ypath_t *path) {
     size_t len;
     value_t number;
     char better[64];
@@ -212,10 +215,30 @@ static void number_check(load_t *l, const ynode_t *n, const ypath_t *path) {
              text, text, better);
 }
 
+/* `temperature: off` is the boolean false, which servers refuse or take for 0. */
+static void boolean_check(load_t *l, const ynode_t *n, const ypath_t *path, const char *key) {
+    static const char *const numbers[] = {"temperature",
+                                          "top_p",
+                                          "top_k",
+                                          "min_p",
+                                          "max_tokens",
+                                          "seed",
+                                          "min_tokens",
+                                          "max_completion_tokens",
+                                          "presence_penalty",
+                                          "frequency_penalty",
+                                          "repetition_penalty"};
+    bool boolean = n->kind == YNODE_SCALAR && n->scalar.kind == VALUE_BOOL;
+    for (size_t i = 0; boolean && i < sizeof numbers / sizeof numbers[0]; i++)
+        if (strcmp(numbers[i], key) == 0)
+            complain(l, DIAG_WARNING, n, path, "expected a number, found a boolean (%.20s)",
+                     n->plain ? n->plain : "");
+}
+
 /* The tree is at most YAML_DEPTH_MAX deep. */
 static void values_check(load_t *l, const ynode_t *n, const ypath_t *path) {
     bool list = n->kind == YNODE_LIST;
-    if (n->kind == YNODE_SCALAR) number_check(l, n, path);
+    if (n->kind == YNODE_SCALAR) params_number_check(l, n, path);
     for (size_t i = 0; n->kind != YNODE_SCALAR && i < n->count; i++) {
         const ypath_t *at = list ? YPATH_AT(path, i) : YPATH_KEY(path, yaml_key(n, i));
         if (list) name_check_word(l->diags, n->items[i], at); /* choices for a server are texts */
@@ -247,6 +270,7 @@ void params_check(load_t *l, const ynode_t *n, const ypath_t *path) {
         if (strcmp(key, "n") == 0 || strcmp(key, "best_of") == 0) count_check(l, n->items[i], at, key);
         if (strcmp(key, "stream") == 0) stream_check(l, n->items[i], at);
         if (stop) stop_check(l, n->items[i], at);
+        boolean_check(l, n->items[i], at, key);
         if (!ours && !stop) values_check(l, n->items[i], at);
     }
 }

@@ -75,6 +75,11 @@ static char *venv_place(const pipeline_t *p, char *take_written) {
     return found;
 }
 
+/* No package is called so. */
+static bool names_file(const str_t *text) {
+    return text->len > 4 && strcmp(text->data + text->len - 4, ".txt") == 0 && text->data[0] != '-';
+}
+
 /* Packages, and a requirements file as one more argument of pip. Requirements that are given replace those of
  * *out. */
 static void requirements_read(load_t *l, const ynode_t *n, const ypath_t *path, value_t *out) {
@@ -82,8 +87,13 @@ static void requirements_read(load_t *l, const ynode_t *n, const ypath_t *path, 
     size_t count = field_texts(l, n, path, "requirements", &texts);
     char *file = field_chars(n, "requirements_file");
     if (count || file) value_replace(out, value_list(count + 1));
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         list_push(out, value_from_str(str_ref(texts[i])));
+        if (names_file(texts[i]))
+            complain(l, DIAG_WARNING, field(n, "requirements"), YPATH_KEY(path, "requirements"),
+                     "'%s' is taken for a package; for a file write requirements_file: %s", texts[i]->data,
+                     texts[i]->data);
+    }
     texts_free(texts, count);
     char *place = file ? pipeline_resolve(l->p, file) : NULL;
     if (place) {

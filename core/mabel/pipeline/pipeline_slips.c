@@ -1,5 +1,5 @@
 /* pipeline_slips.c - slips of the pen that are valid YAML: a {placeholder} without quotes, the {{ name }} and
- * {% if %} of Jinja, a comparison with `yes` or `on`, and numbers such as 12:30 and 0123.
+ * {% if %} of Jinja, a comparison with `yes` or `on`, numbers such as 12:30 and 0123, and texts such as 1e-3.
  *
  * The first is looked for in the whole file, because YAML reads it as a map with a null wherever it stands;
  * Jinja only in texts that go to a model or into the result, because code and expressions have braces of
@@ -115,12 +115,23 @@ static void comparison_check(load_t *l, const ynode_t *n, const ypath_t *path) {
             name_check_word(l->diags, list->items[i], YPATH_AT(YPATH_KEY(path, names[k]), i));
 }
 
+/* ---- numbers that are texts */
+
+/* The text 1e-3 counts as a number wherever one is computed with; as a constant, a variable or a result it
+ * stays a text. */
+static void exponent_check(load_t *l, const ynode_t *n, const ypath_t *path, const char *section) {
+    bool value = strcmp(section, "globals") == 0 || (path && path->key && strcmp(path->key, "value") == 0);
+    const char *text = yaml_text(n, NULL);
+    if (value && text && strpbrk(text, "eE") && !is_said(l, n)) params_number_check(l, n, path);
+}
+
 /* ---- the walk, at most YAML_DEPTH_MAX deep */
 
 static void walk(load_t *l, const ynode_t *n, const ypath_t *path, const char *section, bool prose) {
     if (n->kind == YNODE_SCALAR) {
         if (prose) jinja_check(l, n, path);
         if (n->plain && !is_said(l, n)) name_check_number(l->diags, n, path);
+        exponent_check(l, n, path, section);
         return;
     }
     bare_check(l, n, path);

@@ -15,6 +15,7 @@
 
 #include <assert.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -139,7 +140,7 @@ void row_note_repairs(row_t *row, const char *name, json_repairs_t repairs) {
 
 /* A record that is no JSON object ends the row as failed. */
 static void read_input(row_t *row, const row_input_t *input) {
-    err_t err = {0};
+    err_t err;
     json_repairs_t before = json_repairs_so_far();
     int rc = json_parse_text(input->json, input->len, &row->context, &err);
     row_note_repairs(row, "input", json_repairs_since(before));
@@ -171,8 +172,19 @@ static bool any_feeds(const pipeline_t *p) {
     return false;
 }
 
+/* What begins with `usage` in row_t: counts, codes and values, but no table behind them. */
+static void clear_tables(row_t *row) {
+    row_usage_clear(&row->usage);
+    row->answer.text = row->answer.reasoning = value_null();
+    row_event_none(row);
+    err_clear(&row->err);
+    err_clear(&row->reply_error);
+}
+
 row_t *row_blank(const pipeline_t *pipeline, const row_options_t *options, uint64_t index, uint64_t now_ns) {
-    row_t *row = xcalloc(1, sizeof *row);
+    row_t *row = xmalloc(sizeof *row);
+    memset(row, 0, offsetof(row_t, usage));
+    clear_tables(row);
     row->pipeline = pipeline;
     row->options = options;
     row->index = index;
@@ -454,26 +466,28 @@ static void check_stop(row_t *row) {
         row_fail(row, NULL, row->err.text, kind);
 }
 
-/* One phase. What its block took as 0 or null is counted under the block's name: a handler may go on to the
- * next one, but evaluates nothing there. */
-static bool handle(row_t *row) {
-    uint32_t at = row->at;
-    json_repairs_t before = json_repairs_so_far();
-    bool more = HANDLERS[row->phase](row);
-    json_repairs_t repairs = json_repairs_since(before);
-    if (!row->scope.zeros && !repairs.nulls && !repairs.characters) return more;
+/* Counts what block number `at` took as 0 or null, under the block's name. */
+static void note_oddities(row_t *row, uint32_t at, json_repairs_t repairs) {
     const char *label = at < row->pipeline->block_count ? row->pipeline->blocks[at].label->data : "result";
     if (row->scope.zeros) row_notes_add(&row->usage.notes, ROW_NOTE_ZERO, label, count_of(row->scope.zeros));
     row->scope.zeros = 0;
     row_note_repairs(row, label, repairs);
-    return more;
 }
 
+/* A handler may go on to the next block, but evaluates nothing there: what was odd belongs to the block that
+ * was running before. */
 row_want_t row_run(row_t *row, uint64_t now_ns) {
     row->now_ns = now_ns;
     row->fuel = ROW_FUEL;
     check_stop(row);
-    while (handle(row)) {
+    json_repairs_t before = json_repairs_so_far();
+    for (bool more = true; more;) {
+        uint32_t at = row->at;
+        more = HANDLERS[row->phase](row);
+        json_repairs_t now = json_repairs_so_far();
+        if (row->scope.zeros || now.nulls != before.nulls || now.characters != before.characters)
+            note_oddities(row, at, json_repairs_since(before));
+        before = now;
     }
     return row->want;
 }
@@ -511,5 +525,5 @@ void row_result(const row_t *row, row_result_t *result) {
 
 void row_take_usage(row_t *row, row_usage_t *usage) {
     *usage = row->usage;
-    row->usage = (row_usage_t){0};
+    row_usage_clear(&row->usage);
 }

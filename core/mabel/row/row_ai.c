@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum { BODY_FIRST = 1024 }; /* bytes reserved for a request body at once: most bodies fit */
 
@@ -30,10 +31,17 @@ int row_llm_begin(row_t *row) {
     return SDG_OK;
 }
 
+/* Did the answer end because it had as many tokens as it may have? Some servers say `max_tokens`. */
+static bool is_cut_by_length(const llm_answer_t *answer) {
+    static const char *const reasons[] = {"length", "max_tokens", "model_length"};
+    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
+        if (strcasecmp(answer->finish_reason, reasons[i]) == 0) return true;
+    return false;
+}
+
 /* Is it an answer that ends before its end? */
 static bool is_cut(const llm_answer_t *answer) {
-    return strcmp(answer->finish_reason, "length") == 0 ||
-           strcmp(answer->finish_reason, "content_filter") == 0;
+    return is_cut_by_length(answer) || strcmp(answer->finish_reason, "content_filter") == 0;
 }
 
 /* Retries that never became an answer cost requests and tokens, too; the engine has added them up. */
@@ -242,10 +250,13 @@ bool row_ai_start(row_t *row) {
 
 /* ---- the answer */
 
-/* The outputs of one answer, before any is given. */
+enum { HARVEST_FEW = 16 }; /* outputs of nearly every block */
+
+/* The outputs of one answer, before any is given. It stays where it is made. */
 typedef struct harvest {
     value_t values;        /* list, in the order of the outputs */
-    bool *found;           /* of each output; owned */
+    bool *found;           /* of each output; `few`, or owned */
+    bool few[HARVEST_FEW]; /* serves where there are so few */
     extract_cache_t cache; /* what the outputs share */
 } harvest_t;
 
@@ -272,7 +283,7 @@ static int harvest(row_t *row, const ai_block_t *ai, harvest_t *h) {
     extract_source_t source = {row->answer.text, row->answer.reasoning, row->answer.finish_reason};
     int rc = SDG_OK;
     *h = (harvest_t){.values = value_list(ai->output_count)};
-    h->found = xcalloc(ai->output_count, sizeof *h->found);
+    h->found = ai->output_count <= HARVEST_FEW ? h->few : xcalloc(ai->output_count, sizeof *h->found);
     for (size_t i = 0; i < ai->output_count && rc == SDG_OK; i++) {
         const ai_output_t *output = &ai->outputs[i];
         value_t v = value_null();
@@ -287,7 +298,7 @@ static int harvest(row_t *row, const ai_block_t *ai, harvest_t *h) {
 static void harvest_free(harvest_t *h) {
     extract_cache_free(&h->cache);
     value_free(h->values);
-    free(h->found);
+    if (h->found != h->few) free(h->found);
 }
 
 /* Gives the outputs, and counts those that found nothing. */
@@ -352,7 +363,7 @@ static bool answer_cut(row_t *row, const ai_block_t *ai) {
         row_trace_add(row, "cut", value_bool(true));
         return row_ai_start(row);
     }
-    bool by_length = strcmp(row->answer.finish_reason, "length") == 0;
+    bool by_length = is_cut_by_length(&row->answer);
     err_set(&row->err, SDG_ELIMIT, "the answer was cut%s (finish_reason %s)%s", row->was_cut ? " twice" : "",
             row->answer.finish_reason, by_length ? ": raise max_tokens" : "");
     return answer_failed(row, "truncated");

@@ -25,14 +25,19 @@ static void clear_call(row_t *row) {
     row->call = (py_call_t){0};
 }
 
+void row_event_none(row_t *row) {
+    py_event_t *e = &row->event;
+    e->outputs = e->vars = e->ai = e->log = e->words = value_null();
+    row->has_event = false;
+}
+
 static void clear_event(row_t *row) {
     value_free(row->event.outputs);
     value_free(row->event.vars);
     value_free(row->event.ai);
     value_free(row->event.log);
     value_free(row->event.words);
-    row->event.outputs = row->event.vars = row->event.ai = row->event.log = row->event.words = value_null();
-    row->has_event = false;
+    row_event_none(row);
 }
 
 static void clear_headers(row_t *row) {
@@ -264,7 +269,7 @@ static bool take_call_ai(row_t *row) {
 
 bool row_python_llm(row_t *row) {
     if (row_llm_end(row) < 0) return reply_error(row);
-    row->reply_error = (err_t){0};
+    err_clear(&row->reply_error);
     value_replace(&row->reply_text, row->answer.text);
     row->answer.text = value_null();
     llm_answer_clear(&row->answer);

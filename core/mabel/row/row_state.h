@@ -61,25 +61,28 @@ struct row {
     uint32_t calls_begun; /* for budget ai.max_calls */
     /* For budget ai.max_tokens. usage does not serve: row_take_usage resets it. */
     uint64_t tokens_used;
-    bool answered;
-    llm_answer_t answer;
+    bool answered; /* row->answer holds one that nobody has looked at */
 
     py_call_t call;
-    py_event_t event;
-    bool has_event;
+    bool has_event; /* row->event holds one that nobody has looked at */
     int64_t reply_id;
     value_t reply_text;
-    err_t reply_error; /* code 0: none */
 
-    row_usage_t usage;
     const char *cancelled; /* reason, owned; NULL: not cancelled */
-    err_t err;             /* of the block that is failing */
-    value_t words;         /* string: the same in full, if err.text had to cut it; else null */
+    value_t words;         /* string: err.text in full, if it had to be cut; else null */
     bool failed;
     char reason[ROW_REASON_MAX]; /* row_result_t */
     value_t end_reason;          /* of the end block, rendered; null */
     buf_t line_out;              /* the result */
     row_trace_t *trace;          /* NULL unless options->trace */
+
+    /* Large and mostly unused: a new row clears of these only what says that the rest is not used (row.c,
+     * clear_tables). They stay last. */
+    row_usage_t usage;
+    llm_answer_t answer;
+    py_event_t event;
+    err_t err;         /* of the block that is failing */
+    err_t reply_error; /* code 0: none */
 };
 
 static inline const block_t *row_block(const row_t *row) { return &row->pipeline->blocks[row->at]; }
@@ -135,6 +138,8 @@ void message_parts_add_url(message_parts_t *parts, const char *url, size_t len, 
 void base64_write(buf_t *out, const void *bytes, size_t len);
 
 /* --- row_python.c --- */
+/* There is no event; what one held before is not released. */
+void row_event_none(row_t *row);
 bool row_python_start(row_t *row);
 bool row_python_continue(row_t *row);
 bool row_python_llm(row_t *row);

@@ -55,8 +55,8 @@ static void expect(const char *prompt, const char *row, const char *want) {
 Test(columns, names_that_are_there) {
     expect("{topic} {user.name} {tags[0]} {Answer} {logo.img} {img1.img} {rare}",
            "{\"topic\": null, \"user\": {\"name\": 1}, \"tags\": [2], \"img1\": {}, \"rare\": 1}",
-           "partly: {rare} of 'ask': 1 of the first 2 rows have no such column -> it is empty there\n"
-           "partly: {img1} of 'ask': 1 of the first 2 rows have no such column -> it is empty there\n");
+           "partly: {rare} of 'ask': 1 of the first 2 rows has no such column -> it is empty there\n"
+           "partly: {img1} of 'ask': 1 of the first 2 rows has no such column -> it is empty there\n");
 }
 
 Test(columns, names_that_are_missing) {

@@ -106,8 +106,10 @@ Test(reader, a_torn_compressed_input_gives_its_whole_rows_first) {
 }
 
 Test(reader, packed_input_that_gives_nothing_is_refused_when_it_is_opened) {
-    expect_refused(scratch_text("a.jsonl.gz", "{\"n\": 1}\n"), SDG_EPARSE, "damaged gzip");
-    expect_refused(scratch_text("a.csv.zst", "a,b\n"), SDG_EPARSE, "damaged zstd");
+    expect_refused(scratch_text("a.jsonl.gz", "{\"n\": 1}\n"), SDG_EPARSE,
+                   "is not gzip data, although its name says so");
+    expect_refused(scratch_text("a.csv.zst", "a,b\n"), SDG_EPARSE,
+                   "is not zstd data, although its name says so");
 }
 
 Test(reader, csv_values_are_text) {
@@ -246,6 +248,14 @@ Test(reader, columns_without_a_name_are_numbered_and_of_equal_ones_the_last_coun
     expect_notes(scratch_text("a.csv", "a,a,a,a,a\n"),
                  "in all 4 columns of the header have a name that is there before", "end");
     expect_notes(scratch_text("a.csv", " name ,b\n1,2\n"), "", "0@2 {\" name \": \"1\", \"b\": \"2\"}\nend");
+}
+
+Test(reader, lines_that_begin_with_no_object_may_be_another_format) {
+    expect_notes(scratch_text("a.jsonl", "\n{\"a\": 1}\n"), "", "0@2 {\"a\": 1}\nend");
+    expect_notes(
+        scratch_text("a.jsonl", "id,text\n"),
+        "a.jsonl: it is read as JSON Lines and does not begin with an object: for CSV give --format csv",
+        "0@1 id,text\nend");
 }
 
 Test(reader, semicolons_are_recognised_by_the_header) {

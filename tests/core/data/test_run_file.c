@@ -35,11 +35,11 @@ Test(run_file, another_run_is_told_what_differs) {
     cr_assert_eq(run_file_write(scratch_path("o"), &OURS, NULL), 0);
     run_identity_t other = OURS;
     other.input = "another";
-    expect_match(&other, RUN_DIFFERS, "written with other input (");
+    expect_match(&other, RUN_DIFFERS, "written with another input (");
     other.options = NULL;
-    expect_match(&other, RUN_DIFFERS, "written with other input and options (");
+    expect_match(&other, RUN_DIFFERS, "written with another input and other options (");
     other.pipeline = "";
-    expect_match(&other, RUN_DIFFERS, "written with other pipeline, input and options (");
+    expect_match(&other, RUN_DIFFERS, "written with another pipeline, input and other options (");
 }
 
 Test(run_file, absent_texts_are_empty_ones) {

@@ -375,11 +375,11 @@ Test(writer, another_run_is_refused_with_what_differs) {
     write_one_row(path);
     writer_options_t other = PLAIN;
     other.pipeline_identity = "P";
-    expect_refused(path, &other, SDG_EMISMATCH, "with other pipeline (");
+    expect_refused(path, &other, SDG_EMISMATCH, "with another pipeline (");
     other.input_identity = NULL;
-    expect_refused(path, &other, SDG_EMISMATCH, "with other pipeline and input (");
+    expect_refused(path, &other, SDG_EMISMATCH, "with another pipeline and input (");
     other.options_identity = "";
-    expect_refused(path, &other, SDG_EMISMATCH, "with other pipeline, input and options (");
+    expect_refused(path, &other, SDG_EMISMATCH, "with another pipeline, input and other options (");
     expect_refused(path, &other, SDG_EMISMATCH, "--force-resume");
     expect_file(path, "{\"_row_index\": 0}\n");
     writer_resumed_t found;
@@ -426,7 +426,7 @@ Test(writer, a_run_file_that_cannot_be_understood) {
     scratch_text("o.jsonl.sdg", "garbage");
     expect_refused(path, &PLAIN, SDG_EINVAL, "does not say which run");
     scratch_text("o.jsonl.sdg", "{\"format\": 1}");
-    expect_refused(path, &PLAIN, SDG_EMISMATCH, "pipeline, input and options");
+    expect_refused(path, &PLAIN, SDG_EMISMATCH, "another pipeline, input and other options");
     expect_file(path, "{\"_row_index\": 0}\n");
 }
 

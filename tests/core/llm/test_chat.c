@@ -97,6 +97,14 @@ Test(chat, null_absent_and_listed_content) {
                 "ab");
 }
 
+Test(chat, json_in_place_of_a_text_is_the_text_of_that_json) {
+    expect_text("{\"choices\":[{\"message\":{\"content\":42}}]}", "42");
+    expect_text("{\"choices\":[{\"message\":{\"content\":12345678901234567890123}}]}",
+                "12345678901234567890123");
+    expect_text("{\"choices\":[{\"message\":{\"content\":{\"a\":[1]}}}]}", "{\"a\":[1]}");
+    expect_text("{\"choices\":[{\"message\":{\"content\":{\"type\":\"text\",\"text\":\"t\"}}}]}", "t");
+}
+
 Test(chat, odd_numbers_and_long_reasons_are_cut) {
     expect_text("{\"choices\":[{\"message\":{\"content\":\"x\"},\"finish_reason\":\"a_reason_longer_than_"
                 "anybody_ever_sent\"}],"

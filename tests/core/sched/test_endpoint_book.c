@@ -188,6 +188,18 @@ Test(endpoint_book, workers_without_room_for_other_rows_do_not_wait_for_ever) {
     cr_expect_eq(judge(100, false, 40 * SECOND + ENDPOINT_QUIET_NS), ENDPOINT_FAILS_ITS_ROW);
 }
 
+Test(endpoint_book, the_last_rows_of_an_endpoint_that_refuses_some_fail) {
+    endpoint_report_t r = refused(3);
+    r.answered = 90;
+    say(WORKER_A, r, 0);
+    cr_expect_eq(judge(3, true, 0), ENDPOINT_GOES_ON);
+    cr_expect_eq(judge(3, true, ENDPOINT_STUCK_NS), ENDPOINT_IS_FINAL,
+                 "it has never refused one row among others");
+    r.faulted = 1;
+    say(WORKER_A, r, 10 * SECOND);
+    cr_expect_eq(judge(3, true, 20 * SECOND), ENDPOINT_FAILS_ITS_ROW);
+}
+
 Test(endpoint_book, a_single_row_fails) {
     say(WORKER_A, refused(1), 0);
     cr_expect_eq(judge(1, false, 0), ENDPOINT_GOES_ON);

@@ -25,6 +25,7 @@ static endpoint_report_t some(uint64_t id) {
                            .trouble_text = "HTTP 429: slow down, \xe9\x81\x85\xe3\x81\x8f",
                            .trouble_ms = 70};
     r.retries[LLM_CAUSE_RATE_LIMIT] = 66;
+    r.faulted = 67;
     return r;
 }
 
@@ -127,7 +128,7 @@ Test(endpoint_reports, fields_of_a_newer_version_are_ignored) {
     size_t count;
     buf_t bytes;
     encode(&one, 1, &bytes);
-    replace(&bytes, "\x91\xdc\x00\x10", "\x91\xdc\x00\x11", 4);
+    replace(&bytes, "\x91\xdc\x00\x11", "\x91\xdc\x00\x12", 4);
     buf_add(&bytes, "\x2a", 1);
     cr_assert_eq(endpoint_reports_decode(bytes.data, bytes.len, &back, &count, NULL), SDG_OK);
     cr_assert(endpoint_report_same(back, &one));

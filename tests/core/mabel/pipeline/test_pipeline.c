@@ -837,6 +837,30 @@ Test(pipeline, jinja) {
     done(&l);
 }
 
+Test(pipeline, numbers_that_are_texts_outside_of_requests) {
+    expect_said("globals: {const: {rate: 1e-3}, vars: {n: [1e5]}}\nblocks:\n" END,
+                "globals.const.rate: YAML 1.1 reads 1e-3 as the text \"1e-3\": for a number write 1.0e-3", 0,
+                2);
+    expect_said("blocks:\n  - {type: end, exec: 1, final: [{name: a, value: 2e3}]}\n",
+                "blocks[0].final[0].value: YAML 1.1 reads 2e3 as the text", 0, 1);
+    expect_said("globals: {const: {id: 08, name: \"1e5\", hex: 1e5f}}\nblocks:\n" END, "", 0, 0);
+}
+
+Test(pipeline, include_vars_names_variables) {
+    expect_said("blocks:\n  - {type: end, exec: 1, include_vars: true}\n",
+                "blocks[0].include_vars: expected a list of names of variables, found a boolean", 1, 0);
+    expect_said("blocks:\n  - {type: end, exec: 1, include_vars: [yes]}\n",
+                "blocks[0].include_vars[0]: expected text, found a boolean: YAML 1.1 reads yes as true", 1,
+                0);
+}
+
+Test(pipeline, a_file_among_the_requirements) {
+    expect_said("runtime: {python: {requirements: [numpy, requirements.txt]}}\nblocks:\n" END,
+                "runtime.python.requirements: 'requirements.txt' is taken for a package; for a file write "
+                "requirements_file: requirements.txt",
+                0, 1);
+}
+
 Test(pipeline, parameters_that_will_not_do_what_they_seem_to) {
     static const struct {
         const char *params, *part;
@@ -848,6 +872,11 @@ Test(pipeline, parameters_that_will_not_do_what_they_seem_to) {
          1},
         {"max_tokens: 1e3", "for a number write 1000", 1},
         {"top_p: 9.5e-1", NULL, 0},
+        {"temperature: off", "request_defaults.temperature: expected a number, found a boolean (off)", 1},
+        {"temperature: null, ignore_eos: true, logprobs: on", NULL, 0},
+        {"extra_headers: {X-Debug: on}",
+         "extra_headers.X-Debug: expected text, found a boolean: YAML 1.1 reads on", 1},
+        {"extra_headers: {X-Debug: true, X-N: 12}", "extra_headers.X-Debug: expected text", 1},
         {"top_p: 9.5E01, seed: 08", "for a number write 8", 2},
         {"temperature: 2.5e-3, top_p: 2.5e3", "for a number write 2500", 1},
         {"presence_penalty: -.5", "reads -.5 as the text \"-.5\": for a number write -0.5", 1},
@@ -895,6 +924,14 @@ Test(pipeline, parameters_that_will_not_do_what_they_seem_to) {
         MODEL "blocks:\n  - {type: ai, exec: 1, model: m, prompts: [a], temperature: 1}\n",
         "blocks[0]: unknown key 'temperature' in an ai block: a parameter of requests stands in 'params'", 0,
         1);
+    expect_said(MODEL "blocks:\n  - {type: ai, exec: 1, model: m, prompts: [a], max_retries: 1}\n",
+                "unknown key 'max_retries' in an ai block: for the requests of a call in all write retry: "
+                "{max_attempts: N} (in 'params')",
+                0, 1);
+    expect_said("models: [{name: m, api_model: a, api_key: k, timeout: 5}]\nblocks:\n" END,
+                "models[0]: unknown key 'timeout' in a model: for the time of a request write timeout_sec: "
+                "seconds (in 'request_defaults')",
+                0, 1);
     expect_said("models: [{name: m, api_model: a, api_key: k, max_tokens: 5}]\nblocks:\n" END,
                 "models[0]: unknown key 'max_tokens' in a model: a parameter of requests stands in "
                 "'request_defaults'",

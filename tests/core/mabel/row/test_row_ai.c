@@ -189,6 +189,10 @@ Test(row_ai, a_cut_answer_fails_the_block) {
            {.text = "half", .finish = "length"});
     cr_expect_str_eq(h.reason, "ask: truncated");
     EXPECT(ASK("on_truncated: fail, outputs: [{name: A}]"), 1,
+           "{\"_row_index\": 0, \"_error\": \"ask: the answer was cut (finish_reason MAX_TOKENS): raise "
+           "max_tokens\"}",
+           {.text = "half", .finish = "MAX_TOKENS"});
+    EXPECT(ASK("on_truncated: fail, outputs: [{name: A}]"), 1,
            "{\"_row_index\": 0, \"_error\": \"ask: the answer was cut (finish_reason content_filter)\"}",
            {.text = "half", .finish = "content_filter"});
     EXPECT(
