@@ -322,6 +322,19 @@ def test_each_screen_says_what_is_wrong_within_three_seconds():
         equal((s["endpoints"][0]["trouble_kind"], s["endpoints"][0]["in_flight"]), ("hang", 64))
 
 
+def test_the_dashboard_says_that_a_server_hangs():
+    need_browser()
+    with Mock("--fail", "hang=1") as mock, Bench(mock, rows=64) as b, browser.Browser(1440, 1500) as page:
+        b.write_pipeline(PATIENT, attempts=100, timeout=60)
+        with b.start(*LISTEN, "--max-concurrent", 64) as p:
+            mock.wait_requests(1)
+            began = time.monotonic()
+            page.open("http://127.0.0.1:%d/" % metrics_port(p))
+            taken = seconds_until(lambda: "no answer yet" in (text_of(page, "#trouble") or ""), "the words", began)
+            assert taken <= 6, taken
+            p.kill()
+
+
 def test_the_dashboard_says_what_is_wrong():
     need_browser()
     with Mock("--fail", "429=1") as mock, Bench(mock, rows=64) as b, browser.Browser(1440, 1500) as page:
