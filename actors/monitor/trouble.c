@@ -99,13 +99,21 @@ static void add_what(const endpoint_report_t *r, unsigned status, detail_t detai
     if (!status && at) buf_adds(out, at + 2);
 }
 
+/* The length of the text without the address at its end, which is said before it. */
+static size_t text_len(const endpoint_report_t *r, const char *text) {
+    size_t len = strlen(text), address = strlen(r->address);
+    bool named = address > 0 && len > address + 2 && strcmp(text + len - address, r->address) == 0 &&
+                 memcmp(text + len - address - 2, ": ", 2) == 0;
+    return named ? len - address - 2 : len;
+}
+
 static void add_cause(const endpoint_report_t *r, detail_t detail, bool ja, buf_t *out) {
     const char *text = r->trouble_text;
     unsigned status = status_of(&text);
     add_what(r, status, detail, ja, out);
     if (detail > DETAIL_ALL || !text[0]) return;
     buf_adds(out, ja ? "（\"" : " (\"");
-    words_fit(out, text, strlen(text), UINT64_MAX);
+    words_fit(out, text, text_len(r, text), UINT64_MAX);
     buf_adds(out, ja ? "\"）" : "\")");
 }
 

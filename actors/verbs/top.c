@@ -17,7 +17,10 @@
 #include "core/base/rng.h"
 #include "core/base/words.h"
 
-enum { FETCH_TIMEOUT_MS = 5000 };
+enum {
+    FETCH_TIMEOUT_MS = 5000,
+    REDRAW_US = 800000, /* less than a second: what is said after 5 s is seen before the sixth */
+};
 
 /* ---- the numbers as text */
 
@@ -405,7 +408,7 @@ int top_main(void *options) {
     struct curl_slist *headers = page_header();
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     for (uint64_t i = 0; i < o->count && watch == WATCH_ON; i++) {
-        if (i) sleep(1);
+        if (i) usleep(REDRAW_US);
         watch = show_once(curl, o->connect, i > 0);
     }
     curl_easy_cleanup(curl);

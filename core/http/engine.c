@@ -285,16 +285,25 @@ static llm_cause_t broken_cause(http_fault_t fault) {
     return lasting ? LLM_CAUSE_ENDPOINT : LLM_CAUSE_CONNECTION;
 }
 
+/* "connection refused: http://gpu1:8000" */
+static void broken_describe(const replica_t *replica, const http_reply_t *reply, err_t *reason) {
+    char address[LLM_TROUBLE_TEXT_MAX];
+    replica_address(replica, address, sizeof address);
+    if (reply->broken)
+        err_set(reason, SDG_EIO, "%s: %s", reply->broken, address);
+    else
+        err_set(reason, SDG_EIO, "connection failed: %s", reply->reason);
+}
+
 /* What the reply means, before any decision: LLM_CAUSE_NONE and the text, or a cause and the reason. */
-static llm_cause_t reply_read(const http_reply_t *reply, chat_answer_t *chat, err_t *reason) {
+static llm_cause_t reply_read(const replica_t *replica, const http_reply_t *reply, chat_answer_t *chat,
+                              err_t *reason) {
     *chat = (chat_answer_t){.text = value_null(), .reasoning = value_null()};
     switch (reply->outcome) {
     case HTTP_TIMEOUT:
         err_set(reason, SDG_EIO, "request timed out: %s", reply->reason);
         return LLM_CAUSE_TIMEOUT;
-    case HTTP_BROKEN:
-        err_set(reason, SDG_EIO, "connection failed: %s", reply->reason);
-        return broken_cause(reply->fault);
+    case HTTP_BROKEN: broken_describe(replica, reply, reason); return broken_cause(reply->fault);
     case HTTP_TOO_LARGE:
         err_set(reason, SDG_ELIMIT, "the answer is larger than %zu MiB", LLM_ANSWER_BYTES_MAX >> 20);
         return LLM_CAUSE_MALFORMED;
@@ -576,7 +585,7 @@ static void reply_apply(llm_engine_t *engine, const http_reply_t *reply, uint64_
         call_lacked(engine, call, strerror(reply->os_error), now_ns);
         return;
     }
-    llm_cause_t cause = reply_read(reply, &chat, &reason);
+    llm_cause_t cause = reply_read(replica, reply, &chat, &reason);
     reason_keep(call, reply, cause, reason.text);
     replica_learn(engine, replica, call->flight.ticket, cause, reply, now_ns);
     if (cause != LLM_CAUSE_NONE) {
@@ -1116,22 +1125,8 @@ static void report_replicas(const llm_endpoint_t *endpoint, uint64_t now_ns, end
     if (report->state == ENDPOINT_CLOSED) report->reopens_ms = ms_since(now_ns, reopens_ns);
 }
 
-/* The address without the page of chats, which says nothing to people. */
-static void report_address(const replica_t *replica, endpoint_report_t *report) {
-    static const char page[] = "/chat/completions", version[] = "/v1";
-    buf_t shown;
-    buf_init(&shown, DATA_LINE_BYTES_MAX);
-    endpoint_url_shown(replica->url, &shown);
-    size_t len = shown.len, page_len = sizeof page - 1, version_len = sizeof version - 1;
-    if (len > page_len && memcmp(shown.data + len - page_len, page, page_len) == 0) len -= page_len;
-    if (len > version_len && memcmp(shown.data + len - version_len, version, version_len) == 0)
-        len -= version_len;
-    utf8_copy_line(report->address, sizeof report->address, shown.data, len);
-    buf_free(&shown);
-}
-
 static void report_endpoint(const llm_endpoint_t *endpoint, uint64_t now_ns, endpoint_report_t *report) {
-    report_address(&endpoint->replicas[endpoint->trouble.replica], report);
+    replica_address(&endpoint->replicas[endpoint->trouble.replica], report->address, sizeof report->address);
     report_replicas(endpoint, now_ns, report);
     report->endpoint = endpoint->id;
     report->answered_ms = endpoint->answered_ns ? ms_since(endpoint->answered_ns, now_ns) : ENDPOINT_NEVER;

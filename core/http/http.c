@@ -81,6 +81,7 @@ struct http_transfer {
     int socket_error;              /* errno of a socket that could not be made; 0: none */
     long os_error;                 /* of the last connection that failed */
     bool undecoded;                /* set on the handle now */
+    bool of_proxy;                 /* the failure is one of the proxy */
     bool get;                      /* the method set on the handle now is GET */
     const http_headers_t *headers; /* set on the handle now */
     uint32_t timeout_ms;           /* set on the handle now */
@@ -424,7 +425,8 @@ static void transfer_finish(http_t *http, http_transfer_t *t, CURLcode result) {
     if (result == CURLE_COULDNT_CONNECT) curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &t->os_error);
     if (result != CURLE_OK && t->socket_error) t->os_error = t->socket_error;
     if (result != CURLE_OK && !t->os_error) t->os_error = descriptor_error(http);
-    if (result != CURLE_OK && http->proxies) proxy_reason(t->reason, sizeof t->reason, t->target->tls);
+    t->of_proxy =
+        result != CURLE_OK && http->proxies && proxy_reason(t->reason, sizeof t->reason, t->target->tls);
     transfer_stop(t);
     t->state = TRANSFER_DONE;
     ring_add_last(&http->done, &t->node);
@@ -538,6 +540,20 @@ static http_fault_t fault_of(const http_transfer_t *t) {
     }
 }
 
+/* What became of the connection to the server, when the system has said so. */
+static const char *broken_words(const http_transfer_t *t) {
+    if (t->result == CURLE_OK || t->of_proxy) return NULL;
+    if (t->os_error == 0 && strcasestr(t->reason, "reset by peer")) return "connection reset";
+    switch (t->os_error) {
+    case ECONNREFUSED: return "connection refused";
+    case ECONNRESET: return "connection reset";
+    case EHOSTUNREACH:
+    case ENETUNREACH: return "no route to host";
+    case ETIMEDOUT: return "connection timed out";
+    default: return NULL;
+    }
+}
+
 /* The transfer is in no ring until http_release or http_abort. */
 bool http_next(http_t *http, http_reply_t *reply) {
     http_transfer_t *t = first_of(&http->done);
@@ -553,6 +569,7 @@ bool http_next(http_t *http, http_reply_t *reply) {
         .hint = t->hint,
         .latency_ns = t->latency_ns,
         .reason = t->reason[0] != '\0' ? t->reason : curl_easy_strerror(t->result),
+        .broken = outcome_of(t) == HTTP_BROKEN ? broken_words(t) : NULL,
         .fault = fault_of(t),
         .os_error = (int)t->os_error,
     };

@@ -96,6 +96,8 @@ typedef struct http_reply {
     retry_hint_t hint;
     uint64_t latency_ns;  /* from http_start to the last byte of the body */
     const char *reason;   /* curl's words when not ANSWERED */
+    const char *broken;   /* of a connection to the server itself when BROKEN: "connection refused" and the
+                           * like; NULL: only `reason` says it */
     http_fault_t fault;   /* when BROKEN */
     int os_error;         /* errno of a connection that failed, e.g. ECONNREFUSED; 0: none */
     const char *location; /* of a redirect (3xx), as a whole URL; NULL: none */

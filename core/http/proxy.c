@@ -48,10 +48,10 @@ static bool reason_names(const char *reason, const char *proxy) {
     return named;
 }
 
-void proxy_reason(char *reason, size_t size, bool tls) {
+bool proxy_reason(char *reason, size_t size, bool tls) {
     const char *name = variable_of(tls ? of_https : of_http);
     const char *what = NULL;
-    if (!name) return;
+    if (!name) return false;
     const char *proxy = getenv(name);
     if (strncmp(reason, "Could not resolve proxy", 23) == 0)
         what = "has a name that nobody knows";
@@ -59,7 +59,7 @@ void proxy_reason(char *reason, size_t size, bool tls) {
         what = "refuses the connection";
     else if (reason_names(reason, proxy))
         what = "does not answer";
-    if (!what) return;
+    if (!what) return false;
     buf_t shown, words;
     buf_init(&shown, MESSAGE_BYTES_MAX);
     buf_init(&words, MESSAGE_BYTES_MAX);
@@ -68,4 +68,5 @@ void proxy_reason(char *reason, size_t size, bool tls) {
     snprintf(reason, size, "%s", words.data);
     buf_free(&shown);
     buf_free(&words);
+    return true;
 }

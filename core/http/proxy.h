@@ -10,7 +10,7 @@
 bool proxy_is_set(void);
 /* Says of a request that failed what is wrong with its proxy: "proxy http://127.0.0.1:1 does not answer
  * (http_proxy)". `reason` holds curl's words, and is rewritten, at most `size` bytes, if they speak of the
- * proxy for this scheme; otherwise it stays as it is. */
-void proxy_reason(char *reason, size_t size, bool tls);
+ * proxy for this scheme; otherwise it stays as it is. Says whether they do. */
+bool proxy_reason(char *reason, size_t size, bool tls);
 
 #endif

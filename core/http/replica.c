@@ -2,6 +2,12 @@
 #include "core/http/replica.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+#include "core/base/buf.h"
+#include "core/base/limits.h"
+#include "core/base/text.h"
+#include "core/llm/endpoint.h"
 
 void replica_init(replica_t *replica, char *url) {
     *replica = (replica_t){.url = url};
@@ -12,6 +18,19 @@ void replica_free(replica_t *replica, http_t *http) {
     for (size_t k = 0; k < 2; k++)
         if (replica->targets[k]) http_target_free(http, replica->targets[k]);
     free(replica->url);
+}
+
+void replica_address(const replica_t *replica, char *out, size_t size) {
+    static const char page[] = "/chat/completions", version[] = "/v1";
+    buf_t shown;
+    buf_init(&shown, DATA_LINE_BYTES_MAX);
+    endpoint_url_shown(replica->url, &shown);
+    size_t len = shown.len, page_len = sizeof page - 1, version_len = sizeof version - 1;
+    if (len > page_len && memcmp(shown.data + len - page_len, page, page_len) == 0) len -= page_len;
+    if (len > version_len && memcmp(shown.data + len - version_len, version, version_len) == 0)
+        len -= version_len;
+    utf8_copy_line(out, size, shown.data, len);
+    buf_free(&shown);
 }
 
 void replica_begin(replica_t *replica, flight_t *flight, uint64_t now_ns) {

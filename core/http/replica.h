@@ -39,6 +39,9 @@ static inline bool replica_set_has(const replica_set_t *set, size_t i) {
 void replica_init(replica_t *replica, char *url); /* takes the URL */
 void replica_free(replica_t *replica, http_t *http);
 
+/* The address for people, without the page of chats, which says nothing to them, and without secrets. */
+void replica_address(const replica_t *replica, char *out, size_t size);
+
 void replica_begin(replica_t *replica, flight_t *flight, uint64_t now_ns);
 /* The flight leaves; its ticket stays, for one of the ends of health.h. */
 void replica_end(replica_t *replica, flight_t *flight);

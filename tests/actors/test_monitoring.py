@@ -285,12 +285,14 @@ def seconds_until(condition, what, began):
     return time.monotonic() - began
 
 
-def first_seen(b, url, words, limit):
+def first_seen(b, url, words, limit, hang=None):
     """Runs against a server that gives no answer; each screen has to have the words within `limit` seconds of the start, also when the run has
-    given up by then."""
+    given up by then. Of a server that hangs the time counts from its first request."""
     b.write_pipeline(PATIENT, base=url, attempts=100, timeout=60)
     with b.start(*LISTEN, "--max-concurrent", 64, "--overwrite", "--metrics-linger", 60) as p:
         port = metrics_port(p)
+        if hang:
+            hang.wait_requests(1)
         began = time.monotonic()
         screens = {
             "stats": lambda: re.search(words, stats(port)["trouble"] or ""),
@@ -316,8 +318,21 @@ def test_each_screen_says_what_is_wrong_within_three_seconds():
         s, _ = first_seen(b, refused, r"no connection to " + re.escape(refused), 3)
         assert s["retries"]["connection"] >= s["endpoints"][0]["retries"]["connection"] > 0 and s["completed"] == 0, s
         first_seen(b, "https://127.0.0.1:%d" % plain.port, r"https://127\.0\.0\.1:%d" % plain.port, 3)
-        s, _ = first_seen(b, hang.url, r"no answer yet.* from http://127\.0\.0\.1:%d" % hang.port, 6.5)
+        s, _ = first_seen(b, hang.url, r"no answer yet.* from http://127\.0\.0\.1:%d" % hang.port, 6, hang)
         equal((s["endpoints"][0]["trouble_kind"], s["endpoints"][0]["in_flight"]), ("hang", 64))
+
+
+def test_the_dashboard_says_that_a_server_hangs():
+    need_browser()
+    with Mock("--fail", "hang=1") as mock, Bench(mock, rows=64) as b, browser.Browser(1440, 1500) as page:
+        b.write_pipeline(PATIENT, attempts=100, timeout=60)
+        with b.start(*LISTEN, "--max-concurrent", 64) as p:
+            mock.wait_requests(1)
+            began = time.monotonic()
+            page.open("http://127.0.0.1:%d/" % metrics_port(p))
+            taken = seconds_until(lambda: "no answer yet" in (text_of(page, "#trouble") or ""), "the words", began)
+            assert taken <= 6, taken
+            p.kill()
 
 
 def test_the_dashboard_says_what_is_wrong():

@@ -337,7 +337,7 @@ def _():
 def _():
     t = Against()
     t.server.http.socket.close()
-    return t.go(timeout=60).expect(code=1, fine=0, reason="refused")
+    return t.go(timeout=60).expect(code=1, fine=0, reason="connection refused: http://127.0.0.1:")
 
 
 @case("a hang of every eighth row")

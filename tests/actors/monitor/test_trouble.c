@@ -55,9 +55,12 @@ Test(trouble, each_cause_has_its_words) {
         llm_cause_t cause;
         const char *text, *english, *japanese;
     } cases[] = {
-        {LLM_CAUSE_CONNECTION, "connection failed: connection refused",
+        {LLM_CAUSE_CONNECTION, "connection refused: http://gpu1:8000",
          "no connection to http://gpu1:8000 (\"connection refused\")",
          "http://gpu1:8000 に接続できません（\"connection refused\"）"},
+        {LLM_CAUSE_CONNECTION, "connection failed: Could not resolve host: gpu1",
+         "no connection to http://gpu1:8000 (\"Could not resolve host: gpu1\")",
+         "http://gpu1:8000 に接続できません（\"Could not resolve host: gpu1\"）"},
         {LLM_CAUSE_TIMEOUT, "", "no answer in time from http://gpu1:8000",
          "http://gpu1:8000 の応答がタイムアウト"},
         {LLM_CAUSE_SERVER, "HTTP 500: oops", "500 from http://gpu1:8000 (\"oops\")",

@@ -215,9 +215,16 @@ static act_t misbehave(server_t *s, int nth, const char *request) {
 Test(http, reset_cut_and_slow_bodies) {
     begin(misbehave);
     post("{}");
-    expect_outcome(HTTP_BROKEN);
+    http_reply_t reply = wait_reply();
+    cr_expect_eq(reply.outcome, HTTP_BROKEN);
+    cr_assert_not_null(reply.broken);
+    cr_expect_str_eq(reply.broken, "connection reset");
+    http_release(http, reply.transfer);
     post("{}");
-    expect_outcome(HTTP_BROKEN);
+    reply = wait_reply();
+    cr_expect_eq(reply.outcome, HTTP_BROKEN);
+    cr_expect_null(reply.broken, "a cut body is in curl's words only");
+    http_release(http, reply.transfer);
     post("{}");
     expect_outcome(HTTP_ANSWERED);
     post("{}");
@@ -256,6 +263,8 @@ Test(http, nobody_listens) {
     cr_expect_neq(reply.reason[0], '\0');
     cr_expect_eq(reply.fault, HTTP_FAULT_CONNECT);
     cr_expect_eq(reply.os_error, ECONNREFUSED);
+    cr_assert_not_null(reply.broken);
+    cr_expect_str_eq(reply.broken, "connection refused");
     cr_expect_str_eq(reply.body, "");
     http_release(http, reply.transfer);
     close(fd);
