@@ -119,7 +119,9 @@ llm_cause_t chat_fault_cause(const chat_fault_t *fault) {
     chat_value_words_add(&words, fault->message);
     llm_cause_t cause = cause_of_fault(fault_status(fault), fault, &words);
     buf_free(&words);
-    return cause;
+    /* A server that is full says so instead of a 200: this is a provider behind it, and it may say so of one row
+     * for ever. */
+    return cause == LLM_CAUSE_OVERLOAD ? LLM_CAUSE_SERVER : cause;
 }
 
 /* Removes the last character if it was cut in the middle. */
