@@ -109,7 +109,7 @@ static bool is_part(value_t content) {
 static void content_add(chat_said_t *said, value_t content) {
     bool is_json = content.kind == VALUE_INT || content.kind == VALUE_BIGINT || content.kind == VALUE_REAL ||
                    (content.kind == VALUE_OBJECT && object_count(content) > 0 && !is_part(content));
-    if (is_json) json_write(&said->content, content, JSON_COMPACT);
+    if (is_json) json_write(text_join(&said->content), content, JSON_COMPACT);
     if (content.kind == VALUE_OBJECT && !is_json) part_add(said, content);
     for (size_t i = 0; content.kind == VALUE_LIST && i < list_count(content); i++)
         part_add(said, list_peek(content, i));
