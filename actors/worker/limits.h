@@ -33,4 +33,8 @@
 /* a request without an answer for so long is worth a word: most answers take less */
 #define REPORT_HANG_MS UINT64_C(5000)
 
+/* a job that stops waits so long for calls behind a rate limit: who has pressed Ctrl-C waits at the keyboard
+ */
+#define STOP_PATIENCE_MS UINT64_C(5000)
+
 #endif

@@ -42,6 +42,7 @@ typedef struct worker_job {
     struct contexts_out *contexts; /* worker_contexts.c; NULL: rows wait here */
     uint32_t *functions;           /* block index -> pool function */
     uint64_t running;              /* rows started and not finished */
+    uint64_t stops_ns;             /* when it was first asked for its rows; 0: it was not */
     bool gives_back;               /* it was asked for rows that are stuck, and has been given none since */
     units_held_t told;             /* as the scheduler heard last */
     struct {                       /* what it heard last of the endpoints; worker_reports.c */

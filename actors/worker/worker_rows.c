@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "actors/worker/limits.h"
 #include "actors/worker/worker_contexts.h"
 #include "actors/worker/worker_journal.h"
 #include "actors/worker/worker_memory.h"
@@ -411,11 +412,19 @@ void worker_return_waiting(worker_t *w, worker_job_t *job) {
     }
 }
 
+/* Does the row of a job that stops wait in a line that is too long for whoever has stopped it? */
+static bool is_too_late(const worker_t *w, const slot_t *slot, uint64_t now) {
+    const worker_job_t *job = slot->job;
+    return job->stops_ns && now > job->stops_ns + STOP_PATIENCE_MS * MILLISECOND && slot->call_tag &&
+           llm_engine_is_limited(w->llm, slot->call_tag);
+}
+
 /* Does the row wait for what it will never get here (units.h), or for an endpoint that takes nothing for now?
  * The latter does not hold up the end of a job or worker. */
 static bool is_stuck(const worker_t *w, const slot_t *slot, uint64_t now) {
     if (slot->has_unit || !passage_expects(slot->passage.state, PASSAGE_STUCK)) return false;
     if (slot->call_tag && llm_engine_waits_long(w->llm, slot->call_tag, now)) return true;
+    if (is_too_late(w, slot, now)) return true;
     uint64_t allowed = slot->job->units.allowed;
     if (passage_unit(slot->passage.state) != PASSAGE_UNIT_OF_CALL) return allowed == 0;
     uint64_t endpoint = llm_engine_waits_for(w->llm, slot->call_tag);

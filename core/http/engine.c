@@ -1174,6 +1174,18 @@ bool llm_engine_waits_long(const llm_engine_t *engine, uint64_t tag, uint64_t no
     return call->state == CALL_BACKING_OFF && is_silent(endpoint, now_ns);
 }
 
+bool llm_engine_is_limited(const llm_engine_t *engine, uint64_t tag) {
+    const llm_call_t *call = idmap_get(&engine->calls, tag);
+    if (!call || call->has_unit || !call_waits(call)) return false;
+    const uint32_t *retries = call->answer.retries;
+    if (retries[LLM_CAUSE_RATE_LIMIT] + retries[LLM_CAUSE_OVERLOAD] > 0) return true;
+    const llm_endpoint_t *endpoint = call->route->endpoint;
+    for (size_t i = 0; i < endpoint->replica_count; i++) {
+        if (endpoint->replicas[i].health.paced) return true;
+    }
+    return false;
+}
+
 /* --- decisions of others --- */
 
 void llm_engine_release_held(llm_engine_t *engine, uint32_t number) {

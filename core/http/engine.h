@@ -117,6 +117,9 @@ uint64_t llm_engine_waits_for(const llm_engine_t *engine, uint64_t tag);
  * or does the call wait for a retry while nobody has been answered for LLM_SILENT_MS? A run that ends does
  * not wait for it. */
 bool llm_engine_waits_long(const llm_engine_t *engine, uint64_t tag, uint64_t now_ns);
+/* Does the call wait behind a rate limit: has the endpoint rejected it (429, a full queue), or are requests
+ * to the endpoint spread in time? The line may be as long as the window of rows. */
+bool llm_engine_is_limited(const llm_engine_t *engine, uint64_t tag);
 /* How long the call has waited in all since it was submitted: for a permit, a unit, a retry or a closed
  * endpoint, not for an answer. 0: the tag is unknown. llm_answer_t.waited_ns says the same at the end. */
 uint64_t llm_engine_waited_ns(const llm_engine_t *engine, uint64_t tag, uint64_t now_ns);

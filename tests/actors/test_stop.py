@@ -115,6 +115,20 @@ def test_submit_without_a_scheduler():
         p.ends(5, SOON_S)
 
 
+def test_stop_does_not_wait_for_a_long_line():
+    """All rows have begun and stand in line at a server that takes five a second: the stop waits for a few of them only."""
+    with Mock("--rate", "5/s", "--burst", 2) as mock, Bench(mock, 300) as b:
+        with b.start("--max-concurrent", 64) as p:
+            b.wait_lines(5)
+            begun = time.monotonic()
+            p.signal(signal.SIGINT)
+            err = p.ends(5)
+            took = time.monotonic() - begun
+        assert took < 15, took
+        has(err, "the same command continues")
+        assert summary(err)["failed"] == 0 and len(b.rows()) < 200, err
+
+
 def test_submit_drains_and_continues():
     with Mock("--latency-ms", 100) as mock, Bench(mock, 100) as b, Serve(b.folder) as s, s.worker():
         with b.submit(s, "--max-concurrent", 8) as p:
