@@ -171,11 +171,18 @@ void client_give_up(client_t *c, int exit_code, const char *reason) {
 }
 
 /* No more rows are read; rows that run are finished, and a rerun continues. */
+/* Length of what a server has said without the full stop at its end: words of ours follow. */
+static int sentence_len(const char *text, size_t len) {
+    while (len > 0 && strchr(". ", text[len - 1]))
+        len--;
+    return (int)len;
+}
+
 static void stop(client_t *c, const char *ending) {
     c->stop_asked = true;
     c->input.over = true;
     c->exit_code = EXIT_STOPPED;
-    snprintf(c->ending, sizeof c->ending, "%s", ending);
+    snprintf(c->ending, sizeof c->ending, "%.*s", sentence_len(ending, strlen(ending)), ending);
     if (c->state == CLIENT_RUNNING || c->state == CLIENT_OPENING) {
         set_state(c, CLIENT_STOPPING, ending);
         say_stop(c, DISPATCH_STOP_DRAIN);
@@ -186,7 +193,7 @@ static void stop(client_t *c, const char *ending) {
 
 /* The run has reached a limit that the user has set. */
 static void stop_early(client_t *c, const char *why) {
-    log_error("client", "%s. The same command continues", why);
+    log_error("client", "%.*s. The same command continues", sentence_len(why, strlen(why)), why);
     stop(c, why);
 }
 
@@ -308,8 +315,8 @@ static void begin_next_pass(client_t *c) {
 
 /* The job has ended before all its rows were done, and this client has not asked for that. */
 static void take_early_end(client_t *c, const MSG_JOB_DONE *done) {
-    int len = (int)done->reason.len;
     const char *reason = done->reason.data;
+    int len = sentence_len(reason, done->reason.len);
     switch (done->kind) {
     case DISPATCH_ENDED_REFUSED:
         snprintf(c->ending, sizeof c->ending, "%.*s", len, reason);

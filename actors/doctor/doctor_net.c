@@ -176,8 +176,8 @@ static void say_model(doctor_t *d, const place_t *place, value_t ids) {
         return;
     }
     const char *near = nearest(ids, name);
-    doctor_say(d, near ? DOCTOR_FAIL : DOCTOR_WARN, what, "%s is not among the %zu models of %s", name,
-               list_count(ids), place->shown);
+    doctor_say(d, near ? DOCTOR_FAIL : DOCTOR_WARN, what, "%s is not among the %zu %s of %s", name,
+               list_count(ids), words_choose(list_count(ids), "model", "models"), place->shown);
     if (near)
         doctor_advise(d, "did you mean %s?", near);
     else if (list_count(ids))

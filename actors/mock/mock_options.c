@@ -123,14 +123,14 @@ int mock_latency_read(void *options, const char *text, err_t *err) {
     return spread_read(text, MOCK_DELAY_MS_MAX, &((mock_options_t *)options)->latency_ms, err);
 }
 
-/* "N/s" or "N/m". */
+/* "N", "N/s" or "N/m". */
 int mock_rate_read(void *options, const char *text, err_t *err) {
     mock_options_t *o = options;
     const char *slash = strchr(text, '/');
     bool minutes = slash && strcmp(slash, "/m") == 0;
     char number[32] = {0};
-    size_t len = slash ? (size_t)(slash - text) : 0;
-    if (len == 0 || len >= sizeof number || !(minutes || strcmp(slash, "/s") == 0))
+    size_t len = slash ? (size_t)(slash - text) : strlen(text);
+    if (len == 0 || len >= sizeof number || (slash && !minutes && strcmp(slash, "/s") != 0))
         return err_set(err, SDG_EINVAL, "takes N/s or N/m, not '%s'", text);
     memcpy(number, text, len);
     int rc = number_read(number, 0.001, MOCK_COUNT_MAX, &o->rate, err);

@@ -68,7 +68,7 @@ int mock_answer_read(void *options, const char *text, err_t *err);
 int mock_answer_file_read(void *options, const char *path, err_t *err);
 int mock_tokens_read(void *options, const char *text, err_t *err);  /* N or lognormal:MEDIAN:SIGMA */
 int mock_latency_read(void *options, const char *text, err_t *err); /* N or lognormal:MEDIAN:SIGMA, ms */
-int mock_rate_read(void *options, const char *text, err_t *err);    /* N/s or N/m */
+int mock_rate_read(void *options, const char *text, err_t *err);    /* N, N/s or N/m */
 int mock_retry_after_check(const char *text, err_t *err);
 
 #endif

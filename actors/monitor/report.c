@@ -274,7 +274,7 @@ static void rows_lines(const report_t *r, buf_t *out) {
     if (c[CLIENT_resumed_failed]) {
         buf_adds(out, r->japanese ? "（うち失敗 " : " (");
         words_count(out, c[CLIENT_resumed_failed]);
-        buf_adds(out, r->japanese ? "）" : " of them failed)");
+        buf_adds(out, r->japanese ? "）" : " failed)");
     }
     buf_adds(out, "\n");
     label(out, r, "time", "時間");
@@ -441,7 +441,17 @@ static void next_line(const report_t *r, const report_end_t *end, buf_t *out) {
     buf_addf(out, r->japanese ? "失敗した行をやり直す: %s\n" : "ask the failed rows again: %s\n", end->again);
 }
 
-static void ending_line(const report_t *r, const char *ending, buf_t *out) {
+/* Why a run has ended, in the language of the reader. Reasons that servers and files give stay as they are.
+ */
+static const char *ending_words(const report_t *r, const char *ending) {
+    if (!r->japanese) return ending;
+    if (strcmp(ending, "stopped on request") == 0) return "停止の指示を受け、処理中の行を終えました";
+    if (strcmp(ending, "stopped at once") == 0) return "停止の指示を受け、すぐに止まりました";
+    return ending;
+}
+
+static void ending_line(const report_t *r, const char *said, buf_t *out) {
+    const char *ending = ending_words(r, said);
     if (ending[0] && r->client[CLIENT_can_continue])
         buf_addf(out,
                  r->japanese ? "中断: %s（同じコマンドで続きから再開できます）\n"

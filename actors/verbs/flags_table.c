@@ -172,10 +172,10 @@ const flag_row_t flag_rows[] = {
      .english = "requests in flight over all endpoints, plus rows that run code (default 8)",
      .japanese = "全エンドポイント合計の処理中リクエスト数と、コードを実行中の行数の合計の上限（既定 8）"},
     {"give-up-after", 0, BOTH, GROUP_SPEED, FLAG_DURATION, TO_RUN(limits.give_up_ms), .unit = "DURATION",
-     .english =
-         "stop (exit code 5) when an LLM server takes no requests for so long, or says that it will not: "
-         "seconds, or 90s, 15m, 24h (24h)",
-     .japanese = "LLMサーバーがこの時間リクエストを受け付けない、または受け付けないと告げたら止まる"
+     .english = "stop (exit code 5) when an LLM server has been full (429, 503) for so long, or says that it "
+                "will be: "
+                "seconds, or 90s, 15m, 24h (24h)",
+     .japanese = "LLMサーバーの満杯 (429, 503) がこの時間続くか、続くと告げられたら止まる"
                  "（終了コード 5）: 秒、または 90s, 15m, 24h (24h)"},
     {"max-failures", 0, BOTH, GROUP_SPEED, FLAG_NUMBER, TO_RUN(limits.failures), .min = 1, .unit = "N",
      .english = "stop (exit code 5) when N rows have failed in this run",
@@ -432,6 +432,12 @@ static const char RUN_CODES[] =
     "(also: disk full) · 5 stopped by somebody or a limit; the same command continues · 6 something outside "
     "must "
     "be repaired (an LLM server that refuses everything, quota, no scheduler); the same command continues";
+static const char TEST_CODES[] =
+    "Exit codes: 0 the row is fine · 1 the row failed · 2 usage · 3 the pipeline is not valid · 4 the input "
+    "cannot be used, or has no such row · 5 stopped · 6 an LLM server refuses everything";
+static const char TEST_CODES_JA[] =
+    "終了コード: 0 行は成功 · 1 行は失敗 · 2 使い方の誤り · 3 パイプラインが不正 · 4 "
+    "入力が使えない、またはその行がない · 5 停止の指示 · 6 LLMサーバーがすべてを拒む";
 static const char RUN_CODES_JA[] =
     "終了コード: 0 完了、出力に失敗行なし · 1 完了、出力に _error の行あり · 2 フラグか設定ファイルの誤り · "
     "3 パイプラインが不正、またはワーカーが実行を許していない · 4 入出力の問題（容量不足など） · "
@@ -513,8 +519,8 @@ const verb_row_t verb_rows[] = {
      .summary_japanese = "1行だけ実行し、各ブロックを表示",
      .about = "Runs one row and shows each block's prompts, answer and outputs.",
      .about_japanese = "1行だけ実行し、各ブロックのプロンプト・応答・出力を表示します。",
-     .end = RUN_CODES,
-     .end_japanese = RUN_CODES_JA},
+     .end = TEST_CODES,
+     .end_japanese = TEST_CODES_JA},
     {.verb = VERB_VALIDATE,
      .name = "validate",
      .options_size = sizeof(validate_options_t),
@@ -531,8 +537,9 @@ const verb_row_t verb_rows[] = {
      .about_japanese =
          "MABELパイプラインを検査し、すべての問題を位置・期待される内容・近い名前とともに表示します。"
          "実行はしません。",
-     .end = "Exit codes: 0 all valid (warnings and hints do not count) · 2 usage · 3 errors",
-     .end_japanese = "終了コード: 0 有効（警告とヒントは数えない） · 2 使い方の誤り · 3 エラーあり"},
+     .end = "Exit codes: 0 all valid (hints do not count, warnings only with --strict) · 2 usage · 3 errors",
+     .end_japanese = "終了コード: 0 有効（ヒントは数えない。警告は --strict のときだけ数える） · 2 "
+                     "使い方の誤り · 3 エラーあり"},
     {.verb = VERB_DOCTOR,
      .name = "doctor",
      .options_size = sizeof(run_options_t),
@@ -629,8 +636,9 @@ const verb_row_t verb_rows[] = {
      .summary_japanese = "--metrics-listen の実行やサーバーを毎秒表示",
      .about =
          "Shows the numbers of a run or server that was started with --metrics-listen, once a second, until "
-         "Ctrl-C.",
-     .about_japanese = "--metrics-listen を付けて起動した実行やサーバーの数値を、Ctrl-C まで毎秒表示します。",
+         "the run ends or Ctrl-C.",
+     .about_japanese =
+         "--metrics-listen を付けて起動した実行やサーバーの数値を、実行の終了か Ctrl-C まで毎秒表示します。",
      .end = "Exit codes: 0 ended · 2 usage · 6 nobody answers",
      .end_japanese = "終了コード: 0 終了 · 2 使い方の誤り · 6 応答がない"},
     {.verb = VERB_JOURNAL,

@@ -118,7 +118,7 @@ static void say_resumed(const writer_resumed_t *r, const char *output) {
         log_info("run", "%" PRIu64 " failed %s done again", r->rows_retried,
                  words_choose(r->rows_retried, "row is", "rows are"));
     if (r->rows_ok + r->rows_failed)
-        log_info("run", "continuing: %" PRIu64 " %s finished already (%" PRIu64 " of them failed)",
+        log_info("run", "continuing: %" PRIu64 " %s finished already (%" PRIu64 " failed)",
                  r->rows_ok + r->rows_failed, words_choose(r->rows_ok + r->rows_failed, "row is", "rows are"),
                  r->rows_failed);
 }
@@ -345,7 +345,8 @@ static int show(const char *path, const run_options_t *o, int code) {
     buf_init(&line, MESSAGE_BYTES_MAX);
     if (prepare_read_file(path, &line, &err) != SDG_OK || line.len == 0) {
         if (code == EXIT_ALL_FINE)
-            fprintf(stderr, "sdg test-run: %s has no row %" PRIu64 "\n", o->input, o->row);
+            fprintf(stderr, "sdg test-run: %s has no row %" PRIu64 ": rows are counted from 0\n", o->input,
+                    o->row);
         buf_free(&line);
         return code == EXIT_ALL_FINE ? EXIT_DATA : code;
     }

@@ -384,10 +384,11 @@ static watch_t show_once(CURL *curl, const char *url, bool seen) {
                               : WATCH_ABSENT;
     if (!ok && watch == WATCH_ON) buf_addf(&v.text, "%s; trying again\n", err.text);
     if (watch == WATCH_ABSENT)
-        buf_addf(&v.text,
-                 "%s\nnothing runs there: start a run with --metrics-listen, or name its address with "
-                 "--connect\n",
-                 err.text);
+        fprintf(
+            stderr,
+            "sdg top: %s\nnothing runs there: start a run with --metrics-listen, or name its address with "
+            "--connect\n",
+            err.text);
     if (watch == WATCH_OVER) say_end(url, &v, &v.text);
     if (isatty(STDOUT_FILENO) && ok) fputs("\033[H\033[2J", stdout);
     fwrite(v.text.data, 1, v.text.len, stdout);

@@ -83,8 +83,7 @@ static void say_why(const endpoint_report_t *r, uint64_t closed, uint64_t limit,
         words_duration(&text, closed * MILLISECOND);
     }
     time_of_day(when, sizeof when, unix_ms + (int64_t)r->reopens_ms, unix_ms);
-    buf_adds(&text, ", it says until ");
-    buf_addf(&text, "%s (in ", when);
+    buf_addf(&text, ", the next try is at %s (in ", when);
     words_duration(&text, r->reopens_ms * MILLISECOND);
     buf_adds(&text, "), and --give-up-after is ");
     words_duration(&text, limit * MILLISECOND);

@@ -388,7 +388,7 @@ def test_top_ends_with_the_run_it_watches():
                 has(top.ends(0, 30), url + " does not answer any more")
         done = subprocess.run([SDG, "top", "--connect", url], capture_output=True, timeout=60)
         equal(done.returncode, 6)
-        has(done.stdout.decode(), "nothing runs there")
+        has(done.stderr.decode(), "sdg top: no answer from", "nothing runs there")
 
 
 def test_the_dashboard_shows_the_end():

@@ -55,7 +55,7 @@ def test_failed_rows_are_kept_unless_retried():
         check_indexes(b.rows(), 20)
         b.mock = good
         before = open(b.output).read()
-        has(b.run("--force-resume", code=1), "20 rows are finished already (2 of them failed)")
+        has(b.run("--force-resume", code=1), "20 rows are finished already (2 failed)")
         equal(open(b.output).read(), before)
         b.write_pipeline(ECHO)
         has(b.run("--force-resume", "--retry-failed"), "2 failed rows are done again")

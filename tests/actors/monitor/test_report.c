@@ -205,7 +205,7 @@ Test(report, without_failed_rows_nothing_is_to_be_done_again) {
     r.client[CLIENT_rows_resumed] = 5; /* the output holds failed rows of an earlier run */
     r.client[CLIENT_resumed_failed] = 1;
     text = summary_of(&r, end, false);
-    cr_expect_not_null(strstr(text, "finished by an earlier run 5 (1 of them failed)"), "%s", text);
+    cr_expect_not_null(strstr(text, "finished by an earlier run 5 (1 failed)"), "%s", text);
     cr_expect_not_null(strstr(text, "  next "), "%s", text);
     free(text);
 }

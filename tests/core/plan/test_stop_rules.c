@@ -61,7 +61,7 @@ Test(closed_times, at_once_when_it_says_so) {
     cr_expect_not(gives_up(report(ENDPOINT_CLOSED, 60, 0), 0, &why));
     cr_expect(gives_up(report(ENDPOINT_CLOSED, 61, 0), 0, &why));
     cr_expect_str_eq(why.text,
-                     "http://gpu1:8000/v1 takes no requests, it says until 00:01:01 (in 1m01s), and "
+                     "http://gpu1:8000/v1 takes no requests, the next try is at 00:01:01 (in 1m01s), and "
                      "--give-up-after is 1m00s: HTTP 429: come back later");
 }
 
@@ -89,5 +89,5 @@ Test(closed_times, another_day_is_named) {
     endpoint_report_t r = report(ENDPOINT_CLOSED, 2 * 86400, 0);
     err_t why;
     cr_expect(closed_times_give_up(times, &limits, &r, 1, SECOND, 0, &why));
-    cr_expect(strstr(why.text, "until 1970-01-03 00:00:00 (in 48h00m)"), "%s", why.text);
+    cr_expect(strstr(why.text, "the next try is at 1970-01-03 00:00:00 (in 48h00m)"), "%s", why.text);
 }
