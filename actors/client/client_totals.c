@@ -13,8 +13,10 @@
 #include "proto/parts/endpoint_reports.h"
 
 static void read_usage(const row_done_t *row, usage_t *usage) {
-    *usage = (usage_t){0};
-    if (row->meta.len) usage_decode(row->meta.data, row->meta.len, usage, NULL);
+    if (row->meta.len)
+        usage_decode(row->meta.data, row->meta.len, usage, NULL); /* zeros when it cannot be read */
+    else
+        *usage = (usage_t){0};
 }
 
 /* In batch mode, how the requests of the rows went decides how many units the job has. */

@@ -434,11 +434,27 @@ static void count_lines(const report_t *r, value_t counts, value_t samples, cons
     }
 }
 
+/* Were all failed rows of the output lines of the input that could not be read? Those fail again until the
+ * input is another. */
+static bool only_input_failed(const report_t *r, value_t outcomes) {
+    value_t failed = child(outcomes, "failed");
+    return failed.kind == VALUE_OBJECT && object_count(failed) == 1 &&
+           strcmp(object_key_peek(failed, 0)->data, "input") == 0 &&
+           count_of(object_value_peek(failed, 0)) == rows_failed_in_output(r);
+}
+
 /* What can be done about failed rows. */
-static void next_line(const report_t *r, const report_end_t *end, buf_t *out) {
+static void next_line(const report_t *r, const report_end_t *end, value_t outcomes, buf_t *out) {
     if (rows_failed_in_output(r) == 0 || !end->again) return;
     label(out, r, "next", "次に");
-    buf_addf(out, r->japanese ? "失敗した行をやり直す: %s\n" : "ask the failed rows again: %s\n", end->again);
+    if (only_input_failed(r, outcomes))
+        buf_addf(out,
+                 r->japanese ? "入力を直してから失敗した行をやり直す: %s --force-resume\n"
+                             : "correct these lines of the input, then: %s --force-resume\n",
+                 end->again);
+    else
+        buf_addf(out, r->japanese ? "失敗した行をやり直す: %s\n" : "ask the failed rows again: %s\n",
+                 end->again);
 }
 
 /* Why a run has ended, in the language of the reader. Reasons that servers and files give stay as they are.
@@ -479,7 +495,7 @@ void report_summary(const report_t *r, const report_end_t *end, buf_t *out) {
     note_lines(r, outcomes, out);
     count_lines(r, child(outcomes, "ended"), value_null(), "ended", "終了コード", out);
     count_lines(r, child(outcomes, "failed"), child(outcomes, "samples"), "failed", "失敗", out);
-    next_line(r, end, out);
+    next_line(r, end, outcomes, out);
     value_free(outcomes);
 }
 
@@ -510,7 +526,11 @@ void report_failed_line(const report_t *r, const report_end_t *end, buf_t *out) 
     words_plural(out, report_rows_done(r), ja ? "行が失敗" : "row failed", ja ? "行が失敗" : "rows failed");
     one_reason(outcomes, out);
     if (is_file(end->output))
-        buf_addf(out, ja ? "（%s、--retry-failed でやり直し）" : " (%s; --retry-failed asks again)",
+        buf_addf(out,
+                 only_input_failed(r, outcomes)
+                     ? (ja ? "（%s、入力を直して --retry-failed --force-resume）"
+                           : " (%s; correct the input, then --retry-failed --force-resume)")
+                     : (ja ? "（%s、--retry-failed でやり直し）" : " (%s; --retry-failed asks again)"),
                  end->output);
     buf_adds(out, "\n");
     value_free(outcomes);

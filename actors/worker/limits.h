@@ -23,6 +23,12 @@
 /* a row of unknown size is taken for this part of the worker's share */
 #define MEMORY_UNKNOWN_PARTS 8
 
+/* journals of rows that are gone, kept for rows to come: as many rows as usually end in one wake-up */
+#define JOURNALS_SPARE_MAX 64
+
+/* one of them whose answers have taken more memory is not kept */
+#define JOURNAL_SPARE_BYTES_MAX 4096
+
 /* time a failed row waits until the call journal has its answers; then it is reported without: a store that
  * is there writes within a second, and one that cannot be reached must not hold the row for ever */
 #define JOURNAL_HAND_IN_NS UINT64_C(5000000000)

@@ -41,12 +41,53 @@ struct row_journal {
     uint32_t kept_count, kept_cap;
     buf_t kept_bytes;
     uint64_t owed_since_ns; /* when the store was told of them first; 0: not yet */
+    struct row_journal *next_spare;
 };
 
 struct journal_out {
     numbers_t to_look_up, to_record; /* tags of calls, gathered for the next CALL_LOOKUP and CALL_RECORD */
     BATCH(call_item_t) calls;        /* of one message */
+    struct row_journal *spares;      /* of rows that are gone, for rows to come: they keep their memory */
+    uint32_t spare_count;
 };
+
+/* ---- of rows that are gone */
+
+static void row_journal_free(struct row_journal *j) {
+    free(j->questions);
+    free(j->kept);
+    buf_free(&j->kept_bytes);
+    free(j);
+}
+
+static struct row_journal *spare_take(struct journal_out *out) {
+    struct row_journal *j = out ? out->spares : NULL;
+    if (!j) {
+        j = xcalloc(1, sizeof *j);
+        buf_init(&j->kept_bytes, MESSAGE_BYTES_MAX / 2);
+        return j;
+    }
+    out->spares = j->next_spare;
+    out->spare_count--;
+    return j;
+}
+
+/* Empties the journal of a row and keeps it, unless there are enough or it has grown large. */
+static void spare_give(struct journal_out *out, struct row_journal *j) {
+    if (!out || out->spare_count == JOURNALS_SPARE_MAX || j->kept_bytes.cap > JOURNAL_SPARE_BYTES_MAX) {
+        row_journal_free(j);
+        return;
+    }
+    buf_reset(&j->kept_bytes);
+    *j = (struct row_journal){.questions = j->questions,
+                              .question_cap = j->question_cap,
+                              .kept = j->kept,
+                              .kept_cap = j->kept_cap,
+                              .kept_bytes = j->kept_bytes,
+                              .next_spare = out->spares};
+    out->spares = j;
+    out->spare_count++;
+}
 
 /* ---- a job's */
 
@@ -62,6 +103,8 @@ void worker_journal_close(worker_job_t *job) {
     numbers_free(&out->to_look_up);
     numbers_free(&out->to_record);
     BATCH_FREE(&out->calls);
+    while (out->spares)
+        row_journal_free(spare_take(out));
     free(out);
     job->journal = NULL;
 }
@@ -71,9 +114,8 @@ void worker_journal_close(worker_job_t *job) {
 uint32_t worker_journal_row(slot_t *slot, bool again) {
     const job_store_t *range = &slot->job->options.store;
     uint64_t row = slot->passage.row;
-    slot->journal = xcalloc(1, sizeof *slot->journal);
+    slot->journal = spare_take(slot->job->journal);
     slot->journal->key.row = row;
-    buf_init(&slot->journal->kept_bytes, MESSAGE_BYTES_MAX / 2);
     bool asks = again || (row >= range->first_row && row < range->end_row);
     return (range->late ? 0 : PASSAGE_HAS_JOURNAL) | (asks ? PASSAGE_ASKS : 0);
 }
@@ -99,12 +141,7 @@ int worker_journal_load(slot_t *slot, const char *bytes, size_t len, size_t *use
 }
 
 void worker_journal_row_gone(slot_t *slot) {
-    struct row_journal *j = slot->journal;
-    if (!j) return;
-    free(j->questions);
-    free(j->kept);
-    buf_free(&j->kept_bytes);
-    free(j);
+    if (slot->journal) spare_give(slot->job->journal, slot->journal);
     slot->journal = NULL;
 }
 

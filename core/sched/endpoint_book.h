@@ -42,10 +42,10 @@ typedef enum endpoint_verdict {
      * wait with a refusal of it and none come that could show that it answers others; or 2 or more wait so
      * while workers have no room for others, and nothing has been asked for ENDPOINT_QUIET_NS. */
     ENDPOINT_IS_FINAL,
-    /* All rows that are left wait with a refusal, and it is one row alone, or the endpoint has refused single
-     * rows before, between answers to others: the rows that wait fail with what they met. One refusal does
-     * not tell a row that is wrong from an endpoint that is, nor do the last few of an endpoint that is known
-     * to refuse some. */
+    /* All rows that are left wait with a refusal, and it is one row alone; or the endpoint has answered
+     * others in this run, and refused single rows between them, or answered too few to tell. The rows that
+     * wait fail with what they met: a few refusals do not tell rows that are wrong from an endpoint that is.
+     */
     ENDPOINT_FAILS_ITS_ROW,
     /* One worker has found it final, but it answers another: that is the worker's own trouble (its
      * certificates, its name server), and others run the job. */

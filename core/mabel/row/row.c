@@ -11,6 +11,7 @@
 #include "core/base/json.h"
 #include "core/base/limits.h"
 #include "core/base/result_line.h"
+#include "core/base/text.h"
 #include "core/mabel/row/limits.h"
 
 #include <assert.h>
@@ -138,23 +139,37 @@ void row_note_repairs(row_t *row, const char *name, json_repairs_t repairs) {
     if (repairs.characters) row_notes_add(notes, ROW_NOTE_REPLACED, name, count_of(repairs.characters));
 }
 
+/* What a first line that is no object at all is perhaps: words to append. */
+static const char *other_format(const row_input_t *input) {
+    const char *text = input->json;
+    size_t len = input->len;
+    text_trim(&text, &len);
+    return input->line == 1 && len > 0 && *text != '{' ? "; for CSV give --format csv" : "";
+}
+
 /* A record that is no JSON object ends the row as failed. */
 static void read_input(row_t *row, const row_input_t *input) {
     err_t err;
     json_repairs_t before = json_repairs_so_far();
     int rc = json_parse_text(input->json, input->len, &row->context, &err);
     row_note_repairs(row, "input", json_repairs_since(before));
-    if (rc == SDG_OK && row->context.kind != VALUE_OBJECT)
-        rc =
-            err_set(&err, SDG_EPARSE, "expected a JSON object, found %s", value_kind_name(row->context.kind));
+    if (rc == SDG_OK && row->context.kind != VALUE_OBJECT) {
+        const char *kind = value_kind_name(row->context.kind);
+        rc = err_set(&err, SDG_EPARSE, "expected a JSON object, found %s%s",
+                     row->context.kind == VALUE_NULL ? ""
+                     : strchr("aeio", *kind)         ? "an "
+                                                     : "a ",
+                     kind);
+    }
     if (rc == SDG_OK) {
         rename_columns(row);
         return;
     }
     char text[ERR_TEXT_MAX + 64];
     value_replace(&row->context, value_object(0));
-    snprintf(text, sizeof text, "input line %llu: %s",
-             (unsigned long long)(input->line ? input->line : input->index + 1), err.text);
+    snprintf(text, sizeof text, "input line %llu: %s%s",
+             (unsigned long long)(input->line ? input->line : input->index + 1), err.text,
+             other_format(input));
     row_fail(row, NULL, text, "input");
 }
 

@@ -148,8 +148,10 @@ static char *summary_of(report_t *r, report_end_t end, bool one_line) {
     buf_t out;
     buf_init(&out, 65536);
     end.latency = &nothing;
-    end.outcomes = OUTCOMES;
-    end.outcomes_len = sizeof OUTCOMES - 1;
+    if (!end.outcomes) {
+        end.outcomes = OUTCOMES;
+        end.outcomes_len = sizeof OUTCOMES - 1;
+    }
     if (one_line)
         report_failed_line(r, &end, &out);
     else
@@ -207,6 +209,30 @@ Test(report, without_failed_rows_nothing_is_to_be_done_again) {
     text = summary_of(&r, end, false);
     cr_expect_not_null(strstr(text, "finished by an earlier run 5 (1 failed)"), "%s", text);
     cr_expect_not_null(strstr(text, "  next "), "%s", text);
+    free(text);
+}
+
+Test(report, lines_that_could_not_be_read_have_to_be_corrected_first) {
+    static const char input[] =
+        "{\"failed\": {\"input\": 3}, \"samples\": {\"input\": \"input line 1: no\"}}";
+    report_t r = busy(false);
+    r.client[CLIENT_rows_ok] = 1231;
+    r.client[CLIENT_rows_failed] = 3;
+    report_end_t end = {.ending = "",
+                        .output = "out.jsonl",
+                        .again = "sdg run --retry-failed",
+                        .outcomes = input,
+                        .outcomes_len = sizeof input - 1};
+    char *text = summary_of(&r, end, false), *line = summary_of(&r, end, true);
+    expect_line(
+        text, "  next        correct these lines of the input, then: sdg run --retry-failed --force-resume");
+    cr_expect_str_eq(line,
+                     "sdg: 3 of 1,234 rows failed: input line 1: no (out.jsonl; correct the input, then "
+                     "--retry-failed --force-resume)\n");
+    free(text), free(line);
+    r.client[CLIENT_rows_failed] = 4; /* one of an earlier run, whatever its reason was */
+    text = summary_of(&r, end, false);
+    expect_line(text, "  next        ask the failed rows again: sdg run --retry-failed");
     free(text);
 }
 

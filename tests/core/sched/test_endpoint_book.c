@@ -198,6 +198,14 @@ Test(endpoint_book, the_last_rows_of_an_endpoint_that_refuses_some_fail) {
     r.faulted = 1;
     say(WORKER_A, r, 10 * SECOND);
     cr_expect_eq(judge(3, true, 20 * SECOND), ENDPOINT_FAILS_ITS_ROW);
+    r.faulted = 0;
+    r.answered = 3;
+    say(WORKER_A, r, 30 * SECOND);
+    cr_expect_eq(judge(3, true, 40 * SECOND), ENDPOINT_FAILS_ITS_ROW,
+                 "three answers do not say that it takes any row");
+    r.answered = 0;
+    say(WORKER_A, r, 50 * SECOND);
+    cr_expect_eq(judge(3, true, 60 * SECOND), ENDPOINT_IS_FINAL);
 }
 
 Test(endpoint_book, a_single_row_fails) {
