@@ -347,8 +347,8 @@ const flag_row_t flag_rows[] = {
     {"retry-after", 0, MOCK, GROUP_MOCK_FAULTS, FLAG_TEXT, TO_MOCK(retry_after),
      .check = mock_retry_after_check, .unit = "S",
      .english =
-         "Retry-After header of its 429 and of injected 503: seconds, auto (of --rate, until it has a token "
-         "again, in whole seconds) or none (none)",
+         "Retry-After header of its 429 and of injected 503: seconds, auto (until the bucket of --rate has a "
+         "token again, in whole seconds) or none (none)",
      .japanese = "429 と注入した 503 に付ける Retry-After ヘッダー: 秒数、auto (--rate "
                  "でトークンが戻るまで、1 秒単位)、none (none)"},
     {"slow-ms", 0, MOCK, GROUP_MOCK_FAULTS, FLAG_REAL, TO_MOCK(slow_ms), .max = MOCK_DELAY_MS_MAX,

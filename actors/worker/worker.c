@@ -196,7 +196,7 @@ static void on_permits(worker_t *w, const message_t *m, uint64_t now) {
     worker_job_t *job = job_or_ask(w, m->PERMITS.job, now);
     if (job->state == JOB_BROKEN) refuse_job(w, job);
     job->gives_back = false;
-    job->stops_ns = 0;
+    if (job->units.allowed == 0) job->stops_ns = 0; /* its rows were recalled because they had no share */
     job->units.allowed = m->PERMITS.units < UINT32_MAX ? (uint32_t)m->PERMITS.units : UINT32_MAX;
     worker_start_rows(w, job, now);
     say_held(w, job);
@@ -296,7 +296,7 @@ static void check_drained(worker_t *w, uint64_t now) {
 /* Rows of a job that stops may get stuck after JOB_DROP has come. */
 static void give_back_stuck(worker_t *w, uint64_t now) {
     for (worker_job_t *job = worker_next_job(w, NULL); job; job = worker_next_job(w, job)) {
-        if (job->gives_back) worker_return_stuck(w, job, now);
+        if (job->gives_back || job->stops_ns) worker_return_stuck(w, job, now);
     }
 }
 

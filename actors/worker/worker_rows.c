@@ -415,7 +415,7 @@ void worker_return_waiting(worker_t *w, worker_job_t *job) {
 /* Does the row of a job that stops wait in a line that is too long for whoever has stopped it? */
 static bool is_too_late(const worker_t *w, const slot_t *slot, uint64_t now) {
     const worker_job_t *job = slot->job;
-    return job->gives_back && now > job->stops_ns + STOP_PATIENCE_MS * MILLISECOND && slot->call_tag &&
+    return job->stops_ns && now > job->stops_ns + STOP_PATIENCE_MS * MILLISECOND && slot->call_tag &&
            llm_engine_is_limited(w->llm, slot->call_tag);
 }
 

@@ -265,7 +265,7 @@ def test_top_and_status_show_the_same():
         p.ends(0)
         done = subprocess.run([SDG, "top", "--connect", url, "--count", "1"], capture_output=True, timeout=60)
         equal(done.returncode, 6)
-        has(done.stdout.decode(), "no answer from " + url)
+        has(done.stderr.decode(), "no answer from " + url)
         equal(subprocess.run([SDG, "top", "--connect", "tcp://127.0.0.1:1"], capture_output=True).returncode, 2)
 
 

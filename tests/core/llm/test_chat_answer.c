@@ -135,6 +135,8 @@ Test(chat_answer, an_error_inside_a_choice) {
     expect_fault("{\"choices\":[{\"message\":{\"content\":\"half\"},\"error\":{\"code\":400,\"message\":"
                  "\"too long\"}}]}",
                  LLM_CAUSE_REFUSED, "too long");
+    expect_fault("{\"choices\":[{\"error\":{\"code\":503,\"message\":\"The request queue is full.\"}}]}",
+                 LLM_CAUSE_SERVER, "queue is full");
     expect_fault(
         "{\"choices\":[{\"message\":{\"content\":\"\"},\"error\":{\"code\":429,\"message\":\"slow\"}}]}",
         LLM_CAUSE_RATE_LIMIT, "slow");
