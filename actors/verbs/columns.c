@@ -38,8 +38,7 @@ static bool is_image(const pipeline_t *p, const char *name) {
 columns_t *columns_new(const pipeline_t *p, const char *yaml, size_t len, const row_options_t *row) {
     columns_t *c = xcalloc(1, sizeof *c);
     c->options = row;
-    mentions_find(p, yaml, len, &c->mentions);
-    c->supplies = mentions_supplied(p, yaml, len);
+    mentions_find(p, yaml, len, &c->mentions, &c->supplies);
     c->columns = value_object(16);
     c->names = xcalloc(c->mentions.count + 1, sizeof *c->names);
     c->found = xcalloc(c->mentions.count + 1, sizeof *c->found);

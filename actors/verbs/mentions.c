@@ -262,19 +262,13 @@ static const char *label_at(const pipeline_t *p, size_t place) {
     return "?";
 }
 
-void mentions_find(const pipeline_t *p, const char *yaml, size_t len, mentions_t *out) {
+static void find_in_blocks(const pipeline_t *p, const ydoc_t *doc, mentions_t *out) {
     finder_t f = {.p = p, .out = out, .seen = value_object(32)};
-    diags_t diags;
-    *out = (mentions_t){0};
-    diags_init(&diags, p->path, yaml, len);
-    ydoc_t *doc = yaml_parse(yaml, len, NULL, &diags);
-    const ynode_t *blocks = doc ? yaml_get(yaml_root(doc), "blocks") : NULL;
+    const ynode_t *blocks = yaml_get(yaml_root(doc), "blocks");
     for (size_t i = 0; blocks && blocks->kind == YNODE_LIST && i < blocks->count; i++) {
         f.block = label_at(p, i);
         in_block(&f, blocks->items[i], YPATH_AT(YPATH_KEY(NULL, "blocks"), i));
     }
-    yaml_doc_free(&doc);
-    diags_free(&diags);
     value_free(f.seen);
 }
 
@@ -396,17 +390,12 @@ static void add_of_block(value_t *names, const block_t *b) {
     add(names, error, strlen(error));
 }
 
-/* Walks the pipeline and the text of its file, and collects every name that either supplies. */
-value_t mentions_supplied(const pipeline_t *p, const char *yaml, size_t len) {
+/* Every name that the pipeline supplies; doc: its file, or NULL. */
+static value_t supplied_by(const pipeline_t *p, const ydoc_t *doc) {
     static const char *const locals[] = {"item", "index",
                                          "accumulator"}; /* when a file gives no other names */
     value_t names = value_object(32);
-    diags_t diags;
-    diags_init(&diags, p->path, yaml, len);
-    ydoc_t *doc = yaml_parse(yaml, len, NULL, &diags);
     if (doc) walk(&names, yaml_root(doc));
-    yaml_doc_free(&doc);
-    diags_free(&diags);
     for (size_t i = 0; i < sizeof locals / sizeof *locals; i++)
         add(&names, locals[i], strlen(locals[i]));
     add_keys(&names, p->consts);
@@ -418,6 +407,19 @@ value_t mentions_supplied(const pipeline_t *p, const char *yaml, size_t len) {
     for (size_t i = 0; i < p->block_count; i++)
         add_of_block(&names, &p->blocks[i]);
     return names;
+}
+
+/* ---- the whole */
+
+void mentions_find(const pipeline_t *p, const char *yaml, size_t len, mentions_t *out, value_t *supplied) {
+    diags_t diags;
+    *out = (mentions_t){0};
+    diags_init(&diags, p->path, yaml, len);
+    ydoc_t *doc = yaml_parse(yaml, len, NULL, &diags);
+    if (doc) find_in_blocks(p, doc, out);
+    *supplied = supplied_by(p, doc);
+    yaml_doc_free(&doc);
+    diags_free(&diags);
 }
 
 bool mentions_have(value_t names, const char *name) {

@@ -30,13 +30,12 @@ typedef struct mentions {
     size_t count, cap;
 } mentions_t;
 
-/* Each name once among the prompts and once among the rest, in the order of the file. Names of a template
- * count in place of the template. yaml: the text of the pipeline's file. Freed with mentions_free. */
-void mentions_find(const pipeline_t *p, const char *yaml, size_t len, mentions_t *out);
+/* Reads the text of the pipeline's file once. *out: each name once among the prompts and once among the rest,
+ * in the order of the file; names of a template count in place of the template. Freed with mentions_free.
+ * *supplied: object name -> null. Owned by the caller. */
+void mentions_find(const pipeline_t *p, const char *yaml, size_t len, mentions_t *out, value_t *supplied);
 void mentions_free(mentions_t *m);
 
-/* Object name -> null. Owned by the caller. */
-value_t mentions_supplied(const pipeline_t *p, const char *yaml, size_t len);
 /* Does `names` have this name, or what stands before its first '.' or '['? */
 bool mentions_have(value_t names, const char *name);
 

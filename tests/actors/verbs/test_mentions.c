@@ -26,8 +26,7 @@ static loaded_t load(const char *rest) {
     l.p = prepare_pipeline_quietly("p.yaml", &l.yaml, (prepare_how_t){0}, &problems, NULL);
     cr_assert_not_null(l.p, "%s", problems.data);
     buf_free(&problems);
-    mentions_find(l.p, l.yaml.data, l.yaml.len, &l.mentions);
-    l.supplied = mentions_supplied(l.p, l.yaml.data, l.yaml.len);
+    mentions_find(l.p, l.yaml.data, l.yaml.len, &l.mentions, &l.supplied);
     return l;
 }
 
