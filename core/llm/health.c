@@ -26,7 +26,7 @@ enum {
     SETTLE_MS = 500,  /* a rejection takes a round trip, not more */
     CATCH_UP_MS = 20, /* a timer that fires late: so much of the time may be made good */
     CLEAN_MS = 30000, /* after so long without a rejection requests that are not pressed are free again */
-    SUDDEN = 4,       /* rejections of a window that are enough to judge it before its end */
+    SUDDEN = 8,       /* rejections of a window that are enough to judge it before its end */
     LIMIT_GROWTH = 4, /* of requests at a time, per that many answers: a few try whether there is more room */
     TRIES_MAX = 5,    /* a growth that failed is tried again after 2, 4, .. 32 windows */
     PENDING_DIVISOR = 4, /* refusals are judged when no more than a fourth as many requests are undecided */
@@ -35,6 +35,7 @@ static const double RATE_FIRST = 8, RATE_MIN = 0.2;
 static const double ABOVE = 1.05;           /* how much faster than it takes them requests are sent */
 static const double SHARE_FINE = 0.10;      /* of rejections: the rate fits */
 static const double SHARE_BAD = 0.25;       /* more are a waste */
+static const double SHARE_PACED = 0.5;      /* more than half: requests are to be spread in time */
 static const double SHARE_HOPELESS = 0.7;   /* so many are due to the rate */
 static const double SHARE_UNCHANGED = 0.75; /* of the share before: slowing down has not helped */
 static const double RAMP_GAIN = 1.3;        /* doubling the rate must bring so much more */
@@ -178,7 +179,7 @@ static void slow_down(health_t *h, double share, double taken_rate, uint64_t now
 static void judge_taken(health_t *h, const health_window_t *w, double taken_rate, uint64_t now_ns) {
     double share = (double)w->rejected / w->sent;
     if (!h->paced) {
-        if (share > SHARE_BAD && w->sent >= RAMP_SENDS) pace(h, taken_rate * ABOVE, false, now_ns);
+        if (share > SHARE_PACED && w->sent >= RAMP_SENDS) pace(h, taken_rate * ABOVE, false, now_ns);
     } else if (h->ramping && w->pressed) {
         ramp(h, share, taken_rate, now_ns);
     } else if (share <= SHARE_FINE) {
@@ -229,12 +230,12 @@ static health_window_t *window_of(health_t *h, health_ticket_t ticket) {
     return h->before.until_ns != 0 && ticket.window == h->before.id ? &h->before : NULL;
 }
 
-/* Most of the requests that were just sent are rejected: the rest of the window would be, too. The guess is
- * what it has taken lately. */
+/* Three in four of the requests that were just sent are rejected: the rest of the window would be, too. The
+ * guess is what it has taken lately. Fewer may be chance. */
 static void slow_down_at_once(health_t *h, uint64_t now_ns) {
     health_window_t *w = &h->window;
     if (h->paced || h->probing) return;
-    if (w->rejected < SUDDEN || w->rejected * 2 < w->sent) return;
+    if (w->rejected < SUDDEN || w->rejected * 4 < w->sent * 3) return;
     uint64_t age_ns = now_ns - w->since_ns, least_ns = WINDOW_MS_MIN * MILLISECOND;
     double rate = w->answered / seconds(age_ns > least_ns ? age_ns : least_ns);
     if (rate < h->taken_rate) rate = h->taken_rate;
