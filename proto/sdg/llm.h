@@ -8,9 +8,12 @@
  * holds no permit) and becomes another one, and is finished: each call exactly once, cancelled ones too. That
  * a call fails is no error of a function; it stands in its answer.
  *
- * Retried: 408, 409, 429, 5xx, failed connections, timeouts, bodies that are no answer; not a quota that is
- * used up, nor any other 4xx. Retry-After-Ms, Retry-After (up to 120 s; longer fails the call) and
- * x-should-retry are obeyed, otherwise waits grow from retry_base_ms by retry_factor up to retry_cap_ms.
+ * Retried: 408, 409, 5xx, failed connections, timeouts, bodies that are no answer; not a quota that is used
+ * up, nor any other 4xx. Retry-After-Ms, Retry-After (up to 120 s; longer fails the call) and x-should-retry
+ * are obeyed, otherwise waits grow from retry_base_ms by retry_factor up to retry_cap_ms.
+ *
+ * Not counted as attempts: 429, and 503 with Retry-After or of a full queue. Such a call waits, whatever
+ * Retry-After says, and requests to its endpoint are spread in time; sdg_llm_cancel ends the wait.
  *
  * One descriptor is open for each request in flight: raise RLIMIT_NOFILE, and ignore SIGPIPE before you
  * start. */

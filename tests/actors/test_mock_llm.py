@@ -270,6 +270,36 @@ def test_full_server_queues_then_refuses():
         equal(s.stats()["running"], 0)
 
 
+def statuses(s, n):
+    answers = [s.chat("x") for _ in range(n)]
+    return [status for status, _, _ in answers], [headers.get("retry-after") for _, headers, _ in answers]
+
+
+def test_a_bucket_passes_its_burst_and_then_refuses():
+    with Server("--rate", "1/m", "--burst", "3") as s:
+        equal(statuses(s, 5), ([200, 200, 200, 429, 429], [None] * 5))
+        equal(json.loads(s.call("GET", "/stats")[2])["by_status"], {"200": 3, "429": 2})
+
+
+def test_a_bucket_says_when_it_has_a_token_again():
+    with Server("--rate", "1/m", "--burst", "1", "--retry-after", "auto") as s:
+        codes, after = statuses(s, 2)
+        equal(codes, [200, 429])
+        assert 55 <= int(after[1]) <= 60, after
+    with Server("--rate", "1/m", "--burst", "1", "--retry-after", "7") as s:
+        equal(statuses(s, 2), ([200, 429], [None, "7"]))
+
+
+def test_a_bucket_fills_again():
+    with Server("--rate", "20/s", "--burst", "2") as s:
+        equal(statuses(s, 2)[0], [200, 200])
+        began = time.monotonic()
+        while s.chat("x")[0] == 429:
+            assert time.monotonic() - began < 10
+    with Server("--rate", "20/s") as s: # tokens of a fifth of a second
+        equal(statuses(s, 4)[0], [200] * 4)
+
+
 def test_pages():
     with Server("--models", "a,b") as s:
         equal([m["id"] for m in json.loads(s.call("GET", "/v1/models")[2])["data"]], ["a", "b"])

@@ -16,10 +16,12 @@ import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 import bars_store
 import bench_interpreter
+import bucket
 from world import FLIGHT, LOGIC_PIPELINE, Bench, Listener, die, median, remove_output, run_command, start_mock, start_nginx
 
 # --- 1: zero latency --------------------------------------------------------------------------------------------------
@@ -390,7 +392,24 @@ def measure_kill(bench):
     return [("kill -9 and rerun: rows lost, rows twice", f"{lost}, {twice}", "0, 0", lost == twice == wrong == 0, note)]
 
 
-# --- 11: is it worth its lines? ---------------------------------------------------------------------------------------
+# --- a token bucket ---------------------------------------------------------------------------------------------------
+
+def measure_bucket(bench):
+    """Rows behind a server that takes 20 requests a second and rejects the others: none may fail, and the bucket may not run idle."""
+    row_count, rows = 100 if bench.options.quick else 500, []
+    best = row_count / bucket.RATE
+    for at_a_time in (8, 64, 256):
+        for retry_after in ("none", "auto"):
+            with tempfile.TemporaryDirectory() as folder:
+                code, s, failed = bucket.measure(bench.program("sdg"), folder, row_count, at_a_time, retry_after)
+            print(f"  {at_a_time} at a time, Retry-After {retry_after}: {s:.1f} s, {failed} rows failed", flush=True)
+            rows.append((f"token bucket of {bucket.RATE}/s, {at_a_time} at a time, Retry-After {retry_after}: time against rows / rate",
+                         f"{s / best:.2f}", f"<= {bucket.FACTOR}", code == 0 and failed == 0 and s <= bucket.FACTOR * best,
+                         f"{row_count} rows, {s:.1f} s; {failed} rows failed"))
+    return rows
+
+
+# --- is it worth its lines? -------------------------------------------------------------------------------------------
 
 def measure_small_blocks(bench):
     """What core/base/small.c and names.c give beside jemalloc: one that gives less than 3 % is to be deleted. Instructions decide, because
@@ -419,6 +438,7 @@ BARS = {
     "zero-latency": measure_zero_latency,
     "latency": measure_latency,
     "retries": measure_retries,
+    "bucket": measure_bucket,
     "memory": measure_memory,
     "start-up": measure_start_up,
     "interpreter": measure_interpreter,

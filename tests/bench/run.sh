@@ -2,7 +2,7 @@
 # Builds the release preset and measures the bars of docs/performance.md: ratios, each from one run on this machine.
 #
 # Usage: tests/bench/run.sh [BAR]... [--quick] [--rounds N] [--seed N] [--markdown FILE]
-#   BAR            zero-latency latency retries memory start-up interpreter language python dispatch kill small-blocks store-memory memory-limit housekeeping
+#   BAR            zero-latency latency retries bucket memory start-up interpreter language python dispatch kill small-blocks store-memory memory-limit housekeeping
 #                  store store-core journal (default: all, in this order)
 #   --quick        small sizes, to see that everything works: the figures mean little
 #   --rounds N     kill, journal: how many times (50, 20)
