@@ -119,8 +119,8 @@ llm_cause_t chat_fault_cause(const chat_fault_t *fault) {
     chat_value_words_add(&words, fault->message);
     llm_cause_t cause = cause_of_fault(fault_status(fault), fault, &words);
     buf_free(&words);
-    /* A server that is full says so instead of a 200: this is a provider behind it, and it may say so of one row
-     * for ever. */
+    /* A server that is full says so instead of a 200: this is a provider behind it, and it may say so of one
+     * row for ever. */
     return cause == LLM_CAUSE_OVERLOAD ? LLM_CAUSE_SERVER : cause;
 }
 

@@ -277,11 +277,12 @@ static endpoint_verdict_t look_for_final(endpoint_book_t *b, uint64_t now, endpo
     return ENDPOINT_GOES_ON;
 }
 
-/* Are the last rows, which are refused, at fault themselves? It seems so when the endpoint has answered in
- * this run, and either has refused single rows before, or has answered too few to tell that it takes any row.
- */
-static bool rows_at_fault(const endpoint_report_t *all) {
-    return all->answered > 0 && (all->faulted > 0 || all->answered < ENDPOINT_REFUSALS_MAX);
+/* Are the last rows, which this endpoint refuses, at fault themselves? It seems so when they are few, the
+ * endpoint has answered in this run, and either has refused single rows before, or has answered too few to
+ * tell that it takes any row. */
+static bool rows_at_fault(const endpoint_report_t *of) {
+    bool few = of->refused < ENDPOINT_REFUSALS_MAX;
+    return few && of->answered > 0 && (of->faulted > 0 || of->answered < ENDPOINT_REFUSALS_MAX);
 }
 
 endpoint_verdict_t endpoint_book_judge(endpoint_book_t *b, const endpoint_facts_t *facts, uint64_t now,
@@ -296,5 +297,5 @@ endpoint_verdict_t endpoint_book_judge(endpoint_book_t *b, const endpoint_facts_
     if (!stuck && !quiet) return rule(ruling, ENDPOINT_GOES_ON);
     b->stuck_ns = b->quiet_ns = now; /* a verdict that is lost on its way is given again */
     bool alone = all.refused == 1 || facts->rows_unfinished == 1;
-    return rule(ruling, alone || rows_at_fault(&all) ? ENDPOINT_FAILS_ITS_ROW : ENDPOINT_IS_FINAL);
+    return rule(ruling, alone || rows_at_fault(&ruling->of) ? ENDPOINT_FAILS_ITS_ROW : ENDPOINT_IS_FINAL);
 }
