@@ -1,19 +1,11 @@
-/* engine.c - see engine.h.
+/* engine.c - the life of a call: how it waits and starts, what its replies mean, and how it ends.
  *
- * The one idea: a call is always in exactly one place, and its state names that place: its route's queue, the
- * HTTP layer, the heap of retry times, its endpoint's held calls, or the list of finished calls. To move on,
- * a call leaves one place and enters the next; call_set_state keeps the gauges. So there is exactly one
- * answer per call, however it ends.
- *
- * Permits and replicas belong to the endpoint, queues to the route, units to the owner of the
- * permit that requests name. An endpoint is in the ring `hungry` while it has free permits and calls that
- * wait; only hungry endpoints are looked at when calls are started. Such calls may lack units, and nobody
- * tells the engine when a unit is given back. So each drive tries the routes of hungry endpoints, and
- * llm_engine_timeout_ms looks at them, too. When no replica takes a request now, endpoint->opens_ns says when
- * one will; until then the endpoint's calls wait, whatever units there are.
+ * An endpoint is in the ring `hungry` while it has free permits and calls that wait; only hungry endpoints
+ * are looked at when calls are started. Such calls may lack units, and nobody tells the engine when a unit is
+ * given back. So each drive tries the routes of hungry endpoints, and llm_engine_timeout_ms looks at them,
+ * too. When no replica takes a request now, endpoint->opens_ns says when one will; until then the endpoint's
+ * calls wait, whatever units there are.
  */
-#include "core/http/engine.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
@@ -21,130 +13,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/clock.h"
-#include "core/base/grow.h"
-#include "core/base/heap.h"
-#include "core/base/idmap.h"
-#include "core/base/limits.h"
 #include "core/base/log.h"
-#include "core/base/ring.h"
 #include "core/base/text.h"
-#include "core/http/http.h"
-#include "core/http/replica.h"
+#include "core/base/value.h"
+#include "core/http/engine_internal.h"
 #include "core/llm/chat.h"
 #include "core/llm/endpoint.h"
-#include "core/llm/limits.h"
 #include "core/llm/verdict.h"
 
 enum {
-    PERMITS_FIRST = 8,            /* of an endpoint, until llm_engine_set_permits */
-    TIMEOUT_DEFAULT_MS = 3600000, /* of one request, as documented */
     AGAIN_MS = 100,          /* a call that was rejected comes back so soon while nothing slows it down */
     SHORT_MS = 200,          /* how long no request is begun when there was no descriptor for one */
+    SAME_REASON_BYTES = 40,  /* reasons that begin with so many equal bytes are one */
     CALLS_SEARCHED_MAX = 64, /* calls of a route that are looked at for one whose replicas are open */
-    CLOSED_MS_MIN = 500,     /* an endpoint that opens sooner is not called closed */
 };
 static const uint64_t NEVER = UINT64_MAX;
 
-typedef enum llm_call_state {
-    CALL_NEW,
-    CALL_QUEUED,
-    CALL_IN_FLIGHT,
-    CALL_BACKING_OFF,
-    CALL_HELD,
-    CALL_FINISHED
-} llm_call_state_t;
-
-typedef struct llm_endpoint {
-    ring_node_t place;  /* in engine->endpoints */
-    ring_node_t hungry; /* in engine->hungry while it has room and calls wait */
-    uint64_t id;
-    char *addresses; /* owned; compared beside the id, which another program may have got wrong */
-    replica_t *replicas;
-    size_t replica_count;
-    size_t replica_turn;    /* where the search for a replica begins */
-    endpoint_state_t state; /* when it was last looked at */
-    uint64_t opens_ns;      /* until then no replica takes a request of the calls that wait; 0: one may */
-    ring_t held;            /* calls that all its replicas refuse */
-    uint32_t route_count;   /* open routes of it */
-    bool streams;           /* it has answered with an event stream, although none was asked for */
-    permit_t permit;        /* of requests in flight */
-    ring_t turns;           /* routes with queued calls, the next one first */
-    size_t turn_count;
-    llm_load_t load;
-    uint64_t asked_ns;    /* when the first request was sent; 0: none was */
-    uint64_t answered_ns; /* when the last good answer came; 0: none has */
-    struct {              /* what went wrong last */
-        llm_cause_t cause;
-        uint64_t at_ns;
-        size_t replica;
-        char text[LLM_TROUBLE_TEXT_MAX];
-    } trouble;
-} llm_endpoint_t;
-
-typedef struct llm_route {
-    llm_endpoint_t *endpoint;
-    ring_node_t turn;        /* in endpoint->turns while calls are queued */
-    ring_t retries;          /* queued calls that have waited for a retry; they go before the others */
-    ring_t queue;            /* the other queued calls */
-    ring_t calls;            /* all calls of the route, in whatever state */
-    http_headers_t *headers; /* owned, borrowed by requests */
-    char *key;               /* owned; "": none. Only needed to hide it in what servers say */
-    bool http2;
-    uint32_t timeout_ms;
-    retry_policy_t retry;
-    llm_load_t load;
-} llm_route_t;
-
-typedef struct llm_call {
-    ring_node_t place;    /* in its route's retries or queue, in endpoint->held, or in engine->finished */
-    ring_node_t of_route; /* in route->calls */
-    ring_node_t fresh;    /* in engine->fresh: submitted with a unit since the last drive */
-    flight_t flight;      /* at its replica while in flight; what it was then */
-    uint64_t since_ns;    /* when its request was sent, or when it began to wait */
-    uint64_t tag;         /* the caller's */
-    llm_call_state_t state;
-    bool has_unit; /* of `permit` */
-    permit_t *permit;
-    llm_route_t *route;
-    replica_t *replica;        /* while in flight */
-    replica_set_t refused_by;  /* replicas that have refused it */
-    uint64_t refused_ns;       /* when the last of them did */
-    bool unreached;            /* the last of them could not be reached */
-    http_transfer_t *transfer; /* while in flight */
-    size_t due_place;          /* in engine->back_offs; 0: in none */
-    http_headers_t *headers;   /* owned; NULL: the route's */
-    retry_policy_t retry;
-    uint32_t timeout_ms;
-    bool wants_reasoning;
-    llm_answer_t answer; /* what is known so far */
-    size_t body_len;
-    char body[];
-} llm_call_t;
-
-struct llm_engine {
-    http_t *http;
-    rng_t rng; /* jitter */
-    ring_t endpoints, hungry;
-    uint32_t endpoint_count;
-    llm_route_t **routes; /* by number; NULL: closed */
-    uint32_t route_count; /* length of `routes` */
-    uint32_t route_cap;
-    uint32_t routes_open;
-    bool hold;
-    uint64_t news;           /* of endpoints */
-    uint32_t in_flight;      /* requests, of all endpoints */
-    uint32_t in_flight_max;  /* what there are descriptors for, as far as one knows */
-    uint32_t in_flight_most; /* what in_flight_max may grow to again */
-    uint64_t short_until_ns; /* no request is begun until then: there was no descriptor for the last one */
-    bool shortage_said;
-    idmap_t calls;    /* unfinished ones, by tag */
-    heap_t back_offs; /* calls, by the time of their retry */
-    ring_t fresh;
-    ring_t finished; /* until llm_engine_next */
-};
-
-/* --- the life of a call --- */
+/* --- the state of a call --- */
 
 static uint32_t *gauge_of(llm_load_t *load, llm_call_state_t state) {
     switch (state) {
@@ -164,33 +49,34 @@ static void load_move(llm_load_t *load, llm_call_state_t from, llm_call_state_t 
     if (entered) ++*entered;
 }
 
-static void call_set_state(llm_call_t *call, llm_call_state_t state) {
+void llm_call_set_state(llm_call_t *call, llm_call_state_t state) {
     load_move(&call->route->load, call->state, state);
     load_move(&call->route->endpoint->load, call->state, state);
     call->state = state;
 }
 
-static void call_give_unit(llm_call_t *call) {
+void llm_call_give_unit(llm_call_t *call) {
     if (!call->has_unit) return;
     permit_give(call->permit);
     call->has_unit = false;
 }
 
-static bool call_waits(const llm_call_t *call) {
+bool llm_call_waits(const llm_call_t *call) {
     return call->state == CALL_QUEUED || call->state == CALL_BACKING_OFF || call->state == CALL_HELD;
 }
 
 /* From now on the call waits, unless it does already. */
 static void call_wait(llm_call_t *call, uint64_t now_ns) {
-    call_give_unit(call);
-    if (!call_waits(call)) call->since_ns = now_ns;
+    llm_call_give_unit(call);
+    if (!llm_call_waits(call)) call->since_ns = now_ns;
 }
 
-static void call_free(llm_call_t *call) {
-    ring_remove(&call->of_route);
-    http_headers_free(call->headers);
-    llm_answer_clear(&call->answer);
-    free(call);
+/* --- how a call ends --- */
+
+static void count_retry(llm_call_t *call, llm_cause_t cause) {
+    call->answer.retries[cause]++;
+    call->route->load.retries[cause]++;
+    call->route->endpoint->load.retries[cause]++;
 }
 
 static void count_finished(llm_load_t *load, llm_cause_t cause) {
@@ -205,42 +91,29 @@ static void call_finish(llm_engine_t *engine, llm_call_t *call, llm_cause_t caus
     count_finished(&call->route->load, cause);
     count_finished(&call->route->endpoint->load, cause);
     idmap_remove(&engine->calls, call->tag);
-    call_set_state(call, CALL_FINISHED);
+    llm_call_set_state(call, CALL_FINISHED);
     ring_add_last(&engine->finished, &call->place);
 }
 
-static void count_retry(llm_call_t *call, llm_cause_t cause) {
-    call->answer.retries[cause]++;
-    call->route->load.retries[cause]++;
-    call->route->endpoint->load.retries[cause]++;
+void llm_call_free(llm_call_t *call) {
+    ring_remove(&call->of_route);
+    http_headers_free(call->headers);
+    llm_answer_clear(&call->answer);
+    free(call);
 }
 
-static void call_back_off(llm_engine_t *engine, llm_call_t *call, uint64_t now_ns, uint32_t wait_ms) {
-    call_wait(call, now_ns);
-    call_set_state(call, CALL_BACKING_OFF);
-    heap_add(&engine->back_offs, now_ns + wait_ms * MILLISECOND, call, &call->due_place);
-}
-
-/* --- queues --- */
-
-/* Puts the endpoint into `hungry` or takes it out. To be called when its permits or queues have changed. */
-static void endpoint_watch(llm_engine_t *engine, llm_endpoint_t *endpoint) {
-    if (endpoint->turn_count > 0 && permit_free(&endpoint->permit) > 0)
-        ring_add_last(&engine->hungry, &endpoint->hungry);
-    else
-        ring_remove(&endpoint->hungry);
-}
+/* --- where a call waits --- */
 
 static void call_enqueue(llm_engine_t *engine, llm_call_t *call, bool retried) {
     llm_route_t *route = call->route;
     bool first = ring_empty(&route->queue) && ring_empty(&route->retries);
     ring_add_last(retried ? &route->retries : &route->queue, &call->place);
-    call_set_state(call, CALL_QUEUED);
+    llm_call_set_state(call, CALL_QUEUED);
     route->endpoint->opens_ns = 0;
     if (!first) return;
     ring_add_last(&route->endpoint->turns, &route->turn);
     route->endpoint->turn_count++;
-    endpoint_watch(engine, route->endpoint);
+    llm_endpoint_watch(engine, route->endpoint);
 }
 
 static void call_dequeue(llm_call_t *call) {
@@ -249,6 +122,33 @@ static void call_dequeue(llm_call_t *call) {
     if (!ring_empty(&route->queue) || !ring_empty(&route->retries)) return;
     ring_remove(&route->turn);
     route->endpoint->turn_count--;
+}
+
+/* The call waits in its queue for a replica that takes it; its unit goes back. */
+static void call_requeue(llm_engine_t *engine, llm_call_t *call, uint64_t now_ns) {
+    call_wait(call, now_ns);
+    call_enqueue(engine, call, true);
+}
+
+static void call_back_off(llm_engine_t *engine, llm_call_t *call, uint64_t now_ns, uint32_t wait_ms) {
+    call_wait(call, now_ns);
+    llm_call_set_state(call, CALL_BACKING_OFF);
+    heap_add(&engine->back_offs, now_ns + wait_ms * MILLISECOND, call, &call->due_place);
+}
+
+/* Is there a replica that has not refused the call, and may still take it? */
+static bool call_has_hope(const llm_call_t *call) {
+    const llm_endpoint_t *endpoint = call->route->endpoint;
+    for (size_t i = 0; i < endpoint->replica_count; i++)
+        if (!replica_set_has(&call->refused_by, i) && endpoint->replicas[i].health.state != HEALTH_FINAL)
+            return true;
+    return false;
+}
+
+static void call_hold(llm_call_t *call, uint64_t now_ns) {
+    call_wait(call, now_ns);
+    llm_call_set_state(call, CALL_HELD);
+    ring_add_last(&call->route->endpoint->held, &call->place);
 }
 
 /* --- a request ends --- */
@@ -261,8 +161,10 @@ static void request_end(llm_engine_t *engine, llm_call_t *call) {
     engine->in_flight--;
     endpoint->opens_ns = 0;
     permit_give(&endpoint->permit);
-    endpoint_watch(engine, endpoint);
+    llm_endpoint_watch(engine, endpoint);
 }
+
+/* --- what a reply says --- */
 
 /* Keeps a latency. They are in the order of the requests, but the successful one stands first. */
 static void latency_note(llm_answer_t *answer, uint64_t latency_ns, bool success) {
@@ -351,9 +253,7 @@ static void trouble_note(llm_engine_t *engine, llm_endpoint_t *endpoint, const r
     utf8_copy_line(endpoint->trouble.text, sizeof endpoint->trouble.text, text, strlen(text));
 }
 
-/* --- what becomes of a call --- */
-
-enum { SAME_REASON_BYTES = 40 }; /* reasons that begin with so many equal bytes are one */
+/* --- what becomes of its call --- */
 
 /* The error of a call: the last reason, and what was done about it. */
 static void failure_describe(llm_answer_t *answer, const err_t *reason) {
@@ -417,12 +317,6 @@ static void reason_keep(llm_call_t *call, const http_reply_t *reply, llm_cause_t
     buf_free(&full);
 }
 
-/* The call waits in its queue for a replica that takes it; its unit goes back. */
-static void call_requeue(llm_engine_t *engine, llm_call_t *call, uint64_t now_ns) {
-    call_wait(call, now_ns);
-    call_enqueue(engine, call, true);
-}
-
 /* A call that is told to come back soon waits for itself. Any other one waits for its replica, which is
  * closed or spreads its requests in time, or for another one; a replica that does neither is asked again
  * soon. */
@@ -437,21 +331,6 @@ static void call_rejected(llm_engine_t *engine, llm_call_t *call, const replica_
     else
         call_back_off(engine, call, now_ns,
                       AGAIN_MS / 2 + (uint32_t)rng_between(&engine->rng, 0, AGAIN_MS / 2));
-}
-
-/* Is there a replica that has not refused the call, and may still take it? */
-static bool call_has_hope(const llm_call_t *call) {
-    const llm_endpoint_t *endpoint = call->route->endpoint;
-    for (size_t i = 0; i < endpoint->replica_count; i++)
-        if (!replica_set_has(&call->refused_by, i) && endpoint->replicas[i].health.state != HEALTH_FINAL)
-            return true;
-    return false;
-}
-
-static void call_hold(llm_call_t *call, uint64_t now_ns) {
-    call_wait(call, now_ns);
-    call_set_state(call, CALL_HELD);
-    ring_add_last(&call->route->endpoint->held, &call->place);
 }
 
 /* The replica refuses whatever it is asked, it seems: another one is tried. When there is none, the call is
@@ -501,6 +380,16 @@ static void held_judge(llm_engine_t *engine, llm_endpoint_t *endpoint, uint64_t 
     RING_EACH(&endpoint->held, node) {
         llm_call_t *call = RING_OWNER(node, llm_call_t, place);
         if (call->refused_ns < sent_ns) call_release(engine, call, true, now_ns);
+    }
+}
+
+void llm_engine_release_held(llm_engine_t *engine, uint32_t number) {
+    llm_route_t *route = llm_route_find(engine, number);
+    assert(route);
+    uint64_t now_ns = clock_now_ns();
+    RING_EACH(&route->calls, node) {
+        llm_call_t *call = RING_OWNER(node, llm_call_t, of_route);
+        if (call->state == CALL_HELD) call_release(engine, call, false, now_ns);
     }
 }
 
@@ -629,7 +518,7 @@ static void call_start(llm_engine_t *engine, llm_call_t *call, replica_t *replic
     call->transfer = http_start(engine->http, &post);
     call->answer.waited_ns += now_ns > call->since_ns ? now_ns - call->since_ns : 0;
     call->since_ns = now_ns;
-    call_set_state(call, CALL_IN_FLIGHT);
+    llm_call_set_state(call, CALL_IN_FLIGHT);
 }
 
 /* The replica that takes the call now. NULL: none does; *opens_ns is lowered to when one will. */
@@ -669,33 +558,6 @@ static bool engine_has_room(const llm_engine_t *engine, uint64_t now_ns) {
     return engine->in_flight < engine->in_flight_max && engine->short_until_ns <= now_ns;
 }
 
-/* The best state of the replicas, and when the first of them opens. An endpoint that is open, but takes the
- * next request only later, is closed, too, as long as it has none. */
-static endpoint_state_t endpoint_state(const llm_endpoint_t *endpoint, uint64_t now_ns,
-                                       uint64_t *reopens_ns) {
-    bool open = false;
-    *reopens_ns = HEALTH_NEVER;
-    for (size_t i = 0; i < endpoint->replica_count; i++) {
-        const health_t *health = &endpoint->replicas[i].health;
-        bool closed = health->state == HEALTH_CLOSED && health->reopens_ns > now_ns;
-        open = open || health->state == HEALTH_OPEN || (health->state == HEALTH_CLOSED && !closed);
-        if (closed && health->reopens_ns < *reopens_ns) *reopens_ns = health->reopens_ns;
-    }
-    if (!open) return *reopens_ns == HEALTH_NEVER ? ENDPOINT_FINAL : ENDPOINT_CLOSED;
-    bool later =
-        endpoint->opens_ns != HEALTH_NEVER && endpoint->opens_ns > now_ns + CLOSED_MS_MIN * MILLISECOND;
-    *reopens_ns = endpoint->opens_ns;
-    return later && endpoint->load.in_flight == 0 ? ENDPOINT_CLOSED : ENDPOINT_OPEN;
-}
-
-/* Tells of a state that has changed. */
-static void endpoint_state_note(llm_engine_t *engine, llm_endpoint_t *endpoint, uint64_t now_ns) {
-    uint64_t reopens_ns;
-    endpoint_state_t state = endpoint_state(endpoint, now_ns, &reopens_ns);
-    if (state != endpoint->state) engine->news++;
-    endpoint->state = state;
-}
-
 /* Starts the calls that have room, units and a replica, routes in turn. It ends when a whole round has found
  * none. */
 static void endpoint_pump(llm_engine_t *engine, llm_endpoint_t *endpoint, uint64_t now_ns) {
@@ -723,8 +585,8 @@ static void endpoint_pump(llm_engine_t *engine, llm_endpoint_t *endpoint, uint64
     }
     bool shut = lost >= endpoint->turn_count && !open;
     endpoint->opens_ns = shut ? opens_ns : 0;
-    endpoint_state_note(engine, endpoint, now_ns);
-    endpoint_watch(engine, endpoint);
+    llm_endpoint_note_state(engine, endpoint, now_ns);
+    llm_endpoint_watch(engine, endpoint);
 }
 
 /* Starts calls of all hungry endpoints. Another endpoint is the first each time: when units are short, the
@@ -739,6 +601,8 @@ static void hungry_pump(llm_engine_t *engine, uint64_t now_ns) {
     ring_add_last(&engine->hungry, first);
 }
 
+/* --- drive --- */
+
 static void retries_wake(llm_engine_t *engine, uint64_t now_ns) {
     for (const heap_item_t *first; (first = heap_first(&engine->back_offs)) && first->key <= now_ns;)
         call_enqueue(engine, heap_pop(&engine->back_offs).pointer, true);
@@ -748,7 +612,7 @@ static void retries_wake(llm_engine_t *engine, uint64_t now_ns) {
 static void fresh_units_give(llm_engine_t *engine) {
     for (ring_node_t *node; (node = ring_first(&engine->fresh));) {
         ring_remove(node);
-        call_give_unit(RING_OWNER(node, llm_call_t, fresh));
+        llm_call_give_unit(RING_OWNER(node, llm_call_t, fresh));
     }
 }
 
@@ -766,6 +630,8 @@ void llm_engine_drive(llm_engine_t *engine, uint64_t now_ns) {
 }
 
 int llm_engine_fd(const llm_engine_t *engine) { return http_fd(engine->http); }
+
+/* --- time-outs --- */
 
 static llm_call_t *route_front(llm_route_t *route) {
     ring_node_t *node = ring_first(&route->retries);
@@ -807,23 +673,7 @@ int llm_engine_timeout_ms(const llm_engine_t *engine, uint64_t now_ns) {
     return ms < INT_MAX ? (int)ms : INT_MAX;
 }
 
-bool llm_engine_next(llm_engine_t *engine, llm_answer_t *answer) {
-    ring_node_t *node = ring_first(&engine->finished);
-    if (!node) return false;
-    llm_call_t *call = RING_OWNER(node, llm_call_t, place);
-    ring_remove(node);
-    *answer = call->answer;
-    answer->has_unit = call->has_unit;
-    call->answer.text = call->answer.reasoning = value_null();
-    call_free(call);
-    return true;
-}
-
-/* --- submit, cancel --- */
-
-static llm_route_t *route_of(const llm_engine_t *engine, uint32_t number) {
-    return number < engine->route_count ? engine->routes[number] : NULL;
-}
+/* --- submit, cancel, next --- */
 
 /* A call with a copy of the body. It belongs to the route, but is in no place yet. */
 static llm_call_t *call_new(llm_route_t *route, const llm_request_t *request, uint64_t tag) {
@@ -845,7 +695,7 @@ static llm_call_t *call_new(llm_route_t *route, const llm_request_t *request, ui
 
 /* A call that brings a unit is in `fresh` until the next drive. */
 int llm_engine_submit(llm_engine_t *engine, const llm_request_t *request, uint64_t tag, err_t *err) {
-    llm_route_t *route = route_of(engine, request->route);
+    llm_route_t *route = llm_route_find(engine, request->route);
     http_headers_t *headers = NULL;
     assert(request->permit || !request->has_unit);
     if (!route) return err_set(err, SDG_EINVAL, "there is no route %u", request->route);
@@ -863,26 +713,12 @@ int llm_engine_submit(llm_engine_t *engine, const llm_request_t *request, uint64
     return SDG_OK;
 }
 
-uint64_t llm_engine_waits_for(const llm_engine_t *engine, uint64_t tag) {
-    const llm_call_t *call = idmap_get(&engine->calls, tag);
-    bool waits = call && !call->has_unit && call_waits(call);
-    return waits ? call->route->endpoint->id : 0;
-}
-
-uint64_t llm_engine_waited_ns(const llm_engine_t *engine, uint64_t tag, uint64_t now_ns) {
-    const llm_call_t *call = idmap_get(&engine->calls, tag);
-    if (!call) return 0;
-    bool waits = call_waits(call);
-    return call->answer.waited_ns + (waits && now_ns > call->since_ns ? now_ns - call->since_ns : 0);
-}
-
-/* Takes the call out of the place it is in; its unit stays with it. */
-static void call_leave(llm_engine_t *engine, llm_call_t *call) {
+void llm_call_leave(llm_engine_t *engine, llm_call_t *call) {
     switch (call->state) {
     case CALL_QUEUED:
         ring_remove(&call->fresh);
         call_dequeue(call);
-        endpoint_watch(engine, call->route->endpoint);
+        llm_endpoint_watch(engine, call->route->endpoint);
         break;
     case CALL_BACKING_OFF: heap_remove(&engine->back_offs, &call->due_place); break;
     case CALL_IN_FLIGHT:
@@ -899,309 +735,21 @@ static void call_leave(llm_engine_t *engine, llm_call_t *call) {
 void llm_engine_cancel(llm_engine_t *engine, uint64_t tag) {
     llm_call_t *call = idmap_get(&engine->calls, tag);
     if (!call) return;
-    call_leave(engine, call);
+    llm_call_leave(engine, call);
     err_set(&call->answer.error, SDG_ECANCELLED, "cancelled");
     call_finish(engine, call, LLM_CAUSE_CANCELLED);
 }
 
-/* --- endpoints --- */
-
-static void endpoint_free(llm_engine_t *engine, llm_endpoint_t *endpoint) {
-    for (size_t i = 0; i < endpoint->replica_count; i++)
-        replica_free(&endpoint->replicas[i], engine->http);
-    engine->endpoint_count--;
-    ring_remove(&endpoint->place);
-    ring_remove(&endpoint->hungry);
-    free(endpoint->replicas);
-    free(endpoint->addresses);
-    free(endpoint);
-}
-
-/* A new endpoint with the replicas of these options. It takes `addresses`. */
-static llm_endpoint_t *endpoint_new(llm_engine_t *engine, const llm_route_options_t *options, uint64_t id,
-                                    char *addresses) {
-    llm_endpoint_t *endpoint = xcalloc(1, sizeof *endpoint);
-    endpoint->id = id;
-    endpoint->addresses = addresses;
-    endpoint->replica_count = options->url_count > 0 ? options->url_count : 1;
-    endpoint->replicas = xcalloc(endpoint->replica_count, sizeof *endpoint->replicas);
-    for (size_t i = 0; i < endpoint->replica_count; i++) {
-        const char *base = options->url_count > 0 ? options->base_urls[i] : NULL;
-        replica_init(&endpoint->replicas[i], endpoint_url(base, ENDPOINT_CHAT));
-    }
-    endpoint->permit.allowed = PERMITS_FIRST;
-    ring_init(&endpoint->turns);
-    ring_init(&endpoint->held);
-    ring_add_last(&engine->endpoints, &endpoint->place);
-    engine->endpoint_count++;
-    return endpoint;
-}
-
-/* The endpoint of these options; a new one when no route has it yet. NULL when there are too many. */
-static llm_endpoint_t *endpoint_obtain(llm_engine_t *engine, const llm_route_options_t *options, err_t *err) {
-    uint64_t id = options->endpoint_id;
-    if (id == 0)
-        id = endpoint_id(options->base_urls, options->url_count, options->api_key, options->model_group);
-    char *addresses = endpoint_addresses(options->base_urls, options->url_count);
-    RING_EACH(&engine->endpoints, node) {
-        llm_endpoint_t *endpoint = RING_OWNER(node, llm_endpoint_t, place);
-        if (endpoint->id != id || strcmp(endpoint->addresses, addresses) != 0) continue;
-        free(addresses);
-        return endpoint;
-    }
-    if (engine->endpoint_count >= LLM_ENDPOINTS_MAX) {
-        free(addresses);
-        err_set(err, SDG_ELIMIT, "more than %d endpoints at a time", LLM_ENDPOINTS_MAX);
-        return NULL;
-    }
-    return endpoint_new(engine, options, id, addresses);
-}
-
-/* Makes the URLs of the endpoint usable with this version of HTTP. */
-static int endpoint_targets_make(llm_engine_t *engine, llm_endpoint_t *endpoint, bool http2, err_t *err) {
-    for (size_t i = 0; i < endpoint->replica_count; i++) {
-        replica_t *replica = &endpoint->replicas[i];
-        if (!replica->targets[http2])
-            replica->targets[http2] = http_target_new(engine->http, replica->url, http2, err);
-        if (!replica->targets[http2]) return SDG_EINVAL;
-    }
-    return SDG_OK;
-}
-
-/* A route of the endpoint was closed, or could not be opened: the last one takes the endpoint with it. */
-static void endpoint_leave(llm_engine_t *engine, llm_endpoint_t *endpoint) {
-    if (endpoint->route_count == 0) endpoint_free(engine, endpoint);
-}
-
-void llm_engine_set_permits(llm_engine_t *engine, uint64_t id, uint32_t calls) {
-    RING_EACH(&engine->endpoints, node) {
-        llm_endpoint_t *endpoint = RING_OWNER(node, llm_endpoint_t, place);
-        if (endpoint->id != id) continue;
-        endpoint->permit.allowed = calls < LLM_PERMITS_MAX ? calls : LLM_PERMITS_MAX;
-        endpoint_watch(engine, endpoint);
-    }
-}
-
-/* --- routes --- */
-
-static void route_free(llm_route_t *route) {
-    http_headers_free(route->headers);
-    free(route->key);
-    free(route);
-}
-
-static llm_route_t *route_new(const llm_route_options_t *options) {
-    llm_route_t *route = xcalloc(1, sizeof *route);
-    route->key = endpoint_key(options->api_key);
-    route->http2 = options->http2;
-    route->retry = options->retry;
-    route->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : TIMEOUT_DEFAULT_MS;
-    ring_init(&route->retries);
-    ring_init(&route->queue);
-    ring_init(&route->calls);
-    return route;
-}
-
-static int route_headers_make(llm_route_t *route, const llm_route_options_t *options, err_t *err) {
-    endpoint_headers_t lines;
-    int rc =
-        endpoint_headers_make(options->api_key, options->headers, options->header_count, true, &lines, err);
-    if (rc == SDG_OK)
-        rc = http_headers_new(NULL, (const char *const *)lines.lines, lines.count, &route->headers, err);
-    endpoint_headers_free(&lines);
-    return rc;
-}
-
-/* Gives the route the smallest number that is free. */
-static uint32_t route_add(llm_engine_t *engine, llm_route_t *route) {
-    uint32_t number = 0;
-    while (number < engine->route_count && engine->routes[number])
-        number++;
-    if (number == engine->route_count) {
-        GROW(engine->routes, engine->route_cap, engine->route_count + 1);
-        engine->route_count++;
-    }
-    engine->routes[number] = route;
-    engine->routes_open++;
-    return number;
-}
-
-/* A new endpoint whose URLs cannot be used goes again: endpoint_leave frees it. */
-int llm_engine_open_route(llm_engine_t *engine, const llm_route_options_t *options, err_t *err) {
-    if (options->url_count > LLM_REPLICAS_MAX || engine->routes_open >= LLM_ROUTES_MAX)
-        return err_set(err, SDG_ELIMIT, "model %s: more than %d models at a time, or %d URLs of one",
-                       options->name ? options->name : "", LLM_ROUTES_MAX, LLM_REPLICAS_MAX);
-    err_t reason;
-    llm_route_t *route = route_new(options);
-    int rc = route_headers_make(route, options, &reason);
-    llm_endpoint_t *endpoint = rc == SDG_OK ? endpoint_obtain(engine, options, &reason) : NULL;
-    if (!endpoint || endpoint_targets_make(engine, endpoint, options->http2, &reason) != SDG_OK) {
-        if (endpoint) endpoint_leave(engine, endpoint);
-        route_free(route);
-        return err_set(err, reason.code, "model %s: %s", options->name ? options->name : "", reason.text);
-    }
-    for (size_t i = 0; i < endpoint->replica_count; i++)
-        if (endpoint->replicas[i].health.state == HEALTH_FINAL)
-            health_forget_refusals(&endpoint->replicas[i].health); /* perhaps it has been mended */
-    endpoint->opens_ns = 0;
-    endpoint->route_count++;
-    route->endpoint = endpoint;
-    return (int)route_add(engine, route);
-}
-
-/* Calls end without an answer, finished ones that nobody has taken, too. Their tags are free again. */
-void llm_engine_close_route(llm_engine_t *engine, uint32_t number) {
-    llm_route_t *route = route_of(engine, number);
-    assert(route);
-    for (ring_node_t *node; (node = ring_first(&route->calls));) {
-        llm_call_t *call = RING_OWNER(node, llm_call_t, of_route);
-        if (call->state != CALL_FINISHED) idmap_remove(&engine->calls, call->tag);
-        call_leave(engine, call);
-        call_give_unit(call);
-        call_set_state(call, CALL_FINISHED);
-        call_free(call);
-    }
-    engine->routes[number] = NULL;
-    engine->routes_open--;
-    route->endpoint->route_count--;
-    endpoint_leave(engine, route->endpoint);
-    route_free(route);
-    if (engine->routes_open == 0) http_close_idle(engine->http);
-}
-
-uint64_t llm_engine_endpoint_id(const llm_engine_t *engine, uint32_t route) {
-    assert(route_of(engine, route));
-    return route_of(engine, route)->endpoint->id;
-}
-
-/* --- loads --- */
-
-void llm_engine_route_load(const llm_engine_t *engine, uint32_t number, llm_load_t *load) {
-    const llm_route_t *route = route_of(engine, number);
-    assert(route);
-    *load = route->load;
-    load->permits = route->endpoint->permit.allowed;
-}
-
-bool llm_engine_endpoint_load(const llm_engine_t *engine, uint64_t id, llm_load_t *load) {
-    *load = (llm_load_t){0};
-    RING_EACH(&engine->endpoints, node) {
-        const llm_endpoint_t *endpoint = RING_OWNER(node, llm_endpoint_t, place);
-        if (endpoint->id != id) continue;
-        *load = endpoint->load;
-        load->permits = endpoint->permit.allowed;
-        return true;
-    }
-    return false;
-}
-
-static uint64_t ms_since(uint64_t at_ns, uint64_t now_ns) {
-    return now_ns > at_ns ? (now_ns - at_ns) / MILLISECOND : 0;
-}
-
-static void report_load(const llm_load_t *load, endpoint_report_t *report) {
-    report->in_flight += load->in_flight;
-    report->waiting += load->queued + load->backing_off + load->held;
-    report->refused += load->held;
-    report->requests += load->requests;
-    report->answered += load->succeeded;
-    report->faulted += load->faulted;
-    for (int i = 0; i < LLM_CAUSES; i++) {
-        report->retries[i] += load->retries[i];
-    }
-}
-
-static void report_replicas(const llm_endpoint_t *endpoint, uint64_t now_ns, endpoint_report_t *report) {
-    for (size_t i = 0; i < endpoint->replica_count; i++) {
-        const replica_t *replica = &endpoint->replicas[i];
-        const ring_node_t *oldest = ring_first(&replica->flights);
-        report->refused_in_a_row += replica->health.refused;
-        if (!oldest) continue;
-        uint64_t ms = ms_since(RING_OWNER(oldest, flight_t, place)->ticket.sent_ns, now_ns);
-        if (ms > report->oldest_ms) report->oldest_ms = ms;
-    }
-    uint64_t reopens_ns;
-    report->state = endpoint_state(endpoint, now_ns, &reopens_ns);
-    if (report->state == ENDPOINT_CLOSED) report->reopens_ms = ms_since(now_ns, reopens_ns);
-}
-
-static void report_endpoint(const llm_endpoint_t *endpoint, uint64_t now_ns, endpoint_report_t *report) {
-    replica_address(&endpoint->replicas[endpoint->trouble.replica], report->address, sizeof report->address);
-    report_replicas(endpoint, now_ns, report);
-    report->endpoint = endpoint->id;
-    report->answered_ms = endpoint->answered_ns ? ms_since(endpoint->answered_ns, now_ns) : ENDPOINT_NEVER;
-    report->trouble = endpoint->trouble.cause;
-    if (report->trouble == LLM_CAUSE_NONE) return;
-    report->trouble_ms = ms_since(endpoint->trouble.at_ns, now_ns);
-    memcpy(report->trouble_text, endpoint->trouble.text, sizeof report->trouble_text);
-}
-
-bool llm_engine_report(const llm_engine_t *engine, const uint32_t *routes, size_t route_count, uint64_t id,
-                       uint64_t now_ns, endpoint_report_t *report) {
-    const llm_endpoint_t *endpoint = NULL;
-    *report = (endpoint_report_t){0};
-    for (size_t i = 0; i < route_count; i++) {
-        const llm_route_t *route = route_of(engine, routes[i]);
-        assert(route);
-        if (route->endpoint->id != id) continue;
-        endpoint = route->endpoint;
-        report_load(&route->load, report);
-    }
-    if (endpoint) report_endpoint(endpoint, now_ns, report);
-    return endpoint;
-}
-
-uint64_t llm_engine_news(const llm_engine_t *engine) { return engine->news; }
-
-/* Has nobody been answered there for a while? */
-static bool is_silent(const llm_endpoint_t *endpoint, uint64_t now_ns) {
-    uint64_t since_ns = endpoint->answered_ns ? endpoint->answered_ns : endpoint->asked_ns;
-    return since_ns > 0 && now_ns > since_ns + LLM_SILENT_MS * MILLISECOND;
-}
-
-bool llm_engine_waits_long(const llm_engine_t *engine, uint64_t tag, uint64_t now_ns) {
-    const llm_call_t *call = idmap_get(&engine->calls, tag);
-    uint64_t reopens_ns;
-    if (!call || call->has_unit || !call_waits(call)) return false;
-    const llm_endpoint_t *endpoint = call->route->endpoint;
-    if (call->state == CALL_HELD || endpoint_state(endpoint, now_ns, &reopens_ns) != ENDPOINT_OPEN)
-        return true;
-    return call->state == CALL_BACKING_OFF && is_silent(endpoint, now_ns);
-}
-
-bool llm_engine_is_limited(const llm_engine_t *engine, uint64_t tag) {
-    const llm_call_t *call = idmap_get(&engine->calls, tag);
-    if (!call || call->has_unit || !call_waits(call)) return false;
-    const uint32_t *retries = call->answer.retries;
-    if (retries[LLM_CAUSE_RATE_LIMIT] + retries[LLM_CAUSE_OVERLOAD] > 0) return true;
-    const llm_endpoint_t *endpoint = call->route->endpoint;
-    for (size_t i = 0; i < endpoint->replica_count; i++) {
-        if (endpoint->replicas[i].health.paced) return true;
-    }
-    return false;
-}
-
-/* --- decisions of others --- */
-
-void llm_engine_release_held(llm_engine_t *engine, uint32_t number) {
-    llm_route_t *route = route_of(engine, number);
-    assert(route);
-    uint64_t now_ns = clock_now_ns();
-    RING_EACH(&route->calls, node) {
-        llm_call_t *call = RING_OWNER(node, llm_call_t, of_route);
-        if (call->state == CALL_HELD) call_release(engine, call, false, now_ns);
-    }
-}
-
-void llm_engine_set_final(llm_engine_t *engine, uint64_t id) {
-    RING_EACH(&engine->endpoints, node) {
-        llm_endpoint_t *endpoint = RING_OWNER(node, llm_endpoint_t, place);
-        if (endpoint->id != id) continue;
-        for (size_t i = 0; i < endpoint->replica_count; i++)
-            health_set_final(&endpoint->replicas[i].health);
-        endpoint->opens_ns = 0;
-        engine->news++;
-    }
+bool llm_engine_next(llm_engine_t *engine, llm_answer_t *answer) {
+    ring_node_t *node = ring_first(&engine->finished);
+    if (!node) return false;
+    llm_call_t *call = RING_OWNER(node, llm_call_t, place);
+    ring_remove(node);
+    *answer = call->answer;
+    answer->has_unit = call->has_unit;
+    call->answer.text = call->answer.reasoning = value_null();
+    llm_call_free(call);
+    return true;
 }
 
 /* --- the engine --- */
