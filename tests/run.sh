@@ -156,11 +156,12 @@ skip() {
 
 # --- suites -----------------------------------------------------------------------------------------------------------
 
+# Programs run beside each other, so each runs one test at a time: with more, Criterion itself leaks at times.
 run_units() {
     local suite=$1 folder=$2 list name
     list=$(unit_names)
     for name in $list; do
-        check "$suite" "$name" "$folder/$name"
+        check "$suite" "$name" "$folder/$name" --jobs 1
     done
 }
 
