@@ -268,7 +268,7 @@ def test_a_closed_endpoint_says_until_when():
 def test_retries_are_counted_while_they_happen():
     with Bench(rows=64) as b:
         b.write_pipeline(PATIENT, base="http://127.0.0.1:%d" % closed_port(), attempts=100)
-        with Screen(b, 120, "--max-concurrent", 64) as s:
+        with Screen(b, 150, "--max-concurrent", 64) as s:
             s.wait_line(r"\d+ retries", 6)
             lacks(s.seen, "failed")
 
