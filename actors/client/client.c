@@ -170,7 +170,6 @@ void client_give_up(client_t *c, int exit_code, const char *reason) {
     finish(c, false);
 }
 
-/* No more rows are read; rows that run are finished, and a rerun continues. */
 /* Length of what a server has said without the full stop at its end: words of ours follow. */
 static int sentence_len(const char *text, size_t len) {
     while (len > 0 && strchr(". ", text[len - 1]))
@@ -178,11 +177,17 @@ static int sentence_len(const char *text, size_t len) {
     return (int)len;
 }
 
+/* Ends with these words in the summary. */
+static void set_ending(client_t *c, const char *words, size_t len) {
+    snprintf(c->ending, sizeof c->ending, "%.*s", sentence_len(words, len), words);
+}
+
+/* No more rows are read; rows that run are finished, and a rerun continues. */
 static void stop(client_t *c, const char *ending) {
     c->stop_asked = true;
     c->input.over = true;
     c->exit_code = EXIT_STOPPED;
-    snprintf(c->ending, sizeof c->ending, "%.*s", sentence_len(ending, strlen(ending)), ending);
+    set_ending(c, ending, strlen(ending));
     if (c->state == CLIENT_RUNNING || c->state == CLIENT_OPENING) {
         set_state(c, CLIENT_STOPPING, ending);
         say_stop(c, DISPATCH_STOP_DRAIN);
@@ -317,14 +322,13 @@ static void begin_next_pass(client_t *c) {
 static void take_early_end(client_t *c, const MSG_JOB_DONE *done) {
     const char *reason = done->reason.data;
     int len = sentence_len(reason, done->reason.len);
+    set_ending(c, reason, done->reason.len);
     switch (done->kind) {
     case DISPATCH_ENDED_REFUSED:
-        snprintf(c->ending, sizeof c->ending, "%.*s", len, reason);
         log_error("client", "the job could not be run: %.*s", len, reason);
         c->exit_code = EXIT_PIPELINE;
         break;
     case DISPATCH_ENDED_FINAL:
-        snprintf(c->ending, sizeof c->ending, "%.*s", len, reason);
         log_error(
             "client",
             "%.*s. Fix it and run the same command again: it continues; rows that have met only this are "
@@ -332,7 +336,7 @@ static void take_early_end(client_t *c, const MSG_JOB_DONE *done) {
             len, reason);
         c->exit_code = EXIT_RUNTIME;
         break;
-    default: snprintf(c->ending, sizeof c->ending, "%.*s", len, reason); c->exit_code = EXIT_STOPPED;
+    default: c->exit_code = EXIT_STOPPED;
     }
 }
 

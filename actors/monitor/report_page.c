@@ -57,8 +57,7 @@ void report_page_make(const report_page_t *page, const metrics_t *metrics, uint6
 }
 
 static int put_file(const char *path, const buf_t *bytes, err_t *err) {
-    char *beside = xmalloc(strlen(path) + sizeof ".new");
-    sprintf(beside, "%s.new", path);
+    char *beside = xasprintf("%s.new", path);
     FILE *file = fopen(beside, "we");
     bool fine = file && fwrite(bytes->data, 1, bytes->len, file) == bytes->len;
     if (file && fclose(file) != 0) fine = false;

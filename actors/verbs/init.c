@@ -43,20 +43,12 @@ static const template_t templates[] = {
                 "  sdg test-run --yaml questions.yaml --input topics.jsonl\n"
                 "  sdg run --yaml questions.yaml --input topics.jsonl --output questions.jsonl\n"}};
 
-/* The folder's path with a slash behind it, and the name. The caller frees. */
-static char *path_of(const char *folder, const char *name) {
-    size_t size = strlen(folder) + strlen(name) + 2;
-    char *path = xmalloc(size);
-    snprintf(path, size, "%s/%s", folder, name);
-    return path;
-}
-
 /* True, and words, when a file of the template is there. */
 static bool something_is_there(const char *folder, const template_t *t) {
     bool there = false;
     for (const template_file_t *f = t->files; f->name; f++) {
         struct stat st;
-        char *path = path_of(folder, f->name);
+        char *path = xasprintf("%s/%s", folder, f->name);
         if (lstat(path, &st) == 0) {
             fprintf(stderr, "sdg init: %s is there already; nothing was written\n", path);
             there = true;
@@ -68,7 +60,7 @@ static bool something_is_there(const char *folder, const template_t *t) {
 
 /* False, and words: the file could not be written. A file that appeared meanwhile is not touched. */
 static bool write_file(const char *folder, const template_file_t *f) {
-    char *path = path_of(folder, f->name);
+    char *path = xasprintf("%s/%s", folder, f->name);
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     ssize_t written = fd < 0 ? -1 : write(fd, f->bytes, f->len);
     bool fine = written == (ssize_t)f->len;

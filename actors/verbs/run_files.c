@@ -24,6 +24,11 @@ typedef struct target {
     struct stat st;
 } target_t;
 
+bool run_files_is_file(const char *output) {
+    struct stat st;
+    return strcmp(output, "-") != 0 && (stat(output, &st) != 0 || S_ISREG(st.st_mode));
+}
+
 /* Looks at a path; "-" is this descriptor. False: nothing is there, or it is nothing that could be destroyed:
  * a terminal and a device may be read and written at once. */
 static bool look_at(const char *path, int standard_fd, struct stat *st) {

@@ -6,9 +6,15 @@
 #ifndef SDG_ACTORS_VERBS_RUN_FILES_H
 #define SDG_ACTORS_VERBS_RUN_FILES_H
 
+#include <stdbool.h>
+
 #include "actors/verbs/options.h"
 #include "core/base/error.h"
 #include "core/mabel/pipeline/pipeline.h"
+
+/* A file, or nothing yet: then other files may lie beside the output. Beside a pipe or a device there is
+ * nothing to continue. */
+bool run_files_is_file(const char *output);
 
 /* SDG_OK, or SDG_EINVAL with the sentence: the output, or a file beside it (X.sdg, X.journal, ...), is the
  * input, the pipeline, a file that the pipeline names, or the service file; or --overwrite would delete a

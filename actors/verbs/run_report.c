@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "actors/verbs/command_line.h"
+#include "actors/verbs/run_files.h"
 #include "core/llm/endpoint.h"
 
 static const char MARK[] = "<!doctype html>\n<html lang=\"en\">\n<!-- SDG Nexus -->";
@@ -68,19 +68,13 @@ static int check_place(const char *path, err_t *err) {
                    "%s is there and is no report of sdg: move it away, or leave out --report", path);
 }
 
-static bool is_a_file(const char *output) {
-    struct stat st;
-    return strcmp(output, "-") != 0 && (stat(output, &st) != 0 || S_ISREG(st.st_mode));
-}
-
 int run_report_make(const run_options_t *o, const pipeline_t *p, const buf_t *yaml, report_page_t *page,
                     err_t *err) {
     *page = (report_page_t){0};
     if (!o->report) return SDG_OK;
-    if (!is_a_file(o->output))
+    if (!run_files_is_file(o->output))
         return err_set(err, SDG_EMISMATCH, "--report writes beside the output: %s is no file", o->output);
-    char *path = xmalloc(strlen(o->output) + sizeof ".report.html");
-    sprintf(path, "%s.report.html", o->output);
+    char *path = xasprintf("%s.report.html", o->output);
     *page = (report_page_t){.path = path, .command = command_line(), .pipeline = shown_pipeline(p, yaml)};
     return check_place(path, err);
 }

@@ -5,10 +5,10 @@
 #include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "actors/verbs/limits.h"
+#include "actors/verbs/run_files.h"
 #include "core/base/log.h"
 #include "core/base/rng.h"
 #include "core/base/words.h"
@@ -37,16 +37,10 @@ static row_calls_t calls_of_a_row(const pipeline_t *p) {
     return p->ai_block_count ? ROW_CALLS_ONCE : ROW_CALLS_NOBODY;
 }
 
-/* A journal lies beside a file and continues it; beside a pipe or a device there is nothing to continue. */
-static bool is_a_file(const char *output) {
-    struct stat st;
-    return strcmp(output, "-") != 0 && (stat(output, &st) != 0 || S_ISREG(st.st_mode));
-}
-
 static bool wants_journal(const run_options_t *o, const pipeline_t *p) {
     if (o->no_journal || o->job.row.trace) return false;
     if (!o->journal && calls_of_a_row(p) == ROW_CALLS_NOBODY) return false;
-    if (is_a_file(o->output)) return true;
+    if (run_files_is_file(o->output)) return true;
     if (o->journal) log_warn("run", "no call journal: %s is not a file it could lie beside", o->output);
     return false;
 }
@@ -101,7 +95,7 @@ static int open_journal(const run_options_t *o, const pipeline_t *p, const clien
  * files. */
 static char *spill_folder(const run_options_t *o) {
     if (o->spill_dir) return xstrdup(o->spill_dir);
-    if (is_a_file(o->output)) {
+    if (run_files_is_file(o->output)) {
         char *copy = xstrdup(o->output), *folder = xstrdup(dirname(copy));
         free(copy);
         return folder;
@@ -149,7 +143,7 @@ static int open_contexts(run_store_t *store, run_options_t *o, const client_args
  * journal is left alone. */
 static void drop_old_journal(const run_options_t *o) {
     char *path = xasprintf("%s.journal", o->output);
-    if (o->overwrite && is_a_file(o->output) && journal_is_there(path)) unlink(path);
+    if (o->overwrite && run_files_is_file(o->output) && journal_is_there(path)) unlink(path);
     free(path);
 }
 

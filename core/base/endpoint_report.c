@@ -44,6 +44,15 @@ static void add_trouble(endpoint_report_t *sum, const endpoint_report_t *other) 
     memcpy(sum->address, other->address, sizeof sum->address);
 }
 
+void endpoint_report_count(endpoint_report_t *sum, const endpoint_report_t *other) {
+    sum->requests += other->requests;
+    sum->answered += other->answered;
+    sum->faulted += other->faulted;
+    for (int i = 0; i < LLM_CAUSES; i++) {
+        sum->retries[i] += other->retries[i];
+    }
+}
+
 void endpoint_report_add(endpoint_report_t *sum, const endpoint_report_t *other) {
     add_state(sum, other);
     add_trouble(sum, other);
@@ -51,12 +60,7 @@ void endpoint_report_add(endpoint_report_t *sum, const endpoint_report_t *other)
     sum->waiting += other->waiting;
     sum->refused += other->refused;
     sum->refused_in_a_row += other->refused_in_a_row;
-    sum->requests += other->requests;
-    sum->answered += other->answered;
-    sum->faulted += other->faulted;
-    for (int i = 0; i < LLM_CAUSES; i++) {
-        sum->retries[i] += other->retries[i];
-    }
+    endpoint_report_count(sum, other);
     if (other->oldest_ms > sum->oldest_ms) sum->oldest_ms = other->oldest_ms;
     sum->answered_ms = smaller(sum->answered_ms, other->answered_ms);
 }

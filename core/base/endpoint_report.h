@@ -48,6 +48,8 @@ typedef struct endpoint_report {
 void endpoint_report_age(endpoint_report_t *report, uint64_t ms);
 /* Do both say the same, apart from ages? */
 bool endpoint_report_same(const endpoint_report_t *a, const endpoint_report_t *b);
+/* Adds the counters of another one, what only grows, and nothing else. */
+void endpoint_report_count(endpoint_report_t *sum, const endpoint_report_t *other);
 /* Adds what another one says of the same endpoint at the same moment: counters and gauges are sums, the state
  * is the better one (OPEN, else CLOSED), and the words are those of the later trouble. */
 void endpoint_report_add(endpoint_report_t *sum, const endpoint_report_t *other);

@@ -10,13 +10,8 @@
 #include "core/base/idmap.h"
 #include "core/sched/limits.h"
 
-/* Numbers that only grow. */
-typedef struct counters {
-    uint64_t requests, answered, faulted, retries[LLM_CAUSES];
-} counters_t;
-
-typedef struct line {  /* what one worker says of one endpoint */
-    counters_t before; /* counted in earlier lives of the job at this worker */
+typedef struct line {         /* what one worker says of one endpoint */
+    endpoint_report_t before; /* the counters of earlier lives of the job at this worker */
     endpoint_report_t said;
 } line_t;
 
@@ -29,7 +24,7 @@ typedef struct teller { /* a worker */
 
 typedef struct known { /* an endpoint of the job */
     uint64_t endpoint;
-    counters_t lump; /* of workers that are not remembered any more */
+    endpoint_report_t lump; /* the counters of workers that are not remembered any more */
 } known_t;
 
 struct endpoint_book {
@@ -63,24 +58,6 @@ void endpoint_book_destroy(endpoint_book_t **book) {
 
 /* ---- what workers say */
 
-static void count_said(counters_t *c, const endpoint_report_t *said) {
-    c->requests += said->requests;
-    c->answered += said->answered;
-    c->faulted += said->faulted;
-    for (int i = 0; i < LLM_CAUSES; i++) {
-        c->retries[i] += said->retries[i];
-    }
-}
-
-static void add_counters(endpoint_report_t *sum, const counters_t *c) {
-    sum->requests += c->requests;
-    sum->answered += c->answered;
-    sum->faulted += c->faulted;
-    for (int i = 0; i < LLM_CAUSES; i++) {
-        sum->retries[i] += c->retries[i];
-    }
-}
-
 static known_t *known_of(endpoint_book_t *b, uint64_t endpoint) {
     for (size_t i = 0; i < b->known_count; i++) {
         if (b->known[i].endpoint == endpoint) return &b->known[i];
@@ -113,7 +90,7 @@ static line_t *line_of(teller_t *t, uint64_t endpoint) {
 
 /* Fewer requests than before: the job has begun anew at this worker. */
 static void line_take(line_t *line, const endpoint_report_t *report) {
-    if (report->requests < line->said.requests) count_said(&line->before, &line->said);
+    if (report->requests < line->said.requests) endpoint_report_count(&line->before, &line->said);
     line->said = *report;
 }
 
@@ -143,10 +120,8 @@ static void forget_oldest(endpoint_book_t *b) {
     for (size_t i = 0; i < oldest->count; i++) {
         line_t *line = &oldest->lines[i];
         known_t *known = known_of(b, line->said.endpoint);
-        endpoint_report_t all = {.endpoint = line->said.endpoint};
-        add_counters(&all, &line->before);
-        count_said(&known->lump, &all);
-        count_said(&known->lump, &line->said);
+        endpoint_report_count(&known->lump, &line->before);
+        endpoint_report_count(&known->lump, &line->said);
     }
     idmap_remove(&b->tellers, oldest->worker);
     teller_free(oldest);
@@ -167,7 +142,7 @@ void endpoint_book_gone(endpoint_book_t *b, uint64_t worker) {
 static endpoint_report_t said_now(const teller_t *t, const line_t *line, uint64_t now) {
     endpoint_report_t r = line->said;
     endpoint_report_age(&r, (now - t->heard_ns) / MILLISECOND);
-    add_counters(&r, &line->before);
+    endpoint_report_count(&r, &line->before);
     if (!t->gone) return r;
     r.in_flight = r.waiting = r.refused = r.refused_in_a_row = r.oldest_ms = r.reopens_ms = 0;
     r.state = ENDPOINT_FINAL; /* says nothing beside a living one */
@@ -190,7 +165,7 @@ static void sum_of(const endpoint_book_t *b, const known_t *known, uint64_t now,
     bool living = false;
     *sum = (endpoint_report_t){
         .endpoint = known->endpoint, .state = ENDPOINT_FINAL, .answered_ms = ENDPOINT_NEVER};
-    add_counters(sum, &known->lump);
+    endpoint_report_count(sum, &known->lump);
     IDMAP_EACH(&b->tellers, slot) {
         const teller_t *t = slot->value;
         const line_t *line = line_peek(t, known->endpoint);
