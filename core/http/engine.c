@@ -243,10 +243,9 @@ static bool is_empty(const llm_call_t *call, const chat_answer_t *chat) {
 
 /* Keeps what went wrong, for llm_engine_report. What is wrong with single calls is no trouble of the
  * endpoint. */
-static void trouble_note(llm_engine_t *engine, llm_endpoint_t *endpoint, const replica_t *replica,
-                         llm_cause_t cause, const char *text, uint64_t now_ns) {
+static void trouble_note(llm_endpoint_t *endpoint, const replica_t *replica, llm_cause_t cause,
+                         const char *text, uint64_t now_ns) {
     if (cause == LLM_CAUSE_REFUSED || cause == LLM_CAUSE_DECLINED) return;
-    engine->news++;
     endpoint->trouble.cause = cause;
     endpoint->trouble.at_ns = now_ns;
     endpoint->trouble.replica = (size_t)(replica - endpoint->replicas);
@@ -465,7 +464,6 @@ static void reply_apply(llm_engine_t *engine, const http_reply_t *reply, uint64_
     llm_call_t *call = reply->owner;
     llm_endpoint_t *endpoint = call->route->endpoint;
     replica_t *replica = call->replica;
-    health_state_t before = replica->health.state;
     chat_answer_t chat;
     err_t reason;
     request_end(engine, call);
@@ -480,10 +478,9 @@ static void reply_apply(llm_engine_t *engine, const http_reply_t *reply, uint64_
     if (cause != LLM_CAUSE_NONE) {
         endpoint_key_hide(reason.text,
                           call->route->key); /* first: it looks for a cut key at the end of the text */
-        trouble_note(engine, endpoint, replica, cause, reason.text, now_ns);
+        trouble_note(endpoint, replica, cause, reason.text, now_ns);
     }
     replica_judge(replica);
-    if (replica->health.state != before) engine->news++;
     if (chat.streamed) endpoint->streams = true;
     tokens_note(call, &chat); /* of answers that are of no use, too: they are paid for */
     call->answer.http_status = reply->status;
@@ -585,7 +582,6 @@ static void endpoint_pump(llm_engine_t *engine, llm_endpoint_t *endpoint, uint64
     }
     bool shut = lost >= endpoint->turn_count && !open;
     endpoint->opens_ns = shut ? opens_ns : 0;
-    llm_endpoint_note_state(engine, endpoint, now_ns);
     llm_endpoint_watch(engine, endpoint);
 }
 

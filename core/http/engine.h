@@ -141,15 +141,9 @@ typedef struct llm_load { /* gauges and counters since the start */
     uint64_t retries[LLM_CAUSES];
 } llm_load_t;
 void llm_engine_route_load(const llm_engine_t *engine, uint32_t route, llm_load_t *load);
-/* A number that changes whenever an endpoint meets a trouble, closes, opens, or becomes final: whoever has
- * told the number before need not look at reports. */
-uint64_t llm_engine_news(const llm_engine_t *engine);
 /* The held calls of the route fail now, each with the refusal it met (LLM_CAUSE_ENDPOINT or LLM_CAUSE_QUOTA).
  */
 void llm_engine_release_held(llm_engine_t *engine, uint32_t route);
-/* Somebody else has found out that the endpoint is final: nothing is sent to it any more, whatever its
- * requests in flight bring. A route that is opened later asks it again. */
-void llm_engine_set_final(llm_engine_t *engine, uint64_t endpoint_id);
 
 /* The load of all routes it has and had. False, and all zero, when no open route has this id. */
 bool llm_engine_endpoint_load(const llm_engine_t *engine, uint64_t endpoint_id, llm_load_t *load);

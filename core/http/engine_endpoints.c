@@ -42,24 +42,6 @@ endpoint_state_t llm_endpoint_state(const llm_endpoint_t *endpoint, uint64_t now
     return later && endpoint->load.in_flight == 0 ? ENDPOINT_CLOSED : ENDPOINT_OPEN;
 }
 
-void llm_endpoint_note_state(llm_engine_t *engine, llm_endpoint_t *endpoint, uint64_t now_ns) {
-    uint64_t reopens_ns;
-    endpoint_state_t state = llm_endpoint_state(endpoint, now_ns, &reopens_ns);
-    if (state != endpoint->state) engine->news++;
-    endpoint->state = state;
-}
-
-void llm_engine_set_final(llm_engine_t *engine, uint64_t id) {
-    RING_EACH(&engine->endpoints, node) {
-        llm_endpoint_t *endpoint = RING_OWNER(node, llm_endpoint_t, place);
-        if (endpoint->id != id) continue;
-        for (size_t i = 0; i < endpoint->replica_count; i++)
-            health_set_final(&endpoint->replicas[i].health);
-        endpoint->opens_ns = 0;
-        engine->news++;
-    }
-}
-
 void llm_engine_set_permits(llm_engine_t *engine, uint64_t id, uint32_t calls) {
     RING_EACH(&engine->endpoints, node) {
         llm_endpoint_t *endpoint = RING_OWNER(node, llm_endpoint_t, place);

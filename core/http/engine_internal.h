@@ -44,14 +44,13 @@ typedef struct llm_endpoint {
     char *addresses; /* owned; compared beside the id, which another program may have got wrong */
     replica_t *replicas;
     size_t replica_count;
-    size_t replica_turn;    /* where the search for a replica begins */
-    endpoint_state_t state; /* when it was last looked at */
-    uint64_t opens_ns;      /* until then no replica takes a request of the calls that wait; 0: one may */
-    ring_t held;            /* calls that all its replicas refuse */
-    uint32_t route_count;   /* open routes of it */
-    bool streams;           /* it has answered with an event stream, although none was asked for */
-    permit_t permit;        /* of requests in flight */
-    ring_t turns;           /* routes with queued calls, the next one first */
+    size_t replica_turn;  /* where the search for a replica begins */
+    uint64_t opens_ns;    /* until then no replica takes a request of the calls that wait; 0: one may */
+    ring_t held;          /* calls that all its replicas refuse */
+    uint32_t route_count; /* open routes of it */
+    bool streams;         /* it has answered with an event stream, although none was asked for */
+    permit_t permit;      /* of requests in flight */
+    ring_t turns;         /* routes with queued calls, the next one first */
     size_t turn_count;
     llm_load_t load;
     uint64_t asked_ns;    /* when the first request was sent; 0: none was */
@@ -114,7 +113,6 @@ struct llm_engine {
     uint32_t route_cap;
     uint32_t routes_open;
     bool hold;
-    uint64_t news;           /* of endpoints */
     uint32_t in_flight;      /* requests, of all endpoints */
     uint32_t in_flight_max;  /* what there are descriptors for, as far as one knows */
     uint32_t in_flight_most; /* what in_flight_max may grow to again */
@@ -150,8 +148,6 @@ void llm_endpoint_watch(llm_engine_t *engine, llm_endpoint_t *endpoint);
  * for the other states. An endpoint that is open, but takes the next request only later, is closed, too, as
  * long as it has no request in flight. */
 endpoint_state_t llm_endpoint_state(const llm_endpoint_t *endpoint, uint64_t now_ns, uint64_t *reopens_ns);
-/* Looks at the state of the endpoint; a change of it is news. */
-void llm_endpoint_note_state(llm_engine_t *engine, llm_endpoint_t *endpoint, uint64_t now_ns);
 /* The open route of this number. NULL: there is none. */
 llm_route_t *llm_route_find(const llm_engine_t *engine, uint32_t number);
 

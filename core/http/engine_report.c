@@ -84,8 +84,6 @@ bool llm_engine_report(const llm_engine_t *engine, const uint32_t *routes, size_
     return endpoint;
 }
 
-uint64_t llm_engine_news(const llm_engine_t *engine) { return engine->news; }
-
 /* --- how a call waits --- */
 
 uint64_t llm_engine_waits_for(const llm_engine_t *engine, uint64_t tag) {

@@ -402,8 +402,6 @@ void health_judge(health_t *h, uint32_t pending) {
     if (health_suspect(h) && pending <= h->refused / PENDING_DIVISOR) h->state = HEALTH_FINAL;
 }
 
-void health_set_final(health_t *h) { h->state = HEALTH_FINAL; }
-
 void health_forget_refusals(health_t *h) {
     if (h->state == HEALTH_FINAL) h->state = HEALTH_OPEN;
     h->refused = 0;

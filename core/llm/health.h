@@ -103,7 +103,6 @@ void health_dropped(health_t *health, health_ticket_t ticket);
  * requests in flight that were sent no earlier than health->refused_sent_ns. */
 bool health_suspect(const health_t *health);
 void health_judge(health_t *health, uint32_t pending);
-void health_set_final(health_t *health);
 /* Whoever asks next is to find out anew. */
 void health_forget_refusals(health_t *health);
 

@@ -189,20 +189,6 @@ Test(engine_health, fifteen_refusals_do_not) {
     end();
 }
 
-Test(engine_health, somebody_else_may_find_out_that_it_is_final) {
-    begin(by_body);
-    uint64_t news = llm_engine_news(engine);
-    llm_engine_set_final(engine, ENDPOINT);
-    cr_expect_eq(report().state, ENDPOINT_FINAL);
-    cr_expect_neq(llm_engine_news(engine), news);
-    submit(1, "good");
-    for (int i = 0; i < 5; i++)
-        turn();
-    expect_nothing();
-    cr_expect_eq(report().requests, 0);
-    end();
-}
-
 static act_t refuse(server_t *s, int nth, const char *request) {
     (void)s, (void)nth, (void)request;
     return (act_t){.status = 403, .body = "{\"error\":{\"message\":\"not yours\"}}"};
