@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -81,6 +82,7 @@ void pyhost_destroy(py_host_t **host) {
     buf_free(&h->out);
     buf_free(&h->log);
     value_free(h->consts);
+    py_asks_clear(&h->asks);
     free(h->knows);
     free(h);
 }
@@ -191,6 +193,8 @@ bool pyhost_log_line(py_host_t *host, bool all, char *line, size_t size) {
 
 /* ---- the end ---- */
 
+void pyhost_hang_up(py_host_t *host) { close_fd(&host->child.frame_fd); }
+
 void pyhost_kill(py_host_t *host) {
     assert(host->child.pid > 0);
     kill(-host->child.pid, SIGKILL);
@@ -198,23 +202,37 @@ void pyhost_kill(py_host_t *host) {
     close_fd(&host->child.frame_fd);
 }
 
+/* Does a process get this signal by what its own code does? */
+static bool is_own_fault(int signal) {
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS, SIGTRAP, SIGXCPU, SIGXFSZ};
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+        if (signal == faults[i]) return true;
+    return false;
+}
+
 /* WNOWAIT first: as long as the process is not waited for, its group's number cannot be somebody else's. */
-bool pyhost_reap(py_host_t *host, char *how, size_t size) {
+bool pyhost_reap(py_host_t *host, char *how, size_t size, bool *killed) {
     siginfo_t info = {0};
+    struct rusage usage = {0};
     int rc = waitid(P_PID, (id_t)host->child.pid, &info, WEXITED | WNOHANG | WNOWAIT);
+    *killed = false;
     if (rc != 0 && errno == ECHILD) { /* somebody else in this process has waited for it: it is gone */
         host->child.pid = -1;
         snprintf(how, size, "has ended");
         return true;
     }
     if (rc != 0 || info.si_pid == 0) return false;
-    kill(-host->child.pid, SIGKILL); /* what it has started; its number is ours until waitpid below */
-    while (waitpid(host->child.pid, NULL, 0) < 0 && errno == EINTR) {
+    kill(-host->child.pid, SIGKILL); /* what it has started; its number is ours until wait4 below */
+    while (wait4(host->child.pid, NULL, 0, &usage) < 0 && errno == EINTR) {
     }
     host->child.pid = -1;
-    if (info.si_code == CLD_EXITED)
+    if (info.si_code == CLD_EXITED) {
         snprintf(how, size, "exited with status %d", info.si_status);
-    else
-        snprintf(how, size, "was killed by signal %d (%s)", info.si_status, strsignal(info.si_status));
+        return true;
+    }
+    const char *name = sigabbrev_np(info.si_status);
+    *killed = !is_own_fault(info.si_status);
+    snprintf(how, size, "was killed by signal %d (SIG%s; it had %ld MiB)", info.si_status, name ? name : "?",
+             usage.ru_maxrss >> 10);
     return true;
 }

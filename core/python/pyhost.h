@@ -14,6 +14,7 @@
 #include "core/base/buf.h"
 #include "core/base/error.h"
 #include "core/base/value.h"
+#include "core/python/pyasks.h"
 #include "core/python/pyspawn.h"
 #include "core/python/pytask.h"
 
@@ -41,7 +42,7 @@ typedef struct py_host {
     bool installer;       /* creates a virtual environment instead of running calls */
     py_tasks_t tasks;     /* sent and unanswered; the first is running */
     uint64_t queued_us;   /* their expected time */
-    uint32_t ai_open;     /* questions of the running call that are not answered */
+    py_asks_t asks;       /* questions of the running call that are not answered */
     uint64_t deadline_ns; /* of the start or of the running call; UINT64_MAX: none */
     uint32_t stray_lines; /* printed since the last answer while no call ran */
     bool *knows;          /* by function number: its definition was sent */
@@ -74,8 +75,10 @@ void pyhost_read_log(py_host_t *host);
 /* The next line that was printed; with `all` also one without a newline. False: there is no more. */
 bool pyhost_log_line(py_host_t *host, bool all, char *line, size_t size);
 
-void pyhost_kill(py_host_t *host); /* kills the whole process group and closes the socket */
-/* True: the process is gone, and `how` says "exited with status 9" or the like. */
-bool pyhost_reap(py_host_t *host, char *how, size_t size);
+void pyhost_hang_up(py_host_t *host); /* closes the socket */
+void pyhost_kill(py_host_t *host);    /* kills the whole process group and closes the socket */
+/* True: the process is gone, and `how` says "exited with status 9" or the like. *killed: by a signal from
+ * outside, as far as one can tell; none that its own code causes, such as SIGSEGV. */
+bool pyhost_reap(py_host_t *host, char *how, size_t size, bool *killed);
 
 #endif
