@@ -18,7 +18,7 @@
 
 static inline value_t *frame_find(const locals_t *l, str_t *name) {
     uint32_t hash = str_hash(name);
-    for (size_t i = 0; i < l->count; i++) {
+    for (uint32_t i = 0; i < l->count; i++) {
         local_t *at = &l->slots[i];
         if (at->name == name || (str_hash(at->name) == hash && str_equal(at->name, name))) return &at->value;
     }
