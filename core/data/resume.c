@@ -9,6 +9,7 @@
 #include "core/base/buf.h"
 #include "core/base/log.h"
 #include "core/base/result_line.h"
+#include "core/base/safe_open.h"
 #include "core/data/files.h"
 #include "core/data/limits.h"
 #include "core/data/lines.h"
@@ -88,7 +89,7 @@ static int check_rest(const output_scan_t *scan, const lines_t *lines, err_t *er
     size_t len;
     const char *rest = lines_rest_peek(lines, &len);
     if (scan->any_row || len == 0 || looks_torn(rest, len)) return 0;
-    return not_ours(scan, 1, "not JSON", err);
+    return not_ours(scan, 1, "not a JSON object", err);
 }
 
 static int scan_lines(output_scan_t *scan, stream_t *stream, err_t *err) {
@@ -273,7 +274,7 @@ static int rewrite(int *fd, const char *given_path, stream_coding_t coding, bool
     char *path = realpath(given_path, NULL); /* a symbolic link stays one */
     if (!path) return no_repair(given_path, err);
     char *fresh_path = xasprintf("%s.rewrite", path);
-    int fresh = open(fresh_path, O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+    int fresh = safe_open_fresh(fresh_path, O_RDWR | O_APPEND, 0600);
     int rc = fresh < 0 ? no_repair(path, err)
                        : fill_and_rename(*fd, fresh, path, fresh_path, coding, retry_failed, keep_text, err);
     if (rc == 0) {
