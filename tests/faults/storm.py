@@ -159,6 +159,8 @@ class Job:
         lie = storm_judge.exit_code(self, code, self.turn)
         if lie:
             raise Wrong("exit", "job %d: %s; it said: %s" % (self.number, lie, text.strip()[-700:]))
+        if code < 0 and -code in self.turn.ended_by:  # it could not finish what was in flight
+            self.round.allowance += self.mode.concurrent
         self.extra = []
         if code == 0:
             self.done = True
@@ -187,6 +189,7 @@ class Round:
         self.allowance = 0     # calls that may be paid twice
         self.began = time.monotonic()
         self.turns = 0
+        self.now_planned = []  # events of this turn that have not been told yet
 
     def now(self):
         return time.monotonic() - self.began
@@ -288,6 +291,7 @@ class Round:
         """Starts what is not done, lets the events happen, and waits for the end of all jobs."""
         self.turns += 1
         self.keep_fleet()
+        self.now_planned = events
         base, began = sum(llm.answered for llm in self.llms), time.monotonic()
         for job in self.jobs:
             if not job.done:
@@ -335,16 +339,20 @@ class Round:
             send(pid, signal.SIGCONT)
         self.stopped = {}
 
+    def tell(self, events):
+        self.told += ["  " + str(e) for e in events]
+        self.now_planned = []
+
     def account(self, events):
         """What may be paid twice: what can be in flight of all jobs, for each fault that struck."""
         flight = self.mode.concurrent * self.mode.jobs * (1 if self.mode.journal else 3)
+        self.tell(events)
         for e in events:
-            self.told.append("  " + str(e))
             if e.struck is None or not (e.victims or not FAULTS[e.fault].roles):
                 continue
             if FAULTS[e.fault].costs and not (FAULTS[e.fault].heal and FAULTS[e.fault].roles and e.seconds < PATIENCE_S):
                 self.allowance += flight * max(1, len(e.victims) if len(set(e.victims)) > 1 else 1)
-        self.told.append("  ended with %s" % [job.codes[-1] for job in self.jobs if job.codes])
+        self.told.append("  ended with %s at %.2f s" % ([job.codes[-1] for job in self.jobs if job.codes], self.now()))
 
     def wait_alone(self):
         """Nothing of an ended run stays but the fleet and what belongs to it."""
@@ -462,6 +470,7 @@ def run_round(seed, name):
     numbers = "%d turns, paid twice %d of %d" % (round.turns, round.paid_twice(), round.allowance)
     print("%s seed %-10d %-18s %s, %.1f s" % ("FAIL" if wrong else "ok  ", seed, name, numbers, time.monotonic() - began), flush=True)
     if wrong:
+        round.tell(round.now_planned)
         print("  %s\n  what happened (times within the turn):" % wrong)
         for line in round.told + round.fleet_said:
             print("    " + line)

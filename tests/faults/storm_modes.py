@@ -83,7 +83,6 @@ class Mode:
     fleet: str = ""           # "": sdg run; tcp or ipc: sdg serve, workers and sdg submit
     workers: int = 2          # of a fleet
     jobs: int = 1             # commands at a time, each with an output of its own
-    slow_start: bool = False  # nothing is written before the last pass
 
 
 MODES = {
@@ -106,8 +105,8 @@ MODES = {
     "call-ai-threads": Mode(THREADS, rows=40),
     "call-ai-processes": Mode(ASK, ("--processes", "2"), rows=50),
     "call-ai-one-unit": Mode(ASK, rows=16, concurrent=1),
-    "batch": Mode(TWO, ("--batch-mode", "--max-batch", "12"), slow_start=True, ordered=True),
-    "batch-python": Mode(PYTHON, ("--batch-mode", "--max-batch", "12", "--processes", "2"), slow_start=True, ordered=True),
+    "batch": Mode(TWO, ("--batch-mode", "--max-batch", "12")),
+    "batch-python": Mode(PYTHON, ("--batch-mode", "--max-batch", "12", "--processes", "2")),
     "spill": Mode(TWO, ("--enable-memory-optimization", "--max-cache-size", "3", "--memory-limit", "16M"), pad=9000, concurrent=24),
     "spill-processes": Mode(TWO, ("--processes", "2", "--enable-memory-optimization", "--max-cache-size", "2"), pad=3000, concurrent=24),
     "small-chunks": Mode(TWO, ("--processes", "2", "--chunk-size", "3", "--max-pending-tasks", "40"), rows=160),
@@ -117,6 +116,6 @@ MODES = {
     "fleet-python": Mode(PYTHON, fleet="tcp"),
     "fleet-call-ai": Mode(ASK, fleet="tcp", rows=50),
     "fleet-jobs": Mode(TWO, fleet="tcp", jobs=3, rows=60, workers=3),
-    "fleet-batch": Mode(TWO, ("--batch-mode", "--max-batch", "12"), fleet="ipc", slow_start=True, ordered=True),
+    "fleet-batch": Mode(TWO, ("--batch-mode", "--max-batch", "12"), fleet="ipc"),
     "fleet-spill": Mode(TWO, ("--enable-memory-optimization", "--max-cache-size", "3"), fleet="tcp", pad=4000),
 }
