@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "actors/doctor/doctor.h"
@@ -23,6 +24,7 @@
 #include "actors/verbs/top.h"
 #include "actors/verbs/validate.h"
 #include "core/base/log.h"
+#include "core/python/pyspawner.h"
 
 /* Each takes the options of its verb and returns the exit code. */
 static const struct {
@@ -121,10 +123,20 @@ static int run_words(int argc, char **argv) {
     return word[0] == '-' ? run_verb(verb_of(VERB_RUN), argc, argv) : refuse_verb(word);
 }
 
+/* Keys are in our environment and memory: other processes of this user, Python blocks among them, may not
+ * look into them. Leak checkers have to. */
+static void hide_memory(void) {
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+#endif
+}
+
 /* A name lookup that curl has given up on still runs in a thread that nobody joins (CURLOPT_QUICK_EXIT),
  * while exit() takes apart what it may be using. So the process ends without exit handlers, except where the
  * leak checker or the writer of coverage counts is one. */
 int main(int argc, char **argv) {
+    if (argc == 2 && strcmp(argv[1], PY_SPAWNER_WORD) == 0) _exit(py_spawner_main());
+    hide_memory();
     int code = run_words(argc, argv);
     runtime_end();
     if (fflush(NULL) != 0 && code == 0) code = EXIT_DATA; /* the output on stdout is not complete */
