@@ -90,7 +90,7 @@ static int check_rest(const output_scan_t *scan, const lines_t *lines, err_t *er
     size_t len;
     const char *rest = lines_rest_peek(lines, &len);
     if (scan->any_row || len == 0 || looks_torn(rest, len)) return 0;
-    return not_ours(scan, 1, "not JSON", err);
+    return not_ours(scan, 1, "not a JSON object", err);
 }
 
 static int scan_lines(output_scan_t *scan, stream_t *stream, err_t *err) {

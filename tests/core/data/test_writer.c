@@ -148,12 +148,12 @@ static void expect_not_ours(const char *text, const char *part) {
 
 Test(writer, a_file_that_is_not_ours_is_left_alone) {
     expect_not_ours("{\"_row_index\": 0}\n{\"x\": 1}\n", "line 2: no row number");
-    expect_not_ours("hello\n", "line 1: not JSON");
-    expect_not_ours("hello", "line 1: not JSON");
+    expect_not_ours("hello\n", "line 1: not a JSON object");
+    expect_not_ours("hello", "line 1: not a JSON object");
     expect_not_ours("{\"x\": 1}", "line 1: no row number");
     expect_not_ours("[1]\n", "not a JSON object");
     expect_not_ours("{\"_row_index\": 0}\n{\"_row_index\": 1, \"t\": \n{\"_row_index\": 2}\n",
-                    "line 2: not JSON");
+                    "line 2: not a JSON object");
     expect_not_ours("{\"_row_index\": -1}\n", "no row number");
     expect_not_ours("{\"_row_index\": 1.0}\n", "no row number");
     expect_not_ours("{\"_row_index\": \"1\"}\n", "no row number");
@@ -630,11 +630,11 @@ Test(writer, compressed_files_that_are_not_ours_are_left_alone) {
     buf_init(&packed, 1 << 20);
     add_gzip(&packed, "hello", 5);
     size_t first = packed.len;
-    expect_compressed_refused("a.gz", &packed, first - 1, SDG_EINVAL, "line 1: not JSON");
+    expect_compressed_refused("a.gz", &packed, first - 1, SDG_EINVAL, "line 1: not a JSON object");
     add_gzip(&packed, " world\n", 7);
-    expect_compressed_refused("a.gz", &packed, packed.len, SDG_EINVAL, "line 1: not JSON");
-    expect_compressed_refused("a.gz", &packed, packed.len - 1, SDG_EINVAL, "line 1: not JSON");
-    expect_compressed_refused("a.gz", &packed, first + 3, SDG_EINVAL, "line 1: not JSON");
+    expect_compressed_refused("a.gz", &packed, packed.len, SDG_EINVAL, "line 1: not a JSON object");
+    expect_compressed_refused("a.gz", &packed, packed.len - 1, SDG_EINVAL, "line 1: not a JSON object");
+    expect_compressed_refused("a.gz", &packed, first + 3, SDG_EINVAL, "line 1: not a JSON object");
     buf_free(&packed);
 }
 
