@@ -25,6 +25,7 @@
 #include "actors/verbs/validate.h"
 #include "core/base/ending.h"
 #include "core/base/log.h"
+#include "core/base/secrets.h"
 #include "core/base/signals.h"
 #include "core/python/pyspawner.h"
 
@@ -108,6 +109,7 @@ static int run_verb(const verb_row_t *verb, int argc, char **argv) {
     err_t err;
     int code = EXIT_ALL_FINE;
     if (flags_parse(verb, argc, argv, options, &err) != SDG_OK) {
+        secrets_hide(err.text, strlen(err.text));
         fprintf(stderr, "sdg %s: %s\ntry: sdg %s --help\n", verb->name, err.text, verb->name);
         code = EXIT_USAGE;
     } else if (o->help) {
