@@ -6,17 +6,17 @@
  */
 #include "core/python/pyhost.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <signal.h>
+#include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/base/clock.h"
 #include "core/python/limits.h"
 #include "host_py.h"
 
@@ -34,19 +34,12 @@ static const char BOOT[] = "import sys\n"
                            "'sdg_socket': s, 'sdg_here': here})\n";
 
 /* The source of host.py is sent by the first pyhost_write. */
-py_host_t *pyhost_start(const char *program, char **environment, const char *work_dir, bool jail,
-                        bool network, uint64_t memory_bytes_max, err_t *err) {
-    char *argv[] = {(char *)program, "-X", "utf8", "-c", (char *)BOOT, "sdg-python-host", NULL};
-    const py_spawn_t spawn = {.program = program,
-                              .argv = argv,
-                              .envp = environment,
-                              .work_dir = work_dir,
-                              .jail = jail,
-                              .network = network,
-                              .memory_bytes_max = memory_bytes_max};
+py_host_t *pyhost_start(py_spawner_t *spawner, py_spawn_t how, bool *shortage, err_t *err) {
+    char *argv[] = {(char *)how.program, "-X", "utf8", "-c", (char *)BOOT, "sdg-python-host", NULL};
+    how.argv = argv;
     py_host_t *host = xcalloc(1, sizeof *host);
     py_tasks_init(&host->tasks);
-    if (py_spawn(&spawn, &host->child, err) != 0) {
+    if (py_spawn(spawner, &how, &host->child, shortage, err) != 0) {
         free(host);
         return NULL;
     }
@@ -65,19 +58,31 @@ static void close_fd(int *fd) {
     *fd = -1;
 }
 
+/* Until the other end of its status socket is closed, which is the end of all that it started. */
+static void wait_gone(py_host_t *h) {
+    uint64_t deadline = clock_now_ns() + PY_KILL_MS * MILLISECOND, now;
+    while (py_child_report(&h->child).kind != PY_REPORT_LOST) {
+        struct pollfd p = {.fd = h->child.status_fd, .events = POLLIN};
+        if ((now = clock_now_ns()) >= deadline) {
+            py_child_kill_keeper(&h->child);
+            return;
+        }
+        poll(&p, 1, (int)((deadline - now) / MILLISECOND) + 1);
+    }
+}
+
 /* The wait is short: the process was killed. */
 void pyhost_destroy(py_host_t **host) {
     py_host_t *h = *host;
     if (!h) return;
     *host = NULL;
-    if (h->child.pid > 0) {
+    if (!h->gone) {
         pyhost_kill(h);
-        while (waitpid(h->child.pid, NULL, 0) < 0 && errno == EINTR) {
-        }
+        wait_gone(h);
     }
+    close_fd(&h->child.status_fd);
     close_fd(&h->child.frame_fd);
     close_fd(&h->child.log_fd);
-    close_fd(&h->child.pid_fd);
     buf_free(&h->in);
     buf_free(&h->out);
     buf_free(&h->log);
@@ -196,9 +201,7 @@ bool pyhost_log_line(py_host_t *host, bool all, char *line, size_t size) {
 void pyhost_hang_up(py_host_t *host) { close_fd(&host->child.frame_fd); }
 
 void pyhost_kill(py_host_t *host) {
-    assert(host->child.pid > 0);
-    kill(-host->child.pid, SIGKILL);
-    kill(host->child.pid, SIGKILL); /* user code may have left the group */
+    py_child_kill(&host->child);
     close_fd(&host->child.frame_fd);
 }
 
@@ -210,29 +213,30 @@ static bool is_own_fault(int signal) {
     return false;
 }
 
-/* WNOWAIT first: as long as the process is not waited for, its group's number cannot be somebody else's. */
-bool pyhost_reap(py_host_t *host, char *how, size_t size, bool *killed) {
-    siginfo_t info = {0};
-    struct rusage usage = {0};
-    int rc = waitid(P_PID, (id_t)host->child.pid, &info, WEXITED | WNOHANG | WNOWAIT);
-    *killed = false;
-    if (rc != 0 && errno == ECHILD) { /* somebody else in this process has waited for it: it is gone */
-        host->child.pid = -1;
-        snprintf(how, size, "has ended");
-        return true;
+static void note_end(py_host_t *host, const py_report_t *r, char *how, size_t size) {
+    host->peak_kib = r->peak_kib;
+    if (WIFEXITED(r->status)) {
+        snprintf(how, size, "exited with status %d", WEXITSTATUS(r->status));
+        return;
     }
-    if (rc != 0 || info.si_pid == 0) return false;
-    kill(-host->child.pid, SIGKILL); /* what it has started; its number is ours until wait4 below */
-    while (wait4(host->child.pid, NULL, 0, &usage) < 0 && errno == EINTR) {
+    const char *name = sigabbrev_np(WTERMSIG(r->status));
+    host->killed = !is_own_fault(WTERMSIG(r->status));
+    snprintf(how, size, "was killed by signal %d (SIG%s; it had %" PRIu64 " MiB)", WTERMSIG(r->status),
+             name ? name : "?", r->peak_kib >> 10);
+}
+
+py_report_t pyhost_report(py_host_t *host, char *how, size_t size) {
+    py_report_t r = py_child_report(&host->child);
+    if (r.kind == PY_REPORT_ENDED) {
+        note_end(host, &r, how, size);
+    } else if (r.kind == PY_REPORT_FAILED) {
+        snprintf(how, size, "cannot be run (%s): %s", r.where, strerror(r.error));
+    } else if (r.kind == PY_REPORT_LOST) {
+        host->killed = true;
+        snprintf(how, size, "has ended: the process that kept it was killed");
+    } else {
+        return r;
     }
-    host->child.pid = -1;
-    if (info.si_code == CLD_EXITED) {
-        snprintf(how, size, "exited with status %d", info.si_status);
-        return true;
-    }
-    const char *name = sigabbrev_np(info.si_status);
-    *killed = !is_own_fault(info.si_status);
-    snprintf(how, size, "was killed by signal %d (SIG%s; it had %ld MiB)", info.si_status, name ? name : "?",
-             usage.ru_maxrss >> 10);
-    return true;
+    host->gone = true;
+    return r;
 }
