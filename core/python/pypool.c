@@ -53,6 +53,7 @@ typedef struct pool_env {
     value_t variables;
     bool network;
     char *work_dir;
+    bool in_scratch;
     py_files_t files;
     py_limits_t limits;
     char **folders; /* of the code of its functions, NULL at the end */
@@ -279,11 +280,15 @@ static py_host_t *order_host(pypool_t *p, pool_env_t *env, bool installer) {
     err_t err;
     bool shortage;
     char **environment = py_environ(env->in_venv ? env->venv : NULL, env->variables, installer);
-    char **folders = py_interp_folders(env->program, env->venv, (const char *const *)env->folders);
+    char **folders = py_interp_folders(env->program, env->venv, (const char *const *)env->folders,
+                                       env->in_scratch ? NULL
+                                       : env->work_dir ? env->work_dir
+                                                       : ".");
     const bool sandbox = p->options.sandbox != PY_SANDBOX_OFF && !installer;
     const py_spawn_t how = {.program = env->program,
                             .envp = environment,
                             .work_dir = env->work_dir,
+                            .in_scratch = env->in_scratch,
                             .folders = (const char *const *)folders,
                             .sandbox = sandbox,
                             .network = env->network || installer,
@@ -862,8 +867,8 @@ static void read_rest(py_host_t *h) {
 static void on_started(pypool_t *p, py_host_t *h) {
     static _Atomic bool said;
     pool_env_t *env = &p->envs[h->env];
-    char words[256];
-    py_jail_words(&h->child.jail, env->network, env->files, words, sizeof words);
+    char words[512];
+    py_jail_words(&h->child.jail, env->network, env->files, &env->limits, words, sizeof words);
     log_debug("python", "host %u: process %d, sandbox: %s", h->slot, (int)h->child.pid, words);
     if (h->installer) return;
     if (!said) log_info("python", "sandbox of Python blocks: %s", words);
@@ -1129,6 +1134,7 @@ int pypool_add_env(pypool_t *p, const py_env_t *given, err_t *err) {
         .variables = value_ref(given->env),
         .network = given->allow_network,
         .work_dir = given->work_dir ? xstrdup(given->work_dir) : NULL,
+        .in_scratch = given->in_scratch,
         .files = given->files,
         .limits = given->limits,
     };
