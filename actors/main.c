@@ -22,29 +22,51 @@
 #include "actors/verbs/run.h"
 #include "actors/verbs/top.h"
 #include "actors/verbs/validate.h"
+#include "core/base/ending.h"
 #include "core/base/log.h"
+#include "core/base/signals.h"
 
-/* Each takes the options of its verb and returns the exit code. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SDG_SANITIZED
+#endif
+
+static const char BEFORE_ROWS[] = " before a row has begun; the same command begins again";
+
+/* Each takes the options of its verb and returns the exit code. A signal that comes before the verb reads
+ * signals itself ends it with that code and those words (core/base/signals.h); servers and viewers are ended
+ * in no other way. */
 static const struct {
     verb_t verb;
     int (*run)(void *options);
+    int stopped_code;
+    const char *stopped_words;
 } mains[] = {
-    {VERB_RUN, run_main},
-    {VERB_TEST_RUN, test_run_main},
-    {VERB_VALIDATE, validate_main},
-    {VERB_DOCTOR, doctor_main},
-    {VERB_SERVE, serve_main},
-    {VERB_WORKER, worker_main},
-    {VERB_SUBMIT, submit_main},
-    {VERB_STATUS, status_main},
-    {VERB_TOP, top_main},
-    {VERB_JOURNAL, journal_main},
-    {VERB_MOCK_LLM, mock_llm_main},
-    {VERB_CONFIG, config_main},
-    {VERB_COMPLETION, completion_main},
-    {VERB_HELP, help_main},
-    {VERB_INIT, init_main},
+    {VERB_RUN, run_main, EXIT_STOPPED, BEFORE_ROWS},
+    {VERB_TEST_RUN, test_run_main, EXIT_STOPPED, ""},
+    {VERB_VALIDATE, validate_main, EXIT_STOPPED, ""},
+    {VERB_DOCTOR, doctor_main, EXIT_STOPPED, ""},
+    {VERB_SERVE, serve_main, EXIT_ALL_FINE, ""},
+    {VERB_WORKER, worker_main, EXIT_ALL_FINE, ""},
+    {VERB_SUBMIT, submit_main, EXIT_STOPPED, BEFORE_ROWS},
+    {VERB_STATUS, status_main, EXIT_STOPPED, ""},
+    {VERB_TOP, top_main, EXIT_ALL_FINE, ""},
+    {VERB_JOURNAL, journal_main, EXIT_STOPPED, ""},
+    {VERB_MOCK_LLM, mock_llm_main, EXIT_ALL_FINE, ""},
+    {VERB_CONFIG, config_main, EXIT_STOPPED, ""},
+    {VERB_COMPLETION, completion_main, EXIT_STOPPED, ""},
+    {VERB_HELP, help_main, EXIT_STOPPED, ""},
+    {VERB_INIT, init_main, EXIT_STOPPED, ""},
 };
+
+/* Signals are answered from here on. No library has started yet: all of them have constructors, which take
+ * some milliseconds. Sanitizers have to be first themselves, there main does it. */
+static void begin(void) {
+    signals_init(EXIT_STOPPED);
+    ending_init(EXIT_RUNTIME);
+}
+#ifndef SDG_SANITIZED
+__attribute__((section(".preinit_array"), used)) static void (*const first_of_all)(void) = begin;
+#endif
 
 /* The help of a verb, or of the program (NULL). */
 static void print_help(const verb_row_t *verb, bool japanese, FILE *to) {
@@ -67,9 +89,12 @@ static log_level_t level_of(verb_t verb, const common_options_t *o) {
     return o->quiet || verb == VERB_TEST_RUN ? LEVEL_WARN : LEVEL_INFO;
 }
 
-static int call(verb_t verb, void *options) {
+static int call(const verb_row_t *verb, void *options) {
     for (size_t i = 0; i < sizeof mains / sizeof *mains; i++) {
-        if (mains[i].verb == verb) return mains[i].run(options);
+        if (mains[i].verb != verb->verb) continue;
+        ending_name(verb->name);
+        signals_at_first(mains[i].stopped_code, mains[i].stopped_words);
+        return mains[i].run(options);
     }
     return EXIT_RUNTIME;
 }
@@ -89,7 +114,7 @@ static int run_verb(const verb_row_t *verb, int argc, char **argv) {
         code = print_version();
     } else {
         log_set_level(level_of(verb->verb, o));
-        code = call(verb->verb, options);
+        code = call(verb, options);
     }
     flags_release(verb, options);
     free(options);
@@ -125,10 +150,13 @@ static int run_words(int argc, char **argv) {
  * while exit() takes apart what it may be using. So the process ends without exit handlers, except where the
  * leak checker or the writer of coverage counts is one. */
 int main(int argc, char **argv) {
+#ifdef SDG_SANITIZED
+    begin();
+#endif
     int code = run_words(argc, argv);
     runtime_end();
     if (fflush(NULL) != 0 && code == 0) code = EXIT_DATA; /* the output on stdout is not complete */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(SDG_COVERAGE)
+#if defined(SDG_SANITIZED) || defined(SDG_COVERAGE)
     return code;
 #else
     _exit(code);
