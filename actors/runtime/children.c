@@ -165,9 +165,10 @@ static unsigned alive(const children_t *c) {
 /* Sends the signal to all and reaps those that end within `ns`. */
 static void end_all(children_t *c, int signal_number, uint64_t ns) {
     uint64_t instance, deadline = clock_now_ns() + ns;
-    sigset_t deaths; /* SIGCHLD is blocked, so it can be waited for */
+    sigset_t deaths, before; /* blocked, or it cannot be waited for */
     sigemptyset(&deaths);
     sigaddset(&deaths, SIGCHLD);
+    pthread_sigmask(SIG_BLOCK, &deaths, &before);
     for (unsigned i = 0; i < c->count; i++) {
         if (c->pid[i]) kill(c->pid[i], signal_number);
     }
@@ -175,11 +176,12 @@ static void end_all(children_t *c, int signal_number, uint64_t ns) {
         while (children_reap(c, true, &instance) == 1) {
         }
         uint64_t now = clock_now_ns();
-        if (!alive(c) || now >= deadline) return;
+        if (!alive(c) || now >= deadline) break;
         struct timespec left = {.tv_sec = (time_t)((deadline - now) / SECOND),
                                 .tv_nsec = (long)((deadline - now) % SECOND)};
         sigtimedwait(&deaths, NULL, &left);
     }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 void children_stop(children_t *c) {

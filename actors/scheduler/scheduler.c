@@ -119,13 +119,6 @@ static void welcome(scheduler_t *s, uint64_t peer, bool known) {
     say(s, peer, &m);
 }
 
-/* "<what> <instance> <words>". Where nobody reads, nothing waits: the words are lost. */
-static void tell_parent(scheduler_t *s, const char *what, uint64_t worker, const char *words) {
-    char text[160];
-    int len = snprintf(text, sizeof text, "%s %" PRIu64 " %s", what, worker, words);
-    zmq_send(zsock_resolve(s->actor.pipe), text, (size_t)len, ZMQ_DONTWAIT);
-}
-
 static void acknowledge(scheduler_t *s, uint64_t peer, uint64_t batch) {
     message_t m = {.type = MESSAGE_ROW_RESULTS_ACK, .ROW_RESULTS_ACK = {.batch = batch}};
     say(s, peer, &m);
@@ -182,7 +175,7 @@ static bool admit_worker(scheduler_t *s, const MSG_HELLO *hello, bool remote, ui
         return false;
     }
     tell_store(s, MESSAGE_OWNER_BACK, hello->instance);
-    if (s->tell_parent) tell_parent(s, "JOINED", hello->instance, "");
+    if (s->tell_parent) actor_tell(s->actor.pipe, "JOINED %" PRIu64, hello->instance);
     return true;
 }
 
@@ -570,7 +563,7 @@ static void worker_lost(scheduler_t *s, const dispatch_action_t *a) {
                  a->row_count, words_choose(a->row_count, "goes", "go"));
     else if (a->crashed && s->log_peers)
         log_info("scheduler", "%s%s is gone (%s)", who, name, a->reason);
-    if (a->crashed && s->tell_parent) tell_parent(s, "LOST", a->worker, a->reason);
+    if (a->crashed && s->tell_parent) actor_tell(s->actor.pipe, "LOST %" PRIu64 " %s", a->worker, a->reason);
     tell_store(s, MESSAGE_OWNER_GONE, a->worker);
     forget_worker_in_books(s, a->worker);
     if (known) forget_peer(s, a->peer);
