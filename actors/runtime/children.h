@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "actors/runtime/limits.h"
+#include "core/base/row_types.h"
 
 typedef struct children {
     pid_t pid[CHILDREN_MAX];         /* 0: not running */
@@ -16,6 +17,7 @@ typedef struct children {
     unsigned restarts;
     const char *endpoint;
     unsigned python_workers;
+    row_files_t files; /* borrowed */
     bool verbose;
 } children_t;
 

@@ -194,6 +194,7 @@ static bool start_workers(runtime_t *rt, const local_run_t *run) {
         rt->children = (children_t){.count = run->worker_processes,
                                     .endpoint = rt->ipc,
                                     .python_workers = run->python_workers,
+                                    .files = run->files,
                                     .verbose = run->verbose};
         return children_start(&rt->children) == 0;
     }
@@ -204,6 +205,7 @@ static bool start_workers(runtime_t *rt, const local_run_t *run) {
                               .name = name,
                               .accept_python = true,
                               .python_hosts = run->python_workers,
+                              .files = run->files,
                               .in_flight_max = run->in_flight_max};
         rt->worker[rt->workers++] = actor_spawn(worker_actor, &args);
     }

@@ -65,6 +65,7 @@ int worker_main(void *options) {
                           .name = o->name ? o->name : name,
                           .instance = o->instance,
                           .accept_python = o->allow_python,
+                          .files = {(const char *const *)o->allowed.items, o->allowed.count, o->parent != 0},
                           .python_hosts = (uint32_t)o->python_workers,
                           .in_flight_max = descriptors_requests(&use, descriptors_free()),
                           .report_rss = true,

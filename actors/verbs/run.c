@@ -188,6 +188,7 @@ static int run_actors(verb_t verb, run_options_t *o, const pipeline_t *p, client
                        .worker_threads = (unsigned)o->workers,
                        .worker_processes = (unsigned)o->processes,
                        .python_workers = (unsigned)o->python_workers,
+                       .files = o->job.row.files,
                        .in_flight_max = o->requests_max,
                        .verbose = o->common.verbose,
                        .options = &o->job,

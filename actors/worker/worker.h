@@ -31,11 +31,14 @@
 #include <czmq.h>
 #include <stdint.h>
 
+#include "core/base/row_types.h"
+
 typedef struct worker_args {
     const char *endpoint; /* of the scheduler */
     const char *name;     /* for people */
     uint64_t instance;    /* random; 0: made here */
     bool accept_python;
+    row_files_t files;      /* its folders are borrowed until the worker ends */
     uint32_t python_hosts;  /* --python-workers */
     uint32_t in_flight_max; /* requests at a time: what there are descriptors for; 0: any number */
     uint32_t give_up_ms;    /* silence of the scheduler after which the worker ends; 0: never */
