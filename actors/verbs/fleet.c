@@ -67,6 +67,8 @@ int worker_main(void *options) {
                           .accept_python = o->allow_python,
                           .files = {(const char *const *)o->allowed.items, o->allowed.count, o->parent != 0},
                           .python_hosts = (uint32_t)o->python_workers,
+                          .python_spawner = "/proc/self/exe",
+                          .confine_python = !o->parent,
                           .in_flight_max = descriptors_requests(&use, descriptors_free()),
                           .report_rss = true,
                           .may_release = true,
