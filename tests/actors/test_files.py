@@ -6,9 +6,11 @@ Usage: SDG=path/to/sdg test_files.py [words of test names]. Standard library onl
 import base64
 import json
 import os
+import re
 import sys
+import tempfile
 
-from harness import Bench, Mock, Serve, equal, has, lacks, main
+from harness import Bench, Mock, Serve, equal, has, lacks, main, wait_for
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
 LOOK = """
@@ -104,6 +106,35 @@ def test_rows_of_a_fleet_name_no_files_unless_the_worker_allows_it():
                 p.ends(1)
             equal(t.results()[0], "fine")
             has(t.results()[1], "--allow-files of this worker")
+
+
+def folders(where):
+    return {n for n in os.listdir(where) if re.fullmatch("sdg-(run|python|test-run)-.{6}", n)}
+
+
+def test_folders_of_killed_runs_are_removed_by_the_next():
+    """Sockets of --processes: after kill -9 the folder stays, and the next run takes it away; that of a run that goes on stays."""
+    with Mock("--latency-ms", "300") as mock, Bench(mock, 200) as b, Bench(mock, 200) as other, tempfile.TemporaryDirectory(prefix="t", dir="/tmp") as base:
+        env = {"XDG_RUNTIME_DIR": base, "TMPDIR": base}
+        with b.start("--processes", "2", env=env) as killed, other.start("--processes", "2", env=env) as goes_on:
+            wait_for(lambda: len(folders(base)) == 2, "two folders")
+            mock.wait_requests(3)
+            killed.kill()
+            for name in folders(base):
+                os.utime(os.path.join(base, name), (1000, 1000))
+            third = Bench(mock, 1)
+            third.run(env=env)
+            third.__exit__()
+            equal(len(folders(base)), 1)
+            equal(goes_on.proc.poll(), None)
+            goes_on.kill()
+            kept = os.path.join(base, "sdg-run-abcdef")
+            os.mkdir(kept, 0o755)
+            os.utime(kept, (1000, 1000))
+            third = Bench(mock, 1)
+            third.run(env=env)
+            third.__exit__()
+            assert os.path.exists(kept), "a folder that is not made like ours"
 
 
 if __name__ == "__main__":
