@@ -235,6 +235,7 @@ int worker_load_job(worker_t *w, worker_job_t *job, const MSG_JOB_SPEC *spec, er
         job->state = JOB_BROKEN;
         return err->code;
     }
+    job->options.row.files = w->args.files;
     if (job->options.memory_bytes && w->args.may_release) memory_release_eagerly();
     job->state = JOB_READY;
     return SDG_OK;
