@@ -77,9 +77,9 @@ void *xrealloc(void *old, size_t size) {
 char *xstrdup(const char *text) { return xstrndup(text, strlen(text)); }
 
 char *xstrndup(const char *text, size_t n) {
-    size_t len = strnlen(text, n);
+    size_t len = n ? strnlen(text, n) : 0; /* nothing may be NULL */
     char *copy = xmalloc(len + 1);
-    memcpy(copy, text, len);
+    if (len) memcpy(copy, text, len);
     copy[len] = '\0';
     return copy;
 }

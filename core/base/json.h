@@ -25,6 +25,14 @@ int json_parse(json_parser_t *parser, const char *bytes, size_t len, value_t *ou
 /* The same with a parser of the calling thread (made on first use, kept until the thread ends). */
 int json_parse_text(const char *bytes, size_t len, value_t *out, err_t *err);
 
+/* Called for each member of an object, in order: its key without escapes, and where the text of its value
+ * begins. Behind the text of all follow NUL bytes. Valid during the call. */
+typedef void json_member_fn(void *context, const char *key, size_t key_len, const char *value);
+/* Is this text exactly one object, as json_parse reads it? Makes no values, so it costs a part of that.
+ * Depth is bounded by JSON_CHECK_DEPTH_MAX. `visit` may be NULL; it is called before the whole text is known
+ * to be fine, and must not use this thread's parser. */
+int json_check_object(const char *bytes, size_t len, json_member_fn *visit, void *context, err_t *err);
+
 /* What parsing had to replace since the calling thread began. Whoever wants to know about one text takes the
  * difference. */
 typedef struct json_repairs {

@@ -188,16 +188,28 @@ const char *skip_fraction(const char *at) {
     return at;
 }
 
+/* The places of a number's parts. */
+struct number_text_t {
+    const char *start, *digits, *whole, *end; /* sign or digits, digits, the end of these, the end of all */
+};
+
 /* JSON's grammar of numbers: no leading zeros, digits on both sides of a point. */
+bool read_number(json_parser_t &p, number_text_t *n) {
+    n->start = p.text.get() + here(p);
+    n->digits = n->start + (*n->start == '-' ? 1 : 0);
+    n->whole = skip_digits(n->digits);
+    if (n->whole == n->digits || (*n->digits == '0' && n->whole - n->digits > 1))
+        return fail_here(p, "malformed number");
+    n->end = skip_fraction(n->whole);
+    if (!n->end || !ends_scalar(p, n->end)) return fail_here(p, "malformed number");
+    return true;
+}
+
 bool parse_number(json_parser_t &p, value_t *out) {
-    const char *start = p.text.get() + here(p);
-    bool negative = *start == '-';
-    const char *digits = start + (negative ? 1 : 0);
-    const char *whole = skip_digits(digits);
-    if (whole == digits || (*digits == '0' && whole - digits > 1)) return fail_here(p, "malformed number");
-    const char *end = skip_fraction(whole);
-    if (!end || !ends_scalar(p, end)) return fail_here(p, "malformed number");
-    *out = end == whole ? integer_of(digits, whole, negative) : real_or_null(start, size_t(end - start));
+    number_text_t n;
+    if (!read_number(p, &n)) return false;
+    *out = n.end == n.whole ? integer_of(n.digits, n.whole, n.digits > n.start)
+                            : real_or_null(n.start, size_t(n.end - n.start));
     p.next++;
     return true;
 }
@@ -392,6 +404,76 @@ bool parse_value(json_parser_t &p, value_t *out, int depth) {
     }
 }
 
+/* ---- checking without making values */
+
+bool check_value(json_parser_t &p, int depth);
+
+/* A string without a backslash is fine as it is: the tokenizer has checked its UTF-8 and its quotes. */
+bool check_string(json_parser_t &p) {
+    size_t from = here(p);
+    size_t to = p.next + 1 < p.count ? p.tokenizer->structural_indexes[p.next + 1] : p.len;
+    size_t len;
+    if (std::memchr(p.text.get() + from, '\\', to - from)) return read_string(p, &len);
+    p.next++;
+    return true;
+}
+
+/* What follows '{' or '['; `visit` is told the members of an object. */
+bool check_rest(json_parser_t &p, bool is_list, int depth, json_member_fn *visit, void *context) {
+    char close = is_list ? ']' : '}';
+    if (peek(p) == close) {
+        p.next++;
+        return true;
+    }
+    for (;;) {
+        if (!is_list) {
+            if (peek(p) != '"') return fail_here(p, "expected a key in quotes");
+            size_t len = 0;
+            if (!(visit ? read_string(p, &len) : check_string(p))) return false;
+            if (peek(p) != ':') return fail_here(p, "expected ':'");
+            p.next++;
+            if (visit && p.next < p.count) visit(context, p.string.get(), len, p.text.get() + here(p));
+        }
+        if (!check_value(p, depth)) return false;
+        char c = peek(p);
+        if (c != ',' && c != close)
+            return fail_here(p, is_list ? "expected ',' or ']'" : "expected ',' or '}'");
+        p.next++;
+        if (c == close) return true;
+    }
+}
+
+bool check_container(json_parser_t &p, int depth, json_member_fn *visit, void *context) {
+    if (depth >= JSON_CHECK_DEPTH_MAX) return fail_here(p, "nested too deeply");
+    bool is_list = peek(p) == '[';
+    p.next++;
+    return check_rest(p, is_list, depth + 1, visit, context);
+}
+
+/* As parse_value, with the same grammar. */
+bool check_value(json_parser_t &p, int depth) {
+    value_t word;
+    number_text_t number;
+    char first = peek(p);
+    switch (first) {
+    case '"': return check_string(p);
+    case '{':
+    case '[': return check_container(p, depth, nullptr, nullptr);
+    case 't': return parse_word(p, "true", value_null(), &word);
+    case 'f': return parse_word(p, "false", value_null(), &word);
+    case 'n': return parse_word(p, "null", value_null(), &word);
+    case 'N': return parse_word(p, "NaN", value_null(), &word);
+    case 'I': return parse_word(p, "Infinity", value_null(), &word);
+    default:
+        if (first == '-' && p.text[here(p) + 1] == 'I')
+            return parse_word(p, "-Infinity", value_null(), &word);
+        if (first != '-' && !is_digit(first)) return fail_here(p, "not a JSON value");
+        if (!read_number(p, &number)) return false;
+        p.next++;
+        return true;
+    }
+}
+
 /* ---- scratch memory */
 
 bool set_capacity(json_parser_t &p, size_t len) {
@@ -417,8 +499,8 @@ void trim_capacity(json_parser_t &p) {
     p.capacity = 0;
 }
 
-/* Reads one value and nothing behind it. *out is null after an error. */
-bool parse_document(json_parser_t &p, const char *bytes, size_t len, value_t *out) noexcept {
+/* Copies the text and lists its tokens. */
+bool begin_document(json_parser_t &p, const char *bytes, size_t len) {
     if (len > simdjson::SIMDJSON_MAXSIZE_BYTES || !set_capacity(p, len))
         return fail_at(p, 0, "text too long");
     p.len = len;
@@ -429,10 +511,28 @@ bool parse_document(json_parser_t &p, const char *bytes, size_t len, value_t *ou
     if (auto code = p.tokenizer->stage1(text, len, simdjson::stage1_mode::regular))
         return fail_stage(p, code);
     p.count = p.tokenizer->n_structural_indexes;
-    if (!parse_value(p, out, 0)) return false;
+    return true;
+}
+
+/* Reads one value and nothing behind it. *out is null after an error. */
+bool parse_document(json_parser_t &p, const char *bytes, size_t len, value_t *out) noexcept {
+    if (!begin_document(p, bytes, len) || !parse_value(p, out, 0)) return false;
     if (p.next == p.count) return true;
     value_clear(out);
     return fail_here(p, "text behind the value");
+}
+
+bool check_document(json_parser_t &p, const char *bytes, size_t len, json_member_fn *visit,
+                    void *context) noexcept {
+    if (!begin_document(p, bytes, len)) return false;
+    if (peek(p) != '{') return fail_at(p, here(p), "not an object");
+    if (!check_container(p, 0, visit, context)) return false;
+    return p.next == p.count || fail_here(p, "text behind the value");
+}
+
+json_parser &parser_of_thread() {
+    static thread_local json_parser parser;
+    return parser;
 }
 
 } // namespace
@@ -470,7 +570,17 @@ json_repairs_t json_repairs_since(json_repairs_t before) {
 }
 
 int json_parse_text(const char *bytes, size_t len, value_t *out, err_t *err) {
-    static thread_local json_parser parser;
-    return json_parse(&parser, bytes, len, out, err);
+    return json_parse(&parser_of_thread(), bytes, len, out, err);
+}
+
+int json_check_object(const char *bytes, size_t len, json_member_fn *visit, void *context, err_t *err) {
+    json_parser &parser = parser_of_thread();
+    json_repairs_t before = repairs;
+    parser.err = err;
+    bool ok = check_document(parser, bytes, len, visit, context);
+    parser.err = nullptr;
+    repairs = before; /* nothing was replaced: the text stays as it is */
+    trim_capacity(parser);
+    return ok ? SDG_OK : SDG_EPARSE;
 }
 }

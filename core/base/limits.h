@@ -18,6 +18,9 @@
 /* depth of nesting: json.org's own checker stops at 20, Python at 1000; deeper is refused */
 #define JSON_DEPTH_MAX 128
 
+/* levels of an output line: a value of JSON_DEPTH_MAX levels lies inside the objects of a result line */
+#define JSON_CHECK_DEPTH_MAX (2 * JSON_DEPTH_MAX)
+
 /* bytes of a block that small.c keeps for the next user: frames, and objects of a row's columns */
 #define SMALL_BLOCK_MAX 1024
 

@@ -1,8 +1,4 @@
-/* result_line.c - see result_line.h.
- *
- * A line that begins with {"_row_index": 12, ends in } and has neither "_error" nor a NUL byte in it was
- * written by us and is not parsed. Every other line is. (Pages that a power loss left empty are full of NUL
- * bytes.) */
+/* result_line.c - see result_line.h. */
 #include "core/base/result_line.h"
 
 #include <inttypes.h>
@@ -12,8 +8,8 @@
 
 static const char ROW_PREFIX[] = "{\"" RESULT_LINE_ROW "\": ";
 static const char ERROR_KEY[] = "\"" RESULT_LINE_ERROR "\"";
-/* digits of a row number that surely fits 64 bits; a line with more is no result of ours */
-enum { ROW_PREFIX_LEN = sizeof ROW_PREFIX - 1, ROW_DIGITS_MAX = 18 };
+/* digits that fit 64 bits whatever they are; a number with more is none of a row */
+enum { ROW_DIGITS_MAX = 19 };
 
 void result_line_fail(buf_t *out, uint64_t row, const char *why) {
     buf_addf(out, "%s%" PRIu64 ", %s: ", ROW_PREFIX, row, ERROR_KEY);
@@ -21,37 +17,38 @@ void result_line_fail(buf_t *out, uint64_t row, const char *why) {
     buf_addc(out, '}');
 }
 
-/* The row of a line in our own format without `_error`; false: it has to be parsed. */
-static bool read_quickly(const char *json, size_t len, uint64_t *row) {
-    if (len < ROW_PREFIX_LEN + 2 || memcmp(json, ROW_PREFIX, ROW_PREFIX_LEN) != 0 || json[len - 1] != '}')
-        return false;
-    size_t at = ROW_PREFIX_LEN;
+/* What the members of a line have told so far. */
+typedef struct line_seen {
+    result_line_t *line;
+    bool has_row;
+} line_seen_t;
+
+/* The number that begins here, of digits alone. */
+static bool read_row(const char *at, uint64_t *row) {
+    const char *digits = at;
     uint64_t n = 0;
-    for (; at < len && json[at] >= '0' && json[at] <= '9' && at - ROW_PREFIX_LEN < ROW_DIGITS_MAX; at++)
-        n = n * 10 + (uint64_t)(json[at] - '0');
-    bool leading_zero = json[ROW_PREFIX_LEN] == '0' && at > ROW_PREFIX_LEN + 1;
-    if (at == ROW_PREFIX_LEN || leading_zero || (json[at] != ',' && at != len - 1)) return false;
+    for (; *at >= '0' && *at <= '9'; at++)
+        n = n * 10 + (uint64_t)(*at - '0');
     *row = n;
-    return !memchr(json, '\0', len) && !memmem(json, len, ERROR_KEY, sizeof ERROR_KEY - 1);
+    return at > digits && at - digits <= ROW_DIGITS_MAX && n <= INT64_MAX && *at != '.' && *at != 'e' &&
+           *at != 'E';
 }
 
-static int read_parsed(value_t v, result_line_t *out, err_t *err) {
-    if (v.kind != VALUE_OBJECT) return err_set(err, SDG_EINVAL, "not a JSON object");
-    value_t row = object_get_peek(v, RESULT_LINE_ROW, sizeof RESULT_LINE_ROW - 1, NULL);
-    if (row.kind != VALUE_INT || row.integer < 0)
-        return err_set(err, SDG_EINVAL, "no row number under \"" RESULT_LINE_ROW "\"");
-    out->row = (uint64_t)row.integer;
-    object_get_peek(v, RESULT_LINE_ERROR, sizeof RESULT_LINE_ERROR - 1, &out->failed);
-    return 0;
+/* The last of several members of a name counts, as for json_parse. */
+static void see_member(void *context, const char *key, size_t len, const char *value) {
+    line_seen_t *seen = context;
+    if (len == sizeof RESULT_LINE_ROW - 1 && memcmp(key, RESULT_LINE_ROW, len) == 0)
+        seen->has_row = read_row(value, &seen->line->row);
+    if (len == sizeof RESULT_LINE_ERROR - 1 && memcmp(key, RESULT_LINE_ERROR, len) == 0)
+        seen->line->failed = true;
 }
 
 int result_line_read(const char *json, size_t len, result_line_t *out, err_t *err) {
+    line_seen_t seen = {.line = out};
+    err_t why = {0};
     *out = (result_line_t){0};
-    if (read_quickly(json, len, &out->row)) return 0;
-    value_t v;
-    int rc = json_parse_text(json, len, &v, err);
-    if (rc < 0) return err_set(err, SDG_EINVAL, "not JSON");
-    rc = read_parsed(v, out, err);
-    value_free(v);
-    return rc;
+    if (json_check_object(json, len, see_member, &seen, &why) < 0)
+        return err_set(err, SDG_EINVAL, "not a JSON object (%s)", why.text);
+    if (!seen.has_row) return err_set(err, SDG_EINVAL, "no row number under \"" RESULT_LINE_ROW "\"");
+    return 0;
 }

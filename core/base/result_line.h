@@ -25,7 +25,9 @@ typedef struct result_line {
 
 /* Appends the line of a row that has failed, without a newline. `why` is for people; any text. */
 void result_line_fail(buf_t *out, uint64_t row, const char *why);
-/* Reads one line. 0, or SDG_EINVAL with what is wrong with it. */
+/* Reads one line, all of it: it is one JSON object of valid UTF-8. 0, or SDG_EINVAL with what is wrong with
+ * it.
+ */
 int result_line_read(const char *json, size_t len, result_line_t *out, err_t *err);
 
 #endif

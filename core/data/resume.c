@@ -1,17 +1,19 @@
 /* resume.c - see resume.h.
  *
- * In a gzip or zstd output a torn member of ours was never acknowledged, so it is cut off. But when it is the
- * first member, somebody compressed the output as a whole and part of it is missing: then its whole lines are
- * kept, by a rewrite.
+ * In a gzip or zstd output a torn member of ours was never acknowledged, so it is cut off. Its text is not
+ * used, because the checksum that would vouch for it is missing. A large file that stops in its first member
+ * was compressed by somebody as a whole: it is refused, with the command that saves what can be read.
  */
 #include "core/data/resume.h"
 
 #include "core/base/buf.h"
 #include "core/base/log.h"
 #include "core/base/result_line.h"
+#include "core/base/safe_open.h"
 #include "core/data/files.h"
 #include "core/data/limits.h"
 #include "core/data/lines.h"
+#include "core/data/members.h"
 #include "core/data/sink.h"
 
 #include <assert.h>
@@ -88,7 +90,7 @@ static int check_rest(const output_scan_t *scan, const lines_t *lines, err_t *er
     size_t len;
     const char *rest = lines_rest_peek(lines, &len);
     if (scan->any_row || len == 0 || looks_torn(rest, len)) return 0;
-    return not_ours(scan, 1, "not JSON", err);
+    return not_ours(scan, 1, "not a JSON object", err);
 }
 
 static int scan_lines(output_scan_t *scan, stream_t *stream, err_t *err) {
@@ -116,13 +118,14 @@ static void choose_repair(const output_scan_t *scan, const stream_t *stream, boo
         found->repair = found->keep_bytes < size ? REPAIR_CUT : REPAIR_NONE;
 }
 
-static int damaged(const stream_t *stream, const char *path, err_t *err) {
+static int damaged(uint64_t whole_bytes, const char *path, err_t *err) {
     char why[ERR_TEXT_MAX];
     snprintf(why, sizeof why, "%s", err->text);
-    return err_set(
-        err, err->code,
-        "%.300s; nothing was changed: `truncate -s %llu %s` keeps what is whole, --overwrite starts anew",
-        why, (unsigned long long)stream_member_end(stream), path);
+    return err_set(err, err->code,
+                   "%.300s; nothing was changed: `truncate -s %llu %s` keeps what is whole before it, "
+                   "--overwrite starts "
+                   "anew",
+                   why, (unsigned long long)whole_bytes, path);
 }
 
 static void free_rows(resume_t *found) {
@@ -130,10 +133,9 @@ static void free_rows(resume_t *found) {
     rangeset_destroy(&found->failed);
 }
 
-/* Scans up to `limit` bytes. *torn_at: where a torn member begins behind whole ones, when rows of it were
- * counted; else 0. */
+/* Scans up to `limit` bytes. */
 static int scan_up_to(uint64_t limit, int fd, const char *path, stream_coding_t coding, bool retry_failed,
-                      resume_t *found, uint64_t *torn_at, err_t *err) {
+                      resume_t *found, err_t *err) {
     struct stat st;
     if (lseek(fd, 0, SEEK_SET) < 0 || fstat(fd, &st) != 0)
         return err_set(err, SDG_EIO, "%s: cannot be read: %s", path, strerror(errno));
@@ -142,26 +144,42 @@ static int scan_up_to(uint64_t limit, int fd, const char *path, stream_coding_t 
     stream_t *stream = stream_from_fd(fd, path, coding);
     stream_limit(stream, limit);
     int rc = scan_lines(&scan, stream, err);
-    if (rc == SDG_EPARSE) rc = damaged(stream, path, err);
+    if (rc == SDG_EPARSE) rc = damaged(stream_member_end(stream), path, err);
     if (rc == 0) choose_repair(&scan, stream, coding == STREAM_PLAIN, (uint64_t)st.st_size);
-    bool counted = stream_torn(stream) && found->keep_text != stream_member_text_end(stream);
-    *torn_at = counted ? stream_member_end(stream) : 0;
     stream_close(&stream);
     if (rc < 0) free_rows(found);
     return rc;
 }
 
-/* Rows of a torn member that follows whole ones must not count: then a second scan ends before that
- * member. */
+/* A file without a whole member, of which nothing can be believed: it goes if it is ours and no larger than
+ * what one write of a run may have left. */
+static int check_torn_first(int fd, const char *path, stream_coding_t coding, bool retry_failed, err_t *err) {
+    struct stat st;
+    resume_t found;
+    int rc = scan_up_to(UINT64_MAX, fd, path, coding, retry_failed, &found, err);
+    if (rc < 0) return rc;
+    free_rows(&found);
+    if (fstat(fd, &st) == 0 && st.st_size <= TORN_FIRST_BYTES_MAX) return 0;
+    return err_set(
+        err, SDG_EPARSE,
+        "%s: stops inside its first %s, so that nothing in it can be checked; nothing was changed: "
+        "`%s %s > NEW.jsonl` gives what can be read, --overwrite starts anew",
+        path, coding == STREAM_GZIP ? "gzip member" : "zstd frame",
+        coding == STREAM_GZIP ? "gzip -dc" : "zstd -dc", path);
+}
+
+/* Of a packed file only text is scanned whose member was found whole by a first pass. */
 int resume_scan(int fd, const char *path, stream_coding_t coding, bool retry_failed, resume_t *found,
                 err_t *err) {
-    uint64_t torn_at;
+    members_t members = {.whole_bytes = UINT64_MAX};
     err_t why = {0};
-    int rc = scan_up_to(UINT64_MAX, fd, path, coding, retry_failed, found, &torn_at, &why);
-    if (rc == 0 && torn_at > 0) {
-        free_rows(found);
-        rc = scan_up_to(torn_at, fd, path, coding, retry_failed, found, &torn_at, &why);
-    }
+    int rc = coding == STREAM_PLAIN ? 0 : members_check(fd, path, coding, &members, &why);
+    if (rc == SDG_EPARSE) rc = damaged(members.whole_bytes, path, &why);
+    if (rc == 0 && members.torn && members.whole_bytes == 0)
+        rc = check_torn_first(fd, path, coding, retry_failed, &why);
+    if (rc == 0)
+        rc = scan_up_to(members.torn ? members.whole_bytes : UINT64_MAX, fd, path, coding, retry_failed,
+                        found, &why);
     if (rc < 0 && err) *err = why;
     return rc;
 }
@@ -273,7 +291,7 @@ static int rewrite(int *fd, const char *given_path, stream_coding_t coding, bool
     char *path = realpath(given_path, NULL); /* a symbolic link stays one */
     if (!path) return no_repair(given_path, err);
     char *fresh_path = xasprintf("%s.rewrite", path);
-    int fresh = open(fresh_path, O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+    int fresh = safe_open_fresh(fresh_path, O_RDWR | O_APPEND, 0600);
     int rc = fresh < 0 ? no_repair(path, err)
                        : fill_and_rename(*fd, fresh, path, fresh_path, coding, retry_failed, keep_text, err);
     if (rc == 0) {

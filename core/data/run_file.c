@@ -3,6 +3,7 @@
 
 #include "core/base/buf.h"
 #include "core/base/json.h"
+#include "core/base/safe_open.h"
 #include "core/data/files.h"
 
 #include <errno.h>
@@ -21,9 +22,9 @@ static char *run_file_path(const char *output) { return xasprintf("%s.sdg", outp
 
 /* Reads the whole file. 1: read, 0: there is none (or it is empty), negative: failed. */
 static int read_whole(const char *path, buf_t *out, err_t *err) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = safe_open_ordinary(path, O_RDONLY, 0);
     if (fd < 0 && errno == ENOENT) return 0;
-    if (fd < 0) return err_set(err, SDG_EIO, "%s: cannot be read: %s", path, strerror(errno));
+    if (fd < 0) return err_set(err, SDG_EIO, "%s: cannot be read: %s", path, safe_open_why(errno));
     buf_init(out, RUN_FILE_BYTES_MAX);
     char block[4096];
     ssize_t n;
@@ -140,7 +141,7 @@ static void add_field(buf_t *out, const char *key, const char *text) {
 static int replace_file(const char *path, const buf_t *text) {
     char *fresh = xasprintf("%s.new", path);
     size_t written;
-    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    int fd = safe_open_fresh(fresh, O_WRONLY, 0666);
     int rc = fd < 0 ? -1 : file_write_all(fd, text->data, text->len, &written);
     int error = errno;
     if (fd >= 0) close(fd);

@@ -171,6 +171,9 @@ void dispatch_worker_refuses(dispatch_t *d, uint64_t worker, uint64_t job, const
 /* Likewise, but the worker does not know it: it is told to forget the job. */
 void dispatch_worker_unfit(dispatch_t *d, uint64_t worker, uint64_t job, const char *reason, uint64_t now);
 void dispatch_worker_drain(dispatch_t *d, uint64_t worker, uint64_t now); /* no new leases */
+/* The connection it said HELLO on last is gone. It keeps its leases for RECONNECT_NS, is given no others, and
+ * is taken for dead unless it says HELLO again. */
+void dispatch_worker_cut(dispatch_t *d, uint64_t worker, uint64_t now);
 /* crashed: false after BYE (its rows are requeued without counting an attempt). */
 void dispatch_worker_gone(dispatch_t *d, uint64_t worker, bool crashed, uint64_t now);
 
@@ -188,7 +191,7 @@ typedef enum dispatch_kind {
     DISPATCH_INGEST_CREDIT,    /* -> client: next_chunk, rows_limit, bytes_limit */
     DISPATCH_RESULTS,          /* -> client: batch, done rows */
     DISPATCH_JOB_DONE,         /* -> client: rows_ok, rows_failed, end, reason */
-    DISPATCH_WORKER_LOST,      /* for the log: worker, row_count it held, reason */
+    DISPATCH_WORKER_LOST,      /* for the log: worker, crashed, row_count it held, reason */
     DISPATCH_ROW_FAILED,       /* for the log: job, index: its attempts ran out */
 } dispatch_kind_t;
 
@@ -210,6 +213,7 @@ typedef struct dispatch_action {
     dispatch_end_t end;                           /* JOB_DONE */
     uint32_t mode;                                /* JOB_DROP */
     uint64_t index;                               /* ROW_FAILED */
+    bool crashed;                                 /* WORKER_LOST: it did not say goodbye */
     const char *reason;
 } dispatch_action_t;
 

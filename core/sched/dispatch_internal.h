@@ -122,6 +122,7 @@ struct seat_worker {
     uint64_t held_kind[KINDS];
     uint64_t heard_ns, permits_ns;
     uint64_t patience_ns; /* of silence; 0: any */
+    uint64_t cut_ns;      /* when its connection was found to be gone; 0: it is there */
     bool python;          /* it runs python blocks */
     bool draining;
     /* Leases the worker may never have got and that have no open rows: it is told (LEASES_VOID), so that it
@@ -184,7 +185,9 @@ struct seat_job {
 typedef struct notice {
     dispatch_kind_t kind;
     uint64_t peer, worker, job, index, count;
+    uint64_t silent_s; /* WORKER_LOST for its silence: how long that was; 0: `reason` is why */
     uint32_t mode;
+    bool crashed;
     const char *reason; /* constant text */
 } notice_t;
 
@@ -209,6 +212,7 @@ struct dispatch {
     /* What the last action points to. */
     row_in_t lease_rows[LEASE_ROWS_MAX];
     row_done_t batch_rows[RESULT_BATCH_ROWS_MAX];
+    char reason[64];
     dispatch_stats_t stats;
 };
 

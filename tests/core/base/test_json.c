@@ -336,3 +336,60 @@ Test(json, deep_values_are_written_without_recursion) {
     buf_free(&out);
     value_free(v);
 }
+
+/* ---- checking without values */
+
+static void expect_agreement(const char *text, size_t len) {
+    value_t v;
+    err_t parsed = {0}, checked = {0};
+    int rc = json_parse_text(text, len, &v, &parsed);
+    bool object = rc == SDG_OK && v.kind == VALUE_OBJECT;
+    cr_assert_eq(json_check_object(text, len, NULL, NULL, &checked) == SDG_OK, object, "%.*s: %s, %s",
+                 (int)len, text, parsed.text, checked.text);
+    if (rc != SDG_OK && !strstr(checked.text, "not an object")) cr_assert_str_eq(checked.text, parsed.text);
+    value_free(v);
+}
+
+Test(json, a_check_agrees_with_the_parser_after_each_flip_of_a_bit) {
+    static const char TEXT[] =
+        "{\"a\": [1, -2.5e3, 0.1, true, false, null, NaN, -Infinity, Infinity], \"b\": "
+        "{}, \"c\": [], \"\\u00e9\\\"\": \"\\ud83d\\ude00 \xE6\x9D\xB1 \\n\", \"d\": "
+        "{\"e\": {\"f\": \"\"}}, \"g\":12345678901234567890}";
+    char text[sizeof TEXT];
+    expect_agreement(TEXT, sizeof TEXT - 1);
+    for (size_t bit = 0; bit < 8 * (sizeof TEXT - 1); bit++) {
+        memcpy(text, TEXT, sizeof TEXT);
+        text[bit / 8] = (char)(text[bit / 8] ^ (1 << bit % 8));
+        expect_agreement(text, sizeof TEXT - 1);
+    }
+    for (size_t len = 0; len < sizeof TEXT; len++)
+        expect_agreement(TEXT, len);
+}
+
+static void take_member(void *context, const char *key, size_t len, const char *value) {
+    buf_t *seen = context;
+    buf_add(seen, key, len);
+    buf_addf(seen, "=%c ", *value);
+}
+
+Test(json, a_check_tells_the_members_of_the_outermost_object) {
+    static const char TEXT[] = " {\"a\": {\"x\": 1}, \"\\u0062\" : \"\\\"\", \"\": [2], \"c\":3} ";
+    buf_t seen;
+    buf_init(&seen, 100);
+    cr_assert_eq(json_check_object(TEXT, sizeof TEXT - 1, take_member, &seen, NULL), SDG_OK);
+    cr_assert_str_eq(seen.data, "a={ b=\" =[ c=3 ");
+    buf_free(&seen);
+}
+
+Test(json, a_check_goes_deeper_than_a_parser_so_that_a_line_may_hold_what_was_parsed) {
+    char text[8 * JSON_CHECK_DEPTH_MAX] = "";
+    for (int depth = 0; depth < JSON_CHECK_DEPTH_MAX - 1; depth++)
+        strcat(text, "{\"a\":");
+    strcat(text, "{");
+    for (int depth = 0; depth < JSON_CHECK_DEPTH_MAX; depth++)
+        strcat(text, "}");
+    cr_assert_eq(json_check_object(text, strlen(text), NULL, NULL, NULL), SDG_OK);
+    char deeper[sizeof text + 16];
+    snprintf(deeper, sizeof deeper, "{\"a\":%s}", text);
+    cr_assert_eq(json_check_object(deeper, strlen(deeper), NULL, NULL, NULL), SDG_EPARSE);
+}

@@ -41,4 +41,22 @@ Test(result_line, lines) {
     expect_line("{\"_row_index\": }", -1, false);
     expect_line("{\"_row_index\": 1", -1, false);
     expect_line("{\"_row_index\": 1]}", -1, false);
+    expect_line("{\"_row_index\": 12, \"_row_index\": 13}", 13, false);
+    expect_line("{\"_row_index\": \"12\"}", -1, false);
+    expect_line("{\"_row_index\": -1}", -1, false);
+    expect_line("{\"_row_\\u0069ndex\": 5}", 5, false);
+    expect_line("{\"x\": 1}", -1, false);
+    expect_line("[{\"_row_index\": 12}]", -1, false);
+}
+
+/* A line in the form that we write is read to its end, too. */
+Test(result_line, damage_behind_the_row_number_is_seen) {
+    expect_line("{\"_row_index\": 12, \"x\": \"a}", -1, false);
+    expect_line("{\"_row_index\": 12, \"x\" \"a\"}", -1, false);
+    expect_line("{\"_row_index\": 12, \"x\": \"\xff\"}", -1, false);
+    expect_line("{\"_row_index\": 12, \"x\": \"\\q\"}", -1, false);
+    expect_line("{\"_row_index\": 12, \"x\": \"a\tb\"}", -1, false);
+    expect_line("{\"_row_index\": 12, \"x\": tru}", -1, false);
+    expect_line("{\"_row_index\": 12}{\"_row_index\": 13}", -1, false);
+    expect_line("{\"_row_index\": 12, \"x\": 1.}", -1, false);
 }
