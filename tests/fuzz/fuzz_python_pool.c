@@ -1,9 +1,9 @@
-/* fuzz_python_pool - the pool of Python processes among hosts that say and do anything: any frames, answers to calls
- * that it has or has not, lines of log, ends at any moment. Each call has exactly one end, nothing comes behind it, and
- * none hangs: when nobody says anything any more, time-outs end what is left.
+/* fuzz_python_pool - the pool of Python processes among hosts that say and do anything: any frames, answers
+ * to calls that it has or has not, lines of log, ends at any moment. Each call has exactly one end, nothing
+ * comes behind it, and none hangs: when nobody says anything any more, time-outs end what is left.
  *
- * Processes are not started: this file stands in place of core/python/pyspawn.c. The input is a script, a byte for what
- * is done and what it needs. */
+ * Processes are not started: this file stands in place of core/python/pyspawn.c. The input is a script, a
+ * byte for what is done and what it needs. */
 #include "tests/fuzz/input.h"
 
 #include <errno.h>
@@ -23,7 +23,7 @@ enum { HOSTS_MAX = 64, CALLS_MAX = 24, IDS_MAX = 8, TIMEOUT_MS = 5000, STEPS_MAX
 /* The ends of a host that a process would have; -1: closed. */
 typedef struct fake {
     int frame_fd, log_fd, status_fd;
-    buf_t in;           /* frames of the pool */
+    buf_t in;             /* frames of the pool */
     value_t ids[IDS_MAX]; /* of the calls that it was given last, as they came */
     size_t id_count;
 } fake_t;
@@ -230,10 +230,19 @@ static void step(world_t *w, fuzz_input_t *in) {
     drive(w);
 }
 
-/* Nobody says anything any more: starts and calls run into their time-outs. */
+static bool all_have_ended(const world_t *w) {
+    for (uint64_t i = 0; i < w->calls; i++)
+        if (!w->ended[i] && !w->cancelled[i]) return false;
+    return true;
+}
+
+/* Nobody says anything any more: starts and calls run into their time-outs, as the pool says when they are.
+ */
 static void come_to_an_end(world_t *w) {
-    for (int i = 0; i < STEPS_MAX; i++) {
-        w->now_ns += 2 * SECOND;
+    for (int i = 0; i < STEPS_MAX && !all_have_ended(w); i++) {
+        int ms = pypool_timeout_ms(w->pool, w->now_ns);
+        CHECK(ms >= 0, "it waits for ever");
+        w->now_ns += (ms > 0 ? (uint64_t)ms : 1) * MILLISECOND;
         drive(w);
     }
     for (uint64_t i = 0; i < w->calls; i++)
