@@ -18,6 +18,12 @@ typedef struct rows {
     bool opened;
 } rows_t;
 
+static void rows_add(rows_t *rows, const row_record_t *record) {
+    rows->count++;
+    buf_add(&rows->text, record->json ? record->json : "!", record->json ? record->json_len : 1);
+    buf_addc(&rows->text, '\n');
+}
+
 static rows_t read_rows(const char *path) {
     rows_t rows = {0};
     row_record_t record;
@@ -33,9 +39,7 @@ static rows_t read_rows(const char *path) {
         CHECK(reader_consumed(r) >= consumed, "the place falls");
         consumed = reader_consumed(r);
         line = record.line;
-        rows.count++;
-        buf_add(&rows.text, record.json ? record.json : "!", record.json ? record.json_len : 1);
-        buf_addc(&rows.text, '\n');
+        rows_add(&rows, &record);
     }
     CHECK(rows.end == 0 || err.text[0], "failed without a word");
     reader_close(&r);
@@ -115,6 +119,44 @@ static void check_packed(pack_fn *pack, const char *bytes, size_t len, size_t pi
     buf_free(&packed);
 }
 
+/* The same bytes through a pipe that is slow: they come in pieces, and the reader says that it waits. */
+static void check_pipe(const char *bytes, size_t len, size_t piece, const rows_t *plain) {
+    char path[FUZZ_PATH_BYTES];
+    int fds[2];
+    if (pipe(fds) != 0) abort();
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fds[0]);
+    rows_t rows = {0};
+    row_record_t record;
+    err_t err = {0};
+    size_t at = 0;
+    buf_init(&rows.text, (size_t)64 << 20);
+    reader_t *r = reader_open(path, DATA_JSONL, &err);
+    CHECK(r, "%s", err.text);
+    reader_set_waiting(r);
+    while ((rows.end = reader_next(r, &record, &err)) > 0) {
+        if (rows.end == 1) {
+            rows_add(&rows, &record);
+            continue;
+        }
+        size_t n = len - at < piece ? len - at : piece;
+        if (n > 0 && write(fds[1], bytes + at, n) != (ssize_t)n) abort();
+        at += n;
+        if (n == 0) {
+            CHECK(fds[1] >= 0, "it waits behind the end");
+            close(fds[1]);
+            fds[1] = -1;
+        }
+    }
+    rows.opened = plain->opened;
+    if (rows.end == 0 && plain->opened && plain->end == 0)
+        CHECK(same(&rows, plain), "%llu rows of a pipe, %llu of a file", (unsigned long long)rows.count,
+              (unsigned long long)plain->count);
+    buf_free(&rows.text);
+    reader_close(&r);
+    close(fds[0]);
+    if (fds[1] >= 0) close(fds[1]);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     fuzz_input_t in = {bytes, size};
     unsigned hurt = (unsigned)fuzz_number(&in, 2);
@@ -124,6 +166,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     rows_t plain = read_rows(path);
     check_survey(path, &plain);
     close(fd);
+    if (len < 32768) check_pipe(text, len, piece, &plain);
     bool packed = len >= 4 && (memcmp(text, "\x1f\x8b", 2) == 0 || memcmp(text, "\x28\xb5\x2f\xfd", 4) == 0);
     if (!packed && len < 4096 && piece < len + 16) {
         check_packed(pack_gzip, text, len, piece, hurt, &plain);
