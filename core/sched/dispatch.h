@@ -200,6 +200,7 @@ typedef struct dispatch_action {
     uint64_t peer; /* where to */
     uint64_t worker, job;
     uint64_t lease, attempt;
+    bool again;           /* LEASE: a worker held one of the rows before, so calls of it may have been made */
     uint64_t lease_count; /* LEASES_VOID */
     const row_in_t *rows;
     size_t row_count; /* LEASE */

@@ -45,6 +45,7 @@ typedef struct lease_row {
     uint32_t status; /* ANSWERED only: as the worker said */
     uint8_t state;   /* lease_row_state_t */
     uint8_t deaths;  /* workers that died holding it */
+    bool came_back;  /* a worker held it and did not answer: calls of it may have been made */
 } lease_row_t;
 
 /* Rows are allocated many at a time. */
