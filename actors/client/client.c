@@ -29,6 +29,7 @@
 #include "core/base/limits.h"
 #include "core/base/log.h"
 #include "core/base/rng.h"
+#include "core/base/words.h"
 #include "core/plan/limits.h"
 #include "core/sched/dispatch.h"
 #include "core/sched/limits.h"
@@ -146,12 +147,23 @@ static bool holds_failed_rows(const client_t *c) {
     return c->told.tally.totals[CLIENT_rows_failed] + c->args->resumed.rows_failed > 0;
 }
 
+/* Says how a stop has gone. */
+static void say_drained(const client_t *c) {
+    buf_t took;
+    if (!c->stop_asked) return;
+    buf_init(&took, 64);
+    words_duration(&took, clock_now_ns() - c->stop_ns);
+    log_info("client", "stopped after %s: %s", took.data, c->ending[0] ? c->ending : "all rows are finished");
+    buf_free(&took);
+}
+
 /* The end of the run, once: closes the output unless it has failed, tells scheduler, store and monitor, and
  * ends the actor with the exit code. */
 static void finish(client_t *c, bool output_ok) {
     if (c->state == CLIENT_OVER) return;
     if (output_ok) close_output(c);
     set_state(c, CLIENT_OVER, c->ending[0] ? c->ending : "done");
+    say_drained(c);
     say_bye(c);
     client_store_close(c, c->exit_code == EXIT_ALL_FINE, holds_failed_rows(c));
     if (c->exit_code == EXIT_ALL_FINE && holds_failed_rows(c)) c->exit_code = EXIT_ROWS_FAILED;
@@ -186,6 +198,7 @@ static void set_ending(client_t *c, const char *words, size_t len) {
 
 /* No more rows are read; rows that run are finished, and a rerun continues. */
 static void stop(client_t *c, const char *ending) {
+    if (!c->stop_asked) c->stop_ns = clock_now_ns();
     c->stop_asked = true;
     c->input.over = true;
     c->exit_code = EXIT_STOPPED;
@@ -202,6 +215,15 @@ static void stop(client_t *c, const char *ending) {
 static void stop_early(client_t *c, const char *why) {
     log_error("client", "%.*s. The same command continues", sentence_len(why, strlen(why)), why);
     stop(c, why);
+}
+
+/* The run ends at once, and what came is kept. */
+static void end_now(client_t *c, int exit_code, const char *ending) {
+    if (c->state == CLIENT_OVER) return;
+    c->exit_code = exit_code;
+    snprintf(c->ending, sizeof c->ending, "%s", ending);
+    say_stop(c, DISPATCH_STOP_NOW);
+    finish(c, true);
 }
 
 /* ---- messages */
@@ -436,6 +458,21 @@ static void greet(client_t *c, uint64_t now) {
     if (greeting_is_due(&c->greeting, now)) say_hello(c, now);
 }
 
+/* A stop waits for rows in progress, but not for ever: an answer may never come, a scheduler may be gone. */
+static void end_overdue_stop(client_t *c, uint64_t now) {
+    char ending[160];
+    if (!c->stop_asked || c->state == CLIENT_OVER || now < c->stop_ns + c->args->drain_ms * MILLISECOND)
+        return;
+    snprintf(ending, sizeof ending, "%.80s; rows in progress stay unwritten after %" PRIu64 " s", c->ending,
+             c->args->drain_ms / 1000);
+    if (c->args->drain_ms == 0)
+        snprintf(ending, sizeof ending, "%.80s; rows in progress stay unwritten", c->ending);
+    log_warn(
+        "client",
+        "the time of --drain-timeout is over: what is still open is given up; the same command continues");
+    end_now(c, c->exit_code, ending);
+}
+
 /* Would the scheduler soon have to wait for an acknowledgement that a compressed output delays? At half of
  * the window, and at the end. */
 static bool ack_is_wanted(const client_t *c) {
@@ -495,6 +532,7 @@ static uint64_t after(void *self, uint64_t now) {
     client_t *c = self;
     greet(c, now);
     stop_for_failed_rows(c);
+    end_overdue_stop(c, now);
     client_read_more(c, now);
     watch_input(c);
     sync_output(c, now);
@@ -510,19 +548,11 @@ static uint64_t after(void *self, uint64_t now) {
 
 /* ---- life */
 
-/* The run ends at once, and what came is kept. */
-static void end_now(client_t *c, int exit_code, const char *ending) {
-    c->exit_code = exit_code;
-    snprintf(c->ending, sizeof c->ending, "%s", ending);
-    say_stop(c, DISPATCH_STOP_NOW);
-    finish(c, true);
-}
-
 static void on_command(void *self, const char *command, uint64_t now) {
     client_t *c = self;
     int exit_code;
     (void)now;
-    if (sscanf(command, "LOST %d", &exit_code) == 1 && c->state != CLIENT_OVER)
+    if (sscanf(command, "LOST %d", &exit_code) == 1)
         end_now(c, exit_code, "ended early: see above"); /* the actor that ended has logged why */
     if (streq(command, "STOP")) stop(c, "stopped on request");
     if (streq(command, "ABORT")) end_now(c, EXIT_STOPPED, "stopped at once");

@@ -36,6 +36,7 @@ typedef struct client {
     uint64_t job, instance;
     bool accepted; /* the scheduler of this epoch has accepted the job */
     bool stop_asked;
+    uint64_t stop_ns;          /* when it was asked for; then args->drain_ms begin */
     char ending[ERR_TEXT_MAX]; /* why the run ended early; "" normally */
     int exit_code;
     passes_t *passes;

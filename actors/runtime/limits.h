@@ -2,6 +2,15 @@
 #ifndef SDG_ACTORS_RUNTIME_LIMITS_H
 #define SDG_ACTORS_RUNTIME_LIMITS_H
 
+#include <stdint.h>
+
+/* ns; whoever drains says after --drain-timeout that it is over, and closes its output within this, or the
+ * process ends all the same: a slow disk may take some seconds */
+#define STOP_PATIENCE_NS (10 * UINT64_C(1000000000))
+
+/* ns; after the second signal the client closes its output within this, or the process ends all the same */
+#define ABORT_PATIENCE_NS (3 * UINT64_C(1000000000))
+
 /* worker processes of one run (--processes); a machine has fewer processors, and each process costs memory */
 #define CHILDREN_MAX 256
 
@@ -10,6 +19,9 @@
 
 /* worker threads of one process (--workers); one drives hundreds of requests, so few are ever of use */
 #define WORKER_THREADS_MAX 64
+
+/* actors of one process whose end main looks for: the store, the scheduler, worker threads */
+#define NEEDED_ACTORS_MAX (2 + WORKER_THREADS_MAX)
 
 /* descriptors that are looked at to count the open ones; a process that may have more has enough */
 #define DESCRIPTORS_COUNTED_MAX 4096

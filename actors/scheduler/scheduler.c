@@ -819,7 +819,7 @@ void scheduler_actor(zsock_t *pipe, void *args) {
     size_t endpoints = s->actor.ended ? 0 : a->endpoint_count;
     actor_ready(&s->actor);
     for (size_t i = 0; i < endpoints; i++) {
-        zstr_sendf(pipe, "BOUND %d", s->ports[i]);
+        actor_tell(pipe, "BOUND %d", s->ports[i]);
     }
     actor_add_socket(&s->actor, s->router);
     actor_run(&s->actor);

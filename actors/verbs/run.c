@@ -19,6 +19,7 @@
 #include "actors/verbs/run_report.h"
 #include "actors/verbs/run_store.h"
 #include "actors/verbs/trace.h"
+#include "core/base/ending.h"
 #include "core/base/limits.h"
 #include "core/base/log.h"
 #include "core/base/memory.h"
@@ -259,6 +260,7 @@ static int check_and_run(verb_t verb, run_options_t *o, int *metrics_fd) {
                        .first_row = o->row,
                        .target_latency_ms = o->target_latency_ms,
                        .priority = o->priority,
+                       .drain_ms = o->drain_s * 1000,
                        .limits = o->limits};
     bool fine = p && columns_are_fine(o, p, &yaml), room = fine && cut_concurrency(verb, o, p);
     if (fine && !room) code = EXIT_RUNTIME;
@@ -337,6 +339,7 @@ static void choose_row(run_options_t *o) {
     o->max_concurrent = 1;
     o->job.row.trace = true;
     o->no_progress = o->common.quiet = true;
+    o->drain_s = 0; /* nothing of a test-run is kept, so nothing is worth waiting for */
 }
 
 static int show(const char *path, const run_options_t *o, int code) {
@@ -367,10 +370,14 @@ int test_run_main(void *options) {
     snprintf(path, sizeof path, "%s/row.jsonl", folder);
     snprintf(identity, sizeof identity, "%s.sdg", path);
     o->output = path;
+    ending_remove(path);
+    ending_remove(identity);
+    ending_remove(folder);
     int code = init_and_run(VERB_TEST_RUN, o);
     code = code == EXIT_ALL_FINE || code == EXIT_ROWS_FAILED ? show(path, o, code) : code;
     unlink(path);
     unlink(identity);
     rmdir(folder);
+    if (code == EXIT_STOPPED) fprintf(stderr, "sdg test-run: stopped on request\n");
     return code;
 }

@@ -137,7 +137,7 @@ static int add_function(worker_job_t *job, size_t index, err_t *err) {
 static int start_python(worker_t *w, worker_job_t *job, err_t *err) {
     const pipeline_t *p = job->pipeline;
     if (p->python_block_count == 0) return SDG_OK;
-    pypool_options_t options = {.hosts_max = w->args.python_hosts};
+    pypool_options_t options = {.hosts_max = w->args.python_hosts, .program = w->args.python_spawner};
     job->python = pypool_new(&options, err);
     if (!job->python) return err->code;
     for (size_t i = 0; i < p->py_env_count; i++) {

@@ -693,18 +693,7 @@ def flush_prints():
             setattr(sys, name, open(os.dup(LOG), "w", buffering=1, encoding="utf-8", errors="replace"))
 
 
-def watch_parent():
-    """Ends this process when the socket closes, also while user code runs (only needed when a wrapper script forked us)."""
-    import select
-    poll = select.poll()
-    poll.register(WIRE.sock, 0)
-    poll.poll()
-    os._exit(0)
-
-
-def serve(init):
-    if init["pid"] != PID:
-        threading.Thread(target=watch_parent, daemon=True).start()
+def serve():
     WIRE.send({"hello": list(sys.version_info[:3])})
     while True:
         frame = WIRE.next_call()
@@ -797,7 +786,7 @@ def main():
     for frame in init:
         WIRE.take(frame)
     if order["prepare"] is None:
-        serve(order)
+        serve()
     try:
         said = prepare(order["prepare"])
     except Exception as error:

@@ -63,6 +63,10 @@
 /* starts failed in a row, after which waiting calls of that environment fail: one may be bad luck */
 #define PY_START_FAILURES_MAX 3
 
+/* first time to wait when the system is short of descriptors, memory or processes, doubled each time: others
+ * give back what they do not need */
+#define PY_SHORT_MS UINT64_C(250)
+
 /* time that an idle host above hosts_max is kept, because it may be needed again at once; then it is ended */
 #define PY_IDLE_MS 10000
 
@@ -74,6 +78,48 @@
 
 /* the longest sleep that pypool_timeout_ms grants: it keeps the number far from overflow */
 #define PY_SLEEP_MS_MAX 60000
+
+/* private memory of one process of a host when runtime.python.limits does not say: far above what rows take,
+ * and a fraction of a machine */
+#define PY_MEMORY_BYTES ((uint64_t)2 << 30)
+
+/* processes and threads of a host: a numerical library takes a thread for each of many processors */
+#define PY_PROCESSES 256
+
+/* size of a file that a host writes: a disk is not filled by one call */
+#define PY_FILE_BYTES ((uint64_t)1 << 30)
+
+/* descriptors of each process of a host: the usual soft limit of a login */
+#define PY_OPEN_FILES 1024
+
+/* the greatest memory_mb and file_size_mb of runtime.python.limits: a pebibyte, so that bytes fit everywhere
+ */
+#define PY_LIMIT_MB_MAX (UINT64_C(1) << 30)
+
+/* the greatest number of processes: what Linux numbers at most */
+#define PY_LIMIT_PROCESSES_MAX 4000000
+
+/* the greatest number of descriptors: what Linux gives a process at most without being told */
+#define PY_LIMIT_OPEN_FILES_MAX 1048576
+
+/* /dev/shm of a host that may not use other files: semaphores and arrays that its processes share */
+#define PY_SHM_OPTIONS "mode=1777,size=64m"
+
+/* bytes of an order to the spawner: arguments, environment (the kernel takes 2 MiB at most) and folders */
+#define PY_ORDER_BYTES_MAX ((size_t)8 << 20)
+
+/* hosts of one spawner: above the places of a pool (PY_HOSTS_MAX and what may wait for answers, twice) */
+#define PY_KEEPERS_MAX 1024
+
+/* time in which a killed host has to be gone with all that it started; then its keeper is killed, too */
+#define PY_KILL_MS 5000
+
+/* time that a spawner waits for the last hosts when its pool has ended */
+#define PY_SPAWNER_END_MS 10000
+
+/* entries of a scratch folder that are removed: a call that leaves more has left them on purpose, and they
+ * stay */
+#define PY_SCRATCH_ENTRIES_MAX 10000000
 
 /* comparisons of one version requirement, e.g. ">=3.10,<3.13"; more is refused */
 #define PY_CONSTRAINTS_MAX 4

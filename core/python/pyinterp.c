@@ -321,3 +321,47 @@ void py_environ_free(char **list) {
         free(*item);
     free(list);
 }
+
+/* ---- folders ---- */
+
+static void put_folder(env_list_t *list, char *take) {
+    list->items = xrealloc(list->items, (list->count + 2) * sizeof *list->items);
+    list->items[list->count++] = take;
+    list->items[list->count] = NULL;
+}
+
+/* The last part of a path is cut off. False: nothing would be left. */
+static bool cut_name(char *path) {
+    char *slash = strrchr(path, '/');
+    if (!slash || slash == path) return false;
+    *slash = '\0';
+    return true;
+}
+
+/* /opt/py/bin/python3 is installed in /opt/py. A home folder or the root is never taken for an installation:
+ * there it is the folder of the program alone. */
+static void put_installation(env_list_t *list, const char *program) {
+    const char *home = getenv("HOME");
+    char *folder = xstrdup(program);
+    if (cut_name(folder)) {
+        char *above = xstrdup(folder);
+        bool wide = !cut_name(above) || (home && strcmp(above, home) == 0) || strcmp(above, "/home") == 0;
+        put_folder(list, wide ? xstrdup(folder) : xstrdup(above));
+        free(above);
+    }
+    free(folder);
+}
+
+char **py_interp_folders(const char *program, const char *venv, const char *const *more) {
+    env_list_t list = {0};
+    const char *home = getenv("HOME");
+    char *real = realpath(program, NULL);
+    put_installation(&list, program);
+    if (real) put_installation(&list, real);
+    free(real);
+    if (venv) put_folder(&list, xstrdup(venv));
+    if (home && home[0] == '/') put_folder(&list, xasprintf("%s/.local/lib", home));
+    for (; more && *more; more++)
+        put_folder(&list, xstrdup(*more));
+    return list.items;
+}

@@ -52,6 +52,11 @@ typedef struct pool_env {
     value_t variables;
     bool network;
     char *work_dir;
+    py_files_t files;
+    py_limits_t limits;
+    char **folders; /* of the code of its functions, NULL at the end */
+    uint32_t folder_count;
+    uint64_t short_until_ns; /* the system was short of something: no host is started before */
     py_tasks_t waiting;
     uint32_t hosts;             /* starting or ready */
     uint32_t starting;          /* hosts that are starting */
@@ -72,6 +77,7 @@ struct pypool {
     int epoll_fd;
     uint64_t now_ns; /* of the last drive */
     bool dirty;      /* the next drive has something to do, whatever the descriptors say */
+    py_spawner_t *spawner;
     json_parser_t *parser;
     json_repairs_t repairs; /* of the frame being handled */
     pool_env_t *envs;       /* PY_ENVS_MAX places: their queues do not move */
@@ -207,6 +213,18 @@ static void start_failed(pypool_t *p, pool_env_t *env, const char *reason) {
         fail_task(p, t, SDG_EIO, reason);
 }
 
+/* The system is short of descriptors, memory or processes. With other hosts the calls are left to them;
+ * without, the start is tried again, later each time. */
+static void start_is_short(pypool_t *p, pool_env_t *env, const char *reason) {
+    static uint64_t warned_ns;
+    if (log_due(&warned_ns, p->now_ns, PY_DROP_WARNING_NS))
+        log_warn("python", "%s; %u hosts go on", reason, env->hosts);
+    env->short_until_ns =
+        p->now_ns + (PY_SHORT_MS << (env->hosts ? PY_START_FAILURES_MAX : env->failures)) * MILLISECOND;
+    if (env->hosts == 0) start_failed(p, env, reason);
+    p->dirty = false;
+}
+
 static void env_fails(pypool_t *p, pool_env_t *env, const char *reason) {
     if (env->state == ENV_FAILED) return;
     env->state = ENV_FAILED;
@@ -216,8 +234,8 @@ static void env_fails(pypool_t *p, pool_env_t *env, const char *reason) {
 }
 
 /* True: a host with this jail may run user code of that environment. */
-static bool sandbox_is_enough(pypool_t *p, pool_env_t *env, py_jail_t jail) {
-    if (jail != PY_JAIL_NONE || env->network || p->options.sandbox == PY_SANDBOX_OFF) return true;
+static bool sandbox_is_enough(pypool_t *p, pool_env_t *env, const py_jail_t *jail) {
+    if (py_jail_closes_network(jail) || env->network || p->options.sandbox == PY_SANDBOX_OFF) return true;
     if (p->options.sandbox == PY_SANDBOX_REQUIRED) {
         env_fails(p, env,
                   "Python blocks need a sandbox (it is required), but this system allows neither namespaces "
@@ -231,7 +249,7 @@ static bool sandbox_is_enough(pypool_t *p, pool_env_t *env, py_jail_t jail) {
     return true;
 }
 
-/* Tells the host its process number, and what to install if it is an installer. */
+/* Tells the host what to install if it is an installer. */
 static void write_init(py_host_t *h, const pool_env_t *env) {
     value_t init = value_object(2), frame = value_object(1), prepare = value_null();
     if (h->installer) {
@@ -244,7 +262,6 @@ static void write_init(py_host_t *h, const pool_env_t *env) {
         object_set_text(&prepare, "stamp", value_text(env->stamp));
         object_set_text(&prepare, "stamp_file", value_text(PY_STAMP_FILE));
     }
-    object_set_text(&init, "pid", value_int(h->child.pid));
     object_set_text(&init, "prepare", prepare);
     object_set_text(&frame, "init", init);
     size_t begin = pyhost_frame_begin(h);
@@ -253,38 +270,52 @@ static void write_init(py_host_t *h, const pool_env_t *env) {
     value_free(frame);
 }
 
+/* Orders a host. NULL: that failed, which was noted. */
+static py_host_t *order_host(pypool_t *p, pool_env_t *env, bool installer) {
+    err_t err;
+    bool shortage;
+    char **environment = py_environ(env->in_venv ? env->venv : NULL, env->variables, installer);
+    char **folders = py_interp_folders(env->program, env->venv, (const char *const *)env->folders);
+    const bool sandbox = p->options.sandbox != PY_SANDBOX_OFF && !installer;
+    const py_spawn_t how = {.program = env->program,
+                            .envp = environment,
+                            .work_dir = env->work_dir,
+                            .folders = (const char *const *)folders,
+                            .sandbox = sandbox,
+                            .network = env->network || installer,
+                            .files = sandbox ? env->files : PY_FILES_ALL,
+                            .limits = installer ? (py_limits_t){0} : env->limits};
+    py_host_t *h = pyhost_start(p->spawner, how, &shortage, &err);
+    py_environ_free(environment);
+    py_environ_free(folders);
+    if (h) return h;
+    if (shortage)
+        start_is_short(p, env, err.text);
+    else
+        start_failed(p, env, err.text);
+    return NULL;
+}
+
 /* Starts a host for user code, or the installer of an environment that is being created. False: there is no
  * place, or it failed; then the reason was noted. */
 static bool start_host(pypool_t *p, uint32_t env_number) {
     pool_env_t *env = &p->envs[env_number];
     uint32_t slot;
-    if (!free_slot(p, &slot)) return false;
-    err_t err;
     bool installer = env->state == ENV_INSTALLING;
-    char **environment = py_environ(env->in_venv ? env->venv : NULL, env->variables, installer);
-    py_host_t *h = pyhost_start(env->program, environment, env->work_dir,
-                                p->options.sandbox != PY_SANDBOX_OFF && !installer, env->network || installer,
-                                installer ? 0 : p->options.memory_bytes_max, &err);
-    py_environ_free(environment);
-    if (!h) {
-        start_failed(p, env, err.text);
-        return false;
-    }
-    if (!installer && !sandbox_is_enough(p, env, h->child.jail)) {
-        pyhost_destroy(&h);
-        return false;
-    }
+    if (!free_slot(p, &slot)) return false;
+    py_host_t *h = order_host(p, env, installer);
+    if (!h) return false;
     h->env = env_number;
     h->slot = slot;
     h->installer = installer;
     p->hosts[slot] = h;
     h->state = HOST_GONE; /* so that set_state does not take it out of the counts */
-    set_state(p, h, HOST_STARTING, py_jail_name(h->child.jail));
+    set_state(p, h, HOST_STARTING, "ordered");
     h->deadline_ns = p->now_ns + (installer ? PY_INSTALL_MS_MAX : PY_START_MS_MAX) * MILLISECOND;
     write_init(h, env);
     watch(p, EPOLL_CTL_ADD, h->child.frame_fd, slot, SOURCE_FRAME, EPOLLIN);
     watch(p, EPOLL_CTL_ADD, h->child.log_fd, slot, SOURCE_LOG, EPOLLIN);
-    watch(p, EPOLL_CTL_ADD, h->child.pid_fd, slot, SOURCE_PROCESS, EPOLLIN);
+    watch(p, EPOLL_CTL_ADD, h->child.status_fd, slot, SOURCE_PROCESS, EPOLLIN);
     return true;
 }
 
@@ -321,7 +352,7 @@ static void end_host(pypool_t *p, py_host_t *h, const char *reason) {
     pyhost_kill(h);
     requeue_rest(p, h);
     set_state(p, h, HOST_ENDING, h->explained ? reason : "socket closed");
-    h->deadline_ns = UINT64_MAX;
+    h->deadline_ns = p->now_ns + PY_KILL_MS * MILLISECOND;
     h->ai_open = 0;
     if (h->explained) fail_running(p, h, reason);
     if (h->explained && !h->greeted && !h->installer) start_failed(p, &p->envs[h->env], reason);
@@ -498,7 +529,7 @@ static bool retire_one(pypool_t *p, uint32_t except_env) {
  * AI answers. When hosts_max is reached, an idle host of another environment may be ended for it. */
 static bool place_for_host(pypool_t *p, uint32_t env_number) {
     const pool_env_t *env = &p->envs[env_number];
-    if (env->starting >= env->waiting.count) return false;
+    if (env->starting >= env->waiting.count || env->short_until_ns > p->now_ns) return false;
     if (env->hosts == 0) return true;
     uint32_t computing, asking;
     count_hosts(p, &computing, &asking);
@@ -757,10 +788,22 @@ static void read_rest(py_host_t *h) {
     while (pyhost_read(h) && h->in.len != before);
 }
 
+/* The host executes. What holds it is said once for each process of ours. */
+static void on_started(pypool_t *p, py_host_t *h) {
+    static _Atomic bool said;
+    pool_env_t *env = &p->envs[h->env];
+    char words[256];
+    py_jail_words(&h->child.jail, env->network, env->files, words, sizeof words);
+    log_debug("python", "host %u: process %d, sandbox: %s", h->slot, (int)h->child.pid, words);
+    if (h->installer) return;
+    if (!said) log_info("python", "sandbox of Python blocks: %s", words);
+    said = true;
+    if (is_alive(h) && !sandbox_is_enough(p, env, &h->child.jail)) end_host(p, h, env->failure);
+}
+
 /* The process is gone. Answers that it sent before count. */
-static void on_exit_of_host(pypool_t *p, py_host_t *h) {
-    char how[128], reason[ERR_TEXT_MAX];
-    if (!pyhost_reap(h, how, sizeof how)) return;
+static void on_exit_of_host(pypool_t *p, py_host_t *h, const char *how) {
+    char reason[ERR_TEXT_MAX];
     take_log_lines(p, h, true);
     if (is_alive(h)) {
         read_rest(h);
@@ -773,13 +816,28 @@ static void on_exit_of_host(pypool_t *p, py_host_t *h) {
     if (!h->greeted && !h->explained) finish_start(p, h, how);
 }
 
+static void on_report(pypool_t *p, py_host_t *h) {
+    char how[160];
+    py_report_t r = pyhost_report(h, how, sizeof how);
+    if (r.kind == PY_REPORT_STARTED) on_started(p, h);
+    if (!h->gone) return;
+    pool_env_t *env = &p->envs[h->env];
+    bool shortage = r.kind == PY_REPORT_FAILED && py_is_shortage(r.error);
+    if (shortage) h->explained = true;
+    on_exit_of_host(p, h, how);
+    if (!shortage) return;
+    char reason[ERR_TEXT_MAX];
+    snprintf(reason, sizeof reason, "a Python process %s", how);
+    start_is_short(p, env, reason);
+}
+
 /* ---- the round ---- */
 
 static void on_source(pypool_t *p, py_host_t *h, int source, uint32_t events) {
     if (source == SOURCE_LOG) {
         take_log_lines(p, h, false);
     } else if (source == SOURCE_PROCESS) {
-        on_exit_of_host(p, h);
+        on_report(p, h);
     } else if (is_alive(h)) {
         if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) && !on_readable(p, h)) end_host(p, h, "");
     }
@@ -811,6 +869,11 @@ static void expire(pypool_t *p, py_host_t *h) {
     const py_task_t *t = py_tasks_first(&h->tasks);
     if (h->state == HOST_READY && !t) {
         on_idle(p, h);
+        return;
+    }
+    if (h->state == HOST_ENDING) { /* its keeper is stopped, or a process does not die */
+        py_child_kill_keeper(&h->child);
+        h->deadline_ns = UINT64_MAX;
         return;
     }
     if (h->state == HOST_STARTING)
@@ -868,6 +931,10 @@ int pypool_timeout_ms(const pypool_t *p, uint64_t now_ns) {
     uint64_t first = UINT64_MAX;
     for (uint32_t i = 0; i < p->slots; i++)
         if (p->hosts[i] && p->hosts[i]->deadline_ns < first) first = p->hosts[i]->deadline_ns;
+    for (uint32_t i = 0; i < p->env_count; i++)
+        if (p->envs[i].waiting.count && p->envs[i].short_until_ns > now_ns &&
+            p->envs[i].short_until_ns < first)
+            first = p->envs[i].short_until_ns;
     if (first == UINT64_MAX) return -1;
     if (first <= now_ns) return 0;
     uint64_t ms = (first - now_ns + MILLISECOND - 1) / MILLISECOND;
@@ -891,6 +958,7 @@ pypool_t *pypool_new(const pypool_options_t *options, err_t *err) {
     if (options) p->options = *options;
     if (p->options.hosts_max == 0) p->options.hosts_max = PY_HOSTS_DEFAULT;
     p->epoll_fd = epoll_fd;
+    p->spawner = py_spawner_new(p->options.program);
     p->parser = json_parser_new();
     /* Twice as many places as hosts: one that is ending still has its place while its successor starts. */
     p->slots_max = 2 * (p->options.hosts_max + PY_AI_HOSTS_MAX + PY_ENVS_MAX);
@@ -910,6 +978,7 @@ static void free_env(pypool_t *p, pool_env_t *env) {
     free(env->program);
     free(env->venv);
     free(env->work_dir);
+    py_environ_free(env->folders);
     value_free(env->requirements);
     value_free(env->pre_install);
     value_free(env->post_install);
@@ -925,6 +994,7 @@ void pypool_destroy(pypool_t **pool) {
         if (p->hosts[i]) free_tasks(p, &p->hosts[i]->tasks);
         pyhost_destroy(&p->hosts[i]);
     }
+    py_spawner_destroy(&p->spawner);
     for (uint32_t i = 0; i < p->env_count; i++)
         free_env(p, &p->envs[i]);
     for (uint32_t i = 0; i < p->function_count; i++)
@@ -965,12 +1035,23 @@ int pypool_add_env(pypool_t *p, const py_env_t *given, err_t *err) {
         .variables = value_ref(given->env),
         .network = given->allow_network,
         .work_dir = given->work_dir ? xstrdup(given->work_dir) : NULL,
+        .files = given->files,
+        .limits = given->limits,
     };
     py_tasks_init(&env->waiting);
     return (int)p->env_count++;
 }
 
 static value_t text_or_null(const char *text) { return text ? value_text(text) : value_null(); }
+
+/* Code may import what lies beside it. Hosts that have started already cannot be told, so functions come
+ * first. */
+static void add_code_folder(pool_env_t *env, const char *path) {
+    const char *slash = strrchr(path, '/');
+    env->folders = xrealloc(env->folders, (env->folder_count + 2) * sizeof *env->folders);
+    env->folders[env->folder_count++] = slash > path ? xstrndup(path, (size_t)(slash - path)) : xstrdup(path);
+    env->folders[env->folder_count] = NULL;
+}
 
 /* The definition is kept as the frame in which each host gets it. */
 int pypool_add_function(pypool_t *p, const py_function_t *given, err_t *err) {
@@ -984,6 +1065,7 @@ int pypool_add_function(pypool_t *p, const py_function_t *given, err_t *err) {
     object_set_text(&def, "code", text_or_null(given->code));
     char *path = !given->code ? py_absolute(given->code_path) : NULL;
     object_set_text(&def, "path", text_or_null(path));
+    if (path) add_code_folder(&p->envs[given->env], path);
     free(path);
     object_set_text(&def, "v1", value_bool(given->v1));
     object_set_text(&def, "outputs", as_list(given->outputs));

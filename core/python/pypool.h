@@ -16,8 +16,7 @@
  * waits for AI answers does not count; meanwhile up to PY_AI_HOSTS_MAX further ones start, which go when they
  * are idle. The state of Python modules persists within one host.
  *
- * A pool is used from one thread, which lives as long as the pool: the kernel kills the hosts when that
- * thread ends.
+ * A pool is used from one thread. Hosts end with the process that has the pool, also when that is killed.
  */
 #ifndef SDG_PYTHON_PYPOOL_H
 #define SDG_PYTHON_PYPOOL_H
@@ -28,6 +27,7 @@
 #include "core/base/error.h"
 #include "core/base/json.h"
 #include "core/base/value.h"
+#include "core/python/pyjail.h"
 
 typedef struct pypool pypool_t;
 
@@ -44,7 +44,9 @@ typedef struct py_env {
     value_t pre_install, post_install;
     value_t env; /* object of texts or null: added to the clean environment */
     bool allow_network;
-    const char *work_dir; /* NULL: ours */
+    const char *work_dir; /* NULL: ours, or a scratch folder where `files` are confined */
+    py_files_t files;     /* what its hosts may use; with PY_FILES_OWN the code of its functions, too */
+    py_limits_t limits;   /* of each host */
 } py_env_t;
 
 /* A function to call; registered once, called many times. */
@@ -91,7 +93,7 @@ void py_event_free(py_event_t *event); /* what it owns */
 typedef struct pypool_options {
     uint32_t hosts_max; /* processes; 0: PY_HOSTS_DEFAULT */
     enum { PY_SANDBOX_AUTO, PY_SANDBOX_REQUIRED, PY_SANDBOX_OFF } sandbox;
-    uint64_t memory_bytes_max; /* RLIMIT_AS of a host, 0: none */
+    const char *program; /* what starts hosts: "/proc/self/exe" of sdg. NULL: a fork of this process */
 } pypool_options_t;
 
 pypool_t *pypool_new(const pypool_options_t *options, err_t *err);
