@@ -37,11 +37,18 @@ typedef struct runtime {
     int exit_code;
 } runtime_t;
 
+/* Client, monitor, store and its syncer; a scheduler, perhaps with a monitor; workers. */
+static unsigned actors_of(const descriptors_use_t *use) {
+    return (use->run ? 4 : 0) + use->scheduler + (use->metrics && !use->run) + use->workers;
+}
+
 /* Takes all descriptors it may have, and keeps czmq from its own handling of signals, which is there by
  * default as soon as its context is. */
 bool runtime_init(const char *who, const descriptors_use_t *use) {
     descriptors_raise();
-    if (!descriptors_suffice(who, use)) return false;
+    threads_init();
+    if (!descriptors_suffice(who, use) || !threads_suffice(who, &(threads_use_t){.actors = actors_of(use)}))
+        return false;
     setenv("ZSYS_SIGHANDLER", "false", 1);
     zsys_init();
     unsetenv("ZSYS_SIGHANDLER");

@@ -14,6 +14,17 @@
 /* further processes while others only wait for ctx.call_ai; then calls wait */
 #define PY_AI_HOSTS_MAX 32
 
+/* questions that one call may have open at a time: far above what an agent asks. host.py (ASKS_OPEN_MAX)
+ * raises an error beyond it; a process that asks more all the same is ended */
+#define PY_ASKS_OPEN_MAX 4096
+
+/* bytes of the questions that one call has open: 4,096 of 64 KiB; a call that asks more is ended */
+#define PY_ASKS_BYTES_MAX ((size_t)256 << 20)
+
+/* processes that a call may lose to somebody who kills them (mostly the kernel, out of memory); then the call
+ * fails, because it is the likely cause */
+#define PY_DEATHS_MAX 3
+
 /* environments per pool: each in use keeps one process; more are refused */
 #define PY_ENVS_MAX 64
 
@@ -72,6 +83,10 @@
 
 /* time in which a cancelled call may still finish, which saves a start; then its host is killed */
 #define PY_CANCEL_MS 1000
+
+/* time in which a process whose socket has ended has to end, too, which it nearly always does at once; then
+ * it is killed */
+#define PY_CLOSED_MS 1000
 
 /* time between warnings that log lines are dropped: often enough to be seen, too rare to fill the log */
 #define PY_DROP_WARNING_NS UINT64_C(10000000000)
