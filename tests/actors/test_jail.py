@@ -411,9 +411,10 @@ def test_in_a_fleet_every_block_has_its_own_files_alone():
 
 def test_the_sandbox_is_said_once():
     with Jail(*["hello"] * 20) as jail:
-        said = jail.run("--workers", 2, "--python-workers", 2)
-        equal(said.count("sandbox of Python blocks: "), 1, said)
-        lacks(said, "NO SANDBOX")
+        for flags in (("--workers", 2), ("--processes", 2)):
+            said = jail.run("--python-workers", 2, "--overwrite", *flags)
+            equal(said.count("sandbox of Python blocks: "), 1, said)
+            lacks(said, "NO SANDBOX")
 
 
 if __name__ == "__main__":
