@@ -44,11 +44,13 @@ static const char *lacking(void) {
     return NULL;
 }
 
+/* One thread judges; others that fault at the same time wait for the end. */
 static void on_fault(int number) {
-    if (!atomic_flag_test_and_set(&faulted)) {
-        const char *what = lacking();
-        if (what) ending_short(what);
+    while (atomic_flag_test_and_set(&faulted)) {
+        pause();
     }
+    const char *what = lacking();
+    if (what) ending_short(what);
     signal(number, SIG_DFL);
     raise(number); /* comes when this handler has returned: the core shows where */
 }

@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "core/base/buf.h"
@@ -220,15 +221,19 @@ static void start_failed(pypool_t *p, pool_env_t *env, const char *reason) {
 }
 
 /* The system is short of descriptors, memory or processes. With other hosts the calls are left to them;
- * without, the start is tried again, later each time. Rows are not to blame, so when that does not help the
- * process ends. */
+ * without, the start is tried again, later each time. A shortage that lasts ends the process and no row: it
+ * says nothing about the row. */
 static void start_is_short(pypool_t *p, pool_env_t *env, const char *reason) {
     static uint64_t warned_ns;
-    uint32_t turn = env->hosts ? PY_START_FAILURES_MAX : env->failures++;
-    if (turn == PY_START_FAILURES_MAX && env->hosts == 0) ending_short(reason);
     if (log_due(&warned_ns, p->now_ns, PY_DROP_WARNING_NS))
-        log_warn("python", "%s; %u others go on", reason, env->hosts);
-    env->short_until_ns = p->now_ns + (PY_SHORT_MS << turn) * MILLISECOND;
+        log_warn("python", "%s; %u hosts go on", reason, env->hosts);
+    env->short_until_ns =
+        p->now_ns + (PY_SHORT_MS << (env->hosts ? PY_START_FAILURES_MAX : env->failures)) * MILLISECOND;
+    if (env->hosts == 0 && ++env->failures > PY_SHORT_TRIES) {
+        char what[ERR_TEXT_MAX];
+        snprintf(what, sizeof what, "no room for a Python process (%.400s)", reason);
+        ending_short(what);
+    }
     p->dirty = false;
 }
 
@@ -845,6 +850,13 @@ static bool on_readable(pypool_t *p, py_host_t *h) {
     return open && is_alive(h);
 }
 
+/* `ulimit -v` holds for the interpreter, too, which has no other word for it. */
+static bool lacked_memory(const py_host_t *h, const char *how) {
+    struct rlimit memory;
+    if (getrlimit(RLIMIT_AS, &memory) != 0 || memory.rlim_cur == RLIM_INFINITY) return false;
+    return strstr(h->last_line, "emory") || strstr(h->last_line, "failed to map") || strstr(how, "killed");
+}
+
 static void finish_start(pypool_t *p, py_host_t *h, const char *how) {
     pool_env_t *env = &p->envs[h->env];
     char reason[ERR_TEXT_MAX];
@@ -853,6 +865,8 @@ static void finish_start(pypool_t *p, py_host_t *h, const char *how) {
              h->last_line[0] != '\0' ? ": " : "", h->last_line);
     if (h->installer)
         env_fails(p, env, reason);
+    else if (lacked_memory(h, how))
+        start_is_short(p, env, reason);
     else
         start_failed(p, env, reason);
 }
