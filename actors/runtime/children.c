@@ -6,12 +6,14 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "core/base/clock.h"
+#include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/base/rng.h"
 
@@ -28,21 +30,27 @@ static int spawn_one(children_t *c, unsigned i) {
     snprintf(parent, sizeof parent, "%d", (int)getpid());
     c->instance[i] = rng_entropy();
     snprintf(instance, sizeof instance, "%" PRIu64, c->instance[i]);
-    char *argv[] = {"sdg",
-                    "worker",
-                    "--connect",
-                    (char *)c->endpoint,
-                    "--name",
-                    name,
-                    "--python-workers",
-                    python,
-                    "--parent",
-                    parent,
-                    "--instance",
-                    instance,
-                    "--allow-python",
-                    c->verbose ? "--verbose" : "--quiet",
-                    NULL};
+    char *fixed[] = {"sdg",
+                     "worker",
+                     "--connect",
+                     (char *)c->endpoint,
+                     "--name",
+                     name,
+                     "--python-workers",
+                     python,
+                     "--parent",
+                     parent,
+                     "--instance",
+                     instance,
+                     "--allow-python",
+                     c->verbose ? "--verbose" : "--quiet"};
+    enum { FIXED = sizeof fixed / sizeof *fixed };
+    char **argv = xcalloc(FIXED + 2 * c->files.folder_count + 1, sizeof *argv);
+    memcpy(argv, fixed, sizeof fixed);
+    for (size_t k = 0; k < c->files.folder_count; k++) {
+        argv[FIXED + 2 * k] = "--allow-files";
+        argv[FIXED + 2 * k + 1] = (char *)c->files.folders[k];
+    }
     sigemptyset(&none);
     posix_spawnattr_init(&attr);
     /* A process group of its own: Ctrl-C reaches only this process, which drains and then ends its children.
@@ -52,6 +60,7 @@ static int spawn_one(children_t *c, unsigned i) {
     posix_spawnattr_setpgroup(&attr, 0);
     int rc = posix_spawn(&c->pid[i], "/proc/self/exe", NULL, &attr, argv, environ);
     posix_spawnattr_destroy(&attr);
+    free(argv);
     c->started_ns[i] = clock_now_ns();
     c->joined[i] = c->killed[i] = false;
     if (rc == 0) return 0;

@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "actors/runtime/limits.h"
+#include "core/base/row_types.h"
 
 typedef struct children {
     pid_t pid[CHILDREN_MAX];         /* 0: not running */
@@ -23,6 +24,7 @@ typedef struct children {
     unsigned restarts;
     const char *endpoint;
     unsigned python_workers;
+    row_files_t files; /* borrowed */
     bool verbose;
 } children_t;
 
