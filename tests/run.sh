@@ -3,7 +3,8 @@
 #
 # Usage: tests/run.sh [--only SUITE]... [--no-install] [--list]
 #        tests/run.sh --fuzz-minutes N      campaign: every fuzz target for N minutes
-#        tests/run.sh --soak                campaign: tests/faults/soak_*
+#        tests/run.sh --soak [--rounds N | --minutes N]
+#                                           campaign: storms (tests/faults/storm.py) for N minutes (180), and tests/faults/soak_*
 #
 # Suites, in order (files are found by name; adding one needs no edit here):
 #   house          tests/test_*.{py,sh}: what holds for all sources: arrows of the rooms, public names, limits with reasons, format
@@ -32,7 +33,7 @@ PROGRAM_S=600        # a single program or script may take this long; a soak 20 
 FUZZ_S=5
 SHOWN_LINES=60       # of the output of a failure
 passed=0 failed=0 skipped="" left_out=""
-only="" install=yes soak="" waiting=()
+only="" install=yes soak="" storm="--minutes 180" waiting=()
 
 usage() { sed -n '2,25s/^# \{0,1\}//p' "$0"; }
 
@@ -277,6 +278,8 @@ suite_soak() {
     for name in $list; do
         check soak "$name" "build/$name"
     done
+    # shellcheck disable=SC2086
+    check soak storm.py env SDG="$PWD/build/sdg" python3 tests/faults/storm.py $storm
     run_scripts soak tests/faults -name 'soak_*.py' -o -name 'soak_*.sh'
 }
 
@@ -295,6 +298,11 @@ while [ $# -gt 0 ]; do
             shift
             ;;
         --soak) soak=yes ;;
+        --rounds | --minutes)
+            [[ -n $soak && ${2:-} =~ ^[1-9][0-9]*$ ]] || die "$1 comes behind --soak and wants a number"
+            storm="$1 $2"
+            shift
+            ;;
         --no-install) install="" ;;
         --list) echo "$SUITES" | tr ' ' '\n'; exit 0 ;;
         -h | --help) usage; exit 0 ;;
