@@ -364,7 +364,7 @@ static void fail_running(pypool_t *p, py_host_t *h, const char *reason) {
 static void begin_end(pypool_t *p, py_host_t *h, const char *why) {
     requeue_rest(p, h);
     set_state(p, h, HOST_ENDING, why);
-    h->deadline_ns = UINT64_MAX;
+    h->deadline_ns = p->now_ns + PY_KILL_MS * MILLISECOND;
     py_asks_clear(&h->asks);
 }
 
@@ -390,11 +390,14 @@ static void on_closed(pypool_t *p, py_host_t *h) {
 
 static void kill_closed(pypool_t *p, py_host_t *h) {
     static const char reason[] = "the Python process closed the descriptor that connects it to us";
-    h->explained = !h->installer;
+    h->explained = true;
     h->deadline_ns = p->now_ns + PY_KILL_MS * MILLISECOND;
     pyhost_kill(h);
     fail_running(p, h, reason);
-    if (!h->greeted && !h->installer) start_failed(p, &p->envs[h->env], reason);
+    if (h->installer && !h->greeted)
+        env_fails(p, &p->envs[h->env], reason);
+    else if (!h->greeted)
+        start_failed(p, &p->envs[h->env], reason);
 }
 
 /* ---- environments ---- */
@@ -880,6 +883,25 @@ static void read_rest(py_host_t *h) {
     while (pyhost_read(h) && h->in.len != before);
 }
 
+/* The process of the running call is gone. A call whose process was killed begins once more, a few times; it
+ * fails when that cannot be bad luck any more, or when its own code has ended the process. */
+static void lose_running(pypool_t *p, py_host_t *h, const char *how) {
+    py_task_t *t = py_tasks_pop(&h->tasks);
+    char reason[ERR_TEXT_MAX];
+    if (!t) return;
+    forget_sent(h, t);
+    if (h->killed && !t->cancelled && ++t->deaths < PY_DEATHS_MAX) {
+        log_warn("python", "the Python process %s; its call begins once more", how);
+        new_event(p, PY_AGAIN, t->tag);
+        py_tasks_insert(&p->envs[h->env].waiting, t);
+        return;
+    }
+    _Static_assert(PY_DEATHS_MAX == 3, "the words below say three");
+    snprintf(reason, sizeof reason, "the Python process %s %s", how,
+             h->killed ? "three times" : "during this call");
+    fail_task(p, t, SDG_EIO, reason);
+}
+
 /* The host executes. What holds it is said once for each process of ours. */
 static void on_started(pypool_t *p, py_host_t *h) {
     static _Atomic bool said;
@@ -893,34 +915,15 @@ static void on_started(pypool_t *p, py_host_t *h) {
     if (is_alive(h) && !sandbox_is_enough(p, env, &h->child.jail)) end_host(p, h, env->failure);
 }
 
-/* The process of the running call is gone. A call whose process was killed begins once more, a few times; it
- * fails when that cannot be bad luck any more, or when its own code has ended the process. */
-static void lose_running(pypool_t *p, py_host_t *h, const char *how, bool killed) {
-    py_task_t *t = py_tasks_pop(&h->tasks);
-    char reason[ERR_TEXT_MAX];
-    if (!t) return;
-    forget_sent(h, t);
-    if (killed && !t->cancelled && ++t->deaths < PY_DEATHS_MAX) {
-        log_warn("python", "the Python process %s; its call begins once more", how);
-        new_event(p, PY_AGAIN, t->tag);
-        py_tasks_insert(&p->envs[h->env].waiting, t);
-        return;
-    }
-    _Static_assert(PY_DEATHS_MAX == 3, "the words below say three");
-    snprintf(reason, sizeof reason, "the Python process %s %s", how,
-             killed ? "three times" : "during this call");
-    fail_task(p, t, SDG_EIO, reason);
-}
-
 /* The process is gone. Answers that it sent before count. */
-static void on_exit_of_host(pypool_t *p, py_host_t *h, const char *how, bool killed) {
+static void on_exit_of_host(pypool_t *p, py_host_t *h, const char *how) {
     take_log_lines(p, h, true);
     if (is_alive(h)) {
         read_rest(h);
         take_frames(p, h);
     }
     requeue_rest(p, h);
-    lose_running(p, h, how, killed);
+    lose_running(p, h, how);
     py_asks_clear(&h->asks);
     set_state(p, h, HOST_GONE, how);
     if (!h->greeted && !h->explained) finish_start(p, h, how);
@@ -928,14 +931,13 @@ static void on_exit_of_host(pypool_t *p, py_host_t *h, const char *how, bool kil
 
 static void on_report(pypool_t *p, py_host_t *h) {
     char how[160];
-    bool killed;
-    py_report_t r = pyhost_report(h, how, sizeof how, &killed);
+    py_report_t r = pyhost_report(h, how, sizeof how);
     if (r.kind == PY_REPORT_STARTED) on_started(p, h);
     if (!h->gone) return;
     pool_env_t *env = &p->envs[h->env];
     bool shortage = r.kind == PY_REPORT_FAILED && py_is_shortage(r.error);
     if (shortage) h->explained = true;
-    on_exit_of_host(p, h, how, killed);
+    on_exit_of_host(p, h, how);
     if (!shortage) return;
     char reason[ERR_TEXT_MAX];
     snprintf(reason, sizeof reason, "a Python process %s", how);
@@ -974,21 +976,25 @@ static void on_idle(pypool_t *p, py_host_t *h) {
         end_host(p, h, "idle and more than are needed");
 }
 
+static void expire_ending(pypool_t *p, py_host_t *h) {
+    if (!h->explained) {
+        kill_closed(p, h);
+        return;
+    }
+    py_child_kill_keeper(&h->child); /* it is stopped, or a process does not die */
+    h->deadline_ns = UINT64_MAX;
+}
+
 /* A deadline has passed: of an idle host, of a start, of a call or of a cancelled one. */
 static void expire(pypool_t *p, py_host_t *h) {
     char reason[ERR_TEXT_MAX];
     const py_task_t *t = py_tasks_first(&h->tasks);
-    if (h->state == HOST_ENDING && !h->killed) {
-        kill_closed(p, h);
+    if (h->state == HOST_ENDING) {
+        expire_ending(p, h);
         return;
     }
     if (h->state == HOST_READY && !t) {
         on_idle(p, h);
-        return;
-    }
-    if (h->state == HOST_ENDING) { /* its keeper is stopped, or a process does not die */
-        py_child_kill_keeper(&h->child);
-        h->deadline_ns = UINT64_MAX;
         return;
     }
     if (h->state == HOST_STARTING)
@@ -1161,15 +1167,6 @@ int pypool_add_env(pypool_t *p, const py_env_t *given, err_t *err) {
 
 static value_t text_or_null(const char *text) { return text ? value_text(text) : value_null(); }
 
-/* Code may import what lies beside it. Hosts that have started already cannot be told, so functions come
- * first. */
-static void add_code_folder(pool_env_t *env, const char *path) {
-    const char *slash = strrchr(path, '/');
-    env->folders = xrealloc(env->folders, (env->folder_count + 2) * sizeof *env->folders);
-    env->folders[env->folder_count++] = slash > path ? xstrndup(path, (size_t)(slash - path)) : xstrdup(path);
-    env->folders[env->folder_count] = NULL;
-}
-
 /* access: null (everything), or what ctx_access lists. */
 static bool lists_call_ai(value_t access) {
     if (access.kind == VALUE_NULL) return true;
@@ -1179,6 +1176,15 @@ static bool lists_call_ai(value_t access) {
         found |= strcmp(text_or(list_peek(list, i), ""), "call_ai") == 0;
     value_free(list);
     return found;
+}
+
+/* Code may import what lies beside it. Hosts that have started already cannot be told, so functions come
+ * first. */
+static void add_code_folder(pool_env_t *env, const char *path) {
+    const char *slash = strrchr(path, '/');
+    env->folders = xrealloc(env->folders, (env->folder_count + 2) * sizeof *env->folders);
+    env->folders[env->folder_count++] = slash > path ? xstrndup(path, (size_t)(slash - path)) : xstrdup(path);
+    env->folders[env->folder_count] = NULL;
 }
 
 /* The definition is kept as the frame in which each host gets it. */
