@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "actors/doctor/doctor.h"
@@ -24,7 +25,9 @@
 #include "actors/verbs/validate.h"
 #include "core/base/ending.h"
 #include "core/base/log.h"
+#include "core/base/secrets.h"
 #include "core/base/signals.h"
+#include "core/python/pyspawner.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SDG_SANITIZED
@@ -106,6 +109,7 @@ static int run_verb(const verb_row_t *verb, int argc, char **argv) {
     err_t err;
     int code = EXIT_ALL_FINE;
     if (flags_parse(verb, argc, argv, options, &err) != SDG_OK) {
+        secrets_hide(err.text, strlen(err.text));
         fprintf(stderr, "sdg %s: %s\ntry: sdg %s --help\n", verb->name, err.text, verb->name);
         code = EXIT_USAGE;
     } else if (o->help) {
@@ -146,10 +150,20 @@ static int run_words(int argc, char **argv) {
     return word[0] == '-' ? run_verb(verb_of(VERB_RUN), argc, argv) : refuse_verb(word);
 }
 
+/* Keys are in our environment and memory: other processes of this user, Python blocks among them, may not
+ * look into them. Leak checkers have to. */
+static void hide_memory(void) {
+#ifndef SDG_SANITIZED
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+#endif
+}
+
 /* A name lookup that curl has given up on still runs in a thread that nobody joins (CURLOPT_QUICK_EXIT),
  * while exit() takes apart what it may be using. So the process ends without exit handlers, except where the
  * leak checker or the writer of coverage counts is one. */
 int main(int argc, char **argv) {
+    if (argc == 2 && strcmp(argv[1], PY_SPAWNER_WORD) == 0) _exit(py_spawner_main());
+    hide_memory();
 #ifdef SDG_SANITIZED
     begin();
 #endif

@@ -223,6 +223,7 @@ static bool start_workers(runtime_t *rt, const local_run_t *run) {
                               .name = name,
                               .accept_python = true,
                               .python_hosts = run->python_workers,
+                              .python_spawner = "/proc/self/exe",
                               .in_flight_max = run->in_flight_max};
         rt->worker[rt->workers++] = actor_spawn(worker_actor, &args);
     }

@@ -67,6 +67,8 @@ int worker_main(void *options) {
         .instance = o->instance,
         .accept_python = o->allow_python,
         .python_hosts = (uint32_t)o->python_workers,
+        .python_spawner = "/proc/self/exe",
+        .confine_python = !o->parent,
         .in_flight_max = descriptors_requests(&use, descriptors_free()),
         .report_rss = true,
         .may_release = true,

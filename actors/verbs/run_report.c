@@ -11,6 +11,7 @@
 #include "actors/verbs/command_line.h"
 #include "actors/verbs/run_files.h"
 #include "core/base/safe_open.h"
+#include "core/base/secrets.h"
 #include "core/data/files.h"
 #include "core/llm/endpoint.h"
 
@@ -40,7 +41,8 @@ static void hide_variables(char *text, value_t env) {
     }
 }
 
-/* The text of the file with "***" for keys, values of headers and of Python's variables. */
+/* The text of the file with "*" for keys, passwords of addresses, values of headers and of Python's
+ * variables. */
 static char *shown_pipeline(const pipeline_t *p, const buf_t *yaml) {
     char *text = xstrndup(yaml->data, yaml->len);
     for (size_t i = 0; i < p->model_count; i++) {
@@ -54,6 +56,7 @@ static char *shown_pipeline(const pipeline_t *p, const buf_t *yaml) {
     for (size_t i = 0; i < p->py_env_count; i++) {
         hide_variables(text, p->py_envs[i].env);
     }
+    secrets_hide(text, strlen(text));
     return text;
 }
 

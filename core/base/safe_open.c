@@ -33,7 +33,9 @@ int safe_open_ordinary(const char *path, int flags, mode_t mode) {
 }
 
 int safe_open_fresh(const char *path, int flags, mode_t mode) {
-    if (unlink(path) != 0 && errno != ENOENT) return -1;
+    struct stat st;
+    bool there = lstat(path, &st) == 0, ours = there && (S_ISREG(st.st_mode) || S_ISLNK(st.st_mode));
+    if (ours && unlink(path) != 0) return -1;
     return open(path, flags | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
 }
 

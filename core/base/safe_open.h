@@ -12,7 +12,8 @@
 /* Opens an ordinary file, or makes it if flags say O_CREAT. A symbolic link at the end of the path is not
  * followed. */
 int safe_open_ordinary(const char *path, int flags, mode_t mode);
-/* Makes a new file; what lies under this name, as a run that was killed leaves it, goes first. */
+/* Makes a new file; a file or link of this name, as a run that was killed leaves it, goes first; nothing
+ * else does. */
 int safe_open_fresh(const char *path, int flags, mode_t mode);
 /* Opens an ordinary file for reading that lies below `folder`, whatever links are on the way. `path` is taken
  * from the folder, or is absolute. EXDEV: it leads out of the folder. */

@@ -37,7 +37,8 @@ Test(safe_open, a_fresh_file_replaces_what_is_there) {
     fd = safe_open_fresh(old, O_WRONLY, 0600);
     cr_assert(fd >= 0 && write(fd, "new", 3) == 3 && close(fd) == 0);
     cr_assert_str_eq(scratch_read(victim, NULL), "somebody's");
-    cr_assert_eq(mkdir(scratch_path("folder"), 0700), 0);
+    cr_assert(mkdir(scratch_path("folder"), 0700) == 0 && mkfifo(scratch_path("pipe"), 0600) == 0);
+    expect_refused(safe_open_fresh(scratch_path("pipe"), O_WRONLY, 0600), EEXIST);
     cr_assert_eq(safe_open_fresh(scratch_path("folder"), O_WRONLY, 0600), -1);
 }
 
