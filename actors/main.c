@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "actors/doctor/doctor.h"
@@ -22,29 +23,53 @@
 #include "actors/verbs/run.h"
 #include "actors/verbs/top.h"
 #include "actors/verbs/validate.h"
+#include "core/base/ending.h"
 #include "core/base/log.h"
+#include "core/base/secrets.h"
+#include "core/base/signals.h"
+#include "core/python/pyspawner.h"
 
-/* Each takes the options of its verb and returns the exit code. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SDG_SANITIZED
+#endif
+
+static const char BEFORE_ROWS[] = " before a row has begun; the same command begins again";
+
+/* Each takes the options of its verb and returns the exit code. A signal that comes before the verb reads
+ * signals itself ends it with that code and those words (core/base/signals.h); servers and viewers are ended
+ * in no other way. */
 static const struct {
     verb_t verb;
     int (*run)(void *options);
+    int stopped_code;
+    const char *stopped_words;
 } mains[] = {
-    {VERB_RUN, run_main},
-    {VERB_TEST_RUN, test_run_main},
-    {VERB_VALIDATE, validate_main},
-    {VERB_DOCTOR, doctor_main},
-    {VERB_SERVE, serve_main},
-    {VERB_WORKER, worker_main},
-    {VERB_SUBMIT, submit_main},
-    {VERB_STATUS, status_main},
-    {VERB_TOP, top_main},
-    {VERB_JOURNAL, journal_main},
-    {VERB_MOCK_LLM, mock_llm_main},
-    {VERB_CONFIG, config_main},
-    {VERB_COMPLETION, completion_main},
-    {VERB_HELP, help_main},
-    {VERB_INIT, init_main},
+    {VERB_RUN, run_main, EXIT_STOPPED, BEFORE_ROWS},
+    {VERB_TEST_RUN, test_run_main, EXIT_STOPPED, ""},
+    {VERB_VALIDATE, validate_main, EXIT_STOPPED, ""},
+    {VERB_DOCTOR, doctor_main, EXIT_STOPPED, ""},
+    {VERB_SERVE, serve_main, EXIT_ALL_FINE, ""},
+    {VERB_WORKER, worker_main, EXIT_ALL_FINE, ""},
+    {VERB_SUBMIT, submit_main, EXIT_STOPPED, BEFORE_ROWS},
+    {VERB_STATUS, status_main, EXIT_STOPPED, ""},
+    {VERB_TOP, top_main, EXIT_ALL_FINE, ""},
+    {VERB_JOURNAL, journal_main, EXIT_STOPPED, ""},
+    {VERB_MOCK_LLM, mock_llm_main, EXIT_ALL_FINE, ""},
+    {VERB_CONFIG, config_main, EXIT_STOPPED, ""},
+    {VERB_COMPLETION, completion_main, EXIT_STOPPED, ""},
+    {VERB_HELP, help_main, EXIT_STOPPED, ""},
+    {VERB_INIT, init_main, EXIT_STOPPED, ""},
 };
+
+/* Signals are answered from here on. No library has started yet: all of them have constructors, which take
+ * some milliseconds. Sanitizers have to be first themselves, there main does it. */
+static void begin(void) {
+    signals_init(EXIT_STOPPED);
+    ending_init(EXIT_RUNTIME);
+}
+#ifndef SDG_SANITIZED
+__attribute__((section(".preinit_array"), used)) static void (*const first_of_all)(void) = begin;
+#endif
 
 /* The help of a verb, or of the program (NULL). */
 static void print_help(const verb_row_t *verb, bool japanese, FILE *to) {
@@ -67,9 +92,12 @@ static log_level_t level_of(verb_t verb, const common_options_t *o) {
     return o->quiet || verb == VERB_TEST_RUN ? LEVEL_WARN : LEVEL_INFO;
 }
 
-static int call(verb_t verb, void *options) {
+static int call(const verb_row_t *verb, void *options) {
     for (size_t i = 0; i < sizeof mains / sizeof *mains; i++) {
-        if (mains[i].verb == verb) return mains[i].run(options);
+        if (mains[i].verb != verb->verb) continue;
+        ending_name(verb->name);
+        signals_at_first(mains[i].stopped_code, mains[i].stopped_words);
+        return mains[i].run(options);
     }
     return EXIT_RUNTIME;
 }
@@ -81,6 +109,7 @@ static int run_verb(const verb_row_t *verb, int argc, char **argv) {
     err_t err;
     int code = EXIT_ALL_FINE;
     if (flags_parse(verb, argc, argv, options, &err) != SDG_OK) {
+        secrets_hide(err.text, strlen(err.text));
         fprintf(stderr, "sdg %s: %s\ntry: sdg %s --help\n", verb->name, err.text, verb->name);
         code = EXIT_USAGE;
     } else if (o->help) {
@@ -89,7 +118,7 @@ static int run_verb(const verb_row_t *verb, int argc, char **argv) {
         code = print_version();
     } else {
         log_set_level(level_of(verb->verb, o));
-        code = call(verb->verb, options);
+        code = call(verb, options);
     }
     flags_release(verb, options);
     free(options);
@@ -121,14 +150,27 @@ static int run_words(int argc, char **argv) {
     return word[0] == '-' ? run_verb(verb_of(VERB_RUN), argc, argv) : refuse_verb(word);
 }
 
+/* Keys are in our environment and memory: other processes of this user, Python blocks among them, may not
+ * look into them. Leak checkers have to. */
+static void hide_memory(void) {
+#ifndef SDG_SANITIZED
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+#endif
+}
+
 /* A name lookup that curl has given up on still runs in a thread that nobody joins (CURLOPT_QUICK_EXIT),
  * while exit() takes apart what it may be using. So the process ends without exit handlers, except where the
  * leak checker or the writer of coverage counts is one. */
 int main(int argc, char **argv) {
+    if (argc == 2 && strcmp(argv[1], PY_SPAWNER_WORD) == 0) _exit(py_spawner_main());
+    hide_memory();
+#ifdef SDG_SANITIZED
+    begin();
+#endif
     int code = run_words(argc, argv);
     runtime_end();
     if (fflush(NULL) != 0 && code == 0) code = EXIT_DATA; /* the output on stdout is not complete */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(SDG_COVERAGE)
+#if defined(SDG_SANITIZED) || defined(SDG_COVERAGE)
     return code;
 #else
     _exit(code);

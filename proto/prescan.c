@@ -82,6 +82,7 @@ static void close_finished(prescan_t *s) {
 }
 
 int prescan(const char *frame, size_t len, err_t *err) {
+    if (len == 0) return cut(err); /* nothing may be NULL */
     prescan_t s = {.at = (const unsigned char *)frame, .end = (const unsigned char *)frame + len, .depth = 0};
     do {
         bool is_array;

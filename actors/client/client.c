@@ -29,6 +29,7 @@
 #include "core/base/limits.h"
 #include "core/base/log.h"
 #include "core/base/rng.h"
+#include "core/base/words.h"
 #include "core/plan/limits.h"
 #include "core/sched/dispatch.h"
 #include "core/sched/limits.h"
@@ -153,12 +154,23 @@ static bool holds_failed_rows(const client_t *c) {
     return c->told.tally.totals[CLIENT_rows_failed] + c->args->resumed.rows_failed > 0;
 }
 
+/* Says how a stop has gone. */
+static void say_drained(const client_t *c) {
+    buf_t took;
+    if (!c->stop_asked) return;
+    buf_init(&took, 64);
+    words_duration(&took, clock_now_ns() - c->stop_ns);
+    log_info("client", "stopped after %s: %s", took.data, c->ending[0] ? c->ending : "all rows are finished");
+    buf_free(&took);
+}
+
 /* The end of the run, once: closes the output unless it has failed, tells scheduler, store and monitor, and
  * ends the actor with the exit code. */
 static void finish(client_t *c, bool output_ok) {
     if (c->state == CLIENT_OVER) return;
     if (output_ok) close_output(c);
     set_state(c, CLIENT_OVER, c->ending[0] ? c->ending : "done");
+    say_drained(c);
     say_bye(c);
     client_store_close(c, c->exit_code == EXIT_ALL_FINE, holds_failed_rows(c));
     if (c->exit_code == EXIT_ALL_FINE && holds_failed_rows(c)) c->exit_code = EXIT_ROWS_FAILED;
@@ -193,6 +205,7 @@ static void set_ending(client_t *c, const char *words, size_t len) {
 
 /* No more rows are read; rows that run are finished, and a rerun continues. */
 static void stop(client_t *c, const char *ending) {
+    if (!c->stop_asked) c->stop_ns = clock_now_ns();
     c->stop_asked = true;
     c->input.over = true;
     c->exit_code = EXIT_STOPPED;
@@ -209,6 +222,15 @@ static void stop(client_t *c, const char *ending) {
 static void stop_early(client_t *c, const char *why) {
     log_error("client", "%.*s. The same command continues", sentence_len(why, strlen(why)), why);
     stop(c, why);
+}
+
+/* The run ends at once, and what came is kept. */
+static void end_now(client_t *c, int exit_code, const char *ending) {
+    if (c->state == CLIENT_OVER) return;
+    c->exit_code = exit_code;
+    snprintf(c->ending, sizeof c->ending, "%s", ending);
+    say_stop(c, DISPATCH_STOP_NOW);
+    finish(c, true);
 }
 
 /* ---- messages */
@@ -239,41 +261,9 @@ static void on_ingest_credit(client_t *c, const message_t *m, uint64_t now) {
     feed_arrived(c->input.feed, m->INGEST_CREDIT.next_chunk, now);
 }
 
-/* The row has stopped and is in the store: it has finished this pass. */
-static void take_parked_row(client_t *c, const row_done_t *row) {
-    if (!passes_take(c->passes, row->index)) return;
-    client_count_parked(c, row);
-    feed_finished(c->input.feed, row->index);
-}
-
-/* Appends one result; the second result of a row is dropped. Negative: the output failed. */
-static int write_row(client_t *c, const row_done_t *row, err_t *err) {
-    int rc = writer_add(c->results.writer, row->index, row->json.data, row->json.len, err);
-    if (rc == SDG_OK) {
-        client_count_result(c, row);
-        client_store_row(c, row);
-        feed_finished(c->input.feed, row->index);
-    }
-    return rc;
-}
-
 static void say_new_limit(client_t *c, uint64_t before) {
     log_debug("client", "batch mode: %" PRIu64 " units instead of %" PRIu64, c->at_once.current, before);
     say_limit(c);
-}
-
-/* Takes all rows of a batch into the output. Negative: the output failed. */
-static int take_rows(client_t *c, const row_done_list_t *rows, err_t *err) {
-    for (size_t i = 0; i < rows->count; i++) {
-        const row_done_t *row = &rows->items[i];
-        if (row->status == ROW_STATUS_PARKED)
-            take_parked_row(c, row);
-        else if (write_row(c, row, err) < 0)
-            return err->code;
-        c->results.rows++;
-        c->results.bytes += row->json.len;
-    }
-    return SDG_OK;
 }
 
 /* --max-failures and --max-failure-rate. Rows that failed in an earlier run do not count. */
@@ -291,9 +281,8 @@ static void on_results(client_t *c, const message_t *m, uint64_t now) {
     uint64_t at_once = c->at_once.current;
     bool is_next = r->batch == c->results.next_batch;
     err_t err;
-    (void)now;
     if (r->job != c->job || r->batch > c->results.next_batch || c->state == CLIENT_OVER) return;
-    if ((is_next && take_rows(c, &r->rows, &err) < 0) || writer_flush(c->results.writer, &err) < 0) {
+    if ((is_next && client_take_results(c, r, now, &err) < 0) || writer_flush(c->results.writer, &err) < 0) {
         client_give_up(c, EXIT_DATA, err.text);
         return;
     }
@@ -356,9 +345,29 @@ static void take_whole_end(client_t *c) {
     c->ending[0] = '\0';
 }
 
+/* The scheduler says that all rows are done, and this client, which has the last word, knows of some that are
+ * not: it would end a run that is not complete as if it were. */
+static void contradict(client_t *c) {
+    char words[160];
+    uint64_t open = feed_rows(c->input.feed);
+    snprintf(words, sizeof words,
+             "the scheduler says that the job is done, but %" PRIu64
+             " %s of it %s no result; the same command "
+             "continues",
+             open, words_choose(open, "row", "rows"), words_choose(open, "has", "have"));
+    client_give_up(c, EXIT_RUNTIME,
+                   open ? words
+                        : "the scheduler says that the job is done before it has all rows; the same command "
+                          "continues");
+}
+
 static void on_job_done(client_t *c, const message_t *m, uint64_t now) {
     (void)now;
     if (m->JOB_DONE.job != c->job || c->state == CLIENT_OVER) return;
+    if (m->JOB_DONE.kind == DISPATCH_ENDED && !feed_is_done(c->input.feed)) {
+        contradict(c);
+        return;
+    }
     if (c->state != CLIENT_STOPPING && m->JOB_DONE.kind != DISPATCH_ENDED) take_early_end(c, &m->JOB_DONE);
     if (c->state == CLIENT_STOPPING && m->JOB_DONE.kind == DISPATCH_ENDED) take_whole_end(c);
     if (c->state == CLIENT_RUNNING && c->exit_code == EXIT_ALL_FINE && !passes_is_last(c->passes))
@@ -443,6 +452,21 @@ static void greet(client_t *c, uint64_t now) {
     if (greeting_is_due(&c->greeting, now)) say_hello(c, now);
 }
 
+/* A stop waits for rows in progress, but not for ever: an answer may never come, a scheduler may be gone. */
+static void end_overdue_stop(client_t *c, uint64_t now) {
+    char ending[160];
+    if (!c->stop_asked || c->state == CLIENT_OVER || now < c->stop_ns + c->args->drain_ms * MILLISECOND)
+        return;
+    snprintf(ending, sizeof ending, "%.80s; rows in progress stay unwritten after %" PRIu64 " s", c->ending,
+             c->args->drain_ms / 1000);
+    if (c->args->drain_ms == 0)
+        snprintf(ending, sizeof ending, "%.80s; rows in progress stay unwritten", c->ending);
+    log_warn(
+        "client",
+        "the time of --drain-timeout is over: what is still open is given up; the same command continues");
+    end_now(c, c->exit_code, ending);
+}
+
 /* Would the scheduler soon have to wait for an acknowledgement that a compressed output delays? At half of
  * the window, and at the end. */
 static bool ack_is_wanted(const client_t *c) {
@@ -502,6 +526,7 @@ static uint64_t after(void *self, uint64_t now) {
     client_t *c = self;
     greet(c, now);
     stop_for_failed_rows(c);
+    end_overdue_stop(c, now);
     client_read_more(c, now);
     watch_input(c);
     sync_output(c, now);
@@ -517,19 +542,11 @@ static uint64_t after(void *self, uint64_t now) {
 
 /* ---- life */
 
-/* The run ends at once, and what came is kept. */
-static void end_now(client_t *c, int exit_code, const char *ending) {
-    c->exit_code = exit_code;
-    snprintf(c->ending, sizeof c->ending, "%s", ending);
-    say_stop(c, DISPATCH_STOP_NOW);
-    finish(c, true);
-}
-
 static void on_command(void *self, const char *command, uint64_t now) {
     client_t *c = self;
     int exit_code;
     (void)now;
-    if (sscanf(command, "LOST %d", &exit_code) == 1 && c->state != CLIENT_OVER)
+    if (sscanf(command, "LOST %d", &exit_code) == 1)
         end_now(c, exit_code, "ended early: see above"); /* the actor that ended has logged why */
     if (streq(command, "STOP")) stop(c, "stopped on request");
     if (streq(command, "ABORT")) end_now(c, EXIT_STOPPED, "stopped at once");

@@ -18,7 +18,8 @@
  *
  * Limits: unfinished rows <= window_rows and about window_bytes (a slow output or, with `ordered`, a slow row
  * stops the reading). Dies: after JOB_DONE, or when the output cannot be written (everything on disk stays; a
- * rerun continues), or on "ABORT". What is lost: rows in progress; they are done again by a rerun. */
+ * rerun continues), or on "ABORT", or when a stop has taken drain_ms, whoever is silent. What is lost: rows
+ * in progress; they are done again by a rerun. */
 #ifndef SDG_ACTORS_CLIENT_CLIENT_H
 #define SDG_ACTORS_CLIENT_CLIENT_H
 
@@ -59,6 +60,7 @@ typedef struct client_args {
     size_t stop_count;      /* 0: no batch mode */
     uint64_t batch_min, target_latency_ms; /* --batch-mode; `concurrency` is the most */
     stop_limits_t limits;                  /* when it ends by itself although rows are left */
+    uint64_t drain_ms; /* how long a stop waits for rows in progress, after that they stay unwritten */
     bool ordered;
     bool fleet; /* over a network: a missing scheduler or worker is waited for, not an error */
 } client_args_t;

@@ -3,7 +3,6 @@
 #include "actors/doctor/doctor.h"
 
 #include <inttypes.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -189,7 +188,6 @@ int doctor_main(void *options) {
     run_options_t *o = options;
     doctor_t d = {.options = o};
     size_t shown = 0;
-    signal(SIGPIPE, SIG_IGN);
     buf_init(&d.yaml, YAML_FILE_BYTES_MAX);
     for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {
         d.failure_code = checks[i].failure_code;

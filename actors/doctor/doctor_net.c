@@ -1,8 +1,6 @@
 /* doctor_net.c - checks of the LLM servers: each address of each model is asked for its models, and for
  * numbers of its load. All requests are under way at once through the engine that a run uses (same proxies,
  * same certificates), so all of them take DOCTOR_ANSWER_MS at most. */
-#include "actors/doctor/doctor_net.h"
-
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -16,6 +14,8 @@
 #include "core/base/words.h"
 #include "core/http/http.h"
 #include "core/llm/endpoint.h"
+#include "core/llm/model_list.h"
+#include "core/llm/server_load.h"
 
 typedef enum question { ASK_MODELS, ASK_METRICS, ASK_LOADS, QUESTIONS } question_t;
 
@@ -189,15 +189,17 @@ static void say_model(doctor_t *d, const place_t *place, value_t ids) {
 static void say_load(doctor_t *d, const place_t *place) {
     const probe_t *metrics = &place->probe[ASK_METRICS], *loads = &place->probe[ASK_LOADS];
     char what[160];
+    server_load_t load;
     buf_t words;
     buf_init(&words, 512);
     snprintf(what, sizeof what, "load of %s", place->model->name->data);
-    if (metrics->status == 200 && metrics->body.len &&
-        doctor_metrics_read(metrics->body.data, metrics->body.len, &words))
-        doctor_say(d, DOCTOR_OK, what, "/metrics of %s", words.data);
-    else if (loads->status == 200 && loads->body.len &&
-             doctor_loads_read(loads->body.data, loads->body.len, &words))
-        doctor_say(d, DOCTOR_OK, what, "/v1/loads of %s", words.data);
+    bool of_metrics = metrics->status == 200 && metrics->body.len &&
+                      server_metrics_read(metrics->body.data, metrics->body.len, &load);
+    bool of_loads = !of_metrics && loads->status == 200 && loads->body.len &&
+                    server_loads_read(loads->body.data, loads->body.len, &load);
+    if (of_metrics || of_loads) server_load_write(&load, &words);
+    if (words.len)
+        doctor_say(d, DOCTOR_OK, what, "%s of %s", of_metrics ? "/metrics" : "/v1/loads", words.data);
     else
         doctor_say(d, DOCTOR_OK, what, "%s tells no numbers of its load (neither /metrics nor /v1/loads)",
                    place->shown);
@@ -219,7 +221,7 @@ static void say_place(doctor_t *d, const place_t *place) {
         say_status(d, what, place, p);
         return;
     }
-    value_t ids = p->body.len ? doctor_models_read(p->body.data, p->body.len) : value_null();
+    value_t ids = p->body.len ? model_list_read(p->body.data, p->body.len) : value_null();
     buf_init(&took, 64);
     words_duration(&took, p->latency_ns);
     doctor_say(d, ids.kind == VALUE_LIST ? DOCTOR_OK : DOCTOR_WARN, what, "%s answers in %s%s", place->shown,

@@ -1,15 +1,41 @@
 /* actor.c - see actor.h. */
 #include "actors/loop/actor.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "actors/exit_codes.h"
 #include "actors/loop/limits.h"
 #include "core/base/clock.h"
+#include "core/base/ending.h"
 #include "core/base/handover.h"
 #include "core/base/log.h"
+
+/* ---- words on pipes */
+
+/* czmq's zstr_send would wait for a peer when there is none: for ever, when the actor has just ended. */
+bool actor_tell(zsock_t *pipe, const char *format, ...) {
+    char words[COMMAND_BYTES_MAX];
+    va_list args;
+    va_start(args, format);
+    int len = vsnprintf(words, sizeof words, format, args);
+    va_end(args);
+    assert(len >= 0 && (size_t)len < sizeof words);
+    return zmq_send(zsock_resolve(pipe), words, (size_t)len, ZMQ_DONTWAIT) >= 0;
+}
+
+char *actor_hear(zsock_t *pipe) {
+    char words[COMMAND_BYTES_MAX];
+    int len = zmq_recv(zsock_resolve(pipe), words, sizeof words, ZMQ_DONTWAIT);
+    return len < 0 ? NULL : xstrndup(words, (size_t)len < sizeof words ? (size_t)len : sizeof words);
+}
+
+/* ---- the loop */
 
 static int on_timer(zloop_t *loop, int timer_id, void *arg);
 
@@ -80,13 +106,14 @@ static int on_descriptor(zloop_t *loop, zmq_pollitem_t *item, void *arg) {
 static int on_pipe(zloop_t *loop, zsock_t *pipe, void *arg) {
     actor_t *a = arg;
     (void)loop;
-    char *command = zstr_recv_nowait(pipe);
+    char *command = actor_hear(pipe);
     if (!command) return 0;
     bool term = streq(command, "$TERM");
     uint64_t now = clock_now_ns();
     if (!term && a->ops->on_command) a->ops->on_command(a->self, command, now);
-    zstr_free(&command);
+    free(command);
     if (!term) flush_and_arm(a, now);
+    a->dismissed = term;
     return term || a->ended ? -1 : 0;
 }
 
@@ -106,19 +133,31 @@ actor_thread_t *actor_spawn(zactor_fn *function, void *args) {
     t->args = args;
     t->pipe = zsys_create_pipe(&t->far_end);
     int rc = pthread_create(&t->thread, NULL, thread_main, t);
-    assert(rc == 0); /* pthread_create fails only when memory or threads are used up */
-    zsock_wait(t->pipe);
+    if (rc != 0) ending_short_of("no thread", rc);
+    while (zsock_wait(t->pipe) < 0 && errno == EINTR) {
+    }
     HANDOVER_ACQUIRE(&handover);
     return t;
+}
+
+/* An actor that has ended takes no $TERM, and one that is busy with a full pipe not yet. */
+static void end_thread(actor_thread_t *t) {
+    while (!actor_tell(t->pipe, "$TERM")) {
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += (long)TERM_AGAIN_NS;
+        until.tv_sec += until.tv_nsec / (long)SECOND;
+        until.tv_nsec %= (long)SECOND;
+        if (pthread_timedjoin_np(t->thread, NULL, &until) == 0) return;
+    }
+    pthread_join(t->thread, NULL);
 }
 
 void actor_join(actor_thread_t **thread) {
     actor_thread_t *t = *thread;
     if (!t) return;
     *thread = NULL;
-    zsock_set_sndtimeo(t->pipe, 0); /* an actor that has ended reads no $TERM: do not wait for it */
-    zstr_send(t->pipe, "$TERM");
-    pthread_join(t->thread, NULL);
+    end_thread(t);
     zsock_destroy(&t->pipe);
     free(t);
 }
@@ -131,7 +170,7 @@ void actor_init(actor_t *a, const char *name, const actor_ops_t *ops, void *self
     a->pipe = pipe;
     a->timer = -1;
     a->loop = zloop_new();
-    assert(a->loop);
+    if (!a->loop) ending_short("no memory for an actor");
     zloop_set_nonstop(a->loop, true); /* signals are handled by the runtime, in main's thread */
     zloop_reader(a->loop, pipe, on_pipe, a);
 }
@@ -167,20 +206,23 @@ void actor_ready(actor_t *a) {
     a->ready = true;
     HANDOVER_RELEASE(&handover);
     zsock_signal(a->pipe, 0);
-    if (a->ended) zstr_sendf(a->pipe, "END %d", a->exit_code);
+    if (a->ended) actor_tell(a->pipe, "END %d", a->exit_code);
 }
 
 void actor_run(actor_t *a) {
     actor_ready(a);
     flush_and_arm(a, clock_now_ns());
     if (!a->ended) zloop_start(a->loop);
+    if (a->ended || a->dismissed) return;
+    log_error(a->name, "its loop has ended: %s", zmq_strerror(errno)); /* no memory to poll with */
+    actor_finish(a, EXIT_RUNTIME);
 }
 
 void actor_finish(actor_t *a, int exit_code) {
     if (a->ended) return;
     a->ended = true;
     a->exit_code = exit_code;
-    if (a->ready) zstr_sendf(a->pipe, "END %d", exit_code);
+    if (a->ready) actor_tell(a->pipe, "END %d", exit_code);
 }
 
 void actor_free(actor_t *a) { zloop_destroy(&a->loop); }

@@ -42,7 +42,8 @@ struct actor {
     uint64_t timer_due; /* when it fires, ns */
     uint64_t malformed; /* messages refused at the edge */
     uint64_t malformed_logged_ns;
-    bool ended; /* actor_finish was called */
+    bool ended;     /* actor_finish was called */
+    bool dismissed; /* $TERM has come */
     bool ready; /* the parent knows that this actor lives; nothing else may be written to the pipe before */
     int exit_code;
 };
@@ -58,10 +59,16 @@ typedef struct actor_thread {
 } actor_thread_t;
 
 /* Starts an actor and returns when it has said that it is ready. What `args` points to has to live until
- * then; the actor's header says what it needs longer. */
+ * then; the actor's header says what it needs longer. Without a thread for it the process ends in words. */
 actor_thread_t *actor_spawn(zactor_fn *function, void *args);
 /* Says $TERM and waits until the thread is gone. NULL is fine. */
 void actor_join(actor_thread_t **thread);
+
+/* Words on a pipe, from the parent to an actor or back. Never waits: the other end may be gone, or end at
+ * this moment. True: taken by the pipe, though perhaps never read. */
+bool actor_tell(zsock_t *pipe, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The next words of the other end, which the caller frees; NULL when there are none. */
+char *actor_hear(zsock_t *pipe);
 
 void actor_init(actor_t *a, const char *name, const actor_ops_t *ops, void *self, zsock_t *pipe);
 void actor_add_socket(actor_t *a, zsock_t *socket); /* its type tells whether it is a ROUTER */

@@ -19,6 +19,12 @@
 /* no word from the scheduler for so long: HELLO is said again, and the log says so */
 #define SILENCE_NS (BEATS_MISSED_MAX * BEAT_NS)
 
+/* bytes of one command on a pipe: a word and a reason */
+#define COMMAND_BYTES_MAX 512
+
+/* ns; an actor whose pipe is full when it is to end is told again so soon */
+#define TERM_AGAIN_NS (10 * UINT64_C(1000000))
+
 /* calls in one message to or from the store: an array of 16 KiB on the stack */
 #define JOURNAL_BATCH_CALLS_MAX 256
 

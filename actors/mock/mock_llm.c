@@ -17,6 +17,7 @@
 #include "core/base/heap.h"
 #include "core/base/json.h"
 #include "core/base/ring.h"
+#include "core/base/signals.h"
 
 #include <microhttpd.h>
 
@@ -25,12 +26,10 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -558,17 +557,6 @@ static int daemon_start(server_t *s, err_t *err) {
     return s->daemon ? SDG_OK : err_set(err, SDG_EIO, "the HTTP server cannot be started");
 }
 
-static int signals_take(err_t *err) {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    return fd >= 0 ? fd : err_set(err, SDG_EIO, "signalfd: %s", strerror(errno));
-}
-
 static int port_file_write(const server_t *s, err_t *err) {
     if (!s->options.port_file) return SDG_OK;
     FILE *f = fopen(s->options.port_file, "w");
@@ -614,7 +602,7 @@ static uint64_t loop_pause_ns(const server_t *s) {
 static void server_loop(server_t *s) {
     int http_fd = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
     struct pollfd fds[] = {{.fd = http_fd, .events = POLLIN}, {.fd = s->signal_fd, .events = POLLIN}};
-    while (!fds[1].revents) {
+    while (!fds[1].revents || signals_take(s->signal_fd, NULL) == 0) {
         uint64_t pause_ns = loop_pause_ns(s);
         struct timespec pause = {.tv_sec = (time_t)(pause_ns / SECOND), .tv_nsec = (long)(pause_ns % SECOND)};
         if (ppoll(fds, 2, pause_ns == UINT64_MAX ? NULL : &pause, NULL) < 0 && errno != EINTR) return;
@@ -643,6 +631,7 @@ static void waiting_dismiss(server_t *s) {
 /* Also after a start that failed half-way. */
 static void server_destroy(server_t **server) {
     server_t *s = *server;
+    signals_close(&s->signal_fd);
     if (s->daemon) {
         waiting_dismiss(s);
         MHD_stop_daemon(s->daemon);
@@ -650,7 +639,6 @@ static void server_destroy(server_t **server) {
     if (s->models) MHD_destroy_response(s->models);
     if (s->health) MHD_destroy_response(s->health);
     if (s->log_fd >= 0) close(s->log_fd);
-    if (s->signal_fd >= 0) close(s->signal_fd);
     if (!s->daemon && s->listen_fd >= 0) close(s->listen_fd);
     mock_rules_destroy(&s->rules);
     heap_free(&s->timers);
@@ -669,7 +657,8 @@ static void summary_print(const server_t *s) {
 static int server_run(server_t *s, err_t *err) {
     if (files_limit(s, err)) return EXIT_RUNTIME;
     if (files_open(s, err)) return EXIT_USAGE;
-    s->signal_fd = signals_take(err);
+    s->signal_fd = signals_open();
+    if (s->signal_fd < 0) err_set(err, SDG_EIO, "no descriptor for signals: %s", strerror(errno));
     if (s->signal_fd < 0 || server_listen(s, err)) return EXIT_RUNTIME;
     pages_make(s);
     s->started_ns = clock_now_ns();

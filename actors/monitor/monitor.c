@@ -144,6 +144,7 @@ static void print(const buf_t *text) {
 static void on_summary(monitor_t *m, const MSG_SUMMARY *s, uint64_t now) {
     report_t *r = &m->metrics->now;
     buf_t text, line;
+    if (m->metrics->end.summary) return; /* it was said before */
     metrics_take_end(m->metrics, s, now);
     r->rss_bytes = memory_peak_rss_bytes() + r->scheduler[SCHEDULER_worker_rss_bytes];
     log_set_status_line(NULL);

@@ -3,6 +3,7 @@
 #include "actors/monitor/report_page.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 
 #include "actors/monitor/limits.h"
 #include "core/base/json.h"
+#include "core/base/safe_open.h"
 #include "dashboard_html.h"
 
 static const char PLACE[] = "<!-- numbers of a report -->";
@@ -58,7 +60,8 @@ void report_page_make(const report_page_t *page, const metrics_t *metrics, uint6
 
 static int put_file(const char *path, const buf_t *bytes, err_t *err) {
     char *beside = xasprintf("%s.new", path);
-    FILE *file = fopen(beside, "we");
+    int fd = safe_open_fresh(beside, O_WRONLY, 0666);
+    FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
     bool fine = file && fwrite(bytes->data, 1, bytes->len, file) == bytes->len;
     if (file && fclose(file) != 0) fine = false;
     if (fine && rename(beside, path) != 0) fine = false;

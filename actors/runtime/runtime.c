@@ -10,54 +10,48 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "actors/loop/actor.h"
 #include "actors/runtime/children.h"
+#include "core/base/clock.h"
+#include "core/base/ending.h"
 #include "core/base/log.h"
+#include "core/base/signals.h"
 
 typedef struct runtime {
     actor_thread_t *monitor, *scheduler, *store, *client;
-    bool store_ended; /* the store has said END */
-    bool lingers;     /* the monitor has pages that are to show the end of the run */
+    bool lingers; /* the monitor has pages that are to show the end of the run */
     actor_thread_t *worker[WORKER_THREADS_MAX];
     unsigned workers;
     children_t children;
-    char folder[64];     /* of the ipc sockets, 0700; "" when none */
-    char ipc[96];        /* endpoint of the scheduler for children */
-    char ipc_store[96];  /* endpoint of the store for children */
-    int signals;         /* signalfd */
-    unsigned interrupts; /* SIGINT and SIGTERM so far */
+    char folder[64];    /* of the ipc sockets, 0700; "" when none */
+    char ipc[96];       /* endpoint of the scheduler for children */
+    char ipc_store[96]; /* endpoint of the store for children */
+    int signals;        /* of signals_open */
+    uint64_t leave_ns;  /* main ends the process itself then: the one who was asked to stop does not answer */
     int exit_code;
 } runtime_t;
 
-static sigset_t watched_signals(void) {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGCHLD);
-    return set;
+/* Client, monitor, store and its syncer; a scheduler, perhaps with a monitor; workers. */
+static unsigned actors_of(const descriptors_use_t *use) {
+    return (use->run ? 4 : 0) + use->scheduler + (use->metrics && !use->run) + use->workers;
 }
 
-/* Blocks the signals that main reads, takes all descriptors it may have, and keeps czmq from its own
- * handling of signals. */
+/* Takes all descriptors it may have, and keeps czmq from its own handling of signals, which is there by
+ * default as soon as its context is. */
 bool runtime_init(const char *who, const descriptors_use_t *use) {
-    sigset_t set = watched_signals();
     descriptors_raise();
-    if (!descriptors_suffice(who, use)) return false;
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN);
-    zsys_handler_set(NULL);
+    threads_init();
+    if (!descriptors_suffice(who, use) || !threads_suffice(who, &(threads_use_t){.actors = actors_of(use)}))
+        return false;
+    setenv("ZSYS_SIGHANDLER", "false", 1);
     zsys_init();
+    unsetenv("ZSYS_SIGHANDLER");
     zsys_set_logstream(stderr);
     zsys_set_max_sockets(0);
     return true;
@@ -68,29 +62,44 @@ void runtime_end(void) { zsys_shutdown(); }
 /* ---- signals */
 
 static int open_signals(void) {
-    sigset_t set = watched_signals();
-    return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    int fd = signals_open();
+    if (fd < 0) ending_short_of("no descriptor for signals", errno);
+    return fd;
 }
 
-/* Reads the signals that came. Returns how many of them were interrupts; *child: a child may have died. */
-static unsigned take_signals(int fd, bool *child) {
-    struct signalfd_siginfo info;
-    unsigned interrupts = 0;
-    while (read(fd, &info, sizeof info) == (ssize_t)sizeof info) {
-        if (info.ssi_signo == SIGCHLD)
-            *child = true;
-        else
-            interrupts++;
+/* Milliseconds that main may wait: until it leaves, and `most_ns` at most; -1 for ever. */
+static int wait_ms(const runtime_t *rt, uint64_t most_ns) {
+    uint64_t now = clock_now_ns(), wait = most_ns;
+    if (rt->leave_ns) {
+        uint64_t left = rt->leave_ns > now ? rt->leave_ns - now : 0;
+        wait = left < wait ? left : wait;
     }
-    return interrupts;
+    return wait == UINT64_MAX ? -1 : (int)(wait / MILLISECOND + 1);
 }
 
-/* Reads one string from an actor's pipe: the code of "END <code>", -1 for anything else. */
-static int end_code(void *pipe) {
+/* The client or the worker waits for something that does not come: a pipe that nobody reads, a disk. What it
+ * has written is there. */
+static void leave_if_due(const runtime_t *rt) {
+    if (rt->leave_ns && clock_now_ns() >= rt->leave_ns)
+        ending_now(EXIT_STOPPED, "it cannot stop, because it waits for its output or for the disk: stopped "
+                                 "at once; the same command continues");
+}
+
+/* Called for each signal that asks for the end. The first gives `drain_ms`, and a moment, the second a
+ * moment, the third nothing. */
+static void give_time(runtime_t *rt, unsigned number, uint64_t drain_ms) {
+    uint64_t now = clock_now_ns();
+    if (number == 1) rt->leave_ns = now + drain_ms * MILLISECOND + STOP_PATIENCE_NS;
+    if (number == 2) rt->leave_ns = now + ABORT_PATIENCE_NS;
+    if (number > 2) rt->leave_ns = now;
+}
+
+/* Takes the next words from an actor's pipe: the code of "END <code>", -1 for anything else. */
+static int end_code(zsock_t *pipe) {
     int code = -1;
-    char *text = zstr_recv(pipe);
+    char *text = actor_hear(pipe);
     if (text) sscanf(text, "END %d", &code);
-    zstr_free(&text);
+    free(text);
     return code;
 }
 
@@ -126,6 +135,9 @@ static bool make_ipc_folder(runtime_t *rt) {
     }
     snprintf(rt->ipc, sizeof rt->ipc, "ipc://%s/scheduler", rt->folder);
     snprintf(rt->ipc_store, sizeof rt->ipc_store, "ipc://%s/store", rt->folder);
+    ending_remove(rt->ipc + strlen("ipc://"));
+    ending_remove(rt->ipc_store + strlen("ipc://"));
+    ending_remove(rt->folder);
     return true;
 }
 
@@ -134,15 +146,21 @@ static void remove_ipc_folder(runtime_t *rt) {
     unlink(rt->ipc + strlen("ipc://"));
     unlink(rt->ipc_store + strlen("ipc://"));
     rmdir(rt->folder);
+    ending_keep(rt->ipc + strlen("ipc://"));
+    ending_keep(rt->ipc_store + strlen("ipc://"));
+    ending_keep(rt->folder);
 }
 
-/* Waits for the BOUND messages; false when the scheduler could not bind. */
+/* Waits for the BOUND messages; false when the scheduler could not bind: then it says END instead. */
 static bool scheduler_bound(actor_thread_t *scheduler, size_t endpoints, int *port) {
     for (size_t i = 0; i < endpoints; i++) {
         int got = -1;
-        char *text = zstr_recv(scheduler->pipe);
+        zmq_pollitem_t item = {.socket = zsock_resolve(scheduler->pipe), .events = ZMQ_POLLIN};
+        while (zmq_poll(&item, 1, -1) < 0 && errno == EINTR) {
+        }
+        char *text = actor_hear(scheduler->pipe);
         bool ok = text && sscanf(text, "BOUND %d", &got) == 1;
-        zstr_free(&text);
+        free(text);
         if (!ok) return false;
         if (got > 0 && port) *port = got;
     }
@@ -156,7 +174,8 @@ static bool start_scheduler(runtime_t *rt, const local_run_t *run) {
     scheduler_args_t args = {.endpoints = endpoints,
                              .endpoint_count = count,
                              .monitor = "inproc://monitor",
-                             .store = rt->store && run->contexts ? "inproc://store" : NULL};
+                             .store = rt->store && run->contexts ? "inproc://store" : NULL,
+                             .tell_parent = run->worker_processes > 0};
     rt->scheduler = actor_spawn(scheduler_actor, &args);
     run->client->endpoint = "inproc://scheduler";
     return scheduler_bound(rt->scheduler, count, NULL);
@@ -204,26 +223,32 @@ static bool start_workers(runtime_t *rt, const local_run_t *run) {
                               .name = name,
                               .accept_python = true,
                               .python_hosts = run->python_workers,
+                              .python_spawner = "/proc/self/exe",
                               .in_flight_max = run->in_flight_max};
         rt->worker[rt->workers++] = actor_spawn(worker_actor, &args);
     }
     return true;
 }
 
-/* The dashboard shows the end for a while; a signal ends that. */
+/* The dashboard shows the end for a while; a signal ends that, also one that came before. */
 static void linger(runtime_t *rt) {
-    bool child = false;
-    zstr_send(rt->monitor->pipe, "LINGER");
+    if (signals_taken() > 0) return;
+    rt->signals = open_signals();
+    actor_tell(rt->monitor->pipe, "LINGER");
     for (;;) {
         zmq_pollitem_t items[2] = {{.socket = zsock_resolve(rt->monitor->pipe), .events = ZMQ_POLLIN},
                                    {.fd = rt->signals, .events = ZMQ_POLLIN}};
-        if (zmq_poll(items, 2, -1) < 0 && errno != EINTR) return;
-        if (items[0].revents && end_code(rt->monitor->pipe) >= 0) return;
-        if (items[1].revents && take_signals(rt->signals, &child) > 0) return;
+        if (zmq_poll(items, 2, -1) < 0 && errno != EINTR) break;
+        if (items[0].revents && end_code(rt->monitor->pipe) >= 0) break;
+        if (items[1].revents && signals_take(rt->signals, NULL) > 0) break;
     }
+    signals_close(&rt->signals);
 }
 
+/* A handler answers signals here: the one who asked for the end has been heard, and a join waits for nobody
+ * but the actor. */
 static void stop_all(runtime_t *rt) {
+    signals_close(&rt->signals);
     actor_join(&rt->client);
     if (rt->children.count) children_stop(&rt->children);
     for (unsigned i = 0; i < rt->workers; i++) {
@@ -234,17 +259,20 @@ static void stop_all(runtime_t *rt) {
     if (rt->lingers) linger(rt);
     actor_join(&rt->monitor);
     remove_ipc_folder(rt);
-    if (rt->signals >= 0) close(rt->signals);
 }
 
 /* ---- run and submit */
 
-static void interrupt_client(runtime_t *rt, unsigned times) {
-    for (; times > 0; times--) {
-        rt->interrupts++;
-        if (rt->interrupts == 1)
-            log_info("run", "stopping: rows in progress are finished (again: stop at once)");
-        zstr_send(rt->client->pipe, rt->interrupts == 1 ? "STOP" : "ABORT");
+static void interrupt_client(runtime_t *rt, unsigned times, uint64_t drain_ms) {
+    for (unsigned number = signals_taken() - times + 1; times > 0; times--, number++) {
+        if (number == 1)
+            log_info("run",
+                     "stopping (%s): rows in progress are finished, within %" PRIu64
+                     " s (--drain-timeout; again: stop at once)",
+                     signals_last(), drain_ms / 1000);
+        if (number == 2) log_info("run", "stopping at once (%s), exit code %d", signals_last(), EXIT_STOPPED);
+        actor_tell(rt->client->pipe, number == 1 ? "STOP" : "ABORT");
+        give_time(rt, number, drain_ms);
     }
 }
 
@@ -253,32 +281,64 @@ static void on_child_died(runtime_t *rt) {
     uint64_t instance;
     int reaped;
     while ((reaped = children_reap(&rt->children, false, &instance)) == 1) {
-        zstr_sendf(rt->scheduler->pipe, "GONE %" PRIu64, instance);
+        actor_tell(rt->scheduler->pipe, "GONE %" PRIu64, instance);
     }
     if (reaped == 0) return;
-    zstr_send(rt->client->pipe, "FAIL worker processes die again and again: giving up");
+    actor_tell(rt->client->pipe, "FAIL worker processes die again and again: giving up");
 }
 
-/* The store says END only when it cannot go on; then the run cannot go on either. */
-static void on_store_word(runtime_t *rt) {
-    int code = end_code(rt->store->pipe);
-    if (code < 0) return;
-    rt->store_ended = true;
-    zstr_sendf(rt->client->pipe, "LOST %d", code);
+/* What the scheduler has heard of worker processes. */
+static void on_worker_word(runtime_t *rt, const char *words) {
+    uint64_t instance;
+    int why = 0;
+    if (sscanf(words, "JOINED %" SCNu64, &instance) == 1)
+        children_joined(&rt->children, instance);
+    else if (sscanf(words, "LOST %" SCNu64 " %n", &instance, &why) == 1 && why > 0)
+        children_lost(&rt->children, instance, words + why);
 }
 
-static void wait_for_client(runtime_t *rt) {
+/* The next words of an actor that the run needs: the code of "END <code>", -1 for anything else. */
+static int needed_word(runtime_t *rt, actor_thread_t *actor) {
+    int code = -1;
+    char *words = actor_hear(actor->pipe);
+    if (words && sscanf(words, "END %d", &code) != 1 && actor == rt->scheduler) on_worker_word(rt, words);
+    free(words);
+    return code;
+}
+
+/* The actors that the run cannot do without. Each says END only when it cannot go on, and has said why. */
+static size_t needed_actors(const runtime_t *rt, actor_thread_t **needed) {
+    size_t count = 0;
+    if (rt->store) needed[count++] = rt->store;
+    if (rt->scheduler) needed[count++] = rt->scheduler;
+    for (unsigned i = 0; i < rt->workers; i++) {
+        needed[count++] = rt->worker[i];
+    }
+    return count;
+}
+
+static void wait_for_client(runtime_t *rt, uint64_t drain_ms) {
+    actor_thread_t *needed[NEEDED_ACTORS_MAX];
+    zmq_pollitem_t items[2 + NEEDED_ACTORS_MAX];
+    size_t count = needed_actors(rt, needed);
+    bool lost = false; /* one of them has ended, and the client was told */
     for (;;) {
-        zmq_pollitem_t items[3] = {{.socket = zsock_resolve(rt->client->pipe), .events = ZMQ_POLLIN},
-                                   {.fd = rt->signals, .events = ZMQ_POLLIN}};
-        bool child = false, store = rt->store && !rt->store_ended;
-        if (store)
-            items[2] = (zmq_pollitem_t){.socket = zsock_resolve(rt->store->pipe), .events = ZMQ_POLLIN};
-        if (zmq_poll(items, store ? 3 : 2, -1) < 0 && errno != EINTR) return;
+        bool child = false;
+        items[0] = (zmq_pollitem_t){.socket = zsock_resolve(rt->client->pipe), .events = ZMQ_POLLIN};
+        items[1] = (zmq_pollitem_t){.fd = rt->signals, .events = ZMQ_POLLIN};
+        for (size_t i = 0; i < count; i++) {
+            items[2 + i] = (zmq_pollitem_t){.socket = zsock_resolve(needed[i]->pipe), .events = ZMQ_POLLIN};
+        }
+        uint64_t watch_ns = children_watch(&rt->children, clock_now_ns());
+        if (zmq_poll(items, lost ? 2 : 2 + (int)count, wait_ms(rt, watch_ns)) < 0 && errno != EINTR) return;
         if (items[0].revents && (rt->exit_code = end_code(rt->client->pipe)) >= 0) return;
-        if (items[1].revents) interrupt_client(rt, take_signals(rt->signals, &child));
+        if (items[1].revents) interrupt_client(rt, signals_take(rt->signals, &child), drain_ms);
         if (child) on_child_died(rt);
-        if (store && items[2].revents) on_store_word(rt);
+        for (size_t i = 0; i < count && !lost; i++) {
+            int code = items[2 + i].revents ? needed_word(rt, needed[i]) : -1;
+            lost = code >= 0 && actor_tell(rt->client->pipe, "LOST %d", code);
+        }
+        leave_if_due(rt);
     }
 }
 
@@ -299,7 +359,7 @@ int runtime_run(local_run_t *run) {
     if (ok && run->own_scheduler) ok = start_workers(&rt, run);
     if (ok) {
         rt.client = actor_spawn(client_actor, run->client);
-        wait_for_client(&rt);
+        wait_for_client(&rt, run->client->drain_ms);
     } else {
         reader_close(&run->client->reader);
         writer_close(&run->client->writer);
@@ -333,7 +393,21 @@ static void log_listening(const char *endpoint, int port) {
     free(address);
 }
 
-/* The scheduler, with a monitor when metrics are served, until SIGINT or SIGTERM. */
+/* Waits for a signal. Nothing is drained: workers keep what runs, and clients submit what is left to the next
+ * `sdg serve`. False: the scheduler has ended by itself. */
+static bool serve_until_stopped(runtime_t *rt) {
+    for (;;) {
+        zmq_pollitem_t items[2] = {{.socket = zsock_resolve(rt->scheduler->pipe), .events = ZMQ_POLLIN},
+                                   {.fd = rt->signals, .events = ZMQ_POLLIN}};
+        if (zmq_poll(items, 2, -1) < 0 && errno != EINTR) return false;
+        if (items[0].revents && end_code(rt->scheduler->pipe) >= 0) return false;
+        if (items[1].revents && signals_take(rt->signals, NULL) > 0) break;
+    }
+    log_info("serve", "stopping (%s)", signals_last());
+    return true;
+}
+
+/* The scheduler, with a monitor when metrics are served, until a signal. */
 int runtime_serve(const char *endpoint, const char *port_file, int metrics_fd) {
     runtime_t rt = {.signals = open_signals()};
     int port = 0;
@@ -347,12 +421,8 @@ int runtime_serve(const char *endpoint, const char *port_file, int metrics_fd) {
     rt.scheduler = actor_spawn(scheduler_actor, &args);
     bool ok = scheduler_bound(rt.scheduler, 1, &port) && (!port_file || write_port_file(port_file, port));
     if (ok) {
-        struct pollfd item = {.fd = rt.signals, .events = POLLIN};
-        bool child;
         log_listening(endpoint, port);
-        while (poll(&item, 1, -1) < 0 || take_signals(rt.signals, &child) == 0) {
-        }
-        log_info("serve", "stopping");
+        ok = serve_until_stopped(&rt);
     }
     stop_all(&rt);
     return ok ? EXIT_ALL_FINE : EXIT_RUNTIME;
@@ -362,25 +432,31 @@ descriptors_use_t runtime_worker_use(unsigned python_hosts) {
     return (descriptors_use_t){.workers = 1, .peers = 2, .python_hosts = python_hosts};
 }
 
+static void interrupt_worker(runtime_t *rt, actor_thread_t *worker, unsigned times, unsigned drain_ms) {
+    for (unsigned number = signals_taken() - times + 1; times > 0; times--, number++) {
+        if (number == 1) actor_tell(worker->pipe, "DRAIN %u", drain_ms);
+        if (number == 2) {
+            log_info("worker", "stopping at once (%s), exit code %d", signals_last(), EXIT_STOPPED);
+            rt->exit_code = EXIT_STOPPED;
+        }
+        give_time(rt, number, drain_ms);
+    }
+}
+
 /* One worker until it ends by itself or is interrupted: the first interrupt drains it, the second ends it
  * at once. */
 int runtime_worker(const worker_args_t *args, unsigned drain_ms) {
     runtime_t rt = {.signals = open_signals(), .exit_code = -1};
-    actor_thread_t *worker = actor_spawn(worker_actor, (void *)args);
+    rt.worker[rt.workers++] = actor_spawn(worker_actor, (void *)args);
+    actor_thread_t *worker = rt.worker[0];
     while (rt.exit_code < 0) {
         zmq_pollitem_t items[2] = {{.socket = zsock_resolve(worker->pipe), .events = ZMQ_POLLIN},
                                    {.fd = rt.signals, .events = ZMQ_POLLIN}};
-        bool child = false;
-        if (zmq_poll(items, 2, -1) < 0 && errno != EINTR) break;
+        if (zmq_poll(items, 2, wait_ms(&rt, UINT64_MAX)) < 0 && errno != EINTR) break;
         if (items[0].revents) rt.exit_code = end_code(worker->pipe);
-        for (unsigned n = items[1].revents ? take_signals(rt.signals, &child) : 0; n > 0; n--) {
-            if (rt.interrupts++ == 0)
-                zstr_sendf(worker->pipe, "DRAIN %u", drain_ms);
-            else
-                rt.exit_code = EXIT_STOPPED;
-        }
+        if (items[1].revents) interrupt_worker(&rt, worker, signals_take(rt.signals, NULL), drain_ms);
+        leave_if_due(&rt);
     }
-    actor_join(&worker);
     stop_all(&rt);
     return rt.exit_code < 0 ? EXIT_RUNTIME : rt.exit_code;
 }

@@ -1,7 +1,9 @@
 /* runtime.h - starts the actors of one process and stops them in order; owns signals and worker processes.
  *
- * Main's thread runs no actor: it waits for signals (signalfd), for the actors' pipes and for its children.
- * The first SIGINT or SIGTERM asks the client (or the worker) to drain, the second ends at once. */
+ * Main's thread runs no actor: it waits for signals (core/base/signals.h), for the actors' pipes and for its
+ * children. The first signal asks the client (or the worker) to drain, the second to end at once. Whoever
+ * does not answer within the time of the drain and STOP_PATIENCE_NS, or ABORT_PATIENCE_NS, is not waited for.
+ */
 #ifndef SDG_ACTORS_RUNTIME_RUNTIME_H
 #define SDG_ACTORS_RUNTIME_RUNTIME_H
 
@@ -11,13 +13,13 @@
 #include "actors/client/client.h"
 #include "actors/monitor/monitor.h"
 #include "actors/runtime/descriptors.h"
+#include "actors/runtime/threads.h"
 #include "actors/scheduler/scheduler.h"
 #include "actors/store/context_store.h"
 #include "actors/worker/worker.h"
 
-/* Once per process, before any thread: signals blocked, czmq told to leave them alone, descriptor limit
- * raised. False, and a sentence on stderr, when the limit is too low for `use` all the same: the verb ends
- * with EXIT_RUNTIME. */
+/* Once per process, before any thread: czmq told to leave signals alone, descriptor limit raised. False, and
+ * a sentence on stderr, when the limit is too low for `use` all the same: the verb ends with EXIT_RUNTIME. */
 bool runtime_init(const char *who, const descriptors_use_t *use);
 /* Before the process ends: what was sent last (a BYE) gets its moment to leave. Fine without runtime_init. */
 void runtime_end(void);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -25,7 +26,7 @@ static void syncer_actor(zsock_t *pipe, void *args) {
     (void)args;
     zsock_signal(pipe, 0);
     for (;;) {
-        char *command = zstr_recv(pipe);
+        char *command = zstr_recv(pipe); /* it waits here: its parent says $TERM before it goes */
         if (!command) continue;
         bool term = streq(command, "$TERM");
         int fd = term ? -1 : atoi(command);
@@ -33,17 +34,18 @@ static void syncer_actor(zsock_t *pipe, void *args) {
         if (term) return;
         int error = fdatasync(fd) == 0 ? 0 : errno;
         close(fd);
-        zstr_sendf(pipe, "%d", error);
+        actor_tell(pipe, "%d", error);
     }
 }
 
 /* The syncer is done. A failed sync ends the store, because calls it has acknowledged may be lost. */
 static int on_synced(zloop_t *loop, zsock_t *pipe, void *arg) {
     context_store_t *s = arg;
-    char *text = zstr_recv(pipe);
-    int error = text ? atoi(text) : 0;
+    char *text = actor_hear(pipe);
     (void)loop;
-    zstr_free(&text);
+    if (!text) return 0;
+    int error = atoi(text);
+    free(text);
     s->journal.syncing = false;
     if (error && s->journal.file) {
         char reason[128];
@@ -58,10 +60,13 @@ static int on_synced(zloop_t *loop, zsock_t *pipe, void *arg) {
 static void start_sync(context_store_t *s, uint64_t now) {
     int fd = fcntl(journal_fd(s->journal.file), F_DUPFD_CLOEXEC, 3);
     if (fd < 0) return; /* tried again at the next wake-up */
+    if (!actor_tell(s->journal.syncer->pipe, "%d", fd)) {
+        close(fd);
+        return;
+    }
     journal_syncing(s->journal.file);
     s->journal.syncing = true;
     s->journal.synced_ns = now;
-    zstr_sendf(s->journal.syncer->pipe, "%d", fd);
 }
 
 /* ns until a sync is due; UINT64_MAX: none is needed. */

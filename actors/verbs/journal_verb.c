@@ -10,6 +10,7 @@
 #include "actors/exit_codes.h"
 #include "core/base/json.h"
 #include "core/base/rangeset.h"
+#include "core/base/words.h"
 #include "core/store/journal.h"
 #include "core/store/limits.h"
 #include "proto/parts/call.h"
@@ -41,19 +42,30 @@ static int fail(const err_t *err) {
     return EXIT_DATA;
 }
 
+/* Damage is said beside the output, which has what can be read. */
+static void say_lost(const char *path, const journal_lost_t *lost) {
+    if (lost->records)
+        fprintf(stderr,
+                "sdg journal: %s is damaged: %" PRIu64 " %s (%" PRIu64 " bytes) cannot be read; a run makes "
+                "and pays these calls again if their rows are not finished\n",
+                path, lost->records, words_choose(lost->records, "record", "records"), lost->bytes);
+}
+
 /* Totals of the journal as one JSON object. */
 static int stats(const char *path) {
     totals_t t = {.rows = rangeset_new()};
     struct stat st = {0};
-    uint64_t torn = 0;
+    journal_lost_t lost = {0};
     err_t err;
-    int rc = journal_read(path, add_to_totals, &t, &torn, &err);
+    int rc = journal_read(path, add_to_totals, &t, &lost, &err);
+    if (rc == SDG_OK) say_lost(path, &lost);
     if (rc == SDG_OK && stat(path, &st) == 0)
         printf("{\"calls\": %" PRIu64 ", \"rows\": %" PRIu64 ", \"bytes\": %" PRIu64
                ", \"torn_bytes\": %" PRIu64 ", \"answer_bytes\": %" PRIu64 ", \"prompt_tokens\": %" PRIu64
-               ", \"completion_tokens\": %" PRIu64 ", \"unreadable\": %" PRIu64 "}\n",
-               t.calls, rangeset_count(t.rows), (uint64_t)st.st_size, torn, t.answer_bytes, t.prompt_tokens,
-               t.completion_tokens, t.unreadable);
+               ", \"completion_tokens\": %" PRIu64 ", \"unreadable\": %" PRIu64 ", \"damaged\": %" PRIu64
+               ", \"damaged_bytes\": %" PRIu64 "}\n",
+               t.calls, rangeset_count(t.rows), (uint64_t)st.st_size, lost.torn_bytes, t.answer_bytes,
+               t.prompt_tokens, t.completion_tokens, t.unreadable, lost.records, lost.bytes);
     rangeset_destroy(&t.rows);
     return rc == SDG_OK ? EXIT_ALL_FINE : fail(&err);
 }
@@ -88,12 +100,13 @@ static bool export_call(void *context, const journal_key_t *key, const char *byt
 
 static int export(const char *path) {
     buf_t line;
-    uint64_t torn;
+    journal_lost_t lost;
     err_t err;
     buf_init(&line, 8 * JOURNAL_ANSWER_BYTES_MAX);
-    int rc = journal_read(path, export_call, &line, &torn, &err);
+    int rc = journal_read(path, export_call, &line, &lost, &err);
     buf_free(&line);
     if (rc != SDG_OK) return fail(&err);
+    say_lost(path, &lost);
     if (fflush(stdout) == 0 && !ferror(stdout)) return EXIT_ALL_FINE;
     fprintf(stderr, "sdg journal: standard output cannot be written\n");
     return EXIT_DATA;

@@ -42,12 +42,15 @@
 /* one line of libcyaml's log that is looked at; longer is cut */
 #define SERVICE_COMPLAINT_BYTES_MAX 256
 
+/* --drain-timeout of a run, unless given: an LLM call takes seconds, a slow one a minute, and what is not
+ * finished then is asked again */
+#define RUN_DRAIN_SECONDS 120
+
+/* --drain-timeout of a worker, unless given: its rows go to others, and a supervisor waits no longer */
+#define WORKER_DRAIN_SECONDS 30
+
 /* --drain-timeout: eleven days; its milliseconds still fit into 32 bits */
 #define DRAIN_SECONDS_MAX 1000000
-
-/* a worker process watched by its parent is taken for dead after so long a silence only: its parent sees it
- * die, so this finds one that hangs */
-#define WATCHED_PATIENCE_MS 60000
 
 /* ms; `sdg status` waits so long for each word of the scheduler */
 #define STATUS_WAIT_MS 5000

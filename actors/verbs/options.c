@@ -26,6 +26,7 @@ void run_options_prepare(void *options) {
     o->python_workers = 2;
     o->memory_threshold_mb = 1024;
     o->metrics_linger_s = UINT64_MAX;
+    o->drain_s = RUN_DRAIN_SECONDS;
 }
 
 void serve_options_prepare(void *options) { ((serve_options_t *)options)->listen = DEFAULT_ENDPOINT; }
@@ -34,7 +35,7 @@ void worker_options_prepare(void *options) {
     worker_options_t *o = options;
     o->connect = DEFAULT_ENDPOINT;
     o->python_workers = 2;
-    o->drain_s = 30;
+    o->drain_s = WORKER_DRAIN_SECONDS;
 }
 
 void status_options_prepare(void *options) { ((status_options_t *)options)->connect = DEFAULT_ENDPOINT; }

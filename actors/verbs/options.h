@@ -55,6 +55,7 @@ typedef struct run_options {
     bool no_network, json; /* doctor */
     bool report;           /* X.report.html at the end */
     bool no_progress, random_input, meta;
+    uint64_t drain_s; /* how long a stop waits for rows in progress */
 } run_options_t;
 
 typedef struct serve_options {

@@ -19,6 +19,7 @@
 #include "actors/verbs/run_report.h"
 #include "actors/verbs/run_store.h"
 #include "actors/verbs/trace.h"
+#include "core/base/ending.h"
 #include "core/base/limits.h"
 #include "core/base/log.h"
 #include "core/base/memory.h"
@@ -92,6 +93,10 @@ static bool cut_concurrency(verb_t verb, run_options_t *o, const pipeline_t *p) 
     if (p->python_block_count) worker.python_hosts = (unsigned)o->python_workers;
     if (!descriptors_suffice("run", &own) || (o->processes && !descriptors_suffice("run", &worker)))
         return false;
+    threads_use_t threads = {.actors = 4 + own.scheduler + own.workers, .processes = (unsigned)o->processes};
+    if (p->python_block_count && verb != VERB_SUBMIT)
+        threads.hosts = o->processes ? (unsigned)o->processes : own.workers;
+    if ((threads.processes || threads.hosts) && !threads_suffice("run", &threads)) return false;
     if (verb == VERB_SUBMIT) return true; /* requests are made elsewhere */
     o->requests_max = descriptors_requests(o->processes ? &worker : &own, descriptors_free());
     uint64_t all = (uint64_t)o->requests_max * (o->processes ? o->processes : 1);
@@ -259,6 +264,7 @@ static int check_and_run(verb_t verb, run_options_t *o, int *metrics_fd) {
                        .first_row = o->row,
                        .target_latency_ms = o->target_latency_ms,
                        .priority = o->priority,
+                       .drain_ms = o->drain_s * 1000,
                        .limits = o->limits};
     bool fine = p && columns_are_fine(o, p, &yaml), room = fine && cut_concurrency(verb, o, p);
     if (fine && !room) code = EXIT_RUNTIME;
@@ -337,6 +343,7 @@ static void choose_row(run_options_t *o) {
     o->max_concurrent = 1;
     o->job.row.trace = true;
     o->no_progress = o->common.quiet = true;
+    o->drain_s = 0; /* nothing of a test-run is kept, so nothing is worth waiting for */
 }
 
 static int show(const char *path, const run_options_t *o, int code) {
@@ -367,10 +374,14 @@ int test_run_main(void *options) {
     snprintf(path, sizeof path, "%s/row.jsonl", folder);
     snprintf(identity, sizeof identity, "%s.sdg", path);
     o->output = path;
+    ending_remove(path);
+    ending_remove(identity);
+    ending_remove(folder);
     int code = init_and_run(VERB_TEST_RUN, o);
     code = code == EXIT_ALL_FINE || code == EXIT_ROWS_FAILED ? show(path, o, code) : code;
     unlink(path);
     unlink(identity);
     rmdir(folder);
+    if (code == EXIT_STOPPED) fprintf(stderr, "sdg test-run: stopped on request\n");
     return code;
 }

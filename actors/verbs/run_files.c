@@ -112,11 +112,11 @@ static bool visit_nothing(void *context, const journal_key_t *key, const char *a
 
 /* --overwrite deletes the journal beside the output: it must be one. */
 static int check_journal(const run_options_t *o, err_t *err) {
-    uint64_t torn;
+    journal_lost_t lost;
     char *path = xasprintf("%s.journal", o->output);
     int rc = SDG_OK;
     if (o->overwrite && access(path, F_OK) == 0 &&
-        journal_read(path, visit_nothing, NULL, &torn, NULL) == SDG_EINVAL)
+        journal_read(path, visit_nothing, NULL, &lost, NULL) == SDG_EINVAL)
         rc = err_set(err, SDG_EINVAL,
                      "%s is no call journal of sdg, and --overwrite would delete it: move it away, or name "
                      "another file with --output",

@@ -2,12 +2,17 @@
 #include "actors/verbs/run_report.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "actors/verbs/command_line.h"
 #include "actors/verbs/run_files.h"
+#include "core/base/safe_open.h"
+#include "core/base/secrets.h"
+#include "core/data/files.h"
 #include "core/llm/endpoint.h"
 
 static const char MARK[] = "<!doctype html>\n<html lang=\"en\">\n<!-- SDG Nexus -->";
@@ -36,7 +41,8 @@ static void hide_variables(char *text, value_t env) {
     }
 }
 
-/* The text of the file with "***" for keys, values of headers and of Python's variables. */
+/* The text of the file with "*" for keys, passwords of addresses, values of headers and of Python's
+ * variables. */
 static char *shown_pipeline(const pipeline_t *p, const buf_t *yaml) {
     char *text = xstrndup(yaml->data, yaml->len);
     for (size_t i = 0; i < p->model_count; i++) {
@@ -50,6 +56,7 @@ static char *shown_pipeline(const pipeline_t *p, const buf_t *yaml) {
     for (size_t i = 0; i < p->py_env_count; i++) {
         hide_variables(text, p->py_envs[i].env);
     }
+    secrets_hide(text, strlen(text));
     return text;
 }
 
@@ -58,11 +65,11 @@ static char *shown_pipeline(const pipeline_t *p, const buf_t *yaml) {
 /* A file that is at the place of the report, and is none, is not ours to replace. */
 static int check_place(const char *path, err_t *err) {
     char begin[sizeof MARK] = "";
-    FILE *file = fopen(path, "re");
-    if (!file && errno == ENOENT) return SDG_OK;
-    if (!file) return err_set(err, SDG_EIO, "cannot read %s: %s", path, strerror(errno));
-    size_t len = fread(begin, 1, sizeof MARK - 1, file);
-    fclose(file);
+    int fd = safe_open_ordinary(path, O_RDONLY, 0);
+    if (fd < 0 && errno == ENOENT) return SDG_OK;
+    if (fd < 0) return err_set(err, SDG_EIO, "cannot read %s: %s", path, safe_open_why(errno));
+    ssize_t len = file_read(fd, begin, sizeof MARK - 1);
+    close(fd);
     if (len == 0 || strcmp(begin, MARK) == 0) return SDG_OK;
     return err_set(err, SDG_EMISMATCH,
                    "%s is there and is no report of sdg: move it away, or leave out --report", path);

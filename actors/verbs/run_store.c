@@ -52,10 +52,24 @@ static journal_row_t row_of(void *writer, uint64_t row) {
     return rangeset_has(writer_finished(writer), row) ? JOURNAL_ROW_FINISHED : JOURNAL_ROW_OPEN;
 }
 
+/* What damage costs: the calls whose answers are gone, but for those of rows that are finished. */
+static void say_lost(const journal_found_t *found, const char *path) {
+    const journal_lost_t *lost = &found->lost;
+    uint64_t again = lost->records - found->lost_finished;
+    if (lost->torn_bytes)
+        log_warn("run", "%s ended in the middle of a record: %" PRIu64 " %s cut", path, lost->torn_bytes,
+                 words_choose(lost->torn_bytes, "byte", "bytes"));
+    if (lost->records)
+        log_warn("run",
+                 "%s is damaged: %" PRIu64 " %s (%" PRIu64 " %s) cannot be read, %" PRIu64
+                 " others can; at most %" PRIu64 " LLM %s made and paid again. Is the disk sound?",
+                 path, lost->records, words_choose(lost->records, "record", "records"), lost->bytes,
+                 words_choose(lost->bytes, "byte", "bytes"), found->records, again,
+                 words_choose(again, "call is", "calls are"));
+}
+
 static void say_found(const journal_found_t *found, const char *path) {
-    if (found->torn_bytes)
-        log_warn("run", "%s ended in the middle of a record: %" PRIu64 " %s cut", path, found->torn_bytes,
-                 words_choose(found->torn_bytes, "byte", "bytes"));
+    say_lost(found, path);
     if (found->calls)
         log_info("run",
                  "%" PRIu64 " LLM %s of %" PRIu64 " unfinished %s in the journal and %s not made again",

@@ -15,6 +15,7 @@
 #include "actors/verbs/options.h"
 #include "core/base/json.h"
 #include "core/base/rng.h"
+#include "core/base/secrets.h"
 #include "core/base/words.h"
 
 enum {
@@ -303,7 +304,11 @@ static int fetch(CURL *curl, const char *url, buf_t *body, bool *gone, err_t *er
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     buf_free(&address);
     *gone = rc == CURLE_COULDNT_CONNECT || rc == CURLE_RECV_ERROR || rc == CURLE_GOT_NOTHING;
-    if (rc != CURLE_OK) return err_set(err, SDG_EIO, "no answer from %s: %s", url, curl_easy_strerror(rc));
+    if (rc != CURLE_OK) {
+        err_set(err, SDG_EIO, "no answer from %s: %s", url, curl_easy_strerror(rc));
+        secrets_hide(err->text, strlen(err->text));
+        return err->code;
+    }
     return status == 200
                ? SDG_OK
                : err_set(err, SDG_EIO, "%s answered with HTTP %ld: is it the address of --metrics-listen?",

@@ -239,8 +239,9 @@ static void start_drain(worker_t *w, uint64_t deadline_ms, uint64_t now) {
     if (w->draining) return;
     w->draining = true;
     w->drain_deadline_ns = now + deadline_ms * MILLISECOND;
-    log_info("worker", "%s: draining: %" PRIu64 " %s open", w->name, worker_rows_open(w),
-             words_choose(worker_rows_open(w), "row", "rows"));
+    log_info("worker", "%s: draining: %" PRIu64 " %s open, for at most %" PRIu64 " s (--drain-timeout)",
+             w->name, worker_rows_open(w), words_choose(worker_rows_open(w), "row", "rows"),
+             deadline_ms / 1000);
     say_credit(w);
     for (worker_job_t *job = worker_next_job(w, NULL); job; job = worker_next_job(w, job)) {
         worker_return_waiting(w, job);
@@ -283,14 +284,19 @@ static void on_sync(worker_t *w, const message_t *m, uint64_t now) {
 static void check_drained(worker_t *w, uint64_t now) {
     if (!w->draining || w->actor.ended) return;
     worker_return_stuck(w, NULL, now);
-    bool empty = worker_rows_open(w) == 0;
-    if (!empty && now < w->drain_deadline_ns) return;
+    uint64_t open = worker_rows_open(w);
+    if (open && now < w->drain_deadline_ns) return;
+    if (open)
+        log_warn("worker", "%s: the time of --drain-timeout is over: %" PRIu64 " %s %s back", w->name, open,
+                 words_choose(open, "row", "rows"), words_choose(open, "goes", "go"));
+    else
+        log_info("worker", "%s: drained", w->name);
     if (w->args.report_rss) say_totals(w);
-    message_t drained = {.type = MESSAGE_DRAINED, .DRAINED = {.rows_open = worker_rows_open(w)}};
+    message_t drained = {.type = MESSAGE_DRAINED, .DRAINED = {.rows_open = open}};
     message_t bye = {.type = MESSAGE_BYE, .BYE = {.reason = slice_of("drained")}};
     say(w, &drained);
     say(w, &bye);
-    actor_finish(&w->actor, EXIT_ALL_FINE);
+    actor_finish(&w->actor, open ? EXIT_STOPPED : EXIT_ALL_FINE);
 }
 
 /* Rows of a job that stops may get stuck after JOB_DROP has come. */

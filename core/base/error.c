@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/ending.h"
+
 static const char CUT_MARK[] = "...";
 
 /* Ends a text that was cut at `size - 1` bytes with the mark, before a character that would be split. */
@@ -48,12 +50,10 @@ int err_prefix(err_t *err, const char *fmt, ...) {
     return err_set(err, err->code, "%s: %s", prefix, err->text);
 }
 
-static void out_of_memory(size_t size) {
-    fprintf(
-        stderr,
-        "sdg: out of memory (asked for %zu bytes): lower the concurrency or give the process more memory\n",
-        size);
-    abort();
+static _Noreturn void out_of_memory(size_t size) {
+    char what[64];
+    snprintf(what, sizeof what, "no memory for %zu bytes", size);
+    ending_short(what);
 }
 
 void *xmalloc(size_t size) {
@@ -77,9 +77,9 @@ void *xrealloc(void *old, size_t size) {
 char *xstrdup(const char *text) { return xstrndup(text, strlen(text)); }
 
 char *xstrndup(const char *text, size_t n) {
-    size_t len = strnlen(text, n);
+    size_t len = n ? strnlen(text, n) : 0; /* nothing may be NULL */
     char *copy = xmalloc(len + 1);
-    memcpy(copy, text, len);
+    if (len) memcpy(copy, text, len);
     copy[len] = '\0';
     return copy;
 }

@@ -93,7 +93,9 @@ void hist_from_numbers(hist_t *h, const uint64_t *numbers, size_t count) {
     h->max_us = numbers[1];
     for (size_t i = 2; i + 1 < count; i += 2) {
         if (numbers[i] >= HIST_BUCKETS) continue;
-        h->bucket[numbers[i]] = (uint32_t)numbers[i + 1];
-        h->count += h->bucket[numbers[i]];
+        uint32_t *bucket = &h->bucket[numbers[i]];
+        h->count -= *bucket;
+        *bucket = (uint32_t)numbers[i + 1];
+        h->count += *bucket;
     }
 }

@@ -30,6 +30,7 @@ uint64_t hist_count_below(const hist_t *h, uint32_t power);
 /* As a list of numbers (messages): sum, max, then (bucket, count) for each bucket in use. */
 enum { HIST_NUMBERS_MAX = 2 + 2 * HIST_BUCKETS };
 size_t hist_to_numbers(const hist_t *h, uint64_t numbers[HIST_NUMBERS_MAX]); /* how many */
-void hist_from_numbers(hist_t *h, const uint64_t *numbers, size_t count);    /* unknown buckets are dropped */
+/* Any numbers: unknown buckets are dropped, and a bucket that comes twice has its last count. */
+void hist_from_numbers(hist_t *h, const uint64_t *numbers, size_t count);
 
 #endif

@@ -25,8 +25,9 @@ bool idmap_add(idmap_t *map, uint64_t id, void *value);
 void *idmap_remove(idmap_t *map, uint64_t id); /* what was there, or NULL */
 
 /* Each entry, as an idmap_slot_t *, in no order. Nothing may be added or removed meanwhile. */
-#define IDMAP_EACH(map, slot)                                                                            \
-    for (idmap_slot_t *slot = (map)->slots, *slot##_end = slot + (map)->cap; slot != slot##_end; slot++) \
+#define IDMAP_EACH(map, slot)                                                              \
+    for (idmap_slot_t *slot = (map)->slots, *slot##_end = slot ? slot + (map)->cap : NULL; \
+         slot != slot##_end; slot++)                                                       \
         if (slot->value)
 
 #endif

@@ -3,6 +3,7 @@
 #define SDG_BASE_LIMITS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* bytes of one string: far above any prompt, far below the 4 GiB that str_t.len can count; more is
  * asserted */
@@ -48,6 +49,27 @@
 
 /* bytes of a host name, NUL included: DNS has at most 253 */
 #define HOST_BYTES_MAX 256
+
+/* seconds that the actors of a process may take to end once a signal has asked for the end: what they write
+ * then is small, and a supervisor loses its patience after a minute and a half */
+#define SIGNALS_END_S 30
+
+/* ns; a SIGHUP so soon after another is the same: a terminal that goes sends it, and the shell on it, too */
+#define SIGNALS_HANGUP_NS (UINT64_C(1000000000))
+
+/* files and folders that are removed when a process ends at once: the sockets of a run, or what a test-run
+ * shows; others stay where they are */
+#define ENDING_PATHS_MAX 8
+
+/* bytes that must be there for an abort not to be a shortage: jemalloc asks for 2 MiB at a time and more, a
+ * thread for its stack */
+#define ENDING_PROBE_BYTES ((size_t)16 << 20)
+
+/* stack of the handler of faults: it calls nothing of weight */
+#define ENDING_STACK_BYTES 65536
+
+/* bytes of the path of one of them, NUL included: they are below /tmp */
+#define ENDING_PATH_BYTES 128
 
 /* bytes of the last error of an endpoint that are shown on a screen, with its end */
 #define LLM_TROUBLE_TEXT_MAX 256

@@ -8,6 +8,7 @@
 #include "core/base/log.h"
 
 #include "core/base/buf.h"
+#include "core/base/secrets.h"
 
 #include <pthread.h>
 #include <stdarg.h>
@@ -83,6 +84,7 @@ void log_write(log_level_t level, const char *who, const char *fmt, ...) {
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
+    secrets_hide(text, strlen(text));
     buf_t line;
     buf_init(&line, LINE_MAX_BYTES);
     add_time(&line);

@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* bytes asked of one read(2): larger ones save nothing measurable */
 #define DATA_READ_BYTES ((size_t)256 << 10)
@@ -19,6 +20,10 @@
 
 /* bytes of buffered output at most: a larger wish is cut to this, it would only cost memory */
 #define WRITE_FLUSH_BYTES_MAX ((size_t)64 << 20)
+
+/* bytes of an output that stops in its first member: twice what one write of a run leaves; a larger one was
+ * packed by somebody and is refused, a smaller one begins anew */
+#define TORN_FIRST_BYTES_MAX ((off_t)(2 * WRITE_FLUSH_BYTES))
 
 /* text worth a gzip member or zstd frame of its own: less than this compresses badly */
 #define WRITE_MEMBER_BYTES_MIN ((size_t)64 << 10)

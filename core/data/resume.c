@@ -1,8 +1,8 @@
 /* resume.c - see resume.h.
  *
- * In a gzip or zstd output a torn member of ours was never acknowledged, so it is cut off. But when it is the
- * first member, somebody compressed the output as a whole and part of it is missing: then its whole lines are
- * kept, by a rewrite.
+ * In a gzip or zstd output a torn member of ours was never acknowledged, so it is cut off. Its text is not
+ * used, because the checksum that would vouch for it is missing. A large file that stops in its first member
+ * was compressed by somebody as a whole: it is refused, with the command that saves what can be read.
  */
 #include "core/data/resume.h"
 
@@ -10,9 +10,11 @@
 #include "core/base/grow.h"
 #include "core/base/log.h"
 #include "core/base/result_line.h"
+#include "core/base/safe_open.h"
 #include "core/data/files.h"
 #include "core/data/limits.h"
 #include "core/data/lines.h"
+#include "core/data/members.h"
 #include "core/data/sink.h"
 
 #include <assert.h>
@@ -218,13 +220,14 @@ static void choose_repair(const output_scan_t *scan, const stream_t *stream, boo
         found->repair = found->keep_bytes < size ? REPAIR_CUT : REPAIR_NONE;
 }
 
-static int damaged(const stream_t *stream, const char *path, err_t *err) {
+static int damaged(uint64_t whole_bytes, const char *path, err_t *err) {
     char why[ERR_TEXT_MAX];
     snprintf(why, sizeof why, "%s", err->text);
-    return err_set(
-        err, err->code,
-        "%.300s; nothing was changed: `truncate -s %llu %s` keeps what is whole, --overwrite starts anew",
-        why, (unsigned long long)stream_member_end(stream), path);
+    return err_set(err, err->code,
+                   "%.300s; nothing was changed: `truncate -s %llu %s` keeps what is whole before it, "
+                   "--overwrite starts "
+                   "anew",
+                   why, (unsigned long long)whole_bytes, path);
 }
 
 void resume_free(resume_t *found) {
@@ -260,10 +263,9 @@ static stream_t *open_again(const scanned_file_t *file, err_t *err) {
     return stream;
 }
 
-/* One scan. *torn_at: where a torn member begins behind whole ones, when rows of it were counted; else 0. On
- * failure nothing is to be freed. */
+/* One scan. On failure nothing is to be freed. */
 static int scan_once(const scanned_file_t *file, const resume_how_t *how, const verdicts_t *verdicts,
-                     output_scan_t *scan, resume_t *found, uint64_t *torn_at, err_t *err) {
+                     output_scan_t *scan, resume_t *found, err_t *err) {
     static const line_blocks_t nothing;
     struct stat st;
     stream_t *stream = open_again(file, err);
@@ -278,12 +280,10 @@ static int scan_once(const scanned_file_t *file, const resume_how_t *how, const 
                             .retried = rangeset_new(),
                             .check = line_check_new(how->known ? how->known : &nothing)};
     int rc = scan_lines(scan, stream, err);
-    if (rc == SDG_EPARSE) rc = damaged(stream, file->path, err);
+    if (rc == SDG_EPARSE) rc = damaged(stream_member_end(stream), file->path, err);
     if (rc == 0 && fstat(file->fd, &st) != 0)
         rc = err_set(err, SDG_EIO, "%s: cannot be read: %s", file->path, strerror(errno));
     if (rc == 0) choose_repair(scan, stream, file->coding == STREAM_PLAIN, (uint64_t)st.st_size);
-    bool counted = stream_torn(stream) && found->keep_text != stream_member_text_end(stream);
-    *torn_at = counted ? stream_member_end(stream) : 0;
     stream_close(&stream);
     if (rc < 0) {
         resume_free(found);
@@ -463,16 +463,15 @@ static void say_rejected(output_scan_t *scan) {
 }
 
 /* Scans until each line is judged. */
-static int scan_file(const scanned_file_t *file, const resume_how_t *how, resume_t *found, uint64_t *torn_at,
-                     err_t *err) {
+static int scan_file(const scanned_file_t *file, const resume_how_t *how, resume_t *found, err_t *err) {
     output_scan_t scan;
     verdicts_t verdicts = {0};
-    int rc = scan_once(file, how, &verdicts, &scan, found, torn_at, err);
-    if (rc == 0 && *torn_at == 0 && needs_judgement(&scan)) {
+    int rc = scan_once(file, how, &verdicts, &scan, found, err);
+    if (rc == 0 && needs_judgement(&scan)) {
         rc = judge(file, &scan, &verdicts, err);
         resume_free(found);
         scan_free(&scan);
-        if (rc == 0) rc = scan_once(file, how, &verdicts, &scan, found, torn_at, err);
+        if (rc == 0) rc = scan_once(file, how, &verdicts, &scan, found, err);
     }
     if (rc == 0) {
         say_rejected(&scan);
@@ -483,19 +482,34 @@ static int scan_file(const scanned_file_t *file, const resume_how_t *how, resume
     return rc;
 }
 
-/* Rows of a torn member that follows whole ones must not count: then a second scan ends before that
- * member. */
+/* A file without a whole member, of which nothing can be believed: it goes if it is ours and no larger than
+ * what one write of a run may have left. */
+static int check_torn_first(const scanned_file_t *file, const resume_how_t *how, err_t *err) {
+    struct stat st;
+    resume_t found;
+    int rc = scan_file(file, how, &found, err);
+    if (rc < 0) return rc;
+    resume_free(&found);
+    if (fstat(file->fd, &st) == 0 && st.st_size <= TORN_FIRST_BYTES_MAX) return 0;
+    return err_set(
+        err, SDG_EPARSE,
+        "%s: stops inside its first %s, so that nothing in it can be checked; nothing was changed: "
+        "`%s %s > NEW.jsonl` gives what can be read, --overwrite starts anew",
+        file->path, file->coding == STREAM_GZIP ? "gzip member" : "zstd frame",
+        file->coding == STREAM_GZIP ? "gzip -dc" : "zstd -dc", file->path);
+}
+
+/* Of a packed file only text is scanned whose member was found whole by a first pass. */
 int resume_scan(int fd, const char *path, stream_coding_t coding, const resume_how_t *how, resume_t *found,
                 err_t *err) {
     scanned_file_t file = {.fd = fd, .path = path, .coding = coding, .limit = UINT64_MAX};
-    uint64_t torn_at;
+    members_t members = {.whole_bytes = UINT64_MAX};
     err_t why = {0};
-    int rc = scan_file(&file, how, found, &torn_at, &why);
-    if (rc == 0 && torn_at > 0) {
-        resume_free(found);
-        file.limit = torn_at;
-        rc = scan_file(&file, how, found, &torn_at, &why);
-    }
+    int rc = coding == STREAM_PLAIN ? 0 : members_check(fd, path, coding, &members, &why);
+    if (rc == SDG_EPARSE) rc = damaged(members.whole_bytes, path, &why);
+    if (rc == 0 && members.torn && members.whole_bytes == 0) rc = check_torn_first(&file, how, &why);
+    if (members.torn) file.limit = members.whole_bytes;
+    if (rc == 0) rc = scan_file(&file, how, found, &why);
     if (rc < 0 && err) *err = why;
     return rc;
 }
@@ -555,27 +569,18 @@ static int no_repair(const char *path, err_t *err) {
                    "%s: cannot be brought in order for resuming: %s", path, strerror(errno));
 }
 
-/* Opens X.rejected to append to it. A new file has the mode of the output; what is no plain file, or a
+/* Opens X.rejected to append to it. A new file has the mode of the output. What is no ordinary file, or a
  * symbolic link, is refused. */
 static int open_rejected(const char *path, mode_t mode, err_t *err) {
     char *name = xasprintf("%s.rejected", path);
     struct stat st;
-    int fd = open(name, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    bool made = fd >= 0;
-    if (!made && errno == EEXIST) fd = open(name, O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    int fd = safe_open_ordinary(name, O_WRONLY | O_APPEND | O_CREAT, 0600);
     if (fd < 0)
         err_set(err, file_no_space(errno) ? SDG_ENOSPACE : SDG_EIO,
-                "%s: cannot be opened for the lines of %s that are no results: %s; nothing was changed", name,
-                path, errno == ELOOP ? "it is a symbolic link" : strerror(errno));
-    if (fd >= 0 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))) {
-        err_set(err, SDG_EIO,
-                "%s is no plain file, so lines of %s that are no results cannot be kept there: nothing "
-                "was changed",
-                name, path);
-        close(fd);
-        fd = -1;
-    }
-    if (fd >= 0 && made) (void)fchmod(fd, mode & 0777);
+                "%s: cannot be opened for lines of %s that are no results: %s; nothing was changed", name,
+                path, safe_open_why(errno));
+    else if (fstat(fd, &st) == 0 && st.st_size == 0)
+        (void)fchmod(fd, mode & 0777);
     free(name);
     return fd >= 0 ? fd : err->code;
 }
@@ -679,7 +684,7 @@ static int rewrite(int *fd, const char *given_path, stream_coding_t coding, bool
     char *path = realpath(given_path, NULL); /* a symbolic link stays one */
     if (!path) return no_repair(given_path, err);
     char *fresh_path = xasprintf("%s.rewrite", path);
-    int fresh = open(fresh_path, O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+    int fresh = safe_open_fresh(fresh_path, O_RDWR | O_APPEND, 0600);
     int rc = fresh < 0 ? no_repair(path, err) : fill_and_rename(&r, fresh, path, fresh_path, coding, err);
     if (rc == 0) {
         close(*fd);

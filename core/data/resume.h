@@ -24,7 +24,7 @@ typedef enum resume_repair {
     REPAIR_NONE,
     REPAIR_CUT,         /* what follows keep_bytes goes */
     REPAIR_ADD_NEWLINE, /* the last row lacks only its newline */
-    REPAIR_REWRITE,     /* some lines go, or whole lines stand in a torn member: the file is written anew */
+    REPAIR_REWRITE, /* some lines go, or a newline is to be added to packed text: the file is written anew */
 } resume_repair_t;
 
 /* What to look for. */

@@ -4,6 +4,7 @@
 #include "core/base/buf.h"
 #include "core/base/json.h"
 #include "core/base/log.h"
+#include "core/base/safe_open.h"
 #include "core/data/files.h"
 #include "core/data/limits.h"
 #include "core/data/lines.h"
@@ -58,9 +59,9 @@ static line_check_result_t verify_line(const char *line, size_t len, size_t *bef
  * negative: failed. */
 typedef bool visit_line_fn(void *context, const text_line_t *line);
 static int read_lines(const char *path, visit_line_fn *visit, void *context, err_t *err) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = safe_open_ordinary(path, O_RDONLY, 0);
     if (fd < 0 && errno == ENOENT) return 0;
-    if (fd < 0) return err_set(err, SDG_EIO, "%s: cannot be read: %s", path, strerror(errno));
+    if (fd < 0) return err_set(err, SDG_EIO, "%s: cannot be read: %s", path, safe_open_why(errno));
     stream_t *stream = stream_from_fd(fd, path, STREAM_PLAIN);
     lines_t *lines = lines_new(stream, RUN_LINE_BYTES_MAX);
     text_line_t line = {0};
@@ -254,7 +255,7 @@ static void add_field(buf_t *out, const char *key, const char *text) {
 static int replace_file(const char *path, const buf_t *text) {
     char *fresh = xasprintf("%s.new", path);
     size_t written;
-    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    int fd = safe_open_fresh(fresh, O_WRONLY, 0666);
     int rc = fd < 0 ? -1 : file_write_all(fd, text->data, text->len, &written);
     int error = errno;
     if (fd >= 0) close(fd);
@@ -291,7 +292,7 @@ void run_file_close(run_file_t **file) {
 
 /* Does the file hold just this text? */
 static bool holds(const char *path, const buf_t *text) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = safe_open_ordinary(path, O_RDONLY, 0);
     char block[4096];
     size_t at = 0;
     ssize_t n = -1;
@@ -307,7 +308,7 @@ static int put_file(run_file_t *f, const buf_t *text) {
     if (f->fd >= 0) close(f->fd);
     f->fd = -1;
     if (!holds(f->path, text) && replace_file(f->path, text) != 0) return -1;
-    f->fd = open(f->path, O_RDWR | O_APPEND | O_CLOEXEC);
+    f->fd = safe_open_ordinary(f->path, O_RDWR | O_APPEND, 0);
     f->size = (off_t)text->len;
     return f->fd >= 0 ? 0 : -1;
 }
@@ -329,7 +330,7 @@ int run_file_write(run_file_t *f, const line_blocks_t *blocks, err_t *err) {
 /* Opens the file that is there. -1: there is none, or it cannot be written. */
 static int open_there(const char *output, char **path) {
     *path = run_file_path(output);
-    return open(*path, O_RDWR | O_APPEND | O_CLOEXEC);
+    return safe_open_ordinary(*path, O_RDWR | O_APPEND, 0);
 }
 
 int run_file_begin_rewrite(const char *output, err_t *err) {

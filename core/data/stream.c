@@ -175,9 +175,12 @@ static int fail_damaged(stream_t *s, const char *coding, const char *why) {
             "%s is not %s data, although its name says so: was it unpacked already? Give it a name "
             "without the last ending",
             s->name, coding);
-    return err_set(&s->failure, SDG_EPARSE,
-                   "%s: damaged %s data near byte %llu (%s); the text before it was read", s->name, coding,
-                   (unsigned long long)(s->bytes_read - (s->in_len - s->in_at)), why);
+    return err_set(
+        &s->failure, SDG_EPARSE,
+        "%s: damaged %s data near byte %llu (%s); the text before it was read, unchecked from byte %llu of "
+        "the file on",
+        s->name, coding, (unsigned long long)(s->bytes_read - (s->in_len - s->in_at)), why,
+        (unsigned long long)s->member_end);
 }
 
 static int fail_torn(stream_t *s, const char *coding) {

@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "core/base/limits.h"
+#include "core/base/secrets.h"
 #include "core/base/text.h"
 #include "core/llm/limits.h"
 
@@ -105,9 +106,11 @@ void endpoint_url_shown(const char *url, buf_t *out) {
     address_t a = address_take_apart(url);
     const char *user = memrchr(a.authority, '@', a.authority_len);
     const char *from = user ? user + 1 : a.authority;
+    size_t start = out->len;
     buf_add(out, a.scheme, a.scheme_len);
     buf_add(out, from, (size_t)(a.query - from));
     query_show(a.query, a.query_len, out);
+    if (out->len > start) secrets_hide(out->data + start, out->len - start); /* of an address that is wrong */
 }
 
 /* ---- addresses in their usual spelling */

@@ -63,4 +63,8 @@
    hold it up for minutes, and cost nothing to make again */
 #define LLM_SILENT_MS 5000
 
+/* the largest number that is believed of a server's load: so many requests or shares of a cache are a
+   mistake, and sums of it stay finite */
+#define SERVER_NUMBER_MAX 1e15
+
 #endif

@@ -6,16 +6,17 @@
  */
 #include "core/python/pyhost.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <signal.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/base/clock.h"
 #include "core/python/limits.h"
 #include "host_py.h"
 
@@ -33,19 +34,12 @@ static const char BOOT[] = "import sys\n"
                            "'sdg_socket': s, 'sdg_here': here})\n";
 
 /* The source of host.py is sent by the first pyhost_write. */
-py_host_t *pyhost_start(const char *program, char **environment, const char *work_dir, bool jail,
-                        bool network, uint64_t memory_bytes_max, err_t *err) {
-    char *argv[] = {(char *)program, "-X", "utf8", "-c", (char *)BOOT, "sdg-python-host", NULL};
-    const py_spawn_t spawn = {.program = program,
-                              .argv = argv,
-                              .envp = environment,
-                              .work_dir = work_dir,
-                              .jail = jail,
-                              .network = network,
-                              .memory_bytes_max = memory_bytes_max};
+py_host_t *pyhost_start(py_spawner_t *spawner, py_spawn_t how, bool *shortage, err_t *err) {
+    char *argv[] = {(char *)how.program, "-X", "utf8", "-c", (char *)BOOT, "sdg-python-host", NULL};
+    how.argv = argv;
     py_host_t *host = xcalloc(1, sizeof *host);
     py_tasks_init(&host->tasks);
-    if (py_spawn(&spawn, &host->child, err) != 0) {
+    if (py_spawn(spawner, &how, &host->child, shortage, err) != 0) {
         free(host);
         return NULL;
     }
@@ -64,23 +58,36 @@ static void close_fd(int *fd) {
     *fd = -1;
 }
 
+/* Until the other end of its status socket is closed, which is the end of all that it started. */
+static void wait_gone(py_host_t *h) {
+    uint64_t deadline = clock_now_ns() + PY_KILL_MS * MILLISECOND, now;
+    while (py_child_report(&h->child).kind != PY_REPORT_LOST) {
+        struct pollfd p = {.fd = h->child.status_fd, .events = POLLIN};
+        if ((now = clock_now_ns()) >= deadline) {
+            py_child_kill_keeper(&h->child);
+            return;
+        }
+        poll(&p, 1, (int)((deadline - now) / MILLISECOND) + 1);
+    }
+}
+
 /* The wait is short: the process was killed. */
 void pyhost_destroy(py_host_t **host) {
     py_host_t *h = *host;
     if (!h) return;
     *host = NULL;
-    if (h->child.pid > 0) {
+    if (!h->gone) {
         pyhost_kill(h);
-        while (waitpid(h->child.pid, NULL, 0) < 0 && errno == EINTR) {
-        }
+        wait_gone(h);
     }
+    close_fd(&h->child.status_fd);
     close_fd(&h->child.frame_fd);
     close_fd(&h->child.log_fd);
-    close_fd(&h->child.pid_fd);
     buf_free(&h->in);
     buf_free(&h->out);
     buf_free(&h->log);
     value_free(h->consts);
+    py_asks_clear(&h->asks);
     free(h->knows);
     free(h);
 }
@@ -191,30 +198,49 @@ bool pyhost_log_line(py_host_t *host, bool all, char *line, size_t size) {
 
 /* ---- the end ---- */
 
+void pyhost_hang_up(py_host_t *host) { close_fd(&host->child.frame_fd); }
+
 void pyhost_kill(py_host_t *host) {
-    assert(host->child.pid > 0);
-    kill(-host->child.pid, SIGKILL);
-    kill(host->child.pid, SIGKILL); /* user code may have left the group */
+    host->killed = true;
+    py_child_kill(&host->child);
     close_fd(&host->child.frame_fd);
 }
 
-/* WNOWAIT first: as long as the process is not waited for, its group's number cannot be somebody else's. */
-bool pyhost_reap(py_host_t *host, char *how, size_t size) {
-    siginfo_t info = {0};
-    int rc = waitid(P_PID, (id_t)host->child.pid, &info, WEXITED | WNOHANG | WNOWAIT);
-    if (rc != 0 && errno == ECHILD) { /* somebody else in this process has waited for it: it is gone */
-        host->child.pid = -1;
-        snprintf(how, size, "has ended");
-        return true;
+/* Does a process get this signal by what its own code does? */
+static bool is_own_fault(int signal) {
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS, SIGTRAP, SIGXCPU, SIGXFSZ};
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+        if (signal == faults[i]) return true;
+    return false;
+}
+
+/* True: killed from outside. */
+static bool say_end(const py_report_t *r, char *how, size_t size) {
+    if (WIFEXITED(r->status)) {
+        snprintf(how, size, "exited with status %d", WEXITSTATUS(r->status));
+        return false;
     }
-    if (rc != 0 || info.si_pid == 0) return false;
-    kill(-host->child.pid, SIGKILL); /* what it has started; its number is ours until waitpid below */
-    while (waitpid(host->child.pid, NULL, 0) < 0 && errno == EINTR) {
+    int signal = WTERMSIG(r->status);
+    const char *name = sigabbrev_np(signal);
+    snprintf(how, size, "was killed by signal %d (SIG%s; it had %llu MiB)", signal, name ? name : "?",
+             (unsigned long long)r->peak_kib >> 10);
+    return !is_own_fault(signal);
+}
+
+py_report_t pyhost_report(py_host_t *host, char *how, size_t size, bool *killed) {
+    py_report_t r = py_child_report(&host->child);
+    *killed = false;
+    if (r.kind == PY_REPORT_ENDED) {
+        host->peak_kib = r.peak_kib;
+        *killed = say_end(&r, how, size);
+    } else if (r.kind == PY_REPORT_FAILED) {
+        snprintf(how, size, "cannot be run (%s): %s", r.where, strerror(r.error));
+    } else if (r.kind == PY_REPORT_LOST) {
+        *killed = true;
+        snprintf(how, size, "has ended: the process that kept it was killed");
+    } else {
+        return r;
     }
-    host->child.pid = -1;
-    if (info.si_code == CLD_EXITED)
-        snprintf(how, size, "exited with status %d", info.si_status);
-    else
-        snprintf(how, size, "was killed by signal %d (%s)", info.si_status, strsignal(info.si_status));
-    return true;
+    host->gone = true;
+    return r;
 }

@@ -1,8 +1,8 @@
 /* pyhost.h - one Python process as the pool sees it: its bytes in and out, cut into frames, its log lines,
  * its end.
  *
- * Nothing here blocks, but for pyhost_destroy. A host knows frames but not what they say: the pool alone
- * writes the second half of the struct, which tells what the host is doing.
+ * Nothing here blocks, but for pyhost_destroy, and that not for long. A host knows frames but not what they
+ * say: the pool alone writes the second half of the struct, which tells what the host is doing.
  */
 #ifndef SDG_PYTHON_PYHOST_H
 #define SDG_PYTHON_PYHOST_H
@@ -14,6 +14,7 @@
 #include "core/base/buf.h"
 #include "core/base/error.h"
 #include "core/base/value.h"
+#include "core/python/pyasks.h"
 #include "core/python/pyspawn.h"
 #include "core/python/pytask.h"
 
@@ -33,6 +34,10 @@ typedef struct py_host {
     buf_t log; /* what it printed; log_at bytes of it are used */
     size_t log_at;
 
+    bool killed;       /* by us: its end is only waited for */
+    bool gone;         /* the process has ended, with all that it started */
+    uint64_t peak_kib; /* greatest memory of the process, known once it is gone */
+
     /* Written by the pool alone. */
     bool polls_out;        /* registered for writability */
     py_host_state_t state; /* changed only by set_state in pypool.c */
@@ -41,7 +46,7 @@ typedef struct py_host {
     bool installer;       /* creates a virtual environment instead of running calls */
     py_tasks_t tasks;     /* sent and unanswered; the first is running */
     uint64_t queued_us;   /* their expected time */
-    uint32_t ai_open;     /* questions of the running call that are not answered */
+    py_asks_t asks;       /* questions of the running call that are not answered */
     uint64_t deadline_ns; /* of the start or of the running call; UINT64_MAX: none */
     uint32_t stray_lines; /* printed since the last answer while no call ran */
     bool *knows;          /* by function number: its definition was sent */
@@ -52,9 +57,9 @@ typedef struct py_host {
     char last_line[200]; /* the last line of its log, which may say why it did not start */
 } py_host_t;
 
-/* Starts a process that will run host.py; its source is queued as the first frame. NULL on failure. */
-py_host_t *pyhost_start(const char *program, char **environment, const char *work_dir, bool jail,
-                        bool network, uint64_t memory_bytes_max, err_t *err);
+/* Orders a process that will run host.py; its source is queued as the first frame. argv of `how` is set here.
+ * NULL on failure; *shortage: for want of descriptors, memory or processes. */
+py_host_t *pyhost_start(py_spawner_t *spawner, py_spawn_t how, bool *shortage, err_t *err);
 void pyhost_destroy(py_host_t **host); /* kills a process that still lives, and waits for its end */
 
 /* Between begin and end the pool writes a frame into host->out. The end gives SDG_ELIMIT when the frame is
@@ -74,8 +79,11 @@ void pyhost_read_log(py_host_t *host);
 /* The next line that was printed; with `all` also one without a newline. False: there is no more. */
 bool pyhost_log_line(py_host_t *host, bool all, char *line, size_t size);
 
-void pyhost_kill(py_host_t *host); /* kills the whole process group and closes the socket */
-/* True: the process is gone, and `how` says "exited with status 9" or the like. */
-bool pyhost_reap(py_host_t *host, char *how, size_t size);
+void pyhost_hang_up(py_host_t *host); /* closes the socket */
+void pyhost_kill(py_host_t *host);    /* kills it with all that it started, and closes the socket */
+/* What is new of the process. PY_REPORT_ENDED, FAILED and LOST: it is gone, and `how` says "exited with
+ * status 9" or the like. *killed: by a signal from outside, as far as one can tell; none that its own code
+ * causes, such as SIGSEGV. */
+py_report_t pyhost_report(py_host_t *host, char *how, size_t size, bool *killed);
 
 #endif

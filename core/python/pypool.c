@@ -4,10 +4,10 @@
  *
  *     waiting (in its environment) -> sent (in a host's queue, of which the first one is running) -> finished
  *
- * A host answers in order. So when it dies, the first unanswered call is the one that did it, and fails; the
- * others had not started, and wait again. end_host is the one place where a host is killed. on_exit_of_host
- * is the one place where it is finished, once the kernel says that it is gone: only then do we know its exit
- * status.
+ * A host answers in order. So when it dies, the first unanswered call is the one that ran; it fails, or
+ * begins once more if somebody else killed the host. The others had not started, and wait again. end_host and
+ * kill_closed are the places where a host is killed. on_exit_of_host is the one place where it is finished,
+ * once the kernel says that it is gone: only then do we know its exit status.
  *
  * How many calls to send ahead: several hide the wake-ups of both sides, but a call behind a slow one waits
  * although it could run elsewhere. So a host gets as many as are expected to take PY_WINDOW_US together, by
@@ -30,6 +30,7 @@
 #include "core/base/grow.h"
 #include "core/base/json.h"
 #include "core/base/log.h"
+#include "core/base/rng.h"
 #include "core/base/text.h"
 #include "core/python/limits.h"
 #include "core/python/pyhost.h"
@@ -52,6 +53,12 @@ typedef struct pool_env {
     value_t variables;
     bool network;
     char *work_dir;
+    bool in_scratch;
+    py_files_t files;
+    py_limits_t limits;
+    char **folders; /* of the code of its functions, NULL at the end */
+    uint32_t folder_count;
+    uint64_t short_until_ns; /* the system was short of something: no host is started before */
     py_tasks_t waiting;
     uint32_t hosts;             /* starting or ready */
     uint32_t starting;          /* hosts that are starting */
@@ -64,6 +71,7 @@ typedef struct pool_function {
     char *definition; /* the "def" frame */
     size_t definition_len;
     bool v1;
+    bool may_ask;      /* ctx_access lets it use ctx.call_ai */
     uint32_t usual_us; /* slowest recent time of a call */
 } pool_function_t;
 
@@ -72,6 +80,7 @@ struct pypool {
     int epoll_fd;
     uint64_t now_ns; /* of the last drive */
     bool dirty;      /* the next drive has something to do, whatever the descriptors say */
+    py_spawner_t *spawner;
     json_parser_t *parser;
     json_repairs_t repairs; /* of the frame being handled */
     pool_env_t *envs;       /* PY_ENVS_MAX places: their queues do not move */
@@ -81,6 +90,8 @@ struct pypool {
     py_host_t **hosts; /* by slot, NULL: free */
     uint32_t slots, slots_max;
     uint64_t last_id;
+    rng_t rng;          /* of secrets */
+    size_t frame_len;   /* bytes of the frame being handled */
     uint32_t tasks;     /* open calls */
     py_event_t *events; /* ring of events that nobody has taken yet */
     size_t event_first, event_count, event_cap;
@@ -207,6 +218,18 @@ static void start_failed(pypool_t *p, pool_env_t *env, const char *reason) {
         fail_task(p, t, SDG_EIO, reason);
 }
 
+/* The system is short of descriptors, memory or processes. With other hosts the calls are left to them;
+ * without, the start is tried again, later each time. */
+static void start_is_short(pypool_t *p, pool_env_t *env, const char *reason) {
+    static uint64_t warned_ns;
+    if (log_due(&warned_ns, p->now_ns, PY_DROP_WARNING_NS))
+        log_warn("python", "%s; %u hosts go on", reason, env->hosts);
+    env->short_until_ns =
+        p->now_ns + (PY_SHORT_MS << (env->hosts ? PY_START_FAILURES_MAX : env->failures)) * MILLISECOND;
+    if (env->hosts == 0) start_failed(p, env, reason);
+    p->dirty = false;
+}
+
 static void env_fails(pypool_t *p, pool_env_t *env, const char *reason) {
     if (env->state == ENV_FAILED) return;
     env->state = ENV_FAILED;
@@ -216,8 +239,8 @@ static void env_fails(pypool_t *p, pool_env_t *env, const char *reason) {
 }
 
 /* True: a host with this jail may run user code of that environment. */
-static bool sandbox_is_enough(pypool_t *p, pool_env_t *env, py_jail_t jail) {
-    if (jail != PY_JAIL_NONE || env->network || p->options.sandbox == PY_SANDBOX_OFF) return true;
+static bool sandbox_is_enough(pypool_t *p, pool_env_t *env, const py_jail_t *jail) {
+    if (py_jail_closes_network(jail) || env->network || p->options.sandbox == PY_SANDBOX_OFF) return true;
     if (p->options.sandbox == PY_SANDBOX_REQUIRED) {
         env_fails(p, env,
                   "Python blocks need a sandbox (it is required), but this system allows neither namespaces "
@@ -231,7 +254,7 @@ static bool sandbox_is_enough(pypool_t *p, pool_env_t *env, py_jail_t jail) {
     return true;
 }
 
-/* Tells the host its process number, and what to install if it is an installer. */
+/* Tells the host what to install if it is an installer. */
 static void write_init(py_host_t *h, const pool_env_t *env) {
     value_t init = value_object(2), frame = value_object(1), prepare = value_null();
     if (h->installer) {
@@ -244,7 +267,6 @@ static void write_init(py_host_t *h, const pool_env_t *env) {
         object_set_text(&prepare, "stamp", value_text(env->stamp));
         object_set_text(&prepare, "stamp_file", value_text(PY_STAMP_FILE));
     }
-    object_set_text(&init, "pid", value_int(h->child.pid));
     object_set_text(&init, "prepare", prepare);
     object_set_text(&frame, "init", init);
     size_t begin = pyhost_frame_begin(h);
@@ -253,38 +275,56 @@ static void write_init(py_host_t *h, const pool_env_t *env) {
     value_free(frame);
 }
 
+/* Orders a host. NULL: that failed, which was noted. */
+static py_host_t *order_host(pypool_t *p, pool_env_t *env, bool installer) {
+    err_t err;
+    bool shortage;
+    char **environment = py_environ(env->in_venv ? env->venv : NULL, env->variables, installer);
+    char **folders = py_interp_folders(env->program, env->venv, (const char *const *)env->folders,
+                                       env->in_scratch ? NULL
+                                       : env->work_dir ? env->work_dir
+                                                       : ".");
+    const bool sandbox = p->options.sandbox != PY_SANDBOX_OFF && !installer;
+    const py_spawn_t how = {.program = env->program,
+                            .envp = environment,
+                            .work_dir = env->work_dir,
+                            .in_scratch = env->in_scratch,
+                            .folders = (const char *const *)folders,
+                            .sandbox = sandbox,
+                            .network = env->network || installer,
+                            .files = sandbox ? env->files : PY_FILES_ALL,
+                            .limits = installer ? (py_limits_t){0} : env->limits};
+    py_host_t *h = pyhost_start(p->spawner, how, &shortage, &err);
+    py_environ_free(environment);
+    py_environ_free(folders);
+    if (h) return h;
+    if (shortage)
+        start_is_short(p, env, err.text);
+    else
+        start_failed(p, env, err.text);
+    return NULL;
+}
+
 /* Starts a host for user code, or the installer of an environment that is being created. False: there is no
  * place, or it failed; then the reason was noted. */
 static bool start_host(pypool_t *p, uint32_t env_number) {
     pool_env_t *env = &p->envs[env_number];
     uint32_t slot;
-    if (!free_slot(p, &slot)) return false;
-    err_t err;
     bool installer = env->state == ENV_INSTALLING;
-    char **environment = py_environ(env->in_venv ? env->venv : NULL, env->variables, installer);
-    py_host_t *h = pyhost_start(env->program, environment, env->work_dir,
-                                p->options.sandbox != PY_SANDBOX_OFF && !installer, env->network || installer,
-                                installer ? 0 : p->options.memory_bytes_max, &err);
-    py_environ_free(environment);
-    if (!h) {
-        start_failed(p, env, err.text);
-        return false;
-    }
-    if (!installer && !sandbox_is_enough(p, env, h->child.jail)) {
-        pyhost_destroy(&h);
-        return false;
-    }
+    if (!free_slot(p, &slot)) return false;
+    py_host_t *h = order_host(p, env, installer);
+    if (!h) return false;
     h->env = env_number;
     h->slot = slot;
     h->installer = installer;
     p->hosts[slot] = h;
     h->state = HOST_GONE; /* so that set_state does not take it out of the counts */
-    set_state(p, h, HOST_STARTING, py_jail_name(h->child.jail));
+    set_state(p, h, HOST_STARTING, "ordered");
     h->deadline_ns = p->now_ns + (installer ? PY_INSTALL_MS_MAX : PY_START_MS_MAX) * MILLISECOND;
     write_init(h, env);
     watch(p, EPOLL_CTL_ADD, h->child.frame_fd, slot, SOURCE_FRAME, EPOLLIN);
     watch(p, EPOLL_CTL_ADD, h->child.log_fd, slot, SOURCE_LOG, EPOLLIN);
-    watch(p, EPOLL_CTL_ADD, h->child.pid_fd, slot, SOURCE_PROCESS, EPOLLIN);
+    watch(p, EPOLL_CTL_ADD, h->child.status_fd, slot, SOURCE_PROCESS, EPOLLIN);
     return true;
 }
 
@@ -313,18 +353,41 @@ static void fail_running(pypool_t *p, py_host_t *h, const char *reason) {
     fail_task(p, t, SDG_EIO, reason);
 }
 
-/* Kills a host. A `reason` fails its running call at once; with "" the call fails with the exit status, which
- * comes a moment later. A host that is ending already is left alone. */
+/* The host gets no further call; those behind the running one wait again. */
+static void begin_end(pypool_t *p, py_host_t *h, const char *why) {
+    requeue_rest(p, h);
+    set_state(p, h, HOST_ENDING, why);
+    h->deadline_ns = UINT64_MAX;
+    py_asks_clear(&h->asks);
+}
+
+/* Kills a host, which fails its running call. One that is ending already is left alone. */
 static void end_host(pypool_t *p, py_host_t *h, const char *reason) {
     if (!is_alive(h)) return;
-    h->explained = reason[0] != '\0';
+    h->explained = true;
     pyhost_kill(h);
-    requeue_rest(p, h);
-    set_state(p, h, HOST_ENDING, h->explained ? reason : "socket closed");
-    h->deadline_ns = UINT64_MAX;
-    h->ai_open = 0;
-    if (h->explained) fail_running(p, h, reason);
-    if (h->explained && !h->greeted && !h->installer) start_failed(p, &p->envs[h->env], reason);
+    begin_end(p, h, reason);
+    h->deadline_ns = p->now_ns + PY_KILL_MS * MILLISECOND;
+    fail_running(p, h, reason);
+    if (!h->greeted && !h->installer) start_failed(p, &p->envs[h->env], reason);
+}
+
+/* The socket has ended, most likely because the process has. Its exit status says in a moment what becomes of
+ * the running call. A process that goes on without its socket is killed after PY_CLOSED_MS. */
+static void on_closed(pypool_t *p, py_host_t *h) {
+    if (!is_alive(h)) return;
+    pyhost_hang_up(h);
+    begin_end(p, h, "socket closed");
+    h->deadline_ns = p->now_ns + PY_CLOSED_MS * MILLISECOND;
+}
+
+static void kill_closed(pypool_t *p, py_host_t *h) {
+    static const char reason[] = "the Python process closed the descriptor that connects it to us";
+    h->explained = !h->installer;
+    h->deadline_ns = p->now_ns + PY_KILL_MS * MILLISECOND;
+    pyhost_kill(h);
+    fail_running(p, h, reason);
+    if (!h->greeted && !h->installer) start_failed(p, &p->envs[h->env], reason);
 }
 
 /* ---- environments ---- */
@@ -422,7 +485,7 @@ static int write_call(pypool_t *p, py_host_t *h, const py_task_t *t) {
     if (failed != 0) return failed;
     bool new_consts = !p->functions[t->function].v1 && !same_object(h->consts, t->consts);
     size_t begin = pyhost_frame_begin(h);
-    buf_addf(&h->out, "{\"call\":%llu,\"f\":%u", (unsigned long long)t->id, t->function);
+    buf_addf(&h->out, "{\"call\":%llu,\"f\":%u", (unsigned long long)t->secret, t->function);
     write_member(&h->out, ",\"a\":", t->args);
     write_member(&h->out, ",\"k\":", t->kwargs);
     if (!p->functions[t->function].v1) {
@@ -464,7 +527,7 @@ static py_host_t *pick_host(const pypool_t *p, uint32_t env, uint32_t expected_u
     py_host_t *best = NULL;
     for (uint32_t i = 0; i < p->slots; i++) {
         py_host_t *h = p->hosts[i];
-        if (!h || h->state != HOST_READY || h->env != env || h->ai_open > 0 || h->out.len > PY_OUT_BYTES)
+        if (!h || h->state != HOST_READY || h->env != env || h->asks.count > 0 || h->out.len > PY_OUT_BYTES)
             continue;
         if (!py_window_has_room(h->tasks.count, h->queued_us, expected_us)) continue;
         if (!best || h->tasks.count < best->tasks.count) best = h;
@@ -477,7 +540,7 @@ static void count_hosts(const pypool_t *p, uint32_t *computing, uint32_t *asking
     *computing = *asking = 0;
     for (uint32_t i = 0; i < p->slots; i++) {
         const py_host_t *h = p->hosts[i];
-        if (h != NULL && is_alive(h) && !h->installer) *(h->ai_open > 0 ? asking : computing) += 1;
+        if (h != NULL && is_alive(h) && !h->installer) *(h->asks.count > 0 ? asking : computing) += 1;
     }
 }
 
@@ -498,7 +561,7 @@ static bool retire_one(pypool_t *p, uint32_t except_env) {
  * AI answers. When hosts_max is reached, an idle host of another environment may be ended for it. */
 static bool place_for_host(pypool_t *p, uint32_t env_number) {
     const pool_env_t *env = &p->envs[env_number];
-    if (env->starting >= env->waiting.count) return false;
+    if (env->starting >= env->waiting.count || env->short_until_ns > p->now_ns) return false;
     if (env->hosts == 0) return true;
     uint32_t computing, asking;
     count_hosts(p, &computing, &asking);
@@ -549,13 +612,13 @@ static const char *text_or(value_t v, const char *otherwise) {
 /* Takes the running call out of the queue; NULL (and the host ends) if the host answers something else. */
 static py_task_t *answered(pypool_t *p, py_host_t *h, value_t id, value_t microseconds) {
     py_task_t *t = py_tasks_first(&h->tasks);
-    if (!t || id.kind != VALUE_INT || (uint64_t)id.integer != t->id) {
+    if (!t || id.kind != VALUE_INT || (uint64_t)id.integer != t->secret) {
         end_host(p, h, "the Python process answered a call it was not given");
         return NULL;
     }
     py_tasks_pop(&h->tasks);
     forget_sent(h, t);
-    h->ai_open = 0;
+    py_asks_clear(&h->asks);
     h->stray_lines = 0;
     note_start(p, h);
     uint32_t took = microseconds.kind == VALUE_INT && microseconds.integer < UINT32_MAX / 2
@@ -584,27 +647,61 @@ static void on_bad(pypool_t *p, py_host_t *h, value_t frame) {
     if (t) fail_task(p, t, SDG_EINVAL, text_or(member(frame, "e"), "failed without a message"));
 }
 
+/* A call that waits in the host's queue is given back, because the running one waits for an LLM. */
 static void on_back(pypool_t *p, py_host_t *h, value_t frame) {
     value_t id = member(frame, "back");
-    py_task_t *t = id.kind == VALUE_INT ? py_tasks_take_id(&h->tasks, (uint64_t)id.integer) : NULL;
-    if (!t) return;
+    py_task_t *t = id.kind == VALUE_INT ? py_tasks_find_secret(&h->tasks, (uint64_t)id.integer) : NULL;
+    if (!t || t == py_tasks_first(&h->tasks)) {
+        end_host(p, h, "the Python process gave back a call that is not in its queue");
+        return;
+    }
+    py_tasks_take_id(&h->tasks, t->id);
     forget_sent(h, t);
     if (t->cancelled)
         free_task(p, t);
     else
         py_tasks_insert(&p->envs[h->env].waiting, t);
+    p->dirty = true;
+}
+
+/* The running call, if this frame is of it; NULL: a thread that another call has left behind has sent it. */
+static py_task_t *asking_task(const py_host_t *h, value_t frame) {
+    py_task_t *t = py_tasks_first(&h->tasks);
+    value_t call = member(frame, "call");
+    return t && !t->cancelled && call.kind == VALUE_INT && (uint64_t)call.integer == t->secret ? t : NULL;
+}
+
+static value_t ask_event(py_event_t *e, value_t id) {
+    value_t ai = value_object(5);
+    object_set_text(&ai, "id", value_ref(id));
+    return e->ai = ai;
 }
 
 static void on_ai(pypool_t *p, py_host_t *h, value_t frame) {
-    py_task_t *t = py_tasks_first(&h->tasks);
-    if (!t || t->cancelled) return;
-    h->ai_open++;
+    value_t id = member(frame, "ai");
+    py_task_t *t = asking_task(h, frame);
+    if (!t) return;
+    const char *why = !p->functions[t->function].may_ask
+                          ? "the call asks an LLM, and ctx_access does not list call_ai"
+                      : id.kind != VALUE_INT ? "the Python process asked a question without a number"
+                                             : py_asks_add(&h->asks, id.integer, p->frame_len);
+    if (why) {
+        end_host(p, h, why);
+        return;
+    }
     py_event_t *e = new_event(p, PY_CALL_AI, t->tag);
-    e->ai = value_object(5);
-    object_set_text(&e->ai, "id", value_ref(member(frame, "ai")));
+    ask_event(e, id);
     static const char *const names[] = {"model", "system", "prompts", "params"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         object_set_text(&e->ai, names[i], value_ref(member(frame, names[i])));
+}
+
+static void on_drop(pypool_t *p, py_host_t *h, value_t frame) {
+    value_t id = member(frame, "drop");
+    py_task_t *t = asking_task(h, frame);
+    if (!t || id.kind != VALUE_INT || !py_asks_take(&h->asks, id.integer)) return;
+    ask_event(new_event(p, PY_GIVES_UP, t->tag), id);
+    p->dirty = true;
 }
 
 static void on_log(pypool_t *p, py_host_t *h, value_t frame) {
@@ -612,11 +709,18 @@ static void on_log(pypool_t *p, py_host_t *h, value_t frame) {
     add_log(p, t ? t->tag : 0, member(frame, "log"), member(frame, "m"));
 }
 
+/* User code can write frames, too: each kind is taken only when host.py may send it. */
+static bool is_expected(pypool_t *p, py_host_t *h, bool expected) {
+    if (!expected) end_host(p, h, "the Python process sent a frame that it may not send now");
+    return expected;
+}
+
 /* The host is ready, if its version is one that the environment accepts. */
 static void on_hello(pypool_t *p, py_host_t *h, value_t frame) {
     pool_env_t *env = &p->envs[h->env];
     value_t v = member(frame, "hello");
     int version[3] = {0};
+    if (!is_expected(p, h, h->state == HOST_STARTING && !h->installer)) return;
     for (size_t i = 0; v.kind == VALUE_LIST && i < 3 && i < list_count(v); i++)
         version[i] = (int)list_peek(v, i).integer;
     env->failures = 0;
@@ -637,6 +741,7 @@ static void on_hello(pypool_t *p, py_host_t *h, value_t frame) {
 static void on_prepared(pypool_t *p, py_host_t *h, value_t frame) {
     pool_env_t *env = &p->envs[h->env];
     const char *said = text_or(member(frame, "prepared"), "no reason given");
+    if (!is_expected(p, h, h->installer && !h->greeted)) return;
     char *python = py_venv_python(env->venv);
     h->greeted = true;
     if (said[0] == '\0' && python) {
@@ -657,9 +762,9 @@ typedef struct frame_kind {
     const char *name; /* first member of the frame */
     void (*handle)(pypool_t *p, py_host_t *h, value_t frame);
 } frame_kind_t;
-static const frame_kind_t FRAMES[] = {
-    {"ok", on_ok},   {"bad", on_bad},     {"back", on_back},        {"ai", on_ai},
-    {"log", on_log}, {"hello", on_hello}, {"prepared", on_prepared}};
+static const frame_kind_t FRAMES[] = {{"ok", on_ok},       {"bad", on_bad},          {"back", on_back},
+                                      {"ai", on_ai},       {"drop", on_drop},        {"log", on_log},
+                                      {"hello", on_hello}, {"prepared", on_prepared}};
 
 static void on_frame(pypool_t *p, py_host_t *h, value_t frame) {
     const char *name =
@@ -680,7 +785,7 @@ static void on_unreadable(pypool_t *p, py_host_t *h, const char *bytes, size_t l
     snprintf(reason, sizeof reason, "the result cannot be read: %.400s", why->text);
     py_task_t *t = py_tasks_first(&h->tasks);
     if (len > sizeof result && memcmp(bytes, result, sizeof result - 1) == 0 && t) {
-        fail_task(p, answered(p, h, value_int((int64_t)t->id), value_int(0)), SDG_EPARSE, reason);
+        fail_task(p, answered(p, h, value_int((int64_t)t->secret), value_int(0)), SDG_EPARSE, reason);
     } else {
         end_host(p, h, reason);
     }
@@ -695,6 +800,7 @@ static void take_frames(pypool_t *p, py_host_t *h) {
         value_t frame;
         err_t err;
         json_repairs_t before = json_repairs_so_far();
+        p->frame_len = len;
         int rc = json_parse(p->parser, bytes, len, &frame, &err);
         p->repairs = json_repairs_since(before);
         if (rc != 0)
@@ -757,20 +863,66 @@ static void read_rest(py_host_t *h) {
     while (pyhost_read(h) && h->in.len != before);
 }
 
+/* The host executes. What holds it is said once for each process of ours. */
+static void on_started(pypool_t *p, py_host_t *h) {
+    static _Atomic bool said;
+    pool_env_t *env = &p->envs[h->env];
+    char words[512];
+    py_jail_words(&h->child.jail, env->network, env->files, &env->limits, words, sizeof words);
+    log_debug("python", "host %u: process %d, sandbox: %s", h->slot, (int)h->child.pid, words);
+    if (h->installer) return;
+    if (!said) log_info("python", "sandbox of Python blocks: %s", words);
+    said = true;
+    if (is_alive(h) && !sandbox_is_enough(p, env, &h->child.jail)) end_host(p, h, env->failure);
+}
+
+/* The process of the running call is gone. A call whose process was killed begins once more, a few times; it
+ * fails when that cannot be bad luck any more, or when its own code has ended the process. */
+static void lose_running(pypool_t *p, py_host_t *h, const char *how, bool killed) {
+    py_task_t *t = py_tasks_pop(&h->tasks);
+    char reason[ERR_TEXT_MAX];
+    if (!t) return;
+    forget_sent(h, t);
+    if (killed && !t->cancelled && ++t->deaths < PY_DEATHS_MAX) {
+        log_warn("python", "the Python process %s; its call begins once more", how);
+        new_event(p, PY_AGAIN, t->tag);
+        py_tasks_insert(&p->envs[h->env].waiting, t);
+        return;
+    }
+    _Static_assert(PY_DEATHS_MAX == 3, "the words below say three");
+    snprintf(reason, sizeof reason, "the Python process %s %s", how,
+             killed ? "three times" : "during this call");
+    fail_task(p, t, SDG_EIO, reason);
+}
+
 /* The process is gone. Answers that it sent before count. */
-static void on_exit_of_host(pypool_t *p, py_host_t *h) {
-    char how[128], reason[ERR_TEXT_MAX];
-    if (!pyhost_reap(h, how, sizeof how)) return;
+static void on_exit_of_host(pypool_t *p, py_host_t *h, const char *how, bool killed) {
     take_log_lines(p, h, true);
     if (is_alive(h)) {
         read_rest(h);
         take_frames(p, h);
     }
-    snprintf(reason, sizeof reason, "the Python process %s during this call", how);
     requeue_rest(p, h);
-    fail_running(p, h, reason);
+    lose_running(p, h, how, killed);
+    py_asks_clear(&h->asks);
     set_state(p, h, HOST_GONE, how);
     if (!h->greeted && !h->explained) finish_start(p, h, how);
+}
+
+static void on_report(pypool_t *p, py_host_t *h) {
+    char how[160];
+    bool killed;
+    py_report_t r = pyhost_report(h, how, sizeof how, &killed);
+    if (r.kind == PY_REPORT_STARTED) on_started(p, h);
+    if (!h->gone) return;
+    pool_env_t *env = &p->envs[h->env];
+    bool shortage = r.kind == PY_REPORT_FAILED && py_is_shortage(r.error);
+    if (shortage) h->explained = true;
+    on_exit_of_host(p, h, how, killed);
+    if (!shortage) return;
+    char reason[ERR_TEXT_MAX];
+    snprintf(reason, sizeof reason, "a Python process %s", how);
+    start_is_short(p, env, reason);
 }
 
 /* ---- the round ---- */
@@ -779,9 +931,9 @@ static void on_source(pypool_t *p, py_host_t *h, int source, uint32_t events) {
     if (source == SOURCE_LOG) {
         take_log_lines(p, h, false);
     } else if (source == SOURCE_PROCESS) {
-        on_exit_of_host(p, h);
+        on_report(p, h);
     } else if (is_alive(h)) {
-        if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) && !on_readable(p, h)) end_host(p, h, "");
+        if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) && !on_readable(p, h)) on_closed(p, h);
     }
 }
 
@@ -809,8 +961,17 @@ static void on_idle(pypool_t *p, py_host_t *h) {
 static void expire(pypool_t *p, py_host_t *h) {
     char reason[ERR_TEXT_MAX];
     const py_task_t *t = py_tasks_first(&h->tasks);
+    if (h->state == HOST_ENDING && !h->killed) {
+        kill_closed(p, h);
+        return;
+    }
     if (h->state == HOST_READY && !t) {
         on_idle(p, h);
+        return;
+    }
+    if (h->state == HOST_ENDING) { /* its keeper is stopped, or a process does not die */
+        py_child_kill_keeper(&h->child);
+        h->deadline_ns = UINT64_MAX;
         return;
     }
     if (h->state == HOST_STARTING)
@@ -856,8 +1017,8 @@ void pypool_load(const pypool_t *p, pypool_load_t *load) {
         if (!h || !is_alive(h) || h->installer) continue;
         load->hosts++;
         load->starting += h->state == HOST_STARTING;
-        load->asking += h->ai_open > 0;
-        load->busy += h->ai_open == 0 && h->tasks.count > 0;
+        load->asking += h->asks.count > 0;
+        load->busy += h->asks.count == 0 && h->tasks.count > 0;
     }
 }
 
@@ -868,6 +1029,10 @@ int pypool_timeout_ms(const pypool_t *p, uint64_t now_ns) {
     uint64_t first = UINT64_MAX;
     for (uint32_t i = 0; i < p->slots; i++)
         if (p->hosts[i] && p->hosts[i]->deadline_ns < first) first = p->hosts[i]->deadline_ns;
+    for (uint32_t i = 0; i < p->env_count; i++)
+        if (p->envs[i].waiting.count && p->envs[i].short_until_ns > now_ns &&
+            p->envs[i].short_until_ns < first)
+            first = p->envs[i].short_until_ns;
     if (first == UINT64_MAX) return -1;
     if (first <= now_ns) return 0;
     uint64_t ms = (first - now_ns + MILLISECOND - 1) / MILLISECOND;
@@ -891,7 +1056,9 @@ pypool_t *pypool_new(const pypool_options_t *options, err_t *err) {
     if (options) p->options = *options;
     if (p->options.hosts_max == 0) p->options.hosts_max = PY_HOSTS_DEFAULT;
     p->epoll_fd = epoll_fd;
+    p->spawner = py_spawner_new(p->options.program);
     p->parser = json_parser_new();
+    rng_seed(&p->rng, rng_entropy(), 0);
     /* Twice as many places as hosts: one that is ending still has its place while its successor starts. */
     p->slots_max = 2 * (p->options.hosts_max + PY_AI_HOSTS_MAX + PY_ENVS_MAX);
     p->hosts = xcalloc(p->slots_max, sizeof *p->hosts);
@@ -910,6 +1077,7 @@ static void free_env(pypool_t *p, pool_env_t *env) {
     free(env->program);
     free(env->venv);
     free(env->work_dir);
+    py_environ_free(env->folders);
     value_free(env->requirements);
     value_free(env->pre_install);
     value_free(env->post_install);
@@ -925,6 +1093,7 @@ void pypool_destroy(pypool_t **pool) {
         if (p->hosts[i]) free_tasks(p, &p->hosts[i]->tasks);
         pyhost_destroy(&p->hosts[i]);
     }
+    py_spawner_destroy(&p->spawner);
     for (uint32_t i = 0; i < p->env_count; i++)
         free_env(p, &p->envs[i]);
     for (uint32_t i = 0; i < p->function_count; i++)
@@ -965,12 +1134,35 @@ int pypool_add_env(pypool_t *p, const py_env_t *given, err_t *err) {
         .variables = value_ref(given->env),
         .network = given->allow_network,
         .work_dir = given->work_dir ? xstrdup(given->work_dir) : NULL,
+        .in_scratch = given->in_scratch,
+        .files = given->files,
+        .limits = given->limits,
     };
     py_tasks_init(&env->waiting);
     return (int)p->env_count++;
 }
 
 static value_t text_or_null(const char *text) { return text ? value_text(text) : value_null(); }
+
+/* Code may import what lies beside it. Hosts that have started already cannot be told, so functions come
+ * first. */
+static void add_code_folder(pool_env_t *env, const char *path) {
+    const char *slash = strrchr(path, '/');
+    env->folders = xrealloc(env->folders, (env->folder_count + 2) * sizeof *env->folders);
+    env->folders[env->folder_count++] = slash > path ? xstrndup(path, (size_t)(slash - path)) : xstrdup(path);
+    env->folders[env->folder_count] = NULL;
+}
+
+/* access: null (everything), or what ctx_access lists. */
+static bool lists_call_ai(value_t access) {
+    if (access.kind == VALUE_NULL) return true;
+    value_t list = as_list(access);
+    bool found = false;
+    for (size_t i = 0; i < list_count(list); i++)
+        found |= strcmp(text_or(list_peek(list, i), ""), "call_ai") == 0;
+    value_free(list);
+    return found;
+}
 
 /* The definition is kept as the frame in which each host gets it. */
 int pypool_add_function(pypool_t *p, const py_function_t *given, err_t *err) {
@@ -984,6 +1176,7 @@ int pypool_add_function(pypool_t *p, const py_function_t *given, err_t *err) {
     object_set_text(&def, "code", text_or_null(given->code));
     char *path = !given->code ? py_absolute(given->code_path) : NULL;
     object_set_text(&def, "path", text_or_null(path));
+    if (path) add_code_folder(&p->envs[given->env], path);
     free(path);
     object_set_text(&def, "v1", value_bool(given->v1));
     object_set_text(&def, "outputs", as_list(given->outputs));
@@ -995,7 +1188,10 @@ int pypool_add_function(pypool_t *p, const py_function_t *given, err_t *err) {
     value_free(def);
     GROW_BY_ONE(p->functions, p->function_count);
     pool_function_t *f = &p->functions[p->function_count];
-    *f = (pool_function_t){.env = given->env, .v1 = given->v1, .usual_us = PY_WINDOW_US};
+    *f = (pool_function_t){.env = given->env,
+                           .v1 = given->v1,
+                           .may_ask = !given->v1 && lists_call_ai(given->ctx_access),
+                           .usual_us = PY_WINDOW_US};
     f->definition = buf_take(&text, &f->definition_len);
     return (int)p->function_count++;
 }
@@ -1005,7 +1201,9 @@ int pypool_submit(pypool_t *p, const py_call_t *call, uint64_t tag, err_t *err) 
         return err_set(err, SDG_EINVAL, "no such Python function: %u", call->function);
     if (p->tasks >= PY_TASKS_MAX)
         return err_set(err, SDG_ELIMIT, "more than %d Python calls are waiting", PY_TASKS_MAX);
-    py_tasks_push(&p->envs[p->functions[call->function].env].waiting, py_task_new(call, ++p->last_id, tag));
+    py_task_t *t = py_task_new(call, ++p->last_id, tag);
+    t->secret = rng_next(&p->rng) >> 2; /* fits a JSON number everywhere */
+    py_tasks_push(&p->envs[p->functions[call->function].env].waiting, t);
     p->tasks++;
     p->dirty = true;
     return 0;
@@ -1015,7 +1213,7 @@ int pypool_submit(pypool_t *p, const py_call_t *call, uint64_t tag, err_t *err) 
 static py_host_t *find_asking(const pypool_t *p, uint64_t tag) {
     for (uint32_t i = 0; i < p->slots; i++) {
         py_host_t *h = p->hosts[i];
-        if (!h || h->state != HOST_READY || h->ai_open == 0) continue;
+        if (!h || h->state != HOST_READY || h->asks.count == 0) continue;
         const py_task_t *t = py_tasks_first(&h->tasks);
         if (t && t->tag == tag) return h;
     }
@@ -1037,10 +1235,9 @@ static int write_answer(py_host_t *h, int64_t id, value_t text, const char *erro
 
 void pypool_ai_answer(pypool_t *p, uint64_t tag, int64_t id, value_t text, const char *error) {
     py_host_t *h = find_asking(p, tag);
-    if (!h) return; /* the call is over */
+    if (!h || !py_asks_take(&h->asks, id)) return; /* the call is over, or has given the question up */
     if (write_answer(h, id, text, error) != 0)
         write_answer(h, id, value_null(), "the answer is larger than 64 MiB of JSON");
-    h->ai_open--;
     p->dirty = true;
 }
 

@@ -8,6 +8,8 @@
 #include "core/sched/dispatch.h"
 
 #include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,6 +62,7 @@ void dispatch_notice(dispatch_t *d, const notice_t *notice) {
 static bool notice_next(dispatch_t *d, dispatch_action_t *action) {
     if (d->notice_at == d->notice_count) return false;
     const notice_t *n = &d->notices[d->notice_at++];
+    if (n->silent_s) snprintf(d->reason, sizeof d->reason, "it was silent for %" PRIu64 " s", n->silent_s);
     *action = (dispatch_action_t){.kind = n->kind,
                                   .peer = n->peer,
                                   .worker = n->worker,
@@ -67,7 +70,8 @@ static bool notice_next(dispatch_t *d, dispatch_action_t *action) {
                                   .index = n->index,
                                   .row_count = n->count,
                                   .mode = n->mode,
-                                  .reason = n->reason};
+                                  .crashed = n->crashed,
+                                  .reason = n->silent_s ? d->reason : n->reason};
     if (d->notice_at == d->notice_count) d->notice_at = d->notice_count = 0;
     return true;
 }
@@ -98,7 +102,8 @@ static void forgive_own_pause(dispatch_t *d, uint64_t now) {
     if (pause < 2 * BEAT_NS) return;
     for (size_t i = 0; i < d->worker_count; i++) {
         seat_worker_t *worker = d->workers[i];
-        worker->heard_ns = worker->heard_ns + pause < now ? worker->heard_ns + pause : now;
+        worker->heard_ns = smaller(worker->heard_ns + pause, now);
+        if (worker->cut_ns) worker->cut_ns = smaller(worker->cut_ns + pause, now);
     }
 }
 

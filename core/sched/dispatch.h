@@ -141,6 +141,7 @@ int dispatch_endpoint_limit(dispatch_t *d, uint64_t endpoint, uint64_t calls, ui
 typedef struct dispatch_worker {
     uint64_t worker;      /* its random instance id */
     bool python;          /* it runs python blocks */
+    bool remote;          /* it is another process: results say which worker they are of */
     uint64_t patience_ns; /* how long it may be silent before it is taken for dead; 0: for ever */
 } dispatch_worker_t;
 /* A new worker, or a known one on a new connection (its leases stay, what it said of itself first holds).
@@ -171,6 +172,9 @@ void dispatch_worker_refuses(dispatch_t *d, uint64_t worker, uint64_t job, const
 /* Likewise, but the worker does not know it: it is told to forget the job. */
 void dispatch_worker_unfit(dispatch_t *d, uint64_t worker, uint64_t job, const char *reason, uint64_t now);
 void dispatch_worker_drain(dispatch_t *d, uint64_t worker, uint64_t now); /* no new leases */
+/* The connection it said HELLO on last is gone. It keeps its leases for RECONNECT_NS, is given no others, and
+ * is taken for dead unless it says HELLO again. */
+void dispatch_worker_cut(dispatch_t *d, uint64_t worker, uint64_t now);
 /* crashed: false after BYE (its rows are requeued without counting an attempt). */
 void dispatch_worker_gone(dispatch_t *d, uint64_t worker, bool crashed, uint64_t now);
 
@@ -188,13 +192,14 @@ typedef enum dispatch_kind {
     DISPATCH_INGEST_CREDIT,    /* -> client: next_chunk, rows_limit, bytes_limit */
     DISPATCH_RESULTS,          /* -> client: batch, done rows */
     DISPATCH_JOB_DONE,         /* -> client: rows_ok, rows_failed, end, reason */
-    DISPATCH_WORKER_LOST,      /* for the log: worker, row_count it held, reason */
+    DISPATCH_WORKER_LOST,      /* for the log: worker, crashed, row_count it held, reason */
     DISPATCH_ROW_FAILED,       /* for the log: job, index: its attempts ran out */
 } dispatch_kind_t;
 
 typedef struct dispatch_action {
     dispatch_kind_t kind;
     uint64_t peer; /* where to */
+    /* RESULTS: which worker they are of; 0: of the scheduler's own process, or of nobody. */
     uint64_t worker, job;
     uint64_t lease, attempt;
     uint64_t lease_count; /* LEASES_VOID */
@@ -210,6 +215,7 @@ typedef struct dispatch_action {
     dispatch_end_t end;                           /* JOB_DONE */
     uint32_t mode;                                /* JOB_DROP */
     uint64_t index;                               /* ROW_FAILED */
+    bool crashed;                                 /* WORKER_LOST: it did not say goodbye */
     const char *reason;
 } dispatch_action_t;
 

@@ -36,6 +36,7 @@ static uint64_t seat_wish(const seat_t *seat) {
 }
 
 static uint64_t credit_left(const seat_worker_t *w) {
+    if (w->cut_ns) return 0; /* nothing arrives there */
     return w->credit_rows > w->held_rows ? w->credit_rows - w->held_rows : 0;
 }
 

@@ -64,6 +64,7 @@ static void worker_add(dispatch_t *d, uint64_t peer, const dispatch_worker_t *sa
     worker->id = said->worker;
     worker->peer = peer;
     worker->python = said->python;
+    worker->remote = said->remote;
     worker->patience_ns = said->patience_ns;
     worker->era = ++d->eras;
     worker->heard_ns = worker->permits_ns = now;
@@ -101,7 +102,16 @@ int dispatch_worker_hello(dispatch_t *d, uint64_t peer, const dispatch_worker_t 
     else
         dispatch_permits_repeat(d, worker);
     dispatch_worker_beat(d, said->worker, now);
+    if (worker && worker->cut_ns) { /* it is back in time */
+        worker->cut_ns = 0;
+        dispatch_worker_wake(d, worker);
+    }
     return SDG_OK;
+}
+
+void dispatch_worker_cut(dispatch_t *d, uint64_t id, uint64_t now) {
+    seat_worker_t *worker = dispatch_worker_find(d, id);
+    if (worker && worker->cut_ns == 0) worker->cut_ns = now;
 }
 
 /* The worker leaves the list, which keeps its order; its seats and lines go with it. */
@@ -122,12 +132,16 @@ void dispatch_worker_destroy(dispatch_t *d, seat_worker_t *worker) {
     free(worker);
 }
 
-static void worker_leave(dispatch_t *d, seat_worker_t *worker, bool crashed, const char *reason) {
+/* silent_s: how long it was silent, when that is the reason. */
+static void worker_leave(dispatch_t *d, seat_worker_t *worker, bool crashed, const char *reason,
+                         uint64_t silent_s) {
     uint64_t rows = dispatch_leases_void(d, worker, NULL, crashed);
     dispatch_notice(d, &(notice_t){.kind = DISPATCH_WORKER_LOST,
                                    .peer = worker->peer,
                                    .worker = worker->id,
                                    .count = rows,
+                                   .silent_s = silent_s,
+                                   .crashed = crashed,
                                    .reason = reason});
     if (crashed) d->stats.workers_lost++;
     dispatch_worker_destroy(d, worker);
@@ -136,7 +150,7 @@ static void worker_leave(dispatch_t *d, seat_worker_t *worker, bool crashed, con
 void dispatch_worker_gone(dispatch_t *d, uint64_t id, bool crashed, uint64_t now) {
     seat_worker_t *worker = dispatch_worker_find(d, id);
     (void)now;
-    if (worker) worker_leave(d, worker, crashed, crashed ? "it died" : "it said goodbye");
+    if (worker) worker_leave(d, worker, crashed, crashed ? "it died" : "it said goodbye", 0);
 }
 
 /* ---- what a worker says */
@@ -203,7 +217,11 @@ void dispatch_worker_unfit(dispatch_t *d, uint64_t id, uint64_t job_id, const ch
 
 void dispatch_worker_tick(dispatch_t *d, seat_worker_t *worker, uint64_t now) {
     if (worker->patience_ns && now > worker->heard_ns + worker->patience_ns) {
-        worker_leave(d, worker, true, "it fell silent");
+        worker_leave(d, worker, true, "it fell silent", (now - worker->heard_ns) / SECOND);
+        return;
+    }
+    if (worker->cut_ns && now - worker->cut_ns > RECONNECT_NS) {
+        worker_leave(d, worker, true, "its connection is gone", 0);
         return;
     }
     if (now - worker->permits_ns >= PERMITS_REPEAT_NS) {

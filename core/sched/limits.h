@@ -90,8 +90,16 @@
 /* one beat a second */
 #define BEAT_NS UINT64_C(1000000000)
 
-/* silence of a remote client (a slow disk) before its job is dropped */
+/* silence of a client of another process (a slow disk) before its job is dropped, whatever it claims */
 #define CLIENT_PATIENCE_MS 60000
+
+/* silence of a worker of another process before it is taken for dead, whatever it claims: three times what a
+ * worker of a fleet asks for, so that a busy machine is not taken for a process that stands still */
+#define WORKER_PATIENCE_MAX_MS 15000
+
+/* a peer whose connection is gone has so long to come back on another: one that lives tries again after 100
+ * ms, speaks within the second of a beat, and then has to hear that nobody knows it there */
+#define RECONNECT_NS (2 * UINT64_C(1000000000))
 
 /* beats a worker may miss before it is taken for dead */
 #define BEATS_MISSED_MAX 5

@@ -21,6 +21,7 @@
 #include "core/base/idmap.h"
 #include "core/base/rangeset.h"
 #include "core/base/rng.h"
+#include "core/base/safe_open.h"
 #include "core/data/files.h"
 #include "core/store/journal_file.h"
 #include "core/store/limits.h"
@@ -40,7 +41,7 @@ typedef struct row_calls {
 struct journal {
     int fd;
     char *path, *path_new; /* the file, and the one it is rewritten into */
-    uint64_t salt;
+    journal_format_t format;
     uint64_t size;         /* of the file with `pending` */
     uint64_t unsynced;     /* bytes in the kernel since the last sync began */
     uint64_t live;         /* bytes of records in the index */
@@ -64,7 +65,7 @@ static int fail(journal_t *j, const char *what, int error, err_t *err) {
         err_set(&j->failure, SDG_ENOSPACE, "%s: %s: %s; make room and run again: it continues from here",
                 j->path, what, strerror(error));
     else
-        err_set(&j->failure, SDG_EIO, "%s: %s: %s", j->path, what, strerror(error));
+        err_set(&j->failure, SDG_EIO, "%s: %s: %s", j->path, what, safe_open_why(error));
     if (err) *err = j->failure;
     return j->failure.code;
 }
@@ -151,61 +152,134 @@ static bool take_record(void *context, const journal_key_t *key, const char *ans
     return true;
 }
 
+/* The record is lost, but so is nothing if its row is done. */
+static void note_damaged(void *context, const journal_key_t *key) {
+    journal_opening_t *o = context;
+    bool finished = o->row_of && o->row_of(o->context, key->row) == JOURNAL_ROW_FINISHED;
+    o->found.lost_finished += finished;
+}
+
 static int start_file(journal_t *j, err_t *err) {
     if (ftruncate(j->fd, 0) != 0) return fail(j, "cannot be emptied", errno, err);
-    j->salt = rng_entropy();
-    journal_head_write(&j->pending, j->salt);
+    j->format = (journal_format_t){.salt = rng_entropy()};
+    journal_head_write(&j->pending, j->format.salt);
     j->size = j->pending.len;
     return journal_flush(j, err);
+}
+
+/* The head of a journal that was torn or lost: what is behind it cannot be read. */
+static int start_anew(journal_t *j, journal_opening_t *o, err_t *err) {
+    struct stat st;
+    if (fstat(j->fd, &st) != 0) return fail(j, "cannot be read", errno, err);
+    o->found.lost.torn_bytes = (uint64_t)st.st_size;
+    return start_file(j, err);
 }
 
 /* Indexes the records of the file and cuts off what follows the last whole one. */
 static int take_file(journal_t *j, journal_opening_t *o, err_t *err) {
     struct stat st;
-    uint64_t end;
+    journal_scan_t scan = {j->fd, j->path, j->format, take_record, note_damaged, o, 0, {0}};
+    if (journal_file_scan(&scan, err) != SDG_OK) return err->code;
     if (fstat(j->fd, &st) != 0) return fail(j, "cannot be read", errno, err);
-    if (journal_file_scan(j->fd, j->path, j->salt, take_record, o, &end, err) != SDG_OK) return err->code;
-    o->found.torn_bytes = (uint64_t)st.st_size - end;
-    if (o->found.torn_bytes && ftruncate(j->fd, (off_t)end) != 0)
+    if ((uint64_t)st.st_size > scan.end && ftruncate(j->fd, (off_t)scan.end) != 0)
         return fail(j, "cannot be cut back to its last whole record", errno, err);
-    j->size = end;
+    j->size = scan.end;
+    o->found.lost = scan.lost;
     o->found.rows = rangeset_count(o->open_rows);
     return SDG_OK;
+}
+
+typedef struct conversion {
+    int fd; /* of the new file */
+    uint64_t salt;
+    buf_t out; /* not yet written */
+    bool failed;
+} conversion_t;
+
+static int write_out(int fd, buf_t *out) {
+    size_t written;
+    int rc = file_write_all(fd, out->data, out->len, &written);
+    buf_reset(out);
+    return rc;
+}
+
+static bool convert_record(void *context, const journal_key_t *key, const char *answer, size_t len,
+                           uint64_t at) {
+    conversion_t *c = context;
+    (void)at;
+    journal_record_write(&c->out, c->salt, key, answer, len);
+    if (c->out.len >= JOURNAL_READ_BYTES) c->failed = write_out(c->fd, &c->out) != 0;
+    return !c->failed;
+}
+
+/* Writes the records of a file of sdg 0.1.0 into a new file, which takes its place. */
+static int convert_file(journal_t *j, journal_opening_t *o, err_t *err) {
+    conversion_t c = {.fd = safe_open_fresh(j->path_new, O_RDWR | O_APPEND, 0600), .salt = rng_entropy()};
+    journal_scan_t scan = {j->fd, j->path, j->format, convert_record, NULL, &c, 0, {0}};
+    if (c.fd < 0) return fail(j, "cannot be rewritten for this version", errno, err);
+    buf_init(&c.out, 2 * (JOURNAL_RECORD_HEAD_BYTES + JOURNAL_ANSWER_BYTES_MAX));
+    journal_head_write(&c.out, c.salt);
+    int rc = journal_file_scan(&scan, err);
+    if (rc == SDG_OK && (c.failed || write_out(c.fd, &c.out) != 0 || fdatasync(c.fd) != 0 ||
+                         rename(j->path_new, j->path) != 0))
+        rc = fail(j, "cannot be rewritten for this version", errno, err);
+    buf_free(&c.out);
+    if (rc != SDG_OK) {
+        unlink(j->path_new);
+        close(c.fd);
+        return rc;
+    }
+    close(j->fd);
+    j->fd = c.fd;
+    j->format = (journal_format_t){.salt = c.salt};
+    rc = take_file(j, o, err);
+    o->found.lost = scan.lost;
+    return rc;
+}
+
+/* The file is the user's alone, also one that was made with another mode. Where that cannot be done, on a
+ * file system without modes, the journal is used as it is. */
+static void close_to_others(int fd) {
+    struct stat st;
+    if (fstat(fd, &st) == 0 && (st.st_mode & 077)) (void)!fchmod(fd, st.st_mode & 0700);
 }
 
 /* Opens or makes the file and reads what is in it. A file that is no journal is left as it is. */
 static int open_file(journal_t *j, journal_opening_t *o, err_t *err) {
     char head[JOURNAL_HEAD_BYTES];
-    j->fd = open(j->path, O_RDWR | O_APPEND | O_CLOEXEC | (o->mode == JOURNAL_MAKE ? O_CREAT : 0), 0666);
+    j->fd = safe_open_ordinary(j->path, O_RDWR | O_APPEND | (o->mode == JOURNAL_MAKE ? O_CREAT : 0), 0600);
     if (j->fd < 0 && errno == ENOENT && o->mode == JOURNAL_WHEN_NEEDED) return SDG_OK;
     if (j->fd < 0) return fail(j, "cannot be opened", errno, err);
     unlink(j->path_new);
     ssize_t n = pread(j->fd, head, sizeof head, 0);
     if (n < 0) return fail(j, "cannot be read", errno, err);
-    switch (journal_head_read(head, (size_t)n, &j->salt)) {
-    case SDG_OK: return take_file(j, o, err);
-    case SDG_ENOTFOUND: return start_file(j, err);
-    default:
-        return err_set(err, SDG_EINVAL, "%s: is not a call journal; move it away, or run with --no-journal",
+    int rc = journal_head_read(head, (size_t)n, &j->format);
+    if (rc == SDG_EPARSE)
+        return err_set(err, SDG_EINVAL,
+                       "%s: is not a call journal, or its beginning is damaged; move it away, or run with "
+                       "--no-journal",
                        j->path);
-    }
+    close_to_others(j->fd);
+    if (rc == SDG_ENOTFOUND) return start_anew(j, o, err);
+    return j->format.old ? convert_file(j, o, err) : take_file(j, o, err);
 }
 
 /* The file of a journal that was opened WHEN_NEEDED. */
 static int make_file(journal_t *j, err_t *err) {
     if (j->fd >= 0) return SDG_OK;
-    j->fd = open(j->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    j->fd = safe_open_ordinary(j->path, O_RDWR | O_CREAT | O_APPEND, 0600);
     if (j->fd < 0) return fail(j, "cannot be made", errno, err);
+    close_to_others(j->fd);
     return start_file(j, err);
 }
 
 bool journal_is_there(const char *path) {
     char head[JOURNAL_HEAD_BYTES];
-    uint64_t salt;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    journal_format_t format;
+    int fd = safe_open_ordinary(path, O_RDONLY, 0);
     ssize_t n = fd < 0 ? -1 : pread(fd, head, sizeof head, 0);
     if (fd >= 0) close(fd);
-    return n >= 0 && journal_head_read(head, (size_t)n, &salt) != SDG_EPARSE;
+    return n >= 0 && journal_head_read(head, (size_t)n, &format) != SDG_EPARSE;
 }
 
 journal_t *journal_open(const char *path, journal_mode_t mode, journal_row_fn *row_of, void *context,
@@ -278,7 +352,7 @@ int journal_add(journal_t *j, const journal_key_t *key, const char *answer, size
     if (make_file(j, err) != SDG_OK) return j->failure.code;
     size_t size = JOURNAL_RECORD_HEAD_BYTES + len;
     if (j->pending.len + size > JOURNAL_READ_BYTES && journal_flush(j, err) != SDG_OK) return j->failure.code;
-    journal_record_write(&j->pending, j->salt, key, answer, len);
+    journal_record_write(&j->pending, j->format.salt, key, answer, len);
     assert(!j->pending.full);
     index_call(j, key, j->size, size);
     j->size += size;
@@ -322,7 +396,7 @@ int journal_find(journal_t *j, const journal_key_t *key, buf_t *answer, err_t *e
     buf_init(&record, JOURNAL_RECORD_HEAD_BYTES + JOURNAL_ANSWER_BYTES_MAX);
     int rc = read_record(j, c, &record, err);
     if (rc == SDG_OK &&
-        journal_record_read(record.data, record.len, j->salt, &read_key, &found, &len, &more) == 0)
+        journal_record_read(record.data, record.len, &j->format, &read_key, &found, &len, &more) == 0)
         rc = err_set(err, SDG_EIO, "%s: a record at byte %llu has changed on disk", j->path,
                      (unsigned long long)c->at);
     if (rc == SDG_OK) buf_add(answer, found, len);
@@ -332,20 +406,13 @@ int journal_find(journal_t *j, const journal_key_t *key, buf_t *answer, err_t *e
 
 /* ---- rewriting */
 
-static int write_out(int fd, buf_t *out) {
-    size_t written;
-    int rc = file_write_all(fd, out->data, out->len, &written);
-    buf_reset(out);
-    return rc;
-}
-
 /* Copies the head and the live records, in the order of the index. -1 when the old file cannot be read or the
  * new one written. */
 static int copy_live(journal_t *j, int fd) {
     buf_t out;
     int rc = 0;
     buf_init(&out, 2 * (JOURNAL_RECORD_HEAD_BYTES + JOURNAL_ANSWER_BYTES_MAX));
-    journal_head_write(&out, j->salt);
+    journal_head_write(&out, j->format.salt);
     for (size_t i = 0; i < j->rows.cap && rc == 0; i++) {
         const row_calls_t *r = j->rows.slots[i].value;
         for (uint32_t k = 0; r && k < r->count && rc == 0; k++) {
@@ -373,7 +440,7 @@ static void move_places(journal_t *j) {
 
 /* Replaces the file by one with the live records only, which is synced. False: the old file stays in use. */
 static bool rewrite(journal_t *j) {
-    int fd = open(j->path_new, O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666);
+    int fd = safe_open_fresh(j->path_new, O_RDWR | O_APPEND, 0600);
     if (fd < 0) return false;
     if (copy_live(j, fd) != 0 || fdatasync(fd) != 0 || rename(j->path_new, j->path) != 0) {
         close(fd);
@@ -426,25 +493,21 @@ static bool pass_on(void *context, const journal_key_t *key, const char *answer,
 }
 
 /* A file that is empty, or torn before its first record, is a journal without records. */
-int journal_read(const char *path, journal_visit_fn *visit, void *context, uint64_t *torn_bytes, err_t *err) {
+int journal_read(const char *path, journal_visit_fn *visit, void *context, journal_lost_t *lost, err_t *err) {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return err_set(err, SDG_EIO, "%s: cannot be opened: %s", path, strerror(errno));
     journal_reader_t reader = {visit, context};
+    journal_scan_t scan = {fd, path, {0}, pass_on, NULL, &reader, 0, {0}};
     char head[JOURNAL_HEAD_BYTES];
-    uint64_t salt, end;
     ssize_t n = pread(fd, head, sizeof head, 0);
     int rc = n < 0 ? err_set(err, SDG_EIO, "%s: cannot be read: %s", path, strerror(errno))
-                   : journal_head_read(head, (size_t)n, &salt);
-    if (n >= 0) *torn_bytes = (uint64_t)n;
-    if (rc == SDG_OK) {
-        rc = journal_file_scan(fd, path, salt, pass_on, &reader, &end, err);
-        off_t size = lseek(fd, 0, SEEK_END);
-        *torn_bytes = size > (off_t)end ? (uint64_t)size - end : 0;
-    } else if (rc == SDG_ENOTFOUND) {
-        rc = SDG_OK;
-    } else if (rc == SDG_EPARSE) {
-        rc = err_set(err, SDG_EINVAL, "%s: is not a call journal", path);
-    }
+                   : journal_head_read(head, (size_t)n, &scan.format);
+    if (n >= 0) scan.lost.torn_bytes = (uint64_t)n;
+    if (rc == SDG_OK) rc = journal_file_scan(&scan, err);
+    if (rc == SDG_ENOTFOUND) rc = SDG_OK;
+    if (rc == SDG_EPARSE)
+        rc = err_set(err, SDG_EINVAL, "%s: is not a call journal, or its beginning is damaged", path);
+    *lost = scan.lost;
     close(fd);
     return rc;
 }

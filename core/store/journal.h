@@ -5,14 +5,18 @@
  * many answers to the same question the row had before it. A changed prompt or parameter has another hash and
  * simply misses; nothing has to be declared.
  *
- * File: 16 bytes of head ("SDGJRNL1", a random salt), then records: size (4 bytes), checksum (4), body. The
- * checksum (XXH3, salted) covers size and body, so bytes of an older file in reused disk blocks are no
- * records. All numbers are little-endian.
+ * File: a head of 48 bytes (two times "SDGJRNL2", a random salt, a checksum), then records: mark (4 bytes),
+ * length of the answer (4), row (8), hash (16), occurrence (4), checksum of these (4), checksum of the answer
+ * (8), answer. Mark and checksums (XXH3) depend on the salt, so bytes of an older file in reused disk blocks
+ * are no records. All numbers are little-endian. A file of sdg 0.1.0 ("SDGJRNL1") is read and rewritten.
  *
  * What is promised: after journal_flush a record survives kill -9; after journal_sync it survives power loss.
- * Opening keeps every whole record before the first bad one and cuts the rest off. Only an index is in
- * memory: 32 bytes per call of rows that are not finished, and no answer. When most of the file is dead it is
- * rewritten with the live records (journal_compact); journal_remove deletes it.
+ * A damaged record costs its own answer: reading goes on at the next mark. What follows the last whole record
+ * is cut off at opening. Only an index is in memory: 32 bytes per call of rows that are not finished, and no
+ * answer. When most of the file is dead it is rewritten with the live records (journal_compact);
+ * journal_remove deletes it.
+ *
+ * The file is its user's alone (0600), because it holds what the servers answered.
  *
  * One owner, one thread. After a failed write the file ends with a whole record and every further call
  * returns that failure.
@@ -47,10 +51,17 @@ typedef struct journal_key {
  * messages, parameters). */
 void journal_hash(const char *model, const char *body, size_t len, journal_key_t *key);
 
-typedef struct journal_found {    /* what was in the file at open */
-    uint64_t records, torn_bytes; /* whole records; bytes cut off behind them */
-    uint64_t calls, rows;         /* calls of open rows among the records, and the number of those rows */
-    uint64_t first_row, end_row;  /* those rows are in [first_row, end_row); both 0 when there are none */
+typedef struct journal_lost { /* what is in the file but cannot be used */
+    uint64_t records, bytes;  /* of damaged places; a place of unknown bytes counts as one record */
+    uint64_t torn_bytes;      /* at the end: a record that was not written to its end */
+} journal_lost_t;
+
+typedef struct journal_found {   /* what was in the file at open */
+    uint64_t records;            /* whole ones */
+    uint64_t calls, rows;        /* calls of open rows among the records, and the number of those rows */
+    uint64_t first_row, end_row; /* those rows are in [first_row, end_row); both 0 when there are none */
+    journal_lost_t lost;
+    uint64_t lost_finished; /* damaged records that are known to be of finished rows: nobody misses them */
 } journal_found_t;
 
 /* What becomes of a row whose calls are in the file. */
@@ -104,8 +115,7 @@ void journal_stats(const journal_t *journal, journal_stats_t *stats);
 
 /* Called for each whole record; false ends the reading. */
 typedef bool journal_visit_fn(void *context, const journal_key_t *key, const char *answer, size_t len);
-/* Reads a journal without changing it; it may be one that is being written. *torn_bytes: what follows the
- * last whole record. */
-int journal_read(const char *path, journal_visit_fn *visit, void *context, uint64_t *torn_bytes, err_t *err);
+/* Reads a journal without changing it; it may be one that is being written. */
+int journal_read(const char *path, journal_visit_fn *visit, void *context, journal_lost_t *lost, err_t *err);
 
 #endif

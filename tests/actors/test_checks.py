@@ -109,6 +109,28 @@ blocks:
         lacks(said, "pass", "secret1", "secret2")
 
 
+def test_secrets_of_bad_addresses_are_not_shown():
+    """Neither in the sentence nor in the source line below it, whoever says it; nothing in files of the run."""
+    bad = ["htp://user:hunter2@h:1/v1", "user:hunter2@h/v1", "h/v1?key=hunter2", "http://user:hunt/er2@h:x/v1", "http://h:99999/v1?api_key=hunter2",
+           "http:/user:hunter2@h/v1"]
+    for url in bad:
+        with Bench(None, 2, PLAIN) as b:
+            b.write_pipeline("""models: [{name: m, api_model: m, base_url: "%s", api_key: hunter2, headers: {X-Secret: hunter2}, tmperature: 1}]
+blocks:
+  - {type: ai, exec: 1, model: m, prompts: ["q {n}"], outputs: [{name: A}]}
+  - {type: end, exec: 2, final: [{name: a, value: "{A}"}]}
+""" % url)
+            for words in (["validate", b.yaml], b.args("-v", "--journal", "--report"), b.args(verb="doctor"), b.args("--json", verb="doctor"),
+                          ["test-run", "--yaml", b.yaml, "--input", b.input]):
+                done = subprocess.run([SDG, *words], capture_output=True, timeout=RUN_S)
+                lacks((done.stdout + done.stderr).decode(), "hunter2", "hunt/er2")
+            for name in os.listdir(b.folder):
+                if name not in ("p.yaml", "in.jsonl"):
+                    lacks(open(b.path(name), errors="replace").read(), "hunter2", "hunt/er2")
+    done = subprocess.run([SDG, "top", "--connect", "http://user:hunter2@127.0.0.1:1/", "--count", "1"], capture_output=True, timeout=RUN_S)
+    lacks((done.stdout + done.stderr).decode(), "hunter2")
+
+
 def test_params_model_of_a_block_goes_to_the_server():
     text = ECHO.replace("model: m,", "model: m, params: {model: other},")
     with Mock() as mock, Bench(mock, 2, text) as b:

@@ -429,6 +429,45 @@ def test_stats_and_export():
         lacks(tool("export", journal(b)), "api_key")
 
 
+def test_a_damaged_record_costs_one_call():
+    """A byte in the middle of the file: the records behind it are used, and what is lost is said."""
+    with Mock(*LATENCY) as mock, Bench(mock, 60, THREE) as b:
+        run_and_kill(b, mock, 120)
+        calls = json.loads(tool("stats", journal(b)))["calls"]
+        data = bytearray(open(journal(b), "rb").read())
+        data[len(data) // 2] ^= 0x10
+        open(journal(b), "wb").write(data)
+        stats = json.loads(tool("stats", journal(b)))
+        equal([stats["calls"], stats["damaged"], stats["torn_bytes"]], [calls - 1, 1, 0])
+        before = mock.stats()["requests"]
+        err = b.run("--max-concurrent", AT_ONCE)
+        has(err, "out.jsonl.journal is damaged: 1 record", "cannot be read", "Is the disk sound?")
+        check(b)
+        assert mock.stats()["requests"] - before <= 180 - calls + 1, (mock.stats()["requests"] - before, calls)
+
+
+def test_a_journal_is_its_users_alone():
+    """Mode 0600 whatever the umask; a symbolic link in its place is not followed."""
+    old = os.umask(0)
+    try:
+        with Mock(*LATENCY) as mock, Bench(mock, 60, THREE) as b:
+            run_and_kill(b, mock, 60)
+            equal(os.stat(journal(b)).st_mode & 0o777, 0o600)
+            os.rename(journal(b), b.path("elsewhere"))
+            os.symlink(b.path("elsewhere"), journal(b))
+            has(b.run(code=4), "out.jsonl.journal", "symbolic link")
+            os.unlink(journal(b))
+            victim = b.write("victim", "somebody's")
+            for name in ("out.jsonl.sdg.new", "out.jsonl.rewrite", "out.jsonl.journal.new"):
+                os.symlink(victim, b.path(name))
+            os.unlink(b.path("out.jsonl.sdg"))
+            b.run()
+            check(b)
+            equal(open(victim).read(), "somebody's")
+    finally:
+        os.umask(old)
+
+
 def test_a_file_that_is_no_journal_is_left_alone():
     with Mock() as mock, Bench(mock, 5, THREE) as b:
         b.write("out.jsonl.journal", "somebody's notes")

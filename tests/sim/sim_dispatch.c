@@ -26,6 +26,8 @@
  * - in a good world the workers of a job share all of its limit
  * - a job that wants rows of a worker waits for one turn of each other job there
  * - a lost worker is announced before a row of it is in other hands
+ * - a worker that is silent, or whose connection is gone, is given up within its patience, whatever it
+ * claims; one that is back in time is not
  * - every job ends
  * - a job ends early only at endpoints that refuse its key, whenever that begins; then no row is lost and
  * none has failed, unless it was the only one that waited: the same client, begun again, has all the others
@@ -72,9 +74,13 @@ static void disturb_worker(sim_t *s, worker_t *w) {
     switch (world_between(s, 0, 5)) {
     case 0: worker_crash(s, w); break;
     case 1: worker_bye(s, w); break;
-    case 2: worker_connect(s, w); break;
+    case 2:
+        if (world_chance(s, 0.5)) world_wake(s, WAKE_CUT, w->peer, s->now + world_between(s, 0, 3 * SECOND));
+        worker_connect(s, w);
+        break;
     case 3:
-        w->silent_until = s->now + world_between(s, SECOND, 12 * SECOND);
+        if (world_chance(s, 0.3)) worker_cut(s, w);
+        w->silent_until = s->now + world_between(s, 0, 20 * SECOND);
         world_trace(s, "worker %" PRIu64 " is silent", w->instance);
         break;
     case 4:
@@ -278,10 +284,12 @@ static void step(sim_t *s) {
     case WAKE_CLIENT: client_wake(s, e.who); break;
     case WAKE_WORKER: worker_wake(s, e.who); break;
     case WAKE_CHAOS: wake_chaos(s); break;
+    case WAKE_CUT: scheduler_connection_gone(s, e.who); break;
     case WAKE_SCHEDULER:
         dispatch_tick(s->d, s->now);
         scheduler_judge(s);
         scheduler_act(s);
+        judge_patience(s);
         world_wake(s, WAKE_SCHEDULER, 0, s->now + 100 * MILLISECOND);
         break;
     }
@@ -413,10 +421,11 @@ static totals_t run_parallel(const plan_t *plan) {
 /* ---- can it fail? */
 
 static const char *const broken_names[BROKEN_KINDS] = {
-    [BROKEN_NOTHING] = "nothing", [BROKEN_RESEND] = "resend", [BROKEN_ACK] = "ack",
-    [BROKEN_LEASE] = "lease",     [BROKEN_ERA] = "era",       [BROKEN_MISSING] = "missing",
-    [BROKEN_CHUNK] = "chunk",     [BROKEN_END] = "end",       [BROKEN_NUMBERS] = "numbers",
-    [BROKEN_WAITING] = "waiting", [BROKEN_CALLS] = "calls",   [BROKEN_REPORTS] = "reports",
+    [BROKEN_NOTHING] = "nothing",   [BROKEN_RESEND] = "resend", [BROKEN_ACK] = "ack",
+    [BROKEN_LEASE] = "lease",       [BROKEN_ERA] = "era",       [BROKEN_MISSING] = "missing",
+    [BROKEN_CHUNK] = "chunk",       [BROKEN_END] = "end",       [BROKEN_NUMBERS] = "numbers",
+    [BROKEN_WAITING] = "waiting",   [BROKEN_CALLS] = "calls",   [BROKEN_REPORTS] = "reports",
+    [BROKEN_PATIENCE] = "patience", [BROKEN_CUT] = "cut",
 };
 
 /* Breaks each rule of worker and client that can be broken, until a seed fails. When no seed does, the judge

@@ -18,8 +18,10 @@
 
 static inline value_t *frame_find(const locals_t *l, str_t *name) {
     uint32_t hash = str_hash(name);
-    for (local_t *at = l->slots, *end = at + l->count; at < end; at++)
+    for (uint32_t i = 0; i < l->count; i++) {
+        local_t *at = &l->slots[i];
         if (at->name == name || (str_hash(at->name) == hash && str_equal(at->name, name))) return &at->value;
+    }
     return NULL;
 }
 

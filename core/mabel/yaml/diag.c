@@ -9,6 +9,7 @@
 
 #include "core/base/error.h"
 #include "core/base/grow.h"
+#include "core/base/secrets.h"
 #include "core/base/text.h"
 #include "core/mabel/yaml/limits.h"
 
@@ -88,6 +89,7 @@ void diag_add(diags_t *d, diag_level_t level, uint32_t line, uint32_t col, const
     va_start(args, fmt);
     vsnprintf(message, sizeof message, fmt, args);
     va_end(args);
+    secrets_hide(message, strlen(message));
     *item = (diag_t){level, line, col, path_text(path), xstrdup(message)};
 }
 
@@ -186,11 +188,15 @@ static void write_shown(buf_t *out, line_text_t line) {
     }
 }
 
-/* The source line without its indentation, cut to the width of a terminal, and a caret under the place.
- * Nothing is written when the place or the source is not known. */
+/* The source line without its indentation and secrets, cut to the width of a terminal, and a caret under the
+ * place. Nothing is written when the place or the source is not known. */
 static void write_caret(const diags_t *d, const diag_t *item, buf_t *out) {
     line_text_t line;
     if (item->col == 0 || !source_line(d, item->line, &line)) return;
+    char *hidden = xstrndup(line.bytes, line.len);
+    line.len = strlen(hidden);
+    secrets_hide(hidden, line.len);
+    line.bytes = hidden;
     size_t indent = 0;
     while (indent < line.len && indent + 1 < item->col &&
            (line.bytes[indent] == ' ' || line.bytes[indent] == '\t'))
@@ -205,6 +211,7 @@ static void write_caret(const diags_t *d, const diag_t *item, buf_t *out) {
     for (size_t i = 0; i < cells; i++)
         buf_addc(out, ' ');
     buf_adds(out, "^\n");
+    free(hidden);
 }
 
 static void write_item(const diags_t *d, const diag_t *item, buf_t *out) {

@@ -51,6 +51,7 @@ static void begin(void) {
                            .options = &options,
                            .rows_max = UINT64_MAX,
                            .limits = {.failure_rate = -1, .give_up_ms = UINT64_MAX / 2},
+                           .drain_ms = 120000,
                            .window_rows = WINDOW,
                            .window_bytes = PENDING_BYTES_DEFAULT,
                            .chunk_rows = 2,

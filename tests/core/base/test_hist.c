@@ -88,3 +88,13 @@ Test(hist, goes_through_numbers_and_back) {
     hist_from_numbers(&back, numbers, 1);
     cr_assert_eq(back.count, 0);
 }
+
+Test(hist, a_bucket_that_comes_twice_in_a_message_is_counted_once) {
+    static const uint64_t numbers[] = {100, 60, 5, 3, 5, 2, HIST_BUCKETS, 9, 7, 1, 8};
+    hist_t h;
+    hist_from_numbers(&h, numbers, sizeof numbers / sizeof *numbers);
+    cr_expect_eq(h.count, 3);
+    cr_expect_eq(h.bucket[5], 2);
+    cr_expect_eq(hist_percentile(&h, 100), 60);
+    cr_expect_eq(hist_percentile(&h, 50), 5);
+}

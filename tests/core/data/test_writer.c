@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include "core/data/limits.h"
+#include "core/data/stream.h"
 #include "core/data/writer.h"
 
 TestSuite(writer, .init = scratch_begin, .fini = scratch_end);
@@ -859,9 +860,10 @@ Test(writer, compressed_output_gathers_worthwhile_members) {
     writer_close(&w);
 }
 
-/* An output that somebody compressed as a whole, and of which a part is missing: its whole rows are kept. */
-static void check_foreign_torn(const char *name, add_member_t *add_one, const char *text, size_t cut,
-                               uint64_t rows) {
+/* An output that somebody compressed as a whole: its rows are kept if it is whole, none of them if a part is
+ * missing, because then nothing vouches for its text. */
+static void check_foreign(const char *name, add_member_t *add_one, const char *text, size_t cut,
+                          uint64_t rows) {
     buf_t packed;
     buf_init(&packed, 1 << 20);
     add_one(&packed, text, strlen(text));
@@ -881,11 +883,11 @@ Test(writer, a_foreign_member_keeps_its_rows) {
     const char *two = "{\"_row_index\": 0}\n{\"_row_index\": 1}\n";
     const char *torn = "{\"_row_index\": 0}\n{\"_row_ind";
     const char *no_newline = "{\"_row_index\": 0}\n{\"_row_index\": 1}";
-    check_foreign_torn("a.jsonl.gz", add_gzip, two, 2, 2);
-    check_foreign_torn("b.jsonl.gz", add_gzip, torn, 0, 1);
-    check_foreign_torn("c.jsonl.gz", add_gzip, no_newline, 0, 2);
-    check_foreign_torn("d.jsonl.zst", add_zstd, torn, 0, 1);
-    check_foreign_torn("e.jsonl.zst", add_zstd, no_newline, 0, 2);
+    check_foreign("a.jsonl.gz", add_gzip, two, 2, 0);
+    check_foreign("b.jsonl.gz", add_gzip, torn, 0, 1);
+    check_foreign("c.jsonl.gz", add_gzip, no_newline, 0, 2);
+    check_foreign("d.jsonl.zst", add_zstd, torn, 0, 1);
+    check_foreign("e.jsonl.zst", add_zstd, no_newline, 0, 2);
 }
 
 static void expect_compressed_refused(const char *name, const buf_t *packed, size_t len, int code,
@@ -909,6 +911,80 @@ Test(writer, compressed_files_that_are_not_ours_are_left_alone) {
     expect_compressed_refused("a.gz", &packed, first + 3, SDG_EINVAL, "line 1: not a JSON object");
     buf_free(&packed);
 }
+
+/* Rows whose text does not compress, so that the file is large. */
+static void add_noise(buf_t *text, uint64_t rows) {
+    uint64_t state = 1;
+    for (uint64_t row = 0; row < rows; row++) {
+        buf_addf(text, "{\"_row_index\": %llu, \"a\": \"", (unsigned long long)row);
+        for (int i = 0; i < 1000; i++) {
+            state = state * 6364136223846793005u + 1442695040888963407u;
+            buf_addc(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-"[state >> 58]);
+        }
+        buf_adds(text, "\"}\n");
+    }
+}
+
+Test(writer, a_large_foreign_member_that_is_torn_is_left_alone) {
+    buf_t text, packed;
+    buf_init(&text, 1 << 22);
+    buf_init(&packed, 1 << 22);
+    add_noise(&text, 1000);
+    add_gzip(&packed, text.data, text.len);
+    expect_compressed_refused("a.gz", &packed, packed.len - 8, SDG_EPARSE, "gzip -dc");
+    buf_reset(&packed);
+    add_zstd(&packed, text.data, text.len);
+    expect_compressed_refused("a.zst", &packed, packed.len - 8, SDG_EPARSE, "zstd -dc");
+    buf_free(&text);
+    buf_free(&packed);
+}
+
+/* Three members of ours with every bit of them flipped, one after the other: refused, or right. Text of a
+ * member that is not whole is never taken. */
+static void check_flips(const char *name) {
+    const char *path = scratch_path(name);
+    char *copy = strdup(path);
+    for (uint64_t row = 0; row < 3; row++) {
+        writer_t *w = open_ok(copy, &PLAIN, NULL);
+        add(w, row);
+        writer_close(&w);
+    }
+    size_t len;
+    const char *bytes = scratch_read(copy, &len);
+    char *changed = malloc(len);
+    for (size_t bit = 0; bit < 8 * len; bit++) {
+        writer_resumed_t found;
+        memcpy(changed, bytes, len);
+        changed[bit / 8] ^= (char)(1 << bit % 8);
+        scratch_write(name, changed, len);
+        writer_t *w = writer_open(copy, &PLAIN, &found, NULL);
+        if (!w) continue;
+        uint64_t rows = found.rows_ok;
+        cr_assert(rangeset_first_absent(writer_finished(w), 0) == rows && found.rows_failed == 0, "bit %zu",
+                  bit);
+        for (uint64_t row = rows; row < 3; row++)
+            add(w, row);
+        writer_close(&w);
+        buf_t text;
+        err_t err = {0};
+        stream_t *s = stream_open(copy, &err);
+        char block[200];
+        ssize_t n = 0;
+        buf_init(&text, 1 << 20);
+        while ((n = stream_read(s, block, sizeof block, &err)) > 0)
+            buf_add(&text, block, (size_t)n);
+        cr_assert_eq(n, 0, "bit %zu: %s", bit, err.text);
+        cr_assert_str_eq(text.data, "{\"_row_index\": 0}\n{\"_row_index\": 1}\n{\"_row_index\": 2}\n",
+                         "bit %zu", bit);
+        buf_free(&text);
+        stream_close(&s);
+    }
+    free(changed);
+    free(copy);
+}
+
+Test(writer, no_flipped_bit_of_gzip_output_changes_a_row) { check_flips("o.jsonl.gz"); }
+Test(writer, no_flipped_bit_of_zstd_output_changes_a_row) { check_flips("o.jsonl.zst"); }
 
 Test(writer, damaged_compressed_output_is_left_alone) {
     buf_t packed;

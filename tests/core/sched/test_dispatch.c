@@ -980,8 +980,70 @@ Test(dispatch, a_silent_worker_loses_its_rows_to_others) {
     pass(&w, 6 * SECOND, 2, 0);
     go(&w);
     cr_assert_eq(find(&w, DISPATCH_WORKER_LOST, 1)->a.row_count, 3);
+    cr_assert(find(&w, DISPATCH_WORKER_LOST, 1)->a.crashed);
+    cr_assert_str_eq(find(&w, DISPATCH_WORKER_LOST, 1)->text, "it was silent for 5 s");
     cr_assert_eq(find(&w, DISPATCH_LEASE, 2)->a.attempt, 1);
     cr_assert_eq(leased_to(&w, 2), 1, "suspects: a quarter of its share at a time");
+    finish(&w);
+}
+
+Test(dispatch, a_worker_whose_connection_is_gone_is_dead_in_a_moment_and_gets_nothing_until_then) {
+    world_t w = start();
+    open_job(&w, 100, 10000, 4);
+    worker(&w, 1);
+    rows(&w, 3);
+    go(&w);
+    dispatch_tick(w.d, w.now);
+    dispatch_worker_cut(w.d, 1, w.now);
+    rows(&w, 3);
+    go(&w);
+    cr_assert_eq(leased_to(&w, 1), 0, "nothing arrives there");
+    worker(&w, 2);
+    pass(&w, RECONNECT_NS, 1, 2); /* what is said of it does not help: only HELLO does */
+    go(&w);
+    cr_assert_null(find(&w, DISPATCH_WORKER_LOST, 0), "it may still come back");
+    pass(&w, SECOND, 2, 0);
+    go(&w);
+    cr_assert_eq(find(&w, DISPATCH_WORKER_LOST, 1)->a.row_count, 3);
+    cr_assert(find(&w, DISPATCH_WORKER_LOST, 1)->a.crashed);
+    cr_assert_str_eq(find(&w, DISPATCH_WORKER_LOST, 1)->text, "its connection is gone");
+    cr_assert_eq(find(&w, DISPATCH_LEASE, 2)->a.attempt, 1);
+    finish(&w);
+}
+
+Test(dispatch, a_worker_that_is_back_on_another_connection_keeps_its_leases) {
+    world_t w = start();
+    open_job(&w, 100, 10000, 4);
+    worker(&w, 1);
+    rows(&w, 3);
+    go(&w);
+    uint64_t lease = find(&w, DISPATCH_LEASE, 1)->a.lease;
+    dispatch_tick(w.d, w.now);
+    dispatch_worker_cut(w.d, 1, w.now);
+    pass(&w, SECOND, 0, 0);
+    rows(&w, 3);
+    go(&w);
+    cr_assert_eq(hello(&w, 1, 77, NULL), SDG_OK);
+    go(&w);
+    cr_assert_eq(find(&w, DISPATCH_LEASE, 1)->a.peer, 77);
+    cr_assert_eq(find(&w, DISPATCH_LEASE, 1)->a.lease, lease, "of the same era, and said again");
+    cr_assert_eq(leased_to(&w, 1), 3 + 3, "what came meanwhile is for it, too");
+    pass(&w, 10 * SECOND, 1, 0);
+    go(&w);
+    cr_assert_null(find(&w, DISPATCH_WORKER_LOST, 0));
+    finish(&w);
+}
+
+Test(dispatch, a_pause_of_the_scheduler_does_not_shorten_the_time_to_come_back) {
+    world_t w = start();
+    worker(&w, 1);
+    dispatch_tick(w.d, w.now);
+    dispatch_worker_cut(w.d, 1, w.now);
+    dispatch_worker_cut(w.d, 9, w.now);
+    w.now += 3600 * SECOND;
+    dispatch_tick(w.d, w.now);
+    go(&w);
+    cr_assert_null(find(&w, DISPATCH_WORKER_LOST, 0));
     finish(&w);
 }
 

@@ -3,6 +3,7 @@
 
 #include <signal.h>
 #include <sys/resource.h>
+#include <xxhash.h>
 
 #include "core/base/rangeset.h"
 #include "core/store/journal.h"
@@ -137,35 +138,206 @@ Test(journal, cut_at_every_byte_keeps_all_whole_records) {
         journal_close(&j);
         j = open_ok(scratch_path("cut.journal"), &found);
         cr_assert_eq(found.records, want + 1);
-        cr_assert_eq(found.torn_bytes, 0);
+        cr_assert_eq(found.lost.torn_bytes, 0);
         expect(j, 9, "after", 0, "the cut");
         journal_close(&j);
     }
     free(whole);
 }
 
-Test(journal, a_changed_byte_ends_the_file_there) {
+static void add_rows(journal_t *j, uint64_t rows) {
+    char answer[64];
+    for (uint64_t row = 0; row < rows; row++) {
+        snprintf(answer, sizeof answer, "answer %llu", (unsigned long long)row);
+        add(j, row, "one", answer);
+        add(j, row, "two", "again");
+    }
+    flush(j);
+}
+
+/* A file of three records of one size; the caller frees. */
+static char *three_records(size_t *len) {
     const char *path = scratch_path("o.journal");
     journal_t *j = open_ok(path, NULL);
-    size_t len;
     for (uint64_t row = 0; row < 3; row++) {
         add(j, row, "question", "an answer");
     }
     flush(j);
     journal_close(&j);
-    char *bytes = malloc(1 << 16);
-    const char *text = scratch_read(path, &len);
-    memcpy(bytes, text, len);
-    for (size_t at = 16; at < len; at++) {
+    const char *text = scratch_read(path, len);
+    char *bytes = malloc(*len);
+    memcpy(bytes, text, *len);
+    return bytes;
+}
+
+Test(journal, a_changed_bit_costs_its_own_record) {
+    size_t len;
+    char *bytes = three_records(&len);
+    for (size_t bit = 0; bit < 8 * len; bit++) {
         journal_found_t found;
-        bytes[at] ^= 1;
-        j = open_ok(scratch_write("bad.journal", bytes, len), &found);
-        bytes[at] ^= 1;
-        cr_assert_eq(found.records, (at - 16) / ((len - 16) / 3), "byte %zu", at);
-        cr_assert_neq(found.torn_bytes, 0);
+        size_t at = bit / 8, size = (len - 48) / 3;
+        bytes[at] ^= (char)(1 << bit % 8);
+        journal_t *j = open_ok(scratch_write("bad.journal", bytes, len), &found);
+        bytes[at] ^= (char)(1 << bit % 8);
+        cr_assert_eq(found.records, at < 48 ? 3 : 2, "byte %zu: %d", at, (int)found.records);
+        cr_assert_eq(found.lost.records, at < 48 ? 0 : 1, "byte %zu", at);
+        cr_assert_eq(found.lost.bytes, at < 48 ? 0 : size, "byte %zu", at);
+        cr_assert_eq(found.lost.torn_bytes, 0);
+        for (uint64_t row = 0; row < 3; row++) {
+            expect(j, row, "question", 0, at >= 48 && (at - 48) / size == row ? NULL : "an answer");
+        }
+        add(j, 9, "after", "the damage"); /* it goes on */
+        flush(j);
+        journal_close(&j);
+        j = open_ok(scratch_path("bad.journal"), &found);
+        cr_assert_eq(found.records, at < 48 ? 4 : 3);
+        expect(j, 9, "after", 0, "the damage");
         journal_close(&j);
     }
     free(bytes);
+}
+
+Test(journal, bytes_that_are_missing_or_too_many_cost_what_they_touch) {
+    size_t len;
+    char *bytes = three_records(&len), *other = malloc(len + 100);
+    size_t first = 48, second = first + (len - 48) / 3;
+    for (size_t gone = 1; gone <= 30; gone++) { /* a hole in the first record */
+        journal_found_t found;
+        memcpy(other, bytes, first + 20);
+        memcpy(other + first + 20, bytes + first + 20 + gone, len - first - 20 - gone);
+        journal_t *j = open_ok(scratch_write("bad.journal", other, len - gone), &found);
+        cr_assert(found.records == 2 && found.lost.records == 1, "%zu gone", gone);
+        expect(j, 1, "question", 0, "an answer");
+        expect(j, 2, "question", 0, "an answer");
+        journal_close(&j);
+    }
+    for (size_t more = 1; more <= 100; more++) { /* foreign bytes between two records */
+        journal_found_t found;
+        memcpy(other, bytes, second);
+        memset(other + second, 'x', more);
+        memcpy(other + second + more, bytes + second, len - second);
+        journal_t *j = open_ok(scratch_write("bad.journal", other, len + more), &found);
+        cr_assert(found.records == 3 && found.lost.records == 1 && found.lost.bytes == more);
+        journal_close(&j);
+    }
+    free(other);
+    free(bytes);
+}
+
+Test(journal, damage_of_finished_rows_is_told_apart) {
+    size_t len;
+    char *bytes = three_records(&len);
+    journal_found_t found;
+    for (uint64_t row = 0; row < 3; row++) {
+        bytes[48 + (row + 1) * (len - 48) / 3 - 1] ^= 1; /* in the answer */
+    }
+    journal_t *j =
+        journal_open(scratch_write("bad.journal", bytes, len), JOURNAL_MAKE, row_of_test, NULL, &found, NULL);
+    cr_assert_eq(found.records, 0);
+    cr_assert_eq(found.lost.records, 3);
+    cr_assert_eq(found.lost_finished, 2);
+    journal_close(&j);
+    free(bytes);
+}
+
+Test(journal, a_damaged_record_of_many_reads_is_passed_over) {
+    const char *path = scratch_path("o.journal");
+    journal_t *j = open_ok(path, NULL);
+    size_t len, big = 3 * JOURNAL_READ_BYTES;
+    journal_found_t found;
+    char *answer = malloc(big);
+    memset(answer, 'a', big);
+    journal_key_t key = key_of(1, "big", 0);
+    add(j, 0, "q", "before");
+    cr_assert_eq(journal_add(j, &key, answer, big, NULL), SDG_OK);
+    add(j, 2, "q", "behind");
+    flush(j);
+    journal_close(&j);
+    const char *text = scratch_read(path, &len);
+    char *bytes = malloc(len);
+    memcpy(bytes, text, len);
+    bytes[len / 2] ^= 4;
+    j = open_ok(scratch_write("bad.journal", bytes, len), &found);
+    cr_assert(found.records == 2 && found.lost.records == 1);
+    expect(j, 0, "q", 0, "before");
+    expect(j, 2, "q", 0, "behind");
+    journal_close(&j);
+    free(bytes);
+    free(answer);
+}
+
+/* Two records as sdg 0.1.0 wrote them: size, checksum, row, hash, occurrence, answer. */
+static void old_journal(buf_t *out) {
+    uint64_t salt = 77;
+    buf_init(out, 1000);
+    buf_adds(out, "SDGJRNL1");
+    buf_add(out, &salt, sizeof salt);
+    for (uint64_t row = 0; row < 2; row++) {
+        journal_key_t key = key_of(row, "q", 0);
+        char body[31];
+        uint32_t size = sizeof body, sum;
+        memcpy(body, &key.row, 8);
+        memcpy(body + 8, &key.hash_high, 8);
+        memcpy(body + 16, &key.hash_low, 8);
+        memcpy(body + 24, &key.occurrence, 4);
+        memcpy(body + 28, "old", 3);
+        sum = (uint32_t)XXH3_64bits_withSeed(body, size, salt + size);
+        buf_add(out, &size, sizeof size);
+        buf_add(out, &sum, sizeof sum);
+        buf_add(out, body, sizeof body);
+    }
+}
+
+Test(journal, a_file_of_the_first_version_is_read_and_rewritten) {
+    buf_t old;
+    journal_found_t found;
+    old_journal(&old);
+    const char *path = scratch_write("o.journal", old.data, old.len);
+    journal_t *j = open_ok(path, &found);
+    cr_assert_eq(found.records, 2);
+    expect(j, 1, "q", 0, "old");
+    add(j, 2, "q", "new");
+    flush(j);
+    journal_close(&j);
+    cr_assert(memcmp(scratch_read(path, NULL), "SDGJRNL2", 8) == 0);
+    j = open_ok(path, &found);
+    cr_assert(found.records == 3 && found.lost.records == 0);
+    journal_close(&j);
+    old.data[old.len - 1] ^= 1;
+    j = open_ok(scratch_write("o.journal", old.data, old.len), &found);
+    cr_assert(found.records == 1 && found.lost.records == 1);
+    journal_close(&j);
+    buf_free(&old);
+}
+
+Test(journal, is_its_users_alone_and_follows_no_link) {
+    char *path = strdup(scratch_path("o.journal"));
+    struct stat st;
+    err_t err = {0};
+    umask(0);
+    journal_t *j = open_ok(path, NULL);
+    add_rows(j, 10);
+    cr_assert(stat(path, &st) == 0 && (st.st_mode & 0777) == 0600);
+    for (uint64_t row = 0; row < 9; row++) {
+        journal_row_finished(j, row);
+    }
+    scratch_text("victim", "somebody's");
+    cr_assert_eq(symlink(scratch_path("victim"), scratch_path("o.journal.new")), 0);
+    cr_assert_eq(journal_compact(j, 0, NULL), SDG_OK);
+    journal_close(&j);
+    cr_assert(lstat(path, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 0777) == 0600);
+    cr_assert_str_eq(scratch_read(scratch_path("victim"), NULL), "somebody's");
+    cr_assert_eq(chmod(path, 0644), 0); /* as sdg 0.1.0 made it */
+    j = open_ok(path, NULL);
+    journal_close(&j);
+    cr_assert(stat(path, &st) == 0 && (st.st_mode & 0777) == 0600);
+    cr_assert_eq(symlink(path, scratch_path("link.journal")), 0);
+    cr_assert_null(journal_open(scratch_path("link.journal"), JOURNAL_MAKE, NULL, NULL, NULL, &err));
+    cr_assert(strstr(err.text, "symbolic link"), "%s", err.text);
+    cr_assert_eq(mkfifo(scratch_path("pipe.journal"), 0600), 0);
+    cr_assert_null(journal_open(scratch_path("pipe.journal"), JOURNAL_MAKE, NULL, NULL, NULL, &err));
+    cr_assert(strstr(err.text, "no ordinary file"), "%s", err.text);
+    free(path);
 }
 
 Test(journal, another_file_is_left_alone) {
@@ -235,7 +407,7 @@ Test(journal, a_file_that_is_made_when_needed) {
     flush(j);
     cr_assert(journal_is_there(path));
     journal_stats(j, &stats);
-    cr_assert_eq(stats.bytes, stats.live_bytes + 16);
+    cr_assert_eq(stats.bytes, stats.live_bytes + 48);
     journal_close(&j);
     j = journal_open(path, JOURNAL_WHEN_NEEDED, NULL, NULL, NULL, &err);
     expect(j, 1, "q", 0, "a");
@@ -259,16 +431,6 @@ Test(journal, a_row_that_finishes_leaves_no_memory_and_does_not_come_back) {
     journal_close(&j);
 }
 
-static void add_rows(journal_t *j, uint64_t rows) {
-    char answer[64];
-    for (uint64_t row = 0; row < rows; row++) {
-        snprintf(answer, sizeof answer, "answer %llu", (unsigned long long)row);
-        add(j, row, "one", answer);
-        add(j, row, "two", "again");
-    }
-    flush(j);
-}
-
 Test(journal, rewriting_keeps_what_lives) {
     const char *path = scratch_path("o.journal");
     journal_found_t found;
@@ -284,7 +446,7 @@ Test(journal, rewriting_keeps_what_lives) {
     cr_assert_eq(journal_compact(j, 0, NULL), SDG_OK);
     journal_stats(j, &stats);
     cr_assert_eq(stats.rewrites, 1);
-    cr_assert_eq(stats.bytes, stats.live_bytes + 16);
+    cr_assert_eq(stats.bytes, stats.live_bytes + 48);
     expect(j, 95, "one", 0, "answer 95");
     add(j, 99, "three", "after");
     expect(j, 99, "three", 0, "after");
@@ -355,7 +517,7 @@ Test(journal, a_full_disk_leaves_whole_records) {
     journal_close(&j);
     j = open_ok(path, &found);
     cr_assert_eq(found.records, written);
-    cr_assert_eq(found.torn_bytes, 0);
+    cr_assert_eq(found.lost.torn_bytes, 0);
     journal_close(&j);
 }
 
@@ -385,10 +547,10 @@ Test(journal, is_read_while_it_is_written) {
     const char *path = scratch_path("o.journal");
     journal_t *j = open_ok(path, NULL);
     int records = 0;
-    uint64_t torn;
+    journal_lost_t lost;
     add_rows(j, 5);
-    cr_assert_eq(journal_read(path, count_records, &records, &torn, NULL), SDG_OK);
+    cr_assert_eq(journal_read(path, count_records, &records, &lost, NULL), SDG_OK);
     cr_assert_eq(records, 10);
-    cr_assert_eq(torn, 0);
+    cr_assert_eq(lost.torn_bytes, 0);
     journal_close(&j);
 }

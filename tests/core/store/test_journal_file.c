@@ -7,6 +7,7 @@
 
 static const journal_key_t KEY = {.row = 7, .hash_high = 1, .hash_low = UINT64_MAX, .occurrence = 2};
 enum { SALT = 42 };
+static const journal_format_t FORMAT = {.salt = SALT}, OTHER = {.salt = SALT + 1};
 
 static bool same_key(const journal_key_t *a, const journal_key_t *b) {
     return a->row == b->row && a->hash_high == b->hash_high && a->hash_low == b->hash_low &&
@@ -15,27 +16,28 @@ static bool same_key(const journal_key_t *a, const journal_key_t *b) {
 
 Test(journal_file, a_head_there_and_back_and_cut) {
     buf_t out;
-    uint64_t salt = 0;
+    journal_format_t format = {0};
     buf_init(&out, 100);
     journal_head_write(&out, SALT);
     cr_assert_eq(out.len, JOURNAL_HEAD_BYTES);
-    cr_assert_eq(journal_head_read(out.data, out.len, &salt), SDG_OK);
-    cr_assert_eq(salt, SALT);
+    cr_assert_eq(journal_head_read(out.data, out.len, &format), SDG_OK);
+    cr_assert(format.salt == SALT && !format.old);
     for (size_t len = 0; len < out.len; len++)
-        cr_assert_eq(journal_head_read(out.data, len, &salt), SDG_ENOTFOUND);
-    cr_assert_eq(journal_head_read("SDGJRNL2........", 16, &salt), SDG_EPARSE);
-    cr_assert_eq(journal_head_read("x", 1, &salt), SDG_EPARSE);
+        cr_assert_eq(journal_head_read(out.data, len, &format), SDG_ENOTFOUND);
+    cr_assert_eq(journal_head_read("SDGJRNL9.......................SDGJRNL9........", 48, &format),
+                 SDG_EPARSE);
+    cr_assert_eq(journal_head_read("x", 1, &format), SDG_EPARSE);
     buf_free(&out);
 }
 
 /* Reads the record at the front of `len` bytes, given in memory of exactly that size. */
-static size_t read_exactly(const char *bytes, size_t len, uint64_t salt, size_t *more) {
+static size_t read_exactly(const char *bytes, size_t len, const journal_format_t *format, size_t *more) {
     char *copy = xmalloc(len ? len : 1);
     const char *answer;
     size_t answer_len;
     journal_key_t key;
     memcpy(copy, bytes, len);
-    size_t size = journal_record_read(copy, len, salt, &key, &answer, &answer_len, more);
+    size_t size = journal_record_read(copy, len, format, &key, &answer, &answer_len, more);
     free(copy);
     return size;
 }
@@ -48,10 +50,10 @@ Test(journal_file, a_record_there_and_back) {
     buf_init(&out, 1000);
     journal_record_write(&out, SALT, &KEY, "hello\0world", 11);
     journal_record_write(&out, SALT, &KEY, NULL, 0);
-    size_t size = journal_record_read(out.data, out.len, SALT, &key, &answer, &answer_len, &more);
+    size_t size = journal_record_read(out.data, out.len, &FORMAT, &key, &answer, &answer_len, &more);
     cr_assert_eq(size, JOURNAL_RECORD_HEAD_BYTES + 11);
     cr_assert(same_key(&key, &KEY) && answer_len == 11 && memcmp(answer, "hello\0world", 11) == 0);
-    size = journal_record_read(out.data + size, out.len - size, SALT, &key, &answer, &answer_len, &more);
+    size = journal_record_read(out.data + size, out.len - size, &FORMAT, &key, &answer, &answer_len, &more);
     cr_assert_eq(size, JOURNAL_RECORD_HEAD_BYTES);
     cr_assert(same_key(&key, &KEY) && answer_len == 0);
     buf_free(&out);
@@ -63,16 +65,16 @@ Test(journal_file, a_record_cut_or_changed_is_none) {
     buf_init(&out, 1000);
     journal_record_write(&out, SALT, &KEY, "hello", 5);
     for (size_t len = 0; len < out.len; len++) {
-        cr_assert_eq(read_exactly(out.data, len, SALT, &more), 0);
+        cr_assert_eq(read_exactly(out.data, len, &FORMAT, &more), 0);
         cr_assert_eq(more, len < JOURNAL_RECORD_HEAD_BYTES ? JOURNAL_RECORD_HEAD_BYTES : out.len);
     }
     for (size_t at = 0; at < out.len; at++) {
         out.data[at] = (char)(out.data[at] ^ 1);
-        cr_assert_eq(read_exactly(out.data, out.len, SALT, &more), 0, "byte %zu", at);
+        cr_assert_eq(read_exactly(out.data, out.len, &FORMAT, &more), 0, "byte %zu", at);
         out.data[at] = (char)(out.data[at] ^ 1);
     }
-    cr_assert_eq(read_exactly(out.data, out.len, SALT + 1, &more), 0, "of another journal");
-    cr_assert_eq(read_exactly(out.data, out.len, SALT, &more), out.len);
+    cr_assert_eq(read_exactly(out.data, out.len, &OTHER, &more), 0, "of another journal");
+    cr_assert_eq(read_exactly(out.data, out.len, &FORMAT, &more), out.len);
     buf_free(&out);
 }
 
@@ -88,11 +90,11 @@ static bool visit(void *context, const journal_key_t *key, const char *answer, s
 }
 
 static uint64_t scan(FILE *f, seen_t *seen) {
-    uint64_t end = 0;
     err_t err = {0};
-    cr_assert_eq(journal_file_scan(fileno(f), "journal", SALT, visit, seen, &end, &err), SDG_OK, "%s",
-                 err.text);
-    return end;
+    journal_scan_t scan = {
+        .fd = fileno(f), .path = "journal", .format = FORMAT, .visit = visit, .context = seen};
+    cr_assert_eq(journal_file_scan(&scan, &err), SDG_OK, "%s", err.text);
+    return scan.end;
 }
 
 Test(journal_file, a_scan_visits_all_whole_records) {

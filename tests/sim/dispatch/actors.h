@@ -10,11 +10,13 @@ void scheduler_act(sim_t *s); /* performs what the dispatcher wants now, and let
 void scheduler_from_client(sim_t *s, const mail_t *m);
 void scheduler_from_worker(sim_t *s, const mail_t *m);
 void scheduler_client_gone(sim_t *s, uint64_t peer);
-void scheduler_judge(sim_t *s); /* asks the books of endpoints whether jobs go on */
+void scheduler_connection_gone(sim_t *s, uint64_t peer); /* it finds that nothing arrives there any more */
+void scheduler_judge(sim_t *s);                          /* asks the books of endpoints whether jobs go on */
 
 /* workers.c */
 worker_t *worker_start(sim_t *s);           /* NULL: there were too many */
 void worker_connect(sim_t *s, worker_t *w); /* on a new connection */
+void worker_cut(sim_t *s, worker_t *w);     /* its connection breaks, which it does not notice itself */
 void worker_crash(sim_t *s, worker_t *w);
 void worker_bye(sim_t *s, worker_t *w);
 void worker_message(sim_t *s, worker_t *w, const mail_t *m);

@@ -5,6 +5,10 @@
 #include "core/sched/limits.h"
 #include "tests/sim/dispatch/judge.h"
 
+/* In a good world all is shared out after so long: meanwhile rows that kill take workers along, one after the
+ * other, and each of these keeps its share until it has been silent for long enough. */
+#define SHARED_NS (4 * WORKER_PATIENCE_MAX_MS * MILLISECOND)
+
 job_book_t *judge_book(sim_t *s, uint64_t job) {
     for (size_t i = 0; i < s->book_count; i++) {
         if (s->books[i]->job == job) return s->books[i];
@@ -80,7 +84,7 @@ void judge_shares(sim_t *s, job_book_t *book) {
         book->unshared_ns = 0;
     else if (book->unshared_ns == 0)
         book->unshared_ns = s->now;
-    else if (s->now > book->unshared_ns + 30 * SECOND)
+    else if (s->now > book->unshared_ns + SHARED_NS)
         world_fail(s, "job %" PRIu64 ": its workers may run %" PRIu64 " rows, the limit is %" PRIu64,
                    book->job, permits, wanted);
 }
@@ -235,7 +239,7 @@ void judge_calls_shared(sim_t *s, size_t endpoint) {
         book->unshared_ns = 0;
     else if (book->unshared_ns == 0)
         book->unshared_ns = s->now;
-    else if (s->now > book->unshared_ns + 30 * SECOND)
+    else if (s->now > book->unshared_ns + SHARED_NS)
         world_fail(s, "endpoint %zu: %" PRIu64 " calls are permitted, %" PRIu64 " could be", endpoint + 1,
                    permits, wanted);
 }

@@ -91,6 +91,14 @@ void judge_lease_heard(worker_t *w, const mail_t *m);           /* it has arrive
 void judge_lease_taken(sim_t *s, worker_t *w, const mail_t *m); /* its rows will run */
 void judge_started(sim_t *s, const worker_t *w, const held_t *h);
 
+/* ---- how long a worker is believed to be alive (patience.c) */
+
+void judge_registered(sim_t *s, worker_t *w, uint64_t patience_ns); /* it has said HELLO */
+void judge_heard(sim_t *s, worker_t *w);
+void judge_cut(sim_t *s, worker_t *w);                          /* its connection is gone */
+void judge_given_up(sim_t *s, worker_t *w, const char *reason); /* the dispatcher has lost it */
+void judge_patience(sim_t *s);                                  /* after each tick */
+
 /* ---- rows */
 
 void judge_lease(sim_t *s, const dispatch_action_t *a);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/sched/limits.h"
+#include "core/sched/patience.h"
 #include "tests/sim/dispatch/actors.h"
 #include "tests/sim/dispatch/judge.h"
 
@@ -72,7 +73,10 @@ static void perform(sim_t *s, const dispatch_action_t *a) {
 void scheduler_act(sim_t *s) {
     dispatch_action_t a;
     while (!s->failed && dispatch_next(s->d, s->now, &a)) {
-        if (a.kind == DISPATCH_WORKER_LOST) judge_lost(s, &a, strcmp(a.reason, "it said goodbye") != 0);
+        if (a.kind == DISPATCH_WORKER_LOST) {
+            judge_given_up(s, world_worker(s, a.worker), a.reason);
+            judge_lost(s, &a, a.crashed);
+        }
         perform(s, &a);
     }
     judge_endpoints(s);
@@ -222,8 +226,10 @@ static void hello(sim_t *s, const mail_t *m) {
         if (s->instance_at[peer] == m->a) s->instance_at[peer] = 0; /* its old connection */
     }
     s->instance_at[m->peer] = m->a;
-    dispatch_worker_t said = {.worker = m->a, .patience_ns = BEATS_MISSED_MAX * BEAT_NS};
+    uint64_t patience_ns = s->broken == BROKEN_PATIENCE ? m->b * MILLISECOND : patience_of_worker(true, m->b);
+    dispatch_worker_t said = {.worker = m->a, .patience_ns = patience_ns};
     dispatch_worker_hello(s->d, m->peer, &said, s->now, NULL);
+    judge_registered(s, world_worker(s, m->a), patience_ns);
     world_post_plain(s, false, M_WELCOME, m->peer, 0, 1, 0, 0);
 }
 
@@ -331,9 +337,21 @@ static void rows_returned(sim_t *s, const mail_t *m, uint64_t worker) {
     world_post_plain(s, false, M_ACK, m->peer, 0, m->a, 0, 0);
 }
 
+/* What was on its way there is lost; what came from there has been read before. */
+void scheduler_connection_gone(sim_t *s, uint64_t peer) {
+    uint64_t worker = s->instance_at[peer];
+    world_trace(s, "scheduler: connection %" PRIu64 " is gone", peer);
+    s->gone[peer] = true;
+    s->instance_at[peer] = 0;
+    if (!worker) return;
+    judge_cut(s, world_worker(s, worker));
+    if (s->broken != BROKEN_CUT) dispatch_worker_cut(s->d, worker, s->now);
+}
+
 /* One mail of a worker. */
 void scheduler_from_worker(sim_t *s, const mail_t *m) {
     uint64_t worker = s->instance_at[m->peer];
+    if (s->gone[m->peer]) return;
     if (m->kind == M_HELLO) {
         hello(s, m);
         return;
@@ -345,6 +363,7 @@ void scheduler_from_worker(sim_t *s, const mail_t *m) {
         return;
     }
     dispatch_worker_beat(s->d, worker, s->now);
+    judge_heard(s, world_worker(s, worker));
     switch (m->kind) {
     case M_ROW_CREDIT: row_credit(s, m, worker); break;
     case M_PERMITS_HELD: permits_held(s, m, worker); break;

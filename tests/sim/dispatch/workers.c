@@ -82,11 +82,20 @@ void worker_connect(sim_t *s, worker_t *w) {
     assert(w->peer < PEERS_MAX);
     w->welcome = false;
     w->hello_ns = s->now;
-    say(s, w, M_HELLO, 0, w->instance, 0);
+    say(s, w, M_HELLO, 0, w->instance, w->claimed_ms);
+}
+
+/* The socket connects again by itself, and the worker speaks on as if nothing had happened. */
+void worker_cut(sim_t *s, worker_t *w) {
+    world_trace(s, "the connection of worker %" PRIu64 " breaks", w->instance);
+    world_wake(s, WAKE_CUT, w->peer, s->now + world_between(s, 0, SECOND));
+    w->peer = s->peers++;
+    assert(w->peer < PEERS_MAX);
 }
 
 /* A new worker with a random credit and speed; NULL when the world has had too many. */
 worker_t *worker_start(sim_t *s) {
+    static const uint64_t claims[] = {0, 5000, 5000, 12000, UINT64_MAX}; /* ms of patience; 0: for ever */
     if (s->worker_count == WORKER_SLOTS) return NULL;
     worker_t *w = &s->workers[s->worker_count++];
     *w = (worker_t){.sim = s,
@@ -95,6 +104,7 @@ worker_t *worker_start(sim_t *s) {
                     .credit_rows = world_between(s, 1, 40),
                     .credit_bytes = world_chance(s, 0.3) ? world_between(s, 1, 200) : 100000,
                     .row_ns = world_chance(s, 0.2) ? 3 * SECOND : 200 * MILLISECOND};
+    w->claimed_ms = claims[world_between(s, 0, sizeof claims / sizeof *claims - 1)];
     for (size_t e = 0; e < ENDPOINTS; e++) {
         w->lines[e].calls = ENDPOINT_CALLS_MAX;
     }
@@ -118,9 +128,10 @@ void worker_clear(worker_t *w) {
 }
 
 void worker_crash(sim_t *s, worker_t *w) {
-    bool seen = world_chance(s, 0.5);
+    bool seen = world_chance(s, 0.4), cut = world_chance(s, 0.5);
     world_trace(s, "worker %" PRIu64 " crashes%s", w->instance, seen ? ", which is seen" : "");
     worker_clear(w);
+    if (!seen && cut) world_wake(s, WAKE_CUT, w->peer, s->now + world_between(s, 0, SECOND));
     if (!seen) return;
     dispatch_worker_gone(s->d, w->instance, true, s->now);
     scheduler_act(s);
@@ -461,7 +472,7 @@ void worker_message(sim_t *s, worker_t *w, const mail_t *m) {
     switch (m->kind) {
     case M_WELCOME:
         w->welcome = m->a;
-        if (m->a == 0) say(s, w, M_HELLO, 0, w->instance, 0);
+        if (m->a == 0) say(s, w, M_HELLO, 0, w->instance, w->claimed_ms);
         say_what_holds(s, w);
         for (size_t i = 0; w->welcome && i < w->units_count; i++) {
             say_held(s, w, &w->units[i]);
@@ -491,7 +502,7 @@ void worker_message(sim_t *s, worker_t *w, const mail_t *m) {
 static void beat(sim_t *s, worker_t *w) {
     if (s->now - w->beat_ns < BEAT_NS) return;
     w->beat_ns = s->now;
-    if (!w->welcome) say(s, w, M_HELLO, 0, w->instance, 0);
+    if (!w->welcome) say(s, w, M_HELLO, 0, w->instance, w->claimed_ms);
     uint64_t missing = lease_book_first_missing(w->leases);
     say(s, w, M_BEAT, 0, s->broken == BROKEN_MISSING ? missing | UINT32_MAX : missing, 0);
     say_what_holds(s, w);

@@ -38,17 +38,19 @@ enum {
 /* A rule that the actors break on purpose: the judge must notice. */
 typedef enum broken {
     BROKEN_NOTHING,
-    BROKEN_RESEND,  /* the worker sends each batch once */
-    BROKEN_ACK,     /* the worker takes a batch for acknowledged when it is sent */
-    BROKEN_LEASE,   /* the worker takes the rows of a lease each time it arrives */
-    BROKEN_ERA,     /* the worker keeps rows that wait when a new era begins */
-    BROKEN_MISSING, /* the worker says that no lease is missing */
-    BROKEN_CHUNK,   /* the client forgets a chunk when it is sent */
-    BROKEN_END,     /* the client says the end of its rows once */
-    BROKEN_WAITING, /* the worker does not say that rows wait */
-    BROKEN_CALLS,   /* the worker calls endpoints without their permit */
-    BROKEN_REPORTS, /* the worker does not say that an endpoint refuses its calls */
-    BROKEN_NUMBERS, /* the client goes on with the numbers of the job before */
+    BROKEN_RESEND,   /* the worker sends each batch once */
+    BROKEN_ACK,      /* the worker takes a batch for acknowledged when it is sent */
+    BROKEN_LEASE,    /* the worker takes the rows of a lease each time it arrives */
+    BROKEN_ERA,      /* the worker keeps rows that wait when a new era begins */
+    BROKEN_MISSING,  /* the worker says that no lease is missing */
+    BROKEN_CHUNK,    /* the client forgets a chunk when it is sent */
+    BROKEN_END,      /* the client says the end of its rows once */
+    BROKEN_WAITING,  /* the worker does not say that rows wait */
+    BROKEN_CALLS,    /* the worker calls endpoints without their permit */
+    BROKEN_REPORTS,  /* the worker does not say that an endpoint refuses its calls */
+    BROKEN_NUMBERS,  /* the client goes on with the numbers of the job before */
+    BROKEN_PATIENCE, /* the scheduler believes whatever patience a worker claims */
+    BROKEN_CUT,      /* the scheduler does not notice that a connection is gone */
     BROKEN_KINDS
 } broken_t;
 
@@ -98,7 +100,15 @@ typedef struct mail {
     uint64_t rows[];
 } mail_t;
 
-typedef enum wake_kind { WAKE_MAIL, WAKE_CLIENT, WAKE_WORKER, WAKE_SCHEDULER, WAKE_CHAOS } wake_kind_t;
+/* WAKE_CUT: the scheduler finds connection number `who` gone. */
+typedef enum wake_kind {
+    WAKE_MAIL,
+    WAKE_CLIENT,
+    WAKE_WORKER,
+    WAKE_SCHEDULER,
+    WAKE_CHAOS,
+    WAKE_CUT
+} wake_kind_t;
 typedef struct event {
     uint64_t time;
     wake_kind_t kind;
@@ -166,6 +176,13 @@ typedef struct worker_permit {
     uint64_t key; /* under which the judge counts calls by it: judge_call_key of when it was told */
 } worker_permit_t;
 
+/* What the scheduler knows of a worker, as the judge sees it. */
+typedef struct registration {
+    bool known;
+    uint64_t heard_ns, patience_ns;
+    uint64_t cut_ns; /* when its connection was found to be gone; 0: it is there */
+} registration_t;
+
 typedef struct worker {
     struct sim *sim;
     uint64_t instance, peer;
@@ -180,9 +197,11 @@ typedef struct worker {
     worker_permit_t lines[ENDPOINTS];
     lease_book_t *leases;
     outbox_t *outbox;
-    uint64_t wake_ns;    /* when it wakes next */
-    uint64_t life_heard; /* for the judge: the latest life of the leases that have arrived */
-    uint64_t life;       /* for the judge: how often the dispatcher has lost this worker */
+    uint64_t wake_ns;            /* when it wakes next */
+    uint64_t claimed_ms;         /* its patience, in HELLO */
+    registration_t registration; /* for the judge */
+    uint64_t life_heard;         /* for the judge: the latest life of the leases that have arrived */
+    uint64_t life;               /* for the judge: how often the dispatcher has lost this worker */
 } worker_t;
 
 typedef struct job_book job_book_t; /* judge.h */
@@ -208,6 +227,7 @@ typedef struct sim {
     uint64_t permits_ns[PEERS_MAX], held_ns[PEERS_MAX], drop_ns[PEERS_MAX];
     uint64_t instance_at[PEERS_MAX]; /* of the scheduler: which worker speaks there; 0: none */
     uint64_t client_at[PEERS_MAX];   /* client number + 1 */
+    bool gone[PEERS_MAX];            /* the scheduler has found that connection to be gone */
     call_book_t *endpoints;          /* of the judge, ENDPOINTS of them */
     job_book_t *books[JOB_BOOKS];
     size_t book_count;
