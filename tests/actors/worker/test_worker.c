@@ -719,6 +719,16 @@ Test(worker, a_pipeline_that_cannot_be_loaded_is_refused_in_words) {
     }
 }
 
+Test(worker, options_that_want_passes_without_a_store_are_refused_in_words) {
+    link_frame_t in;
+    options.row.stop_before = 1;
+    run_rows(1, 0, 1);
+    puppet_await(&scheduler, MESSAGE_JOB_REFUSED, &in);
+    cr_expect(slice_has(in.message.JOB_REFUSED.reason, "no store"), "%.*s",
+              (int)in.message.JOB_REFUSED.reason.len, in.message.JOB_REFUSED.reason.data);
+    link_frame_free(&in);
+}
+
 Test(worker, python_that_is_not_allowed_here_is_refused) {
     link_frame_t in;
     snprintf(yaml, sizeof yaml, "%s",
