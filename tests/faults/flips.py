@@ -9,7 +9,7 @@ a byte, or what a bad disk or a copy that stopped does) and runs to the end. All
   said        a line differs from what was written, was kept, and a warning names the file
   refused     an exit code of 2 to 6 with words; no file was changed
 All else is wrong: rows lost, twice, foreign, changed without a word, lines that are no JSON, a crash, a run that does not end, refused without words
-or after a change. The last line is `N passed, M failed`.
+or after a change, more than one call paid again for one byte of the journal. The last line is `N passed, M failed`.
 """
 import argparse
 import collections
@@ -62,16 +62,31 @@ blocks:
     outputs: [P]
   - {type: end, exec: 3, final: [{name: n, value: "{n}", type_hint: json}, {name: b, value: "{P}"}]}
 """
+CALL_AI = MODEL + """
+blocks:
+  - type: python
+    exec: 1
+    id: asks
+    function_code: |
+      def main(ctx, n, pad):
+          a = ctx.call_ai("m", None, ["q1 %d %s" % (n, pad)])
+          return {"B": ctx.call_ai("m", None, ["q2 %d after %s" % (n, a)])}
+    inputs: {n: "{n}", pad: "{pad}"}
+    outputs: [B]
+  - {type: end, exec: 2, final: [{name: n, value: "{n}", type_hint: json}, {name: b, value: "{B}"}]}
+"""
 # name, pipeline, name of the output, flags
 SCENES = [
     ("two calls", TWO, "out.jsonl", ()),
     ("one call", ONE, "out.jsonl", ("--journal",)),
     ("failing", FAILING, "out.jsonl", ()),
+    ("call_ai", CALL_AI, "out.jsonl", ()),
     ("ordered", TWO, "out.jsonl", ("--ordered",)),
     ("processes", TWO, "out.jsonl", ("--processes", "2")),
     ("gz", TWO, "out.jsonl.gz", ()),
     ("zst", TWO, "out.jsonl.zst", ()),
 ]
+ALLOWED = ("right", "said", "refused")
 # How often each file of a scene is damaged.
 WEIGHTS = {"": 5, ".sdg": 2, ".journal": 3}
 
@@ -254,7 +269,10 @@ def trial(scene, ending, seed):
         except subprocess.TimeoutExpired:
             code = None
         outcome, details = judge(scene, damaged, code, p.err())
-    return outcome, "%s%s: %s" % (change.__name__, " --force-resume" if force else "", details), scene.requests() - before - scene.paid
+    again = scene.requests() - before - scene.paid
+    if ending == ".journal" and change in (flip_bit, change_byte) and again > 1 and outcome in ALLOWED:
+        outcome = "PAID AGAIN"
+    return outcome, "%s%s: %s" % (change.__name__, " --force-resume" if force else "", details), again
 
 
 # ---- the campaign
@@ -271,11 +289,11 @@ class Table:
             key = (scene.name, "X" + ending)
             self.count[key, outcome] += 1
             self.again[key] = max(self.again[key], again)
-            if outcome not in ("right", "said", "refused"):
+            if outcome not in ALLOWED:
                 self.wrong.append("%s, X%s, seed %s: %s; %s" % (scene.name, ending, seed, outcome, details))
 
     def show(self):
-        outcomes = ["right", "said", "refused"] + sorted({o for _, o in self.count} - {"right", "said", "refused"})
+        outcomes = [*ALLOWED, *sorted({o for _, o in self.count} - set(ALLOWED))]
         print("%-10s %-10s %6s  %s" % ("scene", "file", "flips", "  ".join("%8s" % o for o in outcomes + ["paid again at most"])))
         for key in sorted({k for k, _ in self.count}):
             numbers = [self.count[key, o] for o in outcomes]
@@ -296,7 +314,7 @@ def play(scene_row, count, seed, table, failures, keep):
         own = "%s/%s/%d" % (seed, scene.name, i)
         outcome, details, again = trial(scene, ending, own)
         table.add(scene, ending, own, outcome, details, again)
-        if keep and outcome not in ("right", "said", "refused"):
+        if keep and outcome not in ALLOWED:
             shutil.copytree(scene.bench.folder, os.path.join(keep, own.replace("/", "-")), dirs_exist_ok=True)
     scene.close()
 
