@@ -40,11 +40,18 @@ typedef struct runtime {
     int exit_code;
 } runtime_t;
 
+/* Client, monitor, store and its syncer; a scheduler, perhaps with a monitor; workers. */
+static unsigned actors_of(const descriptors_use_t *use) {
+    return (use->run ? 4 : 0) + use->scheduler + (use->metrics && !use->run) + use->workers;
+}
+
 /* Takes all descriptors it may have, and keeps czmq from its own handling of signals, which is there by
  * default as soon as its context is. */
 bool runtime_init(const char *who, const descriptors_use_t *use) {
     descriptors_raise();
-    if (!descriptors_suffice(who, use)) return false;
+    threads_init();
+    if (!descriptors_suffice(who, use) || !threads_suffice(who, &(threads_use_t){.actors = actors_of(use)}))
+        return false;
     setenv("ZSYS_SIGHANDLER", "false", 1);
     zsys_init();
     unsetenv("ZSYS_SIGHANDLER");
@@ -63,11 +70,14 @@ static int open_signals(void) {
     return fd;
 }
 
-/* Milliseconds that main may wait; -1 for ever. */
-static int leave_ms(const runtime_t *rt) {
-    uint64_t now = clock_now_ns();
-    if (rt->leave_ns == 0) return -1;
-    return rt->leave_ns <= now ? 0 : (int)((rt->leave_ns - now) / MILLISECOND + 1);
+/* Milliseconds that main may wait: until it leaves, and `most_ns` at most; -1 for ever. */
+static int wait_ms(const runtime_t *rt, uint64_t most_ns) {
+    uint64_t now = clock_now_ns(), wait = most_ns;
+    if (rt->leave_ns) {
+        uint64_t left = rt->leave_ns > now ? rt->leave_ns - now : 0;
+        wait = left < wait ? left : wait;
+    }
+    return wait == UINT64_MAX ? -1 : (int)(wait / MILLISECOND + 1);
 }
 
 /* The client or the worker waits for something that does not come: a pipe that nobody reads, a disk. What it
@@ -184,7 +194,8 @@ static bool start_scheduler(runtime_t *rt, const local_run_t *run) {
     scheduler_args_t args = {.endpoints = endpoints,
                              .endpoint_count = count,
                              .monitor = "inproc://monitor",
-                             .store = rt->store && run->contexts ? "inproc://store" : NULL};
+                             .store = rt->store && run->contexts ? "inproc://store" : NULL,
+                             .tell_parent = run->worker_processes > 0};
     rt->scheduler = actor_spawn(scheduler_actor, &args);
     run->client->endpoint = "inproc://scheduler";
     return scheduler_bound(rt->scheduler, count, NULL);
@@ -298,6 +309,25 @@ static void on_child_died(runtime_t *rt) {
     actor_tell(rt->client->pipe, "FAIL worker processes die again and again: giving up");
 }
 
+/* What the scheduler has heard of worker processes. */
+static void on_worker_word(runtime_t *rt, const char *words) {
+    uint64_t instance;
+    int why = 0;
+    if (sscanf(words, "JOINED %" SCNu64, &instance) == 1)
+        children_joined(&rt->children, instance);
+    else if (sscanf(words, "LOST %" SCNu64 " %n", &instance, &why) == 1 && why > 0)
+        children_lost(&rt->children, instance, words + why);
+}
+
+/* The next words of an actor that the run needs: the code of "END <code>", -1 for anything else. */
+static int needed_word(runtime_t *rt, actor_thread_t *actor) {
+    int code = -1;
+    char *words = actor_hear(actor->pipe);
+    if (words && sscanf(words, "END %d", &code) != 1 && actor == rt->scheduler) on_worker_word(rt, words);
+    free(words);
+    return code;
+}
+
 /* The actors that the run cannot do without. Each says END only when it cannot go on, and has said why. */
 static size_t needed_actors(const runtime_t *rt, actor_thread_t **needed) {
     size_t count = 0;
@@ -321,12 +351,13 @@ static void wait_for_client(runtime_t *rt, uint64_t drain_ms) {
         for (size_t i = 0; i < count; i++) {
             items[2 + i] = (zmq_pollitem_t){.socket = zsock_resolve(needed[i]->pipe), .events = ZMQ_POLLIN};
         }
-        if (zmq_poll(items, lost ? 2 : 2 + (int)count, leave_ms(rt)) < 0 && errno != EINTR) return;
+        uint64_t watch_ns = children_watch(&rt->children, clock_now_ns());
+        if (zmq_poll(items, lost ? 2 : 2 + (int)count, wait_ms(rt, watch_ns)) < 0 && errno != EINTR) return;
         if (items[0].revents && (rt->exit_code = end_code(rt->client->pipe)) >= 0) return;
         if (items[1].revents) interrupt_client(rt, signals_take(rt->signals, &child), drain_ms);
         if (child) on_child_died(rt);
         for (size_t i = 0; i < count && !lost; i++) {
-            int code = items[2 + i].revents ? end_code(needed[i]->pipe) : -1;
+            int code = items[2 + i].revents ? needed_word(rt, needed[i]) : -1;
             lost = code >= 0 && actor_tell(rt->client->pipe, "LOST %d", code);
         }
         leave_if_due(rt);
@@ -445,7 +476,7 @@ int runtime_worker(const worker_args_t *args, unsigned drain_ms) {
     while (rt.exit_code < 0) {
         zmq_pollitem_t items[2] = {{.socket = zsock_resolve(worker->pipe), .events = ZMQ_POLLIN},
                                    {.fd = rt.signals, .events = ZMQ_POLLIN}};
-        if (zmq_poll(items, 2, leave_ms(&rt)) < 0 && errno != EINTR) break;
+        if (zmq_poll(items, 2, wait_ms(&rt, UINT64_MAX)) < 0 && errno != EINTR) break;
         if (items[0].revents) rt.exit_code = end_code(worker->pipe);
         if (items[1].revents) interrupt_worker(&rt, worker, signals_take(rt.signals, NULL), drain_ms);
         leave_if_due(&rt);

@@ -13,6 +13,7 @@
 #include "actors/client/client.h"
 #include "actors/monitor/monitor.h"
 #include "actors/runtime/descriptors.h"
+#include "actors/runtime/threads.h"
 #include "actors/scheduler/scheduler.h"
 #include "actors/store/context_store.h"
 #include "actors/worker/worker.h"

@@ -16,4 +16,7 @@
 /* a client hears of its endpoints at most so often: its monitor draws five times a second */
 #define SCHEDULER_REPORT_NS (500 * UINT64_C(1000000))
 
+/* bytes of a peer's name, with its end; names are for people, and a longer one is cut */
+#define PEER_NAME_MAX 96
+
 #endif

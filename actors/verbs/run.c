@@ -94,6 +94,10 @@ static bool cut_concurrency(verb_t verb, run_options_t *o, const pipeline_t *p) 
     if (p->python_block_count) worker.python_hosts = (unsigned)o->python_workers;
     if (!descriptors_suffice("run", &own) || (o->processes && !descriptors_suffice("run", &worker)))
         return false;
+    threads_use_t threads = {.actors = 4 + own.scheduler + own.workers, .processes = (unsigned)o->processes};
+    if (p->python_block_count && verb != VERB_SUBMIT)
+        threads.hosts = o->processes ? (unsigned)o->processes : own.workers;
+    if ((threads.processes || threads.hosts) && !threads_suffice("run", &threads)) return false;
     if (verb == VERB_SUBMIT) return true; /* requests are made elsewhere */
     o->requests_max = descriptors_requests(o->processes ? &worker : &own, descriptors_free());
     uint64_t all = (uint64_t)o->requests_max * (o->processes ? o->processes : 1);

@@ -17,6 +17,9 @@
 /* --gc-interval: at most so often, however fast rows are */
 #define HOUSEKEEPING_NS UINT64_C(1000000000)
 
+/* what the Python of one row asks LLMs at a time: as many as an agent uses; further ones wait in order */
+#define ROW_ASKS_MAX 16
+
 /* a row that starts may take so many times its raw bytes: values, request, result */
 #define MEMORY_ROW_FACTOR 4
 

@@ -12,24 +12,33 @@
 #include "core/sched/agenda.h"
 #include "core/sched/passage.h"
 #include "core/sched/wait_clock.h"
+#include "core/store/journal.h"
 
 typedef struct slots slots_t;
 
+/* A call of an LLM that a row waits for, or the Python of a row. */
+typedef struct slot_call {
+    uint64_t tag;         /* 0: none */
+    llm_answer_t *answer; /* owned: kept until it is used; NULL: none */
+    uint64_t since_ns;    /* when the engine was given it */
+    journal_key_t key;    /* with a call journal: which call of the row it is */
+    uint64_t sent_ns;     /* when the store was told of it; 0: not since it was gathered */
+} slot_call_t;
+
 typedef struct slot {
-    struct worker_job *job;   /* NULL: the slot is free */
-    passage_t passage;        /* of the row: its number, and where it is on its way */
-    uint32_t facts;           /* what of PASSAGE_HAS_JOURNAL, _ASKS and _SAVES is so of this row, for good */
-    row_t *row;               /* owned; NULL while it is in the store */
-    uint64_t call_tag;        /* of the LLM call it makes; 0: none */
-    uint64_t python_tag;      /* of the Python call it makes; 0: none */
-    llm_answer_t *answer;     /* owned: of the call, kept until it is fed; NULL: none */
-    struct held_events *held; /* what Python asks meanwhile; NULL: nothing */
+    struct worker_job *job; /* NULL: the slot is free */
+    passage_t passage;      /* of the row: its number, and where it is on its way */
+    uint32_t facts;         /* what of PASSAGE_HAS_JOURNAL, _ASKS and _SAVES is so of this row, for good */
+    row_t *row;             /* owned; NULL while it is in the store */
+    slot_call_t call;       /* the LLM call it makes */
+    uint64_t python_tag;    /* of the Python call it makes; 0: none */
+    struct row_asks *asks;  /* worker_asks.c: what that asks LLMs; NULL: nothing so far */
     struct row_journal *journal; /* worker_journal.c; NULL: the job has no call journal */
     struct row_context *context; /* worker_contexts.c; NULL: the row is never put away */
-    bool has_unit;               /* of the job's units; while it calls an LLM, the engine has it */
+    bool has_unit;               /* of the job's units; the engine has it while a call of the row is there */
     ring_node_t unit_turn;       /* in the job's unit_queue, while it awaits a unit */
     agenda_entry_t agenda;
-    wait_clock_t wait; /* of the call it makes, or the unit it awaits */
+    wait_clock_t wait; /* of the calls it makes, or the unit it awaits */
     struct {
         size_t held, held_most; /* now, and the most so far */
         size_t request;         /* of these, the request the engine has a copy of */

@@ -44,8 +44,8 @@ typedef struct worker_args {
     bool confine_python;        /* jobs come from others: their Python reads and writes its own files alone */
     uint32_t in_flight_max;     /* requests at a time: what there are descriptors for; 0: any number */
     uint32_t give_up_ms;        /* silence of the scheduler after which the worker ends; 0: never */
-    uint32_t patience_ms; /* silence after which the scheduler takes it for dead; 0: never, its parent watches
-                             it */
+    uint32_t patience_ms; /* silence after which the scheduler takes it for dead; 0: never, it is a thread
+                             of the scheduler's process */
     bool report_rss;      /* this worker is a process of its own: tell its memory in BEAT */
     bool may_release; /* a job with a memory limit may make the whole process give memory that was freed back
                          to the system at once; false: whoever started the process has decided it */

@@ -14,9 +14,11 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "actors/loop/limits.h"
 #include "actors/worker/limits.h"
+#include "actors/worker/worker_asks.h"
 #include "actors/worker/worker_rows.h"
 #include "core/base/batch.h"
 #include "core/base/limits.h"
@@ -32,11 +34,18 @@ typedef struct kept_call {
     size_t len; /* of its bytes, behind those of the call before */
 } kept_call_t;
 
+/* How many answers each question of a row has had. */
+typedef struct questions {
+    parked_question_t *items; /* owned */
+    uint32_t count, cap;
+} questions_t;
+
 struct row_journal {
-    journal_key_t key;            /* of the call it makes, or made last */
-    uint64_t sent_ns;             /* when the store was told of it; 0: not since it was gathered */
-    parked_question_t *questions; /* asked by this row and answered */
-    uint32_t question_count, question_cap;
+    questions_t questions; /* asked by this row and answered */
+    questions_t before;    /* the same when its Python call began */
+    journal_key_t *holes; /* owned: calls of its Python without an answer, though later ones that ask the same
+                             had one, or may have */
+    uint32_t hole_count, hole_cap;
     kept_call_t *kept; /* calls that are written down late */
     uint32_t kept_count, kept_cap;
     buf_t kept_bytes;
@@ -54,7 +63,9 @@ struct journal_out {
 /* ---- of rows that are gone */
 
 static void row_journal_free(struct row_journal *j) {
-    free(j->questions);
+    free(j->questions.items);
+    free(j->before.items);
+    free(j->holes);
     free(j->kept);
     buf_free(&j->kept_bytes);
     free(j);
@@ -79,8 +90,10 @@ static void spare_give(struct journal_out *out, struct row_journal *j) {
         return;
     }
     buf_reset(&j->kept_bytes);
-    *j = (struct row_journal){.questions = j->questions,
-                              .question_cap = j->question_cap,
+    *j = (struct row_journal){.questions = {j->questions.items, 0, j->questions.cap},
+                              .before = {j->before.items, 0, j->before.cap},
+                              .holes = j->holes,
+                              .hole_cap = j->hole_cap,
                               .kept = j->kept,
                               .kept_cap = j->kept_cap,
                               .kept_bytes = j->kept_bytes,
@@ -115,14 +128,14 @@ uint32_t worker_journal_row(slot_t *slot, bool again) {
     const job_store_t *range = &slot->job->options.store;
     uint64_t row = slot->passage.row;
     slot->journal = spare_take(slot->job->journal);
-    slot->journal->key.row = row;
+    slot->call.key.row = row;
     bool asks = again || (row >= range->first_row && row < range->end_row);
     return (range->late ? 0 : PASSAGE_HAS_JOURNAL) | (asks ? PASSAGE_ASKS : 0);
 }
 
 void worker_journal_save(const slot_t *slot, buf_t *out) {
     const struct row_journal *j = slot->journal;
-    parked_write(out, j ? j->questions : NULL, j ? j->question_count : 0);
+    parked_write(out, j ? j->questions.items : NULL, j ? j->questions.count : 0);
 }
 
 int worker_journal_load(slot_t *slot, const char *bytes, size_t len, size_t *used, err_t *err) {
@@ -131,9 +144,8 @@ int worker_journal_load(slot_t *slot, const char *bytes, size_t len, size_t *use
     uint32_t count;
     if (parked_read(bytes, len, &questions, &count, used, err) != SDG_OK) return err->code;
     if (j) {
-        free(j->questions);
-        j->questions = questions;
-        j->question_count = j->question_cap = count;
+        free(j->questions.items);
+        j->questions = (questions_t){questions, count, count};
     } else {
         free(questions);
     }
@@ -145,24 +157,92 @@ void worker_journal_row_gone(slot_t *slot) {
     slot->journal = NULL;
 }
 
-static parked_question_t *find_question(const struct row_journal *j) {
-    for (uint32_t i = j->question_count; i > 0; i--) {
-        parked_question_t *q = &j->questions[i - 1];
-        if (q->hash_low == j->key.hash_low && q->hash_high == j->key.hash_high) return q;
+/* ---- which call of the row it is */
+
+static bool asks_the_same(const journal_key_t *a, const journal_key_t *b) {
+    return a->hash_low == b->hash_low && a->hash_high == b->hash_high;
+}
+
+static parked_question_t *find_question(const struct row_journal *j, const journal_key_t *key) {
+    for (uint32_t i = j->questions.count; i > 0; i--) {
+        parked_question_t *q = &j->questions.items[i - 1];
+        if (q->hash_low == key->hash_low && q->hash_high == key->hash_high) return q;
     }
     return NULL;
 }
 
-void worker_journal_count(slot_t *slot) {
-    struct row_journal *j = slot->journal;
-    parked_question_t *q = find_question(j);
+static void count_answer(struct row_journal *j, const journal_key_t *key) {
+    parked_question_t *q = find_question(j, key);
     if (!q) {
-        GROW(j->questions, j->question_cap, j->question_count + 1);
-        q = &j->questions[j->question_count++];
-        *q = (parked_question_t){.hash_high = j->key.hash_high, .hash_low = j->key.hash_low};
+        GROW(j->questions.items, j->questions.cap, j->questions.count + 1);
+        q = &j->questions.items[j->questions.count++];
+        *q = (parked_question_t){.hash_high = key->hash_high, .hash_low = key->hash_low};
     }
     q->answers++;
 }
+
+void worker_journal_count(slot_t *slot, const slot_call_t *call) { count_answer(slot->journal, &call->key); }
+
+/* Answers that the question has had, and calls of Python that ask it now and may have one; `except` is not
+ * counted. */
+static uint32_t taken(const slot_t *slot, const slot_call_t *except) {
+    const parked_question_t *q = find_question(slot->journal, &except->key);
+    uint32_t n = q ? q->answers : 0;
+    const slot_call_t *call;
+    for (uint32_t i = 0; (call = worker_asks_call(slot, i)); i++) {
+        if (call != except && call->tag && asks_the_same(&call->key, &except->key)) n++;
+    }
+    return n;
+}
+
+static bool take_hole(struct row_journal *j, journal_key_t *key) {
+    for (uint32_t i = 0; i < j->hole_count; i++) {
+        if (!asks_the_same(&j->holes[i], key)) continue;
+        *key = j->holes[i];
+        j->holes[i] = j->holes[--j->hole_count];
+        return true;
+    }
+    return false;
+}
+
+void worker_journal_ask(slot_t *slot, slot_call_t *call, const llm_request_t *request) {
+    journal_hash(slot->job->pipeline->models[request->route].name->data, request->body, request->body_len,
+                 &call->key);
+    if (!take_hole(slot->journal, &call->key)) call->key.occurrence = taken(slot, call);
+}
+
+void worker_journal_unanswered(slot_t *slot, const slot_call_t *call) {
+    struct row_journal *j = slot->journal;
+    if (!j || call->key.occurrence >= taken(slot, call)) return;
+    GROW(j->holes, j->hole_cap, j->hole_count + 1);
+    j->holes[j->hole_count++] = call->key;
+}
+
+/* ---- a call of Python */
+
+static void copy_questions(questions_t *to, const questions_t *from) {
+    GROW(to->items, to->cap, from->count);
+    if (from->count) memcpy(to->items, from->items, from->count * sizeof *from->items);
+    to->count = from->count;
+}
+
+void worker_journal_python_begins(slot_t *slot) {
+    copy_questions(&slot->journal->before, &slot->journal->questions);
+}
+
+void worker_journal_python_again(slot_t *slot) {
+    slot->journal->hole_count = 0;
+    copy_questions(&slot->journal->questions, &slot->journal->before);
+}
+
+/* Its holes stay: when it is done again, each of its questions finds the answer that it had. */
+void worker_journal_python_over(slot_t *slot) {
+    struct row_journal *j = slot->journal;
+    while (j->hole_count > 0)
+        count_answer(j, &j->holes[--j->hole_count]);
+}
+
+/* ---- answers that are kept */
 
 /* An answer that does not fit is not kept: the call is made again then. */
 void worker_journal_fed(slot_t *slot, const llm_answer_t *answer) {
@@ -175,9 +255,9 @@ void worker_journal_fed(slot_t *slot, const llm_answer_t *answer) {
         j->kept_bytes.full = false;
     } else if (j->kept_bytes.len > before) {
         GROW(j->kept, j->kept_cap, j->kept_count + 1);
-        j->kept[j->kept_count++] = (kept_call_t){j->key, j->kept_bytes.len - before};
+        j->kept[j->kept_count++] = (kept_call_t){slot->call.key, j->kept_bytes.len - before};
     }
-    worker_journal_count(slot);
+    worker_journal_count(slot, &slot->call);
 }
 
 bool worker_journal_is_owed(const slot_t *slot) {
@@ -189,37 +269,41 @@ bool worker_journal_is_owed(const slot_t *slot) {
 
 size_t worker_journal_bytes(const slot_t *slot) { return slot->journal ? slot->journal->kept_bytes.len : 0; }
 
-void worker_journal_ask(slot_t *slot) {
-    struct row_journal *j = slot->journal;
-    const llm_request_t *request = row_llm_request(slot->row);
-    journal_hash(slot->job->pipeline->models[request->route].name->data, request->body, request->body_len,
-                 &j->key);
-    const parked_question_t *q = find_question(j);
-    j->key.occurrence = q ? q->answers : 0;
+void worker_journal_look_up(slot_t *slot, slot_call_t *call) {
+    call->sent_ns = 0;
+    numbers_add(&slot->job->journal->to_look_up, call->tag);
 }
 
-void worker_journal_look_up(slot_t *slot) {
-    slot->journal->sent_ns = 0;
-    numbers_add(&slot->job->journal->to_look_up, slot->call_tag);
-}
-
-void worker_journal_record(slot_t *slot) {
-    slot->journal->sent_ns = 0;
-    numbers_add(&slot->job->journal->to_record, slot->call_tag);
+void worker_journal_record(slot_t *slot, slot_call_t *call) {
+    call->sent_ns = 0;
+    numbers_add(&slot->job->journal->to_record, call->tag);
 }
 
 void worker_journal_hand_in(worker_t *w, slot_t *slot, uint64_t now) {
-    slot->call_tag = slots_new_tag(w->slots, slot);
+    slot->call.tag = slots_new_tag(w->slots, slot);
     if (slot->journal->owed_since_ns == 0) slot->journal->owed_since_ns = now;
-    worker_journal_record(slot);
+    worker_journal_record(slot, &slot->call);
 }
 
-/* The slot of a call that waits for this answer of the store; NULL: it does not any more. */
-static slot_t *slot_of_call(worker_t *w, uint64_t tag, passage_event_t answer) {
-    slot_t *slot = slots_of(w->slots, tag);
-    bool waits =
-        slot && slot->journal && slot->call_tag == tag && passage_expects(slot->passage.state, answer);
-    return waits ? slot : NULL;
+static bool expects(const slot_t *slot, const slot_call_t *call, passage_event_t answer) {
+    return call == &slot->call ? passage_expects(slot->passage.state, answer)
+                               : worker_asks_expect(call, answer);
+}
+
+/* The call that waits for this answer of the store; NULL: none does any more. */
+static slot_call_t *find_call(worker_t *w, uint64_t tag, passage_event_t answer, slot_t **slot) {
+    *slot = slots_of(w->slots, tag);
+    if (!*slot || !(*slot)->journal) return NULL;
+    slot_call_t *call = (*slot)->call.tag == tag ? &(*slot)->call : worker_asks_find(*slot, tag);
+    return call && expects(*slot, call, answer) ? call : NULL;
+}
+
+static void report(worker_t *w, slot_t *slot, slot_call_t *call, passage_event_t event, llm_answer_t *answer,
+                   uint64_t now) {
+    if (call == &slot->call)
+        worker_report_answer(w, slot, event, answer, now);
+    else
+        worker_asks_report(w, slot, call->tag, event, answer, now);
 }
 
 /* ---- to the store */
@@ -247,39 +331,39 @@ static void add_kept_calls(worker_job_t *job, slot_t *slot, uint64_t now) {
         const kept_call_t *kept = &j->kept[i];
         buf_add(&out->calls.text, j->kept_bytes.data + at, kept->len);
         at += kept->len;
-        BATCH_ADD(&out->calls, (call_item_t){.tag = i + 1 == j->kept_count ? slot->call_tag : 0,
+        BATCH_ADD(&out->calls, (call_item_t){.tag = i + 1 == j->kept_count ? slot->call.tag : 0,
                                              .row = kept->key.row,
                                              .hash_high = kept->key.hash_high,
                                              .hash_low = kept->key.hash_low,
                                              .occurrence = kept->key.occurrence,
                                              .answer.len = kept->len});
     }
-    j->sent_ns = now;
+    slot->call.sent_ns = now;
 }
 
-static void add_call(worker_job_t *job, slot_t *slot, message_type_t type, uint64_t now) {
+static void add_call(worker_job_t *job, slot_call_t *call, message_type_t type, uint64_t now) {
     struct journal_out *out = job->journal;
-    struct row_journal *j = slot->journal;
     size_t before = out->calls.text.len;
-    if (type == MESSAGE_CALL_RECORD) call_encode(slot->answer, &out->calls.text);
-    BATCH_ADD(&out->calls, (call_item_t){.tag = slot->call_tag,
-                                         .row = j->key.row,
-                                         .hash_high = j->key.hash_high,
-                                         .hash_low = j->key.hash_low,
-                                         .occurrence = j->key.occurrence,
+    if (type == MESSAGE_CALL_RECORD) call_encode(call->answer, &out->calls.text);
+    BATCH_ADD(&out->calls, (call_item_t){.tag = call->tag,
+                                         .row = call->key.row,
+                                         .hash_high = call->key.hash_high,
+                                         .hash_low = call->key.hash_low,
+                                         .occurrence = call->key.occurrence,
                                          .answer.len = out->calls.text.len - before});
-    j->sent_ns = now;
+    call->sent_ns = now;
 }
 
 static void flush_list(worker_t *w, worker_job_t *job, numbers_t *tags, message_type_t type, uint64_t now) {
     struct journal_out *out = job->journal;
     passage_event_t answer = type == MESSAGE_CALL_LOOKUP ? PASSAGE_CALL_MISSING : PASSAGE_CALL_RECORDED;
     for (size_t i = 0; i < tags->count; i++) {
-        slot_t *slot = slot_of_call(w, tags->items[i], answer);
-        if (slot && passage_expects(slot->passage.state, PASSAGE_UNHEARD))
+        slot_t *slot;
+        slot_call_t *call = find_call(w, tags->items[i], answer, &slot);
+        if (call && passage_expects(slot->passage.state, PASSAGE_UNHEARD))
             add_kept_calls(job, slot, now);
-        else if (slot)
-            add_call(job, slot, type, now);
+        else if (call)
+            add_call(job, call, type, now);
         if (out->calls.count >= JOURNAL_BATCH_CALLS_MAX || out->calls.text.len >= RESULT_BATCH_BYTES_MAX)
             send_calls(w, job, type);
     }
@@ -308,13 +392,21 @@ static bool give_up_handing_in(worker_t *w, slot_t *slot, uint64_t now) {
     return true;
 }
 
+static void gather_again(slot_t *slot, slot_call_t *call, uint64_t now) {
+    if (call->sent_ns == 0 || now - call->sent_ns < RESEND_NS) return;
+    if (expects(slot, call, PASSAGE_CALL_MISSING)) worker_journal_look_up(slot, call);
+    if (expects(slot, call, PASSAGE_CALL_RECORDED)) worker_journal_record(slot, call);
+}
+
 void worker_journal_resend(worker_t *w, uint64_t now) {
     for (slot_t *slot = slots_next(w->slots, NULL); slot; slot = slots_next(w->slots, slot)) {
-        const struct row_journal *j = slot->journal;
-        if (!j || j->sent_ns == 0 || now - j->sent_ns < RESEND_NS) continue;
-        if (give_up_handing_in(w, slot, now)) continue;
-        if (passage_expects(slot->passage.state, PASSAGE_CALL_MISSING)) worker_journal_look_up(slot);
-        if (passage_expects(slot->passage.state, PASSAGE_CALL_RECORDED)) worker_journal_record(slot);
+        slot_call_t *ask;
+        if (!slot->journal) continue;
+        for (uint32_t i = 0; (ask = worker_asks_call(slot, i)); i++)
+            gather_again(slot, ask, now);
+        if (slot->call.sent_ns && now - slot->call.sent_ns >= RESEND_NS && give_up_handing_in(w, slot, now))
+            continue;
+        gather_again(slot, &slot->call, now);
     }
 }
 
@@ -325,25 +417,27 @@ void worker_journal_resend(worker_t *w, uint64_t now) {
 static void on_call_found(worker_t *w, const message_t *m, uint64_t now) {
     for (size_t i = 0; i < m->CALL_FOUND.calls.count; i++) {
         const call_item_t *call = &m->CALL_FOUND.calls.items[i];
-        slot_t *slot = slot_of_call(w, call->tag, PASSAGE_CALL_FOUND);
+        slot_t *slot;
+        slot_call_t *waits = find_call(w, call->tag, PASSAGE_CALL_FOUND, &slot);
         llm_answer_t answer;
         err_t err;
-        if (!slot) continue;
+        if (!waits) continue;
         if (call_decode(call->answer.data, call->answer.len, &answer, &err) == SDG_OK) {
             answer.replayed = true;
-            worker_report_answer(w, slot, PASSAGE_CALL_FOUND, &answer, now);
+            report(w, slot, waits, PASSAGE_CALL_FOUND, &answer, now);
             continue;
         }
         log_warn("worker", "row %" PRIu64 ": the journal's answer cannot be read, the call is made again: %s",
                  call->row, err.text);
-        worker_report(w, slot, PASSAGE_CALL_MISSING, now);
+        report(w, slot, waits, PASSAGE_CALL_MISSING, NULL, now);
     }
 }
 
 static void report_each(worker_t *w, const u64_list_t *tags, passage_event_t event, uint64_t now) {
     for (size_t i = 0; i < tags->count; i++) {
-        slot_t *slot = slot_of_call(w, tags->items[i], event);
-        if (slot) worker_report(w, slot, event, now);
+        slot_t *slot;
+        slot_call_t *call = find_call(w, tags->items[i], event, &slot);
+        if (call) report(w, slot, call, event, NULL, now);
     }
 }
 

@@ -22,18 +22,26 @@ void worker_journal_row_gone(slot_t *slot);
 void worker_journal_save(const slot_t *slot, buf_t *out);
 int worker_journal_load(slot_t *slot, const char *bytes, size_t len, size_t *used, err_t *err);
 
-/* The row, which is in memory, wants the call slot->call_tag: remembers which question that is. */
-void worker_journal_ask(slot_t *slot);
-void worker_journal_count(slot_t *slot); /* that question has had one more answer */
-/* The row is about to get this answer. Where answers are written down late, it is kept and counted here. */
+/* The row, or its Python, wants this call: remembers which one of the row it is, in call->key. Calls that ask
+ * the same at the same time are told apart in the order in which they are asked. */
+void worker_journal_ask(slot_t *slot, slot_call_t *call, const llm_request_t *request);
+void worker_journal_count(slot_t *slot, const slot_call_t *call); /* its question has had one more answer */
+/* Of a call of Python: it will have no answer, and another one that asks the same may take its place. */
+void worker_journal_unanswered(slot_t *slot, const slot_call_t *call);
+/* The row is about to get this answer to its call. Where answers are written down late, it is kept and
+ * counted here. */
 void worker_journal_fed(slot_t *slot, const llm_answer_t *answer);
+/* A Python call begins; it begins once more, and asks what it has asked before; it is over. */
+void worker_journal_python_begins(slot_t *slot);
+void worker_journal_python_again(slot_t *slot);
+void worker_journal_python_over(slot_t *slot);
 /* The row is finished. True: it has failed and has answers that are not written down. */
 bool worker_journal_is_owed(const slot_t *slot);
 size_t worker_journal_bytes(const slot_t *slot); /* of the answers that are kept */
 /* Gathered for the next message: is there an answer to it (CALL_FOUND or CALL_MISSING is reported later)?
- * Write down slot->answer (CALL_RECORDED is reported later). */
-void worker_journal_look_up(slot_t *slot);
-void worker_journal_record(slot_t *slot);
+ * Write down call->answer (CALL_RECORDED is reported later). */
+void worker_journal_look_up(slot_t *slot, slot_call_t *call);
+void worker_journal_record(slot_t *slot, slot_call_t *call);
 /* Gathers all answers that are kept (CALL_RECORDED, or UNHEARD, is reported later). */
 void worker_journal_hand_in(worker_t *w, slot_t *slot, uint64_t now);
 

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "actors/worker/limits.h"
+#include "actors/worker/worker_asks.h"
 #include "actors/worker/worker_contexts.h"
 #include "actors/worker/worker_journal.h"
 
@@ -42,8 +43,10 @@ void worker_account_here(worker_t *w, int rows) {
 }
 
 static size_t measure(const slot_t *slot) {
-    size_t bytes = slot->bytes.request + worker_context_bytes(slot) + worker_journal_bytes(slot);
-    if (slot->answer) bytes += value_bytes(slot->answer->text) + value_bytes(slot->answer->reasoning);
+    const llm_answer_t *answer = slot->call.answer;
+    size_t bytes = slot->bytes.request + worker_asks_bytes(slot) + worker_context_bytes(slot) +
+                   worker_journal_bytes(slot);
+    if (answer) bytes += value_bytes(answer->text) + value_bytes(answer->reasoning);
     return slot->row ? bytes + row_bytes(slot->row) : bytes;
 }
 

@@ -14,6 +14,8 @@
 #include <string.h>
 
 #include "actors/worker/limits.h"
+#include "actors/worker/worker_asks.h"
+#include "actors/worker/worker_calls.h"
 #include "actors/worker/worker_contexts.h"
 #include "actors/worker/worker_journal.h"
 #include "actors/worker/worker_memory.h"
@@ -21,12 +23,6 @@
 #include "core/base/grow.h"
 #include "core/base/log.h"
 #include "core/sched/limits.h"
-
-/* What Python asks while another of its questions is open. */
-typedef struct held_events {
-    py_event_t *items;
-    uint32_t first, count, cap;
-} held_events_t;
 
 /* An event on its way through `advance`, with what it brings. */
 typedef struct step {
@@ -42,27 +38,23 @@ typedef struct step {
 
 static void ask(worker_t *w, slot_t *slot, step_t *step) {
     (void)step;
-    slot->call_tag = slots_new_tag(w->slots, slot);
-    if (slot->journal) worker_journal_ask(slot);
+    slot->call.tag = slots_new_tag(w->slots, slot);
+    if (slot->journal) worker_journal_ask(slot, &slot->call, row_llm_request(slot->row));
 }
 
 static void look_up(worker_t *w, slot_t *slot, step_t *step) {
     (void)w, (void)step;
-    worker_journal_look_up(slot);
+    worker_journal_look_up(slot, &slot->call);
 }
 
 /* Hands the row's LLM call to the engine, and the row to the store when it may wait there. A call that the
  * engine refuses is answered at once, with that refusal. */
 static void call(worker_t *w, slot_t *slot, step_t *step) {
-    llm_request_t request = *row_llm_request(slot->row);
+    const llm_request_t *request = row_llm_request(slot->row);
     err_t err;
-    request.route = slot->job->routes[request.route];
-    request.permit = &slot->job->units;
-    request.has_unit = slot->has_unit;
-    if (llm_engine_submit(w->llm, &request, slot->call_tag, &err) == SDG_OK) {
+    if (worker_call_submit(w, slot, &slot->call, request, step->now, &err) == SDG_OK) {
         wait_clock_start(&slot->wait, step->now);
-        slot->has_unit = false;                 /* it goes with the call, and comes back with the answer */
-        slot->bytes.request = request.body_len; /* the engine has a copy */
+        slot->bytes.request = request->body_len; /* the engine has a copy */
         worker_account(w, slot);
         bool may = passage_expects(slot->passage.state, PASSAGE_PUT_AWAY);
         if (may && worker_context_put_away(w, slot)) step->next = PASSAGE_PUT_AWAY;
@@ -75,27 +67,25 @@ static void call(worker_t *w, slot_t *slot, step_t *step) {
 
 static void cancel_call(worker_t *w, slot_t *slot, step_t *step) {
     (void)step;
-    llm_engine_cancel(w->llm, slot->call_tag);
-    slot->call_tag = 0;
+    worker_call_cancel(w, &slot->call);
     slot->bytes.request = 0;
 }
 
 static void record(worker_t *w, slot_t *slot, step_t *step) {
     (void)w, (void)step;
-    worker_journal_record(slot);
+    worker_journal_record(slot, &slot->call);
 }
 
 static void hand_in(worker_t *w, slot_t *slot, step_t *step) { worker_journal_hand_in(w, slot, step->now); }
 
 static void count(worker_t *w, slot_t *slot, step_t *step) {
     (void)w, (void)step;
-    worker_journal_count(slot);
+    worker_journal_count(slot, &slot->call);
 }
 
 static void keep(worker_t *w, slot_t *slot, step_t *step) {
-    assert(step->answer && !slot->answer);
-    slot->answer = xmalloc(sizeof *slot->answer);
-    *slot->answer = *step->answer;
+    assert(step->answer);
+    slot_call_keep(&slot->call, step->answer);
     step->answer = NULL;
     slot->bytes.request = 0;
     worker_account(w, slot);
@@ -103,17 +93,16 @@ static void keep(worker_t *w, slot_t *slot, step_t *step) {
 
 static void drop_answer(worker_t *w, slot_t *slot, step_t *step) {
     (void)w, (void)step;
-    if (slot->answer) llm_answer_clear(slot->answer);
-    free(slot->answer);
-    slot->answer = NULL;
+    slot_call_drop(&slot->call);
 }
 
 /* The one place where a row gets an answer. */
 static void feed(worker_t *w, slot_t *slot, step_t *step) {
-    assert(!step->answer != !slot->answer);
+    llm_answer_t *kept = slot->call.answer;
+    assert(!step->answer != !kept);
     row_waited(slot->row, wait_clock_pay(&slot->wait));
-    worker_journal_fed(slot, slot->answer ? slot->answer : step->answer);
-    row_llm_answer(slot->row, slot->answer ? slot->answer : step->answer);
+    worker_journal_fed(slot, kept ? kept : step->answer);
+    row_llm_answer(slot->row, kept ? kept : step->answer);
     step->answer = NULL;
     slot->bytes.request = 0;
     drop_answer(w, slot, step);
@@ -126,60 +115,29 @@ static void call_python(worker_t *w, slot_t *slot, step_t *step) {
     err_t err;
     py.function = slot->job->functions[py.function];
     slot->python_tag = slots_new_tag(w->slots, slot);
+    if (slot->journal) worker_journal_python_begins(slot);
     if (pypool_submit(slot->job->python, &py, slot->python_tag, &err) == SDG_OK) return;
     step->own_event = (py_event_t){.kind = PY_FAILED, .error = err};
     step->python = &step->own_event;
     step->next = PASSAGE_PYTHON_REFUSED;
 }
 
-static void free_held(slot_t *slot) {
-    held_events_t *held = slot->held;
-    for (uint32_t i = held ? held->first : 0; held && i < held->count; i++) {
-        py_event_free(&held->items[i]);
-    }
-    if (held) free(held->items);
-    free(held);
-    slot->held = NULL;
+static void cancel_asks(worker_t *w, slot_t *slot, step_t *step) {
+    worker_asks_cancel(w, slot, step->now);
+    if (slot->journal) worker_journal_python_over(slot);
 }
 
 static void cancel_python(worker_t *w, slot_t *slot, step_t *step) {
     (void)w, (void)step;
     pypool_cancel(slot->job->python, slot->python_tag);
     slot->python_tag = 0;
-    free_held(slot);
 }
 
 static void tell(worker_t *w, slot_t *slot, step_t *step) {
     (void)w;
-    if (step->python->kind != PY_CALL_AI) {
-        slot->python_tag = 0;
-        free_held(slot);
-    }
+    slot->python_tag = 0;
     row_python_event(slot->row, step->python);
     step->python = NULL;
-}
-
-static void hold(worker_t *w, slot_t *slot, step_t *step) {
-    (void)w;
-    if (!slot->held) slot->held = xcalloc(1, sizeof *slot->held);
-    held_events_t *held = slot->held;
-    GROW(held->items, held->cap, held->count + 1);
-    held->items[held->count++] = *step->python;
-    step->python = NULL;
-}
-
-static void reply(worker_t *w, slot_t *slot, step_t *step) {
-    held_events_t *held = slot->held;
-    int64_t id;
-    value_t text;
-    const char *error;
-    (void)w;
-    row_python_reply(slot->row, &id, &text, &error);
-    pypool_ai_answer(slot->job->python, slot->python_tag, id, text, error);
-    if (!held || held->first == held->count) return;
-    step->own_event = held->items[held->first++];
-    step->python = &step->own_event;
-    step->next = PASSAGE_PYTHON_ASKS;
 }
 
 /* ---- in the store, and back */
@@ -258,7 +216,6 @@ static void run(worker_t *w, slot_t *slot, step_t *step) {
         [ROW_YIELD] = PASSAGE_YIELDS,
         [ROW_WANT_LLM] = PASSAGE_WANTS_LLM,
         [ROW_WANT_PYTHON] = PASSAGE_WANTS_PYTHON,
-        [ROW_WANT_REPLY] = PASSAGE_WANTS_REPLY,
         [ROW_WANT_TIME] = PASSAGE_WANTS_TIME,
         [ROW_STOPPED] = PASSAGE_STOPS,
         [ROW_FINISHED] = PASSAGE_FINISHES,
@@ -297,7 +254,7 @@ static void report_parked(worker_t *w, slot_t *slot, step_t *step) {
 
 static void release(worker_t *w, slot_t *slot, step_t *step) {
     (void)step;
-    assert(!slot->answer && !slot->held && !slot->has_unit);
+    assert(!slot->call.answer && !slot->asks && !slot->has_unit);
     agenda_remove(w->agenda, &slot->agenda);
     worker_account_gone(w, slot);
     worker_context_row_gone(slot);
@@ -316,15 +273,15 @@ static void ignore(worker_t *w, slot_t *slot, step_t *step) {
 
 /* What a passage says is to be done, in its order. */
 static void (*const doers[PASSAGE_ACTIONS])(worker_t *w, slot_t *slot, step_t *step) = {
-    cancel_call, cancel_python, drop_answer, keep,          hold,          count,     set_alarm, ask,
-    look_up,     call,          call_python, record,        forget,        pin,       queue,     fetch,
-    fail,        save,          give_back,   report_result, report_parked, take_turn, feed,      tell,
-    reply,       run,           release,     await_unit,    hand_in,       ignore,
+    cancel_call, cancel_asks, cancel_python, drop_answer,   keep,          count,     set_alarm, ask,
+    look_up,     call,        call_python,   record,        forget,        pin,       queue,     fetch,
+    fail,        save,        give_back,     report_result, report_parked, take_turn, feed,      tell,
+    run,         release,     await_unit,    hand_in,       ignore,
 };
 
 static uint32_t facts_of(const slot_t *slot) {
-    return slot->facts | (slot->answer ? PASSAGE_HAS_ANSWER : 0) | (slot->has_unit ? PASSAGE_HAS_UNIT : 0) |
-           (worker_context_is_shared(slot) ? PASSAGE_SHARED : 0);
+    return slot->facts | (slot->call.answer ? PASSAGE_HAS_ANSWER : 0) |
+           (slot->has_unit ? PASSAGE_HAS_UNIT : 0) | (worker_context_is_shared(slot) ? PASSAGE_SHARED : 0);
 }
 
 /* What a row holds or waits for of the job's units, once its state has changed. */
@@ -412,23 +369,39 @@ void worker_return_waiting(worker_t *w, worker_job_t *job) {
     }
 }
 
-/* Does the row of a job that stops wait in a line that is too long for whoever has stopped it? */
-static bool is_too_late(const worker_t *w, const slot_t *slot, uint64_t now) {
+/* Does the call of a job that stops wait in a line that is too long for whoever has stopped it? */
+static bool is_too_late(const worker_t *w, const slot_t *slot, const slot_call_t *call, uint64_t now) {
     const worker_job_t *job = slot->job;
-    return job->stops_ns && now > job->stops_ns + STOP_PATIENCE_MS * MILLISECOND && slot->call_tag &&
-           llm_engine_is_limited(w->llm, slot->call_tag);
+    return job->stops_ns && now > job->stops_ns + STOP_PATIENCE_MS * MILLISECOND &&
+           llm_engine_is_limited(w->llm, call->tag);
 }
 
-/* Does the row wait for what it will never get here (units.h), or for an endpoint that takes nothing for now?
- * The latter does not hold up the end of a job or worker. */
+/* Does the call wait for what it will never get here (units.h), or for an endpoint that takes nothing for
+ * now? The latter does not hold up the end of a job or worker. */
+static bool is_call_stuck(const worker_t *w, const slot_t *slot, const slot_call_t *call, uint64_t now) {
+    if (!call->tag) return false;
+    if (llm_engine_waits_long(w->llm, call->tag, now) || is_too_late(w, slot, call, now)) return true;
+    uint64_t endpoint = llm_engine_waits_for(w->llm, call->tag);
+    return endpoint != 0 &&
+           units_never_come(slot->job->units.allowed, w->draining, worker_endpoint_closed(w, endpoint));
+}
+
+/* Python may go on as soon as one of its asks is answered. */
+static bool are_asks_stuck(const worker_t *w, const slot_t *slot, uint64_t now) {
+    if (!worker_asks_all_call(slot)) return false;
+    for (uint32_t i = 0;; i++) {
+        const slot_call_t *call = worker_asks_call(slot, i);
+        if (!call) return true;
+        if (!is_call_stuck(w, slot, call, now)) return false;
+    }
+}
+
 static bool is_stuck(const worker_t *w, const slot_t *slot, uint64_t now) {
     if (slot->has_unit || !passage_expects(slot->passage.state, PASSAGE_STUCK)) return false;
-    if (slot->call_tag && llm_engine_waits_long(w->llm, slot->call_tag, now)) return true;
-    if (is_too_late(w, slot, now)) return true;
-    uint64_t allowed = slot->job->units.allowed;
-    if (passage_unit(slot->passage.state) != PASSAGE_UNIT_OF_CALL) return allowed == 0;
-    uint64_t endpoint = llm_engine_waits_for(w->llm, slot->call_tag);
-    return endpoint != 0 && units_never_come(allowed, w->draining, worker_endpoint_closed(w, endpoint));
+    if (slot->passage.state == PASSAGE_IN_PYTHON) return are_asks_stuck(w, slot, now);
+    if (passage_unit(slot->passage.state) == PASSAGE_UNIT_OF_CALL)
+        return is_call_stuck(w, slot, &slot->call, now);
+    return slot->job->units.allowed == 0;
 }
 
 void worker_return_stuck(worker_t *w, const worker_job_t *job, uint64_t now) {
@@ -446,29 +419,16 @@ void worker_drop_rows(worker_t *w, worker_job_t *job) {
 
 /* ---- time that does not count */
 
-/* What the row waited for is there, or given up: its wall time ends so much later. `work_ns`: for so long its
- * request was in flight. */
-static void end_wait(worker_t *w, slot_t *slot, uint64_t work_ns, uint64_t now) {
-    uint64_t later = wait_clock_stop(&slot->wait, now, work_ns);
-    if (later > 0 && slot->agenda.alarm)
-        agenda_set_alarm(w->agenda, &slot->agenda, slot->agenda.alarm_ns + later);
-}
-
-/* For how long the row's call, since it was made, has been in flight when it has waited for so long. */
-static uint64_t flight_ns(const slot_t *slot, uint64_t waited_ns, uint64_t now) {
-    uint64_t age = now > slot->wait.since_ns ? now - slot->wait.since_ns : 0;
-    return age > waited_ns ? age - waited_ns : 0;
-}
-
-static uint64_t flight_so_far(const worker_t *w, const slot_t *slot, uint64_t now) {
-    if (!w->llm || !slot->call_tag) return 0;
-    return flight_ns(slot, llm_engine_waited_ns(w->llm, slot->call_tag, now), now);
+/* Since the row began to wait: the time in which a request of it was in flight. */
+static uint64_t work_so_far(const worker_t *w, const slot_t *slot, uint64_t now) {
+    return worker_asks_calling(slot, 0) > 0 ? worker_asks_work_ns(w, slot, now)
+                                            : worker_call_flight_ns(w, &slot->call, now);
 }
 
 /* The alarm that rings is that of the wall time. A row that has only waited for its turn has time left: then
  * the alarm is set anew. */
 static bool has_time_left(worker_t *w, slot_t *slot, uint64_t now) {
-    uint64_t due = slot->agenda.alarm_ns + wait_clock_moves(&slot->wait, now, flight_so_far(w, slot, now));
+    uint64_t due = slot->agenda.alarm_ns + wait_clock_moves(&slot->wait, now, work_so_far(w, slot, now));
     if (!slot->wait.runs || due <= now) return false;
     agenda_set_alarm(w->agenda, &slot->agenda, due);
     return true;
@@ -476,26 +436,36 @@ static bool has_time_left(worker_t *w, slot_t *slot, uint64_t now) {
 
 /* ---- driving */
 
-/* Takes the finished calls from the engine. The answer of a call that its row no longer waits for is dropped,
+/* The call of the row, or of an ask of it, with this tag; NULL: nobody waits for it any more. */
+static slot_call_t *find_call(slot_t *slot, uint64_t tag) {
+    return slot->call.tag == tag ? &slot->call : worker_asks_find(slot, tag);
+}
+
+static void on_answer(worker_t *w, slot_t *slot, slot_call_t *call, llm_answer_t *answer, uint64_t now) {
+    passage_event_t event = answer->cause == LLM_CAUSE_NONE ? PASSAGE_CALL_ANSWERED : PASSAGE_CALL_FAILED;
+    worker_call_returned(slot, call, answer);
+    if (call == &slot->call) {
+        worker_wait_over(w, slot, worker_call_flown_ns(call, answer, now), now);
+        worker_report_answer(w, slot, event, answer, now);
+    } else {
+        worker_asks_report(w, slot, call->tag, event, answer, now);
+    }
+}
+
+/* Takes the finished calls from the engine. The answer of a call that nobody waits for any more is dropped,
  * and its unit goes back to the job. */
 static void drive_llm(worker_t *w, uint64_t now) {
     llm_answer_t answer;
     llm_engine_drive(w->llm, now);
     while (llm_engine_next(w->llm, &answer)) {
         slot_t *slot = slots_of(w->slots, answer.tag);
-        bool wanted = slot && slot->call_tag == answer.tag;
-        if (answer.has_unit && wanted)
-            slot->has_unit = true;
-        else if (answer.has_unit)
-            permit_give(answer.permit);
-        answer.has_unit = false;
-        if (wanted) end_wait(w, slot, flight_ns(slot, answer.waited_ns, now), now);
-        if (wanted)
-            worker_report_answer(w, slot,
-                                 answer.cause == LLM_CAUSE_NONE ? PASSAGE_CALL_ANSWERED : PASSAGE_CALL_FAILED,
-                                 &answer, now);
-        else
-            llm_answer_clear(&answer); /* of a call that was cancelled */
+        slot_call_t *call = slot ? find_call(slot, answer.tag) : NULL;
+        if (call) {
+            on_answer(w, slot, call, &answer, now);
+            continue;
+        }
+        if (answer.has_unit) permit_give(answer.permit);
+        llm_answer_clear(&answer);
     }
 }
 
@@ -512,16 +482,36 @@ static void show_log(const slot_t *slot, value_t log) {
                   text.kind == VALUE_STRING ? text.string->data : "");
 }
 
+/* A row that has grown too large with what it asks ends at once. */
+static void on_question(worker_t *w, slot_t *slot, value_t question, uint64_t now) {
+    worker_asks_add(w, slot, question, now);
+    if (is_too_large(w, slot)) worker_report(w, slot, PASSAGE_WAKE, now);
+}
+
+/* Its process was killed, and the call begins once more in another one: what it has asked before is found in
+ * the call journal. */
+static void on_again(worker_t *w, slot_t *slot, uint64_t now) {
+    worker_asks_cancel(w, slot, now);
+    row_python_again(slot->row);
+    if (!slot->journal) return;
+    worker_journal_python_again(slot);
+    if (slot->facts & PASSAGE_HAS_JOURNAL) slot->facts |= PASSAGE_ASKS;
+}
+
 static void on_python(worker_t *w, slot_t *slot, py_event_t *event, uint64_t now) {
+    assert(slot->passage.state == PASSAGE_IN_PYTHON);
     switch (event->kind) {
     case PY_LOG:
         show_log(slot, event->log);
         row_python_event(slot->row, event);
-        break;
-    case PY_CALL_AI: advance(w, slot, PASSAGE_PYTHON_ASKS, NULL, event, now); break;
+        return;
+    case PY_CALL_AI: on_question(w, slot, event->ai, now); break;
+    case PY_GIVES_UP: worker_asks_give_up(w, slot, event->ai, now); break;
+    case PY_AGAIN: on_again(w, slot, now); break;
     case PY_DONE:
-    case PY_FAILED: advance(w, slot, PASSAGE_PYTHON_ENDED, NULL, event, now); break;
+    case PY_FAILED: advance(w, slot, PASSAGE_PYTHON_ENDED, NULL, event, now); return;
     }
+    py_event_free(event);
 }
 
 static void drive_python(worker_t *w, worker_job_t *job, uint64_t now) {
@@ -543,7 +533,7 @@ static slot_t *slot_of_entry(agenda_entry_t *entry) {
 static void drive_agenda(worker_t *w, uint64_t now) {
     for (slot_t *slot; (slot = slot_of_entry(agenda_take_alarm(w->agenda, now)));) {
         if (has_time_left(w, slot, now)) continue;
-        end_wait(w, slot, flight_so_far(w, slot, now), now);
+        worker_wait_over(w, slot, work_so_far(w, slot, now), now);
         worker_report(w, slot, PASSAGE_WAKE, now);
     }
     for (size_t turns = agenda_turns(w->agenda); turns > 0; turns--) {
@@ -557,7 +547,7 @@ static void hand_out_units(worker_t *w, worker_job_t *job, uint64_t now) {
     while (!ring_empty(&job->unit_queue) && permit_take(&job->units)) {
         slot_t *slot = RING_OWNER(ring_first(&job->unit_queue), slot_t, unit_turn);
         slot->has_unit = true;
-        end_wait(w, slot, 0, now);
+        worker_wait_over(w, slot, 0, now);
         worker_report(w, slot, PASSAGE_UNIT, now);
     }
 }

@@ -69,6 +69,13 @@
  * shows; others stay where they are */
 #define ENDING_PATHS_MAX 8
 
+/* bytes that must be there for an abort not to be a shortage: jemalloc asks for 2 MiB at a time and more, a
+ * thread for its stack */
+#define ENDING_PROBE_BYTES ((size_t)16 << 20)
+
+/* stack of the handler of faults: it calls nothing of weight */
+#define ENDING_STACK_BYTES 65536
+
 /* bytes of the path of one of them, NUL included: they are below /tmp */
 #define ENDING_PATH_BYTES 128
 

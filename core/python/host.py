@@ -3,14 +3,15 @@
 The pool (pypool.c) sends this source as the first frame over descriptor 3, then JSON frames of a 4-byte little-endian
 length each. Nothing of the protocol touches stdin or stdout, so whatever the user's code prints goes to the log.
 
-Frames in:   {"init": ..}  {"def": n, ..}  {"call": id, "f": n, "a": [], "k": {}, "x": {}, "v": {}, "c": {}}  {"ai": id, ..}
-Frames out:  {"hello": [3, 11, 2]}  {"ok": id, ..}  {"bad": id, "e": text}  {"back": id}  {"ai": id, ..}  {"log": level, ..}
-             {"prepared": "" or what went wrong}
+Frames in:   {"init": ..}  {"def": n, ..}  {"call": id, "f": n, "a": [], "k": {}, "x": {}, "v": {}, "c": {}}  {"ai": n, ..}
+Frames out:  {"hello": [3, 11, 2]}  {"ok": id, ..}  {"bad": id, "e": text}  {"back": id}  {"log": level, ..}
+             {"ai": n, "call": id, ..}  {"drop": n, "call": id}  {"prepared": "" or what went wrong}
 
-Two ideas that are not obvious. A result is sent before the next call starts, and results are never gathered, because
+Three ideas that are not obvious. A result is sent before the next call starts, and results are never gathered, because
 the pool blames the first unanswered call when this process dies. And any thread may wait for a frame (user code may
 call ctx.call_ai from a thread pool): the thread that waits reads for all of them, see Wire.wait_for. Calls that arrive
-while the running one waits for an answer are given back, so that another host can run them.
+while the running one waits for an answer are given back, so that another host can run them. Coroutines cannot wait for
+a frame: while one waits for an answer, a thread reads for them (Wire.pump).
 """
 import collections.abc
 import json
@@ -27,8 +28,10 @@ if sdg_here:  # noqa: F821 (the boot line took the working folder off sys.path: 
     sys.path.insert(0, "")
 
 FRAME_BYTES_MAX = 64 << 20  # as PY_FRAME_BYTES_MAX
+ASKS_OPEN_MAX = 4096        # as PY_ASKS_OPEN_MAX
 MESSAGE_BYTES_MAX = 3500    # of an exception's text; with the line below it fits the reason of a failed row
 LINE_BYTES_MAX = 120        # of the source line that is shown
+CALL_ENDED = "this call has already ended"
 PID = os.getpid()
 
 decode = json.JSONDecoder().decode
@@ -124,7 +127,7 @@ def cut(text, limit):
 
 
 class Wire:
-    """Frames over the socket. `calls` holds what is to be run, `answers` what ctx.call_ai waits for."""
+    """Frames over the socket. `calls` holds what is to be run, `asks` what ctx.call_ai and ctx.acall_ai wait for."""
 
     def __init__(self, sock):
         self.sock = sock
@@ -134,7 +137,9 @@ class Wire:
         self.reading = False              # one thread is in recv for all
         self.busy = False                 # a call is running
         self.calls = collections.deque()
-        self.answers = {}                 # id -> frame, or None while it is awaited
+        self.asks = {}                    # number -> Ask that is not answered
+        self.asked = 0                    # numbers given out
+        self.pumping = False              # a thread reads for coroutines
         self.functions = {}
         self.consts = {}
 
@@ -175,8 +180,10 @@ class Wire:
                 self.calls.append(frame)
         elif "def" in frame:
             self.functions[frame["def"]] = Function(frame)
-        elif "ai" in frame and frame["ai"] in self.answers:
-            self.answers[frame["ai"]] = frame
+        elif "ai" in frame:
+            ask = self.asks.pop(frame["ai"], None)
+            if ask:
+                ask.end(frame)
 
     def wait_for(self, ready):
         """Runs ready() until it gives something, reading frames meanwhile (or letting another thread read them)."""
@@ -202,11 +209,81 @@ class Wire:
     def next_call(self):
         return self.wait_for(lambda: self.calls.popleft() if self.calls else None)
 
-    def give_back(self):
-        """The running call is about to wait: what is queued behind it goes back to the pool."""
+    def ask(self, ask, question):
+        """Sends a question. What is queued behind the running call goes back to the pool, since the call is about to wait."""
         with self.changed:
+            if not ask.call.alive:
+                raise RuntimeError(CALL_ENDED)
+            if len(self.asks) >= ASKS_OPEN_MAX:
+                raise RuntimeError(f"call_ai: this call has {ASKS_OPEN_MAX} questions open already")
+            self.asked += 1
+            ask.number = self.asked
+            self.asks[ask.number] = ask
             while self.calls:
                 self.send({"back": self.calls.popleft()["call"]})
+        try:
+            self.send({"ai": ask.number, "call": ask.call.number, **question})
+        except BaseException:
+            with self.changed:
+                self.asks.pop(ask.number, None)
+            raise
+
+    def give_up(self, ask):
+        """Whoever waited for the answer does not do so any more."""
+        with self.changed:
+            if self.asks.pop(ask.number, None) and ask.call.alive:
+                self.send({"drop": ask.number, "call": ask.call.number})
+
+    def end_asks(self, call):
+        """The call has ended: threads of it that still wait are told so."""
+        with self.changed:
+            for ask in [ask for ask in self.asks.values() if ask.call is call]:
+                del self.asks[ask.number]
+                ask.end({"error": CALL_ENDED})
+            self.changed.notify_all()
+
+    def pump(self):
+        """Reads frames in a thread of its own as long as a coroutine waits for an answer."""
+        def is_over():
+            self.pumping = any(ask.loop for ask in self.asks.values())
+            return None if self.pumping else True
+        self.wait_for(is_over)
+
+    def start_pump(self):
+        with self.changed:
+            if self.pumping:
+                return
+            self.pumping = True
+        threading.Thread(target=self.pump, daemon=True).start()
+
+
+class Ask:
+    """A question that is not answered. With a loop a coroutine waits for it, else a thread."""
+
+    def __init__(self, call, loop=None):
+        self.call = call
+        self.number = 0
+        self.answer = None
+        self.loop = loop
+        self.future = loop.create_future() if loop else None
+
+    def end(self, answer):
+        """Wire.changed is held."""
+        self.answer = answer
+        if self.loop:
+            try:
+                self.loop.call_soon_threadsafe(self.wake)
+            except RuntimeError:
+                pass  # the loop is closed: nobody waits
+
+    def wake(self):
+        if not self.future.done():
+            self.future.set_result(None)
+
+    def text(self):
+        if self.answer.get("error") is not None:
+            raise RuntimeError(self.answer["error"])
+        return self.answer["text"]
 
 
 # ---- what user code sees -----------------------------------------------------------------------------------------
@@ -277,7 +354,19 @@ class Ctx:
 
     def call_ai(self, model, system=None, prompts=None, params=None):
         self._call.need("ctx.call_ai", "call_ai")
-        return self._call.ask(model, system, prompts, params)
+        return self._call.ask(question_of(model, system, prompts, params))
+
+    async def acall_ai(self, model, system=None, prompts=None, params=None):
+        self._call.need("ctx.acall_ai", "call_ai")
+        return await self._call.ask_later(question_of(model, system, prompts, params))
+
+
+def question_of(model, system, prompts, params):
+    if prompts is None:
+        prompts = []
+    elif isinstance(prompts, str):
+        prompts = [prompts]
+    return {"model": model, "system": system, "prompts": list(prompts), "params": params or {}}
 
 
 STEP = re.compile(r"\[(-?\d+)\]|\.?([^.\[\]]+)")
@@ -303,13 +392,11 @@ def follow(value, path):
     return True, value
 
 
-ai_ids = 0
-
-
 class Call:
     """One call: its values, what it changed, and what it may use."""
 
     def __init__(self, frame, access):
+        self.number = frame["call"]
         self.context = frame.get("x") or {}
         self.vars = frame.get("v") or {}
         self.consts = frame.get("c") or {}
@@ -322,7 +409,7 @@ class Call:
 
     def need(self, what, *rights):
         if not self.alive:
-            raise RuntimeError(what + ": this call has already ended")
+            raise RuntimeError(f"{what}: {CALL_ENDED}")
         if rights == ("log",) and self.access and all("." in word or word == "net" for word in self.access):
             return  # a list in the words of variables, files and network says nothing about the log
         if self.access is not None and not self.access.intersection(rights):
@@ -383,46 +470,52 @@ class Call:
                 changed[name] = self.vars[name]
         return changed
 
-    def ask(self, model, system, prompts, params):
-        global ai_ids
-        if prompts is None:
-            prompts = []
-        elif isinstance(prompts, str):
-            prompts = [prompts]
-        with WIRE.changed:
-            ai_ids += 1
-            number = ai_ids
-            WIRE.answers[number] = None
+    def ask(self, question):
+        ask = Ask(self)
+        WIRE.ask(ask, question)
         try:
-            WIRE.give_back()
-            WIRE.send({"ai": number, "model": model, "system": system, "prompts": list(prompts), "params": params or {}})
-            answer = WIRE.wait_for(lambda: WIRE.answers[number] or (None if self.alive else {"error": "this call has already ended"}))
-        finally:
-            with WIRE.changed:
-                WIRE.answers.pop(number, None)
-        if answer.get("error") is not None:
-            raise RuntimeError(answer["error"])
-        return answer["text"]
+            WIRE.wait_for(lambda: ask.answer)
+        except BaseException:
+            WIRE.give_up(ask)
+            raise
+        return ask.text()
+
+    async def ask_later(self, question):
+        import asyncio
+        ask = Ask(self, asyncio.get_running_loop())
+        WIRE.ask(ask, question)
+        WIRE.start_pump()
+        try:
+            await ask.future
+        except BaseException:  # the task is cancelled, or out of time
+            WIRE.give_up(ask)
+            raise
+        return ask.text()
 
     def end(self):
         self.alive = False
-        if WIRE.answers:
-            with WIRE.changed:
-                WIRE.changed.notify_all()
+        WIRE.end_asks(self)
 
 
 # ---- what ctx_access says about files and the network -------------------------------------------------------------
 
 ACCESS = None  # the rights of the running call, or None: everything
 OWN_FILES = tuple({os.path.dirname(os.__file__) + os.sep, sys.prefix + os.sep + "lib" + os.sep})
+SCRATCH = os.environ.pop("SDG_SCRATCH", None)  # a folder of this process alone: the kernel lets it write there and nowhere else
 READS = {"os.listdir", "os.scandir", "os.walk", "glob.glob"}
 WRITES = {"os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.chmod", "os.chown", "os.utime",
           "shutil.rmtree", "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn"}
 NET = {"socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo", "socket.gethostbyname"}
 
 
+def in_scratch(path):
+    if SCRATCH is None or not isinstance(path, (str, bytes, os.PathLike)):
+        return False
+    return (os.path.abspath(os.fsdecode(path)) + os.sep).startswith(SCRATCH + os.sep)
+
+
 def rights_of_open(path, flags):
-    if isinstance(path, int):
+    if isinstance(path, int) or in_scratch(path):
         return ()
     if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND):
         return ("files.read", "files.write") if flags & os.O_RDWR else ("files.write",)
@@ -437,9 +530,9 @@ def audit(event, args):
     if event == "open":
         needed = rights_of_open(args[0], args[2] or 0)
     elif event in READS:
-        needed = ("files.read",)
+        needed = () if args and in_scratch(args[0]) else ("files.read",)
     elif event in WRITES:
-        needed = ("files.write",)
+        needed = () if args and in_scratch(args[0]) else ("files.write",)
     elif event in NET:
         needed = ("net",)
     else:

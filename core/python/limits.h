@@ -14,6 +14,17 @@
 /* further processes while others only wait for ctx.call_ai; then calls wait */
 #define PY_AI_HOSTS_MAX 32
 
+/* questions that one call may have open at a time: far above what an agent asks. host.py (ASKS_OPEN_MAX)
+ * raises an error beyond it; a process that asks more all the same is ended */
+#define PY_ASKS_OPEN_MAX 4096
+
+/* bytes of the questions that one call has open: 4,096 of 64 KiB; a call that asks more is ended */
+#define PY_ASKS_BYTES_MAX ((size_t)256 << 20)
+
+/* processes that a call may lose to somebody who kills them (mostly the kernel, out of memory); then the call
+ * fails, because it is the likely cause */
+#define PY_DEATHS_MAX 3
+
 /* environments per pool: each in use keeps one process; more are refused */
 #define PY_ENVS_MAX 64
 
@@ -73,6 +84,10 @@
 /* time in which a cancelled call may still finish, which saves a start; then its host is killed */
 #define PY_CANCEL_MS 1000
 
+/* time in which a process whose socket has ended has to end, too, which it nearly always does at once; then
+ * it is killed */
+#define PY_CLOSED_MS 1000
+
 /* time between warnings that log lines are dropped: often enough to be seen, too rare to fill the log */
 #define PY_DROP_WARNING_NS UINT64_C(10000000000)
 
@@ -92,15 +107,9 @@
 /* descriptors of each process of a host: the usual soft limit of a login */
 #define PY_OPEN_FILES 1024
 
-/* the greatest memory_mb and file_size_mb of runtime.python.limits: a pebibyte, so that bytes fit everywhere
- */
-#define PY_LIMIT_MB_MAX (UINT64_C(1) << 30)
-
-/* the greatest number of processes: what Linux numbers at most */
-#define PY_LIMIT_PROCESSES_MAX 4000000
-
-/* the greatest number of descriptors: what Linux gives a process at most without being told */
-#define PY_LIMIT_OPEN_FILES_MAX 1048576
+/* modules of the working folder that a confined host may import: more than a folder of code has; more are not
+ * found */
+#define PY_MODULES_MAX 1000
 
 /* /dev/shm of a host that may not use other files: semaphores and arrays that its processes share */
 #define PY_SHM_OPTIONS "mode=1777,size=64m"

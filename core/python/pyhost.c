@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -86,6 +87,7 @@ void pyhost_destroy(py_host_t **host) {
     buf_free(&h->out);
     buf_free(&h->log);
     value_free(h->consts);
+    py_asks_clear(&h->asks);
     free(h->knows);
     free(h);
 }
@@ -196,26 +198,45 @@ bool pyhost_log_line(py_host_t *host, bool all, char *line, size_t size) {
 
 /* ---- the end ---- */
 
+void pyhost_hang_up(py_host_t *host) { close_fd(&host->child.frame_fd); }
+
 void pyhost_kill(py_host_t *host) {
+    host->killed = true;
     py_child_kill(&host->child);
     close_fd(&host->child.frame_fd);
 }
 
-static void say_end(int status, char *how, size_t size) {
-    if (WIFEXITED(status))
-        snprintf(how, size, "exited with status %d", WEXITSTATUS(status));
-    else
-        snprintf(how, size, "was killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+/* Does a process get this signal by what its own code does? */
+static bool is_own_fault(int signal) {
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS, SIGTRAP, SIGXCPU, SIGXFSZ};
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+        if (signal == faults[i]) return true;
+    return false;
 }
 
-py_report_t pyhost_report(py_host_t *host, char *how, size_t size) {
+/* True: killed from outside. */
+static bool say_end(const py_report_t *r, char *how, size_t size) {
+    if (WIFEXITED(r->status)) {
+        snprintf(how, size, "exited with status %d", WEXITSTATUS(r->status));
+        return false;
+    }
+    int signal = WTERMSIG(r->status);
+    const char *name = sigabbrev_np(signal);
+    snprintf(how, size, "was killed by signal %d (SIG%s; it had %llu MiB)", signal, name ? name : "?",
+             (unsigned long long)r->peak_kib >> 10);
+    return !is_own_fault(signal);
+}
+
+py_report_t pyhost_report(py_host_t *host, char *how, size_t size, bool *killed) {
     py_report_t r = py_child_report(&host->child);
+    *killed = false;
     if (r.kind == PY_REPORT_ENDED) {
         host->peak_kib = r.peak_kib;
-        say_end(r.status, how, size);
+        *killed = say_end(&r, how, size);
     } else if (r.kind == PY_REPORT_FAILED) {
         snprintf(how, size, "cannot be run (%s): %s", r.where, strerror(r.error));
     } else if (r.kind == PY_REPORT_LOST) {
+        *killed = true;
         snprintf(how, size, "has ended: the process that kept it was killed");
     } else {
         return r;

@@ -14,6 +14,7 @@
 #include "core/base/buf.h"
 #include "core/base/error.h"
 #include "core/base/value.h"
+#include "core/python/pyasks.h"
 #include "core/python/pyspawn.h"
 #include "core/python/pytask.h"
 
@@ -33,6 +34,7 @@ typedef struct py_host {
     buf_t log; /* what it printed; log_at bytes of it are used */
     size_t log_at;
 
+    bool killed;       /* by us: its end is only waited for */
     bool gone;         /* the process has ended, with all that it started */
     uint64_t peak_kib; /* greatest memory of the process, known once it is gone */
 
@@ -44,7 +46,7 @@ typedef struct py_host {
     bool installer;       /* creates a virtual environment instead of running calls */
     py_tasks_t tasks;     /* sent and unanswered; the first is running */
     uint64_t queued_us;   /* their expected time */
-    uint32_t ai_open;     /* questions of the running call that are not answered */
+    py_asks_t asks;       /* questions of the running call that are not answered */
     uint64_t deadline_ns; /* of the start or of the running call; UINT64_MAX: none */
     uint32_t stray_lines; /* printed since the last answer while no call ran */
     bool *knows;          /* by function number: its definition was sent */
@@ -77,9 +79,11 @@ void pyhost_read_log(py_host_t *host);
 /* The next line that was printed; with `all` also one without a newline. False: there is no more. */
 bool pyhost_log_line(py_host_t *host, bool all, char *line, size_t size);
 
-void pyhost_kill(py_host_t *host); /* kills it with all that it started, and closes the socket */
+void pyhost_hang_up(py_host_t *host); /* closes the socket */
+void pyhost_kill(py_host_t *host);    /* kills it with all that it started, and closes the socket */
 /* What is new of the process. PY_REPORT_ENDED, FAILED and LOST: it is gone, and `how` says "exited with
- * status 9" or the like. */
-py_report_t pyhost_report(py_host_t *host, char *how, size_t size);
+ * status 9" or the like. *killed: by a signal from outside, as far as one can tell; none that its own code
+ * causes, such as SIGSEGV. */
+py_report_t pyhost_report(py_host_t *host, char *how, size_t size, bool *killed);
 
 #endif

@@ -44,7 +44,8 @@ typedef struct py_jail {
 /* Can this host reach no network? */
 bool py_jail_closes_network(const py_jail_t *jail);
 /* One line for the log: what holds, and what does not. */
-void py_jail_words(const py_jail_t *jail, bool network, py_files_t files, char *out, size_t size);
+void py_jail_words(const py_jail_t *jail, bool network, py_files_t files, const py_limits_t *limits,
+                   char *out, size_t size);
 
 /* Flags of clone(2) for the i-th best set of namespaces, 0: none; the sets end with 0. */
 int py_jail_namespaces(unsigned i, bool root, bool network);

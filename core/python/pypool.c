@@ -4,10 +4,10 @@
  *
  *     waiting (in its environment) -> sent (in a host's queue, of which the first one is running) -> finished
  *
- * A host answers in order. So when it dies, the first unanswered call is the one that did it, and fails; the
- * others had not started, and wait again. end_host is the one place where a host is killed. on_exit_of_host
- * is the one place where it is finished, once the kernel says that it is gone: only then do we know its exit
- * status.
+ * A host answers in order. So when it dies, the first unanswered call is the one that ran; it fails, or
+ * begins once more if somebody else killed the host. The others had not started, and wait again. end_host and
+ * kill_closed are the places where a host is killed. on_exit_of_host is the one place where it is finished,
+ * once the kernel says that it is gone: only then do we know its exit status.
  *
  * How many calls to send ahead: several hide the wake-ups of both sides, but a call behind a slow one waits
  * although it could run elsewhere. So a host gets as many as are expected to take PY_WINDOW_US together, by
@@ -30,6 +30,7 @@
 #include "core/base/grow.h"
 #include "core/base/json.h"
 #include "core/base/log.h"
+#include "core/base/rng.h"
 #include "core/base/text.h"
 #include "core/python/limits.h"
 #include "core/python/pyhost.h"
@@ -52,6 +53,7 @@ typedef struct pool_env {
     value_t variables;
     bool network;
     char *work_dir;
+    bool in_scratch;
     py_files_t files;
     py_limits_t limits;
     char **folders; /* of the code of its functions, NULL at the end */
@@ -69,6 +71,7 @@ typedef struct pool_function {
     char *definition; /* the "def" frame */
     size_t definition_len;
     bool v1;
+    bool may_ask;      /* ctx_access lets it use ctx.call_ai */
     uint32_t usual_us; /* slowest recent time of a call */
 } pool_function_t;
 
@@ -87,6 +90,8 @@ struct pypool {
     py_host_t **hosts; /* by slot, NULL: free */
     uint32_t slots, slots_max;
     uint64_t last_id;
+    rng_t rng;          /* of secrets */
+    size_t frame_len;   /* bytes of the frame being handled */
     uint32_t tasks;     /* open calls */
     py_event_t *events; /* ring of events that nobody has taken yet */
     size_t event_first, event_count, event_cap;
@@ -275,11 +280,15 @@ static py_host_t *order_host(pypool_t *p, pool_env_t *env, bool installer) {
     err_t err;
     bool shortage;
     char **environment = py_environ(env->in_venv ? env->venv : NULL, env->variables, installer);
-    char **folders = py_interp_folders(env->program, env->venv, (const char *const *)env->folders);
+    char **folders = py_interp_folders(env->program, env->venv, (const char *const *)env->folders,
+                                       env->in_scratch ? NULL
+                                       : env->work_dir ? env->work_dir
+                                                       : ".");
     const bool sandbox = p->options.sandbox != PY_SANDBOX_OFF && !installer;
     const py_spawn_t how = {.program = env->program,
                             .envp = environment,
                             .work_dir = env->work_dir,
+                            .in_scratch = env->in_scratch,
                             .folders = (const char *const *)folders,
                             .sandbox = sandbox,
                             .network = env->network || installer,
@@ -344,18 +353,41 @@ static void fail_running(pypool_t *p, py_host_t *h, const char *reason) {
     fail_task(p, t, SDG_EIO, reason);
 }
 
-/* Kills a host. A `reason` fails its running call at once; with "" the call fails with the exit status, which
- * comes a moment later. A host that is ending already is left alone. */
+/* The host gets no further call; those behind the running one wait again. */
+static void begin_end(pypool_t *p, py_host_t *h, const char *why) {
+    requeue_rest(p, h);
+    set_state(p, h, HOST_ENDING, why);
+    h->deadline_ns = UINT64_MAX;
+    py_asks_clear(&h->asks);
+}
+
+/* Kills a host, which fails its running call. One that is ending already is left alone. */
 static void end_host(pypool_t *p, py_host_t *h, const char *reason) {
     if (!is_alive(h)) return;
-    h->explained = reason[0] != '\0';
+    h->explained = true;
     pyhost_kill(h);
-    requeue_rest(p, h);
-    set_state(p, h, HOST_ENDING, h->explained ? reason : "socket closed");
+    begin_end(p, h, reason);
     h->deadline_ns = p->now_ns + PY_KILL_MS * MILLISECOND;
-    h->ai_open = 0;
-    if (h->explained) fail_running(p, h, reason);
-    if (h->explained && !h->greeted && !h->installer) start_failed(p, &p->envs[h->env], reason);
+    fail_running(p, h, reason);
+    if (!h->greeted && !h->installer) start_failed(p, &p->envs[h->env], reason);
+}
+
+/* The socket has ended, most likely because the process has. Its exit status says in a moment what becomes of
+ * the running call. A process that goes on without its socket is killed after PY_CLOSED_MS. */
+static void on_closed(pypool_t *p, py_host_t *h) {
+    if (!is_alive(h)) return;
+    pyhost_hang_up(h);
+    begin_end(p, h, "socket closed");
+    h->deadline_ns = p->now_ns + PY_CLOSED_MS * MILLISECOND;
+}
+
+static void kill_closed(pypool_t *p, py_host_t *h) {
+    static const char reason[] = "the Python process closed the descriptor that connects it to us";
+    h->explained = !h->installer;
+    h->deadline_ns = p->now_ns + PY_KILL_MS * MILLISECOND;
+    pyhost_kill(h);
+    fail_running(p, h, reason);
+    if (!h->greeted && !h->installer) start_failed(p, &p->envs[h->env], reason);
 }
 
 /* ---- environments ---- */
@@ -453,7 +485,7 @@ static int write_call(pypool_t *p, py_host_t *h, const py_task_t *t) {
     if (failed != 0) return failed;
     bool new_consts = !p->functions[t->function].v1 && !same_object(h->consts, t->consts);
     size_t begin = pyhost_frame_begin(h);
-    buf_addf(&h->out, "{\"call\":%llu,\"f\":%u", (unsigned long long)t->id, t->function);
+    buf_addf(&h->out, "{\"call\":%llu,\"f\":%u", (unsigned long long)t->secret, t->function);
     write_member(&h->out, ",\"a\":", t->args);
     write_member(&h->out, ",\"k\":", t->kwargs);
     if (!p->functions[t->function].v1) {
@@ -495,7 +527,7 @@ static py_host_t *pick_host(const pypool_t *p, uint32_t env, uint32_t expected_u
     py_host_t *best = NULL;
     for (uint32_t i = 0; i < p->slots; i++) {
         py_host_t *h = p->hosts[i];
-        if (!h || h->state != HOST_READY || h->env != env || h->ai_open > 0 || h->out.len > PY_OUT_BYTES)
+        if (!h || h->state != HOST_READY || h->env != env || h->asks.count > 0 || h->out.len > PY_OUT_BYTES)
             continue;
         if (!py_window_has_room(h->tasks.count, h->queued_us, expected_us)) continue;
         if (!best || h->tasks.count < best->tasks.count) best = h;
@@ -508,7 +540,7 @@ static void count_hosts(const pypool_t *p, uint32_t *computing, uint32_t *asking
     *computing = *asking = 0;
     for (uint32_t i = 0; i < p->slots; i++) {
         const py_host_t *h = p->hosts[i];
-        if (h != NULL && is_alive(h) && !h->installer) *(h->ai_open > 0 ? asking : computing) += 1;
+        if (h != NULL && is_alive(h) && !h->installer) *(h->asks.count > 0 ? asking : computing) += 1;
     }
 }
 
@@ -580,13 +612,13 @@ static const char *text_or(value_t v, const char *otherwise) {
 /* Takes the running call out of the queue; NULL (and the host ends) if the host answers something else. */
 static py_task_t *answered(pypool_t *p, py_host_t *h, value_t id, value_t microseconds) {
     py_task_t *t = py_tasks_first(&h->tasks);
-    if (!t || id.kind != VALUE_INT || (uint64_t)id.integer != t->id) {
+    if (!t || id.kind != VALUE_INT || (uint64_t)id.integer != t->secret) {
         end_host(p, h, "the Python process answered a call it was not given");
         return NULL;
     }
     py_tasks_pop(&h->tasks);
     forget_sent(h, t);
-    h->ai_open = 0;
+    py_asks_clear(&h->asks);
     h->stray_lines = 0;
     note_start(p, h);
     uint32_t took = microseconds.kind == VALUE_INT && microseconds.integer < UINT32_MAX / 2
@@ -615,27 +647,61 @@ static void on_bad(pypool_t *p, py_host_t *h, value_t frame) {
     if (t) fail_task(p, t, SDG_EINVAL, text_or(member(frame, "e"), "failed without a message"));
 }
 
+/* A call that waits in the host's queue is given back, because the running one waits for an LLM. */
 static void on_back(pypool_t *p, py_host_t *h, value_t frame) {
     value_t id = member(frame, "back");
-    py_task_t *t = id.kind == VALUE_INT ? py_tasks_take_id(&h->tasks, (uint64_t)id.integer) : NULL;
-    if (!t) return;
+    py_task_t *t = id.kind == VALUE_INT ? py_tasks_find_secret(&h->tasks, (uint64_t)id.integer) : NULL;
+    if (!t || t == py_tasks_first(&h->tasks)) {
+        end_host(p, h, "the Python process gave back a call that is not in its queue");
+        return;
+    }
+    py_tasks_take_id(&h->tasks, t->id);
     forget_sent(h, t);
     if (t->cancelled)
         free_task(p, t);
     else
         py_tasks_insert(&p->envs[h->env].waiting, t);
+    p->dirty = true;
+}
+
+/* The running call, if this frame is of it; NULL: a thread that another call has left behind has sent it. */
+static py_task_t *asking_task(const py_host_t *h, value_t frame) {
+    py_task_t *t = py_tasks_first(&h->tasks);
+    value_t call = member(frame, "call");
+    return t && !t->cancelled && call.kind == VALUE_INT && (uint64_t)call.integer == t->secret ? t : NULL;
+}
+
+static value_t ask_event(py_event_t *e, value_t id) {
+    value_t ai = value_object(5);
+    object_set_text(&ai, "id", value_ref(id));
+    return e->ai = ai;
 }
 
 static void on_ai(pypool_t *p, py_host_t *h, value_t frame) {
-    py_task_t *t = py_tasks_first(&h->tasks);
-    if (!t || t->cancelled) return;
-    h->ai_open++;
+    value_t id = member(frame, "ai");
+    py_task_t *t = asking_task(h, frame);
+    if (!t) return;
+    const char *why = !p->functions[t->function].may_ask
+                          ? "the call asks an LLM, and ctx_access does not list call_ai"
+                      : id.kind != VALUE_INT ? "the Python process asked a question without a number"
+                                             : py_asks_add(&h->asks, id.integer, p->frame_len);
+    if (why) {
+        end_host(p, h, why);
+        return;
+    }
     py_event_t *e = new_event(p, PY_CALL_AI, t->tag);
-    e->ai = value_object(5);
-    object_set_text(&e->ai, "id", value_ref(member(frame, "ai")));
+    ask_event(e, id);
     static const char *const names[] = {"model", "system", "prompts", "params"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         object_set_text(&e->ai, names[i], value_ref(member(frame, names[i])));
+}
+
+static void on_drop(pypool_t *p, py_host_t *h, value_t frame) {
+    value_t id = member(frame, "drop");
+    py_task_t *t = asking_task(h, frame);
+    if (!t || id.kind != VALUE_INT || !py_asks_take(&h->asks, id.integer)) return;
+    ask_event(new_event(p, PY_GIVES_UP, t->tag), id);
+    p->dirty = true;
 }
 
 static void on_log(pypool_t *p, py_host_t *h, value_t frame) {
@@ -643,11 +709,18 @@ static void on_log(pypool_t *p, py_host_t *h, value_t frame) {
     add_log(p, t ? t->tag : 0, member(frame, "log"), member(frame, "m"));
 }
 
+/* User code can write frames, too: each kind is taken only when host.py may send it. */
+static bool is_expected(pypool_t *p, py_host_t *h, bool expected) {
+    if (!expected) end_host(p, h, "the Python process sent a frame that it may not send now");
+    return expected;
+}
+
 /* The host is ready, if its version is one that the environment accepts. */
 static void on_hello(pypool_t *p, py_host_t *h, value_t frame) {
     pool_env_t *env = &p->envs[h->env];
     value_t v = member(frame, "hello");
     int version[3] = {0};
+    if (!is_expected(p, h, h->state == HOST_STARTING && !h->installer)) return;
     for (size_t i = 0; v.kind == VALUE_LIST && i < 3 && i < list_count(v); i++)
         version[i] = (int)list_peek(v, i).integer;
     env->failures = 0;
@@ -668,6 +741,7 @@ static void on_hello(pypool_t *p, py_host_t *h, value_t frame) {
 static void on_prepared(pypool_t *p, py_host_t *h, value_t frame) {
     pool_env_t *env = &p->envs[h->env];
     const char *said = text_or(member(frame, "prepared"), "no reason given");
+    if (!is_expected(p, h, h->installer && !h->greeted)) return;
     char *python = py_venv_python(env->venv);
     h->greeted = true;
     if (said[0] == '\0' && python) {
@@ -688,9 +762,9 @@ typedef struct frame_kind {
     const char *name; /* first member of the frame */
     void (*handle)(pypool_t *p, py_host_t *h, value_t frame);
 } frame_kind_t;
-static const frame_kind_t FRAMES[] = {
-    {"ok", on_ok},   {"bad", on_bad},     {"back", on_back},        {"ai", on_ai},
-    {"log", on_log}, {"hello", on_hello}, {"prepared", on_prepared}};
+static const frame_kind_t FRAMES[] = {{"ok", on_ok},       {"bad", on_bad},          {"back", on_back},
+                                      {"ai", on_ai},       {"drop", on_drop},        {"log", on_log},
+                                      {"hello", on_hello}, {"prepared", on_prepared}};
 
 static void on_frame(pypool_t *p, py_host_t *h, value_t frame) {
     const char *name =
@@ -711,7 +785,7 @@ static void on_unreadable(pypool_t *p, py_host_t *h, const char *bytes, size_t l
     snprintf(reason, sizeof reason, "the result cannot be read: %.400s", why->text);
     py_task_t *t = py_tasks_first(&h->tasks);
     if (len > sizeof result && memcmp(bytes, result, sizeof result - 1) == 0 && t) {
-        fail_task(p, answered(p, h, value_int((int64_t)t->id), value_int(0)), SDG_EPARSE, reason);
+        fail_task(p, answered(p, h, value_int((int64_t)t->secret), value_int(0)), SDG_EPARSE, reason);
     } else {
         end_host(p, h, reason);
     }
@@ -726,6 +800,7 @@ static void take_frames(pypool_t *p, py_host_t *h) {
         value_t frame;
         err_t err;
         json_repairs_t before = json_repairs_so_far();
+        p->frame_len = len;
         int rc = json_parse(p->parser, bytes, len, &frame, &err);
         p->repairs = json_repairs_since(before);
         if (rc != 0)
@@ -792,8 +867,8 @@ static void read_rest(py_host_t *h) {
 static void on_started(pypool_t *p, py_host_t *h) {
     static _Atomic bool said;
     pool_env_t *env = &p->envs[h->env];
-    char words[256];
-    py_jail_words(&h->child.jail, env->network, env->files, words, sizeof words);
+    char words[512];
+    py_jail_words(&h->child.jail, env->network, env->files, &env->limits, words, sizeof words);
     log_debug("python", "host %u: process %d, sandbox: %s", h->slot, (int)h->child.pid, words);
     if (h->installer) return;
     if (!said) log_info("python", "sandbox of Python blocks: %s", words);
@@ -801,30 +876,49 @@ static void on_started(pypool_t *p, py_host_t *h) {
     if (is_alive(h) && !sandbox_is_enough(p, env, &h->child.jail)) end_host(p, h, env->failure);
 }
 
-/* The process is gone. Answers that it sent before count. */
-static void on_exit_of_host(pypool_t *p, py_host_t *h, const char *how) {
+/* The process of the running call is gone. A call whose process was killed begins once more, a few times; it
+ * fails when that cannot be bad luck any more, or when its own code has ended the process. */
+static void lose_running(pypool_t *p, py_host_t *h, const char *how, bool killed) {
+    py_task_t *t = py_tasks_pop(&h->tasks);
     char reason[ERR_TEXT_MAX];
+    if (!t) return;
+    forget_sent(h, t);
+    if (killed && !t->cancelled && ++t->deaths < PY_DEATHS_MAX) {
+        log_warn("python", "the Python process %s; its call begins once more", how);
+        new_event(p, PY_AGAIN, t->tag);
+        py_tasks_insert(&p->envs[h->env].waiting, t);
+        return;
+    }
+    _Static_assert(PY_DEATHS_MAX == 3, "the words below say three");
+    snprintf(reason, sizeof reason, "the Python process %s %s", how,
+             killed ? "three times" : "during this call");
+    fail_task(p, t, SDG_EIO, reason);
+}
+
+/* The process is gone. Answers that it sent before count. */
+static void on_exit_of_host(pypool_t *p, py_host_t *h, const char *how, bool killed) {
     take_log_lines(p, h, true);
     if (is_alive(h)) {
         read_rest(h);
         take_frames(p, h);
     }
-    snprintf(reason, sizeof reason, "the Python process %s during this call", how);
     requeue_rest(p, h);
-    fail_running(p, h, reason);
+    lose_running(p, h, how, killed);
+    py_asks_clear(&h->asks);
     set_state(p, h, HOST_GONE, how);
     if (!h->greeted && !h->explained) finish_start(p, h, how);
 }
 
 static void on_report(pypool_t *p, py_host_t *h) {
     char how[160];
-    py_report_t r = pyhost_report(h, how, sizeof how);
+    bool killed;
+    py_report_t r = pyhost_report(h, how, sizeof how, &killed);
     if (r.kind == PY_REPORT_STARTED) on_started(p, h);
     if (!h->gone) return;
     pool_env_t *env = &p->envs[h->env];
     bool shortage = r.kind == PY_REPORT_FAILED && py_is_shortage(r.error);
     if (shortage) h->explained = true;
-    on_exit_of_host(p, h, how);
+    on_exit_of_host(p, h, how, killed);
     if (!shortage) return;
     char reason[ERR_TEXT_MAX];
     snprintf(reason, sizeof reason, "a Python process %s", how);
@@ -839,7 +933,7 @@ static void on_source(pypool_t *p, py_host_t *h, int source, uint32_t events) {
     } else if (source == SOURCE_PROCESS) {
         on_report(p, h);
     } else if (is_alive(h)) {
-        if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) && !on_readable(p, h)) end_host(p, h, "");
+        if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) && !on_readable(p, h)) on_closed(p, h);
     }
 }
 
@@ -867,6 +961,10 @@ static void on_idle(pypool_t *p, py_host_t *h) {
 static void expire(pypool_t *p, py_host_t *h) {
     char reason[ERR_TEXT_MAX];
     const py_task_t *t = py_tasks_first(&h->tasks);
+    if (h->state == HOST_ENDING && !h->killed) {
+        kill_closed(p, h);
+        return;
+    }
     if (h->state == HOST_READY && !t) {
         on_idle(p, h);
         return;
@@ -919,8 +1017,8 @@ void pypool_load(const pypool_t *p, pypool_load_t *load) {
         if (!h || !is_alive(h) || h->installer) continue;
         load->hosts++;
         load->starting += h->state == HOST_STARTING;
-        load->asking += h->ai_open > 0;
-        load->busy += h->ai_open == 0 && h->tasks.count > 0;
+        load->asking += h->asks.count > 0;
+        load->busy += h->asks.count == 0 && h->tasks.count > 0;
     }
 }
 
@@ -960,6 +1058,7 @@ pypool_t *pypool_new(const pypool_options_t *options, err_t *err) {
     p->epoll_fd = epoll_fd;
     p->spawner = py_spawner_new(p->options.program);
     p->parser = json_parser_new();
+    rng_seed(&p->rng, rng_entropy(), 0);
     /* Twice as many places as hosts: one that is ending still has its place while its successor starts. */
     p->slots_max = 2 * (p->options.hosts_max + PY_AI_HOSTS_MAX + PY_ENVS_MAX);
     p->hosts = xcalloc(p->slots_max, sizeof *p->hosts);
@@ -1035,6 +1134,7 @@ int pypool_add_env(pypool_t *p, const py_env_t *given, err_t *err) {
         .variables = value_ref(given->env),
         .network = given->allow_network,
         .work_dir = given->work_dir ? xstrdup(given->work_dir) : NULL,
+        .in_scratch = given->in_scratch,
         .files = given->files,
         .limits = given->limits,
     };
@@ -1051,6 +1151,17 @@ static void add_code_folder(pool_env_t *env, const char *path) {
     env->folders = xrealloc(env->folders, (env->folder_count + 2) * sizeof *env->folders);
     env->folders[env->folder_count++] = slash > path ? xstrndup(path, (size_t)(slash - path)) : xstrdup(path);
     env->folders[env->folder_count] = NULL;
+}
+
+/* access: null (everything), or what ctx_access lists. */
+static bool lists_call_ai(value_t access) {
+    if (access.kind == VALUE_NULL) return true;
+    value_t list = as_list(access);
+    bool found = false;
+    for (size_t i = 0; i < list_count(list); i++)
+        found |= strcmp(text_or(list_peek(list, i), ""), "call_ai") == 0;
+    value_free(list);
+    return found;
 }
 
 /* The definition is kept as the frame in which each host gets it. */
@@ -1077,7 +1188,10 @@ int pypool_add_function(pypool_t *p, const py_function_t *given, err_t *err) {
     value_free(def);
     GROW_BY_ONE(p->functions, p->function_count);
     pool_function_t *f = &p->functions[p->function_count];
-    *f = (pool_function_t){.env = given->env, .v1 = given->v1, .usual_us = PY_WINDOW_US};
+    *f = (pool_function_t){.env = given->env,
+                           .v1 = given->v1,
+                           .may_ask = !given->v1 && lists_call_ai(given->ctx_access),
+                           .usual_us = PY_WINDOW_US};
     f->definition = buf_take(&text, &f->definition_len);
     return (int)p->function_count++;
 }
@@ -1087,7 +1201,9 @@ int pypool_submit(pypool_t *p, const py_call_t *call, uint64_t tag, err_t *err) 
         return err_set(err, SDG_EINVAL, "no such Python function: %u", call->function);
     if (p->tasks >= PY_TASKS_MAX)
         return err_set(err, SDG_ELIMIT, "more than %d Python calls are waiting", PY_TASKS_MAX);
-    py_tasks_push(&p->envs[p->functions[call->function].env].waiting, py_task_new(call, ++p->last_id, tag));
+    py_task_t *t = py_task_new(call, ++p->last_id, tag);
+    t->secret = rng_next(&p->rng) >> 2; /* fits a JSON number everywhere */
+    py_tasks_push(&p->envs[p->functions[call->function].env].waiting, t);
     p->tasks++;
     p->dirty = true;
     return 0;
@@ -1097,7 +1213,7 @@ int pypool_submit(pypool_t *p, const py_call_t *call, uint64_t tag, err_t *err) 
 static py_host_t *find_asking(const pypool_t *p, uint64_t tag) {
     for (uint32_t i = 0; i < p->slots; i++) {
         py_host_t *h = p->hosts[i];
-        if (!h || h->state != HOST_READY || h->ai_open == 0) continue;
+        if (!h || h->state != HOST_READY || h->asks.count == 0) continue;
         const py_task_t *t = py_tasks_first(&h->tasks);
         if (t && t->tag == tag) return h;
     }
@@ -1119,10 +1235,9 @@ static int write_answer(py_host_t *h, int64_t id, value_t text, const char *erro
 
 void pypool_ai_answer(pypool_t *p, uint64_t tag, int64_t id, value_t text, const char *error) {
     py_host_t *h = find_asking(p, tag);
-    if (!h) return; /* the call is over */
+    if (!h || !py_asks_take(&h->asks, id)) return; /* the call is over, or has given the question up */
     if (write_answer(h, id, text, error) != 0)
         write_answer(h, id, value_null(), "the answer is larger than 64 MiB of JSON");
-    h->ai_open--;
     p->dirty = true;
 }
 

@@ -8,9 +8,11 @@
  * take events with pypool_next. Nothing blocks, no callbacks.
  *
  * A call ends in exactly one PY_DONE or PY_FAILED event, whatever happens to its host. Before that it may
- * raise PY_CALL_AI events (user code called ctx.call_ai; several at once if it has threads): answer each with
- * pypool_ai_answer. A timeout kills the host, and the pool replaces it; calls queued behind the one that took
- * too long start elsewhere. A cancelled call fails with SDG_ECANCELLED, in an event that is there at once.
+ * raise PY_CALL_AI events (user code called ctx.call_ai; several at once if it has threads or coroutines):
+ * answer each with pypool_ai_answer. A call whose host was killed from outside (the kernel is out of memory)
+ * begins once more in another host, PY_DEATHS_MAX times in all. A timeout kills the host, and the pool
+ * replaces it; calls queued behind the one that took too long start elsewhere. A cancelled call fails with
+ * SDG_ECANCELLED, in an event that is there at once.
  *
  * Hosts are per environment: each environment in use keeps at least one, even above hosts_max. A host that
  * waits for AI answers does not count; meanwhile up to PY_AI_HOSTS_MAX further ones start, which go when they
@@ -44,7 +46,8 @@ typedef struct py_env {
     value_t pre_install, post_install;
     value_t env; /* object of texts or null: added to the clean environment */
     bool allow_network;
-    const char *work_dir; /* NULL: ours, or a scratch folder where `files` are confined */
+    const char *work_dir; /* NULL: ours */
+    bool in_scratch;      /* hosts whose files are confined work in their scratch folder */
     py_files_t files;     /* what its hosts may use; with PY_FILES_OWN the code of its functions, too */
     py_limits_t limits;   /* of each host */
 } py_env_t;
@@ -70,7 +73,14 @@ typedef struct py_call {
     value_t consts;      /* object */
 } py_call_t;
 
-typedef enum py_event_kind { PY_DONE, PY_FAILED, PY_CALL_AI, PY_LOG } py_event_kind_t;
+typedef enum py_event_kind {
+    PY_DONE,
+    PY_FAILED,
+    PY_CALL_AI,  /* user code asks an LLM */
+    PY_GIVES_UP, /* it does not wait for that any more */
+    PY_AGAIN,    /* its process was killed and the call begins once more: what it has asked is void */
+    PY_LOG
+} py_event_kind_t;
 typedef struct py_event {
     py_event_kind_t kind;
     uint64_t tag;
@@ -80,7 +90,8 @@ typedef struct py_event {
      * there are none. Owned. */
     value_t vars;
     json_repairs_t repairs; /* DONE: what JSON has not in these */
-    /* CALL_AI: {"id": n, "model": .., "system": .., "prompts": [..], "params": {..}}. Owned. */
+    /* CALL_AI: {"id": n, "model": .., "system": .., "prompts": [..], "params": {..}}. GIVES_UP: {"id": n}.
+     * Owned. */
     value_t ai;
     /* LOG: {"level": .., "message": ..}; prints have the level "info". It comes before the last event of its
      * call. Owned. */

@@ -26,7 +26,9 @@ typedef struct py_spawn {
     const char *program; /* path of the file to execute */
     char *const *argv;
     char *const *envp;
-    const char *work_dir; /* NULL: ours, or its scratch folder if it has one */
+    const char *work_dir; /* NULL: ours, or its scratch folder */
+    bool in_scratch; /* without work_dir: it works in its scratch folder, if it has one. Else it may import
+                        modules from our folder, and list what is there */
     const char *const
         *folders; /* with PY_FILES_OWN: what it may read beside the interpreter; NULL: nothing */
     bool sandbox; /* false: no confinement at all */

@@ -101,29 +101,31 @@ static const char *variable(char *const *environment, const char *name) {
     return NULL;
 }
 
-/* The environment with TMPDIR at the scratch folder. The caller frees both list and *text. */
-static char **with_scratch(char *const *environment, const char *scratch, char **text) {
+/* The environment with the scratch folder in it, as TMPDIR and for host.py. The caller frees the list;
+ * texts[] too. */
+static char **with_scratch(char *const *environment, const char *scratch, char *texts[2]) {
     size_t n = 0, used = 0;
     while (environment[n])
         n++;
-    char **list = xcalloc(n + 2, sizeof *list);
+    char **list = xcalloc(n + 3, sizeof *list);
     for (size_t i = 0; i < n; i++)
         if (strncmp(environment[i], "TMPDIR=", 7) != 0) list[used++] = environment[i];
-    list[used] = *text = xasprintf("TMPDIR=%s", scratch);
+    list[used++] = texts[0] = xasprintf("TMPDIR=%s", scratch);
+    list[used++] = texts[1] = xasprintf("SDG_SCRATCH=%s", scratch);
     return list;
 }
 
 static void begin(spawner_t *s, py_spawn_t *spawn, const int fds[PY_ORDER_FDS]) {
     const char *parent = variable(spawn->envp, "TMPDIR");
-    char *scratch = NULL, **environment = NULL, *text = NULL;
     int hold = -1;
+    char *scratch = NULL, **environment = NULL, *texts[2] = {NULL, NULL};
     if (spawn->files != PY_FILES_ALL) {
         scratch = py_scratch_make(parent && parent[0] == '/' ? parent : "/tmp", &hold);
         if (!scratch) {
             refuse(fds[3], errno, "scratch folder");
             return;
         }
-        spawn->envp = environment = with_scratch(spawn->envp, scratch, &text);
+        spawn->envp = environment = with_scratch(spawn->envp, scratch, texts);
     }
     py_keeper_t k = {.spawn = spawn,
                      .scratch = scratch,
@@ -145,7 +147,8 @@ static void begin(spawner_t *s, py_spawn_t *spawn, const int fds[PY_ORDER_FDS]) 
         s->kept[s->count++] = (kept_t){pid, scratch, hold};
     }
     free(environment);
-    free(text);
+    free(texts[0]);
+    free(texts[1]);
 }
 
 static int high_fd(int fd) { return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 10); }

@@ -82,6 +82,12 @@ py_task_t *py_tasks_take_id(py_tasks_t *q, uint64_t id) {
     return NULL;
 }
 
+py_task_t *py_tasks_find_secret(const py_tasks_t *q, uint64_t secret) {
+    RING_EACH(&q->calls, node)
+    if (task_of(node)->secret == secret) return task_of(node);
+    return NULL;
+}
+
 py_task_t *py_tasks_find_tag(const py_tasks_t *q, uint64_t tag) {
     RING_EACH(&q->calls, node) {
         py_task_t *t = task_of(node);

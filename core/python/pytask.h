@@ -14,9 +14,11 @@ typedef struct py_task {
     ring_node_t node; /* in its queue */
     uint64_t id;      /* ours, ascending: the order of submission */
     uint64_t tag;     /* the caller's */
+    uint64_t secret;  /* its number in frames, random: a host answers only what it was given */
     uint32_t function;
     uint32_t timeout_ms;
     uint32_t expected_us; /* counted in its host's queued_us */
+    uint32_t deaths;      /* hosts that were killed while they ran it */
     bool cancelled;       /* its last event was given already */
     value_t args, kwargs, context, vars, consts;
 } py_task_t;
@@ -26,7 +28,7 @@ typedef struct py_tasks {
     uint32_t count;
 } py_tasks_t; /* py_tasks_init before use; does not move afterwards */
 
-/* A copy of the call. Values that are absent become empty containers. */
+/* A copy of the call, without a secret. Values that are absent become empty containers. */
 py_task_t *py_task_new(const py_call_t *call, uint64_t id, uint64_t tag);
 void py_task_free(py_task_t *take);
 
@@ -38,6 +40,8 @@ py_task_t *py_tasks_first(const py_tasks_t *q);          /* borrowed; NULL when 
 py_task_t *py_tasks_pop(py_tasks_t *q);                  /* the first; NULL when empty */
 py_task_t *py_tasks_pop_last(py_tasks_t *q);             /* NULL when empty */
 py_task_t *py_tasks_take_id(py_tasks_t *q, uint64_t id); /* NULL: not there */
+/* The call with this secret, borrowed; NULL: not there. */
+py_task_t *py_tasks_find_secret(const py_tasks_t *q, uint64_t secret);
 /* The call with this tag, unless it was cancelled; borrowed. NULL: not there. */
 py_task_t *py_tasks_find_tag(const py_tasks_t *q, uint64_t tag);
 

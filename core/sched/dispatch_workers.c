@@ -64,6 +64,7 @@ static void worker_add(dispatch_t *d, uint64_t peer, const dispatch_worker_t *sa
     worker->id = said->worker;
     worker->peer = peer;
     worker->python = said->python;
+    worker->remote = said->remote;
     worker->patience_ns = said->patience_ns;
     worker->era = ++d->eras;
     worker->heard_ns = worker->permits_ns = now;

@@ -243,6 +243,14 @@ static chunk_t *chunk_for(const feed_t *f, uint64_t index) {
     return NULL;
 }
 
+bool feed_is_open(const feed_t *f, uint64_t index) {
+    const chunk_t *k = chunk_for(f, index);
+    const feed_row_t *row = k ? row_in(k, index) : NULL;
+    return row && !row->finished;
+}
+
+bool feed_is_done(const feed_t *f) { return f->end_said && f->rows == 0; }
+
 bool feed_finished(feed_t *f, uint64_t index) {
     chunk_t *k = chunk_for(f, index);
     feed_row_t *row = k ? row_in(k, index) : NULL;

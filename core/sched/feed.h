@@ -71,8 +71,12 @@ void feed_credit(feed_t *f, uint64_t rows_limit, uint64_t bytes_limit);
 /* It expects this chunk next. What should have arrived by now is to be sent again: chunks from this one on
  * that were sent more than CHUNK_RESEND_NS ago, and the end likewise. */
 void feed_arrived(feed_t *f, uint64_t next_chunk, uint64_t now);
+/* A row of this index was handed out or waits for that, and has no result. */
+bool feed_is_open(const feed_t *f, uint64_t index);
 /* This row has its result. False: no such row is open. */
 bool feed_finished(feed_t *f, uint64_t index);
+/* The end was said, and all rows have their result: only then can the job be done. */
+bool feed_is_done(const feed_t *f);
 /* A new job, or a scheduler that has restarted: numbers and credit begin at 0, the end was not said. */
 void feed_restart(feed_t *f);
 

@@ -9,21 +9,15 @@
  *         CALLING -> CALLING_AWAY -> RECORDING_AWAY -> WANTED -> FETCHING -> RUNNING
  *     a row whose answers are written down only because it has failed
  *         RUNNING -> CALLING -> RUNNING -> HANDING_IN -> NONE
- *     a Python block
+ *     a Python block; what its code asks LLMs with ctx.call_ai goes its own ways beside it (ask.h)
  *         RUNNING -> (AWAITING_UNIT ->) IN_PYTHON -> RUNNING
- *     ctx.call_ai
- *         IN_PYTHON -> ANSWERING_PYTHON -> PYTHON_CALLING -> ANSWERING_PYTHON -> IN_PYTHON
  *     a long loop, a retry of a block
  *         RUNNING -> YIELDED -> RUNNING, RUNNING -> ASLEEP -> RUNNING
  *     the end of a pass of batch mode
  *         RUNNING -> SAVING -> NONE
  *
  * An event that the state does not expect is a bug of the caller (assert), unless it comes from another
- * actor: the context store may answer late or twice, and such an answer is ignored.
- *
- * Today a row has one LLM call at a time, also inside Python. The three PYTHON_ states of a call are the
- * three states any call has (looking up, calling, recording), so that a row in Python can later have a set of
- * them beside IN_PYTHON. */
+ * actor: the context store may answer late or twice, and such an answer is ignored. */
 #ifndef SDG_SCHED_PASSAGE_H
 #define SDG_SCHED_PASSAGE_H
 
@@ -31,25 +25,21 @@
 #include <stdint.h>
 
 typedef enum passage_state {
-    PASSAGE_NONE,              /* has not begun, or is over */
-    PASSAGE_RUNNING,           /* its code runs; never between two wake-ups of the worker */
-    PASSAGE_YIELDED,           /* waits for its turn to run on */
-    PASSAGE_ASLEEP,            /* until its time comes */
-    PASSAGE_LOOKING_UP,        /* the store looks whether the call was made before */
-    PASSAGE_CALLING,           /* the LLM call is with the engine */
-    PASSAGE_CALLING_AWAY,      /* the LLM call is with the engine, the row waits in the store */
-    PASSAGE_RECORDING,         /* the answer is here, the store writes it down */
-    PASSAGE_RECORDING_AWAY,    /* the store writes the answer down, the row waits there, too */
-    PASSAGE_WANTED,            /* in the store; is to be fetched as soon as there is room */
-    PASSAGE_FETCHING,          /* the store was asked for it */
-    PASSAGE_SAVING,            /* its pass is over; its bytes are here until the store has them */
-    PASSAGE_HANDING_IN,        /* it has failed; the store writes down the answers that it had */
-    PASSAGE_AWAITING_UNIT,     /* its Python call waits for a unit of the job's permit */
-    PASSAGE_IN_PYTHON,         /* the Python call is with the pool */
-    PASSAGE_ANSWERING_PYTHON,  /* its code runs while the Python call is open */
-    PASSAGE_PYTHON_LOOKING_UP, /* ctx.call_ai: as LOOKING_UP, CALLING and RECORDING */
-    PASSAGE_PYTHON_CALLING,
-    PASSAGE_PYTHON_RECORDING,
+    PASSAGE_NONE,           /* has not begun, or is over */
+    PASSAGE_RUNNING,        /* its code runs; never between two wake-ups of the worker */
+    PASSAGE_YIELDED,        /* waits for its turn to run on */
+    PASSAGE_ASLEEP,         /* until its time comes */
+    PASSAGE_LOOKING_UP,     /* the store looks whether the call was made before */
+    PASSAGE_CALLING,        /* the LLM call is with the engine */
+    PASSAGE_CALLING_AWAY,   /* the LLM call is with the engine, the row waits in the store */
+    PASSAGE_RECORDING,      /* the answer is here, the store writes it down */
+    PASSAGE_RECORDING_AWAY, /* the store writes the answer down, the row waits there, too */
+    PASSAGE_WANTED,         /* in the store; is to be fetched as soon as there is room */
+    PASSAGE_FETCHING,       /* the store was asked for it */
+    PASSAGE_SAVING,         /* its pass is over; its bytes are here until the store has them */
+    PASSAGE_HANDING_IN,     /* it has failed; the store writes down the answers that it had */
+    PASSAGE_AWAITING_UNIT,  /* its Python call waits for a unit of the job's permit */
+    PASSAGE_IN_PYTHON,      /* the Python call is with the pool */
     PASSAGE_STATES
 } passage_state_t;
 
@@ -63,7 +53,6 @@ typedef enum passage_event {
     PASSAGE_YIELDS,
     PASSAGE_WANTS_LLM,
     PASSAGE_WANTS_PYTHON,
-    PASSAGE_WANTS_REPLY,
     PASSAGE_WANTS_TIME,
     PASSAGE_STOPS,
     PASSAGE_FINISHES,
@@ -81,7 +70,6 @@ typedef enum passage_event {
     PASSAGE_CALL_FAILED,
     PASSAGE_PYTHON_REFUSED, /* the pool did not take the call */
     PASSAGE_PYTHON_ENDED,
-    PASSAGE_PYTHON_ASKS, /* ctx.call_ai */
     /* the store: these may come late or twice */
     PASSAGE_CALL_FOUND,
     PASSAGE_CALL_MISSING,
@@ -104,19 +92,19 @@ enum {
 };
 
 /* What to do, in this order. */
-enum { PASSAGE_ACTIONS = 30 };
+enum { PASSAGE_ACTIONS = 29 };
 enum {
     PASSAGE_DO_NOTHING = 0,
-    PASSAGE_CANCEL_CALL = 1 << 0,   /* nobody waits for the LLM any more */
-    PASSAGE_CANCEL_PYTHON = 1 << 1, /* nor for Python */
-    PASSAGE_DROP_ANSWER = 1 << 2,   /* nor for the answer that is kept, if there is one */
-    PASSAGE_KEEP = 1 << 3,          /* the answer that came is fed later */
-    PASSAGE_HOLD = 1 << 4,      /* what Python asks waits until the open call is over: one call at a time */
-    PASSAGE_COUNT = 1 << 5,     /* this question has had one more answer */
-    PASSAGE_SET_ALARM = 1 << 6, /* WAKE it at the time it names */
-    PASSAGE_ASK = 1 << 7,       /* the row has a new question: an answer to an older one is not for it */
-    PASSAGE_LOOK_UP = 1 << 8,   /* ask the store whether it has the answer */
-    PASSAGE_CALL = 1 << 9,      /* CALL_REFUSED or PUT_AWAY may follow at once */
+    PASSAGE_CANCEL_CALL = 1 << 0,    /* nobody waits for the LLM any more */
+    PASSAGE_CANCEL_ASKS = 1 << 1,    /* nor for anything that its Python call has asked */
+    PASSAGE_CANCEL_PYTHON = 1 << 2,  /* nor for Python */
+    PASSAGE_DROP_ANSWER = 1 << 3,    /* nor for the answer that is kept, if there is one */
+    PASSAGE_KEEP = 1 << 4,           /* the answer that came is fed later */
+    PASSAGE_COUNT = 1 << 5,          /* this question has had one more answer */
+    PASSAGE_SET_ALARM = 1 << 6,      /* WAKE it at the time it names */
+    PASSAGE_ASK = 1 << 7,            /* a new question: an answer to an older one is not for it */
+    PASSAGE_LOOK_UP = 1 << 8,        /* ask the store whether it has the answer */
+    PASSAGE_CALL = 1 << 9,           /* CALL_REFUSED or PUT_AWAY may follow at once */
     PASSAGE_CALL_PYTHON = 1 << 10,   /* PYTHON_REFUSED may follow at once */
     PASSAGE_RECORD = 1 << 11,        /* the store is to write the answer down */
     PASSAGE_FORGET = 1 << 12,        /* the row in memory: the store's copy is the row now */
@@ -129,14 +117,13 @@ enum {
     PASSAGE_REPORT = 1 << 19,        /* its result */
     PASSAGE_REPORT_PARKED = 1 << 20, /* that its pass is over */
     PASSAGE_TAKE_TURN = 1 << 21,     /* TURN comes when the others have had theirs */
-    PASSAGE_FEED = 1 << 22,          /* the row gets the answer that came, or was kept */
+    PASSAGE_FEED = 1 << 22,          /* the row, or Python, gets the answer that came, or was kept */
     PASSAGE_TELL = 1 << 23,          /* the row gets the event of Python */
-    PASSAGE_REPLY = 1 << 24,         /* Python gets the answer; what was held comes next */
-    PASSAGE_RUN = 1 << 25,           /* its end is the next event */
-    PASSAGE_RELEASE = 1 << 26,       /* everything the worker holds of it */
-    PASSAGE_AWAIT_UNIT = 1 << 27,    /* UNIT comes when the job has one to spare */
-    PASSAGE_HAND_IN = 1 << 28,       /* the store is to write down all answers of the row */
-    PASSAGE_IGNORE = 1 << 29,        /* the event came too late; nothing has changed */
+    PASSAGE_RUN = 1 << 24,           /* its end is the next event */
+    PASSAGE_RELEASE = 1 << 25,       /* everything the worker holds of it */
+    PASSAGE_AWAIT_UNIT = 1 << 26,    /* UNIT comes when the job has one to spare */
+    PASSAGE_HAND_IN = 1 << 27,       /* the store is to write down all answers of the row */
+    PASSAGE_IGNORE = 1 << 28,        /* the event came too late; nothing has changed */
 };
 
 typedef struct passage {

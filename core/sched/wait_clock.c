@@ -5,6 +5,18 @@ void wait_clock_start(wait_clock_t *clock, uint64_t now) {
     clock->runs = true;
     clock->since_ns = now;
     clock->allowed_ns = 0;
+    clock->worked_ns = 0;
+    clock->worked_until_ns = now;
+}
+
+uint64_t wait_clock_work(const wait_clock_t *clock, uint64_t now, uint64_t flight_ns) {
+    uint64_t new_ns = now > clock->worked_until_ns ? now - clock->worked_until_ns : 0;
+    return clock->worked_ns + (flight_ns < new_ns ? flight_ns : new_ns);
+}
+
+void wait_clock_worked(wait_clock_t *clock, uint64_t now, uint64_t flight_ns) {
+    clock->worked_ns = wait_clock_work(clock, now, flight_ns);
+    if (flight_ns > 0 && now > clock->worked_until_ns) clock->worked_until_ns = now;
 }
 
 uint64_t wait_clock_moves(wait_clock_t *clock, uint64_t now, uint64_t work_ns) {

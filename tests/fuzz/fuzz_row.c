@@ -86,7 +86,7 @@ static const char *next_piece(input_t *in, size_t *len) {
     return piece;
 }
 
-static void answer(row_t *row, input_t *in) {
+static llm_answer_t next_answer(const llm_request_t *request, input_t *in) {
     size_t len;
     const char *text = next_piece(in, &len);
     llm_answer_t a = {.text = value_string(text, len), .requests = 1, .prompt_tokens = 3};
@@ -95,31 +95,51 @@ static void answer(row_t *row, input_t *in) {
         a.cause = LLM_CAUSE_SERVER;
         err_set(&a.error, SDG_EIO, "%.*s", (int)len, text);
     }
-    const llm_request_t *request = row_llm_request(row);
     value_t body;
     if (json_parse_text(request->body, request->body_len, &body, NULL) != SDG_OK) abort();
     value_free(body);
+    return a;
+}
+
+static void answer(row_t *row, input_t *in) {
+    llm_answer_t a = next_answer(row_llm_request(row), in);
     row_llm_answer(row, &a);
 }
 
-/* '?' asks an LLM, '!' fails, anything else is the outputs. */
-static void event(row_t *row, input_t *in) {
-    size_t len;
-    const char *text = next_piece(in, &len);
-    char kind = len ? text[0] : 0;
-    py_event_t e = {.kind = kind == '?' ? PY_CALL_AI : kind == '!' ? PY_FAILED : PY_DONE};
-    value_t v = value_null();
-    if (kind == '?' || kind == '=')
-        json_parse_text(text + 1, len - 1, &v, NULL);
-    else
-        json_parse_text(text, len, &v, NULL);
-    if (kind == '?')
-        e.ai = v;
-    else if (kind == '=')
-        e.vars = v;
-    else
-        e.outputs = v;
-    row_python_event(row, &e);
+static void ask(row_t *row, value_t question, input_t *in, uint64_t now) {
+    llm_request_t request;
+    err_t err;
+    value_t text;
+    if (row_ask_begin(row, now, &err) < 0 || row_ask_request(row, question, &request, &err) < 0) return;
+    llm_answer_t a = next_answer(&request, in);
+    if (row_ask_answer(row, &a, &text, &err) == SDG_OK && text.kind != VALUE_STRING) abort();
+    value_free(text);
+}
+
+/* '?' asks an LLM and is followed by the next event, '!' fails, anything else is the outputs. */
+static void python(row_t *row, input_t *in, uint64_t now) {
+    for (;;) {
+        size_t len;
+        const char *text = next_piece(in, &len);
+        char kind = len ? text[0] : 0;
+        py_event_t e = {.kind = kind == '!' ? PY_FAILED : PY_DONE};
+        value_t v = value_null();
+        if (kind == '?' || kind == '=')
+            json_parse_text(text + 1, len - 1, &v, NULL);
+        else
+            json_parse_text(text, len, &v, NULL);
+        if (kind == '?') {
+            ask(row, v, in, now);
+            value_free(v);
+            continue;
+        }
+        if (kind == '=')
+            e.vars = v;
+        else
+            e.outputs = v;
+        row_python_event(row, &e);
+        return;
+    }
 }
 
 static void check(row_t *row) {
@@ -144,12 +164,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     row_t *row = row_new(pipeline_at(bytes[0] % PIPELINE_COUNT), &options, &input, 0);
     uint64_t now = 0;
     for (row_want_t want; (want = row_run(row, now)) != ROW_FINISHED; now += 1000000) {
-        int64_t id;
-        value_t text;
-        const char *error;
         if (want == ROW_WANT_LLM) answer(row, &in);
-        if (want == ROW_WANT_REPLY) row_python_reply(row, &id, &text, &error);
-        if (want == ROW_WANT_PYTHON || want == ROW_WANT_REPLY) event(row, &in);
+        if (want == ROW_WANT_PYTHON) python(row, &in, now);
         if (want == ROW_WANT_TIME) now = row_wake_ns(row);
     }
     check(row);

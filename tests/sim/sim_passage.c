@@ -3,11 +3,12 @@
  *
  *   sim_passage [--seeds N] [--seed S] [-v]
  *
- * The real passage (core/sched/passage.h) decides; everything around it is a small model: row machines that
- * walk through scripts of calls, Python blocks, sleeps and stops; an engine that answers or fails; a pool
- * whose calls ask LLMs, several at once, and die; a journal and a context store behind a mailbox. The judge:
- * every row ends and is told once; an answer is fed once, to the question it was given for; a call whose
- * record was acknowledged is not made again; where answers are written down late, all those of a failed row
+ * The real passage and asks (core/sched/passage.h, ask.h) decide; everything around them is a small model:
+ * row machines that walk through scripts of calls, Python blocks, sleeps and stops; an engine that answers or
+ * fails; a pool whose calls ask LLMs, several at once, give questions up, end while they ask, and are killed
+ * and begin once more; a journal and a context store behind a mailbox. The judge: every row ends and is told
+ * once; an answer is fed once, to the question it was given for; a call whose record was acknowledged is not
+ * made again; where answers are written down late, all those of a failed row
  * are before it is told; what is released has nothing open.
  */
 #include <inttypes.h>
@@ -15,7 +16,7 @@
 #include <stdlib.h>
 
 #include "core/base/rng.h"
-#include "core/sched/passage.h"
+#include "core/sched/ask.h"
 #include "tests/sim/sim.h"
 
 enum {
@@ -35,10 +36,9 @@ typedef enum step_kind { STEP_AI, STEP_PYTHON, STEP_SLEEP, STEP_YIELD, STEP_STOP
 /* A row machine. Copied as a whole when it is put away. */
 typedef struct machine {
     int at, attempt; /* in the script; of the step */
-    bool called, asked, answered, answer_ok, has_event, python_failed, replies, failed;
-    int question;          /* the one it has asked; of its row */
-    uint64_t wake;         /* of a sleep; 0: none */
-    passage_event_t event; /* of Python, that it was told */
+    bool called, asked, answered, answer_ok, python_over, failed;
+    int question;  /* the one it has asked; of its row */
+    uint64_t wake; /* of a sleep; 0: none */
 } machine_t;
 
 typedef struct answer {
@@ -61,6 +61,15 @@ typedef struct plan {
     uint64_t private_tag; /* of the message that put it there */
 } plan_t;
 
+/* What the Python of a row asks. */
+typedef struct question {
+    ask_t ask; /* OVER: the place is free */
+    int question;
+    uint64_t tag, sent;
+    bool kept, fed;
+    answer_t answer; /* kept */
+} question_t;
+
 typedef struct slot {
     bool used;
     int row;
@@ -72,9 +81,9 @@ typedef struct slot {
     answer_t answer;   /* kept */
     uint64_t started, call_tag, python_tag, context_tag, put_tag, sent, alarm;
     bool queued, turn;
-    int asks_left, asks_open, asks_begun; /* of the Python call */
-    int held;
-    uint32_t owed; /* a bit for each question whose answer is not written down */
+    int asks_left, asks_begun; /* of the Python call */
+    question_t asks[ASKS_MAX]; /* of it, under way */
+    uint32_t owed;             /* a bit for each question whose answer is not written down */
 } slot_t;
 
 typedef enum mail_kind {
@@ -119,7 +128,7 @@ typedef struct sim {
     int mail_count;
     engine_call_t calls[CALLS_MAX];
     int call_count;
-    uint64_t fed, put_away, found, lost, crashes;
+    uint64_t fed, put_away, found, lost, crashes, again;
 } sim_t;
 
 typedef struct move {
@@ -166,15 +175,13 @@ static void next_step(machine_t *m) {
 }
 
 /* A question of the row: a call is found again under it. */
-static int question_of(const slot_t *slot) {
-    return slot->machine.at * ASKS_MAX + slot->asks_begun % ASKS_MAX;
-}
+static int question_of(const slot_t *slot, int ask) { return slot->machine.at * ASKS_MAX + ask; }
 
 static passage_event_t machine_ai(sim_t *s, slot_t *slot) {
     machine_t *m = &slot->machine;
     if (!m->asked) {
         m->asked = true;
-        m->question = question_of(slot);
+        m->question = question_of(slot, 0);
         return PASSAGE_WANTS_LLM;
     }
     if (!m->answered) return PASSAGE_WANTS_TIME;
@@ -195,20 +202,9 @@ static passage_event_t machine_python(slot_t *slot) {
         m->called = true;
         return PASSAGE_WANTS_PYTHON;
     }
-    if (m->has_event && m->event == PASSAGE_PYTHON_ENDED) {
-        next_step(m);
-        return PASSAGE_EVENTS;
-    }
-    if (m->has_event) {
-        m->has_event = false;
-        m->asked = true;
-        m->question = question_of(slot);
-        slot->asks_begun++;
-        return PASSAGE_WANTS_LLM;
-    }
-    if (!m->asked || !m->answered) return PASSAGE_WANTS_TIME;
-    m->asked = m->answered = false;
-    return PASSAGE_WANTS_REPLY;
+    if (!m->python_over) return PASSAGE_WANTS_TIME;
+    next_step(m);
+    return PASSAGE_EVENTS;
 }
 
 static passage_event_t machine_run(sim_t *s, slot_t *slot) {
@@ -240,25 +236,30 @@ static passage_event_t machine_run(sim_t *s, slot_t *slot) {
 
 /* ---- what the passage wants done */
 
-static void call(sim_t *s, slot_t *slot, move_t *move) {
-    const plan_t *plan = &s->plans[slot->row];
-    int question = slot->machine.question;
-    if (plan->acknowledged[question])
+/* False: the engine does not take the call. */
+static bool engine_takes(sim_t *s, const slot_t *slot, uint64_t tag, int question) {
+    if (s->plans[slot->row].acknowledged[question])
         fail(s, "row %d: question %d is paid again, its record was acknowledged", slot->row, question);
-    if (chance(s, s->refuses) && !is_calm(s)) {
+    if (chance(s, s->refuses) && !is_calm(s)) return false;
+    if (s->call_count == CALLS_MAX) abort();
+    s->calls[s->call_count++] = (engine_call_t){.worker = s->worker,
+                                                .tag = tag,
+                                                .due = s->now + (uint64_t)between(s, 1, 40),
+                                                .row = slot->row,
+                                                .question = question,
+                                                .ok = is_calm(s) || !chance(s, s->fails)};
+    return true;
+}
+
+static void call(sim_t *s, slot_t *slot, move_t *move) {
+    int question = slot->machine.question;
+    if (!engine_takes(s, slot, slot->call_tag, question)) {
         move->refusal = (answer_t){.row = slot->row, .question = question};
         move->answer = &move->refusal;
         move->next = PASSAGE_CALL_REFUSED;
         return;
     }
-    if (s->call_count == CALLS_MAX) abort();
-    s->calls[s->call_count++] = (engine_call_t){.worker = s->worker,
-                                                .tag = slot->call_tag,
-                                                .due = s->now + (uint64_t)between(s, 1, 40),
-                                                .row = slot->row,
-                                                .question = question,
-                                                .ok = is_calm(s) || !chance(s, s->fails)};
-    if (!s->contexts || slot->passage.state != PASSAGE_CALLING || chance(s, 0.3)) return;
+    if (!s->contexts || chance(s, 0.3)) return;
     slot->put_tag = new_tag(s, slot->row);
     post(s, (mail_t){.kind = M_PUT, .row = slot->row, .put_tag = slot->put_tag, .machine = slot->machine});
     slot->facts &= ~(uint32_t)PASSAGE_SHARED;
@@ -295,11 +296,9 @@ static void send_question(sim_t *s, slot_t *slot) {
     mail_t m = {.tag = slot->call_tag, .row = slot->row, .question = slot->machine.question};
     slot->sent = s->now;
     switch (slot->passage.state) {
-    case PASSAGE_LOOKING_UP:
-    case PASSAGE_PYTHON_LOOKING_UP: m.kind = M_LOOKUP; break;
+    case PASSAGE_LOOKING_UP: m.kind = M_LOOKUP; break;
     case PASSAGE_RECORDING:
     case PASSAGE_RECORDING_AWAY:
-    case PASSAGE_PYTHON_RECORDING:
         m.kind = M_RECORD;
         m.question = slot->answer.question;
         break;
@@ -322,9 +321,72 @@ static void send_question(sim_t *s, slot_t *slot) {
     post(s, m);
 }
 
+/* ---- what Python asks */
+
+static question_t *find_ask(slot_t *slot, uint64_t tag) {
+    for (int i = 0; i < ASKS_MAX; i++) {
+        if (slot->asks[i].ask.state != ASK_OVER && slot->asks[i].tag == tag) return &slot->asks[i];
+    }
+    return NULL;
+}
+
+static int asks_open(const slot_t *slot) {
+    int n = 0;
+    for (int i = 0; i < ASKS_MAX; i++)
+        n += slot->asks[i].ask.state != ASK_OVER;
+    return n;
+}
+
+static void send_ask(sim_t *s, slot_t *slot, question_t *q) {
+    mail_t m = {.kind = q->ask.state == ASK_RECORDING ? M_RECORD : M_LOOKUP,
+                .tag = q->tag,
+                .row = slot->row,
+                .question = q->question};
+    q->sent = s->now;
+    if (q->ask.state == ASK_LOOKING_UP || q->ask.state == ASK_RECORDING) post(s, m);
+}
+
+static void feed_ask(sim_t *s, slot_t *slot, question_t *q, const answer_t *answer) {
+    if (!slot->here || !slot->python_tag || slot->passage.state != PASSAGE_IN_PYTHON)
+        fail(s, "row %d is not in Python, which gets an answer", slot->row);
+    if (q->fed || !answer || answer->row != slot->row || answer->question != q->question)
+        fail(s, "row %d: Python gets a wrong answer, or a second one", slot->row);
+    q->fed = true;
+    s->fed++;
+}
+
+static void report_ask(sim_t *s, slot_t *slot, question_t *q, passage_event_t event, answer_t *answer) {
+    answer_t refusal = {.row = slot->row, .question = q->question};
+    for (passage_event_t next; event != PASSAGE_EVENTS && !s->failed; event = next) {
+        uint32_t todo = ask_next(&q->ask, event, slot->facts);
+        trace(s, "row %d, question %d: -> %s (%s)", slot->row, q->question, ask_state_name(q->ask.state),
+              passage_event_name(event));
+        next = PASSAGE_EVENTS;
+        if (todo & PASSAGE_CANCEL_CALL && !cancel_call(s, q->tag))
+            fail(s, "row %d: no call of Python to cancel", slot->row);
+        if (todo & PASSAGE_DROP_ANSWER) q->kept = false;
+        if (todo & PASSAGE_KEEP) q->answer = *answer, q->kept = true;
+        if (todo & PASSAGE_COUNT && event == PASSAGE_CALL_RECORDED)
+            s->plans[slot->row].acknowledged[q->question] = true;
+        if (todo & PASSAGE_ASK) q->tag = new_tag(s, slot->row);
+        if (todo & (PASSAGE_LOOK_UP | PASSAGE_RECORD)) send_ask(s, slot, q);
+        if (todo & PASSAGE_CALL && !engine_takes(s, slot, q->tag, q->question))
+            answer = &refusal, next = PASSAGE_CALL_REFUSED;
+        if (todo & PASSAGE_FEED) feed_ask(s, slot, q, q->kept ? &q->answer : answer);
+    }
+}
+
+static void cancel_asks(sim_t *s, slot_t *slot) {
+    for (int i = 0; i < ASKS_MAX; i++) {
+        if (slot->asks[i].ask.state != ASK_OVER) report_ask(s, slot, &slot->asks[i], PASSAGE_DROPPED, NULL);
+    }
+}
+
+/* ---- the way of a row */
+
 static void release(sim_t *s, slot_t *slot, passage_event_t event) {
     plan_t *plan = &s->plans[slot->row];
-    if (slot->kept || slot->held || slot->python_tag)
+    if (slot->kept || asks_open(slot) > 0 || slot->python_tag)
         fail(s, "row %d is released with something open", slot->row);
     if (cancel_call(s, slot->call_tag)) fail(s, "row %d is released while it calls", slot->row);
     if (event == PASSAGE_DROPPED) plan->again = true;
@@ -345,17 +407,7 @@ static void end_pass(sim_t *s, slot_t *slot) {
     if (plan->ended && plan->told != plan->passes) fail(s, "row %d is told %d times", slot->row, plan->told);
 }
 
-static void reply(slot_t *slot, move_t *move) {
-    slot->asks_open--;
-    if (slot->held == 0) return;
-    slot->held--;
-    move->told = true;
-    move->next = PASSAGE_PYTHON_ASKS;
-}
-
-static void end_python(slot_t *slot) {
-    slot->held = slot->asks_left = slot->asks_open = 0, slot->python_tag = 0;
-}
+static void end_python(slot_t *slot) { slot->asks_left = 0, slot->python_tag = 0; }
 
 /* Does what one action of the passage says, as a worker would, in the state of the simulation. */
 static void act(sim_t *s, slot_t *slot, uint32_t action, move_t *move) {
@@ -365,6 +417,7 @@ static void act(sim_t *s, slot_t *slot, uint32_t action, move_t *move) {
         if (!cancel_call(s, slot->call_tag)) fail(s, "row %d: no call to cancel", slot->row);
         slot->call_tag = 0;
         break;
+    case PASSAGE_CANCEL_ASKS: cancel_asks(s, slot); break;
     case PASSAGE_CANCEL_PYTHON: end_python(slot); break;
     case PASSAGE_DROP_ANSWER: slot->kept = false; break;
     case PASSAGE_KEEP:
@@ -372,10 +425,6 @@ static void act(sim_t *s, slot_t *slot, uint32_t action, move_t *move) {
         slot->answer = *move->answer;
         slot->kept = true;
         move->answer = NULL;
-        break;
-    case PASSAGE_HOLD:
-        slot->held++;
-        move->told = false;
         break;
     case PASSAGE_COUNT:
         if (move->event == PASSAGE_CALL_RECORDED) plan->acknowledged[slot->answer.question] = true;
@@ -392,7 +441,7 @@ static void act(sim_t *s, slot_t *slot, uint32_t action, move_t *move) {
     case PASSAGE_CALL_PYTHON:
         slot->python_tag = new_tag(s, slot->row);
         slot->asks_left = plan->asks[slot->machine.at];
-        slot->asks_open = slot->asks_begun = 0;
+        slot->asks_begun = 0;
         if (chance(s, s->refuses) && !is_calm(s)) {
             move->told = true;
             move->next = PASSAGE_PYTHON_REFUSED;
@@ -427,12 +476,10 @@ static void act(sim_t *s, slot_t *slot, uint32_t action, move_t *move) {
     case PASSAGE_FEED: feed(s, slot, move); break;
     case PASSAGE_TELL:
         if (!slot->here || !move->told) fail(s, "row %d is told nothing of Python", slot->row);
-        slot->machine.has_event = true;
-        slot->machine.event = move->event == PASSAGE_PYTHON_ASKS ? PASSAGE_PYTHON_ASKS : PASSAGE_PYTHON_ENDED;
-        if (move->event != PASSAGE_PYTHON_ASKS) end_python(slot);
+        slot->machine.python_over = true;
+        end_python(slot);
         move->told = false;
         break;
-    case PASSAGE_REPLY: reply(slot, move); break;
     case PASSAGE_RUN: move->next = machine_run(s, slot); break;
     case PASSAGE_RELEASE: release(s, slot, move->event); break;
     case PASSAGE_IGNORE: break;
@@ -442,7 +489,8 @@ static void act(sim_t *s, slot_t *slot, uint32_t action, move_t *move) {
 
 /* Gives an event to the passage and does what it says, until no further event follows. */
 static void report(sim_t *s, slot_t *slot, passage_event_t event, answer_t *answer) {
-    move_t move = {.answer = answer, .told = event >= PASSAGE_PYTHON_REFUSED && event <= PASSAGE_PYTHON_ASKS};
+    move_t move = {.answer = answer,
+                   .told = event == PASSAGE_PYTHON_REFUSED || event == PASSAGE_PYTHON_ENDED};
     for (; event != PASSAGE_EVENTS && !s->failed; event = move.next) {
         passage_state_t before = slot->passage.state;
         uint32_t todo = passage_next(&slot->passage, event,
@@ -509,7 +557,10 @@ static void worker_hears(sim_t *s, const mail_t *m) {
                             : m->kind != M_SAVED    ? PASSAGE_CONTEXT_LOST
                                                     : PASSAGE_CONTEXT_SAVED;
     uint64_t tag = event <= PASSAGE_CALL_RECORDED ? slot->call_tag : slot->context_tag;
-    if (m->worker != s->worker || !slot->used || tag != m->tag) return;
+    if (m->worker != s->worker || !slot->used) return;
+    question_t *q = find_ask(slot, m->tag);
+    if (q) report_ask(s, slot, q, event, m->kind == M_FOUND ? &answer : NULL);
+    if (q || tag != m->tag) return;
     if (passage_expects(slot->passage.state, event)) {
         s->found += m->kind == M_FOUND;
         s->lost += event == PASSAGE_CONTEXT_LOST;
@@ -545,21 +596,61 @@ static void engine_answers(sim_t *s) {
         s->calls[i] = s->calls[--s->call_count];
         slot_t *slot = &s->slots[c.row];
         answer_t answer = {.row = c.row, .question = c.question, .ok = c.ok};
-        if (c.worker == s->worker && slot->used && slot->call_tag == c.tag)
-            report(s, slot, c.ok ? PASSAGE_CALL_ANSWERED : PASSAGE_CALL_FAILED, &answer);
+        passage_event_t event = c.ok ? PASSAGE_CALL_ANSWERED : PASSAGE_CALL_FAILED;
+        if (c.worker != s->worker || !slot->used) continue;
+        question_t *q = find_ask(slot, c.tag);
+        if (q)
+            report_ask(s, slot, q, event, &answer);
+        else if (slot->call_tag == c.tag)
+            report(s, slot, event, &answer);
     }
 }
 
-/* User code asks its questions, one after the other or at once; it ends when it has its answers, or dies. */
+static void python_asks(sim_t *s, slot_t *slot) {
+    for (int i = 0; i < ASKS_MAX; i++) {
+        question_t *q = &slot->asks[i];
+        if (q->ask.state != ASK_OVER) continue;
+        *q = (question_t){.ask.row = (uint64_t)slot->row, .question = question_of(slot, slot->asks_begun++)};
+        slot->asks_left--;
+        report_ask(s, slot, q, PASSAGE_STARTED, NULL);
+        return;
+    }
+}
+
+static void python_gives_up(sim_t *s, slot_t *slot) {
+    question_t *q = &slot->asks[between(s, 0, ASKS_MAX - 1)];
+    if (q->ask.state != ASK_OVER) report_ask(s, slot, q, PASSAGE_DROPPED, NULL);
+}
+
+/* Its process is killed, and it asks everything once more: what the journal has is found there. */
+static void python_again(sim_t *s, slot_t *slot) {
+    cancel_asks(s, slot);
+    if (s->journal) slot->facts |= PASSAGE_ASKS;
+    slot->asks_left = s->plans[slot->row].asks[slot->machine.at];
+    slot->asks_begun = 0;
+    s->again++;
+}
+
+/* User code asks its questions, one after the other or at once; it ends when it has its answers, or before,
+ * or dies. */
 static void python_goes_on(sim_t *s, slot_t *slot) {
     if (!slot->python_tag || !chance(s, 0.3)) return;
-    if (slot->asks_left > 0 && (slot->asks_open == 0 || chance(s, 0.5))) {
-        slot->asks_left--;
-        slot->asks_open++;
-        report(s, slot, PASSAGE_PYTHON_ASKS, NULL);
-    } else if ((slot->asks_left == 0 && slot->asks_open == 0) || (!is_calm(s) && chance(s, 0.03))) {
+    int open = asks_open(slot);
+    if (slot->asks_left > 0 && (open == 0 || chance(s, 0.5)))
+        python_asks(s, slot);
+    else if ((slot->asks_left == 0 && open == 0) || chance(s, 0.03))
         report(s, slot, PASSAGE_PYTHON_ENDED, NULL);
+    else if (chance(s, 0.05))
+        python_gives_up(s, slot);
+    else if (!is_calm(s) && chance(s, 0.03))
+        python_again(s, slot);
+}
+
+static void say_again(sim_t *s, slot_t *slot) {
+    for (int i = 0; i < ASKS_MAX; i++) {
+        if (s->now - slot->asks[i].sent >= PATIENCE) send_ask(s, slot, &slot->asks[i]);
     }
+    if (s->now - slot->sent >= PATIENCE) send_question(s, slot);
 }
 
 static void start(sim_t *s, int row) {
@@ -590,7 +681,7 @@ static void slot_goes_on(sim_t *s, slot_t *slot) {
         report(s, slot, PASSAGE_ROOM, NULL);
     }
     if (slot->used) python_goes_on(s, slot);
-    if (slot->used && s->now - slot->sent >= PATIENCE) send_question(s, slot);
+    if (slot->used) say_again(s, slot);
     if (slot->used && !is_calm(s) && chance(s, 0.0005)) report(s, slot, PASSAGE_DROPPED, NULL);
 }
 
@@ -658,7 +749,7 @@ static void judge_end(sim_t *s) {
 }
 
 typedef struct totals {
-    uint64_t passed, failed, fed, put_away, found, lost, crashes;
+    uint64_t passed, failed, fed, put_away, found, lost, crashes, again;
 } totals_t;
 
 static void run_seed(uint64_t seed, bool verbose, totals_t *t) {
@@ -676,6 +767,7 @@ static void run_seed(uint64_t seed, bool verbose, totals_t *t) {
     t->found += s->found;
     t->lost += s->lost;
     t->crashes += s->crashes;
+    t->again += s->again;
     free(s);
 }
 
@@ -691,8 +783,8 @@ int main(int argc, char **argv) {
         run_seed(seed, seeds.verbose, &t);
     }
     printf("%" PRIu64 " answers fed, %" PRIu64 " found in the journal, %" PRIu64 " rows put away, %" PRIu64
-           " lost in the store, %" PRIu64 " crashes\n",
-           t.fed, t.found, t.put_away, t.lost, t.crashes);
+           " lost in the store, %" PRIu64 " crashes, %" PRIu64 " Python calls begun again\n",
+           t.fed, t.found, t.put_away, t.lost, t.crashes, t.again);
     printf("%" PRIu64 " passed, %" PRIu64 " failed\n", t.passed, t.failed);
     return t.failed > 0;
 }

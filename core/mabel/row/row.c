@@ -193,7 +193,6 @@ static void clear_tables(row_t *row) {
     row->answer.text = row->answer.reasoning = value_null();
     row_event_none(row);
     err_clear(&row->err);
-    err_clear(&row->reply_error);
 }
 
 row_t *row_blank(const pipeline_t *pipeline, const row_options_t *options, uint64_t index, uint64_t now_ns) {
@@ -443,7 +442,6 @@ static bool wait_on(row_t *row) {
 
 static bool on_llm(row_t *row) { return row->answered ? row_ai_answer(row) : wait_on(row); }
 static bool on_python(row_t *row) { return row->has_event ? row_python_continue(row) : wait_on(row); }
-static bool on_python_llm(row_t *row) { return row->answered ? row_python_llm(row) : wait_on(row); }
 
 static bool on_backoff(row_t *row) {
     if (row->now_ns >= row->wake_ns) return start_block(row);
@@ -455,9 +453,8 @@ static bool on_backoff(row_t *row) {
 static bool on_finished(row_t *row) { return row_wait(row, ROW_FINISHED); }
 
 static bool (*const HANDLERS[PHASES])(row_t *row) = {
-    [PHASE_BLOCK] = on_block,       [PHASE_LOGIC] = on_logic,           [PHASE_LLM] = on_llm,
-    [PHASE_PYTHON] = on_python,     [PHASE_PYTHON_LLM] = on_python_llm, [PHASE_BACKOFF] = on_backoff,
-    [PHASE_FINISHED] = on_finished,
+    [PHASE_BLOCK] = on_block,   [PHASE_LOGIC] = on_logic,     [PHASE_LLM] = on_llm,
+    [PHASE_PYTHON] = on_python, [PHASE_BACKOFF] = on_backoff, [PHASE_FINISHED] = on_finished,
 };
 
 /* Ends a row that is cancelled or out of wall time. That is no error of a block, so on_error does not apply.

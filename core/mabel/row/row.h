@@ -5,9 +5,8 @@
  *   row_t *row = row_new(pipeline, &options, &input, now);
  *   for (;;) switch (row_run(row, now)) {
  *     case ROW_WANT_LLM:     send row_llm_request(row); later row_llm_answer(row, &answer); continue;
- *     case ROW_WANT_PYTHON:  call row_python_call(row); later row_python_event(row, &event); continue;
- *     case ROW_WANT_REPLY:   the running Python call asked for an LLM answer, and here it is:
- *                            row_python_reply(row); then await its next event
+ *     case ROW_WANT_PYTHON:  call row_python_call(row); meanwhile it may ask LLMs (row_ask_begin);
+ *                            later row_python_event(row, &event); continue;
  *     case ROW_WANT_TIME:    call row_run again at row_wake_ns(row)
  *     case ROW_YIELD:        it used up its fuel: let others run, then call row_run again
  *     case ROW_STOPPED:      it stands before block options.stop_before: row_save(row, &bytes);
@@ -28,7 +27,6 @@ typedef enum row_want {
     ROW_YIELD,
     ROW_WANT_LLM,
     ROW_WANT_PYTHON,
-    ROW_WANT_REPLY,
     ROW_WANT_TIME,
     ROW_STOPPED,
     ROW_FINISHED
@@ -61,12 +59,23 @@ row_want_t row_run(row_t *row, uint64_t now_ns);
 const llm_request_t *row_llm_request(const row_t *row); /* route = index into pipeline->models */
 void row_llm_answer(row_t *row, llm_answer_t *answer);  /* takes its texts */
 const py_call_t *row_python_call(const row_t *row);     /* function = index into pipeline->blocks */
-/* Takes the values of the event. PY_DONE and PY_FAILED may come while the row waits for an LLM answer that
- * the call asked for: that answer must not be given any more. */
+/* Takes the values of PY_LOG, PY_DONE or PY_FAILED. After the latter two the row goes on. */
 void row_python_event(row_t *row, py_event_t *event);
-/* ROW_WANT_REPLY: what to hand to pypool_ai_answer. error NULL: text is the answer. Borrowed until the next
- * row_run. */
-void row_python_reply(const row_t *row, int64_t *id, value_t *text, const char **error);
+/* The process that ran the call is gone, and the pool makes the call once more: what it has asked so far does
+ * not count for the budget of the row. */
+void row_python_again(row_t *row);
+
+/* --- what user code asks LLMs while its call is open (ctx.call_ai), any number at a time. They return 0, or
+ * a negative code and in err what user code is told. --- */
+
+/* Checks the budget of the row, and counts the call. */
+int row_ask_begin(row_t *row, uint64_t now_ns, err_t *err);
+/* Makes the request of a question (py_event_t.ai), the same each time. Borrowed until the next one is made.
+ */
+int row_ask_request(row_t *row, value_t question, llm_request_t *request, err_t *err);
+/* Takes the answer, which counts for the row. 0: *text is what user code gets, owned by the caller. */
+int row_ask_answer(row_t *row, llm_answer_t *answer, value_t *text, err_t *err);
+
 /* When a row that wants time has to run again. Of a row that waits for an answer it is the end of its wall
  * time (UINT64_MAX: none): a row_run then fails the row, and the call it waited for must be cancelled. A
  * row_run before that, and before the answer, is harmless: the row wants time again. */

@@ -1,10 +1,10 @@
-/* row_python.c - python blocks: from inputs to a call, from events to outputs and variables, and ctx.call_ai
+/* row_python.c - python blocks: from inputs to a call, from its end to outputs and variables, and ctx.call_ai
  * in between.
  *
- * A call lives from row_python_start to its PY_DONE or PY_FAILED event. While its user code waits in call_ai,
- * the row wants an LLM like any ai block; the answer goes back as ROW_WANT_REPLY and the row waits for the
- * next event. A call_ai that cannot be made (budget, no such model) is answered with an error at once: it
- * raises in the user's code. */
+ * A call lives from row_python_start to its PY_DONE or PY_FAILED event. What its user code asks LLMs
+ * meanwhile goes by beside it: the row makes the requests and counts the answers, but does not wait for them.
+ * A question that cannot be asked (budget, no such model) is answered with an error, which raises in the
+ * user's code. */
 #include "core/mabel/row/row_state.h"
 
 #include "core/base/text.h"
@@ -52,7 +52,6 @@ void row_python_clear(row_t *row) {
     clear_call(row);
     clear_event(row);
     clear_headers(row);
-    value_clear(&row->reply_text);
 }
 
 /* ---- the call */
@@ -121,6 +120,8 @@ bool row_python_start(row_t *row) {
     row->call.vars = value_ref(row->vars);
     row->call.consts = value_ref(row->pipeline->consts);
     row->phase = PHASE_PYTHON;
+    row->calls_before = row->calls_begun;
+    row->tokens_before = row->tokens_used;
     row_trace_add(row, "args", value_ref(py->positional ? row->call.args : row->call.kwargs));
     return row_wait(row, ROW_WANT_PYTHON);
 }
@@ -150,18 +151,6 @@ static bool take_failed(row_t *row) {
 }
 
 /* ---- call_ai */
-
-static bool reply(row_t *row) {
-    row->phase = PHASE_PYTHON;
-    return row_wait(row, ROW_WANT_REPLY);
-}
-
-static bool reply_error(row_t *row) {
-    row->reply_error = row->err;
-    value_clear(&row->words);
-    value_clear(&row->reply_text);
-    return reply(row);
-}
 
 static value_t field(value_t v, const char *key) {
     return v.kind == VALUE_OBJECT ? object_get_peek(v, key, strlen(key), NULL) : value_null();
@@ -232,14 +221,13 @@ static uint32_t timeout_of(value_t params) {
     return seconds > 0 && seconds < LLM_TIMEOUT_S_MAX ? (uint32_t)ceil(seconds * 1000) : 0;
 }
 
-/* Makes the request of a call_ai event, as an ai block would; an error is the answer to the call. */
-static int ask(row_t *row) {
-    value_t ai = row->event.ai, params = field(ai, "params"), system = field(ai, "system");
+/* Makes the request in row->request, as an ai block would. */
+static int make_request(row_t *row, value_t question) {
+    value_t params = field(question, "params"), system = field(question, "system");
     uint32_t model = 0;
-    int rc = find_model(row, field(ai, "model"), &model);
-    if (rc == SDG_OK) rc = row_llm_begin(row);
+    int rc = find_model(row, field(question, "model"), &model);
     if (rc < 0) return rc;
-    value_t content = joined_prompts(field(ai, "prompts"));
+    value_t content = joined_prompts(field(question, "prompts"));
     value_t merged = merged_params(row->pipeline->models[model].params, params);
     value_t api_model = {.kind = VALUE_STRING, .string = row->pipeline->models[model].api_model};
     bool has_system = system.kind != VALUE_NULL && !(system.kind == VALUE_STRING && system.string->len == 0);
@@ -257,60 +245,57 @@ static int ask(row_t *row) {
     return SDG_OK;
 }
 
-static bool take_call_ai(row_t *row) {
-    value_t id = field(row->event.ai, "id");
-    row->reply_id = id.kind == VALUE_INT ? id.integer : 0;
-    int rc = ask(row);
-    clear_event(row);
-    if (rc < 0) return reply_error(row);
-    row->phase = PHASE_PYTHON_LLM;
-    return row_wait(row, ROW_WANT_LLM);
+/* The error of a question is the user code's to handle, and none of the block. */
+static int told(row_t *row, int rc, err_t *err) {
+    if (rc < 0) *err = row->err;
+    err_clear(&row->err);
+    value_clear(&row->words);
+    return rc;
 }
 
-bool row_python_llm(row_t *row) {
-    if (row_llm_end(row) < 0) return reply_error(row);
-    err_clear(&row->reply_error);
-    value_replace(&row->reply_text, row->answer.text);
-    row->answer.text = value_null();
+int row_ask_begin(row_t *row, uint64_t now_ns, err_t *err) {
+    row->now_ns = now_ns;
+    return told(row, row_llm_begin(row), err);
+}
+
+int row_ask_request(row_t *row, value_t question, llm_request_t *request, err_t *err) {
+    json_repairs_t before = json_repairs_so_far();
+    int rc = make_request(row, question);
+    row_note_repairs(row, row_block(row)->label->data, json_repairs_since(before));
+    *request = row->request;
+    return told(row, rc, err);
+}
+
+int row_ask_answer(row_t *row, llm_answer_t *answer, value_t *text, err_t *err) {
+    row_llm_answer(row, answer);
+    int rc = row_llm_end(row);
+    *text =
+        rc == SDG_OK && row->answer.text.kind == VALUE_STRING ? value_ref(row->answer.text) : value_text("");
     llm_answer_clear(&row->answer);
-    if (row->reply_text.kind != VALUE_STRING) value_replace(&row->reply_text, value_text(""));
-    return reply(row);
+    return told(row, rc, err);
 }
 
 /* ---- events */
 
 bool row_python_continue(row_t *row) {
-    switch (row->event.kind) {
-    case PY_DONE: return take_done(row);
-    case PY_FAILED: return take_failed(row);
-    case PY_CALL_AI: return take_call_ai(row);
-    case PY_LOG: break;
-    }
-    clear_event(row);
-    return true;
+    return row->event.kind == PY_DONE ? take_done(row) : take_failed(row);
 }
 
 /* A log line needs no handler: it goes into the trace at once. */
 void row_python_event(row_t *row, py_event_t *event) {
     if (event->kind == PY_LOG) {
         row_trace_log(row, event->log);
-        value_free(event->outputs);
-        value_free(event->vars);
-        value_free(event->ai);
-        value_free(event->words);
+        event->log = value_null();
+        py_event_free(event);
     } else {
         clear_event(row);
         row->event = *event;
         row->has_event = true;
-        if (event->kind != PY_CALL_AI && row->phase == PHASE_PYTHON_LLM)
-            row->phase =
-                PHASE_PYTHON; /* the call has ended: the answer to its ctx.call_ai is not needed any more */
     }
     event->outputs = event->vars = event->ai = event->log = event->words = value_null();
 }
 
-void row_python_reply(const row_t *row, int64_t *id, value_t *text, const char **error) {
-    *id = row->reply_id;
-    *text = row->reply_text;
-    *error = row->reply_error.code ? row->reply_error.text : NULL;
+void row_python_again(row_t *row) {
+    row->calls_begun = row->calls_before;
+    row->tokens_used = row->tokens_before;
 }

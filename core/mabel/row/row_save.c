@@ -315,8 +315,8 @@ void row_save_failed(buf_t *out, uint64_t pipeline_digest, uint64_t index, const
 /* ---- memory */
 
 static size_t call_bytes(value_seen_t *seen, const row_t *row) {
-    const value_t held[] = {row->call.args,     row->call.kwargs, row->call.context, row->call.vars,
-                            row->event.outputs, row->event.vars,  row->event.ai,     row->reply_text};
+    const value_t held[] = {row->call.args, row->call.kwargs,   row->call.context,
+                            row->call.vars, row->event.outputs, row->event.vars};
     size_t bytes = 0;
     for (size_t i = 0; i < sizeof held / sizeof *held; i++)
         bytes += value_seen_bytes(seen, held[i]);

@@ -13,12 +13,11 @@
 #include "core/mabel/row/row.h"
 
 typedef enum row_phase {
-    PHASE_BLOCK,      /* block number `at` is next */
-    PHASE_LOGIC,      /* its logic is running */
-    PHASE_LLM,        /* an ai block waits for its answer */
-    PHASE_PYTHON,     /* a python block waits for an event */
-    PHASE_PYTHON_LLM, /* its call_ai waits for its answer */
-    PHASE_BACKOFF,    /* a block waits before its next attempt */
+    PHASE_BLOCK,   /* block number `at` is next */
+    PHASE_LOGIC,   /* its logic is running */
+    PHASE_LLM,     /* an ai block waits for its answer */
+    PHASE_PYTHON,  /* a python block waits for the end of its call */
+    PHASE_BACKOFF, /* a block waits before its next attempt */
     PHASE_FINISHED,
     PHASES
 } row_phase_t;
@@ -64,9 +63,9 @@ struct row {
     bool answered; /* row->answer holds one that nobody has looked at */
 
     py_call_t call;
-    bool has_event; /* row->event holds one that nobody has looked at */
-    int64_t reply_id;
-    value_t reply_text;
+    bool has_event;         /* row->event holds the end of the call, and nobody has looked at it */
+    uint32_t calls_before;  /* calls_begun when the call began */
+    uint64_t tokens_before; /* tokens_used, likewise */
 
     const char *cancelled; /* reason, owned; NULL: not cancelled */
     value_t words;         /* string: err.text in full, if it had to be cut; else null */
@@ -81,8 +80,7 @@ struct row {
     row_usage_t usage;
     llm_answer_t answer;
     py_event_t event;
-    err_t err;         /* of the block that is failing */
-    err_t reply_error; /* code 0: none */
+    err_t err; /* of the block that is failing */
 };
 
 static inline const block_t *row_block(const row_t *row) { return &row->pipeline->blocks[row->at]; }
@@ -142,7 +140,6 @@ void base64_write(buf_t *out, const void *bytes, size_t len);
 void row_event_none(row_t *row);
 bool row_python_start(row_t *row);
 bool row_python_continue(row_t *row);
-bool row_python_llm(row_t *row);
 void row_python_clear(row_t *row);
 
 /* --- row_end.c --- */

@@ -8,12 +8,12 @@ static struct worker_job *const job = (struct worker_job *)64; /* never looked i
 Test(slots, a_tag_finds_its_slot_while_that_is_in_use) {
     slots_t *slots = slots_new();
     slot_t *slot = slots_take(slots, job);
-    slot->call_tag = slots_new_tag(slots, slot);
-    cr_assert_neq(slot->call_tag, 0);
-    cr_assert_eq(slots_of(slots, slot->call_tag), slot);
-    cr_assert_null(slots_of(slots, slot->call_tag + 1)); /* there is one slot only */
+    slot->call.tag = slots_new_tag(slots, slot);
+    cr_assert_neq(slot->call.tag, 0);
+    cr_assert_eq(slots_of(slots, slot->call.tag), slot);
+    cr_assert_null(slots_of(slots, slot->call.tag + 1)); /* there is one slot only */
     slots_release(slots, slot);
-    cr_assert_null(slots_of(slots, slot->call_tag));
+    cr_assert_null(slots_of(slots, slot->call.tag));
     slots_destroy(&slots);
     cr_assert_null(slots);
 }
@@ -21,14 +21,14 @@ Test(slots, a_tag_finds_its_slot_while_that_is_in_use) {
 Test(slots, the_next_row_of_a_slot_is_not_taken_for_the_last_one) {
     slots_t *slots = slots_new();
     slot_t *slot = slots_take(slots, job);
-    uint64_t old = slot->call_tag = slots_new_tag(slots, slot);
+    uint64_t old = slot->call.tag = slots_new_tag(slots, slot);
     slot->facts = 9;
     slots_release(slots, slot);
     slot_t *again = slots_take(slots, job);
     cr_assert_eq(again, slot);
-    cr_assert(again->call_tag == 0 && again->facts == 0);
-    again->call_tag = slots_new_tag(slots, again);
-    cr_assert_neq(again->call_tag, old);
+    cr_assert(again->call.tag == 0 && again->facts == 0);
+    again->call.tag = slots_new_tag(slots, again);
+    cr_assert_neq(again->call.tag, old);
     slots_release(slots, again);
     slots_destroy(&slots);
 }

@@ -44,8 +44,6 @@ Test(passage, what_a_failed_row_was_answered_is_written_down_before_it_ends) {
     passage_t unheard = p;
     expect(&p, PASSAGE_CALL_RECORDED, 0, PASSAGE_NONE, PASSAGE_REPORT | PASSAGE_RELEASE);
     expect(&unheard, PASSAGE_UNHEARD, 0, PASSAGE_NONE, PASSAGE_REPORT | PASSAGE_RELEASE);
-    p.state = PASSAGE_ANSWERING_PYTHON;
-    expect(&p, PASSAGE_FAILS, 0, PASSAGE_HANDING_IN, PASSAGE_CANCEL_PYTHON | PASSAGE_HAND_IN);
 }
 
 Test(passage, a_failed_call_is_not_recorded) {
@@ -92,16 +90,12 @@ Test(passage, a_pass_of_batch_mode_begins_and_ends_in_the_store) {
     expect(&lost, PASSAGE_CONTEXT_LOST, facts, PASSAGE_RUNNING, PASSAGE_FAIL | PASSAGE_RUN);
 }
 
-Test(passage, python_asks_an_llm_one_question_at_a_time) {
+Test(passage, the_end_of_python_ends_what_it_asked) {
     passage_t p = {.state = PASSAGE_IN_PYTHON};
-    expect(&p, PASSAGE_PYTHON_ASKS, 0, PASSAGE_ANSWERING_PYTHON, PASSAGE_TELL | PASSAGE_RUN);
-    expect(&p, PASSAGE_WANTS_LLM, 0, PASSAGE_PYTHON_CALLING, PASSAGE_SET_ALARM | PASSAGE_ASK | PASSAGE_CALL);
-    expect(&p, PASSAGE_PYTHON_ASKS, 0, PASSAGE_PYTHON_CALLING, PASSAGE_HOLD);
-    passage_t ended = p;
-    expect(&p, PASSAGE_CALL_ANSWERED, 0, PASSAGE_ANSWERING_PYTHON, PASSAGE_FEED | PASSAGE_RUN);
-    expect(&p, PASSAGE_WANTS_REPLY, 0, PASSAGE_IN_PYTHON, PASSAGE_SET_ALARM | PASSAGE_REPLY);
-    expect(&ended, PASSAGE_PYTHON_ENDED, 0, PASSAGE_RUNNING,
-           PASSAGE_CANCEL_CALL | PASSAGE_TELL | PASSAGE_RUN);
+    expect(&p, PASSAGE_PYTHON_ENDED, 0, PASSAGE_RUNNING, PASSAGE_CANCEL_ASKS | PASSAGE_TELL | PASSAGE_RUN);
+    p.state = PASSAGE_IN_PYTHON;
+    expect(&p, PASSAGE_DROPPED, 0, PASSAGE_NONE,
+           PASSAGE_CANCEL_ASKS | PASSAGE_CANCEL_PYTHON | PASSAGE_RELEASE);
 }
 
 Test(passage, a_row_out_of_time_gives_up_what_it_waits_for) {
@@ -110,8 +104,8 @@ Test(passage, a_row_out_of_time_gives_up_what_it_waits_for) {
     p.state = PASSAGE_RECORDING_AWAY;
     expect(&p, PASSAGE_WAKE, 0, PASSAGE_WANTED, PASSAGE_DROP_ANSWER | PASSAGE_QUEUE);
     p.state = PASSAGE_IN_PYTHON;
-    expect(&p, PASSAGE_WAKE, 0, PASSAGE_ANSWERING_PYTHON, PASSAGE_RUN);
-    expect(&p, PASSAGE_FINISHES, 0, PASSAGE_NONE, PASSAGE_CANCEL_PYTHON | PASSAGE_REPORT | PASSAGE_RELEASE);
+    expect(&p, PASSAGE_WAKE, 0, PASSAGE_RUNNING, PASSAGE_CANCEL_ASKS | PASSAGE_CANCEL_PYTHON | PASSAGE_RUN);
+    expect(&p, PASSAGE_FINISHES, 0, PASSAGE_NONE, PASSAGE_REPORT | PASSAGE_RELEASE);
 }
 
 Test(passage, python_waits_for_a_unit) {
@@ -124,9 +118,11 @@ Test(passage, python_waits_for_a_unit) {
 }
 
 Test(passage, a_row_that_can_never_go_on_here_goes_back) {
-    passage_t p = {.state = PASSAGE_PYTHON_CALLING};
+    passage_t p = {.state = PASSAGE_CALLING};
+    expect(&p, PASSAGE_STUCK, 0, PASSAGE_NONE, PASSAGE_CANCEL_CALL | PASSAGE_GIVE_BACK | PASSAGE_RELEASE);
+    p.state = PASSAGE_IN_PYTHON; /* all that it asks waits */
     expect(&p, PASSAGE_STUCK, 0, PASSAGE_NONE,
-           PASSAGE_CANCEL_CALL | PASSAGE_CANCEL_PYTHON | PASSAGE_GIVE_BACK | PASSAGE_RELEASE);
+           PASSAGE_CANCEL_ASKS | PASSAGE_CANCEL_PYTHON | PASSAGE_GIVE_BACK | PASSAGE_RELEASE);
 }
 
 Test(passage, what_nobody_can_have_said_is_a_bug, .signal = SIGABRT) {
@@ -188,11 +184,10 @@ typedef struct point {
     uint8_t here, kept, shared;          /* the row and its answer in memory; what the store has is all */
     uint8_t calls;                       /* made for the question it has asked last */
     uint8_t call, lookup, record, fetch; /* open */
-    uint8_t python, held, save;
+    uint8_t python, asks, save;          /* asks: of the Python call */
     uint8_t alarm, turn, queued, unit_queued;
     uint8_t owed;       /* answers that are not written down */
     uint8_t called_now; /* the call was made this moment: it may be refused, or the row put away */
-    uint8_t asks_next;  /* what was held comes this moment */
     uint8_t told;       /* what the scheduler hears of its end */
 } point_t;
 
@@ -206,19 +201,16 @@ typedef struct search {
     uint32_t seen[PASSAGE_STATES]; /* bit per event */
 } search_t;
 
-static bool runs(uint8_t state) { return state == PASSAGE_RUNNING || state == PASSAGE_ANSWERING_PYTHON; }
-static bool in_python(uint8_t state) { return state >= PASSAGE_IN_PYTHON; }
+static bool runs(uint8_t state) { return state == PASSAGE_RUNNING; }
+static bool in_python(uint8_t state) { return state == PASSAGE_IN_PYTHON; }
 
 /* May this happen now? By what is open, not by what the passage expects. */
 static bool can_happen(const world_t *w, const point_t *p, passage_event_t event) {
-    if (p->asks_next) return event == PASSAGE_PYTHON_ASKS;
     if (runs(p->state)) {
-        bool python = p->state == PASSAGE_ANSWERING_PYTHON;
         switch (event) {
+        case PASSAGE_STOPS: return w->saves;
         case PASSAGE_YIELDS:
-        case PASSAGE_WANTS_PYTHON: return !python;
-        case PASSAGE_STOPS: return !python && w->saves;
-        case PASSAGE_WANTS_REPLY: return python;
+        case PASSAGE_WANTS_PYTHON:
         case PASSAGE_WANTS_LLM:
         case PASSAGE_WANTS_TIME:
         case PASSAGE_FINISHES: return true;
@@ -234,15 +226,14 @@ static bool can_happen(const world_t *w, const point_t *p, passage_event_t event
     case PASSAGE_TURN: return p->turn;
     case PASSAGE_WAKE: return p->alarm;
     case PASSAGE_UNIT: return p->unit_queued;
-    case PASSAGE_STUCK: return p->unit_queued || p->call || p->state == PASSAGE_ASLEEP;
+    case PASSAGE_STUCK: return p->unit_queued || p->call || p->asks || p->state == PASSAGE_ASLEEP;
     case PASSAGE_ROOM: return p->queued;
     case PASSAGE_PUT_AWAY: return fresh && w->contexts && !in_python(p->state);
     case PASSAGE_CALL_REFUSED: return fresh;
     case PASSAGE_CALL_ANSWERED:
     case PASSAGE_CALL_FAILED: return p->call;
-    case PASSAGE_PYTHON_REFUSED: return p->python && p->state == PASSAGE_IN_PYTHON;
+    case PASSAGE_PYTHON_REFUSED: return p->python && !p->asks;
     case PASSAGE_PYTHON_ENDED: return p->python;
-    case PASSAGE_PYTHON_ASKS: return p->python && p->held < 2;
     case PASSAGE_CALL_FOUND:
     case PASSAGE_CALL_MISSING: return p->lookup;
     case PASSAGE_CALL_RECORDED: return p->record;
@@ -262,7 +253,7 @@ static uint32_t facts_of(const world_t *w, const point_t *p) {
 
 /* The event closes what it answers. */
 static void close_asked(point_t *p, passage_event_t event) {
-    p->called_now = p->asks_next = 0;
+    p->called_now = 0;
     switch (event) {
     case PASSAGE_TURN: p->turn = 0; break;
     case PASSAGE_WAKE: p->alarm = 0; break;
@@ -272,7 +263,7 @@ static void close_asked(point_t *p, passage_event_t event) {
     case PASSAGE_CALL_ANSWERED:
     case PASSAGE_CALL_FAILED: p->call = 0; break;
     case PASSAGE_PYTHON_REFUSED:
-    case PASSAGE_PYTHON_ENDED: p->python = p->held = 0; break;
+    case PASSAGE_PYTHON_ENDED: p->python = 0; break;
     case PASSAGE_CALL_FOUND:
     case PASSAGE_CALL_MISSING: p->lookup = 0; break;
     case PASSAGE_CALL_RECORDED: p->record = 0; break;
@@ -299,19 +290,15 @@ static void act(const world_t *w, point_t *p, passage_event_t event, uint32_t ac
         p->call = 0;
         break;
     case PASSAGE_CANCEL_PYTHON:
-        cr_assert(p->python);
-        p->python = p->held = 0;
+        cr_assert(p->python && !p->asks);
+        p->python = 0;
         break;
+    case PASSAGE_CANCEL_ASKS: p->asks = 0; break;
     case PASSAGE_DROP_ANSWER: p->kept = 0; break;
     case PASSAGE_KEEP:
         cr_assert(*answer && !p->kept);
         *answer = false;
         p->kept = 1;
-        break;
-    case PASSAGE_HOLD:
-        cr_assert(event == PASSAGE_PYTHON_ASKS && *told);
-        *told = false;
-        p->held++;
         break;
     case PASSAGE_COUNT: cr_assert((w->journal || w->late) && (*answer || p->kept)); break;
     case PASSAGE_SET_ALARM:
@@ -393,16 +380,12 @@ static void act(const world_t *w, point_t *p, passage_event_t event, uint32_t ac
         p->kept = 0;
         break;
     case PASSAGE_TELL:
-        cr_assert(p->here && *told);
+        cr_assert(p->here && *told && !p->asks);
         *told = false;
-        break;
-    case PASSAGE_REPLY:
-        cr_assert(p->python && p->here);
-        if (p->held) p->held--, p->asks_next = 1;
         break;
     case PASSAGE_RUN: cr_assert(p->here && runs(p->state)); break;
     case PASSAGE_RELEASE: {
-        cr_assert(p->state == PASSAGE_NONE && !p->call && !p->python && !p->kept && !p->held);
+        cr_assert(p->state == PASSAGE_NONE && !p->call && !p->python && !p->kept && !p->asks);
         cr_assert_eq(p->told + (event == PASSAGE_DROPPED), 1);
         *p = (point_t){.told = 1};
         break;
@@ -428,11 +411,7 @@ static bool is_awaited(const point_t *p) {
     case PASSAGE_SAVING: return p->save;
     case PASSAGE_HANDING_IN: return p->record;
     case PASSAGE_AWAITING_UNIT: return p->unit_queued;
-    case PASSAGE_IN_PYTHON:
-    case PASSAGE_ANSWERING_PYTHON: return p->python;
-    case PASSAGE_PYTHON_LOOKING_UP: return p->python && p->lookup;
-    case PASSAGE_PYTHON_CALLING: return p->python && p->call;
-    case PASSAGE_PYTHON_RECORDING: return p->python && p->record;
+    case PASSAGE_IN_PYTHON: return p->python;
     default: return false;
     }
 }
@@ -452,7 +431,7 @@ static point_t take_step(const world_t *w, point_t p, passage_event_t event) {
     passage_t passage = {.state = p.state};
     bool handed_in = p.state == PASSAGE_HANDING_IN;
     bool answer = brings_answer(event),
-         told = event >= PASSAGE_PYTHON_REFUSED && event <= PASSAGE_PYTHON_ASKS;
+         told = event == PASSAGE_PYTHON_REFUSED || event == PASSAGE_PYTHON_ENDED;
     cr_assert(passage_expects(p.state, event), "%s may happen in %s", passage_event_name(event),
               passage_state_name(p.state));
     close_asked(&p, event);
@@ -489,6 +468,9 @@ static void search_all(search_t *s) {
     s->count = s->edge_count = 0;
     number_of(s, &(point_t){0});
     for (int from = 0; from < s->count; from++) {
+        point_t asks = s->points[from];
+        asks.asks = asks.python;
+        number_of(s, &asks); /* ask.h: the same way, with something that Python asks beside it */
         for (int event = 0; event < PASSAGE_EVENTS; event++) {
             if (!can_happen(&s->world, &s->points[from], event)) continue;
             s->seen[s->points[from].state] |= 1u << event;

@@ -84,8 +84,7 @@ static inline void harness_echo(value_t body, llm_answer_t *answer) {
     buf_free(&text);
 }
 
-static inline void harness_ask(harness_t *h, const row_t *row, llm_answer_t *answer) {
-    const llm_request_t *request = row_llm_request(row);
+static inline void harness_ask(harness_t *h, const llm_request_t *request, llm_answer_t *answer) {
     value_t body;
     err_t err;
     *answer = (llm_answer_t){.text = value_null(),
@@ -108,24 +107,37 @@ static inline void harness_ask(harness_t *h, const row_t *row, llm_answer_t *ans
 /* The request goes out before the pause, the answer comes in after it. */
 static inline void harness_answer(harness_t *h, row_t **row) {
     llm_answer_t answer;
-    harness_ask(h, *row, &answer);
+    harness_ask(h, row_llm_request(*row), &answer);
     if (h->pause) h->pause(h, row, ROW_WANT_LLM);
     row_llm_answer(*row, &answer);
 }
 
-static inline void harness_event(harness_t *h, row_t *row, const value_t *reply, const char *error) {
-    py_event_t event = {.kind = PY_DONE};
-    assert(h->python);
-    h->python(h->arg, row_python_call(row), reply, error, &event);
-    row_python_event(row, &event);
+/* Asks the LLM what Python asks. False: err is what user code gets. */
+static inline bool harness_question(harness_t *h, row_t *row, value_t question, value_t *text, err_t *err) {
+    llm_request_t request;
+    llm_answer_t answer;
+    *text = value_null();
+    if (row_ask_begin(row, h->now_ns, err) < 0 || row_ask_request(row, question, &request, err) < 0)
+        return false;
+    harness_ask(h, &request, &answer);
+    return row_ask_answer(row, &answer, text, err) == SDG_OK;
 }
 
-static inline void harness_reply(harness_t *h, row_t *row) {
-    int64_t id;
-    value_t text;
-    const char *error;
-    row_python_reply(row, &id, &text, &error);
-    harness_event(h, row, &text, error);
+/* Runs the Python call to its end, one question after the other. */
+static inline void harness_python(harness_t *h, row_t *row) {
+    py_event_t event = {.kind = PY_DONE};
+    err_t err;
+    assert(h->python);
+    h->python(h->arg, row_python_call(row), NULL, NULL, &event);
+    while (event.kind == PY_CALL_AI) {
+        value_t text;
+        bool ok = harness_question(h, row, event.ai, &text, &err);
+        py_event_free(&event);
+        event = (py_event_t){.kind = PY_DONE};
+        h->python(h->arg, row_python_call(row), &text, ok ? NULL : err.text, &event);
+        value_free(text);
+    }
+    row_python_event(row, &event);
 }
 
 /* Runs one row; the caller frees the line. */
@@ -135,8 +147,7 @@ static inline char *harness_run_at(harness_t *h, const pipeline_t *p, uint64_t i
     for (row_want_t want; (want = row_run(row, h->now_ns)) != ROW_FINISHED;) {
         switch (want) {
         case ROW_WANT_LLM: harness_answer(h, &row); break;
-        case ROW_WANT_PYTHON: harness_event(h, row, NULL, NULL); break;
-        case ROW_WANT_REPLY: harness_reply(h, row); break;
+        case ROW_WANT_PYTHON: harness_python(h, row); break;
         case ROW_WANT_TIME:
             assert(row_wake_ns(row) != UINT64_MAX);
             h->now_ns = row_wake_ns(row);

@@ -815,19 +815,32 @@ Test(row, python_calls_an_llm) {
     pipeline_destroy(&p);
 }
 
-/* A call may end while its LLM call runs: its host died, or another thread of it had asked. The answer is not
- * given then. */
-Test(row, python_may_end_while_it_asks_an_llm) {
+/* What Python asks goes by beside the row: the call may end before the answers come, which then count for
+ * nobody. */
+Test(row, python_may_ask_several_llms_at_a_time_and_end_before_they_answer) {
     pipeline_t *p = harness_load(PYTHON);
     row_options_t options = {0};
     row_input_t input = {.json = "{}", .len = 2};
     row_t *row = row_new(p, &options, &input, 0);
-    py_event_t event = {0};
+    harness_t h = {0};
+    py_event_t asked = {0}, event = {0};
+    llm_request_t request;
+    llm_answer_t answers[2];
     row_result_t result;
+    value_t text;
+    err_t err;
     cr_assert_eq(row_run(row, 0), ROW_WANT_PYTHON);
-    python_asks("helper", row_python_call(row), NULL, NULL, &event);
-    row_python_event(row, &event);
-    cr_assert_eq(row_run(row, 0), ROW_WANT_LLM);
+    python_asks("helper", row_python_call(row), NULL, NULL, &asked);
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(row_ask_begin(row, 0, &err), 0);
+        cr_assert_eq(row_ask_request(row, asked.ai, &request, &err), 0);
+        harness_ask(&h, &request, &answers[i]);
+    }
+    cr_assert_eq(row_ask_answer(row, &answers[1], &text, &err), 0);
+    cr_expect_str_eq(text.string->data, "echo[help-1]: about tea\n\ntwice");
+    value_free(text);
+    llm_answer_clear(&answers[0]);
+    py_event_free(&asked);
     event = (py_event_t){.kind = PY_FAILED};
     err_set(&event.error, SDG_EINVAL, "the host is gone");
     row_python_event(row, &event);
@@ -835,6 +848,29 @@ Test(row, python_may_end_while_it_asks_an_llm) {
     row_result(row, &result);
     cr_expect(result.failed && strstr(result.json, "py: the host is gone"), "%s", result.json);
     cr_expect_str_eq(result.reason, "py: python");
+    cr_expect_eq(result.usage->calls, 1);
+    row_destroy(&row);
+    pipeline_destroy(&p);
+}
+
+Test(row, python_that_begins_again_has_its_budget_again) {
+    pipeline_t *p = harness_load(
+        "mabel: {version: \"2.0\"}\n" MODEL
+        "blocks:\n  - {type: python, exec: 1, entrypoint: main, function_code: \"def main(ctx): pass\", "
+        "outputs: [R], budget: {ai: {max_calls: 2}}}\n"
+        "  - {type: end, exec: 2, final: [{name: r, value: \"{R}\"}]}\n");
+    row_options_t options = {0};
+    row_input_t input = {.json = "{}", .len = 2};
+    row_t *row = row_new(p, &options, &input, 0);
+    err_t err;
+    cr_assert_eq(row_run(row, 0), ROW_WANT_PYTHON);
+    for (int turn = 0; turn < 2; turn++) {
+        cr_expect_eq(row_ask_begin(row, 0, &err), 0);
+        cr_expect_eq(row_ask_begin(row, 0, &err), 0);
+        cr_expect_eq(row_ask_begin(row, 0, &err), SDG_ELIMIT);
+        cr_expect_str_eq(err.text, "the row has made its 2 LLM calls (budget ai.max_calls)");
+        row_python_again(row);
+    }
     row_destroy(&row);
     pipeline_destroy(&p);
 }
