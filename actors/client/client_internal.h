@@ -50,6 +50,9 @@ typedef struct client {
         bool over;    /* the source has ended, or the run is stopping */
         bool waits;   /* the source is a pipe that has nothing for now */
         bool watched; /* the descriptor of the pipe is in the loop */
+        /* Rows that may have calls in the journal: of an earlier run, or because they were submitted before.
+         */
+        uint64_t known_first, known_end;
     } input;
     struct {
         writer_t *writer;

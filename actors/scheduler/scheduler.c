@@ -591,7 +591,7 @@ static void perform(scheduler_t *s, const dispatch_action_t *a, uint64_t now) {
         m = (message_t){.type = MESSAGE_LEASE,
                         .LEASE = {.lease = a->lease,
                                   .job = a->job,
-                                  .attempt = a->attempt,
+                                  .again = a->again,
                                   .rows = {(row_in_t *)a->rows, a->row_count}}};
         break;
     case DISPATCH_RESULTS: send_results(s, a); return;

@@ -30,6 +30,7 @@
 #include "core/mabel/yaml/limits.h"
 #include "core/plan/memory_split.h"
 #include "core/plan/window.h"
+#include "core/python/pyspawn.h"
 
 /* ---- how much may be pending */
 
@@ -67,6 +68,21 @@ static void say_windows(const client_args_t *c, uint64_t row_bytes) {
     words_count(&line, c->chunk_rows);
     log_info("run", "%s", line.data);
     buf_free(&line);
+}
+
+/* Worker processes are quiet, so what holds their Python blocks is tried out and said here; threads say it
+ * themselves. */
+static void say_sandbox(const run_options_t *o, const pipeline_t *p) {
+    if (!o->processes || !p->python_block_count || !log_enabled(LEVEL_INFO)) return;
+    const py_env_spec_t *env = &p->py_envs[0];
+    const py_limits_spec_t *l = &env->limits;
+    const py_limits_t limits = py_limits_of(l->memory_mb, l->processes, l->file_size_mb, l->open_files);
+    char words[512];
+    py_jail_t jail;
+    if (py_probe("/proc/self/exe", &limits, &jail, NULL) != SDG_OK)
+        return; /* the workers will meet the same and say it */
+    py_jail_words(&jail, env->allow_network, PY_FILES_ALL, &limits, words, sizeof words);
+    log_info("run", "sandbox of Python blocks: %s", words);
 }
 
 /* ---- descriptors */
@@ -287,6 +303,7 @@ static int check_and_run(verb_t verb, run_options_t *o, int *metrics_fd) {
             fprintf(stderr, "sdg: %s\n", err.text);
         } else if (open_data(o, p, &yaml, &c) == SDG_OK) {
             say_windows(&c, row_bytes);
+            say_sandbox(o, p);
             code = run_actors(verb, o, p, &c, &report, *metrics_fd);
             *metrics_fd = -1;
         }

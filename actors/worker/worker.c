@@ -180,7 +180,7 @@ static void on_lease(worker_t *w, const message_t *m, uint64_t now) {
         refuse_job(w, job);
         return;
     }
-    worker_accept_rows(w, job, &m->LEASE.rows, m->LEASE.attempt > 0);
+    worker_accept_rows(w, job, &m->LEASE.rows, m->LEASE.again != 0);
     if (w->draining) worker_return_waiting(w, job);
     worker_start_rows(w, job, now);
 }

@@ -13,8 +13,6 @@
 #include "core/base/limits.h"
 #include "core/base/log.h"
 #include "core/base/memory.h"
-#include "core/mabel/pipeline/limits.h"
-#include "core/python/limits.h"
 
 static worker_job_t *job_of(ring_node_t *node) { return RING_OWNER(node, worker_job_t, node); }
 
@@ -112,10 +110,6 @@ static void close_routes(worker_t *w, worker_job_t *job) {
     job->routes = NULL;
 }
 
-static uint64_t limit_of(uint64_t said, uint64_t unit, uint64_t otherwise) {
-    return said == PYTHON_LIMIT_UNSAID ? otherwise : said * unit;
-}
-
 /* The files that a block may use. Code that says with ctx_access what it needs gets no more; the code of
  * others, in a fleet, never more than its own. */
 static py_files_t files_of(const worker_t *w, const python_block_t *b) {
@@ -142,10 +136,8 @@ static int add_env(worker_t *w, worker_job_t *job, const py_env_spec_t *e, py_fi
                     .allow_network = e->allow_network,
                     .in_scratch = w->args.confine_python,
                     .files = files,
-                    .limits = {.memory_bytes = limit_of(said->memory_mb, 1 << 20, PY_MEMORY_BYTES),
-                               .processes = limit_of(said->processes, 1, PY_PROCESSES),
-                               .file_bytes = limit_of(said->file_size_mb, 1 << 20, PY_FILE_BYTES),
-                               .open_files = limit_of(said->open_files, 1, PY_OPEN_FILES)}};
+                    .limits =
+                        py_limits_of(said->memory_mb, said->processes, said->file_size_mb, said->open_files)};
     return pypool_add_env(job->python, &env, err);
 }
 

@@ -123,6 +123,9 @@
 /* time in which a killed host has to be gone with all that it started; then its keeper is killed, too */
 #define PY_KILL_MS 5000
 
+/* time in which a trial of the sandbox has to start: a start takes some milliseconds */
+#define PY_PROBE_MS UINT64_C(5000)
+
 /* time that a spawner waits for the last hosts when its pool has ended */
 #define PY_SPAWNER_END_MS 10000
 

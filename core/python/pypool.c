@@ -27,6 +27,7 @@
 
 #include "core/base/buf.h"
 #include "core/base/clock.h"
+#include "core/base/ending.h"
 #include "core/base/grow.h"
 #include "core/base/json.h"
 #include "core/base/log.h"
@@ -219,14 +220,15 @@ static void start_failed(pypool_t *p, pool_env_t *env, const char *reason) {
 }
 
 /* The system is short of descriptors, memory or processes. With other hosts the calls are left to them;
- * without, the start is tried again, later each time. */
+ * without, the start is tried again, later each time. Rows are not to blame, so when that does not help the
+ * process ends. */
 static void start_is_short(pypool_t *p, pool_env_t *env, const char *reason) {
     static uint64_t warned_ns;
+    uint32_t turn = env->hosts ? PY_START_FAILURES_MAX : env->failures++;
+    if (turn == PY_START_FAILURES_MAX && env->hosts == 0) ending_short(reason);
     if (log_due(&warned_ns, p->now_ns, PY_DROP_WARNING_NS))
-        log_warn("python", "%s; %u hosts go on", reason, env->hosts);
-    env->short_until_ns =
-        p->now_ns + (PY_SHORT_MS << (env->hosts ? PY_START_FAILURES_MAX : env->failures)) * MILLISECOND;
-    if (env->hosts == 0) start_failed(p, env, reason);
+        log_warn("python", "%s; %u others go on", reason, env->hosts);
+    env->short_until_ns = p->now_ns + (PY_SHORT_MS << turn) * MILLISECOND;
     p->dirty = false;
 }
 
@@ -593,7 +595,8 @@ static void dispatch(pypool_t *p) {
         pool_env_t *env = &p->envs[i];
         if (env->waiting.count == 0) continue;
         if (env->state == ENV_NEW) resolve_env(p, env);
-        if (env->state == ENV_INSTALLING && !has_installer(p, i)) start_host(p, i);
+        if (env->state == ENV_INSTALLING && !has_installer(p, i) && env->short_until_ns <= p->now_ns)
+            start_host(p, i);
         if (env->state == ENV_READY) dispatch_env(p, i);
         if (env->state == ENV_FAILED) fail_waiting(p, env);
     }

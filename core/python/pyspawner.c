@@ -117,8 +117,8 @@ static char **with_scratch(char *const *environment, const char *scratch, char *
 
 static void begin(spawner_t *s, py_spawn_t *spawn, const int fds[PY_ORDER_FDS]) {
     const char *parent = variable(spawn->envp, "TMPDIR");
-    int hold = -1;
     char *scratch = NULL, **environment = NULL, *texts[2] = {NULL, NULL};
+    int hold = -1;
     if (spawn->files != PY_FILES_ALL) {
         scratch = py_scratch_make(parent && parent[0] == '/' ? parent : "/tmp", &hold);
         if (!scratch) {

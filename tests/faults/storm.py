@@ -167,7 +167,9 @@ class Job:
         if code == 1:
             self.extra = ["--retry-failed"]
             self.keeps_order = False
-        if code == 4 and self.damaged:
+        if code == 4 and self.damaged and "move it away" in text:
+            os.unlink(self.output + ".sdg")
+        elif code == 4 and self.damaged:
             self.extra = ["--force-resume"] if "--force-resume" in text else ["--overwrite"]
             if self.extra == ["--overwrite"]:
                 self.round.allowance += sum(llm.answered for llm in self.round.llms)
@@ -347,6 +349,8 @@ class Round:
         """What may be paid twice: what can be in flight of all jobs, for each fault that struck."""
         flight = self.mode.concurrent * self.mode.jobs * (1 if self.mode.journal else 3)
         self.tell(events)
+        if any(job.turn.disk and job.codes[-1] != 0 for job in self.jobs):
+            self.allowance += flight  # answers that came when the disk was full
         for e in events:
             if e.struck is None or not (e.victims or not FAULTS[e.fault].roles):
                 continue
@@ -467,6 +471,8 @@ def run_round(seed, name):
         wrong = Wrong("storm", traceback.format_exc())
     finally:
         round.end(keep=wrong is not None)
+    if os.environ.get("STORM_TELL"):
+        print("\n".join(round.told + round.fleet_said))
     numbers = "%d turns, paid twice %d of %d" % (round.turns, round.paid_twice(), round.allowance)
     print("%s seed %-10d %-18s %s, %.1f s" % ("FAIL" if wrong else "ok  ", seed, name, numbers, time.monotonic() - began), flush=True)
     if wrong:

@@ -631,6 +631,42 @@ Test(client, a_new_epoch_gets_the_unfinished_rows_only) {
     expect_output("{\"_row_index\": 1}\n{\"_row_index\": 0}\n{\"_row_index\": 2}\n{\"_row_index\": 3}\n");
 }
 
+static void expect_known_rows(uint64_t first, uint64_t end_row) {
+    link_frame_t in;
+    job_options_t told;
+    err_t err = {0};
+    puppet_await(&scheduler, MESSAGE_JOB_OPEN, &in);
+    slice_t text = in.message.JOB_OPEN.options;
+    cr_assert_eq(job_options_decode(text.data, text.len, &told, &err), SDG_OK, "%s", err.text);
+    cr_expect_eq(told.store.first_row, first, "%" PRIu64, told.store.first_row);
+    cr_expect_eq(told.store.end_row, end_row, "%" PRIu64, told.store.end_row);
+    job = in.message.JOB_OPEN.job;
+    job_options_free(&told);
+    link_frame_free(&in);
+}
+
+Test(client, rows_that_are_submitted_again_are_said_to_have_calls_in_the_journal) {
+    with_store();
+    options.store = (job_store_t){.endpoint = xstrdup("tcp://127.0.0.1:1"), .calls = true};
+    write_rows(6);
+    open_job();
+    give_credit(0, 4, MANY);
+    expect_rows(0, 0, 2);
+    expect_rows(1, 2, 2);
+    send_ok(1, 0, 1);
+    expect_ack(1);
+    scheduler.epoch = NEW_EPOCH;
+    say_welcome(true);
+    expect_known_rows(1, 4);
+    accept_job();
+    give_credit(0, MANY, MANY);
+    expect_rows_end(3);
+    say_welcome(true); /* the connection was away, and the job is dropped */
+    expect_job(true);
+    refuse(MESSAGE_JOB_OPEN, "it was dropped");
+    expect_known_rows(1, 6);
+}
+
 Test(client, a_job_opened_on_a_new_epoch_is_opened_until_it_is_accepted) {
     write_rows(2);
     open_job();

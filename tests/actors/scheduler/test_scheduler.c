@@ -98,7 +98,7 @@ Test(scheduler, the_store_hears_of_a_lost_worker_before_its_rows_are_leased_agai
     puppet_t *b = join(ROLE_WORKER, WORKER_B);
     zstr_sendf(scheduler->pipe, "GONE %d", WORKER_A);
     puppet_await(b, MESSAGE_LEASE, &in);
-    cr_expect_eq(in.message.LEASE.attempt, 1);
+    cr_expect_eq(in.message.LEASE.again, 1);
     link_frame_free(&in);
     zmq_pollitem_t item = {.socket = zsock_resolve(store.socket), .events = ZMQ_POLLIN};
     cr_expect_eq(zmq_poll(&item, 1, 0), 1, "it is there already");

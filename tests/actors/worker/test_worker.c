@@ -181,7 +181,7 @@ static void join(void) {
 }
 
 /* Rows first, first + 1, ... with {"n": <index>}; without bytes when the store has them. */
-static void say_lease(uint64_t lease, uint64_t job, uint64_t attempt, uint64_t first, size_t count,
+static void say_lease(uint64_t lease, uint64_t job, uint64_t again, uint64_t first, size_t count,
                       bool stored) {
     row_in_t rows[16];
     char raw[16][32];
@@ -191,7 +191,7 @@ static void say_lease(uint64_t lease, uint64_t job, uint64_t attempt, uint64_t f
         rows[i] = (row_in_t){.index = first + i, .line = first + i + 1, .raw = {raw[i], (size_t)len}};
     }
     say((message_t){.type = MESSAGE_LEASE,
-                    .LEASE = {.lease = lease, .job = job, .attempt = attempt, .rows = {rows, count}}});
+                    .LEASE = {.lease = lease, .job = job, .again = again, .rows = {rows, count}}});
 }
 
 static void lease(uint64_t first, size_t count) { say_lease(next_lease++, JOB, 0, first, count, false); }
