@@ -170,7 +170,7 @@ void actor_init(actor_t *a, const char *name, const actor_ops_t *ops, void *self
     a->pipe = pipe;
     a->timer = -1;
     a->loop = zloop_new();
-    assert(a->loop);
+    if (!a->loop) ending_short("no memory for an actor");
     zloop_set_nonstop(a->loop, true); /* signals are handled by the runtime, in main's thread */
     zloop_reader(a->loop, pipe, on_pipe, a);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "actors/loop/limits.h"
+#include "core/base/ending.h"
 #include "core/base/handover.h"
 #include "core/base/limits.h"
 #include "core/base/log.h"
@@ -17,7 +18,7 @@ enum { ROUTING_ID_LEN = 5 };
 /* One place for the options that every socket of the program has: see link.h for why. */
 zsock_t *link_socket(int type, int linger_ms, int queue_max) {
     zsock_t *s = zsock_new(type);
-    assert(s);
+    if (!s) ending_short_of("no socket", zmq_errno());
     zsock_set_sndhwm(s, queue_max);
     zsock_set_rcvhwm(s, queue_max);
     zsock_set_linger(s, linger_ms);
@@ -144,11 +145,14 @@ void link_frame_free(link_frame_t *in) {
     zmq_msg_close(&in->frame);
 }
 
+/* Of a message that came over a network libzmq knows the address of its sender. */
+bool link_is_remote(link_frame_t *in) { return zmq_msg_gets(&in->frame, "Peer-Address"); }
+
 bool link_send_bytes(zsock_t *sock, uint64_t peer, const char *bytes, size_t len) {
     void *socket = zsock_resolve(sock);
     zmq_msg_t frame;
     if (peer && zmq_send(socket, &peer, ROUTING_ID_LEN, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0) return false;
-    zmq_msg_init_size(&frame, len);
+    if (zmq_msg_init_size(&frame, len) != 0) ending_short("no memory for a message");
     memcpy(zmq_msg_data(&frame), bytes, len);
     HANDOVER_RELEASE(zmq_msg_data(&frame));
     if (zmq_msg_send(&frame, socket, ZMQ_DONTWAIT) >= 0) return true;

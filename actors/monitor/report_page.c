@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "actors/monitor/limits.h"
@@ -59,33 +58,17 @@ void report_page_make(const report_page_t *page, const metrics_t *metrics, uint6
     buf_free(&json);
 }
 
-/* Writes all bytes and closes the descriptor, -1: it could not be opened. False: errno says why. */
-static bool fill(int fd, const buf_t *bytes) {
+static int put_file(const char *path, const buf_t *bytes, err_t *err) {
+    char *beside = xasprintf("%s.new", path);
+    int fd = safe_open_fresh(beside, O_WRONLY, 0666);
     FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
     bool fine = file && fwrite(bytes->data, 1, bytes->len, file) == bytes->len;
     if (file && fclose(file) != 0) fine = false;
-    return fine;
-}
-
-/* Nobody sees half a page: it is made beside and takes the name when it is whole. */
-static bool replace_file(const char *path, const buf_t *bytes) {
-    char *beside = xasprintf("%s.new", path);
-    int fd = safe_open_fresh(beside, O_WRONLY, 0666);
-    bool fine = fill(fd, bytes) && rename(beside, path) == 0;
-    int why = errno;
-    if (!fine && fd >= 0) unlink(beside);
+    if (fine && rename(beside, path) != 0) fine = false;
+    int rc = fine ? SDG_OK : err_set(err, SDG_EIO, "cannot write %s: %s", path, strerror(errno));
+    if (!fine && file) unlink(beside);
     free(beside);
-    errno = why;
-    return fine;
-}
-
-/* A device or a pipe is written to, and stays what it is. */
-static int put_file(const char *path, const buf_t *bytes, err_t *err) {
-    struct stat there;
-    bool special = stat(path, &there) == 0 && !S_ISREG(there.st_mode);
-    bool fine =
-        special ? fill(open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC), bytes) : replace_file(path, bytes);
-    return fine ? SDG_OK : err_set(err, SDG_EIO, "cannot write %s: %s", path, strerror(errno));
+    return rc;
 }
 
 int report_page_write(const report_page_t *page, const metrics_t *metrics, uint64_t now, err_t *err) {

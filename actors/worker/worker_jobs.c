@@ -110,16 +110,54 @@ static void close_routes(worker_t *w, worker_job_t *job) {
     job->routes = NULL;
 }
 
-/* Gives the code of a Python block to the pool; other blocks have none. */
-static int add_function(worker_job_t *job, size_t index, err_t *err) {
+/* The files that a block may use. Code that says with ctx_access what it needs gets no more; the code of
+ * others, in a fleet, never more than its own. */
+static py_files_t files_of(const worker_t *w, const python_block_t *b) {
+    if (w->args.confine_python) return PY_FILES_OWN;
+    if (b->ctx_access.kind != VALUE_LIST) return PY_FILES_ALL;
+    py_files_t files = PY_FILES_OWN;
+    for (size_t i = 0; i < list_count(b->ctx_access); i++) {
+        value_t word = list_peek(b->ctx_access, i);
+        if (word.kind != VALUE_STRING) continue;
+        if (strcmp(word.string->data, "files.write") == 0) return PY_FILES_ALL;
+        if (strcmp(word.string->data, "files.read") == 0) files = PY_FILES_READ;
+    }
+    return files;
+}
+
+static int add_env(worker_t *w, worker_job_t *job, const py_env_spec_t *e, py_files_t files, err_t *err) {
+    const py_limits_spec_t *said = &e->limits;
+    py_env_t env = {.interpreter = e->interpreter,
+                    .venv = e->venv,
+                    .requirements = e->requirements,
+                    .pre_install = e->pre_install,
+                    .post_install = e->post_install,
+                    .env = e->env,
+                    .allow_network = e->allow_network,
+                    .in_scratch = w->args.confine_python,
+                    .files = files,
+                    .limits =
+                        py_limits_of(said->memory_mb, said->processes, said->file_size_mb, said->open_files)};
+    return pypool_add_env(job->python, &env, err);
+}
+
+enum { FILES_KINDS = PY_FILES_OWN + 1 };
+
+/* Gives the code of a Python block to the pool; other blocks have none. `envs` has the pool's number of each
+ * environment of the file with each choice of files, -1 until it is needed. */
+static int add_function(worker_t *w, worker_job_t *job, size_t index, int *envs, err_t *err) {
     const block_t *block = &job->pipeline->blocks[index];
     if (block->type != BLOCK_PYTHON) return SDG_OK;
     const python_block_t *b = &block->python;
+    const py_files_t files = files_of(w, b);
+    int *env = &envs[b->env * FILES_KINDS + files];
+    if (*env < 0) *env = add_env(w, job, &job->pipeline->py_envs[b->env], files, err);
+    if (*env < 0) return *env;
     value_t outputs = value_list(b->output_count);
     for (size_t i = 0; i < b->output_count; i++) {
         list_push(&outputs, value_from_str(str_ref(b->outputs[i])));
     }
-    py_function_t function = {.env = b->env,
+    py_function_t function = {.env = (uint32_t)*env,
                               .entrypoint = b->entrypoint->data,
                               .code = b->code,
                               .code_path = b->code_path,
@@ -133,28 +171,28 @@ static int add_function(worker_job_t *job, size_t index, err_t *err) {
     return SDG_OK;
 }
 
+static int add_functions(worker_t *w, worker_job_t *job, err_t *err) {
+    const pipeline_t *p = job->pipeline;
+    size_t count = p->py_env_count * FILES_KINDS;
+    int *envs = xcalloc(count, sizeof *envs), rc = SDG_OK;
+    for (size_t i = 0; i < count; i++) {
+        envs[i] = -1;
+    }
+    job->functions = xcalloc(p->block_count, sizeof *job->functions);
+    for (size_t i = 0; i < p->block_count && rc == SDG_OK; i++) {
+        rc = add_function(w, job, i, envs, err);
+    }
+    free(envs);
+    return rc;
+}
+
 /* Makes the pool of the job with its environments and functions; a job without Python blocks has none. */
 static int start_python(worker_t *w, worker_job_t *job, err_t *err) {
-    const pipeline_t *p = job->pipeline;
-    if (p->python_block_count == 0) return SDG_OK;
+    if (job->pipeline->python_block_count == 0) return SDG_OK;
     pypool_options_t options = {.hosts_max = w->args.python_hosts, .program = w->args.python_spawner};
     job->python = pypool_new(&options, err);
     if (!job->python) return err->code;
-    for (size_t i = 0; i < p->py_env_count; i++) {
-        const py_env_spec_t *e = &p->py_envs[i];
-        py_env_t env = {.interpreter = e->interpreter,
-                        .venv = e->venv,
-                        .requirements = e->requirements,
-                        .pre_install = e->pre_install,
-                        .post_install = e->post_install,
-                        .env = e->env,
-                        .allow_network = e->allow_network};
-        if (pypool_add_env(job->python, &env, err) < 0) return err->code;
-    }
-    job->functions = xcalloc(p->block_count, sizeof *job->functions);
-    for (size_t i = 0; i < p->block_count; i++) {
-        if (add_function(job, i, err) != SDG_OK) return err->code;
-    }
+    if (add_functions(w, job, err) != SDG_OK) return err->code;
     actor_add_fd(&w->actor, pypool_fd(job->python));
     return SDG_OK;
 }
@@ -182,13 +220,23 @@ static void leave_store(worker_t *w, worker_job_t *job) {
     zsock_destroy(&job->store);
 }
 
+/* Rows that stop, and rows without bytes, are with a store: options that want them without one are not a
+ * client's of ours. */
+static int check_passes(const worker_job_t *job, err_t *err) {
+    const job_options_t *o = &job->options;
+    if ((!o->row.stop_before && !o->store.batch) || (job->contexts && o->store.batch)) return SDG_OK;
+    return err_set(err, SDG_EINVAL, "the job's options want passes, and have no store for their rows");
+}
+
 int worker_load_job(worker_t *w, worker_job_t *job, const MSG_JOB_SPEC *spec, err_t *err) {
     if (job_options_decode(spec->options.data, spec->options.len, &job->options, err) != SDG_OK ||
         load_pipeline(w, job, spec, err) != SDG_OK || connect_models(w, job, err) != SDG_OK ||
-        start_python(w, job, err) != SDG_OK || connect_store(w, job, err) != SDG_OK) {
+        start_python(w, job, err) != SDG_OK || connect_store(w, job, err) != SDG_OK ||
+        check_passes(job, err) != SDG_OK) {
         job->state = JOB_BROKEN;
         return err->code;
     }
+    job->options.row.files = w->args.files;
     if (job->options.memory_bytes && w->args.may_release) memory_release_eagerly();
     job->state = JOB_READY;
     return SDG_OK;

@@ -1,13 +1,17 @@
 /* ending.c - see ending.h. */
 #include "core/base/ending.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/base/limits.h"
@@ -20,7 +24,52 @@ static struct {
     atomic_bool wanted; /* set when the path stands there */
 } paths[ENDING_PATHS_MAX];
 
-void ending_init(int shortage_code) { atomic_store(&shortage, shortage_code); }
+/* ---- aborts and faults */
+
+static char fault_stack[ENDING_STACK_BYTES]; /* main's own may be what cannot grow */
+static atomic_flag faulted = ATOMIC_FLAG_INIT;
+
+/* What cannot be had at this moment; NULL: all of it can. */
+static const char *lacking(void) {
+    void *memory = mmap(NULL, ENDING_PROBE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) return "no memory";
+    munmap(memory, ENDING_PROBE_BYTES);
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE)) return "no descriptor";
+    if (fd >= 0) close(fd);
+    pid_t pid = _Fork();
+    if (pid == 0) _exit(0);
+    if (pid < 0) return "no thread or process";
+    waitpid(pid, NULL, 0);
+    return NULL;
+}
+
+/* One thread judges; others that fault at the same time wait for the end. */
+static void on_fault(int number) {
+    while (atomic_flag_test_and_set(&faulted)) {
+        pause();
+    }
+    const char *what = lacking();
+    if (what) ending_short(what);
+    signal(number, SIG_DFL);
+    raise(number); /* comes when this handler has returned: the core shows where */
+}
+
+void ending_init(int shortage_code) {
+    atomic_store(&shortage, shortage_code);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    static const int faults[] = {SIGABRT, SIGSEGV, SIGBUS};
+    stack_t stack = {.ss_sp = fault_stack, .ss_size = sizeof fault_stack};
+    struct sigaction action = {.sa_handler = on_fault, .sa_flags = SA_ONSTACK};
+    sigfillset(&action.sa_mask);
+    sigaltstack(&stack, NULL);
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+        sigaction(faults[i], &action, NULL);
+    }
+#else
+    (void)on_fault, (void)fault_stack;
+#endif
+}
 
 void ending_name(const char *verb) { atomic_store(&name, verb); }
 
@@ -46,10 +95,10 @@ static struct iovec part(const char *text) {
 }
 
 /* One write, so that the words of several processes do not mix. */
-static void say(const char *a, const char *b, const char *c) {
+static void say(const char *words, const char *more) {
     const char *verb = atomic_load(&name);
     struct iovec parts[] = {
-        part("sdg"), part(verb[0] ? " " : ""), part(verb), part(": "), part(a), part(b), part(c), part("\n")};
+        part("sdg"), part(verb[0] ? " " : ""), part(verb), part(": "), part(words), part(more), part("\n")};
     ssize_t n = writev(STDERR_FILENO, parts, sizeof parts / sizeof *parts);
     (void)n; /* nobody is left to be told */
 }
@@ -62,7 +111,7 @@ static _Noreturn void leave(int code) {
 }
 
 void ending_now(int code, const char *words) {
-    say(words, "", "");
+    say(words, "");
     leave(code);
 }
 
@@ -74,7 +123,7 @@ void ending_short_of(const char *what, int error) {
 
 void ending_short(const char *what) {
     int code = atomic_load(&shortage);
-    say("there is ", what,
+    say(what,
         ": it ends here; nothing written is lost, and the same command continues (ask for less at a time, "
         "or give it more)");
     if (code == 0) abort();

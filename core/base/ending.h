@@ -8,7 +8,12 @@
 #define SDG_BASE_ENDING_H
 
 /* Called first, by main: the exit code for a shortage. Without it (in a library, in a test) a shortage ends
- * in abort(). */
+ * in abort().
+ *
+ * Libraries below us answer a shortage with abort() (libzmq, czmq, the C++ library) or by reading what they
+ * did not get (curl, the kernel for a stack that cannot grow). So with this an abort or a fault of the
+ * process asks first: can memory, a descriptor and a process be had? If not, that is the end's reason, in
+ * words, with this code. Otherwise it is a bug, and ends as such. */
 void ending_init(int shortage_code);
 
 /* Whose words they are: the name of the verb, which lives as long as the process. */
@@ -23,7 +28,7 @@ void ending_keep(const char *path); /* no longer: it is gone, or no longer ours 
 /* "sdg run: <words>" on stderr, then the process is gone. */
 _Noreturn void ending_now(int code, const char *words);
 
-/* `what` cannot be had ("no memory for 4096 bytes"): says so,
+/* Something cannot be had, as `what` says ("no memory for 4096 bytes"): says so,
  * and that the same command continues. */
 _Noreturn void ending_short(const char *what) __attribute__((cold));
 /* The same with the reason of an errno, "no thread (Resource temporarily unavailable)". For threads only: it

@@ -9,6 +9,14 @@
  * asserted */
 #define VALUE_STRING_MAX ((size_t)256 << 20)
 
+/* seconds until a folder that has not got its name counts as left over: far longer than between its making
+ * and its lock */
+#define LEFTOVERS_AGE_S 60
+
+/* entries of a temporary directory that are looked at when a run starts: some tens of milliseconds; those
+ * behind are left for another run */
+#define LEFTOVERS_ENTRIES_MAX 100000
+
 /* digits of one integer: Python's own limit (sys.get_int_max_str_digits), so that each of them can be read by
  * a Python block; a longer one is read as a real, which is infinite */
 #define INTEGER_DIGITS_MAX 4300
@@ -60,6 +68,13 @@
 /* files and folders that are removed when a process ends at once: the sockets of a run, or what a test-run
  * shows; others stay where they are */
 #define ENDING_PATHS_MAX 8
+
+/* bytes that must be there for an abort not to be a shortage: jemalloc asks for 2 MiB at a time and more, a
+ * thread for its stack */
+#define ENDING_PROBE_BYTES ((size_t)16 << 20)
+
+/* stack of the handler of faults: it calls nothing of weight */
+#define ENDING_STACK_BYTES 65536
 
 /* bytes of the path of one of them, NUL included: they are below /tmp */
 #define ENDING_PATH_BYTES 128

@@ -28,6 +28,7 @@
 
 #include "core/base/buf.h"
 #include "core/base/clock.h"
+#include "core/base/ending.h"
 #include "core/base/grow.h"
 #include "core/base/limits.h"
 #include "core/base/ring.h"
@@ -139,7 +140,9 @@ static void watch_apply(http_t *http, watch_t *w, curl_socket_t fd) {
     if (w->registered == w->wanted) return;
     struct epoll_event event = {.events = w->wanted, .data.fd = fd};
     int rc = epoll_ctl(http->epoll_fd, w->registered != 0 ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event);
-    assert(rc == 0); /* it fails only if the kernel has no memory, or our table is wrong */
+    if (rc != 0 && (errno == ENOMEM || errno == ENOSPC))
+        ending_short_of("no memory of the kernel for a connection", errno);
+    assert(rc == 0); /* our table is wrong */
     w->registered = w->wanted;
 }
 
@@ -217,7 +220,7 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *user) {
 static shard_t *shard_new(http_t *http, bool http2) {
     shard_t *shard = xcalloc(1, sizeof *shard);
     *shard = (shard_t){.http = http, .multi = curl_multi_init(), .http2 = http2, .due_ns = NEVER};
-    assert(shard->multi); /* only out of memory */
+    if (!shard->multi) ending_short("no memory for connections");
     curl_multi_setopt(shard->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
     curl_multi_setopt(shard->multi, CURLMOPT_SOCKETDATA, shard);
     curl_multi_setopt(shard->multi, CURLMOPT_TIMERFUNCTION, on_timer);
@@ -309,7 +312,7 @@ static http_transfer_t *transfer_new(http_t *http, http_target_t *target) {
     t->http = http;
     t->target = target;
     t->easy = curl_easy_init();
-    assert(t->easy); /* only out of memory */
+    if (!t->easy) ending_short("no memory for a request");
     buf_init(&t->body, LLM_ANSWER_BYTES_MAX);
     easy_set_connection(t, http);
     if (target->tls || http->proxies) easy_set_tls(t->easy, target->http2);
@@ -366,7 +369,8 @@ http_transfer_t *http_start(http_t *http, const http_post_t *post) {
     ring_add_last(&http->running, &t->node);
     t->shard->running++;
     CURLMcode rc = curl_multi_add_handle(t->shard->multi, t->easy);
-    assert(rc == CURLM_OK); /* it fails only out of memory, or if the handle is in use: a bug */
+    if (rc == CURLM_OUT_OF_MEMORY) ending_short("no memory for a request");
+    assert(rc == CURLM_OK); /* the handle is in use: a bug */
     return t;
 }
 
@@ -410,6 +414,12 @@ static int descriptor_error(const http_t *http) {
     return 0;
 }
 
+/* curl has no errno for these: no memory, no thread to look a name up with. */
+static int memory_error(const http_transfer_t *t, CURLcode result) {
+    if (result == CURLE_OUT_OF_MEMORY) return ENOMEM;
+    return result == CURLE_COULDNT_RESOLVE_HOST && strstr(t->reason, "thread failed to start") ? EAGAIN : 0;
+}
+
 /* "Content-Encoding: utf-8" is a mistake of the server; the body is plain, and further ones will be, too. */
 static bool names_no_encoding(const http_transfer_t *t) {
     return t->result == CURLE_BAD_CONTENT_ENCODING && strstr(t->reason, "nrecognized content encoding");
@@ -425,6 +435,7 @@ static void transfer_finish(http_t *http, http_transfer_t *t, CURLcode result) {
     if (result == CURLE_COULDNT_CONNECT) curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &t->os_error);
     if (result != CURLE_OK && t->socket_error) t->os_error = t->socket_error;
     if (result != CURLE_OK && !t->os_error) t->os_error = descriptor_error(http);
+    if (!t->os_error) t->os_error = memory_error(t, result);
     t->of_proxy =
         result != CURLE_OK && http->proxies && proxy_reason(t->reason, sizeof t->reason, t->target->tls);
     transfer_stop(t);
@@ -602,7 +613,7 @@ static struct curl_slist *header_append(struct curl_slist *list, const char *lin
     bool empty = line[name] == ':' && strspn(line + name + 1, " \t") == strlen(line + name + 1);
     char *bare = empty ? xasprintf("%.*s;", (int)name, line) : NULL;
     struct curl_slist *longer = curl_slist_append(list, bare ? bare : line);
-    assert(longer); /* only out of memory */
+    if (!longer) ending_short("no memory for the headers of a request");
     free(bare);
     return longer;
 }
@@ -647,7 +658,7 @@ static bool url_part_is(CURLU *url, CURLUPart part, const char *wanted) {
 /* The URL is parsed once. A sentence about a bad one shows it without user and password. */
 http_target_t *http_target_new(http_t *http, const char *url, bool http2, err_t *err) {
     CURLU *parsed = curl_url();
-    assert(parsed); /* only out of memory */
+    if (!parsed) ending_short("no memory for an address");
     CURLUcode rc = curl_url_set(parsed, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME);
     bool tls = rc == CURLUE_OK && url_part_is(parsed, CURLUPART_SCHEME, "https");
     if (rc != CURLUE_OK || !url_part_is(parsed, CURLUPART_HOST, NULL) ||

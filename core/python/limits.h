@@ -107,15 +107,9 @@
 /* descriptors of each process of a host: the usual soft limit of a login */
 #define PY_OPEN_FILES 1024
 
-/* the greatest memory_mb and file_size_mb of runtime.python.limits: a pebibyte, so that bytes fit everywhere
- */
-#define PY_LIMIT_MB_MAX (UINT64_C(1) << 30)
-
-/* the greatest number of processes: what Linux numbers at most */
-#define PY_LIMIT_PROCESSES_MAX 4000000
-
-/* the greatest number of descriptors: what Linux gives a process at most without being told */
-#define PY_LIMIT_OPEN_FILES_MAX 1048576
+/* modules of the working folder that a confined host may import: more than a folder of code has; more are not
+ * found */
+#define PY_MODULES_MAX 1000
 
 /* /dev/shm of a host that may not use other files: semaphores and arrays that its processes share */
 #define PY_SHM_OPTIONS "mode=1777,size=64m"
@@ -128,6 +122,9 @@
 
 /* time in which a killed host has to be gone with all that it started; then its keeper is killed, too */
 #define PY_KILL_MS 5000
+
+/* time in which a trial of the sandbox has to start: a start takes some milliseconds */
+#define PY_PROBE_MS UINT64_C(5000)
 
 /* time that a spawner waits for the last hosts when its pool has ended */
 #define PY_SPAWNER_END_MS 10000

@@ -5,6 +5,7 @@
 #include "core/python/pyinterp.h"
 
 #include <ctype.h>
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,10 +67,9 @@ static int parse_version(const char **at, py_constraint_t *c) {
 }
 
 static int parse_constraints(const char *at, py_interp_t *interp) {
-    while (*at != '\0') {
+    for (skip_spaces(&at); *at != '\0'; skip_spaces(&at)) {
         if (interp->constraints == PY_CONSTRAINTS_MAX) return SDG_ELIMIT;
         py_constraint_t *c = &interp->constraint[interp->constraints++];
-        skip_spaces(&at);
         if (parse_operator(&at, c) != 0 || parse_version(&at, c) != 0) return SDG_EINVAL;
         if (*at == ',')
             at++;
@@ -338,21 +338,49 @@ static bool cut_name(char *path) {
     return true;
 }
 
-/* /opt/py/bin/python3 is installed in /opt/py. A home folder or the root is never taken for an installation:
- * there it is the folder of the program alone. */
-static void put_installation(env_list_t *list, const char *program) {
+/* The root, and folders where people have more than programs. */
+static bool is_wide(const char *folder) {
+    static const char *const wide[] = {"/",    "/home", "/root", "/etc", "/tmp",
+                                       "/var", "/opt",  "/srv",  "/mnt", "/media"};
     const char *home = getenv("HOME");
+    for (size_t i = 0; i < sizeof wide / sizeof wide[0]; i++)
+        if (strcmp(folder, wide[i]) == 0) return true;
+    return folder[0] == '\0' || (home && strcmp(folder, home) == 0);
+}
+
+/* /opt/py/bin/python3 is installed in /opt/py. */
+static void put_installation(env_list_t *list, const char *program) {
     char *folder = xstrdup(program);
     if (cut_name(folder)) {
         char *above = xstrdup(folder);
-        bool wide = !cut_name(above) || (home && strcmp(above, home) == 0) || strcmp(above, "/home") == 0;
-        put_folder(list, wide ? xstrdup(folder) : xstrdup(above));
+        put_folder(list, xstrdup(cut_name(above) && !is_wide(above) ? above : folder));
         free(above);
     }
     free(folder);
 }
 
-char **py_interp_folders(const char *program, const char *venv, const char *const *more) {
+static bool is_module(const char *folder, const char *name) {
+    size_t len = strlen(name);
+    if (len > 3 && strcmp(name + len - 3, ".py") == 0) return true;
+    char *init = xasprintf("%s/%s/__init__.py", folder, name);
+    bool package = access(init, F_OK) == 0;
+    free(init);
+    return package;
+}
+
+/* The modules and packages that lie in a folder. */
+static void put_modules(env_list_t *list, const char *folder) {
+    DIR *d = opendir(folder);
+    unsigned count = 0;
+    for (const struct dirent *e; d && count < PY_MODULES_MAX && (e = readdir(d));) {
+        if (e->d_name[0] == '.' || !is_module(folder, e->d_name)) continue;
+        put_folder(list, xasprintf("%s/%s", folder, e->d_name));
+        count++;
+    }
+    if (d) closedir(d);
+}
+
+char **py_interp_folders(const char *program, const char *venv, const char *const *code, const char *here) {
     env_list_t list = {0};
     const char *home = getenv("HOME");
     char *real = realpath(program, NULL);
@@ -361,7 +389,12 @@ char **py_interp_folders(const char *program, const char *venv, const char *cons
     free(real);
     if (venv) put_folder(&list, xstrdup(venv));
     if (home && home[0] == '/') put_folder(&list, xasprintf("%s/.local/lib", home));
-    for (; more && *more; more++)
-        put_folder(&list, xstrdup(*more));
+    for (; code && *code; code++) {
+        if (is_wide(*code))
+            put_modules(&list, *code);
+        else
+            put_folder(&list, xstrdup(*code));
+    }
+    if (here) put_modules(&list, here);
     return list.items;
 }

@@ -56,7 +56,9 @@ char **py_environ(const char *venv, value_t declared, bool installing);
 void py_environ_free(char **list);
 
 /* What an interpreter reads: where it and its virtual environment (NULL: none) are installed, what is
- * installed for its user alone, and `more` (NULL: nothing). Folders and files; free with py_environ_free. */
-char **py_interp_folders(const char *program, const char *venv, const char *const *more);
+ * installed for its user alone, the folders of its code, and the Python modules that lie in `here` (NULL: no
+ * more). Of a folder of code that is somebody's home it is the modules alone. Folders and files; free with
+ * py_environ_free. */
+char **py_interp_folders(const char *program, const char *venv, const char *const *code, const char *here);
 
 #endif

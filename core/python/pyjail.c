@@ -20,35 +20,66 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "core/base/buf.h"
 #include "core/python/limits.h"
+
+static uint64_t said_or(uint64_t said, uint64_t unit, uint64_t otherwise) {
+    return said == UINT64_MAX ? otherwise : said * unit;
+}
+
+py_limits_t py_limits_of(uint64_t memory_mb, uint64_t processes, uint64_t file_size_mb, uint64_t open_files) {
+    return (py_limits_t){.memory_bytes = said_or(memory_mb, 1 << 20, PY_MEMORY_BYTES),
+                         .processes = said_or(processes, 1, PY_PROCESSES),
+                         .file_bytes = said_or(file_size_mb, 1 << 20, PY_FILE_BYTES),
+                         .open_files = said_or(open_files, 1, PY_OPEN_FILES)};
+}
 
 bool py_jail_closes_network(const py_jail_t *jail) { return jail->net_ns || jail->filter; }
 
 static const char *files_words(const py_jail_t *jail, py_files_t files) {
     if (files == PY_FILES_ALL) return "all files of its user";
-    if (!jail->files)
-        return "all files of its user (they should be confined, but this kernel has no Landlock)";
-    return files == PY_FILES_OWN ? "only its own files" : "reads all files of its user, writes its own";
+    if (!jail->files) return "ALL FILES of its user, because this kernel has no Landlock";
+    return files == PY_FILES_OWN ? "its own files only" : "reads all files of its user, writes its own";
 }
 
-void py_jail_words(const py_jail_t *jail, bool network, py_files_t files, char *out, size_t size) {
+/* "2048 MiB", or "any number of" for none. */
+static void add_bound(buf_t *out, const char *before, uint64_t value, const char *unit) {
+    if (value > 0)
+        buf_addf(out, "%s%llu %s", before, (unsigned long long)value, unit);
+    else
+        buf_addf(out, "%sany number of %s", before, unit);
+}
+
+void py_jail_words(const py_jail_t *jail, bool network, py_files_t files, const py_limits_t *limits,
+                   char *out, size_t size) {
+    buf_t b;
+    buf_init(&b, 1024);
     if (!jail->wanted) {
-        snprintf(out, size, "none (it was not wanted)");
-        return;
+        buf_adds(&b, "none, as it was asked for");
+    } else {
+        if (jail->user_ns || jail->pid_ns || jail->net_ns)
+            buf_addf(&b, "namespaces (%s%s%s), ", jail->user_ns ? "user " : "",
+                     jail->pid_ns ? "processes " : "", jail->net_ns ? "network" : "no network");
+        buf_addf(&b, "%s, ", jail->filter ? "system calls filtered" : "SYSTEM CALLS NOT FILTERED");
+        if (jail->landlock)
+            buf_addf(&b, "Landlock %d, ", jail->landlock);
+        else
+            buf_adds(&b, "no Landlock, ");
+        buf_addf(&b, "no capabilities; network %s; %s; ",
+                 network                        ? "allowed"
+                 : py_jail_closes_network(jail) ? "closed"
+                                                : "OPEN",
+                 files_words(jail, files));
     }
-    int n = snprintf(out, size, "%s%s%s%s", jail->user_ns ? "user, " : "", jail->net_ns ? "network, " : "",
-                     jail->pid_ns ? "process and mount " : "",
-                     jail->user_ns || jail->net_ns || jail->pid_ns ? "namespaces; " : "");
-    if (n < 0 || (size_t)n >= size) return;
-    snprintf(out + n, size - (size_t)n, "no capabilities; %s; %s%s; network %s; %s%s",
-             jail->filter ? "system calls filtered" : "SYSTEM CALLS NOT FILTERED",
-             jail->landlock ? "Landlock " : "no Landlock",
-             jail->landlock ? (char[]){(char)('0' + jail->landlock % 10), 0} : "",
-             network                        ? "allowed"
-             : py_jail_closes_network(jail) ? "closed"
-                                            : "OPEN",
-             files_words(jail, files),
-             jail->counted ? "" : "; the number of its processes is bounded loosely");
+    if (jail->wanted) {
+        add_bound(&b, "each process ", limits->memory_bytes >> 20, "MiB");
+        add_bound(&b, ", ", limits->processes, "processes");
+        if (limits->processes && !jail->counted)
+            buf_adds(&b, getuid() == 0 ? " (NOT ENFORCED for root here)" : " more than its user has now");
+        add_bound(&b, ", files of ", limits->file_bytes >> 20, "MiB");
+    }
+    snprintf(out, size, "%s", b.data);
+    buf_free(&b);
 }
 
 /* The best set first. Root needs no user namespace, and where it may not make namespaces (in most containers)
@@ -83,17 +114,17 @@ void py_jail_map_user(uid_t uid, gid_t gid) {
 }
 
 /* Bounds the numbers that processes of this namespace may have (Linux 6.14), which holds for root, too.
- * Numbers below RESERVED are given only once, so they are passed over. */
+ * Numbers up to RESERVED are given only once, so they are passed over. */
 static bool bound_numbers(uint64_t processes_max) {
     enum { RESERVED = 300 };
     char text[32];
     struct utsname u;
     int major = 0, minor = 0;
-    if (processes_max == 0 || uname(&u) != 0 || sscanf(u.release, "%d.%d", &major, &minor) != 2) return false;
+    snprintf(text, sizeof text, "%d", RESERVED);
+    if (!write_text("/proc/sys/kernel/ns_last_pid", text) || processes_max == 0) return false;
+    if (uname(&u) != 0 || sscanf(u.release, "%d.%d", &major, &minor) != 2) return false;
     if (major < 6 || (major == 6 && minor < 14))
         return false; /* there, the number is that of the whole system */
-    snprintf(text, sizeof text, "%d", RESERVED);
-    if (!write_text("/proc/sys/kernel/ns_last_pid", text)) return false;
     snprintf(text, sizeof text, "%llu", (unsigned long long)processes_max + RESERVED + 1);
     return write_text("/proc/sys/kernel/pid_max", text);
 }

@@ -27,6 +27,10 @@ typedef struct py_limits {
     uint64_t open_files;   /* descriptors of each process */
 } py_limits_t;
 
+/* Bounds as runtime.python.limits gives them; UINT64_MAX: it says nothing, and the default of limits.h holds.
+ */
+py_limits_t py_limits_of(uint64_t memory_mb, uint64_t processes, uint64_t file_size_mb, uint64_t open_files);
+
 /* What holds a host. */
 typedef struct py_jail {
     bool user_ns;  /* a user namespace of its own */
@@ -44,7 +48,8 @@ typedef struct py_jail {
 /* Can this host reach no network? */
 bool py_jail_closes_network(const py_jail_t *jail);
 /* One line for the log: what holds, and what does not. */
-void py_jail_words(const py_jail_t *jail, bool network, py_files_t files, char *out, size_t size);
+void py_jail_words(const py_jail_t *jail, bool network, py_files_t files, const py_limits_t *limits,
+                   char *out, size_t size);
 
 /* Flags of clone(2) for the i-th best set of namespaces, 0: none; the sets end with 0. */
 int py_jail_namespaces(unsigned i, bool root, bool network);

@@ -72,6 +72,7 @@ static void close_jail(keeping_t *k) {
     const py_landlock_t files = {.files = s->files,
                                  .read = s->folders,
                                  .scratch = k->order->scratch,
+                                 .list = s->in_scratch ? NULL : ".",
                                  .whole_proc = k->jail.own_proc,
                                  .shm = k->jail.own_shm};
     k->jail.landlock = py_landlock_close(&files);
@@ -91,7 +92,7 @@ static void host_fails(const char *where) {
 
 static void host_main(keeping_t *k) {
     const py_spawn_t *s = k->order->spawn;
-    const char *folder = s->work_dir ? s->work_dir : k->order->scratch;
+    const char *folder = s->work_dir ? s->work_dir : s->in_scratch ? k->order->scratch : NULL;
     normal_signals();
     setsid();
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) host_fails("PR_SET_PDEATHSIG");

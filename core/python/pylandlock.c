@@ -124,6 +124,7 @@ static void allow_files(int ruleset, const py_landlock_t *want, uint64_t handled
         allow_all(ruleset, SYSTEM_READS, READS);
         allow_all(ruleset, want->read, READS);
         if (want->whole_proc) allow(ruleset, "/proc", READS);
+        if (want->list) allow(ruleset, want->list, READ_DIR);
     }
     allow_all(ruleset, SYSTEM_WRITES, (READS | WRITE_FILE | TRUNCATE) & handled);
     if (want->shm) allow(ruleset, "/dev/shm", handled & ~(uint64_t)(MAKE_CHAR | MAKE_BLOCK));

@@ -17,6 +17,7 @@ typedef struct py_landlock {
     py_files_t files;
     const char *const *read; /* folders and files, NULL at the end; those that do not exist are left out */
     const char *scratch;     /* may be written to; NULL: none */
+    const char *list;        /* the names in it may be read; NULL: none */
     bool whole_proc;         /* /proc shows nobody else */
     bool shm;                /* /dev/shm is its own */
 } py_landlock_t;

@@ -10,7 +10,7 @@ enum { LISTS = 3, LIST_COUNT_MAX = 1 << 20 };
 
 typedef struct head {
     uint32_t count[LISTS]; /* arguments, environment, folders */
-    bool has_work_dir, sandbox, network;
+    bool has_work_dir, in_scratch, sandbox, network;
     py_files_t files;
     py_limits_t limits;
 } head_t;
@@ -24,6 +24,7 @@ void py_order_write(const py_spawn_t *s, buf_t *out) {
     head_t head;
     memset(&head, 0, sizeof head); /* padding, too: these bytes leave the process */
     head.has_work_dir = s->work_dir != NULL;
+    head.in_scratch = s->in_scratch;
     head.sandbox = s->sandbox;
     head.network = s->network;
     head.files = s->files;
@@ -80,6 +81,7 @@ int py_order_read(const char *bytes, size_t len, py_order_t *o) {
                             .argv = list[0],
                             .envp = list[1],
                             .folders = (const char *const *)list[2],
+                            .in_scratch = head.in_scratch,
                             .sandbox = head.sandbox,
                             .network = head.network,
                             .files = head.files,

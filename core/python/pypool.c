@@ -23,10 +23,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "core/base/buf.h"
 #include "core/base/clock.h"
+#include "core/base/ending.h"
 #include "core/base/grow.h"
 #include "core/base/json.h"
 #include "core/base/log.h"
@@ -53,6 +55,7 @@ typedef struct pool_env {
     value_t variables;
     bool network;
     char *work_dir;
+    bool in_scratch;
     py_files_t files;
     py_limits_t limits;
     char **folders; /* of the code of its functions, NULL at the end */
@@ -220,14 +223,19 @@ static void start_failed(pypool_t *p, pool_env_t *env, const char *reason) {
 }
 
 /* The system is short of descriptors, memory or processes. With other hosts the calls are left to them;
- * without, the start is tried again, later each time. */
+ * without, the start is tried again, later each time. A shortage that lasts ends the process and no row: it
+ * says nothing about the row. */
 static void start_is_short(pypool_t *p, pool_env_t *env, const char *reason) {
     static uint64_t warned_ns;
     if (log_due(&warned_ns, p->now_ns, PY_DROP_WARNING_NS))
         log_warn("python", "%s; %u hosts go on", reason, env->hosts);
     env->short_until_ns =
         p->now_ns + (PY_SHORT_MS << (env->hosts ? PY_START_FAILURES_MAX : env->failures)) * MILLISECOND;
-    if (env->hosts == 0) start_failed(p, env, reason);
+    if (env->hosts == 0 && ++env->failures > PY_SHORT_TRIES) {
+        char what[ERR_TEXT_MAX];
+        snprintf(what, sizeof what, "no room for a Python process (%.400s)", reason);
+        ending_short(what);
+    }
     p->dirty = false;
 }
 
@@ -281,11 +289,15 @@ static py_host_t *order_host(pypool_t *p, pool_env_t *env, bool installer) {
     err_t err;
     bool shortage;
     char **environment = py_environ(env->in_venv ? env->venv : NULL, env->variables, installer);
-    char **folders = py_interp_folders(env->program, env->venv, (const char *const *)env->folders);
+    char **folders = py_interp_folders(env->program, env->venv, (const char *const *)env->folders,
+                                       env->in_scratch ? NULL
+                                       : env->work_dir ? env->work_dir
+                                                       : ".");
     const bool sandbox = p->options.sandbox != PY_SANDBOX_OFF && !installer;
     const py_spawn_t how = {.program = env->program,
                             .envp = environment,
                             .work_dir = env->work_dir,
+                            .in_scratch = env->in_scratch,
                             .folders = (const char *const *)folders,
                             .sandbox = sandbox,
                             .network = env->network || installer,
@@ -370,6 +382,7 @@ static void end_host(pypool_t *p, py_host_t *h, const char *reason) {
     h->explained = true;
     pyhost_kill(h);
     begin_end(p, h, reason);
+    h->deadline_ns = p->now_ns + PY_KILL_MS * MILLISECOND;
     fail_running(p, h, reason);
     if (!h->greeted && !h->installer) start_failed(p, &p->envs[h->env], reason);
 }
@@ -613,7 +626,8 @@ static void dispatch(pypool_t *p) {
         pool_env_t *env = &p->envs[i];
         if (env->waiting.count == 0) continue;
         if (env->state == ENV_NEW) resolve_env(p, env);
-        if (env->state == ENV_INSTALLING && !has_installer(p, i)) start_host(p, i);
+        if (env->state == ENV_INSTALLING && !has_installer(p, i) && env->short_until_ns <= p->now_ns)
+            start_host(p, i);
         if (env->state == ENV_READY) send_waiting(p, i);
         if (env->state == ENV_FAILED) fail_waiting(p, env);
         give_units(env);
@@ -862,6 +876,13 @@ static bool on_readable(pypool_t *p, py_host_t *h) {
     return open && is_alive(h);
 }
 
+/* `ulimit -v` holds for the interpreter, too, which has no other word for it. */
+static bool lacked_memory(const py_host_t *h, const char *how) {
+    struct rlimit memory;
+    if (getrlimit(RLIMIT_AS, &memory) != 0 || memory.rlim_cur == RLIM_INFINITY) return false;
+    return strstr(h->last_line, "emory") || strstr(h->last_line, "failed to map") || strstr(how, "killed");
+}
+
 static void finish_start(pypool_t *p, py_host_t *h, const char *how) {
     pool_env_t *env = &p->envs[h->env];
     char reason[ERR_TEXT_MAX];
@@ -870,6 +891,8 @@ static void finish_start(pypool_t *p, py_host_t *h, const char *how) {
              h->last_line[0] != '\0' ? ": " : "", h->last_line);
     if (h->installer)
         env_fails(p, env, reason);
+    else if (lacked_memory(h, how))
+        start_is_short(p, env, reason);
     else
         start_failed(p, env, reason);
 }
@@ -906,8 +929,8 @@ static void lose_running(pypool_t *p, py_host_t *h, const char *how) {
 static void on_started(pypool_t *p, py_host_t *h) {
     static _Atomic bool said;
     pool_env_t *env = &p->envs[h->env];
-    char words[256];
-    py_jail_words(&h->child.jail, env->network, env->files, words, sizeof words);
+    char words[512];
+    py_jail_words(&h->child.jail, env->network, env->files, &env->limits, words, sizeof words);
     log_debug("python", "host %u: process %d, sandbox: %s", h->slot, (int)h->child.pid, words);
     if (h->installer) return;
     if (!said) log_info("python", "sandbox of Python blocks: %s", words);
@@ -1157,6 +1180,7 @@ int pypool_add_env(pypool_t *p, const py_env_t *given, err_t *err) {
         .variables = value_ref(given->env),
         .network = given->allow_network,
         .work_dir = given->work_dir ? xstrdup(given->work_dir) : NULL,
+        .in_scratch = given->in_scratch,
         .files = given->files,
         .limits = given->limits,
     };

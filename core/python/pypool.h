@@ -47,7 +47,8 @@ typedef struct py_env {
     value_t pre_install, post_install;
     value_t env; /* object of texts or null: added to the clean environment */
     bool allow_network;
-    const char *work_dir; /* NULL: ours, or a scratch folder where `files` are confined */
+    const char *work_dir; /* NULL: ours */
+    bool in_scratch;      /* hosts whose files are confined work in their scratch folder */
     py_files_t files;     /* what its hosts may use; with PY_FILES_OWN the code of its functions, too */
     py_limits_t limits;   /* of each host */
 } py_env_t;

@@ -26,7 +26,9 @@ typedef struct py_spawn {
     const char *program; /* path of the file to execute */
     char *const *argv;
     char *const *envp;
-    const char *work_dir; /* NULL: ours, or its scratch folder if it has one */
+    const char *work_dir; /* NULL: ours, or its scratch folder */
+    bool in_scratch; /* without work_dir: it works in its scratch folder, if it has one. Else it may import
+                        modules from our folder, and list what is there */
     const char *const
         *folders; /* with PY_FILES_OWN: what it may read beside the interpreter; NULL: nothing */
     bool sandbox; /* false: no confinement at all */
@@ -81,5 +83,10 @@ void py_child_kill(py_child_t *child);
 /* For a host that does not end although it was killed: its keeper goes, too. */
 void py_child_kill_keeper(py_child_t *child);
 bool py_is_shortage(int error); /* an errno */
+
+/* What would hold a host that may not use the network, on this machine, for this user: tried out with one
+ * that runs nothing. `program` as for py_spawner_new. Waits for PY_PROBE_MS at most; 0, or SDG_EIO with a
+ * sentence. */
+int py_probe(const char *program, const py_limits_t *limits, py_jail_t *jail, err_t *err);
 
 #endif

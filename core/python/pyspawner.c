@@ -28,8 +28,9 @@
 #include "core/python/pyscratch.h"
 
 typedef struct kept {
-    pid_t pid; /* of the keeper */
-    char *scratch;
+    pid_t pid;     /* of the keeper */
+    char *scratch; /* NULL: none */
+    int hold;      /* of the scratch folder; -1: none */
 } kept_t;
 
 typedef struct spawner {
@@ -100,28 +101,31 @@ static const char *variable(char *const *environment, const char *name) {
     return NULL;
 }
 
-/* The environment with TMPDIR at the scratch folder. The caller frees both list and *text. */
-static char **with_scratch(char *const *environment, const char *scratch, char **text) {
+/* The environment with the scratch folder in it, as TMPDIR and for host.py. The caller frees the list;
+ * texts[] too. */
+static char **with_scratch(char *const *environment, const char *scratch, char *texts[2]) {
     size_t n = 0, used = 0;
     while (environment[n])
         n++;
-    char **list = xcalloc(n + 2, sizeof *list);
+    char **list = xcalloc(n + 3, sizeof *list);
     for (size_t i = 0; i < n; i++)
         if (strncmp(environment[i], "TMPDIR=", 7) != 0) list[used++] = environment[i];
-    list[used] = *text = xasprintf("TMPDIR=%s", scratch);
+    list[used++] = texts[0] = xasprintf("TMPDIR=%s", scratch);
+    list[used++] = texts[1] = xasprintf("SDG_SCRATCH=%s", scratch);
     return list;
 }
 
 static void begin(spawner_t *s, py_spawn_t *spawn, const int fds[PY_ORDER_FDS]) {
     const char *parent = variable(spawn->envp, "TMPDIR");
-    char *scratch = NULL, **environment = NULL, *text = NULL;
+    char *scratch = NULL, **environment = NULL, *texts[2] = {NULL, NULL};
+    int hold = -1;
     if (spawn->files != PY_FILES_ALL) {
-        scratch = py_scratch_make(parent && parent[0] == '/' ? parent : "/tmp");
+        scratch = py_scratch_make(parent && parent[0] == '/' ? parent : "/tmp", &hold);
         if (!scratch) {
             refuse(fds[3], errno, "scratch folder");
             return;
         }
-        spawn->envp = environment = with_scratch(spawn->envp, scratch, &text);
+        spawn->envp = environment = with_scratch(spawn->envp, scratch, texts);
     }
     py_keeper_t k = {.spawn = spawn,
                      .scratch = scratch,
@@ -137,12 +141,14 @@ static void begin(spawner_t *s, py_spawn_t *spawn, const int fds[PY_ORDER_FDS]) 
     if (pid < 0) {
         refuse(fds[3], errno, "fork");
         if (scratch) py_scratch_remove(scratch);
+        if (hold >= 0) close(hold);
         free(scratch);
     } else {
-        s->kept[s->count++] = (kept_t){pid, scratch};
+        s->kept[s->count++] = (kept_t){pid, scratch, hold};
     }
     free(environment);
-    free(text);
+    free(texts[0]);
+    free(texts[1]);
 }
 
 static int high_fd(int fd) { return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 10); }
@@ -184,6 +190,7 @@ static void forget(spawner_t *s, pid_t pid) {
     for (unsigned i = 0; i < s->count; i++) {
         if (s->kept[i].pid != pid) continue;
         if (s->kept[i].scratch) py_scratch_remove(s->kept[i].scratch);
+        if (s->kept[i].hold >= 0) close(s->kept[i].hold);
         free(s->kept[i].scratch);
         s->kept[i] = s->kept[--s->count];
         return;

@@ -2,7 +2,7 @@
  * on, and at the end it makes a page of what it was told. */
 #include "actors/monitor/monitor.h"
 
-#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -26,7 +26,8 @@ static uint64_t speaker(uint8_t what) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len) {
-    char endpoint[64];
+    char endpoint[64], report[64];
+    snprintf(report, sizeof report, "/dev/shm/sdg-torment-%d.html", (int)getpid());
     torment_name(endpoint, sizeof endpoint, "monitor");
     torment_t t = {.at = bytes, .len = len, .texts = texts, .text_count = sizeof texts / sizeof *texts};
     uint8_t how = torment_byte(&t);
@@ -35,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len) {
                            .listen_fd = -1,
                            .japanese = how & 2,
                            .memory_threshold_bytes = how & 4 ? 1 : 0,
-                           .report = {.path = how & 8 ? "/dev/null" : NULL}};
+                           .report = {.path = how & 8 ? report : NULL}};
     actor_thread_t *monitor = harness_start(monitor_actor, &args);
     puppet_t peers[PEERS];
     for (int i = 0; i < PEERS; i++)
@@ -47,5 +48,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len) {
     actor_join(&monitor); /* it handles what has arrived before it ends */
     for (int i = 0; i < PEERS; i++)
         puppet_close(&peers[i]);
+    unlink(report);
     return 0;
 }

@@ -31,8 +31,7 @@ static void step(torment_t *t, const char *endpoint, puppet_t *peers, actor_thre
     uint8_t what = torment_byte(t);
     puppet_t *p = &peers[what % PEERS];
     if (what >= 250) {
-        puppet_close(p);
-        puppet_connect(p, endpoint);
+        torment_reconnect(t, p, endpoint);
     } else if (what >= 246) {
         harness_command(scheduler, what == 246   ? "GONE 1"
                                    : what == 247 ? "GONE"

@@ -46,8 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len) {
         uint8_t what = torment_byte(&t);
         puppet_t *p = &peers[what % PEERS];
         if (what >= 250) {
-            puppet_close(p);
-            puppet_connect(p, endpoint);
+            torment_reconnect(&t, p, endpoint);
         } else if (what >= 220) {
             torment_hear(&t, p);
         } else {

@@ -194,6 +194,12 @@ void torment_say(torment_t *t, puppet_t *p, uint64_t by, uint64_t to) {
     message_free(&m);
 }
 
+void torment_reconnect(torment_t *t, puppet_t *p, const char *endpoint) {
+    if (t->reconnects++ >= TORMENT_RECONNECTS_MAX) return;
+    puppet_close(p);
+    puppet_connect(p, endpoint);
+}
+
 /* ---- what is heard ---- */
 
 static void learn_number(torment_t *t, uint64_t n) {

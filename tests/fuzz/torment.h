@@ -15,13 +15,18 @@
 #include "proto/message.h"
 #include "tests/harness/actor_harness.h"
 
-enum { TORMENT_HEARD_MAX = 32, TORMENT_LIST_MAX = 5 };
+enum {
+    TORMENT_HEARD_MAX = 32,
+    TORMENT_LIST_MAX = 5,
+    TORMENT_RECONNECTS_MAX = 8, /* of a script: libzmq closes sockets later, and has room for 1023 */
+};
 
 typedef struct torment {
     const uint8_t *at; /* what is left of the script */
     size_t len;
     uint64_t heard[TORMENT_HEARD_MAX]; /* numbers that the actor has said, the latest over the oldest */
     size_t heard_count;
+    unsigned reconnects;
     const slice_t *texts; /* that mean something to this actor; borrowed */
     size_t text_count;
 } torment_t;
@@ -31,6 +36,9 @@ uint8_t torment_byte(torment_t *t);
 /* Says one frame to an actor of the role `to`, mostly one that the catalogue lets role `by` say
  * (ROLE_ANYBODY: any role). */
 void torment_say(torment_t *t, puppet_t *p, uint64_t by, uint64_t to);
+
+/* The puppet hangs up and connects anew, a bounded number of times for each script. */
+void torment_reconnect(torment_t *t, puppet_t *p, const char *endpoint);
 
 /* Hears what has been said to the puppet by now, and learns its numbers. Returns how many messages. */
 size_t torment_hear(torment_t *t, puppet_t *p);

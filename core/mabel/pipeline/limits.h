@@ -2,6 +2,8 @@
 #ifndef SDG_MABEL_PIPELINE_LIMITS_H
 #define SDG_MABEL_PIPELINE_LIMITS_H
 
+#include <stdint.h>
+
 /* timeout_sec in a file: 46 days, fits 32 bits in milliseconds */
 #define LLM_TIMEOUT_S_MAX 4000000
 
@@ -31,5 +33,23 @@
 /* what {{ }} of Jinja holds is looked for within so many bytes: a longer one is prose, and looking costs time
  */
 #define JINJA_BYTES_MAX 256
+
+/* a limit of runtime.python.limits that the file does not give: the pool's own holds */
+#define PYTHON_LIMIT_UNSAID UINT64_MAX
+
+/* memory_mb in a file: less than this and CPython does not start */
+#define PYTHON_MEMORY_MB_MIN 64
+
+/* memory_mb and file_size_mb in a file: a pebibyte; bytes fit into 64 bits */
+#define PYTHON_MB_MAX (UINT64_C(1) << 30)
+
+/* processes in a file: Linux numbers no more */
+#define PYTHON_PROCESSES_MAX 4194304
+
+/* open_files in a file: less than this and CPython does not start */
+#define PYTHON_OPEN_FILES_MIN 16
+
+/* open_files in a file: what Linux gives a process at most unless it is told otherwise */
+#define PYTHON_OPEN_FILES_MAX 1048576
 
 #endif

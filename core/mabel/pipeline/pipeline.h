@@ -113,6 +113,14 @@ typedef struct python_block {
     bool v1;            /* of a file of version 1 */
 } python_block_t;
 
+/* runtime.python.limits: 0 for none, PYTHON_LIMIT_UNSAID where the file says nothing. */
+typedef struct py_limits_spec {
+    uint64_t memory_mb;    /* of each process */
+    uint64_t processes;    /* of a host, threads included */
+    uint64_t file_size_mb; /* of each file that is written */
+    uint64_t open_files;   /* descriptors of each process */
+} py_limits_spec_t;
+
 typedef struct py_env_spec {
     char *interpreter, *venv; /* NULL when not given */
     value_t requirements, env;
@@ -120,6 +128,7 @@ typedef struct py_env_spec {
      * requirements are installed, and after. Lists of text, or null when there are none. */
     value_t pre_install, post_install;
     bool allow_network;
+    py_limits_spec_t limits;
 } py_env_spec_t;
 
 typedef struct final_value {

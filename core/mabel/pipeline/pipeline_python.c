@@ -8,6 +8,7 @@
 
 #include "core/base/buf.h"
 #include "core/base/grow.h"
+#include "core/mabel/pipeline/limits.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -35,13 +36,19 @@ static const key_rule_t ENV_RULES[] = {
     {"interpreter", WANT_TEXT, false},   {"venv", WANT_TEXT, false},
     {"requirements", WANT_TEXTS, false}, {"requirements_file", WANT_TEXT, false},
     {"allow_network", WANT_BOOL, false}, {"env", WANT_MAP, false},
-    {"setup", WANT_MAP, false},
+    {"setup", WANT_MAP, false},          {"limits", WANT_MAP, false},
 };
 static const keyset_t ENV_KEYS = KEYSET("a python environment", ENV_RULES, NULL);
 
 static const key_rule_t SETUP_RULES[] = {{"pre_install", WANT_TEXTS, false},
                                          {"post_install", WANT_TEXTS, false}};
 static const keyset_t SETUP_KEYS = KEYSET("setup", SETUP_RULES, NULL);
+
+static const key_rule_t LIMITS_RULES[] = {{"memory_mb", WANT_NUMBER, false},
+                                          {"processes", WANT_NUMBER, false},
+                                          {"file_size_mb", WANT_NUMBER, false},
+                                          {"open_files", WANT_NUMBER, false}};
+static const keyset_t LIMITS_KEYS = KEYSET("limits", LIMITS_RULES, NULL);
 
 static const key_rule_t RUNTIME_RULES[] = {{"python", WANT_MAP, false}};
 static const keyset_t RUNTIME_KEYS = KEYSET("runtime", RUNTIME_RULES, NULL);
@@ -55,7 +62,8 @@ static py_env_spec_t env_copy(const py_env_spec_t *e) {
                            .env = value_ref(e->env),
                            .pre_install = value_ref(e->pre_install),
                            .post_install = value_ref(e->post_install),
-                           .allow_network = e->allow_network};
+                           .allow_network = e->allow_network,
+                           .limits = e->limits};
 }
 
 void py_env_free(py_env_spec_t *e) {
@@ -140,6 +148,26 @@ static void setup_read(load_t *l, const ynode_t *n, const ypath_t *path, py_env_
     commands_read(l, setup, at, "post_install", &env->post_install);
 }
 
+/* 0 means none; below `least` nothing would run. */
+static void limit_read(load_t *l, const ynode_t *n, const ypath_t *path, const char *key, uint64_t least,
+                       uint64_t most, uint64_t *out) {
+    *out = field_count(l, n, path, key, 0, most, *out);
+    if (*out > 0 && *out < least)
+        complain(l, DIAG_ERROR, field(n, key), YPATH_KEY(path, key),
+                 "expected 0 (no limit) or a whole number from %llu to %llu", (unsigned long long)least,
+                 (unsigned long long)most);
+}
+
+static void limits_read(load_t *l, const ynode_t *n, const ypath_t *path, py_limits_spec_t *out) {
+    const ynode_t *limits = field(n, "limits");
+    const ypath_t *at = YPATH_KEY(path, "limits");
+    if (!limits || limits->kind != YNODE_MAP || !keys_check(l, limits, at, &LIMITS_KEYS)) return;
+    limit_read(l, limits, at, "memory_mb", PYTHON_MEMORY_MB_MIN, PYTHON_MB_MAX, &out->memory_mb);
+    limit_read(l, limits, at, "processes", 1, PYTHON_PROCESSES_MAX, &out->processes);
+    limit_read(l, limits, at, "file_size_mb", 1, PYTHON_MB_MAX, &out->file_size_mb);
+    limit_read(l, limits, at, "open_files", PYTHON_OPEN_FILES_MIN, PYTHON_OPEN_FILES_MAX, &out->open_files);
+}
+
 /* Changes *env by the settings that are given. */
 static void env_read(load_t *l, const ynode_t *n, const ypath_t *path, py_env_spec_t *env) {
     if (!n || !keys_check(l, n, path, &ENV_KEYS)) return;
@@ -159,9 +187,12 @@ static void env_read(load_t *l, const ynode_t *n, const ypath_t *path, py_env_sp
     env_vars_read(l, n, path, &env->env);
     env->allow_network = field_bool(n, "allow_network", env->allow_network);
     setup_read(l, n, path, env);
+    limits_read(l, n, path, &env->limits);
 }
 
 void python_runtime_load(load_t *l) {
+    l->python_env.limits = (py_limits_spec_t){PYTHON_LIMIT_UNSAID, PYTHON_LIMIT_UNSAID, PYTHON_LIMIT_UNSAID,
+                                              PYTHON_LIMIT_UNSAID};
     const ynode_t *runtime = field(l->root, "runtime");
     const ynode_t *functions = field(field(l->root, "functions"), "python");
     const ypath_t *path = YPATH_KEY(YPATH_KEY(NULL, "functions"), "python");

@@ -7,6 +7,7 @@
 #include "core/mabel/text/regex.h"
 
 #include "core/base/buf.h"
+#include "core/base/ending.h"
 #include "core/base/per_thread.h"
 #include "core/base/text.h"
 #include "core/mabel/text/limits.h"
@@ -18,6 +19,8 @@
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
+
+static const char NO_MEMORY[] = "no memory for a regular expression";
 
 enum {
     JIT_STACK_FIRST = 32 * 1024, /* bytes of the JIT stack at once */
@@ -66,7 +69,7 @@ static thread_state_t *thread_state(void) {
     thread_state_t *t = xcalloc(1, sizeof *t);
     t->context = pcre2_match_context_create(NULL);
     t->stack = pcre2_jit_stack_create(JIT_STACK_FIRST, REGEX_JIT_STACK_MAX, NULL);
-    assert(t->context && t->stack);
+    if (!t->context || !t->stack) ending_short(NO_MEMORY);
     pcre2_set_match_limit(t->context, REGEX_MATCH_LIMIT);
     pcre2_set_heap_limit(t->context, REGEX_HEAP_KIB_MAX);
     pcre2_jit_stack_assign(t->context, NULL, t->stack);
@@ -128,6 +131,7 @@ pattern_t *regex_compile(const char *pattern, size_t len, int flags, err_t *err)
     PCRE2_SIZE offset;
     const char *bytes = text.data ? text.data : "";
     pcre2_code *compiled = pcre2_compile((PCRE2_SPTR)bytes, text.len, options, &code, &offset, NULL);
+    if (!compiled && code == PCRE2_ERROR_HEAP_FAILED) ending_short(NO_MEMORY);
     if (!compiled) {
         compile_error(bytes, text.len, code, offset, err);
         buf_free(&text);
@@ -138,7 +142,7 @@ pattern_t *regex_compile(const char *pattern, size_t len, int flags, err_t *err)
     pattern_t *re = xcalloc(1, sizeof *re);
     re->code = compiled;
     re->data = pcre2_match_data_create_from_pattern(compiled, NULL);
-    assert(re->data);
+    if (!re->data) ending_short(NO_MEMORY);
     pcre2_pattern_info(compiled, PCRE2_INFO_CAPTURECOUNT, &re->groups);
     return re;
 }
@@ -188,6 +192,7 @@ static int match_at(pattern_t *re, const char *text, size_t len, size_t from, ui
     if (rc == PCRE2_ERROR_JIT_STACKLIMIT)
         rc = pcre2_match(re->code, subject, len, from, options | PCRE2_NO_JIT, re->data, context);
     if (rc == PCRE2_ERROR_NOMATCH) return 0;
+    if (rc == PCRE2_ERROR_NOMEMORY) ending_short(NO_MEMORY);
     if (rc < 0) return match_error(rc, err);
     const PCRE2_SIZE *at = pcre2_get_ovector_pointer(re->data);
     for (size_t i = 0; i + 1 < span_max && i / 2 <= re->groups; i += 2) {

@@ -7,6 +7,7 @@
  *
  * Merging follows PyYAML: the merged entries come first (of a list of maps the last map first), then the
  * map's own; a later value replaces an earlier one and keeps its place. */
+#include "core/base/ending.h"
 #include "core/base/grow.h"
 #include "core/mabel/yaml/limits.h"
 #include "core/mabel/yaml/name_check.h"
@@ -450,8 +451,8 @@ ydoc_t *yaml_parse(const char *bytes, size_t len, const yaml_options_t *options,
                     .diags = diags,
                     .doc = xcalloc(1, sizeof *c.doc),
                     .anchor_index = value_object(0)};
-    if (!yaml_parser_initialize(&c.parser)) abort();
-    yaml_parser_set_input_string(&c.parser, (const unsigned char *)bytes, len);
+    if (!yaml_parser_initialize(&c.parser)) ending_short("no memory to read YAML with");
+    yaml_parser_set_input_string(&c.parser, (const unsigned char *)(bytes ? bytes : ""), len);
     compose_document(&c);
     yaml_event_delete(&c.event);
     yaml_parser_delete(&c.parser);

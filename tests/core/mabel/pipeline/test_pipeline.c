@@ -1,4 +1,5 @@
 /* test_pipeline.c - loading pipelines: what is compiled, and every problem that is found at load. */
+#include "core/mabel/pipeline/limits.h"
 #include "core/mabel/pipeline/pipeline.h"
 
 #include "core/base/json.h"
@@ -1050,6 +1051,43 @@ Test(pipeline, python_blocks_are_compiled) {
     expect_json(l.p->py_envs[1].env, "{\"A\":\"base\",\"B\":\"special\"}");
     expect_json(l.p->py_envs[0].requirements, "[\"a\",\"b\"]");
     done(&l);
+}
+
+Test(pipeline, limits_of_a_python_environment) {
+    loaded_t l = load_clean(
+        "runtime: {python: {limits: {memory_mb: 512, processes: 0}}}\n"
+        "blocks:\n"
+        "  - {type: python, exec: 1, function_code: x}\n"
+        "  - {type: python, exec: 2, function_code: x, use_env: override, override_env: {limits: {memory_mb: "
+        "64, file_size_mb: 7, open_files: 16}}}\n"
+        "  - {type: end, exec: 3, final: [{name: a, value: 1}]}\n");
+    const py_limits_spec_t *shared = &l.p->py_envs[0].limits, *own = &l.p->py_envs[1].limits;
+    cr_assert_eq(shared->memory_mb, 512);
+    cr_assert_eq(shared->processes, 0);
+    cr_assert_eq(shared->file_size_mb, PYTHON_LIMIT_UNSAID);
+    cr_assert_eq(own->memory_mb, 64);
+    cr_assert_eq(own->processes, 0, "what an override does not say is that of all");
+    cr_assert_eq(own->file_size_mb, 7);
+    cr_assert_eq(own->open_files, 16);
+    done(&l);
+}
+
+static void expect_of_limits(const char *limits, const char *part, size_t errors) {
+    char *text = xasprintf("runtime: {python: {limits: %s}}\nblocks:\n  - {type: python, exec: 1, "
+                           "function_code: x}\n" END,
+                           limits);
+    expect_said(text, part, errors, 1 - errors);
+    free(text);
+}
+
+Test(pipeline, limits_of_python_that_make_no_sense_are_refused) {
+    expect_of_limits("{memory_mb: 8}", "limits.memory_mb: expected 0 (no limit) or a whole number from 64",
+                     1);
+    expect_of_limits("{memory_mb: lots}", "runtime.python.limits.memory_mb", 1);
+    expect_of_limits("{processes: -1}", "limits.processes: expected a whole number from 0", 1);
+    expect_of_limits("{open_files: 3}", "a whole number from 16 to 1048576", 1);
+    expect_of_limits("[1]", "runtime.python.limits", 1);
+    expect_of_limits("{memory: 5}", "unknown key 'memory' in limits", 0);
 }
 
 Test(pipeline, setup_commands_of_a_python_environment) {
