@@ -59,8 +59,8 @@
 
 #include "core/base/endpoint_report.h"
 #include "core/base/error.h"
-#include "core/llm/call.h"
 #include "core/base/permit.h"
+#include "core/llm/call.h"
 #include "core/llm/retry.h"
 
 typedef struct llm_engine llm_engine_t;
