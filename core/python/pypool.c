@@ -223,19 +223,15 @@ static void start_failed(pypool_t *p, pool_env_t *env, const char *reason) {
 }
 
 /* The system is short of descriptors, memory or processes. With other hosts the calls are left to them;
- * without, the start is tried again, later each time. A shortage that lasts ends the process and no row: it
- * says nothing about the row. */
+ * without, the start is tried again, later each time. Rows are not to blame, so when that does not help the
+ * process ends. */
 static void start_is_short(pypool_t *p, pool_env_t *env, const char *reason) {
     static uint64_t warned_ns;
+    uint32_t turn = env->hosts ? PY_START_FAILURES_MAX : env->failures++;
+    if (turn == PY_START_FAILURES_MAX && env->hosts == 0) ending_short(reason);
     if (log_due(&warned_ns, p->now_ns, PY_DROP_WARNING_NS))
-        log_warn("python", "%s; %u hosts go on", reason, env->hosts);
-    env->short_until_ns =
-        p->now_ns + (PY_SHORT_MS << (env->hosts ? PY_START_FAILURES_MAX : env->failures)) * MILLISECOND;
-    if (env->hosts == 0 && ++env->failures > PY_SHORT_TRIES) {
-        char what[ERR_TEXT_MAX];
-        snprintf(what, sizeof what, "no room for a Python process (%.400s)", reason);
-        ending_short(what);
-    }
+        log_warn("python", "%s; %u others go on", reason, env->hosts);
+    env->short_until_ns = p->now_ns + (PY_SHORT_MS << turn) * MILLISECOND;
     p->dirty = false;
 }
 
