@@ -174,16 +174,23 @@ static void submit(world_t *w) {
     w->calls++;
 }
 
-/* {"<word>": <number of a call of this host>, <rest> */
-static void answer(fake_t *f, const char *word, uint8_t which, const char *rest) {
+/* <begin><number of a call of this host><rest> */
+static void speak(fake_t *f, const char *begin, uint8_t which, const char *rest) {
     buf_t frame;
     if (f->id_count == 0) return;
     buf_init(&frame, (size_t)1 << 20);
-    buf_addf(&frame, "{\"%s\": ", word);
+    buf_adds(&frame, begin);
     json_write(&frame, f->ids[which % (f->id_count < IDS_MAX ? f->id_count : IDS_MAX)], JSON_COMPACT);
     buf_adds(&frame, rest);
     say(f, frame.data, frame.len);
     buf_free(&frame);
+}
+
+/* Few numbers, so that questions are asked twice, answered and given up. */
+static void ask(fake_t *f, uint8_t what) {
+    char begin[40];
+    snprintf(begin, sizeof begin, "{\"%s\": %d, \"call\": ", what & 1 ? "drop" : "ai", what >> 1 & 3);
+    speak(f, begin, what >> 3, what & 1 ? "}" : ", \"model\": \"m\", \"prompts\": [\"x\"]}");
 }
 
 static void host_acts(fake_t *f, uint8_t what, fuzz_input_t *in) {
@@ -191,10 +198,10 @@ static void host_acts(fake_t *f, uint8_t what, fuzz_input_t *in) {
     char *line;
     switch (what % 10) {
     case 0: say(f, "{\"hello\": [3, 11, 2]}", 21); break;
-    case 1: answer(f, "ok", fuzz_byte(in), ", \"us\": 5, \"o\": {\"A\": 1}, \"v\": null}"); break;
-    case 2: answer(f, "bad", fuzz_byte(in), ", \"us\": 5, \"e\": \"ValueError\"}"); break;
-    case 3: answer(f, "back", fuzz_byte(in), "}"); break;
-    case 4: answer(f, "ai", fuzz_byte(in), ", \"model\": \"m\", \"prompts\": [\"x\"]}"); break;
+    case 1: speak(f, "{\"ok\": ", fuzz_byte(in), ", \"us\": 5, \"o\": {\"A\": 1}, \"v\": null}"); break;
+    case 2: speak(f, "{\"bad\": ", fuzz_byte(in), ", \"us\": 5, \"e\": \"ValueError\"}"); break;
+    case 3: speak(f, "{\"back\": ", fuzz_byte(in), "}"); break;
+    case 4: ask(f, fuzz_byte(in)); break;
     case 5: say(f, "{\"log\": \"info\", \"m\": \"words\"}", 30); break;
     case 6:
         line = fuzz_line(in, &len);

@@ -52,3 +52,21 @@ Test(wait_clock, clocks_that_differ_a_little_do_no_harm) {
     cr_expect_eq(wait_clock_stop(&clock, 12 * SECOND, SECOND), 0);
     cr_expect_eq(wait_clock_pay(&clock), 2 * SECOND);
 }
+
+/* Three requests: from 0 to 100, from 50 to 120, and one that was in flight from 200 to 230. */
+Test(wait_clock, of_several_requests_the_time_in_which_one_is_in_flight_is_work) {
+    wait_clock_t c = {0};
+    wait_clock_start(&c, 0);
+    cr_assert_eq(wait_clock_work(&c, 60, 60), 60);
+    wait_clock_worked(&c, 100, 100);
+    cr_assert_eq(wait_clock_work(&c, 110, 60), 110);
+    wait_clock_worked(&c, 120, 70);
+    cr_assert_eq(wait_clock_work(&c, 180, 0), 120);
+    cr_assert_eq(wait_clock_moves(&c, 180, wait_clock_work(&c, 180, 0)), 60);
+    wait_clock_worked(&c, 230, 30);
+    cr_assert_eq(wait_clock_work(&c, 230, 0), 150);
+    cr_assert_eq(wait_clock_stop(&c, 230, wait_clock_work(&c, 230, 0)), 20);
+    cr_assert_eq(wait_clock_pay(&c), 80);
+    wait_clock_start(&c, 300);
+    cr_assert_eq(wait_clock_work(&c, 310, 50), 10);
+}
