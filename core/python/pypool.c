@@ -37,37 +37,10 @@
 #include "core/python/limits.h"
 #include "core/python/pyhost.h"
 #include "core/python/pyinterp.h"
+#include "core/python/pypool_env.h"
 #include "core/python/pytask.h"
 
 enum { EPOLL_BATCH = 64, SOURCE_FRAME = 0, SOURCE_LOG = 1, SOURCE_PROCESS = 2, SOURCES = 4 };
-
-typedef enum env_state { ENV_NEW, ENV_INSTALLING, ENV_READY, ENV_FAILED } env_state_t;
-
-typedef struct pool_env {
-    env_state_t state;
-    py_interp_t interp;
-    char *asked;                                     /* interpreter as written, for messages */
-    char *program;                                   /* absolute path, once resolved */
-    char *venv;                                      /* absolute, NULL: none */
-    bool in_venv;                                    /* program is the venv's */
-    value_t requirements, pre_install, post_install; /* lists */
-    char stamp[PY_STAMP_BYTES];                      /* of these */
-    value_t variables;
-    bool network;
-    char *work_dir;
-    bool in_scratch;
-    py_files_t files;
-    py_limits_t limits;
-    char **folders; /* of the code of its functions, NULL at the end */
-    uint32_t folder_count;
-    uint64_t short_until_ns; /* the system was short of something: no host is started before */
-    py_tasks_t waiting;
-    bool units_wait;            /* some of these may hold units */
-    uint32_t hosts;             /* starting or ready */
-    uint32_t starting;          /* hosts that are starting */
-    uint32_t failures;          /* starts failed in a row */
-    char failure[ERR_TEXT_MAX]; /* why it failed for good */
-} pool_env_t;
 
 typedef struct pool_function {
     uint32_t env;
@@ -261,17 +234,8 @@ static bool sandbox_is_enough(pypool_t *p, pool_env_t *env, const py_jail_t *jai
 
 /* Tells the host what to install if it is an installer. */
 static void write_init(py_host_t *h, const pool_env_t *env) {
-    value_t init = value_object(2), frame = value_object(1), prepare = value_null();
-    if (h->installer) {
-        prepare = value_object(7);
-        object_set_text(&prepare, "venv", value_text(env->venv));
-        object_set_text(&prepare, "mark", value_text(PY_VENV_MARK));
-        object_set_text(&prepare, "requirements", value_ref(env->requirements));
-        object_set_text(&prepare, "before", value_ref(env->pre_install));
-        object_set_text(&prepare, "after", value_ref(env->post_install));
-        object_set_text(&prepare, "stamp", value_text(env->stamp));
-        object_set_text(&prepare, "stamp_file", value_text(PY_STAMP_FILE));
-    }
+    value_t init = value_object(1), frame = value_object(1);
+    value_t prepare = h->installer ? pool_env_order(env) : value_null();
     object_set_text(&init, "prepare", prepare);
     object_set_text(&frame, "init", init);
     size_t begin = pyhost_frame_begin(h);
@@ -406,60 +370,9 @@ static void kill_closed(pypool_t *p, py_host_t *h) {
 
 /* ---- environments ---- */
 
-static void set_program(pool_env_t *env, char *take, bool in_venv) {
-    free(env->program);
-    env->program = take;
-    env->in_venv = in_venv;
-}
-
-/* The venv is there, but not with what the pipeline asks for now. The installer is the plain interpreter, as
- * for a new one; without it the venv's own. */
-static void begin_update(pool_env_t *env, char *take_python) {
-    char *program = py_find_program(env->interp.program);
-    log_info("python", "installing what is missing of the requirements into the virtual environment %s",
-             env->venv);
-    set_program(env, program ? program : take_python, !program);
-    if (program) free(take_python);
-    env->state = ENV_INSTALLING;
-}
-
-/* Decides which Python runs: the venv's if it exists, a new venv if there is something to install, else the
- * plain interpreter. */
-static void resolve_env(pypool_t *p, pool_env_t *env) {
-    char *python = env->venv ? py_venv_python(env->venv) : NULL;
-    bool wants_packages =
-        list_count(env->requirements) + list_count(env->pre_install) + list_count(env->post_install) > 0;
-    py_stamp(env->requirements, env->pre_install, env->post_install, env->stamp);
-    if (python && wants_packages && !py_stamp_matches(env->venv, env->stamp)) {
-        begin_update(env, python);
-        return;
-    }
-    if (python) {
-        set_program(env, python, true);
-        env->state = ENV_READY;
-        return;
-    }
-    set_program(env, py_find_program(env->interp.program), false);
-    if (!env->program) {
-        char reason[ERR_TEXT_MAX];
-        snprintf(reason, sizeof reason, "runtime.python.interpreter: there is no program '%s'",
-                 env->interp.program);
-        env_fails(p, env, reason);
-        return;
-    }
-    env->state = env->venv && wants_packages ? ENV_INSTALLING : ENV_READY;
-    if (env->state == ENV_INSTALLING)
-        log_info("python", "creating the virtual environment %s and installing its requirements", env->venv);
-    else if (env->venv)
-        log_warn("python",
-                 "there is no virtual environment %s and no requirements to create it from: using %s",
-                 env->venv, env->program);
-    else if (wants_packages)
-        log_warn("python",
-                 "runtime.python.requirements and setup need runtime.python.venv to be installed into: using "
-                 "%s as it "
-                 "is",
-                 env->program);
+static void resolve(pypool_t *p, pool_env_t *env) {
+    char reason[ERR_TEXT_MAX];
+    if (!pool_env_resolve(env, reason, sizeof reason)) env_fails(p, env, reason);
 }
 
 /* The environment cannot be used: its calls fail. */
@@ -621,7 +534,7 @@ static void dispatch(pypool_t *p) {
     for (uint32_t i = 0; i < p->env_count; i++) {
         pool_env_t *env = &p->envs[i];
         if (env->waiting.count == 0) continue;
-        if (env->state == ENV_NEW) resolve_env(p, env);
+        if (env->state == ENV_NEW) resolve(p, env);
         if (env->state == ENV_INSTALLING && !has_installer(p, i) && env->short_until_ns <= p->now_ns)
             start_host(p, i);
         if (env->state == ENV_READY) send_waiting(p, i);
@@ -776,7 +689,7 @@ static void on_prepared(pypool_t *p, py_host_t *h, value_t frame) {
     h->greeted = true;
     if (said[0] == '\0' && python) {
         log_info("python", "the virtual environment %s is ready", env->venv);
-        set_program(env, python, true);
+        pool_env_set_program(env, python, true);
         env->state = ENV_READY;
     } else {
         char reason[ERR_TEXT_MAX];
@@ -1113,19 +1026,6 @@ static void free_tasks(pypool_t *p, py_tasks_t *q) {
         free_task(p, t);
 }
 
-static void free_env(pypool_t *p, pool_env_t *env) {
-    free_tasks(p, &env->waiting);
-    free(env->asked);
-    free(env->program);
-    free(env->venv);
-    free(env->work_dir);
-    py_environ_free(env->folders);
-    value_free(env->requirements);
-    value_free(env->pre_install);
-    value_free(env->post_install);
-    value_free(env->variables);
-}
-
 /* Calls that are open and events that were not taken are dropped. */
 void pypool_destroy(pypool_t **pool) {
     pypool_t *p = *pool;
@@ -1136,8 +1036,10 @@ void pypool_destroy(pypool_t **pool) {
         pyhost_destroy(&p->hosts[i]);
     }
     py_spawner_destroy(&p->spawner);
-    for (uint32_t i = 0; i < p->env_count; i++)
-        free_env(p, &p->envs[i]);
+    for (uint32_t i = 0; i < p->env_count; i++) {
+        free_tasks(p, &p->envs[i].waiting);
+        pool_env_free(&p->envs[i]);
+    }
     for (uint32_t i = 0; i < p->function_count; i++)
         free(p->functions[i].definition);
     for (py_event_t e; pypool_next(p, &e);)
@@ -1151,37 +1053,13 @@ void pypool_destroy(pypool_t **pool) {
     free(p);
 }
 
-/* A list of texts: a single text becomes a list of one, null an empty list. */
-static value_t as_list(value_t v) {
-    if (v.kind == VALUE_LIST) return value_ref(v);
-    value_t list = value_list(1);
-    if (v.kind != VALUE_NULL) list_push(&list, value_ref(v));
-    return list;
-}
-
 /* Nothing is looked for or started before the first call. */
 int pypool_add_env(pypool_t *p, const py_env_t *given, err_t *err) {
-    py_interp_t interp;
     if (p->env_count == PY_ENVS_MAX)
         return err_set(err, SDG_ELIMIT, "at most %d Python environments per run", PY_ENVS_MAX);
-    if (py_interp_parse(given->interpreter, &interp, err) != 0) return SDG_EINVAL;
     pool_env_t *env = &p->envs[p->env_count];
-    *env = (pool_env_t){
-        .interp = interp,
-        .asked = xstrdup(given->interpreter ? given->interpreter : "python3"),
-        .venv = given->venv && given->venv[0] != '\0' ? py_absolute(given->venv) : NULL,
-        .requirements = as_list(given->requirements),
-        .pre_install = as_list(given->pre_install),
-        .post_install = as_list(given->post_install),
-        .variables = value_ref(given->env),
-        .network = given->allow_network,
-        .work_dir = given->work_dir ? xstrdup(given->work_dir) : NULL,
-        .in_scratch = given->in_scratch,
-        .files = given->files,
-        .limits = given->limits,
-    };
-    py_tasks_init(&env->waiting);
-    return (int)p->env_count++;
+    int rc = pool_env_init(env, given, err);
+    return rc < 0 ? rc : (int)p->env_count++;
 }
 
 static value_t text_or_null(const char *text) { return text ? value_text(text) : value_null(); }
@@ -1189,21 +1067,12 @@ static value_t text_or_null(const char *text) { return text ? value_text(text) :
 /* access: null (everything), or what ctx_access lists. */
 static bool lists_call_ai(value_t access) {
     if (access.kind == VALUE_NULL) return true;
-    value_t list = as_list(access);
+    value_t list = pool_env_list(access);
     bool found = false;
     for (size_t i = 0; i < list_count(list); i++)
         found |= strcmp(text_or(list_peek(list, i), ""), "call_ai") == 0;
     value_free(list);
     return found;
-}
-
-/* Code may import what lies beside it. Hosts that have started already cannot be told, so functions come
- * first. */
-static void add_code_folder(pool_env_t *env, const char *path) {
-    const char *slash = strrchr(path, '/');
-    env->folders = xrealloc(env->folders, (env->folder_count + 2) * sizeof *env->folders);
-    env->folders[env->folder_count++] = slash > path ? xstrndup(path, (size_t)(slash - path)) : xstrdup(path);
-    env->folders[env->folder_count] = NULL;
 }
 
 /* The definition is kept as the frame in which each host gets it. */
@@ -1218,12 +1087,12 @@ int pypool_add_function(pypool_t *p, const py_function_t *given, err_t *err) {
     object_set_text(&def, "code", text_or_null(given->code));
     char *path = !given->code ? py_absolute(given->code_path) : NULL;
     object_set_text(&def, "path", text_or_null(path));
-    if (path) add_code_folder(&p->envs[given->env], path);
+    if (path) pool_env_add_folder(&p->envs[given->env], path);
     free(path);
     object_set_text(&def, "v1", value_bool(given->v1));
-    object_set_text(&def, "outputs", as_list(given->outputs));
+    object_set_text(&def, "outputs", pool_env_list(given->outputs));
     object_set_text(&def, "access",
-                    given->ctx_access.kind == VALUE_NULL ? value_null() : as_list(given->ctx_access));
+                    given->ctx_access.kind == VALUE_NULL ? value_null() : pool_env_list(given->ctx_access));
     buf_t text;
     buf_init(&text, PY_FRAME_BYTES_MAX);
     json_write(&text, def, JSON_COMPACT);
