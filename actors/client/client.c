@@ -68,6 +68,8 @@ static void say_job_open(client_t *c) {
     buf_t options;
     if (c->told.sync_token) return;
     told.row.stop_before = passes_stop(c->passes);
+    told.store.first_row = c->input.known_first;
+    told.store.end_row = c->input.known_end;
     buf_init(&options, 1 << 20);
     job_options_encode(&told, &options);
     message_t m = {.type = MESSAGE_JOB_OPEN,
@@ -127,10 +129,19 @@ static void say_bye(client_t *c) {
 
 /* ---- the end */
 
-/* Writes and syncs what came; a failure here outranks every other reason of the end. */
+/* Writes and syncs what came. When the input is known to its end, rows that the output had of none are taken
+ * out. */
+static int finish_output(client_t *c, err_t *err) {
+    int rc = writer_finish(c->results.writer, err);
+    if (rc == SDG_OK && c->input.whole)
+        rc = writer_end_input(c->results.writer, c->told.tally.totals[CLIENT_rows_read], err);
+    return rc == SDG_OK ? writer_sync(c->results.writer, err) : rc;
+}
+
+/* A failure here outranks every other reason of the end. */
 static void close_output(client_t *c) {
     err_t err;
-    if (writer_finish(c->results.writer, &err) != SDG_OK || writer_sync(c->results.writer, &err) != SDG_OK) {
+    if (finish_output(c, &err) != SDG_OK) {
         log_error("client", "%s", err.text);
         snprintf(c->ending, sizeof c->ending, "%s", err.text);
         c->exit_code = EXIT_DATA;
@@ -252,41 +263,9 @@ static void on_ingest_credit(client_t *c, const message_t *m, uint64_t now) {
     feed_arrived(c->input.feed, m->INGEST_CREDIT.next_chunk, now);
 }
 
-/* The row has stopped and is in the store: it has finished this pass. */
-static void take_parked_row(client_t *c, const row_done_t *row) {
-    if (!passes_take(c->passes, row->index)) return;
-    client_count_parked(c, row);
-    feed_finished(c->input.feed, row->index);
-}
-
-/* Appends one result; the second result of a row is dropped. Negative: the output failed. */
-static int write_row(client_t *c, const row_done_t *row, err_t *err) {
-    int rc = writer_add(c->results.writer, row->index, row->json.data, row->json.len, err);
-    if (rc == SDG_OK) {
-        client_count_result(c, row);
-        client_store_row(c, row);
-        feed_finished(c->input.feed, row->index);
-    }
-    return rc;
-}
-
 static void say_new_limit(client_t *c, uint64_t before) {
     log_debug("client", "batch mode: %" PRIu64 " units instead of %" PRIu64, c->at_once.current, before);
     say_limit(c);
-}
-
-/* Takes all rows of a batch into the output. Negative: the output failed. */
-static int take_rows(client_t *c, const row_done_list_t *rows, err_t *err) {
-    for (size_t i = 0; i < rows->count; i++) {
-        const row_done_t *row = &rows->items[i];
-        if (row->status == ROW_STATUS_PARKED)
-            take_parked_row(c, row);
-        else if (write_row(c, row, err) < 0)
-            return err->code;
-        c->results.rows++;
-        c->results.bytes += row->json.len;
-    }
-    return SDG_OK;
 }
 
 /* --max-failures and --max-failure-rate. Rows that failed in an earlier run do not count. */
@@ -304,9 +283,8 @@ static void on_results(client_t *c, const message_t *m, uint64_t now) {
     uint64_t at_once = c->at_once.current;
     bool is_next = r->batch == c->results.next_batch;
     err_t err;
-    (void)now;
     if (r->job != c->job || r->batch > c->results.next_batch || c->state == CLIENT_OVER) return;
-    if ((is_next && take_rows(c, &r->rows, &err) < 0) || writer_flush(c->results.writer, &err) < 0) {
+    if ((is_next && client_take_results(c, r, now, &err) < 0) || writer_flush(c->results.writer, &err) < 0) {
         client_give_up(c, EXIT_DATA, err.text);
         return;
     }
@@ -369,9 +347,29 @@ static void take_whole_end(client_t *c) {
     c->ending[0] = '\0';
 }
 
+/* The scheduler says that all rows are done, and this client, which has the last word, knows of some that are
+ * not: it would end a run that is not complete as if it were. */
+static void contradict(client_t *c) {
+    char words[160];
+    uint64_t open = feed_rows(c->input.feed);
+    snprintf(words, sizeof words,
+             "the scheduler says that the job is done, but %" PRIu64
+             " %s of it %s no result; the same command "
+             "continues",
+             open, words_choose(open, "row", "rows"), words_choose(open, "has", "have"));
+    client_give_up(c, EXIT_RUNTIME,
+                   open ? words
+                        : "the scheduler says that the job is done before it has all rows; the same command "
+                          "continues");
+}
+
 static void on_job_done(client_t *c, const message_t *m, uint64_t now) {
     (void)now;
     if (m->JOB_DONE.job != c->job || c->state == CLIENT_OVER) return;
+    if (m->JOB_DONE.kind == DISPATCH_ENDED && !feed_is_done(c->input.feed)) {
+        contradict(c);
+        return;
+    }
     if (c->state != CLIENT_STOPPING && m->JOB_DONE.kind != DISPATCH_ENDED) take_early_end(c, &m->JOB_DONE);
     if (c->state == CLIENT_STOPPING && m->JOB_DONE.kind == DISPATCH_ENDED) take_whole_end(c);
     if (c->state == CLIENT_RUNNING && c->exit_code == EXIT_ALL_FINE && !passes_is_last(c->passes))
@@ -580,6 +578,8 @@ static client_t *client_new(const client_args_t *args) {
                                                .window_bytes = args->window_bytes,
                                                .chunk_rows = args->chunk_rows,
                                                .chunk_bytes = CHUNK_BYTES_MAX});
+    c->input.known_first = args->options->store.first_row;
+    c->input.known_end = args->options->store.end_row;
     c->results.writer = args->writer;
     c->results.next_batch = 1;
     c->told.tally.totals[CLIENT_rows_resumed] = args->resumed.rows_ok + args->resumed.rows_failed;

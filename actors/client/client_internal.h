@@ -1,5 +1,6 @@
 /* client_internal.h - the client's state, shared by client.c (messages, life), client_rows.c (from the source
- * to the scheduler), client_totals.c (what happened) and client_store.c (what the context store is told). */
+ * to the scheduler), client_results.c (from the scheduler to the output), client_totals.c (what happened) and
+ * client_store.c (what the context store is told). */
 #ifndef SDG_ACTORS_CLIENT_CLIENT_INTERNAL_H
 #define SDG_ACTORS_CLIENT_CLIENT_INTERNAL_H
 
@@ -47,8 +48,12 @@ typedef struct client {
         source_t *source; /* of this pass */
         feed_t *feed;
         bool over;    /* the source has ended, or the run is stopping */
+        bool whole;   /* the input was read to its end: told.tally has the number of its rows */
         bool waits;   /* the source is a pipe that has nothing for now */
         bool watched; /* the descriptor of the pipe is in the loop */
+        /* Rows that may have calls in the journal: of an earlier run, or because they were submitted before.
+         */
+        uint64_t known_first, known_end;
     } input;
     struct {
         writer_t *writer;
@@ -60,6 +65,8 @@ typedef struct client {
         bool unsynced;
         uint64_t sync_ns;  /* when the output was synced last */
         uint64_t check_ns; /* when it was last looked whether the output is still there */
+        uint64_t refused;  /* results that could not be used */
+        uint64_t refused_logged_ns;
     } results;
     struct {               /* what others hear of the run */
         uint64_t beat_ns;  /* when BEAT was said last */
@@ -81,6 +88,10 @@ typedef struct client {
 void client_read_more(client_t *c, uint64_t now); /* fills and sends chunks as credit allows */
 void client_resubmit(client_t *c);                /* another job or epoch: all unfinished rows go again */
 bool client_can_read_on(const client_t *c);       /* there is something to do at once */
+
+/* client_results.c */
+/* Takes all rows of a batch into the output. Negative: the output failed. */
+int client_take_results(client_t *c, const MSG_RESULTS *results, uint64_t now, err_t *err);
 
 /* client_totals.c: each row is counted once, when it is written or parked; its usage may change c->at_once */
 void client_count_result(client_t *c, const row_done_t *row);

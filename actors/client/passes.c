@@ -41,6 +41,8 @@ uint32_t passes_stop(const passes_t *p) { return p->stops[p->at]; }
 
 bool passes_take(passes_t *p, uint64_t row) { return !passes_is_last(p) && rangeset_add(p->parked, row); }
 
+bool passes_has(const passes_t *p, uint64_t row) { return rangeset_has(p->parked, row); }
+
 uint64_t passes_parked(const passes_t *p) { return rangeset_count(p->parked); }
 
 rangeset_t *passes_next(passes_t *p) {

@@ -38,7 +38,8 @@ uint32_t passes_stop(const passes_t *p); /* the block before which rows of this 
 /* The row has finished this pass and is in the store (it is parked). False: that was known, or this is the
  * last pass. */
 bool passes_take(passes_t *p, uint64_t row);
-uint64_t passes_parked(const passes_t *p); /* rows that have finished this pass */
+bool passes_has(const passes_t *p, uint64_t row); /* it has finished this pass by being parked */
+uint64_t passes_parked(const passes_t *p);        /* rows that have finished this pass */
 
 /* The next pass begins, which there must be. Returns its rows; they are the caller's. */
 rangeset_t *passes_next(passes_t *p);

@@ -145,6 +145,9 @@ void link_frame_free(link_frame_t *in) {
     zmq_msg_close(&in->frame);
 }
 
+/* Of a message that came over a network libzmq knows the address of its sender. */
+bool link_is_remote(link_frame_t *in) { return zmq_msg_gets(&in->frame, "Peer-Address"); }
+
 bool link_send_bytes(zsock_t *sock, uint64_t peer, const char *bytes, size_t len) {
     void *socket = zsock_resolve(sock);
     zmq_msg_t frame;

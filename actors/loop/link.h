@@ -51,9 +51,12 @@ typedef enum link_status { LINK_MESSAGE, LINK_EMPTY, LINK_MALFORMED } link_statu
 link_status_t link_recv(zsock_t *socket, link_frame_t *in, err_t *err);        /* DEALER, PULL */
 link_status_t link_recv_routed(zsock_t *router, link_frame_t *in, err_t *err); /* ROUTER: sets in->peer */
 void link_frame_free(link_frame_t *in);
+/* Does it come from another process (ipc or tcp)? */
+bool link_is_remote(link_frame_t *in);
 
 /* Encodes into `scratch` and sends; peer 0 unless the socket is a ROUTER. Returns false when it could not be
- * handed over (full, gone). */
+ * handed over. Of a ROUTER errno then says why: EHOSTUNREACH when that connection is gone for good (and all
+ * that came from there has been received), EAGAIN when its queue is full. */
 bool link_send(zsock_t *socket, uint64_t peer, const message_t *m, buf_t *scratch);
 /* Sends bytes that message_encode made before (a resend). */
 bool link_send_bytes(zsock_t *socket, uint64_t peer, const char *bytes, size_t len);

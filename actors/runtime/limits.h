@@ -18,6 +18,17 @@
 /* restarts of worker processes in one run; more of them mean that something is wrong with the children */
 #define CHILD_RESTARTS_MAX 20
 
+/* a worker process that has not said HELLO so long after its start stands still: it takes some 10 ms, and
+ * seconds on a machine that is very busy */
+#define CHILD_START_NS (30 * UINT64_C(1000000000))
+
+/* worker processes that were asked to end are killed after so long: rows in progress are lost in any case */
+#define CHILD_TERM_NS UINT64_C(1000000000)
+
+/* killed worker processes are gone after so long, or they wait in the kernel for a device: the run ends
+ * without them */
+#define CHILD_KILL_NS (3 * UINT64_C(1000000000))
+
 /* worker threads of one process (--workers); one drives hundreds of requests, so few are ever of use */
 #define WORKER_THREADS_MAX 64
 

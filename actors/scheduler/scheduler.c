@@ -9,6 +9,7 @@
  */
 #include "actors/scheduler/scheduler.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,18 +25,22 @@
 #include "core/base/log.h"
 #include "core/base/numbers.h"
 #include "core/base/rng.h"
+#include "core/base/text.h"
 #include "core/base/words.h"
 #include "core/sched/dispatch.h"
 #include "core/sched/endpoint_book.h"
 #include "core/sched/limits.h"
+#include "core/sched/patience.h"
 #include "proto/parts/endpoint_reports.h"
 #include "proto/stats.h"
 
 typedef struct peer {
     uint64_t number; /* of its connection */
     uint64_t role, instance;
-    char *name;
+    bool remote; /* in another process */
+    char name[PEER_NAME_MAX];
     uint64_t heard_ns, patience_ns; /* a silent client is dropped after that long; 0: never */
+    uint64_t cut_ns;                /* when its connection was found to be gone; 0: it is there */
     MSG_BEAT beat;                  /* last gauges of a worker */
 } peer_t;
 
@@ -55,22 +60,19 @@ typedef struct scheduler {
     zsock_t *router, *monitor, *store; /* the last two may be NULL */
     uint64_t epoch;
     dispatch_t *dispatch;
-    idmap_t peers; /* peer number -> peer_t, owned */
-    idmap_t jobs;  /* job id -> job_spec_t, owned */
+    idmap_t peers;   /* peer number -> peer_t, owned */
+    idmap_t workers; /* instance -> peer_t of those that are workers, borrowed */
+    idmap_t jobs;    /* job id -> job_spec_t, owned */
     bool log_peers;
     fleet_totals_t *totals; /* NULL: nobody asks */
+    uint64_t now;           /* of this wake-up */
     uint64_t ticked_ns, beat_ns, stats_ns;
+    bool tell_parent;                   /* which workers come and are lost */
     int ports[SCHEDULER_ENDPOINTS_MAX]; /* of the bound endpoints; 0 for other transports */
     buf_t scratch;
 } scheduler_t;
 
 /* ---- tables */
-
-static void peer_free(peer_t *p) {
-    if (!p) return;
-    free(p->name);
-    free(p);
-}
 
 static void spec_free(job_spec_t *spec) {
     if (!spec) return;
@@ -82,15 +84,29 @@ static void spec_free(job_spec_t *spec) {
     free(spec);
 }
 
-static void forget_peer(scheduler_t *s, uint64_t number) { peer_free(idmap_remove(&s->peers, number)); }
+static void forget_peer(scheduler_t *s, uint64_t number) {
+    peer_t *peer = idmap_remove(&s->peers, number);
+    if (peer && idmap_get(&s->workers, peer->instance) == peer) idmap_remove(&s->workers, peer->instance);
+    free(peer);
+}
 
 static void forget_job(scheduler_t *s, uint64_t job) { spec_free(idmap_remove(&s->jobs, job)); }
 
 /* ---- answers */
 
+/* The connection of this peer is gone. Whoever lives says HELLO on another within RECONNECT_NS; who does not
+ * is dead. Nothing is freed here: peers and jobs may be being walked over. */
+static void peer_cut(scheduler_t *s, uint64_t number) {
+    peer_t *peer = idmap_get(&s->peers, number);
+    if (!peer || peer->cut_ns) return;
+    peer->cut_ns = s->now;
+    if (peer->role == ROLE_WORKER) dispatch_worker_cut(s->dispatch, peer->instance, s->now);
+}
+
+/* Everybody is said something each second (BEAT), so a connection that is gone is found within that. */
 static void say(scheduler_t *s, uint64_t peer, message_t *m) {
     m->epoch = s->epoch;
-    link_send(s->router, peer, m, &s->scratch);
+    if (!link_send(s->router, peer, m, &s->scratch) && errno == EHOSTUNREACH) peer_cut(s, peer);
 }
 
 static void refuse(scheduler_t *s, uint64_t peer, message_type_t about, uint64_t id, const char *reason) {
@@ -122,6 +138,19 @@ static void tell_store(scheduler_t *s, message_type_t type, uint64_t worker) {
 
 /* ---- from everybody */
 
+/* A worker or client is not there any more: it `left`, or was given up for another reason in words. `reason`
+ * is that of its BYE and may be empty. */
+static void leave(scheduler_t *s, peer_t *peer, const char *how, slice_t reason, uint64_t now) {
+    if (s->log_peers)
+        log_info("scheduler", "%s %s %s%s%.*s", peer->role == ROLE_WORKER ? "worker" : "client", peer->name,
+                 how, reason.len ? ": " : "", (int)reason.len, reason.data);
+    if (peer->role == ROLE_WORKER)
+        dispatch_worker_gone(s->dispatch, peer->instance, false, now);
+    else
+        dispatch_client_gone(s->dispatch, peer->number, now);
+    forget_peer(s, peer->number);
+}
+
 /* A client or worker has one connection, the one it said HELLO on last. Whoever speaks on another is asked to
  * say HELLO again, so a HELLO that was overtaken on its way does harm for a moment only. */
 static void forget_old_connection(scheduler_t *s, const MSG_HELLO *hello, uint64_t number, uint64_t now) {
@@ -136,39 +165,50 @@ static void forget_old_connection(scheduler_t *s, const MSG_HELLO *hello, uint64
 }
 
 /* False: there are too many workers, and this one has been told so. */
-static bool admit_worker(scheduler_t *s, const MSG_HELLO *hello, uint64_t peer, uint64_t now) {
-    dispatch_worker_t worker = {
-        .worker = hello->instance, .python = hello->python, .patience_ns = hello->patience_ms * MILLISECOND};
+static bool admit_worker(scheduler_t *s, const MSG_HELLO *hello, bool remote, uint64_t peer, uint64_t now) {
+    dispatch_worker_t worker = {.worker = hello->instance,
+                                .python = hello->python,
+                                .remote = remote,
+                                .patience_ns = patience_of_worker(remote, hello->patience_ms)};
     err_t err;
     if (dispatch_worker_hello(s->dispatch, peer, &worker, now, &err) != SDG_OK) {
         refuse(s, peer, MESSAGE_HELLO, 0, err.text);
         return false;
     }
     tell_store(s, MESSAGE_OWNER_BACK, hello->instance);
+    if (s->tell_parent) actor_tell(s->actor.pipe, "JOINED %" PRIu64, hello->instance);
     return true;
 }
 
 /* HELLO ties the connection to a role and an instance. Said again on the same connection it is answered
- * again; said on another one, the old connection is forgotten. */
-static void on_hello(scheduler_t *s, const link_frame_t *in, uint64_t now) {
+ * again; said on another one, the old connection is forgotten. A connection is one peer: who says HELLO on it
+ * as somebody else has left. */
+static void on_hello(scheduler_t *s, link_frame_t *in, uint64_t now) {
     const MSG_HELLO *hello = &in->message.HELLO;
+    peer_t *before = idmap_get(&s->peers, in->peer);
+    bool remote = link_is_remote(in);
     if (!message_is_said(MESSAGE_HELLO, hello->role, ROLE_SCHEDULER)) {
         refuse(s, in->peer, MESSAGE_HELLO, 0, "unknown role");
         return;
     }
-    if (hello->role == ROLE_WORKER && !admit_worker(s, hello, in->peer, now)) return;
+    if (before && (before->role != hello->role || before->instance != hello->instance))
+        leave(s, before, "is somebody else now", slice_of(""), now);
+    if (hello->role == ROLE_WORKER && !admit_worker(s, hello, remote, in->peer, now)) return;
     forget_old_connection(s, hello, in->peer, now);
     peer_t *known = xcalloc(1, sizeof *known);
     *known = (peer_t){.number = in->peer,
                       .role = hello->role,
                       .instance = hello->instance,
-                      .name = xstrndup(hello->name.data, hello->name.len),
+                      .remote = remote,
                       .heard_ns = now,
-                      .patience_ns = hello->role == ROLE_CLIENT ? hello->patience_ms * MILLISECOND : 0};
+                      .patience_ns =
+                          hello->role == ROLE_CLIENT ? patience_of_client(remote, hello->patience_ms) : 0};
+    utf8_copy_line(known->name, sizeof known->name, hello->name.data, hello->name.len);
     if (s->log_peers)
         log_info("scheduler", "%s %s joined", hello->role == ROLE_WORKER ? "worker" : "client", known->name);
     forget_peer(s, in->peer); /* it may have said HELLO on this connection before */
     idmap_add(&s->peers, in->peer, known);
+    if (known->role == ROLE_WORKER) idmap_add(&s->workers, known->instance, known);
     welcome(s, in->peer, true);
 }
 
@@ -178,22 +218,8 @@ static void on_beat(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64
         dispatch_worker_leases(s->dispatch, peer->instance, in->message.BEAT.leases, now);
 }
 
-/* A worker or client leaves, or is dropped because it was silent (crashed). `reason` is that of its BYE and
- * may be empty. */
-static void leave(scheduler_t *s, peer_t *peer, bool crashed, slice_t reason, uint64_t now) {
-    if (s->log_peers)
-        log_info("scheduler", "%s %s %s%s%.*s", peer->role == ROLE_WORKER ? "worker" : "client", peer->name,
-                 crashed ? "is silent: dropped" : "left", reason.len ? ": " : "", (int)reason.len,
-                 reason.data);
-    if (peer->role == ROLE_WORKER)
-        dispatch_worker_gone(s->dispatch, peer->instance, crashed, now);
-    else
-        dispatch_client_gone(s->dispatch, peer->number, now);
-    forget_peer(s, peer->number);
-}
-
 static void on_bye(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
-    leave(s, peer, false, in->message.BYE.reason, now);
+    leave(s, peer, "left", in->message.BYE.reason, now);
 }
 
 static void on_sync(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
@@ -221,6 +247,13 @@ static endpoint_book_t *take_book(scheduler_t *s, uint64_t job) {
     return book;
 }
 
+/* What a client claims is what this process would have to hold. A smaller window costs it nothing but reading
+ * ahead: credit says how much it may send. */
+static void cut_windows(dispatch_job_t *job) {
+    if (job->window_rows > REMOTE_WINDOW_ROWS_MAX) job->window_rows = REMOTE_WINDOW_ROWS_MAX;
+    if (job->window_bytes > REMOTE_WINDOW_BYTES_MAX) job->window_bytes = REMOTE_WINDOW_BYTES_MAX;
+}
+
 /* Opens the job, or takes up one that is known. A client that says the job was open before (`reopened`) is
  * refused when it is not known any more: it submits what is left as another job. */
 static void on_job_open(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
@@ -235,7 +268,7 @@ static void on_job_open(scheduler_t *s, peer_t *peer, const link_frame_t *in, ui
                           .endpoint_count = open->endpoints.count};
     dispatch_job_stats_t known;
     err_t err;
-    (void)peer;
+    if (peer->remote) cut_windows(&job);
     if (open->job == 0) { /* REFUSED about no job in particular has id 0 */
         refuse(s, in->peer, MESSAGE_JOB_OPEN, 0, "a job needs an id other than 0");
         return;
@@ -528,6 +561,36 @@ static void send_done(scheduler_t *s, const dispatch_action_t *a, uint64_t now) 
     forget_job(s, a->job);
 }
 
+/* A line says who is lost and why when it had rows; a fleet's scheduler (log_peers) says it of each. A worker
+ * that comes back has to say HELLO again. */
+static void worker_lost(scheduler_t *s, const dispatch_action_t *a) {
+    const peer_t *peer = idmap_get(&s->peers, a->peer);
+    bool known = peer && peer->role == ROLE_WORKER && peer->instance == a->worker;
+    const char *who = known ? "worker " : "a worker", *name = known ? peer->name : "";
+    if (a->row_count)
+        log_warn("scheduler", "%s%s is gone (%s); %zu of its rows %s back to the queue", who, name, a->reason,
+                 a->row_count, words_choose(a->row_count, "goes", "go"));
+    else if (a->crashed && s->log_peers)
+        log_info("scheduler", "%s%s is gone (%s)", who, name, a->reason);
+    if (a->crashed && s->tell_parent) actor_tell(s->actor.pipe, "LOST %" PRIu64 " %s", a->worker, a->reason);
+    tell_store(s, MESSAGE_OWNER_GONE, a->worker);
+    forget_worker_in_books(s, a->worker);
+    if (known) forget_peer(s, a->peer);
+}
+
+/* A worker that has left meanwhile is named by its number. */
+static void send_results(scheduler_t *s, const dispatch_action_t *a) {
+    const peer_t *worker = idmap_get(&s->workers, a->worker);
+    char number[24] = "";
+    if (a->worker && !worker) snprintf(number, sizeof number, "%016" PRIx64, a->worker);
+    message_t m = {.type = MESSAGE_RESULTS,
+                   .RESULTS = {.job = a->job,
+                               .batch = a->batch,
+                               .rows = {(row_done_t *)a->done, a->done_count},
+                               .worker = slice_of(worker ? worker->name : number)}};
+    say(s, a->peer, &m);
+}
+
 /* Sends what the dispatcher has decided. */
 static void perform(scheduler_t *s, const dispatch_action_t *a, uint64_t now) {
     message_t m = {0};
@@ -537,14 +600,10 @@ static void perform(scheduler_t *s, const dispatch_action_t *a, uint64_t now) {
         m = (message_t){.type = MESSAGE_LEASE,
                         .LEASE = {.lease = a->lease,
                                   .job = a->job,
-                                  .attempt = a->attempt,
+                                  .again = a->again,
                                   .rows = {(row_in_t *)a->rows, a->row_count}}};
         break;
-    case DISPATCH_RESULTS:
-        m = (message_t){
-            .type = MESSAGE_RESULTS,
-            .RESULTS = {.job = a->job, .batch = a->batch, .rows = {(row_done_t *)a->done, a->done_count}}};
-        break;
+    case DISPATCH_RESULTS: send_results(s, a); return;
     case DISPATCH_PERMITS:
         m = (message_t){.type = MESSAGE_PERMITS, .PERMITS = {.job = a->job, .units = a->permit_units}};
         break;
@@ -566,14 +625,7 @@ static void perform(scheduler_t *s, const dispatch_action_t *a, uint64_t now) {
                                           .rows_limit = a->rows_limit,
                                           .bytes_limit = a->bytes_limit}};
         break;
-    case DISPATCH_WORKER_LOST:
-        if (a->row_count)
-            log_warn("scheduler", "a worker is gone; %zu of its rows %s back to the queue", a->row_count,
-                     words_choose(a->row_count, "goes", "go"));
-        tell_store(s, MESSAGE_OWNER_GONE, a->worker);
-        forget_worker_in_books(s, a->worker);
-        forget_peer(s, a->peer); /* a worker that comes back has to say HELLO again */
-        return;
+    case DISPATCH_WORKER_LOST: worker_lost(s, a); return;
     case DISPATCH_ROW_FAILED:
         log_warn("scheduler", "row %" PRIu64 " failed: %d workers died while it was running", a->index,
                  LEASE_ATTEMPTS_MAX);
@@ -591,22 +643,54 @@ static void perform_all(scheduler_t *s, uint64_t now) {
 
 /* ---- time */
 
-/* BEAT to everybody; clients that were silent longer than their patience are dropped. Silent workers are
- * the business of the dispatcher. */
-static void beat_peers(scheduler_t *s, uint64_t now) {
-    numbers_t silent = {0};
+static void beat_peers(scheduler_t *s) {
     IDMAP_EACH(&s->peers, slot) {
         const peer_t *p = slot->value;
         message_t m = {.type = MESSAGE_BEAT};
-        if (p->patience_ns && now - p->heard_ns > p->patience_ns)
-            numbers_add(&silent, p->number);
-        else
-            say(s, p->number, &m);
+        say(s, p->number, &m);
     }
-    for (size_t i = 0; i < silent.count; i++) {
-        leave(s, idmap_get(&s->peers, silent.items[i]), true, slice_of(""), now);
+}
+
+static bool is_silent(const peer_t *p, uint64_t now) {
+    return p->patience_ns && now - p->heard_ns > p->patience_ns;
+}
+
+static bool is_cut(const peer_t *p, uint64_t now) {
+    return p->role == ROLE_CLIENT && p->cut_ns && now - p->cut_ns > RECONNECT_NS;
+}
+
+/* Drops clients that were silent for longer than their patience, and those whose connection is gone and that
+ * are not back on another. Such workers are the business of the dispatcher. */
+static void drop_dead_clients(scheduler_t *s, uint64_t now) {
+    numbers_t dead = {0};
+    IDMAP_EACH(&s->peers, slot) {
+        const peer_t *p = slot->value;
+        if (is_silent(p, now) || is_cut(p, now)) numbers_add(&dead, p->number);
     }
-    numbers_free(&silent);
+    for (size_t i = 0; i < dead.count; i++) {
+        peer_t *p = idmap_get(&s->peers, dead.items[i]);
+        leave(s, p, is_cut(p, now) ? "is gone, and its connection with it" : "is silent: dropped",
+              slice_of(""), now);
+    }
+    numbers_free(&dead);
+}
+
+/* When this process itself stood still, no client is blamed for the silence. */
+static void forgive_own_pause(scheduler_t *s, uint64_t pause, uint64_t now) {
+    IDMAP_EACH(&s->peers, slot) {
+        peer_t *p = slot->value;
+        p->heard_ns = p->heard_ns + pause < now ? p->heard_ns + pause : now;
+        if (p->cut_ns) p->cut_ns = p->cut_ns + pause < now ? p->cut_ns + pause : now;
+    }
+}
+
+static void tick(scheduler_t *s, uint64_t now) {
+    uint64_t passed = now - s->ticked_ns;
+    if (s->ticked_ns && passed >= 2 * BEAT_NS) forgive_own_pause(s, passed, now);
+    s->ticked_ns = now;
+    drop_dead_clients(s, now);
+    dispatch_tick(s->dispatch, now);
+    judge_jobs(s, now);
 }
 
 static uint64_t left(uint64_t granted, uint64_t used) { return granted > used ? granted - used : 0; }
@@ -684,16 +768,12 @@ static void tell_monitor(scheduler_t *s) {
 /* Time passes for the dispatcher, then what it has decided is sent, then beats and numbers that are due. */
 static uint64_t after(void *self, uint64_t now) {
     scheduler_t *s = self;
-    if (now - s->ticked_ns >= SCHEDULER_TICK_NS) {
-        s->ticked_ns = now;
-        dispatch_tick(s->dispatch, now);
-        judge_jobs(s, now);
-    }
+    s->now = now;
+    if (now - s->ticked_ns >= SCHEDULER_TICK_NS) tick(s, now);
     perform_all(s, now);
     if (now - s->beat_ns >= BEAT_NS) {
         s->beat_ns = now;
-        beat_peers(s, now);
-        perform_all(s, now);
+        beat_peers(s);
     }
     if (s->monitor && now - s->stats_ns >= SCHEDULER_STATS_NS) {
         s->stats_ns = now;
@@ -734,9 +814,36 @@ static const struct {
     {MESSAGE_STATS, on_stats},
 };
 
+/* The job of which a client speaks; 0: of none. */
+static uint64_t job_spoken_of(const message_t *m) {
+    switch (m->type) {
+    case MESSAGE_JOB_OPEN: return m->JOB_OPEN.job;
+    case MESSAGE_ROWS: return m->ROWS.job;
+    case MESSAGE_ROWS_END: return m->ROWS_END.job;
+    case MESSAGE_RESULT_CREDIT: return m->RESULT_CREDIT.job;
+    case MESSAGE_RESULTS_ACK: return m->RESULTS_ACK.job;
+    case MESSAGE_JOB_LIMIT: return m->JOB_LIMIT.job;
+    case MESSAGE_JOB_STOP: return m->JOB_STOP.job;
+    default: return 0;
+    }
+}
+
+/* A job is its client's alone: what another says of it (that results have arrived, that it is to stop) would
+ * be believed, and rows be lost. A client that comes back on another connection has taken its jobs along with
+ * HELLO. */
+static bool is_anothers(const scheduler_t *s, const peer_t *peer, const message_t *m) {
+    uint64_t job = peer->role == ROLE_CLIENT ? job_spoken_of(m) : 0;
+    dispatch_job_stats_t stats;
+    return job && dispatch_job_stats(s->dispatch, job, &stats) && stats.client != peer->number;
+}
+
 static void handle(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
     peer->heard_ns = now;
     if (peer->role == ROLE_WORKER) dispatch_worker_beat(s->dispatch, peer->instance, now);
+    if (is_anothers(s, peer, &in->message)) {
+        refuse(s, in->peer, in->message.type, job_spoken_of(&in->message), "the job is another client's");
+        return;
+    }
     for (size_t i = 0; i < sizeof handlers / sizeof *handlers; i++) {
         if (handlers[i].type != in->message.type) continue;
         if (!message_is_said(in->message.type, peer->role, ROLE_SCHEDULER)) break;
@@ -749,6 +856,7 @@ static void handle(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_
 static void on_message(void *self, zsock_t *socket, link_frame_t *in, uint64_t now) {
     scheduler_t *s = self;
     (void)socket;
+    s->now = now;
     if (in->message.type == MESSAGE_HELLO) {
         on_hello(s, in, now);
         return;
@@ -760,12 +868,15 @@ static void on_message(void *self, zsock_t *socket, link_frame_t *in, uint64_t n
         handle(s, peer, in, now);
 }
 
-/* "GONE <instance>": the parent saw this worker process die. */
+/* The parent saw this worker process die ("GONE <instance>"), or end because it lacks something ("LEFT
+ * <instance>"): then its rows are under no suspicion. */
 static void on_command(void *self, const char *command, uint64_t now) {
     scheduler_t *s = self;
     uint64_t instance;
     if (sscanf(command, "GONE %" SCNu64, &instance) == 1)
         dispatch_worker_gone(s->dispatch, instance, true, now);
+    else if (sscanf(command, "LEFT %" SCNu64, &instance) == 1)
+        dispatch_worker_gone(s->dispatch, instance, false, now);
 }
 
 static const actor_ops_t ops = {on_message, NULL, on_command, after};
@@ -787,9 +898,10 @@ static void scheduler_destroy(scheduler_t *s) {
     zsock_destroy(&s->router);
     zsock_destroy(&s->monitor);
     zsock_destroy(&s->store);
-    IDMAP_EACH(&s->peers, slot) peer_free(slot->value);
+    IDMAP_EACH(&s->peers, slot) free(slot->value);
     IDMAP_EACH(&s->jobs, slot) spec_free(slot->value);
     idmap_free(&s->peers);
+    idmap_free(&s->workers);
     idmap_free(&s->jobs);
     fleet_totals_destroy(&s->totals);
     dispatch_destroy(&s->dispatch);
@@ -805,6 +917,7 @@ void scheduler_actor(zsock_t *pipe, void *args) {
     err_t err;
     s->epoch = rng_entropy() | 1;
     s->log_peers = a->log_peers;
+    s->tell_parent = a->tell_parent;
     if (a->monitor && a->tell_totals) s->totals = fleet_totals_new();
     s->dispatch = dispatch_new();
     buf_init(&s->scratch, MESSAGE_BYTES_MAX);

@@ -39,11 +39,14 @@ typedef struct scheduler_args {
     const char *store;     /* endpoint of the context store, or NULL; borrowed like all here until BOUND */
     bool log_peers;        /* log who comes and goes (sdg serve) */
     bool tell_totals;      /* tell the monitor what the workers have done: no client of this process does */
+    bool tell_parent;      /* the parent watches worker processes: it hears JOINED and LOST */
 } scheduler_args_t;
 
 /* zactor function; args is a scheduler_args_t* that lives until the BOUND messages. On the pipe: "BOUND
- * <port>" per endpoint (0 when it has none), then "END <code>" only when it cannot go on. Commands: "GONE
- * <instance>" (a worker process has died), "$TERM". */
+ * <port>" per endpoint (0 when it has none), then "END <code>" only when it cannot go on; with tell_parent
+ * also "JOINED <instance>" when a worker has said HELLO, and "LOST <instance> <why>" when one is taken for
+ * dead. Commands: "GONE <instance>" (a worker process has died), "LEFT <instance>" (it has
+ * ended in order), "$TERM". */
 void scheduler_actor(zsock_t *pipe, void *args);
 
 #endif

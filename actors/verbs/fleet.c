@@ -61,18 +61,20 @@ int worker_main(void *options) {
     if (!runtime_init("worker", &use)) return EXIT_RUNTIME;
     use.started = true;
     default_name(name, sizeof name);
-    worker_args_t args = {.endpoint = o->connect,
-                          .name = o->name ? o->name : name,
-                          .instance = o->instance,
-                          .accept_python = o->allow_python,
-                          .python_hosts = (uint32_t)o->python_workers,
-                          .python_spawner = "/proc/self/exe",
-                          .confine_python = !o->parent,
-                          .in_flight_max = descriptors_requests(&use, descriptors_free()),
-                          .report_rss = true,
-                          .may_release = true,
-                          .patience_ms =
-                              o->parent ? WATCHED_PATIENCE_MS : BEATS_MISSED_MAX * BEAT_NS / MILLISECOND};
+    worker_args_t args = {
+        .endpoint = o->connect,
+        .name = o->name ? o->name : name,
+        .instance = o->instance,
+        .accept_python = o->allow_python,
+        .files = {(const char *const *)o->allowed.items, o->allowed.count, o->parent != 0},
+        .python_hosts = (uint32_t)o->python_workers,
+        .python_spawner = "/proc/self/exe",
+        .confine_python = !o->parent,
+        .in_flight_max = descriptors_requests(&use, descriptors_free()),
+        .report_rss = true,
+        .may_release = true,
+        /* The parent sees a child die, so silence has to tell of one that stands still only. */
+        .patience_ms = o->parent ? WORKER_PATIENCE_MAX_MS : BEATS_MISSED_MAX * BEAT_NS / MILLISECOND};
     return runtime_worker(&args, (unsigned)o->drain_s * 1000);
 }
 

@@ -52,10 +52,6 @@
 /* --drain-timeout: eleven days; its milliseconds still fit into 32 bits */
 #define DRAIN_SECONDS_MAX 1000000
 
-/* a worker process watched by its parent is taken for dead after so long a silence only: its parent sees it
- * die, so this finds one that hangs */
-#define WATCHED_PATIENCE_MS 60000
-
 /* ms; `sdg status` waits so long for each word of the scheduler */
 #define STATUS_WAIT_MS 5000
 

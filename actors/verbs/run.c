@@ -20,6 +20,7 @@
 #include "actors/verbs/run_store.h"
 #include "actors/verbs/trace.h"
 #include "core/base/ending.h"
+#include "core/base/leftovers.h"
 #include "core/base/limits.h"
 #include "core/base/log.h"
 #include "core/base/memory.h"
@@ -209,6 +210,7 @@ static int run_actors(verb_t verb, run_options_t *o, const pipeline_t *p, client
                        .worker_threads = (unsigned)o->workers,
                        .worker_processes = (unsigned)o->processes,
                        .python_workers = (unsigned)o->python_workers,
+                       .files = o->job.row.files,
                        .in_flight_max = o->requests_max,
                        .verbose = o->common.verbose,
                        .options = &o->job,
@@ -382,9 +384,10 @@ static int show(const char *path, const run_options_t *o, int code) {
 /* Runs one row through the same actors into a temporary file, shows it and removes the file. */
 int test_run_main(void *options) {
     run_options_t *o = options;
-    char folder[] = "/tmp/sdg-test-run-XXXXXX", path[64], identity[72];
+    char folder[] = "/tmp/" LEFTOVERS_TEST "XXXXXX", path[64], identity[72];
     choose_row(o);
-    if (!mkdtemp(folder)) {
+    int hold = leftovers_make(folder);
+    if (hold < 0) {
         perror("sdg test-run: cannot make a temporary folder");
         return EXIT_DATA;
     }
@@ -399,6 +402,7 @@ int test_run_main(void *options) {
     unlink(path);
     unlink(identity);
     rmdir(folder);
+    close(hold);
     if (code == EXIT_STOPPED) fprintf(stderr, "sdg test-run: stopped on request\n");
     return code;
 }

@@ -31,18 +31,21 @@
 #include <czmq.h>
 #include <stdint.h>
 
+#include "core/base/row_types.h"
+
 typedef struct worker_args {
     const char *endpoint; /* of the scheduler */
     const char *name;     /* for people */
     uint64_t instance;    /* random; 0: made here */
     bool accept_python;
+    row_files_t files;          /* its folders are borrowed until the worker ends */
     uint32_t python_hosts;      /* --python-workers */
     const char *python_spawner; /* as pypool_options_t.program; lives as long as the actor */
     bool confine_python;        /* jobs come from others: their Python reads and writes its own files alone */
     uint32_t in_flight_max;     /* requests at a time: what there are descriptors for; 0: any number */
     uint32_t give_up_ms;        /* silence of the scheduler after which the worker ends; 0: never */
-    uint32_t patience_ms; /* silence after which the scheduler takes it for dead; 0: never, its parent watches
-                             it */
+    uint32_t patience_ms; /* silence after which the scheduler takes it for dead; 0: never, it is a thread
+                             of the scheduler's process */
     bool report_rss;      /* this worker is a process of its own: tell its memory in BEAT */
     bool may_release; /* a job with a memory limit may make the whole process give memory that was freed back
                          to the system at once; false: whoever started the process has decided it */

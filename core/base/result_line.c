@@ -52,3 +52,40 @@ int result_line_read(const char *json, size_t len, result_line_t *out, err_t *er
     if (!seen.has_row) return err_set(err, SDG_EINVAL, "no row number under \"" RESULT_LINE_ROW "\"");
     return 0;
 }
+
+/* ---- lines of workers */
+
+/* What the members of a line have told so far. */
+typedef struct line_told {
+    uint64_t row; /* the one it has to be of */
+    size_t members;
+    bool numbered;   /* the first member is that number */
+    bool renumbered; /* and there is another number */
+    bool failed;
+} line_told_t;
+
+static void hear_member(void *context, const char *key, size_t len, const char *value) {
+    line_told_t *told = context;
+    bool first = told->members++ == 0;
+    if (len == sizeof RESULT_LINE_ERROR - 1 && memcmp(key, RESULT_LINE_ERROR, len) == 0) told->failed = true;
+    if (len != sizeof RESULT_LINE_ROW - 1 || memcmp(key, RESULT_LINE_ROW, len) != 0) return;
+    uint64_t row;
+    if (!first)
+        told->renumbered = true;
+    else
+        told->numbered = read_row(value, &row) && row == told->row;
+}
+
+int result_line_check(const char *json, size_t len, uint64_t row, bool failed, err_t *err) {
+    line_told_t told = {.row = row};
+    if (len == 0) return err_set(err, SDG_EINVAL, "it is empty");
+    if (memchr(json, '\n', len) || memchr(json, '\r', len))
+        return err_set(err, SDG_EINVAL, "it is more than one line");
+    if (json[0] != '{' || json[len - 1] != '}') return err_set(err, SDG_EINVAL, "it is no JSON object");
+    if (json_check_object(json, len, hear_member, &told, err) < 0) return SDG_EINVAL;
+    if (!told.numbered || told.renumbered)
+        return err_set(err, SDG_EINVAL, "its \"" RESULT_LINE_ROW "\" is not %" PRIu64, row);
+    if (failed && !told.failed)
+        return err_set(err, SDG_EINVAL, "its row has failed, and there is no \"" RESULT_LINE_ERROR "\"");
+    return SDG_OK;
+}

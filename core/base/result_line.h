@@ -30,4 +30,9 @@ void result_line_fail(buf_t *out, uint64_t row, const char *why);
  */
 int result_line_read(const char *json, size_t len, result_line_t *out, err_t *err);
 
+/* Is this what a worker may send as the result of this row? One JSON object on one line, whose first member,
+ * and no other, is the row's number; a row that has `failed` has a member RESULT_LINE_ERROR. 0, or SDG_EINVAL
+ * with what is wrong with it. Bytes of others may be anything. */
+int result_line_check(const char *json, size_t len, uint64_t row, bool failed, err_t *err);
+
 #endif

@@ -141,6 +141,7 @@ int dispatch_endpoint_limit(dispatch_t *d, uint64_t endpoint, uint64_t calls, ui
 typedef struct dispatch_worker {
     uint64_t worker;      /* its random instance id */
     bool python;          /* it runs python blocks */
+    bool remote;          /* it is another process: results say which worker they are of */
     uint64_t patience_ns; /* how long it may be silent before it is taken for dead; 0: for ever */
 } dispatch_worker_t;
 /* A new worker, or a known one on a new connection (its leases stay, what it said of itself first holds).
@@ -198,8 +199,10 @@ typedef enum dispatch_kind {
 typedef struct dispatch_action {
     dispatch_kind_t kind;
     uint64_t peer; /* where to */
+    /* RESULTS: which worker they are of; 0: of the scheduler's own process, or of nobody. */
     uint64_t worker, job;
     uint64_t lease, attempt;
+    bool again;           /* LEASE: a worker held one of the rows before, so calls of it may have been made */
     uint64_t lease_count; /* LEASES_VOID */
     const row_in_t *rows;
     size_t row_count; /* LEASE */

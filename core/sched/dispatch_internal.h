@@ -43,8 +43,10 @@ typedef struct lease_row {
     size_t meta_len; /* of an answer; 0 before */
     lease_t *lease;  /* LEASED only */
     uint32_t status; /* ANSWERED only: as the worker said */
+    uint64_t author; /* ANSWERED only: the worker, or 0; see dispatch_action_t.worker */
     uint8_t state;   /* lease_row_state_t */
     uint8_t deaths;  /* workers that died holding it */
+    bool came_back;  /* a worker held it and did not answer: calls of it may have been made */
 } lease_row_t;
 
 /* Rows are allocated many at a time. */
@@ -124,6 +126,7 @@ struct seat_worker {
     uint64_t patience_ns; /* of silence; 0: any */
     uint64_t cut_ns;      /* when its connection was found to be gone; 0: it is there */
     bool python;          /* it runs python blocks */
+    bool remote;          /* it is another process */
     bool draining;
     /* Leases the worker may never have got and that have no open rows: it is told (LEASES_VOID), so that it
      * does not wait for them. void_count 0: none. */
@@ -228,7 +231,8 @@ void dispatch_touch(dispatch_t *d, seat_job_t *job); /* something changed: look 
 lease_row_t *dispatch_row_add(seat_job_t *job, uint64_t index);
 void dispatch_row_enqueue(dispatch_t *d, seat_job_t *job, lease_row_t *row, bool first);
 /* Copies the answer. */
-void dispatch_row_answer(dispatch_t *d, seat_job_t *job, lease_row_t *row, const row_done_t *done);
+void dispatch_row_answer(dispatch_t *d, seat_job_t *job, lease_row_t *row, const row_done_t *done,
+                         uint64_t author);
 void dispatch_row_fail(dispatch_t *d, seat_job_t *job, lease_row_t *row);
 void dispatch_row_release(dispatch_t *d, seat_job_t *job, lease_row_t *row); /* delivered or dropped */
 void dispatch_row_lease(dispatch_t *d, lease_row_t *row, lease_t *lease, seat_t *seat);

@@ -24,7 +24,7 @@ static void count_finished(seat_t *seat, uint64_t rows, uint64_t now) {
 }
 
 /* Takes the answers of rows that are still open. Returns how many of those rows this worker held. */
-static uint64_t take_answers(dispatch_t *d, seat_job_t *job, const seat_worker_t *worker,
+static uint64_t take_answers(dispatch_t *d, seat_job_t *job, const seat_worker_t *worker, uint64_t author,
                              const row_done_t *rows, size_t count) {
     uint64_t held = 0;
     for (size_t i = 0; i < count; i++) {
@@ -38,7 +38,7 @@ static uint64_t take_answers(dispatch_t *d, seat_job_t *job, const seat_worker_t
             held++;
         }
         seat_worker_t *holder = row->state == ROW_LEASED ? row->lease->worker : NULL;
-        dispatch_row_answer(d, job, row, &rows[i]);
+        dispatch_row_answer(d, job, row, &rows[i], author);
         if (holder && holder != worker) dispatch_worker_wake(d, holder);
     }
     return held;
@@ -55,7 +55,9 @@ void dispatch_row_results(dispatch_t *d, uint64_t worker_id, uint64_t job_id, co
         if (worker) dispatch_job_unknown(d, worker, job_id);
         return;
     }
-    uint64_t held = take_answers(d, job, worker, rows, count);
+    /* A worker that is not known any more was not a thread of this process: those stay until the end. */
+    uint64_t author = worker && !worker->remote ? 0 : worker_id;
+    uint64_t held = take_answers(d, job, worker, author, rows, count);
     if (worker && held > 0) {
         count_finished(worker->seat[job->slot], held, now);
         dispatch_worker_wake(d, worker);
@@ -69,6 +71,7 @@ void dispatch_row_results(dispatch_t *d, uint64_t worker_id, uint64_t job_id, co
 static void describe_batch(dispatch_t *d, const seat_job_t *job, const result_batch_t *batch,
                            dispatch_action_t *action) {
     size_t count = 0;
+    uint64_t author = RING_OWNER(ring_first(&batch->rows), lease_row_t, node)->author;
     RING_EACH(&batch->rows, node) {
         const lease_row_t *row = RING_OWNER(node, lease_row_t, node);
         d->batch_rows[count++] = (row_done_t){.index = row->index,
@@ -78,6 +81,7 @@ static void describe_batch(dispatch_t *d, const seat_job_t *job, const result_ba
     }
     *action = (dispatch_action_t){.kind = DISPATCH_RESULTS,
                                   .peer = job->peer,
+                                  .worker = author,
                                   .job = job->id,
                                   .batch = batch->number,
                                   .done = d->batch_rows,
@@ -101,14 +105,16 @@ static result_batch_t *batch_new(seat_job_t *job, uint64_t now) {
     return batch;
 }
 
-/* A new batch of answered rows, in the order they came, as far as the client's credit goes. */
+/* A new batch of answered rows, in the order they came, as far as the client's credit goes. They are of one
+ * worker: the client is told of which. */
 static bool batch_next(dispatch_t *d, seat_job_t *job, uint64_t now, dispatch_action_t *action) {
     result_batch_t *batch = NULL;
-    uint64_t rows = 0, bytes = 0;
+    uint64_t rows = 0, bytes = 0, author = 0;
     for (ring_node_t *node; (node = ring_first(&job->answered)); rows++) {
         lease_row_t *row = RING_OWNER(node, lease_row_t, node);
-        if (!credit_allows(job, row, rows, bytes)) break;
+        if (!credit_allows(job, row, rows, bytes) || (batch && row->author != author)) break;
         if (!batch) batch = batch_new(job, now);
+        author = row->author;
         ring_remove(node);
         ring_add_last(&batch->rows, node);
         bytes += row->len;

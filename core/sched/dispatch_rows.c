@@ -111,11 +111,13 @@ void dispatch_row_lease(dispatch_t *d, lease_row_t *row, lease_t *lease, seat_t 
 }
 
 /* The answer replaces the row's raw bytes. The row waits among the answered until it is sent. */
-void dispatch_row_answer(dispatch_t *d, seat_job_t *job, lease_row_t *row, const row_done_t *done) {
+void dispatch_row_answer(dispatch_t *d, seat_job_t *job, lease_row_t *row, const row_done_t *done,
+                         uint64_t author) {
     row_detach(d, job, row);
     free(row->data);
     row->state = ROW_ANSWERED;
     row->status = done->status;
+    row->author = author;
     row->data = xmalloc(done->json.len + done->meta.len);
     if (done->json.len) memcpy(row->data, done->json.data, done->json.len);
     if (done->meta.len) memcpy(row->data + done->json.len, done->meta.data, done->meta.len);
@@ -135,7 +137,7 @@ void dispatch_row_fail(dispatch_t *d, seat_job_t *job, lease_row_t *row) {
     buf_init(&line, ERR_TEXT_MAX);
     result_line_fail(&line, row->index, why);
     row_done_t done = {.status = ROW_STATUS_FAILED, .json = {line.data, line.len}};
-    dispatch_row_answer(d, job, row, &done);
+    dispatch_row_answer(d, job, row, &done, 0);
     buf_free(&line);
     dispatch_notice(d, &(notice_t){.kind = DISPATCH_ROW_FAILED, .job = job->id, .index = row->index});
 }

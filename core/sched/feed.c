@@ -243,6 +243,14 @@ static chunk_t *chunk_for(const feed_t *f, uint64_t index) {
     return NULL;
 }
 
+bool feed_is_open(const feed_t *f, uint64_t index) {
+    const chunk_t *k = chunk_for(f, index);
+    const feed_row_t *row = k ? row_in(k, index) : NULL;
+    return row && !row->finished;
+}
+
+bool feed_is_done(const feed_t *f) { return f->end_said && f->rows == 0; }
+
 bool feed_finished(feed_t *f, uint64_t index) {
     chunk_t *k = chunk_for(f, index);
     feed_row_t *row = k ? row_in(k, index) : NULL;
@@ -266,6 +274,19 @@ void feed_restart(feed_t *f) {
 }
 
 /* ---- numbers */
+
+bool feed_sent_range(const feed_t *f, uint64_t *first, uint64_t *end) {
+    *first = UINT64_MAX, *end = 0;
+    RING_EACH(&f->chunks, node) {
+        const chunk_t *k = RING_OWNER(node, chunk_t, node);
+        for (size_t i = 0; k->numbered && i < k->count; i++) {
+            if (k->rows[i].finished) continue;
+            if (k->rows[i].index < *first) *first = k->rows[i].index;
+            if (k->rows[i].index >= *end) *end = k->rows[i].index + 1;
+        }
+    }
+    return *end > 0;
+}
 
 uint64_t feed_rows(const feed_t *f) { return f->rows; }
 

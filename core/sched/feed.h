@@ -71,13 +71,19 @@ void feed_credit(feed_t *f, uint64_t rows_limit, uint64_t bytes_limit);
 /* It expects this chunk next. What should have arrived by now is to be sent again: chunks from this one on
  * that were sent more than CHUNK_RESEND_NS ago, and the end likewise. */
 void feed_arrived(feed_t *f, uint64_t next_chunk, uint64_t now);
+/* A row of this index was handed out or waits for that, and has no result. */
+bool feed_is_open(const feed_t *f, uint64_t index);
 /* This row has its result. False: no such row is open. */
 bool feed_finished(feed_t *f, uint64_t index);
+/* The end was said, and all rows have their result: only then can the job be done. */
+bool feed_is_done(const feed_t *f);
 /* A new job, or a scheduler that has restarted: numbers and credit begin at 0, the end was not said. */
 void feed_restart(feed_t *f);
 
 /* ---- numbers */
 
+/* The rows that were sent and have no result are in [*first, *end). False: there are none. */
+bool feed_sent_range(const feed_t *f, uint64_t *first, uint64_t *end);
 uint64_t feed_rows(const feed_t *f);        /* open: added, closed and not finished */
 uint64_t feed_bytes(const feed_t *f);       /* of the chunks they are in */
 uint64_t feed_input_bytes(const feed_t *f); /* of the input that rows without a result took */

@@ -281,7 +281,7 @@ Test(message, fields_of_another_kind_are_refused_by_name) {
     refused("\x97\x02\x32\x00\x01\x92\x01\xa1x\x90\xa0", 11, "'values' is not a list of unsigned integers");
     refused("\x96\x02\x0d\x00\x01\x02\x03", 7, "'rows' is not a list");
     refused("\x96\x02\x0d\x00\x01\x02\x91\x92\x01\x02", 10, "'rows' is not a list of rows");
-    refused("\x96\x02\x10\x00\x01\x02\x91\x94\x01\x03\xa0\xa0", 12,
+    refused("\x97\x02\x10\x00\x01\x02\x91\x94\x01\x03\xa0\xa0\xa0", 13,
             "'rows' is not a list of finished rows"); /* status 3 */
 }
 

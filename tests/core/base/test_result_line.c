@@ -60,3 +60,38 @@ Test(result_line, damage_behind_the_row_number_is_seen) {
     expect_line("{\"_row_index\": 12}{\"_row_index\": 13}", -1, false);
     expect_line("{\"_row_index\": 12, \"x\": 1.}", -1, false);
 }
+
+static void expect_taken(const char *json, uint64_t row, bool failed, const char *refusal) {
+    err_t err = {0};
+    int rc = result_line_check(json, strlen(json), row, failed, &err);
+    cr_expect_eq(rc, refusal ? SDG_EINVAL : SDG_OK, "%s: %s", json, err.text);
+    if (refusal) cr_expect(strstr(err.text, refusal), "%s: %s", json, err.text);
+}
+
+Test(result_line, of_a_worker_is_taken_only_when_it_is_what_it_has_to_be) {
+    expect_taken("{\"_row_index\": 12, \"x\": 1}", 12, false, NULL);
+    expect_taken("{\"_row_index\": 0}", 0, false, NULL);
+    expect_taken("{\"_row_index\": 9223372036854775807}", INT64_MAX, false, NULL);
+    expect_taken("{\"_row_index\": 18446744073709551615}", UINT64_MAX, false, "is not 18446744073709551615");
+    expect_taken("{\"_row_index\": 12, \"_error\": \"no\"}", 12, true, NULL);
+    expect_taken("{\"_row_index\": 12, \"_error\": \"a column\"}", 12, false, NULL);
+    expect_taken("{\"_row_index\": 12, \"x\": {\"_row_index\": 3}}", 12, false, NULL);
+    expect_taken("", 12, false, "empty");
+    expect_taken("hello", 12, false, "no JSON object");
+    expect_taken("{\"_row_index\": 12,\n\"x\": 1}", 12, false, "more than one line");
+    expect_taken("{\"_row_index\": 12}{\"_row_index\": 13}", 12, false, "JSON: ");
+    expect_taken("{\"_row_index\": 12, \"x\": \"\xff\"}", 12, false, "UTF-8");
+    expect_taken("{\"_row_index\": 12, \"x\": \"}", 12, false, "JSON: ");
+    expect_taken("{\"_row_index\": 12} ", 12, false, "no JSON object");
+    expect_taken("{\"_row_index\": 12}\r", 12, false, "more than one line");
+    expect_taken("{\"_row_index\": 3}", 12, false, "\"_row_index\" is not 12");
+    expect_taken("{\"_row_index\": 12.0}", 12, false, "is not 12");
+    expect_taken("{\"_row_index\": 012}", 12, false, "JSON: ");
+    expect_taken("{\"_row_index\": \"12\"}", 12, false, "is not 12");
+    expect_taken("{\"x\": 1, \"_row_index\": 12}", 12, false, "is not 12");
+    expect_taken("{\"_row_index\": 12, \"_row_index\": 3}", 12, false, "is not 12");
+    expect_taken("{\"_row_index\": 12, \"\\u005frow_index\": 3}", 12, false, "is not 12");
+    expect_taken("{}", 12, false, "is not 12");
+    expect_taken("{\"_row_index\": 12}", 12, true, "no \"_error\"");
+    expect_taken("{\"_row_index\": 12, \"x\": {\"_error\": 1}}", 12, true, "no \"_error\"");
+}
