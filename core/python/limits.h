@@ -126,6 +126,10 @@
 /* time in which a trial of the sandbox has to start: a start takes some milliseconds */
 #define PY_PROBE_MS UINT64_C(5000)
 
+/* time that a host may be stopped (SIGSTOP): somebody may be looking at it; then it is killed, because its
+ * row would wait for ever */
+#define PY_STOPPED_MS UINT64_C(10000)
+
 /* time that a spawner waits for the last hosts when its pool has ended */
 #define PY_SPAWNER_END_MS 10000
 
