@@ -56,7 +56,7 @@ def verbs(b, serve):
     """Each verb, and the exit codes that a signal may give it."""
     return [(b.args(), (5,)), (b.args("--processes", "2"), (5,)), (b.args("--connect", serve.endpoint, verb="submit"), (5,)), (b.args(verb="test-run")[:-2], (5,)),
             (["serve", "--listen", "tcp://127.0.0.1:*"], (0, 5)), (["worker", "--connect", serve.endpoint], (0, 5)), (["mock-llm", "--port", "0"], (0, 5)),
-            (["top", "--connect", "http://127.0.0.1:9"], (0, 5, 6)), (["doctor", *b.args()[1:]], (5,)), (["status", "--connect", NOBODY], (5,)),
+            (["top", "--connect", "http://127.0.0.1:9"], (0, 5, 6)), (["doctor", *b.args()[1:]], (0, 5)), (["status", "--connect", NOBODY], (5,)),
             (["validate", b.yaml], (0, 5))]
 
 
