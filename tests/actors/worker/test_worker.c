@@ -334,7 +334,7 @@ static void expect_end(uint64_t rows_open) {
     puppet_await(&scheduler, MESSAGE_BYE, &in);
     cr_expect(slice_is(in.message.BYE.reason, "drained"));
     link_frame_free(&in);
-    cr_expect_eq(harness_hear_word(worker, "END"), 0);
+    cr_expect_eq(harness_hear_word(worker, "END"), rows_open ? EXIT_STOPPED : EXIT_ALL_FINE);
 }
 
 /* ---- joining */
