@@ -2,8 +2,10 @@
 # Installs what the tests need, builds, runs everything, and ends with one line `N passed, M failed`.
 #
 # Usage: tests/run.sh [--only SUITE]... [--no-install] [--list]
-#        tests/run.sh --fuzz-minutes N      campaign: every fuzz target for N minutes
-#        tests/run.sh --soak                campaign: tests/faults/soak_*
+#        tests/run.sh --fuzz-minutes N      campaign: every fuzz target for N minutes; what it learns is kept in build-fuzz/found,
+#                                           and the next campaign begins with it
+#        tests/run.sh --soak [--rounds N | --minutes N]
+#                                           campaign: storms (tests/faults/storm.py) for N minutes (180), and tests/faults/soak_*
 #
 # Suites, in order (files are found by name; adding one needs no edit here):
 #   house          tests/test_*.{py,sh}: what holds for all sources: arrows of the rooms, public names, limits with reasons, format
@@ -15,7 +17,8 @@
 #   conformance    tests/conformance/run.sh
 #   docs           the examples and flags of the manuals (tests/conformance/run_docs.py)
 #   property       tests/core/**/*_property.py: random cases against an independent evaluator; the seed is in the log
-#   fuzz           tests/fuzz/fuzz_*.c: the corpus, then 5 s of search each (needs clang)
+#   fuzz           tests/fuzz/fuzz_*.c: the corpus, then some seconds of search each (needs clang); inputs that break a target
+#                  are kept in build-fuzz/findings
 #
 # A program or script passes by its exit code. If it says how many tests it ran (Criterion's synthesis, or a last line
 # `N passed, M failed`), those are counted, otherwise it counts as one. Scripts get SDG (the program) and SDG_BUILD (its build
@@ -29,12 +32,14 @@ SUITES="house unit-asan unit sim stress-tsan integration conformance docs proper
 LOGS=build/test-logs
 JOBS=$(nproc)
 PROGRAM_S=600        # a single program or script may take this long; a soak 20 times that
-FUZZ_S=5
+FUZZ_S=""            # seconds of search for each fuzz target; empty: its share of FUZZ_ALL_S
+FUZZ_ALL_S=110       # seconds of search for all targets together: all suites have 20 minutes
+FUZZ_FOUND=build-fuzz/found FUZZ_FINDINGS=build-fuzz/findings
 SHOWN_LINES=60       # of the output of a failure
 passed=0 failed=0 skipped="" left_out=""
-only="" install=yes soak="" waiting=()
+only="" install=yes soak="" campaign="" storm="--minutes 180" waiting=()
 
-usage() { sed -n '2,25s/^# \{0,1\}//p' "$0"; }
+usage() { sed -n '2,28s/^# \{0,1\}//p' "$0"; }
 
 die() {
     echo "run.sh: $*" >&2
@@ -243,31 +248,59 @@ suite_property() {
     run_scripts property tests/core -name '*_property.py'
 }
 
-# One target: its corpus, then a search that starts from it. What it finds is kept beside the log.
+# One target: its corpus, then a search that starts from it, and in a campaign from what earlier campaigns have found. What an
+# actor is told is long and slow, and grows from the first input on.
 fuzz_one() {
-    local name=$1 seconds=$2 corpus found
-    corpus=tests/fuzz/corpus/${name#fuzz_}
-    found=$LOGS/fuzz/$name-found
-    mkdir -p "$found"
-    local flags=(-rss_limit_mb=2048 -timeout=20 "-artifact_prefix=$LOGS/fuzz/$name-")
+    local name=$1 seconds=$2 corpus=tests/fuzz/corpus/${1#fuzz_} found=$FUZZ_FOUND/${1#fuzz_}
+    local flags=(-rss_limit_mb=2048 -timeout=20 -print_final_stats=1 "-artifact_prefix=$FUZZ_FINDINGS/$name-")
+    [[ $name != fuzz_actor_* ]] || flags+=(-len_control=0 -max_len=2048 -timeout=60)
+    [ -n "$campaign" ] || found=$(mktemp -d "$LOGS/found-XXXXXX")
+    mkdir -p "$found" "$FUZZ_FINDINGS"
     if [ -d "$corpus" ]; then
-        check fuzz "$name-corpus" "build-fuzz/$name" "${flags[@]}" -runs=0 "$corpus"
+        [ -n "$campaign" ] || check fuzz "$name-corpus" "build-fuzz/$name" "${flags[@]}" -runs=0 "$corpus"
         check fuzz "$name" "build-fuzz/$name" "${flags[@]}" -max_total_time="$seconds" "$found" "$corpus"
     else
         check fuzz "$name" "build-fuzz/$name" "${flags[@]}" -max_total_time="$seconds" "$found"
     fi
 }
 
+# The number behind the last "WORD: " of a log; 0: there is none.
+fuzz_number() {
+    local n
+    n=$(grep -aoE "$2:? *[0-9]+" "$1" | tail -n 1 | grep -oE '[0-9]+$')
+    echo "${n:-0}"
+}
+
+# What the searches came to, from their logs.
+fuzz_table() {
+    local name log executions second broken
+    printf '  %-24s %9s %12s %9s %9s\n' target exec/s executions edges findings
+    for name in "$@"; do
+        log=$LOGS/fuzz/$name.log
+        [ -f "$log" ] || continue
+        executions=$(fuzz_number "$log" number_of_executed_units)
+        second=$(fuzz_number "$log" average_exec_per_sec)
+        broken=0
+        ! grep -aqE 'SUMMARY: |Test unit written' "$log" || broken=1
+        printf '  %-24s %9d %12d %9d %9d\n' "${name#fuzz_}" "$second" "$executions" "$(fuzz_number "$log" cov)" "$broken"
+    done
+}
+
 suite_fuzz() {
-    local list name
+    local list name count seconds
     list=$(fuzz_names)
-    [ -n "$list" ] || { skip fuzz "there are no tests/fuzz/fuzz_*.c"; return; }
+    count=$(wc -w <<<"$list")
+    [ "$count" -gt 0 ] || { skip fuzz "there are no tests/fuzz/fuzz_*.c"; return; }
     command -v clang >/dev/null || { skip fuzz "clang is not installed (deploy/install-deps.sh fuzz)"; return; }
     # shellcheck disable=SC2086
     build fuzz $list || return
+    seconds=${FUZZ_S:-$((FUZZ_ALL_S / count > 1 ? FUZZ_ALL_S / count : 1))}
     for name in $list; do
-        fuzz_one "$name" "$FUZZ_S"
+        fuzz_one "$name" "$seconds"
     done
+    check_end
+    # shellcheck disable=SC2086
+    fuzz_table $list
 }
 
 suite_soak() {
@@ -277,6 +310,8 @@ suite_soak() {
     for name in $list; do
         check soak "$name" "build/$name"
     done
+    # shellcheck disable=SC2086
+    check soak storm.py env SDG="$PWD/build/sdg" python3 tests/faults/storm.py $storm
     run_scripts soak tests/faults -name 'soak_*.py' -o -name 'soak_*.sh'
 }
 
@@ -291,10 +326,15 @@ while [ $# -gt 0 ]; do
             ;;
         --fuzz-minutes)
             [[ ${2:-} =~ ^[1-9][0-9]*$ ]] || die "--fuzz-minutes wants a number"
-            FUZZ_S=$(($2 * 60)) PROGRAM_S=$(($2 * 60 + 120)) only="fuzz"
+            FUZZ_S=$(($2 * 60)) PROGRAM_S=$(($2 * 60 + 120)) only="fuzz" campaign=yes
             shift
             ;;
         --soak) soak=yes ;;
+        --rounds | --minutes)
+            [[ -n $soak && ${2:-} =~ ^[1-9][0-9]*$ ]] || die "$1 comes behind --soak and wants a number"
+            storm="$1 $2"
+            shift
+            ;;
         --no-install) install="" ;;
         --list) echo "$SUITES" | tr ' ' '\n'; exit 0 ;;
         -h | --help) usage; exit 0 ;;

@@ -68,6 +68,8 @@ static void say_job_open(client_t *c) {
     buf_t options;
     if (c->told.sync_token) return;
     told.row.stop_before = passes_stop(c->passes);
+    told.store.first_row = c->input.known_first;
+    told.store.end_row = c->input.known_end;
     buf_init(&options, 1 << 20);
     job_options_encode(&told, &options);
     message_t m = {.type = MESSAGE_JOB_OPEN,
@@ -576,6 +578,8 @@ static client_t *client_new(const client_args_t *args) {
                                                .window_bytes = args->window_bytes,
                                                .chunk_rows = args->chunk_rows,
                                                .chunk_bytes = CHUNK_BYTES_MAX});
+    c->input.known_first = args->options->store.first_row;
+    c->input.known_end = args->options->store.end_row;
     c->results.writer = args->writer;
     c->results.next_batch = 1;
     c->told.tally.totals[CLIENT_rows_resumed] = args->resumed.rows_ok + args->resumed.rows_failed;

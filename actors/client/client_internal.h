@@ -51,6 +51,9 @@ typedef struct client {
         bool whole;   /* the input was read to its end: told.tally has the number of its rows */
         bool waits;   /* the source is a pipe that has nothing for now */
         bool watched; /* the descriptor of the pipe is in the loop */
+        /* Rows that may have calls in the journal: of an earlier run, or because they were submitted before.
+         */
+        uint64_t known_first, known_end;
     } input;
     struct {
         writer_t *writer;

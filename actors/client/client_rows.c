@@ -114,7 +114,16 @@ bool client_can_read_on(const client_t *c) {
     return c->state == CLIENT_RUNNING && !c->input.over && !c->input.waits && room(c) > 0;
 }
 
+/* Workers that the next scheduler knows nothing of may have made calls of these rows. */
+static void remember_submitted(client_t *c) {
+    uint64_t first, end, *known_first = &c->input.known_first, *known_end = &c->input.known_end;
+    if (!feed_sent_range(c->input.feed, &first, &end)) return;
+    if (*known_end == 0 || first < *known_first) *known_first = first;
+    if (end > *known_end) *known_end = end;
+}
+
 void client_resubmit(client_t *c) {
+    remember_submitted(c);
     c->accepted = false;
     feed_restart(c->input.feed);
     c->results.next_batch = 1;

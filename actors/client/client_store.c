@@ -48,14 +48,14 @@ void client_store_free(client_t *c) {
 /* ---- rows that are written */
 
 /* Where only failing rows hand in their calls, those of fine rows are there from an earlier run at most. */
-static bool may_have_calls(const job_store_t *store, uint64_t row) {
-    return store->calls && (!store->late || (row >= store->first_row && row < store->end_row));
+static bool may_have_calls(const client_t *c, uint64_t row) {
+    const job_store_t *store = &c->args->options->store;
+    return store->calls && (!store->late || (row >= c->input.known_first && row < c->input.known_end));
 }
 
 void client_store_row(client_t *c, const row_done_t *row) {
     bool is_fine = row->status == ROW_STATUS_OK;
-    if (is_fine && may_have_calls(&c->args->options->store, row->index))
-        numbers_add(&c->told.to_finish, row->index);
+    if (is_fine && may_have_calls(c, row->index)) numbers_add(&c->told.to_finish, row->index);
     if (passes_count(c->passes) > 1) numbers_add(&c->told.to_complete, row->index);
 }
 

@@ -21,6 +21,7 @@
 #include "core/base/words.h"
 #include "core/llm/endpoint.h"
 #include "core/python/pyinterp.h"
+#include "core/python/pyspawn.h"
 
 /* ---- does it load */
 
@@ -244,9 +245,50 @@ static void check_env(doctor_t *d, const py_env_spec_t *env) {
     free(venv);
 }
 
+/* What the kernel lets hold Python blocks, and what each missing part leaves open. */
+static void say_jail(doctor_t *d, const py_jail_t *jail, const py_env_spec_t *env,
+                     const py_limits_t *limits) {
+    char words[512];
+    py_jail_words(jail, env->allow_network, PY_FILES_ALL, limits, words, sizeof words);
+    bool whole = jail->pid_ns && jail->filter && jail->landlock >= 6;
+    doctor_say(d, whole ? DOCTOR_OK : DOCTOR_WARN, "sandbox", "%s", words);
+    if (!py_jail_closes_network(jail) && !env->allow_network)
+        doctor_advise(d, "Python blocks can reach the network here; run them where the kernel has namespaces "
+                         "or seccomp filters");
+    else if (!jail->filter)
+        doctor_advise(d, "this kernel has no seccomp filters: Python blocks can look into each other and use "
+                         "sockets of this machine");
+    else if (!jail->pid_ns && jail->landlock < 6)
+        doctor_advise(d, "Python blocks see the processes of their user, and can signal threads of other "
+                         "programs; allow user "
+                         "namespaces (sysctl user.max_user_namespaces, or the container's profile)");
+    else if (!jail->pid_ns)
+        doctor_advise(d, "Python blocks see the processes of their user, but not into them; to hide them "
+                         "allow user namespaces "
+                         "(sysctl user.max_user_namespaces, or the container's profile)");
+    else if (!jail->landlock)
+        doctor_advise(
+            d, "this kernel has no Landlock: ctx_access cannot keep Python blocks from files of their user");
+}
+
+static void check_sandbox(doctor_t *d, const py_env_spec_t *env) {
+    const py_limits_spec_t *said = &env->limits;
+    const py_limits_t limits =
+        py_limits_of(said->memory_mb, said->processes, said->file_size_mb, said->open_files);
+    py_jail_t jail;
+    err_t err;
+    if (py_probe("/proc/self/exe", &limits, &jail, &err) == SDG_OK) {
+        say_jail(d, &jail, env, &limits);
+        return;
+    }
+    doctor_say(d, DOCTOR_FAIL, "sandbox", "%s", err.text);
+    doctor_advise(d, "see whether this machine has processes and descriptors left (ulimit -u, ulimit -n)");
+}
+
 void doctor_check_python(doctor_t *d) {
     const pipeline_t *p = doctor_structure(d);
     for (size_t i = 0; p && p->python_block_count && i < p->py_env_count; i++) {
         check_env(d, &p->py_envs[i]);
     }
+    if (p && p->python_block_count) check_sandbox(d, &p->py_envs[0]);
 }

@@ -1,5 +1,5 @@
-/* monitor_http.c - see monitor_http.h. To add a page: a function that fills a buffer, a row in the table at
- * the bottom. */
+/* monitor_http.c - see monitor_http.h. To add a page: its kind in request.h, a function that fills a
+ * buffer, a row in the table. */
 #include "actors/monitor/monitor_http.h"
 
 #include <errno.h>
@@ -14,22 +14,17 @@
 
 #include "actors/loop/limits.h"
 #include "actors/monitor/limits.h"
+#include "actors/monitor/readers.h"
+#include "actors/monitor/request.h"
 #include "core/base/clock.h"
 #include "core/base/host_port.h"
 #include "core/base/limits.h"
 #include "core/base/log.h"
 #include "dashboard_html.h"
 
-/* Somebody who asks for /stats.json again and again. */
-typedef struct reader {
-    uint64_t page;     /* its number; 0: this place is free */
-    uint64_t asked_ns; /* last */
-    bool told_end;     /* an answer that says that the run has ended was sent */
-} reader_t;
-
 struct monitor_http {
     struct MHD_Daemon *daemon;
-    reader_t readers[METRICS_PAGES_MAX];
+    readers_t readers;
     const metrics_t *metrics;
     bool loopback; /* bound to a loopback address: then Host must name one, too */
 };
@@ -114,16 +109,16 @@ static void page_dashboard(const metrics_t *m, uint64_t now, buf_t *out) {
 }
 
 typedef struct page {
-    const char *path, *type;
+    const char *type;
     void (*write)(const metrics_t *m, uint64_t now, buf_t *out);
 } page_t;
-static const page_t pages[] = {
-    {"/", "text/html; charset=utf-8", page_dashboard},
-    {"/metrics", "text/plain; version=0.0.4; charset=utf-8", page_metrics},
-    {"/stats.json", "application/json", page_stats},
-    {"/series.json", "application/json", page_recent},
-    {"/series-whole.json", "application/json", page_whole},
-    {"/healthz", "text/plain; charset=utf-8", page_health},
+static const page_t pages[PAGES] = {
+    [PAGE_DASHBOARD] = {"text/html; charset=utf-8", page_dashboard},
+    [PAGE_METRICS] = {"text/plain; version=0.0.4; charset=utf-8", page_metrics},
+    [PAGE_STATS] = {"application/json", page_stats},
+    [PAGE_SERIES] = {"application/json", page_recent},
+    [PAGE_SERIES_WHOLE] = {"application/json", page_whole},
+    [PAGE_HEALTH] = {"text/plain; charset=utf-8", page_health},
 };
 
 /* ---- requests */
@@ -152,41 +147,8 @@ static enum MHD_Result refuse(struct MHD_Connection *c, unsigned status, const c
     return respond(c, status, "text/plain; charset=utf-8", &body);
 }
 
-static bool host_is_local(const char *host) {
-    static const char *const names[] = {"localhost", "[::1]"};
-    if (!host) return true; /* HTTP/1.0 has no Host */
-    size_t len = host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":");
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (strlen(names[i]) == len && strncasecmp(host, names[i], len) == 0) return true;
-    }
-    return strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == len;
-}
-
-/* The place of the page that asks, a free one, or that of the page that was silent for the longest time. NULL
- * when it does not say that it is one. */
-static reader_t *reader_of(monitor_http_t *h, struct MHD_Connection *c, uint64_t now) {
-    const char *text = MHD_lookup_connection_value(c, MHD_HEADER_KIND, METRICS_PAGE_HEADER);
-    uint64_t page = text ? strtoull(text, NULL, 10) : 0;
-    reader_t *place = &h->readers[0];
-    if (page == 0) return NULL;
-    for (size_t i = 0; i < METRICS_PAGES_MAX; i++) {
-        if (h->readers[i].page == page) {
-            place = &h->readers[i];
-            break;
-        }
-        if (h->readers[i].asked_ns < place->asked_ns) place = &h->readers[i];
-    }
-    if (place->page != page) *place = (reader_t){.page = page};
-    place->asked_ns = now;
-    return place;
-}
-
 bool monitor_http_is_watched(const monitor_http_t *h, uint64_t now) {
-    for (size_t i = 0; i < METRICS_PAGES_MAX; i++) {
-        const reader_t *r = &h->readers[i];
-        if (r->page && !r->told_end && now - r->asked_ns < METRICS_PAGE_OPEN_NS) return true;
-    }
-    return false;
+    return readers_are_open(&h->readers, now);
 }
 
 /* An answer has been sent, or cannot be; *seen is the reader that was told the end with it, if any. */
@@ -195,7 +157,7 @@ static void on_completed(void *self, struct MHD_Connection *c, void **seen,
     monitor_http_t *h = self;
     (void)c, (void)how;
     for (size_t i = 0; i < METRICS_PAGES_MAX; i++) {
-        if (*seen == &h->readers[i]) h->readers[i].told_end = true;
+        if (*seen == &h->readers.pages[i]) h->readers.pages[i].told_end = true;
     }
 }
 
@@ -216,20 +178,17 @@ static enum MHD_Result on_request(void *self, struct MHD_Connection *c, const ch
         *upload_len = 0; /* a body is read and thrown away */
         return MHD_YES;
     }
-    if (h->loopback && !host_is_local(MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST)))
-        return refuse(c, MHD_HTTP_FORBIDDEN, "this server answers for this machine only");
-    if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
-        return refuse(c, MHD_HTTP_METHOD_NOT_ALLOWED, "GET only");
-    for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
-        if (strcmp(url, pages[i].path) != 0) continue;
-        reader_t *reader = pages[i].write == page_stats ? reader_of(h, c, now) : NULL;
+    request_verdict_t verdict = request_judge(
+        method, url, MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST), h->loopback);
+    if (verdict.status != MHD_HTTP_OK) return refuse(c, verdict.status, verdict.why);
+    if (verdict.page == PAGE_STATS) {
+        const char *number = MHD_lookup_connection_value(c, MHD_HEADER_KIND, METRICS_PAGE_HEADER);
+        reader_page_t *reader = readers_take(&h->readers, request_page_number(number), now);
         if (reader && h->metrics->end.ended) *seen = reader;
-        buf_init(&body, METRICS_PAGE_BYTES_MAX);
-        pages[i].write(h->metrics, now, &body);
-        return respond(c, MHD_HTTP_OK, pages[i].type, &body);
     }
-    return refuse(c, MHD_HTTP_NOT_FOUND,
-                  "there are /, /metrics, /stats.json, /series.json, /series-whole.json and /healthz");
+    buf_init(&body, METRICS_PAGE_BYTES_MAX);
+    pages[verdict.page].write(h->metrics, now, &body);
+    return respond(c, MHD_HTTP_OK, pages[verdict.page].type, &body);
 }
 
 /* ---- life */

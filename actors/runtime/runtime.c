@@ -20,8 +20,10 @@
 #include "actors/runtime/children.h"
 #include "core/base/clock.h"
 #include "core/base/ending.h"
+#include "core/base/leftovers.h"
 #include "core/base/log.h"
 #include "core/base/signals.h"
+#include "core/python/pyscratch.h"
 
 typedef struct runtime {
     actor_thread_t *monitor, *scheduler, *store, *client;
@@ -30,6 +32,7 @@ typedef struct runtime {
     unsigned workers;
     children_t children;
     char folder[64];    /* of the ipc sockets, 0700; "" when none */
+    int folder_hold;    /* of leftovers_make */
     char ipc[96];       /* endpoint of the scheduler for children */
     char ipc_store[96]; /* endpoint of the store for children */
     int signals;        /* of signals_open */
@@ -124,11 +127,27 @@ static void start_monitor(runtime_t *rt, const local_run_t *run) {
     run->client->monitor = "inproc://monitor";
 }
 
-static bool make_ipc_folder(runtime_t *rt) {
+/* Where folders of sockets are made: the address of a socket has little room. */
+static const char *ipc_base(void) {
     const char *base = getenv("XDG_RUNTIME_DIR");
-    if (!base || strlen(base) > 32 || access(base, W_OK) != 0) base = "/tmp";
-    snprintf(rt->folder, sizeof rt->folder, "%s/sdg-XXXXXX", base);
-    if (!mkdtemp(rt->folder)) { /* 0700: nobody else may connect */
+    return base && strlen(base) <= 32 && access(base, W_OK) == 0 ? base : "/tmp";
+}
+
+/* Removes what processes of this user that were killed have left in temporary directories. */
+static void sweep_leftovers(void) {
+    const char *temporary = getenv("TMPDIR"), *base = ipc_base();
+    unsigned swept = leftovers_sweep("/tmp", py_scratch_remove);
+    if (strcmp(base, "/tmp") != 0) swept += leftovers_sweep(base, py_scratch_remove);
+    if (temporary && temporary[0] == '/' && strcmp(temporary, "/tmp") != 0)
+        swept += leftovers_sweep(temporary, py_scratch_remove);
+    if (swept) log_debug("run", "%u folders of processes that were killed removed", swept);
+}
+
+static bool make_ipc_folder(runtime_t *rt) {
+    const char *base = ipc_base();
+    snprintf(rt->folder, sizeof rt->folder, "%s/" LEFTOVERS_RUN "XXXXXX", base);
+    rt->folder_hold = leftovers_make(rt->folder);
+    if (rt->folder_hold < 0) { /* 0700: nobody else may connect */
         log_error("run", "cannot make a folder for sockets in %s: %s", base, strerror(errno));
         rt->folder[0] = '\0';
         return false;
@@ -146,6 +165,7 @@ static void remove_ipc_folder(runtime_t *rt) {
     unlink(rt->ipc + strlen("ipc://"));
     unlink(rt->ipc_store + strlen("ipc://"));
     rmdir(rt->folder);
+    close(rt->folder_hold);
     ending_keep(rt->ipc + strlen("ipc://"));
     ending_keep(rt->ipc_store + strlen("ipc://"));
     ending_keep(rt->folder);
@@ -213,6 +233,7 @@ static bool start_workers(runtime_t *rt, const local_run_t *run) {
         rt->children = (children_t){.count = run->worker_processes,
                                     .endpoint = rt->ipc,
                                     .python_workers = run->python_workers,
+                                    .files = run->files,
                                     .verbose = run->verbose};
         return children_start(&rt->children) == 0;
     }
@@ -223,6 +244,7 @@ static bool start_workers(runtime_t *rt, const local_run_t *run) {
                               .name = name,
                               .accept_python = true,
                               .python_hosts = run->python_workers,
+                              .files = run->files,
                               .python_spawner = "/proc/self/exe",
                               .in_flight_max = run->in_flight_max};
         rt->worker[rt->workers++] = actor_spawn(worker_actor, &args);
@@ -278,13 +300,15 @@ static void interrupt_client(runtime_t *rt, unsigned times, uint64_t drain_ms) {
 
 /* A child's death is told to the scheduler at once, so that its rows need not wait for missed beats. */
 static void on_child_died(runtime_t *rt) {
-    uint64_t instance;
+    child_death_t death;
     int reaped;
-    while ((reaped = children_reap(&rt->children, false, &instance)) == 1) {
-        actor_tell(rt->scheduler->pipe, "GONE %" PRIu64, instance);
+    while ((reaped = children_reap(&rt->children, false, &death)) == 1) {
+        actor_tell(rt->scheduler->pipe, "%s %" PRIu64, death.crashed ? "GONE" : "LEFT", death.instance);
     }
-    if (reaped == 0) return;
-    actor_tell(rt->client->pipe, "FAIL worker processes die again and again: giving up");
+    if (reaped < 0)
+        actor_tell(rt->client->pipe, "FAIL worker processes die again and again: giving up");
+    else if (rt->children.count && children_alive(&rt->children) == 0)
+        actor_tell(rt->client->pipe, "FAIL no worker process is left, see above: giving up");
 }
 
 /* What the scheduler has heard of worker processes. */
@@ -352,6 +376,7 @@ int runtime_run(local_run_t *run) {
     runtime_t rt = {.signals = open_signals(), .exit_code = EXIT_RUNTIME};
     bool ok = true;
     rt.lingers = run->metrics_fd >= 0;
+    sweep_leftovers();
     start_monitor(&rt, run);
     if (run->worker_processes) ok = make_ipc_folder(&rt);
     if (ok) start_store(&rt, run);
@@ -447,6 +472,7 @@ static void interrupt_worker(runtime_t *rt, actor_thread_t *worker, unsigned tim
  * at once. */
 int runtime_worker(const worker_args_t *args, unsigned drain_ms) {
     runtime_t rt = {.signals = open_signals(), .exit_code = -1};
+    if (!args->files.own_pipeline) sweep_leftovers(); /* a child's parent has done it */
     rt.worker[rt.workers++] = actor_spawn(worker_actor, (void *)args);
     actor_thread_t *worker = rt.worker[0];
     while (rt.exit_code < 0) {

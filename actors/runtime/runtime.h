@@ -17,6 +17,7 @@
 #include "actors/scheduler/scheduler.h"
 #include "actors/store/context_store.h"
 #include "actors/worker/worker.h"
+#include "core/base/row_types.h"
 
 /* Once per process, before any thread: czmq told to leave signals alone, descriptor limit raised. False, and
  * a sentence on stderr, when the limit is too low for `use` all the same: the verb ends with EXIT_RUNTIME. */
@@ -40,6 +41,7 @@ typedef struct local_run {
     unsigned worker_threads;         /* own_scheduler only */
     unsigned worker_processes;
     unsigned python_workers;
+    row_files_t files;      /* of the workers of this run; borrowed */
     uint32_t in_flight_max; /* of worker threads: requests for which there are descriptors */
     bool verbose;
     job_options_t *options; /* of the job; told where the store is */

@@ -66,6 +66,7 @@ int worker_main(void *options) {
         .name = o->name ? o->name : name,
         .instance = o->instance,
         .accept_python = o->allow_python,
+        .files = {(const char *const *)o->allowed.items, o->allowed.count, o->parent != 0},
         .python_hosts = (uint32_t)o->python_workers,
         .python_spawner = "/proc/self/exe",
         .confine_python = !o->parent,

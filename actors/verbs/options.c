@@ -2,11 +2,15 @@
 #include "actors/verbs/options.h"
 
 #include <inttypes.h>
+#include <libgen.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "actors/loop/link.h"
 #include "actors/verbs/limits.h"
+#include "core/base/grow.h"
 #include "core/base/host_port.h"
 #include "core/base/limits.h"
 #include "core/base/log.h"
@@ -48,7 +52,20 @@ void top_options_prepare(void *options) {
 
 void validate_options_prepare(void *options) { ((validate_options_t *)options)->use_env = true; }
 
-void run_options_release(void *options) { job_options_free(&((run_options_t *)options)->job); }
+static void folders_free(folders_t *f) {
+    for (size_t i = 0; i < f->count; i++)
+        free(f->items[i]);
+    free(f->items);
+    *f = (folders_t){0};
+}
+
+void run_options_release(void *options) {
+    run_options_t *o = options;
+    job_options_free(&o->job);
+    folders_free(&o->allowed);
+}
+
+void worker_options_release(void *options) { folders_free(&((worker_options_t *)options)->allowed); }
 
 /* ---- texts with a grammar */
 
@@ -61,6 +78,49 @@ int run_options_map(void *options, const char *text, err_t *err) {
     job_options_map(&o->job, from, colon + 1);
     free(from);
     return SDG_OK;
+}
+
+static void folders_add(folders_t *f, const char *absolute) {
+    GROW(f->items, f->cap, f->count + 1);
+    f->items[f->count++] = xstrdup(absolute);
+}
+
+static int allow_files(folders_t *f, const char *text, err_t *err) {
+    char absolute[PATH_MAX];
+    struct stat st;
+    if (!realpath(text, absolute) || stat(absolute, &st) != 0 || !S_ISDIR(st.st_mode))
+        return err_set(err, SDG_EINVAL, "takes a folder that is there, not '%s'", text);
+    folders_add(f, absolute);
+    return SDG_OK;
+}
+
+int run_options_allow_files(void *options, const char *text, err_t *err) {
+    return allow_files(&((run_options_t *)options)->allowed, text, err);
+}
+
+int worker_options_allow_files(void *options, const char *text, err_t *err) {
+    return allow_files(&((worker_options_t *)options)->allowed, text, err);
+}
+
+/* The folder that a file lies in by the name that was given; the root, below which everything lies, has to be
+ * allowed by a flag. */
+static void allow_folder_of(folders_t *f, const char *path) {
+    char *copy = xstrdup(path), absolute[PATH_MAX];
+    if (strcmp(path, "-") != 0 && realpath(dirname(copy), absolute) && strcmp(absolute, "/") != 0)
+        folders_add(f, absolute);
+    free(copy);
+}
+
+/* Pipeline and input were named by the user, so rows may name what lies beside them, also where their links
+ * lead. */
+static void allow_own_folders(run_options_t *o) {
+    const char *files[] = {o->yaml, o->input};
+    for (size_t i = 0; i < 2; i++) {
+        char followed[PATH_MAX];
+        allow_folder_of(&o->allowed, files[i]);
+        if (realpath(files[i], followed)) allow_folder_of(&o->allowed, followed);
+    }
+    o->job.row.files = (row_files_t){(const char *const *)o->allowed.items, o->allowed.count, true};
 }
 
 /* One byte: a character that needs more of them in UTF-8 separates no CSV that is known of. */
@@ -126,6 +186,7 @@ int run_options_check(verb_t verb, void *options, err_t *err) {
                           : !o->output && (verb & (VERB_RUN | VERB_SUBMIT)) ? "--output"
                                                                             : NULL;
     if (missing) return err_set(err, SDG_EINVAL, "%s is required", missing);
+    allow_own_folders(o);
     if (o->random_input && strcmp(o->input, "-") == 0)
         return err_set(err, SDG_EINVAL,
                        "--random-input needs a file: rows of a pipe cannot be counted first");

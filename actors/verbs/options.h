@@ -18,6 +18,12 @@
 #define DEFAULT_ENDPOINT "tcp://127.0.0.1:5577"
 #define DEFAULT_METRICS_URL "http://127.0.0.1:9464"
 
+/* Folders that rows may name files in: --allow-files. Absolute, without links. */
+typedef struct folders {
+    char **items; /* owned */
+    size_t count, cap;
+} folders_t;
+
 /* run, submit, test-run and doctor. Texts are borrowed from the command line or the service file. */
 typedef struct run_options {
     common_options_t common;
@@ -34,7 +40,8 @@ typedef struct run_options {
     uint64_t priority;                /* 0: the default */
     uint64_t processes, workers;      /* worker processes (0: none, threads instead); worker threads */
     uint64_t python_workers;
-    uint64_t row; /* test-run */
+    folders_t allowed; /* with the folders of pipeline and input; job.row.files borrows it */
+    uint64_t row;      /* test-run */
     bool scheduling, adaptive, batch_mode;
     bool auto_tune; /* fills in what is not given: auto_tune.h */
     uint64_t min_batch, max_batch, target_latency_ms;
@@ -72,6 +79,7 @@ typedef struct worker_options {
     uint64_t parent;   /* process number; 0: none */
     uint64_t instance; /* 0: random */
     bool allow_python;
+    folders_t allowed;
 } worker_options_t;
 
 typedef struct status_options {
@@ -121,11 +129,14 @@ int run_options_check(verb_t verb, void *options, err_t *err);
 int validate_options_check(verb_t verb, void *options, err_t *err);
 int config_options_check(verb_t verb, void *options, err_t *err);
 void run_options_release(void *options);
+void worker_options_release(void *options);
 
 /* Texts with a grammar of their own: the `read` and `check` of rows. */
 int run_options_map(void *options, const char *text, err_t *err);            /* --mapping A:B */
 int run_options_delimiter(void *options, const char *text, err_t *err);      /* --delimiter C */
 int run_options_refuse_dataset(void *options, const char *text, err_t *err); /* --dataset, --subset */
+int run_options_allow_files(void *options, const char *text, err_t *err);    /* --allow-files DIR */
+int worker_options_allow_files(void *options, const char *text, err_t *err);
 int endpoint_or_url_check(const char *text, err_t *err);
 int url_check(const char *text, err_t *err);
 int host_port_check(const char *text, err_t *err);

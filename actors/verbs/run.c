@@ -20,6 +20,7 @@
 #include "actors/verbs/run_store.h"
 #include "actors/verbs/trace.h"
 #include "core/base/ending.h"
+#include "core/base/leftovers.h"
 #include "core/base/limits.h"
 #include "core/base/log.h"
 #include "core/base/memory.h"
@@ -29,6 +30,7 @@
 #include "core/mabel/yaml/limits.h"
 #include "core/plan/memory_split.h"
 #include "core/plan/window.h"
+#include "core/python/pyspawn.h"
 
 /* ---- how much may be pending */
 
@@ -66,6 +68,21 @@ static void say_windows(const client_args_t *c, uint64_t row_bytes) {
     words_count(&line, c->chunk_rows);
     log_info("run", "%s", line.data);
     buf_free(&line);
+}
+
+/* Worker processes are quiet, so what holds their Python blocks is tried out and said here; threads say it
+ * themselves. */
+static void say_sandbox(const run_options_t *o, const pipeline_t *p) {
+    if (!o->processes || !p->python_block_count || !log_enabled(LEVEL_INFO)) return;
+    const py_env_spec_t *env = &p->py_envs[0];
+    const py_limits_spec_t *l = &env->limits;
+    const py_limits_t limits = py_limits_of(l->memory_mb, l->processes, l->file_size_mb, l->open_files);
+    char words[512];
+    py_jail_t jail;
+    if (py_probe("/proc/self/exe", &limits, &jail, NULL) != SDG_OK)
+        return; /* the workers will meet the same and say it */
+    py_jail_words(&jail, env->allow_network, PY_FILES_ALL, &limits, words, sizeof words);
+    log_info("run", "sandbox of Python blocks: %s", words);
 }
 
 /* ---- descriptors */
@@ -193,6 +210,7 @@ static int run_actors(verb_t verb, run_options_t *o, const pipeline_t *p, client
                        .worker_threads = (unsigned)o->workers,
                        .worker_processes = (unsigned)o->processes,
                        .python_workers = (unsigned)o->python_workers,
+                       .files = o->job.row.files,
                        .in_flight_max = o->requests_max,
                        .verbose = o->common.verbose,
                        .options = &o->job,
@@ -285,6 +303,7 @@ static int check_and_run(verb_t verb, run_options_t *o, int *metrics_fd) {
             fprintf(stderr, "sdg: %s\n", err.text);
         } else if (open_data(o, p, &yaml, &c) == SDG_OK) {
             say_windows(&c, row_bytes);
+            say_sandbox(o, p);
             code = run_actors(verb, o, p, &c, &report, *metrics_fd);
             *metrics_fd = -1;
         }
@@ -365,9 +384,10 @@ static int show(const char *path, const run_options_t *o, int code) {
 /* Runs one row through the same actors into a temporary file, shows it and removes the file. */
 int test_run_main(void *options) {
     run_options_t *o = options;
-    char folder[] = "/tmp/sdg-test-run-XXXXXX", path[64], identity[72];
+    char folder[] = "/tmp/" LEFTOVERS_TEST "XXXXXX", path[64], identity[72];
     choose_row(o);
-    if (!mkdtemp(folder)) {
+    int hold = leftovers_make(folder);
+    if (hold < 0) {
         perror("sdg test-run: cannot make a temporary folder");
         return EXIT_DATA;
     }
@@ -382,6 +402,7 @@ int test_run_main(void *options) {
     unlink(path);
     unlink(identity);
     rmdir(folder);
+    close(hold);
     if (code == EXIT_STOPPED) fprintf(stderr, "sdg test-run: stopped on request\n");
     return code;
 }

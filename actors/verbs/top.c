@@ -33,7 +33,11 @@ static bool is_number(value_t v) { return v.kind == VALUE_INT || v.kind == VALUE
 static double real_of(value_t v) {
     return v.kind == VALUE_INT ? (double)v.integer : v.kind == VALUE_REAL ? v.real : 0;
 }
-static uint64_t count_of(value_t v) { return real_of(v) > 0 ? (uint64_t)real_of(v) : 0; }
+/* A server may say any number: none is shown as less than 0 or as more than 10^18. */
+static uint64_t whole(double n) {
+    return n >= 1e18 ? UINT64_C(1000000000000000000) : n > 0 ? (uint64_t)n : 0;
+}
+static uint64_t count_of(value_t v) { return whole(real_of(v)); }
 
 static void add_count(buf_t *out, value_t v) {
     if (is_number(v))
@@ -56,7 +60,7 @@ static void add_rate(buf_t *out, value_t v) { buf_addf(out, real_of(v) < 100 ? "
 
 static void add_ms(buf_t *out, value_t v) {
     if (is_number(v))
-        words_duration(out, (uint64_t)(real_of(v) * 1e6));
+        words_duration(out, whole(real_of(v) * 1e6));
     else
         buf_addc(out, '-');
 }
@@ -73,7 +77,7 @@ static void head_line(value_t s, buf_t *out) {
     buf_adds(out, "  ");
     if (state.kind == VALUE_STRING) add_text(out, state.string->data);
     buf_adds(out, "  up ");
-    words_duration(out, (uint64_t)(real_of(child(s, "uptime_s")) * 1e9));
+    words_duration(out, whole(real_of(child(s, "uptime_s")) * 1e9));
     buf_addc(out, '\n');
 }
 
@@ -101,7 +105,7 @@ static void progress_lines(value_t s, buf_t *out) {
     buf_addf(out, " %.1f %%", real_of(percent));
     if (is_number(eta)) {
         buf_adds(out, ", ");
-        words_duration(out, (uint64_t)(real_of(eta) * 1e9));
+        words_duration(out, whole(real_of(eta) * 1e9));
         buf_adds(out, " left");
     }
     buf_addc(out, '\n');
@@ -126,7 +130,7 @@ static void endpoint_line(value_t endpoint, buf_t *out) {
     say_count(out, endpoint, "answered", " answered");
     if (is_text(last) && !is_text(trouble)) {
         buf_adds(out, "; last error ");
-        words_wait(out, (uint64_t)(real_of(child(endpoint, "last_error_s")) * 1e3));
+        words_wait(out, whole(real_of(child(endpoint, "last_error_s")) * 1e3));
         buf_adds(out, " ago: ");
         add_text(out, last.string->data);
     }

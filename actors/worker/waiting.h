@@ -14,7 +14,7 @@ typedef struct waiting_row {
     struct waiting_lease *lease; /* owned together with its other rows */
     uint64_t index, line;
     size_t len;
-    bool again; /* leased before, to a worker that was lost */
+    bool again; /* a worker held it before: calls of it may have been recorded */
     char raw[];
 } waiting_row_t;
 

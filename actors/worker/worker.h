@@ -31,11 +31,14 @@
 #include <czmq.h>
 #include <stdint.h>
 
+#include "core/base/row_types.h"
+
 typedef struct worker_args {
     const char *endpoint; /* of the scheduler */
     const char *name;     /* for people */
     uint64_t instance;    /* random; 0: made here */
     bool accept_python;
+    row_files_t files;          /* its folders are borrowed until the worker ends */
     uint32_t python_hosts;      /* --python-workers */
     const char *python_spawner; /* as pypool_options_t.program; lives as long as the actor */
     bool confine_python;        /* jobs come from others: their Python reads and writes its own files alone */

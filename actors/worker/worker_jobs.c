@@ -13,8 +13,6 @@
 #include "core/base/limits.h"
 #include "core/base/log.h"
 #include "core/base/memory.h"
-#include "core/mabel/pipeline/limits.h"
-#include "core/python/limits.h"
 
 static worker_job_t *job_of(ring_node_t *node) { return RING_OWNER(node, worker_job_t, node); }
 
@@ -112,10 +110,6 @@ static void close_routes(worker_t *w, worker_job_t *job) {
     job->routes = NULL;
 }
 
-static uint64_t limit_of(uint64_t said, uint64_t unit, uint64_t otherwise) {
-    return said == PYTHON_LIMIT_UNSAID ? otherwise : said * unit;
-}
-
 /* The files that a block may use. Code that says with ctx_access what it needs gets no more; the code of
  * others, in a fleet, never more than its own. */
 static py_files_t files_of(const worker_t *w, const python_block_t *b) {
@@ -142,10 +136,8 @@ static int add_env(worker_t *w, worker_job_t *job, const py_env_spec_t *e, py_fi
                     .allow_network = e->allow_network,
                     .in_scratch = w->args.confine_python,
                     .files = files,
-                    .limits = {.memory_bytes = limit_of(said->memory_mb, 1 << 20, PY_MEMORY_BYTES),
-                               .processes = limit_of(said->processes, 1, PY_PROCESSES),
-                               .file_bytes = limit_of(said->file_size_mb, 1 << 20, PY_FILE_BYTES),
-                               .open_files = limit_of(said->open_files, 1, PY_OPEN_FILES)}};
+                    .limits =
+                        py_limits_of(said->memory_mb, said->processes, said->file_size_mb, said->open_files)};
     return pypool_add_env(job->python, &env, err);
 }
 
@@ -228,13 +220,23 @@ static void leave_store(worker_t *w, worker_job_t *job) {
     zsock_destroy(&job->store);
 }
 
+/* Rows that stop, and rows without bytes, are with a store: options that want them without one are not a
+ * client's of ours. */
+static int check_passes(const worker_job_t *job, err_t *err) {
+    const job_options_t *o = &job->options;
+    if ((!o->row.stop_before && !o->store.batch) || (job->contexts && o->store.batch)) return SDG_OK;
+    return err_set(err, SDG_EINVAL, "the job's options want passes, and have no store for their rows");
+}
+
 int worker_load_job(worker_t *w, worker_job_t *job, const MSG_JOB_SPEC *spec, err_t *err) {
     if (job_options_decode(spec->options.data, spec->options.len, &job->options, err) != SDG_OK ||
         load_pipeline(w, job, spec, err) != SDG_OK || connect_models(w, job, err) != SDG_OK ||
-        start_python(w, job, err) != SDG_OK || connect_store(w, job, err) != SDG_OK) {
+        start_python(w, job, err) != SDG_OK || connect_store(w, job, err) != SDG_OK ||
+        check_passes(job, err) != SDG_OK) {
         job->state = JOB_BROKEN;
         return err->code;
     }
+    job->options.row.files = w->args.files;
     if (job->options.memory_bytes && w->args.may_release) memory_release_eagerly();
     job->state = JOB_READY;
     return SDG_OK;

@@ -1,8 +1,8 @@
 /* worker_journal.c - see worker_journal.h.
  *
- * Only rows that may have been worked on before ask: rows within the journal's range at the start of the run,
- * and rows leased again. What is asked and recorded in one wake-up leaves as one message each; until the
- * store answers, a beat later it is said again.
+ * Only rows that may have been worked on before ask: those in the range of the job's options (of an earlier
+ * run, or submitted before), and those that a worker held before. What is asked and recorded in one wake-up
+ * leaves as one message each; until the store answers, a beat later it is said again.
  *
  * A row that makes one call at most does not wait for the store: its answers are kept here, and written down
  * when the row has failed, before that is reported. Otherwise they are of no use to anybody.

@@ -12,7 +12,7 @@
 void worker_journal_open(worker_job_t *job); /* when its options say so; the job is connected to its store */
 void worker_journal_close(worker_job_t *job);
 
-/* Of a row, from start to release. `again`: it was leased before, so calls of it may have been recorded.
+/* Of a row, from start to release. `again`: a worker held it before, so calls of it may have been recorded.
  * Gives PASSAGE_HAS_JOURNAL when answers are written down as they come, and PASSAGE_ASKS when the store is to
  * be asked before it calls. */
 uint32_t worker_journal_row(slot_t *slot, bool again);

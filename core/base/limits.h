@@ -9,6 +9,14 @@
  * asserted */
 #define VALUE_STRING_MAX ((size_t)256 << 20)
 
+/* seconds until a folder that has not got its name counts as left over: far longer than between its making
+ * and its lock */
+#define LEFTOVERS_AGE_S 60
+
+/* entries of a temporary directory that are looked at when a run starts: some tens of milliseconds; those
+ * behind are left for another run */
+#define LEFTOVERS_ENTRIES_MAX 100000
+
 /* digits of one integer: Python's own limit (sys.get_int_max_str_digits), so that each of them can be read by
  * a Python block; a longer one is read as a real, which is infinite */
 #define INTEGER_DIGITS_MAX 4300

@@ -11,6 +11,15 @@
 #include "core/base/llm_cause.h"
 #include "core/base/row_notes.h"
 
+/* Which files a row may name, as its pictures. It is told by the process that runs the rows and by nobody
+ * else: no message has it. */
+typedef struct row_files {
+    const char *const *folders; /* without links; borrowed. Below these, files may be named */
+    size_t folder_count;
+    bool own_pipeline; /* the pipeline is of the user who started this process, so files that it names itself
+                          need no permission */
+} row_files_t;
+
 typedef struct row_options { /* of a job; must outlive its rows */
     bool save_intermediate;
     bool retry_on_empty; /* false: --no-retry-on-empty */
@@ -26,6 +35,7 @@ typedef struct row_options { /* of a job; must outlive its rows */
         char *from, *to;
     } * mapping;
     size_t mapping_count;
+    row_files_t files;
 } row_options_t;
 
 enum {

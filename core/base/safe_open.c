@@ -10,12 +10,9 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include "core/base/error.h"
 
 /* Refuses what is no ordinary file. O_NONBLOCK keeps a pipe from being waited for, and means nothing for an
  * ordinary file. */
@@ -56,17 +53,21 @@ static bool path_of(int fd, char *path, size_t room) {
     return path[0] == '/';
 }
 
+static bool is_below_any(const char *path, const char *const *folders, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (is_below(folders[i], path)) return true;
+    return false;
+}
+
 /* A first look without opening keeps devices and pipes, whose opening may do something, from being opened.
  * The descriptor of that look names the file for the second opening, so nothing can be put in between. */
-int safe_open_below(const char *folder, const char *path) {
-    char *place = path[0] == '/' ? xstrdup(path) : xasprintf("%s/%s", folder, path);
-    char root[PATH_MAX], found[PATH_MAX], link[40];
-    int fd = -1, error = 0;
-    int look = realpath(folder, root) ? open(place, O_PATH | O_CLOEXEC) : -1;
+int safe_open_below(const char *path, const char *const *folders, size_t count) {
+    char found[PATH_MAX], link[40];
     struct stat st;
+    int fd = -1, error = 0, look = open(path, O_PATH | O_CLOEXEC);
     if (look < 0 || fstat(look, &st) != 0)
         error = errno;
-    else if (!path_of(look, found, sizeof found) || !is_below(root, found))
+    else if (!path_of(look, found, sizeof found) || !is_below_any(found, folders, count))
         error = EXDEV;
     else if (!S_ISREG(st.st_mode))
         error = EMEDIUMTYPE;
@@ -76,7 +77,6 @@ int safe_open_below(const char *folder, const char *path) {
         error = errno;
     }
     if (look >= 0) close(look);
-    free(place);
     errno = error;
     return fd;
 }
@@ -86,7 +86,7 @@ const char *safe_open_why(int error) {
     case ELOOP: return "it is a symbolic link, and none is followed here: move it away";
     case EMEDIUMTYPE:
     case ENXIO: return "it is no ordinary file";
-    case EXDEV: return "it leads out of the folder";
+    case EXDEV: return "it is outside of the folders that may be used";
     default: return strerror(error);
     }
 }

@@ -24,15 +24,15 @@ void words_plural(buf_t *out, uint64_t n, const char *one, const char *many) {
 
 void words_duration(buf_t *out, uint64_t ns) {
     double s = (double)ns / 1e9;
-    unsigned whole = (unsigned)(s + 0.5);
+    uint64_t whole = (uint64_t)(s + 0.5);
     if (s < 1)
         buf_addf(out, "%.3g ms", s * 1e3);
     else if (s < 60)
         buf_addf(out, "%.1f s", s);
     else if (s < 3600)
-        buf_addf(out, "%um%02us", whole / 60, whole % 60);
+        buf_addf(out, "%" PRIu64 "m%02us", whole / 60, (unsigned)(whole % 60));
     else
-        buf_addf(out, "%uh%02um", whole / 3600, whole / 60 % 60);
+        buf_addf(out, "%" PRIu64 "h%02um", whole / 3600, (unsigned)(whole / 60 % 60));
 }
 
 void words_bytes(buf_t *out, uint64_t bytes) {

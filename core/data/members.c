@@ -53,10 +53,26 @@ static bool whole_behind(int fd, const char *path, stream_coding_t coding, uint6
     return whole;
 }
 
+/* Has the file nothing but zero bytes from here on, as a power loss leaves them? */
+static bool zeros_behind(int fd, uint64_t from) {
+    char *block = xmalloc(BLOCK_BYTES);
+    bool zeros = true;
+    ssize_t n;
+    for (off_t at = (off_t)from; zeros && (n = pread(fd, block, BLOCK_BYTES, at)) > 0; at += n)
+        for (ssize_t i = 0; zeros && i < n; i++)
+            zeros = block[i] == '\0';
+    free(block);
+    return zeros;
+}
+
 int members_check(int fd, const char *path, stream_coding_t coding, members_t *found, err_t *err) {
     if (lseek(fd, 0, SEEK_SET) < 0)
         return err_set(err, SDG_EIO, "%s: cannot be read: %s", path, strerror(errno));
     int rc = read_on(fd, path, coding, false, found, err);
+    if (rc == SDG_EPARSE && !found->torn && zeros_behind(fd, found->whole_bytes)) {
+        found->torn = true;
+        return 0;
+    }
     if (!found->torn) return rc;
     if (!whole_behind(fd, path, coding, found->whole_bytes)) return 0;
     return err_set(err, SDG_EPARSE, "%s: damaged %s data behind byte %llu", path,

@@ -10,9 +10,8 @@
 #include "core/data/stream.h"
 
 typedef struct members {
-    uint64_t
-        whole_bytes; /* of the file, up to the end of the last whole member before torn or damaged bytes */
-    bool torn;       /* the file stops inside the member that follows */
+    uint64_t whole_bytes; /* of the file: the end of the last whole member before torn or damaged bytes */
+    bool torn;            /* the file stops inside the next member, or has zero bytes in its place */
 } members_t;
 
 /* Decodes the whole file once, in bounded memory, and keeps nothing. Moves the place of the descriptor.

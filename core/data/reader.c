@@ -39,6 +39,11 @@ struct reader {
     buf_t notes;
     uint64_t next_index;
     uint64_t consumed; /* bytes of the file up to the end of the record given last */
+    struct {           /* of a packed input: records whose member has not been read to its checksum */
+        bool any;
+        uint64_t first;      /* index of the first one */
+        uint64_t member_end; /* place in the text where the last whole member ended then */
+    } unchecked;
     char bad[BAD_TEXT_MAX];
     lines_t *lines;       /* JSONL */
     csv_t *csv;           /* CSV and TSV: all below */
@@ -528,9 +533,30 @@ void reader_close(reader_t **reader) {
     *reader = NULL;
 }
 
+/* Notes whether the record that ends at this place of the text belongs to a member that was found whole. */
+static void note_checked(reader_t *r, uint64_t text) {
+    uint64_t member_end = stream_member_text_end(r->stream);
+    bool began = r->unchecked.any && r->unchecked.member_end == member_end;
+    r->unchecked.any = text > member_end;
+    r->unchecked.member_end = member_end;
+    if (!began) r->unchecked.first = r->next_index - 1;
+}
+
+/* Damage is found at the checksum of a member, when its first records may long have been used. */
+static void say_unchecked(const reader_t *r, err_t *err) {
+    char why[ERR_TEXT_MAX];
+    bool damaged =
+        err && err->code == SDG_EPARSE && stream_coding(r->stream) != STREAM_PLAIN && !stream_torn(r->stream);
+    if (!damaged || !r->unchecked.any) return;
+    snprintf(why, sizeof why, "%s", err->text);
+    err_set(err, SDG_EPARSE, "%.380s; rows %llu to %llu are of the damaged part: their results may be wrong",
+            why, (unsigned long long)r->unchecked.first, (unsigned long long)r->next_index - 1);
+}
+
 /* Notes how far the input is used up: to the end of a record, or at the end of the input wholly. */
 static void note_consumed(reader_t *r, bool at_end) {
     uint64_t text = r->lines ? lines_given(r->lines) : r->block_start + r->at - csv_kept(r->csv);
+    if (!at_end) note_checked(r, text);
     uint64_t place = stream_file_place(r->stream, text), done, total;
     stream_progress(r->stream, &done, &total);
     if (at_end) place = done;
@@ -542,6 +568,7 @@ int reader_next(reader_t *r, row_record_t *record, err_t *err) {
     if (rc == 0) {
         rc = r->lines ? next_json_line(r, record, err) : next_csv_row(r, record, err);
         if (rc == 0 || rc == 1) note_consumed(r, rc == 0);
+        if (rc < 0 && rc != STREAM_WAIT) say_unchecked(r, err);
     }
     return rc == STREAM_WAIT ? READER_WAIT : rc;
 }

@@ -15,7 +15,7 @@ void batch_size_init(batch_size_t *b, uint64_t min, uint64_t max, uint64_t targe
 }
 
 static void fewer(batch_size_t *b, uint64_t step) {
-    b->current = b->current > b->min + step ? b->current - step : b->min;
+    b->current = b->current - b->min > step ? b->current - step : b->min;
 }
 
 static void decide(batch_size_t *b) {

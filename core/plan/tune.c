@@ -47,7 +47,8 @@ static void at_most(uint64_t *n, uint64_t most, tune_reason_t *by, tune_reason_t
 }
 
 static void fit_pending(const tune_facts_t *f, tune_t *t) {
-    uint64_t running = f->concurrency ? f->concurrency : 1;
+    uint64_t running = f->concurrency ? f->concurrency : 1, most = UINT64_MAX / TUNE_PENDING_PER_RUNNING;
+    if (running > most) running = most;
     if (f->max_pending) {
         t->max_pending = f->max_pending;
         t->max_pending_by = TUNE_BY_USER;
@@ -62,7 +63,8 @@ static void fit_pending(const tune_facts_t *f, tune_t *t) {
 }
 
 static void fit_chunk(tune_t *t) {
-    uint64_t least = (t->max_pending + 4) / 5, most = (t->max_pending + 1) / 2;
+    uint64_t least = t->max_pending / 5 + (t->max_pending % 5 > 0),
+             most = t->max_pending / 2 + t->max_pending % 2;
     at_least(&t->chunk, least, &t->chunk_by, TUNE_BY_PENDING);
     at_most(&t->chunk, most, &t->chunk_by, TUNE_BY_PENDING);
 }

@@ -231,20 +231,30 @@ static void protect(program_t *p, int call, const py_filter_t *f, bool groups) {
     end_call(p, begin);
 }
 
-/* tkill and the owner of a descriptor reach any thread by its number, prlimit changes limits of others. */
+/* Refuses the call when an argument that names a process is not 0, which means the caller. */
+static void only_oneself(program_t *p, int call, int argument) {
+    unsigned short begin = begin_call(p, call);
+    load_argument(p, argument);
+    add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0);
+    refuse(p, EPERM);
+    end_call(p, begin);
+}
+
+/* tkill and the owner of a descriptor reach any thread by its number. */
 static void judge_signals(program_t *p, const py_filter_t *f) {
     protect(p, SYS_kill, f, true);
     protect(p, SYS_tgkill, f, false);
     protect(p, SYS_rt_sigqueueinfo, f, false);
     protect(p, SYS_rt_tgsigqueueinfo, f, false);
     protect(p, 434 /* pidfd_open */, f, false);
+    protect(p, SYS_sched_setaffinity, f, false);
     refuse_if(p, SYS_tkill, EPERM);
     refuse_two_values(p, SYS_fcntl, FCNTL_SETOWN, FCNTL_SETOWN_EX, EPERM);
-    unsigned short begin = begin_call(p, SYS_prlimit64);
-    load_argument(p, 0);
-    add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0);
-    refuse(p, EPERM);
-    end_call(p, begin);
+    only_oneself(p, SYS_setpriority, 1);
+    only_oneself(p, SYS_ioprio_set, 1);
+    only_oneself(p, SYS_sched_setscheduler, 0);
+    only_oneself(p, SYS_sched_setparam, 0);
+    only_oneself(p, SYS_sched_setattr, 0);
 }
 
 static void compile(const py_filter_t *f, program_t *p) {
@@ -253,6 +263,7 @@ static void compile(const py_filter_t *f, program_t *p) {
     refuse_bits(p, SYS_clone, NAMESPACES);
     refuse_bits(p, SYS_unshare, NAMESPACES | NEW_TIME);
     refuse_two_values(p, SYS_ioctl, TERMINAL_INPUT, TERMINAL_LINUX, EPERM);
+    only_oneself(p, SYS_prlimit64, 0);
     if (!f->network) judge_sockets(p, f->isolated);
     if (f->own_signals) judge_signals(p, f);
     answer(p, SECCOMP_RET_ALLOW);

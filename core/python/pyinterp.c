@@ -67,10 +67,9 @@ static int parse_version(const char **at, py_constraint_t *c) {
 }
 
 static int parse_constraints(const char *at, py_interp_t *interp) {
-    while (*at != '\0') {
+    for (skip_spaces(&at); *at != '\0'; skip_spaces(&at)) {
         if (interp->constraints == PY_CONSTRAINTS_MAX) return SDG_ELIMIT;
         py_constraint_t *c = &interp->constraint[interp->constraints++];
-        skip_spaces(&at);
         if (parse_operator(&at, c) != 0 || parse_version(&at, c) != 0) return SDG_EINVAL;
         if (*at == ',')
             at++;

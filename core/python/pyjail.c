@@ -23,6 +23,17 @@
 #include "core/base/buf.h"
 #include "core/python/limits.h"
 
+static uint64_t said_or(uint64_t said, uint64_t unit, uint64_t otherwise) {
+    return said == UINT64_MAX ? otherwise : said * unit;
+}
+
+py_limits_t py_limits_of(uint64_t memory_mb, uint64_t processes, uint64_t file_size_mb, uint64_t open_files) {
+    return (py_limits_t){.memory_bytes = said_or(memory_mb, 1 << 20, PY_MEMORY_BYTES),
+                         .processes = said_or(processes, 1, PY_PROCESSES),
+                         .file_bytes = said_or(file_size_mb, 1 << 20, PY_FILE_BYTES),
+                         .open_files = said_or(open_files, 1, PY_OPEN_FILES)};
+}
+
 bool py_jail_closes_network(const py_jail_t *jail) { return jail->net_ns || jail->filter; }
 
 static const char *files_words(const py_jail_t *jail, py_files_t files) {

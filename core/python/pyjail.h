@@ -27,6 +27,10 @@ typedef struct py_limits {
     uint64_t open_files;   /* descriptors of each process */
 } py_limits_t;
 
+/* Bounds as runtime.python.limits gives them; UINT64_MAX: it says nothing, and the default of limits.h holds.
+ */
+py_limits_t py_limits_of(uint64_t memory_mb, uint64_t processes, uint64_t file_size_mb, uint64_t open_files);
+
 /* What holds a host. */
 typedef struct py_jail {
     bool user_ns;  /* a user namespace of its own */

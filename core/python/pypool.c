@@ -23,10 +23,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "core/base/buf.h"
 #include "core/base/clock.h"
+#include "core/base/ending.h"
 #include "core/base/grow.h"
 #include "core/base/json.h"
 #include "core/base/log.h"
@@ -219,14 +221,19 @@ static void start_failed(pypool_t *p, pool_env_t *env, const char *reason) {
 }
 
 /* The system is short of descriptors, memory or processes. With other hosts the calls are left to them;
- * without, the start is tried again, later each time. */
+ * without, the start is tried again, later each time. A shortage that lasts ends the process and no row: it
+ * says nothing about the row. */
 static void start_is_short(pypool_t *p, pool_env_t *env, const char *reason) {
     static uint64_t warned_ns;
     if (log_due(&warned_ns, p->now_ns, PY_DROP_WARNING_NS))
         log_warn("python", "%s; %u hosts go on", reason, env->hosts);
     env->short_until_ns =
         p->now_ns + (PY_SHORT_MS << (env->hosts ? PY_START_FAILURES_MAX : env->failures)) * MILLISECOND;
-    if (env->hosts == 0) start_failed(p, env, reason);
+    if (env->hosts == 0 && ++env->failures > PY_SHORT_TRIES) {
+        char what[ERR_TEXT_MAX];
+        snprintf(what, sizeof what, "no room for a Python process (%.400s)", reason);
+        ending_short(what);
+    }
     p->dirty = false;
 }
 
@@ -357,7 +364,7 @@ static void fail_running(pypool_t *p, py_host_t *h, const char *reason) {
 static void begin_end(pypool_t *p, py_host_t *h, const char *why) {
     requeue_rest(p, h);
     set_state(p, h, HOST_ENDING, why);
-    h->deadline_ns = UINT64_MAX;
+    h->deadline_ns = p->now_ns + PY_KILL_MS * MILLISECOND;
     py_asks_clear(&h->asks);
 }
 
@@ -383,11 +390,14 @@ static void on_closed(pypool_t *p, py_host_t *h) {
 
 static void kill_closed(pypool_t *p, py_host_t *h) {
     static const char reason[] = "the Python process closed the descriptor that connects it to us";
-    h->explained = !h->installer;
+    h->explained = true;
     h->deadline_ns = p->now_ns + PY_KILL_MS * MILLISECOND;
     pyhost_kill(h);
     fail_running(p, h, reason);
-    if (!h->greeted && !h->installer) start_failed(p, &p->envs[h->env], reason);
+    if (h->installer && !h->greeted)
+        env_fails(p, &p->envs[h->env], reason);
+    else if (!h->greeted)
+        start_failed(p, &p->envs[h->env], reason);
 }
 
 /* ---- environments ---- */
@@ -593,7 +603,8 @@ static void dispatch(pypool_t *p) {
         pool_env_t *env = &p->envs[i];
         if (env->waiting.count == 0) continue;
         if (env->state == ENV_NEW) resolve_env(p, env);
-        if (env->state == ENV_INSTALLING && !has_installer(p, i)) start_host(p, i);
+        if (env->state == ENV_INSTALLING && !has_installer(p, i) && env->short_until_ns <= p->now_ns)
+            start_host(p, i);
         if (env->state == ENV_READY) dispatch_env(p, i);
         if (env->state == ENV_FAILED) fail_waiting(p, env);
     }
@@ -842,6 +853,13 @@ static bool on_readable(pypool_t *p, py_host_t *h) {
     return open && is_alive(h);
 }
 
+/* `ulimit -v` holds for the interpreter, too, which has no other word for it. */
+static bool lacked_memory(const py_host_t *h, const char *how) {
+    struct rlimit memory;
+    if (getrlimit(RLIMIT_AS, &memory) != 0 || memory.rlim_cur == RLIM_INFINITY) return false;
+    return strstr(h->last_line, "emory") || strstr(h->last_line, "failed to map") || strstr(how, "killed");
+}
+
 static void finish_start(pypool_t *p, py_host_t *h, const char *how) {
     pool_env_t *env = &p->envs[h->env];
     char reason[ERR_TEXT_MAX];
@@ -850,6 +868,8 @@ static void finish_start(pypool_t *p, py_host_t *h, const char *how) {
              h->last_line[0] != '\0' ? ": " : "", h->last_line);
     if (h->installer)
         env_fails(p, env, reason);
+    else if (lacked_memory(h, how))
+        start_is_short(p, env, reason);
     else
         start_failed(p, env, reason);
 }
@@ -861,6 +881,25 @@ static void read_rest(py_host_t *h) {
     do
         before = h->in.len;
     while (pyhost_read(h) && h->in.len != before);
+}
+
+/* The process of the running call is gone. A call whose process was killed begins once more, a few times; it
+ * fails when that cannot be bad luck any more, or when its own code has ended the process. */
+static void lose_running(pypool_t *p, py_host_t *h, const char *how) {
+    py_task_t *t = py_tasks_pop(&h->tasks);
+    char reason[ERR_TEXT_MAX];
+    if (!t) return;
+    forget_sent(h, t);
+    if (h->killed && !t->cancelled && ++t->deaths < PY_DEATHS_MAX) {
+        log_warn("python", "the Python process %s; its call begins once more", how);
+        new_event(p, PY_AGAIN, t->tag);
+        py_tasks_insert(&p->envs[h->env].waiting, t);
+        return;
+    }
+    _Static_assert(PY_DEATHS_MAX == 3, "the words below say three");
+    snprintf(reason, sizeof reason, "the Python process %s %s", how,
+             h->killed ? "three times" : "during this call");
+    fail_task(p, t, SDG_EIO, reason);
 }
 
 /* The host executes. What holds it is said once for each process of ours. */
@@ -876,34 +915,15 @@ static void on_started(pypool_t *p, py_host_t *h) {
     if (is_alive(h) && !sandbox_is_enough(p, env, &h->child.jail)) end_host(p, h, env->failure);
 }
 
-/* The process of the running call is gone. A call whose process was killed begins once more, a few times; it
- * fails when that cannot be bad luck any more, or when its own code has ended the process. */
-static void lose_running(pypool_t *p, py_host_t *h, const char *how, bool killed) {
-    py_task_t *t = py_tasks_pop(&h->tasks);
-    char reason[ERR_TEXT_MAX];
-    if (!t) return;
-    forget_sent(h, t);
-    if (killed && !t->cancelled && ++t->deaths < PY_DEATHS_MAX) {
-        log_warn("python", "the Python process %s; its call begins once more", how);
-        new_event(p, PY_AGAIN, t->tag);
-        py_tasks_insert(&p->envs[h->env].waiting, t);
-        return;
-    }
-    _Static_assert(PY_DEATHS_MAX == 3, "the words below say three");
-    snprintf(reason, sizeof reason, "the Python process %s %s", how,
-             killed ? "three times" : "during this call");
-    fail_task(p, t, SDG_EIO, reason);
-}
-
 /* The process is gone. Answers that it sent before count. */
-static void on_exit_of_host(pypool_t *p, py_host_t *h, const char *how, bool killed) {
+static void on_exit_of_host(pypool_t *p, py_host_t *h, const char *how) {
     take_log_lines(p, h, true);
     if (is_alive(h)) {
         read_rest(h);
         take_frames(p, h);
     }
     requeue_rest(p, h);
-    lose_running(p, h, how, killed);
+    lose_running(p, h, how);
     py_asks_clear(&h->asks);
     set_state(p, h, HOST_GONE, how);
     if (!h->greeted && !h->explained) finish_start(p, h, how);
@@ -911,14 +931,13 @@ static void on_exit_of_host(pypool_t *p, py_host_t *h, const char *how, bool kil
 
 static void on_report(pypool_t *p, py_host_t *h) {
     char how[160];
-    bool killed;
-    py_report_t r = pyhost_report(h, how, sizeof how, &killed);
+    py_report_t r = pyhost_report(h, how, sizeof how);
     if (r.kind == PY_REPORT_STARTED) on_started(p, h);
     if (!h->gone) return;
     pool_env_t *env = &p->envs[h->env];
     bool shortage = r.kind == PY_REPORT_FAILED && py_is_shortage(r.error);
     if (shortage) h->explained = true;
-    on_exit_of_host(p, h, how, killed);
+    on_exit_of_host(p, h, how);
     if (!shortage) return;
     char reason[ERR_TEXT_MAX];
     snprintf(reason, sizeof reason, "a Python process %s", how);
@@ -957,21 +976,25 @@ static void on_idle(pypool_t *p, py_host_t *h) {
         end_host(p, h, "idle and more than are needed");
 }
 
+static void expire_ending(pypool_t *p, py_host_t *h) {
+    if (!h->explained) {
+        kill_closed(p, h);
+        return;
+    }
+    py_child_kill_keeper(&h->child); /* it is stopped, or a process does not die */
+    h->deadline_ns = UINT64_MAX;
+}
+
 /* A deadline has passed: of an idle host, of a start, of a call or of a cancelled one. */
 static void expire(pypool_t *p, py_host_t *h) {
     char reason[ERR_TEXT_MAX];
     const py_task_t *t = py_tasks_first(&h->tasks);
-    if (h->state == HOST_ENDING && !h->killed) {
-        kill_closed(p, h);
+    if (h->state == HOST_ENDING) {
+        expire_ending(p, h);
         return;
     }
     if (h->state == HOST_READY && !t) {
         on_idle(p, h);
-        return;
-    }
-    if (h->state == HOST_ENDING) { /* its keeper is stopped, or a process does not die */
-        py_child_kill_keeper(&h->child);
-        h->deadline_ns = UINT64_MAX;
         return;
     }
     if (h->state == HOST_STARTING)
@@ -1144,15 +1167,6 @@ int pypool_add_env(pypool_t *p, const py_env_t *given, err_t *err) {
 
 static value_t text_or_null(const char *text) { return text ? value_text(text) : value_null(); }
 
-/* Code may import what lies beside it. Hosts that have started already cannot be told, so functions come
- * first. */
-static void add_code_folder(pool_env_t *env, const char *path) {
-    const char *slash = strrchr(path, '/');
-    env->folders = xrealloc(env->folders, (env->folder_count + 2) * sizeof *env->folders);
-    env->folders[env->folder_count++] = slash > path ? xstrndup(path, (size_t)(slash - path)) : xstrdup(path);
-    env->folders[env->folder_count] = NULL;
-}
-
 /* access: null (everything), or what ctx_access lists. */
 static bool lists_call_ai(value_t access) {
     if (access.kind == VALUE_NULL) return true;
@@ -1162,6 +1176,15 @@ static bool lists_call_ai(value_t access) {
         found |= strcmp(text_or(list_peek(list, i), ""), "call_ai") == 0;
     value_free(list);
     return found;
+}
+
+/* Code may import what lies beside it. Hosts that have started already cannot be told, so functions come
+ * first. */
+static void add_code_folder(pool_env_t *env, const char *path) {
+    const char *slash = strrchr(path, '/');
+    env->folders = xrealloc(env->folders, (env->folder_count + 2) * sizeof *env->folders);
+    env->folders[env->folder_count++] = slash > path ? xstrndup(path, (size_t)(slash - path)) : xstrdup(path);
+    env->folders[env->folder_count] = NULL;
 }
 
 /* The definition is kept as the frame in which each host gets it. */

@@ -17,11 +17,13 @@
 #include <unistd.h>
 
 #include "core/base/error.h"
+#include "core/base/leftovers.h"
 #include "core/python/limits.h"
 
-char *py_scratch_make(const char *parent) {
-    char *path = xasprintf("%s/sdg-python-XXXXXX", parent);
-    if (mkdtemp(path)) return path;
+char *py_scratch_make(const char *parent, int *hold) {
+    char *path = xasprintf("%s/" LEFTOVERS_PYTHON "XXXXXX", parent);
+    *hold = leftovers_make(path);
+    if (*hold >= 0) return path;
     free(path);
     return NULL;
 }

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/base/clock.h"
 #include "core/python/limits.h"
 #include "core/python/pyorder.h"
 #include "core/python/pyspawner.h"
@@ -232,4 +233,39 @@ void py_child_kill(py_child_t *child) {
 /* Nobody else can have its number: the keeper holds the other end of the status socket, which is open. */
 void py_child_kill_keeper(py_child_t *child) {
     if (child->keeper > 0) kill(child->keeper, SIGKILL);
+}
+
+/* ---- a trial ---- */
+
+static bool wait_started(py_child_t *child, py_report_t *last) {
+    uint64_t deadline = clock_now_ns() + PY_PROBE_MS * MILLISECOND, now;
+    while ((*last = py_child_report(child)).kind != PY_REPORT_STARTED) {
+        struct pollfd p = {.fd = child->status_fd, .events = POLLIN};
+        if (last->kind == PY_REPORT_FAILED || last->kind == PY_REPORT_LOST) return false;
+        if ((now = clock_now_ns()) >= deadline) return false;
+        poll(&p, 1, (int)((deadline - now) / MILLISECOND) + 1);
+    }
+    return true;
+}
+
+/* The program does not exist, so nothing runs behind the report. */
+int py_probe(const char *program, const py_limits_t *limits, py_jail_t *jail, err_t *err) {
+    char *argv[] = {"probe", NULL}, *environment[] = {NULL};
+    const py_spawn_t how = {
+        .program = "/nonexistent", .argv = argv, .envp = environment, .sandbox = true, .limits = *limits};
+    py_spawner_t *s = py_spawner_new(program);
+    py_child_t child;
+    py_report_t last;
+    int rc = py_spawn(s, &how, &child, NULL, err);
+    if (rc == 0) {
+        if (!wait_started(&child, &last))
+            rc = err_set(err, SDG_EIO, "a Python process does not start%s%s", last.error ? ": " : "",
+                         last.error ? strerror(last.error) : "");
+        *jail = child.jail;
+        close_fd(&child.frame_fd);
+        close_fd(&child.log_fd);
+        close_fd(&child.status_fd);
+    }
+    py_spawner_destroy(&s);
+    return rc;
 }

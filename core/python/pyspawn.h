@@ -84,4 +84,9 @@ void py_child_kill(py_child_t *child);
 void py_child_kill_keeper(py_child_t *child);
 bool py_is_shortage(int error); /* an errno */
 
+/* What would hold a host that may not use the network, on this machine, for this user: tried out with one
+ * that runs nothing. `program` as for py_spawner_new. Waits for PY_PROBE_MS at most; 0, or SDG_EIO with a
+ * sentence. */
+int py_probe(const char *program, const py_limits_t *limits, py_jail_t *jail, err_t *err);
+
 #endif

@@ -28,8 +28,9 @@
 #include "core/python/pyscratch.h"
 
 typedef struct kept {
-    pid_t pid; /* of the keeper */
-    char *scratch;
+    pid_t pid;     /* of the keeper */
+    char *scratch; /* NULL: none */
+    int hold;      /* of the scratch folder; -1: none */
 } kept_t;
 
 typedef struct spawner {
@@ -117,8 +118,9 @@ static char **with_scratch(char *const *environment, const char *scratch, char *
 static void begin(spawner_t *s, py_spawn_t *spawn, const int fds[PY_ORDER_FDS]) {
     const char *parent = variable(spawn->envp, "TMPDIR");
     char *scratch = NULL, **environment = NULL, *texts[2] = {NULL, NULL};
+    int hold = -1;
     if (spawn->files != PY_FILES_ALL) {
-        scratch = py_scratch_make(parent && parent[0] == '/' ? parent : "/tmp");
+        scratch = py_scratch_make(parent && parent[0] == '/' ? parent : "/tmp", &hold);
         if (!scratch) {
             refuse(fds[3], errno, "scratch folder");
             return;
@@ -139,9 +141,10 @@ static void begin(spawner_t *s, py_spawn_t *spawn, const int fds[PY_ORDER_FDS]) 
     if (pid < 0) {
         refuse(fds[3], errno, "fork");
         if (scratch) py_scratch_remove(scratch);
+        if (hold >= 0) close(hold);
         free(scratch);
     } else {
-        s->kept[s->count++] = (kept_t){pid, scratch};
+        s->kept[s->count++] = (kept_t){pid, scratch, hold};
     }
     free(environment);
     free(texts[0]);
@@ -187,6 +190,7 @@ static void forget(spawner_t *s, pid_t pid) {
     for (unsigned i = 0; i < s->count; i++) {
         if (s->kept[i].pid != pid) continue;
         if (s->kept[i].scratch) py_scratch_remove(s->kept[i].scratch);
+        if (s->kept[i].hold >= 0) close(s->kept[i].hold);
         free(s->kept[i].scratch);
         s->kept[i] = s->kept[--s->count];
         return;

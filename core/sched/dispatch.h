@@ -202,6 +202,7 @@ typedef struct dispatch_action {
     /* RESULTS: which worker they are of; 0: of the scheduler's own process, or of nobody. */
     uint64_t worker, job;
     uint64_t lease, attempt;
+    bool again;           /* LEASE: a worker held one of the rows before, so calls of it may have been made */
     uint64_t lease_count; /* LEASES_VOID */
     const row_in_t *rows;
     size_t row_count; /* LEASE */

@@ -46,6 +46,7 @@ typedef struct lease_row {
     uint64_t author; /* ANSWERED only: the worker, or 0; see dispatch_action_t.worker */
     uint8_t state;   /* lease_row_state_t */
     uint8_t deaths;  /* workers that died holding it */
+    bool came_back;  /* a worker held it and did not answer: calls of it may have been made */
 } lease_row_t;
 
 /* Rows are allocated many at a time. */

@@ -84,11 +84,13 @@ void dispatch_lease_arrived(lease_t *lease) { lease->arrived = true; }
 static void describe_lease(dispatch_t *d, const lease_t *lease, dispatch_action_t *action) {
     size_t count = 0;
     uint64_t attempt = 0;
+    bool again = false;
     RING_EACH(&lease->rows, node) {
         const lease_row_t *row = RING_OWNER(node, lease_row_t, node);
         d->lease_rows[count++] =
             (row_in_t){.index = row->index, .line = row->line, .raw = {row->data, row->len}};
         attempt = row->deaths;
+        again = again || row->came_back;
     }
     *action = (dispatch_action_t){.kind = DISPATCH_LEASE,
                                   .peer = lease->worker->peer,
@@ -96,6 +98,7 @@ static void describe_lease(dispatch_t *d, const lease_t *lease, dispatch_action_
                                   .job = lease->job->id,
                                   .lease = lease->number,
                                   .attempt = attempt,
+                                  .again = again,
                                   .rows = d->lease_rows,
                                   .row_count = count};
 }
@@ -296,6 +299,7 @@ static void row_back(dispatch_t *d, seat_job_t *job, lease_row_t *row, bool cras
         dispatch_row_release(d, job, row);
         return;
     }
+    row->came_back = true;
     dispatch_row_enqueue(d, job, row, !crashed); /* leaves the lease before the death is counted */
     d->stats.rows_requeued++;
     if (!crashed) return;

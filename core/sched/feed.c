@@ -275,6 +275,19 @@ void feed_restart(feed_t *f) {
 
 /* ---- numbers */
 
+bool feed_sent_range(const feed_t *f, uint64_t *first, uint64_t *end) {
+    *first = UINT64_MAX, *end = 0;
+    RING_EACH(&f->chunks, node) {
+        const chunk_t *k = RING_OWNER(node, chunk_t, node);
+        for (size_t i = 0; k->numbered && i < k->count; i++) {
+            if (k->rows[i].finished) continue;
+            if (k->rows[i].index < *first) *first = k->rows[i].index;
+            if (k->rows[i].index >= *end) *end = k->rows[i].index + 1;
+        }
+    }
+    return *end > 0;
+}
+
 uint64_t feed_rows(const feed_t *f) { return f->rows; }
 
 uint64_t feed_bytes(const feed_t *f) { return f->bytes; }

@@ -82,6 +82,8 @@ void feed_restart(feed_t *f);
 
 /* ---- numbers */
 
+/* The rows that were sent and have no result are in [*first, *end). False: there are none. */
+bool feed_sent_range(const feed_t *f, uint64_t *first, uint64_t *end);
 uint64_t feed_rows(const feed_t *f);        /* open: added, closed and not finished */
 uint64_t feed_bytes(const feed_t *f);       /* of the chunks they are in */
 uint64_t feed_input_bytes(const feed_t *f); /* of the input that rows without a result took */

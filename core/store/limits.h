@@ -14,8 +14,13 @@
 /* calls in the index, which take 128 MiB; later ones are written but not found before a rerun */
 #define JOURNAL_CALLS_MAX (4u << 20)
 
+#ifdef SDG_FUZZ
+/* the fuzzer's inputs are short: small blocks cut them, and cost no page faults */
+#define JOURNAL_READ_BYTES ((size_t)512)
+#else
 /* bytes of one read(2) and write(2) of the journal: larger ones save nothing measurable */
 #define JOURNAL_READ_BYTES ((size_t)256 << 10)
+#endif
 
 /* bytes of one context of a row: as much as a message can carry; a larger one is refused */
 #define CONTEXT_BYTES_MAX MESSAGE_BYTES_MAX

@@ -166,6 +166,11 @@ def test_python():
         b.write("p.yaml", code % "")
         found = findings(b)
         one(found, "ok", "python", "Python 3.")
+        sandbox = [f for f in found if f[1] == "sandbox"]  # what holds is the machine's; here it is enough that it is said
+        equal(len(sandbox), 1, found)
+        has(sandbox[0][2], "system calls filtered", "no capabilities", "network closed", "each process 2048 MiB, 256 processes")
+        b.write("p.yaml", code % "runtime: {python: {allow_network: true, limits: {memory_mb: 512}}}\n")
+        has([f for f in findings(b) if f[1] == "sandbox"][0][2], "network allowed", "each process 512 MiB")
         one(found, "ok", "first row", "python block", "test-run")
         for interpreter, words in (("python-of-nowhere", "no program 'python-of-nowhere'"), ("/bin/true", "does not run as Python"),
                                    ("'python>=9'", "'python>=9' is asked for")):

@@ -260,6 +260,23 @@ def test_record_of_the_output_that_is_taken_away_is_written_again():
         has(b.run(), "is not as it was written")
 
 
+def test_call_journal_that_is_taken_away_is_written_again_and_one_that_is_changed_ends_the_run():
+    def start(b):
+        b.write_pipeline(ECHO.replace("blocks:", "blocks:\n  - {type: ai, exec: 0, model: m, prompts: [\"first {n}\"], outputs: [{name: F, select: full}]}"))
+        return b.start("--max-concurrent", 4)
+
+    with Mock("--latency-ms", 100) as mock, Bench(mock, 60) as b, start(b) as p:
+        b.wait_lines(5)
+        os.unlink(b.output + ".journal")
+        has(p.ends(0, 60), "out.jsonl.journal was removed or renamed", "written again")
+        b.check_echo()
+        equal(mock.stats()["requests"], 120)
+    with Mock("--latency-ms", 100) as mock, Bench(mock, 200) as b, start(b) as p:
+        b.wait_lines(5)
+        os.truncate(b.output + ".journal", 30)
+        has(p.ends(4, 30), "out.jsonl.journal was", "another program")
+
+
 def damage(b, at, change):
     """Replaces a line of the output by what `change` makes of it."""
     lines = open(b.output, "rb").read().splitlines(keepends=True)

@@ -1,18 +1,25 @@
 /* row_images.c - images of a message: which picture a name means, and its URL.
  *
  * A column {"_type": "image", ...} of the row wins over the `images` section. A file is read when the message
- * is built and becomes a data: URI with the media type of its extension (pipeline_resolve finds it). */
+ * is built and becomes a data: URI. What the pipeline names, its author has chosen: pipeline_resolve finds
+ * it, and its extension says what it is. What a row names, a stranger may have chosen: it has to lie below
+ * the folders that were allowed (row_files_t) and to be a picture by its bytes. In a fleet the pipeline is a
+ * stranger's, too.
+ */
 #include "core/mabel/row/row_state.h"
 
+#include "core/base/safe_open.h"
 #include "core/base/text.h"
+#include "core/mabel/row/image_type.h"
 #include "core/mabel/row/limits.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* Base64 with padding (RFC 4648). A buffer without room for all of it becomes full and gets none of it. */
 void base64_write(buf_t *out, const void *bytes, size_t len) {
@@ -81,40 +88,119 @@ static const char *media_type_of(const char *path) {
     return NULL;
 }
 
-/* The bytes of an image file; *bytes is the caller's (free), on an error too. */
-static int read_file(const pipeline_t *p, const char *path, char **bytes, size_t *len, err_t *err) {
-    *bytes = NULL;
-    char *place = pipeline_resolve(p, path);
-    if (!place) return err_set(err, SDG_ENOTFOUND, "image file %s does not exist", path);
-    FILE *f = fopen(place, "rb");
-    free(place);
-    if (!f) return err_set(err, SDG_EIO, "image %s: %s", path, strerror(errno));
+/* The bytes of an open image file, which is closed; *bytes is the caller's (free), on an error too. */
+static int read_file(int fd, const char *path, char **bytes, size_t *len, err_t *err) {
     struct stat st;
+    ssize_t n = 0;
     int rc = SDG_OK;
-    if (fstat(fileno(f), &st) != 0 || !S_ISREG(st.st_mode)) {
+    *bytes = NULL;
+    *len = 0;
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
         rc = err_set(err, SDG_EIO, "image %s is not a file", path);
     } else if ((uint64_t)st.st_size > IMAGE_FILE_BYTES_MAX) {
         rc = err_set(err, SDG_EIO, "image %s is larger than %zu MiB", path, IMAGE_FILE_BYTES_MAX >> 20);
     } else {
         *bytes = xmalloc((size_t)st.st_size + 1);
-        *len = fread(*bytes, 1, (size_t)st.st_size, f);
-        if (ferror(f)) rc = err_set(err, SDG_EIO, "image %s: %s", path, strerror(errno));
+        while (*len < (size_t)st.st_size && (n = read(fd, *bytes + *len, (size_t)st.st_size - *len)) > 0)
+            *len += (size_t)n;
+        if (n < 0) rc = err_set(err, SDG_EIO, "image %s: %s", path, strerror(errno));
     }
-    fclose(f);
+    close(fd);
     return rc;
 }
 
+/* Opens what the pipeline names, wherever it is. */
+static int open_of_pipeline(const pipeline_t *p, const char *path, err_t *err) {
+    char *place = pipeline_resolve(p, path);
+    if (!place) return err_set(err, SDG_ENOTFOUND, "image file %s does not exist", path);
+    int fd = open(place, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC); /* a pipe is not waited for */
+    if (fd < 0) err_set(err, SDG_EIO, "image %s: %s", path, strerror(errno));
+    free(place);
+    return fd >= 0 ? fd : SDG_EIO;
+}
+
+/* Why a row may not have this file, and what helps. */
+static int refuse(const row_t *row, const char *path, int error, err_t *err) {
+    if (row->options->files.folder_count == 0 && !row->options->files.own_pipeline)
+        return err_set(
+            err, SDG_EIO,
+            "image %s: this worker opens no files that a row names, because it was started without "
+            "--allow-files DIR; a picture can be in the row itself as base64 or url",
+            path);
+    if (error == ENOENT || error == ENOTDIR)
+        return err_set(err, SDG_ENOTFOUND, "image file %s does not exist", path);
+    if (error == EXDEV)
+        return err_set(
+            err, SDG_EIO,
+            "image %s is outside of the folders that rows may name files in (%s): move it there, or "
+            "allow its folder with --allow-files DIR",
+            path,
+            row->options->files.own_pipeline ? "those of the pipeline and of the input"
+                                             : "--allow-files of this worker");
+    if (error == EMEDIUMTYPE) return err_set(err, SDG_EIO, "image %s is not a file", path);
+    return err_set(err, SDG_EIO, "image %s: %s", path, strerror(error));
+}
+
+/* Opens what a row names: from the working directory, then from the folder of the pipeline and from those
+ * that are allowed. Where none may be opened, none is looked for. */
+static int open_of_row(const row_t *row, const char *path, err_t *err) {
+    const row_files_t *files = &row->options->files;
+    size_t tries = path[0] == '/' ? 1 : files->folder_count + 2;
+    int fd = -1, error = files->folder_count > 0 ? ENOENT : EXDEV;
+    for (size_t i = 0; fd < 0 && files->folder_count > 0 && i < tries; i++) {
+        const char *folder = i == 1 ? row->pipeline->base_dir : i > 1 ? files->folders[i - 2] : NULL;
+        char *place = folder ? xasprintf("%s/%s", folder, path) : xstrdup(path);
+        fd = safe_open_below(place, files->folders, files->folder_count);
+        if (fd < 0 && errno != ENOENT) error = errno;
+        free(place);
+    }
+    return fd >= 0 ? fd : refuse(row, path, error, err);
+}
+
+/* The media type of what a row names; NULL: an error. */
+static const char *check_type(const char *path, const char *bytes, size_t len, const char *said, err_t *err) {
+    const char *type = image_type_of(bytes, len);
+    if (!type) {
+        err_set(
+            err, SDG_EIO,
+            "image %s holds no picture (png, jpeg, gif, webp, bmp, tiff, avif or heic): a row may name no "
+            "other file",
+            path);
+        return NULL;
+    }
+    if (!said || image_type_same(said, type)) return type;
+    err_set(err, SDG_EIO, "image %s is %s, but its media_type says %.100s: correct it, or leave it out", path,
+            type, said);
+    return NULL;
+}
+
+/* Where a picture is; one of path, url, base64. All borrowed, NULL when absent. */
+typedef struct picture {
+    const char *path, *url, *base64, *media_type;
+    bool of_row; /* false: an entry of `images` */
+} picture_t;
+
+/* The media type and the bytes of an image file; *bytes is the caller's (free). NULL: an error. */
+static const char *load_file(row_t *row, const picture_t *p, char **bytes, size_t *len) {
+    bool trusted = !p->of_row && row->options->files.own_pipeline;
+    const char *type = p->media_type ? p->media_type : media_type_of(p->path);
+    if (trusted && !type) {
+        err_set(&row->err, SDG_EIO, "image %s: its name must end in png, jpg, jpeg, gif, webp or bmp",
+                p->path);
+        return NULL;
+    }
+    int fd =
+        trusted ? open_of_pipeline(row->pipeline, p->path, &row->err) : open_of_row(row, p->path, &row->err);
+    if (fd < 0 || read_file(fd, p->path, bytes, len, &row->err) != SDG_OK) return NULL;
+    return trusted ? type : check_type(p->path, *bytes, *len, p->media_type, &row->err);
+}
+
 /* Adds an image file as a data: URI. */
-static int add_file(row_t *row, message_parts_t *parts, const char *path, const char *media_type,
-                    const char *detail) {
+static int add_file(row_t *row, message_parts_t *parts, const picture_t *p, const char *detail) {
     char *bytes = NULL;
     size_t len = 0;
-    const char *type = media_type ? media_type : media_type_of(path);
-    if (!type)
-        return err_set(&row->err, SDG_EIO, "image %s: its name must end in png, jpg, jpeg, gif, webp or bmp",
-                       path);
-    int rc = read_file(row->pipeline, path, &bytes, &len, &row->err);
-    if (rc == SDG_OK) {
+    const char *type = load_file(row, p, &bytes, &len);
+    if (type) {
         buf_t url;
         buf_init(&url, ROW_BODY_BYTES_MAX);
         buf_addf(&url, "data:%s;base64,", type);
@@ -123,15 +209,10 @@ static int add_file(row_t *row, message_parts_t *parts, const char *path, const 
         buf_free(&url);
     }
     free(bytes);
-    return rc;
+    return type ? SDG_OK : row->err.code;
 }
 
 /* ---- one image */
-
-/* Where a picture is; one of path, url, base64. All borrowed, NULL when absent. */
-typedef struct picture {
-    const char *path, *url, *base64, *media_type;
-} picture_t;
 
 static void add_base64(message_parts_t *parts, const picture_t *p, const char *detail) {
     buf_t url;
@@ -156,7 +237,7 @@ static bool from_row(row_t *row, str_t *name, picture_t *p) {
     const char *type = v && v->kind == VALUE_OBJECT ? text_of_key(*v, "_type") : NULL;
     if (!type || strcmp(type, "image") != 0) return false;
     *p = (picture_t){text_of_key(*v, "path"), text_of_key(*v, "url"), text_of_key(*v, "base64"),
-                     text_of_key(*v, "media_type")};
+                     text_of_key(*v, "media_type"), true};
     return true;
 }
 
@@ -166,7 +247,7 @@ static bool from_section(const row_t *row, str_t *name, picture_t *p) {
     for (size_t i = 0; i < row->pipeline->image_count; i++) {
         const image_source_t *s = &row->pipeline->images[i];
         if (!str_equal(s->name, name)) continue;
-        *p = (picture_t){chars(s->path), chars(s->url), chars(s->base64), chars(s->media_type)};
+        *p = (picture_t){chars(s->path), chars(s->url), chars(s->base64), chars(s->media_type), false};
         return true;
     }
     return false;
@@ -180,7 +261,7 @@ int row_add_image(row_t *row, message_parts_t *parts, str_t *name, const char *d
         return err_set(&row->err, SDG_ENOTFOUND,
                        "no image is called %s (neither a column of the row nor an entry of `images`)",
                        name->data);
-    if (p.path) return add_file(row, parts, p.path, p.media_type, detail);
+    if (p.path) return add_file(row, parts, &p, detail);
     if (p.url)
         message_parts_add_url(parts, p.url, strlen(p.url), detail);
     else if (p.base64)

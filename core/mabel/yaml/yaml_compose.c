@@ -452,7 +452,7 @@ ydoc_t *yaml_parse(const char *bytes, size_t len, const yaml_options_t *options,
                     .doc = xcalloc(1, sizeof *c.doc),
                     .anchor_index = value_object(0)};
     if (!yaml_parser_initialize(&c.parser)) ending_short("no memory to read YAML with");
-    yaml_parser_set_input_string(&c.parser, (const unsigned char *)bytes, len);
+    yaml_parser_set_input_string(&c.parser, (const unsigned char *)(bytes ? bytes : ""), len);
     compose_document(&c);
     yaml_event_delete(&c.event);
     yaml_parser_delete(&c.parser);

@@ -631,6 +631,42 @@ Test(client, a_new_epoch_gets_the_unfinished_rows_only) {
     expect_output("{\"_row_index\": 1}\n{\"_row_index\": 0}\n{\"_row_index\": 2}\n{\"_row_index\": 3}\n");
 }
 
+static void expect_known_rows(uint64_t first, uint64_t end_row) {
+    link_frame_t in;
+    job_options_t told;
+    err_t err = {0};
+    puppet_await(&scheduler, MESSAGE_JOB_OPEN, &in);
+    slice_t text = in.message.JOB_OPEN.options;
+    cr_assert_eq(job_options_decode(text.data, text.len, &told, &err), SDG_OK, "%s", err.text);
+    cr_expect_eq(told.store.first_row, first, "%" PRIu64, told.store.first_row);
+    cr_expect_eq(told.store.end_row, end_row, "%" PRIu64, told.store.end_row);
+    job = in.message.JOB_OPEN.job;
+    job_options_free(&told);
+    link_frame_free(&in);
+}
+
+Test(client, rows_that_are_submitted_again_are_said_to_have_calls_in_the_journal) {
+    with_store();
+    options.store = (job_store_t){.endpoint = xstrdup("tcp://127.0.0.1:1"), .calls = true};
+    write_rows(6);
+    open_job();
+    give_credit(0, 4, MANY);
+    expect_rows(0, 0, 2);
+    expect_rows(1, 2, 2);
+    send_ok(1, 0, 1);
+    expect_ack(1);
+    scheduler.epoch = NEW_EPOCH;
+    say_welcome(true);
+    expect_known_rows(1, 4);
+    accept_job();
+    give_credit(0, MANY, MANY);
+    expect_rows_end(3);
+    say_welcome(true); /* the connection was away, and the job is dropped */
+    expect_job(true);
+    refuse(MESSAGE_JOB_OPEN, "it was dropped");
+    expect_known_rows(1, 6);
+}
+
 Test(client, a_job_opened_on_a_new_epoch_is_opened_until_it_is_accepted) {
     write_rows(2);
     open_job();
@@ -1002,4 +1038,78 @@ Test(client, a_row_that_is_too_large_alone_fails) {
     expect_output("{\"_row_index\": 0, \"_error\": \"input line 1: this row alone has 0 MiB; --memory-limit "
                   "allows 0 MiB for "
                   "one: raise it\"}\n{\"_row_index\": 1}\n");
+}
+
+/* ---- it believes nobody */
+
+/* One result of a worker called "liar". */
+static void send_line(uint64_t batch, uint64_t row, uint32_t status, const char *line) {
+    row_done_t done = {.index = row, .status = status, .json = slice_of(line)};
+    say((message_t){
+        .type = MESSAGE_RESULTS,
+        .RESULTS = {.job = job, .batch = batch, .rows = {&done, 1}, .worker = slice_of("liar\x1b[2J")}});
+    expect_ack(batch);
+}
+
+Test(client, what_is_no_result_of_an_open_row_fails_that_row_in_words) {
+    write_rows(6);
+    open_job();
+    give_credit(0, WINDOW, 10000);
+    expect_rows_end(3);
+    send_line(1, 0, ROW_STATUS_OK, "{\"_row_index\": 0,\n\"n\": 1}");
+    send_line(2, 1, ROW_STATUS_OK, "{\"_row_index\": 2}");
+    send_line(3, 2, ROW_STATUS_PARKED, "");
+    send_line(4, 3, ROW_STATUS_FAILED, "{\"_row_index\": 3}");
+    send_line(5, 4242, ROW_STATUS_OK, "{\"_row_index\": 4242}");
+    send_line(6, UINT64_MAX, ROW_STATUS_OK, "{\"_row_index\": 18446744073709551615}");
+    send_line(7, 4, ROW_STATUS_OK, "{\"_row_index\": 4, \"n\": 4}");
+    send_line(8, 4, ROW_STATUS_OK, "hello"); /* a second result is dropped, whatever it is */
+    send_line(9, 0, ROW_STATUS_OK, "{\"_row_index\": 0}");
+    send_line(10, 5, ROW_STATUS_FAILED, "{\"_row_index\": 5, \"_error\": \"its own\"}");
+    say_done("");
+    expect_end(EXIT_ROWS_FAILED, "");
+    expect_output(
+        "{\"_row_index\": 0, \"_error\": \"worker liar [2J sent a result that is not used: it is more "
+        "than one line\"}\n"
+        "{\"_row_index\": 1, \"_error\": \"worker liar [2J sent a result that is not used: its "
+        "\\\"_row_index\\\" is not 1\"}\n"
+        "{\"_row_index\": 2, \"_error\": \"worker liar [2J sent a result that is not used: it is to "
+        "wait for another pass, and there is none\"}\n"
+        "{\"_row_index\": 3, \"_error\": \"worker liar [2J sent a result that is not used: its row "
+        "has failed, and there is no \\\"_error\\\"\"}\n"
+        "{\"_row_index\": 4, \"n\": 4}\n"
+        "{\"_row_index\": 5, \"_error\": \"its own\"}\n");
+}
+
+Test(client, in_a_pass_that_is_not_the_last_a_row_only_stops_or_fails) {
+    write_rows(2);
+    with_batch_mode();
+    open_job();
+    give_credit(0, WINDOW, 10000);
+    expect_rows_end(1);
+    send_line(1, 0, ROW_STATUS_OK, "{\"_row_index\": 0}");
+    send_line(2, 1, ROW_STATUS_FAILED, "{\"_row_index\": 1, \"_error\": \"its workers died\"}");
+    actor_join(&client);
+    expect_output("{\"_row_index\": 0, \"_error\": \"worker liar [2J sent a result that is not used: it is "
+                  "finished, and in this pass rows only stop\"}\n"
+                  "{\"_row_index\": 1, \"_error\": \"its workers died\"}\n");
+}
+
+Test(client, a_job_with_open_rows_is_not_done_whoever_says_so) {
+    write_rows(4);
+    open_job();
+    give_credit(0, WINDOW, 10000);
+    expect_rows_end(2);
+    send_ok(1, 0, 3);
+    expect_ack(1);
+    say_done("");
+    expect_end(EXIT_RUNTIME, "1 row of it has no result");
+    expect_output("{\"_row_index\": 0}\n{\"_row_index\": 1}\n{\"_row_index\": 2}\n");
+}
+
+Test(client, a_job_is_not_done_before_all_rows_are_read) {
+    write_rows(4);
+    open_job();
+    say_done("");
+    expect_end(EXIT_RUNTIME, "before it has all rows");
 }

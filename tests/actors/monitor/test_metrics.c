@@ -376,9 +376,13 @@ Test(top, shows_the_numbers_of_stats_json) {
 }
 
 Test(top, takes_any_json_without_harm) {
-    static const char *const texts[] = {"null", "[]", "{}",
+    static const char *const texts[] = {"null",
+                                        "[]",
+                                        "{}",
                                         "{\"calls\": 3, \"failures\": {\"\\u001b[2J\": 1}, \"memory\": []}",
-                                        "{\"total\": \"x\", \"eta_s\": -1e300}"};
+                                        "{\"total\": \"x\", \"eta_s\": -1e300}",
+                                        "{\"uptime_s\": 1e300, \"completed\": 1e19, \"progress_percent\": 0, "
+                                        "\"eta_s\": 1e12, \"latency_ms\": {\"max\": 1e18}}"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         value_t v;
         buf_t text;

@@ -61,6 +61,7 @@ static bool is_japanese(const char *text) {
 static const char *good_value(const flag_row_t *row) {
     if (row->choices) return row->choices[0].name;
     if (strcmp(row->name, "mapping") == 0) return "a:b";
+    if (strcmp(row->name, "allow-files") == 0) return "/";
     if (strcmp(row->name, "rate") == 0) return "1/s";
     if (strcmp(row->name, "fail") == 0) return "429=0.1";
     if (strcmp(row->name, "answer-file") == 0) return "/dev/null";

@@ -181,7 +181,7 @@ static void join(void) {
 }
 
 /* Rows first, first + 1, ... with {"n": <index>}; without bytes when the store has them. */
-static void say_lease(uint64_t lease, uint64_t job, uint64_t attempt, uint64_t first, size_t count,
+static void say_lease(uint64_t lease, uint64_t job, uint64_t again, uint64_t first, size_t count,
                       bool stored) {
     row_in_t rows[16];
     char raw[16][32];
@@ -191,7 +191,7 @@ static void say_lease(uint64_t lease, uint64_t job, uint64_t attempt, uint64_t f
         rows[i] = (row_in_t){.index = first + i, .line = first + i + 1, .raw = {raw[i], (size_t)len}};
     }
     say((message_t){.type = MESSAGE_LEASE,
-                    .LEASE = {.lease = lease, .job = job, .attempt = attempt, .rows = {rows, count}}});
+                    .LEASE = {.lease = lease, .job = job, .again = again, .rows = {rows, count}}});
 }
 
 static void lease(uint64_t first, size_t count) { say_lease(next_lease++, JOB, 0, first, count, false); }
@@ -334,7 +334,7 @@ static void expect_end(uint64_t rows_open) {
     puppet_await(&scheduler, MESSAGE_BYE, &in);
     cr_expect(slice_is(in.message.BYE.reason, "drained"));
     link_frame_free(&in);
-    cr_expect_eq(harness_hear_word(worker, "END"), 0);
+    cr_expect_eq(harness_hear_word(worker, "END"), rows_open ? EXIT_STOPPED : EXIT_ALL_FINE);
 }
 
 /* ---- joining */
@@ -717,6 +717,16 @@ Test(worker, a_pipeline_that_cannot_be_loaded_is_refused_in_words) {
         link_frame_free(&in);
         permit(JOB, 1); /* whoever goes on with it is told again */
     }
+}
+
+Test(worker, options_that_want_passes_without_a_store_are_refused_in_words) {
+    link_frame_t in;
+    options.row.stop_before = 1;
+    run_rows(1, 0, 1);
+    puppet_await(&scheduler, MESSAGE_JOB_REFUSED, &in);
+    cr_expect(slice_has(in.message.JOB_REFUSED.reason, "no store"), "%.*s",
+              (int)in.message.JOB_REFUSED.reason.len, in.message.JOB_REFUSED.reason.data);
+    link_frame_free(&in);
 }
 
 Test(worker, python_that_is_not_allowed_here_is_refused) {

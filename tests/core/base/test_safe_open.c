@@ -4,6 +4,7 @@
 #include "core/base/safe_open.h"
 
 #include <errno.h>
+#include <limits.h>
 
 TestSuite(safe_open, .init = scratch_begin, .fini = scratch_end);
 
@@ -42,6 +43,13 @@ Test(safe_open, a_fresh_file_replaces_what_is_there) {
     cr_assert_eq(safe_open_fresh(scratch_path("folder"), O_WRONLY, 0600), -1);
 }
 
+static int open_below(const char *folder, const char *path) {
+    char root[PATH_MAX];
+    cr_assert(realpath(folder, root));
+    const char *folders[] = {"/nowhere", root};
+    return safe_open_below(path, folders, 2);
+}
+
 Test(safe_open, below_a_folder_and_nowhere_else) {
     char inside[256], outside[256], above[300];
     snprintf(inside, sizeof inside, "%s/in", scratch_folder);
@@ -51,24 +59,24 @@ Test(safe_open, below_a_folder_and_nowhere_else) {
     scratch_text("in-not/secret", "x");
     snprintf(above, sizeof above, "%s/../in-not/secret", inside);
     cr_assert_eq(symlink("a", scratch_path("in/good")), 0);
+    cr_assert_eq(symlink("in/a", scratch_path("way")), 0);
     cr_assert_eq(symlink("../in-not/secret", scratch_path("in/bad")), 0);
     cr_assert_eq(symlink("../in-not", scratch_path("in/door")), 0);
     cr_assert_eq(mkfifo(scratch_path("in/pipe"), 0600), 0);
-    expect_opened(safe_open_below(inside, "a"));
-    expect_opened(safe_open_below(inside, scratch_path("in/a")));
-    expect_opened(safe_open_below(inside, "good"));
-    expect_opened(safe_open_below(inside, "../in/./a"));
-    expect_opened(safe_open_below("/", "/proc/self/status"));
-    expect_refused(safe_open_below(inside, "bad"), EXDEV);
-    expect_refused(safe_open_below(inside, "door/secret"), EXDEV);
-    expect_refused(safe_open_below(inside, "../in-not/secret"), EXDEV);
-    expect_refused(safe_open_below(inside, scratch_path("in-not/secret")), EXDEV);
-    expect_refused(safe_open_below(inside, above), EXDEV);
-    expect_refused(safe_open_below(inside, "/etc/passwd"), EXDEV);
-    expect_refused(safe_open_below(inside, "/dev/zero"), EXDEV);
-    expect_refused(safe_open_below("/dev", "zero"), EMEDIUMTYPE);
-    expect_refused(safe_open_below(inside, "pipe"), EMEDIUMTYPE);
-    expect_refused(safe_open_below(inside, "."), EXDEV);
-    expect_refused(safe_open_below(inside, "none"), ENOENT);
-    expect_refused(safe_open_below(scratch_path("none"), "a"), ENOENT);
+    expect_opened(open_below(inside, scratch_path("in/a")));
+    expect_opened(open_below(inside, scratch_path("in/good")));
+    expect_opened(open_below(inside, scratch_path("in/../in/./a")));
+    expect_opened(open_below(inside, scratch_path("way")));
+    expect_opened(open_below("/", "/proc/self/status"));
+    expect_refused(open_below(inside, scratch_path("in/bad")), EXDEV);
+    expect_refused(open_below(inside, scratch_path("in/door/secret")), EXDEV);
+    expect_refused(open_below(inside, scratch_path("in-not/secret")), EXDEV);
+    expect_refused(open_below(inside, above), EXDEV);
+    expect_refused(open_below(inside, "/etc/passwd"), EXDEV);
+    expect_refused(open_below(inside, "/dev/zero"), EXDEV);
+    expect_refused(open_below("/dev", "/dev/zero"), EMEDIUMTYPE);
+    expect_refused(open_below(inside, scratch_path("in/pipe")), EMEDIUMTYPE);
+    expect_refused(open_below(inside, inside), EXDEV);
+    expect_refused(open_below(inside, scratch_path("in/none")), ENOENT);
+    expect_refused(safe_open_below(scratch_path("in/a"), NULL, 0), EXDEV);
 }

@@ -36,6 +36,21 @@ Test(words, waits_are_whole_seconds) {
     check_wait(3600 * 3000 + 300000, "3h05m");
 }
 
+static void check_duration(uint64_t ns, const char *expected) {
+    buf_t out;
+    buf_init(&out, 100);
+    words_duration(&out, ns);
+    cr_expect_str_eq(out.data, expected);
+    buf_free(&out);
+}
+
+Test(words, durations_of_any_length) {
+    check_duration(850000000, "850 ms");
+    check_duration(12345000000, "12.3 s");
+    check_duration(UINT64_C(67) * 1000000000, "1m07s");
+    check_duration(UINT64_MAX, "5124095h34m");
+}
+
 static void check_fit(const char *text, uint64_t columns, const char *expected) {
     buf_t out;
     buf_init(&out, 1000);

@@ -77,6 +77,9 @@ Test(members, what_stands_behind) {
     add_zstd(&packed, "first\n", 6);
     first = packed.len;
     buf_add(&packed, "\0\0\0\0\0\0\0\0", 8);
+    cr_assert_eq(check(&packed, packed.len, STREAM_ZSTD, &found, &err), 0, "what a power loss leaves");
+    cr_assert(found.whole_bytes == first && found.torn);
+    buf_adds(&packed, "garbage");
     cr_assert_eq(check(&packed, packed.len, STREAM_ZSTD, &found, &err), SDG_EPARSE);
     cr_assert_eq(found.whole_bytes, first);
     buf_free(&packed);

@@ -105,6 +105,33 @@ Test(reader, a_torn_compressed_input_gives_its_whole_rows_first) {
     buf_free(&packed);
 }
 
+static void expect_unchecked(const char *name, size_t bad_byte, bool csv, const char *words) {
+    buf_t packed;
+    buf_init(&packed, 1 << 20);
+    add_gzip(&packed, csv ? "a\n1\n2\n" : "{1}\n{2}\n", csv ? 6 : 8);
+    add_gzip(&packed, csv ? "3\n4\n" : "{3}\n{4}\n", csv ? 4 : 8);
+    add_gzip(&packed, csv ? "5\n6" : "{5}\n{6", csv ? 3 : 6);
+    packed.data[packed.len - bad_byte] ^= 1;
+    err_t err = {0};
+    row_record_t row;
+    reader_t *r = reader_open(scratch_write(name, packed.data, packed.len), DATA_AUTO, &err);
+    cr_assert(r, "%s", err.text);
+    int rc;
+    while ((rc = reader_next(r, &row, &err)) > 0) {
+    }
+    cr_assert_eq(rc, SDG_EPARSE);
+    cr_assert(strstr(err.text, words), "%s", err.text);
+    cr_assert(strstr(err.text, "damaged gzip data"), "%s", err.text);
+    reader_close(&r);
+    buf_free(&packed);
+}
+
+Test(reader, rows_of_a_damaged_member_are_named) {
+    expect_unchecked("a.jsonl.gz", 8, false,
+                     "rows 4 to 4 are of the damaged part: their results may be wrong");
+    expect_unchecked("b.csv.gz", 8, true, "rows 4 to 4 are of the damaged part");
+}
+
 Test(reader, packed_input_that_gives_nothing_is_refused_when_it_is_opened) {
     expect_refused(scratch_text("a.jsonl.gz", "{\"n\": 1}\n"), SDG_EPARSE,
                    "is not gzip data, although its name says so");

@@ -54,6 +54,13 @@ Test(run_file, absent_texts_are_empty_ones) {
     expect_match(&(run_identity_t){.pipeline = "", .input = "", .options = ""}, RUN_SAME, NULL);
 }
 
+Test(run_file, texts_that_are_no_utf8_are_found_again) {
+    const run_identity_t odd = {.pipeline = "p", .input = "i", .options = "mapping \xff:a"};
+    cr_assert_eq(run_file_write(scratch_path("o"), &odd, NULL), 0);
+    expect_match(&odd, RUN_SAME, NULL);
+    expect_match(&OURS, RUN_DIFFERS, "other options");
+}
+
 Test(run_file, an_empty_file_counts_as_none) {
     scratch_text("o.sdg", "");
     expect_match(&OURS, RUN_ABSENT, NULL);

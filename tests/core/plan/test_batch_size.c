@@ -57,3 +57,11 @@ Test(batch_size, more_failures_than_requests_are_all_of_them) {
     batch_size_add(&b, 4, 40, 0);
     cr_assert_eq(b.current, 2);
 }
+
+Test(batch_size, no_minimum_is_too_large) {
+    batch_size_t b;
+    batch_size_init(&b, UINT64_MAX - 1, UINT64_MAX, 0);
+    b.requests = UINT64_MAX - 1;
+    batch_size_add(&b, 1, 0, UINT64_MAX);
+    cr_expect_eq(b.current, UINT64_MAX - 1, "one fewer, and not below the least");
+}

@@ -100,3 +100,15 @@ Test(tune, holds_its_promises_for_all_facts) {
                 cr_assert(t.cache >= running && (t.cache <= TUNE_CACHE_ROWS_MAX || t.cache == running));
             }
 }
+
+Test(tune, the_largest_numbers_that_a_flag_takes) {
+    tune_facts_t facts = {.rows = 1 << 20, .concurrency = UINT64_MAX, .max_pending = UINT64_MAX};
+    tune_t t;
+    tune_choose(&facts, &t);
+    cr_assert_eq(t.max_pending, UINT64_MAX);
+    cr_assert_eq(t.chunk, UINT64_MAX / 5);
+    facts.max_pending = 0;
+    facts.rows = 0;
+    tune_choose(&facts, &t);
+    cr_assert(t.max_pending > UINT64_MAX / 2 && t.chunk > UINT64_MAX / 20);
+}

@@ -107,6 +107,15 @@ Test(pyinterp, the_environment_holds_what_is_declared_and_little_else) {
     value_free(declared);
 }
 
+Test(pyinterp, blanks_behind_a_constraint_change_nothing) {
+    py_interp_t interp;
+    cr_assert_eq(py_interp_parse("python>=3.8, <4 , ", &interp, NULL), 0);
+    cr_assert_eq(interp.constraints, 2);
+    cr_assert_eq(py_interp_parse("python>=3.8,", &interp, NULL), 0);
+    cr_assert_eq(interp.constraints, 1);
+    cr_assert_neq(py_interp_parse("python>=3.8,,", &interp, NULL), 0);
+}
+
 Test(pyinterp, programs_are_found_as_absolute_paths) {
     setenv("PATH", "/nowhere:/usr/bin:/bin", 1);
     char *sh = py_find_program("sh");

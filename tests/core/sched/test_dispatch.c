@@ -784,6 +784,7 @@ Test(dispatch, returned_rows_go_back_in_order_and_count_no_death) {
     cr_assert_eq(lease->indexes[0], 0);
     cr_assert_eq(lease->indexes[3], 3);
     cr_assert_eq(lease->a.attempt, 0);
+    cr_assert(lease->a.again, "they may have made calls");
     finish(&w);
 }
 
@@ -1132,6 +1133,7 @@ Test(dispatch, goodbye_counts_no_death) {
         worker(&w, id);
         go(&w);
         cr_assert_eq(find(&w, DISPATCH_LEASE, id)->a.attempt, 0);
+        cr_assert_eq(find(&w, DISPATCH_LEASE, id)->a.again, id > 1);
         dispatch_worker_gone(w.d, id, false, w.now);
     }
     finish(&w);

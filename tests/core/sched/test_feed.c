@@ -271,3 +271,20 @@ Test(feed, rows_without_a_result_say_how_much_of_the_input_they_took) {
     cr_expect_eq(feed_input_bytes(f), 0);
     feed_destroy(&f);
 }
+
+Test(feed, the_range_of_rows_that_were_sent_and_have_no_result) {
+    feed_t *f = new_feed(100, 3);
+    uint64_t first, end;
+    cr_assert_not(feed_sent_range(f, &first, &end));
+    feed_credit(f, 100, 1000);
+    fill(f, fill(f, 0));
+    cr_assert(feed_sent_range(f, &first, &end));
+    cr_assert(first == 0 && end == 6);
+    finish(f, 0, 2);
+    finish(f, 5, 6);
+    cr_assert(feed_sent_range(f, &first, &end));
+    cr_assert(first == 2 && end == 5);
+    feed_restart(f);
+    cr_assert_not(feed_sent_range(f, &first, &end), "nobody has them now");
+    feed_destroy(&f);
+}

@@ -4,6 +4,8 @@
 #include "core/base/text.h"
 #include "tests/core/mabel/row/row_harness.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define MODEL "models:\n  - {name: m, api_model: m, api_key: k, base_url: \"http://127.0.0.1:1\"}\n"
@@ -572,27 +574,114 @@ Test(row, images_in_the_order_written_and_the_row_wins) {
     pipeline_destroy(&p);
 }
 
-Test(row, image_files_become_data_and_missing_ones_fail) {
-    char path[] = "/tmp/sdg_row_XXXXXX.JPG";
-    int fd = mkstemps(path, 4);
-    cr_assert_geq(fd, 0);
-    cr_assert_eq(write(fd, "\xff\xd8\xff\xe0JFIF", 8), 8);
+static const char JPEG[] = "\xff\xd8\xff\xe0JFIF";
+
+/* A folder with pictures below it and one beside it; `files` allows the first. */
+typedef struct pictures {
+    char folder[40], inside[64], outside[64];
+    const char *allowed[1];
+} pictures_t;
+
+static void put(const char *folder, const char *name, const void *bytes, size_t len) {
+    char *path = xasprintf("%s/%s", folder, name);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    cr_assert(fd >= 0 && write(fd, bytes, len) == (ssize_t)len);
     close(fd);
+    free(path);
+}
+
+static void pictures_make(pictures_t *p) {
+    strcpy(p->folder, "/tmp/sdg_row_XXXXXX");
+    cr_assert(mkdtemp(p->folder));
+    snprintf(p->inside, sizeof p->inside, "%s/in", p->folder);
+    snprintf(p->outside, sizeof p->outside, "%s/out", p->folder);
+    cr_assert(mkdir(p->inside, 0700) == 0 && mkdir(p->outside, 0700) == 0);
+    put(p->inside, "a.JPG", JPEG, 8);
+    put(p->inside, "a.txt", "root:x:0:0", 10);
+    put(p->outside, "b.jpg", JPEG, 8);
+    char *link = xasprintf("%s/link.jpg", p->inside), *pipe = xasprintf("%s/pipe.jpg", p->inside);
+    cr_assert(symlink("../out/b.jpg", link) == 0 && mkfifo(pipe, 0600) == 0);
+    free(link);
+    free(pipe);
+    p->allowed[0] = p->inside;
+}
+
+static void pictures_remove(pictures_t *p) {
+    char *command = xasprintf("rm -rf '%s'", p->folder);
+    cr_assert_eq(system(command), 0);
+    free(command);
+}
+
+/* The row's picture is this file. `want` is in the body of the request, or, when the row fails, in its line.
+ */
+static void expect_picture(row_files_t files, const char *folder, const char *name, const char *more,
+                           bool fails, const char *want) {
     seen_t seen = {0};
-    harness_t h = {.llm = llm_record, .arg = &seen, .options.retry_on_empty = true};
+    harness_t h = {.llm = llm_record, .arg = &seen, .options = {.retry_on_empty = true, .files = files}};
     pipeline_t *p = harness_load(IMAGES);
-    char *input = xasprintf("{\"product\": {\"_type\": \"image\", \"path\": \"%s\"}}", path);
-    free(harness_run(&h, p, input));
-    cr_expect(strstr(seen.body, "data:image/jpeg;base64,/9j/4EpGSUY="), "%s", seen.body);
-    unlink(path);
+    char *input = xasprintf("{\"product\": {\"_type\": \"image\", \"path\": \"%s%s%s\"%s}}", folder,
+                            folder[0] ? "/" : "", name, more);
     char *line = harness_run(&h, p, input);
-    cr_expect(h.failed);
-    cr_expect(strstr(line, path) && strstr(line, "look: "), "%s", line);
-    cr_expect_str_eq(h.reason, "look: image");
+    cr_expect_eq(h.failed, fails, "%s: %s", name, line);
+    const char *text = fails ? line : seen.body;
+    cr_expect(text && strstr(text, want), "%s: %s", name, text);
+    if (fails) cr_expect_str_eq(h.reason, "look: image");
     free(line);
     free(input);
     free(seen.body);
     pipeline_destroy(&p);
+}
+
+Test(row, image_files_become_data_and_missing_ones_fail) {
+    pictures_t t;
+    pictures_make(&t);
+    row_files_t files = {t.allowed, 1, true};
+    expect_picture(files, t.inside, "a.JPG", "", false, "data:image/jpeg;base64,/9j/4EpGSUY=");
+    expect_picture(files, "", "a.JPG", "", false, "data:image/jpeg;base64,/9j/4EpGSUY=");
+    expect_picture(files, "", "../in/a.JPG", "", false, "data:image/jpeg;base64,/9j/4EpGSUY=");
+    expect_picture(files, "", "a.JPG", ", \"media_type\": \"image/jpg\"", false, "data:image/jpeg;base64,");
+    expect_picture(files, t.inside, "none.jpg", "", true, "none.jpg does not exist");
+    pictures_remove(&t);
+}
+
+Test(row, a_row_may_name_pictures_below_the_allowed_folders_only) {
+    pictures_t t;
+    pictures_make(&t);
+    row_files_t files = {t.allowed, 1, true}, fleet = {t.allowed, 1, false}, none = {0};
+    expect_picture(files, t.outside, "b.jpg", "", true, "outside of the folders");
+    expect_picture(files, "", "../out/b.jpg", "", true, "outside of the folders");
+    expect_picture(files, "", "link.jpg", "", true, "--allow-files DIR");
+    expect_picture(files, "/etc", "passwd", "", true, "outside of the folders");
+    expect_picture(files, "", "pipe.jpg", "", true, "is not a file");
+    expect_picture(files, "", "a.txt", "", true, "holds no picture");
+    expect_picture(files, "", "a.txt", ", \"media_type\": \"image/png\"", true, "holds no picture");
+    expect_picture(files, "", "a.JPG", ", \"media_type\": \"image/png\"", true, "is image/jpeg, but");
+    expect_picture(fleet, "", "a.JPG", "", false, "data:image/jpeg;base64,");
+    expect_picture(none, t.inside, "a.JPG", "", true, "started without --allow-files DIR");
+    expect_picture(none, "/etc", "no-such-file", "", true, "started without --allow-files DIR");
+    pictures_remove(&t);
+}
+
+/* In a fleet the pipeline comes from elsewhere, so that its own images are asked about like those of rows. */
+Test(row, images_of_a_pipeline_are_trusted_where_it_is_the_users_own) {
+    pictures_t t;
+    pictures_make(&t);
+    char *yaml = xasprintf("mabel: {version: \"2.1\"}\nimages: [{name: pic, path: \"%s/b.jpg\"}]\n" MODEL
+                           "blocks:\n  - {type: ai, exec: 1, model: m, prompts: [\"{pic.img}\"]}\n",
+                           t.outside);
+    pipeline_t *p = harness_load(yaml);
+    seen_t seen = {0};
+    harness_t own = {.llm = llm_record, .arg = &seen, .options = {.files = {t.allowed, 1, true}}};
+    harness_t fleet = {.options = {.files = {t.allowed, 1, false}}};
+    free(harness_run(&own, p, "{}"));
+    cr_expect(!own.failed && strstr(seen.body, "data:image/jpeg;base64,"));
+    char *line = harness_run(&fleet, p, "{}");
+    cr_expect(fleet.failed && strstr(line, "--allow-files of this worker"), "%s", line);
+    free(line);
+    free(seen.body);
+    free(yaml);
+    pipeline_destroy(&p);
+    pictures_remove(&t);
 }
 
 /* ---- end */

@@ -211,6 +211,15 @@ Test(yaml, nothing_is_an_empty_map) {
     expect("---\n", "{}");
 }
 
+Test(yaml, a_file_without_a_byte_is_an_empty_map) {
+    diags_t diags;
+    diags_init(&diags, "p.yaml", NULL, 0);
+    ydoc_t *doc = yaml_parse(NULL, 0, NULL, &diags);
+    cr_assert(doc && diags.errors == 0);
+    yaml_doc_free(&doc);
+    diags_free(&diags);
+}
+
 Test(yaml, syntax_errors_say_where_and_what_to_do) {
     expect_said("a: 1\nb: c: d\n", "p.yaml:2:5: error: mapping values are not allowed", 1, 0);
     expect_said("a:\n\t- 1\n", "p.yaml:2:1: error: found character that cannot start any token", 1, 0);
