@@ -19,6 +19,7 @@
 
 #include "core/base/grow.h"
 #include "core/base/idmap.h"
+#include "core/base/log.h"
 #include "core/base/rangeset.h"
 #include "core/base/rng.h"
 #include "core/base/safe_open.h"
@@ -315,9 +316,27 @@ void journal_close(journal_t **journal) {
     *journal = NULL;
 }
 
+/* What has become of the file: 0, or what to say of it. *gone: nothing is at its path. */
+static const char *moved_how(const journal_t *j, bool *gone) {
+    struct stat named, open;
+    *gone = false;
+    if (fstat(j->fd, &open) != 0) return NULL;
+    if (lstat(j->path, &named) != 0) {
+        *gone = errno == ENOENT;
+        return *gone ? "removed or renamed" : NULL;
+    }
+    if (named.st_dev != open.st_dev || named.st_ino != open.st_ino) return "replaced by another file";
+    uint64_t written = j->size - j->pending.len, size = (uint64_t)open.st_size;
+    return size < written   ? "cut by another program"
+           : size > written ? "written to by another program"
+                            : NULL;
+}
+
 void journal_remove(journal_t **journal) {
+    bool gone;
     if (!*journal) return;
-    if ((*journal)->fd >= 0) unlink((*journal)->path);
+    /* A file that somebody has put there is not ours to delete. */
+    if ((*journal)->fd >= 0 && !moved_how(*journal, &gone)) unlink((*journal)->path);
     journal_close(journal);
 }
 
@@ -466,6 +485,24 @@ int journal_compact(journal_t *j, uint64_t least, err_t *err) {
 }
 
 /* ---- syncing by another thread, counters */
+
+/* Through its descriptor a file without a name can still be read, so it is written again; of what else
+ * happens to it nobody knows what is left. */
+int journal_watch(journal_t *j, err_t *err) {
+    bool gone;
+    if (broken(j, err) != SDG_OK || j->fd < 0) return j->failure.code;
+    const char *how = moved_how(j, &gone);
+    if (!how) return SDG_OK;
+    if (gone && journal_flush(j, err) == SDG_OK && rewrite(j)) {
+        log_warn("journal", "%s was %s while the run wrote it: it is written again", j->path, how);
+        return SDG_OK;
+    }
+    if (j->failure.code == SDG_OK)
+        err_set(&j->failure, SDG_EIO,
+                "%s was %s while the run wrote it: the run ends here; the same command does what is missing",
+                j->path, how);
+    return broken(j, err);
+}
 
 int journal_fd(const journal_t *j) { return j->fd; }
 uint64_t journal_unsynced(const journal_t *j) { return j->unsynced; }
