@@ -247,10 +247,12 @@ int run_file_read_sums(const char *output, run_file_sums_t *sums, err_t *err) {
 /* ---- writing */
 
 struct run_file {
-    char *path; /* owned */
-    buf_t head; /* the first line */
-    int fd;     /* -1: not written yet, or given up */
-    off_t size; /* of the file, as it was written */
+    char *path;          /* owned */
+    buf_t head;          /* the first line */
+    int fd;              /* -1: not written yet, or given up */
+    off_t size;          /* of the file, as it was written */
+    off_t last_at;       /* where its last block stands; 0: it has none */
+    uint64_t last_first; /* the row that this block begins with */
     bool failed;
 };
 
@@ -316,17 +318,25 @@ static int put_file(run_file_t *f, const buf_t *text) {
     if (f->fd >= 0) close(f->fd);
     f->fd = -1;
     if (!holds(f->path, text) && replace_file(f->path, text) != 0) return -1;
-    f->fd = safe_open_ordinary(f->path, O_RDWR | O_APPEND, 0);
+    f->fd = safe_open_ordinary(f->path, O_RDWR, 0);
     f->size = (off_t)text->len;
     return f->fd >= 0 ? 0 : -1;
+}
+
+/* Adds the lines of blocks to a text that is to stand in the file from `at` on. */
+static void write_blocks(run_file_t *f, const line_blocks_t *blocks, off_t at, buf_t *out) {
+    for (size_t i = 0; i < blocks->count; i++) {
+        f->last_at = at + (off_t)out->len;
+        f->last_first = blocks->items[i].first;
+        write_block(out, &blocks->items[i]);
+    }
 }
 
 int run_file_write(run_file_t *f, const line_blocks_t *blocks, err_t *err) {
     buf_t text;
     buf_init(&text, RUN_FILE_BYTES_MAX);
     buf_add(&text, f->head.data, f->head.len);
-    for (size_t i = 0; i < blocks->count; i++)
-        write_block(&text, &blocks->items[i]);
+    write_blocks(f, blocks, 0, &text);
     int rc = put_file(f, &text);
     if (rc != 0)
         rc = err_set(err, file_no_space(errno) ? SDG_ENOSPACE : SDG_EIO, "%s: cannot be written: %s", f->path,
@@ -395,6 +405,7 @@ static void restore(run_file_t *f, bool whole, const char *how) {
     if (!whole) {
         buf_reset(&text);
         buf_add(&text, f->head.data, f->head.len);
+        f->last_at = 0;
     }
     log_warn("writer", "%s was %s while the run wrote it: it is written again%s", f->path, how,
              whole ? "" : ", without the checksums of earlier lines");
@@ -402,11 +413,9 @@ static void restore(run_file_t *f, bool whole, const char *how) {
     buf_free(&text);
 }
 
-/* Is the file still what was written? If it is not, it is made anew; a file of somebody else in its place is
- * left alone. */
-static void watch(run_file_t *f, const char *output) {
+void run_file_watch(run_file_t *f, const char *output) {
     struct stat named, open;
-    if (fstat(f->fd, &open) != 0) return;
+    if (f->fd < 0 || fstat(f->fd, &open) != 0) return;
     bool there = stat(f->path, &named) == 0;
     if (!there && errno != ENOENT) return;
     if (there && named.st_dev == open.st_dev && named.st_ino == open.st_ino) {
@@ -419,25 +428,31 @@ static void watch(run_file_t *f, const char *output) {
         restore(f, open.st_size == f->size, there ? "replaced" : "removed or renamed");
 }
 
+/* 0, or -1 with errno. */
+static int write_at(int fd, const buf_t *text, off_t at) {
+    for (size_t done = 0; done < text->len;) {
+        ssize_t n = pwrite(fd, text->data + done, text->len - done, at + (off_t)done);
+        if (n < 0 && errno != EINTR) return -1;
+        if (n > 0) done += (size_t)n;
+    }
+    return 0;
+}
+
+/* A block that has grown is written over what was said of it before: it is the last one. */
 void run_file_append(run_file_t *f, const line_blocks_t *blocks) {
     buf_t text;
-    size_t written;
-    if (f->fd < 0) return;
-    char *output = xstrdup(f->path);
-    output[strlen(output) - strlen(".sdg")] = '\0';
-    watch(f, output);
-    free(output);
     if (f->fd < 0 || blocks->count == 0) return;
+    bool grown = f->last_at > 0 && blocks->items[0].first == f->last_first;
+    off_t at = grown ? f->last_at : f->size;
     buf_init(&text, RUN_FILE_BYTES_MAX);
-    for (size_t i = 0; i < blocks->count; i++)
-        write_block(&text, &blocks->items[i]);
-    if (file_write_all(f->fd, text.data, text.len, &written) == 0) {
-        f->size += (off_t)text.len;
-    } else {
+    write_blocks(f, blocks, at, &text);
+    off_t end = at + (off_t)text.len;
+    if (write_at(f->fd, &text, at) != 0 || (end < f->size && ftruncate(f->fd, end) != 0)) {
         int error = errno;
-        if (ftruncate(f->fd, f->size) != 0) log_warn("writer", "%s: cannot be cut back", f->path);
+        if (ftruncate(f->fd, at) != 0) log_warn("writer", "%s: cannot be cut back", f->path);
         give_up(f, strerror(error));
     }
+    f->size = end;
     buf_free(&text);
 }
 

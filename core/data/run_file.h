@@ -56,9 +56,12 @@ int run_file_write(run_file_t *file, const line_blocks_t *blocks, err_t *err);
 /* Says in the file that is there, if any, that its blocks are not to be trusted, or takes that back. */
 int run_file_begin_rewrite(const char *output, err_t *err);
 void run_file_cancel_rewrite(const char *output);
-/* Appends blocks. A file that was taken away or changed meanwhile is made anew, with a warning. Failures are
- * warned of once and cost only checksums. */
+/* Appends blocks; the first may be the last one of before, grown. Failures are warned of once and cost only
+ * checksums. */
 void run_file_append(run_file_t *file, const line_blocks_t *blocks);
+/* A file that was taken away or changed meanwhile is made anew, with a warning. A file of somebody else in
+ * its place is left alone. */
+void run_file_watch(run_file_t *file, const char *output);
 /* Makes the file and its name durable. Failures are ignored: the file only guards against mistakes and
  * damage. */
 void run_file_sync(run_file_t *file);

@@ -328,20 +328,23 @@ int writer_check(writer_t *w, err_t *err) {
     return sink_check_place(w->sink, w->path, err);
 }
 
+/* Says the checksums of what was written: a kill of this process leaves both. */
+static void put_sums(writer_t *w) {
+    line_blocks_t blocks = {0};
+    if (!w->run_file) return;
+    line_sums_take(&w->sums, &blocks);
+    run_file_append(w->run_file, &blocks);
+    line_blocks_free(&blocks);
+}
+
 int writer_flush(writer_t *w, err_t *err) {
     int rc = sink_broken(w->sink, err);
     if (rc < 0) return rc;
     if (sink_compresses(w->sink) && w->pending.len < WRITE_MEMBER_BYTES_MIN) return 0;
     rc = write_pending(w, err);
-    return rc < 0 ? rc : writer_check(w, err);
-}
-
-/* Appends the checksums of what was synced. */
-static void put_sums(writer_t *w) {
-    line_blocks_t blocks = {0};
-    line_sums_take(&w->sums, &blocks);
-    run_file_append(w->run_file, &blocks);
-    line_blocks_free(&blocks);
+    if (rc == 0) rc = writer_check(w, err);
+    if (rc == 0) put_sums(w);
+    return rc;
 }
 
 int writer_sync(writer_t *w, err_t *err) {
@@ -350,6 +353,7 @@ int writer_sync(writer_t *w, err_t *err) {
     if (rc == 0) rc = writer_check(w, err);
     if (rc < 0 || !w->run_file) return rc;
     put_sums(w);
+    run_file_watch(w->run_file, w->path);
     if (!w->names_synced) {
         run_file_sync(w->run_file);
         w->names_synced = true;

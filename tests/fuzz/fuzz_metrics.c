@@ -1,10 +1,12 @@
 /* fuzz_metrics - any messages to the monitor (a length and a frame, again and again, with time between them):
- * what it shows stays JSON, Prometheus text of finite numbers, and lines of text that fit. */
+ * what it shows stays JSON, Prometheus text of finite numbers, and lines of text that fit; and
+ * no text closes a script of the page that --report writes. */
 #include "tests/fuzz/input.h"
 
 #include "actors/loop/limits.h"
 #include "actors/monitor/limits.h"
 #include "actors/monitor/metrics.h"
+#include "actors/monitor/report_page.h"
 #include "core/base/clock.h"
 #include "core/base/json.h"
 #include "core/base/text.h"
@@ -61,9 +63,37 @@ static void check_lines(metrics_t *m, uint64_t columns) {
     buf_free(&line);
 }
 
+static size_t count_of(const buf_t *page, const char *words) {
+    size_t n = 0;
+    for (const char *at = page->data; (at = strcasestr(at, words)); at++)
+        n++;
+    return n;
+}
+
+/* What others have said closes no script of the page and opens none. */
+static void check_report_page(const metrics_t *m, const char *text, uint64_t now) {
+    static size_t scripts, comments;
+    static const report_page_t plain = {.path = "x", .command = "sdg", .pipeline = ""};
+    report_page_t report = {.path = "x", .command = text, .pipeline = text};
+    buf_t page;
+    buf_init(&page, REPORT_PAGE_BYTES_MAX);
+    if (!scripts) {
+        report_page_make(&plain, m, now, &page);
+        scripts = count_of(&page, "<script") + count_of(&page, "</script");
+        comments = count_of(&page, "<!--");
+        buf_reset(&page);
+    }
+    report_page_make(&report, m, now, &page);
+    CHECK(!page.full && page.len, "%zu bytes", page.len);
+    CHECK(count_of(&page, "<script") + count_of(&page, "</script") == scripts, "another script");
+    CHECK(count_of(&page, "<!--") == comments, "a comment");
+    buf_free(&page);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     fuzz_input_t in = {bytes, size};
     uint64_t now = SECOND, columns = 20 + fuzz_byte(&in);
+    char *text = columns % 8 == 0 ? fuzz_line(&in, NULL) : NULL;
     metrics_t *m = metrics_new("run", true, 0, INT64_C(1700000000000));
     while (fuzz_more(&in)) {
         message_t msg;
@@ -81,6 +111,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
         check_lines(m, columns);
     }
     check_pages(m, now);
+    if (text) check_report_page(m, text, now);
+    free(text);
     metrics_destroy(&m);
     return 0;
 }

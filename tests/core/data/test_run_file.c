@@ -134,6 +134,30 @@ Test(run_file, checksums_are_appended_and_read_again) {
     line_blocks_free(&all);
 }
 
+Test(run_file, a_block_that_has_grown_is_written_over_itself) {
+    line_blocks_t all = blocks_from(0, 3), part = {0};
+    line_block_t grows = {256, 1, 256, 5}, shrinks = {256, 256, 98176, UINT64_MAX};
+    run_file_t *f = run_file_new(scratch_path("o"), &OURS);
+    line_blocks_add(&part, &BLOCKS[0]);
+    line_blocks_add(&part, &grows);
+    cr_assert_eq(run_file_write(f, &part, NULL), 0);
+    part.count = 0;
+    line_blocks_add(&part, &(line_block_t){256, 200, UINT64_MAX, 7});
+    run_file_append(f, &part);
+    part.count = 0;
+    line_blocks_add(&part, &shrinks);
+    line_blocks_add(&part, &BLOCKS[2]);
+    run_file_append(f, &part);
+    expect_blocks(3, 0);
+    struct stat before, after;
+    cr_assert_eq(stat(scratch_path("o.sdg"), &before), 0);
+    cr_assert_eq(run_file_write(f, &all, NULL), 0);
+    cr_assert(stat(scratch_path("o.sdg"), &after) == 0 && before.st_ino == after.st_ino);
+    run_file_close(&f);
+    line_blocks_free(&all);
+    line_blocks_free(&part);
+}
+
 /* Damage is never taken for another run, nor for another checksum. */
 Test(run_file, each_flipped_bit_is_seen_as_damage) {
     line_blocks_t all = blocks_from(0, 3);
@@ -197,20 +221,21 @@ Test(run_file, a_rewrite_is_marked_and_the_mark_is_taken_back) {
 /* ---- watching */
 
 Test(run_file, a_file_that_is_taken_away_is_written_again) {
-    line_blocks_t first = blocks_from(0, 1), second = blocks_from(1, 2), nothing = {0};
+    line_blocks_t first = blocks_from(0, 1), second = blocks_from(1, 2);
     run_file_t *f = run_file_new(scratch_path("o"), &OURS);
     cr_assert_eq(run_file_write(f, &first, NULL), 0);
     cr_assert_eq(unlink(scratch_path("o.sdg")), 0);
     run_file_append(f, &second);
+    run_file_watch(f, scratch_path("o"));
     expect_match(&OURS, RUN_SAME, NULL);
     expect_blocks(2, 0);
     scratch_text("p", "{\"format\": 1}");
     cr_assert_eq(rename(scratch_path("p"), scratch_path("o.sdg")), 0);
-    run_file_append(f, &nothing);
+    run_file_watch(f, scratch_path("o"));
     expect_match(&OURS, RUN_SAME, NULL);
     expect_blocks(2, 0);
     cr_assert_eq(truncate(scratch_path("o.sdg"), 10), 0);
-    run_file_append(f, &nothing);
+    run_file_watch(f, scratch_path("o"));
     expect_match(&OURS, RUN_SAME, NULL);
     expect_blocks(0, 0);
     run_file_close(&f);
@@ -225,6 +250,7 @@ Test(run_file, a_file_of_somebody_else_in_its_place_is_left_alone) {
     scratch_text("p", "my notes");
     cr_assert_eq(rename(scratch_path("p"), scratch_path("o.sdg")), 0);
     run_file_append(f, &first);
+    run_file_watch(f, scratch_path("o"));
     cr_assert_str_eq(scratch_read(scratch_path("o.sdg"), NULL), "my notes");
     run_file_close(&f);
     line_blocks_free(&first);

@@ -301,15 +301,27 @@ Test(writer, lines_that_are_gone_are_said) {
     cr_assert(found.rows_ok == 3 && found.lines_missing == 599 - 3, "%d", (int)found.lines_missing);
 }
 
-Test(writer, lines_behind_the_last_sync_have_no_checksum_until_they_are_read_again) {
+/* A process that is killed leaves what it flushed, and its checksums. */
+Test(writer, what_was_flushed_has_checksums) {
     const char *path = lasting(scratch_path("o.jsonl"));
     write_rows(path, 0, 300, true);
     write_rows(path, 300, 700, false);
     edit(path, "650, \"t\": \"text\"", "650, \"t\": \"other\"");
+    cr_assert(reopened(path).lines_changed > 0);
+}
+
+Test(writer, lines_behind_the_last_checksum_are_results_like_others) {
+    const char *path = lasting(scratch_path("o.jsonl"));
+    write_rows(path, 0, 300, true);
+    FILE *f = fopen(path, "ab");
+    for (int row = 300; row < 700; row++)
+        cr_assert(fprintf(f, "{\"_row_index\": %d, \"t\": \"text\"}\n", row) > 0);
+    cr_assert_eq(fclose(f), 0);
+    edit(path, "650, \"t\": \"text\"", "650, \"t\": \"other\"");
     writer_resumed_t found = reopened(path);
     cr_assert(found.rows_ok == 700 && found.lines_changed == 0 && found.lines_missing == 0);
     edit(path, "650, \"t\": \"other\"", "650, \"t\": \"text\"");
-    cr_assert(reopened(path).lines_changed > 0);
+    cr_assert(reopened(path).lines_changed > 0, "they have one when they were read");
 }
 
 Test(writer, changes_are_seen_in_ordered_and_in_packed_outputs_and_after_a_rewrite) {
