@@ -247,7 +247,7 @@ static void close_to_others(int fd) {
 
 /* Opens or makes the file and reads what is in it. A file that is no journal is left as it is. */
 static int open_file(journal_t *j, journal_opening_t *o, err_t *err) {
-    char head[JOURNAL_HEAD_BYTES];
+    char head[JOURNAL_HEAD_LOOK_BYTES];
     j->fd = safe_open_ordinary(j->path, O_RDWR | O_APPEND | (o->mode == JOURNAL_MAKE ? O_CREAT : 0), 0600);
     if (j->fd < 0 && errno == ENOENT && o->mode == JOURNAL_WHEN_NEEDED) return SDG_OK;
     if (j->fd < 0) return fail(j, "cannot be opened", errno, err);
@@ -275,7 +275,7 @@ static int make_file(journal_t *j, err_t *err) {
 }
 
 bool journal_is_there(const char *path) {
-    char head[JOURNAL_HEAD_BYTES];
+    char head[JOURNAL_HEAD_LOOK_BYTES];
     journal_format_t format;
     int fd = safe_open_ordinary(path, O_RDONLY, 0);
     ssize_t n = fd < 0 ? -1 : pread(fd, head, sizeof head, 0);
@@ -535,7 +535,7 @@ int journal_read(const char *path, journal_visit_fn *visit, void *context, journ
     if (fd < 0) return err_set(err, SDG_EIO, "%s: cannot be opened: %s", path, strerror(errno));
     journal_reader_t reader = {visit, context};
     journal_scan_t scan = {fd, path, {0}, pass_on, NULL, &reader, 0, {0}};
-    char head[JOURNAL_HEAD_BYTES];
+    char head[JOURNAL_HEAD_LOOK_BYTES];
     ssize_t n = pread(fd, head, sizeof head, 0);
     int rc = n < 0 ? err_set(err, SDG_EIO, "%s: cannot be read: %s", path, strerror(errno))
                    : journal_head_read(head, (size_t)n, &scan.format);

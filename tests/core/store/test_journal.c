@@ -248,6 +248,23 @@ Test(journal, a_changed_bit_costs_its_own_record) {
 Test(journal, bytes_that_are_missing_or_too_many_cost_what_they_touch) {
     size_t len;
     char *bytes = three_records(&len), *other = malloc(len + 100);
+    for (size_t gone = 1; gone <= 20; gone++) { /* a hole in the head */
+        journal_found_t found;
+        memcpy(other, bytes + gone, len - gone);
+        journal_t *j = open_ok(scratch_write("bad.journal", other, len - gone), &found);
+        cr_assert(found.records == 3 && found.lost.records == 0, "%zu gone", gone);
+        journal_close(&j);
+        memcpy(other, "some foreign bytes...", gone);
+        memcpy(other + gone, bytes, len);
+        j = open_ok(scratch_write("bad.journal", other, len + gone), &found);
+        cr_assert(found.records == 3 && found.lost.records == 0, "%zu more", gone);
+        add(j, 9, "after", "the damage");
+        flush(j);
+        journal_close(&j);
+        j = open_ok(scratch_path("bad.journal"), &found);
+        cr_assert_eq(found.records, 4);
+        journal_close(&j);
+    }
     size_t first = 48, second = first + (len - 48) / 3;
     for (size_t gone = 1; gone <= 30; gone++) { /* a hole in the first record */
         journal_found_t found;
