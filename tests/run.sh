@@ -4,7 +4,8 @@
 # Usage: tests/run.sh [--only SUITE]... [--no-install] [--list]
 #        tests/run.sh --fuzz-minutes N      campaign: every fuzz target for N minutes; what it learns is kept in build-fuzz/found,
 #                                           and the next campaign begins with it
-#        tests/run.sh --soak                campaign: tests/faults/soak_*
+#        tests/run.sh --soak [--rounds N | --minutes N]
+#                                           campaign: storms (tests/faults/storm.py) for N minutes (180), and tests/faults/soak_*
 #
 # Suites, in order (files are found by name; adding one needs no edit here):
 #   house          tests/test_*.{py,sh}: what holds for all sources: arrows of the rooms, public names, limits with reasons, format
@@ -36,7 +37,7 @@ FUZZ_ALL_S=110       # seconds of search for all targets together: all suites ha
 FUZZ_FOUND=build-fuzz/found FUZZ_FINDINGS=build-fuzz/findings
 SHOWN_LINES=60       # of the output of a failure
 passed=0 failed=0 skipped="" left_out=""
-only="" install=yes soak="" campaign="" waiting=()
+only="" install=yes soak="" campaign="" storm="--minutes 180" waiting=()
 
 usage() { sed -n '2,28s/^# \{0,1\}//p' "$0"; }
 
@@ -309,6 +310,8 @@ suite_soak() {
     for name in $list; do
         check soak "$name" "build/$name"
     done
+    # shellcheck disable=SC2086
+    check soak storm.py env SDG="$PWD/build/sdg" python3 tests/faults/storm.py $storm
     run_scripts soak tests/faults -name 'soak_*.py' -o -name 'soak_*.sh'
 }
 
@@ -327,6 +330,11 @@ while [ $# -gt 0 ]; do
             shift
             ;;
         --soak) soak=yes ;;
+        --rounds | --minutes)
+            [[ -n $soak && ${2:-} =~ ^[1-9][0-9]*$ ]] || die "$1 comes behind --soak and wants a number"
+            storm="$1 $2"
+            shift
+            ;;
         --no-install) install="" ;;
         --list) echo "$SUITES" | tr ' ' '\n'; exit 0 ;;
         -h | --help) usage; exit 0 ;;

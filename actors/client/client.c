@@ -129,10 +129,19 @@ static void say_bye(client_t *c) {
 
 /* ---- the end */
 
-/* Writes and syncs what came; a failure here outranks every other reason of the end. */
+/* Writes and syncs what came. When the input is known to its end, rows that the output had of none are taken
+ * out. */
+static int finish_output(client_t *c, err_t *err) {
+    int rc = writer_finish(c->results.writer, err);
+    if (rc == SDG_OK && c->input.whole)
+        rc = writer_end_input(c->results.writer, c->told.tally.totals[CLIENT_rows_read], err);
+    return rc == SDG_OK ? writer_sync(c->results.writer, err) : rc;
+}
+
+/* A failure here outranks every other reason of the end. */
 static void close_output(client_t *c) {
     err_t err;
-    if (writer_finish(c->results.writer, &err) != SDG_OK || writer_sync(c->results.writer, &err) != SDG_OK) {
+    if (finish_output(c, &err) != SDG_OK) {
         log_error("client", "%s", err.text);
         snprintf(c->ending, sizeof c->ending, "%s", err.text);
         c->exit_code = EXIT_DATA;

@@ -48,6 +48,7 @@ typedef struct client {
         source_t *source; /* of this pass */
         feed_t *feed;
         bool over;    /* the source has ended, or the run is stopping */
+        bool whole;   /* the input was read to its end: told.tally has the number of its rows */
         bool waits;   /* the source is a pipe that has nothing for now */
         bool watched; /* the descriptor of the pipe is in the loop */
         /* Rows that may have calls in the journal: of an earlier run, or because they were submitted before.

@@ -5,7 +5,10 @@
  * passes but the last; else a line of JSON with the row's number (core/base/result_line.h), which in a pass
  * that is not the last only a failed row has. A second result of a row is dropped, which is ordinary. Any
  * other result of an open row fails that row, in words that name the worker; one of a row that is not open is
- * only counted and logged. */
+ * only counted and logged.
+ *
+ * The line of a worker that is a thread of this process is not read: it was made by the same program from
+ * values, and reading it costs 110 ns, some 4 % of a row that makes no call. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -29,13 +32,17 @@ static worker_shown_t show_worker(slice_t name) {
     return shown;
 }
 
+/* Was it made in this process? The scheduler of a fleet may call every worker its own. */
+static bool is_ours(const client_t *c, slice_t worker) { return !c->args->fleet && worker.len == 0; }
+
 /* Could this be the result of a row of this pass? SDG_OK, or SDG_EINVAL and why not. */
-static int check_result(const client_t *c, const row_done_t *row, err_t *why) {
+static int check_result(const client_t *c, const row_done_t *row, bool ours, err_t *why) {
     bool last = passes_is_last(c->passes);
     if (row->status == ROW_STATUS_PARKED)
         return last ? err_set(why, SDG_EINVAL, "it is to wait for another pass, and there is none") : SDG_OK;
     if (row->status == ROW_STATUS_OK && !last)
         return err_set(why, SDG_EINVAL, "it is finished, and in this pass rows only stop");
+    if (ours) return SDG_OK;
     return result_line_check(row->json.data, row->json.len, row->index, row->status == ROW_STATUS_FAILED,
                              why);
 }
@@ -96,7 +103,7 @@ static int take_row(client_t *c, const row_done_t *row, slice_t from, uint64_t n
         if (!had_result(c, row->index)) log_refused(c, &worker, row->index, "no such row is open", now);
         return SDG_OK;
     }
-    if (check_result(c, row, &why) != SDG_OK) {
+    if (check_result(c, row, is_ours(c, from), &why) != SDG_OK) {
         worker_shown_t worker = show_worker(from);
         log_refused(c, &worker, row->index, why.text, now);
         return fail_row(c, &worker, row->index, why.text, err);

@@ -93,6 +93,7 @@ static void gather_input(client_t *c) {
                            .bytes_read = totals[CLIENT_bytes_read],
                            .bytes_total = totals[CLIENT_bytes_total]};
     source_progress(c->input.source, &p);
+    c->input.whole = c->input.whole || p.whole;
     totals[CLIENT_rows_read] = p.rows_read;
     totals[CLIENT_bytes_read] = p.bytes_read;
     totals[CLIENT_bytes_done] = p.bytes_read - feed_input_bytes(c->input.feed);

@@ -28,6 +28,7 @@ typedef struct source_progress {
     /* Bytes that all rows to be looked at take: the size of the file; with rows_max an estimate until the
      * end is reached. 0: not known. */
     uint64_t bytes_total;
+    bool whole; /* the input was read to its end, so it has rows_read rows */
 } source_progress_t;
 
 typedef struct source_file_options {

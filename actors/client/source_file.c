@@ -13,6 +13,7 @@ typedef struct source_file {
     uint64_t bytes_read; /* of the input, up to the end of the last of those rows */
     uint64_t row_bytes;  /* of them, those of the last row */
     bool ended;
+    bool whole; /* by the end of the file, not by rows_max */
 } source_file_t;
 
 /* True: the record cannot be a row, `why` is the reason. A row that alone is too much for --memory-limit is
@@ -35,6 +36,7 @@ static bool is_bad(const source_file_t *f, const row_record_t *r, err_t *why) {
 static source_got_t end(source_file_t *f, bool of_file) {
     if (of_file) f->bytes_read = reader_consumed(f->reader);
     f->ended = true;
+    f->whole = of_file;
     return SOURCE_END;
 }
 
@@ -66,6 +68,7 @@ static void file_progress(const source_t *s, source_progress_t *p) {
     uint64_t read_ahead, rows_max = f->options.rows_max;
     p->rows_read = f->rows_read;
     p->bytes_read = f->bytes_read;
+    p->whole = f->whole;
     reader_progress(f->reader, &read_ahead, &p->bytes_total);
     if (p->bytes_total == 0 || rows_max == UINT64_MAX || f->rows_read == 0) return;
     double wanted =

@@ -317,7 +317,7 @@ static void check_identity(doctor_t *d, const struct stat *st) {
     prepare_options_identity(&o->job, options);
     run_identity_t now = {.pipeline = pipeline, .input = input, .options = options};
     int rc = run_file_check(o->output, &now, &match, &err);
-    if (rc < 0 || (match == RUN_DIFFERS && !o->force_resume)) {
+    if (rc < 0 || ((match == RUN_DIFFERS || match == RUN_DAMAGED) && !o->force_resume)) {
         doctor_say(d, DOCTOR_FAIL, "output", "%s", err.text);
         doctor_advise(d, "choose another --output, or one of these flags");
     } else if (match == RUN_ABSENT && st->st_size > 0) {

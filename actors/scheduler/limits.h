@@ -16,6 +16,14 @@
 /* a client hears of its endpoints at most so often: its monitor draws five times a second */
 #define SCHEDULER_REPORT_NS (500 * UINT64_C(1000000))
 
+/* rows pending of a job of another process: as many chunks as keep thousands of workers busy; a larger window
+ * is cut to it */
+#define REMOTE_WINDOW_ROWS_MAX (UINT64_C(1) << 20)
+
+/* bytes pending of such a job: what a client takes by itself at most (PENDING_BYTES_MAX); a larger window is
+ * cut to it */
+#define REMOTE_WINDOW_BYTES_MAX (UINT64_C(1) << 30)
+
 /* bytes of a peer's name, with its end; names are for people, and a longer one is cut */
 #define PEER_NAME_MAX 96
 

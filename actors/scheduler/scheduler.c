@@ -37,6 +37,7 @@
 typedef struct peer {
     uint64_t number; /* of its connection */
     uint64_t role, instance;
+    bool remote; /* in another process */
     char name[PEER_NAME_MAX];
     uint64_t heard_ns, patience_ns; /* a silent client is dropped after that long; 0: never */
     uint64_t cut_ns;                /* when its connection was found to be gone; 0: it is there */
@@ -198,6 +199,7 @@ static void on_hello(scheduler_t *s, link_frame_t *in, uint64_t now) {
     *known = (peer_t){.number = in->peer,
                       .role = hello->role,
                       .instance = hello->instance,
+                      .remote = remote,
                       .heard_ns = now,
                       .patience_ns =
                           hello->role == ROLE_CLIENT ? patience_of_client(remote, hello->patience_ms) : 0};
@@ -245,6 +247,13 @@ static endpoint_book_t *take_book(scheduler_t *s, uint64_t job) {
     return book;
 }
 
+/* What a client claims is what this process would have to hold. A smaller window costs it nothing but reading
+ * ahead: credit says how much it may send. */
+static void cut_windows(dispatch_job_t *job) {
+    if (job->window_rows > REMOTE_WINDOW_ROWS_MAX) job->window_rows = REMOTE_WINDOW_ROWS_MAX;
+    if (job->window_bytes > REMOTE_WINDOW_BYTES_MAX) job->window_bytes = REMOTE_WINDOW_BYTES_MAX;
+}
+
 /* Opens the job, or takes up one that is known. A client that says the job was open before (`reopened`) is
  * refused when it is not known any more: it submits what is left as another job. */
 static void on_job_open(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
@@ -259,7 +268,7 @@ static void on_job_open(scheduler_t *s, peer_t *peer, const link_frame_t *in, ui
                           .endpoint_count = open->endpoints.count};
     dispatch_job_stats_t known;
     err_t err;
-    (void)peer;
+    if (peer->remote) cut_windows(&job);
     if (open->job == 0) { /* REFUSED about no job in particular has id 0 */
         refuse(s, in->peer, MESSAGE_JOB_OPEN, 0, "a job needs an id other than 0");
         return;
@@ -805,9 +814,36 @@ static const struct {
     {MESSAGE_STATS, on_stats},
 };
 
+/* The job of which a client speaks; 0: of none. */
+static uint64_t job_spoken_of(const message_t *m) {
+    switch (m->type) {
+    case MESSAGE_JOB_OPEN: return m->JOB_OPEN.job;
+    case MESSAGE_ROWS: return m->ROWS.job;
+    case MESSAGE_ROWS_END: return m->ROWS_END.job;
+    case MESSAGE_RESULT_CREDIT: return m->RESULT_CREDIT.job;
+    case MESSAGE_RESULTS_ACK: return m->RESULTS_ACK.job;
+    case MESSAGE_JOB_LIMIT: return m->JOB_LIMIT.job;
+    case MESSAGE_JOB_STOP: return m->JOB_STOP.job;
+    default: return 0;
+    }
+}
+
+/* A job is its client's alone: what another says of it (that results have arrived, that it is to stop) would
+ * be believed, and rows be lost. A client that comes back on another connection has taken its jobs along with
+ * HELLO. */
+static bool is_anothers(const scheduler_t *s, const peer_t *peer, const message_t *m) {
+    uint64_t job = peer->role == ROLE_CLIENT ? job_spoken_of(m) : 0;
+    dispatch_job_stats_t stats;
+    return job && dispatch_job_stats(s->dispatch, job, &stats) && stats.client != peer->number;
+}
+
 static void handle(scheduler_t *s, peer_t *peer, const link_frame_t *in, uint64_t now) {
     peer->heard_ns = now;
     if (peer->role == ROLE_WORKER) dispatch_worker_beat(s->dispatch, peer->instance, now);
+    if (is_anothers(s, peer, &in->message)) {
+        refuse(s, in->peer, in->message.type, job_spoken_of(&in->message), "the job is another client's");
+        return;
+    }
     for (size_t i = 0; i < sizeof handlers / sizeof *handlers; i++) {
         if (handlers[i].type != in->message.type) continue;
         if (!message_is_said(in->message.type, peer->role, ROLE_SCHEDULER)) break;
@@ -832,12 +868,15 @@ static void on_message(void *self, zsock_t *socket, link_frame_t *in, uint64_t n
         handle(s, peer, in, now);
 }
 
-/* "GONE <instance>": the parent saw this worker process die. */
+/* The parent saw this worker process die ("GONE <instance>"), or end because it lacks something ("LEFT
+ * <instance>"): then its rows are under no suspicion. */
 static void on_command(void *self, const char *command, uint64_t now) {
     scheduler_t *s = self;
     uint64_t instance;
     if (sscanf(command, "GONE %" SCNu64, &instance) == 1)
         dispatch_worker_gone(s->dispatch, instance, true, now);
+    else if (sscanf(command, "LEFT %" SCNu64, &instance) == 1)
+        dispatch_worker_gone(s->dispatch, instance, false, now);
 }
 
 static const actor_ops_t ops = {on_message, NULL, on_command, after};

@@ -46,4 +46,7 @@
  */
 #define STOP_PATIENCE_MS UINT64_C(5000)
 
+/* ms of a drain at most: what a scheduler asks for; eleven days, as --drain-timeout has it */
+#define DRAIN_MS_MAX UINT64_C(1000000000)
+
 #endif

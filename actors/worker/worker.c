@@ -238,7 +238,7 @@ static void on_row_results_ack(worker_t *w, const message_t *m, uint64_t now) {
 static void start_drain(worker_t *w, uint64_t deadline_ms, uint64_t now) {
     if (w->draining) return;
     w->draining = true;
-    w->drain_deadline_ns = now + deadline_ms * MILLISECOND;
+    w->drain_deadline_ns = now + (deadline_ms < DRAIN_MS_MAX ? deadline_ms : DRAIN_MS_MAX) * MILLISECOND;
     log_info("worker", "%s: draining: %" PRIu64 " %s open, for at most %" PRIu64 " s (--drain-timeout)",
              w->name, worker_rows_open(w), words_choose(worker_rows_open(w), "row", "rows"),
              deadline_ms / 1000);

@@ -220,10 +220,19 @@ static void leave_store(worker_t *w, worker_job_t *job) {
     zsock_destroy(&job->store);
 }
 
+/* Rows that stop, and rows without bytes, are with a store: options that want them without one are not a
+ * client's of ours. */
+static int check_passes(const worker_job_t *job, err_t *err) {
+    const job_options_t *o = &job->options;
+    if ((!o->row.stop_before && !o->store.batch) || (job->contexts && o->store.batch)) return SDG_OK;
+    return err_set(err, SDG_EINVAL, "the job's options want passes, and have no store for their rows");
+}
+
 int worker_load_job(worker_t *w, worker_job_t *job, const MSG_JOB_SPEC *spec, err_t *err) {
     if (job_options_decode(spec->options.data, spec->options.len, &job->options, err) != SDG_OK ||
         load_pipeline(w, job, spec, err) != SDG_OK || connect_models(w, job, err) != SDG_OK ||
-        start_python(w, job, err) != SDG_OK || connect_store(w, job, err) != SDG_OK) {
+        start_python(w, job, err) != SDG_OK || connect_store(w, job, err) != SDG_OK ||
+        check_passes(job, err) != SDG_OK) {
         job->state = JOB_BROKEN;
         return err->code;
     }

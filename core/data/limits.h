@@ -33,6 +33,24 @@
 /* text worth a gzip member or zstd frame of its own: less than this compresses badly */
 #define WRITE_MEMBER_BYTES_MIN ((size_t)64 << 10)
 
+/* lines of one checksum: what is said to have changed is a range of at most so many, for some 100 bytes of
+ * X.sdg */
+#define LINE_BLOCK_LINES 256
+
+/* bytes of X.sdg: those of an output of some 10^12 lines; it is no bound that anybody meets */
+#define RUN_FILE_BYTES_MAX ((size_t)1 << 40)
+
+/* lines that are named one by one when they are rejected; the others are counted, and X.rejected has them all
+ */
+#define REJECTS_NAMED_MAX 5
+
+/* ranges of changed lines that are named one by one; the others are counted */
+#define CHANGES_NAMED_MAX 5
+
+/* lines that may be rejected because one row number among them has changed: more are only said to be changed
+ */
+#define RENUMBERED_MAX 8
+
 /* records looked at before a run (sdg doctor, --auto-tune): some milliseconds */
 #define SURVEY_SAMPLE_ROWS 1000
 

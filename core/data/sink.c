@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -73,6 +74,11 @@ void sink_close(sink_t **sink) {
 
 bool sink_regular(const sink_t *s) { return s->regular; }
 bool sink_compresses(const sink_t *s) { return s->coding != STREAM_PLAIN; }
+
+int sink_reopen(const sink_t *s, err_t *err) {
+    int fd = fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
+    return fd >= 0 ? fd : err_set(err, SDG_EIO, "%s: %s", s->name, strerror(errno));
+}
 
 int sink_broken(const sink_t *s, err_t *err) {
     if (s->failure.code && err) *err = s->failure;
@@ -169,7 +175,8 @@ int sink_check_place(sink_t *s, const char *path, err_t *err) {
                    : 0;
     if (named.st_dev != open.st_dev || named.st_ino != open.st_ino)
         return fail_lost(s, "replaced by another file", err);
-    return open.st_size < s->end ? fail_lost(s, "cut by another program", err) : 0;
+    if (open.st_size < s->end) return fail_lost(s, "cut by another program", err);
+    return open.st_size > s->end ? fail_lost(s, "written to by another program", err) : 0;
 }
 
 int sink_sync(sink_t *s, err_t *err) {

@@ -21,10 +21,13 @@ void sink_close(sink_t **sink);
 bool sink_regular(const sink_t *sink); /* a file that can be read again, cut and synced */
 bool sink_compresses(const sink_t *sink);
 
+/* Another descriptor of the file, with its lock, or a negative code. */
+int sink_reopen(const sink_t *sink, err_t *err);
+
 int sink_write(sink_t *sink, const char *lines, size_t n, err_t *err);
 int sink_sync(sink_t *sink, err_t *err); /* fdatasync; nothing to do for pipes */
-/* Does `path` still name the file, with all that was written? If not, the sink is broken. For regular
- * files. */
+/* Does `path` still name the file, with what was written and nothing else behind it? If not, the sink is
+ * broken. For regular files. */
 int sink_check_place(sink_t *sink, const char *path, err_t *err);
 int sink_broken(const sink_t *sink, err_t *err); /* 0, or the code of the first failure */
 

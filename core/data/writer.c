@@ -8,6 +8,7 @@
 
 #include "core/base/buf.h"
 #include "core/base/heap.h"
+#include "core/base/log.h"
 #include "core/data/files.h"
 #include "core/data/limits.h"
 #include "core/data/resume.h"
@@ -37,32 +38,40 @@ struct writer {
     bool ordered;
     heap_t early;         /* early_row_t, owned, by index */
     uint64_t early_bytes; /* of their lines */
+    run_file_t *run_file; /* owned; NULL for what is no regular file */
+    line_sums_t sums;     /* of the lines put into `pending` so far */
     bool names_synced;    /* the folder entry and X.sdg are durable */
 };
 
 /* ---- opening */
 
-typedef struct output_rows { /* what stands in the file at open */
-    rangeset_t *finished, *failed;
-} output_rows_t;
+typedef struct opened { /* an output that is ready to be appended to */
+    int fd;
+    rangeset_t *finished, *failed; /* what stands in it */
+    line_sums_t sums;
+    run_file_t *run_file;
+} opened_t;
 
-static void free_rows(output_rows_t *rows) {
-    rangeset_destroy(&rows->finished);
-    rangeset_destroy(&rows->failed);
+static void close_opened(opened_t *o) {
+    if (o->fd >= 0) close(o->fd);
+    rangeset_destroy(&o->finished);
+    rangeset_destroy(&o->failed);
+    line_sums_free(&o->sums);
+    run_file_close(&o->run_file);
 }
 
-static writer_t *writer_new(const char *path, const writer_options_t *options, int take_fd,
-                            const output_rows_t *take_rows) {
+static writer_t *writer_new(const char *path, const writer_options_t *options, const opened_t *take) {
     writer_t *w = xcalloc(1, sizeof *w);
     w->path = xstrdup(path);
-    w->sink = sink_new(take_fd, strcmp(path, "-") == 0 ? "standard output" : path, stream_coding_of(path));
-    w->finished = take_rows->finished;
-    w->failed = take_rows->failed;
+    w->sink = sink_new(take->fd, strcmp(path, "-") == 0 ? "standard output" : path, stream_coding_of(path));
+    w->finished = take->finished;
+    w->failed = take->failed;
+    w->sums = take->sums;
+    w->run_file = take->run_file;
     w->ordered = options->ordered;
     w->flush_bytes = options->flush_bytes ? options->flush_bytes : WRITE_FLUSH_BYTES;
     if (w->flush_bytes > WRITE_FLUSH_BYTES_MAX) w->flush_bytes = WRITE_FLUSH_BYTES_MAX;
     buf_init(&w->pending, RESULT_LINE_BYTES_MAX + WRITE_FLUSH_BYTES_MAX + 1);
-    w->names_synced = !sink_regular(w->sink);
     return w;
 }
 
@@ -98,38 +107,92 @@ static int open_locked(const char *path, err_t *err) {
     }
 }
 
-/* Does the run that wrote the rows match this one? SDG_EMISMATCH if not; *write_it: X.sdg is to be
- * written. */
+/* Does the run that wrote the rows match this one? SDG_EMISMATCH if not. *ours: a run file says that some run
+ * has written them. */
 static int check_identity(const char *path, const writer_options_t *options, const run_identity_t *now,
-                          writer_resumed_t *resumed, bool *write_it, err_t *err) {
+                          writer_resumed_t *resumed, bool *ours, err_t *err) {
     run_match_t match;
     int rc = run_file_check(path, now, &match, err);
     if (rc < 0) return rc;
-    if (match == RUN_DIFFERS && !options->force_resume) return SDG_EMISMATCH;
+    bool other = match == RUN_DIFFERS || match == RUN_DAMAGED;
+    if (other && !options->force_resume) return match == RUN_DIFFERS ? SDG_EMISMATCH : SDG_EINVAL;
     resumed->adopted = match == RUN_ABSENT;
-    resumed->identity_forced = match == RUN_DIFFERS;
-    *write_it = match != RUN_SAME;
+    resumed->identity_forced = other;
+    *ours = match == RUN_SAME || match == RUN_DIFFERS;
     return 0;
 }
 
-/* Scans and repairs an output with something in it. */
-static int continue_file(int *fd, const char *path, const writer_options_t *options,
-                         writer_resumed_t *resumed, output_rows_t *rows, err_t *err) {
-    resume_t found;
-    stream_coding_t coding = stream_coding_of(path);
-    int rc = resume_scan(*fd, path, coding, options->retry_failed, &found, err);
+/* Logs sentences, one a line. */
+static void say(const buf_t *words) {
+    for (const char *line = words->data, *end; line && (end = strchr(line, '\n')); line = end + 1)
+        log_warn("writer", "%.*s", (int)(end - line), line);
+}
+
+/* Repairs a file that was scanned. While it is replaced by another, its run file says so. */
+static int repair(opened_t *o, const char *path, bool retry_failed, const resume_t *found, err_t *err) {
+    bool rewrites = found->repair == REPAIR_REWRITE;
+    int rc = rewrites ? run_file_begin_rewrite(path, err) : 0;
+    if (rc == 0) rc = resume_repair(&o->fd, path, stream_coding_of(path), retry_failed, found, err);
+    if (rc < 0 && rewrites) run_file_cancel_rewrite(path);
+    return rc;
+}
+
+/* Scans and repairs an output with something in it. rows_end: as in resume_how_t. */
+static int continue_file(opened_t *o, const char *path, bool retry_failed, bool ours, uint64_t rows_end,
+                         resume_t *found, err_t *err) {
+    run_file_sums_t known;
+    int rc = run_file_read_sums(path, &known, err);
     if (rc < 0) return rc;
-    *rows = (output_rows_t){found.finished, found.failed};
-    rc = resume_repair(fd, path, coding, options->retry_failed, &found, err);
-    if (rc < 0) {
-        free_rows(rows);
-        return rc;
+    resume_how_t how = {.retry_failed = retry_failed,
+                        .ours = ours,
+                        .known = known.rewriting ? NULL : &known.blocks,
+                        .rows_end = rows_end};
+    rc = resume_scan(o->fd, path, stream_coding_of(path), &how, found, err);
+    line_blocks_free(&known.blocks);
+    if (rc < 0) return rc;
+    if (known.damaged_lines)
+        log_warn("writer",
+                 "%s.sdg is damaged: %llu of its checksums cannot be used; their lines are only looked at "
+                 "for being "
+                 "results, and the file is written anew",
+                 path, (unsigned long long)known.damaged_lines);
+    say(&found->words);
+    rc = repair(o, path, retry_failed, found, err);
+    if (rc == 0) {
+        o->finished = found->finished;
+        o->failed = found->failed;
+        o->sums = found->sums;
+        found->finished = found->failed = NULL;
+        found->sums = (line_sums_t){0};
+    } else {
+        resume_free(found);
     }
+    return rc;
+}
+
+static int resume_file(opened_t *o, const char *path, const writer_options_t *options, bool ours,
+                       writer_resumed_t *resumed, err_t *err) {
+    resume_t found;
+    int rc = continue_file(o, path, options->retry_failed, ours, UINT64_MAX, &found, err);
+    if (rc < 0) return rc;
     resumed->rows_ok = found.rows_ok;
     resumed->rows_failed = found.rows_failed;
     resumed->rows_retried = found.rows_retried;
     resumed->torn_bytes = found.torn_bytes;
+    resumed->lines_rejected = found.lines_rejected;
+    resumed->lines_changed = found.lines_changed;
+    resumed->lines_missing = found.lines_missing;
+    resume_free(&found);
     return 0;
+}
+
+/* Writes the run file with the checksums of all lines that are in the output. */
+static int write_run_file(run_file_t *file, line_sums_t *sums, err_t *err) {
+    line_blocks_t blocks = {0};
+    line_sums_take(sums, &blocks);
+    int rc = run_file_write(file, &blocks, err);
+    line_blocks_free(&blocks);
+    return rc;
 }
 
 /* --overwrite: what is there goes, if it is an output of ours. */
@@ -140,27 +203,27 @@ static int empty(int fd, const char *path, err_t *err) {
     return ftruncate(fd, 0) == 0 ? 0 : cannot_open(path, err);
 }
 
-/* Makes an open, locked file ready to be appended to. */
-static int prepare(int *fd, const char *path, const writer_options_t *options, writer_resumed_t *resumed,
-                   output_rows_t *rows, err_t *err) {
+/* Makes an open, locked file ready to be appended to. On failure close_opened frees what there is. */
+static int prepare(opened_t *o, const char *path, const writer_options_t *options, writer_resumed_t *resumed,
+                   err_t *err) {
     run_identity_t now = {options->pipeline_identity, options->input_identity, options->options_identity};
     struct stat st;
-    if (options->overwrite && empty(*fd, path, err) != 0) return err->code;
-    if (fstat(*fd, &st) != 0) return cannot_open(path, err);
-    bool write_identity = true;
+    bool ours = false;
+    if (options->overwrite && empty(o->fd, path, err) != 0) return err->code;
+    if (fstat(o->fd, &st) != 0) return cannot_open(path, err);
     if (st.st_size > 0) {
-        int rc = check_identity(path, options, &now, resumed, &write_identity, err);
-        if (rc == 0) rc = continue_file(fd, path, options, resumed, rows, err);
+        int rc = check_identity(path, options, &now, resumed, &ours, err);
+        if (rc == 0) rc = resume_file(o, path, options, ours, resumed, err);
         if (rc < 0) return rc;
     } else if (run_file_check_ours(path, err) < 0) {
         return err->code;
     } else {
-        *rows = (output_rows_t){rangeset_new(), rangeset_new()};
+        o->finished = rangeset_new();
+        o->failed = rangeset_new();
     }
     if (resumed->rows_ok + resumed->rows_failed + resumed->rows_retried == 0) resumed->adopted = false;
-    int rc = write_identity ? run_file_write(path, &now, err) : 0;
-    if (rc < 0) free_rows(rows);
-    return rc;
+    o->run_file = run_file_new(path, &now);
+    return write_run_file(o->run_file, &o->sums, err);
 }
 
 /* Looks at what lies at the path. A folder is refused; *regular is false for stdout, a pipe or a device. */
@@ -178,18 +241,22 @@ static int look_at(const char *path, bool *regular, err_t *err) {
 writer_t *writer_open(const char *path, const writer_options_t *options, writer_resumed_t *resumed,
                       err_t *err) {
     writer_resumed_t found = {0};
-    output_rows_t rows = {NULL, NULL};
+    opened_t o = {0};
+    err_t why = {0};
     bool regular = false;
-    if (look_at(path, &regular, err) < 0) return NULL;
-    int fd = regular ? open_locked(path, err) : open_pipe(path, err);
-    if (fd < 0) return NULL;
-    if (regular && prepare(&fd, path, options, &found, &rows, err) < 0) {
-        close(fd);
+    int rc = look_at(path, &regular, &why);
+    if (rc == 0) rc = o.fd = regular ? open_locked(path, &why) : open_pipe(path, &why);
+    if (rc >= 0 && regular && (rc = prepare(&o, path, options, &found, &why)) < 0) close_opened(&o);
+    if (rc < 0) {
+        if (err) *err = why;
         return NULL;
     }
     if (resumed) *resumed = found;
-    if (!regular) rows = (output_rows_t){rangeset_new(), rangeset_new()};
-    return writer_new(path, options, fd, &rows);
+    if (!regular) {
+        o.finished = rangeset_new();
+        o.failed = rangeset_new();
+    }
+    return writer_new(path, options, &o);
 }
 
 /* ---- writing */
@@ -207,7 +274,8 @@ static int write_pending(writer_t *w, err_t *err) {
     return rc;
 }
 
-static int put_line(writer_t *w, const char *json, size_t len, err_t *err) {
+static int put_line(writer_t *w, uint64_t index, const char *json, size_t len, err_t *err) {
+    if (w->run_file) line_sums_add(&w->sums, index, json, len);
     buf_add(&w->pending, json, len);
     buf_addc(&w->pending, '\n');
     return w->pending.len >= w->flush_bytes ? write_pending(w, err) : 0;
@@ -225,9 +293,10 @@ static void keep_early(writer_t *w, uint64_t index, const char *json, size_t len
 static int release_early(writer_t *w, uint64_t limit, err_t *err) {
     int rc = 0;
     for (const heap_item_t *first; rc == 0 && (first = heap_first(&w->early)) && first->key < limit;) {
+        uint64_t index = first->key;
         early_row_t *row = heap_pop(&w->early).pointer;
         w->early_bytes -= row->len;
-        rc = put_line(w, row->json, row->len, err);
+        rc = put_line(w, index, row->json, row->len, err);
         free(row);
     }
     return rc;
@@ -243,22 +312,15 @@ int writer_add(writer_t *w, uint64_t index, const char *json, size_t len, err_t 
         return err_set(err, SDG_ELIMIT, "row %llu: a result of %zu bytes, over the %zu MiB a line may have",
                        (unsigned long long)index, len, RESULT_LINE_BYTES_MAX >> 20);
     if (!rangeset_add(w->finished, index)) return 1;
-    if (!w->ordered) return put_line(w, json, len, err);
+    if (!w->ordered) return put_line(w, index, json, len, err);
     uint64_t limit = rangeset_first_absent(w->finished, 0);
     if (index >= limit) {
         keep_early(w, index, json, len);
         return 0;
     }
     rc = release_early(w, index, err);
-    if (rc == 0) rc = put_line(w, json, len, err);
+    if (rc == 0) rc = put_line(w, index, json, len, err);
     return rc < 0 ? rc : release_early(w, limit, err);
-}
-
-int writer_flush(writer_t *w, err_t *err) {
-    int rc = sink_broken(w->sink, err);
-    if (rc < 0) return rc;
-    if (sink_compresses(w->sink) && w->pending.len < WRITE_MEMBER_BYTES_MIN) return 0;
-    return write_pending(w, err);
 }
 
 int writer_check(writer_t *w, err_t *err) {
@@ -266,20 +328,68 @@ int writer_check(writer_t *w, err_t *err) {
     return sink_check_place(w->sink, w->path, err);
 }
 
+/* Says the checksums of what was written: a kill of this process leaves both. */
+static void put_sums(writer_t *w) {
+    line_blocks_t blocks = {0};
+    if (!w->run_file) return;
+    line_sums_take(&w->sums, &blocks);
+    run_file_append(w->run_file, &blocks);
+    line_blocks_free(&blocks);
+}
+
+int writer_flush(writer_t *w, err_t *err) {
+    int rc = sink_broken(w->sink, err);
+    if (rc < 0) return rc;
+    if (sink_compresses(w->sink) && w->pending.len < WRITE_MEMBER_BYTES_MIN) return 0;
+    rc = write_pending(w, err);
+    if (rc == 0) rc = writer_check(w, err);
+    if (rc == 0) put_sums(w);
+    return rc;
+}
+
 int writer_sync(writer_t *w, err_t *err) {
     int rc = write_pending(w, err);
     if (rc == 0) rc = sink_sync(w->sink, err);
     if (rc == 0) rc = writer_check(w, err);
-    if (rc == 0 && !w->names_synced) {
-        run_file_sync(w->path);
+    if (rc < 0 || !w->run_file) return rc;
+    put_sums(w);
+    run_file_watch(w->run_file, w->path);
+    if (!w->names_synced) {
+        run_file_sync(w->run_file);
         w->names_synced = true;
     }
-    return rc;
+    return 0;
 }
 
 int writer_finish(writer_t *w, err_t *err) {
     int rc = release_early(w, UINT64_MAX, err);
     return rc < 0 ? rc : write_pending(w, err);
+}
+
+int writer_end_input(writer_t *w, uint64_t rows, err_t *err) {
+    uint64_t beyond;
+    if (!w->run_file || !rangeset_next(w->finished, rows, &beyond)) return 0;
+    int rc = writer_finish(w, err);
+    if (rc == 0) rc = writer_sync(w, err);
+    opened_t o = {.fd = rc == 0 ? sink_reopen(w->sink, err) : -1};
+    if (rc == 0 && o.fd < 0) rc = o.fd;
+    if (rc < 0) return rc;
+    resume_t found;
+    rc = continue_file(&o, w->path, false, true, rows, &found, err);
+    if (rc < 0) {
+        close_opened(&o);
+        return rc;
+    }
+    resume_free(&found);
+    sink_close(&w->sink);
+    rangeset_destroy(&w->finished);
+    rangeset_destroy(&w->failed);
+    line_sums_free(&w->sums);
+    w->sink = sink_new(o.fd, w->path, stream_coding_of(w->path));
+    w->finished = o.finished;
+    w->failed = o.failed;
+    w->sums = o.sums;
+    return write_run_file(w->run_file, &w->sums, err);
 }
 
 void writer_close(writer_t **writer) {
@@ -292,6 +402,8 @@ void writer_close(writer_t **writer) {
     buf_free(&w->pending);
     rangeset_destroy(&w->finished);
     rangeset_destroy(&w->failed);
+    line_sums_free(&w->sums);
+    run_file_close(&w->run_file);
     sink_close(&w->sink);
     free(w->path);
     free(w);

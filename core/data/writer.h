@@ -2,10 +2,11 @@
  * row.
  *
  * Opening locks the file (flock: one writer), cuts a torn last line, and reads which rows are finished. A
- * line that is not a JSON object with an integer `_row_index` is an error that names the line (the file is
- * not ours; nothing is changed), except the torn last one. Rows with `_error` count as finished unless
- * `retry_failed`; then they are removed: the file is rewritten without them into a temporary file beside it,
- * synced and renamed, before the run starts.
+ * line that is no result of this run (not one JSON object of valid UTF-8 with an integer `_row_index`, or a
+ * row that another line has) moves to X.rejected, said in words, and its row is done again: resume.h. A file
+ * that is not ours is an error that names the line, and nothing is changed. Rows with `_error` count as
+ * finished unless `retry_failed`; then they are removed: the file is rewritten without them into a temporary
+ * file beside it, synced and renamed, before the run starts.
  *
  * What is promised: a row handed to writer_add and then flushed (writer_flush returned 0) survives kill -9;
  * after writer_sync it survives power loss. A failed sync or a full disk ends the run: the file is cut back
@@ -18,9 +19,10 @@
  *
  * "-" writes to stdout, other pipes and devices may be named: no lock, no resume, no X.sdg.
  *
- * Beside the output `X` lies `X.sdg` (run_file.h), which says which pipeline, input and options wrote it. If
- * it differs from this run, opening gives SDG_EMISMATCH and a sentence that names what differs and the two
- * ways out,
+ * Beside the output `X` lies `X.sdg` (run_file.h), which says which pipeline, input and options wrote it, and
+ * has checksums of the lines that were flushed: text that has changed is said at open, once, and
+ * kept. If it differs from this run, opening gives SDG_EMISMATCH and a sentence that names what differs and
+ * the two ways out,
  * --overwrite and --force-resume. An output with rows but without that file is continued (`adopted`). The
  * file stays after the run.
  */
@@ -53,6 +55,9 @@ typedef struct writer_resumed {    /* what was found at open */
     uint64_t rows_ok, rows_failed; /* finished rows kept (failed: with _error) */
     uint64_t rows_retried;         /* failed rows removed because of retry_failed */
     uint64_t torn_bytes;           /* bytes of a torn last line that were cut */
+    uint64_t lines_rejected;       /* lines that were no results of this run, now in X.rejected */
+    uint64_t lines_changed;        /* lines among which something has changed since they were written */
+    uint64_t lines_missing;        /* lines that were written and are gone */
     bool adopted;                  /* there were rows but no X.sdg: continued on trust */
     bool identity_forced;          /* identity differed, force_resume was given */
 } writer_resumed_t;
@@ -67,9 +72,11 @@ const rangeset_t *writer_failed(const writer_t *writer);
 /* Adds one result line (without newline) of row `index`. A row already finished is dropped (returns 1).
  * Ordered: kept until every row below it is finished. */
 int writer_add(writer_t *writer, uint64_t index, const char *json, size_t len, err_t *err);
-int writer_flush(writer_t *writer, err_t *err); /* hands all complete rows to the kernel */
-/* Is the file still what its name says? Removed, replaced or cut by somebody else is a failure like that of a
- * write: rows would go where nobody finds them. A writer_sync looks, too. */
+/* Hands all complete rows to the kernel, then does a writer_check: only rows of an output that is still there
+ * are to be acknowledged. */
+int writer_flush(writer_t *writer, err_t *err);
+/* Is the file still what its name says? Removed, replaced, cut or written to by somebody else is a failure
+ * like that of a write: rows would go where nobody finds them. A writer_sync looks, too. */
 int writer_check(writer_t *writer, err_t *err);
 /* Flush and fdatasync; after a failure only writer_close is allowed. */
 int writer_sync(writer_t *writer, err_t *err);
@@ -78,6 +85,9 @@ int writer_sync(writer_t *writer, err_t *err);
 bool writer_holds_back(const writer_t *writer);
 /* Ordered mode: no further row will come, so what still waits is written, in order, over the gaps. */
 int writer_finish(writer_t *writer, err_t *err);
+/* The input was read to its end and has this many rows: lines of others that were in the file at open go to
+ * X.rejected. */
+int writer_end_input(writer_t *writer, uint64_t rows, err_t *err);
 uint64_t writer_waiting_rows(const writer_t *writer);  /* ordered mode: rows held back */
 uint64_t writer_waiting_bytes(const writer_t *writer); /* the bytes of their lines */
 /* Flushes what it can and unlocks the file. Rows that still wait for their order are not written: a rerun

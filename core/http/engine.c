@@ -13,10 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/ending.h"
 #include "core/base/log.h"
 #include "core/base/text.h"
 #include "core/base/value.h"
 #include "core/http/engine_internal.h"
+#include "core/http/limits.h"
 #include "core/llm/chat.h"
 #include "core/llm/endpoint.h"
 #include "core/llm/verdict.h"
@@ -392,22 +394,47 @@ void llm_engine_release_held(llm_engine_t *engine, uint32_t number) {
     }
 }
 
-/* There was no descriptor or no port for the request: this has nothing to do with the server. Fewer requests
- * at a time are begun from now on. */
+/* There was no descriptor, port, memory or thread for the request: this has nothing to do with the server.
+ * Fewer requests at a time are begun from now on. When there is none for a single one, and that lasts, the
+ * process ends. */
 static void call_lacked(llm_engine_t *engine, llm_call_t *call, const char *why, uint64_t now_ns) {
     if (!engine->shortage_said) {
         log_warn("llm", "%s: %u requests at a time for now; raise `ulimit -n`", why,
                  engine->in_flight > 0 ? engine->in_flight : 1);
         engine->shortage_said = true;
     }
+    if (engine->in_flight > 0)
+        engine->short_since_ns = 0;
+    else if (engine->short_since_ns == 0)
+        engine->short_since_ns = now_ns;
+    if (engine->short_since_ns && now_ns - engine->short_since_ns > LLM_SHORT_NS_MAX) {
+        char what[128];
+        snprintf(what, sizeof what, "no room for a request (%.80s)", why);
+        ending_short(what);
+    }
     engine->in_flight_max = engine->in_flight > 0 ? engine->in_flight : 1;
+    engine->answers_to_grow = LLM_SHORT_ANSWERS;
     engine->short_until_ns = now_ns + SHORT_MS * MILLISECOND;
     call_requeue(engine, call, now_ns);
 }
 
+/* Answers come again: one more request at a time may find what it needs, but not with each answer, because
+ * one that does not costs SHORT_MS. */
+static void answered_in_shortage(llm_engine_t *engine) {
+    engine->short_since_ns = 0;
+    if (engine->in_flight_max == engine->in_flight_most) return;
+    if (engine->answers_to_grow > 0) engine->answers_to_grow--;
+    if (engine->answers_to_grow > 0) return;
+    engine->in_flight_max++;
+    engine->answers_to_grow = LLM_SHORT_ANSWERS;
+}
+
 static bool is_shortage(const http_reply_t *reply) {
-    return reply->outcome == HTTP_BROKEN && (reply->os_error == EMFILE || reply->os_error == ENFILE ||
-                                             reply->os_error == EADDRNOTAVAIL || reply->os_error == ENOBUFS);
+    static const int errors[] = {EMFILE, ENFILE, EADDRNOTAVAIL, ENOBUFS, ENOMEM, EAGAIN};
+    for (size_t i = 0; reply->outcome == HTTP_BROKEN && i < sizeof errors / sizeof *errors; i++) {
+        if (reply->os_error == errors[i]) return true;
+    }
+    return false;
 }
 
 /* Tells the replica what its reply means. */
@@ -440,7 +467,7 @@ static void call_go_on(llm_engine_t *engine, llm_call_t *call, replica_t *replic
     llm_endpoint_t *endpoint = call->route->endpoint;
     switch (verdict_of(cause, reply->hint)) {
     case VERDICT_ANSWERED:
-        if (engine->in_flight_max < engine->in_flight_most) engine->in_flight_max++;
+        answered_in_shortage(engine);
         endpoint->answered_ns = now_ns;
         held_judge(engine, endpoint, call->flight.ticket.sent_ns, now_ns);
         call_answered(engine, call, chat, reply->hint, now_ns);

@@ -118,8 +118,10 @@ struct llm_engine {
     uint32_t in_flight_most; /* what in_flight_max may grow to again */
     uint64_t short_until_ns; /* no request is begun until then: there was no descriptor for the last one */
     bool shortage_said;
-    idmap_t calls;    /* unfinished ones, by tag */
-    heap_t back_offs; /* calls, by the time of their retry */
+    uint64_t short_since_ns;  /* since then no request was answered for want of something; 0: all is well */
+    uint32_t answers_to_grow; /* until in_flight_max grows by one; 0: with the next */
+    idmap_t calls;            /* unfinished ones, by tag */
+    heap_t back_offs;         /* calls, by the time of their retry */
     ring_t fresh;
     ring_t finished; /* until llm_engine_next */
 };

@@ -414,6 +414,12 @@ static int descriptor_error(const http_t *http) {
     return 0;
 }
 
+/* curl has no errno for these: no memory, no thread to look a name up with. */
+static int memory_error(const http_transfer_t *t, CURLcode result) {
+    if (result == CURLE_OUT_OF_MEMORY) return ENOMEM;
+    return result == CURLE_COULDNT_RESOLVE_HOST && strstr(t->reason, "thread failed to start") ? EAGAIN : 0;
+}
+
 /* "Content-Encoding: utf-8" is a mistake of the server; the body is plain, and further ones will be, too. */
 static bool names_no_encoding(const http_transfer_t *t) {
     return t->result == CURLE_BAD_CONTENT_ENCODING && strstr(t->reason, "nrecognized content encoding");
@@ -429,6 +435,7 @@ static void transfer_finish(http_t *http, http_transfer_t *t, CURLcode result) {
     if (result == CURLE_COULDNT_CONNECT) curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &t->os_error);
     if (result != CURLE_OK && t->socket_error) t->os_error = t->socket_error;
     if (result != CURLE_OK && !t->os_error) t->os_error = descriptor_error(http);
+    if (!t->os_error) t->os_error = memory_error(t, result);
     t->of_proxy =
         result != CURLE_OK && http->proxies && proxy_reason(t->reason, sizeof t->reason, t->target->tls);
     transfer_stop(t);

@@ -7,11 +7,11 @@
 #include "core/python/pyhost.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -201,7 +201,6 @@ bool pyhost_log_line(py_host_t *host, bool all, char *line, size_t size) {
 void pyhost_hang_up(py_host_t *host) { close_fd(&host->child.frame_fd); }
 
 void pyhost_kill(py_host_t *host) {
-    host->killed = true;
     py_child_kill(&host->child);
     close_fd(&host->child.frame_fd);
 }
@@ -214,29 +213,26 @@ static bool is_own_fault(int signal) {
     return false;
 }
 
-/* True: killed from outside. */
-static bool say_end(const py_report_t *r, char *how, size_t size) {
+static void note_end(py_host_t *host, const py_report_t *r, char *how, size_t size) {
+    host->peak_kib = r->peak_kib;
     if (WIFEXITED(r->status)) {
         snprintf(how, size, "exited with status %d", WEXITSTATUS(r->status));
-        return false;
+        return;
     }
-    int signal = WTERMSIG(r->status);
-    const char *name = sigabbrev_np(signal);
-    snprintf(how, size, "was killed by signal %d (SIG%s; it had %llu MiB)", signal, name ? name : "?",
-             (unsigned long long)r->peak_kib >> 10);
-    return !is_own_fault(signal);
+    const char *name = sigabbrev_np(WTERMSIG(r->status));
+    host->killed = !is_own_fault(WTERMSIG(r->status));
+    snprintf(how, size, "was killed by signal %d (SIG%s; it had %" PRIu64 " MiB)", WTERMSIG(r->status),
+             name ? name : "?", r->peak_kib >> 10);
 }
 
-py_report_t pyhost_report(py_host_t *host, char *how, size_t size, bool *killed) {
+py_report_t pyhost_report(py_host_t *host, char *how, size_t size) {
     py_report_t r = py_child_report(&host->child);
-    *killed = false;
     if (r.kind == PY_REPORT_ENDED) {
-        host->peak_kib = r.peak_kib;
-        *killed = say_end(&r, how, size);
+        note_end(host, &r, how, size);
     } else if (r.kind == PY_REPORT_FAILED) {
         snprintf(how, size, "cannot be run (%s): %s", r.where, strerror(r.error));
     } else if (r.kind == PY_REPORT_LOST) {
-        *killed = true;
+        host->killed = true;
         snprintf(how, size, "has ended: the process that kept it was killed");
     } else {
         return r;

@@ -34,9 +34,10 @@ typedef struct py_host {
     buf_t log; /* what it printed; log_at bytes of it are used */
     size_t log_at;
 
-    bool killed;       /* by us: its end is only waited for */
     bool gone;         /* the process has ended, with all that it started */
     uint64_t peak_kib; /* greatest memory of the process, known once it is gone */
+    /* Known likewise: by a signal from outside, as far as one can tell; none that its own code causes. */
+    bool killed;
 
     /* Written by the pool alone. */
     bool polls_out;        /* registered for writability */
@@ -82,8 +83,7 @@ bool pyhost_log_line(py_host_t *host, bool all, char *line, size_t size);
 void pyhost_hang_up(py_host_t *host); /* closes the socket */
 void pyhost_kill(py_host_t *host);    /* kills it with all that it started, and closes the socket */
 /* What is new of the process. PY_REPORT_ENDED, FAILED and LOST: it is gone, and `how` says "exited with
- * status 9" or the like. *killed: by a signal from outside, as far as one can tell; none that its own code
- * causes, such as SIGSEGV. */
-py_report_t pyhost_report(py_host_t *host, char *how, size_t size, bool *killed);
+ * status 9" or the like. */
+py_report_t pyhost_report(py_host_t *host, char *how, size_t size);
 
 #endif

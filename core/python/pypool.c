@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "core/base/buf.h"
@@ -61,6 +62,7 @@ typedef struct pool_env {
     uint32_t folder_count;
     uint64_t short_until_ns; /* the system was short of something: no host is started before */
     py_tasks_t waiting;
+    bool units_wait;            /* some of these may hold units */
     uint32_t hosts;             /* starting or ready */
     uint32_t starting;          /* hosts that are starting */
     uint32_t failures;          /* starts failed in a row */
@@ -79,8 +81,9 @@ typedef struct pool_function {
 struct pypool {
     pypool_options_t options;
     int epoll_fd;
-    uint64_t now_ns; /* of the last drive */
-    bool dirty;      /* the next drive has something to do, whatever the descriptors say */
+    uint64_t now_ns;        /* of the last drive */
+    const permit_t *wanted; /* a process is there for a call that waits for a unit of this; NULL: none */
+    bool dirty;             /* the next drive has something to do, whatever the descriptors say */
     py_spawner_t *spawner;
     json_parser_t *parser;
     json_repairs_t repairs; /* of the frame being handled */
@@ -335,6 +338,12 @@ static void forget_sent(py_host_t *h, py_task_t *t) {
     t->expected_us = 0;
 }
 
+static void wait_again(pypool_t *p, uint32_t env, py_task_t *t) {
+    py_tasks_insert(&p->envs[env].waiting, t);
+    p->envs[env].units_wait = true;
+    p->dirty = true;
+}
+
 /* Calls that were sent to the host but have not started wait again. */
 static void requeue_rest(pypool_t *p, py_host_t *h) {
     while (h->tasks.count > 1) {
@@ -343,7 +352,7 @@ static void requeue_rest(pypool_t *p, py_host_t *h) {
         if (t->cancelled)
             free_task(p, t);
         else
-            py_tasks_insert(&p->envs[h->env].waiting, t);
+            wait_again(p, h->env, t);
     }
     p->dirty = true;
 }
@@ -359,7 +368,7 @@ static void fail_running(pypool_t *p, py_host_t *h, const char *reason) {
 static void begin_end(pypool_t *p, py_host_t *h, const char *why) {
     requeue_rest(p, h);
     set_state(p, h, HOST_ENDING, why);
-    h->deadline_ns = UINT64_MAX;
+    h->deadline_ns = p->now_ns + PY_KILL_MS * MILLISECOND;
     py_asks_clear(&h->asks);
 }
 
@@ -385,11 +394,14 @@ static void on_closed(pypool_t *p, py_host_t *h) {
 
 static void kill_closed(pypool_t *p, py_host_t *h) {
     static const char reason[] = "the Python process closed the descriptor that connects it to us";
-    h->explained = !h->installer;
+    h->explained = true;
     h->deadline_ns = p->now_ns + PY_KILL_MS * MILLISECOND;
     pyhost_kill(h);
     fail_running(p, h, reason);
-    if (!h->greeted && !h->installer) start_failed(p, &p->envs[h->env], reason);
+    if (h->installer && !h->greeted)
+        env_fails(p, &p->envs[h->env], reason);
+    else if (!h->greeted)
+        start_failed(p, &p->envs[h->env], reason);
 }
 
 /* ---- environments ---- */
@@ -571,15 +583,29 @@ static bool place_for_host(pypool_t *p, uint32_t env_number) {
     return computing < p->options.hosts_max || retire_one(p, env_number);
 }
 
-static void dispatch_env(pypool_t *p, uint32_t number) {
+/* Calls that wait for a process give their units to others: they may wait for rows that need those. */
+static void give_units(pool_env_t *env) {
+    if (!env->units_wait) return;
+    env->units_wait = false;
+    for (py_task_t *t = py_tasks_first(&env->waiting); t; t = py_tasks_next(&env->waiting, t))
+        py_task_give_unit(t);
+}
+
+/* Sends waiting calls to hosts, and starts hosts for them. */
+static void send_waiting(pypool_t *p, uint32_t number) {
     pool_env_t *env = &p->envs[number];
     while (env->waiting.count > 0 && env->state == ENV_READY) {
-        py_host_t *h = pick_host(p, number, p->functions[py_tasks_first(&env->waiting)->function].usual_us);
+        py_task_t *t = py_tasks_first(&env->waiting);
+        py_host_t *h = pick_host(p, number, p->functions[t->function].usual_us);
         if (!h || h->tasks.count > 0)
             while (place_for_host(p, number) && start_host(p, number)) {
             }
-        if (!h) return;
-        if (env->waiting.count > 0) send_call(p, h, py_tasks_pop(&env->waiting));
+        if (!h || env->waiting.count == 0) return;
+        if (!py_task_take_unit(t)) {
+            p->wanted = t->permit;
+            return;
+        }
+        send_call(p, h, py_tasks_pop(&env->waiting));
     }
 }
 
@@ -591,14 +617,16 @@ static bool has_installer(const pypool_t *p, uint32_t env) {
 
 static void dispatch(pypool_t *p) {
     p->dirty = false;
+    p->wanted = NULL;
     for (uint32_t i = 0; i < p->env_count; i++) {
         pool_env_t *env = &p->envs[i];
         if (env->waiting.count == 0) continue;
         if (env->state == ENV_NEW) resolve_env(p, env);
         if (env->state == ENV_INSTALLING && !has_installer(p, i) && env->short_until_ns <= p->now_ns)
             start_host(p, i);
-        if (env->state == ENV_READY) dispatch_env(p, i);
+        if (env->state == ENV_READY) send_waiting(p, i);
         if (env->state == ENV_FAILED) fail_waiting(p, env);
+        give_units(env);
     }
 }
 
@@ -663,8 +691,7 @@ static void on_back(pypool_t *p, py_host_t *h, value_t frame) {
     if (t->cancelled)
         free_task(p, t);
     else
-        py_tasks_insert(&p->envs[h->env].waiting, t);
-    p->dirty = true;
+        wait_again(p, h->env, t);
 }
 
 /* The running call, if this frame is of it; NULL: a thread that another call has left behind has sent it. */
@@ -845,6 +872,13 @@ static bool on_readable(pypool_t *p, py_host_t *h) {
     return open && is_alive(h);
 }
 
+/* `ulimit -v` holds for the interpreter, too, which has no other word for it. */
+static bool lacked_memory(const py_host_t *h, const char *how) {
+    struct rlimit memory;
+    if (getrlimit(RLIMIT_AS, &memory) != 0 || memory.rlim_cur == RLIM_INFINITY) return false;
+    return strstr(h->last_line, "emory") || strstr(h->last_line, "failed to map") || strstr(how, "killed");
+}
+
 static void finish_start(pypool_t *p, py_host_t *h, const char *how) {
     pool_env_t *env = &p->envs[h->env];
     char reason[ERR_TEXT_MAX];
@@ -853,6 +887,8 @@ static void finish_start(pypool_t *p, py_host_t *h, const char *how) {
              h->last_line[0] != '\0' ? ": " : "", h->last_line);
     if (h->installer)
         env_fails(p, env, reason);
+    else if (lacked_memory(h, how))
+        start_is_short(p, env, reason);
     else
         start_failed(p, env, reason);
 }
@@ -864,6 +900,25 @@ static void read_rest(py_host_t *h) {
     do
         before = h->in.len;
     while (pyhost_read(h) && h->in.len != before);
+}
+
+/* The process of the running call is gone. A call whose process was killed begins once more, a few times; it
+ * fails when that cannot be bad luck any more, or when its own code has ended the process. */
+static void lose_running(pypool_t *p, py_host_t *h, const char *how) {
+    py_task_t *t = py_tasks_pop(&h->tasks);
+    char reason[ERR_TEXT_MAX];
+    if (!t) return;
+    forget_sent(h, t);
+    if (h->killed && !t->cancelled && ++t->deaths < PY_DEATHS_MAX) {
+        log_warn("python", "the Python process %s; its call begins once more", how);
+        new_event(p, PY_AGAIN, t->tag);
+        wait_again(p, h->env, t);
+        return;
+    }
+    _Static_assert(PY_DEATHS_MAX == 3, "the words below say three");
+    snprintf(reason, sizeof reason, "the Python process %s %s", how,
+             h->killed ? "three times" : "during this call");
+    fail_task(p, t, SDG_EIO, reason);
 }
 
 /* The host executes. What holds it is said once for each process of ours. */
@@ -879,34 +934,15 @@ static void on_started(pypool_t *p, py_host_t *h) {
     if (is_alive(h) && !sandbox_is_enough(p, env, &h->child.jail)) end_host(p, h, env->failure);
 }
 
-/* The process of the running call is gone. A call whose process was killed begins once more, a few times; it
- * fails when that cannot be bad luck any more, or when its own code has ended the process. */
-static void lose_running(pypool_t *p, py_host_t *h, const char *how, bool killed) {
-    py_task_t *t = py_tasks_pop(&h->tasks);
-    char reason[ERR_TEXT_MAX];
-    if (!t) return;
-    forget_sent(h, t);
-    if (killed && !t->cancelled && ++t->deaths < PY_DEATHS_MAX) {
-        log_warn("python", "the Python process %s; its call begins once more", how);
-        new_event(p, PY_AGAIN, t->tag);
-        py_tasks_insert(&p->envs[h->env].waiting, t);
-        return;
-    }
-    _Static_assert(PY_DEATHS_MAX == 3, "the words below say three");
-    snprintf(reason, sizeof reason, "the Python process %s %s", how,
-             killed ? "three times" : "during this call");
-    fail_task(p, t, SDG_EIO, reason);
-}
-
 /* The process is gone. Answers that it sent before count. */
-static void on_exit_of_host(pypool_t *p, py_host_t *h, const char *how, bool killed) {
+static void on_exit_of_host(pypool_t *p, py_host_t *h, const char *how) {
     take_log_lines(p, h, true);
     if (is_alive(h)) {
         read_rest(h);
         take_frames(p, h);
     }
     requeue_rest(p, h);
-    lose_running(p, h, how, killed);
+    lose_running(p, h, how);
     py_asks_clear(&h->asks);
     set_state(p, h, HOST_GONE, how);
     if (!h->greeted && !h->explained) finish_start(p, h, how);
@@ -914,14 +950,13 @@ static void on_exit_of_host(pypool_t *p, py_host_t *h, const char *how, bool kil
 
 static void on_report(pypool_t *p, py_host_t *h) {
     char how[160];
-    bool killed;
-    py_report_t r = pyhost_report(h, how, sizeof how, &killed);
+    py_report_t r = pyhost_report(h, how, sizeof how);
     if (r.kind == PY_REPORT_STARTED) on_started(p, h);
     if (!h->gone) return;
     pool_env_t *env = &p->envs[h->env];
     bool shortage = r.kind == PY_REPORT_FAILED && py_is_shortage(r.error);
     if (shortage) h->explained = true;
-    on_exit_of_host(p, h, how, killed);
+    on_exit_of_host(p, h, how);
     if (!shortage) return;
     char reason[ERR_TEXT_MAX];
     snprintf(reason, sizeof reason, "a Python process %s", how);
@@ -960,21 +995,25 @@ static void on_idle(pypool_t *p, py_host_t *h) {
         end_host(p, h, "idle and more than are needed");
 }
 
+static void expire_ending(pypool_t *p, py_host_t *h) {
+    if (!h->explained) {
+        kill_closed(p, h);
+        return;
+    }
+    py_child_kill_keeper(&h->child); /* it is stopped, or a process does not die */
+    h->deadline_ns = UINT64_MAX;
+}
+
 /* A deadline has passed: of an idle host, of a start, of a call or of a cancelled one. */
 static void expire(pypool_t *p, py_host_t *h) {
     char reason[ERR_TEXT_MAX];
     const py_task_t *t = py_tasks_first(&h->tasks);
-    if (h->state == HOST_ENDING && !h->killed) {
-        kill_closed(p, h);
+    if (h->state == HOST_ENDING) {
+        expire_ending(p, h);
         return;
     }
     if (h->state == HOST_READY && !t) {
         on_idle(p, h);
-        return;
-    }
-    if (h->state == HOST_ENDING) { /* its keeper is stopped, or a process does not die */
-        py_child_kill_keeper(&h->child);
-        h->deadline_ns = UINT64_MAX;
         return;
     }
     if (h->state == HOST_STARTING)
@@ -1028,7 +1067,7 @@ void pypool_load(const pypool_t *p, pypool_load_t *load) {
 int pypool_fd(const pypool_t *p) { return p->epoll_fd; }
 
 int pypool_timeout_ms(const pypool_t *p, uint64_t now_ns) {
-    if (p->dirty || p->event_count > 0) return 0;
+    if (p->dirty || p->event_count > 0 || (p->wanted && permit_free(p->wanted) > 0)) return 0;
     uint64_t first = UINT64_MAX;
     for (uint32_t i = 0; i < p->slots; i++)
         if (p->hosts[i] && p->hosts[i]->deadline_ns < first) first = p->hosts[i]->deadline_ns;
@@ -1147,15 +1186,6 @@ int pypool_add_env(pypool_t *p, const py_env_t *given, err_t *err) {
 
 static value_t text_or_null(const char *text) { return text ? value_text(text) : value_null(); }
 
-/* Code may import what lies beside it. Hosts that have started already cannot be told, so functions come
- * first. */
-static void add_code_folder(pool_env_t *env, const char *path) {
-    const char *slash = strrchr(path, '/');
-    env->folders = xrealloc(env->folders, (env->folder_count + 2) * sizeof *env->folders);
-    env->folders[env->folder_count++] = slash > path ? xstrndup(path, (size_t)(slash - path)) : xstrdup(path);
-    env->folders[env->folder_count] = NULL;
-}
-
 /* access: null (everything), or what ctx_access lists. */
 static bool lists_call_ai(value_t access) {
     if (access.kind == VALUE_NULL) return true;
@@ -1165,6 +1195,15 @@ static bool lists_call_ai(value_t access) {
         found |= strcmp(text_or(list_peek(list, i), ""), "call_ai") == 0;
     value_free(list);
     return found;
+}
+
+/* Code may import what lies beside it. Hosts that have started already cannot be told, so functions come
+ * first. */
+static void add_code_folder(pool_env_t *env, const char *path) {
+    const char *slash = strrchr(path, '/');
+    env->folders = xrealloc(env->folders, (env->folder_count + 2) * sizeof *env->folders);
+    env->folders[env->folder_count++] = slash > path ? xstrndup(path, (size_t)(slash - path)) : xstrdup(path);
+    env->folders[env->folder_count] = NULL;
 }
 
 /* The definition is kept as the frame in which each host gets it. */
@@ -1206,7 +1245,9 @@ int pypool_submit(pypool_t *p, const py_call_t *call, uint64_t tag, err_t *err) 
         return err_set(err, SDG_ELIMIT, "more than %d Python calls are waiting", PY_TASKS_MAX);
     py_task_t *t = py_task_new(call, ++p->last_id, tag);
     t->secret = rng_next(&p->rng) >> 2; /* fits a JSON number everywhere */
-    py_tasks_push(&p->envs[p->functions[call->function].env].waiting, t);
+    pool_env_t *env = &p->envs[p->functions[call->function].env];
+    py_tasks_push(&env->waiting, t);
+    env->units_wait |= t->permit != NULL;
     p->tasks++;
     p->dirty = true;
     return 0;
@@ -1251,6 +1292,7 @@ static bool cancel_sent(pypool_t *p, py_host_t *h, uint64_t tag) {
     if (!t) return false;
     err_set(&new_event(p, PY_FAILED, tag)->error, SDG_ECANCELLED, "cancelled");
     t->cancelled = true;
+    t->permit = NULL;
     uint64_t latest = p->now_ns + PY_CANCEL_MS * MILLISECOND;
     if (t == py_tasks_first(&h->tasks) && latest < h->deadline_ns) h->deadline_ns = latest;
     return true;
@@ -1266,4 +1308,10 @@ void pypool_cancel(pypool_t *p, uint64_t tag) {
     }
     for (uint32_t i = 0; i < p->slots; i++)
         if (p->hosts[i] && cancel_sent(p, p->hosts[i], tag)) return;
+}
+
+bool pypool_waits(const pypool_t *p, uint64_t tag) {
+    for (uint32_t i = 0; i < p->env_count; i++)
+        if (py_tasks_find_tag(&p->envs[i].waiting, tag)) return true;
+    return false;
 }

@@ -177,7 +177,7 @@ void dispatch_worker_calls(dispatch_t *d, uint64_t id, uint64_t endpoint, uint64
     seat_worker_t *worker = dispatch_worker_find(d, id);
     call_line_t *line = worker ? idmap_get(&worker->line_by_endpoint, endpoint) : NULL;
     (void)now;
-    if (line && share_heard(&line->share, permit, in_flight)) d->shares_stale = true;
+    if (line && share_heard(&line->share, permit, smaller(in_flight, JOB_NUMBER_MAX))) d->shares_stale = true;
 }
 
 void dispatch_lines_tick(dispatch_t *d, uint64_t now) {

@@ -125,6 +125,9 @@ static seat_job_t *job_new(dispatch_t *d, uint32_t slot, uint64_t peer, const di
     job->slot = slot;
     job->asked = *asked;
     job->asked.endpoints = NULL; /* borrowed */
+    job->asked.window_rows = smaller(asked->window_rows, JOB_NUMBER_MAX);
+    job->asked.window_bytes = smaller(asked->window_bytes, JOB_NUMBER_MAX);
+    job->asked.concurrency = smaller(asked->concurrency, JOB_NUMBER_MAX);
     dispatch_endpoints_name(d, job, asked->endpoints, asked->endpoint_count);
     job->able_ns = now;
     ring_init(&job->hungry);
@@ -192,6 +195,7 @@ int dispatch_job_limit(dispatch_t *d, uint64_t id, uint64_t concurrency, uint64_
     (void)now;
     if (!job) return SDG_ENOTFOUND;
     if (concurrency == 0) return SDG_EINVAL;
+    concurrency = smaller(concurrency, JOB_NUMBER_MAX);
     if (job->asked.concurrency != concurrency) d->shares_stale = true;
     job->asked.concurrency = concurrency;
     return SDG_OK;

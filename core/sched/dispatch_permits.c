@@ -6,6 +6,7 @@
  * What one worker gives up, another gets when the first has said so (shares.h). */
 
 #include "core/sched/dispatch_internal.h"
+#include "core/sched/limits.h"
 
 static bool can_run(seat_worker_t *worker, seat_job_t *job) {
     return !worker->draining && !dispatch_seat(worker, job)->refused;
@@ -86,5 +87,5 @@ void dispatch_worker_running(dispatch_t *d, uint64_t id, uint64_t job_id, const 
     uint64_t waiting = held->waiting < seat->leased ? held->waiting : seat->leased;
     if (seat->waiting != waiting) dispatch_seat_wake(d, seat);
     seat->waiting = waiting;
-    if (share_heard(&seat->share, held->permit, held->used)) d->shares_stale = true;
+    if (share_heard(&seat->share, held->permit, smaller(held->used, JOB_NUMBER_MAX))) d->shares_stale = true;
 }

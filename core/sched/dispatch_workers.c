@@ -164,8 +164,8 @@ void dispatch_worker_credit(dispatch_t *d, uint64_t id, uint64_t rows, uint64_t 
     seat_worker_t *worker = dispatch_worker_find(d, id);
     if (!worker) return;
     dispatch_worker_beat(d, id, now);
-    worker->credit_rows = rows;
-    worker->credit_bytes = bytes;
+    worker->credit_rows = smaller(rows, JOB_NUMBER_MAX);
+    worker->credit_bytes = smaller(bytes, JOB_NUMBER_MAX);
     RING_EACH(&worker->seats, node) RING_OWNER(node, seat_t, of_worker)->rests = false;
     dispatch_worker_wake(d, worker);
 }

@@ -57,6 +57,10 @@
 /* permits are absolute and not acknowledged: a lost one is healed by the next */
 #define PERMITS_REPEAT_NS (5 * UINT64_C(1000000000))
 
+/* what a job may ask for of anything that is counted (rows, bytes, units): sums of such numbers stay far
+ * below 64 bits; more is cut to it */
+#define JOB_NUMBER_MAX (UINT64_C(1) << 48)
+
 /* endpoints of one job: models of a pipeline; more is refused */
 #define JOB_ENDPOINTS_MAX 256
 

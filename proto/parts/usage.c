@@ -10,6 +10,7 @@
 #include <msgpack.h>
 #include <string.h>
 
+#include "core/base/text.h"
 #include "proto/pack.h"
 #include "proto/prescan.h"
 
@@ -71,13 +72,15 @@ static bool take_list(const msgpack_object *o, uint32_t *items, size_t max, uint
     return true;
 }
 
-/* One note; a kind that only a newer worker knows is dropped. */
+/* Words of others end on screens and in logs: whatever they are, they are a line of text afterwards.
+ *
+ * One note; a kind that only a newer worker knows is dropped. */
 static bool take_note(const msgpack_object *o, row_notes_t *notes) {
     uint32_t kind, count;
     char name[ROW_NOTE_NAME_MAX] = "";
     if (!take_u32(&o[0], &kind) || o[1].type != MSGPACK_OBJECT_STR || !take_u32(&o[2], &count)) return false;
     if (o[1].via.str.size >= sizeof name) return false;
-    if (o[1].via.str.size) memcpy(name, o[1].via.str.ptr, o[1].via.str.size);
+    utf8_copy_line(name, sizeof name, o[1].via.str.ptr, o[1].via.str.size);
     if (kind < ROW_NOTE_KINDS && count > 0) row_notes_add(notes, (row_note_kind_t)kind, name, count);
     return true;
 }
@@ -96,7 +99,7 @@ static bool take_fields(const msgpack_object *o, usage_t *out) {
     row_usage_t *u = &out->row;
     uint32_t causes;
     if (f[0].type != MSGPACK_OBJECT_STR || f[0].via.str.size >= ROW_REASON_MAX) return false;
-    if (f[0].via.str.size) memcpy(out->reason, f[0].via.str.ptr, f[0].via.str.size);
+    utf8_copy_line(out->reason, sizeof out->reason, f[0].via.str.ptr, f[0].via.str.size);
     return take_u32(&f[1], &u->calls) && take_u32(&f[2], &u->requests) &&
            take_number(&f[3], UINT64_MAX, &u->prompt_tokens) &&
            take_number(&f[4], UINT64_MAX, &u->completion_tokens) && take_u32(&f[5], &u->cut_short) &&

@@ -181,7 +181,7 @@ def test_no_file_of_the_run_is_an_output():
 
 def test_no_file_beside_the_output_is_one_of_the_run():
     with Mock() as mock, Bench(mock, 2) as b:
-        for ending in (".sdg", ".journal", ".report.html", ".rewrite", ".sdg.new", ".journal.new"):
+        for ending in (".sdg", ".journal", ".report.html", ".rewrite", ".rejected", ".sdg.new", ".journal.new"):
             path = b.path("o.jsonl" + ending)
             os.link(b.input, path)
             unchanged(b, b.input, "beside its output", "--overwrite", output=b.path("o.jsonl"))

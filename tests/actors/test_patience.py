@@ -9,7 +9,7 @@ import sys
 import time
 
 from harness import PLAIN, Bench, Mock, Serve, children_of, check_indexes, equal, has, lacks, main, summary, wait_for
-from stranger import WORKER, Stranger
+from stranger import CLIENT, WORKER, Stranger
 from test_kill import TWICE
 
 CHILD_PATIENCE_S = 15  # WORKER_PATIENCE_MAX_MS
@@ -240,6 +240,73 @@ def test_numbers_beyond_all_bounds_break_nothing():
             liar.close()
             p.ends(0)
         b.check_echo()
+
+
+# ---- clients that lie ----------------------------------------------------------------------------------------------
+
+OPTIONS = (
+    '{"stop_before": 1}',
+    '{"stop_before": 1, "store": {"endpoint": "tcp://127.0.0.1:9"}}',
+    '{"stop_before": 1, "store": {"endpoint": "tcp://127.0.0.1:9", "batch": false, "contexts": true}}',
+    '{"store": {"batch": true}}',
+    '{"stop_before": 4294967295, "gc_rows": 1, "memory_bytes": 1, "seed": "-1", "mapping": [["a"], [1, 2], ["a", "b"]]}',
+    '{"store": {"endpoint": "ftp://x", "batch": true}}',
+    '[]',
+    'null',
+    '',
+)
+
+
+def open_job(client, job, yaml, options, window=1000, needs=0, endpoints=()):
+    client.say("JOB_OPEN", job, "x.yaml", "/", yaml.encode(), options.encode(), window, window, window, 0, 10, needs, list(endpoints))
+    return client.wait("JOB_ACCEPTED", "REFUSED")
+
+
+def test_options_of_a_job_break_no_worker():
+    with Bench(rows=50, pipeline=PLAIN) as b, Serve(b.folder) as s, s.worker("--name", "honest") as w:
+        for number, options in enumerate(OPTIONS):
+            with Stranger(s.port, CLIENT) as liar:
+                open_job(liar, number + 1, PLAIN, options)
+                liar.say("RESULT_CREDIT", number + 1, 1000, 1 << 30)
+                liar.say("ROWS", number + 1, 0, [[0, 1, b'{"n": 1}'], [1, 2, b""], [2, 3, b"\xff"], [(1 << 64) - 1, 0, b"[" * 1000]])
+                liar.say("ROWS_END", number + 1, 1)
+                liar.wait("RESULTS", "JOB_DONE")
+                assert w.proc.poll() is None, "options %s:\n%s" % (options, w.err())
+        b.submit(s).ends(0)
+        check_indexes(b.rows(), 50)
+
+
+def test_claims_of_windows_are_cut():
+    with Bench() as b, Serve(b.folder) as s, Stranger(s.port, CLIENT) as liar:
+        liar.say("JOB_OPEN", 7, "x", "/", PLAIN.encode(), b"{}", (1 << 64) - 1, (1 << 64) - 1, (1 << 64) - 1, 0, 10, 0, [])
+        _, _, rows, size = liar.wait("INGEST_CREDIT")
+        assert rows <= 1 << 20 and size <= 1 << 30, (rows, size)
+
+
+def test_a_job_is_its_clients_alone():
+    """Somebody who knows its number (every worker does) says that its results have arrived, stops it, lowers its limit, opens it once more."""
+    with Mock("--latency-ms", 10) as mock, Bench(mock, 300) as b, Serve(b.folder) as s, Stranger(s.port, WORKER, patience_ms=5000) as spy, s.worker():
+        with b.submit(s, "--max-concurrent", 4) as p, Stranger(s.port, CLIENT) as liar:
+            job = spy.wait("PERMITS")[0]
+            spy.close()
+            b.wait_lines(5)
+            for message in (["RESULTS_ACK", job, 1 << 62], ["JOB_STOP", job, 2], ["JOB_LIMIT", job, 1], ["RESULT_CREDIT", job, 0, 0], ["ROWS_END", job, 0], ["ROWS", job, 0, []]):
+                liar.say(*message)
+                equal(liar.wait("REFUSED")[2], b"the job is another client's", message[0])
+            equal(open_job(liar, job, PLAIN, "{}")[1:], [job, b"the job is another client's"])
+            p.ends(0)
+        b.check_echo()
+
+
+def test_a_connection_is_one_peer():
+    with Bench(rows=20, pipeline=PLAIN) as b, Serve(b.folder) as s, Stranger(s.port) as liar:
+        for instance in range(1, 5001):
+            liar.say("HELLO", WORKER, instance, "w", 1, 0)
+        wait_for(lambda: liar.hear()[0] == "WELCOME" and s.status()["workers"] == 1, "one worker")
+        liar.close()
+        with s.worker():
+            b.submit(s).ends(0)
+        check_indexes(b.rows(), 20)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import random
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -28,7 +29,7 @@ import storm_judge
 from storm_faults import CHILD, DAMAGES, FAULTS, MAIN, Event, beside, damage, possible
 from storm_llm import Llm
 from storm_modes import MODES
-from storm_tree import become_reaper, descendants, end_all, reap, role, send, stacks
+from storm_tree import become_reaper, descendants, end_all, own_mounts, reap, role, send, stacks
 
 SDG = os.path.abspath(os.environ.get("SDG", os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../build/sdg")))
 STILL_S = 30          # without progress: a hang
@@ -38,6 +39,9 @@ PATIENCE_S = 4        # a lease is lost when a process stands still for this lon
 CLEAN_TURNS = 8       # the same command ends by itself within so many runs
 ENVIRONMENT = {k: v for k, v in os.environ.items() if k.lower() not in (
     "http_proxy", "https_proxy", "all_proxy", "no_proxy", "curl_ca_bundle", "ssl_cert_file", "ssl_cert_dir", "lang", "lc_all")}
+
+
+mounts = False  # may disks be mounted?
 
 
 class Wrong(Exception):
@@ -78,6 +82,18 @@ def start(args, folder, stdin=None, preexec=None):
     return proc
 
 
+def free_port():
+    """Below the ports that the system gives to anybody, so that it is still free when a server comes back."""
+    while True:
+        port = random.randrange(20000, 32000)
+        with socket.socket() as sock:
+            try:
+                sock.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
+
+
 class Turn:
     """What was done to one job while it ran once."""
 
@@ -101,7 +117,9 @@ class Job:
         os.mkdir(self.folder)
         self.number = number
         self.pads = ["x" * round.dice.randrange(self.mode.pad + 1) for _ in range(self.rows)]
-        self.output = os.path.join(self.folder, self.mode.output)
+        self.disk = os.path.join(self.folder, "o")
+        os.mkdir(self.disk)
+        self.output = os.path.join(self.disk, self.mode.output)
         self.yaml = os.path.join(self.folder, "p.yaml")
         self.input = self.write_input()
         with open(self.yaml, "w") as f:
@@ -138,11 +156,25 @@ class Job:
         return [*by, "--yaml", self.yaml, "--input", source, "--output", self.output, "--no-progress",
                 "--max-concurrent", self.mode.concurrent, *self.mode.flags, *self.extra]
 
+    def mount(self, room=None):
+        """The output on a disk of its own that has room for so many bytes (in whole pages); None: for all."""
+        options = "size=64m"
+        if os.path.ismount(self.disk):
+            if room is not None:
+                at = os.statvfs(self.disk)
+                options = "size=%d" % max(4096, (at.f_blocks - at.f_bfree) * at.f_frsize + room)
+            options += ",remount"
+        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", self.disk], check=True)
+
     def start(self, limit=None):
         self.turn = Turn()
         self.turn.disk = limit is not None
-        size = os.path.getsize(self.output) if os.path.exists(self.output) else 0
-        preexec = (lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size + limit, size + limit))) if limit is not None else None
+        preexec = None
+        if limit is not None and os.path.ismount(self.disk):
+            self.mount(limit)
+        elif limit is not None:
+            size = os.path.getsize(self.output) if os.path.exists(self.output) else 0
+            preexec = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size + limit, size + limit))  # noqa: E731
         self.proc = start(self.command(), self.round.folder, self.input if self.mode.input == "stdin" else None, preexec)
 
     def ended(self):
@@ -155,8 +187,10 @@ class Job:
         self.proc.spoken.join(2)
         text, self.proc = self.proc.spoken.text, None
         self.codes.append(code)
+        if self.turn.disk and os.path.ismount(self.disk):
+            self.mount()
         self.said.append(text)
-        lie = storm_judge.exit_code(self, code, self.turn)
+        lie = storm_judge.exit_code(self, code, text, self.turn)
         if lie:
             raise Wrong("exit", "job %d: %s; it said: %s" % (self.number, lie, text.strip()[-700:]))
         if code < 0 and -code in self.turn.ended_by:  # it could not finish what was in flight
@@ -186,6 +220,9 @@ class Round:
         self.llms = [Llm(seed, latency)] + ([Llm(seed + 1, latency)] if "qk " in self.mode.pipeline.text else [])
         self.fleet, self.fleet_said, self.endpoint = {}, [], None
         self.jobs = [Job(self, i) for i in range(self.mode.jobs)]
+        if mounts and self.dice.random() < 0.3:
+            for job in self.jobs:
+                job.mount()
         self.stopped = {}      # pid -> event
         self.told = []         # what was done, for people
         self.allowance = 0     # calls that may be paid twice
@@ -202,7 +239,7 @@ class Round:
         left = max(1, self.mode.pipeline.calls * self.mode.rows * self.mode.jobs - sum(len(llm.paid) for llm in self.llms))
         names = possible(self.mode)
         plan = []
-        for _ in range(self.dice.choice([1, 1, 2, 2, 3, 4])):
+        for _ in range(self.dice.choice([1, 1, 2, 2, 3, 5])):
             name = self.dice.choices(list(names), list(names.values()))[0]
             kind = self.dice.random()
             calls, delay = (0, self.dice.random() * 0.3) if kind < 0.2 else \
@@ -256,7 +293,7 @@ class Round:
     def start_serve(self):
         port_file = os.path.join(self.folder, "port")
         again = self.endpoint is not None
-        listen = self.endpoint or ("ipc://%s/s" % self.folder if self.mode.fleet == "ipc" else "tcp://127.0.0.1:*")
+        listen = self.endpoint or ("ipc://%s/s" % self.folder if self.mode.fleet == "ipc" else "tcp://127.0.0.1:%d" % free_port())
         if os.path.exists(port_file):
             os.unlink(port_file)
         proc = start(["serve", "--listen", listen, "--port-file", port_file], self.folder)
@@ -267,7 +304,7 @@ class Round:
                 time.sleep(0.01)
             if proc.poll() is not None:
                 raise Wrong("exit", "serve does not start: " + proc.spoken.text)
-            self.endpoint = listen if self.mode.fleet == "ipc" else "tcp://127.0.0.1:" + open(port_file).read().strip()
+            self.endpoint = listen
         return proc
 
     def end_fleet(self):
@@ -404,8 +441,8 @@ class Round:
 
     def weather(self):
         """All of it. Raises Wrong."""
-        for turn in range(self.dice.choice([1, 2, 2, 3, 4])):
-            limit = self.dice.randrange(30000) if self.dice.random() < 0.15 else None
+        for turn in range(self.dice.choice([1, 2, 2, 3, 3, 6])):
+            limit = self.dice.randrange(40000) if self.dice.random() < 0.2 else None
             self.play(self.events(), limit)
             if self.dice.random() < 0.25:
                 self.harm()
@@ -453,6 +490,11 @@ class Round:
         reap(set())
         for llm in self.llms:
             llm.end()
+        for job in self.jobs:
+            if os.path.ismount(job.disk):
+                if keep:
+                    shutil.copytree(job.disk, job.disk + ".kept", dirs_exist_ok=True)
+                subprocess.run(["umount", "-l", job.disk])
         if not keep:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -486,6 +528,16 @@ def run_round(seed, name):
     return wrong.kind if wrong else None
 
 
+def prepare():
+    """Once, before the first round."""
+    global mounts
+    if not os.access(SDG, os.X_OK):
+        sys.exit("no program at %s: build it, or name it with SDG=" % SDG)
+    become_reaper()
+    mounts = own_mounts()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int)
@@ -496,10 +548,7 @@ def main():
     args = parser.parse_args()
     if args.list:
         return print("\n".join(MODES))
-    if not os.access(SDG, os.X_OK):
-        sys.exit("no program at %s: build it, or name it with SDG=" % SDG)
-    become_reaper()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    prepare()
     seed = args.seed if args.seed is not None else random.randrange(1 << 30)
     rounds = args.rounds or (None if args.minutes else 1 if args.seed is not None and args.mode else 12)
     until = time.monotonic() + args.minutes * 60 if args.minutes else None
@@ -515,8 +564,8 @@ def main():
         if kind:
             failures[name, kind] += 1
         number += 1
-    for (name, kind), count in sorted(failures.items()):
-        print("  %-18s %-12s %d of %d" % (name, kind, count, played[name]))
+    for name, count in sorted(played.items()):
+        print("  %-18s %3d rounds  %s" % (name, count, ", ".join("%s %d" % (kind, n) for (of, kind), n in sorted(failures.items()) if of == name)))
     print("%d passed, %d failed" % (number - sum(failures.values()), sum(failures.values())))
     return 1 if failures else 0
 

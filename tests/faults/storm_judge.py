@@ -2,8 +2,12 @@
 import collections
 import gzip
 import json
+import re
 import signal
 import subprocess
+
+# Words that nobody may hear: a process ended by a fault of its own.
+CRASHES = re.compile(r"signal (4|6|7|8|11)\b|Assertion|assert|Sanitizer|core dumped|Fatal Python error")
 
 
 def text_of(path):
@@ -52,8 +56,17 @@ def rows_of(job):
     return {kind: found for kind, found in bad.items() if found}, errors
 
 
-def exit_code(job, code, turn):
-    """Why this exit code is a lie, or None. `turn`: what was done to the job meanwhile."""
+def finished(said):
+    """How many rows a summary says to be fine, those of earlier runs included; None: there is none."""
+    m = re.search(r"^  rows +([\d,]+) fine, ([\d,]+) failed(?:, finished by an earlier run ([\d,]+))?", said, re.M)
+    return sum(int(n.replace(",", "")) for n in (m.group(1), m.group(3) or "0")) if m else None
+
+
+def exit_code(job, code, said, turn):
+    """Why this exit code, or what was said before it, is a lie; or None. `turn`: what was done to the job meanwhile."""
+    crash = CRASHES.search(said)
+    if crash:
+        return "something crashed: %r" % said[max(0, crash.start() - 100):crash.end() + 100]
     if code < 0:
         if -code == signal.SIGKILL and turn.killed:
             return None
@@ -62,6 +75,9 @@ def exit_code(job, code, turn):
         return "ended by signal %d" % -code
     if code in (0, 1):
         bad, errors = rows_of(job)
+        claim = finished(said)
+        if code == 0 and claim is not None and claim != job.rows:
+            return "the summary speaks of %d finished rows" % claim
         if code == 0 and errors:
             return "exit 0 with failed rows %s" % sorted(errors)[:8]
         if code == 1 and not errors:

@@ -1039,3 +1039,77 @@ Test(client, a_row_that_is_too_large_alone_fails) {
                   "allows 0 MiB for "
                   "one: raise it\"}\n{\"_row_index\": 1}\n");
 }
+
+/* ---- it believes nobody */
+
+/* One result of a worker called "liar". */
+static void send_line(uint64_t batch, uint64_t row, uint32_t status, const char *line) {
+    row_done_t done = {.index = row, .status = status, .json = slice_of(line)};
+    say((message_t){
+        .type = MESSAGE_RESULTS,
+        .RESULTS = {.job = job, .batch = batch, .rows = {&done, 1}, .worker = slice_of("liar\x1b[2J")}});
+    expect_ack(batch);
+}
+
+Test(client, what_is_no_result_of_an_open_row_fails_that_row_in_words) {
+    write_rows(6);
+    open_job();
+    give_credit(0, WINDOW, 10000);
+    expect_rows_end(3);
+    send_line(1, 0, ROW_STATUS_OK, "{\"_row_index\": 0,\n\"n\": 1}");
+    send_line(2, 1, ROW_STATUS_OK, "{\"_row_index\": 2}");
+    send_line(3, 2, ROW_STATUS_PARKED, "");
+    send_line(4, 3, ROW_STATUS_FAILED, "{\"_row_index\": 3}");
+    send_line(5, 4242, ROW_STATUS_OK, "{\"_row_index\": 4242}");
+    send_line(6, UINT64_MAX, ROW_STATUS_OK, "{\"_row_index\": 18446744073709551615}");
+    send_line(7, 4, ROW_STATUS_OK, "{\"_row_index\": 4, \"n\": 4}");
+    send_line(8, 4, ROW_STATUS_OK, "hello"); /* a second result is dropped, whatever it is */
+    send_line(9, 0, ROW_STATUS_OK, "{\"_row_index\": 0}");
+    send_line(10, 5, ROW_STATUS_FAILED, "{\"_row_index\": 5, \"_error\": \"its own\"}");
+    say_done("");
+    expect_end(EXIT_ROWS_FAILED, "");
+    expect_output(
+        "{\"_row_index\": 0, \"_error\": \"worker liar [2J sent a result that is not used: it is more "
+        "than one line\"}\n"
+        "{\"_row_index\": 1, \"_error\": \"worker liar [2J sent a result that is not used: its "
+        "\\\"_row_index\\\" is not 1\"}\n"
+        "{\"_row_index\": 2, \"_error\": \"worker liar [2J sent a result that is not used: it is to "
+        "wait for another pass, and there is none\"}\n"
+        "{\"_row_index\": 3, \"_error\": \"worker liar [2J sent a result that is not used: its row "
+        "has failed, and there is no \\\"_error\\\"\"}\n"
+        "{\"_row_index\": 4, \"n\": 4}\n"
+        "{\"_row_index\": 5, \"_error\": \"its own\"}\n");
+}
+
+Test(client, in_a_pass_that_is_not_the_last_a_row_only_stops_or_fails) {
+    write_rows(2);
+    with_batch_mode();
+    open_job();
+    give_credit(0, WINDOW, 10000);
+    expect_rows_end(1);
+    send_line(1, 0, ROW_STATUS_OK, "{\"_row_index\": 0}");
+    send_line(2, 1, ROW_STATUS_FAILED, "{\"_row_index\": 1, \"_error\": \"its workers died\"}");
+    actor_join(&client);
+    expect_output("{\"_row_index\": 0, \"_error\": \"worker liar [2J sent a result that is not used: it is "
+                  "finished, and in this pass rows only stop\"}\n"
+                  "{\"_row_index\": 1, \"_error\": \"its workers died\"}\n");
+}
+
+Test(client, a_job_with_open_rows_is_not_done_whoever_says_so) {
+    write_rows(4);
+    open_job();
+    give_credit(0, WINDOW, 10000);
+    expect_rows_end(2);
+    send_ok(1, 0, 3);
+    expect_ack(1);
+    say_done("");
+    expect_end(EXIT_RUNTIME, "1 row of it has no result");
+    expect_output("{\"_row_index\": 0}\n{\"_row_index\": 1}\n{\"_row_index\": 2}\n");
+}
+
+Test(client, a_job_is_not_done_before_all_rows_are_read) {
+    write_rows(4);
+    open_job();
+    say_done("");
+    expect_end(EXIT_RUNTIME, "before it has all rows");
+}

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "actors/scheduler/scheduler.h"
+#include "core/base/clock.h"
 #include "core/sched/dispatch.h"
 #include "core/sched/limits.h"
 #include "proto/parts/endpoint_reports.h"
@@ -483,4 +484,81 @@ Test(scheduler, a_worker_that_alone_is_refused_gets_no_more_of_the_job) {
     link_frame_free(&in);
     cr_expect_eq(puppet_sync(client, MESSAGE_JOB_DONE), 0);
     leave(&a), leave(&b), leave(&client);
+}
+
+/* ---- who is there */
+
+Test(scheduler, a_client_whose_connection_is_gone_is_dropped_in_a_moment_with_its_jobs) {
+    puppet_t *client = client_with_rows(3), *worker = join(ROLE_WORKER, WORKER_A);
+    link_frame_t in;
+    puppet_pass(worker, MESSAGE_LEASE);
+    uint64_t began = clock_now_ns();
+    leave(&client);
+    puppet_await(worker, MESSAGE_JOB_DROP, &in);
+    cr_expect_eq(in.message.JOB_DROP.mode, DISPATCH_STOP_NOW);
+    link_frame_free(&in);
+    cr_expect_geq(clock_now_ns() - began, RECONNECT_NS);
+    leave(&worker);
+}
+
+Test(scheduler, a_client_that_is_back_on_another_connection_keeps_its_jobs) {
+    puppet_t *client = client_with_rows(3), *worker = join(ROLE_WORKER, WORKER_A);
+    puppet_pass(worker, MESSAGE_LEASE);
+    leave(&client);
+    puppet_pass(worker, MESSAGE_BEAT);
+    puppet_pass(worker, MESSAGE_BEAT); /* the scheduler has found the connection gone */
+    client = join(ROLE_CLIENT, CLIENT);
+    puppet_pass(client, MESSAGE_INGEST_CREDIT);
+    for (int beats = 0; beats < 4; beats++) {
+        puppet_pass(client, MESSAGE_BEAT);
+    }
+    cr_expect_eq(puppet_sync(worker, MESSAGE_JOB_DROP), 0);
+    leave(&client), leave(&worker);
+}
+
+Test(scheduler, a_worker_whose_connection_is_gone_is_dead_in_a_moment) {
+    puppet_t *client = client_with_rows(3), *a = join(ROLE_WORKER, WORKER_A);
+    link_frame_t in;
+    puppet_pass(a, MESSAGE_LEASE);
+    puppet_t *b = join(ROLE_WORKER, WORKER_B);
+    leave(&a);
+    expect_gone(WORKER_A);
+    do {
+        puppet_await(b, MESSAGE_LEASE, &in);
+        uint64_t again = in.message.LEASE.again;
+        link_frame_free(&in);
+        if (again == 1) break;
+    } while (true);
+    leave(&b), leave(&client);
+}
+
+Test(scheduler, who_says_hello_as_somebody_else_has_left) {
+    puppet_t *a = join(ROLE_WORKER, WORKER_A);
+    puppet_say(a, (message_t){.type = MESSAGE_HELLO, .HELLO = {.role = ROLE_WORKER, .instance = WORKER_B}});
+    expect_gone(WORKER_A);
+    puppet_say(a, (message_t){.type = MESSAGE_ROW_CREDIT, .ROW_CREDIT = {.rows = 10, .bytes = 1000000}});
+    puppet_t *client = client_with_rows(1);
+    puppet_pass(a, MESSAGE_LEASE);
+    leave(&a), leave(&client);
+}
+
+Test(scheduler, a_job_is_its_clients_alone) {
+    puppet_t *client = client_with_rows(3), *other = join(ROLE_CLIENT, CLIENT + 1);
+    message_t said[] = {job_open(0),
+                        {.type = MESSAGE_ROWS, .ROWS = {.job = JOB, .chunk = 1}},
+                        {.type = MESSAGE_ROWS_END, .ROWS_END = {.job = JOB}},
+                        {.type = MESSAGE_RESULT_CREDIT, .RESULT_CREDIT = {.job = JOB}},
+                        {.type = MESSAGE_RESULTS_ACK, .RESULTS_ACK = {.job = JOB, .batch = UINT64_MAX}},
+                        {.type = MESSAGE_JOB_LIMIT, .JOB_LIMIT = {.job = JOB, .concurrency = 1}},
+                        {.type = MESSAGE_JOB_STOP, .JOB_STOP = {.job = JOB, .mode = DISPATCH_STOP_NOW}}};
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++) {
+        link_frame_t in;
+        puppet_say(other, said[i]);
+        puppet_await(other, MESSAGE_REFUSED, &in);
+        cr_expect_eq(in.message.REFUSED.about, said[i].type);
+        cr_expect(slice_is(in.message.REFUSED.reason, "the job is another client's"));
+        link_frame_free(&in);
+    }
+    cr_expect_eq(puppet_sync(client, MESSAGE_JOB_DONE), 0);
+    leave(&client), leave(&other);
 }

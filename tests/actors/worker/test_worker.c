@@ -334,7 +334,7 @@ static void expect_end(uint64_t rows_open) {
     puppet_await(&scheduler, MESSAGE_BYE, &in);
     cr_expect(slice_is(in.message.BYE.reason, "drained"));
     link_frame_free(&in);
-    cr_expect_eq(harness_hear_word(worker, "END"), 0);
+    cr_expect_eq(harness_hear_word(worker, "END"), rows_open ? EXIT_STOPPED : EXIT_ALL_FINE);
 }
 
 /* ---- joining */
@@ -717,6 +717,16 @@ Test(worker, a_pipeline_that_cannot_be_loaded_is_refused_in_words) {
         link_frame_free(&in);
         permit(JOB, 1); /* whoever goes on with it is told again */
     }
+}
+
+Test(worker, options_that_want_passes_without_a_store_are_refused_in_words) {
+    link_frame_t in;
+    options.row.stop_before = 1;
+    run_rows(1, 0, 1);
+    puppet_await(&scheduler, MESSAGE_JOB_REFUSED, &in);
+    cr_expect(slice_has(in.message.JOB_REFUSED.reason, "no store"), "%.*s",
+              (int)in.message.JOB_REFUSED.reason.len, in.message.JOB_REFUSED.reason.data);
+    link_frame_free(&in);
 }
 
 Test(worker, python_that_is_not_allowed_here_is_refused) {

@@ -6,18 +6,22 @@
 
 TestSuite(resume, .init = scratch_begin, .fini = scratch_end);
 
-static resume_t scan(const char *path, bool retry_failed) {
+static resume_t scan_as(const char *path, const resume_how_t *how) {
     resume_t found;
     err_t err = {0};
     int fd = open(path, O_RDONLY);
-    cr_assert_eq(resume_scan(fd, path, STREAM_PLAIN, retry_failed, &found, &err), 0, "%s", err.text);
+    cr_assert_eq(resume_scan(fd, path, STREAM_PLAIN, how, &found, &err), 0, "%s", err.text);
     close(fd);
     return found;
 }
 
-static void free_rows(resume_t *found) {
-    rangeset_destroy(&found->finished);
-    rangeset_destroy(&found->failed);
+static resume_how_t how_to(bool retry_failed) {
+    return (resume_how_t){.retry_failed = retry_failed, .rows_end = UINT64_MAX};
+}
+
+static resume_t scan(const char *path, bool retry_failed) {
+    resume_how_t how = how_to(retry_failed);
+    return scan_as(path, &how);
 }
 
 /* What is decided about this text, and how many of its bytes stay if it is cut. */
@@ -26,7 +30,7 @@ static void expect_repair(const char *text, bool retry_failed, resume_repair_t r
     cr_assert_eq(found.repair, repair, "%s", text);
     cr_assert_eq(found.keep_bytes, keep_bytes, "%s", text);
     cr_assert_str_eq(scratch_read(scratch_path("o.jsonl"), NULL), text, "a scan only reads");
-    free_rows(&found);
+    resume_free(&found);
 }
 
 Test(resume, what_a_file_needs) {
@@ -46,19 +50,20 @@ Test(resume, finished_and_failed_rows_are_counted) {
     cr_assert(rangeset_has(found.finished, 3) && rangeset_has(found.finished, 4));
     cr_assert(rangeset_has(found.finished, 5), "failed is finished, unless it is to be done again");
     cr_assert(rangeset_has(found.failed, 5) && rangeset_count(found.failed) == 1);
-    free_rows(&found);
+    resume_free(&found);
     found = scan(path, true);
     cr_assert(found.rows_ok == 2 && found.rows_failed == 0 && found.rows_retried == 1);
     cr_assert_not(rangeset_has(found.finished, 5));
     cr_assert_eq(rangeset_count(found.failed), 0, "a row that is done again is open, not failed");
-    free_rows(&found);
+    resume_free(&found);
 }
 
 Test(resume, a_file_that_is_not_ours_is_refused) {
     resume_t found;
     err_t err = {0};
+    resume_how_t how = how_to(false);
     int fd = open(scratch_text("o.jsonl", "{\"_row_index\": 0}\nnotes\n"), O_RDONLY);
-    cr_assert_eq(resume_scan(fd, "o.jsonl", STREAM_PLAIN, false, &found, &err), SDG_EINVAL);
+    cr_assert_eq(resume_scan(fd, "o.jsonl", STREAM_PLAIN, &how, &found, &err), SDG_EINVAL);
     cr_assert(strstr(err.text, "o.jsonl, line 2"), "%s", err.text);
     close(fd);
 }
@@ -69,10 +74,12 @@ static void expect_repaired(const char *before, bool retry_failed, const char *a
     err_t err = {0};
     int fd = open(path, O_RDWR | O_APPEND);
     resume_t found;
-    cr_assert_eq(resume_scan(fd, path, STREAM_PLAIN, retry_failed, &found, &err), 0, "%s", err.text);
+    resume_how_t how = how_to(retry_failed);
+    how.ours = true;
+    cr_assert_eq(resume_scan(fd, path, STREAM_PLAIN, &how, &found, &err), 0, "%s", err.text);
     cr_assert_eq(resume_repair(&fd, path, STREAM_PLAIN, retry_failed, &found, &err), 0, "%s", err.text);
     cr_assert_str_eq(scratch_read(path, NULL), after);
-    free_rows(&found);
+    resume_free(&found);
     close(fd);
 }
 

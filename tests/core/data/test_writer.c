@@ -10,6 +10,7 @@
 #include "core/data/writer.h"
 
 TestSuite(writer, .init = scratch_begin, .fini = scratch_end);
+TestSuite(writer_flips, .init = scratch_begin_in_memory, .fini = scratch_end);
 
 static const writer_options_t PLAIN = {
     .pipeline_identity = "p", .input_identity = "i", .options_identity = "o"};
@@ -152,17 +153,279 @@ Test(writer, a_file_that_is_not_ours_is_left_alone) {
     expect_not_ours("hello", "line 1: not a JSON object");
     expect_not_ours("{\"x\": 1}", "line 1: no row number");
     expect_not_ours("[1]\n", "not a JSON object");
-    expect_not_ours("{\"_row_index\": 0}\n{\"_row_index\": 1, \"t\": \n{\"_row_index\": 2}\n",
-                    "line 2: not a JSON object");
+    expect_not_ours("{\"_row_index\": 0}\n{\"_row_index\": 1, \"t\": \n", "line 2: not a JSON object");
     expect_not_ours("{\"_row_index\": -1}\n", "no row number");
     expect_not_ours("{\"_row_index\": 1.0}\n", "no row number");
     expect_not_ours("{\"_row_index\": \"1\"}\n", "no row number");
     expect_refused(scratch_folder, &PLAIN, SDG_EINVAL, "is a folder");
 }
 
+/* ---- lines that are no results */
+
+static void expect_rejected(const char *text) { expect_file(scratch_path("o.jsonl.rejected"), text); }
+
 Test(writer, rows_found_twice_count_once) {
     const char *text = "{\"_row_index\": 4}\n{\"_row_index\": 4}\n";
-    expect_resumed(text, text, 1, 0, 0);
+    expect_resumed(text, "{\"_row_index\": 4}\n", 1, 0, 0);
+    expect_rejected("{\"_row_index\": 4}\n");
+}
+
+Test(writer, rows_that_contradict_each_other_are_done_again) {
+    expect_resumed("{\"_row_index\": 4, \"a\": 1}\n{\"_row_index\": 5}\n{\"_row_index\": 4, \"a\": 2}\n",
+                   "{\"_row_index\": 5}\n", 1, 0, 0);
+    expect_rejected("{\"_row_index\": 4, \"a\": 1}\n{\"_row_index\": 4, \"a\": 2}\n");
+}
+
+Test(writer, a_line_that_is_no_result_is_put_aside) {
+    writer_resumed_t found;
+    const char *path =
+        scratch_text("o.jsonl", "{\"_row_index\": 0}\n{\"_row_index\": 1, \"t\": \n{\"_row_index\": 2}\n");
+    cr_assert(chmod(path, 0640) == 0);
+    writer_t *w = open_ok(path, &PLAIN, &found);
+    cr_assert(found.rows_ok == 2 && found.lines_rejected == 1 && found.lines_changed == 0);
+    add(w, 1);
+    writer_close(&w);
+    expect_file(path, "{\"_row_index\": 0}\n{\"_row_index\": 2}\n{\"_row_index\": 1}\n");
+    expect_rejected("{\"_row_index\": 1, \"t\": \n");
+    struct stat st;
+    cr_assert(stat(scratch_path("o.jsonl.rejected"), &st) == 0 && (st.st_mode & 0777) == 0640);
+    FILE *f = fopen(path, "ab");
+    cr_assert(f && fputs("bad\nworse\n", f) > 0 && fclose(f) == 0);
+    w = open_ok(path, &PLAIN, &found);
+    cr_assert(found.rows_ok == 3 && found.lines_rejected == 2);
+    writer_close(&w);
+    expect_rejected("{\"_row_index\": 1, \"t\": \nbad\nworse\n");
+}
+
+Test(writer, what_cannot_be_put_aside_stays) {
+    const char *text = "{\"_row_index\": 0}\n{\"_row_index\": 1}\nbad\n";
+    char path[256];
+    snprintf(path, sizeof path, "%s", scratch_text("o.jsonl", text));
+    scratch_text("target", "mine");
+    cr_assert_eq(symlink("target", scratch_path("o.jsonl.rejected")), 0);
+    expect_refused(path, &PLAIN, SDG_EIO, "o.jsonl.rejected: cannot be opened");
+    expect_file(path, text);
+    expect_file(scratch_path("target"), "mine");
+    cr_assert_eq(unlink(scratch_path("o.jsonl.rejected")), 0);
+    cr_assert_eq(mkfifo(scratch_path("o.jsonl.rejected"), 0600), 0);
+    expect_refused(path, &PLAIN, SDG_EIO, "nothing was changed");
+    expect_file(path, text);
+    cr_assert_neq(access(scratch_path("o.jsonl.rewrite"), F_OK), 0);
+}
+
+Test(writer, a_row_beyond_the_end_of_the_input_is_put_aside_when_the_end_is_known) {
+    writer_resumed_t found;
+    const char *path = scratch_text("o.jsonl", "{\"_row_index\": 0}\n{\"_row_index\": 17}\n");
+    writer_t *w = open_ok(path, &PLAIN, &found);
+    cr_assert(found.rows_ok == 2 && found.lines_rejected == 0);
+    add(w, 1);
+    cr_assert_eq(writer_end_input(w, 2, NULL), 0);
+    expect_rejected("{\"_row_index\": 17}\n");
+    add(w, 2);
+    cr_assert_eq(writer_sync(w, NULL), 0);
+    writer_close(&w);
+    expect_file(path, "{\"_row_index\": 0}\n{\"_row_index\": 1}\n{\"_row_index\": 2}\n");
+    w = open_ok(path, &PLAIN, &found);
+    cr_assert(found.rows_ok == 3 && found.lines_rejected == 0 && found.lines_changed == 0);
+    cr_assert_eq(writer_end_input(w, 3, NULL), 0);
+    writer_close(&w);
+}
+
+/* ---- text that has changed */
+
+static void add_text(writer_t *w, uint64_t row, const char *text) {
+    char line[128];
+    int n =
+        snprintf(line, sizeof line, "{\"_row_index\": %llu, \"t\": \"%s\"}", (unsigned long long)row, text);
+    cr_assert_eq(writer_add(w, row, line, (size_t)n, NULL), 0);
+}
+
+/* A path that stays, in the place of one of scratch_path. */
+static const char *lasting(const char *path) {
+    static char kept[256];
+    snprintf(kept, sizeof kept, "%s", path);
+    return kept;
+}
+
+static void write_rows(const char *path, uint64_t from, uint64_t to, bool synced) {
+    writer_t *w = open_ok(path, &PLAIN, NULL);
+    for (uint64_t row = from; row < to; row++)
+        add_text(w, row, "text");
+    cr_assert_eq(synced ? writer_sync(w, NULL) : writer_flush(w, NULL), 0);
+    writer_close(&w);
+}
+
+static writer_resumed_t reopened(const char *path) {
+    writer_resumed_t found;
+    writer_t *w = open_ok(path, &PLAIN, &found);
+    writer_close(&w);
+    return found;
+}
+
+/* Puts other bytes in the place of some. */
+static void edit(const char *path, const char *from, const char *to) {
+    size_t len;
+    const char *text = scratch_read(path, &len), *at = strstr(text, from);
+    cr_assert(at, "%s", from);
+    FILE *f = fopen(path, "wb");
+    cr_assert(f);
+    fwrite(text, 1, (size_t)(at - text), f);
+    fputs(to, f);
+    fwrite(at + strlen(from), 1, len - (size_t)(at - text) - strlen(from), f);
+    cr_assert_eq(fclose(f), 0);
+}
+
+Test(writer, text_that_has_changed_is_said_once_and_kept) {
+    const char *path = lasting(scratch_path("o.jsonl"));
+    write_rows(path, 0, 600, true);
+    writer_resumed_t found = reopened(path);
+    cr_assert(found.rows_ok == 600 && found.lines_changed == 0);
+    edit(path, "300, \"t\": \"text\"", "300, \"t\": \"better\"");
+    found = reopened(path);
+    cr_assert_eq(found.lines_changed, LINE_BLOCK_LINES, "the block of the line");
+    cr_assert(found.rows_ok == 600 && found.lines_rejected == 0 && found.lines_missing == 0);
+    cr_assert(strstr(scratch_read(path, NULL), "better"));
+    found = reopened(path);
+    cr_assert_eq(found.lines_changed, 0, "it is said once");
+}
+
+Test(writer, lines_that_are_gone_are_said) {
+    const char *path = lasting(scratch_path("o.jsonl"));
+    write_rows(path, 0, 600, true);
+    edit(path, "{\"_row_index\": 10, \"t\": \"text\"}\n", "");
+    writer_resumed_t found = reopened(path);
+    cr_assert(found.rows_ok == 599 && found.lines_missing == 1);
+    cr_assert_eq(found.lines_changed, LINE_BLOCK_LINES - 1, "only the block of the line has changed");
+    cr_assert_eq(truncate(path, 100), 0);
+    found = reopened(path);
+    cr_assert(found.rows_ok == 3 && found.lines_missing == 599 - 3, "%d", (int)found.lines_missing);
+}
+
+/* A process that is killed leaves what it flushed, and its checksums. */
+Test(writer, what_was_flushed_has_checksums) {
+    const char *path = lasting(scratch_path("o.jsonl"));
+    write_rows(path, 0, 300, true);
+    write_rows(path, 300, 700, false);
+    edit(path, "650, \"t\": \"text\"", "650, \"t\": \"other\"");
+    cr_assert(reopened(path).lines_changed > 0);
+}
+
+Test(writer, lines_behind_the_last_checksum_are_results_like_others) {
+    const char *path = lasting(scratch_path("o.jsonl"));
+    write_rows(path, 0, 300, true);
+    FILE *f = fopen(path, "ab");
+    for (int row = 300; row < 700; row++)
+        cr_assert(fprintf(f, "{\"_row_index\": %d, \"t\": \"text\"}\n", row) > 0);
+    cr_assert_eq(fclose(f), 0);
+    edit(path, "650, \"t\": \"text\"", "650, \"t\": \"other\"");
+    writer_resumed_t found = reopened(path);
+    cr_assert(found.rows_ok == 700 && found.lines_changed == 0 && found.lines_missing == 0);
+    edit(path, "650, \"t\": \"other\"", "650, \"t\": \"text\"");
+    cr_assert(reopened(path).lines_changed > 0, "they have one when they were read");
+}
+
+Test(writer, changes_are_seen_in_ordered_and_in_packed_outputs_and_after_a_rewrite) {
+    writer_options_t options = PLAIN;
+    options.ordered = true;
+    const char *path = lasting(scratch_path("o.jsonl"));
+    writer_t *w = open_ok(path, &options, NULL);
+    for (uint64_t row = 300; row-- > 0;)
+        add_text(w, row, "text");
+    cr_assert_eq(writer_sync(w, NULL), 0);
+    writer_close(&w);
+    cr_assert(reopened(path).lines_changed == 0);
+    FILE *f = fopen(path, "ab");
+    cr_assert(f && fputs("{\"_row_index\": 300, \"_error\": \"x\"}\n", f) > 0 && fclose(f) == 0);
+    options.retry_failed = true;
+    w = open_ok(path, &options, NULL);
+    writer_close(&w);
+    cr_assert(reopened(path).lines_changed == 0);
+    size_t len;
+    const char *text = scratch_read(path, &len);
+    buf_t packed;
+    buf_init(&packed, 1 << 20);
+    add_gzip(&packed, text, len);
+    scratch_write("p.jsonl.gz", packed.data, packed.len);
+    cr_assert_eq(rename(scratch_path("o.jsonl.sdg"), scratch_path("p.jsonl.gz.sdg")), 0);
+    cr_assert(reopened(scratch_path("p.jsonl.gz")).lines_changed == 0, "the checksums are of the text");
+    edit(path, "30, \"t\": \"text\"", "30, \"t\": \"tent\"");
+    text = scratch_read(path, &len);
+    buf_reset(&packed);
+    add_gzip(&packed, text, len);
+    scratch_write("p.jsonl.gz", packed.data, packed.len);
+    cr_assert(reopened(scratch_path("p.jsonl.gz")).lines_changed > 0);
+    buf_free(&packed);
+}
+
+Test(writer, a_changed_row_number_is_found_by_the_row_that_it_was) {
+    const char *path = lasting(scratch_path("o.jsonl"));
+    write_rows(path, 0, 300, true);
+    edit(path, "{\"_row_index\": 20,", "{\"_row_index\": 60,");
+    writer_resumed_t found = reopened(path);
+    cr_assert(found.lines_rejected == 1 && found.rows_ok == 299, "the two lines of row 60 are alike");
+    write_rows(path, 20, 21, true);
+    edit(path, "{\"_row_index\": 30, \"t\": \"te", "{\"_row_index\": 70, \"t\": \"x");
+    found = reopened(path);
+    cr_assert(found.lines_rejected == 2 && found.rows_ok == 298,
+              "nothing tells which line of row 70 is right");
+    write_rows(path, 30, 31, false);
+    write_rows(path, 70, 71, true);
+    edit(path, "{\"_row_index\": 21,", "{\"_row_index\": 821,"); /* a row that may be of the input */
+    found = reopened(path);
+    cr_assert(found.lines_rejected == 1 && found.rows_ok == 299);
+    cr_assert(strstr(scratch_read(scratch_path("o.jsonl.rejected"), NULL), "821"));
+    edit(path, "{\"_row_index\": 280,", "{\"_row_index\": 10,"); /* row 10 is in a block that is as it was */
+    found = reopened(path);
+    cr_assert(found.lines_rejected == 1 && found.rows_ok == 298);
+    cr_assert(strstr(scratch_read(path, NULL), "{\"_row_index\": 10,"));
+}
+
+Test(writer, blocks_that_were_moved_are_known_again) {
+    const char *path = lasting(scratch_path("o.jsonl"));
+    write_rows(path, 0, 2 * LINE_BLOCK_LINES, true);
+    size_t len;
+    char *text = strdup(scratch_read(path, &len));
+    char *middle = strstr(text, "{\"_row_index\": 256,");
+    FILE *f = fopen(path, "wb");
+    cr_assert(f && fputs(middle, f) > 0 && fputs("{\"_row_index\": 999}\n", f) > 0 &&
+              fwrite(text, 1, (size_t)(middle - text), f) > 0 && fclose(f) == 0);
+    writer_resumed_t found = reopened(path);
+    cr_assert(found.lines_changed == 0 && found.lines_missing == 0 && found.rows_ok == 513);
+    free(text);
+}
+
+/* Each flip of one bit is put right (the line is rejected, its row open), or said. */
+Test(writer_flips, no_flipped_bit_is_silent) {
+    const char *path = lasting(scratch_path("o.jsonl"));
+    write_rows(path, 0, 12, true);
+    size_t len, record_len;
+    char *text = strdup(scratch_read(path, &len));
+    const char *record = scratch_read(scratch_path("o.jsonl.sdg"), &record_len);
+    char *kept = strdup(record);
+    for (size_t bit = 0; bit < 8 * len; bit++) {
+        text[bit / 8] = (char)(text[bit / 8] ^ (1 << bit % 8));
+        scratch_write("o.jsonl", text, len);
+        scratch_write("o.jsonl.sdg", kept, record_len);
+        writer_resumed_t found;
+        writer_t *w = open_ok(path, &PLAIN, &found);
+        cr_assert(found.lines_rejected + found.lines_changed + found.lines_missing + found.torn_bytes > 0,
+                  "bit %zu", bit);
+        for (uint64_t row = 0; row < 12; row++)
+            if (!rangeset_has(writer_finished(w), row)) add_text(w, row, "text");
+        cr_assert_eq(writer_end_input(w, 12, NULL), 0);
+        cr_assert_eq(rangeset_count(writer_finished(w)), 12, "bit %zu", bit);
+        writer_close(&w);
+        /* what is not as it was written is the text of a line whose number is right */
+        const char *after = scratch_read(path, NULL);
+        for (uint64_t row = 0; row < 12; row++) {
+            char head[64];
+            snprintf(head, sizeof head, "{\"_row_index\": %llu, \"", (unsigned long long)row);
+            cr_assert(strstr(after, head), "bit %zu: row %d in %s", bit, (int)row, after);
+        }
+        text[bit / 8] = (char)(text[bit / 8] ^ (1 << bit % 8));
+    }
+    free(text);
+    free(kept);
 }
 
 Test(writer, failed_rows_are_kept_unless_they_are_to_be_done_again) {
@@ -191,7 +454,7 @@ Test(writer, failed_rows_are_kept_unless_they_are_to_be_done_again) {
 
 Test(writer, a_rewrite_keeps_lock_and_links) {
     scratch_text("real.jsonl", "{\"_row_index\": 0, \"_error\": \"x\"}\n");
-    const char *path = scratch_path("o.jsonl");
+    const char *path = lasting(scratch_path("o.jsonl"));
     cr_assert(symlink("real.jsonl", path) == 0);
     writer_options_t retry = PLAIN;
     retry.retry_failed = true;
@@ -204,7 +467,7 @@ Test(writer, a_rewrite_keeps_lock_and_links) {
 }
 
 Test(writer, one_writer_per_file) {
-    const char *path = scratch_path("o.jsonl");
+    const char *path = lasting(scratch_path("o.jsonl"));
     writer_t *w = open_ok(path, &PLAIN, NULL);
     expect_refused(path, &PLAIN, SDG_EINVAL, "another run");
     writer_close(&w);
@@ -294,6 +557,16 @@ Test(writer, an_output_that_is_taken_away_is_a_failure) {
     cr_assert_eq(writer_sync(w, &err), 0);
     cr_assert_eq(truncate(path, 3), 0);
     expect_lost(&w, "cut by another program");
+
+    unlink(path);
+    w = open_ok(path, &PLAIN, NULL);
+    add(w, 0);
+    cr_assert_eq(writer_flush(w, &err), 0);
+    FILE *f = fopen(path, "ab");
+    cr_assert(f && fputs("x\n", f) > 0 && fclose(f) == 0);
+    add(w, 1);
+    cr_assert_eq(writer_flush(w, &err), SDG_EIO, "rows behind it are not to be acknowledged");
+    expect_lost(&w, "written to by another program");
 }
 
 /* ---- order */
@@ -358,11 +631,14 @@ Test(writer, finish_writes_what_waits_and_close_does_not) {
 /* ---- identity */
 
 Test(writer, the_run_file_says_who_wrote_it) {
+    static const char HEAD[] = "{\"format\": 2, \"pipeline\": \"p\", \"input\": \"i\", "
+                               "\"options\": \"o\", \"version\": \"" SDG_VERSION "\", \"check\": \"";
     const char *path = scratch_path("o.jsonl");
     writer_t *w = open_ok(path, &PLAIN, NULL);
     writer_close(&w);
-    expect_file(scratch_path("o.jsonl.sdg"), "{\"format\": 1, \"pipeline\": \"p\", \"input\": \"i\", "
-                                             "\"options\": \"o\", \"version\": \"" SDG_VERSION "\"}\n");
+    const char *text = scratch_read(scratch_path("o.jsonl.sdg"), NULL);
+    cr_assert_eq(strncmp(text, HEAD, sizeof HEAD - 1), 0, "%s", text);
+    cr_assert_str_eq(text + sizeof HEAD - 1 + 16, "\"}\n");
 }
 
 static void write_one_row(const char *path) {
@@ -420,15 +696,25 @@ Test(writer, rows_without_a_run_file_are_continued_on_trust) {
 }
 
 Test(writer, a_run_file_that_cannot_be_understood) {
-    const char *path = scratch_path("o.jsonl");
+    const char *path = lasting(scratch_path("o.jsonl"));
     write_one_row(path);
+    scratch_text("o.jsonl.sdg", "{\"format\": 3}");
+    expect_refused(path, &PLAIN, SDG_EINVAL, "newer sdg (format 3");
     scratch_text("o.jsonl.sdg", "{\"format\": 2}");
-    expect_refused(path, &PLAIN, SDG_EINVAL, "newer sdg (format 2");
+    expect_refused(path, &PLAIN, SDG_EINVAL, "is damaged");
     scratch_text("o.jsonl.sdg", "garbage");
     expect_refused(path, &PLAIN, SDG_EINVAL, "does not say which run");
     scratch_text("o.jsonl.sdg", "{\"format\": 1}");
     expect_refused(path, &PLAIN, SDG_EMISMATCH, "another pipeline, input and other options");
     expect_file(path, "{\"_row_index\": 0}\n");
+    scratch_text("o.jsonl.sdg", "garbage");
+    writer_options_t forced = PLAIN;
+    writer_resumed_t found;
+    forced.force_resume = true;
+    writer_t *w = open_ok(path, &forced, &found);
+    writer_close(&w);
+    cr_assert(found.identity_forced && found.rows_ok == 1);
+    cr_assert_not(reopened(path).identity_forced, "the record was written anew");
 }
 
 /* ---- full disks */

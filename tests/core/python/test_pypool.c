@@ -469,6 +469,307 @@ Test(pypool, several_threads_of_one_call_may_ask) {
     pypool_destroy(&b.pool);
 }
 
+static void answer(bench_t *b, py_event_t *e, const char *text) {
+    value_t v = value_text(text);
+    pypool_ai_answer(b->pool, e->tag, question_id(e), v, NULL);
+    value_free(v);
+    free_event(e);
+}
+
+static const char *model_of(const py_event_t *e) {
+    return object_get_peek(e->ai, "model", 5, NULL).string->data;
+}
+
+/* main is `body`, which may await; it is a coroutine itself, or runs one with asyncio.run. */
+static bench_t run_coroutine(const char *head, const char *body) {
+    bench_t b = open_bench(1);
+    char *code = xasprintf("import asyncio\n%s:\n%s", head, body);
+    submit(&b, add_function(&b, add_env(&b, (py_env_t){0}), code, "[\"R\"]"), 1, (inputs_t){0});
+    free(code);
+    return b;
+}
+
+Test(pypool, coroutines_ask_and_are_answered_in_any_order) {
+    static const char body[] =
+        "    async def one(n): return await ctx.acall_ai('m%d' % n, 'be kind', ['p'])\n"
+        "    return {'R': await asyncio.gather(*[one(n) for n in range(4)], one(4))}\n";
+    bench_t b = run_coroutine("async def main(ctx)", body);
+    py_event_t e[5];
+    for (int i = 0; i < 5; i++)
+        e[i] = expect_question(&b, 1);
+    for (int i = 4; i >= 0; i--)
+        answer(&b, &e[i], model_of(&e[i]));
+    expect_done(&b, 1, "{\"R\":[\"m0\",\"m1\",\"m2\",\"m3\",\"m4\"]}", NULL);
+    pypool_destroy(&b.pool);
+}
+
+Test(pypool, an_error_raises_in_the_coroutine_that_asked) {
+    static const char body[] =
+        "    async def two():\n"
+        "        asks = [ctx.acall_ai('m', None, 'a'), ctx.acall_ai('m', None, 'b')]\n"
+        "        return [str(x) for x in await asyncio.gather(*asks, return_exceptions=True)]\n"
+        "    return {'R': asyncio.run(two())}\n";
+    bench_t b = run_coroutine("def main(ctx)", body);
+    py_event_t first = expect_question(&b, 1), second = expect_question(&b, 1);
+    answer(&b, &second, "fine");
+    pypool_ai_answer(b.pool, 1, question_id(&first), value_null(), "no quota");
+    free_event(&first);
+    expect_done(&b, 1, "{\"R\":[\"no quota\",\"fine\"]}", NULL);
+    pypool_destroy(&b.pool);
+}
+
+/* A task that is cancelled, or out of time, gives its question up; the others go on. */
+Test(pypool, a_cancelled_coroutine_gives_its_question_up) {
+    static const char body[] = "    late = asyncio.ensure_future(ctx.acall_ai('late', None, 'p'))\n"
+                               "    try: await asyncio.wait_for(ctx.acall_ai('slow', None, 'p'), 0.05)\n"
+                               "    except asyncio.TimeoutError: pass\n"
+                               "    late.cancel()\n"
+                               "    return {'R': await ctx.acall_ai('last', None, 'p')}\n";
+    bench_t b = run_coroutine("async def main(ctx)", body);
+    py_event_t asked[2] = {expect_question(&b, 1), expect_question(&b, 1)};
+    py_event_t last = {0};
+    for (int given_up = 0; given_up < 2 || last.kind != PY_CALL_AI;) {
+        py_event_t e = wait_event(&b);
+        if (e.kind == PY_CALL_AI) {
+            last = e;
+            continue;
+        }
+        cr_assert_eq(e.kind, PY_GIVES_UP);
+        cr_assert(question_id(&e) == question_id(&asked[0]) || question_id(&e) == question_id(&asked[1]));
+        given_up++;
+        free_event(&e);
+    }
+    cr_assert_str_eq(model_of(&last), "last");
+    answer(&b, &asked[0], "too late is harmless");
+    answer(&b, &asked[1], "too late is harmless");
+    answer(&b, &last, "in time");
+    expect_done(&b, 1, "{\"R\":\"in time\"}", NULL);
+    pypool_destroy(&b.pool);
+}
+
+/* Threads and tasks that a call leaves behind ask in nobody's name. */
+Test(pypool, what_asks_after_its_call_has_ended_is_told_so) {
+    bench_t b = open_bench(1);
+    uint32_t f =
+        add_function(&b, add_env(&b, (py_env_t){0}),
+                     "import threading, time\n"
+                     "said = []\n"
+                     "def main(ctx, turn):\n"
+                     "    def ask(wait):\n"
+                     "        time.sleep(wait)\n"
+                     "        try: ctx.call_ai('m', None, 'p')\n"
+                     "        except RuntimeError as e: said.append(str(e))\n"
+                     "    if turn == 0:\n"
+                     "        for wait in (0, 0.2): threading.Thread(target=ask, args=(wait,)).start()\n"
+                     "        time.sleep(0.1)\n"
+                     "    while turn and len(said) < 2: time.sleep(0.01)\n"
+                     "    return {'R': said}\n",
+                     "[\"R\"]");
+    submit(&b, f, 1, (inputs_t){.kwargs = "{\"turn\":0}"});
+    py_event_t e = expect_question(&b, 1);
+    expect_done(&b, 1, "{\"R\":[]}", NULL);
+    answer(&b, &e, "too late is harmless");
+    submit(&b, f, 2, (inputs_t){.kwargs = "{\"turn\":1}"});
+    expect_done(&b, 2,
+                "{\"R\":[\"this call has already ended\",\"ctx.call_ai: this call has already ended\"]}",
+                NULL);
+    pypool_destroy(&b.pool);
+}
+
+Test(pypool, a_call_that_asks_too_much_at_once_is_told_so) {
+    static const char body[] = "    asks = [ctx.acall_ai('m', None, 'p') for i in range(4100)]\n"
+                               "    said = await asyncio.gather(*asks, return_exceptions=True)\n"
+                               "    return {'R': [sum(isinstance(s, str) for s in said), str(said[-1])]}\n";
+    bench_t b = run_coroutine("async def main(ctx)", body);
+    for (int i = 0; i < PY_ASKS_OPEN_MAX; i++) {
+        py_event_t e = expect_question(&b, 1);
+        answer(&b, &e, "a");
+    }
+    /* Some are answered while others are asked, so not all of the last four need be refused. */
+    py_event_t e = wait_event(&b);
+    for (; e.kind == PY_CALL_AI; e = wait_event(&b))
+        answer(&b, &e, "a");
+    cr_assert_eq(e.kind, PY_DONE, "%s", e.error.text);
+    free_event(&e);
+    pypool_destroy(&b.pool);
+}
+
+/* ---- units ---- */
+
+static void submit_with_unit(bench_t *b, uint32_t f, uint64_t tag, const char *kwargs, permit_t *permit,
+                             bool *has_unit) {
+    value_t values = json(kwargs);
+    const py_call_t call = {.function = f, .kwargs = values, .permit = permit, .has_unit = has_unit};
+    err_t err;
+    cr_assert_eq(pypool_submit(b->pool, &call, tag, &err), 0);
+    value_free(values);
+}
+
+/* A call that waits for a process could keep the unit that another one needs to go on. */
+Test(pypool, a_call_has_a_unit_when_it_runs_and_none_while_it_waits) {
+    bench_t b = open_bench(1);
+    uint32_t f =
+        add_function(&b, add_env(&b, (py_env_t){0}),
+                     "import time\ndef main(ctx, wait):\n    time.sleep(wait)\n    return wait\n", "[\"R\"]");
+    permit_t units = {.allowed = 2, .used = 2};
+    bool has[2] = {true, true};
+    submit_with_unit(&b, f, 1, "{\"wait\":0.3}", &units, &has[0]);
+    submit_with_unit(&b, f, 2, "{\"wait\":0}", &units, &has[1]);
+    for (pypool_load_t load = {0}; load.busy == 0; pypool_load(b.pool, &load))
+        one_round(&b);
+    cr_assert(has[0] && !has[1] && units.used == 1);
+    cr_assert(pypool_waits(b.pool, 2) && !pypool_waits(b.pool, 1));
+    units.used++; /* somebody takes the unit */
+    expect_done(&b, 1, "{\"R\":0.3}", NULL);
+    pypool_drive(b.pool, bench_now(&b));
+    cr_assert(pypool_waits(b.pool, 2));
+    cr_assert_neq(pypool_timeout_ms(b.pool, bench_now(&b)), 0);
+    permit_give(&units);
+    cr_assert_eq(pypool_timeout_ms(b.pool, bench_now(&b)), 0);
+    expect_done(&b, 2, "{\"R\":0}", NULL);
+    cr_assert(has[0] && has[1] && units.used == 2);
+    pypool_destroy(&b.pool);
+}
+
+/* ---- frames that user code writes ---- */
+
+/* `body` sends frames of its own on descriptor 3; the call fails with these words, and the next call finds a
+ * pool that works. */
+static void run_forged(const char *body, const char *words) {
+    static const char head[] =
+        "import os, struct, sys, time\n"
+        "def number():\n"
+        "    f = sys._getframe()\n"
+        "    while f:\n"
+        "        frame = f.f_locals.get('frame')\n"
+        "        if isinstance(frame, dict) and 'call' in frame: return frame['call']\n"
+        "        f = f.f_back\n"
+        "def send(text):\n"
+        "    text = text.encode()\n"
+        "    os.write(3, struct.pack('<I', len(text)) + text)\n";
+    bench_t b = open_bench(1);
+    char *code = xasprintf(
+        "%sdef main(ctx, forge):\n    if not forge: return 'fine'\n%s    time.sleep(1000)\n", head, body);
+    uint32_t f = add_function(&b, add_env(&b, (py_env_t){0}), code, "[\"R\"]");
+    submit(&b, f, 1, (inputs_t){.kwargs = "{\"forge\":true}"});
+    submit(&b, f, 2, (inputs_t){.kwargs = "{\"forge\":false}"});
+    py_event_t e = wait_event(&b);
+    bool done = false; /* while the first call asks, another host may run the second one */
+    for (; e.kind == PY_CALL_AI || e.kind == PY_DONE; e = wait_event(&b)) {
+        done |= e.kind == PY_DONE && e.tag == 2;
+        free_event(&e);
+    }
+    cr_assert_eq(e.tag, 1, "%s: kind %d, %s", body, (int)e.kind, e.error.text);
+    cr_assert_eq(e.kind, PY_FAILED, "%s", body);
+    cr_assert_not_null(strstr(e.error.text, words), "%s: %s", body, e.error.text);
+    free_event(&e);
+    if (!done) expect_done(&b, 2, "{\"R\":\"fine\"}", NULL);
+    free(code);
+    pypool_destroy(&b.pool);
+}
+
+Test(pypool, a_frame_is_taken_only_when_it_may_come) {
+    static const char unexpected[] = "sent a frame that it may not send now";
+    run_forged("    send('{\"hello\":[3,11,2]}')\n", unexpected);
+    run_forged("    send('{\"prepared\":\"\"}')\n", unexpected);
+    run_forged("    send('{\"back\":%d}' % number())\n", "gave back a call that is not in its queue");
+    run_forged("    send('{\"back\":1}')\n", "gave back a call that is not in its queue");
+    run_forged("    send('{\"ok\":2,\"o\":{\"R\":\"forged\"}}')\n", "answered a call it was not given");
+    run_forged("    send('{\"bad\":%d}' % (number() + 1))\n", "answered a call it was not given");
+    run_forged("    send('[]')\n", "sent a frame that is not known");
+    run_forged("    send('{\"gone\":1}')\n", "sent a frame that is not known");
+    run_forged("    for i in range(2): send('{\"ai\":7,\"call\":%d}' % number())\n", "under one number");
+    run_forged("    send('{\"ai\":\"x\",\"call\":%d}' % number())\n", "a question without a number");
+    run_forged("    for i in range(5000): send('{\"ai\":%d,\"call\":%d}' % (i, number()))\n",
+               "more than 4096 questions at once");
+    run_forged("    for i in range(6): send('{\"ai\":%d,\"call\":%d,\"model\":\"%s\"}' % (i, number(), 'x' * "
+               "(50 << 20)))\n",
+               "larger than 256 MiB");
+    run_forged("    os.write(3, b'\\xff' * 4)\n", "more than 64 MiB");
+}
+
+Test(pypool, what_is_not_of_the_running_call_is_ignored) {
+    bench_t b = open_bench(1);
+    uint32_t f = add_function(&b, add_env(&b, (py_env_t){0}),
+                              "import os, struct\n"
+                              "def send(text): os.write(3, struct.pack('<I', len(text)) + text)\n"
+                              "def main(ctx):\n"
+                              "    send(b'{\"ai\":1,\"call\":1,\"model\":\"m\"}')\n"
+                              "    send(b'{\"drop\":1,\"call\":1}')\n"
+                              "    send(b'{\"ai\":1}')\n"
+                              "    return {'R': 1}\n",
+                              "[\"R\"]");
+    submit(&b, f, 1, (inputs_t){0});
+    expect_done(&b, 1, "{\"R\":1}", NULL);
+    pypool_destroy(&b.pool);
+}
+
+Test(pypool, a_function_that_may_not_ask_cannot_do_so_behind_the_back_of_its_context) {
+    bench_t b = open_bench(1);
+    py_function_t f = {.env = add_env(&b, (py_env_t){0}),
+                       .code = "def main(ctx):\n    ctx._call.access = None\n    return ctx.call_ai('m')\n",
+                       .entrypoint = "main"};
+    submit(&b, add_function_with(&b, f, "[\"R\"]", "[\"get\"]"), 1, (inputs_t){0});
+    expect_failed(&b, 1, "ctx_access does not list call_ai");
+    pypool_destroy(&b.pool);
+}
+
+/* ---- hosts that are killed ---- */
+
+static void expect_again(bench_t *b, uint64_t tag) {
+    py_event_t e = wait_event(b);
+    cr_assert_eq(e.kind, PY_AGAIN, "%d %s", (int)e.kind, e.error.text);
+    cr_assert_eq(e.tag, tag);
+    free_event(&e);
+}
+
+static const char DIES[] = "import os\ndef main(ctx, how):\n"
+                           "    if how == 'ask': how = ctx.call_ai('m', None, 'p')\n"
+                           "    if how == 'die': os.kill(os.getpid(), 9)\n"
+                           "    if how == 'segv': os.kill(os.getpid(), 11)\n"
+                           "    if how == 'exit': os._exit(9)\n"
+                           "    return how\n";
+
+/* Mostly it is the kernel that kills, when there is no memory left. */
+Test(pypool, a_call_whose_host_is_killed_begins_once_more_and_fails_the_third_time) {
+    bench_t b = open_bench(1);
+    uint32_t f = add_function(&b, add_env(&b, (py_env_t){0}), DIES, "[\"R\"]");
+    submit(&b, f, 1, (inputs_t){.kwargs = "{\"how\":\"die\"}"});
+    submit(&b, f, 2, (inputs_t){.kwargs = "{\"how\":\"fine\"}"});
+    expect_again(&b, 1);
+    expect_again(&b, 1);
+    py_event_t e = wait_event(&b);
+    cr_assert_eq(e.tag, 1);
+    cr_assert_not_null(strstr(e.error.text, "was killed by signal 9 (SIGKILL; it had "), "%s", e.error.text);
+    cr_assert_not_null(strstr(e.error.text, " MiB) three times"), "%s", e.error.text);
+    free_event(&e);
+    expect_done(&b, 2, "{\"R\":\"fine\"}", NULL);
+    pypool_destroy(&b.pool);
+}
+
+Test(pypool, what_was_asked_before_a_host_was_killed_is_void) {
+    bench_t b = open_bench(1);
+    uint32_t f = add_function(&b, add_env(&b, (py_env_t){0}), DIES, "[\"R\"]");
+    submit(&b, f, 1, (inputs_t){.kwargs = "{\"how\":\"ask\"}"});
+    py_event_t e = expect_question(&b, 1);
+    answer(&b, &e, "die");
+    expect_again(&b, 1);
+    e = expect_question(&b, 1);
+    answer(&b, &e, "lived");
+    expect_done(&b, 1, "{\"R\":\"lived\"}", NULL);
+    pypool_destroy(&b.pool);
+}
+
+Test(pypool, a_call_that_ends_its_host_itself_fails_at_once) {
+    bench_t b = open_bench(1);
+    uint32_t f = add_function(&b, add_env(&b, (py_env_t){0}), DIES, "[\"R\"]");
+    submit(&b, f, 1, (inputs_t){.kwargs = "{\"how\":\"segv\"}"});
+    expect_failed(&b, 1, "was killed by signal 11 (SIGSEGV; it had ");
+    submit(&b, f, 2, (inputs_t){.kwargs = "{\"how\":\"exit\"}"});
+    expect_failed(&b, 2, "exited with status 9 during this call");
+    pypool_destroy(&b.pool);
+}
+
 /* ---- failures ---- */
 
 Test(pypool, an_exception_names_message_line_and_code) {

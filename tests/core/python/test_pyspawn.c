@@ -355,7 +355,8 @@ Test(pyspawn, a_confined_host_has_its_own_files_alone) {
 }
 
 Test(pyscratch, is_removed_whatever_lies_in_it) {
-    char *path = py_scratch_make("/tmp");
+    int hold = -1;
+    char *path = py_scratch_make("/tmp", &hold);
     cr_assert_not_null(path);
     char *fill = xasprintf(
         "cd %s && mkdir -p a/b/c d && touch a/1 a/b/2 d/3 && ln -s /etc l && ln -s / a/b/root && mkdir "
@@ -371,6 +372,7 @@ Test(pyscratch, is_removed_whatever_lies_in_it) {
     py_scratch_remove(path);
     cr_assert_neq(access(path, F_OK), 0, "%s is still there", path);
     cr_assert_eq(access("/etc/passwd", F_OK), 0);
+    close(hold);
     free(fill);
     free(path);
 }
