@@ -258,6 +258,8 @@ class Round:
                 if number == signal.SIGKILL:
                     job.turn.killed = True
                 elif number != signal.SIGSTOP:
+                    if job.turn.ended_by:  # the second one ends it at once
+                        self.allowance += self.mode.concurrent
                     job.turn.ended_by.add(int(number))
                     job.turn.young = job.turn.young or time.monotonic() - job.proc.began < 0.3
             elif kind in CHILD + ("serve",) and number != signal.SIGSTOP:
