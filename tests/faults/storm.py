@@ -196,6 +196,8 @@ class Job:
         if code < 0 and -code in self.turn.ended_by:  # it could not finish what was in flight
             self.round.allowance += self.mode.concurrent
         self.extra = []
+        if code in (4, 5, 6):  # what was done behind an unfinished row is written as the run ends
+            self.keeps_order = False
         if code == 0:
             self.done = True
         if code == 1:
