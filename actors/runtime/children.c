@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "actors/exit_codes.h"
 #include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/base/log.h"
@@ -81,25 +82,36 @@ static void describe_death(unsigned i, pid_t pid, int status) {
         log_warn("run", "worker-%u (pid %d) was killed by signal %d; its rows are done again by others", i,
                  (int)pid, WTERMSIG(status));
     else
-        log_warn("run", "worker-%u (pid %d) ended with code %d", i, (int)pid, WEXITSTATUS(status));
+        log_warn("run", "worker-%u (pid %d) ended with code %d%s", i, (int)pid, WEXITSTATUS(status),
+                 WEXITSTATUS(status) == EXIT_RUNTIME ? ", see above; it is not started again" : "");
 }
 
 /* Waits for each worker process by its pid and never for any child: Python hosts of worker threads are
  * children too, and their pool reaps them. */
-int children_reap(children_t *c, bool ending, uint64_t *instance) {
+int children_reap(children_t *c, bool ending, child_death_t *death) {
     for (unsigned i = 0; i < c->count; i++) {
         int status;
         pid_t pid = c->pid[i];
         if (pid == 0 || waitpid(pid, &status, WNOHANG) != pid) continue;
         c->pid[i] = 0;
-        *instance = c->instance[i];
+        bool lacked = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_RUNTIME;
+        *death = (child_death_t){.instance = c->instance[i], .crashed = !lacked};
         if (ending) return 1;
         if (!c->killed[i]) describe_death(i, pid, status);
+        if (lacked) return 1;
         if (++c->restarts > CHILD_RESTARTS_MAX) return -1;
         spawn_one(c, i);
         return 1;
     }
     return 0;
+}
+
+unsigned children_alive(const children_t *c) {
+    unsigned n = 0;
+    for (unsigned i = 0; i < c->count; i++) {
+        n += c->pid[i] != 0;
+    }
+    return n;
 }
 
 /* ---- children that stand still */
@@ -163,17 +175,10 @@ uint64_t children_watch(children_t *c, uint64_t now) {
 
 /* ---- the end */
 
-static unsigned alive(const children_t *c) {
-    unsigned n = 0;
-    for (unsigned i = 0; i < c->count; i++) {
-        n += c->pid[i] != 0;
-    }
-    return n;
-}
-
 /* Sends the signal to all and reaps those that end within `ns`. */
 static void end_all(children_t *c, int signal_number, uint64_t ns) {
-    uint64_t instance, deadline = clock_now_ns() + ns;
+    child_death_t death;
+    uint64_t deadline = clock_now_ns() + ns;
     sigset_t deaths, before; /* blocked, or it cannot be waited for */
     sigemptyset(&deaths);
     sigaddset(&deaths, SIGCHLD);
@@ -182,10 +187,10 @@ static void end_all(children_t *c, int signal_number, uint64_t ns) {
         if (c->pid[i]) kill(c->pid[i], signal_number);
     }
     for (;;) {
-        while (children_reap(c, true, &instance) == 1) {
+        while (children_reap(c, true, &death) == 1) {
         }
         uint64_t now = clock_now_ns();
-        if (!alive(c) || now >= deadline) break;
+        if (!children_alive(c) || now >= deadline) break;
         struct timespec left = {.tv_sec = (time_t)((deadline - now) / SECOND),
                                 .tv_nsec = (long)((deadline - now) % SECOND)};
         sigtimedwait(&deaths, NULL, &left);

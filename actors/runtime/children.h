@@ -30,9 +30,18 @@ typedef struct children {
 
 /* 0, or -1 at the first that could not be started: those before it run, until children_stop. */
 int children_start(children_t *c);
-/* After SIGCHLD: reaps one child that died and starts it again (unless `ending`). Returns 1 and its
- * *instance, 0 when there was none, -1 when there were too many deaths. Call until it does not return 1. */
-int children_reap(children_t *c, bool ending, uint64_t *instance);
+/* What is told of a child that is gone. */
+typedef struct child_death {
+    uint64_t instance;
+    bool crashed; /* its rows may have to do with it; false: it has said what it lacks, and ended in order */
+} child_death_t;
+/* After SIGCHLD: reaps one child that died and starts it again (unless `ending`, and unless it has ended
+ * because something outside is lacking: the others go on). Returns 1 and its *death, 0 when there was none,
+ * -1 when there were too many deaths. Call until it does not return 1. */
+int children_reap(children_t *c, bool ending, child_death_t *death);
+/* How many run. None may be left, when some have ended for want of something, or could not be started again.
+ */
+unsigned children_alive(const children_t *c);
 /* The scheduler has heard of this worker. One that is no child is passed over, here and below. */
 void children_joined(children_t *c, uint64_t instance);
 /* The scheduler takes this worker for dead; `why` is for people. It is killed: children_reap replaces it. */

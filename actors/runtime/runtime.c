@@ -300,13 +300,15 @@ static void interrupt_client(runtime_t *rt, unsigned times, uint64_t drain_ms) {
 
 /* A child's death is told to the scheduler at once, so that its rows need not wait for missed beats. */
 static void on_child_died(runtime_t *rt) {
-    uint64_t instance;
+    child_death_t death;
     int reaped;
-    while ((reaped = children_reap(&rt->children, false, &instance)) == 1) {
-        actor_tell(rt->scheduler->pipe, "GONE %" PRIu64, instance);
+    while ((reaped = children_reap(&rt->children, false, &death)) == 1) {
+        actor_tell(rt->scheduler->pipe, "%s %" PRIu64, death.crashed ? "GONE" : "LEFT", death.instance);
     }
-    if (reaped == 0) return;
-    actor_tell(rt->client->pipe, "FAIL worker processes die again and again: giving up");
+    if (reaped < 0)
+        actor_tell(rt->client->pipe, "FAIL worker processes die again and again: giving up");
+    else if (rt->children.count && children_alive(&rt->children) == 0)
+        actor_tell(rt->client->pipe, "FAIL no worker process is left, see above: giving up");
 }
 
 /* What the scheduler has heard of worker processes. */

@@ -868,12 +868,15 @@ static void on_message(void *self, zsock_t *socket, link_frame_t *in, uint64_t n
         handle(s, peer, in, now);
 }
 
-/* "GONE <instance>": the parent saw this worker process die. */
+/* The parent saw this worker process die ("GONE <instance>"), or end because it lacks something ("LEFT
+ * <instance>"): then its rows are under no suspicion. */
 static void on_command(void *self, const char *command, uint64_t now) {
     scheduler_t *s = self;
     uint64_t instance;
     if (sscanf(command, "GONE %" SCNu64, &instance) == 1)
         dispatch_worker_gone(s->dispatch, instance, true, now);
+    else if (sscanf(command, "LEFT %" SCNu64, &instance) == 1)
+        dispatch_worker_gone(s->dispatch, instance, false, now);
 }
 
 static const actor_ops_t ops = {on_message, NULL, on_command, after};

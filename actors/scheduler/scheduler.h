@@ -45,7 +45,8 @@ typedef struct scheduler_args {
 /* zactor function; args is a scheduler_args_t* that lives until the BOUND messages. On the pipe: "BOUND
  * <port>" per endpoint (0 when it has none), then "END <code>" only when it cannot go on; with tell_parent
  * also "JOINED <instance>" when a worker has said HELLO, and "LOST <instance> <why>" when one is taken for
- * dead. Commands: "GONE <instance>" (a worker process has died), "$TERM". */
+ * dead. Commands: "GONE <instance>" (a worker process has died), "LEFT <instance>" (it has
+ * ended in order), "$TERM". */
 void scheduler_actor(zsock_t *pipe, void *args);
 
 #endif

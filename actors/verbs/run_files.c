@@ -14,8 +14,8 @@
 #include "core/store/journal.h"
 
 /* What a run writes beside an output X: the name of each file is that of X with one of these behind it. */
-static const char *const beside_output[] = {".sdg",     ".sdg.new",  ".journal",    ".journal.new",
-                                            ".rewrite", ".rejected", ".report.html"};
+static const char *const beside_output[] = {".sdg",     ".sdg.new",  ".journal",     ".journal.new",
+                                            ".rewrite", ".rejected", ".report.html", ".report.html.new"};
 
 /* A file that is to be written. */
 typedef struct target {

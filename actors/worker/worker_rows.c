@@ -114,6 +114,8 @@ static void call_python(worker_t *w, slot_t *slot, step_t *step) {
     py_call_t py = *row_python_call(slot->row);
     err_t err;
     py.function = slot->job->functions[py.function];
+    py.permit = &slot->job->units;
+    py.has_unit = &slot->has_unit;
     slot->python_tag = slots_new_tag(w->slots, slot);
     if (slot->journal) worker_journal_python_begins(slot);
     if (pypool_submit(slot->job->python, &py, slot->python_tag, &err) == SDG_OK) return;
@@ -398,7 +400,9 @@ static bool are_asks_stuck(const worker_t *w, const slot_t *slot, uint64_t now) 
 
 static bool is_stuck(const worker_t *w, const slot_t *slot, uint64_t now) {
     if (slot->has_unit || !passage_expects(slot->passage.state, PASSAGE_STUCK)) return false;
-    if (slot->passage.state == PASSAGE_IN_PYTHON) return are_asks_stuck(w, slot, now);
+    if (slot->passage.state == PASSAGE_IN_PYTHON)
+        return are_asks_stuck(w, slot, now) ||
+               (slot->job->units.allowed == 0 && pypool_waits(slot->job->python, slot->python_tag));
     if (passage_unit(slot->passage.state) == PASSAGE_UNIT_OF_CALL)
         return is_call_stuck(w, slot, &slot->call, now);
     return slot->job->units.allowed == 0;

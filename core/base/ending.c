@@ -95,10 +95,10 @@ static struct iovec part(const char *text) {
 }
 
 /* One write, so that the words of several processes do not mix. */
-static void say(const char *a, const char *b, const char *c) {
+static void say(const char *words, const char *more) {
     const char *verb = atomic_load(&name);
     struct iovec parts[] = {
-        part("sdg"), part(verb[0] ? " " : ""), part(verb), part(": "), part(a), part(b), part(c), part("\n")};
+        part("sdg"), part(verb[0] ? " " : ""), part(verb), part(": "), part(words), part(more), part("\n")};
     ssize_t n = writev(STDERR_FILENO, parts, sizeof parts / sizeof *parts);
     (void)n; /* nobody is left to be told */
 }
@@ -111,7 +111,7 @@ static _Noreturn void leave(int code) {
 }
 
 void ending_now(int code, const char *words) {
-    say(words, "", "");
+    say(words, "");
     leave(code);
 }
 
@@ -123,7 +123,7 @@ void ending_short_of(const char *what, int error) {
 
 void ending_short(const char *what) {
     int code = atomic_load(&shortage);
-    say("there is ", what,
+    say(what,
         ": it ends here; nothing written is lost, and the same command continues (ask for less at a time, "
         "or give it more)");
     if (code == 0) abort();

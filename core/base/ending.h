@@ -28,7 +28,7 @@ void ending_keep(const char *path); /* no longer: it is gone, or no longer ours 
 /* "sdg run: <words>" on stderr, then the process is gone. */
 _Noreturn void ending_now(int code, const char *words);
 
-/* `what` cannot be had ("no memory for 4096 bytes"): says so,
+/* Something cannot be had, as `what` says ("no memory for 4096 bytes"): says so,
  * and that the same command continues. */
 _Noreturn void ending_short(const char *what) __attribute__((cold));
 /* The same with the reason of an errno, "no thread (Resource temporarily unavailable)". For threads only: it

@@ -1,9 +1,9 @@
 /* leftovers.c - see leftovers.h.
  *
  * The lock of a folder (flock) ends with the last process that has its descriptor, whatever way that ends: no
- * number of a process has to be believed, which may be another's by now. Between the making of a folder and
- * its lock it looks left over: that is what the age is for. Where a file system has no locks, nothing is
- * swept.
+ * number of a process has to be believed, which may be another's by now. A folder gets its name when it is
+ * locked, so that it never looks left over; before, it has a name that is swept only when it is old. Where a
+ * file system has no locks, nothing is swept.
  */
 #include "core/base/leftovers.h"
 
@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -21,26 +22,47 @@
 #include "core/base/error.h"
 #include "core/base/limits.h"
 
-int leftovers_make(char *path) {
-    if (!mkdtemp(path)) return -1;
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0) {
-        int error = errno;
-        rmdir(path);
-        errno = error;
-        return -1;
-    }
+enum { RANDOM = 6 }; /* letters that mkdtemp makes */
+#define UNNAMED "sdg-new-"
+
+/* Locks the new folder and gives it the name it is to have, unless somebody has that. */
+static int lock_and_name(const char *fresh, const char *path) {
+    int fd = open(fresh, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) return -1;
     (void)flock(fd, LOCK_EX | LOCK_NB);
+    if (renameat2(AT_FDCWD, fresh, AT_FDCWD, path, RENAME_NOREPLACE) == 0) return fd;
+    if ((errno == EINVAL || errno == ENOSYS) && access(path, F_OK) != 0 && rename(fresh, path) == 0)
+        return fd;
+    int error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+int leftovers_make(char *path) {
+    char *slash = strrchr(path, '/'), *random = path + strlen(path) - RANDOM;
+    char *fresh = xasprintf("%.*s" UNNAMED "XXXXXX", (int)(slash + 1 - path), path);
+    int fd = -1, error = 0;
+    if (mkdtemp(fresh)) {
+        memcpy(random, fresh + strlen(fresh) - RANDOM, RANDOM);
+        fd = lock_and_name(fresh, path);
+        error = errno;
+        if (fd < 0) rmdir(fresh);
+    } else {
+        error = errno;
+    }
+    free(fresh);
+    errno = error;
     return fd;
 }
 
+static bool is_named(const char *name, const char *prefix) {
+    return strncmp(name, prefix, strlen(prefix)) == 0 && strlen(name) == strlen(prefix) + RANDOM;
+}
+
 static bool has_our_name(const char *name) {
-    static const char *const names[] = {LEFTOVERS_RUN, LEFTOVERS_TEST, LEFTOVERS_PYTHON};
-    enum { RANDOM = 6 };
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strncmp(name, names[i], strlen(names[i])) == 0 && strlen(name) == strlen(names[i]) + RANDOM)
-            return true;
-    return false;
+    return is_named(name, LEFTOVERS_RUN) || is_named(name, LEFTOVERS_TEST) ||
+           is_named(name, LEFTOVERS_PYTHON) || is_named(name, UNNAMED);
 }
 
 /* Opens a folder that was left over and takes its lock; -1: it is none, or in use. */
@@ -49,7 +71,8 @@ static int take(int base, const char *name, time_t now) {
     int fd = openat(base, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0) return -1;
     if (fstat(fd, &st) == 0 && st.st_uid == geteuid() && (st.st_mode & 077) == 0 &&
-        now - st.st_mtime >= LEFTOVERS_AGE_S && flock(fd, LOCK_EX | LOCK_NB) == 0)
+        (!is_named(name, UNNAMED) || now - st.st_mtime >= LEFTOVERS_AGE_S) &&
+        flock(fd, LOCK_EX | LOCK_NB) == 0)
         return fd;
     close(fd);
     return -1;

@@ -9,8 +9,8 @@
  * asserted */
 #define VALUE_STRING_MAX ((size_t)256 << 20)
 
-/* seconds until a folder that nobody holds counts as left over: far longer than between its making and its
- * lock */
+/* seconds until a folder that has not got its name counts as left over: far longer than between its making
+ * and its lock */
 #define LEFTOVERS_AGE_S 60
 
 /* entries of a temporary directory that are looked at when a run starts: some tens of milliseconds; those

@@ -20,7 +20,7 @@ typedef struct llm_answer {
     llm_cause_t cause;
     /* The receiver holds a unit of `permit` now: it goes on with it, or gives it back. */
     bool has_unit;
-    struct permit *permit; /* the request's (core/llm/permit.h); NULL: none was needed */
+    struct permit *permit; /* the request's (core/base/permit.h); NULL: none was needed */
     /* Owned by the receiver. When failed: the reason in full, if error.text had to cut it, else null. */
     value_t text;
     /* What came beside the text as reasoning, owned likewise; null: nothing did, or the call failed. */

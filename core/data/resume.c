@@ -223,11 +223,11 @@ static void choose_repair(const output_scan_t *scan, const stream_t *stream, boo
 static int damaged(uint64_t whole_bytes, const char *path, err_t *err) {
     char why[ERR_TEXT_MAX];
     snprintf(why, sizeof why, "%s", err->text);
-    return err_set(err, err->code,
-                   "%.300s; nothing was changed: `truncate -s %llu %s` keeps what is whole before it, "
-                   "--overwrite starts "
-                   "anew",
-                   why, (unsigned long long)whole_bytes, path);
+    return err_set(
+        err, err->code,
+        "%.250s; nothing was changed: `truncate -s %llu %.100s` keeps what is whole before it, and "
+        "rows behind it are asked again; --overwrite starts anew",
+        why, (unsigned long long)whole_bytes, path);
 }
 
 void resume_free(resume_t *found) {

@@ -18,7 +18,7 @@
  *                    +- held (its endpoint refused it) ---------+
  *
  * To be in flight a call needs a permit of its endpoint and, if its request names the permit of a job, a unit
- * of that (core/llm/permit.h). A call that waits, in a queue or for a retry, holds neither:
+ * of that (core/base/permit.h). A call that waits, in a queue or for a retry, holds neither:
  *  - a unit that a caller brings with a call stays with the call until the next llm_engine_drive, which
  * starts the call or gives the unit back;
  *  - a request that failed gives back both before the call waits for its retry; then the call goes to the
@@ -59,8 +59,8 @@
 
 #include "core/base/endpoint_report.h"
 #include "core/base/error.h"
+#include "core/base/permit.h"
 #include "core/llm/call.h"
-#include "core/llm/permit.h"
 #include "core/llm/retry.h"
 
 typedef struct llm_engine llm_engine_t;

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "core/base/llm_answer.h"
-#include "core/llm/permit.h"
+#include "core/base/permit.h"
 #include "core/llm/retry.h"
 
 typedef struct llm_request {

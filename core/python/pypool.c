@@ -62,6 +62,7 @@ typedef struct pool_env {
     uint32_t folder_count;
     uint64_t short_until_ns; /* the system was short of something: no host is started before */
     py_tasks_t waiting;
+    bool units_wait;            /* some of these may hold units */
     uint32_t hosts;             /* starting or ready */
     uint32_t starting;          /* hosts that are starting */
     uint32_t failures;          /* starts failed in a row */
@@ -80,8 +81,9 @@ typedef struct pool_function {
 struct pypool {
     pypool_options_t options;
     int epoll_fd;
-    uint64_t now_ns; /* of the last drive */
-    bool dirty;      /* the next drive has something to do, whatever the descriptors say */
+    uint64_t now_ns;        /* of the last drive */
+    const permit_t *wanted; /* a process is there for a call that waits for a unit of this; NULL: none */
+    bool dirty;             /* the next drive has something to do, whatever the descriptors say */
     py_spawner_t *spawner;
     json_parser_t *parser;
     json_repairs_t repairs; /* of the frame being handled */
@@ -221,19 +223,15 @@ static void start_failed(pypool_t *p, pool_env_t *env, const char *reason) {
 }
 
 /* The system is short of descriptors, memory or processes. With other hosts the calls are left to them;
- * without, the start is tried again, later each time. A shortage that lasts ends the process and no row: it
- * says nothing about the row. */
+ * without, the start is tried again, later each time. Rows are not to blame, so when that does not help the
+ * process ends. */
 static void start_is_short(pypool_t *p, pool_env_t *env, const char *reason) {
     static uint64_t warned_ns;
+    uint32_t turn = env->hosts ? PY_START_FAILURES_MAX : env->failures++;
+    if (turn == PY_START_FAILURES_MAX && env->hosts == 0) ending_short(reason);
     if (log_due(&warned_ns, p->now_ns, PY_DROP_WARNING_NS))
-        log_warn("python", "%s; %u hosts go on", reason, env->hosts);
-    env->short_until_ns =
-        p->now_ns + (PY_SHORT_MS << (env->hosts ? PY_START_FAILURES_MAX : env->failures)) * MILLISECOND;
-    if (env->hosts == 0 && ++env->failures > PY_SHORT_TRIES) {
-        char what[ERR_TEXT_MAX];
-        snprintf(what, sizeof what, "no room for a Python process (%.400s)", reason);
-        ending_short(what);
-    }
+        log_warn("python", "%s; %u others go on", reason, env->hosts);
+    env->short_until_ns = p->now_ns + (PY_SHORT_MS << turn) * MILLISECOND;
     p->dirty = false;
 }
 
@@ -340,6 +338,12 @@ static void forget_sent(py_host_t *h, py_task_t *t) {
     t->expected_us = 0;
 }
 
+static void wait_again(pypool_t *p, uint32_t env, py_task_t *t) {
+    py_tasks_insert(&p->envs[env].waiting, t);
+    p->envs[env].units_wait = true;
+    p->dirty = true;
+}
+
 /* Calls that were sent to the host but have not started wait again. */
 static void requeue_rest(pypool_t *p, py_host_t *h) {
     while (h->tasks.count > 1) {
@@ -348,7 +352,7 @@ static void requeue_rest(pypool_t *p, py_host_t *h) {
         if (t->cancelled)
             free_task(p, t);
         else
-            py_tasks_insert(&p->envs[h->env].waiting, t);
+            wait_again(p, h->env, t);
     }
     p->dirty = true;
 }
@@ -579,15 +583,29 @@ static bool place_for_host(pypool_t *p, uint32_t env_number) {
     return computing < p->options.hosts_max || retire_one(p, env_number);
 }
 
-static void dispatch_env(pypool_t *p, uint32_t number) {
+/* Calls that wait for a process give their units to others: they may wait for rows that need those. */
+static void give_units(pool_env_t *env) {
+    if (!env->units_wait) return;
+    env->units_wait = false;
+    for (py_task_t *t = py_tasks_first(&env->waiting); t; t = py_tasks_next(&env->waiting, t))
+        py_task_give_unit(t);
+}
+
+/* Sends waiting calls to hosts, and starts hosts for them. */
+static void send_waiting(pypool_t *p, uint32_t number) {
     pool_env_t *env = &p->envs[number];
     while (env->waiting.count > 0 && env->state == ENV_READY) {
-        py_host_t *h = pick_host(p, number, p->functions[py_tasks_first(&env->waiting)->function].usual_us);
+        py_task_t *t = py_tasks_first(&env->waiting);
+        py_host_t *h = pick_host(p, number, p->functions[t->function].usual_us);
         if (!h || h->tasks.count > 0)
             while (place_for_host(p, number) && start_host(p, number)) {
             }
-        if (!h) return;
-        if (env->waiting.count > 0) send_call(p, h, py_tasks_pop(&env->waiting));
+        if (!h || env->waiting.count == 0) return;
+        if (!py_task_take_unit(t)) {
+            p->wanted = t->permit;
+            return;
+        }
+        send_call(p, h, py_tasks_pop(&env->waiting));
     }
 }
 
@@ -599,14 +617,16 @@ static bool has_installer(const pypool_t *p, uint32_t env) {
 
 static void dispatch(pypool_t *p) {
     p->dirty = false;
+    p->wanted = NULL;
     for (uint32_t i = 0; i < p->env_count; i++) {
         pool_env_t *env = &p->envs[i];
         if (env->waiting.count == 0) continue;
         if (env->state == ENV_NEW) resolve_env(p, env);
         if (env->state == ENV_INSTALLING && !has_installer(p, i) && env->short_until_ns <= p->now_ns)
             start_host(p, i);
-        if (env->state == ENV_READY) dispatch_env(p, i);
+        if (env->state == ENV_READY) send_waiting(p, i);
         if (env->state == ENV_FAILED) fail_waiting(p, env);
+        give_units(env);
     }
 }
 
@@ -671,8 +691,7 @@ static void on_back(pypool_t *p, py_host_t *h, value_t frame) {
     if (t->cancelled)
         free_task(p, t);
     else
-        py_tasks_insert(&p->envs[h->env].waiting, t);
-    p->dirty = true;
+        wait_again(p, h->env, t);
 }
 
 /* The running call, if this frame is of it; NULL: a thread that another call has left behind has sent it. */
@@ -893,7 +912,7 @@ static void lose_running(pypool_t *p, py_host_t *h, const char *how) {
     if (h->killed && !t->cancelled && ++t->deaths < PY_DEATHS_MAX) {
         log_warn("python", "the Python process %s; its call begins once more", how);
         new_event(p, PY_AGAIN, t->tag);
-        py_tasks_insert(&p->envs[h->env].waiting, t);
+        wait_again(p, h->env, t);
         return;
     }
     _Static_assert(PY_DEATHS_MAX == 3, "the words below say three");
@@ -1048,7 +1067,7 @@ void pypool_load(const pypool_t *p, pypool_load_t *load) {
 int pypool_fd(const pypool_t *p) { return p->epoll_fd; }
 
 int pypool_timeout_ms(const pypool_t *p, uint64_t now_ns) {
-    if (p->dirty || p->event_count > 0) return 0;
+    if (p->dirty || p->event_count > 0 || (p->wanted && permit_free(p->wanted) > 0)) return 0;
     uint64_t first = UINT64_MAX;
     for (uint32_t i = 0; i < p->slots; i++)
         if (p->hosts[i] && p->hosts[i]->deadline_ns < first) first = p->hosts[i]->deadline_ns;
@@ -1226,7 +1245,9 @@ int pypool_submit(pypool_t *p, const py_call_t *call, uint64_t tag, err_t *err) 
         return err_set(err, SDG_ELIMIT, "more than %d Python calls are waiting", PY_TASKS_MAX);
     py_task_t *t = py_task_new(call, ++p->last_id, tag);
     t->secret = rng_next(&p->rng) >> 2; /* fits a JSON number everywhere */
-    py_tasks_push(&p->envs[p->functions[call->function].env].waiting, t);
+    pool_env_t *env = &p->envs[p->functions[call->function].env];
+    py_tasks_push(&env->waiting, t);
+    env->units_wait |= t->permit != NULL;
     p->tasks++;
     p->dirty = true;
     return 0;
@@ -1271,6 +1292,7 @@ static bool cancel_sent(pypool_t *p, py_host_t *h, uint64_t tag) {
     if (!t) return false;
     err_set(&new_event(p, PY_FAILED, tag)->error, SDG_ECANCELLED, "cancelled");
     t->cancelled = true;
+    t->permit = NULL;
     uint64_t latest = p->now_ns + PY_CANCEL_MS * MILLISECOND;
     if (t == py_tasks_first(&h->tasks) && latest < h->deadline_ns) h->deadline_ns = latest;
     return true;
@@ -1286,4 +1308,10 @@ void pypool_cancel(pypool_t *p, uint64_t tag) {
     }
     for (uint32_t i = 0; i < p->slots; i++)
         if (p->hosts[i] && cancel_sent(p, p->hosts[i], tag)) return;
+}
+
+bool pypool_waits(const pypool_t *p, uint64_t tag) {
+    for (uint32_t i = 0; i < p->env_count; i++)
+        if (py_tasks_find_tag(&p->envs[i].waiting, tag)) return true;
+    return false;
 }

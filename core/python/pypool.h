@@ -28,6 +28,7 @@
 
 #include "core/base/error.h"
 #include "core/base/json.h"
+#include "core/base/permit.h"
 #include "core/base/value.h"
 #include "core/python/pyjail.h"
 
@@ -71,6 +72,11 @@ typedef struct py_call {
     value_t context;     /* object: row context, for ctx.get and parameters bound by name */
     value_t vars;        /* object: globals.vars of this row */
     value_t consts;      /* object */
+    /* Units of the caller's job, of which the call needs one to begin; NULL: none is needed. *has_unit says
+     * whether it has one. The pool takes it when a process is there for the call, and gives it back while the
+     * call waits for one. Both outlive the call. */
+    permit_t *permit;
+    bool *has_unit;
 } py_call_t;
 
 typedef enum py_event_kind {
@@ -116,6 +122,8 @@ int pypool_submit(pypool_t *pool, const py_call_t *call, uint64_t tag, err_t *er
 /* Answers question `id` of the call; error NULL: `text` is the answer. Too late is harmless. */
 void pypool_ai_answer(pypool_t *pool, uint64_t tag, int64_t id, value_t text, const char *error);
 void pypool_cancel(pypool_t *pool, uint64_t tag);
+bool pypool_waits(const pypool_t *pool,
+                  uint64_t tag); /* the call has not begun: it waits for a process or a unit */
 int pypool_fd(const pypool_t *pool);
 int pypool_timeout_ms(const pypool_t *pool, uint64_t now_ns);
 void pypool_drive(pypool_t *pool, uint64_t now_ns);

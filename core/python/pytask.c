@@ -22,6 +22,8 @@ py_task_t *py_task_new(const py_call_t *call, uint64_t id, uint64_t tag) {
     t->tag = tag;
     t->function = call->function;
     t->timeout_ms = call->timeout_ms;
+    t->permit = call->permit;
+    t->has_unit = call->has_unit;
     t->args = or_empty(call->args, VALUE_LIST);
     t->kwargs = or_empty(call->kwargs, VALUE_OBJECT);
     t->context = or_empty(call->context, VALUE_OBJECT);
@@ -72,6 +74,10 @@ static py_task_t *take(py_tasks_t *q, py_task_t *t) {
 
 py_task_t *py_tasks_first(const py_tasks_t *q) { return task_of(ring_first(&q->calls)); }
 
+py_task_t *py_tasks_next(const py_tasks_t *q, const py_task_t *after) {
+    return task_of(ring_next(&q->calls, &after->node));
+}
+
 py_task_t *py_tasks_pop(py_tasks_t *q) { return take(q, py_tasks_first(q)); }
 
 py_task_t *py_tasks_pop_last(py_tasks_t *q) { return take(q, task_of(ring_last(&q->calls))); }
@@ -94,6 +100,18 @@ py_task_t *py_tasks_find_tag(const py_tasks_t *q, uint64_t tag) {
         if (t->tag == tag && !t->cancelled) return t;
     }
     return NULL;
+}
+
+bool py_task_take_unit(py_task_t *t) {
+    if (!t->permit || *t->has_unit) return true;
+    *t->has_unit = permit_take(t->permit);
+    return *t->has_unit;
+}
+
+void py_task_give_unit(py_task_t *t) {
+    if (!t->permit || !*t->has_unit) return;
+    permit_give(t->permit);
+    *t->has_unit = false;
 }
 
 bool py_window_has_room(uint32_t count, uint64_t queued_us, uint32_t expected_us) {

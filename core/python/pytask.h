@@ -20,6 +20,8 @@ typedef struct py_task {
     uint32_t expected_us; /* counted in its host's queued_us */
     uint32_t deaths;      /* hosts that were killed while they ran it */
     bool cancelled;       /* its last event was given already */
+    permit_t *permit;     /* as in py_call_t; NULL once it was cancelled */
+    bool *has_unit;
     value_t args, kwargs, context, vars, consts;
 } py_task_t;
 
@@ -36,7 +38,9 @@ void py_tasks_init(py_tasks_t *q);
 void py_tasks_push(py_tasks_t *q, py_task_t *take);
 /* Puts a call that comes back among the waiting ones, in the order of submission. */
 void py_tasks_insert(py_tasks_t *q, py_task_t *take);
-py_task_t *py_tasks_first(const py_tasks_t *q);          /* borrowed; NULL when empty */
+py_task_t *py_tasks_first(const py_tasks_t *q); /* borrowed; NULL when empty */
+/* The call after this one, borrowed; NULL at the end. */
+py_task_t *py_tasks_next(const py_tasks_t *q, const py_task_t *after);
 py_task_t *py_tasks_pop(py_tasks_t *q);                  /* the first; NULL when empty */
 py_task_t *py_tasks_pop_last(py_tasks_t *q);             /* NULL when empty */
 py_task_t *py_tasks_take_id(py_tasks_t *q, uint64_t id); /* NULL: not there */
@@ -44,6 +48,10 @@ py_task_t *py_tasks_take_id(py_tasks_t *q, uint64_t id); /* NULL: not there */
 py_task_t *py_tasks_find_secret(const py_tasks_t *q, uint64_t secret);
 /* The call with this tag, unless it was cancelled; borrowed. NULL: not there. */
 py_task_t *py_tasks_find_tag(const py_tasks_t *q, uint64_t tag);
+
+/* Takes the unit that the call needs, unless it has it; false: none is free. */
+bool py_task_take_unit(py_task_t *task);
+void py_task_give_unit(py_task_t *task); /* if it has one */
 
 /* May a host with this queue get one more call of this expected time? */
 bool py_window_has_room(uint32_t count, uint64_t queued_us, uint32_t expected_us);

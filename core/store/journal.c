@@ -494,7 +494,7 @@ static bool pass_on(void *context, const journal_key_t *key, const char *answer,
 
 /* A file that is empty, or torn before its first record, is a journal without records. */
 int journal_read(const char *path, journal_visit_fn *visit, void *context, journal_lost_t *lost, err_t *err) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC); /* a pipe is not waited for */
     if (fd < 0) return err_set(err, SDG_EIO, "%s: cannot be opened: %s", path, strerror(errno));
     journal_reader_t reader = {visit, context};
     journal_scan_t scan = {fd, path, {0}, pass_on, NULL, &reader, 0, {0}};

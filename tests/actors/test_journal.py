@@ -457,6 +457,9 @@ def test_a_journal_is_its_users_alone():
             os.symlink(b.path("elsewhere"), journal(b))
             has(b.run(code=4), "out.jsonl.journal", "symbolic link")
             os.unlink(journal(b))
+            os.mkfifo(journal(b))
+            has(b.run("--overwrite", code=4), "out.jsonl.journal", "no ordinary file")
+            os.unlink(journal(b))
             victim = b.write("victim", "somebody's")
             for name in ("out.jsonl.sdg.new", "out.jsonl.rewrite", "out.jsonl.journal.new"):
                 os.symlink(victim, b.path(name))

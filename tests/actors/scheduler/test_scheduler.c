@@ -525,9 +525,9 @@ Test(scheduler, a_worker_whose_connection_is_gone_is_dead_in_a_moment) {
     expect_gone(WORKER_A);
     do {
         puppet_await(b, MESSAGE_LEASE, &in);
-        uint64_t attempt = in.message.LEASE.attempt;
+        uint64_t again = in.message.LEASE.again;
         link_frame_free(&in);
-        if (attempt == 1) break;
+        if (again == 1) break;
     } while (true);
     leave(&b), leave(&client);
 }

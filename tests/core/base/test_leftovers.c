@@ -1,6 +1,7 @@
 /* Folders of processes that were killed. */
 #include "tests/core/data/scratch.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -26,7 +27,6 @@ Test(leftovers, a_folder_is_ours_until_its_descriptor_is_closed) {
     snprintf(path, sizeof path, "%s/" LEFTOVERS_RUN "XXXXXX", scratch_folder);
     int fd = leftovers_make(path);
     cr_assert(fd >= 0 && stat(path, &st) == 0 && (st.st_mode & 0777) == 0700);
-    make_old(path);
     cr_assert(sweep() == 0 && is_there(path));
     close(fd);
     cr_assert(sweep() == 1 && !is_there(path));
@@ -44,7 +44,6 @@ Test(leftovers, a_killed_process_leaves_one_behind) {
         _exit(0);
     }
     cr_assert_eq(read(ready[0], path, sizeof path), sizeof path);
-    make_old(path);
     cr_assert(sweep() == 0 && is_there(path));
     cr_assert(kill(child, SIGKILL) == 0 && waitpid(child, NULL, 0) == child);
     cr_assert(sweep() == 1 && !is_there(path));
@@ -57,8 +56,21 @@ static void expect_kept(const char *name, mode_t mode, bool old) {
     cr_assert(sweep() == 0 && is_there(path), "%s", name);
 }
 
+Test(leftovers, what_a_process_had_no_time_to_name_goes_when_it_is_old) {
+    const char *path = scratch_path("sdg-new-abcdef");
+    cr_assert(mkdir(path, 0700) == 0);
+    make_old(path);
+    cr_assert(sweep() == 1 && !is_there(path));
+}
+
+Test(leftovers, a_folder_that_cannot_be_made_is_an_error) {
+    char path[] = "/no/such/" LEFTOVERS_RUN "XXXXXX";
+    cr_assert_eq(leftovers_make(path), -1);
+    cr_assert_eq(errno, ENOENT);
+}
+
 Test(leftovers, others_are_left_alone) {
-    expect_kept("sdg-run-abcdef", 0700, false); /* too young: it may be about to be locked */
+    expect_kept("sdg-new-abcdef", 0700, false); /* too young: it may be about to be locked and named */
     expect_kept("sdg-run-abcdeg", 0755, true);  /* not made like ours */
     expect_kept("sdg-run-abcdefg", 0700, true);
     expect_kept("sdg-other-abcdef", 0700, true);

@@ -167,6 +167,6 @@ static void takes_too_much(void) { ending_short("no memory for 17 bytes"); }
 
 Test(ending, a_shortage_is_a_sentence_and_the_code_it_was_given) {
     cr_expect_eq(code_of(takes_too_much), SHORT);
-    cr_expect_not_null(strstr(said, "sdg test: there is no memory for 17 bytes: it ends here"));
+    cr_expect_not_null(strstr(said, "sdg test: no memory for 17 bytes: it ends here"));
     cr_expect_not_null(strstr(said, "the same command continues"));
 }

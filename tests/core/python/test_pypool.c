@@ -594,6 +594,43 @@ Test(pypool, a_call_that_asks_too_much_at_once_is_told_so) {
     pypool_destroy(&b.pool);
 }
 
+/* ---- units ---- */
+
+static void submit_with_unit(bench_t *b, uint32_t f, uint64_t tag, const char *kwargs, permit_t *permit,
+                             bool *has_unit) {
+    value_t values = json(kwargs);
+    const py_call_t call = {.function = f, .kwargs = values, .permit = permit, .has_unit = has_unit};
+    err_t err;
+    cr_assert_eq(pypool_submit(b->pool, &call, tag, &err), 0);
+    value_free(values);
+}
+
+/* A call that waits for a process could keep the unit that another one needs to go on. */
+Test(pypool, a_call_has_a_unit_when_it_runs_and_none_while_it_waits) {
+    bench_t b = open_bench(1);
+    uint32_t f =
+        add_function(&b, add_env(&b, (py_env_t){0}),
+                     "import time\ndef main(ctx, wait):\n    time.sleep(wait)\n    return wait\n", "[\"R\"]");
+    permit_t units = {.allowed = 2, .used = 2};
+    bool has[2] = {true, true};
+    submit_with_unit(&b, f, 1, "{\"wait\":0.3}", &units, &has[0]);
+    submit_with_unit(&b, f, 2, "{\"wait\":0}", &units, &has[1]);
+    for (pypool_load_t load = {0}; load.busy == 0; pypool_load(b.pool, &load))
+        one_round(&b);
+    cr_assert(has[0] && !has[1] && units.used == 1);
+    cr_assert(pypool_waits(b.pool, 2) && !pypool_waits(b.pool, 1));
+    units.used++; /* somebody takes the unit */
+    expect_done(&b, 1, "{\"R\":0.3}", NULL);
+    pypool_drive(b.pool, bench_now(&b));
+    cr_assert(pypool_waits(b.pool, 2));
+    cr_assert_neq(pypool_timeout_ms(b.pool, bench_now(&b)), 0);
+    permit_give(&units);
+    cr_assert_eq(pypool_timeout_ms(b.pool, bench_now(&b)), 0);
+    expect_done(&b, 2, "{\"R\":0}", NULL);
+    cr_assert(has[0] && has[1] && units.used == 2);
+    pypool_destroy(&b.pool);
+}
+
 /* ---- frames that user code writes ---- */
 
 /* `body` sends frames of its own on descriptor 3; the call fails with these words, and the next call finds a

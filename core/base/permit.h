@@ -3,8 +3,8 @@
  * A permit counts the units of a job (requests in flight and rows that run code) or the calls of an endpoint.
  * Whoever takes a unit gives it back, once. `allowed` may be set at any time. When it is set below `used`,
  * the units in use stay in use, and none is free until enough of them were given back. */
-#ifndef SDG_LLM_PERMIT_H
-#define SDG_LLM_PERMIT_H
+#ifndef SDG_BASE_PERMIT_H
+#define SDG_BASE_PERMIT_H
 
 #include <assert.h>
 #include <stdbool.h>

@@ -1,7 +1,7 @@
 /* test_permit.c - so many things at a time (core/llm/permit). */
 #include <criterion/criterion.h>
 
-#include "core/llm/permit.h"
+#include "core/base/permit.h"
 
 Test(permit, as_many_as_are_allowed) {
     permit_t permit = {.allowed = 2};
