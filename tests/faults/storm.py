@@ -467,6 +467,8 @@ class Round:
             if errors:
                 raise Wrong("failed rows", "job %d: %s" % (job.number, list(errors.items())[:3]))
             if "wrong" in bad and len(bad["wrong"]) <= job.may_be_wrong:
+                if not any(storm_judge.DAMAGE_SAID.search(text) for text in job.said):
+                    raise Wrong("silent", "job %d: row %s was changed, and no run said so: %s" % (job.number, bad["wrong"], job.said[-1][-500:]))
                 del bad["wrong"]
             for kind, found in bad.items():
                 raise Wrong(kind, "job %d: %d: %s" % (job.number, len(found), found[:10]))
