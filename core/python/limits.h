@@ -74,6 +74,10 @@
 /* starts failed in a row, after which waiting calls of that environment fail: one may be bad luck */
 #define PY_START_FAILURES_MAX 3
 
+/* starts tried again for want of something while there is no host, two seconds in all; then the process ends
+ */
+#define PY_SHORT_TRIES 3
+
 /* first time to wait when the system is short of descriptors, memory or processes, doubled each time: others
  * give back what they do not need */
 #define PY_SHORT_MS UINT64_C(250)
@@ -125,6 +129,10 @@
 
 /* time in which a trial of the sandbox has to start: a start takes some milliseconds */
 #define PY_PROBE_MS UINT64_C(5000)
+
+/* time that a host may be stopped (SIGSTOP): somebody may be looking at it; then it is killed, because its
+ * row would wait for ever */
+#define PY_STOPPED_MS UINT64_C(10000)
 
 /* time that a spawner waits for the last hosts when its pool has ended */
 #define PY_SPAWNER_END_MS 10000

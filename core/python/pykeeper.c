@@ -21,6 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/base/clock.h"
 #include "core/python/limits.h"
 #include "core/python/pyfilter.h"
 #include "core/python/pylandlock.h"
@@ -33,6 +34,7 @@ typedef struct keeping {
     py_jail_t jail;
     pid_t self, host;
     bool host_ended;
+    uint64_t stopped_ns; /* when it was stopped; 0: it runs */
     int status;
     uint64_t peak_kib;
 } keeping_t;
@@ -114,18 +116,24 @@ static void host_main(keeping_t *k) {
 
 /* ---- the keeper ---- */
 
-static void note_dead(keeping_t *k, pid_t pid, int status, const struct rusage *usage) {
+static void note_change(keeping_t *k, pid_t pid, int status, const struct rusage *usage) {
     if (pid != k->host) return;
-    k->host_ended = true;
-    k->status = status;
-    k->peak_kib = (uint64_t)usage->ru_maxrss;
+    if (WIFSTOPPED(status)) {
+        k->stopped_ns = clock_now_ns();
+    } else if (WIFCONTINUED(status)) {
+        k->stopped_ns = 0;
+    } else {
+        k->host_ended = true;
+        k->status = k->stopped_ns ? SIGSTOP : status; /* stopped for too long: that is why it was killed */
+        k->peak_kib = (uint64_t)usage->ru_maxrss;
+    }
 }
 
 static void reap(keeping_t *k) {
     struct rusage usage;
     int status;
-    for (pid_t pid; (pid = wait4(-1, &status, WNOHANG, &usage)) > 0;)
-        note_dead(k, pid, status, &usage);
+    for (pid_t pid; (pid = wait4(-1, &status, WNOHANG | WUNTRACED | WCONTINUED, &usage)) > 0;)
+        note_change(k, pid, status, &usage);
 }
 
 /* Kills the children that there are now. What they had started becomes ours when they end. */
@@ -158,19 +166,27 @@ static void end_all(keeping_t *k) {
             kill_children(k);
         pid_t pid = wait4(-1, &status, 0, &usage);
         if (pid < 0 && errno != EINTR) return;
-        if (pid > 0) note_dead(k, pid, status, &usage);
+        if (pid > 0) note_change(k, pid, status, &usage);
     }
+}
+
+/* Milliseconds that a stopped host still has; -1: it is not stopped. */
+static int patience(const keeping_t *k) {
+    uint64_t now = clock_now_ns(), end = k->stopped_ns + PY_STOPPED_MS * MILLISECOND;
+    if (!k->stopped_ns) return -1;
+    return now >= end ? 0 : (int)((end - now) / MILLISECOND) + 1;
 }
 
 static void keep(keeping_t *k, int signals) {
     struct pollfd ready[] = {{.fd = STATUS_FD, .events = POLLIN}, {.fd = signals, .events = POLLIN}};
     struct signalfd_siginfo info;
     while (!k->host_ended) {
-        poll(ready, 2, -1);
+        poll(ready, 2, patience(k));
         if (ready[0].revents) break; /* told to end it, or nobody is left who could */
         while (read(signals, &info, sizeof info) > 0) {
         }
         reap(k);
+        if (patience(k) == 0) break;
     }
     end_all(k);
 }

@@ -35,13 +35,6 @@ static void close_fd(int *fd) {
 
 /* ---- the spawner process ---- */
 
-py_spawner_t *py_spawner_new(const char *program) {
-    py_spawner_t *s = xcalloc(1, sizeof *s);
-    s->program = program ? xstrdup(program) : NULL;
-    s->control = -1;
-    return s;
-}
-
 /* It closes what it inherits, so that nobody waits for the end of a pipe that it holds. */
 static int execute(const char *program, int socket_fd, pid_t *pid) {
     char *argv[] = {"sdg", PY_SPAWNER_WORD, NULL}, *environment[] = {NULL};
@@ -88,6 +81,16 @@ static int start_spawner(py_spawner_t *s) {
     }
     s->control = pair[0];
     return 0;
+}
+
+/* Executing takes some milliseconds, so it begins before the first host is wanted. A failure is met again by
+ * py_spawn. */
+py_spawner_t *py_spawner_new(const char *program) {
+    py_spawner_t *s = xcalloc(1, sizeof *s);
+    s->program = program ? xstrdup(program) : NULL;
+    s->control = -1;
+    if (program) start_spawner(s);
+    return s;
 }
 
 /* It is not waited for without end: it may be stopped. */

@@ -69,7 +69,7 @@ typedef struct py_report {
 typedef struct py_spawner py_spawner_t;
 
 /* `program`: what to execute as the spawner ("/proc/self/exe" of sdg); NULL: a fork of this process, for
- * tests and libraries, which keeps what is in its memory. Nothing is started before the first py_spawn. */
+ * tests and libraries, which keeps what is in its memory; that is made by the first py_spawn. */
 py_spawner_t *py_spawner_new(const char *program);
 void py_spawner_destroy(py_spawner_t **spawner); /* after its hosts */
 

@@ -252,9 +252,19 @@ static pid_t parent_of(pid_t pid) {
     return parent;
 }
 
+static bool is_control(int fd) {
+    int type = 0;
+    socklen_t size = sizeof type;
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_SEQPACKET;
+}
+
 /* Signals are for the program that it works for, so all are blocked. */
 int py_spawner_main(void) {
     static spawner_t s;
+    if (!is_control(PY_SPAWNER_FD)) {
+        fputs("sdg " PY_SPAWNER_WORD ": only sdg itself starts this\n", stderr);
+        return 2;
+    }
     s.pool = getppid();
     s.grandparent = parent_of(s.pool);
     close_range(PY_SPAWNER_FD + 1, ~0U, 0);

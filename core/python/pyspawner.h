@@ -16,7 +16,8 @@
 
 enum { PY_SPAWNER_FD = 3, PY_ORDER_FDS = 4 };
 
-/* Returns the exit code. Closes all descriptors but the socket and 0 to 2. */
+/* Returns the exit code; that of a wrong command line when descriptor 3 is no such socket. Closes all
+ * descriptors but the socket and 0 to 2. */
 int py_spawner_main(void);
 
 #endif

@@ -73,9 +73,11 @@ def signal_parent(): os.kill(PARENT, 0); return "MAY"
 def signal_grandparents():
     done = []
     for p in everybody():
-        if "python-spawner" in open("/proc/%d/cmdline" % p).read() or b"sdg" in open("/proc/%d/comm" % p, "rb").read():
-            try: os.kill(p, 0); done.append(p)
-            except OSError: pass
+        try:
+            if "python-spawner" in open("/proc/%d/cmdline" % p).read() or b"sdg" in open("/proc/%d/comm" % p, "rb").read():
+                os.kill(p, 0)
+                done.append(p)
+        except OSError: pass  # it may not, or that process has ended meanwhile
     return done
 def kill_parent(): os.kill(PARENT, signal.SIGKILL); time.sleep(1); return "KILLED"
 def stop_parent(): os.kill(PARENT, signal.SIGSTOP); time.sleep(1); return "STOPPED"

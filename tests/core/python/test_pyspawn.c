@@ -193,6 +193,14 @@ static pid_t wait_for_sleeper(const char *seconds) {
     return pid;
 }
 
+Test(pyspawn, a_host_that_is_stopped_is_killed_after_a_while, .timeout = 60) {
+    outcome_t o = run_shell((py_spawn_t){.sandbox = true}, "kill -STOP $$; echo went on");
+    cr_assert_eq(WTERMSIG(o.last.status), SIGSTOP);
+    cr_assert_str_eq(o.said, "");
+    o = run_shell((py_spawn_t){.sandbox = true}, "(sleep 0.3; kill -CONT $$) & kill -STOP $$; echo went on");
+    cr_assert_str_eq(o.said, "went on\n");
+}
+
 static void expect_all_ends_with(bool sandbox, bool killed, const char *seconds) {
     char script[256];
     snprintf(script, sizeof script,
