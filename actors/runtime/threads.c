@@ -38,9 +38,24 @@ static void *wait_for_mutex(void *mutex) {
     return NULL;
 }
 
+/* Is there memory to work with, beside so many stacks? Asked before a thread is started: jemalloc cannot be
+ * trusted in a thread for which it has no memory. */
+static bool memory_suffices(unsigned stacks) {
+    pthread_attr_t attr;
+    size_t stack = 0;
+    if (pthread_getattr_default_np(&attr) != 0) return false;
+    pthread_attr_getstacksize(&attr, &stack);
+    pthread_attr_destroy(&attr);
+    size_t bytes = MEMORY_TO_WORK + stacks * stack;
+    void *room = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (room == MAP_FAILED) return false;
+    munmap(room, bytes);
+    return true;
+}
+
 /* How many of so many threads there can be at once: the first `own` with stacks as they are, the others as
- * small as can be, because they stand for processes. *reserve: with memory to work beside the own ones. */
-static unsigned count_threads(unsigned own, unsigned others, bool *reserve) {
+ * small as can be, because they stand for processes. */
+static unsigned count_threads(unsigned own, unsigned others) {
     pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
     pthread_attr_t small;
     unsigned count = 0, all = own + others;
@@ -48,14 +63,8 @@ static unsigned count_threads(unsigned own, unsigned others, bool *reserve) {
     pthread_attr_init(&small);
     pthread_attr_setstacksize(&small, STACK_BYTES_LEAST);
     pthread_mutex_lock(&gate);
-    while (count < own && pthread_create(&threads[count], NULL, wait_for_mutex, &gate) == 0) {
-        count++;
-    }
-    void *room = mmap(NULL, MEMORY_TO_WORK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    *reserve = room != MAP_FAILED;
-    if (*reserve) munmap(room, MEMORY_TO_WORK);
-    while (count >= own && count < all &&
-           pthread_create(&threads[count], &small, wait_for_mutex, &gate) == 0) {
+    while (count < all &&
+           pthread_create(&threads[count], count < own ? NULL : &small, wait_for_mutex, &gate) == 0) {
         count++;
     }
     pthread_mutex_unlock(&gate);
@@ -80,17 +89,16 @@ static void say_too_few(const char *who, unsigned count, unsigned needed) {
 bool threads_suffice(const char *who, const threads_use_t *use) {
     unsigned own = use->actors + THREADS_LIBRARIES;
     unsigned others = use->processes * THREADS_WORKER_PROCESS + use->hosts * PROCESSES_PYTHON_HOST;
-    bool reserve;
     if (others > THREADS_COUNTED_MAX) others = THREADS_COUNTED_MAX;
-    unsigned count = count_threads(own, others, &reserve);
-    bool short_of_memory = memory_allowed() != 0 && (!reserve || count < own);
-    if (short_of_memory)
+    if (memory_allowed() != 0 && !memory_suffices(own)) {
         fprintf(stderr,
                 "sdg %s: `ulimit -v %" PRIu64
                 "` allows too little memory: %u MiB more than the program and its "
                 "%u threads are needed: raise it\n",
                 who, memory_allowed() / 1024, (unsigned)(MEMORY_TO_WORK >> 20), own);
-    else if (count < own + others)
-        say_too_few(who, count, own + others);
-    return !short_of_memory && count == own + others;
+        return false;
+    }
+    unsigned count = count_threads(own, others);
+    if (count < own + others) say_too_few(who, count, own + others);
+    return count == own + others;
 }

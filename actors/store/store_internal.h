@@ -20,9 +20,10 @@ typedef struct store_journal {
     journal_t *file; /* NULL: there is none, the job is complete, or it has failed */
     journal_fsync_t fsync;
     actor_thread_t *syncer;
-    bool syncing;       /* the syncer is at work: no other sync is begun */
-    uint64_t synced_ns; /* when the last sync began */
-    bool elimit_logged; /* it was logged once that an answer is too long to be kept */
+    bool syncing;        /* the syncer is at work: no other sync is begun */
+    uint64_t synced_ns;  /* when the last sync began */
+    uint64_t watched_ns; /* when it was last looked whether the file is still there */
+    bool elimit_logged;  /* it was logged once that an answer is too long to be kept */
     /* CALL_RECORDED to be sent when everything of this wake-up is written. */
     receipt_t receipts[LINK_DRAIN_MAX];
     size_t receipt_count, tag_count;

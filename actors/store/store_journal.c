@@ -212,8 +212,17 @@ void store_journal_close(context_store_t *s, uint64_t complete) {
 
 /* ---- life */
 
+/* Looks at most every JOURNAL_SYNC_NS whether the file is still there. */
+static void watch_file(context_store_t *s, uint64_t now) {
+    err_t err;
+    if (!s->journal.file || now - s->journal.watched_ns < JOURNAL_SYNC_NS) return;
+    s->journal.watched_ns = now;
+    if (journal_watch(s->journal.file, &err) != SDG_OK) store_give_up(s, err.text);
+}
+
 uint64_t store_journal_due(context_store_t *s, uint64_t now) {
     store_journal_write(s);
+    watch_file(s, now);
     uint64_t due = sync_due(s, now);
     if (due == 0) start_sync(s, now);
     return due == 0 ? UINT64_MAX : due;

@@ -35,11 +35,17 @@ static void write_words(const char *words, size_t len, buf_t *out) {
     }
 }
 
+/* --overwrite, or a beginning of it that means no other flag. */
+static bool is_overwrite(const char *word) {
+    size_t len = strlen(word);
+    return len >= sizeof "--ov" - 1 && strncmp(word, "--overwrite", len) == 0;
+}
+
 void command_line_write_again(const char *words, size_t len, buf_t *out) {
     bool retries = false;
     for (size_t at = 0; at < len; at += strlen(words + at) + 1) {
         const char *word = words + at;
-        if (strcmp(word, "--overwrite") == 0) continue;
+        if (is_overwrite(word)) continue;
         if (strcmp(word, "--retry-failed") == 0) retries = true;
         if (at) buf_addc(out, ' ');
         write_word(word, out);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,17 +30,22 @@ static struct {
 static char fault_stack[ENDING_STACK_BYTES]; /* main's own may be what cannot grow */
 static atomic_flag faulted = ATOMIC_FLAG_INIT;
 
+static bool is_bounded(int resource) {
+    struct rlimit limit;
+    return getrlimit(resource, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+}
+
 /* What cannot be had at this moment; NULL: all of it can. */
 static const char *lacking(void) {
     void *memory = mmap(NULL, ENDING_PROBE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) return "no memory";
+    if (memory == MAP_FAILED) return is_bounded(RLIMIT_AS) ? "no memory (`ulimit -v`)" : "no memory";
     munmap(memory, ENDING_PROBE_BYTES);
     int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (fd < 0 && (errno == EMFILE || errno == ENFILE)) return "no descriptor";
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE)) return "no descriptor (`ulimit -n`)";
     if (fd >= 0) close(fd);
     pid_t pid = _Fork();
     if (pid == 0) _exit(0);
-    if (pid < 0) return "no thread or process";
+    if (pid < 0) return "no thread or process (`ulimit -u`, or the limit of the container)";
     waitpid(pid, NULL, 0);
     return NULL;
 }

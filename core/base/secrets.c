@@ -97,20 +97,32 @@ static size_t value_end(const char *text, size_t len, size_t at, bool query) {
             end += text[end] == '\\' && quote == '"' ? 2 : 1;
         return end < len ? end : len;
     }
-    while (at < len && !is_any(text[at], query ? "&;#\"'}>) \t" : ",}]\n"))
+    while (at < len && !is_any(text[at], query ? "&;#\"'}>) \t\r\n" : ",}]\n"))
         at++;
     return at;
 }
 
-/* The value behind "name: " or "name=", unless it is a reference. "Bearer " stays in front of it. */
+/* Where the reference ends that begins at `at`, "${ENV.KEY}"; `at` when none does. */
+static size_t reference_end(const char *text, size_t len, size_t at) {
+    if (len - at < 3 || text[at] != '$' || text[at + 1] != '{') return at;
+    size_t end = at;
+    while (end < len && !is_any(text[end], "}\r\n"))
+        end++;
+    return end < len && text[end] == '}' ? end + 1 : at;
+}
+
+/* The value behind "name: " or "name=". A reference stays, and so does "Bearer " in front of it. */
 static size_t hide_value(char *text, size_t len, size_t at, bool query) {
     while (!query && at < len && (text[at] == ' ' || text[at] == '\t'))
         at++;
     size_t end = value_end(text, len, at, query);
     if (at < end && is_any(text[at], "\"'")) at++;
     if (end - at > 7 && strncasecmp(text + at, "Bearer ", 7) == 0) at += 7;
-    if (at < end && !is_any(text[at], "[{") && !(end - at > 1 && text[at] == '$' && text[at + 1] == '{'))
-        stars(text, at, end);
+    size_t behind = reference_end(text, len, at);
+    if (behind > end)
+        end = value_end(text, len, behind, query); /* a plain value seemed to end at its bracket */
+    if (behind > at) at = behind;
+    if (at < end && !is_any(text[at], "[{")) stars(text, at, end);
     return end;
 }
 

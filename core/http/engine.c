@@ -397,9 +397,10 @@ void llm_engine_release_held(llm_engine_t *engine, uint32_t number) {
 /* There was no descriptor, port, memory or thread for the request: this has nothing to do with the server.
  * Fewer requests at a time are begun from now on. When there is none for a single one, and that lasts, the
  * process ends. */
-static void call_lacked(llm_engine_t *engine, llm_call_t *call, const char *why, uint64_t now_ns) {
+static void call_lacked(llm_engine_t *engine, llm_call_t *call, int error, uint64_t now_ns) {
+    const uint64_t most_ns = error == EADDRNOTAVAIL ? LLM_SHORT_PORTS_NS_MAX : LLM_SHORT_NS_MAX;
     if (!engine->shortage_said) {
-        log_warn("llm", "%s: %u requests at a time for now; raise `ulimit -n`", why,
+        log_warn("llm", "%s: %u requests at a time for now; raise `ulimit -n`", strerror(error),
                  engine->in_flight > 0 ? engine->in_flight : 1);
         engine->shortage_said = true;
     }
@@ -407,11 +408,8 @@ static void call_lacked(llm_engine_t *engine, llm_call_t *call, const char *why,
         engine->short_since_ns = 0;
     else if (engine->short_since_ns == 0)
         engine->short_since_ns = now_ns;
-    if (engine->short_since_ns && now_ns - engine->short_since_ns > LLM_SHORT_NS_MAX) {
-        char what[128];
-        snprintf(what, sizeof what, "no room for a request (%.80s)", why);
-        ending_short(what);
-    }
+    if (engine->short_since_ns && now_ns - engine->short_since_ns > most_ns)
+        ending_short_of("no room for a request", error);
     engine->in_flight_max = engine->in_flight > 0 ? engine->in_flight : 1;
     engine->answers_to_grow = LLM_SHORT_ANSWERS;
     engine->short_until_ns = now_ns + SHORT_MS * MILLISECOND;
@@ -496,7 +494,7 @@ static void reply_apply(llm_engine_t *engine, const http_reply_t *reply, uint64_
     request_end(engine, call);
     if (is_shortage(reply)) {
         health_dropped(&replica->health, call->flight.ticket);
-        call_lacked(engine, call, strerror(reply->os_error), now_ns);
+        call_lacked(engine, call, reply->os_error, now_ns);
         return;
     }
     llm_cause_t cause = reply_read(replica, reply, &chat, &reason);

@@ -13,6 +13,7 @@ call ctx.call_ai from a thread pool): the thread that waits reads for all of the
 while the running one waits for an answer are given back, so that another host can run them. Coroutines cannot wait for
 a frame: while one waits for an answer, a thread reads for them (Wire.pump).
 """
+import _signal
 import collections.abc
 import json
 import linecache
@@ -878,6 +879,8 @@ def main():
     order = init.pop(0)["init"]
     for frame in init:
         WIRE.take(frame)
+    # A Ctrl-C that reaches every process is no exception in a row: it ends this one, and its call begins again elsewhere.
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
     if order["prepare"] is None:
         serve()
     try:

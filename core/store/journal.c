@@ -19,6 +19,7 @@
 
 #include "core/base/grow.h"
 #include "core/base/idmap.h"
+#include "core/base/log.h"
 #include "core/base/rangeset.h"
 #include "core/base/rng.h"
 #include "core/base/safe_open.h"
@@ -246,7 +247,7 @@ static void close_to_others(int fd) {
 
 /* Opens or makes the file and reads what is in it. A file that is no journal is left as it is. */
 static int open_file(journal_t *j, journal_opening_t *o, err_t *err) {
-    char head[JOURNAL_HEAD_BYTES];
+    char head[JOURNAL_HEAD_LOOK_BYTES];
     j->fd = safe_open_ordinary(j->path, O_RDWR | O_APPEND | (o->mode == JOURNAL_MAKE ? O_CREAT : 0), 0600);
     if (j->fd < 0 && errno == ENOENT && o->mode == JOURNAL_WHEN_NEEDED) return SDG_OK;
     if (j->fd < 0) return fail(j, "cannot be opened", errno, err);
@@ -274,7 +275,7 @@ static int make_file(journal_t *j, err_t *err) {
 }
 
 bool journal_is_there(const char *path) {
-    char head[JOURNAL_HEAD_BYTES];
+    char head[JOURNAL_HEAD_LOOK_BYTES];
     journal_format_t format;
     int fd = safe_open_ordinary(path, O_RDONLY, 0);
     ssize_t n = fd < 0 ? -1 : pread(fd, head, sizeof head, 0);
@@ -315,9 +316,27 @@ void journal_close(journal_t **journal) {
     *journal = NULL;
 }
 
+/* What has become of the file: 0, or what to say of it. *gone: nothing is at its path. */
+static const char *moved_how(const journal_t *j, bool *gone) {
+    struct stat named, open;
+    *gone = false;
+    if (fstat(j->fd, &open) != 0) return NULL;
+    if (lstat(j->path, &named) != 0) {
+        *gone = errno == ENOENT;
+        return *gone ? "removed or renamed" : NULL;
+    }
+    if (named.st_dev != open.st_dev || named.st_ino != open.st_ino) return "replaced by another file";
+    uint64_t written = j->size - j->pending.len, size = (uint64_t)open.st_size;
+    return size < written   ? "cut by another program"
+           : size > written ? "written to by another program"
+                            : NULL;
+}
+
 void journal_remove(journal_t **journal) {
+    bool gone;
     if (!*journal) return;
-    if ((*journal)->fd >= 0) unlink((*journal)->path);
+    /* A file that somebody has put there is not ours to delete. */
+    if ((*journal)->fd >= 0 && !moved_how(*journal, &gone)) unlink((*journal)->path);
     journal_close(journal);
 }
 
@@ -467,6 +486,24 @@ int journal_compact(journal_t *j, uint64_t least, err_t *err) {
 
 /* ---- syncing by another thread, counters */
 
+/* Through its descriptor a file without a name can still be read, so it is written again; of what else
+ * happens to it nobody knows what is left. */
+int journal_watch(journal_t *j, err_t *err) {
+    bool gone;
+    if (broken(j, err) != SDG_OK || j->fd < 0) return j->failure.code;
+    const char *how = moved_how(j, &gone);
+    if (!how) return SDG_OK;
+    if (gone && journal_flush(j, err) == SDG_OK && rewrite(j)) {
+        log_warn("journal", "%s was %s while the run wrote it: it is written again", j->path, how);
+        return SDG_OK;
+    }
+    if (j->failure.code == SDG_OK)
+        err_set(&j->failure, SDG_EIO,
+                "%s was %s while the run wrote it: the run ends here; the same command does what is missing",
+                j->path, how);
+    return broken(j, err);
+}
+
 int journal_fd(const journal_t *j) { return j->fd; }
 uint64_t journal_unsynced(const journal_t *j) { return j->unsynced; }
 void journal_syncing(journal_t *j) { j->unsynced = 0; }
@@ -498,7 +535,7 @@ int journal_read(const char *path, journal_visit_fn *visit, void *context, journ
     if (fd < 0) return err_set(err, SDG_EIO, "%s: cannot be opened: %s", path, strerror(errno));
     journal_reader_t reader = {visit, context};
     journal_scan_t scan = {fd, path, {0}, pass_on, NULL, &reader, 0, {0}};
-    char head[JOURNAL_HEAD_BYTES];
+    char head[JOURNAL_HEAD_LOOK_BYTES];
     ssize_t n = pread(fd, head, sizeof head, 0);
     int rc = n < 0 ? err_set(err, SDG_EIO, "%s: cannot be read: %s", path, strerror(errno))
                    : journal_head_read(head, (size_t)n, &scan.format);

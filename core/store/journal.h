@@ -100,6 +100,10 @@ void journal_row_finished(journal_t *journal, uint64_t row); /* its result is sa
  * fails, for lack of room, is no error: it is tried again when the file has doubled. */
 int journal_compact(journal_t *journal, uint64_t least, err_t *err);
 
+/* Is the file still at its path, and what was written? One that was removed is written again, with a warning.
+ * One that was replaced, cut or written to by another program is a failure like that of a write. */
+int journal_watch(journal_t *journal, err_t *err);
+
 /* For an owner that syncs by another thread. */
 int journal_fd(const journal_t *journal); /* another one after the file was rewritten; -1: no file yet */
 uint64_t journal_unsynced(const journal_t *journal); /* bytes in the kernel since the last journal_syncing */

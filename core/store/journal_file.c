@@ -88,11 +88,22 @@ static bool begins_torn(const char *bytes, size_t len) {
     return len < JOURNAL_HEAD_BYTES && memcmp(bytes, MAGIC, magic) == 0;
 }
 
+/* Finds a good head. Records follow the second one, wherever it is. */
+static bool find_head(const char *bytes, size_t len, journal_format_t *format) {
+    *format = (journal_format_t){0};
+    for (size_t at = 0; at + HEAD_COPY_BYTES <= len; at++) {
+        if (!copy_is_good(bytes + at, &format->salt)) continue;
+        size_t end = at + HEAD_COPY_BYTES;
+        uint64_t salt;
+        bool first = end + HEAD_COPY_BYTES <= len && copy_is_good(bytes + end, &salt);
+        if (at > 0 && at != HEAD_COPY_BYTES) format->start = first ? end + HEAD_COPY_BYTES : end;
+        return true;
+    }
+    return false;
+}
+
 int journal_head_read(const char *bytes, size_t len, journal_format_t *format) {
-    format->old = false;
-    if (len >= JOURNAL_HEAD_BYTES &&
-        (copy_is_good(bytes, &format->salt) || copy_is_good(bytes + HEAD_COPY_BYTES, &format->salt)))
-        return SDG_OK;
+    if (len >= JOURNAL_HEAD_BYTES && find_head(bytes, len, format)) return SDG_OK;
     if (begins_torn(bytes, len)) return SDG_ENOTFOUND;
     size_t magic = len < MAGIC_BYTES ? len : MAGIC_BYTES;
     if (memcmp(bytes, OLD_MAGIC, magic) != 0) return SDG_EPARSE;
@@ -102,6 +113,7 @@ int journal_head_read(const char *bytes, size_t len, journal_format_t *format) {
 }
 
 size_t journal_records_start(const journal_format_t *format) {
+    if (format->start) return format->start;
     return format->old ? OLD_HEAD_BYTES : JOURNAL_HEAD_BYTES;
 }
 

@@ -7,18 +7,21 @@
 
 enum {
     JOURNAL_HEAD_BYTES = 48,        /* of the file: the head stands twice */
+    JOURNAL_HEAD_LOOK_BYTES = 256,  /* where a head is looked for that lost bytes have moved */
     JOURNAL_RECORD_HEAD_BYTES = 48, /* of a record: what stands before its answer */
 };
 
 /* How the records of a file are to be read. */
 typedef struct journal_format {
     uint64_t salt;
-    bool old; /* of sdg 0.1.0: records without a mark */
+    bool old;     /* of sdg 0.1.0: records without a mark */
+    size_t start; /* place of the first record, when the head is not where it should be; else 0 */
 } journal_format_t;
 
 void journal_head_write(buf_t *out, uint64_t salt);
 /* SDG_OK and the format; SDG_EPARSE: these bytes are not the head of a journal; SDG_ENOTFOUND: they may be
- * the torn beginning of one. One of the two heads is enough. */
+ * the torn beginning of one. One of the two heads is enough, wherever it is in these bytes: give
+ * JOURNAL_HEAD_LOOK_BYTES of the file. */
 int journal_head_read(const char *bytes, size_t len, journal_format_t *format);
 /* Bytes of the file before its first record. */
 size_t journal_records_start(const journal_format_t *format);

@@ -3,6 +3,7 @@
 
 Usage: SDG=path/to/sdg test_output.py [words of test names]. Standard library only. The last line is `N passed, M failed`.
 """
+import gzip
 import json
 import os
 import random
@@ -10,7 +11,7 @@ import signal
 import subprocess
 import sys
 
-from harness import (ECHO, RUN_S, SDG, Bench, Mock, check_echo, check_indexes, equal, has, limit_file_size, main, read_rows, summary)
+from harness import (ECHO, RUN_S, SDG, Bench, Mock, check_echo, check_indexes, equal, has, limit_file_size, main, read_rows, summary, wait_for)
 
 
 def test_completion_order_and_row_index():
@@ -216,12 +217,180 @@ def test_output_that_is_taken_away_ends_the_run():
     def cut(b):
         os.truncate(b.output, 0)
 
-    for take, word in ((remove, "removed or renamed"), (replace, "replaced by another file"), (cut, "cut by another program")):
+    def grow(b):
+        with open(b.output, "a") as f:
+            f.write('{"_row_index": 399, "n": 399, "a": "not ours"}\n')
+
+    for take, word in ((remove, "removed or renamed"), (replace, "replaced by another file"), (cut, "cut by another program"),
+                       (grow, "written to by another program")):
         with Mock("--latency-ms", 100) as mock, Bench(mock, 400) as b, b.start("--max-concurrent", 4) as p:
             b.wait_lines(5)
             take(b)
             has(p.ends(4, 20), b.output, word)
             assert mock.stats()["requests"] < 200, mock.stats()
+
+
+def test_packed_output_that_is_taken_away_ends_the_run():
+    for name in ("out.jsonl.gz", "out.jsonl.zst"):
+        with Mock("--latency-ms", 100) as mock, Bench(mock, 400) as b, b.start("--max-concurrent", 4, output=b.path(name)) as p:
+            wait_for(lambda: os.path.exists(b.path(name)) and os.path.getsize(b.path(name)) > 0, "a member in " + name)
+            with open(b.path(name), "ab") as f:
+                f.write(b"more")
+            has(p.ends(4, 20), name, "written to by another program")
+
+
+def test_output_that_is_taken_away_as_the_run_ends():
+    """The last look is behind the last row: no run ends with 0 and a file that is not there."""
+    rules = [{"match": {"regex": "^q 9$"}, "delay_ms": 600}]
+    with Bench() as r, Mock("--rules", r.write("rules.json", json.dumps(rules))) as mock, Bench(mock, 10) as b, b.start() as p:
+        b.wait_lines(9)
+        os.unlink(b.output)
+        has(p.ends(4, 20), "removed or renamed")
+        b.run()
+        b.check_echo()
+
+
+def test_record_of_the_output_that_is_taken_away_is_written_again():
+    with Mock("--latency-ms", 100) as mock, Bench(mock, 60) as b, b.start("--max-concurrent", 4) as p:
+        b.wait_lines(5)
+        os.unlink(b.output + ".sdg")
+        has(p.ends(0, 30), "out.jsonl.sdg was removed or renamed", "written again")
+        b.check_echo()
+        damage(b, 0, lambda line: line.replace(b"echo", b"Echo"))
+        has(b.run(), "is not as it was written")
+
+
+def test_call_journal_that_is_taken_away_is_written_again_and_one_that_is_changed_ends_the_run():
+    def start(b):
+        b.write_pipeline(ECHO.replace("blocks:", "blocks:\n  - {type: ai, exec: 0, model: m, prompts: [\"first {n}\"], outputs: [{name: F, select: full}]}"))
+        return b.start("--max-concurrent", 4)
+
+    with Mock("--latency-ms", 100) as mock, Bench(mock, 60) as b, start(b) as p:
+        b.wait_lines(5)
+        os.unlink(b.output + ".journal")
+        has(p.ends(0, 60), "out.jsonl.journal was removed or renamed", "written again")
+        b.check_echo()
+        equal(mock.stats()["requests"], 120)
+    with Mock("--latency-ms", 100) as mock, Bench(mock, 200) as b, start(b) as p:
+        b.wait_lines(5)
+        os.truncate(b.output + ".journal", 30)
+        has(p.ends(4, 30), "out.jsonl.journal was", "another program")
+
+
+def damage(b, at, change):
+    """Replaces a line of the output by what `change` makes of it."""
+    lines = open(b.output, "rb").read().splitlines(keepends=True)
+    lines[at] = change(lines[at])
+    open(b.output, "wb").write(b"".join(lines))
+
+
+def rejected(b):
+    with open(b.output + ".rejected", "rb") as f:
+        return f.read().splitlines(keepends=True)
+
+
+def test_lines_that_are_no_results_are_done_again():
+    with Mock() as mock, Bench(mock, 20) as b:
+        for change, said in ((lambda line: line[:-9] + b"\n", "not a JSON object"),
+                             (lambda line: b"\0" * len(line), "not a JSON object"),
+                             (lambda line: line.replace(b"echo", b"ech\xff"), "invalid UTF-8"),
+                             (lambda line: line.replace(b"_row_index", b"_row_endex"), "no row number"),
+                             (lambda line: line[:20] + b"\n" + line[20:], "not a JSON object"),
+                             (lambda line: line.replace(b'": 5,', b'": 500,', 1), "a row number near here is not the one"),
+                             (lambda line: line.replace(b'": 5,', b'": 6,', 1), "nothing tells which is right")):
+            b.run("--overwrite", "--ordered")
+            damage(b, 5, change)
+            lines = open(b.output, "rb").read().splitlines(keepends=True)
+            asked = mock.stats()["requests"]
+            err = b.run("--ordered")
+            has(err, said, "out.jsonl.rejected", "done again")
+            b.check_echo()
+            bad = rejected(b)
+            assert lines[5] in bad and len(bad) <= 2, bad
+            assert 1 <= mock.stats()["requests"] - asked <= 2
+            os.unlink(b.output + ".rejected")
+            assert "rejected" not in b.run("--ordered"), "a second run has nothing to say"
+
+
+def test_packed_lines_that_are_no_results_are_done_again():
+    with Mock() as mock, Bench(mock, 20) as b:
+        path = b.path("out.jsonl.gz")
+        b.run(output=path)
+        lines = gzip.open(path).read().splitlines(keepends=True)
+        lines[3] = b"{}\n"
+        with gzip.open(path, "wb") as f:
+            f.write(b"".join(lines))
+        has(b.run(output=path), "line 4", "no row number", "out.jsonl.gz.rejected")
+        b.check_echo(path)
+
+
+def test_row_beyond_the_input_is_taken_out():
+    with Mock() as mock, Bench(mock, 20) as b:
+        b.run()
+        os.unlink(b.output + ".sdg")
+        line = b'{"_row_index": 77, "n": 77, "a": "of another input"}\n'
+        with open(b.output, "ab") as f:
+            f.write(line)
+        has(b.run(), "row 77 is none of the input, which has 20 rows", "out.jsonl.rejected")
+        b.check_echo()
+        equal(rejected(b), [line])
+
+
+def test_outputs_that_were_joined():
+    """Rows that two files have alike count once; where they differ they are done again."""
+    with Mock() as mock, Bench(mock, 20) as b:
+        b.run("-n", 12)
+        whole = open(b.output, "rb").read()
+        with open(b.output, "ab") as f:
+            f.write(whole)
+        has(b.run(), "row 0 again, which line", "12 lines move to")
+        b.check_echo()
+        equal(mock.stats()["requests"], 20)
+
+
+def test_changed_text_is_said_once_and_kept():
+    with Mock() as mock, Bench(mock, 20) as b:
+        b.run("--ordered")
+        damage(b, 7, lambda line: line.replace(b"echo", b"better"))
+        has(b.run(), "among lines 1 to 20 something is not as it was written")
+        assert "better" in open(b.output).read()
+        assert "as it was written" not in b.run()
+        equal(mock.stats()["requests"], 20)
+
+
+def test_lines_that_were_taken_out_are_said_and_done_again():
+    with Mock() as mock, Bench(mock, 20) as b:
+        b.run("--ordered")
+        damage(b, 7, lambda line: b"")
+        has(b.run(), "lines that were written are gone (1)")
+        b.check_echo()
+
+
+def test_damaged_record_is_told_from_another_run():
+    with Mock() as mock, Bench(mock, 20) as b:
+        b.run()
+        text = open(b.output + ".sdg").read()
+        head, sums = text.split("\n", 1)
+        b.write("out.jsonl.sdg", head.replace('"input": "', '"input": "0', 1) + "\n" + sums)
+        err = b.run(code=4)
+        has(err, "out.jsonl.sdg is damaged", "--force-resume")
+        assert "another input" not in err
+        has(b.run("--force-resume"), "20 rows are finished already")
+        b.write("out.jsonl.sdg", head + "\n" + sums.replace('"sum": "', '"sum": "f', 1))
+        has(b.run(), "out.jsonl.sdg is damaged", "written anew")
+        b.run()
+        equal(open(b.output + ".sdg").read(), text)
+        equal(mock.stats()["requests"], 20)
+
+
+def test_rejected_lines_follow_no_link():
+    with Mock() as mock, Bench(mock, 20) as b:
+        b.run()
+        damage(b, 3, lambda line: b"x\n")
+        before = open(b.output, "rb").read()
+        os.symlink(b.write("victim", "mine"), b.output + ".rejected")
+        has(b.run(code=4), "out.jsonl.rejected", "nothing was changed")
+        equal((open(b.path("victim")).read(), open(b.output, "rb").read()), ("mine", before))
 
 
 def test_locked_by_another_run():

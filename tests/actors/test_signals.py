@@ -56,7 +56,7 @@ def verbs(b, serve):
     """Each verb, and the exit codes that a signal may give it."""
     return [(b.args(), (5,)), (b.args("--processes", "2"), (5,)), (b.args("--connect", serve.endpoint, verb="submit"), (5,)), (b.args(verb="test-run")[:-2], (5,)),
             (["serve", "--listen", "tcp://127.0.0.1:*"], (0, 5)), (["worker", "--connect", serve.endpoint], (0, 5)), (["mock-llm", "--port", "0"], (0, 5)),
-            (["top", "--connect", "http://127.0.0.1:9"], (0, 5, 6)), (["doctor", *b.args()[1:]], (5,)), (["status", "--connect", NOBODY], (5,)),
+            (["top", "--connect", "http://127.0.0.1:9"], (0, 5, 6)), (["doctor", *b.args()[1:]], (0, 5)), (["status", "--connect", NOBODY], (5,)),
             (["validate", b.yaml], (0, 5))]
 
 
@@ -335,6 +335,35 @@ def test_harmless_signals():
                 p.ends(0)
             b.check_echo()
             equal(mock.stats()["requests"], 200, "nothing is asked twice")
+
+
+SLEEPS = """
+mabel: {version: "2.0"}
+blocks:
+  - {type: python, exec: 1, id: f, entrypoint: f, inputs: {n: "{n}"}, outputs: [{name: N}], code: "import time\\ndef f(ctx, n):\\n    time.sleep(0.2)\\n    return {'N': n}\\n"}
+  - {type: end, exec: 2, final: [{name: n, value: "{N}", type_hint: json}]}
+"""
+
+
+def tree_of(pid):
+    return [pid] + [p for child in children_of(pid) for p in tree_of(child)]
+
+
+def test_a_signal_to_every_process():
+    """Ctrl-C reaches a process group, a supervisor's SIGTERM each process: Python blocks and worker processes, too. No row fails."""
+    for flags in ((), ("--processes", 2)):
+        for number in ENDING:
+            for group in (True, False):
+                with Bench(rows=40, pipeline=SLEEPS) as b:
+                    with b.start(*flags, preexec=os.setsid) as p:
+                        b.wait_lines(4)
+                        for pid in [-p.pid] if group else tree_of(p.pid):
+                            with contextlib.suppress(OSError):
+                                os.kill(pid, number)
+                        p.ends(5)
+                    rows = b.rows()
+                    equal([r for r in rows if "_error" in r], [], (flags, number, group))
+                    assert 4 <= len(rows) < 40, len(rows)
 
 
 # ---- at any moment ----------------------------------------------------------------------------------------------------

@@ -432,6 +432,27 @@ def measure_small_blocks(bench):
     return rows
 
 
+# --- an output is checked when it is continued ------------------------------------------------------------------------
+
+def measure_output(bench):
+    """What noticing damage costs a row of the zero-latency bar, and how long a million rows take to continue."""
+    count, rows = (5000, 20000) if bench.options.quick else (150000, 1000000)
+    yaml = bench.pipeline(start_nginx(bench))
+    shares, took = [], []
+    for turn in range(2 if bench.options.quick else 3):
+        cost = json.loads(subprocess.run([bench.program("bench_output"), str(rows)], capture_output=True, text=True, check=True).stdout)
+        row_us = bench.sdg_run(yaml, count)["cpu_s"] / count * 1e6
+        shares.append(cost["sums_us"] / row_us)
+        took.append((cost["resume_s"] * 1e6 / rows, cost["read_s"] * 1e6 / rows))
+        print(f"  turn {turn + 1}: checksums {cost['sums_us']:.3f} us of {row_us:.1f} us CPU a row ({shares[-1]:.2%}), "
+              f"continuing {took[-1][0]:.3f} us a row, bare reading {took[-1][1]:.3f}", flush=True)
+    resume = median([t[0] for t in took])
+    return [("checksums of an output, part of a zero-latency row's CPU time", f"{median(shares):.2%}", "<= 2 %", median(shares) <= 0.02,
+             f"{cost['text_bytes']} bytes of text a row, {cost['rows_per_flush']} rows a flush"),
+            ("continuing an output of 1,000,000 rows", f"{resume:.2f} s", "<= 3 s", resume <= 3,
+             f"CPU time of one thread; each line parsed, hashed twice; {resume / median([t[1] for t in took]):.1f} times a bare reading of the lines")]
+
+
 # --- the run ----------------------------------------------------------------------------------------------------------
 
 BARS = {
@@ -447,6 +468,7 @@ BARS = {
     "dispatch": measure_dispatch,
     "kill": measure_kill,
     "small-blocks": measure_small_blocks,
+    "output": measure_output,
     **bars_store.BARS,
 }
 

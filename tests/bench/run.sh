@@ -2,7 +2,7 @@
 # Builds the release preset and measures the bars of docs/performance.md: ratios, each from one run on this machine.
 #
 # Usage: tests/bench/run.sh [BAR]... [--quick] [--rounds N] [--seed N] [--markdown FILE]
-#   BAR            zero-latency latency retries bucket memory start-up interpreter language python dispatch kill small-blocks store-memory memory-limit housekeeping
+#   BAR            zero-latency latency retries bucket memory start-up interpreter language python dispatch kill small-blocks output store-memory memory-limit housekeeping
 #                  store store-core journal (default: all, in this order)
 #   --quick        small sizes, to see that everything works: the figures mean little
 #   --rounds N     kill, journal: how many times (50, 20)
@@ -25,7 +25,7 @@ command -v nginx >/dev/null || { echo "run.sh: nginx is missing (apt-get install
 if [ -z "${SDG_BUILD:-}" ]; then
     SDG_BUILD=build
     log=$(mktemp)
-    if ! { cmake --preset release && cmake --build --preset release -j "$(nproc)" --target sdg bench_curl_bare bench_child bench_interpreter bench_interpreter_plain_malloc bench_interpreter_plain_names bench_python bench_dispatch bench_scheduler bench_lru bench_store; } >"$log" 2>&1; then
+    if ! { cmake --preset release && cmake --build --preset release -j "$(nproc)" --target sdg bench_curl_bare bench_child bench_interpreter bench_interpreter_plain_malloc bench_interpreter_plain_names bench_python bench_dispatch bench_scheduler bench_lru bench_store bench_output; } >"$log" 2>&1; then
         tail -n 30 "$log" >&2
         rm -f "$log"
         exit 2

@@ -196,6 +196,8 @@ class Job:
         if code < 0 and -code in self.turn.ended_by:  # it could not finish what was in flight
             self.round.allowance += self.mode.concurrent
         self.extra = []
+        if code in (4, 5, 6):  # what was done behind an unfinished row is written as the run ends
+            self.keeps_order = False
         if code == 0:
             self.done = True
         if code == 1:
@@ -258,6 +260,8 @@ class Round:
                 if number == signal.SIGKILL:
                     job.turn.killed = True
                 elif number != signal.SIGSTOP:
+                    if job.turn.ended_by:  # the second one ends it at once
+                        self.allowance += self.mode.concurrent
                     job.turn.ended_by.add(int(number))
                     job.turn.young = job.turn.young or time.monotonic() - job.proc.began < 0.3
             elif kind in CHILD + ("serve",) and number != signal.SIGSTOP:
@@ -463,6 +467,8 @@ class Round:
             if errors:
                 raise Wrong("failed rows", "job %d: %s" % (job.number, list(errors.items())[:3]))
             if "wrong" in bad and len(bad["wrong"]) <= job.may_be_wrong:
+                if not any(storm_judge.DAMAGE_SAID.search(text) for text in job.said):
+                    raise Wrong("silent", "job %d: row %s was changed, and no run said so: %s" % (job.number, bad["wrong"], job.said[-1][-500:]))
                 del bad["wrong"]
             for kind, found in bad.items():
                 raise Wrong(kind, "job %d: %d: %s" % (job.number, len(found), found[:10]))

@@ -110,7 +110,7 @@ FAULTS = {
     "term-main": Fault(signal_one(signal.SIGTERM), MAIN, weight=2, costs=False),
     "int-main": Fault(signal_one(signal.SIGINT), MAIN, weight=2, costs=False),
     "hup-main": Fault(signal_one(signal.SIGHUP), MAIN, costs=False),
-    "term-twice": Fault(signal_one(signal.SIGTERM, signal.SIGTERM), MAIN, weight=1),
+    "term-twice": Fault(signal_one(signal.SIGTERM, signal.SIGTERM), MAIN, costs=False),
     "stop-main": Fault(stop, MAIN, go_on, weight=2),
     "kill-child": Fault(signal_one(signal.SIGKILL), CHILD, weight=5),
     "kill-children": Fault(signal_all(signal.SIGKILL), CHILD),

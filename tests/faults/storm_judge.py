@@ -9,6 +9,9 @@ import subprocess
 # Words that nobody may hear: a process ended by a fault of its own.
 CRASHES = re.compile(r"signal (4|6|7|8|11)\b|Assertion|assert|Sanitizer|core dumped|Fatal Python error")
 
+# Words of a run that has noticed what was done to its output. Somebody may have edited it on purpose, so it keeps such a row.
+DAMAGE_SAID = re.compile(r"not as it was written|moves? to .*\.rejected|lines that were written are gone")
+
 
 def text_of(path):
     """The bytes of an output, unpacked; as far as they can be."""

@@ -68,6 +68,15 @@ def main(ctx, n, a):
 """) + ai(3, "m", "q2 {n} after {P}", "B") + END, 8,
                    lambda n, pad: echo("m", "q2 %d after %s" % (n, " ".join(echo("m", "ask %d of %d" % (i, n)) for i in range(6)))))
 
+GATHER = Pipeline(HEAD + ai(1, "m", "q1 {n} {pad}", "A") + python("""
+import asyncio
+async def some(ctx, n):
+    return await asyncio.gather(*(ctx.acall_ai("m", None, ["ask %d of %d" % (i, n)]) for i in range(8)))
+def main(ctx, n, a):
+    return {"P": " ".join(asyncio.run(some(ctx, int(n))))}
+""") + ai(3, "m", "q2 {n} after {P}", "B") + END, 10,
+                  lambda n, pad: echo("m", "q2 %d after %s" % (n, " ".join(echo("m", "ask %d of %d" % (i, n)) for i in range(8)))))
+
 
 @dataclasses.dataclass(frozen=True)
 class Mode:
@@ -103,6 +112,8 @@ MODES = {
     "python-processes": Mode(PYTHON, ("--processes", "2")),
     "call-ai": Mode(ASK, rows=50),
     "call-ai-threads": Mode(THREADS, rows=40),
+    "call-ai-gather": Mode(GATHER, rows=40, concurrent=16),
+    "call-ai-spill": Mode(GATHER, ("--enable-memory-optimization", "--max-cache-size", "2"), rows=40, concurrent=16),
     "call-ai-processes": Mode(ASK, ("--processes", "2"), rows=50),
     "call-ai-one-unit": Mode(ASK, rows=16, concurrent=1),
     "batch": Mode(TWO, ("--batch-mode", "--max-batch", "12")),
@@ -115,6 +126,7 @@ MODES = {
     "fleet-ipc": Mode(TWO, fleet="ipc"),
     "fleet-python": Mode(PYTHON, fleet="tcp"),
     "fleet-call-ai": Mode(ASK, fleet="tcp", rows=50),
+    "fleet-gather": Mode(GATHER, fleet="ipc", rows=40, concurrent=16),
     "fleet-jobs": Mode(TWO, fleet="tcp", jobs=3, rows=60, workers=3),
     "fleet-batch": Mode(TWO, ("--batch-mode", "--max-batch", "12"), fleet="ipc"),
     "fleet-spill": Mode(TWO, ("--enable-memory-optimization", "--max-cache-size", "3"), fleet="tcp", pad=4000),

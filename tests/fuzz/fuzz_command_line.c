@@ -50,7 +50,7 @@ static void check_again(char **words, size_t count) {
     const char *at = again.data;
     bool retries = false;
     for (size_t i = 0; i < count; i++) {
-        if (strcmp(words[i], "--overwrite") == 0) continue;
+        if (strlen(words[i]) >= 4 && strncmp(words[i], "--overwrite", strlen(words[i])) == 0) continue;
         retries = retries || strcmp(words[i], "--retry-failed") == 0;
         at = unquoted(at, word);
         CHECK(strcmp(word, words[i]) == 0, "'%s' became '%s'", words[i], word);

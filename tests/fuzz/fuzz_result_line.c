@@ -43,6 +43,19 @@ static void check_line(const char *line, size_t len) {
     value_free(v);
 }
 
+/* A line that is taken from a worker is one line that is read as that row, and failed if it has to be. */
+static void check_taken(const char *line, size_t len, uint64_t row, bool failed) {
+    result_line_t found;
+    err_t err = {0};
+    if (result_line_check(line, len, row, failed, &err) != 0) {
+        CHECK(err.text[0], "refused without a word");
+        return;
+    }
+    CHECK(!memchr(line, '\n', len) && !memchr(line, '\r', len), "more than one line is taken");
+    CHECK(result_line_read(line, len, &found, &err) == 0, "taken and not read: %s", err.text);
+    CHECK(found.row == row && (found.failed || !failed), "row %llu", (unsigned long long)found.row);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len) {
     fuzz_input_t in = {bytes, len};
     uint64_t row = fuzz_number(&in, 8) >> 5;
@@ -52,11 +65,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len) {
     err_t err = {0};
     buf_t line;
     check_line(text, n);
+    check_taken(text, n, row, false);
+    check_taken(text, n, row % 10, row & 1);
     buf_init(&line, (size_t)64 << 20);
     result_line_fail(&line, row, text);
     CHECK(!memchr(line.data, '\n', line.len), "a line in two");
     CHECK(result_line_read(line.data, line.len, &found, &err) == 0, "%s", err.text);
     CHECK(found.failed && found.row == row, "row %llu", (unsigned long long)found.row);
+    CHECK(result_line_check(line.data, line.len, row, true, &err) == 0, "%s", err.text);
     CHECK(result_line_check(line.data, line.len, row, true, &err) == SDG_OK, "%s", err.text);
     buf_free(&line);
     free(text);

@@ -1,4 +1,4 @@
-/* fuzz_secrets - any text with secrets in it: each byte stays or becomes a star, hiding once is enough, and
+/* fuzz_secrets - any text with secrets in it: each byte stays or becomes a star, and
  * a password of an address and a key of a setting behind it are gone. */
 #include "tests/fuzz/input.h"
 
@@ -23,16 +23,13 @@ static void check_hidden(const char *text, size_t len, const char *line) {
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     fuzz_input_t in = {bytes, size};
     size_t len;
-    char *text = fuzz_rest(&in, &len), *once = malloc(len + 1), *twice = malloc(len + 1);
+    char *text = fuzz_rest(&in, &len), *once = malloc(len + 1);
     memcpy(once, text, len + 1);
     secrets_hide(once, len);
     check_places(text, once, len);
-    memcpy(twice, once, len + 1);
-    secrets_hide(twice, len);
-    CHECK(memcmp(once, twice, len) == 0, "%s\n%s", once, twice);
     check_hidden(text, len, "base_url: http://user:hunter2@gpu1:8000/v1");
     check_hidden(text, len, "api_key: hunter2");
     check_hidden(text, len, "http://h/v1?api_key=hunter2&x=1");
-    free(text), free(once), free(twice);
+    free(text), free(once);
     return 0;
 }

@@ -527,7 +527,7 @@ Test(scheduler, a_worker_whose_connection_is_gone_is_dead_in_a_moment) {
         puppet_await(b, MESSAGE_LEASE, &in);
         uint64_t again = in.message.LEASE.again;
         link_frame_free(&in);
-        if (again == 1) break;
+        if (again) break;
     } while (true);
     leave(&b), leave(&client);
 }

@@ -13,9 +13,10 @@ static void check(const char *words, size_t len, const char *expected) {
 
 Test(command_line, retry_failed_is_added_once_and_overwrite_leaves) {
     static const char plain[] = "sdg\0run\0--yaml\0p.yaml\0--overwrite",
-                      given[] = "sdg\0run\0--retry-failed\0-q";
+                      given[] = "sdg\0run\0--retry-failed\0-q", begun[] = "sdg\0run\0--overw\0-q";
     check(plain, sizeof plain, "sdg run --yaml p.yaml --retry-failed");
     check(given, sizeof given, "sdg run --retry-failed -q");
+    check(begun, sizeof begun, "sdg run -q --retry-failed");
 }
 
 Test(command_line, words_are_quoted_for_a_shell) {

@@ -65,3 +65,13 @@ Test(secrets, cut_at_every_byte) {
         free(cut);
     }
 }
+
+Test(secrets, a_value_ends_with_its_line_and_a_reference_with_its_bracket) {
+    expect("?token=abc\napi_key: hunter2", "?token=***\napi_key: *******");
+    expect("api_key: ${ENV.KEY}", "api_key: ${ENV.KEY}");
+    expect("{api_key: ${ENV.KEY}, model: m}", "{api_key: ${ENV.KEY}, model: m}");
+    expect("api_key: \"${ENV.KEY}hunter2\"", "api_key: \"${ENV.KEY}*******\"");
+    expect("api_key: ${ENV.KEY}hunter2, x: 1", "api_key: ${ENV.KEY}*******, x: 1");
+    expect("?key=${ENV.KEY}&x=1", "?key=${ENV.KEY}&x=1");
+    expect("api_key: \"${ENV.KEY hunter2", "api_key: \"*****************");
+}

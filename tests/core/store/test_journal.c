@@ -86,6 +86,54 @@ Test(journal, the_model_is_part_of_the_question) {
     cr_assert(a.hash_low != b.hash_low && a.hash_high != b.hash_high);
 }
 
+Test(journal, a_file_that_was_removed_is_written_again) {
+    char path[256];
+    snprintf(path, sizeof path, "%s", scratch_path("o.journal"));
+    journal_t *j = open_ok(path, NULL);
+    add(j, 1, "a", "A");
+    flush(j);
+    cr_assert_eq(journal_watch(j, NULL), SDG_OK);
+    cr_assert_eq(unlink(path), 0);
+    add(j, 2, "b", "B");
+    cr_assert_eq(journal_watch(j, NULL), SDG_OK);
+    add(j, 3, "c", "C");
+    flush(j);
+    cr_assert_eq(journal_watch(j, NULL), SDG_OK);
+    journal_close(&j);
+    j = open_ok(path, NULL);
+    expect(j, 1, "a", 0, "A");
+    expect(j, 2, "b", 0, "B");
+    expect(j, 3, "c", 0, "C");
+    journal_remove(&j);
+    cr_assert_neq(access(path, F_OK), 0);
+}
+
+static void expect_taken(journal_t *j, const char *how) {
+    err_t err = {0};
+    cr_assert_eq(journal_watch(j, &err), SDG_EIO);
+    cr_assert(strstr(err.text, how), "%s", err.text);
+    cr_assert_eq(journal_flush(j, &err), SDG_EIO, "it stays broken");
+    journal_remove(&j);
+    cr_assert_eq(access(scratch_path("o.journal"), F_OK), 0, "what somebody has put there is not deleted");
+    cr_assert_eq(unlink(scratch_path("o.journal")), 0);
+}
+
+Test(journal, a_file_that_was_changed_is_a_failure) {
+    static const char *const how[] = {"replaced by another file", "cut by another program",
+                                      "written to by another program"};
+    for (int i = 0; i < 3; i++) {
+        char path[256];
+        snprintf(path, sizeof path, "%s", scratch_path("o.journal"));
+        journal_t *j = open_ok(path, NULL);
+        add(j, 1, "a", "A");
+        flush(j);
+        if (i == 0) cr_assert_eq(rename(scratch_text("other", "mine"), path), 0);
+        if (i == 1) cr_assert_eq(truncate(path, 20), 0);
+        if (i == 2) cr_assert_eq(truncate(path, 2000), 0);
+        expect_taken(j, how[i]);
+    }
+}
+
 Test(journal, a_record_sent_twice_counts_once) {
     journal_t *j = open_ok(scratch_path("o.journal"), NULL);
     journal_stats_t stats;
@@ -200,6 +248,23 @@ Test(journal, a_changed_bit_costs_its_own_record) {
 Test(journal, bytes_that_are_missing_or_too_many_cost_what_they_touch) {
     size_t len;
     char *bytes = three_records(&len), *other = malloc(len + 100);
+    for (size_t gone = 1; gone <= 20; gone++) { /* a hole in the head */
+        journal_found_t found;
+        memcpy(other, bytes + gone, len - gone);
+        journal_t *j = open_ok(scratch_write("bad.journal", other, len - gone), &found);
+        cr_assert(found.records == 3 && found.lost.records == 0, "%zu gone", gone);
+        journal_close(&j);
+        memcpy(other, "some foreign bytes...", gone);
+        memcpy(other + gone, bytes, len);
+        j = open_ok(scratch_write("bad.journal", other, len + gone), &found);
+        cr_assert(found.records == 3 && found.lost.records == 0, "%zu more", gone);
+        add(j, 9, "after", "the damage");
+        flush(j);
+        journal_close(&j);
+        j = open_ok(scratch_path("bad.journal"), &found);
+        cr_assert_eq(found.records, 4);
+        journal_close(&j);
+    }
     size_t first = 48, second = first + (len - 48) / 3;
     for (size_t gone = 1; gone <= 30; gone++) { /* a hole in the first record */
         journal_found_t found;
