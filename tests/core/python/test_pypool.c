@@ -117,12 +117,7 @@ static py_event_t wait_event(bench_t *b) {
     }
 }
 
-static void free_event(py_event_t *e) {
-    value_free(e->outputs);
-    value_free(e->vars);
-    value_free(e->ai);
-    value_free(e->log);
-}
+static void free_event(py_event_t *e) { py_event_free(e); }
 
 /* Waits for the next event; it must be this call's success with these outputs (and changed vars, unless
  * NULL). */
