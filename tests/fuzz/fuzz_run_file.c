@@ -41,6 +41,9 @@ static void check_look(const char *bytes, size_t len, const run_identity_t *now)
     err = (err_t){0};
     rc = run_file_check_ours(output, &err);
     CHECK(rc == 0 || err.text[0], "not ours without a word");
+    run_file_sums_t sums;
+    CHECK(run_file_read_sums(output, &sums, &err) == 0, "%s", err.text);
+    line_blocks_free(&sums.blocks);
     char *after = malloc(len + 2);
     CHECK(get(after, len + 2) == len && (len == 0 || memcmp(after, bytes, len) == 0), "it was changed");
     free(after);
@@ -49,7 +52,19 @@ static void check_look(const char *bytes, size_t len, const run_identity_t *now)
 static void check_written(const run_identity_t *now) {
     run_match_t match;
     err_t err = {0};
-    CHECK(run_file_write(output, now, &err) == 0, "%s", err.text);
+    line_blocks_t blocks = {0};
+    line_blocks_add(&blocks, &(line_block_t){3, 2, 7, UINT64_MAX});
+    run_file_t *file = run_file_new(output, now);
+    CHECK(run_file_write(file, &blocks, &err) == 0, "%s", err.text);
+    blocks.items[0].lines++;
+    run_file_append(file, &blocks);
+    run_file_close(&file);
+    run_file_sums_t sums;
+    CHECK(run_file_read_sums(output, &sums, &err) == 0 && sums.damaged_lines == 0 && sums.blocks.count == 1 &&
+              memcmp(sums.blocks.items, blocks.items, sizeof *blocks.items) == 0,
+          "%zu blocks", sums.blocks.count);
+    line_blocks_free(&sums.blocks);
+    line_blocks_free(&blocks);
     CHECK(run_file_check(output, now, &match, &err) == 0 && match == RUN_SAME, "%s", err.text);
     CHECK(run_file_check_ours(output, &err) == 0, "%s", err.text);
     run_identity_t other = *now;
