@@ -23,15 +23,16 @@ typedef struct line_seen {
     bool has_row;
 } line_seen_t;
 
-/* The number that begins here, of digits alone. */
+/* The integer that begins here; -0 is 0. */
 static bool read_row(const char *at, uint64_t *row) {
-    const char *digits = at;
+    bool negative = *at == '-';
+    const char *digits = at += negative;
     uint64_t n = 0;
     for (; *at >= '0' && *at <= '9'; at++)
         n = n * 10 + (uint64_t)(*at - '0');
     *row = n;
-    return at > digits && at - digits <= ROW_DIGITS_MAX && n <= INT64_MAX && *at != '.' && *at != 'e' &&
-           *at != 'E';
+    return at > digits && (!negative || n == 0) && at - digits <= ROW_DIGITS_MAX && n <= INT64_MAX &&
+           *at != '.' && *at != 'e' && *at != 'E';
 }
 
 /* The last of several members of a name counts, as for json_parse. */

@@ -44,6 +44,7 @@ Test(result_line, lines) {
     expect_line("{\"_row_index\": 12, \"_row_index\": 13}", 13, false);
     expect_line("{\"_row_index\": \"12\"}", -1, false);
     expect_line("{\"_row_index\": -1}", -1, false);
+    expect_line("{\"_row_index\": -0}", 0, false);
     expect_line("{\"_row_\\u0069ndex\": 5}", 5, false);
     expect_line("{\"x\": 1}", -1, false);
     expect_line("[{\"_row_index\": 12}]", -1, false);
