@@ -116,13 +116,14 @@ static size_t hide_value(char *text, size_t len, size_t at, bool query) {
     while (!query && at < len && (text[at] == ' ' || text[at] == '\t'))
         at++;
     size_t end = value_end(text, len, at, query);
+    if (at < end && is_any(text[at], "[{")) return at; /* what is in it has names of its own */
     if (at < end && is_any(text[at], "\"'")) at++;
     if (end - at > 7 && strncasecmp(text + at, "Bearer ", 7) == 0) at += 7;
     size_t behind = reference_end(text, len, at);
     if (behind > end)
         end = value_end(text, len, behind, query); /* a plain value seemed to end at its bracket */
     if (behind > at) at = behind;
-    if (at < end && !is_any(text[at], "[{")) stars(text, at, end);
+    if (at < end) stars(text, at, end);
     return end;
 }
 

@@ -74,4 +74,7 @@ Test(secrets, a_value_ends_with_its_line_and_a_reference_with_its_bracket) {
     expect("api_key: ${ENV.KEY}hunter2, x: 1", "api_key: ${ENV.KEY}*******, x: 1");
     expect("?key=${ENV.KEY}&x=1", "?key=${ENV.KEY}&x=1");
     expect("api_key: \"${ENV.KEY hunter2", "api_key: \"*****************");
+    expect("api_key: \"[hunter2", "api_key: \"********");
+    expect("api_key: \"{x\napi_key: hunter2", "api_key: \"*******************");
+    expect("secrets: {a: 1, api_key: hunter2}", "secrets: {a: 1, api_key: *******}");
 }
