@@ -229,7 +229,7 @@ class Round:
         self.told = []         # what was done, for people
         self.allowance = 0     # calls that may be paid twice
         self.began = time.monotonic()
-        self.turns = 0
+        self.turns = self.struck = 0
         self.now_planned = []  # events of this turn that have not been told yet
 
     def now(self):
@@ -368,6 +368,7 @@ class Round:
             if e.due is not None and e.struck is None and elapsed >= e.due:
                 e.struck = elapsed
                 FAULTS[e.fault].strike(self, e)
+                self.struck += len(e.victims)
                 e.healed = not FAULTS[e.fault].heal or not e.victims
             if e.struck is not None and not e.healed and elapsed >= e.struck + e.seconds:
                 e.healed = True
@@ -521,7 +522,7 @@ def run_round(seed, name):
         round.end(keep=wrong is not None)
     if os.environ.get("STORM_TELL"):
         print("\n".join(round.told + round.fleet_said))
-    numbers = "%d turns, paid twice %d of %d" % (round.turns, round.paid_twice(), round.allowance)
+    numbers = "%d turns, %d struck, paid twice %d of %d" % (round.turns, round.struck, round.paid_twice(), round.allowance)
     print("%s seed %-10d %-18s %s, %.1f s" % ("FAIL" if wrong else "ok  ", seed, name, numbers, time.monotonic() - began), flush=True)
     if wrong:
         round.tell(round.now_planned)
