@@ -74,10 +74,6 @@
 /* starts failed in a row, after which waiting calls of that environment fail: one may be bad luck */
 #define PY_START_FAILURES_MAX 3
 
-/* starts tried again for want of something while there is no host, two seconds in all; then the process ends
- */
-#define PY_SHORT_TRIES 3
-
 /* first time to wait when the system is short of descriptors, memory or processes, doubled each time: others
  * give back what they do not need */
 #define PY_SHORT_MS UINT64_C(250)

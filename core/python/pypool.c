@@ -665,7 +665,7 @@ static void on_hello(pypool_t *p, py_host_t *h, value_t frame) {
     int version[3] = {0};
     if (!is_expected(p, h, h->state == HOST_STARTING && !h->installer)) return;
     for (size_t i = 0; v.kind == VALUE_LIST && i < 3 && i < list_count(v); i++)
-        version[i] = (int)list_peek(v, i).integer;
+        version[i] = list_peek(v, i).kind == VALUE_INT ? (int)list_peek(v, i).integer : 0;
     env->failures = 0;
     h->greeted = true;
     h->deadline_ns = UINT64_MAX;
