@@ -1349,8 +1349,26 @@ static bool is_gone(pid_t pid) {
     return zombie;
 }
 
-/* The number that a process has here, by the one that it has in its own namespace: the last of NSpid. 0:
- * there is none. */
+/* The number after `name` in the status of a process; 0: there is none. */
+static pid_t status_number(pid_t pid, const char *name) {
+    char path[64], line[256];
+    pid_t number = 0;
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    FILE *f = fopen(path, "r");
+    while (f && fgets(line, sizeof line, f))
+        if (strncmp(line, name, strlen(name)) == 0) number = atoi(line + strlen(name));
+    if (f) fclose(f);
+    return number;
+}
+
+static bool is_descendant(pid_t pid) {
+    while (pid > 1 && pid != getpid())
+        pid = status_number(pid, "PPid:");
+    return pid == getpid();
+}
+
+/* The number that a process has here, by the one that it has in its own namespace: the last of NSpid. Hosts
+ * of other tests may have the same one in theirs, so only descendants count. 0: there is none. */
 static pid_t number_here(pid_t inside) {
     char path[300], line[256];
     pid_t found = 0;
@@ -1360,7 +1378,8 @@ static pid_t number_here(pid_t inside) {
         FILE *f = atoi(e->d_name) > 0 ? fopen(path, "r") : NULL;
         while (f && fgets(line, sizeof line, f)) {
             const char *last = strncmp(line, "NSpid:", 6) == 0 ? strrchr(line, '\t') : NULL;
-            if (last && atoi(last + 1) == inside && (has_namespaces() ? strchr(line, '\t') != last : true))
+            if (last && atoi(last + 1) == inside && (has_namespaces() ? strchr(line, '\t') != last : true) &&
+                is_descendant(atoi(e->d_name)))
                 found = atoi(e->d_name);
         }
         if (f) fclose(f);
