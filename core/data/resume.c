@@ -20,6 +20,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,12 +29,19 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-/* Could this be the beginning of one of our lines, or what a power loss left of it? */
+/* Could this be the beginning of one of our lines, or what a power loss left of it, which may end in zeros?
+ */
 static bool looks_torn(const char *bytes, size_t len) {
     static const char BEGIN[] = "{\"" RESULT_LINE_ROW "\"";
-    size_t n = len < sizeof BEGIN - 1 ? len : sizeof BEGIN - 1;
-    return memcmp(bytes, BEGIN, n) == 0 || bytes[0] == '\0';
+    while (len > 0 && bytes[len - 1] == '\0')
+        len--;
+    return memcmp(bytes, BEGIN, len < sizeof BEGIN - 1 ? len : sizeof BEGIN - 1) == 0;
 }
+
+/* Sentences beside those that name a line or a range, which tell how many there are. */
+enum { COUNT_SENTENCES_MAX = 4 };
+#define WORDS_BYTES_MAX \
+    ((REJECTS_NAMED_MAX + CHANGES_NAMED_MAX + COUNT_SENTENCES_MAX) * (2 * PATH_MAX + ERR_TEXT_MAX))
 
 /* ---- lines that go */
 
@@ -155,8 +163,8 @@ static void take_row(output_scan_t *scan, const text_line_t *line, const result_
     }
 }
 
-/* A last line without a newline is torn unless it is a row. Other lines that are neither rows nor blank are
- * rejected, if the file is ours. */
+/* A last line without a newline is torn if it looks so. Other lines that are neither rows nor blank are
+ * rejected, if the file is ours: what somebody has put there is not cut off with a torn line. */
 static int scan_line(output_scan_t *scan, const text_line_t *line, err_t *err) {
     if (line->too_long) return not_ours(scan, line->number, "far too long", err);
     bool blank = line_blank(line->bytes, line->len);
@@ -164,8 +172,8 @@ static int scan_line(output_scan_t *scan, const text_line_t *line, err_t *err) {
     err_t why = {0};
     bool is_row = !blank && result_line_read(line->bytes, line->len, &row, &why) == 0;
     if (!line->whole && !is_row) {
-        bool ours = scan->how->ours || scan->rows || blank || looks_torn(line->bytes, line->len);
-        return ours ? 0 : not_ours(scan, line->number, why.text, err);
+        if (blank || looks_torn(line->bytes, line->len)) return 0;
+        if (!scan->how->ours && !scan->rows) return not_ours(scan, line->number, why.text, err);
     }
     scan->lacks_newline = !line->whole;
     scan->found->keep_text = line->end;
@@ -271,7 +279,7 @@ static int scan_once(const scanned_file_t *file, const resume_how_t *how, const 
     stream_t *stream = open_again(file, err);
     if (!stream) return err->code;
     *found = (resume_t){.finished = rangeset_new(), .failed = rangeset_new(), .rejected = rangeset_new()};
-    buf_init(&found->words, REJECTS_NAMED_MAX * 2 * ERR_TEXT_MAX);
+    buf_init(&found->words, WORDS_BYTES_MAX);
     *scan = (output_scan_t){.path = file->path,
                             .how = how,
                             .verdicts = verdicts,
@@ -315,6 +323,7 @@ typedef struct judgement {
     candidate_t *candidates; /* owned */
     size_t candidate_count, candidate_cap;
     verdicts_t verdicts;
+    bool too_many; /* lines of the same rows */
 } judgement_t;
 
 /* The row numbers of the range have grown by `shift` in all. If one of them has changed, the row that it was
@@ -327,6 +336,12 @@ static bool may_be_renumbered(const judgement_t *j, uint64_t row, uint64_t numbe
            !rangeset_has(j->scan->retried, was);
 }
 
+/* Has the range more candidates than are looked at? */
+static bool has_too_many(const judgement_t *j) {
+    return j->candidate_count > RENUMBERED_MAX &&
+           j->candidates[j->candidate_count - 1 - RENUMBERED_MAX].range == j->at;
+}
+
 static void judge_line(judgement_t *j, const text_line_t *line) {
     result_line_t row;
     if (line->too_long || result_line_read(line->bytes, line->len, &row, NULL) != 0) return;
@@ -334,10 +349,14 @@ static void judge_line(judgement_t *j, const text_line_t *line) {
     while (j->at < j->changed_count && j->changed[j->at].to < line->number)
         j->at++;
     if (rangeset_has(j->scan->repeated, row.row)) {
+        if (j->same_count == REPEATED_LINES_MAX) {
+            j->too_many = true;
+            return;
+        }
         GROW(j->same, j->same_cap, j->same_count + 1);
         j->same[j->same_count++] = (occurrence_t){row.row, line->number, XXH3_64bits(line->bytes, line->len),
                                                   line_check_trust(j->scan->check, line->number)};
-    } else if (may_be_renumbered(j, row.row, line->number)) {
+    } else if (may_be_renumbered(j, row.row, line->number) && !has_too_many(j)) {
         GROW(j->candidates, j->candidate_cap, j->candidate_count + 1);
         j->candidates[j->candidate_count++] = (candidate_t){j->at, line->number};
     }
@@ -370,18 +389,30 @@ static void judge_same(judgement_t *j, const occurrence_t *same, size_t count) {
     }
 }
 
-/* Does the range hold a line that goes anyway? That explains its change. */
-static bool is_explained(const judgement_t *j, const changed_lines_t *range, size_t verdict_count) {
+/* Does the range hold a line that goes anyway? That explains its change. The first `count` verdicts are in
+ * order. */
+static bool is_explained(const judgement_t *j, const changed_lines_t *range, size_t count) {
     uint64_t number;
     if (rangeset_next(j->scan->found->rejected, range->from, &number) && number <= range->to) return true;
-    for (size_t i = 0; i < verdict_count; i++)
-        if (j->verdicts.items[i].line >= range->from && j->verdicts.items[i].line <= range->to) return true;
-    return false;
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (j->verdicts.items[mid].line < range->from)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low < count && j->verdicts.items[low].line <= range->to;
+}
+
+static void sort_verdicts(verdicts_t *v) {
+    if (v->count) qsort(v->items, v->count, sizeof *v->items, by_line);
 }
 
 /* Candidates of a range go if they are few; else their range is only said to have changed. */
 static void judge_candidates(judgement_t *j) {
     size_t verdict_count = j->verdicts.count;
+    sort_verdicts(&j->verdicts);
     for (size_t from = 0, to; from < j->candidate_count; from = to) {
         size_t range = j->candidates[from].range;
         for (to = from; to < j->candidate_count && j->candidates[to].range == range; to++) {
@@ -420,11 +451,15 @@ static int judge(const scanned_file_t *file, const output_scan_t *scan, verdicts
         judge_same(&j, j.same + from, to - from);
     }
     judge_candidates(&j);
-    if (j.verdicts.count) qsort(j.verdicts.items, j.verdicts.count, sizeof *j.verdicts.items, by_line);
+    sort_verdicts(&j.verdicts);
     free(j.same);
     free(j.candidates);
     *out = j.verdicts;
-    return 0;
+    if (!j.too_many) return 0;
+    return err_set(err, SDG_ELIMIT,
+                   "%s: more than %zu lines have rows that other lines have, too: this is no output of one "
+                   "run, nothing was changed; choose another output or give --overwrite",
+                   scan->path, REPEATED_LINES_MAX);
 }
 
 /* ---- what a person should know */
@@ -569,31 +604,40 @@ static int no_repair(const char *path, err_t *err) {
                    "%s: cannot be brought in order for resuming: %s", path, strerror(errno));
 }
 
-/* Opens X.rejected to append to it. A new file has the mode of the output. What is no ordinary file, or a
- * symbolic link, is refused. */
-static int open_rejected(const char *path, mode_t mode, err_t *err) {
-    char *name = xasprintf("%s.rejected", path);
-    struct stat st;
-    int fd = safe_open_ordinary(name, O_WRONLY | O_APPEND | O_CREAT, 0600);
-    if (fd < 0)
-        err_set(err, file_no_space(errno) ? SDG_ENOSPACE : SDG_EIO,
-                "%s: cannot be opened for lines of %s that are no results: %s; nothing was changed", name,
-                path, safe_open_why(errno));
-    else if (fstat(fd, &st) == 0 && st.st_size == 0)
-        (void)fchmod(fd, mode & 0777);
-    free(name);
-    return fd >= 0 ? fd : err->code;
-}
-
 /* The files of a rewrite. */
 typedef struct rewrite {
     const char *path; /* as given */
     int from;
     sink_t *to;
-    int rejected; /* -1: nothing is rejected */
+    int rejected;        /* X.rejected; -1: nothing is rejected */
+    off_t rejected_size; /* of it before */
     const resume_t *found;
     bool retry_failed;
 } rewrite_t;
+
+/* Opens X.rejected to append to it. A new file has the mode of the output. What is no ordinary file, or a
+ * symbolic link, is refused. */
+static int open_rejected(rewrite_t *r, mode_t mode, err_t *err) {
+    char *name = xasprintf("%s.rejected", r->path);
+    r->rejected = safe_open_ordinary(name, O_RDWR | O_APPEND | O_CREAT, 0600);
+    if (r->rejected < 0)
+        err_set(err, file_no_space(errno) ? SDG_ENOSPACE : SDG_EIO,
+                "%s: cannot be opened for lines of %s that are no results: %s; nothing was changed", name,
+                r->path, safe_open_why(errno));
+    free(name);
+    if (r->rejected < 0) return err->code;
+    r->rejected_size = lseek(r->rejected, 0, SEEK_END);
+    if (r->rejected_size == 0) (void)fchmod(r->rejected, mode & 0777);
+    return 0;
+}
+
+/* When the rewrite has failed nothing has been moved. */
+static void close_rejected(rewrite_t *r, bool failed) {
+    if (r->rejected < 0) return;
+    if (failed && r->rejected_size >= 0 && ftruncate(r->rejected, r->rejected_size) != 0)
+        log_warn("writer", "%s.rejected: cannot be cut back: %s", r->path, strerror(errno));
+    close(r->rejected);
+}
 
 static int write_rejected(const rewrite_t *r, const buf_t *batch, err_t *err) {
     size_t written;
@@ -643,19 +687,13 @@ static int copy_lines(stream_t *from, const rewrite_t *r, err_t *err) {
 
 /* Copies into both files and makes them durable. */
 static int fill(rewrite_t *r, stream_coding_t coding, mode_t mode, err_t *err) {
-    int rc = 0;
-    r->rejected = -1;
-    if (r->found->lines_rejected) {
-        r->rejected = open_rejected(r->path, mode, err);
-        if (r->rejected < 0) return r->rejected;
-    }
+    int rc = r->found->lines_rejected ? open_rejected(r, mode, err) : 0;
+    if (rc < 0) return rc;
     stream_t *stream = stream_from_fd(r->from, r->path, coding);
     rc = copy_lines(stream, r, err);
     stream_close(&stream);
     if (rc == 0 && r->rejected >= 0 && fsync(r->rejected) != 0) rc = no_repair(r->path, err);
-    if (rc == 0) rc = sink_sync(r->to, err);
-    if (r->rejected >= 0) close(r->rejected);
-    return rc;
+    return rc == 0 ? sink_sync(r->to, err) : rc;
 }
 
 /* Fills the new file and puts it in the old one's place, locked before anybody can find it there. */
@@ -680,12 +718,14 @@ static int fill_and_rename(rewrite_t *r, int fresh, const char *path, const char
  * only. */
 static int rewrite(int *fd, const char *given_path, stream_coding_t coding, bool retry_failed,
                    const resume_t *found, err_t *err) {
-    rewrite_t r = {.path = given_path, .from = *fd, .found = found, .retry_failed = retry_failed};
+    rewrite_t r = {
+        .path = given_path, .from = *fd, .rejected = -1, .found = found, .retry_failed = retry_failed};
     char *path = realpath(given_path, NULL); /* a symbolic link stays one */
     if (!path) return no_repair(given_path, err);
     char *fresh_path = xasprintf("%s.rewrite", path);
     int fresh = safe_open_fresh(fresh_path, O_RDWR | O_APPEND, 0600);
     int rc = fresh < 0 ? no_repair(path, err) : fill_and_rename(&r, fresh, path, fresh_path, coding, err);
+    close_rejected(&r, rc < 0);
     if (rc == 0) {
         close(*fd);
         *fd = fresh;
