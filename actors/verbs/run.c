@@ -178,7 +178,8 @@ static int open_data(const run_options_t *o, const pipeline_t *p, const buf_t *y
     err_t err;
     prepare_pipeline_identity(p, yaml, id.pipeline);
     prepare_options_identity(&o->job, id.options);
-    if (run_files_check(o, p, &err) == SDG_OK) c->reader = reader_open_as(o->input, &o->form, &err);
+    if (run_files_check(o, p, &err) == SDG_OK && run_store_check(o, p, &err) == SDG_OK)
+        c->reader = reader_open_as(o->input, &o->form, &err);
     if (c->reader && reader_identity(c->reader, o->input, id.input, sizeof id.input, &err) == SDG_OK &&
         open_output(o, &id, c, &err) == SDG_OK) {
         say_input(o, c->reader);

@@ -104,18 +104,11 @@ static int check_target(const char *path, bool is_output, const run_options_t *o
     return rc;
 }
 
-static bool visit_nothing(void *context, const journal_key_t *key, const char *answer, size_t len) {
-    (void)context, (void)key, (void)answer, (void)len;
-    return false;
-}
-
 /* --overwrite deletes the journal beside the output: it must be one. */
 static int check_journal(const run_options_t *o, err_t *err) {
-    journal_lost_t lost;
     char *path = xasprintf("%s.journal", o->output);
     int rc = SDG_OK;
-    if (o->overwrite && access(path, F_OK) == 0 &&
-        journal_read(path, visit_nothing, NULL, &lost, NULL) == SDG_EINVAL)
+    if (o->overwrite && journal_check(path, NULL) == SDG_EINVAL)
         rc = err_set(err, SDG_EINVAL,
                      "%s is no call journal of sdg, and --overwrite would delete it: move it away, or name "
                      "another file with --output",

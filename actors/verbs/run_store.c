@@ -39,10 +39,15 @@ static row_calls_t calls_of_a_row(const pipeline_t *p) {
 
 static bool wants_journal(const run_options_t *o, const pipeline_t *p) {
     if (o->no_journal || o->job.row.trace) return false;
-    if (!o->journal && calls_of_a_row(p) == ROW_CALLS_NOBODY) return false;
-    if (run_files_is_file(o->output)) return true;
-    if (o->journal) log_warn("run", "no call journal: %s is not a file it could lie beside", o->output);
-    return false;
+    return o->journal || calls_of_a_row(p) != ROW_CALLS_NOBODY;
+}
+
+int run_store_check(const run_options_t *o, const pipeline_t *p, err_t *err) {
+    if (!wants_journal(o, p) || !run_files_is_file(o->output)) return SDG_OK;
+    char *path = xasprintf("%s.journal", o->output);
+    int rc = journal_check(path, err);
+    free(path);
+    return rc;
 }
 
 /* A row that has failed may be done again by a later run, perhaps with a corrected pipeline: its calls stay.
@@ -91,6 +96,11 @@ static int open_journal(const run_options_t *o, const pipeline_t *p, const clien
                         err_t *err) {
     journal_found_t found;
     bool late = is_late(o, p);
+    if (!wants_journal(o, p)) return SDG_OK;
+    if (!run_files_is_file(o->output)) {
+        if (o->journal) log_warn("run", "no call journal: %s is not a file it could lie beside", o->output);
+        return SDG_OK;
+    }
     char *path = xasprintf("%s.journal", o->output);
     run->journal =
         journal_open(path, late ? JOURNAL_WHEN_NEEDED : JOURNAL_MAKE, row_of, c->writer, &found, err);
@@ -157,7 +167,7 @@ static int open_contexts(run_store_t *store, run_options_t *o, const client_args
  * journal is left alone. */
 static void drop_old_journal(const run_options_t *o) {
     char *path = xasprintf("%s.journal", o->output);
-    if (o->overwrite && run_files_is_file(o->output) && journal_is_there(path)) unlink(path);
+    if (o->overwrite && run_files_is_file(o->output) && journal_check(path, NULL) == SDG_OK) unlink(path);
     free(path);
 }
 
@@ -167,7 +177,7 @@ int run_store_open(run_store_t *store, run_options_t *o, const pipeline_t *p, cl
     drop_old_journal(o);
     choose_stops(store, o, p, c);
     int rc = open_contexts(store, o, c, run, err);
-    if (rc == SDG_OK && wants_journal(o, p)) rc = open_journal(o, p, c, run, err);
+    if (rc == SDG_OK) rc = open_journal(o, p, c, run, err);
     if (rc != SDG_OK) run_store_free(store);
     return rc;
 }

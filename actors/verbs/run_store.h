@@ -13,6 +13,9 @@ typedef struct run_store {
     uint32_t *stops;
 } run_store_t;
 
+/* Before the output is touched: a run whose journal is refused changes nothing. SDG_OK, or a sentence. */
+int run_store_check(const run_options_t *o, const pipeline_t *p, err_t *err);
+
 /* After the output is open. Fills what `run`, the client's arguments and the job's options need; `store` must
  * outlive the run. On failure everything is as before and err says what to do. */
 int run_store_open(run_store_t *store, run_options_t *o, const pipeline_t *p, client_args_t *c,

@@ -1,5 +1,6 @@
 /* rangeset.h - a set of row numbers kept as sorted runs [first, last]. Memory is proportional to the number
- * of gaps, not of rows: ten million finished rows in a row cost 16 bytes. */
+ * of gaps, not of rows: ten million finished rows in a row cost 4 KiB, each gap 16 to 32 bytes. Numbers may
+ * come in any order. */
 #ifndef SDG_BASE_RANGESET_H
 #define SDG_BASE_RANGESET_H
 

@@ -40,6 +40,10 @@
 /* bytes of X.sdg: those of an output of some 10^12 lines; it is no bound that anybody meets */
 #define RUN_FILE_BYTES_MAX ((size_t)1 << 40)
 
+/* lines whose rows other lines have, too: they take 240 MiB while it is found out which of them stay; an
+ * output with more is refused */
+#define REPEATED_LINES_MAX ((size_t)4 << 20)
+
 /* lines that are named one by one when they are rejected; the others are counted, and X.rejected has them all
  */
 #define REJECTS_NAMED_MAX 5

@@ -7,6 +7,7 @@
 #include "core/data/resume.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,13 +21,20 @@
 #include "core/data/members.h"
 #include "core/data/resume_internal.h"
 
+/* Sentences beside those that name a line or a range, which tell how many there are. */
+enum { COUNT_SENTENCES_MAX = 4 };
+#define WORDS_BYTES_MAX \
+    ((REJECTS_NAMED_MAX + CHANGES_NAMED_MAX + COUNT_SENTENCES_MAX) * (2 * PATH_MAX + ERR_TEXT_MAX))
+
 /* ---- lines ---- */
 
-/* Could this be the beginning of one of our lines, or what a power loss left of it? */
+/* Could this be the beginning of one of our lines, or what a power loss left of it, which may end in zeros?
+ */
 static bool looks_torn(const char *bytes, size_t len) {
     static const char BEGIN[] = "{\"" RESULT_LINE_ROW "\"";
-    size_t n = len < sizeof BEGIN - 1 ? len : sizeof BEGIN - 1;
-    return memcmp(bytes, BEGIN, n) == 0 || bytes[0] == '\0';
+    while (len > 0 && bytes[len - 1] == '\0')
+        len--;
+    return memcmp(bytes, BEGIN, len < sizeof BEGIN - 1 ? len : sizeof BEGIN - 1) == 0;
 }
 
 static int not_ours(const output_scan_t *scan, uint64_t number, const char *why, err_t *err) {
@@ -101,8 +109,8 @@ static void take_row(output_scan_t *scan, const text_line_t *line, const result_
     }
 }
 
-/* A last line without a newline is torn unless it is a row. Other lines that are neither rows nor blank are
- * rejected, if the file is ours. */
+/* A last line without a newline is torn if it looks so. Other lines that are neither rows nor blank are
+ * rejected, if the file is ours: what somebody has put there is not cut off with a torn line. */
 static int scan_line(output_scan_t *scan, const text_line_t *line, err_t *err) {
     if (line->too_long) return not_ours(scan, line->number, "far too long", err);
     bool blank = line_blank(line->bytes, line->len);
@@ -110,8 +118,8 @@ static int scan_line(output_scan_t *scan, const text_line_t *line, err_t *err) {
     err_t why = {0};
     bool is_row = !blank && result_line_read(line->bytes, line->len, &row, &why) == 0;
     if (!line->whole && !is_row) {
-        bool ours = scan->how->ours || scan->rows || blank || looks_torn(line->bytes, line->len);
-        return ours ? 0 : not_ours(scan, line->number, why.text, err);
+        if (blank || looks_torn(line->bytes, line->len)) return 0;
+        if (!scan->how->ours && !scan->rows) return not_ours(scan, line->number, why.text, err);
     }
     scan->lacks_newline = !line->whole;
     scan->found->keep_text = line->end;
@@ -210,7 +218,7 @@ static int scan_once(const scanned_file_t *file, const resume_how_t *how, const 
     stream_t *stream = resume_open_again(file, err);
     if (!stream) return err->code;
     *found = (resume_t){.finished = rangeset_new(), .failed = rangeset_new(), .rejected = rangeset_new()};
-    buf_init(&found->words, REJECTS_NAMED_MAX * 2 * ERR_TEXT_MAX);
+    buf_init(&found->words, WORDS_BYTES_MAX);
     *scan = (output_scan_t){.path = file->path,
                             .how = how,
                             .verdicts = verdicts,

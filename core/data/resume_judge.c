@@ -32,6 +32,7 @@ typedef struct judgement {
     candidate_t *candidates; /* owned */
     size_t candidate_count, candidate_cap;
     verdicts_t verdicts;
+    bool too_many; /* lines of the same rows */
 } judgement_t;
 
 static void verdicts_add(verdicts_t *v, uint64_t line, reject_why_t why, uint64_t other) {
@@ -51,6 +52,12 @@ static bool may_be_renumbered(const judgement_t *j, uint64_t row, uint64_t numbe
            !rangeset_has(j->scan->retried, was);
 }
 
+/* Has the range more candidates than are looked at? */
+static bool has_too_many(const judgement_t *j) {
+    return j->candidate_count > RENUMBERED_MAX &&
+           j->candidates[j->candidate_count - 1 - RENUMBERED_MAX].range == j->at;
+}
+
 static void judge_line(judgement_t *j, const text_line_t *line) {
     result_line_t row;
     if (line->too_long || result_line_read(line->bytes, line->len, &row, NULL) != 0) return;
@@ -58,10 +65,14 @@ static void judge_line(judgement_t *j, const text_line_t *line) {
     while (j->at < j->changed_count && j->changed[j->at].to < line->number)
         j->at++;
     if (rangeset_has(j->scan->repeated, row.row)) {
+        if (j->same_count == REPEATED_LINES_MAX) {
+            j->too_many = true;
+            return;
+        }
         GROW(j->same, j->same_cap, j->same_count + 1);
         j->same[j->same_count++] = (occurrence_t){row.row, line->number, XXH3_64bits(line->bytes, line->len),
                                                   line_check_trust(j->scan->check, line->number)};
-    } else if (may_be_renumbered(j, row.row, line->number)) {
+    } else if (may_be_renumbered(j, row.row, line->number) && !has_too_many(j)) {
         GROW(j->candidates, j->candidate_cap, j->candidate_count + 1);
         j->candidates[j->candidate_count++] = (candidate_t){j->at, line->number};
     }
@@ -96,18 +107,30 @@ static void judge_same(judgement_t *j, const occurrence_t *same, size_t count) {
     }
 }
 
-/* Does the range hold a line that goes anyway? That explains its change. */
-static bool is_explained(const judgement_t *j, const changed_lines_t *range, size_t verdict_count) {
+/* Does the range hold a line that goes anyway? That explains its change. The first `count` verdicts are in
+ * order. */
+static bool is_explained(const judgement_t *j, const changed_lines_t *range, size_t count) {
     uint64_t number;
     if (rangeset_next(j->scan->found->rejected, range->from, &number) && number <= range->to) return true;
-    for (size_t i = 0; i < verdict_count; i++)
-        if (j->verdicts.items[i].line >= range->from && j->verdicts.items[i].line <= range->to) return true;
-    return false;
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (j->verdicts.items[mid].line < range->from)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low < count && j->verdicts.items[low].line <= range->to;
+}
+
+static void sort_verdicts(verdicts_t *v) {
+    if (v->count) qsort(v->items, v->count, sizeof *v->items, by_line);
 }
 
 /* Candidates of a range go if they are few; else their range is only said to have changed. */
 static void judge_candidates(judgement_t *j) {
     size_t verdict_count = j->verdicts.count;
+    sort_verdicts(&j->verdicts);
     for (size_t from = 0, to; from < j->candidate_count; from = to) {
         size_t range = j->candidates[from].range;
         for (to = from; to < j->candidate_count && j->candidates[to].range == range; to++) {
@@ -145,9 +168,15 @@ int resume_judge(const scanned_file_t *file, const output_scan_t *scan, verdicts
         judge_same(&j, j.same + from, to - from);
     }
     judge_candidates(&j);
-    if (j.verdicts.count) qsort(j.verdicts.items, j.verdicts.count, sizeof *j.verdicts.items, by_line);
+    sort_verdicts(&j.verdicts);
     free(j.same);
     free(j.candidates);
     *out = j.verdicts;
-    return 0;
+    if (!j.too_many) return 0;
+    free(out->items);
+    *out = (verdicts_t){0};
+    return err_set(err, SDG_ELIMIT,
+                   "%s: more than %zu lines have rows that other lines have, too: this is no output of one "
+                   "run, nothing was changed; choose another output or give --overwrite",
+                   scan->path, REPEATED_LINES_MAX);
 }

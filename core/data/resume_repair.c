@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "core/base/buf.h"
+#include "core/base/log.h"
 #include "core/base/result_line.h"
 #include "core/base/safe_open.h"
 #include "core/data/files.h"
@@ -27,31 +28,40 @@ static int no_repair(const char *path, err_t *err) {
                    "%s: cannot be brought in order for resuming: %s", path, strerror(errno));
 }
 
-/* Opens X.rejected to append to it. A new file has the mode of the output. What is no ordinary file, or a
- * symbolic link, is refused. */
-static int open_rejected(const char *path, mode_t mode, err_t *err) {
-    char *name = xasprintf("%s.rejected", path);
-    struct stat st;
-    int fd = safe_open_ordinary(name, O_WRONLY | O_APPEND | O_CREAT, 0600);
-    if (fd < 0)
-        err_set(err, file_no_space(errno) ? SDG_ENOSPACE : SDG_EIO,
-                "%s: cannot be opened for lines of %s that are no results: %s; nothing was changed", name,
-                path, safe_open_why(errno));
-    else if (fstat(fd, &st) == 0 && st.st_size == 0)
-        (void)fchmod(fd, mode & 0777);
-    free(name);
-    return fd >= 0 ? fd : err->code;
-}
-
 /* The files of a rewrite. */
 typedef struct rewrite {
     const char *path; /* as given */
     int from;
     sink_t *to;
-    int rejected; /* -1: nothing is rejected */
+    int rejected;        /* X.rejected; -1: nothing is rejected */
+    off_t rejected_size; /* of it before */
     const resume_t *found;
     bool retry_failed;
 } rewrite_t;
+
+/* Opens X.rejected to append to it. A new file has the mode of the output. What is no ordinary file, or a
+ * symbolic link, is refused. */
+static int open_rejected(rewrite_t *r, mode_t mode, err_t *err) {
+    char *name = xasprintf("%s.rejected", r->path);
+    r->rejected = safe_open_ordinary(name, O_RDWR | O_APPEND | O_CREAT, 0600);
+    if (r->rejected < 0)
+        err_set(err, file_no_space(errno) ? SDG_ENOSPACE : SDG_EIO,
+                "%s: cannot be opened for lines of %s that are no results: %s; nothing was changed", name,
+                r->path, safe_open_why(errno));
+    free(name);
+    if (r->rejected < 0) return err->code;
+    r->rejected_size = lseek(r->rejected, 0, SEEK_END);
+    if (r->rejected_size == 0) (void)fchmod(r->rejected, mode & 0777);
+    return 0;
+}
+
+/* When the rewrite has failed nothing has been moved. */
+static void close_rejected(rewrite_t *r, bool failed) {
+    if (r->rejected < 0) return;
+    if (failed && r->rejected_size >= 0 && ftruncate(r->rejected, r->rejected_size) != 0)
+        log_warn("writer", "%s.rejected: cannot be cut back: %s", r->path, strerror(errno));
+    close(r->rejected);
+}
 
 static int write_rejected(const rewrite_t *r, const buf_t *batch, err_t *err) {
     size_t written;
@@ -101,19 +111,13 @@ static int copy_lines(stream_t *from, const rewrite_t *r, err_t *err) {
 
 /* Copies into both files and makes them durable. */
 static int fill(rewrite_t *r, stream_coding_t coding, mode_t mode, err_t *err) {
-    int rc = 0;
-    r->rejected = -1;
-    if (r->found->lines_rejected) {
-        r->rejected = open_rejected(r->path, mode, err);
-        if (r->rejected < 0) return r->rejected;
-    }
+    int rc = r->found->lines_rejected ? open_rejected(r, mode, err) : 0;
+    if (rc < 0) return rc;
     stream_t *stream = stream_from_fd(r->from, r->path, coding);
     rc = copy_lines(stream, r, err);
     stream_close(&stream);
     if (rc == 0 && r->rejected >= 0 && fsync(r->rejected) != 0) rc = no_repair(r->path, err);
-    if (rc == 0) rc = sink_sync(r->to, err);
-    if (r->rejected >= 0) close(r->rejected);
-    return rc;
+    return rc == 0 ? sink_sync(r->to, err) : rc;
 }
 
 /* Fills the new file and puts it in the old one's place, locked before anybody can find it there. */
@@ -138,12 +142,14 @@ static int fill_and_rename(rewrite_t *r, int fresh, const char *path, const char
  * only. */
 static int rewrite(int *fd, const char *given_path, stream_coding_t coding, bool retry_failed,
                    const resume_t *found, err_t *err) {
-    rewrite_t r = {.path = given_path, .from = *fd, .found = found, .retry_failed = retry_failed};
+    rewrite_t r = {
+        .path = given_path, .from = *fd, .rejected = -1, .found = found, .retry_failed = retry_failed};
     char *path = realpath(given_path, NULL); /* a symbolic link stays one */
     if (!path) return no_repair(given_path, err);
     char *fresh_path = xasprintf("%s.rewrite", path);
     int fresh = safe_open_fresh(fresh_path, O_RDWR | O_APPEND, 0600);
     int rc = fresh < 0 ? no_repair(path, err) : fill_and_rename(&r, fresh, path, fresh_path, coding, err);
+    close_rejected(&r, rc < 0);
     if (rc == 0) {
         close(*fd);
         *fd = fresh;

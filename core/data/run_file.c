@@ -351,17 +351,27 @@ static int open_there(const char *output, char **path) {
     return safe_open_ordinary(*path, O_RDWR | O_APPEND, 0);
 }
 
+/* Does the file end inside a line? */
+static bool is_torn(int fd) {
+    char last;
+    off_t size = lseek(fd, 0, SEEK_END);
+    return size > 0 && pread(fd, &last, 1, size - 1) == 1 && last != '\n';
+}
+
 int run_file_begin_rewrite(const char *output, err_t *err) {
     char *path;
     buf_t mark;
     size_t written = 0;
     int fd = open_there(output, &path), rc = 0;
     buf_init(&mark, RUN_LINE_BYTES_MAX);
+    if (fd >= 0 && is_torn(fd)) buf_addc(&mark, '\n');
+    size_t start = mark.len;
     buf_add(&mark, REWRITING, sizeof REWRITING - 1);
-    add_check(&mark, 0);
-    if (fd >= 0 && (file_write_all(fd, mark.data, mark.len, &written) != 0 || fdatasync(fd) != 0))
+    add_check(&mark, start);
+    if (fd < 0 ? errno != ENOENT
+               : (file_write_all(fd, mark.data, mark.len, &written) != 0 || fdatasync(fd) != 0))
         rc = err_set(err, file_no_space(errno) ? SDG_ENOSPACE : SDG_EIO, "%s: cannot be written: %s", path,
-                     strerror(errno));
+                     safe_open_why(errno));
     if (fd >= 0) close(fd);
     buf_free(&mark);
     free(path);

@@ -1,15 +1,14 @@
 /* run_file.h - the file X.sdg beside an output X: lines of JSON that say which run wrote it, and what.
  *
  *   {"format": 2, "pipeline": "...", "input": "...", "options": "...", "version": "0.1.0", "check":
- * "0123456789abcdef"}
- *   {"first": 0, "lines": 256, "rows": 32640, "sum": "0123456789abcdef", "check": "0123456789abcdef"}
+ * "01234567..."}
+ *   {"first": 0, "lines": 256, "rows": 32640, "sum": "0123456789abcdef", "check": "01234567..."}
  *
  * The three texts are compared as they are; the version is for people. An empty file counts as none (a power
  * loss can leave one). The lines behind the first are the checksums of the output (line_sums.h), appended as
- * it grows;
- * {"rewriting": true, "check": "..."} is there while the output is replaced by another, for which they
- * are not. Each line has a checksum of its own, so damage is told from difference. Format 1 is the first line
- * alone, without a check.
+ * it grows; {"rewriting": true, "check": "..."} says that they may be of an output that was replaced. Each
+ * line has a checksum of its own, so damage is told from difference. Format 1 is the first line alone,
+ * without a check.
  */
 #ifndef SDG_DATA_RUN_FILE_H
 #define SDG_DATA_RUN_FILE_H

@@ -204,6 +204,26 @@ static int empty(int fd, const char *path, err_t *err) {
     return ftruncate(fd, 0) == 0 ? 0 : cannot_open(path, err);
 }
 
+/* An output with nothing in it. Unless that was asked for, lines that it once had are said to be gone. */
+static int start_file(opened_t *o, const char *path, bool overwrite, writer_resumed_t *resumed, err_t *err) {
+    run_file_sums_t known;
+    int rc = run_file_check_ours(path, err);
+    if (rc == 0) rc = run_file_read_sums(path, &known, err);
+    if (rc < 0) return rc;
+    line_check_t *check = line_check_new(&known.blocks);
+    line_check_end(check);
+    if (!overwrite && !known.rewriting) resumed->lines_missing = line_check_missing(check);
+    if (resumed->lines_missing)
+        log_warn("writer",
+                 "%s: lines that were written are gone, all of them (%llu): their rows are done again", path,
+                 (unsigned long long)resumed->lines_missing);
+    line_check_destroy(&check);
+    line_blocks_free(&known.blocks);
+    o->finished = rangeset_new();
+    o->failed = rangeset_new();
+    return 0;
+}
+
 /* Makes an open, locked file ready to be appended to. On failure close_opened frees what there is. */
 static int prepare(opened_t *o, const char *path, const writer_options_t *options, writer_resumed_t *resumed,
                    err_t *err) {
@@ -216,11 +236,9 @@ static int prepare(opened_t *o, const char *path, const writer_options_t *option
         int rc = check_identity(path, options, &now, resumed, &ours, err);
         if (rc == 0) rc = resume_file(o, path, options, ours, resumed, err);
         if (rc < 0) return rc;
-    } else if (run_file_check_ours(path, err) < 0) {
-        return err->code;
     } else {
-        o->finished = rangeset_new();
-        o->failed = rangeset_new();
+        int rc = start_file(o, path, options->overwrite, resumed, err);
+        if (rc < 0) return rc;
     }
     if (resumed->rows_ok + resumed->rows_failed + resumed->rows_retried == 0) resumed->adopted = false;
     o->run_file = run_file_new(path, &now);

@@ -19,12 +19,11 @@
  *
  * "-" writes to stdout, other pipes and devices may be named: no lock, no resume, no X.sdg.
  *
- * Beside the output `X` lies `X.sdg` (run_file.h), which says which pipeline, input and options wrote it, and
- * has checksums of the lines that were flushed: text that has changed is said at open, once, and
- * kept. If it differs from this run, opening gives SDG_EMISMATCH and a sentence that names what differs and
- * the two ways out,
- * --overwrite and --force-resume. An output with rows but without that file is continued (`adopted`). The
- * file stays after the run.
+ * Beside the output `X` lies `X.sdg` (run_file.h), which says which pipeline, input and options wrote it. If
+ * it differs from this run, opening gives SDG_EMISMATCH and a sentence that names what differs and the two
+ * ways out, --overwrite and --force-resume. It also has checksums of the lines that were flushed: text that
+ * has changed since, and lines that are gone, are said at open, once; the text is kept. An output with rows
+ * but without that file is continued (`adopted`). The file stays after the run.
  */
 #ifndef SDG_DATA_WRITER_H
 #define SDG_DATA_WRITER_H

@@ -245,42 +245,48 @@ static void close_to_others(int fd) {
     if (fstat(fd, &st) == 0 && (st.st_mode & 077)) (void)!fchmod(fd, st.st_mode & 0700);
 }
 
+/* Reads the head of the file. SDG_ENOTFOUND: it is empty or torn; SDG_EINVAL or SDG_EIO: a sentence. */
+static int read_format(int fd, const char *path, journal_format_t *format, err_t *err) {
+    char head[JOURNAL_HEAD_LOOK_BYTES];
+    ssize_t n = pread(fd, head, sizeof head, 0);
+    if (n < 0) return err_set(err, SDG_EIO, "%s: cannot be read: %s", path, strerror(errno));
+    int rc = journal_head_read(head, (size_t)n, format);
+    if (rc != SDG_EPARSE) return rc;
+    return err_set(err, SDG_EINVAL,
+                   "%s: is not a call journal, or its beginning is damaged; move it away, or run with "
+                   "--no-journal",
+                   path);
+}
+
 /* Opens or makes the file and reads what is in it. A file that is no journal is left as it is. */
 static int open_file(journal_t *j, journal_opening_t *o, err_t *err) {
-    char head[JOURNAL_HEAD_LOOK_BYTES];
     j->fd = safe_open_ordinary(j->path, O_RDWR | O_APPEND | (o->mode == JOURNAL_MAKE ? O_CREAT : 0), 0600);
     if (j->fd < 0 && errno == ENOENT && o->mode == JOURNAL_WHEN_NEEDED) return SDG_OK;
     if (j->fd < 0) return fail(j, "cannot be opened", errno, err);
+    int rc = read_format(j->fd, j->path, &j->format, err);
+    if (rc != SDG_OK && rc != SDG_ENOTFOUND) return rc;
     unlink(j->path_new);
-    ssize_t n = pread(j->fd, head, sizeof head, 0);
-    if (n < 0) return fail(j, "cannot be read", errno, err);
-    int rc = journal_head_read(head, (size_t)n, &j->format);
-    if (rc == SDG_EPARSE)
-        return err_set(err, SDG_EINVAL,
-                       "%s: is not a call journal, or its beginning is damaged; move it away, or run with "
-                       "--no-journal",
-                       j->path);
     close_to_others(j->fd);
     if (rc == SDG_ENOTFOUND) return start_anew(j, o, err);
     return j->format.old ? convert_file(j, o, err) : take_file(j, o, err);
 }
 
-/* The file of a journal that was opened WHEN_NEEDED. */
+/* The file of a journal that was opened WHEN_NEEDED. One that somebody has put there since is left alone. */
 static int make_file(journal_t *j, err_t *err) {
     if (j->fd >= 0) return SDG_OK;
-    j->fd = safe_open_ordinary(j->path, O_RDWR | O_CREAT | O_APPEND, 0600);
+    j->fd = safe_open_ordinary(j->path, O_RDWR | O_CREAT | O_EXCL | O_APPEND, 0600);
     if (j->fd < 0) return fail(j, "cannot be made", errno, err);
-    close_to_others(j->fd);
     return start_file(j, err);
 }
 
-bool journal_is_there(const char *path) {
-    char head[JOURNAL_HEAD_LOOK_BYTES];
+int journal_check(const char *path, err_t *err) {
     journal_format_t format;
-    int fd = safe_open_ordinary(path, O_RDONLY, 0);
-    ssize_t n = fd < 0 ? -1 : pread(fd, head, sizeof head, 0);
-    if (fd >= 0) close(fd);
-    return n >= 0 && journal_head_read(head, (size_t)n, &format) != SDG_EPARSE;
+    int fd = safe_open_ordinary(path, O_RDWR, 0);
+    if (fd < 0 && errno == ENOENT) return SDG_OK;
+    if (fd < 0) return err_set(err, SDG_EIO, "%s: cannot be opened: %s", path, safe_open_why(errno));
+    int rc = read_format(fd, path, &format, err);
+    close(fd);
+    return rc == SDG_ENOTFOUND ? SDG_OK : rc;
 }
 
 journal_t *journal_open(const char *path, journal_mode_t mode, journal_row_fn *row_of, void *context,

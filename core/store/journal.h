@@ -81,8 +81,9 @@ typedef enum journal_mode {
  * is. */
 journal_t *journal_open(const char *path, journal_mode_t mode, journal_row_fn *row_of, void *context,
                         journal_found_t *found, err_t *err);
-/* Is there a journal at this path, or an empty file? */
-bool journal_is_there(const char *path);
+/* May a journal be kept at this path? SDG_OK: nothing is there, or a journal, be it torn. SDG_EINVAL: another
+ * file, or a journal whose head is damaged; SDG_EIO: it cannot be opened. Nothing is changed. */
+int journal_check(const char *path, err_t *err);
 void journal_close(journal_t **journal);  /* keeps the file; flush first */
 void journal_remove(journal_t **journal); /* deletes the file: the job is complete */
 

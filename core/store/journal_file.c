@@ -276,11 +276,11 @@ static uint64_t rest_of(const journal_scan_t *scan, uint64_t from) {
     return size > (off_t)from ? (uint64_t)size - from : 0;
 }
 
-/* A record that reaches over the end of the file is torn, unless another follows inside it. A file of sdg
- * 0.1.0 has no marks: it ends at its first bad record. */
+/* A record that reaches over the end of the file is torn, unless another follows inside it: then it is one
+ * that has lost bytes. A file of sdg 0.1.0 has no marks: it ends at its first bad record. */
 int journal_file_scan(journal_scan_t *scan, err_t *err) {
     scan_window_t w = {.base = journal_records_start(&scan->format)};
-    uint64_t bad = 0, good_end = w.base; /* bad records since the last whole one; where that ended */
+    uint64_t bad = 0, cut = 0, good_end = w.base; /* records since the last whole one; where that ended */
     bool going = true, more = true;
     int rc = SDG_OK;
     buf_init(&w.bytes, 2 * (JOURNAL_RECORD_HEAD_BYTES + JOURNAL_ANSWER_BYTES_MAX));
@@ -290,13 +290,14 @@ int journal_file_scan(journal_scan_t *scan, err_t *err) {
         uint64_t at = w.base + w.used;
         scan_step_t step = read_here(scan, &w, &going, &rc, err);
         if (step == SCAN_RECORD) {
-            scan->lost.records += bad;
-            scan->lost.bytes += bad ? at - good_end : 0;
-            bad = 0;
+            scan->lost.records += bad + cut;
+            scan->lost.bytes += at - good_end;
+            bad = cut = 0;
             good_end = scan->end;
             continue;
         }
         bad += step == SCAN_BAD;
+        cut += step == SCAN_TORN;
         if (step == SCAN_BAD) tell_damaged(scan, &w);
         more = step != SCAN_END && !scan->format.old && find_mark(scan, &w, &rc, err);
     }

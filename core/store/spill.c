@@ -12,6 +12,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <lmdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,6 +42,7 @@ typedef struct spill_waiting {
 
 struct spill {
     char *path;
+    bool named;
     uint64_t map_bytes, map_bytes_first, map_bytes_max;
     MDB_env *env; /* NULL: no file yet */
     MDB_dbi dbi;
@@ -59,6 +61,7 @@ spill_t *spill_new(const spill_options_t *o) {
     uint64_t first = o->map_bytes ? o->map_bytes : SPILL_MAP_BYTES,
              most = o->map_bytes_max ? o->map_bytes_max : SPILL_MAP_BYTES_MAX;
     s->path = xstrdup(o->path);
+    s->named = o->named;
     s->map_bytes_max = most < MAP_STEP ? MAP_STEP : most / MAP_STEP * MAP_STEP;
     s->map_bytes_first = first < MAP_STEP ? MAP_STEP : first / MAP_STEP * MAP_STEP;
     if (s->map_bytes_first > s->map_bytes_max) s->map_bytes_first = s->map_bytes_max;
@@ -124,13 +127,18 @@ static int fail(const spill_t *s, const char *what, int rc, err_t *err) {
 
 /* ---- the file */
 
-/* Makes the file. With O_EXCL it is neither somebody's file nor a link that an attacker has put there. */
-static int make_file(const spill_t *s) {
-    int fd = open(s->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0) return errno;
-    close(fd);
-    return 0;
+/* Makes a file without a name in the folder of the path, which a kill at any moment leaves nothing of. *name
+ * is the one by which this process can open it. */
+static int make_nameless(const char *path, char *name, size_t room) {
+    char *copy = xstrdup(path);
+    int fd = open(dirname(copy), O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+    free(copy);
+    if (fd >= 0) snprintf(name, room, "/proc/self/fd/%d", fd);
+    return fd;
 }
+
+/* Makes the file. With O_EXCL it is neither somebody's file nor a link that an attacker has put there. */
+static int make_named(const char *path) { return open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600); }
 
 static int open_table(spill_t *s) {
     MDB_txn *txn;
@@ -150,14 +158,34 @@ static int open_reader(spill_t *s) {
     return rc;
 }
 
-/* LMDB opens the file by its name; after that the name is not needed. */
-static int open_env(spill_t *s) {
-    int rc = make_file(s);
-    if (rc != 0) return rc;
-    rc = mdb_env_create(&s->env);
+static int open_named(spill_t *s, const char *name) {
+    int rc = mdb_env_create(&s->env);
     if (rc == 0) rc = mdb_env_set_mapsize(s->env, s->map_bytes_first);
-    if (rc == 0) rc = mdb_env_open(s->env, s->path, ENV_FLAGS, 0600);
+    if (rc == 0) rc = mdb_env_open(s->env, name, ENV_FLAGS, 0600);
+    if (rc == 0 || !s->env) return rc;
+    mdb_env_close(s->env);
+    s->env = NULL;
+    return rc;
+}
+
+/* LMDB opens the file by a name; after that the name is not needed. Not every file system has files without
+ * one, and not every system /proc. */
+static int open_file(spill_t *s) {
+    char name[40];
+    int fd = s->named ? -1 : make_nameless(s->path, name, sizeof name);
+    int rc = fd >= 0 ? open_named(s, name) : ENOENT;
+    if (fd >= 0) close(fd);
+    if (rc == 0) return 0;
+    fd = make_named(s->path);
+    if (fd < 0) return errno;
+    close(fd);
+    rc = open_named(s, s->path);
     unlink(s->path);
+    return rc;
+}
+
+static int open_env(spill_t *s) {
+    int rc = open_file(s);
     if (rc == 0) rc = open_table(s);
     if (rc == 0) rc = open_reader(s);
     s->map_bytes = s->map_bytes_first;

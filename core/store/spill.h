@@ -1,6 +1,5 @@
 /* spill.h - bytes by 64-bit key that are put on disk to save memory, over LMDB. None of it survives the
- * process: the file is unlinked as soon as it is open, so kill -9 leaves nothing behind, and nothing is ever
- * synced.
+ * process: the file has no name, so kill -9 leaves nothing behind, and nothing is ever synced.
  *
  * Puts and removals first wait in memory, at most SPILL_BATCH_BYTES and one value, and then go to disk in one
  * transaction. When a transaction fails nothing is lost: what waits can still be read, and the next
@@ -22,8 +21,10 @@
 typedef struct spill spill_t;
 
 typedef struct spill_options {
-    /* The file must not exist. It is made (mode 0600) at the first put, and unlinked at once. */
+    /* A file in the folder of this path is made (mode 0600) at the first put. It has no name; where that
+     * cannot be, it has this one, which must not exist, and is unlinked at once. */
     const char *path;
+    bool named;             /* the file gets its name in any case; for tests */
     uint64_t map_bytes;     /* of the map at first; 0: SPILL_MAP_BYTES. A full map is doubled */
     uint64_t map_bytes_max; /* of the map at most; 0: SPILL_MAP_BYTES_MAX. Then puts are refused */
 } spill_options_t;

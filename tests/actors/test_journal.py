@@ -476,7 +476,31 @@ def test_a_file_that_is_no_journal_is_left_alone():
         b.write("out.jsonl.journal", "somebody's notes")
         has(b.run(code=4), "is not a call journal")
         equal(open(journal(b)).read(), "somebody's notes")
+        equal(os.path.exists(b.output), False)
         b.run("--no-journal")
+        check(b)
+
+
+def test_a_journal_that_is_refused_leaves_the_output_alone():
+    """The output lacks a row, has a bad line, and is not yet brought in order when the journal is read."""
+    with Mock() as mock, Bench(mock, 5, THREE) as b:
+        b.run("--no-journal")
+        lines = open(b.output).read().splitlines(True)
+        damaged = "".join(lines[:3]) + "no result\n" + lines[4][:20]
+        for flags in ([], ["--overwrite"]):
+            with open(b.output, "w") as f:
+                f.write(damaged)
+            sums = open(b.path("out.jsonl.sdg")).read()
+            os.symlink(b.path("elsewhere"), journal(b))
+            has(b.run(*flags, code=4), "symbolic link")
+            os.unlink(journal(b))
+            b.write("out.jsonl.journal", "x" * 300)
+            has(b.run(*flags, code=4), "no call journal" if flags else "is not a call journal")
+            os.unlink(journal(b))
+            equal(open(b.output).read(), damaged)
+            equal(open(b.path("out.jsonl.sdg")).read(), sums)
+            equal(os.path.exists(b.path("out.jsonl.rejected")), False)
+        b.run()
         check(b)
 
 

@@ -3,9 +3,9 @@
  *
  *   bench_output [rows] [rows per flush] [bytes of text per row]       default 1,000,000 rows, 64, 400
  *
- * Each figure is CPU time, the best of three. `sums_us` is all that a row pays for being noticed when it
- * changes: its hash, its part of the line in X.sdg, and the look at the places of both files. `read_s` is a
- * bare reading of the same lines. */
+ * Each figure is the best of three, of CPU time but for `resume_wall_s`. `sums_us` is all that a row pays for
+ * being noticed when it changes: its hash, its part of the line in X.sdg, and the look at the places of both
+ * files. `read_s` is a bare reading of the same lines. */
 #include <assert.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -45,11 +45,13 @@ static void write_output(void) {
     free(line);
 }
 
-static double cpu_seconds(void) {
+static double seconds_of(clockid_t clock) {
     struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    clock_gettime(clock, &t);
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
+
+static double cpu_seconds(void) { return seconds_of(CLOCK_THREAD_CPUTIME_ID); }
 
 /* The checksums alone, beside an output that is there. */
 static double sums_once(void) {
@@ -96,16 +98,19 @@ static double read_once(void) {
     return cpu_seconds() - start;
 }
 
-static double resume_once(void) {
+static double resume_by(clockid_t clock) {
     writer_options_t options = {0};
     writer_resumed_t found;
-    double start = cpu_seconds();
+    double start = seconds_of(clock);
     writer_t *w = writer_open(output, &options, &found, NULL);
+    double took = seconds_of(clock) - start;
     assert(w && found.rows_ok == rows && found.lines_changed == 0);
-    double took = cpu_seconds() - start;
     writer_close(&w);
     return took;
 }
+
+static double resume_once(void) { return resume_by(CLOCK_THREAD_CPUTIME_ID); }
+static double resume_wall_once(void) { return resume_by(CLOCK_MONOTONIC); }
 
 static double best_of_three(double (*once)(void)) {
     double best = once();
@@ -127,11 +132,12 @@ int main(int argc, char **argv) {
     snprintf(output, sizeof output, "%s/o.jsonl", folder);
     write_output();
     double read = best_of_three(read_once), resume = best_of_three(resume_once),
-           sums = best_of_three(sums_once);
+           wall = best_of_three(resume_wall_once), sums = best_of_three(sums_once);
     printf(
         "{\"rows\": %lu, \"text_bytes\": %lu, \"rows_per_flush\": %lu, \"read_s\": %.3f, \"resume_s\": %.3f, "
+        "\"resume_wall_s\": %.3f, "
         "\"sums_us\": %.4f}\n",
-        rows, text_bytes, rows_per_flush, read, resume, sums * 1e6 / (double)rows);
+        rows, text_bytes, rows_per_flush, read, resume, wall, sums * 1e6 / (double)rows);
     free(text);
     snprintf(command, sizeof command, "rm -rf '%s'", folder);
     return system(command) == 0 ? 0 : 1;

@@ -1,6 +1,8 @@
 /* What an existing output holds: its lines, and what has to be done before more rows are appended. */
 #include "tests/core/data/scratch.h"
 
+#include <limits.h>
+
 #include "core/data/resume.h"
 
 TestSuite(resume, .init = scratch_begin, .fini = scratch_end);
@@ -65,4 +67,26 @@ Test(resume, a_file_that_is_not_ours_is_refused) {
     cr_assert_eq(resume_scan(fd, "o.jsonl", STREAM_PLAIN, &how, &found, &err), SDG_EINVAL);
     cr_assert(strstr(err.text, "o.jsonl, line 2"), "%s", err.text);
     close(fd);
+}
+
+/* A name of 250 characters in each of 12 folders. */
+Test(resume, words_have_room_for_the_longest_path) {
+    char path[PATH_MAX], name[251];
+    memset(name, 'n', 250);
+    name[250] = '\0';
+    snprintf(path, sizeof path, "%s", scratch_folder);
+    for (int i = 0; i < 12; i++) {
+        snprintf(path + strlen(path), sizeof path - strlen(path), "/%s", name);
+        cr_assert_eq(mkdir(path, 0700), 0);
+    }
+    snprintf(path + strlen(path), sizeof path - strlen(path), "/o.jsonl");
+    FILE *f = fopen(path, "wb");
+    cr_assert(f && fputs("{\"_row_index\": 0}\na\nb\nc\nd\ne\nf\ng\n", f) > 0 && fclose(f) == 0);
+    resume_how_t how = how_to(false);
+    how.ours = true;
+    resume_t found = scan_as(path, &how);
+    cr_assert_eq(found.lines_rejected, 7);
+    cr_assert(memmem(found.words.data, found.words.len, ": and 2 more lines", 18));
+    cr_assert(memmem(found.words.data, found.words.len, ": 7 lines move to ", 18));
+    resume_free(&found);
 }

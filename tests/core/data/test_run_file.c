@@ -220,6 +220,26 @@ Test(run_file, a_rewrite_is_marked_and_the_mark_is_taken_back) {
 
 /* ---- watching */
 
+Test(run_file, a_mark_stands_on_a_line_of_its_own) {
+    run_file_sums_t sums;
+    err_t err = {0};
+    write_file(&OURS, NULL);
+    FILE *f = fopen(scratch_path("o.sdg"), "ab");
+    cr_assert(f && fputs("{\"first\": 0, \"li", f) > 0 && fclose(f) == 0, "a full disk cut a line");
+    cr_assert_eq(run_file_begin_rewrite(scratch_path("o"), &err), 0, "%s", err.text);
+    cr_assert_eq(run_file_read_sums(scratch_path("o"), &sums, &err), 0, "%s", err.text);
+    cr_assert(sums.rewriting);
+    line_blocks_free(&sums.blocks);
+}
+
+Test(run_file, an_output_whose_run_file_cannot_be_marked_is_not_rewritten) {
+    err_t err = {0};
+    cr_assert_eq(run_file_begin_rewrite(scratch_path("o"), &err), 0, "there is none");
+    cr_assert_eq(symlink("elsewhere", scratch_path("o.sdg")), 0);
+    cr_assert_eq(run_file_begin_rewrite(scratch_path("o"), &err), SDG_EIO);
+    cr_assert(strstr(err.text, "symbolic link"), "%s", err.text);
+}
+
 Test(run_file, a_file_that_is_taken_away_is_written_again) {
     line_blocks_t first = blocks_from(0, 1), second = blocks_from(1, 2);
     run_file_t *f = run_file_new(scratch_path("o"), &OURS);

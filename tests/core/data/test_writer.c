@@ -213,6 +213,42 @@ Test(writer, what_cannot_be_put_aside_stays) {
     cr_assert_neq(access(scratch_path("o.jsonl.rewrite"), F_OK), 0);
 }
 
+Test(writer, what_others_put_in_the_place_of_the_output_is_put_aside) {
+    static const char *const texts[] = {"my notes, without a newline", "\1\2binary", "{\"x\": 1}"};
+    char want[256] = "", path[256];
+    snprintf(path, sizeof path, "%s", scratch_path("o.jsonl"));
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        writer_resumed_t found;
+        writer_t *w = open_ok(path, &PLAIN, NULL);
+        add(w, 0);
+        cr_assert_eq(writer_sync(w, NULL), 0);
+        writer_close(&w);
+        scratch_text("o.jsonl", texts[i]);
+        w = open_ok(path, &PLAIN, &found);
+        cr_assert(found.lines_rejected == 1 && found.torn_bytes == 0 && found.rows_ok == 0, "%s", texts[i]);
+        writer_close(&w);
+        expect_file(path, "");
+        snprintf(want + strlen(want), sizeof want - strlen(want), "%s\n", texts[i]);
+        expect_rejected(want);
+    }
+}
+
+Test(writer, text_behind_the_rows_is_put_aside_and_zeros_of_a_power_loss_are_cut) {
+    expect_resumed("{\"_row_index\": 0}\n{\"_row_index\": 1}\nnotes",
+                   "{\"_row_index\": 0}\n{\"_row_index\": 1}\n", 2, 0, 0);
+    expect_rejected("notes\n");
+    writer_resumed_t found;
+    const char *path = scratch_write("z.jsonl", "{\"_row_index\": 0}\n\0\0\0\0", 22);
+    writer_t *w = open_ok(path, &PLAIN, &found);
+    cr_assert(found.torn_bytes == 4 && found.lines_rejected == 0);
+    writer_close(&w);
+    path = scratch_write("b.jsonl", "\0binary", 7);
+    expect_refused(path, &PLAIN, SDG_EINVAL, "not a JSON object");
+    size_t len;
+    scratch_read(path, &len);
+    cr_assert_eq(len, 7);
+}
+
 Test(writer, a_row_beyond_the_end_of_the_input_is_put_aside_when_the_end_is_known) {
     writer_resumed_t found;
     const char *path = scratch_text("o.jsonl", "{\"_row_index\": 0}\n{\"_row_index\": 17}\n");
@@ -287,6 +323,23 @@ Test(writer, text_that_has_changed_is_said_once_and_kept) {
     cr_assert(strstr(scratch_read(path, NULL), "better"));
     found = reopened(path);
     cr_assert_eq(found.lines_changed, 0, "it is said once");
+}
+
+Test(writer, an_output_that_was_emptied_is_said) {
+    const char *path = lasting(scratch_path("o.jsonl"));
+    write_rows(path, 0, 600, true);
+    cr_assert_eq(truncate(path, 0), 0);
+    writer_resumed_t found = reopened(path);
+    cr_assert(found.rows_ok == 0 && found.lines_missing == 600);
+    found = reopened(path);
+    cr_assert_eq(found.lines_missing, 0, "it is said once");
+    write_rows(path, 0, 600, true);
+    cr_assert_eq(unlink(path), 0);
+    writer_options_t anew = PLAIN;
+    anew.overwrite = true;
+    writer_t *w = open_ok(path, &anew, &found);
+    cr_assert_eq(found.lines_missing, 0, "it was asked for");
+    writer_close(&w);
 }
 
 Test(writer, lines_that_are_gone_are_said) {
@@ -780,6 +833,26 @@ static void check_full_compressed(const char *name) {
 Test(writer, a_full_disk_leaves_whole_members) {
     check_full_compressed("o.jsonl.gz");
     check_full_compressed("o.jsonl.zst");
+}
+
+/* 300 KB of bad lines have been copied when the rows find no room. */
+Test(writer, a_rewrite_that_finds_no_room_moves_no_line) {
+    buf_t text;
+    buf_init(&text, 1 << 20);
+    for (int i = 0; i < 3000; i++)
+        buf_addf(&text, "bad %095d\n", i);
+    for (int i = 0; i < 4000; i++)
+        buf_addf(&text, "{\"_row_index\": %d, \"t\": \"%080d\"}\n", i, i);
+    const char *path = lasting(scratch_write("o.jsonl", text.data, text.len));
+    scratch_text("o.jsonl.rejected", "of before\n");
+    limit_files_to(310000);
+    expect_refused(path, &PLAIN, SDG_ENOSPACE, "o.jsonl");
+    limit_files_to(RLIM_INFINITY);
+    expect_file(path, text.data);
+    expect_rejected("of before\n");
+    writer_resumed_t found = reopened(path);
+    cr_assert(found.rows_ok == 4000 && found.lines_rejected == 3000);
+    buf_free(&text);
 }
 
 Test(writer, a_rewrite_that_finds_no_room_changes_nothing) {

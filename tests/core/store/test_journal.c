@@ -331,6 +331,33 @@ Test(journal, a_damaged_record_of_many_reads_is_passed_over) {
     free(answer);
 }
 
+Test(journal, bytes_that_are_missing_in_a_record_are_no_torn_end) {
+    const char *path = scratch_path("o.journal");
+    journal_t *j = open_ok(path, NULL);
+    journal_found_t found;
+    size_t len;
+    char answer[401];
+    memset(answer, 'a', 400);
+    answer[400] = '\0';
+    add(j, 0, "q", "before");
+    add(j, 1, "q", answer);
+    add(j, 2, "q", "behind");
+    flush(j);
+    journal_close(&j);
+    buf_t bytes;
+    const char *text = scratch_read(path, &len), *gap = memmem(text, len, "aaaa", 4);
+    buf_init(&bytes, 2000);
+    buf_add(&bytes, text, (size_t)(gap - text));
+    buf_add(&bytes, gap + 300, len - (size_t)(gap - text) - 300);
+    j = open_ok(scratch_write("bad.journal", bytes.data, bytes.len), &found);
+    cr_assert_eq(found.records, 2);
+    cr_assert_eq(found.lost.records, 1, "the record that lost bytes reaches over the end of the file");
+    cr_assert(found.lost.bytes == 148 && found.lost.torn_bytes == 0);
+    expect(j, 2, "q", 0, "behind");
+    journal_close(&j);
+    buf_free(&bytes);
+}
+
 /* Two records as sdg 0.1.0 wrote them: size, checksum, row, hash, occurrence, answer. */
 static void old_journal(buf_t *out) {
     uint64_t salt = 77;
@@ -462,24 +489,52 @@ Test(journal, a_file_that_is_made_when_needed) {
     err_t err = {0};
     journal_t *j = journal_open(path, JOURNAL_WHEN_NEEDED, NULL, NULL, NULL, &err);
     cr_assert(j, "%s", err.text);
-    cr_assert_not(journal_is_there(path));
+    cr_assert_neq(access(path, F_OK), 0);
     expect(j, 1, "q", 0, NULL);
     flush(j);
     cr_assert_eq(journal_sync(j, &err), SDG_OK, "%s", err.text);
     cr_assert_eq(journal_compact(j, 0, &err), SDG_OK, "%s", err.text);
-    cr_assert_not(journal_is_there(path), "nothing was added");
+    cr_assert_neq(access(path, F_OK), 0, "nothing was added");
     add(j, 1, "q", "a");
     flush(j);
-    cr_assert(journal_is_there(path));
+    cr_assert_eq(journal_check(path, &err), SDG_OK, "%s", err.text);
     journal_stats(j, &stats);
     cr_assert_eq(stats.bytes, stats.live_bytes + 48);
     journal_close(&j);
     j = journal_open(path, JOURNAL_WHEN_NEEDED, NULL, NULL, NULL, &err);
     expect(j, 1, "q", 0, "a");
     journal_remove(&j);
-    cr_assert_not(journal_is_there(path));
-    scratch_text("notes.txt", "somebody's notes");
-    cr_assert_not(journal_is_there(scratch_path("notes.txt")));
+    cr_assert_neq(access(path, F_OK), 0);
+}
+
+Test(journal, a_file_put_where_the_journal_was_to_be_made_is_left_alone) {
+    const char *path = scratch_path("late.journal");
+    journal_t *j = journal_open(path, JOURNAL_WHEN_NEEDED, NULL, NULL, NULL, NULL);
+    journal_key_t key = key_of(1, "q", 0);
+    err_t err = {0};
+    scratch_text("late.journal", "somebody's notes");
+    cr_assert_eq(journal_add(j, &key, "a", 1, &err), SDG_EIO);
+    cr_assert(strstr(err.text, "late.journal: cannot be made: File exists"), "%s", err.text);
+    journal_close(&j);
+    cr_assert_str_eq(scratch_read(path, NULL), "somebody's notes");
+}
+
+Test(journal, what_may_be_a_journal_is_told_before_it_is_opened) {
+    size_t len;
+    char *bytes = three_records(&len);
+    err_t err = {0};
+    cr_assert_eq(journal_check(scratch_path("none"), &err), SDG_OK, "%s", err.text);
+    cr_assert_eq(journal_check(scratch_text("empty", ""), &err), SDG_OK, "%s", err.text);
+    cr_assert_eq(journal_check(scratch_write("torn", bytes, 20), &err), SDG_OK, "%s", err.text);
+    cr_assert_eq(journal_check(scratch_write("whole", bytes, len), &err), SDG_OK, "%s", err.text);
+    memset(bytes, 'x', 48);
+    cr_assert_eq(journal_check(scratch_write("damaged", bytes, len), &err), SDG_EINVAL);
+    cr_assert(strstr(err.text, "its beginning is damaged"), "%s", err.text);
+    cr_assert_eq(journal_check(scratch_text("notes", "somebody's notes"), &err), SDG_EINVAL);
+    cr_assert_eq(symlink("whole", scratch_path("link")), 0);
+    cr_assert_eq(journal_check(scratch_path("link"), &err), SDG_EIO);
+    cr_assert_eq(journal_check(scratch_folder, &err), SDG_EIO);
+    free(bytes);
 }
 
 Test(journal, a_row_that_finishes_leaves_no_memory_and_does_not_come_back) {

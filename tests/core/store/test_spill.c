@@ -3,7 +3,9 @@
 #include "tests/core/data/scratch.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <signal.h>
+#include <sys/inotify.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
@@ -102,12 +104,43 @@ Test(spill, nothing_is_opened_before_the_first_put) {
 }
 
 Test(spill, somebodys_file_is_left_alone) {
-    spill_t *s = spill_small(0, 0);
     const char *path = scratch_text("spill", "somebody's");
+    spill_t *s = spill_new(&(spill_options_t){.path = path, .named = true});
     err_t err = {0};
     cr_assert_eq(spill_put(s, 1, "x", 1, &err), SDG_EIO, "%s", err.text);
     cr_assert_str_eq(scratch_read(path, NULL), "somebody's");
     spill_destroy(&s);
+    s = spill_small(0, 0);
+    put(s, 1, "x", 1);
+    expect(s, 1, "x");
+    spill_destroy(&s);
+    cr_assert_str_eq(scratch_read(path, NULL), "somebody's", "a file without a name touches no other");
+}
+
+Test(spill, a_file_system_without_nameless_files_will_do) {
+    spill_t *s = spill_new(&(spill_options_t){.path = scratch_path("spill"), .named = true});
+    put(s, 1, "one", 3);
+    flush(s);
+    expect(s, 1, "one");
+    cr_assert_eq(files_left(), 0);
+    spill_destroy(&s);
+}
+
+/* Somebody who looks at every moment sees no file. */
+Test(spill, no_file_has_a_name_at_any_moment) {
+    char events[1024];
+    int probe = open(scratch_folder, O_RDWR | O_TMPFILE, 0600);
+    if (probe < 0) cr_skip_test("this file system has no files without names");
+    close(probe);
+    int watch = inotify_init1(IN_NONBLOCK);
+    cr_assert(watch >= 0 && inotify_add_watch(watch, scratch_folder, IN_CREATE | IN_DELETE) >= 0);
+    spill_t *s = spill_small(0, 0);
+    put(s, 1, "one", 3);
+    flush(s);
+    expect(s, 1, "one");
+    cr_assert(read(watch, events, sizeof events) < 0 && errno == EAGAIN);
+    spill_destroy(&s);
+    close(watch);
 }
 
 /* Every combination of where the old value is and what comes next. */
