@@ -100,6 +100,25 @@ static const char ASKING[] =
                "    outputs: [X]\n"
                "  - {type: ai, exec: 2, model: m, prompts: [\"same\"], outputs: [{name: A}]}\n"
                "  - {type: end, exec: 3, final: [{name: x, value: \"{X}\"}]}\n";
+/* A row is answered and calls Python. Row 0 then sleeps for a second and calls it again. */
+static const char ASKS_THEN_PYTHON_TWICE[] =
+    HEAD "budgets: {wall_time_ms: 4000}\n" MODEL "blocks:\n"
+         "  - {type: ai, exec: 1, model: m, prompts: [\"{n}\"], outputs: [{name: A}]}\n"
+         "  - type: python\n"
+         "    exec: 2\n"
+         "    function_code: |\n"
+         "      calls = []\n"
+         "      def f(ctx, n):\n"
+         "          calls.append(n)\n"
+         "          if str(n) == '0' and calls.count(n) == 1: raise ValueError('not yet')\n"
+         "          return {'X': 'done'}\n"
+         "    entrypoint: f\n"
+         "    inputs: {n: \"{n}\"}\n"
+         "    outputs: [X]\n"
+         "    on_error: retry\n"
+         "    retry: {max_attempts: 2, backoff: {type: fixed, base_ms: 1000}}\n"
+         "  - {type: end, exec: 3, final: [{name: x, value: \"{X} {A}\"}]}\n";
+
 static puppet_t scheduler, store;
 static actor_thread_t *worker;
 static worker_args_t args;
@@ -683,6 +702,25 @@ static void await_free_units(uint64_t units) {
         free = in.message.PERMITS_HELD.used == 0;
         link_frame_free(&in);
     }
+}
+
+/* The time in which a row waits for a unit is not its own, whatever it has asked before. The process of the
+ * first row is there for the second. */
+Test(worker, a_row_that_was_answered_waits_for_a_unit_as_long_as_it_takes) {
+    args.accept_python = true;
+    with_calls(ASKS_THEN_PYTHON_TWICE);
+    run_rows(1, 9, 1);
+    expect_ok(9, 1, "done ok");
+    lease(0, 1);
+    puppet_sync(&scheduler, MESSAGE_NONE);
+    await_free_units(1);
+    permit(JOB, 0); /* the row sleeps */
+    for (int i = 0; i < 3; i++) {
+        expect_none_for_two_beats(MESSAGE_ROW_RESULTS);
+        say((message_t){.type = MESSAGE_BEAT}); /* the scheduler is there */
+    }
+    permit(JOB, 1);
+    expect_ok(0, 1, "done ok");
 }
 
 Test(worker, what_waits_is_told_when_it_is_more_or_less_than_before) {
