@@ -25,7 +25,7 @@
 #include "core/base/result_line.h"
 #include "core/base/words.h"
 #include "core/data/limits.h"
-#include "core/data/resume.h"
+#include "core/data/output.h"
 #include "core/data/run_file.h"
 #include "core/mabel/row/row.h"
 

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "core/base/buf.h"
-#include "core/data/resume.h"
 #include "core/data/run_file.h"
 #include "core/store/journal.h"
 

@@ -120,8 +120,7 @@ static void add_process(sampling_t *s, pid_t pid) {
     if (p->rss_bytes == 0) return; /* gone, or a zombie */
     snprintf(path, sizeof path, "%s/smaps_rollup", folder);
     p->pss_bytes = s->before ? pss_before(s->before, s->before_count, pid) : kib_in(path, "Pss:");
-    if (p->pss_bytes == 0)
-        p->pss_bytes = p->rss_bytes; /* a process with keys lets nobody look at its pages */
+    if (p->pss_bytes == 0) p->pss_bytes = p->rss_bytes;
     name_process(p, folder);
     tree->rss_bytes += p->rss_bytes;
     tree->pss_bytes += p->pss_bytes;

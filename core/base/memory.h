@@ -28,12 +28,12 @@ typedef struct memory_process {
     uint64_t rss_bytes, pss_bytes;
 } memory_process_t;
 typedef struct memory_tree {
-    uint64_t rss_bytes, pss_bytes; /* sums; pss 0 if not asked for or unknown */
+    uint64_t rss_bytes, pss_bytes; /* sums */
     size_t count;
     memory_process_t process[MEMORY_PROCESSES_MAX]; /* [0] is this one */
 } memory_tree_t;
 /* Samples this process and its descendants. Without `with_pss` a process that was in *tree before keeps its
- * PSS. */
+ * PSS. One whose PSS is not known counts with its RSS: a process with keys lets nobody look at its pages. */
 void memory_tree_sample(memory_tree_t *tree, bool with_pss);
 
 #endif

@@ -60,12 +60,4 @@ void resume_free(resume_t *found);
 int resume_repair(int *fd, const char *path, stream_coding_t coding, bool retry_failed, const resume_t *found,
                   err_t *err);
 
-/* May --overwrite empty this open file? Ours is one that is empty or begins with a result line, be it torn.
- * 0, or SDG_EINVAL with a sentence. Moves the place of the descriptor. */
-int output_check_ours(int fd, const char *path, stream_coding_t coding, err_t *err);
-
-/* Locks an open file for one writer; SDG_EINVAL if another has it. File systems without locks are
- * accepted. */
-int output_lock(int fd, const char *path, err_t *err);
-
 #endif

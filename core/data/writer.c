@@ -11,6 +11,7 @@
 #include "core/base/log.h"
 #include "core/data/files.h"
 #include "core/data/limits.h"
+#include "core/data/output.h"
 #include "core/data/resume.h"
 #include "core/data/run_file.h"
 #include "core/data/sink.h"

@@ -1,6 +1,6 @@
 """host.py - the Python side of a Python block: one process that runs user functions, one call at a time.
 
-The pool (pypool.c) sends this source as the first frame over descriptor 3, then JSON frames of a 4-byte little-endian
+The pool (pypool.h) sends this source as the first frame over descriptor 3, then JSON frames of a 4-byte little-endian
 length each. Nothing of the protocol touches stdin or stdout, so whatever the user's code prints goes to the log.
 
 Frames in:   {"init": ..}  {"def": n, ..}  {"call": id, "f": n, "a": [], "k": {}, "x": {}, "v": {}, "c": {}}  {"ai": n, ..}

@@ -41,7 +41,7 @@ typedef struct py_host {
 
     /* Written by the pool alone. */
     bool polls_out;        /* registered for writability */
-    py_host_state_t state; /* changed only by set_state in pypool.c */
+    py_host_state_t state; /* changed only by pool_host_set_state */
     uint32_t env;
     uint32_t slot;        /* place in the pool's table */
     bool installer;       /* creates a virtual environment instead of running calls */

@@ -1,7 +1,6 @@
 /* What an existing output holds: its lines, and what has to be done before more rows are appended. */
 #include "tests/core/data/scratch.h"
 
-#include "core/base/result_line.h"
 #include "core/data/resume.h"
 
 TestSuite(resume, .init = scratch_begin, .fini = scratch_end);
@@ -66,26 +65,4 @@ Test(resume, a_file_that_is_not_ours_is_refused) {
     cr_assert_eq(resume_scan(fd, "o.jsonl", STREAM_PLAIN, &how, &found, &err), SDG_EINVAL);
     cr_assert(strstr(err.text, "o.jsonl, line 2"), "%s", err.text);
     close(fd);
-}
-
-/* Opens for reading and appending, scans and repairs; what is then in the file? */
-static void expect_repaired(const char *before, bool retry_failed, const char *after) {
-    const char *path = scratch_text("o.jsonl", before);
-    err_t err = {0};
-    int fd = open(path, O_RDWR | O_APPEND);
-    resume_t found;
-    resume_how_t how = how_to(retry_failed);
-    how.ours = true;
-    cr_assert_eq(resume_scan(fd, path, STREAM_PLAIN, &how, &found, &err), 0, "%s", err.text);
-    cr_assert_eq(resume_repair(&fd, path, STREAM_PLAIN, retry_failed, &found, &err), 0, "%s", err.text);
-    cr_assert_str_eq(scratch_read(path, NULL), after);
-    resume_free(&found);
-    close(fd);
-}
-
-Test(resume, a_repair_does_what_was_decided) {
-    expect_repaired("{\"_row_index\": 0}\n{\"_row_in", false, "{\"_row_index\": 0}\n");
-    expect_repaired("{\"_row_index\": 0}", false, "{\"_row_index\": 0}\n");
-    expect_repaired("{\"_row_index\": 0, \"_error\": \"x\"}\n{\"_row_index\": 1}\n", true,
-                    "{\"_row_index\": 1}\n");
 }
