@@ -236,12 +236,12 @@ static void on_row_results_ack(worker_t *w, const message_t *m, uint64_t now) {
 }
 
 static void start_drain(worker_t *w, uint64_t deadline_ms, uint64_t now) {
+    uint64_t ms = deadline_ms < DRAIN_MS_MAX ? deadline_ms : DRAIN_MS_MAX;
     if (w->draining) return;
     w->draining = true;
-    w->drain_deadline_ns = now + (deadline_ms < DRAIN_MS_MAX ? deadline_ms : DRAIN_MS_MAX) * MILLISECOND;
+    w->drain_deadline_ns = now + ms * MILLISECOND;
     log_info("worker", "%s: draining: %" PRIu64 " %s open, for at most %" PRIu64 " s (--drain-timeout)",
-             w->name, worker_rows_open(w), words_choose(worker_rows_open(w), "row", "rows"),
-             deadline_ms / 1000);
+             w->name, worker_rows_open(w), words_choose(worker_rows_open(w), "row", "rows"), ms / 1000);
     say_credit(w);
     for (worker_job_t *job = worker_next_job(w, NULL); job; job = worker_next_job(w, job)) {
         worker_return_waiting(w, job);

@@ -24,6 +24,7 @@ typedef struct question {
     value_t words;  /* owned: what is asked, py_event_t.ai */
     size_t bytes;   /* of these */
     size_t request; /* bytes of the request that the engine has a copy of */
+    bool has_unit;  /* of the job's units: from its answer until that is recorded */
     slot_call_t call;
 } question_t;
 
@@ -67,11 +68,7 @@ bool worker_asks_expect(const slot_call_t *call, passage_event_t event) {
     return ask_expects(question_of_call(call)->ask.state, event);
 }
 
-uint32_t worker_asks_calling(const slot_t *slot, uint64_t except) {
-    if (!slot->asks) return 0;
-    const slot_call_t *call = except ? worker_asks_find(slot, except) : NULL;
-    return slot->asks->calling - (call && question_of_call(call)->ask.state == ASK_CALLING);
-}
+uint32_t worker_asks_calling(const slot_t *slot) { return slot->asks ? slot->asks->calling : 0; }
 
 bool worker_asks_all_call(const slot_t *slot) {
     return slot->asks && slot->asks->calling > 0 && slot->asks->calling == slot->asks->count;
@@ -106,14 +103,15 @@ static void answer_python(slot_t *slot, int64_t id, value_t take_text, const cha
     value_free(take_text);
 }
 
-static void feed(slot_t *slot, question_t *q, llm_answer_t *answer, passage_event_t event) {
+static void feed(slot_t *slot, question_t *q, llm_answer_t *answer) {
     value_t text;
     err_t err;
     int rc = row_ask_answer(slot->row, q->call.answer ? q->call.answer : answer, &text, &err);
-    if (event == PASSAGE_CALL_FAILED || event == PASSAGE_CALL_REFUSED)
-        worker_journal_unanswered(slot, &q->call);
     answer_python(slot, q->id, text, rc < 0 ? err.text : NULL);
     slot_call_drop(&q->call);
+    if (!q->has_unit || slot->has_unit || slot->asks->calling > 0) return;
+    slot->has_unit = true; /* Python computes with it */
+    q->has_unit = false;
 }
 
 /* Hands the call to the engine. One that is not taken is answered at once, with the reason. */
@@ -148,8 +146,14 @@ static void cancel_call(worker_t *w, slot_t *slot, question_t *q, uint64_t now) 
 static void forget(slot_t *slot, question_t *q) {
     ring_remove(&q->node);
     slot->asks->count--;
+    if (q->has_unit) permit_give(&slot->job->units);
     value_free(q->words);
     free(q);
+}
+
+/* Is the ask over with this event, without an answer? */
+static bool ends_unanswered(passage_event_t event) {
+    return event == PASSAGE_CALL_FAILED || event == PASSAGE_CALL_REFUSED || event == PASSAGE_DROPPED;
 }
 
 /* Gives an event to the ask and does what follows. Takes what is in the answer. Afterwards q may be gone. */
@@ -166,11 +170,12 @@ static void advance(worker_t *w, slot_t *slot, question_t *q, passage_event_t ev
         if (todo & PASSAGE_DROP_ANSWER) slot_call_drop(&q->call);
         if (todo & PASSAGE_KEEP) slot_call_keep(&q->call, answer);
         if (todo & PASSAGE_COUNT) worker_journal_count(slot, &q->call);
+        if (ends_unanswered(event)) worker_journal_unanswered(slot, &q->call);
         if (todo & PASSAGE_ASK) begin_call(w, slot, q);
         if (todo & PASSAGE_LOOK_UP) worker_journal_look_up(slot, &q->call);
         if (todo & PASSAGE_CALL) next = call(w, slot, q, &refusal, now);
         if (todo & PASSAGE_RECORD) worker_journal_record(slot, &q->call);
-        if (todo & PASSAGE_FEED) feed(slot, q, answer, event);
+        if (todo & PASSAGE_FEED) feed(slot, q, answer);
         if (next == PASSAGE_CALL_REFUSED) answer = &refusal;
     }
     if (answer) llm_answer_clear(answer);
@@ -227,9 +232,12 @@ void worker_asks_report(worker_t *w, slot_t *slot, uint64_t tag, passage_event_t
                         uint64_t now) {
     slot_call_t *call = worker_asks_find(slot, tag);
     assert(call);
-    if (event == PASSAGE_CALL_ANSWERED || event == PASSAGE_CALL_FAILED)
+    question_t *q = question_of_call(call);
+    if (event == PASSAGE_CALL_ANSWERED || event == PASSAGE_CALL_FAILED) {
         wait_clock_worked(&slot->wait, now, worker_call_flown_ns(call, answer, now));
-    advance(w, slot, question_of_call(call), event, answer, now);
+        q->has_unit = answer->has_unit;
+    }
+    advance(w, slot, q, event, answer, now);
     begin_waiting(w, slot, now);
 }
 
@@ -252,10 +260,7 @@ void worker_asks_give_up(worker_t *w, slot_t *slot, value_t question, uint64_t n
     question_t *waiting = find_id(&slot->asks->waiting, id_of(question));
     question_t *q = waiting ? NULL : find_id(&slot->asks->under_way, id_of(question));
     if (waiting) drop_waiting(slot, waiting);
-    if (q) {
-        worker_journal_unanswered(slot, &q->call);
-        advance(w, slot, q, PASSAGE_DROPPED, NULL, now);
-    }
+    if (q) advance(w, slot, q, PASSAGE_DROPPED, NULL, now);
     begin_waiting(w, slot, now);
 }
 

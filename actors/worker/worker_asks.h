@@ -3,7 +3,10 @@
  *
  * Units: a row whose Python only waits for its answers does not compute. So the first of its asks that goes
  * to the engine takes the row's unit along, others need one of their own, and the row has none as long as the
- * engine has a call of it. A row with one unit makes progress, whatever it asks. */
+ * engine has a call of it. An ask whose answer is being recorded keeps its unit until that is done: a store
+ * that is gone stops the calls, or they would be paid and forgotten. The unit of an ask that is over goes to
+ * the row when it has none and no call, else to the job. A row with one unit makes progress, whatever it
+ * asks. */
 #ifndef SDG_ACTORS_WORKER_WORKER_ASKS_H
 #define SDG_ACTORS_WORKER_WORKER_ASKS_H
 
@@ -23,12 +26,11 @@ slot_call_t *worker_asks_find(const slot_t *slot, uint64_t tag);
 /* Does this mean something to the ask of this call? */
 bool worker_asks_expect(const slot_call_t *call, passage_event_t event);
 /* The engine or the store has said something of the call with this tag, of an ask. Takes what is in the
- * answer, which may be NULL. */
+ * answer, and the unit that it may have; the answer may be NULL. */
 void worker_asks_report(worker_t *w, slot_t *slot, uint64_t tag, passage_event_t event, llm_answer_t *answer,
                         uint64_t now);
 
-/* With the engine; `except` (a tag, 0: none) is not counted. */
-uint32_t worker_asks_calling(const slot_t *slot, uint64_t except);
+uint32_t worker_asks_calling(const slot_t *slot); /* with the engine */
 bool worker_asks_all_call(const slot_t *slot); /* some are under way, and all of them are with the engine */
 /* Of the time since the first of them went to the engine: in which at least one was in flight. */
 uint64_t worker_asks_work_ns(const worker_t *w, const slot_t *slot, uint64_t now);

@@ -4,8 +4,6 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "actors/worker/worker_asks.h"
-
 int worker_call_submit(worker_t *w, slot_t *slot, slot_call_t *call, const llm_request_t *request,
                        uint64_t now, err_t *err) {
     llm_request_t handed = *request;
@@ -22,14 +20,6 @@ int worker_call_submit(worker_t *w, slot_t *slot, slot_call_t *call, const llm_r
 void worker_call_cancel(worker_t *w, slot_call_t *call) {
     llm_engine_cancel(w->llm, call->tag);
     call->tag = 0;
-}
-
-void worker_call_returned(slot_t *slot, const slot_call_t *call, llm_answer_t *answer) {
-    if (answer->has_unit && worker_asks_calling(slot, call->tag) == 0)
-        slot->has_unit = true;
-    else if (answer->has_unit)
-        permit_give(answer->permit);
-    answer->has_unit = false;
 }
 
 void slot_call_keep(slot_call_t *call, llm_answer_t *take) {

@@ -10,9 +10,6 @@
 int worker_call_submit(worker_t *w, slot_t *slot, slot_call_t *call, const llm_request_t *request,
                        uint64_t now, err_t *err);
 void worker_call_cancel(worker_t *w, slot_call_t *call); /* its unit goes back to the job */
-/* The engine has answered this call of the row: the unit goes to the row, or back to the job when the engine
- * has another call of the row. */
-void worker_call_returned(slot_t *slot, const slot_call_t *call, llm_answer_t *answer);
 
 void slot_call_keep(slot_call_t *call, llm_answer_t *take); /* takes what is in the answer */
 void slot_call_drop(slot_call_t *call);                     /* the answer that is kept, if there is one */

@@ -183,12 +183,15 @@ static void count_answer(struct row_journal *j, const journal_key_t *key) {
 
 void worker_journal_count(slot_t *slot, const slot_call_t *call) { count_answer(slot->journal, &call->key); }
 
-/* Answers that the question has had, and calls of Python that ask it now and may have one; `except` is not
- * counted. */
+/* How many numbers the question has used up: by its answers, by calls of Python that ask it now and may have
+ * one, and by holes. `except` is not counted. */
 static uint32_t taken(const slot_t *slot, const slot_call_t *except) {
-    const parked_question_t *q = find_question(slot->journal, &except->key);
+    const struct row_journal *j = slot->journal;
+    const parked_question_t *q = find_question(j, &except->key);
     uint32_t n = q ? q->answers : 0;
     const slot_call_t *call;
+    for (uint32_t i = 0; i < j->hole_count; i++)
+        n += asks_the_same(&j->holes[i], &except->key);
     for (uint32_t i = 0; (call = worker_asks_call(slot, i)); i++) {
         if (call != except && call->tag && asks_the_same(&call->key, &except->key)) n++;
     }

@@ -425,8 +425,9 @@ void worker_drop_rows(worker_t *w, worker_job_t *job) {
 
 /* Since the row began to wait: the time in which a request of it was in flight. */
 static uint64_t work_so_far(const worker_t *w, const slot_t *slot, uint64_t now) {
-    return worker_asks_calling(slot, 0) > 0 ? worker_asks_work_ns(w, slot, now)
-                                            : worker_call_flight_ns(w, &slot->call, now);
+    if (worker_asks_calling(slot) > 0) return worker_asks_work_ns(w, slot, now);
+    bool calls = passage_unit(slot->passage.state) == PASSAGE_UNIT_OF_CALL;
+    return calls ? worker_call_flight_ns(w, &slot->call, now) : 0;
 }
 
 /* The alarm that rings is that of the wall time. A row that has only waited for its turn has time left: then
@@ -447,8 +448,9 @@ static slot_call_t *find_call(slot_t *slot, uint64_t tag) {
 
 static void on_answer(worker_t *w, slot_t *slot, slot_call_t *call, llm_answer_t *answer, uint64_t now) {
     passage_event_t event = answer->cause == LLM_CAUSE_NONE ? PASSAGE_CALL_ANSWERED : PASSAGE_CALL_FAILED;
-    worker_call_returned(slot, call, answer);
     if (call == &slot->call) {
+        assert(!slot->has_unit); /* the call has taken it along */
+        slot->has_unit = answer->has_unit;
         worker_wait_over(w, slot, worker_call_flown_ns(call, answer, now), now);
         worker_report_answer(w, slot, event, answer, now);
     } else {

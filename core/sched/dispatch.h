@@ -184,7 +184,7 @@ void dispatch_tick(dispatch_t *d, uint64_t now);
 
 /* ---- actions ---- */
 typedef enum dispatch_kind {
-    DISPATCH_LEASE,            /* -> worker: rows, lease, attempt */
+    DISPATCH_LEASE,            /* -> worker: rows, lease, attempt, again */
     DISPATCH_LEASES_VOID,      /* -> worker: `lease_count` leases from `lease` on have no open rows */
     DISPATCH_PERMITS,          /* -> worker: units of the job's permit */
     DISPATCH_ENDPOINT_PERMITS, /* -> worker: calls in flight to the endpoint, over all jobs */

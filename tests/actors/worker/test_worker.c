@@ -85,15 +85,50 @@ static const char PYTHON_TWICE[] =
                "[\"{n}\", \"0\"]}}\n"
                "  - {type: end, exec: 3, final: [{name: x, value: \"{X}\"}]}\n";
 
+/* The code of a Python block, %%s, asks the server; then an ai block asks the same question once more. */
+static const char ASKING[] =
+    HEAD MODEL "blocks:\n"
+               "  - type: python\n"
+               "    exec: 1\n"
+               "    function_code: |\n"
+               "      import asyncio, threading, time\n"
+               "      async def ask(ctx, q='same'):\n"
+               "          try: return await ctx.acall_ai('m', None, q)\n"
+               "          except Exception: return 'failed'\n"
+               "%%s"
+               "    inputs: {n: \"{n}\"}\n"
+               "    outputs: [X]\n"
+               "  - {type: ai, exec: 2, model: m, prompts: [\"same\"], outputs: [{name: A}]}\n"
+               "  - {type: end, exec: 3, final: [{name: x, value: \"{X}\"}]}\n";
+/* A row is answered and calls Python. Row 0 then sleeps for a second and calls it again. */
+static const char ASKS_THEN_PYTHON_TWICE[] =
+    HEAD "budgets: {wall_time_ms: 4000}\n" MODEL "blocks:\n"
+         "  - {type: ai, exec: 1, model: m, prompts: [\"{n}\"], outputs: [{name: A}]}\n"
+         "  - type: python\n"
+         "    exec: 2\n"
+         "    function_code: |\n"
+         "      calls = []\n"
+         "      def f(ctx, n):\n"
+         "          calls.append(n)\n"
+         "          if str(n) == '0' and calls.count(n) == 1: raise ValueError('not yet')\n"
+         "          return {'X': 'done'}\n"
+         "    entrypoint: f\n"
+         "    inputs: {n: \"{n}\"}\n"
+         "    outputs: [X]\n"
+         "    on_error: retry\n"
+         "    retry: {max_attempts: 2, backoff: {type: fixed, base_ms: 1000}}\n"
+         "  - {type: end, exec: 3, final: [{name: x, value: \"{X} {A}\"}]}\n";
+
 static puppet_t scheduler, store;
 static actor_thread_t *worker;
 static worker_args_t args;
 static server_t *server;
 static job_options_t options;
-static char yaml[1024];
+static char yaml[2048];
 static atomic_bool hold;  /* the server answers when server->release_at requests are there */
 static int refused_first; /* so many requests get refusal instead */
 static act_t refusal;
+static int hang_first;    /* so many requests get no answer */
 static const char *reply; /* what the others get; NULL: "ok" */
 static uint64_t next_lease;
 
@@ -102,6 +137,7 @@ static uint64_t next_lease;
 static act_t answer(server_t *s, int nth, const char *request) {
     (void)s, (void)request;
     if (nth <= refused_first) return refusal;
+    if (nth <= hang_first) return (act_t){.kind = ACT_HANG};
     return (act_t){.kind = hold ? ACT_HOLD : ACT_ANSWER, .body = reply};
 }
 
@@ -657,6 +693,36 @@ Test(worker, a_python_call_waits_for_a_unit) {
     expect_ok(0, 2, "done");
 }
 
+/* Says the permit until all units of the job are free. */
+static void await_free_units(uint64_t units) {
+    for (bool free = false; !free;) {
+        link_frame_t in;
+        permit(JOB, units);
+        puppet_await(&scheduler, MESSAGE_PERMITS_HELD, &in);
+        free = in.message.PERMITS_HELD.used == 0;
+        link_frame_free(&in);
+    }
+}
+
+/* The time in which a row waits for a unit is not its own, whatever it has asked before. The process of the
+ * first row is there for the second. */
+Test(worker, a_row_that_was_answered_waits_for_a_unit_as_long_as_it_takes) {
+    args.accept_python = true;
+    with_calls(ASKS_THEN_PYTHON_TWICE);
+    run_rows(1, 9, 1);
+    expect_ok(9, 1, "done ok");
+    lease(0, 1);
+    puppet_sync(&scheduler, MESSAGE_NONE);
+    await_free_units(1);
+    permit(JOB, 0); /* the row sleeps */
+    for (int i = 0; i < 3; i++) {
+        expect_none_for_two_beats(MESSAGE_ROW_RESULTS);
+        say((message_t){.type = MESSAGE_BEAT}); /* the scheduler is there */
+    }
+    permit(JOB, 1);
+    expect_ok(0, 1, "done ok");
+}
+
 Test(worker, what_waits_is_told_when_it_is_more_or_less_than_before) {
     with_busy_server(2, "Retry-After: 1\r\n");
     run_rows(1, 0, 3);
@@ -1014,6 +1080,206 @@ Test(worker, a_replayed_answer_that_fails_is_asked_for_anew) {
     expect_results(JOB, 0, 1, ROW_STATUS_FAILED, "output A");
     cr_expect_eq(atomic_load(&server->requests), 2);
     buf_free(&kept);
+}
+
+/* ---- what the Python of a row asks */
+
+static void with_asking(const char *main) {
+    static char pipeline[sizeof yaml];
+    _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wformat-nonliteral\"");
+    with_calls(ASKING);
+    snprintf(pipeline, sizeof pipeline, yaml, main);
+    _Pragma("GCC diagnostic pop");
+    snprintf(yaml, sizeof yaml, "%s", pipeline);
+    args.accept_python = true;
+}
+
+static void with_journal(void) {
+    with_store();
+    options.store.calls = true;
+}
+
+enum { RECORDS_MAX = 16 };
+
+/* The calls that the store was told to write down, and what else is known of them. */
+static struct {
+    uint64_t tag[RECORDS_MAX], hash[RECORDS_MAX], occurrence[RECORDS_MAX];
+    size_t count;
+} records;
+
+static bool is_new_record(uint64_t tag) {
+    for (size_t i = 0; i < records.count; i++) {
+        if (records.tag[i] == tag) return false;
+    }
+    return true;
+}
+
+/* Hears `count` further calls that are to be written down, and says that they are if `recorded`. */
+static void take_records(size_t count, bool recorded) {
+    size_t first = records.count;
+    while (records.count < first + count) {
+        link_frame_t in;
+        puppet_await(&store, MESSAGE_CALL_RECORD, &in);
+        const call_list_t *calls = &in.message.CALL_RECORD.calls;
+        for (size_t i = 0; i < calls->count; i++) {
+            if (!is_new_record(calls->items[i].tag)) continue; /* said again */
+            cr_assert_lt(records.count, RECORDS_MAX);
+            records.tag[records.count] = calls->items[i].tag;
+            records.hash[records.count] = calls->items[i].hash_low;
+            records.occurrence[records.count++] = calls->items[i].occurrence;
+        }
+        link_frame_free(&in);
+    }
+    cr_assert_eq(records.count, first + count);
+    if (recorded) say_tags(MESSAGE_CALL_RECORDED, &records.tag[first], count);
+}
+
+/* The call that was recorded as number `i` asks what all others ask, and is this one of the row. */
+static void expect_occurrence(size_t i, uint64_t occurrence) {
+    cr_expect_eq(records.hash[i], records.hash[0]);
+    cr_expect_eq(records.occurrence[i], occurrence, "record %zu is of call %" PRIu64, i,
+                 records.occurrence[i]);
+}
+
+static const char GATHER_OF_6[] =
+    "      async def main(ctx, n):\n"
+    "          said = await asyncio.gather(*[ask(ctx, 'q%d' % i) for i in range(6)])\n"
+    "          return {'X': ' '.join(said)}\n";
+
+Test(worker, questions_of_a_row_that_are_not_recorded_keep_their_units) {
+    with_asking(GATHER_OF_6);
+    with_journal();
+    run_rows(2, 0, 1);
+    take_records(2, false);
+    expect_none_for_two_beats(MESSAGE_ROW_RESULTS);
+    cr_expect_eq(atomic_load(&server->requests), 2, "two units, and both are held");
+    say_tags(MESSAGE_CALL_RECORDED, records.tag, 2);
+    take_records(2, true);
+    take_records(2, true);
+    take_records(1, true); /* of the ai block */
+    expect_ok(0, 1, "ok ok ok ok ok ok");
+    cr_expect_eq(atomic_load(&server->requests), 7);
+    await_free_units(2);
+}
+
+Test(worker, one_unit_is_enough_for_questions_that_are_recorded) {
+    with_asking(GATHER_OF_6);
+    with_journal();
+    run_rows(1, 0, 2);
+    for (int i = 0; i < 14; i++)
+        take_records(1, true);
+    expect_ok(0, 2, "ok ok ok ok ok ok");
+    await_free_units(1);
+}
+
+Test(worker, questions_without_a_journal_give_their_units_back) {
+    with_asking(GATHER_OF_6);
+    refused_first = 3;
+    refusal = (act_t){.status = 400};
+    run_rows(2, 0, 3);
+    expect_ok(0, 3, "ok");
+    cr_expect_eq(atomic_load(&server->requests), 21);
+    await_free_units(2);
+}
+
+/* One unit: the server hears the questions in the order in which they are asked. The first two fail while the
+ * third is open. The same is asked until there are four answers, and once more by the next block. */
+Test(worker, equal_questions_of_which_some_fail_are_told_apart) {
+    with_asking("      async def main(ctx, n):\n"
+                "          said = await asyncio.gather(ask(ctx), ask(ctx), ask(ctx))\n"
+                "          for i in range(3): said.append(await ask(ctx))\n"
+                "          return {'X': ' '.join(said)}\n");
+    with_journal();
+    refused_first = 4; /* two that are held, and two that let these go */
+    refusal = (act_t){.kind = ACT_HOLD, .status = 400};
+    server->release_at = 2;
+    run_rows(1, 0, 1);
+    await_held_calls(1);
+    expect_none_for_two_beats(MESSAGE_ROW_RESULTS); /* meanwhile all three are asked */
+    release_calls();
+    await_held_calls(1);
+    release_calls();
+    for (int i = 0; i < 5; i++)
+        take_records(1, true);
+    expect_ok(0, 1, "failed failed ok ok ok ok");
+    static const uint64_t order[] = {2, 0, 1, 3, 4};
+    for (size_t i = 0; i < 5; i++)
+        expect_occurrence(i, order[i]);
+    await_free_units(1);
+}
+
+/* The second of two equal questions is answered, then Python returns. The number of the first is not given
+ * away, or the question of the next block would be taken for one that has its answer. */
+Test(worker, a_question_that_is_open_at_the_end_of_python_keeps_its_number) {
+    with_asking("      def main(ctx, n):\n"
+                "          first = lambda: ctx.call_ai('m', None, 'same')\n"
+                "          threading.Thread(target=first, daemon=True).start()\n"
+                "          time.sleep(.5)\n"
+                "          return {'X': ctx.call_ai('m', None, 'same')}\n");
+    with_journal();
+    hang_first = 1;
+    run_rows(2, 0, 1);
+    take_records(1, true);
+    take_records(1, true); /* of the ai block */
+    expect_ok(0, 1, "ok");
+    expect_occurrence(0, 1);
+    expect_occurrence(1, 2);
+    cr_expect_eq(atomic_load(&server->requests), 3);
+    await_free_units(2);
+}
+
+/* Python returns while its questions are in all their states: one is being recorded, one called, others wait
+ * for a unit or for their turn. */
+static const char LEAVES_20[] =
+    "      def main(ctx, n):\n"
+    "          for i in range(20):\n"
+    "              threading.Thread(target=lambda: ctx.call_ai('m', None, 'x'), daemon=True).start()\n"
+    "          time.sleep(%s)\n"
+    "          return {'X': 'left'}\n";
+
+static void with_20_questions(const char *seconds) {
+    char main[sizeof LEAVES_20 + 16];
+    _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wformat-nonliteral\"");
+    snprintf(main, sizeof main, LEAVES_20, seconds);
+    _Pragma("GCC diagnostic pop");
+    with_asking(main);
+    with_journal();
+    hang_first = 1;
+    run_rows(2, 0, 1);
+    take_records(1, false);
+}
+
+Test(worker, the_end_of_python_ends_its_questions) {
+    with_20_questions("1");
+    uint64_t late = records.tag[0];
+    take_records(1, true); /* of the ai block */
+    say_tags(MESSAGE_CALL_RECORDED, &late, 1);
+    expect_ok(0, 1, "left");
+    cr_expect_eq(atomic_load(&server->requests), 3);
+    await_free_units(2);
+}
+
+Test(worker, a_job_that_is_dropped_takes_the_questions_of_its_rows_along) {
+    with_20_questions("99");
+    drop_job(DISPATCH_STOP_NOW);
+    expect_none_for_two_beats(MESSAGE_LEASE_RETURN);
+    cr_expect_eq(atomic_load(&server->requests), 2);
+    with_asking(GATHER_OF_6);
+    permit(JOB, 1);
+    lease(9, 1);
+    specify(JOB);
+    for (int i = 0; i < 7; i++) {
+        take_records(1, true);
+        say_tags(MESSAGE_CALL_RECORDED, records.tag, 1); /* late */
+    }
+    expect_ok(9, 1, "ok ok");
+    await_free_units(1);
+}
+
+Test(worker, a_drain_gives_back_rows_with_open_questions_when_its_time_is_over) {
+    with_20_questions("99");
+    drain(500);
+    expect_end(1);
 }
 
 /* ---- contexts */
