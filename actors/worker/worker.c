@@ -95,8 +95,10 @@ static void ask_for_job(worker_t *w, worker_job_t *job, uint64_t now) {
     job->asked_ns = now;
 }
 
+/* A row that waits for a Python process needs no others beside it: they would wait for the same. */
 static units_held_t held_of(const worker_t *w, const worker_job_t *job) {
-    return units_held(job->units.allowed, job->units.used, job->running, w->draining);
+    uint64_t begun = w->draining ? job->running : job->running - job->units.lent;
+    return units_held(job->units.allowed, job->units.used, begun, w->draining);
 }
 
 static void say_held(worker_t *w, worker_job_t *job) {

@@ -349,7 +349,7 @@ static void start_row(worker_t *w, worker_job_t *job, const waiting_row_t *in, u
 
 /* Rows whose answers are there go first: they free what they hold. */
 static bool may_start(const worker_t *w, const worker_job_t *job) {
-    if (job->state != JOB_READY || !job->waiting.first || permit_free(&job->units) == 0) return false;
+    if (job->state != JOB_READY || !job->waiting.first || permit_free_for_new(&job->units) == 0) return false;
     return !worker_contexts_are_queued(job) &&
            worker_has_room(w, job, worker_room_for_new(job, job->waiting.first->len));
 }

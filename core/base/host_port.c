@@ -15,6 +15,7 @@ bool host_port_split(const char *address, char *host, size_t size, const char **
     if (brackets && len == 2) return false;
     memcpy(host, address + brackets, len - 2 * brackets);
     host[len - 2 * brackets] = '\0';
+    if (strpbrk(host, "[]")) return false; /* one bracket alone, or two of a kind */
     *port = colon + 1;
     return true;
 }

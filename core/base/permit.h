@@ -12,7 +12,8 @@
 
 typedef struct permit {
     uint32_t allowed, used;
-} permit_t; /* all zero: nothing is allowed */
+    uint32_t lent; /* given up for now by those who need one again before they can go on */
+} permit_t;        /* all zero: nothing is allowed */
 
 /* How many units may be taken now. */
 static inline uint32_t permit_free(const permit_t *permit) {
@@ -30,5 +31,26 @@ static inline void permit_give(permit_t *permit) {
     assert(permit->used > 0); /* 0: a unit was given back twice */
     permit->used--;
 }
+
+/* How many units something new may be begun with: what is lent belongs to what has begun, or everything that
+ * waits would begin at once. */
+static inline uint32_t permit_free_for_new(const permit_t *permit) {
+    uint32_t free = permit_free(permit);
+    return free > permit->lent ? free - permit->lent : 0;
+}
+
+/* Gives a unit up for a while. Each is followed by a permit_take_back that succeeds, or by permit_forgo. */
+static inline void permit_lend(permit_t *permit) {
+    permit_give(permit);
+    permit->lent++;
+}
+
+static inline bool permit_take_back(permit_t *permit) {
+    if (!permit_take(permit)) return false;
+    permit->lent--;
+    return true;
+}
+
+static inline void permit_forgo(permit_t *permit) { permit->lent--; }
 
 #endif

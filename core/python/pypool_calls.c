@@ -198,12 +198,13 @@ static py_host_t *pick_host(const pypool_t *p, uint32_t env, uint32_t expected_u
     return best;
 }
 
-/* Calls that wait for a process give their units to others: they may wait for rows that need those. */
-static void give_units(pool_env_t *env) {
+/* Calls that wait for a process lend their units to rows that have begun: the processes may wait for those.
+ */
+static void lend_units(pool_env_t *env) {
     if (!env->units_wait) return;
     env->units_wait = false;
     for (py_task_t *t = py_tasks_first(&env->waiting); t; t = py_tasks_next(&env->waiting, t))
-        py_task_give_unit(t);
+        py_task_lend_unit(t);
 }
 
 /* Sends waiting calls to hosts, and starts hosts for them. */
@@ -246,6 +247,6 @@ void pool_calls_dispatch(pypool_t *p) {
             pool_start_host(p, i);
         if (env->state == ENV_READY) send_waiting(p, i);
         if (env->state == ENV_FAILED) pool_calls_fail_waiting(p, env, SDG_EINVAL, env->failure);
-        give_units(env);
+        lend_units(env);
     }
 }

@@ -33,6 +33,7 @@ py_task_t *py_task_new(const py_call_t *call, uint64_t id, uint64_t tag) {
 }
 
 void py_task_free(py_task_t *take) {
+    if (take->has_lent) permit_forgo(take->permit);
     value_free(take->args);
     value_free(take->kwargs);
     value_free(take->context);
@@ -104,14 +105,16 @@ py_task_t *py_tasks_find_tag(const py_tasks_t *q, uint64_t tag) {
 
 bool py_task_take_unit(py_task_t *t) {
     if (!t->permit || *t->has_unit) return true;
-    *t->has_unit = permit_take(t->permit);
+    *t->has_unit = t->has_lent ? permit_take_back(t->permit) : permit_take(t->permit);
+    if (*t->has_unit) t->has_lent = false;
     return *t->has_unit;
 }
 
-void py_task_give_unit(py_task_t *t) {
+void py_task_lend_unit(py_task_t *t) {
     if (!t->permit || !*t->has_unit) return;
-    permit_give(t->permit);
+    permit_lend(t->permit);
     *t->has_unit = false;
+    t->has_lent = true;
 }
 
 bool py_window_has_room(uint32_t count, uint64_t queued_us, uint32_t expected_us) {

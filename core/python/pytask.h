@@ -22,6 +22,7 @@ typedef struct py_task {
     bool cancelled;       /* its last event was given already */
     permit_t *permit;     /* as in py_call_t; NULL once it was cancelled */
     bool *has_unit;
+    bool has_lent; /* its unit, while it waits for a process */
     value_t args, kwargs, context, vars, consts;
 } py_task_t;
 
@@ -51,7 +52,7 @@ py_task_t *py_tasks_find_tag(const py_tasks_t *q, uint64_t tag);
 
 /* Takes the unit that the call needs, unless it has it; false: none is free. */
 bool py_task_take_unit(py_task_t *task);
-void py_task_give_unit(py_task_t *task); /* if it has one */
+void py_task_lend_unit(py_task_t *task); /* if it has one */
 
 /* May a host with this queue get one more call of this expected time? */
 bool py_window_has_room(uint32_t count, uint64_t queued_us, uint32_t expected_us);

@@ -117,7 +117,7 @@ def test_stop_to_a_client_that_ends_meanwhile():
     for flags in ((), ("--processes", 2), ("--journal",)):
         with slow() as so, Mock("--latency-ms", 400) as mock, Bench(mock, 8) as b:
             with held("STOP", b, so, *flags) as p:
-                mock.wait_in_flight(8)
+                mock.wait_in_flight(4)  # the second process may come when the first has done its half
                 p.signal(signal.SIGTERM)
                 has(p.ends(0, ENDS_S), "stopping (SIGTERM)")
             b.check_echo()
@@ -159,7 +159,7 @@ def test_lost_to_a_client_that_ends_meanwhile():
 def test_words_of_a_child_that_dies_as_the_run_ends():
     with slow() as so, Mock("--latency-ms", 300) as mock, Bench(mock, 8) as b:
         with held("GONE", b, so, "--processes", 2) as p:
-            mock.wait_in_flight(8)
+            mock.wait_in_flight(4)  # as above
             os.kill(children_of(p.pid)[0], signal.SIGKILL)
             p.signal(signal.SIGTERM)
             assert p.wait(ENDS_S) in (0, 5), p.err()

@@ -20,8 +20,9 @@ Test(host_port, is_split_at_the_last_colon) {
 
 Test(host_port, what_is_none_is_refused) {
     static const char *const wrong[] = {
-        "",        "9464", ":9464", "host:",       "host:x",  "h:-1",
-        "h:65536", "h:1 ", "[]:80", "host:000080", "0.0.0.0", "a-host-of-16-bytes:80"};
+        "",        "9464",    ":9464",       "host:",   "host:x",
+        "h:-1",    "h:65536", "h:1 ",        "[]:80",   "[[::1]:80",
+        "[::1:80", "a]:80",   "host:000080", "0.0.0.0", "a-host-of-16-bytes:80"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         char host[16];
         const char *port;
